@@ -1,0 +1,99 @@
+/**
+ * Every way a request can fail, in one table: stable code -> HTTP status, title, whether a retry can help.
+ * The only place that knows HTTP numbers. The wire form is RFC 9457 (schemas/problem.ts).
+ */
+
+interface ProblemKind {
+  readonly status: number
+  readonly title: string
+  readonly retryable: boolean
+}
+
+const kind = (status: number, title: string, retryable = false): ProblemKind => ({ status, title, retryable })
+
+/** Code -> status and title. A new failure is a new row here, and nothing else. */
+export const PROBLEMS = {
+  'bad-request': kind(400, 'The request breaks HTTP'),
+  'malformed-json': kind(400, 'The body is not valid JSON'),
+  'malformed-safetensors': kind(400, 'The body is not a valid safetensors file'),
+  'not-found': kind(404, 'Nothing is here'),
+  'unknown-loss': kind(404, 'No loss has this name'),
+  'method-not-allowed': kind(405, 'This method is not offered here'),
+  'not-acceptable': kind(406, 'None of the accepted media types can be produced'),
+  'request-timeout': kind(408, 'The request did not arrive in time', true),
+  'payload-too-large': kind(413, 'The body is too large'),
+  'uri-too-long': kind(414, 'The URL is too long'),
+  'unsupported-media-type': kind(415, 'This media type cannot be read'),
+  'unsupported-encoding': kind(415, 'This content encoding cannot be read'),
+  'expectation-failed': kind(417, 'The expectation cannot be met'),
+  'headers-too-large': kind(431, 'The request headers are too large'),
+  'unknown-name': kind(422, 'A name is not known here'),
+  'missing-input': kind(422, 'An input is missing'),
+  'invalid-value': kind(422, 'A value cannot be used here'),
+  'param-invalid': kind(422, 'A parameter is out of range'),
+  'shape-mismatch': kind(422, 'The shapes do not fit together'),
+  'shape-overflow': kind(422, 'The shape is too large'),
+  'dtype-unsupported': kind(422, 'This dtype cannot be used here'),
+  'label-out-of-range': kind(422, 'A label is out of range'),
+  'non-finite-input': kind(422, 'An input is not finite'),
+  'non-finite-result': kind(422, 'The result is not finite'),
+  'empty-batch': kind(422, 'A mean over nothing is undefined'),
+  'formula-invalid': kind(422, 'The formula cannot be read'),
+  'too-expensive': kind(422, 'The request costs more than the limit'),
+  overloaded: kind(429, 'The queue is full', true),
+  internal: kind(500, 'lossd failed'),
+  'not-ready': kind(503, 'The service is not ready', true),
+  draining: kind(503, 'The service is shutting down', true),
+  'engine-lost': kind(503, 'The engine was lost and is being restarted', true),
+  'deadline-exceeded': kind(504, 'The deadline passed', true),
+} as const satisfies Record<string, ProblemKind>
+
+export type ProblemCode = keyof typeof PROBLEMS
+
+/** One place in the request that is wrong. */
+export interface ProblemDetail {
+  /** RFC 6901 JSON pointer into the body, for safetensors into the equivalent JSON body. */
+  readonly pointer: string
+  readonly detail: string
+}
+
+export interface ProblemOptions {
+  readonly errors?: readonly ProblemDetail[]
+  /** Seconds after which a retry is worth it; becomes `Retry-After`. */
+  readonly retryAfter?: number
+  /** Extra response headers (`Allow`, `Accept` ...). */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly cause?: unknown
+}
+
+/**
+ * A failure that is the caller's to read. Anything else that is thrown is our bug and becomes a bare 500.
+ *
+ * @example
+ * throw new Problem('param-invalid', 'delta must be > 0, got -1', at('/params/delta', 'must be > 0, got -1'))
+ */
+export class Problem extends Error {
+  readonly code: ProblemCode
+  readonly options: ProblemOptions
+
+  constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'Problem'
+    this.code = code
+    this.options = options
+  }
+
+  get status(): number {
+    return PROBLEMS[this.code].status
+  }
+}
+
+/** Options that blame one place of the request. */
+export function at(pointer: string, detail: string): ProblemOptions {
+  return { errors: [{ pointer, detail }] }
+}
+
+/** A problem that blames one place: the detail is said once, at the pointer and in the summary. */
+export function problemAt(code: ProblemCode, pointer: string, detail: string): Problem {
+  return new Problem(code, `${pointer}: ${detail}`, at(pointer, detail))
+}

@@ -1,0 +1,42 @@
+/**
+ * The tensor that every layer passes on: a dtype, a shape and one flat typed array in C order.
+ * It is not a tfjs tensor: device memory belongs to the engines alone.
+ */
+import { type Static, Type } from '@sinclair/typebox'
+
+/** The dtypes that may stand on the wire, in the spelling of numpy and PyTorch. */
+export const DTYPES = ['float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'uint8', 'bool'] as const
+
+export const DtypeSchema = Type.Union(
+  DTYPES.map((dtype) => Type.Literal(dtype)),
+  { description: 'Element type. JSON arrays without one are float32.' },
+)
+/** Element type of a tensor on the wire. */
+export type Dtype = Static<typeof DtypeSchema>
+
+/** How the numbers lie in memory: half precision is widened to float32 and int64 narrowed to int32 when read. */
+export type NumericArray = Float32Array | Float64Array | Int32Array
+
+/**
+ * A dense array in C order.
+ *
+ * @example
+ * const t: Tensor = { dtype: 'float32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }
+ */
+export interface Tensor {
+  /** What the caller sent; gradients are answered in it. */
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  /** float64 -> Float64Array; the other floats -> Float32Array; integers and bool -> Int32Array. */
+  readonly data: NumericArray
+}
+
+/** Whether the dtype holds integers (or booleans). */
+export function isInteger(dtype: Dtype): boolean {
+  return dtype === 'int64' || dtype === 'int32' || dtype === 'uint8' || dtype === 'bool'
+}
+
+/** Number of elements of a shape; exact up to 2^53, `Infinity`-safe because the caller compares it with a limit. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1)
+}

@@ -1,0 +1,74 @@
+/**
+ * The contract of a wire format: bytes -> Decoded, Answer -> bytes. One format = one file (or folder) here.
+ * A format knows tensors and names; it does not know losses, shapes that fit, or HTTP.
+ */
+import type { Dtype, Tensor } from '../schemas/tensor.ts'
+
+/**
+ * How a tensor was spelled in the request, so that its gradient can be spelled alike:
+ * `nested` arrays, `flat` {shape, dtype, data}, `base64` {shape, dtype, data: "..."}; binary formats use `binary`.
+ */
+export type Spelling = 'nested' | 'flat' | 'base64' | 'binary'
+
+/** One tensor as it came. Integers that were spelled in a JSON array are float32 or float64 until an input's kind says else. */
+export interface DecodedTensor extends Tensor {
+  readonly spelling: Spelling
+  /** Whether the caller stated the dtype; false only for bare JSON arrays and numbers. */
+  readonly typed: boolean
+}
+
+/** A decoded body: named tensors, and everything else as plain JSON values. */
+export interface Decoded {
+  /** Top-level names that hold numbers. */
+  readonly tensors: ReadonlyMap<string, DecodedTensor>
+  /** The other top-level names (`params`, `reduction`, `gradients` ...), unchecked. */
+  readonly options: ReadonlyMap<string, unknown>
+}
+
+/** A tensor to be written: values in memory, and how the caller wants to see them. */
+export interface AnswerTensor extends Tensor {
+  readonly spelling: Spelling
+}
+
+/** What a loss request is answered with. */
+export interface Answer {
+  readonly loss: AnswerTensor
+  readonly gradients: ReadonlyMap<string, AnswerTensor>
+  /** Plain members beside them: denominator, count, finite ... */
+  readonly members: Readonly<Record<string, number | boolean | string | object>>
+}
+
+/** Limits that a format enforces before it allocates. */
+export interface DecodeLimits {
+  /** Elements of one body, all tensors together. */
+  readonly maxElements: number
+  readonly maxTensors: number
+}
+
+export interface Format {
+  readonly name: string
+  /** First one is canonical and leaves in `Content-Type`; the others are read as well. Lower case, no parameters. */
+  readonly mediaTypes: readonly [string, ...string[]]
+  /** Which body limit applies. */
+  readonly bodyLimit: 'json' | 'binary'
+  /** @throws Problem `malformed-*` (400) when the bytes cannot be parsed, 422 codes when a tensor is ill-formed. */
+  decode(bytes: Uint8Array, limits: DecodeLimits): Decoded
+  encode(answer: Answer): Uint8Array
+}
+
+/** Checks a format where it is written. */
+export function defineFormat(format: Format): Format {
+  return Object.freeze(format)
+}
+
+/** Bytes of one element on the wire. */
+export const BYTES: Readonly<Record<Dtype, number>> = {
+  float32: 4,
+  float64: 8,
+  float16: 2,
+  bfloat16: 2,
+  int64: 8,
+  int32: 4,
+  uint8: 1,
+  bool: 1,
+}
