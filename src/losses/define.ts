@@ -1,0 +1,168 @@
+/**
+ * What a loss is: names, inputs, parameters, one formula, examples. Everything else (route, schema, docs, gradient,
+ * kernels, tests) is derived from this definition. It knows the language, not HTTP, engines or batching.
+ */
+import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
+import type { Formula } from '../language/ast.ts'
+import { parse } from '../language/parse.ts'
+
+/**
+ * What the numbers of an input mean. It is checked on every request, shown in the docs, and tells the tests
+ * which random numbers to draw.
+ */
+export const KINDS = {
+  real: 'any real number',
+  positive: 'a number >= 0, normally > 0',
+  nonnegative: 'a number >= 0',
+  probability: 'a number in [0, 1]',
+  simplex: 'a number in [0, 1]; a row sums to 1',
+  logprob: 'a log-probability',
+  sign: '-1 or 1',
+  binary: '0 or 1',
+  class: 'a class index from 0 (any integer dtype)',
+  class_or_probability: 'a class index, or one probability per class',
+  count: 'an integer >= 0',
+} as const
+export type Kind = keyof typeof KINDS
+
+export type Family =
+  | 'regression'
+  | 'binary'
+  | 'margin'
+  | 'multiclass'
+  | 'divergence'
+  | 'embedding'
+  | 'ranking'
+  | 'segmentation'
+  | 'boxes'
+  | 'sequence'
+  | 'preference'
+
+/** How far one row's loss depends on others: it decides what the batcher may concatenate. */
+export type Coupling = 'element' | 'row' | 'group' | 'batch'
+
+/** The resolved parameters of a request: defaults filled in, checked. */
+export type Params = Readonly<Record<string, number | boolean | string | null>>
+
+export interface InputSpec {
+  /** Names of its axes in order; `...` stands for any number of axes. */
+  readonly axes: readonly string[]
+  readonly kind: Kind
+  /** Whether its gradient is offered. */
+  readonly differentiable: boolean
+  readonly optional: boolean
+  /** It is one vector that is spread over the last axis of the `...` inputs (PyTorch's `pos_weight`). */
+  readonly trailing: boolean
+  /** One sentence for the docs. */
+  readonly about: string
+  /** The kind where it depends on a parameter (`labels`, `log_target`). */
+  readonly kindFor: (params: Params) => Kind
+}
+
+type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
+
+/**
+ * Declares one input.
+ *
+ * @param axes comma-separated axis names, as in the catalog: `'rows,classes,...'`
+ * @example
+ * input('rows,classes', 'real', { differentiable: true })
+ */
+export function input(axes: string, kind: Kind, options: InputOptions = {}): InputSpec {
+  const { differentiable = false, optional = false, trailing = false, about = '' } = options
+  const kindFor = options.kindFor ?? (() => kind)
+  return { axes: axes.split(','), kind, differentiable, optional, trailing, about, kindFor }
+}
+
+/** Nested numbers as they would stand in a JSON body. */
+export type Nested = number | string | readonly Nested[]
+
+export interface Example {
+  readonly inputs: Readonly<Record<string, Nested>>
+  readonly params?: Params
+  /** Default `none`. */
+  readonly reduction?: 'none' | 'mean' | 'sum' | 'batchmean'
+  readonly loss: Nested
+  /** Gradients of the reduced loss, where the example states them. */
+  readonly gradients?: Readonly<Record<string, Nested>>
+  /** Where the numbers come from: `by hand`, `torch 2.13.0` ... */
+  readonly from: string
+}
+
+/** What the author of a loss writes. */
+export interface LossSpec {
+  readonly name: string
+  readonly family: Family
+  readonly couples: Coupling
+  /** One or two sentences: what it is and when to use it. */
+  readonly about: string
+  readonly aliases?: readonly string[]
+  readonly inputs: Readonly<Record<string, InputSpec>>
+  readonly params: TObject
+  /** In the loss language; its last line is the unreduced value. */
+  readonly formula: string
+  /**
+   * What one value adds to the denominator of `mean`, in the same language and with the formula's names in scope;
+   * must not depend on a differentiable input. Default 1.
+   */
+  readonly denominator?: string
+  readonly references: readonly string[]
+  readonly examples: readonly [Example, ...Example[]]
+}
+
+/** A checked, frozen definition. */
+export interface Loss extends Omit<LossSpec, 'aliases' | 'formula' | 'denominator'> {
+  readonly aliases: readonly string[]
+  readonly formula: Formula
+  readonly denominator: Formula | undefined
+  readonly params: TObject
+}
+
+/** No parameters. */
+export const noParams = Type.Object({})
+
+/** A parameter that may be switched off with `null`. */
+export function nullable<T extends TSchema>(schema: T, options: { default: Static<T> | null; description?: string }) {
+  return Type.Union([schema, Type.Null()], options)
+}
+
+/** A parameter that is one of a few words; the formula compares it by name: `form == distance ? ... : ...`. */
+export function oneOf<const W extends readonly string[]>(
+  words: W,
+  options: { default: W[number]; description?: string },
+) {
+  return Type.Union(
+    words.map((word) => Type.Literal(word)),
+    options,
+  )
+}
+
+/**
+ * Defines a loss: parses its formula at once, so that a typo is found when the process starts.
+ *
+ * @throws FormulaError with line and column
+ * @example
+ * export default defineLoss({
+ *   name: 'l1', family: 'regression', couples: 'element',
+ *   about: 'Absolute error: robust to outliers, but its gradient never shrinks near the minimum.',
+ *   inputs: {
+ *     predictions: input('...', 'real', { differentiable: true }),
+ *     targets: input('...', 'real', { differentiable: true }),
+ *   },
+ *   params: noParams,
+ *   formula: 'abs(predictions - targets)',
+ *   references: ['torch.nn.functional.l1_loss'],
+ *   examples: [{ inputs: { predictions: [1, 2], targets: [3, 2] }, loss: [2, 0], from: 'by hand' }],
+ * })
+ */
+export function defineLoss(spec: LossSpec): Loss {
+  const params = Type.Object(spec.params.properties, { additionalProperties: false })
+  const formula = parse(spec.formula)
+  return Object.freeze({
+    ...spec,
+    params,
+    aliases: spec.aliases ?? [],
+    formula,
+    denominator: spec.denominator === undefined ? undefined : parse(`${spec.formula}\n${spec.denominator}`),
+  })
+}

@@ -1,0 +1,55 @@
+/**
+ * What a loss request may hold beside its inputs, in TypeBox: the vocabulary that checking, OpenAPI and the
+ * wire formats share. Which inputs and parameters there are is the loss's own affair (losses/define.ts).
+ */
+import { type Static, Type } from '@sinclair/typebox'
+import { DtypeSchema } from './tensor.ts'
+
+export const REDUCTIONS = ['none', 'mean', 'sum', 'batchmean'] as const
+
+export const OptionSchemas = {
+  params: Type.Object({}, { description: "The loss's parameters; unknown names are refused." }),
+  reduction: Type.Union(
+    REDUCTIONS.map((name) => Type.Literal(name)),
+    {
+      default: 'mean',
+      description:
+        "`mean` divides by the reference framework's own denominator, `batchmean` by the number of rows, `none` returns every value.",
+    },
+  ),
+  gradients: Type.Union([Type.Boolean(), Type.Array(Type.String())], {
+    default: true,
+    description:
+      '`true`: of every differentiable input that was sent as real numbers; a list: of those; `false`: evaluation only.',
+  }),
+  denominator: Type.Number({
+    exclusiveMinimum: 0,
+    description:
+      "Replaces the mean's own denominator, for gradient accumulation and data-parallel shards. Only with `reduction: mean`.",
+  }),
+  nonfinite: Type.Union([Type.Literal('propagate'), Type.Literal('error')], {
+    default: 'propagate',
+    description:
+      '`propagate` answers NaN and infinities as they are, `error` answers 422 naming the first one.',
+  }),
+  gradient_dtype: Type.Union([DtypeSchema], {
+    description: 'dtype of the gradients instead of that of their inputs; must be a floating-point one.',
+  }),
+}
+
+/** Names of the plain (non-tensor) members of a request. */
+export type OptionName = keyof typeof OptionSchemas
+
+/** A set for the wire formats: these names are plain values, every other top-level name is a tensor. */
+export const OPTION_NAMES: ReadonlySet<string> = new Set(Object.keys(OptionSchemas))
+
+export type Reduction = (typeof REDUCTIONS)[number]
+export type NonfinitePolicy = Static<typeof OptionSchemas.nonfinite>
+
+/** Tensors that every loss takes beside its own inputs. */
+export const COMMON_TENSORS = {
+  sample_weight:
+    'One real number a row (first axis): multiplies its loss and gradient; a row of weight 0 changes nothing, whatever it holds.',
+  grad_output:
+    'The cotangent of the unreduced loss, of its shape; only with `reduction: none`. Default: ones.',
+} as const
