@@ -163,6 +163,12 @@ export function defineLoss(spec: LossSpec): Loss {
     params,
     aliases: spec.aliases ?? [],
     formula,
-    denominator: spec.denominator === undefined ? undefined : parse(`${spec.formula}\n${spec.denominator}`),
+    denominator: spec.denominator === undefined ? undefined : sharing(formula, parse(spec.denominator)),
   })
+}
+
+/** The second formula, with the names of the first in scope. */
+function sharing(first: Formula, second: Formula): Formula {
+  const names = first.statements.filter((statement) => statement.name !== undefined)
+  return Object.freeze({ source: second.source, statements: [...names, ...second.statements] })
 }

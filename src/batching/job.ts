@@ -1,0 +1,47 @@
+/** The nouns that pass through the batcher: one request's work before, and one request's answer after. Types only. */
+import type { Precision } from '../engines/define.ts'
+import type { Program } from '../language/ir.ts'
+import type { NumericArray } from '../schemas/tensor.ts'
+
+/** One checked request, ready to run. Made by schemas/check.ts, which is the only place that may refuse it. */
+export interface Job {
+  /** The loss's canonical name, for logs and metrics. */
+  readonly loss: string
+  /** Equal keys run the same program. */
+  readonly programKey: string
+  readonly program: Program
+  readonly precision: Precision
+  /** Size of every axis that the program names. */
+  readonly sizes: Readonly<Record<string, number>>
+  /** The axis along which jobs may be concatenated; undefined when this job runs as its own block. */
+  readonly batchAxis: string | undefined
+  readonly inputs: Readonly<Record<string, NumericArray>>
+  readonly scalars: Readonly<Record<string, number>>
+  /** Row weights: what each unreduced value counts, weights and 1/denominator included. One number for all, or one a value. */
+  readonly cotangent: Float32Array | Float64Array
+  readonly wantsGradients: boolean
+  /** Elements of all inputs: what the job costs in the queue's budget. */
+  readonly elements: number
+  readonly bytes: number
+  /** Aborts when the caller has gone: the job is dropped when its batch is assembled. */
+  readonly signal?: AbortSignal
+  /** `performance.now()` after which nobody waits any more; fires while queued, too. */
+  readonly deadline?: number
+}
+
+/** What a job got back. */
+export interface JobResult {
+  /** The job's own unreduced values, in C order. */
+  readonly values: Float32Array | Float64Array
+  readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
+  readonly timing: JobTiming
+}
+
+/** All in milliseconds; leaves in `Server-Timing`. */
+export interface JobTiming {
+  readonly queueMs: number
+  readonly computeMs: number
+  /** How many jobs shared the launch. */
+  readonly batchJobs: number
+  readonly engine: string
+}

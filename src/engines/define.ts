@@ -1,0 +1,72 @@
+/**
+ * The contract between batching and execution. An engine takes a batch of equal-shaped work and returns values and
+ * gradients; it knows programs and arrays, not losses, reductions or requests.
+ */
+import type { Program } from '../language/ir.ts'
+import type { NumericArray } from '../schemas/tensor.ts'
+
+export type Precision = 'float32' | 'float64'
+
+/** One launch: a program, its arrays, and how long each axis is. */
+export interface Batch {
+  /** Equal keys mean equal programs, so that an engine may keep what it has compiled. */
+  readonly programKey: string
+  readonly program: Program
+  readonly precision: Precision
+  /** Size of every axis that the program names. */
+  readonly sizes: Readonly<Record<string, number>>
+  /** Input name -> its elements, in the program's layout of that input. */
+  readonly inputs: Readonly<Record<string, NumericArray>>
+  /** Numeric parameters. */
+  readonly scalars: Readonly<Record<string, number>>
+  /** What the gradient of each value is multiplied by: one number for all, or one a value. */
+  readonly cotangent: Float32Array | Float64Array
+  /** Whether the gradients are wanted at all. */
+  readonly wantsGradients: boolean
+}
+
+export interface BatchResult {
+  /** The unreduced values, in C order of the program's value axes. */
+  readonly values: Float32Array | Float64Array
+  /** Gradient of each input that the program differentiates, in that input's layout. */
+  readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
+  /** Milliseconds spent in arithmetic, transfers excluded. */
+  readonly computeMs: number
+  /** The engine that did it, for metrics and `Server-Timing`. */
+  readonly engine: string
+}
+
+/** What an engine tells about itself in logs, `/health/ready` and metrics. */
+export interface EngineInfo {
+  readonly name: string
+  /** For instance `wasm simd, 1 thread`. */
+  readonly device: string
+  /** Why this one was chosen. */
+  readonly reason: string
+}
+
+/** Numbers that must not drift: the same before and after every batch. */
+export interface EngineStats {
+  readonly tensors: number
+  readonly bytes: number
+}
+
+export interface Engine {
+  readonly info: EngineInfo
+  /**
+   * @throws UnsupportedByEngine (rejects) when the program needs what this engine has not; `EngineLost` when it died.
+   */
+  run(batch: Batch): Promise<BatchResult>
+  stats(): Promise<EngineStats>
+  close(): Promise<void>
+}
+
+/** The typed "I can't": control flow, not a failure. The next engine takes the batch. */
+export class UnsupportedByEngine extends Error {
+  override readonly name = 'UnsupportedByEngine'
+}
+
+/** The engine's thread or device is gone; it is being restarted, and the batch may be retried. */
+export class EngineLost extends Error {
+  override readonly name = 'EngineLost'
+}

@@ -1,0 +1,164 @@
+/**
+ * Makes IR nodes: infers type and axes, simplifies while building, and never makes the same node twice (so common
+ * subexpressions are shared by construction). It does not know formulas, names or losses.
+ */
+import type { ElementType, Node, Op } from './ir.ts'
+import { simplify } from './simplify.ts'
+
+/** A node, by its place in the list. */
+export type Ref = number
+
+interface Attributes {
+  readonly axis?: string
+  readonly to?: string
+}
+
+const LOGIC: ReadonlySet<Op> = new Set(['lt', 'le', 'eq', 'and', 'or', 'not', 'is_finite'] satisfies Op[])
+
+export class Builder {
+  readonly nodes: Node[] = []
+  /** The one order in which every node lists its axes. */
+  readonly axes: string[]
+  /** Renamed axis -> where its size comes from. */
+  readonly renamed: Record<string, string> = {}
+  readonly #known = new Map<string, Ref>()
+
+  constructor(axes: readonly string[]) {
+    this.axes = [...axes]
+  }
+
+  // Leaves
+
+  constant(value: number): Ref {
+    return this.#intern({ op: 'constant', args: [], type: 'real', axes: [], value })
+  }
+
+  truth(value: boolean): Ref {
+    return this.#intern({ op: 'constant', args: [], type: 'bool', axes: [], value: value ? 1 : 0 })
+  }
+
+  input(name: string, type: 'real' | 'index', axes: readonly string[]): Ref {
+    return this.#intern({ op: 'input', args: [], type, axes: this.#sorted(axes), name })
+  }
+
+  scalar(name: string): Ref {
+    return this.#intern({ op: 'scalar', args: [], type: 'real', axes: [], name })
+  }
+
+  index(axis: string): Ref {
+    return this.#intern({ op: 'index', args: [], type: 'index', axes: [axis], axis })
+  }
+
+  size(axis: string): Ref {
+    return this.#intern({ op: 'size', args: [], type: 'real', axes: [], axis })
+  }
+
+  cotangent(axes: readonly string[]): Ref {
+    return this.#intern({ op: 'cotangent', args: [], type: 'real', axes: this.#sorted(axes) })
+  }
+
+  // Operations
+
+  /** Any op by name; the named methods below are for rules that read like mathematics. */
+  make(op: Op, args: readonly Ref[], attributes: Attributes = {}): Ref {
+    const simpler = simplify(this, op, args, attributes)
+    if (simpler !== undefined) return simpler
+    return this.#intern({ op, args, type: this.#typeOf(op, args), axes: this.#axesOf(op, args, attributes), ...attributes })
+  }
+
+  neg = (x: Ref): Ref => this.make('neg', [x])
+  exp = (x: Ref): Ref => this.make('exp', [x])
+  add = (a: Ref, b: Ref): Ref => this.make('add', [a, b])
+  sub = (a: Ref, b: Ref): Ref => this.make('sub', [a, b])
+  mul = (a: Ref, b: Ref): Ref => this.make('mul', [a, b])
+  div = (a: Ref, b: Ref): Ref => this.make('div', [a, b])
+  gate = (g: Ref, d: Ref): Ref => this.make('gate', [g, d])
+  eq = (a: Ref, b: Ref): Ref => this.make('eq', [a, b])
+  lt = (a: Ref, b: Ref): Ref => this.make('lt', [a, b])
+  select = (test: Ref, yes: Ref, no: Ref): Ref => this.make('select', [test, yes, no])
+
+  /** Sums over an axis; an axis that the node has not is multiplied by its size. */
+  sum(x: Ref, axis: string): Ref {
+    if (!this.axesOf(x).includes(axis)) return this.mul(x, this.size(axis))
+    return this.make('reduce_sum', [x], { axis })
+  }
+
+  /** Largest along an axis; an axis that the node has not changes nothing. */
+  max(x: Ref, axis: string): Ref {
+    return this.axesOf(x).includes(axis) ? this.make('reduce_max', [x], { axis }) : x
+  }
+
+  contract(a: Ref, b: Ref, axis: string): Ref {
+    return this.make('contract', [a, b], { axis })
+  }
+
+  pick(x: Ref, place: Ref, axis: string): Ref {
+    return this.make('pick', [x, place], { axis })
+  }
+
+  /** Gives an axis a second name, so that a row can meet every other row. */
+  rename(x: Ref, axis: string, to: string): Ref {
+    if (!this.axes.includes(to)) {
+      this.axes.splice(this.axes.indexOf(axis) + 1, 0, to)
+      this.renamed[to] = this.renamed[axis] ?? axis
+    }
+    return this.axesOf(x).includes(axis) ? this.make('rename', [x], { axis, to }) : x
+  }
+
+  /** Repeats along the axes that are missing, so that the node has at least these. */
+  expand(x: Ref, axes: readonly string[]): Ref {
+    const wanted = this.#sorted([...new Set([...this.axesOf(x), ...axes])])
+    if (wanted.length === this.axesOf(x).length) return x
+    return this.#intern({ op: 'expand', args: [x], type: this.typeOf(x), axes: wanted })
+  }
+
+  // Questions
+
+  opOf = (x: Ref): Op => this.nodes[x]!.op
+  typeOf = (x: Ref): ElementType => this.nodes[x]!.type
+  axesOf = (x: Ref): readonly string[] => this.nodes[x]!.axes
+  argOf = (x: Ref, place: number): Ref => this.nodes[x]!.args[place]!
+  isLogic = (op: Op): boolean => LOGIC.has(op)
+
+  /** The number that a node is known to be. */
+  constantOf(x: Ref): number | undefined {
+    const node = this.nodes[x]!
+    return node.op === 'constant' ? node.value : undefined
+  }
+
+  truthOf(x: Ref): boolean | undefined {
+    const value = this.typeOf(x) === 'bool' ? this.constantOf(x) : undefined
+    return value === undefined ? undefined : value !== 0
+  }
+
+  is(x: Ref, value: number): boolean {
+    return this.typeOf(x) !== 'bool' && this.constantOf(x) === value
+  }
+
+  #typeOf(op: Op, args: readonly Ref[]): ElementType {
+    if (LOGIC.has(op)) return 'bool'
+    if (op === 'rename' || op === 'stop_gradient') return this.typeOf(args[0]!)
+    if (op === 'select' && this.typeOf(args[1]!) === this.typeOf(args[2]!)) return this.typeOf(args[1]!)
+    return 'real'
+  }
+
+  #axesOf(op: Op, args: readonly Ref[], { axis, to }: Attributes): readonly string[] {
+    const union = [...new Set(args.flatMap((arg) => this.axesOf(arg)))]
+    if (op === 'rename') return this.#sorted(union.map((name) => (name === axis ? to! : name)))
+    const removes = op === 'reduce_sum' || op === 'reduce_max' || op === 'contract' || op === 'pick'
+    return this.#sorted(removes ? union.filter((name) => name !== axis) : union)
+  }
+
+  #sorted(axes: readonly string[]): readonly string[] {
+    return [...axes].sort((a, b) => this.axes.indexOf(a) - this.axes.indexOf(b))
+  }
+
+  #intern(node: Node): Ref {
+    const value = Object.is(node.value, -0) ? '-0' : node.value
+    const key = [node.op, node.args.join(','), node.type, value, node.name, node.axis, node.to, node.axes.join(',')].join('|')
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    this.#known.set(key, this.nodes.length)
+    return this.nodes.push(Object.freeze(node)) - 1
+  }
+}

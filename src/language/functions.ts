@@ -1,0 +1,148 @@
+/**
+ * The functions of the language: name -> arguments, one line for the docs, and how it is said in IR ops. Many are
+ * only shorthands, so that engines and gradient rules see few ops; the stable form of each stands here.
+ */
+import type { Builder, Ref } from './builder.ts'
+
+/** `axis` arguments are names of axes, the others are values. */
+export type Parameter = 'number' | 'truth' | 'place' | 'axis'
+
+export interface LanguageFunction {
+  readonly parameters: readonly Parameter[]
+  /** One line for the docs. */
+  readonly about: string
+  /** `values` and `axes` in the order of the parameters of that kind. */
+  readonly lower: (build: Builder, values: readonly Ref[], axes: readonly string[]) => Ref
+}
+
+const unary = (op: Parameters<Builder['make']>[0], about: string): LanguageFunction => ({
+  parameters: ['number'],
+  about,
+  lower: (build, values) => build.make(op, values),
+})
+
+const along = (about: string, lower: (build: Builder, x: Ref, axis: string) => Ref): LanguageFunction => ({
+  parameters: ['number', 'axis'],
+  about,
+  lower: (build, [x], [axis]) => lower(build, x!, axis!),
+})
+
+/** Every function by name. `max` and `min` also exist over an axis: see REDUCING. */
+export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
+  Object.entries({
+    abs: unary('abs', 'absolute value; derivative 0 at 0'),
+    exp: unary('exp', 'e^x'),
+    expm1: unary('expm1', 'e^x - 1, exact near 0'),
+    log: unary('log', 'natural logarithm'),
+    log1p: unary('log1p', 'ln(1 + x), exact near 0'),
+    sqrt: unary('sqrt', 'square root; derivative infinite at 0'),
+    safe_sqrt: unary('safe_sqrt', 'square root; derivative 0 at 0'),
+    sigmoid: unary('sigmoid', '1 / (1 + e^-x)'),
+    tanh: unary('tanh', 'hyperbolic tangent'),
+    softplus: unary('softplus', 'ln(1 + e^x), without overflow'),
+    sign: unary('sign', '-1, 0 or 1; derivative 0'),
+    floor: unary('floor', 'largest integer not above x; derivative 0'),
+    sin: unary('sin', 'sine'),
+    cos: unary('cos', 'cosine'),
+    atan: unary('atan', 'arc tangent'),
+    erf: unary('erf', 'error function'),
+    stop_gradient: unary('stop_gradient', 'the value itself, constant to the gradient'),
+    is_finite: unary('is_finite', 'whether x is neither NaN nor infinite'),
+    logsigmoid: {
+      parameters: ['number'],
+      about: 'ln sigmoid(x), without underflow',
+      // ln(1 / (1 + e^-x)) = -ln(1 + e^-x)
+      lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x!)])),
+    },
+    relu: {
+      parameters: ['number'],
+      about: 'max(x, 0); derivative 0 at 0',
+      lower: (build, [x]) => build.make('max', [x!, build.constant(0)]),
+    },
+    max: {
+      parameters: ['number', 'number'],
+      about: 'the larger one; or over an axis: max(x, axis). Ties share the gradient evenly',
+      lower: (build, values) => build.make('max', values),
+    },
+    min: {
+      parameters: ['number', 'number'],
+      about: 'the smaller one; or over an axis: min(x, axis). Ties share the gradient evenly',
+      lower: (build, values) => build.make('min', values),
+    },
+    clamp: {
+      parameters: ['number', 'number', 'number'],
+      about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
+      lower: (build, [x, low, high]) => build.make('min', [build.make('max', [x!, low!]), high!]),
+    },
+    xlogy: {
+      parameters: ['number', 'number'],
+      about: 'x ln y, and 0 where x is 0 whatever y is',
+      lower: (build, [x, y]) => {
+        const zero = build.constant(0)
+        return build.select(build.eq(x!, zero), zero, build.mul(x!, build.make('log', [y!])))
+      },
+    },
+    sum: along('sum over an axis', (build, x, axis) => build.sum(x, axis)),
+    mean: along('mean over an axis', mean),
+    logsumexp: along('ln of the sum of e^x over an axis, without overflow', logsumexp),
+    softmax: along('e^x over its sum along an axis, without overflow', softmax),
+    log_softmax: along('x - logsumexp(x) along an axis', logSoftmax),
+    norm: along('Euclidean length over an axis; gradient 0 where the length is 0', norm),
+    safe_norm: along('the same as norm', norm),
+    pick: {
+      parameters: ['number', 'place', 'axis'],
+      about: 'pick(x, i, axis): the element of x at place i of the axis; 0 outside',
+      lower: (build, [x, place], [axis]) => build.pick(x!, place!, axis!),
+    },
+    one_hot: {
+      parameters: ['place', 'axis'],
+      about: 'one_hot(i, axis): 1 at place i of the axis, else 0',
+      lower: (build, [place], [axis]) =>
+        build.select(build.eq(build.index(axis!), place!), build.constant(1), build.constant(0)),
+    },
+    index: { parameters: ['axis'], about: 'the place along an axis, from 0', lower: (build, _, [axis]) => build.index(axis!) },
+    size: { parameters: ['axis'], about: 'the length of an axis', lower: (build, _, [axis]) => build.size(axis!) },
+  } satisfies Record<string, LanguageFunction>),
+)
+
+/** The forms over an axis of functions that also take two values. */
+export const REDUCING: ReadonlyMap<string, LanguageFunction> = new Map(
+  Object.entries({
+    max: along('largest over an axis', (build, x, axis) => build.max(x, axis)),
+    min: along('smallest over an axis', (build, x, axis) => build.neg(build.max(build.neg(x), axis))),
+  }),
+)
+
+function mean(build: Builder, x: Ref, axis: string): Ref {
+  return build.axesOf(x).includes(axis) ? build.div(build.sum(x, axis), build.size(axis)) : x
+}
+
+function norm(build: Builder, x: Ref, axis: string): Ref {
+  return build.make('safe_sqrt', [build.sum(build.mul(x, x), axis)])
+}
+
+/**
+ * softmax and its kin do not change when a constant is taken from every x. Taking the largest keeps e^x <= 1; it is a
+ * constant to the gradient, because it cancels. An infinite largest stays in place, so that inf - inf never appears.
+ */
+function shifted(build: Builder, x: Ref, axis: string): { rest: Ref; largest: Ref } {
+  const found = build.max(x, axis)
+  const finite = build.select(build.make('is_finite', [found]), found, build.constant(0))
+  const largest = build.make('stop_gradient', [finite])
+  return { rest: build.sub(x, largest), largest }
+}
+
+function logsumexp(build: Builder, x: Ref, axis: string): Ref {
+  const { rest, largest } = shifted(build, x, axis)
+  return build.add(build.make('log', [build.sum(build.exp(rest), axis)]), largest)
+}
+
+function softmax(build: Builder, x: Ref, axis: string): Ref {
+  const weight = build.exp(shifted(build, x, axis).rest)
+  return build.div(weight, build.sum(weight, axis))
+}
+
+function logSoftmax(build: Builder, x: Ref, axis: string): Ref {
+  const { rest } = shifted(build, x, axis)
+  return build.sub(rest, build.make('log', [build.sum(build.exp(rest), axis)]))
+}

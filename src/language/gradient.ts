@@ -1,0 +1,189 @@
+/**
+ * Reverse-mode differentiation as a table of rules: op -> what each argument receives. The conventions at kinks are
+ * the published ones (docs/language.md): 0 at |0|, 0 on the inactive side of a hinge, an even split among tied
+ * maxima, 0 at a zero norm.
+ */
+import type { Builder, Ref } from './builder.ts'
+import type { Node, Op } from './ir.ts'
+
+interface Context {
+  readonly build: Builder
+  readonly node: Node
+  /** The node itself: rules for exp, tanh ... are shortest in their own result. */
+  readonly y: Ref
+  /** What the node received: d loss / d y. */
+  readonly g: Ref
+  /** g * d; where the node may lie on a side of `?:` that was not taken, the gated product. */
+  readonly times: (g: Ref, d: Ref) => Ref
+  /** Whether the argument leads to an input that is differentiated. */
+  readonly varies: (arg: Ref) => boolean
+}
+
+/** What each argument receives; undefined for nothing. */
+type Rule = (context: Context, ...args: Ref[]) => readonly (Ref | undefined)[]
+
+/** Piecewise constant, or not a number to begin with: nothing flows back. */
+const silent: Rule = () => []
+
+const RULES: { readonly [O in Op]: Rule } = {
+  input: silent,
+  scalar: silent,
+  constant: silent,
+  index: silent,
+  size: silent,
+  cotangent: silent,
+  stop_gradient: silent,
+  sign: silent,
+  floor: silent,
+  lt: silent,
+  le: silent,
+  eq: silent,
+  and: silent,
+  or: silent,
+  not: silent,
+  is_finite: silent,
+
+  // Linear: the derivative is a constant.
+  neg: ({ build, g }) => [build.neg(g)],
+  add: ({ g }) => [g, g],
+  sub: ({ build, g }) => [g, build.neg(g)],
+  expand: ({ g }) => [g],
+  reduce_sum: ({ g }) => [g],
+  rename: ({ build, node, g }) => [build.rename(g, node.to!, node.axis!)],
+  select: ({ build, g }, test) => {
+    const zero = build.constant(0)
+    return [undefined, build.select(test!, g, zero), build.select(test!, zero, g)]
+  },
+  pick: ({ build, node, g }, _x, place) => {
+    const here = build.eq(build.index(node.axis!), place!)
+    return [build.select(here, g, build.constant(0))]
+  },
+
+  // Bilinear.
+  mul: ({ times, g }, a, b) => [times(g, b!), times(g, a!)],
+  gate: ({ times, g }, a, b) => [times(g, b!), times(g, a!)],
+  contract: ({ times, g }, a, b) => [times(g, b!), times(g, a!)],
+  div: ({ build, times, g, y }, _a, b) => {
+    const reciprocal = build.div(build.constant(1), b!)
+    return [times(g, reciprocal), build.neg(times(g, build.mul(y, reciprocal)))]
+  },
+
+  // d|x| = sign x, and sign 0 = 0.
+  abs: ({ build, times, g }, x) => [times(g, build.make('sign', [x!]))],
+  exp: ({ times, g, y }) => [times(g, y)],
+  expm1: ({ build, times, g, y }) => [times(g, build.add(y, build.constant(1)))],
+  log: ({ build, times, g }, x) => [times(g, build.div(build.constant(1), x!))],
+  log1p: ({ build, times, g }, x) => [times(g, build.div(build.constant(1), build.add(build.constant(1), x!)))],
+  sqrt: ({ build, times, g, y }) => [times(g, build.div(build.constant(0.5), y))],
+  safe_sqrt: ({ build, times, g, y }) => {
+    const zero = build.constant(0)
+    return [build.select(build.eq(y, zero), zero, times(g, build.div(build.constant(0.5), y)))]
+  },
+  // s' = s (1 - s) = s(x) s(-x): written with -x, it does not cancel where s is near 1.
+  sigmoid: ({ build, times, g, y }, x) => [times(g, build.mul(y, build.make('sigmoid', [build.neg(x!)])))],
+  tanh: ({ build, times, g, y }) => [times(g, build.sub(build.constant(1), build.mul(y, y)))],
+  softplus: ({ build, times, g }, x) => [times(g, build.make('sigmoid', [x!]))],
+  sin: ({ build, times, g }, x) => [times(g, build.make('cos', [x!]))],
+  cos: ({ build, times, g }, x) => [build.neg(times(g, build.make('sin', [x!])))],
+  atan: ({ build, times, g }, x) => {
+    return [times(g, build.div(build.constant(1), build.add(build.constant(1), build.mul(x!, x!))))]
+  },
+  // erf' = 2/sqrt(pi) e^(-x^2)
+  erf: ({ build, times, g }, x) => {
+    const bell = build.exp(build.neg(build.mul(x!, x!)))
+    return [times(g, build.mul(build.constant(2 / Math.sqrt(Math.PI)), bell))]
+  },
+  // d a^b = b a^(b-1) da + a^b ln a db. b = 0 makes the first a plain 0 (not 0 * inf at a = 0), a = 0 the second.
+  pow: ({ build, times, g, y }, a, b) => {
+    const [zero, one] = [build.constant(0), build.constant(1)]
+    const slope = build.mul(b!, build.make('pow', [a!, build.sub(b!, one)]))
+    const growth = build.mul(y, build.make('log', [a!]))
+    return [
+      times(g, build.select(build.eq(b!, zero), zero, slope)),
+      times(g, build.select(build.eq(a!, zero), zero, growth)),
+    ]
+  },
+
+  max: (context, a, b) => larger(context, a!, b!, (x, y) => context.build.lt(y, x)),
+  min: (context, a, b) => larger(context, a!, b!, (x, y) => context.build.lt(x, y)),
+  // Every place that holds the maximum gets an equal share.
+  reduce_max: ({ build, node, times, g, y }, x) => {
+    const tied = build.select(build.eq(x!, y), build.constant(1), build.constant(0))
+    const share = build.div(tied, build.make('reduce_sum', [tied], { axis: node.axis! }))
+    return [times(g, share)]
+  },
+}
+
+/**
+ * The winner of `max` or `min` takes all. At a tie, two varying sides share evenly; a varying side gets nothing
+ * against a fixed one, so that a hinge max(x, 0) is at rest on its corner.
+ */
+function larger(context: Context, a: Ref, b: Ref, wins: (x: Ref, y: Ref) => Ref): readonly Ref[] {
+  const { build, g, varies } = context
+  const zero = build.constant(0)
+  const atTie = varies(a) && varies(b) ? build.select(build.eq(a, b), build.mul(build.constant(0.5), g), zero) : zero
+  return [build.select(wins(a, b), g, atTie), build.select(wins(b, a), g, atTie)]
+}
+
+/**
+ * Gradients of sum(cotangent * value) for each of the inputs, with the inputs' own axes.
+ *
+ * @param cotangent what each element of `value` counts
+ * @returns one node an input, in the same order
+ * @example
+ * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
+ * differentiate(b, b.mul(x, x), b.constant(1), [x]) // [2 x]
+ */
+export function differentiate(build: Builder, value: Ref, cotangent: Ref, inputs: readonly Ref[]): Ref[] {
+  const varying = dependents(build, inputs, value)
+  const silenced = behindChoices(build, value)
+  const received = new Map<Ref, Ref>([[value, cotangent]])
+  for (let y = value; y >= 0; y--) {
+    const g = received.get(y)
+    if (g === undefined || !varying.has(y)) continue
+    const node = build.nodes[y]!
+    const times = silenced.has(y) ? build.gate : build.mul
+    const context = { build, node, y, g, times, varies: (arg: Ref) => varying.has(arg) }
+    const shares = RULES[node.op](context, ...node.args)
+    node.args.forEach((arg, place) => {
+      const share = varying.has(arg) ? shares[place] : undefined
+      if (share !== undefined) receive(context, received, arg, share)
+    })
+  }
+  return inputs.map((input) => build.expand(received.get(input) ?? build.constant(0), build.axesOf(input)))
+}
+
+/** Adds a share to what a node has received, summed over the axes along which the node was repeated. */
+function receive(context: Context, received: Map<Ref, Ref>, arg: Ref, share: Ref) {
+  const { build, node } = context
+  const own = build.axesOf(arg)
+  const spread = node.axes.map((axis) => (node.op === 'rename' && axis === node.to ? node.axis! : axis))
+  const extra = [...new Set([...spread, ...build.axesOf(share)])].filter((axis) => !own.includes(axis))
+  const fitted = extra.reduce((sum, axis) => build.sum(sum, axis), share)
+  const before = received.get(arg)
+  received.set(arg, before === undefined ? fitted : build.add(before, fitted))
+}
+
+/** The nodes through which a change of the inputs reaches the value smoothly. */
+function dependents(build: Builder, inputs: readonly Ref[], value: Ref): Set<Ref> {
+  const found = new Set(inputs)
+  for (let id = 0; id <= value; id++) {
+    const node = build.nodes[id]!
+    if (RULES[node.op] !== silent && node.args.some((arg) => found.has(arg))) found.add(id)
+  }
+  return found
+}
+
+/** The nodes below a `?:` whose side may not be taken, as far as the gradient descends. */
+function behindChoices(build: Builder, value: Ref): Set<Ref> {
+  const found = new Set<Ref>()
+  const reached = new Set([value])
+  for (let id = value; id >= 0; id--) {
+    const node = build.nodes[id]!
+    if (!reached.has(id) || RULES[node.op] === silent) continue
+    for (const arg of node.args) reached.add(arg)
+    for (const arg of found.has(id) ? node.args : []) found.add(arg)
+    for (const side of node.op === 'select' ? node.args.slice(1) : []) found.add(side)
+  }
+  return found
+}

@@ -1,0 +1,134 @@
+/**
+ * The typed intermediate form: a DAG over named axes, in topological order, as plain data that can be cloned to a
+ * thread, printed and compared. It has no semantics of its own: interpret.ts is its living definition.
+ */
+
+/** What an element is. An index is an int32; it counts as a number in arithmetic. */
+export type ElementType = 'real' | 'index' | 'bool'
+
+/** Leaves: where numbers come from. */
+export type LeafOp = 'input' | 'scalar' | 'constant' | 'index' | 'size' | 'cotangent'
+/** One real in, one out. */
+export type UnaryOp =
+  | 'neg'
+  | 'abs'
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'sqrt'
+  | 'safe_sqrt'
+  | 'sigmoid'
+  | 'tanh'
+  | 'softplus'
+  | 'sign'
+  | 'floor'
+  | 'sin'
+  | 'cos'
+  | 'atan'
+  | 'erf'
+  | 'stop_gradient'
+/**
+ * Two reals in, one out. `gate(g, d)` is g * d, but 0 where g is 0 whatever d is: it is how a branch that was not
+ * taken stays silent in the gradient.
+ */
+export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'gate'
+/** Yes or no out. */
+export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
+/** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one place of it. */
+export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename'
+/** `select(c, a, b)` never mixes: a NaN on the side not taken stays there. `expand` repeats along missing axes. */
+export type OtherOp = 'select' | 'expand'
+
+export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | OtherOp
+
+/** One operation. `args` are indices of earlier nodes. */
+export interface Node {
+  readonly op: Op
+  readonly args: readonly number[]
+  readonly type: ElementType
+  /** In the program's order; broadcasting is by these names only. */
+  readonly axes: readonly string[]
+  /** `constant`. */
+  readonly value?: number
+  /** `input`, `scalar`. */
+  readonly name?: string
+  /** `index`, `size` and the axis ops. */
+  readonly axis?: string
+  /** `rename`: the new name of `axis`. */
+  readonly to?: string
+}
+
+/** How an input lies in memory. */
+export interface InputLayout {
+  readonly type: 'real' | 'index'
+  /** Its axes from slowest to fastest. */
+  readonly axes: readonly string[]
+}
+
+/** A formula made ready for one structure of request: the value, and gradients where they were asked for. */
+export interface Program {
+  readonly nodes: readonly Node[]
+  /** Every axis, in the one order that all nodes keep. */
+  readonly axes: readonly string[]
+  /** Renamed axis -> the axis whose size it shares. */
+  readonly renamed: Readonly<Record<string, string>>
+  readonly inputs: Readonly<Record<string, InputLayout>>
+  /** Numeric parameters that are given at run time. */
+  readonly scalars: readonly string[]
+  /** Index of the unreduced value. */
+  readonly value: number
+  /** Input -> index of its gradient; the node has the input's axes. */
+  readonly gradients: Readonly<Record<string, number>>
+}
+
+/** Axes of the unreduced value. */
+export function valueAxes(program: Program): readonly string[] {
+  return program.nodes[program.value]!.axes
+}
+
+/** Number of elements of a node, given the sizes of the axes. */
+export function elementsOf(axes: readonly string[], sizes: Readonly<Record<string, number>>): number {
+  return axes.reduce((product, axis) => product * sizes[axis]!, 1)
+}
+
+/** Sizes of all axes of a program, the renamed ones included. */
+export function withRenamed(program: Program, sizes: Readonly<Record<string, number>>): Record<string, number> {
+  const all: Record<string, number> = { ...sizes }
+  for (const axis of program.axes) {
+    const source = program.renamed[axis]
+    if (source !== undefined) all[axis] = all[source]!
+  }
+  return all
+}
+
+/**
+ * What running a program costs: elements of all its nodes, a contraction counted with the axis that it sums over.
+ * Known before anything runs.
+ *
+ * @returns a number of element operations
+ */
+export function costOf(program: Program, sizes: Readonly<Record<string, number>>): number {
+  const all = withRenamed(program, sizes)
+  return program.nodes.reduce((total, node) => {
+    const inner = node.op === 'contract' ? all[node.axis!]! : 1
+    return total + elementsOf(node.axes, all) * inner
+  }, 0)
+}
+
+/** The largest node in elements: what an engine must be able to hold at once. */
+export function widestOf(program: Program, sizes: Readonly<Record<string, number>>): number {
+  const all = withRenamed(program, sizes)
+  return program.nodes.reduce((widest, node) => Math.max(widest, elementsOf(node.axes, all)), 0)
+}
+
+/** One node a line, for a reader: `%4 = mul %1 %3 [rows classes]`. */
+export function print(program: Program): string {
+  const line = (node: Node, id: number) => {
+    const attributes = [node.value, node.name, node.axis, node.to].filter((part) => part !== undefined)
+    const words = [node.op, ...node.args.map((arg) => `%${arg}`), ...attributes]
+    return `%${id} = ${words.join(' ')} [${node.axes.join(' ')}]`
+  }
+  const gradients = Object.entries(program.gradients).map(([name, id]) => `gradient ${name} %${id}`)
+  return [...program.nodes.map(line), `value %${program.value}`, ...gradients].join('\n')
+}

@@ -1,0 +1,130 @@
+/** Writes a formula as LaTeX, for the docs. Only for reading: nothing is computed from it. */
+import type { Expression, Formula } from './ast.ts'
+
+/** How tightly an operator binds; a looser one inside a tighter one needs parentheses. */
+const LEVEL = { choice: 0, or: 1, and: 2, not: 3, compare: 4, sum: 5, product: 6, unary: 7, power: 8, atom: 9 } as const
+
+const COMPARISONS: Readonly<Record<string, string>> = {
+  '<': '<',
+  '<=': '\\le',
+  '>': '>',
+  '>=': '\\ge',
+  '==': '=',
+  '!=': '\\ne',
+}
+
+const GREEK: ReadonlySet<string> = new Set(
+  'alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega'.split(' '),
+)
+
+/**
+ * The formula as an aligned block: one line a name, the value last.
+ *
+ * @example
+ * toLatex(parse('e = x - y\ne ^ 2')) // \begin{aligned} e &= x - y \\ \ell &= e^{2} \end{aligned}
+ */
+export function toLatex(formula: Formula): string {
+  const lines = formula.statements.map(({ name, value }) => {
+    return `${name === undefined ? '\\ell' : identifier(name)} &= ${write(value, LEVEL.choice)}`
+  })
+  return `\\begin{aligned} ${lines.join(' \\\\ ')} \\end{aligned}`
+}
+
+function write(expression: Expression, outer: number): string {
+  const [text, level] = spell(expression)
+  return level < outer ? `\\left(${text}\\right)` : text
+}
+
+function spell(expression: Expression): [text: string, level: number] {
+  switch (expression.kind) {
+    case 'number':
+      return [number(expression.value), LEVEL.atom]
+    case 'boolean':
+      return [`\\mathrm{${expression.value}}`, LEVEL.atom]
+    case 'name':
+      return [identifier(expression.name), LEVEL.atom]
+    case 'unary':
+      return expression.operator === '-'
+        ? [`-${write(expression.argument, LEVEL.unary)}`, LEVEL.unary]
+        : [`\\lnot ${write(expression.argument, LEVEL.not)}`, LEVEL.not]
+    case 'binary':
+      return binary(expression)
+    case 'choice':
+      return [cases(expression), LEVEL.atom]
+    case 'call':
+      return [call(expression.name, expression.arguments), LEVEL.atom]
+    case 'rename': {
+      const renaming = `${identifier(expression.from)} \\to ${identifier(expression.to)}`
+      return [`{${write(expression.argument, LEVEL.atom)}}_{${renaming}}`, LEVEL.atom]
+    }
+  }
+}
+
+function binary({ operator, left, right }: Expression & { kind: 'binary' }): [string, number] {
+  const infix = (sign: string, level: number): [string, number] => {
+    return [`${write(left, level)} ${sign} ${write(right, level + 1)}`, level]
+  }
+  switch (operator) {
+    case '+':
+    case '-':
+      return infix(operator, LEVEL.sum)
+    case '*':
+      return infix('\\cdot', LEVEL.product)
+    case '/':
+      return [`\\frac{${write(left, LEVEL.choice)}}{${write(right, LEVEL.choice)}}`, LEVEL.atom]
+    case '^':
+      return [`{${write(left, LEVEL.atom)}}^{${write(right, LEVEL.choice)}}`, LEVEL.power]
+    case 'and':
+      return infix('\\land', LEVEL.and)
+    case 'or':
+      return infix('\\lor', LEVEL.or)
+    default:
+      return infix(COMPARISONS[operator]!, LEVEL.compare)
+  }
+}
+
+function cases({ test, yes, no }: Expression & { kind: 'choice' }): string {
+  const [a, c, b] = [yes, test, no].map((part) => write(part, LEVEL.choice))
+  return `\\begin{cases} ${a} & \\text{if } ${c} \\\\ ${b} & \\text{otherwise} \\end{cases}`
+}
+
+/** Functions with a notation of their own; the others are set as upright names. */
+const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
+  abs: (x) => `\\left|${x}\\right|`,
+  exp: (x) => `e^{${x}}`,
+  log: (x) => `\\ln\\left(${x}\\right)`,
+  log1p: (x) => `\\ln\\left(1 + ${x}\\right)`,
+  expm1: (x) => `\\left(e^{${x}} - 1\\right)`,
+  sqrt: (x) => `\\sqrt{${x}}`,
+  safe_sqrt: (x) => `\\sqrt{${x}}`,
+  sigmoid: (x) => `\\sigma\\left(${x}\\right)`,
+  logsigmoid: (x) => `\\ln\\sigma\\left(${x}\\right)`,
+  floor: (x) => `\\left\\lfloor ${x} \\right\\rfloor`,
+  sum: (x, axis) => `\\sum_{${axis}} ${x}`,
+  mean: (x, axis) => `\\operatorname{mean}_{${axis}} ${x}`,
+  norm: (x, axis) => `\\left\\lVert ${x} \\right\\rVert_{${axis}}`,
+  pick: (x, place, axis) => `\\left[${x}\\right]_{${axis} = ${place}}`,
+  softmax: (x, axis) => `\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
+  log_softmax: (x, axis) => `\\ln\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
+  logsumexp: (x, axis) => `\\ln\\sum_{${axis}} e^{${x}}`,
+  size: (axis) => `\\left|${axis}\\right|`,
+}
+
+function call(name: string, args: readonly Expression[]): string {
+  const isSum = name === 'sum' || name === 'mean'
+  const written = args.map((arg, place) => write(arg, isSum && place === 0 ? LEVEL.product : LEVEL.choice))
+  const notation = NOTATION[name]
+  if (notation !== undefined) return isSum ? `{${notation(...written)}}` : notation(...written)
+  return `\\operatorname{${name.replaceAll('_', '\\_')}}\\left(${written.join(', ')}\\right)`
+}
+
+function identifier(name: string): string {
+  if (name === '...') return '\\ast'
+  if (GREEK.has(name)) return `\\${name}`
+  return name.length === 1 ? name : `\\mathrm{${name.replaceAll('_', '\\_')}}`
+}
+
+function number(value: number): string {
+  const [mantissa, exponent] = String(value).split('e')
+  return exponent === undefined ? mantissa! : `${mantissa} \\cdot 10^{${Number(exponent)}}`
+}

@@ -1,0 +1,311 @@
+/**
+ * Formula -> Program, for one structure of request: which inputs are there and with which axes, and the parameters
+ * that decide the shape of the computation. Choices on those are made here, so that only the branch taken is built.
+ */
+import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
+import { Builder, type Ref } from './builder.ts'
+import { FUNCTIONS, type LanguageFunction, type Parameter, REDUCING } from './functions.ts'
+import { differentiate } from './gradient.ts'
+import type { InputLayout, Node, Program } from './ir.ts'
+import { didYouMean } from './nearest.ts'
+
+/** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
+export type ParamBinding =
+  | { readonly kind: 'scalar' }
+  | { readonly kind: 'fixed'; readonly value: number | boolean | null }
+  | { readonly kind: 'word'; readonly value: string; readonly words: readonly string[] }
+
+/** Everything that a formula may refer to. */
+export interface Scope {
+  /** The inputs that the request holds. */
+  readonly inputs: Readonly<Record<string, InputLayout>>
+  /** Optional inputs that it does not hold. */
+  readonly absent: readonly string[]
+  readonly params: Readonly<Record<string, ParamBinding>>
+  /** All axes, in the order that the nodes shall keep. */
+  readonly axes: readonly string[]
+}
+
+/** Functions of the structure, not of numbers; their argument is a name. */
+const QUESTIONS = ['given', 'is_index'] as const
+
+/**
+ * Lowers a formula and differentiates it.
+ *
+ * @param wants inputs whose gradients the program shall compute
+ * @throws FormulaError on unknown names, wrong types, axes that do not exist
+ * @example
+ * const scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [], params: {}, axes: ['...'] } as const
+ * lower(parse('x * x'), scope, ['x']).nodes.length // 6
+ */
+export function lower(formula: Formula, scope: Scope, wants: readonly string[]): Program {
+  const build = new Builder(scope.axes)
+  const lowering = new Lowering(build, formula, scope)
+  const value = lowering.value()
+  const axes = build.axesOf(value)
+  const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name]!.axes))
+  const gradients = wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs)
+  return extract(build, scope, value, new Map(wants.map((name, place) => [name, gradients[place]!])))
+}
+
+class Lowering {
+  readonly #build: Builder
+  readonly #formula: Formula
+  readonly #scope: Scope
+  readonly #lines = new Map<string, Statement>()
+  readonly #done = new Map<string, Ref>()
+
+  constructor(build: Builder, formula: Formula, scope: Scope) {
+    this.#build = build
+    this.#formula = formula
+    this.#scope = scope
+    for (const statement of formula.statements) {
+      if (statement.name === undefined) continue
+      if (this.#isDeclared(statement.name)) {
+        throw new FormulaError(`"${statement.name}" is already an input or a parameter`, statement.at)
+      }
+      this.#lines.set(statement.name, statement)
+    }
+  }
+
+  value(): Ref {
+    const last = this.#formula.statements.at(-1)!
+    return this.#number(last.value)
+  }
+
+  #lower(expression: Expression): Ref {
+    switch (expression.kind) {
+      case 'number':
+        return this.#build.constant(expression.value)
+      case 'boolean':
+        return this.#build.truth(expression.value)
+      case 'name':
+        return this.#name(expression.name, expression.at)
+      case 'unary':
+        return expression.operator === '-'
+          ? this.#build.neg(this.#number(expression.argument))
+          : this.#build.make('not', [this.#truth(expression.argument)])
+      case 'binary':
+        return this.#binary(expression)
+      case 'choice':
+        return this.#choice(expression)
+      case 'call':
+        return this.#call(expression)
+      case 'rename':
+        return this.#rename(expression)
+    }
+  }
+
+  #name(name: string, at: Position): Ref {
+    const done = this.#done.get(name)
+    if (done !== undefined) return done
+    const ref = this.#resolve(name, at)
+    this.#done.set(name, ref)
+    return ref
+  }
+
+  /** Lines are lowered when they are first used: one that only a branch not taken needs may use what is not there. */
+  #resolve(name: string, at: Position): Ref {
+    const line = this.#lines.get(name)
+    if (line !== undefined) return this.#line(line, at)
+    const input = own(this.#scope.inputs, name)
+    if (input !== undefined) return this.#build.input(name, input.type, input.axes)
+    const param = own(this.#scope.params, name)
+    if (param !== undefined) return this.#param(name, param, at)
+    if (this.#scope.absent.includes(name)) {
+      throw new FormulaError(`"${name}" was not given; ask with given(${name})`, at)
+    }
+    throw new FormulaError(`"${name}" is not known here${didYouMean(name, this.#names())}`, at)
+  }
+
+  #line(line: Statement, at: Position): Ref {
+    if (line.at.line > at.line) throw new FormulaError(`"${line.name}" is used before its line`, at)
+    return this.#lower(line.value)
+  }
+
+  #param(name: string, param: ParamBinding, at: Position): Ref {
+    if (param.kind === 'scalar') return this.#build.scalar(name)
+    if (param.kind === 'fixed' && typeof param.value === 'number') return this.#build.constant(param.value)
+    if (param.kind === 'fixed' && typeof param.value === 'boolean') return this.#build.truth(param.value)
+    const how = param.kind === 'word' ? `compare it: ${name} == ${param.words[0]}` : `ask with given(${name})`
+    throw new FormulaError(`"${name}" is not a number here; ${how}`, at)
+  }
+
+  #binary(expression: Expression & { kind: 'binary' }): Ref {
+    const { operator, left, right } = expression
+    const build = this.#build
+    const numbers = () => [this.#number(left), this.#number(right)] as const
+    switch (operator) {
+      case 'and':
+      case 'or':
+        return build.make(operator, [this.#truth(left), this.#truth(right)])
+      case '==':
+        return this.#word(left, right) ?? build.eq(...numbers())
+      case '!=':
+        return build.make('not', [this.#word(left, right) ?? build.eq(...numbers())])
+      case '<':
+        return build.lt(...numbers())
+      case '>':
+        return build.make('lt', [...numbers()].reverse())
+      case '<=':
+        return build.make('le', [...numbers()])
+      case '>=':
+        return build.make('le', [...numbers()].reverse())
+      default:
+        return build.make(ARITHMETIC[operator], [...numbers()])
+    }
+  }
+
+  /** `form == distance`: a parameter that is a word, compared with one of its words. */
+  #word(left: Expression, right: Expression): Ref | undefined {
+    const param = left.kind === 'name' ? own(this.#scope.params, left.name) : undefined
+    if (param?.kind !== 'word') return undefined
+    if (right.kind !== 'name' || !param.words.includes(right.name)) {
+      const found = right.kind === 'name' ? `"${right.name}"` : 'a value'
+      throw new FormulaError(`expected one of ${param.words.join(', ')}, found ${found}`, right.at)
+    }
+    return this.#build.truth(param.value === right.name)
+  }
+
+  #choice({ test, yes, no }: Expression & { kind: 'choice' }): Ref {
+    const condition = this.#truth(test)
+    const known = this.#build.truthOf(condition)
+    if (known !== undefined) return this.#lower(known ? yes : no)
+    const [a, b] = [this.#lower(yes), this.#lower(no)]
+    const isTruth = (ref: Ref) => this.#build.typeOf(ref) === 'bool'
+    if (isTruth(a) !== isTruth(b)) throw new FormulaError('both sides of "?" must be of one type', yes.at)
+    return this.#build.select(condition, a, b)
+  }
+
+  #call(expression: Expression & { kind: 'call' }): Ref {
+    const { name, at } = expression
+    if (name === 'given' || name === 'is_index') return this.#question(expression)
+    const found = this.#function(expression)
+    if (found === undefined) {
+      throw new FormulaError(`there is no function "${name}"${didYouMean(name, functionNames())}`, at)
+    }
+    const count = found.parameters.length
+    if (expression.arguments.length !== count) {
+      const wants = `${count} argument${count === 1 ? '' : 's'} (${found.parameters.join(', ')})`
+      throw new FormulaError(`${name} takes ${wants}, found ${expression.arguments.length}`, at)
+    }
+    const axes = expression.arguments.filter((_, place) => found.parameters[place] === 'axis')
+    const values = expression.arguments.flatMap((arg, place) => this.#argument(arg, found.parameters[place]!))
+    return found.lower(this.#build, values, axes.map((axis) => this.#axis(axis)))
+  }
+
+  #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {
+    const last = args[1]
+    const overAxis = last?.kind === 'name' && this.#build.axes.includes(last.name) && !this.#isKnown(last.name)
+    return (overAxis ? REDUCING.get(name) : undefined) ?? FUNCTIONS.get(name)
+  }
+
+  #argument(argument: Expression, parameter: Parameter): Ref[] {
+    if (parameter === 'axis') return []
+    if (parameter === 'truth') return [this.#truth(argument)]
+    const ref = this.#number(argument)
+    if (parameter === 'place' && this.#build.typeOf(ref) !== 'index') {
+      throw new FormulaError('expected an index (class labels, or index(axis)), found a real number', argument.at)
+    }
+    return [ref]
+  }
+
+  /** given(x): whether an optional input or parameter is there. is_index(x): whether an input holds class indices. */
+  #question({ name, arguments: args, at }: Expression & { kind: 'call' }): Ref {
+    const subject = args[0]
+    if (args.length !== 1 || subject?.kind !== 'name') {
+      throw new FormulaError(`${name} takes the name of one input or parameter`, at)
+    }
+    const input = own(this.#scope.inputs, subject.name)
+    if (name === 'is_index') return this.#build.truth(input?.type === 'index')
+    const param = own(this.#scope.params, subject.name)
+    if (input === undefined && param === undefined && !this.#scope.absent.includes(subject.name)) {
+      throw new FormulaError(`"${subject.name}" is not known here${didYouMean(subject.name, this.#names())}`, subject.at)
+    }
+    const isNull = param?.kind === 'fixed' && param.value === null
+    return this.#build.truth(input !== undefined || (param !== undefined && !isNull))
+  }
+
+  #rename({ argument, from, to, at }: Expression & { kind: 'rename' }): Ref {
+    const ref = this.#lower(argument)
+    if (!this.#build.axes.includes(from)) throw this.#noSuchAxis(from, at)
+    if (this.#build.axesOf(ref).includes(to)) throw new FormulaError(`the value already has an axis "${to}"`, at)
+    const source = this.#build.renamed[from] ?? from
+    if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
+      throw new FormulaError(`the axis "${to}" is not another name of "${from}"`, at)
+    }
+    return this.#build.rename(ref, from, to)
+  }
+
+  #axis(expression: Expression): string {
+    if (expression.kind !== 'name') throw new FormulaError('expected the name of an axis', expression.at)
+    if (!this.#build.axes.includes(expression.name)) throw this.#noSuchAxis(expression.name, expression.at)
+    return expression.name
+  }
+
+  #noSuchAxis(name: string, at: Position): FormulaError {
+    const axes = this.#build.axes
+    return new FormulaError(`there is no axis "${name}" (axes: ${axes.join(', ')})${didYouMean(name, axes)}`, at)
+  }
+
+  #number(expression: Expression): Ref {
+    const ref = this.#lower(expression)
+    if (this.#build.typeOf(ref) !== 'bool') return ref
+    throw new FormulaError('expected a number, found a truth value; write "c ? 1 : 0"', expression.at)
+  }
+
+  #truth(expression: Expression): Ref {
+    const ref = this.#lower(expression)
+    if (this.#build.typeOf(ref) === 'bool') return ref
+    throw new FormulaError('expected a truth value (a comparison), found a number', expression.at)
+  }
+
+  #isDeclared(name: string): boolean {
+    const { inputs, params, absent } = this.#scope
+    return Object.hasOwn(inputs, name) || Object.hasOwn(params, name) || absent.includes(name)
+  }
+
+  #isKnown(name: string): boolean {
+    return this.#lines.has(name) || this.#isDeclared(name)
+  }
+
+  #names(): string[] {
+    const { inputs, params, absent } = this.#scope
+    return [...this.#lines.keys(), ...Object.keys(inputs), ...Object.keys(params), ...absent]
+  }
+}
+
+const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' } as const
+
+/** Every name that can be called. */
+export function functionNames(): string[] {
+  return [...FUNCTIONS.keys(), ...QUESTIONS]
+}
+
+/** Objects made from outside never answer for what they inherit. */
+function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined
+}
+
+/** Keeps only what the value and the gradients need, numbered anew; marks for the gradient have done their work. */
+function extract(build: Builder, scope: Scope, value: Ref, gradients: ReadonlyMap<string, Ref>): Program {
+  const nodes: Node[] = []
+  const placed = new Map<Ref, number>()
+  const place = (ref: Ref): number => {
+    const known = placed.get(ref)
+    if (known !== undefined) return known
+    const node = build.nodes[ref]!
+    const args = node.args.map(place)
+    const id = node.op === 'stop_gradient' ? args[0]! : nodes.push({ ...node, args }) - 1
+    placed.set(ref, id)
+    return id
+  }
+  const program = {
+    value: place(value),
+    gradients: Object.fromEntries([...gradients].map(([name, ref]) => [name, place(ref)])),
+  }
+  const names = (op: Node['op']) => nodes.filter((node) => node.op === op).map((node) => node.name!)
+  const inputs = Object.fromEntries(names('input').map((name) => [name, scope.inputs[name]!]))
+  const axes = build.axes.filter((axis) => nodes.some((node) => node.axes.includes(axis) || node.axis === axis))
+  return { ...program, nodes, axes, renamed: { ...build.renamed }, inputs, scalars: names('scalar') }
+}

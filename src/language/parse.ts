@@ -1,0 +1,282 @@
+/**
+ * Text -> Formula, by precedence climbing. The grammar, loosest first:
+ *
+ *   formula   = { name "=" choice newline } choice
+ *   choice    = or [ "?" choice ":" choice ]
+ *   or        = and { "or" and }              and = not { "and" not }         not = "not" not | compare
+ *   compare   = sum [ ("<"|"<="|">"|">="|"=="|"!=") sum ]
+ *   sum       = product { ("+"|"-") product } product = unary { ("*"|"/") unary }
+ *   unary     = "-" unary | power             power = postfix [ "^" unary ]
+ *   postfix   = primary { "[" axis "->" axis "]" }
+ *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")"
+ *
+ * A line goes on after an operator, after `?` and `:`, and inside brackets.
+ * There are no members, strings, loops or assignments to a name twice, so nothing here can be made to run.
+ */
+import {
+  type BinaryOperator,
+  type Expression,
+  type Formula,
+  FormulaError,
+  type Position,
+  type Statement,
+} from './ast.ts'
+import { type Token, tokenize } from './tokens.ts'
+
+/** What a formula may cost its reader. */
+export const LIMITS = { bytes: 4096, nodes: 512, depth: 64 } as const
+
+/** Words of the grammar; they cannot name anything. */
+export const RESERVED: ReadonlySet<string> = new Set(['and', 'or', 'not', 'true', 'false'])
+
+/**
+ * Reads a formula.
+ *
+ * @throws FormulaError with line and column, also when it is longer, larger or deeper than LIMITS
+ * @example
+ * parse('e = predictions - targets\ne * e').statements.length // 2
+ */
+export function parse(source: string): Formula {
+  const bytes = Buffer.byteLength(source)
+  if (bytes > LIMITS.bytes) {
+    throw new FormulaError(`the formula has ${bytes} bytes, the limit is ${LIMITS.bytes}`, { line: 1, column: 1 })
+  }
+  return Object.freeze({ source, statements: new Parser(tokenize(source)).formula() })
+}
+
+class Parser {
+  readonly #tokens: readonly Token[]
+  #next = 0
+  #depth = 0
+  #nodes = 0
+  /** Inside brackets a line break is only a blank. */
+  #brackets = 0
+
+  constructor(tokens: readonly Token[]) {
+    this.#tokens = tokens
+  }
+
+  formula(): Statement[] {
+    const statements: Statement[] = []
+    const names = new Map<string, Position>()
+    this.#skipNewlines()
+    while (this.#peek().kind !== 'end') {
+      const previous = statements.at(-1)
+      if (previous !== undefined && previous.name === undefined) {
+        throw new FormulaError('only the last line may stand without a name', previous.at)
+      }
+      statements.push(this.#statement(names))
+      this.#endOfLine()
+    }
+    this.#checkLast(statements)
+    return statements
+  }
+
+  #checkLast(statements: readonly Statement[]) {
+    const last = statements.at(-1)
+    if (last === undefined) throw new FormulaError('the formula is empty', this.#peek().at)
+    if (last.name !== undefined) {
+      throw new FormulaError(`the last line is the value and must not be named (here "${last.name}")`, last.at)
+    }
+  }
+
+  #statement(names: Map<string, Position>): Statement {
+    const first = this.#peek()
+    const named = first.kind === 'name' && this.#tokens[this.#next + 1]?.text === '='
+    if (!named) return { name: undefined, value: this.#choice(), at: first.at }
+    this.#checkName(first, names)
+    this.#next += 2
+    return { name: first.text, value: this.#choice(), at: first.at }
+  }
+
+  #checkName(token: Token, names: Map<string, Position>) {
+    const earlier = names.get(token.text)
+    if (RESERVED.has(token.text)) throw new FormulaError(`"${token.text}" cannot be a name`, token.at)
+    if (earlier) throw new FormulaError(`"${token.text}" already has a value, from line ${earlier.line}`, token.at)
+    names.set(token.text, token.at)
+  }
+
+  #choice(): Expression {
+    return this.#deeper(() => {
+      const test = this.#or()
+      if (!this.#accept('?')) return test
+      this.#skipNewlines()
+      const yes = this.#choice()
+      this.#expect(':', 'between the two sides of "?"')
+      this.#skipNewlines()
+      return this.#node({ kind: 'choice', test, yes, no: this.#choice(), at: test.at })
+    })
+  }
+
+  #or(): Expression {
+    return this.#leftAssociative(['or'], () => this.#and())
+  }
+
+  #and(): Expression {
+    return this.#leftAssociative(['and'], () => this.#not())
+  }
+
+  #not(): Expression {
+    const at = this.#peek().at
+    if (!this.#accept('not')) return this.#compare()
+    return this.#deeper(() => this.#node({ kind: 'unary', operator: 'not', argument: this.#not(), at }))
+  }
+
+  #compare(): Expression {
+    const left = this.#sum()
+    const operator = this.#acceptAny(['<', '<=', '>', '>=', '==', '!='])
+    if (operator === undefined) return left
+    const compared = this.#node({ kind: 'binary', operator, left, right: this.#sum(), at: left.at })
+    const again = this.#acceptAny(['<', '<=', '>', '>=', '==', '!='])
+    if (again) throw new FormulaError('comparisons do not chain; write "a < b and b < c"', left.at)
+    return compared
+  }
+
+  #sum(): Expression {
+    return this.#leftAssociative(['+', '-'], () => this.#product())
+  }
+
+  #product(): Expression {
+    return this.#leftAssociative(['*', '/'], () => this.#unary())
+  }
+
+  #unary(): Expression {
+    const at = this.#peek().at
+    if (!this.#accept('-')) return this.#power()
+    return this.#deeper(() => this.#node({ kind: 'unary', operator: '-', argument: this.#unary(), at }))
+  }
+
+  #power(): Expression {
+    const base = this.#postfix()
+    if (!this.#accept('^')) return base
+    const exponent = this.#deeper(() => this.#unary())
+    return this.#node({ kind: 'binary', operator: '^', left: base, right: exponent, at: base.at })
+  }
+
+  #postfix(): Expression {
+    let argument = this.#primary()
+    while (this.#accept('[')) {
+      const from = this.#axis()
+      this.#expect('->', 'between the old and the new name of an axis')
+      argument = this.#node({ kind: 'rename', argument, from, to: this.#axis(), at: argument.at })
+      this.#expect(']', 'after the new name of an axis')
+    }
+    return argument
+  }
+
+  #primary(): Expression {
+    const token = this.#peek()
+    if (token.kind === 'number') return this.#number(token)
+    if (token.text === '...') return this.#named(token)
+    if (token.kind === 'name' && !RESERVED.has(token.text)) return this.#named(token)
+    if (token.text === 'true' || token.text === 'false') {
+      this.#next++
+      return this.#node({ kind: 'boolean', value: token.text === 'true', at: token.at })
+    }
+    if (this.#accept('(')) return this.#parenthesised()
+    throw new FormulaError(`expected a value, found ${spell(token)}`, token.at)
+  }
+
+  #number(token: Token): Expression {
+    this.#next++
+    return this.#node({ kind: 'number', value: Number(token.text), at: token.at })
+  }
+
+  #named(token: Token): Expression {
+    this.#next++
+    if (!this.#accept('(')) return this.#node({ kind: 'name', name: token.text, at: token.at })
+    const list = this.#inBrackets(() => {
+      const found = [this.#choice()]
+      while (this.#accept(',')) found.push(this.#choice())
+      return found
+    })
+    this.#expect(')', `to close "${token.text}("`)
+    return this.#node({ kind: 'call', name: token.text, arguments: list, at: token.at })
+  }
+
+  #parenthesised(): Expression {
+    const inner = this.#inBrackets(() => this.#choice())
+    this.#expect(')', 'to close "("')
+    return inner
+  }
+
+  #axis(): string {
+    const token = this.#peek()
+    if (token.kind !== 'name' && token.text !== '...') {
+      throw new FormulaError(`expected the name of an axis, found ${spell(token)}`, token.at)
+    }
+    this.#next++
+    return token.text
+  }
+
+  #leftAssociative(operators: readonly BinaryOperator[], operand: () => Expression): Expression {
+    let left = operand()
+    for (let operator = this.#acceptAny(operators); operator; operator = this.#acceptAny(operators)) {
+      this.#skipNewlines()
+      left = this.#node({ kind: 'binary', operator, left, right: operand(), at: left.at })
+    }
+    return left
+  }
+
+  #node(expression: Expression): Expression {
+    if (++this.#nodes > LIMITS.nodes) {
+      throw new FormulaError(`the formula has more than ${LIMITS.nodes} nodes`, expression.at)
+    }
+    return Object.freeze(expression)
+  }
+
+  #deeper<T>(inner: () => T): T {
+    if (++this.#depth > LIMITS.depth) {
+      throw new FormulaError(`the formula is nested deeper than ${LIMITS.depth}`, this.#peek().at)
+    }
+    const result = inner()
+    this.#depth--
+    return result
+  }
+
+  #inBrackets<T>(inner: () => T): T {
+    this.#brackets++
+    const result = inner()
+    this.#skipNewlines()
+    this.#brackets--
+    return result
+  }
+
+  #peek(): Token {
+    if (this.#brackets > 0) this.#skipNewlines()
+    return this.#tokens[this.#next]!
+  }
+
+  #skipNewlines() {
+    while (this.#tokens[this.#next]!.kind === 'newline') this.#next++
+  }
+
+  #endOfLine() {
+    const token = this.#peek()
+    if (token.kind !== 'newline' && token.kind !== 'end') {
+      throw new FormulaError(`expected an operator or the end of the line, found ${spell(token)}`, token.at)
+    }
+    this.#skipNewlines()
+  }
+
+  #accept(text: string): boolean {
+    if (this.#peek().text !== text || this.#peek().kind === 'end') return false
+    this.#next++
+    return true
+  }
+
+  #acceptAny<T extends string>(texts: readonly T[]): T | undefined {
+    return texts.find((text) => this.#accept(text))
+  }
+
+  #expect(text: string, why: string) {
+    if (!this.#accept(text)) {
+      throw new FormulaError(`expected "${text}" ${why}, found ${spell(this.#peek())}`, this.#peek().at)
+    }
+  }
+}
+
+function spell(token: Token): string {
+  if (token.kind === 'end') return 'the end'
+  return token.kind === 'newline' ? 'the end of the line' : `"${token.text}"`
+}

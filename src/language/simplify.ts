@@ -1,0 +1,93 @@
+/**
+ * Local algebra, applied while a node is made: what can be said shorter is never built. Every rule keeps the value
+ * exactly, NaN and infinities included, or it is not here (x * 0 stays, because x may be NaN).
+ */
+import { evaluateScalar } from './scalar.ts'
+import type { Builder, Ref } from './builder.ts'
+import type { Op } from './ir.ts'
+
+type Rule = (build: Builder, args: readonly Ref[], attributes: { readonly axis?: string }) => Ref | undefined
+
+/** Ops whose value on constants is a constant. */
+const FOLDABLE: ReadonlySet<Op> = new Set([
+  'neg', 'abs', 'exp', 'expm1', 'log', 'log1p', 'sqrt', 'safe_sqrt', 'sigmoid', 'tanh', 'softplus', 'sign', 'floor',
+  'sin', 'cos', 'atan', 'erf', 'add', 'sub', 'mul', 'div', 'pow', 'max', 'min', 'gate', 'lt', 'le', 'eq', 'and', 'or',
+  'not', 'is_finite',
+] satisfies Op[])
+
+/**
+ * The simpler form of `op(args)`, or undefined when there is none.
+ *
+ * @example
+ * simplify(build, 'add', [x, build.constant(0)], {}) // x
+ */
+export function simplify(
+  build: Builder,
+  op: Op,
+  args: readonly Ref[],
+  attributes: { readonly axis?: string },
+): Ref | undefined {
+  const folded = FOLDABLE.has(op) ? foldConstants(build, op, args) : undefined
+  return folded ?? RULES[op]?.(build, args, attributes)
+}
+
+function foldConstants(build: Builder, op: Op, args: readonly Ref[]): Ref | undefined {
+  const values = args.map((arg) => build.constantOf(arg))
+  if (values.some((value) => value === undefined)) return undefined
+  const value = evaluateScalar(op, values as number[])
+  return build.isLogic(op) ? build.truth(value !== 0) : build.constant(value)
+}
+
+const RULES: { readonly [O in Op]?: Rule } = {
+  neg: (build, [x]) => (build.opOf(x!) === 'neg' ? build.argOf(x!, 0) : undefined),
+  // x + 0 would turn -0 into 0; the sign of a zero loss is not worth a pass over memory.
+  add: (build, [a, b]) => when(build.is(b!, 0), a) ?? when(build.is(a!, 0), b) ?? addOfNegative(build, a!, b!),
+  sub: (build, [a, b]) => when(build.is(b!, 0), a) ?? when(build.is(a!, 0), () => build.neg(b!)),
+  mul: (build, [a, b]) =>
+    when(build.is(b!, 1), a) ??
+    when(build.is(a!, 1), b) ??
+    when(build.is(b!, -1), () => build.neg(a!)) ??
+    when(build.is(a!, -1), () => build.neg(b!)),
+  div: (build, [a, b]) => when(build.is(b!, 1), a),
+  gate: (build, [g, d]) => {
+    const derivative = build.constantOf(d!)
+    if (derivative !== undefined && Number.isFinite(derivative)) return build.mul(g!, d!)
+    return build.is(g!, 0) ? g : undefined
+  },
+  pow: (build, [base, exponent]) =>
+    when(build.is(exponent!, 1), base) ??
+    when(build.is(exponent!, 0), () => build.constant(1)) ??
+    when(build.is(exponent!, 2), () => build.mul(base!, base!)) ??
+    when(build.is(exponent!, -1), () => build.div(build.constant(1), base!)),
+  not: (build, [x]) => (build.opOf(x!) === 'not' ? build.argOf(x!, 0) : undefined),
+  and: (build, [a, b]) => choose(build, a!, b!, build.truth(false)) ?? choose(build, b!, a!, build.truth(false)),
+  or: (build, [a, b]) => choose(build, a!, build.truth(true), b!) ?? choose(build, b!, build.truth(true), a!),
+  select: (build, [test, yes, no]) => choose(build, test!, yes!, no!) ?? when(yes === no, yes),
+  pick: (build, [x], { axis }) => when(!build.axesOf(x!).includes(axis!), x),
+  reduce_sum: (build, [x], { axis }) => sumOfProduct(build, x!, axis!),
+  expand: () => undefined,
+}
+
+/** sum over k of a[i,k] * b[j,k] never builds the [i,j,k] products: it is a contraction (a matrix product). */
+function sumOfProduct(build: Builder, x: Ref, axis: string): Ref | undefined {
+  if (build.opOf(x) !== 'mul') return undefined
+  const [a, b] = [build.argOf(x, 0), build.argOf(x, 1)]
+  const [left, right] = [build.axesOf(a), build.axesOf(b)]
+  const widens = left.some((name) => !right.includes(name)) && right.some((name) => !left.includes(name))
+  return widens && left.includes(axis) && right.includes(axis) ? build.contract(a, b, axis) : undefined
+}
+
+function addOfNegative(build: Builder, a: Ref, b: Ref): Ref | undefined {
+  return build.opOf(b) === 'neg' ? build.sub(a, build.argOf(b, 0)) : undefined
+}
+
+function choose(build: Builder, test: Ref, yes: Ref, no: Ref): Ref | undefined {
+  const known = build.truthOf(test)
+  if (known === undefined) return undefined
+  return known ? yes : no
+}
+
+function when(condition: boolean, result: Ref | undefined | (() => Ref)): Ref | undefined {
+  if (!condition) return undefined
+  return typeof result === 'function' ? result() : result
+}

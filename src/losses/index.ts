@@ -1,0 +1,71 @@
+/**
+ * The catalog: every loss that lies in a family folder here. A loss registers by being there; what is wrong with one
+ * stops the process at start, with its file's name.
+ */
+import { readdirSync } from 'node:fs'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { nearest } from '../language/nearest.ts'
+import type { Loss } from './define.ts'
+
+export interface Catalog {
+  /** By family, then name. */
+  readonly losses: readonly Loss[]
+  /** By its name or an alias; `undefined` when there is none. */
+  find(name: string): Loss | undefined
+  /** The closest name or alias, for messages. */
+  nearest(name: string): string | undefined
+}
+
+/**
+ * Reads the family folders.
+ *
+ * @throws Error when a file does not export a loss, or a name is not its file's or stands twice
+ * @example
+ * const catalog = await loadCatalog()
+ * catalog.find('mae')?.name // 'l1'
+ */
+export async function loadCatalog(): Promise<Catalog> {
+  const losses = await Promise.all(lossFiles().map(loadLoss))
+  const byName = new Map<string, Loss>()
+  for (const loss of losses) {
+    for (const name of [loss.name, ...loss.aliases]) {
+      if (byName.has(name)) throw new Error(`two losses are called "${name}"`)
+      byName.set(name, loss)
+    }
+  }
+  return Object.freeze({
+    losses: Object.freeze(losses),
+    find: (name: string) => byName.get(name),
+    nearest: (name: string) => nearest(name, byName.keys()),
+  })
+}
+
+interface LossFile {
+  readonly family: string
+  readonly name: string
+  readonly url: URL
+}
+
+function lossFiles(): LossFile[] {
+  const root = new URL('./', import.meta.url)
+  const families = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  return families.flatMap(({ name: family }) => {
+    const folder = new URL(`${family}/`, root)
+    const files = readdirSync(fileURLToPath(folder)).filter((file) => /(?<!\.d)\.(ts|js)$/.test(file))
+    return files.sort().map((file) => ({ family, name: basename(file).slice(0, -3), url: new URL(file, folder) }))
+  })
+}
+
+async function loadLoss({ family, name, url }: LossFile): Promise<Loss> {
+  const module: { default?: Loss } = await import(url.href).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`losses/${family}/${name}: ${why}`, { cause })
+  })
+  const loss = module.default
+  if (loss?.formula === undefined) throw new Error(`losses/${family}/${name}: no loss is exported by default`)
+  if (loss.name !== name || loss.family !== family) {
+    throw new Error(`losses/${family}/${name}: defines ${loss.family}/${loss.name}; file, folder and name must agree`)
+  }
+  return loss
+}

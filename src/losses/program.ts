@@ -1,0 +1,113 @@
+/**
+ * Loss + structure of a request -> program, made once and kept. The structure is what changes the computation itself:
+ * which inputs are there, how they lie in memory, and parameters that are words, switches or whole numbers. Plain
+ * numbers (delta, gamma ...) stay run-time scalars, so that a schedule of them needs no new program.
+ */
+import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
+import type { Formula } from '../language/ast.ts'
+import type { InputLayout, Program } from '../language/ir.ts'
+import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
+import type { Loss, Params } from './define.ts'
+
+/** What decides the program. */
+export interface Structure {
+  readonly inputs: Readonly<Record<string, InputLayout>>
+  readonly params: Params
+  /** Inputs whose gradients are wanted, in the loss's order. */
+  readonly wants: readonly string[]
+}
+
+export interface LossProgram {
+  /** Equal keys, equal programs. */
+  readonly key: string
+  readonly program: Program
+  /** What each value adds to the denominator of `mean`; absent where that is 1. */
+  readonly denominator: Program | undefined
+  /** The parameters that are given at run time. */
+  readonly scalars: Readonly<Record<string, number>>
+}
+
+/** Programs that are kept; past it, the one unused for longest goes. */
+const MAX_KEPT = 1024
+
+export type ProgramSource = (loss: Loss, structure: Structure) => LossProgram
+
+/**
+ * A source of programs with a bounded memory of its own.
+ *
+ * @example
+ * const programs = createProgramSource()
+ * programs(huber, { inputs: { predictions: layout, targets: layout }, params: { delta: 1 }, wants: ['predictions'] })
+ */
+export function createProgramSource(): ProgramSource {
+  const kept = new Map<string, Omit<LossProgram, 'scalars'>>()
+  return (loss, structure) => {
+    const bindings = bindParams(loss, structure.params)
+    const key = keyOf(loss, structure, bindings)
+    const made = kept.get(key) ?? makeProgram(loss, structure, bindings, key)
+    kept.delete(key)
+    kept.set(key, made)
+    if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value!)
+    return { ...made, scalars: scalarsOf(bindings, structure.params) }
+  }
+}
+
+type Bindings = Readonly<Record<string, ParamBinding>>
+
+function makeProgram(loss: Loss, structure: Structure, params: Bindings, key: string): Omit<LossProgram, 'scalars'> {
+  const scope: Scope = {
+    inputs: structure.inputs,
+    absent: Object.keys(loss.inputs).filter((name) => !(name in structure.inputs)),
+    params,
+    axes: axesOf(loss),
+  }
+  const make = (formula: Formula, wants: readonly string[]) => lower(formula, scope, wants)
+  return {
+    key,
+    program: make(loss.formula, structure.wants),
+    denominator: loss.denominator === undefined ? undefined : make(loss.denominator, []),
+  }
+}
+
+/** All axes of a loss in the order of declaration, `...` right after the batch axis so that rows lie together. */
+export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
+  const declared = [...new Set(Object.values(loss.inputs).flatMap((input) => input.axes))]
+  if (!declared.includes('...') || declared[0] === '...') return declared
+  const [first, ...rest] = declared.filter((axis) => axis !== '...')
+  return [first!, '...', ...rest]
+}
+
+function keyOf(loss: Loss, { inputs, wants }: Structure, params: Bindings): string {
+  const layouts = Object.entries(inputs).map(([name, { type, axes }]) => `${name}:${type}[${axes.join(',')}]`)
+  const fixed = Object.entries(params).map(([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : param.value}`)
+  return `${loss.name}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}`
+}
+
+function bindParams(loss: Loss, params: Params): Bindings {
+  const bound = Object.entries(loss.params.properties).map(([name, schema]) => {
+    return [name, bindParam(schema, params[name]!)] as const
+  })
+  return Object.fromEntries(bound)
+}
+
+function bindParam(schema: TSchema, value: number | boolean | string | null): ParamBinding {
+  if (typeof value === 'string') return { kind: 'word', value, words: wordsOf(schema) }
+  const isScalar = typeof value === 'number' && !isStructural(schema)
+  return isScalar ? { kind: 'scalar' } : { kind: 'fixed', value }
+}
+
+/** Whole numbers, and numbers marked `structural`, decide the program; every other number is only multiplied along. */
+function isStructural(schema: TSchema): boolean {
+  const alternatives: readonly TSchema[] = schema.anyOf ?? [schema]
+  return alternatives.some((part) => part[SchemaKind] === 'Integer' || part.structural === true)
+}
+
+function wordsOf(schema: TSchema): string[] {
+  const alternatives: readonly TSchema[] = schema.anyOf ?? [schema]
+  return alternatives.map((part) => part.const).filter((word): word is string => typeof word === 'string')
+}
+
+function scalarsOf(bindings: Bindings, params: Params): Record<string, number> {
+  const scalars = Object.entries(bindings).filter(([, binding]) => binding.kind === 'scalar')
+  return Object.fromEntries(scalars.map(([name]) => [name, params[name] as number]))
+}

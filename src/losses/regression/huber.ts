@@ -1,0 +1,42 @@
+/** Huber: quadratic near zero, linear beyond delta. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'huber',
+  family: 'regression',
+  couples: 'element',
+  about:
+    'Quadratic near zero, linear beyond delta: squared error that an outlier cannot shout down. Equals delta * smooth_l1(beta = delta).',
+  aliases: ['huber_loss', 'Huber'],
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
+    targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),
+  },
+  params: Type.Object({
+    delta: Type.Number({
+      exclusiveMinimum: 0,
+      default: 1,
+      description: 'Where it turns linear, in units of the targets.',
+    }),
+  }),
+  // The pieces meet with equal slope, so the gradient at |e| = delta is well defined.
+  formula: `
+    e = predictions - targets
+    q = min(abs(e), delta)
+    q^2 / 2 + delta * (abs(e) - q)`,
+  references: [
+    'Huber 1964, Robust Estimation of a Location Parameter, doi:10.1214/aoms/1177703732',
+    'torch.nn.functional.huber_loss',
+    'keras.losses.Huber',
+    'optax.losses.huber_loss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [0.3, 0.6, 0.1], targets: [1, 2, 3] },
+      loss: [0.245, 0.9, 2.4],
+      gradients: { predictions: [-0.7, -1, -1] },
+      from: 'by hand',
+    },
+  ],
+})
