@@ -9,17 +9,20 @@ export interface Job {
   readonly loss: string
   /** Equal keys run the same program. */
   readonly programKey: string
+  /** Jobs with equal keys may share a launch; undefined for a job that runs as its own block. */
+  readonly mergeKey: string | undefined
   readonly program: Program
   readonly precision: Precision
   /** Size of every axis that the program names. */
   readonly sizes: Readonly<Record<string, number>>
-  /** The axis along which jobs may be concatenated; undefined when this job runs as its own block. */
+  /** The axis along which jobs are concatenated; undefined for a batch-coupled loss. */
   readonly batchAxis: string | undefined
   readonly inputs: Readonly<Record<string, NumericArray>>
   readonly scalars: Readonly<Record<string, number>>
+  /** Number of unreduced values. */
+  readonly values: number
   /** Row weights: what each unreduced value counts, weights and 1/denominator included. One number for all, or one a value. */
   readonly cotangent: Float32Array | Float64Array
-  readonly wantsGradients: boolean
   /** Elements of all inputs: what the job costs in the queue's budget. */
   readonly elements: number
   readonly bytes: number

@@ -21,8 +21,6 @@ export interface Batch {
   readonly scalars: Readonly<Record<string, number>>
   /** What the gradient of each value is multiplied by: one number for all, or one a value. */
   readonly cotangent: Float32Array | Float64Array
-  /** Whether the gradients are wanted at all. */
-  readonly wantsGradients: boolean
 }
 
 export interface BatchResult {

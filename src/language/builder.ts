@@ -63,7 +63,13 @@ export class Builder {
   make(op: Op, args: readonly Ref[], attributes: Attributes = {}): Ref {
     const simpler = simplify(this, op, args, attributes)
     if (simpler !== undefined) return simpler
-    return this.#intern({ op, args, type: this.#typeOf(op, args), axes: this.#axesOf(op, args, attributes), ...attributes })
+    return this.#intern({
+      op,
+      args,
+      type: this.#typeOf(op, args),
+      axes: this.#axesOf(op, args, attributes),
+      ...attributes,
+    })
   }
 
   neg = (x: Ref): Ref => this.make('neg', [x])
@@ -155,7 +161,16 @@ export class Builder {
 
   #intern(node: Node): Ref {
     const value = Object.is(node.value, -0) ? '-0' : node.value
-    const key = [node.op, node.args.join(','), node.type, value, node.name, node.axis, node.to, node.axes.join(',')].join('|')
+    const key = [
+      node.op,
+      node.args.join(','),
+      node.type,
+      value,
+      node.name,
+      node.axis,
+      node.to,
+      node.axes.join(','),
+    ].join('|')
     const known = this.#known.get(key)
     if (known !== undefined) return known
     this.#known.set(key, this.nodes.length)

@@ -100,8 +100,16 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       lower: (build, [place], [axis]) =>
         build.select(build.eq(build.index(axis!), place!), build.constant(1), build.constant(0)),
     },
-    index: { parameters: ['axis'], about: 'the place along an axis, from 0', lower: (build, _, [axis]) => build.index(axis!) },
-    size: { parameters: ['axis'], about: 'the length of an axis', lower: (build, _, [axis]) => build.size(axis!) },
+    index: {
+      parameters: ['axis'],
+      about: 'the place along an axis, from 0',
+      lower: (build, _, [axis]) => build.index(axis!),
+    },
+    size: {
+      parameters: ['axis'],
+      about: 'the length of an axis',
+      lower: (build, _, [axis]) => build.size(axis!),
+    },
   } satisfies Record<string, LanguageFunction>),
 )
 

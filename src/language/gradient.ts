@@ -73,7 +73,9 @@ const RULES: { readonly [O in Op]: Rule } = {
   exp: ({ times, g, y }) => [times(g, y)],
   expm1: ({ build, times, g, y }) => [times(g, build.add(y, build.constant(1)))],
   log: ({ build, times, g }, x) => [times(g, build.div(build.constant(1), x!))],
-  log1p: ({ build, times, g }, x) => [times(g, build.div(build.constant(1), build.add(build.constant(1), x!)))],
+  log1p: ({ build, times, g }, x) => [
+    times(g, build.div(build.constant(1), build.add(build.constant(1), x!))),
+  ],
   sqrt: ({ build, times, g, y }) => [times(g, build.div(build.constant(0.5), y))],
   safe_sqrt: ({ build, times, g, y }) => {
     const zero = build.constant(0)
@@ -121,7 +123,8 @@ const RULES: { readonly [O in Op]: Rule } = {
 function larger(context: Context, a: Ref, b: Ref, wins: (x: Ref, y: Ref) => Ref): readonly Ref[] {
   const { build, g, varies } = context
   const zero = build.constant(0)
-  const atTie = varies(a) && varies(b) ? build.select(build.eq(a, b), build.mul(build.constant(0.5), g), zero) : zero
+  const atTie =
+    varies(a) && varies(b) ? build.select(build.eq(a, b), build.mul(build.constant(0.5), g), zero) : zero
   return [build.select(wins(a, b), g, atTie), build.select(wins(b, a), g, atTie)]
 }
 

@@ -99,7 +99,9 @@ function elementwise(run: Run, node: Node, meaning: (a: number, b: number) => nu
 
 function select(run: Run, node: Node): Float64Array {
   const [test, yes, no] = [aligned(run, node, 0), aligned(run, node, 1), aligned(run, node, 2)]
-  return Float64Array.from({ length: elementsOf(node.axes, run.sizes) }, (_, i) => (test(i) !== 0 ? yes(i) : no(i)))
+  return Float64Array.from({ length: elementsOf(node.axes, run.sizes) }, (_, i) =>
+    test(i) !== 0 ? yes(i) : no(i),
+  )
 }
 
 /** Reads an argument at each element of the node, repeated along the axes that it has not. */
@@ -137,11 +139,15 @@ function reduce(run: Run, node: Node, start: number, step: (so: number, x: numbe
 function contract(run: Run, node: Node): Float64Array {
   const [a, b] = [argument(run, node, 0), argument(run, node, 1)]
   const [aAxes, bAxes] = [axesOf(run, node, 0), axesOf(run, node, 1)]
-  const [aOffsets, bOffsets] = [offsetsOf(run.sizes, node.axes, aAxes), offsetsOf(run.sizes, node.axes, bAxes)]
+  const [aOffsets, bOffsets] = [
+    offsetsOf(run.sizes, node.axes, aAxes),
+    offsetsOf(run.sizes, node.axes, bAxes),
+  ]
   const [aStride, bStride] = [strideOf(run.sizes, aAxes, node.axis!), strideOf(run.sizes, bAxes, node.axis!)]
   return Float64Array.from(aOffsets, (aOffset, i) => {
     let sum = 0
-    for (let k = 0; k < run.sizes[node.axis!]!; k++) sum += a[aOffset + k * aStride]! * b[bOffsets[i]! + k * bStride]!
+    for (let k = 0; k < run.sizes[node.axis!]!; k++)
+      sum += a[aOffset + k * aStride]! * b[bOffsets[i]! + k * bStride]!
     return sum
   })
 }

@@ -93,7 +93,10 @@ export function elementsOf(axes: readonly string[], sizes: Readonly<Record<strin
 }
 
 /** Sizes of all axes of a program, the renamed ones included. */
-export function withRenamed(program: Program, sizes: Readonly<Record<string, number>>): Record<string, number> {
+export function withRenamed(
+  program: Program,
+  sizes: Readonly<Record<string, number>>,
+): Record<string, number> {
   const all: Record<string, number> = { ...sizes }
   for (const axis of program.axes) {
     const source = program.renamed[axis]

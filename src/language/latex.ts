@@ -2,7 +2,18 @@
 import type { Expression, Formula } from './ast.ts'
 
 /** How tightly an operator binds; a looser one inside a tighter one needs parentheses. */
-const LEVEL = { choice: 0, or: 1, and: 2, not: 3, compare: 4, sum: 5, product: 6, unary: 7, power: 8, atom: 9 } as const
+const LEVEL = {
+  choice: 0,
+  or: 1,
+  and: 2,
+  not: 3,
+  compare: 4,
+  sum: 5,
+  product: 6,
+  unary: 7,
+  power: 8,
+  atom: 9,
+} as const
 
 const COMPARISONS: Readonly<Record<string, string>> = {
   '<': '<',
@@ -14,7 +25,9 @@ const COMPARISONS: Readonly<Record<string, string>> = {
 }
 
 const GREEK: ReadonlySet<string> = new Set(
-  'alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega'.split(' '),
+  'alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega'.split(
+    ' ',
+  ),
 )
 
 /**

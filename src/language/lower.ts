@@ -191,12 +191,17 @@ class Lowering {
     }
     const axes = expression.arguments.filter((_, place) => found.parameters[place] === 'axis')
     const values = expression.arguments.flatMap((arg, place) => this.#argument(arg, found.parameters[place]!))
-    return found.lower(this.#build, values, axes.map((axis) => this.#axis(axis)))
+    return found.lower(
+      this.#build,
+      values,
+      axes.map((axis) => this.#axis(axis)),
+    )
   }
 
   #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {
     const last = args[1]
-    const overAxis = last?.kind === 'name' && this.#build.axes.includes(last.name) && !this.#isKnown(last.name)
+    const overAxis =
+      last?.kind === 'name' && this.#build.axes.includes(last.name) && !this.#isKnown(last.name)
     return (overAxis ? REDUCING.get(name) : undefined) ?? FUNCTIONS.get(name)
   }
 
@@ -205,7 +210,10 @@ class Lowering {
     if (parameter === 'truth') return [this.#truth(argument)]
     const ref = this.#number(argument)
     if (parameter === 'place' && this.#build.typeOf(ref) !== 'index') {
-      throw new FormulaError('expected an index (class labels, or index(axis)), found a real number', argument.at)
+      throw new FormulaError(
+        'expected an index (class labels, or index(axis)), found a real number',
+        argument.at,
+      )
     }
     return [ref]
   }
@@ -220,7 +228,10 @@ class Lowering {
     if (name === 'is_index') return this.#build.truth(input?.type === 'index')
     const param = own(this.#scope.params, subject.name)
     if (input === undefined && param === undefined && !this.#scope.absent.includes(subject.name)) {
-      throw new FormulaError(`"${subject.name}" is not known here${didYouMean(subject.name, this.#names())}`, subject.at)
+      throw new FormulaError(
+        `"${subject.name}" is not known here${didYouMean(subject.name, this.#names())}`,
+        subject.at,
+      )
     }
     const isNull = param?.kind === 'fixed' && param.value === null
     return this.#build.truth(input !== undefined || (param !== undefined && !isNull))
@@ -229,7 +240,8 @@ class Lowering {
   #rename({ argument, from, to, at }: Expression & { kind: 'rename' }): Ref {
     const ref = this.#lower(argument)
     if (!this.#build.axes.includes(from)) throw this.#noSuchAxis(from, at)
-    if (this.#build.axesOf(ref).includes(to)) throw new FormulaError(`the value already has an axis "${to}"`, at)
+    if (this.#build.axesOf(ref).includes(to))
+      throw new FormulaError(`the value already has an axis "${to}"`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
       throw new FormulaError(`the axis "${to}" is not another name of "${from}"`, at)
@@ -245,7 +257,10 @@ class Lowering {
 
   #noSuchAxis(name: string, at: Position): FormulaError {
     const axes = this.#build.axes
-    return new FormulaError(`there is no axis "${name}" (axes: ${axes.join(', ')})${didYouMean(name, axes)}`, at)
+    return new FormulaError(
+      `there is no axis "${name}" (axes: ${axes.join(', ')})${didYouMean(name, axes)}`,
+      at,
+    )
   }
 
   #number(expression: Expression): Ref {
@@ -306,6 +321,8 @@ function extract(build: Builder, scope: Scope, value: Ref, gradients: ReadonlyMa
   }
   const names = (op: Node['op']) => nodes.filter((node) => node.op === op).map((node) => node.name!)
   const inputs = Object.fromEntries(names('input').map((name) => [name, scope.inputs[name]!]))
-  const axes = build.axes.filter((axis) => nodes.some((node) => node.axes.includes(axis) || node.axis === axis))
+  const axes = build.axes.filter((axis) =>
+    nodes.some((node) => node.axes.includes(axis) || node.axis === axis),
+  )
   return { ...program, nodes, axes, renamed: { ...build.renamed }, inputs, scalars: names('scalar') }
 }

@@ -39,7 +39,10 @@ export const RESERVED: ReadonlySet<string> = new Set(['and', 'or', 'not', 'true'
 export function parse(source: string): Formula {
   const bytes = Buffer.byteLength(source)
   if (bytes > LIMITS.bytes) {
-    throw new FormulaError(`the formula has ${bytes} bytes, the limit is ${LIMITS.bytes}`, { line: 1, column: 1 })
+    throw new FormulaError(`the formula has ${bytes} bytes, the limit is ${LIMITS.bytes}`, {
+      line: 1,
+      column: 1,
+    })
   }
   return Object.freeze({ source, statements: new Parser(tokenize(source)).formula() })
 }
@@ -76,7 +79,10 @@ class Parser {
     const last = statements.at(-1)
     if (last === undefined) throw new FormulaError('the formula is empty', this.#peek().at)
     if (last.name !== undefined) {
-      throw new FormulaError(`the last line is the value and must not be named (here "${last.name}")`, last.at)
+      throw new FormulaError(
+        `the last line is the value and must not be named (here "${last.name}")`,
+        last.at,
+      )
     }
   }
 
@@ -92,7 +98,8 @@ class Parser {
   #checkName(token: Token, names: Map<string, Position>) {
     const earlier = names.get(token.text)
     if (RESERVED.has(token.text)) throw new FormulaError(`"${token.text}" cannot be a name`, token.at)
-    if (earlier) throw new FormulaError(`"${token.text}" already has a value, from line ${earlier.line}`, token.at)
+    if (earlier)
+      throw new FormulaError(`"${token.text}" already has a value, from line ${earlier.line}`, token.at)
     names.set(token.text, token.at)
   }
 

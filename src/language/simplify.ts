@@ -2,17 +2,47 @@
  * Local algebra, applied while a node is made: what can be said shorter is never built. Every rule keeps the value
  * exactly, NaN and infinities included, or it is not here (x * 0 stays, because x may be NaN).
  */
-import { evaluateScalar } from './scalar.ts'
+
 import type { Builder, Ref } from './builder.ts'
 import type { Op } from './ir.ts'
+import { evaluateScalar } from './scalar.ts'
 
 type Rule = (build: Builder, args: readonly Ref[], attributes: { readonly axis?: string }) => Ref | undefined
 
 /** Ops whose value on constants is a constant. */
 const FOLDABLE: ReadonlySet<Op> = new Set([
-  'neg', 'abs', 'exp', 'expm1', 'log', 'log1p', 'sqrt', 'safe_sqrt', 'sigmoid', 'tanh', 'softplus', 'sign', 'floor',
-  'sin', 'cos', 'atan', 'erf', 'add', 'sub', 'mul', 'div', 'pow', 'max', 'min', 'gate', 'lt', 'le', 'eq', 'and', 'or',
-  'not', 'is_finite',
+  'neg',
+  'abs',
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sqrt',
+  'safe_sqrt',
+  'sigmoid',
+  'tanh',
+  'softplus',
+  'sign',
+  'floor',
+  'sin',
+  'cos',
+  'atan',
+  'erf',
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'pow',
+  'max',
+  'min',
+  'gate',
+  'lt',
+  'le',
+  'eq',
+  'and',
+  'or',
+  'not',
+  'is_finite',
 ] satisfies Op[])
 
 /**
@@ -41,7 +71,8 @@ function foldConstants(build: Builder, op: Op, args: readonly Ref[]): Ref | unde
 const RULES: { readonly [O in Op]?: Rule } = {
   neg: (build, [x]) => (build.opOf(x!) === 'neg' ? build.argOf(x!, 0) : undefined),
   // x + 0 would turn -0 into 0; the sign of a zero loss is not worth a pass over memory.
-  add: (build, [a, b]) => when(build.is(b!, 0), a) ?? when(build.is(a!, 0), b) ?? addOfNegative(build, a!, b!),
+  add: (build, [a, b]) =>
+    when(build.is(b!, 0), a) ?? when(build.is(a!, 0), b) ?? addOfNegative(build, a!, b!),
   sub: (build, [a, b]) => when(build.is(b!, 0), a) ?? when(build.is(a!, 0), () => build.neg(b!)),
   mul: (build, [a, b]) =>
     when(build.is(b!, 1), a) ??
@@ -60,7 +91,8 @@ const RULES: { readonly [O in Op]?: Rule } = {
     when(build.is(exponent!, 2), () => build.mul(base!, base!)) ??
     when(build.is(exponent!, -1), () => build.div(build.constant(1), base!)),
   not: (build, [x]) => (build.opOf(x!) === 'not' ? build.argOf(x!, 0) : undefined),
-  and: (build, [a, b]) => choose(build, a!, b!, build.truth(false)) ?? choose(build, b!, a!, build.truth(false)),
+  and: (build, [a, b]) =>
+    choose(build, a!, b!, build.truth(false)) ?? choose(build, b!, a!, build.truth(false)),
   or: (build, [a, b]) => choose(build, a!, build.truth(true), b!) ?? choose(build, b!, build.truth(true), a!),
   select: (build, [test, yes, no]) => choose(build, test!, yes!, no!) ?? when(yes === no, yes),
   pick: (build, [x], { axis }) => when(!build.axesOf(x!).includes(axis!), x),

@@ -122,7 +122,10 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'formula' | 'denominato
 export const noParams = Type.Object({})
 
 /** A parameter that may be switched off with `null`. */
-export function nullable<T extends TSchema>(schema: T, options: { default: Static<T> | null; description?: string }) {
+export function nullable<T extends TSchema>(
+  schema: T,
+  options: { default: Static<T> | null; description?: string },
+) {
   return Type.Union([schema, Type.Null()], options)
 }
 

@@ -53,7 +53,9 @@ function lossFiles(): LossFile[] {
   return families.flatMap(({ name: family }) => {
     const folder = new URL(`${family}/`, root)
     const files = readdirSync(fileURLToPath(folder)).filter((file) => /(?<!\.d)\.(ts|js)$/.test(file))
-    return files.sort().map((file) => ({ family, name: basename(file).slice(0, -3), url: new URL(file, folder) }))
+    return files
+      .sort()
+      .map((file) => ({ family, name: basename(file).slice(0, -3), url: new URL(file, folder) }))
   })
 }
 
@@ -65,7 +67,9 @@ async function loadLoss({ family, name, url }: LossFile): Promise<Loss> {
   const loss = module.default
   if (loss?.formula === undefined) throw new Error(`losses/${family}/${name}: no loss is exported by default`)
   if (loss.name !== name || loss.family !== family) {
-    throw new Error(`losses/${family}/${name}: defines ${loss.family}/${loss.name}; file, folder and name must agree`)
+    throw new Error(
+      `losses/${family}/${name}: defines ${loss.family}/${loss.name}; file, folder and name must agree`,
+    )
   }
   return loss
 }

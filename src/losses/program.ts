@@ -54,7 +54,12 @@ export function createProgramSource(): ProgramSource {
 
 type Bindings = Readonly<Record<string, ParamBinding>>
 
-function makeProgram(loss: Loss, structure: Structure, params: Bindings, key: string): Omit<LossProgram, 'scalars'> {
+function makeProgram(
+  loss: Loss,
+  structure: Structure,
+  params: Bindings,
+  key: string,
+): Omit<LossProgram, 'scalars'> {
   const scope: Scope = {
     inputs: structure.inputs,
     absent: Object.keys(loss.inputs).filter((name) => !(name in structure.inputs)),
@@ -79,7 +84,9 @@ export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
 
 function keyOf(loss: Loss, { inputs, wants }: Structure, params: Bindings): string {
   const layouts = Object.entries(inputs).map(([name, { type, axes }]) => `${name}:${type}[${axes.join(',')}]`)
-  const fixed = Object.entries(params).map(([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : param.value}`)
+  const fixed = Object.entries(params).map(
+    ([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : param.value}`,
+  )
   return `${loss.name}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}`
 }
 

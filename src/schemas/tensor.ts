@@ -5,7 +5,16 @@
 import { type Static, Type } from '@sinclair/typebox'
 
 /** The dtypes that may stand on the wire, in the spelling of numpy and PyTorch. */
-export const DTYPES = ['float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'uint8', 'bool'] as const
+export const DTYPES = [
+  'float32',
+  'float64',
+  'float16',
+  'bfloat16',
+  'int64',
+  'int32',
+  'uint8',
+  'bool',
+] as const
 
 export const DtypeSchema = Type.Union(
   DTYPES.map((dtype) => Type.Literal(dtype)),

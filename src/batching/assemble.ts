@@ -1,0 +1,86 @@
+/**
+ * Jobs -> one batch, and the batch's result -> one result a job. Two pure inverses; nothing here waits or decides.
+ * The batch's arrays are always new, because the engine may move them to another thread.
+ */
+import type { Batch, BatchResult } from '../engines/define.ts'
+import type { NumericArray } from '../schemas/tensor.ts'
+import type { Job } from './job.ts'
+
+/** What one job gets out of a batch. */
+export type Share = Pick<BatchResult, 'values' | 'gradients'>
+
+/**
+ * @param jobs at least one; several only with equal merge keys
+ */
+export function assemble(jobs: readonly [Job, ...Job[]]): Batch {
+  const first = jobs[0]
+  const inputs = Object.keys(first.inputs).map((name) => [name, column(jobs, name)] as const)
+  return {
+    programKey: first.programKey,
+    program: first.program,
+    precision: first.precision,
+    sizes: mergedSizes(jobs),
+    inputs: Object.fromEntries(inputs),
+    scalars: first.scalars,
+    cotangent: mergedCotangent(jobs),
+  }
+}
+
+/** Cuts the result along the batch axis, in the order of the jobs. */
+export function split(jobs: readonly Job[], result: BatchResult): Share[] {
+  if (jobs.length === 1) return [result]
+  const names = Object.keys(result.gradients)
+  const offsets = new Map<string, number>()
+  const next = (key: string, length: number): [number, number] => {
+    const start = offsets.get(key) ?? 0
+    offsets.set(key, start + length)
+    return [start, start + length]
+  }
+  return jobs.map((job) => ({
+    values: result.values.subarray(...next('', job.values)),
+    gradients: Object.fromEntries(
+      names.map((name) => [name, result.gradients[name]!.subarray(...next(name, job.inputs[name]!.length))]),
+    ),
+  }))
+}
+
+/** An input with the batch axis is concatenated; one that all rows share is equal in all jobs, and taken once. */
+function column(jobs: readonly [Job, ...Job[]], name: string): NumericArray {
+  const first = jobs[0]
+  const isShared = first.batchAxis === undefined || first.program.inputs[name]!.axes[0] !== first.batchAxis
+  const parts = (isShared ? [first] : jobs).map((job) => job.inputs[name]!)
+  return concatenate(parts)
+}
+
+function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, number>> {
+  const { batchAxis, sizes } = jobs[0]
+  if (batchAxis === undefined) return sizes
+  return { ...sizes, [batchAxis]: jobs.reduce((total, job) => total + job.sizes[batchAxis]!, 0) }
+}
+
+/** A lone job keeps its one number for all; merged ones get one a value. */
+function mergedCotangent(jobs: readonly [Job, ...Job[]]): Float32Array | Float64Array {
+  if (jobs.length === 1) return jobs[0].cotangent.slice()
+  const columns = jobs.map(({ cotangent, values }) => {
+    return cotangent.length === values ? cotangent : filled(cotangent, values)
+  })
+  return concatenate(columns) as Float32Array | Float64Array
+}
+
+function filled(cotangent: Float32Array | Float64Array, length: number): Float32Array | Float64Array {
+  const column = cotangent instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
+  return column.fill(cotangent[0]!)
+}
+
+function concatenate(parts: readonly NumericArray[]): NumericArray {
+  const first = parts[0]!
+  if (parts.length === 1) return first.slice()
+  const total = parts.reduce((length, part) => length + part.length, 0)
+  const whole = new (first.constructor as Float32ArrayConstructor)(total) as NumericArray
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}

@@ -1,0 +1,251 @@
+/**
+ * The only clock: decides when waiting jobs run. There is no batching timer. When the engine is free, what waits runs;
+ * while it runs, newcomers gather into the next batch, and one batch is handed over ahead so that the engine never
+ * idles. Nobody waits for ever: a full queue refuses at once, deadlines fire while queued, callers who left are dropped.
+ */
+import { type BatchResult, type Engine, EngineLost } from '../engines/define.ts'
+import { Problem } from '../errors.ts'
+import { assemble, type Share, split } from './assemble.ts'
+import type { BatcherEvents } from './events.ts'
+import type { Job, JobResult } from './job.ts'
+import { type Depth, JobQueue } from './queue.ts'
+
+export interface BatcherLimits {
+  readonly queueJobs: number
+  readonly queueElements: number
+  readonly queueBytes: number
+  readonly batchElements: number
+  readonly batchBytes: number
+  /** How long a job may wait for company although the engine is free; 0: not at all. */
+  readonly maxDelayMs: number
+}
+
+export interface BatcherOptions {
+  readonly engine: Engine
+  readonly events: BatcherEvents
+  readonly limits: BatcherLimits
+}
+
+export interface Batcher {
+  /**
+   * @throws Problem (rejects) `overloaded`, `draining`, `deadline-exceeded`, `engine-lost`; `Cancelled` when the job's
+   * signal aborts
+   */
+  submit(job: Job): Promise<JobResult>
+  depth(): Depth
+  /** Refuses newcomers from now on; resolves when nothing waits or runs any more. */
+  drain(): Promise<void>
+}
+
+/** The caller has gone; nobody reads what this rejects with. */
+export class Cancelled extends Error {
+  override readonly name = 'Cancelled'
+}
+
+/** Batches given to the engine at once: one that runs, one ready behind it. */
+const AHEAD = 2
+
+export function createBatcher(options: BatcherOptions): Batcher {
+  return new EventDrivenBatcher(options)
+}
+
+interface Waiting {
+  readonly job: Job
+  readonly since: number
+  /** Both settle once; later calls change nothing. */
+  readonly resolve: (result: JobResult) => void
+  readonly reject: (error: Error) => void
+}
+
+class EventDrivenBatcher implements Batcher {
+  readonly #engine: Engine
+  readonly #events: BatcherEvents
+  readonly #limits: BatcherLimits
+  readonly #queue: JobQueue<Waiting>
+  #running = 0
+  #scheduled = false
+  #draining = false
+  #drained: (() => void)[] = []
+  /** Elements a millisecond, smoothed: what `Retry-After` is guessed from. */
+  #speed = 0
+
+  constructor({ engine, events, limits }: BatcherOptions) {
+    this.#engine = engine
+    this.#events = events
+    this.#limits = limits
+    this.#queue = new JobQueue({
+      jobs: limits.queueJobs,
+      elements: limits.queueElements,
+      bytes: limits.queueBytes,
+    })
+  }
+
+  submit(job: Job): Promise<JobResult> {
+    const refusal = this.#refusal(job)
+    if (refusal !== undefined) return Promise.reject(refusal)
+    if (job.values === 0) return Promise.resolve(emptyResult(job))
+    return new Promise((resolve, reject) => this.#enqueue(job, resolve, reject))
+  }
+
+  depth(): Depth {
+    return this.#queue.depth
+  }
+
+  drain(): Promise<void> {
+    this.#draining = true
+    return new Promise((resolve) => {
+      this.#drained.push(resolve)
+      this.#checkDrained()
+    })
+  }
+
+  #refusal(job: Job): Error | undefined {
+    if (job.signal?.aborted) return this.#shed('cancelled', new Cancelled('the caller has gone'))
+    if (this.#draining)
+      return this.#shed('draining', new Problem('draining', 'no new work is taken', { retryAfter: 1 }))
+    if (!this.#queue.isFullFor(job)) return undefined
+    const { jobs, elements } = this.#queue.depth
+    const detail = `${jobs} requests with ${elements} elements are waiting already`
+    return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter: this.#retryAfter() }))
+  }
+
+  #enqueue(job: Job, resolve: (result: JobResult) => void, reject: (error: Error) => void) {
+    const release = this.#watch(job, (reason, error) => {
+      if (this.#queue.remove(waiting)) this.#events.queued(this.#queue.depth)
+      waiting.reject(this.#shed(reason, error))
+    })
+    const waiting: Waiting = {
+      job,
+      since: performance.now(),
+      resolve: (result) => {
+        release()
+        resolve(result)
+      },
+      reject: (error) => {
+        release()
+        reject(error)
+      },
+    }
+    this.#queue.add(waiting)
+    this.#events.queued(this.#queue.depth)
+    this.#schedule()
+  }
+
+  /** Gives up on a job when its caller leaves or its deadline passes, queued or running. @returns how to stop watching */
+  #watch(job: Job, giveUp: (reason: 'cancelled' | 'deadline', error: Error) => void): () => void {
+    const leave = () => giveUp('cancelled', new Cancelled('the caller has gone'))
+    const expire = () =>
+      giveUp('deadline', new Problem('deadline-exceeded', 'the deadline passed before the answer'))
+    const timer =
+      job.deadline === undefined ? undefined : setTimeout(expire, job.deadline - performance.now())
+    job.signal?.addEventListener('abort', leave, { once: true })
+    return () => {
+      clearTimeout(timer)
+      job.signal?.removeEventListener('abort', leave)
+    }
+  }
+
+  /** Not at once: requests that arrived in the same turn of the event loop shall share a launch. */
+  #schedule() {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    const pump = () => {
+      this.#scheduled = false
+      this.#pump()
+    }
+    const isEnough = this.#queue.depth.elements >= this.#limits.batchElements
+    if (this.#limits.maxDelayMs > 0 && !isEnough) setTimeout(pump, this.#limits.maxDelayMs)
+    else setImmediate(pump)
+  }
+
+  #pump() {
+    const { batchElements, batchBytes } = this.#limits
+    while (this.#running < AHEAD) {
+      const taken = this.#queue.take({ elements: batchElements, bytes: batchBytes })
+      if (taken.length === 0) break
+      this.#events.queued(this.#queue.depth)
+      void this.#launch(taken)
+    }
+    this.#checkDrained()
+  }
+
+  async #launch(batch: readonly Waiting[]) {
+    this.#running++
+    await this.#run(batch)
+    this.#running--
+    this.#pump()
+  }
+
+  /** One bad job never harms its neighbours: when a shared launch fails, each of its jobs gets one of its own. */
+  async #run(batch: readonly Waiting[]): Promise<void> {
+    const started = performance.now()
+    try {
+      const result = await this.#engine.run(assemble(batch.map(({ job }) => job) as [Job, ...Job[]]))
+      this.#deliver(batch, result, started)
+    } catch (error) {
+      if (error instanceof EngineLost) return this.#lose(batch)
+      if (batch.length === 1) return batch[0]!.reject(error as Error)
+      for (const waiting of batch) await this.#run([waiting])
+    }
+  }
+
+  #deliver(batch: readonly Waiting[], result: BatchResult, started: number) {
+    const shares = split(
+      batch.map(({ job }) => job),
+      result,
+    )
+    batch.forEach((waiting, place) => {
+      waiting.resolve({ ...shares[place]!, timing: timingOf(waiting, batch.length, result, started) })
+    })
+    this.#report(batch, result, started)
+  }
+
+  #report(batch: readonly Waiting[], { engine, computeMs }: BatchResult, started: number) {
+    const elements = batch.reduce((total, { job }) => total + job.elements, 0)
+    this.#speed = this.#speed * 0.9 + 0.1 * (elements / Math.max(computeMs, 0.01))
+    const queueMs = batch.map(({ since }) => started - since)
+    this.#events.ran({ loss: batch[0]!.job.loss, engine, jobs: batch.length, elements, computeMs, queueMs })
+  }
+
+  #lose(batch: readonly Waiting[]) {
+    for (const { reject } of batch) {
+      const problem = new Problem('engine-lost', 'the engine was lost while it computed this', {
+        retryAfter: 1,
+      })
+      reject(this.#shed('engine-lost', problem))
+    }
+  }
+
+  #shed<E extends Error>(reason: Parameters<BatcherEvents['shed']>[0], error: E): E {
+    this.#events.shed(reason)
+    return error
+  }
+
+  /** Seconds until the queue has probably drained, with a jitter so that the refused do not return together. */
+  #retryAfter(): number {
+    const drainMs = this.#queue.depth.elements / Math.max(this.#speed, 1)
+    return Math.min(60, Math.max(1, Math.ceil((drainMs / 1000) * (1 + Math.random() / 2))))
+  }
+
+  #checkDrained() {
+    if (!this.#draining || this.#running > 0 || this.#queue.depth.jobs > 0) return
+    for (const resolve of this.#drained.splice(0)) resolve()
+  }
+}
+
+function timingOf(
+  { since }: Waiting,
+  batchJobs: number,
+  { computeMs, engine }: BatchResult,
+  started: number,
+) {
+  return { queueMs: started - since, computeMs, batchJobs, engine }
+}
+
+/** Nothing to compute: no rows, so no values, and gradients of nothing. */
+function emptyResult(job: Job): JobResult {
+  const Floats = job.precision === 'float64' ? Float64Array : Float32Array
+  const gradients = Object.keys(job.program.gradients).map((name) => [name, new Floats(0)] as const)
+  const empty: Share = { values: new Floats(0), gradients: Object.fromEntries(gradients) }
+  return { ...empty, timing: { queueMs: 0, computeMs: 0, batchJobs: 0, engine: 'none' } }
+}

@@ -1,0 +1,31 @@
+/** The float64 interpreter as an engine: the definition of every program, and the only engine that has float64. */
+import { interpret } from '../language/interpret.ts'
+import type { Batch, BatchResult } from './define.ts'
+import { defineEngine } from './local.ts'
+
+export default defineEngine({
+  name: 'interpreter',
+  rank: 0,
+  open: async (reason) => ({
+    info: { name: 'interpreter', device: 'float64, 1 thread', reason },
+    run: async (batch) => run(batch),
+    stats: async () => ({ tensors: 0, bytes: 0 }),
+    close: async () => {},
+  }),
+})
+
+function run(batch: Batch): BatchResult {
+  const started = performance.now()
+  const { values, gradients } = interpret(batch.program, batch)
+  const rounded = Object.entries(gradients).map(([name, data]) => [name, inPrecision(batch, data)] as const)
+  return {
+    values: inPrecision(batch, values),
+    gradients: Object.fromEntries(rounded),
+    computeMs: performance.now() - started,
+    engine: 'interpreter',
+  }
+}
+
+function inPrecision({ precision }: Batch, data: Float64Array): Float32Array | Float64Array {
+  return precision === 'float64' ? data : Float32Array.from(data)
+}

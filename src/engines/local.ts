@@ -1,0 +1,26 @@
+/** How an engine is declared inside the compute thread: by a file in this folder. One engine = one file. */
+import type { Engine } from './define.ts'
+
+/** A name that `LOSSD_ENGINE` may hold; `auto` takes the best that opens. */
+export interface EngineDefinition {
+  readonly name: string
+  /** Higher is better; `auto` tries them in this order. */
+  readonly rank: number
+  /**
+   * Opens it, or says in one line why it cannot be had here (a missing package, no device).
+   */
+  open(reason: string): Promise<Engine | Unavailable>
+}
+
+export interface Unavailable {
+  readonly unavailable: string
+}
+
+export function isUnavailable(opened: Engine | Unavailable): opened is Unavailable {
+  return 'unavailable' in opened
+}
+
+/** Checks a definition where it is written. */
+export function defineEngine(definition: EngineDefinition): EngineDefinition {
+  return Object.freeze(definition)
+}

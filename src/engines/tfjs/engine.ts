@@ -1,0 +1,22 @@
+/** What the engines on tfjs share: one backend of the one global tfjs of this thread, made into an Engine. */
+import * as tf from '@tensorflow/tfjs-core'
+import type { Engine } from '../define.ts'
+import { execute } from './execute.ts'
+
+/** @param backend a registered tfjs backend */
+export async function tfjsEngine(
+  name: string,
+  backend: string,
+  device: () => string,
+  reason: string,
+): Promise<Engine> {
+  if (!(await tf.setBackend(backend))) throw new Error(`the tfjs backend "${backend}" did not start`)
+  await tf.ready()
+  tf.enableProdMode()
+  return {
+    info: { name, device: device(), reason },
+    run: (batch) => execute(batch, name),
+    stats: async () => ({ tensors: tf.memory().numTensors, bytes: tf.memory().numBytes }),
+    close: async () => tf.removeBackend(backend),
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Walks a program with tfjs ops on whichever backend is set, forgetting each tensor right after its last use. It owns
+ * every tensor that it makes: tensors before = tensors after, also when an op throws.
+ */
+import * as tf from '@tensorflow/tfjs-core'
+import { type Node, type Program, withRenamed } from '../../language/ir.ts'
+import { type Batch, type BatchResult, UnsupportedByEngine } from '../define.ts'
+import { OPS, type OpContext, toOrder } from './ops.ts'
+
+/**
+ * @throws UnsupportedByEngine for float64, which tfjs has not
+ */
+export async function execute(batch: Batch, engine: string): Promise<BatchResult> {
+  if (batch.precision !== 'float32') throw new UnsupportedByEngine(`tfjs has no ${batch.precision}`)
+  const started = performance.now()
+  const { values, gradients } = tf.tidy(() => walk(batch))
+  try {
+    const names = Object.keys(gradients)
+    const [value, ...found] = await Promise.all([values, ...Object.values(gradients)].map(readBack))
+    return {
+      values: value!,
+      gradients: Object.fromEntries(names.map((name, i) => [name, found[i]!])),
+      computeMs: performance.now() - started,
+      engine,
+    }
+  } finally {
+    tf.dispose([values, gradients])
+  }
+}
+
+/** A copy: backends may hand out a view of their own memory. */
+async function readBack(tensor: tf.Tensor): Promise<Float32Array> {
+  const data = (await tensor.data()) as Float32Array
+  return data.slice()
+}
+
+interface Walked extends tf.TensorContainerObject {
+  values: tf.Tensor
+  gradients: { [name: string]: tf.Tensor }
+}
+
+function walk(batch: Batch): Walked {
+  const { program } = batch
+  const lastUse = lastUses(program)
+  const results: (tf.Tensor | undefined)[] = []
+  const contextOf = contexts(batch)
+  program.nodes.forEach((node, id) => {
+    const args = node.args.map((arg) => results[arg]!)
+    results.push(tf.tidy(() => OPS[node.op](contextOf(node), ...args)))
+    for (const used of new Set([...node.args, id])) {
+      if (lastUse[used] === id) results[used]!.dispose()
+    }
+  })
+  const gradients = Object.entries(program.gradients).map(([name, id]) => {
+    return [name, inLayout(batch, name, program.nodes[id]!, results[id]!)] as const
+  })
+  return { values: tf.cast(results[program.value]!, 'float32'), gradients: Object.fromEntries(gradients) }
+}
+
+function contexts(batch: Batch): (node: Node) => OpContext {
+  const { program } = batch
+  const sizes = withRenamed(program, batch.sizes)
+  const dimension = (axis: string) => program.axes.indexOf(axis)
+  const shapeOf = (axes: readonly string[]) =>
+    program.axes.map((axis) => (axes.includes(axis) ? sizes[axis]! : 1))
+  return (node) => {
+    const axesOf = (place: number) => program.nodes[node.args[place]!]!.axes
+    return { node, batch, sizes, dimension, shapeOf, axesOf }
+  }
+}
+
+/** A gradient lies in memory as its input did. */
+function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient: tf.Tensor): tf.Tensor {
+  const layout = program.inputs[name]?.axes ?? node.axes
+  const dense = tf.reshape(
+    gradient,
+    node.axes.map((axis) => sizes[axis]!),
+  )
+  return toOrder(dense, node.axes, layout)
+}
+
+const KNOWN = new WeakMap<Program, Int32Array>()
+
+/** Node -> the last node that reads it; results are read last of all. */
+function lastUses(program: Program): Int32Array {
+  const known = KNOWN.get(program)
+  if (known !== undefined) return known
+  const last = Int32Array.from(program.nodes, (_, id) => id)
+  program.nodes.forEach((node, id) => {
+    for (const arg of node.args) last[arg] = id
+  })
+  for (const result of [program.value, ...Object.values(program.gradients)])
+    last[result] = program.nodes.length
+  KNOWN.set(program, last)
+  return last
+}

@@ -1,0 +1,139 @@
+/** Matches the shapes of a request with the axes that the loss declares: names get sizes, or the request is refused. */
+import { problemAt } from '../errors.ts'
+import type { Loss, Params } from '../losses/define.ts'
+import type { DecodedTensor } from '../wire/define.ts'
+import { sizeOf } from './tensor.ts'
+
+/** What the shapes of one request say. */
+export interface Axes {
+  /** Axis -> size; `...` is the product of the axes that it stands for. */
+  readonly sizes: Readonly<Record<string, number>>
+  /** The axes that `...` stands for. */
+  readonly rest: readonly number[]
+  /** Input -> its axes from slowest to fastest. */
+  readonly layouts: ReadonlyMap<string, readonly string[]>
+}
+
+interface Draft {
+  readonly sizes: Record<string, { size: number; from: string }>
+  rest: { shape: readonly number[]; from: string } | undefined
+  readonly layouts: Map<string, readonly string[]>
+}
+
+/**
+ * @param tensors the inputs that are there, in the loss's order
+ * @throws Problem `shape-mismatch`, `param-invalid` (class_axis)
+ */
+export function matchAxes(loss: Loss, tensors: ReadonlyMap<string, DecodedTensor>, params: Params): Axes {
+  const draft: Draft = { sizes: {}, rest: undefined, layouts: new Map() }
+  for (const [name, tensor] of tensors) {
+    if (!loss.inputs[name]!.trailing) matchInput(loss, draft, name, tensor, params)
+  }
+  const rest = draft.rest?.shape ?? []
+  const sizes = Object.fromEntries(Object.entries(draft.sizes).map(([axis, { size }]) => [axis, size]))
+  return {
+    sizes: draft.rest === undefined ? sizes : { ...sizes, '...': sizeOf(rest) },
+    rest,
+    layouts: draft.layouts,
+  }
+}
+
+function matchInput(loss: Loss, draft: Draft, name: string, { shape }: DecodedTensor, params: Params) {
+  const declared = declaredAxes(loss, draft, name, shape, params)
+  const named = declared.filter((axis) => axis !== '...')
+  const hasRest = named.length < declared.length
+  if (hasRest ? shape.length < named.length : shape.length !== named.length)
+    throw wrongRank(name, shape, declared)
+  const restRank = shape.length - named.length
+  let place = 0
+  for (const axis of declared) {
+    const width = axis === '...' ? restRank : 1
+    const part = shape.slice(place, place + width)
+    if (axis === '...') matchRest(draft, name, part)
+    else matchSize(draft, name, axis, part[0]!)
+    place += width
+  }
+  draft.layouts.set(name, restRank === 0 && hasRest ? restFirst(declared) : declared)
+}
+
+/** An empty `...` has one place, wherever it stands: next to the rows, the classes lie side by side in memory. */
+function restFirst(axes: readonly string[]): readonly string[] {
+  if (axes[0] === '...' || !axes.includes('...')) return axes
+  const [first, ...others] = axes.filter((axis) => axis !== '...')
+  return [first!, '...', ...others]
+}
+
+/** The declared axes in the order of this request: class_axis moves `classes`, probabilities add it. */
+function declaredAxes(
+  loss: Loss,
+  draft: Draft,
+  name: string,
+  shape: readonly number[],
+  params: Params,
+): readonly string[] {
+  const { axes, kind } = loss.inputs[name]!
+  if (kind === 'class_or_probability') return targetAxes(loss, draft, shape, axes)
+  const movable = axes.includes('classes') && axes.includes('...') && typeof params.class_axis === 'number'
+  return movable ? withClassAxis(axes, shape, params.class_axis as number) : axes
+}
+
+/** Targets of the same rank as the predictions are one probability per class; of one rank less, class indices. */
+function targetAxes(
+  loss: Loss,
+  draft: Draft,
+  shape: readonly number[],
+  axes: readonly string[],
+): readonly string[] {
+  const predictions = Object.keys(loss.inputs)[0]!
+  const layout = draft.layouts.get(predictions)!
+  const rank = layout.length - (layout.includes('...') ? 1 : 0) + (draft.rest?.shape.length ?? 0)
+  return shape.length === rank ? layout : axes
+}
+
+function withClassAxis(axes: readonly string[], shape: readonly number[], given: number): readonly string[] {
+  const place = given < 0 ? given + shape.length : given
+  const isLast = place === shape.length - 1
+  if (shape.length >= 2 && place !== 1 && !isLast) {
+    throw problemAt('param-invalid', '/params/class_axis', `must be 1 or the last axis (-1), got ${given}`)
+  }
+  if (!isLast || shape.length <= 2) return axes
+  return [...axes.filter((axis) => axis !== 'classes'), 'classes']
+}
+
+function matchSize(draft: Draft, name: string, axis: string, size: number) {
+  const known =
+    draft.sizes[axis] ?? (/^\d+$/.test(axis) ? { size: Number(axis), from: 'the loss' } : undefined)
+  if (known !== undefined && known.size !== size) {
+    throw problemAt('shape-mismatch', `/${name}`, `has ${size} ${axis}, but ${known.from} has ${known.size}`)
+  }
+  draft.sizes[axis] = known ?? { size, from: name }
+}
+
+function matchRest(draft: Draft, name: string, shape: readonly number[]) {
+  const known = draft.rest
+  if (known !== undefined && !sameShape(known.shape, shape)) {
+    const [got, want] = [show(shape), show(known.shape)]
+    throw problemAt(
+      'shape-mismatch',
+      `/${name}`,
+      `has shape ${got}, but ${known.from} has ${want}; nothing is broadcast`,
+    )
+  }
+  draft.rest = known ?? { shape, from: name }
+}
+
+function wrongRank(name: string, shape: readonly number[], declared: readonly string[]) {
+  return problemAt(
+    'shape-mismatch',
+    `/${name}`,
+    `expected axes [${declared.join(', ')}], got shape ${show(shape)}`,
+  )
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, place) => size === b[place])
+}
+
+export function show(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`
+}

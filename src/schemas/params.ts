@@ -1,0 +1,140 @@
+/** Checks what is not a tensor: options and parameters, against their TypeBox schemas. Nothing is coerced. */
+import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { Problem, problemAt } from '../errors.ts'
+import { didYouMean } from '../language/nearest.ts'
+import type { Loss, Params } from '../losses/define.ts'
+import { type NonfinitePolicy, type OptionName, OptionSchemas, type Reduction } from './request.ts'
+import type { Dtype } from './tensor.ts'
+
+/** The plain members of a request with their defaults. */
+export interface Options {
+  readonly params: Params
+  readonly reduction: Reduction
+  readonly gradients: boolean | readonly string[]
+  readonly denominator: number | undefined
+  readonly nonfinite: NonfinitePolicy
+  readonly gradientDtype: Dtype | undefined
+}
+
+/**
+ * @throws Problem `invalid-value`, `param-invalid`, `unknown-name`
+ */
+export function checkOptions(loss: Loss, given: ReadonlyMap<string, unknown>): Options {
+  const option = <T>(name: OptionName, fallback: T): T =>
+    (checkOption(given, name) as T | undefined) ?? fallback
+  const options: Options = {
+    params: checkParams(loss, option<object>('params', {})),
+    reduction: option<Reduction>('reduction', 'mean'),
+    gradients: option<boolean | readonly string[]>('gradients', true),
+    denominator: option<number | undefined>('denominator', undefined),
+    nonfinite: option<NonfinitePolicy>('nonfinite', 'propagate'),
+    gradientDtype: option<Dtype | undefined>('gradient_dtype', undefined),
+  }
+  checkCombination(options)
+  return options
+}
+
+function checkOption(given: ReadonlyMap<string, unknown>, name: OptionName): unknown {
+  if (!given.has(name)) return undefined
+  const value = given.get(name)
+  if (name === 'params') return checkIsObject(value)
+  const schema = OptionSchemas[name]
+  if (!Value.Check(schema, value)) throw problemAt('invalid-value', `/${name}`, expected(schema, value))
+  return value
+}
+
+function checkIsObject(value: unknown): object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw problemAt('invalid-value', '/params', `must be an object, got ${spell(value)}`)
+}
+
+function checkCombination({ denominator, reduction, gradientDtype }: Options) {
+  if (denominator !== undefined && reduction !== 'mean') {
+    throw problemAt('invalid-value', '/denominator', `goes with reduction mean, not with ${reduction}`)
+  }
+  if (gradientDtype !== undefined && !/float/.test(gradientDtype)) {
+    throw problemAt(
+      'invalid-value',
+      '/gradient_dtype',
+      `must be a floating-point dtype, got ${gradientDtype}`,
+    )
+  }
+}
+
+/** Fills in defaults and refuses what is not a parameter or is out of range, all faults at once. */
+function checkParams(loss: Loss, given: object): Params {
+  const schemas = loss.params.properties
+  const values = given as Readonly<Record<string, unknown>>
+  const unknown = Object.keys(values).find((name) => !Object.hasOwn(schemas, name))
+  if (unknown !== undefined) throw unknownParam(loss, unknown)
+  const resolved = Object.entries(schemas).map(([name, schema]) => {
+    return [name, Object.hasOwn(values, name) ? values[name] : schema.default] as const
+  })
+  const errors = resolved
+    .filter(([name, value]) => !Value.Check(schemas[name]!, value))
+    .map(([name, value]) => ({ pointer: `/params/${name}`, detail: expected(schemas[name]!, value) }))
+  if (errors.length > 0)
+    throw new Problem('param-invalid', `${errors[0]!.pointer}: ${errors[0]!.detail}`, { errors })
+  return Object.fromEntries(resolved) as Params
+}
+
+function unknownParam(loss: Loss, name: string): Problem {
+  const names = Object.keys(loss.params.properties)
+  const has = names.length === 0 ? 'has none' : `has ${names.join(', ')}`
+  return problemAt('unknown-name', `/params/${escape(name)}`, `${loss.name} ${has}${didYouMean(name, names)}`)
+}
+
+function expected(schema: TSchema, value: unknown): string {
+  return `must be ${describe(schema)}, got ${spell(value)}`
+}
+
+/**
+ * A schema in words, range included.
+ *
+ * @example
+ * describe(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
+ */
+export function describe(schema: TSchema): string {
+  if (Array.isArray(schema.anyOf)) return alternatives(schema.anyOf)
+  if (schema.const !== undefined) return JSON.stringify(schema.const)
+  const bounds = BOUNDS.flatMap(([key, sign]) =>
+    schema[key] === undefined ? [] : [`${sign} ${schema[key]}`],
+  )
+  const noun = NOUNS[schema[SchemaKind] as string] ?? 'a valid value'
+  return [noun, bounds.join(' and ')].filter(Boolean).join(' ')
+}
+
+function alternatives(schemas: readonly TSchema[]): string {
+  const words = schemas.map(describe)
+  const last = words.pop()
+  return words.length === 0 ? last! : `${words.join(', ')} or ${last}`
+}
+
+const BOUNDS = [
+  ['exclusiveMinimum', '>'],
+  ['minimum', '>='],
+  ['exclusiveMaximum', '<'],
+  ['maximum', '<='],
+] as const
+
+const NOUNS: Readonly<Record<string, string>> = {
+  Number: 'a number',
+  Integer: 'an integer',
+  Boolean: 'true or false',
+  String: 'a string',
+  Null: 'null',
+  Array: 'a list of names',
+}
+
+/** A value as it may be repeated in a message: short, and never a whole body. */
+function spell(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 40 ? `${text.slice(0, 40)}...` : text
+}
+
+/** A name inside a JSON pointer (RFC 6901). */
+export function escape(name: string): string {
+  return name.slice(0, 80).replaceAll('~', '~0').replaceAll('/', '~1')
+}
