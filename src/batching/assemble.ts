@@ -39,7 +39,7 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
   return jobs.map((job) => ({
     values: result.values.subarray(...next('', job.values)),
     gradients: Object.fromEntries(
-      names.map((name) => [name, result.gradients[name]!.subarray(...next(name, job.inputs[name]!.length))]),
+      names.map((name) => [name, result.gradients[name].subarray(...next(name, job.inputs[name].length))]),
     ),
   }))
 }
@@ -47,15 +47,15 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
 /** An input with the batch axis is concatenated; one that all rows share is equal in all jobs, and taken once. */
 function column(jobs: readonly [Job, ...Job[]], name: string): NumericArray {
   const first = jobs[0]
-  const isShared = first.batchAxis === undefined || first.program.inputs[name]!.axes[0] !== first.batchAxis
-  const parts = (isShared ? [first] : jobs).map((job) => job.inputs[name]!)
+  const isShared = first.batchAxis === undefined || first.program.inputs[name].axes[0] !== first.batchAxis
+  const parts = (isShared ? [first] : jobs).map((job) => job.inputs[name])
   return concatenate(parts)
 }
 
 function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, number>> {
   const { batchAxis, sizes } = jobs[0]
   if (batchAxis === undefined) return sizes
-  return { ...sizes, [batchAxis]: jobs.reduce((total, job) => total + job.sizes[batchAxis]!, 0) }
+  return { ...sizes, [batchAxis]: jobs.reduce((total, job) => total + job.sizes[batchAxis], 0) }
 }
 
 /** A lone job keeps its one number for all; merged ones get one a value. */
@@ -69,11 +69,11 @@ function mergedCotangent(jobs: readonly [Job, ...Job[]]): Float32Array | Float64
 
 function filled(cotangent: Float32Array | Float64Array, length: number): Float32Array | Float64Array {
   const column = cotangent instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
-  return column.fill(cotangent[0]!)
+  return column.fill(cotangent[0])
 }
 
 function concatenate(parts: readonly NumericArray[]): NumericArray {
-  const first = parts[0]!
+  const first = parts[0]
   if (parts.length === 1) return first.slice()
   const total = parts.reduce((length, part) => length + part.length, 0)
   const whole = new (first.constructor as Float32ArrayConstructor)(total) as NumericArray

@@ -184,7 +184,7 @@ class EventDrivenBatcher implements Batcher {
       this.#deliver(batch, result, started)
     } catch (error) {
       if (error instanceof EngineLost) return this.#lose(batch)
-      if (batch.length === 1) return batch[0]!.reject(error as Error)
+      if (batch.length === 1) return batch[0].reject(error as Error)
       for (const waiting of batch) await this.#run([waiting])
     }
   }
@@ -195,7 +195,7 @@ class EventDrivenBatcher implements Batcher {
       result,
     )
     batch.forEach((waiting, place) => {
-      waiting.resolve({ ...shares[place]!, timing: timingOf(waiting, batch.length, result, started) })
+      waiting.resolve({ ...shares[place], timing: timingOf(waiting, batch.length, result, started) })
     })
     this.#report(batch, result, started)
   }
@@ -204,7 +204,7 @@ class EventDrivenBatcher implements Batcher {
     const elements = batch.reduce((total, { job }) => total + job.elements, 0)
     this.#speed = this.#speed * 0.9 + 0.1 * (elements / Math.max(computeMs, 0.01))
     const queueMs = batch.map(({ since }) => started - since)
-    this.#events.ran({ loss: batch[0]!.job.loss, engine, jobs: batch.length, elements, computeMs, queueMs })
+    this.#events.ran({ loss: batch[0].job.loss, engine, jobs: batch.length, elements, computeMs, queueMs })
   }
 
   #lose(batch: readonly Waiting[]) {

@@ -42,5 +42,5 @@ function describe(name: string): string {
 function firstLine(error: unknown): string {
   const code = (error as { code?: string }).code
   if (code === 'ERR_MODULE_NOT_FOUND') return 'not installed'
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0]!
+  return (error instanceof Error ? error.message : String(error)).split('\n')[0]
 }

@@ -120,15 +120,15 @@ export class Builder {
 
   // Questions
 
-  opOf = (x: Ref): Op => this.nodes[x]!.op
-  typeOf = (x: Ref): ElementType => this.nodes[x]!.type
-  axesOf = (x: Ref): readonly string[] => this.nodes[x]!.axes
-  argOf = (x: Ref, place: number): Ref => this.nodes[x]!.args[place]!
+  opOf = (x: Ref): Op => this.nodes[x].op
+  typeOf = (x: Ref): ElementType => this.nodes[x].type
+  axesOf = (x: Ref): readonly string[] => this.nodes[x].axes
+  argOf = (x: Ref, place: number): Ref => this.nodes[x].args[place]
   isLogic = (op: Op): boolean => LOGIC.has(op)
 
   /** The number that a node is known to be. */
   constantOf(x: Ref): number | undefined {
-    const node = this.nodes[x]!
+    const node = this.nodes[x]
     return node.op === 'constant' ? node.value : undefined
   }
 
@@ -143,8 +143,8 @@ export class Builder {
 
   #typeOf(op: Op, args: readonly Ref[]): ElementType {
     if (LOGIC.has(op)) return 'bool'
-    if (op === 'rename' || op === 'stop_gradient') return this.typeOf(args[0]!)
-    if (op === 'select' && this.typeOf(args[1]!) === this.typeOf(args[2]!)) return this.typeOf(args[1]!)
+    if (op === 'rename' || op === 'stop_gradient') return this.typeOf(args[0])
+    if (op === 'select' && this.typeOf(args[1]) === this.typeOf(args[2])) return this.typeOf(args[1])
     return 'real'
   }
 

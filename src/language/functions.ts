@@ -24,7 +24,7 @@ const unary = (op: Parameters<Builder['make']>[0], about: string): LanguageFunct
 const along = (about: string, lower: (build: Builder, x: Ref, axis: string) => Ref): LanguageFunction => ({
   parameters: ['number', 'axis'],
   about,
-  lower: (build, [x], [axis]) => lower(build, x!, axis!),
+  lower: (build, [x], [axis]) => lower(build, x, axis),
 })
 
 /** Every function by name. `max` and `min` also exist over an axis: see REDUCING. */
@@ -52,12 +52,12 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       parameters: ['number'],
       about: 'ln sigmoid(x), without underflow',
       // ln(1 / (1 + e^-x)) = -ln(1 + e^-x)
-      lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x!)])),
+      lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x)])),
     },
     relu: {
       parameters: ['number'],
       about: 'max(x, 0); derivative 0 at 0',
-      lower: (build, [x]) => build.make('max', [x!, build.constant(0)]),
+      lower: (build, [x]) => build.make('max', [x, build.constant(0)]),
     },
     max: {
       parameters: ['number', 'number'],
@@ -72,14 +72,14 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     clamp: {
       parameters: ['number', 'number', 'number'],
       about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
-      lower: (build, [x, low, high]) => build.make('min', [build.make('max', [x!, low!]), high!]),
+      lower: (build, [x, low, high]) => build.make('min', [build.make('max', [x, low]), high]),
     },
     xlogy: {
       parameters: ['number', 'number'],
       about: 'x ln y, and 0 where x is 0 whatever y is',
       lower: (build, [x, y]) => {
         const zero = build.constant(0)
-        return build.select(build.eq(x!, zero), zero, build.mul(x!, build.make('log', [y!])))
+        return build.select(build.eq(x, zero), zero, build.mul(x, build.make('log', [y])))
       },
     },
     sum: along('sum over an axis', (build, x, axis) => build.sum(x, axis)),
@@ -92,23 +92,23 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     pick: {
       parameters: ['number', 'place', 'axis'],
       about: 'pick(x, i, axis): the element of x at place i of the axis; 0 outside',
-      lower: (build, [x, place], [axis]) => build.pick(x!, place!, axis!),
+      lower: (build, [x, place], [axis]) => build.pick(x, place, axis),
     },
     one_hot: {
       parameters: ['place', 'axis'],
       about: 'one_hot(i, axis): 1 at place i of the axis, else 0',
       lower: (build, [place], [axis]) =>
-        build.select(build.eq(build.index(axis!), place!), build.constant(1), build.constant(0)),
+        build.select(build.eq(build.index(axis), place), build.constant(1), build.constant(0)),
     },
     index: {
       parameters: ['axis'],
       about: 'the place along an axis, from 0',
-      lower: (build, _, [axis]) => build.index(axis!),
+      lower: (build, _, [axis]) => build.index(axis),
     },
     size: {
       parameters: ['axis'],
       about: 'the length of an axis',
-      lower: (build, _, [axis]) => build.size(axis!),
+      lower: (build, _, [axis]) => build.size(axis),
     },
   } satisfies Record<string, LanguageFunction>),
 )

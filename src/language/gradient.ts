@@ -52,29 +52,29 @@ const RULES: { readonly [O in Op]: Rule } = {
   rename: ({ build, node, g }) => [build.rename(g, node.to!, node.axis!)],
   select: ({ build, g }, test) => {
     const zero = build.constant(0)
-    return [undefined, build.select(test!, g, zero), build.select(test!, zero, g)]
+    return [undefined, build.select(test, g, zero), build.select(test, zero, g)]
   },
   pick: ({ build, node, g }, _x, place) => {
-    const here = build.eq(build.index(node.axis!), place!)
+    const here = build.eq(build.index(node.axis!), place)
     return [build.select(here, g, build.constant(0))]
   },
 
   // Bilinear.
-  mul: ({ times, g }, a, b) => [times(g, b!), times(g, a!)],
-  gate: ({ times, g }, a, b) => [times(g, b!), times(g, a!)],
-  contract: ({ times, g }, a, b) => [times(g, b!), times(g, a!)],
+  mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],
+  gate: ({ times, g }, a, b) => [times(g, b), times(g, a)],
+  contract: ({ times, g }, a, b) => [times(g, b), times(g, a)],
   div: ({ build, times, g, y }, _a, b) => {
-    const reciprocal = build.div(build.constant(1), b!)
+    const reciprocal = build.div(build.constant(1), b)
     return [times(g, reciprocal), build.neg(times(g, build.mul(y, reciprocal)))]
   },
 
   // d|x| = sign x, and sign 0 = 0.
-  abs: ({ build, times, g }, x) => [times(g, build.make('sign', [x!]))],
+  abs: ({ build, times, g }, x) => [times(g, build.make('sign', [x]))],
   exp: ({ times, g, y }) => [times(g, y)],
   expm1: ({ build, times, g, y }) => [times(g, build.add(y, build.constant(1)))],
-  log: ({ build, times, g }, x) => [times(g, build.div(build.constant(1), x!))],
+  log: ({ build, times, g }, x) => [times(g, build.div(build.constant(1), x))],
   log1p: ({ build, times, g }, x) => [
-    times(g, build.div(build.constant(1), build.add(build.constant(1), x!))),
+    times(g, build.div(build.constant(1), build.add(build.constant(1), x))),
   ],
   sqrt: ({ build, times, g, y }) => [times(g, build.div(build.constant(0.5), y))],
   safe_sqrt: ({ build, times, g, y }) => {
@@ -82,35 +82,35 @@ const RULES: { readonly [O in Op]: Rule } = {
     return [build.select(build.eq(y, zero), zero, times(g, build.div(build.constant(0.5), y)))]
   },
   // s' = s (1 - s) = s(x) s(-x): written with -x, it does not cancel where s is near 1.
-  sigmoid: ({ build, times, g, y }, x) => [times(g, build.mul(y, build.make('sigmoid', [build.neg(x!)])))],
+  sigmoid: ({ build, times, g, y }, x) => [times(g, build.mul(y, build.make('sigmoid', [build.neg(x)])))],
   tanh: ({ build, times, g, y }) => [times(g, build.sub(build.constant(1), build.mul(y, y)))],
-  softplus: ({ build, times, g }, x) => [times(g, build.make('sigmoid', [x!]))],
-  sin: ({ build, times, g }, x) => [times(g, build.make('cos', [x!]))],
-  cos: ({ build, times, g }, x) => [build.neg(times(g, build.make('sin', [x!])))],
+  softplus: ({ build, times, g }, x) => [times(g, build.make('sigmoid', [x]))],
+  sin: ({ build, times, g }, x) => [times(g, build.make('cos', [x]))],
+  cos: ({ build, times, g }, x) => [build.neg(times(g, build.make('sin', [x])))],
   atan: ({ build, times, g }, x) => {
-    return [times(g, build.div(build.constant(1), build.add(build.constant(1), build.mul(x!, x!))))]
+    return [times(g, build.div(build.constant(1), build.add(build.constant(1), build.mul(x, x))))]
   },
   // erf' = 2/sqrt(pi) e^(-x^2)
   erf: ({ build, times, g }, x) => {
-    const bell = build.exp(build.neg(build.mul(x!, x!)))
+    const bell = build.exp(build.neg(build.mul(x, x)))
     return [times(g, build.mul(build.constant(2 / Math.sqrt(Math.PI)), bell))]
   },
   // d a^b = b a^(b-1) da + a^b ln a db. b = 0 makes the first a plain 0 (not 0 * inf at a = 0), a = 0 the second.
   pow: ({ build, times, g, y }, a, b) => {
     const [zero, one] = [build.constant(0), build.constant(1)]
-    const slope = build.mul(b!, build.make('pow', [a!, build.sub(b!, one)]))
-    const growth = build.mul(y, build.make('log', [a!]))
+    const slope = build.mul(b, build.make('pow', [a, build.sub(b, one)]))
+    const growth = build.mul(y, build.make('log', [a]))
     return [
-      times(g, build.select(build.eq(b!, zero), zero, slope)),
-      times(g, build.select(build.eq(a!, zero), zero, growth)),
+      times(g, build.select(build.eq(b, zero), zero, slope)),
+      times(g, build.select(build.eq(a, zero), zero, growth)),
     ]
   },
 
-  max: (context, a, b) => larger(context, a!, b!, (x, y) => context.build.lt(y, x)),
-  min: (context, a, b) => larger(context, a!, b!, (x, y) => context.build.lt(x, y)),
+  max: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(y, x)),
+  min: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(x, y)),
   // Every place that holds the maximum gets an equal share.
   reduce_max: ({ build, node, times, g, y }, x) => {
-    const tied = build.select(build.eq(x!, y), build.constant(1), build.constant(0))
+    const tied = build.select(build.eq(x, y), build.constant(1), build.constant(0))
     const share = build.div(tied, build.make('reduce_sum', [tied], { axis: node.axis! }))
     return [times(g, share)]
   },
@@ -144,7 +144,7 @@ export function differentiate(build: Builder, value: Ref, cotangent: Ref, inputs
   for (let y = value; y >= 0; y--) {
     const g = received.get(y)
     if (g === undefined || !varying.has(y)) continue
-    const node = build.nodes[y]!
+    const node = build.nodes[y]
     const times = silenced.has(y) ? build.gate : build.mul
     const context = { build, node, y, g, times, varies: (arg: Ref) => varying.has(arg) }
     const shares = RULES[node.op](context, ...node.args)
@@ -171,7 +171,7 @@ function receive(context: Context, received: Map<Ref, Ref>, arg: Ref, share: Ref
 function dependents(build: Builder, inputs: readonly Ref[], value: Ref): Set<Ref> {
   const found = new Set(inputs)
   for (let id = 0; id <= value; id++) {
-    const node = build.nodes[id]!
+    const node = build.nodes[id]
     if (RULES[node.op] !== silent && node.args.some((arg) => found.has(arg))) found.add(id)
   }
   return found
@@ -182,7 +182,7 @@ function behindChoices(build: Builder, value: Ref): Set<Ref> {
   const found = new Set<Ref>()
   const reached = new Set([value])
   for (let id = value; id >= 0; id--) {
-    const node = build.nodes[id]!
+    const node = build.nodes[id]
     if (!reached.has(id) || RULES[node.op] === silent) continue
     for (const arg of node.args) reached.add(arg)
     for (const arg of found.has(id) ? node.args : []) found.add(arg)

@@ -32,11 +32,11 @@ export function interpret(program: Program, args: Arguments): Interpreted {
   const run = { program, args, sizes: withRenamed(program, args.sizes), results: [] as NumericArray[] }
   for (const node of program.nodes) run.results.push(evaluate(run, node))
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
-    const node = program.nodes[id]!
+    const node = program.nodes[id]
     const layout = program.inputs[name]?.axes ?? node.axes
-    return [name, gather(run, run.results[id]!, node.axes, layout)] as const
+    return [name, gather(run, run.results[id], node.axes, layout)] as const
   })
-  return { values: Float64Array.from(run.results[program.value]!), gradients: Object.fromEntries(gradients) }
+  return { values: Float64Array.from(run.results[program.value]), gradients: Object.fromEntries(gradients) }
 }
 
 interface Run {
@@ -50,15 +50,15 @@ function evaluate(run: Run, node: Node): NumericArray {
   if (isElementwise(node.op)) return elementwise(run, node, MEANING[node.op])
   switch (node.op) {
     case 'input':
-      return gather(run, run.args.inputs[node.name!]!, run.program.inputs[node.name!]!.axes, node.axes)
+      return gather(run, run.args.inputs[node.name!], run.program.inputs[node.name!].axes, node.axes)
     case 'scalar':
-      return Float64Array.of(run.args.scalars[node.name!]!)
+      return Float64Array.of(run.args.scalars[node.name!])
     case 'constant':
       return Float64Array.of(node.value!)
     case 'index':
-      return Float64Array.from({ length: run.sizes[node.axis!]! }, (_, place) => place)
+      return Float64Array.from({ length: run.sizes[node.axis!] }, (_, place) => place)
     case 'size':
-      return Float64Array.of(run.sizes[node.axis!]!)
+      return Float64Array.of(run.sizes[node.axis!])
     case 'cotangent':
       return cotangent(run, node)
     case 'select':
@@ -79,17 +79,17 @@ function evaluate(run: Run, node: Node): NumericArray {
 }
 
 function argument(run: Run, node: Node, place: number): NumericArray {
-  return run.results[node.args[place]!]!
+  return run.results[node.args[place]]
 }
 
 function axesOf(run: Run, node: Node, place: number): readonly string[] {
-  return run.program.nodes[node.args[place]!]!.axes
+  return run.program.nodes[node.args[place]].axes
 }
 
 function cotangent(run: Run, node: Node): NumericArray {
   const given = run.args.cotangent ?? Float64Array.of(1)
   const count = elementsOf(node.axes, run.sizes)
-  return given.length === count ? given : new Float64Array(count).fill(given[0]!)
+  return given.length === count ? given : new Float64Array(count).fill(given[0])
 }
 
 function elementwise(run: Run, node: Node, meaning: (a: number, b: number) => number): Float64Array {
@@ -108,16 +108,16 @@ function select(run: Run, node: Node): Float64Array {
 function aligned(run: Run, node: Node, place: number): (element: number) => number {
   const data = argument(run, node, place)
   const own = axesOf(run, node, place)
-  if (own.length === 0) return () => data[0]!
-  if (own.length === node.axes.length) return (element) => data[element]!
+  if (own.length === 0) return () => data[0]
+  if (own.length === node.axes.length) return (element) => data[element]
   const offsets = offsetsOf(run.sizes, node.axes, own)
-  return (element) => data[offsets[element]!]!
+  return (element) => data[offsets[element]]
 }
 
 /** Copies from one order of axes to another, repeating along the axes that the source has not. */
 function gather(run: Run, data: NumericArray, from: readonly string[], to: readonly string[]): Float64Array {
   const offsets = offsetsOf(run.sizes, to, from)
-  return Float64Array.from(offsets, (offset) => data[offset]!)
+  return Float64Array.from(offsets, (offset) => data[offset])
 }
 
 function rename(run: Run, node: Node): Float64Array {
@@ -131,7 +131,7 @@ function reduce(run: Run, node: Node, start: number, step: (so: number, x: numbe
   const [offsets, stride] = [offsetsOf(run.sizes, node.axes, own), strideOf(run.sizes, own, node.axis!)]
   return Float64Array.from(offsets, (offset) => {
     let result = start
-    for (let k = 0; k < run.sizes[node.axis!]!; k++) result = step(result, data[offset + k * stride]!)
+    for (let k = 0; k < run.sizes[node.axis!]; k++) result = step(result, data[offset + k * stride])
     return result
   })
 }
@@ -146,8 +146,8 @@ function contract(run: Run, node: Node): Float64Array {
   const [aStride, bStride] = [strideOf(run.sizes, aAxes, node.axis!), strideOf(run.sizes, bAxes, node.axis!)]
   return Float64Array.from(aOffsets, (aOffset, i) => {
     let sum = 0
-    for (let k = 0; k < run.sizes[node.axis!]!; k++)
-      sum += a[aOffset + k * aStride]! * b[bOffsets[i]! + k * bStride]!
+    for (let k = 0; k < run.sizes[node.axis!]; k++)
+      sum += a[aOffset + k * aStride] * b[bOffsets[i] + k * bStride]
     return sum
   })
 }
@@ -156,10 +156,10 @@ function pick(run: Run, node: Node): Float64Array {
   const [data, place] = [argument(run, node, 0), aligned(run, node, 1)]
   const own = axesOf(run, node, 0)
   const [offsets, stride] = [offsetsOf(run.sizes, node.axes, own), strideOf(run.sizes, own, node.axis!)]
-  const length = run.sizes[node.axis!]!
+  const length = run.sizes[node.axis!]
   return Float64Array.from(offsets, (offset, i) => {
     const k = place(i)
-    return k >= 0 && k < length ? data[offset + k * stride]! : 0
+    return k >= 0 && k < length ? data[offset + k * stride] : 0
   })
 }
 
@@ -173,7 +173,7 @@ function strideOf(sizes: Sizes, axes: readonly string[], axis: string): number {
 function offsetsOf(sizes: Sizes, to: readonly string[], from: readonly string[]): Int32Array {
   let offsets = Int32Array.of(0)
   for (const axis of to) {
-    const [length, stride] = [sizes[axis]!, strideOf(sizes, from, axis)]
+    const [length, stride] = [sizes[axis], strideOf(sizes, from, axis)]
     const wider = new Int32Array(offsets.length * length)
     offsets.forEach((offset, i) => {
       for (let k = 0; k < length; k++) wider[i * length + k] = offset + k * stride

@@ -84,12 +84,12 @@ export interface Program {
 
 /** Axes of the unreduced value. */
 export function valueAxes(program: Program): readonly string[] {
-  return program.nodes[program.value]!.axes
+  return program.nodes[program.value].axes
 }
 
 /** Number of elements of a node, given the sizes of the axes. */
 export function elementsOf(axes: readonly string[], sizes: Readonly<Record<string, number>>): number {
-  return axes.reduce((product, axis) => product * sizes[axis]!, 1)
+  return axes.reduce((product, axis) => product * sizes[axis], 1)
 }
 
 /** Sizes of all axes of a program, the renamed ones included. */
@@ -100,7 +100,7 @@ export function withRenamed(
   const all: Record<string, number> = { ...sizes }
   for (const axis of program.axes) {
     const source = program.renamed[axis]
-    if (source !== undefined) all[axis] = all[source]!
+    if (source !== undefined) all[axis] = all[source]
   }
   return all
 }
@@ -114,7 +114,7 @@ export function withRenamed(
 export function costOf(program: Program, sizes: Readonly<Record<string, number>>): number {
   const all = withRenamed(program, sizes)
   return program.nodes.reduce((total, node) => {
-    const inner = node.op === 'contract' ? all[node.axis!]! : 1
+    const inner = node.op === 'contract' ? all[node.axis!] : 1
     return total + elementsOf(node.axes, all) * inner
   }, 0)
 }

@@ -92,7 +92,7 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
     case 'or':
       return infix('\\lor', LEVEL.or)
     default:
-      return infix(COMPARISONS[operator]!, LEVEL.compare)
+      return infix(COMPARISONS[operator], LEVEL.compare)
   }
 }
 

@@ -43,9 +43,9 @@ export function lower(formula: Formula, scope: Scope, wants: readonly string[]):
   const lowering = new Lowering(build, formula, scope)
   const value = lowering.value()
   const axes = build.axesOf(value)
-  const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name]!.axes))
+  const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name].axes))
   const gradients = wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs)
-  return extract(build, scope, value, new Map(wants.map((name, place) => [name, gradients[place]!])))
+  return extract(build, scope, value, new Map(wants.map((name, place) => [name, gradients[place]])))
 }
 
 class Lowering {
@@ -190,7 +190,7 @@ class Lowering {
       throw new FormulaError(`${name} takes ${wants}, found ${expression.arguments.length}`, at)
     }
     const axes = expression.arguments.filter((_, place) => found.parameters[place] === 'axis')
-    const values = expression.arguments.flatMap((arg, place) => this.#argument(arg, found.parameters[place]!))
+    const values = expression.arguments.flatMap((arg, place) => this.#argument(arg, found.parameters[place]))
     return found.lower(
       this.#build,
       values,
@@ -309,9 +309,9 @@ function extract(build: Builder, scope: Scope, value: Ref, gradients: ReadonlyMa
   const place = (ref: Ref): number => {
     const known = placed.get(ref)
     if (known !== undefined) return known
-    const node = build.nodes[ref]!
+    const node = build.nodes[ref]
     const args = node.args.map(place)
-    const id = node.op === 'stop_gradient' ? args[0]! : nodes.push({ ...node, args }) - 1
+    const id = node.op === 'stop_gradient' ? args[0] : nodes.push({ ...node, args }) - 1
     placed.set(ref, id)
     return id
   }
@@ -320,7 +320,7 @@ function extract(build: Builder, scope: Scope, value: Ref, gradients: ReadonlyMa
     gradients: Object.fromEntries([...gradients].map(([name, ref]) => [name, place(ref)])),
   }
   const names = (op: Node['op']) => nodes.filter((node) => node.op === op).map((node) => node.name!)
-  const inputs = Object.fromEntries(names('input').map((name) => [name, scope.inputs[name]!]))
+  const inputs = Object.fromEntries(names('input').map((name) => [name, scope.inputs[name]]))
   const axes = build.axes.filter((axis) =>
     nodes.some((node) => node.axes.includes(axis) || node.axis === axis),
   )

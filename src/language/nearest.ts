@@ -30,13 +30,13 @@ function editDistance(a: string, b: string): number {
   for (let i = 1; i <= a.length; i++) {
     const row = [i]
     for (let j = 1; j <= b.length; j++) {
-      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row[j] = Math.min(substitution, previous[j]! + 1, row[j - 1]! + 1)
+      const substitution = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
+      row[j] = Math.min(substitution, previous[j] + 1, row[j - 1] + 1)
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
-      if (swapped) row[j] = Math.min(row[j]!, older[j - 2]! + 1)
+      if (swapped) row[j] = Math.min(row[j], older[j - 2] + 1)
     }
     older = previous
     previous = row
   }
-  return previous[b.length]!
+  return previous[b.length]
 }

@@ -251,11 +251,11 @@ class Parser {
 
   #peek(): Token {
     if (this.#brackets > 0) this.#skipNewlines()
-    return this.#tokens[this.#next]!
+    return this.#tokens[this.#next]
   }
 
   #skipNewlines() {
-    while (this.#tokens[this.#next]!.kind === 'newline') this.#next++
+    while (this.#tokens[this.#next].kind === 'newline') this.#next++
   }
 
   #endOfLine() {

@@ -54,7 +54,7 @@ export function isElementwise(op: Op): op is ElementwiseOp {
 /** @throws TypeError when the op is not element-wise */
 export function evaluateScalar(op: Op, args: readonly number[]): number {
   if (!isElementwise(op)) throw new TypeError(`${op} is not an element-wise op`)
-  return MEANING[op](args[0]!, args[1]!)
+  return MEANING[op](args[0], args[1])
 }
 
 /** 1 / (1 + e^-x), without overflow on either side. */

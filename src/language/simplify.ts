@@ -69,34 +69,32 @@ function foldConstants(build: Builder, op: Op, args: readonly Ref[]): Ref | unde
 }
 
 const RULES: { readonly [O in Op]?: Rule } = {
-  neg: (build, [x]) => (build.opOf(x!) === 'neg' ? build.argOf(x!, 0) : undefined),
+  neg: (build, [x]) => (build.opOf(x) === 'neg' ? build.argOf(x, 0) : undefined),
   // x + 0 would turn -0 into 0; the sign of a zero loss is not worth a pass over memory.
-  add: (build, [a, b]) =>
-    when(build.is(b!, 0), a) ?? when(build.is(a!, 0), b) ?? addOfNegative(build, a!, b!),
-  sub: (build, [a, b]) => when(build.is(b!, 0), a) ?? when(build.is(a!, 0), () => build.neg(b!)),
+  add: (build, [a, b]) => when(build.is(b, 0), a) ?? when(build.is(a, 0), b) ?? addOfNegative(build, a, b),
+  sub: (build, [a, b]) => when(build.is(b, 0), a) ?? when(build.is(a, 0), () => build.neg(b)),
   mul: (build, [a, b]) =>
-    when(build.is(b!, 1), a) ??
-    when(build.is(a!, 1), b) ??
-    when(build.is(b!, -1), () => build.neg(a!)) ??
-    when(build.is(a!, -1), () => build.neg(b!)),
-  div: (build, [a, b]) => when(build.is(b!, 1), a),
+    when(build.is(b, 1), a) ??
+    when(build.is(a, 1), b) ??
+    when(build.is(b, -1), () => build.neg(a)) ??
+    when(build.is(a, -1), () => build.neg(b)),
+  div: (build, [a, b]) => when(build.is(b, 1), a),
   gate: (build, [g, d]) => {
-    const derivative = build.constantOf(d!)
-    if (derivative !== undefined && Number.isFinite(derivative)) return build.mul(g!, d!)
-    return build.is(g!, 0) ? g : undefined
+    const derivative = build.constantOf(d)
+    if (derivative !== undefined && Number.isFinite(derivative)) return build.mul(g, d)
+    return build.is(g, 0) ? g : undefined
   },
   pow: (build, [base, exponent]) =>
-    when(build.is(exponent!, 1), base) ??
-    when(build.is(exponent!, 0), () => build.constant(1)) ??
-    when(build.is(exponent!, 2), () => build.mul(base!, base!)) ??
-    when(build.is(exponent!, -1), () => build.div(build.constant(1), base!)),
-  not: (build, [x]) => (build.opOf(x!) === 'not' ? build.argOf(x!, 0) : undefined),
-  and: (build, [a, b]) =>
-    choose(build, a!, b!, build.truth(false)) ?? choose(build, b!, a!, build.truth(false)),
-  or: (build, [a, b]) => choose(build, a!, build.truth(true), b!) ?? choose(build, b!, build.truth(true), a!),
-  select: (build, [test, yes, no]) => choose(build, test!, yes!, no!) ?? when(yes === no, yes),
-  pick: (build, [x], { axis }) => when(!build.axesOf(x!).includes(axis!), x),
-  reduce_sum: (build, [x], { axis }) => sumOfProduct(build, x!, axis!),
+    when(build.is(exponent, 1), base) ??
+    when(build.is(exponent, 0), () => build.constant(1)) ??
+    when(build.is(exponent, 2), () => build.mul(base, base)) ??
+    when(build.is(exponent, -1), () => build.div(build.constant(1), base)),
+  not: (build, [x]) => (build.opOf(x) === 'not' ? build.argOf(x, 0) : undefined),
+  and: (build, [a, b]) => choose(build, a, b, build.truth(false)) ?? choose(build, b, a, build.truth(false)),
+  or: (build, [a, b]) => choose(build, a, build.truth(true), b) ?? choose(build, b, build.truth(true), a),
+  select: (build, [test, yes, no]) => choose(build, test, yes, no) ?? when(yes === no, yes),
+  pick: (build, [x], { axis }) => when(!build.axesOf(x).includes(axis!), x),
+  reduce_sum: (build, [x], { axis }) => sumOfProduct(build, x, axis!),
   expand: () => undefined,
 }
 

@@ -92,7 +92,7 @@ function keyOf(loss: Loss, { inputs, wants }: Structure, params: Bindings): stri
 
 function bindParams(loss: Loss, params: Params): Bindings {
   const bound = Object.entries(loss.params.properties).map(([name, schema]) => {
-    return [name, bindParam(schema, params[name]!)] as const
+    return [name, bindParam(schema, params[name])] as const
   })
   return Object.fromEntries(bound)
 }

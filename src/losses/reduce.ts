@@ -112,7 +112,7 @@ function sum(values: Floats): number {
   let total = 0
   let lost = 0
   for (let i = 0; i < values.length; i++) {
-    const value = values[i]!
+    const value = values[i]
     const next = total + value
     lost += Math.abs(total) >= Math.abs(value) ? total - next + value : value - next + total
     total = next

@@ -27,7 +27,7 @@ interface Draft {
 export function matchAxes(loss: Loss, tensors: ReadonlyMap<string, DecodedTensor>, params: Params): Axes {
   const draft: Draft = { sizes: {}, rest: undefined, layouts: new Map() }
   for (const [name, tensor] of tensors) {
-    if (!loss.inputs[name]!.trailing) matchInput(loss, draft, name, tensor, params)
+    if (!loss.inputs[name].trailing) matchInput(loss, draft, name, tensor, params)
   }
   const rest = draft.rest?.shape ?? []
   const sizes = Object.fromEntries(Object.entries(draft.sizes).map(([axis, { size }]) => [axis, size]))
@@ -50,7 +50,7 @@ function matchInput(loss: Loss, draft: Draft, name: string, { shape }: DecodedTe
     const width = axis === '...' ? restRank : 1
     const part = shape.slice(place, place + width)
     if (axis === '...') matchRest(draft, name, part)
-    else matchSize(draft, name, axis, part[0]!)
+    else matchSize(draft, name, axis, part[0])
     place += width
   }
   draft.layouts.set(name, restRank === 0 && hasRest ? restFirst(declared) : declared)
@@ -71,7 +71,7 @@ function declaredAxes(
   shape: readonly number[],
   params: Params,
 ): readonly string[] {
-  const { axes, kind } = loss.inputs[name]!
+  const { axes, kind } = loss.inputs[name]
   if (kind === 'class_or_probability') return targetAxes(loss, draft, shape, axes)
   const movable = axes.includes('classes') && axes.includes('...') && typeof params.class_axis === 'number'
   return movable ? withClassAxis(axes, shape, params.class_axis as number) : axes
@@ -84,7 +84,7 @@ function targetAxes(
   shape: readonly number[],
   axes: readonly string[],
 ): readonly string[] {
-  const predictions = Object.keys(loss.inputs)[0]!
+  const predictions = Object.keys(loss.inputs)[0]
   const layout = draft.layouts.get(predictions)!
   const rank = layout.length - (layout.includes('...') ? 1 : 0) + (draft.rest?.shape.length ?? 0)
   return shape.length === rank ? layout : axes

@@ -15,7 +15,7 @@ import type { Answer, AnswerTensor, Decoded, DecodedTensor } from '../wire/defin
 import { type Axes, matchAxes, sameShape, show } from './axes.ts'
 import { digest } from './digest.ts'
 import { classIndices, pointerTo, realNumbers } from './kinds.ts'
-import { checkOptions, escape, type Options } from './params.ts'
+import { checkOptions, type Options, pointerToken } from './params.ts'
 import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
 import { isInteger, type NumericArray } from './tensor.ts'
 
@@ -89,7 +89,7 @@ function checkNames(loss: Loss, { tensors, options }: Decoded) {
     if (known.includes(name)) continue
     throw problemAt(
       'unknown-name',
-      `/${escape(name)}`,
+      `/${pointerToken(name)}`,
       `${loss.name} takes ${known.join(', ')}${didYouMean(name, known)}`,
     )
   }
@@ -125,7 +125,7 @@ function readInputs(
   const data: Record<string, NumericArray> = {}
   const layouts: Record<string, InputLayout> = {}
   for (const [name, tensor] of tensors) {
-    const spec = loss.inputs[name]!
+    const spec = loss.inputs[name]
     const layout = axes.layouts.get(name) ?? ['...']
     const isIndex = holdsIndices(spec, layout)
     if (options.nonfinite === 'error') checkFinite(name, tensor)
@@ -161,8 +161,8 @@ function spread(name: string, spec: InputSpec, axes: Axes, data: NumericArray): 
     throw problemAt('shape-mismatch', `/${name}`, `needs ${wants}; got ${data.length} numbers`)
   }
   return data.constructor === Float64Array
-    ? Float64Array.from({ length: axes.sizes['...']! }, (_, i) => data[i % width]!)
-    : Float32Array.from({ length: axes.sizes['...']! }, (_, i) => data[i % width]!)
+    ? Float64Array.from({ length: axes.sizes['...'] }, (_, i) => data[i % width])
+    : Float32Array.from({ length: axes.sizes['...'] }, (_, i) => data[i % width])
 }
 
 function checkFinite(name: string, { data, shape }: DecodedTensor) {
@@ -181,7 +181,7 @@ function wantedGradients(
   if (gradients === false) return []
   if (gradients === true) return defaultGradients(loss, tensors)
   const offered = Object.keys(loss.inputs).filter((name) =>
-    isDifferentiable(loss.inputs[name]!, layouts[name]),
+    isDifferentiable(loss.inputs[name], layouts[name]),
   )
   gradients.forEach((name, place) => {
     checkWanted(loss, tensors, offered, name, `/gradients/${place}`)
@@ -190,7 +190,7 @@ function wantedGradients(
 }
 
 function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, DecodedTensor>): string[] {
-  const marked = [...tensors.keys()].filter((name) => loss.inputs[name]!.differentiable)
+  const marked = [...tensors.keys()].filter((name) => loss.inputs[name].differentiable)
   const real = marked.filter((name) => !isInteger(tensors.get(name)!.dtype))
   if (real.length === 0) {
     const detail = `no gradient exists: ${marked.join(', ')} came as integers; send floats, or "gradients": false`
@@ -247,7 +247,7 @@ function weigh(request: Request): Weighing & { readonly counted: number } {
   const first = firstAxis(request)
   const values = valueAxes(program.program)
   const count = elementsOf(values, axes.sizes)
-  const rows = first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first]!
+  const rows = first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first]
   checkNotHollow(request, first)
   const own = denominatorOf(program.denominator, count, {
     sizes: axes.sizes,
@@ -285,7 +285,7 @@ function checkNotHollow({ axes, tensors }: Request, first: string) {
 
 /** The slowest axis: along it, jobs are concatenated and weights are given. */
 function firstAxis({ loss }: Request): string {
-  return Object.values(loss.inputs)[0]!.axes[0]!
+  return Object.values(loss.inputs)[0].axes[0]
 }
 
 function gradOutput(request: Request): NumericArray | undefined {
@@ -315,7 +315,7 @@ function commonTensor(
 }
 
 function valueShape({ program, axes }: Request): number[] {
-  return valueAxes(program.program).flatMap((axis) => (axis === '...' ? axes.rest : [axes.sizes[axis]!]))
+  return valueAxes(program.program).flatMap((axis) => (axis === '...' ? axes.rest : [axes.sizes[axis]]))
 }
 
 // Job
@@ -323,7 +323,7 @@ function valueShape({ program, axes }: Request): number[] {
 function makeJob(request: Request, weighing: Weighing): Job {
   const { loss, program, axes, arrays, context, precision } = request
   const inputs = Object.fromEntries(
-    Object.keys(program.program.inputs).map((name) => [name, arrays.data[name]!]),
+    Object.keys(program.program.inputs).map((name) => [name, arrays.data[name]]),
   )
   const elements = Object.values(inputs).reduce((total, data) => total + data.length, 0)
   const bytes = Object.values(inputs).reduce((total, data) => total + data.byteLength, 0)
@@ -357,7 +357,7 @@ function mergeKey(request: Request): string | undefined {
   const shared = Object.entries(arrays.layouts).filter(([, layout]) => !layout.axes.includes(first))
   if (shared.some(([name]) => wants.includes(name))) return undefined
   const sizes = Object.entries(axes.sizes).filter(([axis]) => axis !== first)
-  const contents = shared.map(([name]) => digest(arrays.data[name]!))
+  const contents = shared.map(([name]) => digest(arrays.data[name]))
   return [program.key, precision, ...sizes.flat(), ...Object.values(program.scalars), ...contents].join('|')
 }
 
@@ -373,7 +373,7 @@ function makeAnswer(
   const silent = silentRows(weighing)
   const gradients = wants.map((name) => {
     const tensor = tensors.get(name)!
-    const data = silenced(request, name, result.gradients[name]!, silent, weighing.rows)
+    const data = silenced(request, name, result.gradients[name], silent, weighing.rows)
     const dtype = options.gradientDtype ?? tensor.dtype
     return [name, { dtype, shape: tensor.shape, data, spelling: tensor.spelling }] as const
   })
@@ -383,7 +383,7 @@ function makeAnswer(
     data: reduced,
     spelling: lossSpelling(request),
   }
-  const finite = isFinite(loss.data) && gradients.every(([, { data }]) => isFinite(data))
+  const finite = allFinite(loss.data) && gradients.every(([, { data }]) => allFinite(data))
   if (!finite && options.nonfinite === 'error') throw nonFinite(loss, gradients)
   const members = { denominator: denominatorMember(request, weighing), count: weighing.counted, finite }
   return { loss, gradients: new Map(gradients), members }
@@ -391,7 +391,7 @@ function makeAnswer(
 
 /** An unreduced loss is spelled as the predictions were; a single number needs no shape and dtype around it. */
 function lossSpelling({ options, tensors }: Request): AnswerTensor['spelling'] {
-  const spelling = [...tensors.values()][0]!.spelling
+  const spelling = [...tensors.values()][0].spelling
   return spelling === 'binary' || options.reduction === 'none' ? spelling : 'nested'
 }
 
@@ -409,7 +409,7 @@ function silenced(
   silent: number[],
   rows: number,
 ): NumericArray {
-  const layout = request.arrays.layouts[name]!.axes
+  const layout = request.arrays.layouts[name].axes
   if (silent.length === 0 || layout[0] !== firstAxis(request) || request.loss.couples === 'batch')
     return gradient
   const width = gradient.length / rows
@@ -418,8 +418,8 @@ function silenced(
   return cleared
 }
 
-function isFinite(data: NumericArray): boolean {
-  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return false
+function allFinite(data: NumericArray): boolean {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return false
   return true
 }
 

@@ -84,8 +84,7 @@ export function classIndices(
     x < 2 ** 31 &&
     (classes === undefined || (x >= 0 && x < classes))
   const wrong = tensor.data.findIndex((x) => !fits(x) && x !== ignored)
-  if (wrong >= 0)
-    throw wrongLabel(pointerTo(name, tensor.shape, wrong), tensor.data[wrong]!, classes, ignored)
+  if (wrong >= 0) throw wrongLabel(pointerTo(name, tensor.shape, wrong), tensor.data[wrong], classes, ignored)
   return tensor.data instanceof Int32Array ? tensor.data : Int32Array.from(tensor.data)
 }
 

@@ -72,17 +72,21 @@ function checkParams(loss: Loss, given: object): Params {
     return [name, Object.hasOwn(values, name) ? values[name] : schema.default] as const
   })
   const errors = resolved
-    .filter(([name, value]) => !Value.Check(schemas[name]!, value))
-    .map(([name, value]) => ({ pointer: `/params/${name}`, detail: expected(schemas[name]!, value) }))
+    .filter(([name, value]) => !Value.Check(schemas[name], value))
+    .map(([name, value]) => ({ pointer: `/params/${name}`, detail: expected(schemas[name], value) }))
   if (errors.length > 0)
-    throw new Problem('param-invalid', `${errors[0]!.pointer}: ${errors[0]!.detail}`, { errors })
+    throw new Problem('param-invalid', `${errors[0].pointer}: ${errors[0].detail}`, { errors })
   return Object.fromEntries(resolved) as Params
 }
 
 function unknownParam(loss: Loss, name: string): Problem {
   const names = Object.keys(loss.params.properties)
   const has = names.length === 0 ? 'has none' : `has ${names.join(', ')}`
-  return problemAt('unknown-name', `/params/${escape(name)}`, `${loss.name} ${has}${didYouMean(name, names)}`)
+  return problemAt(
+    'unknown-name',
+    `/params/${pointerToken(name)}`,
+    `${loss.name} ${has}${didYouMean(name, names)}`,
+  )
 }
 
 function expected(schema: TSchema, value: unknown): string {
@@ -135,6 +139,6 @@ function spell(value: unknown): string {
 }
 
 /** A name inside a JSON pointer (RFC 6901). */
-export function escape(name: string): string {
+export function pointerToken(name: string): string {
   return name.slice(0, 80).replaceAll('~', '~0').replaceAll('/', '~1')
 }

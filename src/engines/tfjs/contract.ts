@@ -12,23 +12,23 @@ export function contract(context: OpContext, a: tf.Tensor, b: tf.Tensor): tf.Ten
   const shared = node.axes.filter((axis) => left.includes(axis) && right.includes(axis))
   const rows = node.axes.filter((axis) => left.includes(axis) && !right.includes(axis))
   const columns = node.axes.filter((axis) => right.includes(axis) && !left.includes(axis))
-  const count = (axes: readonly string[]) => axes.reduce((product, axis) => product * sizes[axis]!, 1)
+  const count = (axes: readonly string[]) => axes.reduce((product, axis) => product * sizes[axis], 1)
   const matrix = (x: tf.Tensor, own: readonly string[], outer: readonly string[]) => {
     const dense = tf.reshape(
       x,
-      own.map((axis) => sizes[axis]!),
+      own.map((axis) => sizes[axis]),
     )
     const ordered = tf.transpose(
       dense,
       [...shared, ...outer, node.axis!].map((axis) => own.indexOf(axis)),
     )
-    return tf.reshape(ordered, [count(shared), count(outer), sizes[node.axis!]!])
+    return tf.reshape(ordered, [count(shared), count(outer), sizes[node.axis!]])
   }
   const product = tf.matMul(matrix(a, left, rows), matrix(b, right, columns), false, true)
   const found = [...shared, ...rows, ...columns]
   const laid = tf.reshape(
     product,
-    found.map((axis) => sizes[axis]!),
+    found.map((axis) => sizes[axis]),
   )
   return tf.reshape(
     tf.transpose(

@@ -19,7 +19,7 @@ export async function execute(batch: Batch, engine: string): Promise<BatchResult
     const [value, ...found] = await Promise.all([values, ...Object.values(gradients)].map(readBack))
     return {
       values: value!,
-      gradients: Object.fromEntries(names.map((name, i) => [name, found[i]!])),
+      gradients: Object.fromEntries(names.map((name, i) => [name, found[i]])),
       computeMs: performance.now() - started,
       engine,
     }
@@ -42,19 +42,19 @@ interface Walked extends tf.TensorContainerObject {
 function walk(batch: Batch): Walked {
   const { program } = batch
   const lastUse = lastUses(program)
-  const results: (tf.Tensor | undefined)[] = []
+  const results: tf.Tensor[] = []
   const contextOf = contexts(batch)
   program.nodes.forEach((node, id) => {
-    const args = node.args.map((arg) => results[arg]!)
+    const args = node.args.map((arg) => results[arg])
     results.push(tf.tidy(() => OPS[node.op](contextOf(node), ...args)))
     for (const used of new Set([...node.args, id])) {
-      if (lastUse[used] === id) results[used]!.dispose()
+      if (lastUse[used] === id) results[used].dispose()
     }
   })
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
-    return [name, inLayout(batch, name, program.nodes[id]!, results[id]!)] as const
+    return [name, inLayout(batch, name, program.nodes[id], results[id])] as const
   })
-  return { values: tf.cast(results[program.value]!, 'float32'), gradients: Object.fromEntries(gradients) }
+  return { values: tf.cast(results[program.value], 'float32'), gradients: Object.fromEntries(gradients) }
 }
 
 function contexts(batch: Batch): (node: Node) => OpContext {
@@ -62,9 +62,9 @@ function contexts(batch: Batch): (node: Node) => OpContext {
   const sizes = withRenamed(program, batch.sizes)
   const dimension = (axis: string) => program.axes.indexOf(axis)
   const shapeOf = (axes: readonly string[]) =>
-    program.axes.map((axis) => (axes.includes(axis) ? sizes[axis]! : 1))
+    program.axes.map((axis) => (axes.includes(axis) ? sizes[axis] : 1))
   return (node) => {
-    const axesOf = (place: number) => program.nodes[node.args[place]!]!.axes
+    const axesOf = (place: number) => program.nodes[node.args[place]].axes
     return { node, batch, sizes, dimension, shapeOf, axesOf }
   }
 }
@@ -74,7 +74,7 @@ function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient:
   const layout = program.inputs[name]?.axes ?? node.axes
   const dense = tf.reshape(
     gradient,
-    node.axes.map((axis) => sizes[axis]!),
+    node.axes.map((axis) => sizes[axis]),
   )
   return toOrder(dense, node.axes, layout)
 }

@@ -32,74 +32,74 @@ const full = ({ shapeOf }: OpContext, value: number, type: 'float32' | 'bool' = 
 
 export const OPS: { readonly [O in Op]: Rule } = {
   input: (context) => read(context),
-  scalar: (context) => full(context, context.batch.scalars[context.node.name!]!),
+  scalar: (context) => full(context, context.batch.scalars[context.node.name!]),
   constant: (context) =>
     full(context, context.node.value!, context.node.type === 'bool' ? 'bool' : 'float32'),
-  size: (context) => full(context, context.sizes[context.node.axis!]!),
+  size: (context) => full(context, context.sizes[context.node.axis!]),
   index: (context) => places(context),
   cotangent: ({ node, batch, shapeOf }) => {
     const column = batch.cotangent as Float32Array
     return tf.tensor(column, column.length === 1 ? shapeOf([]) : shapeOf(node.axes), 'float32')
   },
 
-  neg: (_, x) => tf.neg(x!),
-  abs: (_, x) => tf.abs(x!),
-  exp: (_, x) => tf.exp(x!),
-  expm1: (_, x) => tf.expm1(x!),
-  log: (_, x) => tf.log(x!),
-  log1p: (_, x) => tf.log1p(x!),
-  sqrt: (_, x) => tf.sqrt(x!),
-  safe_sqrt: (_, x) => tf.sqrt(x!),
-  sigmoid: (_, x) => tf.sigmoid(x!),
-  tanh: (_, x) => tf.tanh(x!),
+  neg: (_, x) => tf.neg(x),
+  abs: (_, x) => tf.abs(x),
+  exp: (_, x) => tf.exp(x),
+  expm1: (_, x) => tf.expm1(x),
+  log: (_, x) => tf.log(x),
+  log1p: (_, x) => tf.log1p(x),
+  sqrt: (_, x) => tf.sqrt(x),
+  safe_sqrt: (_, x) => tf.sqrt(x),
+  sigmoid: (_, x) => tf.sigmoid(x),
+  tanh: (_, x) => tf.tanh(x),
   // tfjs's own Softplus turns into e^x too early on the left; this form is the interpreter's.
-  softplus: (_, x) => tf.add(tf.relu(x!), tf.log1p(tf.exp(tf.neg(tf.abs(x!))))),
+  softplus: (_, x) => tf.add(tf.relu(x), tf.log1p(tf.exp(tf.neg(tf.abs(x))))),
   // tfjs says sign(NaN) = 0, and the gradient of |NaN| would be 0 with it.
-  sign: (_, x) => keepNaN(tf.sign(x!), x!),
-  floor: (_, x) => tf.floor(x!),
-  sin: (_, x) => tf.sin(x!),
-  cos: (_, x) => tf.cos(x!),
-  atan: (_, x) => tf.atan(x!),
-  erf: (_, x) => tf.erf(x!),
-  stop_gradient: (_, x) => x!.clone(),
-  is_finite: (_, x) => tf.isFinite(x!),
+  sign: (_, x) => keepNaN(tf.sign(x), x),
+  floor: (_, x) => tf.floor(x),
+  sin: (_, x) => tf.sin(x),
+  cos: (_, x) => tf.cos(x),
+  atan: (_, x) => tf.atan(x),
+  erf: (_, x) => tf.erf(x),
+  stop_gradient: (_, x) => x.clone(),
+  is_finite: (_, x) => tf.isFinite(x),
 
-  add: (_, a, b) => tf.add(a!, b!),
-  sub: (_, a, b) => tf.sub(a!, b!),
-  mul: (_, a, b) => tf.mul(a!, b!),
-  div: (_, a, b) => tf.div(real(a!), real(b!)),
-  pow: (_, a, b) => tf.pow(real(a!), real(b!)),
-  max: (_, a, b) => keepNaN(tf.maximum(a!, b!), a!, b!),
-  min: (_, a, b) => keepNaN(tf.minimum(a!, b!), a!, b!),
-  gate: (_, g, d) => tf.where(tf.equal(g!, zero()), zero(), tf.mul(g!, d!)),
+  add: (_, a, b) => tf.add(a, b),
+  sub: (_, a, b) => tf.sub(a, b),
+  mul: (_, a, b) => tf.mul(a, b),
+  div: (_, a, b) => tf.div(real(a), real(b)),
+  pow: (_, a, b) => tf.pow(real(a), real(b)),
+  max: (_, a, b) => keepNaN(tf.maximum(a, b), a, b),
+  min: (_, a, b) => keepNaN(tf.minimum(a, b), a, b),
+  gate: (_, g, d) => tf.where(tf.equal(g, zero()), zero(), tf.mul(g, d)),
 
-  lt: (_, a, b) => tf.less(a!, b!),
-  le: (_, a, b) => tf.lessEqual(a!, b!),
-  eq: (_, a, b) => tf.equal(a!, b!),
-  and: (_, a, b) => tf.logicalAnd(a!, b!),
-  or: (_, a, b) => tf.logicalOr(a!, b!),
-  not: (_, x) => tf.logicalNot(x!),
+  lt: (_, a, b) => tf.less(a, b),
+  le: (_, a, b) => tf.lessEqual(a, b),
+  eq: (_, a, b) => tf.equal(a, b),
+  and: (_, a, b) => tf.logicalAnd(a, b),
+  or: (_, a, b) => tf.logicalOr(a, b),
+  not: (_, x) => tf.logicalNot(x),
   select: ({ node }, test, yes, no) =>
-    node.type === 'real' ? tf.where(test!, real(yes!), real(no!)) : tf.where(test!, yes!, no!),
+    node.type === 'real' ? tf.where(test, real(yes), real(no)) : tf.where(test, yes, no),
 
-  reduce_sum: ({ node, dimension }, x) => sumOver(x!, dimension(node.axis!)),
-  reduce_max: ({ node, dimension }, x) => tf.max(x!, dimension(node.axis!), true),
-  contract: (context, a, b) => contract(context, a!, b!),
+  reduce_sum: ({ node, dimension }, x) => sumOver(x, dimension(node.axis!)),
+  reduce_max: ({ node, dimension }, x) => tf.max(x, dimension(node.axis!), true),
+  contract: (context, a, b) => contract(context, a, b),
   pick: (context, x, place) => {
-    const here = tf.equal(places(context), place!)
-    return tf.sum(tf.where(here, x!, zero()), context.dimension(context.node.axis!), true)
+    const here = tf.equal(places(context), place)
+    return tf.sum(tf.where(here, x, zero()), context.dimension(context.node.axis!), true)
   },
-  rename: ({ node, dimension }, x) => swap(x!, dimension(node.axis!), dimension(node.to!)),
-  expand: ({ node, shapeOf }, x) => tf.broadcastTo(x!, shapeOf(node.axes)),
+  rename: ({ node, dimension }, x) => swap(x, dimension(node.axis!), dimension(node.to!)),
+  expand: ({ node, shapeOf }, x) => tf.broadcastTo(x, shapeOf(node.axes)),
 }
 
 /** An input comes in its own layout and is brought into the program's order. */
 function read({ node, batch, sizes, shapeOf }: OpContext): T {
-  const { axes, type } = batch.program.inputs[node.name!]!
+  const { axes, type } = batch.program.inputs[node.name!]
   const data = batch.inputs[node.name!] as Float32Array | Int32Array
   const laid = tf.tensor(
     data,
-    axes.map((axis) => sizes[axis]!),
+    axes.map((axis) => sizes[axis]),
     type === 'index' ? 'int32' : 'float32',
   )
   return tf.reshape(toOrder(laid, axes, node.axes), shapeOf(node.axes))
@@ -107,7 +107,7 @@ function read({ node, batch, sizes, shapeOf }: OpContext): T {
 
 /** 0, 1, 2 ... along the node's axis. */
 function places({ node, sizes, shapeOf }: OpContext): T {
-  return tf.reshape(tf.range(0, sizes[node.axis!]!, 1, 'int32'), shapeOf([node.axis!]))
+  return tf.reshape(tf.range(0, sizes[node.axis!], 1, 'int32'), shapeOf([node.axis!]))
 }
 
 /** Transposes from one order of axes to another; free where they agree. */

@@ -9,7 +9,7 @@ const BLOCK = 512
  * length alone, never on what else is in the batch.
  */
 export function sumOver(x: tf.Tensor, dimension: number): tf.Tensor {
-  const length = x.shape[dimension]!
+  const length = x.shape[dimension]
   if (length <= BLOCK) return tf.sum(x, dimension, true)
   const whole = Math.floor(length / BLOCK)
   const [head, tail] = tf.split(x, [whole * BLOCK, length - whole * BLOCK], dimension) as [
