@@ -54,11 +54,14 @@ class Lowering {
   readonly #scope: Scope
   readonly #lines = new Map<string, Statement>()
   readonly #done = new Map<string, Ref>()
+  /** The statement that is being lowered; it sees only those before it. */
+  #place: number
 
   constructor(build: Builder, formula: Formula, scope: Scope) {
     this.#build = build
     this.#formula = formula
     this.#scope = scope
+    this.#place = formula.statements.length - 1
     for (const statement of formula.statements) {
       if (statement.name === undefined) continue
       if (this.#isDeclared(statement.name)) {
@@ -119,8 +122,13 @@ class Lowering {
   }
 
   #line(line: Statement, at: Position): Ref {
-    if (line.at.line > at.line) throw new FormulaError(`"${line.name}" is used before its line`, at)
-    return this.#lower(line.value)
+    const place = this.#formula.statements.indexOf(line)
+    if (place >= this.#place) throw new FormulaError(`"${line.name}" is used before its line`, at)
+    const before = this.#place
+    this.#place = place
+    const ref = this.#lower(line.value)
+    this.#place = before
+    return ref
   }
 
   #param(name: string, param: ParamBinding, at: Position): Ref {

@@ -10,7 +10,7 @@
  *   postfix   = primary { "[" axis "->" axis "]" }
  *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")"
  *
- * A line goes on after an operator, after `?` and `:`, and inside brackets.
+ * A line goes on after an operator, before and after `?` and `:`, and inside brackets.
  * There are no members, strings, loops or assignments to a name twice, so nothing here can be made to run.
  */
 import {
@@ -106,10 +106,10 @@ class Parser {
   #choice(): Expression {
     return this.#deeper(() => {
       const test = this.#or()
-      if (!this.#accept('?')) return test
+      if (!this.#acceptAcrossLines('?')) return test
       this.#skipNewlines()
       const yes = this.#choice()
-      this.#expect(':', 'between the two sides of "?"')
+      if (!this.#acceptAcrossLines(':')) this.#expect(':', 'between the two sides of "?"')
       this.#skipNewlines()
       return this.#node({ kind: 'choice', test, yes, no: this.#choice(), at: test.at })
     })
@@ -269,6 +269,15 @@ class Parser {
   #accept(text: string): boolean {
     if (this.#peek().text !== text || this.#peek().kind === 'end') return false
     this.#next++
+    return true
+  }
+
+  /** No line can begin with such a token, so it belongs to the line above. */
+  #acceptAcrossLines(text: '?' | ':'): boolean {
+    let next = this.#next
+    while (this.#tokens[next].kind === 'newline') next++
+    if (this.#tokens[next].text !== text) return false
+    this.#next = next + 1
     return true
   }
 

@@ -1,0 +1,57 @@
+/** Cross-entropy of probabilities with yes/no targets. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'binary_cross_entropy',
+  family: 'binary',
+  couples: 'element',
+  about:
+    'For models that already end in a sigmoid. Prefer binary_cross_entropy_with_logits: it keeps its precision where the model is sure.',
+  aliases: ['bce'],
+  inputs: {
+    predictions: input('...', 'probability', { differentiable: true, about: 'Predicted probabilities.' }),
+    targets: input('...', 'probability', {
+      differentiable: true,
+      about: '0 or 1, or a probability between.',
+    }),
+    weight: input('...', 'real', {
+      optional: true,
+      about: 'Multiplies each element; the mean still divides by their number.',
+    }),
+  },
+  params: Type.Object({
+    label_smoothing: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 0,
+      description: 'Moves targets towards 1/2: y (1 - s) + s/2.',
+    }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 0,
+      description:
+        '0: logarithms stop at -100, as in PyTorch. Above: probabilities are clipped to [e, 1 - e], as in Keras (1e-7).',
+    }),
+  }),
+  // The logarithm is cut at -100 but keeps its slope 1/p above it. Below e^-100, and at 0, the slope is held at
+  // PyTorch's bound 1e12, so that the gradient is large and right in sign instead of infinite.
+  formula: `
+    p = epsilon > 0 ? clamp(predictions, epsilon, 1 - epsilon) : predictions
+    y = targets * (1 - label_smoothing) + label_smoothing / 2
+    q = 1 - p
+    log_p = p < 1e-12 ? stop_gradient(max(log(p), -100)) + 1e12 * (p - stop_gradient(p)) : log(p)
+    log_q = q < 1e-12 ? stop_gradient(max(log(q), -100)) + 1e12 * (q - stop_gradient(q)) : log(q)
+    bce = -(y * log_p + (1 - y) * log_q)
+    given(weight) ? weight * bce : bce`,
+  references: ['torch.nn.functional.binary_cross_entropy', 'keras.losses.BinaryCrossentropy (epsilon 1e-7)'],
+  examples: [
+    {
+      inputs: { predictions: [0.5, 0.25, 1], targets: [1, 0, 1] },
+      loss: [0.6931471805599453, 0.2876820724517809, 0],
+      gradients: { predictions: [-2, 1.3333333333333333, -1] },
+      from: 'by hand: -ln p, -ln(1 - p)',
+    },
+  ],
+})

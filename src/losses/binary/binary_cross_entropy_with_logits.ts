@@ -1,0 +1,54 @@
+/** Cross-entropy of logits with yes/no targets. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'binary_cross_entropy_with_logits',
+  family: 'binary',
+  couples: 'element',
+  about:
+    'The standard loss for yes/no and multilabel classification, on raw logits. With rare positives use pos_weight, or sigmoid_focal.',
+  aliases: ['bce_with_logits', 'sigmoid_cross_entropy'],
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('...', 'probability', {
+      differentiable: true,
+      about: '0 or 1, or a probability between.',
+    }),
+    weight: input('...', 'real', {
+      optional: true,
+      about: 'Multiplies each element; the mean still divides by their number.',
+    }),
+    pos_weight: input('classes', 'positive', {
+      optional: true,
+      trailing: true,
+      about: 'Weight of the positive term, one a class (the last axis).',
+    }),
+  },
+  params: Type.Object({
+    label_smoothing: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 0,
+      description: 'Moves targets towards 1/2: y (1 - s) + s/2.',
+    }),
+  }),
+  // -y ln s(x) - (1-y) ln(1 - s(x)) = y softplus(-x) + (1-y) softplus(x): each term is exact on both sides.
+  formula: `
+    y = targets * (1 - label_smoothing) + label_smoothing / 2
+    positive = given(pos_weight) ? pos_weight * y : y
+    bce = positive * softplus(-predictions) + (1 - y) * softplus(predictions)
+    given(weight) ? weight * bce : bce`,
+  references: [
+    'torch.nn.functional.binary_cross_entropy_with_logits',
+    'optax.losses.sigmoid_binary_cross_entropy',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [0, 2], targets: [1, 0] },
+      loss: [0.6931471805599453, 2.1269280110429727],
+      gradients: { predictions: [-0.5, 0.8807970779778823] },
+      from: 'by hand: softplus(-x), softplus(x)',
+    },
+  ],
+})

@@ -1,0 +1,46 @@
+/** Focal loss on probabilities. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, nullable } from '../define.ts'
+
+export default defineLoss({
+  name: 'binary_focal',
+  family: 'binary',
+  couples: 'element',
+  about:
+    'Focal loss for models that already end in a sigmoid. Prefer sigmoid_focal: it keeps its precision where the model is sure.',
+  inputs: {
+    predictions: input('...', 'probability', { differentiable: true, about: 'Predicted probabilities.' }),
+    targets: input('...', 'probability', { about: '0 or 1, or a probability between.' }),
+  },
+  params: Type.Object({
+    alpha: nullable(Type.Number({ minimum: 0, maximum: 1 }), {
+      default: null,
+      description: 'Weight of the positives, 1 - alpha that of the negatives; null for none.',
+    }),
+    gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
+    epsilon: Type.Number({
+      exclusiveMinimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 1e-7,
+      description: 'Probabilities are clipped to [epsilon, 1 - epsilon]; beyond it the gradient is 0.',
+    }),
+  }),
+  formula: `
+    p = clamp(predictions, epsilon, 1 - epsilon)
+    y = targets
+    miss = y * (1 - p) + (1 - y) * p
+    bce = -(y * log(p) + (1 - y) * log1p(-p))
+    weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
+    weight * exp(gamma * log(miss)) * bce`,
+  references: [
+    'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',
+    'keras.losses.BinaryFocalCrossentropy',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [0.5, 0.5], targets: [1, 0] },
+      loss: [0.17328679513998632, 0.17328679513998632],
+      from: 'by hand: ln 2 / 4',
+    },
+  ],
+})

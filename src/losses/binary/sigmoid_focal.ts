@@ -1,0 +1,48 @@
+/** Focal loss on logits. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, nullable } from '../define.ts'
+
+export default defineLoss({
+  name: 'sigmoid_focal',
+  family: 'binary',
+  couples: 'element',
+  about:
+    'Cross-entropy that fades out easy examples, for detection and other tasks with few positives. gamma 0 and alpha null is plain cross-entropy.',
+  aliases: ['focal'],
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('...', 'probability', {
+      differentiable: true,
+      about: '0 or 1, or a probability between.',
+    }),
+  },
+  params: Type.Object({
+    alpha: nullable(Type.Number({ minimum: 0, maximum: 1 }), {
+      default: 0.25,
+      description: 'Weight of the positives, 1 - alpha that of the negatives; null for none.',
+    }),
+    gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
+  }),
+  // (1 - p_t)^gamma as exp(gamma ln(1 - p_t)). For hard targets 1 - p_t is s(x) or s(-x), whose logarithm is exact
+  // however sure the model is; (1 - p_t)^gamma itself has an infinite slope at 0 for gamma < 1.
+  // Soft targets: 1 - p_t = y s(-x) + (1 - y) s(x), which is not 0 then.
+  formula: `
+    x = predictions
+    y = targets
+    bce = y * softplus(-x) + (1 - y) * softplus(x)
+    log_miss = y == 1 ? -softplus(x) : y == 0 ? -softplus(-x) : log(y * sigmoid(-x) + (1 - y) * sigmoid(x))
+    weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
+    weight * exp(gamma * log_miss) * bce`,
+  references: [
+    'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',
+    'torchvision.ops.sigmoid_focal_loss',
+    'optax.losses.sigmoid_focal_loss (alpha null)',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [0, 0], targets: [1, 0] },
+      loss: [0.04332169878499658, 0.12996509635498974],
+      from: 'by hand: alpha_t / 4 * ln 2',
+    },
+  ],
+})

@@ -1,0 +1,43 @@
+/** Kullback-Leibler divergence between a target distribution and predicted log-probabilities. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'kl_div',
+  family: 'divergence',
+  couples: 'element',
+  about:
+    "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: ask for batchmean, PyTorch's mean also divides by the classes.",
+  aliases: ['kl_divergence', 'KLDivLoss'],
+  inputs: {
+    predictions: input('...', 'logprob', { differentiable: true, about: 'Predicted log-probabilities.' }),
+    targets: input('...', 'probability', {
+      about: 'Target probabilities, or their logarithms with log_target.',
+      kindFor: (params) => (params.log_target === true ? 'logprob' : 'probability'),
+    }),
+  },
+  params: Type.Object({
+    log_target: Type.Boolean({
+      default: false,
+      description: 'Whether targets are logarithms of probabilities.',
+    }),
+  }),
+  // y (ln y - x); a target of 0 contributes 0, the limit of y ln y, also where x is -inf.
+  formula: `
+    y = log_target ? exp(targets) : targets
+    log_y = log_target ? targets : log(targets)
+    y == 0 ? 0 : y * (log_y - predictions)`,
+  references: [
+    'Kullback and Leibler 1951, doi:10.1214/aoms/1177729694',
+    'torch.nn.functional.kl_div',
+    'optax.losses.kl_divergence',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [-0.6931471805599453, -0.6931471805599453], targets: [1, 0] },
+      loss: [0.6931471805599453, 0],
+      gradients: { predictions: [-1, 0] },
+      from: 'by hand',
+    },
+  ],
+})

@@ -1,0 +1,47 @@
+/** Cosine distance for similar pairs, a hinge on the cosine for dissimilar ones. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'cosine_embedding',
+  family: 'embedding',
+  couples: 'row',
+  about:
+    'For pairs of embeddings: similar ones (1) shall point the same way, others (-1) shall have a cosine below the margin.',
+  inputs: {
+    input1: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
+    input2: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
+    targets: input('rows', 'sign', { about: '1 for similar, -1 for dissimilar.' }),
+  },
+  params: Type.Object({
+    margin: Type.Number({
+      minimum: -1,
+      maximum: 1,
+      default: 0,
+      description: 'Cosine that dissimilar pairs may keep.',
+    }),
+  }),
+  // PyTorch adds 1e-12 to each squared length; at a zero vector the cosine is then 0.
+  formula: `
+    length = safe_sqrt((sum(input1 * input1, dim) + 1e-12) * (sum(input2 * input2, dim) + 1e-12))
+    cosine = sum(input1 * input2, dim) / length
+    targets == 1 ? 1 - cosine : relu(cosine - margin)`,
+  references: ['torch.nn.functional.cosine_embedding_loss'],
+  examples: [
+    {
+      inputs: {
+        input1: [
+          [3, 4],
+          [3, 4],
+        ],
+        input2: [
+          [4, 3],
+          [4, 3],
+        ],
+        targets: [1, -1],
+      },
+      loss: [0.04, 0.96],
+      from: 'by hand: the cosine is 24/25',
+    },
+  ],
+})

@@ -1,0 +1,40 @@
+/** Cosine of the angle between two vectors, as a distance or as it is. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+
+export default defineLoss({
+  name: 'cosine_similarity',
+  family: 'embedding',
+  couples: 'row',
+  about:
+    'Compares directions and ignores lengths. Frameworks differ in its form: choose distance (optax), negative (Keras) or similarity.',
+  inputs: {
+    predictions: input('rows,dim', 'real', { differentiable: true, about: 'Vectors.' }),
+    targets: input('rows,dim', 'real', { differentiable: true, about: 'Vectors.' }),
+  },
+  params: Type.Object({
+    form: oneOf(['distance', 'negative', 'similarity'], {
+      default: 'distance',
+      description: 'distance: 1 - cosine; negative: -cosine; similarity: cosine.',
+    }),
+    epsilon: Type.Number({
+      exclusiveMinimum: 0,
+      default: 1e-8,
+      description:
+        'Smallest length; a shorter vector counts as having it, so that a zero vector has cosine 0.',
+    }),
+  }),
+  formula: `
+    a = max(norm(predictions, dim), epsilon)
+    b = max(norm(targets, dim), epsilon)
+    cosine = sum((predictions / a) * (targets / b), dim)
+    form == distance ? 1 - cosine : form == negative ? -cosine : cosine`,
+  references: ['optax.losses.cosine_distance', 'keras.losses.CosineSimilarity (form negative)'],
+  examples: [
+    {
+      inputs: { predictions: [[3, 4]], targets: [[4, 3]] },
+      loss: [0.04],
+      from: 'by hand: the cosine is 24/25',
+    },
+  ],
+})

@@ -1,0 +1,55 @@
+/** Contrastive loss over all pairs of a batch. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'nt_xent',
+  family: 'embedding',
+  couples: 'batch',
+  about:
+    'Contrastive learning (SimCLR and kin): every pair with equal labels against all rows with other labels. It couples the rows of a batch, so that larger batches teach more.',
+  inputs: {
+    embeddings: input('rows,dim', 'real', {
+      differentiable: true,
+      about: 'Embeddings; their length does not matter.',
+    }),
+    labels: input('rows', 'class', { about: 'Rows with equal labels are positives of each other.' }),
+  },
+  params: Type.Object({
+    temperature: Type.Number({ exclusiveMinimum: 0, default: 0.07, description: 'Divides the cosines.' }),
+  }),
+  // One term a positive pair (i, p): -ln( e^s_ip / (e^s_ip + sum over negatives n of e^s_in) )
+  //   = softplus( ln sum_n e^s_in - s_ip ). Other positives are not in its denominator (optax, pytorch-metric-learning).
+  // Without negatives the sum is empty, its logarithm -inf, and the term 0.
+  formula: `
+    z = embeddings / max(norm(embeddings, dim), 1e-12)
+    s = sum(z * z[rows -> others], dim) / temperature
+    same = labels == labels[rows -> others]
+    positive = same and index(rows) != index(rows)[rows -> others]
+    top = stop_gradient(max(same ? -1e30 : s, others))
+    negatives = log(sum(same ? 0 : exp(s - top), others)) + top
+    term = softplus(negatives - s)
+    sum(positive ? term : 0, others)`,
+  denominator: 'sum(positive ? 1 : 0, others)',
+  references: [
+    'Chen et al. 2020, A Simple Framework for Contrastive Learning, arXiv:2002.05709',
+    'optax.losses.ntxent',
+    'pytorch_metric_learning.losses.NTXentLoss',
+  ],
+  examples: [
+    {
+      inputs: {
+        embeddings: [
+          [1, 0],
+          [1, 0],
+          [0, 1],
+        ],
+        labels: [0, 0, 1],
+      },
+      params: { temperature: 1 },
+      reduction: 'mean',
+      loss: 0.3132616875182228,
+      from: 'by hand: two pairs with ln(1 + e^(0 - 1))',
+    },
+  ],
+})

@@ -1,0 +1,74 @@
+/** Triplet loss: nearer to the positive than to the negative, by a margin. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+
+export default defineLoss({
+  name: 'triplet_margin',
+  family: 'embedding',
+  couples: 'row',
+  about:
+    'For embeddings: an anchor shall be nearer to its positive than to its negative by a margin. Most triplets soon count nothing, so choose hard ones.',
+  aliases: ['triplet'],
+  inputs: {
+    anchor: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
+    positive: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of the same class.' }),
+    negative: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of another class.' }),
+  },
+  params: Type.Object({
+    margin: Type.Number({ exclusiveMinimum: 0, default: 1, description: 'In units of the distance.' }),
+    p: Type.Number({
+      exclusiveMinimum: 0,
+      default: 2,
+      structural: true,
+      description: 'Order of the norm (distance lp).',
+    }),
+    epsilon: Type.Number({
+      minimum: 0,
+      default: 1e-6,
+      description: 'Added to every difference (lp), or the smallest product of lengths (cosine).',
+    }),
+    swap: Type.Boolean({
+      default: false,
+      description: 'Takes the distance of positive and negative where that is the smaller one.',
+    }),
+    distance: oneOf(['lp', 'cosine', 'sqeuclidean'], {
+      default: 'lp',
+      description: 'lp: the p-norm; cosine: 1 - cosine; sqeuclidean: squared Euclidean.',
+    }),
+  }),
+  // PyTorch adds epsilon to each difference, so that the norm has a gradient where anchor and positive coincide.
+  formula: `
+    ap = anchor - positive + epsilon
+    an = anchor - negative + epsilon
+    pn = positive - negative + epsilon
+    lp_ap = p == 2 ? norm(ap, dim) : sum(abs(ap)^p, dim)^(1 / p)
+    lp_an = p == 2 ? norm(an, dim) : sum(abs(an)^p, dim)^(1 / p)
+    lp_pn = p == 2 ? norm(pn, dim) : sum(abs(pn)^p, dim)^(1 / p)
+    a = norm(anchor, dim)
+    b = norm(positive, dim)
+    c = norm(negative, dim)
+    cos_ap = 1 - sum(anchor * positive, dim) / max(a * b, epsilon)
+    cos_an = 1 - sum(anchor * negative, dim) / max(a * c, epsilon)
+    cos_pn = 1 - sum(positive * negative, dim) / max(b * c, epsilon)
+    sq_ap = sum((anchor - positive)^2, dim)
+    sq_an = sum((anchor - negative)^2, dim)
+    sq_pn = sum((positive - negative)^2, dim)
+    near = distance == lp ? lp_ap : distance == cosine ? cos_ap : sq_ap
+    far = distance == lp ? lp_an : distance == cosine ? cos_an : sq_an
+    other = distance == lp ? lp_pn : distance == cosine ? cos_pn : sq_pn
+    relu(near - (swap ? min(far, other) : far) + margin)`,
+  references: [
+    'Schroff et al. 2015, FaceNet, arXiv:1503.03832',
+    'torch.nn.functional.triplet_margin_loss',
+    'torch.nn.functional.triplet_margin_with_distance_loss',
+  ],
+  examples: [
+    {
+      inputs: { anchor: [[0, 0]], positive: [[3, 4]], negative: [[0, 2]] },
+      params: { epsilon: 0 },
+      loss: [4],
+      gradients: { anchor: [[-0.6, 0.2]], positive: [[0.6, 0.8]], negative: [[0, -1]] },
+      from: 'by hand: 5 - 2 + 1',
+    },
+  ],
+})

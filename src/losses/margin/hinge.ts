@@ -1,0 +1,38 @@
+/** Hinge loss: how far a score is short of the margin. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+
+export default defineLoss({
+  name: 'hinge',
+  family: 'margin',
+  couples: 'element',
+  about:
+    'Linear support vector machines: a row with a margin of at least 1 counts nothing. At the corner the gradient is 0.',
+  aliases: ['hinge_loss'],
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Scores.' }),
+    targets: input('...', 'sign', {
+      about: '-1 or 1; 0 or 1 with labels "01".',
+      kindFor: (params) => (params.labels === 'pm1' ? 'sign' : 'binary'),
+    }),
+  },
+  params: Type.Object({
+    labels: oneOf(['pm1', '01'], {
+      default: 'pm1',
+      description:
+        'How the targets spell no and yes: -1 and 1, or 0 and 1. It is never guessed from a batch.',
+    }),
+  }),
+  formula: `
+    y = labels == pm1 ? targets : 2 * targets - 1
+    relu(1 - y * predictions)`,
+  references: ['keras.losses.Hinge', 'optax.losses.hinge_loss'],
+  examples: [
+    {
+      inputs: { predictions: [0.5, -0.5, 2], targets: [1, 1, 1] },
+      loss: [0.5, 1.5, 0],
+      gradients: { predictions: [-1, -1, 0] },
+      from: 'by hand',
+    },
+  ],
+})

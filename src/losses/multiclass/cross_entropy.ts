@@ -1,0 +1,79 @@
+/** Softmax cross-entropy on logits, with class indices or probabilities as targets. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'cross_entropy',
+  family: 'multiclass',
+  couples: 'row',
+  about:
+    'The standard loss for one class out of many, on raw logits. With noisy labels add label_smoothing, with rare classes class_weights or softmax_focal.',
+  aliases: ['softmax_cross_entropy', 'CrossEntropyLoss'],
+  inputs: {
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('rows,...', 'class_or_probability', {
+      about: 'Class indices without the class axis, or probabilities of the shape of the predictions.',
+    }),
+    class_weights: input('classes', 'nonnegative', {
+      optional: true,
+      about: 'One weight a class; the mean over index targets divides by the weights of their classes.',
+    }),
+  },
+  params: Type.Object({
+    label_smoothing: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 0,
+      description: 'Share of each target that is spread over all classes.',
+    }),
+    ignore_index: Type.Integer({ default: -100, description: 'Rows with this class index do not count.' }),
+    class_axis: Type.Integer({
+      default: 1,
+      description: 'Where the classes are: 1, or -1 for the last axis.',
+    }),
+  }),
+  // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A probability of 0 silences its
+  // class also where ln p is -inf (a masked logit); a smoothing of 0 silences the smooth term likewise.
+  formula: `
+    log_p = log_softmax(predictions, classes)
+    w = given(class_weights) ? class_weights : 1
+    kept = is_index(targets) ? targets != ignore_index : true
+    sharp = is_index(targets)
+      ? -pick(w, targets, classes) * pick(log_p, targets, classes)
+      : -sum(is_finite(log_p) or targets != 0 ? w * targets * log_p : 0, classes)
+    smooth = label_smoothing > 0 ? -label_smoothing * sum(w * log_p, classes) / size(classes) : 0
+    kept ? (1 - label_smoothing) * sharp + smooth : 0`,
+  denominator: 'is_index(targets) ? (kept ? pick(w, targets, classes) : 0) : 1',
+  references: [
+    'torch.nn.functional.cross_entropy',
+    'keras.losses.SparseCategoricalCrossentropy(from_logits=True)',
+    'optax.losses.softmax_cross_entropy',
+    'Szegedy et al. 2016 (label smoothing), arXiv:1512.00567',
+  ],
+  examples: [
+    {
+      inputs: {
+        predictions: [
+          [0, 0],
+          [0, 1.0986122886681098],
+        ],
+        targets: [0, 1],
+      },
+      loss: [0.6931471805599453, 0.28768207245178085],
+      gradients: {
+        predictions: [
+          [-0.5, 0.5],
+          [0.25, -0.25],
+        ],
+      },
+      from: 'by hand: ln 2, and softmax (1/4, 3/4)',
+    },
+    {
+      inputs: { predictions: [[2.1, -0.3, 0.4]], targets: [0] },
+      params: { label_smoothing: 0.1 },
+      reduction: 'mean',
+      loss: 0.3783583358904448,
+      from: 'by hand: 0.9 * 0.2416916692 + 0.1/3 * (0.2416916692 + 2.6416916692 + 1.9416916692) + 0.0000000000',
+    },
+  ],
+})

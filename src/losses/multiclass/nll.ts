@@ -1,0 +1,52 @@
+/** Negative log-likelihood of class indices under given log-probabilities. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'nll',
+  family: 'multiclass',
+  couples: 'row',
+  about:
+    'For models that already end in log_softmax; it does not check that the rows are normalised. On logits use cross_entropy.',
+  aliases: ['nll_loss'],
+  inputs: {
+    predictions: input('rows,classes,...', 'logprob', { differentiable: true, about: 'Log-probabilities.' }),
+    targets: input('rows,...', 'class', { about: 'Class indices.' }),
+    class_weights: input('classes', 'nonnegative', {
+      optional: true,
+      about: 'One weight a class; the mean divides by the weights of the targets.',
+    }),
+  },
+  params: Type.Object({
+    ignore_index: Type.Integer({ default: -100, description: 'Rows with this class index do not count.' }),
+    class_axis: Type.Integer({
+      default: 1,
+      description: 'Where the classes are: 1, or -1 for the last axis.',
+    }),
+  }),
+  formula: `
+    w = given(class_weights) ? pick(class_weights, targets, classes) : 1
+    kept = targets != ignore_index
+    kept ? -w * pick(predictions, targets, classes) : 0`,
+  denominator: 'kept ? w : 0',
+  references: ['torch.nn.functional.nll_loss'],
+  examples: [
+    {
+      inputs: {
+        predictions: [
+          [-0.5, -1],
+          [-2, -0.25],
+        ],
+        targets: [0, 1],
+      },
+      loss: [0.5, 0.25],
+      gradients: {
+        predictions: [
+          [-1, 0],
+          [0, -1],
+        ],
+      },
+      from: 'by hand',
+    },
+  ],
+})

@@ -1,0 +1,41 @@
+/** Negative log-likelihood under a Gaussian whose variance is predicted, too. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'gaussian_nll',
+  family: 'regression',
+  couples: 'element',
+  about:
+    'For models that predict a mean and a variance: errors count less where the model says it is unsure. Watch the variance: it can grow to hide bad means.',
+  aliases: ['gaussian_nll_loss'],
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Predicted means.' }),
+    targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),
+    variance: input('...', 'positive', { differentiable: true, about: 'Predicted variances.' }),
+  },
+  params: Type.Object({
+    full: Type.Boolean({ default: false, description: 'Adds the constant ln(2 pi)/2.' }),
+    epsilon: Type.Number({
+      exclusiveMinimum: 0,
+      default: 1e-6,
+      description: 'Smallest variance that is used; the gradient still flows below it, as in PyTorch.',
+    }),
+  }),
+  formula: `
+    v = variance + stop_gradient(max(variance, epsilon) - variance)
+    core = (log(v) + (predictions - targets)^2 / v) / 2
+    full ? core + 0.9189385332046727 : core`,
+  references: [
+    'Nix and Weigend 1994, Estimating the mean and variance of the target probability distribution, doi:10.1109/ICNN.1994.374138',
+    'torch.nn.functional.gaussian_nll_loss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [1, 0], targets: [0, 2], variance: [1, 4] },
+      loss: [0.5, 1.1931471805599454],
+      gradients: { predictions: [1, -0.5], variance: [0, 0] },
+      from: 'by hand: (ln v + e^2/v)/2',
+    },
+  ],
+})

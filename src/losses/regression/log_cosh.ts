@@ -1,0 +1,30 @@
+/** The logarithm of the hyperbolic cosine of the error. */
+import { defineLoss, input, noParams } from '../define.ts'
+
+export default defineLoss({
+  name: 'log_cosh',
+  family: 'regression',
+  couples: 'element',
+  about:
+    'ln cosh of the error: like half_squared near zero and like l1 far away, smooth everywhere, with nothing to tune.',
+  aliases: ['LogCosh'],
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
+    targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),
+  },
+  params: noParams,
+  // cosh e = (e^e + e^-e)/2 overflows at |e| = 89 in float32; ln cosh e = |e| + ln(1 + e^(-2|e|)) - ln 2 does not.
+  // Near 0 that cancels, so the same is written around softplus: |e| + softplus(-2|e|) - ln 2.
+  formula: `
+    a = abs(predictions - targets)
+    a + softplus(-2 * a) - 0.6931471805599453`,
+  references: ['keras.losses.LogCosh', 'optax.losses.log_cosh'],
+  examples: [
+    {
+      inputs: { predictions: [0, 1, -1], targets: [0, 0, 1] },
+      loss: [0, 0.4337808304830271, 1.3250027473578645],
+      gradients: { predictions: [0, 0.7615941559557649, -0.9640275800758169] },
+      from: 'ln cosh and tanh, by hand',
+    },
+  ],
+})

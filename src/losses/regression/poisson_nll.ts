@@ -1,0 +1,50 @@
+/** Negative log-likelihood of counts under a Poisson distribution. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'poisson_nll',
+  family: 'regression',
+  couples: 'element',
+  about:
+    'For counts (events per interval). By default the model predicts the logarithm of the rate; with log_input false the rate itself, as Keras does.',
+  aliases: ['poisson', 'poisson_nll_loss'],
+  inputs: {
+    predictions: input('...', 'real', {
+      differentiable: true,
+      about: 'Log-rate, or rate with log_input false.',
+    }),
+    targets: input('...', 'nonnegative', { about: 'Counts.' }),
+  },
+  params: Type.Object({
+    log_input: Type.Boolean({
+      default: true,
+      description: 'Whether predictions are logarithms of the rate.',
+    }),
+    full: Type.Boolean({
+      default: false,
+      description:
+        "Adds Stirling's approximation of ln(targets!), for targets > 1; the gradient does not change.",
+    }),
+    epsilon: Type.Number({
+      minimum: 0,
+      default: 1e-8,
+      description: 'Added to the rate inside its logarithm (log_input false only).',
+    }),
+  }),
+  // -ln(rate^y e^-rate / y!) = rate - y ln rate + ln y!, and ln y! ~ y ln y - y + ln(2 pi y)/2.
+  formula: `
+    core = log_input ? exp(predictions) - targets * predictions : predictions - targets * log(predictions + epsilon)
+    y = targets > 1 ? targets : 1
+    stirling = targets > 1 ? y * log(y) - y + log(6.283185307179586 * y) / 2 : 0
+    full ? core + stirling : core`,
+  references: ['torch.nn.functional.poisson_nll_loss', 'keras.losses.Poisson (log_input false)'],
+  examples: [
+    {
+      inputs: { predictions: [0, 1], targets: [1, 3] },
+      loss: [1, -0.2817181715409549],
+      gradients: { predictions: [0, -0.2817181715409549] },
+      from: 'by hand: e^x - y x',
+    },
+  ],
+})
