@@ -41,7 +41,7 @@ export default defineLoss({
   examples: [
     {
       inputs: { predictions: [0, 0], targets: [1, 0] },
-      loss: [0.04332169878499658, 0.12996509635498974],
+      loss: [0.04332169878499658, 0.1299650963549897],
       from: 'by hand: alpha_t / 4 * ln 2',
     },
   ],
