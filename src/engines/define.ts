@@ -51,6 +51,8 @@ export interface EngineStats {
 
 export interface Engine {
   readonly info: EngineInfo
+  /** Whether a batch would be taken now; false while a lost thread or device is being restarted. */
+  readonly isReady: boolean
   /**
    * @throws UnsupportedByEngine (rejects) when the program needs what this engine has not; `EngineLost` when it died.
    */

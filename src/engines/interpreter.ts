@@ -8,6 +8,7 @@ export default defineEngine({
   rank: 0,
   open: async (reason) => ({
     info: { name: 'interpreter', device: 'float64, 1 thread', reason },
+    isReady: true,
     run: async (batch) => run(batch),
     stats: async () => ({ tensors: 0, bytes: 0 }),
     close: async () => {},

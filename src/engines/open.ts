@@ -77,5 +77,5 @@ async function withFallback(first: Engine, all: readonly EngineDefinition[]): Pr
       return opened.run(batch)
     }
   }
-  return { info: first.info, stats: () => first.stats(), close: () => first.close(), run }
+  return { info: first.info, isReady: true, stats: () => first.stats(), close: () => first.close(), run }
 }

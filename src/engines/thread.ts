@@ -62,6 +62,10 @@ class ComputeThread implements Engine {
     return this.#info!
   }
 
+  get isReady(): boolean {
+    return this.#session !== undefined
+  }
+
   async start(): Promise<void> {
     const session = await startSession(this.#options)
     this.#session = session

@@ -15,6 +15,7 @@ export async function tfjsEngine(
   tf.enableProdMode()
   return {
     info: { name, device: device(), reason },
+    isReady: true,
     run: (batch) => execute(batch, name),
     stats: async () => ({ tensors: tf.memory().numTensors, bytes: tf.memory().numBytes }),
     close: async () => tf.removeBackend(backend),

@@ -1,0 +1,149 @@
+/**
+ * The application: makes the objects that hold state (engine, batcher, metrics), and hands them to the routes. It never
+ * listens and never looks at the process; server.ts does.
+ */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { createBatcher } from './batching/batcher.ts'
+import type { Config } from './config.ts'
+import { openEngine } from './engines/index.ts'
+import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
+import { loadCatalog } from './losses/index.ts'
+import { createProgramSource } from './losses/program.ts'
+import { createMetrics } from './metrics.ts'
+import type { RouteContext } from './routes/context.ts'
+import { mediaTypes } from './routes/evaluate.ts'
+import { registerRoutes } from './routes/index.ts'
+import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
+import { ProblemSchema } from './schemas/problem.ts'
+import { formats } from './wire/index.ts'
+
+export interface AppOptions {
+  readonly log?: FastifyBaseLogger
+}
+
+/** A built application, and what the process needs to take it down gently. */
+export interface App {
+  readonly fastify: FastifyInstance
+  readonly context: RouteContext
+  /** Turns readiness off; requests are still served. */
+  beginClosing(): void
+}
+
+/**
+ * Builds the application and opens its engine.
+ *
+ * @throws Error when the engine that the configuration names cannot be opened
+ * @example
+ * const { fastify } = await buildApp(loadConfig({}))
+ * await fastify.listen({ port: 8080 })
+ */
+export async function buildApp(config: Config, options: AppOptions = {}): Promise<App> {
+  const fastify = createFastify(config, options)
+  const state = { closing: false }
+  const context = await createContext(config, fastify.log, () => state.closing)
+  hardenHttp(fastify, mediaTypes)
+  acceptFormats(fastify, config)
+  closeInOrder(fastify, context)
+  await describeApi(fastify)
+  await registerRoutes(fastify, context)
+  return {
+    fastify,
+    context,
+    beginClosing: () => {
+      state.closing = true
+    },
+  }
+}
+
+async function createContext(
+  config: Config,
+  log: FastifyBaseLogger,
+  isClosing: () => boolean,
+): Promise<RouteContext> {
+  const metrics = createMetrics()
+  const engine = await openEngine({
+    engine: config.engine,
+    log: (message, details) => log.info(details ?? {}, message),
+  })
+  metrics.engineOpened(engine.info)
+  metrics.watchTensors(async () => (await engine.stats()).tensors)
+  const batcher = createBatcher({ engine, events: metrics.events, limits: config })
+  const programs = createProgramSource()
+  return { config, catalog: await loadCatalog(), programs, engine, batcher, metrics, isClosing }
+}
+
+function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
+  const app = Fastify({
+    ...(log === undefined ? { logger: false } : { loggerInstance: log }),
+    disableRequestLogging: true,
+    bodyLimit: Math.max(config.jsonBodyLimit, config.binaryBodyLimit),
+    // Fastify's requestTimeout alone lets a stalled body hang: with Node's headersTimeout above it the two act swapped.
+    requestTimeout: config.bodyTimeoutMs,
+    keepAliveTimeout: config.keepAliveTimeoutMs,
+    http: {
+      headersTimeout: config.headersTimeoutMs,
+      requestTimeout: config.bodyTimeoutMs,
+      connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
+    },
+    genReqId: requestId,
+    // Requests on connections that are still open are answered until the last one is done.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 100 },
+    frameworkErrors: (error, request, reply) => sendProblem(request, reply, toProblem(error)),
+    clientErrorHandler: handleClientError,
+  })
+  app.decorateReply('finite', undefined)
+  // Validation happens once, in schemas/check.ts; these schemas are for the documentation.
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  return app as unknown as FastifyInstance
+}
+
+/** The caller's `X-Request-Id` where it is a plain short word, else a random one. */
+function requestId({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given)
+    ? given
+    : randomBytes(9).toString('base64url')
+}
+
+/** Bodies come as bytes: formats decode them, and nothing else is read. */
+function acceptFormats(app: FastifyInstance, config: Config) {
+  app.removeAllContentTypeParsers()
+  for (const { mediaTypes: types, bodyLimit } of formats) {
+    const limit = bodyLimit === 'json' ? config.jsonBodyLimit : config.binaryBodyLimit
+    app.addContentTypeParser([...types], { parseAs: 'buffer', bodyLimit: limit }, (_, body, done) =>
+      done(null, body),
+    )
+  }
+}
+
+/** No accepted request is lost: the queue empties before the engine closes. */
+function closeInOrder(app: FastifyInstance, { batcher, engine, metrics }: RouteContext) {
+  app.addHook('onClose', async () => {
+    await batcher.drain()
+    await engine.close()
+    metrics.close()
+  })
+}
+
+async function describeApi(app: FastifyInstance) {
+  for (const schema of [ProblemSchema, NumbersSchema, ResultSchema]) app.addSchema(schema)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'lossd',
+        version: '0.1.0',
+        description: 'Loss functions with exact gradients over HTTP.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+    },
+    refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `schema${i}`) },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+}

@@ -1,0 +1,135 @@
+/**
+ * The configuration: one schema with name, type, default and description. This file is the only reader of the
+ * environment; README's table is made from it.
+ */
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { didYouMean } from './language/nearest.ts'
+
+const MiB = 1024 * 1024
+
+const count = (fallback: number, description: string, minimum = 1) =>
+  Type.Integer({ minimum, default: fallback, description })
+const words = <const W extends readonly string[]>(options: W, fallback: W[number], description: string) =>
+  Type.Union(
+    options.map((word) => Type.Literal(word)),
+    { default: fallback, description },
+  )
+
+/** Property -> its environment variable and schema. */
+const SETTINGS = {
+  port: [
+    'PORT',
+    Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port; 0 takes a free one.' }),
+  ],
+  host: ['HOST', Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address to listen on.' })],
+  engine: [
+    'LOSSD_ENGINE',
+    words(
+      ['auto', 'tensorflow', 'wasm', 'cpu', 'interpreter'],
+      'auto',
+      'What computes; auto takes the best that opens.',
+    ),
+  ],
+  logLevel: [
+    'LOSSD_LOG_LEVEL',
+    words(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'info',
+      'Least severe line that is logged.',
+    ),
+  ],
+  jsonBodyLimit: ['LOSSD_JSON_BODY_LIMIT', count(8 * MiB, 'Largest JSON body, in bytes.')],
+  binaryBodyLimit: ['LOSSD_BINARY_BODY_LIMIT', count(64 * MiB, 'Largest binary body, in bytes.')],
+  maxElements: ['LOSSD_MAX_ELEMENTS', count(64 * MiB, 'Most numbers in one request, after widening.')],
+  maxTensors: ['LOSSD_MAX_TENSORS', count(32, 'Most tensors in one request.')],
+  maxIntermediate: [
+    'LOSSD_MAX_INTERMEDIATE',
+    count(64 * MiB, 'Most elements of one intermediate result; bounds the rows of pairwise losses.'),
+  ],
+  maxCost: ['LOSSD_MAX_COST', count(20_000_000_000, 'Most element operations of one request.')],
+  queueJobs: ['LOSSD_QUEUE_JOBS', count(4096, 'Most requests that wait; beyond it 429.')],
+  queueElements: ['LOSSD_QUEUE_ELEMENTS', count(128 * MiB, 'Most numbers that wait; beyond it 429.')],
+  queueBytes: ['LOSSD_QUEUE_BYTES', count(512 * MiB, 'Most bytes that wait; beyond it 429.')],
+  batchElements: ['LOSSD_BATCH_ELEMENTS', count(1 * MiB, 'Most numbers that are merged into one launch.')],
+  batchBytes: ['LOSSD_BATCH_BYTES', count(16 * MiB, 'Most bytes that are merged into one launch.')],
+  maxDelayMs: [
+    'LOSSD_MAX_DELAY_MS',
+    count(0, 'How long a request may wait for company while the engine is free, in ms.', 0),
+  ],
+  deadlineMs: ['LOSSD_DEADLINE_MS', count(30_000, 'Deadline of a request that sets none, in ms.')],
+  maxDeadlineMs: ['LOSSD_MAX_DEADLINE_MS', count(300_000, 'Longest deadline that a request may set, in ms.')],
+  headersTimeoutMs: ['LOSSD_HEADERS_TIMEOUT_MS', count(10_000, 'Time for the headers to arrive, in ms.')],
+  bodyTimeoutMs: ['LOSSD_BODY_TIMEOUT_MS', count(60_000, 'Time for the whole request to arrive, in ms.')],
+  keepAliveTimeoutMs: [
+    'LOSSD_KEEP_ALIVE_TIMEOUT_MS',
+    count(72_000, 'How long an idle connection is kept, in ms.'),
+  ],
+  shutdownDelayMs: [
+    'LOSSD_SHUTDOWN_DELAY_MS',
+    count(
+      0,
+      'How long to serve on after SIGTERM with readiness off, so that load balancers notice, in ms.',
+      0,
+    ),
+  ],
+  shutdownLimitMs: [
+    'LOSSD_SHUTDOWN_LIMIT_MS',
+    count(30_000, 'Longest wait for accepted requests at shutdown, in ms.'),
+  ],
+} as const satisfies Record<string, readonly [string, TSchema]>
+
+type Settings = typeof SETTINGS
+export type Config = { readonly [K in keyof Settings]: Static<Settings[K][1]> }
+
+/** What is wrong with the environment, one line a variable. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/**
+ * Reads the environment.
+ *
+ * @throws ConfigError naming every variable that is wrong, and unknown `LOSSD_*` ones
+ * @example
+ * loadConfig({ PORT: '9000' }).port // 9000
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const faults = unknownVariables(env)
+  const entries = Object.entries(SETTINGS).map(([name, [variable, schema]]) => {
+    const value = readSetting(env[variable], schema)
+    if (!Value.Check(schema, value))
+      faults.push(`${variable} must be ${expectation(schema)}, got "${env[variable]}"`)
+    return [name, value]
+  })
+  if (faults.length > 0) throw new ConfigError(faults.join('\n'))
+  return Object.freeze(Object.fromEntries(entries) as Config)
+}
+
+/** An unset or empty variable is the default; a number must be spelled as one. */
+function readSetting(text: string | undefined, schema: TSchema): unknown {
+  if (text === undefined || text === '') return schema.default
+  return schema.type === 'integer' && /^\d{1,15}$/.test(text) ? Number(text) : text
+}
+
+function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {
+  const known: string[] = Object.values(SETTINGS).map(([variable]) => variable)
+  const unknown = Object.keys(env).filter((name) => name.startsWith('LOSSD_') && !known.includes(name))
+  return unknown.map((name) => `${name} is not a setting${didYouMean(name, known)}`)
+}
+
+function expectation(schema: TSchema): string {
+  if (schema.anyOf) return schema.anyOf.map((part: TSchema) => part.const).join(', ')
+  if (schema.type !== 'integer') return 'a text'
+  return schema.maximum === undefined
+    ? `a whole number >= ${schema.minimum}`
+    : `a whole number from ${schema.minimum} to ${schema.maximum}`
+}
+
+/** The settings as a Markdown table, for README. */
+export function settingsTable(): string {
+  const rows = Object.values(SETTINGS).map(([variable, schema]) => {
+    return `| \`${variable}\` | \`${schema.default}\` | ${schema.description} |`
+  })
+  return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n')
+}

@@ -1,0 +1,114 @@
+/** Prometheus metrics, in a registry of their own. It listens to the batcher and to the routes; nobody else counts. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { BatcherEvents } from './batching/events.ts'
+import type { EngineInfo } from './engines/define.ts'
+
+/** A loss request that was answered, well or badly. */
+export interface Answered {
+  readonly loss: string
+  readonly format: string
+  readonly status: number
+  readonly seconds: number
+  /** Undefined where no result was computed. */
+  readonly finite?: boolean
+}
+
+export interface Metrics {
+  readonly events: BatcherEvents
+  answered(request: Answered): void
+  engineOpened(info: EngineInfo): void
+  /** `tensors` is read at every scrape. */
+  watchTensors(read: () => Promise<number>): void
+  /** The exposition text and its media type. */
+  expose(): Promise<{ readonly text: string; readonly type: string }>
+  close(): void
+}
+
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const COMPUTE_SECONDS = [0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5]
+
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const counters = makeCounters(registry)
+  return {
+    events: batcherEvents(counters),
+    answered: (request) => countAnswer(counters, request),
+    engineOpened: ({ name, device }) => counters.engine.set({ engine: name, device }, 1),
+    watchTensors: (read) => watch(registry, read),
+    expose: async () => ({ text: await registry.metrics(), type: registry.contentType }),
+    close: () => registry.clear(),
+  }
+}
+
+type Counters = ReturnType<typeof makeCounters>
+
+function makeCounters(register: Registry) {
+  const registers = [register]
+  const histogram = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    buckets: number[],
+  ) => new Histogram({ name, help, labelNames: [...labelNames], buckets, registers })
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge({ name, help, labelNames: [...labelNames], registers })
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Counter({ name, help, labelNames: [...labelNames], registers })
+  return {
+    requests: counter('lossd_requests_total', 'Loss requests answered', ['loss', 'format', 'status']),
+    duration: histogram(
+      'lossd_request_duration_seconds',
+      'From the last byte in to the answer',
+      ['loss'],
+      SECONDS,
+    ),
+    queueJobs: gauge('lossd_queue_jobs', 'Requests that wait'),
+    queueElements: gauge('lossd_queue_elements', 'Numbers that wait'),
+    queueWait: histogram('lossd_queue_wait_seconds', 'Time in the queue', [], SECONDS),
+    batchJobs: histogram('lossd_batch_jobs', 'Requests per launch', [], [1, 2, 4, 8, 16, 32, 64, 128, 256]),
+    batchElements: histogram(
+      'lossd_batch_elements',
+      'Numbers per launch',
+      [],
+      [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8],
+    ),
+    compute: histogram('lossd_compute_seconds', 'Arithmetic per launch', ['engine'], COMPUTE_SECONDS),
+    shed: counter('lossd_shed_total', 'Requests turned away or given up', ['reason']),
+    nonfinite: counter('lossd_nonfinite_total', 'Answers with NaN or infinities', ['loss']),
+    engine: gauge('lossd_engine_info', 'The engine in use', ['engine', 'device']),
+  }
+}
+
+function batcherEvents(counters: Counters): BatcherEvents {
+  return {
+    queued: ({ jobs, elements }) => {
+      counters.queueJobs.set(jobs)
+      counters.queueElements.set(elements)
+    },
+    ran: ({ engine, jobs, elements, computeMs, queueMs }) => {
+      counters.batchJobs.observe(jobs)
+      counters.batchElements.observe(elements)
+      counters.compute.observe({ engine }, computeMs / 1000)
+      for (const wait of queueMs) counters.queueWait.observe(wait / 1000)
+    },
+    shed: (reason) => counters.shed.inc({ reason }),
+  }
+}
+
+function countAnswer(counters: Counters, { loss, format, status, seconds, finite }: Answered) {
+  counters.requests.inc({ loss, format, status: String(status) })
+  counters.duration.observe({ loss }, seconds)
+  if (finite === false) counters.nonfinite.inc({ loss })
+}
+
+function watch(register: Registry, read: () => Promise<number>) {
+  new Gauge({
+    name: 'lossd_engine_tensors',
+    help: 'Tensors that the engine holds; the same before and after every launch',
+    registers: [register],
+    async collect() {
+      this.set(await read())
+    },
+  })
+}

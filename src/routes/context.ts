@@ -1,0 +1,22 @@
+/** What every route is given by app.ts: the objects that hold state, and the frozen definitions. Types only. */
+import type { FastifyInstance } from 'fastify'
+import type { Batcher } from '../batching/batcher.ts'
+import type { Config } from '../config.ts'
+import type { Engine } from '../engines/define.ts'
+import type { Catalog } from '../losses/index.ts'
+import type { ProgramSource } from '../losses/program.ts'
+import type { Metrics } from '../metrics.ts'
+
+export interface RouteContext {
+  readonly config: Config
+  readonly catalog: Catalog
+  readonly programs: ProgramSource
+  readonly engine: Engine
+  readonly batcher: Batcher
+  readonly metrics: Metrics
+  /** Whether the process is going down: readiness is off, requests are still served. */
+  readonly isClosing: () => boolean
+}
+
+/** A file in this folder exports one of these by default, and is found by being there. */
+export type Routes = (app: FastifyInstance, context: RouteContext) => void | Promise<void>

@@ -1,0 +1,130 @@
+/**
+ * POST /v1/losses/{name}: one route a loss, all with the same flow: negotiate, decode, check, submit, answer, encode.
+ * Times are taken here and leave with the answer in `Server-Timing`.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { JobTiming } from '../batching/job.ts'
+import { Problem } from '../errors.ts'
+import type { Loss } from '../losses/define.ts'
+import { checkRequest } from '../schemas/check.ts'
+import { lossSchema } from '../schemas/openapi.ts'
+import type { Format } from '../wire/define.ts'
+import { formatOf, formats, negotiate } from '../wire/index.ts'
+import type { RouteContext, Routes } from './context.ts'
+
+const routes: Routes = (app, context) => {
+  for (const loss of context.catalog.losses) {
+    register(app, context, loss, loss.name)
+    for (const alias of loss.aliases) register(app, context, loss, alias)
+  }
+}
+
+export default routes
+
+function register(app: FastifyInstance, context: RouteContext, loss: Loss, path: string) {
+  const schema = path === loss.name ? lossSchema(loss, formats) : { hide: true }
+  app.post(`/v1/losses/${path}`, {
+    schema,
+    // Before the body is read: what cannot be answered need not be received.
+    onRequest: async (request) => {
+      formatsOf(request)
+      deadlineOf(request, context)
+    },
+    handler: (request, reply) => evaluate(loss, context, request, reply),
+  })
+}
+
+async function evaluate(loss: Loss, context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
+  const started = performance.now()
+  const { input, output } = formatsOf(request)
+  const report = { loss: loss.name, format: input.name, started, context }
+  reportWhenSent(reply, report)
+  const decoded = input.decode(request.body as Uint8Array, context.config)
+  const checked = checkRequest(loss, decoded, {
+    limits: context.config,
+    programs: context.programs,
+    signal: signalOf(reply),
+    deadline: started + deadlineOf(request, context),
+  })
+  const submitted = performance.now()
+  const result = await context.batcher.submit(checked.job)
+  const computed = performance.now()
+  const answer = checked.answer(result)
+  reply.finite = answer.members.finite === true
+  const body = output.encode(answer)
+  const timing = serverTiming(result.timing, submitted - started, performance.now() - computed)
+  return reply
+    .headers({ 'Server-Timing': timing, 'Cache-Control': 'no-store' })
+    .type(output.mediaTypes[0])
+    .send(body)
+}
+
+/** The format of the body, and the one of the answer. */
+function formatsOf(request: FastifyRequest): { input: Format; output: Format } {
+  const input = formatOf(request.headers['content-type'] ?? '')
+  if (input === undefined) throw new Problem('unsupported-media-type', `send one of ${mediaTypes()}`)
+  const output = negotiate(request.headers.accept, input)
+  if (output === undefined) throw new Problem('not-acceptable', `accept one of ${mediaTypes()}`)
+  return { input, output }
+}
+
+/** Every media type that is read and written. */
+export function mediaTypes(): string {
+  return formats.map((format) => format.mediaTypes[0]).join(', ')
+}
+
+/** Milliseconds from now. */
+function deadlineOf({ headers }: FastifyRequest, { config }: RouteContext): number {
+  const header = headers['x-request-timeout-ms']
+  if (header === undefined) return config.deadlineMs
+  if (typeof header !== 'string' || !/^[1-9]\d{0,9}$/.test(header)) {
+    throw new Problem('invalid-value', 'X-Request-Timeout-Ms must be a whole number of milliseconds >= 1')
+  }
+  return Math.min(Number(header), config.maxDeadlineMs)
+}
+
+/**
+ * Aborts when the caller hangs up. `request.signal` would fire as soon as the body is read (fastify 6725); the
+ * response's `close` before it is finished is the one sign that is right.
+ */
+function signalOf(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort()
+  })
+  return controller.signal
+}
+
+function serverTiming(
+  { queueMs, computeMs, batchJobs, engine }: JobTiming,
+  decodeMs: number,
+  encodeMs: number,
+): string {
+  const parts = { decode: decodeMs, queue: queueMs, compute: computeMs, encode: encodeMs }
+  const durations = Object.entries(parts).map(([name, ms]) => `${name};dur=${ms.toFixed(3)}`)
+  return [...durations, `batch;desc="n=${batchJobs}"`, `engine;desc="${engine}"`].join(', ')
+}
+
+interface Report {
+  readonly loss: string
+  readonly format: string
+  readonly started: number
+  readonly context: RouteContext
+}
+
+/** Counts the request once its answer has left, or its caller has: 499, as proxies log it. */
+function reportWhenSent(reply: FastifyReply, { loss, format, started, context }: Report) {
+  reply.raw.once('close', () => {
+    const status = reply.raw.writableFinished ? reply.statusCode : 499
+    const seconds = (performance.now() - started) / 1000
+    const finite = reply.finite === undefined ? {} : { finite: reply.finite }
+    context.metrics.answered({ loss, format, status, seconds, ...finite })
+  })
+}
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Whether the answer is finite; for metrics. */
+    finite: boolean | undefined
+  }
+}

@@ -1,0 +1,127 @@
+/** One loss's operation in OpenAPI, derived from its definition. It documents; what decides is check.ts. */
+import { type TObject, type TSchema, Type } from '@sinclair/typebox'
+import type { Example, InputSpec, Loss } from '../losses/define.ts'
+import { KINDS } from '../losses/define.ts'
+import type { Format } from '../wire/define.ts'
+import { COMMON_TENSORS, OptionSchemas } from './request.ts'
+import { DtypeSchema } from './tensor.ts'
+
+const Shape = Type.Array(Type.Integer({ minimum: 0 }))
+const JsonNumber = Type.Union([
+  Type.Number(),
+  Type.Literal('NaN'),
+  Type.Literal('Infinity'),
+  Type.Literal('-Infinity'),
+])
+
+/** Numbers as they may be spelled in JSON. */
+export const NumbersSchema = Type.Union(
+  [
+    JsonNumber,
+    Type.Array(Type.Unknown(), { description: 'Nested arrays of numbers.' }),
+    Type.Object(
+      { shape: Type.Optional(Shape), dtype: Type.Optional(DtypeSchema), data: Type.Array(Type.Unknown()) },
+      { additionalProperties: false, description: 'Flat (or nested) numbers with their dtype.' },
+    ),
+    Type.Object(
+      { shape: Shape, dtype: DtypeSchema, data: Type.String({ contentEncoding: 'base64' }) },
+      { additionalProperties: false, description: 'Little-endian bytes as base64.' },
+    ),
+  ],
+  {
+    $id: 'Numbers',
+    description: 'A tensor: a number, nested arrays, or an object with shape, dtype and data.',
+  },
+)
+
+/** What a loss request is answered with, in JSON. */
+export const ResultSchema = Type.Object(
+  {
+    loss: Type.Unsafe({ $ref: 'Numbers#' }),
+    gradients: Type.Optional(Type.Record(Type.String(), Type.Unsafe({ $ref: 'Numbers#' }))),
+    denominator: Type.Number({ description: 'What the sum was divided by.' }),
+    count: Type.Integer({ description: 'How many values count in the loss.' }),
+    finite: Type.Boolean({ description: 'Whether the loss and all gradients are finite.' }),
+  },
+  { $id: 'Result' },
+)
+
+/** The route schema of a loss. */
+export function lossSchema(loss: Loss, formats: readonly Format[]) {
+  return {
+    operationId: loss.name,
+    tags: [loss.family],
+    summary: loss.about.split(/(?<=[.:;]) /)[0],
+    description: describe(loss),
+    body: {
+      content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], bodyContent(loss, format)])),
+    },
+    response: {
+      200: {
+        description: 'Loss and gradients.',
+        content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], resultContent(format)])),
+      },
+      '4xx': { description: 'What is wrong, and where.', content: { 'application/problem+json': problem } },
+      '5xx': { description: 'Not now, or a bug of ours.', content: { 'application/problem+json': problem } },
+    },
+  }
+}
+
+const problem = { schema: { $ref: 'Problem#' } }
+
+function describe(loss: Loss): string {
+  const references = loss.references.map((reference) => `- ${reference}`).join('\n')
+  const aliases = loss.aliases.length === 0 ? '' : `\n\nAlso known as ${loss.aliases.join(', ')}.`
+  return `${loss.about}\n\n\`\`\`\n${loss.formula.source.trim()}\n\`\`\`${aliases}\n\nReferences:\n${references}`
+}
+
+function bodyContent(loss: Loss, format: Format) {
+  if (format.bodyLimit === 'binary')
+    return { schema: Type.String({ format: 'binary', description: tensorsOf(loss) }) }
+  const examples = loss.examples.map((example, place) => {
+    return [`example${place + 1}`, { summary: `from: ${example.from}`, value: exampleBody(example) }]
+  })
+  return { schema: bodySchema(loss), examples: Object.fromEntries(examples) }
+}
+
+function resultContent(format: Format) {
+  if (format.bodyLimit === 'json') return { schema: { $ref: 'Result#' } }
+  return {
+    schema: Type.String({
+      format: 'binary',
+      description: '`loss` and `gradients.<name>`; the rest in `__metadata__`.',
+    }),
+  }
+}
+
+/** An example as it would be posted. */
+export function exampleBody({ inputs, params, reduction }: Example) {
+  return { ...inputs, ...(params === undefined ? {} : { params }), reduction: reduction ?? 'none' }
+}
+
+function bodySchema(loss: Loss): TObject {
+  const numbers = (description: string) => Type.Unsafe({ $ref: 'Numbers#', description })
+  const inputs = Object.entries(loss.inputs).map(([name, spec]) => {
+    const schema: TSchema = numbers(inputText(spec))
+    return [name, spec.optional ? Type.Optional(schema) : schema]
+  })
+  const common = Object.entries(COMMON_TENSORS).map(([name, text]) => [name, Type.Optional(numbers(text))])
+  const options = Object.entries({ ...OptionSchemas, params: closedParams(loss) })
+  const optional = options.map(([name, schema]) => [name, Type.Optional(schema)])
+  return Type.Object(Object.fromEntries([...inputs, ...optional, ...common]), { additionalProperties: false })
+}
+
+/** Every parameter has a default, so none is required. */
+function closedParams(loss: Loss): TObject {
+  const params = Object.entries(loss.params.properties).map(([name, schema]) => [name, Type.Optional(schema)])
+  return Type.Object(Object.fromEntries(params), { additionalProperties: false })
+}
+
+function inputText({ axes, kind, about, differentiable }: InputSpec): string {
+  return `[${axes.join(', ')}] ${about} Each is ${KINDS[kind]}.${differentiable ? ' Differentiable.' : ''}`
+}
+
+function tensorsOf(loss: Loss): string {
+  const tensors = Object.entries(loss.inputs).map(([name, spec]) => `- \`${name}\`: ${inputText(spec)}`)
+  return `A safetensors file with\n${tensors.join('\n')}\n\nand options as JSON strings in \`__metadata__\`.`
+}

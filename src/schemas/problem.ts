@@ -1,0 +1,44 @@
+/** The wire form of a failure: RFC 9457 problem details, the same for every route and every status. */
+import { type Static, Type } from '@sinclair/typebox'
+import { PROBLEMS, type Problem } from '../errors.ts'
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'Stable: `urn:lossd:problem:` and the code.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What came, and what would have been right.' }),
+    errors: Type.Array(
+      Type.Object({
+        pointer: Type.String({ description: 'RFC 6901 pointer into the body.' }),
+        detail: Type.String(),
+      }),
+    ),
+    requestId: Type.String(),
+    retryable: Type.Boolean({ description: 'Whether the same request may succeed later.' }),
+  },
+  { $id: 'Problem', description: 'RFC 9457 problem details' },
+)
+
+export const PROBLEM_TYPE = 'application/problem+json'
+
+/** @param requestId the id that the response also carries as `X-Request-Id` */
+export function problemBody(problem: Problem, requestId: string): Static<typeof ProblemSchema> {
+  const { status, title, retryable } = PROBLEMS[problem.code]
+  return {
+    type: `urn:lossd:problem:${problem.code}`,
+    title,
+    status,
+    // What went wrong inside is ours to read, in the log.
+    detail: status === 500 ? 'This is a bug; the request id finds it in the log.' : problem.message,
+    errors: [...(problem.options.errors ?? [])],
+    requestId,
+    retryable,
+  }
+}
+
+/** Headers that go with a problem: `Retry-After`, and what the problem itself asks for. */
+export function problemHeaders(problem: Problem): Record<string, string> {
+  const { retryAfter, headers } = problem.options
+  return { ...headers, ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }) }
+}

@@ -1,0 +1,69 @@
+/**
+ * The process: reads the configuration, builds the application, listens, and goes down gracefully. Nothing else touches
+ * `process`.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import pino, { type Logger } from 'pino'
+import { type App, buildApp } from './app.ts'
+import { type Config, ConfigError, loadConfig } from './config.ts'
+
+const config = readConfig()
+const log = createLogger(config)
+await start(config, log).catch((error: unknown) => {
+  log.fatal(error instanceof Error ? error.message : String(error))
+  process.exit(1)
+})
+
+function readConfig(): Config {
+  try {
+    return loadConfig(process.env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    console.error(`lossd: ${error.message.replaceAll('\n', '\nlossd: ')}`)
+    return process.exit(1)
+  }
+}
+
+/** For a person where a person looks on, else one JSON object a line. */
+function createLogger({ logLevel }: Config): Logger {
+  const options = { level: logLevel, base: null }
+  if (!process.stdout.isTTY) return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime })
+  return pino({ ...options, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l' } } })
+}
+
+async function start(config: Config, log: Logger): Promise<void> {
+  const app = await buildApp(config, { log })
+  const address = await app.fastify.listen({ port: config.port, host: config.host })
+  const { engine, catalog } = app.context
+  const details = { engine: engine.info.name, device: engine.info.device, why: engine.info.reason }
+  log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${address}`)
+  closeOnSignals(app, config, log)
+}
+
+function closeOnSignals(app: App, config: Config, log: Logger) {
+  let closing = false
+  const close = (why: string, code: number) => {
+    // The second signal means now.
+    if (closing) process.exit(1)
+    closing = true
+    void shutDown(app, config, log, why).then((clean) => process.exit(clean ? code : 1))
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => close(signal, 0))
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error }, event)
+      close(event, 1)
+    })
+  }
+}
+
+/** @returns whether every accepted request was answered in time */
+async function shutDown(app: App, config: Config, log: Logger, why: string): Promise<boolean> {
+  log.info({ why }, 'closing')
+  app.beginClosing()
+  await sleep(config.shutdownDelayMs)
+  const closed = app.fastify.close().then(() => true)
+  const clean = await Promise.race([closed, sleep(config.shutdownLimitMs, false)])
+  log.info(clean ? 'closed' : 'gave up waiting for requests')
+  return clean
+}
