@@ -27,9 +27,9 @@ export function writeElements(dtype: Dtype, data: NumericArray, target: Uint8Arr
   }
 }
 
-/** Typed arrays may only start at a multiple of their element size. */
+/** Typed arrays may only start at a multiple of their element size. (`slice` of a Buffer would not copy.) */
 function aligned(bytes: Uint8Array, size: number): Uint8Array {
-  return bytes.byteOffset % size === 0 ? bytes : bytes.slice()
+  return bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
 }
 
 type Reader = (bytes: Uint8Array, count: number) => NumericArray
