@@ -20,6 +20,8 @@ const RESTART_MS = { first: 50, most: 5000 } as const
 
 export interface ThreadOptions extends WorkerOptions {
   readonly log: (message: string, details?: object) => void
+  /** Is told of every thread that starts, so that an owner can watch it, or end it. */
+  readonly onStart?: (worker: Worker) => void
 }
 
 interface Waiter {
@@ -70,6 +72,7 @@ class ComputeThread implements Engine {
     const session = await startSession(this.#options)
     this.#session = session
     this.#info = session.info
+    this.#options.onStart?.(session.worker)
     session.worker.on('message', (reply: Reply) => this.#settle(session, reply))
     session.worker.on('error', (error) => this.#options.log('the compute thread failed', { error }))
     session.worker.on('exit', (code) => this.#lost(session, code))

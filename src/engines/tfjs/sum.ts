@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 
 /** Backends add one after the other in float32; beyond this many terms that loses digits. */
-const BLOCK = 512
+const BLOCK = 64
 
 /**
  * Sum with the dimension kept at size 1: blocks first, then the blocks' sums. How the terms are grouped depends on the

@@ -72,8 +72,8 @@ export default defineLoss({
       inputs: { predictions: [[2.1, -0.3, 0.4]], targets: [0] },
       params: { label_smoothing: 0.1 },
       reduction: 'mean',
-      loss: 0.3783583358904448,
-      from: 'by hand: 0.9 * 0.2416916692 + 0.1/3 * (0.2416916692 + 2.6416916692 + 1.9416916692) + 0.0000000000',
+      loss: 0.3783583154223864,
+      from: 'by hand: -0.9 ln p_0 - 0.1/3 (ln p_0 + ln p_1 + ln p_2)',
     },
   ],
 })

@@ -1,0 +1,331 @@
+/** The batcher's promises: the answer does not depend on company, and nobody waits for ever. */
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Batcher, type BatcherLimits, Cancelled, createBatcher } from '../../src/batching/batcher.ts'
+import type { Job, JobResult } from '../../src/batching/job.ts'
+import { type Batch, type BatchResult, type Engine, EngineLost } from '../../src/engines/define.ts'
+import wasm from '../../src/engines/wasm.ts'
+import { Problem } from '../../src/errors.ts'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { bitsOf } from '../support/close.ts'
+import { check, openInterpreter } from '../support/evaluate.ts'
+import { sampleTensors } from '../support/sample.ts'
+
+const { losses } = await loadCatalog()
+const named = (name: string) => losses.find((loss) => loss.name === name)!
+const LIMITS: BatcherLimits = {
+  queueJobs: 100,
+  queueElements: 1e6,
+  queueBytes: 1e7,
+  batchElements: 200,
+  batchBytes: 1e6,
+  maxDelayMs: 0,
+}
+
+interface Recorded {
+  readonly shed: string[]
+  readonly batches: number[]
+}
+
+function batcherOn(
+  engine: Engine,
+  limits: Partial<BatcherLimits> = {},
+): { batcher: Batcher; recorded: Recorded } {
+  const recorded: Recorded = { shed: [], batches: [] }
+  const events = {
+    queued: () => {},
+    ran: ({ jobs }: { jobs: number }) => void recorded.batches.push(jobs),
+    shed: (reason: string) => void recorded.shed.push(reason),
+  }
+  return { batcher: createBatcher({ engine, events, limits: { ...LIMITS, ...limits } }), recorded }
+}
+
+/** An engine whose batches end when the test says so. */
+function steppedEngine(inner: Engine) {
+  const started: Batch[] = []
+  const gates: (() => void)[] = []
+  const engine: Engine = {
+    ...inner,
+    run: async (batch) => {
+      started.push(batch)
+      await new Promise<void>((resolve) => gates.push(resolve))
+      return inner.run(batch)
+    },
+  }
+  return { engine, started, next: () => gates.shift()?.() }
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+const huberJob = (rows = 3, extra: Partial<Job> = {}): Job => ({
+  ...check(named('huber'), sampleTensors(named('huber'), { seed: rows, rows })).job,
+  ...extra,
+})
+const codeOf = async (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'answered',
+    (error: unknown) => (error instanceof Problem ? error.code : (error as Error).name),
+  )
+
+describe('any interleaving of any jobs', () => {
+  let engine: Engine
+  beforeAll(async () => {
+    engine = (await wasm.open('test')) as Engine
+  })
+  afterAll(async () => expect((await engine.stats()).tensors).toBe(0))
+
+  const names = [
+    'huber',
+    'mse',
+    'cross_entropy',
+    'sigmoid_focal',
+    'triplet_margin',
+    'pairwise_logistic_ranking',
+    'nt_xent',
+    'dice',
+  ]
+  const jobs = fc.array(
+    fc.record({
+      name: fc.constantFrom(...names),
+      rows: fc.integer({ min: 1, max: 9 }),
+      seed: fc.integer({ min: 0, max: 1e6 }),
+      reduction: fc.constantFrom('mean', 'sum', 'none', 'batchmean'),
+      poisoned: fc.boolean(),
+      pause: fc.integer({ min: 0, max: 2 }),
+    }),
+    { minLength: 2, maxLength: 24 },
+  )
+
+  it('gives each job bit for bit what it gets alone, NaN neighbours included', async () => {
+    const property = fc.asyncProperty(
+      jobs,
+      fc.integer({ min: 20, max: 400 }),
+      async (drawn, batchElements) => {
+        const { batcher } = batcherOn(engine, { batchElements })
+        const running: { job: Job; result: Promise<JobResult> }[] = []
+        for (const { name, rows, seed, reduction, poisoned, pause } of drawn) {
+          const draw = (_: () => number, kind: string) =>
+            poisoned && kind === 'real' ? Number.NaN : undefined
+          const { job } = check(
+            named(name),
+            sampleTensors(named(name), { seed, rows, draw, bare: seed % 2 === 0 }),
+            { reduction },
+          )
+          running.push({ job, result: batcher.submit(job) })
+          for (let i = 0; i < pause; i++) await turn()
+        }
+        for (const { job, result } of running) {
+          const [merged, alone] = [await result, await batcherOn(engine).batcher.submit(job)]
+          expect(bitsOf(merged.values)).toBe(bitsOf(alone.values))
+          for (const [name, data] of Object.entries(alone.gradients))
+            expect(bitsOf(merged.gradients[name]!)).toBe(bitsOf(data))
+        }
+      },
+    )
+    await fc.assert(property, { numRuns: 25 })
+  })
+})
+
+describe('the batcher', () => {
+  let interpreter: Engine
+  beforeAll(async () => {
+    interpreter = await openInterpreter()
+  })
+
+  it('runs at once what comes alone, and gathers what comes while it runs', async () => {
+    const { engine, started, next } = steppedEngine(interpreter)
+    const { batcher, recorded } = batcherOn(engine)
+    const results = [batcher.submit(huberJob())]
+    await turn()
+    expect(started).toHaveLength(1)
+    results.push(batcher.submit(huberJob()))
+    await turn()
+    expect(started, 'one batch is handed over ahead').toHaveLength(2)
+    for (let i = 0; i < 5; i++) results.push(batcher.submit(huberJob()))
+    await turn()
+    expect(batcher.depth().jobs).toBe(5)
+    while (recorded.batches.length < 3) {
+      next()
+      await turn()
+    }
+    await Promise.all(results)
+    expect(recorded.batches).toEqual([1, 1, 5])
+  })
+
+  it('shares a launch among requests of one turn', async () => {
+    const { batcher, recorded } = batcherOn(interpreter)
+    const results = await Promise.all([1, 2, 3].map((rows) => batcher.submit(huberJob(rows))))
+    expect(recorded.batches).toEqual([3])
+    expect(results[0]!.timing.batchJobs).toBe(3)
+  })
+
+  it('keeps a batch within its budget, but runs a job that is larger than any', async () => {
+    const { batcher, recorded } = batcherOn(interpreter, { batchElements: 30 })
+    await Promise.all([3, 3, 3, 40].map((rows) => batcher.submit(huberJob(rows))))
+    expect(recorded.batches).toEqual([2, 1, 1])
+  })
+
+  it('never merges a batch-coupled loss', async () => {
+    const { batcher, recorded } = batcherOn(interpreter)
+    const loss = named('nt_xent')
+    await Promise.all(
+      [1, 2].map((seed) => batcher.submit(check(loss, sampleTensors(loss, { seed, rows: 4 })).job)),
+    )
+    expect(recorded.batches).toEqual([1, 1])
+  })
+
+  it('lets groups take turns, so that a flood of one loss does not starve another', async () => {
+    const { engine, started, next } = steppedEngine(interpreter)
+    const { batcher } = batcherOn(engine, { batchElements: 12 })
+    const flood = Array.from({ length: 8 }, () => batcher.submit(huberJob(1)))
+    const other = named('mse')
+    const late = batcher.submit(check(other, sampleTensors(other, { seed: 1 })).job)
+    let done = false
+    void late.then(() => {
+      done = true
+    })
+    while (!done) {
+      await turn()
+      next()
+    }
+    expect(started.length).toBeLessThanOrEqual(4)
+    const rest = Promise.all(flood)
+    const pump = setInterval(next, 1)
+    await rest
+    clearInterval(pump)
+  })
+
+  it('refuses at once when the queue is full, and says when to come back', async () => {
+    const { engine, next } = steppedEngine(interpreter)
+    const { batcher, recorded } = batcherOn(engine, { queueJobs: 2 })
+    const accepted: Promise<unknown>[] = []
+    for (let i = 0; i < 2; i++) {
+      accepted.push(batcher.submit(huberJob()))
+      await turn()
+    }
+    accepted.push(batcher.submit(huberJob()), batcher.submit(huberJob()))
+    const refused = await batcher.submit(huberJob()).catch((error: Problem) => error)
+    expect(refused).toMatchObject({ code: 'overloaded', status: 429 })
+    expect((refused as Problem).options.retryAfter).toBeGreaterThanOrEqual(1)
+    expect(recorded.shed).toEqual(['overloaded'])
+    const pump = setInterval(next, 1)
+    await Promise.all(accepted)
+    clearInterval(pump)
+  })
+
+  it.each([
+    ['elements', { queueElements: 20 }],
+    ['bytes', { queueBytes: 80 }],
+  ])('bounds the queue in %s, not only in requests', async (_, limits) => {
+    const { engine, next } = steppedEngine(interpreter)
+    const { batcher } = batcherOn(engine, limits)
+    const codes = Array.from({ length: 4 }, () => codeOf(batcher.submit(huberJob(3))))
+    const pump = setInterval(next, 1)
+    expect(await Promise.all(codes)).toEqual(['answered', 'overloaded', 'overloaded', 'overloaded'])
+    clearInterval(pump)
+  })
+
+  it('drops a job whose caller has gone, before it is computed', async () => {
+    const { engine, started, next } = steppedEngine(interpreter)
+    const { batcher, recorded } = batcherOn(engine)
+    const first = [batcher.submit(huberJob())]
+    await turn()
+    first.push(batcher.submit(huberJob()))
+    await turn()
+    const controller = new AbortController()
+    const gone = batcher.submit(huberJob(3, { signal: controller.signal }))
+    const stays = batcher.submit(huberJob(2))
+    controller.abort()
+    await expect(gone).rejects.toBeInstanceOf(Cancelled)
+    expect(batcher.depth().jobs).toBe(1)
+    const pump = setInterval(next, 1)
+    await Promise.all([...first, stays])
+    clearInterval(pump)
+    expect(started[2]!.sizes['...']).toBe(4)
+    expect(recorded.shed).toEqual(['cancelled'])
+  })
+
+  it('does not start for a caller who has already gone', async () => {
+    const { batcher } = batcherOn(interpreter)
+    await expect(batcher.submit(huberJob(3, { signal: AbortSignal.abort() }))).rejects.toBeInstanceOf(
+      Cancelled,
+    )
+  })
+
+  it('fires a deadline while the job is queued, and while it runs', async () => {
+    const { engine, next } = steppedEngine(interpreter)
+    const { batcher, recorded } = batcherOn(engine)
+    const soon = () => performance.now() + 20
+    const running = codeOf(batcher.submit(huberJob(3, { deadline: soon() })))
+    await turn()
+    const ahead = batcher.submit(huberJob())
+    await turn()
+    const queued = codeOf(batcher.submit(huberJob(3, { deadline: soon() })))
+    expect(await Promise.all([running, queued])).toEqual(['deadline-exceeded', 'deadline-exceeded'])
+    expect(batcher.depth().jobs).toBe(0)
+    const pump = setInterval(next, 1)
+    await ahead
+    clearInterval(pump)
+    expect(recorded.shed).toEqual(['deadline', 'deadline'])
+  })
+
+  it('lets a bad job fail alone', async () => {
+    const failing: Engine = {
+      ...interpreter,
+      run: async (batch) => {
+        if (batch.inputs.predictions!.includes(666)) throw new Error('a bug in a kernel')
+        return interpreter.run(batch)
+      },
+    }
+    const { batcher } = batcherOn(failing)
+    const bad = huberJob(3, { inputs: { ...huberJob(3).inputs, predictions: new Float32Array(6).fill(666) } })
+    const results = await Promise.allSettled(
+      [huberJob(1), bad, huberJob(2)].map((job) => batcher.submit(job)),
+    )
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  })
+
+  it('answers 503 for what a lost engine took along', async () => {
+    const lost: Engine = { ...interpreter, run: () => Promise.reject(new EngineLost('gone')) }
+    const { batcher, recorded } = batcherOn(lost)
+    expect(await Promise.all([1, 2].map((rows) => codeOf(batcher.submit(huberJob(rows)))))).toEqual([
+      'engine-lost',
+      'engine-lost',
+    ])
+    expect(recorded.shed).toEqual(['engine-lost', 'engine-lost'])
+  })
+
+  it('drains: refuses newcomers and answers everyone it accepted', async () => {
+    const { engine, next } = steppedEngine(interpreter)
+    const { batcher } = batcherOn(engine)
+    const accepted = Array.from({ length: 5 }, () => batcher.submit(huberJob()))
+    const drained = batcher.drain()
+    expect(await codeOf(batcher.submit(huberJob()))).toBe('draining')
+    const pump = setInterval(next, 1)
+    await drained
+    clearInterval(pump)
+    expect((await Promise.all(accepted)).every((result) => result.values.length === 6)).toBe(true)
+  })
+
+  it('waits for company when it is told to', async () => {
+    const { batcher, recorded } = batcherOn(interpreter, { maxDelayMs: 30 })
+    const first = batcher.submit(huberJob())
+    await turn()
+    await turn()
+    await Promise.all([first, batcher.submit(huberJob())])
+    expect(recorded.batches).toEqual([2])
+  })
+
+  it('answers an empty batch without the engine', async () => {
+    const never: Engine = {
+      ...interpreter,
+      run: (): Promise<BatchResult> => Promise.reject(new Error('must not run')),
+    }
+    const empty = check(named('huber'), sampleTensors(named('huber'), { seed: 1, rows: 0 }), {
+      reduction: 'sum',
+    })
+    const answer = empty.answer(await batcherOn(never).batcher.submit(empty.job))
+    expect(answer.loss.data[0]).toBe(0)
+    expect(answer.gradients.get('predictions')!.shape).toEqual([0, 2])
+    expect(answer.members.count).toBe(0)
+  })
+})

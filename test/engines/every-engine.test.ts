@@ -1,0 +1,130 @@
+/** What every engine promises: the definition's numbers, the same bits merged as alone, and nothing left behind. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { assemble, split } from '../../src/batching/assemble.ts'
+import { type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
+import { loadCatalog } from '../../src/losses/index.ts'
+import type { DecodedTensor } from '../../src/wire/define.ts'
+import { bitsOf, expectClose } from '../support/close.ts'
+import { availableEngines } from '../support/engines.ts'
+import { check, evaluate, openInterpreter } from '../support/evaluate.ts'
+import { sampleTensors } from '../support/sample.ts'
+
+const { losses } = await loadCatalog()
+const engines = await availableEngines()
+
+/** The same numbers as float64, which the interpreter then computes in. */
+const widened = (tensors: ReadonlyMap<string, DecodedTensor>) =>
+  new Map(
+    [...tensors].map(([name, tensor]) => {
+      const isReal = tensor.dtype === 'float32'
+      return [
+        name,
+        isReal ? { ...tensor, dtype: 'float64' as const, data: Float64Array.from(tensor.data) } : tensor,
+      ]
+    }),
+  )
+
+describe.each(engines.map(({ name, open }) => [name, open] as const))('%s', (_, open) => {
+  let engine: Engine
+  let definition: Engine
+  let tensorsBefore: number
+  beforeAll(async () => {
+    engine = await open()
+    definition = await openInterpreter()
+    tensorsBefore = (await engine.stats()).tensors
+  })
+  afterAll(async () => {
+    expect((await engine.stats()).tensors, 'tensors after = tensors before').toBe(tensorsBefore)
+  })
+
+  it.each(losses.map((loss) => [loss.name, loss] as const))(
+    '%s is what its definition says',
+    async (_name, loss) => {
+      for (const seed of [11, 12]) {
+        const tensors = sampleTensors(loss, { seed, rows: 5, bare: seed === 11 })
+        const [got, want] = [
+          await evaluate(engine, loss, tensors),
+          await evaluate(definition, loss, widened(tensors)),
+        ]
+        // float32 arithmetic: about 10 roundings of 6e-8, more where terms cancel.
+        expectClose(got.loss.data, want.loss.data, { relative: 2e-5, what: 'loss' })
+        for (const [name, { data }] of want.gradients) {
+          expectClose(got.gradients.get(name)!.data, data, { relative: 2e-5, what: name })
+        }
+      }
+    },
+  )
+
+  it.each(losses.filter(({ couples }) => couples !== 'batch').map((loss) => [loss.name, loss] as const))(
+    '%s merged is bit for bit what it is alone, a NaN neighbour included',
+    async (_name, loss) => {
+      const poison = () => Number.NaN
+      const requests = [1, 3, 17].map((rows, seed) => sampleTensors(loss, { seed, rows }))
+      requests.push(
+        sampleTensors(loss, {
+          seed: 9,
+          rows: 2,
+          draw: (_r, kind) => (kind === 'real' ? poison() : undefined),
+        }),
+      )
+      const reductions = ['mean', 'sum', 'none', 'batchmean']
+      const jobs = requests.map((tensors, i) => check(loss, tensors, { reduction: reductions[i] }).job)
+      expect(new Set(jobs.map((job) => job.mergeKey)).size).toBe(loss.inputs.class_weights ? jobs.length : 1)
+      if (loss.inputs.class_weights) return
+      const merged = split(jobs, await engine.run(assemble([jobs[0]!, ...jobs.slice(1)])))
+      for (const [place, job] of jobs.entries()) {
+        const alone = await engine.run(assemble([job]))
+        expect(bitsOf(merged[place]!.values)).toBe(bitsOf(alone.values))
+        for (const [name, data] of Object.entries(alone.gradients)) {
+          expect(bitsOf(merged[place]!.gradients[name]!), name).toBe(bitsOf(data))
+        }
+      }
+    },
+  )
+
+  it('does float64 or says that it cannot', async () => {
+    const huber = losses.find(({ name }) => name === 'huber')!
+    const job = check(huber, sampleTensors(huber, { seed: 1, precision: 'float64' })).job
+    const ran = await engine.run(assemble([job])).catch((error: unknown) => error)
+    if (ran instanceof Error) expect(ran).toBeInstanceOf(UnsupportedByEngine)
+    else expect((ran as { values: unknown }).values).toBeInstanceOf(Float64Array)
+  })
+
+  it('leaves nothing behind when an op throws', async () => {
+    const mse = losses.find(({ name }) => name === 'mse')!
+    const batch = assemble([check(mse, sampleTensors(mse, { seed: 1 })).job])
+    const broken = {
+      ...batch,
+      inputs: { predictions: batch.inputs.predictions!, targets: undefined as never },
+    }
+    await expect(engine.run(broken)).rejects.toThrow()
+    expect((await engine.stats()).tensors).toBe(tensorsBefore)
+  })
+
+  it('sums long axes without drifting', async () => {
+    const dice = losses.find(({ name }) => name === 'dice')!
+    const count = 300_000
+    const ones = Float32Array.from({ length: count }, (_x, i) => (i % 3) / 2 + 0.05)
+    const tensor = (data: Float32Array): DecodedTensor => ({
+      dtype: 'float32',
+      shape: [1, 1, count],
+      data,
+      spelling: 'nested',
+      typed: true,
+    })
+    const tensors = new Map([
+      ['predictions', tensor(ones)],
+      ['targets', tensor(ones.map((x) => Math.min(x, 1)))],
+    ])
+    const [got, want] = [
+      await evaluate(engine, dice, tensors),
+      await evaluate(definition, dice, widened(tensors)),
+    ]
+    // Blocks of 64 keep the error of 3e5 terms near one rounding; one after the other it would be 1e-3.
+    expectClose(got.loss.data, want.loss.data, { relative: 3e-6 })
+  })
+})
+
+it('at least wasm, cpu and the interpreter are tested on every machine', () => {
+  expect(engines.map(({ name }) => name)).toEqual(expect.arrayContaining(['wasm', 'cpu', 'interpreter']))
+})

@@ -1,0 +1,69 @@
+/** The compute thread: it computes elsewhere, survives its own death, and says why it cannot start. */
+import type { Worker } from 'node:worker_threads'
+import { afterEach, describe, expect, it } from 'vitest'
+import { assemble } from '../../src/batching/assemble.ts'
+import { type Engine, EngineLost } from '../../src/engines/define.ts'
+import { openEngine } from '../../src/engines/index.ts'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { check, evaluate } from '../support/evaluate.ts'
+import { sampleTensors } from '../support/sample.ts'
+
+const { losses } = await loadCatalog()
+const huber = losses.find(({ name }) => name === 'huber')!
+const job = (precision: 'float32' | 'float64' = 'float32') =>
+  check(huber, sampleTensors(huber, { seed: 1, precision })).job
+const log = () => {}
+
+describe('the compute thread', () => {
+  let engine: Engine | undefined
+  afterEach(async () => engine?.close())
+
+  it('opens the engine that is asked for and says so', async () => {
+    engine = await openEngine({ engine: 'cpu', log })
+    expect(engine.info).toMatchObject({ name: 'cpu', reason: 'asked for' })
+    expect((await engine.run(assemble([job()]))).engine).toBe('cpu')
+  })
+
+  it('with auto takes the best that opens, and tells what did not', async () => {
+    const lines: unknown[] = []
+    engine = await openEngine({ engine: 'auto', log: (_message, details) => lines.push(details) })
+    expect(['tensorflow', 'wasm']).toContain(engine.info.name)
+    if (engine.info.name === 'wasm') expect(JSON.stringify(lines)).toContain('tensorflow')
+  })
+
+  it('refuses in one line what does not exist', async () => {
+    await expect(openEngine({ engine: 'quantum', log })).rejects.toThrow(
+      'there is no engine "quantum" (there are auto,',
+    )
+  })
+
+  it('hands float64 to the interpreter, and remembers', async () => {
+    engine = await openEngine({ engine: 'wasm', log })
+    for (let i = 0; i < 2; i++)
+      expect((await engine.run(assemble([job('float64')]))).engine).toBe('interpreter')
+  })
+
+  it('fails only the batch that is wrong', async () => {
+    engine = await openEngine({ engine: 'wasm', log })
+    const broken = { ...assemble([job()]), program: { ...job().program, value: 999 }, programKey: 'broken' }
+    await expect(engine.run(broken)).rejects.toThrow()
+    expect((await engine.run(assemble([job()]))).values.length).toBe(6)
+  })
+
+  it('that dies loses its batches, starts again, and knows its programs anew', async () => {
+    const workers: Worker[] = []
+    engine = await openEngine({ engine: 'wasm', log, onStart: (worker) => workers.push(worker) })
+    const before = await evaluate(engine, huber, sampleTensors(huber, { seed: 4 }))
+    const pending = engine.run(assemble([job()]))
+    await workers[0]!.terminate()
+    await expect(pending).rejects.toBeInstanceOf(EngineLost)
+    await expect(engine.run(assemble([job()]))).rejects.toBeInstanceOf(EngineLost)
+    await until(() => engine!.isReady)
+    const after = await evaluate(engine, huber, sampleTensors(huber, { seed: 4 }))
+    expect(after).toEqual(before)
+  })
+})
+
+async function until(condition: () => boolean) {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20))
+}

@@ -1,0 +1,165 @@
+/** Every rule of the gradient table against central differences, the conventions at kinks, and silence behind choices. */
+import { describe, expect, it } from 'vitest'
+import { expectClose } from '../support/close.ts'
+import { evaluateFormula, type Values } from '../support/formulas.ts'
+
+/** Off by h^2 f''' / 6 and 1e-16 / h. */
+const h = 1e-5
+
+function differences(text: string, values: Values, name: 'x' | 'y' | 'v'): number[] {
+  const total = (moved: Values) => evaluateFormula(text, moved).values.reduce((a, b) => a + b, 0)
+  return values[name]!.map((_, place) => {
+    const at = (step: number) => ({
+      ...values,
+      [name]: values[name]!.map((x, i) => (i === place ? x + step : x)),
+    })
+    return (total(at(h)) - total(at(-h))) / (2 * h)
+  })
+}
+
+const x = [0.3, -1.2, 2.1, 0.7, -0.4, 1.6]
+const y = [1.1, 0.6, -0.9, 1.8, 0.2, -1.3]
+const values: Values = { x, y, v: [0.5, -0.8], i: [2, 0], s: 1.7, rows: 2 }
+
+describe('the gradient equals central differences', () => {
+  it.each([
+    '-x',
+    'abs(x)',
+    'exp(x)',
+    'expm1(x)',
+    'log(abs(x))',
+    'log1p(abs(x))',
+    'sqrt(abs(x))',
+    'safe_sqrt(abs(x))',
+    'sigmoid(x)',
+    'logsigmoid(x)',
+    'tanh(x)',
+    'softplus(x)',
+    'sin(x) + cos(y)',
+    'atan(x)',
+    'erf(x)',
+    'x + y',
+    'x - y * v',
+    'x * y',
+    'x / y',
+    'abs(x) ^ y',
+    'abs(x) ^ s',
+    'x ^ 3',
+    'x ^ -1',
+    'max(x, y)',
+    'min(x, y)',
+    'relu(x)',
+    'clamp(x, -1, 1)',
+    'xlogy(x, abs(y))',
+    'x > y ? x * y : exp(y)',
+    'x * stop_gradient(1) + v',
+    'sum(x, columns)',
+    'sum(x * y, columns) * v',
+    'sum(sum(x, columns), rows)',
+    'mean(x, columns) ^ 2',
+    'max(x, columns)',
+    'min(x, columns) * v',
+    'norm(x, columns)',
+    'logsumexp(x * s, columns)',
+    'softmax(x, columns) * y',
+    'log_softmax(x, columns) * y',
+    'pick(x * y, i, columns)',
+    'pick(x, i, columns) * x',
+    'one_hot(i, columns) * x',
+    'x * index(columns) / size(columns)',
+    'sum(x * x[rows -> others], columns)',
+    'sum(softplus(x - x[columns -> others]), others)',
+    'sum(sum(x * x[rows -> others], columns) * y, columns)',
+    'v * 1',
+    'sum(v * v[rows -> others], others)',
+  ])('%s', (text) => {
+    const names = (['x', 'y', 'v'] as const).filter((name) => new RegExp(`\\b${name}\\b`).test(text))
+    const { gradients } = evaluateFormula(text, values, names)
+    for (const name of names) {
+      expectClose(gradients[name]!, differences(text, values, name), {
+        relative: 1e-6,
+        absolute: 1e-7,
+        what: name,
+      })
+    }
+  })
+
+  it('of what is constant is zero', () => {
+    for (const text of ['floor(x)', 'sign(x)', 'stop_gradient(x)', 'x > 0 ? 1 : 0', '3', 'v']) {
+      expect(evaluateFormula(text, values, ['x']).gradients.x, text).toEqual([0, 0, 0, 0, 0, 0])
+    }
+  })
+})
+
+describe('at a kink the gradient is the published convention', () => {
+  const at = (text: string, kink: Values) => evaluateFormula(text, kink, ['x']).gradients.x
+
+  it.each([
+    ['abs at 0 rests', 'abs(x)', [0], [0]],
+    ['a hinge on its corner rests', 'relu(1 - x)', [1], [0]],
+    ['max against a constant rests', 'max(x, 2)', [2], [0]],
+    ['min against a constant rests', 'min(x, 2)', [2], [0]],
+    ['clamp at a bound rests', 'clamp(x, 0, 1)', [1], [0]],
+    ['tied maxima share evenly', 'max(x, columns)', [3, 1, 3], [0.5, 0, 0.5]],
+    ['tied minima share evenly', 'min(x, columns)', [1, 1, 1], [1 / 3, 1 / 3, 1 / 3]],
+    ['two tied sides share evenly', 'max(x, x * 1.0 + 0 * x)', [2], [1]],
+    ['a norm of zero rests', 'norm(x, columns)', [0, 0], [0, 0]],
+    ['sign at 0 is flat', 'sign(x) * x', [0], [0]],
+    ['x^0 at 0 is flat', 'x ^ (s - s)', [0], [0]],
+    ['safe_sqrt at 0 rests', 'safe_sqrt(x)', [0], [0]],
+    ['sqrt at 0 is honest', 'sqrt(x)', [0], [Number.POSITIVE_INFINITY]],
+  ])('%s', (_, text, kink, want) => {
+    expect(at(text, { x: kink, s: 1 })!.map((g) => g + 0)).toEqual(want)
+  })
+})
+
+describe('a branch that is not taken', () => {
+  it.each([
+    ['log of a negative', 'x > 0 ? log(x) : x', -1, 1],
+    ['division by zero', 'x == 0 ? x : 1 / x', 0, 1],
+    ['root of a negative', 'x > 0 ? sqrt(x) : -x', -2, -1],
+    ['overflow', 'x < 100 ? exp(x) : x', 1e4, 1],
+    ['a chain', 'x > 0 ? log(sqrt(x)) * exp(1 / x) : 2 * x', 0, 2],
+    ['a choice in a choice', 'x > 0 ? (x > 1 ? log(x - 1) : sqrt(x)) : 3 * x', -5, 3],
+  ])('by %s reaches neither value nor gradient', (_, text, input, slope) => {
+    const { values: found, gradients } = evaluateFormula(text, { x: [input] }, ['x'])
+    expect(Number.isFinite(found[0])).toBe(true)
+    expect(gradients.x).toEqual([slope])
+  })
+
+  it('keeps silent also when the input itself is NaN', () => {
+    const text = 'v > 0 ? x * x : 0'
+    const { gradients } = evaluateFormula(text, { x: [Number.NaN, 3], v: [-1, 1], rows: 2 }, ['x'])
+    expect(gradients.x).toEqual([0, 6])
+  })
+})
+
+describe('numerics', () => {
+  it.each([
+    ['softplus(x)', 800, 800],
+    ['softplus(x)', -800, 0],
+    ['logsigmoid(x)', -800, -800],
+    ['sigmoid(x)', -800, 0],
+    ['logsumexp(x, columns)', 1e300, 1e300],
+    ['log_softmax(x, columns)', -1e300, 0],
+    ['xlogy(x, 0 * x)', 0, 0],
+  ])('%s at %d is %d', (text, input, want) => {
+    expect(evaluateFormula(text, { x: [input] }).values[0]! + 0).toBe(want)
+  })
+
+  it('masked logits of -inf have probability 0 and gradient 0', () => {
+    const { values: found, gradients } = evaluateFormula(
+      '-pick(log_softmax(x, columns), i, columns)',
+      { x: [1, Number.NEGATIVE_INFINITY, 1], i: [0] },
+      ['x'],
+    )
+    expectClose(found, [Math.LN2], { relative: 1e-15 })
+    expectClose(gradients.x!, [-0.5, 0, 0.5], { relative: 1e-15 })
+  })
+
+  it('pick reads 0 outside the axis', () => {
+    expect(evaluateFormula('pick(x, i, columns)', { x: [1, 2, 3, 4], i: [-100, 2], rows: 2 }).values).toEqual(
+      [0, 0],
+    )
+  })
+})

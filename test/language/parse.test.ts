@@ -1,0 +1,170 @@
+/** What the parser promises to those who write formulas, and to those who would abuse it. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Expression } from '../../src/language/ast.ts'
+import { toLatex } from '../../src/language/latex.ts'
+import { lower } from '../../src/language/lower.ts'
+import { LIMITS, parse } from '../../src/language/parse.ts'
+import { numberOf, SCOPE } from '../support/formulas.ts'
+
+const compile = (text: string) => lower(parse(text), SCOPE, [])
+
+describe('a formula', () => {
+  it('binds as mathematics does', () => {
+    expect(numberOf('-2 ^ 2')).toBe(-4)
+    expect(numberOf('2 ^ 3 ^ 2')).toBe(512)
+    expect(numberOf('1 - 2 - 3')).toBe(-4)
+    expect(numberOf('8 / 4 / 2')).toBe(1)
+    expect(numberOf('2 ^ -1')).toBe(0.5)
+    expect(numberOf('1 < 2 and not 2 < 1 ? 3 : 4')).toBe(3)
+    expect(numberOf('false ? 1 : 2')).toBe(2)
+  })
+
+  it('goes on over lines after an operator, inside brackets, and around a choice', () => {
+    expect(numberOf('1 +\n2')).toBe(3)
+    expect(numberOf('max(1,\n  2\n)')).toBe(2)
+    expect(numberOf('1 < 2\n  ? 3\n  : 4')).toBe(3)
+  })
+
+  it('may hold comments and names', () => {
+    expect(numberOf('# two lines\ntwo = 2   # a name\ntwo * 3')).toBe(6)
+  })
+
+  it('computes what the same tree computes in JavaScript', () => {
+    const agrees = fc.property(arithmetic(), ({ text, value }) => {
+      expect(numberOf(text) + 0).toBe(value + 0)
+    })
+    fc.assert(agrees, { numRuns: 500 })
+  })
+})
+
+/** Random arithmetic, spelled with as few parentheses as its tree needs, beside its value. */
+function arithmetic(): fc.Arbitrary<{ text: string; value: number }> {
+  type Spelled = { text: string; value: number; level: number }
+  const wrap = ({ text, level }: Spelled, least: number) => (level < least ? `(${text})` : text)
+  const { tree } = fc.letrec<{ tree: Spelled }>((tie) => ({
+    tree: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      fc.integer({ min: 0, max: 9 }).map((value) => ({ text: String(value), value, level: 9 })),
+      fc
+        .tuple(tie('tree'), tie('tree'))
+        .map(([a, b]) => ({ text: `${wrap(a, 1)} + ${wrap(b, 2)}`, value: a.value + b.value, level: 1 })),
+      fc
+        .tuple(tie('tree'), tie('tree'))
+        .map(([a, b]) => ({ text: `${wrap(a, 1)} - ${wrap(b, 2)}`, value: a.value - b.value, level: 1 })),
+      fc
+        .tuple(tie('tree'), tie('tree'))
+        .map(([a, b]) => ({ text: `${wrap(a, 3)} * ${wrap(b, 4)}`, value: a.value * b.value, level: 3 })),
+      tie('tree').map((a) => ({ text: `-${wrap(a, 5)}`, value: -a.value, level: 5 })),
+    ),
+  }))
+  return tree.filter(({ text }) => text.length < 200)
+}
+
+describe('a message', () => {
+  it.each([
+    ['e = x - y\ne +', 'line 2, column 4: expected a value, found the end'],
+    ['x +* y', 'line 1, column 4: expected a value, found "*"'],
+    ['(x', 'line 1, column 3: expected ")" to close "(", found the end'],
+    ['x y', 'line 1, column 3: expected an operator or the end of the line, found "y"'],
+    ['e = x', 'line 1, column 1: the last line is the value and must not be named (here "e")'],
+    ['x\ny', 'line 1, column 1: only the last line may stand without a name'],
+    ['e = 1\ne = 2\ne', 'line 2, column 1: "e" already has a value, from line 1'],
+    ['x < y < 1', 'line 1, column 1: comparisons do not chain; write "a < b and b < c"'],
+    ['', 'line 1, column 1: the formula is empty'],
+    ['predicsions', 'line 1, column 1: "predicsions" is not known here. Did you mean "predictions"?'],
+    ['softplsu(x)', 'line 1, column 1: there is no function "softplsu". Did you mean "softplus"?'],
+    [
+      'sum(x, colums)',
+      'line 1, column 8: there is no axis "colums" (axes: rows, columns). Did you mean "columns"?',
+    ],
+    ['max(x)', 'line 1, column 1: max takes 2 arguments (number, number), found 1'],
+    ['x + (x < y)', 'line 1, column 6: expected a number, found a truth value; write "c ? 1 : 0"'],
+    ['x ? 1 : 2', 'line 1, column 1: expected a truth value (a comparison), found a number'],
+    ['later + 1\n', 'line 1, column 1: "later" is not known here'],
+    ['a = b\nb = 1\na', 'line 1, column 5: "b" is used before its line'],
+    ['x = 1\nx', 'line 1, column 1: "x" is already an input or a parameter'],
+    [
+      'pick(x, y, columns)',
+      'line 1, column 9: expected an index (class labels, or index(axis)), found a real number',
+    ],
+    ['mode == loud ? 1 : 2', 'line 1, column 9: expected one of soft, hard, found "loud"'],
+    ['mode + 1', 'line 1, column 1: "mode" is not a number here; compare it: mode == soft'],
+  ])('%j says where and what: %s', (text, message) => {
+    expect(() => compile(text)).toThrow(message)
+  })
+})
+
+describe('an attack', () => {
+  it.each([
+    ['members', 'constructor.constructor'],
+    ['members of inputs', 'x.constructor'],
+    ['subscripts', 'x["constructor"]'],
+    ['template strings', '`x`'],
+    ['arrows', 'x => x'],
+    ['imports', 'import("fs")'],
+    ['this', 'this'],
+    ['prototype names', '__proto__'],
+    ['inherited functions', 'toString(x)'],
+    ['inherited values', 'hasOwnProperty'],
+    ['assignment', 'x = y = 1\nx'],
+    ['ranges', '1:1e9'],
+    ['matrices', 'zeros(100000, 100000)'],
+    ['a Cyrillic homoglyph', 'р + x'],
+    ['a zero-width space', 'x\u200b + y'],
+    ['a right-to-left override', 'x \u202e + y'],
+    ['a semicolon', 'x; y'],
+    ['NUL', 'x\0'],
+  ])('by %s is refused with a position', (_, text) => {
+    expect(() => compile(text)).toThrow(/^line \d+, column \d+: /)
+  })
+
+  it('by length, size or depth meets the limits', () => {
+    expect(() => parse(`x + ${' '.repeat(LIMITS.bytes)}`)).toThrow(
+      'the formula has 4100 bytes, the limit is 4096',
+    )
+    expect(() => parse(Array(400).fill('x').join('+'))).toThrow('more than 512 nodes')
+    expect(() => parse(`${'('.repeat(500)}x${')'.repeat(500)}`)).toThrow('nested deeper than 64')
+    expect(() => parse(`${'-'.repeat(2000)}x`)).toThrow('nested deeper than 64')
+    expect(() => parse(`${'not '.repeat(900)}true ? 1 : 0`)).toThrow('nested deeper than 64')
+    expect(() => parse(`x${'^x'.repeat(200)}`)).toThrow('nested deeper than 64')
+    expect(() => parse(`${'abs('.repeat(900)}x`)).toThrow('nested deeper than 64')
+  })
+
+  it('by squaring again and again costs what its nodes cost', () => {
+    const lines = Array.from({ length: 40 }, (_, i) => `a${i + 1} = a${i} * a${i}`)
+    const program = lower(parse(['a0 = x', ...lines, 'a40'].join('\n')), SCOPE, ['x'])
+    expect(program.nodes.length).toBeLessThan(200)
+  })
+
+  it('by any text at all ends in a formula or a FormulaError', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
+        try {
+          compile(text)
+        } catch (error) {
+          expect((error as Error).name).toBe('FormulaError')
+        }
+      }),
+    )
+  })
+})
+
+describe('LaTeX', () => {
+  it('shows a formula as mathematics', () => {
+    expect(toLatex(parse('e = x - y\nabs(e) < beta ? e^2 / (2 * beta) : abs(e)'))).toBe(
+      '\\begin{aligned} e &= x - y \\\\ \\ell &= \\begin{cases} \\frac{{e}^{2}}{2 \\cdot \\beta} & \\text{if } \\left|e\\right| < \\beta \\\\ \\left|e\\right| & \\text{otherwise} \\end{cases} \\end{aligned}',
+    )
+  })
+
+  it('keeps the parentheses that change the meaning', () => {
+    expect(toLatex(parse('(x + y) * (x - (y - x))'))).toContain(
+      '\\left(x + y\\right) \\cdot \\left(x - \\left(y - x\\right)\\right)',
+    )
+  })
+})
+
+it('freezes the tree, so that nobody changes a formula that others share', () => {
+  const { statements } = parse('x + 1')
+  expect(Object.isFrozen(statements[0]!.value as Expression)).toBe(true)
+})

@@ -1,0 +1,75 @@
+/** What the IR promises: shared subexpressions, folded constants, no dead code, a cost known before running. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { costOf, print, widestOf } from '../../src/language/ir.ts'
+import { lower } from '../../src/language/lower.ts'
+import { parse } from '../../src/language/parse.ts'
+import { evaluateFormula, SCOPE } from '../support/formulas.ts'
+
+const compile = (text: string, wants: readonly string[] = []) => lower(parse(text), SCOPE, wants)
+const ops = (text: string, wants: readonly string[] = []) => compile(text, wants).nodes.map((node) => node.op)
+
+describe('a program', () => {
+  it('computes a common subexpression once', () => {
+    expect(ops('exp(x - y) + 1 / exp(x - y)').filter((op) => op === 'exp')).toHaveLength(1)
+  })
+
+  it('folds constants and drops neutral operations', () => {
+    expect(ops('x * (3 - 2) + 0')).toEqual(['input'])
+    expect(ops('not (not (x > 0)) ? x : y')).not.toContain('not')
+  })
+
+  it('holds nothing that the result does not need', () => {
+    expect(ops('unused = exp(x)\ny')).toEqual(['input'])
+  })
+
+  it('builds only the side that a known choice takes', () => {
+    expect(ops('mode == soft ? x : exp(y)')).toEqual(['input'])
+    expect(ops('given(w) ? w : x')).toEqual(['input'])
+    expect(ops('is_index(i) ? x : exp(x)')).toEqual(['input'])
+  })
+
+  it('turns a sum of products over rows into a contraction', () => {
+    expect(ops('sum(x * x[rows -> others], columns)')).toContain('contract')
+    expect(ops('sum(x * y, columns)')).not.toContain('contract')
+  })
+
+  it('has a cost that is known before it runs', () => {
+    const sizes = { rows: 1000, columns: 8 }
+    const program = compile('sum(sum(x * x[rows -> others], columns), others)')
+    expect(widestOf(program, sizes)).toBe(1e6)
+    expect(costOf(program, sizes)).toBeGreaterThanOrEqual(8e6)
+  })
+
+  it('can be printed for a reader', () => {
+    expect(print(compile('sum(x * y, columns)', ['x']))).toMatchInlineSnapshot(`
+      "%0 = input x [rows columns]
+      %1 = input y [rows columns]
+      %2 = mul %0 %1 [rows columns]
+      %3 = reduce_sum %2 columns [rows]
+      %4 = cotangent [rows]
+      %5 = mul %4 %1 [rows columns]
+      value %3
+      gradient x %5"
+    `)
+  })
+
+  it('says what the same formula says without its simplifications', () => {
+    const disguise = (text: string) => `(${text}) * (s / s) + (x - x) * 0`
+    fc.assert(
+      fc.property(
+        fc.constantFrom('x * y', 'exp(x) - y', 'max(x, y)', 'x ^ 2', 'x > y ? x : -y'),
+        fc.array(fc.double({ min: -3, max: 3, noNaN: true }), { minLength: 4, maxLength: 4 }),
+        (text, numbers) => {
+          const values = { x: numbers.slice(0, 2), y: numbers.slice(2), s: 2 }
+          const [plain, disguised] = [
+            evaluateFormula(text, values, ['x']),
+            evaluateFormula(disguise(text), values, ['x']),
+          ]
+          expect(disguised.values.map((v) => v + 0)).toEqual(plain.values.map((v) => v + 0))
+          expect(disguised.gradients.x!.map((v) => v + 0)).toEqual(plain.gradients.x!.map((v) => v + 0))
+        },
+      ),
+    )
+  })
+})

@@ -1,0 +1,39 @@
+/** The definitions, interpreted in float64, against the frameworks' own float64 numbers. */
+import { existsSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { expectClose } from '../support/close.ts'
+import { evaluate, openInterpreter } from '../support/evaluate.ts'
+import { type OracleCase, oracleNumbers, oracleTensors } from '../support/oracles.ts'
+
+const { losses } = await loadCatalog()
+const engine = await openInterpreter()
+
+describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (name, loss) => {
+  const file = new URL(`../oracles/${name}.json`, import.meta.url)
+  it('has reference values', () => expect(existsSync(file)).toBe(true))
+
+  const cases: OracleCase[] = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
+  it.each(cases.map((one) => [one.id, one.source, one] as const))(
+    '%s equals %s',
+    async (_id, _source, one) => {
+      const { gradients, gradients_of: of, ...losses } = one.expected
+      for (const [reduction, value] of Object.entries(losses)) {
+        const wants = reduction === of ? Object.keys(gradients) : false
+        const answer = await evaluate(engine, loss, oracleTensors(one), {
+          params: one.params,
+          reduction,
+          gradients: wants,
+        })
+        // Both sides are float64; what differs is the order of operations and float32 constants in some frameworks.
+        expectClose(answer.loss.data, oracleNumbers(value), { relative: 1e-9, what: reduction })
+        for (const input of wants || []) {
+          expectClose(answer.gradients.get(input)!.data, oracleNumbers(gradients[input]), {
+            relative: 1e-9,
+            what: input,
+          })
+        }
+      }
+    },
+  )
+})

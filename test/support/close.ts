@@ -1,0 +1,31 @@
+/** Compares numbers with a stated tolerance; NaN equals NaN and an infinity only itself. */
+import { expect } from 'vitest'
+
+/**
+ * |got - want| <= absolute * scale + relative * |want|, where the scale is the largest |want|: a sum of large terms that
+ * cancel cannot be expected to be small to the last digit.
+ */
+export function expectClose(
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  {
+    relative,
+    absolute = relative / 10,
+    what = 'value',
+  }: { relative: number; absolute?: number; what?: string },
+) {
+  expect(got.length, `${what}: number of elements`).toBe(want.length)
+  const finite = Array.from(want).filter(Number.isFinite).map(Math.abs)
+  const scale = Math.max(1e-3, ...finite)
+  for (let i = 0; i < want.length; i++) {
+    const [g, w] = [got[i] as number, want[i] as number]
+    if (Object.is(g, w) || g === w) continue
+    const allowed = absolute * scale + relative * Math.abs(w)
+    if (!(Math.abs(g - w) <= allowed)) expect.fail(`${what}[${i}]: ${g}, expected ${w} within ${allowed}`)
+  }
+}
+
+/** The bits, so that -0 is not 0 and NaN is NaN. */
+export function bitsOf(data: Float32Array | Float64Array | Int32Array): string {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('hex')
+}

@@ -1,0 +1,21 @@
+/** Every engine that opens on this machine, in this thread; the others with the reason why not. */
+import type { Engine } from '../../src/engines/define.ts'
+import { isUnavailable } from '../../src/engines/local.ts'
+import { engineDefinitions } from '../../src/engines/open.ts'
+
+export interface TestedEngine {
+  readonly name: string
+  open(): Promise<Engine>
+}
+
+/** Names and openers; an engine that cannot be had here is left out, and said so once. */
+export async function availableEngines(): Promise<TestedEngine[]> {
+  const found: TestedEngine[] = []
+  for (const definition of await engineDefinitions()) {
+    const opened = await definition.open('test')
+    if (isUnavailable(opened))
+      console.log(`engine ${definition.name} is not tested here: ${opened.unavailable}`)
+    else found.push({ name: definition.name, open: async () => (await definition.open('test')) as Engine })
+  }
+  return found
+}

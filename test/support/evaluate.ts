@@ -1,0 +1,50 @@
+/** Runs a request through check, engine and reduction in process: what the service does, without HTTP and batching. */
+
+import { assemble } from '../../src/batching/assemble.ts'
+import { type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
+import interpreter from '../../src/engines/interpreter.ts'
+import { isUnavailable } from '../../src/engines/local.ts'
+import type { Loss } from '../../src/losses/define.ts'
+import { createProgramSource } from '../../src/losses/program.ts'
+import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
+import type { Answer, DecodedTensor } from '../../src/wire/define.ts'
+
+export { UnsupportedByEngine }
+
+const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
+const programs = createProgramSource()
+
+/** The float64 definition, as an engine. */
+export async function openInterpreter(): Promise<Engine> {
+  const opened = await interpreter.open('test')
+  if (isUnavailable(opened)) throw new Error(opened.unavailable)
+  return opened
+}
+
+export function check(
+  loss: Loss,
+  tensors: ReadonlyMap<string, DecodedTensor>,
+  options: Readonly<Record<string, unknown>> = {},
+): CheckedRequest {
+  return checkRequest(loss, { tensors, options: new Map(Object.entries(options)) }, { limits, programs })
+}
+
+/** The answer of one request, alone. */
+export async function evaluate(
+  engine: Engine,
+  loss: Loss,
+  tensors: ReadonlyMap<string, DecodedTensor>,
+  options: Readonly<Record<string, unknown>> = {},
+): Promise<Answer> {
+  const checked = check(loss, tensors, options)
+  return checked.answer(await engine.run(assemble([checked.job])))
+}
+
+/** A tensor from nested numbers, as float64. */
+export function nested(value: unknown, dtype: 'float32' | 'float64' = 'float64'): DecodedTensor {
+  const shape: number[] = []
+  for (let part = value; Array.isArray(part); part = part[0]) shape.push(part.length)
+  const numbers = [value].flat(9).map(Number)
+  const data = dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
+  return { dtype, shape, data, spelling: 'nested', typed: false }
+}

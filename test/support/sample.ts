@@ -1,0 +1,86 @@
+/** Draws inputs for any loss from what its definition says: kinds, axes, couplings. Seeded, so that failures repeat. */
+import type { Kind, Loss, Params } from '../../src/losses/define.ts'
+import type { DecodedTensor } from '../../src/wire/define.ts'
+
+export interface SampleOptions {
+  readonly seed: number
+  readonly precision?: 'float32' | 'float64'
+  /** Size of the first axis. */
+  readonly rows?: number
+  readonly params?: Params
+  /** Draws each element instead of the kind's own distribution. */
+  readonly draw?: (random: () => number, kind: Kind) => number | undefined
+  /** Leaves the optional inputs out. */
+  readonly bare?: boolean
+}
+
+const SIZES: Readonly<Record<string, number>> = { classes: 4, dim: 5, items: 4, features: 3 }
+
+/** mulberry32: small, fast, and good enough to draw test inputs. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** One tensor for every input of the loss. */
+export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, DecodedTensor> {
+  const random = randomFrom(options.seed)
+  const rest = loss.couples === 'element' ? [options.rows ?? 3, 2] : []
+  const shapeOf = (axes: readonly string[]) =>
+    axes.flatMap((axis, place) => {
+      if (axis === '...') return rest.length > 0 || place === 0 ? rest : [3]
+      return [place === 0 && axis !== 'classes' ? (options.rows ?? 3) : (SIZES[axis] ?? Number(axis))]
+    })
+  const entries = Object.entries(loss.inputs).flatMap(([name, spec]) => {
+    if (spec.optional && options.bare === true) return []
+    const shape = spec.trailing ? rest.slice(-1) : shapeOf(spec.axes)
+    const kind = spec.kindFor({ ...defaultsOf(loss), ...options.params })
+    return [[name, sampleTensor(random, kind, shape, options)] as const]
+  })
+  return new Map(entries)
+}
+
+/** The parameters' default values. */
+export function defaultsOf(loss: Loss): Params {
+  return Object.fromEntries(
+    Object.entries(loss.params.properties).map(([name, schema]) => [name, schema.default]),
+  )
+}
+
+function sampleTensor(
+  random: () => number,
+  kind: Kind,
+  shape: number[],
+  options: SampleOptions,
+): DecodedTensor {
+  const count = shape.reduce((product, size) => product * size, 1)
+  const numbers = Array.from({ length: count }, () => options.draw?.(random, kind) ?? DRAW[kind](random))
+  if (kind === 'class' || kind === 'class_or_probability' || kind === 'count') {
+    return { dtype: 'int32', shape, data: Int32Array.from(numbers), spelling: 'nested', typed: true }
+  }
+  const precision = options.precision ?? 'float32'
+  const data = precision === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
+  return { dtype: precision, shape, data, spelling: 'nested', typed: true }
+}
+
+const uniform = (low: number, high: number) => (random: () => number) => low + (high - low) * random()
+
+/** Away from the corners of the kinds, where finite differences would step outside. */
+const DRAW: Readonly<Record<Kind, (random: () => number) => number>> = {
+  real: uniform(-3, 3),
+  positive: uniform(0.1, 3),
+  nonnegative: uniform(0.1, 4),
+  probability: uniform(0.02, 0.98),
+  simplex: uniform(0.02, 0.98),
+  logprob: uniform(-4, -0.01),
+  sign: (random) => (random() < 0.5 ? -1 : 1),
+  binary: (random) => (random() < 0.5 ? 0 : 1),
+  class: (random) => Math.floor(random() * 3),
+  class_or_probability: (random) => Math.floor(random() * 4),
+  count: (random) => 1 + Math.floor(random() * 3),
+}
