@@ -57,6 +57,7 @@ export function checkRequest(loss: Loss, decoded: Decoded, context: CheckContext
   const arrays = readInputs(loss, tensors, axes, options, precision)
   const wants = wantedGradients(loss, tensors, arrays.layouts, options)
   const program = context.programs(loss, { inputs: arrays.layouts, params: options.params, wants })
+  checkScalars(program, precision)
   checkCost(loss, program, axes, context.limits)
   const request = { loss, decoded, options, tensors, axes, precision, arrays, wants, program, context }
   const weighing = weigh(request)
@@ -226,7 +227,16 @@ function checkWanted(
   }
 }
 
-// Cost
+// Parameters and cost
+
+/** A parameter that float32 would turn into 0 or infinity would give another loss than the one that was asked for. */
+function checkScalars({ scalars }: LossProgram, precision: Precision) {
+  for (const [name, value] of Object.entries(scalars)) {
+    const narrow = Math.fround(value)
+    const fits = precision === 'float64' || (Number.isFinite(narrow) && (narrow !== 0 || value === 0))
+    if (!fits) throw problemAt('param-invalid', `/params/${name}`, `must fit float32, got ${value}; or send float64 inputs`)
+  }
+}
 
 function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits: CheckLimits) {
   const [widest, cost] = [widestOf(program, sizes), costOf(program, sizes)]

@@ -1,0 +1,147 @@
+/** The rest of the service: catalog, documentation, health, metrics, deadlines. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { expectClose } from '../support/close.ts'
+import { oracleNumbers } from '../support/oracles.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server.close())
+
+const { losses } = await loadCatalog()
+const get = async (path: string) => {
+  const response = await fetch(server.url + path)
+  expect(response.status).toBe(200)
+  return response.json()
+}
+
+describe('the catalog', () => {
+  it('lists every loss', async () => {
+    const listed = (await get('/v1/losses')).losses
+    expect(listed.map(({ name }: { name: string }) => name).sort()).toEqual(losses.map(({ name }) => name).sort())
+  })
+
+  it.each(losses.map(({ name, aliases }) => [name, aliases] as const))('describes %s, also by its aliases', async (name, aliases) => {
+    const described = await get(`/v1/losses/${name}`)
+    for (const key of ['formula', 'latex', 'inputs', 'params', 'defaults', 'references', 'aliases', 'examples']) expect(described).toHaveProperty(key)
+    for (const alias of aliases) expect(await get(`/v1/losses/${alias}`)).toEqual(described)
+  })
+})
+
+describe('OpenAPI', () => {
+  interface Operation {
+    operationId: string
+    requestBody: { content: Record<string, { schema: object; examples?: Record<string, { value: { loss?: unknown } }> }> }
+    responses: Record<string, unknown>
+  }
+  let document: { openapi: string; paths: Record<string, { post?: Operation }>; components: { schemas: Record<string, unknown> } }
+  beforeAll(async () => {
+    document = await get('/openapi.json')
+  })
+
+  it('is 3.1 with one typed operation a loss, and only aliases hidden', () => {
+    expect(document.openapi).toBe('3.1.0')
+    const posts = Object.entries(document.paths).filter(([, { post }]) => post !== undefined)
+    expect(posts.map(([path]) => path).sort()).toEqual(losses.map(({ name }) => `/v1/losses/${name}`).sort())
+    for (const [, { post }] of posts) expect(Object.keys(post!.requestBody.content).sort()).toEqual(['application/json', 'application/x-safetensors'])
+  })
+
+  it('refers to nothing that is not there', () => {
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1]!)
+    expect(references.length).toBeGreaterThan(0)
+    for (const reference of new Set(references)) {
+      expect(reference).toMatch(/^#\/components\/schemas\//)
+      expect(document.components.schemas).toHaveProperty(reference.split('/').at(-1)!)
+    }
+  })
+
+  it('closes every request body and its parameters', () => {
+    for (const { post } of Object.values(document.paths)) {
+      if (post === undefined) continue
+      const schema = post.requestBody.content['application/json']!.schema as { additionalProperties: boolean; properties: { params: { additionalProperties: boolean } } }
+      expect(schema.additionalProperties, post.operationId).toBe(false)
+      expect(schema.properties.params.additionalProperties, post.operationId).toBe(false)
+    }
+  })
+
+  it.each(losses.map((loss) => [loss.name, loss] as const))('has examples for %s that run', async (name, loss) => {
+    const examples = Object.values(document.paths[`/v1/losses/${name}`]!.post!.requestBody.content['application/json']!.examples!)
+    expect(examples).toHaveLength(loss.examples.length)
+    for (const [place, { value }] of examples.entries()) {
+      const response = await server.post(name, value)
+      expect(response.status, await response.clone().text()).toBe(200)
+      expectClose(oracleNumbers((await response.json()).loss), oracleNumbers(loss.examples[place]!.loss), { relative: 1e-5 })
+    }
+  })
+})
+
+describe('the docs page', () => {
+  it('is served without the network', async () => {
+    const page = await (await fetch(`${server.url}/docs`)).text()
+    expect(page).toContain('swagger-ui')
+    expect(page).not.toMatch(/(src|href)="https?:/)
+  })
+})
+
+describe('health', () => {
+  it('is live, and ready with the engine and the reason', async () => {
+    expect(await get('/health/live')).toEqual({ status: 'live' })
+    expect(await get('/health/ready')).toMatchObject({ status: 'ready', engine: 'wasm', reason: 'asked for' })
+  })
+})
+
+describe('an answer', () => {
+  it('tells where its time went', async () => {
+    const response = await server.post('mse', { predictions: [1], targets: [2] })
+    const timing = response.headers.get('server-timing')!
+    for (const part of ['decode', 'queue', 'compute', 'encode']) expect(timing).toMatch(new RegExp(`${part};dur=\\d+\\.\\d{3}`))
+    expect(timing).toMatch(/batch;desc="n=1", engine;desc="wasm"/)
+    expect(response.headers.get('cache-control')).toBe('no-store')
+  })
+
+  it('comes before its deadline, or 504 does', async () => {
+    const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '1' }
+    const rows = Array.from({ length: 1500 }, (_, i) => [Math.sin(i), Math.cos(i)])
+    const response = await server.post('nt_xent', { embeddings: rows, labels: rows.map((_, i) => i % 3) }, headers)
+    expect(response.status).toBe(504)
+    expect(await response.json()).toMatchObject({ type: 'urn:lossd:problem:deadline-exceeded', retryable: true })
+  })
+})
+
+describe('metrics', () => {
+  it('count requests, batches, shedding and what is not finite', async () => {
+    await server.post('mse', { predictions: ['NaN'], targets: [2] })
+    await server.post('mse', { predictions: [1] })
+    const text = await (await fetch(`${server.url}/metrics`)).text()
+    expect(text).toMatch(/lossd_requests_total\{loss="mse",format="json",status="200"\} \d+/)
+    expect(text).toMatch(/lossd_requests_total\{loss="mse",format="json",status="422"\} 1/)
+    expect(text).toMatch(/lossd_nonfinite_total\{loss="mse"\} 1/)
+    expect(text).toMatch(/lossd_compute_seconds_count\{engine="wasm"\} \d+/)
+    expect(text).toMatch(/lossd_shed_total\{reason="deadline"\} 1/)
+    expect(text).toMatch(/lossd_engine_info\{engine="wasm",device="[^"]+"\} 1/)
+    for (const name of ['lossd_queue_elements', 'lossd_queue_wait_seconds', 'lossd_batch_jobs', 'nodejs_eventloop_lag_p99_seconds', 'lossd_engine_tensors 0']) {
+      expect(text).toContain(name)
+    }
+  })
+})
+
+describe('the event loop', () => {
+  it('turns on while the engine computes', async () => {
+    const rows = Array.from({ length: 1500 }, (_, i) => [Math.sin(i), Math.cos(i)])
+    const slow = server.post('nt_xent', { embeddings: rows, labels: rows.map((_, i) => i % 3) })
+    let done = false
+    void slow.then(() => {
+      done = true
+    })
+    let turns = 0
+    while (!done) {
+      await get('/health/live')
+      turns++
+    }
+    expect((await slow).status).toBe(200)
+    expect(turns).toBeGreaterThan(3)
+  })
+})

@@ -1,0 +1,113 @@
+/** Numbers on the wire are exact: read correctly rounded, printed in the shortest form that reads back. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { fromHalf, readElements, roundTo, toBfloat16, toHalf, writeElements } from '../../src/wire/dtypes.ts'
+import json from '../../src/wire/json/index.ts'
+import { printFloat32 } from '../../src/wire/json/print.ts'
+import { JsonReader } from '../../src/wire/json/reader.ts'
+
+const LIMITS = { maxElements: 100_000, maxTensors: 32 }
+const parse = (text: string) => new JsonReader(Buffer.from(text)).value()
+
+describe('the JSON reader', () => {
+  it('agrees with JSON.parse on every value', () => {
+    const property = fc.property(fc.json({ noUnicodeString: false }), (text) => {
+      if (/__proto__|constructor|prototype/.test(text)) return
+      expect(parse(text)).toEqual(JSON.parse(text))
+    })
+    fc.assert(property, { numRuns: 500 })
+  })
+
+  it('reads every spelling of a number as the nearest double', () => {
+    const digits = fc.stringMatching(/^(0|[1-9]\d{0,25})(\.\d{1,25})?([eE][+-]?\d{1,3})?$/)
+    const property = fc.property(digits, fc.boolean(), (text, negative) => {
+      const spelled = negative ? `-${text}` : text
+      expect(parse(spelled)).toBe(Number(spelled))
+    })
+    fc.assert(property, { numRuns: 5000 })
+  })
+
+  it('reads blanks wherever JSON allows them', () => {
+    const { tensors } = json.decode(Buffer.from(' {\n"predictions" : [ [ 1 , 2 ] ,\t[ 3 , 4 ] ]\r\n} '), LIMITS)
+    expect(tensors.get('predictions')).toMatchObject({ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) })
+  })
+
+  it('keeps whole numbers that float32 would blur, for labels', () => {
+    const { tensors } = json.decode(Buffer.from('{"labels":[16777217,1]}'), LIMITS)
+    expect(Array.from(tensors.get('labels')!.data)).toEqual([16777217, 1])
+  })
+})
+
+describe('a printed float32', () => {
+  const buffer = Buffer.alloc(64)
+  const view = new DataView(new ArrayBuffer(4))
+  const print = (x: number) => buffer.toString('latin1', 0, printFloat32(buffer, 0, x))
+  const shortest = (x: number) => {
+    for (let digits = 1; digits < 9; digits++) if (Math.fround(Number(x.toPrecision(digits))) === x) return String(Number(x.toPrecision(digits)))
+    return String(Number(x.toPrecision(9)))
+  }
+
+  it('reads back to the same bits and has no digit too many, over random bits and every exponent', () => {
+    for (let i = 0; i < 60_000; i++) {
+      view.setUint32(0, i < 2048 ? i << 20 : (Math.imul(i, 2654435761) ^ (i << 7)) >>> 0)
+      const x = view.getFloat32(0)
+      if (!Number.isFinite(x)) continue
+      const text = print(x)
+      expect(Math.fround(Number(text)), text).toBe(x)
+      if (text.length > shortest(x).length) expect.fail(`${text} for ${shortest(x)}`)
+    }
+  })
+
+  it.each([
+    [0.1, '0.1'],
+    [-0, '-0'],
+    [16777216, '16777216'],
+    [1e21, '1e+21'],
+    [1e-7, '1e-7'],
+    [1.17549435e-38, '1.1754944e-38'],
+    [1e-45, '1e-45'],
+    [3.4028234663852886e38, '3.4028235e+38'],
+  ])('of %d is %s', (x, text) => expect(print(Math.fround(x))).toBe(text))
+})
+
+describe('half precision', () => {
+  it('survives the round trip in all 65536 patterns', () => {
+    for (let bits = 0; bits < 65536; bits++) {
+      const value = fromHalf(bits)
+      if (Number.isNaN(value)) expect(toHalf(value)).toBe(0x7e00)
+      else expect(toHalf(value)).toBe(bits)
+    }
+  })
+
+  it.each([
+    [65519.99, 65504],
+    [65520, Number.POSITIVE_INFINITY],
+    [2 ** -25, 0],
+    [2 ** -25 * 1.0001, 2 ** -24],
+    [1 + 2 ** -11, 1],
+    [1 + 3 * 2 ** -11, 1 + 2 ** -9],
+    [-1e-9, -0],
+  ])('%d rounds to %d', (x, rounded) => expect(roundTo('float16', x)).toBe(rounded))
+
+  it('bfloat16 rounds to nearest even and keeps NaN', () => {
+    expect(roundTo('bfloat16', 1 + 2 ** -8)).toBe(1)
+    expect(roundTo('bfloat16', 1 + 3 * 2 ** -8)).toBe(1 + 2 ** -6)
+    expect(roundTo('bfloat16', 3.4028234663852886e38)).toBe(Number.POSITIVE_INFINITY)
+    expect(toBfloat16(Number.NaN)).toBe(0x7fc0)
+  })
+})
+
+describe('elements', () => {
+  it.each(['float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'uint8', 'bool'] as const)(
+    'of %s are read from any alignment',
+    (dtype) => {
+      const data = dtype === 'float64' ? Float64Array.of(1, 0) : dtype.includes('float') ? Float32Array.of(1, 0) : Int32Array.of(1, 0)
+      for (const shift of [0, 1, 2, 3]) {
+        const room = Buffer.alloc(64)
+        const bytes = room.subarray(shift, shift + 2 * { float64: 8, int64: 8, float32: 4, int32: 4, float16: 2, bfloat16: 2, uint8: 1, bool: 1 }[dtype])
+        writeElements(dtype, data, bytes)
+        expect(Array.from(readElements(dtype, bytes, 2))).toEqual([1, 0])
+      }
+    },
+  )
+})
