@@ -234,7 +234,12 @@ function checkScalars({ scalars }: LossProgram, precision: Precision) {
   for (const [name, value] of Object.entries(scalars)) {
     const narrow = Math.fround(value)
     const fits = precision === 'float64' || (Number.isFinite(narrow) && (narrow !== 0 || value === 0))
-    if (!fits) throw problemAt('param-invalid', `/params/${name}`, `must fit float32, got ${value}; or send float64 inputs`)
+    if (!fits)
+      throw problemAt(
+        'param-invalid',
+        `/params/${name}`,
+        `must fit float32, got ${value}; or send float64 inputs`,
+      )
   }
 }
 

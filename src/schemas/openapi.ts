@@ -81,7 +81,8 @@ function bodyContent(loss: Loss, format: Format) {
   const examples = loss.examples.map((example, place) => {
     return [`example${place + 1}`, { summary: `from: ${example.from}`, value: exampleBody(example) }]
   })
-  return { schema: bodySchema(loss), examples: Object.fromEntries(examples) }
+  // @fastify/swagger lifts `x-examples` out of the schema to where OpenAPI wants named examples.
+  return { schema: { ...bodySchema(loss), 'x-examples': Object.fromEntries(examples) } }
 }
 
 function resultContent(format: Format) {

@@ -5,7 +5,12 @@ import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
 beforeAll(async () => {
-  server = await startServer({ headersTimeoutMs: 600, bodyTimeoutMs: 1200, binaryBodyLimit: 100_000, jsonBodyLimit: 50_000 })
+  server = await startServer({
+    headersTimeoutMs: 600,
+    bodyTimeoutMs: 1200,
+    binaryBodyLimit: 100_000,
+    jsonBodyLimit: 50_000,
+  })
 })
 afterAll(() => server.close())
 
@@ -48,9 +53,13 @@ function speak(chunks: readonly (string | Buffer)[], { quietMs = 400, gapMs = 0 
 const BODY = '{"predictions":[1,2],"targets":[1,3]}'
 const head = (lines: readonly string[], path = '/v1/losses/huber', method = 'POST') =>
   [`${method} ${path} HTTP/1.1`, 'Host: lossd', ...lines, '', ''].join('\r\n')
-const json = (length: number | string = BODY.length) => ['Content-Type: application/json', `Content-Length: ${length}`]
+const json = (length: number | string = BODY.length) => [
+  'Content-Type: application/json',
+  `Content-Length: ${length}`,
+]
 const request = head(json()) + BODY
-const statusesOf = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map((match) => Number(match[1]))
+const statusesOf = (text: string) =>
+  [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map((match) => Number(match[1]))
 
 interface Row {
   readonly id: string
@@ -62,51 +71,244 @@ interface Row {
 }
 
 const rows: Row[] = [
-  { id: 'P1', what: 'length and chunks together', bytes: [`${head([...json(), 'Transfer-Encoding: chunked'])}0\r\n\r\n${request}`], status: 400, closes: true },
-  { id: 'P2', what: 'two lengths', bytes: [head([...json(3), 'Content-Length: 4'])], status: 400, closes: true },
+  {
+    id: 'P1',
+    what: 'length and chunks together',
+    bytes: [`${head([...json(), 'Transfer-Encoding: chunked'])}0\r\n\r\n${request}`],
+    status: 400,
+    closes: true,
+  },
+  {
+    id: 'P2',
+    what: 'two lengths',
+    bytes: [head([...json(3), 'Content-Length: 4'])],
+    status: 400,
+    closes: true,
+  },
   { id: 'P2', what: 'a negative length', bytes: [head(json(-1))], status: 400, closes: true },
-  { id: 'P2', what: 'a length beyond 2^64', bytes: [head(json('99999999999999999999999'))], status: 400, closes: true },
-  { id: 'P3', what: 'a length of 100 GB', bytes: [head(json(99_999_999_999)), 'x'], status: 413, closes: true },
-  { id: 'P4', what: 'a chunk size that is none', bytes: [`${head(['Content-Type: application/json', 'Transfer-Encoding: chunked'])}ZZ\r\n`], status: 400, closes: true },
-  { id: 'P5', what: 'a chunk extension of 70 kB', bytes: [`${head(['Content-Type: application/json', 'Transfer-Encoding: chunked'])}1;${'x'.repeat(70_000)}\r\n`], status: 413, closes: true },
-  { id: 'P5', what: 'more chunks than the limit', bytes: [`${head(['Content-Type: application/json', 'Transfer-Encoding: chunked'])}${'1\r\n \r\n'.repeat(60_000)}0\r\n\r\n`], status: 413, closes: true },
-  { id: 'P6', what: 'headers of 20 kB', bytes: [head([`X-Long: ${'x'.repeat(20_000)}`], '/health/live', 'GET')], status: 431, closes: true },
-  { id: 'P6', what: 'a URL of 20 kB', bytes: [head([], `/${'x'.repeat(20_000)}`, 'GET')], status: 431, closes: true },
-  { id: 'P7', what: '500 tiny headers', bytes: [head(Array.from({ length: 500 }, (_, i) => `a${i}: 1`), '/health/live', 'GET')], status: 431 },
+  {
+    id: 'P2',
+    what: 'a length beyond 2^64',
+    bytes: [head(json('99999999999999999999999'))],
+    status: 400,
+    closes: true,
+  },
+  {
+    id: 'P3',
+    what: 'a length of 100 GB',
+    bytes: [head(json(99_999_999_999)), 'x'],
+    status: 413,
+    closes: true,
+  },
+  {
+    id: 'P4',
+    what: 'a chunk size that is none',
+    bytes: [`${head(['Content-Type: application/json', 'Transfer-Encoding: chunked'])}ZZ\r\n`],
+    status: 400,
+    closes: true,
+  },
+  {
+    id: 'P5',
+    what: 'a chunk extension of 70 kB',
+    bytes: [
+      `${head(['Content-Type: application/json', 'Transfer-Encoding: chunked'])}1;${'x'.repeat(70_000)}\r\n`,
+    ],
+    status: 413,
+    closes: true,
+  },
+  {
+    id: 'P5',
+    what: 'more chunks than the limit',
+    bytes: [
+      `${head(['Content-Type: application/json', 'Transfer-Encoding: chunked'])}${'1\r\n \r\n'.repeat(60_000)}0\r\n\r\n`,
+    ],
+    status: 413,
+    closes: true,
+  },
+  {
+    id: 'P6',
+    what: 'headers of 20 kB',
+    bytes: [head([`X-Long: ${'x'.repeat(20_000)}`], '/health/live', 'GET')],
+    status: 431,
+    closes: true,
+  },
+  {
+    id: 'P6',
+    what: 'a URL of 20 kB',
+    bytes: [head([], `/${'x'.repeat(20_000)}`, 'GET')],
+    status: 431,
+    closes: true,
+  },
+  {
+    id: 'P7',
+    what: '500 tiny headers',
+    bytes: [
+      head(
+        Array.from({ length: 500 }, (_, i) => `a${i}: 1`),
+        '/health/live',
+        'GET',
+      ),
+    ],
+    status: 431,
+  },
   { id: 'P8', what: 'no Host', bytes: ['GET /health/live HTTP/1.1\r\n\r\n'], status: 400, closes: true },
-  { id: 'P8', what: 'a folded header', bytes: ['GET /health/live HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n'], status: 400, closes: true },
+  {
+    id: 'P8',
+    what: 'a folded header',
+    bytes: ['GET /health/live HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n'],
+    status: 400,
+    closes: true,
+  },
   { id: 'P8', what: 'a TLS hello', bytes: ['\x16\x03\x01\x02\x00\x01\x00'], status: 400, closes: true },
-  { id: 'P8', what: 'an HTTP/2 preface', bytes: ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'], status: 400, closes: true },
-  { id: 'P9', what: '100-continue for a body that is too large', bytes: [head([...json(99_999_999), 'Expect: 100-continue'])], status: 413, has: /^HTTP\/1\.1 413/ },
-  { id: 'P9', what: '100-continue for one that is not', bytes: [head([...json(), 'Expect: 100-continue']), BODY], status: 100, has: /HTTP\/1\.1 100[^]*HTTP\/1\.1 200/ },
-  { id: 'P10', what: 'an expectation that is magic', bytes: [head([...json(), 'Expect: magic'])], status: 417 },
-  { id: 'P11', what: 'bad percent-encoding', bytes: [head([], '/v1/losses/%zz', 'GET')], status: 400, has: /bad-request/ },
-  { id: 'P11', what: 'a name of 200 characters', bytes: [head([], `/v1/losses/${'x'.repeat(200)}`, 'GET')], status: 414, has: /uri-too-long/ },
-  { id: 'P12', what: 'a wrong method', bytes: [head([], '/v1/losses', 'DELETE')], status: 405, has: /allow: GET, HEAD/i },
-  { id: 'P12', what: 'GET where a loss is posted, by an unknown method', bytes: [head([], '/v1/losses/huber', 'PUT')], status: 405, has: /allow: GET, HEAD, POST/i },
-  { id: 'P13', what: 'an Accept that is an image', bytes: [head([...json(), 'Accept: image/png']) + BODY], status: 406, has: /application\/json, application\/x-safetensors/ },
-  { id: 'P14', what: 'no Content-Type', bytes: [head([`Content-Length: ${BODY.length}`]) + BODY], status: 415, has: /accept: application\/json, application\/x-safetensors/i },
-  { id: 'P14', what: 'two media types', bytes: [head(['Content-Type: application/json, text/plain', `Content-Length: ${BODY.length}`]) + BODY], status: 415 },
-  { id: 'P14', what: 'another charset', bytes: [head(['Content-Type: application/json; charset=utf-16', `Content-Length: ${BODY.length}`]) + BODY], status: 415 },
-  { id: 'P14', what: 'a charset that is fine', bytes: [head(['Content-Type: application/json; charset=UTF-8', `Content-Length: ${BODY.length}`]) + BODY], status: 200 },
-  { id: 'CVE-2026-25223', what: 'a tab in Content-Type', bytes: [head(['Content-Type: application/json\t;x', `Content-Length: ${BODY.length}`]) + BODY], status: 415 },
-  { id: 'B13', what: 'a content encoding', bytes: [head([...json(), 'Content-Encoding: gzip']) + BODY], status: 415, has: /accept-encoding: identity/i },
-  { id: 'P15', what: 'a malformed traceparent', bytes: [head([...json(), 'traceparent: 00-zz', `tracestate: ${'x'.repeat(10_000)}`]) + BODY], status: 200 },
-  { id: 'P15', what: 'an all-zero traceparent', bytes: [head([...json(), `traceparent: 00-${'0'.repeat(32)}-${'0'.repeat(16)}-01`]) + BODY], status: 200 },
-  { id: 'O', what: 'a deadline that is no number', bytes: [head([...json(), 'X-Request-Timeout-Ms: soon']) + BODY], status: 422 },
-  { id: 'O7', what: 'headers that never end', bytes: ['POST /v1/losses/huber HTTP/1.1\r\nHost: x\r\n'], status: 408, closes: true },
-  { id: 'O7', what: 'a body that stalls', bytes: [head(json()), BODY.slice(0, 10)], status: 408, closes: true },
+  {
+    id: 'P8',
+    what: 'an HTTP/2 preface',
+    bytes: ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+    status: 400,
+    closes: true,
+  },
+  {
+    id: 'P9',
+    what: '100-continue for a body that is too large',
+    bytes: [head([...json(99_999_999), 'Expect: 100-continue'])],
+    status: 413,
+    has: /^HTTP\/1\.1 413/,
+  },
+  {
+    id: 'P9',
+    what: '100-continue for one that is not',
+    bytes: [head([...json(), 'Expect: 100-continue']), BODY],
+    status: 100,
+    has: /HTTP\/1\.1 100[^]*HTTP\/1\.1 200/,
+  },
+  {
+    id: 'P10',
+    what: 'an expectation that is magic',
+    bytes: [head([...json(), 'Expect: magic'])],
+    status: 417,
+  },
+  {
+    id: 'P11',
+    what: 'bad percent-encoding',
+    bytes: [head([], '/v1/losses/%zz', 'GET')],
+    status: 400,
+    has: /bad-request/,
+  },
+  {
+    id: 'P11',
+    what: 'a name of 200 characters',
+    bytes: [head([], `/v1/losses/${'x'.repeat(200)}`, 'GET')],
+    status: 414,
+    has: /uri-too-long/,
+  },
+  {
+    id: 'P12',
+    what: 'a wrong method',
+    bytes: [head([], '/v1/losses', 'DELETE')],
+    status: 405,
+    has: /allow: GET, HEAD/i,
+  },
+  {
+    id: 'P12',
+    what: 'GET where a loss is posted, by an unknown method',
+    bytes: [head([], '/v1/losses/huber', 'PUT')],
+    status: 405,
+    has: /allow: GET, HEAD, POST/i,
+  },
+  {
+    id: 'P13',
+    what: 'an Accept that is an image',
+    bytes: [head([...json(), 'Accept: image/png']) + BODY],
+    status: 406,
+    has: /application\/json, application\/x-safetensors/,
+  },
+  {
+    id: 'P14',
+    what: 'no Content-Type',
+    bytes: [head([`Content-Length: ${BODY.length}`]) + BODY],
+    status: 415,
+    has: /accept: application\/json, application\/x-safetensors/i,
+  },
+  {
+    id: 'P14',
+    what: 'two media types',
+    bytes: [head(['Content-Type: application/json, text/plain', `Content-Length: ${BODY.length}`]) + BODY],
+    status: 415,
+  },
+  {
+    id: 'P14',
+    what: 'another charset',
+    bytes: [
+      head(['Content-Type: application/json; charset=utf-16', `Content-Length: ${BODY.length}`]) + BODY,
+    ],
+    status: 415,
+  },
+  {
+    id: 'P14',
+    what: 'a charset that is fine',
+    bytes: [head(['Content-Type: application/json; charset=UTF-8', `Content-Length: ${BODY.length}`]) + BODY],
+    status: 200,
+  },
+  {
+    id: 'CVE-2026-25223',
+    what: 'a tab in Content-Type',
+    bytes: [head(['Content-Type: application/json\t;x', `Content-Length: ${BODY.length}`]) + BODY],
+    status: 415,
+  },
+  {
+    id: 'B13',
+    what: 'a content encoding',
+    bytes: [head([...json(), 'Content-Encoding: gzip']) + BODY],
+    status: 415,
+    has: /accept-encoding: identity/i,
+  },
+  {
+    id: 'P15',
+    what: 'a malformed traceparent',
+    bytes: [head([...json(), 'traceparent: 00-zz', `tracestate: ${'x'.repeat(10_000)}`]) + BODY],
+    status: 200,
+  },
+  {
+    id: 'P15',
+    what: 'an all-zero traceparent',
+    bytes: [head([...json(), `traceparent: 00-${'0'.repeat(32)}-${'0'.repeat(16)}-01`]) + BODY],
+    status: 200,
+  },
+  {
+    id: 'O',
+    what: 'a deadline that is no number',
+    bytes: [head([...json(), 'X-Request-Timeout-Ms: soon']) + BODY],
+    status: 422,
+  },
+  {
+    id: 'O7',
+    what: 'headers that never end',
+    bytes: ['POST /v1/losses/huber HTTP/1.1\r\nHost: x\r\n'],
+    status: 408,
+    closes: true,
+  },
+  {
+    id: 'O7',
+    what: 'a body that stalls',
+    bytes: [head(json()), BODY.slice(0, 10)],
+    status: 408,
+    closes: true,
+  },
 ]
 
 describe('a request that breaks the rules', () => {
-  it.each(rows.map((row) => [row.id, row.what, row.status, row] as const))('%s %s: %d', async (_id, _what, _status, row) => {
-    const { text, closed } = await speak(row.bytes, { quietMs: row.status === 408 ? 5000 : 400 })
-    expect(statusesOf(text)[0], text.slice(0, 300)).toBe(row.status)
-    if (row.closes) expect(closed).toBe(true)
-    if (row.has) expect(text).toMatch(row.has)
-    if (row.status >= 400 && ![417].includes(row.status) && row.what !== 'no Host') expect(text).toContain('application/problem+json')
-    expect((await fetch(`${server.url}/health/live`)).status).toBe(200)
-  })
+  it.each(rows.map((row) => [row.id, row.what, row.status, row] as const))(
+    '%s %s: %d',
+    async (_id, _what, _status, row) => {
+      const { text, closed } = await speak(row.bytes, { quietMs: row.status === 408 ? 5000 : 400 })
+      expect(statusesOf(text)[0], text.slice(0, 300)).toBe(row.status)
+      if (row.closes) expect(closed).toBe(true)
+      if (row.has) expect(text).toMatch(row.has)
+      if (row.status >= 400 && ![417].includes(row.status) && row.what !== 'no Host')
+        expect(text).toContain('application/problem+json')
+      expect((await fetch(`${server.url}/health/live`)).status).toBe(200)
+    },
+  )
 
   it('P8 HTTP/0.9 is refused', async () => {
     const { text } = await speak(['GET /health/live\r\n\r\n'])
@@ -122,8 +324,14 @@ describe('a request that breaks the rules', () => {
 
 describe('a connection', () => {
   it('P16 answers 50 pipelined requests in order', async () => {
-    const bodies = Array.from({ length: 50 }, (_, i) => `{"predictions":[${i}],"targets":[0],"reduction":"sum"}`)
-    const { text } = await speak([bodies.map((body) => head(json(body.length), '/v1/losses/l1') + body).join('')], { quietMs: 1000 })
+    const bodies = Array.from(
+      { length: 50 },
+      (_, i) => `{"predictions":[${i}],"targets":[0],"reduction":"sum"}`,
+    )
+    const { text } = await speak(
+      [bodies.map((body) => head(json(body.length), '/v1/losses/l1') + body).join('')],
+      { quietMs: 1000 },
+    )
     const losses = [...text.matchAll(/"loss":(\d+)/g)].map((match) => Number(match[1]))
     expect(losses).toEqual(bodies.map((_, i) => i))
   })
@@ -134,9 +342,15 @@ describe('a connection', () => {
   })
 
   it('carries the request id there and back, and makes one where it is none', async () => {
-    const own = await server.post('mse', BODY, { 'content-type': 'application/json', 'x-request-id': 'job-42' })
+    const own = await server.post('mse', BODY, {
+      'content-type': 'application/json',
+      'x-request-id': 'job-42',
+    })
     expect(own.headers.get('x-request-id')).toBe('job-42')
-    const strange = await server.post('mse', BODY, { 'content-type': 'application/json', 'x-request-id': 'a b' })
+    const strange = await server.post('mse', BODY, {
+      'content-type': 'application/json',
+      'x-request-id': 'a b',
+    })
     expect(strange.headers.get('x-request-id')).toMatch(/^[\w-]{12}$/)
   })
 

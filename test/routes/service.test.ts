@@ -21,23 +21,44 @@ const get = async (path: string) => {
 describe('the catalog', () => {
   it('lists every loss', async () => {
     const listed = (await get('/v1/losses')).losses
-    expect(listed.map(({ name }: { name: string }) => name).sort()).toEqual(losses.map(({ name }) => name).sort())
+    expect(listed.map(({ name }: { name: string }) => name).sort()).toEqual(
+      losses.map(({ name }) => name).sort(),
+    )
   })
 
-  it.each(losses.map(({ name, aliases }) => [name, aliases] as const))('describes %s, also by its aliases', async (name, aliases) => {
-    const described = await get(`/v1/losses/${name}`)
-    for (const key of ['formula', 'latex', 'inputs', 'params', 'defaults', 'references', 'aliases', 'examples']) expect(described).toHaveProperty(key)
-    for (const alias of aliases) expect(await get(`/v1/losses/${alias}`)).toEqual(described)
-  })
+  it.each(losses.map(({ name, aliases }) => [name, aliases] as const))(
+    'describes %s, also by its aliases',
+    async (name, aliases) => {
+      const described = await get(`/v1/losses/${name}`)
+      for (const key of [
+        'formula',
+        'latex',
+        'inputs',
+        'params',
+        'defaults',
+        'references',
+        'aliases',
+        'examples',
+      ])
+        expect(described).toHaveProperty(key)
+      for (const alias of aliases) expect(await get(`/v1/losses/${alias}`)).toEqual(described)
+    },
+  )
 })
 
 describe('OpenAPI', () => {
   interface Operation {
     operationId: string
-    requestBody: { content: Record<string, { schema: object; examples?: Record<string, { value: { loss?: unknown } }> }> }
+    requestBody: {
+      content: Record<string, { schema: object; examples?: Record<string, { value: { loss?: unknown } }> }>
+    }
     responses: Record<string, unknown>
   }
-  let document: { openapi: string; paths: Record<string, { post?: Operation }>; components: { schemas: Record<string, unknown> } }
+  let document: {
+    openapi: string
+    paths: Record<string, { post?: Operation }>
+    components: { schemas: Record<string, unknown> }
+  }
   beforeAll(async () => {
     document = await get('/openapi.json')
   })
@@ -46,7 +67,11 @@ describe('OpenAPI', () => {
     expect(document.openapi).toBe('3.1.0')
     const posts = Object.entries(document.paths).filter(([, { post }]) => post !== undefined)
     expect(posts.map(([path]) => path).sort()).toEqual(losses.map(({ name }) => `/v1/losses/${name}`).sort())
-    for (const [, { post }] of posts) expect(Object.keys(post!.requestBody.content).sort()).toEqual(['application/json', 'application/x-safetensors'])
+    for (const [, { post }] of posts)
+      expect(Object.keys(post!.requestBody.content).sort()).toEqual([
+        'application/json',
+        'application/x-safetensors',
+      ])
   })
 
   it('refers to nothing that is not there', () => {
@@ -61,21 +86,31 @@ describe('OpenAPI', () => {
   it('closes every request body and its parameters', () => {
     for (const { post } of Object.values(document.paths)) {
       if (post === undefined) continue
-      const schema = post.requestBody.content['application/json']!.schema as { additionalProperties: boolean; properties: { params: { additionalProperties: boolean } } }
+      const schema = post.requestBody.content['application/json']!.schema as {
+        additionalProperties: boolean
+        properties: { params: { additionalProperties: boolean } }
+      }
       expect(schema.additionalProperties, post.operationId).toBe(false)
       expect(schema.properties.params.additionalProperties, post.operationId).toBe(false)
     }
   })
 
-  it.each(losses.map((loss) => [loss.name, loss] as const))('has examples for %s that run', async (name, loss) => {
-    const examples = Object.values(document.paths[`/v1/losses/${name}`]!.post!.requestBody.content['application/json']!.examples!)
-    expect(examples).toHaveLength(loss.examples.length)
-    for (const [place, { value }] of examples.entries()) {
-      const response = await server.post(name, value)
-      expect(response.status, await response.clone().text()).toBe(200)
-      expectClose(oracleNumbers((await response.json()).loss), oracleNumbers(loss.examples[place]!.loss), { relative: 1e-5 })
-    }
-  })
+  it.each(losses.map((loss) => [loss.name, loss] as const))(
+    'has examples for %s that run',
+    async (name, loss) => {
+      const examples = Object.values(
+        document.paths[`/v1/losses/${name}`]!.post!.requestBody.content['application/json']!.examples!,
+      )
+      expect(examples).toHaveLength(loss.examples.length)
+      for (const [place, { value }] of examples.entries()) {
+        const response = await server.post(name, value)
+        expect(response.status, await response.clone().text()).toBe(200)
+        expectClose(oracleNumbers((await response.json()).loss), oracleNumbers(loss.examples[place]!.loss), {
+          relative: 1e-5,
+        })
+      }
+    },
+  )
 })
 
 describe('the docs page', () => {
@@ -97,7 +132,8 @@ describe('an answer', () => {
   it('tells where its time went', async () => {
     const response = await server.post('mse', { predictions: [1], targets: [2] })
     const timing = response.headers.get('server-timing')!
-    for (const part of ['decode', 'queue', 'compute', 'encode']) expect(timing).toMatch(new RegExp(`${part};dur=\\d+\\.\\d{3}`))
+    for (const part of ['decode', 'queue', 'compute', 'encode'])
+      expect(timing).toMatch(new RegExp(`${part};dur=\\d+\\.\\d{3}`))
     expect(timing).toMatch(/batch;desc="n=1", engine;desc="wasm"/)
     expect(response.headers.get('cache-control')).toBe('no-store')
   })
@@ -105,9 +141,16 @@ describe('an answer', () => {
   it('comes before its deadline, or 504 does', async () => {
     const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '1' }
     const rows = Array.from({ length: 1500 }, (_, i) => [Math.sin(i), Math.cos(i)])
-    const response = await server.post('nt_xent', { embeddings: rows, labels: rows.map((_, i) => i % 3) }, headers)
+    const response = await server.post(
+      'nt_xent',
+      { embeddings: rows, labels: rows.map((_, i) => i % 3) },
+      headers,
+    )
     expect(response.status).toBe(504)
-    expect(await response.json()).toMatchObject({ type: 'urn:lossd:problem:deadline-exceeded', retryable: true })
+    expect(await response.json()).toMatchObject({
+      type: 'urn:lossd:problem:deadline-exceeded',
+      retryable: true,
+    })
   })
 })
 
@@ -122,7 +165,13 @@ describe('metrics', () => {
     expect(text).toMatch(/lossd_compute_seconds_count\{engine="wasm"\} \d+/)
     expect(text).toMatch(/lossd_shed_total\{reason="deadline"\} 1/)
     expect(text).toMatch(/lossd_engine_info\{engine="wasm",device="[^"]+"\} 1/)
-    for (const name of ['lossd_queue_elements', 'lossd_queue_wait_seconds', 'lossd_batch_jobs', 'nodejs_eventloop_lag_p99_seconds', 'lossd_engine_tensors 0']) {
+    for (const name of [
+      'lossd_queue_elements',
+      'lossd_queue_wait_seconds',
+      'lossd_batch_jobs',
+      'nodejs_eventloop_lag_p99_seconds',
+      'lossd_engine_tensors 0',
+    ]) {
       expect(text).toContain(name)
     }
   })

@@ -35,14 +35,19 @@ export function safetensors(
   tensors: Readonly<Record<string, { dtype: string; shape: readonly number[]; bytes: Uint8Array }>>,
   metadata: Readonly<Record<string, unknown>> = {},
 ): Buffer {
-  const strings = Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, JSON.stringify(value)]))
+  const strings = Object.fromEntries(
+    Object.entries(metadata).map(([name, value]) => [name, JSON.stringify(value)]),
+  )
   const header: Record<string, object> = { __metadata__: strings }
   let offset = 0
   for (const [name, { dtype, shape, bytes }] of Object.entries(tensors)) {
     header[name] = { dtype, shape, data_offsets: [offset, offset + bytes.length] }
     offset += bytes.length
   }
-  return safetensorsFrom(JSON.stringify(header), Buffer.concat(Object.values(tensors).map(({ bytes }) => bytes)))
+  return safetensorsFrom(
+    JSON.stringify(header),
+    Buffer.concat(Object.values(tensors).map(({ bytes }) => bytes)),
+  )
 }
 
 /** A file with any header text, right or wrong. */
@@ -58,7 +63,10 @@ export function f32(...numbers: number[]): Uint8Array {
 }
 
 /** Reads an answer: float32 and float64 tensors by name, and the metadata parsed. */
-export function readSafetensors(body: Buffer): { tensors: Map<string, number[]>; members: Record<string, unknown> } {
+export function readSafetensors(body: Buffer): {
+  tensors: Map<string, number[]>
+  members: Record<string, unknown>
+} {
   const length = Number(body.readBigUInt64LE(0))
   const header = JSON.parse(body.subarray(8, 8 + length).toString())
   const tensors = new Map<string, number[]>()

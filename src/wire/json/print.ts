@@ -21,8 +21,8 @@ export const MAX_PRINTED = 26
  * printFloat32(buffer, 0, Math.fround(0.1)) // 3: "0.1", not 0.10000000149011612
  */
 export function printFloat32(target: Buffer, offset: number, value: number): number {
-  if (value === 0 || Math.abs(value) < SMALLEST_NORMAL)
-    return printDouble(target, offset, shortestSlowly(value))
+  if (value === 0) return printDouble(target, offset, value)
+  if (Math.abs(value) < SMALLEST_NORMAL) return printDouble(target, offset, shortestSlowly(value))
   const magnitude = Math.abs(value)
   const at = value < 0 ? put(target, offset, MINUS) : offset
   if (magnitude < 1e7 && Number.isInteger(magnitude)) return putInteger(target, at, magnitude)
