@@ -3,7 +3,14 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expectClose } from '../support/close.ts'
 import { type OracleCase, oracleNumbers } from '../support/oracles.ts'
-import { f32, readSafetensors, safetensors, startServer, type TestServer } from '../support/server.ts'
+import {
+  f32,
+  type JsonAnswer,
+  readSafetensors,
+  safetensors,
+  startServer,
+  type TestServer,
+} from '../support/server.ts'
 
 let server: TestServer
 beforeAll(async () => {
@@ -20,7 +27,7 @@ const tensor = (shape: readonly number[], ...numbers: number[]) => ({
 const answerOf = async (loss: string, body: unknown) => {
   const response = await server.post(loss, body)
   expect(response.status, await response.clone().text()).toBe(200)
-  return response.json()
+  return (await response.json()) as JsonAnswer
 }
 const binaryAnswer = async (loss: string, body: Buffer, headers = BINARY) => {
   const response = await server.post(loss, body, headers)
@@ -54,15 +61,15 @@ describe('a JSON request', () => {
   })
 
   it('gets its numbers spelled as it spelled them', async () => {
-    const flat = { shape: [2], dtype: 'float32', data: [1, 2] }
+    const flat = { shape: [2], dtype: 'float32', data: [2, 1] }
     const base64 = {
       shape: [2],
       dtype: 'float16',
       data: Buffer.from(new Uint16Array([0x3c00, 0x4000]).buffer).toString('base64'),
     }
     const answer = await answerOf('half_squared', { predictions: base64, targets: flat, reduction: 'sum' })
-    expect(answer.gradients.targets).toEqual({ shape: [2], dtype: 'float32', data: [0, 0] })
-    expect(answer.gradients.predictions).toEqual({ shape: [2], dtype: 'float16', data: 'AAAAAA==' })
+    expect(answer.gradients.targets).toEqual({ shape: [2], dtype: 'float32', data: [1, -1] })
+    expect(answer.gradients.predictions).toEqual({ shape: [2], dtype: 'float16', data: 'ALwAPA==' })
   })
 
   it('carries NaN and infinities both ways, and is told', async () => {

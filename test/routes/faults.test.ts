@@ -3,7 +3,14 @@
  * ends with a health check and the same tensor count as before.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { f32, safetensors, safetensorsFrom, startServer, type TestServer } from '../support/server.ts'
+import {
+  f32,
+  type JsonAnswer,
+  safetensors,
+  safetensorsFrom,
+  startServer,
+  type TestServer,
+} from '../support/server.ts'
 
 let server: TestServer
 beforeAll(async () => {
@@ -804,9 +811,15 @@ describe.each([
   )
 })
 
+interface Problem {
+  readonly type: string
+  readonly detail: string
+  readonly errors: readonly { readonly pointer: string }[]
+}
+
 async function expectProblem(row: Fault, response: Response) {
   expect(response.headers.get('content-type')).toContain('application/problem+json')
-  const problem = await response.json()
+  const problem = (await response.json()) as Problem
   expect(problem.type).toMatch(/^urn:lossd:problem:[a-z0-9-]+$/)
   expect(problem).toMatchObject({
     status: row.status,
@@ -814,14 +827,14 @@ async function expectProblem(row: Fault, response: Response) {
     requestId: response.headers.get('x-request-id'),
   })
   if (row.code !== undefined) expect(problem.type).toBe(`urn:lossd:problem:${row.code}`)
-  if (row.pointer !== undefined) expect(problem.errors[0].pointer).toBe(row.pointer)
+  if (row.pointer !== undefined) expect(problem.errors[0]?.pointer).toBe(row.pointer)
   if (row.says !== undefined) expect(problem.detail).toMatch(row.says)
   expect(JSON.stringify(problem)).not.toMatch(/node_modules|\/src\/|\.ts:|at Object/)
 }
 
 /** Zeros for nothing, else finite numbers: never NaN dressed as a number, never null. */
 async function expectNumbers(response: Response) {
-  const answer = await response.json()
+  const answer = (await response.json()) as JsonAnswer
   expect(typeof answer.loss).toBe('number')
   expect(answer.finite).toBe(true)
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/index.ts'
 import { expectClose } from '../support/close.ts'
 import { oracleNumbers } from '../support/oracles.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { type JsonAnswer, startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
 beforeAll(async () => {
@@ -12,18 +12,16 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 const { losses } = await loadCatalog()
-const get = async (path: string) => {
+const get = async <T = unknown>(path: string): Promise<T> => {
   const response = await fetch(server.url + path)
   expect(response.status).toBe(200)
-  return response.json()
+  return (await response.json()) as T
 }
 
 describe('the catalog', () => {
   it('lists every loss', async () => {
-    const listed = (await get('/v1/losses')).losses
-    expect(listed.map(({ name }: { name: string }) => name).sort()).toEqual(
-      losses.map(({ name }) => name).sort(),
-    )
+    const listed = (await get<{ losses: { name: string }[] }>('/v1/losses')).losses
+    expect(listed.map(({ name }) => name).sort()).toEqual(losses.map(({ name }) => name).sort())
   })
 
   it.each(losses.map(({ name, aliases }) => [name, aliases] as const))(
@@ -60,7 +58,7 @@ describe('OpenAPI', () => {
     components: { schemas: Record<string, unknown> }
   }
   beforeAll(async () => {
-    document = await get('/openapi.json')
+    document = await get<typeof document>('/openapi.json')
   })
 
   it('is 3.1 with one typed operation a loss, and only aliases hidden', () => {
@@ -105,9 +103,13 @@ describe('OpenAPI', () => {
       for (const [place, { value }] of examples.entries()) {
         const response = await server.post(name, value)
         expect(response.status, await response.clone().text()).toBe(200)
-        expectClose(oracleNumbers((await response.json()).loss), oracleNumbers(loss.examples[place]!.loss), {
-          relative: 1e-5,
-        })
+        expectClose(
+          oracleNumbers(((await response.json()) as JsonAnswer).loss),
+          oracleNumbers(loss.examples[place]!.loss),
+          {
+            relative: 1e-5,
+          },
+        )
       }
     },
   )

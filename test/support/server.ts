@@ -30,6 +30,18 @@ export async function startServer(settings: Partial<Config> = {}): Promise<TestS
   }
 }
 
+/** Numbers at whatever depth a test knows them to be. */
+type Numbers = number & number[] & number[][] & number[][][]
+
+/** An answer in JSON. */
+export interface JsonAnswer {
+  readonly loss: Numbers
+  readonly gradients: Readonly<Record<string, Numbers>>
+  readonly denominator: number
+  readonly count: number
+  readonly finite: boolean
+}
+
 /** A safetensors file, written here independently of the service. */
 export function safetensors(
   tensors: Readonly<Record<string, { dtype: string; shape: readonly number[]; bytes: Uint8Array }>>,
