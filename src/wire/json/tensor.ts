@@ -8,8 +8,6 @@ import type { Json, JsonReader } from './reader.ts'
 
 /** Axes of a tensor; the most that the engines know. */
 export const MAX_RANK = 8
-/** The largest finite float32. */
-const MAX_FLOAT32 = (2 - 2 ** -23) * 2 ** 127
 /** float32 holds every integer up to here. */
 const MAX_EXACT = 2 ** 24
 
@@ -143,7 +141,7 @@ export function untyped(name: string, { data, shape }: Numbers): DecodedTensor {
   const keepsDouble = data.some(
     (x) => Number.isInteger(x) && Math.abs(x) > MAX_EXACT && Math.abs(x) <= 2 ** 53,
   )
-  const tooLarge = data.findIndex((x) => Number.isFinite(x) && Math.abs(x) > MAX_FLOAT32)
+  const tooLarge = data.findIndex((x) => Number.isFinite(x) && !Number.isFinite(Math.fround(x)))
   if (tooLarge >= 0) {
     const detail = `element ${tooLarge} does not fit float32; send {"shape": ..., "dtype": "float64", "data": ...}`
     throw problemAt('non-finite-input', `/${name}`, detail)
