@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { createBatcher } from './batching/batcher.ts'
 import type { Config } from './config.ts'
 import { openEngine } from './engines/index.ts'
@@ -79,7 +79,7 @@ async function createContext(
 function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
   const app = Fastify({
     ...(log === undefined ? { logger: false } : { loggerInstance: log }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: Math.max(config.jsonBodyLimit, config.binaryBodyLimit),
     // Fastify's requestTimeout alone lets a stalled body hang: with Node's headersTimeout above it the two act swapped.
     requestTimeout: config.bodyTimeoutMs,

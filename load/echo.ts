@@ -1,0 +1,14 @@
+/**
+ * What lossd is measured against: a bare Fastify that answers with the bytes that it got. JSON is parsed and printed,
+ * because a service that reads numbers cannot do less. Started as a process of its own; prints its port.
+ */
+import Fastify from 'fastify'
+
+const app = Fastify({ bodyLimit: 64 * 1024 * 1024 })
+app.removeAllContentTypeParsers()
+app.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body))
+app.post('/echo/safetensors', (request, reply) => reply.type('application/x-safetensors').send(request.body))
+app.post('/echo/json', (request, reply) => {
+  return reply.type('application/json').send(JSON.stringify(JSON.parse(String(request.body))))
+})
+console.log(await app.listen({ port: 0, host: '127.0.0.1' }))
