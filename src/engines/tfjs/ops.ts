@@ -71,26 +71,93 @@ export const OPS: { readonly [O in Op]: Rule } = {
   pow: (_, a, b) => tf.pow(real(a), real(b)),
   max: (_, a, b) => keepNaN(tf.maximum(a, b), a, b),
   min: (_, a, b) => keepNaN(tf.minimum(a, b), a, b),
-  gate: (_, g, d) => tf.where(tf.equal(g, zero()), zero(), tf.mul(g, d)),
+  gate: (context, g, d) => {
+    const shape = context.shapeOf(context.node.axes)
+    return tf.where(spread(tf.equal(g, zero()), shape), tf.zeros(shape), tf.mul(g, d))
+  },
 
-  lt: (_, a, b) => tf.less(a, b),
-  le: (_, a, b) => tf.lessEqual(a, b),
-  eq: (_, a, b) => tf.equal(a, b),
-  and: (_, a, b) => tf.logicalAnd(a, b),
-  or: (_, a, b) => tf.logicalOr(a, b),
+  lt: (context, a, b) => tf.less(...both(context, a, b)),
+  le: (context, a, b) => tf.lessEqual(...both(context, a, b)),
+  eq: (context, a, b) => equal(context, a, b),
+  and: (context, a, b) => tf.logicalAnd(...both(context, a, b)),
+  or: (context, a, b) => tf.logicalOr(...both(context, a, b)),
   not: (_, x) => tf.logicalNot(x),
-  select: ({ node }, test, yes, no) =>
-    node.type === 'real' ? tf.where(test, real(yes), real(no)) : tf.where(test, yes, no),
+  select: (context, test, yes, no) => {
+    const shape = context.shapeOf(context.node.axes)
+    const side = (x: T) => spread(context.node.type === 'real' ? real(x) : x, shape)
+    return tf.where(spread(test, shape), side(yes), side(no))
+  },
 
   reduce_sum: ({ node, dimension }, x) => sumOver(x, dimension(node.axis!)),
   reduce_max: ({ node, dimension }, x) => tf.max(x, dimension(node.axis!), true),
   contract: (context, a, b) => contract(context, a, b),
-  pick: (context, x, place) => {
-    const here = tf.equal(places(context), place)
-    return tf.sum(tf.where(here, x, zero()), context.dimension(context.node.axis!), true)
-  },
+  pick: (context, x, place) => pick(context, x, place),
   rename: ({ node, dimension }, x) => swap(x, dimension(node.axis!), dimension(node.to!)),
-  expand: ({ node, shapeOf }, x) => tf.broadcastTo(x, shapeOf(node.axes)),
+  expand: ({ node, shapeOf }, x) => spread(x, shapeOf(node.axes)),
+}
+
+/**
+ * Repeats a tensor to a shape. tfjs broadcasts sums a hundred times faster than it tiles, compares or selects, so
+ * everything but plain arithmetic is repeated this way first.
+ */
+function spread(x: T, shape: readonly number[]): T {
+  if (x.shape.every((size, i) => size === shape[i])) return x
+  const kind = x.dtype === 'int32' ? 'int32' : 'float32'
+  const repeated = tf.add(x.dtype === 'bool' ? real(x) : x, tf.zeros([...shape], kind))
+  return x.dtype === 'bool' ? tf.cast(repeated, 'bool') : repeated
+}
+
+function both({ node, shapeOf }: OpContext, a: T, b: T): [T, T] {
+  const shape = shapeOf(node.axes)
+  return [spread(a, shape), spread(b, shape)]
+}
+
+/**
+ * Whole numbers are spread as float32, which is fast, and stay exact: against a place along an axis as they are (an axis
+ * is shorter than 2^24, and what is longer than 2^24 still is when rounded), else in two halves.
+ */
+function equal(context: OpContext, a: T, b: T): T {
+  if (a.dtype !== 'int32' || b.dtype !== 'int32') return tf.equal(...both(context, a, b))
+  const { node, batch } = context
+  const same = (x: T, y: T) => tf.equal(...both(context, real(x), real(y)))
+  if (node.args.some((arg) => batch.program.nodes[arg].op === 'index')) return same(a, b)
+  const high = (x: T) => tf.floorDiv(x, tf.scalar(HALF, 'int32'))
+  const low = (x: T) => tf.sub(x, tf.mul(high(x), tf.scalar(HALF, 'int32')))
+  return tf.logicalAnd(same(high(a), high(b)), same(low(a), low(b)))
+}
+
+/** Splits an int32 into two whole numbers that float32 holds. */
+const HALF = 65536
+
+/**
+ * Reads one place along an axis, 0 for places outside: a gather from flat memory in which that axis is the fastest, so
+ * that place i of row r stands at r * length + i.
+ */
+function pick({ node, sizes, shapeOf, dimension }: OpContext, x: T, place: T): T {
+  const shape = shapeOf(node.axes)
+  const [length, axis, last] = [sizes[node.axis!], dimension(node.axis!), shape.length - 1]
+  const places = tf.reshape(spread(place, shape), [-1])
+  const zeros = tf.zerosLike(places)
+  const inside = tf.logicalAnd(
+    tf.greaterEqual(places, zeros),
+    tf.less(places, tf.fill(places.shape, length, 'int32')),
+  )
+  const table = swap(spread(x, exchange(shape, axis, axis, length)), axis, last)
+  const rows = tf.reshape(tf.range(0, places.size, 1, 'int32'), exchange(shape, axis, last, 1))
+  const starts = tf.mul(tf.reshape(swap(rows, axis, last), [-1]), tf.scalar(length, 'int32'))
+  const found = tf.gather(
+    tf.reshape(table, [-1]),
+    tf.add(starts, tf.where(inside, places, zeros)) as tf.Tensor1D,
+  )
+  return tf.reshape(tf.where(inside, found, tf.zerosLike(found)), shape)
+}
+
+/** The shape with the size at `to` moved to `from`, and another one in its place. */
+function exchange(shape: readonly number[], from: number, to: number, size: number): number[] {
+  const changed = [...shape]
+  changed[from] = shape[to]
+  changed[to] = size
+  return changed
 }
 
 /** An input comes in its own layout and is brought into the program's order. */
