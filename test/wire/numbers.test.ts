@@ -28,7 +28,10 @@ describe('the JSON reader', () => {
   })
 
   it('reads blanks wherever JSON allows them', () => {
-    const { tensors } = json.decode(Buffer.from(' {\n"predictions" : [ [ 1 , 2 ] ,\t[ 3 , 4 ] ]\r\n} '), LIMITS)
+    const { tensors } = json.decode(
+      Buffer.from(' {\n"predictions" : [ [ 1 , 2 ] ,\t[ 3 , 4 ] ]\r\n} '),
+      LIMITS,
+    )
     expect(tensors.get('predictions')).toMatchObject({ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) })
   })
 
@@ -43,7 +46,8 @@ describe('a printed float32', () => {
   const view = new DataView(new ArrayBuffer(4))
   const print = (x: number) => buffer.toString('latin1', 0, printFloat32(buffer, 0, x))
   const shortest = (x: number) => {
-    for (let digits = 1; digits < 9; digits++) if (Math.fround(Number(x.toPrecision(digits))) === x) return String(Number(x.toPrecision(digits)))
+    for (let digits = 1; digits < 9; digits++)
+      if (Math.fround(Number(x.toPrecision(digits))) === x) return String(Number(x.toPrecision(digits)))
     return String(Number(x.toPrecision(9)))
   }
 
@@ -101,10 +105,22 @@ describe('elements', () => {
   it.each(['float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'uint8', 'bool'] as const)(
     'of %s are read from any alignment',
     (dtype) => {
-      const data = dtype === 'float64' ? Float64Array.of(1, 0) : dtype.includes('float') ? Float32Array.of(1, 0) : Int32Array.of(1, 0)
+      const data =
+        dtype === 'float64'
+          ? Float64Array.of(1, 0)
+          : dtype.includes('float')
+            ? Float32Array.of(1, 0)
+            : Int32Array.of(1, 0)
       for (const shift of [0, 1, 2, 3]) {
         const room = Buffer.alloc(64)
-        const bytes = room.subarray(shift, shift + 2 * { float64: 8, int64: 8, float32: 4, int32: 4, float16: 2, bfloat16: 2, uint8: 1, bool: 1 }[dtype])
+        const bytes = room.subarray(
+          shift,
+          shift +
+            2 *
+              { float64: 8, int64: 8, float32: 4, int32: 4, float16: 2, bfloat16: 2, uint8: 1, bool: 1 }[
+                dtype
+              ],
+        )
         writeElements(dtype, data, bytes)
         expect(Array.from(readElements(dtype, bytes, 2))).toEqual([1, 0])
       }
