@@ -10,7 +10,10 @@ import type { Dtype, Tensor } from '../schemas/tensor.ts'
  */
 export type Spelling = 'nested' | 'flat' | 'base64' | 'binary'
 
-/** One tensor as it came. Integers that were spelled in a JSON array are float32 or float64 until an input's kind says else. */
+/**
+ * One tensor as it came. A bare JSON array says dtype float32, but its data stays Float64Array when it holds whole
+ * numbers between 2^24 and 2^53: they may be labels, and the check, which knows the input's kind, narrows them.
+ */
 export interface DecodedTensor extends Tensor {
   readonly spelling: Spelling
   /** Whether the caller stated the dtype; false only for bare JSON arrays and numbers. */
@@ -60,6 +63,9 @@ export interface Format {
 export function defineFormat(format: Format): Format {
   return Object.freeze(format)
 }
+
+/** Axes of a tensor: the most that the engines know. */
+export const MAX_RANK = 8
 
 /** Bytes of one element on the wire. */
 export const BYTES: Readonly<Record<Dtype, number>> = {

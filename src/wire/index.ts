@@ -25,8 +25,11 @@ export function formatOf(mediaType: string): Format | undefined {
  * @returns undefined when none is acceptable
  */
 export function negotiate(accept: string | undefined, fallback: Format): Format | undefined {
-  if (accept === undefined || accept.trim() === '') return fallback
-  const ranges = accept.split(',').map(readRange)
+  const ranges = (accept ?? '')
+    .split(',')
+    .map(readRange)
+    .filter(({ type }) => type !== '')
+  if (ranges.length === 0) return fallback
   const rated = [fallback, ...formats.filter((format) => format !== fallback)].map((format) => {
     return { format, quality: qualityOf(format, ranges) }
   })
@@ -46,15 +49,13 @@ function readRange(text: string): MediaRange {
   return { type, quality: Number.isFinite(value) ? Math.min(1, Math.max(0, value)) : 0 }
 }
 
-/** The most specific range that matches decides. */
-function qualityOf(format: Format, ranges: readonly MediaRange[]): number {
-  const matching = (accepts: (type: string) => boolean) => ranges.find(({ type }) => accepts(type))?.quality
-  return (
-    matching((type) => format.mediaTypes.includes(type)) ??
-    matching((type) => type === 'application/*') ??
-    matching((type) => type === '*/*') ??
-    0
-  )
+/** The most specific ranges that match decide; of several names of one format, the one that is liked best. */
+function qualityOf({ mediaTypes }: Format, ranges: readonly MediaRange[]): number {
+  for (const level of [mediaTypes, ['application/*'], ['*/*']]) {
+    const matching = ranges.filter(({ type }) => level.includes(type))
+    if (matching.length > 0) return Math.max(...matching.map(({ quality }) => quality))
+  }
+  return 0
 }
 
 async function loadFormats(): Promise<Format[]> {
@@ -64,14 +65,16 @@ async function loadFormats(): Promise<Format[]> {
   return found.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** Files beside this one, and the index of each folder. */
+/** Files beside this one, and the index of each folder; as sources or compiled, without declarations and maps. */
 function candidates(): URL[] {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const here = new URL('./', import.meta.url)
   const entries = readdirSync(here, { withFileTypes: true }).filter(
     ({ name }) => name !== `index.${extension}`,
   )
-  const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(`.${extension}`))
+  const files = entries.filter(
+    ({ name }) => name.endsWith(`.${extension}`) && !name.endsWith(`.d.${extension}`),
+  )
   const folders = entries
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => new URL(`${name}/index.${extension}`, here))

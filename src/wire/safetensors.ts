@@ -3,6 +3,7 @@
  * of the reference reader (safetensors/src/tensor.rs): every byte belongs to exactly one tensor.
  */
 import { Problem, problemAt } from '../errors.ts'
+import { pointerToken } from '../schemas/params.ts'
 import { type Dtype, sizeOf } from '../schemas/tensor.ts'
 import {
   type Answer,
@@ -14,6 +15,8 @@ import {
 } from './define.ts'
 import { readElements, writeElements } from './dtypes.ts'
 import { type Json, JsonReader } from './json/reader.ts'
+import { spellMember } from './json/writer.ts'
+import { checkShape, isShape } from './shape.ts'
 
 export default defineFormat({
   name: 'safetensors',
@@ -25,7 +28,6 @@ export default defineFormat({
 
 /** The reference allows 100 MB; a request's header is small. */
 const MAX_HEADER = 64 * 1024
-const MAX_RANK = 8
 
 const DTYPE_OF: ReadonlyMap<string, Dtype> = new Map([
   ['F32', 'float32'],
@@ -48,22 +50,25 @@ function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
   const { header, data } = splitBody(bytes)
   const { __metadata__: metadata, ...rest } = header
   const entries = Object.entries(rest).map(([name, entry]) => readEntry(name, entry, limits))
-  if (entries.length > limits.maxTensors) {
-    throw new Problem(
-      'payload-too-large',
-      `the body holds ${entries.length} tensors, the limit is ${limits.maxTensors}`,
-    )
-  }
+  checkTotals(entries, limits)
   checkCoverage(entries, data.length)
-  const total = entries.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
-  if (total > limits.maxElements) {
-    throw new Problem(
-      'payload-too-large',
-      `the body holds ${total} numbers, the limit is ${limits.maxElements}`,
-    )
+  const tensors = new Map(entries.map((entry) => [entry.name, readTensor(entry, data)]))
+  const options = readMetadata(metadata)
+  const twice = [...options.keys()].find((name) => tensors.has(name))
+  if (twice !== undefined) throw malformed(`${quote(twice)} is a tensor and stands in __metadata__ too`)
+  return { tensors, options }
+}
+
+/** Elements are counted as they lie in memory: a body of bools grows fourfold. */
+function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: DecodeLimits) {
+  if (entries.length > maxTensors) {
+    const detail = `the body holds ${entries.length} tensors, the limit is ${maxTensors}`
+    throw new Problem('payload-too-large', detail)
   }
-  const tensors = entries.map((entry) => [entry.name, readTensor(entry, data)] as const)
-  return { tensors: new Map(tensors), options: readMetadata(metadata) }
+  const total = entries.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+  if (total > maxElements) {
+    throw new Problem('payload-too-large', `the body holds ${total} numbers, the limit is ${maxElements}`)
+  }
 }
 
 function splitBody(bytes: Uint8Array): { header: { [name: string]: Json }; data: Uint8Array } {
@@ -133,24 +138,14 @@ function readDtype(name: string, dtype: Json | undefined): Dtype {
   const known = DTYPE_OF.get(dtype)
   if (known !== undefined) return known
   const detail = `must be one of ${[...DTYPE_OF.keys()].join(', ')}, got ${dtype.slice(0, 20)}`
-  throw problemAt('dtype-unsupported', `/${name}`, detail)
+  throw problemAt('dtype-unsupported', `/${pointerToken(name)}`, detail)
 }
 
-function readShape(name: string, shape: Json | undefined, limits: DecodeLimits): number[] {
-  const isLength = (size: Json) => Number.isSafeInteger(size) && (size as number) >= 0 && !Object.is(size, -0)
-  if (!Array.isArray(shape) || !shape.every(isLength)) {
-    throw malformed(`the shape of ${quote(name)} must be a list of whole numbers >= 0`)
-  }
-  const sizes = shape as number[]
-  if (sizes.length > MAX_RANK) throw problemAt('shape-mismatch', `/${name}`, `has more than ${MAX_RANK} axes`)
-  if (sizeOf(sizes) > limits.maxElements) {
-    throw problemAt(
-      'shape-overflow',
-      `/${name}`,
-      `has ${sizeOf(sizes)} elements, the limit is ${limits.maxElements}`,
-    )
-  }
-  return sizes
+function readShape(name: string, shape: Json | undefined, limits: DecodeLimits): readonly number[] {
+  if (!isShape(shape)) throw malformed(`the shape of ${quote(name)} must be a list of whole numbers >= 0`)
+  return checkShape(shape, limits, (code, detail) =>
+    problemAt(code, `/${pointerToken(name)}`, `its shape ${detail}`),
+  )
 }
 
 /** No holes, no overlap, nothing left over. */
@@ -166,13 +161,8 @@ function checkCoverage(entries: readonly Entry[], length: number) {
 }
 
 function readTensor({ name, dtype, shape, begin, end }: Entry, data: Uint8Array): DecodedTensor {
-  try {
-    const elements = readElements(dtype, data.subarray(begin, end), sizeOf(shape))
-    return { dtype, shape, data: elements, spelling: 'binary', typed: true }
-  } catch (error) {
-    if (error instanceof Problem) throw problemAt(error.code, `/${name}`, error.message)
-    throw error
-  }
+  const elements = readElements(dtype, data.subarray(begin, end), sizeOf(shape), `/${pointerToken(name)}`)
+  return { dtype, shape, data: elements, spelling: 'binary', typed: true }
 }
 
 function readMetadata(metadata: Json | undefined): Map<string, unknown> {
@@ -231,5 +221,5 @@ function startBody(header: object, dataLength: number): { body: Buffer; dataStar
 }
 
 function asStrings(members: Answer['members']): Record<string, string> {
-  return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, JSON.stringify(value)]))
+  return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, spellMember(value)]))
 }

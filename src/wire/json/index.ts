@@ -1,10 +1,16 @@
 /** `application/json`: for people, and for trainers that have nothing else. Numbers never become JavaScript arrays. */
-import { Problem } from '../../errors.ts'
+import { Problem, problemAt } from '../../errors.ts'
+import { pointerToken } from '../../schemas/params.ts'
 import { OPTION_NAMES } from '../../schemas/request.ts'
 import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
+import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
-import { checkShape, described, type Numbers, NumbersReader, spelledNumber, untyped } from './tensor.ts'
+import { described, untyped } from './tensor.ts'
 import { writeAnswer } from './writer.ts'
+
+const OPEN_LIST = 0x5b
+const OPEN_OBJECT = 0x7b
+const BYTE_ORDER_MARK = 0xef
 
 export default defineFormat({
   name: 'json',
@@ -16,67 +22,90 @@ export default defineFormat({
 
 function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
   const reader = new JsonReader(bytes)
-  const tensors = new Map<string, DecodedTensor>()
-  const options = new Map<string, unknown>()
-  if (reader.peek() !== 0x7b)
-    reader.fail('an object, {"predictions": ..., "targets": ...}, without a byte order mark')
-  reader.members((name) => {
-    const read = OPTION_NAMES.has(name) ? reader.value() : readMember(reader, name, limits)
-    if (isTensor(read)) tensors.set(name, read)
-    else options.set(name, read)
-  })
+  if (bytes[0] === BYTE_ORDER_MARK) reader.fail('an object in UTF-8 without a byte order mark')
+  if (reader.peek() !== OPEN_OBJECT) reader.fail('an object, {"predictions": ..., "targets": ...}')
+  const body = new Body(reader, limits)
+  reader.members((name) => body.member(name))
   reader.end()
-  checkTotals(tensors, limits)
-  return { tensors, options }
+  return body
 }
 
-const isTensor = (read: Json | DecodedTensor): read is DecodedTensor =>
-  typeof read === 'object' && read !== null && 'spelling' in read
+/** A body while it is read: every limit is checked before more is taken. */
+class Body implements Decoded {
+  readonly tensors = new Map<string, DecodedTensor>()
+  readonly options = new Map<string, unknown>()
+  readonly #reader: JsonReader
+  readonly #limits: DecodeLimits
+  #elements = 0
 
-function checkTotals(tensors: ReadonlyMap<string, DecodedTensor>, { maxElements, maxTensors }: DecodeLimits) {
-  const elements = [...tensors.values()].reduce((total, { data }) => total + data.length, 0)
-  if (elements > maxElements) {
-    throw new Problem('payload-too-large', `the body holds ${elements} numbers, the limit is ${maxElements}`)
+  constructor(reader: JsonReader, limits: DecodeLimits) {
+    this.#reader = reader
+    this.#limits = limits
   }
-  if (tensors.size > maxTensors) {
-    throw new Problem(
-      'payload-too-large',
-      `the body holds ${tensors.size} tensors, the limit is ${maxTensors}`,
-    )
+
+  member(name: string) {
+    if (OPTION_NAMES.has(name)) this.options.set(name, this.#reader.value())
+    else this.#unlisted(name)
+  }
+
+  /** Numbers in one of their spellings, or a plain value that the check will name. */
+  #unlisted(name: string) {
+    this.#checkCount()
+    const read = this.#tensorOrValue(pointerToken(name))
+    if ('value' in read) {
+      this.options.set(name, read.value)
+      return
+    }
+    this.#elements += read.tensor.data.length
+    if (this.#elements > this.#limits.maxElements) throw tooManyNumbers(this.#limits.maxElements)
+    this.tensors.set(name, read.tensor)
+  }
+
+  #checkCount() {
+    const { maxTensors } = this.#limits
+    if (this.tensors.size < maxTensors && this.options.size < maxTensors + OPTION_NAMES.size) return
+    throw new Problem('payload-too-large', `the body holds more than ${maxTensors} tensors`)
+  }
+
+  #tensorOrValue(name: string): { tensor: DecodedTensor } | { value: Json } {
+    const reader = this.#reader
+    const first = reader.peek()
+    if (first === OPEN_OBJECT) return this.#object(name)
+    if (first === OPEN_LIST || reader.atNumber()) return { tensor: untyped(name, this.#numbers(name)) }
+    const value = reader.value()
+    const number = spelledNumber(value)
+    return number === undefined ? { value } : { tensor: untyped(name, alone(number)) }
+  }
+
+  #object(name: string): { tensor: DecodedTensor } | { value: Json } {
+    const read: { data?: Numbers | string } = {}
+    const others: { [key: string]: Json } = {}
+    this.#reader.members((key) => {
+      if (key === 'data') read.data = this.#data(name)
+      else others[key] = this.#reader.value()
+    })
+    const { shape, dtype, ...unknown } = others
+    const extra = Object.keys(unknown)[0]
+    if (read.data === undefined) {
+      if (extra !== undefined || Object.keys(others).length === 0) return { value: others }
+      throw problemAt('missing-input', `/${name}/data`, 'is missing')
+    }
+    if (extra !== undefined) {
+      throw problemAt('unknown-name', `/${name}/${pointerToken(extra)}`, 'a tensor has shape, dtype and data')
+    }
+    return { tensor: described(name, { shape, dtype, data: read.data }, this.#limits) }
+  }
+
+  #data(name: string): Numbers | string {
+    const reader = this.#reader
+    return reader.atString() ? reader.string() : this.#numbers(`${name}/data`)
+  }
+
+  #numbers(name: string): Numbers {
+    return new NumbersReader(this.#reader, `/${name}`, this.#limits.maxElements).read()
   }
 }
 
-/** A member that is not an option: numbers in one of their spellings, or a plain value that the check will name. */
-function readMember(reader: JsonReader, name: string, limits: DecodeLimits): Json | DecodedTensor {
-  const first = reader.peek()
-  if (first === 0x5b) return untyped(name, new NumbersReader(reader, `/${name}`, limits.maxElements).read())
-  if (first === 0x7b) return readDescribed(reader, name, limits)
-  const value = reader.value()
-  const number = typeof value === 'string' ? spelledNumber(value) : value
-  return typeof number === 'number' ? scalar(name, number) : value
-}
-
-function scalar(name: string, value: number): DecodedTensor {
-  return untyped(name, { data: Float64Array.of(value), shape: [] })
-}
-
-function readDescribed(reader: JsonReader, name: string, limits: DecodeLimits): DecodedTensor {
-  const read: { shape?: Json; dtype?: Json } = {}
-  let data: Numbers | string | undefined
-  reader.members((key) => {
-    if (key === 'data') data = readData(reader, name, limits)
-    else if (key === 'shape' || key === 'dtype') read[key] = reader.value()
-    else throw new Problem('unknown-name', `/${name} has shape, dtype and data; found "${key.slice(0, 40)}"`)
-  })
-  if (read.shape !== undefined) checkShape(name, read.shape, limits)
-  if (data === undefined) throw new Problem('missing-input', `/${name}/data is missing`)
-  return described(name, { shape: read.shape, dtype: read.dtype, data }, limits)
-}
-
-function readData(reader: JsonReader, name: string, limits: DecodeLimits): Numbers | string {
-  if (reader.peek() === 0x5b) return new NumbersReader(reader, `/${name}/data`, limits.maxElements).read()
-  const value = reader.value()
-  if (typeof value === 'string') return value
-  if (typeof value === 'number') return { data: Float64Array.of(value), shape: [] }
-  throw new Problem('invalid-value', `/${name}/data must be numbers or base64`)
+function alone(number: number): Numbers {
+  return { data: Float64Array.of(number), shape: [] }
 }

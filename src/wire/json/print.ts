@@ -21,41 +21,47 @@ export const MAX_PRINTED = 26
  * printFloat32(buffer, 0, Math.fround(0.1)) // 3: "0.1", not 0.10000000149011612
  */
 export function printFloat32(target: Buffer, offset: number, value: number): number {
-  if (value === 0) return printDouble(target, offset, value)
-  if (Math.abs(value) < SMALLEST_NORMAL) return printDouble(target, offset, shortestSlowly(value))
   const magnitude = Math.abs(value)
+  if (value === 0) return printDouble(target, offset, value)
+  if (magnitude < SMALLEST_NORMAL) return printDouble(target, offset, shortestSlowly(value))
   const at = value < 0 ? put(target, offset, MINUS) : offset
   if (magnitude < 1e7 && Number.isInteger(magnitude)) return putInteger(target, at, magnitude)
   const exponent = Math.floor(Math.log10(magnitude))
   for (let digits = 6; digits < 9; digits++) {
     const scale = digits - 1 - exponent
     const decimal = Math.round(magnitude * power(scale))
-    if (Math.fround(decimal / power(scale)) === magnitude && isSafe(decimal, scale, magnitude)) {
-      return putDecimal(target, at, decimal, -scale)
-    }
+    if (readsBack(decimal, scale, magnitude)) return putDecimal(target, at, decimal, -scale)
   }
   const scale = 8 - exponent
   return putDecimal(target, at, Math.round(magnitude * power(scale)), -scale)
 }
 
-/** Writes a finite double as JavaScript does: its shortest form. */
+/**
+ * Writes a finite double as JavaScript does, in its shortest form, but keeps the sign of zero.
+ *
+ * @returns the offset behind it
+ * @example
+ * printDouble(buffer, 0, -0) // 2: "-0"
+ */
 export function printDouble(target: Buffer, offset: number, value: number): number {
   return offset + target.write(Object.is(value, -0) ? '-0' : String(value), offset, 'latin1')
 }
 
 /**
- * The check above is made in doubles, which are off by 1e-16. A decimal that close to the middle between two float32
- * could read back as the other one; it is then printed with a digit more.
+ * Whether decimal x 10^-scale is this float32. The quotient is off by less than 2^-51; only where that could decide, in
+ * the middle between two float32, the text itself is read back.
  */
-function isSafe(decimal: number, scale: number, magnitude: number): boolean {
-  const halfStep = Math.abs(magnitude) * 2 ** -25
-  return (
-    Math.abs(decimal / power(scale) - magnitude) < halfStep * 0.999 || isNearby(decimal, scale, magnitude)
-  )
+function readsBack(decimal: number, scale: number, magnitude: number): boolean {
+  const quotient = decimal / power(scale)
+  if (Math.fround(quotient) !== magnitude) return isMiddle(quotient) && isText(decimal, scale, magnitude)
+  return !isMiddle(quotient) || isText(decimal, scale, magnitude)
 }
 
-/** Exact: reads the text back. Only the few decimals beyond a quarter of the smallest step come here. */
-function isNearby(decimal: number, scale: number, magnitude: number): boolean {
+function isMiddle(quotient: number): boolean {
+  return Math.fround(quotient * (1 - 2 ** -50)) !== Math.fround(quotient * (1 + 2 ** -50))
+}
+
+function isText(decimal: number, scale: number, magnitude: number): boolean {
   return Math.fround(Number(`${decimal}e${-scale}`)) === magnitude
 }
 
@@ -73,11 +79,12 @@ function put(target: Buffer, offset: number, byte: number): number {
   return offset + 1
 }
 
+/** A whole number below 2^31. */
 function putInteger(target: Buffer, offset: number, value: number): number {
   const end = offset + digitCount(value)
   let rest = value
   for (let at = end - 1; at >= offset; at--) {
-    const tenth = Math.floor(rest / 10)
+    const tenth = (rest / 10) | 0
     target[at] = DIGIT_ZERO + rest - tenth * 10
     rest = tenth
   }
@@ -108,14 +115,14 @@ function putDecimal(target: Buffer, offset: number, decimal: number, exponent: n
 }
 
 function putZeros(target: Buffer, offset: number, count: number): number {
-  target.fill(DIGIT_ZERO, offset, offset + count)
+  for (let i = 0; i < count; i++) target[offset + i] = DIGIT_ZERO
   return offset + count
 }
 
-/** Digits with a point after the first `point` of them. */
+/** Digits with a point after the first `point` of them; moved byte by byte, for a call would cost more. */
 function putWithPoint(target: Buffer, offset: number, digits: number, point: number): number {
   const end = putInteger(target, offset + 1, digits)
-  target.copyWithin(offset, offset + 1, offset + 1 + point)
+  for (let i = offset; i < offset + point; i++) target[i] = target[i + 1]
   target[offset + point] = DOT
   return end
 }

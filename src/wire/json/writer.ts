@@ -1,8 +1,12 @@
 /** Writes an answer as JSON, numbers straight into bytes. */
-import { type NumericArray, sizeOf } from '../../schemas/tensor.ts'
+import { isInteger, type NumericArray, sizeOf } from '../../schemas/tensor.ts'
 import { type Answer, type AnswerTensor, BYTES } from '../define.ts'
 import { roundTo, writeElements } from '../dtypes.ts'
 import { MAX_PRINTED, printDouble, printFloat32 } from './print.ts'
+
+const OPEN = 0x5b
+const CLOSE = 0x5d
+const COMMA = 0x2c
 
 /**
  * The whole body: loss, gradients, then the plain members.
@@ -31,15 +35,25 @@ function writeGradients(out: JsonWriter, gradients: ReadonlyMap<string, AnswerTe
   out.text('}')
 }
 
-function spellMember(value: number | boolean | string | object): string {
-  return typeof value === 'number' && !Number.isFinite(value) ? `"${value}"` : JSON.stringify(value)
+/**
+ * A plain member as JSON text; numbers that JSON has no literal for are spelled as strings, at any depth.
+ *
+ * @example
+ * spellMember(Number.NaN) // '"NaN"'
+ */
+export function spellMember(value: number | boolean | string | object): string {
+  return JSON.stringify(value, (_, part) =>
+    typeof part === 'number' && !Number.isFinite(part) ? String(part) : part,
+  )
 }
 
 function writeTensor(out: JsonWriter, tensor: AnswerTensor) {
-  if (tensor.spelling === 'nested' || tensor.spelling === 'binary') return writeNested(out, tensor)
-  out.text(`{"shape":[${tensor.shape.join(',')}],"dtype":"${tensor.dtype}","data":`)
-  if (tensor.spelling === 'base64') out.text(`"${base64Of(tensor)}"`)
-  else writeRow(out, printerOf(tensor), tensor.data, 0, tensor.data.length)
+  const { spelling, shape, dtype, data } = tensor
+  if (spelling === 'nested' || (spelling === 'binary' && data.length > 0)) return writeNested(out, tensor)
+  // Brackets cannot show every empty shape, and would be many where it has one long axis: empty ones are told as flat.
+  out.text(`{"shape":[${shape.join(',')}],"dtype":"${dtype}","data":`)
+  if (spelling === 'base64') out.latin(`"${base64Of(tensor)}"`)
+  else writeRow(out, printerOf(tensor), data, 0, data.length)
   out.text('}')
 }
 
@@ -56,35 +70,34 @@ function writeNested(out: JsonWriter, tensor: AnswerTensor) {
   const write = (level: number, from: number) => {
     if (level === shape.length) return out.number(print, data[from])
     if (level === shape.length - 1) return writeRow(out, print, data, from, shape[level])
-    out.text('[')
+    out.byte(OPEN)
     for (let i = 0; i < shape[level]; i++) {
-      if (i > 0) out.text(',')
+      if (i > 0) out.byte(COMMA)
       write(level + 1, from + i * widths[level])
     }
-    out.text(']')
+    out.byte(CLOSE)
   }
   write(0, 0)
 }
 
 function writeRow(out: JsonWriter, print: Printer, data: NumericArray, from: number, length: number) {
-  out.text('[')
+  out.byte(OPEN)
   for (let i = 0; i < length; i++) {
-    if (i > 0) out.text(',')
+    if (i > 0) out.byte(COMMA)
     out.number(print, data[from + i])
   }
-  out.text(']')
+  out.byte(CLOSE)
 }
 
 type Printer = (target: Buffer, offset: number, value: number) => number
 
-/** float64 and integers print as doubles; everything narrower as the float32 that it fits in. */
-function printerOf({ dtype, data }: AnswerTensor): Printer {
-  if (data instanceof Float64Array || data instanceof Int32Array) return printDouble
-  if (dtype === 'float32') return printFloat32
+/** float64 and integers print as doubles; everything narrower as the float32 that it is or fits in. */
+function printerOf({ dtype }: AnswerTensor): Printer {
+  if (dtype === 'float64' || isInteger(dtype)) return printDouble
   return (target, offset, value) => printNarrow(target, offset, roundTo(dtype, value))
 }
 
-/** Rounding to half precision may overflow. */
+/** Rounding to less precision may overflow. */
 function printNarrow(target: Buffer, offset: number, value: number): number {
   return Number.isFinite(value) ? printFloat32(target, offset, value) : printSpelled(target, offset, value)
 }
@@ -101,7 +114,18 @@ class JsonWriter {
 
   text(text: string) {
     this.#reserve(text.length * 3)
-    this.#offset += text.length === 1 ? this.#byte(text) : this.#buffer.write(text, this.#offset)
+    this.#offset += this.#buffer.write(text, this.#offset)
+  }
+
+  /** Text of one byte a character, which may be long. */
+  latin(text: string) {
+    this.#reserve(text.length)
+    this.#offset += this.#buffer.write(text, this.#offset, 'latin1')
+  }
+
+  byte(byte: number) {
+    this.#reserve(1)
+    this.#buffer[this.#offset++] = byte
   }
 
   number(print: Printer, value: number) {
@@ -112,11 +136,6 @@ class JsonWriter {
 
   finish(): Buffer {
     return this.#buffer.subarray(0, this.#offset)
-  }
-
-  #byte(character: string): number {
-    this.#buffer[this.#offset] = character.charCodeAt(0)
-    return 1
   }
 
   #reserve(bytes: number) {

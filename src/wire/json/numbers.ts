@@ -1,0 +1,159 @@
+/**
+ * Reads the numbers of one tensor out of a JSON body: nested arrays go straight into one typed array, and their
+ * brackets make the shape. It knows no dtypes; tensor.ts gives the numbers a meaning.
+ */
+import { Problem, problemAt } from '../../errors.ts'
+import { MAX_RANK } from '../define.ts'
+import { type Json, type JsonReader, MAX_DEPTH } from './reader.ts'
+
+const OPEN = 0x5b
+
+/** Non-finite numbers are strings in JSON. */
+const SPELLED: ReadonlyMap<Json, number> = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+])
+
+/** Numbers in the order in which they stand, and the shape that their brackets make. */
+export interface Numbers {
+  readonly data: Float64Array
+  readonly shape: readonly number[]
+}
+
+/**
+ * The number that a value spells, if it is one of the three strings that JSON has no literal for.
+ *
+ * @example
+ * spelledNumber('-Infinity') // -Infinity
+ * spelledNumber('1') // undefined
+ */
+export function spelledNumber(value: Json): number | undefined {
+  return SPELLED.get(value)
+}
+
+/** What is said about more numbers than the service takes at once. */
+export function tooManyNumbers(limit: number): Problem {
+  const detail = `the body holds more than ${limit} numbers; send application/x-safetensors, or smaller batches`
+  return new Problem('payload-too-large', detail)
+}
+
+/**
+ * Reads a number, or arrays of numbers that have the same length at each level.
+ *
+ * @example
+ * new NumbersReader(new JsonReader(Buffer.from('[[1,2],[3,4]]')), '/predictions', 100).read().shape // [2, 2]
+ */
+export class NumbersReader {
+  readonly #reader: JsonReader
+  readonly #pointer: string
+  readonly #maxElements: number
+  #data = new Float64Array(64)
+  #count = 0
+  /** Length at each level, known once the first array there has ended. */
+  readonly #shape: number[] = []
+  /** Where in the arrays the reader is, for pointers. */
+  readonly #places: number[] = []
+  /** Level at which the numbers stand, known from the first one. */
+  #leafLevel: number | undefined
+
+  constructor(reader: JsonReader, pointer: string, maxElements: number) {
+    this.#reader = reader
+    this.#pointer = pointer
+    this.#maxElements = maxElements
+  }
+
+  /**
+   * @throws Problem `shape-mismatch` (ragged, more than 8 axes), `invalid-value` (not a number), `non-finite-input`
+   * (1e999), each with the pointer to the element; `payload-too-large`
+   */
+  read(): Numbers {
+    if (this.#reader.peek() === OPEN) this.#array(0)
+    else this.#push(this.#number(-1))
+    return { data: this.#data.subarray(0, this.#count), shape: this.#shape }
+  }
+
+  #array(level: number) {
+    this.#checkRank(level)
+    const reader = this.#reader
+    reader.expect('[')
+    let length = 0
+    if (!reader.accept(']')) {
+      do {
+        this.#places[level] = length
+        this.#element(level)
+        length++
+      } while (reader.accept(','))
+      reader.close(']')
+    }
+    this.#checkLength(level, length)
+  }
+
+  #element(level: number) {
+    if (this.#reader.peek() === OPEN) {
+      if (this.#leafLevel === level) this.#fail('shape-mismatch', 'is a list beside numbers', level)
+      this.#reader.nested(() => this.#array(level + 1))
+      return
+    }
+    const number = this.#number(level)
+    this.#leafLevel ??= level
+    if (this.#leafLevel !== level || this.#shape.length > level + 1) {
+      this.#fail('shape-mismatch', 'is a number beside lists', level)
+    }
+    this.#push(number)
+  }
+
+  #number(level: number): number {
+    const reader = this.#reader
+    if (reader.atNumber()) {
+      const number = reader.number()
+      if (!Number.isFinite(number)) this.#fail('non-finite-input', 'is too large for any float', level)
+      return number
+    }
+    const value = reader.value()
+    return (
+      spelledNumber(value) ?? this.#fail('invalid-value', `must be a number, got ${typeName(value)}`, level)
+    )
+  }
+
+  #push(number: number) {
+    if (this.#count === this.#data.length) this.#grow()
+    this.#data[this.#count++] = number
+  }
+
+  #grow() {
+    if (this.#count > this.#maxElements) throw tooManyNumbers(this.#maxElements)
+    const wider = new Float64Array(Math.min(this.#count * 2, Math.max(this.#count, this.#maxElements) + 1))
+    wider.set(this.#data)
+    this.#data = wider
+  }
+
+  #checkRank(level: number) {
+    if (level < MAX_RANK) return
+    // Deeper than any document may be, it is malformed rather than of a wrong shape.
+    let depth = level
+    while (this.#reader.accept('[')) {
+      if (++depth >= MAX_DEPTH) this.#reader.fail(`nesting of at most ${MAX_DEPTH}`)
+    }
+    throw problemAt('shape-mismatch', this.#pointer, `has more than ${MAX_RANK} axes`)
+  }
+
+  #checkLength(level: number, length: number) {
+    const expected = this.#shape[level]
+    if (expected === undefined) this.#shape[level] = length
+    else if (expected !== length) {
+      const row = this.#places[level - 1]
+      this.#fail('shape-mismatch', `row ${row} has ${length} elements, expected ${expected}`, level - 1)
+    }
+  }
+
+  #fail(code: 'shape-mismatch' | 'invalid-value' | 'non-finite-input', detail: string, level: number): never {
+    throw problemAt(code, [this.#pointer, ...this.#places.slice(0, level + 1)].join('/'), detail)
+  }
+}
+
+function typeName(value: Json): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
