@@ -1,0 +1,30 @@
+/** The configuration: strict, and documented where people look. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { ConfigError, loadConfig, settingsTable } from '../src/config.ts'
+
+describe('the configuration', () => {
+  it('has a default for everything', () => {
+    expect(loadConfig({})).toMatchObject({ port: 8080, host: '0.0.0.0', engine: 'auto', maxDelayMs: 0 })
+  })
+
+  it.each(['8080x', '1e3', '-1', '0x10', ' 80', '65536', '8.5'])('does not take %j for a port', (PORT) => {
+    expect(() => loadConfig({ PORT })).toThrow(ConfigError)
+  })
+
+  it('names every fault at once', () => {
+    expect(() => loadConfig({ PORT: 'x', LOSSD_QUEUE_JOBS: '0' })).toThrow(
+      /PORT must[\s\S]*LOSSD_QUEUE_JOBS must be a whole number >= 1/,
+    )
+  })
+
+  it('takes an empty variable for an unset one, and leaves others alone', () => {
+    expect(loadConfig({ PORT: '', PATH: '/bin' }).port).toBe(8080)
+  })
+
+  it('stands in README as it is', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    const table = /<!-- config -->\n([\s\S]*?)\n<!-- \/config -->/.exec(readme)?.[1]
+    expect(table, 'run npm run docs').toBe(settingsTable())
+  })
+})

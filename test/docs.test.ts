@@ -1,0 +1,58 @@
+/** What the documents say is what the code does: generated tables, and README's commands with their answers. */
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { between, generated } from '../docs/tables.ts'
+import { startServer, type TestServer } from './support/server.ts'
+
+const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
+
+const tables = Object.entries(await generated()).flatMap(([file, parts]) => {
+  return Object.entries(parts).map(([marker, text]) => [file, marker, text] as const)
+})
+
+it.each(tables)('%s has the table "%s" as the code makes it (npm run docs)', (file, marker, text) => {
+  expect(between(read(file), marker)).toBe(text)
+})
+
+it('README names only scripts and files that exist', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  for (const [, script] of read('README.md').matchAll(/npm run (?:--silent )?([\w:]+)/g))
+    expect(scripts).toHaveProperty([script!])
+  for (const [, path] of read('README.md').matchAll(/\]\((?!https?:)([^)]+)\)/g))
+    expect(() =>
+      read(
+        path!.endsWith('oracles') || path!.endsWith('losses')
+          ? `${path}/${path!.endsWith('oracles') ? 'README.md' : 'define.ts'}`
+          : path!,
+      ),
+    ).not.toThrow()
+})
+
+describe("README's curl commands", () => {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await startServer()
+  })
+  afterAll(() => server.close())
+
+  const commands = [
+    ...read('README.md').matchAll(
+      /```sh\ncurl -s localhost:8080(\S+)[^']*'content-type: ([^']+)' -d '([^']+)'\n```\n```json\n([^\n]+)\n```/g,
+    ),
+  ]
+
+  it('are there', () => expect(commands.length).toBeGreaterThanOrEqual(2))
+
+  it.each(commands.map((match) => match.slice(1) as [string, string, string, string]))(
+    '%s gives the answer that stands below it',
+    async (path, type, body, answer) => {
+      const response = await fetch(server.url + path, {
+        method: 'POST',
+        headers: { 'content-type': type },
+        body,
+      })
+      const text = await response.text()
+      expect(text.replace(/"requestId":"[^"]+"/, '"requestId":"..."')).toBe(answer)
+    },
+  )
+})

@@ -1,0 +1,117 @@
+/** The process: it starts, says what it is, and goes down without losing a request. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { afterEach, describe, expect, it } from 'vitest'
+
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
+interface Started {
+  readonly child: ChildProcess
+  readonly output: () => string
+  /** Resolves with the exit code. */
+  readonly exit: Promise<number | null>
+}
+
+function start(env: Readonly<Record<string, string>>): Started {
+  const settings = { PORT: '0', HOST: '127.0.0.1', LOSSD_ENGINE: 'wasm', ...env }
+  const { LOSSD_ENGINE: _ours, ...rest } = process.env
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+    env: { ...rest, ...settings },
+  })
+  children.push(child)
+  let output = ''
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.on('data', (data: Buffer) => {
+      output += data
+    })
+  }
+  return { child, output: () => output, exit: once(child, 'exit').then(([code]) => code as number | null) }
+}
+
+async function listening({ output, exit }: Started): Promise<string> {
+  let ended = false
+  void exit.then(() => {
+    ended = true
+  })
+  while (!output().includes('lossd listens on')) {
+    if (ended) throw new Error(output())
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return /lossd listens on (http:\/\/[\d.:]+)/.exec(output())![1]!
+}
+
+const post = (url: string, rows: number) =>
+  fetch(`${url}/v1/losses/nt_xent`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      embeddings: Array.from({ length: rows }, (_, i) => [Math.sin(i), Math.cos(i)]),
+      labels: Array.from({ length: rows }, (_, i) => i % 3),
+    }),
+  })
+
+describe('the process', () => {
+  it('logs one JSON object a line where no person looks on, and names its engine', async () => {
+    const started = start({})
+    await listening(started)
+    const lines = started
+      .output()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(lines.at(-1)).toMatchObject({ engine: 'wasm', why: 'asked for' })
+  })
+
+  it('answers every accepted request before it goes down on SIGTERM, and exits 0', async () => {
+    const started = start({})
+    const url = await listening(started)
+    await post(url, 10)
+    const requests = Array.from({ length: 6 }, () => post(url, 900).then(({ status }) => status))
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    started.child.kill('SIGTERM')
+    expect(await Promise.all(requests)).toEqual(Array(6).fill(200))
+    expect(await started.exit).toBe(0)
+  })
+
+  it('turns readiness off at once and serves on while balancers notice', async () => {
+    const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '1500' })
+    const url = await listening(started)
+    started.child.kill('SIGTERM')
+    while ((await fetch(`${url}/health/ready`)).status !== 503)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    const [ready, answer] = [await fetch(`${url}/health/ready`), await post(url, 4)]
+    expect(ready.headers.get('retry-after')).toBe('1')
+    expect(answer.status).toBe(200)
+    expect(await started.exit).toBe(0)
+  })
+
+  it('exits at once on the second signal', async () => {
+    const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '60000' })
+    await listening(started)
+    started.child.kill('SIGTERM')
+    while (!started.output().includes('closing')) await new Promise((resolve) => setTimeout(resolve, 10))
+    started.child.kill('SIGTERM')
+    expect(await started.exit).toBe(1)
+  })
+
+  it.each([
+    ['a port that is none', { PORT: 'http' }, 'PORT must be a whole number from 0 to 65535, got "http"'],
+    [
+      'a misspelt setting',
+      { LOSSD_ENGIN: 'wasm' },
+      'LOSSD_ENGIN is not a setting. Did you mean "LOSSD_ENGINE"?',
+    ],
+    [
+      'an engine that is none',
+      { LOSSD_ENGINE: 'quantum' },
+      'LOSSD_ENGINE must be auto, tensorflow, wasm, cpu, interpreter, got "quantum"',
+    ],
+  ])('refuses %s in one line and exits 1', async (_, env, line) => {
+    const started = start(env)
+    expect(await started.exit).toBe(1)
+    expect(started.output().trim()).toBe(`lossd: ${line}`)
+  })
+})
