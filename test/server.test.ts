@@ -53,6 +53,11 @@ const post = (url: string, rows: number) =>
     }),
   })
 
+async function waiting(url: string): Promise<number> {
+  const ready = (await (await fetch(`${url}/health/ready`)).json()) as { queue: { jobs: number } }
+  return ready.queue.jobs
+}
+
 describe('the process', () => {
   it('logs one JSON object a line where no person looks on, and names its engine', async () => {
     const started = start({})
@@ -69,8 +74,14 @@ describe('the process', () => {
     const started = start({})
     const url = await listening(started)
     await post(url, 10)
-    const requests = Array.from({ length: 6 }, () => post(url, 900).then(({ status }) => status))
-    await new Promise((resolve) => setTimeout(resolve, 150))
+    let answered = 0
+    const requests = Array.from({ length: 6 }, async () => {
+      const { status } = await post(url, 1200)
+      answered++
+      return status
+    })
+    // Two are with the engine, the others wait: then all six are accepted.
+    while ((await waiting(url)) + answered < 4) await new Promise((resolve) => setTimeout(resolve, 5))
     started.child.kill('SIGTERM')
     expect(await Promise.all(requests)).toEqual(Array(6).fill(200))
     expect(await started.exit).toBe(0)
