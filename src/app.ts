@@ -123,7 +123,12 @@ function acceptFormats(app: FastifyInstance, config: Config) {
 }
 
 /** No accepted request is lost: the queue empties before the engine closes. */
-function closeInOrder(app: FastifyInstance, { batcher, engine, metrics }: RouteContext) {
+function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, isClosing }: RouteContext) {
+  // Node waits for open connections; one that is kept alive would hold the process until it times out.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (isClosing()) reply.header('Connection', 'close')
+    done(null, payload)
+  })
   app.addHook('onClose', async () => {
     await batcher.drain()
     await engine.close()
