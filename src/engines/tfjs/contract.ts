@@ -1,6 +1,6 @@
 /** A sum of products along one axis, as a matrix product. */
 import * as tf from '@tensorflow/tfjs-core'
-import type { OpContext } from './ops.ts'
+import type { OpContext } from './context.ts'
 
 /**
  * sum over k of a[batch, i, k] * b[batch, j, k]: the axes that both sides keep are the batch, the summed one is the

@@ -3,26 +3,12 @@
  * the node has not, so that tfjs broadcasts exactly as the IR does. No gradients here: the program brings its own.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import type { Node, Op } from '../../language/ir.ts'
-import type { Batch } from '../define.ts'
+import type { Op } from '../../language/ir.ts'
+import type { OpContext } from './context.ts'
 import { contract } from './contract.ts'
 import { sumOver } from './sum.ts'
 
 type T = tf.Tensor
-
-/** Where a node is computed. */
-export interface OpContext {
-  readonly node: Node
-  readonly batch: Batch
-  /** All axes with their sizes, in the program's order. */
-  readonly sizes: Readonly<Record<string, number>>
-  /** Dimension of an axis. */
-  readonly dimension: (axis: string) => number
-  /** Full-rank shape of a value with these axes. */
-  readonly shapeOf: (axes: readonly string[]) => number[]
-  /** Axes of the i-th argument. */
-  readonly axesOf: (place: number) => readonly string[]
-}
 
 type Rule = (context: OpContext, ...args: T[]) => T
 

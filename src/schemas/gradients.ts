@@ -1,0 +1,67 @@
+/** Which gradients a request wants, and whether it may. */
+import { problemAt } from '../errors.ts'
+import type { InputLayout } from '../language/ir.ts'
+import { didYouMean } from '../language/nearest.ts'
+import type { InputSpec, Loss } from '../losses/define.ts'
+import type { DecodedTensor } from '../wire/define.ts'
+import type { Options } from './params.ts'
+import { isInteger } from './tensor.ts'
+
+/**
+ * The inputs to differentiate, in the loss's order.
+ *
+ * @throws Problem `unknown-name`, `invalid-value`, `missing-input`, `dtype-unsupported`
+ */
+export function wantedGradients(
+  loss: Loss,
+  tensors: ReadonlyMap<string, DecodedTensor>,
+  layouts: Readonly<Record<string, InputLayout>>,
+  { gradients }: Options,
+): string[] {
+  if (gradients === false) return []
+  if (gradients === true) return defaultGradients(loss, tensors)
+  const offered = Object.keys(loss.inputs).filter((name) =>
+    isDifferentiable(loss.inputs[name], layouts[name]),
+  )
+  gradients.forEach((name, place) => {
+    checkWanted(loss, tensors, offered, name, `/gradients/${place}`)
+  })
+  return Object.keys(loss.inputs).filter((name) => gradients.includes(name))
+}
+
+function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, DecodedTensor>): string[] {
+  const marked = [...tensors.keys()].filter((name) => loss.inputs[name].differentiable)
+  const real = marked.filter((name) => !isInteger(tensors.get(name)!.dtype))
+  if (real.length === 0) {
+    const detail = `no gradient exists: ${marked.join(', ')} came as integers; send floats, or "gradients": false`
+    throw problemAt('dtype-unsupported', '/gradients', detail)
+  }
+  return real
+}
+
+/** Class probabilities are differentiable where they are sent, though class indices are not. */
+function isDifferentiable(spec: InputSpec, layout: InputLayout | undefined): boolean {
+  return spec.differentiable || (spec.kind === 'class_or_probability' && layout?.type === 'real')
+}
+
+function checkWanted(
+  loss: Loss,
+  tensors: ReadonlyMap<string, DecodedTensor>,
+  offered: readonly string[],
+  name: string,
+  pointer: string,
+) {
+  if (!offered.includes(name)) {
+    const detail = `${loss.name} has gradients of ${offered.join(', ')} here${didYouMean(name, offered)}`
+    throw problemAt(Object.hasOwn(loss.inputs, name) ? 'invalid-value' : 'unknown-name', pointer, detail)
+  }
+  const tensor = tensors.get(name)
+  if (tensor === undefined) throw problemAt('missing-input', pointer, `${name} was not sent`)
+  if (isInteger(tensor.dtype)) {
+    throw problemAt(
+      'dtype-unsupported',
+      pointer,
+      `${name} came as ${tensor.dtype}; a gradient needs real numbers`,
+    )
+  }
+}
