@@ -5,7 +5,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { type Node, type Program, withRenamed } from '../../language/ir.ts'
 import { type Batch, type BatchResult, UnsupportedByEngine } from '../define.ts'
-import { OPS, type OpContext, toOrder } from './ops.ts'
+import type { OpContext } from './context.ts'
+import { OPS, toOrder } from './ops.ts'
 
 /**
  * @throws UnsupportedByEngine for float64, which tfjs has not
