@@ -2,9 +2,9 @@
  * A softmax classifier on Fisher's irises, trained through lossd with nothing but HTTP: the model lives here, the loss
  * and its gradient come from the service. `npm run example:iris [-- URL]` against a running server.
  */
-import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { type GradientSource, httpJson } from './client.ts'
+import { irisRows } from './rows.ts'
 
 export interface Flowers {
   /** Standardised lengths, and a 1 for the bias: 150 x 5. */
@@ -16,12 +16,7 @@ const CLASSES = 3
 
 /** Reads the measurements and standardises each column, so that one learning rate fits all. */
 export function loadIris(): Flowers {
-  const text = readFileSync(new URL('data/iris.csv', import.meta.url), 'utf8')
-  const rows = text
-    .trim()
-    .split('\n')
-    .slice(1)
-    .map((line) => line.split(',').map(Number))
+  const rows = irisRows()
   const species = rows.map((row) => row[4])
   const columns = [0, 1, 2, 3].map((column) => standardised(rows.map((row) => row[column])))
   return { species, features: rows.map((_, i) => [...columns.map((column) => column[i]), 1]) }

@@ -4,9 +4,9 @@
  * `npm run example:robust [-- URL]` against a running server.
  */
 
-import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { type GradientSource, httpSafetensors } from './client.ts'
+import { irisRows } from './rows.ts'
 
 export interface Points {
   readonly x: readonly number[]
@@ -15,12 +15,7 @@ export interface Points {
 
 /** Petal length and width in centimetres; with `typos`, every tenth width is ten times too large. */
 export function loadPetals(typos: boolean): Points {
-  const text = readFileSync(new URL('data/iris.csv', import.meta.url), 'utf8')
-  const rows = text
-    .trim()
-    .split('\n')
-    .slice(1)
-    .map((line) => line.split(',').map(Number))
+  const rows = irisRows()
   return {
     x: rows.map((row) => row[2]),
     y: rows.map((row, i) => (typos && i % 10 === 0 ? row[3] * 10 : row[3])),

@@ -97,3 +97,19 @@ export function at(pointer: string, detail: string): ProblemOptions {
 export function problemAt(code: ProblemCode, pointer: string, detail: string): Problem {
   return new Problem(code, `${pointer}: ${detail}`, at(pointer, detail))
 }
+
+/** Where an element stands, for messages: `/targets/2/0`. */
+export function pointerTo(name: string, shape: readonly number[], element: number): string {
+  const places: number[] = []
+  let rest = element
+  for (const size of [...shape].reverse()) {
+    places.unshift(rest % size)
+    rest = Math.floor(rest / size)
+  }
+  return ['', name, ...places].join('/')
+}
+
+/** A name inside a JSON pointer (RFC 6901). */
+export function pointerToken(name: string): string {
+  return name.slice(0, 80).replaceAll('~', '~0').replaceAll('/', '~1')
+}

@@ -1,9 +1,8 @@
 /** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and spelling. */
 import type { JobResult } from '../batching/job.ts'
-import { Problem, problemAt } from '../errors.ts'
+import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { reduceValues, silentRows, type Weighing } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
-import { pointerTo } from './kinds.ts'
 import type { NumericArray } from './tensor.ts'
 import { firstAxis, type Understood } from './understood.ts'
 import { type CountedWeighing, valueShape } from './weigh.ts'

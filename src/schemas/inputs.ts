@@ -1,11 +1,11 @@
 /** The inputs of a request: which are there, in which precision, and as the arrays that programs read. */
 import type { Precision } from '../engines/define.ts'
-import { problemAt } from '../errors.ts'
+import { pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import type { InputSpec, Loss } from '../losses/define.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
-import { classIndices, pointerTo, realNumbers } from './kinds.ts'
+import { classIndices, realNumbers } from './kinds.ts'
 import type { Options } from './params.ts'
 import type { NumericArray } from './tensor.ts'
 import type { Arrays } from './understood.ts'

@@ -1,21 +1,10 @@
 /** Holds an input's numbers to what its kind says they mean, and brings them into the memory that programs read. */
 
 import type { Precision } from '../engines/define.ts'
-import { problemAt } from '../errors.ts'
+import { pointerTo, problemAt } from '../errors.ts'
 import type { Kind } from '../losses/define.ts'
 import type { DecodedTensor } from '../wire/define.ts'
 import { isInteger, type NumericArray } from './tensor.ts'
-
-/** Where an element stands, for messages: `/targets/2/0`. */
-export function pointerTo(name: string, shape: readonly number[], element: number): string {
-  const places: number[] = []
-  let rest = element
-  for (const size of [...shape].reverse()) {
-    places.unshift(rest % size)
-    rest = Math.floor(rest / size)
-  }
-  return ['', name, ...places].join('/')
-}
 
 interface Range {
   readonly fits: (x: number) => boolean

@@ -1,7 +1,7 @@
 /** Checks what is not a tensor: options and parameters, against their TypeBox schemas. Nothing is coerced. */
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { Problem, problemAt } from '../errors.ts'
+import { Problem, pointerToken, problemAt } from '../errors.ts'
 import { didYouMean } from '../language/nearest.ts'
 import type { Loss, Params } from '../losses/define.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas, type Reduction } from './request.ts'
@@ -136,9 +136,4 @@ function spell(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
   const text = JSON.stringify(value) ?? String(value)
   return text.length > 40 ? `${text.slice(0, 40)}...` : text
-}
-
-/** A name inside a JSON pointer (RFC 6901). */
-export function pointerToken(name: string): string {
-  return name.slice(0, 80).replaceAll('~', '~0').replaceAll('/', '~1')
 }

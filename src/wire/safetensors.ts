@@ -2,8 +2,7 @@
  * `application/x-safetensors`: the tensors as bytes, everything else as JSON strings in `__metadata__`. Read by the rules
  * of the reference reader (safetensors/src/tensor.rs): every byte belongs to exactly one tensor.
  */
-import { Problem, problemAt } from '../errors.ts'
-import { pointerToken } from '../schemas/params.ts'
+import { Problem, pointerToken, problemAt } from '../errors.ts'
 import { type Dtype, sizeOf } from '../schemas/tensor.ts'
 import {
   type Answer,

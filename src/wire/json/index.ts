@@ -1,6 +1,5 @@
 /** `application/json`: for people, and for trainers that have nothing else. Numbers never become JavaScript arrays. */
-import { Problem, problemAt } from '../../errors.ts'
-import { pointerToken } from '../../schemas/params.ts'
+import { Problem, pointerToken, problemAt } from '../../errors.ts'
 import { OPTION_NAMES } from '../../schemas/request.ts'
 import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
 import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'

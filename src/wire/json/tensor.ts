@@ -2,9 +2,8 @@
  * Makes a tensor of what a JSON body says about it: bare numbers, or an object with shape, dtype and data. It reads no
  * text; numbers.ts and reader.ts do.
  */
-import { problemAt } from '../../errors.ts'
+import { pointerTo, problemAt } from '../../errors.ts'
 import { didYouMean } from '../../language/nearest.ts'
-import { pointerTo } from '../../schemas/kinds.ts'
 import { DTYPES, type Dtype, isInteger, type NumericArray, sizeOf } from '../../schemas/tensor.ts'
 import { BYTES, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements, roundTo } from '../dtypes.ts'
