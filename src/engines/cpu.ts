@@ -6,5 +6,6 @@ import { tfjsEngine } from './tfjs/engine.ts'
 export default defineEngine({
   name: 'cpu',
   rank: 10,
+  mergesExactly: true,
   open: (reason) => tfjsEngine('cpu', 'cpu', () => 'tfjs cpu, 1 thread', reason),
 })

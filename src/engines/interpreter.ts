@@ -6,6 +6,7 @@ import { defineEngine } from './local.ts'
 export default defineEngine({
   name: 'interpreter',
   rank: 0,
+  mergesExactly: true,
   open: async (reason) => ({
     info: { name: 'interpreter', device: 'float64, 1 thread', reason },
     isReady: true,

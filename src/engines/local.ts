@@ -7,6 +7,11 @@ export interface EngineDefinition {
   /** Higher is better; `auto` tries them in this order. */
   readonly rank: number
   /**
+   * Whether a job merged with others gets the same bits as alone. Not where vector code treats the last elements of an
+   * array differently: there it gets the same number within float32 rounding.
+   */
+  readonly mergesExactly: boolean
+  /**
    * Opens it, or says in one line why it cannot be had here (a missing package, no device).
    */
   open(reason: string): Promise<Engine | Unavailable>

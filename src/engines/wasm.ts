@@ -11,6 +11,7 @@ const BINARY = '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm'
 export default defineEngine({
   name: 'wasm',
   rank: 20,
+  mergesExactly: true,
   open: (reason) => {
     setWasmPaths(`${dirname(createRequire(import.meta.url).resolve(BINARY))}/`)
     return tfjsEngine('wasm', 'wasm', device, reason)

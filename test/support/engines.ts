@@ -5,6 +5,7 @@ import { engineDefinitions } from '../../src/engines/open.ts'
 
 export interface TestedEngine {
   readonly name: string
+  readonly mergesExactly: boolean
   open(): Promise<Engine>
 }
 
@@ -15,7 +16,12 @@ export async function availableEngines(): Promise<TestedEngine[]> {
     const opened = await definition.open('test')
     if (isUnavailable(opened))
       console.log(`engine ${definition.name} is not tested here: ${opened.unavailable}`)
-    else found.push({ name: definition.name, open: async () => (await definition.open('test')) as Engine })
+    else
+      found.push({
+        name: definition.name,
+        mergesExactly: definition.mergesExactly,
+        open: async () => (await definition.open('test')) as Engine,
+      })
   }
   return found
 }
