@@ -44,7 +44,7 @@ function unknownLoss(catalog: Catalog, name: string): Problem {
   const guess = didYouMean(name, [catalog.nearest(name) ?? ''])
   return new Problem(
     'unknown-loss',
-    `there is no loss "${name.slice(0, 80)}"${guess}; GET /v1/losses lists them`,
+    `there is no loss "${name.slice(0, 80)}"; GET /v1/losses lists them${guess}`,
   )
 }
 

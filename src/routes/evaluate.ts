@@ -61,8 +61,16 @@ async function evaluate(loss: Loss, context: RouteContext, request: FastifyReque
 
 /** The format of the body, and the one of the answer. */
 function formatsOf(request: FastifyRequest): { input: Format; output: Format } {
-  const input = formatOf(request.headers['content-type'] ?? '')
-  if (input === undefined) throw new Problem('unsupported-media-type', `send one of ${mediaTypes()}`)
+  const type = request.headers['content-type'] ?? ''
+  const input = formatOf(type)
+  if (input === undefined) {
+    const options = { headers: { Accept: mediaTypes() } }
+    throw new Problem(
+      'unsupported-media-type',
+      `send one of ${mediaTypes()}, got ${type.slice(0, 80)}`,
+      options,
+    )
+  }
   const output = negotiate(request.headers.accept, input)
   if (output === undefined) throw new Problem('not-acceptable', `accept one of ${mediaTypes()}`)
   return { input, output }
