@@ -351,7 +351,9 @@ describe('a connection', () => {
       'content-type': 'application/json',
       'x-request-id': 'a b',
     })
-    expect(strange.headers.get('x-request-id')).toMatch(/^[\w-]{12}$/)
+    const next = await server.post('mse', BODY)
+    expect(strange.headers.get('x-request-id')).toMatch(/^[\w-]{8}-\w+$/)
+    expect(next.headers.get('x-request-id')).not.toBe(strange.headers.get('x-request-id'))
   })
 
   it('O10 a caller who hangs up frees its place', async () => {
