@@ -7,7 +7,7 @@ import type { NumericArray } from '../schemas/tensor.ts'
 import type { Job } from './job.ts'
 
 /** What one job gets out of a batch. */
-export type Share = Pick<BatchResult, 'values' | 'gradients'>
+export type Share = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
 
 /**
  * @param jobs at least one; several only with equal merge keys
@@ -36,12 +36,17 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
     offsets.set(key, start + length)
     return [start, start + length]
   }
-  return jobs.map((job) => ({
-    values: result.values.subarray(...next('', job.values)),
-    gradients: Object.fromEntries(
-      names.map((name) => [name, result.gradients[name].subarray(...next(name, job.inputs[name].length))]),
-    ),
-  }))
+  return jobs.map((job) => {
+    const [start, end] = next('', job.values)
+    const denominators = result.denominators?.subarray(start, end)
+    return {
+      values: result.values.subarray(start, end),
+      ...(denominators === undefined ? {} : { denominators }),
+      gradients: Object.fromEntries(
+        names.map((name) => [name, result.gradients[name].subarray(...next(name, job.inputs[name].length))]),
+      ),
+    }
+  })
 }
 
 /** An input with the batch axis is concatenated; one that all rows share is equal in all jobs, and taken once. */

@@ -21,7 +21,7 @@ export interface Job {
   readonly scalars: Readonly<Record<string, number>>
   /** Number of unreduced values. */
   readonly values: number
-  /** Row weights: what each unreduced value counts, weights and 1/denominator included. One number for all, or one a value. */
+  /** Row weights: what each unreduced value counts, weights and a denominator that is known beforehand included. One number for all, or one a value. */
   readonly cotangent: Float32Array | Float64Array
   /** Elements of all inputs: what the job costs in the queue's budget. */
   readonly elements: number
@@ -36,6 +36,8 @@ export interface Job {
 export interface JobResult {
   /** The job's own unreduced values, in C order. */
   readonly values: Float32Array | Float64Array
+  /** What each value adds to the mean's denominator; absent where that is 1. */
+  readonly denominators?: Float32Array | Float64Array
   readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
   readonly timing: JobTiming
 }

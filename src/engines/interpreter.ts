@@ -18,10 +18,11 @@ export default defineEngine({
 
 function run(batch: Batch): BatchResult {
   const started = performance.now()
-  const { values, gradients } = interpret(batch.program, batch)
+  const { values, denominators, gradients } = interpret(batch.program, batch)
   const rounded = Object.entries(gradients).map(([name, data]) => [name, inPrecision(batch, data)] as const)
   return {
     values: inPrecision(batch, values),
+    ...(denominators === undefined ? {} : { denominators: inPrecision(batch, denominators) }),
     gradients: Object.fromEntries(rounded),
     computeMs: performance.now() - started,
     engine: 'interpreter',

@@ -47,6 +47,7 @@ function complete(batch: SentBatch): Batch {
   return { ...batch, program: programs.get(batch.programKey)! }
 }
 
-function buffersOf({ values, gradients }: BatchResult): ArrayBuffer[] {
-  return [...new Set([values, ...Object.values(gradients)].map((array) => array.buffer as ArrayBuffer))]
+function buffersOf({ values, denominators = values, gradients }: BatchResult): ArrayBuffer[] {
+  const arrays = [values, denominators, ...Object.values(gradients)]
+  return [...new Set(arrays.map((array) => array.buffer as ArrayBuffer))]
 }

@@ -18,6 +18,8 @@ export interface Arguments {
 
 export interface Interpreted {
   readonly values: Float64Array
+  /** What each value adds to the mean's denominator; absent where that is 1. */
+  readonly denominators?: Float64Array
   /** In each input's own layout. */
   readonly gradients: Readonly<Record<string, Float64Array>>
 }
@@ -36,7 +38,12 @@ export function interpret(program: Program, args: Arguments): Interpreted {
     const layout = program.inputs[name]?.axes ?? node.axes
     return [name, gather(run, run.results[id], node.axes, layout)] as const
   })
-  return { values: Float64Array.from(run.results[program.value]), gradients: Object.fromEntries(gradients) }
+  const result = (id: number) => Float64Array.from(run.results[id])
+  return {
+    values: result(program.value),
+    ...(program.denominators === undefined ? {} : { denominators: result(program.denominators) }),
+    gradients: Object.fromEntries(gradients),
+  }
 }
 
 interface Run {

@@ -78,6 +78,8 @@ export interface Program {
   readonly scalars: readonly string[]
   /** Index of the unreduced value. */
   readonly value: number
+  /** Index of what each value adds to the mean's denominator, with the value's axes; absent where that is 1. */
+  readonly denominators?: number
   /** Input -> index of its gradient; the node has the input's axes. */
   readonly gradients: Readonly<Record<string, number>>
 }

@@ -33,19 +33,27 @@ const QUESTIONS = ['given', 'is_index'] as const
  * Lowers a formula and differentiates it.
  *
  * @param wants inputs whose gradients the program shall compute
+ * @param denominator what each value adds to the mean's denominator; computed beside the value, most of it shared
  * @throws FormulaError on unknown names, wrong types, axes that do not exist
  * @example
  * const scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [], params: {}, axes: ['...'] } as const
  * lower(parse('x * x'), scope, ['x']).nodes.length // 6
  */
-export function lower(formula: Formula, scope: Scope, wants: readonly string[]): Program {
+export function lower(
+  formula: Formula,
+  scope: Scope,
+  wants: readonly string[],
+  denominator?: Formula,
+): Program {
   const build = new Builder(scope.axes)
-  const lowering = new Lowering(build, formula, scope)
-  const value = lowering.value()
+  const value = new Lowering(build, formula, scope).value()
   const axes = build.axesOf(value)
+  const share =
+    denominator === undefined ? build.constant(1) : new Lowering(build, denominator, scope).value()
   const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name].axes))
   const gradients = wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs)
-  return extract(build, scope, value, new Map(wants.map((name, place) => [name, gradients[place]])))
+  const roots = { value, denominators: build.is(share, 1) ? undefined : build.expand(share, axes) }
+  return extract(build, scope, roots, new Map(wants.map((name, place) => [name, gradients[place]])))
 }
 
 class Lowering {
@@ -311,7 +319,12 @@ function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefine
 }
 
 /** Keeps only what the value and the gradients need, numbered anew; marks for the gradient have done their work. */
-function extract(build: Builder, scope: Scope, value: Ref, gradients: ReadonlyMap<string, Ref>): Program {
+function extract(
+  build: Builder,
+  scope: Scope,
+  roots: { readonly value: Ref; readonly denominators: Ref | undefined },
+  gradients: ReadonlyMap<string, Ref>,
+): Program {
   const nodes: Node[] = []
   const placed = new Map<Ref, number>()
   const place = (ref: Ref): number => {
@@ -324,7 +337,8 @@ function extract(build: Builder, scope: Scope, value: Ref, gradients: ReadonlyMa
     return id
   }
   const program = {
-    value: place(value),
+    value: place(roots.value),
+    ...(roots.denominators === undefined ? {} : { denominators: place(roots.denominators) }),
     gradients: Object.fromEntries([...gradients].map(([name, ref]) => [name, place(ref)])),
   }
   const names = (op: Node['op']) => nodes.filter((node) => node.op === op).map((node) => node.name!)

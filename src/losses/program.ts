@@ -4,7 +4,6 @@
  * numbers (delta, gamma ...) stay run-time scalars, so that a schedule of them needs no new program.
  */
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
-import type { Formula } from '../language/ast.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
 import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
 import type { Loss, Params } from './define.ts'
@@ -21,8 +20,6 @@ export interface LossProgram {
   /** Equal keys, equal programs. */
   readonly key: string
   readonly program: Program
-  /** What each value adds to the denominator of `mean`; absent where that is 1. */
-  readonly denominator: Program | undefined
   /** The parameters that are given at run time. */
   readonly scalars: Readonly<Record<string, number>>
 }
@@ -66,12 +63,7 @@ function makeProgram(
     params,
     axes: axesOf(loss),
   }
-  const make = (formula: Formula, wants: readonly string[]) => lower(formula, scope, wants)
-  return {
-    key,
-    program: make(loss.formula, structure.wants),
-    denominator: loss.denominator === undefined ? undefined : make(loss.denominator, []),
-  }
+  return { key, program: lower(loss.formula, scope, structure.wants, loss.denominator) }
 }
 
 /** All axes of a loss in the order of declaration, `...` right after the batch axis so that rows lie together. */

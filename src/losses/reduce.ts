@@ -4,8 +4,6 @@
  */
 
 import type { Precision } from '../engines/define.ts'
-import { interpret } from '../language/interpret.ts'
-import type { Program } from '../language/ir.ts'
 import type { Reduction } from '../schemas/request.ts'
 import type { NumericArray } from '../schemas/tensor.ts'
 
@@ -22,33 +20,34 @@ export interface Weighing {
   readonly sampleWeight: NumericArray | undefined
   /** One a value; only with `none`. */
   readonly gradOutput: NumericArray | undefined
-  /** What `mean` divides by. */
-  readonly denominator: number
+  /** What `mean` divides by; undefined while it depends on what the engine finds. */
+  readonly denominator: number | undefined
   readonly precision: Precision
 }
 
-/** The mean's own denominator, and how many values count in it. */
-export interface Denominator {
-  readonly total: number
-  readonly count: number
+/** A weighing when its values are there: the denominator is known, and how many values count. */
+export interface Weighed extends Weighing {
+  readonly denominator: number
+  readonly counted: number
+  /** What the gradients must still be multiplied by. */
+  readonly gradientScale: number
 }
 
 /**
- * Runs the loss's denominator formula, if it has one. It is cheap (labels and class weights only) and must be known
- * before the gradient, so it is interpreted here instead of being launched.
+ * Where the mean's denominator depends on the request's labels and weights, it comes back with the values; the gradient,
+ * which is linear in it, was computed without and is scaled now.
+ *
+ * @param denominators what each value adds to it; undefined where that is 1
  */
-export function denominatorOf(
-  program: Program | undefined,
-  count: number,
-  args: Parameters<typeof interpret>[1],
-): Denominator {
-  if (program === undefined) return { total: count, count }
-  const { values } = interpret(program, args)
-  if (values.length !== count) {
-    const share = values[0] ?? 0
-    return { total: share * count, count: share === 0 ? 0 : count }
+export function settle(weighing: Weighing, denominators: Floats | undefined): Weighed {
+  const { count, reduction } = weighing
+  const counted = denominators === undefined ? count : countNonZero(denominators)
+  if (weighing.denominator !== undefined) {
+    return { ...weighing, denominator: weighing.denominator, counted, gradientScale: 1 }
   }
-  return { total: sum(values), count: values.reduce((found, share) => (share === 0 ? found : found + 1), 0) }
+  const denominator = denominators === undefined ? count : sum(denominators)
+  const settled = { ...weighing, denominator, counted }
+  return { ...settled, gradientScale: reduction === 'mean' ? scaleOf(settled) : 1 }
 }
 
 /**
@@ -72,7 +71,7 @@ export function cotangentOf(weighing: Weighing): Floats {
  * The unreduced values with their weights (`none`), or their weighted sum over the denominator. A value of weight 0
  * is left out, whatever it is; sums are compensated, so that a mean of 1e7 values is right to the last digits.
  */
-export function reduceValues(values: Floats, weighing: Weighing): Floats {
+export function reduceValues(values: Floats, weighing: Weighed): Floats {
   const weighted = weighing.sampleWeight === undefined ? values : weigh(values, weighing)
   if (weighing.reduction === 'none') return weighted
   const scale = scaleOf(weighing)
@@ -90,7 +89,7 @@ export function silentRows({ sampleWeight, gradOutput, rows, count }: Weighing):
   return Array.from({ length: rows }, (_, row) => row).filter(isSilent)
 }
 
-function scaleOf({ reduction, denominator, rows }: Weighing): number {
+function scaleOf({ reduction, denominator = 1, rows }: Weighing): number {
   if (reduction === 'mean') return denominator === 0 ? 0 : 1 / denominator
   return reduction === 'batchmean' ? 1 / rows : 1
 }
@@ -105,6 +104,12 @@ function weigh(values: Floats, weighing: Weighing): Floats {
 /** The rows are the slowest axis of the values. */
 function weightAt({ sampleWeight, count, rows }: Weighing, value: number): number {
   return sampleWeight?.[Math.floor((value * rows) / count)] ?? 1
+}
+
+function countNonZero(values: Floats): number {
+  let found = 0
+  for (let i = 0; i < values.length; i++) if (values[i] !== 0) found++
+  return found
 }
 
 /** Neumaier's compensated sum; plain once it is not finite, where compensation would make NaN of an infinity. */

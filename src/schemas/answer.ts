@@ -1,38 +1,39 @@
 /** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and spelling. */
 import type { JobResult } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
-import { reduceValues, silentRows, type Weighing } from '../losses/reduce.ts'
+import { reduceValues, settle, silentRows, type Weighed, type Weighing } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 import type { NumericArray } from './tensor.ts'
 import { firstAxis, type Understood } from './understood.ts'
-import { type CountedWeighing, valueShape } from './weigh.ts'
+import { valueShape } from './weigh.ts'
 
 /**
  * @throws Problem `non-finite-result` under `nonfinite: error`
  */
 export function makeAnswer(
   request: Understood,
-  weighing: CountedWeighing,
-  result: Pick<JobResult, 'values' | 'gradients'>,
+  weighing: Weighing,
+  result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>,
 ): Answer {
   const { options, tensors, wants, precision } = request
-  const reduced = reduceValues(result.values, weighing)
+  const weighed = settle(weighing, result.denominators)
   const silent = silentRows(weighing)
   const gradients = wants.map((name) => {
     const tensor = tensors.get(name)!
-    const data = silenced(request, name, result.gradients[name], silent, weighing.rows)
+    const scaled = scale(result.gradients[name], weighed.gradientScale)
+    const data = silenced(request, name, scaled, silent, weighing.rows)
     const dtype = options.gradientDtype ?? tensor.dtype
     return [name, { dtype, shape: tensor.shape, data, spelling: tensor.spelling }] as const
   })
   const loss: AnswerTensor = {
     dtype: precision,
     shape: options.reduction === 'none' ? valueShape(request) : [],
-    data: reduced,
+    data: reduceValues(result.values, weighed),
     spelling: lossSpelling(request),
   }
   const finite = allFinite(loss.data) && gradients.every(([, { data }]) => allFinite(data))
   if (!finite && options.nonfinite === 'error') throw nonFinite(loss, gradients)
-  const members = { denominator: denominatorMember(request, weighing), count: weighing.counted, finite }
+  const members = { denominator: denominatorMember(request, weighed), count: weighed.counted, finite }
   return { loss, gradients: new Map(gradients), members }
 }
 
@@ -43,9 +44,15 @@ function lossSpelling({ options, tensors }: Understood): AnswerTensor['spelling'
 }
 
 /** What the sum was divided by. */
-function denominatorMember({ options }: Understood, { denominator, rows }: Weighing): number {
+function denominatorMember({ options }: Understood, { denominator, rows }: Weighed): number {
   if (options.reduction === 'mean') return denominator
   return options.reduction === 'batchmean' ? rows : 1
+}
+
+/** A mean over nothing has no gradient, whatever was computed. */
+function scale(gradient: NumericArray, by: number): NumericArray {
+  if (by === 1) return gradient
+  return by === 0 ? gradient.slice().fill(0) : gradient.map((g) => g * by)
 }
 
 /** A row that counts nothing has no gradient, whatever it holds: 0 x NaN would be NaN. */

@@ -43,7 +43,7 @@ export interface CheckedRequest {
    *
    * @throws Problem `non-finite-result` under `nonfinite: error`
    */
-  answer(result: Pick<JobResult, 'values' | 'gradients'>): Answer
+  answer(result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>): Answer
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What each value of a request counts: its reduction, weights and denominator, checked against the shapes. */
 import { Problem, problemAt } from '../errors.ts'
 import { elementsOf, valueAxes } from '../language/ir.ts'
-import { denominatorOf, type Weighing } from '../losses/reduce.ts'
+import type { Weighing } from '../losses/reduce.ts'
 import { sameShape, show } from './axes.ts'
 import { checkFinite } from './inputs.ts'
 import { realNumbers } from './kinds.ts'
@@ -9,28 +9,18 @@ import type { COMMON_TENSORS } from './request.ts'
 import type { NumericArray } from './tensor.ts'
 import { firstAxis, type Understood } from './understood.ts'
 
-export interface CountedWeighing extends Weighing {
-  /** How many values count in the loss. */
-  readonly counted: number
-}
-
 /**
  * Reduction, weights and denominator.
  *
  * @throws Problem `empty-batch`, `shape-mismatch`, `invalid-value`
  */
-export function weigh(request: Understood): CountedWeighing {
-  const { axes, program, arrays, options, precision } = request
+export function weigh(request: Understood): Weighing {
+  const { axes, program, options, precision } = request
   const first = firstAxis(request.loss)
   const values = valueAxes(program.program)
   const count = elementsOf(values, axes.sizes)
   const rows = first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first]
   checkNotHollow(request, first)
-  const own = denominatorOf(program.denominator, count, {
-    sizes: axes.sizes,
-    inputs: arrays.data,
-    scalars: program.scalars,
-  })
   if (
     count === 0 &&
     options.reduction !== 'sum' &&
@@ -46,9 +36,8 @@ export function weigh(request: Understood): CountedWeighing {
     rows,
     sampleWeight: commonTensor(request, 'sample_weight', [rows]),
     gradOutput: gradOutput(request),
-    denominator: options.denominator ?? own.total,
+    denominator: options.denominator ?? (program.program.denominators === undefined ? count : undefined),
     precision,
-    counted: own.count,
   }
 }
 

@@ -14,18 +14,22 @@ import { OPS, toOrder } from './ops.ts'
 export async function execute(batch: Batch, engine: string): Promise<BatchResult> {
   if (batch.precision !== 'float32') throw new UnsupportedByEngine(`tfjs has no ${batch.precision}`)
   const started = performance.now()
-  const { values, gradients } = tf.tidy(() => walk(batch))
+  const tensors = tf.tidy(() => walk(batch))
   try {
-    const names = Object.keys(gradients)
-    const [value, ...found] = await Promise.all([values, ...Object.values(gradients)].map(readBack))
+    const [[values, ...denominators], gradients] = await Promise.all([
+      Promise.all(tensors.columns.map(readBack)),
+      Promise.all(Object.values(tensors.gradients).map(readBack)),
+    ])
+    const names = Object.keys(tensors.gradients)
     return {
-      values: value!,
-      gradients: Object.fromEntries(names.map((name, i) => [name, found[i]])),
+      values,
+      ...(denominators.length === 0 ? {} : { denominators: denominators[0] }),
+      gradients: Object.fromEntries(names.map((name, i) => [name, gradients[i]])),
       computeMs: performance.now() - started,
       engine,
     }
   } finally {
-    tf.dispose([values, gradients])
+    tf.dispose([tensors.columns, tensors.gradients])
   }
 }
 
@@ -36,7 +40,8 @@ async function readBack(tensor: tf.Tensor): Promise<Float32Array> {
 }
 
 interface Walked extends tf.TensorContainerObject {
-  values: tf.Tensor
+  /** The values, and the denominators where the program has them. */
+  columns: tf.Tensor[]
   gradients: { [name: string]: tf.Tensor }
 }
 
@@ -55,7 +60,12 @@ function walk(batch: Batch): Walked {
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
     return [name, inLayout(batch, name, program.nodes[id], results[id])] as const
   })
-  return { values: tf.cast(results[program.value], 'float32'), gradients: Object.fromEntries(gradients) }
+  const columns = columnsOf(program).map((id) => tf.cast(results[id], 'float32'))
+  return { columns, gradients: Object.fromEntries(gradients) }
+}
+
+function columnsOf({ value, denominators }: Program): number[] {
+  return denominators === undefined ? [value] : [value, denominators]
 }
 
 function contexts(batch: Batch): (node: Node) => OpContext {
@@ -90,7 +100,7 @@ function lastUses(program: Program): Int32Array {
   program.nodes.forEach((node, id) => {
     for (const arg of node.args) last[arg] = id
   })
-  for (const result of [program.value, ...Object.values(program.gradients)])
+  for (const result of [...columnsOf(program), ...Object.values(program.gradients)])
     last[result] = program.nodes.length
   KNOWN.set(program, last)
   return last

@@ -79,7 +79,8 @@ export const OPS: { readonly [O in Op]: Rule } = {
   contract: (context, a, b) => contract(context, a, b),
   pick: (context, x, place) => pick(context, x, place),
   rename: ({ node, dimension }, x) => swap(x, dimension(node.axis!), dimension(node.to!)),
-  expand: ({ node, shapeOf }, x) => spread(x, shapeOf(node.axes)),
+  // A tensor of its own even where nothing repeats: each node's tensor is disposed of by itself.
+  expand: ({ node, shapeOf }, x) => tf.clone(spread(x, shapeOf(node.axes))),
 }
 
 /**
