@@ -19,7 +19,8 @@ import { mediaTypes } from './routes/evaluate.ts'
 import { registerRoutes } from './routes/index.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
 import { ProblemSchema } from './schemas/problem.ts'
-import { formats } from './wire/index.ts'
+import type { Format } from './wire/define.ts'
+import { formatOf, formats } from './wire/index.ts'
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
@@ -45,7 +46,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const fastify = createFastify(config, options)
   const state = { closing: false }
   const context = await createContext(config, fastify.log, () => state.closing)
-  hardenHttp(fastify, mediaTypes)
+  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf: (type) => bodyLimit(formatOf(type), config) })
   acceptFormats(fastify, config)
   closeInOrder(fastify, context)
   await describeApi(fastify)
@@ -87,6 +88,8 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
     http: {
       headersTimeout: config.headersTimeoutMs,
       requestTimeout: config.bodyTimeoutMs,
+      // Node's own answer to a missing Host is an empty one; http.ts refuses it with a problem.
+      requireHostHeader: false,
       connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
     },
     genReqId: requestIds(),
@@ -96,6 +99,7 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
     frameworkErrors: (error, request, reply) => sendProblem(request, reply, toProblem(error)),
     clientErrorHandler: handleClientError,
   })
+  app.decorateReply('started', undefined)
   app.decorateReply('finite', undefined)
   // Validation happens once, in schemas/check.ts; these schemas are for the documentation.
   app.setValidatorCompiler(() => () => true)
@@ -120,12 +124,14 @@ function requestIds(): (request: IncomingMessage) => string {
 /** Bodies come as bytes: formats decode them, and nothing else is read. */
 function acceptFormats(app: FastifyInstance, config: Config) {
   app.removeAllContentTypeParsers()
-  for (const { mediaTypes: types, bodyLimit } of formats) {
-    const limit = bodyLimit === 'json' ? config.jsonBodyLimit : config.binaryBodyLimit
-    app.addContentTypeParser([...types], { parseAs: 'buffer', bodyLimit: limit }, (_, body, done) =>
-      done(null, body),
-    )
+  for (const format of formats) {
+    const options = { parseAs: 'buffer', bodyLimit: bodyLimit(format, config) } as const
+    app.addContentTypeParser([...format.mediaTypes], options, (_, body, done) => done(null, body))
   }
+}
+
+function bodyLimit(format: Format | undefined, config: Config): number {
+  return format?.bodyLimit === 'json' ? config.jsonBodyLimit : config.binaryBodyLimit
 }
 
 /** No accepted request is lost: the queue empties before the engine closes. */

@@ -10,6 +10,9 @@ const MiB = 1024 * 1024
 
 const count = (fallback: number, description: string, minimum = 1) =>
   Type.Integer({ minimum, default: fallback, description })
+/** Node's timers fire at once when they are given more: a deadline of "never" would refuse every request. */
+const milliseconds = (fallback: number, description: string, minimum = 1) =>
+  Type.Integer({ minimum, maximum: 2 ** 31 - 1, default: fallback, description })
 const words = <const W extends readonly string[]>(options: W, fallback: W[number], description: string) =>
   Type.Union(
     options.map((word) => Type.Literal(word)),
@@ -55,19 +58,28 @@ const SETTINGS = {
   batchBytes: ['LOSSD_BATCH_BYTES', count(16 * MiB, 'Most bytes that are merged into one launch.')],
   maxDelayMs: [
     'LOSSD_MAX_DELAY_MS',
-    count(0, 'How long a request may wait for company while the engine is free, in ms.', 0),
+    milliseconds(0, 'How long a request may wait for company while the engine is free, in ms.', 0),
   ],
-  deadlineMs: ['LOSSD_DEADLINE_MS', count(30_000, 'Deadline of a request that sets none, in ms.')],
-  maxDeadlineMs: ['LOSSD_MAX_DEADLINE_MS', count(300_000, 'Longest deadline that a request may set, in ms.')],
-  headersTimeoutMs: ['LOSSD_HEADERS_TIMEOUT_MS', count(10_000, 'Time for the headers to arrive, in ms.')],
-  bodyTimeoutMs: ['LOSSD_BODY_TIMEOUT_MS', count(60_000, 'Time for the whole request to arrive, in ms.')],
+  deadlineMs: ['LOSSD_DEADLINE_MS', milliseconds(30_000, 'Deadline of a request that sets none, in ms.')],
+  maxDeadlineMs: [
+    'LOSSD_MAX_DEADLINE_MS',
+    milliseconds(300_000, 'Longest deadline that a request may set, in ms.'),
+  ],
+  headersTimeoutMs: [
+    'LOSSD_HEADERS_TIMEOUT_MS',
+    milliseconds(10_000, 'Time for the headers to arrive, in ms.'),
+  ],
+  bodyTimeoutMs: [
+    'LOSSD_BODY_TIMEOUT_MS',
+    milliseconds(60_000, 'Time for the whole request to arrive, in ms.'),
+  ],
   keepAliveTimeoutMs: [
     'LOSSD_KEEP_ALIVE_TIMEOUT_MS',
-    count(72_000, 'How long an idle connection is kept, in ms.'),
+    milliseconds(72_000, 'How long an idle connection is kept, in ms.'),
   ],
   shutdownDelayMs: [
     'LOSSD_SHUTDOWN_DELAY_MS',
-    count(
+    milliseconds(
       0,
       'How long to serve on after SIGTERM with readiness off, so that load balancers notice, in ms.',
       0,
@@ -75,7 +87,7 @@ const SETTINGS = {
   ],
   shutdownLimitMs: [
     'LOSSD_SHUTDOWN_LIMIT_MS',
-    count(30_000, 'Longest wait for accepted requests at shutdown, in ms.'),
+    milliseconds(30_000, 'Longest wait for accepted requests at shutdown, in ms.'),
   ],
 } as const satisfies Record<string, readonly [string, TSchema]>
 
@@ -102,8 +114,23 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       faults.push(`${variable} must be ${expectation(schema)}, got "${env[variable]}"`)
     return [name, value]
   })
+  if (faults.length === 0) faults.push(...contradictions(Object.fromEntries(entries) as Config))
   if (faults.length > 0) throw new ConfigError(faults.join('\n'))
   return Object.freeze(Object.fromEntries(entries) as Config)
+}
+
+/** Pairs of which the first may not exceed the second; Node refuses to start with the timeouts swapped. */
+const ORDERED = [
+  ['headersTimeoutMs', 'bodyTimeoutMs'],
+  ['deadlineMs', 'maxDeadlineMs'],
+] as const
+
+function contradictions(config: Config): string[] {
+  const wrong = ORDERED.filter(([lower, upper]) => config[lower] > config[upper])
+  return wrong.map(([lower, upper]) => {
+    const [left, right] = [SETTINGS[lower][0], SETTINGS[upper][0]]
+    return `${left} must not exceed ${right}, got ${config[lower]} and ${config[upper]}`
+  })
 }
 
 /** An unset or empty variable is the default; a number must be spelled as one. */

@@ -2,8 +2,10 @@
  * HTTP's edges: every failure becomes one problem document, also those that Node and Fastify answer themselves, and
  * requests that break the rules are refused before anything is read. It knows no losses.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { randomBytes } from 'node:crypto'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Cancelled } from './batching/batcher.ts'
 import { PROBLEMS, Problem, type ProblemCode } from './errors.ts'
@@ -11,6 +13,19 @@ import { PROBLEM_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
 
 /** More header lines than any client sends. */
 const MAX_HEADERS = 100
+
+/** How long the rest of a refused body is read: without a byte, and at all. */
+const LINGER_MS = { idle: 1000, longest: 5000 } as const
+
+/** What HTTP's edge must know of the formats. */
+export interface BodyRules {
+  readonly mediaTypes: string
+  /** Largest body of a Content-Type, in bytes. */
+  readonly limitOf: (contentType: string) => number
+}
+
+/** Sockets on which a refusal was written while the body was still arriving: nothing may follow it. */
+const refused = new WeakSet<Socket>()
 
 /** Fastify's own error codes -> ours. */
 const FRAMEWORK_CODES: Readonly<Record<string, ProblemCode>> = {
@@ -42,28 +57,52 @@ export function toProblem(error: unknown): Problem {
 
 /** Answers with a problem document. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
-  // A body that was not read to its end would be taken for the next request.
-  if (!request.raw.complete) reply.header('Connection', 'close')
-  return reply
+  const body = Buffer.from(JSON.stringify(problemBody(problem, request.id)))
+  reply
     .code(problem.status)
-    .headers(problemHeaders(problem))
+    .headers({ ...problemHeaders(problem), 'X-Request-Id': request.id, 'Content-Length': body.length })
     .type(PROBLEM_TYPE)
-    .send(JSON.stringify(problemBody(problem, request.id)))
+  if (request.raw.complete) return reply.send(body)
+  // A body that was not read to its end would be taken for the next request.
+  refused.add(request.raw.socket)
+  return reply.header('Connection', 'close').send(Readable.from(lingering(body, request.raw)))
+}
+
+/**
+ * Python's clients, and others, read no answer before their whole body is sent: a socket that closes under them is a
+ * broken pipe, and the problem is never seen. So the rest is read and dropped, for a while.
+ */
+async function* lingering(body: Buffer, request: IncomingMessage) {
+  yield body
+  if (!request.complete) await restOf(request)
+}
+
+function restOf(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const idle = setTimeout(finish, LINGER_MS.idle)
+    const longest = setTimeout(finish, LINGER_MS.longest)
+    function finish() {
+      clearTimeout(idle)
+      clearTimeout(longest)
+      resolve()
+    }
+    request.on('data', () => idle.refresh())
+    request.once('end', finish).once('close', finish)
+    request.resume()
+  })
 }
 
 /** Installs the handlers and guards on an application. */
-export function hardenHttp(app: FastifyInstance, mediaTypes: () => string): void {
+export function hardenHttp(app: FastifyInstance, rules: BodyRules): void {
   app.setErrorHandler((error, request, reply) => handleError(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, notFound(routes, request)))
   const routes = collectRoutes(app)
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Request-Id', request.id)
     traced(request)
-    guard(request, mediaTypes)
+    guard(request, rules)
   })
-  app.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    continueIfSmall(app, request, response)
-  })
+  continueLate(app, rules)
 }
 
 function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply) {
@@ -79,26 +118,32 @@ function handleError(error: unknown, request: FastifyRequest, reply: FastifyRepl
 
 // Guards
 
-function guard(request: FastifyRequest, mediaTypes: () => string) {
+function guard(request: FastifyRequest, { mediaTypes }: BodyRules) {
   const { raw, headers, method } = request
   if (raw.httpVersion === '0.9') throw new Problem('bad-request', 'HTTP/0.9 is not spoken here')
   if (raw.rawHeaders.length / 2 > MAX_HEADERS) {
     throw new Problem('headers-too-large', `a request may have ${MAX_HEADERS} header lines`)
   }
-  const encoding = headers['content-encoding']
+  if (raw.httpVersion === '1.1' && headers.host === undefined)
+    throw new Problem('bad-request', 'a request must have a Host header', {
+      headers: { Connection: 'close' },
+    })
+  if (raw.httpVersion === '1.1' && headers.expect !== undefined && !wantsContinue(raw))
+    throw new Problem('expectation-failed', 'no expectation but 100-continue can be met')
+  const encoding = headers['content-encoding']?.toLowerCase()
   if (encoding !== undefined && encoding !== 'identity') {
     const options = { headers: { 'Accept-Encoding': 'identity' } }
     throw new Problem('unsupported-encoding', 'send the body as it is, without Content-Encoding', options)
   }
-  if (method === 'POST') guardMediaType(headers['content-type'], mediaTypes)
+  if (method === 'POST' && !request.is404) guardMediaType(headers['content-type'], mediaTypes)
 }
 
 /** One media type, and no charset but UTF-8: anything else could be decoded into other numbers. */
-function guardMediaType(contentType: string | undefined, mediaTypes: () => string) {
+function guardMediaType(contentType: string | undefined, mediaTypes: string) {
   const isPlain = /^[\w.+-]+\/[\w.+-]+[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(contentType ?? '')
   if (isPlain) return
-  const options = { headers: { Accept: mediaTypes() } }
-  throw new Problem('unsupported-media-type', `Content-Type must be one of ${mediaTypes()}`, options)
+  const options = { headers: { Accept: mediaTypes } }
+  throw new Problem('unsupported-media-type', `Content-Type must be one of ${mediaTypes}`, options)
 }
 
 /** W3C trace context: the id goes into the log; a malformed one is ignored, telemetry never fails a request. */
@@ -111,11 +156,24 @@ function traced(request: FastifyRequest) {
   if (traceId !== undefined) request.log = request.log.child({ traceId })
 }
 
-/** `Expect: 100-continue` with a body that is too large is refused without reading it. */
-function continueIfSmall(app: FastifyInstance, request: IncomingMessage, response: ServerResponse) {
-  const length = Number(request.headers['content-length'] ?? 0)
-  if (!(length > (app.initialConfig.bodyLimit ?? 0))) response.writeContinue()
-  app.server.emit('request', request, response)
+function wantsContinue({ headers }: IncomingMessage): boolean {
+  return /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '')
+}
+
+/** `100 Continue` is said when nothing is left that could refuse the request unread, its length included. */
+function continueLate(app: FastifyInstance, { limitOf }: BodyRules) {
+  const pass = (request: IncomingMessage, response: ServerResponse) =>
+    app.server.emit('request', request, response)
+  app.server.on('checkContinue', pass)
+  app.server.on('checkExpectation', pass)
+  app.addHook('preParsing', (request, reply, _payload, done) => {
+    if (request.raw.httpVersion !== '1.1' || !wantsContinue(request.raw)) return done()
+    const limit = limitOf(request.headers['content-type'] ?? '')
+    if (Number(request.headers['content-length'] ?? 0) > limit)
+      return done(new Problem('payload-too-large', `a body may have ${limit} bytes`))
+    reply.raw.writeContinue()
+    done()
+  })
 }
 
 // What Fastify does not route
@@ -156,10 +214,18 @@ function matches(pattern: string, path: string): boolean {
 /** Fastify's `clientErrorHandler`: bytes that are no request, or did not arrive in time. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
+  if (refused.has(socket)) {
+    socket.destroySoon()
+    return
+  }
   const code = PARSER_CODES[error.code ?? ''] ?? 'bad-request'
-  const body = JSON.stringify(problemBody(new Problem(code, PROBLEMS[code].title), ''))
+  const { status, title } = PROBLEMS[code]
+  // No request was read that could have one.
+  const id = randomBytes(9).toString('base64url')
+  const body = JSON.stringify(problemBody(new Problem(code, title), id))
   const head = [
-    `HTTP/1.1 ${PROBLEMS[code].status} ${PROBLEMS[code].title}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `X-Request-Id: ${id}`,
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',

@@ -8,7 +8,8 @@ export interface Answered {
   readonly loss: string
   readonly format: string
   readonly status: number
-  readonly seconds: number
+  /** Undefined where it was refused before its body was read. */
+  readonly seconds?: number
   /** Undefined where no result was computed. */
   readonly finite?: boolean
 }
@@ -98,7 +99,7 @@ function batcherEvents(counters: Counters): BatcherEvents {
 
 function countAnswer(counters: Counters, { loss, format, status, seconds, finite }: Answered) {
   counters.requests.inc({ loss, format, status: String(status) })
-  counters.duration.observe({ loss }, seconds)
+  if (seconds !== undefined) counters.duration.observe({ loss }, seconds)
   if (finite === false) counters.nonfinite.inc({ loss })
 }
 

@@ -7,6 +7,11 @@ import pino, { type Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 
+// Process 1 of a container never hears a signal that it does not handle. Nothing is accepted yet, so nothing is lost.
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const
+const leave = () => process.exit(0)
+for (const signal of SIGNALS) process.on(signal, leave)
+
 const config = readConfig()
 const log = createLogger(config)
 await start(config, log).catch((error: unknown) => {
@@ -48,7 +53,10 @@ function closeOnSignals(app: App, config: Config, log: Logger) {
     closing = true
     void shutDown(app, config, log, why).then((clean) => process.exit(clean ? code : 1))
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => close(signal, 0))
+  for (const signal of SIGNALS) {
+    process.off(signal, leave)
+    process.on(signal, () => close(signal, 0))
+  }
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event)

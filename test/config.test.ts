@@ -18,6 +18,15 @@ describe('the configuration', () => {
     )
   })
 
+  it.each([
+    [{ LOSSD_DEADLINE_MS: '2147483648' }, /LOSSD_DEADLINE_MS must be a whole number from 1 to 2147483647/],
+    [{ LOSSD_SHUTDOWN_LIMIT_MS: '9999999999' }, /LOSSD_SHUTDOWN_LIMIT_MS must be/],
+    [{ LOSSD_HEADERS_TIMEOUT_MS: '90000' }, /LOSSD_HEADERS_TIMEOUT_MS must not exceed LOSSD_BODY_TIMEOUT_MS/],
+    [{ LOSSD_DEADLINE_MS: '400000' }, /LOSSD_DEADLINE_MS must not exceed LOSSD_MAX_DEADLINE_MS/],
+  ])('refuses times that could not be kept: %j', (env, message) => {
+    expect(() => loadConfig(env)).toThrow(message)
+  })
+
   it('takes an empty variable for an unset one, and leaves others alone', () => {
     expect(loadConfig({ PORT: '', PATH: '/bin' }).port).toBe(8080)
   })

@@ -26,7 +26,8 @@ function register(app: FastifyInstance, context: RouteContext, loss: Loss, path:
   app.post(`/v1/losses/${path}`, {
     schema,
     // Before the body is read: what cannot be answered need not be received.
-    onRequest: async (request) => {
+    onRequest: async (request, reply) => {
+      reportWhenSent(request, reply, loss, context)
       formatsOf(request)
       deadlineOf(request, context)
     },
@@ -36,9 +37,8 @@ function register(app: FastifyInstance, context: RouteContext, loss: Loss, path:
 
 async function evaluate(loss: Loss, context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
   const started = performance.now()
+  reply.started = started
   const { input, output } = formatsOf(request)
-  const report = { loss: loss.name, format: input.name, started, context }
-  reportWhenSent(reply, report)
   const decoded = input.decode(request.body as Uint8Array, context.config)
   const checked = checkRequest(loss, decoded, {
     limits: context.config,
@@ -113,25 +113,26 @@ function serverTiming(
   return [...durations, `batch;desc="n=${batchJobs}"`, `engine;desc="${engine}"`].join(', ')
 }
 
-interface Report {
-  readonly loss: string
-  readonly format: string
-  readonly started: number
-  readonly context: RouteContext
-}
-
-/** Counts the request once its answer has left, or its caller has: 499, as proxies log it. */
-function reportWhenSent(reply: FastifyReply, { loss, format, started, context }: Report) {
+/** Counts the request once its answer has left, refusals included, or its caller has: 499, as proxies log it. */
+function reportWhenSent(request: FastifyRequest, reply: FastifyReply, loss: Loss, { metrics }: RouteContext) {
+  const format = formatOf(request.headers['content-type'] ?? '')?.name ?? 'unknown'
   reply.raw.once('close', () => {
-    const status = reply.raw.writableFinished ? reply.statusCode : 499
-    const seconds = (performance.now() - started) / 1000
-    const finite = reply.finite === undefined ? {} : { finite: reply.finite }
-    context.metrics.answered({ loss, format, status, seconds, ...finite })
+    const { started, finite, statusCode } = reply
+    const isAnswered = reply.raw.writableFinished || statusCode >= 400
+    metrics.answered({
+      loss: loss.name,
+      format,
+      status: isAnswered ? statusCode : 499,
+      ...(started === undefined ? {} : { seconds: (performance.now() - started) / 1000 }),
+      ...(finite === undefined ? {} : { finite }),
+    })
   })
 }
 
 declare module 'fastify' {
   interface FastifyReply {
+    /** When the whole body was there; for metrics. */
+    started: number | undefined
     /** Whether the answer is finite; for metrics. */
     finite: boolean | undefined
   }

@@ -46,13 +46,24 @@ export const ResultSchema = Type.Object(
   { $id: 'Result' },
 )
 
+const HeadersSchema = Type.Object({
+  'x-request-timeout-ms': Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description: 'Deadline in milliseconds once the body is there; holds while the request is queued.',
+    }),
+  ),
+  'x-request-id': Type.Optional(Type.String({ description: 'Comes back, and stands in the log.' })),
+})
+
 /** The route schema of a loss. */
 export function lossSchema(loss: Loss, formats: readonly Format[]) {
   return {
     operationId: loss.name,
     tags: [loss.family],
-    summary: loss.about.split(/(?<=[.:;]) /)[0],
+    summary: loss.about.split(/[.:;] /)[0].replace(/\.$/, ''),
     description: describe(loss),
+    headers: HeadersSchema,
     body: {
       content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], bodyContent(loss, format)])),
     },
@@ -72,7 +83,7 @@ const problem = { schema: { $ref: 'Problem#' } }
 function describe(loss: Loss): string {
   const references = loss.references.map((reference) => `- ${reference}`).join('\n')
   const aliases = loss.aliases.length === 0 ? '' : `\n\nAlso known as ${loss.aliases.join(', ')}.`
-  return `${loss.about}\n\n\`\`\`\n${loss.formula.source.trim()}\n\`\`\`${aliases}\n\nReferences:\n${references}`
+  return `${loss.about}\n\n\`\`\`\n${loss.formula.source.trim().replaceAll(/\n +/g, '\n')}\n\`\`\`${aliases}\n\nReferences:\n${references}`
 }
 
 function bodyContent(loss: Loss, format: Format) {
@@ -101,7 +112,8 @@ export function exampleBody({ inputs, params, reduction }: Example) {
 }
 
 function bodySchema(loss: Loss): TObject {
-  const numbers = (description: string) => Type.Unsafe({ $ref: 'Numbers#', description })
+  // @fastify/swagger drops what stands beside a $ref.
+  const numbers = (description: string) => Type.Unsafe({ allOf: [{ $ref: 'Numbers#' }], description })
   const inputs = Object.entries(loss.inputs).map(([name, spec]) => {
     const schema: TSchema = numbers(inputText(spec))
     return [name, spec.optional ? Type.Optional(schema) : schema]

@@ -182,6 +182,26 @@ const rows: Row[] = [
     has: /HTTP\/1\.1 100[\s\S]*HTTP\/1\.1 200/,
   },
   {
+    id: 'P9',
+    what: '100-continue for JSON that only a binary body may be as large as',
+    bytes: [head([...json(60_000), 'Expect: 100-continue'])],
+    status: 413,
+    has: /^HTTP\/1\.1 413/,
+  },
+  {
+    id: 'P9',
+    what: '100-continue for what could not be answered',
+    bytes: [head([...json(), 'Expect: 100-continue', 'Accept: image/png'])],
+    status: 406,
+    has: /^HTTP\/1\.1 406/,
+  },
+  {
+    id: 'P12',
+    what: 'POST without a Content-Type to where nothing is',
+    bytes: [head([], '/nowhere')],
+    status: 404,
+  },
+  {
     id: 'P10',
     what: 'an expectation that is magic',
     bytes: [head([...json(), 'Expect: magic'])],
@@ -263,6 +283,12 @@ const rows: Row[] = [
     has: /accept-encoding: identity/i,
   },
   {
+    id: 'B13',
+    what: 'the content encoding that is none, in capitals',
+    bytes: [head([...json(), 'Content-Encoding: Identity']) + BODY],
+    status: 200,
+  },
+  {
     id: 'P15',
     what: 'a malformed traceparent',
     bytes: [head([...json(), 'traceparent: 00-zz', `tracestate: ${'x'.repeat(10_000)}`]) + BODY],
@@ -300,12 +326,18 @@ describe('a request that breaks the rules', () => {
   it.each(rows.map((row) => [row.id, row.what, row.status, row] as const))(
     '%s %s: %d',
     async (_id, _what, _status, row) => {
-      const { text, closed } = await speak(row.bytes, { quietMs: row.status === 408 ? 5000 : 400 })
+      const { text, closed } = await speak(row.bytes, {
+        quietMs: row.status === 408 || row.closes ? 5000 : 400,
+      })
       expect(statusesOf(text)[0], text.slice(0, 300)).toBe(row.status)
       if (row.closes) expect(closed).toBe(true)
       if (row.has) expect(text).toMatch(row.has)
-      if (row.status >= 400 && ![417].includes(row.status) && row.what !== 'no Host')
+      if (row.status >= 400) {
         expect(text).toContain('application/problem+json')
+        const id = /x-request-id: (.+)\r/i.exec(text)?.[1]
+        expect(id, text).toMatch(/^[\w-]{8,}$/)
+        expect(text).toContain(`"requestId":"${id}"`)
+      }
       expect((await fetch(`${server.url}/health/live`)).status).toBe(200)
     },
   )
@@ -339,6 +371,28 @@ describe('a connection', () => {
   it('P17 is not out of step after a refusal in the middle of a body', async () => {
     const { text } = await speak([head([...json(40_000), 'Accept: image/png']), 'x'.repeat(40_000) + request])
     expect(statusesOf(text)).toEqual([406])
+  })
+
+  it('P17 is read on after a refusal, so that a client that writes first sees the answer', async () => {
+    const socket = connect(server.port, '127.0.0.1')
+    const text = await new Promise<string>((resolve, reject) => {
+      let answer = ''
+      socket.once('error', reject)
+      socket.on('close', () => resolve(answer))
+      // Like Python's http.client: nothing is read before everything is written.
+      socket.write(head(json(30_000_000)) + ' '.repeat(30_000_000), () => {
+        socket.on('data', (data) => {
+          answer += data
+        })
+      })
+    })
+    expect(statusesOf(text)).toEqual([413])
+  })
+
+  it('counts what was refused before it was computed', async () => {
+    await server.post('dice', BODY, { 'content-type': 'application/json', accept: 'image/png' })
+    const text = await (await fetch(`${server.url}/metrics`)).text()
+    expect(text).toContain('lossd_requests_total{loss="dice",format="json",status="406"} 1')
   })
 
   it('carries the request id there and back, and makes one where it is none', async () => {

@@ -81,6 +81,18 @@ describe('OpenAPI', () => {
     }
   })
 
+  it('says what each input and each header means', () => {
+    for (const { post } of Object.values(document.paths)) {
+      if (post === undefined) continue
+      const schema = post.requestBody.content['application/json']!.schema as {
+        required: string[]
+        properties: Record<string, { description?: string }>
+      }
+      for (const name of schema.required) expect(schema.properties[name]!.description).toBeTruthy()
+      expect(JSON.stringify(post)).toContain('"x-request-timeout-ms"')
+    }
+  })
+
   it('closes every request body and its parameters', () => {
     for (const { post } of Object.values(document.paths)) {
       if (post === undefined) continue
