@@ -1,8 +1,9 @@
 /** What we promise of every loss, proved from its definition alone. A new loss is tested by being there. */
 import { readFileSync } from 'node:fs'
+import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/engines/define.ts'
-import type { Kind, Loss } from '../../src/losses/define.ts'
+import type { Kind, Loss, Params } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/index.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
@@ -43,6 +44,30 @@ const replaced = (tensors: Tensors, name: string, change: (data: Float64Array) =
 const differentiableOf = (loss: Loss) =>
   Object.keys(loss.inputs).filter((name) => loss.inputs[name]!.differentiable)
 
+/** The defaults, and each parameter moved by itself: the other truth, every other word, a number beside its default. */
+function variationsOf(loss: Loss): Params[] {
+  const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) =>
+    alternativesTo(schema).map((value) => ({ [name]: value })),
+  )
+  return [{}, ...moved]
+}
+
+/** Each lies well inside the range of every parameter of its kind; a whole number (an axis, a label) stays. */
+function alternativesTo(schema: TSchema): (number | boolean | string)[] {
+  const words = (schema.anyOf ?? [])
+    .map((part: TSchema) => part.const)
+    .filter((word: unknown) => word !== undefined)
+  if (words.length > 0) return words.filter((word: string) => word !== schema.default)
+  if (typeof schema.default === 'boolean') return [!schema.default]
+  if (schema.default === null) return [0.3]
+  if (schema.type === 'integer') return []
+  if (schema.default === 0 || schema.default < 1e-3) return [0.05]
+  return [0.7 * schema.default, ...(schema.exclusiveMaximum === undefined && !schema.anyOf ? [] : [0.9])]
+}
+
+/** A class that is never the last one. */
+const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1 }
+
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it('is named, shaped and parameterised as the catalog says', () => {
     const entry = contract.find(({ name }) => name === loss.name)
@@ -77,36 +102,78 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it('has the gradient that central differences find', async () => {
+  it.each(variationsOf(loss))('has the gradient that central differences find, with %j', async (params) => {
+    // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
+    const isRate = loss.name === 'poisson_nll' && params.log_input === false
     for (const seed of [1, 2, 3]) {
-      const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1 })
-      const answer = await evaluate(engine, loss, tensors, { reduction: 'sum' })
+      const draw = (random: () => number, kind: Kind) =>
+        isRate && kind === 'real' ? 0.1 + 3 * random() : undefined
+      const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1, params, draw })
+      const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params })
       for (const name of differentiableOf(loss).filter((input) => tensors.has(input))) {
-        const numeric = await differences(loss, tensors, name)
-        // Central differences with h = 1e-5 are off by h^2 f''' / 6 and by 1e-16 / h of rounding.
+        const numeric = await slopes(tensors, name, params, central)
         expectClose(answer.gradients.get(name)!.data, numeric, {
-          relative: 1e-6,
-          absolute: 1e-6,
+          ...byDifferences,
           what: `${name}, seed ${seed}`,
         })
       }
     }
   })
 
-  async function differences(of: Loss, tensors: Tensors, name: string): Promise<number[]> {
-    const h = 1e-5
-    const at = async (place: number, step: number) => {
+  // Where targets are 0 or 1, as nearly all are, formulas like to choose other branches than between.
+  const { targets } = loss.inputs
+  const softened = targets?.kind === 'probability' && targets.differentiable
+  if (softened)
+    it('gives hard probabilities the slope of their soft neighbours', async () => {
+      const draw = (random: () => number, kind: Kind) => {
+        return kind === 'probability' && random() < 0.5 ? Math.round(random()) : undefined
+      }
+      for (const seed of [9, 10]) {
+        const tensors = sampleTensors(loss, { seed, precision: 'float64', draw })
+        // A prediction of 0 or 1 is a kink of its own; only targets are hard here.
+        const between = (data: Float64Array) => data.set(data.map((p) => 0.1 + 0.8 * p))
+        const hard =
+          loss.inputs.predictions!.kind === 'probability'
+            ? replaced(tensors, 'predictions', between)
+            : tensors
+        const { gradients } = await evaluate(engine, loss, hard, { reduction: 'sum' })
+        const numeric = await slopes(hard, 'targets', {}, inward)
+        expectClose(gradients.get('targets')!.data, numeric, {
+          ...byDifferences,
+          what: `targets, seed ${seed}`,
+        })
+      }
+    })
+
+  /** Values at a number of steps from x -> slope at x. */
+  type Differences = (x: number, at: (step: number) => Promise<number>) => Promise<number>
+
+  const h = 1e-5
+  /** Both rules below are off by about h^2 f''' and by 1e-16 / h of rounding. */
+  const byDifferences = { relative: 1e-6, absolute: 1e-6 }
+  const central: Differences = async (_, at) => ((await at(h)) - (await at(-h))) / (2 * h)
+  /** Three points from x into [0, 1], because the service refuses what lies outside. */
+  const inward: Differences = async (x, at) => {
+    const step = x > 0.5 ? -h : h
+    return (-3 * (await at(0)) + 4 * (await at(step)) - (await at(2 * step))) / (2 * step)
+  }
+
+  async function slopes(
+    tensors: Tensors,
+    name: string,
+    params: Params,
+    rule: Differences,
+  ): Promise<number[]> {
+    const at = (place: number) => async (step: number) => {
       const moved = replaced(tensors, name, (data) => {
         data[place]! += step
       })
-      const answer = await evaluate(engine, of, moved, { reduction: 'sum', gradients: false })
+      const answer = await evaluate(engine, loss, moved, { reduction: 'sum', gradients: false, params })
       return answer.loss.data[0]!
     }
-    const slopes: number[] = []
-    for (let place = 0; place < tensors.get(name)!.data.length; place++) {
-      slopes.push(((await at(place, h)) - (await at(place, -h))) / (2 * h))
-    }
-    return slopes
+    const found: number[] = []
+    for (const [place, x] of tensors.get(name)!.data.entries()) found.push(await rule(x, at(place)))
+    return found
   }
 
   it('adds up: none sums to sum, mean is sum over its denominator', async () => {
@@ -148,6 +215,52 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     for (const [name, { data }] of answer.gradients)
       expect(rest(data), name).toBe(rest(clean.gradients.get(name)!.data))
   })
+
+  if ('ignore_index' in loss.params.properties)
+    it('never looks at an ignored row', async () => {
+      const tensors = sampleTensors(loss, { seed: 11, precision: 'float64' })
+      const ignored = new Map(tensors).set('targets', ignoring(tensors.get('targets')!))
+      const poisoned = replaced(ignored, 'predictions', (data) => data.fill(Number.NaN, 0, data.length / 3))
+      const rest = new Map(
+        [...ignored].map(([name, tensor]) => [name, spec(name) ? withoutFirst(tensor) : tensor]),
+      )
+      const [answer, alone] = [
+        await evaluate(engine, loss, poisoned, { reduction: 'mean' }),
+        await evaluate(engine, loss, rest, { reduction: 'mean' }),
+      ]
+      expect(bitsOf(answer.loss.data)).toBe(bitsOf(alone.loss.data))
+      const { data } = answer.gradients.get('predictions')!
+      expect(Array.from(data.subarray(0, data.length / 3), Math.abs)).toEqual(Array(data.length / 3).fill(0))
+      expect(bitsOf(data.subarray(data.length / 3))).toBe(bitsOf(alone.gradients.get('predictions')!.data))
+    })
+
+  const spec = (name: string) => loss.inputs[name]!.axes[0] === 'rows'
+
+  const ignoring = (targets: DecodedTensor): DecodedTensor => {
+    return { ...targets, data: Int32Array.from(targets.data).fill(-100, 0, targets.data.length / 3) }
+  }
+
+  const withoutFirst = (tensor: DecodedTensor): DecodedTensor => {
+    const shape = [tensor.shape[0]! - 1, ...tensor.shape.slice(1)]
+    return { ...tensor, shape, data: tensor.data.slice(tensor.data.length / 3) }
+  }
+
+  const logits = loss.family === 'multiclass' && loss.inputs.predictions!.axes.includes('classes')
+  if (logits)
+    it('leaves a masked class (-inf) at 0', async () => {
+      const tensors = sampleTensors(loss, { seed: 12, precision: 'float64', draw: (_, kind) => LABELS[kind] })
+      const [rows, classes, ...others] = tensors.get('predictions')!.shape as [number, number, ...number[]]
+      const rest = others.reduce((product, size) => product * size, 1)
+      const isMasked = (i: number) => Math.floor(i / rest) % classes === classes - 1
+      const masked = replaced(tensors, 'predictions', (data) => {
+        for (let i = 0; i < rows * classes * rest; i++) if (isMasked(i)) data[i] = Number.NEGATIVE_INFINITY
+      })
+      const answer = await evaluate(engine, loss, masked, { reduction: 'sum' })
+      expect(Number.isFinite(answer.loss.data[0])).toBe(true)
+      const gradient = Array.from(answer.gradients.get('predictions')!.data)
+      expect(gradient.every(Number.isFinite)).toBe(true)
+      expect(gradient.filter((_, i) => isMasked(i)).every((g) => g === 0)).toBe(true)
+    })
 
   it.each([0, 1e-8, 1, -1, 88.7, -104, 1e4, -1e4])('stays finite where real inputs are %d', async (x) => {
     const unbounded = loss.name === 'poisson_nll' && x > 700

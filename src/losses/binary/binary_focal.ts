@@ -25,11 +25,14 @@ export default defineLoss({
       description: 'Probabilities are clipped to [epsilon, 1 - epsilon]; beyond it the gradient is 0.',
     }),
   }),
+  // q = 1 - p is clipped by itself: in float32, 1 - epsilon is 1 for epsilon < 6e-8, and 1 - p would be 0 there.
   formula: `
     p = clamp(predictions, epsilon, 1 - epsilon)
+    q = clamp(1 - predictions, epsilon, 1 - epsilon)
     y = targets
-    miss = y * (1 - p) + (1 - y) * p
-    bce = -(y * log(p) + (1 - y) * log1p(-p))
+    miss = y * q + (1 - y) * p
+    log_q = p < 0.5 ? log1p(-p) : log(q)
+    bce = -(y * log(p) + (1 - y) * log_q)
     weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
     weight * exp(gamma * log(miss)) * bce`,
   references: [

@@ -23,14 +23,16 @@ export default defineLoss({
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
   }),
-  // (1 - p_t)^gamma as exp(gamma ln(1 - p_t)). For hard targets 1 - p_t is s(x) or s(-x), whose logarithm is exact
-  // however sure the model is; (1 - p_t)^gamma itself has an infinite slope at 0 for gamma < 1.
-  // Soft targets: 1 - p_t = y s(-x) + (1 - y) s(x), which is not 0 then.
+  // 1 - p_t = y s(-x) + (1 - y) s(x), one form for hard and soft targets, so that the gradient of a target of 0 or 1
+  // is the limit of its soft neighbours'. The power is exp(gamma ln(1 - p_t)): (1 - p_t)^gamma itself has an infinite
+  // slope at 0 for gamma < 1. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) its logarithm is -|x|;
+  // only there the fading is constant in y, which leaves out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|).
   formula: `
     x = predictions
     y = targets
     bce = y * softplus(-x) + (1 - y) * softplus(x)
-    log_miss = y == 1 ? -softplus(x) : y == 0 ? -softplus(-x) : log(y * sigmoid(-x) + (1 - y) * sigmoid(x))
+    miss = y * sigmoid(-x) + (1 - y) * sigmoid(x)
+    log_miss = miss > 1e-37 ? log(miss) : -abs(x)
     weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
     weight * exp(gamma * log_miss) * bce`,
   references: [
@@ -42,7 +44,8 @@ export default defineLoss({
     {
       inputs: { predictions: [0, 0], targets: [1, 0] },
       loss: [0.04332169878499658, 0.1299650963549897],
-      from: 'by hand: alpha_t / 4 * ln 2',
+      gradients: { predictions: [-0.07457169878499657, 0.22371509635498976] },
+      from: 'by hand: alpha_t / 4 * ln 2, and -+ alpha_t / 4 * (ln 2 + 1/2)',
     },
   ],
 })

@@ -21,10 +21,12 @@ export default defineLoss({
       description: 'Cosine that dissimilar pairs may keep.',
     }),
   }),
-  // PyTorch adds 1e-12 to each squared length; at a zero vector the cosine is then 0.
+  // PyTorch adds 1e-12 to each squared length; at a zero vector the cosine is then 0 and the gradient as large as 1e6,
+  // as there. The two roots are taken apart: the product of the squares overflows in float32 at lengths of 4e9.
   formula: `
-    length = safe_sqrt((sum(input1 * input1, dim) + 1e-12) * (sum(input2 * input2, dim) + 1e-12))
-    cosine = sum(input1 * input2, dim) / length
+    length1 = sqrt(sum(input1 * input1, dim) + 1e-12)
+    length2 = sqrt(sum(input2 * input2, dim) + 1e-12)
+    cosine = sum((input1 / length1) * (input2 / length2), dim)
     targets == 1 ? 1 - cosine : relu(cosine - margin)`,
   references: ['torch.nn.functional.cosine_embedding_loss'],
   examples: [

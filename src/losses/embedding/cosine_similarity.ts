@@ -21,7 +21,7 @@ export default defineLoss({
       exclusiveMinimum: 0,
       default: 1e-8,
       description:
-        'Smallest length; a shorter vector counts as having it, so that a zero vector has cosine 0.',
+        'Smallest length; a shorter vector counts as having it, so that a zero vector has cosine 0 and a gradient of 1 / epsilon.',
     }),
   }),
   formula: `

@@ -11,7 +11,7 @@ export default defineLoss({
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter.',
+      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
     }),
     labels: input('rows', 'class', { about: 'Rows with equal labels are positives of each other.' }),
   },
@@ -22,7 +22,8 @@ export default defineLoss({
   //   = softplus( ln sum_n e^s_in - s_ip ). Other positives are not in its denominator (optax, pytorch-metric-learning).
   // Without negatives the sum is empty, its logarithm -inf, and the term 0.
   formula: `
-    z = embeddings / max(norm(embeddings, dim), 1e-12)
+    length = norm(embeddings, dim)
+    z = length < 1e-12 ? 0 : embeddings / length
     s = sum(z * z[rows -> others], dim) / temperature
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]

@@ -25,7 +25,8 @@ export default defineLoss({
     epsilon: Type.Number({
       minimum: 0,
       default: 1e-6,
-      description: 'Added to every difference (lp), or the smallest product of lengths (cosine).',
+      description:
+        'Added to every difference (lp), or the smallest product of lengths (cosine; with 0, a zero vector gives NaN).',
     }),
     swap: Type.Boolean({
       default: false,
@@ -36,14 +37,18 @@ export default defineLoss({
       description: 'lp: the p-norm; cosine: 1 - cosine; sqeuclidean: squared Euclidean.',
     }),
   }),
-  // PyTorch adds epsilon to each difference, so that the norm has a gradient where anchor and positive coincide.
+  // PyTorch adds epsilon to each difference, so that the norm has a gradient where anchor and positive coincide. With
+  // epsilon 0 a norm rests at 0, for every p: the powers, whose slopes are infinite or 0 * infinite there, are left out.
   formula: `
     ap = anchor - positive + epsilon
     an = anchor - negative + epsilon
     pn = positive - negative + epsilon
-    lp_ap = p == 2 ? norm(ap, dim) : sum(abs(ap)^p, dim)^(1 / p)
-    lp_an = p == 2 ? norm(an, dim) : sum(abs(an)^p, dim)^(1 / p)
-    lp_pn = p == 2 ? norm(pn, dim) : sum(abs(pn)^p, dim)^(1 / p)
+    sum_ap = sum(ap == 0 ? 0 : abs(ap)^p, dim)
+    lp_ap = p == 2 ? norm(ap, dim) : sum_ap == 0 ? 0 : sum_ap^(1 / p)
+    sum_an = sum(an == 0 ? 0 : abs(an)^p, dim)
+    lp_an = p == 2 ? norm(an, dim) : sum_an == 0 ? 0 : sum_an^(1 / p)
+    sum_pn = sum(pn == 0 ? 0 : abs(pn)^p, dim)
+    lp_pn = p == 2 ? norm(pn, dim) : sum_pn == 0 ? 0 : sum_pn^(1 / p)
     a = norm(anchor, dim)
     b = norm(positive, dim)
     c = norm(negative, dim)

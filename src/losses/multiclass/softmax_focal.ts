@@ -20,13 +20,17 @@ export default defineLoss({
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy rows fade; 0 not at all.' }),
   }),
-  // -(1-p)^gamma ln p per class. ln(1 - p) is the logsumexp of the other classes: -expm1(ln p) loses it when p is
-  // near 1 only in the last digits, and is floored so that gamma < 1 keeps a finite slope at p = 1.
+  // -sum_c y_c (1 - p_c)^gamma ln p_c. At most one class has p > 1/2, and for it 1 - p is the sum of the other p: exact
+  // however sure the model is, where the subtraction would leave nothing. The floor keeps the slope of gamma < 1 finite
+  // at p = 1. Classes without a target are left out before the product: a masked logit (-inf) has an infinite -ln p.
   formula: `
-    log_p = log_softmax(predictions, classes)
-    log_miss = log(max(-expm1(log_p), 1e-37))
-    each = -exp(gamma * log_miss) * log_p
-    focal = is_index(targets) ? pick(each, targets, classes) : sum(targets == 0 ? 0 : targets * each, classes)
+    p = softmax(predictions, classes)
+    sure = p > 0.5
+    rest = sum(sure ? 0 : p, classes)
+    log_p = sure ? log1p(-rest) : log_softmax(predictions, classes)
+    log_miss = log(max(sure ? rest : 1 - p, 1e-37))
+    y = is_index(targets) ? one_hot(targets, classes) : targets
+    focal = sum(y == 0 ? 0 : -y * exp(gamma * log_miss) * log_p, classes)
     given(alpha) ? alpha * focal : focal`,
   references: [
     'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',

@@ -14,10 +14,11 @@ export default defineLoss({
   },
   params: noParams,
   // cosh e = (e^e + e^-e)/2 overflows at |e| = 89 in float32; ln cosh e = |e| + ln(1 + e^(-2|e|)) - ln 2 does not.
-  // Near 0 that cancels, so the same is written around softplus: |e| + softplus(-2|e|) - ln 2.
+  // Near 0 that cancels, but cosh^-2 = 1 - tanh^2 gives ln cosh e = -ln(1 - tanh^2 e)/2, which keeps every digit there
+  // (and fails far away, where tanh is 1).
   formula: `
-    a = abs(predictions - targets)
-    a + softplus(-2 * a) - 0.6931471805599453`,
+    e = predictions - targets
+    abs(e) < 1 ? -log1p(-tanh(e)^2) / 2 : abs(e) + softplus(-2 * abs(e)) - 0.6931471805599453`,
   references: ['keras.losses.LogCosh', 'optax.losses.log_cosh'],
   examples: [
     {

@@ -33,8 +33,12 @@ export default defineLoss({
     }),
   }),
   // -ln(rate^y e^-rate / y!) = rate - y ln rate + ln y!, and ln y! ~ y ln y - y + ln(2 pi y)/2.
+  // A count of 0 takes no logarithm of its rate, so that a rate of 0 is legal there also with epsilon 0; a negative
+  // rate stays NaN.
   formula: `
-    core = log_input ? exp(predictions) - targets * predictions : predictions - targets * log(predictions + epsilon)
+    sure = targets == 0 and predictions >= 0
+    rate = sure ? predictions : predictions - targets * log(predictions + epsilon)
+    core = log_input ? exp(predictions) - targets * predictions : rate
     y = targets > 1 ? targets : 1
     stirling = targets > 1 ? y * log(y) - y + log(6.283185307179586 * y) / 2 : 0
     full ? core + stirling : core`,

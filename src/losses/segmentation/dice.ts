@@ -23,14 +23,15 @@ export default defineLoss({
     smooth: Type.Number({
       minimum: 0,
       default: 1,
-      description: 'Added above and below: an empty region that is predicted empty has loss 0.',
+      description:
+        'Added above and below. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
   }),
   formula: `
     p = activation == sigmoid ? sigmoid(predictions) : activation == softmax ? softmax(predictions, classes) : predictions
     overlap = sum(p * targets, ...)
     total = sum(p, ...) + sum(targets, ...)
-    1 - (2 * overlap + smooth) / (total + smooth)`,
+    total + smooth == 0 ? 0 : 1 - (2 * overlap + smooth) / (total + smooth)`,
   references: [
     'Milletari et al. 2016, V-Net, arXiv:1606.04797',
     'optax.losses.binary_dice_loss',
