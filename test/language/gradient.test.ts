@@ -1,5 +1,6 @@
 /** Every rule of the gradient table against central differences, the conventions at kinks, and silence behind choices. */
 import { describe, expect, it } from 'vitest'
+import { FUNCTIONS } from '../../src/language/functions.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluateFormula, type Values } from '../support/formulas.ts'
 
@@ -21,58 +22,65 @@ const x = [0.3, -1.2, 2.1, 0.7, -0.4, 1.6]
 const y = [1.1, 0.6, -0.9, 1.8, 0.2, -1.3]
 const values: Values = { x, y, v: [0.5, -0.8], i: [2, 0], s: 1.7, rows: 2 }
 
+const SMOOTH = [
+  '-x',
+  'abs(x)',
+  'exp(x)',
+  'expm1(x)',
+  'log(abs(x))',
+  'log1p(abs(x))',
+  'sqrt(abs(x))',
+  'safe_sqrt(abs(x))',
+  'sigmoid(x)',
+  'logsigmoid(x)',
+  'tanh(x)',
+  'softplus(x)',
+  'sin(x) + cos(y)',
+  'atan(x)',
+  'erf(x)',
+  'x + y',
+  'x - y * v',
+  'x * y',
+  'x / y',
+  'abs(x) ^ y',
+  'abs(x) ^ s',
+  'x ^ 3',
+  'x ^ -1',
+  'max(x, y)',
+  'min(x, y)',
+  'relu(x)',
+  'clamp(x, -1, 1)',
+  'xlogy(x, abs(y))',
+  'x > y ? x * y : exp(y)',
+  'x * stop_gradient(1) + v',
+  'sum(x, columns)',
+  'sum(x * y, columns) * v',
+  'sum(sum(x, columns), rows)',
+  'mean(x, columns) ^ 2',
+  'max(x, columns)',
+  'min(x, columns) * v',
+  'norm(x, columns)',
+  'logsumexp(x * s, columns)',
+  'softmax(x, columns) * y',
+  'log_softmax(x, columns) * y',
+  'pick(x * y, i, columns)',
+  'pick(x, i, columns) * x',
+  'one_hot(i, columns) * x',
+  'x * index(columns) / size(columns)',
+  'sum(x * x[rows -> others], columns)',
+  'sum(softplus(x - x[columns -> others]), others)',
+  'sum(sum(x * x[rows -> others], columns) * y, columns)',
+  'v * 1',
+  'sum(v * v[rows -> others], others)',
+  'safe_norm(x, columns)',
+  'is_finite(x) ? x * y : v',
+]
+
+/** Flat everywhere. */
+const CONSTANT = ['floor(x)', 'sign(x)', 'stop_gradient(x)', 'x > 0 ? 1 : 0', '3', 'v']
+
 describe('the gradient equals central differences', () => {
-  it.each([
-    '-x',
-    'abs(x)',
-    'exp(x)',
-    'expm1(x)',
-    'log(abs(x))',
-    'log1p(abs(x))',
-    'sqrt(abs(x))',
-    'safe_sqrt(abs(x))',
-    'sigmoid(x)',
-    'logsigmoid(x)',
-    'tanh(x)',
-    'softplus(x)',
-    'sin(x) + cos(y)',
-    'atan(x)',
-    'erf(x)',
-    'x + y',
-    'x - y * v',
-    'x * y',
-    'x / y',
-    'abs(x) ^ y',
-    'abs(x) ^ s',
-    'x ^ 3',
-    'x ^ -1',
-    'max(x, y)',
-    'min(x, y)',
-    'relu(x)',
-    'clamp(x, -1, 1)',
-    'xlogy(x, abs(y))',
-    'x > y ? x * y : exp(y)',
-    'x * stop_gradient(1) + v',
-    'sum(x, columns)',
-    'sum(x * y, columns) * v',
-    'sum(sum(x, columns), rows)',
-    'mean(x, columns) ^ 2',
-    'max(x, columns)',
-    'min(x, columns) * v',
-    'norm(x, columns)',
-    'logsumexp(x * s, columns)',
-    'softmax(x, columns) * y',
-    'log_softmax(x, columns) * y',
-    'pick(x * y, i, columns)',
-    'pick(x, i, columns) * x',
-    'one_hot(i, columns) * x',
-    'x * index(columns) / size(columns)',
-    'sum(x * x[rows -> others], columns)',
-    'sum(softplus(x - x[columns -> others]), others)',
-    'sum(sum(x * x[rows -> others], columns) * y, columns)',
-    'v * 1',
-    'sum(v * v[rows -> others], others)',
-  ])('%s', (text) => {
+  it.each(SMOOTH)('%s', (text) => {
     const names = (['x', 'y', 'v'] as const).filter((name) => new RegExp(`\\b${name}\\b`).test(text))
     const { gradients } = evaluateFormula(text, values, names)
     for (const name of names) {
@@ -85,9 +93,15 @@ describe('the gradient equals central differences', () => {
   })
 
   it('of what is constant is zero', () => {
-    for (const text of ['floor(x)', 'sign(x)', 'stop_gradient(x)', 'x > 0 ? 1 : 0', '3', 'v']) {
+    for (const text of CONSTANT) {
       expect(evaluateFormula(text, values, ['x']).gradients.x, text).toEqual([0, 0, 0, 0, 0, 0])
     }
+  })
+
+  it('for every function of the language', () => {
+    const called = [...SMOOTH, ...CONSTANT].join('\n')
+    const missing = [...FUNCTIONS.keys()].filter((name) => !new RegExp(`\\b${name}\\(`).test(called))
+    expect(missing).toEqual([])
   })
 })
 

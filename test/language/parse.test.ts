@@ -5,7 +5,8 @@ import type { Expression } from '../../src/language/ast.ts'
 import { toLatex } from '../../src/language/latex.ts'
 import { lower } from '../../src/language/lower.ts'
 import { LIMITS, parse } from '../../src/language/parse.ts'
-import { numberOf, SCOPE } from '../support/formulas.ts'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { evaluateFormula, numberOf, SCOPE } from '../support/formulas.ts'
 
 const compile = (text: string) => lower(parse(text), SCOPE, [])
 
@@ -55,7 +56,19 @@ function arithmetic(): fc.Arbitrary<{ text: string; value: number }> {
       fc
         .tuple(tie('tree'), tie('tree'))
         .map(([a, b]) => ({ text: `${wrap(a, 3)} * ${wrap(b, 4)}`, value: a.value * b.value, level: 3 })),
+      fc
+        .tuple(tie('tree'), tie('tree'))
+        .map(([a, b]) => ({ text: `${wrap(a, 3)} / ${wrap(b, 4)}`, value: a.value / b.value, level: 3 })),
       tie('tree').map((a) => ({ text: `-${wrap(a, 5)}`, value: -a.value, level: 5 })),
+      // Its right side may be signed or a power again.
+      fc
+        .tuple(tie('tree'), tie('tree'))
+        .map(([a, b]) => ({ text: `${wrap(a, 8)} ^ ${wrap(b, 5)}`, value: a.value ** b.value, level: 7 })),
+      fc.tuple(tie('tree'), tie('tree'), tie('tree'), tie('tree')).map(([a, b, c, d]) => ({
+        text: `${wrap(a, 1)} < ${wrap(b, 1)} ? ${wrap(c, 0)} : ${wrap(d, 0)}`,
+        value: a.value < b.value ? c.value : d.value,
+        level: 0,
+      })),
     ),
   }))
   return tree.filter(({ text }) => text.length < 200)
@@ -148,9 +161,25 @@ describe('an attack', () => {
       }),
     )
   })
+
+  it('by towers and overflow is a number that is not finite, at once', () => {
+    expect(numberOf('9 ^ 9 ^ 9')).toBe(Number.POSITIVE_INFINITY)
+    expect(evaluateFormula('exp(exp(exp(x)))', { x: [10] }).values).toEqual([Number.POSITIVE_INFINITY])
+    expect(evaluateFormula('x ^ x ^ x ^ x', { x: [10] }, ['x']).values).toEqual([Number.POSITIVE_INFINITY])
+  })
 })
 
 describe('LaTeX', () => {
+  it('shows the losses', async () => {
+    const { find } = await loadCatalog()
+    expect(toLatex(find('huber')!.formula)).toMatchInlineSnapshot(
+      `"\\begin{aligned} e &= \\mathrm{predictions} - \\mathrm{targets} \\\\ q &= \\operatorname{min}\\left(\\left|e\\right|, \\delta\\right) \\\\ \\ell &= \\frac{{q}^{2}}{2} + \\delta \\cdot \\left(\\left|e\\right| - q\\right) \\end{aligned}"`,
+    )
+    expect(toLatex(find('sigmoid_focal')!.formula)).toMatchInlineSnapshot(
+      `"\\begin{aligned} x &= \\mathrm{predictions} \\\\ y &= \\mathrm{targets} \\\\ \\mathrm{bce} &= y \\cdot \\operatorname{softplus}\\left(-x\\right) + \\left(1 - y\\right) \\cdot \\operatorname{softplus}\\left(x\\right) \\\\ \\mathrm{miss} &= y \\cdot \\sigma\\left(-x\\right) + \\left(1 - y\\right) \\cdot \\sigma\\left(x\\right) \\\\ \\mathrm{log\\_miss} &= \\begin{cases} \\ln\\left(\\mathrm{miss}\\right) & \\text{if } \\mathrm{miss} > 1 \\cdot 10^{-37} \\\\ -\\left|x\\right| & \\text{otherwise} \\end{cases} \\\\ \\mathrm{weight} &= \\begin{cases} \\alpha \\cdot y + \\left(1 - \\alpha\\right) \\cdot \\left(1 - y\\right) & \\text{if } \\operatorname{given}\\left(\\alpha\\right) \\\\ 1 & \\text{otherwise} \\end{cases} \\\\ \\ell &= \\mathrm{weight} \\cdot e^{\\gamma \\cdot \\mathrm{log\\_miss}} \\cdot \\mathrm{bce} \\end{aligned}"`,
+    )
+  })
+
   it('shows a formula as mathematics', () => {
     expect(toLatex(parse('e = x - y\nabs(e) < beta ? e^2 / (2 * beta) : abs(e)'))).toBe(
       '\\begin{aligned} e &= x - y \\\\ \\ell &= \\begin{cases} \\frac{{e}^{2}}{2 \\cdot \\beta} & \\text{if } \\left|e\\right| < \\beta \\\\ \\left|e\\right| & \\text{otherwise} \\end{cases} \\end{aligned}',

@@ -65,6 +65,29 @@ function alternativesTo(schema: TSchema): (number | boolean | string)[] {
   return [0.7 * schema.default, ...(schema.exclusiveMaximum === undefined && !schema.anyOf ? [] : [0.9])]
 }
 
+/** Values at a number of steps from x -> slope at x. */
+type Differences = (x: number, at: (step: number) => Promise<number>) => Promise<number>
+
+const h = 1e-5
+/** Both rules below are off by about h^2 f''' and by 1e-16 / h of rounding. */
+const byDifferences = { relative: 1e-6, absolute: 1e-6 }
+const central: Differences = async (_, at) => ((await at(h)) - (await at(-h))) / (2 * h)
+/** Three points from x into [0, 1], because the service refuses what lies outside. */
+const inward: Differences = async (x, at) => {
+  const step = x > 0.5 ? -h : h
+  return (-3 * (await at(0)) + 4 * (await at(step)) - (await at(2 * step))) / (2 * step)
+}
+
+/** The first of three rows gets the label that does not count. */
+const ignoring = (targets: DecodedTensor): DecodedTensor => {
+  return { ...targets, data: Int32Array.from(targets.data).fill(-100, 0, targets.data.length / 3) }
+}
+
+const withoutFirst = (tensor: DecodedTensor): DecodedTensor => {
+  const shape = [tensor.shape[0]! - 1, ...tensor.shape.slice(1)]
+  return { ...tensor, shape, data: tensor.data.slice(tensor.data.length / 3) }
+}
+
 /** A class that is never the last one. */
 const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1 }
 
@@ -145,19 +168,6 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       }
     })
 
-  /** Values at a number of steps from x -> slope at x. */
-  type Differences = (x: number, at: (step: number) => Promise<number>) => Promise<number>
-
-  const h = 1e-5
-  /** Both rules below are off by about h^2 f''' and by 1e-16 / h of rounding. */
-  const byDifferences = { relative: 1e-6, absolute: 1e-6 }
-  const central: Differences = async (_, at) => ((await at(h)) - (await at(-h))) / (2 * h)
-  /** Three points from x into [0, 1], because the service refuses what lies outside. */
-  const inward: Differences = async (x, at) => {
-    const step = x > 0.5 ? -h : h
-    return (-3 * (await at(0)) + 4 * (await at(step)) - (await at(2 * step))) / (2 * step)
-  }
-
   async function slopes(
     tensors: Tensors,
     name: string,
@@ -218,11 +228,12 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
 
   if ('ignore_index' in loss.params.properties)
     it('never looks at an ignored row', async () => {
+      const isRow = (name: string) => loss.inputs[name]!.axes[0] === 'rows'
       const tensors = sampleTensors(loss, { seed: 11, precision: 'float64' })
       const ignored = new Map(tensors).set('targets', ignoring(tensors.get('targets')!))
       const poisoned = replaced(ignored, 'predictions', (data) => data.fill(Number.NaN, 0, data.length / 3))
       const rest = new Map(
-        [...ignored].map(([name, tensor]) => [name, spec(name) ? withoutFirst(tensor) : tensor]),
+        [...ignored].map(([name, tensor]) => [name, isRow(name) ? withoutFirst(tensor) : tensor]),
       )
       const [answer, alone] = [
         await evaluate(engine, loss, poisoned, { reduction: 'mean' }),
@@ -233,17 +244,6 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       expect(Array.from(data.subarray(0, data.length / 3), Math.abs)).toEqual(Array(data.length / 3).fill(0))
       expect(bitsOf(data.subarray(data.length / 3))).toBe(bitsOf(alone.gradients.get('predictions')!.data))
     })
-
-  const spec = (name: string) => loss.inputs[name]!.axes[0] === 'rows'
-
-  const ignoring = (targets: DecodedTensor): DecodedTensor => {
-    return { ...targets, data: Int32Array.from(targets.data).fill(-100, 0, targets.data.length / 3) }
-  }
-
-  const withoutFirst = (tensor: DecodedTensor): DecodedTensor => {
-    const shape = [tensor.shape[0]! - 1, ...tensor.shape.slice(1)]
-    return { ...tensor, shape, data: tensor.data.slice(tensor.data.length / 3) }
-  }
 
   const logits = loss.family === 'multiclass' && loss.inputs.predictions!.axes.includes('classes')
   if (logits)
