@@ -33,15 +33,15 @@ export const OPS: { readonly [O in Op]: Rule } = {
   exp: (_, x) => tf.exp(x),
   expm1: (_, x) => tf.expm1(x),
   log: (_, x) => tf.log(x),
-  log1p: (_, x) => tf.log1p(x),
+  log1p: (_, x) => log1p(x),
   sqrt: (_, x) => tf.sqrt(x),
   safe_sqrt: (_, x) => tf.sqrt(x),
   sigmoid: (_, x) => tf.sigmoid(x),
-  tanh: (_, x) => tf.tanh(x),
+  // tfjs wasm says tanh(infinity) = NaN.
+  tanh: (_, x) => tf.where(tf.isInf(x), sign(x), tf.tanh(x)),
   // tfjs's own Softplus turns into e^x too early on the left; this form is the interpreter's.
-  softplus: (_, x) => tf.add(tf.relu(x), tf.log1p(tf.exp(tf.neg(tf.abs(x))))),
-  // tfjs says sign(NaN) = 0, and the gradient of |NaN| would be 0 with it.
-  sign: (_, x) => keepNaN(tf.sign(x), x),
+  softplus: (_, x) => tf.add(tf.relu(x), log1p(tf.exp(tf.neg(tf.abs(x))))),
+  sign: (_, x) => sign(x),
   floor: (_, x) => tf.floor(x),
   sin: (_, x) => tf.sin(x),
   cos: (_, x) => tf.cos(x),
@@ -81,6 +81,24 @@ export const OPS: { readonly [O in Op]: Rule } = {
   rename: ({ node, dimension }, x) => swap(x, dimension(node.axis!), dimension(node.to!)),
   // A tensor of its own even where nothing repeats: each node's tensor is disposed of by itself.
   expand: ({ node, shapeOf }, x) => tf.clone(spread(x, shapeOf(node.axes))),
+}
+
+/** tfjs wasm says sign(1e-20) = 0, and every backend sign(NaN) = 0: the gradient of |NaN| would be 0 with it. */
+function sign(x: T): T {
+  const isPositive = tf.cast(tf.greater(x, zero()), 'float32')
+  return keepNaN(tf.sub(isPositive, tf.cast(tf.less(x, zero()), 'float32')), x)
+}
+
+/**
+ * tfjs wasm computes log1p(x) as ln(1 + x), which is 0 for a small x. ln(u) x / (u - 1) with u = 1 + x is right to the
+ * last digits, because the roundings of u cancel (Kahan; HP-15C Advanced Functions Handbook, 1982).
+ */
+function log1p(x: T): T {
+  const u = tf.add(x, tf.scalar(1))
+  const d = tf.sub(u, tf.scalar(1))
+  const corrected = tf.mul(tf.log(u), tf.div(x, d))
+  const exact = tf.where(tf.equal(d, zero()), x, corrected)
+  return tf.where(tf.isInf(u), tf.log(u), exact)
 }
 
 /**

@@ -1,0 +1,60 @@
+/** Every engine computes each element-wise function as its definition does, near 0, far away and at the infinities. */
+import { describe, expect, it } from 'vitest'
+import { interpret } from '../../src/language/interpret.ts'
+import { lower, type Scope } from '../../src/language/lower.ts'
+import { parse } from '../../src/language/parse.ts'
+import { availableEngines } from '../support/engines.ts'
+
+const scope: Scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [], params: {}, axes: ['...'] }
+const magnitudes = [0, 1e-20, 1e-9, 1e-4, 1e-3, 0.1, 0.5, 1, 2, 5, 20, 80, Number.POSITIVE_INFINITY]
+const points = Float32Array.from([...magnitudes, ...magnitudes.map((x) => -x), Number.NaN])
+const positive = Float32Array.from(magnitudes)
+
+const FUNCTIONS = [
+  ['abs(x)', points],
+  ['exp(x)', points],
+  ['expm1(x)', points],
+  ['log(x)', positive],
+  ['log1p(x)', positive],
+  ['log1p(-x / 100)', positive.slice(0, -1)],
+  ['sqrt(x)', positive],
+  ['sigmoid(x)', points],
+  ['tanh(x)', points],
+  ['softplus(x)', points],
+  ['logsigmoid(x)', points],
+  ['sign(x)', points],
+  ['floor(x)', points],
+  ['atan(x)', points],
+  ['erf(x)', points],
+  ['max(x, 1)', points],
+  ['min(x, 1)', points],
+  ['x ^ 2', points],
+  ['1 / x', positive.slice(1)],
+] as const
+
+describe.each(await availableEngines())('$name', ({ open }) => {
+  it.each(FUNCTIONS)('%s', async (text, x) => {
+    const program = lower(parse(text), scope, [])
+    const shared = {
+      programKey: text,
+      program,
+      sizes: { '...': x.length },
+      scalars: {},
+      precision: 'float32' as const,
+    }
+    const engine = await open()
+    const { values } = await engine.run({
+      ...shared,
+      inputs: { x: x.slice() },
+      cotangent: Float32Array.of(1),
+    })
+    const want = interpret(program, { ...shared, inputs: { x: Float64Array.from(x) } }).values
+    want.forEach((w, i) => {
+      const got = values[i]!
+      if (Object.is(got, w) || got === w) return
+      // A few roundings of float32; erf in tfjs is an approximation that is off by 1.5e-7 (Abramowitz and Stegun 7.1.26).
+      const allowed = text.startsWith('erf') ? 3e-7 : 2e-6 * Math.abs(w) + 1e-44
+      expect(Math.abs(got - w), `${text} at ${x[i]}: ${got}, expected ${w}`).toBeLessThanOrEqual(allowed)
+    })
+  })
+})
