@@ -5,7 +5,7 @@
 import type { Builder, Ref } from './builder.ts'
 
 /** `axis` arguments are names of axes, the others are values. */
-export type Parameter = 'number' | 'truth' | 'place' | 'axis'
+export type Parameter = 'number' | 'place' | 'axis'
 
 export interface LanguageFunction {
   readonly parameters: readonly Parameter[]

@@ -223,7 +223,6 @@ class Lowering {
 
   #argument(argument: Expression, parameter: Parameter): Ref[] {
     if (parameter === 'axis') return []
-    if (parameter === 'truth') return [this.#truth(argument)]
     const ref = this.#number(argument)
     if (parameter === 'place' && this.#build.typeOf(ref) !== 'index') {
       throw new FormulaError(

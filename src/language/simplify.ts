@@ -95,7 +95,6 @@ const RULES: { readonly [O in Op]?: Rule } = {
   select: (build, [test, yes, no]) => choose(build, test, yes, no) ?? when(yes === no, yes),
   pick: (build, [x], { axis }) => when(!build.axesOf(x).includes(axis!), x),
   reduce_sum: (build, [x], { axis }) => sumOfProduct(build, x, axis!),
-  expand: () => undefined,
 }
 
 /** sum over k of a[i,k] * b[j,k] never builds the [i,j,k] products: it is a contraction (a matrix product). */
