@@ -1,9 +1,8 @@
 /**
  * Jobs -> one batch, and the batch's result -> one result a job. Two pure inverses; nothing here waits or decides.
- * The batch's arrays are always new, because the engine may move them to another thread.
+ * Nothing is copied: a batch holds the jobs' own arrays, and each job's result is a view of the batch's.
  */
-import type { Batch, BatchResult } from '../engines/define.ts'
-import type { NumericArray } from '../schemas/tensor.ts'
+import type { Batch, BatchResult, Column } from '../engines/define.ts'
 import type { Job } from './job.ts'
 
 /** What one job gets out of a batch. */
@@ -50,11 +49,10 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
 }
 
 /** An input with the batch axis is concatenated; one that all rows share is equal in all jobs, and taken once. */
-function column(jobs: readonly [Job, ...Job[]], name: string): NumericArray {
+function column(jobs: readonly [Job, ...Job[]], name: string): Column {
   const first = jobs[0]
   const isShared = first.batchAxis === undefined || first.program.inputs[name].axes[0] !== first.batchAxis
-  const parts = (isShared ? [first] : jobs).map((job) => job.inputs[name])
-  return concatenate(parts)
+  return (isShared ? [first] : jobs).map((job) => job.inputs[name])
 }
 
 function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, number>> {
@@ -64,28 +62,12 @@ function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, nu
 }
 
 /** A lone job keeps its one number for all; merged ones get one a value. */
-function mergedCotangent(jobs: readonly [Job, ...Job[]]): Float32Array | Float64Array {
-  if (jobs.length === 1) return jobs[0].cotangent.slice()
-  const columns = jobs.map(({ cotangent, values }) => {
-    return cotangent.length === values ? cotangent : filled(cotangent, values)
-  })
-  return concatenate(columns) as Float32Array | Float64Array
+function mergedCotangent(jobs: readonly [Job, ...Job[]]): Batch['cotangent'] {
+  if (jobs.length === 1) return [jobs[0].cotangent]
+  return jobs.map(({ cotangent, values }) => (cotangent.length === values ? cotangent : filled(cotangent, values)))
 }
 
 function filled(cotangent: Float32Array | Float64Array, length: number): Float32Array | Float64Array {
   const column = cotangent instanceof Float64Array ? new Float64Array(length) : new Float32Array(length)
   return column.fill(cotangent[0])
-}
-
-function concatenate(parts: readonly NumericArray[]): NumericArray {
-  const first = parts[0]
-  if (parts.length === 1) return first.slice()
-  const total = parts.reduce((length, part) => length + part.length, 0)
-  const whole = new (first.constructor as Float32ArrayConstructor)(total) as NumericArray
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
 }

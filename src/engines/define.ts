@@ -7,6 +7,22 @@ import type { NumericArray } from '../schemas/tensor.ts'
 
 export type Precision = 'float32' | 'float64'
 
+/** The arrays of several jobs, end to end; the engine copies them once, to where it computes. */
+export type Column<T extends NumericArray = NumericArray> = readonly T[]
+
+/** One array; a copy only where there are several. */
+export function joined<T extends NumericArray>(column: Column<T>): T {
+  if (column.length === 1) return column[0]
+  const length = column.reduce((total, part) => total + part.length, 0)
+  const whole = new (column[0].constructor as new (length: number) => T)(length)
+  let offset = 0
+  for (const part of column) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}
+
 /** One launch: a program, its arrays, and how long each axis is. */
 export interface Batch {
   /** Equal keys mean equal programs, so that an engine may keep what it has compiled. */
@@ -16,11 +32,11 @@ export interface Batch {
   /** Size of every axis that the program names. */
   readonly sizes: Readonly<Record<string, number>>
   /** Input name -> its elements, in the program's layout of that input. */
-  readonly inputs: Readonly<Record<string, NumericArray>>
+  readonly inputs: Readonly<Record<string, Column>>
   /** Numeric parameters. */
   readonly scalars: Readonly<Record<string, number>>
   /** What the gradient of each value is multiplied by: one number for all, or one a value. */
-  readonly cotangent: Float32Array | Float64Array
+  readonly cotangent: Column<Float32Array | Float64Array>
 }
 
 export interface BatchResult {
@@ -34,6 +50,8 @@ export interface BatchResult {
   readonly computeMs: number
   /** The engine that did it, for metrics and `Server-Timing`. */
   readonly engine: string
+  /** Gives back the memory that the arrays are views of; they mean nothing afterwards. Absent where they are the caller's. */
+  readonly release?: () => void
 }
 
 /** What an engine tells about itself in logs, `/health/ready` and metrics. */
@@ -59,6 +77,13 @@ export interface Engine {
    * @throws UnsupportedByEngine (rejects) when the program needs what this engine has not; `EngineLost` when it died.
    */
   run(batch: Batch): Promise<BatchResult>
+  /**
+   * Computes at once, on this thread, what takes next to no time; undefined for anything else. The result's arrays hold
+   * until the next call.
+   */
+  runNow?(batch: Batch): BatchResult | undefined
+  /** How many batches it is worth giving it at once; default 2. */
+  readonly width?: number
   stats(): Promise<EngineStats>
   close(): Promise<void>
 }
@@ -66,6 +91,11 @@ export interface Engine {
 /** The typed "I can't": control flow, not a failure. The next engine takes the batch. */
 export class UnsupportedByEngine extends Error {
   override readonly name = 'UnsupportedByEngine'
+}
+
+/** The memory that a launch needs cannot be had now; nothing else is harmed. */
+export class OutOfMemory extends Error {
+  override readonly name = 'OutOfMemory'
 }
 
 /** The engine's thread or device is gone; it is being restarted, and the batch may be retried. */

@@ -1,6 +1,6 @@
 /** The float64 interpreter as an engine: the definition of every program, and the only engine that has float64. */
 import { interpret } from '../language/interpret.ts'
-import type { Batch, BatchResult } from './define.ts'
+import { type Batch, type BatchResult, joined } from './define.ts'
 import { defineEngine } from './local.ts'
 
 export default defineEngine({
@@ -18,7 +18,12 @@ export default defineEngine({
 
 function run(batch: Batch): BatchResult {
   const started = performance.now()
-  const { values, denominators, gradients } = interpret(batch.program, batch)
+  const inputs = Object.entries(batch.inputs).map(([name, column]) => [name, joined(column)] as const)
+  const { values, denominators, gradients } = interpret(batch.program, {
+    ...batch,
+    inputs: Object.fromEntries(inputs),
+    cotangent: joined(batch.cotangent),
+  })
   const rounded = Object.entries(gradients).map(([name, data]) => [name, inPrecision(batch, data)] as const)
   return {
     values: inPrecision(batch, values),

@@ -2,7 +2,7 @@
  * The compute thread seen from the main thread: an Engine whose batches are computed elsewhere, so that the event loop
  * never waits for arithmetic. When the thread dies, its batches are lost and the next one starts by itself.
  */
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import {
   type Batch,
   type BatchResult,
@@ -10,8 +10,10 @@ import {
   type EngineInfo,
   EngineLost,
   type EngineStats,
+  joined,
 } from './define.ts'
 import type { Reply, Request, SentBatch, WorkerOptions } from './messages.ts'
+import { spawn } from './spawn.ts'
 
 /** Programs that both sides keep before both start anew. */
 const MAX_PROGRAMS = 512
@@ -81,8 +83,9 @@ class ComputeThread implements Engine {
   run(batch: Batch): Promise<BatchResult> {
     const session = this.#session
     if (session === undefined) return Promise.reject(new EngineLost('the compute thread is being restarted'))
-    const sent: SentBatch = { ...batch, program: this.#announce(session, batch) }
-    return this.#ask<BatchResult>(session, (id) => ({ type: 'run', id, batch: sent }), buffersOf(batch))
+    const own = ownArrays(batch)
+    const sent: SentBatch = { ...own, program: this.#announce(session, batch) }
+    return this.#ask<BatchResult>(session, (id) => ({ type: 'run', id, batch: sent }), buffersOf(own))
   }
 
   async stats(): Promise<EngineStats> {
@@ -149,7 +152,7 @@ class ComputeThread implements Engine {
 }
 
 async function startSession({ engine, log }: ThreadOptions): Promise<Session> {
-  const worker = startWorker({ engine })
+  const worker = spawn(new URL('./worker', import.meta.url), { engine })
   const opened = await new Promise<Reply>((resolve, reject) => {
     worker.once('message', resolve)
     worker.once('error', reject)
@@ -165,28 +168,19 @@ async function startSession({ engine, log }: ThreadOptions): Promise<Session> {
   throw new Error(opened.type === 'refused' ? opened.reason : 'the compute thread did not open an engine')
 }
 
-/**
- * Beside this file, in the language that this file is in. Node below 22.18 cannot load TypeScript in a thread, nor does
- * `--import tsx` reach into one, so from source the thread registers tsx itself.
- */
-function startWorker(workerData: WorkerOptions): Worker {
-  if (!isSource()) return new Worker(new URL('./worker.js', import.meta.url), { workerData })
-  const entry = JSON.stringify(new URL('./worker.ts', import.meta.url).href)
-  const boot = `import('tsx/esm/api').then(({ register }) => { register(); return import(${entry}) })`
-  return new Worker(boot, { eval: true, workerData })
-}
-
-function isSource(): boolean {
-  return import.meta.url.endsWith('.ts')
-}
-
 function remoteError(message: string, stack: string | undefined): Error {
   const error = new Error(message)
   if (stack !== undefined) error.stack = stack
   return error
 }
 
-/** The batch's arrays are moved, not copied: assembling made them for this one launch. */
+/** The batch with arrays that nobody else has, so that they can be moved to the thread. */
+function ownArrays(batch: Batch): Batch {
+  const inputs = Object.entries(batch.inputs).map(([name, column]) => [name, [joined(column).slice()]] as const)
+  const cotangent = [joined(batch.cotangent).slice()]
+  return { ...batch, inputs: Object.fromEntries(inputs), cotangent }
+}
+
 function buffersOf({ inputs, cotangent }: Batch): ArrayBuffer[] {
-  return [...new Set([...Object.values(inputs), cotangent].map((array) => array.buffer as ArrayBuffer))]
+  return [...Object.values(inputs), cotangent].flat().map((array) => array.buffer as ArrayBuffer)
 }

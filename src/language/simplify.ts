@@ -70,6 +70,7 @@ function foldConstants(build: Builder, op: Op, args: readonly Ref[]): Ref | unde
 
 const RULES: { readonly [O in Op]?: Rule } = {
   neg: (build, [x]) => (build.opOf(x) === 'neg' ? build.argOf(x, 0) : undefined),
+  abs: (build, [x]) => (build.opOf(x) === 'neg' ? build.make('abs', [build.argOf(x, 0)]) : undefined),
   // x + 0 would turn -0 into 0; the sign of a zero loss is not worth a pass over memory.
   add: (build, [a, b]) => when(build.is(b, 0), a) ?? when(build.is(a, 0), b) ?? addOfNegative(build, a, b),
   sub: (build, [a, b]) => when(build.is(b, 0), a) ?? when(build.is(a, 0), () => build.neg(b)),

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import type { Op } from '../../language/ir.ts'
+import { joined } from '../define.ts'
 import type { OpContext } from './context.ts'
 import { contract } from './contract.ts'
 import { sumOver } from './sum.ts'
@@ -24,7 +25,7 @@ export const OPS: { readonly [O in Op]: Rule } = {
   size: (context) => full(context, context.sizes[context.node.axis!]),
   index: (context) => places(context),
   cotangent: ({ node, batch, shapeOf }) => {
-    const column = batch.cotangent as Float32Array
+    const column = joined(batch.cotangent) as Float32Array
     return tf.tensor(column, column.length === 1 ? shapeOf([]) : shapeOf(node.axes), 'float32')
   },
 
@@ -168,7 +169,7 @@ function exchange(shape: readonly number[], from: number, to: number, size: numb
 /** An input comes in its own layout and is brought into the program's order. */
 function read({ node, batch, sizes, shapeOf }: OpContext): T {
   const { axes, type } = batch.program.inputs[node.name!]
-  const data = batch.inputs[node.name!] as Float32Array | Int32Array
+  const data = joined(batch.inputs[node.name!]) as Float32Array | Int32Array
   const laid = tf.tensor(
     data,
     axes.map((axis) => sizes[axis]),

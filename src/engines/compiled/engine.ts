@@ -1,0 +1,179 @@
+/**
+ * The engine on compiled kernels: what takes next to no time runs where it is, on the caller's thread; the rest goes to
+ * the pool, in slices of rows where it is large. Decides that alone, by what launches of the same kernel have cost.
+ */
+import { withRenamed } from '../../language/ir.ts'
+import { type Batch, type BatchResult, type Engine, type EngineInfo, type EngineStats, UnsupportedByEngine } from '../define.ts'
+import { Arena, Arenas } from './arena.ts'
+import { layoutOf, MAX_SLICES, type Sizes, type Slice } from './kernel.ts'
+import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
+import { bytesFor, instantiate, prepare, resultsOf } from './launch.ts'
+import { KernelTrapped, Pool, type PoolOptions } from './pool.ts'
+
+export interface CompiledOptions extends PoolOptions {
+  readonly reason: string
+  /** Bytes of all memories together. */
+  readonly memoryBytes: number
+}
+
+/** Longer than this the caller's thread, which may serve everybody else, does not compute. */
+const INLINE_NS = 200_000
+/** A slice that takes less is not worth a message to another thread. */
+const SLICE_NS = 300_000
+/** Slices begin at whole cache lines of numbers, so that threads do not write to the same one. */
+const SLICE_STEP = 16
+/** A memory that grew beyond this is dropped when it is idle. */
+const KEPT_BYTES = 64 * 1024 * 1024
+
+/**
+ * @example
+ * const engine = openCompiled({ reason: 'asked for', threads: 2, memoryBytes: 2 ** 30, log: () => {} })
+ */
+export function openCompiled(options: CompiledOptions): Engine {
+  return new CompiledEngine(options)
+}
+
+class CompiledEngine implements Engine {
+  readonly info: EngineInfo
+  readonly width: number
+  readonly #threads: number
+  readonly #kernels: KernelCache
+  readonly #arenas: Arenas
+  readonly #pool: Pool
+  /** The memory of what runs on the caller's thread. */
+  readonly #own = new Arena()
+
+  constructor(options: CompiledOptions) {
+    const target = detectTarget()
+    const simd = target.relaxed ? 'relaxed simd' : 'simd'
+    const { threads, reason } = options
+    this.info = { name: 'compiled', device: `fused wasm, ${simd}, ${threads} thread${threads === 1 ? '' : 's'}`, reason }
+    this.width = threads + 1
+    this.#threads = threads
+    this.#kernels = new KernelCache(target)
+    this.#pool = new Pool(options)
+    this.#arenas = new Arenas(
+      { bytes: options.memoryBytes, keptBytes: KEPT_BYTES },
+      (arena) => this.#pool.forget(arena),
+    )
+  }
+
+  get isReady(): boolean {
+    return this.#threads === 0 || this.#pool.size > 0
+  }
+
+  runNow(batch: Batch): BatchResult | undefined {
+    if (batch.precision !== 'float32') return undefined
+    const kernel = this.#kernels.find(batch)
+    if (kernel === undefined) return undefined
+    const sizes = withRenamed(batch.program, batch.sizes)
+    return turnsOf(batch, sizes) * kernel.nsPerTurn > INLINE_NS ? undefined : this.#runHere(kernel, batch, sizes)
+  }
+
+  async run(batch: Batch): Promise<BatchResult> {
+    if (batch.precision !== 'float32') throw new UnsupportedByEngine(`compiled kernels have no ${batch.precision}`)
+    const kernel = this.#kernels.kernelFor(batch)
+    const sizes = withRenamed(batch.program, batch.sizes)
+    if (this.#threads === 0) return copied(this.#runHere(kernel, batch, sizes))
+    return this.#runThere(kernel, batch, sizes)
+  }
+
+  serves(batch: Pick<Batch, 'program' | 'precision' | 'scalars' | 'cotangent'>): boolean {
+    return batch.precision === 'float32' && this.#kernels.find(batch) !== undefined
+  }
+
+  async stats(): Promise<EngineStats> {
+    return { tensors: this.#arenas.lent, bytes: this.#arenas.bytes + this.#own.bytes }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close()
+  }
+
+  #runHere(kernel: Compiled, batch: Batch, sizes: Sizes): BatchResult {
+    const slices = [wholeOf(kernel, sizes)]
+    this.#own.reserve(bytesFor(layoutOf(kernel, sizes), 1))
+    const { layout, addresses } = prepare(kernel, batch, sizes, this.#own, slices)
+    const run = this.#own.bind(kernel.module, (memory) => instantiate(kernel.module, memory))
+    const started = performance.now()
+    try {
+      run(addresses[0])
+    } catch (error) {
+      throw trapped(batch, error)
+    }
+    const computeMs = performance.now() - started
+    learn(kernel, computeMs, turnsOf(batch, sizes))
+    return { ...resultsOf(kernel, layout, this.#own), computeMs, engine: 'compiled' }
+  }
+
+  async #runThere(kernel: Compiled, batch: Batch, sizes: Sizes): Promise<BatchResult> {
+    const turns = turnsOf(batch, sizes)
+    const slices = slicesOf(kernel, sizes, this.#worthwhile(turns * kernel.nsPerTurn))
+    const arena = await this.#arenas.take(bytesFor(layoutOf(kernel, sizes), slices.length))
+    try {
+      const { layout, addresses } = prepare(kernel, batch, sizes, arena, slices)
+      const started = performance.now()
+      await settled(addresses.map((at) => this.#pool.run(kernel, arena, at)))
+      const computeMs = performance.now() - started
+      learn(kernel, computeMs * slices.length, turns)
+      const release = () => this.#arenas.giveBack(arena)
+      return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', release }
+    } catch (error) {
+      this.#arenas.giveBack(arena)
+      throw error instanceof KernelTrapped ? trapped(batch, error) : error
+    }
+  }
+
+  #worthwhile(ns: number): number {
+    return Math.max(1, Math.min(this.#threads, MAX_SLICES, Math.floor(ns / SLICE_NS)))
+  }
+}
+
+/** Arrays that outlive the next launch. */
+function copied({ values, denominators, gradients, ...rest }: BatchResult): BatchResult {
+  const own = Object.entries(gradients).map(([name, data]) => [name, data.slice()] as const)
+  return {
+    ...rest,
+    values: values.slice(),
+    ...(denominators === undefined ? {} : { denominators: denominators.slice() }),
+    gradients: Object.fromEntries(own),
+  }
+}
+
+/** Waits for all, also when one fails: the others still write. */
+async function settled(runs: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(runs)).find(({ status }) => status === 'rejected')
+  if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
+}
+
+/** The report of a kernel that failed: what it computed, for what shapes. */
+function trapped({ programKey, sizes }: Batch, error: unknown): KernelTrapped {
+  const why = error instanceof Error ? error.message : String(error)
+  return new KernelTrapped(`the kernel of ${programKey} trapped: ${why}; sizes ${JSON.stringify(sizes)}`)
+}
+
+function wholeOf({ plan: { separable } }: Compiled, sizes: Sizes): Slice {
+  return { index: 0, first: 0, last: separable === undefined ? 0 : sizes[separable] }
+}
+
+function slicesOf(kernel: Compiled, sizes: Sizes, count: number): Slice[] {
+  const whole = wholeOf(kernel, sizes)
+  if (kernel.plan.separable === undefined || count === 1) return [whole]
+  const step = Math.ceil(whole.last / count / SLICE_STEP) * SLICE_STEP
+  const starts = Array.from({ length: count }, (_, i) => i * step).filter((first) => first < whole.last)
+  return starts.map((first, index) => ({ index, first, last: Math.min(first + step, whole.last) }))
+}
+
+/** How often the innermost of all loops turns: what the cost of a launch is proportional to. */
+function turnsOf({ program }: Batch, sizes: Sizes): number {
+  let turns = 1
+  for (const axis of program.axes) turns *= sizes[axis] ?? 1
+  return turns
+}
+
+/** A slow launch may have met the compiler or the garbage collector; a fast one is the truth. */
+function learn(kernel: Compiled, ms: number, turns: number) {
+  const measured = (ms * 1e6) / Math.max(turns, 1)
+  const weight = measured < kernel.nsPerTurn ? 0.5 : 0.1
+  kernel.nsPerTurn += weight * (measured - kernel.nsPerTurn)
+}

@@ -1,0 +1,177 @@
+/**
+ * Program -> the same program in fewer, more primitive ops, ready to be laid out in loops: compound functions are said by
+ * exp and log (so that what they share is computed once), a picked element is read where it lies, and a renamed axis is
+ * pushed down to what has to be read under another name.
+ */
+import { Builder, type Ref } from '../../language/builder.ts'
+import type { Node, Program } from '../../language/ir.ts'
+import { isElementwise } from '../../language/scalar.ts'
+
+/** A program for the planner. */
+export interface Expanded {
+  readonly nodes: readonly Node[]
+  /** Every axis in the program's order. */
+  readonly axes: readonly string[]
+  readonly renamed: Readonly<Record<string, string>>
+  readonly inputs: Program['inputs']
+  readonly roots: readonly Root[]
+}
+
+/** Something that leaves the kernel. */
+export interface Root {
+  readonly role: 'values' | 'denominators' | 'gradient'
+  /** The input, of a gradient. */
+  readonly name: string
+  readonly node: Ref
+  /** How it lies in memory, slowest axis first. */
+  readonly axes: readonly string[]
+}
+
+/** The scalar that stands for the cotangent where it is one number for all values. */
+export const COTANGENT = '$cotangent'
+
+/** Renaming recomputes an expression of at most so many ops, instead of keeping it in memory. */
+const CHEAP_TO_RENAME = 4
+
+/** What a kernel is made for beside its program. */
+export interface Variant {
+  /** Whether one number is the cotangent of all values. */
+  readonly uniform: boolean
+  /** Conditions that are known, by node of the program. */
+  readonly truths: ReadonlyMap<number, boolean>
+}
+
+/**
+ * @example
+ * expand(program, { uniform: true, truths: new Map() }).roots
+ */
+export function expand(program: Program, { uniform, truths }: Variant): Expanded {
+  const build = new Builder(program.axes)
+  const made: Ref[] = []
+  program.nodes.forEach((node, id) => {
+    const args = node.args.map((arg) => made[arg])
+    const known = truths.get(id)
+    made.push(known === undefined ? remake(build, node, args, uniform) : build.truth(known))
+  })
+  const root = (role: Root['role'], name: string, id: number, axes: readonly string[]): Root => {
+    return { role, name, node: build.expand(made[id], program.nodes[id].axes), axes }
+  }
+  const { value, denominators, gradients, nodes } = program
+  const roots = [
+    root('values', '', value, nodes[value].axes),
+    ...(denominators === undefined ? [] : [root('denominators', '', denominators, nodes[denominators].axes)]),
+    ...Object.entries(gradients).map(([name, id]) => {
+      return root('gradient', name, id, program.inputs[name]?.axes ?? nodes[id].axes)
+    }),
+  ]
+  return { nodes: build.nodes, axes: program.axes, renamed: program.renamed, inputs: program.inputs, roots }
+}
+
+function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boolean): Ref {
+  switch (node.op) {
+    case 'input':
+      return build.input(node.name!, node.type === 'index' ? 'index' : 'real', node.axes)
+    case 'scalar':
+      return build.scalar(node.name!)
+    case 'constant':
+      return node.type === 'bool' ? build.truth(node.value !== 0) : build.constant(node.value!)
+    case 'index':
+      return build.index(node.axis!)
+    case 'size':
+      return build.size(node.axis!)
+    case 'cotangent':
+      return uniform ? build.scalar(COTANGENT) : build.cotangent(node.axes)
+    case 'expand':
+      return build.expand(args[0], node.axes)
+    case 'sigmoid':
+      return sigmoid(build, args[0])
+    case 'softplus':
+      return softplus(build, args[0])
+    case 'pick':
+      return pick(build, args[0], args[1], node.axis!)
+    case 'rename':
+      return rename(build, args[0], node.axis!, node.to!)
+    case 'reduce_sum':
+      return build.sum(args[0], node.axis!)
+    case 'reduce_max':
+      return build.max(args[0], node.axis!)
+    case 'contract':
+      return build.contract(args[0], args[1], node.axis!)
+    default:
+      return build.make(node.op, args)
+  }
+}
+
+/** With e = exp(-|x|) and r = 1 / (1 + e): r on the right of 0, e r on the left. */
+function sigmoid(build: Builder, x: Ref): Ref {
+  const e = build.exp(build.neg(build.make('abs', [x])))
+  const one = build.constant(1)
+  const right = build.div(one, build.add(one, e))
+  return build.select(build.lt(x, build.constant(0)), build.mul(e, right), right)
+}
+
+/** max(x, 0) + log(1 + exp(-|x|)). */
+function softplus(build: Builder, x: Ref): Ref {
+  const e = build.exp(build.neg(build.make('abs', [x])))
+  return build.add(build.make('max', [x, build.constant(0)]), build.make('log1p', [e]))
+}
+
+/** A pick outside the axis is 0, whatever lies under the formula. */
+function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
+  if (!build.axesOf(x).includes(axis)) return x
+  const read = pushPick(build, x, place, axis)
+  if (read === undefined) {
+    const here = build.eq(build.index(axis), place)
+    return build.sum(build.select(here, x, build.constant(0)), axis)
+  }
+  const zero = build.constant(0)
+  const isInside = build.make('and', [build.make('le', [zero, place]), build.lt(place, build.size(axis))])
+  return build.select(isInside, read, zero)
+}
+
+/** Picks from the inputs that an expression reads, and computes it for these alone; undefined where that cannot be. */
+function pushPick(build: Builder, x: Ref, place: Ref, axis: string): Ref | undefined {
+  if (!build.axesOf(x).includes(axis)) return x
+  const op = build.opOf(x)
+  if (op === 'input') return build.pick(x, place, axis)
+  if (op === 'index') return place
+  if (op === 'expand') {
+    const inner = pushPick(build, build.argOf(x, 0), place, axis)
+    const axes = build.axesOf(x).filter((name) => name !== axis)
+    return inner === undefined ? undefined : build.expand(inner, axes)
+  }
+  if (!isElementwise(op) && op !== 'select') return undefined
+  const args = build.nodes[x].args.map((arg) => pushPick(build, arg, place, axis))
+  return args.includes(undefined) ? undefined : build.make(op, args as Ref[])
+}
+
+function rename(build: Builder, x: Ref, axis: string, to: string): Ref {
+  const budget = { left: CHEAP_TO_RENAME }
+  return pushRename(build, x, axis, to, budget) ?? build.rename(x, axis, to)
+}
+
+/** Reads the inputs of a cheap expression under the new name; undefined where it costs more than its memory. */
+function pushRename(build: Builder, x: Ref, axis: string, to: string, budget: { left: number }): Ref | undefined {
+  if (!build.axesOf(x).includes(axis)) return x
+  const op = build.opOf(x)
+  if (op === 'input') return build.rename(x, axis, to)
+  if (op === 'index') return build.index(to)
+  if (!CHEAP.has(op) || --budget.left < 0) return undefined
+  const args = build.nodes[x].args.map((arg) => pushRename(build, arg, axis, to, budget))
+  return args.includes(undefined) ? undefined : build.make(op, args as Ref[])
+}
+
+const CHEAP: ReadonlySet<string> = new Set([
+  'neg',
+  'abs',
+  'add',
+  'sub',
+  'mul',
+  'lt',
+  'le',
+  'eq',
+  'and',
+  'or',
+  'not',
+  'select',
+])

@@ -1,0 +1,204 @@
+/**
+ * A compiled program and its launches: where everything lies in memory for given sizes, the kernel's argument, and what a
+ * launch reads and leaves. It owns no memory; arena.ts does.
+ */
+import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import { emit, type Word } from './emit.ts'
+import { COTANGENT, expand, type Variant } from './expand.ts'
+import type { Program } from '../../language/ir.ts'
+import { type Buffer, type Plan, plan, weightOf } from './plan.ts'
+import type { Target } from './math.ts'
+import { UnsupportedByEngine } from '../define.ts'
+
+/** Sizes of all axes, the renamed ones included. */
+export type Sizes = Readonly<Record<string, number>>
+
+/** Where one launch's data lies; the argument comes first. */
+export interface Layout {
+  readonly sizes: readonly number[]
+  /** Of each buffer, in bytes. */
+  readonly bases: readonly number[]
+  /** Of each buffer, in elements of 4 bytes: what it holds, without padding. */
+  readonly counts: readonly number[]
+  readonly strides: readonly (readonly number[])[]
+  /** Bytes of each buffer, whole vectors. */
+  readonly bytes: readonly number[]
+  /** Where the scratch begins, and how much of it one slice has. */
+  readonly scratch: { readonly start: number; readonly bytes: number }
+  /** Everything up to here is used by a launch in one slice. */
+  readonly end: number
+}
+
+export interface Kernel {
+  readonly plan: Plan
+  readonly words: readonly Word[]
+  readonly bytes: Uint8Array<ArrayBuffer>
+  /** Nodes without axes that a launch evaluates, in order. */
+  readonly scalarNodes: readonly number[]
+  /** Rough cost of one turn of all loops, in simple vector instructions. */
+  readonly weight: number
+  /** The layout of the last launch: sizes seldom change. */
+  lastLayout: Layout | undefined
+}
+
+/** A kernel with more instructions would take longer to compile than to interpret. */
+const MAX_KERNEL_BYTES = 512 * 1024
+
+/** Into so many parts one launch may be split. */
+export const MAX_SLICES = 64
+
+/** Bytes between buffers: a vector that begins at the last element may read so far beyond it. */
+const PADDING = 16
+
+/**
+ * Compiles a program.
+ *
+ * @throws UnsupportedByEngine when the kernel would be too large
+ */
+export function compile(program: Program, variant: Variant, target: Target): Kernel {
+  const planned = plan(expand(program, variant))
+  const { bytes, words } = emit(planned, target)
+  if (bytes.length > MAX_KERNEL_BYTES) {
+    throw new UnsupportedByEngine(`its kernel has ${bytes.length} bytes, the limit is ${MAX_KERNEL_BYTES}`)
+  }
+  const wanted = words.flatMap((word) => (word.kind === 'scalar' ? [word.node] : []))
+  const scalarNodes = scalarClosure(planned, wanted)
+  return { plan: planned, words, bytes, scalarNodes, weight: weightOf(planned.program), lastLayout: undefined }
+}
+
+function scalarClosure({ program }: Plan, wanted: readonly number[]): number[] {
+  const found = new Set<number>()
+  const visit = (node: number) => {
+    if (found.has(node)) return
+    for (const arg of program.nodes[node].args) visit(arg)
+    found.add(node)
+  }
+  for (const node of wanted) visit(node)
+  return [...found]
+}
+
+/** Where the data of a launch with these sizes lies. */
+export function layoutOf(kernel: Kernel, sizes: Sizes): Layout {
+  const axes = kernel.plan.program.axes
+  const known = kernel.lastLayout
+  if (known !== undefined && axes.every((axis, i) => known.sizes[i] === sizes[axis])) return known
+  kernel.lastLayout = makeLayout(kernel, sizes)
+  return kernel.lastLayout
+}
+
+function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes): Layout {
+  let end = argumentBytes(words) * MAX_SLICES
+  let start = 0
+  const bases: number[] = []
+  const counts: number[] = []
+  const strides: number[][] = []
+  const bytes: number[] = []
+  for (const buffer of buffers) {
+    // Scratch stands behind everything else.
+    if (buffer.role === 'scratch' && start === 0) start = end
+    const own = stridesOf(buffer, sizes)
+    bases.push(end)
+    counts.push(buffer.axes.reduce((product, axis) => product * sizes[axis], 1))
+    strides.push(own.strides)
+    bytes.push(align(own.bytes))
+    end += align(own.bytes) + PADDING
+  }
+  if (start === 0) start = end
+  const scratch = { start, bytes: end - start }
+  return { sizes: program.axes.map((axis) => sizes[axis]), bases, counts, strides, bytes, scratch, end }
+}
+
+/** Rows of scratch begin at whole vectors; inputs and results are dense. */
+function stridesOf({ axes, role, vectors }: Buffer, sizes: Sizes): { strides: number[]; bytes: number } {
+  const strides: number[] = []
+  let width = vectors ? 16 : 4
+  for (let place = axes.length - 1; place >= 0; place--) {
+    strides[place] = width
+    width *= sizes[axes[place]]
+    if (role === 'scratch' && place === axes.length - 1) width = align(width)
+  }
+  return { strides, bytes: width }
+}
+
+/** Bytes of one slice's argument. */
+function argumentBytes(words: readonly Word[]): number {
+  return align(words.length * 4)
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16
+}
+
+/** What a launch is given beside its data. */
+export interface Arguments {
+  readonly sizes: Sizes
+  readonly scalars: Readonly<Record<string, number>>
+  /** The one number, where the kernel has it as a scalar. */
+  readonly cotangent: number
+}
+
+/** A part of a launch: elements of the outermost axis, where the plan is separable. */
+export interface Slice {
+  readonly index: number
+  readonly first: number
+  readonly last: number
+}
+
+/**
+ * Writes the arguments of a launch's slices.
+ *
+ * @returns the address of each slice's argument
+ */
+export function writeArguments(
+  kernel: Kernel,
+  layout: Layout,
+  args: Arguments,
+  memory: { readonly words: Int32Array; readonly floats: Float32Array },
+  slices: readonly Slice[],
+): number[] {
+  const values = evaluateScalars(kernel, args)
+  return slices.map((slice) => {
+    const address = slice.index * argumentBytes(kernel.words)
+    let at = address / 4
+    for (const word of kernel.words) {
+      if (word.kind !== 'scalar') memory.words[at] = wordOf(word, layout, args.sizes, slice)
+      else if (kernel.plan.program.nodes[word.node].type === 'bool') memory.words[at] = values[word.node] === 0 ? 0 : -1
+      else memory.floats[at] = values[word.node]
+      at++
+    }
+    return address
+  })
+}
+
+function wordOf(word: Exclude<Word, { kind: 'scalar' }>, layout: Layout, sizes: Sizes, slice: Slice): number {
+  switch (word.kind) {
+    case 'first':
+      return slice.first
+    case 'last':
+      return slice.last
+    case 'size':
+      return sizes[word.axis]
+    case 'base':
+      return layout.bases[word.buffer.id] + (word.buffer.role === 'scratch' ? slice.index * layout.scratch.bytes : 0)
+    case 'stride':
+      return word.dimension < 0 ? layout.bytes[word.buffer.id] : layout.strides[word.buffer.id][word.dimension]
+  }
+}
+
+function evaluateScalars(
+  { plan: { program }, scalarNodes }: Kernel,
+  { sizes, scalars, cotangent }: Arguments,
+): number[] {
+  const values: number[] = []
+  for (const id of scalarNodes) {
+    const { op, args, value, name, axis } = program.nodes[id]
+    if (op === 'constant') values[id] = value!
+    else if (op === 'size') values[id] = sizes[axis!]
+    else if (op === 'scalar') values[id] = name === COTANGENT ? cotangent : scalars[name!]
+    else if (op === 'select') values[id] = values[args[0]] !== 0 ? values[args[1]] : values[args[2]]
+    else if (isElementwise(op)) values[id] = evaluateScalar(op, [values[args[0]], values[args[1]]])
+    else throw new UnsupportedByEngine(`${op} of a single number`)
+  }
+  return values
+}
+

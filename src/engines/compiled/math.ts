@@ -1,0 +1,330 @@
+/**
+ * The language's functions on four float32 at once: at most 4 ulp from the true value over the whole range, denormals,
+ * infinities and NaN included (test/engines/compiled/math.test.ts sweeps it). Each takes and gives one vector; it does not
+ * know where the numbers come from.
+ *
+ * exp and log follow Cephes' expf and logf (Moshier, https://www.netlib.org/cephes/); the rarer functions are computed in
+ * float64, two lanes at a time, where plain polynomials are exact enough.
+ */
+import { MEANING } from '../../language/scalar.ts'
+import { interpolate } from './polynomial.ts'
+import {
+  type Code,
+  call,
+  constF32x4,
+  constF64x2,
+  constI32x4,
+  extractF32,
+  type FunctionBuilder,
+  F32,
+  get,
+  i32,
+  ifElse,
+  type Import,
+  op,
+  replaceF32,
+  set,
+  shuffle,
+  V128,
+} from './wasm.ts'
+
+/** What the runtime offers beyond fixed-width SIMD. */
+export interface Target {
+  /** Relaxed SIMD: a multiply and an add in one step, rounded once where the machine can. */
+  readonly relaxed: boolean
+}
+
+export type MathOp = 'exp' | 'expm1' | 'log' | 'log1p' | 'tanh' | 'pow' | 'sin' | 'cos' | 'atan' | 'erf'
+
+/** Writes the code of a function into `f`. */
+type Writer = (f: FunctionBuilder, target: Target, ...args: Code[]) => Code
+
+/** Op -> its code. `inline` ones are written where they are used; the others are functions of the module. */
+export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly inline: boolean }>> = {
+  exp: { write: exp, inline: true },
+  log: { write: log, inline: true },
+  log1p: { write: log1p, inline: true },
+  expm1: { write: expm1, inline: true },
+  tanh: { write: tanh, inline: false },
+  pow: { write: pow, inline: false },
+  erf: { write: erf, inline: false },
+  atan: { write: atan, inline: false },
+  sin: { write: (f, target, x) => circular(f, target, x, 0), inline: false },
+  cos: { write: (f, target, x) => circular(f, target, x, 1), inline: false },
+}
+
+/** What the module needs of JavaScript: sines of arguments whose reduction would take hundreds of bits. */
+export const HOST: readonly (Import & { readonly run: (x: number) => number })[] = [
+  { name: 'sin', params: [F32], results: [F32], run: Math.sin },
+  { name: 'cos', params: [F32], results: [F32], run: Math.cos },
+]
+
+const LN2_HIGH = 0.693359375
+const LN2_LOW = -2.12194440e-4
+const SIGN_BIT = -0x80000000
+
+const add = (a: Code, b: Code) => op('f32x4.add', a, b)
+const sub = (a: Code, b: Code) => op('f32x4.sub', a, b)
+const mul = (a: Code, b: Code) => op('f32x4.mul', a, b)
+const div = (a: Code, b: Code) => op('f32x4.div', a, b)
+const choose = (test: Code, yes: Code, no: Code) => op('v128.bitselect', yes, no, test)
+
+/** a * b + c. */
+function madd({ relaxed }: Target, a: Code, b: Code, c: Code): Code {
+  return relaxed ? op('f32x4.relaxed_madd', a, b, c) : add(mul(a, b), c)
+}
+
+function maddWide({ relaxed }: Target, a: Code, b: Code, c: Code): Code {
+  return relaxed ? op('f64x2.relaxed_madd', a, b, c) : op('f64x2.add', op('f64x2.mul', a, b), c)
+}
+
+/** Horner's rule, coefficients from the highest power down. */
+function horner(target: Target, x: Code, coefficients: readonly number[]): Code {
+  const [highest, ...rest] = coefficients
+  return rest.reduce<Code>((sum, coefficient) => madd(target, sum, x, constF32x4(coefficient)), constF32x4(highest))
+}
+
+function hornerWide(target: Target, x: Code, coefficients: readonly number[]): Code {
+  const [highest, ...rest] = [...coefficients].reverse()
+  return rest.reduce<Code>((sum, coefficient) => maddWide(target, sum, x, constF64x2(coefficient)), constF64x2(highest))
+}
+
+// exp and its kin
+
+/** e^r - 1 - r over r^2 on [-ln 2 / 2, ln 2 / 2]; Cephes expf. */
+const EXP = [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1]
+
+/** x = n ln 2 + r with a whole n; ln 2 in two parts, so that the first product is exact. */
+function reduceExp(f: FunctionBuilder, target: Target, x: Code): { n: Code; r: Code } {
+  const n = f.let(op('f32x4.nearest', mul(x, constF32x4(Math.LOG2E))))
+  const high = madd(target, n, constF32x4(-LN2_HIGH), x)
+  return { n, r: f.let(madd(target, n, constF32x4(-LN2_LOW), high)) }
+}
+
+function exp(f: FunctionBuilder, target: Target, x: Code): Code {
+  // Beyond these bounds the result is 0 or infinity; NaN passes through pmin and pmax in this order.
+  const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-105)), constF32x4(89)))
+  const { n, r } = reduceExp(f, target, within)
+  const tail = f.let(horner(target, r, EXP))
+  const power = f.let(add(madd(target, mul(r, r), tail, r), constF32x4(1)))
+  return scaleByPower(f, power, f.let(op('i32x4.trunc_sat_f32x4_s', n)))
+}
+
+/** x * 2^k in two steps, so that neither power overflows and denormals are rounded once. */
+function scaleByPower(f: FunctionBuilder, x: Code, k: Code): Code {
+  const half = f.let(op('i32x4.shr_s', k, i32(1)))
+  return mul(mul(x, powerOfTwo(half)), powerOfTwo(op('i32x4.sub', k, half)))
+}
+
+/** 2^k for -126 <= k <= 127, made of its bits. */
+function powerOfTwo(k: Code): Code {
+  return op('i32x4.shl', op('i32x4.add', k, constI32x4(127)), i32(23))
+}
+
+/** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which cancels nothing and cannot overflow early. */
+function expm1(f: FunctionBuilder, target: Target, x: Code): Code {
+  const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-30)), constF32x4(89)))
+  const { n, r } = reduceExp(f, target, within)
+  const small = f.let(madd(target, mul(r, r), f.let(horner(target, r, EXP)), r))
+  const s = f.let(powerOfTwo(op('i32x4.sub', op('i32x4.trunc_sat_f32x4_s', n), constI32x4(1))))
+  const half = f.let(madd(target, s, small, sub(s, constF32x4(0.5))))
+  return choose(op('f32x4.eq', n, constF32x4(0)), small, add(half, half))
+}
+
+/** tanh |x| = (e^2|x| - 1) / (e^2|x| + 1), and the sign again. */
+function tanh(f: FunctionBuilder, target: Target, x: Code): Code {
+  const magnitude = op('f32x4.pmin', op('f32x4.abs', x), constF32x4(10))
+  const grown = f.let(expm1(f, target, f.let(mul(magnitude, constF32x4(2)))))
+  const ratio = div(grown, add(grown, constF32x4(2)))
+  return op('v128.or', ratio, op('v128.and', x, constI32x4(SIGN_BIT)))
+}
+
+// log and its kin
+
+/** log(1 + z) - z + z^2 / 2 over z^3 on [sqrt(1/2) - 1, sqrt(2) - 1]; Cephes logf. */
+const LOG = [
+  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
+  -2.4999993993e-1, 3.3333331174e-1,
+]
+const SMALLEST_NORMAL = 2 ** -126
+/** The bits of sqrt(1/2): what is subtracted so that the shift yields the exponent of a mantissa in [sqrt(1/2), sqrt(2)). */
+const SQRT_HALF_BITS = 0x3f3504f3
+
+/** x = m 2^e with m in [sqrt(1/2), sqrt(2)), for positive finite x; denormals are scaled up first. */
+function splitExponent(f: FunctionBuilder, x: Code): { m: Code; e: Code } {
+  const isTiny = f.let(op('f32x4.lt', x, constF32x4(SMALLEST_NORMAL)))
+  const bits = f.let(choose(isTiny, mul(x, constF32x4(2 ** 23)), x))
+  const e = f.let(op('i32x4.shr_s', op('i32x4.sub', bits, constI32x4(SQRT_HALF_BITS)), i32(23)))
+  const m = f.let(op('i32x4.sub', bits, op('i32x4.shl', e, i32(23))))
+  return { m, e: f.let(op('i32x4.sub', e, op('v128.and', isTiny, constI32x4(23)))) }
+}
+
+function log(f: FunctionBuilder, target: Target, x: Code): Code {
+  const { m, e: exponent } = splitExponent(f, x)
+  const e = f.let(op('f32x4.convert_i32x4_s', exponent))
+  const z = f.let(sub(m, constF32x4(1)))
+  const square = f.let(mul(z, z))
+  const cubic = mul(mul(horner(target, z, LOG), z), square)
+  const low = f.let(madd(target, e, constF32x4(LN2_LOW), cubic))
+  const tail = madd(target, square, constF32x4(-0.5), low)
+  const result = madd(target, e, constF32x4(LN2_HIGH), add(z, tail))
+  return withLogEdges(f, x, result)
+}
+
+/** log 0 = -infinity, log infinity = infinity, NaN for what is negative or NaN: all of which sqrt gives but the first. */
+function withLogEdges(f: FunctionBuilder, x: Code, result: Code): Code {
+  const isZero = op('f32x4.eq', x, constF32x4(0))
+  const edge = add(op('f32x4.sqrt', x), op('v128.and', isZero, constF32x4(Number.NEGATIVE_INFINITY)))
+  const isPlain = op(
+    'v128.and',
+    op('f32x4.gt', x, constF32x4(0)),
+    op('f32x4.lt', x, constF32x4(Number.POSITIVE_INFINITY)),
+  )
+  return choose(isPlain, f.let(result), f.let(edge))
+}
+
+/** log(1 + x) with u = 1 + x as rounded: log u, and what the rounding lost over u (Goldberg 1991, theorem 4). */
+function log1p(f: FunctionBuilder, target: Target, x: Code): Code {
+  const u = f.let(add(x, constF32x4(1)))
+  const lost = f.let(div(sub(x, sub(u, constF32x4(1))), u))
+  // At u = 0 and u = infinity nothing was lost, and the quotient is NaN.
+  return add(log(f, target, u), op('v128.and', lost, op('f32x4.eq', lost, lost)))
+}
+
+// In float64, two lanes at a time
+
+/** Runs a function of float64 pairs on both halves of a vector. */
+function wide(f: FunctionBuilder, x: Code, run: (pair: Code) => Code): Code {
+  const half = (pair: Code) => f.let(op('f32x4.demote_f64x2_zero', run(f.let(pair))))
+  const low = half(op('f64x2.promote_low_f32x4', x))
+  const high = half(op('f64x2.promote_low_f32x4', shuffle(x, x, [2, 3, 2, 3])))
+  return shuffle(low, high, [0, 1, 4, 5])
+}
+
+const addWide = (a: Code, b: Code) => op('f64x2.add', a, b)
+const subWide = (a: Code, b: Code) => op('f64x2.sub', a, b)
+const mulWide = (a: Code, b: Code) => op('f64x2.mul', a, b)
+
+/** erf x / x in x^2, up to where float32 says 1. */
+const ERF_END = 4
+const ERF = interpolate((square) => quotientAtZero(MEANING.erf, Math.sqrt(square), 2 / Math.sqrt(Math.PI)), 0, ERF_END ** 2, 24)
+
+function quotientAtZero(g: (x: number, unused: number) => number, x: number, limit: number): number {
+  return x < 1e-9 ? limit : g(x, 0) / x
+}
+
+function erf(f: FunctionBuilder, target: Target, x: Code): Code {
+  return wide(f, x, (pair) => {
+    const within = f.let(op('f64x2.pmin', op('f64x2.pmax', pair, constF64x2(-ERF_END)), constF64x2(ERF_END)))
+    const middle = ERF_END ** 2 / 2
+    const t = f.let(subWide(mulWide(mulWide(within, within), constF64x2(1 / middle)), constF64x2(1)))
+    return mulWide(within, hornerWide(target, t, ERF))
+  })
+}
+
+/** atan x / x in x^2 on [0, 1]. */
+const ATAN = interpolate((square) => quotientAtZero(Math.atan, Math.sqrt(square), 1), 0, 1, 14)
+
+/** atan x = pi / 2 - atan(1 / x) beyond 1. */
+function atan(f: FunctionBuilder, target: Target, x: Code): Code {
+  const magnitude = f.let(op('f32x4.abs', x))
+  const found = wide(f, magnitude, (pair) => {
+    const isLarge = f.let(op('f64x2.lt', constF64x2(1), pair))
+    const inner = f.let(choose(isLarge, op('f64x2.div', constF64x2(1), pair), pair))
+    const t = f.let(subWide(mulWide(mulWide(inner, inner), constF64x2(2)), constF64x2(1)))
+    const angle = f.let(mulWide(inner, hornerWide(target, t, ATAN)))
+    return choose(isLarge, subWide(constF64x2(Math.PI / 2), angle), angle)
+  })
+  return op('v128.or', found, op('v128.and', x, constI32x4(SIGN_BIT)))
+}
+
+const LOG2_RANGE = [Math.SQRT1_2 - 1.001, Math.SQRT2 - 0.999] as const
+/** log2(1 + z) / z. */
+const LOG2 = interpolate((z) => (z === 0 ? Math.LOG2E : Math.log1p(z) / z / Math.LN2), ...LOG2_RANGE, 18)
+const EXP2 = interpolate((t) => 2 ** (t / 2), -1, 1, 10)
+
+/** |a|^b = 2^(b log2 |a|) in float64, then JavaScript's rules for signs and edges. */
+function pow(f: FunctionBuilder, target: Target, a: Code, b: Code): Code {
+  const magnitude = f.let(op('f32x4.abs', a))
+  const power = f.let(powOfMagnitude(f, target, magnitude, b))
+  const isWhole = f.let(op('f32x4.eq', op('f32x4.trunc', b), b))
+  const half = f.let(mul(b, constF32x4(0.5)))
+  const isOdd = op('v128.andnot', isWhole, op('f32x4.eq', op('f32x4.trunc', half), half))
+  const signed = op('v128.xor', power, op('v128.and', op('v128.and', a, constI32x4(SIGN_BIT)), isOdd))
+  const isFiniteNegative = op(
+    'v128.and',
+    op('f32x4.lt', a, constF32x4(0)),
+    op('f32x4.gt', a, constF32x4(Number.NEGATIVE_INFINITY)),
+  )
+  const real = choose(op('v128.andnot', isFiniteNegative, isWhole), constF32x4(Number.NaN), signed)
+  return choose(op('f32x4.eq', b, constF32x4(0)), constF32x4(1), f.let(real))
+}
+
+function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): Code {
+  const { m, e } = splitExponent(f, a)
+  const z = f.let(sub(m, constF32x4(1)))
+  const isZero = op('f32x4.eq', a, constF32x4(0))
+  // log2 of 0, infinity and NaN, to be added to an exponent that means nothing there.
+  const edge = f.let(choose(isZero, constF32x4(Number.NEGATIVE_INFINITY), a))
+  const isEdge = f.let(op('v128.not', op('v128.and', op('f32x4.gt', a, constF32x4(0)), op('f32x4.lt', a, constF32x4(Number.POSITIVE_INFINITY)))))
+  const exponents: Code[] = []
+  const whole = (which: readonly [number, number, number, number]) => {
+    const part = (x: Code) => shuffle(x, x, which)
+    const wideMask = shuffle(isEdge, isEdge, [which[0], which[0], which[1], which[1]])
+    const zWide = f.let(op('f64x2.promote_low_f32x4', part(z)))
+    const [low, high] = LOG2_RANGE
+    const t = f.let(mulWide(subWide(zWide, constF64x2((low + high) / 2)), constF64x2(2 / (high - low))))
+    const fraction = mulWide(zWide, hornerWide(target, t, LOG2))
+    const log2 = addWide(op('f64x2.convert_low_i32x4_s', part(e)), fraction)
+    const edged = choose(wideMask, op('f64x2.promote_low_f32x4', part(edge)), f.let(log2))
+    const product = mulWide(op('f64x2.promote_low_f32x4', part(b)), f.let(edged))
+    const within = f.let(op('f64x2.pmin', op('f64x2.pmax', product, constF64x2(-200)), constF64x2(200)))
+    const n = f.let(op('f64x2.nearest', within))
+    exponents.push(f.let(op('i32x4.trunc_sat_f64x2_s_zero', n)))
+    const rest = f.let(mulWide(subWide(within, n), constF64x2(2)))
+    return f.let(op('f32x4.demote_f64x2_zero', hornerWide(target, rest, EXP2)))
+  }
+  const [low, high] = [whole([0, 1, 0, 1]), whole([2, 3, 2, 3])]
+  const k = f.let(shuffle(exponents[0], exponents[1], [0, 1, 4, 5]))
+  return scaleByPower(f, f.let(shuffle(low, high, [0, 1, 4, 5])), k)
+}
+
+/** sin r / r and cos r in r^2 on [0, (pi/4)^2], a little beyond for the rounding of the quotient. */
+const QUARTER = (Math.PI / 4) * 1.001
+const SINE = interpolate((square) => quotientAtZero(Math.sin, Math.sqrt(square), 1), 0, QUARTER ** 2, 6)
+const COSINE = interpolate((square) => Math.cos(Math.sqrt(square)), 0, QUARTER ** 2, 6)
+/** pi / 2 in two parts of which the first has 33 bits (fdlibm), so that its multiples below 2^20 are exact. */
+const HALF_PI_HIGH = 1.57079632673412561417
+const HALF_PI_LOW = 6.07710050650619224932e-11
+const EXACT_REDUCTION = 2 ** 20
+
+/** x = k pi / 2 + r: sine or cosine of r with a sign, by k and the `shift` of a quarter turn. */
+function circular(f: FunctionBuilder, target: Target, x: Code, shift: 0 | 1): Code {
+  const turns: Code[] = []
+  const cosines: Code[] = []
+  const sines = wide(f, x, (pair) => {
+    const n = f.let(op('f64x2.nearest', mulWide(pair, constF64x2(2 / Math.PI))))
+    turns.push(f.let(op('i32x4.trunc_sat_f64x2_s_zero', n)))
+    const r = f.let(subWide(subWide(pair, mulWide(n, constF64x2(HALF_PI_HIGH))), mulWide(n, constF64x2(HALF_PI_LOW))))
+    const middle = QUARTER ** 2 / 2
+    const t = f.let(subWide(mulWide(mulWide(r, r), constF64x2(1 / middle)), constF64x2(1)))
+    cosines.push(f.let(op('f32x4.demote_f64x2_zero', hornerWide(target, t, COSINE))))
+    return mulWide(r, hornerWide(target, t, SINE))
+  })
+  const k = f.let(op('i32x4.add', shuffle(turns[0], turns[1], [0, 1, 4, 5]), constI32x4(shift)))
+  const cosine = shuffle(cosines[0], cosines[1], [0, 1, 4, 5])
+  const isOdd = op('i32x4.eq', op('v128.and', k, constI32x4(1)), constI32x4(1))
+  const sign = op('i32x4.shl', op('v128.and', k, constI32x4(2)), i32(30))
+  const result = f.local(V128)
+  f.add(set(result, op('v128.xor', choose(isOdd, f.let(cosine), f.let(sines)), sign)))
+  return byHostWhereLarge(f, x, result, shift)
+}
+
+function byHostWhereLarge(f: FunctionBuilder, x: Code, result: number, shift: 0 | 1): Code {
+  const isLarge = op('f32x4.gt', op('f32x4.abs', x), constF32x4(EXACT_REDUCTION))
+  const lanes = [0, 1, 2, 3].map((lane) =>
+    set(result, replaceF32(get(result), lane, call(shift, extractF32(x, lane)))),
+  )
+  f.add(ifElse(op('v128.any_true', isLarge), lanes))
+  return get(result)
+}

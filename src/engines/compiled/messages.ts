@@ -1,0 +1,15 @@
+/** What the main thread and the pool's threads say to each other. Types only. */
+
+export type Order =
+  | { readonly type: 'module'; readonly kernel: number; readonly module: WebAssembly.Module }
+  | { readonly type: 'memory'; readonly arena: number; readonly memory: WebAssembly.Memory }
+  | { readonly type: 'forget memory'; readonly arena: number }
+  | { readonly type: 'forget modules' }
+  | { readonly type: 'run'; readonly id: number; readonly kernel: number; readonly arena: number; readonly at: number }
+  | { readonly type: 'close' }
+
+export interface Report {
+  readonly id: number
+  /** Why the kernel did not come to its end. */
+  readonly failed?: string
+}

@@ -1,0 +1,53 @@
+/** The entry of a pool's thread: runs kernels on memories that it shares with the main thread. */
+import { parentPort } from 'node:worker_threads'
+import { instantiate } from './launch.ts'
+import type { Order, Report } from './messages.ts'
+
+const port = parentPort!
+const modules = new Map<number, WebAssembly.Module>()
+const memories = new Map<number, WebAssembly.Memory>()
+/** Memory -> kernel -> its function. */
+const bound = new Map<number, Map<number, (at: number) => void>>()
+
+port.on('message', (order: Order) => {
+  switch (order.type) {
+    case 'module':
+      modules.set(order.kernel, order.module)
+      return
+    case 'memory':
+      memories.set(order.arena, order.memory)
+      bound.set(order.arena, new Map())
+      return
+    case 'forget memory':
+      memories.delete(order.arena)
+      bound.delete(order.arena)
+      return
+    case 'forget modules':
+      modules.clear()
+      for (const functions of bound.values()) functions.clear()
+      return
+    case 'run':
+      port.postMessage(run(order.id, order.kernel, order.arena, order.at))
+      return
+    case 'close':
+      port.close()
+  }
+})
+
+function run(id: number, kernel: number, arena: number, at: number): Report {
+  try {
+    functionOf(kernel, arena)(at)
+    return { id }
+  } catch (error) {
+    return { id, failed: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+function functionOf(kernel: number, arena: number): (at: number) => void {
+  const functions = bound.get(arena)!
+  const known = functions.get(kernel)
+  if (known !== undefined) return known
+  const made = instantiate(modules.get(kernel)!, memories.get(arena)!)
+  functions.set(kernel, made)
+  return made
+}
