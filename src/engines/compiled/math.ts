@@ -94,20 +94,26 @@ function hornerWide(target: Target, x: Code, coefficients: readonly number[]): C
 /** e^r - 1 - r over r^2 on [-ln 2 / 2, ln 2 / 2]; Cephes expf. */
 const EXP = [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1]
 
-/** x = n ln 2 + r with a whole n; ln 2 in two parts, so that the first product is exact. */
-function reduceExp(f: FunctionBuilder, target: Target, x: Code): { n: Code; r: Code } {
-  const n = f.let(op('f32x4.nearest', mul(x, constF32x4(Math.LOG2E))))
+/** 1.5 * 2^23: a small number added to it is rounded to a whole one, whose bits then count up from these. */
+const ROUNDER = 12582912
+const ROUNDER_BITS = 0x4b400000
+
+/** x = n ln 2 + r with a whole n, also as an integer k; ln 2 in two parts, so that the first product is exact. */
+function reduceExp(f: FunctionBuilder, target: Target, x: Code): { n: Code; k: Code; r: Code } {
+  const rounded = f.let(madd(target, x, constF32x4(Math.LOG2E), constF32x4(ROUNDER)))
+  const n = f.let(sub(rounded, constF32x4(ROUNDER)))
+  const k = f.let(op('i32x4.sub', rounded, constI32x4(ROUNDER_BITS)))
   const high = madd(target, n, constF32x4(-LN2_HIGH), x)
-  return { n, r: f.let(madd(target, n, constF32x4(-LN2_LOW), high)) }
+  return { n, k, r: f.let(madd(target, n, constF32x4(-LN2_LOW), high)) }
 }
 
 function exp(f: FunctionBuilder, target: Target, x: Code): Code {
   // Beyond these bounds the result is 0 or infinity; NaN passes through pmin and pmax in this order.
   const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-105)), constF32x4(89)))
-  const { n, r } = reduceExp(f, target, within)
+  const { k, r } = reduceExp(f, target, within)
   const tail = f.let(horner(target, r, EXP))
   const power = f.let(add(madd(target, mul(r, r), tail, r), constF32x4(1)))
-  return scaleByPower(f, power, f.let(op('i32x4.trunc_sat_f32x4_s', n)))
+  return scaleByPower(f, power, k)
 }
 
 /** x * 2^k in two steps, so that neither power overflows and denormals are rounded once. */
@@ -124,9 +130,9 @@ function powerOfTwo(k: Code): Code {
 /** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which cancels nothing and cannot overflow early. */
 function expm1(f: FunctionBuilder, target: Target, x: Code): Code {
   const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-30)), constF32x4(89)))
-  const { n, r } = reduceExp(f, target, within)
+  const { n, k, r } = reduceExp(f, target, within)
   const small = f.let(madd(target, mul(r, r), f.let(horner(target, r, EXP)), r))
-  const s = f.let(powerOfTwo(op('i32x4.sub', op('i32x4.trunc_sat_f32x4_s', n), constI32x4(1))))
+  const s = f.let(powerOfTwo(op('i32x4.sub', k, constI32x4(1))))
   const half = f.let(madd(target, s, small, sub(s, constF32x4(0.5))))
   return choose(op('f32x4.eq', n, constF32x4(0)), small, add(half, half))
 }
@@ -189,6 +195,26 @@ function log1p(f: FunctionBuilder, target: Target, x: Code): Code {
   const lost = f.let(div(sub(x, sub(u, constF32x4(1))), u))
   // At u = 0 and u = infinity nothing was lost, and the quotient is NaN.
   return add(log(f, target, u), op('v128.and', lost, op('f32x4.eq', lost, lost)))
+}
+
+/** (atanh s - s) / s^3 in s^2 on [0, 1/9]. */
+const ATANH = interpolate((square) => atanhTail(Math.sqrt(square)), 0, 1 / 9, 5)
+
+/** Its series where the difference would cancel. */
+function atanhTail(s: number): number {
+  return s < 0.05 ? 1 / 3 + s ** 2 / 5 + s ** 4 / 7 + s ** 6 / 9 + s ** 8 / 11 : (Math.atanh(s) - s) / s ** 3
+}
+
+/**
+ * log(1 + x) for 0 <= x <= 1, which is what softplus asks for: 2 atanh(x / (2 + x)) needs neither an exponent nor its
+ * edges.
+ */
+export function log1pOfUnit(f: FunctionBuilder, target: Target, x: Code): Code {
+  const s = f.let(div(x, add(x, constF32x4(2))))
+  const twice = f.let(add(s, s))
+  const square = f.let(mul(s, s))
+  const t = f.let(madd(target, square, constF32x4(18), constF32x4(-1)))
+  return madd(target, mul(twice, square), f.let(horner(target, t, [...ATANH].reverse())), twice)
 }
 
 // In float64, two lanes at a time

@@ -118,7 +118,7 @@ export const constF64x2 = (value: number): Code => lanes(Float64Array.of(value, 
 /** 0, 1, 2, 3: the places of the lanes. */
 export const IOTA: Code = lanes(Int32Array.of(0, 1, 2, 3))
 
-export const loadVector = (address: Code): Code => [address, simd(0x00), 2, 0]
+export const loadVector = (address: Code, offset = 0): Code => [address, simd(0x00), 2, unsigned(offset)]
 export const loadSplat = (address: Code): Code => [address, simd(0x09), 2, 0]
 export const loadLane = (address: Code, vector: Code, lane: number): Code => [
   address,
@@ -128,7 +128,13 @@ export const loadLane = (address: Code, vector: Code, lane: number): Code => [
   0,
   lane,
 ]
-export const storeVector = (address: Code, value: Code): Code => [address, value, simd(0x0b), 2, 0]
+export const storeVector = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  simd(0x0b),
+  2,
+  unsigned(offset),
+]
 export const storeLane = (address: Code, value: Code, lane: number): Code => [
   address,
   value,
