@@ -68,6 +68,8 @@ async function createContext(
   const metrics = createMetrics()
   const engine = await openEngine({
     engine: config.engine,
+    threads: config.threads,
+    memoryBytes: config.computeMemory,
     log: (message, details) => log.info(details ?? {}, message),
   })
   metrics.engineOpened(engine.info)
@@ -99,6 +101,8 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
     frameworkErrors: (error, request, reply) => sendProblem(request, reply, toProblem(error)),
     clientErrorHandler: handleClientError,
   })
+  app.decorateReply('formats', undefined)
+  app.decorateReply('deadlineMs', undefined)
   app.decorateReply('started', undefined)
   app.decorateReply('finite', undefined)
   // Validation happens once, in schemas/check.ts; these schemas are for the documentation.

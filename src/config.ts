@@ -29,7 +29,7 @@ const SETTINGS = {
   engine: [
     'LOSSD_ENGINE',
     words(
-      ['auto', 'tensorflow', 'wasm', 'cpu', 'interpreter'],
+      ['auto', 'compiled', 'tensorflow', 'wasm', 'cpu', 'interpreter'],
       'auto',
       'What computes; auto takes the best that opens.',
     ),
@@ -51,6 +51,19 @@ const SETTINGS = {
     count(64 * MiB, 'Most elements of one intermediate result; bounds the rows of pairwise losses.'),
   ],
   maxCost: ['LOSSD_MAX_COST', count(20_000_000_000, 'Most element operations of one request.')],
+  threads: [
+    'LOSSD_THREADS',
+    Type.Integer({
+      minimum: 0,
+      maximum: 1024,
+      default: 0,
+      description: 'Threads that compute, for the compiled engine; 0: one a core.',
+    }),
+  ],
+  computeMemory: [
+    'LOSSD_COMPUTE_MEMORY',
+    count(1024 * MiB, 'Bytes that all launches of the compiled engine may hold together.', MiB),
+  ],
   queueJobs: ['LOSSD_QUEUE_JOBS', count(4096, 'Most requests that wait; beyond it 429.')],
   queueElements: ['LOSSD_QUEUE_ELEMENTS', count(128 * MiB, 'Most numbers that wait; beyond it 429.')],
   queueBytes: ['LOSSD_QUEUE_BYTES', count(512 * MiB, 'Most bytes that wait; beyond it 429.')],

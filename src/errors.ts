@@ -45,6 +45,7 @@ export const PROBLEMS = {
   'not-ready': kind(503, 'The service is not ready', true),
   draining: kind(503, 'The service is shutting down', true),
   'engine-lost': kind(503, 'The engine was lost and is being restarted', true),
+  'out-of-memory': kind(503, 'There is no memory for this now', true),
   'deadline-exceeded': kind(504, 'The deadline passed', true),
 } as const satisfies Record<string, ProblemKind>
 

@@ -1,9 +1,9 @@
 /**
- * The only clock: decides when waiting jobs run. There is no batching timer. When the engine is free, what waits runs;
- * while it runs, newcomers gather into the next batch, and one batch is handed over ahead so that the engine never
- * idles. Nobody waits for ever: a full queue refuses at once, deadlines fire while queued, callers who left are dropped.
+ * The only clock: decides when jobs run. What the engine can compute at once, in next to no time, never waits. For the
+ * rest there is no batching timer: when the engine is free, what waits runs; while it runs, newcomers gather into the
+ * next batch, and one batch is handed over ahead so that the engine never idles. Nobody waits for ever: a full queue refuses at once, deadlines fire while queued, callers who left are dropped.
  */
-import { type BatchResult, type Engine, EngineLost } from '../engines/define.ts'
+import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/define.ts'
 import { Problem } from '../errors.ts'
 import { assemble, type Share, split } from './assemble.ts'
 import type { BatcherEvents } from './events.ts'
@@ -28,10 +28,14 @@ export interface BatcherOptions {
 
 export interface Batcher {
   /**
+   * Computes a job and hands its result to `read`, whose answer is the caller's. The result's arrays may be the engine's
+   * own memory: they hold while `read` runs, and no longer.
+   *
    * @throws Problem (rejects) `overloaded`, `draining`, `deadline-exceeded`, `engine-lost`; `Cancelled` when the job's
-   * signal aborts
+   * signal aborts; whatever `read` throws
    */
   submit(job: Job): Promise<JobResult>
+  submit<T>(job: Job, read: (result: JobResult) => T): Promise<T>
   depth(): Depth
   /** Refuses newcomers from now on; resolves when nothing waits or runs any more. */
   drain(): Promise<void>
@@ -42,7 +46,7 @@ export class Cancelled extends Error {
   override readonly name = 'Cancelled'
 }
 
-/** Batches given to the engine at once: one that runs, one ready behind it. */
+/** Batches given to the engine at once where it says nothing else: one that runs, one ready behind it. */
 const AHEAD = 2
 
 export function createBatcher(options: BatcherOptions): Batcher {
@@ -53,7 +57,7 @@ interface Waiting {
   readonly job: Job
   readonly since: number
   /** Both settle once; later calls change nothing. */
-  readonly resolve: (result: JobResult) => void
+  readonly deliver: (result: JobResult) => void
   readonly reject: (error: Error) => void
 }
 
@@ -80,11 +84,35 @@ class EventDrivenBatcher implements Batcher {
     })
   }
 
-  submit(job: Job): Promise<JobResult> {
+  async submit<T = JobResult>(job: Job, read: (result: JobResult) => T = (result) => result as T): Promise<T> {
+    if (this.#draining) throw this.#shed('draining', new Problem('draining', 'no new work is taken', { retryAfter: 1 }))
+    if (job.values === 0) return read(emptyResult(job))
+    const result = this.#now(job)
+    if (result !== undefined) return read(result)
     const refusal = this.#refusal(job)
-    if (refusal !== undefined) return Promise.reject(refusal)
-    if (job.values === 0) return Promise.resolve(emptyResult(job))
-    return new Promise((resolve, reject) => this.#enqueue(job, resolve, reject))
+    if (refusal !== undefined) throw refusal
+    return new Promise((resolve, reject) => {
+      const deliver = (found: JobResult) => {
+        try {
+          resolve(read(found))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      this.#enqueue(job, deliver, reject)
+    })
+  }
+
+  /** The result of what takes next to no time. */
+  #now(job: Job): JobResult | undefined {
+    const started = performance.now()
+    const result = this.#engine.runNow?.(assemble([job]))
+    if (result === undefined) return undefined
+    const { values, denominators, gradients, computeMs, engine } = result
+    this.#events.ran({ loss: job.loss, engine, jobs: 1, elements: job.elements, computeMs, queueMs: NO_WAIT })
+    const queueMs = Math.max(0, performance.now() - started - computeMs)
+    const timing = { queueMs, computeMs, batchJobs: 1, engine }
+    return { values, ...(denominators === undefined ? {} : { denominators }), gradients, timing }
   }
 
   depth(): Depth {
@@ -100,16 +128,21 @@ class EventDrivenBatcher implements Batcher {
   }
 
   #refusal(job: Job): Error | undefined {
-    if (job.signal?.aborted) return this.#shed('cancelled', new Cancelled('the caller has gone'))
-    if (this.#draining)
-      return this.#shed('draining', new Problem('draining', 'no new work is taken', { retryAfter: 1 }))
+    if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the caller has gone'))
     if (!this.#queue.isFullFor(job)) return undefined
     const { jobs, elements } = this.#queue.depth
     const detail = `${jobs} requests with ${elements} elements are waiting already`
     return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter: this.#retryAfter() }))
   }
 
-  #enqueue(job: Job, resolve: (result: JobResult) => void, reject: (error: Error) => void) {
+  #enqueue(job: Job, deliver: (result: JobResult) => void, reject: (error: Error) => void) {
+    let settled = false
+    const once = (settle: () => void) => {
+      if (settled) return
+      settled = true
+      release()
+      settle()
+    }
     const release = this.#watch(job, (reason, error) => {
       if (this.#queue.remove(waiting)) this.#events.queued(this.#queue.depth)
       waiting.reject(this.#shed(reason, error))
@@ -117,14 +150,8 @@ class EventDrivenBatcher implements Batcher {
     const waiting: Waiting = {
       job,
       since: performance.now(),
-      resolve: (result) => {
-        release()
-        resolve(result)
-      },
-      reject: (error) => {
-        release()
-        reject(error)
-      },
+      deliver: (result) => once(() => deliver(result)),
+      reject: (error) => once(() => reject(error)),
     }
     this.#queue.add(waiting)
     this.#events.queued(this.#queue.depth)
@@ -138,10 +165,11 @@ class EventDrivenBatcher implements Batcher {
       giveUp('deadline', new Problem('deadline-exceeded', 'the deadline passed before the answer'))
     const timer =
       job.deadline === undefined ? undefined : setTimeout(expire, job.deadline - performance.now())
-    job.signal?.addEventListener('abort', leave, { once: true })
+    const signal = job.signal?.()
+    signal?.addEventListener('abort', leave, { once: true })
     return () => {
       clearTimeout(timer)
-      job.signal?.removeEventListener('abort', leave)
+      signal?.removeEventListener('abort', leave)
     }
   }
 
@@ -160,7 +188,7 @@ class EventDrivenBatcher implements Batcher {
 
   #pump() {
     const { batchElements, batchBytes } = this.#limits
-    while (this.#running < AHEAD) {
+    while (this.#running < (this.#engine.width ?? AHEAD)) {
       const taken = this.#queue.take({ elements: batchElements, bytes: batchBytes })
       if (taken.length === 0) break
       this.#events.queued(this.#queue.depth)
@@ -184,6 +212,7 @@ class EventDrivenBatcher implements Batcher {
       this.#deliver(batch, result, started)
     } catch (error) {
       if (error instanceof EngineLost) return this.#lose(batch)
+      if (error instanceof OutOfMemory && batch.length === 1) return batch[0].reject(this.#noMemory(error))
       if (batch.length === 1) return batch[0].reject(error as Error)
       for (const waiting of batch) await this.#run([waiting])
     }
@@ -195,9 +224,14 @@ class EventDrivenBatcher implements Batcher {
       result,
     )
     batch.forEach((waiting, place) => {
-      waiting.resolve({ ...shares[place], timing: timingOf(waiting, batch.length, result, started) })
+      waiting.deliver({ ...shares[place], timing: timingOf(waiting, batch.length, result, started) })
     })
+    result.release?.()
     this.#report(batch, result, started)
+  }
+
+  #noMemory({ message }: OutOfMemory): Problem {
+    return this.#shed('memory', new Problem('out-of-memory', message, { retryAfter: this.#retryAfter() }))
   }
 
   #report(batch: readonly Waiting[], { engine, computeMs }: BatchResult, started: number) {
@@ -232,6 +266,8 @@ class EventDrivenBatcher implements Batcher {
     for (const resolve of this.#drained.splice(0)) resolve()
   }
 }
+
+const NO_WAIT = [0]
 
 function timingOf(
   { since }: Waiting,

@@ -13,5 +13,5 @@ export interface BatcherEvents {
     readonly queueMs: readonly number[]
   }): void
   /** A job was turned away or given up: why. */
-  shed(reason: 'overloaded' | 'draining' | 'deadline' | 'cancelled' | 'engine-lost'): void
+  shed(reason: 'overloaded' | 'draining' | 'deadline' | 'cancelled' | 'engine-lost' | 'memory'): void
 }

@@ -26,8 +26,8 @@ export interface Job {
   /** Elements of all inputs: what the job costs in the queue's budget. */
   readonly elements: number
   readonly bytes: number
-  /** Aborts when the caller has gone: the job is dropped when its batch is assembled. */
-  readonly signal?: AbortSignal
+  /** Aborts when the caller has gone; asked for only when the job has to wait. */
+  readonly signal?: () => AbortSignal
   /** `performance.now()` after which nobody waits any more; fires while queued, too. */
   readonly deadline?: number
 }

@@ -1,13 +1,38 @@
-/** Opens the engine that the configuration names, on a thread of its own. */
+/**
+ * Opens the engine that the configuration names. Compiled kernels run on threads of their own, with tfjs behind them for
+ * what they cannot do; every other engine lives in one compute thread.
+ */
+import { availableParallelism } from 'node:os'
+import { openCompiled } from './compiled/engine.ts'
 import type { Engine } from './define.ts'
+import { layered } from './layered.ts'
 import { openThread, type ThreadOptions } from './thread.ts'
+
+export interface EngineOptions extends ThreadOptions {
+  /** Of the compiled engine; 0: one a core. */
+  readonly threads?: number
+  /** Bytes that its launches may hold together; default 1 GiB. */
+  readonly memoryBytes?: number
+}
+
+/** What runs a program that has no kernel; the interpreter stands behind it in turn. */
+const BEHIND_COMPILED = 'wasm'
 
 /**
  * @throws Error in one line when the engine cannot be had here
  * @example
  * const engine = await openEngine({ engine: 'auto', log: console.log })
- * engine.info.device // 'tfjs wasm, simd, 1 thread'
+ * engine.info.device // 'fused wasm, simd, 2 threads'
  */
-export function openEngine(options: ThreadOptions): Promise<Engine> {
-  return openThread(options)
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  if (options.engine !== 'auto' && options.engine !== 'compiled') return openThread(options)
+  const { threads = 0, memoryBytes = 2 ** 30, log, onStart } = options
+  const compiled = openCompiled({
+    reason: options.engine === 'auto' ? 'the best there is' : 'asked for',
+    threads: threads === 0 ? availableParallelism() : threads,
+    memoryBytes,
+    log,
+    ...(onStart === undefined ? {} : { onStart }),
+  })
+  return layered(compiled, () => openThread({ ...options, engine: BEHIND_COMPILED }))
 }

@@ -28,8 +28,8 @@ function register(app: FastifyInstance, context: RouteContext, loss: Loss, path:
     // Before the body is read: what cannot be answered need not be received.
     onRequest: async (request, reply) => {
       reportWhenSent(request, reply, loss, context)
-      formatsOf(request)
-      deadlineOf(request, context)
+      reply.formats = formatsOf(request)
+      reply.deadlineMs = deadlineOf(request, context)
     },
     handler: (request, reply) => evaluate(loss, context, request, reply),
   })
@@ -38,25 +38,26 @@ function register(app: FastifyInstance, context: RouteContext, loss: Loss, path:
 async function evaluate(loss: Loss, context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
   const started = performance.now()
   reply.started = started
-  const { input, output } = formatsOf(request)
+  const { input, output } = reply.formats!
   const decoded = input.decode(request.body as Uint8Array, context.config)
   const checked = checkRequest(loss, decoded, {
     limits: context.config,
     programs: context.programs,
-    signal: signalOf(reply),
-    deadline: started + deadlineOf(request, context),
+    signal: () => signalOf(reply),
+    deadline: started + reply.deadlineMs!,
   })
   const submitted = performance.now()
-  const result = await context.batcher.submit(checked.job)
-  const computed = performance.now()
-  const answer = checked.answer(result)
-  reply.finite = answer.members.finite === true
-  const body = output.encode(answer)
-  const timing = serverTiming(result.timing, submitted - started, performance.now() - computed)
-  return reply
-    .headers({ 'Server-Timing': timing, 'Cache-Control': 'no-store' })
-    .type(output.mediaTypes[0])
-    .send(body)
+  // The result lies in the engine's memory: it is written to the answer before anything else may run.
+  const body = await context.batcher.submit(checked.job, (result) => {
+    const computed = performance.now()
+    const answer = checked.answer(result)
+    reply.finite = answer.members.finite === true
+    const bytes = output.encode(answer)
+    const timing = serverTiming(result.timing, submitted - started, performance.now() - computed)
+    reply.header('Server-Timing', timing)
+    return bytes
+  })
+  return reply.header('Cache-Control', 'no-store').type(output.mediaTypes[0]).send(body)
 }
 
 /** The format of the body, and the one of the answer. */
@@ -97,6 +98,7 @@ function deadlineOf({ headers }: FastifyRequest, { config }: RouteContext): numb
  */
 function signalOf(reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
+  if (reply.raw.destroyed) controller.abort()
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) controller.abort()
   })
@@ -131,6 +133,10 @@ function reportWhenSent(request: FastifyRequest, reply: FastifyReply, loss: Loss
 
 declare module 'fastify' {
   interface FastifyReply {
+    /** The format of the body, and the one of the answer. */
+    formats: { readonly input: Format; readonly output: Format } | undefined
+    /** How long its caller waits. */
+    deadlineMs: number | undefined
     /** When the whole body was there; for metrics. */
     started: number | undefined
     /** Whether the answer is finite; for metrics. */

@@ -32,7 +32,7 @@ export interface CheckLimits {
 export interface CheckContext {
   readonly limits: CheckLimits
   readonly programs: ProgramSource
-  readonly signal?: AbortSignal
+  readonly signal?: () => AbortSignal
   readonly deadline?: number
 }
 

@@ -232,7 +232,7 @@ describe('the batcher', () => {
     first.push(batcher.submit(huberJob()))
     await turn()
     const controller = new AbortController()
-    const gone = batcher.submit(huberJob(3, { signal: controller.signal }))
+    const gone = batcher.submit(huberJob(3, { signal: () => controller.signal }))
     const stays = batcher.submit(huberJob(2))
     controller.abort()
     await expect(gone).rejects.toBeInstanceOf(Cancelled)
@@ -246,7 +246,7 @@ describe('the batcher', () => {
 
   it('does not start for a caller who has already gone', async () => {
     const { batcher } = batcherOn(interpreter)
-    await expect(batcher.submit(huberJob(3, { signal: AbortSignal.abort() }))).rejects.toBeInstanceOf(
+    await expect(batcher.submit(huberJob(3, { signal: () => AbortSignal.abort() }))).rejects.toBeInstanceOf(
       Cancelled,
     )
   })
