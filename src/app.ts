@@ -18,6 +18,7 @@ import type { RouteContext } from './routes/context.ts'
 import { mediaTypes } from './routes/evaluate.ts'
 import { registerRoutes } from './routes/index.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
+import { createOutlineSource } from './schemas/outline.ts'
 import { ProblemSchema } from './schemas/problem.ts'
 import type { Format } from './wire/define.ts'
 import { formatOf, formats } from './wire/index.ts'
@@ -75,8 +76,8 @@ async function createContext(
   metrics.engineOpened(engine.info)
   metrics.watchTensors(async () => (await engine.stats()).tensors)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config })
-  const programs = createProgramSource()
-  return { config, catalog: await loadCatalog(), programs, engine, batcher, metrics, isClosing }
+  const outlines = createOutlineSource(createProgramSource(), config)
+  return { config, catalog: await loadCatalog(), outlines, engine, batcher, metrics, isClosing }
 }
 
 function createFastify(config: Config, { log }: AppOptions): FastifyInstance {

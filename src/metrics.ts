@@ -1,7 +1,8 @@
 /** Prometheus metrics, in a registry of their own. It listens to the batcher and to the routes; nobody else counts. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { BatcherEvents } from './batching/events.ts'
 import type { EngineInfo } from './engines/define.ts'
+import { Distribution, Tally } from './tally.ts'
 
 /** A loss request that was answered, well or badly. */
 export interface Answered {
@@ -46,35 +47,30 @@ type Counters = ReturnType<typeof makeCounters>
 
 function makeCounters(register: Registry) {
   const registers = [register]
-  const histogram = <L extends string>(
-    name: string,
-    help: string,
-    labelNames: readonly L[],
-    buckets: number[],
-  ) => new Histogram({ name, help, labelNames: [...labelNames], buckets, registers })
+  const distribution = (name: string, help: string, bounds: number[], label?: string) =>
+    new Distribution(register, name, help, bounds, label)
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge({ name, help, labelNames: [...labelNames], registers })
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Counter({ name, help, labelNames: [...labelNames], registers })
   return {
-    requests: counter('lossd_requests_total', 'Loss requests answered', ['loss', 'format', 'status']),
-    duration: histogram(
+    requests: new Tally(register, 'lossd_requests_total', 'Loss requests answered'),
+    duration: distribution(
       'lossd_request_duration_seconds',
       'From the last byte in to the answer',
-      ['loss'],
       SECONDS,
+      'loss',
     ),
     queueJobs: gauge('lossd_queue_jobs', 'Requests that wait'),
     queueElements: gauge('lossd_queue_elements', 'Numbers that wait'),
-    queueWait: histogram('lossd_queue_wait_seconds', 'Time in the queue', [], SECONDS),
-    batchJobs: histogram('lossd_batch_jobs', 'Requests per launch', [], [1, 2, 4, 8, 16, 32, 64, 128, 256]),
-    batchElements: histogram(
+    queueWait: distribution('lossd_queue_wait_seconds', 'Time in the queue', SECONDS),
+    batchJobs: distribution('lossd_batch_jobs', 'Requests per launch', [1, 2, 4, 8, 16, 32, 64, 128, 256]),
+    batchElements: distribution(
       'lossd_batch_elements',
       'Numbers per launch',
-      [],
       [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8],
     ),
-    compute: histogram('lossd_compute_seconds', 'Arithmetic per launch', ['engine'], COMPUTE_SECONDS),
+    compute: distribution('lossd_compute_seconds', 'Arithmetic per launch', COMPUTE_SECONDS, 'engine'),
     shed: counter('lossd_shed_total', 'Requests turned away or given up', ['reason']),
     nonfinite: counter('lossd_nonfinite_total', 'Answers with NaN or infinities', ['loss']),
     engine: gauge('lossd_engine_info', 'The engine in use', ['engine', 'device']),
@@ -90,7 +86,7 @@ function batcherEvents(counters: Counters): BatcherEvents {
     ran: ({ engine, jobs, elements, computeMs, queueMs }) => {
       counters.batchJobs.observe(jobs)
       counters.batchElements.observe(elements)
-      counters.compute.observe({ engine }, computeMs / 1000)
+      counters.compute.observe(computeMs / 1000, engine)
       for (const wait of queueMs) counters.queueWait.observe(wait / 1000)
     },
     shed: (reason) => counters.shed.inc({ reason }),
@@ -98,8 +94,8 @@ function batcherEvents(counters: Counters): BatcherEvents {
 }
 
 function countAnswer(counters: Counters, { loss, format, status, seconds, finite }: Answered) {
-  counters.requests.inc({ loss, format, status: String(status) })
-  if (seconds !== undefined) counters.duration.observe({ loss }, seconds)
+  counters.requests.add(`${loss} ${format} ${status}`, () => ({ loss, format, status: String(status) }))
+  if (seconds !== undefined) counters.duration.observe(seconds, loss)
   if (finite === false) counters.nonfinite.inc({ loss })
 }
 

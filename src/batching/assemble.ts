@@ -64,7 +64,9 @@ function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, nu
 /** A lone job keeps its one number for all; merged ones get one a value. */
 function mergedCotangent(jobs: readonly [Job, ...Job[]]): Batch['cotangent'] {
   if (jobs.length === 1) return [jobs[0].cotangent]
-  return jobs.map(({ cotangent, values }) => (cotangent.length === values ? cotangent : filled(cotangent, values)))
+  return jobs.map(({ cotangent, values }) =>
+    cotangent.length === values ? cotangent : filled(cotangent, values),
+  )
 }
 
 function filled(cotangent: Float32Array | Float64Array, length: number): Float32Array | Float64Array {

@@ -84,8 +84,12 @@ class EventDrivenBatcher implements Batcher {
     })
   }
 
-  async submit<T = JobResult>(job: Job, read: (result: JobResult) => T = (result) => result as T): Promise<T> {
-    if (this.#draining) throw this.#shed('draining', new Problem('draining', 'no new work is taken', { retryAfter: 1 }))
+  async submit<T = JobResult>(
+    job: Job,
+    read: (result: JobResult) => T = (result) => result as T,
+  ): Promise<T> {
+    if (this.#draining)
+      throw this.#shed('draining', new Problem('draining', 'no new work is taken', { retryAfter: 1 }))
     if (job.values === 0) return read(emptyResult(job))
     const result = this.#now(job)
     if (result !== undefined) return read(result)

@@ -27,9 +27,9 @@ export interface Job {
   readonly elements: number
   readonly bytes: number
   /** Aborts when the caller has gone; asked for only when the job has to wait. */
-  readonly signal?: () => AbortSignal
+  readonly signal?: (() => AbortSignal) | undefined
   /** `performance.now()` after which nobody waits any more; fires while queued, too. */
-  readonly deadline?: number
+  readonly deadline?: number | undefined
 }
 
 /** What a job got back. */

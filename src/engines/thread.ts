@@ -176,7 +176,9 @@ function remoteError(message: string, stack: string | undefined): Error {
 
 /** The batch with arrays that nobody else has, so that they can be moved to the thread. */
 function ownArrays(batch: Batch): Batch {
-  const inputs = Object.entries(batch.inputs).map(([name, column]) => [name, [joined(column).slice()]] as const)
+  const inputs = Object.entries(batch.inputs).map(
+    ([name, column]) => [name, [joined(column).slice()]] as const,
+  )
   const cotangent = [joined(batch.cotangent).slice()]
   return { ...batch, inputs: Object.fromEntries(inputs), cotangent }
 }

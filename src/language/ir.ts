@@ -107,24 +107,24 @@ export function withRenamed(
   return all
 }
 
-/**
- * What running a program costs: elements of all its nodes, a contraction counted with the axis that it sums over.
- * Known before anything runs.
- *
- * @returns a number of element operations
- */
-export function costOf(program: Program, sizes: Readonly<Record<string, number>>): number {
-  const all = withRenamed(program, sizes)
-  return program.nodes.reduce((total, node) => {
-    const inner = node.op === 'contract' ? all[node.axis!] : 1
-    return total + elementsOf(node.axes, all) * inner
-  }, 0)
+/** What running a program takes. */
+export interface Cost {
+  /** Elements of all nodes, a contraction counted with the axis that it sums over. */
+  readonly operations: number
+  /** Elements of the largest node: what an engine may have to hold at once. */
+  readonly widest: number
 }
 
-/** The largest node in elements: what an engine must be able to hold at once. */
-export function widestOf(program: Program, sizes: Readonly<Record<string, number>>): number {
+/** Known before anything runs. */
+export function costOf(program: Program, sizes: Readonly<Record<string, number>>): Cost {
   const all = withRenamed(program, sizes)
-  return program.nodes.reduce((widest, node) => Math.max(widest, elementsOf(node.axes, all)), 0)
+  let [operations, widest] = [0, 0]
+  for (const { op, axes, axis } of program.nodes) {
+    const elements = elementsOf(axes, all)
+    operations += elements * (op === 'contract' ? all[axis!] : 1)
+    widest = Math.max(widest, elements)
+  }
+  return { operations, widest }
 }
 
 /** One node a line, for a reader: `%4 = mul %1 %3 [rows classes]`. */

@@ -4,13 +4,13 @@ import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engines/define.ts'
 import type { Catalog } from '../losses/index.ts'
-import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
+import type { OutlineSource } from '../schemas/outline.ts'
 
 export interface RouteContext {
   readonly config: Config
   readonly catalog: Catalog
-  readonly programs: ProgramSource
+  readonly outlines: OutlineSource
   readonly engine: Engine
   readonly batcher: Batcher
   readonly metrics: Metrics

@@ -41,8 +41,7 @@ async function evaluate(loss: Loss, context: RouteContext, request: FastifyReque
   const { input, output } = reply.formats!
   const decoded = input.decode(request.body as Uint8Array, context.config)
   const checked = checkRequest(loss, decoded, {
-    limits: context.config,
-    programs: context.programs,
+    outlines: context.outlines,
     signal: () => signalOf(reply),
     deadline: started + reply.deadlineMs!,
   })

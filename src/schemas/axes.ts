@@ -1,7 +1,7 @@
 /** Matches the shapes of a request with the axes that the loss declares: names get sizes, or the request is refused. */
 import { problemAt } from '../errors.ts'
 import type { Loss, Params } from '../losses/define.ts'
-import type { DecodedTensor } from '../wire/define.ts'
+import type { TensorInfo } from '../wire/define.ts'
 import { sizeOf } from './tensor.ts'
 
 /** What the shapes of one request say. */
@@ -24,7 +24,7 @@ interface Draft {
  * @param tensors the inputs that are there, in the loss's order
  * @throws Problem `shape-mismatch`, `param-invalid` (class_axis)
  */
-export function matchAxes(loss: Loss, tensors: ReadonlyMap<string, DecodedTensor>, params: Params): Axes {
+export function matchAxes(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>, params: Params): Axes {
   const draft: Draft = { sizes: {}, rest: undefined, layouts: new Map() }
   for (const [name, tensor] of tensors) {
     if (!loss.inputs[name].trailing) matchInput(loss, draft, name, tensor, params)
@@ -38,7 +38,7 @@ export function matchAxes(loss: Loss, tensors: ReadonlyMap<string, DecodedTensor
   }
 }
 
-function matchInput(loss: Loss, draft: Draft, name: string, { shape }: DecodedTensor, params: Params) {
+function matchInput(loss: Loss, draft: Draft, name: string, { shape }: TensorInfo, params: Params) {
   const declared = declaredAxes(loss, draft, name, shape, params)
   const named = declared.filter((axis) => axis !== '...')
   const hasRest = named.length < declared.length

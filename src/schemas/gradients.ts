@@ -3,7 +3,7 @@ import { problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import { didYouMean } from '../language/nearest.ts'
 import type { InputSpec, Loss } from '../losses/define.ts'
-import type { DecodedTensor } from '../wire/define.ts'
+import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
 import { isInteger } from './tensor.ts'
 
@@ -14,7 +14,7 @@ import { isInteger } from './tensor.ts'
  */
 export function wantedGradients(
   loss: Loss,
-  tensors: ReadonlyMap<string, DecodedTensor>,
+  tensors: ReadonlyMap<string, TensorInfo>,
   layouts: Readonly<Record<string, InputLayout>>,
   { gradients }: Options,
 ): string[] {
@@ -29,7 +29,7 @@ export function wantedGradients(
   return Object.keys(loss.inputs).filter((name) => gradients.includes(name))
 }
 
-function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, DecodedTensor>): string[] {
+function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>): string[] {
   const marked = [...tensors.keys()].filter((name) => loss.inputs[name].differentiable)
   const real = marked.filter((name) => !isInteger(tensors.get(name)!.dtype))
   if (real.length === 0) {
@@ -46,7 +46,7 @@ function isDifferentiable(spec: InputSpec, layout: InputLayout | undefined): boo
 
 function checkWanted(
   loss: Loss,
-  tensors: ReadonlyMap<string, DecodedTensor>,
+  tensors: ReadonlyMap<string, TensorInfo>,
   offered: readonly string[],
   name: string,
   pointer: string,

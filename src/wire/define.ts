@@ -14,7 +14,12 @@ export type Spelling = 'nested' | 'flat' | 'base64' | 'binary'
  * One tensor as it came. A bare JSON array says dtype float32, but its data stays Float64Array when it holds whole
  * numbers between 2^24 and 2^53: they may be labels, and the check, which knows the input's kind, narrows them.
  */
-export interface DecodedTensor extends Tensor {
+export interface DecodedTensor extends Tensor, TensorInfo {}
+
+/** What is known of a tensor without its numbers. */
+export interface TensorInfo {
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
   readonly spelling: Spelling
   /** Whether the caller stated the dtype; false only for bare JSON arrays and numbers. */
   readonly typed: boolean
@@ -26,6 +31,11 @@ export interface Decoded {
   readonly tensors: ReadonlyMap<string, DecodedTensor>
   /** The other top-level names (`params`, `reduction`, `gradients` ...), unchecked. */
   readonly options: ReadonlyMap<string, unknown>
+  /**
+   * Bodies that have the same object here are equal in all but the tensors' numbers, so that what was found out about one
+   * holds for the other. Absent where the format does not remember.
+   */
+  readonly structure?: object
 }
 
 /** A tensor to be written: values in memory, and how the caller wants to see them. */
@@ -37,6 +47,8 @@ export interface AnswerTensor extends Tensor {
 export interface Answer {
   readonly loss: AnswerTensor
   readonly gradients: ReadonlyMap<string, AnswerTensor>
+  /** Answers that have the same object here differ in their numbers and members alone. */
+  readonly structure?: object
   /** Plain members beside them: denominator, count, finite ... */
   readonly members: Readonly<Record<string, number | boolean | string | object>>
 }

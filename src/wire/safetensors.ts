@@ -6,6 +6,7 @@ import { Problem, pointerToken, problemAt } from '../errors.ts'
 import { type Dtype, sizeOf } from '../schemas/tensor.ts'
 import {
   type Answer,
+  type AnswerTensor,
   BYTES,
   type Decoded,
   type DecodedTensor,
@@ -45,17 +46,52 @@ const WORDS: ReadonlySet<string> = new Set(['reduction', 'nonfinite', 'gradient_
 
 const malformed = (detail: string) => new Problem('malformed-safetensors', detail)
 
+/** What a header says. Frozen and remembered: a trainer sends the same one at every step. */
+interface Header {
+  readonly entries: readonly Entry[]
+  readonly options: ReadonlyMap<string, unknown>
+}
+
+/** Headers that are remembered, and the longest one that is. */
+const MEMORY = { headers: 512, bytes: 2048 } as const
+
+/** By limits, because they decide what is accepted. */
+const remembered = new WeakMap<DecodeLimits, Map<string, Header>>()
+
 function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
-  const { header, data } = splitBody(bytes)
-  const { __metadata__: metadata, ...rest } = header
+  const end = endOfHeader(bytes)
+  const header = headerOf(bytes, end, limits)
+  const tensors = new Map<string, DecodedTensor>()
+  for (const entry of header.entries) tensors.set(entry.name, readTensor(entry, bytes, end))
+  return { tensors, options: header.options, structure: header }
+}
+
+/** The header's meaning; the body's length belongs to it, because the tensors must cover it. */
+function headerOf(bytes: Uint8Array, end: number, limits: DecodeLimits): Header {
+  if (end > MEMORY.bytes) return readHeader(bytes.subarray(8, end), bytes.length - end, limits)
+  const memory = remembered.get(limits) ?? new Map<string, Header>()
+  const key = `${bytes.length} ${asBuffer(bytes).toString('latin1', 8, end)}`
+  const known = memory.get(key)
+  if (known !== undefined) return known
+  const header = readHeader(bytes.subarray(8, end), bytes.length - end, limits)
+  remembered.set(limits, memory.set(key, header))
+  if (memory.size > MEMORY.headers) memory.delete(memory.keys().next().value!)
+  return header
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function readHeader(text: Uint8Array, dataLength: number, limits: DecodeLimits): Header {
+  const { __metadata__: metadata, ...rest } = parseHeader(text)
   const entries = Object.entries(rest).map(([name, entry]) => readEntry(name, entry, limits))
   checkTotals(entries, limits)
-  checkCoverage(entries, data.length)
-  const tensors = new Map(entries.map((entry) => [entry.name, readTensor(entry, data)]))
+  checkCoverage(entries, dataLength)
   const options = readMetadata(metadata)
-  const twice = [...options.keys()].find((name) => tensors.has(name))
-  if (twice !== undefined) throw malformed(`${quote(twice)} is a tensor and stands in __metadata__ too`)
-  return { tensors, options }
+  const twice = entries.find(({ name }) => options.has(name))
+  if (twice !== undefined) throw malformed(`${quote(twice.name)} is a tensor and stands in __metadata__ too`)
+  return Object.freeze({ entries, options })
 }
 
 /** Elements are counted as they lie in memory: a body of bools grows fourfold. */
@@ -70,7 +106,8 @@ function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: Dec
   }
 }
 
-function splitBody(bytes: Uint8Array): { header: { [name: string]: Json }; data: Uint8Array } {
+/** Where the header ends and the data begins. */
+function endOfHeader(bytes: Uint8Array): number {
   if (bytes.length < 8) throw malformed(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
   if (length > BigInt(MAX_HEADER))
@@ -78,7 +115,7 @@ function splitBody(bytes: Uint8Array): { header: { [name: string]: Json }; data:
   const end = 8 + Number(length)
   if (end > bytes.length)
     throw malformed(`the header claims ${length} bytes, only ${bytes.length - 8} follow`)
-  return { header: parseHeader(bytes.subarray(8, end)), data: bytes.subarray(end) }
+  return end
 }
 
 function parseHeader(text: Uint8Array): { [name: string]: Json } {
@@ -104,6 +141,7 @@ interface Entry {
   readonly name: string
   readonly dtype: Dtype
   readonly shape: readonly number[]
+  readonly elements: number
   readonly begin: number
   readonly end: number
 }
@@ -120,7 +158,7 @@ function readEntry(name: string, entry: Json, limits: DecodeLimits): Entry {
   if (end - begin !== expected) {
     throw malformed(`${quote(name)} has ${end - begin} bytes; ${entry.dtype} [${shape}] needs ${expected}`)
   }
-  return { name, dtype, shape, begin, end }
+  return { name, dtype, shape, elements: sizeOf(shape), begin, end }
 }
 
 function readOffsets(name: string, offsets: Json | undefined): [number, number] {
@@ -159,9 +197,14 @@ function checkCoverage(entries: readonly Entry[], length: number) {
     throw malformed(`the tensors cover ${covered} bytes of data, the body has ${length}`)
 }
 
-function readTensor({ name, dtype, shape, begin, end }: Entry, data: Uint8Array): DecodedTensor {
-  const elements = readElements(dtype, data.subarray(begin, end), sizeOf(shape), `/${pointerToken(name)}`)
-  return { dtype, shape, data: elements, spelling: 'binary', typed: true }
+function readTensor(
+  { name, dtype, shape, elements, begin, end }: Entry,
+  bytes: Uint8Array,
+  start: number,
+): DecodedTensor {
+  const own = bytes.subarray(start + begin, start + end)
+  const data = readElements(dtype, own, elements, `/${pointerToken(name)}`)
+  return { dtype, shape, data, spelling: 'binary', typed: true }
 }
 
 function readMetadata(metadata: Json | undefined): Map<string, unknown> {
@@ -184,41 +227,87 @@ function quote(name: string): string {
 
 // Writing
 
-function encode({ loss, gradients, members }: Answer): Uint8Array {
-  const tensors = [
-    ['loss', loss] as const,
-    ...[...gradients].map(([name, t]) => [`gradients.${name}`, t] as const),
-  ]
-  // The reference writer's order: widest elements first, so that each tensor is aligned.
-  tensors.sort(([a, x], [b, y]) => BYTES[y.dtype] - BYTES[x.dtype] || (a < b ? -1 : 1))
-  const header: Record<string, object> = { __metadata__: asStrings(members) }
-  let offset = 0
-  for (const [name, { dtype, shape }] of tensors) {
-    const end = offset + sizeOf(shape) * BYTES[dtype]
-    header[name] = { dtype: NAME_OF.get(dtype), shape, data_offsets: [offset, end] }
-    offset = end
-  }
-  const { body, dataStart } = startBody(header, offset)
-  let at = dataStart
-  for (const [, { dtype, shape, data }] of tensors) {
-    const length = sizeOf(shape) * BYTES[dtype]
-    writeElements(dtype, data, body.subarray(at, at + length))
-    at += length
-  }
+/** The order and places of an answer's tensors, and the header's text about them. */
+interface Template {
+  readonly names: readonly string[]
+  readonly offsets: readonly number[]
+  readonly dataLength: number
+  /** `"loss":{...},"gradients.predictions":{...}` */
+  readonly text: string
+}
+
+const templates = new WeakMap<object, Template>()
+
+function encode(answer: Answer): Uint8Array {
+  const { names, offsets, dataLength, text } = templateOf(answer)
+  const header = `{"__metadata__":{${metadataText(answer.members)}},${text}}`
+  const { body, dataStart } = startBody(header, dataLength)
+  names.forEach((name, i) => {
+    const { dtype, data } = tensorOf(answer, name)
+    const start = dataStart + offsets[i]
+    writeElements(dtype, data, body.subarray(start, start + data.length * BYTES[dtype]))
+  })
   return body
 }
 
+function templateOf(answer: Answer): Template {
+  const known = answer.structure === undefined ? undefined : templates.get(answer.structure)
+  if (known !== undefined) return known
+  const made = makeTemplate(answer)
+  if (answer.structure !== undefined) templates.set(answer.structure, made)
+  return made
+}
+
+function makeTemplate(answer: Answer): Template {
+  const names = [LOSS, ...answer.gradients.keys()]
+  const width = (name: string) => BYTES[tensorOf(answer, name).dtype]
+  // The reference writer's order: widest elements first, so that each tensor is aligned.
+  names.sort((a, b) => width(b) - width(a) || (nameOf(a) < nameOf(b) ? -1 : 1))
+  const offsets: number[] = []
+  const texts: string[] = []
+  let offset = 0
+  for (const name of names) {
+    const { dtype, shape } = tensorOf(answer, name)
+    const end = offset + sizeOf(shape) * BYTES[dtype]
+    texts.push(
+      `${JSON.stringify(nameOf(name))}:{"dtype":"${NAME_OF.get(dtype)}","shape":[${shape}],"data_offsets":[${offset},${end}]}`,
+    )
+    offsets.push(offset)
+    offset = end
+  }
+  return { names, offsets, dataLength: offset, text: texts.join() }
+}
+
+/** Stands for the loss among the names of gradients; no input has an empty name. */
+const LOSS = ''
+
+function tensorOf({ loss, gradients }: Answer, name: string): AnswerTensor {
+  return name === LOSS ? loss : gradients.get(name)!
+}
+
+function nameOf(name: string): string {
+  return name === LOSS ? 'loss' : `gradients.${name}`
+}
+
 /** The header, padded with blanks so that the data begins at a multiple of 8, and room for the data. */
-function startBody(header: object, dataLength: number): { body: Buffer; dataStart: number } {
-  const text = JSON.stringify(header)
-  const length = Math.ceil(Buffer.byteLength(text) / 8) * 8
+function startBody(header: string, dataLength: number): { body: Buffer; dataStart: number } {
+  const length = Math.ceil(Buffer.byteLength(header) / 8) * 8
   const body = Buffer.allocUnsafe(8 + length + dataLength)
-  body.writeBigUInt64LE(BigInt(length))
-  body.fill(0x20, 8, 8 + length)
-  body.write(text, 8)
+  body.writeUInt32LE(length, 0)
+  body.writeUInt32LE(0, 4)
+  const end = 8 + body.write(header, 8)
+  if (end < 8 + length) body.fill(0x20, end, 8 + length)
   return { body, dataStart: 8 + length }
 }
 
-function asStrings(members: Answer['members']): Record<string, string> {
-  return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, spellMember(value)]))
+function metadataText(members: Answer['members']): string {
+  const texts: string[] = []
+  for (const name in members) texts.push(`${JSON.stringify(name)}:${quoted(members[name])}`)
+  return texts.join()
+}
+
+/** A member's JSON, as the string that metadata must be. */
+function quoted(value: Answer['members'][string]): string {
+  const isPlain = typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+  return isPlain ? `"${value}"` : JSON.stringify(spellMember(value))
 }

@@ -7,12 +7,13 @@ import { isUnavailable } from '../../src/engines/local.ts'
 import type { Loss } from '../../src/losses/define.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
+import { createOutlineSource } from '../../src/schemas/outline.ts'
 import type { Answer, DecodedTensor } from '../../src/wire/define.ts'
 
 export { UnsupportedByEngine }
 
 const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
-const programs = createProgramSource()
+const outlines = createOutlineSource(createProgramSource(), limits)
 
 /** The float64 definition, as an engine. */
 export async function openInterpreter(): Promise<Engine> {
@@ -26,7 +27,7 @@ export function check(
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: Readonly<Record<string, unknown>> = {},
 ): CheckedRequest {
-  return checkRequest(loss, { tensors, options: new Map(Object.entries(options)) }, { limits, programs })
+  return checkRequest(loss, { tensors, options: new Map(Object.entries(options)) }, { outlines })
 }
 
 /** The answer of one request, alone. */

@@ -42,7 +42,10 @@ export class Arena {
   }
 
   /** The kernel's function on this memory, instantiated once. */
-  bind(kernel: object, instantiate: (memory: WebAssembly.Memory) => (at: number) => void): (at: number) => void {
+  bind(
+    kernel: object,
+    instantiate: (memory: WebAssembly.Memory) => (at: number) => void,
+  ): (at: number) => void {
     const known = this.#bound.get(kernel)
     if (known !== undefined) return known
     const run = instantiate(this.memory)
@@ -91,7 +94,9 @@ export class Arenas {
   /** @throws OutOfMemory (rejects) when so much can never be lent, or the system has no more */
   async take(bytes: number): Promise<Arena> {
     if (bytes > this.#limits.bytes) {
-      throw new OutOfMemory(`a launch of ${bytes} bytes is more than the ${this.#limits.bytes} that all share`)
+      throw new OutOfMemory(
+        `a launch of ${bytes} bytes is more than the ${this.#limits.bytes} that all share`,
+      )
     }
     if (this.#waiting.length === 0 && this.#fits(bytes)) return this.#lend(bytes)
     return new Promise((resolve, reject) => this.#waiting.push({ bytes, resolve, reject }))

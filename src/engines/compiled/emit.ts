@@ -5,7 +5,15 @@
 import type { Node } from '../../language/ir.ts'
 import type { Expanded } from './expand.ts'
 import { HOST, log1pOfUnit, MATH, type MathOp, type Target } from './math.ts'
-import { type Accumulator, type Buffer, isScalar, type Loop, type Plan, readsInput, type Statement } from './plan.ts'
+import {
+  type Accumulator,
+  type Buffer,
+  isScalar,
+  type Loop,
+  type Plan,
+  readsInput,
+  type Statement,
+} from './plan.ts'
 import {
   type Code,
   call,
@@ -218,7 +226,16 @@ class Emitter {
   #turns(loop: Loop, { index, copies, full }: Pick<OpenLoop, 'index' | 'copies' | 'full'>, end: Code) {
     const { axis, lanes, accumulators, body } = loop
     const step = lanes ? 4 * copies : 1
-    const open: OpenLoop = { axis, index, lanes, copies, full, prologue: [], addresses: new Map(), mask: undefined }
+    const open: OpenLoop = {
+      axis,
+      index,
+      lanes,
+      copies,
+      full,
+      prologue: [],
+      addresses: new Map(),
+      mask: undefined,
+    }
     this.#loops.push(open)
     const inside = this.#f.capture(() => {
       this.#body(body, copies)
@@ -272,7 +289,8 @@ class Emitter {
     const start = constF32x4(this.#isMax(node) ? Number.NEGATIVE_INFINITY : 0)
     if (memory !== undefined) {
       const buffers = this.#isMax(node) ? [memory.total] : [memory.partial, memory.total, memory.lost]
-      for (const buffer of buffers) this.#f.add(call(this.#helper('fill'), this.#base(buffer), this.#bytes(buffer), start))
+      for (const buffer of buffers)
+        this.#f.add(call(this.#helper('fill'), this.#base(buffer), this.#bytes(buffer), start))
       return
     }
     const sum = { partial: this.#f.local(V128), total: this.#f.local(V128), lost: this.#f.local(V128) }
@@ -332,11 +350,13 @@ class Emitter {
   #finish(accumulator: Accumulator, lanes: boolean) {
     const { node, memory } = accumulator
     if (this.#isMax(node)) {
-      if (memory === undefined) this.#define(node, this.#across('f32x4.max', get(this.#sums.get(node)!.partial), lanes))
+      if (memory === undefined)
+        this.#define(node, this.#across('f32x4.max', get(this.#sums.get(node)!.partial), lanes))
       return
     }
     this.#flush(accumulator)
-    if (memory === undefined) this.#define(node, this.#across('f32x4.add', get(this.#sums.get(node)!.total), lanes))
+    if (memory === undefined)
+      this.#define(node, this.#across('f32x4.add', get(this.#sums.get(node)!.total), lanes))
   }
 
   /** Combines the four lanes, in pairs; the result stands in all of them. */
@@ -478,7 +498,9 @@ class Emitter {
 
   #inputBuffer({ op: name, name: input }: Node): Buffer {
     const role = name === 'cotangent' ? 'cotangent' : 'input'
-    return this.#plan.buffers.find((buffer) => buffer.role === role && (role === 'cotangent' || buffer.name === input))!
+    return this.#plan.buffers.find(
+      (buffer) => buffer.role === role && (role === 'cotangent' || buffer.name === input),
+    )!
   }
 
   /** Reads an element at a computed place; a place outside is read at the nearest end, and never used. */
@@ -538,7 +560,8 @@ class Emitter {
     const [a, b] = args.map((arg) => this.#real(arg))
     if (name === 'log1p' && this.#isUnit(args[0])) return log1pOfUnit(this.#f, this.#target, a)
     if (name in MATH) return this.#math(name as MathOp, args.length === 1 ? [a] : [a, b])
-    if ((name === 'max' || name === 'min') && isScalar(this.#program, args[1])) return againstNumber(name, a, b)
+    if ((name === 'max' || name === 'min') && isScalar(this.#program, args[1]))
+      return againstNumber(name, a, b)
     const simple = SIMPLE[name]
     if (simple === undefined) throw new Error(`the compiler does not know ${name}`)
     return simple(this.#f, a, b)
@@ -606,12 +629,17 @@ const SIMPLE: Readonly<Record<string, Simple>> = {
 }
 
 /** Kahan's summation of a block into a total; plain where the total is not finite. */
-function compensated(f: FunctionBuilder, partial: Code, total: Code, lost: Code): { total: Code; lost: Code } {
+function compensated(
+  f: FunctionBuilder,
+  partial: Code,
+  total: Code,
+  lost: Code,
+): { total: Code; lost: Code } {
   const corrected = f.let(op('f32x4.sub', partial, lost))
   const next = f.let(op('f32x4.add', total, corrected))
   const rest = f.let(op('f32x4.sub', op('f32x4.sub', next, total), corrected))
-  const isFinite = op('f32x4.lt', op('f32x4.abs', rest), constF32x4(Number.POSITIVE_INFINITY))
-  return { total: next, lost: op('v128.and', rest, isFinite) }
+  const isSound = op('f32x4.lt', op('f32x4.abs', rest), constF32x4(Number.POSITIVE_INFINITY))
+  return { total: next, lost: op('v128.and', rest, isSound) }
 }
 
 /** Walks over `bytes` of memory, a vector at a time. */

@@ -3,7 +3,14 @@
  * the pool, in slices of rows where it is large. Decides that alone, by what launches of the same kernel have cost.
  */
 import { withRenamed } from '../../language/ir.ts'
-import { type Batch, type BatchResult, type Engine, type EngineInfo, type EngineStats, UnsupportedByEngine } from '../define.ts'
+import {
+  type Batch,
+  type BatchResult,
+  type Engine,
+  type EngineInfo,
+  type EngineStats,
+  UnsupportedByEngine,
+} from '../define.ts'
 import { Arena, Arenas } from './arena.ts'
 import { layoutOf, MAX_SLICES, type Sizes, type Slice } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
@@ -22,6 +29,8 @@ const INLINE_NS = 200_000
 const SLICE_NS = 300_000
 /** Slices begin at whole cache lines of numbers, so that threads do not write to the same one. */
 const SLICE_STEP = 16
+/** The most that one launch may raise what the next is thought to cost. */
+const GROWTH = 1.02
 /** A memory that grew beyond this is dropped when it is idle. */
 const KEPT_BYTES = 64 * 1024 * 1024
 
@@ -47,14 +56,17 @@ class CompiledEngine implements Engine {
     const target = detectTarget()
     const simd = target.relaxed ? 'relaxed simd' : 'simd'
     const { threads, reason } = options
-    this.info = { name: 'compiled', device: `fused wasm, ${simd}, ${threads} thread${threads === 1 ? '' : 's'}`, reason }
+    this.info = {
+      name: 'compiled',
+      device: `fused wasm, ${simd}, ${threads} thread${threads === 1 ? '' : 's'}`,
+      reason,
+    }
     this.width = threads + 1
     this.#threads = threads
     this.#kernels = new KernelCache(target)
     this.#pool = new Pool(options)
-    this.#arenas = new Arenas(
-      { bytes: options.memoryBytes, keptBytes: KEPT_BYTES },
-      (arena) => this.#pool.forget(arena),
+    this.#arenas = new Arenas({ bytes: options.memoryBytes, keptBytes: KEPT_BYTES }, (arena) =>
+      this.#pool.forget(arena),
     )
   }
 
@@ -67,11 +79,14 @@ class CompiledEngine implements Engine {
     const kernel = this.#kernels.find(batch)
     if (kernel === undefined) return undefined
     const sizes = withRenamed(batch.program, batch.sizes)
-    return turnsOf(batch, sizes) * kernel.nsPerTurn > INLINE_NS ? undefined : this.#runHere(kernel, batch, sizes)
+    return turnsOf(batch, sizes) * kernel.nsPerTurn > INLINE_NS
+      ? undefined
+      : this.#runHere(kernel, batch, sizes)
   }
 
   async run(batch: Batch): Promise<BatchResult> {
-    if (batch.precision !== 'float32') throw new UnsupportedByEngine(`compiled kernels have no ${batch.precision}`)
+    if (batch.precision !== 'float32')
+      throw new UnsupportedByEngine(`compiled kernels have no ${batch.precision}`)
     const kernel = this.#kernels.kernelFor(batch)
     const sizes = withRenamed(batch.program, batch.sizes)
     if (this.#threads === 0) return copied(this.#runHere(kernel, batch, sizes))
@@ -112,10 +127,13 @@ class CompiledEngine implements Engine {
     const arena = await this.#arenas.take(bytesFor(layoutOf(kernel, sizes), slices.length))
     try {
       const { layout, addresses } = prepare(kernel, batch, sizes, arena, slices)
-      const started = performance.now()
-      await settled(addresses.map((at) => this.#pool.run(kernel, arena, at)))
-      const computeMs = performance.now() - started
-      learn(kernel, computeMs * slices.length, turns)
+      const spent = await settled(addresses.map((at) => this.#pool.run(kernel, arena, at)))
+      learn(
+        kernel,
+        spent.reduce((total, ms) => total + ms, 0),
+        turns,
+      )
+      const computeMs = Math.max(...spent)
       const release = () => this.#arenas.giveBack(arena)
       return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', release }
     } catch (error) {
@@ -141,9 +159,12 @@ function copied({ values, denominators, gradients, ...rest }: BatchResult): Batc
 }
 
 /** Waits for all, also when one fails: the others still write. */
-async function settled(runs: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(runs)).find(({ status }) => status === 'rejected')
-  if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
+async function settled(runs: readonly Promise<number>[]): Promise<number[]> {
+  const found = await Promise.allSettled(runs)
+  return found.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return result.value
+  })
 }
 
 /** The report of a kernel that failed: what it computed, for what shapes. */
@@ -171,9 +192,11 @@ function turnsOf({ program }: Batch, sizes: Sizes): number {
   return turns
 }
 
-/** A slow launch may have met the compiler or the garbage collector; a fast one is the truth. */
+/** A slow launch met the compiler or the garbage collector, or a busy machine; a fast one is the truth. */
 function learn(kernel: Compiled, ms: number, turns: number) {
   const measured = (ms * 1e6) / Math.max(turns, 1)
-  const weight = measured < kernel.nsPerTurn ? 0.5 : 0.1
-  kernel.nsPerTurn += weight * (measured - kernel.nsPerTurn)
+  const isFaster = measured < kernel.nsPerTurn
+  kernel.nsPerTurn = isFaster
+    ? (kernel.nsPerTurn + measured) / 2
+    : Math.min(measured, kernel.nsPerTurn * GROWTH)
 }

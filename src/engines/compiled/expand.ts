@@ -151,7 +151,13 @@ function rename(build: Builder, x: Ref, axis: string, to: string): Ref {
 }
 
 /** Reads the inputs of a cheap expression under the new name; undefined where it costs more than its memory. */
-function pushRename(build: Builder, x: Ref, axis: string, to: string, budget: { left: number }): Ref | undefined {
+function pushRename(
+  build: Builder,
+  x: Ref,
+  axis: string,
+  to: string,
+  budget: { left: number },
+): Ref | undefined {
   if (!build.axesOf(x).includes(axis)) return x
   const op = build.opOf(x)
   if (op === 'input') return build.rename(x, axis, to)

@@ -2,13 +2,14 @@
  * A compiled program and its launches: where everything lies in memory for given sizes, the kernel's argument, and what a
  * launch reads and leaves. It owns no memory; arena.ts does.
  */
+
+import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import { UnsupportedByEngine } from '../define.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, expand, type Variant } from './expand.ts'
-import type { Program } from '../../language/ir.ts'
-import { type Buffer, type Plan, plan, weightOf } from './plan.ts'
 import type { Target } from './math.ts'
-import { UnsupportedByEngine } from '../define.ts'
+import { type Buffer, type Plan, plan, weightOf } from './plan.ts'
 
 /** Sizes of all axes, the renamed ones included. */
 export type Sizes = Readonly<Record<string, number>>
@@ -63,7 +64,14 @@ export function compile(program: Program, variant: Variant, target: Target): Ker
   }
   const wanted = words.flatMap((word) => (word.kind === 'scalar' ? [word.node] : []))
   const scalarNodes = scalarClosure(planned, wanted)
-  return { plan: planned, words, bytes, scalarNodes, weight: weightOf(planned.program), lastLayout: undefined }
+  return {
+    plan: planned,
+    words,
+    bytes,
+    scalarNodes,
+    weight: weightOf(planned.program),
+    lastLayout: undefined,
+  }
 }
 
 function scalarClosure({ program }: Plan, wanted: readonly number[]): number[] {
@@ -162,7 +170,8 @@ export function writeArguments(
     let at = address / 4
     for (const word of kernel.words) {
       if (word.kind !== 'scalar') memory.words[at] = wordOf(word, layout, args.sizes, slice)
-      else if (kernel.plan.program.nodes[word.node].type === 'bool') memory.words[at] = values[word.node] === 0 ? 0 : -1
+      else if (kernel.plan.program.nodes[word.node].type === 'bool')
+        memory.words[at] = values[word.node] === 0 ? 0 : -1
       else memory.floats[at] = values[word.node]
       at++
     }
@@ -179,9 +188,14 @@ function wordOf(word: Exclude<Word, { kind: 'scalar' }>, layout: Layout, sizes: 
     case 'size':
       return sizes[word.axis]
     case 'base':
-      return layout.bases[word.buffer.id] + (word.buffer.role === 'scratch' ? slice.index * layout.scratch.bytes : 0)
+      return (
+        layout.bases[word.buffer.id] +
+        (word.buffer.role === 'scratch' ? slice.index * layout.scratch.bytes : 0)
+      )
     case 'stride':
-      return word.dimension < 0 ? layout.bytes[word.buffer.id] : layout.strides[word.buffer.id][word.dimension]
+      return word.dimension < 0
+        ? layout.bytes[word.buffer.id]
+        : layout.strides[word.buffer.id][word.dimension]
   }
 }
 
@@ -201,4 +215,3 @@ function evaluateScalars(
   }
   return values
 }
-

@@ -8,7 +8,7 @@ import { type Batch, UnsupportedByEngine } from '../define.ts'
 import type { Variant } from './expand.ts'
 import { compile, type Kernel } from './kernel.ts'
 import type { Target } from './math.ts'
-import { op, get, constF32x4, encodeModule, FunctionBuilder, V128 } from './wasm.ts'
+import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm.ts'
 
 /** Programs whose kernels are kept; past it, the one unused for longest goes. */
 const MAX_KEPT = 512
@@ -95,7 +95,7 @@ export class KernelCache {
     const known = this.#switches.get(program) ?? switchesOf(program)
     this.#switches.set(program, known)
     if (known.length === 0) return NO_TRUTHS
-    const value = (id: number): number => valueOf(program.nodes[id], scalars, value)
+    const value = (id: number): number => scalarOf(program.nodes[id], scalars, value)
     return new Map(known.map((id) => [id, value(id) !== 0]))
   }
 }
@@ -110,11 +110,15 @@ function switchesOf({ nodes }: Program): number[] {
   const dependsOnParams = (node: Node): boolean =>
     node.op === 'scalar' ||
     node.op === 'constant' ||
-    (isElementwise(node.op) && node.axes.length === 0 && node.args.every((arg) => dependsOnParams(nodes[arg])))
-  return nodes.flatMap((node, id) => (node.type === 'bool' && node.op !== 'constant' && dependsOnParams(node) ? [id] : []))
+    (isElementwise(node.op) &&
+      node.axes.length === 0 &&
+      node.args.every((arg) => dependsOnParams(nodes[arg])))
+  return nodes.flatMap((node, id) =>
+    node.type === 'bool' && node.op !== 'constant' && dependsOnParams(node) ? [id] : [],
+  )
 }
 
-function valueOf(
+function scalarOf(
   { op: name, args, value, name: own }: Node,
   scalars: Batch['scalars'],
   inner: (id: number) => number,

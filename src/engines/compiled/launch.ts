@@ -19,7 +19,13 @@ export function bytesFor({ scratch }: Layout, slices: number): number {
 }
 
 /** Copies inputs and arguments into an arena that has room for them. */
-export function prepare(kernel: Compiled, batch: Batch, sizes: Sizes, arena: Arena, slices: readonly Slice[]): Prepared {
+export function prepare(
+  kernel: Compiled,
+  batch: Batch,
+  sizes: Sizes,
+  arena: Arena,
+  slices: readonly Slice[],
+): Prepared {
   const layout = layoutOf(kernel, sizes)
   for (const buffer of kernel.plan.buffers) {
     if (buffer.role === 'input') copy(batch.inputs[buffer.name], arena, layout.bases[buffer.id] / 4)
@@ -39,8 +45,13 @@ function copy(column: Column, { words, floats }: Arena, place: number) {
 }
 
 /** The results where the kernel left them. */
-export function resultsOf({ plan }: Compiled, layout: Layout, arena: Arena): Pick<BatchResult, 'values' | 'denominators' | 'gradients'> {
-  const view = ({ id }: Buffer) => arena.floats.subarray(layout.bases[id] / 4, layout.bases[id] / 4 + layout.counts[id])
+export function resultsOf(
+  { plan }: Compiled,
+  layout: Layout,
+  arena: Arena,
+): Pick<BatchResult, 'values' | 'denominators' | 'gradients'> {
+  const view = ({ id }: Buffer) =>
+    arena.floats.subarray(layout.bases[id] / 4, layout.bases[id] / 4 + layout.counts[id])
   const gradients: Record<string, Float32Array> = {}
   let values: Float32Array | undefined
   let denominators: Float32Array | undefined

@@ -15,12 +15,12 @@ import {
   constF64x2,
   constI32x4,
   extractF32,
-  type FunctionBuilder,
   F32,
+  type FunctionBuilder,
   get,
+  type Import,
   i32,
   ifElse,
-  type Import,
   op,
   replaceF32,
   set,
@@ -60,7 +60,7 @@ export const HOST: readonly (Import & { readonly run: (x: number) => number })[]
 ]
 
 const LN2_HIGH = 0.693359375
-const LN2_LOW = -2.12194440e-4
+const LN2_LOW = -2.1219444e-4
 const SIGN_BIT = -0x80000000
 
 const add = (a: Code, b: Code) => op('f32x4.add', a, b)
@@ -81,18 +81,26 @@ function maddWide({ relaxed }: Target, a: Code, b: Code, c: Code): Code {
 /** Horner's rule, coefficients from the highest power down. */
 function horner(target: Target, x: Code, coefficients: readonly number[]): Code {
   const [highest, ...rest] = coefficients
-  return rest.reduce<Code>((sum, coefficient) => madd(target, sum, x, constF32x4(coefficient)), constF32x4(highest))
+  return rest.reduce<Code>(
+    (sum, coefficient) => madd(target, sum, x, constF32x4(coefficient)),
+    constF32x4(highest),
+  )
 }
 
 function hornerWide(target: Target, x: Code, coefficients: readonly number[]): Code {
   const [highest, ...rest] = [...coefficients].reverse()
-  return rest.reduce<Code>((sum, coefficient) => maddWide(target, sum, x, constF64x2(coefficient)), constF64x2(highest))
+  return rest.reduce<Code>(
+    (sum, coefficient) => maddWide(target, sum, x, constF64x2(coefficient)),
+    constF64x2(highest),
+  )
 }
 
 // exp and its kin
 
 /** e^r - 1 - r over r^2 on [-ln 2 / 2, ln 2 / 2]; Cephes expf. */
-const EXP = [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1]
+const EXP = [
+  1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+]
 
 /** 1.5 * 2^23: a small number added to it is rounded to a whole one, whose bits then count up from these. */
 const ROUNDER = 12582912
@@ -149,8 +157,8 @@ function tanh(f: FunctionBuilder, target: Target, x: Code): Code {
 
 /** log(1 + z) - z + z^2 / 2 over z^3 on [sqrt(1/2) - 1, sqrt(2) - 1]; Cephes logf. */
 const LOG = [
-  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1,
-  -2.4999993993e-1, 3.3333331174e-1,
+  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+  2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 ]
 const SMALLEST_NORMAL = 2 ** -126
 /** The bits of sqrt(1/2): what is subtracted so that the shift yields the exponent of a mantissa in [sqrt(1/2), sqrt(2)). */
@@ -233,7 +241,12 @@ const mulWide = (a: Code, b: Code) => op('f64x2.mul', a, b)
 
 /** erf x / x in x^2, up to where float32 says 1. */
 const ERF_END = 4
-const ERF = interpolate((square) => quotientAtZero(MEANING.erf, Math.sqrt(square), 2 / Math.sqrt(Math.PI)), 0, ERF_END ** 2, 24)
+const ERF = interpolate(
+  (square) => quotientAtZero(MEANING.erf, Math.sqrt(square), 2 / Math.sqrt(Math.PI)),
+  0,
+  ERF_END ** 2,
+  24,
+)
 
 function quotientAtZero(g: (x: number, unused: number) => number, x: number, limit: number): number {
   return x < 1e-9 ? limit : g(x, 0) / x
@@ -292,7 +305,16 @@ function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): C
   const isZero = op('f32x4.eq', a, constF32x4(0))
   // log2 of 0, infinity and NaN, to be added to an exponent that means nothing there.
   const edge = f.let(choose(isZero, constF32x4(Number.NEGATIVE_INFINITY), a))
-  const isEdge = f.let(op('v128.not', op('v128.and', op('f32x4.gt', a, constF32x4(0)), op('f32x4.lt', a, constF32x4(Number.POSITIVE_INFINITY)))))
+  const isEdge = f.let(
+    op(
+      'v128.not',
+      op(
+        'v128.and',
+        op('f32x4.gt', a, constF32x4(0)),
+        op('f32x4.lt', a, constF32x4(Number.POSITIVE_INFINITY)),
+      ),
+    ),
+  )
   const exponents: Code[] = []
   const whole = (which: readonly [number, number, number, number]) => {
     const part = (x: Code) => shuffle(x, x, which)
@@ -320,8 +342,8 @@ const QUARTER = (Math.PI / 4) * 1.001
 const SINE = interpolate((square) => quotientAtZero(Math.sin, Math.sqrt(square), 1), 0, QUARTER ** 2, 6)
 const COSINE = interpolate((square) => Math.cos(Math.sqrt(square)), 0, QUARTER ** 2, 6)
 /** pi / 2 in two parts of which the first has 33 bits (fdlibm), so that its multiples below 2^20 are exact. */
-const HALF_PI_HIGH = 1.57079632673412561417
-const HALF_PI_LOW = 6.07710050650619224932e-11
+const HALF_PI_HIGH = 1.5707963267341256
+const HALF_PI_LOW = 6.077100506506192e-11
 const EXACT_REDUCTION = 2 ** 20
 
 /** x = k pi / 2 + r: sine or cosine of r with a sign, by k and the `shift` of a quarter turn. */
@@ -331,7 +353,9 @@ function circular(f: FunctionBuilder, target: Target, x: Code, shift: 0 | 1): Co
   const sines = wide(f, x, (pair) => {
     const n = f.let(op('f64x2.nearest', mulWide(pair, constF64x2(2 / Math.PI))))
     turns.push(f.let(op('i32x4.trunc_sat_f64x2_s_zero', n)))
-    const r = f.let(subWide(subWide(pair, mulWide(n, constF64x2(HALF_PI_HIGH))), mulWide(n, constF64x2(HALF_PI_LOW))))
+    const r = f.let(
+      subWide(subWide(pair, mulWide(n, constF64x2(HALF_PI_HIGH))), mulWide(n, constF64x2(HALF_PI_LOW))),
+    )
     const middle = QUARTER ** 2 / 2
     const t = f.let(subWide(mulWide(mulWide(r, r), constF64x2(1 / middle)), constF64x2(1)))
     cosines.push(f.let(op('f32x4.demote_f64x2_zero', hornerWide(target, t, COSINE))))

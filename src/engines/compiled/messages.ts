@@ -5,11 +5,19 @@ export type Order =
   | { readonly type: 'memory'; readonly arena: number; readonly memory: WebAssembly.Memory }
   | { readonly type: 'forget memory'; readonly arena: number }
   | { readonly type: 'forget modules' }
-  | { readonly type: 'run'; readonly id: number; readonly kernel: number; readonly arena: number; readonly at: number }
+  | {
+      readonly type: 'run'
+      readonly id: number
+      readonly kernel: number
+      readonly arena: number
+      readonly at: number
+    }
   | { readonly type: 'close' }
 
 export interface Report {
   readonly id: number
+  /** How long the kernel ran, in milliseconds. */
+  readonly ms: number
   /** Why the kernel did not come to its end. */
   readonly failed?: string
 }

@@ -173,11 +173,22 @@ class Planner {
 
   plan(): Plan {
     const items = this.#closure([...this.#roots.keys()])
-    const scope: Scope = { depth: 0, insideLanes: false, homes: new Map(), known: new Set(), exported: new Set() }
+    const scope: Scope = {
+      depth: 0,
+      insideLanes: false,
+      homes: new Map(),
+      known: new Set(),
+      exported: new Set(),
+    }
     const body = this.#block(items, scope)
     const constants = [...this.#roots.keys()].filter((node) => isScalar(this.#program, node))
     const stores = constants.flatMap((node) => this.#storeResults(node))
-    return { program: this.#program, buffers: this.#buffers, body: [...body, ...stores], separable: this.#separable }
+    return {
+      program: this.#program,
+      buffers: this.#buffers,
+      body: [...body, ...stores],
+      separable: this.#separable,
+    }
   }
 
   /** Everything that these nodes need, in order. */
@@ -196,13 +207,15 @@ class Planner {
     const axis = this.#order[scope.depth]
     if (axis === undefined) return this.#straight(given, scope)
     const items = given.flatMap((item) => this.#opened(item, axis))
-    if (!items.some((item) => this.isInside(item, axis))) return this.#block(items, { ...scope, depth: scope.depth + 1 })
+    if (!items.some((item) => this.isInside(item, axis)))
+      return this.#block(items, { ...scope, depth: scope.depth + 1 })
     return new Block(this, items, axis, scope).statements()
   }
 
   /** A sum over this axis becomes two: the adding inside of the loop, the result behind it. */
   #opened(item: Item, axis: string): Item[] {
-    if (item.act !== 'value' || !isReduction(this.#nodes[item.node]) || this.#nodes[item.node].axis !== axis) return [item]
+    if (item.act !== 'value' || !isReduction(this.#nodes[item.node]) || this.#nodes[item.node].axis !== axis)
+      return [item]
     return [
       { ...item, act: 'add' },
       { ...item, act: 'sum' },
@@ -378,7 +391,8 @@ class Block {
     const adding = new Map<number, Item>()
     for (const item of items) {
       if (item.act === 'add') adding.set(item.node, item)
-      const phase = item.act === 'sum' ? phases.get(adding.get(item.node)!)! + 1 : this.#phaseAfter(item, phases)
+      const phase =
+        item.act === 'sum' ? phases.get(adding.get(item.node)!)! + 1 : this.#phaseAfter(item, phases)
       phases.set(item, phase)
     }
     return phases
@@ -431,7 +445,9 @@ class Block {
       this.#assigned.set(part, [...(this.#assigned.get(part) ?? []), item])
     }
     const rank = { outside: 0, deep: 1, flat: 2 }
-    this.#parts.push(...[...found.values()].sort((a, b) => a.phase - b.phase || rank[a.group] - rank[b.group]))
+    this.#parts.push(
+      ...[...found.values()].sort((a, b) => a.phase - b.phase || rank[a.group] - rank[b.group]),
+    )
   }
 
   readonly #assigned = new Map<Part, Item[]>()
@@ -555,7 +571,9 @@ class Block {
   #checkSeparable(needed: readonly Part[]) {
     if (this.#scope.depth > 0) return
     const loops = needed.filter(({ group }) => group !== 'outside')
-    const outside = needed.filter(({ group }) => group === 'outside').flatMap(({ items }) => [...items.values()])
+    const outside = needed
+      .filter(({ group }) => group === 'outside')
+      .flatMap(({ items }) => [...items.values()])
     const items = loops.flatMap((part) => [...part.items.values()])
     const adds = items.some(({ act, node }) => act === 'add' && this.#planner.nodes[node].axis === this.#axis)
     const leaves = outside.some(({ node }) => this.#planner.isRoot(node))
@@ -598,7 +616,10 @@ function loopOrder(program: Expanded): readonly string[] {
   const fastest = fastestAxis(program)
   const orders = permutations(rest).map((order) => [first, ...order])
   const badness = (order: readonly string[]) => {
-    const sums = program.nodes.filter((node) => isReduction(node) && node.axes.some((axis) => order.indexOf(axis) > order.indexOf(node.axis!)))
+    const sums = program.nodes.filter(
+      (node) =>
+        isReduction(node) && node.axes.some((axis) => order.indexOf(axis) > order.indexOf(node.axis!)),
+    )
     return sums.length * 2 + Number(order.at(-1) !== fastest)
   }
   return orders.reduce((best, order) => (badness(order) < badness(best) ? order : best))
@@ -606,5 +627,7 @@ function loopOrder(program: Expanded): readonly string[] {
 
 function permutations(axes: readonly string[]): string[][] {
   if (axes.length <= 1) return [[...axes]]
-  return axes.flatMap((axis) => permutations(axes.filter((other) => other !== axis)).map((rest) => [axis, ...rest]))
+  return axes.flatMap((axis) =>
+    permutations(axes.filter((other) => other !== axis)).map((rest) => [axis, ...rest]),
+  )
 }

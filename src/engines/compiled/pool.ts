@@ -27,7 +27,7 @@ export class KernelTrapped extends Error {
 }
 
 interface Waiter {
-  readonly resolve: () => void
+  readonly resolve: (ms: number) => void
   readonly reject: (error: Error) => void
 }
 
@@ -66,9 +66,10 @@ export class Pool {
   /**
    * Runs one slice on the thread that has the least to do.
    *
+   * @returns milliseconds that the kernel ran
    * @throws KernelTrapped (rejects) when the kernel fails; `EngineLost` when its thread dies
    */
-  run(kernel: Compiled, arena: Arena, at: number): Promise<void> {
+  run(kernel: Compiled, arena: Arena, at: number): Promise<number> {
     const thread = this.#idlest()
     if (thread === undefined) return Promise.reject(new EngineLost('the compute threads are being restarted'))
     this.#introduce(thread, kernel, arena)
@@ -113,23 +114,25 @@ export class Pool {
       thread.modules.clear()
       thread.say({ type: 'forget modules' })
     }
-    if (!thread.modules.has(kernel.id)) thread.say({ type: 'module', kernel: kernel.id, module: kernel.module })
+    if (!thread.modules.has(kernel.id))
+      thread.say({ type: 'module', kernel: kernel.id, module: kernel.module })
     if (!thread.arenas.has(arena.id)) thread.say({ type: 'memory', arena: arena.id, memory: arena.memory })
     thread.modules.add(kernel.id)
     thread.arenas.add(arena.id)
   }
 
-  #settle(thread: Thread, { id, failed }: Report) {
+  #settle(thread: Thread, { id, ms, failed }: Report) {
     const waiter = thread.waiters.get(id)
     thread.waiters.delete(id)
     this.#losses = 0
-    if (failed === undefined) waiter?.resolve()
+    if (failed === undefined) waiter?.resolve(ms)
     else waiter?.reject(new KernelTrapped(failed))
   }
 
   #lost(thread: Thread, code: number) {
     this.#threads.delete(thread)
-    for (const { reject } of thread.waiters.values()) reject(new EngineLost(`a compute thread ended (${code})`))
+    for (const { reject } of thread.waiters.values())
+      reject(new EngineLost(`a compute thread ended (${code})`))
     if (this.#closing) return
     const wait = Math.min(RESTART_MS.first * 2 ** this.#losses++, RESTART_MS.most)
     this.#options.log('a compute thread is lost, starting another', { waitMs: wait })

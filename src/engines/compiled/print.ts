@@ -3,7 +3,15 @@ import type { Node } from '../../language/ir.ts'
 import type { Buffer, Plan, Statement } from './plan.ts'
 import { isScalar } from './plan.ts'
 
-const INFIX: Readonly<Record<string, string>> = { add: '+', sub: '-', mul: '*', div: '/', lt: '<', le: '<=', eq: '==' }
+const INFIX: Readonly<Record<string, string>> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  lt: '<',
+  le: '<=',
+  eq: '==',
+}
 
 /**
  * @example
@@ -12,7 +20,9 @@ const INFIX: Readonly<Record<string, string>> = { add: '+', sub: '-', mul: '*', 
 export function printPlan(plan: Plan): string {
   const { nodes } = plan.program
   const used = usedScalars(plan)
-  const scalars = [...used].sort((a, b) => a - b).map((id) => `${name(plan, id)} = ${expression(plan, nodes[id])}`)
+  const scalars = [...used]
+    .sort((a, b) => a - b)
+    .map((id) => `${name(plan, id)} = ${expression(plan, nodes[id])}`)
   const scratch = plan.buffers
     .filter(({ role }) => role === 'scratch')
     .map((buffer) => `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`)
@@ -27,20 +37,27 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
   switch (statement.kind) {
     case 'loop': {
       const { axis, lanes, body, accumulators } = statement
-      const sums = accumulators.map(({ node }) => `${name(plan, node)} = ${plan.program.nodes[node].op} over ${axis}`)
+      const sums = accumulators.map(
+        ({ node }) => `${name(plan, node)} = ${plan.program.nodes[node].op} over ${axis}`,
+      )
       const head = `${indent}for ${axis}${lanes ? ' by 4' : ''} {${sums.length > 0 ? ` # ${sums.join(', ')}` : ''}`
       return [head, ...lines(plan, body, `${indent}  `), `${indent}}`]
     }
     case 'compute':
-      return [`${indent}${name(plan, statement.node)} = ${expression(plan, plan.program.nodes[statement.node])}`]
+      return [
+        `${indent}${name(plan, statement.node)} = ${expression(plan, plan.program.nodes[statement.node])}`,
+      ]
     case 'load':
-      return [`${indent}${name(plan, statement.node)} = ${spell(statement.buffer, renaming(plan, statement.node))}`]
+      return [
+        `${indent}${name(plan, statement.node)} = ${spell(statement.buffer, renaming(plan, statement.node))}`,
+      ]
     case 'store':
       return [`${indent}${spell(statement.buffer)} = ${name(plan, statement.node)}`]
     case 'accumulate': {
       const { op, args } = plan.program.nodes[statement.node]
       const term = args.map((arg) => name(plan, arg)).join(' * ')
-      const target = statement.memory === undefined ? name(plan, statement.node) : spell(statement.memory.partial)
+      const target =
+        statement.memory === undefined ? name(plan, statement.node) : spell(statement.memory.partial)
       return [op === 'reduce_max' ? `${indent}${target} max= ${term}` : `${indent}${target} += ${term}`]
     }
   }

@@ -226,8 +226,17 @@ export interface ModuleParts {
 }
 
 /** The bytes of a module. */
-export function encodeModule({ imports, functions, exports, maxPages }: ModuleParts): Uint8Array<ArrayBuffer> {
-  const types = [...imports, ...functions].map(({ params, results }) => [0x60, vector([...params]), vector([...results])])
+export function encodeModule({
+  imports,
+  functions,
+  exports,
+  maxPages,
+}: ModuleParts): Uint8Array<ArrayBuffer> {
+  const types = [...imports, ...functions].map(({ params, results }) => [
+    0x60,
+    vector([...params]),
+    vector([...results]),
+  ])
   const memory = [text('env'), text('memory'), 0x02, 0x03, unsigned(1), unsigned(maxPages)]
   const imported = imports.map(({ name }, i) => [text('env'), text(name), 0x00, unsigned(i)])
   const declared = functions.map((_, i) => unsigned(imports.length + i))
@@ -238,7 +247,10 @@ export function encodeModule({ imports, functions, exports, maxPages }: ModulePa
     ...section(2, [memory, ...imported]),
     ...section(3, declared),
     ...section(7, exported),
-    ...section(10, functions.map((made) => made.encode())),
+    ...section(
+      10,
+      functions.map((made) => made.encode()),
+    ),
   ])
 }
 

@@ -35,11 +35,12 @@ port.on('message', (order: Order) => {
 })
 
 function run(id: number, kernel: number, arena: number, at: number): Report {
+  const started = performance.now()
   try {
     functionOf(kernel, arena)(at)
-    return { id }
+    return { id, ms: performance.now() - started }
   } catch (error) {
-    return { id, failed: error instanceof Error ? error.message : String(error) }
+    return { id, ms: 0, failed: error instanceof Error ? error.message : String(error) }
   }
 }
 

@@ -1,0 +1,228 @@
+/**
+ * What the structure of a request decides: names, dtypes, shapes and options, without a look at its numbers. A trainer
+ * sends the same structure at every step, so its outline is made once and kept; then only the numbers are left to check.
+ */
+import type { Precision } from '../engines/define.ts'
+import { Problem, pointerToken, problemAt } from '../errors.ts'
+import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
+import { didYouMean } from '../language/nearest.ts'
+import type { InputSpec, Loss } from '../losses/define.ts'
+import type { LossProgram, ProgramSource } from '../losses/program.ts'
+import { cotangentOf, type Weighing } from '../losses/reduce.ts'
+import type { Decoded, TensorInfo } from '../wire/define.ts'
+import { type Axes, matchAxes } from './axes.ts'
+import { wantedGradients } from './gradients.ts'
+import { checkOptions, type Options } from './params.ts'
+import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
+
+export interface Outline {
+  readonly loss: Loss
+  readonly options: Options
+  /** The inputs that are there, in the loss's order. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>
+  readonly axes: Axes
+  readonly layouts: Readonly<Record<string, InputLayout>>
+  readonly precision: Precision
+  /** Inputs that are differentiated. */
+  readonly wants: readonly string[]
+  readonly program: LossProgram
+  /** The slowest axis: along it, jobs are concatenated and weights are given. */
+  readonly first: string
+  /** Shape of the unreduced loss. */
+  readonly valueShape: readonly number[]
+  /** The weighing of a request without weights of its own, and its cotangent. */
+  readonly weighing: Weighing
+  readonly cotangent: Float32Array | Float64Array
+  readonly merging: Merging | undefined
+}
+
+/** How requests of this structure share a launch. */
+export interface Merging {
+  /** The part of the key that the structure decides. */
+  readonly key: string
+  /** Inputs that all rows share: their content decides, too. */
+  readonly shared: readonly string[]
+}
+
+export interface CheckLimits {
+  /** Elements of the largest intermediate result: what a pairwise loss over many rows runs into. */
+  readonly maxIntermediate: number
+  /** Element operations of one request. */
+  readonly maxCost: number
+}
+
+/**
+ * The outline of a request.
+ *
+ * @throws Problem with the code, the JSON pointer and what would have been right
+ */
+export type OutlineSource = (loss: Loss, decoded: Decoded) => Outline
+
+/** A source of outlines, which are kept as long as their format remembers the structure. */
+export function createOutlineSource(programs: ProgramSource, limits: CheckLimits): OutlineSource {
+  const kept = new WeakMap<object, Map<Loss, Outline>>()
+  return (loss, decoded) => {
+    const { structure } = decoded
+    const known = structure === undefined ? undefined : kept.get(structure)?.get(loss)
+    if (known !== undefined) return known
+    const made = makeOutline(loss, decoded, programs, limits)
+    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(loss, made))
+    return made
+  }
+}
+
+function makeOutline(loss: Loss, decoded: Decoded, programs: ProgramSource, limits: CheckLimits): Outline {
+  checkNames(loss, decoded)
+  const options = checkOptions(loss, decoded.options)
+  const tensors = presentInputs(loss, decoded)
+  const axes = matchAxes(loss, tensors, options.params)
+  const layouts = layoutsOf(loss, tensors, axes)
+  const precision = precisionOf(tensors)
+  const wants = wantedGradients(loss, tensors, layouts, options)
+  const program = programs(loss, { inputs: layouts, params: options.params, wants })
+  checkScalars(program, precision)
+  checkCost(loss, program, axes, limits)
+  const first = firstAxis(loss)
+  const weighing = plainWeighing(program, axes, options, precision, first)
+  checkNotHollow(tensors, axes, first)
+  const sketch = { loss, options, tensors, axes, layouts, precision, wants, program, first, weighing }
+  return Object.freeze({
+    ...sketch,
+    valueShape: valueAxes(program.program).flatMap((axis) =>
+      axis === '...' ? axes.rest : [axes.sizes[axis]],
+    ),
+    cotangent: cotangentOf(weighing),
+    merging: mergingOf(sketch),
+  })
+}
+
+function checkNames(loss: Loss, { tensors, options }: Decoded) {
+  const known = [...Object.keys(loss.inputs), ...Object.keys(COMMON_TENSORS), ...OPTION_NAMES]
+  for (const name of [...tensors.keys(), ...options.keys()]) {
+    if (known.includes(name)) continue
+    const detail = `${loss.name} takes ${known.join(', ')}${didYouMean(name, known)}`
+    throw problemAt('unknown-name', `/${pointerToken(name)}`, detail)
+  }
+  for (const name of options.keys()) {
+    if (!OPTION_NAMES.has(name)) throw problemAt('invalid-value', `/${name}`, 'must be numbers')
+  }
+}
+
+/** What is known of the tensors, without their numbers, so that an outline does not hold a request's memory. */
+function presentInputs(loss: Loss, { tensors }: Decoded): Map<string, TensorInfo> {
+  const present = new Map<string, TensorInfo>()
+  for (const [name, spec] of Object.entries(loss.inputs)) {
+    const tensor = tensors.get(name)
+    if (tensor === undefined) {
+      if (!spec.optional) throw problemAt('missing-input', `/${name}`, `${loss.name} needs it`)
+      continue
+    }
+    const { dtype, shape, spelling, typed } = tensor
+    present.set(name, { dtype, shape, spelling, typed })
+  }
+  return present
+}
+
+function layoutsOf(
+  loss: Loss,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  axes: Axes,
+): Record<string, InputLayout> {
+  const layouts = [...tensors.keys()].map((name) => {
+    const layout = axes.layouts.get(name) ?? ['...']
+    const type = holdsIndices(loss.inputs[name], layout) ? 'index' : 'real'
+    return [name, { type, axes: layout }] as const
+  })
+  return Object.fromEntries(layouts)
+}
+
+function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
+  if (spec.kind === 'class_or_probability') return !layout.includes('classes')
+  return spec.kind === 'class' || spec.kind === 'count'
+}
+
+/** float64 is computed in float64, everything else in float32. */
+function precisionOf(tensors: ReadonlyMap<string, TensorInfo>): Precision {
+  return [...tensors.values()].some((tensor) => tensor.dtype === 'float64') ? 'float64' : 'float32'
+}
+
+/** A parameter that float32 would turn into 0 or infinity would give another loss than the one that was asked for. */
+function checkScalars({ scalars }: LossProgram, precision: Precision) {
+  for (const [name, value] of Object.entries(scalars)) {
+    const narrow = Math.fround(value)
+    const fits = precision === 'float64' || (Number.isFinite(narrow) && (narrow !== 0 || value === 0))
+    if (fits) continue
+    const detail = `must fit float32, got ${value}; or send float64 inputs`
+    throw problemAt('param-invalid', `/params/${name}`, detail)
+  }
+}
+
+function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits: CheckLimits) {
+  const { operations, widest } = costOf(program, sizes)
+  if (widest > limits.maxIntermediate) {
+    const detail = `${loss.name} would need an intermediate result of ${widest} elements, the limit is ${limits.maxIntermediate}`
+    throw new Problem('too-expensive', detail)
+  }
+  if (operations > limits.maxCost) {
+    const detail = `${loss.name} would cost ${operations} element operations, the limit is ${limits.maxCost}`
+    throw new Problem('too-expensive', detail)
+  }
+}
+
+function firstAxis(loss: Loss): string {
+  return Object.values(loss.inputs)[0].axes[0]
+}
+
+function plainWeighing(
+  { program }: LossProgram,
+  axes: Axes,
+  { reduction, denominator }: Options,
+  precision: Precision,
+  first: string,
+): Weighing {
+  const count = elementsOf(valueAxes(program), axes.sizes)
+  if (count === 0 && reduction !== 'sum' && reduction !== 'none' && denominator === undefined) {
+    const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
+    throw new Problem('empty-batch', detail)
+  }
+  return {
+    reduction,
+    count,
+    rows: first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first],
+    sampleWeight: undefined,
+    gradOutput: undefined,
+    denominator: denominator ?? (program.denominators === undefined ? count : undefined),
+    precision,
+  }
+}
+
+/** Rows may be missing; classes, dimensions and the like may not. */
+function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, first: string) {
+  const hollow = Object.keys(axes.sizes).find((axis) => axis !== first && axes.sizes[axis] === 0)
+  if (hollow === undefined) return
+  const owner = [...tensors.keys()].find((name) => axes.layouts.get(name)?.includes(hollow))
+  throw problemAt('shape-mismatch', `/${owner}`, `the axis ${hollow} must not be empty`)
+}
+
+/**
+ * Jobs with equal keys may share a launch: the same program, numbers and sizes but for the rows, and the same content
+ * in inputs that all rows share. Undefined where a job must run as its own block.
+ */
+function mergingOf({
+  loss,
+  program,
+  axes,
+  layouts,
+  wants,
+  precision,
+  first,
+}: Pick<Outline, 'loss' | 'program' | 'axes' | 'layouts' | 'wants' | 'precision' | 'first'>):
+  | Merging
+  | undefined {
+  if (loss.couples === 'batch') return undefined
+  const shared = Object.keys(layouts).filter((name) => !layouts[name].axes.includes(first))
+  if (shared.some((name) => wants.includes(name))) return undefined
+  const sizes = Object.entries(axes.sizes).filter(([axis]) => axis !== first)
+  const key = [program.key, precision, ...sizes.flat(), ...Object.values(program.scalars)].join('|')
+  return { key, shared }
+}
