@@ -22,7 +22,7 @@ export function markdown({ title, about, head, rows }: Table): string {
 
 /** Three digits: more would be noise. */
 function printed(cell: Cell): string {
-  if (cell === undefined) return '-'
+  if (cell === undefined || Number.isNaN(cell)) return '-'
   if (typeof cell === 'string' || Number.isInteger(cell)) return String(cell)
   return Math.abs(cell) < 100 ? cell.toPrecision(3) : cell.toFixed(0)
 }
