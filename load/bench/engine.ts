@@ -30,8 +30,10 @@ async function replyTo(engine: Engine, task: Task): Promise<Reply> {
   try {
     return await measure(engine, await requestOf(task), task.seconds)
   } catch (error) {
-    if (!(error instanceof UnsupportedByEngine)) throw error
-    return { unsupported: error.message }
+    if (error instanceof UnsupportedByEngine) return { unsupported: error.message }
+    // Whatever else it is, memory most likely, the engine cannot be trusted after it; the bench starts another.
+    console.error(`${name} failed on ${JSON.stringify(task)}: ${error}`)
+    return process.exit(1)
   }
 }
 

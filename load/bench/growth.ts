@@ -50,7 +50,7 @@ async function inPairs(lead: Side, context: PartContext): Promise<Table> {
   const times = await perUnit(lead, 'nt_xent', steps, context)
   return {
     title: 'Growth with pairs of rows',
-    about: `Nanoseconds a pair of rows of nt_xent (dim ${DIM}), value and gradient, ${lead.name} in process. A ratio of 1 is quadratic in the rows.`,
+    about: `Nanoseconds a pair of rows of nt_xent (dim ${DIM}), value and gradient, ${lead.name} in process. A ratio of 1 is quadratic in the rows. Without the service's limits, so that the largest may run out of memory (-).`,
     head: ['rows', 'a pair', 'ratio'],
     rows: steps.map(({ rows }, i) => [rows, ...withRatio(times, i)]),
   }

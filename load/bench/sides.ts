@@ -1,5 +1,6 @@
 /** The processes that compute in turn: one an engine, and PyTorch with one thread and with all. */
 import { spawn } from 'node:child_process'
+import { env, execPath } from 'node:process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { engineDefinitions } from '../../src/engines/open.ts'
@@ -11,7 +12,7 @@ export interface Side {
   /** What it says about itself, or why it is not here. */
   readonly about: string
   readonly isHere: boolean
-  /** `undefined` when it is not here, or has not this loss. */
+  /** `undefined` when it is not here, has not this loss, or ran out of memory. */
   measure(task: Task): Promise<Measured | undefined>
   close(): void
 }
@@ -32,43 +33,59 @@ export function leadOf(engines: readonly Side[]): Side {
 }
 
 export async function openTorch(): Promise<Side[]> {
-  const python = process.env.LOSSD_BENCH_PYTHON || 'python3'
+  const python = env.LOSSD_BENCH_PYTHON || 'python3'
   const script = fileURLToPath(new URL('torch_bench.py', import.meta.url))
-  const open = (name: string, threads: string) => openSide(name, python, [script, threads], 'ignore')
-  return Promise.all([open('PyTorch 1 thread', '1'), open('PyTorch all threads', 'all')])
+  return Promise.all([
+    openSide('PyTorch 1 thread', python, [script, '1']),
+    openSide('PyTorch all threads', python, [script, 'all']),
+  ])
 }
 
 async function openEngine(name: string): Promise<Side> {
   const script = fileURLToPath(new URL('engine.ts', import.meta.url))
-  return openSide(name, process.execPath, ['--import', 'tsx', script, name], 'inherit')
+  return openSide(name, execPath, ['--import', 'tsx', script, name])
 }
 
-async function openSide(
-  name: string,
-  command: string,
-  args: string[],
-  errors: 'inherit' | 'ignore',
-): Promise<Side> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', errors] })
-  // A command that is not there ends like one that says nothing.
-  child.on('error', () => {})
-  child.stdin!.on('error', () => {})
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
-  const hear = async (): Promise<unknown> => {
-    const { value, done } = await lines.next()
-    return done ? undefined : JSON.parse(value)
-  }
-  const hello = ((await hear()) ?? { unavailable: `${command} does not run` }) as Hello
+async function openSide(name: string, command: string, args: string[]): Promise<Side> {
+  let running = await start(command, args)
+  const { hello } = running
   if ('unavailable' in hello) return absent(name, hello.unavailable)
   const measure = async (task: Task) => {
-    child.stdin!.write(`${JSON.stringify(task)}\n`)
-    const reply = (await hear()) as Reply | undefined
-    if (reply === undefined) throw new Error(`${name} ended on ${JSON.stringify(task)}`)
-    return 'unsupported' in reply ? undefined : reply
+    const reply = await running.ask(task)
+    // It died of the task, of memory for instance, and said so on stderr; the next task gets a new one.
+    if (reply === undefined) running = await start(command, args)
+    return reply === undefined || 'unsupported' in reply ? undefined : reply
   }
-  return { name, about: hello.about, isHere: true, measure, close: () => child.stdin!.end() }
+  return { name, about: hello.about, isHere: true, measure, close: () => running.close() }
 }
 
 function absent(name: string, about: string): Side {
   return { name, about, isHere: false, measure: async () => undefined, close: () => {} }
+}
+
+interface Started {
+  readonly hello: Hello
+  /** `undefined` when the process has ended. */
+  ask(task: Task): Promise<Reply | undefined>
+  close(): void
+}
+
+async function start(command: string, args: string[]): Promise<Started> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  // A command that is not there, and a pipe that nobody reads, show as an end of the output.
+  child.on('error', () => {})
+  child.stdin.on('error', () => {})
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const hear = async () => {
+    const { value, done } = await lines.next()
+    return done ? undefined : JSON.parse(value)
+  }
+  return {
+    hello: (await hear()) ?? { unavailable: `${command} does not run` },
+    ask: (task) => {
+      child.stdin.write(`${JSON.stringify(task)}\n`)
+      return hear()
+    },
+    close: () => child.stdin.end(),
+  }
 }
