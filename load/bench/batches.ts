@@ -1,5 +1,6 @@
 /** What the service would hand to its engine, made by its own check and assembly, without HTTP and queue. */
 import { assemble } from '../../src/batching/assemble.ts'
+import type { Job } from '../../src/batching/job.ts'
 import type { Batch } from '../../src/engines/define.ts'
 import { loadCatalog } from '../../src/losses/index.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
@@ -25,7 +26,13 @@ export async function requestOf({ loss: name, rows, columns }: Task): Promise<Ch
 /** Batches whose arrays the engine may keep: as many as it takes to time them together, few enough to stay in cache. */
 export function batchesOf({ job }: CheckedRequest): Batch[] {
   const count = Math.max(1, Math.min(64, Math.floor(2 ** 20 / job.bytes)))
-  return Array.from({ length: count }, () => assemble([job]))
+  return Array.from({ length: count }, () => assemble([ownArrays(job)]))
+}
+
+/** Assembly may hand on the arrays of its jobs. */
+function ownArrays(job: Job): Job {
+  const inputs = Object.entries(job.inputs).map(([name, data]) => [name, data.slice()] as const)
+  return { ...job, inputs: Object.fromEntries(inputs), cotangent: job.cotangent.slice() }
 }
 
 function decoded({ shape, data }: Column): DecodedTensor {

@@ -3,7 +3,7 @@
  * One engine a process, because the engines on tfjs share one global backend.
  */
 import { createInterface } from 'node:readline'
-import { type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
+import { type BatchResult, type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
 import { isUnavailable } from '../../src/engines/local.ts'
 import { engineDefinitions } from '../../src/engines/open.ts'
 import type { CheckedRequest } from '../../src/schemas/check.ts'
@@ -46,9 +46,17 @@ async function measure(engine: Engine, request: CheckedRequest, seconds: number)
 }
 
 async function magnitudes(engine: Engine, request: CheckedRequest) {
-  const answer = request.answer(await engine.run(batchesOf(request)[0]))
+  const result = await engine.run(batchesOf(request)[0])
+  const answer = request.answer(result)
   const [gradient] = [...answer.gradients.values()].map(({ data }) => sumOf(data))
-  return { value: answer.loss.data[0], gradient }
+  const found = { value: answer.loss.data[0], gradient }
+  release(result)
+  return found
+}
+
+/** An engine that answers with views of its own memory wants it back. */
+function release(result: BatchResult & { readonly release?: () => void }) {
+  result.release?.()
 }
 
 function sumOf(data: Iterable<number>): number {
@@ -63,7 +71,7 @@ async function timed(engine: Engine, request: CheckedRequest, seconds: number): 
   while (milliseconds < seconds * 1e3) {
     const batches = batchesOf(request)
     const started = performance.now()
-    for (const batch of batches) await engine.run(batch)
+    for (const batch of batches) release(await engine.run(batch))
     milliseconds += performance.now() - started
     calls += batches.length
   }
