@@ -1,19 +1,66 @@
-/** A safetensors request, written without the service's own code. */
+/** Request bodies, written without the service's own code. */
+import { type Inputs, inputsOf } from './inputs.ts'
 
-/** predictions F32 and targets I32 in one file. */
-export function safetensorsBody(logits: Float32Array, shape: readonly number[], labels: Int32Array): Buffer {
+export interface Work {
+  readonly loss: string
+  readonly format: 'json' | 'safetensors'
+  readonly rows: number
+  readonly columns: number
+}
+
+export interface Body {
+  readonly contentType: string
+  readonly bytes: Buffer
+}
+
+/** Asks for the loss and for the gradient of its first input, as a trainer does. */
+export function bodyOf({ loss, format, rows, columns }: Work): Body {
+  const inputs = inputsOf(loss, rows, columns)
+  return format === 'json'
+    ? { contentType: 'application/json', bytes: jsonBody(inputs) }
+    : { contentType: 'application/x-safetensors', bytes: safetensorsBody(inputs) }
+}
+
+function wanted(inputs: Inputs): string[] {
+  return Object.keys(inputs).slice(0, 1)
+}
+
+/** Floats are F32, labels I32; the option stands in the metadata. */
+function safetensorsBody(inputs: Inputs): Buffer {
+  let end = 0
+  const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
+    const start = end
+    end += data.byteLength
+    return [name, { dtype: data instanceof Float32Array ? 'F32' : 'I32', shape, data_offsets: [start, end] }]
+  })
   const header = JSON.stringify({
-    predictions: { dtype: 'F32', shape, data_offsets: [0, logits.byteLength] },
-    targets: {
-      dtype: 'I32',
-      shape: [labels.length],
-      data_offsets: [logits.byteLength, logits.byteLength + labels.byteLength],
-    },
+    __metadata__: { gradients: JSON.stringify(wanted(inputs)) },
+    ...Object.fromEntries(tensors),
   })
   const padded = Buffer.from(header.padEnd(Math.ceil(header.length / 8) * 8))
   const size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(padded.length))
-  const bytes = (array: Float32Array | Int32Array) =>
-    Buffer.from(array.buffer, array.byteOffset, array.byteLength)
-  return Buffer.concat([size, padded, bytes(logits), bytes(labels)])
+  const bytes = Object.values(inputs).map(({ data }) => {
+    return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  })
+  return Buffer.concat([size, padded, ...bytes])
+}
+
+function jsonBody(inputs: Inputs): Buffer {
+  const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
+    const numbers = Array.from(data, shorten)
+    return [name, shape.length === 1 ? numbers : rowsOf(numbers, shape[1])]
+  })
+  return Buffer.from(JSON.stringify({ ...Object.fromEntries(tensors), gradients: wanted(inputs) }))
+}
+
+function rowsOf(numbers: readonly number[], columns: number): number[][] {
+  return Array.from({ length: numbers.length / columns }, (_, i) => {
+    return numbers.slice(i * columns, (i + 1) * columns)
+  })
+}
+
+/** As a trainer would print a float32, not the double that it widens to. */
+function shorten(x: number): number {
+  return Number(x.toPrecision(8))
 }

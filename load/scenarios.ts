@@ -1,12 +1,24 @@
 /** What is loaded: sizes, formats, connections, and the thresholds that must hold. One row = one scenario. */
-import { safetensorsBody } from './bodies.ts'
+import type { Work } from './bodies.ts'
 
-export interface Scenario {
-  readonly name: string
-  readonly loss: string
-  readonly format: 'json' | 'safetensors'
+export interface Size {
+  readonly name: 'small' | 'medium' | 'large'
   readonly rows: number
-  readonly classes: number
+  readonly columns: number
+  /** Enough to keep the service busy, few enough that waiting is not all that is measured. */
+  readonly connections: number
+}
+
+export const SIZES: readonly Size[] = [
+  { name: 'small', rows: 32, columns: 10, connections: 32 },
+  { name: 'medium', rows: 1024, columns: 10, connections: 32 },
+  { name: 'large', rows: 1024, columns: 1000, connections: 4 },
+]
+
+export const FORMATS = ['json', 'safetensors'] as const
+
+export interface Scenario extends Work {
+  readonly name: string
   readonly connections: number
   /** Share of answers that may fail. */
   readonly maxErrorRate: number
@@ -17,51 +29,14 @@ export interface Scenario {
   readonly minRatio: number
 }
 
-const sizes = [
-  ['small', 32, 10],
-  ['medium', 1024, 10],
-  ['large', 1024, 1000],
-] as const
-
 /** Every size in both formats; JSON stops at medium, because a large body is beyond its limit. */
-export const SCENARIOS: readonly Scenario[] = sizes.flatMap(([name, rows, classes]) =>
-  (['json', 'safetensors'] as const)
-    .filter((format) => format === 'safetensors' || name !== 'large')
-    .map((format) => ({
-      name: `${name} ${format}`,
-      loss: 'cross_entropy',
-      format,
-      rows,
-      classes,
-      connections: name === 'large' ? 4 : 32,
-      maxErrorRate: 0,
-      minRatio: 0.01,
-    })),
+export const SCENARIOS: readonly Scenario[] = SIZES.flatMap(({ name, ...size }) =>
+  FORMATS.filter((format) => format === 'safetensors' || name !== 'large').map((format) => ({
+    name: `${name} ${format}`,
+    loss: 'cross_entropy',
+    format,
+    ...size,
+    maxErrorRate: 0,
+    minRatio: 0.01,
+  })),
 )
-
-export interface Body {
-  readonly contentType: string
-  readonly bytes: Buffer
-}
-
-/** The request of a scenario: logits and class labels, the same numbers at every run. */
-export function bodyOf({ format, rows, classes }: Scenario): Body {
-  const logits = Float32Array.from({ length: rows * classes }, (_, i) => Math.fround(Math.sin(i) * 3))
-  const labels = Int32Array.from({ length: rows }, (_, i) => i % classes)
-  if (format === 'safetensors') {
-    return {
-      contentType: 'application/x-safetensors',
-      bytes: safetensorsBody(logits, [rows, classes], labels),
-    }
-  }
-  const nested = Array.from({ length: rows }, (_, i) =>
-    Array.from(logits.subarray(i * classes, (i + 1) * classes), shorten),
-  )
-  const bytes = Buffer.from(JSON.stringify({ predictions: nested, targets: Array.from(labels) }))
-  return { contentType: 'application/json', bytes }
-}
-
-/** As a trainer would print a float32, not the double that it widens to. */
-function shorten(x: number): number {
-  return Number(x.toPrecision(8))
-}

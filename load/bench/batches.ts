@@ -1,0 +1,41 @@
+/** What the service would hand to its engine, made by its own check and assembly, without HTTP and queue. */
+import { assemble } from '../../src/batching/assemble.ts'
+import type { Job } from '../../src/batching/job.ts'
+import type { Batch } from '../../src/engines/define.ts'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { createProgramSource } from '../../src/losses/program.ts'
+import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
+import type { DecodedTensor } from '../../src/wire/define.ts'
+import { type Column, inputsOf } from '../inputs.ts'
+import type { Task } from './tasks.ts'
+
+/** The service's limits protect it; here the largest sizes are the point. */
+const limits = { maxIntermediate: Infinity, maxCost: Infinity }
+const programs = createProgramSource()
+
+/** The request of a task: loss, and gradient of the first input. */
+export async function requestOf({ loss: name, rows, columns }: Task): Promise<CheckedRequest> {
+  const loss = (await loadCatalog()).find(name)
+  if (loss === undefined) throw new Error(`there is no loss "${name}"`)
+  const inputs = Object.entries(inputsOf(name, rows, columns))
+  const tensors = new Map(inputs.map(([input, column]) => [input, decoded(column)]))
+  const options = new Map<string, unknown>([['gradients', [inputs[0][0]]]])
+  return checkRequest(loss, { tensors, options }, { limits, programs })
+}
+
+/** Batches whose arrays the engine may keep: as many as it takes to time them together, few enough to stay in cache. */
+export function batchesOf({ job }: CheckedRequest): Batch[] {
+  const count = Math.max(1, Math.min(64, Math.floor(2 ** 20 / job.bytes)))
+  return Array.from({ length: count }, () => assemble([ownArrays(job)]))
+}
+
+/** Assembly may hand on the arrays of its jobs. */
+function ownArrays(job: Job): Job {
+  const inputs = Object.entries(job.inputs).map(([name, data]) => [name, data.slice()] as const)
+  return { ...job, inputs: Object.fromEntries(inputs), cotangent: job.cotangent.slice() }
+}
+
+function decoded({ shape, data }: Column): DecodedTensor {
+  const dtype = data instanceof Float32Array ? 'float32' : 'int32'
+  return { dtype, shape, data, spelling: 'binary', typed: true }
+}

@@ -1,0 +1,79 @@
+/**
+ * A process that times one engine: `node --import tsx load/bench/engine.ts NAME`, a task a line in, a reply a line out.
+ * One engine a process, because the engines on tfjs share one global backend.
+ */
+import { createInterface } from 'node:readline'
+import { type BatchResult, type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
+import { isUnavailable } from '../../src/engines/local.ts'
+import { engineDefinitions } from '../../src/engines/open.ts'
+import type { CheckedRequest } from '../../src/schemas/check.ts'
+import { batchesOf, requestOf } from './batches.ts'
+import type { Hello, Measured, Reply, Task } from './tasks.ts'
+
+const [name] = process.argv.slice(2)
+const definition = (await engineDefinitions()).find((engine) => engine.name === name)
+if (definition === undefined) throw new Error(`there is no engine "${name}"`)
+const opened = await definition.open('the bench')
+if (isUnavailable(opened)) {
+  say(opened)
+} else {
+  say({ about: opened.info.device })
+  for await (const line of createInterface({ input: process.stdin }))
+    say(await replyTo(opened, JSON.parse(line)))
+}
+
+function say(message: Hello | Reply) {
+  console.log(JSON.stringify(message))
+}
+
+async function replyTo(engine: Engine, task: Task): Promise<Reply> {
+  try {
+    return await measure(engine, await requestOf(task), task.seconds)
+  } catch (error) {
+    if (error instanceof UnsupportedByEngine) return { unsupported: error.message }
+    // Whatever else it is, memory most likely, the engine cannot be trusted after it; the bench starts another.
+    console.error(`${name} failed on ${JSON.stringify(task)}: ${error}`)
+    return process.exit(1)
+  }
+}
+
+async function measure(engine: Engine, request: CheckedRequest, seconds: number): Promise<Measured> {
+  const started = performance.now()
+  const found = await magnitudes(engine, request)
+  // One call of seconds has warmed up what there is.
+  if (performance.now() - started < seconds * 1e3) await timed(engine, request, seconds / 3)
+  return { nanoseconds: await timed(engine, request, seconds), ...found }
+}
+
+async function magnitudes(engine: Engine, request: CheckedRequest) {
+  const result = await engine.run(batchesOf(request)[0])
+  const answer = request.answer(result)
+  const [gradient] = [...answer.gradients.values()].map(({ data }) => sumOf(data))
+  const found = { value: answer.loss.data[0], gradient }
+  release(result)
+  return found
+}
+
+/** An engine that answers with views of its own memory wants it back. */
+function release(result: BatchResult & { readonly release?: () => void }) {
+  result.release?.()
+}
+
+function sumOf(data: Iterable<number>): number {
+  let sum = 0
+  for (const x of data) sum += Math.abs(x)
+  return sum
+}
+
+/** Nanoseconds of one call; the arrays are copied outside the time that is counted. */
+async function timed(engine: Engine, request: CheckedRequest, seconds: number): Promise<number> {
+  let [calls, milliseconds] = [0, 0]
+  while (milliseconds < seconds * 1e3) {
+    const batches = batchesOf(request)
+    const started = performance.now()
+    for (const batch of batches) release(await engine.run(batch))
+    milliseconds += performance.now() - started
+    calls += batches.length
+  }
+  return (milliseconds / calls) * 1e6
+}

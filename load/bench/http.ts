@@ -1,0 +1,116 @@
+/** The service over HTTP beside a bare echo of the same bytes, and what it costs its process. */
+import type { Result } from 'autocannon'
+import { bodyOf, type Work } from '../bodies.ts'
+import { failed, perSecond, post, type Span } from '../client.ts'
+import { type Server, targets, withEcho, withService } from '../processes.ts'
+import { inTurn } from '../rounds.ts'
+import { FORMATS, SIZES } from '../scenarios.ts'
+import type { Cell, Table } from '../table.ts'
+import { eventLoop, memory } from './footprint.ts'
+import type { Part, PartContext } from './part.ts'
+
+/** The default is 8 MiB; the largest bodies here are twice 11 MB. */
+const SETTINGS = { LOSSD_JSON_BODY_LIMIT: String(64 * 2 ** 20) }
+
+const http: Part = async (context) => [
+  await withService(SETTINGS, (service) => withEcho((echo) => throughput(service, echo, context))),
+  await memory(context),
+  await withService(SETTINGS, (service) => eventLoop(service, context)),
+]
+
+export default http
+
+interface Case extends Work {
+  readonly connections: number
+  readonly warmUp: Span
+  readonly round: Span
+}
+
+const MANY = { warmUp: { duration: 1 }, round: { duration: 4 } }
+/** Where a second holds few answers, those that the end of a round cuts off would count. */
+const FEW = { warmUp: { amount: 8 }, round: { amount: 24 } }
+
+const CASES: readonly Case[] = ['sigmoid_focal', 'cross_entropy', 'huber'].flatMap((loss) =>
+  SIZES.flatMap(({ name, ...size }) =>
+    FORMATS.map((format) => ({ loss, format, ...size, ...(name === 'large' ? FEW : MANY) })),
+  ),
+)
+
+interface Row {
+  readonly one: Case
+  readonly bytes: number
+  readonly service: Result
+  readonly echo: Result
+}
+
+async function throughput(service: Server, echo: Server, { quick, say }: PartContext): Promise<Table> {
+  const rounds = quick ? 1 : 3
+  const rows: Row[] = []
+  for (const full of CASES) {
+    const one = quick ? { ...full, warmUp: once(full), round: once(full) } : full
+    say(`http: ${one.loss} ${one.rows}x${one.columns} ${one.format}`)
+    rows.push(await measure(one, rounds, service, echo))
+  }
+  return tableOf(service, rows, rounds)
+}
+
+function once({ connections }: Case): Span {
+  return { amount: connections }
+}
+
+async function measure(one: Case, rounds: number, service: Server, echo: Server): Promise<Row> {
+  const body = bodyOf(one)
+  const urls = targets(service, echo, one)
+  const sides = [urls.service, urls.echo]
+  const load = (url: string, span: Span) => post(url, body, one.connections, span)
+  for (const url of sides) await load(url, one.warmUp)
+  const [served, echoed] = await inTurn(sides, rounds, (url) => load(url, one.round), perSecond)
+  return { one, bytes: body.bytes.length, service: served, echo: echoed }
+}
+
+function tableOf(service: Server, rows: readonly Row[], rounds: number): Table {
+  const about = [
+    `Loss and gradient of the predictions, from ${engineOf(service)}; the echo is a bare Fastify that answers with the bytes that it got, JSON parsed and printed; it returns the targets too, so that a ratio above 1 is possible.`,
+    `Median of ${rounds} rounds of ${MANY.round.duration} s (1024x1000: ${FEW.round.amount} requests), service and echo in turn, autocannon beside them.`,
+    'The JSON body limit is raised for the large bodies.',
+  ]
+  const head = [
+    'loss',
+    'size',
+    'format',
+    'body kB',
+    'connections',
+    'requests/s',
+    'p50 ms',
+    'p99 ms',
+    'failed',
+  ]
+  return {
+    title: 'HTTP',
+    about: about.join(' '),
+    head: [...head, 'echo requests/s', 'ratio'],
+    rows: rows.map(cellsOf),
+  }
+}
+
+function cellsOf({ one, bytes, service, echo }: Row): Cell[] {
+  return [
+    one.loss,
+    `${one.rows}x${one.columns}`,
+    one.format,
+    bytes / 1e3,
+    one.connections,
+    perSecond(service),
+    service.latency.p50,
+    service.latency.p99,
+    failed(service),
+    perSecond(echo),
+    perSecond(service) / perSecond(echo),
+  ]
+}
+
+/** From the line that the service logs when it listens. */
+function engineOf({ line }: Server): string {
+  const { engine, device } = JSON.parse(line)
+  return `${engine} (${device})`
+}

@@ -1,0 +1,121 @@
+/** The arithmetic alone: every engine in process, and PyTorch, on the same numbers. */
+import { inTurn } from '../rounds.ts'
+import { SIZES, type Size } from '../scenarios.ts'
+import type { Cell, Table } from '../table.ts'
+import type { Part } from './part.ts'
+import { leadOf, openEngines, openTorch, type Side } from './sides.ts'
+import type { Measured } from './tasks.ts'
+
+const LOSSES = ['sigmoid_focal', 'softmax_focal', 'cross_entropy', 'huber']
+
+const kernels: Part = async ({ quick, say }) => {
+  const effort = quick ? { rounds: 1, seconds: 0.05 } : { rounds: 3, seconds: 0.3 }
+  const [engines, torch] = [await openEngines(), await openTorch()]
+  const sides = [...engines, ...torch]
+  try {
+    const columns = [...engines.filter(({ isHere }) => isHere), ...torch]
+    const others = ratioColumns(columns, leadOf(engines))
+    const rows: Cell[][] = []
+    for (const loss of LOSSES) {
+      for (const size of quick ? SIZES.slice(0, 2) : SIZES) {
+        say(`kernels: ${loss} ${size.rows}x${size.columns}`)
+        const found = await measure(columns, loss, size, effort)
+        rows.push(rowOf(loss, size, found, others))
+      }
+    }
+    return [tableOf(sides, columns, others, rows, effort)]
+  } finally {
+    for (const side of sides) side.close()
+  }
+}
+
+export default kernels
+
+interface Effort {
+  readonly rounds: number
+  readonly seconds: number
+}
+
+/** @throws Error when two sides do not compute the same */
+async function measure(
+  sides: readonly Side[],
+  loss: string,
+  { rows, columns }: Size,
+  { rounds, seconds }: Effort,
+) {
+  const task = { loss, rows, columns, seconds }
+  const found = await inTurn(
+    sides,
+    rounds,
+    (side) => side.measure(task),
+    (measured) => measured?.nanoseconds ?? 0,
+  )
+  const known = found.flatMap((measured, place) => (measured ? [{ name: sides[place].name, measured }] : []))
+  for (const { name, measured } of known) {
+    if (!agree(measured, known[0].measured))
+      throw new Error(`${name} and ${known[0].name} differ: ${JSON.stringify([task, known])}`)
+  }
+  return found
+}
+
+/** Within what float32 and the order of a sum explain. */
+function agree(a: Measured, b: Measured): boolean {
+  const close = (x: number, y: number) => Math.abs(x - y) <= 1e-3 * Math.abs(y)
+  return close(a.value, b.value) && close(a.gradient, b.gradient)
+}
+
+/** A column of the comparison, and its time over the lead's: places among the sides. */
+interface Ratio {
+  readonly head: string
+  readonly side: number
+  readonly lead: number
+}
+
+/** tfjs op by op, and PyTorch: what a caller would use otherwise. */
+function ratioColumns(sides: readonly Side[], lead: Side): Ratio[] {
+  const compared = sides.filter((side) => side !== lead && /^(wasm|PyTorch)/.test(side.name))
+  return compared.map((side) => ({
+    head: `${side.name} : ${lead.name}`,
+    side: sides.indexOf(side),
+    lead: sides.indexOf(lead),
+  }))
+}
+
+function rowOf(
+  loss: string,
+  size: Size,
+  found: readonly (Measured | undefined)[],
+  ratios: readonly Ratio[],
+): Cell[] {
+  const micros = found.map((measured) => measured && measured.nanoseconds / 1e3)
+  const compared = ratios.map(({ side, lead }) => {
+    const [time, leading] = [micros[side], micros[lead]]
+    return time && leading && time / leading
+  })
+  return [loss, `${size.rows}x${size.columns}`, ...micros, ...compared]
+}
+
+function tableOf(
+  sides: readonly Side[],
+  columns: readonly Side[],
+  ratios: readonly Ratio[],
+  rows: readonly Cell[][],
+  { rounds, seconds }: Effort,
+): Table {
+  const here = columns.filter(({ isHere }) => isHere).map(({ name, about }) => `${name} is ${about}`)
+  const missing = sides.filter(({ isHere }) => !isHere).map(({ name, about }) => `${name} (${about})`)
+  const about = [
+    'Microseconds of one call, value and gradient, float32; above 1 the lead is faster.',
+    `Median of ${rounds} rounds of ${seconds} s, sides in turn, each in a process of its own; copies that an engine may keep are not counted.`,
+    'lossd yields unreduced values and the mean is taken outside; PyTorch runs forward with the mean, backward, and drops the old gradient.',
+    'All sides were found to agree in the loss and in the sum of |gradient| within 1e-3.',
+    `${here.join('; ')}.`,
+    ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`]),
+  ]
+  return {
+    title: 'Kernels',
+    about: about.join(' '),
+    head: ['loss', 'size', ...columns.map(({ name }) => name), ...ratios.map(({ head }) => head)],
+    rows,
+  }
+}

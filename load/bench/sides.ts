@@ -1,0 +1,91 @@
+/** The processes that compute in turn: one an engine, and PyTorch with one thread and with all. */
+import { spawn } from 'node:child_process'
+import { env, execPath } from 'node:process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { engineDefinitions } from '../../src/engines/open.ts'
+import type { Hello, Measured, Reply, Task } from './tasks.ts'
+
+/** One column of the comparison. */
+export interface Side {
+  readonly name: string
+  /** What it says about itself, or why it is not here. */
+  readonly about: string
+  readonly isHere: boolean
+  /** `undefined` when it is not here, has not this loss, or ran out of memory. */
+  measure(task: Task): Promise<Measured | undefined>
+  close(): void
+}
+
+/** The engine that the others are compared with, where it is there. */
+const LEAD = 'compiled'
+
+/** Every engine, the lead first. */
+export async function openEngines(): Promise<Side[]> {
+  const names = (await engineDefinitions()).map(({ name }) => name)
+  const ordered = [...names.filter((name) => name === LEAD), ...names.filter((name) => name !== LEAD)]
+  return Promise.all(ordered.map(openEngine))
+}
+
+/** The lead, or the best that opened in its place. */
+export function leadOf(engines: readonly Side[]): Side {
+  return engines.find(({ isHere }) => isHere)!
+}
+
+export async function openTorch(): Promise<Side[]> {
+  const python = env.LOSSD_BENCH_PYTHON || 'python3'
+  const script = fileURLToPath(new URL('torch_bench.py', import.meta.url))
+  return Promise.all([
+    openSide('PyTorch 1 thread', python, [script, '1']),
+    openSide('PyTorch all threads', python, [script, 'all']),
+  ])
+}
+
+async function openEngine(name: string): Promise<Side> {
+  const script = fileURLToPath(new URL('engine.ts', import.meta.url))
+  return openSide(name, execPath, ['--import', 'tsx', script, name])
+}
+
+async function openSide(name: string, command: string, args: string[]): Promise<Side> {
+  let running = await start(command, args)
+  const { hello } = running
+  if ('unavailable' in hello) return absent(name, hello.unavailable)
+  const measure = async (task: Task) => {
+    const reply = await running.ask(task)
+    // It died of the task, of memory for instance, and said so on stderr; the next task gets a new one.
+    if (reply === undefined) running = await start(command, args)
+    return reply === undefined || 'unsupported' in reply ? undefined : reply
+  }
+  return { name, about: hello.about, isHere: true, measure, close: () => running.close() }
+}
+
+function absent(name: string, about: string): Side {
+  return { name, about, isHere: false, measure: async () => undefined, close: () => {} }
+}
+
+interface Started {
+  readonly hello: Hello
+  /** `undefined` when the process has ended. */
+  ask(task: Task): Promise<Reply | undefined>
+  close(): void
+}
+
+async function start(command: string, args: string[]): Promise<Started> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  // A command that is not there, and a pipe that nobody reads, show as an end of the output.
+  child.on('error', () => {})
+  child.stdin.on('error', () => {})
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const hear = async () => {
+    const { value, done } = await lines.next()
+    return done ? undefined : JSON.parse(value)
+  }
+  return {
+    hello: (await hear()) ?? { unavailable: `${command} does not run` },
+    ask: (task) => {
+      child.stdin.write(`${JSON.stringify(task)}\n`)
+      return hear()
+    },
+    close: () => child.stdin.end(),
+  }
+}

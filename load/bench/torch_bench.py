@@ -1,0 +1,98 @@
+"""
+A process that times PyTorch eager: `python torch_bench.py THREADS` (a number, or `all`), a task a line in, a reply a line
+out, as in tasks.ts. Inputs and losses are those of load/inputs.ts, in float32, reduced by the mean.
+"""
+
+import json
+import sys
+import time
+
+
+def say(message):
+    print(json.dumps(message), flush=True)
+
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError as error:
+    say({"unavailable": str(error)})
+    sys.exit()
+
+
+def reals(rows, columns, at):
+    places = torch.arange(rows * columns, dtype=torch.float64)
+    return (3 * at(places)).float().reshape(rows, columns)
+
+
+def sparse(places):
+    return (places % 3 == 0) / 3
+
+
+def labels(rows, classes):
+    return torch.arange(rows) % classes
+
+
+def sigmoid_focal(x, y, alpha=0.25, gamma=2.0):
+    """torchvision.ops.sigmoid_focal_loss, line by line."""
+    p = torch.sigmoid(x)
+    bce = F.binary_cross_entropy_with_logits(x, y, reduction="none")
+    p_t = p * y + (1 - p) * (1 - y)
+    alpha_t = alpha * y + (1 - alpha) * (1 - y)
+    return (alpha_t * bce * (1 - p_t) ** gamma).mean()
+
+
+def softmax_focal(x, labels, gamma=2.0):
+    """The usual form on cross_entropy."""
+    bce = F.cross_entropy(x, labels, reduction="none")
+    return ((1 - torch.exp(-bce)) ** gamma * bce).mean()
+
+
+# Loss -> the function, and its targets.
+LOSSES = {
+    "cross_entropy": (F.cross_entropy, labels),
+    "softmax_focal": (softmax_focal, labels),
+    "sigmoid_focal": (sigmoid_focal, lambda rows, columns: reals(rows, columns, sparse)),
+    "huber": (F.huber_loss, lambda rows, columns: reals(rows, columns, torch.cos)),
+}
+
+
+def reply_to(task):
+    if task["loss"] not in LOSSES:
+        return {"unsupported": f"{task['loss']} is not written here"}
+    loss, targets_of = LOSSES[task["loss"]]
+    targets = targets_of(task["rows"], task["columns"])
+    x = reals(task["rows"], task["columns"], torch.sin).requires_grad_()
+
+    def call():
+        x.grad = None
+        value = loss(x, targets)
+        value.backward()
+        return value
+
+    value = call().item()
+    gradient = x.grad.double().abs().sum().item()
+    timed(call, task["seconds"] / 3)
+    return {"nanoseconds": timed(call, task["seconds"]), "value": value, "gradient": gradient}
+
+
+def timed(call, seconds):
+    """Nanoseconds of one call. The clock is read every few calls, so that it does not count."""
+    calls, repeats, elapsed = 0, 1, 0
+    while elapsed < seconds * 1e9:
+        started = time.perf_counter_ns()
+        for _ in range(repeats):
+            call()
+        took = time.perf_counter_ns() - started
+        elapsed += took
+        calls += repeats
+        repeats = max(1, min(64, int(repeats * 1e6 / max(1, took)) + 1))
+    return elapsed / calls
+
+
+if sys.argv[1] != "all":
+    torch.set_num_threads(int(sys.argv[1]))
+count = torch.get_num_threads()
+say({"about": f"PyTorch {torch.__version__} eager, CPU, {count} thread{'' if count == 1 else 's'}"})
+for line in sys.stdin:
+    say(reply_to(json.loads(line)))

@@ -1,0 +1,79 @@
+/** The built service and the echo, each a process of its own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+
+export interface Server {
+  readonly url: string
+  readonly pid: number
+  /** What it said about itself when it was ready. */
+  readonly line: string
+}
+
+/**
+ * Runs something beside a service, and stops the service whatever happens.
+ *
+ * @param settings `LOSSD_*` variables
+ */
+export async function withService<Found>(
+  settings: Readonly<Record<string, string>>,
+  use: (service: Server) => Promise<Found>,
+): Promise<Found> {
+  return withProcess(
+    ['dist/server.js'],
+    { PORT: '0', HOST: '127.0.0.1', ...settings },
+    'lossd listens on',
+    use,
+  )
+}
+
+/** The same beside an echo. */
+export async function withEcho<Found>(use: (echo: Server) => Promise<Found>): Promise<Found> {
+  return withProcess(['--import', 'tsx', 'load/echo.ts'], {}, 'http://', use)
+}
+
+/** What both sides are asked for: a loss, or the same bytes back. */
+export function targets(service: Server, echo: Server, { loss, format }: { loss: string; format: string }) {
+  return { service: `${service.url}/v1/losses/${loss}`, echo: `${echo.url}/echo/${format}` }
+}
+
+async function withProcess<Found>(
+  args: string[],
+  env: Readonly<Record<string, string>>,
+  ready: string,
+  use: (server: Server) => Promise<Found>,
+): Promise<Found> {
+  const child = spawn(process.execPath, args, {
+    env: { ...inherited(), ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  try {
+    const line = await lineWith(child, ready)
+    return await use({ url: /http:\/\/[\d.:]+/.exec(line)![0], pid: child.pid!, line })
+  } finally {
+    await stop(child)
+  }
+}
+
+/** The service refuses `LOSSD_*` variables that it does not know, and the bench has its own. */
+function inherited(): NodeJS.ProcessEnv {
+  const { LOSSD_BENCH_PYTHON: _, ...env } = process.env
+  return env
+}
+
+/** The first line of a process's output that holds a text; what comes after is thrown away, so that the pipe stays open. */
+async function lineWith(child: ChildProcess, text: string): Promise<string> {
+  for await (const line of createInterface({ input: child.stdout! })) {
+    if (!line.includes(text)) continue
+    child.stdout!.resume()
+    return line
+  }
+  throw new Error(`${child.spawnargs.join(' ')} ended before it said "${text}"`)
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill()
+  await gone
+}
