@@ -44,7 +44,8 @@ describe('the JSON reader', () => {
 describe('a printed float32', () => {
   const buffer = Buffer.alloc(64)
   const view = new DataView(new ArrayBuffer(4))
-  const print = (x: number) => buffer.toString('latin1', 0, printFloat32(buffer, 0, x))
+  const target = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
+  const print = (x: number) => buffer.toString('latin1', 0, printFloat32(target, 0, x))
   const shortest = (x: number) => {
     for (let digits = 1; digits < 9; digits++)
       if (Math.fround(Number(x.toPrecision(digits))) === x) return String(Number(x.toPrecision(digits)))

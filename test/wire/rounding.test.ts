@@ -76,21 +76,36 @@ it('bfloat16 is the upper half of a float32', () => {
   expect(fromHalf(1)).toBe(2 ** -24)
 })
 
-describe('a float32 is printed as short as it can be', () => {
+describe('a float32 is printed as short as it can be, and as close', () => {
   const buffer = Buffer.alloc(64)
+  const target = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
   const word = new DataView(new ArrayBuffer(4))
+  const readsBack = (text: string, x: number) => Math.fround(Number(text)) === x
+
+  /** The nearest decimal of the fewest digits; just above a power of two the nearest may fall short, the next does not. */
   const reference = (x: number) => {
-    let digits = 1
-    while (digits < 9 && Math.fround(Number(x.toPrecision(digits))) !== x) digits++
-    return String(Number(x.toPrecision(digits)))
+    for (let digits = 1; digits < 9; digits++) {
+      const nearest = x.toExponential(digits - 1)
+      const [mantissa, exponent] = nearest.split('e')
+      const further = [-1, 1].map(
+        (step) => `${Number(mantissa!.replace('.', '')) + step}e${Number(exponent) - digits + 1}`,
+      )
+      const short = [nearest, ...further].find((text) => readsBack(text, x))
+      if (short !== undefined) return String(Number(short))
+    }
+    return String(Number(x.toPrecision(9)))
   }
   const check = (bits: number) => {
     word.setUint32(0, bits)
     const x = word.getFloat32(0)
     if (!Number.isFinite(x) || x === 0) return
-    const text = buffer.toString('latin1', 0, printFloat32(buffer, 0, x))
-    if (Math.fround(Number(text)) !== x) expect.fail(`${text} does not read back to ${x}`)
-    if (text.length !== reference(x).length) expect.fail(`${text} for ${reference(x)}`)
+    const text = buffer.toString('latin1', 0, printFloat32(target, 0, x))
+    if (!readsBack(text, x)) expect.fail(`${text} does not read back to ${x}`)
+    if (text !== reference(x)) expect.fail(`${text} for ${reference(x)}`)
+  }
+  const bitsOf = (x: number) => {
+    word.setFloat32(0, x)
+    return word.getUint32(0)
   }
 
   it('over powers of two and their neighbours, at every exponent', () => {
@@ -99,19 +114,49 @@ describe('a float32 is printed as short as it can be', () => {
     }
   })
 
+  it('where the nearest decimal falls short of a power of two', () => {
+    expect(reference(2 ** -96)).toBe('1.2621775e-29')
+    for (const power of [2 ** -96, 2 ** 87, 2 ** 90]) check(bitsOf(power))
+  })
+
   it('over powers of ten and their neighbours', () => {
     for (let n = -44; n <= 38; n++) {
-      word.setFloat32(0, Number(`1e${n}`))
-      const bits = word.getUint32(0)
+      const bits = bitsOf(Number(`1e${n}`))
       for (let offset = -50; offset <= 50; offset++) check((bits + offset) >>> 0)
     }
   })
 
-  it('over 100000 random patterns, subnormals and negative numbers among them', () => {
+  it('over everything that half precision holds', () => {
+    for (let bits = 0; bits < 65536; bits++) {
+      check(bitsOf(fromHalf(bits)))
+      check((bits << 16) >>> 0)
+    }
+  })
+
+  it('over whole numbers, and short and long fractions, which lie on ties and on borders', () => {
+    for (let n = 1; n < 20_000; n++) {
+      check(bitsOf(n))
+      check(bitsOf(n * 839))
+      check(bitsOf(n * 83_886))
+      check(bitsOf(n / 1000))
+      check(bitsOf(n / 1024))
+      for (const scale of [4, 8, 16, 64]) check(bitsOf(2 ** 23 / scale + n / scale))
+    }
+  })
+
+  it('over all subnormals of few bits, and many others', () => {
+    for (let bits = 1; bits < 2 ** 23; bits += bits < 3000 ? 1 : 991) check(bits)
+  })
+
+  it('over 100000 random patterns, negative numbers among them', () => {
     let state = 12345
     for (let i = 0; i < 100_000; i++) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-      check(i % 10 === 0 ? state >>> 9 : (state ^ (i << 3)) >>> 0)
+      check((state ^ (i << 3)) >>> 0)
     }
+  })
+
+  it('over whatever patterns fast-check tries', () => {
+    fc.assert(fc.property(fc.nat(2 ** 32 - 1), check), { numRuns: 5000 })
   })
 })

@@ -8,6 +8,9 @@ import { type Json, type JsonReader, MAX_DEPTH } from './reader.ts'
 
 const OPEN = 0x5b
 
+/** Numbers that there is room for at first. */
+const [SMALLEST, LARGEST_GUESS] = [64, 1024]
+
 /** Non-finite numbers are strings in JSON. */
 const SPELLED: ReadonlyMap<Json, number> = new Map([
   ['NaN', Number.NaN],
@@ -48,7 +51,8 @@ export class NumbersReader {
   readonly #reader: JsonReader
   readonly #pointer: string
   readonly #maxElements: number
-  #data = new Float64Array(64)
+  readonly #start: number
+  #data: Float64Array
   #count = 0
   /** Length at each level, known once the first array there has ended. */
   readonly #shape: number[] = []
@@ -61,6 +65,10 @@ export class NumbersReader {
     this.#reader = reader
     this.#pointer = pointer
     this.#maxElements = maxElements
+    this.#start = reader.offset
+    // Enough for any short body of many digits; a longer one tells by its first numbers how many there may be.
+    const guess = Math.min((reader.length - reader.offset) >> 3, LARGEST_GUESS, maxElements + 1)
+    this.#data = new Float64Array(Math.max(guess, SMALLEST))
   }
 
   /**
@@ -79,22 +87,46 @@ export class NumbersReader {
     reader.expect('[')
     let length = 0
     if (!reader.accept(']')) {
-      do {
-        this.#places[level] = length
-        this.#element(level)
-        length++
-      } while (reader.accept(','))
+      do length += this.#run(level) || this.#rows(level) || this.#single(level, length)
+      while (reader.accept(','))
       reader.close(']')
     }
     this.#checkLength(level, length)
   }
 
+  /** As many plain numbers as stand in a row, where numbers have been seen to stand. */
+  #run(level: number): number {
+    if (this.#leafLevel !== level) return 0
+    const taken = this.#reader.numbers(this.#data, this.#count)
+    this.#count += taken
+    return taken
+  }
+
+  /** As many plain rows as stand one after another, where one has been seen. */
+  #rows(level: number): number {
+    if (this.#leafLevel !== level + 1) return 0
+    const width = this.#shape[level + 1]
+    const taken = this.#reader.rows(this.#data, this.#count, width)
+    this.#count += taken * width
+    return taken
+  }
+
+  /** One element, whatever it is. */
+  #single(level: number, place: number): 1 {
+    this.#places[level] = place
+    if (this.#reader.peek() === OPEN) this.#inner(level)
+    else this.#element(level)
+    return 1
+  }
+
+  #inner(level: number) {
+    if (this.#leafLevel === level) this.#fail('shape-mismatch', 'is a list beside numbers', level)
+    this.#reader.enter()
+    this.#array(level + 1)
+    this.#reader.leave()
+  }
+
   #element(level: number) {
-    if (this.#reader.peek() === OPEN) {
-      if (this.#leafLevel === level) this.#fail('shape-mismatch', 'is a list beside numbers', level)
-      this.#reader.nested(() => this.#array(level + 1))
-      return
-    }
     const number = this.#number(level)
     this.#leafLevel ??= level
     if (this.#leafLevel !== level || this.#shape.length > level + 1) {
@@ -121,9 +153,14 @@ export class NumbersReader {
     this.#data[this.#count++] = number
   }
 
+  /** To what the rest of the body holds, if its numbers are as long as those before. */
   #grow() {
-    if (this.#count > this.#maxElements) throw tooManyNumbers(this.#maxElements)
-    const wider = new Float64Array(Math.min(this.#count * 2, Math.max(this.#count, this.#maxElements) + 1))
+    const count = this.#count
+    if (count > this.#maxElements) throw tooManyNumbers(this.#maxElements)
+    const { offset, length } = this.#reader
+    const expected = Math.ceil(((length - this.#start) / (offset - this.#start)) * count * 1.05)
+    const room = Math.min(Math.max(expected, count * 2), Math.max(count, this.#maxElements) + 1)
+    const wider = new Float64Array(room)
     wider.set(this.#data)
     this.#data = wider
   }

@@ -1,141 +1,258 @@
-/** Prints numbers into bytes: float32 in the fewest digits that read back to the same float32. */
+/**
+ * Prints numbers into bytes: float32 in the fewest digits that read back to the same float32, of those the closest, in
+ * JavaScript's choice of plain or scientific notation.
+ */
 
 const DIGIT_ZERO = 0x30
 const DOT = 0x2e
 const MINUS = 0x2d
+const PLUS = 0x2b
 const EXPONENT = 0x65
-const SMALLEST_NORMAL = 2 ** -126
+const COMMA = 0x2c
+/** "0.00" and "0000" in one write each. */
+const ZERO_POINT = 0x302e3030
+const FOUR_ZEROS = 0x30303030
 
-/** 10^-70 .. 10^70, each correctly rounded. */
-const POWERS = Float64Array.from({ length: 141 }, (_, n) => Number(`1e${n - 70}`))
-const power = (n: number) => POWERS[n + 70]
+/** The most bytes that are touched for one printed number and the comma behind it. */
+export const MAX_PRINTED = 32
 
-/** The most bytes that one printed number takes. */
-export const MAX_PRINTED = 26
+/** A float32 and its bits. */
+const FLOAT = new Float32Array(1)
+const BITS = new Uint32Array(FLOAT.buffer)
 
 /**
- * Writes a finite float32 at `offset`.
- *
- * @returns the offset behind it
- * @example
- * printFloat32(buffer, 0, Math.fround(0.1)) // 3: "0.1", not 0.10000000149011612
+ * For each exponent of a float32, as its bits spell it: the k that brings 2^exponent x 10^k between 10^8 and 10^9. So
+ * every float32 x 10^k, here called scaled, is below 2 x 10^9, and its nine or ten digits before the point are enough.
  */
-export function printFloat32(target: Buffer, offset: number, value: number): number {
-  const magnitude = Math.abs(value)
-  if (value === 0) return printDouble(target, offset, value)
-  if (magnitude < SMALLEST_NORMAL) return printDouble(target, offset, shortestSlowly(value))
-  const at = value < 0 ? put(target, offset, MINUS) : offset
-  if (magnitude < 1e7 && Number.isInteger(magnitude)) return putInteger(target, at, magnitude)
-  const exponent = Math.floor(Math.log10(magnitude))
-  for (let digits = 6; digits < 9; digits++) {
-    const scale = digits - 1 - exponent
-    const decimal = Math.round(magnitude * power(scale))
-    if (readsBack(decimal, scale, magnitude)) return putDecimal(target, at, decimal, -scale)
+const SCALES = Int32Array.from({ length: 256 }, (_, bits) => 8 - Math.floor(Math.log10(2 ** (bits - 127))))
+const POWERS = Float64Array.from(SCALES, (k) => Number(`1e${k}`))
+/** Half the distance between two float32, scaled alike: what lies closer reads back to the same one. 5.9 to 60. */
+const REACHES = POWERS.map((power, bits) => 2 ** (bits - 127 - 24) * power)
+
+/**
+ * Scaled numbers are off by less than 2^-21: by two roundings of 2^-53 each, of the power and of the product. What is
+ * closer to a decision than this is decided by text.
+ */
+const DOUBT = 2 ** -20
+
+/** Below a power of two the reach is half of that above it. They are few enough to be decided beforehand, by text. */
+const POWERS_OF_TWO = SCALES.map((k, bits) => {
+  const [digits, exponent] = shortestByText(Math.fround(2 ** (bits - 127))).split('e')
+  return Math.round(Number(`${digits}e${Number(exponent) + k}`))
+})
+
+/** Four digits, as bytes in this order: no scaled float32 has more before its last six. */
+const DIGITS = Uint32Array.from({ length: 2001 }, (_, n) =>
+  Buffer.from(String(n).padStart(4, '0')).readUInt32BE(),
+)
+
+/**
+ * Writes float32 numbers, commas between them.
+ *
+ * @returns the offset behind the last one; up to MAX_PRINTED bytes a number may have been touched
+ * @example
+ * printFloats(view, 0, Float32Array.of(1, 0.1), 0, 2) // 5: "1,0.1"
+ */
+export function printFloats(
+  target: DataView,
+  offset: number,
+  data: Float32Array,
+  from: number,
+  end: number,
+): number {
+  let at = offset
+  for (let i = from; i < end; i++) {
+    if (i > from) target.setUint8(at++, COMMA)
+    at = printFloat32(target, at, data[i])
   }
-  const scale = 8 - exponent
-  return putDecimal(target, at, Math.round(magnitude * power(scale)), -scale)
+  return at
 }
 
 /**
- * Writes a finite double as JavaScript does, in its shortest form, but keeps the sign of zero.
+ * Writes doubles as JavaScript does, in their shortest form, but keeps the sign of zero.
  *
- * @returns the offset behind it
+ * @returns the offset behind the last one
  * @example
- * printDouble(buffer, 0, -0) // 2: "-0"
+ * printDoubles(view, 0, Float64Array.of(-0, 0.1), 0, 2) // 6: "-0,0.1"
  */
-export function printDouble(target: Buffer, offset: number, value: number): number {
-  return offset + target.write(Object.is(value, -0) ? '-0' : String(value), offset, 'latin1')
+export function printDoubles(
+  target: DataView,
+  offset: number,
+  data: Float64Array | Int32Array,
+  from: number,
+  end: number,
+): number {
+  let at = offset
+  for (let i = from; i < end; i++) {
+    if (i > from) target.setUint8(at++, COMMA)
+    at = printDouble(target, at, data[i])
+  }
+  return at
 }
 
 /**
- * Whether decimal x 10^-scale is this float32. The quotient is off by less than 2^-51; only where that could decide, in
- * the middle between two float32, the text itself is read back.
+ * Writes a float32 at `offset`; what is not finite as a string, for JSON has no literal for it.
+ *
+ * @returns the offset behind it; up to MAX_PRINTED bytes from `offset` on may have been touched
+ * @example
+ * printFloat32(view, 0, Math.fround(0.1)) // 3: "0.1", not 0.10000000149011612
  */
-function readsBack(decimal: number, scale: number, magnitude: number): boolean {
-  const quotient = decimal / power(scale)
-  if (Math.fround(quotient) !== magnitude) return isMiddle(quotient) && isText(decimal, scale, magnitude)
-  return !isMiddle(quotient) || isText(decimal, scale, magnitude)
+export function printFloat32(target: DataView, offset: number, value: number): number {
+  FLOAT[0] = value
+  const bits = BITS[0]
+  const exponent = (bits >>> 23) & 0xff
+  if (exponent === 0 || exponent === 0xff) return printUnusual(target, offset, value)
+  // Signs are hard to predict, so that no branch asks for them: a minus is overwritten where it is wrong.
+  target.setUint8(offset, MINUS)
+  const at = offset + (bits >>> 31)
+  if ((bits & 0x7fffff) !== 0) return printNormal(target, at, Math.abs(value), exponent)
+  return putWhole(target, at, POWERS_OF_TWO[exponent], SCALES[exponent])
 }
 
-function isMiddle(quotient: number): boolean {
-  return Math.fround(quotient * (1 - 2 ** -50)) !== Math.fround(quotient * (1 + 2 ** -50))
+/**
+ * Numbers in reach have a multiple of 10 among them, often one of 100, and rarely one of 1000, of which there is never a
+ * second. Which of the first two it is cannot be predicted, so both are found, and a mask takes one.
+ */
+function printNormal(target: DataView, offset: number, magnitude: number, exponent: number): number {
+  const scaled = magnitude * POWERS[exponent]
+  const reach = REACHES[exponent]
+  const scale = SCALES[exponent]
+  const thousands = ((scaled | 0) / 1000) | 0
+  const rest = scaled - thousands * 1000
+  if (rest < reach - DOUBT) return putWhole(target, offset, thousands * 1000, scale)
+  if (rest > 1000 - reach + DOUBT) return putWhole(target, offset, thousands * 1000 + 1000, scale)
+  const hundreds = ((rest * 0.01 + 0.5) | 0) * 100
+  const tens = ((rest * 0.1 + 0.5) | 0) * 10
+  const error = Math.abs(rest - hundreds)
+  // In units of the doubt: below zero is in reach, zero is undecided.
+  const decision = ((error - reach) / DOUBT) | 0
+  const isTie = error > 50 - DOUBT || Math.abs(rest - tens) > 5 - DOUBT
+  if (decision === 0 || isTie || rest < reach + DOUBT || rest > 1000 - reach - DOUBT) {
+    return printDouble(target, offset, Number(shortestByText(magnitude)))
+  }
+  const mask = decision >> 31
+  return putDecimal(target, offset, thousands, (hundreds & mask) | (tens & ~mask), 1 - mask, scale)
 }
 
-function isText(decimal: number, scale: number, magnitude: number): boolean {
-  return Math.fround(Number(`${decimal}e${-scale}`)) === magnitude
+/** Zero, subnormal, infinite, or not a number. */
+function printUnusual(target: DataView, offset: number, value: number): number {
+  const isExact = value === 0 || !Number.isFinite(value)
+  return printDouble(target, offset, isExact ? value : Number(shortestByText(value)))
 }
 
-/** Subnormals have fewer digits than six; they are rare enough to be tried one by one. */
-function shortestSlowly(value: number): number {
+/** What is not finite as a string, for JSON has no literal for it. */
+function printDouble(target: DataView, offset: number, value: number): number {
+  if (!Number.isFinite(value)) return putText(target, offset, `"${value}"`)
+  return putText(target, offset, Object.is(value, -0) ? '-0' : String(value))
+}
+
+/** The definition of what is printed, as `d.ddde-dd`. It is slow, and exact. */
+function shortestByText(value: number): string {
   for (let digits = 1; digits < 9; digits++) {
-    const shorter = Number(value.toPrecision(digits))
-    if (Math.fround(shorter) === value) return shorter
+    const nearest = value.toExponential(digits - 1)
+    const readingBack = [nearest, nextAway(nearest)].find((text) => Math.fround(Number(text)) === value)
+    if (readingBack !== undefined) return readingBack
   }
-  return Number(value.toPrecision(9))
+  return value.toExponential(8)
 }
 
-function put(target: Buffer, offset: number, byte: number): number {
-  target[offset] = byte
-  return offset + 1
+/**
+ * The next decimal of as many digits, away from zero. Just above a power of two it may be in reach while the nearest
+ * one, below, is not.
+ */
+function nextAway(text: string): string {
+  const [digits, exponent] = text.split('e')
+  const places = Math.max(0, digits.replace('-', '').length - 2)
+  const whole = Number(digits.replace('.', ''))
+  return `${whole + Math.sign(whole)}e${Number(exponent) - places}`
 }
 
-/** A whole number below 2^31. */
-function putInteger(target: Buffer, offset: number, value: number): number {
-  const end = offset + digitCount(value)
-  let rest = value
-  for (let at = end - 1; at >= offset; at--) {
+/** Short enough for a loop to be cheaper than a call out of JavaScript. */
+function putText(target: DataView, offset: number, text: string): number {
+  for (let i = 0; i < text.length; i++) target.setUint8(offset + i, text.charCodeAt(i))
+  return offset + text.length
+}
+
+/** decimal x 10^-scale, where any number of zeros may trail. */
+function putWhole(target: DataView, offset: number, decimal: number, scale: number): number {
+  const thousands = (decimal / 1000) | 0
+  return putDecimal(target, offset, thousands, decimal - thousands * 1000, trailingZeros(decimal), scale)
+}
+
+/** Those of a number from 1 on. */
+function trailingZeros(decimal: number): number {
+  let zeros = 0
+  for (let rest = decimal; ; zeros++) {
     const tenth = (rest / 10) | 0
-    target[at] = DIGIT_ZERO + rest - tenth * 10
+    if (tenth * 10 !== rest) return zeros
     rest = tenth
   }
-  return end
 }
 
-function digitCount(value: number): number {
-  let count = 1
-  for (let bound = 10; value >= bound; bound *= 10) count++
-  return count
-}
-
-/** decimal x 10^exponent, without trailing zeros, in JavaScript's choice of plain or scientific notation. */
-function putDecimal(target: Buffer, offset: number, decimal: number, exponent: number): number {
-  let [digits, scale] = [decimal, exponent]
-  while (digits % 10 === 0) {
-    digits /= 10
-    scale++
-  }
-  const count = digitCount(digits)
-  const point = count + scale
-  if (point > 21 || point < -5) return putScientific(target, offset, digits, count, point - 1)
-  if (scale >= 0) return putZeros(target, putInteger(target, offset, digits), scale)
-  if (point > 0) return putWithPoint(target, offset, digits, point)
-  target[offset] = DIGIT_ZERO
-  target[offset + 1] = DOT
-  return putInteger(target, putZeros(target, offset + 2, -point), digits)
-}
-
-function putZeros(target: Buffer, offset: number, count: number): number {
-  for (let i = 0; i < count; i++) target[offset + i] = DIGIT_ZERO
-  return offset + count
-}
-
-/** Digits with a point after the first `point` of them; moved byte by byte, for a call would cost more. */
-function putWithPoint(target: Buffer, offset: number, digits: number, point: number): number {
-  const end = putInteger(target, offset + 1, digits)
-  for (let i = offset; i < offset + point; i++) target[i] = target[i + 1]
-  target[offset + point] = DOT
-  return end
-}
-
-function putScientific(
-  target: Buffer,
+/**
+ * (thousands x 1000 + rest) x 10^-scale, which has nine or ten digits, without the zeros that trail, in JavaScript's
+ * choice of notation.
+ */
+function putDecimal(
+  target: DataView,
   offset: number,
-  digits: number,
-  count: number,
-  exponent: number,
+  thousands: number,
+  rest: number,
+  zeros: number,
+  scale: number,
 ): number {
-  let at = count === 1 ? putInteger(target, offset, digits) : putWithPoint(target, offset, digits, 1)
-  at = put(target, at, EXPONENT)
-  at = put(target, at, exponent < 0 ? MINUS : 0x2b)
-  return putInteger(target, at, Math.abs(exponent))
+  const count = thousands < 1e6 ? 9 : 10
+  const point = count - scale
+  if (point <= 0 && point >= -5) return putFraction(target, offset, thousands, rest, scale) - zeros
+  // All digits start one byte late, so that those before the point can make room for it.
+  putTen(target, offset + count - 9, thousands, rest)
+  if (point < -5 || point > 21) return putExponent(target, offset, count - zeros, point - 1)
+  moveBack(target, offset, Math.min(point, count))
+  if (point > count) return putZeros(target, offset + count, point - count)
+  if (zeros >= scale) return offset + point
+  target.setUint8(offset + point, DOT)
+  return offset + 1 + count - zeros
+}
+
+/** 0.00123: ten digits behind up to seven bytes of zeros. */
+function putFraction(
+  target: DataView,
+  offset: number,
+  thousands: number,
+  rest: number,
+  scale: number,
+): number {
+  target.setUint32(offset, ZERO_POINT)
+  target.setUint32(offset + 4, FOUR_ZEROS)
+  putTen(target, offset + scale - 8, thousands, rest)
+  // The leading zero of nine digits may have come to lie on the point.
+  target.setUint8(offset + 1, DOT)
+  return offset + scale + 2
+}
+
+/** 1.23e-7: `count` digits stand one byte late. */
+function putExponent(target: DataView, offset: number, count: number, exponent: number): number {
+  moveBack(target, offset, 1)
+  target.setUint8(offset + 1, DOT)
+  const at = count === 1 ? offset + 1 : offset + 1 + count
+  target.setUint8(at, EXPONENT)
+  target.setUint8(at + 1, exponent < 0 ? MINUS : PLUS)
+  return putText(target, at + 2, String(Math.abs(exponent)))
+}
+
+/** Ten digits, the first of which may be zero; from the last on, for each write covers a byte too much. */
+function putTen(target: DataView, offset: number, thousands: number, rest: number) {
+  const top = (thousands / 1000) | 0
+  target.setUint32(offset + 6, DIGITS[rest])
+  target.setUint32(offset + 3, DIGITS[thousands - top * 1000])
+  target.setUint32(offset, DIGITS[top])
+}
+
+function moveBack(target: DataView, offset: number, count: number) {
+  for (let i = offset; i < offset + count; i++) target.setUint8(i, target.getUint8(i + 1))
+}
+
+function putZeros(target: DataView, offset: number, count: number): number {
+  for (let i = 0; i < count; i++) target.setUint8(offset + i, DIGIT_ZERO)
+  return offset + count
 }

@@ -29,7 +29,20 @@ const INTEGERS: Readonly<Partial<Record<Dtype, readonly [low: number, high: numb
  * @example
  * untyped('predictions', { data: Float64Array.of(0.1), shape: [] }).data // Float32Array [0.1]
  */
-export function untyped(name: string, { data, shape }: Numbers): DecodedTensor {
+export function untyped(name: string, numbers: Numbers): DecodedTensor {
+  const { data, shape } = numbers
+  const floats = new Float32Array(data.length)
+  let isLarge = false
+  for (let i = 0; i < data.length; i++) {
+    floats[i] = data[i]
+    if (Math.abs(data[i]) > MAX_EXACT_IN_FLOAT32) isLarge = true
+  }
+  const kept = isLarge && isBlurred(name, numbers) ? data.slice() : floats
+  return { dtype: 'float32', shape, data: kept, spelling: 'nested', typed: false }
+}
+
+/** Whether float32 would blur a whole number. */
+function isBlurred(name: string, { data, shape }: Numbers): boolean {
   let isBlurred = false
   for (let i = 0; i < data.length; i++) {
     const magnitude = Math.abs(data[i])
@@ -41,8 +54,7 @@ export function untyped(name: string, { data, shape }: Numbers): DecodedTensor {
     // Beyond 2^53 not even a double holds every integer, so these are no labels.
     isBlurred ||= magnitude <= 2 ** 53 && Number.isInteger(magnitude)
   }
-  const kept = isBlurred ? data.slice() : new Float32Array(data)
-  return { dtype: 'float32', shape, data: kept, spelling: 'nested', typed: false }
+  return isBlurred
 }
 
 /** The members of `{shape, dtype, data}` as they were read. */

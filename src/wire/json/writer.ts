@@ -1,12 +1,15 @@
 /** Writes an answer as JSON, numbers straight into bytes. */
-import { isInteger, type NumericArray, sizeOf } from '../../schemas/tensor.ts'
+import { isInteger, sizeOf } from '../../schemas/tensor.ts'
 import { type Answer, type AnswerTensor, BYTES } from '../define.ts'
 import { roundTo, writeElements } from '../dtypes.ts'
-import { MAX_PRINTED, printDouble, printFloat32 } from './print.ts'
+import { MAX_PRINTED, printDoubles, printFloats } from './print.ts'
 
 const OPEN = 0x5b
 const CLOSE = 0x5d
 const COMMA = 0x2c
+
+/** Room for one printed number and its comma that is seldom too little; and for what stands beside the numbers. */
+const [NUMBER_ROOM, OTHER_ROOM] = [18, 1024]
 
 /**
  * The whole body: loss, gradients, then the plain members.
@@ -15,7 +18,7 @@ const COMMA = 0x2c
  * writeAnswer({ loss, gradients: new Map(), members: { finite: true } }).toString() // {"loss":0.5,"finite":true}
  */
 export function writeAnswer({ loss, gradients, members }: Answer): Buffer {
-  const out = new JsonWriter()
+  const out = new JsonWriter(roomFor([loss, ...gradients.values()]))
   out.text('{"loss":')
   writeTensor(out, loss)
   if (gradients.size > 0) writeGradients(out, gradients)
@@ -23,6 +26,10 @@ export function writeAnswer({ loss, gradients, members }: Answer): Buffer {
     out.text(`,${JSON.stringify(name)}:${spellMember(value)}`)
   out.text('}')
   return out.finish()
+}
+
+function roomFor(tensors: readonly AnswerTensor[]): number {
+  return tensors.reduce((sum, { data }) => sum + data.length * NUMBER_ROOM, OTHER_ROOM)
 }
 
 function writeGradients(out: JsonWriter, gradients: ReadonlyMap<string, AnswerTensor>) {
@@ -53,7 +60,7 @@ function writeTensor(out: JsonWriter, tensor: AnswerTensor) {
   // Brackets cannot show every empty shape, and would be many where it has one long axis: empty ones are told as flat.
   out.text(`{"shape":[${shape.join(',')}],"dtype":"${dtype}","data":`)
   if (spelling === 'base64') out.latin(`"${base64Of(tensor)}"`)
-  else writeRow(out, printerOf(tensor), data, 0, data.length)
+  else writeRow(out, printableOf(tensor), 0, data.length)
   out.text('}')
 }
 
@@ -64,53 +71,57 @@ function base64Of({ dtype, shape, data }: AnswerTensor): string {
 }
 
 function writeNested(out: JsonWriter, tensor: AnswerTensor) {
-  const { shape, data } = tensor
-  const print = printerOf(tensor)
-  const widths = shape.map((_, level) => sizeOf(shape.slice(level + 1)))
-  const write = (level: number, from: number) => {
-    if (level === shape.length) return out.number(print, data[from])
-    if (level === shape.length - 1) return writeRow(out, print, data, from, shape[level])
-    out.byte(OPEN)
-    for (let i = 0; i < shape[level]; i++) {
-      if (i > 0) out.byte(COMMA)
-      write(level + 1, from + i * widths[level])
-    }
-    out.byte(CLOSE)
-  }
-  write(0, 0)
+  const printable = printableOf(tensor)
+  if (tensor.shape.length === 0) out.numbers(printable, 0, 1)
+  else writeLevel(out, printable, tensor.shape, 0, 0)
 }
 
-function writeRow(out: JsonWriter, print: Printer, data: NumericArray, from: number, length: number) {
+/** @returns the place behind the last element written */
+function writeLevel(
+  out: JsonWriter,
+  data: Printable,
+  shape: readonly number[],
+  level: number,
+  from: number,
+): number {
+  if (level === shape.length - 1) return writeRow(out, data, from, from + shape[level])
+  let at = from
   out.byte(OPEN)
-  for (let i = 0; i < length; i++) {
+  for (let i = 0; i < shape[level]; i++) {
     if (i > 0) out.byte(COMMA)
-    out.number(print, data[from + i])
+    at = writeLevel(out, data, shape, level + 1, at)
   }
   out.byte(CLOSE)
+  return at
 }
 
-type Printer = (target: Buffer, offset: number, value: number) => number
-
-/** float64 and integers print as doubles; everything narrower as the float32 that it is or fits in. */
-function printerOf({ dtype }: AnswerTensor): Printer {
-  if (dtype === 'float64' || isInteger(dtype)) return printDouble
-  return (target, offset, value) => printNarrow(target, offset, roundTo(dtype, value))
+function writeRow(out: JsonWriter, data: Printable, from: number, end: number): number {
+  out.byte(OPEN)
+  out.numbers(data, from, end)
+  out.byte(CLOSE)
+  return end
 }
 
-/** Rounding to less precision may overflow. */
-function printNarrow(target: Buffer, offset: number, value: number): number {
-  return Number.isFinite(value) ? printFloat32(target, offset, value) : printSpelled(target, offset, value)
+/** Numbers in the memory that decides how they print: as the float32 that they are or fit in, else as doubles. */
+type Printable = Float32Array | Float64Array | Int32Array
+
+function printableOf({ dtype, data }: AnswerTensor): Printable {
+  if (dtype === 'float64' || isInteger(dtype))
+    return data instanceof Float32Array ? new Float64Array(data) : data
+  if (dtype === 'float32') return data instanceof Float32Array ? data : new Float32Array(data)
+  return Float32Array.from(data, (x) => roundTo(dtype, x))
 }
 
-/** JSON has no literal for what is not finite. */
-function printSpelled(target: Buffer, offset: number, value: number): number {
-  return offset + target.write(`"${value}"`, offset, 'latin1')
-}
-
-/** A buffer that grows. */
+/** A buffer that grows where its first size was too small. */
 class JsonWriter {
-  #buffer = Buffer.allocUnsafe(4096)
+  #buffer: Buffer
+  #view: DataView
   #offset = 0
+
+  constructor(size: number) {
+    this.#buffer = Buffer.allocUnsafe(size)
+    this.#view = viewOf(this.#buffer)
+  }
 
   text(text: string) {
     this.#reserve(text.length * 3)
@@ -128,10 +139,13 @@ class JsonWriter {
     this.#buffer[this.#offset++] = byte
   }
 
-  number(print: Printer, value: number) {
-    this.#reserve(MAX_PRINTED)
-    const printer = Number.isFinite(value) ? print : printSpelled
-    this.#offset = printer(this.#buffer, this.#offset, value)
+  /** The numbers of a row, with commas between them. */
+  numbers(data: Printable, from: number, end: number) {
+    this.#reserve((end - from) * MAX_PRINTED)
+    this.#offset =
+      data instanceof Float32Array
+        ? printFloats(this.#view, this.#offset, data, from, end)
+        : printDoubles(this.#view, this.#offset, data, from, end)
   }
 
   finish(): Buffer {
@@ -143,5 +157,10 @@ class JsonWriter {
     const wider = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#offset + bytes))
     this.#buffer.copy(wider, 0, 0, this.#offset)
     this.#buffer = wider
+    this.#view = viewOf(wider)
   }
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, byteLength)
 }
