@@ -4,7 +4,7 @@
  */
 import type { Answer } from '../src/wire/define.ts'
 import json from '../src/wire/json/index.ts'
-import { bodyOf } from './scenarios.ts'
+import { bodyOf } from './bodies.ts'
 
 const LIMITS = { maxElements: 4_000_000, maxTensors: 32 }
 const SIZES = [

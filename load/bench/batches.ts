@@ -5,13 +5,14 @@ import type { Batch } from '../../src/engines/define.ts'
 import { loadCatalog } from '../../src/losses/index.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
+import { createOutlineSource } from '../../src/schemas/outline.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { type Column, inputsOf } from '../inputs.ts'
 import type { Task } from './tasks.ts'
 
 /** The service's limits protect it; here the largest sizes are the point. */
 const limits = { maxIntermediate: Infinity, maxCost: Infinity }
-const programs = createProgramSource()
+const outlines = createOutlineSource(createProgramSource(), limits)
 
 /** The request of a task: loss, and gradient of the first input. */
 export async function requestOf({ loss: name, rows, columns }: Task): Promise<CheckedRequest> {
@@ -20,7 +21,7 @@ export async function requestOf({ loss: name, rows, columns }: Task): Promise<Ch
   const inputs = Object.entries(inputsOf(name, rows, columns))
   const tensors = new Map(inputs.map(([input, column]) => [input, decoded(column)]))
   const options = new Map<string, unknown>([['gradients', [inputs[0][0]]]])
-  return checkRequest(loss, { tensors, options }, { limits, programs })
+  return checkRequest(loss, { tensors, options }, { outlines })
 }
 
 /** Batches whose arrays the engine may keep: as many as it takes to time them together, few enough to stay in cache. */
