@@ -15,16 +15,7 @@ const SIZES = [
 const [ROUNDS, ROUND_MS] = [15, 100]
 
 for (const [rows, classes] of SIZES) {
-  const { bytes } = bodyOf({
-    name: 'codec',
-    loss: 'cross_entropy',
-    format: 'json',
-    rows,
-    classes,
-    connections: 1,
-    maxErrorRate: 0,
-    minRatio: 0,
-  })
+  const { bytes } = bodyOf({ loss: 'cross_entropy', format: 'json', rows, columns: classes })
   const answer = answerTo(bytes, rows, classes)
   const times = measure({
     decode: () => json.decode(bytes, LIMITS),

@@ -97,10 +97,16 @@ export function hardenHttp(app: FastifyInstance, rules: BodyRules): void {
   app.setErrorHandler((error, request, reply) => handleError(error, request, reply))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, notFound(routes, request)))
   const routes = collectRoutes(app)
-  app.addHook('onRequest', async (request, reply) => {
+  // A callback: a promise for each request would cost more than what is checked.
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('X-Request-Id', request.id)
     traced(request)
-    guard(request, rules)
+    try {
+      guard(request, rules)
+    } catch (error) {
+      return done(error as Error)
+    }
+    done()
   })
   continueLate(app, rules)
 }

@@ -13,13 +13,14 @@ export type Share = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
  */
 export function assemble(jobs: readonly [Job, ...Job[]]): Batch {
   const first = jobs[0]
-  const inputs = Object.keys(first.inputs).map((name) => [name, column(jobs, name)] as const)
+  const inputs: Record<string, Column> = {}
+  for (const name in first.inputs) inputs[name] = column(jobs, name)
   return {
     programKey: first.programKey,
     program: first.program,
     precision: first.precision,
     sizes: mergedSizes(jobs),
-    inputs: Object.fromEntries(inputs),
+    inputs,
     scalars: first.scalars,
     cotangent: mergedCotangent(jobs),
   }
@@ -51,13 +52,14 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
 /** An input with the batch axis is concatenated; one that all rows share is equal in all jobs, and taken once. */
 function column(jobs: readonly [Job, ...Job[]], name: string): Column {
   const first = jobs[0]
+  if (jobs.length === 1) return [first.inputs[name]]
   const isShared = first.batchAxis === undefined || first.program.inputs[name].axes[0] !== first.batchAxis
   return (isShared ? [first] : jobs).map((job) => job.inputs[name])
 }
 
 function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, number>> {
   const { batchAxis, sizes } = jobs[0]
-  if (batchAxis === undefined) return sizes
+  if (batchAxis === undefined || jobs.length === 1) return sizes
   return { ...sizes, [batchAxis]: jobs.reduce((total, job) => total + job.sizes[batchAxis], 0) }
 }
 

@@ -28,6 +28,11 @@ export interface BatcherOptions {
 
 export interface Batcher {
   /**
+   * The result of a job that takes next to no time, computed at once; undefined for any other. Its arrays hold until the
+   * next call.
+   */
+  now(job: Job): JobResult | undefined
+  /**
    * Computes a job and hands its result to `read`, whose answer is the caller's. The result's arrays may be the engine's
    * own memory: they hold while `read` runs, and no longer.
    *
@@ -91,7 +96,7 @@ class EventDrivenBatcher implements Batcher {
     if (this.#draining)
       throw this.#shed('draining', new Problem('draining', 'no new work is taken', { retryAfter: 1 }))
     if (job.values === 0) return read(emptyResult(job))
-    const result = this.#now(job)
+    const result = this.now(job)
     if (result !== undefined) return read(result)
     const refusal = this.#refusal(job)
     if (refusal !== undefined) throw refusal
@@ -107,8 +112,8 @@ class EventDrivenBatcher implements Batcher {
     })
   }
 
-  /** The result of what takes next to no time. */
-  #now(job: Job): JobResult | undefined {
+  now(job: Job): JobResult | undefined {
+    if (this.#draining || job.values === 0) return undefined
     const started = performance.now()
     const result = this.#engine.runNow?.(assemble([job]))
     if (result === undefined) return undefined

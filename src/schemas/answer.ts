@@ -14,32 +14,20 @@ export function makeAnswer(
   weighing: Weighing,
   result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>,
 ): Answer {
-  const { options, tensors, wants, precision } = request
   const weighed = settle(weighing, result.denominators)
+  const loss = { ...request.answer.loss, data: reduceValues(result.values, weighed) }
+  let finite = allFinite(loss.data)
   const silent = silentRows(weighing)
-  const gradients = wants.map((name) => {
-    const tensor = tensors.get(name)!
-    const scaled = scale(result.gradients[name], weighed.gradientScale)
-    const data = silenced(request, name, scaled, silent, weighing.rows)
-    const dtype = options.gradientDtype ?? tensor.dtype
-    return [name, { dtype, shape: tensor.shape, data, spelling: tensor.spelling }] as const
-  })
-  const loss: AnswerTensor = {
-    dtype: precision,
-    shape: options.reduction === 'none' ? request.valueShape : [],
-    data: reduceValues(result.values, weighed),
-    spelling: lossSpelling(request),
+  const gradients = new Map<string, AnswerTensor>()
+  for (const name of request.wants) {
+    const data = scale(result.gradients[name], weighed.gradientScale)
+    silence(request, name, data, silent, weighing.rows)
+    finite &&= allFinite(data)
+    gradients.set(name, { ...request.answer.gradients[name], data })
   }
-  const finite = allFinite(loss.data) && gradients.every(([, { data }]) => allFinite(data))
-  if (!finite && options.nonfinite === 'error') throw nonFinite(loss, gradients)
+  if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients)
   const members = { denominator: denominatorMember(request, weighed), count: weighed.counted, finite }
-  return { loss, gradients: new Map(gradients), members, structure: request }
-}
-
-/** An unreduced loss is spelled as the predictions were; a single number needs no shape and dtype around it. */
-function lossSpelling({ options, tensors }: Outline): AnswerTensor['spelling'] {
-  const spelling = [...tensors.values()][0].spelling
-  return spelling === 'binary' || options.reduction === 'none' ? spelling : 'nested'
+  return { loss, gradients, members, structure: request }
 }
 
 /** What the sum was divided by. */
@@ -56,18 +44,17 @@ function scale(gradient: NumericArray, by: number): NumericArray {
 }
 
 /** A row that counts nothing has no gradient, whatever it holds: 0 x NaN would be NaN. */
-function silenced(
+function silence(
   request: Outline,
   name: string,
   gradient: NumericArray,
-  silent: number[],
+  silent: readonly number[],
   rows: number,
-): NumericArray {
+) {
   const layout = request.layouts[name].axes
-  if (silent.length === 0 || layout[0] !== request.first || request.loss.couples === 'batch') return gradient
+  if (silent.length === 0 || layout[0] !== request.first || request.loss.couples === 'batch') return
   const width = gradient.length / rows
   for (const row of silent) gradient.fill(0, row * width, (row + 1) * width)
-  return gradient
 }
 
 /** x * 0 is 0 for a finite number, and NaN for any other; four sums at once, because one would wait for itself. */
@@ -84,10 +71,10 @@ function allFinite(data: NumericArray): boolean {
   return a + b + c + d === 0
 }
 
-function nonFinite(loss: AnswerTensor, gradients: readonly (readonly [string, AnswerTensor])[]): Problem {
+function nonFinite(loss: AnswerTensor, gradients: ReadonlyMap<string, AnswerTensor>): Problem {
   const all = [
     ['loss', loss] as const,
-    ...gradients.map(([name, tensor]) => [`gradients/${name}`, tensor] as const),
+    ...[...gradients].map(([name, tensor]) => [`gradients/${name}`, tensor] as const),
   ]
   for (const [name, { data, shape }] of all) {
     const wrong = data.findIndex((x) => !Number.isFinite(x))

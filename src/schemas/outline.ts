@@ -34,7 +34,16 @@ export interface Outline {
   readonly weighing: Weighing
   readonly cotangent: Float32Array | Float64Array
   readonly merging: Merging | undefined
+  readonly answer: AnswerOutline
 }
+
+/** What the answer's tensors are, but for their numbers. */
+export interface AnswerOutline {
+  readonly loss: AnswerInfo
+  readonly gradients: Readonly<Record<string, AnswerInfo>>
+}
+
+type AnswerInfo = Omit<TensorInfo, 'typed'>
 
 /** How requests of this structure share a launch. */
 export interface Merging {
@@ -86,11 +95,13 @@ function makeOutline(loss: Loss, decoded: Decoded, programs: ProgramSource, limi
   const weighing = plainWeighing(program, axes, options, precision, first)
   checkNotHollow(tensors, axes, first)
   const sketch = { loss, options, tensors, axes, layouts, precision, wants, program, first, weighing }
+  const valueShape = valueAxes(program.program).flatMap((axis) => {
+    return axis === '...' ? axes.rest : [axes.sizes[axis]]
+  })
   return Object.freeze({
     ...sketch,
-    valueShape: valueAxes(program.program).flatMap((axis) =>
-      axis === '...' ? axes.rest : [axes.sizes[axis]],
-    ),
+    valueShape,
+    answer: answerOutline(sketch, valueShape),
     cotangent: cotangentOf(weighing),
     merging: mergingOf(sketch),
   })
@@ -225,4 +236,28 @@ function mergingOf({
   const sizes = Object.entries(axes.sizes).filter(([axis]) => axis !== first)
   const key = [program.key, precision, ...sizes.flat(), ...Object.values(program.scalars)].join('|')
   return { key, shared }
+}
+
+function answerOutline(
+  { options, tensors, wants, precision }: Pick<Outline, 'options' | 'tensors' | 'wants' | 'precision'>,
+  valueShape: readonly number[],
+): AnswerOutline {
+  const gradients = wants.map((name) => {
+    const { dtype, shape, spelling } = tensors.get(name)!
+    return [name, { dtype: options.gradientDtype ?? dtype, shape, spelling }] as const
+  })
+  const shape = options.reduction === 'none' ? valueShape : []
+  return {
+    loss: { dtype: precision, shape, spelling: lossSpelling(options, tensors) },
+    gradients: Object.fromEntries(gradients),
+  }
+}
+
+/** An unreduced loss is spelled as the predictions were; a single number needs no shape and dtype around it. */
+function lossSpelling(
+  { reduction }: Options,
+  tensors: ReadonlyMap<string, TensorInfo>,
+): TensorInfo['spelling'] {
+  const { spelling } = [...tensors.values()][0]
+  return spelling === 'binary' || reduction === 'none' ? spelling : 'nested'
 }

@@ -12,9 +12,9 @@ import {
   UnsupportedByEngine,
 } from '../define.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_SLICES, type Sizes, type Slice } from './kernel.ts'
+import { layoutOf, MAX_SLICES, type Sizes, type Slice, writeArgument, writeArguments } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
-import { bytesFor, instantiate, prepare, resultsOf } from './launch.ts'
+import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './pool.ts'
 
 export interface CompiledOptions extends PoolOptions {
@@ -78,7 +78,7 @@ class CompiledEngine implements Engine {
     if (batch.precision !== 'float32') return undefined
     const kernel = this.#kernels.find(batch)
     if (kernel === undefined) return undefined
-    const sizes = withRenamed(batch.program, batch.sizes)
+    const sizes = allSizes(batch)
     return turnsOf(batch, sizes) * kernel.nsPerTurn > INLINE_NS
       ? undefined
       : this.#runHere(kernel, batch, sizes)
@@ -88,7 +88,7 @@ class CompiledEngine implements Engine {
     if (batch.precision !== 'float32')
       throw new UnsupportedByEngine(`compiled kernels have no ${batch.precision}`)
     const kernel = this.#kernels.kernelFor(batch)
-    const sizes = withRenamed(batch.program, batch.sizes)
+    const sizes = allSizes(batch)
     if (this.#threads === 0) return copied(this.#runHere(kernel, batch, sizes))
     return this.#runThere(kernel, batch, sizes)
   }
@@ -106,27 +106,31 @@ class CompiledEngine implements Engine {
   }
 
   #runHere(kernel: Compiled, batch: Batch, sizes: Sizes): BatchResult {
-    const slices = [wholeOf(kernel, sizes)]
-    this.#own.reserve(bytesFor(layoutOf(kernel, sizes), 1))
-    const { layout, addresses } = prepare(kernel, batch, sizes, this.#own, slices)
-    const run = this.#own.bind(kernel.module, (memory) => instantiate(kernel.module, memory))
+    const arena = this.#own
+    const layout = layoutOf(kernel, sizes)
+    arena.reserve(bytesFor(layout, 1))
+    copyInputs(kernel, layout, batch, arena)
+    const at = writeArgument(kernel, layout, argumentsOf(batch, sizes), arena, wholeOf(kernel, sizes))
+    const run = arena.bind(kernel.module, (memory) => instantiate(kernel.module, memory))
     const started = performance.now()
     try {
-      run(addresses[0])
+      run(at)
     } catch (error) {
       throw trapped(batch, error)
     }
     const computeMs = performance.now() - started
     learn(kernel, computeMs, turnsOf(batch, sizes))
-    return { ...resultsOf(kernel, layout, this.#own), computeMs, engine: 'compiled' }
+    return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled' }
   }
 
   async #runThere(kernel: Compiled, batch: Batch, sizes: Sizes): Promise<BatchResult> {
     const turns = turnsOf(batch, sizes)
     const slices = slicesOf(kernel, sizes, this.#worthwhile(turns * kernel.nsPerTurn))
-    const arena = await this.#arenas.take(bytesFor(layoutOf(kernel, sizes), slices.length))
+    const layout = layoutOf(kernel, sizes)
+    const arena = await this.#arenas.take(bytesFor(layout, slices.length))
     try {
-      const { layout, addresses } = prepare(kernel, batch, sizes, arena, slices)
+      copyInputs(kernel, layout, batch, arena)
+      const addresses = writeArguments(kernel, layout, argumentsOf(batch, sizes), arena, slices)
       const spent = await settled(addresses.map((at) => this.#pool.run(kernel, arena, at)))
       learn(
         kernel,
@@ -156,6 +160,12 @@ function copied({ values, denominators, gradients, ...rest }: BatchResult): Batc
     ...(denominators === undefined ? {} : { denominators: denominators.slice() }),
     gradients: Object.fromEntries(own),
   }
+}
+
+/** Sizes of all axes; the batch's own object where the program renames none, so that it is recognised. */
+function allSizes({ program, sizes }: Batch): Sizes {
+  for (const _ in program.renamed) return withRenamed(program, sizes)
+  return sizes
 }
 
 /** Waits for all, also when one fails: the others still write. */

@@ -29,6 +29,12 @@ export function detectTarget(): Target {
   return { relaxed: WebAssembly.validate(bytes) }
 }
 
+interface Recent {
+  readonly program: Program
+  readonly uniform: boolean
+  readonly kernel: Compiled
+}
+
 type Variants = Map<string, Compiled | UnsupportedByEngine>
 
 export class KernelCache {
@@ -36,6 +42,8 @@ export class KernelCache {
   /** By program: equal programs are one object, because their source keeps them. */
   readonly #kept = new Map<Program, Variants>()
   readonly #switches = new WeakMap<Program, readonly number[]>()
+  /** By the parameters' object, which requests of one structure share: the kernel is found at once. */
+  readonly #recent = new WeakMap<object, Recent>()
   #nextId = 1
 
   constructor(target: Target) {
@@ -50,9 +58,18 @@ export class KernelCache {
   /**
    * @throws UnsupportedByEngine when the program's kernel would be too large
    */
-  kernelFor({ program, scalars, cotangent }: Pick<Batch, 'program' | 'scalars' | 'cotangent'>): Compiled {
-    const variants = this.#variantsOf(program)
+  kernelFor(batch: Pick<Batch, 'program' | 'scalars' | 'cotangent'>): Compiled {
+    const { program, scalars, cotangent } = batch
     const uniform = cotangent.length === 1 && cotangent[0].length === 1
+    const recent = this.#recent.get(scalars)
+    if (recent?.program === program && recent.uniform === uniform) return recent.kernel
+    const kernel = this.#find(batch, uniform)
+    this.#recent.set(scalars, { program, uniform, kernel })
+    return kernel
+  }
+
+  #find({ program, scalars }: Pick<Batch, 'program' | 'scalars'>, uniform: boolean): Compiled {
+    const variants = this.#variantsOf(program)
     const truths = this.#truthsOf(program, scalars)
     const key = `${uniform}${truths.size === 0 ? '' : [...truths.values()]}`
     const made = variants.get(key) ?? this.#compile(program, { uniform, truths })

@@ -2,37 +2,27 @@
 import type { NumericArray } from '../../schemas/tensor.ts'
 import type { Batch, BatchResult, Column } from '../define.ts'
 import type { Arena } from './arena.ts'
-import { type Layout, layoutOf, type Sizes, type Slice, writeArguments } from './kernel.ts'
+import type { Arguments, Layout, Sizes } from './kernel.ts'
 import type { Compiled } from './kernels.ts'
 import { HOST } from './math.ts'
 import type { Buffer } from './plan.ts'
-
-/** A launch that is ready to run: each slice is one call of the kernel with its address. */
-export interface Prepared {
-  readonly layout: Layout
-  readonly addresses: readonly number[]
-}
 
 /** Bytes that a launch in so many slices takes. */
 export function bytesFor({ scratch }: Layout, slices: number): number {
   return scratch.start + scratch.bytes * slices
 }
 
-/** Copies inputs and arguments into an arena that has room for them. */
-export function prepare(
-  kernel: Compiled,
-  batch: Batch,
-  sizes: Sizes,
-  arena: Arena,
-  slices: readonly Slice[],
-): Prepared {
-  const layout = layoutOf(kernel, sizes)
-  for (const buffer of kernel.plan.buffers) {
-    if (buffer.role === 'input') copy(batch.inputs[buffer.name], arena, layout.bases[buffer.id] / 4)
-    else if (buffer.role === 'cotangent') copy(batch.cotangent, arena, layout.bases[buffer.id] / 4)
+/** Copies the inputs into an arena that has room for them. */
+export function copyInputs({ plan }: Compiled, { bases }: Layout, batch: Batch, arena: Arena) {
+  for (const { role, name, id } of plan.buffers) {
+    if (role === 'input') copy(batch.inputs[name], arena, bases[id] / 4)
+    else if (role === 'cotangent') copy(batch.cotangent, arena, bases[id] / 4)
   }
-  const args = { sizes, scalars: batch.scalars, cotangent: batch.cotangent[0][0] }
-  return { layout, addresses: writeArguments(kernel, layout, args, arena, slices) }
+}
+
+/** What a kernel is told of a batch beside its arrays. */
+export function argumentsOf({ scalars, cotangent }: Batch, sizes: Sizes): Arguments {
+  return { sizes, scalars, cotangent: cotangent[0][0] }
 }
 
 function copy(column: Column, { words, floats }: Arena, place: number) {
