@@ -124,6 +124,21 @@ describe('a row of numbers', () => {
     }
   })
 
+  it('is right for more digits than a double holds, also beside the middle of two doubles', () => {
+    const double = fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n })
+    const property = fc.property(double, fc.nat(69), fc.nat(22), fc.nat(4), (bits, shift, places, beside) => {
+      const middle = ((2n * bits + 1n) * 10n ** BigInt(places)) >> BigInt(shift)
+      const digits = String(middle + BigInt(beside) - 2n).padStart(places + 1, '0')
+      const text = `${digits.slice(0, digits.length - places)}.${digits.slice(digits.length - places)}0`
+      const { tensors } = json.decode(
+        Buffer.from(`{"x":{"dtype":"float64","data":[0,${text},1]}}${ROOM}`),
+        LIMITS,
+      )
+      expect([...tensors.get('x')!.data], text).toEqual([0, Number(text), 1])
+    })
+    fc.assert(property, { numRuns: 3000 })
+  })
+
   it.each([
     ['[[1,2],[3,4],[5]]', 'shape-mismatch /x/2: row 2 has 1 elements, expected 2'],
     ['[[1,2],[3,4],[5,6,7]]', 'shape-mismatch /x/2: row 2 has 3 elements, expected 2'],

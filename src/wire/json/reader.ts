@@ -3,6 +3,7 @@
  * straight into typed arrays. Duplicate keys, prototype keys, deep nesting and invalid UTF-8 are errors here.
  */
 import { Problem } from '../../errors.ts'
+import { divideLong } from './long.ts'
 
 /** Nesting of arrays and objects that is read at all. */
 export const MAX_DEPTH = 32
@@ -20,7 +21,7 @@ const OPEN = 0x5b
 const CLOSE = 0x5d
 
 /** Digits before the point, and behind it, that the quick way through a row takes; it takes four at once. */
-const [MAX_WHOLE, MAX_FRACTION] = [16, 20]
+const [MAX_WHOLE, MAX_FRACTION] = [16, 24]
 /** It reads ahead without asking for the end, so that it keeps away from it: a sign, a point, four bytes too many. */
 const ROOM_FOR_NUMBER = MAX_WHOLE + MAX_FRACTION + 8
 const FOUR_ZEROS = 0x30303030
@@ -208,7 +209,7 @@ export class JsonReader {
 
   /**
    * A number, correctly rounded: a mantissa below 2^53 and a small power of ten are exact in doubles (Clinger 1990),
-   * anything else goes through the platform's parser.
+   * long ones are divided in two doubles, and anything else goes through the platform's parser.
    */
   number(): number {
     const bytes = this.#bytes
@@ -228,8 +229,12 @@ export class JsonReader {
     }
     this.#offset = at
     if (bytes[at] === 0x65 || bytes[at] === 0x45) exponent += this.#exponent()
-    if (mantissa >= 2 ** 53 || exponent > 22 || exponent < -22) return this.#slowNumber(start, this.#offset)
-    const magnitude = exponent < 0 ? mantissa / EXACT_POWERS[-exponent] : mantissa * EXACT_POWERS[exponent]
+    const magnitude =
+      mantissa >= 2 ** 53 || exponent > 22 || exponent < -22
+        ? this.#slowNumber(digitsFrom, this.#offset, exponent)
+        : exponent < 0
+          ? mantissa / EXACT_POWERS[-exponent]
+          : mantissa * EXACT_POWERS[exponent]
     return negative ? -magnitude : magnitude
   }
 
@@ -314,7 +319,7 @@ export class JsonReader {
       if (bytes[at] !== COMMA && bytes[at] !== CLOSE) break
       const magnitude =
         mantissa >= 2 ** 53 || exponent > 22 || exponent < -22
-          ? this.#slowNumber(first, at)
+          ? this.#slowNumber(first, at, exponent)
           : exponent < 0
             ? mantissa / EXACT_POWERS[-exponent]
             : mantissa * EXACT_POWERS[exponent]
@@ -328,9 +333,38 @@ export class JsonReader {
     return next - index
   }
 
-  #slowNumber(start: number, end: number): number {
+  /** What its bytes spell without a sign; `exponent` is that of its last digit. */
+  #slowNumber(start: number, end: number, exponent: number): number {
+    if (exponent <= 0 && exponent >= -22) {
+      const number = this.#longNumber(start, end, EXACT_POWERS[-exponent])
+      if (number !== undefined) return number
+    }
     this.#text ??= this.#bytes.toString('latin1')
     return Number(this.#text.slice(start, end))
+  }
+
+  /** More than 15 digits, taken as two whole numbers; too many for those are left alone. */
+  #longNumber(start: number, end: number, divisor: number): number | undefined {
+    const bytes = this.#bytes
+    if (end + 4 > bytes.length) return undefined
+    let high = 0
+    let at = start
+    for (; isDigit(bytes[at]) && high < 1e11; at++) high = high * 10 + (bytes[at] - ZERO)
+    if (bytes[at] === DOT) at++
+    let low = 0
+    let scale = 1
+    for (let digits = 4; digits === 4; at += digits) {
+      const four = this.#view.getUint32(at, true) ^ FOUR_ZEROS
+      digits = digitsIn(four)
+      const power = EXACT_POWERS[digits]
+      if (high < 1e11) {
+        high = high * power + fourDigits(four, digits)
+      } else {
+        low = low * power + fourDigits(four, digits)
+        scale *= power
+      }
+    }
+    return scale > 1e8 || bytes[at] === DOT ? undefined : divideLong(high, scale, low, divisor)
   }
 
   #badNumber(at: number): never {

@@ -22,9 +22,9 @@ export function writeAnswer({ loss, gradients, members }: Answer): Buffer {
   out.text('{"loss":')
   writeTensor(out, loss)
   if (gradients.size > 0) writeGradients(out, gradients)
-  for (const [name, value] of Object.entries(members))
-    out.text(`,${JSON.stringify(name)}:${spellMember(value)}`)
-  out.text('}')
+  let rest = gradients.size > 0 ? '}' : ''
+  for (const name of Object.keys(members)) rest += `,${JSON.stringify(name)}:${spellMember(members[name])}`
+  out.text(`${rest}}`)
   return out.finish()
 }
 
@@ -32,6 +32,7 @@ function roomFor(tensors: readonly AnswerTensor[]): number {
   return tensors.reduce((sum, { data }) => sum + data.length * NUMBER_ROOM, OTHER_ROOM)
 }
 
+/** All but the brace behind them. */
 function writeGradients(out: JsonWriter, gradients: ReadonlyMap<string, AnswerTensor>) {
   let separator = ',"gradients":{'
   for (const [name, tensor] of gradients) {
@@ -39,7 +40,6 @@ function writeGradients(out: JsonWriter, gradients: ReadonlyMap<string, AnswerTe
     writeTensor(out, tensor)
     separator = ','
   }
-  out.text('}')
 }
 
 /**
@@ -49,6 +49,8 @@ function writeGradients(out: JsonWriter, gradients: ReadonlyMap<string, AnswerTe
  * spellMember(Number.NaN) // '"NaN"'
  */
 export function spellMember(value: number | boolean | string | object): string {
+  if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value)))
+    return String(value)
   return JSON.stringify(value, (_, part) =>
     typeof part === 'number' && !Number.isFinite(part) ? String(part) : part,
   )
@@ -60,7 +62,7 @@ function writeTensor(out: JsonWriter, tensor: AnswerTensor) {
   // Brackets cannot show every empty shape, and would be many where it has one long axis: empty ones are told as flat.
   out.text(`{"shape":[${shape.join(',')}],"dtype":"${dtype}","data":`)
   if (spelling === 'base64') out.latin(`"${base64Of(tensor)}"`)
-  else writeRow(out, printableOf(tensor), 0, data.length)
+  else out.rows(printableOf(tensor), 0, 1, data.length)
   out.text('}')
 }
 
@@ -72,8 +74,10 @@ function base64Of({ dtype, shape, data }: AnswerTensor): string {
 
 function writeNested(out: JsonWriter, tensor: AnswerTensor) {
   const printable = printableOf(tensor)
-  if (tensor.shape.length === 0) out.numbers(printable, 0, 1)
-  else writeLevel(out, printable, tensor.shape, 0, 0)
+  const { shape } = tensor
+  if (shape.length === 0) out.number(printable)
+  else if (shape.length === 1) out.rows(printable, 0, 1, shape[0])
+  else writeLevel(out, printable, shape, 0, 0)
 }
 
 /** @returns the place behind the last element written */
@@ -84,22 +88,19 @@ function writeLevel(
   level: number,
   from: number,
 ): number {
-  if (level === shape.length - 1) return writeRow(out, data, from, from + shape[level])
   let at = from
   out.byte(OPEN)
-  for (let i = 0; i < shape[level]; i++) {
-    if (i > 0) out.byte(COMMA)
-    at = writeLevel(out, data, shape, level + 1, at)
+  if (level === shape.length - 2) {
+    out.rows(data, from, shape[level], shape[level + 1])
+    at += shape[level] * shape[level + 1]
+  } else {
+    for (let i = 0; i < shape[level]; i++) {
+      if (i > 0) out.byte(COMMA)
+      at = writeLevel(out, data, shape, level + 1, at)
+    }
   }
   out.byte(CLOSE)
   return at
-}
-
-function writeRow(out: JsonWriter, data: Printable, from: number, end: number): number {
-  out.byte(OPEN)
-  out.numbers(data, from, end)
-  out.byte(CLOSE)
-  return end
 }
 
 /** Numbers in the memory that decides how they print: as the float32 that they are or fit in, else as doubles. */
@@ -139,9 +140,24 @@ class JsonWriter {
     this.#buffer[this.#offset++] = byte
   }
 
-  /** The numbers of a row, with commas between them. */
-  numbers(data: Printable, from: number, end: number) {
-    this.#reserve((end - from) * MAX_PRINTED)
+  /** The first number alone. */
+  number(data: Printable) {
+    this.#reserve(MAX_PRINTED)
+    this.#print(data, 0, 1)
+  }
+
+  /** `count` rows of `width` numbers, each in brackets, commas between them. */
+  rows(data: Printable, from: number, count: number, width: number) {
+    for (let row = 0; row < count; row++) {
+      this.#reserve(width * MAX_PRINTED + 3)
+      if (row > 0) this.#view.setUint8(this.#offset++, COMMA)
+      this.#view.setUint8(this.#offset++, OPEN)
+      this.#print(data, from + row * width, from + (row + 1) * width)
+      this.#view.setUint8(this.#offset++, CLOSE)
+    }
+  }
+
+  #print(data: Printable, from: number, end: number) {
     this.#offset =
       data instanceof Float32Array
         ? printFloats(this.#view, this.#offset, data, from, end)
