@@ -96,7 +96,8 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
       connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
     },
     genReqId: requestIds(),
-    childLoggerFactory: (logger, bindings, options) => lazyChild(logger, bindings, options),
+    // pino's child costs as much as checking a request, and most requests log nothing; http.ts names the request.
+    childLoggerFactory: (logger) => logger,
     // Requests on connections that are still open are answered until the last one is done.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 100 },
@@ -111,20 +112,6 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   return app as unknown as FastifyInstance
-}
-
-/**
- * A request's own logger, made when the request logs something: most never do, and pino's child costs as much as checking
- * the request.
- */
-function lazyChild(
-  logger: FastifyBaseLogger,
-  bindings: Parameters<FastifyBaseLogger['child']>[0],
-  options: Parameters<FastifyBaseLogger['child']>[1],
-): FastifyBaseLogger {
-  const state: { child?: FastifyBaseLogger } = {}
-  const child = () => (state.child ??= logger.child(bindings, options))
-  return new Proxy(logger, { get: (_, name) => Reflect.get(child(), name) })
 }
 
 /**

@@ -113,12 +113,13 @@ export function hardenHttp(app: FastifyInstance, rules: BodyRules): void {
 
 function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply) {
   if (error instanceof Cancelled) {
-    request.log.info('the caller has gone')
+    request.log.info({ reqId: request.id }, 'the caller has gone')
     return reply.hijack()
   }
   const problem = toProblem(error)
-  if (problem.status === 500) request.log.error({ err: problem.options.cause ?? error }, 'internal error')
-  else request.log.info({ code: problem.code, detail: problem.message }, 'request refused')
+  if (problem.status === 500)
+    request.log.error({ reqId: request.id, err: problem.options.cause ?? error }, 'internal error')
+  else request.log.info({ reqId: request.id, code: problem.code, detail: problem.message }, 'request refused')
   return sendProblem(request, reply, problem)
 }
 

@@ -66,19 +66,30 @@ function evaluate(loss: Loss, context: RouteContext, request: FastifyRequest, re
   return context.batcher.submit(checked.job, write).then((body) => reply.send(body))
 }
 
+type Formats = { readonly input: Format; readonly output: Format }
+
+/** What was negotiated before, by both headers: clients send the same ones for ever. */
+const negotiated = new Map<string, Formats>()
+const MAX_NEGOTIATED = 256
+
 /** The format of the body, and the one of the answer. */
-function formatsOf(request: FastifyRequest): { input: Format; output: Format } {
-  const type = request.headers['content-type'] ?? ''
+function formatsOf({ headers }: FastifyRequest): Formats {
+  const key = `${headers['content-type']}\n${headers.accept}`
+  const known = negotiated.get(key)
+  if (known !== undefined) return known
+  const made = negotiateFormats(headers['content-type'] ?? '', headers.accept)
+  if (negotiated.size < MAX_NEGOTIATED) negotiated.set(key, made)
+  return made
+}
+
+function negotiateFormats(type: string, accept: string | undefined): Formats {
   const input = formatOf(type)
   if (input === undefined) {
     const options = { headers: { Accept: mediaTypes() } }
-    throw new Problem(
-      'unsupported-media-type',
-      `send one of ${mediaTypes()}, got ${type.slice(0, 80)}`,
-      options,
-    )
+    const detail = `send one of ${mediaTypes()}, got ${type.slice(0, 80)}`
+    throw new Problem('unsupported-media-type', detail, options)
   }
-  const output = negotiate(request.headers.accept, input)
+  const output = negotiate(accept, input)
   if (output === undefined) throw new Problem('not-acceptable', `accept one of ${mediaTypes()}`)
   return { input, output }
 }
@@ -128,8 +139,9 @@ function thousandths(ms: number): number {
 
 /** Counts the request once its answer has left, refusals included, or its caller has: 499, as proxies log it. */
 function reportWhenSent(request: FastifyRequest, reply: FastifyReply, loss: Loss, { metrics }: RouteContext) {
-  const format = formatOf(request.headers['content-type'] ?? '')?.name ?? 'unknown'
   reply.raw.once('close', () => {
+    const format =
+      (reply.formats?.input ?? formatOf(request.headers['content-type'] ?? ''))?.name ?? 'unknown'
     const { started, finite, statusCode } = reply
     const isAnswered = reply.raw.writableFinished || statusCode >= 400
     metrics.answered({
@@ -145,7 +157,7 @@ function reportWhenSent(request: FastifyRequest, reply: FastifyReply, loss: Loss
 declare module 'fastify' {
   interface FastifyReply {
     /** The format of the body, and the one of the answer. */
-    formats: { readonly input: Format; readonly output: Format } | undefined
+    formats: Formats | undefined
     /** How long its caller waits. */
     deadlineMs: number | undefined
     /** When the whole body was there; for metrics. */

@@ -1,7 +1,7 @@
 /** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and spelling. */
 import type { JobResult } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
-import { reduceValues, settle, silentRows, type Weighed, type Weighing } from '../losses/reduce.ts'
+import { reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 import type { Outline } from './outline.ts'
 import type { NumericArray } from './tensor.ts'
@@ -14,33 +14,26 @@ export function makeAnswer(
   weighing: Weighing,
   result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>,
 ): Answer {
-  const weighed = settle(weighing, result.denominators)
-  const loss = { ...request.answer.loss, data: reduceValues(result.values, weighed) }
+  const settled = settle(weighing, result.denominators)
+  const loss = { ...request.answer.loss, data: reduceValues(result.values, weighing, settled) }
   let finite = allFinite(loss.data)
   const silent = silentRows(weighing)
   const gradients = new Map<string, AnswerTensor>()
   for (const name of request.wants) {
-    const data = scale(result.gradients[name], weighed.gradientScale)
+    const data = result.gradients[name]
     silence(request, name, data, silent, weighing.rows)
-    finite &&= allFinite(data)
+    finite = scale(data, settled.gradientScale) && finite
     gradients.set(name, { ...request.answer.gradients[name], data })
   }
   if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients)
-  const members = { denominator: denominatorMember(request, weighed), count: weighed.counted, finite }
+  const members = { denominator: denominatorMember(weighing, settled), count: settled.counted, finite }
   return { loss, gradients, members, structure: request }
 }
 
 /** What the sum was divided by. */
-function denominatorMember({ options }: Outline, { denominator, rows }: Weighed): number {
-  if (options.reduction === 'mean') return denominator
-  return options.reduction === 'batchmean' ? rows : 1
-}
-
-/** In place: the gradient is this request's own. A mean over nothing has none, whatever was computed. */
-function scale(gradient: NumericArray, by: number): NumericArray {
-  if (by === 0) return gradient.fill(0)
-  if (by !== 1) for (let i = 0; i < gradient.length; i++) gradient[i] *= by
-  return gradient
+function denominatorMember({ reduction, rows }: Weighing, { denominator }: Settled): number {
+  if (reduction === 'mean') return denominator
+  return reduction === 'batchmean' ? rows : 1
 }
 
 /** A row that counts nothing has no gradient, whatever it holds: 0 x NaN would be NaN. */
@@ -57,7 +50,24 @@ function silence(
   for (const row of silent) gradient.fill(0, row * width, (row + 1) * width)
 }
 
-/** x * 0 is 0 for a finite number, and NaN for any other; four sums at once, because one would wait for itself. */
+/**
+ * Multiplies in place, for the gradient is this request's own. A mean over nothing has none, whatever was computed.
+ *
+ * @returns whether all is finite: x * 0 is 0 for a finite number, and NaN for any other
+ */
+function scale(gradient: NumericArray, by: number): boolean {
+  if (by === 1) return allFinite(gradient)
+  if (by === 0) gradient.fill(0)
+  let check = 0
+  for (let i = 0; i < gradient.length; i++) {
+    const scaled = gradient[i] * by
+    gradient[i] = scaled
+    check += scaled * 0
+  }
+  return check === 0
+}
+
+/** Four sums at once, because one would wait for itself. */
 function allFinite(data: NumericArray): boolean {
   let [a, b, c, d] = [0, 0, 0, 0]
   const whole = data.length - (data.length % 4)

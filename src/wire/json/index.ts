@@ -4,6 +4,7 @@ import { OPTION_NAMES } from '../../schemas/request.ts'
 import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
 import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
+import { structureOf } from './structure.ts'
 import { described, untyped } from './tensor.ts'
 import { writeAnswer } from './writer.ts'
 
@@ -26,11 +27,16 @@ function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
   const body = new Body(reader, limits)
   reader.members((name) => body.member(name))
   reader.end()
-  return body
+  return finished(body)
+}
+
+function finished({ tensors, options }: Body): Decoded {
+  const structure = structureOf(tensors, options)
+  return { tensors, options, ...(structure === undefined ? {} : { structure }) }
 }
 
 /** A body while it is read: every limit is checked before more is taken. */
-class Body implements Decoded {
+class Body {
   readonly tensors = new Map<string, DecodedTensor>()
   readonly options = new Map<string, unknown>()
   readonly #reader: JsonReader
