@@ -277,6 +277,7 @@ export class JsonReader {
    */
   numbers(target: Float64Array, index: number): number {
     const bytes = this.#bytes
+    const view = this.#view
     const lastStart = bytes.length - ROOM_FOR_NUMBER
     let next = index
     let end = this.#offset
@@ -295,7 +296,7 @@ export class JsonReader {
         const point = ++at
         let digits: number
         do {
-          const four = this.#view.getUint32(at, true) ^ FOUR_ZEROS
+          const four = view.getUint32(at, true) ^ FOUR_ZEROS
           digits = digitsIn(four)
           mantissa = mantissa * EXACT_POWERS[digits] + fourDigits(four, digits)
           at += digits
