@@ -286,6 +286,33 @@ describe('an answer', () => {
     expect(write(gradient)).toBe(`{"loss":0.1,"gradients":{"x":${text}}}`)
   })
 
+  it('holds any count of numbers of any length, in any shape', () => {
+    const longest = [-1.7976931348623157e308, -2.2250738585072014e-308]
+    for (const [rows, width] of [
+      [1, 1],
+      [1, 63],
+      [1, 64],
+      [1, 65],
+      [3, 129],
+      [700, 1],
+      [2, 5000],
+    ]) {
+      const shape = [rows!, width!]
+      const doubles = Float64Array.from({ length: rows! * width! }, (_, i) => longest[i % 2]!)
+      const whole = new Float32Array(doubles.length).fill(-999999955004031500000)
+      for (const [dtype, data] of [
+        ['float64', doubles],
+        ['float32', whole],
+      ] as const) {
+        for (const spelling of ['nested', 'flat'] as const) {
+          const { x } = JSON.parse(write({ dtype, data, shape, spelling })).gradients
+          const read = spelling === 'nested' ? x.flat() : x.data
+          expect(Array.from(read as number[], dtype === 'float32' ? Math.fround : Number)).toEqual([...data])
+        }
+      }
+    }
+  })
+
   it('of each dtype comes back through the reader', () => {
     for (const dtype of ['float32', 'float64', 'float16', 'bfloat16'] as Dtype[]) {
       const data = dtype === 'float64' ? Float64Array.of(1.5, -2) : Float32Array.of(1.5, -2)

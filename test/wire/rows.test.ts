@@ -128,7 +128,8 @@ describe('a row of numbers', () => {
     const double = fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n })
     const property = fc.property(double, fc.nat(69), fc.nat(22), fc.nat(4), (bits, shift, places, beside) => {
       const middle = ((2n * bits + 1n) * 10n ** BigInt(places)) >> BigInt(shift)
-      const digits = String(middle + BigInt(beside) - 2n).padStart(places + 1, '0')
+      const near = middle + BigInt(beside) - 2n
+      const digits = String(near < 0n ? -near : near).padStart(places + 1, '0')
       const text = `${digits.slice(0, digits.length - places)}.${digits.slice(digits.length - places)}0`
       const { tensors } = json.decode(
         Buffer.from(`{"x":{"dtype":"float64","data":[0,${text},1]}}${ROOM}`),

@@ -51,6 +51,7 @@ export class NumbersReader {
   readonly #reader: JsonReader
   readonly #pointer: string
   readonly #maxElements: number
+  /** Where the numbers begin. */
   readonly #start: number
   #data: Float64Array
   #count = 0

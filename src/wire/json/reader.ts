@@ -207,10 +207,7 @@ export class JsonReader {
     }
   }
 
-  /**
-   * A number, correctly rounded: a mantissa below 2^53 and a small power of ten are exact in doubles (Clinger 1990),
-   * long ones are divided in two doubles, and anything else goes through the platform's parser.
-   */
+  /** A number, correctly rounded. */
   number(): number {
     const bytes = this.#bytes
     const start = this.#offset
@@ -229,12 +226,7 @@ export class JsonReader {
     }
     this.#offset = at
     if (bytes[at] === 0x65 || bytes[at] === 0x45) exponent += this.#exponent()
-    const magnitude =
-      mantissa >= 2 ** 53 || exponent > 22 || exponent < -22
-        ? this.#slowNumber(digitsFrom, this.#offset, exponent)
-        : exponent < 0
-          ? mantissa / EXACT_POWERS[-exponent]
-          : mantissa * EXACT_POWERS[exponent]
+    const magnitude = this.#rounded(mantissa, exponent, digitsFrom, this.#offset)
     return negative ? -magnitude : magnitude
   }
 
@@ -285,6 +277,7 @@ export class JsonReader {
    */
   numbers(target: Float64Array, index: number): number {
     const bytes = this.#bytes
+    const view = this.#view
     const lastStart = bytes.length - ROOM_FOR_NUMBER
     let next = index
     let end = this.#offset
@@ -303,7 +296,7 @@ export class JsonReader {
         const point = ++at
         let digits: number
         do {
-          const four = this.#view.getUint32(at, true) ^ FOUR_ZEROS
+          const four = view.getUint32(at, true) ^ FOUR_ZEROS
           digits = digitsIn(four)
           mantissa = mantissa * EXACT_POWERS[digits] + fourDigits(four, digits)
           at += digits
@@ -317,12 +310,7 @@ export class JsonReader {
         at = this.#offset
       }
       if (bytes[at] !== COMMA && bytes[at] !== CLOSE) break
-      const magnitude =
-        mantissa >= 2 ** 53 || exponent > 22 || exponent < -22
-          ? this.#slowNumber(first, at, exponent)
-          : exponent < 0
-            ? mantissa / EXACT_POWERS[-exponent]
-            : mantissa * EXACT_POWERS[exponent]
+      const magnitude = this.#rounded(mantissa, exponent, first, at)
       if (magnitude === Number.POSITIVE_INFINITY) break
       target[next++] = magnitude * (1 + 2 * sign)
       end = at
@@ -333,7 +321,16 @@ export class JsonReader {
     return next - index
   }
 
-  /** What its bytes spell without a sign; `exponent` is that of its last digit. */
+  /**
+   * mantissa x 10^exponent, as it stands from `start` to `end`: a mantissa below 2^53 and a small power of ten are exact
+   * in doubles (Clinger 1990).
+   */
+  #rounded(mantissa: number, exponent: number, start: number, end: number): number {
+    if (mantissa >= 2 ** 53 || exponent > 22 || exponent < -22) return this.#slowNumber(start, end, exponent)
+    return exponent < 0 ? mantissa / EXACT_POWERS[-exponent] : mantissa * EXACT_POWERS[exponent]
+  }
+
+  /** Long ones are divided in two doubles, anything else goes through the platform's parser. */
   #slowNumber(start: number, end: number, exponent: number): number {
     if (exponent <= 0 && exponent >= -22) {
       const number = this.#longNumber(start, end, EXACT_POWERS[-exponent])

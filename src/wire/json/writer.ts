@@ -10,6 +10,8 @@ const COMMA = 0x2c
 
 /** Room for one printed number and its comma that is seldom too little; and for what stands beside the numbers. */
 const [NUMBER_ROOM, OTHER_ROOM] = [18, 1024]
+/** Numbers that are printed between two looks at the room. */
+const AT_ONCE = 64
 
 /**
  * The whole body: loss, gradients, then the plain members.
@@ -75,7 +77,7 @@ function base64Of({ dtype, shape, data }: AnswerTensor): string {
 function writeNested(out: JsonWriter, tensor: AnswerTensor) {
   const printable = printableOf(tensor)
   const { shape } = tensor
-  if (shape.length === 0) out.number(printable)
+  if (shape.length === 0) out.numbers(printable, 0, 1)
   else if (shape.length === 1) out.rows(printable, 0, 1, shape[0])
   else writeLevel(out, printable, shape, 0, 0)
 }
@@ -107,10 +109,12 @@ function writeLevel(
 type Printable = Float32Array | Float64Array | Int32Array
 
 function printableOf({ dtype, data }: AnswerTensor): Printable {
-  if (dtype === 'float64' || isInteger(dtype))
-    return data instanceof Float32Array ? new Float64Array(data) : data
-  if (dtype === 'float32') return data instanceof Float32Array ? data : new Float32Array(data)
-  return Float32Array.from(data, (x) => roundTo(dtype, x))
+  const isSingle = data instanceof Float32Array
+  if (dtype === 'float64' || isInteger(dtype)) return isSingle ? new Float64Array(data) : data
+  if (dtype === 'float32') return isSingle ? data : new Float32Array(data)
+  const narrow = new Float32Array(data.length)
+  for (let i = 0; i < data.length; i++) narrow[i] = roundTo(dtype, data[i])
+  return narrow
 }
 
 /** A buffer that grows where its first size was too small. */
@@ -140,20 +144,24 @@ class JsonWriter {
     this.#buffer[this.#offset++] = byte
   }
 
-  /** The first number alone. */
-  number(data: Printable) {
-    this.#reserve(MAX_PRINTED)
-    this.#print(data, 0, 1)
-  }
-
   /** `count` rows of `width` numbers, each in brackets, commas between them. */
   rows(data: Printable, from: number, count: number, width: number) {
     for (let row = 0; row < count; row++) {
-      this.#reserve(width * MAX_PRINTED + 3)
+      this.#reserve(Math.min(width, AT_ONCE) * MAX_PRINTED + 3)
       if (row > 0) this.#view.setUint8(this.#offset++, COMMA)
       this.#view.setUint8(this.#offset++, OPEN)
-      this.#print(data, from + row * width, from + (row + 1) * width)
-      this.#view.setUint8(this.#offset++, CLOSE)
+      if (width <= AT_ONCE) this.#print(data, from + row * width, from + (row + 1) * width)
+      else this.numbers(data, from + row * width, from + (row + 1) * width)
+      this.byte(CLOSE)
+    }
+  }
+
+  /** Numbers with commas between them; some at a time, for the most that all could take is far more than they will. */
+  numbers(data: Printable, from: number, end: number) {
+    for (let at = from; at < end; at += AT_ONCE) {
+      this.#reserve(Math.min(end - at, AT_ONCE) * MAX_PRINTED + 1)
+      if (at > from) this.byte(COMMA)
+      this.#print(data, at, Math.min(at + AT_ONCE, end))
     }
   }
 
