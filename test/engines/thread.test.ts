@@ -24,11 +24,17 @@ describe('the compute thread', () => {
     expect((await engine.run(assemble([job()]))).engine).toBe('cpu')
   })
 
-  it('with auto takes the best that opens, and tells what did not', async () => {
-    const lines: unknown[] = []
-    engine = await openEngine({ engine: 'auto', log: (_message, details) => lines.push(details) })
-    expect(['tensorflow', 'wasm']).toContain(engine.info.name)
-    if (engine.info.name === 'wasm') expect(JSON.stringify(lines)).toContain('tensorflow')
+  it('with auto computes with compiled kernels', async () => {
+    engine = await openEngine({ engine: 'auto', log })
+    expect(engine.info).toMatchObject({ name: 'compiled', reason: 'the best there is' })
+    const result = await engine.run(assemble([job()]))
+    expect(result.engine).toBe('compiled')
+    result.release?.()
+  })
+
+  it('stands behind the compiled engine for what that cannot do', async () => {
+    engine = await openEngine({ engine: 'compiled', threads: 1, log })
+    expect((await engine.run(assemble([job('float64')]))).engine).toBe('interpreter')
   })
 
   it('refuses in one line what does not exist', async () => {

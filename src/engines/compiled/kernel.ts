@@ -44,6 +44,8 @@ export interface Kernel {
   lastArgument: { readonly args: Arguments; readonly words: Int32Array } | undefined
 }
 
+/** The language's 512 nodes come to a few hundred operations, gradients included; more would be slow to plan. */
+const MAX_NODES = 4096
 /** A kernel with more instructions would take longer to compile than to interpret. */
 const MAX_KERNEL_BYTES = 512 * 1024
 
@@ -59,6 +61,9 @@ const PADDING = 16
  * @throws UnsupportedByEngine when the kernel would be too large
  */
 export function compile(program: Program, variant: Variant, target: Target): Kernel {
+  const { length } = program.nodes
+  if (length > MAX_NODES)
+    throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
   const planned = plan(expand(program, variant))
   const { bytes, words } = emit(planned, target)
   if (bytes.length > MAX_KERNEL_BYTES) {

@@ -391,8 +391,10 @@ class Block {
     const adding = new Map<number, Item>()
     for (const item of items) {
       if (item.act === 'add') adding.set(item.node, item)
-      const phase =
-        item.act === 'sum' ? phases.get(adding.get(item.node)!)! + 1 : this.#phaseAfter(item, phases)
+      // What was added up in an outer loop is known from the start.
+      const added = adding.get(item.node)
+      const afterAdding = added === undefined ? 0 : phases.get(added)! + 1
+      const phase = item.act === 'sum' ? afterAdding : this.#phaseAfter(item, phases)
       phases.set(item, phase)
     }
     return phases

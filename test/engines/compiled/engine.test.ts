@@ -1,0 +1,205 @@
+/** The compiled engine around its kernels: what runs where, memory that is lent and given back, threads that die. */
+import type { Worker } from 'node:worker_threads'
+import { afterEach, describe, expect, it } from 'vitest'
+import { assemble } from '../../../src/batching/assemble.ts'
+import { Arena, Arenas } from '../../../src/engines/compiled/arena.ts'
+import { type CompiledOptions, openCompiled } from '../../../src/engines/compiled/engine.ts'
+import { KernelCache } from '../../../src/engines/compiled/kernels.ts'
+import { instantiate } from '../../../src/engines/compiled/launch.ts'
+import { KernelTrapped, Pool } from '../../../src/engines/compiled/pool.ts'
+import {
+  type Batch,
+  type Engine,
+  EngineLost,
+  OutOfMemory,
+  UnsupportedByEngine,
+} from '../../../src/engines/define.ts'
+import type { Program } from '../../../src/language/ir.ts'
+import { loadCatalog } from '../../../src/losses/index.ts'
+import type { DecodedTensor } from '../../../src/wire/define.ts'
+import { bitsOf } from '../../support/close.ts'
+import { check } from '../../support/evaluate.ts'
+
+const { losses } = await loadCatalog()
+const lossOf = (name: string) => losses.find((loss) => loss.name === name)!
+
+function real(data: Float32Array, shape: readonly number[]): DecodedTensor {
+  return { dtype: 'float32', shape, data, spelling: 'binary', typed: true }
+}
+
+function batchOf(rows: number, columns: number, params: Record<string, number> = {}): Batch {
+  const data = (phase: number) => Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(i + phase))
+  const shape = [rows, columns]
+  const tensors = new Map([
+    ['predictions', real(data(0), shape)],
+    ['targets', real(data(1), shape)],
+  ])
+  return assemble([check(lossOf('huber'), tensors, { params }).job])
+}
+
+const engines: Engine[] = []
+function open(options: Partial<CompiledOptions> = {}): Engine {
+  const engine = openCompiled({ reason: 'test', threads: 2, memoryBytes: 2 ** 28, log: () => {}, ...options })
+  engines.push(engine)
+  return engine
+}
+afterEach(async () => {
+  await Promise.all(engines.splice(0).map((engine) => engine.close()))
+})
+
+const bits = ({ values, gradients }: Pick<Awaited<ReturnType<Engine['run']>>, 'values' | 'gradients'>) => [
+  bitsOf(values.slice()),
+  ...Object.values(gradients).map((data) => bitsOf(data.slice())),
+]
+
+describe('the compiled engine', () => {
+  it('computes what is tiny at once and leaves the rest to its threads', () => {
+    const engine = open()
+    expect(engine.runNow!(batchOf(8, 4))?.engine).toBe('compiled')
+    expect(engine.runNow!(batchOf(4000, 1000))).toBeUndefined()
+  })
+
+  it('gives the same bits on this thread, on another, and in slices on several', async () => {
+    const batch = batchOf(3000, 100)
+    const alone = await open({ threads: 0 }).run(batch)
+    const spread = await open({ threads: 3 }).run(batch)
+    expect(bits(spread)).toEqual(bits(alone))
+    spread.release?.()
+  })
+
+  it('holds the memory of a result until it is released, and no longer', async () => {
+    const engine = open()
+    const before = await engine.stats()
+    const result = await engine.run(batchOf(200, 50))
+    expect((await engine.stats()).tensors).toBe(before.tensors + 1)
+    result.release!()
+    expect((await engine.stats()).tensors).toBe(before.tensors)
+  })
+
+  it('says that it cannot compute float64', async () => {
+    await expect(open().run({ ...batchOf(2, 2), precision: 'float64' })).rejects.toBeInstanceOf(
+      UnsupportedByEngine,
+    )
+  })
+
+  it('says that it cannot compile a formula whose kernel would be huge', async () => {
+    const batch = batchOf(2, 2)
+    const nodes = [...batch.program.nodes]
+    let last = batch.program.value
+    for (let i = 0; i < 8000; i++) {
+      nodes.push({ op: 'pow', args: [last, last], type: 'real', axes: nodes[last]!.axes })
+      last = nodes.push({ op: 'exp', args: [nodes.length - 1], type: 'real', axes: nodes[last]!.axes }) - 1
+    }
+    const program: Program = { ...batch.program, nodes, value: last }
+    await expect(open().run({ ...batch, program })).rejects.toThrow(/it has \d+ operations, the limit is/)
+  })
+
+  it('refuses a launch that can never fit its memory, and others go on', async () => {
+    const engine = open({ memoryBytes: 2 ** 20 })
+    await expect(engine.run(batchOf(2000, 1000))).rejects.toBeInstanceOf(OutOfMemory)
+    const result = await engine.run(batchOf(20, 10))
+    expect(result.values.length).toBe(200)
+    result.release!()
+  })
+
+  it('loses what ran on a thread that dies, and starts another', async () => {
+    const workers: Worker[] = []
+    const engine = open({ threads: 1, onStart: (worker) => workers.push(worker) })
+    ;(await engine.run(batchOf(100, 100))).release!()
+    const running = engine.run(batchOf(4000, 1000))
+    await new Promise((resolve) => setImmediate(resolve))
+    await workers[0]!.terminate()
+    await expect(running).rejects.toBeInstanceOf(EngineLost)
+    while (!engine.isReady) await new Promise((resolve) => setTimeout(resolve, 10))
+    ;(await engine.run(batchOf(100, 100))).release!()
+    expect(workers.length).toBe(2)
+  })
+})
+
+describe('kernels', () => {
+  it('are compiled once for all sizes, and anew for what a parameter switches off', () => {
+    const kernels = new KernelCache({ relaxed: false })
+    expect(kernels.kernelFor(batchOf(2, 3))).toBe(kernels.kernelFor(batchOf(5, 7)))
+    const tensors = new Map([
+      ['predictions', real(new Float32Array(6), [2, 3])],
+      ['targets', { ...real(new Float32Array(2), [2]), dtype: 'int32' as const, data: new Int32Array(2) }],
+    ])
+    const smoothed = (label_smoothing: number) =>
+      kernels.kernelFor(
+        assemble([check(lossOf('cross_entropy'), tensors, { params: { label_smoothing } }).job]),
+      )
+    expect(smoothed(0.1)).toBe(smoothed(0.2))
+    expect(smoothed(0).bytes.length).toBeLessThan(smoothed(0.1).bytes.length)
+  })
+
+  it('are forgotten when too many others came', () => {
+    const kernels = new KernelCache({ relaxed: false })
+    const batch = batchOf(2, 2)
+    for (let i = 0; i < 600; i++)
+      kernels.kernelFor({ ...batch, program: { ...batch.program }, scalars: { ...batch.scalars } })
+    expect(kernels.size).toBeLessThanOrEqual(512)
+  })
+
+  it('cannot reach beyond their memory', () => {
+    const { kernel, arena, at } = outOfBounds()
+    expect(() => instantiate(kernel.module, arena.memory)(at)).toThrow(/out of bounds/)
+  })
+})
+
+/** A kernel whose argument says that its arrays lie beyond the memory. */
+function outOfBounds() {
+  const kernel = new KernelCache({ relaxed: false }).kernelFor(batchOf(2, 2))
+  const arena = new Arena()
+  kernel.words.forEach(({ kind }, i) => {
+    arena.words[i] = kind === 'base' ? 2 ** 30 : kind === 'first' ? 0 : 64
+  })
+  return { kernel, arena, at: 0 }
+}
+
+describe('the pool', () => {
+  it('fails only the slice whose kernel traps', async () => {
+    const pool = new Pool({ threads: 1, log: () => {} })
+    const { kernel, arena, at } = outOfBounds()
+    const sound = new Arena()
+    const [failed, fine] = await Promise.allSettled([pool.run(kernel, arena, at), pool.run(kernel, sound, 0)])
+    expect(failed.status === 'rejected' && failed.reason).toBeInstanceOf(KernelTrapped)
+    expect(fine.status).toBe('fulfilled')
+    await pool.close()
+  })
+})
+
+describe('memories', () => {
+  const arenas = (bytes: number, keptBytes = 2 ** 20) => {
+    const dropped: Arena[] = []
+    return { dropped, pool: new Arenas({ bytes, keptBytes }, (arena) => dropped.push(arena)) }
+  }
+
+  it('are used again', async () => {
+    const { pool } = arenas(2 ** 24)
+    const first = await pool.take(1000)
+    pool.giveBack(first)
+    expect(await pool.take(2000)).toBe(first)
+  })
+
+  it('are waited for when all bytes are lent, in line', async () => {
+    const { pool } = arenas(2 ** 20)
+    const first = await pool.take(2 ** 20)
+    const order: string[] = []
+    const second = pool.take(2 ** 19).then((arena) => order.push('second') && arena)
+    const third = pool.take(2 ** 19).then((arena) => order.push('third') && arena)
+    await Promise.resolve()
+    expect(order).toEqual([])
+    pool.giveBack(first)
+    await Promise.all([second, third])
+    expect(order).toEqual(['second', 'third'])
+    expect(pool.lent).toBe(2)
+  })
+
+  it('that grew too large are given up', async () => {
+    const { pool, dropped } = arenas(2 ** 26, 2 ** 16)
+    const large = await pool.take(2 ** 22)
+    pool.giveBack(large)
+    expect(dropped).toEqual([large])
+    expect(pool.bytes).toBe(0)
+  })
+})

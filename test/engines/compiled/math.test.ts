@@ -1,0 +1,110 @@
+/** The functions of compiled kernels, swept over the whole float32 range against float64: at most 4 units in the last place. */
+import { describe, expect, it } from 'vitest'
+import { openCompiled } from '../../../src/engines/compiled/engine.ts'
+import { lower, type Scope } from '../../../src/language/lower.ts'
+import { parse } from '../../../src/language/parse.ts'
+import { MEANING } from '../../../src/language/scalar.ts'
+
+const real = { type: 'real', axes: ['...'] } as const
+const scope: Scope = { inputs: { x: real, y: real }, absent: [], params: {}, axes: ['...'] }
+const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
+
+/** Every so many-th bit pattern, both signs, denormals, infinities and NaN included; odd, so that all exponents meet all endings. */
+const STEP = 2503
+const WORST = 4
+
+/** Patterns of the whole range, and all around where functions change their form. */
+const sweep = (() => {
+  const bits = new Uint32Array(Math.ceil(2 ** 32 / STEP)).map((_, i) => i * STEP)
+  const corners = [
+    0,
+    1e-45,
+    1e-38,
+    2 ** -126,
+    0.25,
+    0.34657,
+    0.5,
+    0.7071,
+    1,
+    1.4142,
+    2,
+    9,
+    10,
+    87.3,
+    88.72,
+    88.73,
+    103.9,
+  ]
+  const near = corners.flatMap((x) => [-2, -1, 0, 1, 2].map((ulps) => x * (1 + ulps * 6e-8)))
+  return Float32Array.from([
+    ...new Float32Array(bits.buffer),
+    ...near,
+    ...near.map((x) => -x),
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+    Number.NaN,
+  ])
+})()
+
+/** Distance in units of the last place that float32 has at `want`; 0 for what is not finite on both sides. */
+function ulps(got: number, want: number): number {
+  const nearest = Math.fround(want)
+  if (got === nearest || (Number.isNaN(got) && Number.isNaN(nearest))) return 0
+  if (!Number.isFinite(got) || !Number.isFinite(nearest))
+    return Number.isFinite(want) && Math.abs(want) > 3.4e38 ? 1 : 1e9
+  const exponent = Math.floor(Math.log2(Math.max(Math.abs(want), 2 ** -126)))
+  return Math.abs(got - want) / 2 ** (exponent - 23)
+}
+
+async function run(text: string, x: Float32Array, y: Float32Array): Promise<Float32Array> {
+  const program = lower(parse(text), scope, [])
+  const { values } = await engine.run({
+    programKey: text,
+    program,
+    precision: 'float32',
+    sizes: { '...': x.length },
+    inputs: { x: [x], y: [y] },
+    scalars: {},
+    cotangent: [Float32Array.of(1)],
+  })
+  return values as Float32Array
+}
+
+async function worst(text: string, meaning: (x: number, y: number) => number, y: number): Promise<string> {
+  const second = new Float32Array(sweep.length).fill(y)
+  const got = await run(text, sweep, second)
+  let found = { distance: 0, place: 0 }
+  sweep.forEach((x, place) => {
+    const distance = ulps(got[place]!, meaning(x, Math.fround(y)))
+    if (distance > found.distance) found = { distance, place }
+  })
+  const x = sweep[found.place]!
+  return found.distance <= WORST
+    ? ''
+    : `${text} at ${x}: ${got[found.place]}, ${found.distance.toFixed(1)} ulp off`
+}
+
+describe('compiled functions are within 4 ulp over the whole range', () => {
+  const names = [
+    'exp',
+    'expm1',
+    'log',
+    'log1p',
+    'sigmoid',
+    'softplus',
+    'tanh',
+    'erf',
+    'atan',
+    'sin',
+    'cos',
+    'sqrt',
+  ] as const
+  it.each(names)('%s', async (name) => {
+    expect(await worst(`${name}(x)`, MEANING[name], 0)).toBe('')
+  })
+
+  const exponents = [0.5, -0.5, 1 / 3, 2.5, 3, -3, 7, 10, -77, 0.001, -1.7, 1e-8, 0, 1, Number.NaN]
+  it.each([...exponents, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('x ^ %f', async (y) => {
+    expect(await worst('x ^ y', MEANING.pow, y)).toBe('')
+  })
+})
