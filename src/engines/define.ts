@@ -82,6 +82,8 @@ export interface Engine {
    * until the next call.
    */
   runNow?(batch: Batch): BatchResult | undefined
+  /** Names of the engines that would take a program, in the order in which they are asked. */
+  serving(program: Program, precision: Precision): readonly string[]
   /** How many batches it is worth giving it at once; default 2. */
   readonly width?: number
   stats(): Promise<EngineStats>

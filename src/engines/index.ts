@@ -34,5 +34,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     log,
     ...(onStart === undefined ? {} : { onStart }),
   })
-  return layered(compiled, () => openThread({ ...options, engine: BEHIND_COMPILED }))
+  return layered(
+    compiled,
+    () => openThread({ ...options, engine: BEHIND_COMPILED }),
+    (precision) => (precision === 'float32' ? [BEHIND_COMPILED, 'interpreter'] : ['interpreter']),
+  )
 }

@@ -11,6 +11,7 @@ export default defineEngine({
     info: { name: 'interpreter', device: 'float64, 1 thread', reason },
     isReady: true,
     run: async (batch) => run(batch),
+    serving: () => ['interpreter'],
     stats: async () => ({ tensors: 0, bytes: 0 }),
     close: async () => {},
   }),

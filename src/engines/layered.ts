@@ -1,20 +1,34 @@
 /** Two engines as one: what the first cannot do goes to the second, which is opened when it is first needed. */
-import { type Batch, type BatchResult, type Engine, type EngineStats, UnsupportedByEngine } from './define.ts'
+import type { Program } from '../language/ir.ts'
+import {
+  type Batch,
+  type BatchResult,
+  type Engine,
+  type EngineStats,
+  type Precision,
+  UnsupportedByEngine,
+} from './define.ts'
+
+/** Names of engines, for a precision. */
+type Behind = (precision: Precision) => readonly string[]
 
 /**
+ * @param behind what the second engine runs on, in order
  * @example
- * const engine = layered(compiled, () => openThread({ engine: 'wasm', log }))
+ * const engine = layered(compiled, () => openThread({ engine: 'wasm', log }), () => ['wasm', 'interpreter'])
  */
-export function layered(first: Engine, openSecond: () => Promise<Engine>): Engine {
-  return new LayeredEngine(first, openSecond)
+export function layered(first: Engine, openSecond: () => Promise<Engine>, behind: Behind): Engine {
+  return new LayeredEngine(first, openSecond, behind)
 }
 
 class LayeredEngine implements Engine {
   readonly #first: Engine
   readonly #openSecond: () => Promise<Engine>
+  readonly #behind: Behind
   #second: Promise<Engine> | undefined
 
-  constructor(first: Engine, openSecond: () => Promise<Engine>) {
+  constructor(first: Engine, openSecond: () => Promise<Engine>, behind: Behind) {
+    this.#behind = behind
     this.#first = first
     this.#openSecond = openSecond
   }
@@ -42,6 +56,11 @@ class LayeredEngine implements Engine {
       if (!(error instanceof UnsupportedByEngine)) throw error
       return (await this.#opened()).run(batch)
     }
+  }
+
+  /** The second engine's own answer is not asked for: it may not be open, and takes what the first leaves. */
+  serving(program: Program, precision: Precision): readonly string[] {
+    return [...new Set([...this.#first.serving(program, precision), ...this.#behind(precision)])]
   }
 
   async stats(): Promise<EngineStats> {

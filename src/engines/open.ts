@@ -77,5 +77,15 @@ async function withFallback(first: Engine, all: readonly EngineDefinition[]): Pr
       return opened.run(batch)
     }
   }
-  return { info: first.info, isReady: true, stats: () => first.stats(), close: () => first.close(), run }
+  const serving: Engine['serving'] = (program, precision) => [
+    ...new Set([...first.serving(program, precision), ...opened.serving(program, precision)]),
+  ]
+  return {
+    info: first.info,
+    isReady: true,
+    serving,
+    stats: () => first.stats(),
+    close: () => first.close(),
+    run,
+  }
 }

@@ -88,6 +88,12 @@ class ComputeThread implements Engine {
     return this.#ask<BatchResult>(session, (id) => ({ type: 'run', id, batch: sent }), buffersOf(own))
   }
 
+  /** It is the thread's affair which of its engines takes a program; the first one is known here. */
+  serving(_program: Batch['program'], precision: Batch['precision']): readonly string[] {
+    const first = precision === 'float32' ? [this.info.name] : []
+    return [...new Set([...first, 'interpreter'])]
+  }
+
   async stats(): Promise<EngineStats> {
     if (this.#session === undefined) return { tensors: 0, bytes: 0 }
     return this.#ask<EngineStats>(this.#session, (id) => ({ type: 'stats', id }))

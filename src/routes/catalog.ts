@@ -1,13 +1,18 @@
 /** What losses there are, and everything about one of them, read from its definition. */
+import type { Config } from '../config.ts'
+import type { Engine, Precision } from '../engines/define.ts'
 import { Problem } from '../errors.ts'
 import { toLatex } from '../language/latex.ts'
 import { didYouMean } from '../language/nearest.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
 import type { Catalog } from '../losses/index.ts'
+import type { Outline, OutlineSource } from '../schemas/outline.ts'
 import { REDUCTIONS } from '../schemas/request.ts'
+import { formats } from '../wire/index.ts'
 import type { Routes } from './context.ts'
 
-const routes: Routes = (app, { catalog }) => {
+const routes: Routes = (app, { catalog, outlines, engine, config }) => {
+  const engines = rememberedEngines(outlines, engine, config)
   const tags = ['catalog']
 
   app.get('/v1/losses', { schema: { tags, summary: 'All losses' } }, () => ({
@@ -23,7 +28,10 @@ const routes: Routes = (app, { catalog }) => {
   app.get<{ Params: { name: string } }>(
     '/v1/losses/:name',
     { schema: { tags, summary: 'One loss: formula, inputs, parameters, references, examples' } },
-    ({ params }) => describeLoss(findLoss(catalog, params.name)),
+    ({ params }) => {
+      const loss = findLoss(catalog, params.name)
+      return { ...describeLoss(loss), engines: engines(loss) }
+    },
   )
 
   app.post<{ Params: { name: string } }>('/v1/losses/:name', { schema: { hide: true } }, ({ params }) => {
@@ -46,6 +54,27 @@ function unknownLoss(catalog: Catalog, name: string): Problem {
     'unknown-loss',
     `there is no loss "${name.slice(0, 80)}"; GET /v1/losses lists them${guess}`,
   )
+}
+
+/** Engines that serve a loss, by precision: found once, for its first example. */
+function rememberedEngines(
+  outlines: OutlineSource,
+  engine: Engine,
+  config: Config,
+): (loss: Loss) => Readonly<Record<Precision, readonly string[]>> {
+  const known = new Map<Loss, Readonly<Record<Precision, readonly string[]>>>()
+  const json = formats.find(({ name }) => name === 'json')!
+  return (loss) => {
+    const { inputs, params } = loss.examples[0]
+    const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
+    const found = known.get(loss) ?? servingEngines(engine, outlines(loss, json.decode(body, config)))
+    known.set(loss, found)
+    return found
+  }
+}
+
+function servingEngines(engine: Engine, { program: { program } }: Outline) {
+  return { float32: engine.serving(program, 'float32'), float64: engine.serving(program, 'float64') }
 }
 
 function describeLoss(loss: Loss) {

@@ -147,7 +147,7 @@ describe('an answer', () => {
     const response = await server.post('mse', { predictions: [1], targets: [2] })
     const timing = response.headers.get('server-timing')!
     for (const part of ['decode', 'queue', 'compute', 'encode'])
-      expect(timing).toMatch(new RegExp(`${part};dur=\\d+\\.\\d{3}`))
+      expect(timing).toMatch(new RegExp(`${part};dur=\\d+(\\.\\d{1,3})?(,|$)`))
     expect(timing).toMatch(/batch;desc="n=1", engine;desc="wasm"/)
     expect(response.headers.get('cache-control')).toBe('no-store')
   })

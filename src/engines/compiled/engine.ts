@@ -2,13 +2,14 @@
  * The engine on compiled kernels: what takes next to no time runs where it is, on the caller's thread; the rest goes to
  * the pool, in slices of rows where it is large. Decides that alone, by what launches of the same kernel have cost.
  */
-import { withRenamed } from '../../language/ir.ts'
+import { type Program, withRenamed } from '../../language/ir.ts'
 import {
   type Batch,
   type BatchResult,
   type Engine,
   type EngineInfo,
   type EngineStats,
+  type Precision,
   UnsupportedByEngine,
 } from '../define.ts'
 import { Arena, Arenas } from './arena.ts'
@@ -93,8 +94,8 @@ class CompiledEngine implements Engine {
     return this.#runThere(kernel, batch, sizes)
   }
 
-  serves(batch: Pick<Batch, 'program' | 'precision' | 'scalars' | 'cotangent'>): boolean {
-    return batch.precision === 'float32' && this.#kernels.find(batch) !== undefined
+  serving(program: Program, precision: Precision): readonly string[] {
+    return precision === 'float32' && this.#kernels.canCompile(program) ? [this.info.name] : []
   }
 
   async stats(): Promise<EngineStats> {

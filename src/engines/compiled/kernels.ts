@@ -88,6 +88,11 @@ export class KernelCache {
     }
   }
 
+  /** Whether a program has a kernel; compiles it to find out, but does not keep it. */
+  canCompile(program: Program): boolean {
+    return !(this.#compile(program, { uniform: true, truths: NO_TRUTHS }) instanceof UnsupportedByEngine)
+  }
+
   #variantsOf(program: Program): Variants {
     const variants: Variants = this.#kept.get(program) ?? new Map()
     this.#kept.delete(program)

@@ -17,6 +17,7 @@ export async function tfjsEngine(
     info: { name, device: device(), reason },
     isReady: true,
     run: (batch) => execute(batch, name),
+    serving: (_, precision) => (precision === 'float32' ? [name] : []),
     stats: async () => ({ tensors: tf.memory().numTensors, bytes: tf.memory().numBytes }),
     close: async () => tf.removeBackend(backend),
   }

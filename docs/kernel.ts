@@ -1,0 +1,47 @@
+/**
+ * `npm run kernel -- huber [param=value ...]`: a loss as its reader sees it, its formula, and the loops of the kernel that
+ * computes value and gradients. What the instructions are stands in src/engines/compiled/emit.ts.
+ */
+import { expand } from '../src/engines/compiled/expand.ts'
+import { plan } from '../src/engines/compiled/plan.ts'
+import { printPlan } from '../src/engines/compiled/print.ts'
+import type { Loss, Params } from '../src/losses/define.ts'
+import { loadCatalog } from '../src/losses/index.ts'
+import { createProgramSource } from '../src/losses/program.ts'
+import { createOutlineSource } from '../src/schemas/outline.ts'
+import { formats } from '../src/wire/index.ts'
+
+const [name, ...assignments] = process.argv.slice(2)
+const catalog = await loadCatalog()
+const loss = name === undefined ? undefined : catalog.find(name)
+if (loss === undefined) {
+  console.error(
+    `usage: npm run kernel -- LOSS [param=value ...], LOSS one of ${catalog.losses.map((one) => one.name).join(', ')}`,
+  )
+  process.exitCode = 1
+} else {
+  console.log(formulaOf(loss))
+  console.log(`\n${kernelOf(loss, paramsOf(assignments))}`)
+}
+
+function formulaOf({ name: title, formula, denominator }: Loss): string {
+  const lines = formula.source.trim().replaceAll(/\n +/g, '\n')
+  return `# ${title}\n${lines}${denominator === undefined ? '' : `\n# each value's share of the mean's denominator\n${denominator.source}`}`
+}
+
+/** As the service makes it for the loss's first example. */
+function kernelOf(chosen: Loss, params: Params): string {
+  const { inputs, params: own } = chosen.examples[0]
+  const body = { ...inputs, params: { ...own, ...params } }
+  const json = formats.find((format) => format.name === 'json')!
+  const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
+  const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
+  const { program } = createOutlineSource(createProgramSource(), limits)(chosen, decoded)
+  return printPlan(plan(expand(program.program, { uniform: true, truths: new Map() })))
+}
+
+function paramsOf(texts: readonly string[]): Params {
+  return Object.fromEntries(
+    texts.map((text) => [text.split('=')[0]!, JSON.parse(text.slice(text.indexOf('=') + 1))]),
+  )
+}
