@@ -3,7 +3,7 @@
  * computes value and gradients. What the instructions are stands in src/engines/compiled/emit.ts.
  */
 import { expand } from '../src/engines/compiled/expand.ts'
-import { plan } from '../src/engines/compiled/plan.ts'
+import { plan } from '../src/engines/compiled/planner.ts'
 import { printPlan } from '../src/engines/compiled/print.ts'
 import type { Loss, Params } from '../src/losses/define.ts'
 import { loadCatalog } from '../src/losses/index.ts'

@@ -81,6 +81,7 @@ function ratioColumns(sides: readonly Side[], lead: Side): Ratio[] {
   }))
 }
 
+/** The lead's arithmetic stands behind its whole call. */
 function rowOf(
   loss: string,
   size: Size,
@@ -88,11 +89,19 @@ function rowOf(
   ratios: readonly Ratio[],
 ): Cell[] {
   const micros = found.map((measured) => measured && measured.nanoseconds / 1e3)
+  const compute = found[0]?.compute
   const compared = ratios.map(({ side, lead }) => {
     const [time, leading] = [micros[side], micros[lead]]
     return time && leading && time / leading
   })
-  return [loss, `${size.rows}x${size.columns}`, ...micros, ...compared]
+  return [
+    loss,
+    `${size.rows}x${size.columns}`,
+    micros[0],
+    compute && compute / 1e3,
+    ...micros.slice(1),
+    ...compared,
+  ]
 }
 
 function tableOf(
@@ -115,7 +124,14 @@ function tableOf(
   return {
     title: 'Kernels',
     about: about.join(' '),
-    head: ['loss', 'size', ...columns.map(({ name }) => name), ...ratios.map(({ head }) => head)],
+    head: [
+      'loss',
+      'size',
+      columns[0].name,
+      'of that, kernel',
+      ...columns.slice(1).map(({ name }) => name),
+      ...ratios.map(({ head }) => head),
+    ],
     rows,
   }
 }

@@ -18,6 +18,8 @@ export type Reply = Measured | { readonly unsupported: string }
 export interface Measured {
   /** Of one call. */
   readonly nanoseconds: number
+  /** Of the arithmetic in it, where the side says: without copying the inputs in and looking up the kernel. */
+  readonly compute?: number
   /** The mean loss, and the sum of the gradient's magnitudes: equal on every side, or they compute different things. */
   readonly value: number
   readonly gradient: number
