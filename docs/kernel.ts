@@ -36,7 +36,7 @@ function kernelOf(chosen: Loss, params: Params): string {
   const json = formats.find((format) => format.name === 'json')!
   const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
   const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
-  const { program } = createOutlineSource(createProgramSource(), limits)(chosen, decoded)
+  const { program } = createOutlineSource(createProgramSource(), limits)(catalog.asked(chosen.name)!, decoded)
   return printPlan(plan(expand(program.program, { uniform: true, truths: new Map() })))
 }
 

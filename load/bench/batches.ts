@@ -16,12 +16,12 @@ const outlines = createOutlineSource(createProgramSource(), limits)
 
 /** The request of a task: loss, and gradient of the first input. */
 export async function requestOf({ loss: name, rows, columns }: Task): Promise<CheckedRequest> {
-  const loss = (await loadCatalog()).find(name)
-  if (loss === undefined) throw new Error(`there is no loss "${name}"`)
+  const asked = (await loadCatalog()).asked(name)
+  if (asked === undefined) throw new Error(`there is no loss "${name}"`)
   const inputs = Object.entries(inputsOf(name, rows, columns))
   const tensors = new Map(inputs.map(([input, column]) => [input, decoded(column)]))
   const options = new Map<string, unknown>([['gradients', [inputs[0][0]]]])
-  return checkRequest(loss, { tensors, options }, { outlines })
+  return checkRequest(asked, { tensors, options }, { outlines })
 }
 
 /** Batches whose arrays the engine may keep: as many as it takes to time them together, few enough to stay in cache. */

@@ -5,6 +5,7 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Formula } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
+import type { Reduction } from './reduce.ts'
 
 /**
  * What the numbers of an input mean. It is checked on every request, shown in the docs, and tells the tests
@@ -21,6 +22,8 @@ export const KINDS = {
   binary: '0 or 1',
   class: 'a class index from 0 (any integer dtype)',
   class_or_probability: 'a class index, or one probability per class',
+  index_list: 'class indices from 0, the list ended by the first -1 (any integer dtype)',
+  box: 'x1, y1, x2, y2 with x1 <= x2 and y1 <= y2',
   count: 'an integer >= 0',
 } as const
 export type Kind = keyof typeof KINDS
@@ -81,12 +84,45 @@ export interface Example {
   readonly inputs: Readonly<Record<string, Nested>>
   readonly params?: Params
   /** Default `none`. */
-  readonly reduction?: 'none' | 'mean' | 'sum' | 'batchmean'
+  readonly reduction?: Reduction
   readonly loss: Nested
   /** Gradients of the reduced loss, where the example states them. */
   readonly gradients?: Readonly<Record<string, Nested>>
   /** Where the numbers come from: `by hand`, `torch 2.13.0` ... */
   readonly from: string
+}
+
+/** The frameworks whose conventions a request can ask for. */
+export const PRESETS = ['torch', 'keras', 'optax', 'tfjs'] as const
+export type PresetName = (typeof PRESETS)[number]
+
+/**
+ * What a framework takes where a request says nothing, so that someone who moves a training job gets its numbers.
+ */
+export interface Preset {
+  /**
+   * The framework's own spellings -> the parameters that each implies (`keras.losses.BinaryCrossentropy` and the like).
+   * Each is an alias of the loss that brings this preset along.
+   */
+  readonly names: Readonly<Record<string, Params>>
+  /** Defaults that differ from the loss's own. */
+  readonly params?: Params
+  /** The framework's default; `mean` where it is absent. */
+  readonly reduction?: Reduction
+  /** Where our numbers differ from the framework's all the same, and why ours are right. */
+  readonly note?: string
+}
+
+/** One name of a loss, and what it brings along. */
+export interface Spelling {
+  readonly preset: PresetName | undefined
+  /** Parameters that the name implies; a request may still override them. */
+  readonly params: Params
+}
+
+/** A loss as a request asks for it. */
+export interface Asked extends Spelling {
+  readonly loss: Loss
 }
 
 /** What the author of a loss writes. */
@@ -96,7 +132,9 @@ export interface LossSpec {
   readonly couples: Coupling
   /** One or two sentences: what it is and when to use it. */
   readonly about: string
-  readonly aliases?: readonly string[]
+  /** Other names, in the catalog's order; as a record, with the parameters that each implies. */
+  readonly aliases?: readonly string[] | Readonly<Record<string, Params>>
+  readonly presets?: Readonly<Partial<Record<PresetName, Preset>>>
   readonly inputs: Readonly<Record<string, InputSpec>>
   readonly params: TObject
   /** In the loss language; its last line is the unreduced value. */
@@ -111,8 +149,11 @@ export interface LossSpec {
 }
 
 /** A checked, frozen definition. */
-export interface Loss extends Omit<LossSpec, 'aliases' | 'formula' | 'denominator'> {
+export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' | 'denominator'> {
   readonly aliases: readonly string[]
+  readonly presets: Readonly<Partial<Record<PresetName, Preset>>>
+  /** Every name that it answers to, its own first. */
+  readonly spellings: ReadonlyMap<string, Spelling>
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
@@ -164,10 +205,36 @@ export function defineLoss(spec: LossSpec): Loss {
   return Object.freeze({
     ...spec,
     params,
-    aliases: spec.aliases ?? [],
+    aliases: Object.keys(impliedBy(spec.aliases)),
+    presets: spec.presets ?? {},
+    spellings: spellingsOf(spec),
     formula,
     denominator: spec.denominator === undefined ? undefined : sharing(formula, parse(spec.denominator)),
   })
+}
+
+function impliedBy(aliases: LossSpec['aliases'] = []): Readonly<Record<string, Params>> {
+  return Array.isArray(aliases)
+    ? Object.fromEntries(aliases.map((alias) => [alias, {}]))
+    : (aliases as Readonly<Record<string, Params>>)
+}
+
+/** @throws Error when a name stands twice */
+function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Spelling> {
+  const plain = Object.entries({ [name]: {}, ...impliedBy(aliases) }).map(([alias, params]) => ({
+    alias,
+    params,
+    preset: undefined,
+  }))
+  const framed = PRESETS.flatMap((preset) =>
+    Object.entries(presets[preset]?.names ?? {}).map(([alias, params]) => ({ alias, params, preset })),
+  )
+  const spellings = new Map<string, Spelling>()
+  for (const { alias, ...spelling } of [...plain, ...framed]) {
+    if (spellings.has(alias)) throw new Error(`${name} is called "${alias}" twice`)
+    spellings.set(alias, spelling)
+  }
+  return spellings
 }
 
 /** The second formula, with the names of the first in scope. */

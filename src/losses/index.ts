@@ -6,13 +6,15 @@ import { readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { nearest } from '../language/nearest.ts'
-import type { Loss } from './define.ts'
+import type { Asked, Loss } from './define.ts'
 
 export interface Catalog {
   /** By family, then name. */
   readonly losses: readonly Loss[]
-  /** By its name or an alias; `undefined` when there is none. */
+  /** By any of its names; `undefined` when there is none. */
   find(name: string): Loss | undefined
+  /** The loss, with what the name brings along. */
+  asked(name: string): Asked | undefined
   /** The closest name or alias, for messages. */
   nearest(name: string): string | undefined
 }
@@ -27,16 +29,17 @@ export interface Catalog {
  */
 export async function loadCatalog(): Promise<Catalog> {
   const losses = await Promise.all(lossFiles().map(loadLoss))
-  const byName = new Map<string, Loss>()
+  const byName = new Map<string, Asked>()
   for (const loss of losses) {
-    for (const name of [loss.name, ...loss.aliases]) {
+    for (const [name, spelling] of loss.spellings) {
       if (byName.has(name)) throw new Error(`two losses are called "${name}"`)
-      byName.set(name, loss)
+      byName.set(name, Object.freeze({ loss, ...spelling }))
     }
   }
   return Object.freeze({
     losses: Object.freeze(losses),
-    find: (name: string) => byName.get(name),
+    find: (name: string) => byName.get(name)?.loss,
+    asked: (name: string) => byName.get(name),
     nearest: (name: string) => nearest(name, byName.keys()),
   })
 }

@@ -4,8 +4,25 @@
  */
 
 import type { Precision } from '../engines/define.ts'
-import type { Reduction } from '../schemas/request.ts'
 import type { NumericArray } from '../schemas/tensor.ts'
+
+export const REDUCTIONS = [
+  'none',
+  'mean',
+  'sum',
+  'batchmean',
+  'weighted_mean',
+  'sum_by_nonzero_weights',
+] as const
+export type Reduction = (typeof REDUCTIONS)[number]
+
+/** Which of them divide by what counts: all the same while there are no sample weights. */
+const MEANS: ReadonlySet<Reduction> = new Set(['mean', 'weighted_mean', 'sum_by_nonzero_weights'])
+
+/** Whether the reduction divides by the loss's own denominator, or one given in its place. */
+export function isMean(reduction: Reduction): boolean {
+  return MEANS.has(reduction)
+}
 
 type Floats = Float32Array | Float64Array
 
@@ -40,14 +57,30 @@ export interface Settled {
  *
  * @param denominators what each value adds to it; undefined where that is 1
  */
-export function settle(
-  { count, reduction, denominator }: Weighing,
-  denominators: Floats | undefined,
-): Settled {
+export function settle(weighing: Weighing, denominators: Floats | undefined): Settled {
+  const { count, reduction, denominator } = weighing
   const counted = denominators === undefined ? count : countNonZero(denominators)
   if (denominator !== undefined) return { denominator, counted, gradientScale: 1 }
-  const found = denominators === undefined ? count : sum(denominators)
-  return { denominator: found, counted, gradientScale: reduction === 'mean' ? inverse(found) : 1 }
+  const found = denominatorOf(weighing, denominators)
+  return { denominator: found, counted, gradientScale: isMean(reduction) ? inverse(found) : 1 }
+}
+
+/**
+ * What the mean divides by: the sum of what the values add to it. With sample weights, `mean` still counts every value
+ * (Keras' sum_over_batch_size), `weighted_mean` counts each by its weight (Keras' mean_with_sample_weight), and
+ * `sum_by_nonzero_weights` counts those that have one (tfjs, tf.compat.v1).
+ *
+ * @param denominators what each value adds to it; undefined where that is 1
+ */
+export function denominatorOf(weighing: Weighing, denominators: Floats | undefined): number {
+  const { reduction, sampleWeight, count } = weighing
+  if (reduction === 'mean' || sampleWeight === undefined)
+    return denominators === undefined ? count : sum(denominators)
+  const shares = Float64Array.from({ length: count }, (_, i) => {
+    const weight = weightAt(weighing, i)
+    return (reduction === 'weighted_mean' ? weight : Number(weight !== 0)) * (denominators?.[i] ?? 1)
+  })
+  return sum(shares)
 }
 
 /**
@@ -90,7 +123,7 @@ export function silentRows({ sampleWeight, gradOutput, rows, count }: Weighing):
 }
 
 function scaleOf({ reduction, rows }: Weighing, denominator: number): number {
-  if (reduction === 'mean') return inverse(denominator)
+  if (isMean(reduction)) return inverse(denominator)
   return reduction === 'batchmean' ? 1 / rows : 1
 }
 

@@ -1,18 +1,17 @@
 /** What losses there are, and everything about one of them, read from its definition. */
-import type { Config } from '../config.ts'
 import type { Engine, Precision } from '../engines/define.ts'
 import { Problem } from '../errors.ts'
 import { toLatex } from '../language/latex.ts'
 import { didYouMean } from '../language/nearest.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
 import type { Catalog } from '../losses/index.ts'
-import type { Outline, OutlineSource } from '../schemas/outline.ts'
-import { REDUCTIONS } from '../schemas/request.ts'
+import { REDUCTIONS } from '../losses/reduce.ts'
+import type { Outline } from '../schemas/outline.ts'
 import { formats } from '../wire/index.ts'
-import type { Routes } from './context.ts'
+import type { RouteContext, Routes } from './context.ts'
 
 const routes: Routes = (app, { catalog, outlines, engine, config }) => {
-  const engines = rememberedEngines(outlines, engine, config)
+  const engines = rememberedEngines({ catalog, outlines, engine, config })
   const tags = ['catalog']
 
   app.get('/v1/losses', { schema: { tags, summary: 'All losses' } }, () => ({
@@ -57,17 +56,22 @@ function unknownLoss(catalog: Catalog, name: string): Problem {
 }
 
 /** Engines that serve a loss, by precision: found once, for its first example. */
-function rememberedEngines(
-  outlines: OutlineSource,
-  engine: Engine,
-  config: Config,
-): (loss: Loss) => Readonly<Record<Precision, readonly string[]>> {
+function rememberedEngines({
+  catalog,
+  outlines,
+  engine,
+  config,
+}: Pick<RouteContext, 'catalog' | 'outlines' | 'engine' | 'config'>): (
+  loss: Loss,
+) => Readonly<Record<Precision, readonly string[]>> {
   const known = new Map<Loss, Readonly<Record<Precision, readonly string[]>>>()
   const json = formats.find(({ name }) => name === 'json')!
   return (loss) => {
     const { inputs, params } = loss.examples[0]
     const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
-    const found = known.get(loss) ?? servingEngines(engine, outlines(loss, json.decode(body, config)))
+    const found =
+      known.get(loss) ??
+      servingEngines(engine, outlines(catalog.asked(loss.name)!, json.decode(body, config)))
     known.set(loss, found)
     return found
   }
@@ -106,6 +110,7 @@ function describeLoss(loss: Loss) {
     ),
     reductions: REDUCTIONS,
     aliases,
+    presets: loss.presets,
     references,
     examples,
   }

@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { JobResult, JobTiming } from '../batching/job.ts'
 import { Problem } from '../errors.ts'
-import type { Loss } from '../losses/define.ts'
+import type { Asked, Loss } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
 import { lossSchema } from '../schemas/openapi.ts'
 import type { Format } from '../wire/define.ts'
@@ -13,15 +13,15 @@ import { formatOf, formats, negotiate } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 
 const routes: Routes = (app, context) => {
-  for (const loss of context.catalog.losses) {
-    register(app, context, loss, loss.name)
-    for (const alias of loss.aliases) register(app, context, loss, alias)
+  for (const { spellings } of context.catalog.losses) {
+    for (const name of spellings.keys()) register(app, context, context.catalog.asked(name)!, name)
   }
 }
 
 export default routes
 
-function register(app: FastifyInstance, context: RouteContext, loss: Loss, path: string) {
+function register(app: FastifyInstance, context: RouteContext, asked: Asked, path: string) {
+  const { loss } = asked
   const schema = path === loss.name ? lossSchema(loss, formats) : { hide: true }
   app.post(`/v1/losses/${path}`, {
     schema,
@@ -36,16 +36,16 @@ function register(app: FastifyInstance, context: RouteContext, loss: Loss, path:
       }
       done()
     },
-    handler: (request, reply) => evaluate(loss, context, request, reply),
+    handler: (request, reply) => evaluate(asked, context, request, reply),
   })
 }
 
-function evaluate(loss: Loss, context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
+function evaluate(asked: Asked, context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
   const started = performance.now()
   reply.started = started
   const { input, output } = reply.formats!
   const decoded = input.decode(request.body as Uint8Array, context.config)
-  const checked = checkRequest(loss, decoded, {
+  const checked = checkRequest(asked, decoded, {
     outlines: context.outlines,
     signal: () => signalOf(reply),
     deadline: started + reply.deadlineMs!,

@@ -1,7 +1,7 @@
 /** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and spelling. */
 import type { JobResult } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
-import { reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
+import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 import type { Outline } from './outline.ts'
 import type { NumericArray } from './tensor.ts'
@@ -26,13 +26,18 @@ export function makeAnswer(
     gradients.set(name, { ...request.answer.gradients[name], data })
   }
   if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients)
-  const members = { denominator: denominatorMember(weighing, settled), count: settled.counted, finite }
+  const members = {
+    denominator: denominatorMember(weighing, settled),
+    count: settled.counted,
+    finite,
+    ...(request.explanation === undefined ? {} : { explain: request.explanation }),
+  }
   return { loss, gradients, members, structure: request }
 }
 
 /** What the sum was divided by. */
 function denominatorMember({ reduction, rows }: Weighing, { denominator }: Settled): number {
-  if (reduction === 'mean') return denominator
+  if (isMean(reduction)) return denominator
   return reduction === 'batchmean' ? rows : 1
 }
 

@@ -4,7 +4,7 @@
  * from the engine's values to the answer, is answer.ts.
  */
 import type { Job, JobResult } from '../batching/job.ts'
-import type { Loss } from '../losses/define.ts'
+import type { Asked } from '../losses/define.ts'
 import { cotangentOf, type Weighing } from '../losses/reduce.ts'
 import type { Answer, Decoded } from '../wire/define.ts'
 import { makeAnswer } from './answer.ts'
@@ -37,8 +37,8 @@ type Data = Readonly<Record<string, NumericArray>>
  *
  * @throws Problem with the code, the JSON pointer and what would have been right
  */
-export function checkRequest(loss: Loss, decoded: Decoded, context: CheckContext): CheckedRequest {
-  const outline = context.outlines(loss, decoded)
+export function checkRequest(asked: Asked, decoded: Decoded, context: CheckContext): CheckedRequest {
+  const outline = context.outlines(asked, decoded)
   const data = readInputs(outline, decoded)
   const weighing = weigh(outline, decoded)
   return {

@@ -18,10 +18,10 @@ export function readInputs(outline: Outline, { tensors }: Decoded): Record<strin
 function readInput(outline: Outline, name: string, tensor: DecodedTensor): NumericArray {
   const { loss, layouts, axes, options, precision } = outline
   if (options.nonfinite === 'error') checkFinite(name, tensor)
-  if (layouts[name].type === 'index') {
-    return classIndices(name, tensor, classesOf(axes), options.params.ignore_index as number | undefined)
-  }
   const spec = loss.inputs[name]
+  if (layouts[name].type === 'index') {
+    return classIndices(name, tensor, placesOf(spec, axes), ignoredBy(spec, options))
+  }
   return spread(name, spec, axes, realNumbers(name, tensor, kindOf(spec, options), precision))
 }
 
@@ -30,8 +30,14 @@ function kindOf(spec: InputSpec, options: Options) {
   return kind === 'class_or_probability' ? 'probability' : kind
 }
 
-function classesOf({ sizes }: Axes): number | undefined {
-  return Object.hasOwn(sizes, 'classes') ? sizes.classes : undefined
+/** How many classes an index may name; counts, and labels that only have to be equal or different, have no bound. */
+function placesOf({ kind }: InputSpec, { sizes }: Axes): number | undefined {
+  return kind !== 'count' && Object.hasOwn(sizes, 'classes') ? sizes.classes : undefined
+}
+
+/** The one label outside of the range that is allowed. */
+function ignoredBy({ kind }: InputSpec, { params }: Options): number | undefined {
+  return kind === 'index_list' ? -1 : (params.ignore_index as number | undefined)
 }
 
 /** One vector along the last axis becomes one number an element, so that jobs with different vectors still merge. */

@@ -6,11 +6,12 @@ import type { Precision } from '../engines/define.ts'
 import { Problem, pointerToken, problemAt } from '../errors.ts'
 import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
 import { didYouMean } from '../language/nearest.ts'
-import type { InputSpec, Loss } from '../losses/define.ts'
+import type { Asked, InputSpec, Loss } from '../losses/define.ts'
 import type { LossProgram, ProgramSource } from '../losses/program.ts'
-import { cotangentOf, type Weighing } from '../losses/reduce.ts'
+import { cotangentOf, isMean, type Weighing } from '../losses/reduce.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
+import { type Explanation, explanationOf } from './explain.ts'
 import { wantedGradients } from './gradients.ts'
 import { checkOptions, type Options } from './params.ts'
 import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
@@ -35,6 +36,8 @@ export interface Outline {
   readonly cotangent: Float32Array | Float64Array
   readonly merging: Merging | undefined
   readonly answer: AnswerOutline
+  /** Only where the request asks for it. */
+  readonly explanation: Explanation | undefined
 }
 
 /** What the answer's tensors are, but for their numbers. */
@@ -65,24 +68,25 @@ export interface CheckLimits {
  *
  * @throws Problem with the code, the JSON pointer and what would have been right
  */
-export type OutlineSource = (loss: Loss, decoded: Decoded) => Outline
+export type OutlineSource = (asked: Asked, decoded: Decoded) => Outline
 
 /** A source of outlines, which are kept as long as their format remembers the structure. */
 export function createOutlineSource(programs: ProgramSource, limits: CheckLimits): OutlineSource {
-  const kept = new WeakMap<object, Map<Loss, Outline>>()
-  return (loss, decoded) => {
+  const kept = new WeakMap<object, Map<Asked, Outline>>()
+  return (asked, decoded) => {
     const { structure } = decoded
-    const known = structure === undefined ? undefined : kept.get(structure)?.get(loss)
+    const known = structure === undefined ? undefined : kept.get(structure)?.get(asked)
     if (known !== undefined) return known
-    const made = makeOutline(loss, decoded, programs, limits)
-    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(loss, made))
+    const made = makeOutline(asked, decoded, programs, limits)
+    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(asked, made))
     return made
   }
 }
 
-function makeOutline(loss: Loss, decoded: Decoded, programs: ProgramSource, limits: CheckLimits): Outline {
+function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, limits: CheckLimits): Outline {
+  const { loss } = asked
   checkNames(loss, decoded)
-  const options = checkOptions(loss, decoded.options)
+  const options = checkOptions(asked, decoded.options)
   const tensors = presentInputs(loss, decoded)
   const axes = matchAxes(loss, tensors, options.params)
   const layouts = layoutsOf(loss, tensors, axes)
@@ -98,13 +102,14 @@ function makeOutline(loss: Loss, decoded: Decoded, programs: ProgramSource, limi
   const valueShape = valueAxes(program.program).flatMap((axis) => {
     return axis === '...' ? axes.rest : [axes.sizes[axis]]
   })
-  return Object.freeze({
+  const outline = {
     ...sketch,
     valueShape,
     answer: answerOutline(sketch, valueShape),
     cotangent: cotangentOf(weighing),
     merging: mergingOf(sketch),
-  })
+  }
+  return Object.freeze({ ...outline, explanation: options.explain ? explanationOf(outline) : undefined })
 }
 
 function checkNames(loss: Loss, { tensors, options }: Decoded) {
@@ -149,7 +154,7 @@ function layoutsOf(
 
 function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
   if (spec.kind === 'class_or_probability') return !layout.includes('classes')
-  return spec.kind === 'class' || spec.kind === 'count'
+  return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
 }
 
 /** float64 is computed in float64, everything else in float32. */
@@ -192,7 +197,7 @@ function plainWeighing(
   first: string,
 ): Weighing {
   const count = elementsOf(valueAxes(program), axes.sizes)
-  if (count === 0 && reduction !== 'sum' && reduction !== 'none' && denominator === undefined) {
+  if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
     const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
     throw new Problem('empty-batch', detail)
   }

@@ -3,36 +3,57 @@ import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, pointerToken, problemAt } from '../errors.ts'
 import { didYouMean } from '../language/nearest.ts'
-import type { Loss, Params } from '../losses/define.ts'
-import { type NonfinitePolicy, type OptionName, OptionSchemas, type Reduction } from './request.ts'
+import type { Asked, Loss, Params, PresetName } from '../losses/define.ts'
+import { isMean, type Reduction } from '../losses/reduce.ts'
+import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
 import type { Dtype } from './tensor.ts'
 
 /** The plain members of a request with their defaults. */
 export interface Options {
+  readonly preset: PresetName | undefined
   readonly params: Params
   readonly reduction: Reduction
   readonly gradients: boolean | readonly string[]
   readonly denominator: number | undefined
   readonly nonfinite: NonfinitePolicy
+  readonly explain: boolean
   readonly gradientDtype: Dtype | undefined
 }
 
 /**
  * @throws Problem `invalid-value`, `param-invalid`, `unknown-name`
  */
-export function checkOptions(loss: Loss, given: ReadonlyMap<string, unknown>): Options {
+export function checkOptions(asked: Asked, given: ReadonlyMap<string, unknown>): Options {
   const option = <T>(name: OptionName, fallback: T): T =>
     (checkOption(given, name) as T | undefined) ?? fallback
+  const { loss } = asked
+  const preset = checkPreset(asked, option<PresetName | undefined>('preset', undefined))
+  const framework = preset === undefined ? undefined : loss.presets[preset]
+  const implied = { ...framework?.params, ...asked.params }
   const options: Options = {
-    params: checkParams(loss, option<object>('params', {})),
-    reduction: option<Reduction>('reduction', 'mean'),
+    preset,
+    params: checkParams(loss, { ...implied, ...option<object>('params', {}) }),
+    reduction: option<Reduction>('reduction', framework?.reduction ?? 'mean'),
     gradients: option<boolean | readonly string[]>('gradients', true),
     denominator: option<number | undefined>('denominator', undefined),
     nonfinite: option<NonfinitePolicy>('nonfinite', 'propagate'),
+    explain: option<boolean>('explain', false),
     gradientDtype: option<Dtype | undefined>('gradient_dtype', undefined),
   }
   checkCombination(options)
   return options
+}
+
+/** The framework whose conventions hold: the one that the request or the loss's name names. */
+function checkPreset({ loss, preset: named }: Asked, given: PresetName | undefined): PresetName | undefined {
+  if (given !== undefined && named !== undefined && given !== named) {
+    throw problemAt('invalid-value', '/preset', `the loss was asked for by its name in ${named}`)
+  }
+  const preset = given ?? named
+  if (preset === undefined || loss.presets[preset] !== undefined) return preset
+  const known = Object.keys(loss.presets)
+  const has = known.length === 0 ? 'has no presets' : `has the presets ${known.join(', ')}`
+  throw problemAt('invalid-value', '/preset', `${loss.name} ${has}; ${preset} has no such loss`)
 }
 
 function checkOption(given: ReadonlyMap<string, unknown>, name: OptionName): unknown {
@@ -50,7 +71,7 @@ function checkIsObject(value: unknown): object {
 }
 
 function checkCombination({ denominator, reduction, gradientDtype }: Options) {
-  if (denominator !== undefined && reduction !== 'mean') {
+  if (denominator !== undefined && !isMean(reduction)) {
     throw problemAt('invalid-value', '/denominator', `goes with reduction mean, not with ${reduction}`)
   }
   if (gradientDtype !== undefined && !/float/.test(gradientDtype)) {

@@ -3,18 +3,25 @@
  * wire formats share. Which inputs and parameters there are is the loss's own affair (losses/define.ts).
  */
 import { type Static, Type } from '@sinclair/typebox'
+import { PRESETS } from '../losses/define.ts'
+import { REDUCTIONS } from '../losses/reduce.ts'
 import { DtypeSchema } from './tensor.ts'
 
-export const REDUCTIONS = ['none', 'mean', 'sum', 'batchmean'] as const
-
 export const OptionSchemas = {
+  preset: Type.Union(
+    PRESETS.map((name) => Type.Literal(name)),
+    {
+      description:
+        "Takes a framework's defaults: parameters, clamping, label mode and reduction. What the request states itself goes before.",
+    },
+  ),
   params: Type.Object({}, { description: "The loss's parameters; unknown names are refused." }),
   reduction: Type.Union(
     REDUCTIONS.map((name) => Type.Literal(name)),
     {
       default: 'mean',
       description:
-        "`mean` divides by the reference framework's own denominator, `batchmean` by the number of rows, `none` returns every value.",
+        "`mean` divides by the reference framework's own denominator, `batchmean` by the number of rows, `weighted_mean` and `sum_by_nonzero_weights` count each value by its sample weight, or only those that have one; `none` returns every value.",
     },
   ),
   gradients: Type.Union([Type.Boolean(), Type.Array(Type.String())], {
@@ -26,6 +33,11 @@ export const OptionSchemas = {
     exclusiveMinimum: 0,
     description:
       "Replaces the mean's own denominator, for gradient accumulation and data-parallel shards. Only with `reduction: mean`.",
+  }),
+  explain: Type.Boolean({
+    default: false,
+    description:
+      'Answers what was resolved, too: preset, parameters, kinds of targets, reduction and denominator, conventions.',
   }),
   nonfinite: Type.Union([Type.Literal('propagate'), Type.Literal('error')], {
     default: 'propagate',
@@ -43,7 +55,6 @@ export type OptionName = keyof typeof OptionSchemas
 /** A set for the wire formats: these names are plain values, every other top-level name is a tensor. */
 export const OPTION_NAMES: ReadonlySet<string> = new Set(Object.keys(OptionSchemas))
 
-export type Reduction = (typeof REDUCTIONS)[number]
 export type NonfinitePolicy = Static<typeof OptionSchemas.nonfinite>
 
 /** Tensors that every loss takes beside its own inputs. */

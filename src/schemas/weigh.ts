@@ -1,6 +1,6 @@
 /** What each value of a request counts, where it brings weights or a cotangent of its own. */
 import { problemAt } from '../errors.ts'
-import type { Weighing } from '../losses/reduce.ts'
+import { denominatorOf, type Weighing } from '../losses/reduce.ts'
 import type { Decoded } from '../wire/define.ts'
 import { sameShape, show } from './axes.ts'
 import { checkFinite } from './inputs.ts'
@@ -15,11 +15,13 @@ import type { NumericArray } from './tensor.ts'
  */
 export function weigh(outline: Outline, decoded: Decoded): Weighing {
   if (!decoded.tensors.has('sample_weight') && !decoded.tensors.has('grad_output')) return outline.weighing
-  return {
+  const weighing = {
     ...outline.weighing,
     sampleWeight: commonTensor(outline, decoded, 'sample_weight', [outline.weighing.rows]),
     gradOutput: gradOutput(outline, decoded),
   }
+  const isKnown = outline.options.denominator !== undefined || weighing.denominator === undefined
+  return isKnown ? weighing : { ...weighing, denominator: denominatorOf(weighing, undefined) }
 }
 
 function gradOutput(outline: Outline, decoded: Decoded): NumericArray | undefined {

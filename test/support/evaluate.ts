@@ -27,7 +27,8 @@ export function check(
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: Readonly<Record<string, unknown>> = {},
 ): CheckedRequest {
-  return checkRequest(loss, { tensors, options: new Map(Object.entries(options)) }, { outlines })
+  const asked = { loss, preset: undefined, params: {} }
+  return checkRequest(asked, { tensors, options: new Map(Object.entries(options)) }, { outlines })
 }
 
 /** The answer of one request, alone. */

@@ -59,8 +59,12 @@ function sampleTensor(
   options: SampleOptions,
 ): DecodedTensor {
   const count = shape.reduce((product, size) => product * size, 1)
-  const numbers = Array.from({ length: count }, () => options.draw?.(random, kind) ?? DRAW[kind](random))
-  if (kind === 'class' || kind === 'class_or_probability' || kind === 'count') {
+  const ofRow = ROWS[kind]
+  const numbers =
+    ofRow === undefined || count === 0
+      ? Array.from({ length: count }, () => options.draw?.(random, kind) ?? DRAW[kind](random))
+      : Array.from({ length: count / shape.at(-1)! }, () => ofRow(random, shape.at(-1)!)).flat()
+  if (WHOLE.has(kind)) {
     return { dtype: 'int32', shape, data: Int32Array.from(numbers), spelling: 'nested', typed: true }
   }
   const precision = options.precision ?? 'float32'
@@ -83,4 +87,23 @@ const DRAW: Readonly<Record<Kind, (random: () => number) => number>> = {
   class: (random) => Math.floor(random() * 3),
   class_or_probability: (random) => Math.floor(random() * 4),
   count: (random) => 1 + Math.floor(random() * 3),
+  index_list: (random) => Math.floor(random() * 4),
+  box: uniform(0, 4),
+}
+
+const WHOLE: ReadonlySet<Kind> = new Set(['class', 'class_or_probability', 'count', 'index_list'])
+
+/** Kinds whose numbers hang together along the last axis. */
+const ROWS: Readonly<Partial<Record<Kind, (random: () => number, width: number) => number[]>>> = {
+  /** Different classes in any order, then -1. */
+  index_list: (random, width) => {
+    const classes = Array.from({ length: width }, (_, i) => ({ i, at: random() })).sort((a, b) => a.at - b.at)
+    const listed = Math.floor(random() * (width + 1))
+    return classes.map(({ i }, place) => (place < listed ? i : -1))
+  },
+  /** A corner, and the opposite one to its lower right. */
+  box: (random) => {
+    const [x, y] = [4 * random(), 4 * random()]
+    return [x, y, x + 0.2 + 3 * random(), y + 0.2 + 3 * random()]
+  },
 }

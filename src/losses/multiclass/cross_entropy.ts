@@ -9,6 +9,30 @@ export default defineLoss({
   about:
     'The standard loss for one class out of many, on raw logits. With noisy labels add label_smoothing, with rare classes class_weights or softmax_focal.',
   aliases: ['softmax_cross_entropy', 'CrossEntropyLoss'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.cross_entropy': {}, 'torch.nn.CrossEntropyLoss': {} } },
+    keras: {
+      names: {},
+      params: { class_axis: -1 },
+      note: 'Keras takes logits only with from_logits=True; its default is cross_entropy_from_probs.',
+    },
+    optax: {
+      names: {
+        'optax.losses.softmax_cross_entropy': {},
+        'optax.losses.softmax_cross_entropy_with_integer_labels': {},
+        'optax.losses.safe_softmax_cross_entropy': {},
+      },
+      params: { class_axis: -1 },
+      reduction: 'none',
+      note: 'A label out of range is refused; optax answers NaN for 7 of 3, and takes -1 for the last class.',
+    },
+    tfjs: {
+      names: { 'tf.losses.softmaxCrossEntropy': {} },
+      params: { class_axis: -1 },
+      reduction: 'sum_by_nonzero_weights',
+      note: "The gradient of probability targets is -log_softmax; tfjs answers labels - softmax, and its label smoothing divides by the second axis's size also where that is not the classes.",
+    },
+  },
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('rows,...', 'class_or_probability', {

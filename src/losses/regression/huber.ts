@@ -9,6 +9,12 @@ export default defineLoss({
   about:
     'Quadratic near zero, linear beyond delta: squared error that an outlier cannot shout down. Equals delta * smooth_l1(beta = delta).',
   aliases: ['huber_loss', 'Huber'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.huber_loss': {}, 'torch.nn.HuberLoss': {} } },
+    keras: { names: { 'keras.losses.Huber': {}, 'keras.losses.huber': {} } },
+    optax: { names: { 'optax.losses.huber_loss': {}, 'optax.huber_loss': {} }, reduction: 'none' },
+    tfjs: { names: { 'tf.losses.huberLoss': {} }, reduction: 'sum_by_nonzero_weights' },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),
