@@ -1,6 +1,6 @@
 /**
- * Opens the engine that the configuration names. Compiled kernels run on threads of their own, with tfjs behind them for
- * what they cannot do; every other engine lives in one compute thread.
+ * Opens the engine that the configuration names. Compiled kernels run on threads of their own, with a compute thread
+ * behind them for what they cannot do; every other engine lives in one compute thread.
  */
 import { availableParallelism } from 'node:os'
 import { openCompiled } from './compiled/engine.ts'
@@ -15,8 +15,11 @@ export interface EngineOptions extends ThreadOptions {
   readonly memoryBytes?: number
 }
 
-/** What runs a program that has no kernel; the interpreter stands behind it in turn. */
-const BEHIND_COMPILED = 'wasm'
+/**
+ * What runs a program that is not one kernel: the same kernels on a thread, where whole lines are worked on between them;
+ * tfjs and the interpreter stand behind those.
+ */
+const BEHIND_COMPILED = 'compiled'
 
 /**
  * @throws Error in one line when the engine cannot be had here
@@ -37,6 +40,6 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   return layered(
     compiled,
     () => openThread({ ...options, engine: BEHIND_COMPILED }),
-    (precision) => (precision === 'float32' ? [BEHIND_COMPILED, 'interpreter'] : ['interpreter']),
+    (precision) => (precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : ['interpreter']),
   )
 }

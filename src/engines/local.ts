@@ -1,10 +1,11 @@
 /** How an engine is declared inside the compute thread: by a file in this folder. One engine = one file. */
 import type { Engine } from './define.ts'
+import { staged } from './staged.ts'
 
 /** A name that `LOSSD_ENGINE` may hold; `auto` takes the best that opens. */
 export interface EngineDefinition {
   readonly name: string
-  /** Higher is better; `auto` tries them in this order. */
+  /** Higher is better; `auto` tries them in this order. 0: the definition itself, which runs every program. */
   readonly rank: number
   /**
    * Whether a job merged with others gets the same bits as alone. Not where vector code treats the last elements of an
@@ -25,7 +26,11 @@ export function isUnavailable(opened: Engine | Unavailable): opened is Unavailab
   return 'unavailable' in opened
 }
 
-/** Checks a definition where it is written. */
+/** A definition whose engine need not know how to take whole lines (language/whole.ts): that is done around it. */
 export function defineEngine(definition: EngineDefinition): EngineDefinition {
-  return Object.freeze(definition)
+  const open = async (reason: string) => {
+    const opened = await definition.open(reason)
+    return isUnavailable(opened) || definition.rank === 0 ? opened : staged(opened)
+  }
+  return Object.freeze({ ...definition, open })
 }

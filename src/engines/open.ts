@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Batch, type BatchResult, type Engine, UnsupportedByEngine } from './define.ts'
+import { layered } from './layered.ts'
 import { type EngineDefinition, isUnavailable } from './local.ts'
 
 export interface Opened {
@@ -60,32 +61,46 @@ async function tryOpen(definition: EngineDefinition, reason: string): Promise<En
   }
 }
 
-/** Runs on the first engine unless it says "I can't", which is remembered for the program. */
+/** What stands behind an engine, in order; engines on tfjs share one backend, so that none has another behind it. */
+function fallbacksOf(name: string): readonly string[] {
+  return name === 'compiled' ? ['wasm', FALLBACK] : [FALLBACK]
+}
+
+/** Runs on the first engine unless it says "I can't", which is remembered for the program; the next is opened then. */
 async function withFallback(first: Engine, all: readonly EngineDefinition[]): Promise<Engine> {
-  const definition = all.find(({ name }) => name === FALLBACK)!
   if (first.info.name === FALLBACK) return first
-  const opened = await definition.open('takes what the first engine cannot')
+  const names = fallbacksOf(first.info.name)
+  const second = () => openFallback(names[0], all)
+  return layered(remembering(first), second, () => names)
+}
+
+async function openFallback(name: string, all: readonly EngineDefinition[]): Promise<Engine> {
+  const opened = await all
+    .find((definition) => definition.name === name)!
+    .open('takes what another engine cannot')
   if (isUnavailable(opened)) throw new Error(opened.unavailable)
-  const unsupported = new Set<string>()
+  return withFallback(opened, all)
+}
+
+/** Programs that an engine cannot run; more than there are kept. */
+const MAX_REMEMBERED = 4096
+
+/** What an engine could not do once, it is not asked again. */
+function remembering(engine: Engine): Engine {
+  const unsupported = new Map<string, UnsupportedByEngine>()
+  const remember = (key: string, error: UnsupportedByEngine) => {
+    if (unsupported.size >= MAX_REMEMBERED) unsupported.clear()
+    unsupported.set(key, error)
+  }
   const run = async (batch: Batch): Promise<BatchResult> => {
-    if (unsupported.has(batch.programKey)) return opened.run(batch)
+    const known = unsupported.get(`${batch.programKey} ${batch.precision}`)
+    if (known !== undefined) throw known
     try {
-      return await first.run(batch)
+      return await engine.run(batch)
     } catch (error) {
-      if (!(error instanceof UnsupportedByEngine)) throw error
-      unsupported.add(batch.programKey)
-      return opened.run(batch)
+      if (error instanceof UnsupportedByEngine) remember(`${batch.programKey} ${batch.precision}`, error)
+      throw error
     }
   }
-  const serving: Engine['serving'] = (program, precision) => [
-    ...new Set([...first.serving(program, precision), ...opened.serving(program, precision)]),
-  ]
-  return {
-    info: first.info,
-    isReady: true,
-    serving,
-    stats: () => first.stats(),
-    close: () => first.close(),
-    run,
-  }
+  return { ...engine, run }
 }

@@ -102,6 +102,29 @@ export class Builder {
     return this.make('pick', [x, place], { axis })
   }
 
+  /** Places from the smallest to the largest; an axis that the node has not is in order already. */
+  order(x: Ref, axis: string): Ref {
+    return this.axesOf(x).includes(axis) ? this.make('order', [x], { axis }) : this.index(axis)
+  }
+
+  /** `place` has the axis: one element is read for each. */
+  gather(x: Ref, place: Ref, axis: string): Ref {
+    return this.axesOf(x).includes(axis) ? this.make('gather', [x, this.expand(place, [axis])], { axis }) : x
+  }
+
+  scatter(x: Ref, place: Ref, axis: string): Ref {
+    return this.make('scatter', [x, this.expand(place, [axis])], { axis })
+  }
+
+  cumsum(x: Ref, axis: string): Ref {
+    return this.make('cumsum', [this.expand(x, [axis])], { axis })
+  }
+
+  /** `args`: log-probabilities, labels, input lengths, target lengths, blank. */
+  ctc(args: readonly Ref[], time: string, classes: string): Ref {
+    return this.make('ctc', args, { axis: time, to: classes })
+  }
+
   /** Gives an axis a second name, so that a row can meet every other row. */
   rename(x: Ref, axis: string, to: string): Ref {
     if (!this.axes.includes(to)) {
@@ -143,13 +166,17 @@ export class Builder {
 
   #typeOf(op: Op, args: readonly Ref[]): ElementType {
     if (LOGIC.has(op)) return 'bool'
-    if (op === 'rename' || op === 'stop_gradient') return this.typeOf(args[0])
+    if (op === 'order') return 'index'
+    if (op === 'rename' || op === 'gather' || op === 'stop_gradient') return this.typeOf(args[0])
     if (op === 'select' && this.typeOf(args[1]) === this.typeOf(args[2])) return this.typeOf(args[1])
     return 'real'
   }
 
   #axesOf(op: Op, args: readonly Ref[], { axis, to }: Attributes): readonly string[] {
     const union = [...new Set(args.flatMap((arg) => this.axesOf(arg)))]
+    // A row's loss has the axes of its length; the slope is laid out as what it is the slope of.
+    if (op === 'ctc') return this.axesOf(args[2])
+    if (op === 'ctc_slope') return this.axesOf(args[0])
     if (op === 'rename') return this.#sorted(union.map((name) => (name === axis ? to! : name)))
     const removes = op === 'reduce_sum' || op === 'reduce_max' || op === 'contract' || op === 'pick'
     return this.#sorted(removes ? union.filter((name) => name !== axis) : union)

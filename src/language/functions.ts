@@ -94,6 +94,36 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       about: 'pick(x, i, axis): the element of x at place i of the axis; 0 outside',
       lower: (build, [x, place], [axis]) => build.pick(x, place, axis),
     },
+    sort: along('from the smallest to the largest along an axis', (build, x, axis) =>
+      build.gather(x, build.order(x, axis), axis),
+    ),
+    order: along(
+      'the places of the elements along an axis from the smallest to the largest, equal ones by place; derivative 0',
+      (build, x, axis) => build.order(x, axis),
+    ),
+    gather: {
+      parameters: ['number', 'place', 'axis'],
+      about: 'gather(x, i, axis): x at the places i, which lie along the same axis; 0 outside',
+      lower: (build, [x, place], [axis]) => build.gather(x, place, axis),
+    },
+    scatter: {
+      parameters: ['number', 'place', 'axis'],
+      about:
+        'scatter(x, i, axis): at each place of the axis the sum of those x whose i it is (a segment sum)',
+      lower: (build, [x, place], [axis]) => build.scatter(x, place, axis),
+    },
+    cumsum: along('at each place of an axis the sum up to it, itself included', (build, x, axis) =>
+      build.cumsum(x, axis),
+    ),
+    ctc: {
+      parameters: ['number', 'place', 'place', 'place', 'number', 'axis', 'axis'],
+      about:
+        'ctc(x, labels, input_lengths, target_lengths, blank, time, classes): the CTC loss of log-probabilities x; infinite where the labels do not fit into the time',
+      lower: (build, values, [time, classes]) => {
+        const [x, labels, inputLengths, targetLengths, blank] = values
+        return build.ctc([x, labels, inputLengths, targetLengths, blank], time, classes)
+      },
+    },
     one_hot: {
       parameters: ['place', 'axis'],
       about: 'one_hot(i, axis): 1 at place i of the axis, else 0',

@@ -42,6 +42,8 @@ const RULES: { readonly [O in Op]: Rule } = {
   or: silent,
   not: silent,
   is_finite: silent,
+  order: silent,
+  ctc_slope: silent,
 
   // Linear: the derivative is a constant.
   neg: ({ build, g }) => [build.neg(g)],
@@ -58,6 +60,10 @@ const RULES: { readonly [O in Op]: Rule } = {
     const here = build.eq(build.index(node.axis!), place)
     return [build.select(here, g, build.constant(0))]
   },
+  gather: ({ build, node, g }, _x, place) => [build.scatter(g, place, node.axis!)],
+  scatter: ({ build, node, g }, _x, place) => [build.gather(g, place, node.axis!)],
+  cumsum: ({ build, node, g }) => [build.make('cumsum_back', [g], { axis: node.axis! })],
+  cumsum_back: ({ build, node, g }) => [build.make('cumsum', [g], { axis: node.axis! })],
 
   // Bilinear.
   mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],
@@ -105,6 +111,9 @@ const RULES: { readonly [O in Op]: Rule } = {
       times(g, build.select(build.eq(a, zero), zero, growth)),
     ]
   },
+  ctc: ({ build, node, times, g }, ...args) => [
+    times(g, build.make('ctc_slope', args, { axis: node.axis!, to: node.to! })),
+  ],
 
   max: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(y, x)),
   min: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(x, y)),

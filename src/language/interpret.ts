@@ -5,8 +5,8 @@
 import type { NumericArray } from '../schemas/tensor.ts'
 import { elementsOf, type Node, type Program, withRenamed } from './ir.ts'
 import { isElementwise, MEANING } from './scalar.ts'
-
-type Sizes = Readonly<Record<string, number>>
+import { offsetsOf, type Sizes, strideOf } from './strides.ts'
+import { evaluateWhole } from './whole.ts'
 
 export interface Arguments {
   readonly sizes: Sizes
@@ -82,6 +82,13 @@ function evaluate(run: Run, node: Node): NumericArray {
       return contract(run, node)
     case 'pick':
       return pick(run, node)
+    default:
+      return evaluateWhole(
+        node,
+        node.args.map((arg) => ({ data: run.results[arg], axes: run.program.nodes[arg].axes })),
+        run.sizes,
+        'float64',
+      )
   }
 }
 
@@ -168,24 +175,4 @@ function pick(run: Run, node: Node): Float64Array {
     const k = place(i)
     return k >= 0 && k < length ? data[offset + k * stride] : 0
   })
-}
-
-/** Distance between neighbours along an axis; 0 for an axis that is not there. */
-function strideOf(sizes: Sizes, axes: readonly string[], axis: string): number {
-  const place = axes.indexOf(axis)
-  return place < 0 ? 0 : elementsOf(axes.slice(place + 1), sizes)
-}
-
-/** For each element along `to`, where it stands in an array with axes `from`; axes only in `from` stay at 0. */
-function offsetsOf(sizes: Sizes, to: readonly string[], from: readonly string[]): Int32Array {
-  let offsets = Int32Array.of(0)
-  for (const axis of to) {
-    const [length, stride] = [sizes[axis], strideOf(sizes, from, axis)]
-    const wider = new Int32Array(offsets.length * length)
-    offsets.forEach((offset, i) => {
-      for (let k = 0; k < length; k++) wider[i * length + k] = offset + k * stride
-    })
-    offsets = wider
-  }
-  return offsets
 }

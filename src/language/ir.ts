@@ -37,10 +37,18 @@ export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | '
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
 /** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one place of it. */
 export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename'
+/**
+ * Whole lines at once (whole.ts). Along one axis, which stays: `order` is the places of the elements from the smallest to
+ * the largest, equal ones by place, NaN last; `gather(x, i)` reads x at the places i, 0 outside; `scatter(x, i)` adds each
+ * x up at its place i, and drops what lies outside: each is the other's transpose. `cumsum` adds up what stands at and
+ * before a place, `cumsum_back` what stands at and behind it. `ctc` is the loss of that name over the axes time and
+ * classes, `ctc_slope` its derivative (ctc.ts).
+ */
+export type WholeOp = 'order' | 'gather' | 'scatter' | 'cumsum' | 'cumsum_back' | 'ctc' | 'ctc_slope'
 /** `select(c, a, b)` never mixes: a NaN on the side not taken stays there. `expand` repeats along missing axes. */
 export type OtherOp = 'select' | 'expand'
 
-export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | OtherOp
+export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | WholeOp | OtherOp
 
 /** One operation. `args` are indices of earlier nodes. */
 export interface Node {
@@ -55,7 +63,7 @@ export interface Node {
   readonly name?: string
   /** `index`, `size` and the axis ops. */
   readonly axis?: string
-  /** `rename`: the new name of `axis`. */
+  /** `rename`: the new name of `axis`; `ctc`: the axis of the classes. */
   readonly to?: string
 }
 

@@ -5,6 +5,7 @@
 
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import { isWhole } from '../../language/whole.ts'
 import { UnsupportedByEngine } from '../define.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, expand, type Variant } from './expand.ts'
@@ -59,12 +60,14 @@ const PADDING = 16
 /**
  * Compiles a program.
  *
- * @throws UnsupportedByEngine when the kernel would be too large
+ * @throws UnsupportedByEngine when the kernel would be too large, or no loop over elements says it
  */
 export function compile(program: Program, variant: Variant, target: Target): Kernel {
   const { length } = program.nodes
   if (length > MAX_NODES)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
+  const whole = program.nodes.find(({ op }) => isWhole(op))
+  if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
   const planned = plan(expand(program, variant))
   const { bytes, words } = emit(planned, target)
   if (bytes.length > MAX_KERNEL_BYTES) {

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import type { Op } from '../../language/ir.ts'
-import { joined } from '../define.ts'
+import { joined, UnsupportedByEngine } from '../define.ts'
 import type { OpContext } from './context.ts'
 import { contract } from './contract.ts'
 import { sumOver } from './sum.ts'
@@ -16,6 +16,11 @@ type Rule = (context: OpContext, ...args: T[]) => T
 const zero = () => tf.scalar(0)
 const full = ({ shapeOf }: OpContext, value: number, type: 'float32' | 'bool' = 'float32'): T =>
   tf.tensor(type === 'bool' ? [value !== 0] : [value], shapeOf([]), type)
+
+/** staged.ts takes whole lines out of a program before it comes here. */
+const wholeLines: Rule = ({ node }) => {
+  throw new UnsupportedByEngine(`${node.op} takes whole lines`)
+}
 
 export const OPS: { readonly [O in Op]: Rule } = {
   input: (context) => read(context),
@@ -80,6 +85,13 @@ export const OPS: { readonly [O in Op]: Rule } = {
   contract: (context, a, b) => contract(context, a, b),
   pick: (context, x, place) => pick(context, x, place),
   rename: ({ node, dimension }, x) => swap(x, dimension(node.axis!), dimension(node.to!)),
+  order: wholeLines,
+  gather: wholeLines,
+  scatter: wholeLines,
+  cumsum: wholeLines,
+  cumsum_back: wholeLines,
+  ctc: wholeLines,
+  ctc_slope: wholeLines,
   // A tensor of its own even where nothing repeats: each node's tensor is disposed of by itself.
   expand: ({ node, shapeOf }, x) => tf.clone(spread(x, shapeOf(node.axes))),
 }

@@ -1,0 +1,30 @@
+/** Where elements stand in arrays with named axes, slowest axis first. */
+import { elementsOf } from './ir.ts'
+
+/** Axis -> its length. */
+export type Sizes = Readonly<Record<string, number>>
+
+/** Distance between neighbours along an axis; 0 for an axis that is not there. */
+export function strideOf(sizes: Sizes, axes: readonly string[], axis: string): number {
+  const place = axes.indexOf(axis)
+  return place < 0 ? 0 : elementsOf(axes.slice(place + 1), sizes)
+}
+
+/**
+ * For each element along `to`, where it stands in an array with axes `from`; axes only in `from` stay at 0.
+ *
+ * @example
+ * offsetsOf({ rows: 2, classes: 2 }, ['rows', 'classes'], ['rows']) // [0, 0, 1, 1]
+ */
+export function offsetsOf(sizes: Sizes, to: readonly string[], from: readonly string[]): Int32Array {
+  let offsets = Int32Array.of(0)
+  for (const axis of to) {
+    const [length, stride] = [sizes[axis], strideOf(sizes, from, axis)]
+    const wider = new Int32Array(offsets.length * length)
+    offsets.forEach((offset, i) => {
+      for (let k = 0; k < length; k++) wider[i * length + k] = offset + k * stride
+    })
+    offsets = wider
+  }
+  return offsets
+}

@@ -1,0 +1,129 @@
+/**
+ * The ops that need a whole line at once: sorting, moving along an axis, running sums, and the alignments of CTC. No loop
+ * over elements says them, so every engine leaves them to this: arrays in, an array out.
+ */
+import { ctcLosses, ctcSlopes } from './ctc.ts'
+import { elementsOf, type Node, type Op, type WholeOp } from './ir.ts'
+import { offsetsOf, type Sizes, strideOf } from './strides.ts'
+
+type Floats = Float32Array | Float64Array
+
+/** An array and its axes, slowest first. */
+export interface Operand {
+  readonly data: ArrayLike<number>
+  readonly axes: readonly string[]
+}
+
+/** What a rule sees: operands aligned with the node's own axes, and where its lines lie. */
+interface Context {
+  readonly node: Node
+  readonly operands: readonly Operand[]
+  readonly sizes: Sizes
+  readonly result: Floats
+}
+
+type Rule = (context: Context) => void
+
+const RULES: { readonly [O in WholeOp]: Rule } = {
+  order,
+  gather,
+  scatter,
+  cumsum: (context) => cumsum(context, (line) => line),
+  cumsum_back: (context) => cumsum(context, (line) => line.toReversed()),
+  ctc: ({ node, operands, sizes, result }) => ctcLosses(node, operands, sizes, result),
+  ctc_slope: ({ node, operands, sizes, result }) => ctcSlopes(node, operands, sizes, result),
+}
+
+/** Whether the op is one of these. */
+export function isWhole(op: Op): op is WholeOp {
+  return Object.hasOwn(RULES, op)
+}
+
+/**
+ * The value of a node, from those of its arguments.
+ *
+ * @param precision of the answer; what it holds is computed in float64 and rounded once
+ * @throws TypeError when the op is none of these
+ * @example
+ * evaluateWhole({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
+ */
+export function evaluateWhole(
+  node: Node,
+  operands: readonly Operand[],
+  sizes: Sizes,
+  precision: 'float32' | 'float64',
+): Floats {
+  if (!isWhole(node.op)) throw new TypeError(`${node.op} does not take whole lines`)
+  const count = elementsOf(node.axes, sizes)
+  const result = precision === 'float64' ? new Float64Array(count) : new Float32Array(count)
+  RULES[node.op]({ node, operands, sizes, result })
+  return result
+}
+
+/** Equal ones stay in place, NaN goes last. */
+function order(context: Context) {
+  const x = aligned(context, 0)
+  forEachLine(context, (line) => {
+    const values = Float64Array.from(line, x)
+    const places = Uint32Array.from(values.keys()).sort((a, b) => compare(values[a], values[b]) || a - b)
+    for (let k = 0; k < line.length; k++) context.result[line[k]] = places[k]
+  })
+}
+
+function compare(a: number, b: number): number {
+  if (a < b) return -1
+  if (a > b) return 1
+  return Number(Number.isNaN(a)) - Number(Number.isNaN(b))
+}
+
+function gather(context: Context) {
+  const [x, place] = [aligned(context, 0), aligned(context, 1)]
+  forEachLine(context, (line) => {
+    for (const at of line) {
+      const from = line[place(at)]
+      context.result[at] = from === undefined ? 0 : x(from)
+    }
+  })
+}
+
+function scatter(context: Context) {
+  const [x, place] = [aligned(context, 0), aligned(context, 1)]
+  forEachLine(context, (line) => {
+    const sums = new Float64Array(line.length)
+    for (const at of line) {
+      const to = place(at)
+      if (to >= 0 && to < sums.length) sums[to] += x(at)
+    }
+    line.forEach((at, k) => {
+      context.result[at] = sums[k]
+    })
+  })
+}
+
+function cumsum(context: Context, along: (line: Int32Array) => Int32Array) {
+  const x = aligned(context, 0)
+  forEachLine(context, (line) => {
+    let sum = 0
+    for (const at of along(line)) {
+      sum += x(at)
+      context.result[at] = sum
+    }
+  })
+}
+
+/** Reads an operand at each element of the node, repeated along the axes that it has not. */
+function aligned({ node, operands, sizes }: Context, place: number): (element: number) => number {
+  const { data, axes } = operands[place]
+  if (axes.length === node.axes.length) return (element) => data[element]
+  const offsets = offsetsOf(sizes, node.axes, axes)
+  return (element) => data[offsets[element]]
+}
+
+/** The elements of the node that differ in its own axis alone, in order. */
+function forEachLine({ node, sizes }: Context, visit: (line: Int32Array) => void) {
+  const others = node.axes.filter((axis) => axis !== node.axis)
+  const stride = strideOf(sizes, node.axes, node.axis!)
+  for (const start of offsetsOf(sizes, others, node.axes)) {
+    visit(Int32Array.from({ length: sizes[node.axis!] }, (_, k) => start + k * stride))
+  }
+}

@@ -1,0 +1,162 @@
+/** What takes whole lines: sorting, moving along an axis, running sums, CTC; and how engines of loops come by it. */
+import { beforeAll, describe, expect, it } from 'vitest'
+import compiled from '../../src/engines/compiled.ts'
+import type { Engine } from '../../src/engines/define.ts'
+import { interpret } from '../../src/language/interpret.ts'
+import { lower, type Scope } from '../../src/language/lower.ts'
+import { parse } from '../../src/language/parse.ts'
+import { expectClose } from '../support/close.ts'
+import { evaluateFormula } from '../support/formulas.ts'
+import { randomFrom } from '../support/sample.ts'
+
+const values = (text: string, x: number[], rows = 1) => evaluateFormula(text, { x, rows }).values
+
+describe('whole lines', () => {
+  it.each<[string, string, number[], number[]]>([
+    ['sort puts the smallest first', 'sort(x, columns)', [3, 1, 2], [1, 2, 3]],
+    ['order says where they were, equal ones by place', 'order(x, columns)', [2, 1, 2, 1], [1, 3, 0, 2]],
+    ['NaN goes last', 'order(x, columns)', [Number.NaN, 2, 1], [2, 1, 0]],
+    ['the order of the order is the rank', 'order(order(x, columns), columns)', [30, 10, 20], [2, 0, 1]],
+    ['cumsum adds up what came before', 'cumsum(x, columns)', [1, 2, 3], [1, 3, 6]],
+    [
+      'gather reads at places, 0 outside',
+      'gather(x, index(columns) + 1 > 2 ? index(columns) : index(columns), columns)',
+      [5, 6, 7],
+      [5, 6, 7],
+    ],
+    ['scatter undoes a sort', 'scatter(sort(x, columns), order(x, columns), columns)', [3, 1, 2], [3, 1, 2]],
+  ])('%s', (_, text, x, want) => {
+    expect(values(text, x)).toEqual(want)
+  })
+
+  it('keeps each row to itself', () => {
+    expect(values('sort(x, columns)', [2, 1, 4, 3], 2)).toEqual([1, 2, 3, 4])
+    expect(values('cumsum(x, rows)', [1, 2, 3, 4], 2)).toEqual([1, 2, 4, 6])
+  })
+
+  it('differentiates a weighted sort: each element gets the weight of its rank', () => {
+    const { gradients } = evaluateFormula(
+      'sum(sort(x, columns) * index(columns), columns)',
+      { x: [3, 1, 2] },
+      ['x'],
+    )
+    expect(gradients.x).toEqual([2, 0, 1])
+  })
+
+  it('differentiates a running sum: each element gets what stands at and behind it', () => {
+    const { gradients } = evaluateFormula(
+      'sum(cumsum(x, columns) * y, columns)',
+      { x: [1, 1, 1], y: [1, 10, 100] },
+      ['x'],
+    )
+    expect(gradients.x).toEqual([111, 110, 100])
+  })
+})
+
+const SCOPE: Scope = {
+  inputs: {
+    x: { type: 'real', axes: ['rows', 'time', 'classes'] },
+    labels: { type: 'index', axes: ['rows', 'labels'] },
+    times: { type: 'index', axes: ['rows'] },
+    lengths: { type: 'index', axes: ['rows'] },
+  },
+  absent: [],
+  params: {},
+  axes: ['rows', 'time', 'classes', 'labels'],
+}
+
+describe('ctc', () => {
+  const program = lower(parse('ctc(x, labels, times, lengths, 0, time, classes)'), SCOPE, ['x'])
+  const sizes = { rows: 1, time: 4, classes: 3, labels: 3 }
+  const random = randomFrom(4)
+  const x = Float64Array.from({ length: 12 }, () => -3 * random())
+  const run = (labels: number[], { times = 4, data = x } = {}) =>
+    interpret(program, {
+      sizes,
+      inputs: {
+        x: data,
+        labels: Int32Array.of(...labels, 0, 0, 0).slice(0, 3),
+        times: Int32Array.of(times),
+        lengths: Int32Array.of(labels.length),
+      },
+      scalars: {},
+    })
+
+  /** Every path through the classes, and what is left of it without repeats and blanks. */
+  function bruteForce(labels: readonly number[], times: number): number {
+    let total = 0
+    for (let path = 0; path < 3 ** times; path++) {
+      const steps = Array.from({ length: times }, (_, t) => Math.floor(path / 3 ** t) % 3)
+      const kept = steps.filter((step, t) => step !== 0 && step !== steps[t - 1])
+      if (kept.join() === labels.join())
+        total += Math.exp(steps.reduce((sum, step, t) => sum + x[3 * t + step]!, 0))
+    }
+    return -Math.log(total)
+  }
+
+  it.each([[[]], [[1]], [[1, 2]], [[2, 2]], [[1, 2, 1]]])('sums over all alignments of %j', (labels) => {
+    expectClose(run(labels).values, [bruteForce(labels, 4)], { relative: 1e-12 })
+    if (labels.length < 3)
+      expectClose(run(labels, { times: 3 }).values, [bruteForce(labels, 3)], { relative: 1e-12 })
+  })
+
+  it('has the gradient that central differences find, and none beyond the length', () => {
+    const { gradients } = run([1, 2], { times: 3 })
+    const slopes = Array.from(x, (value, place) => {
+      const at = (step: number) => run([1, 2], { times: 3, data: x.with(place, value + step) }).values[0]!
+      return (at(1e-6) - at(-1e-6)) / 2e-6
+    })
+    expectClose(gradients.x!, slopes, { relative: 1e-7, absolute: 1e-8 })
+    expect(Array.from(gradients.x!.slice(9))).toEqual([0, 0, 0])
+  })
+
+  it('is infinite where the labels do not fit, with a gradient of 0', () => {
+    const { values: loss, gradients } = run([2, 2], { times: 2 })
+    expect(loss[0]).toBe(Number.POSITIVE_INFINITY)
+    expect(Array.from(gradients.x!, Math.abs).every((g) => g === 0)).toBe(true)
+  })
+})
+
+describe('an engine of loops', () => {
+  let engine: Engine
+  beforeAll(async () => {
+    engine = (await compiled.open('test')) as Engine
+  })
+
+  it.each([
+    'sort(x, columns)',
+    'exp(sort(sin(x), columns)) * y',
+    'cumsum(sort(cumsum(x * y, columns), columns), columns)',
+    'sum(gather(x, order(y, columns), columns) * y, columns)',
+    'scatter(x * x, order(y, columns), columns) + v',
+    'sum(cumsum(x, rows), columns) * s',
+  ])('runs %s in stages, as it is defined', async (text) => {
+    const matrix = { type: 'real', axes: ['rows', 'columns'] } as const
+    const scope: Scope = {
+      inputs: { x: matrix, y: matrix, v: { type: 'real', axes: ['rows'] } },
+      absent: [],
+      params: { s: { kind: 'scalar' } },
+      axes: ['rows', 'columns'],
+    }
+    const program = lower(parse(text), scope, ['x', 'y'])
+    const random = randomFrom(1)
+    const numbers = (length: number) => Float32Array.from({ length }, () => 4 * random() - 2)
+    const inputs = { x: numbers(35), y: numbers(35), v: numbers(5) }
+    const [sizes, scalars] = [{ rows: 5, columns: 7 }, { s: 0.5 }]
+    const want = interpret(program, { sizes, inputs, scalars })
+    const columns = Object.fromEntries(Object.entries(inputs).map(([name, data]) => [name, [data]]))
+    const got = await engine.run({
+      programKey: text,
+      program,
+      precision: 'float32',
+      sizes,
+      inputs: columns,
+      scalars,
+      cotangent: [Float32Array.of(1)],
+    })
+    expect(got.engine).toBe('compiled')
+    expectClose(got.values, want.values, { relative: 1e-5 })
+    for (const [name, data] of Object.entries(want.gradients))
+      expectClose(got.gradients[name]!, data, { relative: 1e-5, what: name })
+  })
+})
