@@ -56,6 +56,10 @@ export interface InputSpec {
   readonly optional: boolean
   /** It is one vector that is spread over the last axis of the `...` inputs (PyTorch's `pos_weight`). */
   readonly trailing: boolean
+  /** Of counts: the axis along which it counts, so that it is at most as long. */
+  readonly atMost: string | undefined
+  /** The input that says how much of each row means something; what lies behind is never looked at. */
+  readonly paddedTo: string | undefined
   /** One sentence for the docs. */
   readonly about: string
   /** The kind where it depends on a parameter (`labels`, `log_target`). */
@@ -73,8 +77,8 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
  */
 export function input(axes: string, kind: Kind, options: InputOptions = {}): InputSpec {
   const { differentiable = false, optional = false, trailing = false, about = '' } = options
-  const kindFor = options.kindFor ?? (() => kind)
-  return { axes: axes.split(','), kind, differentiable, optional, trailing, about, kindFor }
+  const { kindFor = () => kind, atMost, paddedTo } = options
+  return { axes: axes.split(','), kind, differentiable, optional, trailing, atMost, paddedTo, about, kindFor }
 }
 
 /** Nested numbers as they would stand in a JSON body. */
@@ -144,6 +148,8 @@ export interface LossSpec {
    * must not depend on a differentiable input. Default 1.
    */
   readonly denominator?: string
+  /** In means, each row's loss is divided by this input of whole numbers, at least by 1 (CTC's target lengths). */
+  readonly meanPer?: string
   readonly references: readonly string[]
   readonly examples: readonly [Example, ...Example[]]
 }

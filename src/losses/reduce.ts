@@ -35,6 +35,8 @@ export interface Weighing {
   readonly rows: number
   /** One a row. */
   readonly sampleWeight: NumericArray | undefined
+  /** One a row: what a mean divides its loss by beside the denominator. */
+  readonly per: NumericArray | undefined
   /** One a value; only with `none`. */
   readonly gradOutput: NumericArray | undefined
   /** What `mean` divides by; undefined while it depends on what the engine finds. */
@@ -77,7 +79,7 @@ export function denominatorOf(weighing: Weighing, denominators: Floats | undefin
   if (reduction === 'mean' || sampleWeight === undefined)
     return denominators === undefined ? count : sum(denominators)
   const shares = Float64Array.from({ length: count }, (_, i) => {
-    const weight = weightAt(weighing, i)
+    const weight = sampleWeight[rowOf(weighing, i)]
     return (reduction === 'weighted_mean' ? weight : Number(weight !== 0)) * (denominators?.[i] ?? 1)
   })
   return sum(shares)
@@ -91,10 +93,10 @@ export function denominatorOf(weighing: Weighing, denominators: Floats | undefin
  * cotangentOf({ reduction: 'mean', count: 4, rows: 4, denominator: 4, ... }) // [0.25]
  */
 export function cotangentOf(weighing: Weighing): Floats {
-  const { sampleWeight, gradOutput, count } = weighing
+  const { gradOutput, count } = weighing
   const base = scaleOf(weighing, weighing.denominator ?? 1)
   const Column = weighing.precision === 'float64' ? Float64Array : Float32Array
-  if (sampleWeight === undefined && gradOutput === undefined) return Column.of(base)
+  if (!isWeighted(weighing) && gradOutput === undefined) return Column.of(base)
   const column = new Column(count)
   for (let i = 0; i < count; i++) column[i] = base * weightAt(weighing, i) * (gradOutput?.[i] ?? 1)
   return column
@@ -105,7 +107,7 @@ export function cotangentOf(weighing: Weighing): Floats {
  * is left out, whatever it is; sums are compensated, so that a mean of 1e7 values is right to the last digits.
  */
 export function reduceValues(values: Floats, weighing: Weighing, { denominator }: Settled): Floats {
-  const weighted = weighing.sampleWeight === undefined ? values : weigh(values, weighing)
+  const weighted = isWeighted(weighing) ? weigh(values, weighing) : values
   if (weighing.reduction === 'none') return weighted
   const scale = scaleOf(weighing, denominator)
   const total = scale === 0 ? 0 : sum(weighted) * scale
@@ -132,6 +134,10 @@ function inverse(denominator: number): number {
   return denominator === 0 ? 0 : 1 / denominator
 }
 
+function isWeighted({ sampleWeight, per, reduction }: Weighing): boolean {
+  return sampleWeight !== undefined || (per !== undefined && isMean(reduction))
+}
+
 function weigh(values: Floats, weighing: Weighing): Floats {
   return values.map((value, i) => {
     const weight = weightAt(weighing, i)
@@ -139,9 +145,16 @@ function weigh(values: Floats, weighing: Weighing): Floats {
   })
 }
 
+function weightAt(weighing: Weighing, value: number): number {
+  const { sampleWeight, per, reduction } = weighing
+  const row = rowOf(weighing, value)
+  const weight = sampleWeight?.[row] ?? 1
+  return per === undefined || !isMean(reduction) ? weight : weight / Math.max(1, per[row])
+}
+
 /** The rows are the slowest axis of the values. */
-function weightAt({ sampleWeight, count, rows }: Weighing, value: number): number {
-  return sampleWeight?.[Math.floor((value * rows) / count)] ?? 1
+function rowOf({ count, rows }: Weighing, value: number): number {
+  return Math.floor((value * rows) / count)
 }
 
 const NONE: readonly number[] = []

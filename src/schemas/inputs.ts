@@ -11,8 +11,24 @@ import type { NumericArray } from './tensor.ts'
 /** @throws Problem `invalid-value`, `label-out-of-range`, `dtype-unsupported`, `shape-mismatch`, `non-finite-input` */
 export function readInputs(outline: Outline, { tensors }: Decoded): Record<string, NumericArray> {
   const data: Record<string, NumericArray> = {}
-  for (const name in outline.layouts) data[name] = readInput(outline, name, tensors.get(name)!)
+  for (const name in outline.layouts) data[name] = readInput(outline, name, trimmed(outline, name, tensors))
   return data
+}
+
+/** Zeros stand for what lies behind a row's length. */
+function trimmed(
+  { loss, tensors: known }: Outline,
+  name: string,
+  tensors: Decoded['tensors'],
+): DecodedTensor {
+  const tensor = tensors.get(name)!
+  const { paddedTo } = loss.inputs[name]
+  if (paddedTo === undefined || !known.has(paddedTo)) return tensor
+  const [lengths, width] = [tensors.get(paddedTo)!.data, tensor.shape.at(-1)!]
+  const data = tensor.data.slice()
+  for (let row = 0; row < lengths.length; row++)
+    data.fill(0, row * width + Math.max(0, lengths[row]), (row + 1) * width)
+  return { ...tensor, data }
 }
 
 function readInput(outline: Outline, name: string, tensor: DecodedTensor): NumericArray {
@@ -30,10 +46,14 @@ function kindOf(spec: InputSpec, options: Options) {
   return kind === 'class_or_probability' ? 'probability' : kind
 }
 
-/** How many classes an index may name; counts, and labels that only have to be equal or different, have no bound. */
-function placesOf({ kind }: InputSpec, { sizes }: Axes): number | undefined {
-  return kind !== 'count' && Object.hasOwn(sizes, 'classes') ? sizes.classes : undefined
+/** How many values an index may have; labels that only have to be equal or different have no bound. */
+function placesOf({ kind, atMost }: InputSpec, { sizes }: Axes): number | undefined {
+  if (atMost !== undefined) return sizes[atMost] + 1
+  if (kind === 'count') return MOST_COUNTED
+  return Object.hasOwn(sizes, 'classes') ? sizes.classes : undefined
 }
+
+const MOST_COUNTED = 2 ** 31
 
 /** The one label outside of the range that is allowed. */
 function ignoredBy({ kind }: InputSpec, { params }: Options): number | undefined {

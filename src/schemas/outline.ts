@@ -206,6 +206,7 @@ function plainWeighing(
     count,
     rows: first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first],
     sampleWeight: undefined,
+    per: undefined,
     gradOutput: undefined,
     denominator: denominator ?? (program.denominators === undefined ? count : undefined),
     precision,

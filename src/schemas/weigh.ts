@@ -14,11 +14,14 @@ import type { NumericArray } from './tensor.ts'
  * @throws Problem `shape-mismatch`, `invalid-value`
  */
 export function weigh(outline: Outline, decoded: Decoded): Weighing {
-  if (!decoded.tensors.has('sample_weight') && !decoded.tensors.has('grad_output')) return outline.weighing
+  const { meanPer } = outline.loss
+  const isPlain = !decoded.tensors.has('sample_weight') && !decoded.tensors.has('grad_output')
+  if (isPlain && meanPer === undefined) return outline.weighing
   const weighing = {
     ...outline.weighing,
     sampleWeight: commonTensor(outline, decoded, 'sample_weight', [outline.weighing.rows]),
     gradOutput: gradOutput(outline, decoded),
+    per: meanPer === undefined ? undefined : decoded.tensors.get(meanPer)!.data,
   }
   const isKnown = outline.options.denominator !== undefined || weighing.denominator === undefined
   return isKnown ? weighing : { ...weighing, denominator: denominatorOf(weighing, undefined) }

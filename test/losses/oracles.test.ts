@@ -9,6 +9,12 @@ import { type OracleCase, oracleNumbers, oracleTensors } from '../support/oracle
 const { losses } = await loadCatalog()
 const engine = await openInterpreter()
 
+/**
+ * Both sides are float64; what differs is the order of operations and float32 constants in some frameworks. PyTorch takes
+ * log-probabilities as they are, here rounded to float32, which ctc normalises.
+ */
+const toleranceOf = (name: string) => (name === 'ctc' ? 1e-6 : 1e-9)
+
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (name, loss) => {
   const file = new URL(`../oracles/${name}.json`, import.meta.url)
   it('has reference values', () => expect(existsSync(file)).toBe(true))
@@ -25,11 +31,10 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (name, los
           reduction,
           gradients: wants,
         })
-        // Both sides are float64; what differs is the order of operations and float32 constants in some frameworks.
-        expectClose(answer.loss.data, oracleNumbers(value), { relative: 1e-9, what: reduction })
+        expectClose(answer.loss.data, oracleNumbers(value), { relative: toleranceOf(name), what: reduction })
         for (const input of wants || []) {
           expectClose(answer.gradients.get(input)!.data, oracleNumbers(gradients[input]), {
-            relative: 1e-9,
+            relative: toleranceOf(name),
             what: input,
           })
         }

@@ -14,7 +14,14 @@ export interface SampleOptions {
   readonly bare?: boolean
 }
 
-const SIZES: Readonly<Record<string, number>> = { classes: 4, dim: 5, items: 4, features: 3 }
+const SIZES: Readonly<Record<string, number>> = {
+  classes: 4,
+  dim: 5,
+  items: 4,
+  features: 3,
+  time: 8,
+  labels: 2,
+}
 
 /** mulberry32: small, fast, and good enough to draw test inputs. */
 export function randomFrom(seed: number): () => number {
@@ -40,9 +47,16 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
     if (spec.optional && options.bare === true) return []
     const shape = spec.trailing ? rest.slice(-1) : shapeOf(spec.axes)
     const kind = spec.kindFor({ ...defaultsOf(loss), ...options.params })
+    if (spec.atMost !== undefined) return [[name, lengths(random, shape, SIZES[spec.atMost]!)] as const]
     return [[name, sampleTensor(random, kind, shape, options)] as const]
   })
   return new Map(entries)
+}
+
+/** At least half of what there is, so that labels fit into their time. */
+function lengths(random: () => number, shape: number[], most: number): DecodedTensor {
+  const data = Int32Array.from({ length: shape[0]! }, () => Math.ceil(((1 + random()) / 2) * most))
+  return { dtype: 'int32', shape, data, spelling: 'nested', typed: true }
 }
 
 /** The parameters' default values. */

@@ -1,0 +1,51 @@
+/** Lovasz loss: the convex surrogate of the Jaccard index that agrees with it on every hard prediction. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+
+export default defineLoss({
+  name: 'lovasz',
+  family: 'segmentation',
+  couples: 'group',
+  about:
+    'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch.',
+  inputs: {
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('rows,classes,...', 'binary', { about: 'Regions: 1 inside, 0 outside.' }),
+  },
+  params: Type.Object({
+    mode: oneOf(['hinge', 'softmax'], {
+      default: 'hinge',
+      description:
+        'hinge: each class is a region of its own, errors are hinges; softmax: classes exclude each other, errors are those of the probabilities, and classes that a row does not hold are left out.',
+    }),
+  }),
+  // Errors from the largest to the smallest, each times the growth of the Jaccard distance when its pixel becomes wrong too
+  // (Berman et al., algorithm 1). With k pixels wrong, the intersection is what is left of the region and the union grew by
+  // the false positives; the step before is the same without this pixel, so that nothing has to be shifted.
+  formula: `
+    p = softmax(predictions, classes)
+    error = mode == hinge ? max(1 - predictions * (2 * targets - 1), 0) : abs(targets - p)
+    worst_first = order(-error, ...)
+    inside = gather(targets, worst_first, ...)
+    region = sum(targets, ...)
+    intersection = region - cumsum(inside, ...)
+    union = region + cumsum(1 - inside, ...)
+    union_before = union - (1 - inside)
+    distance_before = union_before > 0 ? 1 - (intersection + inside) / union_before : 0
+    growth = 1 - intersection / union - distance_before
+    total = sum(gather(error, worst_first, ...) * growth, ...)
+    mode == softmax and region == 0 ? 0 : total`,
+  denominator: 'mode == softmax ? (region == 0 ? 0 : 1) : 1',
+  references: [
+    'Berman et al. 2018, The Lovasz-Softmax loss, arXiv:1705.08790',
+    'segmentation_models_pytorch.losses.LovaszLoss(per_image=True)',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[[2, -0.5, -2]]], targets: [[[1, 1, 0]]] },
+      loss: [[0.75]],
+      gradients: { predictions: [[[0, -0.5, 0]]] },
+      from: 'by hand: one hinge of 1.5, whose pixel takes the Jaccard distance from 0 to 1/2',
+    },
+  ],
+})

@@ -1,0 +1,74 @@
+/** Connectionist temporal classification: the loss of a sequence whose alignment is not known. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'ctc',
+  family: 'sequence',
+  couples: 'group',
+  about:
+    'For transcripts without timing (speech, handwriting): minus the log-probability of all alignments of the labels with the time steps. It takes the steps as independent of each other and the labels as no longer than the time; for free reordering, or with a decoder that sees its own output, use cross_entropy on a sequence-to-sequence model.',
+  presets: {
+    torch: {
+      names: { 'torch.nn.functional.ctc_loss': {}, 'torch.nn.CTCLoss': {} },
+      note: 'PyTorch lays its input out as [time, rows, classes]; here rows come first.',
+    },
+    keras: {
+      names: { 'keras.losses.CTC': {}, 'keras.losses.ctc': {} },
+      reduction: 'batchmean',
+      note: 'Keras has no lengths: it takes label 0 as blank and as padding at once. An impossible labelling is Infinity here, in Keras 708, 1e5 or infinity by backend.',
+    },
+    optax: {
+      names: { 'optax.losses.ctc_loss': {} },
+      reduction: 'none',
+      note: 'Lengths instead of paddings. An impossible labelling is Infinity; optax answers about 1e5.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,time,classes', 'logprob', {
+      differentiable: true,
+      about: 'Log-probabilities of the classes at each step. Logits do as well, for they are normalised.',
+    }),
+    targets: input('rows,labels', 'class', {
+      paddedTo: 'target_lengths',
+      about: 'Class indices, the blank not among them; what stands behind the length means nothing.',
+    }),
+    input_lengths: input('rows', 'count', { atMost: 'time', about: 'Time steps of each row.' }),
+    target_lengths: input('rows', 'count', { atMost: 'labels', about: 'Labels of each row.' }),
+  },
+  params: Type.Object({
+    blank: Type.Integer({ minimum: 0, default: 0, description: 'The class that stands for no label.' }),
+    zero_infinity: Type.Boolean({
+      default: false,
+      description: 'Whether a labelling that does not fit into the time costs 0 instead of Infinity.',
+    }),
+  }),
+  // The recursion over time and labels is an op of its own (language/ctc.ts). The normalisation changes no
+  // log-probability; through it the gradient is softmax minus the share of the alignments, as PyTorch's is.
+  formula: `
+    loss = ctc(log_softmax(predictions, classes), targets, input_lengths, target_lengths, blank, time, classes)
+    zero_infinity and not is_finite(loss) ? 0 : loss`,
+  meanPer: 'target_lengths',
+  references: [
+    'Graves et al. 2006, Connectionist temporal classification, doi:10.1145/1143844.1143891',
+    'torch.nn.functional.ctc_loss',
+    'optax.losses.ctc_loss',
+  ],
+  examples: [
+    {
+      inputs: {
+        predictions: [
+          [
+            [0, 0],
+            [0, 0],
+          ],
+        ],
+        targets: [[1]],
+        input_lengths: [2],
+        target_lengths: [1],
+      },
+      loss: [0.28768207245178085],
+      from: 'by hand: three of the four paths of two steps read as the label, -ln 3/4',
+    },
+  ],
+})
