@@ -3,6 +3,7 @@
  * Nothing is copied: a batch holds the jobs' own arrays, and each job's result is a view of the batch's.
  */
 import type { Batch, BatchResult, Column } from '../engines/define.ts'
+import { inputOf } from '../language/ir.ts'
 import type { Job } from './job.ts'
 
 /** What one job gets out of a batch. */
@@ -43,7 +44,10 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
       values: result.values.subarray(start, end),
       ...(denominators === undefined ? {} : { denominators }),
       gradients: Object.fromEntries(
-        names.map((name) => [name, result.gradients[name].subarray(...next(name, job.inputs[name].length))]),
+        names.map((name) => [
+          name,
+          result.gradients[name].subarray(...next(name, job.inputs[inputOf(name)].length)),
+        ]),
       ),
     }
   })

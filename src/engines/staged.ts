@@ -4,7 +4,7 @@
  * lines are worked on here, as arrays. What one part leaves is an input of the next.
  */
 import type { InputLayout, Node, Program } from '../language/ir.ts'
-import { withRenamed } from '../language/ir.ts'
+import { inputOf, withRenamed } from '../language/ir.ts'
 import { evaluateWhole, isWhole } from '../language/whole.ts'
 import type { NumericArray } from '../schemas/tensor.ts'
 import { type Batch, type BatchResult, type Engine, joined } from './define.ts'
@@ -129,7 +129,9 @@ function partOf(program: Program, roots: readonly number[], isLast: boolean): Pr
   const denominators = program.denominators === undefined ? {} : { denominators: place(program.denominators) }
   const value = place(program.value)
   // The gradient of an input that this part does not read still has that input's layout.
-  for (const [name] of gradients) if (Object.hasOwn(program.inputs, name)) inputs[name] = program.inputs[name]
+  for (const name of gradients.map(([result]) => inputOf(result))) {
+    if (Object.hasOwn(program.inputs, name)) inputs[name] = program.inputs[name]
+  }
   return {
     ...shared,
     nodes,

@@ -165,6 +165,23 @@ export function differentiate(build: Builder, value: Ref, cotangent: Ref, inputs
   return inputs.map((input) => build.expand(received.get(input) ?? build.constant(0), build.axesOf(input)))
 }
 
+/**
+ * What a change of each argument changes in a node, element by element; undefined where that is nothing. Of a sum (or
+ * maximum, or sum of products) it is the share of each element of the sum.
+ *
+ * @example
+ * derivativesOf(build, build.mul(a, b), () => true) // [b, a]
+ */
+export function derivativesOf(
+  build: Builder,
+  y: Ref,
+  varies: (arg: Ref) => boolean,
+): readonly (Ref | undefined)[] {
+  const node = build.nodes[y]
+  const context = { build, node, y, g: build.constant(1), times: build.mul, varies }
+  return RULES[node.op](context, ...node.args)
+}
+
 /** Adds a share to what a node has received, summed over the axes along which the node was repeated. */
 function receive(context: Context, received: Map<Ref, Ref>, arg: Ref, share: Ref) {
   const { build, node } = context

@@ -3,7 +3,7 @@
  * is compared with. It is not fast, and must not become clever.
  */
 import type { NumericArray } from '../schemas/tensor.ts'
-import { elementsOf, type Node, type Program, withRenamed } from './ir.ts'
+import { elementsOf, layoutOf, type Node, type Program, withRenamed } from './ir.ts'
 import { isElementwise, MEANING } from './scalar.ts'
 import { offsetsOf, type Sizes, strideOf } from './strides.ts'
 import { evaluateWhole } from './whole.ts'
@@ -35,8 +35,7 @@ export function interpret(program: Program, args: Arguments): Interpreted {
   for (const node of program.nodes) run.results.push(evaluate(run, node))
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
     const node = program.nodes[id]
-    const layout = program.inputs[name]?.axes ?? node.axes
-    return [name, gather(run, run.results[id], node.axes, layout)] as const
+    return [name, gather(run, run.results[id], node.axes, layoutOf(program, name))] as const
   })
   const result = (id: number) => Float64Array.from(run.results[id])
   return {

@@ -88,8 +88,28 @@ export interface Program {
   readonly value: number
   /** Index of what each value adds to the mean's denominator, with the value's axes; absent where that is 1. */
   readonly denominators?: number
-  /** Input -> index of its gradient; the node has the input's axes. */
+  /**
+   * Input -> index of its gradient; the node has the input's axes. Under `hessian.<input>` the diagonal of the second
+   * derivative, laid out alike.
+   */
   readonly gradients: Readonly<Record<string, number>>
+}
+
+const HESSIAN = 'hessian.'
+
+/** The name under which a program leaves the second derivative of an input. */
+export function hessianOf(input: string): string {
+  return `${HESSIAN}${input}`
+}
+
+/** The input whose derivative a result is. */
+export function inputOf(result: string): string {
+  return result.startsWith(HESSIAN) ? result.slice(HESSIAN.length) : result
+}
+
+/** How a derivative lies in memory: as its input does, or as its node where the program reads no such input. */
+export function layoutOf({ inputs, nodes, gradients }: Program, result: string): readonly string[] {
+  return inputs[inputOf(result)]?.axes ?? nodes[gradients[result]].axes
 }
 
 /** Axes of the unreduced value. */

@@ -6,7 +6,8 @@ import { type Expression, type Formula, FormulaError, type Position, type Statem
 import { Builder, type Ref } from './builder.ts'
 import { FUNCTIONS, type LanguageFunction, type Parameter, REDUCING } from './functions.ts'
 import { differentiate } from './gradient.ts'
-import type { InputLayout, Node, Program } from './ir.ts'
+import { diagonalHessian } from './hessian.ts'
+import { hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
 import { didYouMean } from './nearest.ts'
 
 /** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
@@ -34,7 +35,8 @@ const QUESTIONS = ['given', 'is_index'] as const
  *
  * @param wants inputs whose gradients the program shall compute
  * @param denominator what each value adds to the mean's denominator; computed beside the value, most of it shared
- * @throws FormulaError on unknown names, wrong types, axes that do not exist
+ * @param hessians those of them whose second derivative's diagonal it shall compute, too
+ * @throws FormulaError on unknown names, wrong types, axes that do not exist; NoHessian
  * @example
  * const scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [], params: {}, axes: ['...'] } as const
  * lower(parse('x * x'), scope, ['x']).nodes.length // 6
@@ -44,6 +46,7 @@ export function lower(
   scope: Scope,
   wants: readonly string[],
   denominator?: Formula,
+  hessians: readonly string[] = [],
 ): Program {
   const build = new Builder(scope.axes)
   const value = new Lowering(build, formula, scope).value()
@@ -52,8 +55,13 @@ export function lower(
     denominator === undefined ? build.constant(1) : new Lowering(build, denominator, scope).value()
   const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name].axes))
   const gradients = wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs)
+  const results = new Map(wants.map((name, place) => [name, gradients[place]]))
+  for (const name of hessians) {
+    const place = wants.indexOf(name)
+    results.set(hessianOf(name), diagonalHessian(build, gradients[place], inputs[place]))
+  }
   const roots = { value, denominators: build.is(share, 1) ? undefined : build.expand(share, axes) }
-  return extract(build, scope, roots, new Map(wants.map((name, place) => [name, gradients[place]])))
+  return extract(build, scope, roots, results)
 }
 
 class Lowering {

@@ -14,6 +14,8 @@ export interface Structure {
   readonly params: Params
   /** Inputs whose gradients are wanted, in the loss's order. */
   readonly wants: readonly string[]
+  /** Those of them whose second derivative is wanted, too. */
+  readonly hessians: readonly string[]
 }
 
 export interface LossProgram {
@@ -34,7 +36,7 @@ export type ProgramSource = (loss: Loss, structure: Structure) => LossProgram
  *
  * @example
  * const programs = createProgramSource()
- * programs(huber, { inputs: { predictions: layout, targets: layout }, params: { delta: 1 }, wants: ['predictions'] })
+ * programs(huber, { inputs: { predictions: layout, targets: layout }, params: { delta: 1 }, wants: ['predictions'], hessians: [] })
  */
 export function createProgramSource(): ProgramSource {
   const kept = new Map<string, Omit<LossProgram, 'scalars'>>()
@@ -63,7 +65,7 @@ function makeProgram(
     params,
     axes: axesOf(loss),
   }
-  return { key, program: lower(loss.formula, scope, structure.wants, loss.denominator) }
+  return { key, program: lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians) }
 }
 
 /** All axes of a loss in the order of declaration, `...` right after the batch axis so that rows lie together. */
@@ -74,12 +76,12 @@ export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
   return [first!, '...', ...rest]
 }
 
-function keyOf(loss: Loss, { inputs, wants }: Structure, params: Bindings): string {
+function keyOf(loss: Loss, { inputs, wants, hessians }: Structure, params: Bindings): string {
   const layouts = Object.entries(inputs).map(([name, { type, axes }]) => `${name}:${type}[${axes.join(',')}]`)
   const fixed = Object.entries(params).map(
     ([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : param.value}`,
   )
-  return `${loss.name}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}`
+  return `${loss.name}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}|${hessians.join(',')}`
 }
 
 function bindParams(loss: Loss, params: Params): Bindings {

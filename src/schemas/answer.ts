@@ -1,6 +1,7 @@
 /** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and spelling. */
 import type { JobResult } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
+import { elementsOf, hessianOf } from '../language/ir.ts'
 import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 import type { Outline } from './outline.ts'
@@ -18,13 +19,16 @@ export function makeAnswer(
   const loss = { ...request.answer.loss, data: reduceValues(result.values, weighing, settled) }
   let finite = allFinite(loss.data)
   const silent = silentRows(weighing)
-  const gradients = new Map<string, AnswerTensor>()
-  for (const name of request.wants) {
-    const data = result.gradients[name]
-    silence(request, name, data, silent, weighing.rows)
+  const derivative = (input: string, data: NumericArray): AnswerTensor => {
+    silence(request, input, data, silent)
     finite = scale(data, settled.gradientScale) && finite
-    gradients.set(name, { ...request.answer.gradients[name], data })
+    return { ...request.answer.gradients[input], data }
   }
+  const gradients = new Map(request.wants.map((name) => [name, derivative(name, result.gradients[name])]))
+  const hessian = request.hessians.map((name) => {
+    const tensor = derivative(name, result.gradients[hessianOf(name)])
+    return [name, raised(tensor, request.options.hessianFloor)] as const
+  })
   if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients)
   const members = {
     denominator: denominatorMember(weighing, settled),
@@ -32,7 +36,15 @@ export function makeAnswer(
     finite,
     ...(request.explanation === undefined ? {} : { explain: request.explanation }),
   }
-  return { loss, gradients, members, structure: request }
+  const second = hessian.length === 0 ? {} : { hessian: new Map(hessian) }
+  return { loss, gradients, ...second, members, structure: request }
+}
+
+/** In place, for it is this request's own; NaN stays. */
+function raised(tensor: AnswerTensor, floor: number | undefined): AnswerTensor {
+  const { data } = tensor
+  if (floor !== undefined) for (let i = 0; i < data.length; i++) if (data[i] < floor) data[i] = floor
+  return tensor
 }
 
 /** What the sum was divided by. */
@@ -43,16 +55,19 @@ function denominatorMember({ reduction, rows }: Weighing, { denominator }: Settl
 
 /** A row that counts nothing has no gradient, whatever it holds: 0 x NaN would be NaN. */
 function silence(
-  request: Outline,
+  { layouts, first, loss, axes }: Outline,
   name: string,
   gradient: NumericArray,
   silent: readonly number[],
-  rows: number,
 ) {
-  const layout = request.layouts[name].axes
-  if (silent.length === 0 || layout[0] !== request.first || request.loss.couples === 'batch') return
-  const width = gradient.length / rows
-  for (const row of silent) gradient.fill(0, row * width, (row + 1) * width)
+  const layout = layouts[name].axes
+  if (silent.length === 0 || !layout.includes(first) || loss.couples === 'batch') return
+  const rows = first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first]
+  const before = elementsOf(layout.slice(0, layout.indexOf(first)), axes.sizes)
+  const width = gradient.length / before / rows
+  for (let start = 0; start < gradient.length; start += width * rows) {
+    for (const row of silent) gradient.fill(0, start + row * width, start + (row + 1) * width)
+  }
 }
 
 /**

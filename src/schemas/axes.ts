@@ -2,6 +2,7 @@
 import { problemAt } from '../errors.ts'
 import type { Loss, Params } from '../losses/define.ts'
 import type { TensorInfo } from '../wire/define.ts'
+import type { Options } from './params.ts'
 import { sizeOf } from './tensor.ts'
 
 /** What the shapes of one request say. */
@@ -24,10 +25,14 @@ interface Draft {
  * @param tensors the inputs that are there, in the loss's order
  * @throws Problem `shape-mismatch`, `param-invalid` (class_axis)
  */
-export function matchAxes(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>, params: Params): Axes {
+export function matchAxes(
+  loss: Loss,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  { params, layout }: Pick<Options, 'params' | 'layout'>,
+): Axes {
   const draft: Draft = { sizes: {}, rest: undefined, layouts: new Map() }
   for (const [name, tensor] of tensors) {
-    if (!loss.inputs[name].trailing) matchInput(loss, draft, name, tensor, params)
+    if (!loss.inputs[name].trailing) matchInput(loss, draft, name, tensor, params, layout)
   }
   const rest = draft.rest?.shape ?? []
   const sizes = Object.fromEntries(Object.entries(draft.sizes).map(([axis, { size }]) => [axis, size]))
@@ -38,8 +43,15 @@ export function matchAxes(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>, 
   }
 }
 
-function matchInput(loss: Loss, draft: Draft, name: string, { shape }: TensorInfo, params: Params) {
-  const declared = declaredAxes(loss, draft, name, shape, params)
+function matchInput(
+  loss: Loss,
+  draft: Draft,
+  name: string,
+  { shape }: TensorInfo,
+  params: Params,
+  order: Options['layout'],
+) {
+  const declared = inOrder(declaredAxes(loss, draft, name, shape, params), order)
   const named = declared.filter((axis) => axis !== '...')
   const hasRest = named.length < declared.length
   if (hasRest ? shape.length < named.length : shape.length !== named.length)
@@ -58,7 +70,7 @@ function matchInput(loss: Loss, draft: Draft, name: string, { shape }: TensorInf
 
 /** An empty `...` has one place, wherever it stands: next to the rows, the classes lie side by side in memory. */
 function restFirst(axes: readonly string[]): readonly string[] {
-  if (axes[0] === '...' || !axes.includes('...')) return axes
+  if (axes[0] === '...' || axes[0] === 'classes' || !axes.includes('...')) return axes
   const [first, ...others] = axes.filter((axis) => axis !== '...')
   return [first!, '...', ...others]
 }
@@ -88,6 +100,12 @@ function targetAxes(
   const layout = draft.layouts.get(predictions)!
   const rank = layout.length - (layout.includes('...') ? 1 : 0) + (draft.rest?.shape.length ?? 0)
   return shape.length === rank ? layout : axes
+}
+
+/** Class-major: what has rows and classes has the classes first. */
+function inOrder(axes: readonly string[], order: Options['layout']): readonly string[] {
+  if (order === 'row' || !axes.includes('classes') || axes[0] === 'classes') return axes
+  return ['classes', ...axes.filter((axis) => axis !== 'classes')]
 }
 
 function withClassAxis(axes: readonly string[], shape: readonly number[], given: number): readonly string[] {

@@ -29,6 +29,24 @@ export function wantedGradients(
   return Object.keys(loss.inputs).filter((name) => gradients.includes(name))
 }
 
+/**
+ * The inputs whose second derivative is wanted, too: of the differentiated ones those that hold a row's own numbers.
+ *
+ * @throws Problem `invalid-value` where rows touch each other
+ */
+export function wantedHessians(
+  { name, couples, inputs }: Loss,
+  wants: readonly string[],
+  first: string,
+  { hessian }: Options,
+): string[] {
+  if (hessian === 'none') return []
+  const own = wants.filter((input) => inputs[input].axes[0] === first)
+  if ((couples === 'element' || couples === 'row') && own.length > 0) return own
+  const detail = `diagonal is offered by losses of single elements and rows; ${name} couples each ${couples}`
+  throw problemAt('invalid-value', '/hessian', detail)
+}
+
 function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>): string[] {
   const marked = [...tensors.keys()].filter((name) => loss.inputs[name].differentiable)
   const real = marked.filter((name) => !isInteger(tensors.get(name)!.dtype))

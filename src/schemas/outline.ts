@@ -4,15 +4,16 @@
  */
 import type { Precision } from '../engines/define.ts'
 import { Problem, pointerToken, problemAt } from '../errors.ts'
+import { NoHessian } from '../language/hessian.ts'
 import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
 import { didYouMean } from '../language/nearest.ts'
 import type { Asked, InputSpec, Loss } from '../losses/define.ts'
-import type { LossProgram, ProgramSource } from '../losses/program.ts'
+import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
 import { cotangentOf, isMean, type Weighing } from '../losses/reduce.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
 import { type Explanation, explanationOf } from './explain.ts'
-import { wantedGradients } from './gradients.ts'
+import { wantedGradients, wantedHessians } from './gradients.ts'
 import { checkOptions, type Options } from './params.ts'
 import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
 
@@ -26,6 +27,8 @@ export interface Outline {
   readonly precision: Precision
   /** Inputs that are differentiated. */
   readonly wants: readonly string[]
+  /** Those of them that are differentiated twice. */
+  readonly hessians: readonly string[]
   readonly program: LossProgram
   /** The slowest axis: along it, jobs are concatenated and weights are given. */
   readonly first: string
@@ -88,17 +91,30 @@ function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, li
   checkNames(loss, decoded)
   const options = checkOptions(asked, decoded.options)
   const tensors = presentInputs(loss, decoded)
-  const axes = matchAxes(loss, tensors, options.params)
+  const axes = matchAxes(loss, tensors, options)
   const layouts = layoutsOf(loss, tensors, axes)
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
-  const program = programs(loss, { inputs: layouts, params: options.params, wants })
+  const first = firstAxis(loss)
+  const hessians = wantedHessians(loss, wants, first, options)
+  const program = makeProgram(programs, loss, { inputs: layouts, params: options.params, wants, hessians })
   checkScalars(program, precision)
   checkCost(loss, program, axes, limits)
-  const first = firstAxis(loss)
   const weighing = plainWeighing(program, axes, options, precision, first)
   checkNotHollow(tensors, axes, first)
-  const sketch = { loss, options, tensors, axes, layouts, precision, wants, program, first, weighing }
+  const sketch = {
+    loss,
+    options,
+    tensors,
+    axes,
+    layouts,
+    precision,
+    wants,
+    hessians,
+    program,
+    first,
+    weighing,
+  }
   const valueShape = valueAxes(program.program).flatMap((axis) => {
     return axis === '...' ? axes.rest : [axes.sizes[axis]]
   })
@@ -110,6 +126,17 @@ function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, li
     merging: mergingOf(sketch),
   }
   return Object.freeze({ ...outline, explanation: options.explain ? explanationOf(outline) : undefined })
+}
+
+/** @throws Problem `invalid-value` where the formula has no second derivative */
+function makeProgram(programs: ProgramSource, loss: Loss, structure: Structure): LossProgram {
+  try {
+    return programs(loss, structure)
+  } catch (error) {
+    if (error instanceof NoHessian)
+      throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
+    throw error
+  }
 }
 
 function checkNames(loss: Loss, { tensors, options }: Decoded) {
@@ -227,16 +254,17 @@ function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, fi
  */
 function mergingOf({
   loss,
+  options,
   program,
   axes,
   layouts,
   wants,
   precision,
   first,
-}: Pick<Outline, 'loss' | 'program' | 'axes' | 'layouts' | 'wants' | 'precision' | 'first'>):
+}: Pick<Outline, 'loss' | 'options' | 'program' | 'axes' | 'layouts' | 'wants' | 'precision' | 'first'>):
   | Merging
   | undefined {
-  if (loss.couples === 'batch') return undefined
+  if (loss.couples === 'batch' || options.layout === 'class_major') return undefined
   const shared = Object.keys(layouts).filter((name) => !layouts[name].axes.includes(first))
   if (shared.some((name) => wants.includes(name))) return undefined
   const sizes = Object.entries(axes.sizes).filter(([axis]) => axis !== first)

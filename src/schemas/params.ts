@@ -14,6 +14,9 @@ export interface Options {
   readonly params: Params
   readonly reduction: Reduction
   readonly gradients: boolean | readonly string[]
+  readonly hessian: 'none' | 'diagonal'
+  readonly hessianFloor: number | undefined
+  readonly layout: 'row' | 'class_major'
   readonly denominator: number | undefined
   readonly nonfinite: NonfinitePolicy
   readonly explain: boolean
@@ -35,6 +38,9 @@ export function checkOptions(asked: Asked, given: ReadonlyMap<string, unknown>):
     params: checkParams(loss, { ...implied, ...option<object>('params', {}) }),
     reduction: option<Reduction>('reduction', framework?.reduction ?? 'mean'),
     gradients: option<boolean | readonly string[]>('gradients', true),
+    hessian: option<'none' | 'diagonal'>('hessian', 'none'),
+    hessianFloor: option<number | undefined>('hessian_floor', undefined),
+    layout: option<'row' | 'class_major'>('layout', 'row'),
     denominator: option<number | undefined>('denominator', undefined),
     nonfinite: option<NonfinitePolicy>('nonfinite', 'propagate'),
     explain: option<boolean>('explain', false),
@@ -70,7 +76,20 @@ function checkIsObject(value: unknown): object {
   throw problemAt('invalid-value', '/params', `must be an object, got ${spell(value)}`)
 }
 
-function checkCombination({ denominator, reduction, gradientDtype }: Options) {
+function checkCombination({
+  denominator,
+  reduction,
+  gradientDtype,
+  gradients,
+  hessian,
+  hessianFloor,
+}: Options) {
+  if (hessianFloor !== undefined && hessian === 'none') {
+    throw problemAt('invalid-value', '/hessian_floor', 'goes with hessian diagonal')
+  }
+  if (hessian === 'diagonal' && gradients === false) {
+    throw problemAt('invalid-value', '/hessian', 'goes with gradients, which were declined')
+  }
   if (denominator !== undefined && !isMean(reduction)) {
     throw problemAt('invalid-value', '/denominator', `goes with reduction mean, not with ${reduction}`)
   }

@@ -29,6 +29,21 @@ export const OptionSchemas = {
     description:
       '`true`: of every differentiable input that was sent as real numbers; a list: of those; `false`: evaluation only.',
   }),
+  hessian: Type.Union([Type.Literal('none'), Type.Literal('diagonal')], {
+    default: 'none',
+    description:
+      '`diagonal`: the exact second derivative by each element, for boosting; of losses whose rows do not touch each other.',
+  }),
+  hessian_floor: Type.Number({
+    minimum: 0,
+    description:
+      'The least second derivative that is answered; smaller ones, negative ones too, are raised to it.',
+  }),
+  layout: Type.Union([Type.Literal('row'), Type.Literal('class_major')], {
+    default: 'row',
+    description:
+      '`class_major`: tensors with rows and classes are given and answered as [classes, rows, ...], as LightGBM lays them out.',
+  }),
   denominator: Type.Number({
     exclusiveMinimum: 0,
     description:

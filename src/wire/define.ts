@@ -47,6 +47,8 @@ export interface AnswerTensor extends Tensor {
 export interface Answer {
   readonly loss: AnswerTensor
   readonly gradients: ReadonlyMap<string, AnswerTensor>
+  /** The second derivatives' diagonals. */
+  readonly hessian?: ReadonlyMap<string, AnswerTensor>
   /** Answers that have the same object here differ in their numbers and members alone. */
   readonly structure?: object
   /** Plain members beside them: denominator, count, finite ... */

@@ -259,7 +259,8 @@ function templateOf(answer: Answer): Template {
 }
 
 function makeTemplate(answer: Answer): Template {
-  const names = [LOSS, ...answer.gradients.keys()]
+  const second = [...(answer.hessian?.keys() ?? [])].map((name) => `${HESSIAN}${name}`)
+  const names = [LOSS, ...answer.gradients.keys(), ...second]
   const width = (name: string) => BYTES[tensorOf(answer, name).dtype]
   // The reference writer's order: widest elements first, so that each tensor is aligned.
   names.sort((a, b) => width(b) - width(a) || (nameOf(a) < nameOf(b) ? -1 : 1))
@@ -281,12 +282,17 @@ function makeTemplate(answer: Answer): Template {
 /** Stands for the loss among the names of gradients; no input has an empty name. */
 const LOSS = ''
 
-function tensorOf({ loss, gradients }: Answer, name: string): AnswerTensor {
-  return name === LOSS ? loss : gradients.get(name)!
+/** Stands before the names of second derivatives; no input has a dot in its name. */
+const HESSIAN = 'hessian.'
+
+function tensorOf({ loss, gradients, hessian }: Answer, name: string): AnswerTensor {
+  if (name === LOSS) return loss
+  return name.startsWith(HESSIAN) ? hessian!.get(name.slice(HESSIAN.length))! : gradients.get(name)!
 }
 
 function nameOf(name: string): string {
-  return name === LOSS ? 'loss' : `gradients.${name}`
+  if (name === LOSS) return 'loss'
+  return name.startsWith(HESSIAN) ? name : `gradients.${name}`
 }
 
 /** The header, padded with blanks so that the data begins at a multiple of 8, and room for the data. */

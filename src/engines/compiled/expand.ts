@@ -4,7 +4,7 @@
  * pushed down to what has to be read under another name.
  */
 import { Builder, type Ref } from '../../language/builder.ts'
-import type { Node, Program } from '../../language/ir.ts'
+import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { isElementwise } from '../../language/scalar.ts'
 
 /** A program for the planner. */
@@ -61,7 +61,7 @@ export function expand(program: Program, { uniform, truths }: Variant): Expanded
     root('values', '', value, nodes[value].axes),
     ...(denominators === undefined ? [] : [root('denominators', '', denominators, nodes[denominators].axes)]),
     ...Object.entries(gradients).map(([name, id]) => {
-      return root('gradient', name, id, program.inputs[name]?.axes ?? nodes[id].axes)
+      return root('gradient', name, id, layoutOf(program, name))
     }),
   ]
   return { nodes: build.nodes, axes: program.axes, renamed: program.renamed, inputs: program.inputs, roots }

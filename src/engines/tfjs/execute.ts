@@ -3,7 +3,7 @@
  * every tensor that it makes: tensors before = tensors after, also when an op throws.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import { type Node, type Program, withRenamed } from '../../language/ir.ts'
+import { layoutOf, type Node, type Program, withRenamed } from '../../language/ir.ts'
 import { type Batch, type BatchResult, UnsupportedByEngine } from '../define.ts'
 import type { OpContext } from './context.ts'
 import { OPS, toOrder } from './ops.ts'
@@ -82,7 +82,7 @@ function contexts(batch: Batch): (node: Node) => OpContext {
 
 /** A gradient lies in memory as its input did. */
 function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient: tf.Tensor): tf.Tensor {
-  const layout = program.inputs[name]?.axes ?? node.axes
+  const layout = layoutOf(program, name)
   const dense = tf.reshape(
     gradient,
     node.axes.map((axis) => sizes[axis]),

@@ -19,12 +19,14 @@ const AT_ONCE = 64
  * @example
  * writeAnswer({ loss, gradients: new Map(), members: { finite: true } }).toString() // {"loss":0.5,"finite":true}
  */
-export function writeAnswer({ loss, gradients, members }: Answer): Buffer {
-  const out = new JsonWriter(roomFor([loss, ...gradients.values()]))
+export function writeAnswer({ loss, gradients, hessian = NONE, members }: Answer): Buffer {
+  const out = new JsonWriter(roomFor([loss, ...gradients.values(), ...hessian.values()]))
   out.text('{"loss":')
   writeTensor(out, loss)
-  if (gradients.size > 0) writeGradients(out, gradients)
+  if (gradients.size > 0) writeTensors(out, ',"gradients":{', gradients)
   let rest = gradients.size > 0 ? '}' : ''
+  // Never without gradients.
+  if (hessian.size > 0) writeTensors(out, '},"hessian":{', hessian)
   for (const name of Object.keys(members)) rest += `,${JSON.stringify(name)}:${spellMember(members[name])}`
   out.text(`${rest}}`)
   return out.finish()
@@ -34,10 +36,12 @@ function roomFor(tensors: readonly AnswerTensor[]): number {
   return tensors.reduce((sum, { data }) => sum + data.length * NUMBER_ROOM, OTHER_ROOM)
 }
 
+const NONE: ReadonlyMap<string, AnswerTensor> = new Map()
+
 /** All but the brace behind them. */
-function writeGradients(out: JsonWriter, gradients: ReadonlyMap<string, AnswerTensor>) {
-  let separator = ',"gradients":{'
-  for (const [name, tensor] of gradients) {
+function writeTensors(out: JsonWriter, start: string, tensors: ReadonlyMap<string, AnswerTensor>) {
+  let separator = start
+  for (const [name, tensor] of tensors) {
     out.text(`${separator}${JSON.stringify(name)}:`)
     writeTensor(out, tensor)
     separator = ','

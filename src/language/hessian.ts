@@ -1,0 +1,160 @@
+/**
+ * The diagonal of the second derivative, exact: the gradient is differentiated once more, forwards, by one element of an
+ * input at a time. What an element changes elsewhere in its row is carried along as a sum of terms
+ *
+ *     d n / d x_k = sum of  coefficient * reach(k) * [own places of n are those of x_k]
+ *
+ * so that a softmax costs as much as its gradient, and no matrix of classes by classes is made. k's places have names of
+ * their own (`classes'`), which become those of the input in the end. Products are gated: what reaches nothing stays silent
+ * also behind a branch that was not taken.
+ */
+import type { Builder, Ref } from './builder.ts'
+import { derivativesOf } from './gradient.ts'
+import type { Node, Op } from './ir.ts'
+import { isWhole } from './whole.ts'
+
+interface Term {
+  /** Over the axes of the node itself. */
+  readonly coefficient: Ref
+  /** Over the names of k's places, and others; undefined for 1. */
+  readonly reach: Ref | undefined
+  /** Axis of the node -> axis of the input: the term is 0 unless the places along them are the same. */
+  readonly same: ReadonlyMap<string, string>
+}
+
+/** What a program with such an op cannot be asked for. */
+export class NoHessian extends Error {
+  override readonly name = 'NoHessian'
+}
+
+/**
+ * The diagonal for one input.
+ *
+ * @param gradient the gradient of that input, with the input's axes
+ * @returns a node with the input's axes
+ * @throws NoHessian where an op of the gradient takes whole lines (sorting, CTC)
+ * @example
+ * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
+ * diagonalHessian(b, b.mul(b.constant(2), x), x) // 2
+ */
+export function diagonalHessian(build: Builder, gradient: Ref, input: Ref): Ref {
+  const axes = coupledAxes(build, gradient, input)
+  const terms = new Map<Ref, readonly Term[]>([
+    [
+      input,
+      [{ coefficient: build.constant(1), reach: undefined, same: new Map(axes.map((axis) => [axis, axis])) }],
+    ],
+  ])
+  for (let y = input + 1; y <= gradient; y++) {
+    const found = termsOf(build, y, terms)
+    if (found.length > 0) terms.set(y, merged(build, found))
+  }
+  const parts = (terms.get(gradient) ?? []).map((term) => onDiagonal(build, term, axes))
+  const sum = parts.reduce((total, part) => build.add(total, part), build.constant(0))
+  return build.expand(sum, build.axesOf(input))
+}
+
+const probeOf = (axis: string) => `${axis}'`
+
+/** Axes of the input along which one element reaches another: those that an op removes, renames or moves along. */
+function coupledAxes(build: Builder, gradient: Ref, input: Ref): string[] {
+  const reached = new Set([input])
+  const found = new Set<string>()
+  for (let id = input + 1; id <= gradient; id++) {
+    const { args, axis } = build.nodes[id]
+    if (!args.some((arg) => reached.has(arg))) continue
+    reached.add(id)
+    if (axis !== undefined) found.add(axis)
+  }
+  return build.axesOf(input).filter((axis) => found.has(axis))
+}
+
+function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]>): Term[] {
+  const node = build.nodes[y]
+  const varying = node.args.flatMap((arg, place) => (terms.get(arg) ?? []).map((term) => ({ term, place })))
+  if (varying.length === 0) return []
+  if (isWhole(node.op)) throw new NoHessian(`${node.op} has no second derivative here`)
+  if (node.op === 'expand') return varying.map(({ term }) => term)
+  if (node.op === 'rename') return varying.map(({ term }) => renamed(build, term, node.axis!, node.to!))
+  if (node.op === 'pick')
+    return varying.flatMap(({ term, place }) => (place === 0 ? [picked(build, term, node)] : []))
+  const slopes = derivativesOf(build, y, (arg) => terms.has(arg))
+  const scaled = varying.flatMap(({ term, place }) => {
+    const slope = slopes[place]
+    return slope === undefined ? [] : [times(build, term, slope)]
+  })
+  return REDUCING.has(node.op) ? scaled.map((term) => summed(build, term, node.axis!)) : scaled
+}
+
+/** Their derivative is a sum over the axis of what each element's is. */
+const REDUCING: ReadonlySet<Op> = new Set(['reduce_sum', 'reduce_max', 'contract'])
+
+/** Either being 0 silences the other, whatever it is. */
+function times(build: Builder, term: Term, slope: Ref): Term {
+  const zero = build.constant(0)
+  const product = build.gate(term.coefficient, slope)
+  const isConstant = build.constantOf(slope) !== undefined
+  return { ...term, coefficient: isConstant ? product : build.select(build.eq(slope, zero), zero, product) }
+}
+
+function summed(build: Builder, term: Term, axis: string): Term {
+  const { coefficient, reach, same } = term
+  const source = same.get(axis)
+  if (source !== undefined) return reaching(build, term, axis, source)
+  if (reach === undefined || !build.axesOf(reach).includes(axis))
+    return { ...term, coefficient: build.sum(coefficient, axis) }
+  return { coefficient: build.constant(1), reach: build.sum(build.gate(reach, coefficient), axis), same }
+}
+
+/** Of all places along the axis only that of x_k counts: the whole becomes what x_k reaches. */
+function reaching(build: Builder, { coefficient, reach, same }: Term, axis: string, source: string): Term {
+  const whole = reach === undefined ? coefficient : build.gate(reach, coefficient)
+  const rest = new Map([...same].filter(([own]) => own !== axis))
+  return { coefficient: build.constant(1), reach: build.rename(whole, axis, probeOf(source)), same: rest }
+}
+
+function renamed(build: Builder, { coefficient, reach, same }: Term, axis: string, to: string): Term {
+  return {
+    coefficient: build.rename(coefficient, axis, to),
+    reach: reach === undefined ? undefined : build.rename(reach, axis, to),
+    same: new Map([...same].map(([own, source]) => [own === axis ? to : own, source])),
+  }
+}
+
+/** Reads the terms where the element is read; the picked place itself is no number that changes. */
+function picked(build: Builder, term: Term, { args, axis }: Node): Term {
+  const { coefficient, reach, same } = term
+  const place = args[1]
+  const source = same.get(axis!)
+  if (source !== undefined) {
+    const whole = reaching(build, term, axis!, source)
+    const here = build.eq(build.index(probeOf(source)), place)
+    return { ...whole, reach: build.select(here, whole.reach!, build.constant(0)) }
+  }
+  return {
+    coefficient: build.pick(coefficient, place, axis!),
+    reach: reach === undefined ? undefined : build.pick(reach, place, axis!),
+    same,
+  }
+}
+
+/** Terms that reach alike become one. */
+function merged(build: Builder, terms: readonly Term[]): Term[] {
+  const found = new Map<string, Term>()
+  for (const term of terms) {
+    const key = `${term.reach} ${[...term.same].map((pair) => pair.join()).sort()}`
+    const before = found.get(key)
+    const coefficient =
+      before === undefined ? term.coefficient : build.add(before.coefficient, term.coefficient)
+    found.set(key, { ...term, coefficient })
+  }
+  return [...found.values()]
+}
+
+/** The term where the place in the gradient is k's own. */
+function onDiagonal(build: Builder, { coefficient, reach, same }: Term, axes: readonly string[]): Ref {
+  if (reach === undefined) return coefficient
+  const free = axes.filter((axis) => ![...same.values()].includes(axis))
+  const here = free.reduce((ref, axis) => build.pick(ref, build.index(axis), probeOf(axis)), reach)
+  return build.gate(here, coefficient)
+}
