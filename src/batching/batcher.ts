@@ -5,6 +5,7 @@
  */
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/define.ts'
 import { Problem } from '../errors.ts'
+import { elementsOf, layoutOf } from '../language/ir.ts'
 import { assemble, type Share, split } from './assemble.ts'
 import type { BatcherEvents } from './events.ts'
 import type { Job, JobResult } from './job.ts'
@@ -290,7 +291,10 @@ function timingOf(
 /** Nothing to compute: no rows, so no values, and gradients of nothing. */
 function emptyResult(job: Job): JobResult {
   const Floats = job.precision === 'float64' ? Float64Array : Float32Array
-  const gradients = Object.keys(job.program.gradients).map((name) => [name, new Floats(0)] as const)
+  // What all rows share has a gradient of zeros.
+  const gradients = Object.keys(job.program.gradients).map((name) => {
+    return [name, new Floats(elementsOf(layoutOf(job.program, name), job.sizes))] as const
+  })
   const empty: Share = { values: new Floats(0), gradients: Object.fromEntries(gradients) }
   return { ...empty, timing: { queueMs: 0, computeMs: 0, batchJobs: 0, engine: 'none' } }
 }

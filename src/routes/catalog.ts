@@ -1,11 +1,9 @@
 /** What losses there are, and everything about one of them, read from its definition. */
 import type { Engine, Precision } from '../engines/define.ts'
-import { Problem } from '../errors.ts'
 import { toLatex } from '../language/latex.ts'
-import { didYouMean } from '../language/nearest.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
-import type { Catalog } from '../losses/index.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
+import { askFor } from '../schemas/asked.ts'
 import type { Outline } from '../schemas/outline.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
@@ -28,32 +26,18 @@ const routes: Routes = (app, { catalog, outlines, engine, config }) => {
     '/v1/losses/:name',
     { schema: { tags, summary: 'One loss: formula, inputs, parameters, references, examples' } },
     ({ params }) => {
-      const loss = findLoss(catalog, params.name)
+      const loss = askFor(catalog, params.name).loss
       return { ...describeLoss(loss), engines: engines(loss) }
     },
   )
 
   app.post<{ Params: { name: string } }>('/v1/losses/:name', { schema: { hide: true } }, ({ params }) => {
-    throw unknownLoss(catalog, params.name)
+    // Known ones have routes of their own.
+    askFor(catalog, params.name)
   })
 }
 
 export default routes
-
-/** @throws Problem `unknown-loss` with the nearest name */
-function findLoss(catalog: Catalog, name: string): Loss {
-  const loss = catalog.find(name)
-  if (loss === undefined) throw unknownLoss(catalog, name)
-  return loss
-}
-
-function unknownLoss(catalog: Catalog, name: string): Problem {
-  const guess = didYouMean(name, [catalog.nearest(name) ?? ''])
-  return new Problem(
-    'unknown-loss',
-    `there is no loss "${name.slice(0, 80)}"; GET /v1/losses lists them${guess}`,
-  )
-}
 
 /** Engines that serve a loss, by precision: found once, for its first example. */
 function rememberedEngines({

@@ -2,49 +2,35 @@
  * POST /v1/losses/{name}: one route a loss, all with the same flow: negotiate, decode, check, submit, answer, encode.
  * Times are taken here and leave with the answer in `Server-Timing`.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { JobResult, JobTiming } from '../batching/job.ts'
-import { Problem } from '../errors.ts'
-import type { Asked, Loss } from '../losses/define.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { JobResult } from '../batching/job.ts'
+import type { Asked } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
 import { lossSchema } from '../schemas/openapi.ts'
-import type { Format } from '../wire/define.ts'
-import { formatOf, formats, negotiate } from '../wire/index.ts'
+import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
+import { encodeAnswer, registerExchange, signalOf } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
-  for (const { spellings } of context.catalog.losses) {
-    for (const name of spellings.keys()) register(app, context, context.catalog.asked(name)!, name)
+  for (const { name, spellings } of context.catalog.losses) {
+    for (const spelling of spellings.keys()) {
+      const asked = context.catalog.asked(spelling)!
+      registerExchange(app, context, {
+        path: `/v1/losses/${spelling}`,
+        name,
+        schema: spelling === name ? lossSchema(asked.loss, formats) : { hide: true },
+        handle: (request, reply) => evaluate(asked, context, request, reply),
+      })
+    }
   }
 }
 
 export default routes
 
-function register(app: FastifyInstance, context: RouteContext, asked: Asked, path: string) {
-  const { loss } = asked
-  const schema = path === loss.name ? lossSchema(loss, formats) : { hide: true }
-  app.post(`/v1/losses/${path}`, {
-    schema,
-    // Before the body is read: what cannot be answered need not be received.
-    onRequest: (request, reply, done) => {
-      reportWhenSent(request, reply, loss, context)
-      try {
-        reply.formats = formatsOf(request)
-        reply.deadlineMs = deadlineOf(request, context)
-      } catch (error) {
-        return done(error as Error)
-      }
-      done()
-    },
-    handler: (request, reply) => evaluate(asked, context, request, reply),
-  })
-}
-
 function evaluate(asked: Asked, context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
   const started = performance.now()
   reply.started = started
-  const { input, output } = reply.formats!
-  const decoded = input.decode(request.body as Uint8Array, context.config)
+  const decoded = reply.formats!.input.decode(request.body as Uint8Array, context.config)
   const checked = checkRequest(asked, decoded, {
     outlines: context.outlines,
     signal: () => signalOf(reply),
@@ -53,116 +39,10 @@ function evaluate(asked: Asked, context: RouteContext, request: FastifyRequest, 
   const submitted = performance.now()
   // The result lies in the engine's memory: it is written to the answer before anything else may run.
   const write = (result: JobResult): Uint8Array => {
-    const computed = performance.now()
-    const answer = checked.answer(result)
-    reply.finite = answer.members.finite === true
-    const body = output.encode(answer)
-    const timing = serverTiming(result.timing, submitted - started, performance.now() - computed)
-    reply.header('Server-Timing', timing).header('Cache-Control', 'no-store').type(output.mediaTypes[0])
-    return body
+    const moments = { started, submitted, computed: performance.now() }
+    return encodeAnswer(reply, checked.answer(result), result.timing, moments)
   }
   const atOnce = context.batcher.now(checked.job)
   if (atOnce !== undefined) return reply.send(write(atOnce))
   return context.batcher.submit(checked.job, write).then((body) => reply.send(body))
-}
-
-type Formats = { readonly input: Format; readonly output: Format }
-
-/** What was negotiated before, by both headers: clients send the same ones for ever. */
-const negotiated = new Map<string, Formats>()
-const MAX_NEGOTIATED = 256
-
-/** The format of the body, and the one of the answer. */
-function formatsOf({ headers }: FastifyRequest): Formats {
-  const key = `${headers['content-type']}\n${headers.accept}`
-  const known = negotiated.get(key)
-  if (known !== undefined) return known
-  const made = negotiateFormats(headers['content-type'] ?? '', headers.accept)
-  if (negotiated.size < MAX_NEGOTIATED) negotiated.set(key, made)
-  return made
-}
-
-function negotiateFormats(type: string, accept: string | undefined): Formats {
-  const input = formatOf(type)
-  if (input === undefined) {
-    const options = { headers: { Accept: mediaTypes() } }
-    const detail = `send one of ${mediaTypes()}, got ${type.slice(0, 80)}`
-    throw new Problem('unsupported-media-type', detail, options)
-  }
-  const output = negotiate(accept, input)
-  if (output === undefined) throw new Problem('not-acceptable', `accept one of ${mediaTypes()}`)
-  return { input, output }
-}
-
-/** Every media type that is read and written. */
-export function mediaTypes(): string {
-  return formats.map((format) => format.mediaTypes[0]).join(', ')
-}
-
-/** Milliseconds from now. */
-function deadlineOf({ headers }: FastifyRequest, { config }: RouteContext): number {
-  const header = headers['x-request-timeout-ms']
-  if (header === undefined) return config.deadlineMs
-  if (typeof header !== 'string' || !/^[1-9]\d{0,9}$/.test(header)) {
-    throw new Problem('invalid-value', 'X-Request-Timeout-Ms must be a whole number of milliseconds >= 1')
-  }
-  return Math.min(Number(header), config.maxDeadlineMs)
-}
-
-/**
- * Aborts when the caller hangs up. `request.signal` would fire as soon as the body is read (fastify 6725); the
- * response's `close` before it is finished is the one sign that is right.
- */
-function signalOf(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  if (reply.raw.destroyed) controller.abort()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort()
-  })
-  return controller.signal
-}
-
-function serverTiming(
-  { queueMs, computeMs, batchJobs, engine }: JobTiming,
-  decodeMs: number,
-  encodeMs: number,
-): string {
-  const decode = `decode;dur=${thousandths(decodeMs)}, queue;dur=${thousandths(queueMs)}`
-  const compute = `compute;dur=${thousandths(computeMs)}, encode;dur=${thousandths(encodeMs)}`
-  return `${decode}, ${compute}, batch;desc="n=${batchJobs}", engine;desc="${engine}"`
-}
-
-/** Milliseconds to the microsecond; cheaper than toFixed, and a header says no more. */
-function thousandths(ms: number): number {
-  return Math.round(ms * 1000) / 1000
-}
-
-/** Counts the request once its answer has left, refusals included, or its caller has: 499, as proxies log it. */
-function reportWhenSent(request: FastifyRequest, reply: FastifyReply, loss: Loss, { metrics }: RouteContext) {
-  reply.raw.once('close', () => {
-    const format =
-      (reply.formats?.input ?? formatOf(request.headers['content-type'] ?? ''))?.name ?? 'unknown'
-    const { started, finite, statusCode } = reply
-    const isAnswered = reply.raw.writableFinished || statusCode >= 400
-    metrics.answered({
-      loss: loss.name,
-      format,
-      status: isAnswered ? statusCode : 499,
-      ...(started === undefined ? {} : { seconds: (performance.now() - started) / 1000 }),
-      ...(finite === undefined ? {} : { finite }),
-    })
-  })
-}
-
-declare module 'fastify' {
-  interface FastifyReply {
-    /** The format of the body, and the one of the answer. */
-    formats: Formats | undefined
-    /** How long its caller waits. */
-    deadlineMs: number | undefined
-    /** When the whole body was there; for metrics. */
-    started: number | undefined
-    /** Whether the answer is finite; for metrics. */
-    finite: boolean | undefined
-  }
 }

@@ -3,6 +3,7 @@ import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
 import { KINDS } from '../losses/define.ts'
 import type { Format } from '../wire/define.ts'
+import { ComposeSchemas } from './compose.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
 import { DtypeSchema } from './tensor.ts'
 
@@ -39,8 +40,19 @@ export const ResultSchema = Type.Object(
   {
     loss: Type.Unsafe({ $ref: 'Numbers#' }),
     gradients: Type.Optional(Type.Record(Type.String(), Type.Unsafe({ $ref: 'Numbers#' }))),
-    denominator: Type.Number({ description: 'What the sum was divided by.' }),
-    count: Type.Integer({ description: 'How many values count in the loss.' }),
+    hessian: Type.Optional(
+      Type.Record(Type.String(), Type.Unsafe({ $ref: 'Numbers#' }), {
+        description: 'The diagonal of the second derivative, by input.',
+      }),
+    ),
+    denominator: Type.Optional(Type.Number({ description: 'What the sum was divided by.' })),
+    count: Type.Optional(Type.Integer({ description: 'How many values count in the loss.' })),
+    terms: Type.Optional(
+      Type.Array(Type.Unknown(), { description: 'Of a composition: each term by itself.' }),
+    ),
+    explain: Type.Optional(
+      Type.Unknown({ description: 'What was resolved, where the request asks for it.' }),
+    ),
     finite: Type.Boolean({ description: 'Whether the loss and all gradients are finite.' }),
   },
   { $id: 'Result' },
@@ -64,17 +76,61 @@ export function lossSchema(loss: Loss, formats: readonly Format[]) {
     summary: loss.about.split(/[.:;] /)[0].replace(/\.$/, ''),
     description: describe(loss),
     headers: HeadersSchema,
-    body: {
-      content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], bodyContent(loss, format)])),
-    },
-    response: {
-      200: {
-        description: 'Loss and gradients.',
-        content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], resultContent(format)])),
-      },
-      '4xx': { description: 'What is wrong, and where.', content: { 'application/problem+json': problem } },
-      '5xx': { description: 'Not now, or a bug of ours.', content: { 'application/problem+json': problem } },
-    },
+    body: contentOf(formats, (format) => bodyContent(loss, format)),
+    response: responses(formats),
+  }
+}
+
+/** The route schema of POST /v1/losses:compose. */
+export function compositionSchema(formats: readonly Format[]) {
+  const text =
+    'A weighted sum of losses over shared tensors, which stand at the top level under names of your own; each term says which it reads. Answers the total, its gradient by each shared tensor, and every term by itself.'
+  const members = Object.entries(ComposeSchemas).map(([name, schema]) => {
+    return [name, name === 'terms' ? schema : Type.Optional(schema)]
+  })
+  const body = Type.Object(Object.fromEntries(members), {
+    additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }),
+    'x-examples': { example1: { summary: 'Cross-entropy and dice of the same logits', value: COMPOSITION } },
+  })
+  return {
+    operationId: 'compose',
+    tags: ['compose'],
+    summary: 'A weighted sum of losses',
+    description: text,
+    headers: HeadersSchema,
+    body: contentOf(formats, (format) =>
+      format.bodyLimit === 'json'
+        ? { schema: body }
+        : {
+            schema: Type.String({
+              format: 'binary',
+              description: 'The tensors; `terms` as JSON in `__metadata__`.',
+            }),
+          },
+    ),
+    response: responses(formats),
+  }
+}
+
+/** What the documentation shows of it. */
+const COMPOSITION = {
+  terms: [
+    { loss: 'binary_cross_entropy_with_logits', inputs: { predictions: 'logits', targets: 'mask' } },
+    { loss: 'dice', weight: 0.5, inputs: { predictions: 'logits', targets: 'mask' }, params: { smooth: 0 } },
+  ],
+  logits: [[[2, -1, 0.5, -3]]],
+  mask: [[[1, 0, 1, 0]]],
+}
+
+function contentOf(formats: readonly Format[], content: (format: Format) => object) {
+  return { content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], content(format)])) }
+}
+
+function responses(formats: readonly Format[]) {
+  return {
+    200: { description: 'Loss and gradients.', ...contentOf(formats, resultContent) },
+    '4xx': { description: 'What is wrong, and where.', content: { 'application/problem+json': problem } },
+    '5xx': { description: 'Not now, or a bug of ours.', content: { 'application/problem+json': problem } },
   }
 }
 

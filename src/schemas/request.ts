@@ -67,8 +67,11 @@ export const OptionSchemas = {
 /** Names of the plain (non-tensor) members of a request. */
 export type OptionName = keyof typeof OptionSchemas
 
-/** A set for the wire formats: these names are plain values, every other top-level name is a tensor. */
+/** The plain members that a loss takes. */
 export const OPTION_NAMES: ReadonlySet<string> = new Set(Object.keys(OptionSchemas))
+
+/** A set for the wire formats: these names are plain values, every other top-level name is a tensor. */
+export const PLAIN_NAMES: ReadonlySet<string> = new Set([...OPTION_NAMES, 'terms'])
 
 export type NonfinitePolicy = Static<typeof OptionSchemas.nonfinite>
 

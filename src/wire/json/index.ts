@@ -1,6 +1,6 @@
 /** `application/json`: for people, and for trainers that have nothing else. Numbers never become JavaScript arrays. */
 import { Problem, pointerToken, problemAt } from '../../errors.ts'
-import { OPTION_NAMES } from '../../schemas/request.ts'
+import { PLAIN_NAMES } from '../../schemas/request.ts'
 import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
 import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
@@ -49,7 +49,7 @@ class Body {
   }
 
   member(name: string) {
-    if (OPTION_NAMES.has(name)) this.options.set(name, this.#reader.value())
+    if (PLAIN_NAMES.has(name)) this.options.set(name, this.#reader.value())
     else this.#unlisted(name)
   }
 
@@ -68,7 +68,7 @@ class Body {
 
   #checkCount() {
     const { maxTensors } = this.#limits
-    if (this.tensors.size < maxTensors && this.options.size < maxTensors + OPTION_NAMES.size) return
+    if (this.tensors.size < maxTensors && this.options.size < maxTensors + PLAIN_NAMES.size) return
     throw new Problem('payload-too-large', `the body holds more than ${maxTensors} tensors`)
   }
 

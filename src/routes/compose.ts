@@ -1,0 +1,54 @@
+/** POST /v1/losses:compose: a weighted sum of losses over shared tensors; its terms run side by side. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { JobTiming } from '../batching/job.ts'
+import { type Composition, checkComposition } from '../schemas/compose.ts'
+import { compositionSchema } from '../schemas/openapi.ts'
+import { formats } from '../wire/index.ts'
+import type { RouteContext, Routes } from './context.ts'
+import { encodeAnswer, registerExchange, signalOf } from './exchange.ts'
+
+const routes: Routes = (app, context) => {
+  registerExchange(app, context, {
+    // Two colons are one in the path.
+    path: '/v1/losses::compose',
+    name: 'compose',
+    schema: compositionSchema(formats),
+    handle: (request, reply) => compose(context, request, reply),
+  })
+}
+
+export default routes
+
+async function compose(context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
+  const started = performance.now()
+  reply.started = started
+  const decoded = reply.formats!.input.decode(request.body as Uint8Array, context.config)
+  const composition = checkComposition(context.catalog, decoded, {
+    outlines: context.outlines,
+    signal: () => signalOf(reply),
+    deadline: started + reply.deadlineMs!,
+  })
+  const submitted = performance.now()
+  const timing = await runTerms(context, composition)
+  const computed = performance.now()
+  return reply.send(encodeAnswer(reply, composition.answer(), timing, { started, submitted, computed }))
+}
+
+/** The longest wait, and the computing of all together. */
+async function runTerms({ batcher }: RouteContext, composition: Composition): Promise<JobTiming> {
+  const timings = await Promise.all(
+    composition.terms.map((term) =>
+      // The result lies in the engine's memory: it is added up before anything else may run.
+      batcher.submit(term.job, (result) => {
+        composition.add(term, term.answer(result))
+        return result.timing
+      }),
+    ),
+  )
+  return {
+    queueMs: Math.max(...timings.map(({ queueMs }) => queueMs)),
+    computeMs: timings.reduce((sum, { computeMs }) => sum + computeMs, 0),
+    batchJobs: Math.max(...timings.map(({ batchJobs }) => batchJobs)),
+    engine: [...new Set(timings.map(({ engine }) => engine))].join('+'),
+  }
+}

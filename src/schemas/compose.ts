@@ -1,0 +1,274 @@
+/**
+ * A weighted sum of losses over shared tensors: each term is checked as a request of its own, under the names that it
+ * gives to the shared tensors, and what the terms answer is added up under the shared names.
+ */
+import { type Static, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { at, Problem, type ProblemDetail, problemAt } from '../errors.ts'
+import { didYouMean } from '../language/nearest.ts'
+import { type Loss, PRESETS } from '../losses/define.ts'
+import type { Catalog } from '../losses/index.ts'
+import { REDUCTIONS } from '../losses/reduce.ts'
+import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
+import { askFor } from './asked.ts'
+import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
+import { COMMON_TENSORS, OptionSchemas } from './request.ts'
+
+/** More terms than anybody adds up. */
+const MAX_TERMS = 32
+
+const reductions = REDUCTIONS.filter((name) => name !== 'none')
+
+export const TermSchema = Type.Object(
+  {
+    loss: Type.String({ description: 'Any name of a loss.' }),
+    weight: Type.Optional(Type.Number({ default: 1, description: 'What its loss and gradients count.' })),
+    inputs: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'Input of the loss -> shared tensor. Default: the shared tensor of the same name.',
+      }),
+    ),
+    params: Type.Optional(OptionSchemas.params),
+    preset: Type.Optional(Type.Union(PRESETS.map((name) => Type.Literal(name)))),
+    reduction: Type.Optional(Type.Union(reductions.map((name) => Type.Literal(name)))),
+    denominator: Type.Optional(OptionSchemas.denominator),
+  },
+  { additionalProperties: false },
+)
+export type Term = Static<typeof TermSchema>
+
+/** What a composition takes beside its tensors. */
+export const ComposeSchemas = {
+  terms: Type.Array(TermSchema, { minItems: 1, maxItems: MAX_TERMS }),
+  gradients: OptionSchemas.gradients,
+  reduction: Type.Union(
+    reductions.map((name) => Type.Literal(name)),
+    { default: 'mean', description: 'Of the terms that state none of their own.' },
+  ),
+  nonfinite: OptionSchemas.nonfinite,
+  explain: OptionSchemas.explain,
+  gradient_dtype: OptionSchemas.gradient_dtype,
+}
+
+/** A term, ready to run. */
+export interface CheckedTerm extends CheckedRequest {
+  readonly term: Term
+  readonly loss: Loss
+  /** Input of the loss -> shared tensor. */
+  readonly names: Readonly<Record<string, string>>
+}
+
+export interface Composition {
+  readonly terms: readonly CheckedTerm[]
+  /** Adds up one term's answer; its arrays may be the engine's own, so they are not kept. */
+  add(term: CheckedTerm, answer: Answer): void
+  /** The whole, when all terms were added. */
+  answer(): Answer
+}
+
+/**
+ * Checks a composition, each term in turn.
+ *
+ * @throws Problem with the code, the JSON pointer (`/terms/1/params/alpha`) and what would have been right
+ */
+export function checkComposition(catalog: Catalog, decoded: Decoded, context: CheckContext): Composition {
+  const terms = termsOf(decoded)
+  for (const [place, term] of terms.entries()) checkInputs(catalog, term, place)
+  checkNames(decoded, terms, catalog)
+  const checked = terms.map((term, place) => checkTerm(catalog, decoded, context, term, place))
+  checkGradients(decoded, checked)
+  return new Sum(checked)
+}
+
+function termsOf({ options }: Decoded): readonly Term[] {
+  for (const [name, value] of options) {
+    const schema = Object.hasOwn(ComposeSchemas, name)
+      ? ComposeSchemas[name as keyof typeof ComposeSchemas]
+      : undefined
+    if (schema === undefined) {
+      const known = Object.keys(ComposeSchemas)
+      throw problemAt(
+        'unknown-name',
+        `/${name}`,
+        `a composition takes ${known.join(', ')}, and tensors${didYouMean(name, known)}`,
+      )
+    }
+    const wrong = Value.Errors(schema, value).First()
+    if (wrong !== undefined) throw problemAt('invalid-value', `/${name}${wrong.path}`, wrong.message)
+  }
+  const terms = options.get('terms') as readonly Term[] | undefined
+  if (terms === undefined) throw problemAt('missing-input', '/terms', 'a composition needs them')
+  return terms
+}
+
+/** @throws Problem `unknown-name`, `unknown-loss` */
+function checkInputs(catalog: Catalog, term: Term, place: number) {
+  const { loss } = askFor(catalog, term.loss)
+  const strange = Object.keys(term.inputs ?? {}).find((input) => !Object.hasOwn(loss.inputs, input))
+  if (strange !== undefined) {
+    const known = Object.keys(loss.inputs)
+    const detail = `${loss.name} has the inputs ${known.join(', ')}${didYouMean(strange, known)}`
+    throw problemAt('unknown-name', `/terms/${place}/inputs/${strange}`, detail)
+  }
+}
+
+/** A shared tensor that no term reads is a mistake. */
+function checkNames({ tensors }: Decoded, terms: readonly Term[], catalog: Catalog) {
+  const used = new Set(terms.flatMap((term) => Object.values(namesOf(term, askFor(catalog, term.loss).loss))))
+  for (const name of tensors.keys()) {
+    if (used.has(name) || Object.hasOwn(COMMON_TENSORS, name)) continue
+    throw problemAt('unknown-name', `/${name}`, `no term reads it${didYouMean(name, [...used])}`)
+  }
+  if (tensors.has('grad_output')) {
+    throw problemAt('invalid-value', '/grad_output', 'goes with reduction none, which a composition has not')
+  }
+}
+
+function namesOf({ inputs = {} }: Term, loss: Loss): Record<string, string> {
+  return Object.fromEntries(Object.keys(loss.inputs).map((input) => [input, inputs[input] ?? input]))
+}
+
+function checkTerm(
+  catalog: Catalog,
+  decoded: Decoded,
+  context: CheckContext,
+  term: Term,
+  place: number,
+): CheckedTerm {
+  const asked = askFor(catalog, term.loss)
+  const names = namesOf(term, asked.loss)
+  try {
+    const checked = checkRequest(asked, requestOf(decoded, term, names, place), context)
+    return { ...checked, term, loss: asked.loss, names }
+  } catch (error) {
+    throw error instanceof Problem ? blaming(error, names, place) : error
+  }
+}
+
+/** The term as a request of its own. */
+function requestOf(
+  decoded: Decoded,
+  term: Term,
+  names: Readonly<Record<string, string>>,
+  place: number,
+): Decoded {
+  const tensors = new Map(
+    Object.entries(names).flatMap(([input, shared]) => {
+      const tensor = decoded.tensors.get(shared)
+      return tensor === undefined ? [] : [[input, tensor] as const]
+    }),
+  )
+  const weight = decoded.tensors.get('sample_weight')
+  if (weight !== undefined) tensors.set('sample_weight', weight)
+  const { loss: _loss, weight: _weight, inputs: _inputs, ...own } = term
+  const shared = [...decoded.options].filter(([name]) => name !== 'terms' && name !== 'gradients')
+  const options = new Map<string, unknown>([
+    ...shared,
+    ['gradients', gradientsOf(decoded, names)],
+    ...Object.entries(own),
+  ])
+  const structure =
+    decoded.structure === undefined ? {} : { structure: structureOf(decoded.structure, place) }
+  return { tensors, options, ...structure }
+}
+
+/** Which of its inputs a term differentiates: those whose shared tensors are asked for. */
+function gradientsOf({ options }: Decoded, names: Readonly<Record<string, string>>): boolean | string[] {
+  const wanted = (options.get('gradients') ?? true) as boolean | readonly string[]
+  if (typeof wanted === 'boolean') return wanted
+  const own = Object.keys(names).filter((input) => wanted.includes(names[input]))
+  return own.length > 0 && own
+}
+
+/** One object for each term of the bodies of one structure, so that its outline is found again. */
+const structures = new WeakMap<object, object[]>()
+
+function structureOf(whole: object, place: number): object {
+  const known = structures.get(whole) ?? []
+  structures.set(whole, known)
+  known[place] ??= {}
+  return known[place]
+}
+
+/** Says of which term a problem is, and where in the whole body. */
+function blaming(
+  { code, message, options }: Problem,
+  names: Readonly<Record<string, string>>,
+  place: number,
+): Problem {
+  const pointerOf = (pointer: string) => {
+    const [, first, ...rest] = pointer.split('/')
+    return Object.hasOwn(names, first) ? ['', names[first], ...rest].join('/') : `/terms/${place}${pointer}`
+  }
+  const errors = options.errors?.map(
+    ({ pointer, detail }): ProblemDetail => ({ pointer: pointerOf(pointer), detail }),
+  )
+  return new Problem(code, `term ${place}: ${message}`, {
+    ...options,
+    ...(errors === undefined ? {} : { errors }),
+  })
+}
+
+/** A gradient that is asked for by name comes from at least one term. */
+function checkGradients({ options, tensors }: Decoded, terms: readonly CheckedTerm[]) {
+  const wanted = options.get('gradients') ?? true
+  if (!Array.isArray(wanted)) return
+  const read = new Set(terms.flatMap(({ names }) => Object.values(names)))
+  const offered = [...read].filter((name) => tensors.has(name))
+  wanted.forEach((name: string, place) => {
+    if (offered.includes(name)) return
+    const detail = `the terms read ${offered.join(', ')}${didYouMean(name, offered)}`
+    throw new Problem('unknown-name', `/gradients/${place}: ${detail}`, at(`/gradients/${place}`, detail))
+  })
+}
+
+/** Terms arrive in any order; a term of weight 0 is computed, and counts nothing whatever it holds. */
+class Sum implements Composition {
+  readonly terms: readonly CheckedTerm[]
+  readonly #found = new Map<CheckedTerm, { readonly value: number; readonly members: Answer['members'] }>()
+  readonly #gradients = new Map<string, { readonly tensor: AnswerTensor; readonly data: Float64Array }>()
+
+  #isDouble = false
+
+  constructor(terms: readonly CheckedTerm[]) {
+    this.terms = terms
+  }
+
+  add(checked: CheckedTerm, { loss, gradients, members }: Answer) {
+    const weight = checked.term.weight ?? 1
+    this.#isDouble ||= loss.dtype === 'float64'
+    this.#found.set(checked, { value: loss.data[0], members })
+    for (const [input, tensor] of gradients) {
+      const name = checked.names[input]
+      const sum = this.#gradients.get(name) ?? { tensor, data: new Float64Array(tensor.data.length) }
+      this.#gradients.set(name, sum)
+      if (weight !== 0) for (let i = 0; i < sum.data.length; i++) sum.data[i] += weight * tensor.data[i]
+    }
+  }
+
+  answer(): Answer {
+    const terms = this.terms.map((checked) => {
+      const { value, members } = this.#found.get(checked)!
+      const told = this.#isDouble ? value : shortest(value)
+      return { loss: checked.loss.name, weight: checked.term.weight ?? 1, value: told, ...members }
+    })
+    const total = terms.reduce((sum, { weight, value }) => sum + (weight === 0 ? 0 : weight * value), 0)
+    const gradients = new Map(
+      [...this.#gradients].map(([name, { tensor, data }]) => [name, { ...tensor, data }]),
+    )
+    const sums = [Float64Array.of(total), ...[...gradients.values()].map(({ data }) => data)]
+    const finite = sums.every((data) => data.every(Number.isFinite))
+    const dtype = this.#isDouble ? 'float64' : 'float32'
+    const loss: AnswerTensor = { dtype, shape: [], data: Float64Array.of(total), spelling: 'nested' }
+    return { loss, gradients, members: { terms, finite } }
+  }
+}
+
+/** A float32 in its own shortest digits: 0.1, not 0.10000000149011612. */
+function shortest(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const candidate = Number(value.toPrecision(digits))
+    if (Math.fround(candidate) === value) return candidate
+  }
+  return Number(value.toPrecision(9))
+}
