@@ -1,4 +1,4 @@
-"""Writes reference cases in the format of test/oracles: inputs that float32 holds exactly, results in float64."""
+"""Writes reference cases in the format of test/oracles (biome then lays them out): exact float32 inputs, float64 results."""
 
 import json
 from pathlib import Path
