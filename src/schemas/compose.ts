@@ -39,7 +39,11 @@ export type Term = Static<typeof TermSchema>
 
 /** What a composition takes beside its tensors. */
 export const ComposeSchemas = {
-  terms: Type.Array(TermSchema, { minItems: 1, maxItems: MAX_TERMS }),
+  terms: Type.Array(TermSchema, {
+    minItems: 1,
+    maxItems: MAX_TERMS,
+    description: 'The losses, what each counts, and what each reads.',
+  }),
   gradients: OptionSchemas.gradients,
   reduction: Type.Union(
     reductions.map((name) => Type.Literal(name)),

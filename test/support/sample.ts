@@ -21,6 +21,7 @@ const SIZES: Readonly<Record<string, number>> = {
   features: 3,
   time: 8,
   labels: 2,
+  thresholds: 3,
 }
 
 /** mulberry32: small, fast, and good enough to draw test inputs. */

@@ -7,8 +7,22 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'For models that already end in a sigmoid. Prefer binary_cross_entropy_with_logits: it keeps its precision where the model is sure.',
+    'For models that already end in a sigmoid. Not where the logits are at hand: binary_cross_entropy_with_logits keeps its precision, and its gradient, where the model is sure.',
   aliases: ['bce'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.binary_cross_entropy': {}, 'torch.nn.BCELoss': {} } },
+    keras: {
+      names: { 'keras.losses.BinaryCrossentropy': {}, 'keras.losses.binary_crossentropy': {} },
+      params: { epsilon: 1e-7 },
+      note: 'With from_logits=True it is binary_cross_entropy_with_logits.',
+    },
+    tfjs: {
+      names: { 'tf.losses.logLoss': {} },
+      params: { epsilon: 1e-7 },
+      reduction: 'sum_by_nonzero_weights',
+      note: 'Probabilities are clipped to [e, 1 - e]; tfjs adds its epsilon inside the logarithm, so that a sure and right prediction has a loss below 0.',
+    },
+  },
   inputs: {
     predictions: input('...', 'probability', { differentiable: true, about: 'Predicted probabilities.' }),
     targets: input('...', 'probability', {

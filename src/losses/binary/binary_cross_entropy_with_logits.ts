@@ -7,8 +7,26 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'The standard loss for yes/no and multilabel classification, on raw logits. With rare positives use pos_weight, or sigmoid_focal.',
+    'The standard loss for yes/no and multilabel classification, on raw logits. With rare positives use pos_weight, or sigmoid_focal. Not for one class out of many (cross_entropy), nor on probabilities (binary_cross_entropy).',
   aliases: ['bce_with_logits', 'sigmoid_cross_entropy'],
+  presets: {
+    torch: {
+      names: {
+        'torch.nn.functional.binary_cross_entropy_with_logits': {},
+        'torch.nn.BCEWithLogitsLoss': {},
+      },
+      note: 'pos_weight is one number a class, the last axis, for every shape.',
+    },
+    keras: {
+      names: {},
+      note: 'Keras takes logits only with from_logits=True; its default is binary_cross_entropy.',
+    },
+    optax: {
+      names: { 'optax.losses.sigmoid_binary_cross_entropy': {}, 'optax.sigmoid_binary_cross_entropy': {} },
+      reduction: 'none',
+    },
+    tfjs: { names: { 'tf.losses.sigmoidCrossEntropy': {} }, reduction: 'sum_by_nonzero_weights' },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'probability', {

@@ -7,7 +7,16 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'Focal loss for models that already end in a sigmoid. Prefer sigmoid_focal: it keeps its precision where the model is sure.',
+    'Focal loss for models that already end in a sigmoid. Not where the logits are at hand: sigmoid_focal keeps its precision, and its gradient, where the model is sure.',
+  presets: {
+    keras: {
+      names: {
+        'keras.losses.BinaryFocalCrossentropy': {},
+        'keras.losses.binary_focal_crossentropy': {},
+      },
+      note: 'Keras heeds its alpha of 0.25 only with apply_class_balancing=True: give alpha then. With from_logits=True it is sigmoid_focal.',
+    },
+  },
   inputs: {
     predictions: input('...', 'probability', { differentiable: true, about: 'Predicted probabilities.' }),
     targets: input('...', 'probability', { about: '0 or 1, or a probability between.' }),

@@ -7,8 +7,25 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'Cross-entropy that fades out easy examples, for detection and other tasks with few positives. gamma 0 and alpha null is plain cross-entropy.',
+    'Cross-entropy that fades out easy examples, for detection and other tasks with few positives. gamma 0 and alpha null is plain cross-entropy. Not where probabilities must be calibrated, nor with many wrong labels: it dwells on what it cannot fit.',
   aliases: ['focal'],
+  presets: {
+    torch: {
+      names: { 'torchvision.ops.sigmoid_focal_loss': {} },
+      reduction: 'none',
+      note: "alpha null stands for torchvision's -1. For gamma below 1 the gradient stays finite at saturated logits, where torchvision's is NaN.",
+    },
+    keras: {
+      names: {},
+      params: { alpha: null },
+      note: 'Keras takes logits only with from_logits=True, and heeds its alpha only with apply_class_balancing=True.',
+    },
+    optax: {
+      names: { 'optax.losses.sigmoid_focal_loss': {}, 'optax.sigmoid_focal_loss': {} },
+      params: { alpha: null },
+      reduction: 'none',
+    },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'probability', {

@@ -7,8 +7,20 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'Linear support vector machines: a row with a margin of at least 1 counts nothing. At the corner the gradient is 0.',
+    'Linear support vector machines: a row with a margin of at least 1 counts nothing; at the corner the gradient is 0. Not where probabilities are needed (binary_cross_entropy_with_logits), nor with mislabelled rows, which pull without end.',
   aliases: ['hinge_loss'],
+  presets: {
+    keras: {
+      names: { 'keras.losses.Hinge': {}, 'keras.losses.hinge': {} },
+      note: 'Targets of 0 and 1 need labels "01"; Keras converts them if a whole batch happens to hold nothing else.',
+    },
+    optax: { names: { 'optax.losses.hinge_loss': {}, 'optax.hinge_loss': {} }, reduction: 'none' },
+    tfjs: {
+      names: { 'tf.losses.hingeLoss': {} },
+      params: { labels: '01' },
+      reduction: 'sum_by_nonzero_weights',
+    },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Scores.' }),
     targets: input('...', 'sign', {

@@ -6,7 +6,14 @@ export default defineLoss({
   name: 'squared_hinge',
   family: 'margin',
   couples: 'element',
-  about: 'Hinge squared: smooth at the margin, and harder on large violations.',
+  about:
+    'Hinge squared: smooth at the margin, and harder on large violations. Not with outliers or mislabelled rows, which it weighs most (hinge), nor where probabilities are needed (binary_cross_entropy_with_logits).',
+  presets: {
+    keras: {
+      names: { 'keras.losses.SquaredHinge': {}, 'keras.losses.squared_hinge': {} },
+      note: 'Targets of 0 and 1 need labels "01"; Keras converts them if a whole batch happens to hold nothing else.',
+    },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Scores.' }),
     targets: input('...', 'sign', {

@@ -7,8 +7,11 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For models that predict a mean and a variance: errors count less where the model says it is unsure. Watch the variance: it can grow to hide bad means.',
+    'For models that predict a mean and a variance: errors count less where the model says that it is unsure. Not without watching the variance, which can grow to hide bad means; not for heavy tails, and mse is enough where all rows are equally noisy.',
   aliases: ['gaussian_nll_loss'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.gaussian_nll_loss': {}, 'torch.nn.GaussianNLLLoss': {} } },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Predicted means.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

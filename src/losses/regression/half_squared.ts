@@ -6,8 +6,11 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Half the squared error: mse scaled so that the gradient is the error itself (the boosting convention).',
+    'Half the squared error: mse scaled so that the gradient is the error itself, as in boosting. Not to compare with numbers of mse, which are twice as large; nor with outliers (huber).',
   aliases: ['l2_loss'],
+  presets: {
+    optax: { names: { 'optax.losses.l2_loss': {}, 'optax.l2_loss': {} }, reduction: 'none' },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Quadratic near zero, linear beyond delta: squared error that an outlier cannot shout down. Equals delta * smooth_l1(beta = delta).',
+    'Quadratic near zero, linear beyond delta: squared error that an outlier cannot shout down. Equals delta * smooth_l1(beta = delta). Not where the units make delta hard to choose (log_cosh, after scaling), nor where outliers shall count nothing at all (barron_robust).',
   aliases: ['huber_loss', 'Huber'],
   presets: {
     torch: { names: { 'torch.nn.functional.huber_loss': {}, 'torch.nn.HuberLoss': {} } },

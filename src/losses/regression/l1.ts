@@ -6,8 +6,17 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Absolute error: fits the median, so outliers hardly count. Its gradient does not shrink near the minimum; smooth_l1 or huber settle better.',
+    'Absolute error: fits the median, so that outliers hardly count. Not where the last digits matter: its gradient does not shrink near the minimum; smooth_l1 and huber settle better. Nor where the mean is wanted of skewed data (mse).',
   aliases: ['mae', 'l1_loss', 'mean_absolute_error', 'MeanAbsoluteError'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.l1_loss': {}, 'torch.nn.L1Loss': {} } },
+    keras: { names: { 'keras.losses.MeanAbsoluteError': {}, 'keras.losses.mean_absolute_error': {} } },
+    tfjs: {
+      names: { 'tf.losses.absoluteDifference': {} },
+      reduction: 'sum_by_nonzero_weights',
+      note: 'Where prediction and target are equal the gradient is 0; tfjs answers that of one side.',
+    },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

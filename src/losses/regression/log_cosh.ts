@@ -6,8 +6,12 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'ln cosh of the error: like half_squared near zero and like l1 far away, smooth everywhere, with nothing to tune.',
+    'ln cosh of the error: like half_squared near zero and like l1 far away, smooth everywhere, with nothing to tune. Not for errors whose unit is far from 1: it turns linear at 1, so scale the targets or take huber.',
   aliases: ['LogCosh'],
+  presets: {
+    keras: { names: { 'keras.losses.LogCosh': {}, 'keras.losses.log_cosh': {} } },
+    optax: { names: { 'optax.losses.log_cosh': {}, 'optax.log_cosh': {} }, reduction: 'none' },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

@@ -6,8 +6,14 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Squared error: the maximum-likelihood choice for Gaussian noise. One outlier outweighs everything else; take huber then.',
+    'Squared error: the maximum-likelihood choice for Gaussian noise; its minimum is the mean. Not with outliers, of which one outweighs everything else (huber, l1), nor over many orders of magnitude (msle).',
   aliases: ['mse_loss', 'mean_squared_error', 'MeanSquaredError', 'squared_error'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.mse_loss': {}, 'torch.nn.MSELoss': {} } },
+    keras: { names: { 'keras.losses.MeanSquaredError': {}, 'keras.losses.mean_squared_error': {} } },
+    optax: { names: { 'optax.losses.squared_error': {}, 'optax.squared_error': {} }, reduction: 'none' },
+    tfjs: { names: { 'tf.losses.meanSquaredError': {} }, reduction: 'sum_by_nonzero_weights' },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

@@ -7,8 +7,15 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For counts (events per interval). By default the model predicts the logarithm of the rate; with log_input false the rate itself, as Keras does.',
+    'For counts (events per interval). By default the model predicts the logarithm of the rate; with log_input false the rate itself, as Keras does. Not where the counts vary far more than their mean, nor for amounts that are no counts (tweedie, gamma_nll).',
   aliases: ['poisson', 'poisson_nll_loss'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.poisson_nll_loss': {}, 'torch.nn.PoissonNLLLoss': {} } },
+    keras: {
+      names: { 'keras.losses.Poisson': {}, 'keras.losses.poisson': {} },
+      params: { log_input: false, epsilon: 1e-7 },
+    },
+  },
   inputs: {
     predictions: input('...', 'real', {
       differentiable: true,

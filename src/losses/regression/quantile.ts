@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Pinball loss: its minimum is the chosen quantile, so that several of them give prediction intervals. At 0.5 it is half of l1.',
+    'Pinball loss: its minimum is the chosen quantile, so that several of them give prediction intervals. At 0.5 it is half of l1. Not where the mean is wanted (mse); quantiles that are fitted apart may cross, so sort them.',
   aliases: ['pinball'],
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),

@@ -7,8 +7,11 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Absolute error with its corner rounded within beta; the usual box-regression loss. beta = 0 is l1; huber(delta) = delta * smooth_l1(beta = delta).',
+    'Absolute error with its corner rounded within beta; the usual box-regression loss. beta = 0 is l1; huber(delta) = delta * smooth_l1(beta = delta). Not for boxes whose overlap is what counts (giou, ciou), nor where the curvature at 0 shall not grow as beta shrinks (huber).',
   aliases: ['smooth_l1_loss'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.smooth_l1_loss': {}, 'torch.nn.SmoothL1Loss': {} } },
+  },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

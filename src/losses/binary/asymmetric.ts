@@ -1,0 +1,65 @@
+/** Asymmetric loss: focal loss for many labels of which few are present. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'asymmetric',
+  family: 'binary',
+  couples: 'element',
+  about:
+    'Multilabel classification where most labels are absent: negatives fade faster than positives, and those below a probability of clip do not count at all, which also forgives missing labels. Not for one label a row (cross_entropy, softmax_focal), nor where probabilities must be calibrated: it pushes them up.',
+  inputs: {
+    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits, one a label.' }),
+    targets: input('rows,classes', 'binary', { about: '1 where the label is present, else 0.' }),
+  },
+  params: Type.Object({
+    gamma_negative: Type.Number({
+      minimum: 0,
+      default: 4,
+      description: 'How fast easy negatives fade, an exponent; 0 not at all.',
+    }),
+    gamma_positive: Type.Number({
+      minimum: 0,
+      default: 1,
+      description: 'How fast easy positives fade, an exponent; 0 not at all.',
+    }),
+    clip: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 1,
+      default: 0.05,
+      description: 'Taken from the probability of a negative; what falls to 0 does not count.',
+    }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 1e-8,
+      description:
+        'Smallest probability whose logarithm is taken; below it only the fading has a gradient, as in timm. 0: no bound.',
+    }),
+  }),
+  // A positive with p = s(x) costs (1 - p)^g -ln p, a negative with the shifted m = [p - clip]+ costs m^g -ln(1 - m).
+  // Stable forms: 1 - p = s(-x), whose power is e^(-g softplus(x)); -ln p = softplus(-x); and -ln(1 - m) is -ln(1 + -m)
+  // for small m, but -ln(s(-x) + clip) for large, where 1 - m would cancel. With clip 0 that is softplus(x).
+  // m = 0 is chosen apart, because m^g has an infinite slope there for g < 1.
+  formula: `
+    x = predictions
+    bound = -log(epsilon)
+    positive = exp(-gamma_positive * softplus(x)) * min(softplus(-x), bound)
+    m = relu(sigmoid(x) - clip)
+    far = clip > 0 ? -log(sigmoid(-x) + clip) : softplus(x)
+    miss = m < 0.5 ? -log1p(-m) : far
+    negative = m > 0 ? m^gamma_negative * min(miss, bound) : 0
+    targets * positive + (1 - targets) * negative`,
+  references: [
+    'Ben-Baruch et al. 2021, Asymmetric Loss For Multi-Label Classification, arXiv:2009.14119',
+    'timm.loss.AsymmetricLossMultiLabel (reduction none)',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, -4]], targets: [[1, 0, 0]] },
+      loss: [[0.34657359027997264, 0.02451505351223516, 0]],
+      gradients: { predictions: [[-0.42328679513998635, 0.07311710123931046, 0]] },
+      from: 'by hand: ln 2 / 2, -0.45^4 ln 0.55, and 0.018 < clip',
+    },
+  ],
+})

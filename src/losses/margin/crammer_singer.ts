@@ -1,0 +1,48 @@
+/** Multiclass hinge loss against the worst rival (Crammer and Singer). */
+import { defineLoss, input, noParams } from '../define.ts'
+
+export default defineLoss({
+  name: 'crammer_singer',
+  family: 'margin',
+  couples: 'row',
+  about:
+    'Multiclass support vector machine after Crammer and Singer: the strongest wrong class shall stay 1 below the right one. Not where probabilities are needed (cross_entropy); only one rival learns at a time, so with many classes multi_margin moves more. It is not categorical_hinge, which also pushes wrong scores below 0.',
+  aliases: ['multiclass_hinge'],
+  presets: { optax: { names: { 'optax.losses.multiclass_hinge_loss': {} }, reduction: 'none' } },
+  inputs: {
+    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    targets: input('rows', 'class', { about: 'The right class of each row.' }),
+  },
+  params: noParams,
+  // max_j (x_j + [j != y]) - x_y. The right class stands in the maximum, too: at the margin it is tied with its rival,
+  // and the gradient is split evenly.
+  formula: `
+    rival = predictions + (index(classes) == targets ? 0 : 1)
+    max(rival, classes) - pick(predictions, targets, classes)`,
+  references: [
+    'Crammer and Singer 2001, On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines',
+    'optax.losses.multiclass_hinge_loss',
+    "torchmetrics.functional.hinge_loss (multiclass_mode 'crammer-singer')",
+  ],
+  examples: [
+    {
+      inputs: {
+        predictions: [
+          [0.5, 1, -1],
+          [3, 1, 1],
+          [1, 0, -1],
+        ],
+        targets: [0, 0, 0],
+      },
+      loss: [1.5, 0, 0],
+      gradients: {
+        predictions: [
+          [-1, 1, 0],
+          [0, 0, 0],
+          [-0.5, 0.5, 0],
+        ],
+      },
+      from: 'by hand: 1 + 1 - 0.5; 2 apart; exactly 1 apart',
+    },
+  ],
+})

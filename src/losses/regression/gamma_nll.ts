@@ -1,0 +1,30 @@
+/** Negative log-likelihood of positive amounts under a gamma distribution. */
+import { defineLoss, input, noParams } from '../define.ts'
+
+export default defineLoss({
+  name: 'gamma_nll',
+  family: 'regression',
+  couples: 'element',
+  about:
+    'For positive amounts whose spread grows with their size (claims, durations, rainfall); the model predicts the logarithm of the mean. Not for data with zeros: tweedie has room for those. Beyond predictions of -709 (-88 in float32) the loss is infinite, so keep the first steps small.',
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Logarithm of the predicted mean.' }),
+    targets: input('...', 'positive', { about: 'Amounts, > 0.' }),
+  },
+  params: noParams,
+  // The gamma density with mean m = e^x has -ln p = k (x + y / m) + terms without x; k, the shape, only scales it.
+  // An amount of 0 asks for no e^-x, which may be infinite.
+  formula: 'predictions + (targets == 0 ? 0 : targets * exp(-predictions))',
+  references: [
+    'McCullagh and Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6',
+    'sklearn._loss.HalfGammaLoss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [0, 0.6931471805599453], targets: [3, 2] },
+      loss: [3, 1.6931471805599454],
+      gradients: { predictions: [-2, 0] },
+      from: 'by hand: x + y e^-x',
+    },
+  ],
+})

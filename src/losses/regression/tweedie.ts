@@ -1,0 +1,59 @@
+/** Tweedie deviance: between Poisson and gamma, for amounts that are often exactly 0. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'tweedie',
+  family: 'regression',
+  couples: 'element',
+  about:
+    'For amounts that are often exactly 0 and otherwise positive and skewed (insurance claims, sales); the model predicts the logarithm of the mean. Not for counts (poisson_nll), nor for amounts that are never 0 (gamma_nll). Its value is comparable only between fits of the same power; far from the data it overflows as e^x does.',
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Logarithm of the predicted mean.' }),
+    targets: input('...', 'nonnegative', { about: 'Amounts, >= 0; positive for powers from 2.' }),
+  },
+  params: Type.Object({
+    power: Type.Number({
+      minimum: 1,
+      default: 1.5,
+      description:
+        'The variance grows as mean^power: 1 is Poisson, between 1 and 2 a sum of a Poisson number of gamma amounts, 2 gamma, 3 inverse Gaussian.',
+    }),
+  }),
+  // Half the deviance without its terms in y alone, m = e^x: -y m^(1 - p) / (1 - p) + m^(2 - p) / (2 - p). At p = 1 and
+  // p = 2 one term turns into a logarithm of m, as in scikit-learn. A target of 0 asks for no power of m, which may be
+  // infinite.
+  formula: `
+    a = 1 - power
+    b = 2 - power
+    data = a == 0 ? targets * predictions : targets * exp(a * predictions) / a
+    size = b == 0 ? predictions : exp(b * predictions) / b
+    targets == 0 ? size : size - data`,
+  references: [
+    'Jorgensen 1987, Exponential Dispersion Models, doi:10.1111/j.2517-6161.1987.tb01685.x',
+    'sklearn._loss.HalfTweedieLoss',
+    'LightGBM objective tweedie',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [0, 0], targets: [3, 0] },
+      loss: [8, 2],
+      gradients: { predictions: [-2, 1] },
+      from: 'by hand: 2 y e^(-x/2) + 2 e^(x/2), and e^(x/2) - y e^(-x/2)',
+    },
+    {
+      inputs: { predictions: [0, 0.6931471805599453], targets: [3, 2] },
+      params: { power: 2 },
+      loss: [3, 1.6931471805599454],
+      gradients: { predictions: [-2, 0] },
+      from: 'by hand: gamma_nll',
+    },
+    {
+      inputs: { predictions: [0, 0.6931471805599453], targets: [3, 2] },
+      params: { power: 1 },
+      loss: [1, 0.6137056388801094],
+      gradients: { predictions: [-2, 0] },
+      from: 'by hand: poisson_nll, e^x - y x',
+    },
+  ],
+})
