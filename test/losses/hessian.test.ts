@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/define.ts'
-import type { Kind } from '../../src/losses/define.ts'
+import type { Kind, Loss, Params } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/index.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { expectClose } from '../support/close.ts'
@@ -28,27 +28,45 @@ const widened = (tensor: DecodedTensor): DecodedTensor =>
 
 const h = 1e-5
 
+/** The defaults, and every other word of the parameters that are words. */
+const wordings = (loss: Loss): Params[] => [
+  {},
+  ...Object.entries(loss.params.properties).flatMap(([name, schema]) =>
+    (schema.anyOf ?? []).flatMap(({ const: word }: { const?: string }) => {
+      return typeof word === 'string' && word !== schema.default ? [{ [name]: word }] : []
+    }),
+  ),
+]
+
 describe.each(offering.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it('has the second derivative that central differences of its gradient find', async () => {
-    // Rates and the like, that the service does not refuse outside of their range, stay inside of it.
-    const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
-    for (const seed of [1, 2]) {
-      const tensors = sampleTensors(loss, { seed, precision: 'float64', ...(seed === 2 ? { draw } : {}) })
-      const options = { reduction: 'mean', hessian: 'diagonal' }
-      const { hessian } = await evaluate(engine, loss, tensors, options)
-      for (const [name, { data }] of hessian!) {
-        const gradientAt = async (place: number, step: number) =>
-          (
-            await evaluate(engine, loss, moved(tensors, name, place, step), { gradients: [name] })
-          ).gradients.get(name)!.data[place]!
-        const numeric: number[] = []
-        for (const place of data.keys())
-          numeric.push(((await gradientAt(place, h)) - (await gradientAt(place, -h))) / (2 * h))
-        // Off by about h^2 f'''' and by 1e-16 / h of rounding.
-        expectClose(data, numeric, { relative: 2e-6, absolute: 2e-6, what: `${name}, seed ${seed}` })
+  it.each(wordings(loss))(
+    'has the second derivative that central differences of its gradient find, with %j',
+    async (params) => {
+      // Rates and the like, that the service does not refuse outside of their range, stay inside of it.
+      const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
+      for (const seed of [1, 2]) {
+        const tensors = sampleTensors(loss, {
+          seed,
+          params,
+          precision: 'float64',
+          ...(seed === 2 ? { draw } : {}),
+        })
+        const options = { reduction: 'mean', hessian: 'diagonal', params }
+        const { hessian } = await evaluate(engine, loss, tensors, options)
+        for (const [name, { data }] of hessian!) {
+          const gradientAt = async (place: number, step: number) =>
+            (
+              await evaluate(engine, loss, moved(tensors, name, place, step), { gradients: [name], params })
+            ).gradients.get(name)!.data[place]!
+          const numeric: number[] = []
+          for (const place of data.keys())
+            numeric.push(((await gradientAt(place, h)) - (await gradientAt(place, -h))) / (2 * h))
+          // Off by about h^2 f'''' and by 1e-16 / h of rounding.
+          expectClose(data, numeric, { relative: 2e-6, absolute: 2e-6, what: `${name}, seed ${seed}` })
+        }
       }
-    }
-  })
+    },
+  )
 })
 
 it.each(offering.map((loss) => [loss.name, loss] as const))('%s: kernels have it, too', async (_, loss) => {

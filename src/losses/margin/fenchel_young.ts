@@ -47,7 +47,7 @@ export default defineLoss({
     k = sum(inside ? 1 : 0, classes)
     m = sum(inside ? z : 0, classes) / k
     rest = 1 - sum(inside ? (z - m)^2 : 0, classes)
-    tau = stop_gradient(regularizer == sparsemax ? m - 1 / k : m - sqrt(rest / k))
+    tau = regularizer == sparsemax ? m - 1 / k : m - sqrt(rest / k)
     d = z - tau
     square = d > 0 ? (d - y)^2 / 2 : y == 0 ? 0 : y * (y / 2 - d)
     power = d > 0 ? 2 / 3 * (d - r)^2 * (d + 2 * r) : y == 0 ? 0 : y * (4 / 3 * r - 2 * d)

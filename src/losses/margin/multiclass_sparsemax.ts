@@ -22,7 +22,7 @@ export default defineLoss({
     z = predictions - stop_gradient(max(predictions, classes))
     inside = sum(relu(z[classes -> others] - z), others) < 1
     tau = (sum(inside ? z : 0, classes) - 1) / sum(inside ? 1 : 0, classes)
-    d = z - stop_gradient(tau)
+    d = z - tau
     right = d > 0 ? (1 - d)^2 / 2 : 0.5 - d
     sum(index(classes) == targets ? right : relu(d)^2 / 2, classes)`,
   references: [
