@@ -15,6 +15,8 @@ interface Context {
   readonly g: Ref
   /** g * d; where the node may lie on a side of `?:` that was not taken, the gated product. */
   readonly times: (g: Ref, d: Ref) => Ref
+  /** Whether it may lie there. */
+  readonly silenced: boolean
   /** Whether the argument leads to an input that is differentiated. */
   readonly varies: (arg: Ref) => boolean
 }
@@ -62,7 +64,12 @@ const RULES: { readonly [O in Op]: Rule } = {
   // Bilinear.
   mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],
   gate: ({ times, g }, a, b) => [times(g, b), times(g, a)],
-  contract: ({ times, g }, a, b) => [times(g, b), times(g, a)],
+  contract: (context, a, b) => {
+    const { build, g } = context
+    if (!context.silenced) return [build.mul(g, b), build.mul(g, a)]
+    const counted = withoutTraps(context)
+    return [build.mul(counted, finitePart(build, b)), build.mul(counted, finitePart(build, a))]
+  },
   div: ({ build, times, g, y }, _a, b) => {
     const reciprocal = build.div(build.constant(1), b)
     return [times(g, reciprocal), build.neg(times(g, build.mul(y, reciprocal)))]
@@ -129,6 +136,22 @@ function larger(context: Context, a: Ref, b: Ref, wins: (x: Ref, y: Ref) => Ref)
 }
 
 /**
+ * A gate cannot stand inside a matrix product, and beside it the products would fill all axes at once. So each pair that
+ * counts and is not finite makes its g infinite or NaN, and the factors give up what is not finite: then a plain product
+ * finds 0 for the pairs that do not count, whatever their rows hold.
+ */
+function withoutTraps({ build, g, y }: Context): Ref {
+  return build.select(build.make('is_finite', [y]), g, build.gate(g, y))
+}
+
+/** x, and 0 where it is not finite; under the first name of its axes, so that x and x[rows -> others] share it. */
+function finitePart(build: Builder, x: Ref): Ref {
+  const { op, axis, to } = build.nodes[x]
+  if (op === 'rename') return build.rename(finitePart(build, build.argOf(x, 0)), axis!, to!)
+  return build.select(build.make('is_finite', [x]), x, build.constant(0))
+}
+
+/**
  * Gradients of sum(cotangent * value) for each of the inputs, with the inputs' own axes.
  *
  * @param cotangent what each element of `value` counts
@@ -145,8 +168,10 @@ export function differentiate(build: Builder, value: Ref, cotangent: Ref, inputs
     const g = received.get(y)
     if (g === undefined || !varying.has(y)) continue
     const node = build.nodes[y]
-    const times = silenced.has(y) ? build.gate : build.mul
-    const context = { build, node, y, g, times, varies: (arg: Ref) => varying.has(arg) }
+    const isSilenced = silenced.has(y)
+    const times = isSilenced ? build.gate : build.mul
+    const varies = (arg: Ref) => varying.has(arg)
+    const context = { build, node, y, g, times, silenced: isSilenced, varies }
     const shares = RULES[node.op](context, ...node.args)
     node.args.forEach((arg, place) => {
       const share = varying.has(arg) ? shares[place] : undefined

@@ -196,6 +196,11 @@ class Lowering {
   #call(expression: Expression & { kind: 'call' }): Ref {
     const { name, at } = expression
     if (name === 'given' || name === 'is_index') return this.#question(expression)
+    // First of all, because max(v[rows -> others], others) itself brings in the axis that it names.
+    const first =
+      REDUCING.has(name) && expression.arguments.length === 2
+        ? this.#number(expression.arguments[0])
+        : undefined
     const found = this.#function(expression)
     if (found === undefined) {
       throw new FormulaError(`there is no function "${name}"${didYouMean(name, functionNames())}`, at)
@@ -206,7 +211,9 @@ class Lowering {
       throw new FormulaError(`${name} takes ${wants}, found ${expression.arguments.length}`, at)
     }
     const axes = expression.arguments.filter((_, place) => found.parameters[place] === 'axis')
-    const values = expression.arguments.flatMap((arg, place) => this.#argument(arg, found.parameters[place]))
+    const values = expression.arguments.flatMap((arg, place) =>
+      place === 0 && first !== undefined ? [first] : this.#argument(arg, found.parameters[place]),
+    )
     return found.lower(
       this.#build,
       values,
