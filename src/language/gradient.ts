@@ -155,14 +155,21 @@ function finitePart(build: Builder, x: Ref): Ref {
  * Gradients of sum(cotangent * value) for each of the inputs, with the inputs' own axes.
  *
  * @param cotangent what each element of `value` counts
+ * @param mayRest whether an element that counts 0 shall keep silent whatever its inputs hold, as a side not taken
  * @returns one node an input, in the same order
  * @example
  * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
  * differentiate(b, b.mul(x, x), b.constant(1), [x]) // [2 x]
  */
-export function differentiate(build: Builder, value: Ref, cotangent: Ref, inputs: readonly Ref[]): Ref[] {
+export function differentiate(
+  build: Builder,
+  value: Ref,
+  cotangent: Ref,
+  inputs: readonly Ref[],
+  { mayRest = false }: { readonly mayRest?: boolean } = {},
+): Ref[] {
   const varying = dependents(build, inputs, value)
-  const silenced = behindChoices(build, value)
+  const silenced = behindChoices(build, value, mayRest)
   const received = new Map<Ref, Ref>([[value, cotangent]])
   for (let y = value; y >= 0; y--) {
     const g = received.get(y)
@@ -203,8 +210,8 @@ function dependents(build: Builder, inputs: readonly Ref[], value: Ref): Set<Ref
 }
 
 /** The nodes below a `?:` whose side may not be taken, as far as the gradient descends. */
-function behindChoices(build: Builder, value: Ref): Set<Ref> {
-  const found = new Set<Ref>()
+function behindChoices(build: Builder, value: Ref, mayRest: boolean): Set<Ref> {
+  const found = new Set<Ref>(mayRest ? [value] : [])
   const reached = new Set([value])
   for (let id = value; id >= 0; id--) {
     const node = build.nodes[id]

@@ -51,7 +51,10 @@ export function lower(
   const share =
     denominator === undefined ? build.constant(1) : new Lowering(build, denominator, scope).value()
   const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name].axes))
-  const gradients = wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs)
+  // A row of weight 0 is cut out of the gradients that have rows; in one that all rows share it would still be summed.
+  const mayRest = wants.some((name) => !scope.inputs[name].axes.includes(scope.axes[0]))
+  const gradients =
+    wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs, { mayRest })
   const roots = { value, denominators: build.is(share, 1) ? undefined : build.expand(share, axes) }
   return extract(build, scope, roots, new Map(wants.map((name, place) => [name, gradients[place]])))
 }
