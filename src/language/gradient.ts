@@ -78,7 +78,8 @@ const RULES: { readonly [O in Op]: Rule } = {
   // d|x| = sign x, and sign 0 = 0.
   abs: ({ build, times, g }, x) => [times(g, build.make('sign', [x]))],
   exp: ({ times, g, y }) => [times(g, y)],
-  expm1: ({ build, times, g, y }) => [times(g, build.add(y, build.constant(1)))],
+  // Not y + 1: far left, where e^x - 1 rounds to -1, that has no digit of e^x left.
+  expm1: ({ build, times, g }, x) => [times(g, build.exp(x))],
   log: ({ build, times, g }, x) => [times(g, build.div(build.constant(1), x))],
   log1p: ({ build, times, g }, x) => [
     times(g, build.div(build.constant(1), build.add(build.constant(1), x))),

@@ -193,6 +193,11 @@ describe('numerics', () => {
     expectClose(gradients.x!, [-0.5, 0, 0.5], { relative: 1e-15 })
   })
 
+  it('the slope of expm1 keeps its digits where expm1 itself is -1', () => {
+    const { gradients } = evaluateFormula('expm1(x)', { x: [-50] }, ['x'])
+    expectClose(gradients.x!, [Math.exp(-50)], { relative: 1e-15, absolute: 0 })
+  })
+
   it('pick reads 0 outside the axis', () => {
     expect(evaluateFormula('pick(x, i, columns)', { x: [1, 2, 3, 4], i: [-100, 2], rows: 2 }).values).toEqual(
       [0, 0],
