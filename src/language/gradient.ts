@@ -15,6 +15,8 @@ interface Context {
   readonly g: Ref
   /** g * d; where the node may lie on a side of `?:` that was not taken, the gated product. */
   readonly times: (g: Ref, d: Ref) => Ref
+  /** Whether it may lie there. */
+  readonly silenced: boolean
   /** Whether the argument leads to an input that is differentiated. */
   readonly varies: (arg: Ref) => boolean
 }
@@ -68,7 +70,12 @@ const RULES: { readonly [O in Op]: Rule } = {
   // Bilinear.
   mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],
   gate: ({ times, g }, a, b) => [times(g, b), times(g, a)],
-  contract: ({ times, g }, a, b) => [times(g, b), times(g, a)],
+  contract: (context, a, b) => {
+    const { build, g } = context
+    if (!context.silenced) return [build.mul(g, b), build.mul(g, a)]
+    const counted = withoutTraps(context)
+    return [build.mul(counted, finitePart(build, b)), build.mul(counted, finitePart(build, a))]
+  },
   div: ({ build, times, g, y }, _a, b) => {
     const reciprocal = build.div(build.constant(1), b)
     return [times(g, reciprocal), build.neg(times(g, build.mul(y, reciprocal)))]
@@ -139,24 +146,49 @@ function larger(context: Context, a: Ref, b: Ref, wins: (x: Ref, y: Ref) => Ref)
 }
 
 /**
+ * A gate cannot stand inside a matrix product, and beside it the products would fill all axes at once. So each pair that
+ * counts and is not finite makes its g infinite or NaN, and the factors give up what is not finite: then a plain product
+ * finds 0 for the pairs that do not count, whatever their rows hold.
+ */
+function withoutTraps({ build, g, y }: Context): Ref {
+  return build.select(build.make('is_finite', [y]), g, build.gate(g, y))
+}
+
+/** x, and 0 where it is not finite; under the first name of its axes, so that x and x[rows -> others] share it. */
+function finitePart(build: Builder, x: Ref): Ref {
+  const { op, axis, to } = build.nodes[x]
+  if (op === 'rename') return build.rename(finitePart(build, build.argOf(x, 0)), axis!, to!)
+  return build.select(build.make('is_finite', [x]), x, build.constant(0))
+}
+
+/**
  * Gradients of sum(cotangent * value) for each of the inputs, with the inputs' own axes.
  *
  * @param cotangent what each element of `value` counts
+ * @param mayRest whether an element that counts 0 shall keep silent whatever its inputs hold, as a side not taken
  * @returns one node an input, in the same order
  * @example
  * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
  * differentiate(b, b.mul(x, x), b.constant(1), [x]) // [2 x]
  */
-export function differentiate(build: Builder, value: Ref, cotangent: Ref, inputs: readonly Ref[]): Ref[] {
+export function differentiate(
+  build: Builder,
+  value: Ref,
+  cotangent: Ref,
+  inputs: readonly Ref[],
+  { mayRest = false }: { readonly mayRest?: boolean } = {},
+): Ref[] {
   const varying = dependents(build, inputs, value)
-  const silenced = behindChoices(build, value)
+  const silenced = behindChoices(build, value, mayRest)
   const received = new Map<Ref, Ref>([[value, cotangent]])
   for (let y = value; y >= 0; y--) {
     const g = received.get(y)
     if (g === undefined || !varying.has(y)) continue
     const node = build.nodes[y]
-    const times = silenced.has(y) ? build.gate : build.mul
-    const context = { build, node, y, g, times, varies: (arg: Ref) => varying.has(arg) }
+    const isSilenced = silenced.has(y)
+    const times = isSilenced ? build.gate : build.mul
+    const varies = (arg: Ref) => varying.has(arg)
+    const context = { build, node, y, g, times, silenced: isSilenced, varies }
     const shares = RULES[node.op](context, ...node.args)
     node.args.forEach((arg, place) => {
       const share = varying.has(arg) ? shares[place] : undefined
@@ -205,8 +237,8 @@ function dependents(build: Builder, inputs: readonly Ref[], value: Ref): Set<Ref
 }
 
 /** The nodes below a `?:` whose side may not be taken, as far as the gradient descends. */
-function behindChoices(build: Builder, value: Ref): Set<Ref> {
-  const found = new Set<Ref>()
+function behindChoices(build: Builder, value: Ref, mayRest: boolean): Set<Ref> {
+  const found = new Set<Ref>(mayRest ? [value] : [])
   const reached = new Set([value])
   for (let id = value; id >= 0; id--) {
     const node = build.nodes[id]

@@ -54,7 +54,10 @@ export function lower(
   const share =
     denominator === undefined ? build.constant(1) : new Lowering(build, denominator, scope).value()
   const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name].axes))
-  const gradients = wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs)
+  // A row of weight 0 is cut out of the gradients that have rows; in one that all rows share it would still be summed.
+  const mayRest = wants.some((name) => !scope.inputs[name].axes.includes(scope.axes[0]))
+  const gradients =
+    wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs, { mayRest })
   const results = new Map(wants.map((name, place) => [name, gradients[place]]))
   for (const name of hessians) {
     const place = wants.indexOf(name)
@@ -204,6 +207,11 @@ class Lowering {
   #call(expression: Expression & { kind: 'call' }): Ref {
     const { name, at } = expression
     if (name === 'given' || name === 'is_index') return this.#question(expression)
+    // First of all, because max(v[rows -> others], others) itself brings in the axis that it names.
+    const first =
+      REDUCING.has(name) && expression.arguments.length === 2
+        ? this.#number(expression.arguments[0])
+        : undefined
     const found = this.#function(expression)
     if (found === undefined) {
       throw new FormulaError(`there is no function "${name}"${didYouMean(name, functionNames())}`, at)
@@ -214,7 +222,9 @@ class Lowering {
       throw new FormulaError(`${name} takes ${wants}, found ${expression.arguments.length}`, at)
     }
     const axes = expression.arguments.filter((_, place) => found.parameters[place] === 'axis')
-    const values = expression.arguments.flatMap((arg, place) => this.#argument(arg, found.parameters[place]))
+    const values = expression.arguments.flatMap((arg, place) =>
+      place === 0 && first !== undefined ? [first] : this.#argument(arg, found.parameters[place]),
+    )
     return found.lower(
       this.#build,
       values,

@@ -70,6 +70,7 @@ const SMOOTH = [
   'sum(x * x[rows -> others], columns)',
   'sum(softplus(x - x[columns -> others]), others)',
   'sum(sum(x * x[rows -> others], columns) * y, columns)',
+  'sum(v > v[rows -> others] ? exp(sum(x * y[rows -> others], columns)) : 0, others)',
   'v * 1',
   'sum(v * v[rows -> others], others)',
   'safe_norm(x, columns)',
@@ -153,6 +154,27 @@ describe('a branch that is not taken', () => {
     const text = 'v > 0 ? x * x : 0'
     const { gradients } = evaluateFormula(text, { x: [Number.NaN, 3], v: [-1, 1], rows: 2 }, ['x'])
     expect(gradients.x).toEqual([0, 6])
+  })
+
+  // Each row stands in the other rows' products: what it holds may only reach those that count it.
+  describe.each([Number.NaN, Number.POSITIVE_INFINITY])('of pairs with a row of %d', (broken) => {
+    const text = (pair: string) => `
+      pair = ${pair}
+      sum(pair ? sum(x * x[rows -> others], columns) : 0, others)`
+    const input = { x: [broken, 1, 3, 4], v: [-1, 1], rows: 2 }
+
+    it('keeps silent', () => {
+      const { values: found, gradients } = evaluateFormula(text('v > 0 and v[rows -> others] > 0'), input, [
+        'x',
+      ])
+      expect(found).toEqual([0, 25])
+      expect(gradients.x).toEqual([0, 0, 6, 8])
+    })
+
+    it('is not hushed up where one of them counts', () => {
+      const { gradients } = evaluateFormula(text('v > v[rows -> others]'), input, ['x'])
+      expect(gradients.x!.map(Number.isFinite)).toEqual([false, false, false, false])
+    })
   })
 })
 

@@ -34,6 +34,19 @@ describe('a program', () => {
     expect(ops('sum(x * y, columns)')).not.toContain('contract')
   })
 
+  it('finds the axis that the argument of max brings in', () => {
+    const text = 'max(v[rows -> others], others) - min(v[rows -> others], others)'
+    expect(evaluateFormula(text, { v: [3, -1, 2], rows: 3 }).values).toEqual([4])
+  })
+
+  it('never builds the products of a contraction, also not for gradients behind a choice', () => {
+    const sizes = { rows: 1000, columns: 50 }
+    const text = 'sum(v > v[rows -> others] ? exp(sum(x * x[rows -> others], columns)) : 0, others)'
+    const program = compile(text, ['x'])
+    expect(program.nodes.filter((node) => node.op === 'contract')).toHaveLength(3)
+    expect(costOf(program, sizes).widest).toBe(1e6)
+  })
+
   it('has a cost that is known before it runs', () => {
     const sizes = { rows: 1000, columns: 8 }
     const program = compile('sum(sum(x * x[rows -> others], columns), others)')

@@ -22,6 +22,7 @@ const SIZES: Readonly<Record<string, number>> = {
   time: 8,
   labels: 2,
   thresholds: 3,
+  count: 3,
 }
 
 /** mulberry32: small, fast, and good enough to draw test inputs. */

@@ -1,0 +1,58 @@
+/** Knowledge distillation: a student's softened distribution against its teacher's. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'distillation_kl',
+  family: 'divergence',
+  couples: 'row',
+  about:
+    "A small model learns the whole distribution of a large one, from the logits of both. A temperature above 1 shows more of what the teacher thinks of the wrong classes; the factor T^2 keeps the gradient's size, so that it can be added to cross_entropy with true labels. Not for a teacher that gives only labels, or has other classes.",
+  presets: {
+    torch: {
+      names: { 'sentence_transformers.losses.DistillKLDivLoss': {} },
+      note: "The mean is over rows, the KL divergence of a row is its sum. mmdet's KnowledgeDistillationKLDivLoss divides by the classes as well.",
+    },
+  },
+  inputs: {
+    student: input('rows,classes', 'real', {
+      differentiable: true,
+      about: 'Logits of the model that learns.',
+    }),
+    teacher: input('rows,classes', 'real', {
+      about: 'Logits of the model that it learns from; constant to the gradient.',
+    }),
+  },
+  params: Type.Object({
+    temperature: Type.Number({
+      exclusiveMinimum: 0,
+      default: 1,
+      description: 'Divides the logits of both; the loss is multiplied by its square.',
+    }),
+  }),
+  // T^2 sum_c t (ln t - ln s). The probabilities t and s both sum to 1, so adding s - t changes nothing, but makes each term
+  // t (e^-d - 1 + d) with d = ln t - ln s: of the order of d^2, where t d alone would cancel against the other classes.
+  // Far apart, e^-d might overflow where t is tiny; a t of 0 leaves s, also where ln t is -inf.
+  formula: `
+    log_t = log_softmax(teacher / temperature, classes)
+    log_s = log_softmax(student / temperature, classes)
+    t = exp(log_t)
+    s = exp(log_s)
+    d = log_t - log_s
+    near = t * (expm1(-d) + d)
+    far = t * (d - 1) + s
+    temperature^2 * sum(t == 0 ? s : abs(d) < 1 ? near : far, classes)`,
+  references: [
+    'Hinton et al. 2015, Distilling the Knowledge in a Neural Network, arXiv:1503.02531',
+    'sentence_transformers.losses.DistillKLDivLoss',
+  ],
+  examples: [
+    {
+      inputs: { student: [[0, 0]], teacher: [[0, 2.1972245773362196]] },
+      params: { temperature: 2 },
+      loss: [0.5232481437645479],
+      gradients: { student: [[0.5, -0.5]] },
+      from: 'by hand: softmax (1/4, 3/4) against (1/2, 1/2), 4 (3/4 ln 3 - ln 2), slope T (s - t)',
+    },
+  ],
+})

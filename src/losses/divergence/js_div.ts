@@ -1,0 +1,63 @@
+/** Jensen-Shannon divergence between two distributions. */
+import { defineLoss, input, noParams } from '../define.ts'
+
+export default defineLoss({
+  name: 'js_div',
+  family: 'divergence',
+  couples: 'row',
+  about:
+    'How far two distributions are apart, the same in both directions and at most ln 2, also where one is 0 and the other is not. It hardly grows between distributions that do not overlap; where one of them is the truth and shall be covered, use kl_div.',
+  presets: {
+    torch: {
+      names: {
+        'torchmetrics.functional.jensen_shannon_divergence': {},
+        'torchmetrics.JensenShannonDivergence': {},
+      },
+      note: 'torchmetrics answers NaN where both probabilities are 0; they agree there.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,classes', 'simplex', {
+      differentiable: true,
+      about: 'One distribution a row. Each row is divided by its sum first, and the gradient knows it.',
+    }),
+    targets: input('rows,classes', 'simplex', { differentiable: true, about: 'The other one, likewise.' }),
+  },
+  params: noParams,
+  // With m = (p + q) / 2, a = p / m, b = q / m and d = (a - b) / 2, the row is
+  //   1/2 sum m (a ln a + b ln b) = 1/2 sum m (ln(1 - d^2) + d (ln(1 + d) - ln(1 - d))),
+  // because a = 1 + d and b = 1 - d. Near equality all of the second form is of the order of d^2; in the first, two terms
+  // of the order of d cancel. At a = 0 the slope ln a is infinite: the floor keeps it large and right in sign.
+  formula: `
+    sum_p = sum(predictions, classes)
+    sum_q = sum(targets, classes)
+    p = sum_p == 0 ? predictions : predictions / sum_p
+    q = sum_q == 0 ? targets : targets / sum_q
+    m = (p + q) / 2
+    a = p / m
+    b = q / m
+    d = (p - q) / (p + q)
+    near = log1p(-d * d) + d * (log1p(d) - log1p(-d))
+    far = a * log(max(a, 1e-37)) + b * log(max(b, 1e-37))
+    sum(m == 0 ? 0 : m * (abs(d) < 0.5 ? near : far), classes) / 2`,
+  references: [
+    'Lin 1991, Divergence measures based on the Shannon entropy, doi:10.1109/18.61115',
+    'torchmetrics.functional.jensen_shannon_divergence',
+  ],
+  examples: [
+    {
+      inputs: {
+        predictions: [
+          [1, 0],
+          [0.25, 0.75],
+        ],
+        targets: [
+          [0, 1],
+          [0.25, 0.75],
+        ],
+      },
+      loss: [0.6931471805599453, 0],
+      from: 'by hand: ln 2 where nothing overlaps, 0 where all does',
+    },
+  ],
+})

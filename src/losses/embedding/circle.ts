@@ -1,0 +1,80 @@
+/** Circle loss: pairs pull the harder, the farther they are from where they should be. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'circle',
+  family: 'embedding',
+  couples: 'batch',
+  about:
+    'Metric learning on the cosines of a batch: each pair is weighted by how far it is from its goal, so that poor pairs are not held back by good ones. Its slopes are steep (gamma 80): lower gamma or the learning rate where training is unstable, and begin with multi_similarity or supcon where classes have few rows in a batch.',
+  presets: {
+    torch: {
+      names: { 'pytorch_metric_learning.losses.CircleLoss': {} },
+      note: 'Ours is the exact gradient of the value; pytorch-metric-learning and the paper hold the weights of the pairs constant. Its mean is over rows whose loss is above 0.',
+    },
+    keras: {
+      names: { 'keras.losses.Circle': {}, 'keras.losses.circle': {} },
+      note: 'Keras leaves it to the caller to normalise: for rows of length 1 the values agree, and its gradient has a part along each row in addition, which normalising takes out again. Its mean counts rows without positives or negatives, as 0.',
+    },
+  },
+  inputs: {
+    embeddings: input('rows,dim', 'real', {
+      differentiable: true,
+      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+    }),
+    labels: input('rows', 'class', {
+      about: 'Rows with equal labels are positives of each other, others negatives.',
+    }),
+  },
+  params: Type.Object({
+    gamma: Type.Number({
+      exclusiveMinimum: 0,
+      default: 80,
+      description: 'Scale of the scores: how sharply the worst pairs of a row stand out.',
+    }),
+    margin: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 0.4,
+      description: 'Positives shall have a cosine above 1 - margin, negatives one below margin.',
+    }),
+  }),
+  // softplus( ln sum over positives of e^(-gamma [1+m-s] (s-1+m)) + ln sum over negatives of e^(gamma [s+m] (s-m)) ),
+  // [x] = max(x, 0). A row without positives or without negatives has nothing to compare.
+  formula: `
+    length = norm(embeddings, dim)
+    z = length < 1e-12 ? 0 : embeddings / length
+    s = sum(z * z[rows -> others], dim)
+    same = labels == labels[rows -> others]
+    positive = same and index(rows) != index(rows)[rows -> others]
+    pull = -gamma * relu(1 + margin - s) * (s - 1 + margin)
+    push = gamma * relu(s + margin) * (s - margin)
+    top_pull = stop_gradient(max(positive ? pull : -1e30, others))
+    top_push = stop_gradient(max(same ? -1e30 : push, others))
+    pulls = log(sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull
+    pushes = log(sum(same ? 0 : exp(push - top_push), others)) + top_push
+    compares = sum(positive ? 1 : 0, others) > 0 and sum(same ? 0 : 1, others) > 0
+    compares ? softplus(pulls + pushes) : 0`,
+  denominator: 'compares ? 1 : 0',
+  references: [
+    'Sun et al. 2020, Circle Loss: A Unified Perspective of Pair Similarity Optimization, arXiv:2002.10857',
+    'keras.losses.Circle',
+    'pytorch_metric_learning.losses.CircleLoss',
+  ],
+  examples: [
+    {
+      inputs: {
+        embeddings: [
+          [3, 0],
+          [0, 2],
+          [1, 0],
+        ],
+        labels: [0, 0, 1],
+      },
+      params: { gamma: 1, margin: 0.5 },
+      loss: [1.7014132779827524, 0.9740769841801067, 0],
+      from: 'by hand: positives at cosine 0 score 3/4; negatives at 1 score 3/4, at 0 score -1/4; ln(1 + e^(3/2)), ln(1 + e^(1/2))',
+    },
+  ],
+})

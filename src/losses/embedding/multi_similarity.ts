@@ -1,0 +1,80 @@
+/** Multi-similarity loss: soft maxima of the worst positives and the worst negatives. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'multi_similarity',
+  family: 'embedding',
+  couples: 'batch',
+  about:
+    'Metric learning on the cosines of a batch: each row is pulled by its positives and pushed by its negatives, the worst of them most. A strong default where each class has several rows in a batch. Where there are two views of each sample and no classes use nt_xent; where there are so many classes that rows rarely meet their own, margin_softmax.',
+  presets: {
+    torch: {
+      names: { 'pytorch_metric_learning.losses.MultiSimilarityLoss': {} },
+      note: 'All pairs count: the mining of the paper is left to the caller, as there.',
+    },
+  },
+  inputs: {
+    embeddings: input('rows,dim', 'real', {
+      differentiable: true,
+      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+    }),
+    labels: input('rows', 'class', {
+      about: 'Rows with equal labels are positives of each other, others negatives.',
+    }),
+  },
+  params: Type.Object({
+    alpha: Type.Number({
+      exclusiveMinimum: 0,
+      default: 2,
+      description: 'How sharply the worst positives stand out.',
+    }),
+    beta: Type.Number({
+      exclusiveMinimum: 0,
+      default: 50,
+      description: 'How sharply the worst negatives stand out.',
+    }),
+    base: Type.Number({
+      minimum: -1,
+      maximum: 1,
+      default: 0.5,
+      description: 'Cosine that parts positives from negatives.',
+    }),
+  }),
+  // 1/alpha ln(1 + sum over positives of e^(-alpha (s - base))) + 1/beta ln(1 + sum over negatives of e^(beta (s - base))).
+  // ln(1 + sum e^x) = t + ln(1 + (e^-t - 1) + sum e^(x-t)) with t = max(x, 0): nothing overflows, and small sums keep
+  // their digits. Each row masks itself out, so the maximum over the masked x is never below 0.
+  formula: `
+    length = norm(embeddings, dim)
+    z = length < 1e-12 ? 0 : embeddings / length
+    s = sum(z * z[rows -> others], dim) - base
+    same = labels == labels[rows -> others]
+    positive = same and index(rows) != index(rows)[rows -> others]
+    pull = -alpha * s
+    push = beta * s
+    top_pull = stop_gradient(max(positive ? pull : 0, others))
+    top_push = stop_gradient(max(same ? 0 : push, others))
+    pulls = log1p(expm1(-top_pull) + sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull
+    pushes = log1p(expm1(-top_push) + sum(same ? 0 : exp(push - top_push), others)) + top_push
+    pulls / alpha + pushes / beta`,
+  denominator: 'size(rows) > 1 ? 1 : 0',
+  references: [
+    'Wang et al. 2019, Multi-Similarity Loss with General Pair Weighting for Deep Metric Learning, arXiv:1904.06627',
+    'pytorch_metric_learning.losses.MultiSimilarityLoss',
+  ],
+  examples: [
+    {
+      inputs: {
+        embeddings: [
+          [1, 0],
+          [1, 0],
+          [0, 1],
+        ],
+        labels: [0, 0, 1],
+      },
+      params: { alpha: 2, beta: 2, base: 0.5 },
+      loss: [0.31326168751822286, 0.31326168751822286, 0.27572235696602554],
+      from: 'by hand: ln(1 + 1/e) for the rows of class 0, half for the pull and half for the push; ln(1 + 2/e) / 2 for the other',
+    },
+  ],
+})

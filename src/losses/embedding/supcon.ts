@@ -1,0 +1,58 @@
+/** Supervised contrastive loss: all rows of an anchor's class against the whole batch. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'supcon',
+  family: 'embedding',
+  couples: 'batch',
+  about:
+    'Contrastive learning with labels: each row shall be nearer to the rows of its class than to all others. It needs large batches with several rows a class; a row without another one of its class counts nothing. With exactly two views of each sample, nt_xent contrasts each pair with negatives alone.',
+  presets: {
+    torch: {
+      names: { 'pytorch_metric_learning.losses.SupConLoss': {} },
+      note: 'pytorch-metric-learning takes the mean over rows whose loss is above 0, and answers 0 for a batch of one class.',
+    },
+  },
+  inputs: {
+    embeddings: input('rows,dim', 'real', {
+      differentiable: true,
+      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+    }),
+    labels: input('rows', 'class', { about: 'Rows with equal labels are positives of each other.' }),
+  },
+  params: Type.Object({
+    temperature: Type.Number({ exclusiveMinimum: 0, default: 0.1, description: 'Divides the cosines.' }),
+  }),
+  // The paper's L_out: -1/|P| sum over positives p of ln( e^s_ip / sum over all others a of e^s_ia ).
+  formula: `
+    length = norm(embeddings, dim)
+    z = length < 1e-12 ? 0 : embeddings / length
+    s = sum(z * z[rows -> others], dim) / temperature
+    other = index(rows) != index(rows)[rows -> others]
+    positive = other and labels == labels[rows -> others]
+    top = stop_gradient(max(other ? s : -1e30, others))
+    all = log(sum(other ? exp(s - top) : 0, others)) + top
+    count = sum(positive ? 1 : 0, others)
+    count > 0 ? sum(positive ? all - s : 0, others) / count : 0`,
+  denominator: 'count > 0 ? 1 : 0',
+  references: [
+    'Khosla et al. 2020, Supervised Contrastive Learning, arXiv:2004.11362',
+    'pytorch_metric_learning.losses.SupConLoss',
+  ],
+  examples: [
+    {
+      inputs: {
+        embeddings: [
+          [1, 0],
+          [1, 0],
+          [0, 1],
+        ],
+        labels: [0, 0, 1],
+      },
+      params: { temperature: 1 },
+      loss: [0.31326168751822286, 0.31326168751822286, 0],
+      from: 'by hand: ln(e + 1) - 1 for both rows of class 0',
+    },
+  ],
+})

@@ -1,0 +1,92 @@
+/** Triplet loss that finds its triplets in the batch. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+
+export default defineLoss({
+  name: 'triplet_batch',
+  family: 'embedding',
+  couples: 'batch',
+  about:
+    'Triplet loss on squared Euclidean distances, with triplets mined from the labels of a batch, of which each class should have several rows. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon counts mostly triplets of loss 0. Where triplets are given use triplet_margin. semihard and all compare every row with every pair, so that their cost grows with the cube of the rows.',
+  presets: {
+    keras: {
+      names: {
+        'tfa.losses.TripletSemiHardLoss': { mining: 'semihard' },
+        'tfa.losses.triplet_semihard_loss': { mining: 'semihard' },
+        'tfa.losses.TripletHardLoss': { mining: 'hard' },
+        'tfa.losses.triplet_hard_loss': { mining: 'hard' },
+      },
+      note: 'A row without positive or negative counts nothing. TensorFlow Addons answers NaN for a batch without positives (semihard), and invents a positive at distance 0 (hard).',
+    },
+  },
+  inputs: {
+    embeddings: input('rows,dim', 'real', {
+      differentiable: true,
+      about: 'Embeddings, taken as they are; mostly of length 1.',
+    }),
+    labels: input('rows', 'class', {
+      about: 'Rows with equal labels are positives of each other, others negatives.',
+    }),
+  },
+  params: Type.Object({
+    margin: Type.Number({
+      exclusiveMinimum: 0,
+      default: 1,
+      description: 'What the negative shall be farther off than the positive, in squared distance.',
+    }),
+    mining: oneOf(['semihard', 'hard', 'all'], {
+      default: 'semihard',
+      description:
+        'semihard: for each positive pair the nearest negative beyond the positive, or the farthest one if none is; hard: for each row its farthest positive and nearest negative; all: every triplet.',
+    }),
+  }),
+  // |a - b|^2 = |a|^2 + |b|^2 - 2 ab needs no rows x rows x dim differences. Distances do not change when all rows are
+  // moved: around their mean the squares are as small as they can be, and so is what cancels.
+  formula: `
+    x = embeddings - stop_gradient(mean(embeddings, rows))
+    square = sum(x * x, dim)
+    d = relu(square + square[rows -> others] - 2 * sum(x * x[rows -> others], dim))
+    same = labels == labels[rows -> others]
+    positive = same and index(rows) != index(rows)[rows -> others]
+    positives = sum(positive ? 1 : 0, others)
+    negatives = sum(same ? 0 : 1, others)
+    mined = positives > 0 and negatives > 0
+    far = d[others -> thirds]
+    foreign = not same[others -> thirds]
+    beyond = foreign and far > d
+    is_beyond = sum(beyond ? 1 : 0, thirds) > 0
+    farthest = max(same ? -1 : d, others)
+    semihard = is_beyond ? min(beyond ? far : 3e38, thirds) : farthest
+    pairwise = sum(positive ? relu(d - semihard + margin) : 0, others)
+    hard = relu(max(positive ? d : -1, others) - min(same ? 3e38 : d, others) + margin)
+    every = sum(positive ? sum(foreign ? relu(d - far + margin) : 0, thirds) : 0, others)
+    mined ? (mining == semihard ? pairwise : mining == hard ? hard : every) : 0`,
+  denominator: 'mined ? (mining == semihard ? positives : mining == hard ? 1 : positives * negatives) : 0',
+  references: [
+    'Schroff et al. 2015, FaceNet (semi-hard mining), arXiv:1503.03832',
+    'Hermans et al. 2017, In Defense of the Triplet Loss (hard, all), arXiv:1703.07737',
+    'tfa.losses.TripletSemiHardLoss',
+    'tfa.losses.TripletHardLoss',
+  ],
+  examples: [
+    {
+      inputs: { embeddings: [[0], [1], [2], [4]], labels: [0, 0, 1, 1] },
+      params: { margin: 4 },
+      loss: [1, 0, 4, 0],
+      gradients: { embeddings: [[6], [2], [-12], [4]] },
+      from: 'by hand: 1 - 4, 1 - 9, 4 - 4 (none beyond 4, so the farthest) and 4 - 9, each + 4',
+    },
+    {
+      inputs: { embeddings: [[0], [1], [2], [4]], labels: [0, 0, 1, 1] },
+      params: { margin: 4, mining: 'hard' },
+      loss: [1, 4, 7, 0],
+      from: 'by hand: 1 - 4, 1 - 1, 4 - 1, 4 - 9, each + 4',
+    },
+    {
+      inputs: { embeddings: [[0], [1], [2], [4]], labels: [0, 0, 1, 1] },
+      params: { margin: 4, mining: 'all' },
+      loss: [1, 4, 11, 0],
+      from: 'by hand: 1 - 4 and 1 - 16; 1 - 1 and 1 - 9; 4 - 4 and 4 - 1; 4 - 16 and 4 - 9, each + 4',
+    },
+  ],
+})

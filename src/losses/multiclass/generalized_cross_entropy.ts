@@ -1,0 +1,53 @@
+/** Generalised cross-entropy: between cross-entropy and absolute error, for noisy labels. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'generalized_cross_entropy',
+  family: 'multiclass',
+  couples: 'row',
+  about:
+    'For labels of which some are wrong: no row can cost more than 1/q, so that a wrong label is given up in the end. With clean labels use cross_entropy, which learns hard rows faster.',
+  presets: {
+    keras: {
+      names: {
+        'keras.losses.CategoricalGeneralizedCrossEntropy': {},
+        'keras.losses.categorical_generalized_cross_entropy': {},
+      },
+      note: 'The slope at a probability of 0 is bounded; that of Keras is infinite. One-hot targets are refused, where Keras takes them for indices.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,classes', 'simplex', {
+      differentiable: true,
+      about: 'Predicted probabilities.',
+    }),
+    targets: input('rows', 'class', { about: 'Class indices.' }),
+  },
+  params: Type.Object({
+    q: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      default: 0.5,
+      description: 'Towards 0 it becomes -ln p (cross-entropy), at 1 it is 1 - p (absolute error).',
+    }),
+  }),
+  // (1 - p^q) / q, as expm1 so that a small q does not cancel. p^(q-1) is infinite at p = 0: below 1e-37 the slope is
+  // held at its value there, so that it stays right in sign and finite in float32.
+  formula: `
+    p = pick(predictions, targets, classes)
+    held = p + stop_gradient(relu(1e-37 - p))
+    -expm1(q * log(held)) / q`,
+  references: [
+    'Zhang and Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels, arXiv:1805.07836',
+    'keras.losses.CategoricalGeneralizedCrossEntropy',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0.25, 0.75]], targets: [0] },
+      loss: [1],
+      gradients: { predictions: [[-2, 0]] },
+      from: 'by hand: (1 - 1/2) / (1/2), slope -p^(-1/2)',
+    },
+  ],
+})

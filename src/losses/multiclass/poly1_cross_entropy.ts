@@ -1,0 +1,48 @@
+/** PolyLoss: cross-entropy with another weight for the first term of its expansion. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'poly1_cross_entropy',
+  family: 'multiclass',
+  couples: 'row',
+  about:
+    'Cross-entropy plus epsilon (1 - p) of the target class: one parameter that makes rows which are nearly right count more (above 0) or less (below 0). Not worth it before cross_entropy works: the best epsilon differs by task and must be searched for.',
+  presets: {
+    optax: {
+      names: { 'optax.losses.poly_loss_cross_entropy': {}, 'optax.poly_loss_cross_entropy': {} },
+      reduction: 'none',
+      note: 'A masked logit of -inf costs nothing; optax answers NaN.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('rows', 'class_or_probability', { about: 'Class indices, or one probability per class.' }),
+  },
+  params: Type.Object({
+    epsilon: Type.Number({
+      minimum: -1,
+      default: 2,
+      description: 'Added to the coefficient 1 of the term 1 - p; -1 removes the term, 0 is cross_entropy.',
+    }),
+  }),
+  // -ln p = (1 - p) + (1 - p)^2 / 2 + ...; epsilon is added to the first coefficient. 1 - p as -expm1(ln p) keeps its
+  // digits where p is near 1.
+  formula: `
+    log_p = log_softmax(predictions, classes)
+    term = -log_p - epsilon * expm1(log_p)
+    is_index(targets) ? pick(term, targets, classes) : sum(is_finite(log_p) or targets != 0 ? targets * term : 0, classes)`,
+  references: [
+    'Leng et al. 2022, PolyLoss, arXiv:2204.12511',
+    'optax.losses.poly_loss_cross_entropy',
+    'rax.poly1_softmax_loss (epsilon 1)',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 1.0986122886681098]], targets: [0] },
+      loss: [2.886294361119891],
+      gradients: { predictions: [[-1.125, 1.125]] },
+      from: 'by hand: p = (1/4, 3/4), so ln 4 + 2 * 3/4 with slope -(1 - p) (1 + 2 p)',
+    },
+  ],
+})
