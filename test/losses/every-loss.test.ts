@@ -59,7 +59,8 @@ function alternativesTo(schema: TSchema): (number | boolean | string)[] {
     .filter((word: unknown) => word !== undefined)
   if (words.length > 0) return words.filter((word: string) => word !== schema.default)
   if (typeof schema.default === 'boolean') return [!schema.default]
-  if (schema.default === null) return [0.3]
+  if (schema.default === null)
+    return [schema.anyOf?.some((part: TSchema) => part.type === 'integer') ? 2 : 0.3]
   if (schema.type === 'integer') return []
   if (schema.default === 0 || schema.default < 1e-3) return [0.05]
   return [0.7 * schema.default, ...(schema.exclusiveMaximum === undefined && !schema.anyOf ? [] : [0.9])]
@@ -90,6 +91,12 @@ const withoutFirst = (tensor: DecodedTensor): DecodedTensor => {
 
 /** A class that is never the last one. */
 const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1 }
+
+/**
+ * A factor of their value is a constant to the gradient by definition (ciou: the weight of the aspect ratio), so that
+ * the gradient is not the slope. Reference values of their frameworks hold it instead.
+ */
+const DETACHED: ReadonlySet<string> = new Set(['ciou'])
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it('is named, shaped and parameterised as the catalog says', () => {
@@ -125,23 +132,26 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it.each(variationsOf(loss))('has the gradient that central differences find, with %j', async (params) => {
-    // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
-    const isRate = loss.name === 'poisson_nll' && params.log_input === false
-    for (const seed of [1, 2, 3]) {
-      const draw = (random: () => number, kind: Kind) =>
-        isRate && kind === 'real' ? 0.1 + 3 * random() : undefined
-      const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1, params, draw })
-      const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params })
-      for (const name of differentiableOf(loss).filter((input) => tensors.has(input))) {
-        const numeric = await slopes(tensors, name, params, central)
-        expectClose(answer.gradients.get(name)!.data, numeric, {
-          ...byDifferences,
-          what: `${name}, seed ${seed}`,
-        })
+  it.skipIf(DETACHED.has(loss.name)).each(variationsOf(loss))(
+    'has the gradient that central differences find, with %j',
+    async (params) => {
+      // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
+      const isRate = loss.name === 'poisson_nll' && params.log_input === false
+      for (const seed of [1, 2, 3]) {
+        const draw = (random: () => number, kind: Kind) =>
+          isRate && kind === 'real' ? 0.1 + 3 * random() : undefined
+        const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1, params, draw })
+        const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params })
+        for (const name of differentiableOf(loss).filter((input) => tensors.has(input))) {
+          const numeric = await slopes(tensors, name, params, central)
+          expectClose(answer.gradients.get(name)!.data, numeric, {
+            ...byDifferences,
+            what: `${name}, seed ${seed}`,
+          })
+        }
       }
-    }
-  })
+    },
+  )
 
   // Where targets are 0 or 1, as nearly all are, formulas like to choose other branches than between.
   const { targets } = loss.inputs
@@ -193,7 +203,9 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     )
     const total = Array.from(none!.loss.data).reduce((a, b) => a + b, 0)
     expectClose(sum!.loss.data, [total], { relative: 1e-12 })
-    expectClose(mean!.loss.data, [total / (mean!.members.denominator as number)], { relative: 1e-12 })
+    const denominator = mean!.members.denominator as number
+    // Nothing counts where every list is too short for a pair: a mean of nothing is 0.
+    expectClose(mean!.loss.data, [denominator === 0 ? 0 : total / denominator], { relative: 1e-12 })
   })
 
   it('gives a row of weight 0 no say, whatever it holds', async () => {

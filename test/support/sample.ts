@@ -14,7 +14,7 @@ export interface SampleOptions {
   readonly bare?: boolean
 }
 
-const SIZES: Readonly<Record<string, number>> = { classes: 4, dim: 5, items: 4, features: 3 }
+const SIZES: Readonly<Record<string, number>> = { classes: 4, dim: 5, items: 4, features: 3, bins: 5 }
 
 /** mulberry32: small, fast, and good enough to draw test inputs. */
 export function randomFrom(seed: number): () => number {
