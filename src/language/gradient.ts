@@ -211,7 +211,7 @@ export function derivativesOf(
   varies: (arg: Ref) => boolean,
 ): readonly (Ref | undefined)[] {
   const node = build.nodes[y]
-  const context = { build, node, y, g: build.constant(1), times: build.mul, varies }
+  const context = { build, node, y, g: build.constant(1), times: build.mul, silenced: false, varies }
   return RULES[node.op](context, ...node.args)
 }
 

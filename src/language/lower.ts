@@ -242,13 +242,17 @@ class Lowering {
   #argument(argument: Expression, parameter: Parameter): Ref[] {
     if (parameter === 'axis') return []
     const ref = this.#number(argument)
-    if (parameter === 'place' && this.#build.typeOf(ref) !== 'index') {
+    if (parameter === 'place' && !this.#isPlace(ref)) {
       throw new FormulaError(
-        'expected an index (class labels, or index(axis)), found a real number',
+        'expected an index (class labels, index(axis) or a whole number), found a real number',
         argument.at,
       )
     }
     return [ref]
+  }
+
+  #isPlace(ref: Ref): boolean {
+    return this.#build.typeOf(ref) === 'index' || Number.isInteger(this.#build.constantOf(ref))
   }
 
   /** given(x): whether an optional input or parameter is there. is_index(x): whether an input holds class indices. */
@@ -282,10 +286,12 @@ class Lowering {
     return this.#build.rename(ref, from, to)
   }
 
+  /** An axis of fixed size is called by its size: `pick(box, 0, 4)`. */
   #axis(expression: Expression): string {
-    if (expression.kind !== 'name') throw new FormulaError('expected the name of an axis', expression.at)
-    if (!this.#build.axes.includes(expression.name)) throw this.#noSuchAxis(expression.name, expression.at)
-    return expression.name
+    const name = axisName(expression)
+    if (name === undefined) throw new FormulaError('expected the name of an axis', expression.at)
+    if (!this.#build.axes.includes(name)) throw this.#noSuchAxis(name, expression.at)
+    return name
   }
 
   #noSuchAxis(name: string, at: Position): FormulaError {
@@ -328,6 +334,11 @@ const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' 
 /** Every name that can be called. */
 export function functionNames(): string[] {
   return [...FUNCTIONS.keys(), ...QUESTIONS]
+}
+
+function axisName(expression: Expression): string | undefined {
+  if (expression.kind === 'number') return String(expression.value)
+  return expression.kind === 'name' ? expression.name : undefined
 }
 
 /** Objects made from outside never answer for what they inherit. */

@@ -99,8 +99,9 @@ describe('a message', () => {
     ['x = 1\nx', 'line 1, column 1: "x" is already an input or a parameter'],
     [
       'pick(x, y, columns)',
-      'line 1, column 9: expected an index (class labels, or index(axis)), found a real number',
+      'line 1, column 9: expected an index (class labels, index(axis) or a whole number), found a real number',
     ],
+    ['sum(x, 4)', 'line 1, column 8: there is no axis "4" (axes: rows, columns)'],
     ['mode == loud ? 1 : 2', 'line 1, column 9: expected one of soft, hard, found "loud"'],
     ['mode + 1', 'line 1, column 1: "mode" is not a number here; compare it: mode == soft'],
   ])('%j says where and what: %s', (text, message) => {

@@ -1,6 +1,7 @@
 /** What the IR promises: shared subexpressions, folded constants, no dead code, a cost known before running. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { interpret } from '../../src/language/interpret.ts'
 import { costOf, print } from '../../src/language/ir.ts'
 import { lower } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
@@ -45,6 +46,19 @@ describe('a program', () => {
     const program = compile(text, ['x'])
     expect(program.nodes.filter((node) => node.op === 'contract')).toHaveLength(3)
     expect(costOf(program, sizes).widest).toBe(1e6)
+  })
+
+  it('reads a fixed place of an axis that is called by its size', () => {
+    const scope = {
+      ...SCOPE,
+      inputs: { box: { type: 'real', axes: ['rows', '4'] } },
+      axes: ['rows', '4'],
+    } as const
+    const program = lower(parse('pick(box, 2, 4) - pick(box, 0, 4)'), scope, ['box'])
+    const inputs = { box: Float64Array.of(1, 2, 5, 9) }
+    const found = interpret(program, { sizes: { rows: 1, '4': 4 }, inputs, scalars: {} })
+    expect(Array.from(found.values)).toEqual([4])
+    expect(Array.from(found.gradients.box!)).toEqual([-1, 0, 1, 0])
   })
 
   it('has a cost that is known before it runs', () => {

@@ -59,7 +59,8 @@ function alternativesTo(schema: TSchema): (number | boolean | string)[] {
     .filter((word: unknown) => word !== undefined)
   if (words.length > 0) return words.filter((word: string) => word !== schema.default)
   if (typeof schema.default === 'boolean') return [!schema.default]
-  if (schema.default === null) return [0.3]
+  if (schema.default === null)
+    return [schema.anyOf?.some((part: TSchema) => part.type === 'integer') ? 2 : 0.3]
   if (schema.type === 'integer') return []
   if (schema.default === 0 || schema.default < 1e-3) return [0.05]
   return [0.7 * schema.default, ...(schema.exclusiveMaximum === undefined && !schema.anyOf ? [] : [0.9])]
@@ -100,6 +101,12 @@ const UNBOUNDED: Readonly<Record<string, (x: number) => boolean>> = {
 /** A class that is never the last one. */
 const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1 }
 
+/**
+ * A factor of their value is a constant to the gradient by definition (ciou: the weight of the aspect ratio), so that
+ * the gradient is not the slope. Reference values of their frameworks hold it instead.
+ */
+const DETACHED: ReadonlySet<string> = new Set(['ciou'])
+
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it('is named, shaped and parameterised as the catalog says', () => {
     const entry = contract.find(({ name }) => name === loss.name)
@@ -134,23 +141,26 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it.each(variationsOf(loss))('has the gradient that central differences find, with %j', async (params) => {
-    // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
-    const isRate = loss.name === 'poisson_nll' && params.log_input === false
-    for (const seed of [1, 2, 3]) {
-      const draw = (random: () => number, kind: Kind) =>
-        isRate && kind === 'real' ? 0.1 + 3 * random() : undefined
-      const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1, params, draw })
-      const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params })
-      for (const name of differentiableOf(loss).filter((input) => tensors.has(input))) {
-        const numeric = await slopes(tensors, name, params, central)
-        expectClose(answer.gradients.get(name)!.data, numeric, {
-          ...byDifferences,
-          what: `${name}, seed ${seed}`,
-        })
+  it.skipIf(DETACHED.has(loss.name)).each(variationsOf(loss))(
+    'has the gradient that central differences find, with %j',
+    async (params) => {
+      // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
+      const isRate = loss.name === 'poisson_nll' && params.log_input === false
+      for (const seed of [1, 2, 3]) {
+        const draw = (random: () => number, kind: Kind) =>
+          isRate && kind === 'real' ? 0.1 + 3 * random() : undefined
+        const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1, params, draw })
+        const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params })
+        for (const name of differentiableOf(loss).filter((input) => tensors.has(input))) {
+          const numeric = await slopes(tensors, name, params, central)
+          expectClose(answer.gradients.get(name)!.data, numeric, {
+            ...byDifferences,
+            what: `${name}, seed ${seed}`,
+          })
+        }
       }
-    }
-  })
+    },
+  )
 
   // Where targets are 0 or 1, as nearly all are, formulas like to choose other branches than between.
   const { targets } = loss.inputs
@@ -205,7 +215,9 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     // Some means divide each row by a length of its own before.
     const lengths = loss.meanPer === undefined ? undefined : tensors.get(loss.meanPer)!.data
     const scaled = Array.from(none!.loss.data, (value, row) => value / (lengths?.[row] ?? 1))
-    const meanOf = scaled.reduce((a, b) => a + b, 0) / (mean!.members.denominator as number)
+    const denominator = mean!.members.denominator as number
+    // Nothing counts where every list is too short for a pair: a mean of nothing is 0.
+    const meanOf = denominator === 0 ? 0 : scaled.reduce((a, b) => a + b, 0) / denominator
     expectClose(mean!.loss.data, [meanOf], { relative: 1e-12 })
   })
 

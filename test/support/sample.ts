@@ -23,6 +23,7 @@ const SIZES: Readonly<Record<string, number>> = {
   labels: 2,
   thresholds: 3,
   count: 3,
+  bins: 5,
 }
 
 /** mulberry32: small, fast, and good enough to draw test inputs. */

@@ -154,7 +154,7 @@ const HALF = 65536
 function pick({ node, sizes, shapeOf, dimension }: OpContext, x: T, place: T): T {
   const shape = shapeOf(node.axes)
   const [length, axis, last] = [sizes[node.axis!], dimension(node.axis!), shape.length - 1]
-  const places = tf.reshape(spread(place, shape), [-1])
+  const places = tf.cast(tf.reshape(spread(place, shape), [-1]), 'int32')
   const zeros = tf.zerosLike(places)
   const inside = tf.logicalAnd(
     tf.greaterEqual(places, zeros),

@@ -7,15 +7,21 @@ export default defineLoss({
   family: 'ranking',
   couples: 'element',
   about:
-    'For pairs: input1 shall score higher than input2 by a margin where targets is 1, lower where it is -1.',
+    'For pairs that you have drawn yourself: input1 shall score higher than input2 by a margin where targets is 1, lower where it is -1. With margin 0 equal scores cost nothing, so a constant model is perfect: give a margin. Not for whole lists, where the pairs are many and coupled (pairwise_hinge_ranking, lambda_rank).',
   aliases: ['pairwise_ranking'],
+  presets: {
+    torch: {
+      names: { 'torch.nn.functional.margin_ranking_loss': {}, 'torch.nn.MarginRankingLoss': {} },
+      note: 'Exactly at the margin the gradient is 0, that of the inactive side; PyTorch takes the active one there.',
+    },
+  },
   inputs: {
     input1: input('...', 'real', { differentiable: true, about: 'Scores of the first ones.' }),
     input2: input('...', 'real', { differentiable: true, about: 'Scores of the second ones.' }),
     targets: input('...', 'sign', { about: '1 where the first shall win, -1 where the second.' }),
   },
   params: Type.Object({
-    margin: Type.Number({ default: 0, description: 'Difference of scores that is enough.' }),
+    margin: Type.Number({ default: 0, description: 'Difference of scores that is enough, in their unit.' }),
   }),
   formula: 'relu(margin - targets * (input1 - input2))',
   references: ['torch.nn.functional.margin_ranking_loss'],

@@ -1,12 +1,13 @@
 /** RankNet: logistic loss over the pairs of each list. */
 import { defineLoss, input, noParams } from '../define.ts'
+import { LISTS_WITH_PAIRS, VALID } from '../lines.ts'
 
 export default defineLoss({
   name: 'pairwise_logistic_ranking',
   family: 'ranking',
   couples: 'group',
   about:
-    'RankNet: for every pair of a list that the targets order, the logistic loss of the difference of scores; summed over the pairs of the list.',
+    'RankNet: for every pair of a list that the targets order, the logistic loss of the difference of scores; summed over the pairs of the list. A smooth default where the whole order counts. Not where the top of the list counts most (lambda_rank), nor where lists differ much in length: long ones have more pairs and so more say.',
   aliases: ['ranknet'],
   inputs: {
     predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
@@ -16,14 +17,15 @@ export default defineLoss({
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  formula: `
-    ordered = targets > targets[items -> others]
-    valid = given(mask) ? mask == 1 and mask[items -> others] == 1 : true
-    pair = softplus(predictions[items -> others] - predictions)
-    sum(sum(ordered and valid ? pair : 0, others), items)`,
+  formula: `${VALID}
+    pair = both and targets > targets[items -> others]
+    lead = predictions - predictions[items -> others]
+    sum(sum(pair ? softplus(-lead) : 0, others), items)`,
+  // rax and TF-Ranking average over pairs, so that a list without one has no say; here it does not count as a list.
+  denominator: LISTS_WITH_PAIRS,
   references: [
     'Burges et al. 2005, Learning to rank using gradient descent, doi:10.1145/1102351.1102363',
-    'rax.pairwise_logistic_loss',
+    'rax.pairwise_logistic_loss (its mean is over pairs; this is its sum over each list)',
   ],
   examples: [
     {

@@ -1,13 +1,30 @@
 /** Dice loss: one minus the overlap of a predicted and a true region. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
+import { REGIONS } from '../lines.ts'
 
 export default defineLoss({
   name: 'dice',
   family: 'segmentation',
   couples: 'group',
   about:
-    'Overlap of predicted and true regions, per row and class: blind to how large the background is. Add cross-entropy where early training is unstable.',
+    'Overlap of predicted and true regions, per row and class: blind to how large the background is. The default for segmentation with unbalanced regions. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Not where probabilities must be calibrated: it drives them to 0 and 1.',
+  presets: {
+    keras: {
+      names: { 'keras.losses.Dice': {}, 'keras.losses.dice': {} },
+      params: { activation: 'none', smooth: 0 },
+      note: 'Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; its epsilon of 1e-7 below the line is left out.',
+    },
+    optax: {
+      names: {
+        'optax.losses.dice_loss': { activation: 'softmax' },
+        'optax.losses.binary_dice_loss': { activation: 'sigmoid' },
+      },
+      params: { smooth: 2 },
+      reduction: 'none',
+      note: "optax's smooth of 1 is 2 here: it adds it above and below after halving both. It averages the classes of a row (ours are apart) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.",
+    },
+  },
   inputs: {
     predictions: input('rows,classes,...', 'real', {
       differentiable: true,
@@ -24,14 +41,13 @@ export default defineLoss({
       minimum: 0,
       default: 1,
       description:
-        'Added above and below. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
   }),
-  formula: `
-    p = activation == sigmoid ? sigmoid(predictions) : activation == softmax ? softmax(predictions, classes) : predictions
-    overlap = sum(p * targets, ...)
-    total = sum(p, ...) + sum(targets, ...)
-    total + smooth == 0 ? 0 : 1 - (2 * overlap + smooth) / (total + smooth)`,
+  // 1 - (2 hit + smooth) / (sum of both regions + smooth), both regions together being 2 hit + extra + missed.
+  formula: `${REGIONS}
+    total = 2 * hit + extra + missed + smooth
+    total == 0 ? 0 : (extra + missed) / total`,
   references: [
     'Milletari et al. 2016, V-Net, arXiv:1606.04797',
     'optax.losses.binary_dice_loss',

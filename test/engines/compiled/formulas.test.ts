@@ -25,7 +25,17 @@ const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, 
 
 /** Expressions over x, y [rows, columns], v [rows], s and the place of an element. */
 const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
-  leaf: fc.constantFrom('x', 'y', 'v', 's', '0.5', '2', 'index(columns)', 'pick(x, i, columns)'),
+  leaf: fc.constantFrom(
+    'x',
+    'y',
+    'v',
+    's',
+    '0.5',
+    '2',
+    'index(columns)',
+    'pick(x, i, columns)',
+    'pick(y, 1, columns)',
+  ),
   unary: fc
     .tuple(fc.constantFrom('exp', 'tanh', 'sigmoid', 'softplus', 'abs', 'relu', 'sin'), tie('any'))
     .map(([name, inner]) => `${name}(${inner})`),

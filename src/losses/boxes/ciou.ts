@@ -1,0 +1,57 @@
+/** Complete IoU of two boxes. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+import { BOXES } from '../lines.ts'
+
+export default defineLoss({
+  name: 'ciou',
+  family: 'boxes',
+  couples: 'row',
+  about:
+    'diou plus a penalty for another aspect ratio, which counts the more the better the boxes overlap. The usual choice for one-stage detectors. Its weight is constant to the gradient, as in the paper and in torchvision, so the gradient is not quite the slope of the value. Not where aspect ratios are noise, as in boxes of a few pixels: take diou. Two equal boxes without area have loss 1.',
+  presets: {
+    torch: {
+      names: { 'torchvision.ops.complete_box_iou_loss': {} },
+      reduction: 'none',
+      note: 'A side of 0 gives PyTorch a gradient of NaN (0 times the slope of atan(w / 0)); here it is finite. torchvision hands its eps only to the weight of the aspect ratio and keeps 1e-7 elsewhere; here epsilon is one number.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,4', 'box', {
+      differentiable: true,
+      about: 'Predicted boxes, corner to corner.',
+    }),
+    targets: input('rows,4', 'box', { differentiable: true, about: 'True boxes, one for each prediction.' }),
+  },
+  params: Type.Object({
+    epsilon: Type.Number({
+      minimum: 0,
+      default: 1e-7,
+      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+    }),
+  }),
+  // v = 4 / pi^2 (atan(w_t / h_t) - atan(w / h))^2. The difference of the angles is the angle of (cross, dot), which needs
+  // no w / h: it is finite for sides of 0, and 0 for a box that is a point. alpha is a constant to the gradient.
+  formula: `${BOXES}
+    diagonal = w_around^2 + h_around^2
+    distance = ((left + right - left_t - right_t)^2 + (top + bottom - top_t - bottom_t)^2) / 4
+    cross = w_t * h - w * h_t
+    dot = h * h_t + w * w_t
+    turn = abs(cross) < dot ? atan(cross / dot) : cross == 0 ? 0 : sign(cross) * 1.5707963267948966 - atan(dot / cross)
+    v = (turn / 1.5707963267948966)^2
+    doubt = 1 - iou + v + epsilon
+    alpha = stop_gradient(doubt == 0 ? 0 : v / doubt)
+    1 - iou + (diagonal == 0 ? 0 : distance / (diagonal + epsilon)) + alpha * v`,
+  references: [
+    'Zheng et al. 2020, Distance-IoU Loss, arXiv:1911.08287',
+    'torchvision.ops.complete_box_iou_loss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 2, 1]], targets: [[0, 0, 1, 2]] },
+      params: { epsilon: 0 },
+      loss: [0.7629183350773473],
+      from: 'by hand: IoU 1/3, distance 1/2 of diagonal 8 (both squared), v = (2/pi atan(3/4))^2, alpha v = v^2 / (2/3 + v)',
+    },
+  ],
+})

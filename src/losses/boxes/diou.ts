@@ -1,0 +1,49 @@
+/** Distance IoU of two boxes. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+import { BOXES } from '../lines.ts'
+
+export default defineLoss({
+  name: 'diou',
+  family: 'boxes',
+  couples: 'row',
+  about:
+    '1 - IoU, plus the squared distance of the centres by the squared diagonal of the smallest box around both: from 0 to 2, and it moves disjoint boxes straight towards each other. Use it where boxes begin far apart; it converges faster than giou. Not where shape matters beyond overlap: of two boxes with one centre it sees only the IoU (ciou adds the aspect ratio). Two equal boxes without area have loss 1.',
+  presets: {
+    torch: {
+      names: { 'torchvision.ops.distance_box_iou_loss': {} },
+      reduction: 'none',
+      note: 'Equal to PyTorch; two equal points have value 1 and gradient 0 in both.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,4', 'box', {
+      differentiable: true,
+      about: 'Predicted boxes, corner to corner.',
+    }),
+    targets: input('rows,4', 'box', { differentiable: true, about: 'True boxes, one for each prediction.' }),
+  },
+  params: Type.Object({
+    epsilon: Type.Number({
+      minimum: 0,
+      default: 1e-7,
+      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+    }),
+  }),
+  formula: `${BOXES}
+    diagonal = w_around^2 + h_around^2
+    distance = ((left + right - left_t - right_t)^2 + (top + bottom - top_t - bottom_t)^2) / 4
+    1 - iou + (diagonal == 0 ? 0 : distance / (diagonal + epsilon))`,
+  references: [
+    'Zheng et al. 2020, Distance-IoU Loss, arXiv:1911.08287',
+    'torchvision.ops.distance_box_iou_loss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 1, 1]], targets: [[2, 0, 3, 1]] },
+      params: { epsilon: 0 },
+      loss: [1.4],
+      from: 'by hand: no overlap, centres 2 apart, diagonal squared 10',
+    },
+  ],
+})

@@ -1,0 +1,49 @@
+/** Generalized IoU of two boxes. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+import { BOXES } from '../lines.ts'
+
+export default defineLoss({
+  name: 'giou',
+  family: 'boxes',
+  couples: 'row',
+  about:
+    '1 - IoU, plus the share of the smallest box around both that neither covers: from 0 to 2, with a gradient that draws disjoint boxes together. A sound default for box regression. It first grows a box that lies apart before it moves it, and says no more than iou where one box holds the other: there diou and ciou are faster. Two boxes without area have loss 1.',
+  presets: {
+    torch: {
+      names: { 'torchvision.ops.generalized_box_iou_loss': {} },
+      reduction: 'none',
+      note: 'Where the box around both has no area PyTorch divides by epsilon alone, with gradients of side / epsilon; here the term rests.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,4', 'box', {
+      differentiable: true,
+      about: 'Predicted boxes, corner to corner.',
+    }),
+    targets: input('rows,4', 'box', { differentiable: true, about: 'True boxes, one for each prediction.' }),
+  },
+  params: Type.Object({
+    epsilon: Type.Number({
+      minimum: 0,
+      default: 1e-7,
+      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+    }),
+  }),
+  formula: `${BOXES}
+    around = w_around * h_around
+    apart = around == 0 ? 0 : (around - union) / (around + epsilon)
+    1 - iou + apart`,
+  references: [
+    'Rezatofighi et al. 2019, Generalized Intersection over Union, arXiv:1902.09630',
+    'torchvision.ops.generalized_box_iou_loss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 1, 1]], targets: [[2, 0, 3, 1]] },
+      params: { epsilon: 0 },
+      loss: [1.3333333333333333],
+      from: 'by hand: no overlap, and 1 of the 3 around is covered by neither',
+    },
+  ],
+})

@@ -1,0 +1,41 @@
+/** One minus intersection over union of two boxes. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+import { BOXES } from '../lines.ts'
+
+export default defineLoss({
+  name: 'iou',
+  family: 'boxes',
+  couples: 'row',
+  about:
+    'What two boxes do not share, of what they cover together: 0 for equal boxes, 1 for disjoint ones. Use it to fine-tune boxes that overlap already. Not from scratch: disjoint boxes have gradient 0 (giou, diou and ciou have not). Two boxes without area have loss 1.',
+  inputs: {
+    predictions: input('rows,4', 'box', {
+      differentiable: true,
+      about: 'Predicted boxes, corner to corner.',
+    }),
+    targets: input('rows,4', 'box', { differentiable: true, about: 'True boxes, one for each prediction.' }),
+  },
+  params: Type.Object({
+    epsilon: Type.Number({
+      minimum: 0,
+      default: 1e-7,
+      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+    }),
+  }),
+  formula: `${BOXES}
+    1 - iou`,
+  references: [
+    'Yu et al. 2016, UnitBox, arXiv:1608.01471',
+    'torchvision.ops.box_iou (of each row with its own target)',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 2, 2]], targets: [[1, -1, 3, 3]] },
+      params: { epsilon: 0 },
+      loss: [0.8],
+      gradients: { predictions: [[-0.04, 0.08, -0.2, -0.08]] },
+      from: 'by hand: 1 - 2 / 10; moving a side by d changes overlap and union by 0 and -2, -1 and -1, 2 and 0, 1 and 1 (times d)',
+    },
+  ],
+})

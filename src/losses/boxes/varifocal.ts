@@ -1,0 +1,42 @@
+/** Varifocal loss: cross-entropy with IoU scores, weighted by them; negatives fade as in focal loss. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input } from '../define.ts'
+
+export default defineLoss({
+  name: 'varifocal',
+  family: 'boxes',
+  couples: 'element',
+  about:
+    'For scores that rank detections: a positive has the IoU of its box as target and as weight, so that good boxes count most; a negative (target 0) fades as it is recognised. Use it for the classification head of a dense detector. Not with hard labels 0 and 1, where sigmoid_focal does the same, nor for targets that are probabilities of a class: a small one would nearly be ignored.',
+  inputs: {
+    predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('...', 'probability', { about: 'IoU with the true box; 0 for negatives.' }),
+  },
+  params: Type.Object({
+    alpha: Type.Number({ minimum: 0, default: 0.75, description: 'Weight of the negatives.' }),
+    gamma: Type.Number({
+      minimum: 0,
+      default: 2,
+      description: 'How fast recognised negatives fade; 0 not at all.',
+    }),
+  }),
+  // A positive pays y * bce(x, y), a negative alpha sigmoid(x)^gamma * softplus(x). The power is taken in the exponent:
+  // sigmoid(x) underflows long before its logarithm does.
+  formula: `
+    x = predictions
+    y = targets
+    negative = alpha * exp(gamma * logsigmoid(x)) * softplus(x)
+    y > 0 ? y * (y * softplus(-x) + (1 - y) * softplus(x)) : negative`,
+  references: [
+    'Zhang et al. 2021, VarifocalNet, arXiv:2008.13367',
+    'mmdet.models.losses.VarifocalLoss (iou_weighted=True)',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [0, 0], targets: [0.5, 0] },
+      loss: [0.34657359027997264, 0.1299650963549897],
+      gradients: { predictions: [0, 0.22371509635498976] },
+      from: 'by hand: ln 2 / 2, and 3/16 ln 2 with slope 3/16 (ln 2 + 1/2)',
+    },
+  ],
+})

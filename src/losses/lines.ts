@@ -1,0 +1,45 @@
+/** Lines that the formulas of a family share. A line costs nothing where a formula does not use it. */
+
+/** Ranking: `valid` marks the items that are no padding, `both` the pairs of two such items. */
+export const VALID = `
+    valid = given(mask) ? mask == 1 : true
+    both = valid and valid[items -> others]`
+
+/** Ranking: what a list adds to the mean's denominator where one without an item counts nothing, as in rax. */
+export const LISTS_WITH_ITEMS = 'max(valid ? 1 : 0, items)'
+
+/** Ranking: the same where a list without a pair to compare counts nothing; `pair` marks the pairs. */
+export const LISTS_WITH_PAIRS = 'max(max(pair ? 1 : 0, others), items)'
+
+/**
+ * Segmentation: how much of a region is found (`hit`), predicted where it is not (`extra`) and not found (`missed`).
+ * All three are sums of terms >= 0. A loss that divides by them keeps the digits that 1 - ratio would lose.
+ */
+export const REGIONS = `
+    p = activation == sigmoid ? sigmoid(predictions) : activation == softmax ? softmax(predictions, classes) : predictions
+    hit = sum(p * targets, ...)
+    extra = sum(p * (1 - targets), ...)
+    missed = sum((1 - p) * targets, ...)`
+
+/**
+ * Boxes: sides, the area of the overlap and of the union, and the sides of the smallest box around both. Boxes that
+ * only touch do not overlap. Two boxes without area have IoU 0, also with epsilon 0.
+ */
+export const BOXES = `
+    left = pick(predictions, 0, 4)
+    top = pick(predictions, 1, 4)
+    right = pick(predictions, 2, 4)
+    bottom = pick(predictions, 3, 4)
+    left_t = pick(targets, 0, 4)
+    top_t = pick(targets, 1, 4)
+    right_t = pick(targets, 2, 4)
+    bottom_t = pick(targets, 3, 4)
+    w = right - left
+    h = bottom - top
+    w_t = right_t - left_t
+    h_t = bottom_t - top_t
+    overlap = relu(min(right, right_t) - max(left, left_t)) * relu(min(bottom, bottom_t) - max(top, top_t))
+    union = w * h + w_t * h_t - overlap
+    iou = union == 0 ? 0 : overlap / (union + epsilon)
+    w_around = max(right, right_t) - min(left, left_t)
+    h_around = max(bottom, bottom_t) - min(top, top_t)`

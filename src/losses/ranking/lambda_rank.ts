@@ -1,0 +1,82 @@
+/** RankNet's pairs, weighted by what swapping them would change in NDCG. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, nullable, oneOf } from '../define.ts'
+import { LISTS_WITH_PAIRS, VALID } from '../lines.ts'
+
+export default defineLoss({
+  name: 'lambda_rank',
+  family: 'ranking',
+  couples: 'group',
+  about:
+    'LambdaLoss: the logistic loss of every pair that the targets order, in bits, weighted by its share in NDCG; summed over the pairs of the list. The default for ranking where the top counts most. The weights follow the ranks of the scores and are constant to the gradient, so the value jumps where two scores cross: watch NDCG, not the loss. Not for very long lists without k: it compares all pairs.',
+  aliases: ['lambda_loss'],
+  inputs: {
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    targets: input('lists,items', 'nonnegative', { about: 'Graded relevance; the gain is 2^relevance - 1.' }),
+    mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
+  },
+  params: Type.Object({
+    scheme: oneOf(['lambdarank', 'ndcg1', 'ndcg2', 'ndcg2pp', 'ranknet'], {
+      default: 'lambdarank',
+      description:
+        'What weighs a pair: lambdarank the change of NDCG when it swaps; ndcg1, ndcg2 tighter bounds on NDCG (ndcg1 over all pairs); ndcg2pp 10 ndcg2 + lambdarank; ranknet nothing.',
+    }),
+    sigma: Type.Number({
+      exclusiveMinimum: 0,
+      default: 1,
+      description: 'Multiplies the differences of scores: how fast a pair in order stops to matter.',
+    }),
+    k: nullable(Type.Integer({ minimum: 1 }), {
+      default: null,
+      description: 'NDCG at k: only pairs with both items among the first k by score count; null for all.',
+    }),
+  }),
+  // As allRank: with gains G normalised by the best DCG and discounts 1 / log2(1 + rank), a pair weighs
+  //   lambdarank |G_i - G_j| |1/D_i - 1/D_j|      ndcg2 |G_i - G_j| |1/D(gap) - 1/D(gap + 1)|      ndcg1 G_i / D_i
+  // where ndcg1 takes every i and j, i = j included: there it adds the constant G_i / D_i. Equal scores rank by position.
+  formula: `${VALID}
+    here = index(items)
+    there = index(items)[items -> others]
+    s = predictions
+    s_j = predictions[items -> others]
+    y_j = targets[items -> others]
+    rank = 1 + sum(both and (s_j > s or (s_j == s and there < here)) ? 1 : 0, others)
+    ideal = 1 + sum(both and (y_j > targets or (y_j == targets and there < here)) ? 1 : 0, others)
+    pair = scheme == ndcg1 ? both : both and targets > y_j
+    counts = given(k) ? pair and rank <= k and rank[items -> others] <= k : pair
+    gain = valid ? 2^targets - 1 : 0
+    best = sum(given(k) ? (ideal <= k ? gain / log1p(ideal) : 0) : gain / log1p(ideal), items)
+    share = best == 0 ? 0 : gain / best
+    discount = 1 / log1p(rank)
+    steeper = abs(share - share[items -> others])
+    gap = abs(rank - rank[items -> others])
+    swap = steeper * abs(discount - discount[items -> others])
+    shift = gap == 0 ? 0 : steeper * abs(1 / log1p(gap) - 1 / log1p(gap + 1))
+    weight = scheme == ranknet ? 1
+      : scheme == ndcg1 ? share * discount
+      : scheme == ndcg2 ? shift
+      : scheme == ndcg2pp ? 10 * shift + swap
+      : swap
+    bits = softplus(sigma * (s_j - s)) / log(2)
+    sum(sum(counts ? weight * bits : 0, others), items)`,
+  denominator: LISTS_WITH_PAIRS,
+  references: [
+    'Wang et al. 2018, The LambdaLoss Framework for Ranking Metric Optimization, doi:10.1145/3269206.3271784',
+    'Burges et al. 2006, Learning to Rank with Nonsmooth Cost Functions (LambdaRank)',
+    'allRank lambdaLoss(reduction="sum", reduction_log="binary"), which clips each probability at 1e-10',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 0]], targets: [[2, 1, 1]] },
+      params: { scheme: 'ranknet' },
+      loss: [2],
+      gradients: { predictions: [[-1.4426950408889634, 0.7213475204444817, 0.7213475204444817]] },
+      from: 'by hand: two pairs of one bit each',
+    },
+    {
+      inputs: { predictions: [[0, 0]], targets: [[1, 0]] },
+      loss: [0.3690702464285426],
+      from: 'by hand: share 1, and 1/log2(2) - 1/log2(3), of one bit',
+    },
+  ],
+})

@@ -1,0 +1,40 @@
+/** Likelihood of the true order of each list under Plackett-Luce. */
+import { defineLoss, input, noParams } from '../define.ts'
+import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+
+export default defineLoss({
+  name: 'list_mle',
+  family: 'ranking',
+  couples: 'group',
+  about:
+    'The negative log-likelihood of the whole true order, where the items are drawn one after another with odds e^score (Plackett-Luce). Use it where the targets order the list nearly completely. Among equal targets the earlier item counts as the better one, always, so that the answer can be repeated; with many ties prefer softmax_ranking or unique_softmax, or shuffle the lists yourself.',
+  inputs: {
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    targets: input('lists,items', 'real', {
+      about: 'Relevance; higher shall rank first, of equal ones the earlier.',
+    }),
+    mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
+  },
+  params: noParams,
+  // Item i is drawn from itself and all that come after it: ln( sum_j e^(s_j - s_i) ) with itself, which is
+  // softplus( ln sum_after e^(s_j - s_i) ). After the last item the sum is empty, its logarithm -1e30, and the term 0.
+  formula: `${VALID}
+    tied = targets[items -> others] == targets and index(items)[items -> others] > index(items)
+    after = both and (targets[items -> others] < targets or tied)
+    rest = logsumexp(after ? predictions[items -> others] - predictions : -1e30, others)
+    sum(valid ? softplus(rest) : 0, items)`,
+  denominator: LISTS_WITH_ITEMS,
+  references: [
+    'Xia et al. 2008, Listwise approach to learning to rank, doi:10.1145/1390156.1390306',
+    'rax.listmle_loss (key=None)',
+    'allRank listMLE (breaks ties at random, adds 1e-10 inside the logarithm)',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 0]], targets: [[1, 3, 2]] },
+      loss: [1.791759469228055],
+      gradients: { predictions: [[0.8333333333333333, -0.6666666666666667, -0.16666666666666669]] },
+      from: 'by hand: ln 3 + ln 2 + ln 1, that is ln 3!',
+    },
+  ],
+})

@@ -1,0 +1,37 @@
+/** Squared error of the differences within each list. */
+import { defineLoss, input, noParams } from '../define.ts'
+import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+
+export default defineLoss({
+  name: 'pairwise_mse_ranking',
+  family: 'ranking',
+  couples: 'group',
+  about:
+    'For every ordered pair of a list, the difference of the scores shall be the difference of the targets: squared error that a constant added to a whole list does not change. Use it where distances between targets mean something, as in regression within groups or distillation of scores. Not for grades of which only the order counts: it also pulls apart what is already in order. The sum grows with the square of the length of the list.',
+  inputs: {
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    targets: input('lists,items', 'real', { about: 'Values whose differences the scores shall have.' }),
+    mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
+  },
+  params: noParams,
+  // With errors e = targets - predictions and n items, sum_ij (e_i - e_j)^2 = 2 n sum_i (e_i - mean e)^2: one pass over
+  // the items instead of one over the pairs, and nothing cancels.
+  formula: `${VALID}
+    n = sum(valid ? 1 : 0, items)
+    e = valid ? targets - predictions : 0
+    mean_e = sum(e, items) / max(n, 1)
+    2 * n * sum(valid ? (e - mean_e)^2 : 0, items)`,
+  denominator: LISTS_WITH_ITEMS,
+  references: [
+    'rax.pairwise_mse_loss (its mean is over pairs; this is its sum over each list)',
+    'tensorflow_ranking.keras.losses.PairwiseMSELoss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 0]], targets: [[2, 1, 0]] },
+      loss: [12],
+      gradients: { predictions: [[-12, 0, 12]] },
+      from: 'by hand: 1 + 4 + 1, each pair in both orders',
+    },
+  ],
+})

@@ -1,0 +1,42 @@
+/** Softmax cross-entropy over each list. */
+import { defineLoss, input, noParams } from '../define.ts'
+import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+
+export default defineLoss({
+  name: 'softmax_ranking',
+  family: 'ranking',
+  couples: 'group',
+  about:
+    'Cross-entropy between the relevance of the items and a softmax over their scores (ListNet): the relevant items share the list. A strong default for clicks and other sparse relevance, and cheap in long lists. Targets are weights, not probabilities: a list counts by their sum, so scale them to sum to 1 where lists shall count alike. Not for fine grades whose order among each other counts (lambda_rank, unique_softmax).',
+  presets: {
+    optax: {
+      names: { 'optax.losses.ranking_softmax_loss': {} },
+      note: "`where` is called mask here; `weights` multiply the targets. A list without items leaves the mean in both; optax's NaN for its gradient is 0 here.",
+    },
+  },
+  inputs: {
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    targets: input('lists,items', 'nonnegative', { about: 'Relevance; need not sum to 1.' }),
+    mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
+  },
+  params: noParams,
+  // Padding has a score so low that e^score is 0, but finite, so that a list of padding alone has no inf - inf.
+  // An item without relevance is silent, also where its own score is -inf.
+  formula: `${VALID}
+    log_p = log_softmax(valid ? predictions : -1e30, items)
+    -sum(valid and targets != 0 ? targets * log_p : 0, items)`,
+  denominator: LISTS_WITH_ITEMS,
+  references: [
+    'Cao et al. 2007, Learning to rank: from pairwise approach to listwise approach, doi:10.1145/1273496.1273513',
+    'optax.losses.ranking_softmax_loss',
+    'rax.softmax_loss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 0, 9]], targets: [[1, 0, 2, 5]], mask: [[1, 1, 1, 0]] },
+      loss: [3.295836866004329],
+      gradients: { predictions: [[0, 1, -1, 0]] },
+      from: 'by hand: (1 + 2) ln 3, and 3/3 minus the targets; the last item is padding',
+    },
+  ],
+})

@@ -1,0 +1,36 @@
+/** Softmax of every item against the less relevant ones. */
+import { defineLoss, input, noParams } from '../define.ts'
+import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+
+export default defineLoss({
+  name: 'unique_softmax',
+  family: 'ranking',
+  couples: 'group',
+  about:
+    'Every item against all less relevant ones of its list, in a softmax of its own, weighted by 2^relevance - 1: equally relevant items do not compete, as they do in softmax_ranking. Use it for lists with several relevant items and graded relevance of about 0 to 5. Not for targets on a large scale, whose gains explode, nor for very long lists: it compares all pairs.',
+  inputs: {
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    targets: input('lists,items', 'nonnegative', { about: 'Graded relevance; the gain is 2^relevance - 1.' }),
+    mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
+  },
+  params: noParams,
+  // -ln( e^s_i / (e^s_i + sum_lower e^s_j) ) = softplus( ln sum_lower e^(s_j - s_i) ), exact also where it is tiny.
+  // Without less relevant items the sum is empty, its logarithm -1e30, and the term 0.
+  formula: `${VALID}
+    lower = both and targets[items -> others] < targets
+    ahead = logsumexp(lower ? predictions[items -> others] - predictions : -1e30, others)
+    sum(valid ? (2^targets - 1) * softplus(ahead) : 0, items)`,
+  denominator: LISTS_WITH_ITEMS,
+  references: [
+    'Zhu and Klabjan 2020, Listwise Learning to Rank by Exploring Unique Ratings, arXiv:2001.01828',
+    'rax.unique_softmax_loss',
+    'tensorflow_ranking.keras.losses.UniqueSoftmaxLoss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[0, 0, 0]], targets: [[2, 1, 0]] },
+      loss: [3.9889840465642745],
+      from: 'by hand: 3 ln 3 + 1 ln 2',
+    },
+  ],
+})

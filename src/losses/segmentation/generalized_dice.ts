@@ -1,0 +1,72 @@
+/** Generalized Dice loss: one overlap of all classes, rare classes weighted up. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+import { REGIONS } from '../lines.ts'
+
+export default defineLoss({
+  name: 'generalized_dice',
+  family: 'segmentation',
+  couples: 'group',
+  about:
+    'One Dice overlap over all classes of a row, each class weighted by 1 / its true size squared, so that rare classes count as much as large ones. Use it for a few classes of very different sizes. Not where classes are often absent from a row: an absent one gets the largest weight of the others, and false positives in it dominate. Not for a single class: that is dice.',
+  presets: {
+    optax: {
+      names: { 'optax.losses.multiclass_generalized_dice_loss': {} },
+      note: "optax takes a weighted mean of each class's own Dice loss, with weights from the whole batch; this is the overlap of Sudre et al. (and MONAI) with weights from each row, so that an answer does not depend on who shares the batch. optax has the classes last.",
+    },
+  },
+  inputs: {
+    predictions: input('rows,classes,...', 'real', {
+      differentiable: true,
+      about: 'Logits, or probabilities with activation none.',
+    }),
+    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
+  },
+  params: Type.Object({
+    activation: oneOf(['sigmoid', 'softmax', 'none'], {
+      default: 'softmax',
+      description: 'What makes probabilities of the predictions.',
+    }),
+    smooth: Type.Number({
+      minimum: 0,
+      default: 1,
+      description:
+        'Added above and below, in weighted elements: next to weights of 1 / size^2 even 1 is much. A row without any true region has loss 0.',
+    }),
+  }),
+  // 1 - (2 sum_c w_c hit_c + smooth) / (sum_c w_c (2 hit_c + extra_c + missed_c) + smooth) with w_c = 1 / size_c^2.
+  // A class that is absent, or so small that its weight overflows, gets the largest finite weight of its row (MONAI).
+  formula: `${REGIONS}
+    size_c = sum(targets, ...)
+    inverse = 1 / size_c^2
+    largest = max(is_finite(inverse) ? inverse : 0, classes)
+    w = is_finite(inverse) ? inverse : largest
+    wrong = sum(w * (extra + missed), classes)
+    total = 2 * sum(w * hit, classes) + wrong + smooth
+    total == 0 ? 0 : wrong / total`,
+  references: [
+    'Sudre et al. 2017, Generalised Dice overlap as a deep learning loss function, arXiv:1707.03237',
+    'monai.losses.GeneralizedDiceLoss',
+  ],
+  examples: [
+    {
+      inputs: {
+        predictions: [
+          [
+            [0.5, 0, 0],
+            [0.5, 1, 1],
+          ],
+        ],
+        targets: [
+          [
+            [1, 0, 0],
+            [0, 1, 1],
+          ],
+        ],
+      },
+      params: { activation: 'none', smooth: 0 },
+      loss: [0.23809523809523808],
+      from: 'by hand: weights 1 and 1/4; 0.5 + 0.5 / 4 wrong of 2 (0.5 + 2 / 4) + 0.625',
+    },
+  ],
+})

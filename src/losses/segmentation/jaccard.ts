@@ -1,0 +1,49 @@
+/** Jaccard loss: one minus intersection over union of a predicted and a true region. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+import { REGIONS } from '../lines.ts'
+
+export default defineLoss({
+  name: 'jaccard',
+  family: 'segmentation',
+  couples: 'group',
+  about:
+    'Soft IoU of predicted and true regions, per row and class: blind to how large the background is. Use it where the metric is IoU; it punishes a half-found region harder than dice does. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Soft targets have a loss above 0 even when they are met exactly.',
+  inputs: {
+    predictions: input('rows,classes,...', 'real', {
+      differentiable: true,
+      about: 'Logits, or probabilities with activation none.',
+    }),
+    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
+  },
+  params: Type.Object({
+    activation: oneOf(['sigmoid', 'softmax', 'none'], {
+      default: 'sigmoid',
+      description: 'What makes probabilities of the predictions.',
+    }),
+    smooth: Type.Number({
+      minimum: 0,
+      default: 1,
+      description:
+        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+    }),
+  }),
+  // 1 - (hit + smooth) / (union + smooth), with the union hit + extra + missed.
+  formula: `${REGIONS}
+    union = hit + extra + missed
+    union + smooth == 0 ? 0 : (extra + missed) / (union + smooth)`,
+  references: [
+    'Rahman and Wang 2016, Optimizing Intersection-Over-Union in Deep Neural Networks, doi:10.1007/978-3-319-50835-1_22',
+    'monai.losses.DiceLoss(jaccard=True): its smooth is twice this one',
+    'segmentation_models_pytorch.losses.JaccardLoss: one region for the whole batch',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[[1, 0, 0.5, 0.5]]], targets: [[[1, 0, 1, 0]]] },
+      params: { activation: 'none', smooth: 0 },
+      loss: [[0.4]],
+      gradients: { predictions: [[[-0.4, 0.24, -0.4, 0.24]]] },
+      from: 'by hand: 1 - 1.5 / 2.5; a hit moves 1/U, an extra I/U^2',
+    },
+  ],
+})

@@ -1,0 +1,59 @@
+/** Tversky loss: overlap with false positives and false negatives weighed apart. */
+import { Type } from '@sinclair/typebox'
+import { defineLoss, input, oneOf } from '../define.ts'
+import { REGIONS } from '../lines.ts'
+
+export default defineLoss({
+  name: 'tversky',
+  family: 'segmentation',
+  couples: 'group',
+  about:
+    'Overlap of predicted and true regions, per row and class, where alpha weighs what is predicted too much and beta what is missed. Use beta > alpha where small regions get lost (0.3 and 0.7 are common). With alpha = beta = 0.5 it is dice (with half its smooth), with 1 and 1 jaccard: take those for balanced errors. Not alone early in training: add cross-entropy.',
+  presets: {
+    keras: {
+      names: { 'keras.losses.Tversky': {}, 'keras.losses.tversky': {} },
+      params: { activation: 'none', smooth: 0 },
+      note: 'alpha weighs false positives, as in the paper and in Keras from keras#23333 on; Keras up to 3.15 weighs false negatives with it: swap the two for its numbers. Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; its epsilon of 1e-7 below the line is left out.',
+    },
+  },
+  inputs: {
+    predictions: input('rows,classes,...', 'real', {
+      differentiable: true,
+      about: 'Logits, or probabilities with activation none.',
+    }),
+    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
+  },
+  params: Type.Object({
+    activation: oneOf(['sigmoid', 'softmax', 'none'], {
+      default: 'sigmoid',
+      description: 'What makes probabilities of the predictions.',
+    }),
+    alpha: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false positives.' }),
+    beta: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false negatives.' }),
+    smooth: Type.Number({
+      minimum: 0,
+      default: 1,
+      description:
+        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+    }),
+  }),
+  // 1 - (hit + smooth) / (hit + alpha extra + beta missed + smooth)
+  formula: `${REGIONS}
+    wrong = alpha * extra + beta * missed
+    total = hit + wrong + smooth
+    total == 0 ? 0 : wrong / total`,
+  references: [
+    'Salehi et al. 2017, Tversky loss function for image segmentation, arXiv:1706.05721',
+    'keras.losses.Tversky',
+    'optax.losses.dice_loss(alpha, beta)',
+    'monai.losses.TverskyLoss',
+  ],
+  examples: [
+    {
+      inputs: { predictions: [[[1, 0, 0.5, 0.5]]], targets: [[[1, 0, 1, 0]]] },
+      params: { activation: 'none', alpha: 0.3, beta: 0.7, smooth: 0 },
+      loss: [[0.25]],
+      from: 'by hand: 1 - 1.5 / (1.5 + 0.3 * 0.5 + 0.7 * 0.5)',
+    },
+  ],
+})
