@@ -83,7 +83,7 @@ it.each(offering.map((loss) => [loss.name, loss] as const))('%s: kernels have it
     await evaluate(kernels, loss, tensors, options),
     await evaluate(engine, loss, wide, options),
   ]
-  // A variance is the difference of two squares: of cosines over a temperature of 0.07, some 200 each.
+  // A variance is the difference of two squares: of coordinates over a temperature of 0.07, some 2000 each.
   // With a 1 beside them, the scale of rounding is at least 1.
   for (const [name, { data }] of want.hessian!)
     expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
