@@ -88,7 +88,7 @@ it.each(offering.map((loss) => [loss.name, loss] as const))('%s: kernels have it
   for (const [name, { data }] of want.hessian!)
     expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
       relative: 1e-4,
-      absolute: 1e-5,
+      absolute: 1e-4,
       what: name,
     })
 })
