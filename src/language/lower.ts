@@ -14,6 +14,8 @@ import { didYouMean } from './nearest.ts'
 export type ParamBinding =
   | { readonly kind: 'scalar' }
   | { readonly kind: 'fixed'; readonly value: number | boolean | null }
+  /** It decides what the formula is, and has no part in it. */
+  | { readonly kind: 'list'; readonly value: readonly number[] }
   | { readonly kind: 'word'; readonly value: string; readonly words: readonly string[] }
 
 /** Everything that a formula may refer to. */

@@ -45,7 +45,7 @@ export type Family =
 export type Coupling = 'element' | 'row' | 'group' | 'batch'
 
 /** The resolved parameters of a request: defaults filled in, checked. */
-export type Params = Readonly<Record<string, number | boolean | string | null>>
+export type Params = Readonly<Record<string, number | boolean | string | null | readonly number[]>>
 
 export interface InputSpec {
   /** Names of its axes in order; `...` stands for any number of axes. */
@@ -58,6 +58,8 @@ export interface InputSpec {
   readonly trailing: boolean
   /** Of counts: the axis along which it counts, so that it is at most as long. */
   readonly atMost: string | undefined
+  /** Of class indices, where no axis is called classes: as many as this axis has places, and so many more. */
+  readonly places: { readonly axis: string; readonly offset: number } | undefined
   /** The input that says how much of each row means something; what lies behind is never looked at. */
   readonly paddedTo: string | undefined
   /** One sentence for the docs. */
@@ -77,8 +79,19 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
  */
 export function input(axes: string, kind: Kind, options: InputOptions = {}): InputSpec {
   const { differentiable = false, optional = false, trailing = false, about = '' } = options
-  const { kindFor = () => kind, atMost, paddedTo } = options
-  return { axes: axes.split(','), kind, differentiable, optional, trailing, atMost, paddedTo, about, kindFor }
+  const { kindFor = () => kind, atMost, paddedTo, places } = options
+  return {
+    axes: axes.split(','),
+    kind,
+    differentiable,
+    optional,
+    trailing,
+    atMost,
+    paddedTo,
+    places,
+    about,
+    kindFor,
+  }
 }
 
 /** Nested numbers as they would stand in a JSON body. */
@@ -144,6 +157,12 @@ export interface LossSpec {
   /** In the loss language; its last line is the unreduced value. */
   readonly formula: string
   /**
+   * Where inputs and formula depend on parameters (a list of cutoffs): what they are for these.
+   *
+   * @throws RangeError for parameters that do not fit each other
+   */
+  readonly expand?: (params: Params) => Pick<LossSpec, 'inputs' | 'formula'>
+  /**
    * What one value adds to the denominator of `mean`, in the same language and with the formula's names in scope;
    * must not depend on a differentiable input. Default 1.
    */
@@ -163,6 +182,13 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' |
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
+}
+
+/** The loss as it is for these parameters: itself, unless it expands. */
+export function expandLoss(loss: Loss, params: Params): Loss {
+  if (loss.expand === undefined) return loss
+  const { inputs, formula } = loss.expand(params)
+  return Object.freeze({ ...loss, inputs, formula: parse(formula) })
 }
 
 /** No parameters. */

@@ -79,7 +79,7 @@ export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
 function keyOf(loss: Loss, { inputs, wants, hessians }: Structure, params: Bindings): string {
   const layouts = Object.entries(inputs).map(([name, { type, axes }]) => `${name}:${type}[${axes.join(',')}]`)
   const fixed = Object.entries(params).map(
-    ([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : param.value}`,
+    ([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : String(param.value)}`,
   )
   return `${loss.name}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}|${hessians.join(',')}`
 }
@@ -91,7 +91,8 @@ function bindParams(loss: Loss, params: Params): Bindings {
   return Object.fromEntries(bound)
 }
 
-function bindParam(schema: TSchema, value: number | boolean | string | null): ParamBinding {
+function bindParam(schema: TSchema, value: Params[string]): ParamBinding {
+  if (typeof value === 'object' && value !== null) return { kind: 'list', value }
   if (typeof value === 'string') return { kind: 'word', value, words: wordsOf(schema) }
   const isScalar = typeof value === 'number' && !isStructural(schema)
   return isScalar ? { kind: 'scalar' } : { kind: 'fixed', value }

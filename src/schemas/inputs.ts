@@ -47,7 +47,8 @@ function kindOf(spec: InputSpec, options: Options) {
 }
 
 /** How many values an index may have; labels that only have to be equal or different have no bound. */
-function placesOf({ kind, atMost }: InputSpec, { sizes }: Axes): number | undefined {
+function placesOf({ kind, atMost, places }: InputSpec, { sizes }: Axes): number | undefined {
+  if (places !== undefined) return places.offset + sizes[places.axis]
   if (atMost !== undefined) return sizes[atMost] + 1
   if (kind === 'count') return MOST_COUNTED
   return Object.hasOwn(sizes, 'classes') ? sizes.classes : undefined

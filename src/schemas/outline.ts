@@ -7,7 +7,7 @@ import { Problem, pointerToken, problemAt } from '../errors.ts'
 import { NoHessian } from '../language/hessian.ts'
 import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
 import { didYouMean } from '../language/nearest.ts'
-import type { Asked, InputSpec, Loss } from '../losses/define.ts'
+import { type Asked, expandLoss, type InputSpec, type Loss } from '../losses/define.ts'
 import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
 import { cotangentOf, isMean, type Weighing } from '../losses/reduce.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
@@ -87,9 +87,9 @@ export function createOutlineSource(programs: ProgramSource, limits: CheckLimits
 }
 
 function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, limits: CheckLimits): Outline {
-  const { loss } = asked
-  checkNames(loss, decoded)
   const options = checkOptions(asked, decoded.options)
+  const loss = expanded(asked.loss, options)
+  checkNames(loss, decoded)
   const tensors = presentInputs(loss, decoded)
   const axes = matchAxes(loss, tensors, options)
   const layouts = layoutsOf(loss, tensors, axes)
@@ -126,6 +126,17 @@ function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, li
     merging: mergingOf(sketch),
   }
   return Object.freeze({ ...outline, explanation: options.explain ? explanationOf(outline) : undefined })
+}
+
+/** @throws Problem `param-invalid` for parameters that do not fit each other */
+function expanded(loss: Loss, { params }: Options): Loss {
+  try {
+    return expandLoss(loss, params)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const list = Object.keys(params).find((name) => Array.isArray(params[name]))
+    throw problemAt('param-invalid', `/params/${list}`, error.message)
+  }
 }
 
 /** @throws Problem `invalid-value` where the formula has no second derivative */

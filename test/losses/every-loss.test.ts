@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/engines/define.ts'
-import type { Kind, Loss, Params } from '../../src/losses/define.ts'
+import { expandLoss, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/index.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
@@ -41,8 +41,10 @@ const replaced = (tensors: Tensors, name: string, change: (data: Float64Array) =
   return new Map(tensors).set(name, { ...tensor, data })
 }
 
-const differentiableOf = (loss: Loss) =>
-  Object.keys(loss.inputs).filter((name) => loss.inputs[name]!.differentiable)
+const differentiableOf = (loss: Loss, params: Params = {}) => {
+  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...params })
+  return Object.keys(inputs).filter((name) => inputs[name]!.differentiable)
+}
 
 /** The defaults, and each parameter moved by itself: the other truth, every other word, a number beside its default. */
 function variationsOf(loss: Loss): Params[] {
@@ -53,7 +55,8 @@ function variationsOf(loss: Loss): Params[] {
 }
 
 /** Each lies well inside the range of every parameter of its kind; a whole number (an axis, a label) stays. */
-function alternativesTo(schema: TSchema): (number | boolean | string)[] {
+function alternativesTo(schema: TSchema): (number | boolean | string | number[])[] {
+  if (schema.type === 'array') return [[2]]
   const words = (schema.anyOf ?? [])
     .map((part: TSchema) => part.const)
     .filter((word: unknown) => word !== undefined)
@@ -151,7 +154,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
           isRate && kind === 'real' ? 0.1 + 3 * random() : undefined
         const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1, params, draw })
         const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params })
-        for (const name of differentiableOf(loss).filter((input) => tensors.has(input))) {
+        for (const name of differentiableOf(loss, params).filter((input) => tensors.has(input))) {
           const numeric = await slopes(tensors, name, params, central)
           expectClose(answer.gradients.get(name)!.data, numeric, {
             ...byDifferences,

@@ -1,5 +1,5 @@
 /** Draws inputs for any loss from what its definition says: kinds, axes, couplings. Seeded, so that failures repeat. */
-import type { Kind, Loss, Params } from '../../src/losses/define.ts'
+import { expandLoss, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
@@ -24,6 +24,9 @@ const SIZES: Readonly<Record<string, number>> = {
   thresholds: 3,
   count: 3,
   bins: 5,
+  head_size: 4,
+  last: 2,
+  width_0: 2,
 }
 
 /** mulberry32: small, fast, and good enough to draw test inputs. */
@@ -46,7 +49,8 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
       if (axis === '...') return rest.length > 0 || place === 0 ? rest : [3]
       return [place === 0 && axis !== 'classes' ? (options.rows ?? 3) : (SIZES[axis] ?? Number(axis))]
     })
-  const entries = Object.entries(loss.inputs).flatMap(([name, spec]) => {
+  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
+  const entries = Object.entries(inputs).flatMap(([name, spec]) => {
     if (spec.optional && options.bare === true) return []
     const shape = spec.trailing ? rest.slice(-1) : shapeOf(spec.axes)
     const kind = spec.kindFor({ ...defaultsOf(loss), ...options.params })
