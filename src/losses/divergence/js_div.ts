@@ -10,10 +10,10 @@ export default defineLoss({
   presets: {
     torch: {
       names: {
-        'torchmetrics.functional.jensen_shannon_divergence': {},
-        'torchmetrics.JensenShannonDivergence': {},
+        'torchmetrics.functional.regression.jensen_shannon_divergence': {},
+        'torchmetrics.regression.JensenShannonDivergence': {},
       },
-      note: 'torchmetrics answers NaN where both probabilities are 0; they agree there.',
+      note: 'A probability of 0 leaves the gradient finite, where torchmetrics answers NaN.',
     },
   },
   inputs: {
@@ -42,7 +42,7 @@ export default defineLoss({
     sum(m == 0 ? 0 : m * (abs(d) < 0.5 ? near : far), classes) / 2`,
   references: [
     'Lin 1991, Divergence measures based on the Shannon entropy, doi:10.1109/18.61115',
-    'torchmetrics.functional.jensen_shannon_divergence',
+    'torchmetrics.functional.regression.jensen_shannon_divergence',
   ],
   examples: [
     {

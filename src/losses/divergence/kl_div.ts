@@ -7,8 +7,28 @@ export default defineLoss({
   family: 'divergence',
   couples: 'element',
   about:
-    "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: ask for batchmean, PyTorch's mean also divides by the classes.",
+    "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: ask for batchmean, PyTorch's mean also divides by the classes. From logits of both sides use distillation_kl, for what does not sum to 1 generalized_kl_div, where either side may be 0 js_div.",
   aliases: ['kl_divergence', 'KLDivLoss'],
+  presets: {
+    torch: {
+      names: { 'torch.nn.functional.kl_div': {}, 'torch.nn.KLDivLoss': {} },
+      note: 'A target of 0 counts 0 also against a log-probability of -inf, where PyTorch answers NaN.',
+    },
+    keras: {
+      names: { 'keras.losses.KLDivergence': {}, 'keras.losses.kl_divergence': {} },
+      reduction: 'batchmean',
+      note: 'Predictions are log-probabilities: send the logarithms of what Keras takes. Keras clips both sides to [1e-7, 1].',
+    },
+    optax: {
+      names: {
+        'optax.losses.kl_divergence': {},
+        'optax.kl_divergence': {},
+        'optax.losses.kl_divergence_with_log_targets': { log_target: true },
+      },
+      reduction: 'none',
+      note: 'One number an element; optax answers the sum of each row.',
+    },
+  },
   inputs: {
     predictions: input('...', 'logprob', { differentiable: true, about: 'Predicted log-probabilities.' }),
     targets: input('...', 'probability', {

@@ -7,7 +7,13 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'For pairs of embeddings: similar ones (1) shall point the same way, others (-1) shall have a cosine below the margin.',
+    'For pairs of embeddings: similar ones (1) shall point the same way, others (-1) shall have a cosine below the margin. Not for graded similarity, nor where lengths matter (contrastive); with many negatives a pair info_nce learns more from each step.',
+  presets: {
+    torch: {
+      names: { 'torch.nn.functional.cosine_embedding_loss': {}, 'torch.nn.CosineEmbeddingLoss': {} },
+      note: 'A target that is neither 1 nor -1 is refused; PyTorch answers 0 for it.',
+    },
+  },
   inputs: {
     input1: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
     input2: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),

@@ -7,7 +7,35 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'Compares directions and ignores lengths. Frameworks differ in its form: choose distance (optax), negative (Keras) or similarity.',
+    'Compares directions and ignores lengths. Frameworks differ in its form: choose distance (optax), negative (Keras) or similarity. Alone it pulls all pairs together; without something that pushes apart, embeddings may all become one (see cosine_embedding, nt_xent).',
+  presets: {
+    torch: {
+      names: {
+        'torch.nn.functional.cosine_similarity': { form: 'similarity' },
+        'torch.nn.CosineSimilarity': { form: 'similarity' },
+      },
+      reduction: 'none',
+    },
+    keras: {
+      names: { 'keras.losses.CosineSimilarity': {}, 'keras.losses.cosine_similarity': {} },
+      params: { form: 'negative', epsilon: 1e-7 },
+    },
+    optax: {
+      names: {
+        'optax.losses.cosine_distance': {},
+        'optax.cosine_distance': {},
+        'optax.losses.cosine_similarity': { form: 'similarity' },
+        'optax.cosine_similarity': { form: 'similarity' },
+      },
+      reduction: 'none',
+      note: 'A zero vector has cosine 0; optax answers NaN unless it is given an epsilon.',
+    },
+    tfjs: {
+      names: { 'tf.losses.cosineDistance': {} },
+      reduction: 'sum_by_nonzero_weights',
+      note: 'tfjs does not normalise: it answers 1 - xy, which is a cosine only for vectors of length 1.',
+    },
+  },
   inputs: {
     predictions: input('rows,dim', 'real', { differentiable: true, about: 'Vectors.' }),
     targets: input('rows,dim', 'real', { differentiable: true, about: 'Vectors.' }),

@@ -7,7 +7,18 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Contrastive learning (SimCLR and kin): every pair with equal labels against all rows with other labels. It couples the rows of a batch, so that larger batches teach more.',
+    'Contrastive learning (SimCLR and kin): every pair with equal labels against all rows with other labels. It couples the rows of a batch, so that larger batches teach more. Where classes have many rows use supcon, which weighs each row once; where negatives are mined for each query, info_nce.',
+  presets: {
+    torch: {
+      names: { 'pytorch_metric_learning.losses.NTXentLoss': {} },
+      note: 'pytorch-metric-learning adds the smallest float to the probability, so that the gradient of a pair that is surely wrong ends.',
+    },
+    optax: {
+      names: { 'optax.losses.ntxent': {}, 'optax.ntxent': {} },
+      reduction: 'mean',
+      note: 'A batch without positives costs 0; optax answers NaN.',
+    },
+  },
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,

@@ -7,8 +7,25 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'For embeddings: an anchor shall be nearer to its positive than to its negative by a margin. Most triplets soon count nothing, so choose hard ones.',
+    'For embeddings: an anchor shall be nearer to its positive than to its negative by a margin. Most triplets soon count nothing, so choose hard ones, or let triplet_batch find them; where only pairs are known use contrastive.',
   aliases: ['triplet'],
+  presets: {
+    torch: {
+      names: {
+        'torch.nn.functional.triplet_margin_loss': {},
+        'torch.nn.TripletMarginLoss': {},
+        'torch.nn.functional.triplet_margin_with_distance_loss': {},
+        'torch.nn.TripletMarginWithDistanceLoss': {},
+        'sentence_transformers.losses.TripletLoss': { margin: 5 },
+      },
+    },
+    optax: {
+      names: { 'optax.losses.triplet_margin_loss': {} },
+      params: { epsilon: 0 },
+      reduction: 'none',
+      note: 'optax adds 1e-6 below the root, and takes the power of differences with their signs, so that with norm_degree 1 or 3 they cancel.',
+    },
+  },
   inputs: {
     anchor: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
     positive: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of the same class.' }),

@@ -7,8 +7,14 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'For models that already end in log_softmax; it does not check that the rows are normalised. On logits use cross_entropy.',
+    'For models that already end in log_softmax. It does not check that rows are normalised: on logits it falls without bound, use cross_entropy there, and cross_entropy_from_probs on probabilities.',
   aliases: ['nll_loss'],
+  presets: {
+    torch: {
+      names: { 'torch.nn.functional.nll_loss': {}, 'torch.nn.NLLLoss': {}, 'torch.nn.NLLLoss2d': {} },
+      note: 'A mean over ignored rows alone is 0, in PyTorch NaN.',
+    },
+  },
   inputs: {
     predictions: input('rows,classes,...', 'logprob', { differentiable: true, about: 'Log-probabilities.' }),
     targets: input('rows,...', 'class', { about: 'Class indices.' }),

@@ -7,8 +7,18 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'Softmax cross-entropy that fades out easy rows, for one class out of many with rare classes. gamma 0 is cross_entropy.',
+    'Softmax cross-entropy that fades out easy rows, for one class out of many with rare classes; gamma 0 is cross_entropy. Not with noisy labels, which are the hard rows that it turns to, and not where probabilities shall be calibrated.',
   aliases: ['categorical_focal'],
+  presets: {
+    keras: {
+      names: {
+        'keras.losses.CategoricalFocalCrossentropy': {},
+        'keras.losses.categorical_focal_crossentropy': {},
+      },
+      params: { alpha: 0.25 },
+      note: 'Predictions are logits, as with from_logits=True; of the probabilities that Keras takes by default send the logarithms. Keras clips probabilities to [1e-7, 1 - 1e-7], where its gradient ends.',
+    },
+  },
   inputs: {
     predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('rows', 'class_or_probability', { about: 'Class indices, or one probability per class.' }),
