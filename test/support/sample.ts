@@ -44,12 +44,13 @@ export function randomFrom(seed: number): () => number {
 export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, DecodedTensor> {
   const random = randomFrom(options.seed)
   const rest = loss.couples === 'element' ? [options.rows ?? 3, 2] : []
+  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
+  const [first] = Object.values(inputs)[0]!.axes
   const shapeOf = (axes: readonly string[]) =>
     axes.flatMap((axis, place) => {
       if (axis === '...') return rest.length > 0 || place === 0 ? rest : [3]
-      return [place === 0 && axis !== 'classes' ? (options.rows ?? 3) : (SIZES[axis] ?? Number(axis))]
+      return [axis === first ? (options.rows ?? 3) : (SIZES[axis] ?? Number(axis))]
     })
-  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
   const entries = Object.entries(inputs).flatMap(([name, spec]) => {
     if (spec.optional && options.bare === true) return []
     const shape = spec.trailing ? rest.slice(-1) : shapeOf(spec.axes)
