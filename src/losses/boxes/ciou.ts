@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    'diou plus a penalty for another aspect ratio, which counts the more the better the boxes overlap. The usual choice for one-stage detectors. Its weight is constant to the gradient, as in the paper and in torchvision, so the gradient is not quite the slope of the value. Not where aspect ratios are noise, as in boxes of a few pixels: take diou. Two equal boxes without area have loss 1.',
+    'diou plus a penalty for another aspect ratio, which counts the more the better the boxes overlap. The usual choice for one-stage detectors. Its weight is constant to the gradient, as in torchvision, so the gradient is not quite the slope of the value. Not where aspect ratios are noise, as in boxes of a few pixels: take diou. Two equal boxes without area have loss 1.',
   presets: {
     torch: {
       names: { 'torchvision.ops.complete_box_iou_loss': {} },

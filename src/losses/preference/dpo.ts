@@ -42,23 +42,23 @@ export default defineLoss({
       description: "The loss of a pair of rewards; the words are those of TRL's loss_type.",
     }),
   }),
-  // gain and loss are the log-ratios of both completions, m their difference. With label_smoothing s, sigmoid is the
+  // chosen and rejected are the log-ratios of the two completions, m is their difference. With label_smoothing s, sigmoid is the
   // expected loss when a share s of the labels is swapped (conservative DPO), robust the unbiased estimate of the loss
   // without swaps.
   formula: `
-    gain = policy_chosen - reference_chosen
-    loss = policy_rejected - reference_rejected
-    m = gain - loss
+    chosen = policy_chosen - reference_chosen
+    rejected = policy_rejected - reference_rejected
+    m = chosen - rejected
     z = beta * m
     s = label_smoothing
     variant == sigmoid ? (1 - s) * softplus(-z) + s * softplus(z)
       : variant == hinge ? relu(1 - z)
       : variant == ipo ? (m - 1 / (2 * beta))^2
       : variant == robust ? ((1 - s) * softplus(-z) - s * softplus(z)) / (1 - 2 * s)
-      : variant == nca_pair ? softplus(-beta * gain) + (softplus(beta * gain) + softplus(beta * loss)) / 2
-      : variant == sppo_hard ? (gain - 1 / (2 * beta))^2 + (loss + 1 / (2 * beta))^2
-      : variant == apo_zero ? sigmoid(-beta * gain) + sigmoid(beta * loss)
-      : sigmoid(beta * gain) + sigmoid(-z)`,
+      : variant == nca_pair ? softplus(-beta * chosen) + (softplus(beta * chosen) + softplus(beta * rejected)) / 2
+      : variant == sppo_hard ? (chosen - 1 / (2 * beta))^2 + (rejected + 1 / (2 * beta))^2
+      : variant == apo_zero ? sigmoid(-beta * chosen) + sigmoid(beta * rejected)
+      : sigmoid(beta * chosen) + sigmoid(-z)`,
   references: [
     'Rafailov et al. 2023, Direct Preference Optimization, arXiv:2305.18290',
     'Mitchell 2023, A note on DPO with noisy preferences (label_smoothing with sigmoid)',

@@ -31,7 +31,7 @@ export default defineLoss({
       description: 'NDCG at k: only pairs with both items among the first k by score count; null for all.',
     }),
   }),
-  // As allRank: with gains G normalised by the best DCG and discounts 1 / log2(1 + rank), a pair weighs
+  // As allRank: with G the gain by the best DCG and D = log(1 + rank), whose base cancels, a pair weighs
   //   lambdarank |G_i - G_j| |1/D_i - 1/D_j|      ndcg2 |G_i - G_j| |1/D(gap) - 1/D(gap + 1)|      ndcg1 G_i / D_i
   // where ndcg1 takes every i and j, i = j included: there it adds the constant G_i / D_i. Equal scores rank by position.
   formula: `${VALID}
