@@ -138,17 +138,21 @@ describeCorners([
     { loss: [0, 0], embeddings: [0, 0, 0, 0] },
   ],
   [
-    'multi_similarity keeps small pushes: ln(1 + e^-75) / 50 each',
+    'multi_similarity keeps small pushes: ln(1 + 2 e^-75) / 50',
     'multi_similarity',
     {
       embeddings: [
         [1, 0],
+        [1, 0],
         [-1, 0],
       ],
-      labels: [0, 1],
+      labels: [0, 0, 1],
     },
     {},
-    { loss: [Math.exp(-75) / 50, Math.exp(-75) / 50], embeddings: [0, 0, 0, 0] },
+    {
+      loss: [Math.log1p(Math.exp(-1)) / 2, Math.log1p(Math.exp(-1)) / 2, (2 * Math.exp(-75)) / 50],
+      embeddings: [0, 0, 0, 0, 0, 0],
+    },
   ],
   [
     'multi_similarity of one row is nothing',

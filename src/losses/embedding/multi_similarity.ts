@@ -56,8 +56,10 @@ export default defineLoss({
     top_push = stop_gradient(max(same ? 0 : push, others))
     pulls = log1p(expm1(-top_pull) + sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull
     pushes = log1p(expm1(-top_push) + sum(same ? 0 : exp(push - top_push), others)) + top_push
-    pulls / alpha + pushes / beta`,
-  denominator: 'size(rows) > 1 ? 1 : 0',
+    pairs = max(max(positive ? 1 : 0, others), rows)
+    pairs > 0 ? pulls / alpha + pushes / beta : 0`,
+  // A batch in which no two rows belong together says nothing; pytorch-metric-learning still pushes its rows apart.
+  denominator: 'pairs',
   references: [
     'Wang et al. 2019, Multi-Similarity Loss with General Pair Weighting for Deep Metric Learning, arXiv:1904.06627',
     'pytorch_metric_learning.losses.MultiSimilarityLoss',
