@@ -1,5 +1,6 @@
 /** Writes a formula as LaTeX, for the docs. Only for reading: nothing is computed from it. */
 import type { Expression, Formula } from './ast.ts'
+import { REDUCING } from './functions.ts'
 
 /** How tightly an operator binds; a looser one inside a tighter one needs parentheses. */
 const LEVEL = {
@@ -35,12 +36,65 @@ const GREEK: ReadonlySet<string> = new Set(
  *
  * @example
  * toLatex(parse('e = x - y\ne ^ 2')) // \begin{aligned} e &= x - y \\ \ell &= e^{2} \end{aligned}
+ * @param axes what `max(x, axis)` may go over; those that the formula names itself are known
  */
-export function toLatex(formula: Formula): string {
+export function toLatex(formula: Formula, axes: readonly string[] = []): string {
+  const known = new Set([...axes, ...formula.statements.flatMap(({ value }) => namedAxes(value))])
   const lines = formula.statements.map(({ name, value }) => {
-    return `${name === undefined ? '\\ell' : identifier(name)} &= ${write(value, LEVEL.choice)}`
+    const text = write(overAxes(value, known), LEVEL.choice)
+    return `${name === undefined ? '\\ell' : identifier(name)} &= ${text}`
   })
   return `\\begin{aligned} ${lines.join(' \\\\ ')} \\end{aligned}`
+}
+
+/** The parts of an expression. */
+function partsOf(expression: Expression): readonly Expression[] {
+  switch (expression.kind) {
+    case 'unary':
+    case 'rename':
+      return [expression.argument]
+    case 'binary':
+      return [expression.left, expression.right]
+    case 'choice':
+      return [expression.test, expression.yes, expression.no]
+    case 'call':
+      return expression.arguments
+    default:
+      return []
+  }
+}
+
+/** The second names that an expression gives to axes. */
+function namedAxes(expression: Expression): string[] {
+  const own = expression.kind === 'rename' ? [expression.to] : []
+  return [...own, ...partsOf(expression).flatMap(namedAxes)]
+}
+
+/** `max` and `min` over an axis get a notation of their own. */
+function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression {
+  const inside = (part: Expression) => overAxes(part, axes)
+  switch (expression.kind) {
+    case 'unary':
+    case 'rename':
+      return { ...expression, argument: inside(expression.argument) }
+    case 'binary':
+      return { ...expression, left: inside(expression.left), right: inside(expression.right) }
+    case 'choice':
+      return {
+        ...expression,
+        test: inside(expression.test),
+        yes: inside(expression.yes),
+        no: inside(expression.no),
+      }
+    case 'call': {
+      const [, last] = expression.arguments
+      const isOver = REDUCING.has(expression.name) && last?.kind === 'name' && axes.has(last.name)
+      const name = isOver ? `${expression.name} over` : expression.name
+      return { ...expression, name, arguments: expression.arguments.map(inside) }
+    }
+    default:
+      return expression
+  }
 }
 
 function write(expression: Expression, outer: number): string {
@@ -120,11 +174,13 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   softmax: (x, axis) => `\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
   log_softmax: (x, axis) => `\\ln\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
   logsumexp: (x, axis) => `\\ln\\sum_{${axis}} e^{${x}}`,
+  'max over': (x, axis) => `\\max_{${axis}} ${x}`,
+  'min over': (x, axis) => `\\min_{${axis}} ${x}`,
   size: (axis) => `\\left|${axis}\\right|`,
 }
 
 function call(name: string, args: readonly Expression[]): string {
-  const isSum = name === 'sum' || name === 'mean'
+  const isSum = name === 'sum' || name === 'mean' || name.endsWith(' over')
   const written = args.map((arg, place) => write(arg, isSum && place === 0 ? LEVEL.product : LEVEL.choice))
   const notation = NOTATION[name]
   if (notation !== undefined) return isSum ? `{${notation(...written)}}` : notation(...written)

@@ -2,6 +2,7 @@
 import type { Engine, Precision } from '../engines/define.ts'
 import { toLatex } from '../language/latex.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
+import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
 import { askFor } from '../schemas/asked.ts'
 import type { Outline } from '../schemas/outline.ts'
@@ -73,7 +74,7 @@ function describeLoss(loss: Loss) {
     couples,
     about,
     formula: loss.formula.source.trim().replaceAll(/\n +/g, '\n'),
-    latex: toLatex(loss.formula),
+    latex: toLatex(loss.formula, axesOf(loss)),
     ...(loss.denominator === undefined ? {} : { denominator: loss.denominator.source.trim() }),
     inputs: Object.entries(loss.inputs).map(
       ([input, { axes, kind, differentiable, optional, about: meaning }]) => {

@@ -188,6 +188,9 @@ describe('LaTeX', () => {
   })
 
   it('keeps the parentheses that change the meaning', () => {
+    expect(toLatex(parse('max(x, rows) - max(x, y)'), ['rows'])).toContain(
+      '{\\max_{\\mathrm{rows}} x} - \\operatorname{max}\\left(x, y\\right)',
+    )
     expect(toLatex(parse('(x + y) * (x - (y - x))'))).toContain(
       '\\left(x + y\\right) \\cdot \\left(x - \\left(y - x\\right)\\right)',
     )
