@@ -1,11 +1,12 @@
 /**
- * `npm run docs`: writes the tables of README.md and docs/language.md from the code that they describe. Tests fail while
+ * `npm run docs`: writes the tables of README.md, docs/language.md and docs/choosing.md from the code that they describe. Tests fail while
  * they differ.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { settingsTable } from '../src/config.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
+import { GUIDE, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/index.ts'
 
 /** File -> marker -> the text between `<!-- marker -->` and `<!-- /marker -->`. */
@@ -13,6 +14,7 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
   return {
     'README.md': { config: settingsTable(), losses: await lossesTable() },
     'docs/language.md': { functions: functionsTable() },
+    'docs/choosing.md': { guide: guideTables() },
   }
 }
 
@@ -38,6 +40,21 @@ async function lossesTable(): Promise<string> {
     return `| ${family} | ${names.join(' ')} |`
   })
   return ['| family | losses |', '|---|---|', ...rows].join('\n')
+}
+
+/** One table a task. */
+function guideTables(): string {
+  const tables = Object.entries(TASKS).map(([task, about]) => {
+    const rows = GUIDE.filter((advice) => advice.task === task).map(
+      ({ trouble, wish, losses, because, unless }) => {
+        const names = losses.map((name) => `\`${name}\``).join(' ')
+        return `| ${[trouble, wish].filter(Boolean).join(', ') || '-'} | ${names} | ${because} | Not if ${unless} |`
+      },
+    )
+    const head = ['| trouble or wish | losses | why | but |', '|---|---|---|---|']
+    return [`### ${task}: ${about}`, '', ...head, ...rows].join('\n')
+  })
+  return tables.join('\n\n')
 }
 
 function functionsTable(): string {

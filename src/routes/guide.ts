@@ -1,0 +1,86 @@
+/** GET /v1/guide: from a task, a trouble with the data and a wish to losses, with reasons. */
+import { type TSchema, Type } from '@sinclair/typebox'
+import { problemAt } from '../errors.ts'
+import { didYouMean } from '../language/nearest.ts'
+import { GUIDE, TASKS, TROUBLES, WISHES } from '../losses/guide.ts'
+import type { Catalog } from '../losses/index.ts'
+import type { Routes } from './context.ts'
+
+/** What the query may narrow down -> the words for it. */
+const FILTERS = { task: TASKS, trouble: TROUBLES, wish: WISHES } as const
+type Filter = keyof typeof FILTERS
+
+const word = (words: Readonly<Record<string, string>>, description: string): TSchema =>
+  Type.Union(
+    Object.keys(words).map((name) => Type.Literal(name)),
+    { description },
+  )
+
+const Advice = Type.Object({
+  task: word(TASKS, 'What is to be learned.'),
+  trouble: Type.Optional(word(TROUBLES, 'What is wrong with the data.')),
+  wish: Type.Optional(word(WISHES, 'What the result shall have.')),
+  losses: Type.Array(Type.String(), { description: 'Losses, the best first.' }),
+  because: Type.String({ description: 'Why.' }),
+  unless: Type.String({ description: 'When it is the wrong choice.' }),
+  references: Type.Array(Type.String(), { description: 'Where to read on.' }),
+})
+
+const schema = {
+  tags: ['catalog'],
+  operationId: 'guide',
+  summary: 'Which loss to take, and why',
+  querystring: Type.Object({
+    task: Type.Optional(word(TASKS, 'Only advice for this task.')),
+    trouble: Type.Optional(word(TROUBLES, 'Only advice for this trouble with the data.')),
+    wish: Type.Optional(word(WISHES, 'Only advice for this wish.')),
+  }),
+  response: {
+    200: Type.Object({
+      tasks: Type.Record(Type.String(), Type.String()),
+      troubles: Type.Record(Type.String(), Type.String()),
+      wishes: Type.Record(Type.String(), Type.String()),
+      advice: Type.Array(Advice),
+    }),
+  },
+}
+
+const routes: Routes = (app, { catalog }) => {
+  app.get<{ Querystring: Record<string, unknown> }>('/v1/guide', { schema }, ({ query }) => {
+    const filters = Object.entries(query).map(([name, value]) => checked(name, value))
+    const advice = GUIDE.filter((entry) => filters.every(([name, value]) => entry[name] === value))
+    return {
+      tasks: TASKS,
+      troubles: TROUBLES,
+      wishes: WISHES,
+      advice: advice.map((entry) => ({ ...entry, references: referencesOf(catalog, entry.losses) })),
+    }
+  })
+}
+
+export default routes
+
+/** @throws Problem `unknown-name`, `invalid-value` */
+function checked(name: string, value: unknown): [Filter, string] {
+  const names = Object.keys(FILTERS)
+  if (!Object.hasOwn(FILTERS, name)) {
+    throw problemAt(
+      'unknown-name',
+      `/${name}`,
+      `the query may hold ${names.join(', ')}${didYouMean(name, names)}`,
+    )
+  }
+  const words = Object.keys(FILTERS[name as Filter])
+  if (typeof value === 'string' && words.includes(value)) return [name as Filter, value]
+  const given = String(value).slice(0, 40)
+  throw problemAt(
+    'invalid-value',
+    `/${name}`,
+    `must be one of ${words.join(', ')}, got ${given}${didYouMean(given, words)}`,
+  )
+}
+
+/** Papers and functions that the losses name, each once. */
+function referencesOf(catalog: Catalog, losses: readonly string[]): string[] {
+  return [...new Set(losses.flatMap((name) => catalog.find(name)!.references))]
+}

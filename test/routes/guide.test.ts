@@ -1,0 +1,60 @@
+/** GET /v1/guide: every loss has its place, every advice its reasons, and a query narrows it down. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Advice, GUIDE, TASKS, TROUBLES, WISHES } from '../../src/losses/guide.ts'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+const { losses } = await loadCatalog()
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server.close())
+
+interface Guide {
+  readonly advice: readonly (Advice & { readonly references: readonly string[] })[]
+}
+const guide = async (query = '') => {
+  const response = await fetch(`${server.url}/v1/guide${query}`)
+  return { status: response.status, body: (await response.json()) as Guide & { detail: string } }
+}
+
+describe('the guide', () => {
+  it('has a place for every loss, and names no other', () => {
+    const named = new Set(GUIDE.flatMap((entry) => entry.losses))
+    expect([...named].sort()).toEqual(losses.map(({ name }) => name).sort())
+  })
+
+  it('has advice for every task, trouble and wish', () => {
+    expect(new Set(GUIDE.map(({ task }) => task))).toEqual(new Set(Object.keys(TASKS)))
+    expect(new Set(GUIDE.flatMap(({ trouble = [] }) => trouble))).toEqual(new Set(Object.keys(TROUBLES)))
+    expect(new Set(GUIDE.flatMap(({ wish = [] }) => wish))).toEqual(new Set(Object.keys(WISHES)))
+  })
+
+  it('gives reasons, exceptions and references with each', async () => {
+    const { status, body } = await guide()
+    expect(status).toBe(200)
+    expect(body.advice).toHaveLength(GUIDE.length)
+    for (const { because, unless, references } of body.advice) {
+      expect(because).toMatch(/\.$/)
+      expect(unless).toMatch(/\.$/)
+      expect(references.length).toBeGreaterThan(0)
+    }
+  })
+
+  it('is narrowed down by task, trouble and wish together', async () => {
+    const { body } = await guide('?task=regression&trouble=outliers&wish=robustness')
+    expect(body.advice.map(({ losses: names }) => names)).toEqual([['barron_robust']])
+  })
+
+  it.each([
+    ['?task=regresion', 'Did you mean "regression"'],
+    ['?tsak=regression', 'the query may hold task, trouble, wish'],
+    ['?wish=speed', 'must be one of probabilities'],
+    ['?task=binary&task=ranking', 'must be one of'],
+  ])('refuses %s', async (query, detail) => {
+    const { status, body } = await guide(query)
+    expect(status).toBe(422)
+    expect(body.detail).toContain(detail)
+  })
+})
