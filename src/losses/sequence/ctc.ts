@@ -44,9 +44,10 @@ export default defineLoss({
     }),
   }),
   // The recursion over time and labels is an op of its own (language/ctc.ts). The normalisation changes no
-  // log-probability; through it the gradient is softmax minus the share of the alignments, as PyTorch's is.
+  // log-probability; through it the gradient is softmax minus the share of the alignments, as PyTorch's is. What lies beyond a row's time is cut off before.
   formula: `
-    loss = ctc(log_softmax(predictions, classes), targets, input_lengths, target_lengths, blank, time, classes)
+    heard = index(time) < input_lengths ? predictions : 0
+    loss = ctc(log_softmax(heard, classes), targets, input_lengths, target_lengths, blank, time, classes)
     zero_infinity and not is_finite(loss) ? 0 : loss`,
   meanPer: 'target_lengths',
   references: [
