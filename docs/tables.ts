@@ -1,11 +1,12 @@
 /**
- * `npm run docs`: writes the tables of README.md, docs/language.md and docs/choosing.md from the code that they describe. Tests fail while
+ * `npm run docs`: writes the tables of README.md, docs/language.md, docs/choosing.md and docs/presets.md from the code that they describe. Tests fail while
  * they differ.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { settingsTable } from '../src/config.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
+import type { Params } from '../src/losses/define.ts'
 import { GUIDE, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/index.ts'
 
@@ -15,6 +16,7 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
     'README.md': { config: settingsTable(), losses: await lossesTable() },
     'docs/language.md': { functions: functionsTable() },
     'docs/choosing.md': { guide: guideTables() },
+    'docs/presets.md': { presets: await presetsTable() },
   }
 }
 
@@ -40,6 +42,27 @@ async function lossesTable(): Promise<string> {
     return `| ${family} | ${names.join(' ')} |`
   })
   return ['| family | losses |', '|---|---|', ...rows].join('\n')
+}
+
+/** One row for each loss of each framework. */
+async function presetsTable(): Promise<string> {
+  const { losses } = await loadCatalog()
+  const rows = losses.flatMap(({ name, presets }) =>
+    Object.entries(presets).map(([framework, { names, params = {}, reduction = 'mean', note = '' }]) => {
+      const spellings = Object.entries(names).map(([spelling, implied]) => {
+        return `\`${spelling}\`${settings(implied)}`
+      })
+      return `| \`${name}\` | ${framework} | ${spellings.join('<br>') || '-'} | ${settings(params)} ${reduction} | ${note} |`
+    }),
+  )
+  const head = ['| loss | framework | spellings | what it sets | note |', '|---|---|---|---|---|']
+  return [...head, ...rows].join('\n')
+}
+
+function settings(params: Params): string {
+  return Object.entries(params)
+    .map(([name, value]) => ` ${name} ${JSON.stringify(value)}`)
+    .join(',')
 }
 
 /** One table a task. */
