@@ -10,6 +10,7 @@ import { assemble, type Share, split } from './assemble.ts'
 import type { BatcherEvents } from './events.ts'
 import type { Job, JobResult } from './job.ts'
 import { type Depth, JobQueue } from './queue.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 export interface BatcherLimits {
   readonly queueJobs: number
@@ -42,6 +43,8 @@ export interface Batcher {
    */
   submit(job: Job): Promise<JobResult>
   submit<T>(job: Job, read: (result: JobResult) => T): Promise<T>
+  /** For large work on the event loop beside the batcher's own: one piece in each of its rounds. */
+  readonly turns: Turns
   depth(): Depth
   /** Refuses newcomers from now on; resolves when nothing waits or runs any more. */
   drain(): Promise<void>
@@ -72,6 +75,7 @@ class EventDrivenBatcher implements Batcher {
   readonly #events: BatcherEvents
   readonly #limits: BatcherLimits
   readonly #queue: JobQueue<Waiting>
+  readonly turns = createTurns()
   #running = 0
   #scheduled = false
   #draining = false
@@ -217,8 +221,12 @@ class EventDrivenBatcher implements Batcher {
   /** One bad job never harms its neighbours: when a shared launch fails, each of its jobs gets one of its own. */
   async #run(batch: readonly Waiting[]): Promise<void> {
     const started = performance.now()
+    const bytes = batch.reduce((total, { job }) => total + job.bytes, 0)
     try {
+      // Copying in, and what is read from the result, are pieces of their own.
+      await this.turns.next(bytes)
       const result = await this.#engine.run(assemble(batch.map(({ job }) => job) as [Job, ...Job[]]))
+      await this.turns.next(bytes)
       this.#deliver(batch, result, started)
     } catch (error) {
       if (error instanceof EngineLost) return this.#lose(batch)

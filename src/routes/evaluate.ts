@@ -19,13 +19,21 @@ const routes: Routes = (app, context) => {
         path: `/v1/losses/${spelling}`,
         name,
         schema: spelling === name ? lossSchema(asked.loss, formats) : { hide: true },
-        handle: (request, reply) => evaluate(asked, context, request, reply),
+        handle: (request, reply) => {
+          const turn = context.batcher.turns.next(sizeOf(request.body))
+          if (turn === undefined) return evaluate(asked, context, request, reply)
+          return turn.then(() => evaluate(asked, context, request, reply))
+        },
       })
     }
   }
 }
 
 export default routes
+
+function sizeOf(body: unknown): number {
+  return body instanceof Uint8Array ? body.length : 0
+}
 
 function evaluate(asked: Asked, context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
   const started = performance.now()
