@@ -4,7 +4,7 @@ import { assemble } from '../../src/batching/assemble.ts'
 import { type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
 import interpreter from '../../src/engines/interpreter.ts'
 import { isUnavailable } from '../../src/engines/local.ts'
-import type { Loss } from '../../src/losses/define.ts'
+import type { Asked, Loss } from '../../src/losses/define.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
 import { createOutlineSource } from '../../src/schemas/outline.ts'
@@ -22,23 +22,24 @@ export async function openInterpreter(): Promise<Engine> {
   return opened
 }
 
+/** @param of a loss, or one by a name that brings parameters and a preset along */
 export function check(
-  loss: Loss,
+  of: Loss | Asked,
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: Readonly<Record<string, unknown>> = {},
 ): CheckedRequest {
-  const asked = { loss, preset: undefined, params: {} }
+  const asked = 'loss' in of ? of : { loss: of, preset: undefined, params: {} }
   return checkRequest(asked, { tensors, options: new Map(Object.entries(options)) }, { outlines })
 }
 
 /** The answer of one request, alone. */
 export async function evaluate(
   engine: Engine,
-  loss: Loss,
+  of: Loss | Asked,
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: Readonly<Record<string, unknown>> = {},
 ): Promise<Answer> {
-  const checked = check(loss, tensors, options)
+  const checked = check(of, tensors, options)
   return checked.answer(await engine.run(assemble([checked.job])))
 }
 

@@ -14,7 +14,7 @@ export interface OracleCase {
   } & Readonly<Record<string, unknown>>
 }
 
-export function oracleTensors({ inputs }: OracleCase): Map<string, DecodedTensor> {
+export function oracleTensors({ inputs }: Pick<OracleCase, 'inputs'>): Map<string, DecodedTensor> {
   const tensors = Object.entries(inputs).map(([name, { dtype, shape, data }]) => {
     const numbers = data.map(Number)
     const array = dtype === 'int64' ? Int32Array.from(numbers) : Float64Array.from(numbers)

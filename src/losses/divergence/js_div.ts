@@ -10,10 +10,10 @@ export default defineLoss({
   presets: {
     torch: {
       names: {
-        'torchmetrics.functional.jensen_shannon_divergence': {},
-        'torchmetrics.JensenShannonDivergence': {},
+        'torchmetrics.functional.regression.jensen_shannon_divergence': {},
+        'torchmetrics.regression.JensenShannonDivergence': {},
       },
-      note: 'torchmetrics answers NaN where both probabilities are 0; they agree there.',
+      note: 'Where a probability is 0, torchmetrics has gradients of NaN; here they are finite.',
     },
   },
   inputs: {

@@ -9,6 +9,26 @@ export default defineLoss({
   about:
     "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: ask for batchmean, PyTorch's mean also divides by the classes.",
   aliases: ['kl_divergence', 'KLDivLoss'],
+  presets: {
+    torch: {
+      names: { 'torch.nn.functional.kl_div': {}, 'torch.nn.KLDivLoss': {} },
+      note: "PyTorch's mean divides by all elements, the classes too; the mean of the divergences is batchmean.",
+    },
+    keras: {
+      names: {},
+      reduction: 'batchmean',
+      note: 'keras.losses.KLDivergence takes probabilities, clipped to [1e-7, 1]; here predictions are their logarithms.',
+    },
+    optax: {
+      names: {
+        'optax.losses.kl_divergence': {},
+        'optax.kl_divergence': {},
+        'optax.losses.kl_divergence_with_log_targets': { log_target: true },
+      },
+      reduction: 'batchmean',
+      note: 'optax answers the divergence of each row; here one number, their mean, because the unreduced values are those of the elements.',
+    },
+  },
   inputs: {
     predictions: input('...', 'logprob', { differentiable: true, about: 'Predicted log-probabilities.' }),
     targets: input('...', 'probability', {

@@ -8,6 +8,11 @@ export default defineLoss({
   couples: 'row',
   about:
     'For pairs of embeddings: similar ones (1) shall point the same way, others (-1) shall have a cosine below the margin.',
+  presets: {
+    torch: {
+      names: { 'torch.nn.functional.cosine_embedding_loss': {}, 'torch.nn.CosineEmbeddingLoss': {} },
+    },
+  },
   inputs: {
     input1: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
     input2: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),

@@ -8,6 +8,28 @@ export default defineLoss({
   couples: 'row',
   about:
     'Compares directions and ignores lengths. Frameworks differ in its form: choose distance (optax), negative (Keras) or similarity.',
+  presets: {
+    keras: {
+      names: { 'keras.losses.CosineSimilarity': {}, 'keras.losses.cosine_similarity': {} },
+      params: { form: 'negative', epsilon: 1e-7 },
+      note: 'At a zero vector the gradient is 1 / epsilon along the other one; in Keras it is NaN on torch.',
+    },
+    optax: {
+      names: {
+        'optax.losses.cosine_distance': {},
+        'optax.cosine_distance': {},
+        'optax.losses.cosine_similarity': { form: 'similarity' },
+        'optax.cosine_similarity': { form: 'similarity' },
+      },
+      reduction: 'none',
+      note: 'A zero vector has cosine 0; optax, whose epsilon is 0, answers NaN. A vector shorter than 1e-8 counts as that long.',
+    },
+    tfjs: {
+      names: {},
+      reduction: 'sum_by_nonzero_weights',
+      note: 'tf.losses.cosineDistance does not divide by the lengths: it is 1 - x y, which is this only for vectors of length 1.',
+    },
+  },
   inputs: {
     predictions: input('rows,dim', 'real', { differentiable: true, about: 'Vectors.' }),
     targets: input('rows,dim', 'real', { differentiable: true, about: 'Vectors.' }),

@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.hinge_embedding_loss': {}, 'torch.nn.HingeEmbeddingLoss': {} },
-      note: 'A target that is neither 1 nor -1 is refused; PyTorch adds both sides for it. At the margin the gradient is 0, in PyTorch -1.',
+      note: 'A target that is neither 1 nor -1 is refused; PyTorch adds both sides for it. At the margin the gradient is 0, as in PyTorch 2.15; in 2.13 it was -1.',
     },
   },
   inputs: {

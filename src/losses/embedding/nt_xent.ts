@@ -8,6 +8,13 @@ export default defineLoss({
   couples: 'batch',
   about:
     'Contrastive learning (SimCLR and kin): every pair with equal labels against all rows with other labels. It couples the rows of a batch, so that larger batches teach more.',
+  presets: {
+    torch: { names: { 'pytorch_metric_learning.losses.NTXentLoss': {} } },
+    optax: {
+      names: { 'optax.losses.ntxent': {}, 'optax.ntxent': {} },
+      note: 'Without a pair of equal labels the loss is 0; optax answers NaN.',
+    },
+  },
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,

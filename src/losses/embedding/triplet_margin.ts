@@ -9,6 +9,22 @@ export default defineLoss({
   about:
     'For embeddings: an anchor shall be nearer to its positive than to its negative by a margin. Most triplets soon count nothing, so choose hard ones.',
   aliases: ['triplet'],
+  presets: {
+    torch: {
+      names: {
+        'torch.nn.functional.triplet_margin_loss': {},
+        'torch.nn.TripletMarginLoss': {},
+        'torch.nn.functional.triplet_margin_with_distance_loss': {},
+        'torch.nn.TripletMarginWithDistanceLoss': {},
+      },
+    },
+    optax: {
+      names: { 'optax.losses.triplet_margin_loss': {} },
+      params: { epsilon: 0 },
+      reduction: 'none',
+      note: 'optax adds 1e-6 to the sum of the squares, so that equal points are 1e-3 apart; here they are at 0, and other distances d are smaller by 5e-7 / d. For an odd p it takes powers of negative differences.',
+    },
+  },
   inputs: {
     anchor: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
     positive: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of the same class.' }),

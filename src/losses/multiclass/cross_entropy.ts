@@ -19,8 +19,11 @@ export default defineLoss({
     optax: {
       names: {
         'optax.losses.softmax_cross_entropy': {},
+        'optax.softmax_cross_entropy': {},
         'optax.losses.softmax_cross_entropy_with_integer_labels': {},
+        'optax.softmax_cross_entropy_with_integer_labels': {},
         'optax.losses.safe_softmax_cross_entropy': {},
+        'optax.safe_softmax_cross_entropy': {},
       },
       params: { class_axis: -1 },
       reduction: 'none',

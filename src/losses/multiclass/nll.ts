@@ -9,6 +9,9 @@ export default defineLoss({
   about:
     'For models that already end in log_softmax; it does not check that the rows are normalised. On logits use cross_entropy.',
   aliases: ['nll_loss'],
+  presets: {
+    torch: { names: { 'torch.nn.functional.nll_loss': {}, 'torch.nn.NLLLoss': {} } },
+  },
   inputs: {
     predictions: input('rows,classes,...', 'logprob', { differentiable: true, about: 'Log-probabilities.' }),
     targets: input('rows,...', 'class', { about: 'Class indices.' }),

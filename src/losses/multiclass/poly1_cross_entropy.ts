@@ -10,7 +10,7 @@ export default defineLoss({
     'Cross-entropy plus epsilon (1 - p) of the target class: one parameter that makes rows which are nearly right count more (above 0) or less (below 0). Not worth it before cross_entropy works: the best epsilon differs by task and must be searched for.',
   presets: {
     optax: {
-      names: { 'optax.losses.poly_loss_cross_entropy': {}, 'optax.poly_loss_cross_entropy': {} },
+      names: { 'optax.losses.poly_loss_cross_entropy': {} },
       reduction: 'none',
       note: 'A masked logit of -inf costs nothing; optax answers NaN.',
     },

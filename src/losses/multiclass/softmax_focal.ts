@@ -9,6 +9,13 @@ export default defineLoss({
   about:
     'Softmax cross-entropy that fades out easy rows, for one class out of many with rare classes. gamma 0 is cross_entropy.',
   aliases: ['categorical_focal'],
+  presets: {
+    keras: {
+      names: {},
+      params: { alpha: 0.25 },
+      note: 'Keras takes logits only with from_logits=True; its default, keras.losses.CategoricalFocalCrossentropy, takes probabilities.',
+    },
+  },
   inputs: {
     predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('rows', 'class_or_probability', { about: 'Class indices, or one probability per class.' }),

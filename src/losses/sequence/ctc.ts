@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.ctc_loss': {}, 'torch.nn.CTCLoss': {} },
-      note: 'PyTorch lays its input out as [time, rows, classes]; here rows come first.',
+      note: 'PyTorch lays its input out as [time, rows, classes]; here rows come first. The gradient of an impossible labelling is 0, in PyTorch NaN.',
     },
     keras: {
       names: { 'keras.losses.CTC': {}, 'keras.losses.ctc': {} },
@@ -19,7 +19,7 @@ export default defineLoss({
       note: 'Keras has no lengths: it takes label 0 as blank and as padding at once. An impossible labelling is Infinity here, in Keras 708, 1e5 or infinity by backend.',
     },
     optax: {
-      names: { 'optax.losses.ctc_loss': {} },
+      names: { 'optax.losses.ctc_loss': {}, 'optax.ctc_loss': {} },
       reduction: 'none',
       note: 'Lengths instead of paddings. An impossible labelling is Infinity; optax answers about 1e5.',
     },

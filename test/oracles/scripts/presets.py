@@ -1,0 +1,169 @@
+"""
+What the scripts of the presets share: inputs under our names, many of them nasty, and how a case is written. A script
+calls each of a framework's spellings with the framework's own defaults; test/losses/presets.test.ts posts the same
+inputs to the spelling.
+"""
+
+import json
+import math
+
+import numpy as np
+
+from cases import FOLDER, exact, rng
+
+CATALOG = {entry["name"]: entry for entry in json.loads((FOLDER.parent / "losses/catalog.json").read_text())}
+
+
+def differentiable(loss):
+    return [one["name"] for one in CATALOG[loss]["inputs"] if one["differentiable"]]
+
+
+def array(values, dtype=np.float64):
+    return np.array(values, dtype)
+
+
+def real(seed, *shape):
+    return exact(rng(seed).normal(0, 1.5, shape))
+
+
+def unit(seed, *shape):
+    """Between 0 and 1, well off both."""
+    return exact(rng(seed).uniform(0.02, 0.98, shape))
+
+
+def simplex(seed, *shape):
+    rows = rng(seed).gamma(1, 1, shape) + 0.01
+    return rows / rows.sum(-1, keepdims=True)
+
+
+def classes(seed, count, *shape):
+    return rng(seed).integers(0, count, shape)
+
+
+def signs(seed, *shape):
+    return 2.0 * classes(seed, 2, *shape) - 1
+
+
+def bits(seed, *shape):
+    return classes(seed, 2, *shape).astype(np.float64)
+
+
+def one_hot(labels, count):
+    return np.eye(count)[labels]
+
+
+def named(names, *arrays):
+    return dict(zip(names.split(), arrays, strict=True))
+
+
+def pairs(**cases):
+    """Cases of predictions and targets."""
+    return {key: named("predictions targets", *value) for key, value in cases.items()}
+
+
+REALS = pairs(plain=(real(1, 4, 3), real(2, 4, 3)), cube=(real(3, 2, 3, 2), real(4, 2, 3, 2)))
+FAR = pairs(far=(array([[1e4, -1e4, 300, 1e-9]]), array([[0, 0, 0.5, 0]])))
+EQUAL = pairs(equal=(array([[1, -2, 0]]), array([[1, -2, 0]])))
+
+LOGITS = pairs(
+    plain=(real(5, 4, 3), bits(6, 4, 3)),
+    soft=(real(7, 2, 3, 2), unit(8, 2, 3, 2)),
+    far=(array([[1e3, -1e3, 1e3, -1e3, 0]]), array([[1, 0, 0, 1, 1]])),
+)
+PROBABILITIES = pairs(
+    plain=(unit(9, 4, 3), bits(10, 4, 3)),
+    soft=(unit(11, 2, 3, 2), unit(12, 2, 3, 2)),
+    wrong=(array([[0, 1, 0.5]]), array([[1, 0, 1]])),
+    right=(array([[0, 1, 0.5]]), array([[0, 1, 1]])),
+    near=(array([[1e-3, 1e-9, 1 - 1e-9]]), array([[1, 1, 0]])),
+)
+SCORES = pairs(plain=(real(13, 4, 3), signs(14, 4, 3)), far=(array([[1e4, -1e4]]), array([[-1, 1]])))
+AT_MARGIN = pairs(margin=(array([[1, -1, 0.5]]), array([[1, -1, 1]])))
+
+INDICES = pairs(plain=(real(15, 4, 3), classes(16, 3, 4)), far=(array([[1e4, 0, -1e4], [0, 0, 0]]), array([1, 0], int)))
+IGNORED = pairs(ignored=(real(17, 4, 3), array([0, -100, 2, -100], int)))
+SHARES = pairs(shares=(real(18, 4, 3), simplex(19, 4, 3)), hot=(real(20, 4, 3), one_hot(classes(21, 3, 4), 3)))
+TIED = pairs(tied=(array([[1, 0, 2], [0, 0, 0]]), array([0, 1], int)))
+
+ROWS = named("embeddings labels", real(22, 6, 4), array([0, 1, 0, 1, 2, 0], int))
+SINGLES = {"embeddings": real(23, 3, 4), "labels": array([0, 1, 2], int)}
+
+
+def unit_rows(inputs):
+    rows = inputs["embeddings"]
+    return {**inputs, "embeddings": rows / np.linalg.norm(rows, axis=1, keepdims=True)}
+
+
+BOXES = pairs(
+    plain=(
+        array([[0, 0, 2, 3], [1, 1, 3, 4], [0, 0, 1, 1], [0, 0, 4, 4]]),
+        array([[1, 1, 3, 4], [0, 2, 2.5, 4.5], [2, 3, 4, 4], [1, 1, 2, 3]]),
+    ),
+    same=(array([[0, 0, 2, 3]]), array([[0, 0, 2, 3]])),
+    touching=(array([[0, 0, 1, 1]]), array([[1, 0, 2, 1]])),
+    flat=(array([[0, 0, 2, 0]]), array([[0, 0, 2, 1]])),
+    points=(array([[1, 1, 1, 1]]), array([[1, 1, 1, 1]])),
+)
+
+VECTORS = pairs(plain=(real(24, 4, 3), real(25, 4, 3)), zero=(array([[0, 0, 0], [1, 2, 2]]), array([[1, 2, 2], [0, 0, 0]])))
+
+REGIONS = pairs(plain=(real(26, 3, 2, 5), bits(27, 3, 2, 5)), one=(real(28, 1, 1, 6), bits(29, 1, 1, 6)))
+SHARED_REGIONS = pairs(
+    plain=(unit(30, 3, 2, 5), bits(31, 3, 2, 5)),
+    one=(unit(32, 1, 1, 6), bits(33, 1, 1, 6)),
+    empty=(np.zeros((1, 1, 4)), np.zeros((1, 1, 4))),
+)
+
+TRIPLETS = {
+    "plain": named("anchor positive negative", real(34, 5, 3), real(35, 5, 3), real(36, 5, 3)),
+    "same": named("anchor positive negative", array([[1, 2, 2]]), array([[1, 2, 2]]), array([[1, 2, 2.5]])),
+}
+
+LOGPROBS = pairs(plain=(np.log(simplex(37, 4, 3)), simplex(38, 4, 3)), zero=(np.log(array([[0.25, 0.75]])), array([[1, 0]])))
+
+LISTS = pairs(plain=(real(39, 3, 4), exact(classes(40, 4, 3, 4))))
+LISTS["padded"] = named(
+    "predictions targets mask",
+    real(41, 3, 4),
+    exact(classes(42, 4, 3, 4)),
+    array([[1, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]]),
+)
+
+SEQUENCES = {
+    "plain": named("predictions targets input_lengths target_lengths", real(43, 3, 6, 4), array([[1, 2, 2], [3, 1, 0], [2, 0, 0]], int), array([6, 6, 6], int), array([3, 2, 1], int)),
+    "shorter": named("predictions targets input_lengths target_lengths", real(44, 2, 6, 4), array([[1, 3], [2, 0]], int), array([5, 3], int), array([2, 1], int)),
+    "impossible": named("predictions targets input_lengths target_lengths", real(45, 1, 2, 4), array([[1, 1]], int), array([2], int), array([2], int)),
+}
+
+
+def weighted(cases, of="plain"):
+    """The cases, and one of them once more with a weight a row, one of them 0."""
+    first = cases[of]
+    rows = len(next(iter(first.values())))
+    return {**cases, "weighted": {**first, "sample_weight": array([2, 0, 0.5, 1, 3])[:rows]}}
+
+
+def case(loss, name, identity, source, inputs, value, gradients):
+    answers = {key: spelled(gradient) for key, gradient in gradients.items()}
+    given = {key: spelled(one) for key, one in inputs.items()}
+    return {"name": name, "id": f"{loss}/{identity}", "source": source, "inputs": given, "loss": spelled(value), "gradients": answers}
+
+
+def spelled(values):
+    """JSON has no infinities and no NaN."""
+    values = np.asarray(values)
+    dtype = "int64" if values.dtype.kind in "iu" else "float64"
+    numbers = values.reshape(-1).tolist()
+    return {"dtype": dtype, "shape": list(values.shape), "data": [x if math.isfinite(x) else word(x) for x in numbers]}
+
+
+def word(x):
+    return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
+
+
+def write(framework, cases):
+    lines = ",\n".join(json.dumps(one, separators=(",", ":"), allow_nan=False) for one in cases)
+    folder = FOLDER / "presets"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{framework}.json").write_text(f"[\n{lines}\n]\n")
+    print(framework, len(cases), "cases")

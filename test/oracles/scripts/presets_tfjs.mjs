@@ -1,0 +1,106 @@
+/**
+ * What tfjs' losses answer with their defaults: `npx tsx test/oracles/scripts/presets_tfjs.mjs`. tfjs knows float32 only.
+ * The inputs are those of presets/keras.json and presets/optax.json (as float32 holds them), so that the frameworks can be compared.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import * as tf from '@tensorflow/tfjs-core'
+import '@tensorflow/tfjs-backend-cpu'
+
+// Its files are modules of no declared kind, which tsx reads and Node alone does not.
+createRequire(import.meta.url)('@tensorflow/tfjs-core/dist/register_all_gradients')
+
+const folder = new URL('../presets/', import.meta.url)
+const read = (framework) => JSON.parse(readFileSync(new URL(`${framework}.json`, folder), 'utf8'))
+
+/** tfjs' function -> our loss, the framework and spelling that lend their inputs, whether targets are differentiable. */
+const LOSSES = {
+  absoluteDifference: {
+    loss: 'l1',
+    lender: 'keras.losses.MeanAbsoluteError',
+    wants: ['predictions', 'targets'],
+  },
+  meanSquaredError: {
+    loss: 'mse',
+    lender: 'keras.losses.MeanSquaredError',
+    wants: ['predictions', 'targets'],
+  },
+  huberLoss: { loss: 'huber', lender: 'keras.losses.Huber', wants: ['predictions', 'targets'] },
+  logLoss: {
+    loss: 'binary_cross_entropy',
+    lender: 'keras.losses.BinaryCrossentropy',
+    wants: ['predictions', 'targets'],
+  },
+  sigmoidCrossEntropy: {
+    loss: 'binary_cross_entropy_with_logits',
+    lender: 'optax.losses.sigmoid_binary_cross_entropy',
+    wants: ['predictions', 'targets'],
+  },
+  hingeLoss: { loss: 'hinge', lender: 'optax.losses.sparsemax_loss', wants: ['predictions'] },
+  softmaxCrossEntropy: {
+    loss: 'cross_entropy',
+    lender: 'optax.losses.softmax_cross_entropy',
+    wants: ['predictions'],
+  },
+}
+
+const lent = [...read('keras'), ...read('optax')]
+
+/** The lender's cases, and one of them again with a weight a row unless it has such a case. */
+function casesOf(lender) {
+  const found = lent.filter(({ name }) => name === lender)
+  if (found.some(({ id }) => id.endsWith('weighted'))) return found
+  const { id, inputs } = found[0]
+  const rows = inputs.predictions.shape[0]
+  const sample_weight = { dtype: 'float64', shape: [rows], data: [2, 0, 0.5, 1].slice(0, rows) }
+  return [...found, { id: id.replace(/[^/]+$/, 'weighted'), inputs: { ...inputs, sample_weight } }]
+}
+
+const tensorOf = ({ data, shape }) => tf.tensor(data, shape, 'float32')
+
+/** One weight a row, of the rank of what is weighed. */
+function weightOf({ sample_weight, predictions }, loss) {
+  if (sample_weight === undefined) return undefined
+  const trailing = predictions.shape.length - (loss === 'cross_entropy' ? 2 : 1)
+  return tensorOf({ ...sample_weight, shape: [...sample_weight.shape, ...Array(trailing).fill(1)] })
+}
+
+/** As float32 holds them. */
+const rounded = (inputs) =>
+  Object.fromEntries(
+    Object.entries(inputs).map(([key, tensor]) => [
+      key,
+      { ...tensor, data: tensor.data.map((x) => Math.fround(Number(x))) },
+    ]),
+  )
+
+function run(name, { loss, wants }, { id, inputs: lentInputs }) {
+  const inputs = rounded(lentInputs)
+  const targets = tensorOf(inputs.targets)
+  const predictions = tensorOf(inputs.predictions)
+  const weight = weightOf(inputs, loss)
+  const call = (given, truth) => tf.losses[name](truth, given, weight)
+  const slopes = tf.grads(call)([predictions, targets])
+  const values = { predictions: slopes[0], targets: slopes[1] }
+  return {
+    name: `tf.losses.${name}`,
+    id: `${loss}/${id.split('/')[1]}`,
+    source: `@tensorflow/tfjs-core ${tf.version_core}, float32`,
+    inputs,
+    loss: spelled(call(predictions, targets)),
+    gradients: Object.fromEntries(wants.map((input) => [input, spelled(values[input])])),
+  }
+}
+
+/** JSON has no infinities and no NaN. */
+function spelled(tensor) {
+  const data = [...tensor.dataSync()].map((x) => (Number.isFinite(x) ? x : String(x)))
+  return { dtype: 'float64', shape: tensor.shape, data }
+}
+
+await tf.setBackend('cpu')
+const cases = Object.entries(LOSSES).flatMap(([name, about]) =>
+  casesOf(about.lender).map((one) => run(name, about, one)),
+)
+writeFileSync(new URL('tfjs.json', folder), `[\n${cases.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`)
+console.log('tfjs', cases.length, 'cases')
