@@ -1,11 +1,12 @@
 /**
- * `npm run docs`: writes the tables of README.md and docs/language.md from the code that they describe. Tests fail while
+ * `npm run docs`: writes the tables of README.md, docs/language.md and docs/presets.md from the code that they describe. Tests fail while
  * they differ.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { settingsTable } from '../src/config.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
+import { type Params, PRESETS, type Preset } from '../src/losses/define.ts'
 import { loadCatalog } from '../src/losses/index.ts'
 
 /** File -> marker -> the text between `<!-- marker -->` and `<!-- /marker -->`. */
@@ -13,6 +14,7 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
   return {
     'README.md': { config: settingsTable(), losses: await lossesTable() },
     'docs/language.md': { functions: functionsTable() },
+    'docs/presets.md': { presets: await presetsTable() },
   }
 }
 
@@ -38,6 +40,38 @@ async function lossesTable(): Promise<string> {
     return `| ${family} | ${names.join(' ')} |`
   })
   return ['| family | losses |', '|---|---|', ...rows].join('\n')
+}
+
+/** A row for each loss and framework that has it. */
+async function presetsTable(): Promise<string> {
+  const { losses } = await loadCatalog()
+  const rows = losses.flatMap(({ name, presets }) =>
+    PRESETS.flatMap((framework) => {
+      const preset = presets[framework]
+      return preset === undefined ? [] : [presetRow(name, framework, preset)]
+    }),
+  )
+  return ['| loss | framework | spelled | takes | note |', '|---|---|---|---|---|', ...rows].join('\n')
+}
+
+function presetRow(
+  loss: string,
+  framework: string,
+  { names, params, reduction = 'mean', note }: Preset,
+): string {
+  const spellings = Object.entries(names).map(([name, implied]) => {
+    const brings = assignments(implied)
+    return brings === '' ? `\`${name}\`` : `\`${name}\` (${brings})`
+  })
+  const takes = [assignments(params), reduction].filter(Boolean).join(', ')
+  return `| \`${loss}\` | ${framework} | ${spellings.join('<br>')} | ${takes} | ${(note ?? '').replaceAll('|', '\\|')} |`
+}
+
+/** `epsilon 1e-7, form negative` */
+function assignments(params: Params = {}): string {
+  return Object.entries(params)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ')
 }
 
 function functionsTable(): string {

@@ -84,7 +84,17 @@ export const EXCEPTIONS: Readonly<Record<string, Exception>> = Object.fromEntrie
   ...each('torch.nn.functional.ctc_loss torch.nn.CTCLoss', {
     'ctc/impossible': impossible('PyTorch has a gradient of NaN'),
   }),
+  ...each('torchvision.ops.generalized_box_iou_loss', {
+    'giou/line': {
+      why: 'PyTorch divides by epsilon alone where the box around both has no area',
+      ours: { predictions: zeros(4) },
+    },
+  }),
   ...each('torchvision.ops.complete_box_iou_loss', {
+    'ciou/line': {
+      why: 'PyTorch has 0 times the slope of atan(w / 0)',
+      ours: { predictions: OTHERWISE, targets: OTHERWISE },
+    },
     'ciou/flat': { why: 'PyTorch has 0 times the slope of atan(w / 0)', ours: { predictions: OTHERWISE } },
     'ciou/points': {
       why: 'PyTorch has atan(0 / 0)',

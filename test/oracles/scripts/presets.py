@@ -102,6 +102,7 @@ BOXES = pairs(
     same=(array([[0, 0, 2, 3]]), array([[0, 0, 2, 3]])),
     touching=(array([[0, 0, 1, 1]]), array([[1, 0, 2, 1]])),
     flat=(array([[0, 0, 2, 0]]), array([[0, 0, 2, 1]])),
+    line=(array([[0, 0, 1, 0]]), array([[2, 0, 4, 0]])),
     points=(array([[1, 1, 1, 1]]), array([[1, 1, 1, 1]])),
 )
 
