@@ -10,7 +10,10 @@ export default defineLoss({
     'For models that already end in a sigmoid. Not where the logits are at hand: binary_cross_entropy_with_logits keeps its precision, and its gradient, where the model is sure.',
   aliases: ['bce'],
   presets: {
-    torch: { names: { 'torch.nn.functional.binary_cross_entropy': {}, 'torch.nn.BCELoss': {} } },
+    torch: {
+      names: { 'torch.nn.functional.binary_cross_entropy': {}, 'torch.nn.BCELoss': {} },
+      note: 'At a sure and right prediction (0 for 0, 1 for 1) the gradient is the limit, 1 or -1; PyTorch answers 0.',
+    },
     keras: {
       names: { 'keras.losses.BinaryCrossentropy': {}, 'keras.losses.binary_crossentropy': {} },
       params: { epsilon: 1e-7 },
@@ -20,7 +23,7 @@ export default defineLoss({
       names: { 'tf.losses.logLoss': {} },
       params: { epsilon: 1e-7 },
       reduction: 'sum_by_nonzero_weights',
-      note: 'Probabilities are clipped to [e, 1 - e]; tfjs adds its epsilon inside the logarithm, so that a sure and right prediction has a loss below 0.',
+      note: 'Probabilities are clipped to [e, 1 - e]; tfjs adds its epsilon inside the logarithm, so that a sure and right prediction has a loss below 0, and has a gradient beyond the clipping, where this one rests.',
     },
   },
   inputs: {

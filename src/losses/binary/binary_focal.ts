@@ -14,7 +14,7 @@ export default defineLoss({
         'keras.losses.BinaryFocalCrossentropy': {},
         'keras.losses.binary_focal_crossentropy': {},
       },
-      note: 'Keras heeds its alpha of 0.25 only with apply_class_balancing=True: give alpha then. With from_logits=True it is sigmoid_focal.',
+      note: 'Keras heeds its alpha of 0.25 only with apply_class_balancing=True: give alpha then. With from_logits=True it is sigmoid_focal. Keras clips probabilities only inside the logarithm, so that its other factor has a gradient at 0 and 1; here it is 0 there.',
     },
   },
   inputs: {

@@ -24,6 +24,7 @@ export default defineLoss({
       names: { 'optax.losses.sigmoid_focal_loss': {}, 'optax.sigmoid_focal_loss': {} },
       params: { alpha: null },
       reduction: 'none',
+      note: 'The gradient by a target of 0 or 1 is the limit of that of soft targets; optax answers that of another branch.',
     },
   },
   inputs: {

@@ -15,7 +15,7 @@ export default defineLoss({
     },
     keras: {
       names: { 'keras.losses.Circle': {}, 'keras.losses.circle': {} },
-      note: 'Keras leaves it to the caller to normalise: for rows of length 1 the values agree, and its gradient has a part along each row in addition, which normalising takes out again. Its mean counts rows without positives or negatives, as 0.',
+      note: 'Keras leaves it to the caller to normalise: for rows of length 1 the values agree, and its gradient has a part along each row in addition, which normalising takes out again. For rows without positives or negatives its function answers 0; its class leaves them out of the mean, as this does.',
     },
   },
   inputs: {

@@ -12,9 +12,13 @@ export default defineLoss({
   presets: {
     keras: {
       names: { 'keras.losses.Hinge': {}, 'keras.losses.hinge': {} },
-      note: 'Targets of 0 and 1 need labels "01"; Keras converts them if a whole batch happens to hold nothing else.',
+      note: 'Targets of 0 and 1 need labels "01"; Keras converts them if a whole batch happens to hold nothing else. At the margin the gradient is 0, that of the inactive side; Keras answers all or half of the active one, by backend.',
     },
-    optax: { names: { 'optax.losses.hinge_loss': {}, 'optax.hinge_loss': {} }, reduction: 'none' },
+    optax: {
+      names: { 'optax.losses.hinge_loss': {}, 'optax.hinge_loss': {} },
+      reduction: 'none',
+      note: 'At the margin the gradient is 0, that of the inactive side; optax answers half of the active one.',
+    },
     tfjs: {
       names: { 'tf.losses.hingeLoss': {} },
       params: { labels: '01' },

@@ -22,7 +22,7 @@ export default defineLoss({
       },
       params: { smooth: 2 },
       reduction: 'none',
-      note: "optax's smooth of 1 is 2 here: it adds it above and below after halving both. It averages the classes of a row (ours are apart) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.",
+      note: "optax's smooth of 1 is 2 here: it adds it above and below after halving both. It averages the classes of a row (ours are apart: their mean is its number) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.",
     },
   },
   inputs: {

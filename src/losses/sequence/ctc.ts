@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.ctc_loss': {}, 'torch.nn.CTCLoss': {} },
-      note: 'PyTorch lays its input out as [time, rows, classes]; here rows come first.',
+      note: 'PyTorch lays its input out as [time, rows, classes]; here rows come first. The gradient of an impossible labelling is 0, in PyTorch NaN.',
     },
     keras: {
       names: { 'keras.losses.CTC': {}, 'keras.losses.ctc': {} },
