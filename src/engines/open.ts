@@ -93,12 +93,13 @@ function remembering(engine: Engine): Engine {
     unsupported.set(key, error)
   }
   const run = async (batch: Batch): Promise<BatchResult> => {
-    const known = unsupported.get(`${batch.programKey} ${batch.precision}`)
+    const key = `${batch.programKey} ${batch.precision}`
+    const known = unsupported.get(key)
     if (known !== undefined) throw known
     try {
       return await engine.run(batch)
     } catch (error) {
-      if (error instanceof UnsupportedByEngine) remember(`${batch.programKey} ${batch.precision}`, error)
+      if (error instanceof UnsupportedByEngine) remember(key, error)
       throw error
     }
   }

@@ -65,11 +65,8 @@ function cut(program: Program): Stages {
     const lines = program.nodes.flatMap(({ op }, id) => (isWhole(op) && levels[id] === level + 1 ? [id] : []))
     const wanted = new Set(lines.flatMap((id) => program.nodes[id].args))
     const leaves = [...wanted].filter((id) => !isWhole(program.nodes[id].op) && !isAtHand(program, id))
-    return {
-      lines,
-      leaves,
-      program: partOf(program, level === last ? rootsOf(program) : leaves, level === last),
-    }
+    const part = new PartBuilder(program)
+    return { lines, leaves, program: level === last ? part.answering() : part.leaving(leaves) }
   })
   return { program, parts }
 }
@@ -89,67 +86,77 @@ function levelsOf({ nodes }: Program): number[] {
   return levels
 }
 
-function rootsOf({ value, denominators, gradients }: Program): number[] {
-  return [value, ...(denominators === undefined ? [] : [denominators]), ...Object.values(gradients)]
-}
+/** Nodes of a program as another program of their own, with the whole lines below them as inputs. */
+class PartBuilder {
+  readonly #program: Program
+  readonly #nodes: Node[] = []
+  readonly #inputs: Record<string, InputLayout> = {}
+  readonly #placed = new Map<number, number>()
 
-/** The nodes that lead to these, with the whole lines below them as inputs. */
-function partOf(program: Program, roots: readonly number[], isLast: boolean): Program {
-  const nodes: Node[] = []
-  const inputs: Record<string, InputLayout> = {}
-  const placed = new Map<number, number>()
-  const add = (node: Node) => nodes.push(node) - 1
-  const place = (id: number): number => {
-    const known = placed.get(id)
+  constructor(program: Program) {
+    this.#program = program
+  }
+
+  /** Computes these and leaves them, as real numbers. */
+  leaving(leaves: readonly number[]): Program {
+    const gradients = leaves.map((id) => [nameOf(id), this.#asReal(this.#place(id))] as const)
+    const value = gradients[0]?.[1] ?? this.#constant(0)
+    return this.#finished({ value, gradients: Object.fromEntries(gradients) })
+  }
+
+  /** Computes what the whole program answers. */
+  answering(): Program {
+    const { value, denominators, gradients } = this.#program
+    const derivatives = Object.entries(gradients).map(([name, id]) => [name, this.#place(id)] as const)
+    const shares = denominators === undefined ? {} : { denominators: this.#place(denominators) }
+    // The gradient of an input that this part does not read still has that input's layout.
+    for (const name of derivatives.map(([result]) => inputOf(result))) {
+      if (Object.hasOwn(this.#program.inputs, name)) this.#inputs[name] = this.#program.inputs[name]
+    }
+    return this.#finished({
+      value: this.#place(value),
+      ...shares,
+      gradients: Object.fromEntries(derivatives),
+    })
+  }
+
+  #finished(results: Pick<Program, 'value' | 'denominators' | 'gradients'>): Program {
+    const { axes, renamed } = this.#program
+    const scalars = this.#nodes.flatMap(({ op, name }) => (op === 'scalar' ? [name!] : []))
+    return { axes, renamed, nodes: this.#nodes, inputs: this.#inputs, scalars, ...results }
+  }
+
+  #place(id: number): number {
+    const known = this.#placed.get(id)
     if (known !== undefined) return known
-    const node = program.nodes[id]
+    const node = this.#program.nodes[id]
+    if (node.op === 'input') this.#inputs[node.name!] = this.#program.inputs[node.name!]
     const made = isWhole(node.op)
-      ? add(asInput(node, id, inputs))
-      : add({ ...node, args: node.args.map(place) })
-    if (node.op === 'input') inputs[node.name!] = program.inputs[node.name!]
-    placed.set(id, made)
+      ? this.#input(node, id)
+      : this.#add({ ...node, args: node.args.map((arg) => this.#place(arg)) })
+    this.#placed.set(id, made)
     return made
   }
-  const shared = { axes: program.axes, renamed: program.renamed }
-  // Results are real numbers; the larger of a place and a number that is smaller is the place as a real number.
-  const asReal = (id: number): number => {
-    if (nodes[id].type !== 'index') return id
-    const least = add({ op: 'constant', args: [], type: 'real', axes: [], value: -(2 ** 31) })
-    return add({ op: 'max', args: [id, least], type: 'real', axes: nodes[id].axes })
-  }
-  if (!isLast) {
-    const gradients = Object.fromEntries(roots.map((id) => [nameOf(id), asReal(place(id))]))
-    const value =
-      roots.length === 0
-        ? add({ op: 'constant', args: [], type: 'real', axes: [], value: 0 })
-        : placed.get(roots[0])!
-    return { ...shared, nodes, inputs, scalars: scalarsOf(nodes), value, gradients }
-  }
-  const gradients = Object.entries(program.gradients).map(([name, id]) => [name, place(id)] as const)
-  const denominators = program.denominators === undefined ? {} : { denominators: place(program.denominators) }
-  const value = place(program.value)
-  // The gradient of an input that this part does not read still has that input's layout.
-  for (const name of gradients.map(([result]) => inputOf(result))) {
-    if (Object.hasOwn(program.inputs, name)) inputs[name] = program.inputs[name]
-  }
-  return {
-    ...shared,
-    nodes,
-    inputs,
-    scalars: scalarsOf(nodes),
-    value,
-    ...denominators,
-    gradients: Object.fromEntries(gradients),
-  }
-}
 
-function asInput({ type, axes }: Node, id: number, inputs: Record<string, InputLayout>): Node {
-  inputs[nameOf(id)] = { type: type === 'index' ? 'index' : 'real', axes }
-  return { op: 'input', args: [], type, axes, name: nameOf(id) }
-}
+  #input({ type, axes }: Node, id: number): number {
+    this.#inputs[nameOf(id)] = { type: type === 'index' ? 'index' : 'real', axes }
+    return this.#add({ op: 'input', args: [], type, axes, name: nameOf(id) })
+  }
 
-function scalarsOf(nodes: readonly Node[]): string[] {
-  return nodes.flatMap(({ op, name }) => (op === 'scalar' ? [name!] : []))
+  /** The larger of a place and a number that is smaller is the place as a real number. */
+  #asReal(id: number): number {
+    const { type, axes } = this.#nodes[id]
+    if (type !== 'index') return id
+    return this.#add({ op: 'max', args: [id, this.#constant(-(2 ** 31))], type: 'real', axes })
+  }
+
+  #constant(value: number): number {
+    return this.#add({ op: 'constant', args: [], type: 'real', axes: [], value })
+  }
+
+  #add(node: Node): number {
+    return this.#nodes.push(node) - 1
+  }
 }
 
 async function runStages(engine: Engine, batch: Batch, { program, parts }: Stages): Promise<BatchResult> {

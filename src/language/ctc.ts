@@ -4,12 +4,7 @@
  * no formula over axes says; here it is said outright, in float64 and in logarithms.
  */
 import { elementsOf, type Node } from './ir.ts'
-import { type Sizes, strideOf } from './strides.ts'
-
-interface Operand {
-  readonly data: ArrayLike<number>
-  readonly axes: readonly string[]
-}
+import { type Operand, type Sizes, strideOf } from './strides.ts'
 
 /** One row: log-probabilities by time and state, and the states: blank, label, blank, label, ..., blank. */
 interface Row {

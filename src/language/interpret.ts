@@ -5,7 +5,7 @@
 import type { NumericArray } from '../schemas/tensor.ts'
 import { elementsOf, layoutOf, type Node, type Program, withRenamed } from './ir.ts'
 import { isElementwise, MEANING } from './scalar.ts'
-import { offsetsOf, type Sizes, strideOf } from './strides.ts'
+import { type Operand, offsetsOf, readAlong, type Sizes, strideOf } from './strides.ts'
 import { evaluateWhole } from './whole.ts'
 
 export interface Arguments {
@@ -84,7 +84,7 @@ function evaluate(run: Run, node: Node): NumericArray {
     default:
       return evaluateWhole(
         node,
-        node.args.map((arg) => ({ data: run.results[arg], axes: run.program.nodes[arg].axes })),
+        node.args.map((_, place) => operand(run, node, place)),
         run.sizes,
         'float64',
       )
@@ -117,14 +117,12 @@ function select(run: Run, node: Node): Float64Array {
   )
 }
 
-/** Reads an argument at each element of the node, repeated along the axes that it has not. */
 function aligned(run: Run, node: Node, place: number): (element: number) => number {
-  const data = argument(run, node, place)
-  const own = axesOf(run, node, place)
-  if (own.length === 0) return () => data[0]
-  if (own.length === node.axes.length) return (element) => data[element]
-  const offsets = offsetsOf(run.sizes, node.axes, own)
-  return (element) => data[offsets[element]]
+  return readAlong(run.sizes, operand(run, node, place), node.axes)
+}
+
+function operand(run: Run, node: Node, place: number): Operand {
+  return { data: argument(run, node, place), axes: axesOf(run, node, place) }
 }
 
 /** Copies from one order of axes to another, repeating along the axes that the source has not. */

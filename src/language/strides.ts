@@ -1,6 +1,12 @@
 /** Where elements stand in arrays with named axes, slowest axis first. */
 import { elementsOf } from './ir.ts'
 
+/** An array and its axes, slowest first. */
+export interface Operand {
+  readonly data: ArrayLike<number>
+  readonly axes: readonly string[]
+}
+
 /** Axis -> its length. */
 export type Sizes = Readonly<Record<string, number>>
 
@@ -27,4 +33,16 @@ export function offsetsOf(sizes: Sizes, to: readonly string[], from: readonly st
     offsets = wider
   }
   return offsets
+}
+
+/** Reads an operand at each element of an array with axes `to`, repeated along the axes that it has not. */
+export function readAlong(
+  sizes: Sizes,
+  { data, axes }: Operand,
+  to: readonly string[],
+): (element: number) => number {
+  if (axes.length === 0) return () => data[0]
+  if (axes.length === to.length) return (element) => data[element]
+  const offsets = offsetsOf(sizes, to, axes)
+  return (element) => data[offsets[element]]
 }

@@ -4,15 +4,9 @@
  */
 import { ctcLosses, ctcSlopes } from './ctc.ts'
 import { elementsOf, type Node, type Op, type WholeOp } from './ir.ts'
-import { offsetsOf, type Sizes, strideOf } from './strides.ts'
+import { type Operand, offsetsOf, readAlong, type Sizes, strideOf } from './strides.ts'
 
 type Floats = Float32Array | Float64Array
-
-/** An array and its axes, slowest first. */
-export interface Operand {
-  readonly data: ArrayLike<number>
-  readonly axes: readonly string[]
-}
 
 /** What a rule sees: operands aligned with the node's own axes, and where its lines lie. */
 interface Context {
@@ -111,12 +105,8 @@ function cumsum(context: Context, along: (line: Int32Array) => Int32Array) {
   })
 }
 
-/** Reads an operand at each element of the node, repeated along the axes that it has not. */
 function aligned({ node, operands, sizes }: Context, place: number): (element: number) => number {
-  const { data, axes } = operands[place]
-  if (axes.length === node.axes.length) return (element) => data[element]
-  const offsets = offsetsOf(sizes, node.axes, axes)
-  return (element) => data[offsets[element]]
+  return readAlong(sizes, operands[place], node.axes)
 }
 
 /** The elements of the node that differ in its own axis alone, in order. */

@@ -43,3 +43,8 @@ export const BOXES = `
     iou = union == 0 ? 0 : overlap / (union + epsilon)
     w_around = max(right, right_t) - min(left, left_t)
     h_around = max(bottom, bottom_t) - min(top, top_t)`
+
+/** Embedding: `z` is each row at length 1; a row without length stays at 0, with gradient 0. */
+export const UNIT_ROWS = `
+    length = norm(embeddings, dim)
+    z = length < 1e-12 ? 0 : embeddings / length`

@@ -1,11 +1,11 @@
 /** POST /v1/losses:compose: a weighted sum of losses over shared tensors; its terms run side by side. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
 import type { JobTiming } from '../batching/job.ts'
 import { type Composition, checkComposition } from '../schemas/compose.ts'
 import { compositionSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { encodeAnswer, registerExchange, signalOf } from './exchange.ts'
+import { encodeAnswer, type Received, registerExchange } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
   registerExchange(app, context, {
@@ -13,21 +13,14 @@ const routes: Routes = (app, context) => {
     path: '/v1/losses::compose',
     name: 'compose',
     schema: compositionSchema(formats),
-    handle: (request, reply) => compose(context, request, reply),
+    handle: (received, reply) => compose(context, received, reply),
   })
 }
 
 export default routes
 
-async function compose(context: RouteContext, request: FastifyRequest, reply: FastifyReply) {
-  const started = performance.now()
-  reply.started = started
-  const decoded = reply.formats!.input.decode(request.body as Uint8Array, context.config)
-  const composition = checkComposition(context.catalog, decoded, {
-    outlines: context.outlines,
-    signal: () => signalOf(reply),
-    deadline: started + reply.deadlineMs!,
-  })
+async function compose(context: RouteContext, { decoded, check, started }: Received, reply: FastifyReply) {
+  const composition = checkComposition(context.catalog, decoded, check)
   const submitted = performance.now()
   const timing = await runTerms(context, composition)
   const computed = performance.now()

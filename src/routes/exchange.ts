@@ -4,9 +4,19 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import type { JobTiming } from '../batching/job.ts'
 import { Problem } from '../errors.ts'
-import type { Answer, Format } from '../wire/define.ts'
+import type { CheckContext } from '../schemas/check.ts'
+import type { Answer, Decoded, Format } from '../wire/define.ts'
 import { formatOf, formats, negotiate } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
+
+/** A request whose body has been read. */
+export interface Received {
+  readonly decoded: Decoded
+  /** What checking it takes beside it. */
+  readonly check: CheckContext
+  /** When it began, by `performance.now()`. */
+  readonly started: number
+}
 
 /** A route that takes a body of tensors. */
 export interface Exchange {
@@ -15,7 +25,7 @@ export interface Exchange {
   readonly name: string
   readonly schema: FastifySchema
   /** Answers, or throws a Problem. */
-  readonly handle: (request: FastifyRequest, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>
+  readonly handle: (received: Received, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>
 }
 
 /** Registers the route; what cannot be answered is refused before its body is read. */
@@ -36,8 +46,25 @@ export function registerExchange(
       }
       done()
     },
-    handler: handle,
+    handler: (request, reply) => {
+      const run = () => handle(receive(request, reply, context), reply)
+      const turn = context.batcher.turns.next(sizeOf(request.body))
+      return turn === undefined ? run() : turn.then(run)
+    },
   })
+}
+
+function sizeOf(body: unknown): number {
+  return body instanceof Uint8Array ? body.length : 0
+}
+
+/** @throws Problem when the body cannot be decoded */
+function receive(request: FastifyRequest, reply: FastifyReply, { config, outlines }: RouteContext): Received {
+  const started = performance.now()
+  reply.started = started
+  const decoded = reply.formats!.input.decode(request.body as Uint8Array, config)
+  const check = { outlines, signal: () => signalOf(reply), deadline: started + reply.deadlineMs! }
+  return { decoded, check, started }
 }
 
 /** When its parts began, by `performance.now()`. */
@@ -109,7 +136,7 @@ function deadlineOf({ headers }: FastifyRequest, { config }: RouteContext): numb
  * Aborts when the caller hangs up. `request.signal` would fire as soon as the body is read (fastify 6725); the
  * response's `close` before it is finished is the one sign that is right.
  */
-export function signalOf(reply: FastifyReply): AbortSignal {
+function signalOf(reply: FastifyReply): AbortSignal {
   const controller = new AbortController()
   if (reply.raw.destroyed) controller.abort()
   reply.raw.once('close', () => {

@@ -88,7 +88,7 @@ function scale(gradient: NumericArray, by: number): boolean {
 }
 
 /** Four sums at once, because one would wait for itself. */
-function allFinite(data: NumericArray): boolean {
+export function allFinite(data: NumericArray): boolean {
   let [a, b, c, d] = [0, 0, 0, 0]
   const whole = data.length - (data.length % 4)
   for (let i = 0; i < whole; i += 4) {

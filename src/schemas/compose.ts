@@ -6,10 +6,11 @@ import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { at, Problem, type ProblemDetail, problemAt } from '../errors.ts'
 import { didYouMean } from '../language/nearest.ts'
-import { type Loss, PRESETS } from '../losses/define.ts'
+import type { Loss } from '../losses/define.ts'
 import type { Catalog } from '../losses/index.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
+import { allFinite } from './answer.ts'
 import { askFor } from './asked.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
@@ -17,7 +18,7 @@ import { COMMON_TENSORS, OptionSchemas } from './request.ts'
 /** More terms than anybody adds up. */
 const MAX_TERMS = 32
 
-const reductions = REDUCTIONS.filter((name) => name !== 'none')
+const reductions = REDUCTIONS.filter((name) => name !== 'none').map((name) => Type.Literal(name))
 
 export const TermSchema = Type.Object(
   {
@@ -29,8 +30,8 @@ export const TermSchema = Type.Object(
       }),
     ),
     params: Type.Optional(OptionSchemas.params),
-    preset: Type.Optional(Type.Union(PRESETS.map((name) => Type.Literal(name)))),
-    reduction: Type.Optional(Type.Union(reductions.map((name) => Type.Literal(name)))),
+    preset: Type.Optional(OptionSchemas.preset),
+    reduction: Type.Optional(Type.Union(reductions)),
     denominator: Type.Optional(OptionSchemas.denominator),
   },
   { additionalProperties: false },
@@ -45,10 +46,10 @@ export const ComposeSchemas = {
     description: 'The losses, what each counts, and what each reads.',
   }),
   gradients: OptionSchemas.gradients,
-  reduction: Type.Union(
-    reductions.map((name) => Type.Literal(name)),
-    { default: 'mean', description: 'Of the terms that state none of their own.' },
-  ),
+  reduction: Type.Union(reductions, {
+    default: 'mean',
+    description: 'Of the terms that state none of their own.',
+  }),
   nonfinite: OptionSchemas.nonfinite,
   explain: OptionSchemas.explain,
   gradient_dtype: OptionSchemas.gradient_dtype,
@@ -261,7 +262,7 @@ class Sum implements Composition {
       [...this.#gradients].map(([name, { tensor, data }]) => [name, { ...tensor, data }]),
     )
     const sums = [Float64Array.of(total), ...[...gradients.values()].map(({ data }) => data)]
-    const finite = sums.every((data) => data.every(Number.isFinite))
+    const finite = sums.every(allFinite)
     const dtype = this.#isDouble ? 'float64' : 'float32'
     const loss: AnswerTensor = { dtype, shape: [], data: Float64Array.of(total), spelling: 'nested' }
     return { loss, gradients, members: { terms, finite } }

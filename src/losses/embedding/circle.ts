@@ -1,6 +1,7 @@
 /** Circle loss: pairs pull the harder, the farther they are from where they should be. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
+import { UNIT_ROWS } from '../lines.ts'
 
 export default defineLoss({
   name: 'circle',
@@ -42,9 +43,7 @@ export default defineLoss({
   }),
   // softplus( ln sum over positives of e^(-gamma [1+m-s] (s-1+m)) + ln sum over negatives of e^(gamma [s+m] (s-m)) ),
   // [x] = max(x, 0). A row without positives or without negatives has nothing to compare.
-  formula: `
-    length = norm(embeddings, dim)
-    z = length < 1e-12 ? 0 : embeddings / length
+  formula: `${UNIT_ROWS}
     s = sum(z * z[rows -> others], dim)
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]

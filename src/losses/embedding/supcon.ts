@@ -1,6 +1,7 @@
 /** Supervised contrastive loss: all rows of an anchor's class against the whole batch. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
+import { UNIT_ROWS } from '../lines.ts'
 
 export default defineLoss({
   name: 'supcon',
@@ -25,9 +26,7 @@ export default defineLoss({
     temperature: Type.Number({ exclusiveMinimum: 0, default: 0.1, description: 'Divides the cosines.' }),
   }),
   // The paper's L_out: -1/|P| sum over positives p of ln( e^s_ip / sum over all others a of e^s_ia ).
-  formula: `
-    length = norm(embeddings, dim)
-    z = length < 1e-12 ? 0 : embeddings / length
+  formula: `${UNIT_ROWS}
     s = sum(z * z[rows -> others], dim) / temperature
     other = index(rows) != index(rows)[rows -> others]
     positive = other and labels == labels[rows -> others]
