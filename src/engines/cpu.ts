@@ -7,5 +7,6 @@ export default defineEngine({
   name: 'cpu',
   rank: 10,
   mergesExactly: true,
+  home: 'thread',
   open: (reason) => tfjsEngine('cpu', 'cpu', () => 'tfjs cpu, 1 thread', reason),
 })

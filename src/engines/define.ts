@@ -48,6 +48,8 @@ export interface BatchResult {
   readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
   /** Milliseconds spent in arithmetic, transfers excluded. */
   readonly computeMs: number
+  /** Milliseconds beside that which went into compiling for this launch, and which the next one like it does not pay. */
+  readonly compileMs?: number
   /** The engine that did it, for metrics and `Server-Timing`. */
   readonly engine: string
   /** Gives back the memory that the arrays are views of; they mean nothing afterwards. Absent where they are the caller's. */
@@ -61,6 +63,26 @@ export interface EngineInfo {
   readonly device: string
   /** Why this one was chosen. */
   readonly reason: string
+  /** Whether a GPU computes: only then does `auto` prefer it to the kernels on the processor. */
+  readonly isGpu?: boolean
+}
+
+/** What `GET /v1/engines` tells about a device, beside its `EngineInfo`. */
+export interface EngineDetails {
+  /** For instance `NVIDIA 570.86`, `TensorFlow 2.21.0, CUDA 12.5`. */
+  readonly driver?: string
+  /** Limits of the device by the names that its own interface gives them, in its units. */
+  readonly limits?: Readonly<Record<string, number>>
+  /** Programs that were compiled for it and are kept. */
+  readonly compiled?: CompileCache
+}
+
+export interface CompileCache {
+  readonly entries: number
+  /** Beyond so many the one unused for longest goes. */
+  readonly capacity: number
+  readonly hits: number
+  readonly misses: number
 }
 
 /** Numbers that must not drift: the same before and after every batch. */
@@ -87,6 +109,8 @@ export interface Engine {
   /** How many batches it is worth giving it at once; default 2. */
   readonly width?: number
   stats(): Promise<EngineStats>
+  /** More about the device; absent where `info` says it all. */
+  describe?(): Promise<EngineDetails>
   close(): Promise<void>
 }
 
@@ -95,7 +119,7 @@ export class UnsupportedByEngine extends Error {
   override readonly name = 'UnsupportedByEngine'
 }
 
-/** The memory that a launch needs cannot be had now; nothing else is harmed. */
+/** The memory that a launch needs cannot be had now; nothing else is harmed, and a smaller launch may fit. */
 export class OutOfMemory extends Error {
   override readonly name = 'OutOfMemory'
 }
@@ -103,4 +127,12 @@ export class OutOfMemory extends Error {
 /** The engine's thread or device is gone; it is being restarted, and the batch may be retried. */
 export class EngineLost extends Error {
   override readonly name = 'EngineLost'
+}
+
+/**
+ * The device forgot all that it held (a driver's reset, an unplugged card); the engine lives and gets it again by itself.
+ * The batch was not computed, and is worth one more try, elsewhere.
+ */
+export class DeviceLost extends Error {
+  override readonly name = 'DeviceLost'
 }

@@ -7,6 +7,7 @@ export default defineEngine({
   name: 'interpreter',
   rank: 0,
   mergesExactly: true,
+  home: 'thread',
   open: async (reason) => ({
     info: { name: 'interpreter', device: 'float64, 1 thread', reason },
     isReady: true,

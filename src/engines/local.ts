@@ -1,4 +1,4 @@
-/** How an engine is declared inside the compute thread: by a file in this folder. One engine = one file. */
+/** How an engine is declared where it computes: by a file in this folder. One engine = one file, or a file and a folder. */
 import type { Engine } from './define.ts'
 import { staged } from './staged.ts'
 
@@ -12,6 +12,18 @@ export interface EngineDefinition {
    * array differently: there it gets the same number within float32 rounding.
    */
   readonly mergesExactly: boolean
+  /**
+   * Where it lives: on a `thread` beside the server, or in a `process` of its own, so that a driver that aborts takes
+   * nobody along.
+   */
+  readonly home: 'thread' | 'process'
+  /** Variables that its process needs from its start, because loaders and drivers read them once. */
+  readonly environment?: () => Readonly<Record<string, string>>
+  /**
+   * Why `auto` need not even try it: what is missing, found in a glance and without opening anything. Undefined where it
+   * may be there. An engine that somebody asks for by name is opened all the same.
+   */
+  readonly missing?: () => string | undefined
   /**
    * Opens it, or says in one line why it cannot be had here (a missing package, no device).
    */

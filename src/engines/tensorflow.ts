@@ -14,7 +14,7 @@ import { tfjsEngine } from './tfjs/engine.ts'
 
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const
 
-export default defineEngine({ name: 'tensorflow', rank: 30, mergesExactly: false, open })
+export default defineEngine({ name: 'tensorflow', rank: 30, mergesExactly: false, home: 'process', open })
 
 async function open(reason: string): Promise<Engine | Unavailable> {
   restoreRemovedUtilities()

@@ -12,6 +12,7 @@ export default defineEngine({
   name: 'wasm',
   rank: 20,
   mergesExactly: true,
+  home: 'thread',
   open: (reason) => {
     setWasmPaths(`${dirname(createRequire(import.meta.url).resolve(BINARY))}/`)
     return tfjsEngine('wasm', 'wasm', device, reason)
