@@ -12,7 +12,7 @@ import type { Config } from './config.ts'
 import { openEngine } from './engines/index.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import { loadCatalog } from './losses/index.ts'
-import { createProgramSource } from './losses/program.ts'
+import { createProgramSource, lossOf } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import type { RouteContext } from './routes/context.ts'
 import { mediaTypes } from './routes/exchange.ts'
@@ -73,8 +73,7 @@ async function createContext(
     memoryBytes: config.computeMemory,
     log: (message, details) => log.info(details ?? {}, message),
   })
-  metrics.engineOpened(engine.info)
-  metrics.watchTensors(async () => (await engine.stats()).tensors)
+  metrics.watch(engine, lossOf)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config })
   const outlines = createOutlineSource(createProgramSource(), config)
   return { config, catalog: await loadCatalog(), outlines, engine, batcher, metrics, isClosing }

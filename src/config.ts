@@ -29,9 +29,9 @@ const SETTINGS = {
   engine: [
     'LOSSD_ENGINE',
     words(
-      ['auto', 'compiled', 'tensorflow', 'wasm', 'cpu', 'interpreter'],
+      ['auto', 'tensorflow', 'webgpu', 'compiled', 'wasm', 'cpu', 'interpreter'],
       'auto',
-      'What computes; auto takes the best that opens.',
+      'What computes; auto takes a GPU where there is one, beside the compiled kernels.',
     ),
   ],
   logLevel: [

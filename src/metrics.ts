@@ -1,7 +1,7 @@
 /** Prometheus metrics, in a registry of their own. It listens to the batcher and to the routes; nobody else counts. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { BatcherEvents } from './batching/events.ts'
-import type { EngineInfo } from './engines/define.ts'
+import { type Engine, type EngineInfo, type Learned, membersOf } from './engines/define.ts'
 import { Distribution, Tally } from './tally.ts'
 
 /** A loss request that was answered, well or badly. */
@@ -18,9 +18,8 @@ export interface Answered {
 export interface Metrics {
   readonly events: BatcherEvents
   answered(request: Answered): void
-  engineOpened(info: EngineInfo): void
-  /** `tensors` is read at every scrape. */
-  watchTensors(read: () => Promise<number>): void
+  /** What it holds, whether it is ready and what it has learned is read at every scrape. */
+  watch(engine: Engine, lossOf: (programKey: string) => string): void
   /** The exposition text and its media type. */
   expose(): Promise<{ readonly text: string; readonly type: string }>
   close(): void
@@ -36,8 +35,7 @@ export function createMetrics(): Metrics {
   return {
     events: batcherEvents(counters),
     answered: (request) => countAnswer(counters, request),
-    engineOpened: ({ name, device }) => counters.engine.set({ engine: name, device }, 1),
-    watchTensors: (read) => watch(registry, read),
+    watch: (engine, lossOf) => watch(registry, engine, lossOf),
     expose: async () => ({ text: await registry.metrics(), type: registry.contentType }),
     close: () => registry.clear(),
   }
@@ -73,7 +71,6 @@ function makeCounters(register: Registry) {
     compute: distribution('lossd_compute_seconds', 'Arithmetic per launch', COMPUTE_SECONDS, 'engine'),
     shed: counter('lossd_shed_total', 'Requests turned away or given up', ['reason']),
     nonfinite: counter('lossd_nonfinite_total', 'Answers with NaN or infinities', ['loss']),
-    engine: gauge('lossd_engine_info', 'The engine in use', ['engine', 'device']),
   }
 }
 
@@ -99,13 +96,67 @@ function countAnswer(counters: Counters, { loss, format, status, seconds, finite
   if (finite === false) counters.nonfinite.inc({ loss })
 }
 
-function watch(register: Registry, read: () => Promise<number>) {
-  new Gauge({
-    name: 'lossd_engine_tensors',
-    help: 'Tensors that the engine holds; the same before and after every launch',
-    registers: [register],
-    async collect() {
-      this.set(await read())
-    },
-  })
+/** Gauges whose values are read when somebody scrapes. */
+function watch(register: Registry, engine: Engine, lossOf: (programKey: string) => string) {
+  const gauge = <L extends string>(name: string, help: string, labelNames: L[], read: Read<L>) => {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [register],
+      async collect() {
+        this.reset()
+        for (const { value, ...labels } of await read()) this.set(labels as never, value)
+      },
+    })
+  }
+  const members = () => membersOf(engine)
+  gauge('lossd_engine_info', 'The engines in use', ['engine', 'device'], () =>
+    members().map(({ info }) => ({ ...namesOf(info), value: 1 })),
+  )
+  gauge('lossd_engine_ready', 'Whether it would take a batch', ['engine'], () =>
+    members().map(({ info, isReady }) => ({ engine: info.name, value: Number(isReady) })),
+  )
+  gauge(
+    'lossd_engine_tensors',
+    'Tensors that the engine holds; the same before and after every launch',
+    [],
+    async () => [{ value: (await engine.stats()).tensors }],
+  )
+  gauge(
+    'lossd_engine_cost_seconds',
+    'What a launch, and an element of its inputs, is thought to cost',
+    ['engine', 'loss', 'term'],
+    () =>
+      mostMeasured(
+        (engine.learned?.() ?? []).map((one) => ({ ...one, loss: lossOf(one.programKey) })),
+      ).flatMap(termsOf),
+  )
+}
+
+type Read<L extends string> = () =>
+  | readonly (Readonly<Record<L, string>> & { readonly value: number })[]
+  | Promise<readonly (Readonly<Record<L, string>> & { readonly value: number })[]>
+
+function namesOf({ name, device }: EngineInfo) {
+  return { engine: name, device }
+}
+
+type OfLoss = Learned & { readonly loss: string }
+
+/** A loss has a program for each structure of request: what is told is the one that was measured most. */
+function mostMeasured(learned: readonly OfLoss[]): readonly OfLoss[] {
+  const found = new Map<string, OfLoss>()
+  for (const one of learned) {
+    const key = `${one.engine} ${one.loss}`
+    if (one.observations > (found.get(key)?.observations ?? 0)) found.set(key, one)
+  }
+  return [...found.values()]
+}
+
+function termsOf({ engine, loss, launch, element }: OfLoss) {
+  return [
+    { engine, loss, term: 'launch', value: launch / 1000 },
+    { engine, loss, term: 'element', value: element / 1000 },
+  ]
 }

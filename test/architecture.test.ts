@@ -115,8 +115,16 @@ describe('the house', () => {
   it('touches the process in server.ts alone, and tfjs in engines alone', () => {
     const text = (file: string) =>
       readFileSync(new URL(file, source), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
-    expect(files.filter((file) => file !== 'server.ts' && /\bprocess\./.test(text(file)))).toEqual([])
+    expect(files.filter((file) => file !== 'server.ts' && /(?<!\/)\bprocess\./.test(text(file)))).toEqual([])
     expect(files.filter((file) => !file.startsWith('engines/') && /@tensorflow/.test(text(file)))).toEqual([])
+  })
+
+  it('hands the environment on to engines that have a process of their own, and to nothing else', () => {
+    const text = (file: string) => readFileSync(new URL(file, source), 'utf8')
+    expect(files.filter((file) => /from 'node:process'/.test(text(file))).sort()).toEqual([
+      'engines/remote/child.ts',
+      'engines/remote/process.ts',
+    ])
   })
 
   it('hands no text to an evaluator', () => {

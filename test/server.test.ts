@@ -118,7 +118,7 @@ describe('the process', () => {
     [
       'an engine that is none',
       { LOSSD_ENGINE: 'quantum' },
-      'LOSSD_ENGINE must be auto, compiled, tensorflow, wasm, cpu, interpreter, got "quantum"',
+      'LOSSD_ENGINE must be auto, tensorflow, webgpu, compiled, wasm, cpu, interpreter, got "quantum"',
     ],
   ])('refuses %s in one line and exits 1', async (_, env, line) => {
     const started = start(env)

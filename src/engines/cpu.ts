@@ -1,12 +1,15 @@
 /** tfjs in plain JavaScript: runs everywhere, slowly. */
-import '@tensorflow/tfjs-backend-cpu'
 import { defineEngine } from './local.ts'
-import { tfjsEngine } from './tfjs/engine.ts'
 
 export default defineEngine({
   name: 'cpu',
   rank: 10,
   mergesExactly: true,
   home: 'thread',
-  open: (reason) => tfjsEngine('cpu', 'cpu', () => 'tfjs cpu, 1 thread', reason),
+  // tfjs is loaded where it computes, and nowhere else.
+  open: async (reason) => {
+    await import('@tensorflow/tfjs-backend-cpu')
+    const { tfjsEngine } = await import('./tfjs/engine.ts')
+    return tfjsEngine('cpu', 'cpu', () => 'tfjs cpu, 1 thread', reason)
+  },
 })

@@ -56,6 +56,16 @@ export interface BatchResult {
   readonly release?: () => void
 }
 
+/** What launches of a program have cost on an engine: milliseconds, `launch + element x elements of the inputs`. */
+export interface Learned {
+  readonly engine: string
+  readonly programKey: string
+  /** Launches that were measured. */
+  readonly observations: number
+  readonly launch: number
+  readonly element: number
+}
+
 /** What an engine tells about itself in logs, `/health/ready` and metrics. */
 export interface EngineInfo {
   readonly name: string
@@ -108,10 +118,19 @@ export interface Engine {
   serving(program: Program, precision: Precision): readonly string[]
   /** How many batches it is worth giving it at once; default 2. */
   readonly width?: number
+  /** The engines that it is made of, in the order in which they are asked; absent where it is one. */
+  readonly members?: readonly Engine[]
+  /** What launches have cost so far, where that decides which member computes. */
+  learned?(): readonly Learned[]
   stats(): Promise<EngineStats>
   /** More about the device; absent where `info` says it all. */
   describe?(): Promise<EngineDetails>
   close(): Promise<void>
+}
+
+/** The engines that one is made of, in the order in which they are asked. */
+export function membersOf(engine: Engine): readonly Engine[] {
+  return engine.members ?? [engine]
 }
 
 /** The typed "I can't": control flow, not a failure. The next engine takes the batch. */

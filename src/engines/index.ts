@@ -1,18 +1,31 @@
 /**
- * Opens the engine that the configuration names. Compiled kernels run on threads of their own, with a compute thread
- * behind them for what they cannot do; every other engine lives in one compute thread.
+ * Opens what the configuration names, as one Engine. On the processor: compiled kernels on threads of their own, with a
+ * compute thread behind them for what they cannot do. On a GPU: an engine in its own process, with the processor's as its
+ * standby, and under `auto` both, each batch where it is answered soonest.
  */
+import type { ChildProcess } from 'node:child_process'
 import { availableParallelism } from 'node:os'
+import type { Worker } from 'node:worker_threads'
 import { openCompiled } from './compiled/engine.ts'
 import type { Engine } from './define.ts'
-import { layered } from './layered.ts'
-import { openThread, type ThreadOptions } from './thread.ts'
+import type { EngineDefinition } from './local.ts'
+import { definitionOf, engineDefinitions } from './open.ts'
+import { openProcess } from './remote/process.ts'
+import { openThread } from './remote/thread.ts'
+import { choosing } from './routing/choosing.ts'
+import { layered } from './routing/layered.ts'
+import { withStandby } from './routing/standby.ts'
 
-export interface EngineOptions extends ThreadOptions {
+export interface EngineOptions {
+  /** A name, or `auto`. */
+  readonly engine: string
   /** Of the compiled engine; 0: one a core. */
   readonly threads?: number
   /** Bytes that its launches may hold together; default 1 GiB. */
   readonly memoryBytes?: number
+  readonly log: (message: string, details?: object) => void
+  /** Is told of every thread and process that starts, so that an owner can watch it, or end it. */
+  readonly onStart?: (started: Worker | ChildProcess) => void
 }
 
 /**
@@ -28,18 +41,62 @@ const BEHIND_COMPILED = 'compiled'
  * engine.info.device // 'fused wasm, simd, 2 threads'
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  if (options.engine !== 'auto' && options.engine !== 'compiled') return openThread(options)
+  const { engine, log, onStart } = options
+  if (engine === 'compiled') return openProcessor(options, 'asked for')
+  const all = await engineDefinitions()
+  if (engine === 'auto') return openBest(options, all)
+  const definition = definitionOf(engine, all)
+  const reason = 'asked for'
+  if (definition.home === 'thread') return openThread({ engine, reason, log, ...listener(onStart) })
+  const device = await openProcess({ definition, reason, log, ...listener(onStart) })
+  return withStandby(device, openProcessor(options, `stands behind ${engine}`), log)
+}
+
+/** A GPU where there is one, and the processor. */
+async function openBest(options: EngineOptions, all: readonly EngineDefinition[]): Promise<Engine> {
+  const refused: string[] = []
+  for (const definition of all.filter(({ home }) => home === 'process')) {
+    const device = await tryDevice(options, definition)
+    if (typeof device === 'string') refused.push(`${definition.name}: ${device}`)
+    else return choosing(device, openProcessor(options, `beside ${definition.name}`), options.log)
+  }
+  for (const reason of refused) options.log('an engine is not available', { reason })
+  return openProcessor(options, `the best there is here (${refused.join('; ')})`)
+}
+
+/** @returns the engine, or in one line why it is of no use here */
+async function tryDevice(
+  { log, onStart }: EngineOptions,
+  definition: EngineDefinition,
+): Promise<Engine | string> {
+  const missing = definition.missing?.()
+  if (missing !== undefined) return missing
+  try {
+    const opened = await openProcess({ definition, reason: 'a GPU', log, ...listener(onStart) })
+    if (opened.info.isGpu) return opened
+    await opened.close()
+    return `${opened.info.device} is no GPU`
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+function openProcessor(options: EngineOptions, reason: string): Engine {
   const { threads = 0, memoryBytes = 2 ** 30, log, onStart } = options
   const compiled = openCompiled({
-    reason: options.engine === 'auto' ? 'the best there is' : 'asked for',
+    reason,
     threads: threads === 0 ? availableParallelism() : threads,
     memoryBytes,
     log,
-    ...(onStart === undefined ? {} : { onStart }),
+    ...listener(onStart),
   })
-  return layered(
-    compiled,
-    () => openThread({ ...options, engine: BEHIND_COMPILED }),
-    (precision) => (precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : ['interpreter']),
+  const behind = () =>
+    openThread({ engine: BEHIND_COMPILED, reason: 'for whole lines', log, ...listener(onStart) })
+  return layered(compiled, behind, (precision) =>
+    precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : ['interpreter'],
   )
+}
+
+function listener(onStart: EngineOptions['onStart']): Pick<EngineOptions, 'onStart'> {
+  return onStart === undefined ? {} : { onStart }
 }

@@ -1,15 +1,10 @@
-/** Opens, inside the compute thread, the engine that was asked for or the best that is there, and its fallback. */
+/** Finds the engines of this folder, and opens one of them where it computes: on a compute thread, or in its own process. */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Batch, type BatchResult, type Engine, UnsupportedByEngine } from './define.ts'
-import { layered } from './layered.ts'
 import { type EngineDefinition, isUnavailable } from './local.ts'
-
-export interface Opened {
-  readonly engine: Engine
-  /** One line for each engine that was tried before it. */
-  readonly refused: readonly string[]
-}
+import type { RemoteOptions } from './remote/messages.ts'
+import { layered } from './routing/layered.ts'
 
 /** The one that can run every program; it takes what the chosen one cannot. */
 const FALLBACK = 'interpreter'
@@ -18,7 +13,7 @@ const FALLBACK = 'interpreter'
 export async function engineDefinitions(): Promise<EngineDefinition[]> {
   const folder = new URL('./', import.meta.url)
   const files = readdirSync(fileURLToPath(folder)).filter((file) => /(?<!\.d)\.(ts|js)$/.test(file))
-  const own = ['worker', 'index', 'open', 'thread'].map((name) => `${name}.`)
+  const own = ['index', 'open'].map((name) => `${name}.`)
   const candidates = files.filter((file) => !own.some((prefix) => file.startsWith(prefix)))
   const modules: { default?: EngineDefinition }[] = await Promise.all(
     candidates.map((file) => import(new URL(file, folder).href)),
@@ -28,37 +23,36 @@ export async function engineDefinitions(): Promise<EngineDefinition[]> {
 }
 
 /**
- * @param wanted the name of an engine, or `auto`
- * @throws Error when the wanted one cannot be opened; says why
+ * The definition with this name.
+ *
+ * @throws Error when there is none; names those that there are
  */
-export async function openLocal(wanted: string): Promise<Opened> {
+export function definitionOf(name: string, all: readonly EngineDefinition[]): EngineDefinition {
+  const found = all.find((definition) => definition.name === name)
+  if (found !== undefined) return found
+  const names = all.map((definition) => definition.name).join(', ')
+  throw new Error(`there is no engine "${name}" (there are auto, ${names})`)
+}
+
+/** @throws Error when it cannot be opened; says why */
+export async function openAlone({ engine, reason }: RemoteOptions): Promise<Engine> {
+  return opened(definitionOf(engine, await engineDefinitions()), reason)
+}
+
+/**
+ * The engine, and in the same thread behind it what takes the programs that it cannot run.
+ *
+ * @throws Error when it cannot be opened; says why
+ */
+export async function openLocal({ engine, reason }: RemoteOptions): Promise<Engine> {
   const all = await engineDefinitions()
-  const candidates = wanted === 'auto' ? all : all.filter(({ name }) => name === wanted)
-  if (candidates.length === 0) {
-    throw new Error(
-      `there is no engine "${wanted}" (there are auto, ${all.map(({ name }) => name).join(', ')})`,
-    )
-  }
-  const refused: string[] = []
-  for (const definition of candidates) {
-    const opened = await tryOpen(definition, wanted === 'auto' ? reasonFor(refused) : 'asked for')
-    if (typeof opened !== 'string') return { engine: await withFallback(opened, all), refused }
-    refused.push(`${definition.name}: ${opened}`)
-  }
-  throw new Error(refused.join('; '))
+  return withFallback(await opened(definitionOf(engine, all), reason), all)
 }
 
-function reasonFor(refused: readonly string[]): string {
-  return refused.length === 0 ? 'the best there is' : `the best that opened (${refused.join('; ')})`
-}
-
-async function tryOpen(definition: EngineDefinition, reason: string): Promise<Engine | string> {
-  try {
-    const opened = await definition.open(reason)
-    return isUnavailable(opened) ? opened.unavailable : opened
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
-  }
+async function opened(definition: EngineDefinition, reason: string): Promise<Engine> {
+  const engine = await definition.open(reason)
+  if (isUnavailable(engine)) throw new Error(engine.unavailable)
+  return engine
 }
 
 /** What stands behind an engine, in order; engines on tfjs share one backend, so that none has another behind it. */
@@ -70,16 +64,9 @@ function fallbacksOf(name: string): readonly string[] {
 async function withFallback(first: Engine, all: readonly EngineDefinition[]): Promise<Engine> {
   if (first.info.name === FALLBACK) return first
   const names = fallbacksOf(first.info.name)
-  const second = () => openFallback(names[0], all)
+  const second = async () =>
+    withFallback(await opened(definitionOf(names[0], all), 'takes what another engine cannot'), all)
   return layered(remembering(first), second, () => names)
-}
-
-async function openFallback(name: string, all: readonly EngineDefinition[]): Promise<Engine> {
-  const opened = await all
-    .find((definition) => definition.name === name)!
-    .open('takes what another engine cannot')
-  if (isUnavailable(opened)) throw new Error(opened.unavailable)
-  return withFallback(opened, all)
 }
 
 /** Programs that an engine cannot run; more than there are kept. */

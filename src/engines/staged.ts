@@ -37,6 +37,7 @@ export function staged(engine: Engine): Engine {
       return isServed ? [engine.info.name] : []
     },
     stats: () => engine.stats(),
+    ...(engine.describe === undefined ? {} : { describe: () => engine.describe!() }),
     close: () => engine.close(),
   }
 }

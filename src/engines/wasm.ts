@@ -1,24 +1,19 @@
-/** tfjs on WebAssembly with SIMD: the default where no TensorFlow is installed. */
+/** tfjs on WebAssembly with SIMD: what runs where nothing else can and no TensorFlow is installed. */
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { env } from '@tensorflow/tfjs-core'
+import type { Engine } from './define.ts'
 import { defineEngine } from './local.ts'
-import { tfjsEngine } from './tfjs/engine.ts'
 
 const BINARY = '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm'
 
-export default defineEngine({
-  name: 'wasm',
-  rank: 20,
-  mergesExactly: true,
-  home: 'thread',
-  open: (reason) => {
-    setWasmPaths(`${dirname(createRequire(import.meta.url).resolve(BINARY))}/`)
-    return tfjsEngine('wasm', 'wasm', device, reason)
-  },
-})
+export default defineEngine({ name: 'wasm', rank: 20, mergesExactly: true, home: 'thread', open })
 
-function device(): string {
-  return env().getBool('WASM_HAS_SIMD_SUPPORT') ? 'tfjs wasm, simd, 1 thread' : 'tfjs wasm, 1 thread'
+/** tfjs is loaded where it computes, and nowhere else. */
+async function open(reason: string): Promise<Engine> {
+  const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm')
+  const { env } = await import('@tensorflow/tfjs-core')
+  const { tfjsEngine } = await import('./tfjs/engine.ts')
+  setWasmPaths(`${dirname(createRequire(import.meta.url).resolve(BINARY))}/`)
+  const simd = () => (env().getBool('WASM_HAS_SIMD_SUPPORT') ? 'simd, ' : '')
+  return tfjsEngine('wasm', 'wasm', () => `tfjs wasm, ${simd()}1 thread`, reason)
 }

@@ -84,6 +84,11 @@ function keyOf(loss: Loss, { inputs, wants, hessians }: Structure, params: Bindi
   return `${loss.name}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}|${hessians.join(',')}`
 }
 
+/** The loss's name in a program's key, for whoever tells about programs. */
+export function lossOf(programKey: string): string {
+  return programKey.slice(0, programKey.indexOf('|'))
+}
+
 function bindParams(loss: Loss, params: Params): Bindings {
   const bound = Object.entries(loss.params.properties).map(([name, schema]) => {
     return [name, bindParam(schema, params[name])] as const

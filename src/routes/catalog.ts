@@ -1,16 +1,15 @@
 /** What losses there are, and everything about one of them, read from its definition. */
-import type { Engine, Precision } from '../engines/define.ts'
 import { toLatex } from '../language/latex.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
 import { askFor } from '../schemas/asked.ts'
-import type { Outline } from '../schemas/outline.ts'
-import { formats } from '../wire/index.ts'
-import type { RouteContext, Routes } from './context.ts'
+import type { Routes } from './context.ts'
+import { createServing } from './serving.ts'
 
-const routes: Routes = (app, { catalog, outlines, engine, config }) => {
-  const engines = rememberedEngines({ catalog, outlines, engine, config })
+const routes: Routes = (app, context) => {
+  const { catalog } = context
+  const engines = createServing(context)
   const tags = ['catalog']
 
   app.get('/v1/losses', { schema: { tags, summary: 'All losses' } }, () => ({
@@ -39,32 +38,6 @@ const routes: Routes = (app, { catalog, outlines, engine, config }) => {
 }
 
 export default routes
-
-/** Engines that serve a loss, by precision: found once, for its first example. */
-function rememberedEngines({
-  catalog,
-  outlines,
-  engine,
-  config,
-}: Pick<RouteContext, 'catalog' | 'outlines' | 'engine' | 'config'>): (
-  loss: Loss,
-) => Readonly<Record<Precision, readonly string[]>> {
-  const known = new Map<Loss, Readonly<Record<Precision, readonly string[]>>>()
-  const json = formats.find(({ name }) => name === 'json')!
-  return (loss) => {
-    const { inputs, params } = loss.examples[0]
-    const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
-    const found =
-      known.get(loss) ??
-      servingEngines(engine, outlines(catalog.asked(loss.name)!, json.decode(body, config)))
-    known.set(loss, found)
-    return found
-  }
-}
-
-function servingEngines(engine: Engine, { program: { program } }: Outline) {
-  return { float32: engine.serving(program, 'float32'), float64: engine.serving(program, 'float64') }
-}
 
 function describeLoss(loss: Loss) {
   const { name, family, couples, about, aliases, references, examples, params } = loss

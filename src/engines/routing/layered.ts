@@ -1,5 +1,5 @@
 /** Two engines as one: what the first cannot do goes to the second, which is opened when it is first needed. */
-import type { Program } from '../language/ir.ts'
+import type { Program } from '../../language/ir.ts'
 import {
   type Batch,
   type BatchResult,
@@ -7,7 +7,7 @@ import {
   type EngineStats,
   type Precision,
   UnsupportedByEngine,
-} from './define.ts'
+} from '../define.ts'
 
 /** Names of engines, for a precision. */
 type Behind = (precision: Precision) => readonly string[]
@@ -43,6 +43,11 @@ class LayeredEngine implements Engine {
 
   get width() {
     return this.#first.width ?? 2
+  }
+
+  /** The second one is a detail of the first: it is opened for programs, not for batches. */
+  get members(): readonly Engine[] {
+    return [this.#first]
   }
 
   runNow(batch: Batch): BatchResult | undefined {

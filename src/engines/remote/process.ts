@@ -1,0 +1,75 @@
+/**
+ * Engines in a process of their own: a driver that aborts takes nobody else along, and variables that loaders read at the
+ * start of a process can be set. Messages go over a pipe of their own; what native code prints goes to stderr.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
+import { env, execPath } from 'node:process'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { Engine } from '../define.ts'
+import type { EngineDefinition } from '../local.ts'
+import type { Channel } from './channel.ts'
+import { encodeFrame, FrameReader } from './frames.ts'
+import type { RemoteOptions, Reply } from './messages.ts'
+import { openRemote } from './remote.ts'
+
+export interface ProcessOptions {
+  readonly definition: EngineDefinition
+  readonly reason: string
+  readonly log: (message: string, details?: object) => void
+  /** Is told of every process that starts. */
+  readonly onStart?: (child: ChildProcess) => void
+}
+
+/**
+ * @throws Error when the engine cannot be opened; its message says why
+ * @example
+ * const engine = await openProcess({ definition: webgpu, reason: 'asked for', log: console.log })
+ */
+export function openProcess({ definition, reason, log, onStart }: ProcessOptions): Promise<Engine> {
+  const { name, environment } = definition
+  const connect = () => {
+    const child = start({ engine: name, reason }, environment?.() ?? {})
+    onStart?.(child)
+    return channelOf(child, `${name} process`)
+  }
+  return openRemote({ connect, log })
+}
+
+/** The pipe's number on both sides; child.ts listens there. */
+export const PIPE = 3
+
+/** From sources the process registers tsx first, as spawn.ts does for threads. */
+function start(options: RemoteOptions, variables: Readonly<Record<string, string>>): ChildProcess {
+  const isBuilt = import.meta.url.endsWith('.js')
+  const loader = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
+  const entry = fileURLToPath(new URL(isBuilt ? './child.js' : './child.ts', import.meta.url))
+  const args = [...(isBuilt ? [] : ['--import', loader()]), entry, JSON.stringify(options)]
+  return spawn(execPath, args, { env: { ...env, ...variables }, stdio: ['ignore', 2, 2, 'pipe'] })
+}
+
+function channelOf(child: ChildProcess, title: string): Channel {
+  const pipe = child.stdio[PIPE] as Socket
+  const listeners: ((reply: Reply) => void)[] = []
+  const frames = new FrameReader((reply) => {
+    for (const listener of listeners) listener(reply as Reply)
+  })
+  pipe.on('data', (chunk: Uint8Array) => frames.push(chunk))
+  // The end of the process tells more than a broken pipe.
+  pipe.on('error', () => {})
+  return {
+    title,
+    send: (request) => {
+      pipe.cork()
+      for (const part of encodeFrame(request)) pipe.write(part)
+      pipe.uncork()
+    },
+    onReply: (listener) => listeners.push(listener),
+    onExit: (listener) => {
+      child.once('error', ({ message }) => listener(message))
+      child.once('exit', (code, signal) => listener(signal ?? `exit code ${code}`))
+    },
+    kill: () => child.kill('SIGKILL'),
+  }
+}

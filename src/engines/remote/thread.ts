@@ -1,0 +1,56 @@
+/** Engines on a thread beside the main one: arrays are copied once, and moved there. */
+import type { Worker } from 'node:worker_threads'
+import { type Batch, type Engine, joined } from '../define.ts'
+import { spawn } from '../spawn.ts'
+import type { Channel } from './channel.ts'
+import type { RemoteOptions, Reply, Request } from './messages.ts'
+import { openRemote } from './remote.ts'
+
+export interface ThreadOptions extends RemoteOptions {
+  readonly log: (message: string, details?: object) => void
+  /** Is told of every thread that starts, so that an owner can watch it, or end it. */
+  readonly onStart?: (worker: Worker) => void
+}
+
+/**
+ * @throws Error when the engine cannot be opened; its message says why
+ * @example
+ * const engine = await openThread({ engine: 'wasm', reason: 'asked for', log: console.log })
+ */
+export function openThread({ log, onStart, engine, reason }: ThreadOptions): Promise<Engine> {
+  const connect = () => {
+    const worker = spawn(new URL('./worker', import.meta.url), { engine, reason } satisfies RemoteOptions)
+    worker.on('error', (error) => log('a compute thread failed', { error }))
+    onStart?.(worker)
+    return channelOf(worker)
+  }
+  return openRemote({ connect, log })
+}
+
+function channelOf(worker: Worker): Channel {
+  return {
+    title: 'compute thread',
+    send: (request) => {
+      const own = request.type === 'run' ? { ...request, batch: owned(request.batch) } : request
+      worker.postMessage(own, buffersOf(own))
+    },
+    onReply: (listener) => worker.on('message', (reply: Reply) => listener(reply)),
+    onExit: (listener) => worker.once('exit', (code) => listener(`exit code ${code}`)),
+    kill: () => void worker.terminate(),
+  }
+}
+
+/** The batch with arrays that nobody else has, so that they can be moved to the thread. */
+function owned<B extends Pick<Batch, 'inputs' | 'cotangent'>>(batch: B): B {
+  const inputs = Object.entries(batch.inputs).map(
+    ([name, column]) => [name, [joined(column).slice()]] as const,
+  )
+  const cotangent = [joined(batch.cotangent).slice()]
+  return { ...batch, inputs: Object.fromEntries(inputs), cotangent }
+}
+
+function buffersOf(request: Request): ArrayBuffer[] {
+  if (request.type !== 'run') return []
+  const { inputs, cotangent } = request.batch
+  return [...Object.values(inputs), cotangent].flat().map((array) => array.buffer as ArrayBuffer)
+}

@@ -1,0 +1,117 @@
+/**
+ * A device and what stands behind it: what the device cannot do, or cannot do now, is done by the standby, and nobody sees
+ * more than a slower answer. What killed the device's own process is not tried again: it may have been the batch.
+ */
+import type { Program } from '../../language/ir.ts'
+import {
+  type Batch,
+  type BatchResult,
+  DeviceLost,
+  type Engine,
+  type EngineInfo,
+  type EngineStats,
+  membersOf,
+  OutOfMemory,
+  type Precision,
+  UnsupportedByEngine,
+} from '../define.ts'
+import { halve, rejoin } from './halve.ts'
+
+type Log = (message: string, details?: object) => void
+
+/**
+ * @example
+ * const engine = withStandby(await openProcess(options), processor, console.log)
+ */
+export function withStandby(device: Engine, standby: Engine, log: Log): Engine {
+  return new StandbyEngine(device, standby, log)
+}
+
+class StandbyEngine implements Engine {
+  readonly #device: Engine
+  readonly #standby: Engine
+  readonly #log: Log
+  /** By key of a program: the device has said that it cannot. */
+  readonly #unsupported = new Set<string>()
+
+  constructor(device: Engine, standby: Engine, log: Log) {
+    this.#device = device
+    this.#standby = standby
+    this.#log = log
+  }
+
+  /** The one that would compute now. */
+  get info(): EngineInfo {
+    if (this.#device.isReady) return this.#device.info
+    return {
+      ...this.#standby.info,
+      reason: `in place of ${this.#device.info.name}, which is being restarted`,
+    }
+  }
+
+  get isReady(): boolean {
+    return this.#device.isReady || this.#standby.isReady
+  }
+
+  get width(): number {
+    return (this.#device.isReady ? this.#device : this.#standby).width ?? 2
+  }
+
+  get members(): readonly Engine[] {
+    return [this.#device, ...membersOf(this.#standby)]
+  }
+
+  async run(batch: Batch): Promise<BatchResult> {
+    const key = `${batch.precision} ${batch.programKey}`
+    if (!this.#device.isReady || this.#unsupported.has(key)) return this.#standby.run(batch)
+    try {
+      return await this.#device.run(batch)
+    } catch (error) {
+      if (error instanceof UnsupportedByEngine) this.#remember(key)
+      else if (error instanceof OutOfMemory) return this.#runHalves(batch, error)
+      else if (!(error instanceof DeviceLost)) throw error
+      else this.#log('the device was lost', { engine: this.#device.info.name, why: error.message })
+      return this.#standby.run(batch)
+    }
+  }
+
+  serving(program: Program, precision: Precision): readonly string[] {
+    return [
+      ...new Set([...this.#device.serving(program, precision), ...this.#standby.serving(program, precision)]),
+    ]
+  }
+
+  async stats(): Promise<EngineStats> {
+    const [device, standby] = await Promise.all([this.#device.stats(), this.#standby.stats()])
+    return { tensors: device.tensors + standby.tensors, bytes: device.bytes + standby.bytes }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#device.close(), this.#standby.close()])
+  }
+
+  /** Each half once; what does not fit then, or cannot be halved, is the standby's. */
+  async #runHalves(batch: Batch, error: OutOfMemory): Promise<BatchResult> {
+    this.#log('the device has too little memory', {
+      engine: this.#device.info.name,
+      why: error.message,
+    })
+    const halves = halve(batch)
+    if (halves === undefined) return this.#standby.run(batch)
+    try {
+      const first = await this.#device.run(halves[0])
+      return rejoin([first, await this.#device.run(halves[1])])
+    } catch (again) {
+      if (again instanceof OutOfMemory || again instanceof DeviceLost) return this.#standby.run(batch)
+      throw again
+    }
+  }
+
+  #remember(key: string) {
+    if (this.#unsupported.size >= MAX_REMEMBERED) this.#unsupported.clear()
+    this.#unsupported.add(key)
+  }
+}
+
+/** Programs that the device cannot run; more than there are kept. */
+const MAX_REMEMBERED = 4096

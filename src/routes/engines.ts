@@ -1,0 +1,79 @@
+/** What computes here: devices, drivers, limits, what each engine serves, what is compiled, and what launches have cost. */
+import { setImmediate as nextRound } from 'node:timers/promises'
+import { type Engine, type EngineDetails, type Learned, membersOf } from '../engines/define.ts'
+import type { Catalog } from '../losses/index.ts'
+import { lossOf } from '../losses/program.ts'
+import type { RouteContext, Routes } from './context.ts'
+import { createServing, type Serving } from './serving.ts'
+
+const routes: Routes = (app, context) => {
+  const serving = createServing(context)
+  const schema = { tags: ['service'], summary: 'What computes: devices, limits, what they serve and cost' }
+  app.get('/v1/engines', { schema }, () => describeEngines(context, serving))
+}
+
+export default routes
+
+type ServingOf = ReturnType<typeof createServing>
+
+async function describeEngines({ engine, catalog }: RouteContext, serving: ServingOf) {
+  const served = await servedBy(catalog, serving)
+  const members = membersOf(engine)
+  const opened = await Promise.all(members.map((member) => describe(member)))
+  const standing = [...served.keys()].filter((name) => !members.some(({ info }) => info.name === name))
+  return {
+    engines: [
+      ...opened,
+      ...standing.map((name) => ({ name, reason: 'takes what those before it cannot' })),
+    ].map((one) => ({ ...one, serves: served.get(one.name) ?? NOTHING })),
+    learned: (engine.learned?.() ?? []).map(spellLearned),
+  }
+}
+
+async function describe(engine: Engine) {
+  const { name, device, reason, isGpu = false } = engine.info
+  const [details, { tensors, bytes }] = await Promise.all([detailsOf(engine), engine.stats()])
+  return { name, device, reason, isGpu, isReady: engine.isReady, ...details, holds: { tensors, bytes } }
+}
+
+async function detailsOf(engine: Engine): Promise<EngineDetails> {
+  return (await engine.describe?.()) ?? {}
+}
+
+interface Served {
+  readonly float32: readonly string[]
+  readonly float64: readonly string[]
+}
+
+const NOTHING: Served = { float32: [], float64: [] }
+
+/** Engine -> the losses that it serves. The first time kernels are compiled to find out: one loss in a round of the loop. */
+async function servedBy({ losses }: Catalog, serving: ServingOf): Promise<Map<string, Served>> {
+  const found = new Map<string, { float32: string[]; float64: string[] }>()
+  for (const loss of losses) {
+    addTo(found, loss.name, serving(loss))
+    await nextRound()
+  }
+  return found
+}
+
+function addTo(found: Map<string, { float32: string[]; float64: string[] }>, loss: string, serving: Serving) {
+  for (const precision of ['float32', 'float64'] as const) {
+    for (const name of serving[precision]) {
+      const served = found.get(name) ?? { float32: [], float64: [] }
+      served[precision].push(loss)
+      found.set(name, served)
+    }
+  }
+}
+
+function spellLearned({ engine, programKey, observations, launch, element }: Learned) {
+  return {
+    engine,
+    loss: lossOf(programKey),
+    program: programKey,
+    launches: observations,
+    launchMs: launch,
+    elementNs: element * 1e6,
+  }
+}

@@ -1,0 +1,35 @@
+/** Which engines serve a loss: asked of the engine, with the program of the loss's first example. */
+import type { Precision } from '../engines/define.ts'
+import type { Loss } from '../losses/define.ts'
+import { formats } from '../wire/index.ts'
+import type { RouteContext } from './context.ts'
+
+/** Names of engines, in the order in which they are asked. */
+export type Serving = Readonly<Record<Precision, readonly string[]>>
+
+/** Remembers what it has found out: asking may compile a kernel. */
+export function createServing({
+  catalog,
+  outlines,
+  engine,
+  config,
+}: Pick<RouteContext, 'catalog' | 'outlines' | 'engine' | 'config'>): (loss: Loss) => Serving {
+  const known = new Map<Loss, Serving>()
+  const json = formats.find(({ name }) => name === 'json')!
+  const programOf = (loss: Loss) => {
+    const { inputs, params } = loss.examples[0]
+    const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
+    return outlines(catalog.asked(loss.name)!, json.decode(body, config)).program.program
+  }
+  return (loss) => {
+    const found = known.get(loss)
+    if (found !== undefined) return found
+    const program = programOf(loss)
+    const made = {
+      float32: engine.serving(program, 'float32'),
+      float64: engine.serving(program, 'float64'),
+    }
+    known.set(loss, made)
+    return made
+  }
+}
