@@ -1,0 +1,56 @@
+/** GET /v1/engines: what computes, what it serves, and what stands behind it. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+const { losses } = await loadCatalog()
+const names = losses.map(({ name }) => name)
+
+interface Engines {
+  readonly engines: readonly {
+    readonly name: string
+    readonly device?: string
+    readonly reason: string
+    readonly isReady?: boolean
+    readonly serves: { readonly float32: readonly string[]; readonly float64: readonly string[] }
+    readonly holds?: { readonly tensors: number; readonly bytes: number }
+  }[]
+  readonly learned: readonly object[]
+}
+
+describe('the engines', () => {
+  let server: TestServer
+  let told: Engines
+  beforeAll(async () => {
+    server = await startServer({ engine: 'auto' })
+    told = (await (await fetch(`${server.url}/v1/engines`)).json()) as Engines
+  })
+  afterAll(() => server.close())
+
+  it('that were opened are told with their device and why', () => {
+    const [first] = told.engines
+    expect(first).toMatchObject({ name: 'compiled', isReady: true, holds: { tensors: 0 } })
+    expect(first!.device).toMatch(/^fused wasm/)
+    expect(first!.reason).toMatch(/tensorflow: .+; webgpu: .+/)
+  })
+
+  it('serve every loss in float32, and every loss in float64, between them', () => {
+    for (const precision of ['float32', 'float64'] as const) {
+      const served = new Set(told.engines.flatMap(({ serves }) => serves[precision]))
+      expect([...served].sort()).toEqual([...names].sort())
+    }
+  })
+
+  it('that are compiled leave what takes whole lines to those behind', () => {
+    const serving = (name: string) => told.engines.find((one) => one.name === name)!.serves.float32
+    expect(serving('interpreter')).toContain('ctc')
+    expect(serving('compiled')).toContain('huber')
+  })
+
+  it('say the same in the metrics', async () => {
+    const text = await (await fetch(`${server.url}/metrics`)).text()
+    expect(text).toMatch(/lossd_engine_info\{engine="compiled",device="fused wasm.*"\} 1/)
+    expect(text).toContain('lossd_engine_ready{engine="compiled"} 1')
+    expect(text).toMatch(/^lossd_engine_tensors 0$/m)
+  })
+})
