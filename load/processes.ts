@@ -19,17 +19,12 @@ export async function withService<Found>(
   settings: Readonly<Record<string, string>>,
   use: (service: Server) => Promise<Found>,
 ): Promise<Found> {
-  return withProcess(
-    ['dist/server.js'],
-    { PORT: '0', HOST: '127.0.0.1', ...settings },
-    'lossd listens on',
-    use,
-  )
+  return whileRunning(startService(settings), use)
 }
 
 /** The same beside an echo. */
 export async function withEcho<Found>(use: (echo: Server) => Promise<Found>): Promise<Found> {
-  return withProcess(['--import', 'tsx', 'load/echo.ts'], {}, 'http://', use)
+  return whileRunning(startProcess(['--import', 'tsx', 'load/echo.ts'], {}, 'http://'), use)
 }
 
 /** What both sides are asked for: a loss, or the same bytes back. */
@@ -37,21 +32,47 @@ export function targets(service: Server, echo: Server, { loss, format }: { loss:
   return { service: `${service.url}/v1/losses/${loss}`, echo: `${echo.url}/echo/${format}` }
 }
 
-async function withProcess<Found>(
+async function whileRunning<Found>(
+  starting: Promise<Started>,
+  use: (server: Server) => Promise<Found>,
+): Promise<Found> {
+  const { server, stop } = await starting
+  try {
+    return await use(server)
+  } finally {
+    await stop()
+  }
+}
+
+export interface Started {
+  readonly server: Server
+  stop(): Promise<void>
+}
+
+/**
+ * @param settings `LOSSD_*` variables
+ * @throws Error when it does not start; its message is the last line that it said
+ */
+export function startService(settings: Readonly<Record<string, string>>): Promise<Started> {
+  return startProcess(['dist/server.js'], { PORT: '0', HOST: '127.0.0.1', ...settings }, 'lossd listens on')
+}
+
+async function startProcess(
   args: string[],
   env: Readonly<Record<string, string>>,
   ready: string,
-  use: (server: Server) => Promise<Found>,
-): Promise<Found> {
+): Promise<Started> {
   const child = spawn(process.execPath, args, {
     env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {
     const line = await lineWith(child, ready)
-    return await use({ url: /http:\/\/[\d.:]+/.exec(line)![0], pid: child.pid!, line })
-  } finally {
+    const server = { url: /http:\/\/[\d.:]+/.exec(line)![0], pid: child.pid!, line }
+    return { server, stop: () => stop(child) }
+  } catch (error) {
     await stop(child)
+    throw error
   }
 }
 
@@ -63,12 +84,23 @@ function inherited(): NodeJS.ProcessEnv {
 
 /** The first line of a process's output that holds a text; what comes after is thrown away, so that the pipe stays open. */
 async function lineWith(child: ChildProcess, text: string): Promise<string> {
+  let last = ''
   for await (const line of createInterface({ input: child.stdout! })) {
+    last = line
     if (!line.includes(text)) continue
     child.stdout!.resume()
     return line
   }
-  throw new Error(`${child.spawnargs.join(' ')} ended before it said "${text}"`)
+  throw new Error(`${child.spawnargs.join(' ')} ended: ${messageOf(last)}`)
+}
+
+/** Of a line of the service's log; any other line as it is. */
+function messageOf(line: string): string {
+  try {
+    return JSON.parse(line).msg
+  } catch {
+    return line
+  }
 }
 
 async function stop(child: ChildProcess): Promise<void> {

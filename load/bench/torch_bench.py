@@ -1,6 +1,7 @@
 """
-A process that times PyTorch eager: `python torch_bench.py THREADS` (a number, or `all`), a task a line in, a reply a line
-out, as in tasks.ts. Inputs and losses are those of load/inputs.ts, in float32, reduced by the mean.
+A process that times PyTorch: `python torch_bench.py THREADS [cuda] [compile]` (a number of threads, or `all`; data and
+kernels on the GPU; through torch.compile), a task a line in, a reply a line out, as in tasks.ts. Inputs and losses are
+those of load/inputs.ts, in float32, reduced by the mean.
 """
 
 import json
@@ -20,8 +21,14 @@ except ImportError as error:
     sys.exit()
 
 
+DEVICE = "cuda" if "cuda" in sys.argv[2:] else "cpu"
+if DEVICE == "cuda" and not torch.cuda.is_available():
+    say({"unavailable": "torch has no CUDA device"})
+    sys.exit()
+
+
 def reals(rows, columns, at):
-    places = torch.arange(rows * columns, dtype=torch.float64)
+    places = torch.arange(rows * columns, dtype=torch.float64, device=DEVICE)
     return (3 * at(places)).float().reshape(rows, columns)
 
 
@@ -30,7 +37,7 @@ def sparse(places):
 
 
 def labels(rows, classes):
-    return torch.arange(rows) % classes
+    return torch.arange(rows, device=DEVICE) % classes
 
 
 def sigmoid_focal(x, y, alpha=0.25, gamma=2.0):
@@ -48,11 +55,22 @@ def softmax_focal(x, labels, gamma=2.0):
     return ((1 - torch.exp(-bce)) ** gamma * bce).mean()
 
 
+def nt_xent(x, labels, temperature=0.07):
+    """As pytorch-metric-learning's NTXentLoss with cosine similarity, all pairs at once."""
+    z = F.normalize(x, dim=1)
+    s = z @ z.T / temperature
+    same = labels[:, None] == labels[None, :]
+    positive = same & ~torch.eye(len(x), dtype=torch.bool, device=x.device)
+    negatives = torch.logsumexp(s.masked_fill(same, -torch.inf), dim=1, keepdim=True)
+    return F.softplus(negatives - s)[positive].sum() / positive.sum()
+
+
 # Loss -> the function, and its targets.
 LOSSES = {
     "cross_entropy": (F.cross_entropy, labels),
     "softmax_focal": (softmax_focal, labels),
     "sigmoid_focal": (sigmoid_focal, lambda rows, columns: reals(rows, columns, sparse)),
+    "nt_xent": (nt_xent, lambda rows, columns: labels(rows, rows // 2)),
     "huber": (F.huber_loss, lambda rows, columns: reals(rows, columns, torch.cos)),
 }
 
@@ -61,6 +79,8 @@ def reply_to(task):
     if task["loss"] not in LOSSES:
         return {"unsupported": f"{task['loss']} is not written here"}
     loss, targets_of = LOSSES[task["loss"]]
+    if "compile" in sys.argv[2:]:
+        loss = torch.compile(loss)
     targets = targets_of(task["rows"], task["columns"])
     x = reals(task["rows"], task["columns"], torch.sin).requires_grad_()
 
@@ -83,6 +103,8 @@ def timed(call, seconds):
         started = time.perf_counter_ns()
         for _ in range(repeats):
             call()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         took = time.perf_counter_ns() - started
         elapsed += took
         calls += repeats
@@ -93,6 +115,8 @@ def timed(call, seconds):
 if sys.argv[1] != "all":
     torch.set_num_threads(int(sys.argv[1]))
 count = torch.get_num_threads()
-say({"about": f"PyTorch {torch.__version__} eager, CPU, {count} thread{'' if count == 1 else 's'}"})
+how = "torch.compile" if "compile" in sys.argv[2:] else "eager"
+where = torch.cuda.get_device_name() if DEVICE == "cuda" else f"CPU, {count} thread{'' if count == 1 else 's'}"
+say({"about": f"PyTorch {torch.__version__} {how}, {where}"})
 for line in sys.stdin:
     say(reply_to(json.loads(line)))

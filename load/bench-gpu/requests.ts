@@ -1,0 +1,106 @@
+/** Whole requests over HTTP: more clients, more elements, with micro-batching and without. */
+import type { Result } from 'autocannon'
+import type { Part, PartContext } from '../bench/part.ts'
+import { bodyOf, type Work } from '../bodies.ts'
+import { failed, perSecond, post, type Span } from '../client.ts'
+import { inTurn } from '../rounds.ts'
+import type { Cell, Table } from '../table.ts'
+import { type Absent, type Running, withModes } from './modes.ts'
+import { shapeOf, WORK } from './work.ts'
+
+const CLIENTS = [1, 4, 16, 64, 256]
+/** Elements of a request; beyond, bodies take seconds to move and the wire is all that is measured. */
+const ELEMENTS = [1e3, 1e4, 1e5, 1e6, 1e7]
+const CONNECTIONS = 4
+
+const requests: Part = (context) =>
+  withModes(async (running, absent) => [
+    await inClients(running, absent, context),
+    await inElements(running, context),
+  ])
+
+export default requests
+
+async function inClients(
+  running: readonly Running[],
+  absent: readonly Absent[],
+  context: PartContext,
+): Promise<Table> {
+  const work = { loss: 'sigmoid_focal', format: 'safetensors', rows: 1024, columns: 10 } as const
+  const rows: Cell[][] = []
+  for (const clients of context.quick ? CLIENTS.slice(0, 2) : CLIENTS) {
+    context.say(`requests: ${clients} clients`)
+    const rates = await ratesOf(running, work, clients, context)
+    rows.push([clients, ...rates, ...gainsOf(running, rates)])
+  }
+  const missing = absent.map(({ name, why }) => `${name} (${why})`)
+  const about = [
+    'Requests a second of sigmoid_focal 1024x10, loss and gradient, safetensors. "Alone" is one request a launch; the gain is micro-batching over that.',
+    `${running.map(({ name, about }) => `${name} is ${about}`).join('; ')}.`,
+    ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`]),
+  ]
+  return {
+    title: 'Requests, by clients',
+    about: about.join(' '),
+    head: ['clients', ...running.map(({ name }) => name), ...pairsOf(running).map(({ head }) => head)],
+    rows,
+  }
+}
+
+async function inElements(running: readonly Running[], context: PartContext): Promise<Table> {
+  const shared = running.filter(({ name }) => !name.endsWith(ALONE))
+  const rows: Cell[][] = []
+  for (const loss of WORK) {
+    for (const elements of context.quick ? ELEMENTS.slice(0, 1) : ELEMENTS) {
+      context.say(`requests: ${loss.name} ${elements}`)
+      const work = { loss: loss.name, format: 'safetensors', ...shapeOf(loss, elements) } as const
+      const megabytes = bodyOf(work).bytes.length / 1e6
+      rows.push([loss.name, elements, megabytes, ...(await ratesOf(shared, work, CONNECTIONS, context))])
+    }
+  }
+  return {
+    title: 'Requests, by elements',
+    about: `Requests a second over ${CONNECTIONS} connections; elements as in the table of kernels.`,
+    head: ['loss', 'elements', 'body MB', ...shared.map(({ name }) => name)],
+    rows,
+  }
+}
+
+async function ratesOf(
+  running: readonly Running[],
+  work: Work,
+  connections: number,
+  { quick }: PartContext,
+): Promise<(number | undefined)[]> {
+  const body = bodyOf(work)
+  const load = ({ server }: Running, span: Span) =>
+    post(`${server.url}/v1/losses/${work.loss}`, body, connections, span)
+  const [warmUp, round]: Span[] = quick
+    ? [{ amount: connections }, { amount: connections }]
+    : [{ duration: 2 }, { duration: 4 }]
+  for (const mode of running) await load(mode, warmUp)
+  const found = await inTurn(running, quick ? 1 : 3, (mode) => load(mode, round), perSecond)
+  return found.map(rateOf)
+}
+
+/** What failed is no rate. */
+function rateOf(result: Result): number | undefined {
+  return failed(result) > 0 ? undefined : perSecond(result)
+}
+
+const ALONE = ', alone'
+
+/** Places of the modes that batch, and of the same without. */
+function pairsOf(running: readonly Running[]) {
+  return running.flatMap(({ name }, place) => {
+    const alone = running.findIndex((other) => other.name === `${name}${ALONE}`)
+    return alone < 0 ? [] : [{ head: `gain, ${name}`, place, alone }]
+  })
+}
+
+function gainsOf(running: readonly Running[], rates: readonly (number | undefined)[]): Cell[] {
+  return pairsOf(running).map(({ place, alone }) => {
+    const [batched, single] = [rates[place], rates[alone]]
+    return batched && single && batched / single
+  })
+}
