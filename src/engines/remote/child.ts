@@ -5,22 +5,27 @@
 import { Socket } from 'node:net'
 import { argv, exit } from 'node:process'
 import { openAlone } from '../open.ts'
-import { encodeFrame, FrameReader } from './frames.ts'
-import type { RemoteOptions, Reply, Request } from './messages.ts'
-import { PIPE } from './process.ts'
+import { Link } from './link.ts'
+import { Mailbox } from './mailbox.ts'
+import type { Request } from './messages.ts'
+import { PIPE, type ProcessStart } from './process.ts'
 import { serve } from './serve.ts'
 
-const options = JSON.parse(argv[2]) as RemoteOptions
+const options = JSON.parse(argv[2]) as ProcessStart
+const slotsFrom = (first: number) => Array.from({ length: options.slots }, (_, i) => first + i)
 const pipe = new Socket({ fd: PIPE })
-let listener: (request: Request) => void = () => {}
-const frames = new FrameReader((request) => listener(request as Request))
-pipe.on('error', () => {})
 pipe.on('close', () => exit())
-pipe.on('data', (chunk) => frames.push(chunk))
+let listener: (request: Request) => void = () => {}
+const link = new Link({
+  pipe,
+  incoming: new Mailbox(slotsFrom(PIPE + 1)),
+  outgoing: new Mailbox(slotsFrom(PIPE + 1 + options.slots)),
+  onMessage: (request) => listener(request as Request),
+})
 
 await serve(
   {
-    say: write,
+    say: (reply, sent) => link.send(reply, sent),
     onRequest: (heard) => {
       listener = heard
     },
@@ -28,12 +33,3 @@ await serve(
   },
   () => openAlone(options),
 )
-
-function write(reply: Reply, sent?: () => void) {
-  const parts = encodeFrame(reply)
-  const last = parts.pop()
-  pipe.cork()
-  for (const part of parts) pipe.write(part)
-  pipe.write(last!, sent)
-  pipe.uncork()
-}

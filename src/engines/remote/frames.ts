@@ -7,38 +7,60 @@ import { deserialize, serialize } from 'node:v8'
 
 /** Two lengths, as float64: payloads may be longer than 4 GiB. */
 const PREFIX = 16
+const ALIGNMENT = 8
 
 const KINDS = { Float32Array, Float64Array, Int32Array } as const
 type Kind = keyof typeof KINDS
 type NumberArray = InstanceType<(typeof KINDS)[Kind]>
 
-/** Stands for an array in a header. */
+/** Stands for an array in a message. */
 interface Place {
   readonly $array: Kind
   readonly offset: number
   readonly length: number
 }
 
+/** A message taken apart. */
+export interface Packed {
+  /** The message, with places where its arrays were. */
+  readonly rest: unknown
+  /** The payload, in pieces; they are the message's own arrays. */
+  readonly pieces: readonly Uint8Array[]
+  /** Of the payload. */
+  readonly bytes: number
+}
+
 /**
- * The parts of a frame, to be written in this order; the arrays are not copied.
+ * Takes the arrays out of a message, without copying them.
  *
  * @example
- * for (const part of encodeFrame({ id: 1, values: Float32Array.of(1, 2) })) socket.write(part)
+ * pack({ id: 1, values: Float32Array.of(1, 2) }).bytes // 8
  */
-export function encodeFrame(message: unknown): Uint8Array[] {
-  const arrays: Uint8Array[] = []
-  let length = 0
-  const place = (array: NumberArray): Place => {
-    const found = { $array: array.constructor.name as Kind, offset: length, length: array.length }
-    arrays.push(new Uint8Array(array.buffer, array.byteOffset, array.byteLength))
-    length += array.byteLength
-    if (length % 8 !== 0) arrays.push(new Uint8Array(8 - (length % 8)))
-    length = Math.ceil(length / 8) * 8
-    return found
+export function pack(message: unknown): Packed {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  const add = (piece: Uint8Array) => {
+    if (piece.byteLength > 0) pieces.push(piece)
+    bytes += piece.byteLength
   }
-  const header = serialize(replaced(message, place))
-  const prefix = new Uint8Array(Float64Array.of(header.length, length).buffer)
-  return [prefix, header, ...arrays.filter(({ byteLength }) => byteLength > 0)]
+  const rest = replaced(message, (array) => {
+    const place = { $array: array.constructor.name as Kind, offset: bytes, length: array.length }
+    add(new Uint8Array(array.buffer, array.byteOffset, array.byteLength))
+    add(new Uint8Array(-bytes & (ALIGNMENT - 1)))
+    return place
+  })
+  return { rest, pieces, bytes }
+}
+
+/** The message again; its arrays are views of the payload. */
+export function unpack(rest: unknown, payload: ArrayBuffer): unknown {
+  if (typeof rest !== 'object' || rest === null) return rest
+  if (Array.isArray(rest)) return rest.map((part) => unpack(part, payload))
+  if ('$array' in rest) {
+    const { $array, offset, length } = rest as Place
+    return new KINDS[$array](payload, offset, length)
+  }
+  return Object.fromEntries(Object.entries(rest).map(([name, part]) => [name, unpack(part, payload)]))
 }
 
 /** The message with every typed array exchanged for what `place` makes of it. */
@@ -49,28 +71,23 @@ function replaced(value: unknown, place: (array: NumberArray) => Place): unknown
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, replaced(part, place)]))
 }
 
-/** The message again, its arrays views of the payload. */
-function restored(value: unknown, payload: ArrayBuffer): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map((part) => restored(part, payload))
-  if ('$array' in value) {
-    const { $array, offset, length } = value as Place
-    return new KINDS[$array](payload, offset, length)
-  }
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, restored(part, payload)]))
+/** The parts of a frame, to be written in this order. */
+export function frameOf(header: unknown, pieces: readonly Uint8Array[] = [], bytes = 0): Uint8Array[] {
+  const text = serialize(header)
+  return [new Uint8Array(Float64Array.of(text.length, bytes).buffer), text, ...pieces]
 }
 
 /** Puts frames together from the pieces in which a pipe delivers them. */
 export class FrameReader {
-  readonly #onMessage: (message: unknown) => void
+  readonly #onFrame: (header: unknown, payload: ArrayBuffer) => void
   /** What is being filled: the prefix, then the header, then the payload. */
   #part = new Uint8Array(PREFIX)
   #filled = 0
   #header: Uint8Array | undefined
   #lengths: Float64Array | undefined
 
-  constructor(onMessage: (message: unknown) => void) {
-    this.#onMessage = onMessage
+  constructor(onFrame: (header: unknown, payload: ArrayBuffer) => void) {
+    this.#onFrame = onFrame
   }
 
   /** @param chunk the next bytes; they are copied once, to where they stay */
@@ -95,11 +112,11 @@ export class FrameReader {
       this.#header = this.#part
       return this.#begin(this.#lengths[1])
     }
-    const message = restored(deserialize(this.#header), this.#part.buffer as ArrayBuffer)
+    const [header, payload] = [deserialize(this.#header), this.#part.buffer as ArrayBuffer]
     this.#lengths = undefined
     this.#header = undefined
     this.#begin(PREFIX)
-    this.#onMessage(message)
+    this.#onFrame(header, payload)
     return false
   }
 

@@ -3,6 +3,7 @@
  * start of a process can be set. Messages go over a pipe of their own; what native code prints goes to stderr.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import { env, execPath } from 'node:process'
@@ -10,7 +11,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Engine } from '../define.ts'
 import type { EngineDefinition } from '../local.ts'
 import type { Channel } from './channel.ts'
-import { encodeFrame, FrameReader } from './frames.ts'
+import { Link } from './link.ts'
+import { Mailbox, openSlots } from './mailbox.ts'
 import type { RemoteOptions, Reply } from './messages.ts'
 import { openRemote } from './remote.ts'
 
@@ -30,41 +32,50 @@ export interface ProcessOptions {
 export function openProcess({ definition, reason, log, onStart }: ProcessOptions): Promise<Engine> {
   const { name, environment } = definition
   const connect = () => {
-    const child = start({ engine: name, reason }, environment?.() ?? {})
+    const [there, back] = ['there', 'back'].map((way) => openSlots(`lossd-${name}-${randomUUID()}-${way}`))
+    const child = start({ engine: name, reason, slots: there.length }, environment?.() ?? {}, [
+      ...there,
+      ...back,
+    ])
+    const mailboxes = [new Mailbox(there), new Mailbox(back)] as const
+    child.once('close', () => mailboxes.map((mailbox) => mailbox.close()))
     onStart?.(child)
-    return channelOf(child, `${name} process`)
+    return channelOf(child, `${name} process`, ...mailboxes)
   }
   return openRemote({ connect, log })
+}
+
+/** What the process is told. */
+export interface ProcessStart extends RemoteOptions {
+  /** How many slots its mailboxes have each; their descriptors follow the pipe's: first those of requests. */
+  readonly slots: number
 }
 
 /** The pipe's number on both sides; child.ts listens there. */
 export const PIPE = 3
 
 /** From sources the process registers tsx first, as spawn.ts does for threads. */
-function start(options: RemoteOptions, variables: Readonly<Record<string, string>>): ChildProcess {
+function start(
+  options: ProcessStart,
+  variables: Readonly<Record<string, string>>,
+  slots: readonly number[],
+): ChildProcess {
   const isBuilt = import.meta.url.endsWith('.js')
   const loader = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   const entry = fileURLToPath(new URL(isBuilt ? './child.js' : './child.ts', import.meta.url))
   const args = [...(isBuilt ? [] : ['--import', loader()]), entry, JSON.stringify(options)]
-  return spawn(execPath, args, { env: { ...env, ...variables }, stdio: ['ignore', 2, 2, 'pipe'] })
+  return spawn(execPath, args, { env: { ...env, ...variables }, stdio: ['ignore', 2, 2, 'pipe', ...slots] })
 }
 
-function channelOf(child: ChildProcess, title: string): Channel {
-  const pipe = child.stdio[PIPE] as Socket
+function channelOf(child: ChildProcess, title: string, outgoing: Mailbox, incoming: Mailbox): Channel {
   const listeners: ((reply: Reply) => void)[] = []
-  const frames = new FrameReader((reply) => {
+  const onMessage = (reply: unknown) => {
     for (const listener of listeners) listener(reply as Reply)
-  })
-  pipe.on('data', (chunk: Uint8Array) => frames.push(chunk))
-  // The end of the process tells more than a broken pipe.
-  pipe.on('error', () => {})
+  }
+  const link = new Link({ pipe: child.stdio[PIPE] as Socket, outgoing, incoming, onMessage })
   return {
     title,
-    send: (request) => {
-      pipe.cork()
-      for (const part of encodeFrame(request)) pipe.write(part)
-      pipe.uncork()
-    },
+    send: (request) => link.send(request),
     onReply: (listener) => listeners.push(listener),
     onExit: (listener) => {
       child.once('error', ({ message }) => listener(message))

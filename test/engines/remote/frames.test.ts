@@ -1,7 +1,7 @@
 /** Frames: whatever is sent arrives, in whatever pieces the pipe delivers it. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeFrame, FrameReader } from '../../../src/engines/remote/frames.ts'
+import { FrameReader, frameOf, pack, unpack } from '../../../src/engines/remote/frames.ts'
 
 const numbers = fc.oneof(
   fc.array(fc.float()).map((data) => Float32Array.from(data)),
@@ -14,10 +14,15 @@ const message = fc.dictionary(
   fc.oneof(plain, numbers, fc.array(numbers), fc.dictionary(fc.constantFrom('a', 'b'), numbers)),
 )
 
+function encodeFrame(one: unknown): Uint8Array[] {
+  const { rest, pieces, bytes } = pack(one)
+  return frameOf(rest, pieces, bytes)
+}
+
 /** What a reader hears of these bytes, delivered in pieces of so many. */
 function heard(bytes: Uint8Array, size: number): unknown[] {
   const found: unknown[] = []
-  const reader = new FrameReader((one) => found.push(one))
+  const reader = new FrameReader((rest, payload) => found.push(unpack(rest, payload)))
   for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size))
   return found
 }
