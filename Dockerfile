@@ -1,27 +1,64 @@
 # syntax=docker/dockerfile:1
-# Three stages: compile, collect what runs, run it. Every command here also works in a plain folder.
+# Targets: cpu (the default), webgpu (any GPU with a Vulkan driver), cuda (NVIDIA, through TensorFlow):
+#   docker build --target webgpu -t lossd:webgpu .
+# Every command here also works in a plain folder.
 
-FROM node:24-bookworm-slim AS build
+FROM node:24-bookworm-slim AS sources
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts
+
+FROM sources AS build
+RUN npm ci --ignore-scripts --omit=optional
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build
 
-FROM node:24-bookworm-slim AS dependencies
-WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
+# What runs: without the optional packages, and with them.
+FROM sources AS dependencies
 RUN npm ci --omit=dev --omit=optional --ignore-scripts
 
-FROM node:24-bookworm-slim
+FROM sources AS dependencies-with-gpu
+RUN npm ci --omit=dev --ignore-scripts
+
+# TensorFlow's library and the addon that calls it. Python, pip and a compiler stay behind in this stage.
+FROM sources AS tensorflow
+# Debian drops old versions from its mirrors: a pinned one would not build next month.
+# hadolint ignore=DL3008
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends ca-certificates g++ make python3 python3-pip \
+  && rm -rf /var/lib/apt/lists/*
+RUN npm ci --ignore-scripts --omit=optional
+COPY setup setup
+RUN npm run setup:tensorflow -- --gpu
+
+FROM node:24-bookworm-slim AS runtime
 ENV NODE_ENV=production PORT=8080
 WORKDIR /app
-COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json LICENSE ./
-USER node
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/server.js"]
+
+# docker run --gpus all --shm-size 1g: the NVIDIA container toolkit brings the driver.
+FROM runtime AS cuda
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=tensorflow /app/.tensorflow .tensorflow
+USER 1000
+
+# docker run --gpus all --shm-size 1g (NVIDIA), or --device /dev/dri (Intel, AMD: Mesa's drivers are in the image).
+FROM runtime AS webgpu
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=graphics,compute,utility
+# Debian drops old versions from its mirrors: a pinned one would not build next month.
+# hadolint ignore=DL3008
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends libvulkan1 mesa-vulkan-drivers \
+  && rm -rf /var/lib/apt/lists/*
+COPY --from=dependencies-with-gpu /app/node_modules node_modules
+USER 1000
+
+FROM runtime AS cpu
+COPY --from=dependencies /app/node_modules node_modules
+USER 1000
