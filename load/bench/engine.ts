@@ -17,7 +17,7 @@ const opened = await definition.open('the bench')
 if (isUnavailable(opened)) {
   say(opened)
 } else {
-  say({ about: opened.info.device })
+  say({ about: opened.info.device, isGpu: opened.info.isGpu === true })
   for await (const line of createInterface({ input: process.stdin }))
     say(await replyTo(opened, JSON.parse(line)))
 }
@@ -42,7 +42,15 @@ async function measure(engine: Engine, request: CheckedRequest, seconds: number)
   const found = await magnitudes(engine, request)
   // One call of seconds has warmed up what there is.
   if (performance.now() - started < seconds * 1e3) await timed(engine, request, seconds / 3)
-  return { ...(await timed(engine, request, seconds)), ...found }
+  return { ...(await timed(engine, request, seconds)), ...(await onDevice(engine, request)), ...found }
+}
+
+/** Launches in a row, so that the queue between here and the device does not count. */
+const LAUNCHES = 20
+
+async function onDevice(engine: Engine, request: CheckedRequest): Promise<Pick<Measured, 'device'>> {
+  const device = await engine.time?.(batchesOf(request)[0], LAUNCHES)
+  return device === undefined ? {} : { device }
 }
 
 async function magnitudes(engine: Engine, request: CheckedRequest) {

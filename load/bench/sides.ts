@@ -12,6 +12,7 @@ export interface Side {
   /** What it says about itself, or why it is not here. */
   readonly about: string
   readonly isHere: boolean
+  readonly isGpu: boolean
   /** `undefined` when it is not here, has not this loss, or ran out of memory. */
   measure(task: Task): Promise<Measured | undefined>
   close(): void
@@ -19,6 +20,9 @@ export interface Side {
 
 /** The engine that the others are compared with, where it is there. */
 const LEAD = 'compiled'
+
+const PYTHON = env.LOSSD_BENCH_PYTHON || 'python3'
+const TORCH = fileURLToPath(new URL('torch_bench.py', import.meta.url))
 
 /** Every engine, the lead first. */
 export async function openEngines(): Promise<Side[]> {
@@ -33,12 +37,24 @@ export function leadOf(engines: readonly Side[]): Side {
 }
 
 export async function openTorch(): Promise<Side[]> {
-  const python = env.LOSSD_BENCH_PYTHON || 'python3'
-  const script = fileURLToPath(new URL('torch_bench.py', import.meta.url))
   return Promise.all([
-    openSide('PyTorch 1 thread', python, [script, '1']),
-    openSide('PyTorch all threads', python, [script, 'all']),
+    openSide('PyTorch 1 thread', PYTHON, [TORCH, '1']),
+    openSide('PyTorch all threads', PYTHON, [TORCH, 'all']),
   ])
+}
+
+/** On the GPU where it has one, else on all cores: as it comes, and compiled. */
+export async function openTorchOnDevice(): Promise<Side[]> {
+  const kinds = [
+    ['PyTorch eager', []],
+    ['torch.compile', ['compile']],
+  ] as const
+  return Promise.all(
+    kinds.map(async ([name, words]) => {
+      const onGpu = await openSide(name, PYTHON, [TORCH, 'all', 'cuda', ...words])
+      return onGpu.isHere ? onGpu : openSide(name, PYTHON, [TORCH, 'all', ...words])
+    }),
+  )
 }
 
 async function openEngine(name: string): Promise<Side> {
@@ -56,11 +72,18 @@ async function openSide(name: string, command: string, args: string[]): Promise<
     if (reply === undefined) running = await start(command, args)
     return reply === undefined || 'unsupported' in reply ? undefined : reply
   }
-  return { name, about: hello.about, isHere: true, measure, close: () => running.close() }
+  return {
+    name,
+    about: hello.about,
+    isHere: true,
+    isGpu: hello.isGpu === true,
+    measure,
+    close: () => running.close(),
+  }
 }
 
 function absent(name: string, about: string): Side {
-  return { name, about, isHere: false, measure: async () => undefined, close: () => {} }
+  return { name, about, isHere: false, isGpu: false, measure: async () => undefined, close: () => {} }
 }
 
 interface Started {

@@ -1,5 +1,7 @@
 /** What the bench and the processes that compute for it say to each other: one JSON object a line. */
 
+import type { DeviceTiming } from '../../src/engines/define.ts'
+
 /** One measurement of one loss, value and gradient. */
 export interface Task {
   readonly loss: string
@@ -10,7 +12,7 @@ export interface Task {
 }
 
 /** The first line of a process. */
-export type Hello = { readonly about: string } | { readonly unavailable: string }
+export type Hello = { readonly about: string; readonly isGpu?: boolean } | { readonly unavailable: string }
 
 /** The answer to a task. */
 export type Reply = Measured | { readonly unsupported: string }
@@ -20,6 +22,8 @@ export interface Measured {
   readonly nanoseconds: number
   /** Of the arithmetic in it, where the side says: without copying the inputs in and looking up the kernel. */
   readonly compute?: number
+  /** The same launch with its data on the device already, where the side has one and can tell. */
+  readonly device?: DeviceTiming
   /** The mean loss, and the sum of the gradient's magnitudes: equal on every side, or they compute different things. */
   readonly value: number
   readonly gradient: number

@@ -117,6 +117,6 @@ if sys.argv[1] != "all":
 count = torch.get_num_threads()
 how = "torch.compile" if "compile" in sys.argv[2:] else "eager"
 where = torch.cuda.get_device_name() if DEVICE == "cuda" else f"CPU, {count} thread{'' if count == 1 else 's'}"
-say({"about": f"PyTorch {torch.__version__} {how}, {where}"})
+say({"about": f"PyTorch {torch.__version__} {how}, {where}", "isGpu": DEVICE == "cuda"})
 for line in sys.stdin:
     say(reply_to(json.loads(line)))

@@ -87,6 +87,15 @@ export interface EngineDetails {
   readonly compiled?: CompileCache
 }
 
+/** One launch whose data lies on the device already: what a bench compares with the device's own speed. */
+export interface DeviceTiming {
+  readonly kernelMs: number
+  /** Bytes that the launch reads and writes at least: its inputs and its results. */
+  readonly bytes: number
+  /** Bytes read and written a second when the device copies as many. */
+  readonly copyBytesPerSecond: number
+}
+
 export interface CompileCache {
   readonly entries: number
   /** Beyond so many the one unused for longest goes. */
@@ -125,6 +134,8 @@ export interface Engine {
   stats(): Promise<EngineStats>
   /** More about the device; absent where `info` says it all. */
   describe?(): Promise<EngineDetails>
+  /** Times launches without transfers, for benches; absent where nothing is transferred, or cannot be told apart. */
+  time?(batch: Batch, launches: number): Promise<DeviceTiming>
   close(): Promise<void>
 }
 

@@ -38,6 +38,7 @@ export function staged(engine: Engine): Engine {
     },
     stats: () => engine.stats(),
     ...(engine.describe === undefined ? {} : { describe: () => engine.describe!() }),
+    ...(engine.time === undefined ? {} : { time: (batch, launches) => engine.time!(batch, launches) }),
     close: () => engine.close(),
   }
 }

@@ -1,0 +1,75 @@
+/** Launches alone, without HTTP: on the device, to the device and back, and what else there is. */
+import type { Part, PartContext } from '../bench/part.ts'
+import { openEngines, openTorchOnDevice, type Side } from '../bench/sides.ts'
+import type { Measured, Task } from '../bench/tasks.ts'
+import { inTurn } from '../rounds.ts'
+import type { Cell, Table } from '../table.ts'
+import { type GpuWork, shapeOf, WORK } from './work.ts'
+
+const ELEMENTS = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
+/** A software GPU takes minutes beyond. */
+const MOST_WITHOUT_GPU = 1e6
+const OURS = ['webgpu', 'tensorflow', 'compiled']
+
+const kernels: Part = async (context) => {
+  const [engines, torch] = [await openEngines(), await openTorchOnDevice()]
+  const sides = [...OURS.map((name) => engines.find((side) => side.name === name)!), ...torch]
+  try {
+    const most = sides.some(({ isGpu }) => isGpu) ? Number.POSITIVE_INFINITY : MOST_WITHOUT_GPU
+    const sizes = (context.quick ? ELEMENTS.slice(0, 1) : ELEMENTS).filter((elements) => elements <= most)
+    const rows: Cell[][] = []
+    for (const work of WORK) for (const size of sizes) rows.push(await rowOf(sides, work, size, context))
+    return [tableOf(sides, rows)]
+  } finally {
+    for (const side of [...engines, ...torch]) side.close()
+  }
+}
+
+export default kernels
+
+async function rowOf(
+  sides: readonly Side[],
+  work: GpuWork,
+  elements: number,
+  { quick, say }: PartContext,
+): Promise<Cell[]> {
+  say(`kernels: ${work.name} ${elements}`)
+  const [rounds, seconds] = quick ? [1, 0.05] : [3, 0.3]
+  const task: Task = { loss: work.name, ...shapeOf(work, elements), seconds }
+  const found = await inTurn(
+    sides,
+    rounds,
+    (side) => side.measure(task),
+    (measured) => measured?.nanoseconds ?? 0,
+  )
+  return [work.name, elements, ...deviceCells(found), ...found.map(milliseconds)]
+}
+
+/** Of the first side that has a device: its time, its bytes a second, and what part of a copy's that is. */
+function deviceCells(found: readonly (Measured | undefined)[]): Cell[] {
+  const device = found.find((measured) => measured?.device !== undefined)?.device
+  if (device === undefined) return [undefined, undefined, undefined]
+  const bytesPerSecond = device.bytes / (device.kernelMs / 1e3)
+  return [device.kernelMs, bytesPerSecond / 1e9, bytesPerSecond / device.copyBytesPerSecond]
+}
+
+function milliseconds(measured: Measured | undefined): Cell {
+  return measured && measured.nanoseconds / 1e6
+}
+
+function tableOf(sides: readonly Side[], rows: readonly Cell[][]): Table {
+  const here = sides.filter(({ isHere }) => isHere).map(({ name, about }) => `${name} is ${about}`)
+  const missing = sides.filter(({ isHere }) => !isHere).map(({ name, about }) => `${name} (${about})`)
+  const about = [
+    'Milliseconds of a launch, value and gradient, float32. Elements are those of the predictions; of nt_xent, pairs of rows (dim 32).',
+    'On the device: a launch whose data lies there already, the bytes that it must at least read and write a second, and their ratio to a copy of as many on the same device. The other columns bring the data there and back; PyTorch keeps its own where it computes.',
+    `${here.join('; ')}.`,
+    ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`]),
+  ]
+  return {
+    title: 'Kernels',
+    about: about.join(' '),
+    head: ['loss', 'elements', 'on the device', 'GB/s', 'of copy', ...sides.map(({ name }) => name)],
+    rows,
+  }
+}
