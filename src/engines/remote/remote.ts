@@ -2,6 +2,7 @@
  * An engine that lives elsewhere, seen from the main thread: batches go out over a channel, results come back, and the
  * event loop never waits for arithmetic. When the other side dies, its batches are lost, and another one is started.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Batch,
   type BatchResult,
@@ -23,6 +24,8 @@ const MAX_PROGRAMS = 512
 const RESTART_MS = { first: 50, most: 30_000 } as const
 /** Loading a library and compiling the first kernels takes seconds; what takes longer hangs in a driver. */
 const OPEN_MS = 180_000
+/** How long it is waited for what an engine says about itself. */
+const ASK_MS = 1000
 
 export interface Connection {
   /** Starts the other side. */
@@ -60,6 +63,9 @@ class RemoteEngine implements Engine {
   #session: Session | undefined
   /** The last one that opened. */
   #hello: Session['hello'] | undefined
+  /** What it said last. */
+  #stats: EngineStats = { tensors: 0, bytes: 0 }
+  #details: EngineDetails = {}
   #nextId = 1
   #losses = 0
   #closing = false
@@ -106,12 +112,16 @@ class RemoteEngine implements Engine {
 
   async stats(): Promise<EngineStats> {
     if (this.#session === undefined) return { tensors: 0, bytes: 0 }
-    return this.#ask(this.#session, (id) => ({ type: 'stats', id }))
+    const asked = this.#ask<EngineStats>(this.#session, (id) => ({ type: 'stats', id }))
+    this.#stats = await soon(asked, this.#stats)
+    return this.#stats
   }
 
   async describe(): Promise<EngineDetails> {
     if (this.#session === undefined) return {}
-    return this.#ask(this.#session, (id) => ({ type: 'describe', id }))
+    const asked = this.#ask<EngineDetails>(this.#session, (id) => ({ type: 'describe', id }))
+    this.#details = await soon(asked, this.#details)
+    return this.#details
   }
 
   async close(): Promise<void> {
@@ -172,6 +182,13 @@ class RemoteEngine implements Engine {
       )
     }, waitMs).unref()
   }
+}
+
+/** Whoever scrapes metrics does not wait for a launch of seconds: then what was said last must do. */
+async function soon<T>(asked: Promise<T>, last: T): Promise<T> {
+  const cancel = new AbortController()
+  const late = sleep(ASK_MS, last, { signal: cancel.signal, ref: false }).catch(() => last)
+  return Promise.race([asked.catch(() => last), late]).finally(() => cancel.abort())
 }
 
 /** @throws Error (rejects) when it refuses, ends, or says nothing for too long */
