@@ -182,10 +182,10 @@ class Side {
     })
   }
 
-  /** A launch that waited for others kept the engine busy only since the last of them; one that compiled is no measure. */
+  /** A launch that waited for others kept the engine busy only since the last of them; compiling is not paid again. */
   #learn(model: CostModel, { engine, compileMs = 0 }: BatchResult, elements: number, started: number) {
-    if (engine !== this.#name || compileMs > 0) return
-    const ms = performance.now() - Math.max(started, this.#lastEnd)
+    if (engine !== this.#name) return
+    const ms = performance.now() - Math.max(started, this.#lastEnd) - compileMs
     model.observe(elements, ms)
     this.#overall.observe(elements, ms)
   }
