@@ -1,6 +1,6 @@
 /** Launches alone, without HTTP: on the device, to the device and back, and what else there is. */
 import type { Part, PartContext } from '../bench/part.ts'
-import { openEngines, openTorchOnDevice, type Side } from '../bench/sides.ts'
+import { aboutSides, openEngines, openTorchOnDevice, type Side } from '../bench/sides.ts'
 import type { Measured, Task } from '../bench/tasks.ts'
 import { inTurn } from '../rounds.ts'
 import type { Cell, Table } from '../table.ts'
@@ -58,13 +58,10 @@ function milliseconds(measured: Measured | undefined): Cell {
 }
 
 function tableOf(sides: readonly Side[], rows: readonly Cell[][]): Table {
-  const here = sides.filter(({ isHere }) => isHere).map(({ name, about }) => `${name} is ${about}`)
-  const missing = sides.filter(({ isHere }) => !isHere).map(({ name, about }) => `${name} (${about})`)
   const about = [
     'Milliseconds of a launch, value and gradient, float32. Elements are those of the predictions; of nt_xent, pairs of rows (dim 32).',
     'On the device: a launch whose data lies there already, the bytes that it must at least read and write a second, and their ratio to a copy of as many on the same device. The other columns bring the data there and back; PyTorch keeps its own where it computes.',
-    `${here.join('; ')}.`,
-    ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`]),
+    ...aboutSides(sides),
   ]
   return {
     title: 'Kernels',

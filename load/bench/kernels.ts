@@ -3,7 +3,7 @@ import { inTurn } from '../rounds.ts'
 import { SIZES, type Size } from '../scenarios.ts'
 import type { Cell, Table } from '../table.ts'
 import type { Part } from './part.ts'
-import { leadOf, openEngines, openTorch, type Side } from './sides.ts'
+import { aboutSides, leadOf, openEngines, openTorch, type Side } from './sides.ts'
 import type { Measured } from './tasks.ts'
 
 const LOSSES = ['sigmoid_focal', 'softmax_focal', 'cross_entropy', 'huber']
@@ -111,15 +111,12 @@ function tableOf(
   rows: readonly Cell[][],
   { rounds, seconds }: Effort,
 ): Table {
-  const here = columns.filter(({ isHere }) => isHere).map(({ name, about }) => `${name} is ${about}`)
-  const missing = sides.filter(({ isHere }) => !isHere).map(({ name, about }) => `${name} (${about})`)
   const about = [
     'Microseconds of one call, value and gradient, float32; above 1 the lead is faster.',
     `Median of ${rounds} rounds of ${seconds} s, sides in turn, each in a process of its own; copies that an engine may keep are not counted.`,
     'lossd yields unreduced values and the mean is taken outside; PyTorch runs forward with the mean, backward, and drops the old gradient.',
     'All sides were found to agree in the loss and in the sum of |gradient| within 1e-3.',
-    `${here.join('; ')}.`,
-    ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`]),
+    ...aboutSides(sides),
   ]
   return {
     title: 'Kernels',

@@ -57,6 +57,13 @@ export async function openTorchOnDevice(): Promise<Side[]> {
   )
 }
 
+/** Sentences: what each side is, and which are not here. */
+export function aboutSides(sides: readonly Side[]): string[] {
+  const here = sides.filter(({ isHere }) => isHere).map(({ name, about }) => `${name} is ${about}`)
+  const missing = sides.filter(({ isHere }) => !isHere).map(({ name, about }) => `${name} (${about})`)
+  return [`${here.join('; ')}.`, ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`])]
+}
+
 async function openEngine(name: string): Promise<Side> {
   const script = fileURLToPath(new URL('engine.ts', import.meta.url))
   return openSide(name, execPath, ['--import', 'tsx', script, name])
