@@ -39,6 +39,14 @@ export interface Batch {
   readonly cotangent: Column<Float32Array | Float64Array>
 }
 
+/** The batch with arrays that nobody else has; each is one. */
+export function owned<B extends Pick<Batch, 'inputs' | 'cotangent'>>(batch: B): B {
+  const own = <T extends NumericArray>(column: Column<T>): Column<T> =>
+    column.length === 1 ? [column[0].slice() as T] : [joined(column)]
+  const inputs = Object.entries(batch.inputs).map(([name, column]) => [name, own(column)] as const)
+  return { ...batch, inputs: Object.fromEntries(inputs), cotangent: own(batch.cotangent) }
+}
+
 export interface BatchResult {
   /** The unreduced values, in C order of the program's value axes. */
   readonly values: Float32Array | Float64Array

@@ -1,6 +1,6 @@
 /** Engines on a thread beside the main one: arrays are copied once, and moved there. */
 import type { Worker } from 'node:worker_threads'
-import { type Batch, type Engine, joined } from '../define.ts'
+import { type Engine, owned } from '../define.ts'
 import { spawn } from '../spawn.ts'
 import type { Channel } from './channel.ts'
 import type { RemoteOptions, Reply, Request } from './messages.ts'
@@ -38,15 +38,6 @@ function channelOf(worker: Worker): Channel {
     onExit: (listener) => worker.once('exit', (code) => listener(`exit code ${code}`)),
     kill: () => void worker.terminate(),
   }
-}
-
-/** The batch with arrays that nobody else has, so that they can be moved to the thread. */
-function owned<B extends Pick<Batch, 'inputs' | 'cotangent'>>(batch: B): B {
-  const inputs = Object.entries(batch.inputs).map(
-    ([name, column]) => [name, [joined(column).slice()]] as const,
-  )
-  const cotangent = [joined(batch.cotangent).slice()]
-  return { ...batch, inputs: Object.fromEntries(inputs), cotangent }
 }
 
 function buffersOf(request: Request): ArrayBuffer[] {

@@ -12,6 +12,7 @@ import {
   type EngineStats,
   type Learned,
   membersOf,
+  owned,
   type Precision,
 } from '../define.ts'
 import { CostModel, type Line } from './cost.ts'
@@ -128,7 +129,8 @@ class ChoosingEngine implements Engine {
     this.#warm.add(warmKey(batch))
     this.#warming++
     try {
-      const { release } = await this.#deviceAlone.run(batch)
+      // The caller's arrays are the caller's again when the processor has answered.
+      const { release } = await this.#deviceAlone.run(owned(batch))
       release?.()
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
