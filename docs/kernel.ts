@@ -1,15 +1,19 @@
 /**
  * `npm run kernel -- huber [param=value ...]`: a loss as its reader sees it, its formula, and the loops of the kernel that
- * computes value and gradients. What the instructions are stands in src/engines/compiled/emit.ts.
+ * computes value and gradients. What the instructions are stands in src/engines/compiled/emit.ts and emit/.
  */
-import { expand } from '../src/engines/compiled/expand.ts'
-import { plan } from '../src/engines/compiled/planner.ts'
+import { planOf } from '../src/engines/compiled/kernel.ts'
+import { laneAxesOf, shortUpTo } from '../src/engines/compiled/lanes.ts'
 import { printPlan } from '../src/engines/compiled/print.ts'
+import type { Program } from '../src/language/ir.ts'
 import type { Loss, Params } from '../src/losses/define.ts'
 import { loadCatalog } from '../src/losses/index.ts'
 import { createProgramSource } from '../src/losses/program.ts'
 import { createOutlineSource } from '../src/schemas/outline.ts'
 import { formats } from '../src/wire/index.ts'
+
+/** One number is the cotangent of all values, and no parameter is known. */
+const VARIANT = { uniform: true, truths: new Map() }
 
 const [name, ...assignments] = process.argv.slice(2)
 const catalog = await loadCatalog()
@@ -37,7 +41,18 @@ function kernelOf(chosen: Loss, params: Params): string {
   const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
   const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
   const { program } = createOutlineSource(createProgramSource(), limits)(catalog.asked(chosen.name)!, decoded)
-  return printPlan(plan(expand(program.program, { uniform: true, truths: new Map() })))
+  return [printPlan(planOf(program.program, VARIANT)), ...shortRows(program.program)].join('\n\n')
+}
+
+/** The other kernel of a program, where it has one. */
+function shortRows(program: Program): string[] {
+  const axes = laneAxesOf(program)
+  if (axes === undefined) return []
+  const across = planOf(program, { ...VARIANT, lanes: axes.outermost })
+  const limit = Math.floor(shortUpTo(across, axes.outermost))
+  return limit < 1
+    ? []
+    : [`# up to ${limit} ${axes.fastest}, ${axes.outermost} in the lanes\n${printPlan(across)}`]
 }
 
 function paramsOf(texts: readonly string[]): Params {

@@ -13,6 +13,12 @@ export type Inputs = Readonly<Record<string, Column>>
 const MAKERS: Readonly<Record<string, (rows: number, columns: number) => Inputs>> = {
   cross_entropy: classified,
   softmax_focal: classified,
+  multi_margin: classified,
+  triplet_margin: (rows, columns) => ({
+    anchor: reals(rows, columns, Math.sin),
+    positive: reals(rows, columns, Math.cos),
+    negative: reals(rows, columns, (i) => Math.sin(1.7 * i)),
+  }),
   sigmoid_focal: (rows, columns) => ({
     predictions: reals(rows, columns, Math.sin),
     targets: reals(rows, columns, (i) => (i % 3 === 0 ? 1 / 3 : 0)),

@@ -13,9 +13,17 @@ import {
   UnsupportedByEngine,
 } from '../define.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_SLICES, type Sizes, type Slice, writeArgument, writeArguments } from './kernel.ts'
+import {
+  type Layout,
+  layoutOf,
+  MAX_SLICES,
+  type Sizes,
+  type Slice,
+  writeArgument,
+  writeArguments,
+} from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
-import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
+import { argumentsOf, bytesFor, copyInputs, instantiate, type Results, resultsOf } from './launch.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './pool.ts'
 
 export interface CompiledOptions extends PoolOptions {
@@ -43,6 +51,13 @@ export function openCompiled(options: CompiledOptions): Engine {
   return new CompiledEngine(options)
 }
 
+/** Views of one memory, for one layout. */
+interface Views {
+  readonly layout: Layout
+  readonly floats: Float32Array
+  readonly results: Results
+}
+
 class CompiledEngine implements Engine {
   readonly info: EngineInfo
   readonly width: number
@@ -52,6 +67,8 @@ class CompiledEngine implements Engine {
   readonly #pool: Pool
   /** The memory of what runs on the caller's thread. */
   readonly #own = new Arena()
+  /** Results in that memory: making a view takes as long as a small kernel. */
+  readonly #views = new WeakMap<Compiled, Views>()
 
   constructor(options: CompiledOptions) {
     const target = detectTarget()
@@ -121,7 +138,16 @@ class CompiledEngine implements Engine {
     }
     const computeMs = performance.now() - started
     learn(kernel, computeMs, turnsOf(batch, sizes))
-    return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled' }
+    return { ...this.#resultsHere(kernel, layout), computeMs, engine: 'compiled' }
+  }
+
+  #resultsHere(kernel: Compiled, layout: Layout): Results {
+    const { floats } = this.#own
+    const known = this.#views.get(kernel)
+    if (known?.layout === layout && known.floats === floats) return known.results
+    const results = resultsOf(kernel, layout, this.#own)
+    this.#views.set(kernel, { layout, floats, results })
+    return results
   }
 
   async #runThere(kernel: Compiled, batch: Batch, sizes: Sizes): Promise<BatchResult> {

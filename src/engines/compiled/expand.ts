@@ -39,13 +39,15 @@ export interface Variant {
   readonly uniform: boolean
   /** Conditions that are known, by node of the program. */
   readonly truths: ReadonlyMap<number, boolean>
+  /** The axis whose elements go through the lanes; the fastest one where it is not said. */
+  readonly lanes?: string | undefined
 }
 
 /**
  * @example
  * expand(program, { uniform: true, truths: new Map() }).roots
  */
-export function expand(program: Program, { uniform, truths }: Variant): Expanded {
+export function expand(program: Program, { uniform, truths }: Omit<Variant, 'lanes'>): Expanded {
   const build = new Builder(program.axes)
   const made: Ref[] = []
   program.nodes.forEach((node, id) => {

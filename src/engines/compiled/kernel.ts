@@ -58,17 +58,26 @@ export const MAX_SLICES = 64
 const PADDING = 16
 
 /**
- * Compiles a program.
+ * The loops of a program.
  *
- * @throws UnsupportedByEngine when the kernel would be too large, or no loop over elements says it
+ * @throws UnsupportedByEngine when there would be too many, or no loop over elements says it
  */
-export function compile(program: Program, variant: Variant, target: Target): Kernel {
+export function planOf(program: Program, variant: Variant): Plan {
   const { length } = program.nodes
   if (length > MAX_NODES)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
   const whole = program.nodes.find(({ op }) => isWhole(op))
   if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
-  const planned = plan(expand(program, variant))
+  return plan(expand(program, variant), variant.lanes)
+}
+
+/**
+ * Compiles a program.
+ *
+ * @throws UnsupportedByEngine when the kernel would be too large, or no loop over elements says it
+ */
+export function compile(program: Program, variant: Variant, target: Target): Kernel {
+  const planned = planOf(program, variant)
   const { bytes, words } = emit(planned, target)
   if (bytes.length > MAX_KERNEL_BYTES) {
     throw new UnsupportedByEngine(`its kernel has ${bytes.length} bytes, the limit is ${MAX_KERNEL_BYTES}`)

@@ -1,12 +1,14 @@
 /**
- * Programs -> kernels, compiled once and kept: by program, by what the cotangent looks like, and by the truth of the
- * conditions that only depend on parameters, so that what a parameter switches off costs nothing. Never by sizes.
+ * Programs -> kernels, compiled once and kept: by program, by what the cotangent looks like, by the truth of the
+ * conditions that only depend on parameters, so that what a parameter switches off costs nothing, and by the axis that
+ * goes through the lanes. By sizes only as far as lanes.ts chooses that axis.
  */
 import type { Node, Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import { type Batch, UnsupportedByEngine } from '../define.ts'
 import type { Variant } from './expand.ts'
-import { compile, type Kernel } from './kernel.ts'
+import { compile, type Kernel, planOf } from './kernel.ts'
+import { acrossAxes, areAlike, type LaneAxes, laneAxesOf, shortUpTo } from './lanes.ts'
 import type { Target } from './math.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm.ts'
 
@@ -29,18 +31,29 @@ export function detectTarget(): Target {
   return { relaxed: WebAssembly.validate(bytes) }
 }
 
+/** What a kernel is looked up for. */
+type Wanted = Pick<Batch, 'program' | 'sizes' | 'scalars' | 'cotangent'>
+
 interface Recent {
   readonly program: Program
   readonly uniform: boolean
+  readonly axes: LaneAxes | undefined
+  readonly sizes: Batch['sizes']
   readonly kernel: Compiled
 }
 
-type Variants = Map<string, Compiled | UnsupportedByEngine>
+/** What is kept of a program. */
+interface Kept {
+  readonly axes: LaneAxes | undefined
+  readonly variants: Map<string, Compiled | UnsupportedByEngine>
+  /** How long the fastest axis may be for another one to go through the lanes. */
+  readonly limits: Map<string, number>
+}
 
 export class KernelCache {
   readonly #target: Target
   /** By program: equal programs are one object, because their source keeps them. */
-  readonly #kept = new Map<Program, Variants>()
+  readonly #kept = new Map<Program, Kept>()
   readonly #switches = new WeakMap<Program, readonly number[]>()
   /** By the parameters' object, which requests of one structure share: the kernel is found at once. */
   readonly #recent = new WeakMap<object, Recent>()
@@ -58,28 +71,56 @@ export class KernelCache {
   /**
    * @throws UnsupportedByEngine when the program's kernel would be too large
    */
-  kernelFor(batch: Pick<Batch, 'program' | 'scalars' | 'cotangent'>): Compiled {
-    const { program, scalars, cotangent } = batch
+  kernelFor(batch: Wanted): Compiled {
+    const { program, sizes, scalars, cotangent } = batch
     const uniform = cotangent.length === 1 && cotangent[0].length === 1
     const recent = this.#recent.get(scalars)
-    if (recent?.program === program && recent.uniform === uniform) return recent.kernel
-    const kernel = this.#find(batch, uniform)
-    this.#recent.set(scalars, { program, uniform, kernel })
+    if (recent !== undefined && isAnswer(recent, program, uniform, sizes)) return recent.kernel
+    const kept = this.#keptOf(program)
+    const kernel = this.#find(kept, batch, uniform)
+    this.#recent.set(scalars, { program, uniform, axes: kept.axes, sizes, kernel })
     return kernel
   }
 
-  #find({ program, scalars }: Pick<Batch, 'program' | 'scalars'>, uniform: boolean): Compiled {
-    const variants = this.#variantsOf(program)
+  #find(kept: Kept, { program, sizes, scalars }: Wanted, uniform: boolean): Compiled {
     const truths = this.#truthsOf(program, scalars)
-    const key = `${uniform}${truths.size === 0 ? '' : [...truths.values()]}`
-    const made = variants.get(key) ?? this.#compile(program, { uniform, truths })
+    const lanes = this.#lanesFor(kept, program, truths, sizes)
+    const made = this.#variant(kept, program, { uniform, truths, lanes })
+    // With the rows in the lanes a kernel may be larger.
+    const found =
+      made instanceof UnsupportedByEngine && lanes !== undefined
+        ? this.#variant(kept, program, { uniform, truths })
+        : made
+    if (found instanceof UnsupportedByEngine) throw found
+    return found
+  }
+
+  #variant({ variants }: Kept, program: Program, variant: Variant): Compiled | UnsupportedByEngine {
+    const { uniform, truths, lanes } = variant
+    const key = `${uniform} ${[...truths.values()]} ${lanes ?? ''}`
+    const made = variants.get(key) ?? this.#compile(program, variant)
     variants.set(key, made)
-    if (made instanceof UnsupportedByEngine) throw made
     return made
   }
 
+  /** The axis to put into the lanes; undefined for the fastest. */
+  #lanesFor(
+    { axes, limits }: Kept,
+    program: Program,
+    truths: Truths,
+    sizes: Batch['sizes'],
+  ): string | undefined {
+    if (axes === undefined) return undefined
+    return acrossAxes(axes, sizes).find((axis) => {
+      const key = `${[...truths.values()]} ${axis}`
+      const limit = limits.get(key) ?? limitOf(program, truths, axis)
+      limits.set(key, limit)
+      return sizes[axes.fastest] <= limit
+    })
+  }
+
   /** As `kernelFor`, but undefined where the program cannot be compiled. */
-  find(batch: Pick<Batch, 'program' | 'scalars' | 'cotangent'>): Compiled | undefined {
+  find(batch: Wanted): Compiled | undefined {
     try {
       return this.kernelFor(batch)
     } catch (error) {
@@ -93,12 +134,16 @@ export class KernelCache {
     return !(this.#compile(program, { uniform: true, truths: NO_TRUTHS }) instanceof UnsupportedByEngine)
   }
 
-  #variantsOf(program: Program): Variants {
-    const variants: Variants = this.#kept.get(program) ?? new Map()
+  #keptOf(program: Program): Kept {
+    const kept = this.#kept.get(program) ?? {
+      axes: laneAxesOf(program),
+      variants: new Map(),
+      limits: new Map(),
+    }
     this.#kept.delete(program)
-    this.#kept.set(program, variants)
+    this.#kept.set(program, kept)
     if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!)
-    return variants
+    return kept
   }
 
   /** What cannot be compiled is remembered, too. */
@@ -113,7 +158,7 @@ export class KernelCache {
     }
   }
 
-  #truthsOf(program: Program, scalars: Batch['scalars']): ReadonlyMap<number, boolean> {
+  #truthsOf(program: Program, scalars: Batch['scalars']): Truths {
     const known = this.#switches.get(program) ?? switchesOf(program)
     this.#switches.set(program, known)
     if (known.length === 0) return NO_TRUTHS
@@ -122,7 +167,24 @@ export class KernelCache {
   }
 }
 
-const NO_TRUTHS: ReadonlyMap<number, boolean> = new Map()
+type Truths = Variant['truths']
+
+const NO_TRUTHS: Truths = new Map()
+
+function isAnswer(recent: Recent, program: Program, uniform: boolean, sizes: Batch['sizes']): boolean {
+  if (recent.program !== program || recent.uniform !== uniform) return false
+  return recent.axes === undefined || areAlike(recent.axes, recent.sizes, sizes)
+}
+
+/** The same for every cotangent, so that a job takes the same lanes alone and merged with others. */
+function limitOf(program: Program, truths: Truths, lanes: string): number {
+  try {
+    return shortUpTo(planOf(program, { uniform: true, truths, lanes }), lanes)
+  } catch (error) {
+    if (error instanceof UnsupportedByEngine) return 0
+    throw error
+  }
+}
 
 /** A turn of all loops costs about so much for each unit of the planner's weight, before it has been measured. */
 const GUESSED_NS = 0.15

@@ -2,8 +2,7 @@
 import type { NumericArray } from '../../schemas/tensor.ts'
 import type { Batch, BatchResult, Column } from '../define.ts'
 import type { Arena } from './arena.ts'
-import type { Arguments, Layout, Sizes } from './kernel.ts'
-import type { Compiled } from './kernels.ts'
+import type { Arguments, Kernel, Layout, Sizes } from './kernel.ts'
 import { HOST } from './math.ts'
 import type { Buffer } from './plan.ts'
 
@@ -13,7 +12,7 @@ export function bytesFor({ scratch }: Layout, slices: number): number {
 }
 
 /** Copies the inputs into an arena that has room for them. */
-export function copyInputs({ plan }: Compiled, { bases }: Layout, batch: Batch, arena: Arena) {
+export function copyInputs({ plan }: Kernel, { bases }: Layout, batch: Batch, arena: Arena) {
   for (const { role, name, id } of plan.buffers) {
     if (role === 'input') copy(batch.inputs[name], arena, bases[id] / 4)
     else if (role === 'cotangent') copy(batch.cotangent, arena, bases[id] / 4)
@@ -34,12 +33,10 @@ function copy(column: Column, { words, floats }: Arena, place: number) {
   }
 }
 
+export type Results = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
+
 /** The results where the kernel left them. */
-export function resultsOf(
-  { plan }: Compiled,
-  layout: Layout,
-  arena: Arena,
-): Pick<BatchResult, 'values' | 'denominators' | 'gradients'> {
+export function resultsOf({ plan }: Kernel, layout: Layout, arena: Arena): Results {
   const view = ({ id }: Buffer) =>
     arena.floats.subarray(layout.bases[id] / 4, layout.bases[id] / 4 + layout.counts[id])
   const gradients: Record<string, Float32Array> = {}

@@ -370,11 +370,14 @@ function circular(f: FunctionBuilder, target: Target, x: Code, shift: 0 | 1): Co
   return byHostWhereLarge(f, x, result, shift)
 }
 
+/** Only the large ones: what a lane holds must not depend on the others, which may be another request's. */
 function byHostWhereLarge(f: FunctionBuilder, x: Code, result: number, shift: 0 | 1): Code {
-  const isLarge = op('f32x4.gt', op('f32x4.abs', x), constF32x4(EXACT_REDUCTION))
+  const isLarge = f.let(op('f32x4.gt', op('f32x4.abs', x), constF32x4(EXACT_REDUCTION)))
+  const exact = f.local(V128)
   const lanes = [0, 1, 2, 3].map((lane) =>
-    set(result, replaceF32(get(result), lane, call(shift, extractF32(x, lane)))),
+    set(exact, replaceF32(get(exact), lane, call(shift, extractF32(x, lane)))),
   )
-  f.add(ifElse(op('v128.any_true', isLarge), lanes))
+  const chosen = set(result, choose(isLarge, get(exact), get(result)))
+  f.add(ifElse(op('v128.any_true', isLarge), [...lanes, chosen]))
   return get(result)
 }

@@ -6,7 +6,7 @@ import { isReduction } from './plan.ts'
 const MOST_TRIED = 5
 
 /** The axis along which most inputs lie side by side. */
-export function fastestAxis({ inputs }: Expanded): string | undefined {
+export function fastestAxis({ inputs }: Pick<Expanded, 'inputs'>): string | undefined {
   const votes = new Map<string, number>()
   for (const { axes } of Object.values(inputs)) {
     const last = axes.at(-1)

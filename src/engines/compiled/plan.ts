@@ -82,6 +82,14 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   erf: 80,
 }
 
+/** Rough cost of one turn of a loop, inner loops left out. */
+export function costOf(body: readonly Statement[], { nodes }: Expanded): number {
+  return body.reduce((total, statement) => {
+    if (statement.kind === 'loop') return total
+    return total + (statement.kind === 'compute' ? (COSTS[nodes[statement.node].op] ?? 1) : 1)
+  }, 0)
+}
+
 /** Rough cost of one turn of all loops. */
 export function weightOf({ nodes }: Expanded): number {
   return nodes.reduce((total, { op, axes }) => total + (axes.length === 0 ? 0 : (COSTS[op] ?? 1)), 1)

@@ -7,7 +7,7 @@
  */
 
 /** Bytes that, run in order, push at most one value. */
-export type Code = number | readonly Code[]
+export type Code = number | Uint8Array | readonly Code[]
 
 /** Value types by their byte. */
 export const I32 = 0x7f
@@ -119,13 +119,13 @@ export const constF64x2 = (value: number): Code => lanes(Float64Array.of(value, 
 export const IOTA: Code = lanes(Int32Array.of(0, 1, 2, 3))
 
 export const loadVector = (address: Code, offset = 0): Code => [address, simd(0x00), 2, unsigned(offset)]
-export const loadSplat = (address: Code): Code => [address, simd(0x09), 2, 0]
-export const loadLane = (address: Code, vector: Code, lane: number): Code => [
+export const loadSplat = (address: Code, offset = 0): Code => [address, simd(0x09), 2, unsigned(offset)]
+export const loadLane = (address: Code, vector: Code, lane: number, offset = 0): Code => [
   address,
   vector,
   simd(0x56),
   2,
-  0,
+  unsigned(offset),
   lane,
 ]
 export const storeVector = (address: Code, value: Code, offset = 0): Code => [
@@ -135,13 +135,30 @@ export const storeVector = (address: Code, value: Code, offset = 0): Code => [
   2,
   unsigned(offset),
 ]
-export const storeLane = (address: Code, value: Code, lane: number): Code => [
+export const storeLane = (address: Code, value: Code, lane: number, offset = 0): Code => [
   address,
   value,
   simd(0x5a),
   2,
-  0,
+  unsigned(offset),
   lane,
+]
+/** Two numbers at once, as one of the two halves of a vector. */
+export const loadHalf = (address: Code, vector: Code, half: number): Code => [
+  address,
+  vector,
+  simd(0x57),
+  2,
+  0,
+  half,
+]
+export const storeHalf = (address: Code, value: Code, half: number): Code => [
+  address,
+  value,
+  simd(0x5b),
+  2,
+  0,
+  half,
 ]
 export const extractI32 = (vector: Code, lane: number): Code => [vector, simd(0x1b), lane]
 export const extractF32 = (vector: Code, lane: number): Code => [vector, simd(0x1f), lane]
@@ -153,6 +170,23 @@ export const shuffle = (a: Code, b: Code, picks: readonly [number, number, numbe
   simd(0x0d),
   picks.flatMap((pick) => [pick * 4, pick * 4 + 1, pick * 4 + 2, pick * 4 + 3]),
 ]
+
+/** Rows of four vectors become columns. */
+export function transposed(f: FunctionBuilder, [a, b, c, d]: readonly Code[]): Code[] {
+  const pair = (x: Code, y: Code, picks: readonly [number, number, number, number]) =>
+    f.let(shuffle(x, y, picks))
+  const [lowAB, lowCD] = [pair(a, b, [0, 4, 1, 5]), pair(c, d, [0, 4, 1, 5])]
+  const [highAB, highCD] = [pair(a, b, [2, 6, 3, 7]), pair(c, d, [2, 6, 3, 7])]
+  return [
+    pair(lowAB, lowCD, [0, 1, 4, 5]),
+    pair(lowAB, lowCD, [2, 3, 6, 7]),
+    pair(highAB, highCD, [0, 1, 4, 5]),
+    pair(highAB, highCD, [2, 3, 6, 7]),
+  ]
+}
+
+/** One of two values, both computed. */
+export const either = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b]
 
 /** `while (condition) body`, tested before each turn. */
 export function whileLoop(condition: Code, body: Code): Code {
@@ -201,10 +235,9 @@ export class FunctionBuilder {
     return inner
   }
 
-  encode(): number[] {
+  encode(): Code {
     const groups = this.#locals.map((type) => [1, type])
-    const body = flatten([vector(groups), this.#body, 0x0b])
-    return [...unsigned(body.length), ...body]
+    return measured([vector(groups), this.#body, 0x0b])
   }
 }
 
@@ -241,22 +274,25 @@ export function encodeModule({
   const imported = imports.map(({ name }, i) => [text('env'), text(name), 0x00, unsigned(i)])
   const declared = functions.map((_, i) => unsigned(imports.length + i))
   const exported = Object.entries(exports).map(([name, index]) => [text(name), 0x00, unsigned(index)])
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, types),
-    ...section(2, [memory, ...imported]),
-    ...section(3, declared),
-    ...section(7, exported),
-    ...section(
-      10,
-      functions.map((made) => made.encode()),
-    ),
+  const code = functions.map((made) => made.encode())
+  return flatten([
+    [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    section(1, types),
+    section(2, [memory, ...imported]),
+    section(3, declared),
+    section(7, exported),
+    section(10, code),
   ])
 }
 
-function section(id: number, entries: readonly Code[]): number[] {
-  const body = flatten(vector(entries))
-  return [id, ...unsigned(body.length), ...body]
+function section(id: number, entries: readonly Code[]): Code {
+  return [id, measured(vector(entries))]
+}
+
+/** After the number of its bytes. */
+function measured(code: Code): Code {
+  const bytes = flatten(code)
+  return [unsigned(bytes.length), bytes]
 }
 
 function vector(entries: readonly Code[]): Code {
@@ -300,12 +336,24 @@ function signed(value: number): number[] {
   }
 }
 
-function flatten(code: Code): number[] {
-  const bytes: number[] = []
+function flatten(code: Code): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(lengthOf(code))
+  let at = 0
   const visit = (part: Code) => {
-    if (typeof part === 'number') bytes.push(part)
-    else for (const inner of part) visit(inner)
+    if (typeof part === 'number') bytes[at++] = part
+    else if (part instanceof Uint8Array) {
+      bytes.set(part, at)
+      at += part.length
+    } else for (const inner of part) visit(inner)
   }
   visit(code)
   return bytes
+}
+
+function lengthOf(code: Code): number {
+  if (typeof code === 'number') return 1
+  if (code instanceof Uint8Array) return code.length
+  let length = 0
+  for (const inner of code) length += lengthOf(inner)
+  return length
 }

@@ -1,0 +1,74 @@
+/**
+ * `npx tsx load/lanes.ts [LOSS ...]`: a launch with the fastest axis in the lanes and the same with the rows in them, in
+ * turn. The line that src/engines/compiled/lanes.ts draws between the two comes from this table.
+ */
+import { Arena } from '../src/engines/compiled/arena.ts'
+import { compile, layoutOf, writeArguments } from '../src/engines/compiled/kernel.ts'
+import { detectTarget, KernelCache } from '../src/engines/compiled/kernels.ts'
+import { argumentsOf, bytesFor, copyInputs, instantiate } from '../src/engines/compiled/launch.ts'
+import type { Batch } from '../src/engines/define.ts'
+import { withRenamed } from '../src/language/ir.ts'
+import { batchesOf, requestOf } from './bench/batches.ts'
+import { inTurn } from './rounds.ts'
+import { type Cell, markdown } from './table.ts'
+
+const LOSSES = ['cross_entropy', 'softmax_focal', 'multi_margin', 'triplet_margin']
+const ROWS = 1024
+const COLUMNS = [2, 3, 4, 7, 8, 10, 12, 15, 16, 20, 24, 31, 32, 40, 48, 64, 100]
+const [ROUNDS, MILLISECONDS] = [7, 12]
+
+const target = detectTarget()
+const kernels = new KernelCache(target)
+
+const losses = process.argv.length > 2 ? process.argv.slice(2) : LOSSES
+const rows: Cell[][] = []
+for (const loss of losses) for (const columns of COLUMNS) rows.push(await rowOf(loss, columns))
+console.log(
+  markdown({
+    title: 'Lanes',
+    about: `Nanoseconds an element of one launch, ${ROWS} rows, value and gradient of the first input; the median of ${ROUNDS} rounds, both in turn.`,
+    head: ['loss', 'columns', 'fastest axis in the lanes', 'rows in the lanes', 'ratio', 'taken'],
+    rows,
+  }),
+)
+
+async function rowOf(loss: string, columns: number): Promise<Cell[]> {
+  const request = await requestOf({ loss, rows: ROWS, columns, seconds: 0 })
+  const [batch] = batchesOf(request)
+  const launches = [undefined, batch.program.axes[0]].map((lanes) => launchOf(batch, lanes))
+  for (const launch of launches) nanosecondsOf(launch)
+  const found = await inTurn(
+    launches,
+    ROUNDS,
+    async (launch) => nanosecondsOf(launch),
+    (nanoseconds) => nanoseconds,
+  )
+  const [fastest, across] = found.map((nanoseconds) => nanoseconds / ROWS / columns)
+  const takesRows = kernels.kernelFor(batch).plan.body.some((part) => part.kind === 'loop' && part.lanes)
+  return [loss, columns, fastest, across, fastest / across, takesRows ? 'rows' : 'fastest axis']
+}
+
+/** Everything of a launch but the kernel is done before. */
+function launchOf(batch: Batch, lanes: string | undefined): () => void {
+  const kernel = compile(batch.program, { uniform: true, truths: new Map(), lanes }, target)
+  const sizes = withRenamed(batch.program, batch.sizes)
+  const layout = layoutOf(kernel, sizes)
+  const arena = new Arena()
+  arena.reserve(bytesFor(layout, 1))
+  copyInputs(kernel, layout, batch, arena)
+  const slice = { index: 0, first: 0, last: ROWS }
+  const [at] = writeArguments(kernel, layout, argumentsOf(batch, sizes), arena, [slice])
+  const run = instantiate(new WebAssembly.Module(kernel.bytes), arena.memory)
+  return () => run(at)
+}
+
+function nanosecondsOf(launch: () => void): number {
+  const started = performance.now()
+  let [count, passed] = [0, 0]
+  while (passed < MILLISECONDS) {
+    launch()
+    count++
+    passed = performance.now() - started
+  }
+  return (passed * 1e6) / count
+}

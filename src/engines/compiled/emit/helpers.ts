@@ -1,0 +1,95 @@
+/**
+ * Functions of the module beside `run`: what is called rather than written where it is used. Each is written when it is
+ * first asked for.
+ */
+import { HOST, MATH, type MathOp, type Target } from '../math.ts'
+import {
+  type Code,
+  constF32x4,
+  FunctionBuilder,
+  get,
+  I32,
+  i32,
+  loadVector,
+  op,
+  set,
+  storeVector,
+  V128,
+  whileLoop,
+} from '../wasm.ts'
+import { VECTOR } from './words.ts'
+
+/** A function of the language, or one that walks over a buffer of sums. */
+export type Helper = MathOp | 'fill' | 'flush'
+
+/** The helpers of one module; `run` stands between the host's functions and them. */
+export class Helpers {
+  readonly #target: Target
+  readonly #made = new Map<Helper, FunctionBuilder>()
+
+  constructor(target: Target) {
+    this.#target = target
+  }
+
+  get functions(): FunctionBuilder[] {
+    return [...this.#made.values()]
+  }
+
+  /** Its index among the functions of the module. */
+  indexOf(name: Helper): number {
+    if (!this.#made.has(name)) this.#made.set(name, this.#write(name))
+    return HOST.length + 1 + [...this.#made.keys()].indexOf(name)
+  }
+
+  #write(name: Helper): FunctionBuilder {
+    if (name === 'fill') return fillFunction()
+    if (name === 'flush') return flushFunction()
+    const count = name === 'pow' ? 2 : 1
+    const f = new FunctionBuilder(new Array(count).fill(V128), [V128])
+    const args = Array.from({ length: count }, (_, i) => get(i))
+    f.add(MATH[name].write(f, this.#target, ...args))
+    return f
+  }
+}
+
+/** Kahan's summation of a block into a total; plain where the total is not finite. */
+export function compensated(
+  f: FunctionBuilder,
+  partial: Code,
+  total: Code,
+  lost: Code,
+): { total: Code; lost: Code } {
+  const corrected = f.let(op('f32x4.sub', partial, lost))
+  const next = f.let(op('f32x4.add', total, corrected))
+  const rest = f.let(op('f32x4.sub', op('f32x4.sub', next, total), corrected))
+  const isSound = op('f32x4.lt', op('f32x4.abs', rest), constF32x4(Number.POSITIVE_INFINITY))
+  return { total: next, lost: op('v128.and', rest, isSound) }
+}
+
+/** Walks over `bytes` of memory, a vector at a time. */
+function eachVector(f: FunctionBuilder, bytes: Code, turn: (offset: Code) => void) {
+  const at = f.local(I32)
+  const body = f.capture(() => {
+    turn(get(at))
+    f.add(set(at, op('i32.add', get(at), i32(VECTOR))))
+  })
+  f.add(whileLoop(op('i32.lt_u', get(at), bytes), body))
+}
+
+/** fill(base, bytes, value) */
+function fillFunction(): FunctionBuilder {
+  const f = new FunctionBuilder([I32, I32, V128], [])
+  eachVector(f, get(1), (offset) => f.add(storeVector(op('i32.add', get(0), offset), get(2))))
+  return f
+}
+
+/** flush(partial, total, lost, bytes): each block's sum moves into the total. */
+function flushFunction(): FunctionBuilder {
+  const f = new FunctionBuilder([I32, I32, I32, I32], [])
+  eachVector(f, get(3), (offset) => {
+    const [partial, total, lost] = [0, 1, 2].map((base) => f.let(op('i32.add', get(base), offset), I32))
+    const next = compensated(f, f.let(loadVector(partial)), f.let(loadVector(total)), f.let(loadVector(lost)))
+    f.add(storeVector(lost, next.lost), storeVector(total, next.total), storeVector(partial, constF32x4(0)))
+  })
+  return f
+}

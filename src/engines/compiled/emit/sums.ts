@@ -1,0 +1,148 @@
+/**
+ * Sums and maxima while their loops run: in locals, or in memory where they have axes that lie deeper than their loop. A
+ * sum is added up in blocks, and what rounding takes from the total of the blocks is kept beside it.
+ */
+import type { Accumulator } from '../plan.ts'
+import {
+  type Code,
+  call,
+  constF32x4,
+  get,
+  i32,
+  ifElse,
+  op,
+  type SimdOp,
+  set,
+  shuffle,
+  V128,
+} from '../wasm.ts'
+import type { Frame, OpenLoop } from './frame.ts'
+import { compensated } from './helpers.ts'
+import type { Memory } from './memory.ts'
+import type { Values } from './values.ts'
+
+/** Terms that are added before the sum moves on to the next block. */
+const BLOCK = 64
+
+/** An accumulator in locals. */
+interface LocalSum {
+  readonly partial: number
+  readonly total: number
+  readonly lost: number
+}
+
+/** The sums and maxima of a kernel: begun before their loop, finished behind it. */
+export class Sums {
+  readonly #frame: Frame
+  readonly #memory: Memory
+  readonly #values: Values
+  readonly #locals = new Map<number, LocalSum>()
+
+  constructor(frame: Frame, memory: Memory, values: Values) {
+    this.#frame = frame
+    this.#memory = memory
+    this.#values = values
+  }
+
+  /** Before its loop. */
+  begin({ node, memory }: Accumulator) {
+    const { f, helpers, words } = this.#frame
+    const start = constF32x4(this.#isMax(node) ? Number.NEGATIVE_INFINITY : 0)
+    if (memory !== undefined) {
+      const buffers = this.#isMax(node) ? [memory.total] : [memory.partial, memory.total, memory.lost]
+      for (const buffer of buffers)
+        f.add(call(helpers.indexOf('fill'), words.base(buffer), words.bytes(buffer), start))
+      return
+    }
+    const sum = { partial: f.local(V128), total: f.local(V128), lost: f.local(V128) }
+    this.#locals.set(node, sum)
+    f.add(set(sum.partial, start))
+    if (!this.#isMax(node)) f.add(set(sum.total, start), set(sum.lost, start))
+  }
+
+  /** One more term. */
+  accumulate(node: number, memory: Accumulator['memory']) {
+    const { axis, args } = this.#frame.nodes[node]
+    const loop = this.#frame.loopOver(axis!)
+    const [a, b] = args.map((arg) => this.#values.real(arg))
+    const term = b === undefined ? a : op('f32x4.mul', a, b)
+    const inside = loop.lanes && !loop.full ? this.#onlyInside(node, term, loop) : term
+    const combine = this.#isMax(node) ? 'f32x4.max' : 'f32x4.add'
+    if (memory !== undefined) {
+      const target = this.#isMax(node) ? memory.total : memory.partial
+      return this.#memory.store(target, op(combine, this.#memory.load(target), inside))
+    }
+    const { partial } = this.#locals.get(node)!
+    const whole = this.#ofTurn(node, combine, inside, loop)
+    if (whole !== undefined) this.#frame.f.add(set(partial, op(combine, get(partial), whole)))
+  }
+
+  /** The terms of one turn in pairs, with the last of them: added one by one, each would wait for the one before. */
+  #ofTurn(node: number, combine: SimdOp, term: Code, loop: OpenLoop): Code | undefined {
+    if (loop.copies === 1) return term
+    const terms = [...(loop.terms.get(node) ?? []), this.#frame.f.let(term)]
+    loop.terms.set(node, terms)
+    return terms.length === loop.copies ? inPairs(combine, terms) : undefined
+  }
+
+  /** At the end of a turn, whose loop's index has moved on. */
+  flushEveryBlock(accumulators: readonly Accumulator[], index: number, step: number) {
+    const sums = accumulators.filter(({ node }) => !this.#isMax(node))
+    if (sums.length === 0) return
+    const isDue = op('i32.eqz', op('i32.and', get(index), i32(BLOCK * step - 1)))
+    const flushes = this.#frame.f.capture(() => {
+      for (const accumulator of sums) this.#flush(accumulator)
+    })
+    this.#frame.f.add(ifElse(isDue, flushes))
+  }
+
+  /** Behind its loop: a sum in a local is the node's value from here on. */
+  finish(accumulator: Accumulator, lanes: boolean) {
+    const { node, memory } = accumulator
+    const isMax = this.#isMax(node)
+    if (!isMax) this.#flush(accumulator)
+    if (memory !== undefined) return
+    const { partial, total } = this.#locals.get(node)!
+    const value = isMax
+      ? this.#across('f32x4.max', get(partial), lanes)
+      : this.#across('f32x4.add', get(total), lanes)
+    this.#frame.define(node, value)
+  }
+
+  #isMax(node: number): boolean {
+    return this.#frame.nodes[node].op === 'reduce_max'
+  }
+
+  /** What the lanes beyond the end hold must not count. */
+  #onlyInside(node: number, term: Code, loop: OpenLoop): Code {
+    const mask = this.#frame.maskOf(loop)
+    if (!this.#isMax(node)) return op('v128.and', term, mask)
+    return op('v128.bitselect', term, constF32x4(Number.NEGATIVE_INFINITY), mask)
+  }
+
+  #flush({ node, memory }: Accumulator) {
+    const { f, helpers, words } = this.#frame
+    if (memory !== undefined) {
+      const bases = [memory.partial, memory.total, memory.lost].map((buffer) => words.base(buffer))
+      f.add(call(helpers.indexOf('flush'), ...bases, words.bytes(memory.partial)))
+      return
+    }
+    const { partial, total, lost } = this.#locals.get(node)!
+    const next = compensated(f, get(partial), get(total), get(lost))
+    f.add(set(lost, next.lost), set(total, next.total), set(partial, constF32x4(0)))
+  }
+
+  /** Combines the four lanes, in pairs; the result stands in all of them. */
+  #across(combine: SimdOp, value: Code, lanes: boolean): Code {
+    if (!lanes) return value
+    const pairs = this.#frame.f.let(op(combine, value, shuffle(value, value, [2, 3, 0, 1])))
+    return op(combine, pairs, shuffle(pairs, pairs, [1, 0, 3, 2]))
+  }
+}
+
+/** Of a power of two of them. */
+function inPairs(combine: SimdOp, terms: readonly Code[]): Code {
+  if (terms.length === 1) return terms[0]
+  const middle = terms.length / 2
+  return op(combine, inPairs(combine, terms.slice(0, middle)), inPairs(combine, terms.slice(middle)))
+}
