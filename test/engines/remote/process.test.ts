@@ -15,6 +15,8 @@ const definitions = await engineDefinitions()
 const huber = losses.find(({ name }) => name === 'huber')!
 const job = (precision: 'float32' | 'float64' = 'float32') =>
   check(huber, sampleTensors(huber, { seed: 1, precision })).job
+const ntXent = losses.find(({ name }) => name === 'nt_xent')!
+const longJob = check(ntXent, sampleTensors(ntXent, { seed: 1, rows: 600 })).job
 
 describe('an engine in its own process', () => {
   let engine: Engine | undefined
@@ -67,7 +69,8 @@ describe('an engine in its own process', () => {
   it('that aborts loses its batches, starts again, and knows its programs anew', async () => {
     const remote = await open('cpu')
     const before = await evaluate(remote, huber, sampleTensors(huber, { seed: 4 }))
-    const pending = remote.run(assemble([job()]))
+    // Long enough that it still runs when its process ends.
+    const pending = remote.run(assemble([longJob]))
     children[0]!.kill('SIGABRT')
     await expect(pending).rejects.toBeInstanceOf(EngineLost)
     await expect(remote.run(assemble([job()]))).rejects.toBeInstanceOf(EngineLost)

@@ -12,6 +12,8 @@ const { losses } = await loadCatalog()
 const huber = losses.find(({ name }) => name === 'huber')!
 const job = (precision: 'float32' | 'float64' = 'float32') =>
   check(huber, sampleTensors(huber, { seed: 1, precision })).job
+const ntXent = losses.find(({ name }) => name === 'nt_xent')!
+const longJob = check(ntXent, sampleTensors(ntXent, { seed: 1, rows: 1000 })).job
 const log = () => {}
 
 describe('the compute thread', () => {
@@ -61,7 +63,8 @@ describe('the compute thread', () => {
     const workers: Worker[] = []
     engine = await openEngine({ engine: 'wasm', log, onStart: (worker) => workers.push(worker as Worker) })
     const before = await evaluate(engine, huber, sampleTensors(huber, { seed: 4 }))
-    const pending = engine.run(assemble([job()]))
+    // Long enough that it still runs when its thread ends.
+    const pending = engine.run(assemble([longJob]))
     await workers[0]!.terminate()
     await expect(pending).rejects.toBeInstanceOf(EngineLost)
     await expect(engine.run(assemble([job()]))).rejects.toBeInstanceOf(EngineLost)
