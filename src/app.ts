@@ -14,14 +14,17 @@ import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts
 import { loadCatalog } from './losses/index.ts'
 import { createProgramSource } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
+import { BodyPool } from './routes/body.ts'
 import type { RouteContext } from './routes/context.ts'
-import { mediaTypes } from './routes/exchange.ts'
 import { registerRoutes } from './routes/index.ts'
+import { bodyLimitOf, mediaTypes } from './routes/negotiate.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
 import { createOutlineSource } from './schemas/outline.ts'
 import { ProblemSchema } from './schemas/problem.ts'
-import type { Format } from './wire/define.ts'
 import { formatOf, formats } from './wire/index.ts'
+
+/** Memory that bodies share; who comes when it is lent out gets memory of its own. */
+const BODY_BYTES = 64 * 1024 * 1024
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
@@ -47,7 +50,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const fastify = createFastify(config, options)
   const state = { closing: false }
   const context = await createContext(config, fastify.log, () => state.closing)
-  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf: (type) => bodyLimit(formatOf(type), config) })
+  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf: (type) => bodyLimitOf(formatOf(type), config) })
   acceptFormats(fastify, config)
   closeInOrder(fastify, context)
   await describeApi(fastify)
@@ -77,7 +80,8 @@ async function createContext(
   metrics.watchTensors(async () => (await engine.stats()).tensors)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config })
   const outlines = createOutlineSource(createProgramSource(), config)
-  return { config, catalog: await loadCatalog(), outlines, engine, batcher, metrics, isClosing }
+  const catalog = await loadCatalog()
+  return { config, catalog, outlines, engine, batcher, metrics, bodies: new BodyPool(BODY_BYTES), isClosing }
 }
 
 function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
@@ -104,10 +108,6 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
     frameworkErrors: (error, request, reply) => sendProblem(request, reply, toProblem(error)),
     clientErrorHandler: handleClientError,
   })
-  app.decorateReply('formats', undefined)
-  app.decorateReply('deadlineMs', undefined)
-  app.decorateReply('started', undefined)
-  app.decorateReply('finite', undefined)
   // Validation happens once, in schemas/check.ts; these schemas are for the documentation.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
@@ -128,17 +128,13 @@ function requestIds(): (request: IncomingMessage) => string {
   }
 }
 
-/** Bodies come as bytes: formats decode them, and nothing else is read. */
+/** What is read to be thrown away, so that a refused request's connection lives on: exchanges read their own bodies. */
 function acceptFormats(app: FastifyInstance, config: Config) {
   app.removeAllContentTypeParsers()
   for (const format of formats) {
-    const options = { parseAs: 'buffer', bodyLimit: bodyLimit(format, config) } as const
+    const options = { parseAs: 'buffer', bodyLimit: bodyLimitOf(format, config) } as const
     app.addContentTypeParser([...format.mediaTypes], options, (_, body, done) => done(null, body))
   }
-}
-
-function bodyLimit(format: Format | undefined, config: Config): number {
-  return format?.bodyLimit === 'json' ? config.jsonBodyLimit : config.binaryBodyLimit
 }
 
 /** No accepted request is lost: the queue empties before the engine closes. */

@@ -98,8 +98,7 @@ export function hardenHttp(app: FastifyInstance, rules: BodyRules): void {
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, notFound(routes, request)))
   const routes = collectRoutes(app)
   // A callback: a promise for each request would cost more than what is checked.
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header('X-Request-Id', request.id)
+  app.addHook('onRequest', (request, _reply, done) => {
     traced(request)
     try {
       guard(request, rules)
@@ -107,6 +106,10 @@ export function hardenHttp(app: FastifyInstance, rules: BodyRules): void {
       return done(error as Error)
     }
     done()
+  })
+  app.addHook('onSend', (request, reply, payload, done) => {
+    reply.header('X-Request-Id', request.id)
+    done(null, payload)
   })
   continueLate(app, rules)
 }
@@ -173,17 +176,35 @@ function continueLate(app: FastifyInstance, { limitOf }: BodyRules) {
     app.server.emit('request', request, response)
   app.server.on('checkContinue', pass)
   app.server.on('checkExpectation', pass)
+  app.decorateReply('welcome', function (limit: number) {
+    const { raw } = this.request
+    if (Number(raw.headers['content-length'] ?? 0) > limit)
+      throw new Problem('payload-too-large', `a body may have ${limit} bytes`)
+    if (raw.headers.expect !== undefined && raw.httpVersion === '1.1' && wantsContinue(raw))
+      this.raw.writeContinue()
+  })
   app.addHook('preParsing', (request, reply, _payload, done) => {
-    if (request.raw.httpVersion !== '1.1' || !wantsContinue(request.raw)) return done()
-    const limit = limitOf(request.headers['content-type'] ?? '')
-    if (Number(request.headers['content-length'] ?? 0) > limit)
-      return done(new Problem('payload-too-large', `a body may have ${limit} bytes`))
-    reply.raw.writeContinue()
+    try {
+      reply.welcome(limitOf(request.headers['content-type'] ?? ''))
+    } catch (error) {
+      return done(error as Error)
+    }
     done()
   })
 }
 
 // What Fastify does not route
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /**
+     * To be called before a body is read: says `100 Continue` where the caller waits for it.
+     *
+     * @throws Problem `payload-too-large`
+     */
+    welcome(limit: number): void
+  }
+}
 
 type RouteTable = ReadonlyMap<string, ReadonlySet<string>>
 

@@ -40,6 +40,11 @@ export interface JobResult {
   readonly denominators?: Float32Array | Float64Array
   readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
   readonly timing: JobTiming
+  /**
+   * To be called while the result is read: keeps the arrays until the function that comes back is called. Nothing comes
+   * back where they cannot be kept, and must be copied; absent where they are the caller's own.
+   */
+  readonly hold?: () => (() => void) | undefined
 }
 
 /** All in milliseconds; leaves in `Server-Timing`. */

@@ -52,6 +52,8 @@ export interface BatchResult {
   readonly engine: string
   /** Gives back the memory that the arrays are views of; they mean nothing afterwards. Absent where they are the caller's. */
   readonly release?: () => void
+  /** Asks to release it later than at once, when slow callers have read it; false where too much is kept so already. */
+  readonly keep?: () => boolean
 }
 
 /** What an engine tells about itself in logs, `/health/ready` and metrics. */

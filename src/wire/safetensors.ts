@@ -12,11 +12,13 @@ import {
   type DecodedTensor,
   type DecodeLimits,
   defineFormat,
+  type Parts,
 } from './define.ts'
-import { readElements, writeElements } from './dtypes.ts'
+import { readElements, wireForm, writeElements } from './dtypes.ts'
 import { type Json, JsonReader } from './json/reader.ts'
 import { spellMember } from './json/writer.ts'
 import { checkShape, isShape } from './shape.ts'
+import { cut } from './slab.ts'
 
 export default defineFormat({
   name: 'safetensors',
@@ -55,8 +57,20 @@ interface Header {
 /** Headers that are remembered, and the longest one that is. */
 const MEMORY = { headers: 512, bytes: 2048 } as const
 
+interface Memory {
+  readonly headers: Map<string, Header>
+  /** The last one, and the body that it came with: mostly it comes again. */
+  last: Seen | undefined
+}
+
+interface Seen {
+  readonly bodyBytes: number
+  readonly text: Buffer
+  readonly header: Header
+}
+
 /** By limits, because they decide what is accepted. */
-const remembered = new WeakMap<DecodeLimits, Map<string, Header>>()
+const remembered = new WeakMap<DecodeLimits, Memory>()
 
 function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
   const end = endOfHeader(bytes)
@@ -69,13 +83,35 @@ function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
 /** The header's meaning; the body's length belongs to it, because the tensors must cover it. */
 function headerOf(bytes: Uint8Array, end: number, limits: DecodeLimits): Header {
   if (end > MEMORY.bytes) return readHeader(bytes.subarray(8, end), bytes.length - end, limits)
-  const memory = remembered.get(limits) ?? new Map<string, Header>()
-  const key = `${bytes.length} ${asBuffer(bytes).toString('latin1', 8, end)}`
-  const known = memory.get(key)
+  const memory = memoryOf(limits)
+  const { last } = memory
+  const body = asBuffer(bytes)
+  const isLast =
+    last !== undefined &&
+    last.bodyBytes === bytes.length &&
+    last.text.length === end - 8 &&
+    body.compare(last.text, 0, end - 8, 8, end) === 0
+  if (isLast) return last.header
+  const header = recalled(memory, body, end, limits)
+  memory.last = { bodyBytes: bytes.length, text: Buffer.from(bytes.subarray(8, end)), header }
+  return header
+}
+
+function memoryOf(limits: DecodeLimits): Memory {
+  const known = remembered.get(limits)
   if (known !== undefined) return known
-  const header = readHeader(bytes.subarray(8, end), bytes.length - end, limits)
-  remembered.set(limits, memory.set(key, header))
-  if (memory.size > MEMORY.headers) memory.delete(memory.keys().next().value!)
+  const made: Memory = { headers: new Map(), last: undefined }
+  remembered.set(limits, made)
+  return made
+}
+
+function recalled({ headers }: Memory, body: Buffer, end: number, limits: DecodeLimits): Header {
+  const key = `${body.length} ${body.toString('latin1', 8, end)}`
+  const known = headers.get(key)
+  if (known !== undefined) return known
+  const header = readHeader(body.subarray(8, end), body.length - end, limits)
+  headers.set(key, header)
+  if (headers.size > MEMORY.headers) headers.delete(headers.keys().next().value!)
   return header
 }
 
@@ -109,13 +145,17 @@ function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: Dec
 /** Where the header ends and the data begins. */
 function endOfHeader(bytes: Uint8Array): number {
   if (bytes.length < 8) throw malformed(`a body needs at least 8 bytes, got ${bytes.length}`)
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
-  if (length > BigInt(MAX_HEADER))
-    throw malformed(`the header claims ${length} bytes, the limit is ${MAX_HEADER}`)
-  const end = 8 + Number(length)
+  const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
+  if (length > MAX_HEADER) throw malformed(`the header claims ${length} bytes, the limit is ${MAX_HEADER}`)
+  const end = 8 + length
   if (end > bytes.length)
     throw malformed(`the header claims ${length} bytes, only ${bytes.length - 8} follow`)
   return end
+}
+
+/** 32 bits, little-endian. */
+function lengthAt(bytes: Uint8Array, at: number): number {
+  return bytes[at] + bytes[at + 1] * 2 ** 8 + bytes[at + 2] * 2 ** 16 + bytes[at + 3] * 2 ** 24
 }
 
 function parseHeader(text: Uint8Array): { [name: string]: Json } {
@@ -139,6 +179,8 @@ function parse(text: Uint8Array, what: string): Json {
 
 interface Entry {
   readonly name: string
+  /** Where it stands, for problems. */
+  readonly pointer: string
   readonly dtype: Dtype
   readonly shape: readonly number[]
   readonly elements: number
@@ -158,7 +200,7 @@ function readEntry(name: string, entry: Json, limits: DecodeLimits): Entry {
   if (end - begin !== expected) {
     throw malformed(`${quote(name)} has ${end - begin} bytes; ${entry.dtype} [${shape}] needs ${expected}`)
   }
-  return { name, dtype, shape, elements: sizeOf(shape), begin, end }
+  return { name, pointer: `/${pointerToken(name)}`, dtype, shape, elements: sizeOf(shape), begin, end }
 }
 
 function readOffsets(name: string, offsets: Json | undefined): [number, number] {
@@ -198,12 +240,12 @@ function checkCoverage(entries: readonly Entry[], length: number) {
 }
 
 function readTensor(
-  { name, dtype, shape, elements, begin, end }: Entry,
+  { pointer, dtype, shape, elements, begin, end }: Entry,
   bytes: Uint8Array,
   start: number,
 ): DecodedTensor {
   const own = bytes.subarray(start + begin, start + end)
-  const data = readElements(dtype, own, elements, `/${pointerToken(name)}`)
+  const data = readElements(dtype, own, elements, pointer)
   return { dtype, shape, data, spelling: 'binary', typed: true }
 }
 
@@ -234,20 +276,63 @@ interface Template {
   readonly dataLength: number
   /** `"loss":{...},"gradients.predictions":{...}` */
   readonly text: string
+  /** The last answer's header: a trainer's next step seldom differs in what stands beside the numbers. */
+  last: Head | undefined
+}
+
+/** All that stands before the data. */
+interface Head {
+  readonly members: Answer['members']
+  readonly bytes: Uint8Array
 }
 
 const templates = new WeakMap<object, Template>()
 
-function encode(answer: Answer): Uint8Array {
-  const { names, offsets, dataLength, text } = templateOf(answer)
-  const header = `{"__metadata__":{${metadataText(answer.members)}},${text}}`
-  const { body, dataStart } = startBody(header, dataLength)
-  names.forEach((name, i) => {
-    const { dtype, data } = tensorOf(answer, name)
-    const start = dataStart + offsets[i]
-    writeElements(dtype, data, body.subarray(start, start + data.length * BYTES[dtype]))
-  })
-  return body
+/** From so many bytes on, data is sent from where it is. */
+const LARGE_BYTES = 64 * 1024
+
+function encode(answer: Answer): Parts {
+  const template = templateOf(answer)
+  const head = headOf(template, answer.members)
+  return template.dataLength < LARGE_BYTES
+    ? [joined(answer, template, head)]
+    : [head, ...template.names.map((name) => bytesOf(tensorOf(answer, name)))]
+}
+
+function joined(answer: Answer, { names, offsets, dataLength }: Template, head: Uint8Array): Uint8Array {
+  const length = head.length + dataLength
+  const { bytes, floats, start } = cut(length)
+  bytes.set(head, start)
+  for (let i = 0; i < names.length; i++) {
+    const { dtype, data } = tensorOf(answer, names[i])
+    const at = start + head.length + offsets[i]
+    if (dtype === 'float32' && data instanceof Float32Array) floats.set(data, at / 4)
+    else writeElements(dtype, data, bytes.subarray(at, at + data.length * BYTES[dtype]))
+  }
+  return bytes.subarray(start, start + length)
+}
+
+/** A view where memory is its own wire form. */
+function bytesOf({ dtype, data }: AnswerTensor): Uint8Array {
+  const view = wireForm(dtype, data)
+  if (view !== undefined) return view
+  const bytes = Buffer.allocUnsafe(data.length * BYTES[dtype])
+  writeElements(dtype, data, bytes)
+  return bytes
+}
+
+function headOf(template: Template, members: Answer['members']): Uint8Array {
+  const { last, text } = template
+  if (last !== undefined && isSame(last.members, members)) return last.bytes
+  const bytes = headBytes(`{"__metadata__":{${metadataText(members)}},${text}}`)
+  template.last = { members, bytes }
+  return bytes
+}
+
+function isSame(a: Answer['members'], b: Answer['members']): boolean {
+  for (const name in a) if (!Object.is(a[name], b[name])) return false
+  for (const name in b) if (!(name in a)) return false
+  return true
 }
 
 function templateOf(answer: Answer): Template {
@@ -276,7 +361,7 @@ function makeTemplate(answer: Answer): Template {
     offsets.push(offset)
     offset = end
   }
-  return { names, offsets, dataLength: offset, text: texts.join() }
+  return { names, offsets, dataLength: offset, text: texts.join(), last: undefined }
 }
 
 /** Stands for the loss among the names of gradients; no input has an empty name. */
@@ -295,15 +380,13 @@ function nameOf(name: string): string {
   return name.startsWith(HESSIAN) ? name : `gradients.${name}`
 }
 
-/** The header, padded with blanks so that the data begins at a multiple of 8, and room for the data. */
-function startBody(header: string, dataLength: number): { body: Buffer; dataStart: number } {
+/** The header and its length, padded with blanks so that the data begins at a multiple of 8. */
+function headBytes(header: string): Uint8Array {
   const length = Math.ceil(Buffer.byteLength(header) / 8) * 8
-  const body = Buffer.allocUnsafe(8 + length + dataLength)
-  body.writeUInt32LE(length, 0)
-  body.writeUInt32LE(0, 4)
-  const end = 8 + body.write(header, 8)
-  if (end < 8 + length) body.fill(0x20, end, 8 + length)
-  return { body, dataStart: 8 + length }
+  const bytes = Buffer.alloc(8 + length, ' ')
+  bytes.writeBigUInt64LE(BigInt(length))
+  bytes.write(header, 8)
+  return bytes
 }
 
 function metadataText(members: Answer['members']): string {

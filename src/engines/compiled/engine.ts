@@ -140,7 +140,8 @@ class CompiledEngine implements Engine {
       )
       const computeMs = Math.max(...spent)
       const release = () => this.#arenas.giveBack(arena)
-      return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', release }
+      const keep = () => this.#arenas.keep(arena)
+      return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', release, keep }
     } catch (error) {
       this.#arenas.giveBack(arena)
       throw error instanceof KernelTrapped ? trapped(batch, error) : error
