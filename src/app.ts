@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createBatcher } from './batching/batcher.ts'
 import type { Config } from './config.ts'
 import { openEngine } from './engines/index.ts'
@@ -47,10 +47,12 @@ export interface App {
  * await fastify.listen({ port: 8080 })
  */
 export async function buildApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const fastify = createFastify(config, options)
+  const fastify = createFastify(config)
+  const log = options.log ?? fastify.log
   const state = { closing: false }
-  const context = await createContext(config, fastify.log, () => state.closing)
-  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf: (type) => bodyLimitOf(formatOf(type), config) })
+  const context = await createContext(config, log, () => state.closing)
+  const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
+  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log })
   acceptFormats(fastify, config)
   closeInOrder(fastify, context)
   await describeApi(fastify)
@@ -84,10 +86,10 @@ async function createContext(
   return { config, catalog, outlines, engine, batcher, metrics, bodies: new BodyPool(BODY_BYTES), isClosing }
 }
 
-function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
+function createFastify(config: Config): FastifyInstance {
   const app = Fastify({
-    ...(log === undefined ? { logger: false } : { loggerInstance: log }),
-    logController: new LogController({ disableRequestLogging: true }),
+    // It would listen for the end of every response although nothing is logged then; http.ts logs what fails.
+    logger: false,
     bodyLimit: Math.max(config.jsonBodyLimit, config.binaryBodyLimit),
     // Fastify's requestTimeout alone lets a stalled body hang: with Node's headersTimeout above it the two act swapped.
     requestTimeout: config.bodyTimeoutMs,
@@ -100,8 +102,6 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
       connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
     },
     genReqId: requestIds(),
-    // pino's child costs as much as checking a request, and most requests log nothing; http.ts names the request.
-    childLoggerFactory: (logger) => logger,
     // Requests on connections that are still open are answered until the last one is done.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 100 },
@@ -111,7 +111,7 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
   // Validation happens once, in schemas/check.ts; these schemas are for the documentation.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
-  return app as unknown as FastifyInstance
+  return app
 }
 
 /**

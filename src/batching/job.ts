@@ -37,7 +37,7 @@ export interface JobResult {
   /** The job's own unreduced values, in C order. */
   readonly values: Float32Array | Float64Array
   /** What each value adds to the mean's denominator; absent where that is 1. */
-  readonly denominators?: Float32Array | Float64Array
+  readonly denominators?: Float32Array | Float64Array | undefined
   readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
   readonly timing: JobTiming
   /**

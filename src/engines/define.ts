@@ -43,7 +43,7 @@ export interface BatchResult {
   /** The unreduced values, in C order of the program's value axes. */
   readonly values: Float32Array | Float64Array
   /** What each value adds to the mean's denominator; absent where that is 1. */
-  readonly denominators?: Float32Array | Float64Array
+  readonly denominators?: Float32Array | Float64Array | undefined
   /** Gradient of each input that the program differentiates, in that input's layout. */
   readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
   /** Milliseconds spent in arithmetic, transfers excluded. */

@@ -48,7 +48,7 @@ export interface Answer {
   readonly loss: AnswerTensor
   readonly gradients: ReadonlyMap<string, AnswerTensor>
   /** The second derivatives' diagonals. */
-  readonly hessian?: ReadonlyMap<string, AnswerTensor>
+  readonly hessian?: ReadonlyMap<string, AnswerTensor> | undefined
   /** Answers that have the same object here differ in their numbers and members alone. */
   readonly structure?: object
   /** Plain members beside them: denominator, count, finite ... */
