@@ -53,6 +53,35 @@ export class BodyPool {
   }
 }
 
+/** Bytes of large bodies that are read in one round of the event loop, whoever sent them. */
+const ROUND_BYTES = 1024 * 1024
+
+/**
+ * Holds large bodies to a share of each round of the event loop: libuv reads up to 2 MB a connection before it looks at
+ * anything else, and with several of them whoever waits for the loop would wait for all.
+ */
+class Intake {
+  #bytes = 0
+  #paused: IncomingMessage[] = []
+
+  /** To be told of every part of a large body; pauses it where the round's share is used up. */
+  count({ length }: Buffer, raw: IncomingMessage) {
+    if (this.#bytes === 0) setImmediate(() => this.#begin())
+    this.#bytes += length
+    if (this.#bytes < ROUND_BYTES) return
+    raw.pause()
+    this.#paused.push(raw)
+  }
+
+  #begin() {
+    this.#bytes = 0
+    for (const raw of this.#paused.splice(0)) raw.resume()
+  }
+}
+
+/** One event loop, one share. */
+const intake = new Intake()
+
 /** A body that has arrived. */
 export interface Body {
   readonly bytes: Uint8Array
@@ -89,6 +118,7 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
     if (!open) return
     if (arrival.length + part.length > limit) end(tooLong(limit))
     else arrival.add(part)
+    if (arrival.length > POOLED_BYTES) intake.count(part, raw)
   })
   raw.on('end', () => end())
   raw.on('error', end)
