@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
 import { DTYPES } from '../../src/schemas/tensor.ts'
 import type { AnswerTensor } from '../../src/wire/define.ts'
-import safetensors from '../../src/wire/safetensors.ts'
+import safetensors from '../../src/wire/safetensors/index.ts'
 
 const LIMITS = { maxElements: 10_000, maxTensors: 4 }
 
