@@ -20,7 +20,8 @@ export async function withService<Found>(
   use: (service: Server) => Promise<Found>,
 ): Promise<Found> {
   return withProcess(
-    ['dist/server.js'],
+    // As `npm start` does.
+    ['--single-threaded-gc', 'dist/server.js'],
     { PORT: '0', HOST: '127.0.0.1', ...settings },
     'lossd listens on',
     use,
