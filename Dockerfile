@@ -39,7 +39,8 @@ COPY package.json LICENSE ./
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "dist/server.js"]
+# Why the flag: ARCHITECTURE.md, "The event loop".
+CMD ["node", "--single-threaded-gc", "dist/server.js"]
 
 # docker run --gpus all --shm-size 1g: the NVIDIA container toolkit brings the driver.
 FROM runtime AS cuda

@@ -54,7 +54,12 @@ export interface Started {
  * @throws Error when it does not start; its message is the last line that it said
  */
 export function startService(settings: Readonly<Record<string, string>>): Promise<Started> {
-  return startProcess(['dist/server.js'], { PORT: '0', HOST: '127.0.0.1', ...settings }, 'lossd listens on')
+  // As `npm start` does.
+  return startProcess(
+    ['--single-threaded-gc', 'dist/server.js'],
+    { PORT: '0', HOST: '127.0.0.1', ...settings },
+    'lossd listens on',
+  )
 }
 
 async function startProcess(

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createBatcher } from './batching/batcher.ts'
 import type { Config } from './config.ts'
 import { openEngine } from './engines/index.ts'
@@ -14,14 +14,17 @@ import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts
 import { loadCatalog } from './losses/index.ts'
 import { createProgramSource, lossOf } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
+import { BodyPool } from './routes/body.ts'
 import type { RouteContext } from './routes/context.ts'
-import { mediaTypes } from './routes/exchange.ts'
 import { registerRoutes } from './routes/index.ts'
+import { bodyLimitOf, mediaTypes } from './routes/negotiate.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
 import { createOutlineSource } from './schemas/outline.ts'
 import { ProblemSchema } from './schemas/problem.ts'
-import type { Format } from './wire/define.ts'
 import { formatOf, formats } from './wire/index.ts'
+
+/** Memory that bodies share; who comes when it is lent out gets memory of its own. */
+const BODY_BYTES = 64 * 1024 * 1024
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
@@ -44,10 +47,12 @@ export interface App {
  * await fastify.listen({ port: 8080 })
  */
 export async function buildApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const fastify = createFastify(config, options)
+  const fastify = createFastify(config)
+  const log = options.log ?? fastify.log
   const state = { closing: false }
-  const context = await createContext(config, fastify.log, () => state.closing)
-  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf: (type) => bodyLimit(formatOf(type), config) })
+  const context = await createContext(config, log, () => state.closing)
+  const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
+  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log })
   acceptFormats(fastify, config)
   closeInOrder(fastify, context)
   await describeApi(fastify)
@@ -76,13 +81,14 @@ async function createContext(
   metrics.watch(engine, lossOf)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config })
   const outlines = createOutlineSource(createProgramSource(), config)
-  return { config, catalog: await loadCatalog(), outlines, engine, batcher, metrics, isClosing }
+  const catalog = await loadCatalog()
+  return { config, catalog, outlines, engine, batcher, metrics, bodies: new BodyPool(BODY_BYTES), isClosing }
 }
 
-function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
+function createFastify(config: Config): FastifyInstance {
   const app = Fastify({
-    ...(log === undefined ? { logger: false } : { loggerInstance: log }),
-    logController: new LogController({ disableRequestLogging: true }),
+    // It would listen for the end of every response although nothing is logged then; http.ts logs what fails.
+    logger: false,
     bodyLimit: Math.max(config.jsonBodyLimit, config.binaryBodyLimit),
     // Fastify's requestTimeout alone lets a stalled body hang: with Node's headersTimeout above it the two act swapped.
     requestTimeout: config.bodyTimeoutMs,
@@ -95,22 +101,16 @@ function createFastify(config: Config, { log }: AppOptions): FastifyInstance {
       connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
     },
     genReqId: requestIds(),
-    // pino's child costs as much as checking a request, and most requests log nothing; http.ts names the request.
-    childLoggerFactory: (logger) => logger,
     // Requests on connections that are still open are answered until the last one is done.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 100 },
     frameworkErrors: (error, request, reply) => sendProblem(request, reply, toProblem(error)),
     clientErrorHandler: handleClientError,
   })
-  app.decorateReply('formats', undefined)
-  app.decorateReply('deadlineMs', undefined)
-  app.decorateReply('started', undefined)
-  app.decorateReply('finite', undefined)
   // Validation happens once, in schemas/check.ts; these schemas are for the documentation.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
-  return app as unknown as FastifyInstance
+  return app
 }
 
 /**
@@ -127,17 +127,13 @@ function requestIds(): (request: IncomingMessage) => string {
   }
 }
 
-/** Bodies come as bytes: formats decode them, and nothing else is read. */
+/** What is read to be thrown away, so that a refused request's connection lives on: exchanges read their own bodies. */
 function acceptFormats(app: FastifyInstance, config: Config) {
   app.removeAllContentTypeParsers()
   for (const format of formats) {
-    const options = { parseAs: 'buffer', bodyLimit: bodyLimit(format, config) } as const
+    const options = { parseAs: 'buffer', bodyLimit: bodyLimitOf(format, config) } as const
     app.addContentTypeParser([...format.mediaTypes], options, (_, body, done) => done(null, body))
   }
-}
-
-function bodyLimit(format: Format | undefined, config: Config): number {
-  return format?.bodyLimit === 'json' ? config.jsonBodyLimit : config.binaryBodyLimit
 }
 
 /** No accepted request is lost: the queue empties before the engine closes. */

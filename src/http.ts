@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Cancelled } from './batching/batcher.ts'
 import { PROBLEMS, Problem, type ProblemCode } from './errors.ts'
 import { PROBLEM_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
@@ -17,11 +17,12 @@ const MAX_HEADERS = 100
 /** How long the rest of a refused body is read: without a byte, and at all. */
 const LINGER_MS = { idle: 1000, longest: 5000 } as const
 
-/** What HTTP's edge must know of the formats. */
-export interface BodyRules {
+/** What HTTP's edge must know of the formats, and where it tells what failed. */
+export interface EdgeOptions {
   readonly mediaTypes: string
   /** Largest body of a Content-Type, in bytes. */
   readonly limitOf: (contentType: string) => number
+  readonly log: FastifyBaseLogger
 }
 
 /** Sockets on which a refusal was written while the body was still arriving: nothing may follow it. */
@@ -93,40 +94,44 @@ function restOf(request: IncomingMessage): Promise<void> {
 }
 
 /** Installs the handlers and guards on an application. */
-export function hardenHttp(app: FastifyInstance, rules: BodyRules): void {
-  app.setErrorHandler((error, request, reply) => handleError(error, request, reply))
+export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
+  app.setErrorHandler((error, request, reply) => handleError(error, request, reply, options.log))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, notFound(routes, request)))
   const routes = collectRoutes(app)
   // A callback: a promise for each request would cost more than what is checked.
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header('X-Request-Id', request.id)
-    traced(request)
+  const checkMediaType = mediaTypeGuard(options.mediaTypes)
+  app.addHook('onRequest', (request, _reply, done) => {
     try {
-      guard(request, rules)
+      guard(request)
+      if (request.method === 'POST' && !request.is404) checkMediaType(request.raw.headers['content-type'])
     } catch (error) {
       return done(error as Error)
     }
     done()
   })
-  continueLate(app, rules)
+  app.addHook('onSend', (request, reply, payload, done) => {
+    reply.header('X-Request-Id', request.id)
+    done(null, payload)
+  })
+  continueLate(app, options)
 }
 
-function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply) {
+function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: FastifyBaseLogger) {
+  const who = { reqId: request.id, ...traceOf(request.headers.traceparent) }
   if (error instanceof Cancelled) {
-    request.log.info({ reqId: request.id }, 'the caller has gone')
+    log.info(who, 'the caller has gone')
     return reply.hijack()
   }
   const problem = toProblem(error)
-  if (problem.status === 500)
-    request.log.error({ reqId: request.id, err: problem.options.cause ?? error }, 'internal error')
-  else request.log.info({ reqId: request.id, code: problem.code, detail: problem.message }, 'request refused')
+  if (problem.status === 500) log.error({ ...who, err: problem.options.cause ?? error }, 'internal error')
+  else log.info({ ...who, code: problem.code, detail: problem.message }, 'request refused')
   return sendProblem(request, reply, problem)
 }
 
 // Guards
 
-function guard(request: FastifyRequest, { mediaTypes }: BodyRules) {
-  const { raw, headers, method } = request
+function guard({ raw }: FastifyRequest) {
+  const { headers } = raw
   if (raw.httpVersion === '0.9') throw new Problem('bad-request', 'HTTP/0.9 is not spoken here')
   if (raw.rawHeaders.length / 2 > MAX_HEADERS) {
     throw new Problem('headers-too-large', `a request may have ${MAX_HEADERS} header lines`)
@@ -142,25 +147,29 @@ function guard(request: FastifyRequest, { mediaTypes }: BodyRules) {
     const options = { headers: { 'Accept-Encoding': 'identity' } }
     throw new Problem('unsupported-encoding', 'send the body as it is, without Content-Encoding', options)
   }
-  if (method === 'POST' && !request.is404) guardMediaType(headers['content-type'], mediaTypes)
 }
 
 /** One media type, and no charset but UTF-8: anything else could be decoded into other numbers. */
-function guardMediaType(contentType: string | undefined, mediaTypes: string) {
-  const isPlain = /^[\w.+-]+\/[\w.+-]+[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(contentType ?? '')
-  if (isPlain) return
-  const options = { headers: { Accept: mediaTypes } }
-  throw new Problem('unsupported-media-type', `Content-Type must be one of ${mediaTypes}`, options)
+function mediaTypeGuard(mediaTypes: string): (contentType: string | undefined) => void {
+  let last: string | undefined
+  return (contentType) => {
+    if (contentType !== undefined && contentType === last) return
+    const isPlain = /^[\w.+-]+\/[\w.+-]+[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i.test(contentType ?? '')
+    if (!isPlain) {
+      const options = { headers: { Accept: mediaTypes } }
+      throw new Problem('unsupported-media-type', `Content-Type must be one of ${mediaTypes}`, options)
+    }
+    last = contentType
+  }
 }
 
 /** W3C trace context: the id goes into the log; a malformed one is ignored, telemetry never fails a request. */
-function traced(request: FastifyRequest) {
-  const header = request.headers.traceparent
+function traceOf(header: string | string[] | undefined): { traceId?: string } {
   const traceId =
     typeof header === 'string'
       ? /^00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(header)?.[1]
       : undefined
-  if (traceId !== undefined) request.log = request.log.child({ traceId })
+  return traceId === undefined ? {} : { traceId }
 }
 
 function wantsContinue({ headers }: IncomingMessage): boolean {
@@ -168,22 +177,40 @@ function wantsContinue({ headers }: IncomingMessage): boolean {
 }
 
 /** `100 Continue` is said when nothing is left that could refuse the request unread, its length included. */
-function continueLate(app: FastifyInstance, { limitOf }: BodyRules) {
+function continueLate(app: FastifyInstance, { limitOf }: EdgeOptions) {
   const pass = (request: IncomingMessage, response: ServerResponse) =>
     app.server.emit('request', request, response)
   app.server.on('checkContinue', pass)
   app.server.on('checkExpectation', pass)
+  app.decorateReply('welcome', function (limit: number) {
+    const { raw } = this.request
+    if (Number(raw.headers['content-length'] ?? 0) > limit)
+      throw new Problem('payload-too-large', `a body may have ${limit} bytes`)
+    if (raw.headers.expect !== undefined && raw.httpVersion === '1.1' && wantsContinue(raw))
+      this.raw.writeContinue()
+  })
   app.addHook('preParsing', (request, reply, _payload, done) => {
-    if (request.raw.httpVersion !== '1.1' || !wantsContinue(request.raw)) return done()
-    const limit = limitOf(request.headers['content-type'] ?? '')
-    if (Number(request.headers['content-length'] ?? 0) > limit)
-      return done(new Problem('payload-too-large', `a body may have ${limit} bytes`))
-    reply.raw.writeContinue()
+    try {
+      reply.welcome(limitOf(request.headers['content-type'] ?? ''))
+    } catch (error) {
+      return done(error as Error)
+    }
     done()
   })
 }
 
 // What Fastify does not route
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /**
+     * To be called before a body is read: says `100 Continue` where the caller waits for it.
+     *
+     * @throws Problem `payload-too-large`
+     */
+    welcome(limit: number): void
+  }
+}
 
 type RouteTable = ReadonlyMap<string, ReadonlySet<string>>
 

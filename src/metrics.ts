@@ -10,9 +10,9 @@ export interface Answered {
   readonly format: string
   readonly status: number
   /** Undefined where it was refused before its body was read. */
-  readonly seconds?: number
+  readonly seconds?: number | undefined
   /** Undefined where no result was computed. */
-  readonly finite?: boolean
+  readonly finite?: boolean | undefined
 }
 
 export interface Metrics {

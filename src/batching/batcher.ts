@@ -126,7 +126,13 @@ class EventDrivenBatcher implements Batcher {
     this.#events.ran({ loss: job.loss, engine, jobs: 1, elements: job.elements, computeMs, queueMs: NO_WAIT })
     const queueMs = Math.max(0, performance.now() - started - computeMs)
     const timing = { queueMs, computeMs, batchJobs: 1, engine }
-    return { values, ...(denominators === undefined ? {} : { denominators }), gradients, timing }
+    return {
+      values,
+      ...(denominators === undefined ? {} : { denominators }),
+      gradients,
+      timing,
+      hold: CANNOT,
+    }
   }
 
   depth(): Depth {
@@ -241,10 +247,12 @@ class EventDrivenBatcher implements Batcher {
       batch.map(({ job }) => job),
       result,
     )
+    const { hold, release } = holding(result)
     batch.forEach((waiting, place) => {
-      waiting.deliver({ ...shares[place], timing: timingOf(waiting, batch.length, result, started) })
+      const timing = timingOf(waiting, batch.length, result, started)
+      waiting.deliver({ ...shares[place], timing, ...(hold === undefined ? {} : { hold }) })
     })
-    result.release?.()
+    release()
     this.#report(batch, result, started)
   }
 
@@ -286,6 +294,25 @@ class EventDrivenBatcher implements Batcher {
 }
 
 const NO_WAIT = [0]
+
+/** The arrays of what was computed at once hold until the next call. */
+const CANNOT = () => undefined
+
+/** The last one who reads a result gives its memory back. */
+function holding({ keep, release }: BatchResult): { hold: JobResult['hold']; release: () => void } {
+  if (release === undefined) return { hold: undefined, release: () => {} }
+  let readers = 1
+  const leave = () => {
+    readers--
+    if (readers === 0) release()
+  }
+  const hold = () => {
+    if (keep?.() !== true) return undefined
+    readers++
+    return leave
+  }
+  return { hold, release: leave }
+}
 
 function timingOf(
   { since }: Waiting,

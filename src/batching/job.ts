@@ -37,9 +37,14 @@ export interface JobResult {
   /** The job's own unreduced values, in C order. */
   readonly values: Float32Array | Float64Array
   /** What each value adds to the mean's denominator; absent where that is 1. */
-  readonly denominators?: Float32Array | Float64Array
+  readonly denominators?: Float32Array | Float64Array | undefined
   readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
   readonly timing: JobTiming
+  /**
+   * To be called while the result is read: keeps the arrays until the function that comes back is called. Nothing comes
+   * back where they cannot be kept, and must be copied; absent where they are the caller's own.
+   */
+  readonly hold?: () => (() => void) | undefined
 }
 
 /** All in milliseconds; leaves in `Server-Timing`. */

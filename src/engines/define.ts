@@ -51,7 +51,7 @@ export interface BatchResult {
   /** The unreduced values, in C order of the program's value axes. */
   readonly values: Float32Array | Float64Array
   /** What each value adds to the mean's denominator; absent where that is 1. */
-  readonly denominators?: Float32Array | Float64Array
+  readonly denominators?: Float32Array | Float64Array | undefined
   /** Gradient of each input that the program differentiates, in that input's layout. */
   readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
   /** Milliseconds spent in arithmetic, transfers excluded. */
@@ -62,6 +62,8 @@ export interface BatchResult {
   readonly engine: string
   /** Gives back the memory that the arrays are views of; they mean nothing afterwards. Absent where they are the caller's. */
   readonly release?: () => void
+  /** Asks to release it later than at once, when slow callers have read it; false where too much is kept so already. */
+  readonly keep?: () => boolean
 }
 
 /** What launches of a program have cost on an engine: milliseconds, `launch + element x elements of the inputs`. */

@@ -1,11 +1,10 @@
 /** POST /v1/losses:compose: a weighted sum of losses over shared tensors; its terms run side by side. */
-import type { FastifyReply } from 'fastify'
 import type { JobTiming } from '../batching/job.ts'
 import { type Composition, checkComposition } from '../schemas/compose.ts'
 import { compositionSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { encodeAnswer, type Received, registerExchange } from './exchange.ts'
+import { type Received, registerExchange, type Written } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
   registerExchange(app, context, {
@@ -13,18 +12,18 @@ const routes: Routes = (app, context) => {
     path: '/v1/losses::compose',
     name: 'compose',
     schema: compositionSchema(formats),
-    handle: (received, reply) => compose(context, received, reply),
+    handle: (received) => compose(context, received),
   })
 }
 
 export default routes
 
-async function compose(context: RouteContext, { decoded, check, started }: Received, reply: FastifyReply) {
-  const composition = checkComposition(context.catalog, decoded, check)
+async function compose(context: RouteContext, received: Received): Promise<Written> {
+  const composition = checkComposition(context.catalog, received.decoded, received.check)
   const submitted = performance.now()
   const timing = await runTerms(context, composition)
   const computed = performance.now()
-  return reply.send(encodeAnswer(reply, composition.answer(), timing, { started, submitted, computed }))
+  return received.write(composition.answer(), timing, { submitted, computed })
 }
 
 /** The longest wait, and the computing of all together. */

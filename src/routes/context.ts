@@ -6,6 +6,7 @@ import type { Engine } from '../engines/define.ts'
 import type { Catalog } from '../losses/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OutlineSource } from '../schemas/outline.ts'
+import type { BodyPool } from './body.ts'
 
 export interface RouteContext {
   readonly config: Config
@@ -14,6 +15,8 @@ export interface RouteContext {
   readonly engine: Engine
   readonly batcher: Batcher
   readonly metrics: Metrics
+  /** Memory for large bodies. */
+  readonly bodies: BodyPool
   /** Whether the process is going down: readiness is off, requests are still served. */
   readonly isClosing: () => boolean
 }

@@ -1,151 +1,238 @@
 /**
- * What all routes that take and answer tensors share: which formats, until when, for whom, and what is told about it.
+ * What all routes that take and answer tensors share: one exchange a request, from its headers to its answer's last byte.
+ * It begins in Fastify's first hook and writes to the connection itself, because what Fastify does between (a parser's
+ * async resource, validation, the hooks around a payload) costs as much as a small loss; whatever fails is handed to
+ * Fastify, which answers with a problem.
  */
+import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
-import type { JobTiming } from '../batching/job.ts'
-import { Problem } from '../errors.ts'
+import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
-import type { Answer, Decoded, Format } from '../wire/define.ts'
-import { formatOf, formats, negotiate } from '../wire/index.ts'
+import type { Answer, Decoded, Parts } from '../wire/define.ts'
+import { formatOf } from '../wire/index.ts'
+import { type Body, type Receiver, receiveBody } from './body.ts'
 import type { RouteContext } from './context.ts'
+import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
 
 /** A request whose body has been read. */
 export interface Received {
   readonly decoded: Decoded
   /** What checking it takes beside it. */
   readonly check: CheckContext
-  /** When it began, by `performance.now()`. */
-  readonly started: number
+  /**
+   * The answer's bytes and what is told about it.
+   *
+   * @param submitted when its check had ended, by `performance.now()`
+   * @param computed when its numbers were there
+   * @param hold of the result whose arrays the answer has, where these are not its own
+   */
+  write(
+    answer: Answer,
+    timing: JobTiming,
+    moments: { readonly submitted: number; readonly computed: number },
+    hold?: JobResult['hold'],
+  ): Written
+}
+
+/** An answer that is ready to leave. */
+export interface Written {
+  readonly parts: Parts
+  readonly serverTiming: string
+  /** To be called when the parts have left, or nobody takes them any more. */
+  readonly release: (() => void) | undefined
 }
 
 /** A route that takes a body of tensors. */
-export interface Exchange {
+export interface ExchangeRoute {
   readonly path: string
   /** What metrics call it. */
   readonly name: string
   readonly schema: FastifySchema
   /** Answers, or throws a Problem. */
-  readonly handle: (received: Received, reply: FastifyReply) => FastifyReply | Promise<FastifyReply>
+  readonly handle: (received: Received) => Written | Promise<Written>
 }
 
 /** Registers the route; what cannot be answered is refused before its body is read. */
-export function registerExchange(
-  app: FastifyInstance,
-  context: RouteContext,
-  { path, name, schema, handle }: Exchange,
-) {
-  app.post(path, {
-    schema,
-    onRequest: (request, reply, done) => {
-      reportWhenSent(request, reply, name, context)
-      try {
-        reply.formats = formatsOf(request)
-        reply.deadlineMs = deadlineOf(request, context)
-      } catch (error) {
-        return done(error as Error)
-      }
-      done()
-    },
-    handler: (request, reply) => {
-      const run = () => handle(receive(request, reply, context), reply)
-      const turn = context.batcher.turns.next(sizeOf(request.body))
-      return turn === undefined ? run() : turn.then(run)
+export function registerExchange(app: FastifyInstance, context: RouteContext, route: ExchangeRoute) {
+  app.post(route.path, {
+    schema: route.schema,
+    onRequest: (request, reply, done) => new Exchange(context, route, request, reply, done).begin(),
+    handler: () => {
+      throw new Error('an exchange answers before its handler')
     },
   })
 }
 
-function sizeOf(body: unknown): number {
-  return body instanceof Uint8Array ? body.length : 0
-}
+/** One request of such a route. */
+class Exchange implements Received, Receiver {
+  readonly #context: RouteContext
+  readonly #route: ExchangeRoute
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+  readonly #response: ServerResponse
+  /** Hands the failed request over to Fastify. */
+  readonly fail: (error: Error) => void
+  #formats: Formats | undefined
+  #deadlineMs = 0
+  /** When the whole body was there. */
+  #started: number | undefined
+  #finite: boolean | undefined
+  #isOver = false
+  #abort: AbortController | undefined
+  #release: (() => void) | undefined
+  decoded!: Decoded
 
-/** @throws Problem when the body cannot be decoded */
-function receive(request: FastifyRequest, reply: FastifyReply, { config, outlines }: RouteContext): Received {
-  const started = performance.now()
-  reply.started = started
-  const decoded = reply.formats!.input.decode(request.body as Uint8Array, config)
-  const check = { outlines, signal: () => signalOf(reply), deadline: started + reply.deadlineMs! }
-  return { decoded, check, started }
-}
-
-/** When its parts began, by `performance.now()`. */
-export interface Moments {
-  readonly started: number
-  readonly submitted: number
-  readonly computed: number
-}
-
-/** Writes the answer, and the headers that go with it. */
-export function encodeAnswer(
-  reply: FastifyReply,
-  answer: Answer,
-  timing: JobTiming,
-  { started, submitted, computed }: Moments,
-): Uint8Array {
-  const { output } = reply.formats!
-  reply.finite = answer.members.finite === true
-  const body = output.encode(answer)
-  const header = serverTiming(timing, submitted - started, performance.now() - computed)
-  reply.header('Server-Timing', header).header('Cache-Control', 'no-store').type(output.mediaTypes[0])
-  return body
-}
-
-type Formats = { readonly input: Format; readonly output: Format }
-
-/** What was negotiated before, by both headers: clients send the same ones for ever. */
-const negotiated = new Map<string, Formats>()
-const MAX_NEGOTIATED = 256
-
-/** The format of the body, and the one of the answer. */
-function formatsOf({ headers }: FastifyRequest): Formats {
-  const key = `${headers['content-type']}\n${headers.accept}`
-  const known = negotiated.get(key)
-  if (known !== undefined) return known
-  const made = negotiateFormats(headers['content-type'] ?? '', headers.accept)
-  if (negotiated.size < MAX_NEGOTIATED) negotiated.set(key, made)
-  return made
-}
-
-function negotiateFormats(type: string, accept: string | undefined): Formats {
-  const input = formatOf(type)
-  if (input === undefined) {
-    const options = { headers: { Accept: mediaTypes() } }
-    const detail = `send one of ${mediaTypes()}, got ${type.slice(0, 80)}`
-    throw new Problem('unsupported-media-type', detail, options)
+  constructor(
+    context: RouteContext,
+    route: ExchangeRoute,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    fail: (error: Error) => void,
+  ) {
+    this.#context = context
+    this.#route = route
+    this.#request = request
+    this.#reply = reply
+    this.#response = reply.raw
+    this.fail = fail
   }
-  const output = negotiate(accept, input)
-  if (output === undefined) throw new Problem('not-acceptable', `accept one of ${mediaTypes()}`)
-  return { input, output }
-}
 
-/** Every media type that is read and written. */
-export function mediaTypes(): string {
-  return formats.map((format) => format.mediaTypes[0]).join(', ')
-}
-
-/** Milliseconds from now. */
-function deadlineOf({ headers }: FastifyRequest, { config }: RouteContext): number {
-  const header = headers['x-request-timeout-ms']
-  if (header === undefined) return config.deadlineMs
-  if (typeof header !== 'string' || !/^[1-9]\d{0,9}$/.test(header)) {
-    throw new Problem('invalid-value', 'X-Request-Timeout-Ms must be a whole number of milliseconds >= 1')
+  begin() {
+    const { raw } = this.#request
+    const { config, bodies } = this.#context
+    this.#response.on('close', () => this.#end())
+    try {
+      this.#formats = formatsOf(raw.headers)
+      this.#deadlineMs = deadlineOf(raw.headers, config)
+      const limit = bodyLimitOf(this.#formats.input, config)
+      this.#reply.welcome(limit)
+      receiveBody(raw, limit, bodies, this)
+    } catch (error) {
+      this.fail(error as Error)
+    }
   }
-  return Math.min(Number(header), config.maxDeadlineMs)
+
+  get check(): CheckContext {
+    const deadline = this.#started! + this.#deadlineMs
+    return { outlines: this.#context.outlines, signal: () => this.#signal(), deadline }
+  }
+
+  write(
+    answer: Answer,
+    timing: JobTiming,
+    { submitted, computed }: { readonly submitted: number; readonly computed: number },
+    hold?: JobResult['hold'],
+  ): Written {
+    this.#finite = answer.members.finite === true
+    const { parts, release } = this.#held(this.#formats!.output.encode(answer), hold)
+    const decodeMs = submitted - this.#started!
+    const serverTiming = serverTimingOf(timing, decodeMs, performance.now() - computed)
+    return { parts, serverTiming, release }
+  }
+
+  /** Megabytes must be written before the engine's memory is used again, or be copied. */
+  #held(parts: Parts, hold: JobResult['hold']): Pick<Written, 'parts' | 'release'> {
+    if (parts.length === 1 || hold === undefined) return { parts, release: undefined }
+    // An answer that is queued behind another one on its connection would not hear that the connection is gone.
+    const release = this.#response.socket === null ? undefined : hold()
+    return release === undefined ? { parts: [Buffer.concat(parts)], release } : { parts, release }
+  }
+
+  /** Large ones wait for their turn on the event loop. */
+  take(body: Body) {
+    const { bytes } = body
+    const turn = this.#context.batcher.turns.next(bytes.length)
+    if (turn === undefined) this.#answer(bytes, body)
+    else void turn.then(() => this.#answer(bytes, body))
+  }
+
+  #answer(bytes: Uint8Array, body: Body) {
+    this.#started = performance.now()
+    try {
+      this.decoded = this.#formats!.input.decode(bytes, this.#context.config)
+      const written = this.#route.handle(this)
+      if (written instanceof Promise) void this.#finishLater(written, body)
+      else this.#finish(written, body)
+    } catch (error) {
+      body.leave(true)
+      this.fail(error as Error)
+    }
+  }
+
+  async #finishLater(written: Promise<Written>, body: Body) {
+    try {
+      this.#finish(await written, body)
+    } catch (error) {
+      // A launch that the caller no longer waits for may still be reading.
+      body.leave(false)
+      this.fail(error as Error)
+    }
+  }
+
+  #finish({ parts, serverTiming, release }: Written, body: Body) {
+    body.leave(true)
+    this.#reply.hijack()
+    if (this.#isOver) return release?.()
+    this.#release = release
+    this.#response.writeHead(200, this.#headers(parts, serverTiming))
+    const last = parts.length - 1
+    for (let i = 0; i < last; i++) this.#response.write(parts[i])
+    this.#response.end(parts[last])
+  }
+
+  /** Name, value, name, value: Node writes a list as it is. */
+  #headers(parts: Parts, serverTiming: string): string[] {
+    let length = 0
+    for (const part of parts) length += part.length
+    const headers = [
+      'Content-Type',
+      this.#formats!.output.mediaTypes[0],
+      'Content-Length',
+      String(length),
+      'Cache-Control',
+      'no-store',
+      'Server-Timing',
+      serverTiming,
+      'X-Request-Id',
+      this.#request.id,
+    ]
+    if (this.#context.isClosing()) headers.push('Connection', 'close')
+    return headers
+  }
+
+  /**
+   * Aborts when the caller hangs up. `request.signal` would fire as soon as the body is read (fastify 6725); the
+   * response's `close` before it is finished is the one sign that is right.
+   */
+  #signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#isOver) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  /** The response is closed: its answer has left, refusals included, or its caller has. */
+  #end() {
+    this.#isOver = true
+    this.#release?.()
+    if (!this.#response.writableFinished) this.#abort?.abort()
+    this.#report()
+  }
+
+  /** A caller who has gone is a 499, as proxies log it. */
+  #report() {
+    const format = this.#formats?.input ?? formatOf(this.#request.headers['content-type'] ?? '')
+    const { statusCode, writableFinished } = this.#response
+    this.#context.metrics.answered({
+      loss: this.#route.name,
+      format: format?.name ?? 'unknown',
+      status: writableFinished || statusCode >= 400 ? statusCode : 499,
+      seconds: this.#started === undefined ? undefined : (performance.now() - this.#started) / 1000,
+      finite: this.#finite,
+    })
+  }
 }
 
-/**
- * Aborts when the caller hangs up. `request.signal` would fire as soon as the body is read (fastify 6725); the
- * response's `close` before it is finished is the one sign that is right.
- */
-function signalOf(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  if (reply.raw.destroyed) controller.abort()
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort()
-  })
-  return controller.signal
-}
-
-function serverTiming(
+function serverTimingOf(
   { queueMs, computeMs, batchJobs, engine }: JobTiming,
   decodeMs: number,
   encodeMs: number,
@@ -158,39 +245,4 @@ function serverTiming(
 /** Milliseconds to the microsecond; cheaper than toFixed, and a header says no more. */
 function thousandths(ms: number): number {
   return Math.round(ms * 1000) / 1000
-}
-
-/** Counts the request once its answer has left, refusals included, or its caller has: 499, as proxies log it. */
-function reportWhenSent(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  loss: string,
-  { metrics }: RouteContext,
-) {
-  reply.raw.once('close', () => {
-    const format =
-      (reply.formats?.input ?? formatOf(request.headers['content-type'] ?? ''))?.name ?? 'unknown'
-    const { started, finite, statusCode } = reply
-    const isAnswered = reply.raw.writableFinished || statusCode >= 400
-    metrics.answered({
-      loss,
-      format,
-      status: isAnswered ? statusCode : 499,
-      ...(started === undefined ? {} : { seconds: (performance.now() - started) / 1000 }),
-      ...(finite === undefined ? {} : { finite }),
-    })
-  })
-}
-
-declare module 'fastify' {
-  interface FastifyReply {
-    /** The format of the body, and the one of the answer. */
-    formats: Formats | undefined
-    /** How long its caller waits. */
-    deadlineMs: number | undefined
-    /** When the whole body was there; for metrics. */
-    started: number | undefined
-    /** Whether the answer is finite; for metrics. */
-    finite: boolean | undefined
-  }
 }

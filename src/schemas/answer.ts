@@ -4,7 +4,7 @@ import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { elementsOf, hessianOf } from '../language/ir.ts'
 import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
-import type { Outline } from './outline.ts'
+import type { AnswerInfo, Outline } from './outline.ts'
 import type { NumericArray } from './tensor.ts'
 
 /**
@@ -16,35 +16,57 @@ export function makeAnswer(
   result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>,
 ): Answer {
   const settled = settle(weighing, result.denominators)
-  const loss = { ...request.answer.loss, data: reduceValues(result.values, weighing, settled) }
+  const loss = tensorOf(request.answer.loss, reduceValues(result.values, weighing, settled))
   let finite = allFinite(loss.data)
   const silent = silentRows(weighing)
-  const derivative = (input: string, data: NumericArray): AnswerTensor => {
-    silence(request, input, data, silent)
-    finite = scale(data, settled.gradientScale) && finite
-    return { ...request.answer.gradients[input], data }
+  const gradients = new Map<string, AnswerTensor>()
+  for (const name of request.wants) {
+    finite = finish(request, name, result.gradients[name], silent, settled) && finite
+    gradients.set(name, tensorOf(request.answer.gradients[name], result.gradients[name]))
   }
-  const gradients = new Map(request.wants.map((name) => [name, derivative(name, result.gradients[name])]))
-  const hessian = request.hessians.map((name) => {
-    const tensor = derivative(name, result.gradients[hessianOf(name)])
-    return [name, raised(tensor, request.options.hessianFloor)] as const
-  })
+  let hessian: Map<string, AnswerTensor> | undefined
+  for (const name of request.hessians) {
+    const data = result.gradients[hessianOf(name)]
+    finite = finish(request, name, data, silent, settled) && finite
+    hessian ??= new Map()
+    hessian.set(name, tensorOf(request.answer.gradients[name], raised(data, request.options.hessianFloor)))
+  }
   if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients)
-  const members = {
-    denominator: denominatorMember(weighing, settled),
-    count: settled.counted,
-    finite,
-    ...(request.explanation === undefined ? {} : { explain: request.explanation }),
-  }
-  const second = hessian.length === 0 ? {} : { hessian: new Map(hessian) }
-  return { loss, gradients, ...second, members, structure: request }
+  const members = membersOf(request, denominatorMember(weighing, settled), settled.counted, finite)
+  return { loss, gradients, hessian, members, structure: request }
 }
 
-/** In place, for it is this request's own; NaN stays. */
-function raised(tensor: AnswerTensor, floor: number | undefined): AnswerTensor {
-  const { data } = tensor
+/** Written out: copying an object's members costs more than all else that is done for a small answer. */
+function tensorOf({ dtype, shape, spelling }: AnswerInfo, data: NumericArray): AnswerTensor {
+  return { dtype, shape, spelling, data }
+}
+
+/** What is left to do for a derivative, in place, for it is this request's own. @returns whether all of it is finite */
+function finish(
+  request: Outline,
+  name: string,
+  data: NumericArray,
+  silent: readonly number[],
+  { gradientScale }: Settled,
+): boolean {
+  if (silent.length > 0) silence(request, name, data, silent)
+  return scale(data, gradientScale)
+}
+
+function membersOf(
+  { explanation }: Outline,
+  denominator: number,
+  count: number,
+  finite: boolean,
+): Answer['members'] {
+  const members = { denominator, count, finite }
+  return explanation === undefined ? members : { ...members, explain: explanation }
+}
+
+/** In place, too; NaN stays. */
+function raised(data: NumericArray, floor: number | undefined): NumericArray {
   if (floor !== undefined) for (let i = 0; i < data.length; i++) if (data[i] < floor) data[i] = floor
-  return tensor
+  return data
 }
 
 /** What the sum was divided by. */
@@ -61,7 +83,7 @@ function silence(
   silent: readonly number[],
 ) {
   const layout = layouts[name].axes
-  if (silent.length === 0 || !layout.includes(first) || loss.couples === 'batch') return
+  if (!layout.includes(first) || loss.couples === 'batch') return
   const rows = first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first]
   const before = elementsOf(layout.slice(0, layout.indexOf(first)), axes.sizes)
   const width = gradient.length / before / rows

@@ -49,7 +49,12 @@ export function checkRequest(asked: Asked, decoded: Decoded, context: CheckConte
 
 function makeJob(outline: Outline, data: Data, weighing: Weighing, { signal, deadline }: CheckContext): Job {
   const { loss, program, axes, precision, first } = outline
-  const { inputs, elements, bytes } = inputsOf(outline, data)
+  const inputs = inputsOf(outline, data)
+  let [elements, bytes] = [0, 0]
+  for (const name in inputs) {
+    elements += inputs[name].length
+    bytes += inputs[name].byteLength
+  }
   return {
     loss: loss.name,
     programKey: program.key,
@@ -70,15 +75,9 @@ function makeJob(outline: Outline, data: Data, weighing: Weighing, { signal, dea
 }
 
 /** What the program reads; an input that it does not is left behind. */
-function inputsOf({ program }: Outline, data: Data): Pick<Job, 'inputs' | 'elements' | 'bytes'> {
-  const inputs: Record<string, NumericArray> = {}
-  let [elements, bytes] = [0, 0]
-  for (const name in program.program.inputs) {
-    inputs[name] = data[name]
-    elements += data[name].length
-    bytes += data[name].byteLength
-  }
-  return { inputs, elements, bytes }
+function inputsOf({ program, readsAll }: Outline, data: Data): Data {
+  if (readsAll) return data
+  return Object.fromEntries(Object.keys(program.program.inputs).map((name) => [name, data[name]]))
 }
 
 function mergeKey({ key, shared }: Merging, data: Data): string {

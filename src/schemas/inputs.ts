@@ -1,47 +1,81 @@
 /** The numbers of a request, held to what its losses' inputs mean, as the arrays that programs read. */
 import { pointerTo, problemAt } from '../errors.ts'
-import type { InputSpec } from '../losses/define.ts'
-import type { Decoded, DecodedTensor } from '../wire/define.ts'
+import type { InputLayout } from '../language/ir.ts'
+import type { InputSpec, Kind, Loss } from '../losses/define.ts'
+import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
 import { classIndices, realNumbers } from './kinds.ts'
 import type { Outline } from './outline.ts'
 import type { Options } from './params.ts'
 import type { NumericArray } from './tensor.ts'
 
+/** What an input is held to: all of it that the structure of a request decides. */
+export interface InputRule {
+  readonly name: string
+  readonly isIndex: boolean
+  readonly kind: Kind
+  /** Of indices: how many there are, and the one outside of them that is allowed. */
+  readonly places: number | undefined
+  readonly ignored: number | undefined
+  /** The input that says how much of each row means something. */
+  readonly paddedTo: string | undefined
+  /** How often one vector stands along the other axes; undefined where it is not spread. */
+  readonly spread: { readonly width: number | undefined; readonly elements: number } | undefined
+}
+
+/** One rule an input, in the loss's order. */
+export function rulesOf(
+  { inputs }: Loss,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  layouts: Readonly<Record<string, InputLayout>>,
+  axes: Axes,
+  options: Options,
+): InputRule[] {
+  return Object.keys(layouts).map((name) => {
+    const spec = inputs[name]
+    return {
+      name,
+      isIndex: layouts[name].type === 'index',
+      kind: kindOf(spec, options),
+      places: placesOf(spec, axes),
+      ignored: ignoredBy(spec, options),
+      paddedTo: spec.paddedTo !== undefined && tensors.has(spec.paddedTo) ? spec.paddedTo : undefined,
+      spread: spec.trailing ? { width: axes.rest.at(-1), elements: axes.sizes['...'] } : undefined,
+    }
+  })
+}
+
 /** @throws Problem `invalid-value`, `label-out-of-range`, `dtype-unsupported`, `shape-mismatch`, `non-finite-input` */
 export function readInputs(outline: Outline, { tensors }: Decoded): Record<string, NumericArray> {
   const data: Record<string, NumericArray> = {}
-  for (const name in outline.layouts) data[name] = readInput(outline, name, trimmed(outline, name, tensors))
+  for (const rule of outline.inputs) data[rule.name] = readInput(outline, rule, tensors)
   return data
 }
 
-/** Zeros stand for what lies behind a row's length. */
-function trimmed(
-  { loss, tensors: known }: Outline,
-  name: string,
+function readInput(
+  { options, precision }: Outline,
+  rule: InputRule,
   tensors: Decoded['tensors'],
-): DecodedTensor {
-  const tensor = tensors.get(name)!
-  const { paddedTo } = loss.inputs[name]
-  if (paddedTo === undefined || !known.has(paddedTo)) return tensor
-  const [lengths, width] = [tensors.get(paddedTo)!.data, tensor.shape.at(-1)!]
+): NumericArray {
+  const { name, isIndex, kind, places, ignored, paddedTo, spread } = rule
+  const sent = tensors.get(name)!
+  const tensor = paddedTo === undefined ? sent : trimmed(sent, tensors.get(paddedTo)!)
+  if (options.nonfinite === 'error') checkFinite(name, tensor)
+  if (isIndex) return classIndices(name, tensor, places, ignored)
+  const data = realNumbers(name, tensor, kind, precision)
+  return spread === undefined ? data : spreadOut(name, spread, data)
+}
+
+/** Zeros stand for what lies behind a row's length. */
+function trimmed(tensor: DecodedTensor, { data: lengths }: DecodedTensor): DecodedTensor {
+  const width = tensor.shape.at(-1)!
   const data = tensor.data.slice()
   for (let row = 0; row < lengths.length; row++)
     data.fill(0, row * width + Math.max(0, lengths[row]), (row + 1) * width)
   return { ...tensor, data }
 }
 
-function readInput(outline: Outline, name: string, tensor: DecodedTensor): NumericArray {
-  const { loss, layouts, axes, options, precision } = outline
-  if (options.nonfinite === 'error') checkFinite(name, tensor)
-  const spec = loss.inputs[name]
-  if (layouts[name].type === 'index') {
-    return classIndices(name, tensor, placesOf(spec, axes), ignoredBy(spec, options))
-  }
-  return spread(name, spec, axes, realNumbers(name, tensor, kindOf(spec, options), precision))
-}
-
-function kindOf(spec: InputSpec, options: Options) {
+function kindOf(spec: InputSpec, options: Options): Kind {
   const kind = spec.kindFor(options.params)
   return kind === 'class_or_probability' ? 'probability' : kind
 }
@@ -62,17 +96,19 @@ function ignoredBy({ kind }: InputSpec, { params }: Options): number | undefined
 }
 
 /** One vector along the last axis becomes one number an element, so that jobs with different vectors still merge. */
-function spread(name: string, spec: InputSpec, axes: Axes, data: NumericArray): NumericArray {
-  if (!spec.trailing) return data
-  const width = axes.rest.at(-1)
+function spreadOut(
+  name: string,
+  { width, elements }: NonNullable<InputRule['spread']>,
+  data: NumericArray,
+): NumericArray {
   if (width === undefined || data.length !== width) {
     const wants =
       width === undefined ? 'at least one axis in the other inputs' : `shape [${width}], like their last axis`
     throw problemAt('shape-mismatch', `/${name}`, `needs ${wants}; got ${data.length} numbers`)
   }
   return data.constructor === Float64Array
-    ? Float64Array.from({ length: axes.sizes['...'] }, (_, i) => data[i % width])
-    : Float32Array.from({ length: axes.sizes['...'] }, (_, i) => data[i % width])
+    ? Float64Array.from({ length: elements }, (_, i) => data[i % width])
+    : Float32Array.from({ length: elements }, (_, i) => data[i % width])
 }
 
 /** @throws Problem `non-finite-input` naming the first element */

@@ -14,6 +14,7 @@ import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
 import { type Explanation, explanationOf } from './explain.ts'
 import { wantedGradients, wantedHessians } from './gradients.ts'
+import { type InputRule, rulesOf } from './inputs.ts'
 import { checkOptions, type Options } from './params.ts'
 import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
 
@@ -24,6 +25,10 @@ export interface Outline {
   readonly tensors: ReadonlyMap<string, TensorInfo>
   readonly axes: Axes
   readonly layouts: Readonly<Record<string, InputLayout>>
+  /** What the numbers of each input are held to. */
+  readonly inputs: readonly InputRule[]
+  /** Whether the program reads all of them. */
+  readonly readsAll: boolean
   readonly precision: Precision
   /** Inputs that are differentiated. */
   readonly wants: readonly string[]
@@ -49,7 +54,8 @@ export interface AnswerOutline {
   readonly gradients: Readonly<Record<string, AnswerInfo>>
 }
 
-type AnswerInfo = Omit<TensorInfo, 'typed'>
+/** A tensor of the answer without its numbers. */
+export type AnswerInfo = Omit<TensorInfo, 'typed'>
 
 /** How requests of this structure share a launch. */
 export interface Merging {
@@ -120,6 +126,8 @@ function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, li
   })
   const outline = {
     ...sketch,
+    inputs: rulesOf(loss, tensors, layouts, axes, options),
+    readsAll: Object.keys(layouts).every((name) => Object.hasOwn(program.program.inputs, name)),
     valueShape,
     answer: answerOutline(sketch, valueShape),
     cotangent: cotangentOf(weighing),

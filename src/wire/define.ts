@@ -48,7 +48,7 @@ export interface Answer {
   readonly loss: AnswerTensor
   readonly gradients: ReadonlyMap<string, AnswerTensor>
   /** The second derivatives' diagonals. */
-  readonly hessian?: ReadonlyMap<string, AnswerTensor>
+  readonly hessian?: ReadonlyMap<string, AnswerTensor> | undefined
   /** Answers that have the same object here differ in their numbers and members alone. */
   readonly structure?: object
   /** Plain members beside them: denominator, count, finite ... */
@@ -70,8 +70,14 @@ export interface Format {
   readonly bodyLimit: 'json' | 'binary'
   /** @throws Problem `malformed-*` (400) when the bytes cannot be parsed, 422 codes when a tensor is ill-formed. */
   decode(bytes: Uint8Array, limits: DecodeLimits): Decoded
-  encode(answer: Answer): Uint8Array
+  encode(answer: Answer): Parts
 }
+
+/**
+ * An answer's bytes, in order. One part is memory of its own; of several, all but the first may be views of the answer's
+ * arrays, so that megabytes are not copied, and hold as long as these do.
+ */
+export type Parts = readonly [Uint8Array, ...Uint8Array[]]
 
 /** Checks a format where it is written. */
 export function defineFormat(format: Format): Format {

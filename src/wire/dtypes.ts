@@ -26,14 +26,21 @@ export function readElements(dtype: Dtype, bytes: Uint8Array, count: number, poi
  * writeElements('bfloat16', Float32Array.of(1), target) // 80 3f
  */
 export function writeElements(dtype: Dtype, data: NumericArray, target: Uint8Array): void {
-  const whole = WHOLE[dtype]
-  if (whole !== undefined && data instanceof whole) {
-    target.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  const bytes = wireForm(dtype, data)
+  if (bytes !== undefined) {
+    target.set(bytes)
     return
   }
   const view = new DataView(target.buffer, target.byteOffset, target.byteLength)
   const [write, size] = [WRITERS[dtype], BYTES[dtype]]
   for (let i = 0; i < data.length; i++) write(view, i * size, data[i])
+}
+
+/** A view of elements whose memory is their wire form; undefined for any others. */
+export function wireForm(dtype: Dtype, data: NumericArray): Uint8Array | undefined {
+  const whole = WHOLE[dtype]
+  if (whole === undefined || !(data instanceof whole)) return undefined
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 
 /**

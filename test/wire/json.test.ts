@@ -254,7 +254,7 @@ describe('an answer', () => {
   const write = (gradient: Partial<AnswerTensor>, members: Answer['members'] = {}) => {
     const loss: AnswerTensor = { dtype: 'float32', shape: [], data: Float32Array.of(0.1), spelling: 'nested' }
     const gradients = new Map(gradient.data === undefined ? [] : [['x', { ...loss, ...gradient }]])
-    return Buffer.from(json.encode({ loss, gradients, members })).toString()
+    return Buffer.concat(json.encode({ loss, gradients, members })).toString()
   }
 
   it('holds loss, gradients and members, in this order', () => {

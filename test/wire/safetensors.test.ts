@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
 import { DTYPES } from '../../src/schemas/tensor.ts'
 import type { AnswerTensor } from '../../src/wire/define.ts'
-import safetensors from '../../src/wire/safetensors.ts'
+import safetensors from '../../src/wire/safetensors/index.ts'
 
 const LIMITS = { maxElements: 10_000, maxTensors: 4 }
 
@@ -167,7 +167,9 @@ describe('an answer', () => {
       ] as const
     }),
   )
-  const body = safetensors.encode({ loss, gradients, members: { denominator: Number.NaN, finite: false } })
+  const body = Buffer.concat(
+    safetensors.encode({ loss, gradients, members: { denominator: Number.NaN, finite: false } }),
+  )
 
   it('has its data at a multiple of 8, and every tensor where its dtype may be viewed', () => {
     const length = Number(Buffer.from(body).readBigUInt64LE())

@@ -73,6 +73,8 @@ export class Arenas {
   readonly #onDrop: (arena: Arena) => void
   readonly #idle: Arena[] = []
   readonly #lent = new Map<Arena, number>()
+  /** Those of them whose results are still being sent. */
+  readonly #kept = new Set<Arena>()
   readonly #waiting: Waiter[] = []
 
   /** @param onDrop is told of every memory that is not kept */
@@ -102,8 +104,22 @@ export class Arenas {
     return new Promise((resolve, reject) => this.#waiting.push({ bytes, resolve, reject }))
   }
 
+  /**
+   * Asks to keep a lent memory until somebody else, who may be slow, is done with it.
+   *
+   * @returns false where a quarter of the bytes is kept so: those who compute come first
+   */
+  keep(arena: Arena): boolean {
+    if (this.#kept.has(arena)) return true
+    const kept = [...this.#kept].reduce((total, { bytes }) => total + bytes, arena.bytes)
+    if (kept > this.#limits.bytes / 4) return false
+    this.#kept.add(arena)
+    return true
+  }
+
   giveBack(arena: Arena) {
     if (!this.#lent.delete(arena)) return
+    this.#kept.delete(arena)
     if (arena.bytes <= this.#limits.keptBytes) this.#idle.push(arena)
     else this.#onDrop(arena)
     while (this.#waiting.length > 0 && this.#fits(this.#waiting[0].bytes)) this.#serve(this.#waiting.shift()!)

@@ -13,18 +13,11 @@ import {
   UnsupportedByEngine,
 } from '../define.ts'
 import { Arena, Arenas } from './arena.ts'
-import {
-  type Layout,
-  layoutOf,
-  MAX_SLICES,
-  type Sizes,
-  type Slice,
-  writeArgument,
-  writeArguments,
-} from './kernel.ts'
+import { layoutOf, MAX_SLICES, type Sizes, type Slice, writeArgument, writeArguments } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
-import { argumentsOf, bytesFor, copyInputs, instantiate, type Results, resultsOf } from './launch.ts'
+import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './pool.ts'
+import { fill, type Ready, ReadyLaunches } from './ready.ts'
 
 export interface CompiledOptions extends PoolOptions {
   readonly reason: string
@@ -51,13 +44,6 @@ export function openCompiled(options: CompiledOptions): Engine {
   return new CompiledEngine(options)
 }
 
-/** Views of one memory, for one layout. */
-interface Views {
-  readonly layout: Layout
-  readonly floats: Float32Array
-  readonly results: Results
-}
-
 class CompiledEngine implements Engine {
   readonly info: EngineInfo
   readonly width: number
@@ -67,8 +53,7 @@ class CompiledEngine implements Engine {
   readonly #pool: Pool
   /** The memory of what runs on the caller's thread. */
   readonly #own = new Arena()
-  /** Results in that memory: making a view takes as long as a small kernel. */
-  readonly #views = new WeakMap<Compiled, Views>()
+  readonly #ready = new ReadyLaunches()
 
   constructor(options: CompiledOptions) {
     const target = detectTarget()
@@ -94,12 +79,12 @@ class CompiledEngine implements Engine {
 
   runNow(batch: Batch): BatchResult | undefined {
     if (batch.precision !== 'float32') return undefined
+    const ready = this.#ready.find(batch, this.#own)
+    if (ready !== undefined) return isQuick(ready) ? this.#runReady(ready, batch) : undefined
     const kernel = this.#kernels.find(batch)
     if (kernel === undefined) return undefined
     const sizes = allSizes(batch)
-    return turnsOf(batch, sizes) * kernel.nsPerTurn > INLINE_NS
-      ? undefined
-      : this.#runHere(kernel, batch, sizes)
+    return isQuick({ kernel, turns: turnsOf(batch, sizes) }) ? this.#runHere(kernel, batch, sizes) : undefined
   }
 
   async run(batch: Batch): Promise<BatchResult> {
@@ -130,24 +115,17 @@ class CompiledEngine implements Engine {
     copyInputs(kernel, layout, batch, arena)
     const at = writeArgument(kernel, layout, argumentsOf(batch, sizes), arena, wholeOf(kernel, sizes))
     const run = arena.bind(kernel.module, (memory) => instantiate(kernel.module, memory))
-    const started = performance.now()
-    try {
-      run(at)
-    } catch (error) {
-      throw trapped(batch, error)
-    }
-    const computeMs = performance.now() - started
-    learn(kernel, computeMs, turnsOf(batch, sizes))
-    return { ...this.#resultsHere(kernel, layout), computeMs, engine: 'compiled' }
+    const turns = turnsOf(batch, sizes)
+    const computeMs = timed({ kernel, turns, run }, batch, at)
+    this.#ready.remember(batch, { kernel, layout, turns, run }, arena)
+    return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled' }
   }
 
-  #resultsHere(kernel: Compiled, layout: Layout): Results {
-    const { floats } = this.#own
-    const known = this.#views.get(kernel)
-    if (known?.layout === layout && known.floats === floats) return known.results
-    const results = resultsOf(kernel, layout, this.#own)
-    this.#views.set(kernel, { layout, floats, results })
-    return results
+  #runReady(ready: Ready, batch: Batch): BatchResult {
+    fill(ready, batch, this.#own)
+    const computeMs = timed(ready, batch, 0)
+    const { values, denominators, gradients } = ready.results
+    return { values, denominators, gradients, computeMs, engine: 'compiled' }
   }
 
   async #runThere(kernel: Compiled, batch: Batch, sizes: Sizes): Promise<BatchResult> {
@@ -166,7 +144,8 @@ class CompiledEngine implements Engine {
       )
       const computeMs = Math.max(...spent)
       const release = () => this.#arenas.giveBack(arena)
-      return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', release }
+      const keep = () => this.#arenas.keep(arena)
+      return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', release, keep }
     } catch (error) {
       this.#arenas.giveBack(arena)
       throw error instanceof KernelTrapped ? trapped(batch, error) : error
@@ -176,6 +155,24 @@ class CompiledEngine implements Engine {
   #worthwhile(ns: number): number {
     return Math.max(1, Math.min(this.#threads, MAX_SLICES, Math.floor(ns / SLICE_NS)))
   }
+}
+
+/** Whether the caller's thread may compute it. */
+function isQuick({ kernel, turns }: Pick<Ready, 'kernel' | 'turns'>): boolean {
+  return turns * kernel.nsPerTurn <= INLINE_NS
+}
+
+/** Runs a kernel where it is, and learns from it. @returns milliseconds */
+function timed({ kernel, turns, run }: Pick<Ready, 'kernel' | 'turns' | 'run'>, batch: Batch, at: number) {
+  const started = performance.now()
+  try {
+    run(at)
+  } catch (error) {
+    throw trapped(batch, error)
+  }
+  const ms = performance.now() - started
+  learn(kernel, ms, turns)
+  return ms
 }
 
 /** Arrays that outlive the next launch. */

@@ -17,7 +17,7 @@ export default defineFormat({
   mediaTypes: ['application/json'],
   bodyLimit: 'json',
   decode,
-  encode: writeAnswer,
+  encode: (answer) => [writeAnswer(answer)],
 })
 
 function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {

@@ -76,6 +76,34 @@ describe('the compiled engine', () => {
     expect((await engine.stats()).tensors).toBe(before.tensors)
   })
 
+  it('computes the next step of the same structure from its own numbers, also when its memory has grown between', () => {
+    const engine = open()
+    const first = batchOf(8, 4)
+    const next = { ...first, inputs: batchOf(8, 4).inputs, scalars: first.scalars }
+    next.inputs.targets[0].fill(3)
+    const alone = bits(open().runNow!(next)!)
+    const once = bits(engine.runNow!(first)!)
+    expect(bits(engine.runNow!(next)!)).toEqual(alone)
+    expect(bits(engine.runNow!(first)!)).toEqual(once)
+    engine.runNow!(batchOf(100, 200))
+    expect(bits(engine.runNow!(next)!)).toEqual(alone)
+    expect(once).not.toEqual(alone)
+  })
+
+  it('takes another cotangent or parameter for what it is, though all else is the same', () => {
+    const engine = open()
+    const batch = batchOf(8, 4)
+    const variants = [
+      batch,
+      { ...batch, cotangent: [Float32Array.of(2)] },
+      { ...batch, scalars: { delta: 0.25 } },
+    ]
+    const alone = variants.map((variant) => bits(open().runNow!(variant)!))
+    expect(variants.map((variant) => bits(engine.runNow!(variant)!))).toEqual(alone)
+    expect(variants.map((variant) => bits(engine.runNow!(variant)!))).toEqual(alone)
+    expect(new Set(alone.map((one) => JSON.stringify(one))).size).toBe(3)
+  })
+
   it('says that it cannot compute float64', async () => {
     await expect(open().run({ ...batchOf(2, 2), precision: 'float64' })).rejects.toBeInstanceOf(
       UnsupportedByEngine,
@@ -193,6 +221,16 @@ describe('memories', () => {
     await Promise.all([second, third])
     expect(order).toEqual(['second', 'third'])
     expect(pool.lent).toBe(2)
+  })
+
+  it('are kept for slow readers up to a quarter of the bytes', async () => {
+    const { pool } = arenas(2 ** 20)
+    const sizes = [2 ** 17, 2 ** 17, 2 ** 16]
+    const [first, second, third] = await Promise.all(sizes.map((bytes) => pool.take(bytes)))
+    expect([pool.keep(first!), pool.keep(second!), pool.keep(third!)]).toEqual([true, true, false])
+    expect(pool.keep(first!)).toBe(true)
+    pool.giveBack(second!)
+    expect(pool.keep(third!)).toBe(true)
   })
 
   it('that grew too large are given up', async () => {

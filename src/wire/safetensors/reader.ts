@@ -1,45 +1,14 @@
-/**
- * `application/x-safetensors`: the tensors as bytes, everything else as JSON strings in `__metadata__`. Read by the rules
- * of the reference reader (safetensors/src/tensor.rs): every byte belongs to exactly one tensor.
- */
-import { Problem, pointerToken, problemAt } from '../errors.ts'
-import { type Dtype, sizeOf } from '../schemas/tensor.ts'
-import {
-  type Answer,
-  type AnswerTensor,
-  BYTES,
-  type Decoded,
-  type DecodedTensor,
-  type DecodeLimits,
-  defineFormat,
-} from './define.ts'
-import { readElements, writeElements } from './dtypes.ts'
-import { type Json, JsonReader } from './json/reader.ts'
-import { spellMember } from './json/writer.ts'
-import { checkShape, isShape } from './shape.ts'
-
-export default defineFormat({
-  name: 'safetensors',
-  mediaTypes: ['application/x-safetensors', 'application/vnd.safetensors'],
-  bodyLimit: 'binary',
-  decode,
-  encode,
-})
+/** Reads a safetensors body: its header once for all that have the same one, and its data as views. */
+import { Problem, pointerToken, problemAt } from '../../errors.ts'
+import { type Dtype, sizeOf } from '../../schemas/tensor.ts'
+import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
+import { readElements } from '../dtypes.ts'
+import { type Json, JsonReader } from '../json/reader.ts'
+import { checkShape, isShape } from '../shape.ts'
+import { DTYPE_OF } from './names.ts'
 
 /** The reference allows 100 MB; a request's header is small. */
 const MAX_HEADER = 64 * 1024
-
-const DTYPE_OF: ReadonlyMap<string, Dtype> = new Map([
-  ['F32', 'float32'],
-  ['F64', 'float64'],
-  ['F16', 'float16'],
-  ['BF16', 'bfloat16'],
-  ['I64', 'int64'],
-  ['I32', 'int32'],
-  ['U8', 'uint8'],
-  ['BOOL', 'bool'],
-])
-const NAME_OF: ReadonlyMap<Dtype, string> = new Map([...DTYPE_OF].map(([name, dtype]) => [dtype, name]))
 
 /** Options that are a single word; their quotes may be left out. */
 const WORDS: ReadonlySet<string> = new Set(['reduction', 'nonfinite', 'gradient_dtype'])
@@ -55,10 +24,30 @@ interface Header {
 /** Headers that are remembered, and the longest one that is. */
 const MEMORY = { headers: 512, bytes: 2048 } as const
 
-/** By limits, because they decide what is accepted. */
-const remembered = new WeakMap<DecodeLimits, Map<string, Header>>()
+interface Memory {
+  readonly headers: Map<string, Header>
+  /** The last one, and the body that it came with: mostly it comes again. */
+  last: Seen | undefined
+}
 
-function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
+interface Seen {
+  readonly bodyBytes: number
+  readonly text: Buffer
+  readonly header: Header
+}
+
+/** By limits, because they decide what is accepted. */
+const remembered = new WeakMap<DecodeLimits, Memory>()
+
+/**
+ * Bytes -> tensors and options, by the rules of the reference reader (safetensors/src/tensor.rs): every byte belongs to
+ * exactly one tensor.
+ *
+ * @throws Problem `malformed-safetensors`, `payload-too-large`, `shape-overflow`, `dtype-unsupported`, `invalid-value`
+ * @example
+ * decode(body, { maxElements: 1000, maxTensors: 8 }).tensors.get('predictions')
+ */
+export function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
   const end = endOfHeader(bytes)
   const header = headerOf(bytes, end, limits)
   const tensors = new Map<string, DecodedTensor>()
@@ -69,13 +58,35 @@ function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
 /** The header's meaning; the body's length belongs to it, because the tensors must cover it. */
 function headerOf(bytes: Uint8Array, end: number, limits: DecodeLimits): Header {
   if (end > MEMORY.bytes) return readHeader(bytes.subarray(8, end), bytes.length - end, limits)
-  const memory = remembered.get(limits) ?? new Map<string, Header>()
-  const key = `${bytes.length} ${asBuffer(bytes).toString('latin1', 8, end)}`
-  const known = memory.get(key)
+  const memory = memoryOf(limits)
+  const { last } = memory
+  const body = asBuffer(bytes)
+  const isLast =
+    last !== undefined &&
+    last.bodyBytes === bytes.length &&
+    last.text.length === end - 8 &&
+    body.compare(last.text, 0, end - 8, 8, end) === 0
+  if (isLast) return last.header
+  const header = recalled(memory, body, end, limits)
+  memory.last = { bodyBytes: bytes.length, text: Buffer.from(bytes.subarray(8, end)), header }
+  return header
+}
+
+function memoryOf(limits: DecodeLimits): Memory {
+  const known = remembered.get(limits)
   if (known !== undefined) return known
-  const header = readHeader(bytes.subarray(8, end), bytes.length - end, limits)
-  remembered.set(limits, memory.set(key, header))
-  if (memory.size > MEMORY.headers) memory.delete(memory.keys().next().value!)
+  const made: Memory = { headers: new Map(), last: undefined }
+  remembered.set(limits, made)
+  return made
+}
+
+function recalled({ headers }: Memory, body: Buffer, end: number, limits: DecodeLimits): Header {
+  const key = `${body.length} ${body.toString('latin1', 8, end)}`
+  const known = headers.get(key)
+  if (known !== undefined) return known
+  const header = readHeader(body.subarray(8, end), body.length - end, limits)
+  headers.set(key, header)
+  if (headers.size > MEMORY.headers) headers.delete(headers.keys().next().value!)
   return header
 }
 
@@ -109,13 +120,17 @@ function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: Dec
 /** Where the header ends and the data begins. */
 function endOfHeader(bytes: Uint8Array): number {
   if (bytes.length < 8) throw malformed(`a body needs at least 8 bytes, got ${bytes.length}`)
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
-  if (length > BigInt(MAX_HEADER))
-    throw malformed(`the header claims ${length} bytes, the limit is ${MAX_HEADER}`)
-  const end = 8 + Number(length)
+  const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
+  if (length > MAX_HEADER) throw malformed(`the header claims ${length} bytes, the limit is ${MAX_HEADER}`)
+  const end = 8 + length
   if (end > bytes.length)
     throw malformed(`the header claims ${length} bytes, only ${bytes.length - 8} follow`)
   return end
+}
+
+/** 32 bits, little-endian. */
+function lengthAt(bytes: Uint8Array, at: number): number {
+  return bytes[at] + bytes[at + 1] * 2 ** 8 + bytes[at + 2] * 2 ** 16 + bytes[at + 3] * 2 ** 24
 }
 
 function parseHeader(text: Uint8Array): { [name: string]: Json } {
@@ -139,6 +154,8 @@ function parse(text: Uint8Array, what: string): Json {
 
 interface Entry {
   readonly name: string
+  /** Where it stands, for problems. */
+  readonly pointer: string
   readonly dtype: Dtype
   readonly shape: readonly number[]
   readonly elements: number
@@ -158,7 +175,7 @@ function readEntry(name: string, entry: Json, limits: DecodeLimits): Entry {
   if (end - begin !== expected) {
     throw malformed(`${quote(name)} has ${end - begin} bytes; ${entry.dtype} [${shape}] needs ${expected}`)
   }
-  return { name, dtype, shape, elements: sizeOf(shape), begin, end }
+  return { name, pointer: `/${pointerToken(name)}`, dtype, shape, elements: sizeOf(shape), begin, end }
 }
 
 function readOffsets(name: string, offsets: Json | undefined): [number, number] {
@@ -198,12 +215,12 @@ function checkCoverage(entries: readonly Entry[], length: number) {
 }
 
 function readTensor(
-  { name, dtype, shape, elements, begin, end }: Entry,
+  { pointer, dtype, shape, elements, begin, end }: Entry,
   bytes: Uint8Array,
   start: number,
 ): DecodedTensor {
   const own = bytes.subarray(start + begin, start + end)
-  const data = readElements(dtype, own, elements, `/${pointerToken(name)}`)
+  const data = readElements(dtype, own, elements, pointer)
   return { dtype, shape, data, spelling: 'binary', typed: true }
 }
 
@@ -223,97 +240,4 @@ function readOption(name: string, text: Json): unknown {
 
 function quote(name: string): string {
   return JSON.stringify(name.slice(0, 80))
-}
-
-// Writing
-
-/** The order and places of an answer's tensors, and the header's text about them. */
-interface Template {
-  readonly names: readonly string[]
-  readonly offsets: readonly number[]
-  readonly dataLength: number
-  /** `"loss":{...},"gradients.predictions":{...}` */
-  readonly text: string
-}
-
-const templates = new WeakMap<object, Template>()
-
-function encode(answer: Answer): Uint8Array {
-  const { names, offsets, dataLength, text } = templateOf(answer)
-  const header = `{"__metadata__":{${metadataText(answer.members)}},${text}}`
-  const { body, dataStart } = startBody(header, dataLength)
-  names.forEach((name, i) => {
-    const { dtype, data } = tensorOf(answer, name)
-    const start = dataStart + offsets[i]
-    writeElements(dtype, data, body.subarray(start, start + data.length * BYTES[dtype]))
-  })
-  return body
-}
-
-function templateOf(answer: Answer): Template {
-  const known = answer.structure === undefined ? undefined : templates.get(answer.structure)
-  if (known !== undefined) return known
-  const made = makeTemplate(answer)
-  if (answer.structure !== undefined) templates.set(answer.structure, made)
-  return made
-}
-
-function makeTemplate(answer: Answer): Template {
-  const second = [...(answer.hessian?.keys() ?? [])].map((name) => `${HESSIAN}${name}`)
-  const names = [LOSS, ...answer.gradients.keys(), ...second]
-  const width = (name: string) => BYTES[tensorOf(answer, name).dtype]
-  // The reference writer's order: widest elements first, so that each tensor is aligned.
-  names.sort((a, b) => width(b) - width(a) || (nameOf(a) < nameOf(b) ? -1 : 1))
-  const offsets: number[] = []
-  const texts: string[] = []
-  let offset = 0
-  for (const name of names) {
-    const { dtype, shape } = tensorOf(answer, name)
-    const end = offset + sizeOf(shape) * BYTES[dtype]
-    texts.push(
-      `${JSON.stringify(nameOf(name))}:{"dtype":"${NAME_OF.get(dtype)}","shape":[${shape}],"data_offsets":[${offset},${end}]}`,
-    )
-    offsets.push(offset)
-    offset = end
-  }
-  return { names, offsets, dataLength: offset, text: texts.join() }
-}
-
-/** Stands for the loss among the names of gradients; no input has an empty name. */
-const LOSS = ''
-
-/** Stands before the names of second derivatives; no input has a dot in its name. */
-const HESSIAN = 'hessian.'
-
-function tensorOf({ loss, gradients, hessian }: Answer, name: string): AnswerTensor {
-  if (name === LOSS) return loss
-  return name.startsWith(HESSIAN) ? hessian!.get(name.slice(HESSIAN.length))! : gradients.get(name)!
-}
-
-function nameOf(name: string): string {
-  if (name === LOSS) return 'loss'
-  return name.startsWith(HESSIAN) ? name : `gradients.${name}`
-}
-
-/** The header, padded with blanks so that the data begins at a multiple of 8, and room for the data. */
-function startBody(header: string, dataLength: number): { body: Buffer; dataStart: number } {
-  const length = Math.ceil(Buffer.byteLength(header) / 8) * 8
-  const body = Buffer.allocUnsafe(8 + length + dataLength)
-  body.writeUInt32LE(length, 0)
-  body.writeUInt32LE(0, 4)
-  const end = 8 + body.write(header, 8)
-  if (end < 8 + length) body.fill(0x20, end, 8 + length)
-  return { body, dataStart: 8 + length }
-}
-
-function metadataText(members: Answer['members']): string {
-  const texts: string[] = []
-  for (const name in members) texts.push(`${JSON.stringify(name)}:${quoted(members[name])}`)
-  return texts.join()
-}
-
-/** A member's JSON, as the string that metadata must be. */
-function quoted(value: Answer['members'][string]): string {
-  const isPlain = typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
-  return isPlain ? `"${value}"` : JSON.stringify(spellMember(value))
 }

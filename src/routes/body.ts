@@ -1,0 +1,186 @@
+/**
+ * A request's body, from the connection into one piece of memory. Large bodies are copied where they belong as they
+ * arrive, into memory that was used before: fresh megabytes cost a fault for each page. It reads nothing of what it holds.
+ */
+import type { IncomingMessage } from 'node:http'
+import { Problem } from '../errors.ts'
+
+/** Bodies of at least so many bytes get memory from the pool; below it, collecting the parts costs less. */
+export const POOLED_BYTES = 64 * 1024
+/** Sizes are rounded up to this, so that bodies of about the same size share memory. */
+const STEP_BYTES = 256 * 1024
+
+/** Memory for bodies, lent and taken back; bounded, and nobody waits for it. */
+export class BodyPool {
+  readonly #limit: number
+  #bytes = 0
+  /** Lent and idle ones. */
+  readonly #idle: Buffer[] = []
+
+  /** @param limit bytes of all memory together, lent or idle */
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** Bytes that are held, lent or idle. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Room for so many bytes or some more; undefined where too much is lent already. */
+  take(bytes: number): Buffer | undefined {
+    const size = Math.ceil(bytes / STEP_BYTES) * STEP_BYTES
+    const place = this.#idle.findIndex(({ length }) => length === size)
+    if (place >= 0) return this.#idle.splice(place, 1)[0]
+    while (this.#bytes + size > this.#limit && this.#idle.length > 0) this.#drop(this.#idle.shift()!)
+    if (this.#bytes + size > this.#limit) return undefined
+    this.#bytes += size
+    return Buffer.allocUnsafeSlow(size)
+  }
+
+  /** Nobody reads it any more. */
+  giveBack(memory: Buffer) {
+    this.#idle.push(memory)
+  }
+
+  /** Somebody may still read it: it is left to the garbage collector. */
+  forget(memory: Buffer) {
+    this.#drop(memory)
+  }
+
+  #drop({ length }: Buffer) {
+    this.#bytes -= length
+  }
+}
+
+/** Bytes of large bodies that are read in one round of the event loop, whoever sent them. */
+const ROUND_BYTES = 1024 * 1024
+
+/**
+ * Holds large bodies to a share of each round of the event loop: libuv reads up to 2 MB a connection before it looks at
+ * anything else, and with several of them whoever waits for the loop would wait for all.
+ */
+class Intake {
+  #bytes = 0
+  #paused: IncomingMessage[] = []
+
+  /** To be told of every part of a large body; pauses it where the round's share is used up. */
+  count({ length }: Buffer, raw: IncomingMessage) {
+    if (this.#bytes === 0) setImmediate(() => this.#begin())
+    this.#bytes += length
+    if (this.#bytes < ROUND_BYTES) return
+    raw.pause()
+    this.#paused.push(raw)
+  }
+
+  #begin() {
+    this.#bytes = 0
+    for (const raw of this.#paused.splice(0)) raw.resume()
+  }
+}
+
+/** One event loop, one share. */
+const intake = new Intake()
+
+/** A body that has arrived. */
+export interface Body {
+  readonly bytes: Uint8Array
+  /** To be called when it was dealt with; `unread` says that no view of the bytes is read any more, so that their memory may be used again. */
+  leave(unread: boolean): void
+}
+
+/** Is told how it ended: one of both, once. */
+export interface Receiver {
+  take(body: Body): void
+  fail(error: Error): void
+}
+
+/**
+ * Reads a body.
+ *
+ * @param limit most bytes
+ * @param receiver gets the body, or Problem `payload-too-large`, or the connection's own error
+ * @example
+ * receiveBody(request.raw, 2 ** 20, new BodyPool(2 ** 26), { take: ({ bytes }) => {}, fail: (error) => {} })
+ */
+export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool, receiver: Receiver): void {
+  const declared = Number(raw.headers['content-length'] ?? 0)
+  const arrival = declared < POOLED_BYTES ? new Parts() : (Room.of(declared, pool) ?? new Parts())
+  let open = true
+  const end = (error?: Error) => {
+    if (!open) return
+    open = false
+    if (error === undefined) return receiver.take(arrival)
+    arrival.leave(true)
+    receiver.fail(error)
+  }
+  raw.on('data', (part: Buffer) => {
+    if (!open) return
+    if (arrival.length + part.length > limit) end(tooLong(limit))
+    else arrival.add(part)
+    if (arrival.length > POOLED_BYTES) intake.count(part, raw)
+  })
+  raw.on('end', () => end())
+  raw.on('error', end)
+}
+
+function tooLong(limit: number): Problem {
+  return new Problem('payload-too-large', `a body may have ${limit} bytes`)
+}
+
+/** Where the parts of a body go. */
+interface Arrival extends Body {
+  readonly length: number
+  add(part: Buffer): void
+}
+
+/** Collects them, and joins them where there are several. */
+class Parts implements Arrival {
+  readonly #parts: Buffer[] = []
+  length = 0
+
+  add(part: Buffer) {
+    this.#parts.push(part)
+    this.length += part.length
+  }
+
+  get bytes(): Uint8Array {
+    return this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts, this.length)
+  }
+
+  leave() {}
+}
+
+/** Copies them to their place at once; Node's parser holds the body to the length that was declared. */
+class Room implements Arrival {
+  #memory: Buffer | undefined
+  readonly #pool: BodyPool
+  length = 0
+
+  static of(declared: number, pool: BodyPool): Room | undefined {
+    const memory = pool.take(declared)
+    return memory === undefined ? undefined : new Room(memory, pool)
+  }
+
+  private constructor(memory: Buffer, pool: BodyPool) {
+    this.#memory = memory
+    this.#pool = pool
+  }
+
+  add(part: Buffer) {
+    this.#memory!.set(part, this.length)
+    this.length += part.length
+  }
+
+  get bytes(): Uint8Array {
+    return this.#memory!.subarray(0, this.length)
+  }
+
+  leave(unread: boolean) {
+    const memory = this.#memory
+    if (memory === undefined) return
+    this.#memory = undefined
+    if (unread) this.#pool.giveBack(memory)
+    else this.#pool.forget(memory)
+  }
+}

@@ -1,0 +1,145 @@
+/** Writes an answer as safetensors: a header that is mostly the last one's, then the tensors, the widest first. */
+import { sizeOf } from '../../schemas/tensor.ts'
+import { type Answer, type AnswerTensor, BYTES, type Parts } from '../define.ts'
+import { wireForm, writeElements } from '../dtypes.ts'
+import { spellMember } from '../json/writer.ts'
+import { cut } from '../slab.ts'
+import { NAME_OF } from './names.ts'
+
+/** The order and places of an answer's tensors, and the header's text about them. */
+interface Template {
+  readonly names: readonly string[]
+  readonly offsets: readonly number[]
+  readonly dataLength: number
+  /** `"loss":{...},"gradients.predictions":{...}` */
+  readonly text: string
+  /** The last answer's header: a trainer's next step seldom differs in what stands beside the numbers. */
+  last: Head | undefined
+}
+
+/** All that stands before the data. */
+interface Head {
+  readonly members: Answer['members']
+  readonly bytes: Uint8Array
+}
+
+const templates = new WeakMap<object, Template>()
+
+/** From so many bytes on, data is sent from where it is. */
+const LARGE_BYTES = 64 * 1024
+
+/**
+ * An answer's bytes: small ones in one piece, large ones as the header and views of the answer's own arrays.
+ *
+ * @example
+ * Buffer.concat(encode({ loss, gradients: new Map(), members: { finite: true } }))
+ */
+export function encode(answer: Answer): Parts {
+  const template = templateOf(answer)
+  const head = headOf(template, answer.members)
+  return template.dataLength < LARGE_BYTES
+    ? [joined(answer, template, head)]
+    : [head, ...template.names.map((name) => bytesOf(tensorOf(answer, name)))]
+}
+
+function joined(answer: Answer, { names, offsets, dataLength }: Template, head: Uint8Array): Uint8Array {
+  const length = head.length + dataLength
+  const { bytes, floats, start } = cut(length)
+  bytes.set(head, start)
+  for (let i = 0; i < names.length; i++) {
+    const { dtype, data } = tensorOf(answer, names[i])
+    const at = start + head.length + offsets[i]
+    if (dtype === 'float32' && data instanceof Float32Array) floats.set(data, at / 4)
+    else writeElements(dtype, data, bytes.subarray(at, at + data.length * BYTES[dtype]))
+  }
+  return bytes.subarray(start, start + length)
+}
+
+/** A view where memory is its own wire form. */
+function bytesOf({ dtype, data }: AnswerTensor): Uint8Array {
+  const view = wireForm(dtype, data)
+  if (view !== undefined) return view
+  const bytes = Buffer.allocUnsafe(data.length * BYTES[dtype])
+  writeElements(dtype, data, bytes)
+  return bytes
+}
+
+function headOf(template: Template, members: Answer['members']): Uint8Array {
+  const { last, text } = template
+  if (last !== undefined && isSame(last.members, members)) return last.bytes
+  const bytes = headBytes(`{"__metadata__":{${metadataText(members)}},${text}}`)
+  template.last = { members, bytes }
+  return bytes
+}
+
+function isSame(a: Answer['members'], b: Answer['members']): boolean {
+  for (const name in a) if (!Object.is(a[name], b[name])) return false
+  for (const name in b) if (!(name in a)) return false
+  return true
+}
+
+function templateOf(answer: Answer): Template {
+  const known = answer.structure === undefined ? undefined : templates.get(answer.structure)
+  if (known !== undefined) return known
+  const made = makeTemplate(answer)
+  if (answer.structure !== undefined) templates.set(answer.structure, made)
+  return made
+}
+
+function makeTemplate(answer: Answer): Template {
+  const second = [...(answer.hessian?.keys() ?? [])].map((name) => `${HESSIAN}${name}`)
+  const names = [LOSS, ...answer.gradients.keys(), ...second]
+  const width = (name: string) => BYTES[tensorOf(answer, name).dtype]
+  // The reference writer's order: widest elements first, so that each tensor is aligned.
+  names.sort((a, b) => width(b) - width(a) || (nameOf(a) < nameOf(b) ? -1 : 1))
+  const offsets: number[] = []
+  const texts: string[] = []
+  let offset = 0
+  for (const name of names) {
+    const { dtype, shape } = tensorOf(answer, name)
+    const end = offset + sizeOf(shape) * BYTES[dtype]
+    texts.push(
+      `${JSON.stringify(nameOf(name))}:{"dtype":"${NAME_OF.get(dtype)}","shape":[${shape}],"data_offsets":[${offset},${end}]}`,
+    )
+    offsets.push(offset)
+    offset = end
+  }
+  return { names, offsets, dataLength: offset, text: texts.join(), last: undefined }
+}
+
+/** Stands for the loss among the names of gradients; no input has an empty name. */
+const LOSS = ''
+
+/** Stands before the names of second derivatives; no input has a dot in its name. */
+const HESSIAN = 'hessian.'
+
+function tensorOf({ loss, gradients, hessian }: Answer, name: string): AnswerTensor {
+  if (name === LOSS) return loss
+  return name.startsWith(HESSIAN) ? hessian!.get(name.slice(HESSIAN.length))! : gradients.get(name)!
+}
+
+function nameOf(name: string): string {
+  if (name === LOSS) return 'loss'
+  return name.startsWith(HESSIAN) ? name : `gradients.${name}`
+}
+
+/** The header and its length, padded with blanks so that the data begins at a multiple of 8. */
+function headBytes(header: string): Uint8Array {
+  const length = Math.ceil(Buffer.byteLength(header) / 8) * 8
+  const bytes = Buffer.alloc(8 + length, ' ')
+  bytes.writeBigUInt64LE(BigInt(length))
+  bytes.write(header, 8)
+  return bytes
+}
+
+function metadataText(members: Answer['members']): string {
+  const texts: string[] = []
+  for (const name in members) texts.push(`${JSON.stringify(name)}:${quoted(members[name])}`)
+  return texts.join()
+}
+
+/** A member's JSON, as the string that metadata must be. */
+function quoted(value: Answer['members'][string]): string {
+  const isPlain = typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+  return isPlain ? `"${value}"` : JSON.stringify(spellMember(value))
+}

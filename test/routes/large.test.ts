@@ -1,0 +1,156 @@
+/** Megabytes there and back: right to the bit beside each other, and the memory is given back whoever leaves when. */
+import { connect, type Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readSafetensors, safetensors, startServer, type TestServer } from '../support/server.ts'
+
+const [ROWS, COLUMNS] = [1024, 500]
+const COUNT = ROWS * COLUMNS
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer({ engine: 'compiled', threads: 2 })
+})
+afterAll(() => server.close())
+
+/** Predictions that lie `error` above the targets; huber's gradient of their sum is the error up to 1. */
+function bodyOf(error: number, metadata: Record<string, unknown> = { reduction: 'sum' }): Buffer {
+  const shape = [ROWS, COLUMNS]
+  const column = (value: number) => ({
+    dtype: 'F32',
+    shape,
+    bytes: new Uint8Array(new Float32Array(COUNT).fill(value).buffer),
+  })
+  return safetensors({ predictions: column(error), targets: column(0) }, metadata)
+}
+
+const TYPE = { 'content-type': 'application/x-safetensors' }
+const head = (length: number) =>
+  `POST /v1/losses/huber HTTP/1.1\r\nHost: lossd\r\nContent-Type: application/x-safetensors\r\nContent-Length: ${length}\r\n\r\n`
+
+async function gradientOf(response: Response): Promise<number[]> {
+  expect(response.status).toBe(200)
+  const { tensors } = readSafetensors(Buffer.from(await response.arrayBuffer()))
+  return tensors.get('gradients.predictions')!
+}
+
+/** Waits for what the server does a little later than its caller can see. */
+async function expectNothingHeld() {
+  for (let i = 0; i < 100 && (await server.tensors()) > 0; i++)
+    await new Promise((next) => setTimeout(next, 20))
+  expect(await server.tensors()).toBe(0)
+}
+
+function speak(act: (socket: Socket) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(server.port, '127.0.0.1')
+    socket.on('error', () => {}).on('close', () => resolve())
+    act(socket)
+  })
+}
+
+describe('a large answer', () => {
+  it('is its own request’s, many at once and one after the other', async () => {
+    const errors = [0.5, 0.25, 0.125, 0.75, 2, 0.375]
+    const answers = await Promise.all(errors.map((error) => server.post('huber', bodyOf(error), TYPE)))
+    for (const [i, answer] of answers.entries()) {
+      const gradient = await gradientOf(answer)
+      expect(gradient.length).toBe(COUNT)
+      expect(gradient.every((g) => g === Math.min(1, errors[i]!))).toBe(true)
+    }
+    expect(
+      (await gradientOf(await server.post('huber', bodyOf(0.0625), TYPE))).every((g) => g === 0.0625),
+    ).toBe(true)
+    await expectNothingHeld()
+  })
+
+  it('comes in another dtype and in JSON, too', async () => {
+    const half = await server.post(
+      'huber',
+      bodyOf(0.5, { reduction: 'sum', gradient_dtype: 'float16' }),
+      TYPE,
+    )
+    // The last tensor is the gradient by the targets: -0.5.
+    const bytes = Buffer.from(await half.arrayBuffer())
+    expect(
+      bytes.subarray(bytes.length - COUNT * 2).every((byte, i) => byte === (i % 2 === 0 ? 0 : 0xb8)),
+    ).toBe(true)
+    const json = await server.post('huber', bodyOf(0.5), { ...TYPE, accept: 'application/json' })
+    const { gradients } = (await json.json()) as { gradients: { predictions: number[][] } }
+    expect(gradients.predictions.flat().every((g) => g === 0.5)).toBe(true)
+    await expectNothingHeld()
+  })
+})
+
+describe('a caller who hangs up', () => {
+  it('in the middle of its body holds nothing', async () => {
+    const body = bodyOf(0.5)
+    await speak((socket) => {
+      socket.write(head(body.length))
+      socket.write(body.subarray(0, body.length / 2), () => socket.destroy())
+    })
+    await expectNothingHeld()
+  })
+
+  it('behind its body, while it is computed, holds nothing', async () => {
+    const body = bodyOf(0.5)
+    await speak((socket) => {
+      socket.write(head(body.length))
+      socket.write(body, () => socket.destroy())
+    })
+    await expectNothingHeld()
+  })
+
+  it('in the middle of its answer holds nothing, and others are served meanwhile', async () => {
+    const body = bodyOf(0.5)
+    const stuck: Socket[] = []
+    const gone = Array.from({ length: 4 }, () =>
+      speak((socket) => {
+        stuck.push(socket)
+        socket.once('data', () => socket.pause())
+        socket.write(head(body.length))
+        socket.write(body)
+      }),
+    )
+    expect((await gradientOf(await server.post('huber', bodyOf(0.25), TYPE))).every((g) => g === 0.25)).toBe(
+      true,
+    )
+    for (const socket of stuck) socket.destroy()
+    await Promise.all(gone)
+    await expectNothingHeld()
+  })
+
+  it('of a pipeline holds nothing either', async () => {
+    const body = bodyOf(0.5)
+    await speak((socket) => {
+      socket.once('data', () => socket.destroy())
+      for (let i = 0; i < 3; i++) {
+        socket.write(head(body.length))
+        socket.write(body)
+      }
+    })
+    await expectNothingHeld()
+    expect((await gradientOf(await server.post('huber', bodyOf(0.5), TYPE))).every((g) => g === 0.5)).toBe(
+      true,
+    )
+  })
+})
+
+describe('with little memory', () => {
+  it('callers who do not read their answers keep nobody from being served', async () => {
+    const small = await startServer({ engine: 'compiled', threads: 1, computeMemory: 32 * 2 ** 20 })
+    const body = bodyOf(0.5)
+    const stuck = Array.from({ length: 6 }, () => {
+      const socket = connect(small.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(head(body.length))
+      socket.write(body)
+      return socket.pause()
+    })
+    for (let i = 0; i < 3; i++) {
+      const gradient = await gradientOf(await small.post('huber', bodyOf(0.25), TYPE))
+      expect(gradient.every((g) => g === 0.25)).toBe(true)
+    }
+    for (const socket of stuck) socket.destroy()
+    await small.close()
+  })
+})
