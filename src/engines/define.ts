@@ -135,7 +135,7 @@ export interface Engine {
   runNow?(batch: Batch): BatchResult | undefined
   /** Names of the engines that would take a program, in the order in which they are asked. */
   serving(program: Program, precision: Precision): readonly string[]
-  /** How many batches it is worth giving it at once; default 2. */
+  /** How many batches it is worth giving it at once: those that it computes side by side, and what waits behind them. */
   readonly width?: number
   /** The engines that it is made of, in the order in which they are asked; absent where it is one. */
   readonly members?: readonly Engine[]

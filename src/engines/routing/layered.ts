@@ -41,8 +41,8 @@ class LayeredEngine implements Engine {
     return this.#first.isReady
   }
 
-  get width() {
-    return this.#first.width ?? 2
+  get width(): number {
+    return this.#first.width ?? 1
   }
 
   /** The second one is a detail of the first: it is opened for programs, not for batches. */
