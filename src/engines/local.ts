@@ -12,6 +12,8 @@ export interface EngineDefinition {
    * array differently: there it gets the same number within float32 rounding.
    */
   readonly mergesExactly: boolean
+  /** Whether numbers below the smallest normal one may become 0, as on most GPUs. */
+  readonly flushesSubnormals?: boolean
   /**
    * Where it lives: on a `thread` beside the server, or in a `process` of its own, so that a driver that aborts takes
    * nobody along.

@@ -6,6 +6,7 @@ import { engineDefinitions } from '../../src/engines/open.ts'
 export interface TestedEngine {
   readonly name: string
   readonly mergesExactly: boolean
+  readonly flushesSubnormals: boolean
   open(): Promise<Engine>
 }
 
@@ -20,6 +21,7 @@ export async function availableEngines(): Promise<TestedEngine[]> {
       found.push({
         name: definition.name,
         mergesExactly: definition.mergesExactly,
+        flushesSubnormals: definition.flushesSubnormals ?? false,
         open: async () => (await definition.open('test')) as Engine,
       })
   }

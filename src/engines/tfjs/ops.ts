@@ -198,16 +198,34 @@ function places({ node, sizes, shapeOf }: OpContext): T {
 /** Transposes from one order of axes to another; free where they agree. */
 export function toOrder(x: T, from: readonly string[], to: readonly string[]): T {
   const order = to.map((axis) => from.indexOf(axis))
-  return order.every((place, i) => place === i) ? x : tf.transpose(x, order)
+  return order.every((place, i) => place === i) ? x : transposed(x, order)
 }
 
 function swap(x: T, a: number, b: number): T {
   const order = x.shape.map((_, i) => (i === a ? b : i === b ? a : i))
-  return tf.transpose(x, order)
+  return transposed(x, order)
+}
+
+/** tfjs's WebGPU backend transposes float32 alone; whole numbers go there in two halves, which float32 holds. */
+function transposed(x: T, order: number[]): T {
+  if (x.dtype === 'float32' || !isOnWebGpu()) return tf.transpose(x, order)
+  if (x.dtype === 'bool') return tf.cast(tf.transpose(real(x), order), 'bool')
+  const half = tf.scalar(HALF, 'int32')
+  const high = tf.floorDiv(x, half)
+  const low = tf.sub(x, tf.mul(high, half))
+  const [movedHigh, movedLow] = [high, low].map((part) => tf.cast(tf.transpose(real(part), order), 'int32'))
+  return tf.add(tf.mul(movedHigh, half), movedLow)
+}
+
+function isOnWebGpu(): boolean {
+  return tf.getBackend().startsWith('webgpu')
 }
 
 function real(x: T): T {
-  return x.dtype === 'float32' ? x : tf.cast(x, 'float32')
+  if (x.dtype === 'float32') return x
+  const cast = tf.cast(x, 'float32')
+  // tfjs's WebGPU backend only calls it float32, and shaders that copy it are refused: an addition makes it so.
+  return isOnWebGpu() ? tf.add(cast, zero()) : cast
 }
 
 /** Backends disagree on max(NaN, x); the definition says NaN. Adding 0 x (a + b) would also turn infinities into NaN. */

@@ -1,0 +1,22 @@
+/** Any GPU through WebGPU: fused WGSL on Dawn, and tfjs's WebGPU backend for what is not fused. */
+import { defineEngine } from './local.ts'
+import { missingDevice, NoDevice } from './webgpu/device.ts'
+
+export default defineEngine({
+  name: 'webgpu',
+  rank: 25,
+  mergesExactly: true,
+  flushesSubnormals: true,
+  home: 'process',
+  missing: missingDevice,
+  open: async (reason) => {
+    try {
+      // tfjs is loaded where it computes, and nowhere else.
+      const { openWebGpu } = await import('./webgpu/engine.ts')
+      return await openWebGpu({ reason })
+    } catch (error) {
+      if (error instanceof NoDevice) return { unavailable: error.message }
+      throw error
+    }
+  },
+})

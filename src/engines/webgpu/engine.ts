@@ -1,0 +1,128 @@
+/**
+ * The WebGPU engine: batches go to the session of the present device; when the device is lost, what is under way rejects
+ * with `DeviceLost`, and the next device is opened with growing patience.
+ */
+import * as tf from '@tensorflow/tfjs-core'
+import {
+  type Batch,
+  DeviceLost,
+  type DeviceTiming,
+  type Engine,
+  type EngineDetails,
+  UnsupportedByEngine,
+} from '../define.ts'
+import { limitsOf } from './device.ts'
+import { timeOnDevice } from './measure.ts'
+import type { PoolOptions } from './pool.ts'
+import { openSession, type Session } from './session.ts'
+
+const NAME = 'webgpu'
+
+/** Two batches under way: one is copied while the other is computed. */
+const WIDTH = 2
+
+/** Wait before a lost device is asked for again: doubles with each refusal. */
+const REOPEN_MS = { first: 20, most: 5000 } as const
+
+export interface WebGpuOptions extends Partial<PoolOptions> {
+  readonly reason: string
+}
+
+export interface WebGpuEngine extends Engine {
+  /** For tests and measurements: the device in use; undefined while there is none. */
+  readonly session: Session | undefined
+}
+
+const DEFAULTS: PoolOptions = { memoryBytes: Number.POSITIVE_INFINITY, idleBytes: 2 ** 32 }
+
+/** @throws NoDevice when there is none */
+export async function openWebGpu({ reason, ...options }: WebGpuOptions): Promise<WebGpuEngine> {
+  const engine = new OpenedEngine(reason, { ...DEFAULTS, ...options })
+  await engine.start()
+  return engine
+}
+
+class OpenedEngine implements WebGpuEngine {
+  readonly width = WIDTH
+  readonly #reason: string
+  readonly #options: PoolOptions
+  #session: Session | undefined
+  #info: Engine['info'] | undefined
+  #isClosed = false
+
+  constructor(reason: string, options: PoolOptions) {
+    this.#reason = reason
+    this.#options = options
+  }
+
+  async start(): Promise<void> {
+    const session = await openSession(NAME, this.#options, () => this.#onLost())
+    if (this.#isClosed) return session.close()
+    this.#session = session
+    const { vendor, architecture, description, isSoftware } = session.opened.info
+    const device = `${[vendor, architecture].filter(Boolean).join(' ')} (${description}) through WebGPU`
+    this.#info = { name: NAME, device, reason: this.#reason, isGpu: !isSoftware }
+  }
+
+  #onLost() {
+    this.#session = undefined
+    if (!this.#isClosed) void this.#reopen(REOPEN_MS.first)
+  }
+
+  async #reopen(wait: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, wait).unref())
+    if (this.#isClosed) return
+    try {
+      await this.start()
+    } catch {
+      void this.#reopen(Math.min(wait * 2, REOPEN_MS.most))
+    }
+  }
+
+  get session(): Session | undefined {
+    return this.#session
+  }
+
+  get info(): Engine['info'] {
+    return this.#info!
+  }
+
+  get isReady(): boolean {
+    return this.#session !== undefined && !this.#session.loss.isDeclared
+  }
+
+  async run(batch: Batch) {
+    if (batch.precision !== 'float32') throw new UnsupportedByEngine(`WebGPU has no ${batch.precision}`)
+    if (this.#session === undefined)
+      throw new DeviceLost('the device is lost, and the next one is being opened')
+    return this.#session.run(batch)
+  }
+
+  serving(_: Batch['program'], precision: Batch['precision']): readonly string[] {
+    return precision === 'float32' ? [NAME] : []
+  }
+
+  async stats() {
+    const { count, bytes } = this.#session?.pool.used ?? { count: 0, bytes: 0 }
+    // Not `tf.memory()`, which opens a backend where none is in use.
+    const { numTensors, numBytes } = tf.engine().state
+    return { tensors: count + numTensors, bytes: bytes + numBytes }
+  }
+
+  async describe(): Promise<EngineDetails> {
+    if (this.#session === undefined) return {}
+    const { opened, device, pipelines } = this.#session
+    const { vendor, description } = opened.info
+    return { driver: `${vendor} ${description}`, limits: limitsOf(device), compiled: pipelines.state }
+  }
+
+  time(batch: Batch, launches: number): Promise<DeviceTiming> {
+    return timeOnDevice(this.#session!, batch, launches)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#session?.close()
+    this.#session = undefined
+  }
+}

@@ -1,0 +1,86 @@
+/** Program -> the WGSL of its stages, and the numbers that they share. Pure: it knows no device. */
+import { type Program, withRenamed } from '../../language/ir.ts'
+import { isWhole } from '../../language/whole.ts'
+import { type Expanded, expand } from '../compiled/expand.ts'
+import { UnsupportedByEngine } from '../define.ts'
+import { cut, cutKey } from './cut.ts'
+import { mathSource } from './math.ts'
+import { rowSource, type Source } from './rows.ts'
+import type { Block, Cut, Stage } from './stage.ts'
+import { tileSource } from './tiles.ts'
+import { Words } from './words.ts'
+
+/** The language's 512 nodes come to a few hundred operations, gradients included; drivers are slow with more. */
+const MAX_NODES = 4096
+/** Shaders longer than this take drivers seconds. */
+const MAX_SOURCE = 256 * 1024
+
+export interface Module extends Cut {
+  readonly words: Words
+  /** One a stage. */
+  readonly sources: readonly string[]
+}
+
+/**
+ * The program as stages are cut from it. One number as the cotangent of all is read like a column of them, so that a job
+ * alone runs what it runs when merged, and gets the same bits.
+ *
+ * @throws UnsupportedByEngine when it is too large, or no loop over elements says it
+ */
+export function expanded(program: Program): Expanded {
+  const { length } = program.nodes
+  if (length > MAX_NODES)
+    throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
+  const whole = program.nodes.find(({ op }) => isWhole(op))
+  if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
+  return expand(program, { uniform: false, truths: new Map() })
+}
+
+/**
+ * @param sizes of the program's axes; only their classes matter
+ * @example
+ * moduleOf(expanded(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
+ */
+export function moduleOf(program: Expanded, sizes: Readonly<Record<string, number>>): Module {
+  const made = cut(program, sizes)
+  const words = new Words()
+  const written = made.stages.map((stage, place) => sourceOf(made, stage, place, words))
+  const header = `${words.source()}
+@group(0) @binding(0) var<uniform> words: Words;
+@group(0) @binding(1) var<storage, read> inputs: array<u32>;
+@group(0) @binding(2) var<storage, read_write> scratch: array<u32>;
+@group(0) @binding(3) var<storage, read_write> results: array<f32>;`
+  const sources = written.map(({ text, functions }) => `${header}\n${mathSource(functions)}\n${text}\n`)
+  const longest = Math.max(...sources.map(({ length }) => length))
+  if (longest > MAX_SOURCE)
+    throw new UnsupportedByEngine(`its shader has ${longest} letters, the limit is ${MAX_SOURCE}`)
+  return { ...made, words, sources }
+}
+
+function sourceOf(made: Cut, stage: Stage, place: number, words: Words): Source {
+  const memory = { program: made.program, units: made.units, words, homes: homesBefore(made, place) }
+  return stage.kind === 'rows' ? rowSource(stage, memory) : tileSource(stage, memory)
+}
+
+/** What earlier dispatches left. What a dispatch leaves itself, it computes. */
+function homesBefore({ stages }: Cut, place: number): Map<number, Block> {
+  const homes = new Map<number, Block>()
+  const add = (block: Block) => {
+    if (block.role === 'scratch' && block.parts === undefined) homes.set(block.node, block)
+  }
+  for (const stage of stages.slice(0, place)) {
+    if (stage.kind === 'tiles') add(stage.block)
+    else for (const item of stage.items) if (item.kind === 'store') add(item.block)
+  }
+  return homes
+}
+
+/** Which of a program's modules a batch's sizes ask for. */
+export function variantOf(program: Expanded, sizes: Readonly<Record<string, number>>): string {
+  return cutKey(program, sizes)
+}
+
+/** Sizes of a program's axes, the renamed ones included. */
+export function allSizes(program: Program, sizes: Readonly<Record<string, number>>): Record<string, number> {
+  return withRenamed(program, sizes)
+}

@@ -1,0 +1,100 @@
+/**
+ * Programs -> pipelines of one device, compiled once and kept: by program, and by the classes of sizes that decide how it is
+ * cut. What cannot be compiled is remembered, too.
+ */
+
+import type { Expanded } from '../compiled/expand.ts'
+import { type Batch, type CompileCache, UnsupportedByEngine } from '../define.ts'
+import { allSizes, expanded, type Module, moduleOf, variantOf } from './module.ts'
+
+/** Past so many the one unused for longest goes. */
+const MAX_KEPT = 512
+
+export interface Compiled extends Module {
+  readonly pipelines: readonly GPUComputePipeline[]
+}
+
+export class PipelineCache {
+  readonly layout: GPUBindGroupLayout
+  readonly #device: GPUDevice
+  readonly #pipelineLayout: GPUPipelineLayout
+  readonly #kept = new Map<string, Promise<Compiled>>()
+  readonly #expanded = new Map<string, Expanded | UnsupportedByEngine>()
+  #hits = 0
+  #misses = 0
+
+  constructor(device: GPUDevice) {
+    this.#device = device
+    const types = ['uniform', 'read-only-storage', 'storage', 'storage'] as const
+    this.layout = device.createBindGroupLayout({
+      entries: types.map((type, binding) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type },
+      })),
+    })
+    this.#pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [this.layout] })
+  }
+
+  get state(): CompileCache {
+    return { entries: this.#kept.size, capacity: MAX_KEPT, hits: this.#hits, misses: this.#misses }
+  }
+
+  /**
+   * @throws UnsupportedByEngine (rejects) when the program is too large or the driver cannot compile it
+   */
+  async find(batch: Batch): Promise<Compiled> {
+    const program = this.#expand(batch)
+    const sizes = allSizes(batch.program, batch.sizes)
+    const key = `${batch.programKey} ${variantOf(program, sizes)}`
+    const known = this.#kept.get(key)
+    if (known === undefined) this.#misses++
+    else this.#hits++
+    const found = known ?? this.#compile(program, sizes)
+    keep(this.#kept, key, found)
+    return found
+  }
+
+  #expand({ programKey, program }: Batch): Expanded {
+    const found = this.#expanded.get(programKey) ?? tried(() => expanded(program))
+    keep(this.#expanded, programKey, found)
+    if (found instanceof UnsupportedByEngine) throw found
+    return found
+  }
+
+  async #compile(program: Expanded, sizes: Readonly<Record<string, number>>): Promise<Compiled> {
+    const module = moduleOf(program, sizes)
+    return { ...module, pipelines: await Promise.all(module.sources.map((source) => this.#pipeline(source))) }
+  }
+
+  async #pipeline(code: string): Promise<GPUComputePipeline> {
+    try {
+      const module = this.#device.createShaderModule({ code })
+      return await this.#device.createComputePipelineAsync({
+        layout: this.#pipelineLayout,
+        compute: { module },
+      })
+    } catch (error) {
+      const { reason, message } = error as GPUPipelineError
+      // A shader that is wrong is a bug of ours; one that the driver cannot take is not.
+      if (reason === 'internal') throw new UnsupportedByEngine(`the driver refused its shader: ${message}`)
+      throw error
+    }
+  }
+}
+
+function tried(make: () => Expanded): Expanded | UnsupportedByEngine {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof UnsupportedByEngine) return error
+    throw error
+  }
+}
+
+/** Puts an entry last. */
+function keep<T>(map: Map<string, T>, key: string, value: T) {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size > MAX_KEPT) map.delete(map.keys().next().value!)
+}

@@ -1,0 +1,99 @@
+/**
+ * One device from its opening to its loss: its buffers, its pipelines, and the op-by-op way on it. A lost device takes all of
+ * it along; engine.ts opens the next one.
+ */
+import { type Batch, type BatchResult, DeviceLost, OutOfMemory, UnsupportedByEngine } from '../define.ts'
+import { type OpenDevice, openDevice } from './device.ts'
+import { type Fallback, openFallback } from './fallback.ts'
+import { launch, type Station } from './launch.ts'
+import { Loss } from './loss.ts'
+import { PipelineCache } from './pipelines.ts'
+import { BufferPool, type PoolOptions } from './pool.ts'
+
+export interface Session extends Station {
+  readonly opened: OpenDevice
+  /** @throws DeviceLost when the device goes meanwhile */
+  run(batch: Batch): Promise<BatchResult>
+  close(): void
+}
+
+/** The launch itself may fail before Dawn says that the device is gone: it is given so long to say so. */
+const LOSS_NOTICE_MS = 100
+
+/**
+ * @param name under which results are told
+ * @param onLost told once, not when the session is closed
+ * @throws NoDevice when there is none
+ */
+export async function openSession(
+  name: string,
+  options: PoolOptions,
+  onLost: (why: string) => void,
+): Promise<Session> {
+  const opened = await openDevice()
+  const { device } = opened
+  const loss = new Loss()
+  const pool = new BufferPool(device, options)
+  let isClosed = false
+  void device.lost.then(({ message }) => {
+    loss.declare(new DeviceLost(`the device is lost: ${message}`))
+    pool.close()
+    if (!isClosed) onLost(message)
+  })
+  const station = { device, pool, pipelines: new PipelineCache(device), loss }
+  const runner = new Runner(name, station, opened)
+  return {
+    ...station,
+    opened,
+    run: (batch) => runner.run(batch),
+    close: () => {
+      isClosed = true
+      runner.close()
+      pool.close()
+      device.destroy()
+    },
+  }
+}
+
+class Runner {
+  readonly #name: string
+  readonly #station: Station
+  readonly #opened: OpenDevice
+  #fallback: Promise<Fallback> | undefined
+
+  constructor(name: string, station: Station, opened: OpenDevice) {
+    this.#name = name
+    this.#opened = opened
+    this.#station = station
+  }
+
+  async run(batch: Batch): Promise<BatchResult> {
+    try {
+      return await this.#either(batch)
+    } catch (error) {
+      if (error instanceof UnsupportedByEngine || error instanceof OutOfMemory) throw error
+      // What a lost device makes fail first is any of a dozen errors.
+      await this.#station.loss.unless(later())
+      throw error
+    }
+  }
+
+  async #either(batch: Batch): Promise<BatchResult> {
+    try {
+      return await launch(this.#station, batch, this.#name)
+    } catch (error) {
+      if (!(error instanceof UnsupportedByEngine)) throw error
+      this.#fallback ??= openFallback(this.#opened, this.#name)
+      const { run } = await this.#fallback
+      return await this.#station.loss.unless(run(batch))
+    }
+  }
+
+  close() {
+    void this.#fallback?.then(({ close }) => close())
+  }
+}
+
+function later(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, LOSS_NOTICE_MS))
+}
