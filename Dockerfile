@@ -25,9 +25,11 @@ FROM sources AS tensorflow
 # Debian drops old versions from its mirrors: a pinned one would not build next month.
 # hadolint ignore=DL3008
 RUN apt-get update \
-  && apt-get install --yes --no-install-recommends ca-certificates g++ make python3 python3-pip \
+  && apt-get install --yes --no-install-recommends ca-certificates g++ python3 python3-pip \
   && rm -rf /var/lib/apt/lists/*
 RUN npm ci --ignore-scripts --omit=optional
+COPY tsconfig.json ./
+COPY src src
 COPY setup setup
 RUN npm run setup:tensorflow -- --gpu
 

@@ -1,63 +1,56 @@
 /**
- * TensorFlow through tfjs-node-gpu, else tfjs-node, where one of them is installed. Both are optional: their install
- * scripts fetch a library that cannot be had everywhere.
+ * TensorFlow through tfjs-node, where `npm run setup:tensorflow` has been: each formula and its gradient is one XLA
+ * executable, on a GPU one fused CUDA kernel or few.
  */
-
-import { existsSync, readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import * as util from 'node:util'
-import * as tf from '@tensorflow/tfjs-core'
+import { existsSync } from 'node:fs'
 import type { Engine } from './define.ts'
 import { defineEngine, type Unavailable } from './local.ts'
-import { tfjsEngine } from './tfjs/engine.ts'
+import { cudaFolder, readSetup } from './tensorflow/setup.ts'
 
-const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const
+export default defineEngine({
+  name: 'tensorflow',
+  rank: 30,
+  mergesExactly: false,
+  flushesSubnormals: true,
+  home: 'process',
+  environment,
+  missing,
+  open,
+})
 
-export default defineEngine({ name: 'tensorflow', rank: 30, mergesExactly: false, home: 'process', open })
+/** What an NVIDIA driver shows of a device; in WSL it is another file. */
+const DEVICES = ['/dev/nvidiactl', '/dev/nvidia0', '/dev/dxg']
+
+function missing(): string | undefined {
+  const setup = readSetup()
+  if (typeof setup === 'string') return setup
+  if (!setup.isForGpu) return 'set up without a GPU (npm run setup:tensorflow -- --gpu)'
+  return DEVICES.some((file) => existsSync(file)) ? undefined : 'no NVIDIA device (/dev/nvidiactl)'
+}
+
+function environment(): Readonly<Record<string, string>> {
+  const cuda = cudaFolder(readSetup())
+  return {
+    // Warnings and worse: TensorFlow greets on every start.
+    TF_CPP_MIN_LOG_LEVEL: '1',
+    // A batch is one call after another: a second thread for such calls only makes them wait for it, 1.3 times as long.
+    TF_NUM_INTEROP_THREADS: '1',
+    // Memory as it is needed; else TensorFlow takes the whole card.
+    TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    // Products of float32 matrices in float32.
+    NVIDIA_TF32_OVERRIDE: '0',
+    ...(cuda === undefined ? {} : { XLA_FLAGS: `--xla_gpu_cuda_data_dir=${cuda}` }),
+  }
+}
 
 async function open(reason: string): Promise<Engine | Unavailable> {
-  restoreRemovedUtilities()
-  const refusals: string[] = []
-  for (const name of PACKAGES) {
-    try {
-      checkNativePart(name)
-      await import(name)
-      return await tfjsEngine('tensorflow', 'tensorflow', () => describe(name), reason)
-    } catch (error) {
-      refusals.push(`${name}: ${firstLine(error)}`)
-    }
+  const setup = readSetup()
+  if (typeof setup === 'string') return { unavailable: setup }
+  try {
+    // tfjs is loaded where it computes, and nowhere else.
+    const { openTensorflow } = await import('./tensorflow/open.ts')
+    return await openTensorflow(setup, reason)
+  } catch (error) {
+    return { unavailable: error instanceof Error ? error.message : String(error) }
   }
-  return { unavailable: refusals.join('; ') }
-}
-
-/**
- * Importing a package whose install script could not fetch its library fails only after it has registered half of its
- * kernels, which then stand in the way of the next package's.
- *
- * @throws Error when the package or its native part is not there
- */
-function checkNativePart(name: string) {
-  const root = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`))
-  const folders = existsSync(join(root, 'lib')) ? readdirSync(join(root, 'lib')) : []
-  const isThere = folders.some((folder) => existsSync(join(root, 'lib', folder, 'tfjs_binding.node')))
-  if (!isThere) throw new Error('installed without its native part')
-}
-
-/** tfjs-node 4.22 still calls utilities that Node 23 removed. */
-function restoreRemovedUtilities() {
-  const utilities = (util as { default?: Record<string, unknown> }).default ?? {}
-  utilities.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined
-  utilities.isArray ??= Array.isArray
-}
-
-function describe(name: string): string {
-  const backend = tf.backend() as { isUsingGpuDevice?: boolean }
-  return `${name}, ${backend.isUsingGpuDevice ? 'GPU' : 'CPU'}`
-}
-
-function firstLine(error: unknown): string {
-  const code = (error as { code?: string }).code
-  if (code === 'MODULE_NOT_FOUND') return 'not installed'
-  return (error instanceof Error ? error.message : String(error)).split('\n')[0]
 }

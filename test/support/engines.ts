@@ -27,3 +27,12 @@ export async function availableEngines(): Promise<TestedEngine[]> {
   }
   return found
 }
+
+/** Whether an engine opens here. */
+export async function isHere(name: string): Promise<boolean> {
+  const definition = (await engineDefinitions()).find((one) => one.name === name)
+  const opened = await definition?.open('test')
+  if (opened === undefined || isUnavailable(opened)) return false
+  await opened.close()
+  return true
+}

@@ -10,8 +10,9 @@ export interface Port {
   close(): void
 }
 
-/** How often a lost device is looked after. */
+/** How often a lost device is looked after, and for how long: some come back in a new process only. */
 const LOOK_MS = 50
+const PATIENCE_MS = 10_000
 
 /** Opens the engine, says so, and serves until it is told to close. */
 export async function serve(port: Port, open: () => Promise<Engine>): Promise<void> {
@@ -96,10 +97,12 @@ class Server {
   #watch() {
     if (this.#engine.isReady) return
     this.#port.say({ type: 'state', isReady: false })
+    const lost = performance.now()
     const timer = setInterval(() => {
-      if (!this.#engine.isReady) return
+      if (this.#engine.isReady) this.#port.say({ type: 'state', isReady: true })
+      else if (performance.now() - lost > PATIENCE_MS) this.#port.close()
+      else return
       clearInterval(timer)
-      this.#port.say({ type: 'state', isReady: true })
     }, LOOK_MS)
     timer.unref()
   }

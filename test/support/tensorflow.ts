@@ -1,0 +1,20 @@
+/** The engine on TensorFlow where `npm run setup:tensorflow` has been on this machine; else tests of it say so and pass. */
+import type { Engine } from '../../src/engines/define.ts'
+import { isUnavailable } from '../../src/engines/local.ts'
+import { readSetup } from '../../src/engines/tensorflow/setup.ts'
+import tensorflow from '../../src/engines/tensorflow.ts'
+
+/** Why it is not tested here; undefined where it is. */
+export const untested = whyNot()
+
+function whyNot(): string | undefined {
+  const setup = readSetup()
+  return typeof setup === 'string' ? setup : undefined
+}
+
+/** @throws Error where it is set up and does not open: that is a failure, and no reason to test nothing */
+export async function openTensorflow(): Promise<Engine> {
+  const opened = await tensorflow.open('test')
+  if (isUnavailable(opened)) throw new Error(opened.unavailable)
+  return opened
+}
