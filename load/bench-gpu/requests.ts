@@ -6,7 +6,7 @@ import { failed, perSecond, post, type Span } from '../client.ts'
 import { inTurn } from '../rounds.ts'
 import type { Cell, Table } from '../table.ts'
 import { type Absent, type Running, withModes } from './modes.ts'
-import { shapeOf, WORK } from './work.ts'
+import { EFFORT, shapeOf, WORK } from './work.ts'
 
 const CLIENTS = [1, 4, 16, 64, 256]
 /** Elements of a request; beyond, bodies take seconds to move and the wire is all that is measured. */
@@ -51,7 +51,7 @@ async function inElements(running: readonly Running[], context: PartContext): Pr
   const shared = running.filter(({ name }) => !name.endsWith(ALONE))
   const rows: Cell[][] = []
   for (const loss of WORK) {
-    for (const elements of context.quick ? ELEMENTS.slice(0, 1) : ELEMENTS) {
+    for (const elements of ELEMENTS.filter((one) => one <= (context.quick ? 1e3 : EFFORT.mostElements))) {
       context.say(`requests: ${loss.name} ${elements}`)
       const work = { loss: loss.name, format: 'safetensors', ...shapeOf(loss, elements) } as const
       const megabytes = bodyOf(work).bytes.length / 1e6
@@ -77,9 +77,9 @@ async function ratesOf(
     post(`${server.url}/v1/losses/${work.loss}`, body, connections, span)
   const [warmUp, round]: Span[] = quick
     ? [{ amount: connections }, { amount: connections }]
-    : [{ duration: 2 }, { duration: 4 }]
+    : [{ duration: EFFORT.warmUpSeconds }, { duration: EFFORT.roundSeconds }]
   for (const mode of running) await load(mode, warmUp)
-  const found = await inTurn(running, quick ? 1 : 3, (mode) => load(mode, round), perSecond)
+  const found = await inTurn(running, quick ? 1 : EFFORT.rounds, (mode) => load(mode, round), perSecond)
   return found.map(rateOf)
 }
 

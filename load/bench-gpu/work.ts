@@ -1,4 +1,12 @@
-/** What the GPU bench computes: an element, a row and a batch loss, in shapes of so many elements. */
+/** What the GPU bench computes: an element, a row and a batch loss, in shapes of so many elements; and how thoroughly. */
+import { missingDevice } from '../../src/engines/webgpu/device.ts'
+
+export const HAS_GPU = missingDevice() === undefined
+
+/** A software renderer says nothing of a GPU, however long it is measured, and takes minutes for large launches. */
+export const EFFORT = HAS_GPU
+  ? { rounds: 3, warmUpSeconds: 2, roundSeconds: 4, kernelSeconds: 0.3, mostElements: 1e9 }
+  : { rounds: 1, warmUpSeconds: 1, roundSeconds: 1, kernelSeconds: 0.1, mostElements: 1e6 }
 
 export interface GpuWork {
   readonly name: string

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { env, execPath } from 'node:process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { EngineDefinition } from '../../src/engines/local.ts'
 import { engineDefinitions } from '../../src/engines/open.ts'
 import type { Hello, Measured, Reply, Task } from './tasks.ts'
 
@@ -26,9 +27,9 @@ const TORCH = fileURLToPath(new URL('torch_bench.py', import.meta.url))
 
 /** Every engine, the lead first. */
 export async function openEngines(): Promise<Side[]> {
-  const names = (await engineDefinitions()).map(({ name }) => name)
-  const ordered = [...names.filter((name) => name === LEAD), ...names.filter((name) => name !== LEAD)]
-  return Promise.all(ordered.map(openEngine))
+  const all = await engineDefinitions()
+  const isLead = ({ name }: EngineDefinition) => name === LEAD
+  return Promise.all([...all.filter(isLead), ...all.filter((one) => !isLead(one))].map(openEngine))
 }
 
 /** The lead, or the best that opened in its place. */
@@ -64,19 +65,26 @@ export function aboutSides(sides: readonly Side[]): string[] {
   return [`${here.join('; ')}.`, ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`])]
 }
 
-async function openEngine(name: string): Promise<Side> {
+/** In the environment that its own process would have. */
+async function openEngine({ name, environment }: EngineDefinition): Promise<Side> {
   const script = fileURLToPath(new URL('engine.ts', import.meta.url))
-  return openSide(name, execPath, ['--import', 'tsx', script, name])
+  return openSide(name, execPath, ['--import', 'tsx', script, name], environment?.())
 }
 
-async function openSide(name: string, command: string, args: string[]): Promise<Side> {
-  let running = await start(command, args)
+async function openSide(
+  name: string,
+  command: string,
+  args: string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Side> {
+  const begin = () => start(command, args, variables)
+  let running = await begin()
   const { hello } = running
   if ('unavailable' in hello) return absent(name, hello.unavailable)
   const measure = async (task: Task) => {
     const reply = await running.ask(task)
     // It died of the task, of memory for instance, and said so on stderr; the next task gets a new one.
-    if (reply === undefined) running = await start(command, args)
+    if (reply === undefined) running = await begin()
     return reply === undefined || 'unsupported' in reply ? undefined : reply
   }
   return {
@@ -100,8 +108,12 @@ interface Started {
   close(): void
 }
 
-async function start(command: string, args: string[]): Promise<Started> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+async function start(
+  command: string,
+  args: string[],
+  variables: Readonly<Record<string, string>>,
+): Promise<Started> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...env, ...variables } })
   // A command that is not there, and a pipe that nobody reads, show as an end of the output.
   child.on('error', () => {})
   child.stdin.on('error', () => {})
