@@ -5,7 +5,7 @@ import { staged } from './staged.ts'
 /** A name that `LOSSD_ENGINE` may hold; `auto` takes the best that opens. */
 export interface EngineDefinition {
   readonly name: string
-  /** Higher is better; `auto` tries them in this order. 0: the definition itself, which runs every program. */
+  /** Higher is better; `auto` tries those that drive a GPU in this order. 0: the definition itself, which runs every program. */
   readonly rank: number
   /**
    * Whether a job merged with others gets the same bits as alone. Not where vector code treats the last elements of an

@@ -7,6 +7,7 @@ import {
   type Batch,
   type BatchResult,
   type Engine,
+  type EngineDetails,
   type EngineInfo,
   type EngineStats,
   type Precision,
@@ -48,6 +49,7 @@ class CompiledEngine implements Engine {
   readonly info: EngineInfo
   readonly width: number
   readonly #threads: number
+  readonly #memoryBytes: number
   readonly #kernels: KernelCache
   readonly #arenas: Arenas
   readonly #pool: Pool
@@ -66,6 +68,7 @@ class CompiledEngine implements Engine {
     }
     this.width = threads + 1
     this.#threads = threads
+    this.#memoryBytes = options.memoryBytes
     this.#kernels = new KernelCache(target)
     this.#pool = new Pool(options)
     this.#arenas = new Arenas({ bytes: options.memoryBytes, keptBytes: KEPT_BYTES }, (arena) =>
@@ -102,6 +105,11 @@ class CompiledEngine implements Engine {
 
   async stats(): Promise<EngineStats> {
     return { tensors: this.#arenas.lent, bytes: this.#arenas.bytes + this.#own.bytes }
+  }
+
+  async describe(): Promise<EngineDetails> {
+    const limits = { threads: this.#threads, memoryBytes: this.#memoryBytes }
+    return { limits, compiled: this.#kernels.state }
   }
 
   close(): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import type { Node, Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
-import { type Batch, UnsupportedByEngine } from '../define.ts'
+import { type Batch, type CompileCache, UnsupportedByEngine } from '../define.ts'
 import type { Variant } from './expand.ts'
 import { compile, type Kernel, planOf } from './kernel.ts'
 import { acrossAxes, areAlike, type LaneAxes, laneAxesOf, shortUpTo } from './lanes.ts'
@@ -58,6 +58,8 @@ export class KernelCache {
   /** By the parameters' object, which requests of one structure share: the kernel is found at once. */
   readonly #recent = new WeakMap<object, Recent>()
   #nextId = 1
+  #hits = 0
+  #misses = 0
 
   constructor(target: Target) {
     this.#target = target
@@ -66,6 +68,11 @@ export class KernelCache {
   /** Programs whose kernels are kept. */
   get size(): number {
     return this.#kept.size
+  }
+
+  /** Look-ups; a launch like the last one needs none. */
+  get state(): CompileCache {
+    return { entries: this.#kept.size, capacity: MAX_KEPT, hits: this.#hits, misses: this.#misses }
   }
 
   /**
@@ -98,7 +105,13 @@ export class KernelCache {
   #variant({ variants }: Kept, program: Program, variant: Variant): Compiled | UnsupportedByEngine {
     const { uniform, truths, lanes } = variant
     const key = `${uniform} ${[...truths.values()]} ${lanes ?? ''}`
-    const made = variants.get(key) ?? this.#compile(program, variant)
+    const known = variants.get(key)
+    if (known !== undefined) {
+      this.#hits++
+      return known
+    }
+    this.#misses++
+    const made = this.#compile(program, variant)
     variants.set(key, made)
     return made
   }

@@ -4,6 +4,7 @@ import {
   type Batch,
   type BatchResult,
   type Engine,
+  type EngineDetails,
   type EngineStats,
   type Precision,
   UnsupportedByEngine,
@@ -73,6 +74,10 @@ class LayeredEngine implements Engine {
     const sum = (read: (stats: EngineStats) => number) =>
       all.reduce((total, stats) => total + (stats === undefined ? 0 : read(stats)), 0)
     return { tensors: sum(({ tensors }) => tensors), bytes: sum(({ bytes }) => bytes) }
+  }
+
+  async describe(): Promise<EngineDetails> {
+    return (await this.#first.describe?.()) ?? {}
   }
 
   async close(): Promise<void> {
