@@ -11,7 +11,7 @@ const ROOM = {
   LOSSD_BINARY_BODY_LIMIT: String(2 ** 30),
   LOSSD_MAX_ELEMENTS: String(2 ** 29),
   LOSSD_MAX_INTERMEDIATE: String(2 ** 31),
-  LOSSD_MAX_COST: String(Number.MAX_SAFE_INTEGER),
+  LOSSD_MAX_COST: String(1e14),
   LOSSD_QUEUE_BYTES: String(2 ** 34),
   LOSSD_QUEUE_ELEMENTS: String(2 ** 33),
   LOSSD_LOG_LEVEL: 'info',
@@ -53,6 +53,7 @@ export async function withModes<Found>(
       if (typeof started === 'string') absent.push({ ...mode, why: started })
       else running.push({ ...mode, ...started, about: aboutOf(started.server) })
     }
+    if (running.length === 0) throw new Error(`no mode starts: ${absent.map(({ why }) => why).join('; ')}`)
     return await use(running, absent)
   } finally {
     await Promise.all(running.map(({ stop }) => stop()))

@@ -10,6 +10,9 @@ import type { CheckedRequest } from '../../src/schemas/check.ts'
 import { batchesOf, requestOf } from './batches.ts'
 import type { Hello, Measured, Reply, Task } from './tasks.ts'
 
+/** Launches on the device in a row, so that the queue between here and there does not count. */
+const LAUNCHES = 20
+
 const [name] = process.argv.slice(2)
 const definition = (await engineDefinitions()).find((engine) => engine.name === name)
 if (definition === undefined) throw new Error(`there is no engine "${name}"`)
@@ -44,9 +47,6 @@ async function measure(engine: Engine, request: CheckedRequest, seconds: number)
   if (performance.now() - started < seconds * 1e3) await timed(engine, request, seconds / 3)
   return { ...(await timed(engine, request, seconds)), ...(await onDevice(engine, request)), ...found }
 }
-
-/** Launches in a row, so that the queue between here and the device does not count. */
-const LAUNCHES = 20
 
 async function onDevice(engine: Engine, request: CheckedRequest): Promise<Pick<Measured, 'device'>> {
   const device = await engine.time?.(batchesOf(request)[0], LAUNCHES)
