@@ -1,5 +1,6 @@
 /** Any GPU through WebGPU: fused WGSL on Dawn, and tfjs's WebGPU backend for what is not fused. */
-import { defineEngine } from './local.ts'
+import type { Engine } from './define.ts'
+import { defineEngine, type Unavailable } from './local.ts'
 import { missingDevice, NoDevice } from './webgpu/device.ts'
 
 export default defineEngine({
@@ -9,14 +10,16 @@ export default defineEngine({
   flushesSubnormals: true,
   home: 'process',
   missing: missingDevice,
-  open: async (reason) => {
-    try {
-      // tfjs is loaded where it computes, and nowhere else.
-      const { openWebGpu } = await import('./webgpu/engine.ts')
-      return await openWebGpu({ reason })
-    } catch (error) {
-      if (error instanceof NoDevice) return { unavailable: error.message }
-      throw error
-    }
-  },
+  open,
 })
+
+async function open(reason: string): Promise<Engine | Unavailable> {
+  try {
+    // tfjs is loaded where it computes, and nowhere else.
+    const { openWebGpu } = await import('./webgpu/engine.ts')
+    return await openWebGpu({ reason })
+  } catch (error) {
+    if (error instanceof NoDevice) return { unavailable: error.message }
+    throw error
+  }
+}
