@@ -1,0 +1,207 @@
+/** Formulas nobody wrote, their batches, what their definition says, and how exactly float32 can say it. */
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import type { Batch } from '../../src/engines/define.ts'
+import { type Interpreted, interpret } from '../../src/language/interpret.ts'
+import {
+  elementsOf,
+  type InputLayout,
+  type Node,
+  type Op,
+  type Program,
+  withRenamed,
+} from '../../src/language/ir.ts'
+import { lower } from '../../src/language/lower.ts'
+import { parse } from '../../src/language/parse.ts'
+import type { NumericArray } from '../../src/schemas/tensor.ts'
+import { SCOPE } from './formulas.ts'
+import { randomFrom } from './sample.ts'
+
+/** Expressions over x, y [rows, columns], v [rows], s and the place of an element. */
+export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
+  leaf: fc.constantFrom(
+    'x',
+    'y',
+    'v',
+    's',
+    '0.5',
+    '2',
+    'index(columns)',
+    'size(rows)',
+    'pick(x, i, columns)',
+    'pick(y, 1, columns)',
+  ),
+  unary: fc
+    .tuple(fc.constantFrom('exp', 'tanh', 'sigmoid', 'softplus', 'abs', 'relu', 'sin'), tie('any'))
+    .map(([name, inner]) => `${name}(${inner})`),
+  binary: fc
+    .tuple(tie('any'), fc.constantFrom('+', '-', '*'), tie('any'))
+    .map(([left, sign, right]) => `(${left} ${sign} ${right})`),
+  guarded: fc
+    // Only what is read is compared: rounding decides between sums that are equal.
+    .tuple(tie('leaf'), tie('leaf'), tie('any'), tie('any'))
+    .map(([a, b, yes, no]) => `(${a} < ${b} ? ${yes} : ${no})`),
+  reduced: fc
+    .tuple(
+      fc.constantFrom('sum', 'mean', 'max', 'min', 'logsumexp'),
+      fc.constantFrom('columns', 'columns', 'rows'),
+      tie('any'),
+    )
+    .map(([name, axis, inner]) => `${name}(x * 0.1 + ${inner}, ${axis})`),
+  paired: tie('any').map((inner) => `sum(tanh(v[rows -> others] - ${inner}), others)`),
+  any: fc.oneof(
+    { maxDepth: 4, depthSize: 'small' },
+    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'paired'].map((name) => tie(name)),
+  ),
+})).any as fc.Arbitrary<string>
+
+/** A formula summed over its columns, with drawn inputs; an even seed has one cotangent for all values. */
+export function batchOf(text: string, rows: number, columns: number, seed: number): Batch {
+  const random = randomFrom(seed)
+  const draw = (count: number) => Float32Array.from({ length: count }, () => 3 * random() - 1.5)
+  const program = lower(parse(`sum(x * 0 + ${text}, columns)`), SCOPE, ['x', 'v'])
+  const all: Record<string, Float32Array | Int32Array> = {
+    x: draw(rows * columns),
+    y: draw(rows * columns),
+    v: draw(rows),
+    i: Int32Array.from({ length: rows }, () => Math.floor(random() * (columns + 2)) - 1),
+  }
+  const inputs = Object.fromEntries(Object.keys(program.inputs).map((name) => [name, [all[name]!]]))
+  return {
+    programKey: text,
+    program,
+    precision: 'float32',
+    sizes: { rows, columns },
+    inputs,
+    scalars: { s: 0.75 },
+    cotangent: [seed % 2 === 0 ? Float32Array.of(0.5) : draw(rows)],
+  }
+}
+
+/** Value and gradients in float64. */
+export function definition(batch: Batch): Interpreted {
+  return interpret(batch.program, argumentsOf(batch))
+}
+
+function argumentsOf({ sizes, inputs, scalars, cotangent }: Batch) {
+  const wide = Object.entries(inputs).map(([name, [data]]) => {
+    return [name, data instanceof Int32Array ? data : Float64Array.from(data!)] as const
+  })
+  return {
+    sizes,
+    inputs: Object.fromEntries<NumericArray>(wide),
+    scalars,
+    cotangent: Float64Array.from(cotangent[0]!),
+  }
+}
+
+/**
+ * Holds results to the definition as closely as float32 can say it. How close that is, rounding itself tells (stochastic
+ * arithmetic: Vignes 1993): the definition runs again with every operation's result off by a few of float32's roundings,
+ * and what moves by that much may. What is wrong is off by whole terms.
+ */
+export function expectNear(got: Results, batch: Batch, what: string): void {
+  const want = definition(batch)
+  if (!isRepresentable(batch)) return
+  const rounded = Array.from({ length: ROUNDED_RUNS }, (_, seed) => interpretRounded(batch, seed))
+  for (const [name, data] of results(want)) {
+    const others = rounded.map((one) => results(one).get(name)!)
+    const largest = data.reduce((most, x) => Math.max(most, Math.abs(x)), 1)
+    const moved = Math.max(...others.map((other) => farthest(other, data)))
+    const allowed = 1e-5 * largest + 10 * moved
+    const own = results(got).get(name)!
+    const at = data.findIndex((w, i) => !(Math.abs(own[i]! - w) <= allowed))
+    if (at >= 0)
+      expect.fail(`${name} of ${what}, at ${at}: ${own[at]}, expected ${data[at]} within ${allowed}`)
+  }
+}
+
+interface Results {
+  readonly values: ArrayLike<number>
+  readonly gradients: Readonly<Record<string, ArrayLike<number>>>
+}
+
+function results<Data>(of: { values: Data; gradients: Readonly<Record<string, Data>> }): Map<string, Data> {
+  return new Map(Object.entries({ value: of.values, ...of.gradients }))
+}
+
+function farthest(one: Float64Array, other: Float64Array): number {
+  return one.reduce((most, x, i) => Math.max(most, Math.abs(x - other[i]!)), 0)
+}
+
+/** Whether float32 holds every number on the way: float64 goes on where float32 has overflowed. */
+function isRepresentable(batch: Batch): boolean {
+  const { program } = batch
+  const everyNode = Object.fromEntries(program.nodes.map((_, id) => [`node ${id}`, id]))
+  const { gradients } = interpret({ ...program, gradients: everyNode }, argumentsOf(batch))
+  return Object.values(gradients).every((data) => data.every((x) => Math.abs(x) < 1e30))
+}
+
+const ROUNDED_RUNS = 3
+/** Of the results of one operation: kernels' functions are allowed 4 ulp of 2^-24 .. 2^-23. */
+const ROUNDING = 2 ** -22
+/** What is exact, or decides (max, sign, comparisons), is left as it is. */
+const ROUNDS: ReadonlySet<Op> = new Set<Op>([
+  'exp',
+  'expm1',
+  'log',
+  'log1p',
+  'sqrt',
+  'sigmoid',
+  'tanh',
+  'softplus',
+  'sin',
+  'cos',
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'pow',
+  'gate',
+  'reduce_sum',
+  'contract',
+])
+
+/** The definition with each operation's result times 1 + a drawn rounding, element by element. */
+function interpretRounded(batch: Batch, seed: number): Interpreted {
+  const args = argumentsOf(batch)
+  const { program, factors } = withRoundings(batch.program)
+  const random = randomFrom(seed)
+  const sizes = withRenamed(batch.program, batch.sizes)
+  const drawn = Object.entries(factors).map(([name, { axes }]) => {
+    const draw = () => 1 + ROUNDING * (2 * random() - 1)
+    return [name, Float64Array.from({ length: elementsOf(axes, sizes) }, draw)] as const
+  })
+  return interpret(program, { ...args, inputs: { ...args.inputs, ...Object.fromEntries(drawn) } })
+}
+
+/** A program that multiplies what rounds by further inputs, the factors. */
+function withRoundings(program: Program): { program: Program; factors: Program['inputs'] } {
+  const nodes: Node[] = []
+  const factors: Record<string, InputLayout> = {}
+  const place: number[] = []
+  for (const node of program.nodes) {
+    const id = nodes.push({ ...node, args: node.args.map((arg) => place[arg]!) }) - 1
+    place.push(ROUNDS.has(node.op) ? rounded(id, node.axes) : id)
+  }
+  return { program: moved(), factors }
+
+  function rounded(id: number, axes: readonly string[]): number {
+    const name = `rounding ${id}`
+    factors[name] = { type: 'real', axes }
+    const factor = nodes.push({ op: 'input', args: [], type: 'real', axes, name }) - 1
+    return nodes.push({ op: 'mul', args: [id, factor], type: 'real', axes }) - 1
+  }
+
+  function moved(): Program {
+    const gradients = Object.entries(program.gradients).map(([name, id]) => [name, place[id]!])
+    const inputs = { ...program.inputs, ...factors }
+    return {
+      ...program,
+      nodes,
+      inputs,
+      value: place[program.value]!,
+      gradients: Object.fromEntries(gradients),
+    }
+  }
+}
