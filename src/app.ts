@@ -8,6 +8,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createBatcher } from './batching/batcher.ts'
+import { createTurns } from './batching/turns.ts'
 import type { Config } from './config.ts'
 import { openEngine } from './engines/index.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
@@ -18,6 +19,7 @@ import { BodyPool } from './routes/body.ts'
 import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes } from './routes/negotiate.ts'
+import { Outbox } from './routes/outbox.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
 import { createOutlineSource } from './schemas/outline.ts'
 import { ProblemSchema } from './schemas/problem.ts'
@@ -79,10 +81,13 @@ async function createContext(
     log: (message, details) => log.info(details ?? {}, message),
   })
   metrics.watch(engine, lossOf)
-  const batcher = createBatcher({ engine, events: metrics.events, limits: config })
+  const outbox = new Outbox()
+  const turns = createTurns(outbox.empty)
+  const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
   const outlines = createOutlineSource(createProgramSource(), config)
   const catalog = await loadCatalog()
-  return { config, catalog, outlines, engine, batcher, metrics, bodies: new BodyPool(BODY_BYTES), isClosing }
+  const bodies = new BodyPool(BODY_BYTES)
+  return { config, catalog, outlines, engine, batcher, metrics, bodies, outbox, isClosing }
 }
 
 function createFastify(config: Config): FastifyInstance {

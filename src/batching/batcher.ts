@@ -26,6 +26,8 @@ export interface BatcherOptions {
   readonly engine: Engine
   readonly events: BatcherEvents
   readonly limits: BatcherLimits
+  /** Default: its own. */
+  readonly turns?: Turns
 }
 
 export interface Batcher {
@@ -75,7 +77,7 @@ class EventDrivenBatcher implements Batcher {
   readonly #events: BatcherEvents
   readonly #limits: BatcherLimits
   readonly #queue: JobQueue<Waiting>
-  readonly turns = createTurns()
+  readonly turns: Turns
   #running = 0
   #scheduled = false
   #draining = false
@@ -83,10 +85,11 @@ class EventDrivenBatcher implements Batcher {
   /** Elements a millisecond, smoothed: what `Retry-After` is guessed from. */
   #speed = 0
 
-  constructor({ engine, events, limits }: BatcherOptions) {
+  constructor({ engine, events, limits, turns = createTurns() }: BatcherOptions) {
     this.#engine = engine
     this.#events = events
     this.#limits = limits
+    this.turns = turns
     this.#queue = new JobQueue({
       jobs: limits.queueJobs,
       elements: limits.queueElements,

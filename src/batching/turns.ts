@@ -12,16 +12,17 @@ export interface Turns {
 }
 
 /**
+ * @param before called when a piece's turn has come
  * @example
  * const turns = createTurns()
  * await turns.next(body.length)
  */
-export function createTurns(): Turns {
+export function createTurns(before = () => {}): Turns {
   let last: Promise<void> = Promise.resolve()
   return {
     next: (bytes) => {
       if (bytes < LARGE_BYTES) return undefined
-      last = last.then(() => new Promise((resolve) => setImmediate(resolve)))
+      last = last.then(() => new Promise((resolve) => setImmediate(resolve))).then(before)
       return last
     },
   }

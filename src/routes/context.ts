@@ -7,6 +7,7 @@ import type { Catalog } from '../losses/index.ts'
 import type { Metrics } from '../metrics.ts'
 import type { OutlineSource } from '../schemas/outline.ts'
 import type { BodyPool } from './body.ts'
+import type { Outbox } from './outbox.ts'
 
 export interface RouteContext {
   readonly config: Config
@@ -17,6 +18,8 @@ export interface RouteContext {
   readonly metrics: Metrics
   /** Memory for large bodies. */
   readonly bodies: BodyPool
+  /** Where answers wait for the end of a round of the event loop. */
+  readonly outbox: Outbox
   /** Whether the process is going down: readiness is off, requests are still served. */
   readonly isClosing: () => boolean
 }

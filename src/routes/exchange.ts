@@ -13,6 +13,7 @@ import { formatOf } from '../wire/index.ts'
 import { type Body, type Receiver, receiveBody } from './body.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
+import type { Departure } from './outbox.ts'
 
 /** A request whose body has been read. */
 export interface Received {
@@ -38,6 +39,8 @@ export interface Received {
 export interface Written {
   readonly parts: Parts
   readonly serverTiming: string
+  /** `performance.now()` */
+  readonly ready: number
   /** To be called when the parts have left, or nobody takes them any more. */
   readonly release: (() => void) | undefined
 }
@@ -64,7 +67,7 @@ export function registerExchange(app: FastifyInstance, context: RouteContext, ro
 }
 
 /** One request of such a route. */
-class Exchange implements Received, Receiver {
+class Exchange implements Received, Receiver, Departure {
   readonly #context: RouteContext
   readonly #route: ExchangeRoute
   readonly #request: FastifyRequest
@@ -80,6 +83,7 @@ class Exchange implements Received, Receiver {
   #isOver = false
   #abort: AbortController | undefined
   #release: (() => void) | undefined
+  #written: Written | undefined
   decoded!: Decoded
 
   constructor(
@@ -126,8 +130,9 @@ class Exchange implements Received, Receiver {
     this.#finite = answer.members.finite === true
     const { parts, release } = this.#held(this.#formats!.output.encode(answer), hold)
     const decodeMs = submitted - this.#started!
-    const serverTiming = serverTimingOf(timing, decodeMs, performance.now() - computed)
-    return { parts, serverTiming, release }
+    const ready = performance.now()
+    const serverTiming = serverTimingOf(timing, decodeMs, ready - computed)
+    return { parts, serverTiming, ready, release }
   }
 
   /** Megabytes must be written before the engine's memory is used again, or be copied. */
@@ -169,9 +174,15 @@ class Exchange implements Received, Receiver {
     }
   }
 
-  #finish({ parts, serverTiming, release }: Written, body: Body) {
+  #finish(written: Written, body: Body) {
     body.leave(true)
     this.#reply.hijack()
+    this.#written = written
+    this.#context.outbox.add(this, written.ready)
+  }
+
+  depart() {
+    const { parts, serverTiming, release } = this.#written!
     if (this.#isOver) return release?.()
     this.#release = release
     this.#response.writeHead(200, this.#headers(parts, serverTiming))
