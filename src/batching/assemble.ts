@@ -4,10 +4,7 @@
  */
 import type { Batch, BatchResult, Column } from '../engines/define.ts'
 import { inputOf } from '../language/ir.ts'
-import type { Job } from './job.ts'
-
-/** What one job gets out of a batch. */
-export type Share = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
+import type { Job, Share } from './job.ts'
 
 /**
  * @param jobs at least one; several only with equal merge keys
@@ -42,7 +39,8 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
     const denominators = result.denominators?.subarray(start, end)
     return {
       values: result.values.subarray(start, end),
-      ...(denominators === undefined ? {} : { denominators }),
+      denominators,
+      scale: result.scale,
       gradients: Object.fromEntries(
         names.map((name) => [
           name,

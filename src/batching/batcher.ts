@@ -6,9 +6,9 @@
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/define.ts'
 import { Problem } from '../errors.ts'
 import { elementsOf, layoutOf } from '../language/ir.ts'
-import { assemble, type Share, split } from './assemble.ts'
+import { assemble, split } from './assemble.ts'
 import type { BatcherEvents } from './events.ts'
-import type { Job, JobResult } from './job.ts'
+import type { Job, JobResult, Share } from './job.ts'
 import { type Depth, JobQueue } from './queue.ts'
 import { createTurns, type Turns } from './turns.ts'
 
@@ -125,17 +125,11 @@ class EventDrivenBatcher implements Batcher {
     const started = performance.now()
     const result = this.#engine.runNow?.(assemble([job]))
     if (result === undefined) return undefined
-    const { values, denominators, gradients, computeMs, engine } = result
+    const { values, denominators, gradients, scale, computeMs, engine } = result
     this.#events.ran({ loss: job.loss, engine, jobs: 1, elements: job.elements, computeMs, queueMs: NO_WAIT })
     const queueMs = Math.max(0, performance.now() - started - computeMs)
     const timing = { queueMs, computeMs, batchJobs: 1, engine }
-    return {
-      values,
-      ...(denominators === undefined ? {} : { denominators }),
-      gradients,
-      timing,
-      hold: CANNOT,
-    }
+    return { values, denominators, gradients, scale, timing, hold: CANNOT }
   }
 
   depth(): Depth {

@@ -1,5 +1,5 @@
 /** The nouns that pass through the batcher: one request's work before, and one request's answer after. Types only. */
-import type { Precision } from '../engines/define.ts'
+import type { BatchResult, Precision } from '../engines/define.ts'
 import type { Program } from '../language/ir.ts'
 import type { NumericArray } from '../schemas/tensor.ts'
 
@@ -32,13 +32,11 @@ export interface Job {
   readonly deadline?: number | undefined
 }
 
+/** What one job gets out of a batch: its own part of the batch's arrays. */
+export type Share = Pick<BatchResult, 'values' | 'denominators' | 'gradients' | 'scale'>
+
 /** What a job got back. */
-export interface JobResult {
-  /** The job's own unreduced values, in C order. */
-  readonly values: Float32Array | Float64Array
-  /** What each value adds to the mean's denominator; absent where that is 1. */
-  readonly denominators?: Float32Array | Float64Array | undefined
-  readonly gradients: Readonly<Record<string, Float32Array | Float64Array>>
+export interface JobResult extends Share {
   readonly timing: JobTiming
   /**
    * To be called while the result is read: keeps the arrays until the function that comes back is called. Nothing comes

@@ -60,6 +60,12 @@ export interface BatchResult {
   readonly compileMs?: number
   /** The engine that did it, for metrics and `Server-Timing`. */
   readonly engine: string
+  /**
+   * Multiplies one of the gradients, or a part of it, in place, as `data[i] *= factor` in its own precision would.
+   *
+   * @returns whether all of it is finite then
+   */
+  readonly scale?: ((data: Float32Array | Float64Array, factor: number) => boolean) | undefined
   /** Gives back the memory that the arrays are views of; they mean nothing afterwards. Absent where they are the caller's. */
   readonly release?: () => void
   /** Asks to release it later than at once, when slow callers have read it; false where too much is kept so already. */

@@ -1,5 +1,5 @@
 /** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and spelling. */
-import type { JobResult } from '../batching/job.ts'
+import type { Share } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { elementsOf, hessianOf } from '../language/ir.ts'
 import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
@@ -7,27 +7,26 @@ import type { Answer, AnswerTensor } from '../wire/define.ts'
 import type { AnswerInfo, Outline } from './outline.ts'
 import type { NumericArray } from './tensor.ts'
 
+type Floats = Float32Array | Float64Array
+
 /**
  * @throws Problem `non-finite-result` under `nonfinite: error`
  */
-export function makeAnswer(
-  request: Outline,
-  weighing: Weighing,
-  result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>,
-): Answer {
+export function makeAnswer(request: Outline, weighing: Weighing, result: Share): Answer {
   const settled = settle(weighing, result.denominators)
   const loss = tensorOf(request.answer.loss, reduceValues(result.values, weighing, settled))
   let finite = allFinite(loss.data)
   const silent = silentRows(weighing)
+  const finishing = { request, silent, factor: settled.gradientScale, scale: result.scale ?? scale }
   const gradients = new Map<string, AnswerTensor>()
   for (const name of request.wants) {
-    finite = finish(request, name, result.gradients[name], silent, settled) && finite
+    finite = finish(finishing, name, result.gradients[name]) && finite
     gradients.set(name, tensorOf(request.answer.gradients[name], result.gradients[name]))
   }
   let hessian: Map<string, AnswerTensor> | undefined
   for (const name of request.hessians) {
     const data = result.gradients[hessianOf(name)]
-    finite = finish(request, name, data, silent, settled) && finite
+    finite = finish(finishing, name, data) && finite
     hessian ??= new Map()
     hessian.set(name, tensorOf(request.answer.gradients[name], raised(data, request.options.hessianFloor)))
   }
@@ -41,16 +40,21 @@ function tensorOf({ dtype, shape, spelling }: AnswerInfo, data: NumericArray): A
   return { dtype, shape, spelling, data }
 }
 
+/** What is the same for all derivatives of a request. */
+interface Finishing {
+  readonly request: Outline
+  readonly silent: readonly number[]
+  /** What they must still be multiplied by. */
+  readonly factor: number
+  readonly scale: NonNullable<Share['scale']>
+}
+
 /** What is left to do for a derivative, in place, for it is this request's own. @returns whether all of it is finite */
-function finish(
-  request: Outline,
-  name: string,
-  data: NumericArray,
-  silent: readonly number[],
-  { gradientScale }: Settled,
-): boolean {
+function finish({ request, silent, factor, scale }: Finishing, name: string, data: Floats): boolean {
   if (silent.length > 0) silence(request, name, data, silent)
-  return scale(data, gradientScale)
+  // A mean over nothing has none, whatever was computed.
+  if (factor === 0) data.fill(0)
+  return scale(data, factor)
 }
 
 function membersOf(
@@ -64,7 +68,7 @@ function membersOf(
 }
 
 /** In place, too; NaN stays. */
-function raised(data: NumericArray, floor: number | undefined): NumericArray {
+function raised(data: Floats, floor: number | undefined): Floats {
   if (floor !== undefined) for (let i = 0; i < data.length; i++) if (data[i] < floor) data[i] = floor
   return data
 }
@@ -92,24 +96,14 @@ function silence(
   }
 }
 
-/**
- * Multiplies in place, for the gradient is this request's own. A mean over nothing has none, whatever was computed.
- *
- * @returns whether all is finite: x * 0 is 0 for a finite number, and NaN for any other
- */
-function scale(gradient: NumericArray, by: number): boolean {
-  if (by === 1) return allFinite(gradient)
-  if (by === 0) gradient.fill(0)
-  let check = 0
-  for (let i = 0; i < gradient.length; i++) {
-    const scaled = gradient[i] * by
-    gradient[i] = scaled
-    check += scaled * 0
-  }
-  return check === 0
+/** As an engine scales where it has no faster way. */
+function scale(data: Floats, factor: number): boolean {
+  const own = data instanceof Float32Array ? Math.fround(factor) : factor
+  if (own !== 1) for (let i = 0; i < data.length; i++) data[i] *= own
+  return allFinite(data)
 }
 
-/** Four sums at once, because one would wait for itself. */
+/** x * 0 is 0 for a finite number, and NaN for any other; four sums at once, because one would wait for itself. */
 export function allFinite(data: NumericArray): boolean {
   let [a, b, c, d] = [0, 0, 0, 0]
   const whole = data.length - (data.length % 4)

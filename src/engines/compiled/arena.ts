@@ -17,7 +17,7 @@ export class Arena {
   floats: Float32Array
   words: Int32Array
   /** Functions of the modules that were bound to this memory. */
-  readonly #bound = new WeakMap<object, (at: number) => void>()
+  readonly #bound = new WeakMap<object, unknown>()
 
   constructor() {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true })
@@ -41,13 +41,10 @@ export class Arena {
     this.words = new Int32Array(this.memory.buffer)
   }
 
-  /** The kernel's function on this memory, instantiated once. */
-  bind(
-    kernel: object,
-    instantiate: (memory: WebAssembly.Memory) => (at: number) => void,
-  ): (at: number) => void {
+  /** A module's function on this memory, instantiated once. */
+  bind<Run>(kernel: object, instantiate: (memory: WebAssembly.Memory) => Run): Run {
     const known = this.#bound.get(kernel)
-    if (known !== undefined) return known
+    if (known !== undefined) return known as Run
     const run = instantiate(this.memory)
     this.#bound.set(kernel, run)
     return run

@@ -19,6 +19,7 @@ import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './pool.ts'
 import { fill, type Ready, ReadyLaunches } from './ready.ts'
+import { scaleIn } from './scale.ts'
 
 export interface CompiledOptions extends PoolOptions {
   readonly reason: string
@@ -56,6 +57,7 @@ class CompiledEngine implements Engine {
   /** The memory of what runs on the caller's thread. */
   readonly #own = new Arena()
   readonly #ready = new ReadyLaunches()
+  readonly #scaleHere: BatchResult['scale'] = (data, factor) => scaleIn(this.#own, data, factor)
 
   constructor(options: CompiledOptions) {
     const target = detectTarget()
@@ -126,14 +128,14 @@ class CompiledEngine implements Engine {
     const turns = turnsOf(batch, sizes)
     const computeMs = timed({ kernel, turns, run }, batch, at)
     this.#ready.remember(batch, { kernel, layout, turns, run }, arena)
-    return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled' }
+    return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', scale: this.#scaleHere }
   }
 
   #runReady(ready: Ready, batch: Batch): BatchResult {
     fill(ready, batch, this.#own)
     const computeMs = timed(ready, batch, 0)
     const { values, denominators, gradients } = ready.results
-    return { values, denominators, gradients, computeMs, engine: 'compiled' }
+    return { values, denominators, gradients, computeMs, engine: 'compiled', scale: this.#scaleHere }
   }
 
   async #runThere(kernel: Compiled, batch: Batch, sizes: Sizes): Promise<BatchResult> {
@@ -153,7 +155,8 @@ class CompiledEngine implements Engine {
       const computeMs = Math.max(...spent)
       const release = () => this.#arenas.giveBack(arena)
       const keep = () => this.#arenas.keep(arena)
-      return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', release, keep }
+      const scale: BatchResult['scale'] = (data, factor) => scaleIn(arena, data, factor)
+      return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', scale, release, keep }
     } catch (error) {
       this.#arenas.giveBack(arena)
       throw error instanceof KernelTrapped ? trapped(batch, error) : error
@@ -184,7 +187,7 @@ function timed({ kernel, turns, run }: Pick<Ready, 'kernel' | 'turns' | 'run'>, 
 }
 
 /** Arrays that outlive the next launch. */
-function copied({ values, denominators, gradients, ...rest }: BatchResult): BatchResult {
+function copied({ values, denominators, gradients, scale: _, ...rest }: BatchResult): BatchResult {
   const own = Object.entries(gradients).map(([name, data]) => [name, data.slice()] as const)
   return {
     ...rest,
