@@ -12,26 +12,49 @@ interface Range {
   /** Whether these two are all that there is. */
   readonly only: boolean
   readonly words: string
+  /** Where all from 0 on is welcome: `high` as float32's bits. */
+  readonly bits: number | undefined
 }
 
 /** NaN passes: whether it is welcome is the `nonfinite` policy's affair. */
 const RANGES: Readonly<Partial<Record<Kind, Range>>> = {
-  positive: { low: 0, high: Number.POSITIVE_INFINITY, only: false, words: 'must be >= 0' },
-  nonnegative: { low: 0, high: Number.POSITIVE_INFINITY, only: false, words: 'must be >= 0' },
-  probability: { low: 0, high: 1, only: false, words: 'must lie in [0, 1]' },
-  simplex: { low: 0, high: 1, only: false, words: 'must lie in [0, 1]' },
-  sign: { low: -1, high: 1, only: true, words: 'must be -1 or 1' },
-  binary: { low: 0, high: 1, only: true, words: 'must be 0 or 1' },
+  positive: between(0, Number.POSITIVE_INFINITY, 'must be >= 0'),
+  nonnegative: between(0, Number.POSITIVE_INFINITY, 'must be >= 0'),
+  probability: between(0, 1, 'must lie in [0, 1]'),
+  simplex: between(0, 1, 'must lie in [0, 1]'),
+  sign: { low: -1, high: 1, only: true, words: 'must be -1 or 1', bits: undefined },
+  binary: { low: 0, high: 1, only: true, words: 'must be 0 or 1', bits: undefined },
+}
+
+function between(low: 0, high: number, words: string): Range {
+  const [bits] = new Uint32Array(Float32Array.of(high).buffer)
+  return { low, high, only: false, words, bits }
 }
 
 /** The first element that does not fit, or -1. Loops, because a call for each of a million numbers takes 5 ms. */
-function misfit(data: NumericArray, { low, high, only }: Range): number {
-  for (let i = 0; i < data.length; i++) {
+function misfit(data: NumericArray, { low, high, only, bits }: Range): number {
+  const start = data instanceof Float32Array && bits !== undefined ? plainUpTo(data, bits) : 0
+  for (let i = start; i < data.length; i++) {
     const x = data[i]
     if (x < low || x > high) return i
     if (only && x > low && x < high) return i
   }
   return -1
+}
+
+/**
+ * How many numbers from the first on plainly lie in a range from 0: as unsigned integers the bits of float32 numbers >= 0
+ * are in the order of the numbers, and those of negative ones and of NaN above them all, so that one comparison says it.
+ *
+ * @param most the bits of the range's end
+ */
+function plainUpTo(data: Float32Array, most: number): number {
+  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length)
+  const whole = bits.length - 3
+  let i = 0
+  while (i < whole && bits[i] <= most && bits[i + 1] <= most && bits[i + 2] <= most && bits[i + 3] <= most)
+    i += 4
+  return i
 }
 
 /** As `misfit`: the first that is not a whole number from `low` to below `high`, nor the ignored one. */

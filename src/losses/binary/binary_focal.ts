@@ -43,7 +43,8 @@ export default defineLoss({
     log_q = p < 0.5 ? log1p(-p) : log(q)
     bce = -(y * log(p) + (1 - y) * log_q)
     weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
-    weight * exp(gamma * log(miss)) * bce`,
+    fading = gamma == 2 ? miss^2 : exp(gamma * log(miss))
+    weight * fading * bce`,
   references: [
     'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',
     'keras.losses.BinaryFocalCrossentropy',

@@ -45,14 +45,16 @@ export default defineLoss({
   // is the limit of its soft neighbours'. The power is exp(gamma ln(1 - p_t)): (1 - p_t)^gamma itself has an infinite
   // slope at 0 for gamma < 1. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) its logarithm is -|x|;
   // only there the fading is constant in y, which leaves out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|).
+  // The square stands by itself because nearly all use it, and it costs half as much.
   formula: `
     x = predictions
     y = targets
     bce = y * softplus(-x) + (1 - y) * softplus(x)
     miss = y * sigmoid(-x) + (1 - y) * sigmoid(x)
     log_miss = miss > 1e-37 ? log(miss) : -abs(x)
+    fading = gamma == 2 ? miss^2 : exp(gamma * log_miss)
     weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
-    weight * exp(gamma * log_miss) * bce`,
+    weight * fading * bce`,
   references: [
     'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',
     'torchvision.ops.sigmoid_focal_loss',

@@ -38,9 +38,10 @@ export default defineLoss({
     sure = p > 0.5
     rest = sum(sure ? 0 : p, classes)
     log_p = sure ? log1p(-rest) : log_softmax(predictions, classes)
-    log_miss = log(max(sure ? rest : 1 - p, 1e-37))
+    miss = max(sure ? rest : 1 - p, 1e-37)
+    fading = gamma == 2 ? miss^2 : exp(gamma * log(miss))
     y = is_index(targets) ? one_hot(targets, classes) : targets
-    focal = sum(y == 0 ? 0 : -y * exp(gamma * log_miss) * log_p, classes)
+    focal = sum(y == 0 ? 0 : -y * fading * log_p, classes)
     given(alpha) ? alpha * focal : focal`,
   references: [
     'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',
