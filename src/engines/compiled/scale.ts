@@ -66,8 +66,8 @@ function scaleFunction(): FunctionBuilder {
   f.add(set(end, op('i32.add', get(address), get(1))), set(factor, op('f32x4.splat', get(2))))
   turns(f.let(op('i32.add', get(address), op('i32.and', get(1), i32(-16))), I32), 16, loadVector, storeVector)
   turns(get(end), 4, loadSplat, (at, value) => storeLane(at, value, 0))
-  const isFinite = op('i32x4.lt_s', get(largest), constI32x4(INFINITY_BITS))
-  f.add(allOf(f.let(isFinite)))
+  const sound = op('i32x4.lt_s', get(largest), constI32x4(INFINITY_BITS))
+  f.add(allOf(f.let(sound)))
   return f
 }
 

@@ -24,9 +24,9 @@ it('is what a loop of float32 gives, of any length, at any place, and nothing be
     fc.property(numbers, start, fc.float(), (given, at, factor) => {
       const data = placed(given, at)
       const want = Float32Array.from(given, (x) => x * factor)
-      const isFinite = scaleIn(arena, data, factor)
+      const sound = scaleIn(arena, data, factor)
       expect(bitsOf(data)).toBe(bitsOf(want))
-      expect(isFinite).toBe(want.every(Number.isFinite))
+      expect(sound).toBe(want.every(Number.isFinite))
       const beside = [...arena.floats.subarray(0, at), ...arena.floats.subarray(at + given.length, ROOM)]
       expect(beside.every((x) => x === 1)).toBe(true)
     }),
