@@ -95,7 +95,10 @@ const RULES: { readonly [O in Op]?: Rule } = {
   or: (build, [a, b]) => choose(build, a, build.truth(true), b) ?? choose(build, b, build.truth(true), a),
   select: (build, [test, yes, no]) => choose(build, test, yes, no) ?? when(yes === no, yes),
   pick: (build, [x], { axis }) => when(!build.axesOf(x).includes(axis!), x),
-  reduce_sum: (build, [x], { axis }) => sumOfProduct(build, x, axis!),
+  reduce_sum: (build, [x], { axis }) =>
+    sumOfProduct(build, x, axis!) ??
+    when(build.opOf(x) === 'neg', () => build.neg(build.sum(build.argOf(x, 0), axis!))) ??
+    sumOfOne(build, x, axis!),
 }
 
 /** sum over k of a[i,k] * b[j,k] never builds the [i,j,k] products: it is a contraction (a matrix product). */
@@ -105,6 +108,26 @@ function sumOfProduct(build: Builder, x: Ref, axis: string): Ref | undefined {
   const [left, right] = [build.axesOf(a), build.axesOf(b)]
   const widens = left.some((name) => !right.includes(name)) && right.some((name) => !left.includes(name))
   return widens && left.includes(axis) && right.includes(axis) ? build.contract(a, b, axis) : undefined
+}
+
+/** sum over k of (k = place ? a : 0), with one place and one a for all k, is that a, where the place is one of them. */
+function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
+  if (build.opOf(x) !== 'select') return undefined
+  const [test, yes, no] = [build.argOf(x, 0), build.argOf(x, 1), build.argOf(x, 2)]
+  const place = build.opOf(test) === 'eq' ? placeOf(build, test, axis) : undefined
+  if (place === undefined || !build.is(no, 0) || build.axesOf(yes).includes(axis)) return undefined
+  const zero = build.constant(0)
+  const isInside = build.make('and', [build.make('le', [zero, place]), build.lt(place, build.size(axis))])
+  return build.select(isInside, yes, zero)
+}
+
+/** What an element's place along an axis is compared with, where that is one whole number for all of them. */
+function placeOf(build: Builder, test: Ref, axis: string): Ref | undefined {
+  const [a, b] = [build.argOf(test, 0), build.argOf(test, 1)]
+  const place = a === build.index(axis) ? b : b === build.index(axis) ? a : undefined
+  return place !== undefined && build.typeOf(place) === 'index' && !build.axesOf(place).includes(axis)
+    ? place
+    : undefined
 }
 
 function addOfNegative(build: Builder, a: Ref, b: Ref): Ref | undefined {

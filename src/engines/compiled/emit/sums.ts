@@ -24,11 +24,17 @@ import type { Values } from './values.ts'
 /** Terms that are added before the sum moves on to the next block. */
 const BLOCK = 64
 
-/** An accumulator in locals. */
+/** A sum in locals. */
 interface LocalSum {
   readonly partial: number
   readonly total: number
   readonly lost: number
+}
+
+/** A maximum in locals: of the numbers, and all bits where one of them was none. */
+interface LocalMax {
+  readonly largest: number
+  readonly strange: number
 }
 
 /** The sums and maxima of a kernel: begun before their loop, finished behind it. */
@@ -36,7 +42,8 @@ export class Sums {
   readonly #frame: Frame
   readonly #memory: Memory
   readonly #values: Values
-  readonly #locals = new Map<number, LocalSum>()
+  readonly #sums = new Map<number, LocalSum>()
+  readonly #maxima = new Map<number, LocalMax>()
 
   constructor(frame: Frame, memory: Memory, values: Values) {
     this.#frame = frame
@@ -54,10 +61,15 @@ export class Sums {
         f.add(call(helpers.indexOf('fill'), words.base(buffer), words.bytes(buffer), start))
       return
     }
+    if (this.#isMax(node)) {
+      const max = { largest: f.local(V128), strange: f.local(V128) }
+      this.#maxima.set(node, max)
+      f.add(set(max.largest, start), set(max.strange, constF32x4(0)))
+      return
+    }
     const sum = { partial: f.local(V128), total: f.local(V128), lost: f.local(V128) }
-    this.#locals.set(node, sum)
-    f.add(set(sum.partial, start))
-    if (!this.#isMax(node)) f.add(set(sum.total, start), set(sum.lost, start))
+    this.#sums.set(node, sum)
+    f.add(set(sum.partial, start), set(sum.total, start), set(sum.lost, start))
   }
 
   /** One more term. */
@@ -67,22 +79,37 @@ export class Sums {
     const [a, b] = args.map((arg) => this.#values.real(arg))
     const term = b === undefined ? a : op('f32x4.mul', a, b)
     const inside = loop.lanes && !loop.full ? this.#onlyInside(node, term, loop) : term
-    const combine = this.#isMax(node) ? 'f32x4.max' : 'f32x4.add'
     if (memory !== undefined) {
-      const target = this.#isMax(node) ? memory.total : memory.partial
+      const [target, combine] = this.#isMax(node)
+        ? ([memory.total, 'f32x4.max'] as const)
+        : ([memory.partial, 'f32x4.add'] as const)
       return this.#memory.store(target, op(combine, this.#memory.load(target), inside))
     }
-    const { partial } = this.#locals.get(node)!
-    const whole = this.#ofTurn(node, combine, inside, loop)
-    if (whole !== undefined) this.#frame.f.add(set(partial, op(combine, get(partial), whole)))
+    const terms = this.#ofTurn(node, inside, loop)
+    if (terms.length < loop.copies) return
+    if (this.#isMax(node)) this.#raise(this.#maxima.get(node)!, terms)
+    else this.#add(this.#sums.get(node)!, terms)
   }
 
-  /** The terms of one turn in pairs, with the last of them: added one by one, each would wait for the one before. */
-  #ofTurn(node: number, combine: SimdOp, term: Code, loop: OpenLoop): Code | undefined {
-    if (loop.copies === 1) return term
-    const terms = [...(loop.terms.get(node) ?? []), this.#frame.f.let(term)]
+  /** The terms of one turn so far. */
+  #ofTurn(node: number, term: Code, loop: OpenLoop): readonly Code[] {
+    const earlier = loop.copies === 1 ? [] : (loop.terms.get(node) ?? [])
+    const terms = [...earlier, this.#frame.f.let(term)]
     loop.terms.set(node, terms)
-    return terms.length === loop.copies ? inPairs(combine, terms) : undefined
+    return terms
+  }
+
+  #add({ partial }: LocalSum, terms: readonly Code[]) {
+    this.#frame.f.add(set(partial, op('f32x4.add', get(partial), inPairs('f32x4.add', terms))))
+  }
+
+  /** WebAssembly's max gives NaN where one of both is, and is seven instructions on x86: these are two and a third. */
+  #raise({ largest, strange }: LocalMax, terms: readonly Code[]) {
+    const notNumbers = terms.map((term) => op('f32x4.ne', term, term))
+    this.#frame.f.add(
+      set(largest, op('f32x4.pmax', get(largest), inPairs('f32x4.pmax', terms))),
+      set(strange, op('v128.or', get(strange), inPairs('v128.or', notNumbers))),
+    )
   }
 
   /** At the end of a turn, whose loop's index has moved on. */
@@ -102,10 +129,9 @@ export class Sums {
     const isMax = this.#isMax(node)
     if (!isMax) this.#flush(accumulator)
     if (memory !== undefined) return
-    const { partial, total } = this.#locals.get(node)!
     const value = isMax
-      ? this.#across('f32x4.max', get(partial), lanes)
-      : this.#across('f32x4.add', get(total), lanes)
+      ? this.#across('f32x4.max', largestOf(this.#maxima.get(node)!), lanes)
+      : this.#across('f32x4.add', get(this.#sums.get(node)!.total), lanes)
     this.#frame.define(node, value)
   }
 
@@ -127,7 +153,7 @@ export class Sums {
       f.add(call(helpers.indexOf('flush'), ...bases, words.bytes(memory.partial)))
       return
     }
-    const { partial, total, lost } = this.#locals.get(node)!
+    const { partial, total, lost } = this.#sums.get(node)!
     const next = compensated(f, get(partial), get(total), get(lost))
     f.add(set(lost, next.lost), set(total, next.total), set(partial, constF32x4(0)))
   }
@@ -135,12 +161,18 @@ export class Sums {
   /** Combines the four lanes, in pairs; the result stands in all of them. */
   #across(combine: SimdOp, value: Code, lanes: boolean): Code {
     if (!lanes) return value
-    const pairs = this.#frame.f.let(op(combine, value, shuffle(value, value, [2, 3, 0, 1])))
+    const own = this.#frame.f.let(value)
+    const pairs = this.#frame.f.let(op(combine, own, shuffle(own, own, [2, 3, 0, 1])))
     return op(combine, pairs, shuffle(pairs, pairs, [1, 0, 3, 2]))
   }
 }
 
-/** Of a power of two of them. */
+/** NaN, of which all bits are one, where something was no number. */
+function largestOf({ largest, strange }: LocalMax): Code {
+  return op('v128.or', get(largest), get(strange))
+}
+
+/** Of a power of two of them: one by one, each would wait for the one before. */
 function inPairs(combine: SimdOp, terms: readonly Code[]): Code {
   if (terms.length === 1) return terms[0]
   const middle = terms.length / 2

@@ -69,7 +69,16 @@ export class Values {
   #select({ args, type }: Node): Code {
     const [test, yes, no] = args
     const as = (id: number) => (type === 'real' ? this.real(id) : this.#frame.value(id))
-    return op('v128.bitselect', as(yes), as(no), this.#frame.value(test))
+    const condition = this.#frame.value(test)
+    if (this.#isZero(no)) return op('v128.and', as(yes), condition)
+    if (this.#isZero(yes)) return op('v128.andnot', as(no), condition)
+    return op('v128.bitselect', as(yes), as(no), condition)
+  }
+
+  /** Whether all bits of a node are 0. */
+  #isZero(id: number): boolean {
+    const { op: name, value } = this.#frame.nodes[id]
+    return name === 'constant' && Object.is(value, 0)
   }
 
   #compare(name: 'eq' | 'lt' | 'le', [a, b]: readonly number[]): Code {
