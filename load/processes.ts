@@ -62,13 +62,16 @@ export function startService(settings: Readonly<Record<string, string>>): Promis
   )
 }
 
+/** What the images set that is no setting of the service; the echo gets it, too. */
+const IMAGE = { MALLOC_TRIM_THRESHOLD_: '33554432' }
+
 async function startProcess(
   args: string[],
   env: Readonly<Record<string, string>>,
   ready: string,
 ): Promise<Started> {
   const child = spawn(process.execPath, args, {
-    env: { ...inherited(), ...env },
+    env: { ...inherited(), ...IMAGE, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {

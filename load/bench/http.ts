@@ -75,7 +75,7 @@ function tableOf(service: Server, rows: readonly Row[], rounds: number): Table {
   const about = [
     `Loss and gradient of the predictions, from ${engineOf(service)}; the echo is a bare Fastify that answers with the bytes that it got, JSON parsed and printed; it returns the targets too, so that a ratio above 1 is possible.`,
     `Median of ${rounds} rounds of ${MANY.round.duration} s (1024x1000 json: ${FEW.round.amount} requests), service and echo in turn, autocannon beside them.`,
-    'The JSON body limit is raised for the large bodies.',
+    'The JSON body limit is raised for the large bodies, and both processes have the environment of the images.',
   ]
   const head = [
     'loss',

@@ -10,6 +10,7 @@ import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Decoded, Parts } from '../wire/define.ts'
 import { formatOf } from '../wire/index.ts'
+import { cut, giveBack } from '../wire/slab.ts'
 import { type Body, type Receiver, receiveBody } from './body.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
@@ -82,8 +83,8 @@ class Exchange implements Received, Receiver, Departure {
   #finite: boolean | undefined
   #isOver = false
   #abort: AbortController | undefined
-  #release: (() => void) | undefined
   #written: Written | undefined
+  #hasDeparted = false
   decoded!: Decoded
 
   constructor(
@@ -140,7 +141,7 @@ class Exchange implements Received, Receiver, Departure {
     if (parts.length === 1 || hold === undefined) return { parts, release: undefined }
     // An answer that is queued behind another one on its connection would not hear that the connection is gone.
     const release = this.#response.socket === null ? undefined : hold()
-    return release === undefined ? { parts: [Buffer.concat(parts)], release } : { parts, release }
+    return release === undefined ? { parts: [joined(parts)], release } : { parts, release }
   }
 
   /** Large ones wait for their turn on the event loop. */
@@ -182,9 +183,9 @@ class Exchange implements Received, Receiver, Departure {
   }
 
   depart() {
-    const { parts, serverTiming, release } = this.#written!
-    if (this.#isOver) return release?.()
-    this.#release = release
+    const { parts, serverTiming } = this.#written!
+    this.#hasDeparted = true
+    if (this.#isOver) return this.#leave()
     this.#response.writeHead(200, this.#headers(parts, serverTiming))
     const last = parts.length - 1
     for (let i = 0; i < last; i++) this.#response.write(parts[i])
@@ -193,13 +194,11 @@ class Exchange implements Received, Receiver, Departure {
 
   /** Name, value, name, value: Node writes a list as it is. */
   #headers(parts: Parts, serverTiming: string): string[] {
-    let length = 0
-    for (const part of parts) length += part.length
     const headers = [
       'Content-Type',
       this.#formats!.output.mediaTypes[0],
       'Content-Length',
-      String(length),
+      String(lengthOf(parts)),
       'Cache-Control',
       'no-store',
       'Server-Timing',
@@ -224,9 +223,16 @@ class Exchange implements Received, Receiver, Departure {
   /** The response is closed: its answer has left, refusals included, or its caller has. */
   #end() {
     this.#isOver = true
-    this.#release?.()
+    if (this.#hasDeparted) this.#leave()
     if (!this.#response.writableFinished) this.#abort?.abort()
     this.#report()
+  }
+
+  /** Nobody reads the answer any more. */
+  #leave() {
+    const { parts, release } = this.#written!
+    release?.()
+    giveBack(parts)
   }
 
   /** A caller who has gone is a 499, as proxies log it. */
@@ -241,6 +247,24 @@ class Exchange implements Received, Receiver, Departure {
       finite: this.#finite,
     })
   }
+}
+
+/** All parts in one. */
+function joined(parts: Parts): Uint8Array {
+  const length = lengthOf(parts)
+  const { bytes, start } = cut(length)
+  let at = start
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes.subarray(start, at)
+}
+
+function lengthOf(parts: Parts): number {
+  let length = 0
+  for (const part of parts) length += part.length
+  return length
 }
 
 function serverTimingOf(

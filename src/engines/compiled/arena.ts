@@ -4,6 +4,7 @@
  * cannot shrink, so those that grew large are dropped when they are idle.
  */
 import { OutOfMemory } from '../define.ts'
+import { unshared } from './wasm.ts'
 
 const PAGE = 65536
 /** 4 GiB. */
@@ -16,11 +17,14 @@ export class Arena {
   readonly memory: WebAssembly.Memory
   floats: Float32Array
   words: Int32Array
+  readonly #shared: boolean
   /** Functions of the modules that were bound to this memory. */
   readonly #bound = new WeakMap<object, unknown>()
 
-  constructor() {
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true })
+  /** @param shared whether other threads compute in it, too */
+  constructor({ shared = true } = {}) {
+    this.#shared = shared
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared })
     this.floats = new Float32Array(this.memory.buffer)
     this.words = new Int32Array(this.memory.buffer)
   }
@@ -41,12 +45,16 @@ export class Arena {
     this.words = new Int32Array(this.memory.buffer)
   }
 
-  /** A module's function on this memory, instantiated once. */
-  bind<Run>(kernel: object, instantiate: (memory: WebAssembly.Memory) => Run): Run {
-    const known = this.#bound.get(kernel)
+  /** A module's function on this memory, compiled for it and instantiated once. */
+  bind<Run>(
+    code: { readonly bytes: Uint8Array<ArrayBuffer> },
+    instantiate: (module: WebAssembly.Module, memory: WebAssembly.Memory) => Run,
+  ): Run {
+    const known = this.#bound.get(code)
     if (known !== undefined) return known as Run
-    const run = instantiate(this.memory)
-    this.#bound.set(kernel, run)
+    const module = new WebAssembly.Module(this.#shared ? code.bytes : unshared(code.bytes))
+    const run = instantiate(module, this.memory)
+    this.#bound.set(code, run)
     return run
   }
 }

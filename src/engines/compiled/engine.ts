@@ -55,7 +55,7 @@ class CompiledEngine implements Engine {
   readonly #arenas: Arenas
   readonly #pool: Pool
   /** The memory of what runs on the caller's thread. */
-  readonly #own = new Arena()
+  readonly #own = new Arena({ shared: false })
   readonly #ready = new ReadyLaunches()
   readonly #scaleHere: BatchResult['scale'] = (data, factor) => scaleIn(this.#own, data, factor)
 
@@ -124,7 +124,7 @@ class CompiledEngine implements Engine {
     arena.reserve(bytesFor(layout, 1))
     copyInputs(kernel, layout, batch, arena)
     const at = writeArgument(kernel, layout, argumentsOf(batch, sizes), arena, wholeOf(kernel, sizes))
-    const run = arena.bind(kernel.module, (memory) => instantiate(kernel.module, memory))
+    const run = arena.bind(kernel, instantiate)
     const turns = turnsOf(batch, sizes)
     const computeMs = timed({ kernel, turns, run }, batch, at)
     this.#ready.remember(batch, { kernel, layout, turns, run }, arena)

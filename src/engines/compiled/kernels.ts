@@ -18,6 +18,7 @@ const MAX_KEPT = 512
 /** A kernel and its module. */
 export interface Compiled extends Kernel {
   readonly id: number
+  /** For memories that threads share; made when it is first asked for. */
   readonly module: WebAssembly.Module
   /** Nanoseconds for each turn of all loops, learned from launches. */
   nsPerTurn: number
@@ -163,8 +164,7 @@ export class KernelCache {
   #compile(program: Program, variant: Variant): Compiled | UnsupportedByEngine {
     try {
       const kernel = compile(program, variant, this.#target)
-      const module = new WebAssembly.Module(kernel.bytes)
-      return { ...kernel, module, id: this.#nextId++, nsPerTurn: kernel.weight * GUESSED_NS }
+      return compiled(kernel, this.#nextId++)
     } catch (error) {
       if (error instanceof UnsupportedByEngine) return error
       throw error
@@ -213,6 +213,19 @@ function switchesOf({ nodes }: Program): number[] {
   return nodes.flatMap((node, id) =>
     node.type === 'bool' && node.op !== 'constant' && dependsOnParams(node) ? [id] : [],
   )
+}
+
+function compiled(kernel: Kernel, id: number): Compiled {
+  let module: WebAssembly.Module | undefined
+  return {
+    ...kernel,
+    id,
+    nsPerTurn: kernel.weight * GUESSED_NS,
+    get module() {
+      module ??= new WebAssembly.Module(kernel.bytes)
+      return module
+    },
+  }
 }
 
 function scalarOf(

@@ -31,9 +31,14 @@ const MAGNITUDE_BITS = 0x7fffffff
 /** `scale(address, bytes, factor)`, 1 where all that was written is finite. */
 type Scale = (address: number, bytes: number, factor: number) => number
 
-const module = new WebAssembly.Module(
-  encodeModule({ imports: [], functions: [scaleFunction()], exports: { scale: 0 }, maxPages: MAX_PAGES }),
-)
+const code = {
+  bytes: encodeModule({
+    imports: [],
+    functions: [scaleFunction()],
+    exports: { scale: 0 },
+    maxPages: MAX_PAGES,
+  }),
+}
 
 /**
  * Multiplies an array of an arena in place, in float32.
@@ -43,10 +48,11 @@ const module = new WebAssembly.Module(
  * scaleIn(arena, results.gradients.predictions, 1 / 32)
  */
 export function scaleIn(arena: Arena, data: Float32Array | Float64Array, factor: number): boolean {
-  const scale = arena.bind<Scale>(module, (memory) => {
-    return new WebAssembly.Instance(module, { env: { memory } }).exports.scale as Scale
-  })
-  return scale(data.byteOffset, data.byteLength, factor) === 1
+  return arena.bind(code, instantiate)(data.byteOffset, data.byteLength, factor) === 1
+}
+
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Scale {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports.scale as Scale
 }
 
 function scaleFunction(): FunctionBuilder {

@@ -258,6 +258,10 @@ export interface ModuleParts {
   readonly maxPages: number
 }
 
+/** What an imported memory is called, and that it has a largest size and is shared. */
+const SHARED_MEMORY = [text('env'), text('memory'), 0x02, 0x03]
+const OF_ONE_THREAD = 0x01
+
 /** The bytes of a module. */
 export function encodeModule({
   imports,
@@ -270,7 +274,7 @@ export function encodeModule({
     vector([...params]),
     vector([...results]),
   ])
-  const memory = [text('env'), text('memory'), 0x02, 0x03, unsigned(1), unsigned(maxPages)]
+  const memory = [SHARED_MEMORY, unsigned(1), unsigned(maxPages)]
   const imported = imports.map(({ name }, i) => [text('env'), text(name), 0x00, unsigned(i)])
   const declared = functions.map((_, i) => unsigned(imports.length + i))
   const exported = Object.entries(exports).map(([name, index]) => [text(name), 0x00, unsigned(index)])
@@ -283,6 +287,14 @@ export function encodeModule({
     section(7, exported),
     section(10, code),
   ])
+}
+
+/** The same module for a memory of one thread, which the runtime copies to and from several times faster. */
+export function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const own = Buffer.from(bytes)
+  const name = flatten(SHARED_MEMORY)
+  own[own.indexOf(name) + name.length - 1] = OF_ONE_THREAD
+  return new Uint8Array(own.buffer, own.byteOffset, own.length)
 }
 
 function section(id: number, entries: readonly Code[]): Code {

@@ -1,0 +1,52 @@
+/** Memory for answers is nobody else's while it is out, and is lent again when it has come back. */
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { cut, giveBack } from '../../src/wire/slab.ts'
+
+/** The bytes that a cut may write. */
+function partOf(length: number): Buffer {
+  const { bytes, floats, start } = cut(length)
+  expect(start % 8).toBe(0)
+  expect(floats.buffer).toBe(bytes.buffer)
+  expect(bytes.length).toBeGreaterThanOrEqual(start + length)
+  return bytes.subarray(start, start + length)
+}
+
+it('what is out is never lent twice, whatever comes back in between', () => {
+  const length = fc.oneof(
+    fc.integer({ min: 0, max: 20_000 }),
+    fc.constantFrom(16_384, 16_385, 65_536, 2 ** 20, 2 ** 20 + 1),
+  )
+  const step = fc.record({ length, comesBack: fc.nat() })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const out: { part: Buffer; mark: number }[] = []
+      steps.forEach(({ length: wanted, comesBack }, mark) => {
+        out.push({ part: partOf(wanted).fill(mark), mark })
+        if (comesBack % 3 === 0) giveBack([out.splice(comesBack % out.length, 1)[0]!.part])
+      })
+      for (const { part, mark } of out) expect(part.every((byte) => byte === mark)).toBe(true)
+    }),
+  )
+})
+
+it('a large one that has come back is the next of its size', () => {
+  const first = partOf(50_000)
+  giveBack([first])
+  expect(partOf(40_000).buffer).toBe(first.buffer)
+})
+
+it('what comes back twice is lent once', () => {
+  const first = partOf(100_000)
+  giveBack([first, first])
+  giveBack([first])
+  const [second, third] = [partOf(100_000), partOf(100_000)]
+  expect(second.buffer).toBe(first.buffer)
+  expect(third.buffer).not.toBe(first.buffer)
+})
+
+it('foreign memory is left alone', () => {
+  const foreign = Buffer.alloc(65_536)
+  giveBack([foreign])
+  expect(partOf(65_536).buffer).not.toBe(foreign.buffer)
+})
