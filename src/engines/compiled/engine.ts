@@ -14,7 +14,7 @@ import {
   UnsupportedByEngine,
 } from '../define.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_SLICES, type Sizes, type Slice, writeArgument, writeArguments } from './kernel.ts'
+import { layoutOf, MAX_SLICES, type Sizes, type Slice, writeArguments } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './pool.ts'
@@ -95,6 +95,8 @@ class CompiledEngine implements Engine {
   async run(batch: Batch): Promise<BatchResult> {
     if (batch.precision !== 'float32')
       throw new UnsupportedByEngine(`compiled kernels have no ${batch.precision}`)
+    const ready = this.#threads === 0 ? this.#ready.find(batch, this.#own) : undefined
+    if (ready !== undefined) return copied(this.#runReady(ready, batch))
     const kernel = this.#kernels.kernelFor(batch)
     const sizes = allSizes(batch)
     if (this.#threads === 0) return copied(this.#runHere(kernel, batch, sizes))
@@ -123,7 +125,8 @@ class CompiledEngine implements Engine {
     const layout = layoutOf(kernel, sizes)
     arena.reserve(bytesFor(layout, 1))
     copyInputs(kernel, layout, batch, arena)
-    const at = writeArgument(kernel, layout, argumentsOf(batch, sizes), arena, wholeOf(kernel, sizes))
+    const args = argumentsOf(batch, sizes)
+    const [at] = writeArguments(kernel, layout, args, arena, [wholeOf(kernel, sizes)])
     const run = arena.bind(kernel, instantiate)
     const turns = turnsOf(batch, sizes)
     const computeMs = timed({ kernel, turns, run }, batch, at)

@@ -42,8 +42,6 @@ export interface Kernel {
   readonly weight: number
   /** The layout of the last launch: sizes seldom change. */
   lastLayout: Layout | undefined
-  /** The argument of the last launch, for the next one like it. */
-  lastArgument: { readonly args: Arguments; readonly words: Int32Array } | undefined
 }
 
 /** The language's 512 nodes come to a few hundred operations, gradients included; more would be slow to plan. */
@@ -91,7 +89,6 @@ export function compile(program: Program, variant: Variant, target: Target): Ker
     scalarNodes,
     weight: weightOf(planned.program),
     lastLayout: undefined,
-    lastArgument: undefined,
   }
 }
 
@@ -171,32 +168,6 @@ export interface Slice {
   readonly index: number
   readonly first: number
   readonly last: number
-}
-
-/**
- * Writes the argument of a launch in one slice. A trainer's next step has the same one: then it is only copied.
- *
- * @returns its address
- */
-export function writeArgument(
-  kernel: Kernel,
-  layout: Layout,
-  args: Arguments,
-  memory: Memory,
-  slice: Slice,
-): number {
-  const known = kernel.lastArgument
-  if (known !== undefined && isSame(known.args, args)) {
-    memory.words.set(known.words)
-    return 0
-  }
-  const [address] = writeArguments(kernel, layout, args, memory, [slice])
-  kernel.lastArgument = { args, words: memory.words.slice(0, kernel.words.length) }
-  return address
-}
-
-function isSame(a: Arguments, b: Arguments): boolean {
-  return a.sizes === b.sizes && a.scalars === b.scalars && Object.is(a.cotangent, b.cotangent)
 }
 
 /** Two views of one memory. */
