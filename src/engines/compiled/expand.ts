@@ -6,6 +6,7 @@
 import { Builder, type Ref } from '../../language/builder.ts'
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { isElementwise } from '../../language/scalar.ts'
+import type { Truths } from './switches.ts'
 
 /** A program for the planner. */
 export interface Expanded {
@@ -38,7 +39,7 @@ export interface Variant {
   /** Whether one number is the cotangent of all values. */
   readonly uniform: boolean
   /** Conditions that are known, by node of the program. */
-  readonly truths: ReadonlyMap<number, boolean>
+  readonly truths: Truths
   /** The axis whose elements go through the lanes; the fastest one where it is not said. */
   readonly lanes?: string | undefined
 }

@@ -3,13 +3,13 @@
  * conditions that only depend on parameters, so that what a parameter switches off costs nothing, and by the axis that
  * goes through the lanes. By sizes only as far as lanes.ts chooses that axis.
  */
-import type { Node, Program } from '../../language/ir.ts'
-import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import type { Program } from '../../language/ir.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../define.ts'
 import type { Variant } from './expand.ts'
 import { compile, type Kernel, planOf } from './kernel.ts'
 import { acrossAxes, areAlike, type LaneAxes, laneAxesOf, shortUpTo } from './lanes.ts'
 import type { Target } from './math.ts'
+import { NO_TRUTHS, type Truths, truthsOf } from './switches.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm.ts'
 
 /** Programs whose kernels are kept; past it, the one unused for longest goes. */
@@ -55,7 +55,6 @@ export class KernelCache {
   readonly #target: Target
   /** By program: equal programs are one object, because their source keeps them. */
   readonly #kept = new Map<Program, Kept>()
-  readonly #switches = new WeakMap<Program, readonly number[]>()
   /** By the parameters' object, which requests of one structure share: the kernel is found at once. */
   readonly #recent = new WeakMap<object, Recent>()
   #nextId = 1
@@ -91,7 +90,7 @@ export class KernelCache {
   }
 
   #find(kept: Kept, { program, sizes, scalars }: Wanted, uniform: boolean): Compiled {
-    const truths = this.#truthsOf(program, scalars)
+    const truths = truthsOf(program, scalars)
     const lanes = this.#lanesFor(kept, program, truths, sizes)
     const made = this.#variant(kept, program, { uniform, truths, lanes })
     // With the rows in the lanes a kernel may be larger.
@@ -170,19 +169,7 @@ export class KernelCache {
       throw error
     }
   }
-
-  #truthsOf(program: Program, scalars: Batch['scalars']): Truths {
-    const known = this.#switches.get(program) ?? switchesOf(program)
-    this.#switches.set(program, known)
-    if (known.length === 0) return NO_TRUTHS
-    const value = (id: number): number => scalarOf(program.nodes[id], scalars, value)
-    return new Map(known.map((id) => [id, value(id) !== 0]))
-  }
 }
-
-type Truths = Variant['truths']
-
-const NO_TRUTHS: Truths = new Map()
 
 function isAnswer(recent: Recent, program: Program, uniform: boolean, sizes: Batch['sizes']): boolean {
   if (recent.program !== program || recent.uniform !== uniform) return false
@@ -202,19 +189,6 @@ function limitOf(program: Program, truths: Truths, lanes: string): number {
 /** A turn of all loops costs about so much for each unit of the planner's weight, before it has been measured. */
 const GUESSED_NS = 0.15
 
-/** Conditions that depend on parameters alone. */
-function switchesOf({ nodes }: Program): number[] {
-  const dependsOnParams = (node: Node): boolean =>
-    node.op === 'scalar' ||
-    node.op === 'constant' ||
-    (isElementwise(node.op) &&
-      node.axes.length === 0 &&
-      node.args.every((arg) => dependsOnParams(nodes[arg])))
-  return nodes.flatMap((node, id) =>
-    node.type === 'bool' && node.op !== 'constant' && dependsOnParams(node) ? [id] : [],
-  )
-}
-
 function compiled(kernel: Kernel, id: number): Compiled {
   let module: WebAssembly.Module | undefined
   return {
@@ -226,13 +200,4 @@ function compiled(kernel: Kernel, id: number): Compiled {
       return module
     },
   }
-}
-
-function scalarOf(
-  { op: name, args, value, name: own }: Node,
-  scalars: Batch['scalars'],
-  inner: (id: number) => number,
-): number {
-  if (name === 'constant') return value!
-  return name === 'scalar' ? scalars[own!] : evaluateScalar(name, args.map(inner))
 }

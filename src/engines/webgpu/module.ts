@@ -2,6 +2,7 @@
 import { type Program, withRenamed } from '../../language/ir.ts'
 import { isWhole } from '../../language/whole.ts'
 import { type Expanded, expand } from '../compiled/expand.ts'
+import { NO_TRUTHS, type Truths } from '../compiled/switches.ts'
 import { UnsupportedByEngine } from '../define.ts'
 import { cut, cutKey } from './cut.ts'
 import { mathSource } from './math.ts'
@@ -25,15 +26,16 @@ export interface Module extends Cut {
  * The program as stages are cut from it. One number as the cotangent of all is read like a column of them, so that a job
  * alone runs what it runs when merged, and gets the same bits.
  *
+ * @param truths of the conditions that parameters decide
  * @throws UnsupportedByEngine when it is too large, or no loop over elements says it
  */
-export function expanded(program: Program): Expanded {
+export function expanded(program: Program, truths: Truths = NO_TRUTHS): Expanded {
   const { length } = program.nodes
   if (length > MAX_NODES)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
   const whole = program.nodes.find(({ op }) => isWhole(op))
   if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
-  return expand(program, { uniform: false, truths: new Map() })
+  return expand(program, { uniform: false, truths })
 }
 
 /**

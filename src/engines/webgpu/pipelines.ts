@@ -1,9 +1,11 @@
 /**
- * Programs -> pipelines of one device, compiled once and kept: by program, and by the classes of sizes that decide how it is
- * cut. What cannot be compiled is remembered, too.
+ * Programs -> pipelines of one device, compiled once and kept: by program, by the truth of the conditions that only depend on
+ * parameters, and by the classes of sizes that decide how it is cut. What cannot be compiled is remembered, too.
  */
 
+import type { Program } from '../../language/ir.ts'
 import type { Expanded } from '../compiled/expand.ts'
+import { type Truths, truthsOf } from '../compiled/switches.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../define.ts'
 import { allSizes, expanded, type Module, moduleOf, variantOf } from './module.ts'
 
@@ -44,9 +46,11 @@ export class PipelineCache {
    * @throws UnsupportedByEngine (rejects) when the program is too large or the driver cannot compile it
    */
   async find(batch: Batch): Promise<Compiled> {
-    const program = this.#expand(batch)
+    const truths = truthsOf(batch.program, batch.scalars)
+    const name = `${batch.programKey} ${[...truths.values()]}`
+    const program = this.#expand(name, batch.program, truths)
     const sizes = allSizes(batch.program, batch.sizes)
-    const key = `${batch.programKey} ${variantOf(program, sizes)}`
+    const key = `${name} ${variantOf(program, sizes)}`
     const known = this.#kept.get(key)
     if (known === undefined) this.#misses++
     else this.#hits++
@@ -55,9 +59,9 @@ export class PipelineCache {
     return found
   }
 
-  #expand({ programKey, program }: Batch): Expanded {
-    const found = this.#expanded.get(programKey) ?? tried(() => expanded(program))
-    keep(this.#expanded, programKey, found)
+  #expand(name: string, program: Program, truths: Truths): Expanded {
+    const found = this.#expanded.get(name) ?? tried(() => expanded(program, truths))
+    keep(this.#expanded, name, found)
     if (found instanceof UnsupportedByEngine) throw found
     return found
   }

@@ -10,6 +10,7 @@ import { copyBandwidth, measureKernel } from '../../../src/engines/webgpu/measur
 import { loadCatalog } from '../../../src/losses/index.ts'
 import { bitsOf, expectClose } from '../../support/close.ts'
 import { check } from '../../support/evaluate.ts'
+import { definition } from '../../support/random.ts'
 import { sampleTensors } from '../../support/sample.ts'
 import { openHere } from './support.ts'
 
@@ -17,9 +18,14 @@ const { losses } = await loadCatalog()
 const probe = await openHere()
 await probe?.close()
 
-function batchOf(name: string, rows: number, seed = 1): Batch {
+function batchOf(
+  name: string,
+  rows: number,
+  seed = 1,
+  options: Readonly<Record<string, unknown>> = {},
+): Batch {
   const loss = losses.find((one) => one.name === name)!
-  return assemble([check(loss, sampleTensors(loss, { seed, rows })).job])
+  return assemble([check(loss, sampleTensors(loss, { seed, rows }), options).job])
 }
 
 describe.skipIf(probe === undefined)('webgpu', () => {
@@ -51,6 +57,18 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expect(engine.session!.pool.idleBytes).toBe(kept)
     expect(await engine.stats()).toMatchObject({ bytes: 0 })
     expect(engine.session!.loss.waiting).toBe(0)
+  })
+
+  it('leaves out what a parameter switches off, and compiles anew for what it switches on', async () => {
+    const run = async (gamma: number) => {
+      const batch = batchOf('sigmoid_focal', 30, 1, { params: { gamma } })
+      const [found, { values }] = [await engine.run(batch), definition(batch)]
+      expectClose(found.values, values, { relative: 1e-5, what: `gamma ${gamma}` })
+      return (await engine.describe!()).compiled!.entries
+    }
+    const [square, other] = [await run(2), await run(3)]
+    expect(other).toBe(square + 1)
+    expect([await run(0.5), await run(2)]).toEqual([other, other])
   })
 
   it('compiles a program once for all sizes of one class, and says how long that took', async () => {
