@@ -5,6 +5,7 @@ import { type Batch, type BatchResult, type Engine, UnsupportedByEngine } from '
 import { type EngineDefinition, isUnavailable } from './local.ts'
 import type { RemoteOptions } from './remote/messages.ts'
 import { layered } from './routing/layered.ts'
+import { Refusals } from './routing/refusals.ts'
 
 /** The one that can run every program; it takes what the chosen one cannot. */
 const FALLBACK = 'interpreter'
@@ -69,24 +70,16 @@ async function withFallback(first: Engine, all: readonly EngineDefinition[]): Pr
   return layered(remembering(first), second, () => names)
 }
 
-/** Programs that an engine cannot run; more than there are kept. */
-const MAX_REMEMBERED = 4096
-
 /** What an engine could not do once, it is not asked again. */
 function remembering(engine: Engine): Engine {
-  const unsupported = new Map<string, UnsupportedByEngine>()
-  const remember = (key: string, error: UnsupportedByEngine) => {
-    if (unsupported.size >= MAX_REMEMBERED) unsupported.clear()
-    unsupported.set(key, error)
-  }
+  const refusals = new Refusals()
   const run = async (batch: Batch): Promise<BatchResult> => {
-    const key = `${batch.programKey} ${batch.precision}`
-    const known = unsupported.get(key)
+    const known = refusals.of(batch)
     if (known !== undefined) throw known
     try {
       return await engine.run(batch)
     } catch (error) {
-      if (error instanceof UnsupportedByEngine) remember(key, error)
+      if (error instanceof UnsupportedByEngine) refusals.remember(batch, error)
       throw error
     }
   }

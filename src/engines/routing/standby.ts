@@ -16,6 +16,7 @@ import {
   UnsupportedByEngine,
 } from '../define.ts'
 import { halve, rejoin } from './halve.ts'
+import { Refusals } from './refusals.ts'
 
 type Log = (message: string, details?: object) => void
 
@@ -31,8 +32,8 @@ class StandbyEngine implements Engine {
   readonly #device: Engine
   readonly #standby: Engine
   readonly #log: Log
-  /** By key of a program: the device has said that it cannot. */
-  readonly #unsupported = new Set<string>()
+  /** Of the device. */
+  readonly #refusals = new Refusals()
 
   constructor(device: Engine, standby: Engine, log: Log) {
     this.#device = device
@@ -62,12 +63,11 @@ class StandbyEngine implements Engine {
   }
 
   async run(batch: Batch): Promise<BatchResult> {
-    const key = `${batch.precision} ${batch.programKey}`
-    if (!this.#device.isReady || this.#unsupported.has(key)) return this.#standby.run(batch)
+    if (!this.#device.isReady || this.#refusals.of(batch) !== undefined) return this.#standby.run(batch)
     try {
       return await this.#device.run(batch)
     } catch (error) {
-      if (error instanceof UnsupportedByEngine) this.#remember(key)
+      if (error instanceof UnsupportedByEngine) this.#refusals.remember(batch, error)
       else if (error instanceof OutOfMemory) return this.#runHalves(batch, error)
       else if (!(error instanceof DeviceLost)) throw error
       else this.#log('the device was lost', { engine: this.#device.info.name, why: error.message })
@@ -106,12 +106,4 @@ class StandbyEngine implements Engine {
       throw again
     }
   }
-
-  #remember(key: string) {
-    if (this.#unsupported.size >= MAX_REMEMBERED) this.#unsupported.clear()
-    this.#unsupported.add(key)
-  }
 }
-
-/** Programs that the device cannot run; more than there are kept. */
-const MAX_REMEMBERED = 4096
