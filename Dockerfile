@@ -34,8 +34,9 @@ COPY setup setup
 RUN npm run setup:tensorflow -- --gpu
 
 FROM node:24-bookworm-slim AS runtime
+ENV NODE_ENV=production PORT=8080
 # Why glibc shall keep 32 MB: ARCHITECTURE.md, "The event loop".
-ENV NODE_ENV=production PORT=8080 MALLOC_TRIM_THRESHOLD_=33554432
+ENV MALLOC_TRIM_THRESHOLD_=33554432 MALLOC_MMAP_THRESHOLD_=33554432
 WORKDIR /app
 COPY --from=build /app/dist dist
 COPY package.json LICENSE ./

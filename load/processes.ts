@@ -63,7 +63,7 @@ export function startService(settings: Readonly<Record<string, string>>): Promis
 }
 
 /** What the images set that is no setting of the service; the echo gets it, too. */
-const IMAGE = { MALLOC_TRIM_THRESHOLD_: '33554432' }
+const IMAGE = { MALLOC_TRIM_THRESHOLD_: '33554432', MALLOC_MMAP_THRESHOLD_: '33554432' }
 
 async function startProcess(
   args: string[],
