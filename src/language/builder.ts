@@ -98,6 +98,12 @@ export class Builder {
     return this.make('contract', [a, b], { axis })
   }
 
+  /** Whether a place lies within an axis. */
+  isInside(place: Ref, axis: string): Ref {
+    const isAbove = this.make('le', [this.constant(0), place])
+    return this.make('and', [isAbove, this.lt(place, this.size(axis))])
+  }
+
   pick(x: Ref, place: Ref, axis: string): Ref {
     return this.make('pick', [x, place], { axis })
   }

@@ -116,9 +116,7 @@ function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
   const [test, yes, no] = [build.argOf(x, 0), build.argOf(x, 1), build.argOf(x, 2)]
   const place = build.opOf(test) === 'eq' ? placeOf(build, test, axis) : undefined
   if (place === undefined || !build.is(no, 0) || build.axesOf(yes).includes(axis)) return undefined
-  const zero = build.constant(0)
-  const isInside = build.make('and', [build.make('le', [zero, place]), build.lt(place, build.size(axis))])
-  return build.select(isInside, yes, zero)
+  return build.select(build.isInside(place, axis), yes, build.constant(0))
 }
 
 /** What an element's place along an axis is compared with, where that is one whole number for all of them. */

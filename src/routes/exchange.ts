@@ -84,7 +84,6 @@ class Exchange implements Received, Receiver, Departure {
   #isOver = false
   #abort: AbortController | undefined
   #written: Written | undefined
-  #hasDeparted = false
   decoded!: Decoded
 
   constructor(
@@ -179,13 +178,13 @@ class Exchange implements Received, Receiver, Departure {
     body.leave(true)
     this.#reply.hijack()
     this.#written = written
+    if (this.#isOver) return this.#leave()
     this.#context.outbox.add(this, written.ready)
   }
 
   depart() {
+    if (this.#isOver) return
     const { parts, serverTiming } = this.#written!
-    this.#hasDeparted = true
-    if (this.#isOver) return this.#leave()
     this.#response.writeHead(200, this.#headers(parts, serverTiming))
     const last = parts.length - 1
     for (let i = 0; i < last; i++) this.#response.write(parts[i])
@@ -223,14 +222,15 @@ class Exchange implements Received, Receiver, Departure {
   /** The response is closed: its answer has left, refusals included, or its caller has. */
   #end() {
     this.#isOver = true
-    if (this.#hasDeparted) this.#leave()
+    this.#leave()
     if (!this.#response.writableFinished) this.#abort?.abort()
     this.#report()
   }
 
-  /** Nobody reads the answer any more. */
+  /** Nobody reads the answer, if there is one, any more. */
   #leave() {
-    const { parts, release } = this.#written!
+    if (this.#written === undefined) return
+    const { parts, release } = this.#written
     release?.()
     giveBack(parts)
   }

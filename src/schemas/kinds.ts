@@ -18,17 +18,17 @@ interface Range {
 
 /** NaN passes: whether it is welcome is the `nonfinite` policy's affair. */
 const RANGES: Readonly<Partial<Record<Kind, Range>>> = {
-  positive: between(0, Number.POSITIVE_INFINITY, 'must be >= 0'),
-  nonnegative: between(0, Number.POSITIVE_INFINITY, 'must be >= 0'),
-  probability: between(0, 1, 'must lie in [0, 1]'),
-  simplex: between(0, 1, 'must lie in [0, 1]'),
+  positive: fromZeroTo(Number.POSITIVE_INFINITY, 'must be >= 0'),
+  nonnegative: fromZeroTo(Number.POSITIVE_INFINITY, 'must be >= 0'),
+  probability: fromZeroTo(1, 'must lie in [0, 1]'),
+  simplex: fromZeroTo(1, 'must lie in [0, 1]'),
   sign: { low: -1, high: 1, only: true, words: 'must be -1 or 1', bits: undefined },
   binary: { low: 0, high: 1, only: true, words: 'must be 0 or 1', bits: undefined },
 }
 
-function between(low: 0, high: number, words: string): Range {
+function fromZeroTo(high: number, words: string): Range {
   const [bits] = new Uint32Array(Float32Array.of(high).buffer)
-  return { low, high, only: false, words, bits }
+  return { low: 0, high, only: false, words, bits }
 }
 
 /** The first element that does not fit, or -1. Loops, because a call for each of a million numbers takes 5 ms. */

@@ -1,4 +1,4 @@
-/** Formulas nobody wrote, their batches, what their definition says, and how exactly float32 can say it. */
+/** Formulas nobody wrote, their batches, and how exactly float32 can say what their definition says. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Batch } from '../../src/engines/define.ts'
@@ -13,7 +13,7 @@ import {
 } from '../../src/language/ir.ts'
 import { lower } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
-import type { NumericArray } from '../../src/schemas/tensor.ts'
+import { argumentsOf, definition } from './definition.ts'
 import { SCOPE } from './formulas.ts'
 import { randomFrom } from './sample.ts'
 
@@ -75,23 +75,6 @@ export function batchOf(text: string, rows: number, columns: number, seed: numbe
     inputs,
     scalars: { s: 0.75 },
     cotangent: [seed % 2 === 0 ? Float32Array.of(0.5) : draw(rows)],
-  }
-}
-
-/** Value and gradients in float64. */
-export function definition(batch: Batch): Interpreted {
-  return interpret(batch.program, argumentsOf(batch))
-}
-
-function argumentsOf({ sizes, inputs, scalars, cotangent }: Batch) {
-  const wide = Object.entries(inputs).map(([name, [data]]) => {
-    return [name, data instanceof Int32Array ? data : Float64Array.from(data!)] as const
-  })
-  return {
-    sizes,
-    inputs: Object.fromEntries<NumericArray>(wide),
-    scalars,
-    cotangent: Float64Array.from(cotangent[0]!),
   }
 }
 

@@ -4,11 +4,9 @@
  * cannot shrink, so those that grew large are dropped when they are idle.
  */
 import { OutOfMemory } from '../define.ts'
-import { unshared } from './wasm.ts'
+import { MAX_PAGES, unshared } from './wasm.ts'
 
 const PAGE = 65536
-/** 4 GiB. */
-const MAX_PAGES = 65536
 
 /** One memory and its views. */
 export class Arena {

@@ -10,7 +10,7 @@ import { Values } from './emit/values.ts'
 import type { Word } from './emit/words.ts'
 import { HOST, type Target } from './math.ts'
 import { costOf, type Loop, type Plan, type Statement } from './plan.ts'
-import { type Code, encodeModule, get, I32, i32, op, set, whileLoop } from './wasm.ts'
+import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm.ts'
 
 export type { Word }
 
@@ -18,9 +18,6 @@ export interface Emitted {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly words: readonly Word[]
 }
-
-/** 4 GiB: what 32-bit addresses reach. */
-export const MAX_PAGES = 65536
 
 /**
  * Vectors that a turn of an innermost loop takes, as long as so many are left: a chain of exp and log waits for itself,

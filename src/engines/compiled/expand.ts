@@ -127,9 +127,7 @@ function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
     const here = build.eq(build.index(axis), place)
     return build.sum(build.select(here, x, build.constant(0)), axis)
   }
-  const zero = build.constant(0)
-  const isInside = build.make('and', [build.make('le', [zero, place]), build.lt(place, build.size(axis))])
-  return build.select(isInside, read, zero)
+  return build.select(build.isInside(place, axis), read, build.constant(0))
 }
 
 /** Picks from the inputs that an expression reads, and computes it for these alone; undefined where that cannot be. */

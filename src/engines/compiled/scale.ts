@@ -3,7 +3,6 @@
  * numbers at once, and looked through on the way. A module of its own, because no kernel needs to know of it.
  */
 import type { Arena } from './arena.ts'
-import { MAX_PAGES } from './emit.ts'
 import {
   type Code,
   constI32x4,
@@ -16,6 +15,7 @@ import {
   i32,
   loadSplat,
   loadVector,
+  MAX_PAGES,
   op,
   set,
   storeLane,

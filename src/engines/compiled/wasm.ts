@@ -17,6 +17,9 @@ export type ValueType = typeof I32 | typeof F32 | typeof V128
 
 const BLOCK_WITHOUT_VALUE = 0x40
 
+/** Of 64 KiB each, 4 GiB together: what 32-bit addresses reach. */
+export const MAX_PAGES = 65536
+
 /** Core instructions without an immediate. */
 const CORE = {
   'i32.eqz': 0x45,

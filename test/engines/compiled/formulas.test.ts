@@ -6,8 +6,9 @@ import { KernelCache } from '../../../src/engines/compiled/kernels.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { expectClose } from '../../support/close.ts'
+import { definition } from '../../support/definition.ts'
 import { SCOPE } from '../../support/formulas.ts'
-import { batchOf, definition, expectNear, matrix } from '../../support/random.ts'
+import { batchOf, expectNear, matrix } from '../../support/random.ts'
 import { bitsIn } from './launch.ts'
 
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })

@@ -3,13 +3,13 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import type { Batch } from '../../../src/engines/define.ts'
 import { allSizes, expanded, moduleOf } from '../../../src/engines/webgpu/module.ts'
-import { interpret } from '../../../src/language/interpret.ts'
 import { elementsOf, type InputLayout } from '../../../src/language/ir.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { isWhole } from '../../../src/language/whole.ts'
 import { loadCatalog } from '../../../src/losses/index.ts'
 import { bitsOf, expectClose } from '../../support/close.ts'
+import { definition } from '../../support/definition.ts'
 import { check } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
 import { openHere } from './support.ts'
@@ -190,14 +190,7 @@ describe.skipIf(engine === undefined)('adding up', () => {
     const batch = caseOf(tested)
     expect(stagesOf(batch).join(' | ')).toContain(tested.has)
     const got = await engine!.run(batch)
-    const inputs = Object.entries(batch.inputs).map(
-      ([name, [data]]) => [name, Float64Array.from(data!)] as const,
-    )
-    const want = interpret(batch.program, {
-      ...batch,
-      inputs: Object.fromEntries(inputs),
-      cotangent: Float64Array.of(0.5),
-    })
+    const want = definition(batch)
     expectClose(got.values, want.values, { relative: 5e-6 })
     for (const [name, gradient] of Object.entries(want.gradients))
       expectClose(got.gradients[name]!, gradient, { relative: 5e-6, what: name })

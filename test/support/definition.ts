@@ -1,0 +1,22 @@
+/** What a batch's program means: the interpreter's float64 values and gradients, whatever the batch's precision. */
+import type { Batch } from '../../src/engines/define.ts'
+import { type Interpreted, interpret } from '../../src/language/interpret.ts'
+import type { NumericArray } from '../../src/schemas/tensor.ts'
+
+/** Value and gradients in float64. */
+export function definition(batch: Batch): Interpreted {
+  return interpret(batch.program, argumentsOf(batch))
+}
+
+/** A batch's numbers, as the interpreter takes them. */
+export function argumentsOf({ sizes, inputs, scalars, cotangent }: Batch) {
+  const wide = Object.entries(inputs).map(([name, [data]]) => {
+    return [name, data instanceof Int32Array ? data : Float64Array.from(data!)] as const
+  })
+  return {
+    sizes,
+    inputs: Object.fromEntries<NumericArray>(wide),
+    scalars,
+    cotangent: Float64Array.from(cotangent[0]!),
+  }
+}
