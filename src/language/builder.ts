@@ -2,7 +2,8 @@
  * Makes IR nodes: infers type and axes, simplifies while building, and never makes the same node twice (so common
  * subexpressions are shared by construction). It does not know formulas, names or losses.
  */
-import type { ElementType, Node, Op } from './ir.ts'
+import { isComposite } from './composite.ts'
+import type { ElementType, FormulaOp, Node } from './ir.ts'
 import { simplify } from './simplify.ts'
 
 /** A node, by its place in the list. */
@@ -13,18 +14,37 @@ interface Attributes {
   readonly to?: string
 }
 
-const LOGIC: ReadonlySet<Op> = new Set(['lt', 'le', 'eq', 'and', 'or', 'not', 'is_finite'] satisfies Op[])
+const LOGIC: ReadonlySet<FormulaOp> = new Set([
+  'lt',
+  'le',
+  'eq',
+  'and',
+  'or',
+  'not',
+  'is_finite',
+] satisfies FormulaOp[])
+
+const REMOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
+  'reduce_sum',
+  'reduce_max',
+  'contract',
+  'pick',
+  'logsumexp',
+] satisfies FormulaOp[])
 
 export class Builder {
-  readonly nodes: Node[] = []
+  readonly nodes: Node<FormulaOp>[] = []
   /** The one order in which every node lists its axes. */
   readonly axes: string[]
   /** Renamed axis -> where its size comes from. */
   readonly renamed: Record<string, string> = {}
+  readonly stabilizes: boolean
   readonly #known = new Map<string, Ref>()
 
-  constructor(axes: readonly string[]) {
+  /** @param stabilizes whether what is built is said in its stable form (stable.ts), with composite ops: not behind it */
+  constructor(axes: readonly string[], stabilizes = false) {
     this.axes = [...axes]
+    this.stabilizes = stabilizes
   }
 
   // Leaves
@@ -60,9 +80,12 @@ export class Builder {
   // Operations
 
   /** Any op by name; the named methods below are for rules that read like mathematics. */
-  make(op: Op, args: readonly Ref[], attributes: Attributes = {}): Ref {
-    const simpler = simplify(this, op, args, attributes)
-    if (simpler !== undefined) return simpler
+  make(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
+    return simplify(this, op, args, attributes) ?? this.raw(op, args, attributes)
+  }
+
+  /** The same as it stands: for rules whose result would be simplified to itself. */
+  raw(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
     return this.#intern({
       op,
       args,
@@ -147,13 +170,35 @@ export class Builder {
     return this.#intern({ op: 'expand', args: [x], type: this.typeOf(x), axes: wanted })
   }
 
+  /** The operation of another builder's node, on arguments of this one. */
+  copy(node: Node<FormulaOp>, args: readonly Ref[]): Ref {
+    const { op, axis } = node
+    if (args.length === 0) return this.#intern(node)
+    if (op === 'expand') return this.expand(args[0], node.axes)
+    if (op === 'reduce_sum') return this.sum(args[0], axis!)
+    if (op === 'reduce_max') return this.max(args[0], axis!)
+    if (op === 'rename') return this.rename(args[0], axis!, node.to!)
+    return this.make(op, args, { ...(axis && { axis }), ...(node.to && { to: node.to }) })
+  }
+
+  /**
+   * The nodes for an engine.
+   *
+   * @throws TypeError when a composite op has not been decomposed
+   */
+  primitives(): readonly Node[] {
+    const left = this.nodes.find(({ op }) => isComposite(op))
+    if (left !== undefined) throw new TypeError(`${left.op} has not been decomposed`)
+    return this.nodes as readonly Node[]
+  }
+
   // Questions
 
-  opOf = (x: Ref): Op => this.nodes[x].op
+  opOf = (x: Ref): FormulaOp => this.nodes[x].op
   typeOf = (x: Ref): ElementType => this.nodes[x].type
   axesOf = (x: Ref): readonly string[] => this.nodes[x].axes
   argOf = (x: Ref, place: number): Ref => this.nodes[x].args[place]
-  isLogic = (op: Op): boolean => LOGIC.has(op)
+  isLogic = (op: FormulaOp): boolean => LOGIC.has(op)
 
   /** The number that a node is known to be. */
   constantOf(x: Ref): number | undefined {
@@ -170,7 +215,7 @@ export class Builder {
     return this.typeOf(x) !== 'bool' && this.constantOf(x) === value
   }
 
-  #typeOf(op: Op, args: readonly Ref[]): ElementType {
+  #typeOf(op: FormulaOp, args: readonly Ref[]): ElementType {
     if (LOGIC.has(op)) return 'bool'
     if (op === 'order') return 'index'
     if (op === 'rename' || op === 'gather' || op === 'stop_gradient') return this.typeOf(args[0])
@@ -178,21 +223,20 @@ export class Builder {
     return 'real'
   }
 
-  #axesOf(op: Op, args: readonly Ref[], { axis, to }: Attributes): readonly string[] {
+  #axesOf(op: FormulaOp, args: readonly Ref[], { axis, to }: Attributes): readonly string[] {
     const union = [...new Set(args.flatMap((arg) => this.axesOf(arg)))]
     // A row's loss has the axes of its length; the slope is laid out as what it is the slope of.
     if (op === 'ctc') return this.axesOf(args[2])
     if (op === 'ctc_slope') return this.axesOf(args[0])
     if (op === 'rename') return this.#sorted(union.map((name) => (name === axis ? to! : name)))
-    const removes = op === 'reduce_sum' || op === 'reduce_max' || op === 'contract' || op === 'pick'
-    return this.#sorted(removes ? union.filter((name) => name !== axis) : union)
+    return this.#sorted(REMOVES_AXIS.has(op) ? union.filter((name) => name !== axis) : union)
   }
 
   #sorted(axes: readonly string[]): readonly string[] {
     return [...axes].sort((a, b) => this.axes.indexOf(a) - this.axes.indexOf(b))
   }
 
-  #intern(node: Node): Ref {
+  #intern(node: Node<FormulaOp>): Ref {
     const value = Object.is(node.value, -0) ? '-0' : node.value
     const key = [
       node.op,

@@ -3,6 +3,7 @@
  * only shorthands, so that engines and gradient rules see few ops; the stable form of each stands here.
  */
 import type { Builder, Ref } from './builder.ts'
+import type { CompositeOp } from './ir.ts'
 
 /** `axis` arguments are names of axes, the others are values. */
 export type Parameter = 'number' | 'place' | 'axis'
@@ -26,6 +27,12 @@ const along = (about: string, lower: (build: Builder, x: Ref, axis: string) => R
   about,
   lower: (build, [x], [axis]) => lower(build, x, axis),
 })
+
+/** Of one number, where the formula has not the axis, they are constants of its length. */
+const composite =
+  (op: CompositeOp, alone: (build: Builder, x: Ref, length: Ref) => Ref) =>
+  (build: Builder, x: Ref, axis: string): Ref =>
+    build.axesOf(x).includes(axis) ? build.make(op, [x], { axis }) : alone(build, x, build.size(axis))
 
 /** Every function by name. `max` and `min` also exist over an axis: see REDUCING. */
 export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
@@ -84,9 +91,18 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     },
     sum: along('sum over an axis', (build, x, axis) => build.sum(x, axis)),
     mean: along('mean over an axis', mean),
-    logsumexp: along('ln of the sum of e^x over an axis, without overflow', logsumexp),
-    softmax: along('e^x over its sum along an axis, without overflow', softmax),
-    log_softmax: along('x - logsumexp(x) along an axis', logSoftmax),
+    logsumexp: along(
+      'ln of the sum of e^x over an axis, without overflow',
+      composite('logsumexp', (build, x, length) => build.add(x, build.make('log', [length]))),
+    ),
+    softmax: along(
+      'e^x over its sum along an axis, without overflow',
+      composite('softmax', (build, _x, length) => build.div(build.constant(1), length)),
+    ),
+    log_softmax: along(
+      'x - logsumexp(x) along an axis',
+      composite('log_softmax', (build, _x, length) => build.neg(build.make('log', [length]))),
+    ),
     norm: along('Euclidean length over an axis; gradient 0 where the length is 0', norm),
     safe_norm: along('the same as norm', norm),
     pick: {
@@ -157,30 +173,4 @@ function mean(build: Builder, x: Ref, axis: string): Ref {
 
 function norm(build: Builder, x: Ref, axis: string): Ref {
   return build.make('safe_sqrt', [build.sum(build.mul(x, x), axis)])
-}
-
-/**
- * softmax and its kin do not change when a constant is taken from every x. Taking the largest keeps e^x <= 1; it is a
- * constant to the gradient, because it cancels. An infinite largest stays in place, so that inf - inf never appears.
- */
-function shifted(build: Builder, x: Ref, axis: string): { rest: Ref; largest: Ref } {
-  const found = build.max(x, axis)
-  const finite = build.select(build.make('is_finite', [found]), found, build.constant(0))
-  const largest = build.make('stop_gradient', [finite])
-  return { rest: build.sub(x, largest), largest }
-}
-
-function logsumexp(build: Builder, x: Ref, axis: string): Ref {
-  const { rest, largest } = shifted(build, x, axis)
-  return build.add(build.make('log', [build.sum(build.exp(rest), axis)]), largest)
-}
-
-function softmax(build: Builder, x: Ref, axis: string): Ref {
-  const weight = build.exp(shifted(build, x, axis).rest)
-  return build.div(weight, build.sum(weight, axis))
-}
-
-function logSoftmax(build: Builder, x: Ref, axis: string): Ref {
-  const { rest } = shifted(build, x, axis)
-  return build.sub(rest, build.make('log', [build.sum(build.exp(rest), axis)]))
 }

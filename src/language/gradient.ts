@@ -4,11 +4,12 @@
  * maxima, 0 at a zero norm.
  */
 import type { Builder, Ref } from './builder.ts'
-import type { Node, Op } from './ir.ts'
+import type { FormulaOp, Node } from './ir.ts'
+import { placeOf } from './simplify.ts'
 
 interface Context {
   readonly build: Builder
-  readonly node: Node
+  readonly node: Node<FormulaOp>
   /** The node itself: rules for exp, tanh ... are shortest in their own result. */
   readonly y: Ref
   /** What the node received: d loss / d y. */
@@ -27,7 +28,7 @@ type Rule = (context: Context, ...args: Ref[]) => readonly (Ref | undefined)[]
 /** Piecewise constant, or not a number to begin with: nothing flows back. */
 const silent: Rule = () => []
 
-const RULES: { readonly [O in Op]: Rule } = {
+const RULES: { readonly [O in FormulaOp]: Rule } = {
   input: silent,
   scalar: silent,
   constant: silent,
@@ -123,6 +124,24 @@ const RULES: { readonly [O in Op]: Rule } = {
     times(g, build.make('ctc_slope', args, { axis: node.axis!, to: node.to! })),
   ],
 
+  logsumexp: ({ build, node, times, g }, x) => [times(g, softmax(build, x, node.axis!))],
+  // g_j - p_j sum_k g_k, in parts that keep their digits where p_j is near 1: g_j (1 - p_j) - p_j sum of the other g_k.
+  log_softmax: ({ build, node, times, g }, x) => {
+    const axis = node.axis!
+    const [p, rest] = [softmax(build, x, axis), softmaxRest(build, x, axis)]
+    const total = build.sum(g, axis)
+    const one = onlyOne(build, g, axis)
+    if (one === undefined) return [build.sub(times(g, rest), times(build.sub(total, g), p))]
+    const own = times(one.g, build.pick(rest, one.place, axis))
+    return [build.select(one.test, own, build.neg(times(total, p)))]
+  },
+  // p_j (g_j - sum_k g_k p_k), in parts like those.
+  softmax: ({ build, node, times, g, y }, x) => [shareOfSoftmax(build, times, g, y, x, node.axis!)],
+  softmax_rest: ({ build, node, times, g }, x) => {
+    const p = softmax(build, x, node.axis!)
+    return [build.neg(shareOfSoftmax(build, times, g, p, x, node.axis!))]
+  },
+
   max: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(y, x)),
   min: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(x, y)),
   // Every place that holds the maximum gets an equal share.
@@ -131,6 +150,28 @@ const RULES: { readonly [O in Op]: Rule } = {
     const share = build.div(tied, build.make('reduce_sum', [tied], { axis: node.axis! }))
     return [times(g, share)]
   },
+}
+
+function softmax(build: Builder, x: Ref, axis: string): Ref {
+  return build.make('softmax', [x], { axis })
+}
+
+function softmaxRest(build: Builder, x: Ref, axis: string): Ref {
+  return build.make('softmax_rest', [x], { axis })
+}
+
+function shareOfSoftmax(build: Builder, times: Context['times'], g: Ref, p: Ref, x: Ref, axis: string): Ref {
+  const own = times(g, p)
+  return build.sub(times(own, softmaxRest(build, x, axis)), times(build.sub(build.sum(own, axis), own), p))
+}
+
+/** What is received by one place of an axis alone: `test ? g : 0`, with a test for that place. */
+function onlyOne(build: Builder, received: Ref, axis: string) {
+  if (build.opOf(received) !== 'select') return undefined
+  const [test, g, no] = build.nodes[received].args
+  const place = build.opOf(test) === 'eq' ? placeOf(build, test, axis) : undefined
+  const isAlone = place !== undefined && build.is(no, 0) && !build.axesOf(g).includes(axis)
+  return isAlone ? { test, g, place } : undefined
 }
 
 /**
@@ -180,10 +221,11 @@ export function differentiate(
 ): Ref[] {
   const varying = dependents(build, inputs, value)
   const silenced = behindChoices(build, value, mayRest)
-  const received = new Map<Ref, Ref>([[value, cotangent]])
+  const received = new Map<Ref, Ref[]>([[value, [cotangent]]])
   for (let y = value; y >= 0; y--) {
-    const g = received.get(y)
-    if (g === undefined || !varying.has(y)) continue
+    const parts = received.get(y)
+    if (parts === undefined || !varying.has(y)) continue
+    const g = sumOf(build, parts)
     const node = build.nodes[y]
     const isSilenced = silenced.has(y)
     const times = isSilenced ? build.gate : build.mul
@@ -195,7 +237,10 @@ export function differentiate(
       if (share !== undefined) receive(context, received, arg, share)
     })
   }
-  return inputs.map((input) => build.expand(received.get(input) ?? build.constant(0), build.axesOf(input)))
+  return inputs.map((input) => {
+    const parts = received.get(input)
+    return build.expand(parts === undefined ? build.constant(0) : sumOf(build, parts), build.axesOf(input))
+  })
 }
 
 /**
@@ -215,15 +260,70 @@ export function derivativesOf(
   return RULES[node.op](context, ...node.args)
 }
 
-/** Adds a share to what a node has received, summed over the axes along which the node was repeated. */
-function receive(context: Context, received: Map<Ref, Ref>, arg: Ref, share: Ref) {
+/** Puts a share to what a node has received, summed over the axes along which the node was repeated. */
+function receive(context: Context, received: Map<Ref, Ref[]>, arg: Ref, share: Ref) {
   const { build, node } = context
   const own = build.axesOf(arg)
   const spread = node.axes.map((axis) => (node.op === 'rename' && axis === node.to ? node.axis! : axis))
   const extra = [...new Set([...spread, ...build.axesOf(share)])].filter((axis) => !own.includes(axis))
   const fitted = extra.reduce((sum, axis) => build.sum(sum, axis), share)
-  const before = received.get(arg)
-  received.set(arg, before === undefined ? fitted : build.add(before, fitted))
+  received.set(arg, [...(received.get(arg) ?? []), fitted])
+}
+
+/**
+ * A sum of shares of which parts cancel is said without them: huber's q^2/2 + delta (|e| - q) with q = min(|e|, delta) sends
+ * delta to |e| itself, and q - delta through q where |e| is the smaller one; in float32 the sum of both has no digit of a
+ * small q left.
+ */
+function sumOf(build: Builder, shares: readonly Ref[]): Ref {
+  const settled = withoutPairs(build, shares)
+  const plus = settled.filter((share) => build.opOf(share) !== 'neg')
+  const minus = settled.filter((share) => build.opOf(share) === 'neg').map((share) => build.argOf(share, 0))
+  const total = (terms: readonly Ref[]) => terms.reduce((sum, term) => build.add(sum, term))
+  if (minus.length === 0) return total(plus)
+  return plus.length === 0 ? build.neg(total(minus)) : build.sub(total(plus), total(minus))
+}
+
+function withoutPairs(build: Builder, shares: readonly Ref[]): Ref[] {
+  const [open, settled] = [[...shares], [] as Ref[]]
+  for (let a = open.shift(); a !== undefined; a = open.shift()) {
+    const found = partnerOf(build, a, open)
+    if (found === undefined) settled.push(a)
+    else open.splice(found.place, 1, found.sum)
+  }
+  return settled
+}
+
+/** The first share with which parts of `a` cancel. */
+function partnerOf(build: Builder, a: Ref, others: readonly Ref[]) {
+  for (const [place, b] of others.entries()) {
+    const sum = cancelled(build, a, b) ?? cancelledInChoice(build, a, b) ?? cancelledInChoice(build, b, a)
+    if (sum !== undefined) return { place, sum }
+  }
+  return undefined
+}
+
+/** a + (b - a) = b, a + -a = 0, -a + (a + b) = b */
+function cancelled(build: Builder, a: Ref, b: Ref): Ref | undefined {
+  return withoutPart(build, a, b) ?? withoutPart(build, b, a)
+}
+
+function withoutPart(build: Builder, a: Ref, b: Ref): Ref | undefined {
+  const [op, args] = [build.opOf(b), build.nodes[b].args]
+  if (op === 'sub' && args[1] === a) return args[0]
+  if (build.opOf(a) !== 'neg') return undefined
+  const inner = build.argOf(a, 0)
+  if (b === inner) return build.constant(0)
+  return op === 'add' && args.includes(inner) ? args[args[0] === inner ? 1 : 0] : undefined
+}
+
+/** Where that holds of one side of a choice. */
+function cancelledInChoice(build: Builder, a: Ref, choice: Ref): Ref | undefined {
+  if (build.opOf(choice) !== 'select') return undefined
+  const [test, yes, no] = build.nodes[choice].args
+  const [ifYes, ifNo] = [cancelled(build, a, yes), cancelled(build, a, no)]
+  if (ifYes === undefined && ifNo === undefined) return undefined
+  return build.select(test, ifYes ?? sumOf(build, [a, yes]), ifNo ?? sumOf(build, [a, no]))
 }
 
 /** The nodes through which a change of the inputs reaches the value smoothly. */

@@ -9,8 +9,9 @@
  * also behind a branch that was not taken.
  */
 import type { Builder, Ref } from './builder.ts'
+import { isComposite, slopesOf } from './composite.ts'
 import { derivativesOf } from './gradient.ts'
-import type { Node, Op } from './ir.ts'
+import type { FormulaOp, Node } from './ir.ts'
 import { isWhole } from './whole.ts'
 
 interface Term {
@@ -78,6 +79,7 @@ function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]
   if (node.op === 'rename') return varying.map(({ term }) => renamed(build, term, node.axis!, node.to!))
   if (node.op === 'pick')
     return varying.flatMap(({ term, place }) => (place === 0 ? [picked(build, term, node)] : []))
+  if (isComposite(node.op)) return varying.flatMap(({ term }) => throughComposite(build, term, y))
   const slopes = derivativesOf(build, y, (arg) => terms.has(arg))
   const scaled = varying.flatMap(({ term, place }) => {
     const slope = slopes[place]
@@ -86,8 +88,17 @@ function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]
   return REDUCING.has(node.op) ? scaled.map((term) => summed(build, term, node.axis!)) : scaled
 }
 
+/** d y_j = own_j dx_j + mean_j sum_k(p_k dx_k). */
+function throughComposite(build: Builder, term: Term, y: Ref): Term[] {
+  const { args, axis } = build.nodes[y]
+  const { own, mean } = slopesOf(build, y)
+  const p = build.make('softmax', [args[0]], { axis: axis! })
+  const shared = times(build, summed(build, times(build, term, p), axis!), mean)
+  return own === undefined ? [shared] : [times(build, term, own), shared]
+}
+
 /** Their derivative is a sum over the axis of what each element's is. */
-const REDUCING: ReadonlySet<Op> = new Set(['reduce_sum', 'reduce_max', 'contract'])
+const REDUCING: ReadonlySet<FormulaOp> = new Set(['reduce_sum', 'reduce_max', 'contract'])
 
 /** Either being 0 silences the other, whatever it is. */
 function times(build: Builder, term: Term, slope: Ref): Term {
@@ -122,7 +133,7 @@ function renamed(build: Builder, { coefficient, reach, same }: Term, axis: strin
 }
 
 /** Reads the terms where the element is read; the picked place itself is no number that changes. */
-function picked(build: Builder, term: Term, { args, axis }: Node): Term {
+function picked(build: Builder, term: Term, { args, axis }: Node<FormulaOp>): Term {
   const { coefficient, reach, same } = term
   const place = args[1]
   const source = same.get(axis!)

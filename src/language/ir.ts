@@ -50,9 +50,17 @@ export type OtherOp = 'select' | 'expand'
 
 export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | WholeOp | OtherOp
 
+/**
+ * Ops that exist only while a formula is differentiated: their derivatives keep digits that those of their parts would
+ * lose. composite.ts says them in the ops above before an engine sees them. `softmax_rest` is 1 - softmax.
+ */
+export type CompositeOp = 'softmax' | 'softmax_rest' | 'log_softmax' | 'logsumexp'
+/** What a formula is made of before that. */
+export type FormulaOp = Op | CompositeOp
+
 /** One operation. `args` are indices of earlier nodes. */
-export interface Node {
-  readonly op: Op
+export interface Node<O extends FormulaOp = Op> {
+  readonly op: O
   readonly args: readonly number[]
   readonly type: ElementType
   /** In the program's order; broadcasting is by these names only. */

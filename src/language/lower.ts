@@ -4,10 +4,11 @@
  */
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
+import { decompose, isComposite } from './composite.ts'
 import { FUNCTIONS, type LanguageFunction, type Parameter, REDUCING } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
-import { hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
+import { type FormulaOp, hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
 import { didYouMean } from './nearest.ts'
 
 /** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
@@ -50,7 +51,7 @@ export function lower(
   denominator?: Formula,
   hessians: readonly string[] = [],
 ): Program {
-  const build = new Builder(scope.axes)
+  const build = new Builder(scope.axes, true)
   const value = new Lowering(build, formula, scope).value()
   const axes = build.axesOf(value)
   const share =
@@ -65,8 +66,9 @@ export function lower(
     const place = wants.indexOf(name)
     results.set(hessianOf(name), diagonalHessian(build, gradients[place], inputs[place]))
   }
-  const roots = { value, denominators: build.is(share, 1) ? undefined : build.expand(share, axes) }
-  return extract(build, scope, roots, results)
+  const denominators = build.is(share, 1) ? undefined : build.expand(share, axes)
+  const primitive = decomposed(build, { value, denominators, gradients: results })
+  return extract(primitive.build, scope, primitive.roots)
 }
 
 class Lowering {
@@ -348,28 +350,58 @@ function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefine
   return Object.hasOwn(record, name) ? record[name] : undefined
 }
 
-/** Keeps only what the value and the gradients need, numbered anew; marks for the gradient have done their work. */
-function extract(
-  build: Builder,
-  scope: Scope,
-  roots: { readonly value: Ref; readonly denominators: Ref | undefined },
-  gradients: ReadonlyMap<string, Ref>,
-): Program {
+interface Roots {
+  readonly value: Ref
+  readonly denominators: Ref | undefined
+  readonly gradients: ReadonlyMap<string, Ref>
+}
+
+/**
+ * The same roots in primitive ops. Marks for the gradient have done their work, and what differed by them alone is one
+ * node from here on.
+ */
+function decomposed(build: Builder, roots: Roots): { readonly build: Builder; readonly roots: Roots } {
+  const made = new Builder(build.axes)
+  Object.assign(made.renamed, build.renamed)
+  const placed = new Map<Ref, Ref>()
+  const place = (ref: Ref): Ref => {
+    const known = placed.get(ref)
+    if (known !== undefined) return known
+    const node = build.nodes[ref]
+    // What was built with certain axes keeps them, also where an argument turned out not to need one.
+    const args = node.args.map((arg) => made.expand(place(arg), build.axesOf(arg)))
+    const copy = decomposeNode(made, node, args)
+    placed.set(ref, copy)
+    return copy
+  }
+  const root = (ref: Ref) => made.expand(place(ref), build.axesOf(ref))
+  const gradients = new Map([...roots.gradients].map(([name, ref]) => [name, root(ref)]))
+  const denominators = roots.denominators === undefined ? undefined : root(roots.denominators)
+  return { build: made, roots: { value: root(roots.value), denominators, gradients } }
+}
+
+function decomposeNode(build: Builder, node: Node<FormulaOp>, args: readonly Ref[]): Ref {
+  if (node.op === 'stop_gradient') return args[0]
+  return isComposite(node.op) ? decompose(build, node.op, args[0], node.axis!) : build.copy(node, args)
+}
+
+/** Keeps only what the value and the gradients need, numbered anew. */
+function extract(build: Builder, scope: Scope, roots: Roots): Program {
+  const all = build.primitives()
   const nodes: Node[] = []
   const placed = new Map<Ref, number>()
   const place = (ref: Ref): number => {
     const known = placed.get(ref)
     if (known !== undefined) return known
-    const node = build.nodes[ref]
-    const args = node.args.map(place)
-    const id = node.op === 'stop_gradient' ? args[0] : nodes.push({ ...node, args }) - 1
+    const args = all[ref].args.map(place)
+    const id = nodes.push({ ...all[ref], args }) - 1
     placed.set(ref, id)
     return id
   }
   const program = {
     value: place(roots.value),
     ...(roots.denominators === undefined ? {} : { denominators: place(roots.denominators) }),
-    gradients: Object.fromEntries([...gradients].map(([name, ref]) => [name, place(ref)])),
+    gradients: Object.fromEntries([...roots.gradients].map(([name, ref]) => [name, place(ref)])),
   }
   const names = (op: Node['op']) => nodes.filter((node) => node.op === op).map((node) => node.name!)
   const inputs = Object.fromEntries(names('input').map((name) => [name, scope.inputs[name]]))

@@ -2,7 +2,7 @@
  * The meaning of every element-wise op on float64 numbers: one line each. The interpreter runs these, constants are
  * folded with them, and every other engine is held to them.
  */
-import type { BinaryOp, LogicOp, Op, UnaryOp } from './ir.ts'
+import type { BinaryOp, FormulaOp, LogicOp, UnaryOp } from './ir.ts'
 
 type Meaning = (a: number, b: number) => number
 type ElementwiseOp = UnaryOp | BinaryOp | LogicOp
@@ -47,12 +47,12 @@ export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
 }
 
 /** Whether the op works element by element. */
-export function isElementwise(op: Op): op is ElementwiseOp {
+export function isElementwise(op: FormulaOp): op is ElementwiseOp {
   return Object.hasOwn(MEANING, op)
 }
 
 /** @throws TypeError when the op is not element-wise */
-export function evaluateScalar(op: Op, args: readonly number[]): number {
+export function evaluateScalar(op: FormulaOp, args: readonly number[]): number {
   if (!isElementwise(op)) throw new TypeError(`${op} is not an element-wise op`)
   return MEANING[op](args[0], args[1])
 }

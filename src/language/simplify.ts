@@ -1,16 +1,18 @@
 /**
  * Local algebra, applied while a node is made: what can be said shorter is never built. Every rule keeps the value
- * exactly, NaN and infinities included, or it is not here (x * 0 stays, because x may be NaN).
+ * exactly, NaN and infinities included, or it is not here (x * 0 stays, because x may be NaN). What is said better is in
+ * stable.ts.
  */
 
 import type { Builder, Ref } from './builder.ts'
-import type { Op } from './ir.ts'
+import type { FormulaOp } from './ir.ts'
 import { evaluateScalar } from './scalar.ts'
+import { stable } from './stable.ts'
 
 type Rule = (build: Builder, args: readonly Ref[], attributes: { readonly axis?: string }) => Ref | undefined
 
 /** Ops whose value on constants is a constant. */
-const FOLDABLE: ReadonlySet<Op> = new Set([
+const FOLDABLE: ReadonlySet<FormulaOp> = new Set([
   'neg',
   'abs',
   'exp',
@@ -43,7 +45,7 @@ const FOLDABLE: ReadonlySet<Op> = new Set([
   'or',
   'not',
   'is_finite',
-] satisfies Op[])
+] satisfies FormulaOp[])
 
 /**
  * The simpler form of `op(args)`, or undefined when there is none.
@@ -53,22 +55,24 @@ const FOLDABLE: ReadonlySet<Op> = new Set([
  */
 export function simplify(
   build: Builder,
-  op: Op,
+  op: FormulaOp,
   args: readonly Ref[],
   attributes: { readonly axis?: string },
 ): Ref | undefined {
   const folded = FOLDABLE.has(op) ? foldConstants(build, op, args) : undefined
-  return folded ?? RULES[op]?.(build, args, attributes)
+  return (
+    folded ?? RULES[op]?.(build, args, attributes) ?? (build.stabilizes ? stable(build, op, args) : undefined)
+  )
 }
 
-function foldConstants(build: Builder, op: Op, args: readonly Ref[]): Ref | undefined {
+function foldConstants(build: Builder, op: FormulaOp, args: readonly Ref[]): Ref | undefined {
   const values = args.map((arg) => build.constantOf(arg))
   if (values.some((value) => value === undefined)) return undefined
   const value = evaluateScalar(op, values as number[])
   return build.isLogic(op) ? build.truth(value !== 0) : build.constant(value)
 }
 
-const RULES: { readonly [O in Op]?: Rule } = {
+const RULES: { readonly [O in FormulaOp]?: Rule } = {
   neg: (build, [x]) => (build.opOf(x) === 'neg' ? build.argOf(x, 0) : undefined),
   abs: (build, [x]) => (build.opOf(x) === 'neg' ? build.make('abs', [build.argOf(x, 0)]) : undefined),
   // x + 0 would turn -0 into 0; the sign of a zero loss is not worth a pass over memory.
@@ -120,7 +124,7 @@ function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
 }
 
 /** What an element's place along an axis is compared with, where that is one whole number for all of them. */
-function placeOf(build: Builder, test: Ref, axis: string): Ref | undefined {
+export function placeOf(build: Builder, test: Ref, axis: string): Ref | undefined {
   const [a, b] = [build.argOf(test, 0), build.argOf(test, 1)]
   const place = a === build.index(axis) ? b : b === build.index(axis) ? a : undefined
   return place !== undefined && build.typeOf(place) === 'index' && !build.axesOf(place).includes(axis)

@@ -3,7 +3,7 @@
  * over elements says them, so every engine leaves them to this: arrays in, an array out.
  */
 import { ctcLosses, ctcSlopes } from './ctc.ts'
-import { elementsOf, type Node, type Op, type WholeOp } from './ir.ts'
+import { elementsOf, type FormulaOp, type Node, type WholeOp } from './ir.ts'
 import { type Operand, offsetsOf, readAlong, type Sizes, strideOf } from './strides.ts'
 
 type Floats = Float32Array | Float64Array
@@ -29,7 +29,7 @@ const RULES: { readonly [O in WholeOp]: Rule } = {
 }
 
 /** Whether the op is one of these. */
-export function isWhole(op: Op): op is WholeOp {
+export function isWhole(op: FormulaOp): op is WholeOp {
   return Object.hasOwn(RULES, op)
 }
 

@@ -67,25 +67,19 @@ export function expand(program: Program, { uniform, truths }: Omit<Variant, 'lan
       return root('gradient', name, id, layoutOf(program, name))
     }),
   ]
-  return { nodes: build.nodes, axes: program.axes, renamed: program.renamed, inputs: program.inputs, roots }
+  return {
+    nodes: build.primitives(),
+    axes: program.axes,
+    renamed: program.renamed,
+    inputs: program.inputs,
+    roots,
+  }
 }
 
 function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boolean): Ref {
   switch (node.op) {
-    case 'input':
-      return build.input(node.name!, node.type === 'index' ? 'index' : 'real', node.axes)
-    case 'scalar':
-      return build.scalar(node.name!)
-    case 'constant':
-      return node.type === 'bool' ? build.truth(node.value !== 0) : build.constant(node.value!)
-    case 'index':
-      return build.index(node.axis!)
-    case 'size':
-      return build.size(node.axis!)
     case 'cotangent':
-      return uniform ? build.scalar(COTANGENT) : build.cotangent(node.axes)
-    case 'expand':
-      return build.expand(args[0], node.axes)
+      return uniform ? build.scalar(COTANGENT) : build.copy(node, args)
     case 'sigmoid':
       return sigmoid(build, args[0])
     case 'softplus':
@@ -94,14 +88,8 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
       return pick(build, args[0], args[1], node.axis!)
     case 'rename':
       return rename(build, args[0], node.axis!, node.to!)
-    case 'reduce_sum':
-      return build.sum(args[0], node.axis!)
-    case 'reduce_max':
-      return build.max(args[0], node.axis!)
-    case 'contract':
-      return build.contract(args[0], args[1], node.axis!)
     default:
-      return build.make(node.op, args)
+      return build.copy(node, args)
   }
 }
 

@@ -1,0 +1,146 @@
+/**
+ * Stable forms: what people write, and what keeps its digits and does not overflow. `1 - sigmoid(x)` is 0 in float32 from
+ * x = 17 on, `sigmoid(-x)` is right to the last digit. Unlike the rules in simplify.ts these change the rounding, always
+ * for the better, and infinities that only an intermediate result was.
+ */
+import type { Builder, Ref } from './builder.ts'
+import type { FormulaOp } from './ir.ts'
+
+type Rule = (build: Builder, ...args: Ref[]) => Ref | undefined
+
+const RULES: { readonly [O in FormulaOp]?: Rule } = {
+  add: (build, a, b) => sumWithOne(build, a, b) ?? sumWithOne(build, b, a),
+  sub: (build, a, b) => {
+    if (build.is(a, 1)) return oneLess(build, b)
+    if (build.is(b, 1)) return lessOne(build, a)
+    return differenceOfSquares(build, a, b)
+  },
+  // 1 / (1 + e^y) = sigmoid(-y)
+  div: (build, a, b) => {
+    const y = build.is(a, 1) ? argumentOf(build, 'exp', otherThanOne(build, 'add', b)) : undefined
+    return y === undefined ? undefined : build.make('sigmoid', [build.neg(y)])
+  },
+  exp: (build, x) => {
+    const [scores, inLog, inSoftplus] = [
+      argumentOf(build, 'log_softmax', x),
+      argumentOf(build, 'log1p', x),
+      argumentOf(build, 'softplus', argumentOf(build, 'neg', x)),
+    ]
+    if (scores !== undefined) return composite(build, 'softmax', x)
+    if (inSoftplus !== undefined) return build.make('sigmoid', [build.neg(inSoftplus)])
+    return inLog === undefined ? undefined : build.add(build.constant(1), inLog)
+  },
+  expm1: (build, x) => {
+    if (argumentOf(build, 'log_softmax', x) !== undefined)
+      return build.neg(composite(build, 'softmax_rest', x))
+    const inSoftplus = argumentOf(build, 'softplus', argumentOf(build, 'neg', x))
+    if (inSoftplus !== undefined) return build.neg(build.make('sigmoid', [inSoftplus]))
+    return argumentOf(build, 'log1p', x)
+  },
+  log: (build, x) => {
+    const inSigmoid = argumentOf(build, 'sigmoid', x)
+    if (inSigmoid !== undefined) return build.neg(build.make('softplus', [build.neg(inSigmoid)]))
+    if (argumentOf(build, 'softmax', x) !== undefined) return composite(build, 'log_softmax', x)
+    if (argumentOf(build, 'softmax_rest', x) !== undefined) return logOfRest(build, x)
+    const [added, taken] = [otherThanOne(build, 'add', x), otherThanOne(build, 'sub', x)]
+    if (added !== undefined) return build.make('log1p', [added])
+    if (taken !== undefined) return build.make('log1p', [build.neg(taken)])
+    const lessOne = argumentOf(build, 'expm1', argumentOf(build, 'neg', x))
+    return logOneLessPower(build, lessOne) ?? argumentOf(build, 'exp', x) ?? logOfSum(build, x)
+  },
+  log1p: (build, x) => {
+    const power = argumentOf(build, 'exp', x)
+    if (power !== undefined) return build.make('softplus', [power])
+    const negated = argumentOf(build, 'neg', x)
+    const inSigmoid = argumentOf(build, 'sigmoid', negated)
+    if (inSigmoid !== undefined) return build.neg(build.make('softplus', [inSigmoid]))
+    if (argumentOf(build, 'softmax', negated) !== undefined) return logOfRest(build, negated!)
+    return logOneLessPower(build, argumentOf(build, 'exp', negated)) ?? argumentOf(build, 'expm1', x)
+  },
+}
+
+/**
+ * The stable form of `op(args)`, or undefined when there is none.
+ *
+ * @example
+ * stable(build, 'log', [build.make('sigmoid', [x])]) // -softplus(-x)
+ */
+export function stable(build: Builder, op: FormulaOp, args: readonly Ref[]): Ref | undefined {
+  return RULES[op]?.(build, ...args)
+}
+
+function argumentOf(build: Builder, op: FormulaOp, x: Ref | undefined): Ref | undefined {
+  return x !== undefined && build.opOf(x) === op ? build.argOf(x, 0) : undefined
+}
+
+/** The a of 1 + a, a + 1 (`add`) or 1 - a (`sub`). */
+function otherThanOne(build: Builder, op: 'add' | 'sub', x: Ref): Ref | undefined {
+  if (build.opOf(x) !== op) return undefined
+  const [a, b] = build.nodes[x].args
+  if (build.is(a, 1)) return b
+  return op === 'add' && build.is(b, 1) ? a : undefined
+}
+
+/** A composite op of what `x`, another one, is made of. */
+function composite(build: Builder, op: FormulaOp, x: Ref): Ref {
+  const { args, axis } = build.nodes[x]
+  return build.make(op, args, { axis: axis! })
+}
+
+function sumWithOne(build: Builder, a: Ref, b: Ref): Ref | undefined {
+  const power = argumentOf(build, 'exp', b)
+  if (build.is(a, -1) && power !== undefined) return build.make('expm1', [power])
+  const small = argumentOf(build, 'expm1', b)
+  return build.is(a, 1) && small !== undefined ? build.exp(small) : undefined
+}
+
+/** 1 - x */
+function oneLess(build: Builder, x: Ref): Ref | undefined {
+  const inSigmoid = argumentOf(build, 'sigmoid', x)
+  if (inSigmoid !== undefined) return build.make('sigmoid', [build.neg(inSigmoid)])
+  if (build.opOf(x) === 'softmax') return composite(build, 'softmax_rest', x)
+  if (build.opOf(x) === 'softmax_rest') return composite(build, 'softmax', x)
+  const power = argumentOf(build, 'exp', x)
+  return power === undefined ? undefined : build.neg(build.make('expm1', [power]))
+}
+
+/** x - 1 */
+function lessOne(build: Builder, x: Ref): Ref | undefined {
+  const less = oneLess(build, x)
+  return less === undefined ? undefined : build.neg(less)
+}
+
+/** a^2 - b^2 = (a - b) (a + b): neither cancels more than a - b itself, nor overflows before the result. */
+function differenceOfSquares(build: Builder, a: Ref, b: Ref): Ref | undefined {
+  const [x, y] = [rootOf(build, a), rootOf(build, b)]
+  return x === undefined || y === undefined || build.axesOf(x).length !== build.axesOf(y).length
+    ? undefined
+    : build.mul(build.sub(x, y), build.add(x, y))
+}
+
+function rootOf(build: Builder, square: Ref): Ref | undefined {
+  const isSquare = build.opOf(square) === 'mul' && build.argOf(square, 0) === build.argOf(square, 1)
+  return isSquare ? build.argOf(square, 0) : undefined
+}
+
+/** ln(1 - p) of a softmax: 1 - p is exact where p is near 1, and p itself where it is small. */
+function logOfRest(build: Builder, x: Ref): Ref {
+  const [p, rest] = [composite(build, 'softmax', x), composite(build, 'softmax_rest', x)]
+  const near = build.raw('log1p', [build.neg(p)])
+  return build.select(build.lt(p, build.constant(0.5)), near, build.raw('log', [rest]))
+}
+
+/** ln(1 - e^y), as Maechler's log1mexp (CRAN, Rmpfr): ln(-expm1(y)) near y = 0, ln1p(-e^y) below -ln 2. */
+function logOneLessPower(build: Builder, y: Ref | undefined): Ref | undefined {
+  if (y === undefined) return undefined
+  const near = build.raw('log', [build.neg(build.make('expm1', [y]))])
+  const far = build.raw('log1p', [build.neg(build.exp(y))])
+  return build.select(build.lt(build.constant(-Math.LN2), y), near, far)
+}
+
+function logOfSum(build: Builder, x: Ref): Ref | undefined {
+  const power = argumentOf(build, 'exp', argumentOf(build, 'reduce_sum', x))
+  const { axis } = build.nodes[x]
+  if (power === undefined || !build.axesOf(power).includes(axis!)) return undefined
+  return build.make('logsumexp', [power], { axis: axis! })
+}
