@@ -187,7 +187,7 @@ export class Builder {
    * @throws TypeError when a composite op has not been decomposed
    */
   primitives(): readonly Node[] {
-    const left = this.nodes.find(({ op }) => isComposite(op))
+    const left = this.nodes.find(({ op }) => isComposite(op) || op === 'straight_through')
     if (left !== undefined) throw new TypeError(`${left.op} has not been decomposed`)
     return this.nodes as readonly Node[]
   }

@@ -54,6 +54,11 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     atan: unary('atan', 'arc tangent'),
     erf: unary('erf', 'error function'),
     stop_gradient: unary('stop_gradient', 'the value itself, constant to the gradient'),
+    straight_through: {
+      parameters: ['number', 'number'],
+      about: 'straight_through(x, slope): the value of x with the derivative of slope',
+      lower: (build, values) => build.make('straight_through', values),
+    },
     is_finite: unary('is_finite', 'whether x is neither NaN nor infinite'),
     logsigmoid: {
       parameters: ['number'],
@@ -80,6 +85,11 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       parameters: ['number', 'number', 'number'],
       about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
       lower: (build, [x, low, high]) => build.make('min', [build.make('max', [x, low]), high]),
+    },
+    weigh: {
+      parameters: ['number', 'number'],
+      about: 'weigh(w, x): w x, and 0 where w is 0 whatever x is',
+      lower: (build, [w, x]) => build.gate(w, x),
     },
     xlogy: {
       parameters: ['number', 'number'],

@@ -6,6 +6,7 @@
 import type { Builder, Ref } from './builder.ts'
 import type { FormulaOp, Node } from './ir.ts'
 import { placeOf } from './simplify.ts'
+import { sumOf } from './sums.ts'
 
 interface Context {
   readonly build: Builder
@@ -53,6 +54,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   add: ({ g }) => [g, g],
   sub: ({ build, g }) => [g, build.neg(g)],
   expand: ({ g }) => [g],
+  straight_through: ({ g }) => [undefined, g],
   reduce_sum: ({ g }) => [g],
   rename: ({ build, node, g }) => [build.rename(g, node.to!, node.axis!)],
   select: ({ build, g }, test) => {
@@ -268,62 +270,6 @@ function receive(context: Context, received: Map<Ref, Ref[]>, arg: Ref, share: R
   const extra = [...new Set([...spread, ...build.axesOf(share)])].filter((axis) => !own.includes(axis))
   const fitted = extra.reduce((sum, axis) => build.sum(sum, axis), share)
   received.set(arg, [...(received.get(arg) ?? []), fitted])
-}
-
-/**
- * A sum of shares of which parts cancel is said without them: huber's q^2/2 + delta (|e| - q) with q = min(|e|, delta) sends
- * delta to |e| itself, and q - delta through q where |e| is the smaller one; in float32 the sum of both has no digit of a
- * small q left.
- */
-function sumOf(build: Builder, shares: readonly Ref[]): Ref {
-  const settled = withoutPairs(build, shares)
-  const plus = settled.filter((share) => build.opOf(share) !== 'neg')
-  const minus = settled.filter((share) => build.opOf(share) === 'neg').map((share) => build.argOf(share, 0))
-  const total = (terms: readonly Ref[]) => terms.reduce((sum, term) => build.add(sum, term))
-  if (minus.length === 0) return total(plus)
-  return plus.length === 0 ? build.neg(total(minus)) : build.sub(total(plus), total(minus))
-}
-
-function withoutPairs(build: Builder, shares: readonly Ref[]): Ref[] {
-  const [open, settled] = [[...shares], [] as Ref[]]
-  for (let a = open.shift(); a !== undefined; a = open.shift()) {
-    const found = partnerOf(build, a, open)
-    if (found === undefined) settled.push(a)
-    else open.splice(found.place, 1, found.sum)
-  }
-  return settled
-}
-
-/** The first share with which parts of `a` cancel. */
-function partnerOf(build: Builder, a: Ref, others: readonly Ref[]) {
-  for (const [place, b] of others.entries()) {
-    const sum = cancelled(build, a, b) ?? cancelledInChoice(build, a, b) ?? cancelledInChoice(build, b, a)
-    if (sum !== undefined) return { place, sum }
-  }
-  return undefined
-}
-
-/** a + (b - a) = b, a + -a = 0, -a + (a + b) = b */
-function cancelled(build: Builder, a: Ref, b: Ref): Ref | undefined {
-  return withoutPart(build, a, b) ?? withoutPart(build, b, a)
-}
-
-function withoutPart(build: Builder, a: Ref, b: Ref): Ref | undefined {
-  const [op, args] = [build.opOf(b), build.nodes[b].args]
-  if (op === 'sub' && args[1] === a) return args[0]
-  if (build.opOf(a) !== 'neg') return undefined
-  const inner = build.argOf(a, 0)
-  if (b === inner) return build.constant(0)
-  return op === 'add' && args.includes(inner) ? args[args[0] === inner ? 1 : 0] : undefined
-}
-
-/** Where that holds of one side of a choice. */
-function cancelledInChoice(build: Builder, a: Ref, choice: Ref): Ref | undefined {
-  if (build.opOf(choice) !== 'select') return undefined
-  const [test, yes, no] = build.nodes[choice].args
-  const [ifYes, ifNo] = [cancelled(build, a, yes), cancelled(build, a, no)]
-  if (ifYes === undefined && ifNo === undefined) return undefined
-  return build.select(test, ifYes ?? sumOf(build, [a, yes]), ifNo ?? sumOf(build, [a, no]))
 }
 
 /** The nodes through which a change of the inputs reaches the value smoothly. */

@@ -55,8 +55,10 @@ export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | WholeOp | Othe
  * lose. composite.ts says them in the ops above before an engine sees them. `softmax_rest` is 1 - softmax.
  */
 export type CompositeOp = 'softmax' | 'softmax_rest' | 'log_softmax' | 'logsumexp'
+/** `straight_through(x, slope)` is x, with the derivative of `slope`: a mark for the gradient, gone behind it. */
+export type MarkOp = 'straight_through'
 /** What a formula is made of before that. */
-export type FormulaOp = Op | CompositeOp
+export type FormulaOp = Op | CompositeOp | MarkOp
 
 /** One operation. `args` are indices of earlier nodes. */
 export interface Node<O extends FormulaOp = Op> {

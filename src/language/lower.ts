@@ -381,7 +381,7 @@ function decomposed(build: Builder, roots: Roots): { readonly build: Builder; re
 }
 
 function decomposeNode(build: Builder, node: Node<FormulaOp>, args: readonly Ref[]): Ref {
-  if (node.op === 'stop_gradient') return args[0]
+  if (node.op === 'stop_gradient' || node.op === 'straight_through') return args[0]
   return isComposite(node.op) ? decompose(build, node.op, args[0], node.axis!) : build.copy(node, args)
 }
 

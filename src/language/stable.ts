@@ -13,7 +13,7 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
   sub: (build, a, b) => {
     if (build.is(a, 1)) return oneLess(build, b)
     if (build.is(b, 1)) return lessOne(build, a)
-    return differenceOfSquares(build, a, b)
+    return differenceOfSides(build, a, b) ?? lossOfPicked(build, a, b) ?? differenceOfSquares(build, a, b)
   },
   // 1 / (1 + e^y) = sigmoid(-y)
   div: (build, a, b) => {
@@ -108,6 +108,24 @@ function oneLess(build: Builder, x: Ref): Ref | undefined {
 function lessOne(build: Builder, x: Ref): Ref | undefined {
   const less = oneLess(build, x)
   return less === undefined ? undefined : build.neg(less)
+}
+
+/** softplus(x) - softplus(-x) = x, and the same of sigmoid is tanh(x / 2). */
+function differenceOfSides(build: Builder, a: Ref, b: Ref): Ref | undefined {
+  const op = build.opOf(a)
+  if ((op !== 'softplus' && op !== 'sigmoid') || build.opOf(b) !== op) return undefined
+  const [x, y] = [build.argOf(a, 0), build.argOf(b, 0)]
+  if (build.neg(x) !== y) return undefined
+  return op === 'softplus' ? x : build.make('tanh', [build.mul(x, build.constant(0.5))])
+}
+
+/** logsumexp(x) - x_i = -log_softmax(x)_i */
+function lossOfPicked(build: Builder, a: Ref, b: Ref): Ref | undefined {
+  const scores = argumentOf(build, 'logsumexp', a)
+  if (scores === undefined || argumentOf(build, 'pick', b) !== scores) return undefined
+  const [axis, place] = [build.nodes[a].axis!, build.argOf(b, 1)]
+  if (build.nodes[b].axis !== axis) return undefined
+  return build.neg(build.pick(build.make('log_softmax', [scores], { axis }), place, axis))
 }
 
 /** a^2 - b^2 = (a - b) (a + b): neither cancels more than a - b itself, nor overflows before the result. */

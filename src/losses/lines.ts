@@ -48,3 +48,12 @@ export const BOXES = `
 export const UNIT_ROWS = `
     length = norm(embeddings, dim)
     z = length < 1e-12 ? 0 : embeddings / length`
+
+/**
+ * Ranking: the gain 2^y - 1 of each item, without cancelling where y is small. All of a list may be scaled by one power of
+ * two, 1 unless its largest label is beyond 64: what gains are divided by shares it, and 2^128 overflows float32.
+ */
+export const GAINS = `
+    beyond = relu(max(valid ? targets : 0, items) - 64)
+    scaled = 2^(-beyond)
+    gain = valid ? (targets < 0.5 ? expm1(targets * 0.6931471805599453) * scaled : 2^(targets - beyond) - scaled) : 0`

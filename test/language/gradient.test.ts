@@ -75,6 +75,8 @@ const SMOOTH = [
   'sum(v * v[rows -> others], others)',
   'safe_norm(x, columns)',
   'is_finite(x) ? x * y : v',
+  'weigh(x, y) * weigh(y, exp(x))',
+  'straight_through(2 * x, x^2 - (x - 2) * x)',
   'sort(x, columns) * y',
   'cumsum(x * y, columns) * x',
   'gather(x, order(y, columns), columns) * y',

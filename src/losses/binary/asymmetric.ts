@@ -40,12 +40,13 @@ export default defineLoss({
   // A positive with p = s(x) costs (1 - p)^g -ln p, a negative with the shifted m = [p - clip]+ costs m^g -ln(1 - m).
   // Stable forms: 1 - p = s(-x), whose power is e^(-g softplus(x)); -ln p = softplus(-x); and -ln(1 - m) is -ln(1 + -m)
   // for small m, but -ln(s(-x) + clip) for large, where 1 - m would cancel. With clip 0 that is softplus(x).
+  // s(x) = 1/2 + tanh(x/2) / 2 where a power would multiply the rounding of s(x) - clip.
   // m = 0 is chosen apart, because m^g has an infinite slope there for g < 1.
   formula: `
     x = predictions
     bound = -log(epsilon)
     positive = exp(-gamma_positive * softplus(x)) * min(softplus(-x), bound)
-    m = relu(sigmoid(x) - clip)
+    m = relu(abs(x) < 1 ? (0.5 - clip) + tanh(x / 2) / 2 : sigmoid(x) - clip)
     far = clip > 0 ? -log(sigmoid(-x) + clip) : softplus(x)
     miss = m < 0.5 ? -log1p(-m) : far
     negative = m > 0 ? m^gamma_negative * min(miss, bound) : 0

@@ -52,14 +52,18 @@ export default defineLoss({
         '0: logarithms stop at -100, as in PyTorch. Above: probabilities are clipped to [e, 1 - e], as in Keras (1e-7).',
     }),
   }),
-  // The logarithm is cut at -100 but keeps its slope 1/p above it. Below e^-100, and at 0, the slope is held at
+  // Both logarithms are taken of the smaller one of p and q = 1 - p, which has all digits, and clipped there, where e is
+  // exact. The logarithm is cut at -100 but keeps its slope 1/p above it. Below e^-100, and at 0, the slope is held at
   // PyTorch's bound 1e12, so that the gradient is large and right in sign instead of infinite.
   formula: `
-    p = epsilon > 0 ? clamp(predictions, epsilon, 1 - epsilon) : predictions
+    small = predictions < 0.5
+    p = epsilon > 0 and small ? max(predictions, epsilon) : predictions
     y = targets * (1 - label_smoothing) + label_smoothing / 2
-    q = 1 - p
-    log_p = p < 1e-12 ? stop_gradient(max(log(p), -100)) + 1e12 * (p - stop_gradient(p)) : log(p)
-    log_q = q < 1e-12 ? stop_gradient(max(log(q), -100)) + 1e12 * (q - stop_gradient(q)) : log(q)
+    q = epsilon > 0 and not small ? max(1 - predictions, epsilon) : 1 - predictions
+    cut_p = straight_through(max(log(p), -100), 1e12 * p)
+    cut_q = straight_through(max(log(q), -100), 1e12 * q)
+    log_p = small ? (p < 1e-12 ? cut_p : log(p)) : log1p(-q)
+    log_q = small ? log1p(-p) : (q < 1e-12 ? cut_q : log(q))
     bce = -(y * log_p + (1 - y) * log_q)
     given(weight) ? weight * bce : bce`,
   references: ['torch.nn.functional.binary_cross_entropy', 'keras.losses.BinaryCrossentropy (epsilon 1e-7)'],

@@ -51,11 +51,14 @@ export default defineLoss({
       description: 'Moves targets towards 1/2: y (1 - s) + s/2.',
     }),
   }),
-  // -y ln s(x) - (1-y) ln(1 - s(x)) = y softplus(-x) + (1-y) softplus(x): each term is exact on both sides.
+  // -y ln s(x) - (1-y) ln(1 - s(x)) = y softplus(-x) + (1-y) softplus(x), and softplus(x) = x + softplus(-x): with z = -|x|
+  // each term is >= 0, and the slope by y is -x itself. An infinite logit on the right side costs nothing.
   formula: `
     y = targets * (1 - label_smoothing) + label_smoothing / 2
     positive = given(pos_weight) ? pos_weight * y : y
-    bce = positive * softplus(-predictions) + (1 - y) * softplus(predictions)
+    yes = predictions > 0
+    z = yes ? -predictions : predictions
+    bce = (given(pos_weight) ? positive + 1 - y : 1) * softplus(z) + weigh(yes ? 1 - y : positive, -z)
     given(weight) ? weight * bce : bce`,
   references: [
     'torch.nn.functional.binary_cross_entropy_with_logits',

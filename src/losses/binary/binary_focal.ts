@@ -36,12 +36,14 @@ export default defineLoss({
   }),
   // q = 1 - p is clipped by itself: in float32, 1 - epsilon is 1 for epsilon < 6e-8, and 1 - p would be 0 there.
   formula: `
-    p = clamp(predictions, epsilon, 1 - epsilon)
-    q = clamp(1 - predictions, epsilon, 1 - epsilon)
+    small = predictions < 0.5
+    p = small ? max(predictions, epsilon) : 1 - max(1 - predictions, epsilon)
+    q = small ? 1 - max(predictions, epsilon) : max(1 - predictions, epsilon)
     y = targets
     miss = y * q + (1 - y) * p
-    log_q = p < 0.5 ? log1p(-p) : log(q)
-    bce = -(y * log(p) + (1 - y) * log_q)
+    log_p = small ? log(p) : log1p(-q)
+    log_q = small ? log1p(-p) : log(q)
+    bce = -(y * log_p + (1 - y) * log_q)
     weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
     fading = gamma == 2 ? miss^2 : exp(gamma * log(miss))
     weight * fading * bce`,

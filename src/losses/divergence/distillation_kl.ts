@@ -32,13 +32,17 @@ export default defineLoss({
   }),
   // T^2 sum_c t (ln t - ln s). The probabilities t and s both sum to 1, so adding s - t changes nothing, but makes each term
   // t (e^-d - 1 + d) with d = ln t - ln s: of the order of d^2, where t d alone would cancel against the other classes.
-  // Far apart, e^-d might overflow where t is tiny; a t of 0 leaves s, also where ln t is -inf.
+  // Far apart, e^-d might overflow where t is tiny; a t of 0 leaves s, also where ln t is -inf. Where all logits are close,
+  // d is their difference e less that of the two logarithms of sums, ln sum_c t e^-e.
   formula: `
     log_t = log_softmax(teacher / temperature, classes)
     log_s = log_softmax(student / temperature, classes)
     t = exp(log_t)
     s = exp(log_s)
-    d = log_t - log_s
+    e = (teacher - student) / temperature
+    shift = log1p(sum(t * expm1(-e), classes))
+    close = max(abs(e), classes) < 0.5
+    d = close ? e + shift : log_t - log_s
     near = t * (expm1(-d) + d)
     far = t * (d - 1) + s
     temperature^2 * sum(t == 0 ? s : abs(d) < 1 ? near : far, classes)`,

@@ -32,8 +32,11 @@ export default defineLoss({
   formula: `
     length1 = sqrt(sum(input1 * input1, dim) + 1e-12)
     length2 = sqrt(sum(input2 * input2, dim) + 1e-12)
-    cosine = sum((input1 / length1) * (input2 / length2), dim)
-    targets == 1 ? 1 - cosine : relu(cosine - margin)`,
+    u = input1 / length1
+    v = input2 / length2
+    short = min(length1, length2) < 1e-3
+    distance = short ? 1 - sum(u * v, dim) : sum((u - v)^2, dim) / 2
+    targets == 1 ? distance : relu(sum(u * v, dim) - margin)`,
   references: ['torch.nn.functional.cosine_embedding_loss'],
   examples: [
     {

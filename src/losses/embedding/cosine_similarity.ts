@@ -55,8 +55,12 @@ export default defineLoss({
   formula: `
     a = max(norm(predictions, dim), epsilon)
     b = max(norm(targets, dim), epsilon)
-    cosine = sum((predictions / a) * (targets / b), dim)
-    form == distance ? 1 - cosine : form == negative ? -cosine : cosine`,
+    u = predictions / a
+    v = targets / b
+    cosine = sum(u * v, dim)
+    short = norm(predictions, dim) < epsilon or norm(targets, dim) < epsilon
+    distance = short ? 1 - cosine : sum((u - v)^2, dim) / 2
+    form == distance ? distance : form == negative ? -cosine : cosine`,
   references: ['optax.losses.cosine_distance', 'keras.losses.CosineSimilarity (form negative)'],
   examples: [
     {

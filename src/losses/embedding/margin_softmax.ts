@@ -61,7 +61,7 @@ export default defineLoss({
     arc = own > -cos(margin) ? added : own - margin * sin(margin)
     held = kind == arcface ? arc : own - margin
     logits = scale * (index(classes) == targets ? held : c)
-    logsumexp(logits, classes) - scale * held`,
+    -pick(log_softmax(logits, classes), targets, classes)`,
   references: [
     'Deng et al. 2019, ArcFace, arXiv:1801.07698',
     'Wang et al. 2018, CosFace, arXiv:1801.09414',

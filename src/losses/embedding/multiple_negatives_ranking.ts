@@ -47,9 +47,8 @@ export default defineLoss({
     a = length_a < 1e-12 ? 0 : anchor / length_a
     b = length_b < 1e-12 ? 0 : positive / length_b
     s = scale * sum(a * b[rows -> others], dim)
-    own = pick(s, index(rows), others)
-    there = logsumexp(s, others) - own
-    back = logsumexp(s, rows)[others -> rows] - own
+    there = -pick(log_softmax(s, others), index(rows), others)
+    back = -pick(log_softmax(s, rows), index(others), rows)[others -> rows]
     symmetric ? (there + back) / 2 : there`,
   denominator: 'size(rows) > 1 ? 1 : 0',
   references: [

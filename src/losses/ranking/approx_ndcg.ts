@@ -1,7 +1,7 @@
 /** NDCG with soft ranks. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
-import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+import { GAINS, LISTS_WITH_ITEMS, VALID } from '../lines.ts'
 
 export default defineLoss({
   name: 'approx_ndcg',
@@ -23,13 +23,12 @@ export default defineLoss({
     }),
   }),
   // rank_i = 1 + sum over the others of sigmoid((s_j - s_i) / temperature). The base of the logarithms cancels.
-  formula: `${VALID}
+  formula: `${VALID}${GAINS}
     other = both and index(items) != index(items)[items -> others]
     ahead = sigmoid((predictions[items -> others] - predictions) / temperature)
     rank = 1 + sum(other ? ahead : 0, others)
     tied = targets[items -> others] == targets and index(items)[items -> others] < index(items)
     ideal = 1 + sum(both and (targets[items -> others] > targets or tied) ? 1 : 0, others)
-    gain = valid ? 2^targets - 1 : 0
     found = sum(valid ? gain / log1p(rank) : 0, items)
     best = sum(gain / log1p(ideal), items)
     best == 0 ? 0 : -found / best`,

@@ -1,7 +1,7 @@
 /** RankNet's pairs, weighted by what swapping them would change in NDCG. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, nullable, oneOf } from '../define.ts'
-import { LISTS_WITH_PAIRS, VALID } from '../lines.ts'
+import { GAINS, LISTS_WITH_PAIRS, VALID } from '../lines.ts'
 
 export default defineLoss({
   name: 'lambda_rank',
@@ -34,7 +34,7 @@ export default defineLoss({
   // As allRank: with G the gain by the best DCG and D = log(1 + rank), whose base cancels, a pair weighs
   //   lambdarank |G_i - G_j| |1/D_i - 1/D_j|      ndcg2 |G_i - G_j| |1/D(gap) - 1/D(gap + 1)|      ndcg1 G_i / D_i
   // where ndcg1 takes every i and j, i = j included: there it adds the constant G_i / D_i. Equal scores rank by position.
-  formula: `${VALID}
+  formula: `${VALID}${GAINS}
     here = index(items)
     there = index(items)[items -> others]
     s = predictions
@@ -44,7 +44,6 @@ export default defineLoss({
     ideal = 1 + sum(both and (y_j > targets or (y_j == targets and there < here)) ? 1 : 0, others)
     pair = scheme == ndcg1 ? both : both and targets > y_j
     counts = given(k) ? pair and rank <= k and rank[items -> others] <= k : pair
-    gain = valid ? 2^targets - 1 : 0
     best = sum(given(k) ? (ideal <= k ? gain / log1p(ideal) : 0) : gain / log1p(ideal), items)
     share = best == 0 ? 0 : gain / best
     discount = 1 / log1p(rank)

@@ -19,7 +19,8 @@ export default defineLoss({
   formula: `${VALID}
     lower = both and targets[items -> others] < targets
     ahead = logsumexp(lower ? predictions[items -> others] - predictions : -1e30, others)
-    sum(valid ? (2^targets - 1) * softplus(ahead) : 0, items)`,
+    gain = targets < 0.5 ? expm1(targets * 0.6931471805599453) : 2^targets - 1
+    sum(valid ? gain * softplus(ahead) : 0, items)`,
   denominator: LISTS_WITH_ITEMS,
   references: [
     'Zhu and Klabjan 2020, Listwise Learning to Rank by Exploring Unique Ratings, arXiv:2001.01828',

@@ -14,7 +14,10 @@ export default defineLoss({
   params: noParams,
   // The gamma density with mean m = e^x has -ln p = k (x + y / m) + terms without x; k, the shape, only scales it.
   // An amount of 0 asks for no e^-x, which may be infinite.
-  formula: 'predictions + (targets == 0 ? 0 : targets * exp(-predictions))',
+  // y e^-x in two halves: e^-x itself overflows where a small amount keeps the product finite.
+  formula: `
+    half = exp(-predictions / 2)
+    predictions + (targets == 0 ? 0 : targets * half * half)`,
   references: [
     'McCullagh and Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6',
     'sklearn._loss.HalfGammaLoss',

@@ -22,13 +22,16 @@ export default defineLoss({
   }),
   // Half the deviance without its terms in y alone, m = e^x: -y m^(1 - p) / (1 - p) + m^(2 - p) / (2 - p). At p = 1 and
   // p = 2 one term turns into a logarithm of m, as in scikit-learn. A target of 0 asks for no power of m, which may be
-  // infinite.
+  // infinite. The power beside the target is taken in two halves, as in gamma_nll. Where both terms overflow the one that
+  // grows faster is the answer.
   formula: `
     a = 1 - power
     b = 2 - power
-    data = a == 0 ? targets * predictions : targets * exp(a * predictions) / a
+    half = exp(a * predictions / 2)
+    data = a == 0 ? targets * predictions : targets * half * half / a
     size = b == 0 ? predictions : exp(b * predictions) / b
-    targets == 0 ? size : size - data`,
+    overflows = not is_finite(size) and not is_finite(data)
+    targets == 0 ? size : overflows ? (predictions < 0 ? -data : size) : size - data`,
   references: [
     'Jorgensen 1987, Exponential Dispersion Models, doi:10.1111/j.2517-6161.1987.tb01685.x',
     'sklearn._loss.HalfTweedieLoss',

@@ -1,0 +1,227 @@
+/**
+ * How many roundings the float32 answer of an engine is away from the exact one, for any loss at inputs that hurt: tiny,
+ * small, plain and large numbers, probabilities at 0 and 1, predictions next to their targets.
+ *
+ * The exact answer is the definition's, in float64, to the same float32 numbers. An answer may be off by what one rounding
+ * of its inputs and parameters moves, and by roundings of its own: error / (2^-24 |exact| + moved) is what is counted.
+ */
+import type { Engine } from '../../src/engines/define.ts'
+import type { Kind, Loss, Params } from '../../src/losses/define.ts'
+import type { DecodedTensor } from '../../src/wire/define.ts'
+import { evaluate } from './evaluate.ts'
+import { defaultsOf, randomFrom, sampleTensors } from './sample.ts'
+
+/** Half of the distance between 1 and the next float32. */
+const ROUNDING = 2 ** -24
+/** Below it a float32 has fewer digits, and relative errors mean nothing. */
+const SMALLEST = 1e-30
+const LARGEST = 3.4028234663852886e38
+const ROWS = 16
+/** Draws of inputs within a rounding of the given ones. */
+const MOVES = 4
+
+type Tensors = ReadonlyMap<string, DecodedTensor>
+
+interface Mode {
+  readonly label: string
+  /** Multiplies real numbers. */
+  readonly scale?: number
+  /** Probabilities are within so much of 0 and 1. */
+  readonly edge?: number
+  /** Predictions are within this share of their targets. */
+  readonly close?: number
+}
+
+export const MODES: readonly Mode[] = [
+  { label: 'inputs of 1e-6', scale: 1e-6 },
+  { label: 'inputs of 1e-3', scale: 1e-3 },
+  { label: 'inputs of 1', scale: 1 },
+  { label: 'inputs of 20', scale: 20 },
+  { label: 'probabilities within 1e-4 of 0 and 1', edge: 1e-4 },
+  { label: 'predictions within 1e-6 of their targets', close: 1e-6 },
+  { label: 'predictions within 1e-3 of their targets', close: 1e-3 },
+]
+
+/** The worst number of one result. */
+export interface Inaccuracy {
+  readonly result: string
+  readonly params: Params
+  readonly mode: string
+  readonly roundings: number
+  readonly got: number
+  readonly exact: number
+  /** Of the number, in the result. */
+  readonly place: number
+}
+
+export interface Sides {
+  readonly engine: Engine
+  /** The float64 definition. */
+  readonly exact: Engine
+}
+
+/**
+ * The worst number of each result of a loss (`loss`, `gradients.predictions` ...), over all modes and parameters.
+ *
+ * @example
+ * await inaccuraciesOf({ engine: kernels, exact: interpreter }, huber, 1)
+ */
+export async function inaccuraciesOf(sides: Sides, loss: Loss, seed: number): Promise<Inaccuracy[]> {
+  const worst = new Map<string, Inaccuracy>()
+  for (const params of variantsOf(loss)) {
+    for (const mode of MODES) {
+      for (const found of await measure(sides, loss, { params, mode, seed })) {
+        const before = worst.get(found.result)
+        if (before === undefined || !(found.roundings <= before.roundings)) worst.set(found.result, found)
+      }
+    }
+  }
+  return [...worst.values()]
+}
+
+/** The defaults, and each number moved. */
+export function variantsOf(loss: Loss): Params[] {
+  const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) => {
+    const { type, default: standard, minimum, maximum, exclusiveMaximum } = schema
+    if (type !== 'number' || typeof standard !== 'number' || standard === (minimum ?? 0)) return []
+    const most =
+      maximum ?? (exclusiveMaximum === undefined ? Number.POSITIVE_INFINITY : exclusiveMaximum * 0.9)
+    return [{ [name]: Math.min(2.5 * standard, most) }]
+  })
+  return [{}, ...moved]
+}
+
+interface Case {
+  readonly params: Params
+  readonly mode: Mode
+  readonly seed: number
+}
+
+/** What a case is asked with; undefined where the mode says nothing of this loss. */
+export function tensorsOf(loss: Loss, { params, mode, seed }: Case): Tensors | undefined {
+  const random = randomFrom(seed)
+  const draw = (next: () => number, kind: Kind) => drawn(next, kind, mode)
+  const tensors = sampleTensors(loss, { seed, rows: ROWS, bare: true, params, draw })
+  for (const [name, tensor] of tensors) {
+    if (loss.inputs[name]?.kind === 'simplex') toSimplex(tensor)
+  }
+  if (mode.close === undefined) return tensors
+  const reals = [...tensors].filter(([, { dtype }]) => dtype === 'float32')
+  const [[first, a], [, b]] = [reals[0]!, reals[1] ?? reals[0]!]
+  if (a === b || a.data.length !== b.data.length || loss.inputs[first]!.kind !== 'real') return undefined
+  const near = Float32Array.from(b.data as Float32Array, (x) => {
+    return x + (2 * random() - 1) * mode.close! * Math.abs(x)
+  })
+  return new Map([...tensors, [first, { ...a, data: near }]])
+}
+
+const FREE: ReadonlySet<Kind> = new Set(['real', 'positive', 'nonnegative', 'logprob'])
+
+function drawn(random: () => number, kind: Kind, { scale = 1, edge }: Mode): number | undefined {
+  if (kind === 'probability' && edge !== undefined)
+    return random() < 0.5 ? random() * edge : 1 - random() * edge
+  const low = { real: -3, positive: 0.1, nonnegative: 0.1, logprob: -4 }[kind as 'real']
+  const high = { real: 3, positive: 3, nonnegative: 4, logprob: -0.01 }[kind as 'real']
+  return FREE.has(kind) ? scale * (low + (high - low) * random()) : undefined
+}
+
+function toSimplex({ data, shape }: DecodedTensor) {
+  const [row, width] = [data as Float32Array, shape.at(-1)!]
+  for (let i = 0; i < row.length; i += width) {
+    const sum = row.slice(i, i + width).reduce((so, x) => so + x, 0)
+    for (let j = i; j < i + width; j++) row[j]! /= sum
+  }
+}
+
+async function measure({ engine, exact }: Sides, loss: Loss, one: Case): Promise<Inaccuracy[]> {
+  const tensors = tensorsOf(loss, one)
+  if (tensors === undefined) return []
+  const random = randomFrom(one.seed + 1)
+  const got = await resultsOf(engine, loss, tensors, one.params)
+  const wide = widened(tensors)
+  const want = await resultsOf(exact, loss, wide, one.params)
+  const around: Results[] = []
+  for (let i = 0; i < MOVES; i++) {
+    around.push(
+      await resultsOf(exact, loss, moved(wide, loss, random), movedParams(loss, one.params, random)),
+    )
+  }
+  return [...want].flatMap(([result, numbers]) => {
+    const moves = around.map((results) => results.get(result)!)
+    const worst = worstOf(got.get(result)!, numbers, moves)
+    return worst === undefined ? [] : [{ result, params: one.params, mode: one.mode.label, ...worst }]
+  })
+}
+
+type Results = ReadonlyMap<string, ArrayLike<number>>
+
+async function resultsOf(engine: Engine, loss: Loss, tensors: Tensors, params: Params): Promise<Results> {
+  const answer = await evaluate(engine, loss, tensors, { reduction: 'none', params })
+  const gradients = [...answer.gradients].map(([name, { data }]) => {
+    return [`gradients.${name}`, data as ArrayLike<number>] as const
+  })
+  return new Map([['loss', answer.loss.data as ArrayLike<number>], ...gradients])
+}
+
+function worstOf(got: ArrayLike<number>, exact: ArrayLike<number>, around: readonly ArrayLike<number>[]) {
+  let worst: Pick<Inaccuracy, 'roundings' | 'got' | 'exact' | 'place'> | undefined
+  for (let place = 0; place < exact.length; place++) {
+    const want = exact[place]!
+    if (!Number.isFinite(want) || Math.abs(want) < SMALLEST) continue
+    const roundings = roundingsOf(
+      got[place]!,
+      want,
+      around.map((one) => one[place]!),
+    )
+    if (worst === undefined || !(roundings <= worst.roundings))
+      worst = { roundings, got: got[place]!, exact: want, place }
+  }
+  return worst
+}
+
+function roundingsOf(got: number, exact: number, around: readonly number[]): number {
+  if (Math.abs(exact) > LARGEST)
+    return got === Math.sign(exact) * Number.POSITIVE_INFINITY ? 0 : Number.POSITIVE_INFINITY
+  const condition = Math.max(...around.map((one) => Math.abs(one - exact)))
+  const roundings = Math.abs(got - exact) / (ROUNDING * Math.abs(exact) + condition)
+  return Number.isNaN(roundings) ? Number.POSITIVE_INFINITY : roundings
+}
+
+function widened(tensors: Tensors): Tensors {
+  return new Map(
+    [...tensors].map(([name, tensor]) => [
+      name,
+      tensor.dtype === 'float32'
+        ? { ...tensor, dtype: 'float64', data: Float64Array.from(tensor.data as Float32Array) }
+        : tensor,
+    ]),
+  )
+}
+
+const jittered = (random: () => number, x: number) => x * (1 + (2 * random() - 1) * ROUNDING)
+
+/** Kinds whose numbers are measured or computed; whole numbers, labels and signs are exact. */
+const ROUNDED: ReadonlySet<Kind> = new Set([...FREE, 'probability', 'simplex', 'box'])
+
+function moved(tensors: Tensors, loss: Loss, random: () => number): Tensors {
+  return new Map(
+    [...tensors].map(([name, tensor]) => {
+      const kind = loss.inputs[name]?.kind ?? 'real'
+      if (tensor.dtype !== 'float64' || !ROUNDED.has(kind)) return [name, tensor]
+      const bound = kind === 'probability' || kind === 'simplex' ? 1 : Number.POSITIVE_INFINITY
+      const data = (tensor.data as Float64Array).map((x) => Math.min(bound, jittered(random, x)))
+      return [name, { ...tensor, data }]
+    }),
+  )
+}
+
+function movedParams(loss: Loss, params: Params, random: () => number): Params {
+  const numbers = Object.entries({ ...defaultsOf(loss), ...params }).filter(([name, value]) => {
+    const { type, minimum, maximum } = loss.params.properties[name]!
+    return type === 'number' && value !== minimum && value !== maximum && !Number.isInteger(value)
+  })
+  return {
+    ...params,
+    ...Object.fromEntries(numbers.map(([name, value]) => [name, jittered(random, value as number)])),
+  }
+}
