@@ -112,6 +112,12 @@ export class Builder {
     return this.make('reduce_sum', [x], { axis })
   }
 
+  /** At each place of an axis the sum of what stands at all others. */
+  sumOthers(x: Ref, axis: string): Ref {
+    if (!this.axesOf(x).includes(axis)) return this.mul(x, this.sub(this.size(axis), this.constant(1)))
+    return this.make('sum_others', [x], { axis })
+  }
+
   /** Largest along an axis; an axis that the node has not changes nothing. */
   max(x: Ref, axis: string): Ref {
     return this.axesOf(x).includes(axis) ? this.make('reduce_max', [x], { axis }) : x

@@ -9,12 +9,20 @@ import type { CompositeOp, FormulaOp } from './ir.ts'
 interface Composite {
   /** The op, said by primitive ones. */
   readonly decompose: (build: Builder, x: Ref, axis: string) => Ref
-  /**
-   * d y_j = own_j dx_j + mean_j sum_k(p_k dx_k), with p the softmax of x; undefined for 0. Of `logsumexp`, which has no
-   * j, it is the mean alone.
-   */
-  readonly slopes: (build: Builder, x: Ref, axis: string) => { own?: Ref; mean: Ref }
+  readonly slopes: (build: Builder, x: Ref, axis: string) => Slopes
 }
+
+/**
+ * d y_j = own_j dx_j + all_j sum_k(share_k dx_k); what is undefined is 0 (own) or 1 (share). Of `logsumexp`, which has no
+ * j, it is the second part alone.
+ */
+interface Slopes {
+  readonly own?: Ref
+  readonly all: Ref
+  readonly share?: Ref
+}
+
+const softmaxOf = (build: Builder, x: Ref, axis: string) => build.make('softmax', [x], { axis })
 
 const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
   logsumexp: {
@@ -22,14 +30,16 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
       const { largest, others } = partsOf(build, x, axis)
       return build.add(build.make('log1p', [others]), largest)
     },
-    slopes: (build) => ({ mean: build.constant(1) }),
+    slopes: (build, x, axis) => ({ all: build.constant(1), share: softmaxOf(build, x, axis) }),
   },
   log_softmax: {
     decompose: (build, x, axis) => {
       const { rest, others } = partsOf(build, x, axis)
       return build.sub(rest, build.make('log1p', [others]))
     },
-    slopes: (build) => ({ own: build.constant(1), mean: build.constant(-1) }),
+    slopes: (build, x, axis) => {
+      return { own: build.constant(1), all: build.constant(-1), share: softmaxOf(build, x, axis) }
+    },
   },
   softmax: {
     decompose: (build, x, axis) => {
@@ -37,8 +47,8 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
       return build.div(e, sum)
     },
     slopes: (build, x, axis) => {
-      const p = build.make('softmax', [x], { axis })
-      return { own: p, mean: build.neg(p) }
+      const p = softmaxOf(build, x, axis)
+      return { own: p, all: build.neg(p), share: p }
     },
   },
   softmax_rest: {
@@ -47,9 +57,13 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
       return build.select(isLargest, build.div(others, sum), build.sub(build.constant(1), build.div(e, sum)))
     },
     slopes: (build, x, axis) => {
-      const p = build.make('softmax', [x], { axis })
-      return { own: build.neg(p), mean: p }
+      const p = softmaxOf(build, x, axis)
+      return { own: build.neg(p), all: p, share: p }
     },
+  },
+  sum_others: {
+    decompose: sumOfOthers,
+    slopes: (build) => ({ own: build.constant(-1), all: build.constant(1) }),
   },
 }
 
@@ -58,8 +72,8 @@ export function isComposite(op: FormulaOp): op is CompositeOp {
   return Object.hasOwn(COMPOSITES, op)
 }
 
-/** The derivative of a composite node's element by its arguments; see {@link Composite.slopes}. */
-export function slopesOf(build: Builder, node: Ref): { readonly own?: Ref; readonly mean: Ref } {
+/** The derivative of a composite node by its argument. */
+export function slopesOf(build: Builder, node: Ref): Slopes {
   const { op, args, axis } = build.nodes[node]
   return COMPOSITES[op as CompositeOp].slopes(build, args[0], axis!)
 }
@@ -92,4 +106,15 @@ function partsOf(build: Builder, x: Ref, axis: string) {
   const isSure = build.make('and', [build.make('le', [one, sum]), build.lt(sum, build.constant(1.5))])
   const others = build.select(isSure, build.sum(build.select(isLargest, zero, e), axis), build.sub(sum, one))
   return { largest, rest, e, isLargest, sum, others }
+}
+
+/** The total less the own number, but where that is by far the largest: there the sum of the others, without it. */
+function sumOfOthers(build: Builder, x: Ref, axis: string): Ref {
+  const [zero, one] = [build.constant(0), build.constant(1)]
+  const size = build.make('abs', [x])
+  const isLargest = build.eq(size, build.max(size, axis))
+  const isAlone = build.eq(build.sum(build.select(isLargest, one, zero), axis), one)
+  const rest = build.sum(build.select(isLargest, zero, x), axis)
+  const difference = build.sub(build.sum(x, axis), x)
+  return build.select(build.make('and', [isLargest, isAlone]), rest, difference)
 }

@@ -40,6 +40,11 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     abs: unary('abs', 'absolute value; derivative 0 at 0'),
     exp: unary('exp', 'e^x'),
     expm1: unary('expm1', 'e^x - 1, exact near 0'),
+    exp_tail: {
+      parameters: ['number'],
+      about: 'e^x - 1 - x, exact near 0',
+      lower: (build, [x]) => expTail(build, x),
+    },
     log: unary('log', 'natural logarithm'),
     log1p: unary('log1p', 'ln(1 + x), exact near 0'),
     sqrt: unary('sqrt', 'square root; derivative infinite at 0'),
@@ -183,4 +188,21 @@ function mean(build: Builder, x: Ref, axis: string): Ref {
 
 function norm(build: Builder, x: Ref, axis: string): Ref {
   return build.make('safe_sqrt', [build.sum(build.mul(x, x), axis)])
+}
+
+/** Series of (e^x - 1 - x) / x^2 that ends where its terms fall below a float64's digits for |x| < 1/4. */
+const EXP_TAIL = Array.from({ length: 13 }, (_, power) => {
+  return 1 / Array.from({ length: power + 2 }, (_, i) => i + 1).reduce((product, i) => product * i, 1)
+})
+
+/** Near 0 its series, because e^x - 1 and x cancel there; e^x - 1 is its slope everywhere. */
+function expTail(build: Builder, x: Ref): Ref {
+  const series = EXP_TAIL.reduceRight<Ref | undefined>((sum, coefficient) => {
+    const constant = build.constant(coefficient)
+    return sum === undefined ? constant : build.add(build.mul(sum, x), constant)
+  }, undefined)
+  const far = build.sub(build.make('expm1', [x]), x)
+  const isNear = build.lt(build.make('abs', [x]), build.constant(0.25))
+  const value = build.select(isNear, build.mul(build.mul(x, x), series!), far)
+  return build.make('straight_through', [value, far])
 }

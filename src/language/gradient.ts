@@ -131,14 +131,15 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   log_softmax: ({ build, node, times, g }, x) => {
     const axis = node.axis!
     const [p, rest] = [softmax(build, x, axis), softmaxRest(build, x, axis)]
-    const total = build.sum(g, axis)
     const one = onlyOne(build, g, axis)
-    if (one === undefined) return [build.sub(times(g, rest), times(build.sub(total, g), p))]
+    if (one === undefined) return [build.sub(times(g, rest), times(build.sumOthers(g, axis), p))]
+    const total = build.sum(g, axis)
     const own = times(one.g, build.pick(rest, one.place, axis))
     return [build.select(one.test, own, build.neg(times(total, p)))]
   },
   // p_j (g_j - sum_k g_k p_k), in parts like those.
   softmax: ({ build, node, times, g, y }, x) => [shareOfSoftmax(build, times, g, y, x, node.axis!)],
+  sum_others: ({ build, node, g }) => [build.sumOthers(g, node.axis!)],
   softmax_rest: ({ build, node, times, g }, x) => {
     const p = softmax(build, x, node.axis!)
     return [build.neg(shareOfSoftmax(build, times, g, p, x, node.axis!))]
@@ -164,7 +165,7 @@ function softmaxRest(build: Builder, x: Ref, axis: string): Ref {
 
 function shareOfSoftmax(build: Builder, times: Context['times'], g: Ref, p: Ref, x: Ref, axis: string): Ref {
   const own = times(g, p)
-  return build.sub(times(own, softmaxRest(build, x, axis)), times(build.sub(build.sum(own, axis), own), p))
+  return build.sub(times(own, softmaxRest(build, x, axis)), times(build.sumOthers(own, axis), p))
 }
 
 /** What is received by one place of an axis alone: `test ? g : 0`, with a test for that place. */

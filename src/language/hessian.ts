@@ -88,12 +88,12 @@ function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]
   return REDUCING.has(node.op) ? scaled.map((term) => summed(build, term, node.axis!)) : scaled
 }
 
-/** d y_j = own_j dx_j + mean_j sum_k(p_k dx_k). */
+/** d y_j = own_j dx_j + all_j sum_k(share_k dx_k). */
 function throughComposite(build: Builder, term: Term, y: Ref): Term[] {
-  const { args, axis } = build.nodes[y]
-  const { own, mean } = slopesOf(build, y)
-  const p = build.make('softmax', [args[0]], { axis: axis! })
-  const shared = times(build, summed(build, times(build, term, p), axis!), mean)
+  const { axis } = build.nodes[y]
+  const { own, all, share } = slopesOf(build, y)
+  const counted = share === undefined ? term : times(build, term, share)
+  const shared = times(build, summed(build, counted, axis!), all)
   return own === undefined ? [shared] : [times(build, term, own), shared]
 }
 

@@ -52,9 +52,10 @@ export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | WholeOp | Othe
 
 /**
  * Ops that exist only while a formula is differentiated: their derivatives keep digits that those of their parts would
- * lose. composite.ts says them in the ops above before an engine sees them. `softmax_rest` is 1 - softmax.
+ * lose. composite.ts says them in the ops above before an engine sees them. `softmax_rest` is 1 - softmax, `sum_others` at
+ * each place of an axis the sum of what stands at all others.
  */
-export type CompositeOp = 'softmax' | 'softmax_rest' | 'log_softmax' | 'logsumexp'
+export type CompositeOp = 'softmax' | 'softmax_rest' | 'log_softmax' | 'logsumexp' | 'sum_others'
 /** `straight_through(x, slope)` is x, with the derivative of `slope`: a mark for the gradient, gone behind it. */
 export type MarkOp = 'straight_through'
 /** What a formula is made of before that. */

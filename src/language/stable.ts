@@ -5,6 +5,7 @@
  */
 import type { Builder, Ref } from './builder.ts'
 import type { FormulaOp } from './ir.ts'
+import { partsOf, type Term, total } from './terms.ts'
 
 type Rule = (build: Builder, ...args: Ref[]) => Ref | undefined
 
@@ -13,7 +14,12 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
   sub: (build, a, b) => {
     if (build.is(a, 1)) return oneLess(build, b)
     if (build.is(b, 1)) return lessOne(build, a)
-    return differenceOfSides(build, a, b) ?? lossOfPicked(build, a, b) ?? differenceOfSquares(build, a, b)
+    return (
+      oneLessFactor(build, a, b) ??
+      differenceOfSides(build, a, b) ??
+      lossOfPicked(build, a, b) ??
+      differenceOfSquares(build, a, b)
+    )
   },
   // 1 / (1 + e^y) = sigmoid(-y)
   div: (build, a, b) => {
@@ -101,7 +107,34 @@ function oneLess(build: Builder, x: Ref): Ref | undefined {
   if (build.opOf(x) === 'softmax') return composite(build, 'softmax_rest', x)
   if (build.opOf(x) === 'softmax_rest') return composite(build, 'softmax', x)
   const power = argumentOf(build, 'exp', x)
-  return power === undefined ? undefined : build.neg(build.make('expm1', [power]))
+  return power === undefined ? otherShare(build, x) : build.neg(build.make('expm1', [power]))
+}
+
+/** 1 - a / (a + b) = b / (a + b), where the terms of a are among those below the line. */
+function otherShare(build: Builder, x: Ref): Ref | undefined {
+  if (build.opOf(x) !== 'div') return undefined
+  const [above, below] = build.nodes[x].args.map((ref) => partsOf(build, [{ ref, negative: false }]))
+  if (above === undefined || below === undefined) return undefined
+  const rest = withoutTerms(below, above)
+  return rest === undefined ? undefined : build.div(total(build, rest), build.argOf(x, 1))
+}
+
+function withoutTerms(all: readonly Term[], taken: readonly Term[]): Term[] | undefined {
+  const left = [...all]
+  for (const { ref, negative } of taken) {
+    const place = left.findIndex((term) => term.ref === ref && term.negative === negative)
+    if (place < 0) return undefined
+    left.splice(place, 1)
+  }
+  return left
+}
+
+/** r - y r = r (1 - y), where 1 - y has a stable form. */
+function oneLessFactor(build: Builder, r: Ref, product: Ref): Ref | undefined {
+  if (build.opOf(product) !== 'mul') return undefined
+  const [a, b] = build.nodes[product].args
+  const less = a === r ? oneLess(build, b) : b === r ? oneLess(build, a) : undefined
+  return less === undefined ? undefined : build.mul(r, less)
 }
 
 /** x - 1 */

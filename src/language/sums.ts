@@ -6,14 +6,7 @@
  */
 import type { Builder, Ref } from './builder.ts'
 import { stable } from './stable.ts'
-
-interface Term {
-  readonly ref: Ref
-  readonly negative: boolean
-}
-
-/** Pairs of so many terms are compared, and no more: a sum of sums can have any number of them. */
-const MAX_TERMS = 24
+import { partsOf, type Term, termOf, total } from './terms.ts'
 
 /**
  * @example
@@ -24,43 +17,6 @@ export function sumOf(build: Builder, shares: readonly Ref[]): Ref {
   const terms = partsOf(build, plain)
   const settled = terms === undefined ? plain : withoutPairs(build, terms)
   return total(build, settled.length < (terms ?? plain).length ? settled : plain)
-}
-
-function termOf(build: Builder, ref: Ref): Term {
-  return build.opOf(ref) === 'neg' ? { ref: build.argOf(ref, 0), negative: true } : { ref, negative: false }
-}
-
-/** What the terms are sums of; undefined where those are too many. */
-function partsOf(build: Builder, terms: readonly Term[]): Term[] | undefined {
-  const [open, parts] = [[...terms], [] as Term[]]
-  for (let term = open.shift(); term !== undefined; term = open.shift()) {
-    if (open.length + parts.length >= MAX_TERMS) return undefined
-    const addends = addendsOf(build, term)
-    if (addends === undefined) parts.push(term)
-    else open.unshift(...addends)
-  }
-  return parts
-}
-
-function addendsOf(build: Builder, { ref, negative }: Term): Term[] | undefined {
-  const [op, args] = [build.opOf(ref), build.nodes[ref].args]
-  if (op === 'neg') return [{ ref: args[0], negative: !negative }]
-  if (op !== 'add' && op !== 'sub') return undefined
-  return [
-    { ref: args[0], negative },
-    { ref: args[1], negative: (op === 'sub') !== negative },
-  ]
-}
-
-function total(build: Builder, terms: readonly Term[]): Ref {
-  const sum = (isNegative: boolean) =>
-    terms
-      .filter(({ negative }) => negative === isNegative)
-      .map(({ ref }) => ref)
-      .reduce<Ref | undefined>((so, ref) => (so === undefined ? ref : build.add(so, ref)), undefined)
-  const [plus, minus] = [sum(false), sum(true)]
-  if (minus === undefined) return plus ?? build.constant(0)
-  return plus === undefined ? build.neg(minus) : build.sub(plus, minus)
 }
 
 function withoutPairs(build: Builder, terms: readonly Term[]): Term[] {
@@ -90,14 +46,35 @@ function opposite(a: Term, b: Term): Term[] | undefined {
 
 /** g a - g b = g (a - b), where the difference has a stable form. */
 function factored(build: Builder, a: Term, b: Term): Term[] | undefined {
-  const op = build.opOf(a.ref)
-  if (a.negative === b.negative || (op !== 'mul' && op !== 'gate') || build.opOf(b.ref) !== op)
-    return undefined
-  const [[g, x], [h, y]] = [build.nodes[a.ref].args, build.nodes[b.ref].args]
-  const difference = g === h ? stable(build, 'sub', [x, y]) : undefined
-  return difference === undefined
+  if (a.negative === b.negative) return undefined
+  const shared = sharedFactor(build, productOf(build, a.ref), productOf(build, b.ref))
+  const difference = shared === undefined ? undefined : stable(build, 'sub', [shared.x, shared.y])
+  return shared === undefined || difference === undefined
     ? undefined
-    : [{ ref: build.make(op, [g, difference]), negative: a.negative }]
+    : [{ ref: build.make(shared.op, [shared.g, difference]), negative: a.negative }]
+}
+
+interface Product {
+  readonly ref: Ref
+  /** Undefined for what is no product. */
+  readonly op: 'mul' | 'gate' | undefined
+  readonly factors: readonly Ref[]
+}
+
+function productOf(build: Builder, ref: Ref): Product {
+  const op = build.opOf(ref)
+  const isProduct = op === 'mul' || op === 'gate'
+  return { ref, op: isProduct ? op : undefined, factors: isProduct ? build.nodes[ref].args : [] }
+}
+
+/** What is received stands first in a product; one of both may be that alone, times 1. */
+function sharedFactor(build: Builder, a: Product, b: Product) {
+  const one = build.constant(1)
+  if (a.op !== undefined && a.op === b.op && a.factors[0] === b.factors[0])
+    return { op: a.op, g: a.factors[0], x: a.factors[1], y: b.factors[1] }
+  if (a.op !== undefined && b.ref === a.factors[0]) return { op: a.op, g: b.ref, x: a.factors[1], y: one }
+  if (b.op !== undefined && a.ref === b.factors[0]) return { op: b.op, g: a.ref, x: one, y: b.factors[1] }
+  return undefined
 }
 
 /** a + (c ? u : v) = c ? u + a : v + a, where a cancels on one side. */

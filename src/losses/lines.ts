@@ -57,3 +57,18 @@ export const GAINS = `
     beyond = relu(max(valid ? targets : 0, items) - 64)
     scaled = 2^(-beyond)
     gain = valid ? (targets < 0.5 ? expm1(targets * 0.6931471805599453) * scaled : 2^(targets - beyond) - scaled) : 0`
+
+/**
+ * Ranking: ln(1 + e^-lead) of the pairs, times `counted` each and summed over the others, with lead = scores -
+ * scores[items -> others]: its value is \`bits\`, its slope
+ * that of \`bits_slope\`. The slope of a pair is -h - r with h = 1, 1/2 or 0 (trailing far, close, leading far) and a small
+ * r. What an item gets from pairs that it leads and from those that it trails nearly cancels; h is summed by itself, where
+ * it cancels exactly, and r keeps its digits.
+ */
+export const PAIR_BITS = `
+    close = abs(lead) < 1
+    half = counted * (close ? 0.5 : lead < 0 ? 1 : 0)
+    tilt = stop_gradient(sum(half, others) - sum(half, items)[others -> items])
+    curved = close ? -log1p(-tanh(lead / 2)^2) / 2 : softplus(-abs(lead))
+    bits = sum(weigh(counted, softplus(-lead)), others)
+    bits_slope = sum(weigh(counted, curved), others) - weigh(tilt, scores)`

@@ -43,7 +43,7 @@ export default defineLoss({
     shift = log1p(sum(t * expm1(-e), classes))
     close = max(abs(e), classes) < 0.5
     d = close ? e + shift : log_t - log_s
-    near = t * (expm1(-d) + d)
+    near = t * exp_tail(-d)
     far = t * (d - 1) + s
     temperature^2 * sum(t == 0 ? s : abs(d) < 1 ? near : far, classes)`,
   references: [

@@ -30,7 +30,7 @@ export default defineLoss({
   // the left one loses; far from it, e^d might overflow where y is tiny. A y of 0 leaves e^x, the limit.
   formula: `
     d = predictions - log(targets)
-    near = targets * (expm1(d) - d)
+    near = targets * exp_tail(d)
     far = exp(predictions) - targets * (1 + d)
     sum(targets == 0 ? exp(predictions) : abs(d) < 1 ? near : far, classes)`,
   references: [

@@ -34,9 +34,10 @@ export default defineLoss({
     length2 = sqrt(sum(input2 * input2, dim) + 1e-12)
     u = input1 / length1
     v = input2 / length2
+    cosine = sum(u * v, dim)
     short = min(length1, length2) < 1e-3
-    distance = short ? 1 - sum(u * v, dim) : sum((u - v)^2, dim) / 2
-    targets == 1 ? distance : relu(sum(u * v, dim) - margin)`,
+    distance = cosine > 0.5 and not short ? sum((u - v)^2, dim) / 2 : 1 - cosine
+    targets == 1 ? distance : relu(cosine - margin)`,
   references: ['torch.nn.functional.cosine_embedding_loss'],
   examples: [
     {

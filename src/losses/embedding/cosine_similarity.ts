@@ -58,8 +58,7 @@ export default defineLoss({
     u = predictions / a
     v = targets / b
     cosine = sum(u * v, dim)
-    short = norm(predictions, dim) < epsilon or norm(targets, dim) < epsilon
-    distance = short ? 1 - cosine : sum((u - v)^2, dim) / 2
+    distance = cosine > 0.5 ? sum((u - v)^2, dim) / 2 : 1 - cosine
     form == distance ? distance : form == negative ? -cosine : cosine`,
   references: ['optax.losses.cosine_distance', 'keras.losses.CosineSimilarity (form negative)'],
   examples: [

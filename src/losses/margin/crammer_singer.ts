@@ -14,11 +14,12 @@ export default defineLoss({
     targets: input('rows', 'class', { about: 'The right class of each row.' }),
   },
   params: noParams,
-  // max_j (x_j + [j != y]) - x_y. The right class stands in the maximum, too: at the margin it is tied with its rival,
-  // and the gradient is split evenly.
+  // [1 + max_{j != y} x_j - x_y]+. Rivals are compared before the margin is added, which would make ties of near ones. At
+  // the margin the gradient is split evenly, as if the right class stood in the maximum, too.
   formula: `
-    rival = predictions + (index(classes) == targets ? 0 : 1)
-    max(rival, classes) - pick(predictions, targets, classes)`,
+    rival = max(index(classes) == targets ? -3e38 : predictions, classes)
+    d = rival - pick(predictions, targets, classes)
+    d > -1 ? 1 + d : d == -1 ? (1 + d) / 2 : 0`,
   references: [
     'Crammer and Singer 2001, On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines',
     'optax.losses.multiclass_hinge_loss',

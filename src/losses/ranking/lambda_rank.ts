@@ -1,7 +1,7 @@
 /** RankNet's pairs, weighted by what swapping them would change in NDCG. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, nullable, oneOf } from '../define.ts'
-import { GAINS, LISTS_WITH_PAIRS, VALID } from '../lines.ts'
+import { GAINS, LISTS_WITH_PAIRS, PAIR_BITS, VALID } from '../lines.ts'
 
 export default defineLoss({
   name: 'lambda_rank',
@@ -56,8 +56,10 @@ export default defineLoss({
       : scheme == ndcg2 ? shift
       : scheme == ndcg2pp ? 10 * shift + swap
       : swap
-    bits = softplus(sigma * (s_j - s)) / log(2)
-    sum(sum(counts ? weight * bits : 0, others), items)`,
+    counted = counts ? weight / log(2) : 0
+    scores = sigma * s
+    lead = sigma * (s - s_j)${PAIR_BITS}
+    sum(straight_through(bits, bits_slope), items)`,
   denominator: LISTS_WITH_PAIRS,
   references: [
     'Wang et al. 2018, The LambdaLoss Framework for Ranking Metric Optimization, doi:10.1145/3269206.3271784',

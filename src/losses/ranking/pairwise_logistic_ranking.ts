@@ -1,6 +1,6 @@
 /** RankNet: logistic loss over the pairs of each list. */
 import { defineLoss, input, noParams } from '../define.ts'
-import { LISTS_WITH_PAIRS, VALID } from '../lines.ts'
+import { LISTS_WITH_PAIRS, PAIR_BITS, VALID } from '../lines.ts'
 
 export default defineLoss({
   name: 'pairwise_logistic_ranking',
@@ -19,8 +19,10 @@ export default defineLoss({
   params: noParams,
   formula: `${VALID}
     pair = both and targets > targets[items -> others]
-    lead = predictions - predictions[items -> others]
-    sum(sum(pair ? softplus(-lead) : 0, others), items)`,
+    counted = pair ? 1 : 0
+    scores = predictions
+    lead = scores - scores[items -> others]${PAIR_BITS}
+    sum(straight_through(bits, bits_slope), items)`,
   // rax and TF-Ranking average over pairs, so that a list without one has no say; here it does not count as a list.
   denominator: LISTS_WITH_PAIRS,
   references: [

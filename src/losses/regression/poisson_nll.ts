@@ -48,7 +48,7 @@ export default defineLoss({
     core = log_input ? exp(predictions) - targets * predictions : rate
     y = targets > 1 ? targets : 1
     d = log_input ? predictions - log(y) : (predictions + epsilon - y) / y
-    near = y * (log_input ? expm1(d) - d : d - log1p(d)) - (log_input ? 0 : epsilon)
+    near = y * exp_tail(log_input ? d : log1p(d)) - (log_input ? 0 : epsilon)
     far = core + y * (log(y) - 1)
     stirling = (abs(d) < 0.5 ? near : far) + log(6.283185307179586 * y) / 2
     full and targets > 1 ? straight_through(stirling, core) : core`,

@@ -24,8 +24,9 @@ export default defineLoss({
   // the false positives; the step before is the same without this pixel, so that nothing has to be shifted.
   formula: `
     p = softmax(predictions, classes)
-    error = mode == hinge ? max(1 - predictions * (2 * targets - 1), 0) : abs(targets - p)
-    worst_first = order(-error, ...)
+    right = mode == hinge ? predictions * (2 * targets - 1) : targets * p + (1 - targets) * (1 - p)
+    error = mode == hinge ? max(1 - right, 0) : targets * (1 - p) + (1 - targets) * p
+    worst_first = order(mode == hinge ? right : -error, ...)
     inside = gather(targets, worst_first, ...)
     region = sum(targets, ...)
     intersection = region - cumsum(inside, ...)
