@@ -34,8 +34,11 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
   },
   log_softmax: {
     decompose: (build, x, axis) => {
-      const { rest, others } = partsOf(build, x, axis)
-      return build.sub(rest, build.make('log1p', [others]))
+      const { largest, rest, others } = partsOf(build, x, axis)
+      // Of a row that is -inf everywhere there is none.
+      const isEmpty = build.eq(largest, build.constant(Number.NEGATIVE_INFINITY))
+      const log = build.select(isEmpty, build.constant(Number.NaN), build.make('log1p', [others]))
+      return build.sub(rest, log)
     },
     slopes: (build, x, axis) => {
       return { own: build.constant(1), all: build.constant(-1), share: softmaxOf(build, x, axis) }
@@ -90,21 +93,20 @@ export function decompose(build: Builder, op: CompositeOp, x: Ref, axis: string)
 }
 
 /**
- * Softmax and its kin do not change when a constant is taken from every x. Taking the largest keeps e^x <= 1; an infinite
- * largest stays in place, so that inf - inf never appears. `others` is the sum without the largest, which is 1: left out
+ * Softmax and its kin do not change when a constant is taken from every x. Taking the largest keeps e^x <= 1; where it is
+ * infinite, what equals it is 0 and all else -inf, the limit. `others` is the sum without the largest, which is 1: left out
  * of the sum where it would swallow the rest, subtracted where what is left is large enough to keep its digits (or where
- * several are the largest, or none, all being -inf).
+ * several are the largest).
  */
 function partsOf(build: Builder, x: Ref, axis: string) {
   const [zero, one] = [build.constant(0), build.constant(1)]
-  const found = build.max(x, axis)
-  const largest = build.select(build.make('is_finite', [found]), found, zero)
-  const rest = build.sub(x, largest)
+  const largest = build.max(x, axis)
+  const isLargest = build.eq(x, largest)
+  const rest = build.select(isLargest, zero, build.sub(x, largest))
   const e = build.exp(rest)
-  const isLargest = build.eq(rest, zero)
   const sum = build.sum(e, axis)
-  const isSure = build.make('and', [build.make('le', [one, sum]), build.lt(sum, build.constant(1.5))])
-  const others = build.select(isSure, build.sum(build.select(isLargest, zero, e), axis), build.sub(sum, one))
+  const withoutLargest = build.sum(build.select(isLargest, zero, e), axis)
+  const others = build.select(build.lt(sum, build.constant(1.5)), withoutLargest, build.sub(sum, one))
   return { largest, rest, e, isLargest, sum, others }
 }
 

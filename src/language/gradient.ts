@@ -72,7 +72,8 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
 
   // Bilinear.
   mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],
-  gate: ({ times, g }, a, b) => [times(g, b), times(g, a)],
+  // What weighs nothing passes nothing on, whatever comes back.
+  gate: ({ build, times, g }, a, b) => [times(g, b), build.gate(a, g)],
   contract: (context, a, b) => {
     const { build, g } = context
     if (!context.silenced) return [build.mul(g, b), build.mul(g, a)]
@@ -137,13 +138,12 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     const own = times(one.g, build.pick(rest, one.place, axis))
     return [build.select(one.test, own, build.neg(times(total, p)))]
   },
-  // p_j (g_j - sum_k g_k p_k), in parts like those.
-  softmax: ({ build, node, times, g, y }, x) => [shareOfSoftmax(build, times, g, y, x, node.axis!)],
-  sum_others: ({ build, node, g }) => [build.sumOthers(g, node.axis!)],
-  softmax_rest: ({ build, node, times, g }, x) => {
-    const p = softmax(build, x, node.axis!)
-    return [build.neg(shareOfSoftmax(build, times, g, p, x, node.axis!))]
+  softmax: (context, x) => [shareOfSoftmax(context, context.y, x)],
+  softmax_rest: (context, x) => {
+    const { build, node } = context
+    return [build.neg(shareOfSoftmax(context, softmax(build, x, node.axis!), x))]
   },
+  sum_others: ({ build, node, g }) => [build.sumOthers(g, node.axis!)],
 
   max: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(y, x)),
   min: (context, a, b) => larger(context, a, b, (x, y) => context.build.lt(x, y)),
@@ -163,9 +163,18 @@ function softmaxRest(build: Builder, x: Ref, axis: string): Ref {
   return build.make('softmax_rest', [x], { axis })
 }
 
-function shareOfSoftmax(build: Builder, times: Context['times'], g: Ref, p: Ref, x: Ref, axis: string): Ref {
-  const own = times(g, p)
-  return build.sub(times(own, softmaxRest(build, x, axis)), times(build.sumOthers(own, axis), p))
+/** p_j (g_j - sum_k g_k p_k), in parts that keep their digits where p_j is near 1, as of log_softmax. */
+function shareOfSoftmax(context: Context, p: Ref, x: Ref): Ref {
+  const { build, node, times, g } = context
+  const axis = node.axis!
+  const rest = softmaxRest(build, x, axis)
+  const one = onlyOne(build, g, axis)
+  if (one === undefined) {
+    const own = times(g, p)
+    return build.sub(times(own, rest), times(build.sumOthers(own, axis), p))
+  }
+  const own = times(one.g, build.pick(p, one.place, axis))
+  return build.select(one.test, times(own, build.pick(rest, one.place, axis)), build.neg(times(own, p)))
 }
 
 /** What is received by one place of an axis alone: `test ? g : 0`, with a test for that place. */

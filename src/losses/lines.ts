@@ -13,17 +13,21 @@ export const LISTS_WITH_PAIRS = 'max(max(pair ? 1 : 0, others), items)'
 
 /**
  * Segmentation: how much of a region is found (`hit`), predicted where it is not (`extra`) and not found (`missed`).
- * All three are sums of terms >= 0. A loss that divides by them keeps the digits that 1 - ratio would lose.
+ * All three are sums of terms >= 0. A loss that divides by them keeps the digits that 1 - ratio would lose. All are in
+ * units of 2^-60, `smoothed` too: ratios do not change, and a region of denormal probabilities has an inverse.
  */
 export const REGIONS = `
     p = activation == sigmoid ? sigmoid(predictions) : activation == softmax ? softmax(predictions, classes) : predictions
-    hit = sum(p * targets, ...)
-    extra = sum(p * (1 - targets), ...)
-    missed = sum((1 - p) * targets, ...)`
+    unit = 1152921504606846976
+    hit = unit * sum(weigh(targets, p), ...)
+    extra = unit * sum(weigh(1 - targets, p), ...)
+    missed = unit * sum(weigh(targets, 1 - p), ...)
+    smoothed = unit * smooth`
 
 /**
  * Boxes: sides, the area of the overlap and of the union, and the sides of the smallest box around both. Boxes that
- * only touch do not overlap. Two boxes without area have IoU 0, also with epsilon 0.
+ * only touch do not overlap. Two boxes without area have IoU 0, also with epsilon 0. Beyond 1e9 all are measured in units of
+ * the box around both, whose squares do not overflow; ratios do not change by that.
  */
 export const BOXES = `
     left = pick(predictions, 0, 4)
@@ -34,15 +38,21 @@ export const BOXES = `
     top_t = pick(targets, 1, 4)
     right_t = pick(targets, 2, 4)
     bottom_t = pick(targets, 3, 4)
-    w = right - left
-    h = bottom - top
-    w_t = right_t - left_t
-    h_t = bottom_t - top_t
-    overlap = relu(min(right, right_t) - max(left, left_t)) * relu(min(bottom, bottom_t) - max(top, top_t))
+    wide = max(right, right_t) - min(left, left_t)
+    high = max(bottom, bottom_t) - min(top, top_t)
+    unit = max(wide, high) > 1e9 ? stop_gradient(max(wide, high)) : 1
+    w = (right - left) / unit
+    h = (bottom - top) / unit
+    w_t = (right_t - left_t) / unit
+    h_t = (bottom_t - top_t) / unit
+    w_both = relu(min(right, right_t) - max(left, left_t)) / unit
+    h_both = relu(min(bottom, bottom_t) - max(top, top_t)) / unit
+    small = epsilon / unit / unit
+    overlap = w_both * h_both
     union = w * h + w_t * h_t - overlap
-    iou = union == 0 ? 0 : overlap / (union + epsilon)
-    w_around = max(right, right_t) - min(left, left_t)
-    h_around = max(bottom, bottom_t) - min(top, top_t)`
+    iou = union == 0 ? 0 : overlap / (union + small)
+    w_around = wide / unit
+    h_around = high / unit`
 
 /** Embedding: `z` is each row at length 1; a row without length stays at 0, with gradient 0. */
 export const UNIT_ROWS = `

@@ -45,7 +45,7 @@ export default defineLoss({
     log_q = small ? log1p(-p) : log(q)
     bce = -(y * log_p + (1 - y) * log_q)
     weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
-    fading = gamma == 2 ? miss^2 : exp(gamma * log(miss))
+    fading = gamma == 2 ? miss^2 : miss^gamma
     weight * fading * bce`,
   references: [
     'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',

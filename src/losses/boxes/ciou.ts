@@ -34,14 +34,16 @@ export default defineLoss({
   // no w / h: it is finite for sides of 0, and 0 for a box that is a point. alpha is a constant to the gradient.
   formula: `${BOXES}
     diagonal = w_around^2 + h_around^2
-    distance = ((left + right - left_t - right_t)^2 + (top + bottom - top_t - bottom_t)^2) / 4
+    across = (left / unit - left_t / unit + right / unit - right_t / unit) / 2
+    down = (top / unit - top_t / unit + bottom / unit - bottom_t / unit) / 2
+    distance = across^2 + down^2
     cross = w_t * h - w * h_t
     dot = h * h_t + w * w_t
     turn = abs(cross) < dot ? atan(cross / dot) : cross == 0 ? 0 : sign(cross) * 1.5707963267948966 - atan(dot / cross)
     v = (turn / 1.5707963267948966)^2
     doubt = 1 - iou + v + epsilon
     alpha = stop_gradient(doubt == 0 ? 0 : v / doubt)
-    1 - iou + (diagonal == 0 ? 0 : distance / (diagonal + epsilon)) + alpha * v`,
+    1 - iou + (diagonal == 0 ? 0 : distance / (diagonal + small)) + alpha * v`,
   references: [
     'Zheng et al. 2020, Distance-IoU Loss, arXiv:1911.08287',
     'torchvision.ops.complete_box_iou_loss',

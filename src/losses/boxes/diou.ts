@@ -32,8 +32,10 @@ export default defineLoss({
   }),
   formula: `${BOXES}
     diagonal = w_around^2 + h_around^2
-    distance = ((left + right - left_t - right_t)^2 + (top + bottom - top_t - bottom_t)^2) / 4
-    1 - iou + (diagonal == 0 ? 0 : distance / (diagonal + epsilon))`,
+    across = (left / unit - left_t / unit + right / unit - right_t / unit) / 2
+    down = (top / unit - top_t / unit + bottom / unit - bottom_t / unit) / 2
+    distance = across^2 + down^2
+    1 - iou + (diagonal == 0 ? 0 : distance / (diagonal + small))`,
   references: [
     'Zheng et al. 2020, Distance-IoU Loss, arXiv:1911.08287',
     'torchvision.ops.distance_box_iou_loss',

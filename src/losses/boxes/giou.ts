@@ -32,7 +32,7 @@ export default defineLoss({
   }),
   formula: `${BOXES}
     around = w_around * h_around
-    apart = around == 0 ? 0 : (around - union) / (around + epsilon)
+    apart = around == 0 ? 0 : (around - union) / (around + small)
     1 - iou + apart`,
   references: [
     'Rezatofighi et al. 2019, Generalized Intersection over Union, arXiv:1902.09630',

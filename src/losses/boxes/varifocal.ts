@@ -21,11 +21,11 @@ export default defineLoss({
     }),
   }),
   // A positive pays y * bce(x, y), a negative alpha sigmoid(x)^gamma * softplus(x). The power is taken in the exponent:
-  // sigmoid(x) underflows long before its logarithm does.
+  // sigmoid(x) underflows long before its logarithm does. Beyond 800 it is 1 in every precision.
   formula: `
     x = predictions
     y = targets
-    negative = alpha * exp(gamma * logsigmoid(x)) * softplus(x)
+    negative = alpha * exp(gamma * logsigmoid(min(x, 800))) * softplus(x)
     y > 0 ? y * (y * softplus(-x) + (1 - y) * softplus(x)) : negative`,
   references: [
     'Zhang et al. 2021, VarifocalNet, arXiv:2008.13367',

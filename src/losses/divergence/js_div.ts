@@ -28,18 +28,22 @@ export default defineLoss({
   //   1/2 sum m (a ln a + b ln b) = 1/2 sum m (ln(1 - d^2) + d (ln(1 + d) - ln(1 - d))),
   // because a = 1 + d and b = 1 - d. Near equality all of the second form is of the order of d^2; in the first, two terms
   // of the order of d cancel. At a = 0 the slope ln a is infinite: the floor keeps it large and right in sign.
+  // All is homogeneous in p and q, so that a factor of 2^60 keeps denormal shares, and
+  // another one denormal rows, within what has an inverse.
   formula: `
-    sum_p = sum(predictions, classes)
-    sum_q = sum(targets, classes)
-    p = sum_p == 0 ? predictions : predictions / sum_p
-    q = sum_q == 0 ? targets : targets / sum_q
+    x = sum(predictions, classes) < 1e-20 ? 1152921504606846976 * predictions : predictions
+    y = sum(targets, classes) < 1e-20 ? 1152921504606846976 * targets : targets
+    sum_x = sum(x, classes)
+    sum_y = sum(y, classes)
+    p = 1152921504606846976 * (sum_x == 0 ? x : x / sum_x)
+    q = 1152921504606846976 * (sum_y == 0 ? y : y / sum_y)
     m = (p + q) / 2
     a = p / m
     b = q / m
     d = (p - q) / (p + q)
     near = log1p(-d * d) + d * (log1p(d) - log1p(-d))
     far = a * log(max(a, 1e-37)) + b * log(max(b, 1e-37))
-    sum(m == 0 ? 0 : m * (abs(d) < 0.5 ? near : far), classes) / 2`,
+    sum(m == 0 ? 0 : m * (abs(d) < 0.5 ? near : far), classes) / 2305843009213693952`,
   references: [
     'Lin 1991, Divergence measures based on the Shannon entropy, doi:10.1109/18.61115',
     'torchmetrics.functional.regression.jensen_shannon_divergence',

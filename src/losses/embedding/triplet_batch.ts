@@ -22,7 +22,8 @@ export default defineLoss({
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings, taken as they are; mostly of length 1.',
+      about:
+        'Embeddings, taken as they are; mostly of length 1. Squared distances that overflow (float32: beyond 1e19) have no difference: NaN.',
     }),
     labels: input('rows', 'class', {
       about: 'Rows with equal labels are positives of each other, others negatives.',

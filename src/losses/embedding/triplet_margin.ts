@@ -27,7 +27,10 @@ export default defineLoss({
     },
   },
   inputs: {
-    anchor: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings.' }),
+    anchor: input('rows,dim', 'real', {
+      differentiable: true,
+      about: 'Embeddings. Two distances that overflow (float32: beyond 1e19) have no difference: NaN.',
+    }),
     positive: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of the same class.' }),
     negative: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of another class.' }),
   },

@@ -18,7 +18,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    hidden: input('rows,features', 'real', { differentiable: true, about: 'What the last layer leaves.' }),
+    hidden: input('rows,features', 'real', {
+      differentiable: true,
+      about:
+        'What the last layer leaves. Its products with the weights must not overflow (float32: 3.4e38), else the answer is NaN.',
+    }),
     head: input('head_size,features', 'real', {
       differentiable: true,
       about: 'Weights of the classes below the first cutoff, then one row a cluster.',

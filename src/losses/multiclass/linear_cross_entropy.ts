@@ -15,7 +15,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    hidden: input('rows,features', 'real', { differentiable: true, about: 'Input of the layer.' }),
+    hidden: input('rows,features', 'real', {
+      differentiable: true,
+      about:
+        'Input of the layer. Its products with the weights must not overflow (float32: 3.4e38), else the answer is NaN.',
+    }),
     weight: input('classes,features', 'real', { differentiable: true, about: 'Weight of the layer.' }),
     bias: input('classes', 'real', { differentiable: true, optional: true, about: 'Bias of the layer.' }),
     targets: input('rows', 'class', { about: 'Class indices.' }),

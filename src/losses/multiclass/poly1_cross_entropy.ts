@@ -26,12 +26,14 @@ export default defineLoss({
       description: 'Added to the coefficient 1 of the term 1 - p; -1 removes the term, 0 is cross_entropy.',
     }),
   }),
-  // -ln p = (1 - p) + (1 - p)^2 / 2 + ...; epsilon is added to the first coefficient. 1 - p as -expm1(ln p) keeps its
-  // digits where p is near 1.
+  // -ln p = (1 - p) + (1 - p)^2 / 2 + ...; epsilon is added to the first coefficient.
   formula: `
     log_p = log_softmax(predictions, classes)
-    term = -log_p - epsilon * expm1(log_p)
-    is_index(targets) ? pick(term, targets, classes) : sum(is_finite(log_p) or targets != 0 ? targets * term : 0, classes)`,
+    rest = 1 - softmax(predictions, classes)
+    term = epsilon * rest - log_p
+    is_index(targets)
+      ? epsilon * pick(rest, targets, classes) - pick(log_p, targets, classes)
+      : sum(is_finite(log_p) or targets != 0 ? targets * term : 0, classes)`,
   references: [
     'Leng et al. 2022, PolyLoss, arXiv:2204.12511',
     'optax.losses.poly_loss_cross_entropy',

@@ -30,18 +30,18 @@ export default defineLoss({
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy rows fade; 0 not at all.' }),
   }),
-  // -sum_c y_c (1 - p_c)^gamma ln p_c. At most one class has p > 1/2, and for it 1 - p is the sum of the other p: exact
-  // however sure the model is, where the subtraction would leave nothing. The floor keeps the slope of gamma < 1 finite
-  // at p = 1. Classes without a target are left out before the product: a masked logit (-inf) has an infinite -ln p.
+  // -sum_c y_c (1 - p_c)^gamma ln p_c. The floor keeps the slope of gamma < 1 finite at p = 1. Below e^-800 p is 0 in
+  // every precision, and 1 - p rests. Classes without a target are left out before the product: a masked logit (-inf) has an infinite -ln p.
   formula: `
-    p = softmax(predictions, classes)
-    sure = p > 0.5
-    rest = sum(sure ? 0 : p, classes)
-    log_p = sure ? log1p(-rest) : log_softmax(predictions, classes)
-    miss = max(sure ? rest : 1 - p, 1e-37)
-    fading = gamma == 2 ? miss^2 : exp(gamma * log(miss))
-    y = is_index(targets) ? one_hot(targets, classes) : targets
-    focal = sum(y == 0 ? 0 : -y * fading * log_p, classes)
+    log_p = log_softmax(predictions, classes)
+    rest = 1 - softmax(predictions, classes)
+    own_log = is_index(targets) ? pick(log_p, targets, classes) : log_p
+    own_rest = is_index(targets) ? pick(rest, targets, classes) : rest
+    miss = own_log < -800 ? 1 : max(own_rest, 1e-37)
+    fading = gamma == 2 ? miss^2 : miss^gamma
+    focal = is_index(targets)
+      ? -fading * own_log
+      : sum(targets == 0 ? 0 : -targets * fading * log_p, classes)
     given(alpha) ? alpha * focal : focal`,
   references: [
     'Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002',

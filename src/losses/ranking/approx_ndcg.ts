@@ -29,9 +29,9 @@ export default defineLoss({
     rank = 1 + sum(other ? ahead : 0, others)
     tied = targets[items -> others] == targets and index(items)[items -> others] < index(items)
     ideal = 1 + sum(both and (targets[items -> others] > targets or tied) ? 1 : 0, others)
-    found = sum(valid ? gain / log1p(rank) : 0, items)
     best = sum(gain / log1p(ideal), items)
-    best == 0 ? 0 : -found / best`,
+    share = best == 0 ? 0 : gain / best
+    -sum(valid ? share / log1p(rank) : 0, items)`,
   denominator: LISTS_WITH_ITEMS,
   references: [
     'Qin et al. 2010, A general approximation framework for direct optimization of information retrieval measures, doi:10.1007/s10791-009-9124-x',

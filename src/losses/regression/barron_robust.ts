@@ -34,13 +34,18 @@ export default defineLoss({
   // Barron's rho = b/alpha ((s/b + 1)^(alpha/2) - 1) with s = (e/c)^2 and b = |alpha - 2| is a power less 1, which keeps
   // no digits near e = 0, and 0/0 at alpha = 0 and alpha = 2. With h = b/2 ln(1 + s/b), the loss at alpha = 0, it is
   // b/alpha expm1(t), t = alpha/b h: exact near 0, and h itself where t is within a rounding of 0 (e or alpha near 0).
-  // For large b, ln(1 + s/b) is s/b to a rounding, so that h is s/2 and alpha = -inf gives 1 - e^(-s/2) (Welsch).
+  // For large b, ln(1 + s/b) is s/b to a rounding, so that h is s/2 and alpha = -inf gives 1 - e^(-s/2) (Welsch). Where s overflows in
+  // float32, its logarithm does not.
   formula: `
-    s = ((predictions - targets) / scale)^2
+    e = (predictions - targets) / scale
+    s = e^2
     b = abs(alpha - 2)
-    h = s / b < 1e-16 ? s / 2 : b / 2 * log1p(s / b)
-    t = alpha / b * h
-    robust = abs(t) < 1e-17 ? h : b / alpha * expm1(t)
+    far = b / 2 * (2 * log(abs(e)) - log(b) + log1p(b / s))
+    near = b / 2 * log1p(s / b)
+    h = b > 1e30 or s / b < 1e-16 ? s / 2 : abs(e) > 1e18 ? far : near
+    r = alpha < -1e30 ? -1 : alpha / b
+    t = r * h
+    robust = abs(t) < 1e-17 ? h : expm1(t) / r
     alpha == 2 ? s / 2 : robust`,
   references: [
     'Barron 2019, A General and Adaptive Robust Loss Function, arXiv:1701.03077',

@@ -14,10 +14,11 @@ export default defineLoss({
   params: noParams,
   // The gamma density with mean m = e^x has -ln p = k (x + y / m) + terms without x; k, the shape, only scales it.
   // An amount of 0 asks for no e^-x, which may be infinite.
-  // y e^-x in two halves: e^-x itself overflows where a small amount keeps the product finite.
+  // y e^-x as e^(-x - 44) (y e^44) far out: e^-x itself overflows where a small amount keeps the product finite.
   formula: `
-    half = exp(-predictions / 2)
-    predictions + (targets == 0 ? 0 : targets * half * half)`,
+    z = -predictions
+    ratio = z > 44 ? exp(z - 44) * (targets * 12851600114359308276) : targets * exp(z)
+    predictions + (targets == 0 ? 0 : ratio)`,
   references: [
     'McCullagh and Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6',
     'sklearn._loss.HalfGammaLoss',

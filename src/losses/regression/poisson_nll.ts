@@ -45,7 +45,7 @@ export default defineLoss({
   formula: `
     sure = targets == 0 and predictions >= 0
     rate = sure ? predictions : predictions - targets * log(predictions + epsilon)
-    core = log_input ? exp(predictions) - targets * predictions : rate
+    core = log_input ? exp(predictions) - targets * min(predictions, 1e30) : rate
     y = targets > 1 ? targets : 1
     d = log_input ? predictions - log(y) : (predictions + epsilon - y) / y
     near = y * exp_tail(log_input ? d : log1p(d)) - (log_input ? 0 : epsilon)

@@ -22,13 +22,14 @@ export default defineLoss({
   }),
   // Half the deviance without its terms in y alone, m = e^x: -y m^(1 - p) / (1 - p) + m^(2 - p) / (2 - p). At p = 1 and
   // p = 2 one term turns into a logarithm of m, as in scikit-learn. A target of 0 asks for no power of m, which may be
-  // infinite. The power beside the target is taken in two halves, as in gamma_nll. Where both terms overflow the one that
+  // infinite. The power beside the target is taken as in gamma_nll. Where both terms overflow the one that
   // grows faster is the answer.
   formula: `
     a = 1 - power
     b = 2 - power
-    half = exp(a * predictions / 2)
-    data = a == 0 ? targets * predictions : targets * half * half / a
+    z = a * predictions
+    grown = z > 44 ? exp(z - 44) * (targets * 12851600114359308276) : targets * exp(z)
+    data = a == 0 ? targets * predictions : grown / a
     size = b == 0 ? predictions : exp(b * predictions) / b
     overflows = not is_finite(size) and not is_finite(data)
     targets == 0 ? size : overflows ? (predictions < 0 ? -data : size) : size - data`,

@@ -46,7 +46,7 @@ export default defineLoss({
   }),
   // 1 - (2 hit + smooth) / (sum of both regions + smooth), both regions together being 2 hit + extra + missed.
   formula: `${REGIONS}
-    total = 2 * hit + extra + missed + smooth
+    total = 2 * hit + extra + missed + smoothed
     total == 0 ? 0 : (extra + missed) / total`,
   references: [
     'Milletari et al. 2016, V-Net, arXiv:1606.04797',

@@ -37,7 +37,7 @@ export default defineLoss({
   // As tversky, then the power. A region without any error rests: there a power below 1 has an infinite slope.
   formula: `${REGIONS}
     wrong = alpha * extra + beta * missed
-    wrong == 0 ? 0 : (wrong / (hit + wrong + smooth))^gamma`,
+    wrong == 0 ? 0 : (wrong / (hit + wrong + smoothed))^gamma`,
   references: [
     'Abraham and Khan 2019, A Novel Focal Tversky Loss Function, arXiv:1810.07842 (power 1 / gamma)',
     'segmentation_models_pytorch.losses.TverskyLoss(gamma): the power of the mean over classes of the whole batch',

@@ -42,7 +42,7 @@ export default defineLoss({
     largest = max(is_finite(inverse) ? inverse : 0, classes)
     w = is_finite(inverse) ? inverse : largest
     wrong = sum(w * (extra + missed), classes)
-    total = 2 * sum(w * hit, classes) + wrong + smooth
+    total = 2 * sum(w * hit, classes) + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
   references: [
     'Sudre et al. 2017, Generalised Dice overlap as a deep learning loss function, arXiv:1707.03237',

@@ -31,7 +31,7 @@ export default defineLoss({
   // 1 - (hit + smooth) / (union + smooth), with the union hit + extra + missed.
   formula: `${REGIONS}
     union = hit + extra + missed
-    union + smooth == 0 ? 0 : (extra + missed) / (union + smooth)`,
+    union + smoothed == 0 ? 0 : (extra + missed) / (union + smoothed)`,
   references: [
     'Rahman and Wang 2016, Optimizing Intersection-Over-Union in Deep Neural Networks, doi:10.1007/978-3-319-50835-1_22',
     'monai.losses.DiceLoss(jaccard=True): its smooth is twice this one',

@@ -40,7 +40,7 @@ export default defineLoss({
   // 1 - (hit + smooth) / (hit + alpha extra + beta missed + smooth)
   formula: `${REGIONS}
     wrong = alpha * extra + beta * missed
-    total = hit + wrong + smooth
+    total = hit + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
   references: [
     'Salehi et al. 2017, Tversky loss function for image segmentation, arXiv:1706.05721',
