@@ -3,7 +3,7 @@
  * subexpressions are shared by construction). It does not know formulas, names or losses.
  */
 import { isComposite } from './composite.ts'
-import type { ElementType, FormulaOp, Node } from './ir.ts'
+import type { ElementType, FormulaOp, Hint, Node } from './ir.ts'
 import { simplify } from './simplify.ts'
 
 /** A node, by its place in the list. */
@@ -12,6 +12,7 @@ export type Ref = number
 interface Attributes {
   readonly axis?: string
   readonly to?: string
+  readonly hint?: Hint
 }
 
 const LOGIC: ReadonlySet<FormulaOp> = new Set([
@@ -119,8 +120,9 @@ export class Builder {
   }
 
   /** Largest along an axis; an axis that the node has not changes nothing. */
-  max(x: Ref, axis: string): Ref {
-    return this.axesOf(x).includes(axis) ? this.make('reduce_max', [x], { axis }) : x
+  max(x: Ref, axis: string, hint?: Hint): Ref {
+    if (!this.axesOf(x).includes(axis)) return x
+    return this.make('reduce_max', [x], { axis, ...(hint && { hint }) })
   }
 
   contract(a: Ref, b: Ref, axis: string): Ref {
@@ -182,9 +184,13 @@ export class Builder {
     if (args.length === 0) return this.#intern(node)
     if (op === 'expand') return this.expand(args[0], node.axes)
     if (op === 'reduce_sum') return this.sum(args[0], axis!)
-    if (op === 'reduce_max') return this.max(args[0], axis!)
+    if (op === 'reduce_max') return this.max(args[0], axis!, node.hint)
     if (op === 'rename') return this.rename(args[0], axis!, node.to!)
-    return this.make(op, args, { ...(axis && { axis }), ...(node.to && { to: node.to }) })
+    return this.make(op, args, {
+      ...(axis && { axis }),
+      ...(node.to && { to: node.to }),
+      ...(node.hint && { hint: node.hint }),
+    })
   }
 
   /**
@@ -253,6 +259,7 @@ export class Builder {
       node.axis,
       node.to,
       node.axes.join(','),
+      node.hint,
     ].join('|')
     const known = this.#known.get(key)
     if (known !== undefined) return known

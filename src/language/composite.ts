@@ -27,17 +27,14 @@ const softmaxOf = (build: Builder, x: Ref, axis: string) => build.make('softmax'
 const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
   logsumexp: {
     decompose: (build, x, axis) => {
-      const { largest, others } = partsOf(build, x, axis)
-      return build.add(build.make('log1p', [others]), largest)
+      const { largest, log } = partsOf(build, x, axis)
+      return build.add(log, largest)
     },
     slopes: (build, x, axis) => ({ all: build.constant(1), share: softmaxOf(build, x, axis) }),
   },
   log_softmax: {
     decompose: (build, x, axis) => {
-      const { largest, rest, others } = partsOf(build, x, axis)
-      // Of a row that is -inf everywhere there is none.
-      const isEmpty = build.eq(largest, build.constant(Number.NEGATIVE_INFINITY))
-      const log = build.select(isEmpty, build.constant(Number.NaN), build.make('log1p', [others]))
+      const { rest, log } = partsOf(build, x, axis)
       return build.sub(rest, log)
     },
     slopes: (build, x, axis) => {
@@ -46,8 +43,8 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
   },
   softmax: {
     decompose: (build, x, axis) => {
-      const { e, sum } = partsOf(build, x, axis)
-      return build.div(e, sum)
+      const { e, share } = partsOf(build, x, axis)
+      return build.mul(e, share)
     },
     slopes: (build, x, axis) => {
       const p = softmaxOf(build, x, axis)
@@ -56,8 +53,9 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
   },
   softmax_rest: {
     decompose: (build, x, axis) => {
-      const { e, sum, isLargest, others } = partsOf(build, x, axis)
-      return build.select(isLargest, build.div(others, sum), build.sub(build.constant(1), build.div(e, sum)))
+      const { e, share, isLargest, others } = partsOf(build, x, axis)
+      const rest = build.sub(build.constant(1), build.mul(e, share))
+      return build.select(isLargest, build.mul(others, share), rest)
     },
     slopes: (build, x, axis) => {
       const p = softmaxOf(build, x, axis)
@@ -93,21 +91,39 @@ export function decompose(build: Builder, op: CompositeOp, x: Ref, axis: string)
 }
 
 /**
- * Softmax and its kin do not change when a constant is taken from every x. Taking the largest keeps e^x <= 1; where it is
- * infinite, what equals it is 0 and all else -inf, the limit. `others` is the sum without the largest, which is 1: left out
+ * Softmax and its kin do not change when a constant is taken from every x. Taking the largest keeps e^x <= 1; where all are
+ * -inf it is nothing that could be taken. `others` is the sum without the largest, which is 1: left out
  * of the sum where it would swallow the rest, subtracted where what is left is large enough to keep its digits (or where
- * several are the largest).
+ * several are the largest, or none, all being -inf).
  */
 function partsOf(build: Builder, x: Ref, axis: string) {
   const [zero, one] = [build.constant(0), build.constant(1)]
-  const largest = build.max(x, axis)
-  const isLargest = build.eq(x, largest)
-  const rest = build.select(isLargest, zero, build.sub(x, largest))
-  const e = build.exp(rest)
+  // A NaN reaches all results through the sum.
+  const found = build.max(x, axis, 'skips NaN')
+  const isEmpty = build.eq(found, build.constant(Number.NEGATIVE_INFINITY))
+  const largest = build.select(isEmpty, zero, found)
+  const rest = build.sub(x, largest)
+  const e = build.make('exp', [rest], { hint: 'up to 0' })
+  const isLargest = build.eq(x, found)
   const sum = build.sum(e, axis)
+  const isSure = build.make('and', [build.make('le', [one, sum]), build.lt(sum, build.constant(1.5))])
   const withoutLargest = build.sum(build.select(isLargest, zero, e), axis)
-  const others = build.select(build.lt(sum, build.constant(1.5)), withoutLargest, build.sub(sum, one))
-  return { largest, rest, e, isLargest, sum, others }
+  const less = build.sub(sum, one)
+  const others = build.select(isSure, withoutLargest, less)
+  // ln(1 + others), by the logarithm of the sum and what rounding took from that (Goldberg 1991, theorem 4).
+  const share = build.div(one, sum)
+  const lost = build.select(isSure, build.mul(build.sub(withoutLargest, less), share), zero)
+  const log = build.add(build.make('log', [sum]), lost)
+  return { largest, rest, e, isLargest, share, others, log }
+}
+
+/**
+ * g times the softmax of x. Where g is the same for the whole axis it is multiplied by what the softmax divides by first:
+ * one product an element less.
+ */
+export function timesSoftmax(build: Builder, op: 'mul' | 'gate', g: Ref, x: Ref, axis: string): Ref {
+  const { e, share } = partsOf(build, x, axis)
+  return build.make(op, [build.make(op, [g, share]), e])
 }
 
 /** The total less the own number, but where that is by far the largest: there the sum of the others, without it. */

@@ -7,6 +7,7 @@ import type { Builder, Ref } from './builder.ts'
 import type { FormulaOp, Node } from './ir.ts'
 import { placeOf } from './simplify.ts'
 import { sumOf } from './sums.ts'
+import { partsOf, total } from './terms.ts'
 
 interface Context {
   readonly build: Builder
@@ -128,15 +129,11 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   ],
 
   logsumexp: ({ build, node, times, g }, x) => [times(g, softmax(build, x, node.axis!))],
-  // g_j - p_j sum_k g_k, in parts that keep their digits where p_j is near 1: g_j (1 - p_j) - p_j sum of the other g_k.
-  log_softmax: ({ build, node, times, g }, x) => {
-    const axis = node.axis!
-    const [p, rest] = [softmax(build, x, axis), softmaxRest(build, x, axis)]
-    const one = onlyOne(build, g, axis)
-    if (one === undefined) return [build.sub(times(g, rest), times(build.sumOthers(g, axis), p))]
-    const total = build.sum(g, axis)
-    const own = times(one.g, build.pick(rest, one.place, axis))
-    return [build.select(one.test, own, build.neg(times(total, p)))]
+  log_softmax: (context, x) => {
+    const { build, g } = context
+    const parts = partsOf(build, [{ ref: g, negative: false }]) ?? [{ ref: g, negative: false }]
+    const shares = parts.map(({ ref, negative }) => ({ ref: shareOfLogSoftmax(context, ref, x), negative }))
+    return [total(build, shares)]
   },
   softmax: (context, x) => [shareOfSoftmax(context, context.y, x)],
   softmax_rest: (context, x) => {
@@ -163,7 +160,19 @@ function softmaxRest(build: Builder, x: Ref, axis: string): Ref {
   return build.make('softmax_rest', [x], { axis })
 }
 
-/** p_j (g_j - sum_k g_k p_k), in parts that keep their digits where p_j is near 1, as of log_softmax. */
+/**
+ * g_j - p_j sum_k g_k, in parts that keep their digits where p_j is near 1: g_j (1 - p_j) - p_j sum of the other g_k.
+ */
+function shareOfLogSoftmax({ build, node, times }: Context, g: Ref, x: Ref): Ref {
+  const axis = node.axis!
+  const [p, rest] = [softmax(build, x, axis), softmaxRest(build, x, axis)]
+  const one = onlyOne(build, g, axis)
+  if (one === undefined) return build.sub(times(g, rest), times(build.sumOthers(g, axis), p))
+  const own = times(one.g, build.pick(rest, one.place, axis))
+  return build.select(one.test, own, times(build.neg(build.sum(g, axis)), p))
+}
+
+/** p_j (g_j - sum_k g_k p_k), in parts like those. */
 function shareOfSoftmax(context: Context, p: Ref, x: Ref): Ref {
   const { build, node, times, g } = context
   const axis = node.axis!
@@ -174,7 +183,7 @@ function shareOfSoftmax(context: Context, p: Ref, x: Ref): Ref {
     return build.sub(times(own, rest), times(build.sumOthers(own, axis), p))
   }
   const own = times(one.g, build.pick(p, one.place, axis))
-  return build.select(one.test, times(own, build.pick(rest, one.place, axis)), build.neg(times(own, p)))
+  return build.select(one.test, times(own, build.pick(rest, one.place, axis)), times(build.neg(own), p))
 }
 
 /** What is received by one place of an axis alone: `test ? g : 0`, with a test for that place. */

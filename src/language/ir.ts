@@ -61,6 +61,12 @@ export type MarkOp = 'straight_through'
 /** What a formula is made of before that. */
 export type FormulaOp = Op | CompositeOp | MarkOp
 
+/**
+ * What an engine may rely on, or not, for speed: the NaN of a `reduce_max` reaches the results in another way and need not
+ * be noticed; the argument of an `exp` is never above 0, and denormal results may be 0.
+ */
+export type Hint = 'skips NaN' | 'up to 0'
+
 /** One operation. `args` are indices of earlier nodes. */
 export interface Node<O extends FormulaOp = Op> {
   readonly op: O
@@ -76,6 +82,7 @@ export interface Node<O extends FormulaOp = Op> {
   readonly axis?: string
   /** `rename`: the new name of `axis`; `ctc`: the axis of the classes. */
   readonly to?: string
+  readonly hint?: Hint
 }
 
 /** How an input lies in memory. */

@@ -4,11 +4,11 @@
  */
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
-import { decompose, isComposite } from './composite.ts'
+import { decomposed, type Roots } from './decompose.ts'
 import { FUNCTIONS, type LanguageFunction, type Parameter, REDUCING } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
-import { type FormulaOp, hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
+import { hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
 import { didYouMean } from './nearest.ts'
 
 /** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
@@ -348,41 +348,6 @@ function axisName(expression: Expression): string | undefined {
 /** Objects made from outside never answer for what they inherit. */
 function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined
-}
-
-interface Roots {
-  readonly value: Ref
-  readonly denominators: Ref | undefined
-  readonly gradients: ReadonlyMap<string, Ref>
-}
-
-/**
- * The same roots in primitive ops. Marks for the gradient have done their work, and what differed by them alone is one
- * node from here on.
- */
-function decomposed(build: Builder, roots: Roots): { readonly build: Builder; readonly roots: Roots } {
-  const made = new Builder(build.axes)
-  Object.assign(made.renamed, build.renamed)
-  const placed = new Map<Ref, Ref>()
-  const place = (ref: Ref): Ref => {
-    const known = placed.get(ref)
-    if (known !== undefined) return known
-    const node = build.nodes[ref]
-    // What was built with certain axes keeps them, also where an argument turned out not to need one.
-    const args = node.args.map((arg) => made.expand(place(arg), build.axesOf(arg)))
-    const copy = decomposeNode(made, node, args)
-    placed.set(ref, copy)
-    return copy
-  }
-  const root = (ref: Ref) => made.expand(place(ref), build.axesOf(ref))
-  const gradients = new Map([...roots.gradients].map(([name, ref]) => [name, root(ref)]))
-  const denominators = roots.denominators === undefined ? undefined : root(roots.denominators)
-  return { build: made, roots: { value: root(roots.value), denominators, gradients } }
-}
-
-function decomposeNode(build: Builder, node: Node<FormulaOp>, args: readonly Ref[]): Ref {
-  if (node.op === 'stop_gradient' || node.op === 'straight_through') return args[0]
-  return isComposite(node.op) ? decompose(build, node.op, args[0], node.axis!) : build.copy(node, args)
 }
 
 /** Keeps only what the value and the gradients need, numbered anew. */

@@ -86,11 +86,21 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
       return softplus(build, args[0])
     case 'pick':
       return pick(build, args[0], args[1], node.axis!)
+    case 'gate':
+      return gate(build, args[0], args[1])
     case 'rename':
       return rename(build, args[0], node.axis!, node.to!)
     default:
       return build.copy(node, args)
   }
+}
+
+/** Where one g is for many d, whether it is 0 is asked once. */
+function gate(build: Builder, g: Ref, d: Ref): Ref {
+  const own = build.axesOf(g)
+  if (build.axesOf(d).every((axis) => own.includes(axis))) return build.gate(g, d)
+  const zero = build.constant(0)
+  return build.select(build.eq(g, zero), zero, build.mul(g, d))
 }
 
 /** With e = exp(-|x|) and r = 1 / (1 + e): r on the right of 0, e r on the left. */
@@ -131,7 +141,7 @@ function pushPick(build: Builder, x: Ref, place: Ref, axis: string): Ref | undef
   }
   if (!isElementwise(op) && op !== 'select') return undefined
   const args = build.nodes[x].args.map((arg) => pushPick(build, arg, place, axis))
-  return args.includes(undefined) ? undefined : build.make(op, args as Ref[])
+  return args.includes(undefined) ? undefined : build.copy(build.nodes[x], args as Ref[])
 }
 
 function rename(build: Builder, x: Ref, axis: string, to: string): Ref {

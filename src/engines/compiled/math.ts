@@ -135,6 +135,15 @@ function exp(f: FunctionBuilder, target: Target, x: Code): Code {
   return scaleByPower(f, power, k)
 }
 
+/** exp of what is not above 0, with 0 for denormals: 2^-127 is made of the bits of 0, so that one factor does. */
+export function expUpToZero(f: FunctionBuilder, target: Target, x: Code): Code {
+  const within = f.let(op('f32x4.pmax', x, constF32x4(-88)))
+  const { k, r } = reduceExp(f, target, within)
+  const tail = f.let(horner(target, r, EXP))
+  const power = add(madd(target, mul(r, r), tail, r), constF32x4(1))
+  return mul(power, powerOfTwo(k))
+}
+
 /** x * 2^k in two steps, so that neither power overflows and denormals are rounded once. */
 function scaleByPower(f: FunctionBuilder, x: Code, k: Code): Code {
   const half = f.let(op('i32x4.shr_s', k, i32(1)))

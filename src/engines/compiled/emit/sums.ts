@@ -34,7 +34,8 @@ interface LocalSum {
 /** A maximum in locals: of the numbers, and all bits where one of them was none. */
 interface LocalMax {
   readonly largest: number
-  readonly strange: number
+  /** Absent where a NaN need not be noticed. */
+  readonly strange: number | undefined
 }
 
 /** The sums and maxima of a kernel: begun before their loop, finished behind it. */
@@ -62,9 +63,11 @@ export class Sums {
       return
     }
     if (this.#isMax(node)) {
-      const max = { largest: f.local(V128), strange: f.local(V128) }
+      const skips = this.#frame.nodes[node].hint === 'skips NaN'
+      const max = { largest: f.local(V128), strange: skips ? undefined : f.local(V128) }
       this.#maxima.set(node, max)
-      f.add(set(max.largest, start), set(max.strange, constF32x4(0)))
+      f.add(set(max.largest, start))
+      if (max.strange !== undefined) f.add(set(max.strange, constF32x4(0)))
       return
     }
     const sum = { partial: f.local(V128), total: f.local(V128), lost: f.local(V128) }
@@ -105,11 +108,10 @@ export class Sums {
 
   /** WebAssembly's max gives NaN where one of both is, and is seven instructions on x86: these are two and a third. */
   #raise({ largest, strange }: LocalMax, terms: readonly Code[]) {
+    this.#frame.f.add(set(largest, op('f32x4.pmax', get(largest), inPairs('f32x4.pmax', terms))))
+    if (strange === undefined) return
     const notNumbers = terms.map((term) => op('f32x4.ne', term, term))
-    this.#frame.f.add(
-      set(largest, op('f32x4.pmax', get(largest), inPairs('f32x4.pmax', terms))),
-      set(strange, op('v128.or', get(strange), inPairs('v128.or', notNumbers))),
-    )
+    this.#frame.f.add(set(strange, op('v128.or', get(strange), inPairs('v128.or', notNumbers))))
   }
 
   /** At the end of a turn, whose loop's index has moved on. */
@@ -169,7 +171,7 @@ export class Sums {
 
 /** NaN, of which all bits are one, where something was no number. */
 function largestOf({ largest, strange }: LocalMax): Code {
-  return op('v128.or', get(largest), get(strange))
+  return strange === undefined ? get(largest) : op('v128.or', get(largest), get(strange))
 }
 
 /** Of a power of two of them: one by one, each would wait for the one before. */

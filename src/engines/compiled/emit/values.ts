@@ -1,6 +1,6 @@
 /** The value of a node from the values of its arguments: one row for each op. Functions of several steps are math.ts's. */
 import type { Node } from '../../../language/ir.ts'
-import { log1pOfUnit, MATH, type MathOp } from '../math.ts'
+import { expUpToZero, log1pOfUnit, MATH, type MathOp } from '../math.ts'
 import { isScalar, readsInput } from '../plan.ts'
 import { type Code, call, constF32x4, constI32x4, type FunctionBuilder, get, IOTA, op } from '../wasm.ts'
 import type { Frame } from './frame.ts'
@@ -89,10 +89,11 @@ export class Values {
     return op(whole[name], this.#frame.value(a), this.#frame.value(b))
   }
 
-  #elementwise({ op: name, args }: Node): Code {
+  #elementwise({ op: name, args, hint }: Node): Code {
     const { f, target, program } = this.#frame
     const [a, b] = args.map((arg) => this.real(arg))
     if (name === 'log1p' && this.#isUnit(args[0])) return log1pOfUnit(f, target, a)
+    if (name === 'exp' && hint === 'up to 0') return expUpToZero(f, target, f.let(a))
     if (name in MATH) return this.#math(name as MathOp, args.length === 1 ? [a] : [a, b])
     if ((name === 'max' || name === 'min') && isScalar(program, args[1])) return againstNumber(name, a, b)
     const simple = SIMPLE[name]

@@ -1,0 +1,69 @@
+/**
+ * What a formula and its derivatives are made of, said in primitive ops for the engines: composite ops are decomposed, marks
+ * for the gradient have done their work and go.
+ */
+import { Builder, type Ref } from './builder.ts'
+import { decompose, isComposite, timesSoftmax } from './composite.ts'
+
+/** What leaves a program. */
+export interface Roots {
+  readonly value: Ref
+  readonly denominators: Ref | undefined
+  readonly gradients: ReadonlyMap<string, Ref>
+}
+
+/**
+ * The same roots in a new builder. Nodes that differed by marks alone are one from here on.
+ *
+ * @example
+ * decomposed(build, { value, denominators: undefined, gradients: new Map() }).build.primitives()
+ */
+export function decomposed(from: Builder, roots: Roots): { readonly build: Builder; readonly roots: Roots } {
+  const placing = new Placing(from)
+  const gradients = new Map([...roots.gradients].map(([name, ref]) => [name, placing.placed(ref)]))
+  const denominators = roots.denominators === undefined ? undefined : placing.placed(roots.denominators)
+  return { build: placing.build, roots: { value: placing.placed(roots.value), denominators, gradients } }
+}
+
+class Placing {
+  readonly build: Builder
+  readonly #from: Builder
+  readonly #done = new Map<Ref, Ref>()
+
+  constructor(from: Builder) {
+    this.#from = from
+    this.build = new Builder(from.axes)
+    Object.assign(this.build.renamed, from.renamed)
+  }
+
+  /** With the axes that it had, also where a simpler argument needs fewer. */
+  placed(ref: Ref): Ref {
+    const known = this.#done.get(ref)
+    if (known !== undefined) return known
+    const copy = this.build.expand(this.#copy(ref), this.#from.axesOf(ref))
+    this.#done.set(ref, copy)
+    return copy
+  }
+
+  #copy(ref: Ref): Ref {
+    const { op, args, axis } = this.#from.nodes[ref]
+    if (op === 'stop_gradient' || op === 'straight_through') return this.placed(args[0])
+    if (isComposite(op)) return decompose(this.build, op, this.placed(args[0]), axis!)
+    return (
+      this.#timesSoftmax(ref) ??
+      this.build.copy(
+        this.#from.nodes[ref],
+        args.map((arg) => this.placed(arg)),
+      )
+    )
+  }
+
+  /** g times a softmax, with a g that is the same for the whole axis. */
+  #timesSoftmax(ref: Ref): Ref | undefined {
+    const { op, args } = this.#from.nodes[ref]
+    if (op !== 'mul' && op !== 'gate') return undefined
+    const inner = this.#from.nodes[args[1]]
+    if (inner.op !== 'softmax' || this.#from.axesOf(args[0]).includes(inner.axis!)) return undefined
+    return timesSoftmax(this.build, op, this.placed(args[0]), this.placed(inner.args[0]), inner.axis!)
+  }
+}
