@@ -42,17 +42,17 @@ export default defineLoss({
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
   }),
   // 1 - p_t = y s(-x) + (1 - y) s(x), one form for hard and soft targets, so that the gradient of a target of 0 or 1
-  // is the limit of its soft neighbours'. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) the power, which
-  // has an infinite slope at 0 for gamma < 1, is e^(-gamma |x|);
-  // only there the fading is constant in y, which leaves out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|).
-  // Beyond 800 the sigmoid is 0 or 1 in every precision, and rests, whatever else it would be multiplied by.
+  // is the limit of its soft neighbours'. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) the power,
+  // which has an infinite slope at 0 for gamma < 1, is e^(-gamma |x|); only there the fading is constant in y, which leaves
+  // out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|). Beyond 800 the sigmoid is 0 or 1 in every precision,
+  // and its slope 0, whatever that would be multiplied by.
   // The square stands by itself because nearly all use it, and it costs half as much.
   formula: `
     x = predictions
     y = targets
     bce = y * softplus(-x) + (1 - y) * softplus(x)
-    sure = clamp(x, -800, 800)
-    miss = y * sigmoid(-sure) + (1 - y) * sigmoid(sure)
+    logit = abs(x) < 800 ? x : stop_gradient(x)
+    miss = y * sigmoid(-logit) + (1 - y) * sigmoid(logit)
     power = miss > 1e-37 ? miss^gamma : exp(-gamma * abs(x))
     fading = gamma == 2 ? miss^2 : power
     weight = given(alpha) ? alpha * y + (1 - alpha) * (1 - y) : 1
