@@ -52,7 +52,12 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
     if (added !== undefined) return build.make('log1p', [added])
     if (taken !== undefined) return build.make('log1p', [build.neg(taken)])
     const lessOne = argumentOf(build, 'expm1', argumentOf(build, 'neg', x))
-    return logOneLessPower(build, lessOne) ?? argumentOf(build, 'exp', x) ?? logOfSum(build, x)
+    return (
+      logOneLessPower(build, lessOne) ??
+      argumentOf(build, 'exp', x) ??
+      logOfSum(build, x) ??
+      ofPicked(build, x, (y) => stable(build, 'log', [y]), Number.NEGATIVE_INFINITY)
+    )
   },
   log1p: (build, x) => {
     const power = argumentOf(build, 'exp', x)
@@ -107,7 +112,26 @@ function oneLess(build: Builder, x: Ref): Ref | undefined {
   if (build.opOf(x) === 'softmax') return composite(build, 'softmax_rest', x)
   if (build.opOf(x) === 'softmax_rest') return composite(build, 'softmax', x)
   const power = argumentOf(build, 'exp', x)
-  return power === undefined ? otherShare(build, x) : build.neg(build.make('expm1', [power]))
+  if (power !== undefined) return build.neg(build.make('expm1', [power]))
+  return otherShare(build, x) ?? ofPicked(build, x, (y) => oneLess(build, y), 1)
+}
+
+/** What holds of all elements holds of the picked one; outside of the axis that is 0. */
+function ofPicked(
+  build: Builder,
+  x: Ref,
+  rule: (y: Ref) => Ref | undefined,
+  outside: number,
+): Ref | undefined {
+  if (build.opOf(x) !== 'pick') return undefined
+  const { args, axis } = build.nodes[x]
+  const found = rule(args[0])
+  if (found === undefined) return undefined
+  return build.select(
+    build.isInside(args[1], axis!),
+    build.pick(found, args[1], axis!),
+    build.constant(outside),
+  )
 }
 
 /** 1 - a / (a + b) = b / (a + b), where the terms of a are among those below the line. */

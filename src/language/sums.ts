@@ -33,7 +33,11 @@ function withoutPairs(build: Builder, terms: readonly Term[]): Term[] {
 function partnerOf(build: Builder, a: Term, others: readonly Term[]) {
   for (const [place, b] of others.entries()) {
     const terms =
-      opposite(a, b) ?? factored(build, a, b) ?? withinChoice(build, a, b) ?? withinChoice(build, b, a)
+      opposite(a, b) ??
+      factored(build, a, b) ??
+      withinChoice(build, a, b) ??
+      withinChoice(build, b, a) ??
+      withinSum(build, a, b)
     if (terms !== undefined) return { place, terms }
   }
   return undefined
@@ -90,4 +94,14 @@ function withinChoice(build: Builder, a: Term, choice: Term): Term[] | undefined
     return undefined
   const [ifYes, ifNo] = sides.map((parts) => total(build, withoutPairs(build, [added, ...parts])))
   return [{ ref: build.select(test, ifYes, ifNo), negative: choice.negative }]
+}
+
+/** sum a - sum b = sum (a - b) over one axis, where parts of those cancel. */
+function withinSum(build: Builder, a: Term, b: Term): Term[] | undefined {
+  const [one, other] = [build.nodes[a.ref], build.nodes[b.ref]]
+  if (one.op !== 'reduce_sum' || other.op !== 'reduce_sum' || one.axis !== other.axis) return undefined
+  const inner = [a, b].map(({ ref, negative }) => ({ ref: build.argOf(ref, 0), negative }))
+  const found = partnerOf(build, inner[0], [inner[1]])
+  if (found === undefined) return undefined
+  return found.terms.map(({ ref, negative }) => ({ ref: build.sum(ref, one.axis!), negative }))
 }

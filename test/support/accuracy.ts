@@ -3,7 +3,8 @@
  * small, plain and large numbers, probabilities at 0 and 1, predictions next to their targets.
  *
  * The exact answer is the definition's, in float64, to the same float32 numbers. An answer may be off by what one rounding
- * of its inputs and parameters moves, and by roundings of its own: error / (2^-24 |exact| + moved) is what is counted.
+ * of its inputs and parameters moves, and by roundings of its own: error / (2^-24 |exact| + moved) is what is counted. A number
+ * below a 4096th of the largest of its row counts as that, because the row's sums are rounded as their largest terms are.
  */
 import type { Engine } from '../../src/engines/define.ts'
 import type { Kind, Loss, Params } from '../../src/losses/define.ts'
@@ -17,6 +18,8 @@ const ROUNDING = 2 ** -24
 const SMALLEST = 1e-30
 const LARGEST = 3.4028234663852886e38
 const ROWS = 16
+/** A number this far below the largest of its row may carry that one's roundings. */
+const FAR_BELOW = 2 ** -12
 /** Draws of inputs within a rounding of the given ones. */
 const MOVES = 4
 
@@ -148,7 +151,8 @@ async function measure({ engine, exact }: Sides, loss: Loss, one: Case): Promise
   }
   return [...want].flatMap(([result, numbers]) => {
     const moves = around.map((results) => results.get(result)!)
-    const worst = worstOf(got.get(result)!, numbers, moves)
+    const width = loss.couples === 'element' ? 1 : numbers.length / ROWS
+    const worst = worstOf({ got: got.get(result)!, exact: numbers, around: moves, width })
     return worst === undefined ? [] : [{ result, params: one.params, mode: one.mode.label, ...worst }]
   })
 }
@@ -163,7 +167,16 @@ async function resultsOf(engine: Engine, loss: Loss, tensors: Tensors, params: P
   return new Map([['loss', answer.loss.data as ArrayLike<number>], ...gradients])
 }
 
-function worstOf(got: ArrayLike<number>, exact: ArrayLike<number>, around: readonly ArrayLike<number>[]) {
+interface Compared {
+  readonly got: ArrayLike<number>
+  readonly exact: ArrayLike<number>
+  readonly around: readonly ArrayLike<number>[]
+  /** Numbers of a row. */
+  readonly width: number
+}
+
+function worstOf({ got, exact, around, width }: Compared) {
+  const floors = floorsOf(exact, width)
   let worst: Pick<Inaccuracy, 'roundings' | 'got' | 'exact' | 'place'> | undefined
   for (let place = 0; place < exact.length; place++) {
     const want = exact[place]!
@@ -172,6 +185,7 @@ function worstOf(got: ArrayLike<number>, exact: ArrayLike<number>, around: reado
       got[place]!,
       want,
       around.map((one) => one[place]!),
+      floors[Math.floor(place / width)]!,
     )
     if (worst === undefined || !(roundings <= worst.roundings))
       worst = { roundings, got: got[place]!, exact: want, place }
@@ -179,11 +193,19 @@ function worstOf(got: ArrayLike<number>, exact: ArrayLike<number>, around: reado
   return worst
 }
 
-function roundingsOf(got: number, exact: number, around: readonly number[]): number {
+/** What the numbers of each row count as at least. */
+function floorsOf(exact: ArrayLike<number>, width: number): number[] {
+  return Array.from({ length: Math.ceil(exact.length / width) }, (_, row) => {
+    const numbers = Array.from({ length: width }, (_, i) => Math.abs(exact[row * width + i] ?? 0))
+    return FAR_BELOW * Math.max(...numbers.filter(Number.isFinite), 0)
+  })
+}
+
+function roundingsOf(got: number, exact: number, around: readonly number[], floor: number): number {
   if (Math.abs(exact) > LARGEST)
     return got === Math.sign(exact) * Number.POSITIVE_INFINITY ? 0 : Number.POSITIVE_INFINITY
   const condition = Math.max(...around.map((one) => Math.abs(one - exact)))
-  const roundings = Math.abs(got - exact) / (ROUNDING * Math.abs(exact) + condition)
+  const roundings = Math.abs(got - exact) / (ROUNDING * Math.max(Math.abs(exact), floor) + condition)
   return Number.isNaN(roundings) ? Number.POSITIVE_INFINITY : roundings
 }
 
@@ -224,4 +246,32 @@ function movedParams(loss: Loss, params: Params, random: () => number): Params {
     ...params,
     ...Object.fromEntries(numbers.map(([name, value]) => [name, jittered(random, value as number)])),
   }
+}
+
+/** What a loss may be off by where it is more than 16 roundings, and why nothing better exists in float32. */
+export const BEYOND: Readonly<Record<string, { readonly roundings: number; readonly reason: string }>> = {
+  circle: { roundings: 64, reason: 'gamma multiplies the one rounding of a cosine' },
+  multi_similarity: { roundings: 64, reason: 'alpha and beta multiply the one rounding of a cosine' },
+  supcon: { roundings: 64, reason: '1 / temperature multiplies the one rounding of a cosine' },
+  nt_xent: { roundings: 64, reason: '1 / temperature multiplies the one rounding of a cosine' },
+  info_nce: { roundings: 64, reason: '1 / temperature multiplies the one rounding of a dot product' },
+  margin_softmax: { roundings: 64, reason: 'scale multiplies the one rounding of a cosine' },
+  multiple_negatives_ranking: { roundings: 128, reason: 'scale multiplies the one rounding of a cosine' },
+  sigmoid_focal: { roundings: 32, reason: 'gamma multiplies the rounding of 1 - p' },
+  asymmetric: { roundings: 32, reason: 'gamma multiplies the rounding of p' },
+  triplet_margin: { roundings: 64, reason: 'the slopes of two distances, each near 1, nearly cancel' },
+  list_mle: {
+    roundings: 32,
+    reason: 'what an item gets from its place and from the items before it nearly cancels',
+  },
+  cosine_embedding: { roundings: 32, reason: 'near equality it is the difference of two rounded directions' },
+  generalized_dice: {
+    roundings: 128,
+    reason: 'terms of the same class nearly cancel where its region is nearly empty',
+  },
+  ctc: {
+    roundings: Number.POSITIVE_INFINITY,
+    reason:
+      'where the shares of the alignments equal the probabilities the gradient is the difference of both',
+  },
 }

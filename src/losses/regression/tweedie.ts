@@ -28,10 +28,12 @@ export default defineLoss({
     a = 1 - power
     b = 2 - power
     z = a * predictions
-    grown = z > 44 ? exp(z - 44) * (targets * 12851600114359308276) : targets * exp(z)
-    data = a == 0 ? targets * predictions : grown / a
-    size = b == 0 ? predictions : exp(b * predictions) / b
-    overflows = not is_finite(size) and not is_finite(data)
+    grown = z > 44 ? exp(z - 44) * (targets / a * 12851600114359308276) : targets / a * exp(z)
+    data = a == 0 ? targets * predictions : grown
+    w = b * predictions
+    mean = w > 44 ? exp(w - 44) * (12851600114359308276 / b) : exp(w) / b
+    size = b == 0 ? predictions : mean
+    overflows = abs(size) > 1e38 and abs(data) > 1e38
     targets == 0 ? size : overflows ? (predictions < 0 ? -data : size) : size - data`,
   references: [
     'Jorgensen 1987, Exponential Dispersion Models, doi:10.1111/j.2517-6161.1987.tb01685.x',
