@@ -20,7 +20,7 @@ interface Context {
   readonly times: (g: Ref, d: Ref) => Ref
   /** Whether it may lie there. */
   readonly silenced: boolean
-  /** Whether the argument leads to an input that is differentiated. */
+  /** Whether the argument leads to an input that may be differentiated, and so has a share in ties. */
   readonly varies: (arg: Ref) => boolean
 }
 
@@ -228,6 +228,7 @@ function finitePart(build: Builder, x: Ref): Ref {
  *
  * @param cotangent what each element of `value` counts
  * @param mayRest whether an element that counts 0 shall keep silent whatever its inputs hold, as a side not taken
+ * @param contenders inputs that share ties: which gradients are asked for must not change one. Default: `inputs`
  * @returns one node an input, in the same order
  * @example
  * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
@@ -238,9 +239,13 @@ export function differentiate(
   value: Ref,
   cotangent: Ref,
   inputs: readonly Ref[],
-  { mayRest = false }: { readonly mayRest?: boolean } = {},
+  {
+    mayRest = false,
+    contenders = inputs,
+  }: { readonly mayRest?: boolean; readonly contenders?: readonly Ref[] } = {},
 ): Ref[] {
   const varying = dependents(build, inputs, value)
+  const contending = dependents(build, contenders, value)
   const silenced = behindChoices(build, value, mayRest)
   const received = new Map<Ref, Ref[]>([[value, [cotangent]]])
   for (let y = value; y >= 0; y--) {
@@ -250,7 +255,7 @@ export function differentiate(
     const node = build.nodes[y]
     const isSilenced = silenced.has(y)
     const times = isSilenced ? build.gate : build.mul
-    const varies = (arg: Ref) => varying.has(arg)
+    const varies = (arg: Ref) => contending.has(arg)
     const context = { build, node, y, g, times, silenced: isSilenced, varies }
     const shares = RULES[node.op](context, ...node.args)
     node.args.forEach((arg, place) => {

@@ -28,6 +28,8 @@ export interface Scope {
   readonly params: Readonly<Record<string, ParamBinding>>
   /** All axes, in the order that the nodes shall keep. */
   readonly axes: readonly string[]
+  /** Inputs whose gradients may be asked for: they share ties, whichever are asked for. Default: those that are. */
+  readonly differentiable?: readonly string[]
 }
 
 /** Functions of the structure, not of numbers; their argument is a name. */
@@ -59,8 +61,14 @@ export function lower(
   const inputs = wants.map((name) => build.input(name, 'real', scope.inputs[name].axes))
   // A row of weight 0 is cut out of the gradients that have rows; in one that all rows share it would still be summed.
   const mayRest = wants.some((name) => !scope.inputs[name].axes.includes(scope.axes[0]))
+  const contenders = (scope.differentiable ?? wants).filter((name) => scope.inputs[name]?.type === 'real')
   const gradients =
-    wants.length === 0 ? [] : differentiate(build, value, build.cotangent(axes), inputs, { mayRest })
+    wants.length === 0
+      ? []
+      : differentiate(build, value, build.cotangent(axes), inputs, {
+          mayRest,
+          contenders: contenders.map((name) => build.input(name, 'real', scope.inputs[name].axes)),
+        })
   const results = new Map(wants.map((name, place) => [name, gradients[place]]))
   for (const name of hessians) {
     const place = wants.indexOf(name)

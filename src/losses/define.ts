@@ -62,6 +62,10 @@ export interface InputSpec {
   readonly places: { readonly axis: string; readonly offset: number } | undefined
   /** The input that says how much of each row means something; what lies behind is never looked at. */
   readonly paddedTo: string | undefined
+  /** Of class indices: the parameter that names the one that must not occur (CTC's blank). */
+  readonly except: string | undefined
+  /** Of boxes: whether corners in the wrong order are refused; a network may predict them, data may not. */
+  readonly ordered: boolean
   /** One sentence for the docs. */
   readonly about: string
   /** The kind where it depends on a parameter (`labels`, `log_target`). */
@@ -79,7 +83,7 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
  */
 export function input(axes: string, kind: Kind, options: InputOptions = {}): InputSpec {
   const { differentiable = false, optional = false, trailing = false, about = '' } = options
-  const { kindFor = () => kind, atMost, paddedTo, places } = options
+  const { kindFor = () => kind, atMost, paddedTo, places, except, ordered = false } = options
   return {
     axes: axes.split(','),
     kind,
@@ -89,6 +93,8 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
     atMost,
     paddedTo,
     places,
+    except,
+    ordered,
     about,
     kindFor,
   }
@@ -200,6 +206,22 @@ export function nullable<T extends TSchema>(
   options: { default: Static<T> | null; description?: string },
 ) {
   return Type.Union([schema, Type.Null()], options)
+}
+
+/**
+ * For a parameter that means something only with certain values of another one: sent with any other it is refused, because
+ * it would be ignored in silence. It stands in the parameter's published schema.
+ *
+ * @example
+ * Type.Number({ default: 2, ...onlyWith('distance', 'lp') })
+ */
+export function onlyWith(param: string, ...values: readonly (string | boolean)[]): { onlyWith: OnlyWith } {
+  return { onlyWith: { param, values } }
+}
+
+export interface OnlyWith {
+  readonly param: string
+  readonly values: readonly (string | boolean)[]
 }
 
 /** A parameter that is one of a few words; the formula compares it by name: `form == distance ? ... : ...`. */

@@ -64,6 +64,7 @@ function makeProgram(
     absent: Object.keys(loss.inputs).filter((name) => !(name in structure.inputs)),
     params,
     axes: axesOf(loss),
+    differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
   }
   return { key, program: lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians) }
 }

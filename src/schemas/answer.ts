@@ -4,6 +4,7 @@ import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { elementsOf, hessianOf } from '../language/ir.ts'
 import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
+import { firstNonFinite, staysFinite } from './narrow.ts'
 import type { AnswerInfo, Outline } from './outline.ts'
 import type { NumericArray } from './tensor.ts'
 
@@ -21,16 +22,18 @@ export function makeAnswer(request: Outline, weighing: Weighing, result: Share):
   const gradients = new Map<string, AnswerTensor>()
   for (const name of request.wants) {
     finite = finish(finishing, name, result.gradients[name]) && finite
+    finite = staysFinite(result.gradients[name], request.answer.gradients[name].dtype) && finite
     gradients.set(name, tensorOf(request.answer.gradients[name], result.gradients[name]))
   }
   let hessian: Map<string, AnswerTensor> | undefined
   for (const name of request.hessians) {
     const data = result.gradients[hessianOf(name)]
     finite = finish(finishing, name, data) && finite
+    finite = staysFinite(data, request.answer.gradients[name].dtype) && finite
     hessian ??= new Map()
     hessian.set(name, tensorOf(request.answer.gradients[name], raised(data, request.options.hessianFloor)))
   }
-  if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients)
+  if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients, hessian)
   const members = membersOf(request, denominatorMember(weighing, settled), settled.counted, finite)
   return { loss, gradients, hessian, members, structure: request }
 }
@@ -117,14 +120,22 @@ export function allFinite(data: NumericArray): boolean {
   return a + b + c + d === 0
 }
 
-function nonFinite(loss: AnswerTensor, gradients: ReadonlyMap<string, AnswerTensor>): Problem {
-  const all = [
+type Derivatives = ReadonlyMap<string, AnswerTensor>
+
+/** The first number of an answer that is not finite in the dtype in which it leaves. */
+export function nonFinite(loss: AnswerTensor, gradients: Derivatives, hessian?: Derivatives): Problem {
+  const under = (folder: string, tensors: Derivatives = new Map()) =>
+    [...tensors].map(([name, tensor]) => [`${folder}/${name}`, tensor] as const)
+  for (const [name, tensor] of [
     ['loss', loss] as const,
-    ...[...gradients].map(([name, tensor]) => [`gradients/${name}`, tensor] as const),
-  ]
-  for (const [name, { data, shape }] of all) {
-    const wrong = data.findIndex((x) => !Number.isFinite(x))
-    if (wrong >= 0) return problemAt('non-finite-result', pointerTo(name, shape, wrong), `is ${data[wrong]}`)
+    ...under('gradients', gradients),
+    ...under('hessian', hessian),
+  ]) {
+    const { data, dtype, shape } = tensor
+    const wrong = firstNonFinite(data, dtype)
+    if (wrong < 0) continue
+    const overflow = Number.isFinite(data[wrong]) ? `, which overflows ${dtype}` : ''
+    return problemAt('non-finite-result', pointerTo(name, shape, wrong), `is ${data[wrong]}${overflow}`)
   }
   return new Problem('non-finite-result', 'the result is not finite')
 }

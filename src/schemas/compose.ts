@@ -10,9 +10,10 @@ import type { Loss } from '../losses/define.ts'
 import type { Catalog } from '../losses/index.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
 import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
-import { allFinite } from './answer.ts'
+import { allFinite, nonFinite } from './answer.ts'
 import { askFor } from './asked.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
+import { staysFinite } from './narrow.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
 
 /** More terms than anybody adds up. */
@@ -82,7 +83,7 @@ export function checkComposition(catalog: Catalog, decoded: Decoded, context: Ch
   checkNames(decoded, terms, catalog)
   const checked = terms.map((term, place) => checkTerm(catalog, decoded, context, term, place))
   checkGradients(decoded, checked)
-  return new Sum(checked)
+  return new Sum(checked, decoded.options.get('nonfinite') === 'error')
 }
 
 function termsOf({ options }: Decoded): readonly Term[] {
@@ -233,10 +234,12 @@ class Sum implements Composition {
   readonly #found = new Map<CheckedTerm, { readonly value: number; readonly members: Answer['members'] }>()
   readonly #gradients = new Map<string, { readonly tensor: AnswerTensor; readonly data: Float64Array }>()
 
+  readonly #mustBeFinite: boolean
   #isDouble = false
 
-  constructor(terms: readonly CheckedTerm[]) {
+  constructor(terms: readonly CheckedTerm[], mustBeFinite: boolean) {
     this.terms = terms
+    this.#mustBeFinite = mustBeFinite
   }
 
   add(checked: CheckedTerm, { loss, gradients, members }: Answer) {
@@ -261,10 +264,12 @@ class Sum implements Composition {
     const gradients = new Map(
       [...this.#gradients].map(([name, { tensor, data }]) => [name, { ...tensor, data }]),
     )
-    const sums = [Float64Array.of(total), ...[...gradients.values()].map(({ data }) => data)]
-    const finite = sums.every(allFinite)
     const dtype = this.#isDouble ? 'float64' : 'float32'
     const loss: AnswerTensor = { dtype, shape: [], data: Float64Array.of(total), spelling: 'nested' }
+    const finite = [loss, ...gradients.values()].every(
+      (tensor) => allFinite(tensor.data) && staysFinite(tensor.data, tensor.dtype),
+    )
+    if (!finite && this.#mustBeFinite) throw nonFinite(loss, gradients)
     return { loss, gradients, members: { terms, finite } }
   }
 }

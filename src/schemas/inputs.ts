@@ -4,7 +4,7 @@ import type { InputLayout } from '../language/ir.ts'
 import type { InputSpec, Kind, Loss } from '../losses/define.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
-import { classIndices, realNumbers } from './kinds.ts'
+import { checkOrdered, classIndices, type IsSilent, realNumbers } from './kinds.ts'
 import type { Outline } from './outline.ts'
 import type { Options } from './params.ts'
 import type { NumericArray } from './tensor.ts'
@@ -19,6 +19,12 @@ export interface InputRule {
   readonly ignored: number | undefined
   /** The input that says how much of each row means something. */
   readonly paddedTo: string | undefined
+  /** The index that must not occur. */
+  readonly excepted: number | undefined
+  /** Whether the corners of boxes must be in order. */
+  readonly ordered: boolean
+  /** Where a row of the first axis begins in the data: elements between rows, and rows; undefined where it has none. */
+  readonly rows: { readonly stride: number; readonly count: number } | undefined
   /** How often one vector stands along the other axes; undefined where it is not spread. */
   readonly spread: { readonly width: number | undefined; readonly elements: number } | undefined
 }
@@ -40,6 +46,9 @@ export function rulesOf(
       places: placesOf(spec, axes),
       ignored: ignoredBy(spec, options),
       paddedTo: spec.paddedTo !== undefined && tensors.has(spec.paddedTo) ? spec.paddedTo : undefined,
+      excepted: spec.except === undefined ? undefined : (options.params[spec.except] as number),
+      ordered: spec.ordered,
+      rows: rowsOf(layouts[name].axes, Object.values(inputs)[0].axes[0], axes),
       spread: spec.trailing ? { width: axes.rest.at(-1), elements: axes.sizes['...'] } : undefined,
     }
   })
@@ -57,13 +66,54 @@ function readInput(
   rule: InputRule,
   tensors: Decoded['tensors'],
 ): NumericArray {
-  const { name, isIndex, kind, places, ignored, paddedTo, spread } = rule
+  const { name, isIndex, kind, places, ignored, excepted, ordered, paddedTo, spread } = rule
   const sent = tensors.get(name)!
+  const isSilent = silentIn(rule, tensors.get('sample_weight')?.data)
+  if (excepted !== undefined) checkExcepted(rule, excepted, sent, tensors, isSilent)
   const tensor = paddedTo === undefined ? sent : trimmed(sent, tensors.get(paddedTo)!)
-  if (options.nonfinite === 'error') checkFinite(name, tensor)
-  if (isIndex) return classIndices(name, tensor, places, ignored)
-  const data = realNumbers(name, tensor, kind, precision)
+  if (options.nonfinite === 'error') checkFinite(name, tensor, isSilent)
+  if (isIndex) return classIndices(name, tensor, places, ignored, isSilent)
+  if (ordered) checkOrdered(name, tensor, isSilent)
+  const data = realNumbers(name, tensor, kind, precision, isSilent)
   return spread === undefined ? data : spreadOut(name, spread, data)
+}
+
+/** How the rows of the first axis lie in an input that has them. */
+function rowsOf(layout: readonly string[], first: string, axes: Axes): InputRule['rows'] {
+  const place = layout.indexOf(first)
+  if (place < 0) return undefined
+  const sizeOf = (axis: string) => axes.sizes[axis]
+  if (first === '...') {
+    const count = axes.rest[0] ?? 1
+    return { stride: axes.sizes['...'] / count, count }
+  }
+  return {
+    stride: layout.slice(place + 1).reduce((product, axis) => product * sizeOf(axis), 1),
+    count: sizeOf(first),
+  }
+}
+
+/** Which elements stand in rows of weight 0; undefined where there are none. */
+function silentIn({ rows }: InputRule, weights: NumericArray | undefined): IsSilent | undefined {
+  if (weights === undefined || rows === undefined) return undefined
+  return (element) => weights[Math.floor(element / rows.stride) % rows.count] === 0
+}
+
+/** @throws Problem `label-out-of-range` for the index that must not occur, within the length of its row */
+function checkExcepted(
+  { name, paddedTo }: InputRule,
+  excepted: number,
+  { data, shape }: DecodedTensor,
+  tensors: Decoded['tensors'],
+  isSilent: IsSilent | undefined,
+) {
+  const lengths = paddedTo === undefined ? undefined : tensors.get(paddedTo)!.data
+  const width = shape.at(-1) ?? 1
+  for (let i = 0; i < data.length; i++) {
+    const isPadding = lengths !== undefined && i % width >= lengths[Math.floor(i / width)]
+    if (data[i] !== excepted || isPadding || isSilent?.(i)) continue
+    throw problemAt('label-out-of-range', pointerTo(name, shape, i), `must not be the blank, ${excepted}`)
+  }
 }
 
 /** Zeros stand for what lies behind a row's length. */
@@ -112,7 +162,7 @@ function spreadOut(
 }
 
 /** @throws Problem `non-finite-input` naming the first element */
-export function checkFinite(name: string, { data, shape }: DecodedTensor) {
-  const wrong = data.findIndex((x) => !Number.isFinite(x))
+export function checkFinite(name: string, { data, shape }: DecodedTensor, isSilent?: IsSilent) {
+  const wrong = data.findIndex((x, i) => !Number.isFinite(x) && !isSilent?.(i))
   if (wrong >= 0) throw problemAt('non-finite-input', pointerTo(name, shape, wrong), `is ${data[wrong]}`)
 }

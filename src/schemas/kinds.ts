@@ -1,7 +1,7 @@
 /** Holds an input's numbers to what its kind says they mean, and brings them into the memory that programs read. */
 
 import type { Precision } from '../engines/define.ts'
-import { pointerTo, problemAt } from '../errors.ts'
+import { type Problem, pointerTo, problemAt } from '../errors.ts'
 import type { Kind } from '../losses/define.ts'
 import type { DecodedTensor } from '../wire/define.ts'
 import { isInteger, type NumericArray } from './tensor.ts'
@@ -31,9 +31,10 @@ function fromZeroTo(high: number, words: string): Range {
   return { low: 0, high, only: false, words, bits }
 }
 
-/** The first element that does not fit, or -1. Loops, because a call for each of a million numbers takes 5 ms. */
-function misfit(data: NumericArray, { low, high, only, bits }: Range): number {
-  const start = data instanceof Float32Array && bits !== undefined ? plainUpTo(data, bits) : 0
+/** The first element from a place on that does not fit, or -1. Loops, because a call for each of a million numbers takes 5 ms. */
+function misfit(data: NumericArray, { low, high, only, bits }: Range, from: number): number {
+  const start =
+    data instanceof Float32Array && bits !== undefined && from === 0 ? plainUpTo(data, bits) : from
   for (let i = start; i < data.length; i++) {
     const x = data[i]
     if (x < low || x > high) return i
@@ -57,15 +58,48 @@ function plainUpTo(data: Float32Array, most: number): number {
   return i
 }
 
+interface Places {
+  readonly low: number
+  /** Beyond the last one. */
+  readonly high: number
+  /** The one outside of them that is allowed. */
+  readonly ignored: number | undefined
+}
+
 /** As `misfit`: the first that is not a whole number from `low` to below `high`, nor the ignored one. */
-function misplaced(data: NumericArray, low: number, high: number, ignored: number | undefined): number {
+function misplaced(data: NumericArray, { low, high, ignored }: Places, from: number): number {
   const isWhole = data instanceof Int32Array
-  for (let i = 0; i < data.length; i++) {
+  for (let i = from; i < data.length; i++) {
     const x = data[i]
     if (x >= low && x < high && (isWhole || Number.isInteger(x))) continue
     if (x !== ignored) return i
   }
   return -1
+}
+
+/** Whether an element stands in a row that counts nothing, where anything may stand. */
+export type IsSilent = (element: number) => boolean
+
+/**
+ * The numbers, with `instead` for what does not fit in rows that count nothing.
+ *
+ * @param find the first element from a place on that does not fit, or -1
+ * @param complain makes the problem of one that counts
+ */
+function held(
+  data: NumericArray,
+  find: (data: NumericArray, from: number) => number,
+  complain: (element: number) => Problem,
+  isSilent: IsSilent | undefined,
+  instead: number,
+): NumericArray {
+  let own = data
+  for (let wrong = find(own, 0); wrong >= 0; wrong = find(own, wrong + 1)) {
+    if (isSilent === undefined || !isSilent(wrong)) throw complain(wrong)
+    if (own === data) own = data.slice()
+    own[wrong] = instead
+  }
+  return own
 }
 
 /**
@@ -78,20 +112,42 @@ export function realNumbers(
   tensor: DecodedTensor,
   kind: Kind,
   precision: Precision,
+  isSilent?: IsSilent,
 ): NumericArray {
   const range = RANGES[kind]
-  if (range !== undefined) {
-    const wrong = misfit(tensor.data, range)
-    if (wrong >= 0) {
-      throw problemAt(
-        'invalid-value',
-        pointerTo(name, tensor.shape, wrong),
-        `${range.words}, got ${tensor.data[wrong]}`,
-      )
-    }
-  }
+  const complain = (wrong: number) =>
+    problemAt(
+      'invalid-value',
+      pointerTo(name, tensor.shape, wrong),
+      `${range!.words}, got ${tensor.data[wrong]}`,
+    )
+  const data =
+    range === undefined
+      ? tensor.data
+      : held(
+          tensor.data,
+          (numbers, from) => misfit(numbers, range, from),
+          complain,
+          isSilent,
+          Math.min(range.high, 1),
+        )
   const Wanted = precision === 'float64' ? Float64Array : Float32Array
-  return tensor.data instanceof Wanted ? tensor.data : Wanted.from(tensor.data)
+  return data instanceof Wanted ? data : Wanted.from(data)
+}
+
+/**
+ * Boxes whose corners must be in order.
+ *
+ * @throws Problem `invalid-value` naming the first coordinate that lies before its opposite
+ */
+export function checkOrdered(name: string, { data, shape }: DecodedTensor, isSilent?: IsSilent) {
+  for (let i = 0; i < data.length; i++) {
+    const isFar = i % 4 >= 2
+    if (!isFar || !(data[i] < data[i - 2]) || isSilent?.(i)) continue
+    const [far, near] = i % 4 === 2 ? ['x2', 'x1'] : ['y2', 'y1']
+    const detail = `${far} must be >= ${near}, got ${data[i]} after ${data[i - 2]}`
+    throw problemAt('invalid-value', pointerTo(name, shape, i), detail)
+  }
 }
 
 /**
@@ -106,6 +162,7 @@ export function classIndices(
   tensor: DecodedTensor,
   classes: number | undefined,
   ignored: number | undefined,
+  isSilent?: IsSilent,
 ): Int32Array {
   if (tensor.typed && !isInteger(tensor.dtype)) {
     throw problemAt(
@@ -115,18 +172,15 @@ export function classIndices(
     )
   }
   const [low, high] = classes === undefined ? [-(2 ** 31), 2 ** 31] : [0, Math.min(classes, 2 ** 31)]
-  const wrong = misplaced(tensor.data, low, high, ignored)
-  if (wrong >= 0) throw wrongLabel(pointerTo(name, tensor.shape, wrong), tensor.data[wrong], classes, ignored)
-  return tensor.data instanceof Int32Array ? tensor.data : Int32Array.from(tensor.data)
+  const places = { low, high, ignored }
+  const complain = (wrong: number) =>
+    wrongLabel(pointerTo(name, tensor.shape, wrong), tensor.data[wrong], places)
+  const data = held(tensor.data, (labels, from) => misplaced(labels, places, from), complain, isSilent, 0)
+  return data instanceof Int32Array ? data : Int32Array.from(data)
 }
 
-function wrongLabel(
-  pointer: string,
-  label: number,
-  classes: number | undefined,
-  ignored: number | undefined,
-) {
-  const range = classes === undefined ? 'must be an integer' : `must be an integer from 0 to ${classes - 1}`
+function wrongLabel(pointer: string, label: number, { low, high, ignored }: Places) {
   const exception = ignored === undefined ? '' : ` (or ${ignored}, which is ignored)`
-  return problemAt('label-out-of-range', pointer, `${range}${exception}, got ${label}`)
+  const detail = `must be an integer from ${low} to ${high - 1}${exception}, got ${label}`
+  return problemAt('label-out-of-range', pointer, detail)
 }

@@ -98,6 +98,7 @@ function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, li
   checkNames(loss, decoded)
   const tensors = presentInputs(loss, decoded)
   const axes = matchAxes(loss, tensors, options)
+  checkPlaces(loss, options, axes)
   const layouts = layoutsOf(loss, tensors, axes)
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
@@ -256,6 +257,17 @@ function plainWeighing(
     gradOutput: undefined,
     denominator: denominator ?? (program.denominators === undefined ? count : undefined),
     precision,
+  }
+}
+
+/** A parameter that names a place of an axis names one that is there. */
+function checkPlaces({ params }: Loss, options: Options, { sizes }: Axes) {
+  for (const [name, schema] of Object.entries(params.properties)) {
+    const size = sizes[schema.placeOf as string]
+    const place = options.params[name]
+    if (size === undefined || typeof place !== 'number' || place < size) continue
+    const detail = `must be below the number of ${schema.placeOf}, ${size}; got ${place}`
+    throw problemAt('param-invalid', `/params/${name}`, detail)
   }
 }
 

@@ -3,7 +3,7 @@ import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, pointerToken, problemAt } from '../errors.ts'
 import { didYouMean } from '../language/nearest.ts'
-import type { Asked, Loss, Params, PresetName } from '../losses/define.ts'
+import type { Asked, Loss, OnlyWith, Params, PresetName } from '../losses/define.ts'
 import { isMean, type Reduction } from '../losses/reduce.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
 import type { Dtype } from './tensor.ts'
@@ -35,7 +35,7 @@ export function checkOptions(asked: Asked, given: ReadonlyMap<string, unknown>):
   const implied = { ...framework?.params, ...asked.params }
   const options: Options = {
     preset,
-    params: checkParams(loss, { ...implied, ...option<object>('params', {}) }),
+    params: checkParams(loss, implied, option<object>('params', {})),
     reduction: option<Reduction>('reduction', framework?.reduction ?? 'mean'),
     gradients: option<boolean | readonly string[]>('gradients', true),
     hessian: option<'none' | 'diagonal'>('hessian', 'none'),
@@ -103,9 +103,9 @@ function checkCombination({
 }
 
 /** Fills in defaults and refuses what is not a parameter or is out of range, all faults at once. */
-function checkParams(loss: Loss, given: object): Params {
+function checkParams(loss: Loss, implied: object, given: object): Params {
   const schemas = loss.params.properties
-  const values = given as Readonly<Record<string, unknown>>
+  const values = { ...implied, ...spelledOut(given) } as Readonly<Record<string, unknown>>
   const unknown = Object.keys(values).find((name) => !Object.hasOwn(schemas, name))
   if (unknown !== undefined) throw unknownParam(loss, unknown)
   const resolved = Object.entries(schemas).map(([name, schema]) => {
@@ -116,7 +116,32 @@ function checkParams(loss: Loss, given: object): Params {
     .map(([name, value]) => ({ pointer: `/params/${name}`, detail: expected(schemas[name], value) }))
   if (errors.length > 0)
     throw new Problem('param-invalid', `${errors[0].pointer}: ${errors[0].detail}`, { errors })
-  return Object.fromEntries(resolved) as Params
+  const params = Object.fromEntries(resolved) as Params
+  for (const name of Object.keys(given)) checkHasEffect(schemas[name], name, params)
+  return params
+}
+
+/** JSON has no literal for infinities; they are spelled as in tensors. */
+function spelledOut(given: object): Record<string, unknown> {
+  const entries = Object.entries(given).map(
+    ([name, value]) => [name, INFINITIES.get(value) ?? value] as const,
+  )
+  return Object.fromEntries(entries)
+}
+
+const INFINITIES: ReadonlyMap<unknown, number> = new Map([
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+])
+
+/** What a request sends, and is not the default anyway, must not be ignored in silence. */
+function checkHasEffect(schema: TSchema, name: string, params: Params) {
+  const only = schema.onlyWith as OnlyWith | undefined
+  if (only === undefined || params[name] === schema.default) return
+  const other = params[only.param]
+  if (only.values.includes(other as string | boolean)) return
+  const detail = `has no effect with ${only.param} ${other}; it goes with ${only.param} ${only.values.join(' or ')}`
+  throw problemAt('param-invalid', `/params/${name}`, detail)
 }
 
 function unknownParam(loss: Loss, name: string): Problem {

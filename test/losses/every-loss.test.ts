@@ -49,9 +49,14 @@ const differentiableOf = (loss: Loss, params: Params = {}) => {
 /** The defaults, and each parameter moved by itself: the other truth, every other word, a number beside its default. */
 function variationsOf(loss: Loss): Params[] {
   const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) =>
-    alternativesTo(schema).map((value) => ({ [name]: value })),
+    alternativesTo(schema).map((value) => ({ ...companyOf(schema), [name]: value })),
   )
   return [{}, ...moved]
+}
+
+/** What a parameter needs of another one to have an effect. */
+function companyOf({ onlyWith }: TSchema): Params {
+  return onlyWith === undefined ? {} : { [onlyWith.param]: onlyWith.values[0] }
 }
 
 /** Each lies well inside the range of every parameter of its kind; a whole number (an axis, a label) stays. */

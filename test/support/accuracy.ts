@@ -85,11 +85,12 @@ export async function inaccuraciesOf(sides: Sides, loss: Loss, seed: number): Pr
 /** The defaults, and each number moved. */
 export function variantsOf(loss: Loss): Params[] {
   const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) => {
-    const { type, default: standard, minimum, maximum, exclusiveMaximum } = schema
+    const { type, default: standard, minimum, maximum, exclusiveMaximum, onlyWith } = schema
     if (type !== 'number' || typeof standard !== 'number' || standard === (minimum ?? 0)) return []
     const most =
       maximum ?? (exclusiveMaximum === undefined ? Number.POSITIVE_INFINITY : exclusiveMaximum * 0.9)
-    return [{ [name]: Math.min(2.5 * standard, most) }]
+    const company = onlyWith === undefined ? {} : { [onlyWith.param]: onlyWith.values[0] }
+    return [{ ...company, [name]: Math.min(2.5 * standard, most) }]
   })
   return [{}, ...moved]
 }
@@ -238,8 +239,10 @@ function moved(tensors: Tensors, loss: Loss, random: () => number): Tensors {
 }
 
 function movedParams(loss: Loss, params: Params, random: () => number): Params {
-  const numbers = Object.entries({ ...defaultsOf(loss), ...params }).filter(([name, value]) => {
-    const { type, minimum, maximum } = loss.params.properties[name]!
+  const all: Params = { ...defaultsOf(loss), ...params }
+  const numbers = Object.entries(all).filter(([name, value]) => {
+    const { type, minimum, maximum, onlyWith } = loss.params.properties[name]!
+    if (onlyWith !== undefined && !onlyWith.values.includes(all[onlyWith.param])) return false
     return type === 'number' && value !== minimum && value !== maximum && !Number.isInteger(value)
   })
   return {

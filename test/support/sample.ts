@@ -55,10 +55,17 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
     if (spec.optional && options.bare === true) return []
     const shape = spec.trailing ? rest.slice(-1) : shapeOf(spec.axes)
     const kind = spec.kindFor({ ...defaultsOf(loss), ...options.params })
+    if (spec.except !== undefined)
+      return [[name, withoutFirst(sampleTensor(random, kind, shape, options))] as const]
     if (spec.atMost !== undefined) return [[name, lengths(random, shape, SIZES[spec.atMost]!)] as const]
     return [[name, sampleTensor(random, kind, shape, options)] as const]
   })
   return new Map(entries)
+}
+
+/** Labels from 1 on, where 0 is the one that must not occur. */
+function withoutFirst(tensor: DecodedTensor): DecodedTensor {
+  return { ...tensor, data: Int32Array.from(tensor.data, (label) => 1 + (label % 3)) }
 }
 
 /** At least half of what there is, so that labels fit into their time. */

@@ -19,9 +19,14 @@ export default defineLoss({
   inputs: {
     predictions: input('rows,4', 'box', {
       differentiable: true,
-      about: 'Predicted boxes, corner to corner.',
+      about:
+        'Predicted boxes, corner to corner. Corners in the wrong order are not refused, because a network may predict them: the formula is evaluated as it stands, with negative sides.',
     }),
-    targets: input('rows,4', 'box', { differentiable: true, about: 'True boxes, one for each prediction.' }),
+    targets: input('rows,4', 'box', {
+      differentiable: true,
+      ordered: true,
+      about: 'True boxes, one for each prediction.',
+    }),
   },
   params: Type.Object({
     epsilon: Type.Number({

@@ -1,6 +1,6 @@
 /** Triplet loss: nearer to the positive than to the negative, by a margin. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
+import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'triplet_margin',
@@ -41,12 +41,14 @@ export default defineLoss({
       default: 2,
       structural: true,
       description: 'Order of the norm (distance lp).',
+      ...onlyWith('distance', 'lp'),
     }),
     epsilon: Type.Number({
       minimum: 0,
       default: 1e-6,
       description:
         'Added to every difference (lp), or the smallest product of lengths (cosine; with 0, a zero vector gives NaN).',
+      ...onlyWith('distance', 'lp', 'cosine'),
     }),
     swap: Type.Boolean({
       default: false,

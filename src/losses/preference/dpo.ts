@@ -1,6 +1,6 @@
 /** Direct preference optimisation and its row-wise relatives. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
+import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'dpo',
@@ -36,6 +36,7 @@ export default defineLoss({
       exclusiveMaximum: 0.5,
       default: 0,
       description: 'Share of pairs whose labels are thought to be swapped; sigmoid and robust only.',
+      ...onlyWith('variant', 'sigmoid', 'robust'),
     }),
     variant: oneOf(['sigmoid', 'hinge', 'ipo', 'robust', 'nca_pair', 'sppo_hard', 'apo_zero', 'apo_down'], {
       default: 'sigmoid',

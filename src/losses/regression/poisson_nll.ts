@@ -1,6 +1,6 @@
 /** Negative log-likelihood of counts under a Poisson distribution. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { defineLoss, input, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'poisson_nll',
@@ -20,6 +20,7 @@ export default defineLoss({
     predictions: input('...', 'real', {
       differentiable: true,
       about: 'Log-rate, or rate with log_input false.',
+      kindFor: (params) => (params.log_input === false ? 'nonnegative' : 'real'),
     }),
     targets: input('...', 'nonnegative', { about: 'Counts.' }),
   },
@@ -37,14 +38,13 @@ export default defineLoss({
       minimum: 0,
       default: 1e-8,
       description: 'Added to the rate inside its logarithm (log_input false only).',
+      ...onlyWith('log_input', false),
     }),
   }),
   // -ln(rate^y e^-rate / y!) = rate - y ln rate + ln y!, and ln y! ~ y ln y - y + ln(2 pi y)/2.
-  // A count of 0 takes no logarithm of its rate, so that a rate of 0 is legal there also with epsilon 0; a negative
-  // rate stays NaN.
+  // A count of 0 takes no logarithm of its rate, so that a rate of 0 is legal there also with epsilon 0.
   formula: `
-    sure = targets == 0 and predictions >= 0
-    rate = sure ? predictions : predictions - targets * log(predictions + epsilon)
+    rate = targets == 0 ? predictions : predictions - targets * log(predictions + epsilon)
     core = log_input ? exp(predictions) - targets * min(predictions, 1e30) : rate
     y = targets > 1 ? targets : 1
     d = log_input ? predictions - log(y) : (predictions + epsilon - y) / y

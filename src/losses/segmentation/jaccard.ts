@@ -13,6 +13,7 @@ export default defineLoss({
     predictions: input('rows,classes,...', 'real', {
       differentiable: true,
       about: 'Logits, or probabilities with activation none.',
+      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
     }),
     targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
   },

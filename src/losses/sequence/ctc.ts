@@ -31,13 +31,19 @@ export default defineLoss({
     }),
     targets: input('rows,labels', 'class', {
       paddedTo: 'target_lengths',
+      except: 'blank',
       about: 'Class indices, the blank not among them; what stands behind the length means nothing.',
     }),
     input_lengths: input('rows', 'count', { atMost: 'time', about: 'Time steps of each row.' }),
     target_lengths: input('rows', 'count', { atMost: 'labels', about: 'Labels of each row.' }),
   },
   params: Type.Object({
-    blank: Type.Integer({ minimum: 0, default: 0, description: 'The class that stands for no label.' }),
+    blank: Type.Integer({
+      minimum: 0,
+      default: 0,
+      placeOf: 'classes',
+      description: 'The class that stands for no label.',
+    }),
     zero_infinity: Type.Boolean({
       default: false,
       description: 'Whether a labelling that does not fit into the time costs 0 instead of Infinity.',

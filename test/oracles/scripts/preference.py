@@ -39,7 +39,8 @@ def case_of(variant, beta, epsilon):
         "id": f"dpo/6/{variant}/beta={beta}",
         "loss": "dpo",
         "source": "the steps of trl 1.16.0 DPOTrainer, torch 2.15.0",
-        "params": {"beta": beta, "label_smoothing": epsilon, "variant": variant},
+        "params": {"beta": beta, "variant": variant}
+        | ({"label_smoothing": epsilon} if variant in ("sigmoid", "robust") else {}),
         "inputs": {name: tensor(value) for name, value in inputs.items()},
         "expected": {**expected, "gradients": gradients, "gradients_of": "mean"},
     }
