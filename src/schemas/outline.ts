@@ -213,7 +213,8 @@ function precisionOf(tensors: ReadonlyMap<string, TensorInfo>): Precision {
 function checkScalars({ scalars }: LossProgram, precision: Precision) {
   for (const [name, value] of Object.entries(scalars)) {
     const narrow = Math.fround(value)
-    const fits = precision === 'float64' || (Number.isFinite(narrow) && (narrow !== 0 || value === 0))
+    const isHeld = Number.isFinite(narrow) || !Number.isFinite(value)
+    const fits = precision === 'float64' || (isHeld && (narrow !== 0 || value === 0))
     if (fits) continue
     const detail = `must fit float32, got ${value}; or send float64 inputs`
     throw problemAt('param-invalid', `/params/${name}`, detail)

@@ -105,14 +105,17 @@ function checkCombination({
 /** Fills in defaults and refuses what is not a parameter or is out of range, all faults at once. */
 function checkParams(loss: Loss, implied: object, given: object): Params {
   const schemas = loss.params.properties
-  const values = { ...implied, ...spelledOut(given) } as Readonly<Record<string, unknown>>
+  const values: Readonly<Record<string, unknown>> = { ...implied, ...given }
   const unknown = Object.keys(values).find((name) => !Object.hasOwn(schemas, name))
   if (unknown !== undefined) throw unknownParam(loss, unknown)
   const resolved = Object.entries(schemas).map(([name, schema]) => {
-    return [name, Object.hasOwn(values, name) ? values[name] : schema.default] as const
+    return [name, Object.hasOwn(values, name) ? spelledOut(schema, values[name]) : schema.default] as const
   })
   const errors = resolved
-    .filter(([name, value]) => !Value.Check(schemas[name], value))
+    .filter(
+      ([name, value]) =>
+        !(schemas[name].infinite === true && isInfinite(value)) && !Value.Check(schemas[name], value),
+    )
     .map(([name, value]) => ({ pointer: `/params/${name}`, detail: expected(schemas[name], value) }))
   if (errors.length > 0)
     throw new Problem('param-invalid', `${errors[0].pointer}: ${errors[0].detail}`, { errors })
@@ -121,18 +124,20 @@ function checkParams(loss: Loss, implied: object, given: object): Params {
   return params
 }
 
-/** JSON has no literal for infinities; they are spelled as in tensors. */
-function spelledOut(given: object): Record<string, unknown> {
-  const entries = Object.entries(given).map(
-    ([name, value]) => [name, INFINITIES.get(value) ?? value] as const,
-  )
-  return Object.fromEntries(entries)
+/** JSON has no literal for infinities; where a parameter may be infinite they are spelled as in tensors. */
+function spelledOut(schema: TSchema, value: unknown): unknown {
+  return (schema.infinite === true ? INFINITIES.get(value) : undefined) ?? value
 }
 
 const INFINITIES: ReadonlyMap<unknown, number> = new Map([
   ['Infinity', Number.POSITIVE_INFINITY],
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ])
+
+/** Only by its spelling, where that is welcome. */
+function isInfinite(value: unknown): boolean {
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
+}
 
 /** What a request sends, and is not the default anyway, must not be ignored in silence. */
 function checkHasEffect(schema: TSchema, name: string, params: Params) {

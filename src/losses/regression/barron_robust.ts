@@ -22,8 +22,9 @@ export default defineLoss({
   params: Type.Object({
     alpha: Type.Number({
       default: 1,
+      infinite: true,
       description:
-        'Shape, without unit: the lower, the less an outlier counts. 2, 0 and everything below -1e16 (Welsch) are limits, computed as such; above 2 outliers count more than in squared error.',
+        'Shape, without unit: the lower, the less an outlier counts. 2, 0 and -Infinity (Welsch; a string in JSON) are limits, computed as such; above 2 outliers count more than in squared error.',
     }),
     scale: Type.Number({
       exclusiveMinimum: 0,
