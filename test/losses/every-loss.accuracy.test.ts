@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/index.ts'
-import { BEYOND, type Inaccuracy, inaccuraciesOf } from '../support/accuracy.ts'
+import { answersOf, BEYOND, type Inaccuracy, inaccuraciesOf } from '../support/accuracy.ts'
 import { availableEngines } from '../support/engines.ts'
 import { openInterpreter } from '../support/evaluate.ts'
 
@@ -25,7 +25,7 @@ for (const tested of (await availableEngines()).filter(({ name }) => name !== 'i
     afterAll(() => engine.close())
 
     it.each(losses.map((loss) => [loss.name, loss] as const))('%s keeps its digits', async (_, loss) => {
-      const found = await inaccuraciesOf({ engine, exact }, loss, 101)
+      const found = await inaccuraciesOf({ answer: answersOf(engine), exact }, loss, 101)
       const limit = limitOf(loss, tested.name)
       expect(found.length).toBeGreaterThan(0)
       expect(found.filter(({ roundings }) => !(roundings <= limit)).map(told)).toEqual([])

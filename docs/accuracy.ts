@@ -1,0 +1,239 @@
+/**
+ * `npm run accuracy [-- --seeds 1,2,3 --only huber,mse]`: writes docs/accuracy.md, the worst number of each loss at inputs that
+ * hurt, beside PyTorch's where `LOSSD_BENCH_PYTHON` (default python3) has it. With --only it prints the table instead. Fails
+ * where a loss is beyond its bound.
+ */
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { env } from 'node:process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import compiled from '../src/engines/compiled.ts'
+import type { Engine } from '../src/engines/define.ts'
+import type { Loss } from '../src/losses/define.ts'
+import { loadCatalog } from '../src/losses/index.ts'
+import {
+  type Answering,
+  answersOf,
+  BEYOND,
+  type Inaccuracy,
+  inaccuraciesOf,
+  MODES,
+  type Results,
+  ROWS,
+  type Sides,
+  tensorsOf,
+} from '../test/support/accuracy.ts'
+import { openInterpreter } from '../test/support/evaluate.ts'
+import { defaultsOf } from '../test/support/sample.ts'
+
+const LIMIT = 16
+/** Numbers of a row that are shown. */
+const MOST_SHOWN = 6
+const PAGE = new URL('accuracy.md', import.meta.url)
+
+const { values: flags } = parseArgs({
+  options: { seeds: { type: 'string', default: '1,2,3,4,5' }, only: { type: 'string' } },
+})
+const seeds = flags.seeds.split(',').map(Number)
+const { losses } = await loadCatalog()
+const chosen = losses.filter(({ name }) => flags.only === undefined || flags.only.split(',').includes(name))
+const exact = await openInterpreter()
+const engine = (await compiled.open('npm run accuracy')) as Engine
+const torch = await openTorch()
+
+const rows: Row[] = []
+for (const loss of chosen) {
+  const own = await worstOf({ answer: answersOf(engine), exact }, loss)
+  rows.push({ loss, own, theirs: torch.answer && (await worstOf({ answer: torch.answer, exact }, loss)) })
+}
+torch.close()
+const page = pageOf(rows, torch.about)
+if (flags.only === undefined) writeFileSync(PAGE, page)
+else console.log(tableOf(rows))
+const broken = rows.filter(({ loss, own }) => !(roundings(own) <= (BEYOND[loss.name]?.roundings ?? LIMIT)))
+for (const { loss, own } of broken)
+  console.error(`${loss.name} is ${roundings(own).toFixed(0)} roundings off`)
+const behind = rows.filter(
+  ({ own, theirs }) =>
+    theirs !== undefined && theirs.length > 0 && roundings(own) > Math.max(LIMIT, roundings(theirs)),
+)
+for (const { loss } of behind) console.log(`PyTorch is ahead in ${loss.name}`)
+process.exit(broken.length > 0 ? 1 : 0)
+
+interface Row {
+  readonly loss: Loss
+  readonly own: readonly Inaccuracy[]
+  /** PyTorch's; empty where it has no such loss. */
+  readonly theirs: readonly Inaccuracy[] | undefined
+}
+
+/** The worst number of each result, over all seeds. */
+async function worstOf(sides: Sides, loss: Loss): Promise<(Inaccuracy & { readonly seed: number })[]> {
+  const worst = new Map<string, Inaccuracy & { readonly seed: number }>()
+  for (const seed of seeds) {
+    for (const found of await inaccuraciesOf(sides, loss, seed)) {
+      const before = worst.get(found.result)
+      if (before === undefined || !(found.roundings <= before.roundings))
+        worst.set(found.result, { ...found, seed })
+    }
+  }
+  return [...worst.values()]
+}
+
+function worst(found: readonly Inaccuracy[], isGradient?: boolean): Inaccuracy | undefined {
+  return found
+    .filter(({ result }) => isGradient === undefined || result.startsWith('gradients.') === isGradient)
+    .reduce<Inaccuracy | undefined>(
+      (most, one) => (most !== undefined && one.roundings <= most.roundings ? most : one),
+      undefined,
+    )
+}
+
+function roundings(found: readonly Inaccuracy[]): number {
+  return worst(found)?.roundings ?? 0
+}
+
+function pageOf(all: readonly Row[], about: string): string {
+  return `# Accuracy
+
+<!-- Written by \`npm run accuracy\`. -->
+
+How far float32 answers are from the exact ones, counted in roundings. The exact answer is the float64 definition's, to the same
+float32 numbers. An answer may be off by what one rounding of its inputs and parameters moves, and by roundings of its own:
+\`|answer - exact| / (2^-24 |exact| + moved)\` is what is counted, where \`moved\` is how far the exact answer goes when each input
+moves by up to one rounding. A float32 sum of exact terms is off by up to about 1, a logarithm of it by 2. Each loss is asked at
+${MODES.map(({ label }) => label).join('; ')}; with its defaults, and with each numeric parameter moved; with
+seeds ${seeds.join(', ')}. A number below a 4096th of the largest of its row counts as that.
+
+What float32 cannot have, and what needs no repair: at a stationary point (poisson_nll where exp(x) = y, a softmax that equals its
+soft targets) the gradient is the difference of two equal numbers, whose roundings are all that is left; and single elements far
+below the largest of their row carry the roundings of the row's sums. Where the exact answer is beyond float32 the answer is an
+infinity of the right sign.
+
+Beside it: ${about}. Its float32 answers to the same numbers, held to the same definition.
+
+${tableOf(all)}
+
+## Beyond ${LIMIT} roundings
+
+The bound of each is held by a test; nothing better exists in float32, because:
+
+| loss | bound | reason |
+|---|--:|---|
+${Object.entries(BEYOND)
+  .map(
+    ([name, { roundings: bound, reason }]) =>
+      `| \`${name}\` | ${Number.isFinite(bound) ? bound : 'none'} | ${reason} |`,
+  )
+  .join('\n')}
+`
+}
+
+function tableOf(all: readonly Row[]): string {
+  const head = [
+    '| loss | value | gradient | PyTorch value | PyTorch gradient | worst at | got | exact |',
+    '|---|--:|--:|--:|--:|---|--:|--:|',
+  ]
+  return [...head, ...all.map(rowOf)].join('\n')
+}
+
+function rowOf({ loss, own, theirs = [] }: Row): string {
+  const top = worst(own)
+  const cells = [
+    `\`${loss.name}\``,
+    ...[own, theirs].flatMap((found) => [count(worst(found, false)), count(worst(found, true))]),
+    top === undefined ? '' : whereOf(loss, top),
+    top === undefined ? '' : short(top.got),
+    top === undefined ? '' : short(top.exact),
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+function count(found: Inaccuracy | undefined): string {
+  if (found === undefined) return ''
+  if (!Number.isFinite(found.roundings)) return Number.isNaN(found.got) ? 'NaN' : 'infinite'
+  return found.roundings < 10 ? found.roundings.toFixed(1) : found.roundings.toPrecision(2).replace('e+', 'e')
+}
+
+/** The result, and the inputs of its row in few digits. */
+function whereOf(loss: Loss, { result, params, mode, place, ...rest }: Inaccuracy): string {
+  const { seed } = rest as { seed?: number }
+  const told = Object.keys(params).length === 0 ? '' : `, ${JSON.stringify(params)}`
+  const tensors = tensorsOf(loss, { params, mode: MODES.find(({ label }) => label === mode)!, seed: seed! })!
+  const rows = loss.couples === 'element' ? undefined : ROWS
+  const of = (data: ArrayLike<number>) => data.length / (rows ?? data.length)
+  const differentiated = tensors.get(result.slice('gradients.'.length))
+  const row = Math.floor(
+    place / (rows === undefined ? 1 : differentiated === undefined ? 1 : of(differentiated.data)),
+  )
+  const inputs = [...tensors].flatMap(([name, { data }]) => {
+    const width = of(data)
+    if (!Number.isInteger(width) || width > MOST_SHOWN || row >= data.length / width) return []
+    const numbers = Array.from(data as Float32Array).slice(row * width, (row + 1) * width)
+    return [`${name} ${numbers.map(short).join(' ')}`]
+  })
+  return [`${result}${told}`, mode, ...inputs].join(', ')
+}
+
+function short(x: number): string {
+  return Number.isFinite(x) ? String(Number(x.toPrecision(6))) : String(x)
+}
+
+interface Torch {
+  readonly about: string
+  readonly answer: Answering | undefined
+  close(): void
+}
+
+/** PyTorch in a process of its own, where it can be had. */
+async function openTorch(): Promise<Torch> {
+  const python = env.LOSSD_BENCH_PYTHON || 'python3'
+  const script = fileURLToPath(new URL('accuracy_torch.py', import.meta.url))
+  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] })
+  child.on('error', () => {})
+  child.stdin.on('error', () => {})
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const hear = async () => {
+    const { value, done } = await lines.next()
+    return done ? undefined : JSON.parse(value)
+  }
+  const hello = await hear()
+  const close = () => child.stdin.end()
+  if (hello?.about === undefined) {
+    return {
+      about: `no PyTorch here (${hello?.unavailable ?? `${python} does not run`})`,
+      answer: undefined,
+      close,
+    }
+  }
+  const answer: Answering = async (loss, tensors, params) => {
+    const sent = [...tensors].map(([name, { dtype, shape, data }]) => [
+      name,
+      { dtype, shape, data: Array.from(data as Float32Array) },
+    ])
+    const request = {
+      loss: loss.name,
+      params: { ...defaultsOf(loss), ...params },
+      tensors: Object.fromEntries(sent),
+    }
+    child.stdin.write(`${JSON.stringify(request)}\n`)
+    return resultsIn(await hear())
+  }
+  return { about: hello.about, answer, close }
+}
+
+interface TorchAnswer {
+  readonly unsupported?: unknown
+  readonly loss?: readonly (number | string)[]
+  readonly gradients?: Readonly<Record<string, readonly (number | string)[]>>
+}
+
+function resultsIn({ unsupported, loss = [], gradients = {} }: TorchAnswer): Results | undefined {
+  if (unsupported !== undefined) return undefined
+  const numbers = (told: readonly (number | string)[]) =>
+    told.map((x) => (x === 'inf' ? Infinity : x === '-inf' ? -Infinity : Number(x)))
+  const all = Object.entries(gradients).map(([name, told]) => [`gradients.${name}`, numbers(told)] as const)
+  return new Map([['loss', numbers(loss)], ...all])
+}
