@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
@@ -53,6 +54,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const log = options.log ?? fastify.log
   const state = { closing: false }
   const context = await createContext(config, log, () => state.closing)
+  await allowOrigins(fastify, config)
   const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
   hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log })
   acceptFormats(fastify, config)
@@ -130,6 +132,20 @@ function requestIds(): (request: IncomingMessage) => string {
     if (typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given)) return given
     return `${start}-${(count++).toString(36)}`
   }
+}
+
+/** Before all other hooks, so that a page of another origin may read refusals, too. */
+async function allowOrigins(app: FastifyInstance, { corsOrigins }: Config) {
+  if (corsOrigins === '') return
+  await app.register(cors, {
+    origin: corsOrigins === '*' ? '*' : corsOrigins.split(',').map((origin) => origin.trim()),
+    methods: ['GET', 'HEAD', 'POST'],
+    exposedHeaders: ['Allow', 'Retry-After', 'Server-Timing', 'X-Request-Id'],
+    // Chromium's longest: a trainer asks again for each step otherwise.
+    maxAge: 7200,
+    // It would refuse an OPTIONS that is none of a browser's in words of its own.
+    strictPreflight: false,
+  })
 }
 
 /** What is read to be thrown away, so that a refused request's connection lives on: exchanges read their own bodies. */

@@ -19,6 +19,10 @@ const words = <const W extends readonly string[]>(options: W, fallback: W[number
     { default: fallback, description },
   )
 
+/** All, none, or scheme, host and port of each. */
+const ORIGIN = String.raw`https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?`
+const ORIGINS = String.raw`^(\*|${ORIGIN}(\s*,\s*${ORIGIN})*)?$`
+
 /** Property -> its environment variable and schema. */
 const SETTINGS = {
   port: [
@@ -33,6 +37,16 @@ const SETTINGS = {
       'auto',
       'What computes; auto takes a GPU where there is one, beside the compiled kernels.',
     ),
+  ],
+  corsOrigins: [
+    'LOSSD_CORS_ORIGINS',
+    Type.String({
+      pattern: ORIGINS,
+      default: '',
+      expects: '* or origins with commas between them, as in https://example.org,http://localhost:3000',
+      description:
+        'Origins whose pages may call the service from a browser, with commas between them; `*`: all.',
+    }),
   ],
   logLevel: [
     'LOSSD_LOG_LEVEL',
@@ -160,7 +174,7 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): st
 
 function expectation(schema: TSchema): string {
   if (schema.anyOf) return schema.anyOf.map((part: TSchema) => part.const).join(', ')
-  if (schema.type !== 'integer') return 'a text'
+  if (schema.type !== 'integer') return schema.expects ?? 'a text'
   return schema.maximum === undefined
     ? `a whole number >= ${schema.minimum}`
     : `a whole number from ${schema.minimum} to ${schema.maximum}`
@@ -169,7 +183,8 @@ function expectation(schema: TSchema): string {
 /** The settings as a Markdown table, for README. */
 export function settingsTable(): string {
   const rows = Object.values(SETTINGS).map(([variable, schema]) => {
-    return `| \`${variable}\` | \`${schema.default}\` | ${schema.description} |`
+    const fallback = schema.default === '' ? 'none' : `\`${schema.default}\``
+    return `| \`${variable}\` | ${fallback} | ${schema.description} |`
   })
   return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n')
 }

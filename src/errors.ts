@@ -13,6 +13,7 @@ const kind = (status: number, title: string, retryable = false): ProblemKind => 
 
 /** Code -> status and title. A new failure is a new row here, and nothing else. */
 export const PROBLEMS = {
+  moved: kind(308, 'This is at another address'),
   'bad-request': kind(400, 'The request breaks HTTP'),
   'malformed-json': kind(400, 'The body is not valid JSON'),
   'malformed-safetensors': kind(400, 'The body is not a valid safetensors file'),
@@ -81,7 +82,8 @@ export class Problem extends Error {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'Problem'
     this.code = code
-    this.options = options
+    this.options =
+      options.errors === undefined ? options : { ...options, errors: options.errors.map(cutPlace) }
   }
 
   get status(): number {
@@ -96,7 +98,29 @@ export function at(pointer: string, detail: string): ProblemOptions {
 
 /** A problem that blames one place: the detail is said once, at the pointer and in the summary. */
 export function problemAt(code: ProblemCode, pointer: string, detail: string): Problem {
-  return new Problem(code, `${pointer}: ${detail}`, at(pointer, detail))
+  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, at(pointer, detail))
+}
+
+/** The most of anything sent that a message repeats. */
+const MAX_REPEATED = 200
+
+/**
+ * What was sent, as a message may repeat it: a caller who sent a megabyte knows the rest.
+ *
+ * @example
+ * cut('delta') // 'delta'
+ */
+export function cut(text: string): string {
+  return text.length > MAX_REPEATED ? `${text.slice(0, MAX_REPEATED)}...` : text
+}
+
+function cutPlace({ pointer, detail }: ProblemDetail): ProblemDetail {
+  return { pointer: cutPointer(pointer), detail }
+}
+
+/** Each name in a pointer may be the caller's own. */
+function cutPointer(pointer: string): string {
+  return pointer.length > MAX_REPEATED ? pointer.split('/').map(cut).join('/') : pointer
 }
 
 /** Where an element stands, for messages: `/targets/2/0`. */

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Cancelled } from './batching/batcher.ts'
-import { PROBLEMS, Problem, type ProblemCode } from './errors.ts'
+import { cut, PROBLEMS, Problem, type ProblemCode } from './errors.ts'
 import { PROBLEM_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
 
 /** More header lines than any client sends. */
@@ -50,9 +50,9 @@ export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const { code, statusCode, message } = error as Partial<FastifyError>
   const known = code === undefined ? undefined : FRAMEWORK_CODES[code]
-  if (known !== undefined) return new Problem(known, message ?? '')
+  if (known !== undefined) return new Problem(known, cut(message ?? ''))
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
-    return new Problem('bad-request', message ?? '')
+    return new Problem('bad-request', cut(message ?? ''))
   return new Problem('internal', 'internal error', { cause: error })
 }
 
@@ -103,6 +103,7 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
   app.addHook('onRequest', (request, _reply, done) => {
     try {
       guard(request)
+      if (endsWithSlash(request.raw.url!)) forgiveSlash(routes, request.raw.url!)
       if (request.method === 'POST' && !request.is404) checkMediaType(request.raw.headers['content-type'])
     } catch (error) {
       return done(error as Error)
@@ -111,6 +112,8 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
   })
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('X-Request-Id', request.id)
+    if (!reply.hasHeader('Server-Timing'))
+      reply.header('Server-Timing', `total;dur=${Math.round(reply.elapsedTime * 1000) / 1000}`)
     done(null, payload)
   })
   continueLate(app, options)
@@ -214,12 +217,34 @@ declare module 'fastify' {
 
 type RouteTable = ReadonlyMap<string, ReadonlySet<string>>
 
+function endsWithSlash(url: string): boolean {
+  const query = url.indexOf('?')
+  return url.charCodeAt((query < 0 ? url.length : query) - 1) === SLASH
+}
+
+const SLASH = 0x2f
+
+/** @throws Problem `moved` where the path without the slashes at its end is a route's, and with them is none. */
+function forgiveSlash(routes: RouteTable, url: string) {
+  const [path, ...query] = url.split('?')
+  const plain = path.replace(/\/+$/, '')
+  if (routes.has(path) || !isRoute(routes, plain)) return
+  const place = [plain, ...query].join('?')
+  throw new Problem('moved', `it is at ${cut(place)}`, { headers: { Location: place } })
+}
+
+function isRoute(routes: RouteTable, path: string): boolean {
+  return [...routes.keys()].some((pattern) => matches(pattern, path))
+}
+
 function collectRoutes(app: FastifyInstance): RouteTable {
   const table = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
-    const methods = table.get(url) ?? new Set()
+    // Two colons in a pattern are one in the path.
+    const pattern = url.replaceAll('::', ':')
+    const methods = table.get(pattern) ?? new Set()
     for (const one of [method].flat()) methods.add(one)
-    table.set(url, methods)
+    table.set(pattern, methods)
   })
   return table
 }
@@ -229,7 +254,7 @@ function notFound(routes: RouteTable, { url, method }: FastifyRequest): Problem 
   const allowed = [...routes]
     .filter(([pattern]) => matches(pattern, path))
     .flatMap(([, methods]) => [...methods])
-  if (allowed.length === 0) return new Problem('not-found', `nothing is at ${path.slice(0, 200)}; see /docs`)
+  if (allowed.length === 0) return new Problem('not-found', `nothing is at ${cut(path)}; see /docs`)
   const list = [...new Set(allowed)].sort().join(', ')
   return new Problem('method-not-allowed', `${method} is not offered here, ${list} is`, {
     headers: { Allow: list },

@@ -1,5 +1,8 @@
 /** Finds the name that a misspelt one was probably meant to be. */
 
+/** Names beyond it are nobody's typo. */
+const MAX_LENGTH = 100
+
 /**
  * The candidate with the smallest edit distance, if it is close enough to be a likely typo.
  *
@@ -7,6 +10,8 @@
  * nearest('dleta', ['delta', 'beta']) // 'delta'
  */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
+  // No name here is so long; comparing two of a megabyte would take a day.
+  if (name.length > MAX_LENGTH) return undefined
   const limit = Math.max(2, Math.floor(name.length / 2))
   let best: { candidate: string; distance: number } | undefined
   for (const candidate of candidates) {

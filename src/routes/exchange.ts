@@ -74,8 +74,7 @@ class Exchange implements Received, Receiver, Departure {
   readonly #request: FastifyRequest
   readonly #reply: FastifyReply
   readonly #response: ServerResponse
-  /** Hands the failed request over to Fastify. */
-  readonly fail: (error: Error) => void
+  readonly #handOver: (error: Error) => void
   #formats: Formats | undefined
   #deadlineMs = 0
   /** When the whole body was there. */
@@ -91,14 +90,14 @@ class Exchange implements Received, Receiver, Departure {
     route: ExchangeRoute,
     request: FastifyRequest,
     reply: FastifyReply,
-    fail: (error: Error) => void,
+    handOver: (error: Error) => void,
   ) {
     this.#context = context
     this.#route = route
     this.#request = request
     this.#reply = reply
     this.#response = reply.raw
-    this.fail = fail
+    this.#handOver = handOver
   }
 
   begin() {
@@ -114,6 +113,14 @@ class Exchange implements Received, Receiver, Departure {
     } catch (error) {
       this.fail(error as Error)
     }
+  }
+
+  /** Hands the failed request over to Fastify, which does not know when it began. */
+  fail(error: Error) {
+    if (this.#started !== undefined) {
+      this.#reply.header('Server-Timing', `total;dur=${thousandths(performance.now() - this.#started)}`)
+    }
+    this.#handOver(error)
   }
 
   get check(): CheckContext {
@@ -206,6 +213,8 @@ class Exchange implements Received, Receiver, Departure {
       this.#request.id,
     ]
     if (this.#context.isClosing()) headers.push('Connection', 'close')
+    // Hooks before this one set headers for pages of other origins alone.
+    if (this.#context.config.corsOrigins !== '') headers.push(...listOf(this.#reply.getHeaders()))
     return headers
   }
 
@@ -247,6 +256,10 @@ class Exchange implements Received, Receiver, Departure {
       finite: this.#finite,
     })
   }
+}
+
+function listOf(headers: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(headers).flatMap(([name, value]) => [name, String(value)])
 }
 
 /** All parts in one. */

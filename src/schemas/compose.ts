@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { at, Problem, type ProblemDetail, problemAt } from '../errors.ts'
+import { at, cut, Problem, type ProblemDetail, problemAt } from '../errors.ts'
 import { didYouMean } from '../language/nearest.ts'
 import type { Loss } from '../losses/define.ts'
 import type { Catalog } from '../losses/index.ts'
@@ -223,7 +223,7 @@ function checkGradients({ options, tensors }: Decoded, terms: readonly CheckedTe
   const offered = [...read].filter((name) => tensors.has(name))
   wanted.forEach((name: string, place) => {
     if (offered.includes(name)) return
-    const detail = `the terms read ${offered.join(', ')}${didYouMean(name, offered)}`
+    const detail = `the terms read ${cut(offered.join(', '))}${didYouMean(name, offered)}`
     throw new Problem('unknown-name', `/gradients/${place}: ${detail}`, at(`/gradients/${place}`, detail))
   })
 }

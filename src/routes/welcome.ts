@@ -1,0 +1,50 @@
+/** `/`: where to go from here, as a page for browsers and as JSON for others. */
+import type { Routes } from './context.ts'
+
+/** Path -> what is there. */
+const PLACES = {
+  '/docs': 'The API as a page: every loss with its inputs, its parameters and an example to try.',
+  '/v1/losses': 'All losses; one by its name tells its formula, inputs, parameters and references.',
+  '/v1/guide': 'Which loss to take, and why.',
+  '/v1/engines': 'What computes here.',
+  '/openapi.json': 'OpenAPI 3.1.',
+  '/health/ready': 'Whether requests are computed now.',
+  '/metrics': 'Prometheus metrics.',
+} as const
+
+const ABOUT = 'Loss functions with exact gradients over HTTP.'
+const EXAMPLE = { path: '/v1/losses/huber', body: { predictions: [1, 2], targets: [1, 4] } }
+
+const routes: Routes = (app) => {
+  app.get('/', { schema: { hide: true } }, ({ headers }, reply) => {
+    reply.header('Vary', 'Accept')
+    if (/\btext\/html\b/.test(headers.accept ?? '')) return reply.type('text/html; charset=utf-8').send(PAGE)
+    return { name: 'lossd', about: ABOUT, places: PLACES, example: { method: 'POST', ...EXAMPLE } }
+  })
+}
+
+export default routes
+
+const items = Object.entries(PLACES).map(([path, text]) => `<li><a href="${path}">${path}</a> ${text}</li>`)
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>lossd</title>
+<link rel="icon" href="data:,">
+<style>
+  :root { color-scheme: light dark; }
+  body { font: 1rem/1.6 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }
+  pre { overflow-x: auto; padding: 1rem; border: 1px solid #8886; border-radius: 0.4rem; }
+  li { margin: 0.4rem 0; }
+</style>
+<h1>lossd</h1>
+<p>${ABOUT} Post predictions and targets, and get the loss and its gradient:</p>
+<pre>curl -s HOST${EXAMPLE.path} -H 'content-type: application/json' \\
+  -d '${JSON.stringify(EXAMPLE.body)}'</pre>
+<ul>
+${items.join('\n')}
+</ul>
+</html>
+`
