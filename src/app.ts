@@ -3,13 +3,14 @@
  * listens and never looks at the process; server.ts does.
  */
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createBatcher } from './batching/batcher.ts'
 import { createTurns } from './batching/turns.ts'
 import type { Config } from './config.ts'
+import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import { loadCatalog } from './losses/index.ts'
@@ -28,6 +29,9 @@ import { formatOf, formats } from './wire/index.ts'
 /** Memory that bodies share; who comes when it is lent out gets memory of its own. */
 const BODY_BYTES = 64 * 1024 * 1024
 
+/** What Fastify calls its servers beside the first. */
+const BINDINGS = 'fastify.serverBindings'
+
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
 }
@@ -38,6 +42,8 @@ export interface App {
   readonly context: RouteContext
   /** Turns readiness off; requests are still served. */
   beginClosing(): void
+  /** Accepts no new connection, answers on those that are open, each for the last time, and resolves when all have ended. */
+  drain(): Promise<void>
 }
 
 /**
@@ -51,28 +57,24 @@ export interface App {
 export async function buildApp(config: Config, options: AppOptions = {}): Promise<App> {
   const fastify = createFastify(config)
   const log = options.log ?? fastify.log
-  const state = { closing: false }
-  const context = await createContext(config, log, () => state.closing)
+  const context = await createContext(config, log)
+  const { connections } = context
   const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
-  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log })
+  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log, connections })
   acceptFormats(fastify, config)
+  watchConnections(fastify, connections)
   closeInOrder(fastify, context)
   await describeApi(fastify)
   await registerRoutes(fastify, context)
   return {
     fastify,
     context,
-    beginClosing: () => {
-      state.closing = true
-    },
+    beginClosing: () => connections.beginClosing(),
+    drain: () => connections.drain(config.shutdownGraceMs),
   }
 }
 
-async function createContext(
-  config: Config,
-  log: FastifyBaseLogger,
-  isClosing: () => boolean,
-): Promise<RouteContext> {
+async function createContext(config: Config, log: FastifyBaseLogger): Promise<RouteContext> {
   const metrics = createMetrics()
   const engine = await openEngine({
     engine: config.engine,
@@ -87,7 +89,8 @@ async function createContext(
   const outlines = createOutlineSource(createProgramSource(), config)
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
-  return { config, catalog, outlines, engine, batcher, metrics, bodies, outbox, isClosing }
+  const connections = new Connections()
+  return { config, catalog, outlines, engine, batcher, metrics, bodies, outbox, connections }
 }
 
 function createFastify(config: Config): FastifyInstance {
@@ -141,11 +144,20 @@ function acceptFormats(app: FastifyInstance, config: Config) {
   }
 }
 
+/** Fastify listens with a second server where the host has two addresses, and tells nobody. */
+function watchConnections(app: FastifyInstance, connections: Connections) {
+  connections.watch(app.server)
+  app.addHook('onListen', async () => {
+    const bindings = Object.getOwnPropertySymbols(app).find((symbol) => symbol.description === BINDINGS)
+    const servers = bindings === undefined ? [] : (app as unknown as Record<symbol, Server[]>)[bindings]
+    for (const server of servers) connections.watch(server)
+  })
+}
+
 /** No accepted request is lost: the queue empties before the engine closes. */
-function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, isClosing }: RouteContext) {
-  // Node waits for open connections; one that is kept alive would hold the process until it times out.
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    if (isClosing()) reply.header('Connection', 'close')
+function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, connections }: RouteContext) {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (connections.isLast(request.raw)) reply.header('Connection', 'close')
     done(null, payload)
   })
   app.addHook('onClose', async () => {

@@ -98,6 +98,14 @@ const SETTINGS = {
       0,
     ),
   ],
+  shutdownGraceMs: [
+    'LOSSD_SHUTDOWN_GRACE_MS',
+    milliseconds(
+      2000,
+      'How long idle connections stay open at shutdown, so that a request on its way is answered and its caller told, in ms.',
+      0,
+    ),
+  ],
   shutdownLimitMs: [
     'LOSSD_SHUTDOWN_LIMIT_MS',
     milliseconds(30_000, 'Longest wait for accepted requests at shutdown, in ms.'),

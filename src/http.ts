@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Cancelled } from './batching/batcher.ts'
+import type { Connections } from './connections.ts'
 import { PROBLEMS, Problem, type ProblemCode } from './errors.ts'
 import { PROBLEM_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
 
@@ -23,6 +24,7 @@ export interface EdgeOptions {
   /** Largest body of a Content-Type, in bytes. */
   readonly limitOf: (contentType: string) => number
   readonly log: FastifyBaseLogger
+  readonly connections: Pick<Connections, 'arrived'>
 }
 
 /** Sockets on which a refusal was written while the body was still arriving: nothing may follow it. */
@@ -101,6 +103,7 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
   // A callback: a promise for each request would cost more than what is checked.
   const checkMediaType = mediaTypeGuard(options.mediaTypes)
   app.addHook('onRequest', (request, _reply, done) => {
+    options.connections.arrived(request.raw)
     try {
       guard(request)
       if (request.method === 'POST' && !request.is404) checkMediaType(request.raw.headers['content-type'])

@@ -205,7 +205,7 @@ class Exchange implements Received, Receiver, Departure {
       'X-Request-Id',
       this.#request.id,
     ]
-    if (this.#context.isClosing()) headers.push('Connection', 'close')
+    if (this.#context.connections.isLast(this.#request.raw)) headers.push('Connection', 'close')
     return headers
   }
 
