@@ -141,7 +141,10 @@ export class Connections {
 }
 
 /** Nothing is due on it, and nothing has come since the last look. */
-function isQuiet({ _httpMessage, bytesRead, writableEnded }: HttpSocket, before: number | undefined): boolean {
+function isQuiet(
+  { _httpMessage, bytesRead, writableEnded }: HttpSocket,
+  before: number | undefined,
+): boolean {
   return !_httpMessage && bytesRead === before && !writableEnded
 }
 

@@ -2,10 +2,12 @@
  * `npm run test:process [-- part ...]`: what the process promises, held against it with real signals, sockets and clients.
  * It starts the built service, and npm itself. Exits 1 at the first promise that does not hold.
  */
+import { checkBuilt } from './built.ts'
 import { checkDrain } from './drain.ts'
 import { endAll } from './service.ts'
+import { checkStarted } from './started.ts'
 
-const PARTS = { drain: checkDrain } as const
+const PARTS = { drain: checkDrain, started: checkStarted, built: checkBuilt } as const
 
 const wanted = process.argv.slice(2)
 const parts = Object.entries(PARTS).filter(([name]) => wanted.length === 0 || wanted.includes(name))
