@@ -20,7 +20,7 @@ import { BodyPool } from './routes/body.ts'
 import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes } from './routes/negotiate.ts'
-import { Outbox } from './routes/outbox.ts'
+import { Outbox, whenGone } from './routes/outbox.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
 import { createOutlineSource } from './schemas/outline.ts'
 import { ProblemSchema } from './schemas/problem.ts'
@@ -63,6 +63,8 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log, connections })
   acceptFormats(fastify, config)
   watchConnections(fastify, connections)
+  countUnread(fastify, context.outbox)
+  closeStalled(fastify, context, log)
   closeInOrder(fastify, context)
   await describeApi(fastify)
   await registerRoutes(fastify, context)
@@ -83,7 +85,7 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
     log: (message, details) => log.info(details ?? {}, message),
   })
   metrics.watch(engine, lossOf)
-  const outbox = new Outbox()
+  const outbox = new Outbox(config.outboundBytes)
   const turns = createTurns(outbox.empty)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
   const outlines = createOutlineSource(createProgramSource(), config)
@@ -152,6 +154,38 @@ function watchConnections(app: FastifyInstance, connections: Connections) {
     const servers = bindings === undefined ? [] : (app as unknown as Record<symbol, Server[]>)[bindings]
     for (const server of servers) connections.watch(server)
   })
+}
+
+/** Answers of so many bytes are counted; smaller ones fit into what the system keeps for each connection. */
+const COUNTED_BYTES = 16 * 1024
+
+/** Exchanges count their own answers; this counts the documents, which are large and made anew for each request. */
+function countUnread(app: FastifyInstance, outbox: Outbox) {
+  app.addHook('onSend', ({ raw }, reply, payload, done) => {
+    const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : 0
+    if (bytes < COUNTED_BYTES) return done(null, payload)
+    try {
+      outbox.admit()
+    } catch (error) {
+      return done(error as Error)
+    }
+    outbox.count(bytes)
+    let isOver = false
+    const end = () => {
+      if (!isOver) outbox.count(-bytes)
+      isOver = true
+    }
+    reply.raw.on('close', end)
+    if (reply.raw.socket === null) whenGone(raw.socket, end)
+    done(null, payload)
+  })
+}
+
+function closeStalled(app: FastifyInstance, { config, connections }: RouteContext, log: FastifyBaseLogger) {
+  const stop = connections.closeStalled(config.writeTimeoutMs, ({ remoteAddress }) => {
+    log.info({ from: remoteAddress, ms: config.writeTimeoutMs }, 'a reader takes nothing of its answer')
+  })
+  app.addHook('onClose', async () => stop())
 }
 
 /** No accepted request is lost: the queue empties before the engine closes. */

@@ -66,6 +66,10 @@ const SETTINGS = {
   ],
   queueJobs: ['LOSSD_QUEUE_JOBS', count(4096, 'Most requests that wait; beyond it 429.')],
   queueElements: ['LOSSD_QUEUE_ELEMENTS', count(128 * MiB, 'Most numbers that wait; beyond it 429.')],
+  outboundBytes: [
+    'LOSSD_OUTBOUND_BYTES',
+    count(512 * MiB, 'Most bytes of answers that wait for their readers; beyond it 503.', MiB),
+  ],
   queueBytes: ['LOSSD_QUEUE_BYTES', count(512 * MiB, 'Most bytes that wait; beyond it 429.')],
   batchElements: ['LOSSD_BATCH_ELEMENTS', count(1 * MiB, 'Most numbers that are merged into one launch.')],
   batchBytes: ['LOSSD_BATCH_BYTES', count(16 * MiB, 'Most bytes that are merged into one launch.')],
@@ -85,6 +89,10 @@ const SETTINGS = {
   bodyTimeoutMs: [
     'LOSSD_BODY_TIMEOUT_MS',
     milliseconds(60_000, 'Time for the whole request to arrive, in ms.'),
+  ],
+  writeTimeoutMs: [
+    'LOSSD_WRITE_TIMEOUT_MS',
+    milliseconds(30_000, 'How long a reader may take nothing of its answer before it is cut off, in ms.'),
   ],
   keepAliveTimeoutMs: [
     'LOSSD_KEEP_ALIVE_TIMEOUT_MS',

@@ -46,6 +46,7 @@ export const PROBLEMS = {
   draining: kind(503, 'The service is shutting down', true),
   'engine-lost': kind(503, 'The engine was lost and is being restarted', true),
   'out-of-memory': kind(503, 'There is no memory for this now', true),
+  'answers-unread': kind(503, 'Too many answers wait for their readers', true),
   'deadline-exceeded': kind(504, 'The deadline passed', true),
 } as const satisfies Record<string, ProblemKind>
 

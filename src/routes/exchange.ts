@@ -10,11 +10,11 @@ import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Decoded, Parts } from '../wire/define.ts'
 import { formatOf } from '../wire/index.ts'
-import { cut, giveBack } from '../wire/slab.ts'
+import { cut, giveBack, heldBy } from '../wire/slab.ts'
 import { type Body, type Receiver, receiveBody } from './body.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
-import type { Departure } from './outbox.ts'
+import { type Departure, whenGone } from './outbox.ts'
 
 /** A request whose body has been read. */
 export interface Received {
@@ -67,6 +67,8 @@ export function registerExchange(app: FastifyInstance, context: RouteContext, ro
   })
 }
 
+const NOTHING: Decoded = { tensors: new Map(), options: new Map() }
+
 /** One request of such a route. */
 class Exchange implements Received, Receiver, Departure {
   readonly #context: RouteContext
@@ -84,6 +86,8 @@ class Exchange implements Received, Receiver, Departure {
   #isOver = false
   #abort: AbortController | undefined
   #written: Written | undefined
+  /** Bytes that wait for the reader. */
+  #unread = 0
   decoded!: Decoded
 
   constructor(
@@ -103,9 +107,12 @@ class Exchange implements Received, Receiver, Departure {
 
   begin() {
     const { raw } = this.#request
-    const { config, bodies } = this.#context
-    this.#response.on('close', () => this.#end())
+    const { config, bodies, outbox } = this.#context
+    const end = () => this.#end()
+    this.#response.on('close', end)
+    if (this.#response.socket === null) whenGone(raw.socket, end)
     try {
+      outbox.admit()
       this.#formats = formatsOf(raw.headers)
       this.#deadlineMs = deadlineOf(raw.headers, config)
       const limit = bodyLimitOf(this.#formats.input, config)
@@ -143,6 +150,11 @@ class Exchange implements Received, Receiver, Departure {
     return release === undefined ? { parts: [joined(parts)], release } : { parts, release }
   }
 
+  /** What is not read yet of a large body is refused as all of a new one would be. */
+  goOn() {
+    this.#context.outbox.admit()
+  }
+
   /** Large ones wait for their turn on the event loop. */
   take(body: Body) {
     const { bytes } = body
@@ -178,7 +190,11 @@ class Exchange implements Received, Receiver, Departure {
     body.leave(true)
     this.#reply.hijack()
     this.#written = written
+    // A slow reader shall hold its answer, and not its request.
+    this.decoded = NOTHING
     if (this.#isOver) return this.#leave()
+    this.#unread = heldBy(written.parts)
+    this.#context.outbox.count(this.#unread)
     this.#context.outbox.add(this, written.ready)
   }
 
@@ -221,7 +237,9 @@ class Exchange implements Received, Receiver, Departure {
 
   /** The response is closed: its answer has left, refusals included, or its caller has. */
   #end() {
+    if (this.#isOver) return
     this.#isOver = true
+    this.decoded = NOTHING
     this.#leave()
     if (!this.#response.writableFinished) this.#abort?.abort()
     this.#report()
@@ -233,6 +251,9 @@ class Exchange implements Received, Receiver, Departure {
     const { parts, release } = this.#written
     release?.()
     giveBack(parts)
+    this.#context.outbox.count(-this.#unread)
+    // An idle connection keeps its last request, and that this exchange.
+    this.#written = undefined
   }
 
   /** A caller who has gone is a 499, as proxies log it. */

@@ -63,6 +63,15 @@ export function giveBack(parts: readonly Uint8Array[]) {
   }
 }
 
+/** Bytes that an answer holds until it is given back. */
+export function heldBy(parts: readonly Uint8Array[]): number {
+  let bytes = 0
+  for (const part of parts) {
+    bytes += part.length > MOST_BYTES ? (lent.get(part.buffer)?.bytes.length ?? part.length) : part.length
+  }
+  return bytes
+}
+
 function lend(length: number): Slab {
   if (length > LARGEST_BYTES) return slabOf(length)
   // The next power of two, so that answers of about the same size share memory.
