@@ -17,9 +17,13 @@ const LOOKS = 8
 /** The latest request of a connection. A property, because looking it up elsewhere would cost each request more. */
 const LATEST = Symbol('latest request')
 
+/** Set where a connection was cut off; Node then says of its response that it is finished. */
+const CUT = Symbol('cut off')
+
 /** What Node keeps on a socket beside its public members. */
 interface HttpSocket extends Socket {
   [LATEST]?: IncomingMessage
+  [CUT]?: true
   /** The response that is being written or waited for. */
   readonly _httpMessage?: unknown
   /** Bytes of the write under way that the kernel has not taken. */
@@ -75,6 +79,11 @@ export class Connections {
     return this.#phase === 'overdue' || (request.socket as HttpSocket)[LATEST] === request
   }
 
+  /** Whether a request's connection was closed because its reader took nothing. */
+  wasCut(request: IncomingMessage): boolean {
+    return (request.socket as HttpSocket)[CUT] === true
+  }
+
   /**
    * Accepts no new connection, and resolves when those that are open have ended: each after an answer that said so, or,
    * where nothing was asked on it, when the grace is over.
@@ -128,6 +137,7 @@ export class Connections {
         if (now - place.since < timeoutMs) next.set(socket, place)
         else {
           onClose(socket)
+          socket[CUT] = true
           // Nobody reads what is left.
           socket.resetAndDestroy()
         }

@@ -58,7 +58,7 @@ const ROUND_BYTES = 1024 * 1024
 /** How many go on in a round: Node hands out 64 kB at a time. */
 const ROUND_UPLOADS = 16
 /** Bytes of large bodies that have arrived and are not dealt with, beyond which others wait on their connections. */
-const BACKLOG_BYTES = 128 * 1024 * 1024
+const BACKLOG_BYTES = 32 * 1024 * 1024
 
 /**
  * Holds large bodies to a share of each round of the event loop: libuv reads up to 2 MB a connection before it looks at
@@ -150,7 +150,7 @@ export interface Receiver {
  */
 export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool, receiver: Receiver): void {
   const declared = Number(raw.headers['content-length'] ?? 0)
-  const arrival = declared < POOLED_BYTES ? new Parts() : (Room.of(declared, pool) ?? new Parts())
+  let arrival: Arrival = new Parts()
   let open = true
   let upload: Upload | undefined
   const end = (error?: Error) => {
@@ -174,8 +174,10 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
   }
   raw.on('data', (part: Buffer) => {
     if (!open) return
-    if (arrival.length + part.length > limit) end(tooLong(limit))
-    else arrival.add(part)
+    if (arrival.length + part.length > limit) return end(tooLong(limit))
+    // Not at its first part: those who wait for their turn have sent one, and take no memory from those who do not.
+    if (arrival.length > 0 && declared >= POOLED_BYTES) arrival = arrival.moved(declared, pool)
+    arrival.add(part)
     if (arrival.length > POOLED_BYTES) more(part)
   })
   raw.on('end', () => end())
@@ -193,6 +195,11 @@ abstract class Arrival implements Body {
   abstract get bytes(): Uint8Array
   abstract add(part: Buffer): void
   protected abstract free(unread: boolean): void
+
+  /** Itself, or what has come so far in memory for all of it. */
+  moved(_declared: number, _pool: BodyPool): Arrival {
+    return this
+  }
 
   /** It belongs to the backlog until it was dealt with. */
   count() {
@@ -218,6 +225,15 @@ class Parts extends Arrival {
 
   get bytes(): Uint8Array {
     return this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts, this.length)
+  }
+
+  override moved(declared: number, pool: BodyPool): Arrival {
+    // Asked once: it would have to be copied again and again else.
+    if (this.#parts.length > 1) return this
+    const room = Room.of(declared, pool)
+    if (room === undefined) return this
+    for (const part of this.#parts) room.add(part)
+    return room
   }
 
   protected free() {

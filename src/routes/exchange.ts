@@ -134,6 +134,8 @@ class Exchange implements Received, Receiver, Departure {
     { submitted, computed }: { readonly submitted: number; readonly computed: number },
     hold?: JobResult['hold'],
   ): Written {
+    // Those that were let in together are many answers.
+    this.#context.outbox.admit()
     this.#finite = answer.members.finite === true
     const { parts, release } = this.#held(this.#formats!.output.encode(answer), hold)
     const decodeMs = submitted - this.#started!
@@ -241,8 +243,12 @@ class Exchange implements Received, Receiver, Departure {
     this.#isOver = true
     this.decoded = NOTHING
     this.#leave()
-    if (!this.#response.writableFinished) this.#abort?.abort()
+    if (!this.#hasLeft) this.#abort?.abort()
     this.#report()
+  }
+
+  get #hasLeft(): boolean {
+    return this.#response.writableFinished && !this.#context.connections.wasCut(this.#request.raw)
   }
 
   /** Nobody reads the answer, if there is one, any more. */
@@ -259,11 +265,11 @@ class Exchange implements Received, Receiver, Departure {
   /** A caller who has gone is a 499, as proxies log it. */
   #report() {
     const format = this.#formats?.input ?? formatOf(this.#request.headers['content-type'] ?? '')
-    const { statusCode, writableFinished } = this.#response
+    const { statusCode } = this.#response
     this.#context.metrics.answered({
       loss: this.#route.name,
       format: format?.name ?? 'unknown',
-      status: writableFinished || statusCode >= 400 ? statusCode : 499,
+      status: this.#hasLeft || statusCode >= 400 ? statusCode : 499,
       seconds: this.#started === undefined ? undefined : (performance.now() - this.#started) / 1000,
       finite: this.#finite,
     })

@@ -66,7 +66,9 @@ export class Outbox {
 }
 
 function unread(): Problem {
-  return new Problem('answers-unread', 'other answers wait for their readers', { retryAfter: 1 })
+  // Those who do not read are likely not to read this either.
+  const options = { retryAfter: 1, headers: { Connection: 'close' } }
+  return new Problem('answers-unread', 'other answers wait for their readers', options)
 }
 
 /**

@@ -67,9 +67,15 @@ export function giveBack(parts: readonly Uint8Array[]) {
 export function heldBy(parts: readonly Uint8Array[]): number {
   let bytes = 0
   for (const part of parts) {
-    bytes += part.length > MOST_BYTES ? (lent.get(part.buffer)?.bytes.length ?? part.length) : part.length
+    bytes += part.length > MOST_BYTES ? sizeOf(part) : part.length
   }
   return bytes
+}
+
+/** All of a piece that was made for it; the engine's memory is shared. */
+function sizeOf({ length, buffer }: Uint8Array): number {
+  const whole = lent.has(buffer) || length > LARGEST_BYTES ? buffer.byteLength : length
+  return whole > 2 * length ? length : whole
 }
 
 function lend(length: number): Slab {

@@ -1,6 +1,6 @@
 """
-Callers who never read: readers.py URL COUNT BYTES FORMAT. Each sends a body of so many bytes (json or safetensors), all at
-once, and leaves its answer where it is. Prints a line of JSON when no more is sent, and another when the service has closed
+Callers who never read: readers.py URL COUNT BYTES FORMAT. Each sends a body of so many bytes, all at once, and leaves its
+answer where it is; FORMAT is that of both (json, safetensors), or a short body's with a long answer (mixed). Prints a line of JSON when no more is sent, and another when the service has closed
 all connections.
 """
 import array
@@ -15,6 +15,8 @@ import time
 from urllib.parse import urlsplit
 
 url, count, size, kind = urlsplit(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+
+JSON, BINARY = "application/json", "application/x-safetensors"
 
 
 def json_body():
@@ -31,7 +33,8 @@ def safetensors_body():
 
 
 body = json_body() if kind == "json" else safetensors_body()
-head = f"POST /v1/losses/huber HTTP/1.1\r\nHost: x\r\nContent-Type: application/{'' if kind == 'json' else 'x-'}{kind}\r\n"
+head = f"POST /v1/losses/huber HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON if kind == 'json' else BINARY}\r\n"
+head += f"Accept: {BINARY if kind == 'safetensors' else JSON}\r\n"
 message = head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
@@ -44,7 +47,7 @@ for _ in range(count):
     one.setblocking(False)
     sockets[one.fileno()] = one
     left[one.fileno()] = memoryview(message)
-    poll.register(one, select.POLLOUT)
+    poll.register(one, select.POLLOUT | select.POLLRDHUP)
 
 sent = closed = 0
 
@@ -65,7 +68,7 @@ said = False
 while sockets:
     for number, event in poll.poll(1000):
         try:
-            if event & (select.POLLERR | select.POLLHUP):
+            if event & (select.POLLERR | select.POLLHUP | select.POLLRDHUP):
                 close(number)
                 continue
             rest = left[number][sockets[number].send(left[number][:65536]) :]
@@ -77,8 +80,7 @@ while sockets:
             continue
         del left[number]
         sent += 1
-        # Errors are told without being asked for.
-        poll.modify(number, 0)
+        poll.modify(number, select.POLLRDHUP)
     if not left and not said:
         said = True
         say("sent")
