@@ -17,6 +17,7 @@ import { loadCatalog } from './losses/index.ts'
 import { createProgramSource, lossOf } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import { BodyPool } from './routes/body.ts'
+import { codingFor, codings, pack } from './routes/coding.ts'
 import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes } from './routes/negotiate.ts'
@@ -60,9 +61,10 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const context = await createContext(config, log)
   const { connections } = context
   const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
-  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log, connections })
+  hardenHttp(fastify, { mediaTypes: mediaTypes(), codings, limitOf, log, connections })
   acceptFormats(fastify, config)
   watchConnections(fastify, connections)
+  packDocuments(fastify, config)
   countUnread(fastify, context.outbox)
   closeStalled(fastify, context, log)
   closeInOrder(fastify, context)
@@ -153,6 +155,19 @@ function watchConnections(app: FastifyInstance, connections: Connections) {
     const bindings = Object.getOwnPropertySymbols(app).find((symbol) => symbol.description === BINDINGS)
     const servers = bindings === undefined ? [] : (app as unknown as Record<symbol, Server[]>)[bindings]
     for (const server of servers) connections.watch(server)
+  })
+}
+
+/** Exchanges pack their own answers. */
+function packDocuments(app: FastifyInstance, { compressBytes }: Config) {
+  app.addHook('onSend', async ({ headers }, reply, payload) => {
+    if (typeof payload !== 'string' || payload.length < compressBytes) return payload
+    if (!/^application\/([\w.-]+\+)?json\b/.test(String(reply.getHeader('content-type')))) return payload
+    reply.header('Vary', 'Accept-Encoding')
+    const coding = codingFor(headers['accept-encoding'] as string | undefined)
+    if (coding === undefined) return payload
+    reply.header('Content-Encoding', coding)
+    return pack(coding, [Buffer.from(payload)])
   })
 }
 

@@ -44,6 +44,10 @@ const SETTINGS = {
   ],
   jsonBodyLimit: ['LOSSD_JSON_BODY_LIMIT', count(8 * MiB, 'Largest JSON body, in bytes.')],
   binaryBodyLimit: ['LOSSD_BINARY_BODY_LIMIT', count(64 * MiB, 'Largest binary body, in bytes.')],
+  compressBytes: [
+    'LOSSD_COMPRESS_BYTES',
+    count(1024, 'Smallest answer in JSON that is compressed for callers who ask, in bytes.'),
+  ],
   maxElements: ['LOSSD_MAX_ELEMENTS', count(64 * MiB, 'Most numbers in one request, after widening.')],
   maxTensors: ['LOSSD_MAX_TENSORS', count(32, 'Most tensors in one request.')],
   maxIntermediate: [

@@ -42,6 +42,7 @@ export const PROBLEMS = {
   'too-expensive': kind(422, 'The request costs more than the limit'),
   overloaded: kind(429, 'The queue is full', true),
   internal: kind(500, 'lossd failed'),
+  'unsupported-transfer': kind(501, 'This transfer coding cannot be read'),
   'not-ready': kind(503, 'The service is not ready', true),
   draining: kind(503, 'The service is shutting down', true),
   'engine-lost': kind(503, 'The engine was lost and is being restarted', true),

@@ -3,7 +3,9 @@
  * arrive, into memory that was used before: fresh megabytes cost a fault for each page. It reads nothing of what it holds.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { Problem } from '../errors.ts'
+import { unpacked, unpackingProblem } from './coding.ts'
 
 /** Bodies of at least so many bytes get memory from the pool; below it, collecting the parts costs less. */
 export const POOLED_BYTES = 64 * 1024
@@ -76,7 +78,7 @@ class Intake {
     this.#wait()
     this.#bytes += length
     if (this.#bytes < ROUND_BYTES) return
-    upload.raw.pause()
+    upload.source.pause()
     this.#paused.push(upload)
   }
 
@@ -104,14 +106,14 @@ class Intake {
     // Those who leave will begin the next.
     if (this.#backlog > BACKLOG_BYTES) return
     this.#paused.sort((a, b) => a.order - b.order)
-    for (const { raw } of this.#paused.splice(0, ROUND_UPLOADS)) raw.resume()
+    for (const { source } of this.#paused.splice(0, ROUND_UPLOADS)) source.resume()
     if (this.#paused.length > 0) this.#wait()
   }
 }
 
 /** A large body on its way. */
 interface Upload {
-  readonly raw: IncomingMessage
+  readonly source: Readable
   /** Older ones have lower ones. */
   readonly order: number
 }
@@ -149,7 +151,8 @@ export interface Receiver {
  * receiveBody(request.raw, 2 ** 20, new BodyPool(2 ** 26), { take: ({ bytes }) => {}, fail: (error) => {} })
  */
 export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool, receiver: Receiver): void {
-  const declared = Number(raw.headers['content-length'] ?? 0)
+  const source = unpacked(raw)
+  const declared = source === raw ? Number(raw.headers['content-length'] ?? 0) : 0
   let arrival: Arrival = new Parts()
   let open = true
   let upload: Upload | undefined
@@ -161,10 +164,11 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
       return receiver.take(arrival)
     }
     arrival.leave(true)
-    receiver.fail(error)
+    if (source !== raw) abandon(raw, source)
+    receiver.fail(source === raw ? error : unpackingProblem(raw, error))
   }
   const more = (part: Buffer) => {
-    upload ??= { raw, order: uploads++ }
+    upload ??= { source, order: uploads++ }
     intake.count(part, upload)
     try {
       receiver.goOn?.()
@@ -172,7 +176,7 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
       end(error as Error)
     }
   }
-  raw.on('data', (part: Buffer) => {
+  source.on('data', (part: Buffer) => {
     if (!open) return
     if (arrival.length + part.length > limit) return end(tooLong(limit))
     // Not at its first part: those who wait for their turn have sent one, and take no memory from those who do not.
@@ -180,8 +184,14 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
     arrival.add(part)
     if (arrival.length > POOLED_BYTES) more(part)
   })
-  raw.on('end', () => end())
-  raw.on('error', end)
+  source.on('end', () => end())
+  source.on('error', end)
+}
+
+/** The rest is not unpacked. */
+function abandon(raw: IncomingMessage, source: Readable) {
+  raw.unpipe()
+  source.destroy()
 }
 
 function tooLong(limit: number): Problem {

@@ -12,6 +12,7 @@ import type { Answer, Decoded, Parts } from '../wire/define.ts'
 import { formatOf } from '../wire/index.ts'
 import { cut, giveBack, heldBy } from '../wire/slab.ts'
 import { type Body, type Receiver, receiveBody } from './body.ts'
+import { codingFor, pack } from './coding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
 import { type Departure, whenGone } from './outbox.ts'
@@ -86,6 +87,8 @@ class Exchange implements Received, Receiver, Departure {
   #isOver = false
   #abort: AbortController | undefined
   #written: Written | undefined
+  /** How the answer is packed. */
+  #coding: string | undefined
   /** Bytes that wait for the reader. */
   #unread = 0
   decoded!: Decoded
@@ -191,9 +194,34 @@ class Exchange implements Received, Receiver, Departure {
   #finish(written: Written, body: Body) {
     body.leave(true)
     this.#reply.hijack()
-    this.#written = written
     // A slow reader shall hold its answer, and not its request.
     this.decoded = NOTHING
+    this.#written = written
+    const coding = this.#codingOf(written.parts)
+    if (coding === undefined) this.#send()
+    else void this.#sendPacked(coding)
+  }
+
+  /** Of an answer that is worth it, where its reader asks. */
+  #codingOf(parts: Parts): string | undefined {
+    if (lengthOf(parts) < this.#context.config.compressBytes || this.#formats!.output.name !== 'json') return
+    return codingFor(this.#request.raw.headers['accept-encoding'] as string | undefined)
+  }
+
+  async #sendPacked(coding: string) {
+    const packed = await pack(coding, this.#written!.parts).catch(() => undefined)
+    // Meanwhile nobody may wait any more.
+    if (this.#written === undefined) return
+    if (packed === undefined) return this.#send()
+    const { serverTiming } = this.#written
+    this.#leave()
+    this.#coding = coding
+    this.#written = { parts: [packed], serverTiming, ready: performance.now(), release: undefined }
+    this.#send()
+  }
+
+  #send() {
+    const written = this.#written!
     if (this.#isOver) return this.#leave()
     this.#unread = heldBy(written.parts)
     this.#context.outbox.count(this.#unread)
@@ -223,6 +251,7 @@ class Exchange implements Received, Receiver, Departure {
       'X-Request-Id',
       this.#request.id,
     ]
+    if (this.#coding !== undefined) headers.push('Content-Encoding', this.#coding, 'Vary', 'Accept-Encoding')
     if (this.#context.connections.isLast(this.#request.raw)) headers.push('Connection', 'close')
     return headers
   }
@@ -258,6 +287,7 @@ class Exchange implements Received, Receiver, Departure {
     release?.()
     giveBack(parts)
     this.#context.outbox.count(-this.#unread)
+    this.#unread = 0
     // An idle connection keeps its last request, and that this exchange.
     this.#written = undefined
   }
