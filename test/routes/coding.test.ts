@@ -45,8 +45,7 @@ function ask(method: string, path: string, headers: Record<string, string>, sent
   })
 }
 
-const post = (headers: Record<string, string>, sent: Buffer) =>
-  ask('POST', '/v1/losses/mse', headers, sent)
+const post = (headers: Record<string, string>, sent: Buffer) => ask('POST', '/v1/losses/mse', headers, sent)
 
 describe.each(Object.entries(PACKS))('a body in %s', (coding, pack) => {
   it('is read as what it was', async () => {
