@@ -60,21 +60,22 @@ function addressOf({ fastify }: App): string {
 function closeOnSignals(app: App, config: Config, log: Logger) {
   let since: number | undefined
   const close = (why: string, code: number) => {
-    const now = performance.now()
-    // The second signal means now.
-    if (since !== undefined && now - since >= ECHO_MS) process.exit(1)
-    if (since !== undefined) return
-    since = now
+    since = performance.now()
     void shutDown(app, config, log, why).then((clean) => process.exit(clean ? code : 1))
   }
   for (const signal of SIGNALS) {
     process.off(signal, leave)
-    process.on(signal, () => close(signal, 0))
+    process.on(signal, () => {
+      if (since === undefined) close(signal, 0)
+      // The second signal means now.
+      else if (performance.now() - since >= ECHO_MS) process.exit(1)
+    })
   }
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event)
-      close(event, 1)
+      if (since === undefined) close(event, 1)
+      else process.exit(1)
     })
   }
 }
