@@ -10,6 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 FROM sources AS build
 RUN npm ci --ignore-scripts --omit=optional
 COPY tsconfig.json tsconfig.build.json ./
+COPY setup/build.js setup/
 COPY src src
 RUN npm run build
 

@@ -3,7 +3,7 @@
  * listens and never looks at the process; server.ts does.
  */
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -11,16 +11,18 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createBatcher } from './batching/batcher.ts'
 import { createTurns } from './batching/turns.ts'
 import type { Config } from './config.ts'
+import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import { loadCatalog } from './losses/index.ts'
 import { createProgramSource, lossOf } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import { BodyPool } from './routes/body.ts'
+import { codingFor, codings, pack } from './routes/coding.ts'
 import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes } from './routes/negotiate.ts'
-import { Outbox } from './routes/outbox.ts'
+import { Outbox, whenGone } from './routes/outbox.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
 import { createOutlineSource } from './schemas/outline.ts'
 import { ProblemSchema } from './schemas/problem.ts'
@@ -28,6 +30,9 @@ import { formatOf, formats } from './wire/index.ts'
 
 /** Memory that bodies share; who comes when it is lent out gets memory of its own. */
 const BODY_BYTES = 64 * 1024 * 1024
+
+/** What Fastify calls its servers beside the first. */
+const BINDINGS = 'fastify.serverBindings'
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
@@ -39,6 +44,8 @@ export interface App {
   readonly context: RouteContext
   /** Turns readiness off; requests are still served. */
   beginClosing(): void
+  /** Accepts no new connection, answers on those that are open, each for the last time, and resolves when all have ended. */
+  drain(): Promise<void>
 }
 
 /**
@@ -52,29 +59,28 @@ export interface App {
 export async function buildApp(config: Config, options: AppOptions = {}): Promise<App> {
   const fastify = createFastify(config)
   const log = options.log ?? fastify.log
-  const state = { closing: false }
-  const context = await createContext(config, log, () => state.closing)
+  const context = await createContext(config, log)
+  const { connections } = context
   await allowOrigins(fastify, config)
   const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
-  hardenHttp(fastify, { mediaTypes: mediaTypes(), limitOf, log })
+  hardenHttp(fastify, { mediaTypes: mediaTypes(), codings, limitOf, log, connections })
   acceptFormats(fastify, config)
+  watchConnections(fastify, connections)
+  packDocuments(fastify, config)
+  countUnread(fastify, context.outbox)
+  closeStalled(fastify, context, log)
   closeInOrder(fastify, context)
   await describeApi(fastify)
   await registerRoutes(fastify, context)
   return {
     fastify,
     context,
-    beginClosing: () => {
-      state.closing = true
-    },
+    beginClosing: () => connections.beginClosing(),
+    drain: () => connections.drain(config.shutdownGraceMs),
   }
 }
 
-async function createContext(
-  config: Config,
-  log: FastifyBaseLogger,
-  isClosing: () => boolean,
-): Promise<RouteContext> {
+async function createContext(config: Config, log: FastifyBaseLogger): Promise<RouteContext> {
   const metrics = createMetrics()
   const engine = await openEngine({
     engine: config.engine,
@@ -83,13 +89,14 @@ async function createContext(
     log: (message, details) => log.info(details ?? {}, message),
   })
   metrics.watch(engine, lossOf)
-  const outbox = new Outbox()
+  const outbox = new Outbox(config.outboundBytes)
   const turns = createTurns(outbox.empty)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
   const outlines = createOutlineSource(createProgramSource(), config)
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
-  return { config, catalog, outlines, engine, batcher, metrics, bodies, outbox, isClosing }
+  const connections = new Connections()
+  return { config, catalog, outlines, engine, batcher, metrics, bodies, outbox, connections }
 }
 
 function createFastify(config: Config): FastifyInstance {
@@ -157,11 +164,65 @@ function acceptFormats(app: FastifyInstance, config: Config) {
   }
 }
 
+/** Fastify listens with a second server where the host has two addresses, and tells nobody. */
+function watchConnections(app: FastifyInstance, connections: Connections) {
+  connections.watch(app.server)
+  app.addHook('onListen', async () => {
+    const bindings = Object.getOwnPropertySymbols(app).find((symbol) => symbol.description === BINDINGS)
+    const servers = bindings === undefined ? [] : (app as unknown as Record<symbol, Server[]>)[bindings]
+    for (const server of servers) connections.watch(server)
+  })
+}
+
+/** Exchanges pack their own answers. */
+function packDocuments(app: FastifyInstance, { compressBytes }: Config) {
+  app.addHook('onSend', async ({ headers }, reply, payload) => {
+    if (typeof payload !== 'string' || payload.length < compressBytes) return payload
+    if (!/^application\/([\w.-]+\+)?json\b/.test(String(reply.getHeader('content-type')))) return payload
+    reply.header('Vary', 'Accept-Encoding')
+    const coding = codingFor(headers['accept-encoding'] as string | undefined)
+    if (coding === undefined) return payload
+    reply.header('Content-Encoding', coding)
+    return pack(coding, [Buffer.from(payload)])
+  })
+}
+
+/** Answers of so many bytes are counted; smaller ones fit into what the system keeps for each connection. */
+const COUNTED_BYTES = 16 * 1024
+
+/** Exchanges count their own answers; this counts the documents, which are large and made anew for each request. */
+function countUnread(app: FastifyInstance, outbox: Outbox) {
+  app.addHook('onSend', ({ raw }, reply, payload, done) => {
+    const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : 0
+    if (bytes < COUNTED_BYTES) return done(null, payload)
+    try {
+      outbox.admit()
+    } catch (error) {
+      return done(error as Error)
+    }
+    outbox.count(bytes)
+    let isOver = false
+    const end = () => {
+      if (!isOver) outbox.count(-bytes)
+      isOver = true
+    }
+    reply.raw.on('close', end)
+    if (reply.raw.socket === null) whenGone(raw.socket, end)
+    done(null, payload)
+  })
+}
+
+function closeStalled(app: FastifyInstance, { config, connections }: RouteContext, log: FastifyBaseLogger) {
+  const stop = connections.closeStalled(config.writeTimeoutMs, ({ remoteAddress }) => {
+    log.info({ from: remoteAddress, ms: config.writeTimeoutMs }, 'a reader takes nothing of its answer')
+  })
+  app.addHook('onClose', async () => stop())
+}
+
 /** No accepted request is lost: the queue empties before the engine closes. */
-function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, isClosing }: RouteContext) {
-  // Node waits for open connections; one that is kept alive would hold the process until it times out.
-  app.addHook('onSend', (_request, reply, payload, done) => {
-    if (isClosing()) reply.header('Connection', 'close')
+function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, connections }: RouteContext) {
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (connections.isLast(request.raw)) reply.header('Connection', 'close')
     done(null, payload)
   })
   app.addHook('onClose', async () => {

@@ -58,6 +58,10 @@ const SETTINGS = {
   ],
   jsonBodyLimit: ['LOSSD_JSON_BODY_LIMIT', count(8 * MiB, 'Largest JSON body, in bytes.')],
   binaryBodyLimit: ['LOSSD_BINARY_BODY_LIMIT', count(64 * MiB, 'Largest binary body, in bytes.')],
+  compressBytes: [
+    'LOSSD_COMPRESS_BYTES',
+    count(1024, 'Smallest answer in JSON that is compressed for callers who ask, in bytes.'),
+  ],
   maxElements: ['LOSSD_MAX_ELEMENTS', count(64 * MiB, 'Most numbers in one request, after widening.')],
   maxTensors: ['LOSSD_MAX_TENSORS', count(32, 'Most tensors in one request.')],
   maxIntermediate: [
@@ -80,6 +84,10 @@ const SETTINGS = {
   ],
   queueJobs: ['LOSSD_QUEUE_JOBS', count(4096, 'Most requests that wait; beyond it 429.')],
   queueElements: ['LOSSD_QUEUE_ELEMENTS', count(128 * MiB, 'Most numbers that wait; beyond it 429.')],
+  outboundBytes: [
+    'LOSSD_OUTBOUND_BYTES',
+    count(512 * MiB, 'Most bytes of answers that wait for their readers; beyond it 503.', MiB),
+  ],
   queueBytes: ['LOSSD_QUEUE_BYTES', count(512 * MiB, 'Most bytes that wait; beyond it 429.')],
   batchElements: ['LOSSD_BATCH_ELEMENTS', count(1 * MiB, 'Most numbers that are merged into one launch.')],
   batchBytes: ['LOSSD_BATCH_BYTES', count(16 * MiB, 'Most bytes that are merged into one launch.')],
@@ -100,6 +108,10 @@ const SETTINGS = {
     'LOSSD_BODY_TIMEOUT_MS',
     milliseconds(60_000, 'Time for the whole request to arrive, in ms.'),
   ],
+  writeTimeoutMs: [
+    'LOSSD_WRITE_TIMEOUT_MS',
+    milliseconds(30_000, 'How long a reader may take nothing of its answer before it is cut off, in ms.'),
+  ],
   keepAliveTimeoutMs: [
     'LOSSD_KEEP_ALIVE_TIMEOUT_MS',
     milliseconds(72_000, 'How long an idle connection is kept, in ms.'),
@@ -109,6 +121,14 @@ const SETTINGS = {
     milliseconds(
       0,
       'How long to serve on after SIGTERM with readiness off, so that load balancers notice, in ms.',
+      0,
+    ),
+  ],
+  shutdownGraceMs: [
+    'LOSSD_SHUTDOWN_GRACE_MS',
+    milliseconds(
+      2000,
+      'How long idle connections stay open at shutdown, so that a request on its way is answered and its caller told, in ms.',
       0,
     ),
   ],

@@ -43,10 +43,12 @@ export const PROBLEMS = {
   'too-expensive': kind(422, 'The request costs more than the limit'),
   overloaded: kind(429, 'The queue is full', true),
   internal: kind(500, 'lossd failed'),
+  'unsupported-transfer': kind(501, 'This transfer coding cannot be read'),
   'not-ready': kind(503, 'The service is not ready', true),
   draining: kind(503, 'The service is shutting down', true),
   'engine-lost': kind(503, 'The engine was lost and is being restarted', true),
   'out-of-memory': kind(503, 'There is no memory for this now', true),
+  'answers-unread': kind(503, 'Too many answers wait for their readers', true),
   'deadline-exceeded': kind(504, 'The deadline passed', true),
 } as const satisfies Record<string, ProblemKind>
 

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Cancelled } from './batching/batcher.ts'
+import type { Connections } from './connections.ts'
 import { cut, PROBLEMS, Problem, type ProblemCode } from './errors.ts'
 import { PROBLEM_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
 
@@ -20,9 +21,12 @@ const LINGER_MS = { idle: 1000, longest: 5000 } as const
 /** What HTTP's edge must know of the formats, and where it tells what failed. */
 export interface EdgeOptions {
   readonly mediaTypes: string
+  /** Content codings that are read. */
+  readonly codings: readonly string[]
   /** Largest body of a Content-Type, in bytes. */
   readonly limitOf: (contentType: string) => number
   readonly log: FastifyBaseLogger
+  readonly connections: Pick<Connections, 'arrived'>
 }
 
 /** Sockets on which a refusal was written while the body was still arriving: nothing may follow it. */
@@ -101,8 +105,9 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
   // A callback: a promise for each request would cost more than what is checked.
   const checkMediaType = mediaTypeGuard(options.mediaTypes)
   app.addHook('onRequest', (request, _reply, done) => {
+    options.connections.arrived(request.raw)
     try {
-      guard(request)
+      guard(request, options)
       if (endsWithSlash(request.raw.url!)) forgiveSlash(routes, request.raw.url!)
       if (request.method === 'POST' && !request.is404) checkMediaType(request.raw.headers['content-type'])
     } catch (error) {
@@ -121,7 +126,7 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
 
 function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: FastifyBaseLogger) {
   const who = { reqId: request.id, ...traceOf(request.headers.traceparent) }
-  if (error instanceof Cancelled) {
+  if (error instanceof Cancelled || hasGone(request.raw)) {
     log.info(who, 'the caller has gone')
     return reply.hijack()
   }
@@ -131,9 +136,14 @@ function handleError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   return sendProblem(request, reply, problem)
 }
 
+/** The caller has broken off its request. */
+function hasGone({ errored }: IncomingMessage): boolean {
+  return (errored as (Error & { code?: string }) | null)?.code === 'ECONNRESET'
+}
+
 // Guards
 
-function guard({ raw }: FastifyRequest) {
+function guard({ raw }: FastifyRequest, { codings }: EdgeOptions) {
   const { headers } = raw
   if (raw.httpVersion === '0.9') throw new Problem('bad-request', 'HTTP/0.9 is not spoken here')
   if (raw.rawHeaders.length / 2 > MAX_HEADERS) {
@@ -145,11 +155,18 @@ function guard({ raw }: FastifyRequest) {
     })
   if (raw.httpVersion === '1.1' && headers.expect !== undefined && !wantsContinue(raw))
     throw new Problem('expectation-failed', 'no expectation but 100-continue can be met')
+  if (headers['transfer-encoding'] !== undefined && !/^\s*chunked\s*$/i.test(headers['transfer-encoding']))
+    throw new Problem('unsupported-transfer', 'of transfer codings only chunked is read')
   const encoding = headers['content-encoding']?.toLowerCase()
-  if (encoding !== undefined && encoding !== 'identity') {
-    const options = { headers: { 'Accept-Encoding': 'identity' } }
-    throw new Problem('unsupported-encoding', 'send the body as it is, without Content-Encoding', options)
+  if (encoding !== undefined && encoding !== 'identity' && !isOne(encoding, codings)) {
+    const options = { headers: { 'Accept-Encoding': codings.join(', ') } }
+    throw new Problem('unsupported-encoding', `Content-Encoding may be one of ${codings.join(', ')}`, options)
   }
+}
+
+/** `x-gzip` is what gzip was called (RFC 9110, 8.4.1.3). */
+function isOne(encoding: string, codings: readonly string[]): boolean {
+  return codings.includes(encoding === 'x-gzip' ? 'gzip' : encoding)
 }
 
 /** One media type, and no charset but UTF-8: anything else could be decoded into other numbers. */

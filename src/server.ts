@@ -2,13 +2,19 @@
  * The process: reads the configuration, builds the application, listens, and goes down gracefully. Nothing else touches
  * `process`.
  */
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 
 // Process 1 of a container never hears a signal that it does not handle. Nothing is accepted yet, so nothing is lost.
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+/**
+ * Under npm each signal may come twice: Ctrl-C and a supervisor tell npm and the service, and npm passes it on. Those
+ * are one.
+ */
+const ECHO_MS = process.argv.includes('--under-npm') ? 500 : 0
 const leave = () => process.exit(0)
 for (const signal of SIGNALS) process.on(signal, leave)
 
@@ -38,29 +44,38 @@ function createLogger({ logLevel }: Config): Logger {
 
 async function start(config: Config, log: Logger): Promise<void> {
   const app = await buildApp(config, { log })
-  const address = await app.fastify.listen({ port: config.port, host: config.host })
+  await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context
   const details = { engine: engine.info.name, device: engine.info.device, why: engine.info.reason }
-  log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${address}`)
+  log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${addressOf(app)}`)
   closeOnSignals(app, config, log)
 }
 
+/** As it was bound: Fastify names one address of many. */
+function addressOf({ fastify }: App): string {
+  const { address, family, port } = fastify.server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+}
+
 function closeOnSignals(app: App, config: Config, log: Logger) {
-  let closing = false
+  let since: number | undefined
   const close = (why: string, code: number) => {
-    // The second signal means now.
-    if (closing) process.exit(1)
-    closing = true
+    since = performance.now()
     void shutDown(app, config, log, why).then((clean) => process.exit(clean ? code : 1))
   }
   for (const signal of SIGNALS) {
     process.off(signal, leave)
-    process.on(signal, () => close(signal, 0))
+    process.on(signal, () => {
+      if (since === undefined) close(signal, 0)
+      // The second signal means now.
+      else if (performance.now() - since >= ECHO_MS) process.exit(1)
+    })
   }
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event)
-      close(event, 1)
+      if (since === undefined) close(event, 1)
+      else process.exit(1)
     })
   }
 }
@@ -70,7 +85,10 @@ async function shutDown(app: App, config: Config, log: Logger, why: string): Pro
   log.info({ why }, 'closing')
   app.beginClosing()
   await sleep(config.shutdownDelayMs)
-  const closed = app.fastify.close().then(() => true)
+  const closed = app.drain().then(async () => {
+    await app.fastify.close()
+    return true
+  })
   const clean = await Promise.race([closed, sleep(config.shutdownLimitMs, false)])
   log.info(clean ? 'closed' : 'gave up waiting for requests')
   return clean

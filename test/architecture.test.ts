@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'app.ts': [
     'batching',
     'config.ts',
+    'connections.ts',
     'engines',
     'http.ts',
     'losses',
@@ -21,10 +22,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'schemas',
     'wire',
   ],
-  'http.ts': ['batching', 'errors.ts', 'schemas'],
+  'http.ts': ['batching', 'connections.ts', 'errors.ts', 'schemas'],
   routes: [
     'batching',
     'config.ts',
+    'connections.ts',
     'engines',
     'errors.ts',
     'language',
@@ -36,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'metrics.ts': ['batching', 'engines', 'tally.ts'],
   'tally.ts': [],
   'config.ts': ['language'],
+  'connections.ts': [],
   wire: ['errors.ts', 'language', 'schemas'],
   schemas: ['batching', 'engines', 'errors.ts', 'language', 'losses', 'wire'],
   batching: ['engines', 'errors.ts', 'language', 'schemas'],

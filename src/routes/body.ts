@@ -3,7 +3,9 @@
  * arrive, into memory that was used before: fresh megabytes cost a fault for each page. It reads nothing of what it holds.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { Problem } from '../errors.ts'
+import { unpacked, unpackingProblem } from './coding.ts'
 
 /** Bodies of at least so many bytes get memory from the pool; below it, collecting the parts costs less. */
 export const POOLED_BYTES = 64 * 1024
@@ -55,6 +57,10 @@ export class BodyPool {
 
 /** Bytes of large bodies that are read in one round of the event loop, whoever sent them. */
 const ROUND_BYTES = 1024 * 1024
+/** How many go on in a round: Node hands out 64 kB at a time. */
+const ROUND_UPLOADS = 16
+/** Bytes of large bodies that have arrived and are not dealt with, beyond which others wait on their connections. */
+const BACKLOG_BYTES = 32 * 1024 * 1024
 
 /**
  * Holds large bodies to a share of each round of the event loop: libuv reads up to 2 MB a connection before it looks at
@@ -62,22 +68,57 @@ const ROUND_BYTES = 1024 * 1024
  */
 class Intake {
   #bytes = 0
-  #paused: IncomingMessage[] = []
+  /** Of bodies that have arrived. */
+  #backlog = 0
+  #isWaiting = false
+  #paused: Upload[] = []
 
   /** To be told of every part of a large body; pauses it where the round's share is used up. */
-  count({ length }: Buffer, raw: IncomingMessage) {
-    if (this.#bytes === 0) setImmediate(() => this.#begin())
+  count({ length }: Buffer, upload: Upload) {
+    this.#wait()
     this.#bytes += length
     if (this.#bytes < ROUND_BYTES) return
-    raw.pause()
-    this.#paused.push(raw)
+    upload.source.pause()
+    this.#paused.push(upload)
   }
 
+  #wait() {
+    if (this.#isWaiting) return
+    this.#isWaiting = true
+    setImmediate(() => this.#begin())
+  }
+
+  /** A body is there as a whole. */
+  arrived(bytes: number) {
+    this.#backlog += bytes
+  }
+
+  /** It was dealt with. */
+  left(bytes: number) {
+    this.#backlog -= bytes
+    if (this.#paused.length > 0) this.#wait()
+  }
+
+  /** The oldest go on, so that a thousand at once are not all held in part until the last of them has arrived. */
   #begin() {
     this.#bytes = 0
-    for (const raw of this.#paused.splice(0)) raw.resume()
+    this.#isWaiting = false
+    // Those who leave will begin the next.
+    if (this.#backlog > BACKLOG_BYTES) return
+    this.#paused.sort((a, b) => a.order - b.order)
+    for (const { source } of this.#paused.splice(0, ROUND_UPLOADS)) source.resume()
+    if (this.#paused.length > 0) this.#wait()
   }
 }
+
+/** A large body on its way. */
+interface Upload {
+  readonly source: Readable
+  /** Older ones have lower ones. */
+  readonly order: number
+}
+
+let uploads = 0
 
 /** One event loop, one share. */
 const intake = new Intake()
@@ -91,6 +132,12 @@ export interface Body {
 
 /** Is told how it ended: one of both, once. */
 export interface Receiver {
+  /**
+   * Asked before more of a large body is read.
+   *
+   * @throws Problem where it no longer can be
+   */
+  goOn?(): void
   take(body: Body): void
   fail(error: Error): void
 }
@@ -104,24 +151,47 @@ export interface Receiver {
  * receiveBody(request.raw, 2 ** 20, new BodyPool(2 ** 26), { take: ({ bytes }) => {}, fail: (error) => {} })
  */
 export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool, receiver: Receiver): void {
-  const declared = Number(raw.headers['content-length'] ?? 0)
-  const arrival = declared < POOLED_BYTES ? new Parts() : (Room.of(declared, pool) ?? new Parts())
+  const source = unpacked(raw)
+  const declared = source === raw ? Number(raw.headers['content-length'] ?? 0) : 0
+  let arrival: Arrival = new Parts()
   let open = true
+  let upload: Upload | undefined
   const end = (error?: Error) => {
     if (!open) return
     open = false
-    if (error === undefined) return receiver.take(arrival)
+    if (error === undefined) {
+      if (upload !== undefined) arrival.count()
+      return receiver.take(arrival)
+    }
     arrival.leave(true)
-    receiver.fail(error)
+    if (source !== raw) abandon(raw, source)
+    receiver.fail(source === raw ? error : unpackingProblem(raw, error))
   }
-  raw.on('data', (part: Buffer) => {
+  const more = (part: Buffer) => {
+    upload ??= { source, order: uploads++ }
+    intake.count(part, upload)
+    try {
+      receiver.goOn?.()
+    } catch (error) {
+      end(error as Error)
+    }
+  }
+  source.on('data', (part: Buffer) => {
     if (!open) return
-    if (arrival.length + part.length > limit) end(tooLong(limit))
-    else arrival.add(part)
-    if (arrival.length > POOLED_BYTES) intake.count(part, raw)
+    if (arrival.length + part.length > limit) return end(tooLong(limit))
+    // Not at its first part: those who wait for their turn have sent one, and take no memory from those who do not.
+    if (arrival.length > 0 && declared >= POOLED_BYTES) arrival = arrival.moved(declared, pool)
+    arrival.add(part)
+    if (arrival.length > POOLED_BYTES) more(part)
   })
-  raw.on('end', () => end())
-  raw.on('error', end)
+  source.on('end', () => end())
+  source.on('error', end)
+}
+
+/** The rest is not unpacked. */
+function abandon(raw: IncomingMessage, source: Readable) {
+  raw.unpipe()
+  source.destroy()
 }
 
 function tooLong(limit: number): Problem {
@@ -129,15 +199,34 @@ function tooLong(limit: number): Problem {
 }
 
 /** Where the parts of a body go. */
-interface Arrival extends Body {
-  readonly length: number
-  add(part: Buffer): void
+abstract class Arrival implements Body {
+  #counted = 0
+  length = 0
+  abstract get bytes(): Uint8Array
+  abstract add(part: Buffer): void
+  protected abstract free(unread: boolean): void
+
+  /** Itself, or what has come so far in memory for all of it. */
+  moved(_declared: number, _pool: BodyPool): Arrival {
+    return this
+  }
+
+  /** It belongs to the backlog until it was dealt with. */
+  count() {
+    this.#counted = this.length
+    intake.arrived(this.#counted)
+  }
+
+  leave(unread: boolean) {
+    if (this.#counted > 0) intake.left(this.#counted)
+    this.#counted = 0
+    this.free(unread)
+  }
 }
 
 /** Collects them, and joins them where there are several. */
-class Parts implements Arrival {
-  readonly #parts: Buffer[] = []
-  length = 0
+class Parts extends Arrival {
+  #parts: Buffer[] = []
 
   add(part: Buffer) {
     this.#parts.push(part)
@@ -148,14 +237,24 @@ class Parts implements Arrival {
     return this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts, this.length)
   }
 
-  leave() {}
+  override moved(declared: number, pool: BodyPool): Arrival {
+    // Asked once: it would have to be copied again and again else.
+    if (this.#parts.length > 1) return this
+    const room = Room.of(declared, pool)
+    if (room === undefined) return this
+    for (const part of this.#parts) room.add(part)
+    return room
+  }
+
+  protected free() {
+    this.#parts = []
+  }
 }
 
 /** Copies them to their place at once; Node's parser holds the body to the length that was declared. */
-class Room implements Arrival {
+class Room extends Arrival {
   #memory: Buffer | undefined
   readonly #pool: BodyPool
-  length = 0
 
   static of(declared: number, pool: BodyPool): Room | undefined {
     const memory = pool.take(declared)
@@ -163,6 +262,7 @@ class Room implements Arrival {
   }
 
   private constructor(memory: Buffer, pool: BodyPool) {
+    super()
     this.#memory = memory
     this.#pool = pool
   }
@@ -176,7 +276,7 @@ class Room implements Arrival {
     return this.#memory!.subarray(0, this.length)
   }
 
-  leave(unread: boolean) {
+  protected free(unread: boolean) {
     const memory = this.#memory
     if (memory === undefined) return
     this.#memory = undefined

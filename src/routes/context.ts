@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
+import type { Connections } from '../connections.ts'
 import type { Engine } from '../engines/define.ts'
 import type { Catalog } from '../losses/index.ts'
 import type { Metrics } from '../metrics.ts'
@@ -20,8 +21,8 @@ export interface RouteContext {
   readonly bodies: BodyPool
   /** Where answers wait for the end of a round of the event loop. */
   readonly outbox: Outbox
-  /** Whether the process is going down: readiness is off, requests are still served. */
-  readonly isClosing: () => boolean
+  /** Those that are open; it knows whether the process is going down. */
+  readonly connections: Connections
 }
 
 /** A file in this folder exports one of these by default, and is found by being there. */

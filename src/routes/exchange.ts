@@ -10,11 +10,12 @@ import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Decoded, Parts } from '../wire/define.ts'
 import { formatOf } from '../wire/index.ts'
-import { cut, giveBack } from '../wire/slab.ts'
+import { cut, giveBack, heldBy } from '../wire/slab.ts'
 import { type Body, type Receiver, receiveBody } from './body.ts'
+import { codingFor, pack } from './coding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
-import type { Departure } from './outbox.ts'
+import { type Departure, whenGone } from './outbox.ts'
 
 /** A request whose body has been read. */
 export interface Received {
@@ -67,6 +68,8 @@ export function registerExchange(app: FastifyInstance, context: RouteContext, ro
   })
 }
 
+const NOTHING: Decoded = { tensors: new Map(), options: new Map() }
+
 /** One request of such a route. */
 class Exchange implements Received, Receiver, Departure {
   readonly #context: RouteContext
@@ -83,6 +86,10 @@ class Exchange implements Received, Receiver, Departure {
   #isOver = false
   #abort: AbortController | undefined
   #written: Written | undefined
+  /** How the answer is packed. */
+  #coding: string | undefined
+  /** Bytes that wait for the reader. */
+  #unread = 0
   decoded!: Decoded
 
   constructor(
@@ -102,9 +109,12 @@ class Exchange implements Received, Receiver, Departure {
 
   begin() {
     const { raw } = this.#request
-    const { config, bodies } = this.#context
-    this.#response.on('close', () => this.#end())
+    const { config, bodies, outbox } = this.#context
+    const end = () => this.#end()
+    this.#response.on('close', end)
+    if (this.#response.socket === null) whenGone(raw.socket, end)
     try {
+      outbox.admit()
       this.#formats = formatsOf(raw.headers)
       this.#deadlineMs = deadlineOf(raw.headers, config)
       const limit = bodyLimitOf(this.#formats.input, config)
@@ -134,6 +144,8 @@ class Exchange implements Received, Receiver, Departure {
     { submitted, computed }: { readonly submitted: number; readonly computed: number },
     hold?: JobResult['hold'],
   ): Written {
+    // Those that were let in together are many answers.
+    this.#context.outbox.admit()
     this.#finite = answer.members.finite === true
     const { parts, release } = this.#held(this.#formats!.output.encode(answer), hold)
     const decodeMs = submitted - this.#started!
@@ -148,6 +160,11 @@ class Exchange implements Received, Receiver, Departure {
     // An answer that is queued behind another one on its connection would not hear that the connection is gone.
     const release = this.#response.socket === null ? undefined : hold()
     return release === undefined ? { parts: [joined(parts)], release } : { parts, release }
+  }
+
+  /** What is not read yet of a large body is refused as all of a new one would be. */
+  goOn() {
+    this.#context.outbox.admit()
   }
 
   /** Large ones wait for their turn on the event loop. */
@@ -184,8 +201,37 @@ class Exchange implements Received, Receiver, Departure {
   #finish(written: Written, body: Body) {
     body.leave(true)
     this.#reply.hijack()
+    // A slow reader shall hold its answer, and not its request.
+    this.decoded = NOTHING
     this.#written = written
+    const coding = this.#codingOf(written.parts)
+    if (coding === undefined) this.#send()
+    else void this.#sendPacked(coding)
+  }
+
+  /** Of an answer that is worth it, where its reader asks. */
+  #codingOf(parts: Parts): string | undefined {
+    if (lengthOf(parts) < this.#context.config.compressBytes || this.#formats!.output.name !== 'json') return
+    return codingFor(this.#request.raw.headers['accept-encoding'] as string | undefined)
+  }
+
+  async #sendPacked(coding: string) {
+    const packed = await pack(coding, this.#written!.parts).catch(() => undefined)
+    // Meanwhile nobody may wait any more.
+    if (this.#written === undefined) return
+    if (packed === undefined) return this.#send()
+    const { serverTiming } = this.#written
+    this.#leave()
+    this.#coding = coding
+    this.#written = { parts: [packed], serverTiming, ready: performance.now(), release: undefined }
+    this.#send()
+  }
+
+  #send() {
+    const written = this.#written!
     if (this.#isOver) return this.#leave()
+    this.#unread = heldBy(written.parts)
+    this.#context.outbox.count(this.#unread)
     this.#context.outbox.add(this, written.ready)
   }
 
@@ -212,7 +258,8 @@ class Exchange implements Received, Receiver, Departure {
       'X-Request-Id',
       this.#request.id,
     ]
-    if (this.#context.isClosing()) headers.push('Connection', 'close')
+    if (this.#coding !== undefined) headers.push('Content-Encoding', this.#coding, 'Vary', 'Accept-Encoding')
+    if (this.#context.connections.isLast(this.#request.raw)) headers.push('Connection', 'close')
     // Hooks before this one set headers for pages of other origins alone.
     if (this.#context.config.corsOrigins !== '') headers.push(...listOf(this.#reply.getHeaders()))
     return headers
@@ -230,10 +277,16 @@ class Exchange implements Received, Receiver, Departure {
 
   /** The response is closed: its answer has left, refusals included, or its caller has. */
   #end() {
+    if (this.#isOver) return
     this.#isOver = true
+    this.decoded = NOTHING
     this.#leave()
-    if (!this.#response.writableFinished) this.#abort?.abort()
+    if (!this.#hasLeft) this.#abort?.abort()
     this.#report()
+  }
+
+  get #hasLeft(): boolean {
+    return this.#response.writableFinished && !this.#context.connections.wasCut(this.#request.raw)
   }
 
   /** Nobody reads the answer, if there is one, any more. */
@@ -242,16 +295,20 @@ class Exchange implements Received, Receiver, Departure {
     const { parts, release } = this.#written
     release?.()
     giveBack(parts)
+    this.#context.outbox.count(-this.#unread)
+    this.#unread = 0
+    // An idle connection keeps its last request, and that this exchange.
+    this.#written = undefined
   }
 
   /** A caller who has gone is a 499, as proxies log it. */
   #report() {
     const format = this.#formats?.input ?? formatOf(this.#request.headers['content-type'] ?? '')
-    const { statusCode, writableFinished } = this.#response
+    const { statusCode } = this.#response
     this.#context.metrics.answered({
       loss: this.#route.name,
       format: format?.name ?? 'unknown',
-      status: writableFinished || statusCode >= 400 ? statusCode : 499,
+      status: this.#hasLeft || statusCode >= 400 ? statusCode : 499,
       seconds: this.#started === undefined ? undefined : (performance.now() - this.#started) / 1000,
       finite: this.#finite,
     })

@@ -63,6 +63,21 @@ export function giveBack(parts: readonly Uint8Array[]) {
   }
 }
 
+/** Bytes that an answer holds until it is given back. */
+export function heldBy(parts: readonly Uint8Array[]): number {
+  let bytes = 0
+  for (const part of parts) {
+    bytes += part.length > MOST_BYTES ? sizeOf(part) : part.length
+  }
+  return bytes
+}
+
+/** All of a piece that was made for it; the engine's memory is shared. */
+function sizeOf({ length, buffer }: Uint8Array): number {
+  const whole = lent.has(buffer) || length > LARGEST_BYTES ? buffer.byteLength : length
+  return whole > 2 * length ? length : whole
+}
+
 function lend(length: number): Slab {
   if (length > LARGEST_BYTES) return slabOf(length)
   // The next power of two, so that answers of about the same size share memory.

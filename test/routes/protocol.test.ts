@@ -277,10 +277,17 @@ const rows: Row[] = [
   },
   {
     id: 'B13',
+    what: 'a transfer coding beside chunked',
+    bytes: [`${head(['Content-Type: application/json', 'Transfer-Encoding: gzip, chunked'])}0\r\n\r\n`],
+    status: 501,
+    has: /only chunked/,
+  },
+  {
+    id: 'B13',
     what: 'a content encoding',
-    bytes: [head([...json(), 'Content-Encoding: gzip']) + BODY],
+    bytes: [head([...json(), 'Content-Encoding: compress']) + BODY],
     status: 415,
-    has: /accept-encoding: identity/i,
+    has: /accept-encoding: .*gzip, deflate/i,
   },
   {
     id: 'B13',

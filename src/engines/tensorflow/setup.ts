@@ -3,8 +3,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Beside src or dist, out of the way of npm, which removes from node_modules what it did not put there. */
-export const FOLDER = fileURLToPath(new URL('../../../.tensorflow/', import.meta.url))
+/** Builds lie one folder deeper: dist/<build>/engines/tensorflow. */
+const ROOT = new URL(import.meta.url.endsWith('.js') ? '../../../../' : '../../../', import.meta.url)
+/** Beside src and dist, out of the way of npm, which removes from node_modules what it did not put there. */
+export const FOLDER = fileURLToPath(new URL('.tensorflow/', ROOT))
 
 /** What the setup writes last, when it has seen a loss and its gradient come out right. */
 export interface Setup {

@@ -1,0 +1,144 @@
+/**
+ * `npm run build`: compiles src where it has changed. Plain JavaScript, because it needs nothing but TypeScript itself.
+ *
+ *   dist/<hash of the sources>/   a build, made elsewhere and renamed: it is there as a whole or not at all
+ *   dist/server.js                starts the latest one, and is replaced by renaming
+ *
+ * So builds disturb neither each other nor a service that runs: it loads modules and workers as it needs them, from the
+ * build that it was started with. What nobody runs is removed when it was not the latest for a day.
+ */
+import { spawnSync } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const DIST = join(ROOT, 'dist')
+const CONFIG = 'tsconfig.build.json'
+const MADE_FROM = ['src', 'tsconfig.json', CONFIG]
+const KEPT_MS = 24 * 60 * 60 * 1000
+/** Sources may be saved while they are compiled. */
+const TRIES = 3
+
+const require = createRequire(import.meta.url)
+const name = build()
+point(name)
+prune(name)
+
+/** @returns the name of the build that the sources make */
+function build() {
+  for (let i = 0; i < TRIES; i++) {
+    const name = hashOfSources()
+    if (fs.existsSync(join(DIST, name))) return name
+    const made = compile()
+    if (hashOfSources() === name) return settle(made, name)
+    fs.rmSync(made, { recursive: true, force: true })
+  }
+  throw new Error('the sources change while they are compiled')
+}
+
+function hashOfSources() {
+  const hash = createHash('sha256').update(require('typescript/package.json').version)
+  for (const file of MADE_FROM.flatMap(filesOf)) {
+    hash.update(`\0${file}\0`).update(fs.readFileSync(join(ROOT, file)))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+function filesOf(path) {
+  if (!fs.statSync(join(ROOT, path)).isDirectory()) return [path]
+  const below = fs.readdirSync(join(ROOT, path), { recursive: true, withFileTypes: true })
+  const files = below.filter((entry) => entry.isFile())
+  return files.map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(ROOT.length)).sort()
+}
+
+/** @returns the folder with what was made */
+function compile() {
+  const folder = join(DIST, `.new-${randomUUID()}`)
+  const tsc = require.resolve('typescript/bin/tsc')
+  const { status } = spawnSync(process.execPath, [tsc, '-p', join(ROOT, CONFIG), '--outDir', folder], {
+    stdio: 'inherit',
+  })
+  if (status === 0) return folder
+  fs.rmSync(folder, { recursive: true, force: true })
+  return process.exit(status ?? 1)
+}
+
+function settle(folder, name) {
+  try {
+    fs.renameSync(folder, join(DIST, name))
+  } catch (error) {
+    // Another one was faster, with the same.
+    if (!fs.existsSync(join(DIST, name))) throw error
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+  return name
+}
+
+/** Lets dist/server.js start a build. */
+function point(name) {
+  const entry = join(DIST, 'server.js')
+  const text = entryOf(name)
+  const before = fs.existsSync(entry) ? fs.readFileSync(entry, 'utf8') : ''
+  if (before === text) return
+  const replaced = /'\.\/(\w+)\/server\.js'/.exec(before)?.[1]
+  if (replaced !== undefined) touch(join(DIST, replaced))
+  const made = join(DIST, `.new-${randomUUID()}.js`)
+  fs.writeFileSync(made, text)
+  fs.renameSync(made, entry)
+}
+
+function entryOf(name) {
+  return `// Written by setup/build.js: starts the latest build, and leaves a note there that it runs.
+import { writeFileSync } from 'node:fs'
+try {
+  writeFileSync(new URL(\`./${name}/.used-by-\${process.pid}\`, import.meta.url), '')
+} catch {
+  // Who may not write here is in an image, where nothing is built any more.
+}
+await import('./${name}/server.js')
+`
+}
+
+function touch(path) {
+  try {
+    fs.utimesSync(path, new Date(), new Date())
+  } catch {
+    // It is gone already.
+  }
+}
+
+function prune(latest) {
+  for (const entry of fs.readdirSync(DIST)) {
+    const path = join(DIST, entry)
+    const isOurs = /^([0-9a-f]{16}|\.new-.+)$/.test(entry)
+    if (!isOurs || entry === latest || isInUse(path) || isFresh(path)) continue
+    fs.rmSync(path, { recursive: true, force: true })
+  }
+}
+
+function isFresh(path) {
+  return Date.now() - (fs.statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < KEPT_MS
+}
+
+/** Whether a process runs it; notes of those that have ended are removed. */
+function isInUse(path) {
+  if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return false
+  const notes = fs.readdirSync(path).filter((file) => file.startsWith('.used-by-'))
+  const [running, ended] = [[], []]
+  for (const note of notes) (isAlive(Number(note.split('-').at(-1))) ? running : ended).push(note)
+  if (running.length > 0) for (const note of ended) fs.rmSync(join(path, note), { force: true })
+  return running.length > 0
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
+}

@@ -1,0 +1,62 @@
+/** A thousand callers who never read: memory stays bounded, all are cut off, and then nobody else is refused. */
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { check, start } from './service.ts'
+
+const COUNT = 1000
+const BYTES = 1_200_000
+const MOST_MB = 1000
+const TIMEOUT_MS = 5000
+
+export async function checkReaders(): Promise<void> {
+  if (process.platform !== 'linux' || spawnSync('python3', ['--version']).status !== 0) {
+    console.log('readers: not tested here, it takes Linux and Python')
+    return
+  }
+  const service = await start({ LOSSD_WRITE_TIMEOUT_MS: String(TIMEOUT_MS), LOSSD_LOG_LEVEL: 'info' })
+  check((await ask(service.url)) === 200, 'it answers')
+  const before = memoryOf(service.child.pid!, 'VmRSS')
+  await attack(service.url)
+  const most = memoryOf(service.child.pid!, 'VmHWM') - before
+  const statuses = new Set<number>()
+  for (let i = 0; i < 50; i++) statuses.add(await ask(service.url))
+  console.log(`readers: ${COUNT} who send ${BYTES} bytes and read nothing: ${most} MB above the start`)
+  check(most <= MOST_MB, `${most} MB above the start is more than ${MOST_MB}`)
+  check([...statuses].join() === '200', `others get ${[...statuses].join()} when they are gone`)
+  service.child.kill('SIGTERM')
+  check((await service.exit) === 0, 'it ends')
+}
+
+/** Resolves when the service has closed all of them. */
+async function attack(url: string) {
+  const program = fileURLToPath(new URL('clients/readers.py', import.meta.url))
+  const child = spawn('python3', [program, url, String(COUNT), String(BYTES), 'mixed'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  // Twice the timeout beside what sending and dropping takes.
+  const limit = setTimeout(() => child.kill('SIGKILL'), 2 * TIMEOUT_MS + 20_000)
+  let last = ''
+  for await (const line of createInterface({ input: child.stdout })) last = line
+  clearTimeout(limit)
+  check(last.includes('"closed", "sent"'), `all connections are closed in time, not ${last}`)
+  console.log(`readers: all were closed ${JSON.parse(last).seconds} s after the first`)
+}
+
+async function ask(url: string): Promise<number> {
+  const response = await fetch(`${url}/v1/losses/huber`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ predictions: [1], targets: [2] }),
+  })
+  await response.arrayBuffer()
+  return response.status
+}
+
+/** Of a process, in MB of a million bytes. */
+function memoryOf(pid: number, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const kilobytes = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)![1])
+  return Math.round((kilobytes * 1024) / 1e6)
+}
