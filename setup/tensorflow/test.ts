@@ -8,7 +8,11 @@ import { dirname, join } from 'node:path'
 import { readSetup } from '../../src/engines/tensorflow/setup.ts'
 import tensorflow from '../../src/engines/tensorflow.ts'
 
-const SHARED = ['test/engines/every-engine.test.ts', 'test/engines/every-op.test.ts']
+const SHARED = [
+  'test/engines/every-engine.test.ts',
+  'test/engines/every-op.test.ts',
+  'test/losses/every-loss.accuracy.test.ts',
+]
 const OWN = ['test/engines/tensorflow']
 
 const setup = readSetup()
