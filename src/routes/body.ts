@@ -179,7 +179,8 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
     }
   }
   source.on('data', (part: Buffer) => {
-    if (!open) return
+    // What is dropped has its share, too: it is memory until the collector comes.
+    if (!open) return upload && intake.count(part, upload)
     if (arrival.length + part.length > limit) return end(tooLong(limit))
     if (isPooled && arrival.length > 0) arrival = arrival.moved(declared, pool)
     arrival.add(part)
