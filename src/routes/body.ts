@@ -153,7 +153,9 @@ export interface Receiver {
 export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool, receiver: Receiver): void {
   const source = unpacked(raw)
   const declared = source === raw ? Number(raw.headers['content-length'] ?? 0) : 0
-  let arrival: Arrival = new Parts()
+  const isPooled = declared >= POOLED_BYTES
+  // Of a larger one the first part is kept as it is: those who wait for their turn take no memory from those who do not.
+  let arrival: Arrival = (isPooled && declared <= STEP_BYTES && Room.of(declared, pool)) || new Parts()
   let open = true
   let upload: Upload | undefined
   const end = (error?: Error) => {
@@ -177,10 +179,10 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
     }
   }
   source.on('data', (part: Buffer) => {
-    if (!open) return
+    // What is dropped has its share, too: it is memory until the collector comes.
+    if (!open) return upload && intake.count(part, upload)
     if (arrival.length + part.length > limit) return end(tooLong(limit))
-    // Not at its first part: those who wait for their turn have sent one, and take no memory from those who do not.
-    if (arrival.length > 0 && declared >= POOLED_BYTES) arrival = arrival.moved(declared, pool)
+    if (isPooled && arrival.length > 0) arrival = arrival.moved(declared, pool)
     arrival.add(part)
     if (arrival.length > POOLED_BYTES) more(part)
   })
