@@ -2,6 +2,7 @@
 import { Problem, pointerToken, problemAt } from '../../errors.ts'
 import { PLAIN_NAMES } from '../../schemas/request.ts'
 import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
+import { mistaken } from '../mistaken.ts'
 import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
 import { structureOf } from './structure.ts'
@@ -21,13 +22,23 @@ export default defineFormat({
 })
 
 function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
+  if (bytes[7] === 0) failAs(bytes)
   const reader = new JsonReader(bytes)
   if (bytes[0] === BYTE_ORDER_MARK) reader.fail('an object in UTF-8 without a byte order mark')
-  if (reader.peek() !== OPEN_OBJECT) reader.fail('an object, {"predictions": ..., "targets": ...}')
+  if (reader.peek() !== OPEN_OBJECT) {
+    failAs(bytes)
+    reader.fail('an object, {"predictions": ..., "targets": ...}')
+  }
   const body = new Body(reader, limits)
   reader.members((name) => body.member(name))
   reader.end()
   return finished(body)
+}
+
+/** @throws Problem where the body is of another format; no JSON holds a byte of zero. */
+function failAs(bytes: Uint8Array) {
+  const hint = mistaken(bytes, 'application/json')
+  if (hint !== undefined) throw new Problem('malformed-json', hint)
 }
 
 function finished({ tensors, options }: Body): Decoded {

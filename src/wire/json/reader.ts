@@ -32,6 +32,17 @@ const FORBIDDEN: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'pro
 /** 10^0 .. 10^22: the powers of ten that a double holds exactly. */
 const EXACT_POWERS = Float64Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
 
+/** Python's and other languages' words, in lower case -> how they are written here. */
+const SPELLINGS: ReadonlyMap<string, string> = new Map([
+  ['nan', '"NaN", in quotes'],
+  ...['inf', '+inf', 'infinity', '+infinity'].map((word) => [word, '"Infinity", in quotes'] as const),
+  ...['-inf', '-infinity'].map((word) => [word, '"-Infinity", in quotes'] as const),
+  ['true', 'true'],
+  ['false', 'false'],
+  ['none', 'null'],
+  ['null', 'null'],
+])
+
 /** It keeps nothing from one text to the next. */
 const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -179,7 +190,7 @@ export class JsonReader {
         return value
       }
     }
-    return this.fail('a value')
+    return this.fail(this.#hint() ?? 'a value')
   }
 
   string(): string {
@@ -365,8 +376,16 @@ export class JsonReader {
   }
 
   #badNumber(at: number): never {
+    const expected = this.#hint() ?? 'a number as JSON spells it'
     this.#offset = at
-    return this.fail('a number as JSON spells it')
+    return this.fail(expected)
+  }
+
+  /** How JSON writes what other languages write here. */
+  #hint(): string | undefined {
+    const word = /^[-+]?[A-Za-z]+/.exec(this.#bytes.toString('latin1', this.#offset, this.#offset + 16))?.[0]
+    const spelling = word === undefined ? undefined : SPELLINGS.get(word.toLowerCase())
+    return spelling && `${spelling}, got ${word}`
   }
 }
 
