@@ -87,10 +87,19 @@ class Body {
     const reader = this.#reader
     const first = reader.peek()
     if (first === OPEN_OBJECT) return this.#object(name)
-    if (first === OPEN_LIST || reader.atNumber()) return { tensor: untyped(name, this.#numbers(name)) }
+    if (first === OPEN_LIST || reader.atNumber()) return { tensor: this.#bare(name) }
     const value = reader.value()
     const number = spelledNumber(value)
     return number === undefined ? { value } : { tensor: untyped(name, alone(number)) }
+  }
+
+  /** Float32, whatever comes, so that nobody asks for more digits; but where labels keep it double, all of them count. */
+  #bare(name: string): DecodedTensor {
+    const { offset } = this.#reader
+    const tensor = untyped(name, this.#numbers(name, true))
+    if (tensor.data instanceof Float32Array) return tensor
+    this.#reader.goBack(offset)
+    return untyped(name, this.#numbers(name, false))
   }
 
   #object(name: string): { tensor: DecodedTensor } | { value: Json } {
@@ -114,11 +123,11 @@ class Body {
 
   #data(name: string): Numbers | string {
     const reader = this.#reader
-    return reader.atString() ? reader.string() : this.#numbers(`${name}/data`)
+    return reader.atString() ? reader.string() : this.#numbers(`${name}/data`, false)
   }
 
-  #numbers(name: string): Numbers {
-    return new NumbersReader(this.#reader, `/${name}`, this.#limits.maxElements).read()
+  #numbers(name: string, asFloats: boolean): Numbers {
+    return new NumbersReader(this.#reader, `/${name}`, this.#limits.maxElements, asFloats).read()
   }
 }
 
