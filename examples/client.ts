@@ -15,10 +15,8 @@ export type GradientSource = (
   targets: readonly number[] | readonly (readonly number[])[],
 ) => Promise<LossAndGradient>
 
-const URL_OF_LOSSD = process.env.LOSSD_URL ?? 'http://localhost:8080'
-
 /** Speaks JSON. */
-export function httpJson(loss: string, url = URL_OF_LOSSD, params: object = {}): GradientSource {
+export function httpJson(loss: string, url: string, params: object = {}): GradientSource {
   return async (predictions, targets) => {
     const body = JSON.stringify({ predictions, targets, params, gradients: ['predictions'] })
     const response = await post(`${url}/v1/losses/${loss}`, 'application/json', body)
@@ -28,7 +26,7 @@ export function httpJson(loss: string, url = URL_OF_LOSSD, params: object = {}):
 }
 
 /** Speaks safetensors, in float64. */
-export function httpSafetensors(loss: string, url = URL_OF_LOSSD, params: object = {}): GradientSource {
+export function httpSafetensors(loss: string, url: string, params: object = {}): GradientSource {
   return async (predictions, targets) => {
     const body = writeSafetensors({ predictions, targets }, { params, gradients: ['predictions'] })
     const response = await post(`${url}/v1/losses/${loss}`, 'application/x-safetensors', body)
@@ -38,9 +36,17 @@ export function httpSafetensors(loss: string, url = URL_OF_LOSSD, params: object
 }
 
 async function post(url: string, type: string, body: string | Uint8Array<ArrayBuffer>): Promise<Response> {
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': type }, body })
-  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`)
-  return response
+  const { origin } = new URL(url)
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': type }, body }).catch(
+    (cause) => {
+      const hint =
+        'start one with `npm start`, or give the address of one, as in `npm run example:iris -- http://localhost:9090`'
+      throw new Error(`No lossd answers at ${origin}: ${hint}`, { cause })
+    },
+  )
+  if (response.ok) return response
+  const problem = await response.text()
+  throw new Error(`${origin} answers ${response.status}: ${problem.slice(0, 500)}`)
 }
 
 type Nested = readonly number[] | readonly (readonly number[])[]

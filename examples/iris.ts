@@ -2,9 +2,9 @@
  * A softmax classifier on Fisher's irises, trained through lossd with nothing but HTTP: the model lives here, the loss
  * and its gradient come from the service. `npm run example:iris [-- URL]` against a running server.
  */
-import { pathToFileURL } from 'node:url'
 import { type GradientSource, httpJson } from './client.ts'
 import { irisRows } from './rows.ts'
+import { runExample } from './run.ts'
 
 export interface Flowers {
   /** Standardised lengths, and a 1 for the bias: 150 x 5. */
@@ -70,8 +70,8 @@ export function accuracyOf(weights: readonly (readonly number[])[]): number {
   return right.length / features.length
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const { weights, losses } = await trainIris(httpJson('cross_entropy', process.argv[2]), 200)
+await runExample(import.meta.url, async (url) => {
+  const { weights, losses } = await trainIris(httpJson('cross_entropy', url), 200)
   console.log(`loss ${losses[0].toFixed(4)} -> ${losses.at(-1)?.toFixed(4)}`)
   console.log(`accuracy ${accuracyOf(weights).toFixed(4)}`)
-}
+})

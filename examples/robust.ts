@@ -4,9 +4,9 @@
  * `npm run example:robust [-- URL]` against a running server.
  */
 
-import { pathToFileURL } from 'node:url'
 import { type GradientSource, httpSafetensors } from './client.ts'
 import { irisRows } from './rows.ts'
+import { runExample } from './run.ts'
 
 export interface Points {
   readonly x: readonly number[]
@@ -51,14 +51,13 @@ export async function fitLine(
   return { slope, intercept: height - slope * mean }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+await runExample(import.meta.url, async (url) => {
   const show = ({ slope, intercept }: Line) =>
     `width = ${slope.toFixed(3)} length ${intercept < 0 ? '-' : '+'} ${Math.abs(intercept).toFixed(3)}`
-  const url = process.argv[2]
   console.log('mse,   clean data:', show(await fitLine(httpSafetensors('mse', url), loadPetals(false), 600)))
   console.log('mse,   with typos:', show(await fitLine(httpSafetensors('mse', url), loadPetals(true), 600)))
   console.log(
     'huber, with typos:',
     show(await fitLine(httpSafetensors('huber', url, { delta: 0.2 }), loadPetals(true), 600)),
   )
-}
+})

@@ -6,6 +6,8 @@ export interface Work {
   readonly format: 'json' | 'safetensors'
   readonly rows: number
   readonly columns: number
+  /** JSON as Python writes it, `json.dumps(array.tolist())`: all digits of the double that a float32 widens to. */
+  readonly python?: boolean
 }
 
 export interface Body {
@@ -14,10 +16,10 @@ export interface Body {
 }
 
 /** Asks for the loss and for the gradient of its first input, as a trainer does. */
-export function bodyOf({ loss, format, rows, columns }: Work): Body {
+export function bodyOf({ loss, format, rows, columns, python = false }: Work): Body {
   const inputs = inputsOf(loss, rows, columns)
   return format === 'json'
-    ? { contentType: 'application/json', bytes: jsonBody(inputs) }
+    ? { contentType: 'application/json', bytes: python ? pythonBody(inputs) : jsonBody(inputs, shorten) }
     : { contentType: 'application/x-safetensors', bytes: safetensorsBody(inputs) }
 }
 
@@ -46,9 +48,14 @@ function safetensorsBody(inputs: Inputs): Buffer {
   return Buffer.concat([size, padded, ...bytes])
 }
 
-function jsonBody(inputs: Inputs): Buffer {
+/** With a blank behind each comma and colon, for no string here holds one. */
+function pythonBody(inputs: Inputs): Buffer {
+  return Buffer.from(String(jsonBody(inputs, (x) => x)).replaceAll(/[,:]/g, '$& '))
+}
+
+function jsonBody(inputs: Inputs, spell: (x: number) => number): Buffer {
   const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
-    const numbers = Array.from(data, shorten)
+    const numbers = Array.from(data, spell)
     return [name, shape.length === 1 ? numbers : rowsOf(numbers, shape[1])]
   })
   return Buffer.from(JSON.stringify({ ...Object.fromEntries(tensors), gradients: wanted(inputs) }))

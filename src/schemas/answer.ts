@@ -35,7 +35,14 @@ export function makeAnswer(request: Outline, weighing: Weighing, result: Share):
   }
   if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients, hessian)
   const members = membersOf(request, denominatorMember(weighing, settled), settled.counted, finite)
-  return { loss, gradients, hessian, members, structure: request }
+  return {
+    loss,
+    gradients,
+    hessian,
+    members,
+    structure: request,
+    nulls: request.options.nonfinite === 'null',
+  }
 }
 
 /** Written out: copying an object's members costs more than all else that is done for a small answer. */

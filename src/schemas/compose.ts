@@ -14,7 +14,7 @@ import { allFinite, nonFinite } from './answer.ts'
 import { askFor } from './asked.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
 import { staysFinite } from './narrow.ts'
-import { COMMON_TENSORS, OptionSchemas } from './request.ts'
+import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
 
 /** More terms than anybody adds up. */
 const MAX_TERMS = 32
@@ -83,7 +83,7 @@ export function checkComposition(catalog: Catalog, decoded: Decoded, context: Ch
   checkNames(decoded, terms, catalog)
   const checked = terms.map((term, place) => checkTerm(catalog, decoded, context, term, place))
   checkGradients(decoded, checked)
-  return new Sum(checked, decoded.options.get('nonfinite') === 'error')
+  return new Sum(checked, (decoded.options.get('nonfinite') ?? 'propagate') as NonfinitePolicy)
 }
 
 function termsOf({ options }: Decoded): readonly Term[] {
@@ -234,12 +234,12 @@ class Sum implements Composition {
   readonly #found = new Map<CheckedTerm, { readonly value: number; readonly members: Answer['members'] }>()
   readonly #gradients = new Map<string, { readonly tensor: AnswerTensor; readonly data: Float64Array }>()
 
-  readonly #mustBeFinite: boolean
+  readonly #nonfinite: NonfinitePolicy
   #isDouble = false
 
-  constructor(terms: readonly CheckedTerm[], mustBeFinite: boolean) {
+  constructor(terms: readonly CheckedTerm[], nonfinite: NonfinitePolicy) {
     this.terms = terms
-    this.#mustBeFinite = mustBeFinite
+    this.#nonfinite = nonfinite
   }
 
   add(checked: CheckedTerm, { loss, gradients, members }: Answer) {
@@ -269,8 +269,8 @@ class Sum implements Composition {
     const finite = [loss, ...gradients.values()].every(
       (tensor) => allFinite(tensor.data) && staysFinite(tensor.data, tensor.dtype),
     )
-    if (!finite && this.#mustBeFinite) throw nonFinite(loss, gradients)
-    return { loss, gradients, members: { terms, finite } }
+    if (!finite && this.#nonfinite === 'error') throw nonFinite(loss, gradients)
+    return { loss, gradients, members: { terms, finite }, nulls: this.#nonfinite === 'null' }
   }
 }
 

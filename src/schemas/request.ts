@@ -54,10 +54,10 @@ export const OptionSchemas = {
     description:
       'Answers what was resolved, too: preset, parameters, kinds of targets, reduction and denominator, conventions.',
   }),
-  nonfinite: Type.Union([Type.Literal('propagate'), Type.Literal('error')], {
+  nonfinite: Type.Union([Type.Literal('propagate'), Type.Literal('null'), Type.Literal('error')], {
     default: 'propagate',
     description:
-      '`propagate` answers NaN and infinities as they are, `error` answers 422 naming the first one.',
+      '`propagate` answers NaN and infinities as they are, in JSON as strings; `null` writes them as JSON null, for typed clients, which read numbers alone; `error` answers 422 naming the first one.',
   }),
   gradient_dtype: Type.Union([DtypeSchema], {
     description: 'dtype of the gradients instead of that of their inputs; must be a floating-point one.',

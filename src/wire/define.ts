@@ -49,6 +49,8 @@ export interface Answer {
   readonly gradients: ReadonlyMap<string, AnswerTensor>
   /** The second derivatives' diagonals. */
   readonly hessian?: ReadonlyMap<string, AnswerTensor> | undefined
+  /** Whether numbers that JSON has no literal for are written as null, instead of as strings. */
+  readonly nulls?: boolean
   /** Answers that have the same object here differ in their numbers and members alone. */
   readonly structure?: object
   /** Plain members beside them: denominator, count, finite ... */

@@ -164,6 +164,8 @@ describe('refused', () => {
     }))
     const body = { terms, x: half(30000), y: half(0) }
     expect(((await (await post('losses:compose', body)).json()) as JsonAnswer).finite).toBe(false)
+    const nulled = (await (await post('losses:compose', { ...body, nonfinite: 'null' })).json()) as JsonAnswer
+    expect(nulled.gradients.x).toEqual({ shape: [1], dtype: 'float16', data: [null] })
     const refused = await post('losses:compose', { ...body, nonfinite: 'error' })
     expect(refused.status).toBe(422)
     expect(((await refused.json()) as Told).errors[0]!.pointer).toBe('/gradients/x/0')

@@ -202,6 +202,34 @@ describe('malformed bytes', () => {
     expect(problemOf('{"x":[1').message).toBe('at byte 7: expected , or ], found the end')
   })
 
+  it.each([
+    ['[1,NaN]', 8, '"NaN", in quotes, got NaN'],
+    ['NaN', 5, '"NaN", in quotes, got NaN'],
+    ['[1, Infinity]', 9, '"Infinity", in quotes, got Infinity'],
+    ['[[1],[-Infinity]]', 12, '"-Infinity", in quotes, got -Infinity'],
+    ['[+Infinity]', 6, '"Infinity", in quotes, got +Infinity'],
+    ['[nan]', 6, '"NaN", in quotes, got nan'],
+    ['[-inf]', 7, '"-Infinity", in quotes, got -inf'],
+    ['{"data":[NaN]}', 14, '"NaN", in quotes, got NaN'],
+    ['True', 5, 'true, got True'],
+    ['None', 5, 'null, got None'],
+  ])('that other languages write so are told how they are written: %s', (text, byte, expected) => {
+    expect(problemOf(`{"x":${text}}`).message).toBe(`at byte ${byte}: expected ${expected}`)
+  })
+
+  it('of another format are told so', () => {
+    const header = '{"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+    // Of 123 bytes the length's first byte is a brace, too.
+    for (const length of [header.length, 123]) {
+      const size = Buffer.alloc(8)
+      size.writeBigUInt64LE(BigInt(length))
+      expect(problemOf(Buffer.concat([size, Buffer.from(header.padEnd(length))])).message).toBe(
+        'this looks like safetensors: send it as Content-Type: application/x-safetensors',
+      )
+    }
+    expect(problemOf(Buffer.of(0x1f, 0x8b, 8, 0)).message).toContain('Content-Encoding: gzip')
+  })
+
   it('may be a byte order mark or broken UTF-8', () => {
     expect(problemOf('\uFEFF{"x":1}').message).toContain('byte order mark')
     expect(problemOf(Buffer.from([...Buffer.from('{"'), 0xff, ...Buffer.from('":1}')])).code).toBe(
@@ -284,6 +312,36 @@ describe('an answer', () => {
     ],
   ] as [Partial<AnswerTensor>, string][])('spells %o as %s', (gradient, text) => {
     expect(write(gradient)).toBe(`{"loss":0.1,"gradients":{"x":${text}}}`)
+  })
+
+  it('has null where numbers are not finite, for who asks', () => {
+    const loss: AnswerTensor = {
+      dtype: 'float32',
+      shape: [],
+      data: Float32Array.of(1 / 0),
+      spelling: 'nested',
+    }
+    const of = (shape: number[], numbers: number[], rest: Partial<AnswerTensor> = {}) => {
+      return { ...loss, shape, data: Float32Array.from(numbers), ...rest }
+    }
+    const gradients = new Map([
+      ['data', of([3], [0.1, Number.NaN, -2])],
+      ['half', of([2], [7e4, 1], { dtype: 'float16' })],
+      ['double', of([2], [], { dtype: 'float64', data: Float64Array.of(-1 / 0, 0.1), spelling: 'flat' })],
+      // The base64 of these bytes is a word.
+      [
+        'base64',
+        of([6], [], {
+          dtype: 'uint8',
+          data: Int32Array.from(Buffer.from('Infinity', 'base64')),
+          spelling: 'base64',
+        }),
+      ],
+    ])
+    const members = { denominator: Number.NaN, terms: [{ value: Number.NEGATIVE_INFINITY }], finite: false }
+    expect(Buffer.concat(json.encode({ loss, gradients, members, nulls: true })).toString()).toBe(
+      '{"loss":null,"gradients":{"data":[0.1,null,-2],"half":[null,1],"double":{"shape":[2],"dtype":"float64","data":[null,0.1]},"base64":{"shape":[6],"dtype":"uint8","data":"Infinity"}},"denominator":null,"terms":[{"value":null}],"finite":false}',
+    )
   })
 
   it('holds any count of numbers of any length, in any shape', () => {

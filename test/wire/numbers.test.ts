@@ -27,6 +27,69 @@ describe('the JSON reader', () => {
     fc.assert(property, { numRuns: 5000 })
   })
 
+  describe('in a row reads many digits', () => {
+    const row = (texts: readonly string[], describe: (list: string) => string = (list) => list) => {
+      const list = `[${[...texts, ...new Array(20).fill('0')].join(', ')}]`
+      const { tensors } = json.decode(Buffer.from(`{"x": ${describe(list)}}`), LIMITS)
+      return [...tensors.get('x')!.data].slice(0, texts.length)
+    }
+    const word = new DataView(new ArrayBuffer(8))
+    const fromBits = (bits: number) => {
+      word.setUint32(0, bits)
+      return word.getFloat32(0)
+    }
+    const neighbour = (x: number, by: bigint) => {
+      word.setFloat64(0, x)
+      word.setBigInt64(0, word.getBigInt64(0) + by)
+      return word.getFloat64(0)
+    }
+    /** Positive, finite, up to 2^24: beyond it whole numbers stay doubles. */
+    const float = fc.integer({ min: 1, max: 0x4b7fffff }).map(fromBits)
+
+    it('as the float32 nearest to their nearest double, also next to the middle of two', () => {
+      const texts = fc.tuple(float, fc.integer({ min: -3, max: 3 }), fc.boolean()).map(([x, by, minus]) => {
+        const middle = (x + fromBits(new Uint32Array(Float32Array.of(x).buffer)[0]! + 1)) / 2
+        const near = neighbour(middle, BigInt(by))
+        const exact = near > 1e-5 ? near.toFixed(24) : near.toExponential(30)
+        return [String(x), String(near), near.toPrecision(17), exact].map((text) =>
+          minus ? `-${text}` : text,
+        )
+      })
+      const property = fc.property(texts, (list) => {
+        expect(row(list)).toEqual(list.map((text) => Math.fround(Number(text))))
+      })
+      fc.assert(property, { numRuns: 5000 })
+    })
+
+    it('of every spelling', () => {
+      const text = fc.stringMatching(/^-?(0|[1-9]\d{0,7})\.\d{9,40}([eE]-?\d{1,2})?$/)
+      const property = fc.property(fc.array(text, { minLength: 1, maxLength: 20 }), (list) => {
+        const read = list.filter((one) => Math.abs(Number(one)) <= 2 ** 24)
+        expect(row(read)).toEqual(read.map((one) => Math.fround(Number(one))))
+      })
+      fc.assert(property, { numRuns: 5000 })
+    })
+
+    it('as doubles where the dtype is one, said before the data or behind it', () => {
+      const texts = [
+        '0.10000000149011612',
+        '1.2345678901234567e-30',
+        '16777217.000000001234',
+        '-0.30000000000000004',
+      ]
+      for (const spell of [
+        (list: string) => `{"dtype": "float64", "data": ${list}}`,
+        (list: string) => `{"data": ${list}, "dtype": "float64"}`,
+      ])
+        expect(row(texts, spell)).toEqual(texts.map(Number))
+    })
+
+    it('and keeps labels that float32 would blur', () => {
+      expect(row(['16777217.00000000000', '16777219.0000000000'])).toEqual([16777217, 16777219])
+      expect(row(['16777217', '0.99999999990000000000'])).toEqual([16777217, 0.9999999999])
+    })
+  })
+
   it('reads blanks wherever JSON allows them', () => {
     const { tensors } = json.decode(
       Buffer.from(' {\n"predictions" : [ [ 1 , 2 ] ,\t[ 3 , 4 ] ]\r\n} '),

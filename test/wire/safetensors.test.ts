@@ -119,6 +119,15 @@ describe('malformed', () => {
     expect(problemOf(body).code).toBe('malformed-safetensors')
   })
 
+  it.each(['{"x":[1]}', '{}', ' {"predictions": [1, 2], "targets": [1, 2]}'])(
+    'that is JSON, and says so: %s',
+    (body) => {
+      expect(problemOf(Buffer.from(body)).message).toBe(
+        'this looks like JSON: send it as Content-Type: application/json',
+      )
+    },
+  )
+
   it('tells the bytes that came and those that were expected', () => {
     expect(problemOf(bodyOf(ONE, 5)).message).toBe('the tensors cover 4 bytes of data, the body has 5')
     expect(problemOf(bodyOf({ __metadata__: { params: '{' } }, 0)).message).toContain('"params"')

@@ -2,6 +2,7 @@
 import { Problem, pointerToken, problemAt } from '../../errors.ts'
 import { PLAIN_NAMES } from '../../schemas/request.ts'
 import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
+import { mistaken } from '../mistaken.ts'
 import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
 import { structureOf } from './structure.ts'
@@ -21,13 +22,23 @@ export default defineFormat({
 })
 
 function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
+  if (bytes[7] === 0) failAs(bytes)
   const reader = new JsonReader(bytes)
   if (bytes[0] === BYTE_ORDER_MARK) reader.fail('an object in UTF-8 without a byte order mark')
-  if (reader.peek() !== OPEN_OBJECT) reader.fail('an object, {"predictions": ..., "targets": ...}')
+  if (reader.peek() !== OPEN_OBJECT) {
+    failAs(bytes)
+    reader.fail('an object, {"predictions": ..., "targets": ...}')
+  }
   const body = new Body(reader, limits)
   reader.members((name) => body.member(name))
   reader.end()
   return finished(body)
+}
+
+/** @throws Problem where the body is of another format; no JSON holds a byte of zero. */
+function failAs(bytes: Uint8Array) {
+  const hint = mistaken(bytes, 'application/json')
+  if (hint !== undefined) throw new Problem('malformed-json', hint)
 }
 
 function finished({ tensors, options }: Body): Decoded {
@@ -76,10 +87,19 @@ class Body {
     const reader = this.#reader
     const first = reader.peek()
     if (first === OPEN_OBJECT) return this.#object(name)
-    if (first === OPEN_LIST || reader.atNumber()) return { tensor: untyped(name, this.#numbers(name)) }
+    if (first === OPEN_LIST || reader.atNumber()) return { tensor: this.#bare(name) }
     const value = reader.value()
     const number = spelledNumber(value)
     return number === undefined ? { value } : { tensor: untyped(name, alone(number)) }
+  }
+
+  /** Float32, whatever comes, so that nobody asks for more digits; but where labels keep it double, all of them count. */
+  #bare(name: string): DecodedTensor {
+    const { offset } = this.#reader
+    const tensor = untyped(name, this.#numbers(name, true))
+    if (tensor.data instanceof Float32Array) return tensor
+    this.#reader.goBack(offset)
+    return untyped(name, this.#numbers(name, false))
   }
 
   #object(name: string): { tensor: DecodedTensor } | { value: Json } {
@@ -103,11 +123,11 @@ class Body {
 
   #data(name: string): Numbers | string {
     const reader = this.#reader
-    return reader.atString() ? reader.string() : this.#numbers(`${name}/data`)
+    return reader.atString() ? reader.string() : this.#numbers(`${name}/data`, false)
   }
 
-  #numbers(name: string): Numbers {
-    return new NumbersReader(this.#reader, `/${name}`, this.#limits.maxElements).read()
+  #numbers(name: string, asFloats: boolean): Numbers {
+    return new NumbersReader(this.#reader, `/${name}`, this.#limits.maxElements, asFloats).read()
   }
 }
 

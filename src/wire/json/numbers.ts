@@ -45,12 +45,13 @@ export function tooManyNumbers(limit: number): Problem {
  * Reads a number, or arrays of numbers that have the same length at each level.
  *
  * @example
- * new NumbersReader(new JsonReader(Buffer.from('[[1,2],[3,4]]')), '/predictions', 100).read().shape // [2, 2]
+ * new NumbersReader(new JsonReader(Buffer.from('[[1,2],[3,4]]')), '/predictions', 100, false).read().shape // [2, 2]
  */
 export class NumbersReader {
   readonly #reader: JsonReader
   readonly #pointer: string
   readonly #maxElements: number
+  readonly #asFloats: boolean
   /** Where the numbers begin. */
   readonly #start: number
   #data: Float64Array
@@ -62,10 +63,12 @@ export class NumbersReader {
   /** Level at which the numbers stand, known from the first one. */
   #leafLevel: number | undefined
 
-  constructor(reader: JsonReader, pointer: string, maxElements: number) {
+  /** @param asFloats whether all that will be asked for is each number's float32, and whole numbers beyond 2^24 */
+  constructor(reader: JsonReader, pointer: string, maxElements: number, asFloats: boolean) {
     this.#reader = reader
     this.#pointer = pointer
     this.#maxElements = maxElements
+    this.#asFloats = asFloats
     this.#start = reader.offset
     // Enough for any short body of many digits; a longer one tells by its first numbers how many there may be.
     const guess = Math.min((reader.length - reader.offset) >> 3, LARGEST_GUESS, maxElements + 1)
@@ -98,7 +101,7 @@ export class NumbersReader {
   /** As many plain numbers as stand in a row, where numbers have been seen to stand. */
   #run(level: number): number {
     if (this.#leafLevel !== level) return 0
-    const taken = this.#reader.numbers(this.#data, this.#count)
+    const taken = this.#reader.numbers(this.#data, this.#count, this.#asFloats)
     this.#count += taken
     return taken
   }
@@ -107,7 +110,7 @@ export class NumbersReader {
   #rows(level: number): number {
     if (this.#leafLevel !== level + 1) return 0
     const width = this.#shape[level + 1]
-    const taken = this.#reader.rows(this.#data, this.#count, width)
+    const taken = this.#reader.rows(this.#data, this.#count, width, this.#asFloats)
     this.#count += taken * width
     return taken
   }

@@ -26,11 +26,29 @@ const [MAX_WHOLE, MAX_FRACTION] = [16, 24]
 const ROOM_FOR_NUMBER = MAX_WHOLE + MAX_FRACTION + 8
 const FOUR_ZEROS = 0x30303030
 
+/** What a quickly read number may be off by: 16 roundings, and some more. */
+const DOUBT = 2 ** -46
+/** Brings the 17 digits of the smallest float32 behind the point. */
+const MAX_POWER = 62
+
 /** Keys that would reach an object's prototype. */
 const FORBIDDEN: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 
 /** 10^0 .. 10^22: the powers of ten that a double holds exactly. */
 const EXACT_POWERS = Float64Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
+/** As near as a double comes. */
+const POWERS = Float64Array.from({ length: MAX_POWER + 1 }, (_, n) => Number(`1e${n}`))
+
+/** Python's and other languages' words, in lower case -> how they are written here. */
+const SPELLINGS: ReadonlyMap<string, string> = new Map([
+  ['nan', '"NaN", in quotes'],
+  ...['inf', '+inf', 'infinity', '+infinity'].map((word) => [word, '"Infinity", in quotes'] as const),
+  ...['-inf', '-infinity'].map((word) => [word, '"-Infinity", in quotes'] as const),
+  ['true', 'true'],
+  ['false', 'false'],
+  ['none', 'null'],
+  ['null', 'null'],
+])
 
 /** It keeps nothing from one text to the next. */
 const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -64,6 +82,11 @@ export class JsonReader {
   }
   get length(): number {
     return this.#bytes.length
+  }
+
+  /** To where a value was read before, so as to read it again. */
+  goBack(offset: number) {
+    this.#offset = offset
   }
 
   /** @throws Problem `malformed-json` with the offset of the byte */
@@ -179,7 +202,7 @@ export class JsonReader {
         return value
       }
     }
-    return this.fail('a value')
+    return this.fail(this.#hint() ?? 'a value')
   }
 
   string(): string {
@@ -248,10 +271,10 @@ export class JsonReader {
    *
    * @returns how many it took
    */
-  rows(target: Float64Array, index: number, width: number): number {
+  rows(target: Float64Array, index: number, width: number, asFloats = false): number {
     let rows = 0
     let end = this.#offset
-    while (this.#row(target, index + rows * width, width)) {
+    while (this.#row(target, index + rows * width, width, asFloats)) {
       rows++
       end = this.#offset
       if (this.#bytes[end] !== COMMA) break
@@ -261,10 +284,10 @@ export class JsonReader {
     return rows
   }
 
-  #row(target: Float64Array, index: number, width: number): boolean {
+  #row(target: Float64Array, index: number, width: number, asFloats: boolean): boolean {
     if (this.#bytes[this.#offset] !== OPEN) return false
     this.#offset++
-    if (this.numbers(target, index) !== width || this.#bytes[this.#offset] !== CLOSE) return false
+    if (this.numbers(target, index, asFloats) !== width || this.#bytes[this.#offset] !== CLOSE) return false
     this.#offset++
     return true
   }
@@ -275,7 +298,7 @@ export class JsonReader {
    *
    * @returns how many it took
    */
-  numbers(target: Float64Array, index: number): number {
+  numbers(target: Float64Array, index: number, asFloats = false): number {
     const bytes = this.#bytes
     const view = this.#view
     const lastStart = bytes.length - ROOM_FOR_NUMBER
@@ -310,7 +333,10 @@ export class JsonReader {
         at = this.#offset
       }
       if (bytes[at] !== COMMA && bytes[at] !== CLOSE) break
-      const magnitude = this.#rounded(mantissa, exponent, first, at)
+      const magnitude =
+        asFloats && (mantissa >= 2 ** 53 || exponent < -22)
+          ? this.#roundedToFloat(mantissa, exponent, first, at)
+          : this.#rounded(mantissa, exponent, first, at)
       if (magnitude === Number.POSITIVE_INFINITY) break
       target[next++] = magnitude * (1 + 2 * sign)
       end = at
@@ -328,6 +354,16 @@ export class JsonReader {
   #rounded(mantissa: number, exponent: number, start: number, end: number): number {
     if (mantissa >= 2 ** 53 || exponent > 22 || exponent < -22) return this.#slowNumber(start, end, exponent)
     return exponent < 0 ? mantissa / EXACT_POWERS[-exponent] : mantissa * EXACT_POWERS[exponent]
+  }
+
+  /** The float32 nearest to its nearest double, where a mantissa that was rounded up to 14 times can tell; no label. */
+  #roundedToFloat(mantissa: number, exponent: number, start: number, end: number): number {
+    if (exponent <= 0 && exponent >= -MAX_POWER) {
+      const value = mantissa / POWERS[-exponent]
+      const float = Math.fround(value * (1 - DOUBT))
+      if (float === Math.fround(value * (1 + DOUBT)) && float <= 2 ** 24) return float
+    }
+    return this.#slowNumber(start, end, exponent)
   }
 
   /** Long ones are divided in two doubles, anything else goes through the platform's parser. */
@@ -365,8 +401,16 @@ export class JsonReader {
   }
 
   #badNumber(at: number): never {
+    const expected = this.#hint() ?? 'a number as JSON spells it'
     this.#offset = at
-    return this.fail('a number as JSON spells it')
+    return this.fail(expected)
+  }
+
+  /** How JSON writes what other languages write here. */
+  #hint(): string | undefined {
+    const word = /^[-+]?[A-Za-z]+/.exec(this.#bytes.toString('latin1', this.#offset, this.#offset + 16))?.[0]
+    const spelling = word === undefined ? undefined : SPELLINGS.get(word.toLowerCase())
+    return spelling && `${spelling}, got ${word}`
   }
 }
 

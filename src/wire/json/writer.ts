@@ -19,15 +19,16 @@ const AT_ONCE = 64
  * @example
  * writeAnswer({ loss, gradients: new Map(), members: { finite: true } }).toString() // {"loss":0.5,"finite":true}
  */
-export function writeAnswer({ loss, gradients, hessian = NONE, members }: Answer): Buffer {
-  const out = new JsonWriter(roomFor([loss, ...gradients.values(), ...hessian.values()]))
+export function writeAnswer({ loss, gradients, hessian = NONE, members, nulls = false }: Answer): Buffer {
+  const out = new JsonWriter(roomFor([loss, ...gradients.values(), ...hessian.values()]), nulls)
   out.text('{"loss":')
   writeTensor(out, loss)
   if (gradients.size > 0) writeTensors(out, ',"gradients":{', gradients)
   let rest = gradients.size > 0 ? '}' : ''
   // Never without gradients.
   if (hessian.size > 0) writeTensors(out, '},"hessian":{', hessian)
-  for (const name of Object.keys(members)) rest += `,${JSON.stringify(name)}:${spellMember(members[name])}`
+  for (const name of Object.keys(members))
+    rest += `,${JSON.stringify(name)}:${spellMember(members[name], nulls)}`
   out.text(`${rest}}`)
   return out.finish()
 }
@@ -49,14 +50,15 @@ function writeTensors(out: JsonWriter, start: string, tensors: ReadonlyMap<strin
 }
 
 /**
- * A plain member as JSON text; numbers that JSON has no literal for are spelled as strings, at any depth.
+ * A plain member as JSON text; numbers that JSON has no literal for are spelled as strings, or as null, at any depth.
  *
  * @example
  * spellMember(Number.NaN) // '"NaN"'
  */
-export function spellMember(value: number | boolean | string | object): string {
+export function spellMember(value: number | boolean | string | object, nulls = false): string {
   if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value)))
     return String(value)
+  if (nulls) return JSON.stringify(value)
   return JSON.stringify(value, (_, part) =>
     typeof part === 'number' && !Number.isFinite(part) ? String(part) : part,
   )
@@ -126,8 +128,11 @@ class JsonWriter {
   #buffer: Buffer
   #view: DataView
   #offset = 0
+  /** Whether what is not finite is null. */
+  readonly #nulls: boolean
 
-  constructor(size: number) {
+  constructor(size: number, nulls: boolean) {
+    this.#nulls = nulls
     this.#buffer = Buffer.allocUnsafe(size)
     this.#view = viewOf(this.#buffer)
   }
@@ -170,6 +175,19 @@ class JsonWriter {
   }
 
   #print(data: Printable, from: number, end: number) {
+    if (this.#nulls) this.#printNulls(data, from, end)
+    else this.#printAll(data, from, end)
+  }
+
+  #printNulls(data: Printable, from: number, end: number) {
+    for (let i = from; i < end; i++) {
+      if (i > from) this.#view.setUint8(this.#offset++, COMMA)
+      if (Number.isFinite(data[i])) this.#printAll(data, i, i + 1)
+      else this.#offset += this.#buffer.write('null', this.#offset)
+    }
+  }
+
+  #printAll(data: Printable, from: number, end: number) {
     this.#offset =
       data instanceof Float32Array
         ? printFloats(this.#view, this.#offset, data, from, end)

@@ -4,6 +4,7 @@ import { type Dtype, sizeOf } from '../../schemas/tensor.ts'
 import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements } from '../dtypes.ts'
 import { type Json, JsonReader } from '../json/reader.ts'
+import { mistaken } from '../mistaken.ts'
 import { checkShape, isShape } from '../shape.ts'
 import { DTYPE_OF } from './names.ts'
 
@@ -119,12 +120,12 @@ function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: Dec
 
 /** Where the header ends and the data begins. */
 function endOfHeader(bytes: Uint8Array): number {
-  if (bytes.length < 8) throw malformed(`a body needs at least 8 bytes, got ${bytes.length}`)
+  const fail = (detail: string) => malformed(mistaken(bytes, 'application/x-safetensors') ?? detail)
+  if (bytes.length < 8) throw fail(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
-  if (length > MAX_HEADER) throw malformed(`the header claims ${length} bytes, the limit is ${MAX_HEADER}`)
+  if (length > MAX_HEADER) throw fail(`the header claims ${length} bytes, the limit is ${MAX_HEADER}`)
   const end = 8 + length
-  if (end > bytes.length)
-    throw malformed(`the header claims ${length} bytes, only ${bytes.length - 8} follow`)
+  if (end > bytes.length) throw fail(`the header claims ${length} bytes, only ${bytes.length - 8} follow`)
   return end
 }
 

@@ -36,7 +36,7 @@ const LARGE_BYTES = 64 * 1024
  */
 export function encode(answer: Answer): Parts {
   const template = templateOf(answer)
-  const head = headOf(template, answer.members)
+  const head = headOf(template, answer)
   return template.dataLength < LARGE_BYTES
     ? [joined(answer, template, head)]
     : [head, ...template.names.map((name) => bytesOf(tensorOf(answer, name)))]
@@ -64,10 +64,10 @@ function bytesOf({ dtype, data }: AnswerTensor): Uint8Array {
   return bytes
 }
 
-function headOf(template: Template, members: Answer['members']): Uint8Array {
+function headOf(template: Template, { members, nulls }: Answer): Uint8Array {
   const { last, text } = template
   if (last !== undefined && isSame(last.members, members)) return last.bytes
-  const bytes = headBytes(`{"__metadata__":{${metadataText(members)}},${text}}`)
+  const bytes = headBytes(`{"__metadata__":{${metadataText(members, nulls)}},${text}}`)
   template.last = { members, bytes }
   return bytes
 }
@@ -132,14 +132,14 @@ function headBytes(header: string): Uint8Array {
   return bytes
 }
 
-function metadataText(members: Answer['members']): string {
+function metadataText(members: Answer['members'], nulls?: boolean): string {
   const texts: string[] = []
-  for (const name in members) texts.push(`${JSON.stringify(name)}:${quoted(members[name])}`)
+  for (const name in members) texts.push(`${JSON.stringify(name)}:${quoted(members[name], nulls)}`)
   return texts.join()
 }
 
 /** A member's JSON, as the string that metadata must be. */
-function quoted(value: Answer['members'][string]): string {
+function quoted(value: Answer['members'][string], nulls?: boolean): string {
   const isPlain = typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
-  return isPlain ? `"${value}"` : JSON.stringify(spellMember(value))
+  return isPlain ? `"${value}"` : JSON.stringify(spellMember(value, nulls))
 }

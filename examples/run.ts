@@ -1,0 +1,21 @@
+/** Runs an example from the command line: `npm run example:iris [-- URL]`. */
+import { pathToFileURL } from 'node:url'
+
+/** Runs it where its module was started, and not only imported; a failure is told in a sentence. */
+export async function runExample(module: string, example: (url: string) => Promise<void>): Promise<void> {
+  if (module !== pathToFileURL(process.argv[1] ?? '').href) return
+  try {
+    await example(urlOf(process.argv[2] ?? process.env.LOSSD_URL ?? 'localhost:8080'))
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exitCode = 1
+  }
+}
+
+/** `9090` and `localhost:9090` will do for `http://localhost:9090`. */
+function urlOf(text: string): string {
+  const host = /^\d+$/.test(text) ? `localhost:${text}` : text
+  const url = host.includes('://') ? host : `http://${host}`
+  if (!URL.canParse(url)) throw new Error(`"${text}" is no address; give one as in http://localhost:8080`)
+  return url.replace(/\/+$/, '')
+}

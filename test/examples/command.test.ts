@@ -1,0 +1,51 @@
+/** The examples from the command line, as README runs them. */
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server.close())
+
+const run = (example: string, ...args: string[]) =>
+  promisify(execFile)(process.execPath, ['--import', 'tsx', `examples/${example}.ts`, ...args], {
+    env: { ...process.env, NO_COLOR: '1' },
+  }).then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
+  )
+
+describe.each(['iris', 'robust'])('the example %s', (example) => {
+  it('where nothing listens says so in one line, and how to go on', async () => {
+    const { code, stderr } = await run(example, 'http://127.0.0.1:1')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^No lossd answers at http:\/\/127\.0\.0\.1:1: start one with `npm start`, .*\n$/)
+  })
+
+  it('where something else listens says what it answers', async () => {
+    const other = createServer((_, response) => response.writeHead(404).end('nothing')).listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    const { code, stderr } = await run(example, `127.0.0.1:${port}`)
+    other.close()
+    expect(code).toBe(1)
+    expect(stderr).toBe(`http://127.0.0.1:${port} answers 404: nothing\n`)
+  })
+
+  it('finds a service on another port', async () => {
+    const { code, stdout } = await run(example, `${server.url}/`)
+    expect(code).toBe(0)
+    expect(stdout).toContain(example === 'iris' ? 'accuracy 0.9733' : 'huber, with typos: width = 0.4')
+  })
+
+  it('needs an address that is one', async () => {
+    const { stderr } = await run(example, 'http://')
+    expect(stderr).toMatch(/^"http:\/\/" is no address.*\n$/)
+  })
+})
