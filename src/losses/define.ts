@@ -200,6 +200,12 @@ export function expandLoss(loss: Loss, params: Params): Loss {
 /** No parameters. */
 export const noParams = Type.Object({})
 
+/** Where the classes stand in the inputs that have them: for dense prediction (`[N, C, H, W]`, or with the classes last). */
+export const classAxis = Type.Integer({
+  default: 1,
+  description: 'Where the classes are: 1, or -1 for the last axis.',
+})
+
 /** A parameter that may be switched off with `null`. */
 export function nullable<T extends TSchema>(
   schema: T,

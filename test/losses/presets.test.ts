@@ -35,7 +35,6 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'torch ctc/impossible predictions': 'PyTorch: NaN; nothing pulls where nothing fits',
   'torch ciou/flat predictions': 'torchvision: NaN for a box without height',
   'torch ciou/points': 'torchvision: NaN for boxes without area',
-  'torch circle/plain embeddings': 'pytorch-metric-learning holds the pair weights constant',
   'torch multi_similarity/singles': 'without positives 0, as every in-batch loss here; theirs 0.0589',
   'torch js_div/apart': 'torchmetrics: NaN gradients at a probability of 0',
   'keras binary_focal/wrong predictions':

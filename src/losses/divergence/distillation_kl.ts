@@ -1,6 +1,6 @@
 /** Knowledge distillation: a student's softened distribution against its teacher's. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'distillation_kl',
@@ -15,11 +15,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    student: input('rows,classes', 'real', {
+    student: input('rows,classes,...', 'real', {
       differentiable: true,
       about: 'Logits of the model that learns.',
     }),
-    teacher: input('rows,classes', 'real', {
+    teacher: input('rows,classes,...', 'real', {
       about: 'Logits of the model that it learns from; constant to the gradient.',
     }),
   },
@@ -29,6 +29,7 @@ export default defineLoss({
       default: 1,
       description: 'Divides the logits of both; the loss is multiplied by its square.',
     }),
+    class_axis: classAxis,
   }),
   // T^2 sum_c t (ln t - ln s). The probabilities t and s both sum to 1, so adding s - t changes nothing, but makes each term
   // t (e^-d - 1 + d) with d = ln t - ln s: of the order of d^2, where t d alone would cancel against the other classes.

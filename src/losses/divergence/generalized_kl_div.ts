@@ -1,5 +1,6 @@
 /** Kullback-Leibler divergence of what need not sum to 1. */
-import { defineLoss, input, noParams } from '../define.ts'
+import { Type } from '@sinclair/typebox'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'generalized_kl_div',
@@ -15,17 +16,18 @@ export default defineLoss({
         'optax.losses.convex_kl_divergence': {},
         'optax.convex_kl_divergence': {},
       },
+      params: { class_axis: -1 },
       reduction: 'none',
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'logprob', {
+    predictions: input('rows,classes,...', 'logprob', {
       differentiable: true,
       about: 'Logarithms of the predicted quantities.',
     }),
-    targets: input('rows,classes', 'nonnegative', { about: 'The true quantities.' }),
+    targets: input('rows,classes,...', 'nonnegative', { about: 'The true quantities.' }),
   },
-  params: noParams,
+  params: Type.Object({ class_axis: classAxis }),
   // y (ln y - x) + e^x - y = y (e^d - 1 - d) with d = x - ln y. Near the optimum the right side keeps the digits that
   // the left one loses; far from it, e^d might overflow where y is tiny. A y of 0 leaves e^x, the limit.
   formula: `

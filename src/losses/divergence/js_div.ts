@@ -1,5 +1,6 @@
 /** Jensen-Shannon divergence between two distributions. */
-import { defineLoss, input, noParams } from '../define.ts'
+import { Type } from '@sinclair/typebox'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'js_div',
@@ -17,13 +18,16 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'simplex', {
+    predictions: input('rows,classes,...', 'simplex', {
       differentiable: true,
       about: 'One distribution a row. Each row is divided by its sum first, and the gradient knows it.',
     }),
-    targets: input('rows,classes', 'simplex', { differentiable: true, about: 'The other one, likewise.' }),
+    targets: input('rows,classes,...', 'simplex', {
+      differentiable: true,
+      about: 'The other one, likewise.',
+    }),
   },
-  params: noParams,
+  params: Type.Object({ class_axis: classAxis }),
   // With m = (p + q) / 2, a = p / m, b = q / m and d = (a - b) / 2, the row is
   //   1/2 sum m (a ln a + b ln b) = 1/2 sum m (ln(1 - d^2) + d (ln(1 + d) - ln(1 - d))),
   // because a = 1 + d and b = 1 - d. Near equality all of the second form is of the order of d^2; in the first, two terms

@@ -1,6 +1,6 @@
 /** Circle loss: pairs pull the harder, the farther they are from where they should be. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { defineLoss, input, oneOf } from '../define.ts'
 import { UNIT_ROWS } from '../lines.ts'
 
 export default defineLoss({
@@ -12,10 +12,11 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.CircleLoss': {} },
-      note: 'Ours is the exact gradient of the value; pytorch-metric-learning and the paper hold the weights of the pairs constant. Its mean is over rows whose loss is above 0.',
+      note: 'Its mean is over rows whose loss is above 0.',
     },
     keras: {
       names: { 'keras.losses.Circle': {}, 'keras.losses.circle': {} },
+      params: { weights: 'exact' },
       note: 'Keras leaves it to the caller to normalise: for rows of length 1 the values agree, and its gradient has a part along each row in addition, which normalising takes out again. For rows without positives or negatives its function answers 0; its class leaves them out of the mean, as this does.',
     },
   },
@@ -40,6 +41,11 @@ export default defineLoss({
       default: 0.4,
       description: 'Positives shall have a cosine above 1 - margin, negatives one below margin.',
     }),
+    weights: oneOf(['constant', 'exact'], {
+      default: 'constant',
+      description:
+        "Whether the gradient holds each pair's weight constant, as the paper, its authors' code and pytorch-metric-learning do, or is the exact slope of the value.",
+    }),
   }),
   // softplus( ln sum over positives of e^(-gamma [1+m-s] (s-1+m)) + ln sum over negatives of e^(gamma [s+m] (s-m)) ),
   // [x] = max(x, 0). A row without positives or without negatives has nothing to compare.
@@ -47,8 +53,10 @@ export default defineLoss({
     s = sum(z * z[rows -> others], dim)
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]
-    pull = -gamma * relu(1 + margin - s) * (s - 1 + margin)
-    push = gamma * relu(s + margin) * (s - margin)
+    weight_pull = relu(1 + margin - s)
+    weight_push = relu(s + margin)
+    pull = -gamma * (weights == exact ? weight_pull : stop_gradient(weight_pull)) * (s - 1 + margin)
+    push = gamma * (weights == exact ? weight_push : stop_gradient(weight_push)) * (s - margin)
     top_pull = stop_gradient(max(positive ? pull : -1e30, others))
     top_push = stop_gradient(max(same ? -1e30 : push, others))
     pulls = log(sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull

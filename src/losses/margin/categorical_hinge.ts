@@ -1,5 +1,6 @@
 /** Keras' multiclass hinge loss. */
-import { defineLoss, input, noParams } from '../define.ts'
+import { Type } from '@sinclair/typebox'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'categorical_hinge',
@@ -10,15 +11,16 @@ export default defineLoss({
   presets: {
     keras: {
       names: { 'keras.losses.CategoricalHinge': {}, 'keras.losses.categorical_hinge': {} },
+      params: { class_axis: -1 },
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one a class.' }),
-    targets: input('rows', 'class_or_probability', {
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    targets: input('rows,...', 'class_or_probability', {
       about: 'The right class of each row, or one number a class: one-hot, or shares.',
     }),
   },
-  params: noParams,
+  params: Type.Object({ class_axis: classAxis }),
   // [max_j (1 - y_j) x_j - sum_j y_j x_j + 1]+. The right class stands in the maximum as a 0: that is what sets it apart
   // from Crammer and Singer.
   formula: `

@@ -1,5 +1,6 @@
 /** Multiclass hinge loss against the worst rival (Crammer and Singer). */
-import { defineLoss, input, noParams } from '../define.ts'
+import { Type } from '@sinclair/typebox'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'crammer_singer',
@@ -8,12 +9,18 @@ export default defineLoss({
   about:
     'Multiclass support vector machine after Crammer and Singer: the strongest wrong class shall stay 1 below the right one. Not where probabilities are needed (cross_entropy); only one rival learns at a time, so with many classes multi_margin moves more. It is not categorical_hinge, which also pushes wrong scores below 0.',
   aliases: ['multiclass_hinge'],
-  presets: { optax: { names: { 'optax.losses.multiclass_hinge_loss': {} }, reduction: 'none' } },
-  inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one a class.' }),
-    targets: input('rows', 'class', { about: 'The right class of each row.' }),
+  presets: {
+    optax: {
+      names: { 'optax.losses.multiclass_hinge_loss': {} },
+      params: { class_axis: -1 },
+      reduction: 'none',
+    },
   },
-  params: noParams,
+  inputs: {
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
+  },
+  params: Type.Object({ class_axis: classAxis }),
   // [1 + max_{j != y} x_j - x_y]+. Rivals are compared before the margin is added, which would make ties of near ones. At
   // the margin the gradient is split evenly, as if the right class stood in the maximum, too.
   formula: `

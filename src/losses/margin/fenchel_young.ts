@@ -1,6 +1,6 @@
 /** Fenchel-Young losses: a loss for each way to turn scores into probabilities. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
+import { classAxis, defineLoss, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'fenchel_young',
@@ -11,13 +11,14 @@ export default defineLoss({
   presets: {
     optax: {
       names: { 'optax.losses.make_fenchel_young_loss': {} },
+      params: { class_axis: -1 },
       reduction: 'none',
       note: 'optax takes any max function; here its regularizer is chosen by name, logsumexp being entropy.',
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one a class.' }),
-    targets: input('rows,classes', 'simplex', { about: 'Probabilities: one-hot, or soft.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    targets: input('rows,classes,...', 'simplex', { about: 'Probabilities: one-hot, or soft.' }),
   },
   params: Type.Object({
     regularizer: oneOf(['entropy', 'sparsemax', 'entmax15'], {
@@ -25,6 +26,7 @@ export default defineLoss({
       description:
         'What holds the probabilities together: the Tsallis entropy of order 1 (Shannon, softmax), 2 (sparsemax) or 1.5 (entmax15).',
     }),
+    class_axis: classAxis,
   }),
   // max_p (<p, x> - R(p)) - <x, y> with the Tsallis regularizers R: sum p ln p, sum (p^2 - p) / 2 and
   // 4/3 sum (p^1.5 - p), all 0 where p is one-hot. The constant R(y), which would make the loss 0 at p = y, is left out,

@@ -1,6 +1,6 @@
 /** Multiclass hinge loss over all wrong classes (Weston and Watkins). */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'multi_margin',
@@ -12,8 +12,8 @@ export default defineLoss({
     torch: { names: { 'torch.nn.functional.multi_margin_loss': {}, 'torch.nn.MultiMarginLoss': {} } },
   },
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one a class.' }),
-    targets: input('rows', 'class', { about: 'The right class of each row.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
     class_weights: input('classes', 'nonnegative', {
       optional: true,
       about: 'Multiplies the rows of each class; the mean still divides by the number of rows.',
@@ -30,6 +30,7 @@ export default defineLoss({
       default: 1,
       description: 'How much higher the right class shall score, in units of the scores.',
     }),
+    class_axis: classAxis,
   }),
   formula: `
     short = relu(margin - pick(predictions, targets, classes) + predictions)

@@ -1,5 +1,6 @@
 /** Multiclass perceptron loss. */
-import { defineLoss, input, noParams } from '../define.ts'
+import { Type } from '@sinclair/typebox'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'multiclass_perceptron',
@@ -7,12 +8,18 @@ export default defineLoss({
   couples: 'row',
   about:
     'How far the best class scores above the right one: the structured perceptron, for online learning on separable data. It asks for no margin, so that equal scores everywhere cost nothing; start from random weights, or take crammer_singer. Not where probabilities are needed (cross_entropy).',
-  presets: { optax: { names: { 'optax.losses.multiclass_perceptron_loss': {} }, reduction: 'none' } },
-  inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one a class.' }),
-    targets: input('rows', 'class', { about: 'The right class of each row.' }),
+  presets: {
+    optax: {
+      names: { 'optax.losses.multiclass_perceptron_loss': {} },
+      params: { class_axis: -1 },
+      reduction: 'none',
+    },
   },
-  params: noParams,
+  inputs: {
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
+  },
+  params: Type.Object({ class_axis: classAxis }),
   // Classes that are tied for the best share the gradient, the right one among them.
   formula: 'max(predictions, classes) - pick(predictions, targets, classes)',
   references: [

@@ -1,5 +1,6 @@
 /** Multiclass sparsemax loss. */
-import { defineLoss, input, noParams } from '../define.ts'
+import { Type } from '@sinclair/typebox'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'multiclass_sparsemax',
@@ -7,12 +8,18 @@ export default defineLoss({
   couples: 'row',
   about:
     'Cross-entropy with a margin: its probabilities (sparsemax) reach exactly 0, and a row whose right class leads by 1 counts nothing. For few likely classes out of many. Not where every class must keep some probability (cross_entropy); its cost grows with the square of the classes.',
-  presets: { optax: { names: { 'optax.losses.multiclass_sparsemax_loss': {} }, reduction: 'none' } },
-  inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits.' }),
-    targets: input('rows', 'class', { about: 'The right class of each row.' }),
+  presets: {
+    optax: {
+      names: { 'optax.losses.multiclass_sparsemax_loss': {} },
+      params: { class_axis: -1 },
+      reduction: 'none',
+    },
   },
-  params: noParams,
+  inputs: {
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
+  },
+  params: Type.Object({ class_axis: classAxis }),
   // The projection of z on the simplex is p = [z - tau]+, with tau such that p sums to 1. Class j is in its support if
   // tau = z_j would leave more than nothing for it: sum_i [z_i - z_j]+ < 1; the support then gives tau.
   // The loss |y - z|^2 / 2 - |p - z|^2 / 2 is a sum of terms >= 0, none of which cancels: (y - p)^2 / 2 within the

@@ -1,6 +1,6 @@
 /** Softmax cross-entropy on logits, with class indices or probabilities as targets. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'cross_entropy',
@@ -54,10 +54,7 @@ export default defineLoss({
       description: 'Share of each target that is spread over all classes.',
     }),
     ignore_index: Type.Integer({ default: -100, description: 'Rows with this class index do not count.' }),
-    class_axis: Type.Integer({
-      default: 1,
-      description: 'Where the classes are: 1, or -1 for the last axis.',
-    }),
+    class_axis: classAxis,
   }),
   // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A probability of 0 silences its
   // class also where ln p is -inf (a masked logit); a smoothing of 0 silences the smooth term likewise.

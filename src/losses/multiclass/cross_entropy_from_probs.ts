@@ -1,6 +1,6 @@
 /** Cross-entropy of probabilities, with class indices or probabilities as targets. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'cross_entropy_from_probs',
@@ -16,15 +16,16 @@ export default defineLoss({
         'keras.losses.SparseCategoricalCrossentropy': {},
         'keras.losses.sparse_categorical_crossentropy': {},
       },
+      params: { class_axis: -1 },
       note: 'With from_logits=True it is cross_entropy. A row of zeros costs -ln epsilon; Keras divides 0 by 0.',
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'simplex', {
+    predictions: input('rows,classes,...', 'simplex', {
       differentiable: true,
       about: 'Predicted probabilities. Each row is divided by its sum first, and the gradient knows it.',
     }),
-    targets: input('rows', 'class_or_probability', {
+    targets: input('rows,...', 'class_or_probability', {
       about: 'Class indices, or one probability per class.',
     }),
   },
@@ -42,6 +43,7 @@ export default defineLoss({
       description:
         'Probabilities are clipped to [e, 1 - e], as in Keras, with gradient 0 beyond. 0: logarithms stop at -100 instead, and the gradient at 1e12.',
     }),
+    class_axis: classAxis,
   }),
   // Without clipping, the slope of the logarithm is held at 1e12 below p = 1e-12, as in binary_cross_entropy.
   formula: `

@@ -1,6 +1,6 @@
 /** Generalised cross-entropy: between cross-entropy and absolute error, for noisy labels. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'generalized_cross_entropy',
@@ -14,15 +14,16 @@ export default defineLoss({
         'keras.losses.CategoricalGeneralizedCrossEntropy': {},
         'keras.losses.categorical_generalized_cross_entropy': {},
       },
+      params: { class_axis: -1 },
       note: 'The slope at a probability of 0 is bounded; that of Keras is infinite. One-hot targets are refused, where Keras takes them for indices.',
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'simplex', {
+    predictions: input('rows,classes,...', 'simplex', {
       differentiable: true,
       about: 'Predicted probabilities.',
     }),
-    targets: input('rows', 'class', { about: 'Class indices.' }),
+    targets: input('rows,...', 'class', { about: 'Class indices.' }),
   },
   params: Type.Object({
     q: Type.Number({
@@ -31,6 +32,7 @@ export default defineLoss({
       default: 0.5,
       description: 'Towards 0 it becomes -ln p (cross-entropy), at 1 it is 1 - p (absolute error).',
     }),
+    class_axis: classAxis,
   }),
   // (1 - p^q) / q, as expm1 so that a small q does not cancel. p^(q-1) is infinite at p = 0: below 1e-37 the slope is
   // held at its value there, so that it stays right in sign and finite in float32.

@@ -1,6 +1,6 @@
 /** Negative log-likelihood of class indices under given log-probabilities. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'nll',
@@ -25,10 +25,7 @@ export default defineLoss({
   },
   params: Type.Object({
     ignore_index: Type.Integer({ default: -100, description: 'Rows with this class index do not count.' }),
-    class_axis: Type.Integer({
-      default: 1,
-      description: 'Where the classes are: 1, or -1 for the last axis.',
-    }),
+    class_axis: classAxis,
   }),
   formula: `
     w = given(class_weights) ? pick(class_weights, targets, classes) : 1

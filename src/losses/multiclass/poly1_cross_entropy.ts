@@ -1,6 +1,6 @@
 /** PolyLoss: cross-entropy with another weight for the first term of its expansion. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'poly1_cross_entropy',
@@ -11,13 +11,16 @@ export default defineLoss({
   presets: {
     optax: {
       names: { 'optax.losses.poly_loss_cross_entropy': {} },
+      params: { class_axis: -1 },
       reduction: 'none',
       note: 'A masked logit of -inf costs nothing; optax answers NaN.',
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits.' }),
-    targets: input('rows', 'class_or_probability', { about: 'Class indices, or one probability per class.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('rows,...', 'class_or_probability', {
+      about: 'Class indices, or one probability per class.',
+    }),
   },
   params: Type.Object({
     epsilon: Type.Number({
@@ -25,6 +28,7 @@ export default defineLoss({
       default: 2,
       description: 'Added to the coefficient 1 of the term 1 - p; -1 removes the term, 0 is cross_entropy.',
     }),
+    class_axis: classAxis,
   }),
   // -ln p = (1 - p) + (1 - p)^2 / 2 + ...; epsilon is added to the first coefficient.
   formula: `

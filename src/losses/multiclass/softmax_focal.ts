@@ -1,6 +1,6 @@
 /** Focal loss over a softmax. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, nullable } from '../define.ts'
+import { classAxis, defineLoss, input, nullable } from '../define.ts'
 
 export default defineLoss({
   name: 'softmax_focal',
@@ -15,13 +15,15 @@ export default defineLoss({
         'keras.losses.CategoricalFocalCrossentropy': {},
         'keras.losses.categorical_focal_crossentropy': {},
       },
-      params: { alpha: 0.25 },
+      params: { class_axis: -1, alpha: 0.25 },
       note: 'Predictions are logits, as with from_logits=True; of the probabilities that Keras takes by default send the logarithms. Keras clips probabilities to [1e-7, 1 - 1e-7], where its gradient ends.',
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits.' }),
-    targets: input('rows', 'class_or_probability', { about: 'Class indices, or one probability per class.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
+    targets: input('rows,...', 'class_or_probability', {
+      about: 'Class indices, or one probability per class.',
+    }),
   },
   params: Type.Object({
     alpha: nullable(Type.Number({ minimum: 0 }), {
@@ -29,6 +31,7 @@ export default defineLoss({
       description: 'Scales every class alike (as Keras does with 0.25); null for none.',
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy rows fade; 0 not at all.' }),
+    class_axis: classAxis,
   }),
   // -sum_c y_c (1 - p_c)^gamma ln p_c. The floor keeps the slope of gamma < 1 finite at p = 1. Below e^-800 p is 0 in
   // every precision, and 1 - p rests. Classes without a target are left out before the product: a masked logit (-inf) has an infinite -ln p.

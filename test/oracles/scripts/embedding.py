@@ -69,7 +69,7 @@ def multi_similarity():
 def circle():
     """Keras' steps; its own ops round to float32 on the way."""
 
-    def loss(embeddings, labels, gamma=80, margin=0.4):
+    def loss(embeddings, labels, gamma=80, margin=0.4, weights="exact"):
         z = normalize(embeddings)
         distance = relu(1 - z @ z.T)
         same = labels[:, None] == labels
@@ -84,7 +84,7 @@ def circle():
     return [
         case("circle", source, loss, inputs, params, counts=positives(inputs["labels"]) > 0)
         for inputs in batches()
-        for params in ({}, {"gamma": 16.0, "margin": 0.25})
+        for params in ({"weights": "exact"}, {"gamma": 16.0, "margin": 0.25, "weights": "exact"})
     ]
 
 
