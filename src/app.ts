@@ -21,7 +21,7 @@ import { BodyPool } from './routes/body.ts'
 import { codingFor, codings, pack } from './routes/coding.ts'
 import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
-import { bodyLimitOf, mediaTypes } from './routes/negotiate.ts'
+import { bodyLimitOf, mediaTypes, varies } from './routes/negotiate.ts'
 import { Outbox, whenGone } from './routes/outbox.ts'
 import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
 import { createOutlineSource } from './schemas/outline.ts'
@@ -179,7 +179,7 @@ function packDocuments(app: FastifyInstance, { compressBytes }: Config) {
   app.addHook('onSend', async ({ headers }, reply, payload) => {
     if (typeof payload !== 'string' || payload.length < compressBytes) return payload
     if (!/^application\/([\w.-]+\+)?json\b/.test(String(reply.getHeader('content-type')))) return payload
-    reply.header('Vary', 'Accept-Encoding')
+    varies(reply, 'Accept-Encoding')
     const coding = codingFor(headers['accept-encoding'] as string | undefined)
     if (coding === undefined) return payload
     reply.header('Content-Encoding', coding)

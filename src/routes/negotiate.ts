@@ -1,5 +1,6 @@
-/** What a request's headers ask for: the formats of its body and of its answer, and until when it waits. */
+/** What a request's headers ask for: the formats of its body and of its answer, and until when it waits; what answers vary by. */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { FastifyReply } from 'fastify'
 import { Problem } from '../errors.ts'
 import type { Format } from '../wire/define.ts'
 import { formatOf, formats, negotiate } from '../wire/index.ts'
@@ -67,4 +68,10 @@ export function deadlineOf(
     throw new Problem('invalid-value', 'X-Request-Timeout-Ms must be a whole number of milliseconds >= 1')
   }
   return Math.min(Number(header), maxDeadlineMs)
+}
+
+/** Tells caches that the answer depends on a request's header, beside those that it was said of before. */
+export function varies(reply: FastifyReply, header: string) {
+  const others = reply.getHeader('Vary')
+  reply.header('Vary', others === undefined ? header : `${others}, ${header}`)
 }

@@ -1,5 +1,6 @@
 /** `/`: where to go from here, as a page for browsers and as JSON for others. */
 import type { Routes } from './context.ts'
+import { varies } from './negotiate.ts'
 
 /** Path -> what is there. */
 const PLACES = {
@@ -17,7 +18,7 @@ const EXAMPLE = { path: '/v1/losses/huber', body: { predictions: [1, 2], targets
 
 const routes: Routes = (app) => {
   app.get('/', { schema: { hide: true } }, ({ headers }, reply) => {
-    reply.header('Vary', 'Accept')
+    varies(reply, 'Accept')
     if (/\btext\/html\b/.test(headers.accept ?? '')) return reply.type('text/html; charset=utf-8').send(PAGE)
     return { name: 'lossd', about: ABOUT, places: PLACES, example: { method: 'POST', ...EXAMPLE } }
   })

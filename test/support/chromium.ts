@@ -1,0 +1,25 @@
+/**
+ * A real browser: Chromium from the npm package `@sparticuz/chromium`, driven by playwright-core, neither of which
+ * downloads anything. The package's own flags are not taken, for they switch the checks of origins off.
+ */
+import { arch, platform } from 'node:os'
+import chromium from '@sparticuz/chromium'
+import { type Browser, chromium as driver } from 'playwright-core'
+
+/** @returns undefined, and says why, where this machine cannot run it */
+export async function launchChromium(): Promise<Browser | undefined> {
+  if (platform() !== 'linux' || arch() !== 'x64')
+    return none(`it is built for x64 Linux, this is ${arch()} ${platform()}`)
+  const executablePath = await chromium.executablePath()
+  try {
+    return await driver.launch({ executablePath, args: ['--no-sandbox', '--no-zygote', '--disable-gpu'] })
+  } catch (error) {
+    const missing = /error while loading shared libraries: (\S+):/.exec(String(error))
+    if (missing === null) throw error
+    return none(`there is no ${missing[1]}`)
+  }
+}
+
+function none(why: string): undefined {
+  console.log(`no Chromium here, pages are tested where there is one: ${why}`)
+}
