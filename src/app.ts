@@ -14,16 +14,18 @@ import type { Config } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
-import { loadCatalog } from './losses/index.ts'
+import { type Catalog, loadCatalog } from './losses/index.ts'
 import { createProgramSource, lossOf } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import { BodyPool } from './routes/body.ts'
 import { codingFor, codings, pack } from './routes/coding.ts'
 import type { RouteContext } from './routes/context.ts'
+import { pageOptions } from './routes/docs.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes, varies } from './routes/negotiate.ts'
 import { Outbox, whenGone } from './routes/outbox.ts'
-import { NumbersSchema, ResultSchema } from './schemas/openapi.ts'
+import { finishDocument } from './schemas/document.ts'
+import { COMPONENTS } from './schemas/openapi.ts'
 import { createOutlineSource } from './schemas/outline.ts'
 import { ProblemSchema } from './schemas/problem.ts'
 import { formatOf, formats } from './wire/index.ts'
@@ -70,7 +72,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   countUnread(fastify, context.outbox)
   closeStalled(fastify, context, log)
   closeInOrder(fastify, context)
-  await describeApi(fastify)
+  await describeApi(fastify, context.catalog)
   await registerRoutes(fastify, context)
   return {
     fastify,
@@ -232,8 +234,8 @@ function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, connecti
   })
 }
 
-async function describeApi(app: FastifyInstance) {
-  for (const schema of [ProblemSchema, NumbersSchema, ResultSchema]) app.addSchema(schema)
+async function describeApi(app: FastifyInstance, { losses }: Catalog) {
+  for (const schema of [ProblemSchema, ...COMPONENTS]) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -245,6 +247,7 @@ async function describeApi(app: FastifyInstance) {
       },
     },
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `schema${i}`) },
+    transformObject: (made) => finishDocument('openapiObject' in made ? made.openapiObject : made, losses),
   })
-  await app.register(swaggerUi, { routePrefix: '/docs' })
+  await app.register(swaggerUi, pageOptions())
 }

@@ -1,4 +1,5 @@
 /** What losses there are, and everything about one of them, read from its definition. */
+import { Type } from '@sinclair/typebox'
 import { toLatex } from '../language/latex.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
@@ -7,12 +8,61 @@ import { askFor } from '../schemas/asked.ts'
 import type { Routes } from './context.ts'
 import { createServing } from './serving.ts'
 
+const closed = { additionalProperties: false } as const
+const words = Type.Array(Type.String())
+const summary = {
+  name: Type.String(),
+  family: Type.String(),
+  couples: Type.String(),
+  about: Type.String(),
+  aliases: words,
+}
+const Listed = Type.Object({ losses: Type.Array(Type.Object(summary, closed)) }, closed)
+const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
+
+const Described = Type.Object(
+  {
+    ...summary,
+    formula: Type.String({ description: "In the losses' own language." }),
+    latex: Type.String(),
+    denominator: Type.Optional(
+      Type.String({ description: "What each value adds to the mean's denominator." }),
+    ),
+    inputs: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          axes: Type.String({ description: 'With commas between them, the slowest first.' }),
+          kind: Type.String(),
+          means: Type.String({ description: 'What numbers of this kind may be.' }),
+          differentiable: Type.Boolean(),
+          optional: Type.Boolean(),
+          about: Type.String(),
+        },
+        closed,
+      ),
+    ),
+    params: anything('JSON Schema of the parameters.'),
+    defaults: anything('Parameter -> its value where a request says nothing.'),
+    reductions: words,
+    presets: anything('Framework -> its names for the loss, and what they bring along.'),
+    references: words,
+    examples: Type.Array(anything('Inputs, and the loss that they have.')),
+    engines: Type.Object(
+      { float32: words, float64: words },
+      { ...closed, description: 'Which compute it, in the order in which they are asked.' },
+    ),
+  },
+  closed,
+)
+
 const routes: Routes = (app, context) => {
   const { catalog } = context
   const engines = createServing(context)
   const tags = ['catalog']
 
-  app.get('/v1/losses', { schema: { tags, summary: 'All losses' } }, () => ({
+  const list = { tags, operationId: 'listLosses', summary: 'All losses', response: { 200: Listed } }
+  app.get('/v1/losses', { schema: list }, () => ({
     losses: catalog.losses.map(({ name, family, couples, about, aliases }) => ({
       name,
       family,
@@ -22,14 +72,20 @@ const routes: Routes = (app, context) => {
     })),
   }))
 
-  app.get<{ Params: { name: string } }>(
-    '/v1/losses/:name',
-    { schema: { tags, summary: 'One loss: formula, inputs, parameters, references, examples' } },
-    ({ params }) => {
-      const loss = askFor(catalog, params.name).loss
-      return { ...describeLoss(loss), engines: engines(loss) }
-    },
-  )
+  const one = {
+    tags,
+    operationId: 'describeLoss',
+    summary: 'One loss: formula, inputs, parameters, references, examples',
+    params: Type.Object({
+      name: Type.String({ description: 'Its name, or what a framework calls it.', examples: ['huber'] }),
+    }),
+    response: { 200: Described },
+    'x-problems': [404, 414],
+  }
+  app.get<{ Params: { name: string } }>('/v1/losses/:name', { schema: one }, ({ params }) => {
+    const loss = askFor(catalog, params.name).loss
+    return { ...describeLoss(loss), engines: engines(loss) }
+  })
 
   app.post<{ Params: { name: string } }>('/v1/losses/:name', { schema: { hide: true } }, ({ params }) => {
     // Known ones have routes of their own.

@@ -11,7 +11,7 @@ const routes: Routes = (app, context) => {
     // Two colons are one in the path.
     path: '/v1/losses::compose',
     name: 'compose',
-    schema: compositionSchema(formats),
+    schema: { ...compositionSchema(formats), 'x-problems': [404] },
     handle: (received) => compose(context, received),
   })
 }

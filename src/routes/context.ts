@@ -10,6 +10,13 @@ import type { OutlineSource } from '../schemas/outline.ts'
 import type { BodyPool } from './body.ts'
 import type { Outbox } from './outbox.ts'
 
+declare module 'fastify' {
+  interface FastifySchema {
+    /** Statuses of refusals that not every route has (schemas/document.ts). */
+    readonly 'x-problems'?: readonly number[]
+  }
+}
+
 export interface RouteContext {
   readonly config: Config
   readonly catalog: Catalog

@@ -1,14 +1,70 @@
 /** What computes here: devices, drivers, limits, what each engine serves, what is compiled, and what launches have cost. */
 import { setImmediate as nextRound } from 'node:timers/promises'
+import { Type } from '@sinclair/typebox'
 import { type Engine, type EngineDetails, type Learned, membersOf } from '../engines/define.ts'
 import type { Catalog } from '../losses/index.ts'
 import { lossOf } from '../losses/program.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createServing, type Serving } from './serving.ts'
 
+const closed = { additionalProperties: false } as const
+const whole = Type.Integer({ minimum: 0 })
+const names = Type.Array(Type.String())
+
+const EngineSchema = Type.Object(
+  {
+    name: Type.String(),
+    reason: Type.String({ description: 'Why it is there.' }),
+    device: Type.Optional(Type.String()),
+    isGpu: Type.Optional(Type.Boolean()),
+    isReady: Type.Optional(Type.Boolean()),
+    driver: Type.Optional(Type.String()),
+    limits: Type.Optional(
+      Type.Record(Type.String(), Type.Number(), { description: "In the device's own units." }),
+    ),
+    compiled: Type.Optional(
+      Type.Object(
+        { entries: whole, capacity: whole, hits: whole, misses: whole },
+        { ...closed, description: 'Programs that are kept.' },
+      ),
+    ),
+    holds: Type.Optional(Type.Object({ tensors: whole, bytes: whole }, closed)),
+    serves: Type.Object(
+      { float32: names, float64: names },
+      { ...closed, description: 'Losses, by precision.' },
+    ),
+  },
+  closed,
+)
+
+const LearnedSchema = Type.Object(
+  {
+    engine: Type.String(),
+    loss: Type.String(),
+    program: Type.String(),
+    launches: whole,
+    launchMs: Type.Number(),
+    elementNs: Type.Number(),
+  },
+  closed,
+)
+
+const Engines = Type.Object(
+  {
+    engines: Type.Array(EngineSchema),
+    learned: Type.Array(LearnedSchema, { description: 'What launches have cost.' }),
+  },
+  closed,
+)
+
 const routes: Routes = (app, context) => {
   const serving = createServing(context)
-  const schema = { tags: ['service'], summary: 'What computes: devices, limits, what they serve and cost' }
+  const schema = {
+    tags: ['service'],
+    operationId: 'engines',
+    summary: 'What computes: devices, limits, what they serve and cost',
+    response: { 200: Engines },
+  }
   app.get('/v1/engines', { schema }, () => describeEngines(context, serving))
 }
 

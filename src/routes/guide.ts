@@ -16,33 +16,45 @@ const word = (words: Readonly<Record<string, string>>, description: string): TSc
     { description },
   )
 
-const Advice = Type.Object({
-  task: word(TASKS, 'What is to be learned.'),
-  trouble: Type.Optional(word(TROUBLES, 'What is wrong with the data.')),
-  wish: Type.Optional(word(WISHES, 'What the result shall have.')),
-  losses: Type.Array(Type.String(), { description: 'Losses, the best first.' }),
-  because: Type.String({ description: 'Why.' }),
-  unless: Type.String({ description: 'When it is the wrong choice.' }),
-  references: Type.Array(Type.String(), { description: 'Where to read on.' }),
-})
+const closed = { additionalProperties: false } as const
+
+const Advice = Type.Object(
+  {
+    task: word(TASKS, 'What is to be learned.'),
+    trouble: Type.Optional(word(TROUBLES, 'What is wrong with the data.')),
+    wish: Type.Optional(word(WISHES, 'What the result shall have.')),
+    losses: Type.Array(Type.String(), { description: 'Losses, the best first.' }),
+    because: Type.String({ description: 'Why.' }),
+    unless: Type.String({ description: 'When it is the wrong choice.' }),
+    references: Type.Array(Type.String(), { description: 'Where to read on.' }),
+  },
+  closed,
+)
 
 const schema = {
   tags: ['catalog'],
   operationId: 'guide',
   summary: 'Which loss to take, and why',
-  querystring: Type.Object({
-    task: Type.Optional(word(TASKS, 'Only advice for this task.')),
-    trouble: Type.Optional(word(TROUBLES, 'Only advice for this trouble with the data.')),
-    wish: Type.Optional(word(WISHES, 'Only advice for this wish.')),
-  }),
+  querystring: Type.Object(
+    {
+      task: Type.Optional(word(TASKS, 'Only advice for this task.')),
+      trouble: Type.Optional(word(TROUBLES, 'Only advice for this trouble with the data.')),
+      wish: Type.Optional(word(WISHES, 'Only advice for this wish.')),
+    },
+    closed,
+  ),
   response: {
-    200: Type.Object({
-      tasks: Type.Record(Type.String(), Type.String()),
-      troubles: Type.Record(Type.String(), Type.String()),
-      wishes: Type.Record(Type.String(), Type.String()),
-      advice: Type.Array(Advice),
-    }),
+    200: Type.Object(
+      {
+        tasks: Type.Record(Type.String(), Type.String()),
+        troubles: Type.Record(Type.String(), Type.String()),
+        wishes: Type.Record(Type.String(), Type.String()),
+        advice: Type.Array(Advice),
+      },
+      closed,
+    ),
   },
+  'x-problems': [422],
 }
 
 const routes: Routes = (app, { catalog }) => {

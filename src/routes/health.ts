@@ -1,22 +1,49 @@
 /** Liveness and readiness. Live says only that the event loop turns; ready says that a request would be computed now. */
+import { Type } from '@sinclair/typebox'
 import { Problem } from '../errors.ts'
 import type { Routes } from './context.ts'
 
-const routes: Routes = (app, { engine, batcher, connections }) => {
-  app.get('/health/live', { schema: { tags: ['service'], summary: 'The process is alive' } }, () => ({
-    status: 'live',
-  }))
+const closed = { additionalProperties: false } as const
+const whole = Type.Integer({ minimum: 0 })
+const tags = ['service']
 
-  app.get(
-    '/health/ready',
-    { schema: { tags: ['service'], summary: 'Requests are computed, and by what' } },
-    () => {
-      if (connections.isClosing) throw new Problem('draining', 'no new work is taken', { retryAfter: 1 })
-      if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
-      const { name, device, reason } = engine.info
-      return { status: 'ready', engine: name, device, reason, queue: batcher.depth() }
-    },
-  )
+const live = {
+  tags,
+  operationId: 'live',
+  summary: 'The process is alive',
+  response: { 200: Type.Object({ status: Type.Literal('live') }, closed) },
+}
+
+const ready = {
+  tags,
+  operationId: 'ready',
+  summary: 'Requests are computed, and by what',
+  response: {
+    200: Type.Object(
+      {
+        status: Type.Literal('ready'),
+        engine: Type.String(),
+        device: Type.String(),
+        reason: Type.String({ description: 'Why this engine.' }),
+        queue: Type.Object(
+          { jobs: whole, elements: whole, bytes: whole },
+          { ...closed, description: 'What waits.' },
+        ),
+      },
+      closed,
+    ),
+  },
+}
+
+const routes: Routes = (app, { engine, batcher, connections }) => {
+  app.get('/health/live', { schema: live }, () => ({ status: 'live' }))
+
+  app.get('/health/ready', { schema: ready }, () => {
+    if (connections.isClosing) throw new Problem('draining', 'no new work is taken', { retryAfter: 1 })
+    if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
+    const { name, device, reason } = engine.info
+    return { status: 'ready', engine: name, device, reason, queue: batcher.depth() }
+  })
 }
 
 export default routes

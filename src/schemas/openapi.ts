@@ -1,4 +1,4 @@
-/** One loss's operation in OpenAPI, derived from its definition. It documents; what decides is check.ts. */
+/** The operations of losses in OpenAPI, derived from their definitions. They document; what decides is check.ts. */
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
 import { KINDS } from '../losses/define.ts'
@@ -7,6 +7,7 @@ import { ComposeSchemas } from './compose.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
 import { DtypeSchema } from './tensor.ts'
 
+const CLOSED = { additionalProperties: false } as const
 const Shape = Type.Array(Type.Integer({ minimum: 0 }))
 const JsonNumber = Type.Union([
   Type.Number(),
@@ -35,28 +36,96 @@ export const NumbersSchema = Type.Union(
   },
 )
 
+const numbersRef = Type.Unsafe<unknown>({ $ref: 'Numbers#' })
+/** Of an answer: null stands for what is not finite, where the request asks for it. */
+const Answered = Type.Union([numbersRef, Type.Null()])
+const AnsweredNumber = Type.Union([JsonNumber, Type.Null()])
+const Derivatives = (description: string) => Type.Record(Type.String(), Answered, { description })
+
+/** What the request was taken to mean (explain.ts). */
+export const ExplanationSchema = Type.Object(
+  {
+    loss: Type.String(),
+    preset: Type.Union([Type.String(), Type.Null()]),
+    note: Type.Optional(Type.String({ description: "Where the numbers differ from the framework's." })),
+    params: Type.Record(Type.String(), Type.Unknown()),
+    inputs: Type.Record(
+      Type.String(),
+      Type.Object(
+        { kind: Type.String(), means: Type.String(), axes: Type.String(), dtype: DtypeSchema },
+        CLOSED,
+      ),
+    ),
+    value: Type.String(),
+    reduction: Type.String(),
+    denominator: Type.String(),
+    gradients: Type.Array(Type.String()),
+    precision: Type.String(),
+    merges: Type.Boolean(),
+    kinks: Type.String(),
+  },
+  { $id: 'Explanation', ...CLOSED, description: 'What was resolved, inferred or decided by convention.' },
+)
+
+const tally = {
+  denominator: Type.Optional(
+    Type.Union([JsonNumber, Type.Null()], { description: 'What the sum was divided by.' }),
+  ),
+  count: Type.Optional(Type.Integer({ description: 'How many values count in the loss.' })),
+  explain: Type.Optional(Type.Unsafe({ $ref: 'Explanation#' })),
+  finite: Type.Boolean({ description: 'Whether the loss and all gradients are finite.' }),
+}
+
+/** One term of a composition by itself. */
+export const TermResultSchema = Type.Object(
+  { loss: Type.String(), weight: Type.Number(), value: AnsweredNumber, ...tally },
+  { $id: 'TermResult', ...CLOSED },
+)
+
 /** What a loss request is answered with, in JSON. */
 export const ResultSchema = Type.Object(
   {
-    loss: Type.Unsafe({ $ref: 'Numbers#' }),
-    gradients: Type.Optional(Type.Record(Type.String(), Type.Unsafe({ $ref: 'Numbers#' }))),
-    hessian: Type.Optional(
-      Type.Record(Type.String(), Type.Unsafe({ $ref: 'Numbers#' }), {
-        description: 'The diagonal of the second derivative, by input.',
+    loss: Answered,
+    gradients: Type.Optional(Derivatives('Of the loss, by input.')),
+    hessian: Type.Optional(Derivatives('The diagonal of the second derivative, by input.')),
+    terms: Type.Optional(
+      Type.Array(Type.Unsafe({ $ref: 'TermResult#' }), {
+        description: 'Of a composition: each term by itself.',
       }),
     ),
-    denominator: Type.Optional(Type.Number({ description: 'What the sum was divided by.' })),
-    count: Type.Optional(Type.Integer({ description: 'How many values count in the loss.' })),
-    terms: Type.Optional(
-      Type.Array(Type.Unknown(), { description: 'Of a composition: each term by itself.' }),
-    ),
-    explain: Type.Optional(
-      Type.Unknown({ description: 'What was resolved, where the request asks for it.' }),
-    ),
-    finite: Type.Boolean({ description: 'Whether the loss and all gradients are finite.' }),
+    ...tally,
   },
-  { $id: 'Result' },
+  { $id: 'Result', ...CLOSED },
 )
+
+/** Name -> the options of a request that all losses share; their names become those of components. */
+const SHARED = new Map<string, TSchema>([
+  ...Object.entries(OptionSchemas).filter(([name]) => name !== 'params'),
+  ...Object.entries(COMMON_TENSORS).map(([name, description]) => [name, numbers(description)] as const),
+])
+
+/** Every schema that others refer to. */
+export const COMPONENTS: readonly TSchema[] = [
+  NumbersSchema,
+  ExplanationSchema,
+  TermResultSchema,
+  ResultSchema,
+  ...[...SHARED].map(([name, schema]) => ({ ...schema, $id: componentOf(name) })),
+]
+
+/** `gradient_dtype` -> `GradientDtype`. */
+function componentOf(name: string): string {
+  return name.replaceAll(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function refTo(name: string): TSchema {
+  return Type.Unsafe({ $ref: `${componentOf(name)}#` })
+}
+
+/** @fastify/swagger drops what stands beside a $ref. */
+function numbers(description: string): TSchema {
+  return Type.Unsafe({ allOf: [{ $ref: 'Numbers#' }], description })
+}
 
 const HeadersSchema = Type.Object({
   'x-request-timeout-ms': Type.Optional(
@@ -86,7 +155,9 @@ export function compositionSchema(formats: readonly Format[]) {
   const text =
     'A weighted sum of losses over shared tensors, which stand at the top level under names of your own; each term says which it reads. Answers the total, its gradient by each shared tensor, and every term by itself.'
   const members = Object.entries(ComposeSchemas).map(([name, schema]) => {
-    return [name, name === 'terms' ? schema : Type.Optional(schema)]
+    if (name === 'terms') return [name, schema]
+    // It has no reduction none.
+    return [name, Type.Optional(name === 'reduction' ? schema : refTo(name))]
   })
   const body = Type.Object(Object.fromEntries(members), {
     additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }),
@@ -113,7 +184,7 @@ export function compositionSchema(formats: readonly Format[]) {
 }
 
 /** What the documentation shows of it. */
-const COMPOSITION = {
+export const COMPOSITION = {
   terms: [
     { loss: 'binary_cross_entropy_with_logits', inputs: { predictions: 'logits', targets: 'mask' } },
     { loss: 'dice', weight: 0.5, inputs: { predictions: 'logits', targets: 'mask' }, params: { smooth: 0 } },
@@ -126,15 +197,10 @@ function contentOf(formats: readonly Format[], content: (format: Format) => obje
   return { content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], content(format)])) }
 }
 
+/** Refusals are the same for all; document.ts adds them. */
 function responses(formats: readonly Format[]) {
-  return {
-    200: { description: 'Loss and gradients.', ...contentOf(formats, resultContent) },
-    '4xx': { description: 'What is wrong, and where.', content: { 'application/problem+json': problem } },
-    '5xx': { description: 'Not now, or a bug of ours.', content: { 'application/problem+json': problem } },
-  }
+  return { 200: { description: 'Loss and gradients.', ...contentOf(formats, resultContent) } }
 }
-
-const problem = { schema: { $ref: 'Problem#' } }
 
 function describe(loss: Loss): string {
   const references = loss.references.map((reference) => `- ${reference}`).join('\n')
@@ -168,22 +234,19 @@ export function exampleBody({ inputs, params, reduction }: Example) {
 }
 
 function bodySchema(loss: Loss): TObject {
-  // @fastify/swagger drops what stands beside a $ref.
-  const numbers = (description: string) => Type.Unsafe({ allOf: [{ $ref: 'Numbers#' }], description })
   const inputs = Object.entries(loss.inputs).map(([name, spec]) => {
     const schema: TSchema = numbers(inputText(spec))
     return [name, spec.optional ? Type.Optional(schema) : schema]
   })
-  const common = Object.entries(COMMON_TENSORS).map(([name, text]) => [name, Type.Optional(numbers(text))])
-  const options = Object.entries({ ...OptionSchemas, params: closedParams(loss) })
-  const optional = options.map(([name, schema]) => [name, Type.Optional(schema)])
-  return Type.Object(Object.fromEntries([...inputs, ...optional, ...common]), { additionalProperties: false })
+  const shared = [...SHARED.keys()].map((name) => [name, Type.Optional(refTo(name))] as const)
+  const params = ['params', Type.Optional(closedParams(loss))] as const
+  return Type.Object(Object.fromEntries([...inputs, params, ...shared]), CLOSED)
 }
 
 /** Every parameter has a default, so none is required. */
 function closedParams(loss: Loss): TObject {
   const params = Object.entries(loss.params.properties).map(([name, schema]) => [name, Type.Optional(schema)])
-  return Type.Object(Object.fromEntries(params), { additionalProperties: false })
+  return Type.Object(Object.fromEntries(params), CLOSED)
 }
 
 function inputText({ axes, kind, about, differentiable }: InputSpec): string {

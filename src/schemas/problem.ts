@@ -9,15 +9,18 @@ export const ProblemSchema = Type.Object(
     status: Type.Integer(),
     detail: Type.String({ description: 'What came, and what would have been right.' }),
     errors: Type.Array(
-      Type.Object({
-        pointer: Type.String({ description: 'RFC 6901 pointer into the body.' }),
-        detail: Type.String(),
-      }),
+      Type.Object(
+        {
+          pointer: Type.String({ description: 'RFC 6901 pointer into the body.' }),
+          detail: Type.String(),
+        },
+        { additionalProperties: false },
+      ),
     ),
     requestId: Type.String(),
     retryable: Type.Boolean({ description: 'Whether the same request may succeed later.' }),
   },
-  { $id: 'Problem', description: 'RFC 9457 problem details' },
+  { $id: 'Problem', additionalProperties: false, description: 'RFC 9457 problem details' },
 )
 
 export const PROBLEM_TYPE = 'application/problem+json'

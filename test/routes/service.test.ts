@@ -50,12 +50,15 @@ describe('OpenAPI', () => {
     requestBody: {
       content: Record<string, { schema: object; examples?: Record<string, { value: { loss?: unknown } }> }>
     }
-    responses: Record<string, unknown>
+    responses: Record<
+      string,
+      { content: Record<string, { examples: Record<string, { value: JsonAnswer }> }> }
+    >
   }
   let document: {
     openapi: string
     paths: Record<string, { post?: Operation }>
-    components: { schemas: Record<string, unknown> }
+    components: { schemas: Record<string, unknown>; responses: Record<string, unknown> }
   }
   beforeAll(async () => {
     document = await get<typeof document>('/openapi.json')
@@ -78,8 +81,8 @@ describe('OpenAPI', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1]!)
     expect(references.length).toBeGreaterThan(0)
     for (const reference of new Set(references)) {
-      expect(reference).toMatch(/^#\/components\/schemas\//)
-      expect(document.components.schemas).toHaveProperty(reference.split('/').at(-1)!)
+      const [, kind, name] = /^#\/components\/(schemas|responses)\/(\w+)$/.exec(reference)!
+      expect(document.components[kind as 'schemas' | 'responses']).toHaveProperty([name!])
     }
   })
 
@@ -93,6 +96,33 @@ describe('OpenAPI', () => {
       for (const name of schema.required) expect(schema.properties[name]!.description).toBeTruthy()
       expect(JSON.stringify(post)).toContain('"x-request-timeout-ms"')
     }
+  })
+
+  it('says all that may come back, and nothing else may', () => {
+    for (const [path, operations] of Object.entries(document.paths)) {
+      for (const { operationId, responses } of Object.values(operations)) {
+        expect(operationId, path).toBeTruthy()
+        expect(Object.keys(responses), path).toEqual(
+          expect.arrayContaining(['200', '400', '408', '500', '501', '503']),
+        )
+      }
+      const { post } = operations
+      if (post === undefined) continue
+      expect(Object.keys(post.responses), path).toEqual(
+        expect.arrayContaining(['406', '413', '415', '422', '429', '499', '504']),
+      )
+    }
+    const open = (schema: unknown): object[] => {
+      if (typeof schema !== 'object' || schema === null) return []
+      const { type, properties, additionalProperties } = schema as Record<string, unknown>
+      const own =
+        type === 'object' && properties !== undefined && additionalProperties !== false ? [schema] : []
+      return [...own, ...Object.values(schema).flatMap(open)]
+    }
+    expect(open(document.components.schemas)).toEqual([])
+    // A composition's tensors have names of the caller's own.
+    const { '/v1/losses:compose': _, ...others } = document.paths
+    expect(open(others)).toEqual([])
   })
 
   it('closes every request body and its parameters', () => {
@@ -116,16 +146,22 @@ describe('OpenAPI', () => {
         document.paths[`/v1/losses/${name}`]!.post!.requestBody.content['application/json']!.examples!,
       )
       expect(examples).toHaveLength(loss.examples.length)
+      const answers =
+        document.paths[`/v1/losses/${name}`]!.post!.responses['200']!.content['application/json']!.examples
       for (const [place, { value }] of examples.entries()) {
         const response = await server.post(name, value)
         expect(response.status, await response.clone().text()).toBe(200)
-        expectClose(
-          oracleNumbers(((await response.json()) as JsonAnswer).loss),
-          oracleNumbers(loss.examples[place]!.loss),
-          {
-            relative: 1e-5,
-          },
-        )
+        const answer = (await response.json()) as JsonAnswer
+        expectClose(oracleNumbers(answer.loss), oracleNumbers(loss.examples[place]!.loss), { relative: 1e-5 })
+        // What the document says is answered (npm run docs).
+        const { value: told } = answers[`example${place + 1}`]!
+        expectClose(oracleNumbers(answer.loss), oracleNumbers(told.loss), { relative: 1e-5 })
+        expect(Object.keys(answer.gradients ?? {})).toEqual(Object.keys(told.gradients ?? {}))
+        for (const [input, gradient] of Object.entries(answer.gradients ?? {}))
+          expectClose(oracleNumbers(gradient), oracleNumbers(told.gradients[input]), {
+            relative: 1e-4,
+            what: input,
+          })
       }
     },
   )

@@ -1,0 +1,77 @@
+/**
+ * The whole OpenAPI document: what the routes say, made as closed as the service and short enough for a browser. Refusals
+ * are the same for every operation of a kind, so that they stand once, under `components`.
+ */
+import { PROBLEMS } from '../errors.ts'
+import type { Loss } from '../losses/define.ts'
+import { EXAMPLE_ANSWERS } from './example-answers.ts'
+import { PROBLEM_TYPE } from './problem.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: a document is whatever its parts say.
+type Json = any
+
+/** How any request may be refused; 404 and 422 stand with the operations that have names to be wrong. */
+const ALWAYS = [400, 408, 415, 417, 431, 500, 501, 503] as const
+/** And one with a body. */
+const WITH_BODY = [406, 413, 422, 429, 499, 504] as const
+
+/** @param losses of the catalog, in its order */
+export function finishDocument(document: Json, losses: readonly Pick<Loss, 'name' | 'family'>[]): Json {
+  const operations: Json[] = Object.values(document.paths as object).flatMap((path) => Object.values(path))
+  for (const operation of operations) finishOperation(operation)
+  return shortened({
+    ...document,
+    tags: tagsOf(losses),
+    components: { ...document.components, responses: refusals() },
+  })
+}
+
+/** In the order in which the page shows them. */
+function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
+  const families = new Map<string, string[]>()
+  for (const { name, family } of losses) families.set(family, [...(families.get(family) ?? []), name])
+  return [
+    { name: 'catalog', description: 'Which losses there are, and which to take.' },
+    { name: 'compose', description: 'Several losses of the same tensors in one request.' },
+    ...[...families].map(([name, members]) => ({ name, description: members.join(', ') })),
+    { name: 'service', description: 'What computes, and whether it does.' },
+  ]
+}
+
+function finishOperation(operation: Json) {
+  const { 'x-problems': own = [], requestBody, operationId, responses } = operation
+  delete operation['x-problems']
+  const statuses = [...ALWAYS, ...(requestBody === undefined ? [] : WITH_BODY), ...own] as number[]
+  for (const status of statuses.sort()) responses[status] = { $ref: `#/components/responses/${status}` }
+  const answers = EXAMPLE_ANSWERS[operationId]
+  if (answers === undefined) return
+  // A page shows the answer of the example that is chosen: their names are the same.
+  responses[200].content['application/json'].examples = Object.fromEntries(
+    answers.map((answer, place) => [`example${place + 1}`, { value: JSON.parse(answer) }]),
+  )
+}
+
+/** Status -> all that it may mean. */
+function refusals() {
+  const statuses = new Map<number, string[]>([
+    [499, ['The caller has gone; nobody reads this, it is what metrics say']],
+  ])
+  for (const { status, title } of Object.values(PROBLEMS)) {
+    if (status !== PROBLEMS.moved.status) statuses.set(status, [...(statuses.get(status) ?? []), title])
+  }
+  const content = { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } }
+  return Object.fromEntries(
+    [...statuses].map(([status, titles]) => [status, { description: `${titles.join('; ')}.`, content }]),
+  )
+}
+
+/** Unions of words as enums, which generators of clients read better. */
+function shortened(value: Json): Json {
+  if (Array.isArray(value)) return value.map(shortened)
+  if (typeof value !== 'object' || value === null) return value
+  const { anyOf, ...rest } = value
+  const isWords = Array.isArray(anyOf) && anyOf.every((one) => typeof one.const === 'string')
+  const entries = Object.entries(isWords ? rest : value).map(([name, part]) => [name, shortened(part)])
+  const words = isWords ? { type: 'string', enum: anyOf.map((one: Json) => one.const) } : {}
+  return { ...words, ...Object.fromEntries(entries) }
+}

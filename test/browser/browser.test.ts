@@ -1,0 +1,3 @@
+/** All that is tested in a browser, in one process: Chromium is unpacked when it is first asked for. */
+import './origins.ts'
+import './page.ts'
