@@ -4,28 +4,56 @@
 const MAX_LENGTH = 100
 
 /**
- * The candidate with the smallest edit distance, if it is close enough to be a likely typo.
+ * The candidate that a name was probably meant to be: a likely typo, of at most one letter in three, or an abbreviation.
+ * A guess that shares less helps nobody.
  *
  * @example
  * nearest('dleta', ['delta', 'beta']) // 'delta'
+ * nearest('classification', ['distillation']) // undefined
  */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   // No name here is so long; comparing two of a megabyte would take a day.
   if (name.length > MAX_LENGTH) return undefined
-  const limit = Math.max(2, Math.floor(name.length / 2))
   let best: { candidate: string; distance: number } | undefined
   for (const candidate of candidates) {
-    if (Math.abs(candidate.length - name.length) > limit) continue
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
-    if (distance <= limit && (best === undefined || distance < best.distance)) best = { candidate, distance }
+    const distance = distanceOf(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { candidate, distance }
   }
   return best?.candidate
+}
+
+/** Infinity where they are too far apart. */
+function distanceOf(name: string, candidate: string): number {
+  const limit = Math.max(1, Math.floor(Math.min(name.length, candidate.length) / 3))
+  if (isShortFor(name, candidate) || isShortFor(`${candidate}_`, name)) return ABBREVIATED
+  if (Math.abs(candidate.length - name.length) > limit || candidate.length < 2)
+    return Number.POSITIVE_INFINITY
+  const distance = editDistance(name, candidate)
+  return distance <= limit ? distance : Number.POSITIVE_INFINITY
+}
+
+/** Between one letter and two. */
+const ABBREVIATED = 1.5
+
+/** `pred` for `predictions`, `student` for `student_logits`. */
+function isShortFor(short: string, long: string): boolean {
+  return short.length >= 3 && long.length > short.length && long.startsWith(short)
 }
 
 /** ` Did you mean "x"?`, or nothing. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {
   const guess = nearest(name, candidates)
-  return guess === undefined ? '' : `. Did you mean "${guess}"?`
+  return guess === undefined ? '' : suggesting(guess)
+}
+
+/**
+ * `. Did you mean "x"?`, with several names between `or`.
+ *
+ * @example
+ * suggesting('binary', 'multiclass') // '. Did you mean "binary" or "multiclass"?'
+ */
+export function suggesting(...names: readonly string[]): string {
+  return `. Did you mean ${names.map((name) => `"${name}"`).join(' or ')}?`
 }
 
 /** Optimal string alignment distance: insertion, deletion, substitution, and a swap of neighbours count 1 each. */

@@ -7,6 +7,7 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { nearest } from '../language/nearest.ts'
 import type { Asked, Loss } from './define.ts'
+import { meantBy, namesBeside } from './names.ts'
 
 export interface Catalog {
   /** By family, then name. */
@@ -15,8 +16,10 @@ export interface Catalog {
   find(name: string): Loss | undefined
   /** The loss, with what the name brings along. */
   asked(name: string): Asked | undefined
-  /** The closest name or alias, for messages. */
-  nearest(name: string): string | undefined
+  /** Every name that answers, and what it stands for. */
+  readonly names: ReadonlyMap<string, Asked>
+  /** The names that may have been meant, the likeliest first, for messages. */
+  nearest(name: string): readonly string[]
 }
 
 /**
@@ -36,11 +39,14 @@ export async function loadCatalog(): Promise<Catalog> {
       byName.set(name, Object.freeze({ loss, ...spelling }))
     }
   }
+  const names = new Map([...byName, ...namesBeside(byName)])
+  const known = [...names.keys()]
   return Object.freeze({
     losses: Object.freeze(losses),
-    find: (name: string) => byName.get(name)?.loss,
-    asked: (name: string) => byName.get(name),
-    nearest: (name: string) => nearest(name, byName.keys()),
+    find: (name: string) => names.get(name)?.loss,
+    asked: (name: string) => names.get(name),
+    names,
+    nearest: (name: string) => meantBy(name, known, nearest),
   })
 }
 

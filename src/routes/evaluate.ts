@@ -11,16 +11,14 @@ import type { RouteContext, Routes } from './context.ts'
 import { type Received, registerExchange, type Written } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
-  for (const { name, spellings } of context.catalog.losses) {
-    for (const spelling of spellings.keys()) {
-      const asked = context.catalog.asked(spelling)!
-      registerExchange(app, context, {
-        path: `/v1/losses/${spelling}`,
-        name,
-        schema: spelling === name ? lossSchema(asked.loss, formats) : { hide: true },
-        handle: (received) => evaluate(asked, context, received),
-      })
-    }
+  for (const [spelling, asked] of context.catalog.names) {
+    const { name } = asked.loss
+    registerExchange(app, context, {
+      path: `/v1/losses/${spelling}`,
+      name,
+      schema: spelling === name ? lossSchema(asked.loss, formats) : { hide: true },
+      handle: (received) => evaluate(asked, context, received),
+    })
   }
 }
 
