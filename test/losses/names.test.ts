@@ -96,16 +96,10 @@ describe('is told what comes nearest', () => {
 })
 
 describe('is told nothing, because nothing comes near', () => {
-  it.each([
-    'xyz',
-    'classification',
-    'ssim',
-    'wasserstein',
-    'toString',
-    '__proto__',
-    'loss',
-    'a'.repeat(5000),
-  ])('%.20s', async (name) => expect((await hintOf(name.slice(0, 1500))).replace('"', '')).toBe(''))
+  it.each(['xyz', 'classification', 'ssim', 'wasserstein', 'toString', '__proto__', 'loss', 'a'.repeat(90)])(
+    '%.20s',
+    async (name) => expect(await hintOf(name)).toBe(''),
+  )
 
   it('no name at all', () => expect(catalog.nearest('')).toEqual([]))
 })
