@@ -125,6 +125,18 @@ function cutPointer(pointer: string): string {
   return pointer.length > MAX_REPEATED ? pointer.split('/').map(cut).join('/') : pointer
 }
 
+/**
+ * A number of things, in English.
+ *
+ * @param things in the plural
+ * @example
+ * many(1, 'classes') // '1 class'
+ * many(2, 'elements') // '2 elements'
+ */
+export function many(count: number, things: string): string {
+  return `${count} ${count === 1 ? things.replace(/(?<=ss|x)es$|(?<!s)s$/, '') : things}`
+}
+
 /** Where an element stands, for messages: `/targets/2/0`. */
 export function pointerTo(name: string, shape: readonly number[], element: number): string {
   const places: number[] = []

@@ -3,9 +3,9 @@
  * gives to the shared tensors, and what the terms answer is added up under the shared names.
  */
 import { type Static, Type } from '@sinclair/typebox'
-import { Value } from '@sinclair/typebox/value'
-import { at, cut, Problem, type ProblemDetail, problemAt } from '../errors.ts'
-import { didYouMean } from '../language/nearest.ts'
+import { Value, type ValueError } from '@sinclair/typebox/value'
+import { at, cut, many, Problem, type ProblemDetail, pointerToken, problemAt } from '../errors.ts'
+import { didYouMean, suggesting } from '../language/nearest.ts'
 import type { Loss } from '../losses/define.ts'
 import type { Catalog } from '../losses/index.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
@@ -13,7 +13,9 @@ import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
 import { allFinite, nonFinite } from './answer.ts'
 import { askFor } from './asked.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
+import { meantInput, refuse } from './names.ts'
 import { staysFinite } from './narrow.ts'
+import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
 
 /** More terms than anybody adds up. */
@@ -79,7 +81,7 @@ export interface Composition {
  */
 export function checkComposition(catalog: Catalog, decoded: Decoded, context: CheckContext): Composition {
   const terms = termsOf(decoded)
-  for (const [place, term] of terms.entries()) checkInputs(catalog, term, place)
+  checkInputs(catalog, terms)
   checkNames(decoded, terms, catalog)
   const checked = terms.map((term, place) => checkTerm(catalog, decoded, context, term, place))
   checkGradients(decoded, checked)
@@ -87,44 +89,86 @@ export function checkComposition(catalog: Catalog, decoded: Decoded, context: Ch
 }
 
 function termsOf({ options }: Decoded): readonly Term[] {
-  for (const [name, value] of options) {
-    const schema = Object.hasOwn(ComposeSchemas, name)
-      ? ComposeSchemas[name as keyof typeof ComposeSchemas]
-      : undefined
-    if (schema === undefined) {
-      const known = Object.keys(ComposeSchemas)
-      throw problemAt(
-        'unknown-name',
-        `/${name}`,
-        `a composition takes ${known.join(', ')}, and tensors${didYouMean(name, known)}`,
-      )
-    }
-    const wrong = Value.Errors(schema, value).First()
-    if (wrong !== undefined) throw problemAt('invalid-value', `/${name}${wrong.path}`, wrong.message)
-  }
-  const terms = options.get('terms') as readonly Term[] | undefined
+  const strange = [...options.keys()].filter((name) => !Object.hasOwn(ComposeSchemas, name))
+  if (strange.length > 0) refuse(strange.map(strangeMember))
+  const terms = options.get('terms')
   if (terms === undefined) throw problemAt('missing-input', '/terms', 'a composition needs them')
-  return terms
+  refuseIfAny(Array.isArray(terms) ? terms.flatMap(strangeInTerm) : [])
+  for (const [name, value] of options) {
+    const wrong = Value.Errors(ComposeSchemas[name as keyof typeof ComposeSchemas], value).First()
+    if (wrong !== undefined) throw wrongMember(name, wrong)
+  }
+  return terms as readonly Term[]
+}
+
+function refuseIfAny(errors: readonly ProblemDetail[]) {
+  if (errors.length > 0) refuse(errors)
+}
+
+function strangeMember(name: string): ProblemDetail {
+  const known = Object.keys(ComposeSchemas)
+  const hint = Object.hasOwn(TermSchema.properties, name)
+    ? '. It belongs to a term: put it into terms'
+    : didYouMean(name, known)
+  const detail = `a composition takes tensors under names of your own; options are ${known.join(', ')}${hint}`
+  return { pointer: `/${pointerToken(name)}`, detail }
+}
+
+function strangeInTerm(term: unknown, place: number): ProblemDetail[] {
+  if (typeof term !== 'object' || term === null) return []
+  const known = Object.keys(TermSchema.properties)
+  return Object.keys(term)
+    .filter((name) => !known.includes(name))
+    .map((name) => ({
+      pointer: `/terms/${place}/${pointerToken(name)}`,
+      detail: `a term has ${known.join(', ')}${didYouMean(name, known) || termHint(name)}`,
+    }))
+}
+
+/** What stands beside `terms`, or in a term's own folders. */
+function termHint(name: string): string {
+  if (Object.hasOwn(ComposeSchemas, name)) return '. It is an option of all terms: put it at the top level'
+  return '. Inputs go into its inputs, parameters into its params'
+}
+
+function wrongMember(name: string, { path, schema, value }: ValueError): Problem {
+  const pointer = `/${name}${path}`
+  if (pointer === '/terms' && Array.isArray(value)) {
+    const wants = value.length === 0 ? 'must hold at least one term' : `must hold at most ${MAX_TERMS} terms`
+    return problemAt('invalid-value', pointer, `${wants}, got ${many(value.length, 'terms')}`)
+  }
+  return problemAt('invalid-value', pointer, value === undefined ? 'is missing' : expected(schema, value))
 }
 
 /** @throws Problem `unknown-name`, `unknown-loss` */
-function checkInputs(catalog: Catalog, term: Term, place: number) {
-  const { loss } = askFor(catalog, term.loss)
-  const strange = Object.keys(term.inputs ?? {}).find((input) => !Object.hasOwn(loss.inputs, input))
-  if (strange !== undefined) {
+function checkInputs(catalog: Catalog, terms: readonly Term[]) {
+  const strange = terms.flatMap(({ loss: name, inputs = {} }, place) => {
+    const { loss } = askFor(catalog, name)
     const known = Object.keys(loss.inputs)
-    const detail = `${loss.name} has the inputs ${known.join(', ')}${didYouMean(strange, known)}`
-    throw problemAt('unknown-name', `/terms/${place}/inputs/${strange}`, detail)
-  }
+    const isFree = (input: string) => !Object.hasOwn(inputs, input) && known.includes(input)
+    return Object.keys(inputs)
+      .filter((input) => !known.includes(input))
+      .map((input) => {
+        const meant = meantInput(loss, input, isFree)
+        const hint = meant === undefined ? didYouMean(input, known) : suggesting(meant)
+        const detail = `${loss.name} has the inputs ${known.join(', ')}${hint}`
+        return { pointer: `/terms/${place}/inputs/${pointerToken(input)}`, detail }
+      })
+  })
+  refuseIfAny(strange)
 }
 
 /** A shared tensor that no term reads is a mistake. */
 function checkNames({ tensors }: Decoded, terms: readonly Term[], catalog: Catalog) {
   const used = new Set(terms.flatMap((term) => Object.values(namesOf(term, askFor(catalog, term.loss).loss))))
-  for (const name of tensors.keys()) {
-    if (used.has(name) || Object.hasOwn(COMMON_TENSORS, name)) continue
-    throw problemAt('unknown-name', `/${name}`, `no term reads it${didYouMean(name, [...used])}`)
-  }
+  const unread = [...tensors.keys()].filter((name) => !used.has(name) && !Object.hasOwn(COMMON_TENSORS, name))
+  const missing = [...used].filter((name) => !tensors.has(name))
+  refuseIfAny(
+    unread.map((name) => {
+      const detail = `no term reads it; they read ${cut([...used].join(', '))}${didYouMean(name, missing)}`
+      return { pointer: `/${pointerToken(name)}`, detail }
+    }),
+  )
   if (tensors.has('grad_output')) {
     throw problemAt('invalid-value', '/grad_output', 'goes with reduction none, which a composition has not')
   }

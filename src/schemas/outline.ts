@@ -3,10 +3,9 @@
  * sends the same structure at every step, so its outline is made once and kept; then only the numbers are left to check.
  */
 import type { Precision } from '../engines/define.ts'
-import { Problem, pointerToken, problemAt } from '../errors.ts'
+import { Problem, problemAt } from '../errors.ts'
 import { NoHessian } from '../language/hessian.ts'
 import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
-import { didYouMean } from '../language/nearest.ts'
 import { type Asked, expandLoss, type InputSpec, type Loss } from '../losses/define.ts'
 import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
 import { cotangentOf, isMean, type Weighing } from '../losses/reduce.ts'
@@ -15,8 +14,9 @@ import { type Axes, matchAxes } from './axes.ts'
 import { type Explanation, explanationOf } from './explain.ts'
 import { wantedGradients, wantedHessians } from './gradients.ts'
 import { type InputRule, rulesOf } from './inputs.ts'
+import { checkNames, checkParamNames } from './names.ts'
 import { checkOptions, type Options } from './params.ts'
-import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
+import { OPTION_NAMES } from './request.ts'
 
 export interface Outline {
   readonly loss: Loss
@@ -93,9 +93,12 @@ export function createOutlineSource(programs: ProgramSource, limits: CheckLimits
 }
 
 function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, limits: CheckLimits): Outline {
+  if (asked.loss.expand === undefined) checkNames(asked.loss, decoded)
+  else checkParamNames(asked.loss, decoded)
   const options = checkOptions(asked, decoded.options)
   const loss = expanded(asked.loss, options)
-  checkNames(loss, decoded)
+  if (loss !== asked.loss) checkNames(loss, decoded)
+  checkAreNumbers(decoded)
   const tensors = presentInputs(loss, decoded)
   const axes = matchAxes(loss, tensors, options)
   checkPlaces(loss, options, axes)
@@ -159,13 +162,8 @@ function makeProgram(programs: ProgramSource, loss: Loss, structure: Structure):
   }
 }
 
-function checkNames(loss: Loss, { tensors, options }: Decoded) {
-  const known = [...Object.keys(loss.inputs), ...Object.keys(COMMON_TENSORS), ...OPTION_NAMES]
-  for (const name of [...tensors.keys(), ...options.keys()]) {
-    if (known.includes(name)) continue
-    const detail = `${loss.name} takes ${known.join(', ')}${didYouMean(name, known)}`
-    throw problemAt('unknown-name', `/${pointerToken(name)}`, detail)
-  }
+/** @throws Problem `invalid-value` for what is no option and holds no numbers */
+function checkAreNumbers({ options }: Decoded) {
   for (const name of options.keys()) {
     if (!OPTION_NAMES.has(name)) throw problemAt('invalid-value', `/${name}`, 'must be numbers')
   }

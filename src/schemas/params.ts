@@ -1,8 +1,7 @@
 /** Checks what is not a tensor: options and parameters, against their TypeBox schemas. Nothing is coerced. */
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { Problem, pointerToken, problemAt } from '../errors.ts'
-import { didYouMean } from '../language/nearest.ts'
+import { Problem, problemAt } from '../errors.ts'
 import type { Asked, Loss, OnlyWith, Params, PresetName } from '../losses/define.ts'
 import { isMean, type Reduction } from '../losses/reduce.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
@@ -24,7 +23,8 @@ export interface Options {
 }
 
 /**
- * @throws Problem `invalid-value`, `param-invalid`, `unknown-name`
+ * @param asked whose parameters' names are known to be right: names.ts has looked at them
+ * @throws Problem `invalid-value`, `param-invalid`
  */
 export function checkOptions(asked: Asked, given: ReadonlyMap<string, unknown>): Options {
   const option = <T>(name: OptionName, fallback: T): T =>
@@ -102,12 +102,10 @@ function checkCombination({
   }
 }
 
-/** Fills in defaults and refuses what is not a parameter or is out of range, all faults at once. */
+/** Fills in defaults and refuses what is out of range, all faults at once. */
 function checkParams(loss: Loss, implied: object, given: object): Params {
   const schemas = loss.params.properties
   const values: Readonly<Record<string, unknown>> = { ...implied, ...given }
-  const unknown = Object.keys(values).find((name) => !Object.hasOwn(schemas, name))
-  if (unknown !== undefined) throw unknownParam(loss, unknown)
   const resolved = Object.entries(schemas).map(([name, schema]) => {
     return [name, Object.hasOwn(values, name) ? spelledOut(schema, values[name]) : schema.default] as const
   })
@@ -149,17 +147,8 @@ function checkHasEffect(schema: TSchema, name: string, params: Params) {
   throw problemAt('param-invalid', `/params/${name}`, detail)
 }
 
-function unknownParam(loss: Loss, name: string): Problem {
-  const names = Object.keys(loss.params.properties)
-  const has = names.length === 0 ? 'has none' : `has ${names.join(', ')}`
-  return problemAt(
-    'unknown-name',
-    `/params/${pointerToken(name)}`,
-    `${loss.name} ${has}${didYouMean(name, names)}`,
-  )
-}
-
-function expected(schema: TSchema, value: unknown): string {
+/** What would have been right, and what came. */
+export function expected(schema: TSchema, value: unknown): string {
   return `must be ${describe(schema)}, got ${spell(value)}`
 }
 
