@@ -4,7 +4,7 @@
  * next batch, and one batch is handed over ahead so that the engine never idles. Nobody waits for ever: a full queue refuses at once, deadlines fire while queued, callers who left are dropped.
  */
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/define.ts'
-import { Problem } from '../errors.ts'
+import { many, Problem } from '../errors.ts'
 import { elementsOf, layoutOf } from '../language/ir.ts'
 import { assemble, split } from './assemble.ts'
 import type { BatcherEvents } from './events.ts'
@@ -148,7 +148,8 @@ class EventDrivenBatcher implements Batcher {
     if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the caller has gone'))
     if (!this.#queue.isFullFor(job)) return undefined
     const { jobs, elements } = this.#queue.depth
-    const detail = `${jobs} requests with ${elements} elements are waiting already`
+    const waiting = `${many(jobs, 'requests')} with ${many(elements, 'elements')}`
+    const detail = `${waiting} ${jobs === 1 ? 'is' : 'are'} waiting already`
     return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter: this.#retryAfter() }))
   }
 

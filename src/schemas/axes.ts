@@ -1,5 +1,5 @@
 /** Matches the shapes of a request with the axes that the loss declares: names get sizes, or the request is refused. */
-import { problemAt } from '../errors.ts'
+import { many, problemAt } from '../errors.ts'
 import type { Loss, Params } from '../losses/define.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
@@ -119,12 +119,24 @@ function withClassAxis(axes: readonly string[], shape: readonly number[], given:
 }
 
 function matchSize(draft: Draft, name: string, axis: string, size: number) {
-  const known =
-    draft.sizes[axis] ?? (/^\d+$/.test(axis) ? { size: Number(axis), from: 'the loss' } : undefined)
+  if (/^\d+$/.test(axis) && size !== Number(axis)) {
+    const detail = `has ${many(size, 'numbers')} along an axis that must have ${axis}`
+    throw problemAt('shape-mismatch', `/${name}`, detail)
+  }
+  const known = draft.sizes[axis]
   if (known !== undefined && known.size !== size) {
-    throw problemAt('shape-mismatch', `/${name}`, `has ${size} ${axis}, but ${known.from} has ${known.size}`)
+    throw problemAt(
+      'shape-mismatch',
+      `/${name}`,
+      `has ${along(axis, size)}, but ${known.from} has ${known.size}`,
+    )
   }
   draft.sizes[axis] = known ?? { size, from: name }
+}
+
+/** `1 class`, `3 along its axis dim`. */
+function along(axis: string, size: number): string {
+  return axis.endsWith('s') ? many(size, axis) : `${size} along its axis ${axis}`
 }
 
 function matchRest(draft: Draft, name: string, shape: readonly number[]) {

@@ -1,5 +1,5 @@
 /** The numbers of a request, held to what its losses' inputs mean, as the arrays that programs read. */
-import { pointerTo, problemAt } from '../errors.ts'
+import { many, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import type { InputSpec, Kind, Loss } from '../losses/define.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
@@ -154,7 +154,7 @@ function spreadOut(
   if (width === undefined || data.length !== width) {
     const wants =
       width === undefined ? 'at least one axis in the other inputs' : `shape [${width}], like their last axis`
-    throw problemAt('shape-mismatch', `/${name}`, `needs ${wants}; got ${data.length} numbers`)
+    throw problemAt('shape-mismatch', `/${name}`, `needs ${wants}; got ${many(data.length, 'numbers')}`)
   }
   return data.constructor === Float64Array
     ? Float64Array.from({ length: elements }, (_, i) => data[i % width])

@@ -3,7 +3,7 @@
  * sends the same structure at every step, so its outline is made once and kept; then only the numbers are left to check.
  */
 import type { Precision } from '../engines/define.ts'
-import { Problem, problemAt } from '../errors.ts'
+import { many, Problem, problemAt } from '../errors.ts'
 import { NoHessian } from '../language/hessian.ts'
 import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
 import { type Asked, expandLoss, type InputSpec, type Loss } from '../losses/define.ts'
@@ -222,11 +222,11 @@ function checkScalars({ scalars }: LossProgram, precision: Precision) {
 function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits: CheckLimits) {
   const { operations, widest } = costOf(program, sizes)
   if (widest > limits.maxIntermediate) {
-    const detail = `${loss.name} would need an intermediate result of ${widest} elements, the limit is ${limits.maxIntermediate}`
+    const detail = `${loss.name} would need an intermediate result of ${many(widest, 'elements')}, the limit is ${limits.maxIntermediate}`
     throw new Problem('too-expensive', detail)
   }
   if (operations > limits.maxCost) {
-    const detail = `${loss.name} would cost ${operations} element operations, the limit is ${limits.maxCost}`
+    const detail = `${loss.name} would cost ${many(operations, 'element operations')}, the limit is ${limits.maxCost}`
     throw new Problem('too-expensive', detail)
   }
 }

@@ -164,7 +164,8 @@ export function describe(schema: TSchema): string {
   const bounds = BOUNDS.flatMap(([key, sign]) =>
     schema[key] === undefined ? [] : [`${sign} ${schema[key]}`],
   )
-  const noun = NOUNS[schema[SchemaKind] as string] ?? 'a valid value'
+  const kind = schema[SchemaKind] as string
+  const noun = schema.items?.type === 'object' ? 'a list of objects' : (NOUNS[kind] ?? 'a valid value')
   return [noun, bounds.join(' and ')].filter(Boolean).join(' ')
 }
 
@@ -188,6 +189,8 @@ const NOUNS: Readonly<Record<string, string>> = {
   String: 'a string',
   Null: 'null',
   Array: 'a list of names',
+  Object: 'an object',
+  Record: 'an object of names',
 }
 
 /** A value as it may be repeated in a message: short, and never a whole body. */

@@ -70,7 +70,7 @@ describe('a bare array', () => {
 
   it('says which row is ragged, and what was expected', () => {
     expect(problemOf('{"predictions":[[1,2],[3]]}').message).toBe(
-      '/predictions/1: row 1 has 1 elements, expected 2',
+      '/predictions/1: row 1 has 1 element, expected 2',
     )
   })
 })

@@ -141,7 +141,7 @@ describe('a row of numbers', () => {
   })
 
   it.each([
-    ['[[1,2],[3,4],[5]]', 'shape-mismatch /x/2: row 2 has 1 elements, expected 2'],
+    ['[[1,2],[3,4],[5]]', 'shape-mismatch /x/2: row 2 has 1 element, expected 2'],
     ['[[1,2],[3,4],[5,6,7]]', 'shape-mismatch /x/2: row 2 has 3 elements, expected 2'],
     ['[[1,2],[3,4],5]', 'shape-mismatch /x/2: is a number beside lists'],
     ['[[1,2],[3,4],[[5,6]]]', 'shape-mismatch /x/2/0: is a list beside numbers'],

@@ -1,5 +1,5 @@
 /** `application/json`: for people, and for trainers that have nothing else. Numbers never become JavaScript arrays. */
-import { Problem, pointerToken, problemAt } from '../../errors.ts'
+import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
 import { PLAIN_NAMES } from '../../schemas/request.ts'
 import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
 import { mistaken } from '../mistaken.ts'
@@ -80,7 +80,7 @@ class Body {
   #checkCount() {
     const { maxTensors } = this.#limits
     if (this.tensors.size < maxTensors && this.options.size < maxTensors + PLAIN_NAMES.size) return
-    throw new Problem('payload-too-large', `the body holds more than ${maxTensors} tensors`)
+    throw new Problem('payload-too-large', `the body holds more than ${many(maxTensors, 'tensors')}`)
   }
 
   #tensorOrValue(name: string): { tensor: DecodedTensor } | { value: Json } {

@@ -2,7 +2,7 @@
  * Reads the numbers of one tensor out of a JSON body: nested arrays go straight into one typed array, and their
  * brackets make the shape. It knows no dtypes; tensor.ts gives the numbers a meaning.
  */
-import { Problem, problemAt } from '../../errors.ts'
+import { many, Problem, problemAt } from '../../errors.ts'
 import { MAX_RANK } from '../define.ts'
 import { type Json, type JsonReader, MAX_DEPTH } from './reader.ts'
 
@@ -37,7 +37,7 @@ export function spelledNumber(value: Json): number | undefined {
 
 /** What is said about more numbers than the service takes at once. */
 export function tooManyNumbers(limit: number): Problem {
-  const detail = `the body holds more than ${limit} numbers; send application/x-safetensors, or smaller batches`
+  const detail = `the body holds more than ${many(limit, 'numbers')}; send application/x-safetensors, or smaller batches`
   return new Problem('payload-too-large', detail)
 }
 
@@ -184,7 +184,11 @@ export class NumbersReader {
     if (expected === undefined) this.#shape[level] = length
     else if (expected !== length) {
       const row = this.#places[level - 1]
-      this.#fail('shape-mismatch', `row ${row} has ${length} elements, expected ${expected}`, level - 1)
+      this.#fail(
+        'shape-mismatch',
+        `row ${row} has ${many(length, 'elements')}, expected ${expected}`,
+        level - 1,
+      )
     }
   }
 

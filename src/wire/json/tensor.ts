@@ -2,7 +2,7 @@
  * Makes a tensor of what a JSON body says about it: bare numbers, or an object with shape, dtype and data. It reads no
  * text; numbers.ts and reader.ts do.
  */
-import { pointerTo, problemAt } from '../../errors.ts'
+import { many, pointerTo, problemAt } from '../../errors.ts'
 import { didYouMean } from '../../language/nearest.ts'
 import { DTYPES, type Dtype, isInteger, type NumericArray, sizeOf } from '../../schemas/tensor.ts'
 import { BYTES, type DecodedTensor, type DecodeLimits } from '../define.ts'
@@ -89,8 +89,8 @@ function checkFit(name: string, { data, shape: nested }: Numbers, shape: readonl
   const isFlat = nested.length <= 1
   const fits = isFlat ? sizeOf(shape) === data.length : String(shape) === String(nested)
   if (fits) return
-  const found = isFlat ? `${data.length} elements` : `shape [${nested}]`
-  const wanted = isFlat ? `${sizeOf(shape)} elements (shape [${shape}])` : `shape [${shape}]`
+  const found = isFlat ? many(data.length, 'elements') : `shape [${nested}]`
+  const wanted = isFlat ? `${many(sizeOf(shape), 'elements')} (shape [${shape}])` : `shape [${shape}]`
   throw problemAt('shape-mismatch', `/${name}/data`, `has ${found}, expected ${wanted}`)
 }
 
@@ -109,7 +109,7 @@ function fromBase64(
   }
   const expected = sizeOf(shape) * BYTES[dtype]
   if (bytes.length !== expected) {
-    const detail = `has ${bytes.length} bytes; ${dtype} [${shape}] needs ${expected}`
+    const detail = `has ${many(bytes.length, 'bytes')}; ${dtype} [${shape}] needs ${expected}`
     throw problemAt('shape-mismatch', `/${name}/data`, detail)
   }
   const data = readElements(dtype, bytes, sizeOf(shape), `/${name}/data`)

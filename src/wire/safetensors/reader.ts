@@ -1,5 +1,5 @@
 /** Reads a safetensors body: its header once for all that have the same one, and its data as views. */
-import { Problem, pointerToken, problemAt } from '../../errors.ts'
+import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
 import { type Dtype, sizeOf } from '../../schemas/tensor.ts'
 import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements } from '../dtypes.ts'
@@ -109,12 +109,15 @@ function readHeader(text: Uint8Array, dataLength: number, limits: DecodeLimits):
 /** Elements are counted as they lie in memory: a body of bools grows fourfold. */
 function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: DecodeLimits) {
   if (entries.length > maxTensors) {
-    const detail = `the body holds ${entries.length} tensors, the limit is ${maxTensors}`
+    const detail = `the body holds ${many(entries.length, 'tensors')}, the limit is ${maxTensors}`
     throw new Problem('payload-too-large', detail)
   }
   const total = entries.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   if (total > maxElements) {
-    throw new Problem('payload-too-large', `the body holds ${total} numbers, the limit is ${maxElements}`)
+    throw new Problem(
+      'payload-too-large',
+      `the body holds ${many(total, 'numbers')}, the limit is ${maxElements}`,
+    )
   }
 }
 
@@ -123,9 +126,11 @@ function endOfHeader(bytes: Uint8Array): number {
   const fail = (detail: string) => malformed(mistaken(bytes, 'application/x-safetensors') ?? detail)
   if (bytes.length < 8) throw fail(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
-  if (length > MAX_HEADER) throw fail(`the header claims ${length} bytes, the limit is ${MAX_HEADER}`)
+  if (length > MAX_HEADER)
+    throw fail(`the header claims ${many(length, 'bytes')}, the limit is ${MAX_HEADER}`)
   const end = 8 + length
-  if (end > bytes.length) throw fail(`the header claims ${length} bytes, only ${bytes.length - 8} follow`)
+  if (end > bytes.length)
+    throw fail(`the header claims ${many(length, 'bytes')}, only ${bytes.length - 8} follow`)
   return end
 }
 
@@ -174,7 +179,9 @@ function readEntry(name: string, entry: Json, limits: DecodeLimits): Entry {
   const shape = readShape(name, entry.shape, limits)
   const expected = sizeOf(shape) * BYTES[dtype]
   if (end - begin !== expected) {
-    throw malformed(`${quote(name)} has ${end - begin} bytes; ${entry.dtype} [${shape}] needs ${expected}`)
+    throw malformed(
+      `${quote(name)} has ${many(end - begin, 'bytes')}; ${entry.dtype} [${shape}] needs ${expected}`,
+    )
   }
   return { name, pointer: `/${pointerToken(name)}`, dtype, shape, elements: sizeOf(shape), begin, end }
 }
@@ -212,7 +219,7 @@ function checkCoverage(entries: readonly Entry[], length: number) {
     covered = end
   }
   if (covered !== length)
-    throw malformed(`the tensors cover ${covered} bytes of data, the body has ${length}`)
+    throw malformed(`the tensors cover ${many(covered, 'bytes')} of data, the body has ${length}`)
 }
 
 function readTensor(
