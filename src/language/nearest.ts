@@ -25,14 +25,15 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
 /** Infinity where they are too far apart. */
 function distanceOf(name: string, candidate: string): number {
   const limit = Math.max(1, Math.floor(Math.min(name.length, candidate.length) / 3))
-  if (isShortFor(name, candidate) || isShortFor(`${candidate}_`, name)) return ABBREVIATED
+  if (isShortFor(name, candidate) || isShortFor(`${candidate}_`, name))
+    return ABBREVIATED + candidate.length / 1000
   if (Math.abs(candidate.length - name.length) > limit || candidate.length < 2)
     return Number.POSITIVE_INFINITY
   const distance = editDistance(name, candidate)
   return distance <= limit ? distance : Number.POSITIVE_INFINITY
 }
 
-/** Between one letter and two. */
+/** Between one letter and two; of several the shortest comes nearest. */
 const ABBREVIATED = 1.5
 
 /** `pred` for `predictions`, `student` for `student_logits`. */

@@ -66,6 +66,8 @@ export interface InputSpec {
   readonly except: string | undefined
   /** Of boxes: whether corners in the wrong order are refused; a network may predict them, data may not. */
   readonly ordered: boolean
+  /** What somebody who sends numbers outside of its kind should do instead: `send logits to ...`. */
+  readonly outside: string
   /** One sentence for the docs. */
   readonly about: string
   /** The kind where it depends on a parameter (`labels`, `log_target`). */
@@ -83,7 +85,7 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
  */
 export function input(axes: string, kind: Kind, options: InputOptions = {}): InputSpec {
   const { differentiable = false, optional = false, trailing = false, about = '' } = options
-  const { kindFor = () => kind, atMost, paddedTo, places, except, ordered = false } = options
+  const { kindFor = () => kind, atMost, paddedTo, places, except, ordered = false, outside = '' } = options
   return {
     axes: axes.split(','),
     kind,
@@ -95,6 +97,7 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
     places,
     except,
     ordered,
+    outside,
     about,
     kindFor,
   }

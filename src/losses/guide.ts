@@ -45,6 +45,54 @@ export const WISHES = {
 } as const
 export type WishName = keyof typeof WISHES
 
+/** Other words for the tasks, troubles and wishes -> those that they may stand for, the likeliest first. */
+export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
+  classification: ['multiclass', 'binary', 'multilabel'],
+  classes: ['multiclass'],
+  logistic: ['binary'],
+  tagging: ['multilabel'],
+  forecasting: ['regression', 'uncertainty'],
+  probabilistic: ['uncertainty'],
+  detection: ['boxes'],
+  'object detection': ['boxes'],
+  localization: ['boxes'],
+  'language model': ['vocabulary'],
+  'language modeling': ['vocabulary'],
+  lm: ['vocabulary'],
+  recommendation: ['ranking', 'retrieval'],
+  search: ['retrieval', 'ranking'],
+  similarity: ['embedding'],
+  contrastive: ['embedding', 'retrieval'],
+  'metric learning': ['embedding'],
+  'face recognition': ['embedding'],
+  'self-supervised': ['embedding'],
+  rlhf: ['preference'],
+  alignment: ['preference'],
+  dpo: ['preference'],
+  speech: ['sequence'],
+  asr: ['sequence'],
+  ocr: ['sequence'],
+  handwriting: ['sequence'],
+  images: ['segmentation'],
+  masking: ['segmentation'],
+  noise: ['label noise'],
+  noisy: ['label noise'],
+  'noisy labels': ['label noise'],
+  padding: ['masks'],
+  missing: ['masks'],
+  rare: ['imbalance'],
+  skew: ['heavy tails', 'imbalance'],
+  zeros: ['heavy tails'],
+  'small batches': ['few negatives'],
+  calibration: ['probabilities'],
+  calibrated: ['probabilities'],
+  robust: ['robustness'],
+  sparse: ['sparsity'],
+  convex: ['convexity'],
+  hessian: ['boosting'],
+  xgboost: ['boosting'],
+}
+
 /** One piece of advice. */
 export interface Advice {
   readonly task: TaskName

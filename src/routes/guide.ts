@@ -1,8 +1,8 @@
 /** GET /v1/guide: from a task, a trouble with the data and a wish to losses, with reasons. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { problemAt } from '../errors.ts'
-import { didYouMean } from '../language/nearest.ts'
-import { GUIDE, TASKS, TROUBLES, WISHES } from '../losses/guide.ts'
+import { didYouMean, suggesting } from '../language/nearest.ts'
+import { GUIDE, OTHER_WORDS, TASKS, TROUBLES, WISHES } from '../losses/guide.ts'
 import type { Catalog } from '../losses/index.ts'
 import type { Routes } from './context.ts'
 
@@ -88,8 +88,15 @@ function checked(name: string, value: unknown): [Filter, string] {
   throw problemAt(
     'invalid-value',
     `/${name}`,
-    `must be one of ${words.join(', ')}, got ${given}${didYouMean(given, words)}`,
+    `must be one of ${words.join(', ')}, got ${given}${hint(given, words)}`,
   )
+}
+
+function hint(given: string, words: readonly string[]): string {
+  const called = given.toLowerCase()
+  const others = Object.hasOwn(OTHER_WORDS, called) ? OTHER_WORDS[called] : []
+  const meant = others.filter((word) => words.includes(word))
+  return meant.length === 0 ? didYouMean(given, words) : suggesting(...meant)
 }
 
 /** Papers and functions that the losses name, each once. */

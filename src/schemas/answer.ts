@@ -6,7 +6,7 @@ import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing }
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 import { firstNonFinite, staysFinite } from './narrow.ts'
 import type { AnswerInfo, Outline } from './outline.ts'
-import type { NumericArray } from './tensor.ts'
+import { type NumericArray, spellElement } from './tensor.ts'
 
 type Floats = Float32Array | Float64Array
 
@@ -142,7 +142,11 @@ export function nonFinite(loss: AnswerTensor, gradients: Derivatives, hessian?: 
     const wrong = firstNonFinite(data, dtype)
     if (wrong < 0) continue
     const overflow = Number.isFinite(data[wrong]) ? `, which overflows ${dtype}` : ''
-    return problemAt('non-finite-result', pointerTo(name, shape, wrong), `is ${data[wrong]}${overflow}`)
+    return problemAt(
+      'non-finite-result',
+      pointerTo(name, shape, wrong),
+      `is ${spellElement(data, wrong)}${overflow}`,
+    )
   }
   return new Problem('non-finite-result', 'the result is not finite')
 }

@@ -17,6 +17,7 @@ import { meantInput, refuse } from './names.ts'
 import { staysFinite } from './narrow.ts'
 import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
+import { shortest } from './tensor.ts'
 
 /** More terms than anybody adds up. */
 const MAX_TERMS = 32
@@ -80,7 +81,7 @@ export interface Composition {
  * @throws Problem with the code, the JSON pointer (`/terms/1/params/alpha`) and what would have been right
  */
 export function checkComposition(catalog: Catalog, decoded: Decoded, context: CheckContext): Composition {
-  const terms = termsOf(decoded)
+  const terms = termsOf(decoded, catalog)
   checkInputs(catalog, terms)
   checkNames(decoded, terms, catalog)
   const checked = terms.map((term, place) => checkTerm(catalog, decoded, context, term, place))
@@ -88,12 +89,12 @@ export function checkComposition(catalog: Catalog, decoded: Decoded, context: Ch
   return new Sum(checked, (decoded.options.get('nonfinite') ?? 'propagate') as NonfinitePolicy)
 }
 
-function termsOf({ options }: Decoded): readonly Term[] {
+function termsOf({ options }: Decoded, catalog: Catalog): readonly Term[] {
   const strange = [...options.keys()].filter((name) => !Object.hasOwn(ComposeSchemas, name))
   if (strange.length > 0) refuse(strange.map(strangeMember))
   const terms = options.get('terms')
   if (terms === undefined) throw problemAt('missing-input', '/terms', 'a composition needs them')
-  refuseIfAny(Array.isArray(terms) ? terms.flatMap(strangeInTerm) : [])
+  refuseIfAny(Array.isArray(terms) ? terms.flatMap((term, place) => strangeInTerm(catalog, term, place)) : [])
   for (const [name, value] of options) {
     const wrong = Value.Errors(ComposeSchemas[name as keyof typeof ComposeSchemas], value).First()
     if (wrong !== undefined) throw wrongMember(name, wrong)
@@ -114,21 +115,24 @@ function strangeMember(name: string): ProblemDetail {
   return { pointer: `/${pointerToken(name)}`, detail }
 }
 
-function strangeInTerm(term: unknown, place: number): ProblemDetail[] {
+function strangeInTerm(catalog: Catalog, term: unknown, place: number): ProblemDetail[] {
   if (typeof term !== 'object' || term === null) return []
   const known = Object.keys(TermSchema.properties)
+  const loss = 'loss' in term && typeof term.loss === 'string' ? catalog.find(term.loss) : undefined
   return Object.keys(term)
     .filter((name) => !known.includes(name))
     .map((name) => ({
       pointer: `/terms/${place}/${pointerToken(name)}`,
-      detail: `a term has ${known.join(', ')}${didYouMean(name, known) || termHint(name)}`,
+      detail: `a term has ${known.join(', ')}${termHint(name, known, loss)}`,
     }))
 }
 
-/** What stands beside `terms`, or in a term's own folders. */
-function termHint(name: string): string {
+function termHint(name: string, known: readonly string[], loss: Loss | undefined): string {
   if (Object.hasOwn(ComposeSchemas, name)) return '. It is an option of all terms: put it at the top level'
-  return '. Inputs go into its inputs, parameters into its params'
+  if (loss !== undefined && Object.hasOwn(loss.inputs, name)) return '. It is an input: put it into inputs'
+  if (loss !== undefined && Object.hasOwn(loss.params.properties, name))
+    return '. It is a parameter: put it into params'
+  return didYouMean(name, known)
 }
 
 function wrongMember(name: string, { path, schema, value }: ValueError): Problem {
@@ -316,13 +320,4 @@ class Sum implements Composition {
     if (!finite && this.#nonfinite === 'error') throw nonFinite(loss, gradients)
     return { loss, gradients, members: { terms, finite }, nulls: this.#nonfinite === 'null' }
   }
-}
-
-/** A float32 in its own shortest digits: 0.1, not 0.10000000149011612. */
-function shortest(value: number): number {
-  for (let digits = 6; digits < 9; digits++) {
-    const candidate = Number(value.toPrecision(digits))
-    if (Math.fround(candidate) === value) return candidate
-  }
-  return Number(value.toPrecision(9))
 }

@@ -21,6 +21,10 @@ export interface InputRule {
   readonly paddedTo: string | undefined
   /** The index that must not occur. */
   readonly excepted: number | undefined
+  /** What goes elsewhere, or is sent otherwise, if it does not fit. */
+  readonly outside: string
+  /** Whether true and false may stand for 1 and 0. */
+  readonly takesTruths: boolean
   /** Whether the corners of boxes must be in order. */
   readonly ordered: boolean
   /** Where a row of the first axis begins in the data: elements between rows, and rows; undefined where it has none. */
@@ -37,16 +41,20 @@ export function rulesOf(
   axes: Axes,
   options: Options,
 ): InputRule[] {
-  return Object.keys(layouts).map((name) => {
+  return Object.keys(layouts).map((name, place) => {
     const spec = inputs[name]
+    const kind = kindOf(spec, options)
     return {
       name,
       isIndex: layouts[name].type === 'index',
-      kind: kindOf(spec, options),
+      kind,
       places: placesOf(spec, axes),
       ignored: ignoredBy(spec, options),
       paddedTo: spec.paddedTo !== undefined && tensors.has(spec.paddedTo) ? spec.paddedTo : undefined,
       excepted: spec.except === undefined ? undefined : (options.params[spec.except] as number),
+      outside: spec.outside,
+      takesTruths:
+        layouts[name].type === 'real' && (kind === 'binary' || (kind === 'probability' && place > 0)),
       ordered: spec.ordered,
       rows: rowsOf(layouts[name].axes, Object.values(inputs)[0].axes[0], axes),
       spread: spec.trailing ? { width: axes.rest.at(-1), elements: axes.sizes['...'] } : undefined,
@@ -68,14 +76,21 @@ function readInput(
 ): NumericArray {
   const { name, isIndex, kind, places, ignored, excepted, ordered, paddedTo, spread } = rule
   const sent = tensors.get(name)!
+  if (!rule.takesTruths) checkNoTruths(name, sent)
   const isSilent = silentIn(rule, tensors.get('sample_weight')?.data)
   if (excepted !== undefined) checkExcepted(rule, excepted, sent, tensors, isSilent)
   const tensor = paddedTo === undefined ? sent : trimmed(sent, tensors.get(paddedTo)!)
   if (options.nonfinite === 'error') checkFinite(name, tensor, isSilent)
   if (isIndex) return classIndices(name, tensor, places, ignored, isSilent)
   if (ordered) checkOrdered(name, tensor, isSilent)
-  const data = realNumbers(name, tensor, kind, precision, isSilent)
+  const data = realNumbers(name, tensor, kind, precision, isSilent, rule.outside)
   return spread === undefined ? data : spreadOut(name, spread, data)
+}
+
+/** @throws Problem `invalid-value` for JSON's true and false; a bool by its dtype is a number. */
+export function checkNoTruths(name: string, { dtype, typed, shape }: DecodedTensor) {
+  if (dtype !== 'bool' || typed) return
+  throw problemAt('invalid-value', pointerTo(name, shape, 0), 'must be a number, got a boolean')
 }
 
 /** How the rows of the first axis lie in an input that has them. */

@@ -4,7 +4,7 @@ import type { Precision } from '../engines/define.ts'
 import { type Problem, pointerTo, problemAt } from '../errors.ts'
 import type { Kind } from '../losses/define.ts'
 import type { DecodedTensor } from '../wire/define.ts'
-import { isInteger, type NumericArray } from './tensor.ts'
+import { isInteger, type NumericArray, spellElement } from './tensor.ts'
 
 interface Range {
   readonly low: number
@@ -105,6 +105,7 @@ function forgiven(
 /**
  * Real numbers in the precision of the job.
  *
+ * @param instead what to do instead of sending it
  * @throws Problem `invalid-value` naming the first element that does not fit the kind
  */
 export function realNumbers(
@@ -113,10 +114,11 @@ export function realNumbers(
   kind: Kind,
   precision: Precision,
   isSilent?: IsSilent,
+  instead = '',
 ): NumericArray {
   const range = RANGES[kind]
   const wrong = range === undefined ? -1 : misfit(tensor.data, range, 0)
-  const data = wrong < 0 ? tensor.data : withinRange(name, tensor, range!, wrong, isSilent)
+  const data = wrong < 0 ? tensor.data : withinRange(name, tensor, range!, wrong, isSilent, instead)
   const Wanted = precision === 'float64' ? Float64Array : Float32Array
   return data instanceof Wanted ? data : Wanted.from(data)
 }
@@ -127,9 +129,12 @@ function withinRange(
   range: Range,
   wrong: number,
   isSilent: IsSilent | undefined,
+  instead: string,
 ): NumericArray {
-  const complain = (element: number) =>
-    problemAt('invalid-value', pointerTo(name, shape, element), `${range.words}, got ${data[element]}`)
+  const complain = (element: number) => {
+    const detail = `${range.words}, got ${spellElement(data, element)}${instead && `; ${instead}`}`
+    return problemAt('invalid-value', pointerTo(name, shape, element), detail)
+  }
   const find = (from: number) => misfit(data, range, from)
   return forgiven(data, wrong, find, complain, isSilent, Math.min(range.high, 1))
 }
@@ -144,7 +149,7 @@ export function checkOrdered(name: string, { data, shape }: DecodedTensor, isSil
     const isFar = i % 4 >= 2
     if (!isFar || !(data[i] < data[i - 2]) || isSilent?.(i)) continue
     const [far, near] = i % 4 === 2 ? ['x2', 'x1'] : ['y2', 'y1']
-    const detail = `${far} must be >= ${near}, got ${data[i]} after ${data[i - 2]}`
+    const detail = `${far} must be >= ${near}, got ${spellElement(data, i)} after ${spellElement(data, i - 2)}`
     throw problemAt('invalid-value', pointerTo(name, shape, i), detail)
   }
 }
@@ -184,11 +189,12 @@ function inPlace(
   wrong: number,
   isSilent: IsSilent | undefined,
 ): NumericArray {
-  const complain = (element: number) => wrongLabel(pointerTo(name, shape, element), data[element], places)
+  const complain = (element: number) =>
+    wrongLabel(pointerTo(name, shape, element), spellElement(data, element), places)
   return forgiven(data, wrong, (from) => misplaced(data, places, from), complain, isSilent, 0)
 }
 
-function wrongLabel(pointer: string, label: number, { low, high, ignored }: Places) {
+function wrongLabel(pointer: string, label: string, { low, high, ignored }: Places) {
   const exception = ignored === undefined ? '' : ` (or ${ignored}, which is ignored)`
   const detail = `must be an integer from ${low} to ${high - 1}${exception}, got ${label}`
   return problemAt('label-out-of-range', pointer, detail)

@@ -11,12 +11,12 @@ const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs:
     words: wordsOf(`
       logits logit y_pred y_hat yhat pred preds prediction predicted input inputs output outputs out score scores x logprobs
       log_probs log_prob log_probabilities prob probs probabilities probability y_score y_prob estimate estimates approx
-      embedding features vectors representations`),
+      predictions embedding features vectors representations`),
     inputs: ['predictions', 'embeddings', 'student', 'hidden'],
   },
   {
     words: wordsOf(`
-      labels label y_true y target truth true ground_truth gt actual actuals expected reference references classes class
+      targets labels label y_true y target truth true ground_truth gt actual actuals expected reference references classes class
       answers gold relevance mask masks`),
     inputs: ['targets', 'labels', 'teacher'],
   },

@@ -45,6 +45,25 @@ export function isInteger(dtype: Dtype): boolean {
   return dtype === 'int64' || dtype === 'int32' || dtype === 'uint8' || dtype === 'bool'
 }
 
+/**
+ * A number as it was written: a float32 in its own shortest digits, 1.2 and not 1.2000000476837158.
+ *
+ * @example
+ * spellElement(Float32Array.of(1.2), 0) // '1.2'
+ */
+export function spellElement(data: NumericArray, element: number): string {
+  return String(data instanceof Float32Array ? shortest(data[element]) : data[element])
+}
+
+/** A float32 in its own shortest digits: 0.1, not 0.10000000149011612. */
+export function shortest(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const candidate = Number(value.toPrecision(digits))
+    if (Math.fround(candidate) === value) return candidate
+  }
+  return Number(value.toPrecision(9))
+}
+
 /** Number of elements of a shape; exact up to 2^53, `Infinity`-safe because the caller compares it with a limit. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1)

@@ -3,7 +3,7 @@ import { problemAt } from '../errors.ts'
 import { denominatorOf, type Weighing } from '../losses/reduce.ts'
 import type { Decoded } from '../wire/define.ts'
 import { sameShape, show } from './axes.ts'
-import { checkFinite } from './inputs.ts'
+import { checkFinite, checkNoTruths } from './inputs.ts'
 import { realNumbers } from './kinds.ts'
 import type { Outline } from './outline.ts'
 import type { COMMON_TENSORS } from './request.ts'
@@ -44,6 +44,7 @@ function commonTensor(
 ): NumericArray | undefined {
   const tensor = tensors.get(name)
   if (tensor === undefined) return undefined
+  checkNoTruths(name, tensor)
   if (!sameShape(tensor.shape, shape)) {
     throw problemAt('shape-mismatch', `/${name}`, `must have shape ${show(shape)}, got ${show(tensor.shape)}`)
   }

@@ -506,7 +506,7 @@ const SHAPE_ROWS: Fault[] = [
       targets: [0],
     },
     status: 422,
-    says: 'has 1 rows, but predictions has 2',
+    says: 'has 1 row, but predictions has 2',
   },
   {
     id: 'S8',

@@ -27,7 +27,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('...', 'probability', { differentiable: true, about: 'Predicted probabilities.' }),
+    predictions: input('...', 'probability', {
+      outside: 'logits go to binary_cross_entropy_with_logits',
+      differentiable: true,
+      about: 'Predicted probabilities.',
+    }),
     targets: input('...', 'probability', {
       differentiable: true,
       about: '0 or 1, or a probability between.',

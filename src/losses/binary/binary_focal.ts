@@ -18,7 +18,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('...', 'probability', { differentiable: true, about: 'Predicted probabilities.' }),
+    predictions: input('...', 'probability', {
+      outside: 'logits go to sigmoid_focal',
+      differentiable: true,
+      about: 'Predicted probabilities.',
+    }),
     targets: input('...', 'probability', { about: '0 or 1, or a probability between.' }),
   },
   params: Type.Object({

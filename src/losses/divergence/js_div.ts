@@ -19,6 +19,7 @@ export default defineLoss({
   },
   inputs: {
     predictions: input('rows,classes,...', 'simplex', {
+      outside: 'of logits, send their softmax',
       differentiable: true,
       about: 'One distribution a row. Each row is divided by its sum first, and the gradient knows it.',
     }),

@@ -32,6 +32,7 @@ export default defineLoss({
   inputs: {
     predictions: input('...', 'logprob', { differentiable: true, about: 'Predicted log-probabilities.' }),
     targets: input('...', 'probability', {
+      outside: 'log-probabilities go with log_target true',
       about: 'Target probabilities, or their logarithms with log_target.',
       kindFor: (params) => (params.log_target === true ? 'logprob' : 'probability'),
     }),

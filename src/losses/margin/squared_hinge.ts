@@ -17,6 +17,7 @@ export default defineLoss({
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Scores.' }),
     targets: input('...', 'sign', {
+      outside: 'the parameter labels says which: pm1 for -1 and 1, 01 for 0 and 1',
       about: '-1 or 1; 0 or 1 with labels "01".',
       kindFor: (params) => (params.labels === 'pm1' ? 'sign' : 'binary'),
     }),

@@ -22,6 +22,7 @@ export default defineLoss({
   },
   inputs: {
     predictions: input('rows,classes,...', 'simplex', {
+      outside: 'logits go to cross_entropy',
       differentiable: true,
       about: 'Predicted probabilities. Each row is divided by its sum first, and the gradient knows it.',
     }),

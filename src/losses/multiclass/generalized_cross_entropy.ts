@@ -20,6 +20,7 @@ export default defineLoss({
   },
   inputs: {
     predictions: input('rows,classes,...', 'simplex', {
+      outside: 'of logits, send their softmax',
       differentiable: true,
       about: 'Predicted probabilities.',
     }),

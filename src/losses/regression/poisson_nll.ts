@@ -18,6 +18,7 @@ export default defineLoss({
   },
   inputs: {
     predictions: input('...', 'real', {
+      outside: 'logarithms of rates go with log_input true',
       differentiable: true,
       about: 'Log-rate, or rate with log_input false.',
       kindFor: (params) => (params.log_input === false ? 'nonnegative' : 'real'),

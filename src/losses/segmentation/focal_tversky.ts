@@ -11,6 +11,7 @@ export default defineLoss({
     'The Tversky loss of each row and class to the power gamma. gamma below 1 (0.75 is common) keeps pushing regions that are nearly right, above 1 turns to those that are badly wrong; 1 is tversky. Not with gamma far below 1 near convergence: its slope grows without bound as the loss goes to 0.',
   inputs: {
     predictions: input('rows,classes,...', 'real', {
+      outside: 'logits go with activation sigmoid or softmax',
       differentiable: true,
       about: 'Logits, or probabilities with activation none.',
       kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),

@@ -17,6 +17,7 @@ export default defineLoss({
   },
   inputs: {
     predictions: input('rows,classes,...', 'real', {
+      outside: 'logits go with activation sigmoid or softmax',
       differentiable: true,
       about: 'Logits, or probabilities with activation none.',
       kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),

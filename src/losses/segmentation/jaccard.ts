@@ -11,6 +11,7 @@ export default defineLoss({
     'Soft IoU of predicted and true regions, per row and class: blind to how large the background is. Use it where the metric is IoU; it punishes a half-found region harder than dice does. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Soft targets have a loss above 0 even when they are met exactly.',
   inputs: {
     predictions: input('rows,classes,...', 'real', {
+      outside: 'logits go with activation sigmoid or softmax',
       differentiable: true,
       about: 'Logits, or probabilities with activation none.',
       kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),

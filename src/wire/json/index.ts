@@ -97,7 +97,7 @@ class Body {
   #bare(name: string): DecodedTensor {
     const { offset } = this.#reader
     const tensor = untyped(name, this.#numbers(name, true))
-    if (tensor.data instanceof Float32Array) return tensor
+    if (!(tensor.data instanceof Float64Array)) return tensor
     this.#reader.goBack(offset)
     return untyped(name, this.#numbers(name, false))
   }

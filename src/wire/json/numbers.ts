@@ -22,6 +22,8 @@ const SPELLED: ReadonlyMap<Json, number> = new Map([
 export interface Numbers {
   readonly data: Float64Array
   readonly shape: readonly number[]
+  /** Whether they stood there as true and false. */
+  readonly areTruths?: boolean
 }
 
 /**
@@ -52,6 +54,8 @@ export class NumbersReader {
   readonly #pointer: string
   readonly #maxElements: number
   readonly #asFloats: boolean
+  /** Whether the first was true or false; then all must be. */
+  #areTruths = false
   /** Where the numbers begin. */
   readonly #start: number
   #data: Float64Array
@@ -82,7 +86,7 @@ export class NumbersReader {
   read(): Numbers {
     if (this.#reader.peek() === OPEN) this.#array(0)
     else this.#push(this.#number(-1))
-    return { data: this.#data.subarray(0, this.#count), shape: this.#shape }
+    return { data: this.#data.subarray(0, this.#count), shape: this.#shape, areTruths: this.#areTruths }
   }
 
   #array(level: number) {
@@ -100,7 +104,7 @@ export class NumbersReader {
 
   /** As many plain numbers as stand in a row, where numbers have been seen to stand. */
   #run(level: number): number {
-    if (this.#leafLevel !== level) return 0
+    if (this.#leafLevel !== level || this.#areTruths) return 0
     const taken = this.#reader.numbers(this.#data, this.#count, this.#asFloats)
     this.#count += taken
     return taken
@@ -108,7 +112,7 @@ export class NumbersReader {
 
   /** As many plain rows as stand one after another, where one has been seen. */
   #rows(level: number): number {
-    if (this.#leafLevel !== level + 1) return 0
+    if (this.#leafLevel !== level + 1 || this.#areTruths) return 0
     const width = this.#shape[level + 1]
     const taken = this.#reader.rows(this.#data, this.#count, width, this.#asFloats)
     this.#count += taken * width
@@ -142,14 +146,23 @@ export class NumbersReader {
   #number(level: number): number {
     const reader = this.#reader
     if (reader.atNumber()) {
+      if (this.#areTruths) this.#fail('invalid-value', 'is a number beside booleans', level)
       const number = reader.number()
       if (!Number.isFinite(number)) this.#fail('non-finite-input', 'is too large for any float', level)
       return number
     }
     const value = reader.value()
+    if (typeof value === 'boolean') return this.#truth(value, level)
+    if (this.#areTruths) this.#fail('invalid-value', `is ${typeName(value)} beside booleans`, level)
     return (
       spelledNumber(value) ?? this.#fail('invalid-value', `must be a number, got ${typeName(value)}`, level)
     )
+  }
+
+  #truth(value: boolean, level: number): number {
+    if (this.#count === 0 && level >= 0) this.#areTruths = true
+    if (!this.#areTruths) this.#fail('invalid-value', 'must be a number, got a boolean', level)
+    return Number(value)
   }
 
   #push(number: number) {

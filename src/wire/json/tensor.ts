@@ -22,7 +22,7 @@ const INTEGERS: Readonly<Partial<Record<Dtype, readonly [low: number, high: numb
 }
 
 /**
- * A bare array or number: float32. Where it holds whole numbers that float32 would blur (labels, ids), its data stays
+ * A bare array or number: float32, and bool where it holds booleans. Where it holds whole numbers that float32 would blur (labels, ids), its data stays
  * double, and whoever knows the input's kind narrows it.
  *
  * @throws Problem `non-finite-input` for a finite number beyond float32
@@ -30,7 +30,9 @@ const INTEGERS: Readonly<Partial<Record<Dtype, readonly [low: number, high: numb
  * untyped('predictions', { data: Float64Array.of(0.1), shape: [] }).data // Float32Array [0.1]
  */
 export function untyped(name: string, numbers: Numbers): DecodedTensor {
-  const { data, shape } = numbers
+  const { data, shape, areTruths } = numbers
+  if (areTruths)
+    return { dtype: 'bool', shape, data: Int32Array.from(data), spelling: 'nested', typed: false }
   const floats = new Float32Array(data.length)
   let isLarge = false
   for (let i = 0; i < data.length; i++) {
@@ -80,7 +82,7 @@ export function described(name: string, given: Described, limits: DecodeLimits):
   const read =
     dtype === undefined
       ? untyped(place, given.data)
-      : { dtype, data: convert(place, dtype, given.data), typed: true }
+      : { dtype, data: convertChecked(place, dtype, given.data), typed: true }
   return { ...read, shape: shape ?? given.data.shape, spelling: 'flat' }
 }
 
@@ -131,6 +133,15 @@ function checkDtype(name: string, dtype: Json): Dtype {
   if (known !== undefined) return known
   const guess = typeof dtype === 'string' ? didYouMean(dtype.slice(0, 20), DTYPES) : ''
   throw problemAt('dtype-unsupported', `/${name}/dtype`, `must be one of ${DTYPES.join(', ')}${guess}`)
+}
+
+function convertChecked(name: string, dtype: Dtype, numbers: Numbers): NumericArray {
+  if (!numbers.areTruths || dtype === 'bool') return convert(name, dtype, numbers)
+  throw problemAt(
+    'invalid-value',
+    pointerTo(name, numbers.shape, 0),
+    `must be a number (${dtype}), got a boolean`,
+  )
 }
 
 function convert(name: string, dtype: Dtype, numbers: Numbers): NumericArray {

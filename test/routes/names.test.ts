@@ -1,0 +1,515 @@
+/** What trips a new user: names of other frameworks, names in the wrong place, numbers of another kind; each is told what to do. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { f32, safetensors, startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server.close())
+
+interface Told {
+  readonly type: string
+  readonly detail: string
+  readonly errors: readonly { readonly pointer: string; readonly detail: string }[]
+}
+
+const told = async (path: string, body: object, status = 422): Promise<Told> => {
+  const response = await fetch(`${server.url}/v1/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  const problem = (await response.json()) as Told
+  expect(response.status, JSON.stringify(problem)).toBe(status)
+  return problem
+}
+const places = ({ errors }: Told) => errors.map(({ pointer }) => pointer)
+
+const [x, y] = [{ predictions: [1] }, { targets: [1] }]
+
+describe('an input by the name that others have for it', () => {
+  it.each<[sent: string, loss: string, rest: object, meant: string]>([
+    ...[
+      'logits',
+      'y_pred',
+      'input',
+      'output',
+      'scores',
+      'pred',
+      'preds',
+      'prediction',
+      'y_hat',
+      'Predictions',
+    ].map((name): [string, string, object, string] => [name, 'mse', y, 'predictions']),
+    ...['labels', 'y_true', 'target', 'y', 'label', 'truth', 'ground_truth', 'gt', 'expected'].map(
+      (name): [string, string, object, string] => [name, 'mse', x, 'targets'],
+    ),
+    ['logits', 'cross_entropy', { targets: [0] }, 'predictions'],
+    ['scores', 'lambda_rank', { targets: [[1, 2]] }, 'predictions'],
+    ['features', 'supcon', { labels: [0, 1] }, 'embeddings'],
+    ['y_true', 'supcon', { embeddings: [[1], [2]] }, 'labels'],
+    ['targets', 'supcon', { embeddings: [[1], [2]] }, 'labels'],
+    ['student_logits', 'distillation_kl', { teacher: [[1, 2]] }, 'student'],
+    ['logits', 'distillation_kl', { teacher: [[1, 2]] }, 'student'],
+    ['labels', 'hinge', x, 'targets'],
+    ['weight', 'cross_entropy', { predictions: [[1, 2]], targets: [0] }, 'class_weights'],
+    ['weights', 'mse', { ...x, ...y }, 'sample_weight'],
+    ['sampleWeight', 'mse', { ...x, ...y }, 'sample_weight'],
+    ['reduce', 'mse', { ...x, ...y }, 'reduction'],
+    ['grad', 'mse', { ...x, ...y }, 'gradients'],
+    ['grad_outputs', 'mse', { ...x, ...y }, 'grad_output'],
+    ['config', 'mse', { ...x, ...y }, 'params'],
+  ])('%s of %s', async (sent, loss, rest, meant) => {
+    const problem = await told(`losses/${loss}`, { ...rest, [sent]: [1] })
+    expect(problem.type).toBe('urn:lossd:problem:unknown-name')
+    expect(places(problem)).toEqual([`/${sent}`])
+    expect(problem.errors[0]!.detail).toContain(`Did you mean "${meant}"?`)
+  })
+
+  it('is not proposed where that input is there already', async () => {
+    const { errors } = await told('losses/mse', { ...x, ...y, logits: [1] })
+    expect(errors[0]!.detail).not.toContain('Did you mean')
+  })
+
+  it('is not guessed at where nothing comes near', async () => {
+    const { errors } = await told('losses/mse', { ...x, ...y, zebra: [1] })
+    expect(errors[0]!.detail).not.toContain('Did you mean')
+  })
+})
+
+it('a wrong name is told the inputs first, and the options apart', async () => {
+  const { errors } = await told('losses/cross_entropy', { foo: [1] })
+  expect(errors[0]!.detail).toMatch(
+    /^cross_entropy has the inputs predictions, targets, class_weights, and of every loss sample_weight, grad_output; options are preset, /,
+  )
+})
+
+it('all wrong names are told at once', async () => {
+  const body = { logits: [1], y_true: [1], foo: 1, params: { dleta: 1, bar: 2 }, reducton: 'sum' }
+  const problem = await told('losses/huber', body)
+  expect(places(problem)).toEqual(['/logits', '/y_true', '/foo', '/reducton', '/params/dleta', '/params/bar'])
+  expect(problem.detail).toMatch(
+    /^\/logits: .* \(and \/y_true, \/foo, \/reducton, \/params\/dleta, \/params\/bar\)$/,
+  )
+})
+
+it('and in a safetensors body', async () => {
+  const tensor = { dtype: 'F32', shape: [1], bytes: f32(1) }
+  const file = safetensors({ logits: tensor, labels: tensor }, { delta: 2 })
+  const headers = { 'content-type': 'application/x-safetensors' }
+  const response = await server.post('huber', new Uint8Array(file), headers)
+  expect(places((await response.json()) as Told).sort()).toEqual(['/delta', '/labels', '/logits'])
+})
+
+describe('what stands in the wrong place is told where it belongs', () => {
+  const soft = { predictions: [[1, 2]], targets: [0] }
+  it.each<[what: string, path: string, body: object, pointer: string, detail: string]>([
+    [
+      'a parameter at the top',
+      'losses/huber',
+      { ...x, ...y, delta: 2 },
+      '/delta',
+      'It is a parameter: put it into params',
+    ],
+    [
+      'a word at the top',
+      'losses/lovasz',
+      { predictions: [[[1]]], targets: [[[1]]], mode: 'softmax' },
+      '/mode',
+      'It is a parameter: put it into params',
+    ],
+    [
+      'a misspelt parameter at the top',
+      'losses/huber',
+      { ...x, ...y, dleta: 2 },
+      '/dleta',
+      'Did you mean "delta"? It is a parameter: put it into params',
+    ],
+    [
+      'labels that say how',
+      'losses/hinge',
+      { ...x, ...y, labels: '01' },
+      '/labels',
+      'It is a parameter: put it into params',
+    ],
+    [
+      'an input in params',
+      'losses/cross_entropy',
+      { ...soft, params: { class_weights: [1, 2] } },
+      '/params/class_weights',
+      'It is an input: put it at the top level',
+    ],
+    [
+      'a misspelt input in params',
+      'losses/cross_entropy',
+      { ...soft, params: { weight: [1, 2] } },
+      '/params/weight',
+      'Did you mean "class_weights"? It stands at the top level',
+    ],
+    [
+      'a weight in params',
+      'losses/mse',
+      { ...x, ...y, params: { sample_weight: [1] } },
+      '/params/sample_weight',
+      'put it at the top level',
+    ],
+    [
+      'an option in params',
+      'losses/mse',
+      { ...x, ...y, params: { reduction: 'sum' } },
+      '/params/reduction',
+      'It is an option: put it at the top level',
+    ],
+    [
+      'inputs in a folder',
+      'losses/mse',
+      { inputs: { predictions: [1], targets: [1] } },
+      '/inputs',
+      'Its members stand at the top level',
+    ],
+    ['terms of one loss', 'losses/mse', { ...x, ...y, terms: [] }, '/terms', 'POST /v1/losses:compose'],
+    [
+      'a cutoff of another loss',
+      'losses/adaptive_log_softmax',
+      { hidden: [[1]], head: [[1]], targets: [0], params: { cutoff: [2] } },
+      '/params/cutoff',
+      'Did you mean "cutoffs"?',
+    ],
+    [
+      'a loss beside terms',
+      'losses:compose',
+      { terms: [{ loss: 'mse' }], ...x, ...y, weight: 2 },
+      '/weight',
+      'no term reads it',
+    ],
+    [
+      'parameters beside terms',
+      'losses:compose',
+      { terms: [{ loss: 'mse' }], ...x, ...y, params: {} },
+      '/params',
+      'It belongs to a term: put it into terms',
+    ],
+    [
+      'an option in a term',
+      'losses:compose',
+      { terms: [{ loss: 'mse', gradients: false }], ...x, ...y },
+      '/terms/0/gradients',
+      'It is an option of all terms: put it at the top level',
+    ],
+    [
+      'an input in a term',
+      'losses:compose',
+      { terms: [{ loss: 'mse', predictions: 'x' }], ...x, ...y },
+      '/terms/0/predictions',
+      'It is an input: put it into inputs',
+    ],
+    [
+      'a parameter in a term',
+      'losses:compose',
+      { terms: [{ loss: 'huber', delta: 2 }], ...x, ...y },
+      '/terms/0/delta',
+      'It is a parameter: put it into params',
+    ],
+    [
+      'a misspelt member of a term',
+      'losses:compose',
+      { terms: [{ loss: 'mse', wieght: 2 }], ...x, ...y },
+      '/terms/0/wieght',
+      'Did you mean "weight"?',
+    ],
+    [
+      "another framework's input in a term",
+      'losses:compose',
+      { terms: [{ loss: 'mse', inputs: { y_true: 'targets' } }], ...x, ...y },
+      '/terms/0/inputs/y_true',
+      'Did you mean "targets"?',
+    ],
+  ])('%s', async (_, path, body, pointer, detail) => {
+    const problem = await told(path, body)
+    expect(places(problem)).toContain(pointer)
+    expect(problem.errors.find((one) => one.pointer === pointer)!.detail).toContain(detail)
+  })
+
+  it('in a composition, all at once', async () => {
+    const terms = [
+      { loss: 'mse', wieght: 2 },
+      { loss: 'l1', foo: 1, bar: 2 },
+    ]
+    expect(places(await told('losses:compose', { terms }))).toEqual([
+      '/terms/0/wieght',
+      '/terms/1/foo',
+      '/terms/1/bar',
+    ])
+    const inputs = [
+      { loss: 'mse', inputs: { y_pred: 'a' } },
+      { loss: 'l1', inputs: { y_true: 'b' } },
+    ]
+    expect(places(await told('losses:compose', { terms: inputs }))).toEqual([
+      '/terms/0/inputs/y_pred',
+      '/terms/1/inputs/y_true',
+    ])
+    const unread = { terms: [{ loss: 'mse' }], ...x, ...y, a: [1], b: [2] }
+    expect(places(await told('losses:compose', unread))).toEqual(['/a', '/b'])
+  })
+})
+
+describe('in English', () => {
+  it.each<[what: string, path: string, body: object, pointer: string, detail: string]>([
+    ['no terms', 'losses:compose', { terms: [], ...x }, '/terms', 'must hold at least one term, got 0 terms'],
+    [
+      'too many terms',
+      'losses:compose',
+      { terms: Array(33).fill({ loss: 'mse' }), ...x },
+      '/terms',
+      'must hold at most 32 terms, got 33 terms',
+    ],
+    [
+      'terms that are none',
+      'losses:compose',
+      { terms: 'mse', ...x },
+      '/terms',
+      'must be a list of objects, got "mse"',
+    ],
+    [
+      'a term that is none',
+      'losses:compose',
+      { terms: ['mse'], ...x },
+      '/terms/0',
+      'must be an object, got "mse"',
+    ],
+    [
+      'a term without a loss',
+      'losses:compose',
+      { terms: [{ weight: 1 }], ...x },
+      '/terms/0/loss',
+      'is missing',
+    ],
+    [
+      'a weight that is a word',
+      'losses:compose',
+      { terms: [{ loss: 'mse', weight: 'two' }], ...x },
+      '/terms/0/weight',
+      'must be a number, got "two"',
+    ],
+    [
+      'one class',
+      'losses/cross_entropy',
+      { predictions: [[1, 2]], targets: [0], class_weights: [1] },
+      '/class_weights',
+      'has 1 class, but predictions has 2',
+    ],
+    [
+      'one row',
+      'losses/cross_entropy',
+      {
+        predictions: [
+          [1, 2],
+          [1, 2],
+        ],
+        targets: [0],
+      },
+      '/targets',
+      'has 1 row, but predictions has 2',
+    ],
+    [
+      'an axis without a plural',
+      'losses/cosine_similarity',
+      { predictions: [[1, 2]], targets: [[1]] },
+      '/targets',
+      'has 1 along its axis dim, but predictions has 2',
+    ],
+    [
+      'a box of three',
+      'losses/iou',
+      { predictions: [[1, 2, 3]], targets: [[1, 2, 3]] },
+      '/predictions',
+      'has 3 numbers along an axis that must have 4',
+    ],
+    [
+      'one element in a row',
+      'losses/mse',
+      {
+        predictions: [[1, 2], [1]],
+        targets: [
+          [1, 2],
+          [1, 2],
+        ],
+      },
+      '/predictions/1',
+      'row 1 has 1 element, expected 2',
+    ],
+    [
+      'one element in data',
+      'losses/mse',
+      { predictions: { shape: [2], data: [1] }, ...y },
+      '/predictions/data',
+      'has 1 element, expected 2 elements',
+    ],
+    [
+      'one number for all classes',
+      'losses/bce_with_logits',
+      { predictions: [[1, 2]], targets: [[1, 0]], pos_weight: [1] },
+      '/pos_weight',
+      'got 1 number',
+    ],
+  ])('%s', async (_, path, body, pointer, detail) => {
+    const { errors } = await told(path, body)
+    expect(errors[0]).toMatchObject({ pointer })
+    expect(errors[0]!.detail).toContain(detail)
+  })
+})
+
+describe('numbers of another kind', () => {
+  const hard = { targets: [1, 0] }
+  it.each<[loss: string, body: object, detail: string]>([
+    [
+      'binary_cross_entropy',
+      { predictions: [0.5, 1.2], ...hard },
+      'must lie in [0, 1], got 1.2; logits go to binary_cross_entropy_with_logits',
+    ],
+    [
+      'BCELoss',
+      { predictions: [0.5, -3.1], ...hard },
+      'got -3.1; logits go to binary_cross_entropy_with_logits',
+    ],
+    ['binary_focal', { predictions: [0.5, 7], ...hard }, 'got 7; logits go to sigmoid_focal'],
+    [
+      'cross_entropy_from_probs',
+      { predictions: [[0.5, 2.5]], targets: [0] },
+      'got 2.5; logits go to cross_entropy',
+    ],
+    [
+      'generalized_cross_entropy',
+      { predictions: [[0.5, 2.5]], targets: [0] },
+      'got 2.5; of logits, send their softmax',
+    ],
+    ['js_div', { predictions: [[0.5, -1]], targets: [[0.5, 0.5]] }, 'of logits, send their softmax'],
+    [
+      'dice',
+      { predictions: [[[0.5, 1.1]]], targets: [[[0, 1]]], params: { activation: 'none' } },
+      'got 1.1; logits go with activation sigmoid or softmax',
+    ],
+    ['kl_div', { predictions: [-1], targets: [-0.7] }, 'got -0.7; log-probabilities go with log_target true'],
+    [
+      'poisson_nll',
+      { predictions: [-0.3], targets: [1], params: { log_input: false } },
+      'got -0.3; logarithms of rates go with log_input true',
+    ],
+    ['hinge', { predictions: [1, 1], ...hard }, 'must be -1 or 1, got 0; the parameter labels says which'],
+    [
+      'hinge',
+      { predictions: [1], targets: [-1], params: { labels: '01' } },
+      'must be 0 or 1, got -1; the parameter labels says which',
+    ],
+    ['msle', { predictions: [-0.1], targets: [1] }, 'must be >= 0, got -0.1'],
+    ['iou', { predictions: [[0, 0, 1, 1]], targets: [[0.3, 0, 0.1, 1]] }, 'got 0.1 after 0.3'],
+    ['cross_entropy', { predictions: [[1, 2]], targets: [0.1] }, 'got 0.1'],
+  ])('%s: %j', async (loss, body, detail) => {
+    const { errors } = await told(`losses/${loss}`, body)
+    expect(errors[0]!.detail).toContain(detail)
+  })
+})
+
+describe('true and false', () => {
+  const yes = { dtype: 'bool', shape: [2], data: [true, false] }
+  it.each<[loss: string, body: object]>([
+    ['binary_cross_entropy_with_logits', { predictions: [0.5, 2], targets: [true, false] }],
+    ['binary_cross_entropy', { predictions: [0.5, 0.2], targets: [true, false] }],
+    ['binary_cross_entropy', { predictions: [0.5, 0.2], targets: yes }],
+    ['sparsemax', { predictions: [0.5, 0.2], targets: [true, false] }],
+    ['contrastive', { input1: [[1], [2]], input2: [[1], [3]], targets: [true, false] }],
+    ['dice', { predictions: [[[0.5, 1]]], targets: [[[true, false]]] }],
+    ['lovasz', { predictions: [[[0.5, 1]]], targets: [[[true, false]]] }],
+    ['softmax_ranking', { predictions: [[1, 2]], targets: [[1, 0]], mask: [[true, false]] }],
+  ])('are 1 and 0 where those are meant: %s %j', async (loss, body) => {
+    const numbers = JSON.parse(JSON.stringify(body).replaceAll('true', '1').replaceAll('false', '0'))
+    const [got, want] = [await server.post(loss, body), await server.post(loss, numbers)]
+    const [answer, same] = [
+      (await got.json()) as { loss: number; gradients: object },
+      (await want.json()) as { loss: number; gradients: { targets?: unknown } },
+    ]
+    expect(got.status, JSON.stringify(answer)).toBe(200)
+    expect(answer.loss).toBe(same.loss)
+    // A boolean has no slope.
+    const { targets: _targets, ...gradients } = same.gradients
+    expect(answer.gradients).toEqual(gradients)
+  })
+
+  it.each<[loss: string, body: object, pointer: string, detail: string]>([
+    [
+      'mse',
+      { predictions: [true, false], targets: [1, 0] },
+      '/predictions/0',
+      'must be a number, got a boolean',
+    ],
+    ['mse', { predictions: [[1]], targets: [[true]] }, '/targets/0/0', 'must be a number, got a boolean'],
+    ['hinge', { predictions: [1], targets: [true] }, '/targets/0', 'must be a number, got a boolean'],
+    [
+      'cross_entropy',
+      { predictions: [[1, 2]], targets: [true] },
+      '/targets/0',
+      'must be a number, got a boolean',
+    ],
+    [
+      'binary_cross_entropy',
+      { predictions: [true], targets: [true], gradients: false },
+      '/predictions/0',
+      'must be a number, got a boolean',
+    ],
+    ['mse', { ...x, ...y, sample_weight: [true] }, '/sample_weight/0', 'must be a number, got a boolean'],
+    [
+      'sparsemax',
+      { predictions: [1, 2], targets: [1, true] },
+      '/targets/1',
+      'must be a number, got a boolean',
+    ],
+    ['sparsemax', { predictions: [1, 2], targets: [true, 1] }, '/targets/1', 'is a number beside booleans'],
+    [
+      'sparsemax',
+      { predictions: [[1], [2]], targets: [[true], [1]] },
+      '/targets/1/0',
+      'is a number beside booleans',
+    ],
+    [
+      'sparsemax',
+      { predictions: [1, 2], targets: [true, 'NaN'] },
+      '/targets/1',
+      'is a string beside booleans',
+    ],
+    [
+      'sparsemax',
+      { predictions: [1], targets: { dtype: 'float32', data: [true] } },
+      '/targets/data/0',
+      'must be a number (float32), got a boolean',
+    ],
+  ])('are refused elsewhere: %s %j', async (loss, body, pointer, detail) => {
+    const { errors } = await told(`losses/${loss}`, body)
+    expect(errors).toMatchObject([{ pointer }])
+    expect(errors[0]!.detail).toContain(detail)
+  })
+})
+
+describe('GET', () => {
+  it.each([
+    ['classification', 'Did you mean "multiclass" or "binary" or "multilabel"?'],
+    ['detection', 'Did you mean "boxes"?'],
+    ['regresion', 'Did you mean "regression"?'],
+    ['rlhf', 'Did you mean "preference"?'],
+    ['asr', 'Did you mean "sequence"?'],
+  ])('/v1/guide?task=%s', async (task, hint) => {
+    const response = await fetch(`${server.url}/v1/guide?task=${task}`)
+    expect(response.status).toBe(422)
+    expect(((await response.json()) as Told).detail).toContain(hint)
+  })
+
+  it.each(['zebra', 'x'])('/v1/guide?task=%s has no hint', async (task) => {
+    const { detail } = (await (await fetch(`${server.url}/v1/guide?task=${task}`)).json()) as Told
+    expect(detail).not.toContain('Did you mean')
+  })
+
+  it('/v1/losses/ guesses nothing', async () => {
+    const response = await fetch(`${server.url}/v1/losses/`)
+    expect(await response.text()).not.toContain('Did you mean')
+  })
+})
