@@ -464,18 +464,23 @@ describe('true and false', () => {
       '/targets/1',
       'must be a number, got a boolean',
     ],
-    ['sparsemax', { predictions: [1, 2], targets: [true, 1] }, '/targets/1', 'is a number beside booleans'],
+    [
+      'sparsemax',
+      { predictions: [1, 2], targets: [true, 1] },
+      '/targets/0',
+      'must be a number, got a boolean',
+    ],
     [
       'sparsemax',
       { predictions: [[1], [2]], targets: [[true], [1]] },
-      '/targets/1/0',
-      'is a number beside booleans',
+      '/targets/0/0',
+      'must be a number, got a boolean',
     ],
     [
       'sparsemax',
       { predictions: [1, 2], targets: [true, 'NaN'] },
-      '/targets/1',
-      'is a string beside booleans',
+      '/targets/0',
+      'must be a number, got a boolean',
     ],
     [
       'sparsemax',

@@ -146,14 +146,14 @@ export class NumbersReader {
   #number(level: number): number {
     const reader = this.#reader
     if (reader.atNumber()) {
-      if (this.#areTruths) this.#fail('invalid-value', 'is a number beside booleans', level)
+      if (this.#areTruths) this.#failMixed(level)
       const number = reader.number()
       if (!Number.isFinite(number)) this.#fail('non-finite-input', 'is too large for any float', level)
       return number
     }
     const value = reader.value()
     if (typeof value === 'boolean') return this.#truth(value, level)
-    if (this.#areTruths) this.#fail('invalid-value', `is ${typeName(value)} beside booleans`, level)
+    if (this.#areTruths) this.#failMixed(level)
     return (
       spelledNumber(value) ?? this.#fail('invalid-value', `must be a number, got ${typeName(value)}`, level)
     )
@@ -163,6 +163,12 @@ export class NumbersReader {
     if (this.#count === 0 && level >= 0) this.#areTruths = true
     if (!this.#areTruths) this.#fail('invalid-value', 'must be a number, got a boolean', level)
     return Number(value)
+  }
+
+  /** Blames the first element, which is a boolean where others are not. */
+  #failMixed(level: number): never {
+    this.#places.fill(0)
+    this.#fail('invalid-value', 'must be a number, got a boolean', level)
   }
 
   #push(number: number) {
