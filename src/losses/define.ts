@@ -209,6 +209,14 @@ export const classAxis = Type.Integer({
   description: 'Where the classes are: 1, or -1 for the last axis.',
 })
 
+/** The class whose rows do not count; labels are int32. */
+export const ignoreIndex = {
+  minimum: -(2 ** 31),
+  maximum: 2 ** 31 - 1,
+  default: -100,
+  description: 'Rows with this class index do not count.',
+} as const
+
 /** A parameter that may be switched off with `null`. */
 export function nullable<T extends TSchema>(
   schema: T,
@@ -218,7 +226,7 @@ export function nullable<T extends TSchema>(
 }
 
 /**
- * For a parameter that means something only with certain values of another one: sent with any other it is refused, because
+ * For a parameter that means something only with certain values of another one, or kinds of an input: sent with any other it is refused, because
  * it would be ignored in silence. It stands in the parameter's published schema.
  *
  * @example

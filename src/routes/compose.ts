@@ -30,9 +30,10 @@ async function compose(context: RouteContext, received: Received): Promise<Writt
 async function runTerms({ batcher }: RouteContext, composition: Composition): Promise<JobTiming> {
   const timings = await Promise.all(
     composition.terms.map((term) =>
-      // The result lies in the engine's memory: it is added up before anything else may run.
+      // The result lies in the engine's memory: it is added up before anything else may run. What of it must be finite is
+      // what leaves: the term's loss, and the sum of the gradients.
       batcher.submit(term.job, (result) => {
-        composition.add(term, term.answer(result))
+        composition.add(term, term.answer(result, 'propagate'))
         return result.timing
       }),
     ),

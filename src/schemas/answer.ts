@@ -6,14 +6,21 @@ import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing }
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 import { firstNonFinite, staysFinite } from './narrow.ts'
 import type { AnswerInfo, Outline } from './outline.ts'
+import type { NonfinitePolicy } from './request.ts'
 import { type NumericArray, spellElement } from './tensor.ts'
 
 type Floats = Float32Array | Float64Array
 
 /**
+ * @param nonfinite what happens to an answer that is not finite
  * @throws Problem `non-finite-result` under `nonfinite: error`
  */
-export function makeAnswer(request: Outline, weighing: Weighing, result: Share): Answer {
+export function makeAnswer(
+  request: Outline,
+  weighing: Weighing,
+  result: Share,
+  nonfinite: NonfinitePolicy,
+): Answer {
   const settled = settle(weighing, result.denominators)
   const loss = tensorOf(request.answer.loss, reduceValues(result.values, weighing, settled))
   let finite = allFinite(loss.data)
@@ -28,12 +35,12 @@ export function makeAnswer(request: Outline, weighing: Weighing, result: Share):
   let hessian: Map<string, AnswerTensor> | undefined
   for (const name of request.hessians) {
     const data = result.gradients[hessianOf(name)]
-    finite = finish(finishing, name, data) && finite
+    finite = raise(data, finish(finishing, name, data), request.options.hessianFloor) && finite
     finite = staysFinite(data, request.answer.gradients[name].dtype) && finite
     hessian ??= new Map()
-    hessian.set(name, tensorOf(request.answer.gradients[name], raised(data, request.options.hessianFloor)))
+    hessian.set(name, tensorOf(request.answer.gradients[name], data))
   }
-  if (!finite && request.options.nonfinite === 'error') throw nonFinite(loss, gradients, hessian)
+  if (!finite && nonfinite === 'error') throw nonFinite(loss, gradients, hessian)
   const members = membersOf(request, denominatorMember(weighing, settled), settled.counted, finite)
   return {
     loss,
@@ -41,7 +48,7 @@ export function makeAnswer(request: Outline, weighing: Weighing, result: Share):
     hessian,
     members,
     structure: request,
-    nulls: request.options.nonfinite === 'null',
+    nulls: nonfinite === 'null',
   }
 }
 
@@ -77,10 +84,11 @@ function membersOf(
   return explanation === undefined ? members : { ...members, explain: explanation }
 }
 
-/** In place, too; NaN stays. */
-function raised(data: Floats, floor: number | undefined): Floats {
-  if (floor !== undefined) for (let i = 0; i < data.length; i++) if (data[i] < floor) data[i] = floor
-  return data
+/** In place, too; NaN stays. @returns whether all of it is finite then */
+function raise(data: Floats, wasFinite: boolean, floor: number | undefined): boolean {
+  if (floor === undefined) return wasFinite
+  for (let i = 0; i < data.length; i++) if (data[i] < floor) data[i] = floor
+  return allFinite(data)
 }
 
 /** What the sum was divided by. */

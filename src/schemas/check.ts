@@ -11,6 +11,7 @@ import { makeAnswer } from './answer.ts'
 import { digest } from './digest.ts'
 import { readInputs } from './inputs.ts'
 import type { Merging, Outline, OutlineSource } from './outline.ts'
+import type { NonfinitePolicy } from './request.ts'
 import type { NumericArray } from './tensor.ts'
 import { weigh } from './weigh.ts'
 
@@ -25,9 +26,13 @@ export interface CheckedRequest {
   /**
    * The answer to the caller, from what the engine found.
    *
+   * @param nonfinite what happens where it is not finite, if not what the request says
    * @throws Problem `non-finite-result` under `nonfinite: error`
    */
-  answer(result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>): Answer
+  answer(
+    result: Pick<JobResult, 'values' | 'denominators' | 'gradients'>,
+    nonfinite?: NonfinitePolicy,
+  ): Answer
 }
 
 type Data = Readonly<Record<string, NumericArray>>
@@ -40,10 +45,11 @@ type Data = Readonly<Record<string, NumericArray>>
 export function checkRequest(asked: Asked, decoded: Decoded, context: CheckContext): CheckedRequest {
   const outline = context.outlines(asked, decoded)
   const data = readInputs(outline, decoded)
-  const weighing = weigh(outline, decoded)
+  const weighing = weigh(outline, decoded, data)
   return {
     job: makeJob(outline, data, weighing, context),
-    answer: (result) => makeAnswer(outline, weighing, result),
+    answer: (result, nonfinite = outline.options.nonfinite) =>
+      makeAnswer(outline, weighing, result, nonfinite),
   }
 }
 

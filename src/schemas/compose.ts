@@ -69,7 +69,7 @@ export interface CheckedTerm extends CheckedRequest {
 
 export interface Composition {
   readonly terms: readonly CheckedTerm[]
-  /** Adds up one term's answer; its arrays may be the engine's own, so they are not kept. */
+  /** Adds up one term's answer, which may hold anything; its arrays may be the engine's own, so they are not kept. */
   add(term: CheckedTerm, answer: Answer): void
   /** The whole, when all terms were added. */
   answer(): Answer
@@ -98,6 +98,9 @@ function termsOf({ options }: Decoded, catalog: Catalog): readonly Term[] {
   for (const [name, value] of options) {
     const wrong = Value.Errors(ComposeSchemas[name as keyof typeof ComposeSchemas], value).First()
     if (wrong !== undefined) throw wrongMember(name, wrong)
+  }
+  if (options.has('gradient_dtype') && options.get('gradients') === false) {
+    throw problemAt('invalid-value', '/gradient_dtype', 'goes with gradients, which were declined')
   }
   return terms as readonly Term[]
 }
@@ -215,12 +218,11 @@ function requestOf(
   const weight = decoded.tensors.get('sample_weight')
   if (weight !== undefined) tensors.set('sample_weight', weight)
   const { loss: _loss, weight: _weight, inputs: _inputs, ...own } = term
-  const shared = [...decoded.options].filter(([name]) => name !== 'terms' && name !== 'gradients')
-  const options = new Map<string, unknown>([
-    ...shared,
-    ['gradients', gradientsOf(decoded, names)],
-    ...Object.entries(own),
-  ])
+  const gradients = gradientsOf(decoded, names)
+  // A term without gradients has none of that dtype.
+  const others = gradients === false ? ['terms', 'gradients', 'gradient_dtype'] : ['terms', 'gradients']
+  const shared = [...decoded.options].filter(([name]) => !others.includes(name))
+  const options = new Map<string, unknown>([...shared, ['gradients', gradients], ...Object.entries(own)])
   const structure =
     decoded.structure === undefined ? {} : { structure: structureOf(decoded.structure, place) }
   return { tensors, options, ...structure }
@@ -317,7 +319,19 @@ class Sum implements Composition {
     const finite = [loss, ...gradients.values()].every(
       (tensor) => allFinite(tensor.data) && staysFinite(tensor.data, tensor.dtype),
     )
-    if (!finite && this.#nonfinite === 'error') throw nonFinite(loss, gradients)
+    if (this.#nonfinite === 'error') {
+      this.#refuseTerms()
+      if (!finite) throw nonFinite(loss, gradients)
+    }
     return { loss, gradients, members: { terms, finite }, nulls: this.#nonfinite === 'null' }
+  }
+
+  /** A term of weight 0 counts nothing, but its value leaves, too. */
+  #refuseTerms() {
+    this.terms.forEach((checked, place) => {
+      const { value } = this.#found.get(checked)!
+      if (!Number.isFinite(value))
+        throw problemAt('non-finite-result', `/terms/${place}/value`, `is ${value}`)
+    })
   }
 }

@@ -57,7 +57,7 @@ function inputText({ loss, options, layouts, tensors }: Omit<Outline, 'explanati
 }
 
 /** What inferring has decided. */
-function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
+export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
   if (kind !== 'class_or_probability') return kind
   return type === 'index' ? 'class' : 'probability'
 }

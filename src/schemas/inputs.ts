@@ -136,8 +136,13 @@ function trimmed(tensor: DecodedTensor, { data: lengths }: DecodedTensor): Decod
   const width = tensor.shape.at(-1)!
   const data = tensor.data.slice()
   for (let row = 0; row < lengths.length; row++)
-    data.fill(0, row * width + Math.max(0, lengths[row]), (row + 1) * width)
+    data.fill(0, row * width + meant(lengths[row], width), (row + 1) * width)
   return { ...tensor, data }
+}
+
+/** How many of a row's places mean something, whatever was sent for it: lengths are held to a rule of their own. */
+function meant(length: number, width: number): number {
+  return length > 0 ? Math.min(length, width) : 0
 }
 
 function kindOf(spec: InputSpec, options: Options): Kind {

@@ -11,11 +11,11 @@ import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts
 import { cotangentOf, isMean, type Weighing } from '../losses/reduce.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
-import { type Explanation, explanationOf } from './explain.ts'
+import { type Explanation, explanationOf, kindRead } from './explain.ts'
 import { wantedGradients, wantedHessians } from './gradients.ts'
 import { type InputRule, rulesOf } from './inputs.ts'
 import { checkNames, checkParamNames } from './names.ts'
-import { checkOptions, type Options } from './params.ts'
+import { checkOptions, checkReadings, type Options } from './params.ts'
 import { OPTION_NAMES } from './request.ts'
 
 export interface Outline {
@@ -103,6 +103,8 @@ function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, li
   const axes = matchAxes(loss, tensors, options)
   checkPlaces(loss, options, axes)
   const layouts = layoutsOf(loss, tensors, axes)
+  const read = (name: string) => kindRead(loss.inputs[name].kindFor(options.params), layouts[name].type)
+  checkReadings(loss, options, (decoded.options.get('params') ?? {}) as object, read)
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
   const first = firstAxis(loss)

@@ -2,7 +2,7 @@
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, problemAt } from '../errors.ts'
-import type { Asked, Loss, OnlyWith, Params, PresetName } from '../losses/define.ts'
+import type { Asked, Kind, Loss, OnlyWith, Params, PresetName } from '../losses/define.ts'
 import { isMean, type Reduction } from '../losses/reduce.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
 import type { Dtype } from './tensor.ts'
@@ -93,6 +93,9 @@ function checkCombination({
   if (denominator !== undefined && !isMean(reduction)) {
     throw problemAt('invalid-value', '/denominator', `goes with reduction mean, not with ${reduction}`)
   }
+  if (gradientDtype !== undefined && gradients === false) {
+    throw problemAt('invalid-value', '/gradient_dtype', 'goes with gradients, which were declined')
+  }
   if (gradientDtype !== undefined && !/float/.test(gradientDtype)) {
     throw problemAt(
       'invalid-value',
@@ -140,10 +143,34 @@ function isInfinite(value: unknown): boolean {
 /** What a request sends, and is not the default anyway, must not be ignored in silence. */
 function checkHasEffect(schema: TSchema, name: string, params: Params) {
   const only = schema.onlyWith as OnlyWith | undefined
-  if (only === undefined || params[name] === schema.default) return
-  const other = params[only.param]
-  if (only.values.includes(other as string | boolean)) return
-  const detail = `has no effect with ${only.param} ${other}; it goes with ${only.param} ${only.values.join(' or ')}`
+  if (only === undefined || params[name] === schema.default || !Object.hasOwn(params, only.param)) return
+  checkGoesWith(name, only, params[only.param] as string | boolean)
+}
+
+/**
+ * The same of those that need an input of some kind, or an option, to have an effect.
+ *
+ * @param given the parameters that the request states
+ * @param read what an input was taken for
+ * @throws Problem `param-invalid`
+ */
+export function checkReadings(
+  { params: { properties }, inputs }: Loss,
+  { params, layout }: Options,
+  given: object,
+  read: (input: string) => Kind,
+) {
+  for (const name of Object.keys(given)) {
+    if (params[name] === properties[name].default) continue
+    const only = properties[name].onlyWith as OnlyWith | undefined
+    if (only !== undefined && Object.hasOwn(inputs, only.param)) checkGoesWith(name, only, read(only.param))
+    if (name === 'class_axis') checkGoesWith(name, { param: 'layout', values: ['row'] }, layout)
+  }
+}
+
+function checkGoesWith(name: string, { param, values }: OnlyWith, found: string | boolean) {
+  if (values.includes(found)) return
+  const detail = `has no effect with ${param} ${found}; it goes with ${param} ${values.join(' or ')}`
   throw problemAt('param-invalid', `/params/${name}`, detail)
 }
 

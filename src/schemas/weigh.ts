@@ -10,10 +10,15 @@ import type { COMMON_TENSORS } from './request.ts'
 import type { NumericArray } from './tensor.ts'
 
 /**
+ * @param data the inputs as they were read
  * @returns the outline's own weighing where the request has neither
  * @throws Problem `shape-mismatch`, `invalid-value`
  */
-export function weigh(outline: Outline, decoded: Decoded): Weighing {
+export function weigh(
+  outline: Outline,
+  decoded: Decoded,
+  data: Readonly<Record<string, NumericArray>>,
+): Weighing {
   const { meanPer } = outline.loss
   const isPlain = !decoded.tensors.has('sample_weight') && !decoded.tensors.has('grad_output')
   if (isPlain && meanPer === undefined) return outline.weighing
@@ -21,15 +26,18 @@ export function weigh(outline: Outline, decoded: Decoded): Weighing {
     ...outline.weighing,
     sampleWeight: commonTensor(outline, decoded, 'sample_weight', [outline.weighing.rows]),
     gradOutput: gradOutput(outline, decoded),
-    per: meanPer === undefined ? undefined : decoded.tensors.get(meanPer)!.data,
+    per: meanPer === undefined ? undefined : data[meanPer],
   }
   const isKnown = outline.options.denominator !== undefined || weighing.denominator === undefined
   return isKnown ? weighing : { ...weighing, denominator: denominatorOf(weighing, undefined) }
 }
 
 function gradOutput(outline: Outline, decoded: Decoded): NumericArray | undefined {
-  const { reduction } = outline.options
+  const { reduction, gradients } = outline.options
   if (!decoded.tensors.has('grad_output')) return undefined
+  if (gradients === false) {
+    throw problemAt('invalid-value', '/grad_output', 'goes with gradients, which were declined')
+  }
   if (reduction !== 'none') {
     throw problemAt('invalid-value', '/grad_output', `goes with reduction none, not with ${reduction}`)
   }

@@ -106,13 +106,21 @@ function asTruths(bytes: Uint8Array, pointer: string): Int32Array {
   throw problemAt('invalid-value', pointer, `element ${wrong} is the byte ${bytes[wrong]}; a bool is 0 or 1`)
 }
 
+function tooWide(halves: Int32Array, i: number, pointer: string) {
+  const value = BigInt.asIntN(
+    64,
+    (BigInt(halves[2 * i + 1]) << 32n) | BigInt.asUintN(32, BigInt(halves[2 * i])),
+  )
+  const detail = `element ${i} must be an integer from ${-(2 ** 31)} to ${2 ** 31 - 1}, got ${value}`
+  return problemAt('invalid-value', pointer, detail)
+}
+
 /** An int64 fits int32 when its upper half only repeats the sign of the lower one. */
 function narrowInt64(halves: Int32Array, pointer: string): Int32Array {
   const narrow = new Int32Array(halves.length / 2)
   for (let i = 0; i < narrow.length; i++) {
     const low = halves[2 * i]
-    if (halves[2 * i + 1] !== low >> 31)
-      throw problemAt('invalid-value', pointer, `element ${i} must fit int32`)
+    if (halves[2 * i + 1] !== low >> 31) throw tooWide(halves, i, pointer)
     narrow[i] = low
   }
   return narrow

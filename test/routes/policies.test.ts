@@ -44,6 +44,49 @@ describe('refused', () => {
 
   it.each([
     [
+      'an ignored class that no label can be',
+      'cross_entropy',
+      { predictions: [[1, 2]], targets: [0], params: { ignore_index: 2 ** 31 } },
+      '/params/ignore_index',
+      '2147483647',
+    ],
+    [
+      'an ignored class beside probabilities',
+      'cross_entropy',
+      { predictions: [[1, 2]], targets: [[0.5, 0.5]], params: { ignore_index: 1 } },
+      '/params/ignore_index',
+      'has no effect with targets probability; it goes with targets class',
+    ],
+    [
+      'a class axis beside class-major',
+      'nll',
+      {
+        predictions: [
+          [-1, -2],
+          [-3, -4],
+        ],
+        targets: [0, 1],
+        layout: 'class_major',
+        params: { class_axis: -1 },
+      },
+      '/params/class_axis',
+      'has no effect with layout class_major; it goes with layout row',
+    ],
+    [
+      'a dtype of gradients that were declined',
+      'mse',
+      { predictions: [1], targets: [1], gradients: false, gradient_dtype: 'float16' },
+      '/gradient_dtype',
+      'declined',
+    ],
+    [
+      'a cotangent of gradients that were declined',
+      'mse',
+      { predictions: [1], targets: [1], gradients: false, reduction: 'none', grad_output: [1] },
+      '/grad_output',
+      'declined',
+    ],
+    [
       'a blank that is no class',
       'ctc',
       { ...ctc, params: { blank: 3 } },
@@ -267,4 +310,18 @@ describe('accepted', () => {
     expect(answer.loss).toEqual([expect.closeTo(0.8646647, 6), 1])
     expect(answer.gradients!.predictions).toEqual([expect.closeTo(0.2706706, 6), 0])
   })
+})
+
+it('an int64 beyond int32 is told with the limit and the number, in a safetensors body too', async () => {
+  const labels = {
+    dtype: 'I64',
+    shape: [2],
+    bytes: new Uint8Array(BigInt64Array.of(0n, -(2n ** 33n) - 1n).buffer),
+  }
+  const embeddings = { dtype: 'F32', shape: [2, 1], bytes: new Uint8Array(8) }
+  const body = new Uint8Array(safetensors({ embeddings, labels }))
+  const response = await server.post('supcon', body, { 'content-type': 'application/x-safetensors' })
+  expect(response.status).toBe(422)
+  const { detail } = (await response.json()) as { detail: string }
+  expect(detail).toContain('element 1 must be an integer from -2147483648 to 2147483647, got -8589934593')
 })

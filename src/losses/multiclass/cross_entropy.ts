@@ -1,6 +1,6 @@
 /** Softmax cross-entropy on logits, with class indices or probabilities as targets. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, ignoreIndex, input, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'cross_entropy',
@@ -53,7 +53,7 @@ export default defineLoss({
       default: 0,
       description: 'Share of each target that is spread over all classes.',
     }),
-    ignore_index: Type.Integer({ default: -100, description: 'Rows with this class index do not count.' }),
+    ignore_index: Type.Integer({ ...ignoreIndex, ...onlyWith('targets', 'class') }),
     class_axis: classAxis,
   }),
   // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A probability of 0 silences its

@@ -1,6 +1,6 @@
 /** Cross-entropy of a linear layer's output, with gradients of the layer too. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { defineLoss, ignoreIndex, input } from '../define.ts'
 
 export default defineLoss({
   name: 'linear_cross_entropy',
@@ -31,7 +31,7 @@ export default defineLoss({
       default: 0,
       description: 'Share of each target that is spread over all classes.',
     }),
-    ignore_index: Type.Integer({ default: -100, description: 'Rows with this class index do not count.' }),
+    ignore_index: Type.Integer(ignoreIndex),
   }),
   // As cross_entropy; a smoothing of 0 silences the smooth term also where a bias of -inf masks a class.
   formula: `

@@ -1,6 +1,6 @@
 /** Negative log-likelihood of class indices under given log-probabilities. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxis, defineLoss, ignoreIndex, input } from '../define.ts'
 
 export default defineLoss({
   name: 'nll',
@@ -24,7 +24,7 @@ export default defineLoss({
     }),
   },
   params: Type.Object({
-    ignore_index: Type.Integer({ default: -100, description: 'Rows with this class index do not count.' }),
+    ignore_index: Type.Integer(ignoreIndex),
     class_axis: classAxis,
   }),
   formula: `

@@ -1,0 +1,191 @@
+/** What is ignored is refused, and what a row of weight 0 holds is held to nothing: of every loss, from its definition. */
+import type { TSchema } from '@sinclair/typebox'
+import { beforeAll, describe, expect, it } from 'vitest'
+import compiled from '../../src/engines/compiled.ts'
+import type { Engine } from '../../src/engines/define.ts'
+import { Problem } from '../../src/errors.ts'
+import { type InputLayout, print } from '../../src/language/ir.ts'
+import { expandLoss, type Loss, type OnlyWith, type Params } from '../../src/losses/define.ts'
+import { loadCatalog } from '../../src/losses/index.ts'
+import { createProgramSource } from '../../src/losses/program.ts'
+import type { DecodedTensor } from '../../src/wire/define.ts'
+import { bitsOf } from '../support/close.ts'
+import { check, evaluate, nested, openInterpreter } from '../support/evaluate.ts'
+import { choicesOf } from '../support/params.ts'
+import { defaultsOf, sampleTensors } from '../support/sample.ts'
+
+const { losses } = await loadCatalog()
+const programs = createProgramSource()
+let engines: readonly Engine[]
+beforeAll(async () => {
+  engines = [await openInterpreter(), (await compiled.open('test')) as Engine]
+})
+
+type Tensors = ReadonlyMap<string, DecodedTensor>
+
+const problemOf = (run: () => unknown): Problem | undefined => {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    if (error instanceof Problem) return error
+    throw error
+  }
+}
+
+// What has no say
+
+/** Another value than the default, of any parameter but the words and switches, which `choicesOf` goes through. */
+function otherValue(schema: TSchema): number | number[] | undefined {
+  if (schema.type === 'array') return [2]
+  const parts: readonly TSchema[] = schema.anyOf ?? [schema]
+  const number = parts.find(({ type }) => type === 'number' || type === 'integer')
+  if (number === undefined) return undefined
+  return number.type === 'integer' ? (schema.default === 1 ? 2 : 1) : schema.default === 0.4 ? 0.3 : 0.4
+}
+
+/** All inputs as classes where they may be classes, and as probabilities. */
+function layoutsOf(loss: Loss, tensors: Tensors): Record<string, InputLayout>[] {
+  const { layouts } = { layouts: check(loss, tensors).job.program.inputs }
+  const [first] = Object.entries(loss.inputs)
+  const soft = Object.entries(layouts).filter(([name]) => loss.inputs[name]?.kind === 'class_or_probability')
+  if (soft.length === 0) return [layouts]
+  const real = soft.map(
+    ([name]) => [name, { type: 'real' as const, axes: layouts[first![0]]!.axes }] as const,
+  )
+  return [layouts, { ...layouts, ...Object.fromEntries(real) }]
+}
+
+/** Whether a parameter changes anything of what is computed. */
+function isHeard(
+  loss: Loss,
+  inputs: Record<string, InputLayout>,
+  params: Params,
+  name: string,
+  value: unknown,
+) {
+  const made = (given: Params) => {
+    const expanded = expandLoss(loss, given)
+    const wants = Object.keys(inputs).filter((input) => expanded.inputs[input]?.differentiable)
+    return programs(expanded, { inputs, params: given, wants, hessians: [] })
+  }
+  const [one, other] = [made(params), made({ ...params, [name]: value } as Params)]
+  return Object.hasOwn(one.scalars, name)
+    ? one.program.scalars.includes(name)
+    : print(one.program) !== print(other.program)
+}
+
+/** What an input that may be classes or probabilities holds. */
+const kindIn = (inputs: Record<string, InputLayout>, name: string) =>
+  inputs[name]!.type === 'index' ? 'class' : 'probability'
+
+/** It says where the classes lie, which the layouts have settled here. */
+const OF_LAYOUT: ReadonlySet<string> = new Set(['class_axis', 'cutoffs'])
+
+describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
+  it('says of every parameter that has no say beside some others that it has none', () => {
+    const tensors = sampleTensors(loss, { seed: 1 })
+    for (const inputs of layoutsOf(loss, tensors)) {
+      for (const choice of choicesOf(loss)) {
+        const params = { ...defaultsOf(loss), ...choice }
+        for (const [name, schema] of Object.entries(loss.params.properties)) {
+          const value = otherValue(schema)
+          if (value === undefined || OF_LAYOUT.has(name)) continue
+          const only = schema.onlyWith as OnlyWith | undefined
+          const found = only === undefined ? undefined : (params[only.param] ?? kindIn(inputs, only.param))
+          const allowed = only === undefined || only.values.includes(found as string)
+          expect(isHeard(loss, inputs, params, name, value), `${name} beside ${JSON.stringify(choice)}`).toBe(
+            allowed,
+          )
+        }
+      }
+    }
+  })
+
+  // What a row of weight 0 holds
+
+  const [first] = Object.values(loss.inputs)
+  const hasRows = (name: string) =>
+    loss.inputs[name]!.axes[0] === first!.axes[0] && !loss.inputs[name]!.trailing
+  const choices = choicesOf(loss)
+  if (loss.couples === 'batch') return
+
+  it.each(choices)('gives a row of weight 0 no say, whatever does not fit in it, with %j', async (params) => {
+    for (const engine of engines) {
+      const precision = engine === engines[0] ? 'float64' : 'float32'
+      for (const seed of [1, 2]) {
+        const tensors = sampleTensors(loss, { seed, precision, params, bare: seed === 2 })
+        const place = seed % 3
+        const weights = nested(
+          [0, 1, 2].map((row) => (row === place ? 0 : row + 0.5)),
+          precision,
+        )
+        const without = new Map(
+          [...tensors, ['sample_weight', weights] as const].map(([name, tensor]) => {
+            return [name, name === 'sample_weight' || hasRows(name) ? withoutRow(tensor, place) : tensor]
+          }),
+        )
+        for (const name of [...tensors.keys()].filter(hasRows)) {
+          for (const junk of JUNK) {
+            const spoilt = spoil(tensors, name, place, junk).set('sample_weight', weights)
+            for (const nonfinite of ['propagate', 'error']) {
+              const options = { params, nonfinite }
+              const what = `${name} ${junk} ${nonfinite}`
+              const sum = { ...options, reduction: 'sum' }
+              const [got, want] = [
+                await evaluate(engine, loss, spoilt, sum),
+                await evaluate(engine, loss, without, sum),
+              ]
+              expect(bitsOf(got.loss.data), what).toBe(bitsOf(want.loss.data))
+              for (const [input, { data }] of want.gradients) {
+                if (!hasRows(input)) continue
+                const own = got.gradients.get(input)!
+                expect(bitsOf(withoutRow(own, place).data), `${what}: ${input}`).toBe(bitsOf(data))
+                expect(rowOf(own, place).every((x) => x === 0)).toBe(true)
+              }
+              const mean = await evaluate(engine, loss, spoilt, { ...options, reduction: 'weighted_mean' })
+              expect(mean.members.finite, what).toBe(true)
+            }
+          }
+        }
+      }
+    }
+  })
+
+  it.each(choices.slice(0, 1))('still refuses in any other row what does not fit', (params) => {
+    const tensors = sampleTensors(loss, { seed: 1, params })
+    for (const name of [...tensors.keys()].filter(hasRows)) {
+      const weighted = (weights: number[]) =>
+        spoil(tensors, name, 1, 255).set('sample_weight', nested(weights, 'float32'))
+      const refused = (weights: number[]) =>
+        problemOf(() => check(loss, weighted(weights), { params })) !== undefined
+      expect(refused([0, 1, 0]), name).toBe(
+        problemOf(() => check(loss, spoil(tensors, name, 1, 255), { params })) !== undefined,
+      )
+      expect(refused([1, 0, 1]), name).toBe(false)
+    }
+  })
+})
+
+const JUNK = [255, -3, 0.5, Number.NaN, Number.POSITIVE_INFINITY]
+
+function spoil(tensors: Tensors, name: string, row: number, junk: number): Map<string, DecodedTensor> {
+  const tensor = tensors.get(name)!
+  // As bare JSON numbers, which may be anything.
+  const data = tensor.data instanceof Int32Array ? Float64Array.from(tensor.data) : tensor.data.slice()
+  const width = data.length / 3
+  data.fill(junk, row * width, (row + 1) * width)
+  const bare = tensor.data instanceof Int32Array ? ({ dtype: 'float32', typed: false } as const) : {}
+  return new Map(tensors).set(name, { ...tensor, ...bare, data })
+}
+
+function rowOf({ data }: Pick<DecodedTensor, 'data'>, row: number): number[] {
+  const width = data.length / 3
+  return Array.from(data.slice(row * width, (row + 1) * width))
+}
+
+function withoutRow<T extends Pick<DecodedTensor, 'data' | 'shape'>>(tensor: T, row: number): T {
+  const kept = [0, 1, 2].filter((one) => one !== row).flatMap((one) => rowOf(tensor, one))
+  const Numbers = tensor.data.constructor as Float64ArrayConstructor
+  return { ...tensor, shape: [tensor.shape[0]! - 1, ...tensor.shape.slice(1)], data: Numbers.from(kept) }
+}

@@ -1,0 +1,28 @@
+/** Parameters that decide what a formula is: every one of them, by itself and with the others. */
+import type { TSchema } from '@sinclair/typebox'
+import type { Loss, Params } from '../../src/losses/define.ts'
+
+/**
+ * Each choice of the words and switches of a loss, the defaults of its numbers left out.
+ *
+ * @example
+ * choicesOf(hinge) // [{ labels: 'pm1' }, { labels: '01' }]
+ */
+export function choicesOf({ params }: Pick<Loss, 'params'>): Params[] {
+  return Object.entries(params.properties).reduce<Params[]>(
+    (choices, [name, schema]) => {
+      const values = valuesOf(schema)
+      return values.length === 0
+        ? choices
+        : choices.flatMap((choice) => values.map((value) => ({ ...choice, [name]: value })))
+    },
+    [{}],
+  )
+}
+
+/** The words of a parameter, or its two truths; none for a number. */
+function valuesOf(schema: TSchema): (string | boolean)[] {
+  if (schema.type === 'boolean') return [false, true]
+  const parts: readonly TSchema[] = schema.anyOf ?? []
+  return parts.map((part) => part.const).filter((word): word is string => typeof word === 'string')
+}
