@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
-import { at, cut, many, Problem, type ProblemDetail, pointerToken, problemAt } from '../errors.ts'
+import { cut, many, Problem, type ProblemDetail, pointerToken, problemAt } from '../errors.ts'
 import { didYouMean, suggesting } from '../language/nearest.ts'
 import type { Loss } from '../losses/define.ts'
 import type { Catalog } from '../losses/index.ts'
@@ -271,11 +271,13 @@ function checkGradients({ options, tensors }: Decoded, terms: readonly CheckedTe
   if (!Array.isArray(wanted)) return
   const read = new Set(terms.flatMap(({ names }) => Object.values(names)))
   const offered = [...read].filter((name) => tensors.has(name))
-  wanted.forEach((name: string, place) => {
-    if (offered.includes(name)) return
-    const detail = `the terms read ${cut(offered.join(', '))}${didYouMean(name, offered)}`
-    throw new Problem('unknown-name', `/gradients/${place}: ${detail}`, at(`/gradients/${place}`, detail))
-  })
+  refuseIfAny(
+    wanted.flatMap((name: string, place) => {
+      if (offered.includes(name)) return []
+      const detail = `the terms read ${cut(offered.join(', '))}${didYouMean(name, offered)}`
+      return [{ pointer: `/gradients/${place}`, detail }]
+    }),
+  )
 }
 
 /** Terms arrive in any order; a term of weight 0 is computed, and counts nothing whatever it holds. */

@@ -1,9 +1,10 @@
 /** Which gradients a request wants, and whether it may. */
 import { problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
-import { didYouMean } from '../language/nearest.ts'
+import { didYouMean, suggesting } from '../language/nearest.ts'
 import type { InputSpec, Loss } from '../losses/define.ts'
 import type { TensorInfo } from '../wire/define.ts'
+import { meantInput, refuse } from './names.ts'
 import type { Options } from './params.ts'
 import { isInteger } from './tensor.ts'
 
@@ -23,6 +24,7 @@ export function wantedGradients(
   const offered = Object.keys(loss.inputs).filter((name) =>
     isDifferentiable(loss.inputs[name], layouts[name]),
   )
+  checkAreInputs(loss, offered, gradients)
   gradients.forEach((name, place) => {
     checkWanted(loss, tensors, offered, name, `/gradients/${place}`)
   })
@@ -62,6 +64,21 @@ function isDifferentiable(spec: InputSpec, layout: InputLayout | undefined): boo
   return spec.differentiable || (spec.kind === 'class_or_probability' && layout?.type === 'real')
 }
 
+/** All that are no inputs at once. */
+function checkAreInputs(loss: Loss, offered: readonly string[], gradients: readonly string[]) {
+  const errors = gradients.flatMap((name, place) => {
+    if (Object.hasOwn(loss.inputs, name)) return []
+    const meant = meantInput(loss, name, (input) => offered.includes(input))
+    const hint = meant === undefined ? didYouMean(name, offered) : suggesting(meant)
+    return [{ pointer: `/gradients/${place}`, detail: `${hasGradients(loss, offered)}${hint}` }]
+  })
+  if (errors.length > 0) refuse(errors)
+}
+
+function hasGradients({ name }: Loss, offered: readonly string[]): string {
+  return `${name} has gradients of ${offered.join(', ')} here`
+}
+
 function checkWanted(
   loss: Loss,
   tensors: ReadonlyMap<string, TensorInfo>,
@@ -70,8 +87,7 @@ function checkWanted(
   pointer: string,
 ) {
   if (!offered.includes(name)) {
-    const detail = `${loss.name} has gradients of ${offered.join(', ')} here${didYouMean(name, offered)}`
-    throw problemAt(Object.hasOwn(loss.inputs, name) ? 'invalid-value' : 'unknown-name', pointer, detail)
+    throw problemAt('invalid-value', pointer, hasGradients(loss, offered))
   }
   const tensor = tensors.get(name)
   if (tensor === undefined) throw problemAt('missing-input', pointer, `${name} was not sent`)

@@ -2,6 +2,7 @@
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, problemAt } from '../errors.ts'
+import { didYouMean, suggesting } from '../language/nearest.ts'
 import type { Asked, Kind, Loss, OnlyWith, Params, PresetName } from '../losses/define.ts'
 import { isMean, type Reduction } from '../losses/reduce.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
@@ -176,7 +177,37 @@ function checkGoesWith(name: string, { param, values }: OnlyWith, found: string 
 
 /** What would have been right, and what came. */
 export function expected(schema: TSchema, value: unknown): string {
-  return `must be ${describe(schema)}, got ${spell(value)}`
+  return `must be ${describe(schema)}, got ${spell(value)}${typeof value === 'string' ? wordMeant(schema, value) : ''}`
+}
+
+/** Words of other frameworks -> ours. */
+const OTHER_WORDS: Readonly<Record<string, string>> = {
+  average: 'mean',
+  avg: 'mean',
+  sum_over_batch_size: 'mean',
+  mean_with_sample_weight: 'weighted_mean',
+  pytorch: 'torch',
+  tensorflow: 'keras',
+  tf: 'keras',
+  jax: 'optax',
+  raise: 'error',
+  half: 'float16',
+  fp16: 'float16',
+  bf16: 'bfloat16',
+  float: 'float32',
+  fp32: 'float32',
+  double: 'float64',
+  fp64: 'float64',
+  diag: 'diagonal',
+  column: 'class_major',
+}
+
+function wordMeant({ anyOf = [] }: TSchema, value: string): string {
+  const parts: readonly TSchema[] = anyOf
+  const words = parts.map((part) => part.const).filter((word): word is string => typeof word === 'string')
+  const called = value.toLowerCase()
+  const other = Object.hasOwn(OTHER_WORDS, called) ? OTHER_WORDS[called] : undefined
+  return other !== undefined && words.includes(other) ? suggesting(other) : didYouMean(value, words)
 }
 
 /**

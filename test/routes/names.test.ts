@@ -518,3 +518,30 @@ describe('GET', () => {
     expect(await response.text()).not.toContain('Did you mean')
   })
 })
+
+describe('a word by another one', () => {
+  it.each<[member: string, value: unknown, hint: string]>([
+    ['reduction', 'average', 'mean'],
+    ['reduction', 'Sum', 'sum'],
+    ['reduction', 'sum_over_batch_size', 'mean'],
+    ['preset', 'pytorch', 'torch'],
+    ['hessian', 'diag', 'diagonal'],
+    ['gradient_dtype', 'half', 'float16'],
+    ['nonfinite', 'raise', 'error'],
+    ['params', { variant: 'IPO' }, 'ipo'],
+  ])('%s %j', async (member, value, hint) => {
+    const pair = { policy_chosen: [1], policy_rejected: [0], reference_chosen: [0], reference_rejected: [0] }
+    const { errors } = await told('losses/dpo', { ...pair, [member]: value })
+    expect(errors[0]!.detail).toContain(`Did you mean "${hint}"?`)
+  })
+
+  it('gradients of inputs by the names that others have for them, all at once', async () => {
+    const problem = await told('losses/mse', { ...x, ...y, gradients: ['y_pred', 'target', 'foo'] })
+    expect(places(problem)).toEqual(['/gradients/0', '/gradients/1', '/gradients/2'])
+    expect(problem.errors.map(({ detail }) => /mean (".*")/.exec(detail)?.[1])).toEqual([
+      '"predictions"',
+      '"targets"',
+      undefined,
+    ])
+  })
+})
