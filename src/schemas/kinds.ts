@@ -58,15 +58,14 @@ function plainUpTo(data: Float32Array, most: number): number {
   return i
 }
 
+/** Where a whole number may lie: from `low` to below `high`; and the one outside of them that is allowed. */
 interface Places {
   readonly low: number
-  /** Beyond the last one. */
   readonly high: number
-  /** The one outside of them that is allowed. */
   readonly ignored: number | undefined
 }
 
-/** As `misfit`: the first that is not a whole number from `low` to below `high`, nor the ignored one. */
+/** As `misfit`: the first that is not a whole number in its place. */
 function misplaced(data: NumericArray, { low, high, ignored }: Places, from: number): number {
   const isWhole = data instanceof Int32Array
   for (let i = from; i < data.length; i++) {
@@ -83,21 +82,22 @@ export type IsSilent = (element: number) => boolean
 /**
  * The numbers, with `instead` for what does not fit in rows that count nothing.
  *
- * @param find the first element from a place on that does not fit, or -1
+ * @param wrong the first that does not fit
+ * @param find the first from a place on, or -1
  * @param complain makes the problem of one that counts
  */
-function held(
+function forgiven(
   data: NumericArray,
-  find: (data: NumericArray, from: number) => number,
+  wrong: number,
+  find: (from: number) => number,
   complain: (element: number) => Problem,
   isSilent: IsSilent | undefined,
   instead: number,
 ): NumericArray {
-  let own = data
-  for (let wrong = find(own, 0); wrong >= 0; wrong = find(own, wrong + 1)) {
-    if (isSilent === undefined || !isSilent(wrong)) throw complain(wrong)
-    if (own === data) own = data.slice()
-    own[wrong] = instead
+  const own = data.slice()
+  for (let i = wrong; i >= 0; i = find(i + 1)) {
+    if (isSilent === undefined || !isSilent(i)) throw complain(i)
+    own[i] = instead
   }
   return own
 }
@@ -115,24 +115,23 @@ export function realNumbers(
   isSilent?: IsSilent,
 ): NumericArray {
   const range = RANGES[kind]
-  const complain = (wrong: number) =>
-    problemAt(
-      'invalid-value',
-      pointerTo(name, tensor.shape, wrong),
-      `${range!.words}, got ${tensor.data[wrong]}`,
-    )
-  const data =
-    range === undefined
-      ? tensor.data
-      : held(
-          tensor.data,
-          (numbers, from) => misfit(numbers, range, from),
-          complain,
-          isSilent,
-          Math.min(range.high, 1),
-        )
+  const wrong = range === undefined ? -1 : misfit(tensor.data, range, 0)
+  const data = wrong < 0 ? tensor.data : withinRange(name, tensor, range!, wrong, isSilent)
   const Wanted = precision === 'float64' ? Float64Array : Float32Array
   return data instanceof Wanted ? data : Wanted.from(data)
+}
+
+function withinRange(
+  name: string,
+  { data, shape }: DecodedTensor,
+  range: Range,
+  wrong: number,
+  isSilent: IsSilent | undefined,
+): NumericArray {
+  const complain = (element: number) =>
+    problemAt('invalid-value', pointerTo(name, shape, element), `${range.words}, got ${data[element]}`)
+  const find = (from: number) => misfit(data, range, from)
+  return forgiven(data, wrong, find, complain, isSilent, Math.min(range.high, 1))
 }
 
 /**
@@ -173,10 +172,20 @@ export function classIndices(
   }
   const [low, high] = classes === undefined ? [-(2 ** 31), 2 ** 31] : [0, Math.min(classes, 2 ** 31)]
   const places = { low, high, ignored }
-  const complain = (wrong: number) =>
-    wrongLabel(pointerTo(name, tensor.shape, wrong), tensor.data[wrong], places)
-  const data = held(tensor.data, (labels, from) => misplaced(labels, places, from), complain, isSilent, 0)
+  const wrong = misplaced(tensor.data, places, 0)
+  const data = wrong < 0 ? tensor.data : inPlace(name, tensor, places, wrong, isSilent)
   return data instanceof Int32Array ? data : Int32Array.from(data)
+}
+
+function inPlace(
+  name: string,
+  { data, shape }: DecodedTensor,
+  places: Places,
+  wrong: number,
+  isSilent: IsSilent | undefined,
+): NumericArray {
+  const complain = (element: number) => wrongLabel(pointerTo(name, shape, element), data[element], places)
+  return forgiven(data, wrong, (from) => misplaced(data, places, from), complain, isSilent, 0)
 }
 
 function wrongLabel(pointer: string, label: number, { low, high, ignored }: Places) {
