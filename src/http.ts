@@ -109,6 +109,8 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
     try {
       guard(request, options)
       if (endsWithSlash(request.raw.url!)) forgiveSlash(routes, request.raw.url!)
+      // Fastify would ask for a Content-Type before it says that a method is none of this place.
+      if (request.is404 && request.headers['content-type'] === undefined) throw notFound(routes, request)
       if (request.method === 'POST' && !request.is404) checkMediaType(request.raw.headers['content-type'])
     } catch (error) {
       return done(error as Error)

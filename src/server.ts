@@ -46,9 +46,10 @@ async function start(config: Config, log: Logger): Promise<void> {
   const app = await buildApp(config, { log })
   await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context
+  // Before anybody is told: whoever reads the line may send a signal at once.
+  closeOnSignals(app, config, log)
   const details = { engine: engine.info.name, device: engine.info.device, why: engine.info.reason }
   log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${addressOf(app)}`)
-  closeOnSignals(app, config, log)
 }
 
 /** As it was bound: Fastify names one address of many. */
@@ -64,12 +65,13 @@ function closeOnSignals(app: App, config: Config, log: Logger) {
     void shutDown(app, config, log, why).then((clean) => process.exit(clean ? code : 1))
   }
   for (const signal of SIGNALS) {
-    process.off(signal, leave)
     process.on(signal, () => {
       if (since === undefined) close(signal, 0)
       // The second signal means now.
       else if (performance.now() - since >= ECHO_MS) process.exit(1)
     })
+    // Not before: without a listener a signal that has just come is dropped.
+    process.off(signal, leave)
   }
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {

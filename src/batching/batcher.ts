@@ -182,7 +182,10 @@ class EventDrivenBatcher implements Batcher {
     const expire = () =>
       giveUp('deadline', new Problem('deadline-exceeded', 'the deadline passed before the answer'))
     const timer =
-      job.deadline === undefined ? undefined : setTimeout(expire, job.deadline - performance.now())
+      // Below zero Node warns, from version 22 on.
+      job.deadline === undefined
+        ? undefined
+        : setTimeout(expire, Math.max(0, job.deadline - performance.now()))
     const signal = job.signal?.()
     signal?.addEventListener('abort', leave, { once: true })
     return () => {

@@ -16,13 +16,23 @@ const JsonNumber = Type.Union([
   Type.Literal('-Infinity'),
 ])
 
+/**
+ * Null stands in answers alone. What lies deeper is not told, for generators of clients do not read schemas that refer to
+ * themselves.
+ */
+const NestedSchema = Type.Array(Type.Union([JsonNumber, Type.Null(), Type.Array(Type.Unknown())]), {
+  $id: 'Nested',
+  description: 'Nested arrays of numbers, of one length at each level.',
+})
+const nestedRef = Type.Unsafe({ $ref: 'Nested#' })
+
 /** Numbers as they may be spelled in JSON. */
 export const NumbersSchema = Type.Union(
   [
     JsonNumber,
-    Type.Array(Type.Unknown(), { description: 'Nested arrays of numbers.' }),
+    nestedRef,
     Type.Object(
-      { shape: Type.Optional(Shape), dtype: Type.Optional(DtypeSchema), data: Type.Array(Type.Unknown()) },
+      { shape: Type.Optional(Shape), dtype: Type.Optional(DtypeSchema), data: nestedRef },
       { additionalProperties: false, description: 'Flat (or nested) numbers with their dtype.' },
     ),
     Type.Object(
@@ -106,6 +116,7 @@ const SHARED = new Map<string, TSchema>([
 
 /** Every schema that others refer to. */
 export const COMPONENTS: readonly TSchema[] = [
+  NestedSchema,
   NumbersSchema,
   ExplanationSchema,
   TermResultSchema,

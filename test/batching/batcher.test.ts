@@ -251,6 +251,21 @@ describe('the batcher', () => {
     )
   })
 
+  it('fires a deadline that has passed before it is queued, and Node has nothing to warn of', async () => {
+    const warnings: string[] = []
+    const note = ({ name }: Error) => void warnings.push(name)
+    process.on('warning', note)
+    const { engine, next } = steppedEngine(await openInterpreter())
+    const { batcher } = batcherOn(engine)
+    expect(await codeOf(batcher.submit(huberJob(3, { deadline: performance.now() - 5 })))).toBe(
+      'deadline-exceeded',
+    )
+    await turn()
+    next()
+    process.off('warning', note)
+    expect(warnings).toEqual([])
+  })
+
   it('fires a deadline while the job is queued, and while it runs', async () => {
     const { engine, next } = steppedEngine(interpreter)
     const { batcher, recorded } = batcherOn(engine)

@@ -69,6 +69,20 @@ describe('a slash at the end', () => {
   })
 })
 
+describe('a method that is not offered', () => {
+  it.each(['QUERY', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND'])(
+    '%s is told so, and which are',
+    async (method) => {
+      for (const path of ['/', '/v1/losses', '/v1/losses/mse', '/v1/guide', '/health/live', '/metrics']) {
+        const response = await fetch(server.url + path, { method })
+        expect(response.status, path).toBe(405)
+        expect(response.headers.get('allow'), path).toContain('GET')
+        expect((await fetch(`${server.url}/nothing`, { method })).status).toBe(404)
+      }
+    },
+  )
+})
+
 describe('Server-Timing', () => {
   it.each([
     ['/', 200],

@@ -1,0 +1,94 @@
+/**
+ * `npm run test:openapi [-- EXAMPLES]`: the OpenAPI document in the hands of others. openapi-typescript makes types of it,
+ * openapi-python-client a client, which then asks a service, and Schemathesis holds the service to every sentence of it.
+ * They are installed beside the system's temporary files; where that cannot be done, one line says so.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { startService } from '../../load/processes.ts'
+
+const TOOLS = {
+  typescript: 'openapi-typescript@7.13.0',
+  python: ['openapi-python-client==0.29.1', 'schemathesis==4.32.5'],
+}
+/** Cases of each operation, beside those that cover its schema. */
+const examples = process.argv[2] ?? '10'
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'lossd-openapi-'))
+const within = (...parts: string[]) => join(folder, ...parts)
+const bin = within('python', process.platform === 'win32' ? 'Scripts' : 'bin')
+const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, FORCE_COLOR: '0', NO_COLOR: '1' }
+
+/** @throws Error where it fails, after what it said */
+function run(command: string, ...args: string[]) {
+  execFileSync(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 28 })
+}
+
+/** @returns why it cannot be done */
+function install(): string | undefined {
+  try {
+    run('npm', 'install', '--no-save', '--ignore-scripts', '--prefix', folder, TOOLS.typescript)
+    run('python3', '-m', 'venv', within('python'))
+    run(join(bin, 'pip'), 'install', '--quiet', '--disable-pip-version-check', ...TOOLS.python)
+    return
+  } catch (error) {
+    return (error as Error).message.trim().split('\n').at(-1)
+  }
+}
+
+async function check() {
+  const { server, stop } = await startService({ LOSSD_LOG_LEVEL: 'info' })
+  try {
+    const document = await (await fetch(`${server.url}/openapi.json`)).text()
+    writeFileSync(within('openapi.json'), document)
+    makeTypes()
+    makeClient(server.url)
+    hold(server.url)
+  } finally {
+    await stop()
+  }
+}
+
+function makeTypes() {
+  run(within('node_modules/.bin/openapi-typescript'), 'openapi.json', '--output', 'types.ts')
+  run(process.execPath, here('../../node_modules/typescript/bin/tsc'), '--noEmit', '--strict', 'types.ts')
+  console.log('openapi-typescript makes types that TypeScript reads')
+}
+
+function makeClient(url: string) {
+  const options = ['--path', 'openapi.json', '--output-path', 'client', '--config', here('python-client.yml')]
+  run(join(bin, 'openapi-python-client'), 'generate', '--fail-on-warning', ...options)
+  run(join(bin, 'python'), here('call.py'), url, 'client')
+  console.log('openapi-python-client makes a client without a warning, which reads answers and problems')
+}
+
+function hold(url: string) {
+  const options = ['--url', url, '--phases', 'examples,coverage,fuzzing', '--max-examples', examples]
+  const quiet = ['--generation-deterministic', '--warnings', 'off', '--workers', '2']
+  run(
+    join(bin, 'st'),
+    '--config-file',
+    here('schemathesis.toml'),
+    'run',
+    'openapi.json',
+    ...options,
+    ...quiet,
+  )
+  console.log('Schemathesis finds nothing that the document does not say')
+}
+
+try {
+  const why = install()
+  if (why === undefined) await check()
+  else console.log(`the OpenAPI document is not tried with other tools here: ${why}`)
+} catch (error) {
+  const { stdout = '', stderr = '', message } = error as Error & { stdout?: Buffer; stderr?: Buffer }
+  console.error(`${stdout}${stderr}${message}`)
+  process.exitCode = 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
