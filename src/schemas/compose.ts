@@ -13,7 +13,7 @@ import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
 import { allFinite, nonFinite } from './answer.ts'
 import { askFor } from './asked.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
-import { meantInput, refuse } from './names.ts'
+import { MOST_TOLD, meantInput, refuse } from './names.ts'
 import { staysFinite } from './narrow.ts'
 import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
@@ -91,10 +91,14 @@ export function checkComposition(catalog: Catalog, decoded: Decoded, context: Ch
 
 function termsOf({ options }: Decoded, catalog: Catalog): readonly Term[] {
   const strange = [...options.keys()].filter((name) => !Object.hasOwn(ComposeSchemas, name))
-  if (strange.length > 0) refuse(strange.map(strangeMember))
+  if (strange.length > 0) refuse(strange.slice(0, MOST_TOLD).map(strangeMember))
   const terms = options.get('terms')
   if (terms === undefined) throw problemAt('missing-input', '/terms', 'a composition needs them')
-  refuseIfAny(Array.isArray(terms) ? terms.flatMap((term, place) => strangeInTerm(catalog, term, place)) : [])
+  refuseIfAny(
+    Array.isArray(terms)
+      ? terms.slice(0, MAX_TERMS).flatMap((term, place) => strangeInTerm(catalog, term, place))
+      : [],
+  )
   for (const [name, value] of options) {
     const wrong = Value.Errors(ComposeSchemas[name as keyof typeof ComposeSchemas], value).First()
     if (wrong !== undefined) throw wrongMember(name, wrong)
@@ -124,6 +128,7 @@ function strangeInTerm(catalog: Catalog, term: unknown, place: number): ProblemD
   const loss = 'loss' in term && typeof term.loss === 'string' ? catalog.find(term.loss) : undefined
   return Object.keys(term)
     .filter((name) => !known.includes(name))
+    .slice(0, MOST_TOLD)
     .map((name) => ({
       pointer: `/terms/${place}/${pointerToken(name)}`,
       detail: `a term has ${known.join(', ')}${termHint(name, known, loss)}`,
@@ -155,6 +160,7 @@ function checkInputs(catalog: Catalog, terms: readonly Term[]) {
     const isFree = (input: string) => !Object.hasOwn(inputs, input) && known.includes(input)
     return Object.keys(inputs)
       .filter((input) => !known.includes(input))
+      .slice(0, MOST_TOLD)
       .map((input) => {
         const meant = meantInput(loss, input, isFree)
         const hint = meant === undefined ? didYouMean(input, known) : suggesting(meant)
@@ -267,15 +273,17 @@ function blaming(
 
 /** A gradient that is asked for by name comes from at least one term. */
 function checkGradients({ options, tensors }: Decoded, terms: readonly CheckedTerm[]) {
-  const wanted = options.get('gradients') ?? true
+  const wanted: unknown = options.get('gradients') ?? true
   if (!Array.isArray(wanted)) return
   const read = new Set(terms.flatMap(({ names }) => Object.values(names)))
   const offered = [...read].filter((name) => tensors.has(name))
+  const strange = wanted.flatMap((name: string, place: number) =>
+    offered.includes(name) ? [] : [{ name, place }],
+  )
   refuseIfAny(
-    wanted.flatMap((name: string, place) => {
-      if (offered.includes(name)) return []
+    strange.slice(0, MOST_TOLD).map(({ name, place }) => {
       const detail = `the terms read ${cut(offered.join(', '))}${didYouMean(name, offered)}`
-      return [{ pointer: `/gradients/${place}`, detail }]
+      return { pointer: `/gradients/${place}`, detail }
     }),
   )
 }

@@ -4,7 +4,7 @@ import type { InputLayout } from '../language/ir.ts'
 import { didYouMean, suggesting } from '../language/nearest.ts'
 import type { InputSpec, Loss } from '../losses/define.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import { meantInput, refuse } from './names.ts'
+import { MOST_TOLD, meantInput, refuse } from './names.ts'
 import type { Options } from './params.ts'
 import { isInteger } from './tensor.ts'
 
@@ -66,11 +66,13 @@ function isDifferentiable(spec: InputSpec, layout: InputLayout | undefined): boo
 
 /** All that are no inputs at once. */
 function checkAreInputs(loss: Loss, offered: readonly string[], gradients: readonly string[]) {
-  const errors = gradients.flatMap((name, place) => {
-    if (Object.hasOwn(loss.inputs, name)) return []
+  const strange = gradients.flatMap((name, place) =>
+    Object.hasOwn(loss.inputs, name) ? [] : [{ name, place }],
+  )
+  const errors = strange.slice(0, MOST_TOLD).map(({ name, place }) => {
     const meant = meantInput(loss, name, (input) => offered.includes(input))
     const hint = meant === undefined ? didYouMean(name, offered) : suggesting(meant)
-    return [{ pointer: `/gradients/${place}`, detail: `${hasGradients(loss, offered)}${hint}` }]
+    return { pointer: `/gradients/${place}`, detail: `${hasGradients(loss, offered)}${hint}` }
   })
   if (errors.length > 0) refuse(errors)
 }

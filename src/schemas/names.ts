@@ -26,6 +26,9 @@ const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs:
   { words: wordsOf('upstream cotangent cotangents'), inputs: ['grad_output'] },
 ]
 
+/** The most wrong names of one place that are looked at: whoever sent more knows by then. */
+export const MOST_TOLD = 32
+
 function wordsOf(text: string): ReadonlySet<string> {
   return new Set(text.trim().split(/\s+/))
 }
@@ -38,7 +41,7 @@ function wordsOf(text: string): ReadonlySet<string> {
  */
 export function checkNames(loss: Loss, { tensors, options }: Decoded) {
   const sent = [...tensors.keys(), ...options.keys()]
-  const wrong = sent.filter((name) => !isMember(loss, name))
+  const wrong = sent.filter((name) => !isMember(loss, name)).slice(0, MOST_TOLD)
   const strange = strangeParams(loss, options.get('params'))
   if (wrong.length === 0 && strange.length === 0) return
   refuse([...wrong.map((name) => strangeMember(loss, name, { tensors, options })), ...strange])
@@ -51,7 +54,8 @@ export function checkParamNames(loss: Loss, { options }: Pick<Decoded, 'options'
 }
 
 /** @throws Problem `unknown-name`, with each place that is wrong */
-export function refuse(errors: readonly ProblemDetail[]): never {
+export function refuse(all: readonly ProblemDetail[]): never {
+  const errors = all.slice(0, MOST_TOLD)
   const [{ pointer, detail }, ...others] = errors
   const more = others.length === 0 ? '' : ` (and ${others.map((other) => other.pointer).join(', ')})`
   throw new Problem('unknown-name', `${pointer}: ${detail}${more}`, { errors })
@@ -123,6 +127,7 @@ function strangeParams(loss: Loss, given: unknown): ProblemDetail[] {
   const has = known.length === 0 ? 'has none' : `has ${known.join(', ')}`
   return Object.keys(given)
     .filter((name) => !known.includes(name))
+    .slice(0, MOST_TOLD)
     .map((name) => ({
       pointer: `/params/${pointerToken(name)}`,
       detail: `${loss.name} ${has}${paramHint(loss, name, known)}`,

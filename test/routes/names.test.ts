@@ -545,3 +545,26 @@ describe('a word by another one', () => {
     ])
   })
 })
+
+it('a body full of wrong names is told some of them', async () => {
+  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`name${i}`, i]))
+  const names = Object.keys(many)
+  for (const [path, body] of [
+    ['losses/huber', { ...x, ...y, params: many }],
+    ['losses/huber', { ...x, ...y, gradients: names }],
+    ['losses:compose', { terms: [{ loss: 'mse', ...many }], ...x, ...y }],
+    [
+      'losses:compose',
+      {
+        terms: [
+          { loss: 'mse', inputs: { ...many, ...Object.fromEntries(names.map((name) => [name, 'x'])) } },
+        ],
+        ...x,
+        ...y,
+      },
+    ],
+    ['losses:compose', { terms: [{ loss: 'mse' }], ...x, ...y, gradients: names }],
+  ] as const) {
+    expect((await told(path, body)).errors).toHaveLength(32)
+  }
+})
