@@ -68,7 +68,7 @@ function* kerasShort(byName: ReadonlyMap<string, Asked>): Generator<[string, Ask
 }
 
 /** Objectives, metrics and functions of others, in lower case but where that would confuse them -> the losses that come nearest, the likeliest first. */
-const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+export const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   // XGBoost
   'reg:squarederror': ['half_squared', 'mse'],
   'reg:linear': ['half_squared', 'mse'],

@@ -1,6 +1,8 @@
 /** Losses answer by the names that people know them by, or the nearest one is told; what comes near to nothing has no hint. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { OTHER_WORDS, TASKS, TROUBLES, WISHES } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/index.ts'
+import { ELSEWHERE } from '../../src/losses/names.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const catalog = await loadCatalog()
@@ -102,4 +104,29 @@ describe('is told nothing, because nothing comes near', () => {
   )
 
   it('no name at all', () => expect(catalog.nearest('')).toEqual([]))
+})
+
+describe('what is told', () => {
+  it('are losses, for names that none has', () => {
+    const own = new Set(catalog.losses.map(({ name }) => name))
+    for (const [name, losses] of Object.entries(ELSEWHERE)) {
+      expect(losses.length, name).toBeGreaterThan(0)
+      expect(
+        losses.filter((loss) => !own.has(loss)),
+        name,
+      ).toEqual([])
+      expect(catalog.asked(name), name).toBeUndefined()
+    }
+  })
+
+  it('are words of the guide, for words that it has not', () => {
+    const words = new Set([TASKS, TROUBLES, WISHES].flatMap((some) => Object.keys(some)))
+    for (const [other, meant] of Object.entries(OTHER_WORDS)) {
+      expect(words.has(other), other).toBe(false)
+      expect(
+        meant.filter((word) => !words.has(word)),
+        other,
+      ).toEqual([])
+    }
+  })
 })
