@@ -17,13 +17,16 @@ const JsonNumber = Type.Union([
 ])
 
 /**
- * Null stands in answers alone. What lies deeper is not told, for generators of clients do not read schemas that refer to
+ * Null stands in answers alone, booleans (for 1 and 0) in requests. What lies deeper is not told, for generators of clients do not read schemas that refer to
  * themselves.
  */
-const NestedSchema = Type.Array(Type.Union([JsonNumber, Type.Null(), Type.Array(Type.Unknown())]), {
-  $id: 'Nested',
-  description: 'Nested arrays of numbers, of one length at each level.',
-})
+const NestedSchema = Type.Array(
+  Type.Union([JsonNumber, Type.Boolean(), Type.Null(), Type.Array(Type.Unknown())]),
+  {
+    $id: 'Nested',
+    description: 'Nested arrays of numbers (or booleans, for 1 and 0), of one length at each level.',
+  },
+)
 const nestedRef = Type.Unsafe({ $ref: 'Nested#' })
 
 /** Numbers as they may be spelled in JSON. */
