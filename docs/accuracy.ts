@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import compiled from '../src/engines/compiled.ts'
 import type { Engine } from '../src/engines/define.ts'
 import type { Loss } from '../src/losses/define.ts'
-import { loadCatalog } from '../src/losses/index.ts'
+import { loadCatalog } from '../src/losses/load.ts'
 import {
   type Answering,
   answersOf,

@@ -7,7 +7,7 @@ import { laneAxesOf, shortUpTo } from '../src/engines/compiled/lanes.ts'
 import { printPlan } from '../src/engines/compiled/print.ts'
 import type { Program } from '../src/language/ir.ts'
 import type { Loss, Params } from '../src/losses/define.ts'
-import { loadCatalog } from '../src/losses/index.ts'
+import { loadCatalog } from '../src/losses/load.ts'
 import { createProgramSource } from '../src/losses/program.ts'
 import { createOutlineSource } from '../src/schemas/outline.ts'
 import { formats } from '../src/wire/index.ts'
@@ -40,7 +40,7 @@ function kernelOf(chosen: Loss, params: Params): string {
   const json = formats.find((format) => format.name === 'json')!
   const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
   const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
-  const { program } = createOutlineSource(createProgramSource(), limits)(catalog.asked(chosen.name)!, decoded)
+  const { program } = createOutlineSource(createProgramSource(), limits)(catalog.resolve(chosen.name)!, decoded)
   return [printPlan(planOf(program.program, VARIANT)), ...shortRows(program.program)].join('\n\n')
 }
 

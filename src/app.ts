@@ -14,8 +14,9 @@ import type { Config } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
-import { type Catalog, loadCatalog } from './losses/index.ts'
-import { createProgramSource, lossOf } from './losses/program.ts'
+import type { Catalog } from './losses/catalog.ts'
+import { loadCatalog } from './losses/load.ts'
+import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import { BodyPool } from './routes/body.ts'
 import { codingFor, codings, pack } from './routes/coding.ts'
@@ -90,7 +91,7 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
     memoryBytes: config.computeMemory,
     log: (message, details) => log.info(details ?? {}, message),
   })
-  metrics.watch(engine, lossOf)
+  metrics.watch(engine, lossNameOfKey)
   const outbox = new Outbox(config.outboundBytes)
   const turns = createTurns(outbox.empty)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })

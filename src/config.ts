@@ -4,7 +4,7 @@
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { didYouMean } from './language/nearest.ts'
+import { didYouMean } from './nearest.ts'
 
 const MiB = 1024 * 1024
 

@@ -1,4 +1,4 @@
-/** Imports point one way. The table below is ARCHITECTURE.md's, and the code must keep it. */
+/** Imports point one way, down the floors of ARCHITECTURE.md. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 
@@ -7,67 +7,49 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
   file.endsWith('.ts'),
 )
 
-/** Part -> the parts that it may import. A part may always import itself, except where it is marked below. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  'server.ts': ['app.ts', 'config.ts'],
-  'app.ts': [
-    'batching',
-    'config.ts',
-    'connections.ts',
-    'engines',
-    'http.ts',
-    'losses',
-    'metrics.ts',
-    'routes',
-    'schemas',
-    'wire',
-  ],
-  'http.ts': ['batching', 'connections.ts', 'errors.ts', 'schemas'],
-  routes: [
-    'batching',
-    'config.ts',
-    'connections.ts',
-    'engines',
-    'errors.ts',
-    'language',
-    'losses',
-    'metrics.ts',
-    'schemas',
-    'wire',
-  ],
-  'metrics.ts': ['batching', 'engines', 'tally.ts'],
-  'tally.ts': [],
-  'config.ts': ['language'],
-  'connections.ts': [],
-  wire: ['errors.ts', 'language', 'schemas'],
-  schemas: ['batching', 'engines', 'errors.ts', 'language', 'losses', 'wire'],
-  batching: ['engines', 'errors.ts', 'language', 'schemas'],
-  losses: ['engines', 'language', 'schemas'],
-  engines: ['language', 'schemas'],
-  language: ['schemas'],
-  'errors.ts': [],
-}
+/** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
+const FLOORS: readonly (readonly string[])[] = [
+  ['server.ts'],
+  ['app.ts'],
+  ['routes'],
+  ['http.ts'],
+  ['schemas', 'metrics.ts'],
+  ['wire', 'batching', 'connections.ts', 'config.ts'],
+  ['engines', 'losses'],
+  ['language'],
+  ['errors.ts', 'tensor.ts', 'nearest.ts', 'tally.ts'],
+]
 
-/** Where only types, or one leaf, may be taken from a part. */
+/** Where a room takes only a leaf of a room below, or nothing. */
 const ONLY: Readonly<Record<string, readonly string[]>> = {
-  'language -> schemas': ['schemas/tensor.ts'],
-  'engines -> schemas': ['schemas/tensor.ts'],
-  'batching -> schemas': ['schemas/tensor.ts'],
-  'losses -> schemas': ['schemas/tensor.ts', 'schemas/request.ts'],
-  'losses -> engines': ['engines/define.ts'],
-  'batching -> engines': ['engines/define.ts'],
-  'schemas -> engines': ['engines/define.ts'],
-  'schemas -> batching': ['batching/job.ts'],
-  'schemas -> wire': ['wire/define.ts'],
+  'app.ts -> language': [],
+  'routes -> language': ['language/latex.ts'],
   'routes -> engines': ['engines/define.ts'],
-  'routes -> language': ['language/latex.ts', 'language/nearest.ts'],
-  'wire -> language': ['language/nearest.ts'],
-  'config.ts -> language': ['language/nearest.ts'],
+  'http.ts -> language': [],
+  'http.ts -> engines': [],
+  'schemas -> wire': ['wire/define.ts'],
+  'schemas -> batching': ['batching/job.ts'],
+  'schemas -> engines': [],
   'metrics.ts -> batching': ['batching/events.ts'],
   'metrics.ts -> engines': ['engines/define.ts'],
+  'batching -> engines': ['engines/define.ts'],
+  'batching -> losses': [],
+  'wire -> engines': [],
+  'wire -> losses': [],
+  'wire -> language': [],
 }
 
+/** What runs anywhere, a browser's page included: no module of Node's below it, and none of the packages of the service. */
+const PURE = [
+  'tensor.ts',
+  'nearest.ts',
+  'errors.ts',
+  ...files.filter((file) => file.startsWith('language/')),
+  ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load.ts'),
+]
+
 const partOf = (file: string) => file.split('/')[0]!
+const floorOf = (part: string) => FLOORS.findIndex((rooms) => rooms.includes(part))
 
 interface Import {
   readonly from: string
@@ -85,16 +67,50 @@ function importsOf(file: string): Import[] {
 
 const imports = files.flatMap(importsOf)
 
+/** Packages and modules of Node that a file imports. */
+function packagesOf(file: string): string[] {
+  const text = readFileSync(new URL(file, source), 'utf8')
+  return [...text.matchAll(/^(?:import|export)[^'"]*from '([^.'][^']*)'/gm)].map((match) => match[1]!)
+}
+
+/** Files that reach themselves, as they are met by a walk along the imports. */
+function circles(): string[] {
+  const done = new Set<string>()
+  const found: string[] = []
+  const walk = (file: string, above: readonly string[]) => {
+    if (above.includes(file)) found.push([...above.slice(above.indexOf(file)), file].join(' -> '))
+    if (done.has(file) || above.includes(file)) return
+    for (const { to } of imports.filter(({ from }) => from === file)) walk(to, [...above, file])
+    done.add(file)
+  }
+  for (const file of files) walk(file, [])
+  return found
+}
+
 describe('the house', () => {
-  it('has no part that the table does not know', () => {
-    expect([...new Set(files.map(partOf))].sort()).toEqual(Object.keys(MAY_IMPORT).sort())
+  it('has no room that the list of floors does not know', () => {
+    expect([...new Set(files.map(partOf))].sort()).toEqual(FLOORS.flat().sort())
   })
 
-  it.each(Object.entries(MAY_IMPORT))('%s imports only %j', (part, allowed) => {
+  it('has imports that go down', () => {
     const strays = imports.filter(
-      ({ from, to }) => partOf(from) === part && partOf(to) !== part && !allowed.includes(partOf(to)),
+      ({ from, to }) => partOf(from) !== partOf(to) && floorOf(partOf(from)) >= floorOf(partOf(to)),
     )
     expect(strays).toEqual([])
+  })
+
+  it('has no file that imports itself through others', () => {
+    expect(circles()).toEqual([])
+  })
+
+  it('has pure rooms, which know neither Node nor a server', () => {
+    const packages = PURE.flatMap((file) => packagesOf(file).map((name) => ({ file, name })))
+    expect(
+      packages.filter(
+        ({ name }) => !['@sinclair/typebox', '@noble/hashes'].some((known) => name.startsWith(known)),
+      ),
+    ).toEqual([])
+    expect(imports.filter(({ from, to }) => PURE.includes(from) && !PURE.includes(to))).toEqual([])
   })
 
   it.each(Object.entries(ONLY))('%s takes only %j', (edge, leaves) => {

@@ -2,7 +2,7 @@
 import { assemble } from '../../src/batching/assemble.ts'
 import type { Job } from '../../src/batching/job.ts'
 import type { Batch } from '../../src/engines/define.ts'
-import { loadCatalog } from '../../src/losses/index.ts'
+import { loadCatalog } from '../../src/losses/load.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
 import { createOutlineSource } from '../../src/schemas/outline.ts'
@@ -16,7 +16,7 @@ const outlines = createOutlineSource(createProgramSource(), limits)
 
 /** The request of a task: loss, and gradient of the first input. */
 export async function requestOf({ loss: name, rows, columns }: Task): Promise<CheckedRequest> {
-  const asked = (await loadCatalog()).asked(name)
+  const asked = (await loadCatalog()).resolve(name)
   if (asked === undefined) throw new Error(`there is no loss "${name}"`)
   const inputs = Object.entries(inputsOf(name, rows, columns))
   const tensors = new Map(inputs.map(([input, column]) => [input, decoded(column)]))

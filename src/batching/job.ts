@@ -1,7 +1,7 @@
 /** The nouns that pass through the batcher: one request's work before, and one request's answer after. Types only. */
-import type { BatchResult, Precision } from '../engines/define.ts'
+import type { BatchResult } from '../engines/define.ts'
 import type { Program } from '../language/ir.ts'
-import type { NumericArray } from '../schemas/tensor.ts'
+import type { NumericArray, Precision } from '../tensor.ts'
 
 /** One checked request, ready to run. Made by schemas/check.ts, which is the only place that may refuse it. */
 export interface Job {

@@ -3,9 +3,7 @@
  * gradients; it knows programs and arrays, not losses, reductions or requests.
  */
 import type { Program } from '../language/ir.ts'
-import type { NumericArray } from '../schemas/tensor.ts'
-
-export type Precision = 'float32' | 'float64'
+import type { NumericArray, Precision } from '../tensor.ts'
 
 /** The arrays of several jobs, end to end; the engine copies them once, to where it computes. */
 export type Column<T extends NumericArray = NumericArray> = readonly T[]

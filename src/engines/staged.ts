@@ -6,7 +6,7 @@
 import type { InputLayout, Node, Program } from '../language/ir.ts'
 import { inputOf, withRenamed } from '../language/ir.ts'
 import { evaluateWhole, isWhole } from '../language/whole.ts'
-import type { NumericArray } from '../schemas/tensor.ts'
+import type { NumericArray } from '../tensor.ts'
 import { type Batch, type BatchResult, type Engine, joined } from './define.ts'
 
 /**

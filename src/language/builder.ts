@@ -2,18 +2,24 @@
  * Makes IR nodes: infers type and axes, simplifies while building, and never makes the same node twice (so common
  * subexpressions are shared by construction). It does not know formulas, names or losses.
  */
-import { isComposite } from './composite.ts'
-import type { ElementType, FormulaOp, Hint, Node } from './ir.ts'
-import { simplify } from './simplify.ts'
+import { type ElementType, type FormulaOp, type Hint, isComposite, type Node } from './ir.ts'
 
 /** A node, by its place in the list. */
 export type Ref = number
 
-interface Attributes {
+export interface Attributes {
   readonly axis?: string
   readonly to?: string
   readonly hint?: Hint
 }
+
+/** Peephole rewriting: what stands in place of an op that is about to be made, or undefined where it stays. */
+export type Rewrite = (
+  build: Builder,
+  op: FormulaOp,
+  args: readonly Ref[],
+  attributes: Attributes,
+) => Ref | undefined
 
 const LOGIC: ReadonlySet<FormulaOp> = new Set([
   'lt',
@@ -39,13 +45,13 @@ export class Builder {
   readonly axes: string[]
   /** Renamed axis -> where its size comes from. */
   readonly renamed: Record<string, string> = {}
-  readonly stabilizes: boolean
+  readonly #rewrite: Rewrite
   readonly #known = new Map<string, Ref>()
 
-  /** @param stabilizes whether what is built is said in its stable form (stable.ts), with composite ops: not behind it */
-  constructor(axes: readonly string[], stabilizes = false) {
+  /** @param rewrite tried on each op before it is made: those of simplify.ts */
+  constructor(axes: readonly string[], rewrite: Rewrite) {
     this.axes = [...axes]
-    this.stabilizes = stabilizes
+    this.#rewrite = rewrite
   }
 
   // Leaves
@@ -82,7 +88,7 @@ export class Builder {
 
   /** Any op by name; the named methods below are for rules that read like mathematics. */
   make(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
-    return simplify(this, op, args, attributes) ?? this.raw(op, args, attributes)
+    return this.#rewrite(this, op, args, attributes) ?? this.raw(op, args, attributes)
   }
 
   /** The same as it stands: for rules whose result would be simplified to itself. */

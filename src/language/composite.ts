@@ -4,7 +4,7 @@
  * 1 - p. Composite ops are how that sum gets from the value into its derivatives.
  */
 import type { Builder, Ref } from './builder.ts'
-import type { CompositeOp, FormulaOp } from './ir.ts'
+import type { CompositeOp } from './ir.ts'
 
 interface Composite {
   /** The op, said by primitive ones. */
@@ -66,11 +66,6 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
     decompose: sumOfOthers,
     slopes: (build) => ({ own: build.constant(-1), all: build.constant(1) }),
   },
-}
-
-/** Whether the op is one of these. */
-export function isComposite(op: FormulaOp): op is CompositeOp {
-  return Object.hasOwn(COMPOSITES, op)
 }
 
 /** The derivative of a composite node by its argument. */

@@ -2,8 +2,11 @@
  * What a formula and its derivatives are made of, said in primitive ops for the engines: composite ops are decomposed, marks
  * for the gradient have done their work and go.
  */
+
 import { Builder, type Ref } from './builder.ts'
-import { decompose, isComposite, timesSoftmax } from './composite.ts'
+import { decompose, timesSoftmax } from './composite.ts'
+import { isComposite } from './ir.ts'
+import { simplify } from './simplify.ts'
 
 /** What leaves a program. */
 export interface Roots {
@@ -32,7 +35,7 @@ class Placing {
 
   constructor(from: Builder) {
     this.#from = from
-    this.build = new Builder(from.axes)
+    this.build = new Builder(from.axes, simplify)
     Object.assign(this.build.renamed, from.renamed)
   }
 

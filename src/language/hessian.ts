@@ -9,9 +9,9 @@
  * also behind a branch that was not taken.
  */
 import type { Builder, Ref } from './builder.ts'
-import { isComposite, slopesOf } from './composite.ts'
+import { slopesOf } from './composite.ts'
 import { derivativesOf } from './gradient.ts'
-import type { FormulaOp, Node } from './ir.ts'
+import { type FormulaOp, isComposite, type Node } from './ir.ts'
 import { isWhole } from './whole.ts'
 
 interface Term {

@@ -2,7 +2,7 @@
  * Runs a program in float64, node by node, in the most obvious way: the living definition of the IR that every engine
  * is compared with. It is not fast, and must not become clever.
  */
-import type { NumericArray } from '../schemas/tensor.ts'
+import type { NumericArray } from '../tensor.ts'
 import { elementsOf, layoutOf, type Node, type Program, withRenamed } from './ir.ts'
 import { isElementwise, MEANING } from './scalar.ts'
 import { type Operand, offsetsOf, readAlong, type Sizes, strideOf } from './strides.ts'

@@ -55,7 +55,8 @@ export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | WholeOp | Othe
  * lose. composite.ts says them in the ops above before an engine sees them. `softmax_rest` is 1 - softmax, `sum_others` at
  * each place of an axis the sum of what stands at all others.
  */
-export type CompositeOp = 'softmax' | 'softmax_rest' | 'log_softmax' | 'logsumexp' | 'sum_others'
+export type CompositeOp = (typeof COMPOSITE_OPS)[number]
+const COMPOSITE_OPS = ['softmax', 'softmax_rest', 'log_softmax', 'logsumexp', 'sum_others'] as const
 /** `straight_through(x, slope)` is x, with the derivative of `slope`: a mark for the gradient, gone behind it. */
 export type MarkOp = 'straight_through'
 /** What a formula is made of before that. */
@@ -66,6 +67,11 @@ export type FormulaOp = Op | CompositeOp | MarkOp
  * be noticed; the argument of an `exp` is never above 0, and denormal results may be 0.
  */
 export type Hint = 'skips NaN' | 'up to 0'
+
+/** Whether the op is one that composite.ts decomposes. */
+export function isComposite(op: FormulaOp): op is CompositeOp {
+  return (COMPOSITE_OPS as readonly string[]).includes(op)
+}
 
 /** One operation. `args` are indices of earlier nodes. */
 export interface Node<O extends FormulaOp = Op> {

@@ -2,6 +2,8 @@
  * Formula -> Program, for one structure of request: which inputs are there and with which axes, and the parameters
  * that decide the shape of the computation. Choices on those are made here, so that only the branch taken is built.
  */
+
+import { didYouMean } from '../nearest.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
@@ -9,7 +11,7 @@ import { FUNCTIONS, type LanguageFunction, type Parameter, REDUCING } from './fu
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
 import { hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
-import { didYouMean } from './nearest.ts'
+import { simplifyStably } from './simplify.ts'
 
 /** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
 export type ParamBinding =
@@ -53,7 +55,7 @@ export function lower(
   denominator?: Formula,
   hessians: readonly string[] = [],
 ): Program {
-  const build = new Builder(scope.axes, true)
+  const build = new Builder(scope.axes, simplifyStably)
   const value = new Lowering(build, formula, scope).value()
   const axes = build.axesOf(value)
   const share =

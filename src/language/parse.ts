@@ -37,7 +37,7 @@ export const RESERVED: ReadonlySet<string> = new Set(['and', 'or', 'not', 'true'
  * parse('e = predictions - targets\ne * e').statements.length // 2
  */
 export function parse(source: string): Formula {
-  const bytes = Buffer.byteLength(source)
+  const bytes = new TextEncoder().encode(source).length
   if (bytes > LIMITS.bytes) {
     throw new FormulaError(`the formula has ${bytes} bytes, the limit is ${LIMITS.bytes}`, {
       line: 1,

@@ -4,7 +4,7 @@
  * stable.ts.
  */
 
-import type { Builder, Ref } from './builder.ts'
+import type { Builder, Ref, Rewrite } from './builder.ts'
 import type { FormulaOp } from './ir.ts'
 import { evaluateScalar } from './scalar.ts'
 import { stable } from './stable.ts'
@@ -53,17 +53,14 @@ const FOLDABLE: ReadonlySet<FormulaOp> = new Set([
  * @example
  * simplify(build, 'add', [x, build.constant(0)], {}) // x
  */
-export function simplify(
-  build: Builder,
-  op: FormulaOp,
-  args: readonly Ref[],
-  attributes: { readonly axis?: string },
-): Ref | undefined {
+export const simplify: Rewrite = (build, op, args, attributes) => {
   const folded = FOLDABLE.has(op) ? foldConstants(build, op, args) : undefined
-  return (
-    folded ?? RULES[op]?.(build, args, attributes) ?? (build.stabilizes ? stable(build, op, args) : undefined)
-  )
+  return folded ?? RULES[op]?.(build, args, attributes)
 }
+
+/** The same, then the numerically stable form, which may be of composite ops: for formulas, before they are differentiated. */
+export const simplifyStably: Rewrite = (build, op, args, attributes) =>
+  simplify(build, op, args, attributes) ?? stable(build, op, args)
 
 function foldConstants(build: Builder, op: FormulaOp, args: readonly Ref[]): Ref | undefined {
   const values = args.map((arg) => build.constantOf(arg))

@@ -5,6 +5,7 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Formula } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
+import { identify } from './identity.ts'
 import type { Reduction } from './reduce.ts'
 
 /**
@@ -140,14 +141,14 @@ export interface Preset {
 }
 
 /** One name of a loss, and what it brings along. */
-export interface Spelling {
+export interface Alias {
   readonly preset: PresetName | undefined
   /** Parameters that the name implies; a request may still override them. */
   readonly params: Params
 }
 
 /** A loss as a request asks for it. */
-export interface Asked extends Spelling {
+export interface ResolvedLoss extends Alias {
   readonly loss: Loss
 }
 
@@ -184,10 +185,12 @@ export interface LossSpec {
 
 /** A checked, frozen definition. */
 export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' | 'denominator'> {
+  /** What it computes, as a hash: programs, kernels and outlines are kept by it. */
+  readonly id: string
   readonly aliases: readonly string[]
   readonly presets: Readonly<Partial<Record<PresetName, Preset>>>
   /** Every name that it answers to, its own first. */
-  readonly spellings: ReadonlyMap<string, Spelling>
+  readonly spellings: ReadonlyMap<string, Alias>
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
@@ -273,14 +276,16 @@ export function oneOf<const W extends readonly string[]>(
 export function defineLoss(spec: LossSpec): Loss {
   const params = Type.Object(spec.params.properties, { additionalProperties: false })
   const formula = parse(spec.formula)
+  const denominator = spec.denominator === undefined ? undefined : sharing(formula, parse(spec.denominator))
   return Object.freeze({
     ...spec,
+    id: identify({ formula, denominator, inputs: spec.inputs, params: params.properties }),
     params,
     aliases: Object.keys(impliedBy(spec.aliases)),
     presets: spec.presets ?? {},
     spellings: spellingsOf(spec),
     formula,
-    denominator: spec.denominator === undefined ? undefined : sharing(formula, parse(spec.denominator)),
+    denominator,
   })
 }
 
@@ -291,7 +296,7 @@ function impliedBy(aliases: LossSpec['aliases'] = []): Readonly<Record<string, P
 }
 
 /** @throws Error when a name stands twice */
-function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Spelling> {
+function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Alias> {
   const plain = Object.entries({ [name]: {}, ...impliedBy(aliases) }).map(([alias, params]) => ({
     alias,
     params,
@@ -300,7 +305,7 @@ function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Spe
   const framed = PRESETS.flatMap((preset) =>
     Object.entries(presets[preset]?.names ?? {}).map(([alias, params]) => ({ alias, params, preset })),
   )
-  const spellings = new Map<string, Spelling>()
+  const spellings = new Map<string, Alias>()
   for (const { alias, ...spelling } of [...plain, ...framed]) {
     if (spellings.has(alias)) throw new Error(`${name} is called "${alias}" twice`)
     spellings.set(alias, spelling)

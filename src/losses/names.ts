@@ -3,7 +3,7 @@
  * shortened (`F.mse_loss`, `MSELoss`, `tf.keras.losses.mse`); objectives of boosters, and metrics, have conventions of
  * their own (sums, halves, labels) and are told what comes nearest.
  */
-import type { Asked } from './define.ts'
+import type { ResolvedLoss } from './define.ts'
 
 /** A framework's module -> the ways in which people write it; the empty one leaves it out. */
 const MODULES: readonly (readonly [module: string, others: readonly string[]])[] = [
@@ -39,31 +39,31 @@ const KERAS_SHORT: Readonly<Record<string, string>> = {
  * @example
  * namesBeside(byName).get('nn.MSELoss') // the same as 'torch.nn.MSELoss'
  */
-export function namesBeside(byName: ReadonlyMap<string, Asked>): Map<string, Asked> {
-  const found = new Map<string, Asked>()
-  for (const [name, asked] of respelled(byName)) {
-    if (!byName.has(name) && !found.has(name)) found.set(name, asked)
+export function namesBeside(byName: ReadonlyMap<string, ResolvedLoss>): Map<string, ResolvedLoss> {
+  const found = new Map<string, ResolvedLoss>()
+  for (const [name, resolved] of respelled(byName)) {
+    if (!byName.has(name) && !found.has(name)) found.set(name, resolved)
   }
   return found
 }
 
-function* respelled(byName: ReadonlyMap<string, Asked>): Generator<[string, Asked]> {
+function* respelled(byName: ReadonlyMap<string, ResolvedLoss>): Generator<[string, ResolvedLoss]> {
   const names = [...byName, ...kerasShort(byName)]
   yield* kerasShort(byName)
   for (const [module, others] of MODULES) {
-    for (const [name, asked] of names) {
+    for (const [name, resolved] of names) {
       if (!name.startsWith(module)) continue
       const own = name.slice(module.length)
       // A function of a module within is that module's.
-      if (!own.includes('.')) for (const other of others) yield [`${other}${own}`, asked]
+      if (!own.includes('.')) for (const other of others) yield [`${other}${own}`, resolved]
     }
   }
 }
 
-function* kerasShort(byName: ReadonlyMap<string, Asked>): Generator<[string, Asked]> {
+function* kerasShort(byName: ReadonlyMap<string, ResolvedLoss>): Generator<[string, ResolvedLoss]> {
   for (const [short, long] of Object.entries(KERAS_SHORT)) {
-    const asked = byName.get(`keras.losses.${long}`)
-    if (asked !== undefined) yield [`keras.losses.${short}`, asked]
+    const resolved = byName.get(`keras.losses.${long}`)
+    if (resolved !== undefined) yield [`keras.losses.${short}`, resolved]
   }
 }
 

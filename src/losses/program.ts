@@ -82,12 +82,12 @@ function keyOf(loss: Loss, { inputs, wants, hessians }: Structure, params: Bindi
   const fixed = Object.entries(params).map(
     ([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : String(param.value)}`,
   )
-  return `${loss.name}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}|${hessians.join(',')}`
+  return `${loss.name}@${loss.id}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}|${hessians.join(',')}`
 }
 
 /** The loss's name in a program's key, for whoever tells about programs. */
-export function lossOf(programKey: string): string {
-  return programKey.slice(0, programKey.indexOf('|'))
+export function lossNameOfKey(programKey: string): string {
+  return programKey.slice(0, programKey.indexOf('@'))
 }
 
 function bindParams(loss: Loss, params: Params): Bindings {

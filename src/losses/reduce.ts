@@ -3,8 +3,7 @@
  * unreduced value counts), after it they turn the values into the loss. The only place that knows `mean`.
  */
 
-import type { Precision } from '../engines/define.ts'
-import type { NumericArray } from '../schemas/tensor.ts'
+import type { NumericArray, Precision } from '../tensor.ts'
 
 export const REDUCTIONS = [
   'none',

@@ -4,7 +4,7 @@ import { toLatex } from '../language/latex.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
-import { askFor } from '../schemas/asked.ts'
+import { resolveLoss } from '../schemas/resolve-loss.ts'
 import type { Routes } from './context.ts'
 import { createServing } from './serving.ts'
 
@@ -83,13 +83,8 @@ const routes: Routes = (app, context) => {
     'x-problems': [404, 414],
   }
   app.get<{ Params: { name: string } }>('/v1/losses/:name', { schema: one }, ({ params }) => {
-    const loss = askFor(catalog, params.name).loss
+    const loss = resolveLoss(catalog, params.name).loss
     return { ...describeLoss(loss), engines: engines(loss) }
-  })
-
-  app.post<{ Params: { name: string } }>('/v1/losses/:name', { schema: { hide: true } }, ({ params }) => {
-    // Known ones have routes of their own.
-    askFor(catalog, params.name)
   })
 }
 

@@ -7,12 +7,12 @@ import type { RouteContext, Routes } from './context.ts'
 import { type Received, registerExchange, type Written } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
+  const target = { name: 'compose', handle: (received: Received) => compose(context, received) }
   registerExchange(app, context, {
     // Two colons are one in the path.
     path: '/v1/losses::compose',
-    name: 'compose',
     schema: { ...compositionSchema(formats), 'x-problems': [404] },
-    handle: (received) => compose(context, received),
+    target: () => target,
   })
 }
 

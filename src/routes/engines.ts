@@ -2,8 +2,8 @@
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import { type Engine, type EngineDetails, type Learned, membersOf } from '../engines/define.ts'
-import type { Catalog } from '../losses/index.ts'
-import { lossOf } from '../losses/program.ts'
+import type { Catalog } from '../losses/catalog.ts'
+import { lossNameOfKey } from '../losses/program.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createServing, type Serving } from './serving.ts'
 
@@ -126,7 +126,7 @@ function addTo(found: Map<string, { float32: string[]; float64: string[] }>, los
 function spellLearned({ engine, programKey, observations, launch, element }: Learned) {
   return {
     engine,
-    loss: lossOf(programKey),
+    loss: lossNameOfKey(programKey),
     program: programKey,
     launches: observations,
     launchMs: launch,

@@ -1,31 +1,47 @@
 /**
- * POST /v1/losses/{name}: one route a loss, all with the same flow: negotiate, decode, check, submit, answer, encode.
+ * POST /v1/losses/{name}: the same flow for all: negotiate, decode, check, submit, answer, encode. A loss of the catalog has
+ * a route of its own, which the API's document shows; all other names are looked up in one that it does not.
  * Times are taken here and leave with the answer in `Server-Timing`.
  */
+import type { FastifyRequest } from 'fastify'
 import type { JobResult } from '../batching/job.ts'
-import type { Asked } from '../losses/define.ts'
+import type { ResolvedLoss } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
 import { lossSchema } from '../schemas/openapi.ts'
+import { resolveLoss } from '../schemas/resolve-loss.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { type Received, registerExchange, type Written } from './exchange.ts'
+import { type Received, registerExchange, type Target, type Written } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
-  for (const [spelling, asked] of context.catalog.names) {
-    const { name } = asked.loss
-    registerExchange(app, context, {
-      path: `/v1/losses/${spelling}`,
-      name,
-      schema: spelling === name ? lossSchema(asked.loss, formats) : { hide: true },
-      handle: (received) => evaluate(asked, context, received),
-    })
+  const { catalog } = context
+  for (const { name } of catalog.losses) {
+    const resolved = resolveLoss(catalog, name)
+    const target = targetOf(resolved, context)
+    const schema = lossSchema(resolved.loss, formats)
+    registerExchange(app, context, { path: `/v1/losses/${name}`, schema, target: () => target })
   }
+  registerExchange(app, context, {
+    path: '/v1/losses/:name',
+    schema: { hide: true },
+    target: ({ params }: FastifyRequest) =>
+      targetOf(resolveLoss(catalog, (params as { name: string }).name), context),
+  })
 }
 
 export default routes
 
-function evaluate(asked: Asked, { batcher }: RouteContext, received: Received): Written | Promise<Written> {
-  const checked = checkRequest(asked, received.decoded, received.check)
+/** A loss as something that answers requests, wherever it came from. */
+export function targetOf(resolved: ResolvedLoss, context: RouteContext): Target {
+  return { name: resolved.loss.name, handle: (received) => evaluate(resolved, context, received) }
+}
+
+function evaluate(
+  resolved: ResolvedLoss,
+  { batcher }: RouteContext,
+  received: Received,
+): Written | Promise<Written> {
+  const checked = checkRequest(resolved, received.decoded, received.check)
   const submitted = performance.now()
   // The result lies in the engine's memory: it is written before anything else may run, or held.
   const write = (result: JobResult): Written => {

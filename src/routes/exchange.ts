@@ -50,9 +50,15 @@ export interface Written {
 /** A route that takes a body of tensors. */
 export interface ExchangeRoute {
   readonly path: string
+  readonly schema: FastifySchema
+  /** Whom a request is for, by its address; throws a Problem before its body is read. */
+  readonly target: (request: FastifyRequest) => Target
+}
+
+/** What answers a request: one loss, one composition ... */
+export interface Target {
   /** What metrics call it. */
   readonly name: string
-  readonly schema: FastifySchema
   /** Answers, or throws a Problem. */
   readonly handle: (received: Received) => Written | Promise<Written>
 }
@@ -78,6 +84,7 @@ class Exchange implements Received, Receiver, Departure {
   readonly #reply: FastifyReply
   readonly #response: ServerResponse
   readonly #handOver: (error: Error) => void
+  #target: Target | undefined
   #formats: Formats | undefined
   #deadlineMs = 0
   /** When the whole body was there. */
@@ -115,6 +122,7 @@ class Exchange implements Received, Receiver, Departure {
     if (this.#response.socket === null) whenGone(raw.socket, end)
     try {
       outbox.admit()
+      this.#target = this.#route.target(this.#request)
       this.#formats = formatsOf(raw.headers)
       this.#deadlineMs = deadlineOf(raw.headers, config)
       const limit = bodyLimitOf(this.#formats.input, config)
@@ -179,7 +187,7 @@ class Exchange implements Received, Receiver, Departure {
     this.#started = performance.now()
     try {
       this.decoded = this.#formats!.input.decode(bytes, this.#context.config)
-      const written = this.#route.handle(this)
+      const written = this.#target!.handle(this)
       if (written instanceof Promise) void this.#finishLater(written, body)
       else this.#finish(written, body)
     } catch (error) {
@@ -306,7 +314,7 @@ class Exchange implements Received, Receiver, Departure {
     const format = this.#formats?.input ?? formatOf(this.#request.headers['content-type'] ?? '')
     const { statusCode } = this.#response
     this.#context.metrics.answered({
-      loss: this.#route.name,
+      loss: this.#target?.name ?? 'unknown',
       format: format?.name ?? 'unknown',
       status: this.#hasLeft || statusCode >= 400 ? statusCode : 499,
       seconds: this.#started === undefined ? undefined : (performance.now() - this.#started) / 1000,

@@ -1,9 +1,9 @@
 /** GET /v1/guide: from a task, a trouble with the data and a wish to losses, with reasons. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { problemAt } from '../errors.ts'
-import { didYouMean, suggesting } from '../language/nearest.ts'
+import type { Catalog } from '../losses/catalog.ts'
 import { GUIDE, OTHER_WORDS, TASKS, TROUBLES, WISHES } from '../losses/guide.ts'
-import type { Catalog } from '../losses/index.ts'
+import { didYouMean, suggesting } from '../nearest.ts'
 import type { Routes } from './context.ts'
 
 /** What the query may narrow down -> the words for it. */

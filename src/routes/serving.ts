@@ -1,6 +1,7 @@
 /** Which engines serve a loss: asked of the engine, with the program of the loss's first example. */
-import type { Precision } from '../engines/define.ts'
+
 import type { Loss } from '../losses/define.ts'
+import type { Precision } from '../tensor.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
 
@@ -19,7 +20,7 @@ export function createServing({
   const programOf = (loss: Loss) => {
     const { inputs, params } = loss.examples[0]
     const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
-    return outlines(catalog.asked(loss.name)!, json.decode(body, config)).program.program
+    return outlines(catalog.resolve(loss.name)!, json.decode(body, config)).program.program
   }
   return (loss) => {
     const found = known.get(loss)

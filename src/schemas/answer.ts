@@ -3,11 +3,11 @@ import type { Share } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { elementsOf, hessianOf } from '../language/ir.ts'
 import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
+import { type NumericArray, spellElement } from '../tensor.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 import { firstNonFinite, staysFinite } from './narrow.ts'
 import type { AnswerInfo, Outline } from './outline.ts'
 import type { NonfinitePolicy } from './request.ts'
-import { type NumericArray, spellElement } from './tensor.ts'
 
 type Floats = Float32Array | Float64Array
 

@@ -1,9 +1,9 @@
 /** Matches the shapes of a request with the axes that the loss declares: names get sizes, or the request is refused. */
 import { many, problemAt } from '../errors.ts'
 import type { Loss, Params } from '../losses/define.ts'
+import { sizeOf } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
-import { sizeOf } from './tensor.ts'
 
 /** What the shapes of one request say. */
 export interface Axes {

@@ -4,15 +4,15 @@
  * from the engine's values to the answer, is answer.ts.
  */
 import type { Job, JobResult } from '../batching/job.ts'
-import type { Asked } from '../losses/define.ts'
+import type { ResolvedLoss } from '../losses/define.ts'
 import { cotangentOf, type Weighing } from '../losses/reduce.ts'
+import type { NumericArray } from '../tensor.ts'
 import type { Answer, Decoded } from '../wire/define.ts'
 import { makeAnswer } from './answer.ts'
 import { digest } from './digest.ts'
 import { readInputs } from './inputs.ts'
 import type { Merging, Outline, OutlineSource } from './outline.ts'
 import type { NonfinitePolicy } from './request.ts'
-import type { NumericArray } from './tensor.ts'
 import { weigh } from './weigh.ts'
 
 export interface CheckContext {
@@ -42,8 +42,12 @@ type Data = Readonly<Record<string, NumericArray>>
  *
  * @throws Problem with the code, the JSON pointer and what would have been right
  */
-export function checkRequest(asked: Asked, decoded: Decoded, context: CheckContext): CheckedRequest {
-  const outline = context.outlines(asked, decoded)
+export function checkRequest(
+  resolved: ResolvedLoss,
+  decoded: Decoded,
+  context: CheckContext,
+): CheckedRequest {
+  const outline = context.outlines(resolved, decoded)
   const data = readInputs(outline, decoded)
   const weighing = weigh(outline, decoded, data)
   return {

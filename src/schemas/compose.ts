@@ -5,19 +5,19 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
 import { cut, many, Problem, type ProblemDetail, pointerToken, problemAt } from '../errors.ts'
-import { didYouMean, suggesting } from '../language/nearest.ts'
+import type { Catalog } from '../losses/catalog.ts'
 import type { Loss } from '../losses/define.ts'
-import type { Catalog } from '../losses/index.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
+import { didYouMean, suggesting } from '../nearest.ts'
+import { shortest } from '../tensor.ts'
 import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
 import { allFinite, nonFinite } from './answer.ts'
-import { askFor } from './asked.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
 import { MOST_TOLD, meantInput, refuse } from './names.ts'
 import { staysFinite } from './narrow.ts'
 import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
-import { shortest } from './tensor.ts'
+import { resolveLoss } from './resolve-loss.ts'
 
 /** More terms than anybody adds up. */
 const MAX_TERMS = 32
@@ -155,7 +155,7 @@ function wrongMember(name: string, { path, schema, value }: ValueError): Problem
 /** @throws Problem `unknown-name`, `unknown-loss` */
 function checkInputs(catalog: Catalog, terms: readonly Term[]) {
   const strange = terms.flatMap(({ loss: name, inputs = {} }, place) => {
-    const { loss } = askFor(catalog, name)
+    const { loss } = resolveLoss(catalog, name)
     const known = Object.keys(loss.inputs)
     const isFree = (input: string) => !Object.hasOwn(inputs, input) && known.includes(input)
     return Object.keys(inputs)
@@ -173,7 +173,9 @@ function checkInputs(catalog: Catalog, terms: readonly Term[]) {
 
 /** A shared tensor that no term reads is a mistake. */
 function checkNames({ tensors }: Decoded, terms: readonly Term[], catalog: Catalog) {
-  const used = new Set(terms.flatMap((term) => Object.values(namesOf(term, askFor(catalog, term.loss).loss))))
+  const used = new Set(
+    terms.flatMap((term) => Object.values(namesOf(term, resolveLoss(catalog, term.loss).loss))),
+  )
   const unread = [...tensors.keys()].filter((name) => !used.has(name) && !Object.hasOwn(COMMON_TENSORS, name))
   const missing = [...used].filter((name) => !tensors.has(name))
   refuseIfAny(
@@ -198,11 +200,11 @@ function checkTerm(
   term: Term,
   place: number,
 ): CheckedTerm {
-  const asked = askFor(catalog, term.loss)
-  const names = namesOf(term, asked.loss)
+  const resolved = resolveLoss(catalog, term.loss)
+  const names = namesOf(term, resolved.loss)
   try {
-    const checked = checkRequest(asked, requestOf(decoded, term, names, place), context)
-    return { ...checked, term, loss: asked.loss, names }
+    const checked = checkRequest(resolved, requestOf(decoded, term, names, place), context)
+    return { ...checked, term, loss: resolved.loss, names }
   } catch (error) {
     throw error instanceof Problem ? blaming(error, names, place) : error
   }

@@ -1,8 +1,11 @@
 /** What a request was taken to mean: everything that was resolved, inferred or decided by convention, for `explain`. */
-import { valueAxes } from '../language/ir.ts'
-import { KINDS, type Kind } from '../losses/define.ts'
-import { isMean } from '../losses/reduce.ts'
-import type { Outline } from './outline.ts'
+import { type InputLayout, valueAxes } from '../language/ir.ts'
+import { KINDS, type Kind, type Loss } from '../losses/define.ts'
+import type { LossProgram } from '../losses/program.ts'
+import { isMean, type Weighing } from '../losses/reduce.ts'
+import type { Precision } from '../tensor.ts'
+import type { TensorInfo } from '../wire/define.ts'
+import type { Options } from './params.ts'
 
 /** How each input was read, and what the numbers of the answer mean. */
 export interface Explanation {
@@ -20,6 +23,19 @@ export interface Explanation {
   readonly kinks: string
 }
 
+/** What explaining takes of a request's plan. */
+interface Explained {
+  readonly loss: Loss
+  readonly options: Options
+  readonly tensors: ReadonlyMap<string, TensorInfo>
+  readonly layouts: Readonly<Record<string, InputLayout>>
+  readonly wants: readonly string[]
+  readonly precision: Precision
+  readonly merging: object | undefined
+  readonly program: LossProgram
+  readonly weighing: Weighing
+}
+
 const KINKS =
   'derivative 0 of |x| at 0, 0 on the inactive side of a hinge, an even split among tied maxima, 0 at a zero norm'
 
@@ -27,7 +43,7 @@ const KINKS =
  * @example
  * explanationOf(outline).inputs.targets.kind // 'class'
  */
-export function explanationOf(outline: Omit<Outline, 'explanation'>): Explanation {
+export function explanationOf(outline: Explained): Explanation {
   const { loss, options, wants, precision, merging, program } = outline
   const note = options.preset && loss.presets[options.preset]?.note
   return {
@@ -46,7 +62,7 @@ export function explanationOf(outline: Omit<Outline, 'explanation'>): Explanatio
   }
 }
 
-function inputText({ loss, options, layouts, tensors }: Omit<Outline, 'explanation'>, name: string) {
+function inputText({ loss, options, layouts, tensors }: Explained, name: string) {
   const kind = kindRead(loss.inputs[name].kindFor(options.params), layouts[name].type)
   return {
     kind,
@@ -62,7 +78,7 @@ export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
   return type === 'index' ? 'class' : 'probability'
 }
 
-function denominatorText({ loss, options, weighing, program }: Omit<Outline, 'explanation'>): string {
+function denominatorText({ loss, options, weighing, program }: Explained): string {
   if (options.reduction === 'batchmean') return `${weighing.rows}, the number of rows`
   if (!isMean(options.reduction)) return '1'
   if (options.denominator !== undefined) return `${options.denominator}, as the request says`

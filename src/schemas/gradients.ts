@@ -1,12 +1,12 @@
 /** Which gradients a request wants, and whether it may. */
 import { problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
-import { didYouMean, suggesting } from '../language/nearest.ts'
 import type { InputSpec, Loss } from '../losses/define.ts'
+import { didYouMean, suggesting } from '../nearest.ts'
+import { isInteger } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import { MOST_TOLD, meantInput, refuse } from './names.ts'
 import type { Options } from './params.ts'
-import { isInteger } from './tensor.ts'
 
 /**
  * The inputs to differentiate, in the loss's order.

@@ -2,12 +2,11 @@
 import { many, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import type { InputSpec, Kind, Loss } from '../losses/define.ts'
+import type { NumericArray, Precision } from '../tensor.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
 import { checkOrdered, classIndices, type IsSilent, realNumbers } from './kinds.ts'
-import type { Outline } from './outline.ts'
 import type { Options } from './params.ts'
-import type { NumericArray } from './tensor.ts'
 
 /** What an input is held to: all of it that the structure of a request decides. */
 export interface InputRule {
@@ -62,15 +61,22 @@ export function rulesOf(
   })
 }
 
+/** What reading the inputs takes of a request's plan. */
+interface Reading {
+  readonly inputs: readonly InputRule[]
+  readonly options: Options
+  readonly precision: Precision
+}
+
 /** @throws Problem `invalid-value`, `label-out-of-range`, `dtype-unsupported`, `shape-mismatch`, `non-finite-input` */
-export function readInputs(outline: Outline, { tensors }: Decoded): Record<string, NumericArray> {
+export function readInputs(reading: Reading, { tensors }: Decoded): Record<string, NumericArray> {
   const data: Record<string, NumericArray> = {}
-  for (const rule of outline.inputs) data[rule.name] = readInput(outline, rule, tensors)
+  for (const rule of reading.inputs) data[rule.name] = readInput(reading, rule, tensors)
   return data
 }
 
 function readInput(
-  { options, precision }: Outline,
+  { options, precision }: Reading,
   rule: InputRule,
   tensors: Decoded['tensors'],
 ): NumericArray {

@@ -1,10 +1,9 @@
 /** Holds an input's numbers to what its kind says they mean, and brings them into the memory that programs read. */
 
-import type { Precision } from '../engines/define.ts'
 import { type Problem, pointerTo, problemAt } from '../errors.ts'
 import type { Kind } from '../losses/define.ts'
+import { isInteger, type NumericArray, type Precision, spellElement } from '../tensor.ts'
 import type { DecodedTensor } from '../wire/define.ts'
-import { isInteger, type NumericArray, spellElement } from './tensor.ts'
 
 interface Range {
   readonly low: number

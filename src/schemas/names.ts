@@ -1,7 +1,7 @@
 /** The names of a request: all that are known nowhere, or stand in the wrong place, and what each was probably meant to be. */
 import { Problem, type ProblemDetail, pointerToken } from '../errors.ts'
-import { didYouMean, suggesting } from '../language/nearest.ts'
 import type { Loss } from '../losses/define.ts'
+import { didYouMean, suggesting } from '../nearest.ts'
 import type { Decoded } from '../wire/define.ts'
 import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
 

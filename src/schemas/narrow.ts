@@ -1,5 +1,5 @@
 /** What is finite in the dtype in which it leaves: 1e5 is, until a float16 takes it. */
-import type { Dtype, NumericArray } from './tensor.ts'
+import type { Dtype, NumericArray } from '../tensor.ts'
 
 /** The smallest magnitude that rounds to infinity: half a step beyond the largest number. */
 const OVERFLOW: Readonly<Partial<Record<Dtype, number>>> = {

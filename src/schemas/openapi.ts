@@ -4,8 +4,8 @@ import type { Example, InputSpec, Loss } from '../losses/define.ts'
 import { KINDS } from '../losses/define.ts'
 import type { Format } from '../wire/define.ts'
 import { ComposeSchemas } from './compose.ts'
+import { DtypeSchema } from './dtype.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
-import { DtypeSchema } from './tensor.ts'
 
 const CLOSED = { additionalProperties: false } as const
 const Shape = Type.Array(Type.Integer({ minimum: 0 }))

@@ -2,13 +2,14 @@
  * What the structure of a request decides: names, dtypes, shapes and options, without a look at its numbers. A trainer
  * sends the same structure at every step, so its outline is made once and kept; then only the numbers are left to check.
  */
-import type { Precision } from '../engines/define.ts'
+
 import { many, Problem, problemAt } from '../errors.ts'
 import { NoHessian } from '../language/hessian.ts'
 import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
-import { type Asked, expandLoss, type InputSpec, type Loss } from '../losses/define.ts'
+import { expandLoss, type InputSpec, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
 import { cotangentOf, isMean, type Weighing } from '../losses/reduce.ts'
+import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
 import { type Explanation, explanationOf, kindRead } from './explain.ts'
@@ -77,27 +78,32 @@ export interface CheckLimits {
  *
  * @throws Problem with the code, the JSON pointer and what would have been right
  */
-export type OutlineSource = (asked: Asked, decoded: Decoded) => Outline
+export type OutlineSource = (resolved: ResolvedLoss, decoded: Decoded) => Outline
 
 /** A source of outlines, which are kept as long as their format remembers the structure. */
 export function createOutlineSource(programs: ProgramSource, limits: CheckLimits): OutlineSource {
-  const kept = new WeakMap<object, Map<Asked, Outline>>()
-  return (asked, decoded) => {
+  const kept = new WeakMap<object, Map<ResolvedLoss, Outline>>()
+  return (resolved, decoded) => {
     const { structure } = decoded
-    const known = structure === undefined ? undefined : kept.get(structure)?.get(asked)
+    const known = structure === undefined ? undefined : kept.get(structure)?.get(resolved)
     if (known !== undefined) return known
-    const made = makeOutline(asked, decoded, programs, limits)
-    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(asked, made))
+    const made = makeOutline(resolved, decoded, programs, limits)
+    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(resolved, made))
     return made
   }
 }
 
-function makeOutline(asked: Asked, decoded: Decoded, programs: ProgramSource, limits: CheckLimits): Outline {
-  if (asked.loss.expand === undefined) checkNames(asked.loss, decoded)
-  else checkParamNames(asked.loss, decoded)
-  const options = checkOptions(asked, decoded.options)
-  const loss = expanded(asked.loss, options)
-  if (loss !== asked.loss) checkNames(loss, decoded)
+function makeOutline(
+  resolved: ResolvedLoss,
+  decoded: Decoded,
+  programs: ProgramSource,
+  limits: CheckLimits,
+): Outline {
+  if (resolved.loss.expand === undefined) checkNames(resolved.loss, decoded)
+  else checkParamNames(resolved.loss, decoded)
+  const options = checkOptions(resolved, decoded.options)
+  const loss = expanded(resolved.loss, options)
+  if (loss !== resolved.loss) checkNames(loss, decoded)
   checkAreNumbers(decoded)
   const tensors = presentInputs(loss, decoded)
   const axes = matchAxes(loss, tensors, options)

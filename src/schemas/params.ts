@@ -2,11 +2,11 @@
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, problemAt } from '../errors.ts'
-import { didYouMean, suggesting } from '../language/nearest.ts'
-import type { Asked, Kind, Loss, OnlyWith, Params, PresetName } from '../losses/define.ts'
+import type { Kind, Loss, OnlyWith, Params, PresetName, ResolvedLoss } from '../losses/define.ts'
 import { isMean, type Reduction } from '../losses/reduce.ts'
+import { didYouMean, suggesting } from '../nearest.ts'
+import type { Dtype } from '../tensor.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
-import type { Dtype } from './tensor.ts'
 
 /** The plain members of a request with their defaults. */
 export interface Options {
@@ -24,16 +24,16 @@ export interface Options {
 }
 
 /**
- * @param asked whose parameters' names are known to be right: names.ts has looked at them
+ * @param resolved whose parameters' names are known to be right: names.ts has looked at them
  * @throws Problem `invalid-value`, `param-invalid`
  */
-export function checkOptions(asked: Asked, given: ReadonlyMap<string, unknown>): Options {
+export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, unknown>): Options {
   const option = <T>(name: OptionName, fallback: T): T =>
     (checkOption(given, name) as T | undefined) ?? fallback
-  const { loss } = asked
-  const preset = checkPreset(asked, option<PresetName | undefined>('preset', undefined))
+  const { loss } = resolved
+  const preset = checkPreset(resolved, option<PresetName | undefined>('preset', undefined))
   const framework = preset === undefined ? undefined : loss.presets[preset]
-  const implied = { ...framework?.params, ...asked.params }
+  const implied = { ...framework?.params, ...resolved.params }
   const options: Options = {
     preset,
     params: checkParams(loss, implied, option<object>('params', {})),
@@ -52,7 +52,10 @@ export function checkOptions(asked: Asked, given: ReadonlyMap<string, unknown>):
 }
 
 /** The framework whose conventions hold: the one that the request or the loss's name names. */
-function checkPreset({ loss, preset: named }: Asked, given: PresetName | undefined): PresetName | undefined {
+function checkPreset(
+  { loss, preset: named }: ResolvedLoss,
+  given: PresetName | undefined,
+): PresetName | undefined {
   if (given !== undefined && named !== undefined && given !== named) {
     throw problemAt('invalid-value', '/preset', `the loss was asked for by its name in ${named}`)
   }

@@ -2,10 +2,14 @@
  * What a loss request may hold beside its inputs, in TypeBox: the vocabulary that checking, OpenAPI and the
  * wire formats share. Which inputs and parameters there are is the loss's own affair (losses/define.ts).
  */
-import { type Static, Type } from '@sinclair/typebox'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { PRESETS } from '../losses/define.ts'
 import { REDUCTIONS } from '../losses/reduce.ts'
-import { DtypeSchema } from './tensor.ts'
+import type { PlainMember } from '../wire/define.ts'
+import { DtypeSchema } from './dtype.ts'
+
+/** The plain members of a request for one loss. */
+export type OptionName = Exclude<PlainMember, 'terms'>
 
 export const OptionSchemas = {
   preset: Type.Union(
@@ -62,16 +66,10 @@ export const OptionSchemas = {
   gradient_dtype: Type.Union([DtypeSchema], {
     description: 'dtype of the gradients instead of that of their inputs; must be a floating-point one.',
   }),
-}
-
-/** Names of the plain (non-tensor) members of a request. */
-export type OptionName = keyof typeof OptionSchemas
+} as const satisfies Readonly<Record<OptionName, TSchema>>
 
 /** The plain members that a loss takes. */
 export const OPTION_NAMES: ReadonlySet<string> = new Set(Object.keys(OptionSchemas))
-
-/** A set for the wire formats: these names are plain values, every other top-level name is a tensor. */
-export const PLAIN_NAMES: ReadonlySet<string> = new Set([...OPTION_NAMES, 'terms'])
 
 export type NonfinitePolicy = Static<typeof OptionSchemas.nonfinite>
 

@@ -1,13 +1,13 @@
 /** What each value of a request counts, where it brings weights or a cotangent of its own. */
 import { problemAt } from '../errors.ts'
 import { denominatorOf, type Weighing } from '../losses/reduce.ts'
+import type { NumericArray } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
 import { sameShape, show } from './axes.ts'
 import { checkFinite, checkNoTruths } from './inputs.ts'
 import { realNumbers } from './kinds.ts'
 import type { Outline } from './outline.ts'
 import type { COMMON_TENSORS } from './request.ts'
-import type { NumericArray } from './tensor.ts'
 
 /**
  * @param data the inputs as they were read

@@ -2,7 +2,7 @@
  * The contract of a wire format: bytes -> Decoded, Answer -> bytes. One format = one file (or folder) here.
  * A format knows tensors and names; it does not know losses, shapes that fit, or HTTP.
  */
-import type { Dtype, Tensor } from '../schemas/tensor.ts'
+import type { Dtype, Tensor } from '../tensor.ts'
 
 /**
  * How a tensor was spelled in the request, so that its gradient can be spelled alike:
@@ -56,6 +56,28 @@ export interface Answer {
   /** Plain members beside them: denominator, count, finite ... */
   readonly members: Readonly<Record<string, number | boolean | string | object>>
 }
+
+/**
+ * Members of a body that are plain values, whatever they look like; all others are tensors where they are numbers. In a
+ * safetensors body they stand in the metadata.
+ */
+export const PLAIN_MEMBERS = [
+  'preset',
+  'params',
+  'reduction',
+  'gradients',
+  'hessian',
+  'hessian_floor',
+  'layout',
+  'denominator',
+  'explain',
+  'nonfinite',
+  'gradient_dtype',
+  'terms',
+] as const
+export type PlainMember = (typeof PLAIN_MEMBERS)[number]
+const PLAIN: ReadonlySet<string> = new Set(PLAIN_MEMBERS)
+export const isPlainMember = (name: string): name is PlainMember => PLAIN.has(name)
 
 /** Limits that a format enforces before it allocates. */
 export interface DecodeLimits {

@@ -1,6 +1,6 @@
 /** Bytes <-> typed arrays for every dtype on the wire, little-endian. It knows no format and no names. */
 import { problemAt } from '../errors.ts'
-import type { Dtype, NumericArray } from '../schemas/tensor.ts'
+import type { Dtype, NumericArray } from '../tensor.ts'
 import { BYTES } from './define.ts'
 import { fromHalf, roundToHalf, toBfloat16, toHalf, widenBfloat16, widenHalves } from './halves.ts'
 

@@ -1,6 +1,6 @@
 /** Checks a shape that came as JSON, whichever format it stood in. It knows no data; the formats compare sizes. */
 import { many, type Problem, type ProblemCode } from '../errors.ts'
-import { sizeOf } from '../schemas/tensor.ts'
+import { sizeOf } from '../tensor.ts'
 import { type DecodeLimits, MAX_RANK } from './define.ts'
 import type { Json } from './json/reader.ts'
 

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/engines/define.ts'
 import type { Loss } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/index.ts'
+import { loadCatalog } from '../../src/losses/load.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, openInterpreter } from '../support/evaluate.ts'

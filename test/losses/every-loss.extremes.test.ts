@@ -7,7 +7,7 @@ import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/define.ts'
 import { Problem } from '../../src/errors.ts'
 import type { Example, Loss } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/index.ts'
+import { loadCatalog } from '../../src/losses/load.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { evaluate, nested } from '../support/evaluate.ts'
 

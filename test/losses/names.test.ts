@@ -1,7 +1,7 @@
 /** Losses answer by the names that people know them by, or the nearest one is told; what comes near to nothing has no hint. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OTHER_WORDS, TASKS, TROUBLES, WISHES } from '../../src/losses/guide.ts'
-import { loadCatalog } from '../../src/losses/index.ts'
+import { loadCatalog } from '../../src/losses/load.ts'
 import { ELSEWHERE } from '../../src/losses/names.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -43,15 +43,15 @@ describe('answers, with what its framework takes', () => {
     ['sparse_categorical_crossentropy', 'cross_entropy_from_probs', 'keras'],
     ['BinaryCrossentropy', 'binary_cross_entropy', 'keras'],
   ])('%s', (name, loss, preset) => {
-    expect(catalog.asked(name)).toMatchObject({ loss: { name: loss }, preset })
+    expect(catalog.resolve(name)).toMatchObject({ loss: { name: loss }, preset })
   })
 
   it('every name of torch.nn and keras.losses, with and without its module', () => {
     for (const [name, asked] of catalog.names) {
       const bare = /^(?:torch\.nn|torch\.nn\.functional|keras\.losses)\.(\w+)$/.exec(name)?.[1]
       if (bare === undefined) continue
-      expect(catalog.asked(bare)?.loss.name, bare).toBe(asked.loss.name)
-      if (name.startsWith('keras.')) expect(catalog.asked(`tf.${name}`), name).toBe(asked)
+      expect(catalog.resolve(bare)?.loss.name, bare).toBe(asked.loss.name)
+      if (name.startsWith('keras.')) expect(catalog.resolve(`tf.${name}`), name).toBe(asked)
     }
   })
 
@@ -115,7 +115,7 @@ describe('what is told', () => {
         losses.filter((loss) => !own.has(loss)),
         name,
       ).toEqual([])
-      expect(catalog.asked(name), name).toBeUndefined()
+      expect(catalog.resolve(name), name).toBeUndefined()
     }
   })
 

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { PRESETS, type PresetName } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/index.ts'
+import { loadCatalog } from '../../src/losses/load.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, openInterpreter } from '../support/evaluate.ts'
 import { type OracleCase, oracleNumbers, oracleTensors } from '../support/oracles.ts'
@@ -113,7 +113,7 @@ describe.each(PRESETS)('%s', (preset) => {
     '%s answers what it answers there: %s',
     async (name, id, one) => {
       if (isExcepted(preset, id, '')) return
-      const answer = await evaluate(engine, catalog.asked(name)!, oracleTensors(one), { explain: true })
+      const answer = await evaluate(engine, catalog.resolve(name)!, oracleTensors(one), { explain: true })
       expect(answer.members.explain).toMatchObject({ preset })
       const tolerance = { relative: TOLERANCES[preset], absolute: TOLERANCES[preset] }
       if (!isExcepted(preset, id, 'loss'))

@@ -1,7 +1,7 @@
 /** GET /v1/guide: every loss has its place, every advice its reasons, and a query narrows it down. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Advice, GUIDE, TASKS, TROUBLES, WISHES } from '../../src/losses/guide.ts'
-import { loadCatalog } from '../../src/losses/index.ts'
+import { loadCatalog } from '../../src/losses/load.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const { losses } = await loadCatalog()

@@ -1,7 +1,7 @@
 /** What a batch's program means: the interpreter's float64 values and gradients, whatever the batch's precision. */
 import type { Batch } from '../../src/engines/define.ts'
 import { type Interpreted, interpret } from '../../src/language/interpret.ts'
-import type { NumericArray } from '../../src/schemas/tensor.ts'
+import type { NumericArray } from '../../src/tensor.ts'
 
 /** Value and gradients in float64. */
 export function definition(batch: Batch): Interpreted {

@@ -4,7 +4,7 @@ import { assemble } from '../../src/batching/assemble.ts'
 import { type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
 import interpreter from '../../src/engines/interpreter.ts'
 import { isUnavailable } from '../../src/engines/local.ts'
-import type { Asked, Loss } from '../../src/losses/define.ts'
+import type { ResolvedLoss, Loss } from '../../src/losses/define.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
 import { createOutlineSource } from '../../src/schemas/outline.ts'
@@ -24,7 +24,7 @@ export async function openInterpreter(): Promise<Engine> {
 
 /** @param of a loss, or one by a name that brings parameters and a preset along */
 export function check(
-  of: Loss | Asked,
+  of: Loss | ResolvedLoss,
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: Readonly<Record<string, unknown>> = {},
 ): CheckedRequest {
@@ -35,7 +35,7 @@ export function check(
 /** The answer of one request, alone. */
 export async function evaluate(
   engine: Engine,
-  of: Loss | Asked,
+  of: Loss | ResolvedLoss,
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: Readonly<Record<string, unknown>> = {},
 ): Promise<Answer> {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
-import { DTYPES, isInteger, sizeOf } from '../../src/schemas/tensor.ts'
+import { DTYPES, isInteger, sizeOf } from '../../src/tensor.ts'
 import type { Answer, AnswerTensor, Decoded, Format } from '../../src/wire/define.ts'
 import { roundTo } from '../../src/wire/dtypes.ts'
 import { formatOf, formats, negotiate } from '../../src/wire/index.ts'

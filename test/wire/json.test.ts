@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
-import type { Dtype } from '../../src/schemas/tensor.ts'
+import type { Dtype } from '../../src/tensor.ts'
 import type { Answer, AnswerTensor } from '../../src/wire/define.ts'
 import json from '../../src/wire/json/index.ts'
 

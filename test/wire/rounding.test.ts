@@ -1,7 +1,7 @@
 /** Rounding to 16 bits against a reference that tries every neighbour, and the printer against toPrecision. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Dtype } from '../../src/schemas/tensor.ts'
+import type { Dtype } from '../../src/tensor.ts'
 import { fromHalf, readElements, roundTo, toBfloat16, writeElements } from '../../src/wire/dtypes.ts'
 import { printFloat32 } from '../../src/wire/json/print.ts'
 

@@ -1,7 +1,7 @@
 /** Which safetensors bodies are read, as the reference reader reads them, and that ours are written alike. */
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
-import { DTYPES } from '../../src/schemas/tensor.ts'
+import { DTYPES } from '../../src/tensor.ts'
 import type { AnswerTensor } from '../../src/wire/define.ts'
 import safetensors from '../../src/wire/safetensors/index.ts'
 

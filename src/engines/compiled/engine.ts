@@ -2,7 +2,9 @@
  * The engine on compiled kernels: what takes next to no time runs where it is, on the caller's thread; the rest goes to
  * the pool, in slices of rows where it is large. Decides that alone, by what launches of the same kernel have cost.
  */
+
 import { type Program, withRenamed } from '../../language/ir.ts'
+import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
   type BatchResult,
@@ -10,7 +12,6 @@ import {
   type EngineDetails,
   type EngineInfo,
   type EngineStats,
-  type Precision,
   UnsupportedByEngine,
 } from '../define.ts'
 import { Arena, Arenas } from './arena.ts'

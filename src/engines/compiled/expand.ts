@@ -3,9 +3,11 @@
  * exp and log (so that what they share is computed once), a picked element is read where it lies, and a renamed axis is
  * pushed down to what has to be read under another name.
  */
+
 import { Builder, type Ref } from '../../language/builder.ts'
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { isElementwise } from '../../language/scalar.ts'
+import { simplify } from '../../language/simplify.ts'
 import type { Truths } from './switches.ts'
 
 /** A program for the planner. */
@@ -49,7 +51,7 @@ export interface Variant {
  * expand(program, { uniform: true, truths: new Map() }).roots
  */
 export function expand(program: Program, { uniform, truths }: Omit<Variant, 'lanes'>): Expanded {
-  const build = new Builder(program.axes)
+  const build = new Builder(program.axes, simplify)
   const made: Ref[] = []
   program.nodes.forEach((node, id) => {
     const args = node.args.map((arg) => made[arg])

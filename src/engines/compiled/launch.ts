@@ -1,5 +1,5 @@
 /** One launch: the batch's data into an arena, the kernel's results as views of it. */
-import type { NumericArray } from '../../schemas/tensor.ts'
+import type { NumericArray } from '../../tensor.ts'
 import type { Batch, BatchResult, Column } from '../define.ts'
 import type { Arena } from './arena.ts'
 import type { Arguments, Kernel, Layout, Sizes } from './kernel.ts'

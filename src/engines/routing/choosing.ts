@@ -3,7 +3,9 @@
  * program have cost on either and by what is running there. What the device has not compiled yet is computed on the
  * processor, while the device gets ready with a copy whose result nobody waits for.
  */
+
 import type { Program } from '../../language/ir.ts'
+import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
   type BatchResult,
@@ -13,7 +15,6 @@ import {
   type Learned,
   membersOf,
   owned,
-  type Precision,
 } from '../define.ts'
 import { CostModel, type Line } from './cost.ts'
 import { withStandby } from './standby.ts'

@@ -3,7 +3,7 @@
  * itself. Two pure inverses, nothing is copied on the way there.
  */
 import { layoutOf, type Program } from '../../language/ir.ts'
-import type { NumericArray } from '../../schemas/tensor.ts'
+import type { NumericArray } from '../../tensor.ts'
 import { type Batch, type BatchResult, type Column, joined } from '../define.ts'
 
 /**

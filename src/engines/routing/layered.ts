@@ -1,12 +1,13 @@
 /** Two engines as one: what the first cannot do goes to the second, which is opened when it is first needed. */
+
 import type { Program } from '../../language/ir.ts'
+import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
   type BatchResult,
   type Engine,
   type EngineDetails,
   type EngineStats,
-  type Precision,
   UnsupportedByEngine,
 } from '../define.ts'
 

@@ -2,7 +2,9 @@
  * A device and what stands behind it: what the device cannot do, or cannot do now, is done by the standby, and nobody sees
  * more than a slower answer. What killed the device's own process is not tried again: it may have been the batch.
  */
+
 import type { Program } from '../../language/ir.ts'
+import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
   type BatchResult,
@@ -12,7 +14,6 @@ import {
   type EngineStats,
   membersOf,
   OutOfMemory,
-  type Precision,
   UnsupportedByEngine,
 } from '../define.ts'
 import { halve, rejoin } from './halve.ts'

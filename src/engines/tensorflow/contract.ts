@@ -1,6 +1,6 @@
 /** A sum of products along one axis, as one general product of matrices. */
 import type { Value } from './graph.ts'
-import type { Place } from './lower.ts'
+import type { Place } from './place.ts'
 
 /**
  * sum over k of a[batch, i, k] * b[batch, j, k]: the axes that both sides keep are the batch, and what only one side has are

@@ -2,6 +2,7 @@
  * Programs -> compiled forms, kept by program and by shape. A form is a TensorFlow session with one XLA executable for one
  * shape: what falls out of the cache is closed, and all of it is given back.
  */
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,8 +12,9 @@ import { type Batch, type CompileCache, DeviceLost, OutOfMemory, UnsupportedByEn
 import { type Filling, roomFor, rowsOf } from './bucket.ts'
 import { meaningOf } from './failures.ts'
 import type { Value } from './graph.ts'
-import { type Argument, type Lowered, lower, type Result } from './lower.ts'
+import { type Lowered, lower, type Result } from './lower.ts'
 import type { LoadedModel, Native } from './native.ts'
+import type { Argument } from './place.ts'
 import { SIGNATURE, savedModel, TAG } from './saved-model.ts'
 
 /** Forms that are kept. */

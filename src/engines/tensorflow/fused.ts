@@ -1,6 +1,6 @@
 /** Runs a batch on its compiled form: one call into TensorFlow, inputs padded to the form's room and results cut to size. */
 import * as tf from '@tensorflow/tfjs-core'
-import type { NumericArray } from '../../schemas/tensor.ts'
+import type { NumericArray } from '../../tensor.ts'
 import { type Batch, type BatchResult, joined } from '../define.ts'
 import { cut, type Filling, padded } from './bucket.ts'
 import type { Form } from './forms.ts'

@@ -6,7 +6,7 @@ import type { Node, Op } from '../../language/ir.ts'
 import { UnsupportedByEngine } from '../define.ts'
 import { contract } from './contract.ts'
 import type { Graph, Value } from './graph.ts'
-import type { Place } from './lower.ts'
+import type { Place } from './place.ts'
 
 type Rule = (place: Place, args: readonly Value[]) => Value
 

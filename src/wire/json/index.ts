@@ -1,7 +1,13 @@
 /** `application/json`: for people, and for trainers that have nothing else. Numbers never become JavaScript arrays. */
 import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
-import { PLAIN_NAMES } from '../../schemas/request.ts'
-import { type Decoded, type DecodedTensor, type DecodeLimits, defineFormat } from '../define.ts'
+import {
+  type Decoded,
+  type DecodedTensor,
+  type DecodeLimits,
+  defineFormat,
+  isPlainMember,
+  PLAIN_MEMBERS,
+} from '../define.ts'
 import { mistaken } from '../mistaken.ts'
 import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
@@ -60,7 +66,7 @@ class Body {
   }
 
   member(name: string) {
-    if (PLAIN_NAMES.has(name)) this.options.set(name, this.#reader.value())
+    if (isPlainMember(name)) this.options.set(name, this.#reader.value())
     else this.#unlisted(name)
   }
 
@@ -79,7 +85,7 @@ class Body {
 
   #checkCount() {
     const { maxTensors } = this.#limits
-    if (this.tensors.size < maxTensors && this.options.size < maxTensors + PLAIN_NAMES.size) return
+    if (this.tensors.size < maxTensors && this.options.size < maxTensors + PLAIN_MEMBERS.length) return
     throw new Problem('payload-too-large', `the body holds more than ${many(maxTensors, 'tensors')}`)
   }
 

@@ -3,8 +3,8 @@
  * text; numbers.ts and reader.ts do.
  */
 import { many, pointerTo, problemAt } from '../../errors.ts'
-import { didYouMean } from '../../language/nearest.ts'
-import { DTYPES, type Dtype, isInteger, type NumericArray, sizeOf } from '../../schemas/tensor.ts'
+import { didYouMean } from '../../nearest.ts'
+import { DTYPES, type Dtype, isInteger, type NumericArray, sizeOf } from '../../tensor.ts'
 import { BYTES, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements, roundTo } from '../dtypes.ts'
 import { checkShape } from '../shape.ts'

@@ -1,5 +1,5 @@
 /** Writes an answer as JSON, numbers straight into bytes. */
-import { isInteger, sizeOf } from '../../schemas/tensor.ts'
+import { isInteger, sizeOf } from '../../tensor.ts'
 import { type Answer, type AnswerTensor, BYTES } from '../define.ts'
 import { roundTo, writeElements } from '../dtypes.ts'
 import { MAX_PRINTED, printDoubles, printFloats } from './print.ts'

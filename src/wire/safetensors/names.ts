@@ -1,5 +1,5 @@
 /** What safetensors calls the dtypes. */
-import type { Dtype } from '../../schemas/tensor.ts'
+import type { Dtype } from '../../tensor.ts'
 
 export const DTYPE_OF: ReadonlyMap<string, Dtype> = new Map([
   ['F32', 'float32'],

@@ -1,6 +1,6 @@
 /** Reads a safetensors body: its header once for all that have the same one, and its data as views. */
 import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
-import { type Dtype, sizeOf } from '../../schemas/tensor.ts'
+import { type Dtype, sizeOf } from '../../tensor.ts'
 import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements } from '../dtypes.ts'
 import { type Json, JsonReader } from '../json/reader.ts'

@@ -1,5 +1,5 @@
 /** Writes an answer as safetensors: a header that is mostly the last one's, then the tensors, the widest first. */
-import { sizeOf } from '../../schemas/tensor.ts'
+import { sizeOf } from '../../tensor.ts'
 import { type Answer, type AnswerTensor, BYTES, type Parts } from '../define.ts'
 import { wireForm, writeElements } from '../dtypes.ts'
 import { spellMember } from '../json/writer.ts'

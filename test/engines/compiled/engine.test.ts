@@ -15,7 +15,7 @@ import {
   UnsupportedByEngine,
 } from '../../../src/engines/define.ts'
 import type { Program } from '../../../src/language/ir.ts'
-import { loadCatalog } from '../../../src/losses/index.ts'
+import { loadCatalog } from '../../../src/losses/load.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { bitsOf } from '../../support/close.ts'
 import { check } from '../../support/evaluate.ts'

@@ -6,7 +6,7 @@ import { assemble } from '../../../src/batching/assemble.ts'
 import { type Engine, EngineLost, UnsupportedByEngine } from '../../../src/engines/define.ts'
 import { definitionOf, engineDefinitions } from '../../../src/engines/open.ts'
 import { openProcess } from '../../../src/engines/remote/process.ts'
-import { loadCatalog } from '../../../src/losses/index.ts'
+import { loadCatalog } from '../../../src/losses/load.ts'
 import { check, evaluate, openInterpreter } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
 

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { type Engine, EngineLost } from '../../../src/engines/define.ts'
 import { openEngine } from '../../../src/engines/index.ts'
-import { loadCatalog } from '../../../src/losses/index.ts'
+import { loadCatalog } from '../../../src/losses/load.ts'
 import { check, evaluate } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
 

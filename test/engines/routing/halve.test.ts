@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { halve, rejoin } from '../../../src/engines/routing/halve.ts'
-import { loadCatalog } from '../../../src/losses/index.ts'
+import { loadCatalog } from '../../../src/losses/load.ts'
 import { check, openInterpreter } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
 

@@ -10,7 +10,7 @@ import {
   UnsupportedByEngine,
 } from '../../../src/engines/define.ts'
 import { withStandby } from '../../../src/engines/routing/standby.ts'
-import { loadCatalog } from '../../../src/losses/index.ts'
+import { loadCatalog } from '../../../src/losses/load.ts'
 import { check, openInterpreter } from '../../support/evaluate.ts'
 import { fakeEngine } from '../../support/fakes.ts'
 import { sampleTensors } from '../../support/sample.ts'

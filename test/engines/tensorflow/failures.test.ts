@@ -6,7 +6,7 @@ import { readGpu } from '../../../src/engines/tensorflow/gpu.ts'
 import { lower } from '../../../src/engines/tensorflow/lower.ts'
 import { withRenamed } from '../../../src/language/ir.ts'
 import { isWhole } from '../../../src/language/whole.ts'
-import { loadCatalog } from '../../../src/losses/index.ts'
+import { loadCatalog } from '../../../src/losses/load.ts'
 import { check } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
 

@@ -7,7 +7,7 @@ import { type Batch, DeviceLost, OutOfMemory, UnsupportedByEngine } from '../../
 import type { WebGpuEngine } from '../../../src/engines/webgpu/engine.ts'
 import { openFallback } from '../../../src/engines/webgpu/fallback.ts'
 import { copyBandwidth, measureKernel } from '../../../src/engines/webgpu/measure.ts'
-import { loadCatalog } from '../../../src/losses/index.ts'
+import { loadCatalog } from '../../../src/losses/load.ts'
 import { bitsOf, expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
 import { check } from '../../support/evaluate.ts'

@@ -1,26 +1,12 @@
 /**
- * The catalog: every loss that lies in a family folder here. A loss registers by being there; what is wrong with one
+ * Loads the catalog: every loss that lies in a family folder here. A loss registers by being there; what is wrong with one
  * stops the process at start, with its file's name.
  */
 import { readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { nearest } from '../language/nearest.ts'
-import type { Asked, Loss } from './define.ts'
-import { meantBy, namesBeside } from './names.ts'
-
-export interface Catalog {
-  /** By family, then name. */
-  readonly losses: readonly Loss[]
-  /** By any of its names; `undefined` when there is none. */
-  find(name: string): Loss | undefined
-  /** The loss, with what the name brings along. */
-  asked(name: string): Asked | undefined
-  /** Every name that answers, and what it stands for. */
-  readonly names: ReadonlyMap<string, Asked>
-  /** The names that may have been meant, the likeliest first, for messages. */
-  nearest(name: string): readonly string[]
-}
+import { type Catalog, createCatalog } from './catalog.ts'
+import type { Loss } from './define.ts'
 
 /**
  * Reads the family folders.
@@ -31,23 +17,7 @@ export interface Catalog {
  * catalog.find('mae')?.name // 'l1'
  */
 export async function loadCatalog(): Promise<Catalog> {
-  const losses = await Promise.all(lossFiles().map(loadLoss))
-  const byName = new Map<string, Asked>()
-  for (const loss of losses) {
-    for (const [name, spelling] of loss.spellings) {
-      if (byName.has(name)) throw new Error(`two losses are called "${name}"`)
-      byName.set(name, Object.freeze({ loss, ...spelling }))
-    }
-  }
-  const names = new Map([...byName, ...namesBeside(byName)])
-  const known = [...names.keys()]
-  return Object.freeze({
-    losses: Object.freeze(losses),
-    find: (name: string) => names.get(name)?.loss,
-    asked: (name: string) => names.get(name),
-    names,
-    nearest: (name: string) => meantBy(name, known, nearest),
-  })
+  return createCatalog(await Promise.all(lossFiles().map(loadLoss)))
 }
 
 interface LossFile {

@@ -1,13 +1,13 @@
 /** A loss by any name that a caller may write, or a refusal that names the nearest one. */
 import { Problem } from '../errors.ts'
-import { suggesting } from '../language/nearest.ts'
-import type { Asked } from '../losses/define.ts'
-import type { Catalog } from '../losses/index.ts'
+import type { Catalog } from '../losses/catalog.ts'
+import type { ResolvedLoss } from '../losses/define.ts'
+import { suggesting } from '../nearest.ts'
 
 /** @throws Problem `unknown-loss` */
-export function askFor(catalog: Catalog, name: string): Asked {
-  const asked = catalog.asked(name)
-  if (asked !== undefined) return asked
+export function resolveLoss(catalog: Catalog, name: string): ResolvedLoss {
+  const resolved = catalog.resolve(name)
+  if (resolved !== undefined) return resolved
   const meant = catalog.nearest(name)
   const guess = meant.length === 0 ? '' : suggesting(...meant)
   const detail = `there is no loss "${name.slice(0, 80)}"; GET /v1/losses lists them${guess}`

@@ -2,8 +2,6 @@
  * The tensor that every layer passes on: a dtype, a shape and one flat typed array in C order.
  * It is not a tfjs tensor: device memory belongs to the engines alone.
  */
-import { type Static, Type } from '@sinclair/typebox'
-
 /** The dtypes that may stand on the wire, in the spelling of numpy and PyTorch. */
 export const DTYPES = [
   'float32',
@@ -16,12 +14,11 @@ export const DTYPES = [
   'bool',
 ] as const
 
-export const DtypeSchema = Type.Union(
-  DTYPES.map((dtype) => Type.Literal(dtype)),
-  { description: 'Element type. JSON arrays without one are float32.' },
-)
 /** Element type of a tensor on the wire. */
-export type Dtype = Static<typeof DtypeSchema>
+export type Dtype = (typeof DTYPES)[number]
+
+/** What a program is computed in: float64 where an input is float64, float32 otherwise. */
+export type Precision = 'float32' | 'float64'
 
 /** How the numbers lie in memory: half precision is widened to float32 and int64 narrowed to int32 when read. */
 export type NumericArray = Float32Array | Float64Array | Int32Array

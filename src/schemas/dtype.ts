@@ -1,0 +1,8 @@
+/** The dtypes of tensor.ts as a schema. */
+import { Type } from '@sinclair/typebox'
+import { DTYPES } from '../tensor.ts'
+
+export const DtypeSchema = Type.Union(
+  DTYPES.map((dtype) => Type.Literal(dtype)),
+  { description: 'Element type. JSON arrays without one are float32.' },
+)
