@@ -10,9 +10,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import compiled from '../src/engines/compiled.ts'
-import type { Engine } from '../src/engines/define.ts'
+import type { Engine } from '../src/engines/contract.ts'
 import type { Loss } from '../src/losses/define.ts'
-import { loadCatalog } from '../src/losses/load.ts'
+import { loadCatalog } from '../src/losses/load-catalog.ts'
 import {
   type Answering,
   answersOf,

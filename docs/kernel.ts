@@ -3,17 +3,17 @@
  * computes value and gradients. What the instructions are stands in src/engines/compiled/emit.ts and emit/.
  */
 import { planOf } from '../src/engines/compiled/kernel.ts'
-import { laneAxesOf, shortUpTo } from '../src/engines/compiled/lanes.ts'
-import { printPlan } from '../src/engines/compiled/print.ts'
+import { laneAxesOf, vectorizationThreshold } from '../src/engines/compiled/lanes.ts'
+import { printPlan } from '../src/engines/compiled/print-plan.ts'
 import type { Program } from '../src/language/ir.ts'
 import type { Loss, Params } from '../src/losses/define.ts'
-import { loadCatalog } from '../src/losses/load.ts'
+import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { createProgramSource } from '../src/losses/program.ts'
-import { createOutlineSource } from '../src/schemas/outline.ts'
+import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import { formats } from '../src/wire/index.ts'
 
 /** One number is the cotangent of all values, and no parameter is known. */
-const VARIANT = { uniform: true, truths: new Map() }
+const VARIANT = { uniform: true, staticPredicates: new Map() }
 
 const [name, ...assignments] = process.argv.slice(2)
 const catalog = await loadCatalog()
@@ -40,7 +40,10 @@ function kernelOf(chosen: Loss, params: Params): string {
   const json = formats.find((format) => format.name === 'json')!
   const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
   const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
-  const { program } = createOutlineSource(createProgramSource(), limits)(catalog.resolve(chosen.name)!, decoded)
+  const { program } = createRequestPlanSource(createProgramSource(), limits)(
+    catalog.resolve(chosen.name)!,
+    decoded,
+  )
   return [printPlan(planOf(program.program, VARIANT)), ...shortRows(program.program)].join('\n\n')
 }
 
@@ -49,7 +52,7 @@ function shortRows(program: Program): string[] {
   const axes = laneAxesOf(program)
   if (axes === undefined) return []
   const across = planOf(program, { ...VARIANT, lanes: axes.outermost })
-  const limit = Math.floor(shortUpTo(across, axes.outermost))
+  const limit = Math.floor(vectorizationThreshold(across, axes.outermost))
   return limit < 1
     ? []
     : [`# up to ${limit} ${axes.fastest}, ${axes.outermost} in the lanes\n${printPlan(across)}`]

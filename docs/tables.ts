@@ -8,7 +8,7 @@ import { settingsTable } from '../src/config.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
 import type { Params } from '../src/losses/define.ts'
 import { GUIDE, TASKS } from '../src/losses/guide.ts'
-import { loadCatalog } from '../src/losses/load.ts'
+import { loadCatalog } from '../src/losses/load-catalog.ts'
 
 /** File -> marker -> the text between `<!-- marker -->` and `<!-- /marker -->`. */
 export async function generated(): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {

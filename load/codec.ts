@@ -38,7 +38,7 @@ function answerTo(bytes: Buffer, rows: number, classes: number): Answer {
     return powers.map((x, label) => (x / total - (label === targets[row] ? 1 : 0)) / rows)
   })
   return {
-    loss: { dtype: 'float32', shape: [], data: Float32Array.of(2.3456789), spelling: 'nested' },
+    loss: { dtype: 'float32', shape: [], data: Float32Array.of(2.3456789), encoding: 'nested' },
     gradients: new Map([
       [
         'predictions',
@@ -46,7 +46,7 @@ function answerTo(bytes: Buffer, rows: number, classes: number): Answer {
           dtype: 'float32',
           shape: [rows, classes],
           data: Float32Array.from(gradient),
-          spelling: 'nested',
+          encoding: 'nested',
         },
       ],
     ]),

@@ -3,10 +3,10 @@
  * turn. The line that src/engines/compiled/lanes.ts draws between the two comes from this table.
  */
 import { Arena } from '../src/engines/compiled/arena.ts'
-import { compile, layoutOf, writeArguments } from '../src/engines/compiled/kernel.ts'
-import { detectTarget, KernelCache } from '../src/engines/compiled/kernels.ts'
+import { compile, layoutOf, packKernelParams } from '../src/engines/compiled/kernel.ts'
+import { detectTarget, KernelCache } from '../src/engines/compiled/kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate } from '../src/engines/compiled/launch.ts'
-import type { Batch } from '../src/engines/define.ts'
+import type { Batch } from '../src/engines/contract.ts'
 import { withRenamed } from '../src/language/ir.ts'
 import { batchesOf, requestOf } from './bench/batches.ts'
 import { inTurn } from './rounds.ts'
@@ -50,14 +50,14 @@ async function rowOf(loss: string, columns: number): Promise<Cell[]> {
 
 /** Everything of a launch but the kernel is done before. */
 function launchOf(batch: Batch, lanes: string | undefined): () => void {
-  const kernel = compile(batch.program, { uniform: true, truths: new Map(), lanes }, target)
+  const kernel = compile(batch.program, { uniform: true, staticPredicates: new Map(), lanes }, target)
   const sizes = withRenamed(batch.program, batch.sizes)
   const layout = layoutOf(kernel, sizes)
   const arena = new Arena()
   arena.reserve(bytesFor(layout, 1))
   copyInputs(kernel, layout, batch, arena)
   const slice = { index: 0, first: 0, last: ROWS }
-  const [at] = writeArguments(kernel, layout, argumentsOf(batch, sizes), arena, [slice])
+  const [at] = packKernelParams(kernel, layout, argumentsOf(batch, sizes), arena, [slice])
   const run = instantiate(new WebAssembly.Module(kernel.bytes), arena.memory)
   return () => run(at)
 }

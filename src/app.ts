@@ -9,26 +9,26 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createBatcher } from './batching/batcher.ts'
-import { createTurns } from './batching/turns.ts'
+import { createEventLoopYield } from './batching/event-loop-yield.ts'
 import type { Config } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import type { Catalog } from './losses/catalog.ts'
-import { loadCatalog } from './losses/load.ts'
+import { loadCatalog } from './losses/load-catalog.ts'
 import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
-import { BodyPool } from './routes/body.ts'
-import { codingFor, codings, pack } from './routes/coding.ts'
+import { pageOptions } from './routes/api-page.ts'
+import { codingFor, codings, pack } from './routes/content-encoding.ts'
 import type { RouteContext } from './routes/context.ts'
-import { pageOptions } from './routes/docs.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes, varies } from './routes/negotiate.ts'
-import { Outbox, whenGone } from './routes/outbox.ts'
-import { finishDocument } from './schemas/document.ts'
+import { BodyPool } from './routes/request-body.ts'
+import { ResponseCoalescer, whenGone } from './routes/response-coalescer.ts'
 import { COMPONENTS } from './schemas/openapi.ts'
-import { createOutlineSource } from './schemas/outline.ts'
+import { finishDocument } from './schemas/openapi-document.ts'
 import { ProblemSchema } from './schemas/problem.ts'
+import { createRequestPlanSource } from './schemas/request-plan.ts'
 import { formatOf, formats } from './wire/index.ts'
 
 /** Memory that bodies share; who comes when it is lent out gets memory of its own. */
@@ -70,7 +70,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   acceptFormats(fastify, config)
   watchConnections(fastify, connections)
   packDocuments(fastify, config)
-  countUnread(fastify, context.outbox)
+  countUnread(fastify, context.responses)
   closeStalled(fastify, context, log)
   closeInOrder(fastify, context)
   await describeApi(fastify, context.catalog)
@@ -92,14 +92,24 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
     log: (message, details) => log.info(details ?? {}, message),
   })
   metrics.watch(engine, lossNameOfKey)
-  const outbox = new Outbox(config.outboundBytes)
-  const turns = createTurns(outbox.empty)
+  const responses = new ResponseCoalescer(config.outboundBytes)
+  const turns = createEventLoopYield(responses.empty)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
-  const outlines = createOutlineSource(createProgramSource(), config)
+  const plans = createRequestPlanSource(createProgramSource(), config)
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
   const connections = new Connections()
-  return { config, catalog, outlines, engine, batcher, metrics, bodies, outbox, connections }
+  return {
+    config,
+    catalog,
+    plans: plans,
+    engine,
+    batcher,
+    metrics,
+    bodies,
+    responses: responses,
+    connections,
+  }
 }
 
 function createFastify(config: Config): FastifyInstance {
@@ -194,19 +204,19 @@ function packDocuments(app: FastifyInstance, { compressBytes }: Config) {
 const COUNTED_BYTES = 16 * 1024
 
 /** Exchanges count their own answers; this counts the documents, which are large and made anew for each request. */
-function countUnread(app: FastifyInstance, outbox: Outbox) {
+function countUnread(app: FastifyInstance, responses: ResponseCoalescer) {
   app.addHook('onSend', ({ raw }, reply, payload, done) => {
     const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : 0
     if (bytes < COUNTED_BYTES) return done(null, payload)
     try {
-      outbox.admit()
+      responses.admit()
     } catch (error) {
       return done(error as Error)
     }
-    outbox.count(bytes)
+    responses.count(bytes)
     let isOver = false
     const end = () => {
-      if (!isOver) outbox.count(-bytes)
+      if (!isOver) responses.count(-bytes)
       isOver = true
     }
     reply.raw.on('close', end)

@@ -94,13 +94,13 @@ export class Problem extends Error {
 }
 
 /** Options that blame one place of the request. */
-export function at(pointer: string, detail: string): ProblemOptions {
+export function blameAt(pointer: string, detail: string): ProblemOptions {
   return { errors: [{ pointer, detail }] }
 }
 
 /** A problem that blames one place: the detail is said once, at the pointer and in the summary. */
 export function problemAt(code: ProblemCode, pointer: string, detail: string): Problem {
-  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, at(pointer, detail))
+  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, blameAt(pointer, detail))
 }
 
 /** The most of anything sent that a message repeats. */

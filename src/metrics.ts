@@ -1,11 +1,11 @@
 /** Prometheus metrics, in a registry of their own. It listens to the batcher and to the routes; nobody else counts. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { BatcherEvents } from './batching/events.ts'
-import { type Engine, type EngineInfo, type Learned, membersOf } from './engines/define.ts'
-import { Distribution, Tally } from './tally.ts'
+import { FastCounter, FastHistogram } from './counters.ts'
+import { type CostEstimate, type Engine, type EngineInfo, leafEngines } from './engines/contract.ts'
 
 /** A loss request that was answered, well or badly. */
-export interface Answered {
+export interface RequestRecord {
   readonly loss: string
   readonly format: string
   readonly status: number
@@ -17,7 +17,7 @@ export interface Answered {
 
 export interface Metrics {
   readonly events: BatcherEvents
-  answered(request: Answered): void
+  answered(request: RequestRecord): void
   /** What it holds, whether it is ready and what it has learned is read at every scrape. */
   watch(engine: Engine, lossOf: (programKey: string) => string): void
   /** The exposition text and its media type. */
@@ -46,13 +46,13 @@ type Counters = ReturnType<typeof makeCounters>
 function makeCounters(register: Registry) {
   const registers = [register]
   const distribution = (name: string, help: string, bounds: number[], label?: string) =>
-    new Distribution(register, name, help, bounds, label)
+    new FastHistogram(register, name, help, bounds, label)
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Gauge({ name, help, labelNames: [...labelNames], registers })
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Counter({ name, help, labelNames: [...labelNames], registers })
   return {
-    requests: new Tally(register, 'lossd_requests_total', 'Loss requests answered'),
+    requests: new FastCounter(register, 'lossd_requests_total', 'Loss requests answered'),
     duration: distribution(
       'lossd_request_duration_seconds',
       'From the last byte in to the answer',
@@ -90,7 +90,7 @@ function batcherEvents(counters: Counters): BatcherEvents {
   }
 }
 
-function countAnswer(counters: Counters, { loss, format, status, seconds, finite }: Answered) {
+function countAnswer(counters: Counters, { loss, format, status, seconds, finite }: RequestRecord) {
   counters.requests.add(`${loss} ${format} ${status}`, () => ({ loss, format, status: String(status) }))
   if (seconds !== undefined) counters.duration.observe(seconds, loss)
   if (finite === false) counters.nonfinite.inc({ loss })
@@ -110,7 +110,7 @@ function watch(register: Registry, engine: Engine, lossOf: (programKey: string) 
       },
     })
   }
-  const members = () => membersOf(engine)
+  const members = () => leafEngines(engine)
   gauge('lossd_engine_info', 'The engines in use', ['engine', 'device'], () =>
     members().map(({ info }) => ({ ...namesOf(info), value: 1 })),
   )
@@ -142,7 +142,7 @@ function namesOf({ name, device }: EngineInfo) {
   return { engine: name, device }
 }
 
-type OfLoss = Learned & { readonly loss: string }
+type OfLoss = CostEstimate & { readonly loss: string }
 
 /** A loss has a program for each structure of request: what is told is the one that was measured most. */
 function mostMeasured(learned: readonly OfLoss[]): readonly OfLoss[] {

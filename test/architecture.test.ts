@@ -17,22 +17,22 @@ const FLOORS: readonly (readonly string[])[] = [
   ['wire', 'batching', 'connections.ts', 'config.ts'],
   ['engines', 'losses'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'tally.ts'],
+  ['errors.ts', 'tensor.ts', 'nearest.ts', 'counters.ts'],
 ]
 
 /** Where a room takes only a leaf of a room below, or nothing. */
 const ONLY: Readonly<Record<string, readonly string[]>> = {
   'app.ts -> language': [],
   'routes -> language': ['language/latex.ts'],
-  'routes -> engines': ['engines/define.ts'],
+  'routes -> engines': ['engines/contract.ts'],
   'http.ts -> language': [],
   'http.ts -> engines': [],
   'schemas -> wire': ['wire/define.ts'],
   'schemas -> batching': ['batching/job.ts'],
   'schemas -> engines': [],
   'metrics.ts -> batching': ['batching/events.ts'],
-  'metrics.ts -> engines': ['engines/define.ts'],
-  'batching -> engines': ['engines/define.ts'],
+  'metrics.ts -> engines': ['engines/contract.ts'],
+  'batching -> engines': ['engines/contract.ts'],
   'batching -> losses': [],
   'wire -> engines': [],
   'wire -> losses': [],
@@ -45,7 +45,7 @@ const PURE = [
   'nearest.ts',
   'errors.ts',
   ...files.filter((file) => file.startsWith('language/')),
-  ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load.ts'),
+  ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),
 ]
 
 const partOf = (file: string) => file.split('/')[0]!

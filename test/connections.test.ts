@@ -185,14 +185,14 @@ describe('a reader who takes nothing', () => {
     const { socket } = await dial(port)
     socket.pause()
     socket.write(requestOf({ ...large, reduction: 'none' }))
-    await until(() => app.context.outbox.unread > 0)
+    await until(() => app.context.responses.unread > 0)
     return socket
   }
 
   it('is cut off, counted as 499 and told in one line', async () => {
     const started = await start(settings)
     await stalled(started)
-    await until(() => started.app.context.outbox.unread === 0)
+    await until(() => started.app.context.responses.unread === 0)
     await until(() => started.app.context.connections.count <= 1)
     expect(await statusCount(started.port, 499)).toBe(1)
     expect(started.lines.filter(({ message }) => message.includes('takes nothing'))).toHaveLength(1)
@@ -207,7 +207,7 @@ describe('a reader who takes nothing', () => {
     await until(() => heard.text.includes('503'))
     expect(heard.text).toMatch(/retry-after: 1/i)
     expect(heard.text).toContain('answers-unread')
-    await until(() => started.app.context.outbox.unread === 0)
+    await until(() => started.app.context.responses.unread === 0)
     await welcomed(started.port)
   })
 
@@ -215,10 +215,10 @@ describe('a reader who takes nothing', () => {
     const started = await start({ ...settings, outboundBytes: 2 ** 30 })
     const socket = await stalled(started)
     socket.write(requestOf(large).repeat(2))
-    const one = started.app.context.outbox.unread
-    await until(() => started.app.context.outbox.unread > 2 * one * 0.9)
+    const one = started.app.context.responses.unread
+    await until(() => started.app.context.responses.unread > 2 * one * 0.9)
     socket.destroy()
-    await until(() => started.app.context.outbox.unread === 0)
+    await until(() => started.app.context.responses.unread === 0)
   })
 
   it('is not one who takes little at a time', async () => {

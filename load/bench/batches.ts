@@ -1,18 +1,18 @@
 /** What the service would hand to its engine, made by its own check and assembly, without HTTP and queue. */
 import { assemble } from '../../src/batching/assemble.ts'
 import type { Job } from '../../src/batching/job.ts'
-import type { Batch } from '../../src/engines/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import type { Batch } from '../../src/engines/contract.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
-import { createOutlineSource } from '../../src/schemas/outline.ts'
+import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { type Column, inputsOf } from '../inputs.ts'
 import type { Task } from './tasks.ts'
 
 /** The service's limits protect it; here the largest sizes are the point. */
 const limits = { maxIntermediate: Infinity, maxCost: Infinity }
-const outlines = createOutlineSource(createProgramSource(), limits)
+const outlines = createRequestPlanSource(createProgramSource(), limits)
 
 /** The request of a task: loss, and gradient of the first input. */
 export async function requestOf({ loss: name, rows, columns }: Task): Promise<CheckedRequest> {
@@ -21,7 +21,7 @@ export async function requestOf({ loss: name, rows, columns }: Task): Promise<Ch
   const inputs = Object.entries(inputsOf(name, rows, columns))
   const tensors = new Map(inputs.map(([input, column]) => [input, decoded(column)]))
   const options = new Map<string, unknown>([['gradients', [inputs[0][0]]]])
-  return checkRequest(asked, { tensors, options }, { outlines })
+  return checkRequest(asked, { tensors, options }, { plans: outlines })
 }
 
 /** Batches whose arrays the engine may keep: as many as it takes to time them together, few enough to stay in cache. */
@@ -38,5 +38,5 @@ function ownArrays(job: Job): Job {
 
 function decoded({ shape, data }: Column): DecodedTensor {
   const dtype = data instanceof Float32Array ? 'float32' : 'int32'
-  return { dtype, shape, data, spelling: 'binary', typed: true }
+  return { dtype, shape, data, encoding: 'binary', typed: true }
 }

@@ -3,8 +3,8 @@
  * One engine a process, because the engines on tfjs share one global backend.
  */
 import { createInterface } from 'node:readline'
-import { type BatchResult, type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
-import { isUnavailable } from '../../src/engines/local.ts'
+import { type BatchResult, type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
+import { isUnavailable } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/open.ts'
 import type { CheckedRequest } from '../../src/schemas/check.ts'
 import { batchesOf, requestOf } from './batches.ts'

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { env, execPath } from 'node:process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { EngineDefinition } from '../../src/engines/local.ts'
+import type { EngineDefinition } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/open.ts'
 import type { Hello, Measured, Reply, Task } from './tasks.ts'
 

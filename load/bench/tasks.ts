@@ -1,6 +1,6 @@
 /** What the bench and the processes that compute for it say to each other: one JSON object a line. */
 
-import type { DeviceTiming } from '../../src/engines/define.ts'
+import type { DeviceTiming } from '../../src/engines/contract.ts'
 
 /** One measurement of one loss, value and gradient. */
 export interface Task {

@@ -4,8 +4,8 @@
  */
 import { availableParallelism } from 'node:os'
 import { openCompiled } from '../../src/engines/compiled/engine.ts'
-import type { Batch, BatchResult, Engine } from '../../src/engines/define.ts'
-import { isUnavailable } from '../../src/engines/local.ts'
+import type { Batch, BatchResult, Engine } from '../../src/engines/contract.ts'
+import { isUnavailable } from '../../src/engines/define.ts'
 import tensorflow from '../../src/engines/tensorflow.ts'
 import { execute } from '../../src/engines/tfjs/execute.ts'
 import { inTurn } from '../rounds.ts'

@@ -1,5 +1,5 @@
 /** Opens the engine as the server does, which computes one loss and its gradient and compares them; run by the setup. */
-import { isUnavailable } from '../../src/engines/local.ts'
+import { isUnavailable } from '../../src/engines/define.ts'
 import { probe } from '../../src/engines/tensorflow/probe.ts'
 import tensorflow from '../../src/engines/tensorflow.ts'
 

@@ -2,16 +2,16 @@
  * Jobs -> one batch, and the batch's result -> one result a job. Two pure inverses; nothing here waits or decides.
  * Nothing is copied: a batch holds the jobs' own arrays, and each job's result is a view of the batch's.
  */
-import type { Batch, BatchResult, Column } from '../engines/define.ts'
+import type { Batch, BatchResult, ChunkedArray } from '../engines/contract.ts'
 import { inputOf } from '../language/ir.ts'
-import type { Job, Share } from './job.ts'
+import type { Job, JobSlice } from './job.ts'
 
 /**
  * @param jobs at least one; several only with equal merge keys
  */
 export function assemble(jobs: readonly [Job, ...Job[]]): Batch {
   const first = jobs[0]
-  const inputs: Record<string, Column> = {}
+  const inputs: Record<string, ChunkedArray> = {}
   for (const name in first.inputs) inputs[name] = column(jobs, name)
   return {
     programKey: first.programKey,
@@ -25,7 +25,7 @@ export function assemble(jobs: readonly [Job, ...Job[]]): Batch {
 }
 
 /** Cuts the result along the batch axis, in the order of the jobs. */
-export function split(jobs: readonly Job[], result: BatchResult): Share[] {
+export function split(jobs: readonly Job[], result: BatchResult): JobSlice[] {
   if (jobs.length === 1) return [result]
   const names = Object.keys(result.gradients)
   const offsets = new Map<string, number>()
@@ -52,7 +52,7 @@ export function split(jobs: readonly Job[], result: BatchResult): Share[] {
 }
 
 /** An input with the batch axis is concatenated; one that all rows share is equal in all jobs, and taken once. */
-function column(jobs: readonly [Job, ...Job[]], name: string): Column {
+function column(jobs: readonly [Job, ...Job[]], name: string): ChunkedArray {
   const first = jobs[0]
   if (jobs.length === 1) return [first.inputs[name]]
   const isShared = first.batchAxis === undefined || first.program.inputs[name].axes[0] !== first.batchAxis

@@ -3,14 +3,14 @@
  * rest there is no batching timer: when the engine is free, what waits runs; while it runs, newcomers gather into the
  * next batch, and one batch is handed over ahead so that the engine never idles. Nobody waits for ever: a full queue refuses at once, deadlines fire while queued, callers who left are dropped.
  */
-import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/define.ts'
+import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/contract.ts'
 import { many, Problem } from '../errors.ts'
 import { elementsOf, layoutOf } from '../language/ir.ts'
 import { assemble, split } from './assemble.ts'
+import { createEventLoopYield, type EventLoopYield } from './event-loop-yield.ts'
 import type { BatcherEvents } from './events.ts'
-import type { Job, JobResult, Share } from './job.ts'
+import type { Job, JobResult, JobSlice } from './job.ts'
 import { type Depth, JobQueue } from './queue.ts'
-import { createTurns, type Turns } from './turns.ts'
 
 export interface BatcherLimits {
   readonly queueJobs: number
@@ -27,7 +27,7 @@ export interface BatcherOptions {
   readonly events: BatcherEvents
   readonly limits: BatcherLimits
   /** Default: its own. */
-  readonly turns?: Turns
+  readonly turns?: EventLoopYield
 }
 
 export interface Batcher {
@@ -46,7 +46,7 @@ export interface Batcher {
   submit(job: Job): Promise<JobResult>
   submit<T>(job: Job, read: (result: JobResult) => T): Promise<T>
   /** For large work on the event loop beside the batcher's own: one piece in each of its rounds. */
-  readonly turns: Turns
+  readonly turns: EventLoopYield
   depth(): Depth
   /** Refuses newcomers from now on; resolves when nothing waits or runs any more. */
   drain(): Promise<void>
@@ -77,7 +77,7 @@ class EventDrivenBatcher implements Batcher {
   readonly #events: BatcherEvents
   readonly #limits: BatcherLimits
   readonly #queue: JobQueue<Waiting>
-  readonly turns: Turns
+  readonly turns: EventLoopYield
   #running = 0
   #scheduled = false
   #draining = false
@@ -85,7 +85,7 @@ class EventDrivenBatcher implements Batcher {
   /** Elements a millisecond, smoothed: what `Retry-After` is guessed from. */
   #speed = 0
 
-  constructor({ engine, events, limits, turns = createTurns() }: BatcherOptions) {
+  constructor({ engine, events, limits, turns = createEventLoopYield() }: BatcherOptions) {
     this.#engine = engine
     this.#events = events
     this.#limits = limits
@@ -331,6 +331,6 @@ function emptyResult(job: Job): JobResult {
   const gradients = Object.keys(job.program.gradients).map((name) => {
     return [name, new Floats(elementsOf(layoutOf(job.program, name), job.sizes))] as const
   })
-  const empty: Share = { values: new Floats(0), gradients: Object.fromEntries(gradients) }
+  const empty: JobSlice = { values: new Floats(0), gradients: Object.fromEntries(gradients) }
   return { ...empty, timing: { queueMs: 0, computeMs: 0, batchJobs: 0, engine: 'none' } }
 }

@@ -1,5 +1,5 @@
 /** The nouns that pass through the batcher: one request's work before, and one request's answer after. Types only. */
-import type { BatchResult } from '../engines/define.ts'
+import type { BatchResult } from '../engines/contract.ts'
 import type { Program } from '../language/ir.ts'
 import type { NumericArray, Precision } from '../tensor.ts'
 
@@ -33,10 +33,10 @@ export interface Job {
 }
 
 /** What one job gets out of a batch: its own part of the batch's arrays. */
-export type Share = Pick<BatchResult, 'values' | 'denominators' | 'gradients' | 'scale'>
+export type JobSlice = Pick<BatchResult, 'values' | 'denominators' | 'gradients' | 'scale'>
 
 /** What a job got back. */
-export interface JobResult extends Share {
+export interface JobResult extends JobSlice {
   readonly timing: JobTiming
   /**
    * To be called while the result is read: keeps the arrays until the function that comes back is called. Nothing comes

@@ -11,11 +11,11 @@ export interface Depth {
 }
 
 /** Anything that carries a job. */
-export interface Ticket {
+export interface QueueEntry {
   readonly job: Job
 }
 
-export class JobQueue<T extends Ticket> {
+export class JobQueue<T extends QueueEntry> {
   readonly #limits: Depth
   /** In the order of their turn. */
   readonly #groups = new Map<string | T, Set<T>>()
@@ -38,21 +38,21 @@ export class JobQueue<T extends Ticket> {
     return this.#jobs >= jobs || this.#elements + elements > mostElements || this.#bytes + bytes > mostBytes
   }
 
-  add(ticket: T) {
-    const key = groupOf(ticket)
+  add(entry: T) {
+    const key = groupOf(entry)
     const group = this.#groups.get(key)
-    if (group === undefined) this.#groups.set(key, new Set([ticket]))
-    else group.add(ticket)
-    this.#count(ticket, 1)
+    if (group === undefined) this.#groups.set(key, new Set([entry]))
+    else group.add(entry)
+    this.#count(entry, 1)
   }
 
   /** @returns whether it was still waiting */
-  remove(ticket: T): boolean {
-    const key = groupOf(ticket)
+  remove(entry: T): boolean {
+    const key = groupOf(entry)
     const group = this.#groups.get(key)
-    if (group === undefined || !group.delete(ticket)) return false
+    if (group === undefined || !group.delete(entry)) return false
     if (group.size === 0) this.#groups.delete(key)
-    this.#count(ticket, -1)
+    this.#count(entry, -1)
     return true
   }
 
@@ -62,7 +62,7 @@ export class JobQueue<T extends Ticket> {
     if (next.done) return []
     const [key, group] = next.value
     const taken = fitting(group, budget)
-    for (const ticket of taken) this.remove(ticket)
+    for (const entry of taken) this.remove(entry)
     if (this.#groups.delete(key)) this.#groups.set(key, group)
     return taken
   }
@@ -75,18 +75,21 @@ export class JobQueue<T extends Ticket> {
 }
 
 /** A job that may not be merged is a group of its own. */
-function groupOf<T extends Ticket>(ticket: T): string | T {
-  return ticket.job.mergeKey ?? ticket
+function groupOf<T extends QueueEntry>(entry: T): string | T {
+  return entry.job.mergeKey ?? entry
 }
 
-function fitting<T extends Ticket>(group: ReadonlySet<T>, budget: Pick<Depth, 'elements' | 'bytes'>): T[] {
+function fitting<T extends QueueEntry>(
+  group: ReadonlySet<T>,
+  budget: Pick<Depth, 'elements' | 'bytes'>,
+): T[] {
   const taken: T[] = []
   let { elements, bytes } = budget
-  for (const ticket of group) {
-    elements -= ticket.job.elements
-    bytes -= ticket.job.bytes
+  for (const entry of group) {
+    elements -= entry.job.elements
+    bytes -= entry.job.bytes
     if (taken.length > 0 && (elements < 0 || bytes < 0)) break
-    taken.push(ticket)
+    taken.push(entry)
   }
   return taken
 }

@@ -1,6 +1,6 @@
 /** Formulas compiled into fused WebAssembly kernels, in this thread: the fastest engine there is without a GPU. */
 import { openCompiled } from './compiled/engine.ts'
-import { defineEngine } from './local.ts'
+import { defineEngine } from './define.ts'
 
 export default defineEngine({
   name: 'compiled',

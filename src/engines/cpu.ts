@@ -1,6 +1,6 @@
 /** tfjs in plain JavaScript: runs everywhere, slowly. */
-import type { Engine } from './define.ts'
-import { defineEngine } from './local.ts'
+import type { Engine } from './contract.ts'
+import { defineEngine } from './define.ts'
 
 export default defineEngine({ name: 'cpu', rank: 10, mergesExactly: true, home: 'thread', open })
 

@@ -7,13 +7,13 @@ import type { ChildProcess } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import type { Worker } from 'node:worker_threads'
 import { openCompiled } from './compiled/engine.ts'
-import type { Engine } from './define.ts'
-import type { EngineDefinition } from './local.ts'
+import type { Engine } from './contract.ts'
+import type { EngineDefinition } from './define.ts'
 import { definitionOf, engineDefinitions } from './open.ts'
 import { openProcess } from './remote/process.ts'
 import { openThread } from './remote/thread.ts'
-import { choosing } from './routing/choosing.ts'
-import { layered } from './routing/layered.ts'
+import { costBasedRouter } from './routing/cost-based-router.ts'
+import { withFallback } from './routing/fallback-chain.ts'
 import { withStandby } from './routing/standby.ts'
 
 export interface EngineOptions {
@@ -58,7 +58,7 @@ async function openBest(options: EngineOptions, all: readonly EngineDefinition[]
   for (const definition of all.filter(({ home }) => home === 'process')) {
     const device = await tryDevice(options, definition)
     if (typeof device === 'string') refused.push(`${definition.name}: ${device}`)
-    else return choosing(device, openProcessor(options, `beside ${definition.name}`), options.log)
+    else return costBasedRouter(device, openProcessor(options, `beside ${definition.name}`), options.log)
   }
   for (const reason of refused) options.log('an engine is not available', { reason })
   return openProcessor(options, `the best there is here (${refused.join('; ')})`)
@@ -92,7 +92,7 @@ function openProcessor(options: EngineOptions, reason: string): Engine {
   })
   const behind = () =>
     openThread({ engine: BEHIND_COMPILED, reason: 'for whole lines', log, ...listener(onStart) })
-  return layered(compiled, behind, (precision) =>
+  return withFallback(compiled, behind, (precision) =>
     precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : ['interpreter'],
   )
 }

@@ -1,7 +1,7 @@
 /** The float64 interpreter as an engine: the definition of every program, and the only engine that has float64. */
 import { interpret } from '../language/interpret.ts'
-import { type Batch, type BatchResult, joined } from './define.ts'
-import { defineEngine } from './local.ts'
+import { type Batch, type BatchResult, concatChunks } from './contract.ts'
+import { defineEngine } from './define.ts'
 
 export default defineEngine({
   name: 'interpreter',
@@ -20,11 +20,11 @@ export default defineEngine({
 
 function run(batch: Batch): BatchResult {
   const started = performance.now()
-  const inputs = Object.entries(batch.inputs).map(([name, column]) => [name, joined(column)] as const)
+  const inputs = Object.entries(batch.inputs).map(([name, column]) => [name, concatChunks(column)] as const)
   const { values, denominators, gradients } = interpret(batch.program, {
     ...batch,
     inputs: Object.fromEntries(inputs),
-    cotangent: joined(batch.cotangent),
+    cotangent: concatChunks(batch.cotangent),
   })
   const rounded = Object.entries(gradients).map(([name, data]) => [name, inPrecision(batch, data)] as const)
   return {

@@ -1,11 +1,11 @@
 /** Finds the engines of this folder, and opens one of them where it computes: on a compute thread, or in its own process. */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Batch, type BatchResult, type Engine, UnsupportedByEngine } from './define.ts'
-import { type EngineDefinition, isUnavailable } from './local.ts'
+import { type Batch, type BatchResult, type Engine, UnsupportedByEngine } from './contract.ts'
+import { type EngineDefinition, isUnavailable } from './define.ts'
 import type { RemoteOptions } from './remote/messages.ts'
-import { layered } from './routing/layered.ts'
-import { Refusals } from './routing/refusals.ts'
+import { withFallback } from './routing/fallback-chain.ts'
+import { UnsupportedCache } from './routing/unsupported-cache.ts'
 
 /** The one that can run every program; it takes what the chosen one cannot. */
 const FALLBACK = 'interpreter'
@@ -36,7 +36,7 @@ export function definitionOf(name: string, all: readonly EngineDefinition[]): En
 }
 
 /** @throws Error when it cannot be opened; says why */
-export async function openAlone({ engine, reason }: RemoteOptions): Promise<Engine> {
+export async function openWithoutFallback({ engine, reason }: RemoteOptions): Promise<Engine> {
   return opened(definitionOf(engine, await engineDefinitions()), reason)
 }
 
@@ -47,7 +47,7 @@ export async function openAlone({ engine, reason }: RemoteOptions): Promise<Engi
  */
 export async function openLocal({ engine, reason }: RemoteOptions): Promise<Engine> {
   const all = await engineDefinitions()
-  return withFallback(await opened(definitionOf(engine, all), reason), all)
+  return withProcessorBehind(await opened(definitionOf(engine, all), reason), all)
 }
 
 async function opened(definition: EngineDefinition, reason: string): Promise<Engine> {
@@ -62,17 +62,17 @@ function fallbacksOf(name: string): readonly string[] {
 }
 
 /** Runs on the first engine unless it says "I can't", which is remembered for the program; the next is opened then. */
-async function withFallback(first: Engine, all: readonly EngineDefinition[]): Promise<Engine> {
+async function withProcessorBehind(first: Engine, all: readonly EngineDefinition[]): Promise<Engine> {
   if (first.info.name === FALLBACK) return first
   const names = fallbacksOf(first.info.name)
   const second = async () =>
-    withFallback(await opened(definitionOf(names[0], all), 'takes what another engine cannot'), all)
-  return layered(remembering(first), second, () => names)
+    withProcessorBehind(await opened(definitionOf(names[0], all), 'takes what another engine cannot'), all)
+  return withFallback(remembering(first), second, () => names)
 }
 
 /** What an engine could not do once, it is not asked again. */
 function remembering(engine: Engine): Engine {
-  const refusals = new Refusals()
+  const refusals = new UnsupportedCache()
   const run = async (batch: Batch): Promise<BatchResult> => {
     const known = refusals.of(batch)
     if (known !== undefined) throw known

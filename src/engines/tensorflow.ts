@@ -3,8 +3,8 @@
  * executable, on a GPU one fused CUDA kernel or few.
  */
 import { existsSync } from 'node:fs'
-import type { Engine } from './define.ts'
-import { defineEngine, type Unavailable } from './local.ts'
+import type { Engine } from './contract.ts'
+import { defineEngine, type Unavailable } from './define.ts'
 import { cudaFolder, readSetup } from './tensorflow/setup.ts'
 
 export default defineEngine({

@@ -1,8 +1,8 @@
 /** tfjs on WebAssembly with SIMD: what runs where nothing else can and no TensorFlow is installed. */
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import type { Engine } from './define.ts'
-import { defineEngine } from './local.ts'
+import type { Engine } from './contract.ts'
+import { defineEngine } from './define.ts'
 
 const BINARY = '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm'
 

@@ -1,6 +1,6 @@
 /** Any GPU through WebGPU: fused WGSL on Dawn, and tfjs's WebGPU backend for what is not fused. */
-import type { Engine } from './define.ts'
-import { defineEngine, type Unavailable } from './local.ts'
+import type { Engine } from './contract.ts'
+import { defineEngine, type Unavailable } from './define.ts'
 import { missingDevice, NoDevice } from './webgpu/device.ts'
 
 export default defineEngine({

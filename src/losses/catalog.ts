@@ -1,7 +1,7 @@
 /** The catalog: losses by any of their names. How losses are found is load.ts's affair. */
 import { nearest } from '../nearest.ts'
+import { meantBy, namesBeside } from './aliases.ts'
 import type { Loss, ResolvedLoss } from './define.ts'
-import { meantBy, namesBeside } from './names.ts'
 
 export interface Catalog {
   /** By family, then name. */

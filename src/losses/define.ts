@@ -6,7 +6,7 @@ import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox
 import type { Formula } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
 import { identify } from './identity.ts'
-import type { Reduction } from './reduce.ts'
+import type { Reduction } from './reduction.ts'
 
 /**
  * What the numbers of an input mean. It is checked on every request, shown in the docs, and tells the tests
@@ -43,7 +43,7 @@ export type Family =
   | 'preference'
 
 /** How far one row's loss depends on others: it decides what the batcher may concatenate. */
-export type Coupling = 'element' | 'row' | 'group' | 'batch'
+export type BatchDependence = 'element' | 'row' | 'group' | 'batch'
 
 /** The resolved parameters of a request: defaults filled in, checked. */
 export type Params = Readonly<Record<string, number | boolean | string | null | readonly number[]>>
@@ -156,7 +156,7 @@ export interface ResolvedLoss extends Alias {
 export interface LossSpec {
   readonly name: string
   readonly family: Family
-  readonly couples: Coupling
+  readonly couples: BatchDependence
   /** One or two sentences: what it is and when to use it. */
   readonly about: string
   /** Other names, in the catalog's order; as a record, with the parameters that each implies. */
@@ -197,7 +197,7 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' |
 }
 
 /** The loss as it is for these parameters: itself, unless it expands. */
-export function expandLoss(loss: Loss, params: Params): Loss {
+export function specializeLoss(loss: Loss, params: Params): Loss {
   if (loss.expand === undefined) return loss
   const { inputs, formula } = loss.expand(params)
   return Object.freeze({ ...loss, inputs, formula: parse(formula) })

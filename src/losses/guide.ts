@@ -23,7 +23,7 @@ export const TASKS = {
 } as const
 export type TaskName = keyof typeof TASKS
 
-export const TROUBLES = {
+export const DATA_ISSUES = {
   imbalance: 'some classes, or the foreground, are rare',
   outliers: 'some targets are far off',
   'label noise': 'some labels are wrong',
@@ -32,9 +32,9 @@ export const TROUBLES = {
   'few negatives': 'batches are small, or hold few negatives',
   'hard examples': 'most examples are easy, and drown the hard ones',
 } as const
-export type TroubleName = keyof typeof TROUBLES
+export type TroubleName = keyof typeof DATA_ISSUES
 
-export const WISHES = {
+export const DESIRED_PROPERTIES = {
   probabilities: 'outputs that can be read as probabilities',
   margins: 'a decision with room to spare',
   sparsity: 'outputs that are exactly zero',
@@ -43,7 +43,7 @@ export const WISHES = {
   boosting: 'a second derivative that is useful everywhere',
   metric: 'the loss is the metric itself, as nearly as it can be',
 } as const
-export type WishName = keyof typeof WISHES
+export type WishName = keyof typeof DESIRED_PROPERTIES
 
 /** Other words for the tasks, troubles and wishes -> those that they may stand for, the likeliest first. */
 export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {

@@ -3,10 +3,10 @@ import { Type } from '@sinclair/typebox'
 import { toLatex } from '../language/latex.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
-import { REDUCTIONS } from '../losses/reduce.ts'
+import { REDUCTIONS } from '../losses/reduction.ts'
 import { resolveLoss } from '../schemas/resolve-loss.ts'
 import type { Routes } from './context.ts'
-import { createServing } from './serving.ts'
+import { createEngineSupport } from './engine-support.ts'
 
 const closed = { additionalProperties: false } as const
 const words = Type.Array(Type.String())
@@ -58,7 +58,7 @@ const Described = Type.Object(
 
 const routes: Routes = (app, context) => {
   const { catalog } = context
-  const engines = createServing(context)
+  const engines = createEngineSupport(context)
   const tags = ['catalog']
 
   const list = { tags, operationId: 'listLosses', summary: 'All losses', response: { 200: Listed } }

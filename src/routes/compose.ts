@@ -4,7 +4,7 @@ import { type Composition, checkComposition } from '../schemas/compose.ts'
 import { compositionSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { type Received, registerExchange, type Written } from './exchange.ts'
+import { type EncodedResponse, type Received, registerExchange } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
   const target = { name: 'compose', handle: (received: Received) => compose(context, received) }
@@ -18,7 +18,7 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-async function compose(context: RouteContext, received: Received): Promise<Written> {
+async function compose(context: RouteContext, received: Received): Promise<EncodedResponse> {
   const composition = checkComposition(context.catalog, received.decoded, received.check)
   const submitted = performance.now()
   const timing = await runTerms(context, composition)

@@ -3,16 +3,16 @@ import type { FastifyInstance } from 'fastify'
 import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
 import type { Connections } from '../connections.ts'
-import type { Engine } from '../engines/define.ts'
+import type { Engine } from '../engines/contract.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { Metrics } from '../metrics.ts'
-import type { OutlineSource } from '../schemas/outline.ts'
-import type { BodyPool } from './body.ts'
-import type { Outbox } from './outbox.ts'
+import type { RequestPlanSource } from '../schemas/request-plan.ts'
+import type { BodyPool } from './request-body.ts'
+import type { ResponseCoalescer } from './response-coalescer.ts'
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** Statuses of refusals that not every route has (schemas/document.ts). */
+    /** Statuses of refusals that not every route has (schemas/openapi-document.ts). */
     readonly 'x-problems'?: readonly number[]
   }
 }
@@ -20,14 +20,14 @@ declare module 'fastify' {
 export interface RouteContext {
   readonly config: Config
   readonly catalog: Catalog
-  readonly outlines: OutlineSource
+  readonly plans: RequestPlanSource
   readonly engine: Engine
   readonly batcher: Batcher
   readonly metrics: Metrics
   /** Memory for large bodies. */
   readonly bodies: BodyPool
   /** Where answers wait for the end of a round of the event loop. */
-  readonly outbox: Outbox
+  readonly responses: ResponseCoalescer
   /** Those that are open; it knows whether the process is going down. */
   readonly connections: Connections
 }

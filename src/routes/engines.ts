@@ -1,11 +1,11 @@
 /** What computes here: devices, drivers, limits, what each engine serves, what is compiled, and what launches have cost. */
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
-import { type Engine, type EngineDetails, type Learned, membersOf } from '../engines/define.ts'
+import { type CostEstimate, type Engine, type EngineDetails, leafEngines } from '../engines/contract.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { lossNameOfKey } from '../losses/program.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { createServing, type Serving } from './serving.ts'
+import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 
 const closed = { additionalProperties: false } as const
 const whole = Type.Integer({ minimum: 0 })
@@ -58,7 +58,7 @@ const Engines = Type.Object(
 )
 
 const routes: Routes = (app, context) => {
-  const serving = createServing(context)
+  const serving = createEngineSupport(context)
   const schema = {
     tags: ['service'],
     operationId: 'engines',
@@ -70,11 +70,11 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-type ServingOf = ReturnType<typeof createServing>
+type ServingOf = ReturnType<typeof createEngineSupport>
 
 async function describeEngines({ engine, catalog }: RouteContext, serving: ServingOf) {
   const served = await servedBy(catalog, serving)
-  const members = membersOf(engine)
+  const members = leafEngines(engine)
   const opened = await Promise.all(members.map((member) => describe(member)))
   const standing = [...served.keys()].filter((name) => !members.some(({ info }) => info.name === name))
   return {
@@ -113,7 +113,11 @@ async function servedBy({ losses }: Catalog, serving: ServingOf): Promise<Map<st
   return found
 }
 
-function addTo(found: Map<string, { float32: string[]; float64: string[] }>, loss: string, serving: Serving) {
+function addTo(
+  found: Map<string, { float32: string[]; float64: string[] }>,
+  loss: string,
+  serving: EngineSupport,
+) {
   for (const precision of ['float32', 'float64'] as const) {
     for (const name of serving[precision]) {
       const served = found.get(name) ?? { float32: [], float64: [] }
@@ -123,7 +127,7 @@ function addTo(found: Map<string, { float32: string[]; float64: string[] }>, los
   }
 }
 
-function spellLearned({ engine, programKey, observations, launch, element }: Learned) {
+function spellLearned({ engine, programKey, observations, launch, element }: CostEstimate) {
   return {
     engine,
     loss: lossNameOfKey(programKey),

@@ -11,7 +11,7 @@ import { lossSchema } from '../schemas/openapi.ts'
 import { resolveLoss } from '../schemas/resolve-loss.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { type Received, registerExchange, type Target, type Written } from './exchange.ts'
+import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
   const { catalog } = context
@@ -40,11 +40,11 @@ function evaluate(
   resolved: ResolvedLoss,
   { batcher }: RouteContext,
   received: Received,
-): Written | Promise<Written> {
+): EncodedResponse | Promise<EncodedResponse> {
   const checked = checkRequest(resolved, received.decoded, received.check)
   const submitted = performance.now()
   // The result lies in the engine's memory: it is written before anything else may run, or held.
-  const write = (result: JobResult): Written => {
+  const write = (result: JobResult): EncodedResponse => {
     const moments = { submitted, computed: performance.now() }
     return received.write(checked.answer(result), result.timing, moments, result.hold)
   }

@@ -8,14 +8,14 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
-import type { Answer, Decoded, Parts } from '../wire/define.ts'
+import type { Answer, Chunks, Decoded } from '../wire/define.ts'
 import { formatOf } from '../wire/index.ts'
-import { cut, giveBack, heldBy } from '../wire/slab.ts'
-import { type Body, type Receiver, receiveBody } from './body.ts'
-import { codingFor, pack } from './coding.ts'
+import { allocate, heldBy, releaseChunks } from '../wire/slab.ts'
+import { codingFor, pack } from './content-encoding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
-import { type Departure, whenGone } from './outbox.ts'
+import { type Body, type Receiver, receiveBody } from './request-body.ts'
+import { type PendingWrite, whenGone } from './response-coalescer.ts'
 
 /** A request whose body has been read. */
 export interface Received {
@@ -34,12 +34,12 @@ export interface Received {
     timing: JobTiming,
     moments: { readonly submitted: number; readonly computed: number },
     hold?: JobResult['hold'],
-  ): Written
+  ): EncodedResponse
 }
 
 /** An answer that is ready to leave. */
-export interface Written {
-  readonly parts: Parts
+export interface EncodedResponse {
+  readonly parts: Chunks
   readonly serverTiming: string
   /** `performance.now()` */
   readonly ready: number
@@ -60,7 +60,7 @@ export interface Target {
   /** What metrics call it. */
   readonly name: string
   /** Answers, or throws a Problem. */
-  readonly handle: (received: Received) => Written | Promise<Written>
+  readonly handle: (received: Received) => EncodedResponse | Promise<EncodedResponse>
 }
 
 /** Registers the route; what cannot be answered is refused before its body is read. */
@@ -77,7 +77,7 @@ export function registerExchange(app: FastifyInstance, context: RouteContext, ro
 const NOTHING: Decoded = { tensors: new Map(), options: new Map() }
 
 /** One request of such a route. */
-class Exchange implements Received, Receiver, Departure {
+class Exchange implements Received, Receiver, PendingWrite {
   readonly #context: RouteContext
   readonly #route: ExchangeRoute
   readonly #request: FastifyRequest
@@ -92,7 +92,7 @@ class Exchange implements Received, Receiver, Departure {
   #finite: boolean | undefined
   #isOver = false
   #abort: AbortController | undefined
-  #written: Written | undefined
+  #encoded: EncodedResponse | undefined
   /** How the answer is packed. */
   #coding: string | undefined
   /** Bytes that wait for the reader. */
@@ -116,12 +116,12 @@ class Exchange implements Received, Receiver, Departure {
 
   begin() {
     const { raw } = this.#request
-    const { config, bodies, outbox } = this.#context
+    const { config, bodies, responses } = this.#context
     const end = () => this.#end()
     this.#response.on('close', end)
     if (this.#response.socket === null) whenGone(raw.socket, end)
     try {
-      outbox.admit()
+      responses.admit()
       this.#target = this.#route.target(this.#request)
       this.#formats = formatsOf(raw.headers)
       this.#deadlineMs = deadlineOf(raw.headers, config)
@@ -143,7 +143,7 @@ class Exchange implements Received, Receiver, Departure {
 
   get check(): CheckContext {
     const deadline = this.#started! + this.#deadlineMs
-    return { outlines: this.#context.outlines, signal: () => this.#signal(), deadline }
+    return { plans: this.#context.plans, signal: () => this.#signal(), deadline }
   }
 
   write(
@@ -151,9 +151,9 @@ class Exchange implements Received, Receiver, Departure {
     timing: JobTiming,
     { submitted, computed }: { readonly submitted: number; readonly computed: number },
     hold?: JobResult['hold'],
-  ): Written {
+  ): EncodedResponse {
     // Those that were let in together are many answers.
-    this.#context.outbox.admit()
+    this.#context.responses.admit()
     this.#finite = answer.members.finite === true
     const { parts, release } = this.#held(this.#formats!.output.encode(answer), hold)
     const decodeMs = submitted - this.#started!
@@ -163,7 +163,7 @@ class Exchange implements Received, Receiver, Departure {
   }
 
   /** Megabytes must be written before the engine's memory is used again, or be copied. */
-  #held(parts: Parts, hold: JobResult['hold']): Pick<Written, 'parts' | 'release'> {
+  #held(parts: Chunks, hold: JobResult['hold']): Pick<EncodedResponse, 'parts' | 'release'> {
     if (parts.length === 1 || hold === undefined) return { parts, release: undefined }
     // An answer that is queued behind another one on its connection would not hear that the connection is gone.
     const release = this.#response.socket === null ? undefined : hold()
@@ -172,7 +172,7 @@ class Exchange implements Received, Receiver, Departure {
 
   /** What is not read yet of a large body is refused as all of a new one would be. */
   goOn() {
-    this.#context.outbox.admit()
+    this.#context.responses.admit()
   }
 
   /** Large ones wait for their turn on the event loop. */
@@ -187,18 +187,18 @@ class Exchange implements Received, Receiver, Departure {
     this.#started = performance.now()
     try {
       this.decoded = this.#formats!.input.decode(bytes, this.#context.config)
-      const written = this.#target!.handle(this)
-      if (written instanceof Promise) void this.#finishLater(written, body)
-      else this.#finish(written, body)
+      const encoded = this.#target!.handle(this)
+      if (encoded instanceof Promise) void this.#finishLater(encoded, body)
+      else this.#finish(encoded, body)
     } catch (error) {
       body.leave(true)
       this.fail(error as Error)
     }
   }
 
-  async #finishLater(written: Promise<Written>, body: Body) {
+  async #finishLater(encoded: Promise<EncodedResponse>, body: Body) {
     try {
-      this.#finish(await written, body)
+      this.#finish(await encoded, body)
     } catch (error) {
       // A launch that the caller no longer waits for may still be reading.
       body.leave(false)
@@ -206,46 +206,46 @@ class Exchange implements Received, Receiver, Departure {
     }
   }
 
-  #finish(written: Written, body: Body) {
+  #finish(encoded: EncodedResponse, body: Body) {
     body.leave(true)
     this.#reply.hijack()
     // A slow reader shall hold its answer, and not its request.
     this.decoded = NOTHING
-    this.#written = written
-    const coding = this.#codingOf(written.parts)
+    this.#encoded = encoded
+    const coding = this.#codingOf(encoded.parts)
     if (coding === undefined) this.#send()
     else void this.#sendPacked(coding)
   }
 
   /** Of an answer that is worth it, where its reader asks. */
-  #codingOf(parts: Parts): string | undefined {
+  #codingOf(parts: Chunks): string | undefined {
     if (lengthOf(parts) < this.#context.config.compressBytes || this.#formats!.output.name !== 'json') return
     return codingFor(this.#request.raw.headers['accept-encoding'] as string | undefined)
   }
 
   async #sendPacked(coding: string) {
-    const packed = await pack(coding, this.#written!.parts).catch(() => undefined)
+    const packed = await pack(coding, this.#encoded!.parts).catch(() => undefined)
     // Meanwhile nobody may wait any more.
-    if (this.#written === undefined) return
+    if (this.#encoded === undefined) return
     if (packed === undefined) return this.#send()
-    const { serverTiming } = this.#written
+    const { serverTiming } = this.#encoded
     this.#leave()
     this.#coding = coding
-    this.#written = { parts: [packed], serverTiming, ready: performance.now(), release: undefined }
+    this.#encoded = { parts: [packed], serverTiming, ready: performance.now(), release: undefined }
     this.#send()
   }
 
   #send() {
-    const written = this.#written!
+    const encoded = this.#encoded!
     if (this.#isOver) return this.#leave()
-    this.#unread = heldBy(written.parts)
-    this.#context.outbox.count(this.#unread)
-    this.#context.outbox.add(this, written.ready)
+    this.#unread = heldBy(encoded.parts)
+    this.#context.responses.count(this.#unread)
+    this.#context.responses.add(this, encoded.ready)
   }
 
   depart() {
     if (this.#isOver) return
-    const { parts, serverTiming } = this.#written!
+    const { parts, serverTiming } = this.#encoded!
     this.#response.writeHead(200, this.#headers(parts, serverTiming))
     const last = parts.length - 1
     for (let i = 0; i < last; i++) this.#response.write(parts[i])
@@ -253,7 +253,7 @@ class Exchange implements Received, Receiver, Departure {
   }
 
   /** Name, value, name, value: Node writes a list as it is. */
-  #headers(parts: Parts, serverTiming: string): string[] {
+  #headers(parts: Chunks, serverTiming: string): string[] {
     const headers = [
       'Content-Type',
       this.#formats!.output.mediaTypes[0],
@@ -299,14 +299,14 @@ class Exchange implements Received, Receiver, Departure {
 
   /** Nobody reads the answer, if there is one, any more. */
   #leave() {
-    if (this.#written === undefined) return
-    const { parts, release } = this.#written
+    if (this.#encoded === undefined) return
+    const { parts, release } = this.#encoded
     release?.()
-    giveBack(parts)
-    this.#context.outbox.count(-this.#unread)
+    releaseChunks(parts)
+    this.#context.responses.count(-this.#unread)
     this.#unread = 0
     // An idle connection keeps its last request, and that this exchange.
-    this.#written = undefined
+    this.#encoded = undefined
   }
 
   /** A caller who has gone is a 499, as proxies log it. */
@@ -328,9 +328,9 @@ function listOf(headers: Readonly<Record<string, unknown>>): string[] {
 }
 
 /** All parts in one. */
-function joined(parts: Parts): Uint8Array {
+function joined(parts: Chunks): Uint8Array {
   const length = lengthOf(parts)
-  const { bytes, start } = cut(length)
+  const { bytes, start } = allocate(length)
   let at = start
   for (const part of parts) {
     bytes.set(part, at)
@@ -339,7 +339,7 @@ function joined(parts: Parts): Uint8Array {
   return bytes.subarray(start, at)
 }
 
-function lengthOf(parts: Parts): number {
+function lengthOf(parts: Chunks): number {
   let length = 0
   for (const part of parts) length += part.length
   return length

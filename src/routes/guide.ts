@@ -2,12 +2,12 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { problemAt } from '../errors.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { GUIDE, OTHER_WORDS, TASKS, TROUBLES, WISHES } from '../losses/guide.ts'
+import { DATA_ISSUES, DESIRED_PROPERTIES, GUIDE, OTHER_WORDS, TASKS } from '../losses/guide.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Routes } from './context.ts'
 
 /** What the query may narrow down -> the words for it. */
-const FILTERS = { task: TASKS, trouble: TROUBLES, wish: WISHES } as const
+const FILTERS = { task: TASKS, trouble: DATA_ISSUES, wish: DESIRED_PROPERTIES } as const
 type Filter = keyof typeof FILTERS
 
 const word = (words: Readonly<Record<string, string>>, description: string): TSchema =>
@@ -21,8 +21,8 @@ const closed = { additionalProperties: false } as const
 const Advice = Type.Object(
   {
     task: word(TASKS, 'What is to be learned.'),
-    trouble: Type.Optional(word(TROUBLES, 'What is wrong with the data.')),
-    wish: Type.Optional(word(WISHES, 'What the result shall have.')),
+    trouble: Type.Optional(word(DATA_ISSUES, 'What is wrong with the data.')),
+    wish: Type.Optional(word(DESIRED_PROPERTIES, 'What the result shall have.')),
     losses: Type.Array(Type.String(), { description: 'Losses, the best first.' }),
     because: Type.String({ description: 'Why.' }),
     unless: Type.String({ description: 'When it is the wrong choice.' }),
@@ -38,8 +38,8 @@ const schema = {
   querystring: Type.Object(
     {
       task: Type.Optional(word(TASKS, 'Only advice for this task.')),
-      trouble: Type.Optional(word(TROUBLES, 'Only advice for this trouble with the data.')),
-      wish: Type.Optional(word(WISHES, 'Only advice for this wish.')),
+      trouble: Type.Optional(word(DATA_ISSUES, 'Only advice for this trouble with the data.')),
+      wish: Type.Optional(word(DESIRED_PROPERTIES, 'Only advice for this wish.')),
     },
     closed,
   ),
@@ -63,8 +63,8 @@ const routes: Routes = (app, { catalog }) => {
     const advice = GUIDE.filter((entry) => filters.every(([name, value]) => entry[name] === value))
     return {
       tasks: TASKS,
-      troubles: TROUBLES,
-      wishes: WISHES,
+      troubles: DATA_ISSUES,
+      wishes: DESIRED_PROPERTIES,
       advice: advice.map((entry) => ({ ...entry, references: referencesOf(catalog, entry.losses) })),
     }
   })

@@ -1,13 +1,20 @@
-/** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and spelling. */
-import type { Share } from '../batching/job.ts'
+/** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and encoding. */
+import type { JobSlice } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { elementsOf, hessianOf } from '../language/ir.ts'
-import { isMean, reduceValues, type Settled, settle, silentRows, type Weighing } from '../losses/reduce.ts'
+import {
+  type FinalizedReduction,
+  finalizeReduction,
+  isMean,
+  type ReductionSpec,
+  reduceValues,
+  zeroWeightRows,
+} from '../losses/reduction.ts'
 import { type NumericArray, spellElement } from '../tensor.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
-import { firstNonFinite, staysFinite } from './narrow.ts'
-import type { AnswerInfo, Outline } from './outline.ts'
+import { firstNonFinite, staysFinite } from './finite-range.ts'
 import type { NonfinitePolicy } from './request.ts'
+import type { AnswerInfo, RequestPlan } from './request-plan.ts'
 
 type Floats = Float32Array | Float64Array
 
@@ -16,16 +23,16 @@ type Floats = Float32Array | Float64Array
  * @throws Problem `non-finite-result` under `nonfinite: error`
  */
 export function makeAnswer(
-  request: Outline,
-  weighing: Weighing,
-  result: Share,
+  request: RequestPlan,
+  reductionSpec: ReductionSpec,
+  result: JobSlice,
   nonfinite: NonfinitePolicy,
 ): Answer {
-  const settled = settle(weighing, result.denominators)
-  const loss = tensorOf(request.answer.loss, reduceValues(result.values, weighing, settled))
+  const finalized = finalizeReduction(reductionSpec, result.denominators)
+  const loss = tensorOf(request.answer.loss, reduceValues(result.values, reductionSpec, finalized))
   let finite = allFinite(loss.data)
-  const silent = silentRows(weighing)
-  const finishing = { request, silent, factor: settled.gradientScale, scale: result.scale ?? scale }
+  const silent = zeroWeightRows(reductionSpec)
+  const finishing = { request, silent, factor: finalized.gradientScale, scale: result.scale ?? scale }
   const gradients = new Map<string, AnswerTensor>()
   for (const name of request.wants) {
     finite = finish(finishing, name, result.gradients[name]) && finite
@@ -41,7 +48,7 @@ export function makeAnswer(
     hessian.set(name, tensorOf(request.answer.gradients[name], data))
   }
   if (!finite && nonfinite === 'error') throw nonFinite(loss, gradients, hessian)
-  const members = membersOf(request, denominatorMember(weighing, settled), settled.counted, finite)
+  const members = membersOf(request, denominatorMember(reductionSpec, finalized), finalized.counted, finite)
   return {
     loss,
     gradients,
@@ -53,17 +60,17 @@ export function makeAnswer(
 }
 
 /** Written out: copying an object's members costs more than all else that is done for a small answer. */
-function tensorOf({ dtype, shape, spelling }: AnswerInfo, data: NumericArray): AnswerTensor {
-  return { dtype, shape, spelling, data }
+function tensorOf({ dtype, shape, encoding }: AnswerInfo, data: NumericArray): AnswerTensor {
+  return { dtype, shape, encoding: encoding, data }
 }
 
 /** What is the same for all derivatives of a request. */
 interface Finishing {
-  readonly request: Outline
+  readonly request: RequestPlan
   readonly silent: readonly number[]
   /** What they must still be multiplied by. */
   readonly factor: number
-  readonly scale: NonNullable<Share['scale']>
+  readonly scale: NonNullable<JobSlice['scale']>
 }
 
 /** What is left to do for a derivative, in place, for it is this request's own. @returns whether all of it is finite */
@@ -75,7 +82,7 @@ function finish({ request, silent, factor, scale }: Finishing, name: string, dat
 }
 
 function membersOf(
-  { explanation }: Outline,
+  { explanation }: RequestPlan,
   denominator: number,
   count: number,
   finite: boolean,
@@ -92,14 +99,14 @@ function raise(data: Floats, wasFinite: boolean, floor: number | undefined): boo
 }
 
 /** What the sum was divided by. */
-function denominatorMember({ reduction, rows }: Weighing, { denominator }: Settled): number {
+function denominatorMember({ reduction, rows }: ReductionSpec, { denominator }: FinalizedReduction): number {
   if (isMean(reduction)) return denominator
   return reduction === 'batchmean' ? rows : 1
 }
 
 /** A row that counts nothing has no gradient, whatever it holds: 0 x NaN would be NaN. */
 function silence(
-  { layouts, first, loss, axes }: Outline,
+  { layouts, first, loss, axes }: RequestPlan,
   name: string,
   gradient: NumericArray,
   silent: readonly number[],

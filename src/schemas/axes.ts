@@ -142,7 +142,7 @@ function along(axis: string, size: number): string {
 function matchRest(draft: Draft, name: string, shape: readonly number[]) {
   const known = draft.rest
   if (known !== undefined && !sameShape(known.shape, shape)) {
-    const [got, want] = [show(shape), show(known.shape)]
+    const [got, want] = [formatShape(shape), formatShape(known.shape)]
     throw problemAt(
       'shape-mismatch',
       `/${name}`,
@@ -156,7 +156,7 @@ function wrongRank(name: string, shape: readonly number[], declared: readonly st
   return problemAt(
     'shape-mismatch',
     `/${name}`,
-    `expected axes [${declared.join(', ')}], got shape ${show(shape)}`,
+    `expected axes [${declared.join(', ')}], got shape ${formatShape(shape)}`,
   )
 }
 
@@ -164,6 +164,6 @@ export function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((size, place) => size === b[place])
 }
 
-export function show(shape: readonly number[]): string {
+export function formatShape(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`
 }

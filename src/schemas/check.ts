@@ -1,22 +1,22 @@
 /**
  * Decoded body + loss -> a job that cannot fail for the caller's reasons, or one precise problem. Validation happens
- * once, after decoding: what the structure decides stands in outline.ts, the numbers are looked at here, and the way back,
+ * once, after decoding: what the structure decides stands in request-plan.ts, the numbers are looked at here, and the way back,
  * from the engine's values to the answer, is answer.ts.
  */
 import type { Job, JobResult } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
-import { cotangentOf, type Weighing } from '../losses/reduce.ts'
+import { cotangentOf, type ReductionSpec } from '../losses/reduction.ts'
 import type { NumericArray } from '../tensor.ts'
 import type { Answer, Decoded } from '../wire/define.ts'
 import { makeAnswer } from './answer.ts'
 import { digest } from './digest.ts'
 import { readInputs } from './inputs.ts'
-import type { Merging, Outline, OutlineSource } from './outline.ts'
 import type { NonfinitePolicy } from './request.ts'
-import { weigh } from './weigh.ts'
+import type { BatchKey, RequestPlan, RequestPlanSource } from './request-plan.ts'
+import { resolveWeights } from './weights.ts'
 
 export interface CheckContext {
-  readonly outlines: OutlineSource
+  readonly plans: RequestPlanSource
   readonly signal?: () => AbortSignal
   readonly deadline?: number
 }
@@ -47,19 +47,24 @@ export function checkRequest(
   decoded: Decoded,
   context: CheckContext,
 ): CheckedRequest {
-  const outline = context.outlines(resolved, decoded)
-  const data = readInputs(outline, decoded)
-  const weighing = weigh(outline, decoded, data)
+  const plan = context.plans(resolved, decoded)
+  const data = readInputs(plan, decoded)
+  const reductionSpec = resolveWeights(plan, decoded, data)
   return {
-    job: makeJob(outline, data, weighing, context),
-    answer: (result, nonfinite = outline.options.nonfinite) =>
-      makeAnswer(outline, weighing, result, nonfinite),
+    job: makeJob(plan, data, reductionSpec, context),
+    answer: (result, nonfinite = plan.options.nonfinite) =>
+      makeAnswer(plan, reductionSpec, result, nonfinite),
   }
 }
 
-function makeJob(outline: Outline, data: Data, weighing: Weighing, { signal, deadline }: CheckContext): Job {
-  const { loss, program, axes, precision, first } = outline
-  const inputs = inputsOf(outline, data)
+function makeJob(
+  plan: RequestPlan,
+  data: Data,
+  reductionSpec: ReductionSpec,
+  { signal, deadline }: CheckContext,
+): Job {
+  const { loss, program, axes, precision, first } = plan
+  const inputs = inputsOf(plan, data)
   let [elements, bytes] = [0, 0]
   for (const name in inputs) {
     elements += inputs[name].length
@@ -68,15 +73,15 @@ function makeJob(outline: Outline, data: Data, weighing: Weighing, { signal, dea
   return {
     loss: loss.name,
     programKey: program.key,
-    mergeKey: outline.merging && mergeKey(outline.merging, data),
+    mergeKey: plan.batchKey && mergeKey(plan.batchKey, data),
     program: program.program,
     precision,
     sizes: axes.sizes,
     batchAxis: loss.couples === 'batch' ? undefined : first,
     inputs,
     scalars: program.scalars,
-    values: weighing.count,
-    cotangent: weighing === outline.weighing ? outline.cotangent : cotangentOf(weighing),
+    values: reductionSpec.count,
+    cotangent: reductionSpec === plan.reductionSpec ? plan.cotangent : cotangentOf(reductionSpec),
     elements,
     bytes,
     signal,
@@ -85,11 +90,11 @@ function makeJob(outline: Outline, data: Data, weighing: Weighing, { signal, dea
 }
 
 /** What the program reads; an input that it does not is left behind. */
-function inputsOf({ program, readsAll }: Outline, data: Data): Data {
+function inputsOf({ program, readsAll }: RequestPlan, data: Data): Data {
   if (readsAll) return data
   return Object.fromEntries(Object.keys(program.program.inputs).map((name) => [name, data[name]]))
 }
 
-function mergeKey({ key, shared }: Merging, data: Data): string {
+function mergeKey({ key, shared }: BatchKey, data: Data): string {
   return shared.length === 0 ? key : [key, ...shared.map((name) => digest(data[name]))].join('|')
 }

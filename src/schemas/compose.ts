@@ -7,17 +7,17 @@ import { Value, type ValueError } from '@sinclair/typebox/value'
 import { cut, many, Problem, type ProblemDetail, pointerToken, problemAt } from '../errors.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { Loss } from '../losses/define.ts'
-import { REDUCTIONS } from '../losses/reduce.ts'
+import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import { shortest } from '../tensor.ts'
 import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
 import { allFinite, nonFinite } from './answer.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
-import { MOST_TOLD, meantInput, refuse } from './names.ts'
-import { staysFinite } from './narrow.ts'
+import { staysFinite } from './finite-range.ts'
 import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
 import { resolveLoss } from './resolve-loss.ts'
+import { MOST_TOLD, meantInput, refuse } from './unknown-names.ts'
 
 /** More terms than anybody adds up. */
 const MAX_TERMS = 32
@@ -244,7 +244,7 @@ function gradientsOf({ options }: Decoded, names: Readonly<Record<string, string
   return own.length > 0 && own
 }
 
-/** One object for each term of the bodies of one structure, so that its outline is found again. */
+/** One object for each term of the bodies of one structure, so that its plan is found again. */
 const structures = new WeakMap<object, object[]>()
 
 function structureOf(whole: object, place: number): object {
@@ -327,7 +327,7 @@ class Sum implements Composition {
       [...this.#gradients].map(([name, { tensor, data }]) => [name, { ...tensor, data }]),
     )
     const dtype = this.#isDouble ? 'float64' : 'float32'
-    const loss: AnswerTensor = { dtype, shape: [], data: Float64Array.of(total), spelling: 'nested' }
+    const loss: AnswerTensor = { dtype, shape: [], data: Float64Array.of(total), encoding: 'nested' }
     const finite = [loss, ...gradients.values()].every(
       (tensor) => allFinite(tensor.data) && staysFinite(tensor.data, tensor.dtype),
     )

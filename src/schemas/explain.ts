@@ -2,7 +2,7 @@
 import { type InputLayout, valueAxes } from '../language/ir.ts'
 import { KINDS, type Kind, type Loss } from '../losses/define.ts'
 import type { LossProgram } from '../losses/program.ts'
-import { isMean, type Weighing } from '../losses/reduce.ts'
+import { isMean, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
@@ -31,9 +31,9 @@ interface Explained {
   readonly layouts: Readonly<Record<string, InputLayout>>
   readonly wants: readonly string[]
   readonly precision: Precision
-  readonly merging: object | undefined
+  readonly batchKey: object | undefined
   readonly program: LossProgram
-  readonly weighing: Weighing
+  readonly reductionSpec: ReductionSpec
 }
 
 const KINKS =
@@ -41,23 +41,23 @@ const KINKS =
 
 /**
  * @example
- * explanationOf(outline).inputs.targets.kind // 'class'
+ * explanationOf(plan).inputs.targets.kind // 'class'
  */
-export function explanationOf(outline: Explained): Explanation {
-  const { loss, options, wants, precision, merging, program } = outline
+export function explanationOf(plan: Explained): Explanation {
+  const { loss, options, wants, precision, batchKey, program } = plan
   const note = options.preset && loss.presets[options.preset]?.note
   return {
     loss: loss.name,
     preset: options.preset ?? null,
     ...(note === undefined ? {} : { note }),
     params: options.params,
-    inputs: Object.fromEntries([...outline.tensors.keys()].map((name) => [name, inputText(outline, name)])),
+    inputs: Object.fromEntries([...plan.tensors.keys()].map((name) => [name, inputText(plan, name)])),
     value: `one number for each of [${valueAxes(program.program).join(', ')}]`,
     reduction: options.reduction,
-    denominator: denominatorText(outline),
+    denominator: denominatorText(plan),
     gradients: wants,
     precision,
-    merges: merging !== undefined,
+    merges: batchKey !== undefined,
     kinks: KINKS,
   }
 }
@@ -78,12 +78,13 @@ export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
   return type === 'index' ? 'class' : 'probability'
 }
 
-function denominatorText({ loss, options, weighing, program }: Explained): string {
-  if (options.reduction === 'batchmean') return `${weighing.rows}, the number of rows`
+function denominatorText({ loss, options, reductionSpec, program }: Explained): string {
+  if (options.reduction === 'batchmean') return `${reductionSpec.rows}, the number of rows`
   if (!isMean(options.reduction)) return '1'
   if (options.denominator !== undefined) return `${options.denominator}, as the request says`
   const counted = WEIGHED[options.reduction] ?? ''
-  if (program.program.denominators === undefined) return `${weighing.count}, the number of values${counted}`
+  if (program.program.denominators === undefined)
+    return `${reductionSpec.count}, the number of values${counted}`
   return `the sum of ${loss.denominator!.source.trim()}${counted}`
 }
 

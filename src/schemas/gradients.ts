@@ -5,8 +5,8 @@ import type { InputSpec, Loss } from '../losses/define.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import { MOST_TOLD, meantInput, refuse } from './names.ts'
 import type { Options } from './params.ts'
+import { MOST_TOLD, meantInput, refuse } from './unknown-names.ts'
 
 /**
  * The inputs to differentiate, in the loss's order.

@@ -5,7 +5,7 @@ import type { InputSpec, Kind, Loss } from '../losses/define.ts'
 import type { NumericArray, Precision } from '../tensor.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
-import { checkOrdered, classIndices, type IsSilent, realNumbers } from './kinds.ts'
+import { checkOrdered, classIndices, type IsSilent, realNumbers } from './input-kinds.ts'
 import type { Options } from './params.ts'
 
 /** What an input is held to: all of it that the structure of a request decides. */

@@ -211,7 +211,7 @@ function contentOf(formats: readonly Format[], content: (format: Format) => obje
   return { content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], content(format)])) }
 }
 
-/** Refusals are the same for all; document.ts adds them. */
+/** Refusals are the same for all; openapi-document.ts adds them. */
 function responses(formats: readonly Format[]) {
   return { 200: { description: 'Loss and gradients.', ...contentOf(formats, resultContent) } }
 }

@@ -3,7 +3,7 @@ import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, problemAt } from '../errors.ts'
 import type { Kind, Loss, OnlyWith, Params, PresetName, ResolvedLoss } from '../losses/define.ts'
-import { isMean, type Reduction } from '../losses/reduce.ts'
+import { isMean, type Reduction } from '../losses/reduction.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Dtype } from '../tensor.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
@@ -24,7 +24,7 @@ export interface Options {
 }
 
 /**
- * @param resolved whose parameters' names are known to be right: names.ts has looked at them
+ * @param resolved whose parameters' names are known to be right: unknown-names.ts has looked at them
  * @throws Problem `invalid-value`, `param-invalid`
  */
 export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, unknown>): Options {
@@ -139,7 +139,7 @@ const INFINITIES: ReadonlyMap<unknown, number> = new Map([
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ])
 
-/** Only by its spelling, where that is welcome. */
+/** Only by its encoding, where that is welcome. */
 function isInfinite(value: unknown): boolean {
   return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
 }

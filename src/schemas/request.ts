@@ -4,7 +4,7 @@
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { PRESETS } from '../losses/define.ts'
-import { REDUCTIONS } from '../losses/reduce.ts'
+import { REDUCTIONS } from '../losses/reduction.ts'
 import type { PlainMember } from '../wire/define.ts'
 import { DtypeSchema } from './dtype.ts'
 

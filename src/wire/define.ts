@@ -8,7 +8,7 @@ import type { Dtype, Tensor } from '../tensor.ts'
  * How a tensor was spelled in the request, so that its gradient can be spelled alike:
  * `nested` arrays, `flat` {shape, dtype, data}, `base64` {shape, dtype, data: "..."}; binary formats use `binary`.
  */
-export type Spelling = 'nested' | 'flat' | 'base64' | 'binary'
+export type TensorEncoding = 'nested' | 'flat' | 'base64' | 'binary'
 
 /**
  * One tensor as it came. A bare JSON array says dtype float32, but its data stays Float64Array when it holds whole
@@ -20,7 +20,7 @@ export interface DecodedTensor extends Tensor, TensorInfo {}
 export interface TensorInfo {
   readonly dtype: Dtype
   readonly shape: readonly number[]
-  readonly spelling: Spelling
+  readonly encoding: TensorEncoding
   /** Whether the caller stated the dtype; false only for bare JSON arrays and numbers. */
   readonly typed: boolean
 }
@@ -40,7 +40,7 @@ export interface Decoded {
 
 /** A tensor to be written: values in memory, and how the caller wants to see them. */
 export interface AnswerTensor extends Tensor {
-  readonly spelling: Spelling
+  readonly encoding: TensorEncoding
 }
 
 /** What a loss request is answered with. */
@@ -94,14 +94,14 @@ export interface Format {
   readonly bodyLimit: 'json' | 'binary'
   /** @throws Problem `malformed-*` (400) when the bytes cannot be parsed, 422 codes when a tensor is ill-formed. */
   decode(bytes: Uint8Array, limits: DecodeLimits): Decoded
-  encode(answer: Answer): Parts
+  encode(answer: Answer): Chunks
 }
 
 /**
  * An answer's bytes, in order. One part is memory of its own; of several, all but the first may be views of the answer's
  * arrays, so that megabytes are not copied, and hold as long as these do.
  */
-export type Parts = readonly [Uint8Array, ...Uint8Array[]]
+export type Chunks = readonly [Uint8Array, ...Uint8Array[]]
 
 /** Checks a format where it is written. */
 export function defineFormat(format: Format): Format {

@@ -2,7 +2,7 @@
 import { problemAt } from '../errors.ts'
 import type { Dtype, NumericArray } from '../tensor.ts'
 import { BYTES } from './define.ts'
-import { fromHalf, roundToHalf, toBfloat16, toHalf, widenBfloat16, widenHalves } from './halves.ts'
+import { fromHalf, roundToHalf, toBfloat16, toHalf, widenBfloat16, widenHalves } from './half-precision.ts'
 
 export { fromHalf, toBfloat16, toHalf }
 
@@ -26,7 +26,7 @@ export function readElements(dtype: Dtype, bytes: Uint8Array, count: number, poi
  * writeElements('bfloat16', Float32Array.of(1), target) // 80 3f
  */
 export function writeElements(dtype: Dtype, data: NumericArray, target: Uint8Array): void {
-  const bytes = wireForm(dtype, data)
+  const bytes = asBytes(dtype, data)
   if (bytes !== undefined) {
     target.set(bytes)
     return
@@ -37,7 +37,7 @@ export function writeElements(dtype: Dtype, data: NumericArray, target: Uint8Arr
 }
 
 /** A view of elements whose memory is their wire form; undefined for any others. */
-export function wireForm(dtype: Dtype, data: NumericArray): Uint8Array | undefined {
+export function asBytes(dtype: Dtype, data: NumericArray): Uint8Array | undefined {
   const whole = WHOLE[dtype]
   if (whole === undefined || !(data instanceof whole)) return undefined
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)

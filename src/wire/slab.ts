@@ -15,7 +15,7 @@ interface Slab {
 }
 
 /** A cut: `length` bytes from `start`. */
-export interface Cut extends Slab {
+export interface Allocation extends Slab {
   readonly start: number
 }
 
@@ -35,7 +35,7 @@ const lent = new WeakMap<ArrayBufferLike, Slab>()
  * const { floats, start } = cut(1024)
  * floats.set(gradient, start / 4)
  */
-export function cut(length: number): Cut {
+export function allocate(length: number): Allocation {
   if (length > MOST_BYTES) return cutOf(lend(length), 0)
   if (used + length > current.bytes.length) {
     current = slabOf(SLAB_BYTES)
@@ -47,12 +47,12 @@ export function cut(length: number): Cut {
 }
 
 /** Written out: copying the members takes longer than all else here. */
-function cutOf({ bytes, floats }: Slab, start: number): Cut {
+function cutOf({ bytes, floats }: Slab, start: number): Allocation {
   return { bytes, floats, start }
 }
 
 /** To be called when nobody reads an answer any more; what was not lent is none of it. */
-export function giveBack(parts: readonly Uint8Array[]) {
+export function releaseChunks(parts: readonly Uint8Array[]) {
   for (const { buffer } of parts) {
     const slab = lent.get(buffer)
     if (slab === undefined) continue

@@ -1,9 +1,9 @@
 /** What every engine promises: the definition's numbers, the same bits merged as alone, and nothing left behind. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { assemble, split } from '../../src/batching/assemble.ts'
-import { type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
+import { type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
 import type { Loss } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
 import { availableEngines } from '../support/engines.ts'
@@ -125,7 +125,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
       dtype: 'float32',
       shape: [1, 1, count],
       data,
-      spelling: 'nested',
+      encoding: 'nested',
       typed: true,
     })
     const tensors = new Map([

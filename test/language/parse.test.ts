@@ -5,7 +5,7 @@ import type { Expression } from '../../src/language/ast.ts'
 import { toLatex } from '../../src/language/latex.ts'
 import { lower } from '../../src/language/lower.ts'
 import { LIMITS, parse } from '../../src/language/parse.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { evaluateFormula, numberOf, SCOPE } from '../support/formulas.ts'
 
 const compile = (text: string) => lower(parse(text), SCOPE, [])

@@ -1,7 +1,7 @@
 /** What takes whole lines: sorting, moving along an axis, running sums, CTC; and how engines of loops come by it. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
-import type { Engine } from '../../src/engines/define.ts'
+import type { Engine } from '../../src/engines/contract.ts'
 import { interpret } from '../../src/language/interpret.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'

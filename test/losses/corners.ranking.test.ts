@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
 import { describeCorners } from '../support/corners.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'

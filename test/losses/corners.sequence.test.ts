@@ -1,6 +1,6 @@
 /** CTC where it is delicate: padding, impossible labellings, repeated labels. */
 import { describe, expect, it } from 'vitest'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'

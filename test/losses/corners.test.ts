@@ -1,7 +1,7 @@
 /** Where a formula that is right on paper fails in a computer: small, large, equal, empty. Numbers are by hand. */
 import { describe, expect, it } from 'vitest'
 import type { Params } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { Answer } from '../../src/wire/define.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'

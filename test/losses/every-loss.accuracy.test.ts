@@ -1,7 +1,7 @@
 /** How exact the float32 answers are: within 16 roundings of the definition, at inputs that hurt, on every engine. */
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Loss } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { answersOf, BEYOND, type Inaccuracy, inaccuraciesOf } from '../support/accuracy.ts'
 import { availableEngines } from '../support/engines.ts'
 import { openInterpreter } from '../support/evaluate.ts'

@@ -1,8 +1,8 @@
 /** Dense prediction: what a loss answers for pixels is what it answers for rows, wherever the classes stand. */
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Engine } from '../../src/engines/define.ts'
+import type { Engine } from '../../src/engines/contract.ts'
 import type { Loss } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, openInterpreter } from '../support/evaluate.ts'

@@ -1,9 +1,9 @@
 /** Promises of every loss: rows of weight 0 hold anything, gradients do not depend on each other, nothing is ignored. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
-import type { Engine } from '../../src/engines/define.ts'
-import { expandLoss, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import type { Engine } from '../../src/engines/contract.ts'
+import { type Kind, type Loss, type Params, specializeLoss } from '../../src/losses/define.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
 import { check, evaluate } from '../support/evaluate.ts'
@@ -50,7 +50,7 @@ const weights: DecodedTensor = {
   dtype: 'float32',
   shape: [ROWS],
   data: Float32Array.of(1, 0.5, 0),
-  spelling: 'nested',
+  encoding: 'nested',
   typed: true,
 }
 
@@ -76,7 +76,7 @@ describe('a row of weight 0 changes nothing, whatever it holds', () => {
 /** All numbers of one kind are equal, so that whatever can tie does. */
 function tied(loss: Loss, params: Params): Tensors {
   const tensors = sampleTensors(loss, { seed: 41, rows: ROWS, params, bare: true })
-  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...params })
+  const { inputs } = specializeLoss(loss, { ...defaultsOf(loss), ...params })
   const same: Readonly<Partial<Record<Kind, number>>> = {
     real: 1,
     logprob: -1,

@@ -2,11 +2,11 @@
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
-import type { Engine } from '../../src/engines/define.ts'
+import type { Engine } from '../../src/engines/contract.ts'
 import { Problem } from '../../src/errors.ts'
 import { type InputLayout, print } from '../../src/language/ir.ts'
-import { expandLoss, type Loss, type OnlyWith, type Params } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { type Loss, type OnlyWith, type Params, specializeLoss } from '../../src/losses/define.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
@@ -65,7 +65,7 @@ function isHeard(
   value: unknown,
 ) {
   const made = (given: Params) => {
-    const expanded = expandLoss(loss, given)
+    const expanded = specializeLoss(loss, given)
     const wants = Object.keys(inputs).filter((input) => expanded.inputs[input]?.differentiable)
     return programs(expanded, { inputs, params: given, wants, hessians: [] })
   }

@@ -1,9 +1,9 @@
 /** The diagonal of the second derivative, of every loss that offers it, from its definition alone. */
 import { describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
-import type { Engine } from '../../src/engines/define.ts'
+import type { Engine } from '../../src/engines/contract.ts'
 import type { Kind, Loss, Params } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'

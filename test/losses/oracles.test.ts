@@ -1,7 +1,7 @@
 /** The definitions, interpreted in float64, against the frameworks' own float64 numbers. */
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, openInterpreter } from '../support/evaluate.ts'
 import { type OracleCase, oracleNumbers, oracleTensors } from '../support/oracles.ts'

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { PRESETS, type PresetName } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, openInterpreter } from '../support/evaluate.ts'
 import { type OracleCase, oracleNumbers, oracleTensors } from '../support/oracles.ts'

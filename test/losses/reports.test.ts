@@ -4,9 +4,9 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
-import type { Engine } from '../../src/engines/define.ts'
+import type { Engine } from '../../src/engines/contract.ts'
 import type { Params } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, nested } from '../support/evaluate.ts'
 

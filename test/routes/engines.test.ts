@@ -1,6 +1,6 @@
 /** GET /v1/engines: what computes, what it serves, and what stands behind it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const { losses } = await loadCatalog()

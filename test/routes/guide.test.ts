@@ -1,7 +1,7 @@
 /** GET /v1/guide: every loss has its place, every advice its reasons, and a query narrows it down. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Advice, GUIDE, TASKS, TROUBLES, WISHES } from '../../src/losses/guide.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { type Advice, DATA_ISSUES, DESIRED_PROPERTIES, GUIDE, TASKS } from '../../src/losses/guide.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const { losses } = await loadCatalog()
@@ -27,8 +27,8 @@ describe('the guide', () => {
 
   it('has advice for every task, trouble and wish', () => {
     expect(new Set(GUIDE.map(({ task }) => task))).toEqual(new Set(Object.keys(TASKS)))
-    expect(new Set(GUIDE.flatMap(({ trouble = [] }) => trouble))).toEqual(new Set(Object.keys(TROUBLES)))
-    expect(new Set(GUIDE.flatMap(({ wish = [] }) => wish))).toEqual(new Set(Object.keys(WISHES)))
+    expect(new Set(GUIDE.flatMap(({ trouble = [] }) => trouble))).toEqual(new Set(Object.keys(DATA_ISSUES)))
+    expect(new Set(GUIDE.flatMap(({ wish = [] }) => wish))).toEqual(new Set(Object.keys(DESIRED_PROPERTIES)))
   })
 
   it('gives reasons, exceptions and references with each', async () => {

@@ -1,6 +1,6 @@
 /** The rest of the service: catalog, documentation, health, metrics, deadlines. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
 import { oracleNumbers } from '../support/oracles.ts'
 import { type JsonAnswer, startServer, type TestServer } from '../support/server.ts'

@@ -6,7 +6,7 @@
  * of its inputs and parameters moves, and by roundings of its own: error / (2^-24 |exact| + moved) is what is counted. A number
  * below a 4096th of the largest of its row counts as that, because the row's sums are rounded as their largest terms are.
  */
-import type { Engine } from '../../src/engines/define.ts'
+import type { Engine } from '../../src/engines/contract.ts'
 import type { Kind, Loss, Params } from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { evaluate } from './evaluate.ts'

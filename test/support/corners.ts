@@ -1,7 +1,7 @@
 /** Holds losses to numbers by hand where formulas that are right on paper fail in a computer. */
 import { describe, it } from 'vitest'
 import type { Params } from '../../src/losses/define.ts'
-import { loadCatalog } from '../../src/losses/load.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from './close.ts'
 import { evaluate, nested, openInterpreter } from './evaluate.ts'
 

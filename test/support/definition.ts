@@ -1,5 +1,5 @@
 /** What a batch's program means: the interpreter's float64 values and gradients, whatever the batch's precision. */
-import type { Batch } from '../../src/engines/define.ts'
+import type { Batch } from '../../src/engines/contract.ts'
 import { type Interpreted, interpret } from '../../src/language/interpret.ts'
 import type { NumericArray } from '../../src/tensor.ts'
 

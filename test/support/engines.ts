@@ -1,6 +1,6 @@
 /** Every engine that opens on this machine, in this thread; the others with the reason why not. */
-import type { Engine } from '../../src/engines/define.ts'
-import { isUnavailable } from '../../src/engines/local.ts'
+import type { Engine } from '../../src/engines/contract.ts'
+import { isUnavailable } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/open.ts'
 
 export interface TestedEngine {

@@ -1,19 +1,19 @@
 /** Runs a request through check, engine and reduction in process: what the service does, without HTTP and batching. */
 
 import { assemble } from '../../src/batching/assemble.ts'
-import { type Engine, UnsupportedByEngine } from '../../src/engines/define.ts'
+import { type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
+import { isUnavailable } from '../../src/engines/define.ts'
 import interpreter from '../../src/engines/interpreter.ts'
-import { isUnavailable } from '../../src/engines/local.ts'
-import type { ResolvedLoss, Loss } from '../../src/losses/define.ts'
+import type { Loss, ResolvedLoss } from '../../src/losses/define.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
-import { createOutlineSource } from '../../src/schemas/outline.ts'
+import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
 import type { Answer, DecodedTensor } from '../../src/wire/define.ts'
 
 export { UnsupportedByEngine }
 
 const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
-const outlines = createOutlineSource(createProgramSource(), limits)
+const plans = createRequestPlanSource(createProgramSource(), limits)
 
 /** The float64 definition, as an engine. */
 export async function openInterpreter(): Promise<Engine> {
@@ -29,7 +29,7 @@ export function check(
   options: Readonly<Record<string, unknown>> = {},
 ): CheckedRequest {
   const asked = 'loss' in of ? of : { loss: of, preset: undefined, params: {} }
-  return checkRequest(asked, { tensors, options: new Map(Object.entries(options)) }, { outlines })
+  return checkRequest(asked, { tensors, options: new Map(Object.entries(options)) }, { plans: plans })
 }
 
 /** The answer of one request, alone. */
@@ -49,5 +49,5 @@ export function nested(value: unknown, dtype: 'float32' | 'float64' = 'float64')
   for (let part = value; Array.isArray(part); part = part[0]) shape.push(part.length)
   const numbers = [value].flat(9).map(Number)
   const data = dtype === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
-  return { dtype, shape, data, spelling: 'nested', typed: false }
+  return { dtype, shape, data, encoding: 'nested', typed: false }
 }

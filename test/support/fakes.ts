@@ -1,5 +1,5 @@
 /** Engines that do as a test tells them. */
-import type { Batch, BatchResult, Engine } from '../../src/engines/define.ts'
+import type { Batch, BatchResult, Engine } from '../../src/engines/contract.ts'
 
 export interface FakeOptions {
   readonly name: string

@@ -18,7 +18,7 @@ export function oracleTensors({ inputs }: Pick<OracleCase, 'inputs'>): Map<strin
   const tensors = Object.entries(inputs).map(([name, { dtype, shape, data }]) => {
     const numbers = data.map(Number)
     const array = dtype === 'int64' ? Int32Array.from(numbers) : Float64Array.from(numbers)
-    return [name, { dtype, shape, data: array, spelling: 'nested', typed: true } as const] as const
+    return [name, { dtype, shape, data: array, encoding: 'nested', typed: true } as const] as const
   })
   return new Map(tensors)
 }

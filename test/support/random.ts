@@ -1,7 +1,7 @@
 /** Formulas nobody wrote, their batches, and how exactly float32 can say what their definition says. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import type { Batch } from '../../src/engines/define.ts'
+import type { Batch } from '../../src/engines/contract.ts'
 import { type Interpreted, interpret } from '../../src/language/interpret.ts'
 import {
   elementsOf,

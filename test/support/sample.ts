@@ -1,5 +1,5 @@
 /** Draws inputs for any loss from what its definition says: kinds, axes, couplings. Seeded, so that failures repeat. */
-import { expandLoss, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
+import { type Kind, type Loss, type Params, specializeLoss } from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
@@ -44,7 +44,7 @@ export function randomFrom(seed: number): () => number {
 export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, DecodedTensor> {
   const random = randomFrom(options.seed)
   const rest = loss.couples === 'element' ? [options.rows ?? 3, 2] : []
-  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
+  const { inputs } = specializeLoss(loss, { ...defaultsOf(loss), ...options.params })
   const [first] = Object.values(inputs)[0]!.axes
   const shapeOf = (axes: readonly string[]) =>
     axes.flatMap((axis, place) => {
@@ -71,7 +71,7 @@ function withoutFirst(tensor: DecodedTensor): DecodedTensor {
 /** At least half of what there is, so that labels fit into their time. */
 function lengths(random: () => number, shape: number[], most: number): DecodedTensor {
   const data = Int32Array.from({ length: shape[0]! }, () => Math.ceil(((1 + random()) / 2) * most))
-  return { dtype: 'int32', shape, data, spelling: 'nested', typed: true }
+  return { dtype: 'int32', shape, data, encoding: 'nested', typed: true }
 }
 
 /** The parameters' default values. */
@@ -94,11 +94,11 @@ function sampleTensor(
       ? Array.from({ length: count }, () => options.draw?.(random, kind) ?? DRAW[kind](random))
       : Array.from({ length: count / shape.at(-1)! }, () => ofRow(random, shape.at(-1)!)).flat()
   if (WHOLE.has(kind)) {
-    return { dtype: 'int32', shape, data: Int32Array.from(numbers), spelling: 'nested', typed: true }
+    return { dtype: 'int32', shape, data: Int32Array.from(numbers), encoding: 'nested', typed: true }
   }
   const precision = options.precision ?? 'float32'
   const data = precision === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
-  return { dtype: precision, shape, data, spelling: 'nested', typed: true }
+  return { dtype: precision, shape, data, encoding: 'nested', typed: true }
 }
 
 const uniform = (low: number, high: number) => (random: () => number) => low + (high - low) * random()

@@ -1,6 +1,6 @@
 /** The engine on TensorFlow where `npm run setup:tensorflow` has been on this machine; else tests of it say so and pass. */
-import type { Engine } from '../../src/engines/define.ts'
-import { isUnavailable } from '../../src/engines/local.ts'
+import type { Engine } from '../../src/engines/contract.ts'
+import { isUnavailable } from '../../src/engines/define.ts'
 import { readSetup } from '../../src/engines/tensorflow/setup.ts'
 import tensorflow from '../../src/engines/tensorflow.ts'
 

@@ -27,12 +27,12 @@ const answers: fc.Arbitrary<Answer> = fc
     const count = sizeOf(shape)
     const rounded = numbers.slice(0, count).map((x) => roundTo(dtype, Math.fround(x)))
     const data = dtype === 'float64' ? Float64Array.from(numbers.slice(0, count)) : Float32Array.from(rounded)
-    const tensor = { dtype, shape, data, spelling } as AnswerTensor
+    const tensor = { dtype, shape, data, encoding: spelling } as AnswerTensor
     const loss: AnswerTensor = {
       dtype: 'float32',
       shape: [],
       data: Float32Array.of(numbers[63]!),
-      spelling: 'nested',
+      encoding: 'nested',
     }
     return { loss, gradients: new Map([['predictions', tensor]]), members: { finite: true, denominator: 3 } }
   })
@@ -140,7 +140,7 @@ it('every dtype is the same tensor in both spellings with bytes', () => {
         : isInteger(dtype)
           ? Int32Array.of(1, 0)
           : Float32Array.of(1, 0)
-    const tensor: AnswerTensor = { dtype, shape: [2], data, spelling: 'base64' }
+    const tensor: AnswerTensor = { dtype, shape: [2], data, encoding: 'base64' }
     const answer: Answer = { loss: tensor, gradients: new Map(), members: {} }
     for (const format of formats) {
       expect(format.decode(Buffer.concat(format.encode(answer)), LIMITS).tensors.get('loss')).toMatchObject({

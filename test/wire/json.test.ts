@@ -38,7 +38,7 @@ describe('a bare array', () => {
     ['["Infinity","-Infinity",0.5]', [3], [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5]],
     ['[[[[[[[[7]]]]]]]]', [1, 1, 1, 1, 1, 1, 1, 1], [7]],
   ])('%s has a shape', (text, shape, numbers) => {
-    expect(tensor(text)).toMatchObject({ shape, dtype: 'float32', spelling: 'nested', typed: false })
+    expect(tensor(text)).toMatchObject({ shape, dtype: 'float32', encoding: 'nested', typed: false })
     expect([...tensor(text)!.data]).toEqual(numbers)
   })
 
@@ -79,15 +79,15 @@ const BYTES_OF_ONE = Buffer.from(Float32Array.of(1).buffer).toString('base64')
 
 describe('an object with data', () => {
   it.each([
-    ['{"data":[[1,2]]}', { shape: [1, 2], dtype: 'float32', typed: false, spelling: 'flat' }],
+    ['{"data":[[1,2]]}', { shape: [1, 2], dtype: 'float32', typed: false, encoding: 'flat' }],
     ['{"shape":[2,1],"data":[1,2]}', { shape: [2, 1], typed: false }],
     ['{"shape":[],"dtype":"float64","data":0.1}', { data: Float64Array.of(0.1), typed: true }],
     ['{"shape":[0,9007199254740991],"data":[]}', { shape: [0, 9007199254740991] }],
     ['{"dtype":"float16","data":[0.1]}', { data: Float32Array.of(0.0999755859375) }],
     ['{"dtype":"int64","data":[-1]}', { dtype: 'int64', data: Int32Array.of(-1) }],
     ['{"shape":[0,3],"dtype":"bool","data":[]}', { shape: [0, 3], data: new Int32Array(0) }],
-    [`{"shape":[1],"dtype":"float32","data":"${BYTES_OF_ONE}"}`, { spelling: 'base64', typed: true }],
-    [`{"data":"${BYTES_OF_ONE.replace(/=+$/, '')}","dtype":"float32","shape":[1]}`, { spelling: 'base64' }],
+    [`{"shape":[1],"dtype":"float32","data":"${BYTES_OF_ONE}"}`, { encoding: 'base64', typed: true }],
+    [`{"data":"${BYTES_OF_ONE.replace(/=+$/, '')}","dtype":"float32","shape":[1]}`, { encoding: 'base64' }],
   ])('%s is a tensor', (text, expected) => expect(tensor(text)).toMatchObject(expected))
 
   it.each([
@@ -134,11 +134,11 @@ describe('an object with data', () => {
 describe('options', () => {
   it('are plain values; so is whatever else holds no numbers, for the check to name', () => {
     const { options, tensors } = decode(
-      '{"params":{"spelling":1,"delta":2},"gradients":["x"],"parms":{"delta":2},"y":null,"z":"text","e":{}}',
+      '{"params":{"encoding":1,"delta":2},"gradients":["x"],"parms":{"delta":2},"y":null,"z":"text","e":{}}',
     )
     expect(tensors.size).toBe(0)
     expect(Object.fromEntries(options)).toEqual({
-      params: { spelling: 1, delta: 2 },
+      params: { encoding: 1, delta: 2 },
       gradients: ['x'],
       parms: { delta: 2 },
       y: null,
@@ -280,7 +280,7 @@ describe('a hostile body is refused at once', () => {
 
 describe('an answer', () => {
   const write = (gradient: Partial<AnswerTensor>, members: Answer['members'] = {}) => {
-    const loss: AnswerTensor = { dtype: 'float32', shape: [], data: Float32Array.of(0.1), spelling: 'nested' }
+    const loss: AnswerTensor = { dtype: 'float32', shape: [], data: Float32Array.of(0.1), encoding: 'nested' }
     const gradients = new Map(gradient.data === undefined ? [] : [['x', { ...loss, ...gradient }]])
     return Buffer.concat(json.encode({ loss, gradients, members })).toString()
   }
@@ -296,9 +296,9 @@ describe('an answer', () => {
     [{ shape: [2, 2], data: Float32Array.of(1, 2, 3, 0.3) }, '[[1,2],[3,0.3]]'],
     [{ shape: [2, 0], data: new Float32Array(0) }, '[[],[]]'],
     [{ shape: [1], data: Float32Array.of(Number.NaN) }, '["NaN"]'],
-    [{ shape: [1], data: Float32Array.of(0.5), spelling: 'binary' }, '[0.5]'],
+    [{ shape: [1], data: Float32Array.of(0.5), encoding: 'binary' }, '[0.5]'],
     [
-      { shape: [0, 9], data: new Float32Array(0), spelling: 'binary' },
+      { shape: [0, 9], data: new Float32Array(0), encoding: 'binary' },
       '{"shape":[0,9],"dtype":"float32","data":[]}',
     ],
     [{ shape: [1], data: Float64Array.of(0.1), dtype: 'float64' }, '[0.1]'],
@@ -307,7 +307,7 @@ describe('an answer', () => {
     [{ shape: [2], data: Float32Array.of(0.1, 7e4), dtype: 'float16' }, '[0.099975586,"Infinity"]'],
     [{ shape: [1], data: Float32Array.of(0.1), dtype: 'bfloat16' }, '[0.100097656]'],
     [
-      { shape: [1], data: Float32Array.of(1), spelling: 'base64' },
+      { shape: [1], data: Float32Array.of(1), encoding: 'base64' },
       `{"shape":[1],"dtype":"float32","data":"${BYTES_OF_ONE}"}`,
     ],
   ] as [Partial<AnswerTensor>, string][])('spells %o as %s', (gradient, text) => {
@@ -319,7 +319,7 @@ describe('an answer', () => {
       dtype: 'float32',
       shape: [],
       data: Float32Array.of(1 / 0),
-      spelling: 'nested',
+      encoding: 'nested',
     }
     const of = (shape: number[], numbers: number[], rest: Partial<AnswerTensor> = {}) => {
       return { ...loss, shape, data: Float32Array.from(numbers), ...rest }
@@ -327,14 +327,14 @@ describe('an answer', () => {
     const gradients = new Map([
       ['data', of([3], [0.1, Number.NaN, -2])],
       ['half', of([2], [7e4, 1], { dtype: 'float16' })],
-      ['double', of([2], [], { dtype: 'float64', data: Float64Array.of(-1 / 0, 0.1), spelling: 'flat' })],
+      ['double', of([2], [], { dtype: 'float64', data: Float64Array.of(-1 / 0, 0.1), encoding: 'flat' })],
       // The base64 of these bytes is a word.
       [
         'base64',
         of([6], [], {
           dtype: 'uint8',
           data: Int32Array.from(Buffer.from('Infinity', 'base64')),
-          spelling: 'base64',
+          encoding: 'base64',
         }),
       ],
     ])
@@ -362,9 +362,9 @@ describe('an answer', () => {
         ['float64', doubles],
         ['float32', whole],
       ] as const) {
-        for (const spelling of ['nested', 'flat'] as const) {
-          const { x } = JSON.parse(write({ dtype, data, shape, spelling })).gradients
-          const read = spelling === 'nested' ? x.flat() : x.data
+        for (const encoding of ['nested', 'flat'] as const) {
+          const { x } = JSON.parse(write({ dtype, data, shape, encoding: encoding })).gradients
+          const read = encoding === 'nested' ? x.flat() : x.data
           expect(Array.from(read as number[], dtype === 'float32' ? Math.fround : Number)).toEqual([...data])
         }
       }
@@ -374,7 +374,7 @@ describe('an answer', () => {
   it('of each dtype comes back through the reader', () => {
     for (const dtype of ['float32', 'float64', 'float16', 'bfloat16'] as Dtype[]) {
       const data = dtype === 'float64' ? Float64Array.of(1.5, -2) : Float32Array.of(1.5, -2)
-      const body = JSON.parse(write({ dtype, data, shape: [2], spelling: 'flat' }))
+      const body = JSON.parse(write({ dtype, data, shape: [2], encoding: 'flat' }))
       expect(tensor(JSON.stringify(body.gradients.x))).toMatchObject({ dtype, data, typed: true })
     }
   })

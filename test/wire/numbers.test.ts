@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromHalf, readElements, roundTo, toBfloat16, toHalf, writeElements } from '../../src/wire/dtypes.ts'
 import json from '../../src/wire/json/index.ts'
-import { printFloat32 } from '../../src/wire/json/print.ts'
+import { printFloat32 } from '../../src/wire/json/print-floats.ts'
 import { JsonReader } from '../../src/wire/json/reader.ts'
 
 const LIMITS = { maxElements: 100_000, maxTensors: 32 }

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Dtype } from '../../src/tensor.ts'
 import { fromHalf, readElements, roundTo, toBfloat16, writeElements } from '../../src/wire/dtypes.ts'
-import { printFloat32 } from '../../src/wire/json/print.ts'
+import { printFloat32 } from '../../src/wire/json/print-floats.ts'
 
 const valuesOf = (dtype: Dtype) => {
   const bits = Uint16Array.from({ length: 65536 }, (_, i) => i)

@@ -51,7 +51,7 @@ describe('a body', () => {
       dtype: 'float32',
       shape: [2],
       data: Float32Array.of(1, 2),
-      spelling: 'binary',
+      encoding: 'binary',
       typed: true,
     })
     expect(tensors.get('s')).toMatchObject({ dtype: 'bool', shape: [], data: Int32Array.of(1) })
@@ -165,14 +165,14 @@ describe('well-formed but wrong', () => {
 })
 
 describe('an answer', () => {
-  const loss: AnswerTensor = { dtype: 'float32', shape: [], data: Float32Array.of(0.5), spelling: 'binary' }
+  const loss: AnswerTensor = { dtype: 'float32', shape: [], data: Float32Array.of(0.5), encoding: 'binary' }
   const gradients = new Map(
     DTYPES.map((dtype) => {
       const data = { float64: Float64Array.of(1, 0, 1), int: Int32Array.of(1, 0, 1) }
       const plain = dtype.includes('float') ? Float32Array.of(1, 0, 1) : data.int
       return [
         dtype,
-        { dtype, shape: [3], data: dtype === 'float64' ? data.float64 : plain, spelling: 'binary' },
+        { dtype, shape: [3], data: dtype === 'float64' ? data.float64 : plain, encoding: 'binary' },
       ] as const
     }),
   )

@@ -1,11 +1,11 @@
 /** Memory for answers is nobody else's while it is out, and is lent again when it has come back. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { cut, giveBack } from '../../src/wire/slab.ts'
+import { allocate, releaseChunks } from '../../src/wire/slab.ts'
 
 /** The bytes that a cut may write. */
 function partOf(length: number): Buffer {
-  const { bytes, floats, start } = cut(length)
+  const { bytes, floats, start } = allocate(length)
   expect(start % 8).toBe(0)
   expect(floats.buffer).toBe(bytes.buffer)
   expect(bytes.length).toBeGreaterThanOrEqual(start + length)
@@ -23,7 +23,7 @@ it('what is out is never lent twice, whatever comes back in between', () => {
       const out: { part: Buffer; mark: number }[] = []
       steps.forEach(({ length: wanted, comesBack }, mark) => {
         out.push({ part: partOf(wanted).fill(mark), mark })
-        if (comesBack % 3 === 0) giveBack([out.splice(comesBack % out.length, 1)[0]!.part])
+        if (comesBack % 3 === 0) releaseChunks([out.splice(comesBack % out.length, 1)[0]!.part])
       })
       for (const { part, mark } of out) expect(part.every((byte) => byte === mark)).toBe(true)
     }),
@@ -32,14 +32,14 @@ it('what is out is never lent twice, whatever comes back in between', () => {
 
 it('a large one that has come back is the next of its size', () => {
   const first = partOf(50_000)
-  giveBack([first])
+  releaseChunks([first])
   expect(partOf(40_000).buffer).toBe(first.buffer)
 })
 
 it('what comes back twice is lent once', () => {
   const first = partOf(100_000)
-  giveBack([first, first])
-  giveBack([first])
+  releaseChunks([first, first])
+  releaseChunks([first])
   const [second, third] = [partOf(100_000), partOf(100_000)]
   expect(second.buffer).toBe(first.buffer)
   expect(third.buffer).not.toBe(first.buffer)
@@ -47,6 +47,6 @@ it('what comes back twice is lent once', () => {
 
 it('foreign memory is left alone', () => {
   const foreign = Buffer.alloc(65_536)
-  giveBack([foreign])
+  releaseChunks([foreign])
   expect(partOf(65_536).buffer).not.toBe(foreign.buffer)
 })

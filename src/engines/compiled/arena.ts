@@ -3,8 +3,8 @@
  * shared between threads, so that data is copied in once and read where the kernel left it. Bounded in bytes; a memory
  * cannot shrink, so those that grew large are dropped when they are idle.
  */
-import { OutOfMemory } from '../define.ts'
-import { MAX_PAGES, unshared } from './wasm.ts'
+import { OutOfMemory } from '../contract.ts'
+import { MAX_PAGES, withUnsharedMemory } from './wasm-encoder.ts'
 
 const PAGE = 65536
 
@@ -50,7 +50,7 @@ export class Arena {
   ): Run {
     const known = this.#bound.get(code)
     if (known !== undefined) return known as Run
-    const module = new WebAssembly.Module(this.#shared ? code.bytes : unshared(code.bytes))
+    const module = new WebAssembly.Module(this.#shared ? code.bytes : withUnsharedMemory(code.bytes))
     const run = instantiate(module, this.memory)
     this.#bound.set(code, run)
     return run

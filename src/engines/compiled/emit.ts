@@ -3,20 +3,20 @@
  * same number. It decides nothing: what is computed where stands in the plan. Here are the statements and the loops; how
  * each reads, computes and adds up is said in emit/.
  */
-import { Frame, type OpenLoop } from './emit/frame.ts'
-import { Memory } from './emit/memory.ts'
-import { Sums } from './emit/sums.ts'
-import { Values } from './emit/values.ts'
-import type { Word } from './emit/words.ts'
-import { HOST, type Target } from './math.ts'
-import { costOf, type Loop, type Plan, type Statement } from './plan.ts'
-import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm.ts'
+import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
+import { ExpressionEmitter } from './emit/expressions.ts'
+import type { KernelParam } from './emit/kernel-params.ts'
+import { LoadStoreEmitter } from './emit/load-store.ts'
+import { ReductionEmitter } from './emit/reductions.ts'
+import { costOf, type Loop, type Plan, type Statement } from './loop-plan.ts'
+import { HOST_IMPORTS, type Target } from './math.ts'
+import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
 
-export type { Word }
+export type { KernelParam as Word }
 
 export interface Emitted {
   readonly bytes: Uint8Array<ArrayBuffer>
-  readonly words: readonly Word[]
+  readonly words: readonly KernelParam[]
 }
 
 /**
@@ -40,26 +40,26 @@ export function emit(plan: Plan, target: Target): Emitted {
 }
 
 class Emitter {
-  readonly #frame: Frame
-  readonly #memory: Memory
-  readonly #values: Values
-  readonly #sums: Sums
+  readonly #context: CodegenContext
+  readonly #memory: LoadStoreEmitter
+  readonly #values: ExpressionEmitter
+  readonly #sums: ReductionEmitter
 
   constructor(plan: Plan, target: Target) {
-    this.#frame = new Frame(plan, target)
-    this.#memory = new Memory(this.#frame)
-    this.#values = new Values(this.#frame, this.#memory)
-    this.#sums = new Sums(this.#frame, this.#memory, this.#values)
+    this.#context = new CodegenContext(plan, target)
+    this.#memory = new LoadStoreEmitter(this.#context)
+    this.#values = new ExpressionEmitter(this.#context, this.#memory)
+    this.#sums = new ReductionEmitter(this.#context, this.#memory, this.#values)
   }
 
   emit(): Emitted {
-    const { f, plan, words, helpers } = this.#frame
+    const { f, plan, words, helpers } = this.#context
     const body = f.capture(() => this.#statements(plan.body))
     f.add(...words.prologue, body)
     const bytes = encodeModule({
-      imports: HOST,
+      imports: HOST_IMPORTS,
       functions: [f, ...helpers.functions],
-      exports: { run: HOST.length },
+      exports: { run: HOST_IMPORTS.length },
       maxPages: MAX_PAGES,
     })
     return { bytes, words: words.list }
@@ -70,16 +70,19 @@ class Emitter {
   }
 
   #statement(statement: Statement) {
-    const { nodes } = this.#frame
+    const { nodes } = this.#context
     switch (statement.kind) {
       case 'loop':
         return this.#loop(statement)
       case 'compute':
-        return this.#frame.define(statement.node, this.#values.compute(nodes[statement.node]))
+        return this.#context.define(statement.node, this.#values.compute(nodes[statement.node]))
       case 'load':
-        return this.#frame.define(statement.node, this.#memory.read(nodes[statement.node], statement.buffer))
+        return this.#context.define(
+          statement.node,
+          this.#memory.read(nodes[statement.node], statement.buffer),
+        )
       case 'store':
-        return this.#memory.store(statement.buffer, this.#frame.value(statement.node))
+        return this.#memory.store(statement.buffer, this.#context.value(statement.node))
       case 'accumulate':
         return this.#sums.accumulate(statement.node, statement.memory)
     }
@@ -87,8 +90,8 @@ class Emitter {
 
   #loop(loop: Loop) {
     const { axis, lanes, accumulators } = loop
-    const { f, words } = this.#frame
-    const isSliced = this.#frame.isSliced(axis)
+    const { f, words } = this.#context
+    const isSliced = this.#context.isSliced(axis)
     const last = isSliced ? words.last() : words.size(axis)
     const index = f.local(I32)
     for (const accumulator of accumulators) this.#sums.begin(accumulator)
@@ -103,8 +106,8 @@ class Emitter {
 
   #unrolling({ lanes, body }: Loop): readonly number[] {
     const isInnermost = body.every(({ kind }) => kind !== 'loop')
-    if (!isInnermost || (!lanes && this.#frame.laneLoop === undefined)) return []
-    return costOf(body, this.#frame.program) > LONG ? UNROLLED_LONG : UNROLLED
+    if (!isInnermost || (!lanes && this.#context.laneLoop === undefined)) return []
+    return costOf(body, this.#context.program) > LONG ? UNROLLED_LONG : UNROLLED
   }
 
   /** Turns from `index` on, while it lies before `end`. */
@@ -113,12 +116,12 @@ class Emitter {
     const { index, copies } = turn
     const step = (lanes ? 4 : 1) * copies
     const open: OpenLoop = { ...turn, ...newLoop(), axis, lanes }
-    const inside = this.#frame.inside(open, () => {
-      this.#frame.unrolled(copies, body, (statement) => this.#statement(statement))
-      this.#frame.f.add(set(index, op('i32.add', get(index), i32(step))))
+    const inside = this.#context.inside(open, () => {
+      this.#context.unrolled(copies, body, (statement) => this.#statement(statement))
+      this.#context.f.add(set(index, op('i32.add', get(index), i32(step))))
       this.#sums.flushEveryBlock(accumulators, index, lanes ? 4 : 1)
     })
-    this.#frame.f.add(whileLoop(op('i32.lt_s', get(index), end), inside))
+    this.#context.f.add(whileLoop(op('i32.lt_s', get(index), end), inside))
   }
 }
 

@@ -13,14 +13,14 @@ import {
   type EngineInfo,
   type EngineStats,
   UnsupportedByEngine,
-} from '../define.ts'
+} from '../contract.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_SLICES, type Sizes, type Slice, writeArguments } from './kernel.ts'
-import { type Compiled, detectTarget, KernelCache } from './kernels.ts'
+import { layoutOf, MAX_SLICES, packKernelParams, type Sizes, type Slice } from './kernel.ts'
+import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
-import { KernelTrapped, Pool, type PoolOptions } from './pool.ts'
-import { fill, type Ready, ReadyLaunches } from './ready.ts'
-import { scaleIn } from './scale.ts'
+import { type BoundLaunch, fill, LaunchCache } from './launch-cache.ts'
+import { scaleInPlace } from './scale-in-place.ts'
+import { KernelTrapped, Pool, type PoolOptions } from './worker-pool.ts'
 
 export interface CompiledOptions extends PoolOptions {
   readonly reason: string
@@ -57,8 +57,8 @@ class CompiledEngine implements Engine {
   readonly #pool: Pool
   /** The memory of what runs on the caller's thread. */
   readonly #own = new Arena({ shared: false })
-  readonly #ready = new ReadyLaunches()
-  readonly #scaleHere: BatchResult['scale'] = (data, factor) => scaleIn(this.#own, data, factor)
+  readonly #ready = new LaunchCache()
+  readonly #scaleHere: BatchResult['scale'] = (data, factor) => scaleInPlace(this.#own, data, factor)
 
   constructor(options: CompiledOptions) {
     const target = detectTarget()
@@ -127,7 +127,7 @@ class CompiledEngine implements Engine {
     arena.reserve(bytesFor(layout, 1))
     copyInputs(kernel, layout, batch, arena)
     const args = argumentsOf(batch, sizes)
-    const [at] = writeArguments(kernel, layout, args, arena, [wholeOf(kernel, sizes)])
+    const [at] = packKernelParams(kernel, layout, args, arena, [wholeOf(kernel, sizes)])
     const run = arena.bind(kernel, instantiate)
     const turns = turnsOf(batch, sizes)
     const computeMs = timed({ kernel, turns, run }, batch, at)
@@ -135,7 +135,7 @@ class CompiledEngine implements Engine {
     return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', scale: this.#scaleHere }
   }
 
-  #runReady(ready: Ready, batch: Batch): BatchResult {
+  #runReady(ready: BoundLaunch, batch: Batch): BatchResult {
     fill(ready, batch, this.#own)
     const computeMs = timed(ready, batch, 0)
     const { values, denominators, gradients } = ready.results
@@ -149,7 +149,7 @@ class CompiledEngine implements Engine {
     const arena = await this.#arenas.take(bytesFor(layout, slices.length))
     try {
       copyInputs(kernel, layout, batch, arena)
-      const addresses = writeArguments(kernel, layout, argumentsOf(batch, sizes), arena, slices)
+      const addresses = packKernelParams(kernel, layout, argumentsOf(batch, sizes), arena, slices)
       const spent = await settled(addresses.map((at) => this.#pool.run(kernel, arena, at)))
       learn(
         kernel,
@@ -159,7 +159,7 @@ class CompiledEngine implements Engine {
       const computeMs = Math.max(...spent)
       const release = () => this.#arenas.giveBack(arena)
       const keep = () => this.#arenas.keep(arena)
-      const scale: BatchResult['scale'] = (data, factor) => scaleIn(arena, data, factor)
+      const scale: BatchResult['scale'] = (data, factor) => scaleInPlace(arena, data, factor)
       return { ...resultsOf(kernel, layout, arena), computeMs, engine: 'compiled', scale, release, keep }
     } catch (error) {
       this.#arenas.giveBack(arena)
@@ -173,12 +173,16 @@ class CompiledEngine implements Engine {
 }
 
 /** Whether the caller's thread may compute it. */
-function isQuick({ kernel, turns }: Pick<Ready, 'kernel' | 'turns'>): boolean {
+function isQuick({ kernel, turns }: Pick<BoundLaunch, 'kernel' | 'turns'>): boolean {
   return turns * kernel.nsPerTurn <= INLINE_NS
 }
 
 /** Runs a kernel where it is, and learns from it. @returns milliseconds */
-function timed({ kernel, turns, run }: Pick<Ready, 'kernel' | 'turns' | 'run'>, batch: Batch, at: number) {
+function timed(
+  { kernel, turns, run }: Pick<BoundLaunch, 'kernel' | 'turns' | 'run'>,
+  batch: Batch,
+  at: number,
+) {
   const started = performance.now()
   try {
     run(at)

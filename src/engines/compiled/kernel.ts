@@ -6,11 +6,11 @@
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import { isWhole } from '../../language/whole.ts'
-import { UnsupportedByEngine } from '../define.ts'
+import { UnsupportedByEngine } from '../contract.ts'
 import { emit, type Word } from './emit.ts'
-import { COTANGENT, expand, type Variant } from './expand.ts'
+import { COTANGENT, legalize, type Variant } from './legalize.ts'
+import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
 import type { Target } from './math.ts'
-import { type Buffer, type Plan, weightOf } from './plan.ts'
 import { plan } from './planner.ts'
 
 /** Sizes of all axes, the renamed ones included. */
@@ -66,7 +66,7 @@ export function planOf(program: Program, variant: Variant): Plan {
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
   const whole = program.nodes.find(({ op }) => isWhole(op))
   if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
-  return plan(expand(program, variant), variant.lanes)
+  return plan(legalize(program, variant), variant.lanes)
 }
 
 /**
@@ -87,7 +87,7 @@ export function compile(program: Program, variant: Variant, target: Target): Ker
     words,
     bytes,
     scalarNodes,
-    weight: weightOf(planned.program),
+    weight: totalCost(planned.program),
     lastLayout: undefined,
   }
 }
@@ -181,7 +181,7 @@ interface Memory {
  *
  * @returns the address of each slice's argument
  */
-export function writeArguments(
+export function packKernelParams(
   kernel: Kernel,
   layout: Layout,
   args: Arguments,

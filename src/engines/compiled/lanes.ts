@@ -8,8 +8,8 @@
  * runs through the same kernel as alone.
  */
 import type { Program } from '../../language/ir.ts'
-import { fastestAxis } from './order.ts'
-import { costOf, type Loop, type Plan, readsInput, type Statement } from './plan.ts'
+import { fastestAxis } from './loop-order.ts'
+import { costOf, type Loop, type Plan, readsInput, type Statement } from './loop-plan.ts'
 
 /** Longer is never short; measured with `load/lanes.ts`. */
 const SHORT = 48
@@ -54,12 +54,12 @@ type Sizes = Readonly<Record<string, number>>
  * acrossAxes(axes, { rows: 8, '...': 4096, classes: 10 }) // ['...', 'rows']
  * acrossAxes(axes, { rows: 8, '...': 1, classes: 1000 }) // []
  */
-export function acrossAxes({ fastest, middle, outermost }: LaneAxes, sizes: Sizes): readonly string[] {
+export function stridedVectorAxes({ fastest, middle, outermost }: LaneAxes, sizes: Sizes): readonly string[] {
   return sizes[fastest] > SHORT ? [] : [...middle.filter((axis) => fills(axis, sizes)), outermost]
 }
 
 /** Whether the same axis goes through the lanes for both. */
-export function areAlike({ fastest, middle }: LaneAxes, a: Sizes, b: Sizes): boolean {
+export function sameVectorAxis({ fastest, middle }: LaneAxes, a: Sizes, b: Sizes): boolean {
   if (a === b) return true
   return a[fastest] === b[fastest] && middle.every((axis) => fills(axis, a) === fills(axis, b))
 }
@@ -75,7 +75,7 @@ function fills(axis: string, sizes: Sizes): boolean {
  * @param axis the one that the plan puts into the lanes
  * @returns a number of elements, 0 where the fastest axis is always better in the lanes
  */
-export function shortUpTo(plan: Plan, axis: string): number {
+export function vectorizationThreshold(plan: Plan, axis: string): number {
   const inner = plan.body.flatMap((statement) => insideOf(statement, axis))
   // Where the rows depend on each other, most loops are over pairs of them, which are not short.
   if (plan.separable === undefined || inner.length === 0) return 0

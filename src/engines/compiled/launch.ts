@@ -1,10 +1,10 @@
 /** One launch: the batch's data into an arena, the kernel's results as views of it. */
 import type { NumericArray } from '../../tensor.ts'
-import type { Batch, BatchResult, Column } from '../define.ts'
+import type { Batch, BatchResult, ChunkedArray } from '../contract.ts'
 import type { Arena } from './arena.ts'
 import type { Arguments, Kernel, Layout, Sizes } from './kernel.ts'
-import { HOST } from './math.ts'
-import type { Buffer } from './plan.ts'
+import type { Buffer } from './loop-plan.ts'
+import { HOST_IMPORTS } from './math.ts'
 
 /** Bytes that a launch in so many slices takes. */
 export function bytesFor({ scratch }: Layout, slices: number): number {
@@ -24,7 +24,7 @@ export function argumentsOf({ scalars, cotangent }: Batch, sizes: Sizes): Argume
   return { sizes, scalars, cotangent: cotangent[0][0] }
 }
 
-function copy(column: Column, { words, floats }: Arena, place: number) {
+function copy(column: ChunkedArray, { words, floats }: Arena, place: number) {
   let at = place
   for (const part of column) {
     const target: NumericArray = part instanceof Int32Array ? words : floats
@@ -52,7 +52,7 @@ export function resultsOf({ plan }: Kernel, layout: Layout, arena: Arena): Resul
 
 /** The kernel's function on a memory. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): (at: number) => void {
-  const host = Object.fromEntries(HOST.map(({ name, run }) => [name, run]))
+  const host = Object.fromEntries(HOST_IMPORTS.map(({ name, run }) => [name, run]))
   const { exports } = new WebAssembly.Instance(module, { env: { memory, ...host } })
   return exports.run as (at: number) => void
 }

@@ -7,7 +7,7 @@
  * float64, two lanes at a time, where plain polynomials are exact enough.
  */
 import { MEANING } from '../../language/scalar.ts'
-import { interpolate } from './polynomial.ts'
+import { interpolate } from './chebyshev.ts'
 import {
   type Code,
   call,
@@ -26,7 +26,7 @@ import {
   set,
   shuffle,
   V128,
-} from './wasm.ts'
+} from './wasm-encoder.ts'
 
 /** What the runtime offers beyond fixed-width SIMD. */
 export interface Target {
@@ -54,7 +54,7 @@ export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly in
 }
 
 /** What the module needs of JavaScript: sines of arguments whose reduction would take hundreds of bits. */
-export const HOST: readonly (Import & { readonly run: (x: number) => number })[] = [
+export const HOST_IMPORTS: readonly (Import & { readonly run: (x: number) => number })[] = [
   { name: 'sin', params: [F32], results: [F32], run: Math.sin },
   { name: 'cos', params: [F32], results: [F32], run: Math.cos },
 ]
@@ -237,7 +237,7 @@ function atanhTail(s: number): number {
  * log(1 + x) for 0 <= x <= 1, which is what softplus asks for: 2 atanh(x / (2 + x)) needs neither an exponent nor its
  * edges.
  */
-export function log1pOfUnit(f: FunctionBuilder, target: Target, x: Code): Code {
+export function log1pUnitInterval(f: FunctionBuilder, target: Target, x: Code): Code {
   const s = f.let(div(x, add(x, constF32x4(2))))
   const twice = f.let(add(s, s))
   const square = f.let(mul(s, s))

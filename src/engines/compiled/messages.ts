@@ -1,6 +1,6 @@
 /** What the main thread and the pool's threads say to each other. Types only. */
 
-export type Order =
+export type WorkerCommand =
   | { readonly type: 'module'; readonly kernel: number; readonly module: WebAssembly.Module }
   | { readonly type: 'memory'; readonly arena: number; readonly memory: WebAssembly.Memory }
   | { readonly type: 'forget memory'; readonly arena: number }
@@ -14,7 +14,7 @@ export type Order =
     }
   | { readonly type: 'close' }
 
-export interface Report {
+export interface WorkerReport {
   readonly id: number
   /** How long the kernel ran, in milliseconds. */
   readonly ms: number

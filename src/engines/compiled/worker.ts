@@ -1,7 +1,7 @@
 /** The entry of a pool's thread: runs kernels on memories that it shares with the main thread. */
 import { parentPort } from 'node:worker_threads'
 import { instantiate } from './launch.ts'
-import type { Order, Report } from './messages.ts'
+import type { WorkerCommand, WorkerReport } from './messages.ts'
 
 const port = parentPort!
 const modules = new Map<number, WebAssembly.Module>()
@@ -9,7 +9,7 @@ const memories = new Map<number, WebAssembly.Memory>()
 /** Memory -> kernel -> its function. */
 const bound = new Map<number, Map<number, (at: number) => void>>()
 
-port.on('message', (order: Order) => {
+port.on('message', (order: WorkerCommand) => {
   switch (order.type) {
     case 'module':
       modules.set(order.kernel, order.module)
@@ -34,7 +34,7 @@ port.on('message', (order: Order) => {
   }
 })
 
-function run(id: number, kernel: number, arena: number, at: number): Report {
+function run(id: number, kernel: number, arena: number, at: number): WorkerReport {
   const started = performance.now()
   try {
     functionOf(kernel, arena)(at)

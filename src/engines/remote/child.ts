@@ -4,22 +4,22 @@
  */
 import { Socket } from 'node:net'
 import { argv, exit } from 'node:process'
-import { openAlone } from '../open.ts'
-import { Link } from './link.ts'
-import { Mailbox } from './mailbox.ts'
+import { openWithoutFallback } from '../open.ts'
+import { IpcTransport } from './ipc-transport.ts'
 import type { Request } from './messages.ts'
 import { PIPE, type ProcessStart } from './process.ts'
 import { serve } from './serve.ts'
+import { SharedMemorySlots } from './shared-memory-slots.ts'
 
 const options = JSON.parse(argv[2]) as ProcessStart
 const slotsFrom = (first: number) => Array.from({ length: options.slots }, (_, i) => first + i)
 const pipe = new Socket({ fd: PIPE })
 pipe.on('close', () => exit())
 let listener: (request: Request) => void = () => {}
-const link = new Link({
+const link = new IpcTransport({
   pipe,
-  incoming: new Mailbox(slotsFrom(PIPE + 1)),
-  outgoing: new Mailbox(slotsFrom(PIPE + 1 + options.slots)),
+  incoming: new SharedMemorySlots(slotsFrom(PIPE + 1)),
+  outgoing: new SharedMemorySlots(slotsFrom(PIPE + 1 + options.slots)),
   onMessage: (request) => listener(request as Request),
 })
 
@@ -31,5 +31,5 @@ await serve(
     },
     close: () => pipe.end(() => exit()),
   },
-  () => openAlone(options),
+  () => openWithoutFallback(options),
 )

@@ -1,5 +1,5 @@
 /** What the main thread and an engine elsewhere (on a thread, in a process) say to each other. Types only. */
-import type { Batch, BatchResult, EngineDetails, EngineInfo, EngineStats } from '../define.ts'
+import type { Batch, BatchResult, EngineDetails, EngineInfo, EngineStats } from '../contract.ts'
 
 /** A batch whose program the other side already has under the same key comes without it. */
 export type SentBatch = Omit<Batch, 'program'> & { readonly program: Batch['program'] | undefined }
@@ -23,7 +23,7 @@ export type Answer =
   | {
       readonly type: 'failed'
       readonly id: number
-      /** Of the error's class: those that define.ts has are made again on this side. */
+      /** Of the error's class: those that contract.ts has are made again on this side. */
       readonly name: string
       readonly message: string
       readonly stack: string | undefined

@@ -8,13 +8,13 @@ import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import { env, execPath } from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type { Engine } from '../define.ts'
-import type { EngineDefinition } from '../local.ts'
+import type { Engine } from '../contract.ts'
+import type { EngineDefinition } from '../define.ts'
 import type { Channel } from './channel.ts'
-import { Link } from './link.ts'
-import { Mailbox, openSlots } from './mailbox.ts'
+import { IpcTransport } from './ipc-transport.ts'
 import type { RemoteOptions, Reply } from './messages.ts'
 import { openRemote } from './remote.ts'
+import { openSlots, SharedMemorySlots } from './shared-memory-slots.ts'
 
 export interface ProcessOptions {
   readonly definition: EngineDefinition
@@ -37,7 +37,7 @@ export function openProcess({ definition, reason, log, onStart }: ProcessOptions
       ...there,
       ...back,
     ])
-    const mailboxes = [new Mailbox(there), new Mailbox(back)] as const
+    const mailboxes = [new SharedMemorySlots(there), new SharedMemorySlots(back)] as const
     child.once('close', () => mailboxes.map((mailbox) => mailbox.close()))
     onStart?.(child)
     return channelOf(child, `${name} process`, ...mailboxes)
@@ -67,12 +67,17 @@ function start(
   return spawn(execPath, args, { env: { ...env, ...variables }, stdio: ['ignore', 2, 2, 'pipe', ...slots] })
 }
 
-function channelOf(child: ChildProcess, title: string, outgoing: Mailbox, incoming: Mailbox): Channel {
+function channelOf(
+  child: ChildProcess,
+  title: string,
+  outgoing: SharedMemorySlots,
+  incoming: SharedMemorySlots,
+): Channel {
   const listeners: ((reply: Reply) => void)[] = []
   const onMessage = (reply: unknown) => {
     for (const listener of listeners) listener(reply as Reply)
   }
-  const link = new Link({ pipe: child.stdio[PIPE] as Socket, outgoing, incoming, onMessage })
+  const link = new IpcTransport({ pipe: child.stdio[PIPE] as Socket, outgoing, incoming, onMessage })
   return {
     title,
     send: (request) => link.send(request),

@@ -14,7 +14,7 @@ import {
   type EngineStats,
   OutOfMemory,
   UnsupportedByEngine,
-} from '../define.ts'
+} from '../contract.ts'
 import type { Channel } from './channel.ts'
 import type { Answer, Hello, Reply, Request } from './messages.ts'
 

@@ -1,5 +1,5 @@
 /** The other side: opens an engine and answers requests, as many at once as the engine computes side by side. */
-import { type Batch, type BatchResult, DeviceLost, type Engine } from '../define.ts'
+import { type Batch, type BatchResult, DeviceLost, type Engine } from '../contract.ts'
 import type { Reply, Request, SentBatch, SentResult } from './messages.ts'
 
 /** How the other side hears and speaks. */

@@ -1,6 +1,6 @@
 /** Engines on a thread beside the main one: arrays are copied once, and moved there. */
 import type { Worker } from 'node:worker_threads'
-import { type Engine, owned } from '../define.ts'
+import { copyBatch, type Engine } from '../contract.ts'
 import { spawn } from '../spawn.ts'
 import type { Channel } from './channel.ts'
 import type { RemoteOptions, Reply, Request } from './messages.ts'
@@ -31,7 +31,7 @@ function channelOf(worker: Worker): Channel {
   return {
     title: 'compute thread',
     send: (request) => {
-      const own = request.type === 'run' ? { ...request, batch: owned(request.batch) } : request
+      const own = request.type === 'run' ? { ...request, batch: copyBatch(request.batch) } : request
       worker.postMessage(own, buffersOf(own))
     },
     onReply: (listener) => worker.on('message', (reply: Reply) => listener(reply)),

@@ -12,12 +12,12 @@ import {
   type Engine,
   type EngineInfo,
   type EngineStats,
-  membersOf,
+  leafEngines,
   OutOfMemory,
   UnsupportedByEngine,
-} from '../define.ts'
-import { halve, rejoin } from './halve.ts'
-import { Refusals } from './refusals.ts'
+} from '../contract.ts'
+import { halve, rejoin } from './halve-batch.ts'
+import { UnsupportedCache } from './unsupported-cache.ts'
 
 type Log = (message: string, details?: object) => void
 
@@ -34,7 +34,7 @@ class StandbyEngine implements Engine {
   readonly #standby: Engine
   readonly #log: Log
   /** Of the device. */
-  readonly #refusals = new Refusals()
+  readonly #refusals = new UnsupportedCache()
 
   constructor(device: Engine, standby: Engine, log: Log) {
     this.#device = device
@@ -60,7 +60,7 @@ class StandbyEngine implements Engine {
   }
 
   get members(): readonly Engine[] {
-    return [this.#device, ...membersOf(this.#standby)]
+    return [this.#device, ...leafEngines(this.#standby)]
   }
 
   async run(batch: Batch): Promise<BatchResult> {

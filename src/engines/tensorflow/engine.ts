@@ -10,13 +10,13 @@ import {
   type Engine,
   type EngineDetails,
   UnsupportedByEngine,
-} from '../define.ts'
+} from '../contract.ts'
 import { execute } from '../tfjs/execute.ts'
-import { meaningOf } from './failures.ts'
-import { Forms } from './forms.ts'
-import { runFused } from './fused.ts'
-import { askForGpu } from './gpu.ts'
+import { classifyError } from './classify-error.ts'
+import { ExecutableCache } from './executable-cache.ts'
+import { queryNvidiaSmi } from './gpu.ts'
 import type { Native } from './native.ts'
+import { runFused } from './run-executable.ts'
 
 const NAME = 'tensorflow'
 /** Programs that XLA cannot compile; more than there are kept. */
@@ -32,7 +32,7 @@ export async function tensorflowEngine(native: Native, reason: string): Promise<
 class TensorflowEngine implements Engine {
   readonly info
   readonly #version: string
-  readonly #forms: Forms
+  readonly #forms: ExecutableCache
   readonly #refused = new Set<string>()
   #isLost = false
 
@@ -41,7 +41,7 @@ class TensorflowEngine implements Engine {
     const device = `TensorFlow ${setup.version}, XLA, ${isUsingGpu ? 'GPU' : 'CPU'}`
     this.info = { name: NAME, device, reason, isGpu: isUsingGpu }
     this.#version = setup.version
-    this.#forms = new Forms(native)
+    this.#forms = new ExecutableCache(native)
   }
 
   /** A lost CUDA context cannot be had again in the same process: whoever owns the process starts another. */
@@ -54,7 +54,7 @@ class TensorflowEngine implements Engine {
     try {
       return (await this.#runFused(batch)) ?? (await execute(batch, NAME))
     } catch (error) {
-      const meaning = meaningOf(error)
+      const meaning = classifyError(error)
       this.#isLost ||= meaning instanceof DeviceLost
       throw meaning
     }
@@ -72,7 +72,7 @@ class TensorflowEngine implements Engine {
   async describe(): Promise<EngineDetails> {
     const compiled = this.#forms.describe()
     const library = `TensorFlow ${this.#version}`
-    const gpu = this.info.isGpu ? await askForGpu() : undefined
+    const gpu = this.info.isGpu ? await queryNvidiaSmi() : undefined
     if (gpu === undefined) return { driver: library, compiled }
     const { name, driver, memoryBytes } = gpu
     return { driver: `${library}, NVIDIA ${driver}, ${name}`, limits: { memoryBytes }, compiled }
@@ -94,7 +94,7 @@ class TensorflowEngine implements Engine {
       const arrays = runFused(form, batch)
       return { ...arrays, computeMs: performance.now() - started, compileMs: started - before, engine: NAME }
     } catch (error) {
-      if (!(meaningOf(error) instanceof UnsupportedByEngine)) throw error
+      if (!(classifyError(error) instanceof UnsupportedByEngine)) throw error
       if (this.#refused.size >= MAX_REFUSED) this.#refused.clear()
       this.#refused.add(batch.programKey)
       return undefined

@@ -15,7 +15,7 @@ const QUESTION = ['--query-gpu=name,driver_version,memory.total', '--format=csv,
 const LIMIT_MS = 5000
 
 /** Undefined where it is not there, or says nothing of use. */
-export async function askForGpu(): Promise<Gpu | undefined> {
+export async function queryNvidiaSmi(): Promise<Gpu | undefined> {
   try {
     const { stdout } = await promisify(execFile)('nvidia-smi', QUESTION, { timeout: LIMIT_MS })
     return readGpu(stdout)

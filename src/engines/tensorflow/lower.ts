@@ -4,8 +4,8 @@
  */
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { Graph, type Value } from './graph.ts'
-import type { Argument, Form, Place } from './place.ts'
-import { RULES } from './rules.ts'
+import type { Argument, CompileSpec, LoweringContext } from './lowering-context.ts'
+import { RULES } from './lowering-rules.ts'
 
 export interface Result {
   readonly role: 'values' | 'denominators' | 'gradient'
@@ -28,7 +28,7 @@ export interface Lowered {
  * @example
  * lower({ program, sizes: { rows: 32, classes: 10 }, rows: 'rows', isUniform: true }).graph.nodes
  */
-export function lower(form: Form): Lowered {
+export function lower(form: CompileSpec): Lowered {
   const { program } = form
   const graph = new Graph()
   const taken = new Arguments(graph, form)
@@ -66,7 +66,7 @@ function outputsOf(program: Program): Output[] {
   ]
 }
 
-function placesIn(form: Form, graph: Graph, taken: Arguments): (node: Node) => Place {
+function placesIn(form: CompileSpec, graph: Graph, taken: Arguments): (node: Node) => LoweringContext {
   const { program, sizes } = form
   const dimension = (axis: string) => program.axes.indexOf(axis)
   const shapeOf = (axes: readonly string[]) =>
@@ -86,10 +86,10 @@ function placesIn(form: Form, graph: Graph, taken: Arguments): (node: Node) => P
 class Arguments {
   readonly taken: Argument[] = []
   readonly #graph: Graph
-  readonly #form: Form
+  readonly #form: CompileSpec
   readonly #known = new Map<string, Value>()
 
-  constructor(graph: Graph, form: Form) {
+  constructor(graph: Graph, form: CompileSpec) {
     this.#graph = graph
     this.#form = form
   }
@@ -127,7 +127,7 @@ class Arguments {
 /** A result is real, and lies in memory as its layout says. */
 function inLayout(
   graph: Graph,
-  { sizes }: Form,
+  { sizes }: CompileSpec,
   x: Value,
   own: readonly string[],
   axes: readonly string[],

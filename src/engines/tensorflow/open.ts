@@ -1,5 +1,5 @@
 /** Loads TensorFlow, tries it out with one loss, and makes it an Engine. */
-import type { Engine } from '../define.ts'
+import type { Engine } from '../contract.ts'
 import { tensorflowEngine } from './engine.ts'
 import { loadNative, type Native } from './native.ts'
 import { probe } from './probe.ts'

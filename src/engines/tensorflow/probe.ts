@@ -5,7 +5,7 @@
 import { interpret } from '../../language/interpret.ts'
 import { lower } from '../../language/lower.ts'
 import { parse } from '../../language/parse.ts'
-import type { Batch, Engine } from '../define.ts'
+import type { Batch, Engine } from '../contract.ts'
 
 const FORMULA = 'logsumexp(x, classes) - pick(x, labels, classes)'
 const AXES = ['rows', 'classes']

@@ -19,7 +19,7 @@ export interface Writer {
 }
 
 /** The function of a SavedModel: its body, and what leaves it by name. */
-export interface Compilable {
+export interface FunctionDef {
   readonly graph: Graph
   readonly results: Readonly<Record<string, Value>>
   /** Where it runs, for instance `/device:GPU:0`; empty: where TensorFlow likes. */
@@ -41,7 +41,7 @@ export const SIGNATURE = 'serving_default'
  * @example
  * writeFileSync(join(folder, 'saved_model.pb'), savedModel(new BinaryWriter(), compilable))
  */
-export function savedModel(writer: Writer, compilable: Compilable): Uint8Array {
+export function savedModel(writer: Writer, compilable: FunctionDef): Uint8Array {
   writer.writeInt64(1, 1)
   writer.writeMessage(2, compilable, metaGraph)
   return writer.getResultBuffer()
@@ -50,13 +50,13 @@ export function savedModel(writer: Writer, compilable: Compilable): Uint8Array {
 /** Name of the placeholder of an argument, and of an output, as a run names them. */
 const placeholderOf = ({ from }: Value) => `in_${from}`
 
-function metaGraph(compilable: Compilable, to: Writer) {
+function metaGraph(compilable: FunctionDef, to: Writer) {
   to.writeMessage(1, TAG, (tag, info) => info.writeString(4, tag))
   to.writeMessage(2, compilable, graphDef)
   entry(to, 5, SIGNATURE, compilable, signature)
 }
 
-function graphDef(compilable: Compilable, to: Writer) {
+function graphDef(compilable: FunctionDef, to: Writer) {
   for (const argument of compilable.graph.arguments) to.writeMessage(1, argument, placeholder)
   to.writeMessage(1, compilable, call)
   to.writeMessage(2, compilable, (inner, library) => library.writeMessage(1, inner, functionDef))
@@ -69,7 +69,7 @@ function placeholder(argument: Value, to: Writer) {
   nodeDef({ name: placeholderOf(argument), op: 'Placeholder', inputs: [], attributes }, to)
 }
 
-function call({ graph, results, device }: Compilable, to: Writer) {
+function call({ graph, results, device }: FunctionDef, to: Writer) {
   const node: GraphNode = {
     name: CALL,
     op: 'PartitionedCall',
@@ -85,7 +85,7 @@ function call({ graph, results, device }: Compilable, to: Writer) {
   if (device !== '') to.writeString(4, device)
 }
 
-function functionDef({ graph, results }: Compilable, to: Writer) {
+function functionDef({ graph, results }: FunctionDef, to: Writer) {
   to.writeMessage(1, FUNCTION, (name, definition) => {
     definition.writeString(1, name)
     for (const { from, type } of graph.arguments) argDef(definition, 2, from, type)
@@ -106,7 +106,7 @@ function argDef(to: Writer, field: number, name: string, type: TensorType) {
   })
 }
 
-function signature({ graph, results }: Compilable, to: Writer) {
+function signature({ graph, results }: FunctionDef, to: Writer) {
   for (const argument of graph.arguments) {
     entry(to, 1, argument.from, { ...argument, from: `${placeholderOf(argument)}:0` }, tensorInfo)
   }

@@ -1,6 +1,6 @@
 /** What the engines on tfjs share: one backend of the one global tfjs of this thread, made into an Engine. */
 import * as tf from '@tensorflow/tfjs-core'
-import type { Engine } from '../define.ts'
+import type { Engine } from '../contract.ts'
 import { execute } from './execute.ts'
 
 /** @param backend a registered tfjs backend */

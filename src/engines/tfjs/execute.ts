@@ -4,9 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { layoutOf, type Node, type Program, withRenamed } from '../../language/ir.ts'
-import { type Batch, type BatchResult, UnsupportedByEngine } from '../define.ts'
-import type { OpContext } from './context.ts'
-import { OPS, toOrder } from './ops.ts'
+import { type Batch, type BatchResult, UnsupportedByEngine } from '../contract.ts'
+import type { OpContext } from './op-context.ts'
+import { OPS, permute } from './ops.ts'
 
 /**
  * @throws UnsupportedByEngine for float64, which tfjs has not
@@ -87,7 +87,7 @@ function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient:
     gradient,
     node.axes.map((axis) => sizes[axis]),
   )
-  return toOrder(dense, node.axes, layout)
+  return permute(dense, node.axes, layout)
 }
 
 const KNOWN = new WeakMap<Program, Int32Array>()

@@ -4,9 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs-core'
 import type { Op } from '../../language/ir.ts'
-import { joined, UnsupportedByEngine } from '../define.ts'
-import type { OpContext } from './context.ts'
-import { contract } from './contract.ts'
+import { concatChunks, UnsupportedByEngine } from '../contract.ts'
+import { contract } from './contraction.ts'
+import type { OpContext } from './op-context.ts'
 import { sumOver } from './sum.ts'
 
 type T = tf.Tensor
@@ -17,7 +17,7 @@ const zero = () => tf.scalar(0)
 const full = ({ shapeOf }: OpContext, value: number, type: 'float32' | 'bool' = 'float32'): T =>
   tf.tensor(type === 'bool' ? [value !== 0] : [value], shapeOf([]), type)
 
-/** staged.ts takes whole lines out of a program before it comes here. */
+/** host-op-partition.ts takes whole lines out of a program before it comes here. */
 const wholeLines: Rule = ({ node }) => {
   throw new UnsupportedByEngine(`${node.op} takes whole lines`)
 }
@@ -30,7 +30,7 @@ export const OPS: { readonly [O in Op]: Rule } = {
   size: (context) => full(context, context.sizes[context.node.axis!]),
   index: (context) => places(context),
   cotangent: ({ node, batch, shapeOf }) => {
-    const column = joined(batch.cotangent) as Float32Array
+    const column = concatChunks(batch.cotangent) as Float32Array
     return tf.tensor(column, column.length === 1 ? shapeOf([]) : shapeOf(node.axes), 'float32')
   },
 
@@ -181,13 +181,13 @@ function exchange(shape: readonly number[], from: number, to: number, size: numb
 /** An input comes in its own layout and is brought into the program's order. */
 function read({ node, batch, sizes, shapeOf }: OpContext): T {
   const { axes, type } = batch.program.inputs[node.name!]
-  const data = joined(batch.inputs[node.name!]) as Float32Array | Int32Array
+  const data = concatChunks(batch.inputs[node.name!]) as Float32Array | Int32Array
   const laid = tf.tensor(
     data,
     axes.map((axis) => sizes[axis]),
     type === 'index' ? 'int32' : 'float32',
   )
-  return tf.reshape(toOrder(laid, axes, node.axes), shapeOf(node.axes))
+  return tf.reshape(permute(laid, axes, node.axes), shapeOf(node.axes))
 }
 
 /** 0, 1, 2 ... along the node's axis. */
@@ -196,7 +196,7 @@ function places({ node, sizes, shapeOf }: OpContext): T {
 }
 
 /** Transposes from one order of axes to another; free where they agree. */
-export function toOrder(x: T, from: readonly string[], to: readonly string[]): T {
+export function permute(x: T, from: readonly string[], to: readonly string[]): T {
   const order = to.map((axis) => from.indexOf(axis))
   return order.every((place, i) => place === i) ? x : transposed(x, order)
 }

@@ -10,10 +10,10 @@ import {
   type Engine,
   type EngineDetails,
   UnsupportedByEngine,
-} from '../define.ts'
+} from '../contract.ts'
+import type { PoolOptions } from './buffer-pool.ts'
 import { limitsOf } from './device.ts'
 import { timeOnDevice } from './measure.ts'
-import type { PoolOptions } from './pool.ts'
 import { openSession, type Session } from './session.ts'
 
 const NAME = 'webgpu'

@@ -3,7 +3,7 @@
  * it, and takes what is too large for fused shaders.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import { type Batch, type BatchResult, UnsupportedByEngine } from '../define.ts'
+import { type Batch, type BatchResult, UnsupportedByEngine } from '../contract.ts'
 import { execute } from '../tfjs/execute.ts'
 import type { OpenDevice } from './device.ts'
 

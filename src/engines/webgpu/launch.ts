@@ -2,30 +2,30 @@
  * One batch on one device: copied in through a mapped buffer, computed in as many dispatches as its program has stages, and
  * read back in one piece. Several may be under way at once: the device takes them in turn, and copies go on meanwhile.
  */
-import type { Batch, BatchResult, Column } from '../define.ts'
-import { type Layout, layoutOf, lengthOf, resultLength, wordsOf } from './layout.ts'
-import type { Loss } from './loss.ts'
+import type { Batch, BatchResult, ChunkedArray } from '../contract.ts'
+import type { BufferPool, BufferRole } from './buffer-pool.ts'
+import type { DeviceLostSignal } from './device-lost.ts'
+import { type Layout, layoutOf, lengthOf, packUniforms, resultLength } from './memory-layout.ts'
 import type { Compiled, PipelineCache } from './pipelines.ts'
-import type { BufferPool, Use } from './pool.ts'
 
 /** What a launch needs of its session. */
-export interface Station {
+export interface LaunchContext {
   readonly device: GPUDevice
   readonly pool: BufferPool
   readonly pipelines: PipelineCache
-  readonly loss: Loss
+  readonly loss: DeviceLostSignal
 }
 
 /** The buffers of one launch. */
-export type Buffers = Readonly<Record<Use, GPUBuffer>>
+export type Buffers = Readonly<Record<BufferRole, GPUBuffer>>
 
 /** @throws OutOfMemory, UnsupportedByEngine; DeviceLost */
-export async function launch(station: Station, batch: Batch, engine: string): Promise<BatchResult> {
+export async function launch(station: LaunchContext, batch: Batch, engine: string): Promise<BatchResult> {
   const compileStarted = performance.now()
   const compiled = await station.loss.unless(station.pipelines.find(batch))
   const compileMs = performance.now() - compileStarted
   const layout = layoutOf(compiled, batch)
-  const words = wordsOf(compiled, layout, batch)
+  const words = packUniforms(compiled, layout, batch)
   const buffers = await takeBuffers(station, layout, words)
   try {
     fill(buffers, layout, batch, words)
@@ -40,7 +40,7 @@ export async function launch(station: Station, batch: Batch, engine: string): Pr
 
 /** Until the results can be read. A launch that the device refuses leaves the results of another one there. */
 async function computed(
-  station: Station,
+  station: LaunchContext,
   compiled: Compiled,
   layout: Layout,
   buffers: Buffers,
@@ -59,11 +59,11 @@ function resultBytes({ totals }: Layout): number {
 }
 
 export async function takeBuffers(
-  { pool }: Station,
+  { pool }: LaunchContext,
   { totals }: Layout,
   words: Uint32Array,
 ): Promise<Buffers> {
-  const sizes: Readonly<Record<Use, number>> = {
+  const sizes: Readonly<Record<BufferRole, number>> = {
     inputs: totals.inputs * 4,
     scratch: totals.scratch * 4,
     results: totals.results * 4,
@@ -71,9 +71,9 @@ export async function takeBuffers(
     upload: totals.inputs * 4 + words.byteLength,
     download: totals.results * 4,
   }
-  const taken: Partial<Record<Use, GPUBuffer>> = {}
+  const taken: Partial<Record<BufferRole, GPUBuffer>> = {}
   try {
-    for (const use of Object.keys(sizes) as Use[]) taken[use] = await pool.take(use, sizes[use])
+    for (const use of Object.keys(sizes) as BufferRole[]) taken[use] = await pool.take(use, sizes[use])
     return taken as Buffers
   } catch (error) {
     for (const buffer of Object.values(taken)) pool.give(buffer)
@@ -101,7 +101,7 @@ export function fill(
 function copyColumn(
   memory: ArrayBuffer,
   start: number,
-  column: Column,
+  column: ChunkedArray,
   View: typeof Float32Array | typeof Int32Array,
 ) {
   const target = new View(memory, start * 4, lengthOf(column))
@@ -113,7 +113,7 @@ function copyColumn(
 }
 
 function submit(
-  { device, pipelines }: Station,
+  { device, pipelines }: LaunchContext,
   compiled: Compiled,
   layout: Layout,
   buffers: Buffers,

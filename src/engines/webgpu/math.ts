@@ -6,7 +6,7 @@
  * exp, log and atan follow Cephes' single precision (Moshier, https://www.netlib.org/cephes/); erf is N. Juffa's fit
  * (https://stackoverflow.com/a/35148199). test/engines/webgpu/math.test.ts sweeps all of them.
  */
-import { interpolate } from '../compiled/polynomial.ts'
+import { interpolate } from '../compiled/chebyshev.ts'
 
 /** A function of the module and the ones that it calls. */
 interface Part {

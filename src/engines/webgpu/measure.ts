@@ -2,9 +2,9 @@
  * How long a batch's dispatches take by themselves, with all data on the device, and how fast the device copies: what a
  * benchmark compares. It is no part of answering requests.
  */
-import type { Batch, DeviceTiming } from '../define.ts'
-import { type Buffers, bind, dispatch, fill, type Station, takeBuffers } from './launch.ts'
-import { layoutOf, wordsOf } from './layout.ts'
+import type { Batch, DeviceTiming } from '../contract.ts'
+import { type Buffers, bind, dispatch, fill, type LaunchContext, takeBuffers } from './launch.ts'
+import { layoutOf, packUniforms } from './memory-layout.ts'
 import type { Compiled } from './pipelines.ts'
 
 /** Enough to fill every multiprocessor, and no cache. */
@@ -12,7 +12,11 @@ const COPIED_BYTES = 2 ** 28
 const COPIES = 20
 
 /** A launch beside a copy of about as many bytes, at least as many as fill the device. */
-export async function timeOnDevice(station: Station, batch: Batch, launches: number): Promise<DeviceTiming> {
+export async function timeOnDevice(
+  station: LaunchContext,
+  batch: Batch,
+  launches: number,
+): Promise<DeviceTiming> {
   const { milliseconds, bytes } = await measureKernel(station, batch, launches)
   const most = station.device.limits.maxBufferSize / 4
   const copyBytesPerSecond = await copyBandwidth(station, Math.min(most, COPIED_BYTES), COPIES)
@@ -34,10 +38,14 @@ export interface KernelTime {
  * const { milliseconds, bytes } = await measureKernel(engine.session!, batch, 20)
  * bytes / milliseconds / 1e6 // GB/s
  */
-export async function measureKernel(station: Station, batch: Batch, repeats: number): Promise<KernelTime> {
+export async function measureKernel(
+  station: LaunchContext,
+  batch: Batch,
+  repeats: number,
+): Promise<KernelTime> {
   const compiled = await station.pipelines.find(batch)
   const layout = layoutOf(compiled, batch)
-  const words = wordsOf(compiled, layout, batch)
+  const words = packUniforms(compiled, layout, batch)
   const buffers = await takeBuffers(station, layout, words)
   try {
     fill(buffers, layout, batch, words)
@@ -55,7 +63,7 @@ export async function measureKernel(station: Station, batch: Batch, repeats: num
   }
 }
 
-function upload({ device }: Station, buffers: Buffers, inputBytes: number, wordBytes: number) {
+function upload({ device }: LaunchContext, buffers: Buffers, inputBytes: number, wordBytes: number) {
   const encoder = device.createCommandEncoder()
   encoder.copyBufferToBuffer(buffers.upload, 0, buffers.inputs, 0, inputBytes)
   encoder.copyBufferToBuffer(buffers.upload, inputBytes, buffers.words, 0, wordBytes)
@@ -128,7 +136,7 @@ function bytesOf({ blocks }: Compiled, { inputs }: Batch, sizes: Readonly<Record
  * @param bytes of each buffer
  */
 export async function copyBandwidth(
-  { device, pool }: Station,
+  { device, pool }: LaunchContext,
   bytes: number,
   repeats: number,
 ): Promise<number> {

@@ -1,23 +1,23 @@
 /** Program -> the WGSL of its stages, and the numbers that they share. Pure: it knows no device. */
 import { type Program, withRenamed } from '../../language/ir.ts'
 import { isWhole } from '../../language/whole.ts'
-import { type Expanded, expand } from '../compiled/expand.ts'
-import { NO_TRUTHS, type Truths } from '../compiled/switches.ts'
-import { UnsupportedByEngine } from '../define.ts'
-import { cut, cutKey } from './cut.ts'
+import { type LegalizedProgram, legalize } from '../compiled/legalize.ts'
+import { NO_STATIC_PREDICATES, type StaticPredicates } from '../compiled/static-predicates.ts'
+import { UnsupportedByEngine } from '../contract.ts'
+import type { BufferDeclaration, Dispatch, KernelSchedule } from './kernel-schedule.ts'
 import { mathSource } from './math.ts'
-import { rowSource, type Source } from './rows.ts'
-import type { Block, Cut, Stage } from './stage.ts'
-import { tileSource } from './tiles.ts'
-import { Words } from './words.ts'
+import { tileSource } from './matmul-tiles.ts'
+import { rowSource, type ShaderFragment } from './row-kernels.ts'
+import { schedule, scheduleKey } from './schedule.ts'
+import { UniformLayout } from './uniform-layout.ts'
 
 /** The language's 512 nodes come to a few hundred operations, gradients included; drivers are slow with more. */
 const MAX_NODES = 4096
 /** Shaders longer than this take drivers seconds. */
 const MAX_SOURCE = 256 * 1024
 
-export interface Module extends Cut {
-  readonly words: Words
+export interface Module extends KernelSchedule {
+  readonly words: UniformLayout
   /** One a stage. */
   readonly sources: readonly string[]
 }
@@ -26,16 +26,19 @@ export interface Module extends Cut {
  * The program as stages are cut from it. One number as the cotangent of all is read like a column of them, so that a job
  * alone runs what it runs when merged, and gets the same bits.
  *
- * @param truths of the conditions that parameters decide
+ * @param staticPredicates of the conditions that parameters decide
  * @throws UnsupportedByEngine when it is too large, or no loop over elements says it
  */
-export function expanded(program: Program, truths: Truths = NO_TRUTHS): Expanded {
+export function expanded(
+  program: Program,
+  staticPredicates: StaticPredicates = NO_STATIC_PREDICATES,
+): LegalizedProgram {
   const { length } = program.nodes
   if (length > MAX_NODES)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
   const whole = program.nodes.find(({ op }) => isWhole(op))
   if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
-  return expand(program, { uniform: false, truths })
+  return legalize(program, { uniform: false, staticPredicates })
 }
 
 /**
@@ -43,9 +46,9 @@ export function expanded(program: Program, truths: Truths = NO_TRUTHS): Expanded
  * @example
  * moduleOf(expanded(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
  */
-export function moduleOf(program: Expanded, sizes: Readonly<Record<string, number>>): Module {
-  const made = cut(program, sizes)
-  const words = new Words()
+export function moduleOf(program: LegalizedProgram, sizes: Readonly<Record<string, number>>): Module {
+  const made = schedule(program, sizes)
+  const words = new UniformLayout()
   const written = made.stages.map((stage, place) => sourceOf(made, stage, place, words))
   const header = `${words.source()}
 @group(0) @binding(0) var<uniform> words: Words;
@@ -59,15 +62,20 @@ export function moduleOf(program: Expanded, sizes: Readonly<Record<string, numbe
   return { ...made, words, sources }
 }
 
-function sourceOf(made: Cut, stage: Stage, place: number, words: Words): Source {
+function sourceOf(
+  made: KernelSchedule,
+  stage: Dispatch,
+  place: number,
+  words: UniformLayout,
+): ShaderFragment {
   const memory = { program: made.program, units: made.units, words, homes: homesBefore(made, place) }
   return stage.kind === 'rows' ? rowSource(stage, memory) : tileSource(stage, memory)
 }
 
 /** What earlier dispatches left. What a dispatch leaves itself, it computes. */
-function homesBefore({ stages }: Cut, place: number): Map<number, Block> {
-  const homes = new Map<number, Block>()
-  const add = (block: Block) => {
+function homesBefore({ stages }: KernelSchedule, place: number): Map<number, BufferDeclaration> {
+  const homes = new Map<number, BufferDeclaration>()
+  const add = (block: BufferDeclaration) => {
     if (block.role === 'scratch' && block.parts === undefined) homes.set(block.node, block)
   }
   for (const stage of stages.slice(0, place)) {
@@ -78,8 +86,8 @@ function homesBefore({ stages }: Cut, place: number): Map<number, Block> {
 }
 
 /** Which of a program's modules a batch's sizes ask for. */
-export function variantOf(program: Expanded, sizes: Readonly<Record<string, number>>): string {
-  return cutKey(program, sizes)
+export function variantOf(program: LegalizedProgram, sizes: Readonly<Record<string, number>>): string {
+  return scheduleKey(program, sizes)
 }
 
 /** Sizes of a program's axes, the renamed ones included. */

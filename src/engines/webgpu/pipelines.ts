@@ -4,9 +4,9 @@
  */
 
 import type { Program } from '../../language/ir.ts'
-import type { Expanded } from '../compiled/expand.ts'
-import { type Truths, truthsOf } from '../compiled/switches.ts'
-import { type Batch, type CompileCache, UnsupportedByEngine } from '../define.ts'
+import type { LegalizedProgram } from '../compiled/legalize.ts'
+import { evaluateStaticPredicates, type StaticPredicates } from '../compiled/static-predicates.ts'
+import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { allSizes, expanded, type Module, moduleOf, variantOf } from './module.ts'
 
 /** Past so many the one unused for longest goes. */
@@ -21,7 +21,7 @@ export class PipelineCache {
   readonly #device: GPUDevice
   readonly #pipelineLayout: GPUPipelineLayout
   readonly #kept = new Map<string, Promise<Compiled>>()
-  readonly #expanded = new Map<string, Expanded | UnsupportedByEngine>()
+  readonly #expanded = new Map<string, LegalizedProgram | UnsupportedByEngine>()
   #hits = 0
   #misses = 0
 
@@ -46,9 +46,9 @@ export class PipelineCache {
    * @throws UnsupportedByEngine (rejects) when the program is too large or the driver cannot compile it
    */
   async find(batch: Batch): Promise<Compiled> {
-    const truths = truthsOf(batch.program, batch.scalars)
-    const name = `${batch.programKey} ${[...truths.values()]}`
-    const program = this.#expand(name, batch.program, truths)
+    const staticPredicates = evaluateStaticPredicates(batch.program, batch.scalars)
+    const name = `${batch.programKey} ${[...staticPredicates.values()]}`
+    const program = this.#expand(name, batch.program, staticPredicates)
     const sizes = allSizes(batch.program, batch.sizes)
     const key = `${name} ${variantOf(program, sizes)}`
     const known = this.#kept.get(key)
@@ -59,14 +59,14 @@ export class PipelineCache {
     return found
   }
 
-  #expand(name: string, program: Program, truths: Truths): Expanded {
-    const found = this.#expanded.get(name) ?? tried(() => expanded(program, truths))
+  #expand(name: string, program: Program, staticPredicates: StaticPredicates): LegalizedProgram {
+    const found = this.#expanded.get(name) ?? tried(() => expanded(program, staticPredicates))
     keep(this.#expanded, name, found)
     if (found instanceof UnsupportedByEngine) throw found
     return found
   }
 
-  async #compile(program: Expanded, sizes: Readonly<Record<string, number>>): Promise<Compiled> {
+  async #compile(program: LegalizedProgram, sizes: Readonly<Record<string, number>>): Promise<Compiled> {
     const module = moduleOf(program, sizes)
     return { ...module, pipelines: await Promise.all(module.sources.map((source) => this.#pipeline(source))) }
   }
@@ -87,7 +87,7 @@ export class PipelineCache {
   }
 }
 
-function tried(make: () => Expanded): Expanded | UnsupportedByEngine {
+function tried(make: () => LegalizedProgram): LegalizedProgram | UnsupportedByEngine {
   try {
     return make()
   } catch (error) {

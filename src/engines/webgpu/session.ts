@@ -2,15 +2,15 @@
  * One device from its opening to its loss: its buffers, its pipelines, and the op-by-op way on it. A lost device takes all of
  * it along; engine.ts opens the next one.
  */
-import { type Batch, type BatchResult, DeviceLost, OutOfMemory, UnsupportedByEngine } from '../define.ts'
+import { type Batch, type BatchResult, DeviceLost, OutOfMemory, UnsupportedByEngine } from '../contract.ts'
+import { BufferPool, type PoolOptions } from './buffer-pool.ts'
 import { type OpenDevice, openDevice } from './device.ts'
+import { DeviceLostSignal } from './device-lost.ts'
 import { type Fallback, openFallback } from './fallback.ts'
-import { launch, type Station } from './launch.ts'
-import { Loss } from './loss.ts'
+import { type LaunchContext, launch } from './launch.ts'
 import { PipelineCache } from './pipelines.ts'
-import { BufferPool, type PoolOptions } from './pool.ts'
 
-export interface Session extends Station {
+export interface Session extends LaunchContext {
   readonly opened: OpenDevice
   /** @throws DeviceLost when the device goes meanwhile */
   run(batch: Batch): Promise<BatchResult>
@@ -32,7 +32,7 @@ export async function openSession(
 ): Promise<Session> {
   const opened = await openDevice()
   const { device } = opened
-  const loss = new Loss()
+  const loss = new DeviceLostSignal()
   const pool = new BufferPool(device, options)
   let isClosed = false
   void device.lost.then(({ message }) => {
@@ -57,11 +57,11 @@ export async function openSession(
 
 class Runner {
   readonly #name: string
-  readonly #station: Station
+  readonly #station: LaunchContext
   readonly #opened: OpenDevice
   #fallback: Promise<Fallback> | undefined
 
-  constructor(name: string, station: Station, opened: OpenDevice) {
+  constructor(name: string, station: LaunchContext, opened: OpenDevice) {
     this.#name = name
     this.#opened = opened
     this.#station = station

@@ -8,11 +8,11 @@ import {
   isPlainMember,
   PLAIN_MEMBERS,
 } from '../define.ts'
-import { mistaken } from '../mistaken.ts'
-import { type Numbers, NumbersReader, spelledNumber, tooManyNumbers } from './numbers.ts'
+import { sniffFormat } from '../sniff-format.ts'
+import { type Numbers, NumbersReader, parseNonFinite, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
-import { structureOf } from './structure.ts'
-import { described, untyped } from './tensor.ts'
+import { internSignature } from './request-signature.ts'
+import { tensorFromArray, tensorFromObject } from './tensor.ts'
 import { writeAnswer } from './writer.ts'
 
 const OPEN_LIST = 0x5b
@@ -43,12 +43,12 @@ function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
 
 /** @throws Problem where the body is of another format; no JSON holds a byte of zero. */
 function failAs(bytes: Uint8Array) {
-  const hint = mistaken(bytes, 'application/json')
+  const hint = sniffFormat(bytes, 'application/json')
   if (hint !== undefined) throw new Problem('malformed-json', hint)
 }
 
 function finished({ tensors, options }: Body): Decoded {
-  const structure = structureOf(tensors, options)
+  const structure = internSignature(tensors, options)
   return { tensors, options, ...(structure === undefined ? {} : { structure }) }
 }
 
@@ -95,17 +95,17 @@ class Body {
     if (first === OPEN_OBJECT) return this.#object(name)
     if (first === OPEN_LIST || reader.atNumber()) return { tensor: this.#bare(name) }
     const value = reader.value()
-    const number = spelledNumber(value)
-    return number === undefined ? { value } : { tensor: untyped(name, alone(number)) }
+    const number = parseNonFinite(value)
+    return number === undefined ? { value } : { tensor: tensorFromArray(name, alone(number)) }
   }
 
   /** Float32, whatever comes, so that nobody asks for more digits; but where labels keep it double, all of them count. */
   #bare(name: string): DecodedTensor {
     const { offset } = this.#reader
-    const tensor = untyped(name, this.#numbers(name, true))
+    const tensor = tensorFromArray(name, this.#numbers(name, true))
     if (!(tensor.data instanceof Float64Array)) return tensor
     this.#reader.goBack(offset)
-    return untyped(name, this.#numbers(name, false))
+    return tensorFromArray(name, this.#numbers(name, false))
   }
 
   #object(name: string): { tensor: DecodedTensor } | { value: Json } {
@@ -124,7 +124,7 @@ class Body {
     if (extra !== undefined) {
       throw problemAt('unknown-name', `/${name}/${pointerToken(extra)}`, 'a tensor has shape, dtype and data')
     }
-    return { tensor: described(name, { shape, dtype, data: read.data }, this.#limits) }
+    return { tensor: tensorFromObject(name, { shape, dtype, data: read.data }, this.#limits) }
   }
 
   #data(name: string): Numbers | string {

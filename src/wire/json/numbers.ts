@@ -33,7 +33,7 @@ export interface Numbers {
  * spelledNumber('-Infinity') // -Infinity
  * spelledNumber('1') // undefined
  */
-export function spelledNumber(value: Json): number | undefined {
+export function parseNonFinite(value: Json): number | undefined {
   return SPELLED.get(value)
 }
 
@@ -155,7 +155,7 @@ export class NumbersReader {
     if (typeof value === 'boolean') return this.#truth(value, level)
     if (this.#areTruths) this.#failMixed(level)
     return (
-      spelledNumber(value) ?? this.#fail('invalid-value', `must be a number, got ${typeName(value)}`, level)
+      parseNonFinite(value) ?? this.#fail('invalid-value', `must be a number, got ${typeName(value)}`, level)
     )
   }
 

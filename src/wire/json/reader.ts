@@ -3,7 +3,7 @@
  * straight into typed arrays. Duplicate keys, prototype keys, deep nesting and invalid UTF-8 are errors here.
  */
 import { Problem } from '../../errors.ts'
-import { divideLong } from './long.ts'
+import { divideDoubleDouble } from './double-double.ts'
 
 /** Nesting of arrays and objects that is read at all. */
 export const MAX_DEPTH = 32
@@ -397,7 +397,7 @@ export class JsonReader {
         scale *= power
       }
     }
-    return scale > 1e8 || bytes[at] === DOT ? undefined : divideLong(high, scale, low, divisor)
+    return scale > 1e8 || bytes[at] === DOT ? undefined : divideDoubleDouble(high, scale, low, divisor)
   }
 
   #badNumber(at: number): never {
@@ -409,8 +409,8 @@ export class JsonReader {
   /** How JSON writes what other languages write here. */
   #hint(): string | undefined {
     const word = /^[-+]?[A-Za-z]+/.exec(this.#bytes.toString('latin1', this.#offset, this.#offset + 16))?.[0]
-    const spelling = word === undefined ? undefined : SPELLINGS.get(word.toLowerCase())
-    return spelling && `${spelling}, got ${word}`
+    const encoding = word === undefined ? undefined : SPELLINGS.get(word.toLowerCase())
+    return encoding && `${encoding}, got ${word}`
   }
 }
 

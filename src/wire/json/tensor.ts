@@ -29,10 +29,10 @@ const INTEGERS: Readonly<Partial<Record<Dtype, readonly [low: number, high: numb
  * @example
  * untyped('predictions', { data: Float64Array.of(0.1), shape: [] }).data // Float32Array [0.1]
  */
-export function untyped(name: string, numbers: Numbers): DecodedTensor {
+export function tensorFromArray(name: string, numbers: Numbers): DecodedTensor {
   const { data, shape, areTruths } = numbers
   if (areTruths)
-    return { dtype: 'bool', shape, data: Int32Array.from(data), spelling: 'nested', typed: false }
+    return { dtype: 'bool', shape, data: Int32Array.from(data), encoding: 'nested', typed: false }
   const floats = new Float32Array(data.length)
   let isLarge = false
   for (let i = 0; i < data.length; i++) {
@@ -40,7 +40,7 @@ export function untyped(name: string, numbers: Numbers): DecodedTensor {
     if (Math.abs(data[i]) > MAX_EXACT_IN_FLOAT32) isLarge = true
   }
   const kept = isLarge && isBlurred(name, numbers) ? data.slice() : floats
-  return { dtype: 'float32', shape, data: kept, spelling: 'nested', typed: false }
+  return { dtype: 'float32', shape, data: kept, encoding: 'nested', typed: false }
 }
 
 /** Whether float32 would blur a whole number. */
@@ -73,7 +73,7 @@ export interface Described {
  * @example
  * described('x', { shape: [1], dtype: 'float64', data: numbers }, limits).typed // true
  */
-export function described(name: string, given: Described, limits: DecodeLimits): DecodedTensor {
+export function tensorFromObject(name: string, given: Described, limits: DecodeLimits): DecodedTensor {
   const shape = given.shape === undefined ? undefined : readShape(name, given.shape, limits)
   const dtype = given.dtype === undefined ? undefined : checkDtype(name, given.dtype)
   if (typeof given.data === 'string') return fromBase64(name, given.data, shape, dtype)
@@ -81,9 +81,9 @@ export function described(name: string, given: Described, limits: DecodeLimits):
   const place = `${name}/data`
   const read =
     dtype === undefined
-      ? untyped(place, given.data)
+      ? tensorFromArray(place, given.data)
       : { dtype, data: convertChecked(place, dtype, given.data), typed: true }
-  return { ...read, shape: shape ?? given.data.shape, spelling: 'flat' }
+  return { ...read, shape: shape ?? given.data.shape, encoding: 'flat' }
 }
 
 /** Flat data takes any shape of its size; nested data has said its shape already. */
@@ -115,7 +115,7 @@ function fromBase64(
     throw problemAt('shape-mismatch', `/${name}/data`, detail)
   }
   const data = readElements(dtype, bytes, sizeOf(shape), `/${name}/data`)
-  return { dtype, shape, data, spelling: 'base64', typed: true }
+  return { dtype, shape, data, encoding: 'base64', typed: true }
 }
 
 /** Node reads base64 leniently and stops at what it does not know; only the canonical text reads back to itself. */

@@ -2,7 +2,7 @@
 import { isInteger, sizeOf } from '../../tensor.ts'
 import { type Answer, type AnswerTensor, BYTES } from '../define.ts'
 import { roundTo, writeElements } from '../dtypes.ts'
-import { MAX_PRINTED, printDoubles, printFloats } from './print.ts'
+import { MAX_PRINTED, printDoubles, printFloats } from './print-floats.ts'
 
 const OPEN = 0x5b
 const CLOSE = 0x5d
@@ -28,7 +28,7 @@ export function writeAnswer({ loss, gradients, hessian = NONE, members, nulls = 
   // Never without gradients.
   if (hessian.size > 0) writeTensors(out, '},"hessian":{', hessian)
   for (const name of Object.keys(members))
-    rest += `,${JSON.stringify(name)}:${spellMember(members[name], nulls)}`
+    rest += `,${JSON.stringify(name)}:${stringifyMember(members[name], nulls)}`
   out.text(`${rest}}`)
   return out.finish()
 }
@@ -55,7 +55,7 @@ function writeTensors(out: JsonWriter, start: string, tensors: ReadonlyMap<strin
  * @example
  * spellMember(Number.NaN) // '"NaN"'
  */
-export function spellMember(value: number | boolean | string | object, nulls = false): string {
+export function stringifyMember(value: number | boolean | string | object, nulls = false): string {
   if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value)))
     return String(value)
   if (nulls) return JSON.stringify(value)
@@ -65,11 +65,11 @@ export function spellMember(value: number | boolean | string | object, nulls = f
 }
 
 function writeTensor(out: JsonWriter, tensor: AnswerTensor) {
-  const { spelling, shape, dtype, data } = tensor
-  if (spelling === 'nested' || (spelling === 'binary' && data.length > 0)) return writeNested(out, tensor)
+  const { encoding, shape, dtype, data } = tensor
+  if (encoding === 'nested' || (encoding === 'binary' && data.length > 0)) return writeNested(out, tensor)
   // Brackets cannot show every empty shape, and would be many where it has one long axis: empty ones are told as flat.
   out.text(`{"shape":[${shape.join(',')}],"dtype":"${dtype}","data":`)
-  if (spelling === 'base64') out.latin(`"${base64Of(tensor)}"`)
+  if (encoding === 'base64') out.latin(`"${base64Of(tensor)}"`)
   else out.rows(printableOf(tensor), 0, 1, data.length)
   out.text('}')
 }

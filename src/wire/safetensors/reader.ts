@@ -4,9 +4,9 @@ import { type Dtype, sizeOf } from '../../tensor.ts'
 import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements } from '../dtypes.ts'
 import { type Json, JsonReader } from '../json/reader.ts'
-import { mistaken } from '../mistaken.ts'
 import { checkShape, isShape } from '../shape.ts'
-import { DTYPE_OF } from './names.ts'
+import { sniffFormat } from '../sniff-format.ts'
+import { DTYPE_OF_CODE } from './dtype-codes.ts'
 
 /** The reference allows 100 MB; a request's header is small. */
 const MAX_HEADER = 64 * 1024
@@ -123,7 +123,7 @@ function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: Dec
 
 /** Where the header ends and the data begins. */
 function endOfHeader(bytes: Uint8Array): number {
-  const fail = (detail: string) => malformed(mistaken(bytes, 'application/x-safetensors') ?? detail)
+  const fail = (detail: string) => malformed(sniffFormat(bytes, 'application/x-safetensors') ?? detail)
   if (bytes.length < 8) throw fail(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
   if (length > MAX_HEADER)
@@ -197,9 +197,9 @@ function readOffsets(name: string, offsets: Json | undefined): [number, number] 
 
 function readDtype(name: string, dtype: Json | undefined): Dtype {
   if (typeof dtype !== 'string') throw malformed(`the dtype of ${quote(name)} is missing`)
-  const known = DTYPE_OF.get(dtype)
+  const known = DTYPE_OF_CODE.get(dtype)
   if (known !== undefined) return known
-  const detail = `must be one of ${[...DTYPE_OF.keys()].join(', ')}, got ${dtype.slice(0, 20)}`
+  const detail = `must be one of ${[...DTYPE_OF_CODE.keys()].join(', ')}, got ${dtype.slice(0, 20)}`
   throw problemAt('dtype-unsupported', `/${pointerToken(name)}`, detail)
 }
 
@@ -229,7 +229,7 @@ function readTensor(
 ): DecodedTensor {
   const own = bytes.subarray(start + begin, start + end)
   const data = readElements(dtype, own, elements, pointer)
-  return { dtype, shape, data, spelling: 'binary', typed: true }
+  return { dtype, shape, data, encoding: 'binary', typed: true }
 }
 
 function readMetadata(metadata: Json | undefined): Map<string, unknown> {

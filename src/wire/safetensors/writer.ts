@@ -1,10 +1,10 @@
 /** Writes an answer as safetensors: a header that is mostly the last one's, then the tensors, the widest first. */
 import { sizeOf } from '../../tensor.ts'
-import { type Answer, type AnswerTensor, BYTES, type Parts } from '../define.ts'
-import { wireForm, writeElements } from '../dtypes.ts'
-import { spellMember } from '../json/writer.ts'
-import { cut } from '../slab.ts'
-import { NAME_OF } from './names.ts'
+import { type Answer, type AnswerTensor, BYTES, type Chunks } from '../define.ts'
+import { asBytes, writeElements } from '../dtypes.ts'
+import { stringifyMember } from '../json/writer.ts'
+import { allocate } from '../slab.ts'
+import { SAFETENSORS_CODE } from './dtype-codes.ts'
 
 /** The order and places of an answer's tensors, and the header's text about them. */
 interface Template {
@@ -34,7 +34,7 @@ const LARGE_BYTES = 64 * 1024
  * @example
  * Buffer.concat(encode({ loss, gradients: new Map(), members: { finite: true } }))
  */
-export function encode(answer: Answer): Parts {
+export function encode(answer: Answer): Chunks {
   const template = templateOf(answer)
   const head = headOf(template, answer)
   return template.dataLength < LARGE_BYTES
@@ -44,7 +44,7 @@ export function encode(answer: Answer): Parts {
 
 function joined(answer: Answer, { names, offsets, dataLength }: Template, head: Uint8Array): Uint8Array {
   const length = head.length + dataLength
-  const { bytes, floats, start } = cut(length)
+  const { bytes, floats, start } = allocate(length)
   bytes.set(head, start)
   for (let i = 0; i < names.length; i++) {
     const { dtype, data } = tensorOf(answer, names[i])
@@ -57,7 +57,7 @@ function joined(answer: Answer, { names, offsets, dataLength }: Template, head: 
 
 /** A view where memory is its own wire form. */
 function bytesOf({ dtype, data }: AnswerTensor): Uint8Array {
-  const view = wireForm(dtype, data)
+  const view = asBytes(dtype, data)
   if (view !== undefined) return view
   const bytes = Buffer.allocUnsafe(data.length * BYTES[dtype])
   writeElements(dtype, data, bytes)
@@ -99,7 +99,7 @@ function makeTemplate(answer: Answer): Template {
     const { dtype, shape } = tensorOf(answer, name)
     const end = offset + sizeOf(shape) * BYTES[dtype]
     texts.push(
-      `${JSON.stringify(nameOf(name))}:{"dtype":"${NAME_OF.get(dtype)}","shape":[${shape}],"data_offsets":[${offset},${end}]}`,
+      `${JSON.stringify(nameOf(name))}:{"dtype":"${SAFETENSORS_CODE.get(dtype)}","shape":[${shape}],"data_offsets":[${offset},${end}]}`,
     )
     offsets.push(offset)
     offset = end
@@ -141,5 +141,5 @@ function metadataText(members: Answer['members'], nulls?: boolean): string {
 /** A member's JSON, as the string that metadata must be. */
 function quoted(value: Answer['members'][string], nulls?: boolean): string {
   const isPlain = typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
-  return isPlain ? `"${value}"` : JSON.stringify(spellMember(value, nulls))
+  return isPlain ? `"${value}"` : JSON.stringify(stringifyMember(value, nulls))
 }

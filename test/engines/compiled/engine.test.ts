@@ -4,18 +4,18 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { Arena, Arenas } from '../../../src/engines/compiled/arena.ts'
 import { type CompiledOptions, openCompiled } from '../../../src/engines/compiled/engine.ts'
-import { KernelCache } from '../../../src/engines/compiled/kernels.ts'
+import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
 import { instantiate } from '../../../src/engines/compiled/launch.ts'
-import { KernelTrapped, Pool } from '../../../src/engines/compiled/pool.ts'
+import { KernelTrapped, Pool } from '../../../src/engines/compiled/worker-pool.ts'
 import {
   type Batch,
   type Engine,
   EngineLost,
   OutOfMemory,
   UnsupportedByEngine,
-} from '../../../src/engines/define.ts'
+} from '../../../src/engines/contract.ts'
 import type { Program } from '../../../src/language/ir.ts'
-import { loadCatalog } from '../../../src/losses/load.ts'
+import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { bitsOf } from '../../support/close.ts'
 import { check } from '../../support/evaluate.ts'
@@ -24,7 +24,7 @@ const { losses } = await loadCatalog()
 const lossOf = (name: string) => losses.find((loss) => loss.name === name)!
 
 function real(data: Float32Array, shape: readonly number[]): DecodedTensor {
-  return { dtype: 'float32', shape, data, spelling: 'binary', typed: true }
+  return { dtype: 'float32', shape, data, encoding: 'binary', typed: true }
 }
 
 function batchOf(rows: number, columns: number, params: Record<string, number> = {}): Batch {

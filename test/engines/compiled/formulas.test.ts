@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openCompiled } from '../../../src/engines/compiled/engine.ts'
-import { KernelCache } from '../../../src/engines/compiled/kernels.ts'
+import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { expectClose } from '../../support/close.ts'

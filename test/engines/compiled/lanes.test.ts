@@ -3,12 +3,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { compile, type Kernel } from '../../../src/engines/compiled/kernel.ts'
-import { KernelCache } from '../../../src/engines/compiled/kernels.ts'
-import type { Batch } from '../../../src/engines/define.ts'
+import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
+import type { Batch } from '../../../src/engines/contract.ts'
 import type { Program } from '../../../src/language/ir.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
-import { loadCatalog } from '../../../src/losses/load.ts'
+import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
@@ -20,7 +20,7 @@ import { bitsIn, launch } from './launch.ts'
 
 const target = { relaxed: false }
 const kernelOf = (program: Program, lanes?: string, uniform = true): Kernel =>
-  compile(program, { uniform, truths: new Map(), lanes }, target)
+  compile(program, { uniform, staticPredicates: new Map(), lanes }, target)
 
 /** Sums, maxima, picks, places, and what differs from element to element. */
 const ROW =
@@ -220,7 +220,7 @@ function jobOf(name: string, rows: number, classes: number, options: Record<stri
     dtype: 'float32',
     shape,
     data,
-    spelling: 'binary',
+    encoding: 'binary',
     typed: true,
   })
   const logits = Float32Array.from({ length: rows * classes }, () => 6 * random() - 3)

@@ -1,6 +1,6 @@
 /** Launches of kernels as they are, without the engine around them. */
 import { Arena } from '../../../src/engines/compiled/arena.ts'
-import { type Kernel, layoutOf, writeArguments } from '../../../src/engines/compiled/kernel.ts'
+import { type Kernel, layoutOf, packKernelParams } from '../../../src/engines/compiled/kernel.ts'
 import {
   argumentsOf,
   bytesFor,
@@ -8,7 +8,7 @@ import {
   instantiate,
   resultsOf,
 } from '../../../src/engines/compiled/launch.ts'
-import type { Batch } from '../../../src/engines/define.ts'
+import type { Batch } from '../../../src/engines/contract.ts'
 import { withRenamed } from '../../../src/language/ir.ts'
 import { bitsOf } from '../../support/close.ts'
 
@@ -22,7 +22,7 @@ export function launch(kernel: Kernel, batch: Batch, bounds: readonly number[]) 
   copyInputs(kernel, layout, batch, arena)
   const slices = bounds.slice(1).map((last, index) => ({ index, first: bounds[index]!, last }))
   const run = instantiate(new WebAssembly.Module(kernel.bytes), arena.memory)
-  for (const at of writeArguments(kernel, layout, argumentsOf(batch, sizes), arena, slices)) run(at)
+  for (const at of packKernelParams(kernel, layout, argumentsOf(batch, sizes), arena, slices)) run(at)
   return { ...resultsOf(kernel, layout, arena), layout, arena }
 }
 

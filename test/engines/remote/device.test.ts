@@ -2,9 +2,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
-import { type Engine, EngineLost, membersOf } from '../../../src/engines/define.ts'
+import { type Engine, EngineLost, leafEngines } from '../../../src/engines/contract.ts'
 import { openEngine } from '../../../src/engines/index.ts'
-import { loadCatalog } from '../../../src/losses/load.ts'
+import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { isHere } from '../../support/engines.ts'
 import { check } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
@@ -30,11 +30,11 @@ describe.skipIf(!(await isHere('webgpu')))('webgpu, asked for by name', () => {
   it('computes what it can, and the processor the rest', async () => {
     expect((await engine.run(batchOf('huber'))).engine).toBe('webgpu')
     expect((await engine.run(batchOf('huber', 'float64'))).engine).toBe('interpreter')
-    expect(membersOf(engine).map(({ info }) => info.name)).toEqual(['webgpu', 'compiled'])
+    expect(leafEngines(engine).map(({ info }) => info.name)).toEqual(['webgpu', 'compiled'])
   })
 
   it('tells its device, its limits and what it has compiled', async () => {
-    const details = (await membersOf(engine)[0]!.describe!())!
+    const details = (await leafEngines(engine)[0]!.describe!())!
     expect(details.driver).toBeTruthy()
     expect(details.limits!.maxBufferSize).toBeGreaterThan(0)
     expect(details.compiled!.entries).toBeGreaterThan(0)
@@ -47,7 +47,7 @@ describe.skipIf(!(await isHere('webgpu')))('webgpu, asked for by name', () => {
     expect((await engine.run(batchOf('huber'))).engine).toBe('compiled')
     expect(engine.isReady).toBe(true)
     expect(engine.info.reason).toMatch(/in place of webgpu/)
-    while (!membersOf(engine)[0]!.isReady) await new Promise((resolve) => setTimeout(resolve, 20))
+    while (!leafEngines(engine)[0]!.isReady) await new Promise((resolve) => setTimeout(resolve, 20))
     expect((await engine.run(batchOf('huber'))).engine).toBe('webgpu')
   })
 })

@@ -2,9 +2,9 @@
 import type { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
-import { type Engine, EngineLost } from '../../../src/engines/define.ts'
+import { type Engine, EngineLost } from '../../../src/engines/contract.ts'
 import { openEngine } from '../../../src/engines/index.ts'
-import { loadCatalog } from '../../../src/losses/load.ts'
+import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { check, evaluate } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
 

@@ -8,9 +8,9 @@ import {
   EngineLost,
   OutOfMemory,
   UnsupportedByEngine,
-} from '../../../src/engines/define.ts'
+} from '../../../src/engines/contract.ts'
 import { withStandby } from '../../../src/engines/routing/standby.ts'
-import { loadCatalog } from '../../../src/losses/load.ts'
+import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { check, openInterpreter } from '../../support/evaluate.ts'
 import { fakeEngine } from '../../support/fakes.ts'
 import { sampleTensors } from '../../support/sample.ts'

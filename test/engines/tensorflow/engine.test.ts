@@ -9,7 +9,7 @@ import {
   type Engine,
   OutOfMemory,
   UnsupportedByEngine,
-} from '../../../src/engines/define.ts'
+} from '../../../src/engines/contract.ts'
 import { tensorflowEngine } from '../../../src/engines/tensorflow/engine.ts'
 import { type LoadedModel, loadNative } from '../../../src/engines/tensorflow/native.ts'
 import { readSetup, type Setup } from '../../../src/engines/tensorflow/setup.ts'

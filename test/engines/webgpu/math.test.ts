@@ -1,6 +1,6 @@
 /** The functions in WGSL stay close to float64 over the whole range, and say what JavaScript says at the edges. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Batch } from '../../../src/engines/define.ts'
+import type { Batch } from '../../../src/engines/contract.ts'
 import type { WebGpuEngine } from '../../../src/engines/webgpu/engine.ts'
 import { interpret } from '../../../src/language/interpret.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'

@@ -2,7 +2,7 @@
  * Functions of the module beside `run`: what is called rather than written where it is used. Each is written when it is
  * first asked for.
  */
-import { HOST, MATH, type MathOp, type Target } from '../math.ts'
+import { HOST_IMPORTS, MATH, type MathOp, type Target } from '../math.ts'
 import {
   type Code,
   constF32x4,
@@ -16,8 +16,8 @@ import {
   storeVector,
   V128,
   whileLoop,
-} from '../wasm.ts'
-import { VECTOR } from './words.ts'
+} from '../wasm-encoder.ts'
+import { VECTOR } from './kernel-params.ts'
 
 /** A function of the language, or one that walks over a buffer of sums. */
 export type Helper = MathOp | 'fill' | 'flush'
@@ -38,7 +38,7 @@ export class Helpers {
   /** Its index among the functions of the module. */
   indexOf(name: Helper): number {
     if (!this.#made.has(name)) this.#made.set(name, this.#write(name))
-    return HOST.length + 1 + [...this.#made.keys()].indexOf(name)
+    return HOST_IMPORTS.length + 1 + [...this.#made.keys()].indexOf(name)
   }
 
   #write(name: Helper): FunctionBuilder {

@@ -1,0 +1,171 @@
+/**
+ * What is known at one place of a kernel while it is written: the function, the loops that are open around the place, and
+ * the values that locals hold there. It writes no loads, no arithmetic and no loops; the files beside it do.
+ */
+import type { Node } from '../../../language/ir.ts'
+import type { LegalizedProgram } from '../legalize.ts'
+import { type Buffer, isScalar, type Plan } from '../loop-plan.ts'
+import type { Target } from '../math.ts'
+import {
+  type Code,
+  constF32x4,
+  constI32x4,
+  FunctionBuilder,
+  get,
+  I32,
+  IOTA,
+  op,
+  set,
+  V128,
+} from '../wasm-encoder.ts'
+import { Helpers } from './helpers.ts'
+import { KernelParams } from './kernel-params.ts'
+
+/** A loop whose body is being written. */
+export interface OpenLoop {
+  readonly axis: string
+  readonly index: number
+  readonly lanes: boolean
+  /** What the body begins with: addresses that only change with this loop. */
+  readonly prologue: Code[]
+  readonly addresses: Map<string, Code>
+  /**
+   * Vectors that one turn takes, written side by side so that their latencies overlap: the next elements along the lanes,
+   * or, in a loop inside of the lanes, the next elements of that loop.
+   */
+  readonly copies: number
+  /** Whether all lanes lie within the axis. */
+  readonly full: boolean
+  /** In a lane loop that is not full: which lanes do, and how many elements are left. */
+  mask: Code | undefined
+  left: Code | undefined
+  /** What has been read four rows by four columns, and what waits to be written so. */
+  readonly tiles: Map<string, readonly Code[]>
+  /** Of sums over this loop: the terms of a turn. */
+  readonly terms: Map<number, readonly Code[]>
+}
+
+/** One kernel while it is written. */
+export class CodegenContext {
+  readonly plan: Plan
+  readonly program: LegalizedProgram
+  readonly nodes: readonly Node[]
+  readonly target: Target
+  readonly f = new FunctionBuilder([I32], [])
+  readonly words = new KernelParams(this.f)
+  readonly helpers: Helpers
+  readonly loops: OpenLoop[] = []
+  readonly #values = new Map<number, Code>()
+  /** Values of the unrolled loop that is being written, one map for each vector of a turn. */
+  #copies: Map<number, Code>[] = []
+  #copy = 0
+
+  constructor(plan: Plan, target: Target) {
+    this.plan = plan
+    this.program = plan.program
+    this.nodes = plan.program.nodes
+    this.target = target
+    this.helpers = new Helpers(target)
+  }
+
+  // Values
+
+  define(node: number, value: Code) {
+    const values = this.#copies[this.#copy] ?? this.#values
+    values.set(node, this.f.let(value))
+  }
+
+  value(node: number): Code {
+    if (isScalar(this.program, node)) return this.#constant(node) ?? this.words.scalar(node)
+    return this.#copies[this.#copy]?.get(node) ?? this.#values.get(node)!
+  }
+
+  #constant(node: number): Code | undefined {
+    const { op: name, type, value } = this.nodes[node]
+    if (name !== 'constant') return undefined
+    return type === 'bool' ? constI32x4(value === 0 ? 0 : -1) : constF32x4(value!)
+  }
+
+  /** The buffer that an input or the cotangent lies in. */
+  inputBuffer({ op: name, name: input }: Node): Buffer {
+    const role = name === 'cotangent' ? 'cotangent' : 'input'
+    return this.plan.buffers.find(
+      (buffer) => buffer.role === role && (role === 'cotangent' || buffer.name === input),
+    )!
+  }
+
+  // Copies of an unrolled body
+
+  /** Which vector of the turn is being written. */
+  get copy(): number {
+    return this.#copy
+  }
+
+  /** Elements of a loop that lie before the present vector of its turn. */
+  skippedIn({ copies, lanes }: OpenLoop): number {
+    return copies === 1 ? 0 : this.#copy * (lanes ? 4 : 1)
+  }
+
+  /** Writes each part for all vectors of a turn before the next part. */
+  unrolled<Part>(copies: number, parts: readonly Part[], write: (part: Part) => void) {
+    if (copies === 1) return parts.forEach(write)
+    this.#copies = Array.from({ length: copies }, () => new Map())
+    for (const part of parts) {
+      for (this.#copy = 0; this.#copy < copies; this.#copy++) write(part)
+    }
+    this.#copies = []
+    this.#copy = 0
+  }
+
+  // Loops
+
+  get innermost(): OpenLoop | undefined {
+    return this.loops.at(-1)
+  }
+
+  /** The code that `write` adds inside of a loop, what depends on the loop alone before it. */
+  inside(loop: OpenLoop, write: () => void): Code {
+    this.loops.push(loop)
+    const body = this.f.capture(write)
+    this.loops.pop()
+    return [loop.prologue, body]
+  }
+
+  loopOver(axis: string): OpenLoop {
+    return this.loops.find((open) => open.axis === axis)!
+  }
+
+  get laneLoop(): OpenLoop | undefined {
+    return this.loops.find(({ lanes }) => lanes)
+  }
+
+  /** Whether a loop over this axis, opened here, takes only the elements of this launch. */
+  isSliced(axis: string): boolean {
+    return this.loops.length === 0 && axis === this.plan.separable
+  }
+
+  /** Where an open loop ends. */
+  endOf(loop: OpenLoop): Code {
+    const isSliced = this.loops[0] === loop && loop.axis === this.plan.separable
+    return isSliced ? this.words.last() : this.words.size(loop.axis)
+  }
+
+  /** How many elements of a lane loop are left, those in the lanes included. */
+  leftOf(loop: OpenLoop): Code {
+    if (loop.left !== undefined) return loop.left
+    const local = this.f.local(I32)
+    loop.prologue.push(set(local, op('i32.sub', this.endOf(loop), get(loop.index))))
+    loop.left = get(local)
+    return loop.left
+  }
+
+  /** Ones in the lanes that lie within the axis. */
+  maskOf(loop: OpenLoop): Code {
+    if (loop.mask !== undefined) return loop.mask
+    const local = this.f.local(V128)
+    const places = op('i32x4.add', op('i32x4.splat', get(loop.index)), IOTA)
+    loop.prologue.push(set(local, op('i32x4.lt_s', places, op('i32x4.splat', this.endOf(loop)))))
+    loop.mask = get(local)
+    return loop.mask
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The kernel's argument: a list of 32-bit words in memory, of which each is read once at the start of the kernel. This
+ * file says which words there are and in which order; kernel.ts fills them in for each launch.
+ */
+import type { Buffer } from '../loop-plan.ts'
+import {
+  type Code,
+  type FunctionBuilder,
+  get,
+  I32,
+  i32,
+  loadI32,
+  loadSplat,
+  op,
+  set,
+  V128,
+} from '../wasm-encoder.ts'
+
+/** One 32-bit word that a launch brings: the kernel's whole argument is a list of them in memory. */
+export type KernelParam =
+  /** The elements of the outermost axis that this launch computes. */
+  | { readonly kind: 'first' | 'last' }
+  | { readonly kind: 'size'; readonly axis: string }
+  | { readonly kind: 'base'; readonly buffer: Buffer }
+  /** Bytes from one element to the next along an axis of a buffer. */
+  | { readonly kind: 'stride'; readonly buffer: Buffer; readonly dimension: number }
+  /** A number, or a truth as all ones or zeros. */
+  | { readonly kind: 'scalar'; readonly node: number }
+
+/** Bytes of a number, and of a vector. */
+export const [NUMBER, VECTOR] = [4, 16]
+
+/** The words that a kernel has asked for so far, each in a local. */
+export class KernelParams {
+  readonly list: KernelParam[] = []
+  /** What reads them; it comes first in the kernel. */
+  readonly prologue: Code[] = []
+  readonly #f: FunctionBuilder
+  readonly #locals = new Map<string, Code>()
+
+  constructor(f: FunctionBuilder) {
+    this.#f = f
+  }
+
+  first(): Code {
+    return this.#word({ kind: 'first' }, 'first')
+  }
+
+  last(): Code {
+    return this.#word({ kind: 'last' }, 'last')
+  }
+
+  size(axis: string): Code {
+    return this.#word({ kind: 'size', axis }, `size ${axis}`)
+  }
+
+  base(buffer: Buffer): Code {
+    return this.#word({ kind: 'base', buffer }, `base ${buffer.id}`)
+  }
+
+  /** All bytes of a scratch buffer: a multiple of 16. */
+  bytes(buffer: Buffer): Code {
+    return this.#word({ kind: 'stride', buffer, dimension: -1 }, `bytes ${buffer.id}`)
+  }
+
+  stride(buffer: Buffer, dimension: number): Code {
+    if (dimension === buffer.axes.length - 1) return i32(buffer.vectors ? VECTOR : NUMBER)
+    return this.#word({ kind: 'stride', buffer, dimension }, `stride ${buffer.id} ${dimension}`)
+  }
+
+  /** In all four lanes. */
+  scalar(node: number): Code {
+    return this.#once(`scalar ${node}`, () => {
+      const offset = this.list.push({ kind: 'scalar', node }) * 4 - 4
+      return [loadSplat(op('i32.add', get(0), i32(offset))), V128]
+    })
+  }
+
+  #word(word: KernelParam, key: string): Code {
+    return this.#once(key, () => [loadI32(get(0), this.list.push(word) * 4 - 4), I32])
+  }
+
+  #once(key: string, make: () => [Code, typeof I32 | typeof V128]): Code {
+    const known = this.#locals.get(key)
+    if (known !== undefined) return known
+    const [code, type] = make()
+    const local = this.#f.local(type)
+    this.prologue.push(set(local, code))
+    this.#locals.set(key, get(local))
+    return get(local)
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * How elements are read from buffers and written to them: addresses, lanes that lie side by side or apart, ends of rows.
+ *
+ * Where the lanes run across the rows of a buffer, an unrolled loop along the rows moves tiles of four rows by four
+ * columns, or by two: each row as one vector, turned in registers, instead of sixteen numbers.
+ */
+import type { Node } from '../../../language/ir.ts'
+import type { Buffer } from '../loop-plan.ts'
+import {
+  type Code,
+  constI32x4,
+  extractI32,
+  get,
+  I32,
+  i32,
+  ifElse,
+  loadHalf,
+  loadLane,
+  loadSplat,
+  loadVector,
+  op,
+  select,
+  set,
+  shuffle,
+  storeHalf,
+  storeLane,
+  storeVector,
+  transposed,
+} from '../wasm-encoder.ts'
+import type { CodegenContext, OpenLoop } from './codegen-context.ts'
+import { NUMBER, VECTOR } from './kernel-params.ts'
+
+/** Buffer axis -> the loop axis under which it is read, where a rename tells them apart. */
+type Names = Readonly<Record<string, string>>
+
+/** A dimension of a buffer along which the lanes run. */
+interface Across {
+  readonly buffer: Buffer
+  readonly dimension: number
+}
+
+/** An address in a local or in code, and what is added to it by the instruction itself. */
+interface Place {
+  readonly address: Code
+  readonly offset: number
+}
+
+const LANES = [0, 1, 2, 3] as const
+
+/** Reads and writes at the present place of a context. */
+export class LoadStoreEmitter {
+  readonly #context: CodegenContext
+
+  constructor(context: CodegenContext) {
+    this.#context = context
+  }
+
+  /** What a node has in a buffer; a `rename` reads its argument's elements. */
+  read({ op: name, axis, to }: Node, buffer: Buffer): Code {
+    return this.load(buffer, name === 'rename' ? { [axis!]: to! } : {})
+  }
+
+  load(buffer: Buffer, names: Names = {}): Code {
+    const dimension = this.#laneDimension(buffer, names)
+    if (dimension === undefined) {
+      const { address, offset } = this.#place(buffer, names)
+      return buffer.vectors ? loadVector(address, offset) : loadSplat(address, offset)
+    }
+    if (this.#isTiled(buffer, names)) return this.#loadTile({ buffer, dimension }, names)
+    const { address, offset } = this.#place(buffer, names)
+    if (isLast(buffer, dimension)) return loadVector(address, offset)
+    const first = this.#context.f.let(address, I32)
+    const at = (lane: number) => this.#ofLane(first, { buffer, dimension }, lane)
+    return this.#gather(at, offset)
+  }
+
+  store(buffer: Buffer, value: Code) {
+    const { f, laneLoop } = this.#context
+    const dimension = this.#laneDimension(buffer, {})
+    if (dimension !== undefined && this.#isTiled(buffer, {}))
+      return this.#storeTile({ buffer, dimension }, value)
+    const { address, offset } = this.#place(buffer, {})
+    if (dimension === undefined) {
+      return f.add(
+        buffer.vectors ? storeVector(address, value, offset) : storeLane(address, value, 0, offset),
+      )
+    }
+    // Rows of scratch are padded to whole vectors, so that nothing lies behind their end.
+    const isContiguous = isLast(buffer, dimension)
+    if (isContiguous && (laneLoop!.full || buffer.role === 'scratch'))
+      return f.add(storeVector(address, value, offset))
+    const [first, kept] = [f.let(address, I32), f.let(value)]
+    const one = (lane: number) =>
+      storeLane(this.#ofLane(first, { buffer, dimension }, lane), kept, lane, offset)
+    f.add(this.#within(laneLoop!, one, isContiguous ? storeVector(first, kept, offset) : LANES.map(one)))
+  }
+
+  /** Reads an element at a computed place; a place outside is read at the nearest end, and never used. */
+  pick({ args, axis, axes }: Node, whole: Code): Code {
+    const { nodes, words, f, laneLoop } = this.#context
+    const buffer = this.#context.inputBuffer(nodes[args[0]])
+    const stride = words.stride(buffer, buffer.axes.indexOf(axis!))
+    const end = op('i32x4.sub', op('i32x4.splat', words.size(axis!)), constI32x4(1))
+    const place = f.let(op('i32x4.max_s', op('i32x4.min_s', whole, end), constI32x4(0)))
+    const { address, offset } = this.#place(buffer, {}, axis!)
+    const at = (lane: number) => op('i32.add', address, op('i32.mul', extractI32(place, lane), stride))
+    if (laneLoop === undefined || !axes.includes(laneLoop.axis)) return loadSplat(at(0), offset)
+    // Where the lanes run along the buffer too, each starts at its own element.
+    const dimension = buffer.axes.indexOf(laneLoop.axis)
+    if (dimension < 0) return this.#gather(at, offset)
+    return this.#gather((lane) => this.#ofLane(at(lane), { buffer, dimension }, lane), offset)
+  }
+
+  /** Four numbers that lie apart. */
+  #gather(at: (lane: number) => Code, offset: number): Code {
+    return LANES.reduce<Code>((vector, lane) => loadLane(at(lane), vector, lane, offset), constI32x4(0))
+  }
+
+  // Tiles
+
+  /** Whether the unrolled loop goes along the rows of the buffer, across which the lanes run. */
+  #isTiled({ axes, vectors }: Buffer, names: Names): boolean {
+    const { innermost } = this.#context
+    if (innermost === undefined || innermost.lanes || innermost.copies === 1) return false
+    const last = axes.at(-1)!
+    return !vectors && (names[last] ?? last) === innermost.axis
+  }
+
+  /** The columns of a turn are read at once, for the first of them. */
+  #loadTile({ buffer, dimension }: Across, names: Names): Code {
+    const { f, copy, innermost } = this.#context
+    const key = `load ${buffer.id} ${buffer.axes.map((axis) => names[axis] ?? axis)}`
+    const known = innermost!.tiles.get(key)
+    if (known !== undefined) return known[copy]
+    const first = f.let(this.#address(buffer, names), I32)
+    const at = (lane: number) => this.#ofLane(first, { buffer, dimension }, lane)
+    const columns = innermost!.copies === LANES.length ? this.#fourColumns(at) : this.#twoColumns(at)
+    innermost!.tiles.set(key, columns)
+    return columns[copy]
+  }
+
+  /** The columns of a turn are written at once, with the last of them. */
+  #storeTile({ buffer, dimension }: Across, value: Code) {
+    const { f, laneLoop, innermost } = this.#context
+    const key = `store ${buffer.id}`
+    const columns = [...(innermost!.tiles.get(key) ?? []), value]
+    innermost!.tiles.set(key, columns)
+    if (columns.length < innermost!.copies) return
+    const first = f.let(this.#address(buffer, {}), I32)
+    const at = (lane: number) => this.#ofLane(first, { buffer, dimension }, lane)
+    const one = columns.length === LANES.length ? this.#rows(columns, at) : this.#halfRows(columns, at)
+    f.add(this.#within(laneLoop!, one, LANES.map(one)))
+  }
+
+  #fourColumns(at: (lane: number) => Code): Code[] {
+    const { f } = this.#context
+    return transposed(
+      f,
+      LANES.map((lane) => f.let(loadVector(at(lane)))),
+    )
+  }
+
+  #twoColumns(at: (lane: number) => Code): Code[] {
+    const { f } = this.#context
+    const pair = (lane: number) => f.let(loadHalf(at(lane + 1), loadHalf(at(lane), constI32x4(0), 0), 1))
+    const [upper, lower] = [pair(0), pair(2)]
+    return [f.let(shuffle(upper, lower, [0, 2, 4, 6])), f.let(shuffle(upper, lower, [1, 3, 5, 7]))]
+  }
+
+  #rows(columns: readonly Code[], at: (lane: number) => Code) {
+    const rows = transposed(this.#context.f, columns)
+    return (lane: number) => storeVector(at(lane), rows[lane])
+  }
+
+  #halfRows([a, b]: readonly Code[], at: (lane: number) => Code) {
+    const { f } = this.#context
+    const pairs = [f.let(shuffle(a, b, [0, 4, 1, 5])), f.let(shuffle(a, b, [2, 6, 3, 7]))]
+    return (lane: number) => storeHalf(at(lane), pairs[lane >> 1], lane % 2)
+  }
+
+  // Lanes
+
+  /** `all` where all lanes lie within the axis, else `one` for each that does. */
+  #within(loop: OpenLoop, one: (lane: number) => Code, all: Code): Code {
+    if (loop.full) return all
+    const left = this.#context.leftOf(loop)
+    const single = LANES.map((lane) => ifElse(op('i32.lt_s', i32(lane), left), one(lane)))
+    return ifElse(op('i32.ge_s', left, i32(LANES.length)), all, single)
+  }
+
+  /** Where a lane's element lies, from the first lane's; lanes beyond the end read the last element again. */
+  #ofLane(first: Code, { buffer, dimension }: Across, lane: number): Code {
+    if (lane === 0) return first
+    const loop = this.#context.laneLoop!
+    const stride = this.#context.words.stride(buffer, dimension)
+    const key = `lane ${lane} ${buffer.id} ${dimension}`
+    return op(
+      'i32.add',
+      first,
+      this.#once(loop, key, () => op('i32.mul', this.#laneWithin(loop, lane), stride)),
+    )
+  }
+
+  #laneWithin(loop: OpenLoop, lane: number): Code {
+    if (loop.full) return i32(lane)
+    return this.#once(loop, `lane ${lane}`, () => {
+      const last = op('i32.sub', this.#context.leftOf(loop), i32(1))
+      return select(op('i32.lt_s', i32(lane), last), i32(lane), last)
+    })
+  }
+
+  /** The dimension of a buffer along which the lanes lie. */
+  #laneDimension(buffer: Buffer, names: Names): number | undefined {
+    const axis = this.#context.laneLoop?.axis
+    const place = buffer.axes.findIndex((own) => (names[own] ?? own) === axis)
+    return place < 0 ? undefined : place
+  }
+
+  // Addresses
+
+  /**
+   * Where the present element lies, or the first lane's.
+   *
+   * @param skip a buffer axis that is added by the caller
+   */
+  #place(buffer: Buffer, names: Names, skip?: string): Place {
+    const { innermost, words } = this.#context
+    const address = this.#address(buffer, names, skip)
+    const skipped = innermost === undefined ? 0 : this.#context.skippedIn(innermost)
+    const dimension = buffer.axes.findIndex(
+      (axis) => axis !== skip && (names[axis] ?? axis) === innermost?.axis,
+    )
+    if (skipped === 0 || dimension < 0) return { address, offset: 0 }
+    if (isLast(buffer, dimension)) return { address, offset: skipped * (buffer.vectors ? VECTOR : NUMBER) }
+    const step = op('i32.mul', i32(skipped), words.stride(buffer, dimension))
+    return { address: op('i32.add', address, step), offset: 0 }
+  }
+
+  /** Of the first vector of a turn: the parts that belong to an outer loop are computed at the start of its body. */
+  #address(buffer: Buffer, names: Names, skip?: string): Code {
+    const { words, loops } = this.#context
+    const spelled = buffer.axes.map((axis) => (axis === skip ? '' : (names[axis] ?? axis)))
+    const key = `${buffer.id} ${spelled.join()}`
+    let address = words.base(buffer)
+    for (const loop of loops) {
+      const dimension = spelled.indexOf(loop.axis)
+      if (dimension < 0) continue
+      const outer = address
+      const stride = words.stride(buffer, dimension)
+      address = this.#once(loop, key, () => op('i32.add', outer, op('i32.mul', get(loop.index), stride)))
+    }
+    return address
+  }
+
+  /** Computed at the start of a loop's body. */
+  #once(loop: OpenLoop, key: string, make: () => Code): Code {
+    const known = loop.addresses.get(key)
+    if (known !== undefined) return known
+    const value = make()
+    const local = this.#context.f.local(I32)
+    loop.prologue.push(set(local, value))
+    loop.addresses.set(key, get(local))
+    return get(local)
+  }
+}
+
+function isLast({ axes }: Buffer, dimension: number): boolean {
+  return dimension === axes.length - 1
+}

@@ -1,0 +1,182 @@
+/**
+ * Sums and maxima while their loops run: in locals, or in memory where they have axes that lie deeper than their loop. A
+ * sum is added up in blocks, and what rounding takes from the total of the blocks is kept beside it.
+ */
+import type { Accumulator } from '../loop-plan.ts'
+import {
+  type Code,
+  call,
+  constF32x4,
+  get,
+  i32,
+  ifElse,
+  op,
+  type SimdOp,
+  set,
+  shuffle,
+  V128,
+} from '../wasm-encoder.ts'
+import type { CodegenContext, OpenLoop } from './codegen-context.ts'
+import type { ExpressionEmitter } from './expressions.ts'
+import { compensated } from './helpers.ts'
+import type { LoadStoreEmitter } from './load-store.ts'
+
+/** Terms that are added before the sum moves on to the next block. */
+const BLOCK = 64
+
+/** A sum in locals. */
+interface LocalSum {
+  readonly partial: number
+  readonly total: number
+  readonly lost: number
+}
+
+/** A maximum in locals: of the numbers, and all bits where one of them was none. */
+interface LocalMax {
+  readonly largest: number
+  /** Absent where a NaN need not be noticed. */
+  readonly strange: number | undefined
+}
+
+/** The sums and maxima of a kernel: begun before their loop, finished behind it. */
+export class ReductionEmitter {
+  readonly #context: CodegenContext
+  readonly #memory: LoadStoreEmitter
+  readonly #values: ExpressionEmitter
+  readonly #sums = new Map<number, LocalSum>()
+  readonly #maxima = new Map<number, LocalMax>()
+
+  constructor(context: CodegenContext, memory: LoadStoreEmitter, values: ExpressionEmitter) {
+    this.#context = context
+    this.#memory = memory
+    this.#values = values
+  }
+
+  /** Before its loop. */
+  begin({ node, memory }: Accumulator) {
+    const { f, helpers, words } = this.#context
+    const start = constF32x4(this.#isMax(node) ? Number.NEGATIVE_INFINITY : 0)
+    if (memory !== undefined) {
+      const buffers = this.#isMax(node) ? [memory.total] : [memory.partial, memory.total, memory.lost]
+      for (const buffer of buffers)
+        f.add(call(helpers.indexOf('fill'), words.base(buffer), words.bytes(buffer), start))
+      return
+    }
+    if (this.#isMax(node)) {
+      const skips = this.#context.nodes[node].hint === 'skips NaN'
+      const max = { largest: f.local(V128), strange: skips ? undefined : f.local(V128) }
+      this.#maxima.set(node, max)
+      f.add(set(max.largest, start))
+      if (max.strange !== undefined) f.add(set(max.strange, constF32x4(0)))
+      return
+    }
+    const sum = { partial: f.local(V128), total: f.local(V128), lost: f.local(V128) }
+    this.#sums.set(node, sum)
+    f.add(set(sum.partial, start), set(sum.total, start), set(sum.lost, start))
+  }
+
+  /** One more term. */
+  accumulate(node: number, memory: Accumulator['memory']) {
+    const { axis, args } = this.#context.nodes[node]
+    const loop = this.#context.loopOver(axis!)
+    const [a, b] = args.map((arg) => this.#values.real(arg))
+    const term = b === undefined ? a : op('f32x4.mul', a, b)
+    const inside = loop.lanes && !loop.full ? this.#onlyInside(node, term, loop) : term
+    if (memory !== undefined) {
+      const [target, combine] = this.#isMax(node)
+        ? ([memory.total, 'f32x4.max'] as const)
+        : ([memory.partial, 'f32x4.add'] as const)
+      return this.#memory.store(target, op(combine, this.#memory.load(target), inside))
+    }
+    const terms = this.#ofTurn(node, inside, loop)
+    if (terms.length < loop.copies) return
+    if (this.#isMax(node)) this.#raise(this.#maxima.get(node)!, terms)
+    else this.#add(this.#sums.get(node)!, terms)
+  }
+
+  /** The terms of one turn so far. */
+  #ofTurn(node: number, term: Code, loop: OpenLoop): readonly Code[] {
+    const earlier = loop.copies === 1 ? [] : (loop.terms.get(node) ?? [])
+    const terms = [...earlier, this.#context.f.let(term)]
+    loop.terms.set(node, terms)
+    return terms
+  }
+
+  #add({ partial }: LocalSum, terms: readonly Code[]) {
+    this.#context.f.add(set(partial, op('f32x4.add', get(partial), inPairs('f32x4.add', terms))))
+  }
+
+  /** WebAssembly's max gives NaN where one of both is, and is seven instructions on x86: these are two and a third. */
+  #raise({ largest, strange }: LocalMax, terms: readonly Code[]) {
+    this.#context.f.add(set(largest, op('f32x4.pmax', get(largest), inPairs('f32x4.pmax', terms))))
+    if (strange === undefined) return
+    const notNumbers = terms.map((term) => op('f32x4.ne', term, term))
+    this.#context.f.add(set(strange, op('v128.or', get(strange), inPairs('v128.or', notNumbers))))
+  }
+
+  /** At the end of a turn, whose loop's index has moved on. */
+  flushEveryBlock(accumulators: readonly Accumulator[], index: number, step: number) {
+    const sums = accumulators.filter(({ node }) => !this.#isMax(node))
+    if (sums.length === 0) return
+    const isDue = op('i32.eqz', op('i32.and', get(index), i32(BLOCK * step - 1)))
+    const flushes = this.#context.f.capture(() => {
+      for (const accumulator of sums) this.#flush(accumulator)
+    })
+    this.#context.f.add(ifElse(isDue, flushes))
+  }
+
+  /** Behind its loop: a sum in a local is the node's value from here on. */
+  finish(accumulator: Accumulator, lanes: boolean) {
+    const { node, memory } = accumulator
+    const isMax = this.#isMax(node)
+    if (!isMax) this.#flush(accumulator)
+    if (memory !== undefined) return
+    const value = isMax
+      ? this.#across('f32x4.max', largestOf(this.#maxima.get(node)!), lanes)
+      : this.#across('f32x4.add', get(this.#sums.get(node)!.total), lanes)
+    this.#context.define(node, value)
+  }
+
+  #isMax(node: number): boolean {
+    return this.#context.nodes[node].op === 'reduce_max'
+  }
+
+  /** What the lanes beyond the end hold must not count. */
+  #onlyInside(node: number, term: Code, loop: OpenLoop): Code {
+    const mask = this.#context.maskOf(loop)
+    if (!this.#isMax(node)) return op('v128.and', term, mask)
+    return op('v128.bitselect', term, constF32x4(Number.NEGATIVE_INFINITY), mask)
+  }
+
+  #flush({ node, memory }: Accumulator) {
+    const { f, helpers, words } = this.#context
+    if (memory !== undefined) {
+      const bases = [memory.partial, memory.total, memory.lost].map((buffer) => words.base(buffer))
+      f.add(call(helpers.indexOf('flush'), ...bases, words.bytes(memory.partial)))
+      return
+    }
+    const { partial, total, lost } = this.#sums.get(node)!
+    const next = compensated(f, get(partial), get(total), get(lost))
+    f.add(set(lost, next.lost), set(total, next.total), set(partial, constF32x4(0)))
+  }
+
+  /** Combines the four lanes, in pairs; the result stands in all of them. */
+  #across(combine: SimdOp, value: Code, lanes: boolean): Code {
+    if (!lanes) return value
+    const own = this.#context.f.let(value)
+    const pairs = this.#context.f.let(op(combine, own, shuffle(own, own, [2, 3, 0, 1])))
+    return op(combine, pairs, shuffle(pairs, pairs, [1, 0, 3, 2]))
+  }
+}
+
+/** NaN, of which all bits are one, where something was no number. */
+function largestOf({ largest, strange }: LocalMax): Code {
+  return strange === undefined ? get(largest) : op('v128.or', get(largest), get(strange))
+}
+
+/** Of a power of two of them: one by one, each would wait for the one before. */
+function inPairs(combine: SimdOp, terms: readonly Code[]): Code {
+  if (terms.length === 1) return terms[0]
+  const middle = terms.length / 2
+  return op(combine, inPairs(combine, terms.slice(0, middle)), inPairs(combine, terms.slice(middle)))
+}

@@ -1,0 +1,117 @@
+/**
+ * What a plan is: loops over axes, and in them what is computed, kept in scratch memory, read and added up. Data only:
+ * planner.ts makes it from an expanded program, emit.ts turns it into WebAssembly, print-plan.ts into text.
+ */
+import type { Node, Op } from '../../language/ir.ts'
+import type { LegalizedProgram, Output } from './legalize.ts'
+
+/** A block of memory: an input, a result, or scratch. */
+export interface Buffer {
+  readonly id: number
+  readonly role: 'input' | 'cotangent' | Output['role'] | 'scratch'
+  /** The input, of an input or a gradient. */
+  readonly name: string
+  /** Slowest first. */
+  readonly axes: readonly string[]
+  /** Scratch inside a loop over lanes holds four numbers in each place. */
+  readonly vectors: boolean
+}
+
+/** A sum or maximum while its loop runs. */
+export interface Accumulator {
+  readonly node: number
+  /** Where it is when it has axes that lie deeper than its loop; else it is a local. */
+  readonly memory: AccumulatorMemory | undefined
+}
+
+/** A sum has three parts: of the present block of terms, of all blocks, and what rounding took from that. */
+export interface AccumulatorMemory {
+  readonly partial: Buffer
+  readonly total: Buffer
+  readonly lost: Buffer
+}
+
+export type Statement =
+  | Loop
+  /** The value of a node, from its arguments. */
+  | { readonly kind: 'compute'; readonly node: number }
+  /** The value of a node from memory; a `rename` reads its argument's. */
+  | { readonly kind: 'load'; readonly node: number; readonly buffer: Buffer }
+  | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
+  | { readonly kind: 'accumulate'; readonly node: number; readonly memory: AccumulatorMemory | undefined }
+
+export interface Loop {
+  readonly kind: 'loop'
+  readonly axis: string
+  /** Whether a turn takes four elements. */
+  readonly lanes: boolean
+  readonly accumulators: readonly Accumulator[]
+  readonly body: readonly Statement[]
+}
+
+export interface Plan {
+  readonly program: LegalizedProgram
+  readonly buffers: readonly Buffer[]
+  readonly body: readonly Statement[]
+  /** The axis of the outermost loop, when parts of it may run anywhere in any order. */
+  readonly separable: string | undefined
+}
+
+/** Rough cost of an op in simple vector instructions. */
+export const COSTS: Readonly<Partial<Record<Op, number>>> = {
+  input: 1,
+  index: 1,
+  cotangent: 1,
+  expand: 0,
+  select: 1,
+  gate: 3,
+  div: 4,
+  sqrt: 5,
+  safe_sqrt: 5,
+  pick: 4,
+  rename: 2,
+  exp: 20,
+  log: 25,
+  log1p: 35,
+  expm1: 25,
+  tanh: 30,
+  pow: 100,
+  sin: 80,
+  cos: 80,
+  atan: 60,
+  erf: 80,
+}
+
+/** Rough cost of one turn of a loop, inner loops left out. */
+export function costOf(body: readonly Statement[], { nodes }: LegalizedProgram): number {
+  return body.reduce((total, statement) => {
+    if (statement.kind === 'loop') return total
+    return total + (statement.kind === 'compute' ? (COSTS[nodes[statement.node].op] ?? 1) : 1)
+  }, 0)
+}
+
+/** Rough cost of one turn of all loops. */
+export function totalCost({ nodes }: LegalizedProgram): number {
+  return nodes.reduce((total, { op, axes }) => total + (axes.length === 0 ? 0 : (COSTS[op] ?? 1)), 1)
+}
+
+/**
+ * Nodes that have no axes and read no element: JavaScript computes them in float64 before the launch.
+ */
+export function isScalar(program: LegalizedProgram, id: number): boolean {
+  const { op, axes, args } = program.nodes[id]
+  if (axes.length > 0) return false
+  if (op === 'scalar' || op === 'constant' || op === 'size') return true
+  return args.length > 0 && op !== 'pick' && args.every((arg) => isScalar(program, arg))
+}
+
+/** Whether a node reads memory that is there before the kernel runs. */
+export function readsInput(program: LegalizedProgram, node: Node): boolean {
+  const isOfInput = (node.op === 'rename' || node.op === 'pick') && program.nodes[node.args[0]].op === 'input'
+  return node.op === 'input' || node.op === 'cotangent' || isOfInput
+}
+
+/** A sum or maximum over one axis, alone or of a product. */
+export function isReduction({ op }: Node): boolean {
+  return op === 'reduce_sum' || op === 'reduce_max' || op === 'contract'
+}

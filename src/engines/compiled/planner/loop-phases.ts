@@ -1,0 +1,79 @@
+/**
+ * In which of a block's loops each item stands. A loop ends where a sum over its axis is needed; what needs the sum goes
+ * into a later one, and each loop is one phase.
+ */
+import type { Placement, WorkItem } from './work-items.ts'
+
+/** What the phases depend on. */
+export interface DependencyInfo {
+  readonly items: readonly WorkItem[]
+  /** Node -> the item of this block that makes it. */
+  readonly makers: ReadonlyMap<number, WorkItem>
+  argsOf(item: WorkItem): readonly number[]
+  groupOf(item: WorkItem): Placement
+  /** Whether it leaves the block, or is a sum of its own. */
+  isKept(item: WorkItem): boolean
+}
+
+/** Item -> its phase, from 0. */
+export function phasesOf(question: DependencyInfo): ReadonlyMap<WorkItem, number> {
+  return asLateAsPossible(question, asEarlyAsPossible(question))
+}
+
+/** Item -> the first phase in which all that it needs is known. */
+function asEarlyAsPossible(question: DependencyInfo): Map<WorkItem, number> {
+  const phases = new Map<WorkItem, number>()
+  const adding = new Map<number, WorkItem>()
+  for (const item of question.items) {
+    if (item.act === 'add') adding.set(item.node, item)
+    // What was added up in an outer loop is known from the start.
+    const added = adding.get(item.node)
+    const afterAdding = added === undefined ? 0 : phases.get(added)! + 1
+    phases.set(item, item.act === 'sum' ? afterAdding : phaseAfter(question, item, phases))
+  }
+  return phases
+}
+
+function phaseAfter(
+  { makers, argsOf, groupOf }: DependencyInfo,
+  item: WorkItem,
+  phases: ReadonlyMap<WorkItem, number>,
+) {
+  const group = groupOf(item)
+  const bounds = argsOf(item).map((arg) => {
+    const maker = makers.get(arg)
+    if (maker === undefined) return 0
+    const own = groupOf(maker)
+    return phases.get(maker)! + Number(own !== 'outside' && own !== group)
+  })
+  return Math.max(0, ...bounds)
+}
+
+/** What is only read by later loops of the same kind is made in the first of them, and need not be kept till then. */
+function asLateAsPossible(
+  question: DependencyInfo,
+  early: ReadonlyMap<WorkItem, number>,
+): Map<WorkItem, number> {
+  const { items, groupOf, isKept } = question
+  const phases = new Map(early)
+  const readers = readersOf(question)
+  for (const item of [...items].reverse()) {
+    const group = groupOf(item)
+    const own = readers.get(item) ?? []
+    const isBound = item.act !== 'value' || group === 'outside' || isKept(item) || own.length === 0
+    if (isBound || own.some((reader) => groupOf(reader) !== group)) continue
+    phases.set(item, Math.min(...own.map((reader) => phases.get(reader)!)))
+  }
+  return phases
+}
+
+function readersOf({ items, makers, argsOf }: DependencyInfo): Map<WorkItem, WorkItem[]> {
+  const readers = new Map<WorkItem, WorkItem[]>()
+  for (const item of items) {
+    for (const arg of argsOf(item)) {
+      const maker = makers.get(arg)
+      if (maker !== undefined) readers.set(maker, [...(readers.get(maker) ?? []), item])
+    }
+  }
+  return readers
+}

@@ -1,0 +1,226 @@
+/**
+ * One level of the nest of loops: which items of a block stand outside of the loops over its axis, and which in which of
+ * them; what a later loop needs from an earlier one, and whether it is kept for it or made again. What stands inside of a
+ * loop is the next level's.
+ */
+import { type Accumulator, type Buffer, COSTS, isReduction, type Statement } from '../loop-plan.ts'
+import { phasesOf } from './loop-phases.ts'
+import type { PlannerContext } from './planner-context.ts'
+import { keyOf, type LoopSegment, type Placement, type Scope, sorted, type WorkItem } from './work-items.ts'
+
+/** Recomputing up to so much costs less than a store and a load near by, or of a whole matrix. */
+const CHEAP = { nearby: 6, matrix: 40 } as const
+
+/** Lays out the next level. */
+export type ScheduleInner = (items: readonly WorkItem[], scope: Scope) => Statement[]
+
+/** One level of the loop nest: what is outside of the loops over one axis, and inside of each. */
+export class LoopLevelScheduler {
+  readonly #context: PlannerContext
+  readonly #inner: ScheduleInner
+  readonly #axis: string
+  readonly #scope: Scope
+  readonly #assignment: Map<number, Buffer>
+  readonly #parts: LoopSegment[] = []
+  readonly #partOf = new Map<string, LoopSegment>()
+  /** Node -> the item of this block that makes it. */
+  readonly #makers = new Map<number, WorkItem>()
+  /** Nodes that a later part reads from their local. */
+  readonly #exported: Set<number>
+
+  constructor(
+    context: PlannerContext,
+    items: readonly WorkItem[],
+    axis: string,
+    scope: Scope,
+    inner: ScheduleInner,
+  ) {
+    this.#context = context
+    this.#inner = inner
+    this.#axis = axis
+    this.#scope = scope
+    this.#assignment = new Map(scope.assignment)
+    this.#exported = new Set(scope.exported)
+    for (const item of items) if (item.act !== 'add') this.#makers.set(item.node, item)
+    this.#assign(this.#phasesOf(items))
+    this.#placeSums(items)
+    this.#placeRenamed(items)
+    for (const part of [...this.#parts].reverse()) this.#fill(part)
+  }
+
+  statements(): Statement[] {
+    const needed = this.#parts.filter(({ items }) => items.size > 0)
+    this.#checkSeparable(needed)
+    return needed.flatMap((part) => (part.group === 'outside' ? this.#outside(part) : this.#loop(part)))
+  }
+
+  // Which part
+
+  #phasesOf(items: readonly WorkItem[]): ReadonlyMap<WorkItem, number> {
+    return phasesOf({
+      items,
+      makers: this.#makers,
+      argsOf: (item) => this.#context.argsOf(item),
+      groupOf: (item) => this.#groupOf(item),
+      isKept: (item) => this.#isKept(item),
+    })
+  }
+
+  /** Whether it leaves this block, or is a sum of its own. */
+  #isKept({ node }: WorkItem): boolean {
+    return this.#context.isRoot(node) || this.#assignment.has(node) || isReduction(this.#context.nodes[node])
+  }
+
+  #assign(phases: ReadonlyMap<WorkItem, number>) {
+    const found = new Map<string, LoopSegment>()
+    for (const [item, phase] of phases) {
+      const group = this.#groupOf(item)
+      const name = `${phase} ${group}`
+      const part = found.get(name) ?? { phase, group, items: new Map() }
+      found.set(name, part)
+      this.#partOf.set(keyOf(item), part)
+      this.#assigned.set(part, [...(this.#assigned.get(part) ?? []), item])
+    }
+    const rank = { outside: 0, deep: 1, flat: 2 }
+    this.#parts.push(
+      ...[...found.values()].sort((a, b) => a.phase - b.phase || rank[a.group] - rank[b.group]),
+    )
+  }
+
+  readonly #assigned = new Map<LoopSegment, WorkItem[]>()
+
+  #groupOf(item: WorkItem): Placement {
+    if (!this.#context.isInside(item, this.#axis)) return 'outside'
+    return this.#context.isPair(this.#axis) && this.#isDeep(item) ? 'deep' : 'flat'
+  }
+
+  #isDeep(item: WorkItem): boolean {
+    return this.#context.below(this.#scope.depth).some((axis) => this.#context.isInside(item, axis))
+  }
+
+  // What is needed where
+
+  /** Sums that have deeper axes lie in memory, where every later part reads them. */
+  #placeSums(items: readonly WorkItem[]) {
+    const { depth, insideLanes } = this.#scope
+    for (const { act, node } of items) {
+      if (act !== 'add' || this.#context.nodes[node].axis !== this.#axis) continue
+      const deeper = this.#context.deeper(this.#context.nodes[node].axes, depth + 1)
+      if (deeper.length === 0) continue
+      const make = () => this.#context.scratch(node, deeper, insideLanes)
+      const memory = { partial: make(), total: make(), lost: make() }
+      const beyond = this.#assignment.get(node)
+      if (beyond !== undefined) this.#context.copies.set(node, beyond)
+      this.#context.memory.set(node, memory)
+      this.#assignment.set(node, memory.total)
+    }
+  }
+
+  /** What is read under another name is read as a whole, so it lies in memory. */
+  #placeRenamed(items: readonly WorkItem[]) {
+    for (const item of items) {
+      if (item.act !== 'value' || !this.#context.isWholeRename(item.node)) continue
+      const [source] = this.#context.nodes[item.node].args
+      const maker = this.#makers.get(source)
+      const isApart = maker !== undefined && this.#partOf.get(keyOf(maker)) !== this.#partOf.get(keyOf(item))
+      if (isApart && !this.#assignment.has(source)) this.#keep(source)
+    }
+  }
+
+  #keep(node: number) {
+    const axes = this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth)
+    this.#assignment.set(node, this.#context.scratch(node, axes, this.#scope.insideLanes))
+  }
+
+  #fill(part: LoopSegment) {
+    for (const item of this.#assigned.get(part)!) if (this.#isWanted(item)) this.#include(part, item)
+  }
+
+  /** Whether something beyond its own part asks for it. */
+  #isWanted({ act, node, again }: WorkItem): boolean {
+    if (act === 'add') return true
+    if (this.#exported.has(node) || (this.#context.isRoot(node) && !again)) return true
+    return this.#context.memory.has(node) ? this.#context.copies.has(node) : this.#assignment.has(node)
+  }
+
+  #include(part: LoopSegment, item: WorkItem) {
+    const key = keyOf(item)
+    if (part.items.has(key)) return
+    part.items.set(key, item)
+    for (const arg of this.#context.argsOf(item)) this.#supply(part, arg)
+  }
+
+  #supply(part: LoopSegment, arg: number) {
+    const maker = this.#makers.get(arg)
+    if (maker === undefined) return
+    if (this.#partOf.get(keyOf(maker)) === part) return this.#include(part, maker)
+    if (this.#assignment.has(arg)) return
+    const free = this.#context.deeper(this.#context.nodes[arg].axes, this.#scope.depth)
+    const limit = free.length === 1 ? CHEAP.nearby : CHEAP.matrix
+    if (free.length === 0) this.#exported.add(arg)
+    else if (this.#costOf(arg) <= limit) this.#include(part, { ...maker, again: true })
+    else this.#keep(arg)
+  }
+
+  /** What it costs to make a node again in another part. */
+  #costOf(node: number): number {
+    const maker = this.#makers.get(node)
+    if (this.#context.isScalar(node)) return 0
+    if (this.#assignment.has(node)) return 1
+    if (maker === undefined) return 0
+    if (this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth).length === 0) return 0
+    if (maker.act === 'sum' || isReduction(this.#context.nodes[node])) return Number.POSITIVE_INFINITY
+    const own = COSTS[this.#context.nodes[node].op] ?? 1
+    return this.#context.argsOf(maker).reduce((total, arg) => total + this.#costOf(arg), own)
+  }
+
+  // Statements
+
+  #outside({ items }: LoopSegment): Statement[] {
+    return this.#inner(sorted(items), this.#innerScope({}))
+  }
+
+  #loop({ items }: LoopSegment): Statement[] {
+    const { insideLanes, known } = this.#scope
+    const added = [...items.values()].filter(({ act, node }) => {
+      return act === 'add' && this.#context.nodes[node].axis === this.#axis
+    })
+    const accumulators = added.map(({ node }) => ({ node, memory: this.#context.memory.get(node) }))
+    const lanes = !insideLanes && this.#takesLanes(items, accumulators)
+    const inner = this.#innerScope({ insideLanes: insideLanes || lanes, known: new Set(known) })
+    const body = this.#inner(sorted(items), inner)
+    for (const { node, memory } of accumulators) if (memory === undefined) known.add(node)
+    return [{ kind: 'loop', axis: this.#axis, lanes, accumulators, body }]
+  }
+
+  #innerScope(changes: Partial<Scope>): Scope {
+    const { depth, insideLanes, known } = this.#scope
+    return {
+      depth: depth + 1,
+      insideLanes,
+      known,
+      assignment: this.#assignment,
+      exported: this.#exported,
+      ...changes,
+    }
+  }
+
+  /** The innermost loop does, or the one over the axis that was chosen. */
+  #takesLanes(items: ReadonlyMap<string, WorkItem>, accumulators: readonly Accumulator[]): boolean {
+    const isDeep = [...items.values()].some((item) => this.#isDeep(item))
+    if (!isDeep) return true
+    return this.#context.isForLanes(this.#axis) && accumulators.every(({ memory }) => memory === undefined)
+  }
+
+  #checkSeparable(needed: readonly LoopSegment[]) {
+    if (this.#scope.depth > 0) return
+    const loops = needed.filter(({ group }) => group !== 'outside')
+    const outside = needed
+      .filter(({ group }) => group === 'outside')
+      .flatMap(({ items }) => [...items.values()])
+    const items = loops.flatMap((part) => [...part.items.values()])
+    const adds = items.some(({ act, node }) => act === 'add' && this.#context.nodes[node].axis === this.#axis)
+    const leaves = outside.some(({ node }) => this.#context.isRoot(node))
+    if (loops.length === 1 && !adds && !leaves) this.#context.separable = this.#axis
+  }
+}

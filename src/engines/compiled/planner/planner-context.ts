@@ -1,0 +1,116 @@
+/**
+ * A program and the order in which the loops over its axes nest: what both the planner and its blocks ask about nodes and
+ * axes, and the buffers that they have asked for.
+ */
+import type { Node } from '../../../language/ir.ts'
+import type { LegalizedProgram } from '../legalize.ts'
+import { fastestAxis } from '../loop-order.ts'
+import { type AccumulatorMemory, type Buffer, isReduction, isScalar, readsInput } from '../loop-plan.ts'
+import type { WorkItem } from './work-items.ts'
+
+/** What a planner and its blocks share. */
+export class PlannerContext {
+  readonly program: LegalizedProgram
+  readonly nodes: readonly Node[]
+  readonly order: readonly string[]
+  readonly buffers: Buffer[] = []
+  /** Node -> where it leaves the kernel. */
+  readonly roots: ReadonlyMap<number, readonly Buffer[]>
+  /** Where the sums with deeper axes are. */
+  readonly memory = new Map<number, AccumulatorMemory>()
+  /** Where such a sum goes from there, because something beyond its block reads it. */
+  readonly copies = new Map<number, Buffer>()
+  /** The axis of the outermost loop, when parts of it may run anywhere in any order. */
+  separable: string | undefined
+  readonly #fastest: string | undefined
+  readonly #lanes: string | undefined
+
+  /** @param lanes the axis whose loops take four elements at once, wherever they stand */
+  constructor(program: LegalizedProgram, order: readonly string[], lanes: string | undefined) {
+    this.program = program
+    this.nodes = program.nodes
+    this.order = order
+    this.#fastest = fastestAxis(program)
+    this.#lanes = lanes
+    for (const [name, { axes }] of Object.entries(program.inputs)) this.#buffer('input', name, axes)
+    const cotangent = program.nodes.find(({ op }) => op === 'cotangent')
+    if (cotangent !== undefined) this.#buffer('cotangent', '', cotangent.axes)
+    this.roots = this.#rootBuffers()
+  }
+
+  #rootBuffers(): Map<number, Buffer[]> {
+    const roots = new Map<number, Buffer[]>()
+    for (const { role, name, node, axes } of this.program.roots) {
+      roots.set(node, [...(roots.get(node) ?? []), this.#buffer(role, name, axes)])
+    }
+    return roots
+  }
+
+  #buffer(role: Buffer['role'], name: string, axes: readonly string[], vectors = false): Buffer {
+    const buffer = { id: this.buffers.length, role, name, axes, vectors }
+    this.buffers.push(buffer)
+    return buffer
+  }
+
+  /** Scratch for a value that has these axes; the fastest one lies side by side. */
+  scratch(node: number, axes: readonly string[], vectors: boolean): Buffer {
+    const ordered = [...axes].sort((a, b) => Number(this.isFastest(a)) - Number(this.isFastest(b)))
+    return this.#buffer('scratch', String(node), ordered, vectors)
+  }
+
+  // Nodes
+
+  isRoot(node: number): boolean {
+    return this.roots.has(node)
+  }
+
+  isScalar(node: number): boolean {
+    return isScalar(this.program, node)
+  }
+
+  isWholeRename(node: number): boolean {
+    return this.nodes[node].op === 'rename' && !readsInput(this.program, this.nodes[node])
+  }
+
+  /** The nodes whose values an item needs. */
+  argsOf({ act, node }: WorkItem): readonly number[] {
+    if (act === 'sum') return []
+    const { op, args } = this.nodes[node]
+    if (op === 'pick') return this.#real(args.slice(1))
+    return readsInput(this.program, this.nodes[node]) ? [] : this.#real(args)
+  }
+
+  #real(args: readonly number[]): readonly number[] {
+    return args.filter((arg) => !this.isScalar(arg))
+  }
+
+  // Axes
+
+  isFastest(axis: string): boolean {
+    return axis === this.#fastest
+  }
+
+  isForLanes(axis: string): boolean {
+    return axis === this.#lanes
+  }
+
+  /** Whether the axis is the second name of another: then its flat part is worth a loop of its own. */
+  isPair(axis: string): boolean {
+    return this.program.renamed[axis] !== undefined
+  }
+
+  deeper(axes: readonly string[], depth: number): string[] {
+    return this.order.slice(depth).filter((axis) => axes.includes(axis))
+  }
+
+  /** The axes of the loops further in. */
+  below(depth: number): readonly string[] {
+    return this.order.slice(depth + 1)
+  }
+
+  isInside({ act, node }: WorkItem, axis: string): boolean {
+    if (act === 'add') return this.nodes[node].args.some((arg) => this.nodes[arg].axes.includes(axis))
+    const isAdded = act === 'value' && isReduction(this.nodes[node]) && this.nodes[node].axis === axis
+    return isAdded || this.nodes[node].axes.includes(axis)
+  }
+}

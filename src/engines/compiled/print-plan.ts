@@ -1,0 +1,115 @@
+/** A plan for a reader: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
+import type { Node } from '../../language/ir.ts'
+import type { Buffer, Plan, Statement } from './loop-plan.ts'
+import { isScalar } from './loop-plan.ts'
+
+const INFIX: Readonly<Record<string, string>> = {
+  add: '+',
+  sub: '-',
+  mul: '*',
+  div: '/',
+  lt: '<',
+  le: '<=',
+  eq: '==',
+}
+
+/**
+ * @example
+ * printPlan(plan(expand(program, true))) // for ... by 4 { v2 = predictions[...] ... }
+ */
+export function printPlan(plan: Plan): string {
+  const { nodes } = plan.program
+  const used = usedScalars(plan)
+  const scalars = [...used]
+    .sort((a, b) => a - b)
+    .map((id) => `${name(plan, id)} = ${expression(plan, nodes[id])}`)
+  const scratch = plan.buffers
+    .filter(({ role }) => role === 'scratch')
+    .map((buffer) => `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`)
+  return [...scalars, ...scratch, ...lines(plan, plan.body, '')].join('\n')
+}
+
+function lines(plan: Plan, statements: readonly Statement[], indent: string): string[] {
+  return statements.flatMap((statement) => line(plan, statement, indent))
+}
+
+function line(plan: Plan, statement: Statement, indent: string): string[] {
+  switch (statement.kind) {
+    case 'loop': {
+      const { axis, lanes, body, accumulators } = statement
+      const sums = accumulators.map(
+        ({ node }) => `${name(plan, node)} = ${plan.program.nodes[node].op} over ${axis}`,
+      )
+      const head = `${indent}for ${axis}${lanes ? ' by 4' : ''} {${sums.length > 0 ? ` # ${sums.join(', ')}` : ''}`
+      return [head, ...lines(plan, body, `${indent}  `), `${indent}}`]
+    }
+    case 'compute':
+      return [
+        `${indent}${name(plan, statement.node)} = ${expression(plan, plan.program.nodes[statement.node])}`,
+      ]
+    case 'load':
+      return [
+        `${indent}${name(plan, statement.node)} = ${spell(statement.buffer, renaming(plan, statement.node))}`,
+      ]
+    case 'store':
+      return [`${indent}${spell(statement.buffer)} = ${name(plan, statement.node)}`]
+    case 'accumulate': {
+      const { op, args } = plan.program.nodes[statement.node]
+      const term = args.map((arg) => name(plan, arg)).join(' * ')
+      const target =
+        statement.memory === undefined ? name(plan, statement.node) : spell(statement.memory.partial)
+      return [op === 'reduce_max' ? `${indent}${target} max= ${term}` : `${indent}${target} += ${term}`]
+    }
+  }
+}
+
+function expression(plan: Plan, { op, args, axis, to, value, name: own, axes }: Node): string {
+  const operands = args.map((arg) => name(plan, arg))
+  if (op === 'constant') return String(value)
+  if (op === 'scalar') return own!
+  if (op === 'input') return `${own}[${axes}]`
+  if (op === 'cotangent') return `cotangent[${axes}]`
+  if (op === 'index' || op === 'size') return `${op}(${axis})`
+  if (op === 'rename') return `${plan.program.nodes[args[0]].name}[${axis} -> ${to}]`
+  if (op === 'pick') return `${plan.program.nodes[args[0]].name}[${axis} = ${operands[1]}]`
+  if (op === 'expand') return operands[0]
+  if (op === 'select') return `${operands[0]} ? ${operands[1]} : ${operands[2]}`
+  const infix = INFIX[op]
+  return infix === undefined ? `${op}(${operands.join(', ')})` : operands.join(` ${infix} `)
+}
+
+function renaming(plan: Plan, id: number): Readonly<Record<string, string>> {
+  const { op, axis, to } = plan.program.nodes[id]
+  return op === 'rename' ? { [axis!]: to! } : {}
+}
+
+function spell({ role, name: own, axes, id }: Buffer, names: Readonly<Record<string, string>> = {}): string {
+  const title = role === 'scratch' ? `m${id}` : role === 'gradient' ? `gradient(${own})` : own || role
+  return `${title}[${axes.map((axis) => names[axis] ?? axis)}]`
+}
+
+/** Constants are told by their number. */
+function name(plan: Plan, id: number): string {
+  const { op, value, type } = plan.program.nodes[id]
+  if (op === 'constant') return type === 'bool' ? String(value !== 0) : String(value)
+  return isScalar(plan.program, id) ? `s${id}` : `v${id}`
+}
+
+function usedScalars({ program, body }: Plan): Set<number> {
+  const used = new Set<number>()
+  const visit = (id: number) => {
+    if (!isScalar(program, id) || program.nodes[id].op === 'constant') return
+    for (const arg of program.nodes[id].args) visit(arg)
+    used.add(id)
+  }
+  const walk = (statements: readonly Statement[]) => {
+    for (const statement of statements) {
+      if (statement.kind === 'loop') walk(statement.body)
+      else if (statement.kind === 'compute' || statement.kind === 'accumulate') {
+        for (const arg of program.nodes[statement.node].args) visit(arg)
+      }
+    }
+  }
+  walk(body)
+  return used
+}

@@ -1,0 +1,88 @@
+/**
+ * What is left to do for a gradient when its mean's denominator is known: multiplied where the kernel left it, four
+ * numbers at once, and looked through on the way. A module of its own, because no kernel needs to know of it.
+ */
+import type { Arena } from './arena.ts'
+import {
+  type Code,
+  constI32x4,
+  encodeModule,
+  extractI32,
+  F32,
+  FunctionBuilder,
+  get,
+  I32,
+  i32,
+  loadSplat,
+  loadVector,
+  MAX_PAGES,
+  op,
+  set,
+  storeLane,
+  storeVector,
+  V128,
+  whileLoop,
+} from './wasm-encoder.ts'
+
+/** The bits of infinity: of NaN they are larger, of every finite magnitude smaller. */
+const INFINITY_BITS = 0x7f800000
+const MAGNITUDE_BITS = 0x7fffffff
+
+/** `scale(address, bytes, factor)`, 1 where all that was written is finite. */
+type Scale = (address: number, bytes: number, factor: number) => number
+
+const code = {
+  bytes: encodeModule({
+    imports: [],
+    functions: [scaleFunction()],
+    exports: { scale: 0 },
+    maxPages: MAX_PAGES,
+  }),
+}
+
+/**
+ * Multiplies an array of an arena in place, in float32.
+ *
+ * @returns whether all of it is finite then
+ * @example
+ * scaleIn(arena, results.gradients.predictions, 1 / 32)
+ */
+export function scaleInPlace(arena: Arena, data: Float32Array | Float64Array, factor: number): boolean {
+  return arena.bind(code, instantiate)(data.byteOffset, data.byteLength, factor) === 1
+}
+
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Scale {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports.scale as Scale
+}
+
+function scaleFunction(): FunctionBuilder {
+  const f = new FunctionBuilder([I32, I32, F32], [I32])
+  const [address, end] = [0, f.local(I32)]
+  const [factor, largest] = [f.local(V128), f.local(V128)]
+  const product = (load: (address: Code) => Code) => f.let(op('f32x4.mul', load(get(address)), get(factor)))
+  const note = (value: Code) =>
+    set(largest, op('i32x4.max_s', get(largest), op('v128.and', value, constI32x4(MAGNITUDE_BITS))))
+  const turns = (last: Code, bytes: number, load: (address: Code) => Code, store: typeof storeVector) => {
+    const turn = f.capture(() => {
+      const value = product(load)
+      f.add(store(get(address), value), note(value), set(address, op('i32.add', get(address), i32(bytes))))
+    })
+    f.add(whileLoop(op('i32.lt_u', get(address), last), turn))
+  }
+  f.add(set(end, op('i32.add', get(address), get(1))), set(factor, op('f32x4.splat', get(2))))
+  turns(f.let(op('i32.add', get(address), op('i32.and', get(1), i32(-16))), I32), 16, loadVector, storeVector)
+  turns(get(end), 4, loadSplat, (at, value) => storeLane(at, value, 0))
+  const sound = op('i32x4.lt_s', get(largest), constI32x4(INFINITY_BITS))
+  f.add(allOf(f.let(sound)))
+  return f
+}
+
+/** 1 where every lane of a mask is set. */
+function allOf(mask: Code): Code {
+  const lanes = [0, 1, 2, 3].map((lane) => extractI32(mask, lane))
+  return op(
+    'i32.and',
+    lanes.reduce((a, b) => op('i32.and', a, b)),
+    i32(1),
+  )
+}

@@ -1,0 +1,374 @@
+/**
+ * A small WebAssembly emitter: expressions are trees of bytes, functions collect them, and `encodeModule` wraps it all
+ * in sections. Own bytes rather than text through an assembler: this is 200 lines against 2 to 12 MB of wabt or binaryen,
+ * and the reader's view of a kernel is its loop plan (print-plan.ts), not its instructions. It knows no losses and no loops.
+ *
+ * @see https://webassembly.github.io/spec/core/binary/index.html
+ */
+
+/** Bytes that, run in order, push at most one value. */
+export type Code = number | Uint8Array | readonly Code[]
+
+/** Value types by their byte. */
+export const I32 = 0x7f
+export const F32 = 0x7d
+export const V128 = 0x7b
+export type ValueType = typeof I32 | typeof F32 | typeof V128
+
+const BLOCK_WITHOUT_VALUE = 0x40
+
+/** Of 64 KiB each, 4 GiB together: what 32-bit addresses reach. */
+export const MAX_PAGES = 65536
+
+/** Core instructions without an immediate. */
+const CORE = {
+  'i32.eqz': 0x45,
+  'i32.eq': 0x46,
+  'i32.lt_s': 0x48,
+  'i32.lt_u': 0x49,
+  'i32.ge_s': 0x4e,
+  'i32.add': 0x6a,
+  'i32.sub': 0x6b,
+  'i32.mul': 0x6c,
+  'i32.and': 0x71,
+  'i32.shl': 0x74,
+} as const
+
+/** SIMD instructions without an immediate; all follow the prefix 0xfd. */
+const SIMD = {
+  'i32x4.splat': 0x11,
+  'f32x4.splat': 0x13,
+  'i32x4.eq': 0x37,
+  'i32x4.lt_s': 0x39,
+  'i32x4.gt_s': 0x3b,
+  'i32x4.le_s': 0x3d,
+  'f32x4.eq': 0x41,
+  'f32x4.ne': 0x42,
+  'f32x4.lt': 0x43,
+  'f32x4.gt': 0x44,
+  'f32x4.le': 0x45,
+  'f32x4.ge': 0x46,
+  'f64x2.lt': 0x49,
+  'v128.not': 0x4d,
+  'v128.and': 0x4e,
+  'v128.andnot': 0x4f,
+  'v128.or': 0x50,
+  'v128.xor': 0x51,
+  'v128.bitselect': 0x52,
+  'v128.any_true': 0x53,
+  'f32x4.demote_f64x2_zero': 0x5e,
+  'f64x2.promote_low_f32x4': 0x5f,
+  'f32x4.floor': 0x68,
+  'f32x4.trunc': 0x69,
+  'f32x4.nearest': 0x6a,
+  'f64x2.nearest': 0x94,
+  'i32x4.shl': 0xab,
+  'i32x4.shr_s': 0xac,
+  'i32x4.shr_u': 0xad,
+  'i32x4.add': 0xae,
+  'i32x4.sub': 0xb1,
+  'i32x4.min_s': 0xb6,
+  'i32x4.max_s': 0xb8,
+  'f32x4.abs': 0xe0,
+  'f32x4.neg': 0xe1,
+  'f32x4.sqrt': 0xe3,
+  'f32x4.add': 0xe4,
+  'f32x4.sub': 0xe5,
+  'f32x4.mul': 0xe6,
+  'f32x4.div': 0xe7,
+  'f32x4.min': 0xe8,
+  'f32x4.max': 0xe9,
+  'f32x4.pmin': 0xea,
+  'f32x4.pmax': 0xeb,
+  'f64x2.abs': 0xec,
+  'f64x2.add': 0xf0,
+  'f64x2.sub': 0xf1,
+  'f64x2.mul': 0xf2,
+  'f64x2.div': 0xf3,
+  'f64x2.pmin': 0xf6,
+  'f64x2.pmax': 0xf7,
+  'i32x4.trunc_sat_f32x4_s': 0xf8,
+  'f32x4.convert_i32x4_s': 0xfa,
+  'i32x4.trunc_sat_f64x2_s_zero': 0xfc,
+  'f64x2.convert_low_i32x4_s': 0xfe,
+  'f32x4.relaxed_madd': 0x105,
+  'f64x2.relaxed_madd': 0x107,
+} as const
+
+export type CoreOp = keyof typeof CORE
+export type SimdOp = keyof typeof SIMD
+
+/**
+ * An instruction after its operands.
+ *
+ * @example
+ * op('f32x4.add', a, b)
+ */
+export function op(name: CoreOp | SimdOp, ...operands: Code[]): Code {
+  return [operands, name in CORE ? CORE[name as CoreOp] : simd(SIMD[name as SimdOp])]
+}
+
+export const i32 = (value: number): Code => [0x41, signed(value)]
+export const get = (local: number): Code => [0x20, unsigned(local)]
+export const set = (local: number, value: Code): Code => [value, 0x21, unsigned(local)]
+export const call = (target: number, ...operands: Code[]): Code => [operands, 0x10, unsigned(target)]
+export const loadI32 = (address: Code, offset = 0): Code => [address, 0x28, 2, unsigned(offset)]
+
+/** Four equal lanes, as bits or as numbers. */
+export const constI32x4 = (value: number): Code => lanes(Int32Array.from({ length: 4 }, () => value))
+export const constF32x4 = (value: number): Code => lanes(Float32Array.from({ length: 4 }, () => value))
+export const constF64x2 = (value: number): Code => lanes(Float64Array.of(value, value))
+/** 0, 1, 2, 3: the places of the lanes. */
+export const IOTA: Code = lanes(Int32Array.of(0, 1, 2, 3))
+
+export const loadVector = (address: Code, offset = 0): Code => [address, simd(0x00), 2, unsigned(offset)]
+export const loadSplat = (address: Code, offset = 0): Code => [address, simd(0x09), 2, unsigned(offset)]
+export const loadLane = (address: Code, vector: Code, lane: number, offset = 0): Code => [
+  address,
+  vector,
+  simd(0x56),
+  2,
+  unsigned(offset),
+  lane,
+]
+export const storeVector = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  simd(0x0b),
+  2,
+  unsigned(offset),
+]
+export const storeLane = (address: Code, value: Code, lane: number, offset = 0): Code => [
+  address,
+  value,
+  simd(0x5a),
+  2,
+  unsigned(offset),
+  lane,
+]
+/** Two numbers at once, as one of the two halves of a vector. */
+export const loadHalf = (address: Code, vector: Code, half: number): Code => [
+  address,
+  vector,
+  simd(0x57),
+  2,
+  0,
+  half,
+]
+export const storeHalf = (address: Code, value: Code, half: number): Code => [
+  address,
+  value,
+  simd(0x5b),
+  2,
+  0,
+  half,
+]
+export const extractI32 = (vector: Code, lane: number): Code => [vector, simd(0x1b), lane]
+export const extractF32 = (vector: Code, lane: number): Code => [vector, simd(0x1f), lane]
+export const replaceF32 = (vector: Code, lane: number, value: Code): Code => [vector, value, simd(0x20), lane]
+/** Picks four of the eight 32-bit lanes of a and b. */
+export const shuffle = (a: Code, b: Code, picks: readonly [number, number, number, number]): Code => [
+  a,
+  b,
+  simd(0x0d),
+  picks.flatMap((pick) => [pick * 4, pick * 4 + 1, pick * 4 + 2, pick * 4 + 3]),
+]
+
+/** Rows of four vectors become columns. */
+export function transposed(f: FunctionBuilder, [a, b, c, d]: readonly Code[]): Code[] {
+  const pair = (x: Code, y: Code, picks: readonly [number, number, number, number]) =>
+    f.let(shuffle(x, y, picks))
+  const [lowAB, lowCD] = [pair(a, b, [0, 4, 1, 5]), pair(c, d, [0, 4, 1, 5])]
+  const [highAB, highCD] = [pair(a, b, [2, 6, 3, 7]), pair(c, d, [2, 6, 3, 7])]
+  return [
+    pair(lowAB, lowCD, [0, 1, 4, 5]),
+    pair(lowAB, lowCD, [2, 3, 6, 7]),
+    pair(highAB, highCD, [0, 1, 4, 5]),
+    pair(highAB, highCD, [2, 3, 6, 7]),
+  ]
+}
+
+/** One of two values, both computed. */
+export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b]
+
+/** `while (condition) body`, tested before each turn. */
+export function whileLoop(condition: Code, body: Code): Code {
+  const leave = [op('i32.eqz', condition), 0x0d, 1]
+  return [0x02, BLOCK_WITHOUT_VALUE, 0x03, BLOCK_WITHOUT_VALUE, leave, body, 0x0c, 0, 0x0b, 0x0b]
+}
+
+export function ifElse(condition: Code, yes: Code, no: Code = []): Code {
+  return [condition, 0x04, BLOCK_WITHOUT_VALUE, yes, 0x05, no, 0x0b]
+}
+
+/** One function while it is written: its parameters come first among the locals. */
+export class FunctionBuilder {
+  readonly params: readonly ValueType[]
+  readonly results: readonly ValueType[]
+  readonly #locals: ValueType[] = []
+  #body: Code[] = []
+
+  constructor(params: readonly ValueType[], results: readonly ValueType[]) {
+    this.params = params
+    this.results = results
+  }
+
+  local(type: ValueType): number {
+    return this.params.length + this.#locals.push(type) - 1
+  }
+
+  add(...code: Code[]) {
+    this.#body.push(...code)
+  }
+
+  /** Names a value: it is computed once, here, and the result reads it. */
+  let(value: Code, type: ValueType = V128): Code {
+    const local = this.local(type)
+    this.add(set(local, value))
+    return get(local)
+  }
+
+  /** What `write` adds, apart from the rest of the body. */
+  capture(write: () => void): Code {
+    const outer = this.#body
+    this.#body = []
+    write()
+    const inner = this.#body
+    this.#body = outer
+    return inner
+  }
+
+  encode(): Code {
+    const groups = this.#locals.map((type) => [1, type])
+    return measured([vector(groups), this.#body, 0x0b])
+  }
+}
+
+/** A function that the host brings. */
+export interface Import {
+  readonly name: string
+  readonly params: readonly ValueType[]
+  readonly results: readonly ValueType[]
+}
+
+export interface ModuleParts {
+  readonly imports: readonly Import[]
+  /** In the order of their indices, after the imports. */
+  readonly functions: readonly FunctionBuilder[]
+  /** Name -> index among all functions. */
+  readonly exports: Readonly<Record<string, number>>
+  /** Largest memory in pages of 64 KiB; the memory is imported as `env.memory` and shared between threads. */
+  readonly maxPages: number
+}
+
+/** What an imported memory is called, and that it has a largest size and is shared. */
+const SHARED_MEMORY = [text('env'), text('memory'), 0x02, 0x03]
+const OF_ONE_THREAD = 0x01
+
+/** The bytes of a module. */
+export function encodeModule({
+  imports,
+  functions,
+  exports,
+  maxPages,
+}: ModuleParts): Uint8Array<ArrayBuffer> {
+  const types = [...imports, ...functions].map(({ params, results }) => [
+    0x60,
+    vector([...params]),
+    vector([...results]),
+  ])
+  const memory = [SHARED_MEMORY, unsigned(1), unsigned(maxPages)]
+  const imported = imports.map(({ name }, i) => [text('env'), text(name), 0x00, unsigned(i)])
+  const declared = functions.map((_, i) => unsigned(imports.length + i))
+  const exported = Object.entries(exports).map(([name, index]) => [text(name), 0x00, unsigned(index)])
+  const code = functions.map((made) => made.encode())
+  return flatten([
+    [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    section(1, types),
+    section(2, [memory, ...imported]),
+    section(3, declared),
+    section(7, exported),
+    section(10, code),
+  ])
+}
+
+/** The same module for a memory of one thread, which the runtime copies to and from several times faster. */
+export function withUnsharedMemory(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const own = Buffer.from(bytes)
+  const name = flatten(SHARED_MEMORY)
+  own[own.indexOf(name) + name.length - 1] = OF_ONE_THREAD
+  return new Uint8Array(own.buffer, own.byteOffset, own.length)
+}
+
+function section(id: number, entries: readonly Code[]): Code {
+  return [id, measured(vector(entries))]
+}
+
+/** After the number of its bytes. */
+function measured(code: Code): Code {
+  const bytes = flatten(code)
+  return [unsigned(bytes.length), bytes]
+}
+
+function vector(entries: readonly Code[]): Code {
+  return [unsigned(entries.length), entries]
+}
+
+function text(name: string): Code {
+  const bytes = [...Buffer.from(name)]
+  return [unsigned(bytes.length), bytes]
+}
+
+function simd(opcode: number): Code {
+  return [0xfd, unsigned(opcode)]
+}
+
+function lanes(values: Int32Array | Float32Array | Float64Array): Code {
+  return [simd(0x0c), [...new Uint8Array(values.buffer)]]
+}
+
+/** LEB128. */
+function unsigned(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value >>> 0
+  do {
+    const low = rest & 0x7f
+    rest >>>= 7
+    bytes.push(rest === 0 ? low : low | 0x80)
+  } while (rest !== 0)
+  return bytes
+}
+
+function signed(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value | 0
+  for (;;) {
+    const low = rest & 0x7f
+    rest >>= 7
+    const isLast = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)
+    bytes.push(isLast ? low : low | 0x80)
+    if (isLast) return bytes
+  }
+}
+
+function flatten(code: Code): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(lengthOf(code))
+  let at = 0
+  const visit = (part: Code) => {
+    if (typeof part === 'number') bytes[at++] = part
+    else if (part instanceof Uint8Array) {
+      bytes.set(part, at)
+      at += part.length
+    } else for (const inner of part) visit(inner)
+  }
+  visit(code)
+  return bytes
+}
+
+function lengthOf(code: Code): number {
+  if (typeof code === 'number') return 1
+  if (code instanceof Uint8Array) return code.length
+  let length = 0
+  for (const inner of code) length += lengthOf(inner)
+  return length
+}

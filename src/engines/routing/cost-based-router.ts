@@ -1,0 +1,216 @@
+/**
+ * A device and the processor side by side: each batch goes where it will be answered soonest, by what launches of the same
+ * program have cost on either and by what is running there. What the device has not compiled yet is computed on the
+ * processor, while the device gets ready with a copy whose result nobody waits for.
+ */
+
+import type { Program } from '../../language/ir.ts'
+import type { Precision } from '../../tensor.ts'
+import {
+  type Batch,
+  type BatchResult,
+  type CostEstimate,
+  copyBatch,
+  type Engine,
+  type EngineInfo,
+  type EngineStats,
+  leafEngines,
+} from '../contract.ts'
+import { type AffineCost, CostModel } from './affine-cost.ts'
+import { withStandby } from './standby.ts'
+
+type Log = (message: string, details?: object) => void
+
+/** Before anything was measured: a device answers late and computes fast. */
+const PRIORS = {
+  device: { launch: 1, element: 1e-6 },
+  processor: { launch: 0.05, element: 1e-5 },
+} as const satisfies Record<string, AffineCost>
+
+/** Programs whose costs are kept, for each engine; past it, the one unused for longest goes. */
+const MAX_MODELS = 1024
+/** Sizes that the device has compiled; more than there are kept. */
+const MAX_WARM = 8192
+/** Every so many batches the slower side is measured again, if it is not slower by more than a factor. */
+const REVIEW = { every: 64, within: 4 } as const
+
+/**
+ * @example
+ * const engine = choosing(await openProcess(options), processor, console.log)
+ */
+export function costBasedRouter(device: Engine, processor: Engine, log: Log): Engine {
+  return new ChoosingEngine(device, processor, log)
+}
+
+class ChoosingEngine implements Engine {
+  readonly #device: Side
+  readonly #processor: Side
+  readonly #deviceAlone: Engine
+  readonly #log: Log
+  /** Programs and sizes that the device has computed once, or is about to. */
+  readonly #warm = new Set<string>()
+  /** How many programs the device is compiling; it may compute nothing else meanwhile. */
+  #warming = 0
+  #batches = 0
+
+  constructor(device: Engine, processor: Engine, log: Log) {
+    this.#deviceAlone = device
+    this.#device = new Side(withStandby(device, processor, log), device.info.name, PRIORS.device)
+    this.#processor = new Side(processor, processor.info.name, PRIORS.processor)
+    this.#log = log
+  }
+
+  get info(): EngineInfo {
+    return this.#device.engine.info
+  }
+
+  get isReady(): boolean {
+    return this.#device.engine.isReady
+  }
+
+  get width(): number {
+    return (this.#device.engine.width ?? 2) + (this.#processor.engine.width ?? 2)
+  }
+
+  get members(): readonly Engine[] {
+    return leafEngines(this.#device.engine)
+  }
+
+  /** What takes next to no time here would take longer to get to the device. */
+  runNow(batch: Batch): BatchResult | undefined {
+    return this.#processor.engine.runNow?.(batch)
+  }
+
+  run(batch: Batch): Promise<BatchResult> {
+    const elements = elementsOf(batch)
+    if (!this.#deviceAlone.isReady || batch.precision === 'float64')
+      return this.#processor.run(batch, elements)
+    if (this.#isCold(batch)) {
+      void this.#warmUp(batch)
+      return this.#processor.run(batch, elements)
+    }
+    if (this.#warming > 0) return this.#processor.run(batch, elements)
+    return this.#sideFor(batch, elements).run(batch, elements)
+  }
+
+  serving(program: Program, precision: Precision): readonly string[] {
+    return this.#device.engine.serving(program, precision)
+  }
+
+  stats(): Promise<EngineStats> {
+    return this.#device.engine.stats()
+  }
+
+  learned(): readonly CostEstimate[] {
+    return [this.#device, this.#processor].flatMap((side) => side.learned())
+  }
+
+  close(): Promise<void> {
+    return this.#device.engine.close()
+  }
+
+  #sideFor(batch: Batch, elements: number): Side {
+    const [device, processor] = [this.#device, this.#processor]
+    const [there, here] = [device.answersIn(batch, elements), processor.answersIn(batch, elements)]
+    const [sooner, later] = there < here ? [device, processor] : [processor, device]
+    return this.#isReviewed(Math.max(there, here) / Math.min(there, here)) ? later : sooner
+  }
+
+  /** A side that is never taken would never be seen to have become faster. */
+  #isReviewed(slower: number): boolean {
+    return ++this.#batches % REVIEW.every === 0 && slower < REVIEW.within
+  }
+
+  #isCold(batch: Batch): boolean {
+    return !this.#warm.has(warmKey(batch))
+  }
+
+  async #warmUp(batch: Batch): Promise<void> {
+    if (this.#warm.size >= MAX_WARM) this.#warm.clear()
+    this.#warm.add(warmKey(batch))
+    this.#warming++
+    try {
+      // The caller's arrays are the caller's again when the processor has answered.
+      const { release } = await this.#deviceAlone.run(copyBatch(batch))
+      release?.()
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      this.#log('the device did not get ready for a program', { program: batch.programKey, why })
+    } finally {
+      this.#warming--
+    }
+  }
+}
+
+/** One of the two: an engine, what its launches cost, and what it has to do. */
+class Side {
+  readonly engine: Engine
+  readonly #name: string
+  readonly #models = new Map<string, CostModel>()
+  /** Of all programs: what is thought of one that was not measured yet. */
+  readonly #overall: CostModel
+  /** Milliseconds that what runs is thought to take. */
+  #backlogMs = 0
+  /** When the last launch came back. */
+  #lastEnd = 0
+
+  constructor(engine: Engine, name: string, prior: AffineCost) {
+    this.engine = engine
+    this.#name = name
+    this.#overall = new CostModel(prior)
+  }
+
+  /** Milliseconds until a batch that is sent now would be answered. */
+  answersIn(batch: Batch, elements: number): number {
+    return this.#backlogMs + this.#modelOf(batch).predict(elements)
+  }
+
+  async run(batch: Batch, elements: number): Promise<BatchResult> {
+    const model = this.#modelOf(batch)
+    const [started, predicted] = [performance.now(), model.predict(elements)]
+    this.#backlogMs += predicted
+    try {
+      const result = await this.engine.run(batch)
+      this.#learn(model, result, elements, started)
+      return result
+    } finally {
+      this.#backlogMs -= predicted
+      this.#lastEnd = performance.now()
+    }
+  }
+
+  learned(): CostEstimate[] {
+    return [...this.#models].map(([programKey, { line, observations }]) => {
+      return { engine: this.#name, programKey, observations, ...line }
+    })
+  }
+
+  /** A launch that waited for others kept the engine busy only since the last of them; compiling is not paid again. */
+  #learn(model: CostModel, { engine, compileMs = 0 }: BatchResult, elements: number, started: number) {
+    if (engine !== this.#name) return
+    const ms = performance.now() - Math.max(started, this.#lastEnd) - compileMs
+    model.observe(elements, ms)
+    this.#overall.observe(elements, ms)
+  }
+
+  #modelOf({ programKey }: Batch): CostModel {
+    const model = this.#models.get(programKey) ?? new CostModel(this.#overall.line)
+    this.#models.delete(programKey)
+    this.#models.set(programKey, model)
+    if (this.#models.size > MAX_MODELS) this.#models.delete(this.#models.keys().next().value!)
+    return model
+  }
+}
+
+/** Numbers of all inputs. */
+function elementsOf({ inputs }: Batch): number {
+  let elements = 0
+  for (const column of Object.values(inputs)) for (const part of column) elements += part.length
+  return elements
+}
+
+/** Devices compile for sizes, rounded up to powers of two. */
+function warmKey({ programKey, sizes }: Batch): string {
+  const rounded = Object.values(sizes).map((size) => Math.ceil(Math.log2(Math.max(size, 1))))
+  return `${programKey} ${rounded}`
+}

@@ -1,0 +1,225 @@
+/**
+ * What each IR op is in TensorFlow under XLA: one row an op. interpret.ts and scalar.ts are what they are held to, NaN,
+ * infinities and kinks included; where XLA's own op strays from that, the row says how.
+ */
+import type { Node, Op } from '../../language/ir.ts'
+import { UnsupportedByEngine } from '../contract.ts'
+import { contract } from './dot-general.ts'
+import type { Graph, Value } from './graph.ts'
+import type { LoweringContext } from './lowering-context.ts'
+
+type Rule = (place: LoweringContext, args: readonly Value[]) => Value
+
+const unary =
+  (op: string): Rule =>
+  ({ graph }, [x]) =>
+    graph.unary(op, real(graph, x))
+
+const binary =
+  (op: string): Rule =>
+  ({ graph }, [a, b]) =>
+    graph.binary(op, real(graph, a), real(graph, b))
+
+const compare =
+  (op: 'Less' | 'LessEqual' | 'Equal'): Rule =>
+  ({ graph }, [a, b]) =>
+    graph.compare(op, ...alike(graph, a, b))
+
+/** host-op-partition.ts takes whole lines out of a program before it comes here. */
+const wholeLines: Rule = ({ node }) => {
+  throw new UnsupportedByEngine(`${node.op} takes whole lines`)
+}
+
+export const RULES: { readonly [O in Op]: Rule } = {
+  input: (place) => input(place),
+  scalar: ({ node, form, graph, argumentOf }) =>
+    oneOf(graph, argumentOf({ kind: 'numbers' }), form.program.scalars.indexOf(node.name!)),
+  constant: ({ node, graph }) => graph.constant(node.type === 'bool' ? 'bool' : 'float32', [node.value!]),
+  size: (place) => size(place, place.node.axis!),
+  index: ({ node, graph, form, shapeOf }) =>
+    graph.reshape(graph.range(form.sizes[node.axis!]), shapeOf([node.axis!])),
+  cotangent: (place) => cotangent(place),
+
+  neg: unary('Neg'),
+  abs: unary('Abs'),
+  exp: unary('Exp'),
+  expm1: unary('Expm1'),
+  log: unary('Log'),
+  log1p: unary('Log1p'),
+  sqrt: unary('Sqrt'),
+  safe_sqrt: unary('Sqrt'),
+  sigmoid: unary('Sigmoid'),
+  tanh: unary('Tanh'),
+  softplus: ({ graph }, [given]) => {
+    const x = real(graph, given)
+    const e = graph.unary('Exp', graph.unary('Neg', graph.unary('Abs', x)))
+    return graph.binary('AddV2', graph.binary('Maximum', x, graph.number(0)), graph.unary('Log1p', e))
+  },
+  sign: unary('Sign'),
+  floor: unary('Floor'),
+  sin: unary('Sin'),
+  cos: unary('Cos'),
+  atan: unary('Atan'),
+  erf: unary('Erf'),
+  stop_gradient: (_, [x]) => x,
+  is_finite: ({ graph }, [x]) => graph.test('IsFinite', real(graph, x)),
+
+  add: binary('AddV2'),
+  sub: binary('Sub'),
+  mul: binary('Mul'),
+  div: binary('RealDiv'),
+  pow: (place, [x, y]) => pow(place, x, y),
+  max: (place, args) => extreme(place, 'Maximum', args),
+  min: (place, args) => extreme(place, 'Minimum', args),
+  gate: ({ graph }, [givenG, givenD]) => {
+    const [g, d] = [real(graph, givenG), real(graph, givenD)]
+    const isShut = graph.compare('Equal', g, graph.number(0))
+    return graph.select(isShut, graph.number(0), graph.binary('Mul', g, d))
+  },
+
+  lt: compare('Less'),
+  le: compare('LessEqual'),
+  eq: compare('Equal'),
+  and: ({ graph }, [a, b]) => graph.logic('LogicalAnd', a, b),
+  or: ({ graph }, [a, b]) => graph.logic('LogicalOr', a, b),
+  not: ({ graph }, [x]) => graph.not(x),
+  select: ({ graph, node }, [test, yes, no]) => {
+    const side = (x: Value) => (node.type === 'real' ? real(graph, x) : x)
+    return graph.select(test, side(yes), side(no))
+  },
+
+  reduce_sum: (place, [x]) => reduce(place, 'Sum', present(place, x, 0)),
+  reduce_max: (place, [x]) => reduceMax(place, present(place, x, Number.NEGATIVE_INFINITY)),
+  contract: (place, [a, b]) => contract(place, present(place, a, 0), present(place, b, 0)),
+  pick: (place, [x, at]) => pick(place, x, at),
+  rename: ({ node, graph, dimension }, [x]) => swap(graph, x, dimension(node.axis!), dimension(node.to!)),
+  expand: ({ node, graph, shapeOf }, [x]) => graph.broadcast(x, shapeOf(node.axes)),
+  order: wholeLines,
+  gather: wholeLines,
+  scatter: wholeLines,
+  cumsum: wholeLines,
+  cumsum_back: wholeLines,
+  ctc: wholeLines,
+  ctc_slope: wholeLines,
+}
+
+function real(graph: Graph, x: Value): Value {
+  return graph.cast(x, 'float32')
+}
+
+/** Whole numbers are compared as such, anything else as real numbers. */
+function alike(graph: Graph, a: Value, b: Value): [Value, Value] {
+  return a.type === b.type ? [a, b] : [real(graph, a), real(graph, b)]
+}
+
+/** An input comes in its own layout and is brought into the program's order. */
+function input({ node, form, graph, argumentOf, shapeOf }: LoweringContext): Value {
+  const { axes } = form.program.inputs[node.name!]
+  const laid = argumentOf({ kind: 'input', name: node.name! })
+  const order = node.axes.map((axis) => axes.indexOf(axis))
+  return graph.reshape(graph.transpose(laid, order), shapeOf(node.axes))
+}
+
+/** One number for all values is repeated: a sum over it counts how many there are. */
+function cotangent({ node, form, graph, argumentOf, shapeOf }: LoweringContext): Value {
+  const shape = shapeOf(node.axes)
+  if (!form.isUniform) return graph.reshape(argumentOf({ kind: 'cotangent', axes: node.axes }), shape)
+  return graph.broadcast(oneOf(graph, argumentOf({ kind: 'numbers' }), form.program.scalars.length), shape)
+}
+
+/** An element of a list that is known when it is written, as a value for any rank. */
+function oneOf(graph: Graph, list: Value, place: number): Value {
+  const at = graph.constant('int32', [place], [])
+  return graph.gather(list, at)
+}
+
+/** How many elements there are along an axis, as a real number. */
+function size({ form, graph, argumentOf }: LoweringContext, axis: string): Value {
+  if (axis !== form.rows) return graph.number(form.sizes[axis])
+  return real(graph, argumentOf({ kind: 'count' }))
+}
+
+/** x with something that counts for nothing in the room that is not filled; as it is along any other axis. */
+function present(place: LoweringContext, x: Value, nothing: number): Value {
+  const { node, form, graph, argumentOf, shapeOf } = place
+  const numbers = real(graph, x)
+  if (node.axis !== form.rows || node.axis === undefined) return numbers
+  const places = graph.reshape(graph.range(form.sizes[node.axis]), shapeOf([node.axis]))
+  const isThere = graph.compare('Less', places, argumentOf({ kind: 'count' }))
+  return graph.select(isThere, numbers, graph.number(nothing))
+}
+
+/** On processors XLA's larger of two is the other one where one is NaN; a constant is known not to be. */
+function extreme(
+  { graph, node, form }: LoweringContext,
+  op: 'Maximum' | 'Minimum',
+  args: readonly Value[],
+): Value {
+  const [a, b] = args.map((arg) => real(graph, arg))
+  const isSafe = (place: number) =>
+    args[place].type !== 'float32' || isFiniteConstant(form.program.nodes[node.args[place]])
+  return [a, b].reduce(
+    (kept, side, place) => (isSafe(place) ? kept : graph.select(graph.test('IsNan', side), side, kept)),
+    graph.binary(op, a, b),
+  )
+}
+
+function isFiniteConstant({ op, value }: Node): boolean {
+  return op === 'constant' && Number.isFinite(value)
+}
+
+/** As scalar.ts has it, 1 to the power of NaN or of an infinity is NaN; by IEEE 754 it is 1. */
+function pow({ graph, node, form }: LoweringContext, x: Value, y: Value): Value {
+  const [base, exponent] = [real(graph, x), real(graph, y)]
+  const power = graph.binary('Pow', base, exponent)
+  if (isFiniteConstant(form.program.nodes[node.args[1]])) return power
+  const isOne = graph.compare('Equal', graph.unary('Abs', base), graph.number(1))
+  const isBroken = graph.logic('LogicalAnd', isOne, graph.not(graph.test('IsFinite', exponent)))
+  return graph.select(isBroken, graph.number(Number.NaN), power)
+}
+
+function reduce({ graph, node, dimension }: LoweringContext, op: 'Sum' | 'Max', x: Value): Value {
+  return graph.reduce(op, x, dimension(node.axis!))
+}
+
+/** On processors XLA's largest element leaves NaN out, too; what is added is NaN if there is one, else 0. */
+function reduceMax(place: LoweringContext, x: Value): Value {
+  const { graph } = place
+  const broken = graph.select(graph.test('IsNan', x), graph.number(Number.NaN), graph.number(0))
+  return graph.binary('AddV2', reduce(place, 'Max', x), reduce(place, 'Sum', broken))
+}
+
+/**
+ * Reads one place along an axis, 0 for places outside. From a list: that place alone. Else all places are looked at and all
+ * but one left out, which XLA does in the loop that computes x, without keeping x.
+ */
+function pick(place: LoweringContext, x: Value, at: Value): Value {
+  const { node, graph, dimension, shapeOf, axesOf, form } = place
+  const axis = node.axis!
+  if (axesOf(0).length === 1 && axesOf(0)[0] === axis && axis !== form.rows) return pickFromList(place, x, at)
+  const places = graph.reshape(graph.range(form.sizes[axis]), shapeOf([axis]))
+  const isHere = graph.compare('Equal', ...alike(graph, places, at))
+  const kept = graph.select(isHere, present(place, x, 0), graph.number(0))
+  return graph.reduce('Sum', kept, dimension(axis))
+}
+
+function pickFromList({ node, graph, form }: LoweringContext, x: Value, at: Value): Value {
+  const length = form.sizes[node.axis!]
+  const whole = graph.cast(at, 'int32')
+  const zero = graph.constant('int32', [0])
+  const isInside = graph.logic(
+    'LogicalAnd',
+    graph.compare('LessEqual', zero, whole),
+    graph.compare('Less', whole, graph.constant('int32', [length])),
+  )
+  const list = graph.reshape(real(graph, x), [length])
+  const read = graph.gather(list, graph.select(isInside, whole, zero))
+  return graph.select(isInside, read, graph.number(0))
+}
+
+function swap(graph: Graph, x: Value, a: number, b: number): Value {
+  return graph.transpose(
+    x,
+    x.shape.map((_, i) => (i === a ? b : i === b ? a : i)),
+  )
+}

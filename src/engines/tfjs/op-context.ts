@@ -1,0 +1,17 @@
+/** What an op's rule is given. Types only. */
+import type { Node } from '../../language/ir.ts'
+import type { Batch } from '../contract.ts'
+
+/** Where a node is computed. */
+export interface OpContext {
+  readonly node: Node
+  readonly batch: Batch
+  /** All axes with their sizes, in the program's order. */
+  readonly sizes: Readonly<Record<string, number>>
+  /** Dimension of an axis. */
+  readonly dimension: (axis: string) => number
+  /** Full-rank shape of a value with these axes. */
+  readonly shapeOf: (axes: readonly string[]) => number[]
+  /** Axes of the i-th argument. */
+  readonly axesOf: (place: number) => readonly string[]
+}

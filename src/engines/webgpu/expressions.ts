@@ -1,0 +1,288 @@
+/**
+ * Nodes -> WGSL expressions. A node is computed at a point, which is a coordinate (the name of a u32) for each axis: so an
+ * axis under another name, and a picked place, are other coordinates and nothing else. Each line is written into the
+ * outermost of the open loops in which all of its coordinates are known, and only once.
+ */
+import type { BinaryOp, LogicOp, Node, Op, UnaryOp } from '../../language/ir.ts'
+import type { LegalizedProgram } from '../compiled/legalize.ts'
+import { isScalar } from '../compiled/loop-plan.ts'
+import type { BufferDeclaration } from './kernel-schedule.ts'
+import { literal } from './math.ts'
+import type { UniformLayout } from './uniform-layout.ts'
+
+/** Axis -> the name of its coordinate. */
+export type Coordinates = Readonly<Record<string, string>>
+
+/** One level of loops. */
+interface Level {
+  readonly lines: string[]
+  readonly known: Map<string, string>
+}
+
+type Text = string
+
+/** Ops on reals; legalize.ts says sigmoid and softplus by others. */
+type RealOp =
+  | Exclude<UnaryOp, 'sigmoid' | 'softplus' | 'stop_gradient'>
+  | BinaryOp
+  | Extract<LogicOp, 'is_finite'>
+
+/** Op -> a function of math.ts, or what is written between or before its operands. */
+const REALS: Readonly<Record<RealOp, string | ((a: Text, b: Text) => Text)>> = {
+  neg: (x) => `-(${x})`,
+  abs: (x) => `abs(${x})`,
+  floor: (x) => `floor(${x})`,
+  add: (a, b) => `${a} + ${b}`,
+  sub: (a, b) => `${a} - ${b}`,
+  mul: (a, b) => `${a} * ${b}`,
+  exp: 'exp1',
+  expm1: 'expm1',
+  log: 'log1',
+  log1p: 'log1p',
+  sqrt: 'root',
+  safe_sqrt: 'root',
+  tanh: 'tanh1',
+  sign: 'sign1',
+  sin: 'sin1',
+  cos: 'cos1',
+  atan: 'atan1',
+  erf: 'erf1',
+  pow: 'pow2',
+  max: 'max2',
+  min: 'min2',
+  gate: 'gate',
+  div: 'quotient',
+  is_finite: 'is_finite',
+}
+
+function isOnReals(op: Op): op is RealOp {
+  return Object.hasOwn(REALS, op)
+}
+
+const COMPARISONS: Readonly<Partial<Record<Op, string>>> = { lt: '<', le: '<=', eq: '==' }
+
+export interface ShaderContext {
+  readonly program: LegalizedProgram
+  /** Axes of one place. */
+  readonly units: ReadonlySet<string>
+  readonly words: UniformLayout
+  /** Nodes that other dispatches have left, and where. */
+  readonly homes: ReadonlyMap<number, BufferDeclaration>
+}
+
+/** Rows that a workgroup holds in shared memory; see shared-memory-tiles.ts. */
+export interface Shared {
+  read(name: string, axes: readonly string[], point: Coordinates): Text | undefined
+}
+
+export class Values {
+  /** Set where there is shared memory to read from first. */
+  shared: Shared | undefined
+  /** Names of the functions that the source calls. */
+  readonly functions = new Set<string>()
+  readonly #memory: ShaderContext
+  readonly #nodes: readonly Node[]
+  readonly #levels: Level[] = [{ lines: [], known: new Map() }]
+  readonly #levelOf = new Map<string, number>()
+  /** Sums that this dispatch has made, at its own point. */
+  readonly #made = new Map<string, string>()
+  #count = 0
+
+  constructor(memory: ShaderContext) {
+    this.#memory = memory
+    this.#nodes = memory.program.nodes
+  }
+
+  // Levels
+
+  /** Opens a loop, whose coordinate is declared by the caller. */
+  open(coordinate: string) {
+    this.#levels.push({ lines: [], known: new Map() })
+    this.#levelOf.set(coordinate, this.#levels.length - 1)
+  }
+
+  /** @returns the lines of the innermost loop, which ends */
+  close(): string[] {
+    return this.#levels.pop()!.lines
+  }
+
+  /** Writes a line into the innermost loop. */
+  line(text: string) {
+    this.#levels.at(-1)!.lines.push(text)
+  }
+
+  /** Gives a name to an expression in the innermost loop. */
+  name(text: Text, level = this.#levels.length - 1): string {
+    const name = `v${this.#count++}`
+    this.#levels[level].lines.push(`let ${name} = ${text};`)
+    if (level > 0) this.#levelOf.set(name, level)
+    return name
+  }
+
+  fresh(stem: string): string {
+    return `${stem}${this.#count++}`
+  }
+
+  /** A sum is known at this point from here on, under a name of the outermost level. */
+  made(node: number, point: Coordinates, name: string) {
+    this.#made.set(this.#key(node, point), name)
+  }
+
+  // Values
+
+  real(id: number, point: Coordinates): Text {
+    const text = this.value(id, point)
+    return this.#nodes[id].type === 'index' ? `f32(${text})` : text
+  }
+
+  value(id: number, point: Coordinates): Text {
+    if (isScalar(this.#memory.program, id)) return this.#scalar(id)
+    const key = this.#key(id, point)
+    const made = this.#made.get(key)
+    if (made !== undefined) return made
+    const level = this.#level(id, point)
+    const known = this.#levels.slice(0, level + 1).find((open) => open.known.has(key))
+    if (known !== undefined) return known.known.get(key)!
+    const name = this.name(this.#make(this.#nodes[id], id, point), level)
+    this.#levels[level].known.set(key, name)
+    return name
+  }
+
+  /** Every operand is written no further in than the node itself. */
+  #level(id: number, point: Coordinates): number {
+    const { axes, op, args } = this.#nodes[id]
+    const own = Math.max(0, ...axes.map((axis) => this.#levelOf.get(point[axis]) ?? 0))
+    return op === 'pick' ? Math.max(own, this.#level(args[1], point)) : own
+  }
+
+  #key(id: number, point: Coordinates): string {
+    return [id, ...this.#nodes[id].axes.map((axis) => point[axis])].join(' ')
+  }
+
+  #make(node: Node, id: number, point: Coordinates): Text {
+    const home = this.#memory.homes.get(id)
+    if (home !== undefined) return this.load(home, point)
+    switch (node.op) {
+      case 'input':
+        return this.#input(node, point)
+      case 'cotangent':
+        return this.#cotangent(node, point)
+      case 'index':
+        return `i32(${point[node.axis!]})`
+      case 'expand':
+        return this.value(node.args[0], point)
+      case 'rename':
+        return this.value(node.args[0], { ...point, [node.axis!]: point[node.to!] })
+      case 'pick':
+        return this.#pick(node, point)
+      case 'select':
+        return this.#select(node, point)
+      default:
+        return this.#compute(node, point)
+    }
+  }
+
+  #compute({ op, args }: Node, point: Coordinates): Text {
+    if (op === 'and' || op === 'or')
+      return args.map((arg) => this.value(arg, point)).join(op === 'and' ? ' && ' : ' || ')
+    if (op === 'not') return `!${this.value(args[0], point)}`
+    if (op in COMPARISONS) return this.#compare(COMPARISONS[op]!, args, point)
+    if (op === 'stop_gradient') return this.value(args[0], point)
+    if (!isOnReals(op)) throw new Error(`the cut left ${op} without a place`)
+    const reals = args.map((arg) => this.real(arg, point))
+    const how = REALS[op]
+    return typeof how === 'string' ? this.call(how, reals) : how(reals[0], reals[1])
+  }
+
+  call(name: string, args: readonly Text[]): Text {
+    this.functions.add(name)
+    return `${name}(${args.join(', ')})`
+  }
+
+  #compare(operator: string, [a, b]: readonly number[], point: Coordinates): Text {
+    const areWhole = this.#nodes[a].type === 'index' && this.#nodes[b].type === 'index'
+    const side = (id: number) => {
+      if (areWhole) return this.value(id, point)
+      return this.#nodes[id].type === 'bool' ? `f32(${this.value(id, point)})` : this.real(id, point)
+    }
+    return `${side(a)} ${operator} ${side(b)}`
+  }
+
+  #select({ args, type }: Node, point: Coordinates): Text {
+    const [test, yes, no] = args
+    const side = (id: number) => (type === 'real' ? this.real(id, point) : this.value(id, point))
+    return `select(${side(no)}, ${side(yes)}, ${this.value(test, point)})`
+  }
+
+  #pick({ args: [x, place], axis }: Node, point: Coordinates): Text {
+    const whole =
+      this.#nodes[place].type === 'index' ? this.value(place, point) : `i32(${this.value(place, point)})`
+    const last = `i32(${this.#size(axis!)}) - 1`
+    const level = this.#level(place, point)
+    // Outside of the axis the nearest place is read, and never used.
+    const found = this.name(`u32(clamp(${whole}, 0, max(${last}, 0)))`, level)
+    return this.value(x, { ...point, [axis!]: found })
+  }
+
+  #scalar(id: number): Text {
+    const { op, value, type, axis } = this.#nodes[id]
+    if (op === 'constant' && type === 'bool') return value !== 0 ? 'true' : 'false'
+    if (op === 'constant' && Number.isFinite(Math.fround(value!))) return literal(value!)
+    if (op === 'size') return `f32(${this.#size(axis!)})`
+    const isTruth = type === 'bool'
+    const word = this.#memory.words.use({ kind: 'scalar', node: id, isTruth })
+    return isTruth ? `(${word} != 0u)` : word
+  }
+
+  // Memory
+
+  #size(axis: string): string {
+    return this.#memory.words.use({ kind: 'size', axis })
+  }
+
+  #input({ name, type }: Node, point: Coordinates): Text {
+    const start = this.#memory.words.use({ kind: 'input', name: name! })
+    const { axes } = this.#memory.program.inputs[name!]
+    const word = this.shared?.read(name!, axes, point) ?? `inputs[${start} + ${this.place(axes, point)}]`
+    return `bitcast<${type === 'index' ? 'i32' : 'f32'}>(${word})`
+  }
+
+  /** One number for all values lies at place 0, whatever the point. */
+  #cotangent({ axes }: Node, point: Coordinates): Text {
+    const start = this.#memory.words.use({ kind: 'cotangent' })
+    const step = this.#memory.words.use({ kind: 'cotangent_step' })
+    return `bitcast<f32>(inputs[${start} + ${step} * (${this.place(axes, point)})])`
+  }
+
+  load(block: BufferDeclaration, point: Coordinates): Text {
+    const word = `scratch[${this.#memory.words.use({ kind: 'block', block })} + ${this.place(block.axes, point)}]`
+    const { type } = this.#nodes[block.node]
+    if (type === 'bool') return `(${word} != 0u)`
+    return `bitcast<${type === 'index' ? 'i32' : 'f32'}>(${word})`
+  }
+
+  /** The statement that writes a node to its block. */
+  store(block: BufferDeclaration, place: string, point: Coordinates): string {
+    const start = this.#memory.words.use({ kind: 'block', block })
+    if (block.role !== 'scratch') return `results[${start} + ${place}] = ${this.#answer(block.node, point)};`
+    return `scratch[${start} + ${place}] = ${this.bits(block, point)};`
+  }
+
+  /** What a block holds at a point, as a word. */
+  bits({ node, role }: BufferDeclaration, point: Coordinates): Text {
+    if (role !== 'scratch') return `bitcast<u32>(${this.#answer(node, point)})`
+    const value = this.value(node, point)
+    return this.#nodes[node].type === 'bool' ? `u32(${value})` : `bitcast<u32>(${value})`
+  }
+
+  #answer(id: number, point: Coordinates): Text {
+    return this.#nodes[id].type === 'bool' ? `f32(${this.value(id, point)})` : this.real(id, point)
+  }
+
+  /** Where a point lies in a dense array with these axes. */
+  place(axes: readonly string[], point: Coordinates): Text {
+    const [first, ...rest] = axes.filter((axis) => !this.#memory.units.has(axis))
+    if (first === undefined) return '0u'
+    return rest.reduce((place, axis) => `(${place}) * ${this.#size(axis)} + ${point[axis]}`, point[first])
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Short rows in shared memory. Where each thread has a row of its own, neighbours' elements are a row apart in memory; so a
+ * workgroup copies its rows in and out side by side, and its threads find theirs in shared memory. Which arrays, is found
+ * while the stage is written: those that are read or stored row by row, as long as there is room.
+ */
+
+import type { Coordinates, ShaderContext } from './expressions.ts'
+import { type BufferDeclaration, type RowReductionKernel, stripThreads } from './kernel-schedule.ts'
+
+/** Bytes that every WebGPU device has for a workgroup. */
+const ROOM = 16384
+/** Elements that a thread asks for before it waits for the first. */
+const AHEAD = 4
+
+interface Strip {
+  readonly array: string
+  readonly axis: string
+  /** The first word of the array in its binding. */
+  readonly start: string
+  /** Where it goes in the end; undefined for what is only read. */
+  readonly to: 'results' | 'scratch' | undefined
+}
+
+export class SharedMemoryTiles {
+  readonly #stage: RowReductionKernel
+  readonly #memory: ShaderContext
+  readonly #own: Coordinates
+  readonly #strips = new Map<string, Strip>()
+  #room = ROOM
+
+  /** @param own the point of a thread's row */
+  constructor(stage: RowReductionKernel, memory: ShaderContext, own: Coordinates) {
+    this.#stage = stage
+    this.#memory = memory
+    this.#own = own
+  }
+
+  /** Where an element of an input is in shared memory; undefined where it is not. */
+  read(name: string, axes: readonly string[], point: Coordinates): string | undefined {
+    if (!this.#isOwnRow(axes, point)) return undefined
+    const start = this.#memory.words.use({ kind: 'input', name })
+    return this.#element(`input ${name}`, this.#wide(axes).at(-1)!, start, undefined, point)
+  }
+
+  /** Where an element of a block is kept until all rows are done; undefined where it has to go straight to memory. */
+  write(block: BufferDeclaration, point: Coordinates): string | undefined {
+    if (!this.#isOwnRow(block.axes, point)) return undefined
+    const start = this.#memory.words.use({ kind: 'block', block })
+    const to = block.role === 'scratch' ? 'scratch' : 'results'
+    return this.#element(`block ${block.id}`, this.#wide(block.axes).at(-1)!, start, to, point)
+  }
+
+  #isOwnRow(axes: readonly string[], point: Coordinates): boolean {
+    const [outer, wide] = [this.#wide(this.#stage.axes), this.#wide(axes)]
+    if (wide.length !== outer.length + 1 || this.#stage.strips[wide.at(-1)!] === undefined) return false
+    return outer.every((axis, place) => wide[place] === axis && point[axis] === this.#own[axis])
+  }
+
+  #wide(axes: readonly string[]): string[] {
+    return axes.filter((axis) => !this.#memory.units.has(axis))
+  }
+
+  #element(
+    key: string,
+    axis: string,
+    start: string,
+    to: Strip['to'],
+    point: Coordinates,
+  ): string | undefined {
+    const strip = this.#strips.get(key) ?? this.#make(key, axis, start, to)
+    if (strip === undefined) return undefined
+    return `${strip.array}[padded(thread * ${this.#size(axis)} + ${point[axis]})]`
+  }
+
+  #make(key: string, axis: string, start: string, to: Strip['to']): Strip | undefined {
+    const bytes = 4 * this.#words(axis)
+    if (bytes > this.#room) return undefined
+    this.#room -= bytes
+    const strip = { array: `strip_${this.#strips.size}`, axis, start, to }
+    this.#strips.set(key, strip)
+    return strip
+  }
+
+  /** One word in 33 stays free. */
+  #words(axis: string): number {
+    return Math.ceil((stripThreads(this.#stage) * this.#stage.strips[axis] * 33) / 32)
+  }
+
+  #size(axis: string): string {
+    return this.#memory.words.use({ kind: 'size', axis })
+  }
+
+  /** A word is skipped after each 32, so that threads a power of two apart do not meet in one bank. */
+  declarations(): string {
+    if (this.#strips.size === 0) return ''
+    const arrays = [...this.#strips.values()].map(({ array, axis }) => {
+      return `var<workgroup> ${array}: array<u32, ${this.#words(axis)}>;`
+    })
+    return `${arrays.join('\n')}
+fn padded(place: u32) -> u32 { return place + (place >> 5u); }
+`
+  }
+
+  /** Lines before all others: what is read comes in. */
+  loads(points: string): string[] {
+    if (this.#strips.size === 0) return []
+    const threads = stripThreads(this.#stage)
+    const read = [...this.#strips.values()].filter(({ to }) => to === undefined)
+    return [
+      `let first_row = min((group.x + group.y * 65535u) * ${threads}u, ${points});`,
+      `let rows_here = min(first_row + ${threads}u, ${points}) - first_row;`,
+      ...read.map((strip) => this.#load(strip, threads)),
+      ...(read.length === 0 ? [] : ['workgroupBarrier();']),
+    ]
+  }
+
+  #load({ array, axis, start }: Strip, threads: number): string {
+    const size = this.#size(axis)
+    const ahead = Array.from({ length: AHEAD }, (_, i) => i)
+    const places = ahead.map((i) => `    let e${i} = e + ${i * threads}u;`)
+    const loads = ahead.map(
+      (i) => `    let x${i} = inputs[${start} + first_row * ${size} + min(e${i}, last)];`,
+    )
+    const stores = ahead.map((i) => `    if (e${i} <= last) { ${array}[padded(e${i})] = x${i}; }`)
+    return `if (rows_here * ${size} > 0u) {
+  let last = rows_here * ${size} - 1u;
+  for (var e = thread; e <= last; e += ${AHEAD * threads}u) {
+${[...places, ...loads, ...stores].join('\n')}
+  }
+}`
+  }
+
+  /** Lines behind all others: what was stored goes out. */
+  flushes(): string[] {
+    const threads = stripThreads(this.#stage)
+    const written = [...this.#strips.values()].filter(({ to }) => to !== undefined)
+    const lines = written.map(({ array, axis, start, to }) => {
+      const size = this.#size(axis)
+      const word = `${array}[padded(e)]`
+      return `for (var e = thread; e < rows_here * ${size}; e += ${threads}u) {
+  ${to}[${start} + first_row * ${size} + e] = ${to === 'results' ? `bitcast<f32>(${word})` : word};
+}`
+    })
+    return lines.length === 0 ? [] : ['workgroupBarrier();', ...lines]
+  }
+}

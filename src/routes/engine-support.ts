@@ -1,0 +1,36 @@
+/** Which engines serve a loss: asked of the engine, with the program of the loss's first example. */
+
+import type { Loss } from '../losses/define.ts'
+import type { Precision } from '../tensor.ts'
+import { formats } from '../wire/index.ts'
+import type { RouteContext } from './context.ts'
+
+/** Names of engines, in the order in which they are asked. */
+export type EngineSupport = Readonly<Record<Precision, readonly string[]>>
+
+/** Remembers what it has found out: asking may compile a kernel. */
+export function createEngineSupport({
+  catalog,
+  plans,
+  engine,
+  config,
+}: Pick<RouteContext, 'catalog' | 'plans' | 'engine' | 'config'>): (loss: Loss) => EngineSupport {
+  const known = new Map<Loss, EngineSupport>()
+  const json = formats.find(({ name }) => name === 'json')!
+  const programOf = (loss: Loss) => {
+    const { inputs, params } = loss.examples[0]
+    const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
+    return plans(catalog.resolve(loss.name)!, json.decode(body, config)).program.program
+  }
+  return (loss) => {
+    const found = known.get(loss)
+    if (found !== undefined) return found
+    const program = programOf(loss)
+    const made = {
+      float32: engine.serving(program, 'float32'),
+      float64: engine.serving(program, 'float64'),
+    }
+    known.set(loss, made)
+    return made
+  }
+}

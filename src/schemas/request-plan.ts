@@ -1,0 +1,335 @@
+/**
+ * What the structure of a request decides: names, dtypes, shapes and options, without a look at its numbers. A trainer
+ * sends the same structure at every step, so its plan is made once and kept; then only the numbers are left to check.
+ */
+
+import { many, Problem, problemAt } from '../errors.ts'
+import { NoHessian } from '../language/hessian.ts'
+import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
+import { type InputSpec, type Loss, type ResolvedLoss, specializeLoss } from '../losses/define.ts'
+import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
+import { cotangentOf, isMean, type ReductionSpec } from '../losses/reduction.ts'
+import type { Precision } from '../tensor.ts'
+import type { Decoded, TensorInfo } from '../wire/define.ts'
+import { type Axes, matchAxes } from './axes.ts'
+import { type Explanation, explanationOf, kindRead } from './explain.ts'
+import { wantedGradients, wantedHessians } from './gradients.ts'
+import { type InputRule, rulesOf } from './inputs.ts'
+import { checkOptions, checkReadings, type Options } from './params.ts'
+import { OPTION_NAMES } from './request.ts'
+import { checkNames, checkParamNames } from './unknown-names.ts'
+
+export interface RequestPlan {
+  readonly loss: Loss
+  readonly options: Options
+  /** The inputs that are there, in the loss's order. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>
+  readonly axes: Axes
+  readonly layouts: Readonly<Record<string, InputLayout>>
+  /** What the numbers of each input are held to. */
+  readonly inputs: readonly InputRule[]
+  /** Whether the program reads all of them. */
+  readonly readsAll: boolean
+  readonly precision: Precision
+  /** Inputs that are differentiated. */
+  readonly wants: readonly string[]
+  /** Those of them that are differentiated twice. */
+  readonly hessians: readonly string[]
+  readonly program: LossProgram
+  /** The slowest axis: along it, jobs are concatenated and weights are given. */
+  readonly first: string
+  /** Shape of the unreduced loss. */
+  readonly valueShape: readonly number[]
+  /** How a request without weights of its own is reduced, and its cotangent. */
+  readonly reductionSpec: ReductionSpec
+  readonly cotangent: Float32Array | Float64Array
+  readonly batchKey: BatchKey | undefined
+  readonly answer: AnswerPlan
+  /** Only where the request asks for it. */
+  readonly explanation: Explanation | undefined
+}
+
+/** What the answer's tensors are, but for their numbers. */
+export interface AnswerPlan {
+  readonly loss: AnswerInfo
+  readonly gradients: Readonly<Record<string, AnswerInfo>>
+}
+
+/** A tensor of the answer without its numbers. */
+export type AnswerInfo = Omit<TensorInfo, 'typed'>
+
+/** How requests of this structure share a launch. */
+export interface BatchKey {
+  /** The part of the key that the structure decides. */
+  readonly key: string
+  /** Inputs that all rows share: their content decides, too. */
+  readonly shared: readonly string[]
+}
+
+export interface CheckLimits {
+  /** Elements of the largest intermediate result: what a pairwise loss over many rows runs into. */
+  readonly maxIntermediate: number
+  /** Element operations of one request. */
+  readonly maxCost: number
+}
+
+/**
+ * The plan of a request.
+ *
+ * @throws Problem with the code, the JSON pointer and what would have been right
+ */
+export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
+
+/** A source of plans, which are kept as long as their format remembers the structure. */
+export function createRequestPlanSource(programs: ProgramSource, limits: CheckLimits): RequestPlanSource {
+  const kept = new WeakMap<object, Map<ResolvedLoss, RequestPlan>>()
+  return (resolved, decoded) => {
+    const { structure } = decoded
+    const known = structure === undefined ? undefined : kept.get(structure)?.get(resolved)
+    if (known !== undefined) return known
+    const made = makePlan(resolved, decoded, programs, limits)
+    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(resolved, made))
+    return made
+  }
+}
+
+function makePlan(
+  resolved: ResolvedLoss,
+  decoded: Decoded,
+  programs: ProgramSource,
+  limits: CheckLimits,
+): RequestPlan {
+  if (resolved.loss.expand === undefined) checkNames(resolved.loss, decoded)
+  else checkParamNames(resolved.loss, decoded)
+  const options = checkOptions(resolved, decoded.options)
+  const loss = expanded(resolved.loss, options)
+  if (loss !== resolved.loss) checkNames(loss, decoded)
+  checkAreNumbers(decoded)
+  const tensors = presentInputs(loss, decoded)
+  const axes = matchAxes(loss, tensors, options)
+  checkPlaces(loss, options, axes)
+  const layouts = layoutsOf(loss, tensors, axes)
+  const read = (name: string) => kindRead(loss.inputs[name].kindFor(options.params), layouts[name].type)
+  checkReadings(loss, options, (decoded.options.get('params') ?? {}) as object, read)
+  const precision = precisionOf(tensors)
+  const wants = wantedGradients(loss, tensors, layouts, options)
+  const first = firstAxis(loss)
+  const hessians = wantedHessians(loss, wants, first, options)
+  const program = makeProgram(programs, loss, { inputs: layouts, params: options.params, wants, hessians })
+  checkScalars(program, precision)
+  checkCost(loss, program, axes, limits)
+  const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
+  checkNotHollow(tensors, axes, first)
+  const sketch = {
+    loss,
+    options,
+    tensors,
+    axes,
+    layouts,
+    precision,
+    wants,
+    hessians,
+    program,
+    first,
+    reductionSpec,
+  }
+  const valueShape = valueAxes(program.program).flatMap((axis) => {
+    return axis === '...' ? axes.rest : [axes.sizes[axis]]
+  })
+  const plan = {
+    ...sketch,
+    inputs: rulesOf(loss, tensors, layouts, axes, options),
+    readsAll: Object.keys(layouts).every((name) => Object.hasOwn(program.program.inputs, name)),
+    valueShape,
+    answer: answerPlanOf(sketch, valueShape),
+    cotangent: cotangentOf(reductionSpec),
+    batchKey: batchKeyOf(sketch),
+  }
+  return Object.freeze({ ...plan, explanation: options.explain ? explanationOf(plan) : undefined })
+}
+
+/** @throws Problem `param-invalid` for parameters that do not fit each other */
+function expanded(loss: Loss, { params }: Options): Loss {
+  try {
+    return specializeLoss(loss, params)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const list = Object.keys(params).find((name) => Array.isArray(params[name]))
+    throw problemAt('param-invalid', `/params/${list}`, error.message)
+  }
+}
+
+/** @throws Problem `invalid-value` where the formula has no second derivative */
+function makeProgram(programs: ProgramSource, loss: Loss, structure: Structure): LossProgram {
+  try {
+    return programs(loss, structure)
+  } catch (error) {
+    if (error instanceof NoHessian)
+      throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
+    throw error
+  }
+}
+
+/** @throws Problem `invalid-value` for what is no option and holds no numbers */
+function checkAreNumbers({ options }: Decoded) {
+  for (const name of options.keys()) {
+    if (!OPTION_NAMES.has(name)) throw problemAt('invalid-value', `/${name}`, 'must be numbers')
+  }
+}
+
+/** What is known of the tensors, without their numbers, so that a plan does not hold a request's memory. */
+function presentInputs(loss: Loss, { tensors }: Decoded): Map<string, TensorInfo> {
+  const present = new Map<string, TensorInfo>()
+  for (const [name, spec] of Object.entries(loss.inputs)) {
+    const tensor = tensors.get(name)
+    if (tensor === undefined) {
+      if (!spec.optional) throw problemAt('missing-input', `/${name}`, `${loss.name} needs it`)
+      continue
+    }
+    const { dtype, shape, encoding, typed } = tensor
+    present.set(name, { dtype, shape, encoding: encoding, typed })
+  }
+  return present
+}
+
+function layoutsOf(
+  loss: Loss,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  axes: Axes,
+): Record<string, InputLayout> {
+  const layouts = [...tensors.keys()].map((name) => {
+    const layout = axes.layouts.get(name) ?? ['...']
+    const type = holdsIndices(loss.inputs[name], layout) ? 'index' : 'real'
+    return [name, { type, axes: layout }] as const
+  })
+  return Object.fromEntries(layouts)
+}
+
+function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
+  if (spec.kind === 'class_or_probability') return !layout.includes('classes')
+  return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
+}
+
+/** float64 is computed in float64, everything else in float32. */
+function precisionOf(tensors: ReadonlyMap<string, TensorInfo>): Precision {
+  return [...tensors.values()].some((tensor) => tensor.dtype === 'float64') ? 'float64' : 'float32'
+}
+
+/** A parameter that float32 would turn into 0 or infinity would give another loss than the one that was asked for. */
+function checkScalars({ scalars }: LossProgram, precision: Precision) {
+  for (const [name, value] of Object.entries(scalars)) {
+    const narrow = Math.fround(value)
+    const isHeld = Number.isFinite(narrow) || !Number.isFinite(value)
+    const fits = precision === 'float64' || (isHeld && (narrow !== 0 || value === 0))
+    if (fits) continue
+    const detail = `must fit float32, got ${value}; or send float64 inputs`
+    throw problemAt('param-invalid', `/params/${name}`, detail)
+  }
+}
+
+function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits: CheckLimits) {
+  const { operations, widest } = costOf(program, sizes)
+  if (widest > limits.maxIntermediate) {
+    const detail = `${loss.name} would need an intermediate result of ${many(widest, 'elements')}, the limit is ${limits.maxIntermediate}`
+    throw new Problem('too-expensive', detail)
+  }
+  if (operations > limits.maxCost) {
+    const detail = `${loss.name} would cost ${many(operations, 'element operations')}, the limit is ${limits.maxCost}`
+    throw new Problem('too-expensive', detail)
+  }
+}
+
+function firstAxis(loss: Loss): string {
+  return Object.values(loss.inputs)[0].axes[0]
+}
+
+function plainReductionSpec(
+  { program }: LossProgram,
+  axes: Axes,
+  { reduction, denominator }: Options,
+  precision: Precision,
+  first: string,
+): ReductionSpec {
+  const count = elementsOf(valueAxes(program), axes.sizes)
+  if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
+    const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
+    throw new Problem('empty-batch', detail)
+  }
+  return {
+    reduction,
+    count,
+    rows: first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first],
+    sampleWeight: undefined,
+    per: undefined,
+    gradOutput: undefined,
+    denominator: denominator ?? (program.denominators === undefined ? count : undefined),
+    precision,
+  }
+}
+
+/** A parameter that names a place of an axis names one that is there. */
+function checkPlaces({ params }: Loss, options: Options, { sizes }: Axes) {
+  for (const [name, schema] of Object.entries(params.properties)) {
+    const size = sizes[schema.placeOf as string]
+    const place = options.params[name]
+    if (size === undefined || typeof place !== 'number' || place < size) continue
+    const detail = `must be below the number of ${schema.placeOf}, ${size}; got ${place}`
+    throw problemAt('param-invalid', `/params/${name}`, detail)
+  }
+}
+
+/** Rows may be missing; classes, dimensions and the like may not. */
+function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, first: string) {
+  const hollow = Object.keys(axes.sizes).find((axis) => axis !== first && axes.sizes[axis] === 0)
+  if (hollow === undefined) return
+  const owner = [...tensors.keys()].find((name) => axes.layouts.get(name)?.includes(hollow))
+  throw problemAt('shape-mismatch', `/${owner}`, `the axis ${hollow} must not be empty`)
+}
+
+/**
+ * Jobs with equal keys may share a launch: the same program, numbers and sizes but for the rows, and the same content
+ * in inputs that all rows share. Undefined where a job must run as its own block.
+ */
+function batchKeyOf({
+  loss,
+  options,
+  program,
+  axes,
+  layouts,
+  wants,
+  precision,
+  first,
+}: Pick<RequestPlan, 'loss' | 'options' | 'program' | 'axes' | 'layouts' | 'wants' | 'precision' | 'first'>):
+  | BatchKey
+  | undefined {
+  if (loss.couples === 'batch' || options.layout === 'class_major') return undefined
+  const shared = Object.keys(layouts).filter((name) => !layouts[name].axes.includes(first))
+  if (shared.some((name) => wants.includes(name))) return undefined
+  const sizes = Object.entries(axes.sizes).filter(([axis]) => axis !== first)
+  const key = [program.key, precision, ...sizes.flat(), ...Object.values(program.scalars)].join('|')
+  return { key, shared }
+}
+
+function answerPlanOf(
+  { options, tensors, wants, precision }: Pick<RequestPlan, 'options' | 'tensors' | 'wants' | 'precision'>,
+  valueShape: readonly number[],
+): AnswerPlan {
+  const gradients = wants.map((name) => {
+    const { dtype, shape, encoding } = tensors.get(name)!
+    return [name, { dtype: options.gradientDtype ?? dtype, shape, encoding }] as const
+  })
+  const shape = options.reduction === 'none' ? valueShape : []
+  return {
+    loss: { dtype: precision, shape, encoding: lossEncoding(options, tensors) },
+    gradients: Object.fromEntries(gradients),
+  }
+}
+
+/** An unreduced loss is spelled as the predictions were; a single number needs no shape and dtype around it. */
+function lossEncoding(
+  { reduction }: Options,
+  tensors: ReadonlyMap<string, TensorInfo>,
+): TensorInfo['encoding'] {
+  const { encoding } = [...tensors.values()][0]
+  return encoding === 'binary' || reduction === 'none' ? encoding : 'nested'
+}

@@ -1,0 +1,53 @@
+/** Gradients are multiplied where the kernel left them, to the bit as a loop would, and what is not finite is seen. */
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { Arena } from '../../../src/engines/compiled/arena.ts'
+import { scaleInPlace } from '../../../src/engines/compiled/scale-in-place.ts'
+import { bitsOf } from '../../support/close.ts'
+
+const arena = new Arena()
+/** More than any run takes, so that what lies beside it is seen. */
+const ROOM = 64
+
+/** A part of the arena with these numbers, ones around it. */
+function placed(numbers: readonly number[], start: number) {
+  arena.floats.fill(1, 0, ROOM)
+  arena.floats.set(numbers, start)
+  return arena.floats.subarray(start, start + numbers.length)
+}
+
+const numbers = fc.array(fc.float(), { maxLength: 40 })
+const start = fc.integer({ min: 0, max: 8 })
+
+it('is what a loop of float32 gives, of any length, at any place, and nothing beside it changes', () => {
+  fc.assert(
+    fc.property(numbers, start, fc.float(), (given, at, factor) => {
+      const data = placed(given, at)
+      const want = Float32Array.from(given, (x) => x * factor)
+      const sound = scaleInPlace(arena, data, factor)
+      expect(bitsOf(data)).toBe(bitsOf(want))
+      expect(sound).toBe(want.every(Number.isFinite))
+      const beside = [...arena.floats.subarray(0, at), ...arena.floats.subarray(at + given.length, ROOM)]
+      expect(beside.every((x) => x === 1)).toBe(true)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+  'sees %d at every place',
+  (wrong) => {
+    for (let place = 0; place < 11; place++) {
+      const data = placed(
+        Array.from({ length: 11 }, (_, i) => (i === place ? wrong : -3)),
+        3,
+      )
+      expect(scaleInPlace(arena, data, 0.5)).toBe(false)
+    }
+  },
+)
+
+it('sees what overflows only now', () => {
+  expect(scaleInPlace(arena, placed([1, 2, 3e38, 4], 0), 2)).toBe(false)
+  expect(scaleInPlace(arena, placed([1, 2, 3e38, 4], 0), 0.5)).toBe(true)
+})
