@@ -8,8 +8,9 @@ import { decomposed, type Roots } from './decompose.ts'
 import { FUNCTIONS, type LanguageFunction, type Parameter, REDUCING } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
+import { callHint, nameHint, writing } from './hints.ts'
 import { hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
-import { didYouMean } from './nearest.ts'
+import { nearest, suggesting } from './nearest.ts'
 
 /** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
 export type ParamBinding =
@@ -149,7 +150,15 @@ class Lowering {
     if (this.#scope.absent.includes(name)) {
       throw new FormulaError(`"${name}" was not given; ask with given(${name})`, at)
     }
-    throw new FormulaError(`"${name}" is not known here${didYouMean(name, this.#names())}`, at)
+    throw this.#unknown(name, at)
+  }
+
+  #unknown(name: string, at: Position): FormulaError {
+    const hint = this.#build.axes.includes(name) ? axisHint(name) : nameHint(name)
+    const problem = `"${name}" is not known here`
+    return hint === undefined
+      ? withNearest(problem, name, this.#names(), at)
+      : new FormulaError(`${problem}${hint}`, at)
   }
 
   #line(line: Statement, at: Position): Ref {
@@ -225,14 +234,9 @@ class Lowering {
         ? this.#number(expression.arguments[0])
         : undefined
     const found = this.#function(expression)
-    if (found === undefined) {
-      throw new FormulaError(`there is no function "${name}"${didYouMean(name, functionNames())}`, at)
-    }
+    if (found === undefined) throw this.#noFunction(name, at)
     const count = found.parameters.length
-    if (expression.arguments.length !== count) {
-      const wants = `${count} argument${count === 1 ? '' : 's'} (${found.parameters.join(', ')})`
-      throw new FormulaError(`${name} takes ${wants}, found ${expression.arguments.length}`, at)
-    }
+    if (expression.arguments.length !== count) throw this.#wrongCount(found, expression)
     const axes = expression.arguments.filter((_, place) => found.parameters[place] === 'axis')
     const values = expression.arguments.flatMap((arg, place) =>
       place === 0 && first !== undefined ? [first] : this.#argument(arg, found.parameters[place]),
@@ -242,6 +246,21 @@ class Lowering {
       values,
       axes.map((axis) => this.#axis(axis)),
     )
+  }
+
+  #noFunction(name: string, at: Position): FormulaError {
+    const problem = `there is no function "${name}"`
+    const hint = this.#isKnown(name) ? writing(`${name} * (...)`) : callHint(name)
+    return hint === ''
+      ? withNearest(problem, name, functionNames(), at)
+      : new FormulaError(`${problem}${hint}`, at)
+  }
+
+  #wrongCount(found: LanguageFunction, { name, arguments: args, at }: Expression & { kind: 'call' }) {
+    const count = found.parameters.length
+    const wants = `${count} argument${count === 1 ? '' : 's'} (${found.parameters.join(', ')})`
+    const axes = found.parameters.includes('axis') && args.length < count ? this.#ofAxes() : ''
+    return new FormulaError(`${name} takes ${wants}, found ${args.length}${axes}`, at)
   }
 
   #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {
@@ -276,12 +295,8 @@ class Lowering {
     const input = own(this.#scope.inputs, subject.name)
     if (name === 'is_index') return this.#build.truth(input?.type === 'index')
     const param = own(this.#scope.params, subject.name)
-    if (input === undefined && param === undefined && !this.#scope.absent.includes(subject.name)) {
-      throw new FormulaError(
-        `"${subject.name}" is not known here${didYouMean(subject.name, this.#names())}`,
-        subject.at,
-      )
-    }
+    if (input === undefined && param === undefined && !this.#scope.absent.includes(subject.name))
+      throw this.#unknown(subject.name, subject.at)
     const isNull = param?.kind === 'fixed' && param.value === null
     return this.#build.truth(input !== undefined || (param !== undefined && !isNull))
   }
@@ -301,17 +316,18 @@ class Lowering {
   /** An axis of fixed size is called by its size: `pick(box, 0, 4)`. */
   #axis(expression: Expression): string {
     const name = axisName(expression)
-    if (name === undefined) throw new FormulaError('expected the name of an axis', expression.at)
+    if (name === undefined)
+      throw new FormulaError(`expected the name of an axis${this.#ofAxes()}`, expression.at)
     if (!this.#build.axes.includes(name)) throw this.#noSuchAxis(name, expression.at)
     return name
   }
 
   #noSuchAxis(name: string, at: Position): FormulaError {
-    const axes = this.#build.axes
-    return new FormulaError(
-      `there is no axis "${name}" (axes: ${axes.join(', ')})${didYouMean(name, axes)}`,
-      at,
-    )
+    return withNearest(`there is no axis "${name}"${this.#ofAxes()}`, name, this.#build.axes, at)
+  }
+
+  #ofAxes(): string {
+    return ` (axes: ${this.#build.axes.join(', ')})`
   }
 
   #number(expression: Expression): Ref {
@@ -346,6 +362,16 @@ const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' 
 /** Every name that can be called. */
 export function functionNames(): string[] {
   return [...FUNCTIONS.keys(), ...QUESTIONS]
+}
+
+const axisHint = (name: string) => `, it is an axis${writing(`size(${name})`, `index(${name})`)}`
+
+/** The problem with a name, and which one it was probably meant to be. */
+function withNearest(problem: string, name: string, candidates: Iterable<string>, at: Position) {
+  const guess = nearest(name, candidates)
+  return guess === undefined
+    ? new FormulaError(problem, at)
+    : new FormulaError(`${problem}${suggesting(guess)}`, at, guess)
 }
 
 function axisName(expression: Expression): string | undefined {
