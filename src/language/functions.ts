@@ -22,6 +22,18 @@ const unary = (op: Parameters<Builder['make']>[0], about: string): LanguageFunct
   lower: (build, values) => build.make(op, values),
 })
 
+const binary = (about: string, lower: (build: Builder, a: Ref, b: Ref) => Ref): LanguageFunction => ({
+  parameters: ['number', 'number'],
+  about,
+  lower: (build, [a, b]) => lower(build, a, b),
+})
+
+/** The same function by the name that others have for it. */
+const alias = (name: string, same: LanguageFunction): LanguageFunction => ({
+  ...same,
+  about: `the same as ${name}`,
+})
+
 const along = (about: string, lower: (build: Builder, x: Ref, axis: string) => Ref): LanguageFunction => ({
   parameters: ['number', 'axis'],
   about,
@@ -33,6 +45,22 @@ const composite =
   (op: CompositeOp, alone: (build: Builder, x: Ref, length: Ref) => Ref) =>
   (build: Builder, x: Ref, axis: string): Ref =>
     build.axesOf(x).includes(axis) ? build.make(op, [x], { axis }) : alone(build, x, build.size(axis))
+
+const larger = (build: Builder, a: Ref, b: Ref): Ref => build.make('max', [a, b])
+const smaller = (build: Builder, a: Ref, b: Ref): Ref => build.make('min', [a, b])
+
+const SIGMOID = unary('sigmoid', '1 / (1 + e^-x)')
+const LOG_SIGMOID: LanguageFunction = {
+  parameters: ['number'],
+  about: 'ln sigmoid(x), without underflow',
+  // ln(1 / (1 + e^-x)) = -ln(1 + e^-x)
+  lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x)])),
+}
+const CLAMP: LanguageFunction = {
+  parameters: ['number', 'number', 'number'],
+  about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
+  lower: (build, [x, low, high]) => smaller(build, larger(build, x, low), high),
+}
 
 /** Every function by name. `max` and `min` also exist over an axis: see REDUCING. */
 export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
@@ -49,7 +77,8 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     log1p: unary('log1p', 'ln(1 + x), exact near 0'),
     sqrt: unary('sqrt', 'square root; derivative infinite at 0'),
     safe_sqrt: unary('safe_sqrt', 'square root; derivative 0 at 0'),
-    sigmoid: unary('sigmoid', '1 / (1 + e^-x)'),
+    sigmoid: SIGMOID,
+    expit: alias('sigmoid', SIGMOID),
     tanh: unary('tanh', 'hyperbolic tangent'),
     softplus: unary('softplus', 'ln(1 + e^x), without overflow'),
     sign: unary('sign', '-1, 0 or 1; derivative 0'),
@@ -65,32 +94,31 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       lower: (build, values) => build.make('straight_through', values),
     },
     is_finite: unary('is_finite', 'whether x is neither NaN nor infinite'),
-    logsigmoid: {
+    logsigmoid: LOG_SIGMOID,
+    log_sigmoid: alias('logsigmoid', LOG_SIGMOID),
+    silu: {
       parameters: ['number'],
-      about: 'ln sigmoid(x), without underflow',
-      // ln(1 / (1 + e^-x)) = -ln(1 + e^-x)
-      lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x)])),
+      about: 'x sigmoid(x)',
+      lower: (build, [x]) => build.mul(x, build.make('sigmoid', [x])),
     },
     relu: {
       parameters: ['number'],
       about: 'max(x, 0); derivative 0 at 0',
       lower: (build, [x]) => build.make('max', [x, build.constant(0)]),
     },
-    max: {
-      parameters: ['number', 'number'],
-      about: 'the larger one; or over an axis: max(x, axis). Ties share the gradient evenly',
-      lower: (build, values) => build.make('max', values),
+    max: binary('the larger one; or over an axis: max(x, axis). Ties share the gradient evenly', larger),
+    min: binary('the smaller one; or over an axis: min(x, axis). Ties share the gradient evenly', smaller),
+    maximum: binary('the larger one; ties share the gradient evenly', larger),
+    minimum: binary('the smaller one; ties share the gradient evenly', smaller),
+    clamp: CLAMP,
+    clip: alias('clamp', CLAMP),
+    square: {
+      parameters: ['number'],
+      about: 'x^2',
+      lower: (build, [x]) => build.mul(x, x),
     },
-    min: {
-      parameters: ['number', 'number'],
-      about: 'the smaller one; or over an axis: min(x, axis). Ties share the gradient evenly',
-      lower: (build, values) => build.make('min', values),
-    },
-    clamp: {
-      parameters: ['number', 'number', 'number'],
-      about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
-      lower: (build, [x, low, high]) => build.make('min', [build.make('max', [x, low]), high]),
-    },
+    power: binary('power(a, b): a^b', (build, a, b) => build.make('pow', [a, b])),
+    logaddexp: binary('ln(e^a + e^b), without overflow', logAddExp),
     weigh: {
       parameters: ['number', 'number'],
       about: 'weigh(w, x): w x, and 0 where w is 0 whatever x is',
@@ -181,6 +209,17 @@ export const REDUCING: ReadonlyMap<string, LanguageFunction> = new Map(
     min: along('smallest over an axis', (build, x, axis) => build.neg(build.max(build.neg(x), axis))),
   }),
 )
+
+/**
+ * max(a, b) + ln(1 + e^-|a - b|), with the derivative of a + softplus(b - a), which has no kink. Equal infinities have no
+ * difference.
+ */
+function logAddExp(build: Builder, a: Ref, b: Ref): Ref {
+  const distance = build.make('abs', [build.sub(a, b)])
+  const apart = build.add(larger(build, a, b), build.make('softplus', [build.neg(distance)]))
+  const value = build.select(build.eq(a, b), build.add(a, build.constant(Math.LN2)), apart)
+  return build.make('straight_through', [value, build.add(a, build.make('softplus', [build.sub(b, a)]))])
+}
 
 function mean(build: Builder, x: Ref, axis: string): Ref {
   return build.axesOf(x).includes(axis) ? build.div(build.sum(x, axis), build.size(axis)) : x

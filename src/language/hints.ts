@@ -245,6 +245,7 @@ export const CALLS: Readonly<Record<string, string>> = {
   ifelse: 'c ? a : b',
   iif: 'c ? a : b',
   select: 'c ? a : b',
+  where: 'where(c, a, b)',
   equal: 'x == y',
   not_equal: 'x != y',
   less: 'x < y',

@@ -118,8 +118,10 @@ function spell(expression: Expression): [text: string, level: number] {
       return binary(expression)
     case 'choice':
       return [cases(expression), LEVEL.atom]
-    case 'call':
-      return [call(expression.name, expression.arguments), LEVEL.atom]
+    case 'call': {
+      const power = asPower(expression)
+      return power === undefined ? [call(expression.name, expression.arguments), LEVEL.atom] : binary(power)
+    }
     case 'rename': {
       const renaming = `${identifier(expression.from)} \\to ${identifier(expression.to)}`
       return [`{${write(expression.argument, LEVEL.atom)}}_{${renaming}}`, LEVEL.atom]
@@ -150,6 +152,13 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
   }
 }
 
+/** `square(x)` and `power(a, b)` are set as what they are. */
+function asPower({ name, arguments: args, at }: Expression & { kind: 'call' }) {
+  const [left, right] = name === 'square' ? [...args, { kind: 'number', value: 2, at } as const] : args
+  const isPower = (name === 'square' && args.length === 1) || (name === 'power' && args.length === 2)
+  return isPower ? ({ kind: 'binary', operator: '^', left, right, at } as const) : undefined
+}
+
 function cases({ test, yes, no }: Expression & { kind: 'choice' }): string {
   const [a, c, b] = [yes, test, no].map((part) => write(part, LEVEL.choice))
   return `\\begin{cases} ${a} & \\text{if } ${c} \\\\ ${b} & \\text{otherwise} \\end{cases}`
@@ -165,7 +174,10 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   sqrt: (x) => `\\sqrt{${x}}`,
   safe_sqrt: (x) => `\\sqrt{${x}}`,
   sigmoid: (x) => `\\sigma\\left(${x}\\right)`,
+  expit: (x) => `\\sigma\\left(${x}\\right)`,
   logsigmoid: (x) => `\\ln\\sigma\\left(${x}\\right)`,
+  log_sigmoid: (x) => `\\ln\\sigma\\left(${x}\\right)`,
+  logaddexp: (a, b) => `\\ln\\left(e^{${a}} + e^{${b}}\\right)`,
   floor: (x) => `\\left\\lfloor ${x} \\right\\rfloor`,
   sum: (x, axis) => `\\sum_{${axis}} ${x}`,
   mean: (x, axis) => `\\operatorname{mean}_{${axis}} ${x}`,

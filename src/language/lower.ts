@@ -361,7 +361,7 @@ const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' 
 
 /** Every name that can be called. */
 export function functionNames(): string[] {
-  return [...FUNCTIONS.keys(), ...QUESTIONS]
+  return [...FUNCTIONS.keys(), ...QUESTIONS, 'where']
 }
 
 const axisHint = (name: string) => `, it is an axis${writing(`size(${name})`, `index(${name})`)}`

@@ -6,10 +6,11 @@
  *   or        = and { "or" and }              and = not { "and" not }         not = "not" not | compare
  *   compare   = sum [ ("<"|"<="|">"|">="|"=="|"!=") sum ]
  *   sum       = product { ("+"|"-") product } product = unary { ("*"|"/") unary }
- *   unary     = "-" unary | power             power = postfix [ "^" unary ]
+ *   unary     = "-" unary | power             power = postfix [ ("^"|"**") unary ]
  *   postfix   = primary { "[" axis "->" axis "]" }
  *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")"
  *
+ * `where(c, a, b)` is read as `c ? a : b`.
  * A line goes on after an operator, before and after `?` and `:`, and inside brackets.
  * There are no members, strings, loops or assignments to a name twice, so nothing here can be made to run.
  */
@@ -157,7 +158,7 @@ class Parser {
 
   #power(): Expression {
     const base = this.#postfix()
-    if (!this.#accept('^')) return base
+    if (!this.#accept('^') && !this.#accept('**')) return base
     const exponent = this.#deeper(() => this.#unary())
     return this.#node({ kind: 'binary', operator: '^', left: base, right: exponent, at: base.at })
   }
@@ -200,7 +201,15 @@ class Parser {
       return found
     })
     this.#expect(')', `to close "${token.text}("`)
+    if (token.text === 'where') return this.#where(token, list)
     return this.#node({ kind: 'call', name: token.text, arguments: list, at: token.at })
+  }
+
+  /** The choice that NumPy, PyTorch and JAX write so. */
+  #where({ at }: Token, list: readonly Expression[]): Expression {
+    const [test, yes, no] = list
+    if (list.length === 3) return this.#node({ kind: 'choice', test, yes, no, at })
+    throw new FormulaError(`where takes 3 arguments (condition, value, value), found ${list.length}`, at)
   }
 
   #parenthesised(): Expression {

@@ -29,6 +29,8 @@ const FUNCTIONS = [
   ['max(x, 1)', points],
   ['min(x, 1)', points],
   ['x ^ 2', points],
+  ['logaddexp(x, 1)', points],
+  ['silu(x)', points.filter((x) => x > -Infinity)],
   ['1 / x', positive.slice(1)],
 ] as const
 

@@ -29,6 +29,7 @@ describe('what is written from habit is told how it is said here', () => {
     ['2 * torch.log(x - y)', 5, 'write "log(x)"'],
     ['tf.reduce_sum(x, axis)', 1, 'write "sum(x, axis)"'],
     ['torch.nn.functional.softplus(x)', 1, 'write "softplus(x)"'],
+    ['torch.where(x > 0, x, y)', 1, 'write "where(c, a, b)"'],
     ['x - np.pi', 5, 'write "3.141592653589793"'],
     ['x.sum()', 2, 'write "sum(x, axis)"'],
     ['y.abs()', 2, 'write "abs(y)"'],
@@ -132,7 +133,7 @@ describe('every way that is proposed for a function', () => {
     axes: ['rows', 'axis'],
   }
   // Truth values are no inputs.
-  const isOfTruths = (way: string) => /\b(c \?|x and y|x or y|not x|x \? not y)/.test(way)
+  const isOfTruths = (way: string) => /\b(c \?|where\(c|x and y|x or y|not x|x \? not y)/.test(way)
 
   it.each(Object.entries(CALLS))('%s: %s can be read', (_, way) => {
     expect(() => parse(`(${way}) ? 1 : 0`)).not.toThrow()
