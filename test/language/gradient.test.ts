@@ -37,6 +37,10 @@ const SMOOTH = [
   'softplus(x)',
   'sin(x) + cos(y)',
   'atan(x)',
+  'asin(x / 3) * y',
+  'acos(x / 3) * y',
+  'log2(abs(x)) * y',
+  'log10(abs(x)) * y',
   'erf(x)',
   'x + y',
   'x - y * v',
@@ -96,7 +100,17 @@ const SMOOTH = [
 ]
 
 /** Flat everywhere. */
-const CONSTANT = ['floor(x)', 'sign(x)', 'stop_gradient(x)', 'x > 0 ? 1 : 0', '3', 'v', 'order(x, columns)']
+const CONSTANT = [
+  'floor(x)',
+  'ceil(x)',
+  'round(x)',
+  'sign(x)',
+  'stop_gradient(x)',
+  'x > 0 ? 1 : 0',
+  '3',
+  'v',
+  'order(x, columns)',
+]
 
 describe('the gradient equals central differences', () => {
   it.each(SMOOTH)('%s', (text) => {
@@ -143,6 +157,8 @@ describe('at a kink the gradient is the published convention', () => {
     ['sign at 0 is flat', 'sign(x) * x', [0], [0]],
     ['x^0 at 0 is flat', 'x ^ (s - s)', [0], [0]],
     ['safe_sqrt at 0 rests', 'safe_sqrt(x)', [0], [0]],
+    ['asin at 1 is honest', 'asin(x)', [1], [Number.POSITIVE_INFINITY]],
+    ['acos at 1 is honest', 'acos(x)', [1], [Number.NEGATIVE_INFINITY]],
     ['sqrt at 0 is honest', 'sqrt(x)', [0], [Number.POSITIVE_INFINITY]],
   ])('%s', (_, text, kink, want) => {
     expect(at(text, { x: kink, s: 1 })!.map((g) => g + 0)).toEqual(want)
