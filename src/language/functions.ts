@@ -2,11 +2,9 @@
  * The functions of the language: name -> arguments, one line for the docs, and how it is said in IR ops. Many are
  * only shorthands, so that engines and gradient rules see few ops; the stable form of each stands here.
  */
+import type { Parameter } from './arguments.ts'
 import type { Builder, Ref } from './builder.ts'
 import type { CompositeOp } from './ir.ts'
-
-/** `axis` arguments are names of axes, the others are values. */
-export type Parameter = 'number' | 'place' | 'axis'
 
 export interface LanguageFunction {
   readonly parameters: readonly Parameter[]
@@ -38,6 +36,26 @@ const along = (about: string, lower: (build: Builder, x: Ref, axis: string) => R
   parameters: ['number', 'axis'],
   about,
   lower: (build, [x], [axis]) => lower(build, x, axis),
+})
+
+type OverAxes = (build: Builder, x: Ref, axes: readonly string[]) => Ref
+
+const over = (about: string, lower: OverAxes): LanguageFunction => ({
+  parameters: ['number', 'axes'],
+  about,
+  lower: (build, [x], axes) => lower(build, x, axes),
+})
+
+const ofTruths = (about: string, lower: OverAxes): LanguageFunction => ({
+  parameters: ['truth', 'axes'],
+  about,
+  lower: (build, [test], axes) => lower(build, test, axes),
+})
+
+const spread = (about: string, lower: (build: Builder, variance: Ref) => Ref): LanguageFunction => ({
+  parameters: ['number', 'axes', 'number?'],
+  about,
+  lower: (build, [x, ddof], axes) => lower(build, variance(build, x, axes, ddof)),
 })
 
 /** Of one number, where the formula has not the axis, they are constants of its length. */
@@ -142,8 +160,20 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
         return build.select(build.eq(x, zero), zero, build.mul(x, build.make('log', [y])))
       },
     },
-    sum: along('sum over an axis', (build, x, axis) => build.sum(x, axis)),
-    mean: along('mean over an axis', mean),
+    sum: over('sum over one axis or several', sum),
+    mean: over('mean over one axis or several', mean),
+    var: spread(
+      'variance over one axis or several, of all n elements; var(x, axis, 1) divides by n - 1',
+      (_, found) => found,
+    ),
+    std: spread('standard deviation, the square root of var; gradient 0 where it is 0', (build, found) =>
+      build.make('safe_sqrt', [found]),
+    ),
+    any: ofTruths('whether a condition holds anywhere along one axis or several', any),
+    all: ofTruths('whether a condition holds everywhere along one axis or several', (build, test, axes) =>
+      build.make('not', [any(build, build.make('not', [test]), axes)]),
+    ),
+    count: ofTruths('how often a condition holds along one axis or several; derivative 0', count),
     logsumexp: along(
       'ln of the sum of e^x over an axis, without overflow',
       composite('logsumexp', (build, x, length) => build.add(x, build.make('log', [length]))),
@@ -156,8 +186,8 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       'x - logsumexp(x) along an axis',
       composite('log_softmax', (build, _x, length) => build.neg(build.make('log', [length]))),
     ),
-    norm: along('Euclidean length over an axis; gradient 0 where the length is 0', norm),
-    safe_norm: along('the same as norm', norm),
+    norm: over('Euclidean length over one axis or several; gradient 0 where the length is 0', norm),
+    safe_norm: over('the same as norm', norm),
     pick: {
       parameters: ['number', 'place', 'axis'],
       about: 'pick(x, i, axis): the element of x at place i of the axis; 0 outside',
@@ -231,12 +261,43 @@ function logAddExp(build: Builder, a: Ref, b: Ref): Ref {
   return build.make('straight_through', [value, build.add(a, build.make('softplus', [build.sub(b, a)]))])
 }
 
-function mean(build: Builder, x: Ref, axis: string): Ref {
-  return build.axesOf(x).includes(axis) ? build.div(build.sum(x, axis), build.size(axis)) : x
+function sum(build: Builder, x: Ref, axes: readonly string[]): Ref {
+  return axes.reduceRight((so, axis) => build.sum(so, axis), x)
 }
 
-function norm(build: Builder, x: Ref, axis: string): Ref {
-  return build.make('safe_sqrt', [build.sum(build.mul(x, x), axis)])
+/** How many elements there are along these axes together. */
+function sizeOf(build: Builder, axes: readonly string[]): Ref {
+  return axes.map((axis) => build.size(axis)).reduce((product, size) => build.mul(product, size))
+}
+
+function mean(build: Builder, x: Ref, axes: readonly string[]): Ref {
+  const own = axes.filter((axis) => build.axesOf(x).includes(axis))
+  return own.length === 0 ? x : build.div(sum(build, x, own), sizeOf(build, own))
+}
+
+function norm(build: Builder, x: Ref, axes: readonly string[]): Ref {
+  return build.make('safe_sqrt', [sum(build, build.mul(x, x), axes)])
+}
+
+/**
+ * In two passes, the mean first. It is that of the distances from the first element, so that equal numbers have a variance
+ * of exactly 0, and large ones next to each other keep their digits; no derivative depends on what is subtracted from all.
+ */
+function variance(build: Builder, x: Ref, axes: readonly string[], ddof: Ref | undefined): Ref {
+  const first = axes.reduceRight((so, axis) => build.pick(so, build.constant(0), axis), x)
+  const moved = build.sub(x, build.make('stop_gradient', [first]))
+  const distance = build.sub(moved, mean(build, moved, axes))
+  const count = sizeOf(build, axes)
+  const weight = ddof === undefined ? count : build.sub(count, ddof)
+  return build.div(sum(build, build.mul(distance, distance), axes), weight)
+}
+
+function count(build: Builder, test: Ref, axes: readonly string[]): Ref {
+  return sum(build, build.select(test, build.constant(1), build.constant(0)), axes)
+}
+
+function any(build: Builder, test: Ref, axes: readonly string[]): Ref {
+  return build.lt(build.constant(0), count(build, test, axes))
 }
 
 /** Series of (e^x - 1 - x) / x^2 that ends where its terms fall below a float64's digits for |x| < 1/4. */

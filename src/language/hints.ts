@@ -2,6 +2,7 @@
  * What people write from habit (Python, NumPy, PyTorch, TensorFlow, C, papers), and how the language says it: the ends of
  * messages. Nothing here changes what is accepted.
  */
+import type { Parameter } from './arguments.ts'
 import { FUNCTIONS } from './functions.ts'
 import { nearest } from './nearest.ts'
 
@@ -224,6 +225,14 @@ export const CALLS: Readonly<Record<string, string>> = {
   amax: 'max(x, axis)',
   reduce_min: 'min(x, axis)',
   amin: 'min(x, axis)',
+  reduce_variance: 'var(x, axis)',
+  variance: 'var(x, axis)',
+  nanvar: 'var(x, axis)',
+  reduce_std: 'std(x, axis)',
+  stddev: 'std(x, axis)',
+  reduce_any: 'any(c, axis)',
+  reduce_all: 'all(c, axis)',
+  count_nonzero: 'count(x != 0, axis)',
   reduce_logsumexp: 'logsumexp(x, axis)',
   prod: 'exp(sum(log(x), axis))',
   argsort: 'order(x, axis)',
@@ -264,7 +273,14 @@ export const CALLS: Readonly<Record<string, string>> = {
   xor: 'x ? not y : y',
 }
 
-const ARGUMENTS = { number: ['x', 'y', 'z'], place: ['i', 'j', 'k'], axis: ['axis', 'other'] } as const
+const ARGUMENTS: Readonly<Record<Parameter, readonly string[]>> = {
+  number: ['x', 'y', 'z'],
+  'number?': [],
+  place: ['i', 'j', 'k'],
+  truth: ['c'],
+  axis: ['axis', 'other'],
+  axes: ['axis'],
+}
 
 /**
  * How a function that is called so elsewhere is called here; undefined where none comes near.
@@ -282,10 +298,10 @@ function exampleOf(name: string): string | undefined {
   const own = FUNCTIONS.has(name) ? name : nearest(name, FUNCTIONS.keys())
   if (own === undefined) return undefined
   const counts = new Map<string, number>()
-  const args = FUNCTIONS.get(own)!.parameters.map((kind) => {
+  const args = FUNCTIONS.get(own)!.parameters.flatMap((kind) => {
     const place = counts.get(kind) ?? 0
     counts.set(kind, place + 1)
-    return ARGUMENTS[kind][place] ?? kind
+    return ARGUMENTS[kind].slice(place, place + 1)
   })
   return `${own}(${args.join(', ')})`
 }

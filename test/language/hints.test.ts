@@ -133,11 +133,12 @@ describe('every way that is proposed for a function', () => {
     axes: ['rows', 'axis'],
   }
   // Truth values are no inputs.
-  const isOfTruths = (way: string) => /\b(c \?|where\(c|x and y|x or y|not x|x \? not y)/.test(way)
+  const isOfTruths = (way: string) =>
+    /\b(c \?|where\(c|an?[yl]l?\(c|x and y|x or y|not x|x \? not y)/.test(way)
 
   it.each(Object.entries(CALLS))('%s: %s can be read', (_, way) => {
     expect(() => parse(`(${way}) ? 1 : 0`)).not.toThrow()
-    const isTruth = /(?<!-)[<>]|[!=]=|^is_finite/.test(way) && !way.includes('?')
+    const isTruth = /^[^(]*(?<!-)[<>]|^[^(]*[!=]=|^is_finite/.test(way) && !way.includes('?')
     const asNumber = isTruth ? `${way} ? 1 : 0` : way
     if (!isOfTruths(way)) expect(() => lower(parse(asNumber), scope, [])).not.toThrow()
   })

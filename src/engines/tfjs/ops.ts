@@ -29,9 +29,11 @@ export const OPS: { readonly [O in Op]: Rule } = {
     full(context, context.node.value!, context.node.type === 'bool' ? 'bool' : 'float32'),
   size: (context) => full(context, context.sizes[context.node.axis!]),
   index: (context) => places(context),
+  // One number for all values is repeated: a sum over it counts how many there are.
   cotangent: ({ node, batch, shapeOf }) => {
     const column = joined(batch.cotangent) as Float32Array
-    return tf.tensor(column, column.length === 1 ? shapeOf([]) : shapeOf(node.axes), 'float32')
+    const shape = shapeOf(node.axes)
+    return column.length === 1 ? tf.fill(shape, column[0], 'float32') : tf.tensor(column, shape, 'float32')
   },
 
   neg: (_, x) => tf.neg(x),
