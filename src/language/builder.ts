@@ -131,6 +131,11 @@ export class Builder {
     return this.make('reduce_max', [x], { axis, ...(hint && { hint }) })
   }
 
+  /** A place as the real number that it is: the larger of it and a number that is smaller than any. */
+  real(x: Ref): Ref {
+    return this.typeOf(x) === 'index' ? this.make('max', [x, this.constant(-(2 ** 31))]) : x
+  }
+
   contract(a: Ref, b: Ref, axis: string): Ref {
     return this.make('contract', [a, b], { axis })
   }

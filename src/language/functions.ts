@@ -2,11 +2,9 @@
  * The functions of the language: name -> arguments, one line for the docs, and how it is said in IR ops. Many are
  * only shorthands, so that engines and gradient rules see few ops; the stable form of each stands here.
  */
+import type { Parameter } from './arguments.ts'
 import type { Builder, Ref } from './builder.ts'
 import type { CompositeOp } from './ir.ts'
-
-/** `axis` arguments are names of axes, the others are values. */
-export type Parameter = 'number' | 'place' | 'axis'
 
 export interface LanguageFunction {
   readonly parameters: readonly Parameter[]
@@ -22,10 +20,42 @@ const unary = (op: Parameters<Builder['make']>[0], about: string): LanguageFunct
   lower: (build, values) => build.make(op, values),
 })
 
+const binary = (about: string, lower: (build: Builder, a: Ref, b: Ref) => Ref): LanguageFunction => ({
+  parameters: ['number', 'number'],
+  about,
+  lower: (build, [a, b]) => lower(build, a, b),
+})
+
+/** The same function by the name that others have for it. */
+const alias = (name: string, same: LanguageFunction): LanguageFunction => ({
+  ...same,
+  about: `the same as ${name}`,
+})
+
 const along = (about: string, lower: (build: Builder, x: Ref, axis: string) => Ref): LanguageFunction => ({
   parameters: ['number', 'axis'],
   about,
   lower: (build, [x], [axis]) => lower(build, x, axis),
+})
+
+type OverAxes = (build: Builder, x: Ref, axes: readonly string[]) => Ref
+
+const over = (about: string, lower: OverAxes): LanguageFunction => ({
+  parameters: ['number', 'axes'],
+  about,
+  lower: (build, [x], axes) => lower(build, x, axes),
+})
+
+const ofTruths = (about: string, lower: OverAxes): LanguageFunction => ({
+  parameters: ['truth', 'axes'],
+  about,
+  lower: (build, [test], axes) => lower(build, test, axes),
+})
+
+const spread = (about: string, lower: (build: Builder, variance: Ref) => Ref): LanguageFunction => ({
+  parameters: ['number', 'axes', 'number?'],
+  about,
+  lower: (build, [x, ddof], axes) => lower(build, variance(build, x, axes, ddof)),
 })
 
 /** Of one number, where the formula has not the axis, they are constants of its length. */
@@ -33,6 +63,22 @@ const composite =
   (op: CompositeOp, alone: (build: Builder, x: Ref, length: Ref) => Ref) =>
   (build: Builder, x: Ref, axis: string): Ref =>
     build.axesOf(x).includes(axis) ? build.make(op, [x], { axis }) : alone(build, x, build.size(axis))
+
+const larger = (build: Builder, a: Ref, b: Ref): Ref => build.make('max', [a, b])
+const smaller = (build: Builder, a: Ref, b: Ref): Ref => build.make('min', [a, b])
+
+const SIGMOID = unary('sigmoid', '1 / (1 + e^-x)')
+const LOG_SIGMOID: LanguageFunction = {
+  parameters: ['number'],
+  about: 'ln sigmoid(x), without underflow',
+  // ln(1 / (1 + e^-x)) = -ln(1 + e^-x)
+  lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x)])),
+}
+const CLAMP: LanguageFunction = {
+  parameters: ['number', 'number', 'number'],
+  about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
+  lower: (build, [x, low, high]) => smaller(build, larger(build, x, low), high),
+}
 
 /** Every function by name. `max` and `min` also exist over an axis: see REDUCING. */
 export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
@@ -47,16 +93,27 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     },
     log: unary('log', 'natural logarithm'),
     log1p: unary('log1p', 'ln(1 + x), exact near 0'),
+    log2: unary('log2', 'logarithm to base 2'),
+    log10: unary('log10', 'logarithm to base 10'),
     sqrt: unary('sqrt', 'square root; derivative infinite at 0'),
     safe_sqrt: unary('safe_sqrt', 'square root; derivative 0 at 0'),
-    sigmoid: unary('sigmoid', '1 / (1 + e^-x)'),
+    sigmoid: SIGMOID,
+    expit: alias('sigmoid', SIGMOID),
     tanh: unary('tanh', 'hyperbolic tangent'),
     softplus: unary('softplus', 'ln(1 + e^x), without overflow'),
     sign: unary('sign', '-1, 0 or 1; derivative 0'),
     floor: unary('floor', 'largest integer not above x; derivative 0'),
+    ceil: {
+      parameters: ['number'],
+      about: 'smallest integer not below x; derivative 0',
+      lower: (build, [x]) => build.neg(build.make('floor', [build.neg(x)])),
+    },
+    round: unary('round', 'nearest integer, of two the even one; derivative 0'),
     sin: unary('sin', 'sine'),
     cos: unary('cos', 'cosine'),
     atan: unary('atan', 'arc tangent'),
+    asin: unary('asin', 'arc sine; derivative infinite at -1 and 1'),
+    acos: unary('acos', 'arc cosine; derivative infinite at -1 and 1'),
     erf: unary('erf', 'error function'),
     stop_gradient: unary('stop_gradient', 'the value itself, constant to the gradient'),
     straight_through: {
@@ -65,32 +122,31 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       lower: (build, values) => build.make('straight_through', values),
     },
     is_finite: unary('is_finite', 'whether x is neither NaN nor infinite'),
-    logsigmoid: {
+    logsigmoid: LOG_SIGMOID,
+    log_sigmoid: alias('logsigmoid', LOG_SIGMOID),
+    silu: {
       parameters: ['number'],
-      about: 'ln sigmoid(x), without underflow',
-      // ln(1 / (1 + e^-x)) = -ln(1 + e^-x)
-      lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x)])),
+      about: 'x sigmoid(x)',
+      lower: (build, [x]) => build.mul(x, build.make('sigmoid', [x])),
     },
     relu: {
       parameters: ['number'],
       about: 'max(x, 0); derivative 0 at 0',
       lower: (build, [x]) => build.make('max', [x, build.constant(0)]),
     },
-    max: {
-      parameters: ['number', 'number'],
-      about: 'the larger one; or over an axis: max(x, axis). Ties share the gradient evenly',
-      lower: (build, values) => build.make('max', values),
+    max: binary('the larger one; or over an axis: max(x, axis). Ties share the gradient evenly', larger),
+    min: binary('the smaller one; or over an axis: min(x, axis). Ties share the gradient evenly', smaller),
+    maximum: binary('the larger one; ties share the gradient evenly', larger),
+    minimum: binary('the smaller one; ties share the gradient evenly', smaller),
+    clamp: CLAMP,
+    clip: alias('clamp', CLAMP),
+    square: {
+      parameters: ['number'],
+      about: 'x^2',
+      lower: (build, [x]) => build.mul(x, x),
     },
-    min: {
-      parameters: ['number', 'number'],
-      about: 'the smaller one; or over an axis: min(x, axis). Ties share the gradient evenly',
-      lower: (build, values) => build.make('min', values),
-    },
-    clamp: {
-      parameters: ['number', 'number', 'number'],
-      about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
-      lower: (build, [x, low, high]) => build.make('min', [build.make('max', [x, low]), high]),
-    },
+    power: binary('power(a, b): a^b', (build, a, b) => build.make('pow', [a, b])),
+    logaddexp: binary('ln(e^a + e^b), without overflow', logAddExp),
     weigh: {
       parameters: ['number', 'number'],
       about: 'weigh(w, x): w x, and 0 where w is 0 whatever x is',
@@ -104,8 +160,20 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
         return build.select(build.eq(x, zero), zero, build.mul(x, build.make('log', [y])))
       },
     },
-    sum: along('sum over an axis', (build, x, axis) => build.sum(x, axis)),
-    mean: along('mean over an axis', mean),
+    sum: over('sum over one axis or several', sum),
+    mean: over('mean over one axis or several', mean),
+    var: spread(
+      'variance over one axis or several, of all n elements; var(x, axis, 1) divides by n - 1',
+      (_, found) => found,
+    ),
+    std: spread('standard deviation, the square root of var; gradient 0 where it is 0', (build, found) =>
+      build.make('safe_sqrt', [found]),
+    ),
+    any: ofTruths('whether a condition holds anywhere along one axis or several', any),
+    all: ofTruths('whether a condition holds everywhere along one axis or several', (build, test, axes) =>
+      build.make('not', [any(build, build.make('not', [test]), axes)]),
+    ),
+    count: ofTruths('how often a condition holds along one axis or several; derivative 0', count),
     logsumexp: along(
       'ln of the sum of e^x over an axis, without overflow',
       composite('logsumexp', (build, x, length) => build.add(x, build.make('log', [length]))),
@@ -118,8 +186,8 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       'x - logsumexp(x) along an axis',
       composite('log_softmax', (build, _x, length) => build.neg(build.make('log', [length]))),
     ),
-    norm: along('Euclidean length over an axis; gradient 0 where the length is 0', norm),
-    safe_norm: along('the same as norm', norm),
+    norm: over('Euclidean length over one axis or several; gradient 0 where the length is 0', norm),
+    safe_norm: over('the same as norm', norm),
     pick: {
       parameters: ['number', 'place', 'axis'],
       about: 'pick(x, i, axis): the element of x at place i of the axis; 0 outside',
@@ -182,12 +250,54 @@ export const REDUCING: ReadonlyMap<string, LanguageFunction> = new Map(
   }),
 )
 
-function mean(build: Builder, x: Ref, axis: string): Ref {
-  return build.axesOf(x).includes(axis) ? build.div(build.sum(x, axis), build.size(axis)) : x
+/**
+ * max(a, b) + ln(1 + e^-|a - b|), with the derivative of a + softplus(b - a), which has no kink. Equal infinities have no
+ * difference.
+ */
+function logAddExp(build: Builder, a: Ref, b: Ref): Ref {
+  const distance = build.make('abs', [build.sub(a, b)])
+  const apart = build.add(larger(build, a, b), build.make('softplus', [build.neg(distance)]))
+  const value = build.select(build.eq(a, b), build.add(a, build.constant(Math.LN2)), apart)
+  return build.make('straight_through', [value, build.add(a, build.make('softplus', [build.sub(b, a)]))])
 }
 
-function norm(build: Builder, x: Ref, axis: string): Ref {
-  return build.make('safe_sqrt', [build.sum(build.mul(x, x), axis)])
+function sum(build: Builder, x: Ref, axes: readonly string[]): Ref {
+  return axes.reduceRight((so, axis) => build.sum(so, axis), x)
+}
+
+/** How many elements there are along these axes together. */
+function sizeOf(build: Builder, axes: readonly string[]): Ref {
+  return axes.map((axis) => build.size(axis)).reduce((product, size) => build.mul(product, size))
+}
+
+function mean(build: Builder, x: Ref, axes: readonly string[]): Ref {
+  const own = axes.filter((axis) => build.axesOf(x).includes(axis))
+  return own.length === 0 ? x : build.div(sum(build, x, own), sizeOf(build, own))
+}
+
+function norm(build: Builder, x: Ref, axes: readonly string[]): Ref {
+  return build.make('safe_sqrt', [sum(build, build.mul(x, x), axes)])
+}
+
+/**
+ * In two passes, the mean first. It is that of the distances from the first element, so that equal numbers have a variance
+ * of exactly 0, and large ones next to each other keep their digits; no derivative depends on what is subtracted from all.
+ */
+function variance(build: Builder, x: Ref, axes: readonly string[], ddof: Ref | undefined): Ref {
+  const first = axes.reduceRight((so, axis) => build.pick(so, build.constant(0), axis), x)
+  const moved = build.sub(x, build.make('stop_gradient', [first]))
+  const distance = build.sub(moved, mean(build, moved, axes))
+  const count = sizeOf(build, axes)
+  const weight = ddof === undefined ? count : build.sub(count, ddof)
+  return build.div(sum(build, build.mul(distance, distance), axes), weight)
+}
+
+function count(build: Builder, test: Ref, axes: readonly string[]): Ref {
+  return sum(build, build.select(test, build.constant(1), build.constant(0)), axes)
+}
+
+function any(build: Builder, test: Ref, axes: readonly string[]): Ref {
+  return build.lt(build.constant(0), count(build, test, axes))
 }
 
 /** Series of (e^x - 1 - x) / x^2 that ends where its terms fall below a float64's digits for |x| < 1/4. */

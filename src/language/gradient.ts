@@ -40,6 +40,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   stop_gradient: silent,
   sign: silent,
   floor: silent,
+  round: silent,
   lt: silent,
   le: silent,
   eq: silent,
@@ -95,6 +96,8 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   log1p: ({ build, times, g }, x) => [
     times(g, build.div(build.constant(1), build.add(build.constant(1), x))),
   ],
+  log2: ({ build, times, g }, x) => [times(g, build.div(build.constant(Math.LOG2E), x))],
+  log10: ({ build, times, g }, x) => [times(g, build.div(build.constant(Math.LOG10E), x))],
   sqrt: ({ build, times, g, y }) => [times(g, build.div(build.constant(0.5), y))],
   safe_sqrt: ({ build, times, g, y }) => {
     const zero = build.constant(0)
@@ -109,6 +112,8 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   atan: ({ build, times, g }, x) => {
     return [times(g, build.div(build.constant(1), build.add(build.constant(1), build.mul(x, x))))]
   },
+  asin: ({ build, times, g }, x) => [times(g, slopeOfArc(build, x))],
+  acos: ({ build, times, g }, x) => [build.neg(times(g, slopeOfArc(build, x)))],
   // erf' = 2/sqrt(pi) e^(-x^2)
   erf: ({ build, times, g }, x) => {
     const bell = build.exp(build.neg(build.mul(x, x)))
@@ -150,6 +155,13 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     const share = build.div(tied, build.make('reduce_sum', [tied], { axis: node.axis! }))
     return [times(g, share)]
   },
+}
+
+/** 1 / sqrt(1 - x^2), in factors that keep their digits where x is near 1. */
+function slopeOfArc(build: Builder, x: Ref): Ref {
+  const one = build.constant(1)
+  const square = build.mul(build.sub(one, x), build.add(one, x))
+  return build.div(one, build.make('sqrt', [square]))
 }
 
 function softmax(build: Builder, x: Ref, axis: string): Ref {

@@ -118,8 +118,10 @@ function spell(expression: Expression): [text: string, level: number] {
       return binary(expression)
     case 'choice':
       return [cases(expression), LEVEL.atom]
-    case 'call':
-      return [call(expression.name, expression.arguments), LEVEL.atom]
+    case 'call': {
+      const power = asPower(expression)
+      return power === undefined ? [call(expression.name, expression.arguments), LEVEL.atom] : binary(power)
+    }
     case 'rename': {
       const renaming = `${identifier(expression.from)} \\to ${identifier(expression.to)}`
       return [`{${write(expression.argument, LEVEL.atom)}}_{${renaming}}`, LEVEL.atom]
@@ -150,6 +152,13 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
   }
 }
 
+/** `square(x)` and `power(a, b)` are set as what they are. */
+function asPower({ name, arguments: args, at }: Expression & { kind: 'call' }) {
+  const [left, right] = name === 'square' ? [...args, { kind: 'number', value: 2, at } as const] : args
+  const isPower = (name === 'square' && args.length === 1) || (name === 'power' && args.length === 2)
+  return isPower ? ({ kind: 'binary', operator: '^', left, right, at } as const) : undefined
+}
+
 function cases({ test, yes, no }: Expression & { kind: 'choice' }): string {
   const [a, c, b] = [yes, test, no].map((part) => write(part, LEVEL.choice))
   return `\\begin{cases} ${a} & \\text{if } ${c} \\\\ ${b} & \\text{otherwise} \\end{cases}`
@@ -162,14 +171,27 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   log: (x) => `\\ln\\left(${x}\\right)`,
   log1p: (x) => `\\ln\\left(1 + ${x}\\right)`,
   expm1: (x) => `\\left(e^{${x}} - 1\\right)`,
+  log2: (x) => `\\log_{2}\\left(${x}\\right)`,
+  log10: (x) => `\\log_{10}\\left(${x}\\right)`,
   sqrt: (x) => `\\sqrt{${x}}`,
   safe_sqrt: (x) => `\\sqrt{${x}}`,
   sigmoid: (x) => `\\sigma\\left(${x}\\right)`,
+  expit: (x) => `\\sigma\\left(${x}\\right)`,
   logsigmoid: (x) => `\\ln\\sigma\\left(${x}\\right)`,
+  log_sigmoid: (x) => `\\ln\\sigma\\left(${x}\\right)`,
+  logaddexp: (a, b) => `\\ln\\left(e^{${a}} + e^{${b}}\\right)`,
   floor: (x) => `\\left\\lfloor ${x} \\right\\rfloor`,
-  sum: (x, axis) => `\\sum_{${axis}} ${x}`,
-  mean: (x, axis) => `\\operatorname{mean}_{${axis}} ${x}`,
-  norm: (x, axis) => `\\left\\lVert ${x} \\right\\rVert_{${axis}}`,
+  ceil: (x) => `\\left\\lceil ${x} \\right\\rceil`,
+  sin: (x) => `\\sin\\left(${x}\\right)`,
+  cos: (x) => `\\cos\\left(${x}\\right)`,
+  asin: (x) => `\\arcsin\\left(${x}\\right)`,
+  acos: (x) => `\\arccos\\left(${x}\\right)`,
+  atan: (x) => `\\arctan\\left(${x}\\right)`,
+  sum: (x, ...axes) => `\\sum_{${axes.join(', ')}} ${x}`,
+  mean: (x, ...axes) => `\\operatorname{mean}_{${axes.join(', ')}} ${x}`,
+  any: (c, ...axes) => `\\exists_{${axes.join(', ')}} \\left(${c}\\right)`,
+  all: (c, ...axes) => `\\forall_{${axes.join(', ')}} \\left(${c}\\right)`,
+  norm: (x, ...axes) => `\\left\\lVert ${x} \\right\\rVert_{${axes.join(', ')}}`,
   pick: (x, place, axis) => `\\left[${x}\\right]_{${axis} = ${place}}`,
   softmax: (x, axis) => `\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
   log_softmax: (x, axis) => `\\ln\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,

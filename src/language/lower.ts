@@ -2,14 +2,15 @@
  * Formula -> Program, for one structure of request: which inputs are there and with which axes, and the parameters
  * that decide the shape of the computation. Choices on those are made here, so that only the branch taken is built.
  */
-
-import { didYouMean } from '../nearest.ts'
+import { nearest, suggesting } from '../nearest.ts'
+import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
-import { FUNCTIONS, type LanguageFunction, type Parameter, REDUCING } from './functions.ts'
+import { FUNCTIONS, type LanguageFunction, REDUCING } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
+import { callHint, nameHint, writing } from './hints.ts'
 import { hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplifyStably } from './simplify.ts'
 
@@ -106,7 +107,7 @@ class Lowering {
 
   value(): Ref {
     const last = this.#formula.statements.at(-1)!
-    return this.#number(last.value)
+    return this.#build.real(this.#number(last.value))
   }
 
   #lower(expression: Expression): Ref {
@@ -151,7 +152,15 @@ class Lowering {
     if (this.#scope.absent.includes(name)) {
       throw new FormulaError(`"${name}" was not given; ask with given(${name})`, at)
     }
-    throw new FormulaError(`"${name}" is not known here${didYouMean(name, this.#names())}`, at)
+    throw this.#unknown(name, at)
+  }
+
+  #unknown(name: string, at: Position): FormulaError {
+    const hint = this.#build.axes.includes(name) ? axisHint(name) : nameHint(name)
+    const problem = `"${name}" is not known here`
+    return hint === undefined
+      ? withNearest(problem, name, this.#names(), at)
+      : new FormulaError(`${problem}${hint}`, at)
   }
 
   #line(line: Statement, at: Position): Ref {
@@ -221,48 +230,62 @@ class Lowering {
   #call(expression: Expression & { kind: 'call' }): Ref {
     const { name, at } = expression
     if (name === 'given' || name === 'is_index') return this.#question(expression)
-    // First of all, because max(v[rows -> others], others) itself brings in the axis that it names.
-    const first =
-      REDUCING.has(name) && expression.arguments.length === 2
-        ? this.#number(expression.arguments[0])
-        : undefined
+    const first = this.#first(expression)
     const found = this.#function(expression)
-    if (found === undefined) {
-      throw new FormulaError(`there is no function "${name}"${didYouMean(name, functionNames())}`, at)
-    }
-    const count = found.parameters.length
-    if (expression.arguments.length !== count) {
-      const wants = `${count} argument${count === 1 ? '' : 's'} (${found.parameters.join(', ')})`
-      throw new FormulaError(`${name} takes ${wants}, found ${expression.arguments.length}`, at)
-    }
-    const axes = expression.arguments.filter((_, place) => found.parameters[place] === 'axis')
-    const values = expression.arguments.flatMap((arg, place) =>
-      place === 0 && first !== undefined ? [first] : this.#argument(arg, found.parameters[place]),
-    )
-    return found.lower(
-      this.#build,
-      values,
-      axes.map((axis) => this.#axis(axis)),
-    )
+    if (found === undefined) throw this.#noFunction(name, at)
+    const args = expression.arguments
+    const roles = rolesOf(found.parameters, args.length, (place) => this.#isAxis(args[place]))
+    if (roles === undefined) throw this.#wrongCount(found, expression)
+    const values = args.flatMap((arg, place) => {
+      if (roles[place] === 'axis') return []
+      return [place === 0 && first !== undefined ? first : this.#argument(arg, roles[place])]
+    })
+    return found.lower(this.#build, values, this.#axes(args.filter((_, place) => roles[place] === 'axis')))
+  }
+
+  /** Lowered before the rest: max(v[rows -> others], others) itself brings in the axis that it names. */
+  #first({ name, arguments: args }: Expression & { kind: 'call' }): Ref | undefined {
+    const parameters: readonly Parameter[] = FUNCTIONS.get(name)?.parameters ?? []
+    const mayName = parameters.includes('axes') || (REDUCING.has(name) && args.length === 2)
+    return mayName && args.length > 0 ? this.#argument(args[0], parameters[0] as Role) : undefined
+  }
+
+  #noFunction(name: string, at: Position): FormulaError {
+    const problem = `there is no function "${name}"`
+    const hint = this.#isKnown(name) ? writing(`${name} * (...)`) : callHint(name)
+    return hint === ''
+      ? withNearest(problem, name, functionNames(), at)
+      : new FormulaError(`${problem}${hint}`, at)
+  }
+
+  #wrongCount(found: LanguageFunction, { name, arguments: args, at }: Expression & { kind: 'call' }) {
+    const { parameters } = found
+    const isOverAxes = parameters.includes('axis') || parameters.includes('axes')
+    const axes = isOverAxes && args.length < parameters.length ? this.#ofAxes() : ''
+    return new FormulaError(`${name} takes ${wanted(parameters)}, found ${args.length}${axes}`, at)
   }
 
   #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {
-    const last = args[1]
-    const overAxis =
-      last?.kind === 'name' && this.#build.axes.includes(last.name) && !this.#isKnown(last.name)
-    return (overAxis ? REDUCING.get(name) : undefined) ?? FUNCTIONS.get(name)
+    const isOverAxis = args[1]?.kind === 'name' && this.#isAxis(args[1])
+    return (isOverAxis ? REDUCING.get(name) : undefined) ?? FUNCTIONS.get(name)
   }
 
-  #argument(argument: Expression, parameter: Parameter): Ref[] {
-    if (parameter === 'axis') return []
+  /** Whether an argument names an axis and nothing else. */
+  #isAxis(argument: Expression): boolean {
+    const name = axisName(argument)
+    return name !== undefined && this.#build.axes.includes(name) && !this.#isKnown(name)
+  }
+
+  #argument(argument: Expression, role: Role): Ref {
+    if (role === 'truth') return this.#truth(argument)
     const ref = this.#number(argument)
-    if (parameter === 'place' && !this.#isPlace(ref)) {
+    if (role === 'place' && !this.#isPlace(ref)) {
       throw new FormulaError(
         'expected an index (class labels, index(axis) or a whole number), found a real number',
         argument.at,
       )
     }
-    return [ref]
+    return ref
   }
 
   #isPlace(ref: Ref): boolean {
@@ -278,12 +301,8 @@ class Lowering {
     const input = own(this.#scope.inputs, subject.name)
     if (name === 'is_index') return this.#build.truth(input?.type === 'index')
     const param = own(this.#scope.params, subject.name)
-    if (input === undefined && param === undefined && !this.#scope.absent.includes(subject.name)) {
-      throw new FormulaError(
-        `"${subject.name}" is not known here${didYouMean(subject.name, this.#names())}`,
-        subject.at,
-      )
-    }
+    if (input === undefined && param === undefined && !this.#scope.absent.includes(subject.name))
+      throw this.#unknown(subject.name, subject.at)
     const isNull = param?.kind === 'fixed' && param.value === null
     return this.#build.truth(input !== undefined || (param !== undefined && !isNull))
   }
@@ -303,17 +322,25 @@ class Lowering {
   /** An axis of fixed size is called by its size: `pick(box, 0, 4)`. */
   #axis(expression: Expression): string {
     const name = axisName(expression)
-    if (name === undefined) throw new FormulaError('expected the name of an axis', expression.at)
+    if (name === undefined)
+      throw new FormulaError(`expected the name of an axis${this.#ofAxes()}`, expression.at)
     if (!this.#build.axes.includes(name)) throw this.#noSuchAxis(name, expression.at)
     return name
   }
 
+  #axes(expressions: readonly Expression[]): string[] {
+    const names = expressions.map((expression) => this.#axis(expression))
+    const again = names.findIndex((name, place) => names.indexOf(name) < place)
+    if (again < 0) return names
+    throw new FormulaError(`the axis "${names[again]}" stands here twice`, expressions[again].at)
+  }
+
   #noSuchAxis(name: string, at: Position): FormulaError {
-    const axes = this.#build.axes
-    return new FormulaError(
-      `there is no axis "${name}" (axes: ${axes.join(', ')})${didYouMean(name, axes)}`,
-      at,
-    )
+    return withNearest(`there is no axis "${name}"${this.#ofAxes()}`, name, this.#build.axes, at)
+  }
+
+  #ofAxes(): string {
+    return ` (axes: ${this.#build.axes.join(', ')})`
   }
 
   #number(expression: Expression): Ref {
@@ -347,7 +374,17 @@ const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' 
 
 /** Every name that can be called. */
 export function functionNames(): string[] {
-  return [...FUNCTIONS.keys(), ...QUESTIONS]
+  return [...FUNCTIONS.keys(), ...QUESTIONS, 'where']
+}
+
+const axisHint = (name: string) => `, it is an axis${writing(`size(${name})`, `index(${name})`)}`
+
+/** The problem with a name, and which one it was probably meant to be. */
+function withNearest(problem: string, name: string, candidates: Iterable<string>, at: Position) {
+  const guess = nearest(name, candidates)
+  return guess === undefined
+    ? new FormulaError(problem, at)
+    : new FormulaError(`${problem}${suggesting(guess)}`, at, guess)
 }
 
 function axisName(expression: Expression): string | undefined {

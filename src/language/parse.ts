@@ -6,10 +6,11 @@
  *   or        = and { "or" and }              and = not { "and" not }         not = "not" not | compare
  *   compare   = sum [ ("<"|"<="|">"|">="|"=="|"!=") sum ]
  *   sum       = product { ("+"|"-") product } product = unary { ("*"|"/") unary }
- *   unary     = "-" unary | power             power = postfix [ "^" unary ]
+ *   unary     = "-" unary | power             power = postfix [ ("^"|"**") unary ]
  *   postfix   = primary { "[" axis "->" axis "]" }
  *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")"
  *
+ * `where(c, a, b)` is read as `c ? a : b`.
  * A line goes on after an operator, before and after `?` and `:`, and inside brackets.
  * There are no members, strings, loops or assignments to a name twice, so nothing here can be made to run.
  */
@@ -21,7 +22,8 @@ import {
   type Position,
   type Statement,
 } from './ast.ts'
-import { type Token, tokenize } from './tokens.ts'
+import { ABOUT_ARGUMENTS, ABOUT_ELEMENTS, foreignWord, operatorHint, valueHint, wordHint } from './hints.ts'
+import { notPart, type Token, tokenize } from './tokens.ts'
 
 /** What a formula may cost its reader. */
 export const LIMITS = { bytes: 4096, nodes: 512, depth: 64 } as const
@@ -42,6 +44,7 @@ export function parse(source: string): Formula {
     throw new FormulaError(`the formula has ${bytes} bytes, the limit is ${LIMITS.bytes}`, {
       line: 1,
       column: 1,
+      source,
     })
   }
   return Object.freeze({ source, statements: new Parser(tokenize(source)).formula() })
@@ -135,8 +138,8 @@ class Parser {
     if (operator === undefined) return left
     const compared = this.#node({ kind: 'binary', operator, left, right: this.#sum(), at: left.at })
     const again = this.#acceptAny(['<', '<=', '>', '>=', '==', '!='])
-    if (again) throw new FormulaError('comparisons do not chain; write "a < b and b < c"', left.at)
-    return compared
+    if (again === undefined) return compared
+    throw new FormulaError(`comparisons do not chain; write "a ${operator} b and b ${again} c"`, left.at)
   }
 
   #sum(): Expression {
@@ -155,7 +158,7 @@ class Parser {
 
   #power(): Expression {
     const base = this.#postfix()
-    if (!this.#accept('^')) return base
+    if (!this.#accept('^') && !this.#accept('**')) return base
     const exponent = this.#deeper(() => this.#unary())
     return this.#node({ kind: 'binary', operator: '^', left: base, right: exponent, at: base.at })
   }
@@ -164,7 +167,7 @@ class Parser {
     let argument = this.#primary()
     while (this.#accept('[')) {
       const from = this.#axis()
-      this.#expect('->', 'between the old and the new name of an axis')
+      this.#expect('->', 'between the old and the new name of an axis', ABOUT_ELEMENTS)
       argument = this.#node({ kind: 'rename', argument, from, to: this.#axis(), at: argument.at })
       this.#expect(']', 'after the new name of an axis')
     }
@@ -181,7 +184,7 @@ class Parser {
       return this.#node({ kind: 'boolean', value: token.text === 'true', at: token.at })
     }
     if (this.#accept('(')) return this.#parenthesised()
-    throw new FormulaError(`expected a value, found ${spell(token)}`, token.at)
+    throw this.#unexpected('a value', valueHint(token))
   }
 
   #number(token: Token): Expression {
@@ -198,7 +201,15 @@ class Parser {
       return found
     })
     this.#expect(')', `to close "${token.text}("`)
+    if (token.text === 'where') return this.#where(token, list)
     return this.#node({ kind: 'call', name: token.text, arguments: list, at: token.at })
+  }
+
+  /** The choice that NumPy, PyTorch and JAX write so. */
+  #where({ at }: Token, list: readonly Expression[]): Expression {
+    const [test, yes, no] = list
+    if (list.length === 3) return this.#node({ kind: 'choice', test, yes, no, at })
+    throw new FormulaError(`where takes 3 arguments (condition, value, value), found ${list.length}`, at)
   }
 
   #parenthesised(): Expression {
@@ -209,9 +220,8 @@ class Parser {
 
   #axis(): string {
     const token = this.#peek()
-    if (token.kind !== 'name' && token.text !== '...') {
-      throw new FormulaError(`expected the name of an axis, found ${spell(token)}`, token.at)
-    }
+    if (token.kind !== 'name' && token.text !== '...')
+      throw this.#unexpected('the name of an axis', ABOUT_ELEMENTS)
     this.#next++
     return token.text
   }
@@ -260,9 +270,8 @@ class Parser {
 
   #endOfLine() {
     const token = this.#peek()
-    if (token.kind !== 'newline' && token.kind !== 'end') {
-      throw new FormulaError(`expected an operator or the end of the line, found ${spell(token)}`, token.at)
-    }
+    if (token.kind !== 'newline' && token.kind !== 'end')
+      throw this.#unexpected('an operator or the end of the line', operatorHint(this.#before(), token))
     this.#skipNewlines()
   }
 
@@ -285,10 +294,32 @@ class Parser {
     return texts.find((text) => this.#accept(text))
   }
 
-  #expect(text: string, why: string) {
-    if (!this.#accept(text)) {
-      throw new FormulaError(`expected "${text}" ${why}, found ${spell(this.#peek())}`, this.#peek().at)
-    }
+  #expect(text: string, why: string, hint = '') {
+    if (this.#accept(text)) return
+    throw this.#unexpected(`"${text}" ${why}`, hint === '' ? this.#hintInside() : hint)
+  }
+
+  #hintInside(): string {
+    const token = this.#peek()
+    return token.text === '=' ? ABOUT_ARGUMENTS : operatorHint(this.#before(), token)
+  }
+
+  #before(): Token | undefined {
+    return this.#tokens[this.#next - 1]
+  }
+
+  /** Where a word of another grammar stands on the line, that is what is wrong with it. */
+  #unexpected(expected: string, hint: string): FormulaError {
+    const token = this.#peek()
+    const place = foreignWord(this.#tokens, this.#startOfLine(), this.#next)
+    if (place === undefined)
+      return new FormulaError(`expected ${expected}, found ${spell(token)}${hint}`, token.at)
+    const { text, at } = this.#tokens[place]
+    return new FormulaError(notPart({ text, hint: wordHint(text) }), at)
+  }
+
+  #startOfLine(): number {
+    return this.#tokens.findLastIndex(({ kind }, place) => kind === 'newline' && place < this.#next) + 1
   }
 }
 

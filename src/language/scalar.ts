@@ -17,6 +17,8 @@ export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
   expm1: Math.expm1,
   log: Math.log,
   log1p: Math.log1p,
+  log2: Math.log2,
+  log10: Math.log10,
   sqrt: Math.sqrt,
   safe_sqrt: Math.sqrt,
   sigmoid,
@@ -24,9 +26,12 @@ export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
   softplus,
   sign: (a) => (a > 0 ? 1 : a < 0 ? -1 : Number.isNaN(a) ? a : 0),
   floor: Math.floor,
+  round,
   sin: Math.sin,
   cos: Math.cos,
   atan: Math.atan,
+  asin: Math.asin,
+  acos: Math.acos,
   erf,
   stop_gradient: (a) => a,
   add: (a, b) => a + b,
@@ -67,6 +72,12 @@ function sigmoid(x: number): number {
 /** ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|): never overflows, and keeps its small values on the left. */
 function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
+}
+
+/** To the nearest whole number, of two to the even one: JavaScript's own goes up there. */
+function round(x: number): number {
+  const up = Math.round(x)
+  return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up
 }
 
 /**

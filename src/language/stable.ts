@@ -59,6 +59,8 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
       ofPicked(build, x, (y) => stable(build, 'log', [y]), Number.NEGATIVE_INFINITY)
     )
   },
+  log2: (build, x) => otherBase(build, x, Math.LOG2E),
+  log10: (build, x) => otherBase(build, x, Math.LOG10E),
   log1p: (build, x) => {
     const power = argumentOf(build, 'exp', x)
     if (power !== undefined) return build.make('softplus', [power])
@@ -68,6 +70,12 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
     if (argumentOf(build, 'softmax', negated) !== undefined) return logOfRest(build, negated!)
     return logOneLessPower(build, argumentOf(build, 'exp', negated)) ?? argumentOf(build, 'expm1', x)
   },
+}
+
+/** A logarithm to another base, where the natural one has a stable form. */
+function otherBase(build: Builder, x: Ref, factor: number): Ref | undefined {
+  const natural = stable(build, 'log', [x])
+  return natural === undefined ? undefined : build.mul(natural, build.constant(factor))
 }
 
 /**

@@ -10,12 +10,17 @@ const magnitudes = [0, 1e-20, 1e-9, 1e-4, 1e-3, 0.1, 0.5, 1, 2, 5, 20, 80, Numbe
 const points = Float32Array.from([...magnitudes, ...magnitudes.map((x) => -x), Number.NaN])
 const positive = Float32Array.from(magnitudes)
 
+/** Ties of rounding, and what lies a float32 beside one. */
+const halves = Float32Array.of(-3.5, -2.5, -1.5, -0.5, 0.5, 0.49999997, 1.5, 2.5, 2.5000002, 8388607.5, 1e10)
+
 const FUNCTIONS = [
   ['abs(x)', points],
   ['exp(x)', points],
   ['expm1(x)', points],
   ['log(x)', positive],
   ['log1p(x)', positive],
+  ['log2(x)', positive],
+  ['log10(x)', positive],
   ['log1p(-x / 100)', positive.slice(0, -1)],
   ['sqrt(x)', positive],
   ['sigmoid(x)', points],
@@ -24,11 +29,18 @@ const FUNCTIONS = [
   ['logsigmoid(x)', points],
   ['sign(x)', points],
   ['floor(x)', points],
+  ['ceil(x)', points],
+  ['round(x)', points],
+  ['round(x)', halves],
   ['atan(x)', points],
+  ['asin(x)', points],
+  ['acos(x)', points],
   ['erf(x)', points],
   ['max(x, 1)', points],
   ['min(x, 1)', points],
   ['x ^ 2', points],
+  ['logaddexp(x, 1)', points],
+  ['silu(x)', points.filter((x) => x > -Infinity)],
   ['1 / x', positive.slice(1)],
 ] as const
 

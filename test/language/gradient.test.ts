@@ -1,6 +1,7 @@
 /** Every rule of the gradient table against central differences, the conventions at kinks, and silence behind choices. */
 import { describe, expect, it } from 'vitest'
 import { FUNCTIONS } from '../../src/language/functions.ts'
+import { CONSTANT, SMOOTH, VALUES } from '../support/calls.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluateFormula, type Values } from '../support/formulas.ts'
 
@@ -18,82 +19,12 @@ function differences(text: string, values: Values, name: 'x' | 'y' | 'v'): numbe
   })
 }
 
-const x = [0.3, -1.2, 2.1, 0.7, -0.4, 1.6]
-const y = [1.1, 0.6, -0.9, 1.8, 0.2, -1.3]
-const values: Values = { x, y, v: [0.5, -0.8], i: [2, 0], s: 1.7, rows: 2 }
-
-const SMOOTH = [
-  '-x',
-  'abs(x)',
-  'exp(x)',
-  'expm1(x)',
-  'log(abs(x))',
-  'log1p(abs(x))',
-  'sqrt(abs(x))',
-  'safe_sqrt(abs(x))',
-  'sigmoid(x)',
-  'logsigmoid(x)',
-  'tanh(x)',
-  'softplus(x)',
-  'sin(x) + cos(y)',
-  'atan(x)',
-  'erf(x)',
-  'x + y',
-  'x - y * v',
-  'x * y',
-  'x / y',
-  'abs(x) ^ y',
-  'abs(x) ^ s',
-  'x ^ 3',
-  'x ^ -1',
-  'max(x, y)',
-  'min(x, y)',
-  'relu(x)',
-  'clamp(x, -1, 1)',
-  'xlogy(x, abs(y))',
-  'x > y ? x * y : exp(y)',
-  'x * stop_gradient(1) + v',
-  'sum(x, columns)',
-  'sum(x * y, columns) * v',
-  'sum(sum(x, columns), rows)',
-  'mean(x, columns) ^ 2',
-  'max(x, columns)',
-  'min(x, columns) * v',
-  'norm(x, columns)',
-  'logsumexp(x * s, columns)',
-  'softmax(x, columns) * y',
-  'log_softmax(x, columns) * y',
-  'pick(x * y, i, columns)',
-  'pick(x, i, columns) * x',
-  'one_hot(i, columns) * x',
-  'x * index(columns) / size(columns)',
-  'sum(x * x[rows -> others], columns)',
-  'sum(softplus(x - x[columns -> others]), others)',
-  'sum(sum(x * x[rows -> others], columns) * y, columns)',
-  'sum(v > v[rows -> others] ? exp(sum(x * y[rows -> others], columns)) : 0, others)',
-  'v * 1',
-  'sum(v * v[rows -> others], others)',
-  'safe_norm(x, columns)',
-  'is_finite(x) ? x * y : v',
-  'exp_tail(x / 4) * y',
-  'weigh(x, y) * weigh(y, exp(x))',
-  'straight_through(2 * x, x^2 - (x - 2) * x)',
-  'sort(x, columns) * y',
-  'cumsum(x * y, columns) * x',
-  'gather(x, order(y, columns), columns) * y',
-  'scatter(x * x, order(y, columns), columns) * y',
-  'sum(sort(x, rows) * index(rows), columns)',
-]
-
-/** Flat everywhere. */
-const CONSTANT = ['floor(x)', 'sign(x)', 'stop_gradient(x)', 'x > 0 ? 1 : 0', '3', 'v', 'order(x, columns)']
-
 describe('the gradient equals central differences', () => {
   it.each(SMOOTH)('%s', (text) => {
     const names = (['x', 'y', 'v'] as const).filter((name) => new RegExp(`\\b${name}\\b`).test(text))
-    const { gradients } = evaluateFormula(text, values, names)
+    const { gradients } = evaluateFormula(text, VALUES, names)
     for (const name of names) {
-      expectClose(gradients[name]!, differences(text, values, name), {
+      expectClose(gradients[name]!, differences(text, VALUES, name), {
         relative: 1e-6,
         absolute: 1e-7,
         what: name,
@@ -103,7 +34,7 @@ describe('the gradient equals central differences', () => {
 
   it('of what is constant is zero', () => {
     for (const text of CONSTANT) {
-      expect(evaluateFormula(text, values, ['x']).gradients.x, text).toEqual([0, 0, 0, 0, 0, 0])
+      expect(evaluateFormula(text, VALUES, ['x']).gradients.x, text).toEqual([0, 0, 0, 0, 0, 0])
     }
   })
 
@@ -132,7 +63,10 @@ describe('at a kink the gradient is the published convention', () => {
     ['a norm of zero rests', 'norm(x, columns)', [0, 0], [0, 0]],
     ['sign at 0 is flat', 'sign(x) * x', [0], [0]],
     ['x^0 at 0 is flat', 'x ^ (s - s)', [0], [0]],
+    ['a standard deviation of 0 rests', 'std(x, columns)', [0.1, 0.1, 0.1], [0, 0, 0]],
     ['safe_sqrt at 0 rests', 'safe_sqrt(x)', [0], [0]],
+    ['asin at 1 is honest', 'asin(x)', [1], [Number.POSITIVE_INFINITY]],
+    ['acos at 1 is honest', 'acos(x)', [1], [Number.NEGATIVE_INFINITY]],
     ['sqrt at 0 is honest', 'sqrt(x)', [0], [Number.POSITIVE_INFINITY]],
   ])('%s', (_, text, kink, want) => {
     expect(at(text, { x: kink, s: 1 })!.map((g) => g + 0)).toEqual(want)

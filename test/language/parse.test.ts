@@ -17,6 +17,9 @@ describe('a formula', () => {
     expect(numberOf('1 - 2 - 3')).toBe(-4)
     expect(numberOf('8 / 4 / 2')).toBe(1)
     expect(numberOf('2 ^ -1')).toBe(0.5)
+    expect(numberOf('-2 ** 2')).toBe(-4)
+    expect(numberOf('2 ** 3 ^ 2 ** 1')).toBe(512)
+    expect(numberOf('2 ** -1 * 4')).toBe(2)
     expect(numberOf('1 < 2 and not 2 < 1 ? 3 : 4')).toBe(3)
     expect(numberOf('false ? 1 : 2')).toBe(2)
   })
@@ -91,6 +94,7 @@ describe('a message', () => {
       'sum(x, colums)',
       'line 1, column 8: there is no axis "colums" (axes: rows, columns). Did you mean "columns"?',
     ],
+    ['where(x > 0)', 'line 1, column 1: where takes 3 arguments (condition, value, value), found 1'],
     ['max(x)', 'line 1, column 1: max takes 2 arguments (number, number), found 1'],
     ['x + (x < y)', 'line 1, column 6: expected a number, found a truth value; write "c ? 1 : 0"'],
     ['x ? 1 : 2', 'line 1, column 1: expected a truth value (a comparison), found a number'],
@@ -184,6 +188,12 @@ describe('LaTeX', () => {
   it('shows a formula as mathematics', () => {
     expect(toLatex(parse('e = x - y\nabs(e) < beta ? e^2 / (2 * beta) : abs(e)'))).toBe(
       '\\begin{aligned} e &= x - y \\\\ \\ell &= \\begin{cases} \\frac{{e}^{2}}{2 \\cdot \\beta} & \\text{if } \\left|e\\right| < \\beta \\\\ \\left|e\\right| & \\text{otherwise} \\end{cases} \\end{aligned}',
+    )
+  })
+
+  it('shows functions as what they are', () => {
+    expect(toLatex(parse('square(x - y) - power(x, y) / where(x < y, x, y) ** 2'))).toBe(
+      '\\begin{aligned} \\ell &= {\\left(x - y\\right)}^{2} - \\frac{{x}^{y}}{{\\begin{cases} x & \\text{if } x < y \\\\ y & \\text{otherwise} \\end{cases}}^{2}} \\end{aligned}',
     )
   })
 

@@ -100,3 +100,58 @@ describe('a program', () => {
     )
   })
 })
+
+describe('a spelling that others have', () => {
+  it.each([
+    ['x ** 2', 'x ^ 2'],
+    ['where(x > y, x, v)', 'x > y ? x : v'],
+    ['where(given(w), w, x)', 'x'],
+    ['where(x > 0, y > 0, false) ? x : y', 'x > 0 ? y > 0 ? x : y : y'],
+    ['maximum(x, y)', 'max(x, y)'],
+    ['minimum(x, y)', 'min(x, y)'],
+    ['square(x - y)', '(x - y)^2'],
+    ['power(x, y)', 'x^y'],
+    ['clip(x, 0, y)', 'clamp(x, 0, y)'],
+    ['expit(x)', 'sigmoid(x)'],
+    ['log_sigmoid(x)', 'logsigmoid(x)'],
+    ['1 - expit(x)', 'sigmoid(-x)'],
+    ['silu(x)', 'x * sigmoid(x)'],
+  ])('%s computes what %s does', (spelt, plain) => {
+    const values = { x: [0.3, -1.2], y: [1.1, -0.6], v: [0.5] }
+    expect(evaluateFormula(spelt, values, ['x', 'y'])).toEqual(evaluateFormula(plain, values, ['x', 'y']))
+  })
+
+  it('is the same program', () => {
+    expect(compile('square(x) + power(y, 3) - expit(x)', ['x'])).toEqual(
+      compile('x^2 + y**3 - sigmoid(x)', ['x']),
+    )
+  })
+})
+
+describe('logaddexp', () => {
+  const INFINITY = Number.POSITIVE_INFINITY
+  it.each([
+    [800, 800, 800 + Math.LN2],
+    [-1e300, 3, 3],
+    [3, -INFINITY, 3],
+    [INFINITY, 3, INFINITY],
+    [-INFINITY, -INFINITY, -INFINITY],
+    [INFINITY, INFINITY, INFINITY],
+    [Number.NaN, 1, Number.NaN],
+  ])('of %d and %d is %d', (x, y, want) => {
+    expect(evaluateFormula('logaddexp(x, y)', { x: [x], y: [y] }).values).toEqual([want])
+  })
+
+  it('has no kink where both are equal, also in the second derivative, and keeps the digits of small shares', () => {
+    const slopes = (x: number, y: number) => {
+      const { gradients } = evaluateFormula('logaddexp(x, y)', { x: [x], y: [y] }, ['x', 'y'])
+      return [gradients.x![0], gradients.y![0]]
+    }
+    expect(slopes(2, 2)).toEqual([0.5, 0.5])
+    expect(slopes(0, 50)).toEqual([Math.exp(-50) / (1 + Math.exp(-50)), 1])
+    const program = lower(parse('logaddexp(x, y)'), SCOPE, ['x'], undefined, ['x'])
+    const inputs = { x: Float64Array.of(2), y: Float64Array.of(2) }
+    const found = interpret(program, { sizes: { rows: 1, columns: 1 }, inputs, scalars: {} })
+    expect(Array.from(found.gradients['hessian.x']!)).toEqual([0.25])
+  })
+})

@@ -36,6 +36,9 @@ const VALUES: readonly (readonly [string, number, number, number])[] = [
   ['expm1(-softplus(-x))', 40, -tiny, tiny],
   ['softplus(x) - softplus(-x)', 1e-20, 1e-20, 1],
   ['sigmoid(x) - sigmoid(-x)', 1e-20, 5e-21, 0.5],
+  ['log2(sigmoid(x))', -800, -800 * Math.LOG2E, Math.LOG2E],
+  ['log10(1 + x)', 1e-20, 1e-20 * Math.LOG10E, Math.LOG10E],
+  ['log2(exp(x))', 800, 800 * Math.LOG2E, Math.LOG2E],
   ['exp_tail(x)', 1e-10, 5.000000000166667e-21, 1.00000000005e-10],
   ['exp_tail(x)', 3, Math.exp(3) - 4, Math.expm1(3)],
 ]

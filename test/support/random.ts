@@ -43,15 +43,18 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
     .map(([a, b, yes, no]) => `(${a} < ${b} ? ${yes} : ${no})`),
   reduced: fc
     .tuple(
-      fc.constantFrom('sum', 'mean', 'max', 'min', 'logsumexp'),
+      fc.constantFrom('sum', 'mean', 'max', 'min', 'logsumexp', 'var'),
       fc.constantFrom('columns', 'columns', 'rows'),
       tie('any'),
     )
     .map(([name, axis, inner]) => `${name}(x * 0.1 + ${inner}, ${axis})`),
+  counted: fc
+    .tuple(tie('leaf'), tie('leaf'), fc.constantFrom('columns', 'rows', 'rows, columns'), tie('any'))
+    .map(([a, b, axes, inner]) => `(any(${a} < ${b}, ${axes}) ? count(${b} < ${a}, columns) : ${inner})`),
   paired: tie('any').map((inner) => `sum(tanh(v[rows -> others] - ${inner}), others)`),
   any: fc.oneof(
     { maxDepth: 4, depthSize: 'small' },
-    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'paired'].map((name) => tie(name)),
+    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'paired'].map((name) => tie(name)),
   ),
 })).any as fc.Arbitrary<string>
 

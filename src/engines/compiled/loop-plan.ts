@@ -79,6 +79,10 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   sin: 80,
   cos: 80,
   atan: 60,
+  asin: 60,
+  acos: 60,
+  log2: 70,
+  log10: 70,
   erf: 80,
 }
 

@@ -34,7 +34,21 @@ export interface Target {
   readonly relaxed: boolean
 }
 
-export type MathOp = 'exp' | 'expm1' | 'log' | 'log1p' | 'tanh' | 'pow' | 'sin' | 'cos' | 'atan' | 'erf'
+export type MathOp =
+  | 'exp'
+  | 'expm1'
+  | 'log'
+  | 'log1p'
+  | 'log2'
+  | 'log10'
+  | 'tanh'
+  | 'pow'
+  | 'sin'
+  | 'cos'
+  | 'atan'
+  | 'asin'
+  | 'acos'
+  | 'erf'
 
 /** Writes the code of a function into `f`. */
 type Writer = (f: FunctionBuilder, target: Target, ...args: Code[]) => Code
@@ -45,10 +59,14 @@ export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly in
   log: { write: log, inline: true },
   log1p: { write: log1p, inline: true },
   expm1: { write: expm1, inline: true },
+  log2: { write: (f, target, x) => logarithm(f, target, x, 1), inline: false },
+  log10: { write: (f, target, x) => logarithm(f, target, x, Math.LOG10E * Math.LN2), inline: false },
   tanh: { write: tanh, inline: false },
   pow: { write: pow, inline: false },
   erf: { write: erf, inline: false },
   atan: { write: atan, inline: false },
+  asin: { write: asin, inline: false },
+  acos: { write: acos, inline: false },
   sin: { write: (f, target, x) => circular(f, target, x, 0), inline: false },
   cos: { write: (f, target, x) => circular(f, target, x, 1), inline: false },
 }
@@ -297,10 +315,69 @@ function atan(f: FunctionBuilder, target: Target, x: Code): Code {
   return op('v128.or', found, op('v128.and', x, constI32x4(SIGN_BIT)))
 }
 
+/** asin s / s in s^2 on [0, 1/4]. */
+const ASIN = interpolate((square) => quotientAtZero(Math.asin, Math.sqrt(square), 1), 0, 1 / 4, 11)
+
+/** asin of s in [0, 1/2], where s is x or the sine of half of what is left to a right angle: asin x = pi / 2 - 2 asin s. */
+function arc(f: FunctionBuilder, target: Target, magnitude: Code): { isFar: Code; angle: Code } {
+  const [half, one] = [constF64x2(0.5), constF64x2(1)]
+  const isFar = f.let(op('f64x2.lt', half, magnitude))
+  const far = mulWide(half, subWide(one, magnitude))
+  const square = f.let(choose(isFar, far, mulWide(magnitude, magnitude)))
+  const s = choose(isFar, op('f64x2.sqrt', square), magnitude)
+  const t = f.let(subWide(mulWide(square, constF64x2(8)), one))
+  return { isFar, angle: f.let(mulWide(f.let(s), hornerWide(target, t, ASIN))) }
+}
+
+function asin(f: FunctionBuilder, target: Target, x: Code): Code {
+  const found = wide(f, f.let(op('f32x4.abs', x)), (magnitude) => {
+    const { isFar, angle } = arc(f, target, magnitude)
+    return choose(isFar, subWide(constF64x2(Math.PI / 2), addWide(angle, angle)), angle)
+  })
+  return op('v128.or', found, op('v128.and', x, constI32x4(SIGN_BIT)))
+}
+
+function acos(f: FunctionBuilder, target: Target, x: Code): Code {
+  return wide(f, x, (pair) => {
+    const { isFar, angle } = arc(f, target, f.let(op('f64x2.abs', pair)))
+    const isNegative = f.let(op('f64x2.lt', pair, constF64x2(0)))
+    const twice = f.let(addWide(angle, angle))
+    const far = f.let(choose(isNegative, subWide(constF64x2(Math.PI), twice), twice))
+    const right = constF64x2(Math.PI / 2)
+    const near = f.let(choose(isNegative, addWide(right, angle), subWide(right, angle)))
+    return choose(isFar, far, near)
+  })
+}
+
 const LOG2_RANGE = [Math.SQRT1_2 - 1.001, Math.SQRT2 - 0.999] as const
 /** log2(1 + z) / z. */
 const LOG2 = interpolate((z) => (z === 0 ? Math.LOG2E : Math.log1p(z) / z / Math.LN2), ...LOG2_RANGE, 18)
 const EXP2 = interpolate((t) => 2 ** (t / 2), -1, 1, 10)
+
+/** log2 of two lanes of m 2^e, given z = m - 1. */
+function log2Wide(f: FunctionBuilder, target: Target, z: Code, e: Code, lanes: Lanes): Code {
+  const part = (x: Code) => shuffle(x, x, lanes)
+  const zWide = f.let(op('f64x2.promote_low_f32x4', part(z)))
+  const [low, high] = LOG2_RANGE
+  const t = f.let(mulWide(subWide(zWide, constF64x2((low + high) / 2)), constF64x2(2 / (high - low))))
+  const fraction = mulWide(zWide, hornerWide(target, t, LOG2))
+  return f.let(addWide(op('f64x2.convert_low_i32x4_s', part(e)), fraction))
+}
+
+type Lanes = readonly [number, number, number, number]
+const LOW: Lanes = [0, 1, 0, 1]
+const HIGH: Lanes = [2, 3, 2, 3]
+
+/** log2 x times a factor, rounded once: powers of the base have whole logarithms. */
+function logarithm(f: FunctionBuilder, target: Target, x: Code, factor: number): Code {
+  const { m, e } = splitExponent(f, x)
+  const z = f.let(sub(m, constF32x4(1)))
+  const [low, high] = [LOW, HIGH].map((lanes) => {
+    const scaled = mulWide(log2Wide(f, target, z, e, lanes), constF64x2(factor))
+    return f.let(op('f32x4.demote_f64x2_zero', scaled))
+  })
+  return withLogEdges(f, x, shuffle(low, high, [0, 1, 4, 5]))
+}
 
 /** |a|^b = 2^(b log2 |a|) in float64, then JavaScript's rules for signs and edges. */
 function pow(f: FunctionBuilder, target: Target, a: Code, b: Code): Code {
@@ -336,15 +413,11 @@ function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): C
     ),
   )
   const exponents: Code[] = []
-  const whole = (which: readonly [number, number, number, number]) => {
-    const part = (x: Code) => shuffle(x, x, which)
-    const wideMask = shuffle(isEdge, isEdge, [which[0], which[0], which[1], which[1]])
-    const zWide = f.let(op('f64x2.promote_low_f32x4', part(z)))
-    const [low, high] = LOG2_RANGE
-    const t = f.let(mulWide(subWide(zWide, constF64x2((low + high) / 2)), constF64x2(2 / (high - low))))
-    const fraction = mulWide(zWide, hornerWide(target, t, LOG2))
-    const log2 = addWide(op('f64x2.convert_low_i32x4_s', part(e)), fraction)
-    const edged = choose(wideMask, op('f64x2.promote_low_f32x4', part(edge)), f.let(log2))
+  const whole = (lanes: Lanes) => {
+    const part = (x: Code) => shuffle(x, x, lanes)
+    const wideMask = shuffle(isEdge, isEdge, [lanes[0], lanes[0], lanes[1], lanes[1]])
+    const log2 = log2Wide(f, target, z, e, lanes)
+    const edged = choose(wideMask, op('f64x2.promote_low_f32x4', part(edge)), log2)
     const product = mulWide(op('f64x2.promote_low_f32x4', part(b)), f.let(edged))
     const within = f.let(op('f64x2.pmin', op('f64x2.pmax', product, constF64x2(-200)), constF64x2(200)))
     const n = f.let(op('f64x2.nearest', within))
@@ -352,7 +425,7 @@ function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): C
     const rest = f.let(mulWide(subWide(within, n), constF64x2(2)))
     return f.let(op('f32x4.demote_f64x2_zero', hornerWide(target, rest, EXP2)))
   }
-  const [low, high] = [whole([0, 1, 0, 1]), whole([2, 3, 2, 3])]
+  const [low, high] = [whole(LOW), whole(HIGH)]
   const k = f.let(shuffle(exponents[0], exponents[1], [0, 1, 4, 5]))
   return scaleByPower(f, f.let(shuffle(low, high, [0, 1, 4, 5])), k)
 }

@@ -3,7 +3,7 @@
  * that rules read like arithmetic. It knows TensorFlow's ops by name and neither programs nor bytes.
  */
 
-export type TensorType = 'float32' | 'int32' | 'bool'
+export type TensorType = 'float32' | 'float64' | 'int32' | 'bool'
 
 /** What a node says about itself beside its inputs; one member a kind of attribute. */
 export type Attribute =
@@ -38,7 +38,7 @@ export interface Value {
 
 /** How ops name their output; everything that is not here says `output`. */
 const OUTPUTS: Readonly<Record<string, string>> = Object.fromEntries([
-  ...'Abs Atan Cast Cos Erf Exp Expm1 Floor IsFinite IsNan Log Log1p LogicalNot Neg Sigmoid Sign Sin Sqrt Tanh Transpose'
+  ...'Abs Acos Asin Atan Cast Cos Erf Exp Expm1 Floor IsFinite IsNan Log Log1p LogicalNot Neg Rint Sigmoid Sign Sin Sqrt Tanh Transpose'
     .split(' ')
     .map((op) => [op, 'y']),
   ...'AddV2 Equal Less LessEqual LogicalAnd LogicalOr Maximum Minimum Mul Pow RealDiv Sub'
@@ -71,8 +71,8 @@ export class Graph {
   }
 
   /** One element of a real number, for a value of any rank. */
-  number(value: number): Value {
-    return this.constant('float32', [value])
+  number(value: number, type: 'float32' | 'float64' = 'float32'): Value {
+    return this.constant(type, [value])
   }
 
   /** Element by element, without a change of type. */

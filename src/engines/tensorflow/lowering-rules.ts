@@ -15,6 +15,15 @@ const unary =
   ({ graph }, [x]) =>
     graph.unary(op, real(graph, x))
 
+/** In float64, where XLA's own in float32 is too loose. */
+const wide =
+  (run: (graph: Graph, x: Value) => Value): Rule =>
+  ({ graph }, [x]) =>
+    graph.cast(run(graph, graph.cast(real(graph, x), 'float64')), 'float32')
+
+const logarithm = (factor: number): Rule =>
+  wide((graph, x) => graph.binary('Mul', graph.unary('Log', x), graph.number(factor, 'float64')))
+
 const binary =
   (op: string): Rule =>
   ({ graph }, [a, b]) =>
@@ -46,6 +55,8 @@ export const RULES: { readonly [O in Op]: Rule } = {
   expm1: unary('Expm1'),
   log: unary('Log'),
   log1p: unary('Log1p'),
+  log2: logarithm(Math.LOG2E),
+  log10: logarithm(Math.LOG10E),
   sqrt: unary('Sqrt'),
   safe_sqrt: unary('Sqrt'),
   sigmoid: unary('Sigmoid'),
@@ -57,9 +68,12 @@ export const RULES: { readonly [O in Op]: Rule } = {
   },
   sign: unary('Sign'),
   floor: unary('Floor'),
+  round: unary('Rint'),
   sin: unary('Sin'),
   cos: unary('Cos'),
   atan: unary('Atan'),
+  asin: wide((graph, x) => graph.unary('Asin', x)),
+  acos: wide((graph, x) => graph.unary('Acos', x)),
   erf: unary('Erf'),
   stop_gradient: (_, [x]) => x,
   is_finite: ({ graph }, [x]) => graph.test('IsFinite', real(graph, x)),

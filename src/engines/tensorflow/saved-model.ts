@@ -29,7 +29,7 @@ export interface FunctionDef {
 const FUNCTION = 'loss'
 const CALL = 'call'
 /** DataType of types.proto. */
-const TYPES: Readonly<Record<TensorType, number>> = { float32: 1, int32: 3, bool: 10 }
+const TYPES: Readonly<Record<TensorType, number>> = { float32: 1, float64: 2, int32: 3, bool: 10 }
 /** The GraphDef version from which its ops are as they are used here; TensorFlow 2.21 writes 2474. */
 const PRODUCER = 2000
 
@@ -174,7 +174,6 @@ function tensorProto({ type, shape, values }: Constant, to: Writer) {
 
 function contentOf(type: TensorType, values: readonly number[]): Uint8Array {
   if (type === 'bool') return Uint8Array.from(values)
-  return new Uint8Array(
-    type === 'float32' ? Float32Array.from(values).buffer : Int32Array.from(values).buffer,
-  )
+  const arrays = { float32: Float32Array, float64: Float64Array, int32: Int32Array }
+  return new Uint8Array(arrays[type].from(values).buffer)
 }

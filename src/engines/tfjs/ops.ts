@@ -29,9 +29,11 @@ export const OPS: { readonly [O in Op]: Rule } = {
     full(context, context.node.value!, context.node.type === 'bool' ? 'bool' : 'float32'),
   size: (context) => full(context, context.sizes[context.node.axis!]),
   index: (context) => places(context),
+  // One number for all values is repeated: a sum over it counts how many there are.
   cotangent: ({ node, batch, shapeOf }) => {
     const column = concatChunks(batch.cotangent) as Float32Array
-    return tf.tensor(column, column.length === 1 ? shapeOf([]) : shapeOf(node.axes), 'float32')
+    const shape = shapeOf(node.axes)
+    return column.length === 1 ? tf.fill(shape, column[0], 'float32') : tf.tensor(column, shape, 'float32')
   },
 
   neg: (_, x) => tf.neg(x),
@@ -40,6 +42,8 @@ export const OPS: { readonly [O in Op]: Rule } = {
   expm1: (_, x) => tf.expm1(x),
   log: (_, x) => tf.log(x),
   log1p: (_, x) => log1p(x),
+  log2: (_, x) => tf.mul(tf.log(x), tf.scalar(Math.LOG2E)),
+  log10: (_, x) => tf.mul(tf.log(x), tf.scalar(Math.LOG10E)),
   sqrt: (_, x) => tf.sqrt(x),
   safe_sqrt: (_, x) => tf.sqrt(x),
   sigmoid: (_, x) => tf.sigmoid(x),
@@ -49,9 +53,12 @@ export const OPS: { readonly [O in Op]: Rule } = {
   softplus: (_, x) => tf.add(tf.relu(x), log1p(tf.exp(tf.neg(tf.abs(x))))),
   sign: (_, x) => sign(x),
   floor: (_, x) => tf.floor(x),
+  round: (_, x) => tf.round(x),
   sin: (_, x) => tf.sin(x),
   cos: (_, x) => tf.cos(x),
   atan: (_, x) => tf.atan(x),
+  asin: (_, x) => tf.asin(x),
+  acos: (_, x) => tf.acos(x),
   erf: (_, x) => tf.erf(x),
   stop_gradient: (_, x) => x.clone(),
   is_finite: (_, x) => tf.isFinite(x),

@@ -61,6 +61,20 @@ function log2Tail(z: number): number {
   return (Math.log1p(z) - z) / (z * z * Math.LN2)
 }
 
+/** log10 e and log10 2 in two parts each, of which the first have 8 and 12 bits; Cephes log10f. */
+const LOG10E_HIGH = 0.43359375
+const LOG10E_LOW = Math.LOG10E - LOG10E_HIGH
+const LOG10_2_HIGH = 0.30078125
+const LOG10_2_LOW = Math.log10(2) - LOG10_2_HIGH
+/** log2 e in two parts. */
+const LOG2E_HIGH = 1.4426950216293335
+const LOG2E_LOW = 1.9259629911e-8
+
+/** (asin s - s) / s^3 in s^2 on [0, 1/4]; Cephes asinf. */
+const ASIN = [4.2163199048e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1]
+/** pi / 2 less what float32 holds of it. */
+const HALF_PI_LOW = Math.PI / 2 - Math.fround(Math.PI / 2)
+
 /** t on [-1, 1] for z on the mantissas' range. */
 const MANTISSA_MIDDLE = (MANTISSA[0] + MANTISSA[1]) / 2
 const MANTISSA_HALF = (MANTISSA[1] - MANTISSA[0]) / 2
@@ -191,18 +205,53 @@ fn split(x: f32) -> Split {
 }`,
   },
   log1: {
-    needs: ['split'],
+    needs: ['split', 'log_edges'],
     source: `
 fn log1(x: f32) -> f32 {
-  let raw = bitcast<i32>(x);
   let found = split(x);
   let z = found.z;
   let square = z * z;
   let low = fma(found.e, ${literal(LN2_LOW)}, ${horner('z', LOG)} * z * square);
-  let plain = fma(found.e, ${literal(LN2_HIGH)}, z + fma(square, -0.5, low));
+  return log_edges(x, fma(found.e, ${literal(LN2_HIGH)}, z + fma(square, -0.5, low)));
+}`,
+  },
+  log_edges: {
+    needs: [],
+    source: `
+fn log_edges(x: f32, plain: f32) -> f32 {
+  let raw = bitcast<i32>(x);
   let above = select(plain, words.infinity, raw == 0x7f800000);
   let edge = select(above, words.nan, raw < 0 || raw > 0x7f800000);
   return select(edge, -words.infinity, (raw & 0x7fffffff) == 0);
+}`,
+  },
+  log2_1: {
+    needs: ['split', 'log2_of_mantissa', 'log_edges'],
+    source: `
+fn log2_1(x: f32) -> f32 {
+  let found = split(x);
+  return log_edges(x, found.e + log2_of_mantissa(found.z));
+}`,
+  },
+  log2_of_mantissa: {
+    needs: [],
+    source: `
+fn log2_of_mantissa(z: f32) -> f32 {
+  let t = (z - ${literal(MANTISSA_MIDDLE)}) * ${literal(1 / MANTISSA_HALF)};
+  let tail = ${horner('t', [...LOG2_TAIL].reverse())};
+  return fma(z, ${literal(LOG2E_HIGH)}, fma(z, ${literal(LOG2E_LOW)}, tail * z * z));
+}`,
+  },
+  log10_1: {
+    needs: ['split', 'log_edges'],
+    source: `
+fn log10_1(x: f32) -> f32 {
+  let found = split(x);
+  let z = found.z;
+  let square = z * z;
+  let tail = fma(square, -0.5, ${horner('z', LOG)} * z * square);
+  let small = fma(tail, ${literal(LOG10E_HIGH)}, fma(z + tail, ${literal(LOG10E_LOW)}, found.e * ${literal(LOG10_2_LOW)}));
+  return log_edges(x, fma(found.e, ${literal(LOG10_2_HIGH)}, fma(z, ${literal(LOG10E_HIGH)}, small)));
 }`,
   },
   log1p: {
@@ -234,6 +283,39 @@ fn atan1(x: f32) -> f32 {
   return select(select(angle, -angle, x < 0.0), x, is_nan(x));
 }`,
   },
+  arc: {
+    needs: ['root'],
+    // Beyond 1/2 of the sine of half of what is left to a right angle.
+    source: `
+struct Arc { is_far: bool, angle: f32 }
+fn arc(a: f32) -> Arc {
+  let is_far = a > 0.5;
+  let square = select(a * a, 0.5 * (1.0 - a), is_far);
+  let s = select(a, root(square), is_far);
+  return Arc(is_far, fma(${horner('square', ASIN)} * square, s, s));
+}`,
+  },
+  asin1: {
+    needs: ['arc', 'is_nan'],
+    source: `
+fn asin1(x: f32) -> f32 {
+  let found = arc(abs(x));
+  let far = fma(-2.0, found.angle, ${literal(Math.PI / 2)}) + ${literal(HALF_PI_LOW)};
+  let magnitude = select(found.angle, far, found.is_far);
+  return select(select(magnitude, -magnitude, x < 0.0), x, is_nan(x));
+}`,
+  },
+  acos1: {
+    needs: ['arc', 'is_nan'],
+    source: `
+fn acos1(x: f32) -> f32 {
+  let found = arc(abs(x));
+  let twice = 2.0 * found.angle;
+  let far = select(twice, (${literal(Math.PI)} - twice) + ${literal(2 * HALF_PI_LOW)}, x < 0.0);
+  let near = (${literal(Math.PI / 2)} - select(found.angle, -found.angle, x < 0.0)) + ${literal(HALF_PI_LOW)};
+  return select(select(near, far, found.is_far), x, is_nan(x));
+}`,
+  },
   erf1: {
     needs: ['exp1', 'is_nan'],
     source: `
@@ -250,16 +332,13 @@ fn erf1(x: f32) -> f32 {
 }`,
   },
   pow2: {
-    needs: ['is_nan', 'scaled', 'split'],
+    needs: ['is_nan', 'scaled', 'split', 'log2_of_mantissa'],
     // 2^(b log2 |a|): the exponent and the mantissa's logarithm apart, and b in two parts of which the first times a whole
     // exponent is exact.
     source: `
 fn pow_of_magnitude(a: f32, b: f32) -> f32 {
   let parts = split(a);
-  let z = parts.z;
-  let t = (z - ${literal(MANTISSA_MIDDLE)}) * ${literal(1 / MANTISSA_HALF)};
-  let tail = ${horner('t', [...LOG2_TAIL].reverse())};
-  let fraction = fma(z, 1.4426950216293335, fma(z, 1.9259629911e-8, tail * z * z));
+  let fraction = log2_of_mantissa(parts.z);
   let power = clamp(b, -1e9, 1e9);
   let high = bitcast<f32>(bitcast<u32>(power) & 0xfffff000u);
   let whole = high * parts.e;

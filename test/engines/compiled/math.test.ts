@@ -90,17 +90,29 @@ describe('compiled functions are within 4 ulp over the whole range', () => {
     'expm1',
     'log',
     'log1p',
+    'log2',
+    'log10',
     'sigmoid',
     'softplus',
     'tanh',
     'erf',
     'atan',
+    'asin',
+    'acos',
+    'round',
     'sin',
     'cos',
     'sqrt',
   ] as const
   it.each(names)('%s', async (name) => {
     expect(await worst(`${name}(x)`, MEANING[name], 0)).toBe('')
+  })
+
+  it('log10 of powers of ten, and log2 of powers of two, are whole', async () => {
+    const powers = Float32Array.from({ length: 11 }, (_, k) => 10 ** k)
+    const doubles = Float32Array.from({ length: 270 }, (_, k) => 2 ** (k - 149))
+    expect(Array.from(await run('log10(x)', powers, powers))).toEqual(Array.from(powers, Math.log10))
+    expect(Array.from(await run('log2(x)', doubles, doubles))).toEqual(Array.from(doubles, Math.log2))
   })
 
   const exponents = [0.5, -0.5, 1 / 3, 2.5, 3, -3, 7, 10, -77, 0.001, -1.7, 1e-8, 0, 1, Number.NaN]

@@ -34,6 +34,8 @@ const FUNCTIONS = [
   ['exp(x)', 4, [both, near(-104, 89)]],
   ['expm1(x)', 4, [both, near(-20, 20)]],
   ['log(x)', 4, [both, near(0.4, 2.5)]],
+  ['log2(x)', 4, [both, near(0.4, 2.5)]],
+  ['log10(x)', 4, [both, near(0.4, 2.5)]],
   ['log1p(x)', 4, [both, near(-0.999, 2)]],
   ['tanh(x)', 6, [both, near(-12, 12)]],
   ['sigmoid(x)', 6, [both, near(-90, 90)]],
@@ -41,9 +43,13 @@ const FUNCTIONS = [
   ['sqrt(x)', 4, [both]],
   ['1 / x', 4, [both]],
   ['atan(x)', 4, [both, near(-4, 4)]],
+  ['asin(x)', 4, [both, near(-1.1, 1.1)]],
+  ['acos(x)', 4, [both, near(-1.1, 1.1)]],
   ['erf(x)', 4, [both, near(-4, 4)]],
   ['sign(x)', 0, [both]],
   ['floor(x)', 0, [both, near(-10, 10)]],
+  ['ceil(x)', 0, [both, near(-10, 10)]],
+  ['round(x)', 0, [both, near(-10, 10)]],
 ] as const
 
 /** Below it a GPU may say 0. */
@@ -95,6 +101,17 @@ describe.skipIf(opened === undefined)('WGSL', () => {
     const x = Float32Array.from({ length: 149 - 126 }, (_, i) => 1.25 * 2 ** -(127 + i))
     const [error, where] = await compare('log(x)', x, x)
     expect(error, where).toBeLessThanOrEqual(4)
+  })
+
+  it('log10 of powers of ten is whole to one rounding, log2 of powers of two is whole', async () => {
+    const powers = Float32Array.from({ length: 11 }, (_, k) => 10 ** k)
+    const doubles = Float32Array.from({ length: 250 }, (_, k) => 2 ** (k - 125))
+    const [[error, where], exact] = [
+      await compare('log10(x)', powers, powers),
+      await compare('log2(x)', doubles, doubles),
+    ]
+    expect(error, where).toBeLessThanOrEqual(1)
+    expect(exact).toEqual([0, ''])
   })
 
   it('x ^ y is right to 2e-6 and has the edges of JavaScript', async () => {

@@ -140,6 +140,7 @@ const SIMPLE: Readonly<Record<string, Simple>> = {
   sqrt: (_, a) => op('f32x4.sqrt', a),
   safe_sqrt: (_, a) => op('f32x4.sqrt', a),
   floor: (_, a) => op('f32x4.floor', a),
+  round: (_, a) => op('f32x4.nearest', a),
   add: (_, a, b) => op('f32x4.add', a, b),
   sub: (_, a, b) => op('f32x4.sub', a, b),
   mul: (_, a, b) => op('f32x4.mul', a, b),

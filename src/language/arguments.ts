@@ -1,0 +1,40 @@
+/** Which parameter each argument of a call is for. */
+
+/**
+ * `axis` arguments are names of axes, the others are values; `axes` are one or several axes, `number?` may be left out.
+ */
+export type Parameter = 'number' | 'number?' | 'place' | 'truth' | 'axis' | 'axes'
+
+/** What one argument is taken for. */
+export type Role = Exclude<Parameter, 'number?' | 'axes'>
+
+/**
+ * @param isAxis whether an argument names an axis: after the axes a number may stand
+ * @returns one role an argument; undefined where there are too many arguments or too few
+ * @example
+ * rolesOf(['number', 'axes', 'number?'], 4, (place) => place < 3) // ['number', 'axis', 'axis', 'number']
+ */
+export function rolesOf(
+  parameters: readonly Parameter[],
+  count: number,
+  isAxis: (place: number) => boolean,
+): Role[] | undefined {
+  const roles: Role[] = []
+  for (const [place, parameter] of parameters.entries()) {
+    if (parameter === 'number?') {
+      if (roles.length < count) roles.push('number')
+    } else if (parameter === 'axes') {
+      roles.push('axis')
+      const isLast = place === parameters.length - 1
+      while (roles.length < count && (isLast || isAxis(roles.length))) roles.push('axis')
+    } else roles.push(parameter)
+  }
+  return roles.length === count ? roles : undefined
+}
+
+/** `2 arguments (number, axis)` */
+export function wanted(parameters: readonly Parameter[]): string {
+  const count = parameters.filter((parameter) => parameter !== 'number?').length
+  const isOpen = count < parameters.length || parameters.includes('axes')
+  return `${isOpen ? 'at least ' : ''}${count} argument${count === 1 ? '' : 's'} (${parameters.join(', ')})`
+}

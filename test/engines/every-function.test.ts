@@ -1,0 +1,48 @@
+/** Every function of the language on every engine: value and gradient are what the definition says. */
+import { afterAll, beforeAll, describe, it } from 'vitest'
+import type { Engine } from '../../src/engines/contract.ts'
+import { interpret } from '../../src/language/interpret.ts'
+import { lower } from '../../src/language/lower.ts'
+import { parse } from '../../src/language/parse.ts'
+import { CONSTANT, SMOOTH } from '../support/calls.ts'
+import { expectClose } from '../support/close.ts'
+import { availableEngines } from '../support/engines.ts'
+import { SCOPE } from '../support/formulas.ts'
+import { randomFrom } from '../support/sample.ts'
+
+const [rows, columns] = [5, 7]
+const random = randomFrom(8)
+const numbers = (count: number) => Float32Array.from({ length: count }, () => 4 * random() - 2)
+const all: Readonly<Record<string, Float32Array | Int32Array>> = {
+  x: numbers(rows * columns),
+  y: numbers(rows * columns),
+  v: numbers(rows),
+  i: Int32Array.of(2, 0, 6, 3, 3),
+}
+
+describe.each(await availableEngines())('$name', ({ open }) => {
+  let engine: Engine
+  beforeAll(async () => {
+    engine = await open()
+  })
+  afterAll(() => engine.close())
+
+  it.each([...SMOOTH, ...CONSTANT])('%s', async (text) => {
+    const program = lower(parse(text), SCOPE, ['x', 'y', 'v'])
+    const inputs = Object.fromEntries(Object.keys(program.inputs).map((name) => [name, all[name]!]))
+    const [sizes, scalars] = [{ rows, columns }, { s: 1.75 }]
+    const want = interpret(program, { sizes, scalars, inputs })
+    const got = await engine.run({
+      programKey: `every function: ${text}`,
+      program,
+      precision: 'float32',
+      sizes,
+      scalars,
+      inputs: Object.fromEntries(Object.entries(inputs).map(([name, data]) => [name, [data]])),
+      cotangent: [Float32Array.of(1)],
+    })
+    expectClose(got.values, want.values, { relative: 2e-5 })
+    for (const [name, data] of Object.entries(want.gradients))
+      expectClose(got.gradients[name]!, data, { relative: 2e-5, what: name })
+  })
+})
