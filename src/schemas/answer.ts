@@ -106,13 +106,13 @@ function denominatorMember({ reduction, rows }: ReductionSpec, { denominator }: 
 
 /** A row that counts nothing has no gradient, whatever it holds: 0 x NaN would be NaN. */
 function silence(
-  { layouts, first, loss, axes }: RequestPlan,
+  { layouts, first, couples, axes }: RequestPlan,
   name: string,
   gradient: NumericArray,
   silent: readonly number[],
 ) {
   const layout = layouts[name].axes
-  if (!layout.includes(first) || loss.couples === 'batch') return
+  if (!layout.includes(first) || couples === 'batch') return
   const rows = first === '...' ? (axes.rest[0] ?? 1) : axes.sizes[first]
   const before = elementsOf(layout.slice(0, layout.indexOf(first)), axes.sizes)
   const width = gradient.length / before / rows

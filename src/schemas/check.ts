@@ -63,7 +63,7 @@ function makeJob(
   reductionSpec: ReductionSpec,
   { signal, deadline }: CheckContext,
 ): Job {
-  const { loss, program, axes, precision, first } = plan
+  const { loss, program, axes, precision, batchAxis } = plan
   const inputs = inputsOf(plan, data)
   let [elements, bytes] = [0, 0]
   for (const name in inputs) {
@@ -77,7 +77,7 @@ function makeJob(
     program: program.program,
     precision,
     sizes: axes.sizes,
-    batchAxis: loss.couples === 'batch' ? undefined : first,
+    batchAxis,
     inputs,
     scalars: program.scalars,
     values: reductionSpec.count,

@@ -1,7 +1,7 @@
 /** Which gradients a request wants, and whether it may. */
 import { problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
-import type { InputSpec, Loss } from '../losses/define.ts'
+import type { BatchDependence, InputSpec, Loss } from '../losses/define.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
@@ -37,7 +37,8 @@ export function wantedGradients(
  * @throws Problem `invalid-value` where rows touch each other
  */
 export function wantedHessians(
-  { name, couples, inputs }: Loss,
+  { name, inputs }: Loss,
+  couples: BatchDependence,
   wants: readonly string[],
   first: string,
   { hessian }: Options,

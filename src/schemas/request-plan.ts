@@ -4,9 +4,16 @@
  */
 
 import { many, Problem, problemAt } from '../errors.ts'
+import { isIndependentAlong, isValueIndependentAlong } from '../language/coupling.ts'
 import { NoHessian } from '../language/hessian.ts'
-import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
-import { type InputSpec, type Loss, type ResolvedLoss, specializeLoss } from '../losses/define.ts'
+import { costOf, elementsOf, type InputLayout, type Program, valueAxes } from '../language/ir.ts'
+import {
+  type BatchDependence,
+  type InputSpec,
+  type Loss,
+  type ResolvedLoss,
+  specializeLoss,
+} from '../losses/define.ts'
 import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
 import { cotangentOf, isMean, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
@@ -43,6 +50,10 @@ export interface RequestPlan {
   /** How a request without weights of its own is reduced, and its cotangent. */
   readonly reductionSpec: ReductionSpec
   readonly cotangent: Float32Array | Float64Array
+  /** How far a row's loss depends on other rows. */
+  readonly couples: BatchDependence
+  /** The axis along which jobs may be put end to end; undefined where places depend on each other. */
+  readonly batchAxis: string | undefined
   readonly batchKey: BatchKey | undefined
   readonly answer: AnswerPlan
   /** Only where the request asks for it. */
@@ -114,8 +125,11 @@ function makePlan(
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
   const first = firstAxis(loss)
-  const hessians = wantedHessians(loss, wants, first, options)
-  const program = makeProgram(programs, loss, { inputs: layouts, params: options.params, wants, hessians })
+  const structure = { inputs: layouts, params: options.params, wants, hessians: [] }
+  const once = makeProgram(programs, loss, structure)
+  const couples = couplesIn(once.program, loss, first)
+  const hessians = wantedHessians(loss, couples, wants, first, options)
+  const program = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
   checkScalars(program, precision)
   checkCost(loss, program, axes, limits)
   const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
@@ -128,6 +142,7 @@ function makePlan(
     layouts,
     precision,
     wants,
+    couples,
     hessians,
     program,
     first,
@@ -143,7 +158,7 @@ function makePlan(
     valueShape,
     answer: answerPlanOf(sketch, valueShape),
     cotangent: cotangentOf(reductionSpec),
-    batchKey: batchKeyOf(sketch),
+    ...batchingOf(sketch),
   }
   return Object.freeze({ ...plan, explanation: options.explain ? explanationOf(plan) : undefined })
 }
@@ -286,28 +301,34 @@ function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, fi
   throw problemAt('shape-mismatch', `/${owner}`, `the axis ${hollow} must not be empty`)
 }
 
+/** What the program shows of it, whatever is declared: batches are formed on the strength of this. */
+function couplesIn(program: Program, { couples }: Loss, first: string): BatchDependence {
+  if (!isValueIndependentAlong(program, first)) return 'batch'
+  if (couples !== 'batch') return couples
+  return first === '...' ? 'element' : 'row'
+}
+
 /**
  * Jobs with equal keys may share a launch: the same program, numbers and sizes but for the rows, and the same content
- * in inputs that all rows share. Undefined where a job must run as its own block.
+ * in inputs that all rows share. No key where a job must run as its own block.
  */
-function batchKeyOf({
-  loss,
+function batchingOf({
   options,
   program,
   axes,
   layouts,
-  wants,
   precision,
   first,
-}: Pick<RequestPlan, 'loss' | 'options' | 'program' | 'axes' | 'layouts' | 'wants' | 'precision' | 'first'>):
-  | BatchKey
-  | undefined {
-  if (loss.couples === 'batch' || options.layout === 'class_major') return undefined
+}: Pick<RequestPlan, 'options' | 'program' | 'axes' | 'layouts' | 'precision' | 'first'>): Pick<
+  RequestPlan,
+  'batchAxis' | 'batchKey'
+> {
+  const batchAxis = isIndependentAlong(program.program, first) ? first : undefined
+  if (batchAxis === undefined || options.layout === 'class_major') return { batchAxis, batchKey: undefined }
   const shared = Object.keys(layouts).filter((name) => !layouts[name].axes.includes(first))
-  if (shared.some((name) => wants.includes(name))) return undefined
   const sizes = Object.entries(axes.sizes).filter(([axis]) => axis !== first)
   const key = [program.key, precision, ...sizes.flat(), ...Object.values(program.scalars)].join('|')
-  return { key, shared }
+  return { batchAxis, batchKey: { key, shared } }
 }
 
 function answerPlanOf(

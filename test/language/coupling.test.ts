@@ -1,0 +1,69 @@
+/** What may be put end to end: the analysis that batches are formed on. */
+import { describe, expect, it } from 'vitest'
+import { isIndependentAlong, isValueIndependentAlong } from '../../src/language/coupling.ts'
+import { lower } from '../../src/language/lower.ts'
+import { parse } from '../../src/language/parse.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { createProgramSource } from '../../src/losses/program.ts'
+import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
+import json from '../../src/wire/json/index.ts'
+
+const scope = {
+  inputs: {
+    x: { type: 'real', axes: ['rows', 'classes'] },
+    y: { type: 'index', axes: ['rows'] },
+    w: { type: 'real', axes: ['classes'] },
+  },
+  absent: [],
+  params: { s: { kind: 'scalar' } },
+  axes: ['rows', 'classes'],
+} as const
+
+const programOf = (formula: string, wants: readonly string[] = ['x']) => lower(parse(formula), scope, wants)
+
+describe('rows of their own', () => {
+  it.each([
+    'sum(x * x, classes)',
+    '-log(pick(softmax(x, classes), y, classes))',
+    'x * w + s',
+    'sort(x, classes)',
+    'cumsum(x, classes)',
+    'sum(x * x[classes -> others], others)',
+    'max(x, classes) * size(classes) + index(classes)',
+  ])('%s', (formula) => expect(isIndependentAlong(programOf(formula), 'rows')).toBe(true))
+})
+
+describe('rows that are coupled', () => {
+  it.each([
+    'x - mean(x, rows)',
+    'x / max(x, rows)',
+    'x * size(rows)',
+    'x * index(rows)',
+    'sum(x * x[rows -> others], others)',
+    'x * (sum(x[rows -> others], others) > 0 ? size(others) : 1)',
+    'sort(x, rows)',
+    'cumsum(x, rows)',
+    'gather(x, y, rows)',
+    'pick(x, 0, rows)',
+    'sum(x * x, rows)',
+    's * s',
+  ])('%s', (formula) => expect(isIndependentAlong(programOf(formula), 'rows')).toBe(false))
+
+  it('where a gradient that all rows share is wanted, though their losses are their own', () => {
+    const program = programOf('x * w', ['x', 'w'])
+    expect(isIndependentAlong(program, 'rows')).toBe(false)
+    expect(isValueIndependentAlong(program, 'rows')).toBe(true)
+  })
+})
+
+const catalog = await loadCatalog()
+
+describe('the catalog', () => {
+  const plans = createRequestPlanSource(createProgramSource(), { maxIntermediate: 1e9, maxCost: 1e12 })
+  const cases = catalog.losses.flatMap((loss) => loss.examples.map((example, i) => ({ loss, example, i })))
+  it.each(cases)('$loss.name couples what it declares, by its example $i', ({ loss, example }) => {
+    const body = JSON.stringify({ ...example.inputs, ...(example.params && { params: example.params }) })
+    const decoded = json.decode(Buffer.from(body), { maxElements: 1e6, maxTensors: 20 })
+    expect(plans(catalog.resolve(loss.name)!, decoded).couples).toBe(loss.couples)
+  })
+})
