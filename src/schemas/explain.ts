@@ -1,6 +1,6 @@
 /** What a request was taken to mean: everything that was resolved, inferred or decided by convention, for `explain`. */
 import { valueAxes } from '../language/ir.ts'
-import { KINDS, type Kind } from '../losses/define.ts'
+import { KINDS, type Kind, PER_CLASS } from '../losses/define.ts'
 import { isMean } from '../losses/reduce.ts'
 import type { Outline } from './outline.ts'
 
@@ -58,8 +58,9 @@ function inputText({ loss, options, layouts, tensors }: Omit<Outline, 'explanati
 
 /** What inferring has decided. */
 export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
-  if (kind !== 'class_or_probability') return kind
-  return type === 'index' ? 'class' : 'probability'
+  const each = PER_CLASS[kind]
+  if (each === undefined) return kind
+  return type === 'index' ? 'class' : each
 }
 
 function denominatorText({ loss, options, weighing, program }: Omit<Outline, 'explanation'>): string {

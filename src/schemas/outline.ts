@@ -6,7 +6,7 @@ import type { Precision } from '../engines/define.ts'
 import { many, Problem, problemAt } from '../errors.ts'
 import { NoHessian } from '../language/hessian.ts'
 import { costOf, elementsOf, type InputLayout, valueAxes } from '../language/ir.ts'
-import { type Asked, expandLoss, type InputSpec, type Loss } from '../losses/define.ts'
+import { type Asked, expandLoss, type InputSpec, type Loss, PER_CLASS } from '../losses/define.ts'
 import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
 import { cotangentOf, isMean, type Weighing } from '../losses/reduce.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
@@ -200,7 +200,7 @@ function layoutsOf(
 }
 
 function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
-  if (spec.kind === 'class_or_probability') return !layout.includes('classes')
+  if (Object.hasOwn(PER_CLASS, spec.kind)) return !layout.includes('classes')
   return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
 }
 

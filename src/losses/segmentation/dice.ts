@@ -1,7 +1,15 @@
 /** Dice loss: one minus the overlap of a predicted and a true region. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  REGIONS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'dice',
@@ -25,31 +33,22 @@ export default defineLoss({
       note: "optax's smooth of 1 is 2 here: it adds it above and below after halving both. It averages the classes of a row (ours are apart: their mean is its number) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.",
     },
   },
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'sigmoid',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('sigmoid'),
     smooth: Type.Number({
       minimum: 0,
       default: 1,
       description:
         'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (2 hit + smooth) / (sum of both regions + smooth), both regions together being 2 hit + extra + missed.
   formula: `${REGIONS}
     total = 2 * hit + extra + missed + smoothed
     total == 0 ? 0 : (extra + missed) / total`,
+  denominator: REGIONS_WITH_PIXELS,
   references: [
     'Milletari et al. 2016, V-Net, arXiv:1606.04797',
     'optax.losses.binary_dice_loss',

@@ -1,7 +1,15 @@
 /** Focal Tversky loss: a power of the Tversky loss. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  REGIONS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'focal_tversky',
@@ -9,20 +17,9 @@ export default defineLoss({
   couples: 'group',
   about:
     'The Tversky loss of each row and class to the power gamma. gamma below 1 (0.75 is common) keeps pushing regions that are nearly right, above 1 turns to those that are badly wrong; 1 is tversky. Not with gamma far below 1 near convergence: its slope grows without bound as the loss goes to 0.',
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'sigmoid',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('sigmoid'),
     alpha: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false positives.' }),
     beta: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false negatives.' }),
     gamma: Type.Number({
@@ -30,6 +27,7 @@ export default defineLoss({
       default: 1,
       description: 'Power of the Tversky loss; the gamma of Abraham and Khan is 1 / this.',
     }),
+    ignore_index: ignoredClass,
     smooth: Type.Number({
       minimum: 0,
       default: 1,
@@ -40,6 +38,7 @@ export default defineLoss({
   formula: `${REGIONS}
     wrong = alpha * extra + beta * missed
     wrong == 0 ? 0 : (wrong / (hit + wrong + smoothed))^gamma`,
+  denominator: REGIONS_WITH_PIXELS,
   references: [
     'Abraham and Khan 2019, A Novel Focal Tversky Loss Function, arXiv:1810.07842 (power 1 / gamma)',
     'segmentation_models_pytorch.losses.TverskyLoss(gamma): the power of the mean over classes of the whole batch',

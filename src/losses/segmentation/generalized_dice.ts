@@ -1,7 +1,15 @@
 /** Generalized Dice loss: one overlap of all classes, rare classes weighted up. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  ROWS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'generalized_dice',
@@ -15,37 +23,28 @@ export default defineLoss({
       note: "optax takes a weighted mean of each class's own Dice loss, with weights from the whole batch; this is the overlap of Sudre et al. (and MONAI) with weights from each row, so that an answer does not depend on who shares the batch. optax has the classes last.",
     },
   },
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'softmax',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('softmax'),
     smooth: Type.Number({
       minimum: 0,
       default: 1,
       description:
         'Added above and below, in weighted elements: next to weights of 1 / size^2 even 1 is much. A row without any true region has loss 0.',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (2 sum_c w_c hit_c + smooth) / (sum_c w_c (2 hit_c + extra_c + missed_c) + smooth) with w_c = 1 / size_c^2.
   // A class that is absent, or so small that its weight overflows, gets the largest finite weight of its row (MONAI).
   formula: `${REGIONS}
-    size_c = sum(targets, ...)
+    size_c = sum(inside, ...)
     inverse = 1 / size_c^2
     largest = max(is_finite(inverse) ? inverse : 0, classes)
     w = is_finite(inverse) ? inverse : largest
     wrong = sum(w * (extra + missed), classes)
     total = 2 * sum(w * hit, classes) + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
+  denominator: ROWS_WITH_PIXELS,
   references: [
     'Sudre et al. 2017, Generalised Dice overlap as a deep learning loss function, arXiv:1707.03237',
     'monai.losses.GeneralizedDiceLoss',

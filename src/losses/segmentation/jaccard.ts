@@ -1,7 +1,15 @@
 /** Jaccard loss: one minus intersection over union of a predicted and a true region. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  REGIONS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'jaccard',
@@ -9,31 +17,22 @@ export default defineLoss({
   couples: 'group',
   about:
     'Soft IoU of predicted and true regions, per row and class: blind to how large the background is. Use it where the metric is IoU; it punishes a half-found region harder than dice does. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Soft targets have a loss above 0 even when they are met exactly.',
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'sigmoid',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('sigmoid'),
     smooth: Type.Number({
       minimum: 0,
       default: 1,
       description:
         'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (hit + smooth) / (union + smooth), with the union hit + extra + missed.
   formula: `${REGIONS}
     union = hit + extra + missed
     union + smoothed == 0 ? 0 : (extra + missed) / (union + smoothed)`,
+  denominator: REGIONS_WITH_PIXELS,
   references: [
     'Rahman and Wang 2016, Optimizing Intersection-Over-Union in Deep Neural Networks, doi:10.1007/978-3-319-50835-1_22',
     'monai.losses.DiceLoss(jaccard=True): its smooth is twice this one',

@@ -1,7 +1,15 @@
 /** Tversky loss: overlap with false positives and false negatives weighed apart. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  REGIONS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'tversky',
@@ -16,20 +24,9 @@ export default defineLoss({
       note: 'alpha weighs false positives, as in the paper and in Keras from keras#23333 on; Keras up to 3.15 weighs false negatives with it: swap the two for its numbers. Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; its epsilon of 1e-7 below the line is left out.',
     },
   },
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'sigmoid',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('sigmoid'),
     alpha: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false positives.' }),
     beta: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false negatives.' }),
     smooth: Type.Number({
@@ -38,12 +35,14 @@ export default defineLoss({
       description:
         'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (hit + smooth) / (hit + alpha extra + beta missed + smooth)
   formula: `${REGIONS}
     wrong = alpha * extra + beta * missed
     total = hit + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
+  denominator: REGIONS_WITH_PIXELS,
   references: [
     'Salehi et al. 2017, Tversky loss function for image segmentation, arXiv:1706.05721',
     'keras.losses.Tversky',
