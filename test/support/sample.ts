@@ -1,5 +1,12 @@
 /** Draws inputs for any loss from what its definition says: kinds, axes, couplings. Seeded, so that failures repeat. */
-import { expandLoss, type InputSpec, type Kind, type Loss, PER_CLASS, type Params } from '../../src/losses/define.ts'
+import {
+  expandLoss,
+  type InputSpec,
+  type Kind,
+  type Loss,
+  type Params,
+  PER_CLASS,
+} from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
@@ -12,7 +19,7 @@ export interface SampleOptions {
   readonly draw?: (random: () => number, kind: Kind) => number | undefined
   /** Leaves the optional inputs out. */
   readonly bare?: boolean
-  /** Inputs that may have the shape of the first one do: one number for each class, where there would be one for all. */
+  /** As in `Reading`. */
   readonly perClass?: boolean
 }
 
@@ -72,9 +79,16 @@ function readingOf(spec: InputSpec, loss: Loss, { params, perClass }: SampleOpti
   return { axes: Object.values(loss.inputs)[0]!.axes, kind: PER_CLASS[kind] ?? kind }
 }
 
-/** Whether there are two ways to read the inputs of a loss: as `perClass` says. */
-export function hasReadings({ inputs }: Loss): boolean {
-  return Object.values(inputs).some(({ perClass }) => perClass)
+/** One of the ways in which a loss's inputs may come. */
+export interface Reading {
+  /** Those that may have the shape of the first one do: one number for each class, where there would be one for all. */
+  readonly perClass: boolean
+}
+
+/** Both, where there are two. */
+export function readingsOf({ inputs }: Loss): readonly Reading[] {
+  const hasBoth = Object.values(inputs).some(({ perClass }) => perClass)
+  return hasBoth ? [{ perClass: false }, { perClass: true }] : [{ perClass: false }]
 }
 
 /** Labels from 1 on, where 0 is the one that must not occur. */
