@@ -31,7 +31,7 @@ export const TermSchema = Type.Object(
     inputs: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
         description:
-          'Input of the loss -> shared tensor. Default: the shared tensor of the same name, unless that is optional and named for another input.',
+          'Input of the loss -> shared tensor. Default: the shared tensor of the same name; for an optional input none that the term names for another.',
       }),
     ),
     params: Type.Optional(OptionSchemas.params),

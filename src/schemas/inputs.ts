@@ -55,7 +55,7 @@ export function rulesOf(
       ignored: ignoredBy(spec, options),
       paddedTo: spec.paddedTo !== undefined && tensors.has(spec.paddedTo) ? spec.paddedTo : undefined,
       excepted: spec.except === undefined ? undefined : (options.params[spec.except] as number),
-      outside: spec.outside,
+      outside: outsideOf(spec, layouts[name], axes),
       takesTruths:
         layouts[name].type === 'real' && (kind === 'binary' || (kind === 'probability' && place > 0)),
       ordered: spec.ordered,
@@ -85,7 +85,7 @@ function readInput(
   if (excepted !== undefined) checkExcepted(rule, excepted, sent, tensors, isSilent)
   const tensor = paddedTo === undefined ? sent : trimmed(sent, tensors.get(paddedTo)!)
   if (options.nonfinite === 'error') checkFinite(name, tensor, isSilent)
-  if (isIndex) return classIndices(name, tensor, places, ignored, isSilent)
+  if (isIndex) return classIndices(name, tensor, places, ignored, isSilent, rule.outside)
   if (ordered) checkOrdered(name, tensor, isSilent)
   const data = realNumbers(name, tensor, kind, precision, isSilent, rule.outside)
   return spread === undefined ? data : spreadOut(name, spread, data)
@@ -150,6 +150,12 @@ function trimmed(tensor: DecodedTensor, { data: lengths }: DecodedTensor): Decod
 /** How many of a row's places mean something, whatever was sent for it: lengths are held to a rule of their own. */
 function meant(length: number, width: number): number {
   return length > 0 ? Math.min(length, width) : 0
+}
+
+/** Of one class there is no index but 0: whoever sends others has a region, and sends it in another shape. */
+function outsideOf({ perClass, outside }: InputSpec, { type }: InputLayout, { sizes }: Axes): string {
+  const isOnly = perClass && type === 'index' && sizes.classes === 1
+  return isOnly ? 'for one class send 0 or 1 in the shape of the predictions' : outside
 }
 
 function kindOf(spec: InputSpec, options: Options): Kind {
