@@ -28,7 +28,7 @@ export default defineLoss({
   // are not kept come last, without an error.
   formula: `${KEPT}
     p = softmax(scores, classes)
-    right = mode == hinge ? predictions * (2 * true_region - 1) : true_region * p + (1 - true_region) * (1 - p)
+    right = mode == hinge ? x * (2 * true_region - 1) : true_region * p + (1 - true_region) * (1 - p)
     wrong = mode == hinge ? max(1 - right, 0) : true_region * (1 - p) + (1 - true_region) * p
     error = kept ? wrong : 0
     worst_first = order(kept ? (mode == hinge ? right : -wrong) : -log(0), ...)
