@@ -16,8 +16,13 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Overlap of predicted and true regions, per row and class: blind to how large the background is. The default for segmentation with unbalanced regions. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Not where probabilities must be calibrated: it drives them to 0 and 1.',
+    'Overlap of predicted and true regions, per row and class: blind to how large the background is. The default for segmentation with unbalanced regions. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Not where probabilities must be calibrated: it drives them to 0 and 1. An empty region (an absent class) costs 0 where it is predicted empty, else E / (E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
   presets: {
+    torch: {
+      names: { 'monai.losses.DiceLoss': {}, 'monai.losses.MaskedDiceLoss': {} },
+      params: { activation: 'none', smooth: 1e-5 },
+      note: "MONAI's sigmoid=True and softmax=True are the activation here. Class indices (to_onehot_y=True) and a mask come without the axis of length 1. A row that is masked as a whole leaves the mean, in MONAI it counts as 0; NaN behind the mask stays there. segmentation_models_pytorch has no name here, because its regions reach over the batch, and an absent class counts 0: for its number send all pixels as one row, and twice its smooth.",
+    },
     keras: {
       names: { 'keras.losses.Dice': {}, 'keras.losses.dice': {} },
       params: { activation: 'none', smooth: 0 },
@@ -60,6 +65,20 @@ export default defineLoss({
       params: { activation: 'none', smooth: 0 },
       loss: [[0.25]],
       from: 'by hand: 1 - 2 * 1.5 / (2 + 2)',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 0.5],
+            [0, 0.5, 1, 0.5],
+          ],
+        ],
+        targets: [[0, 0, 1, -100]],
+      },
+      params: { activation: 'none', smooth: 0 },
+      loss: [[0.14285714285714285, 0.2]],
+      from: 'by hand: 0.5 of 3.5, and 0.5 of 2.5; the last pixel is ignored',
     },
   ],
 })

@@ -16,7 +16,7 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'The Tversky loss of each row and class to the power gamma. gamma below 1 (0.75 is common) keeps pushing regions that are nearly right, above 1 turns to those that are badly wrong; 1 is tversky. Not with gamma far below 1 near convergence: its slope grows without bound as the loss goes to 0.',
+    'The Tversky loss of each row and class to the power gamma. gamma below 1 (0.75 is common) keeps pushing regions that are nearly right, above 1 turns to those that are badly wrong; 1 is tversky. Not with gamma far below 1 near convergence: its slope grows without bound as the loss goes to 0. An empty region (an absent class) costs 0 where it is predicted empty, else the same power of alpha E / (alpha E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean.',
   inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
     activation: activation('sigmoid'),
@@ -31,7 +31,8 @@ export default defineLoss({
     smooth: Type.Number({
       minimum: 0,
       default: 1,
-      description: 'Added above and below, in elements. An empty region that is predicted empty has loss 0.',
+      description:
+        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
   }),
   // As tversky, then the power. A region without any error rests: there a power below 1 has an infinite slope.
@@ -41,7 +42,7 @@ export default defineLoss({
   denominator: REGIONS_WITH_PIXELS,
   references: [
     'Abraham and Khan 2019, A Novel Focal Tversky Loss Function, arXiv:1810.07842 (power 1 / gamma)',
-    'segmentation_models_pytorch.losses.TverskyLoss(gamma): the power of the mean over classes of the whole batch',
+    'segmentation_models_pytorch.losses.TverskyLoss(gamma): the power of the mean over classes of the whole batch, of which absent ones count 0',
   ],
   examples: [
     {
@@ -49,6 +50,21 @@ export default defineLoss({
       params: { activation: 'none', alpha: 0.3, beta: 0.7, gamma: 0.5, smooth: 0 },
       loss: [[0.5]],
       from: 'by hand: the root of 1 - 1.5 / (1.5 + 0.3 * 0.5 + 0.7 * 0.5)',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 'NaN'],
+            [0, 0.5, 1, 7],
+          ],
+        ],
+        targets: [[0, 0, 1, 1]],
+        mask: [[1, 1, 1, 0]],
+      },
+      params: { activation: 'none', alpha: 0.3, beta: 0.7, gamma: 2, smooth: 0 },
+      loss: [[0.035792549306062814, 0.01701323251417769]],
+      from: 'by hand: the squares of 0.35 / 1.85 and 0.15 / 1.15; the last pixel is masked, whatever it holds',
     },
   ],
 })

@@ -16,8 +16,13 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'One Dice overlap over all classes of a row, each class weighted by 1 / its true size squared, so that rare classes count as much as large ones. Use it for a few classes of very different sizes. Not where classes are often absent from a row: an absent one gets the largest weight of the others, and false positives in it dominate. Not for a single class: that is dice.',
+    'One Dice overlap over all classes of a row, each class weighted by 1 / its true size squared, so that rare classes count as much as large ones. Use it for a few classes of very different sizes. Not where classes are often absent from a row: an absent one gets the largest weight of the others, as in MONAI, and false positives in it dominate (predicted empty it adds nothing). A row without any region costs 0. Not for a single class: that is dice.',
   presets: {
+    torch: {
+      names: { 'monai.losses.GeneralizedDiceLoss': {} },
+      params: { activation: 'none', smooth: 1e-5 },
+      note: "MONAI's sigmoid=True and softmax=True are the activation here; its weights are rounded to float32.",
+    },
     optax: {
       names: { 'optax.losses.multiclass_generalized_dice_loss': {} },
       note: "optax takes a weighted mean of each class's own Dice loss, with weights from the whole batch; this is the overlap of Sudre et al. (and MONAI) with weights from each row, so that an answer does not depend on who shares the batch. optax has the classes last.",
@@ -68,6 +73,20 @@ export default defineLoss({
       params: { activation: 'none', smooth: 0 },
       loss: [0.23809523809523808],
       from: 'by hand: weights 1 and 1/4; 0.5 + 0.5 / 4 wrong of 2 (0.5 + 2 / 4) + 0.625',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 0.5],
+            [0, 0.5, 1, 0.5],
+          ],
+        ],
+        targets: [[0, 0, 1, -100]],
+      },
+      params: { activation: 'none', smooth: 0 },
+      loss: [0.18518518518518517],
+      from: 'by hand: weights 1/4 and 1; 0.5 / 4 + 0.5 wrong of 2 (1.5 / 4 + 1) + 0.625; the last pixel is ignored',
     },
   ],
 })

@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch.',
+    'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch. An empty region (an absent class) costs its largest error with mode hinge, 0 once all its logits are below -1, and counts in the mean; with mode softmax it leaves sum and mean.',
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: hardRegions,
@@ -45,7 +45,7 @@ export default defineLoss({
   denominator: 'mode == softmax ? (region == 0 ? 0 : 1) : max(kept ? 1 : 0, ...)',
   references: [
     'Berman et al. 2018, The Lovasz-Softmax loss, arXiv:1705.08790',
-    'segmentation_models_pytorch.losses.LovaszLoss(per_image=True)',
+    'segmentation_models_pytorch.losses.LovaszLoss(per_image=True): the mean of a row is over its own classes first',
   ],
   examples: [
     {
@@ -53,6 +53,26 @@ export default defineLoss({
       loss: [[0.75]],
       gradients: { predictions: [[[0, -0.5, 0]]] },
       from: 'by hand: one hinge of 1.5, whose pixel takes the Jaccard distance from 0 to 1/2',
+    },
+    {
+      inputs: { predictions: [[[2, -0.5, -2, 'NaN']]], targets: [[[1, 1, 0, 1]]], mask: [[1, 1, 1, 0]] },
+      loss: [[0.75]],
+      gradients: { predictions: [[[0, -0.5, 0, 0]]] },
+      from: 'by hand: the same, with a pixel that is masked, whatever it holds',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [0, 5],
+            [0, 1],
+          ],
+        ],
+        targets: [[0, -100]],
+      },
+      params: { mode: 'softmax' },
+      loss: [[0.5, 0]],
+      from: 'by hand: half of the only pixel that is not ignored; the second class is absent',
     },
   ],
 })

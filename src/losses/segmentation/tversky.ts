@@ -16,8 +16,13 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Overlap of predicted and true regions, per row and class, where alpha weighs what is predicted too much and beta what is missed. Use beta > alpha where small regions get lost (0.3 and 0.7 are common). With alpha = beta = 0.5 it is dice (with half its smooth), with 1 and 1 jaccard: take those for balanced errors. Not alone early in training: add cross-entropy.',
+    'Overlap of predicted and true regions, per row and class, where alpha weighs what is predicted too much and beta what is missed. Use beta > alpha where small regions get lost (0.3 and 0.7 are common). With alpha = beta = 0.5 it is dice (with half its smooth), with 1 and 1 jaccard: take those for balanced errors. Not alone early in training: add cross-entropy. An empty region (an absent class) costs 0 where it is predicted empty, else alpha E / (alpha E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
   presets: {
+    torch: {
+      names: { 'monai.losses.TverskyLoss': {} },
+      params: { activation: 'none', smooth: 1e-5 },
+      note: "MONAI's sigmoid=True and softmax=True are the activation here; alpha weighs false positives in both. Class indices (to_onehot_y=True) come without the axis of length 1. A row that is ignored as a whole leaves the mean, in MONAI it counts as 0. The TverskyLoss of segmentation_models_pytorch takes the batch as one region, and an absent class counts 0 there.",
+    },
     keras: {
       names: { 'keras.losses.Tversky': {}, 'keras.losses.tversky': {} },
       params: { activation: 'none', smooth: 0 },
@@ -55,6 +60,20 @@ export default defineLoss({
       params: { activation: 'none', alpha: 0.3, beta: 0.7, smooth: 0 },
       loss: [[0.25]],
       from: 'by hand: 1 - 1.5 / (1.5 + 0.3 * 0.5 + 0.7 * 0.5)',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 0.5],
+            [0, 0.5, 1, 0.5],
+          ],
+        ],
+        targets: [[0, 0, 1, -100]],
+      },
+      params: { activation: 'none', alpha: 0.3, beta: 0.7, smooth: 0 },
+      loss: [[0.1891891891891892, 0.13043478260869565]],
+      from: 'by hand: 0.7 * 0.5 of 1.85, and 0.3 * 0.5 of 1.15; the last pixel is ignored',
     },
   ],
 })
