@@ -275,17 +275,17 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   if ('ignore_index' in loss.params.properties)
-    it('never looks at an ignored row', async () => {
+    it.each([Number.NaN, 7])('never looks at an ignored row that holds %d', async (junk) => {
       const isRow = (name: string) => loss.inputs[name]!.axes[0] === 'rows'
       const tensors = sampleTensors(loss, { seed: 11, precision: 'float64' })
       const ignored = new Map(tensors).set('targets', ignoring(tensors.get('targets')!))
       const first = differentiableOf(loss)[0]!
-      const poisoned = replaced(ignored, first, (data) => data.fill(Number.NaN, 0, data.length / 3))
+      const poisoned = replaced(ignored, first, (data) => data.fill(junk, 0, data.length / 3))
       const rest = new Map(
         [...ignored].map(([name, tensor]) => [name, isRow(name) ? withoutFirst(tensor) : tensor]),
       )
       const [answer, alone] = [
-        await evaluate(engine, loss, poisoned, { reduction: 'mean' }),
+        await evaluate(engine, loss, poisoned, { reduction: 'mean', nonfinite: 'error' }),
         await evaluate(engine, loss, rest, { reduction: 'mean' }),
       ]
       expect(bitsOf(answer.loss.data)).toBe(bitsOf(alone.loss.data))
