@@ -160,10 +160,15 @@ function count(found: Inaccuracy | undefined): string {
 }
 
 /** The result, and the inputs of its row in few digits. */
-function whereOf(loss: Loss, { result, params, mode, place, ...rest }: Inaccuracy): string {
+function whereOf(loss: Loss, { result, params, mode, perClass, place, ...rest }: Inaccuracy): string {
   const { seed } = rest as { seed?: number }
   const told = Object.keys(params).length === 0 ? '' : `, ${JSON.stringify(params)}`
-  const tensors = tensorsOf(loss, { params, mode: MODES.find(({ label }) => label === mode)!, seed: seed! })!
+  const tensors = tensorsOf(loss, {
+    params,
+    mode: MODES.find(({ label }) => label === mode)!,
+    seed: seed!,
+    perClass,
+  })!
   const rows = loss.couples === 'element' ? undefined : ROWS
   const of = (data: ArrayLike<number>) => data.length / (rows ?? data.length)
   const differentiated = tensors.get(result.slice('gradients.'.length))

@@ -34,6 +34,11 @@ def focal(t, p):
     return (p["alpha"] * y + (1 - p["alpha"]) * (1 - y)) * ce * (1 - q_t) ** p["gamma"]
 
 
+def labels(y):
+    """PyTorch takes indices as int64, probabilities as they are."""
+    return y if y.is_floating_point() else y.long()
+
+
 LOSSES = {
     "l1": elementwise(lambda x, y, p: F.l1_loss(x, y, **NONE)),
     "mse": elementwise(lambda x, y, p: F.mse_loss(x, y, **NONE)),
@@ -47,7 +52,7 @@ LOSSES = {
     "binary_cross_entropy": elementwise(lambda x, y, p: F.binary_cross_entropy(x, y, **NONE)),
     "binary_cross_entropy_with_logits": elementwise(lambda x, y, p: F.binary_cross_entropy_with_logits(x, y, **NONE)),
     "cross_entropy": elementwise(
-        lambda x, y, p: F.cross_entropy(x, y.long(), label_smoothing=p["label_smoothing"], **NONE)
+        lambda x, y, p: F.cross_entropy(x, labels(y), label_smoothing=p["label_smoothing"], **NONE)
     ),
     "nll": elementwise(lambda x, y, p: F.nll_loss(x, y.long(), **NONE)),
     "multi_margin": elementwise(lambda x, y, p: F.multi_margin_loss(x, y.long(), margin=p["margin"], **NONE)),

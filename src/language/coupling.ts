@@ -26,8 +26,7 @@ const PLACEWISE: ReadonlySet<Op> = new Set([
 export function isIndependentAlong(program: Program, axis: string, results = resultsOf(program)): boolean {
   const nodes = reachable(program, results)
   return (
-    results.every((result) => program.nodes[result].axes[0] === axis) &&
-    Object.values(program.inputs).every(({ axes }) => axes.indexOf(axis) <= 0) &&
+    results.every((result) => program.nodes[result].axes.includes(axis)) &&
     nodes.every((node) => keepsPlaces(node, namesOf(program, axis)))
   )
 }

@@ -23,11 +23,18 @@ export const KINDS = {
   binary: '0 or 1',
   class: 'a class index from 0 (any integer dtype)',
   class_or_probability: 'a class index, or one probability per class',
+  class_or_binary: 'a class index, or 0 or 1 per class',
   index_list: 'class indices from 0, the list ended by the first -1 (any integer dtype)',
   box: 'x1, y1, x2, y2 with x1 <= x2 and y1 <= y2',
   count: 'an integer >= 0',
 } as const
 export type Kind = keyof typeof KINDS
+
+/** Of the kinds that may be class indices: what the numbers are where there is one for each class. */
+export const PER_CLASS: Readonly<Partial<Record<Kind, Kind>>> = {
+  class_or_probability: 'probability',
+  class_or_binary: 'binary',
+}
 
 export type Family =
   | 'regression'
@@ -55,6 +62,10 @@ export interface InputSpec {
   /** Whether its gradient is offered. */
   readonly differentiable: boolean
   readonly optional: boolean
+  /** Whether it may also have the shape of the loss's first input: one number for each class. Its rank tells. */
+  readonly perClass: boolean
+  /** Where it is not 1, what the other inputs hold there counts nothing, and is held to nothing. */
+  readonly masks: boolean
   /** It is one vector that is spread over the last axis of the `...` inputs (PyTorch's `pos_weight`). */
   readonly trailing: boolean
   /** Of counts: the axis along which it counts, so that it is at most as long. */
@@ -86,12 +97,15 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
  */
 export function input(axes: string, kind: Kind, options: InputOptions = {}): InputSpec {
   const { differentiable = false, optional = false, trailing = false, about = '' } = options
+  const { perClass = Object.hasOwn(PER_CLASS, kind), masks = false } = options
   const { kindFor = () => kind, atMost, paddedTo, places, except, ordered = false, outside = '' } = options
   return {
     axes: axes.split(','),
     kind,
     differentiable,
     optional,
+    perClass,
+    masks,
     trailing,
     atMost,
     paddedTo,
@@ -185,7 +199,7 @@ export interface LossSpec {
 
 /** A checked, frozen definition. */
 export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' | 'denominator'> {
-  /** What it computes, as a hash: programs, kernels and outlines are kept by it. */
+  /** What it computes, as a hash: programs, kernels and plans are kept by it. */
   readonly id: string
   readonly aliases: readonly string[]
   readonly presets: Readonly<Partial<Record<PresetName, Preset>>>

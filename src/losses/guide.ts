@@ -378,6 +378,14 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
   },
   {
     task: 'segmentation',
+    trouble: 'masks',
+    losses: ['dice', 'generalized_dice', 'tversky', 'jaccard', 'lovasz'],
+    because:
+      'All take a mask, and class indices of which one is ignored: such pixels count in no sum, whatever they hold.',
+    unless: 'whole rows are missing: give those a sample_weight of 0.',
+  },
+  {
+    task: 'segmentation',
     wish: 'metric',
     losses: ['lovasz', 'jaccard'],
     because: 'Lovasz is the convex surrogate of IoU itself, jaccard its soft form.',

@@ -12,19 +12,6 @@ export const LISTS_WITH_ITEMS = 'max(valid ? 1 : 0, items)'
 export const LISTS_WITH_PAIRS = 'max(max(pair ? 1 : 0, others), items)'
 
 /**
- * Segmentation: how much of a region is found (`hit`), predicted where it is not (`extra`) and not found (`missed`).
- * All three are sums of terms >= 0. A loss that divides by them keeps the digits that 1 - ratio would lose. All are in
- * units of 2^-60, `smoothed` too: ratios do not change, and a region of denormal probabilities has an inverse.
- */
-export const REGIONS = `
-    p = activation == sigmoid ? sigmoid(predictions) : activation == softmax ? softmax(predictions, classes) : predictions
-    unit = 1152921504606846976
-    hit = unit * sum(weigh(targets, p), ...)
-    extra = unit * sum(weigh(1 - targets, p), ...)
-    missed = unit * sum(weigh(targets, 1 - p), ...)
-    smoothed = unit * smooth`
-
-/**
  * Boxes: sides, the area of the overlap and of the union, and the sides of the smallest box around both. Boxes that
  * only touch do not overlap. Two boxes without area have IoU 0, also with epsilon 0. Beyond 1e9 all are measured in units of
  * the box around both, whose squares do not overflow; ratios do not change by that.

@@ -33,6 +33,9 @@ const Described = Type.Object(
         {
           name: Type.String(),
           axes: Type.String({ description: 'With commas between them, the slowest first.' }),
+          perClass: Type.Boolean({
+            description: 'Whether it may also have the shape of the first input, one number for each class.',
+          }),
           kind: Type.String(),
           means: Type.String({ description: 'What numbers of this kind may be.' }),
           differentiable: Type.Boolean(),
@@ -101,10 +104,11 @@ function describeLoss(loss: Loss) {
     latex: toLatex(loss.formula, axesOf(loss)),
     ...(loss.denominator === undefined ? {} : { denominator: loss.denominator.source.trim() }),
     inputs: Object.entries(loss.inputs).map(
-      ([input, { axes, kind, differentiable, optional, about: meaning }]) => {
+      ([input, { axes, perClass, kind, differentiable, optional, about: meaning }]) => {
         return {
           name: input,
           axes: axes.join(','),
+          perClass,
           kind,
           means: KINDS[kind],
           differentiable,

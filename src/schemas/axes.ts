@@ -75,7 +75,7 @@ function restFirst(axes: readonly string[]): readonly string[] {
   return [first!, '...', ...others]
 }
 
-/** The declared axes in the order of this request: class_axis moves `classes`, probabilities add it. */
+/** The declared axes in the order of this request: class_axis moves `classes`, one number for each class adds it. */
 function declaredAxes(
   loss: Loss,
   draft: Draft,
@@ -83,14 +83,14 @@ function declaredAxes(
   shape: readonly number[],
   params: Params,
 ): readonly string[] {
-  const { axes, kind } = loss.inputs[name]
-  if (kind === 'class_or_probability') return targetAxes(loss, draft, shape, axes)
+  const { axes, perClass } = loss.inputs[name]
+  if (perClass) return axesByRank(loss, draft, shape, axes)
   const movable = axes.includes('classes') && axes.includes('...') && typeof params.class_axis === 'number'
   return movable ? withClassAxis(axes, shape, params.class_axis as number) : axes
 }
 
-/** Targets of the same rank as the predictions are one probability per class; of one rank less, class indices. */
-function targetAxes(
+/** Of the same rank as the predictions it is one number for each class; of one rank less, one for all of them. */
+function axesByRank(
   loss: Loss,
   draft: Draft,
   shape: readonly number[],

@@ -30,7 +30,8 @@ export const TermSchema = Type.Object(
     weight: Type.Optional(Type.Number({ default: 1, description: 'What its loss and gradients count.' })),
     inputs: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
-        description: 'Input of the loss -> shared tensor. Default: the shared tensor of the same name.',
+        description:
+          'Input of the loss -> shared tensor. Default: the shared tensor of the same name; for an optional input none that the term names for another.',
       }),
     ),
     params: Type.Optional(OptionSchemas.params),
@@ -189,8 +190,16 @@ function checkNames({ tensors }: Decoded, terms: readonly Term[], catalog: Catal
   }
 }
 
+/** A tensor that a term names for one input is not another, optional one of it as well, only for being called so. */
 function namesOf({ inputs = {} }: Term, loss: Loss): Record<string, string> {
-  return Object.fromEntries(Object.keys(loss.inputs).map((input) => [input, inputs[input] ?? input]))
+  const named = new Set(Object.values(inputs))
+  const isRead = (input: string) =>
+    Object.hasOwn(inputs, input) || !loss.inputs[input].optional || !named.has(input)
+  return Object.fromEntries(
+    Object.keys(loss.inputs)
+      .filter(isRead)
+      .map((input) => [input, inputs[input] ?? input]),
+  )
 }
 
 function checkTerm(

@@ -252,21 +252,28 @@ export const EXAMPLE_ANSWERS: Readonly<Record<string, readonly string[]>> = {
   ],
   dice: [
     '{"loss":[[0.25]],"gradients":{"predictions":[[[-0.3125,0.1875,-0.3125,0.1875]]]},"denominator":1,"count":1,"finite":true}',
+    '{"loss":[[0.14285715,0.2]],"gradients":{"predictions":[[[-0.3265306,-0.3265306,0.24489796,0],[0.32,0.32,-0.48,0]]]},"denominator":1,"count":2,"finite":true}',
   ],
   focal_tversky: [
     '{"loss":[[0.5]],"gradients":{"predictions":[[[-0.3875,0.1125,-0.3875,0.1125]]]},"denominator":1,"count":1,"finite":true}',
+    '{"loss":[[0.03579255,0.017013233]],"gradients":{"predictions":[[[-0.15477858,-0.15477858,0.04975026,0],[0.05917646,0.05917646,-0.16766664,0]]]},"denominator":1,"count":2,"finite":true}',
   ],
   generalized_dice: [
     '{"loss":[0.23809524],"gradients":{"predictions":[[[-0.47165534,0.29024944,0.29024944],[0.07256236,-0.117913835,-0.117913835]]]},"denominator":1,"count":1,"finite":true}',
+    '{"loss":[0.18518518],"gradients":{"predictions":[[[-0.087791495,-0.087791495,0.060356654,0],[0.24142662,0.24142662,-0.35116598,0]]]},"denominator":1,"count":1,"finite":true}',
   ],
   jaccard: [
     '{"loss":[[0.4]],"gradients":{"predictions":[[[-0.4,0.24,-0.4,0.24]]]},"denominator":1,"count":1,"finite":true}',
+    '{"loss":[[0.25,0.33333334]],"gradients":{"predictions":[[[-0.5,-0.5,0.375,0],[0.44444445,0.44444445,-0.6666667,0]]]},"denominator":1,"count":2,"finite":true}',
   ],
   lovasz: [
     '{"loss":[[0.75]],"gradients":{"predictions":[[[-0,-0.5,0]]]},"denominator":1,"count":1,"finite":true}',
+    '{"loss":[[0.75]],"gradients":{"predictions":[[[0,-0.5,0,0]]]},"denominator":1,"count":1,"finite":true}',
+    '{"loss":[[0.5,0]],"gradients":{"predictions":[[[-0.25,0],[0.25,0]]]},"denominator":1,"count":1,"finite":true}',
   ],
   tversky: [
     '{"loss":[[0.25]],"gradients":{"predictions":[[[-0.3875,0.1125,-0.3875,0.1125]]]},"denominator":1,"count":1,"finite":true}',
+    '{"loss":[[0.1891892,0.13043478]],"gradients":{"predictions":[[[-0.4090577,-0.4090577,0.13148284,0],[0.2268431,0.2268431,-0.64272213,0]]]},"denominator":1,"count":2,"finite":true}',
   ],
   ctc: [
     '{"loss":[0.2876821],"gradients":{"predictions":[[[0.16666667,-0.16666667],[0.16666667,-0.16666667]]]},"denominator":1,"count":1,"finite":true}',

@@ -1,6 +1,6 @@
 /** What a request was taken to mean: everything that was resolved, inferred or decided by convention, for `explain`. */
 import { type InputLayout, valueAxes } from '../language/ir.ts'
-import { KINDS, type Kind, type Loss } from '../losses/define.ts'
+import { KINDS, type Kind, type Loss, PER_CLASS } from '../losses/define.ts'
 import type { LossProgram } from '../losses/program.ts'
 import { isMean, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
@@ -74,8 +74,9 @@ function inputText({ loss, options, layouts, tensors }: Explained, name: string)
 
 /** What inferring has decided. */
 export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
-  if (kind !== 'class_or_probability') return kind
-  return type === 'index' ? 'class' : 'probability'
+  const each = PER_CLASS[kind]
+  if (each === undefined) return kind
+  return type === 'index' ? 'class' : each
 }
 
 function denominatorText({ loss, options, reductionSpec, program }: Explained): string {

@@ -158,6 +158,7 @@ export function checkOrdered(name: string, { data, shape }: DecodedTensor, isSil
  *
  * @param classes how many there are; undefined where labels only have to be equal or different
  * @param ignored the one label outside the range that is allowed
+ * @param instead what to do instead of sending another
  * @throws Problem `label-out-of-range`, or `dtype-unsupported` when the tensor holds real numbers
  */
 export function classIndices(
@@ -166,6 +167,7 @@ export function classIndices(
   classes: number | undefined,
   ignored: number | undefined,
   isSilent?: IsSilent,
+  instead = '',
 ): Int32Array {
   if (tensor.typed && !isInteger(tensor.dtype)) {
     throw problemAt(
@@ -177,7 +179,7 @@ export function classIndices(
   const [low, high] = classes === undefined ? [-(2 ** 31), 2 ** 31] : [0, Math.min(classes, 2 ** 31)]
   const places = { low, high, ignored }
   const wrong = misplaced(tensor.data, places, 0)
-  const data = wrong < 0 ? tensor.data : inPlace(name, tensor, places, wrong, isSilent)
+  const data = wrong < 0 ? tensor.data : inPlace(name, tensor, places, wrong, isSilent, instead)
   return data instanceof Int32Array ? data : Int32Array.from(data)
 }
 
@@ -187,14 +189,15 @@ function inPlace(
   places: Places,
   wrong: number,
   isSilent: IsSilent | undefined,
+  instead: string,
 ): NumericArray {
   const complain = (element: number) =>
-    wrongLabel(pointerTo(name, shape, element), spellElement(data, element), places)
+    wrongLabel(pointerTo(name, shape, element), spellElement(data, element), places, instead)
   return forgiven(data, wrong, (from) => misplaced(data, places, from), complain, isSilent, 0)
 }
 
-function wrongLabel(pointer: string, label: string, { low, high, ignored }: Places) {
+function wrongLabel(pointer: string, label: string, { low, high, ignored }: Places, instead: string) {
   const exception = ignored === undefined ? '' : ` (or ${ignored}, which is ignored)`
-  const detail = `must be an integer from ${low} to ${high - 1}${exception}, got ${label}`
+  const detail = `must be an integer from ${low} to ${high - 1}${exception}, got ${label}${instead && `; ${instead}`}`
   return problemAt('label-out-of-range', pointer, detail)
 }

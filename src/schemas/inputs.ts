@@ -1,12 +1,13 @@
 /** The numbers of a request, held to what its losses' inputs mean, as the arrays that programs read. */
 import { many, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
-import type { InputSpec, Kind, Loss } from '../losses/define.ts'
+import { type InputSpec, type Kind, type Loss, PER_CLASS } from '../losses/define.ts'
 import type { NumericArray, Precision } from '../tensor.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
 import { checkOrdered, classIndices, type IsSilent, realNumbers } from './input-kinds.ts'
 import type { Options } from './params.ts'
+import { isSilencedBy, type Silencer, silencersOf } from './silent.ts'
 
 /** What an input is held to: all of it that the structure of a request decides. */
 export interface InputRule {
@@ -28,6 +29,8 @@ export interface InputRule {
   readonly ordered: boolean
   /** Where a row of the first axis begins in the data: elements between rows, and rows; undefined where it has none. */
   readonly rows: { readonly stride: number; readonly count: number } | undefined
+  /** The inputs that say which of its elements count nothing. */
+  readonly silencers: readonly Silencer[]
   /** How often one vector stands along the other axes; undefined where it is not spread. */
   readonly spread: { readonly width: number | undefined; readonly elements: number } | undefined
 }
@@ -51,11 +54,12 @@ export function rulesOf(
       ignored: ignoredBy(spec, options),
       paddedTo: spec.paddedTo !== undefined && tensors.has(spec.paddedTo) ? spec.paddedTo : undefined,
       excepted: spec.except === undefined ? undefined : (options.params[spec.except] as number),
-      outside: spec.outside,
+      outside: outsideOf(spec, layouts[name], axes),
       takesTruths:
         layouts[name].type === 'real' && (kind === 'binary' || (kind === 'probability' && place > 0)),
       ordered: spec.ordered,
       rows: rowsOf(layouts[name].axes, Object.values(inputs)[0].axes[0], axes),
+      silencers: spec.trailing ? [] : silencersOf(inputs, layouts, axes, options, name),
       spread: spec.trailing ? { width: axes.rest.at(-1), elements: axes.sizes['...'] } : undefined,
     }
   })
@@ -83,11 +87,11 @@ function readInput(
   const { name, isIndex, kind, places, ignored, excepted, ordered, paddedTo, spread } = rule
   const sent = tensors.get(name)!
   if (!rule.takesTruths) checkNoTruths(name, sent)
-  const isSilent = silentIn(rule, tensors.get('sample_weight')?.data)
+  const isSilent = silentIn(rule, tensors)
   if (excepted !== undefined) checkExcepted(rule, excepted, sent, tensors, isSilent)
   const tensor = paddedTo === undefined ? sent : trimmed(sent, tensors.get(paddedTo)!)
   if (options.nonfinite === 'error') checkFinite(name, tensor, isSilent)
-  if (isIndex) return classIndices(name, tensor, places, ignored, isSilent)
+  if (isIndex) return classIndices(name, tensor, places, ignored, isSilent, rule.outside)
   if (ordered) checkOrdered(name, tensor, isSilent)
   const data = realNumbers(name, tensor, kind, precision, isSilent, rule.outside)
   return spread === undefined ? data : spreadOut(name, spread, data)
@@ -114,10 +118,13 @@ function rowsOf(layout: readonly string[], first: string, axes: Axes): InputRule
   }
 }
 
-/** Which elements stand in rows of weight 0; undefined where there are none. */
-function silentIn({ rows }: InputRule, weights: NumericArray | undefined): IsSilent | undefined {
-  if (weights === undefined || rows === undefined) return undefined
-  return (element) => weights[Math.floor(element / rows.stride) % rows.count] === 0
+/** Which elements stand in rows of weight 0, or where another input says so; undefined where there are none. */
+function silentIn({ rows, silencers }: InputRule, tensors: Decoded['tensors']): IsSilent | undefined {
+  const weights = rows === undefined ? undefined : tensors.get('sample_weight')?.data
+  if (weights === undefined && silencers.length === 0) return undefined
+  const isWeightless = (element: number) => weights?.[Math.floor(element / rows!.stride) % rows!.count] === 0
+  return (element) =>
+    isWeightless(element) || silencers.some((by) => isSilencedBy(by, tensors.get(by.name)!.data, element))
 }
 
 /** @throws Problem `label-out-of-range` for the index that must not occur, within the length of its row */
@@ -151,9 +158,15 @@ function meant(length: number, width: number): number {
   return length > 0 ? Math.min(length, width) : 0
 }
 
+/** Of one class there is no index but 0: whoever sends others has a region, and sends it in another shape. */
+function outsideOf({ perClass, outside }: InputSpec, { type }: InputLayout, { sizes }: Axes): string {
+  const isOnly = perClass && type === 'index' && sizes.classes === 1
+  return isOnly ? 'for one class send 0 or 1 in the shape of the predictions' : outside
+}
+
 function kindOf(spec: InputSpec, options: Options): Kind {
   const kind = spec.kindFor(options.params)
-  return kind === 'class_or_probability' ? 'probability' : kind
+  return PER_CLASS[kind] ?? kind
 }
 
 /** How many values an index may have; labels that only have to be equal or different have no bound. */

@@ -11,6 +11,7 @@ import {
   type BatchDependence,
   type InputSpec,
   type Loss,
+  PER_CLASS,
   type ResolvedLoss,
   specializeLoss,
 } from '../losses/define.ts'
@@ -221,7 +222,7 @@ function layoutsOf(
 }
 
 function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
-  if (spec.kind === 'class_or_probability') return !layout.includes('classes')
+  if (Object.hasOwn(PER_CLASS, spec.kind)) return !layout.includes('classes')
   return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
 }
 
@@ -313,18 +314,18 @@ function couplesIn(program: Program, { couples }: Loss, first: string): BatchDep
  * in inputs that all rows share. No key where a job must run as its own block.
  */
 function batchingOf({
-  options,
   program,
   axes,
   layouts,
   precision,
   first,
-}: Pick<RequestPlan, 'options' | 'program' | 'axes' | 'layouts' | 'precision' | 'first'>): Pick<
+}: Pick<RequestPlan, 'program' | 'axes' | 'layouts' | 'precision' | 'first'>): Pick<
   RequestPlan,
   'batchAxis' | 'batchKey'
 > {
-  const batchAxis = isIndependentAlong(program.program, first) ? first : undefined
-  if (batchAxis === undefined || options.layout === 'class_major') return { batchAxis, batchKey: undefined }
+  const isSlowest = Object.values(layouts).every((layout) => layout.axes.indexOf(first) <= 0)
+  const batchAxis = isSlowest && isIndependentAlong(program.program, first) ? first : undefined
+  if (batchAxis === undefined) return { batchAxis, batchKey: undefined }
   const shared = Object.keys(layouts).filter((name) => !layouts[name].axes.includes(first))
   const sizes = Object.entries(axes.sizes).filter(([axis]) => axis !== first)
   const key = [program.key, precision, ...sizes.flat(), ...Object.values(program.scalars)].join('|')

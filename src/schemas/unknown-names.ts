@@ -20,6 +20,7 @@ const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs:
       answers gold relevance mask masks`),
     inputs: ['targets', 'labels', 'teacher'],
   },
+  { words: wordsOf('where valid valid_mask pixel_mask'), inputs: ['mask'] },
   { words: wordsOf('weight weights class_weight'), inputs: ['class_weights', 'weight', 'sample_weight'] },
   { words: wordsOf('reduce reduce_mean size_average aggregation'), inputs: ['reduction'] },
   { words: wordsOf('parameters args kwargs config options hyperparameters hparams'), inputs: ['params'] },

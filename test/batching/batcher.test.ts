@@ -90,6 +90,7 @@ describe('any interleaving of any jobs', () => {
       seed: fc.integer({ min: 0, max: 1e6 }),
       reduction: fc.constantFrom('mean', 'sum', 'none', 'batchmean'),
       poisoned: fc.boolean(),
+      perClass: fc.boolean(),
       pause: fc.integer({ min: 0, max: 2 }),
     }),
     { minLength: 2, maxLength: 24 },
@@ -102,12 +103,12 @@ describe('any interleaving of any jobs', () => {
       async (drawn, batchElements) => {
         const { batcher } = batcherOn(engine, { batchElements })
         const running: { job: Job; result: Promise<JobResult> }[] = []
-        for (const { name, rows, seed, reduction, poisoned, pause } of drawn) {
+        for (const { name, rows, seed, reduction, poisoned, perClass, pause } of drawn) {
           const draw = (_: () => number, kind: string) =>
             poisoned && kind === 'real' ? Number.NaN : undefined
           const { job } = check(
             named(name),
-            sampleTensors(named(name), { seed, rows, draw, bare: seed % 2 === 0 }),
+            sampleTensors(named(name), { seed, rows, draw, bare: seed % 2 === 0, perClass }),
             { reduction },
           )
           running.push({ job, result: batcher.submit(job) })

@@ -8,7 +8,7 @@ import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
 import { availableEngines } from '../support/engines.ts'
 import { check, evaluate, openInterpreter } from '../support/evaluate.ts'
-import { sampleTensors } from '../support/sample.ts'
+import { readingsOf, sampleTensors } from '../support/sample.ts'
 
 const { losses } = await loadCatalog()
 const engines = await availableEngines()
@@ -43,8 +43,10 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
   it.each(losses.map((loss) => [loss.name, loss] as const))(
     '%s is what its definition says',
     async (_name, loss) => {
-      for (const seed of [11, 12]) {
-        const tensors = sampleTensors(loss, { seed, rows: 5, bare: seed === 11 })
+      for (const [seed, reading] of [11, 12].flatMap((n) =>
+        readingsOf(loss).map((one) => [n, one] as const),
+      )) {
+        const tensors = sampleTensors(loss, { seed, rows: 5, bare: seed === 11, ...reading })
         const [got, want] = [
           await evaluate(engine, loss, tensors),
           await evaluate(definition, loss, widened(tensors)),
@@ -63,15 +65,19 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
     else expectClose(got, want, { relative: 1e-5 })
   }
 
-  it.each(losses.filter(({ couples }) => couples !== 'batch').map((loss) => [loss.name, loss] as const))(
-    '%s merged is what it is alone, bit for bit where the engine promises it, a NaN neighbour included',
-    async (_name, loss) => {
+  const mergeable = losses
+    .filter(({ couples }) => couples !== 'batch')
+    .flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading, loss] as const))
+  it.each(mergeable)(
+    '%s with %j merged is what it is alone, bit for bit where the engine promises it, a NaN neighbour included',
+    async (_name, reading, loss) => {
       const poison = () => Number.NaN
-      const requests = [1, 3, 17].map((rows, seed) => sampleTensors(loss, { seed, rows }))
+      const requests = [1, 3, 17].map((rows, seed) => sampleTensors(loss, { seed, rows, ...reading }))
       requests.push(
         sampleTensors(loss, {
           seed: 9,
           rows: 2,
+          ...reading,
           draw: (_r, kind) => (kind === 'real' ? poison() : undefined),
         }),
       )

@@ -65,4 +65,78 @@ describeCorners([
     bare,
     { loss: [0], predictions: [0, 0] },
   ],
+  ...[
+    ['dice', {}, 0.75 / 1.75],
+    ['jaccard', {}, 0.75 / 1.75],
+    ['tversky', { alpha: 0.4 }, 0.3 / 1.3],
+    ['focal_tversky', { alpha: 0.4, gamma: 2 }, (0.3 / 1.3) ** 2],
+  ].map(
+    ([name, params, loss]) =>
+      [
+        `an empty region that is predicted costs ${name} what is predicted over that and smooth`,
+        name as string,
+        { predictions: [[[0.25, 0.5]]], targets: [[[0, 0]]] },
+        { activation: 'none', smooth: 1, ...(params as object) },
+        { loss: [loss] },
+      ] as const,
+  ),
+  ...['dice', 'jaccard', 'tversky', 'focal_tversky'].map(
+    (name) =>
+      [
+        `an empty region of which anything is predicted costs ${name} 1 without smoothing, and rests`,
+        name,
+        { predictions: [[[0.25, 0.5]]], targets: [[[0, 0]]] },
+        bare,
+        { loss: [1], predictions: [0, 0] },
+      ] as const,
+  ),
+  [
+    'an absent class that is predicted empty adds nothing',
+    'generalized_dice',
+    {
+      predictions: [
+        [
+          [1, 0.5],
+          [0, 0],
+        ],
+      ],
+      targets: [
+        [
+          [1, 1],
+          [0, 0],
+        ],
+      ],
+    },
+    bare,
+    { loss: [0.5 / 3.5] },
+  ],
+  [
+    'an empty region costs its largest hinge',
+    'lovasz',
+    { predictions: [[[0.5, -0.25, -3]]], targets: [[[0, 0, 0]]] },
+    { mode: 'hinge' },
+    { loss: [1.5], predictions: [1, 0, 0] },
+  ],
+  [
+    'an empty region that is predicted empty by a margin costs nothing',
+    'lovasz',
+    { predictions: [[[-1.5, -3]]], targets: [[[0, 0]]] },
+    { mode: 'hinge' },
+    { loss: [0], predictions: [0, 0] },
+  ],
+  [
+    'a class that is absent leaves a softmax, however it is predicted',
+    'lovasz',
+    {
+      predictions: [
+        [
+          [0, 0],
+          [0, 0],
+        ],
+      ],
+      targets: [[0, 0]],
+    },
+    { mode: 'softmax' },
+    { loss: [0.5, 0] },
+  ],
 ])

@@ -7,7 +7,7 @@ import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
 import { check, evaluate } from '../support/evaluate.ts'
-import { defaultsOf, sampleTensors } from '../support/sample.ts'
+import { defaultsOf, type Reading, readingsOf, sampleTensors } from '../support/sample.ts'
 
 const { losses } = await loadCatalog()
 let engine: Engine
@@ -22,6 +22,7 @@ const ROWS = 3
 const MISFIT: Readonly<Partial<Record<Kind, number>>> = {
   class: 255,
   class_or_probability: 255,
+  class_or_binary: 255,
   index_list: 255,
   count: -7,
   binary: 0.5,
@@ -62,20 +63,24 @@ const bitsOfAnswer = async (loss: Loss, tensors: Tensors, options: Record<string
 const apart = losses.filter(({ couples, expand }) => couples !== 'batch' && expand === undefined)
 
 describe('a row of weight 0 changes nothing, whatever it holds', () => {
-  it.each(apart.map((loss) => [loss.name, loss] as const))('%s', async (_, loss) => {
-    const tensors = new Map([
-      ...sampleTensors(loss, { seed: 31, rows: ROWS, bare: true }),
-      ['sample_weight', weights],
-    ])
-    const options = { reduction: 'sum' }
-    const want = await bitsOfAnswer(loss, tensors, options)
-    expect(await bitsOfAnswer(loss, spoiled(loss, tensors), options)).toEqual(want)
-  })
+  const readings = apart.flatMap((loss) => readingsOf(loss).map((reading) => ({ loss, reading })))
+  it.each(readings.map((one) => [one.loss.name, one.reading, one] as const))(
+    '%s, %j',
+    async (_name, reading, { loss }) => {
+      const tensors = new Map([
+        ...sampleTensors(loss, { seed: 31, rows: ROWS, bare: true, ...reading }),
+        ['sample_weight', weights],
+      ])
+      const options = { reduction: 'sum' }
+      const want = await bitsOfAnswer(loss, tensors, options)
+      expect(await bitsOfAnswer(loss, spoiled(loss, tensors), options)).toEqual(want)
+    },
+  )
 })
 
 /** All numbers of one kind are equal, so that whatever can tie does. */
-function tied(loss: Loss, params: Params): Tensors {
-  const tensors = sampleTensors(loss, { seed: 41, rows: ROWS, params, bare: true })
+function tied(loss: Loss, params: Params, reading: Reading): Tensors {
+  const tensors = sampleTensors(loss, { seed: 41, rows: ROWS, params, bare: true, ...reading })
   const { inputs } = specializeLoss(loss, { ...defaultsOf(loss), ...params })
   const same: Readonly<Partial<Record<Kind, number>>> = {
     real: 1,
@@ -113,11 +118,17 @@ describe('which other gradients are asked for changes none, at ties', () => {
   it.each(cases.map((one) => [one.loss.name, JSON.stringify(one.params), one] as const))(
     '%s %s',
     async (_name, _params, { loss, params }) => {
-      const tensors = tied(loss, params)
-      const together = await evaluate(engine, loss, tensors, { reduction: 'none', params })
-      for (const [name, { data }] of together.gradients) {
-        const alone = await evaluate(engine, loss, tensors, { reduction: 'none', params, gradients: [name] })
-        expect(bitsOf(alone.gradients.get(name)!.data), name).toBe(bitsOf(data))
+      for (const reading of readingsOf(loss)) {
+        const tensors = tied(loss, params, reading)
+        const together = await evaluate(engine, loss, tensors, { reduction: 'none', params })
+        for (const [name, { data }] of together.gradients) {
+          const alone = await evaluate(engine, loss, tensors, {
+            reduction: 'none',
+            params,
+            gradients: [name],
+          })
+          expect(bitsOf(alone.gradients.get(name)!.data), name).toBe(bitsOf(data))
+        }
       }
     },
   )

@@ -5,14 +5,14 @@ import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
 import { Problem } from '../../src/errors.ts'
 import { type InputLayout, print } from '../../src/language/ir.ts'
-import { type Loss, type OnlyWith, type Params, specializeLoss } from '../../src/losses/define.ts'
+import { type Loss, type OnlyWith, type Params, PER_CLASS, specializeLoss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
 import { check, evaluate, nested, openInterpreter } from '../support/evaluate.ts'
 import { choicesOf } from '../support/params.ts'
-import { defaultsOf, sampleTensors } from '../support/sample.ts'
+import { defaultsOf, readingsOf, sampleTensors } from '../support/sample.ts'
 
 const { losses } = await loadCatalog()
 const programs = createProgramSource()
@@ -48,7 +48,7 @@ function otherValue(schema: TSchema): number | number[] | undefined {
 function layoutsOf(loss: Loss, tensors: Tensors): Record<string, InputLayout>[] {
   const { layouts } = { layouts: check(loss, tensors).job.program.inputs }
   const [first] = Object.entries(loss.inputs)
-  const soft = Object.entries(layouts).filter(([name]) => loss.inputs[name]?.kind === 'class_or_probability')
+  const soft = Object.entries(layouts).filter(([name]) => PER_CLASS[loss.inputs[name]!.kind] !== undefined)
   if (soft.length === 0) return [layouts]
   const real = soft.map(
     ([name]) => [name, { type: 'real' as const, axes: layouts[first![0]]!.axes }] as const,
@@ -75,9 +75,9 @@ function isHeard(
     : print(one.program) !== print(other.program)
 }
 
-/** What an input that may be classes or probabilities holds. */
-const kindIn = (inputs: Record<string, InputLayout>, name: string) =>
-  inputs[name]!.type === 'index' ? 'class' : 'probability'
+/** What an input that may be classes, or numbers for each class, holds. */
+const kindIn = (loss: Loss, inputs: Record<string, InputLayout>, name: string) =>
+  inputs[name]!.type === 'index' ? 'class' : PER_CLASS[loss.inputs[name]!.kind]
 
 /** It says where the classes lie, which the layouts have settled here. */
 const OF_LAYOUT: ReadonlySet<string> = new Set(['class_axis', 'cutoffs'])
@@ -92,7 +92,8 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
           const value = otherValue(schema)
           if (value === undefined || OF_LAYOUT.has(name)) continue
           const only = schema.onlyWith as OnlyWith | undefined
-          const found = only === undefined ? undefined : (params[only.param] ?? kindIn(inputs, only.param))
+          const found =
+            only === undefined ? undefined : (params[only.param] ?? kindIn(loss, inputs, only.param))
           const allowed = only === undefined || only.values.includes(found as string)
           expect(isHeard(loss, inputs, params, name, value), `${name} beside ${JSON.stringify(choice)}`).toBe(
             allowed,
@@ -113,8 +114,8 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   it.each(choices)('gives a row of weight 0 no say, whatever does not fit in it, with %j', async (params) => {
     for (const engine of engines) {
       const precision = engine === engines[0] ? 'float64' : 'float32'
-      for (const seed of [1, 2]) {
-        const tensors = sampleTensors(loss, { seed, precision, params, bare: seed === 2 })
+      for (const [seed, reading] of [1, 2].flatMap((n) => readingsOf(loss).map((one) => [n, one] as const))) {
+        const tensors = sampleTensors(loss, { seed, precision, params, bare: seed === 2, ...reading })
         const place = seed % 3
         const weights = nested(
           [0, 1, 2].map((row) => (row === place ? 0 : row + 0.5)),

@@ -8,7 +8,7 @@ import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'
-import { defaultsOf, sampleTensors } from '../support/sample.ts'
+import { defaultsOf, readingsOf, sampleTensors } from '../support/sample.ts'
 
 interface CatalogEntry {
   readonly name: string
@@ -107,7 +107,7 @@ const UNBOUNDED: Readonly<Record<string, (x: number) => boolean>> = {
 }
 
 /** A class that is never the last one. */
-const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1 }
+const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1, class_or_binary: 1 }
 
 /**
  * A factor of their value is a constant to the gradient by definition (ciou: the weight of the aspect ratio; circle: those
@@ -155,12 +155,20 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     async (params) => {
       // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
       const isRate = loss.name === 'poisson_nll' && params.log_input === false
-      for (const seed of [1, 2, 3]) {
+      for (const seed of [1, 2, 3, 4]) {
         const draw = (random: () => number, kind: Kind) =>
           isRate && kind === 'real' ? 0.1 + 3 * random() : undefined
-        const tensors = sampleTensors(loss, { seed, precision: 'float64', bare: seed === 1, params, draw })
-        const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params })
-        for (const name of differentiableOf(loss, params).filter((input) => tensors.has(input))) {
+        const perClass = seed >= 3
+        const options = { seed, precision: 'float64', bare: seed % 2 === 1, params, draw, perClass } as const
+        const tensors = sampleTensors(loss, options)
+        const isOffered = (name: string) =>
+          perClass && loss.inputs[name]?.kind === 'class_or_probability' ? [name] : []
+        const gradients = [
+          ...differentiableOf(loss, params).filter((input) => tensors.has(input)),
+          ...[...tensors.keys()].flatMap(isOffered),
+        ]
+        const answer = await evaluate(engine, loss, tensors, { reduction: 'sum', params, gradients })
+        for (const name of gradients) {
           const numeric = await slopes(tensors, name, params, central)
           expectClose(answer.gradients.get(name)!.data, numeric, {
             ...byDifferences,
@@ -214,24 +222,27 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     return found
   }
 
-  it('adds up: none sums to sum, mean is sum over its denominator', async () => {
-    const tensors = sampleTensors(loss, { seed: 5, precision: 'float64' })
-    const [none, sum, mean] = await Promise.all(
-      ['none', 'sum', 'mean'].map((reduction) => evaluate(engine, loss, tensors, { reduction })),
-    )
-    const total = Array.from(none!.loss.data).reduce((a, b) => a + b, 0)
-    expectClose(sum!.loss.data, [total], { relative: 1e-12 })
-    // Some means divide each row by a length of its own before.
-    const lengths = loss.meanPer === undefined ? undefined : tensors.get(loss.meanPer)!.data
-    const scaled = Array.from(none!.loss.data, (value, row) => value / (lengths?.[row] ?? 1))
-    const denominator = mean!.members.denominator as number
-    // Nothing counts where every list is too short for a pair: a mean of nothing is 0.
-    const meanOf = denominator === 0 ? 0 : scaled.reduce((a, b) => a + b, 0) / denominator
-    expectClose(mean!.loss.data, [meanOf], { relative: 1e-12 })
-  })
+  it.each(readingsOf(loss))(
+    'adds up: none sums to sum, mean is sum over its denominator, with %j',
+    async (reading) => {
+      const tensors = sampleTensors(loss, { seed: 5, precision: 'float64', ...reading })
+      const [none, sum, mean] = await Promise.all(
+        ['none', 'sum', 'mean'].map((reduction) => evaluate(engine, loss, tensors, { reduction })),
+      )
+      const total = Array.from(none!.loss.data).reduce((a, b) => a + b, 0)
+      expectClose(sum!.loss.data, [total], { relative: 1e-12 })
+      // Some means divide each row by a length of its own before.
+      const lengths = loss.meanPer === undefined ? undefined : tensors.get(loss.meanPer)!.data
+      const scaled = Array.from(none!.loss.data, (value, row) => value / (lengths?.[row] ?? 1))
+      const denominator = mean!.members.denominator as number
+      // Nothing counts where every list is too short for a pair: a mean of nothing is 0.
+      const meanOf = denominator === 0 ? 0 : scaled.reduce((a, b) => a + b, 0) / denominator
+      expectClose(mean!.loss.data, [meanOf], { relative: 1e-12 })
+    },
+  )
 
-  it('gives a row of weight 0 no say, whatever it holds', async () => {
-    const tensors = sampleTensors(loss, { seed: 6, precision: 'float64' })
+  it.each(readingsOf(loss))('gives a row of weight 0 no say, whatever it holds, with %j', async (reading) => {
+    const tensors = sampleTensors(loss, { seed: 6, precision: 'float64', ...reading })
     const first = differentiableOf(loss)[0]!
     const poisoned = replaced(tensors, first, (data) => data.fill(Number.NaN, 0, data.length / 3))
     // In a coupled batch a row also stands in the other rows' terms; its weight is that of its own term alone.
@@ -244,9 +255,9 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       expect(bitsOf(data), name).toBe(bitsOf(clean.gradients.get(name)!.data))
   })
 
-  it('keeps a NaN in its own row', async () => {
+  it.each(readingsOf(loss))('keeps a NaN in its own row, with %j', async (reading) => {
     if (loss.couples === 'batch') return
-    const tensors = sampleTensors(loss, { seed: 7, precision: 'float64' })
+    const tensors = sampleTensors(loss, { seed: 7, precision: 'float64', ...reading })
     const poisoned = replaced(tensors, differentiableOf(loss)[0]!, (data) =>
       data.fill(Number.NaN, 0, data.length / 3),
     )
@@ -264,17 +275,17 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   if ('ignore_index' in loss.params.properties)
-    it('never looks at an ignored row', async () => {
+    it.each([Number.NaN, 7])('never looks at an ignored row that holds %d', async (junk) => {
       const isRow = (name: string) => loss.inputs[name]!.axes[0] === 'rows'
       const tensors = sampleTensors(loss, { seed: 11, precision: 'float64' })
       const ignored = new Map(tensors).set('targets', ignoring(tensors.get('targets')!))
       const first = differentiableOf(loss)[0]!
-      const poisoned = replaced(ignored, first, (data) => data.fill(Number.NaN, 0, data.length / 3))
+      const poisoned = replaced(ignored, first, (data) => data.fill(junk, 0, data.length / 3))
       const rest = new Map(
         [...ignored].map(([name, tensor]) => [name, isRow(name) ? withoutFirst(tensor) : tensor]),
       )
       const [answer, alone] = [
-        await evaluate(engine, loss, poisoned, { reduction: 'mean' }),
+        await evaluate(engine, loss, poisoned, { reduction: 'mean', nonfinite: 'error' }),
         await evaluate(engine, loss, rest, { reduction: 'mean' }),
       ]
       expect(bitsOf(answer.loss.data)).toBe(bitsOf(alone.loss.data))
@@ -308,10 +319,12 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     const unbounded = UNBOUNDED[loss.name]?.(x) ?? false
     const draw = (_: () => number, kind: Kind) =>
       kind === 'real' ? x : kind === 'logprob' ? -Math.abs(x) : undefined
-    const tensors = sampleTensors(loss, { seed: 8, precision: 'float64', draw })
-    const answer = await evaluate(engine, loss, tensors, { reduction: 'sum' })
-    // The documented exceptions, flagged in the answer.
-    expect(answer.members.finite).toBe(!unbounded)
+    for (const reading of readingsOf(loss)) {
+      const tensors = sampleTensors(loss, { seed: 8, precision: 'float64', draw, ...reading })
+      const answer = await evaluate(engine, loss, tensors, { reduction: 'sum' })
+      // The documented exceptions, flagged in the answer.
+      expect(answer.members.finite).toBe(!unbounded)
+    }
   })
 })
 

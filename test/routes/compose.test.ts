@@ -44,6 +44,15 @@ const alone = async (loss: string, body: unknown) =>
 const flat = (numbers: unknown) => [numbers].flat(9) as number[]
 
 describe('a composition', () => {
+  it('takes a tensor for the input that a term names, and not for an optional one that is called so', async () => {
+    const [, dice] = terms
+    const called = await composed({ terms: [dice], logits, mask })
+    const other = { ...dice!, inputs: { ...names, targets: 'regions' } }
+    const anyhow = await composed({ terms: [other], logits, regions: mask })
+    expect(called.loss).toBe(anyhow.loss)
+    expect((await composed({ terms: [other], logits, regions: mask, mask })).loss).not.toBe(anyhow.loss)
+  })
+
   it('is the weighted sum of what its terms are alone, gradients too', async () => {
     const answer = await composed({ terms, logits, mask })
     const first = await alone('binary_cross_entropy_with_logits', { predictions: logits, targets: mask })

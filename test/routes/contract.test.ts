@@ -280,6 +280,69 @@ describe('pos_weight', () => {
   })
 })
 
+describe('what a mask leaves out', () => {
+  const numbers = [1, 0.5, 0, 7, 0, 0.5, 1, -3]
+  const options = { params: { activation: 'none', smooth: 0 }, reduction: 'none' }
+  const inputs = { predictions: [[numbers.slice(0, 4), numbers.slice(4)]], targets: [[0, 0, 1, 9]] }
+  const want = {
+    loss: [[expect.closeTo(1 / 7), expect.closeTo(0.2)]],
+    gradients: { predictions: [[expect.arrayContaining([0]), expect.arrayContaining([0])]] },
+    count: 2,
+    finite: true,
+  }
+
+  it.each([
+    ['numbers', [[1, 1, 1, 0]]],
+    ['truth values', [[true, true, true, false]]],
+    [
+      'one number a class',
+      [
+        [
+          [1, 1, 1, 0],
+          [1, 1, 1, 0],
+        ],
+      ],
+    ],
+    ['a typed tensor', { dtype: 'uint8', shape: [1, 4], data: [1, 1, 1, 0] }],
+  ])('is welcome in JSON, whatever it is, with a mask of %s', async (_, mask) => {
+    const answer = await answerOf('dice', { ...inputs, ...options, mask, nonfinite: 'error' })
+    expect(answer).toMatchObject(want)
+    const { targets, predictions } = inputs
+    const [[first, second]] = predictions as [number[][]]
+    const spoilt = [
+      [
+        [...first!.slice(0, 3), 'NaN'],
+        [...second!.slice(0, 3), '-Infinity'],
+      ],
+    ]
+    expect(await answerOf('dice', { targets, predictions: spoilt, ...options, mask })).toEqual(answer)
+  })
+
+  it.each(['BOOL', 'U8'])('is welcome in safetensors, with a mask of %s', async (dtype) => {
+    const tensors = {
+      predictions: tensor([1, 2, 4], ...numbers),
+      targets: {
+        dtype: 'I64',
+        shape: [1, 4],
+        bytes: new Uint8Array(BigInt64Array.of(0n, 0n, 1n, 9n).buffer),
+      },
+      mask: { dtype, shape: [1, 4], bytes: Uint8Array.of(1, 1, 1, 0) },
+    }
+    const { tensors: answer } = await binaryAnswer('dice', safetensors(tensors, options))
+    expectClose(answer.get('loss')!, [1 / 7, 0.2], { relative: 1e-6 })
+    expect([3, 7].map((place) => answer.get('gradients.predictions')![place])).toEqual([0, 0])
+  })
+
+  it('is refused where the mask counts it', async () => {
+    const response = await server.post('dice', { ...inputs, ...options, mask: [[1, 1, 0, 1]] })
+    expect(response.status).toBe(422)
+    const { errors } = (await response.json()) as { errors: { pointer: string; detail: string }[] }
+    expect(errors).toEqual([
+      { pointer: '/predictions/0/0/3', detail: expect.stringContaining('must lie in [0, 1], got 7') },
+    ])
+  })
+})
+
 describe('the oracles hold', () => {
   const names = [
     'huber',
@@ -288,6 +351,8 @@ describe('the oracles hold', () => {
     'triplet_margin',
     'nt_xent',
     'dice',
+    'generalized_dice',
+    'lovasz',
     'pairwise_logistic_ranking',
   ]
   it.each(names)('for %s as JSON and as safetensors', async (name) => {

@@ -55,6 +55,12 @@ describe('an input by the name that others have for it', () => {
     ['labels', 'hinge', x, 'targets'],
     ['weight', 'cross_entropy', { predictions: [[1, 2]], targets: [0] }, 'class_weights'],
     ['weights', 'mse', { ...x, ...y }, 'sample_weight'],
+    ...['where', 'valid', 'masks'].map((name): [string, string, object, string] => [
+      name,
+      'dice',
+      { predictions: [[1]], targets: [[1]] },
+      'mask',
+    ]),
     ['sampleWeight', 'mse', { ...x, ...y }, 'sample_weight'],
     ['reduce', 'mse', { ...x, ...y }, 'reduction'],
     ['grad', 'mse', { ...x, ...y }, 'gradients'],

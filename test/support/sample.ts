@@ -1,5 +1,12 @@
 /** Draws inputs for any loss from what its definition says: kinds, axes, couplings. Seeded, so that failures repeat. */
-import { type Kind, type Loss, type Params, specializeLoss } from '../../src/losses/define.ts'
+import {
+  type InputSpec,
+  type Kind,
+  type Loss,
+  type Params,
+  PER_CLASS,
+  specializeLoss,
+} from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
@@ -12,6 +19,8 @@ export interface SampleOptions {
   readonly draw?: (random: () => number, kind: Kind) => number | undefined
   /** Leaves the optional inputs out. */
   readonly bare?: boolean
+  /** As in `Reading`. */
+  readonly perClass?: boolean
 }
 
 const SIZES: Readonly<Record<string, number>> = {
@@ -53,14 +62,33 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
     })
   const entries = Object.entries(inputs).flatMap(([name, spec]) => {
     if (spec.optional && options.bare === true) return []
-    const shape = spec.trailing ? rest.slice(-1) : shapeOf(spec.axes)
-    const kind = spec.kindFor({ ...defaultsOf(loss), ...options.params })
+    const { axes, kind } = readingOf(spec, loss, options)
+    const shape = spec.trailing ? rest.slice(-1) : shapeOf(axes)
     if (spec.except !== undefined)
       return [[name, withoutFirst(sampleTensor(random, kind, shape, options))] as const]
     if (spec.atMost !== undefined) return [[name, lengths(random, shape, SIZES[spec.atMost]!)] as const]
     return [[name, sampleTensor(random, kind, shape, options)] as const]
   })
   return new Map(entries)
+}
+
+/** What an input is drawn as. */
+function readingOf(spec: InputSpec, loss: Loss, { params, perClass }: SampleOptions) {
+  const kind = spec.kindFor({ ...defaultsOf(loss), ...params })
+  if (perClass !== true || !spec.perClass) return { axes: spec.axes, kind }
+  return { axes: Object.values(loss.inputs)[0]!.axes, kind: PER_CLASS[kind] ?? kind }
+}
+
+/** One of the ways in which a loss's inputs may come. */
+export interface Reading {
+  /** Those that may have the shape of the first one do: one number for each class, where there would be one for all. */
+  readonly perClass: boolean
+}
+
+/** Both, where there are two. */
+export function readingsOf({ inputs }: Loss): readonly Reading[] {
+  const hasBoth = Object.values(inputs).some(({ perClass }) => perClass)
+  return hasBoth ? [{ perClass: false }, { perClass: true }] : [{ perClass: false }]
 }
 
 /** Labels from 1 on, where 0 is the one that must not occur. */
@@ -115,12 +143,19 @@ const DRAW: Readonly<Record<Kind, (random: () => number) => number>> = {
   binary: (random) => (random() < 0.5 ? 0 : 1),
   class: (random) => Math.floor(random() * 3),
   class_or_probability: (random) => Math.floor(random() * 4),
+  class_or_binary: (random) => Math.floor(random() * 4),
   count: (random) => 1 + Math.floor(random() * 3),
   index_list: (random) => Math.floor(random() * 4),
   box: uniform(0, 4),
 }
 
-const WHOLE: ReadonlySet<Kind> = new Set(['class', 'class_or_probability', 'count', 'index_list'])
+const WHOLE: ReadonlySet<Kind> = new Set([
+  'class',
+  'class_or_probability',
+  'class_or_binary',
+  'count',
+  'index_list',
+])
 
 /** Kinds whose numbers hang together along the last axis. */
 const ROWS: Readonly<Partial<Record<Kind, (random: () => number, width: number) => number[]>>> = {

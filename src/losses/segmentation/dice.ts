@@ -1,15 +1,28 @@
 /** Dice loss: one minus the overlap of a predicted and a true region. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  REGIONS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'dice',
   family: 'segmentation',
   couples: 'group',
   about:
-    'Overlap of predicted and true regions, per row and class: blind to how large the background is. The default for segmentation with unbalanced regions. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Not where probabilities must be calibrated: it drives them to 0 and 1.',
+    'Overlap of predicted and true regions, per row and class: blind to how large the background is. The default for segmentation with unbalanced regions. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Not where probabilities must be calibrated: it drives them to 0 and 1. An empty region (an absent class) costs 0 where it is predicted empty, else E / (E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
   presets: {
+    torch: {
+      names: { 'monai.losses.DiceLoss': {}, 'monai.losses.MaskedDiceLoss': {} },
+      params: { activation: 'none', smooth: 1e-5 },
+      note: "MONAI's sigmoid=True and softmax=True are the activation here. Class indices (to_onehot_y=True) and a mask come without the axis of length 1. A row that is masked as a whole leaves the mean, in MONAI it counts as 0; NaN behind the mask stays there. segmentation_models_pytorch has no name here, because its regions reach over the batch, and an absent class counts 0: for its number send all pixels as one row, and twice its smooth.",
+    },
     keras: {
       names: { 'keras.losses.Dice': {}, 'keras.losses.dice': {} },
       params: { activation: 'none', smooth: 0 },
@@ -25,31 +38,22 @@ export default defineLoss({
       note: "optax's smooth of 1 is 2 here: it adds it above and below after halving both. It averages the classes of a row (ours are apart: their mean is its number) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.",
     },
   },
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'sigmoid',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('sigmoid'),
     smooth: Type.Number({
       minimum: 0,
       default: 1,
       description:
         'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (2 hit + smooth) / (sum of both regions + smooth), both regions together being 2 hit + extra + missed.
   formula: `${REGIONS}
     total = 2 * hit + extra + missed + smoothed
     total == 0 ? 0 : (extra + missed) / total`,
+  denominator: REGIONS_WITH_PIXELS,
   references: [
     'Milletari et al. 2016, V-Net, arXiv:1606.04797',
     'optax.losses.binary_dice_loss',
@@ -61,6 +65,20 @@ export default defineLoss({
       params: { activation: 'none', smooth: 0 },
       loss: [[0.25]],
       from: 'by hand: 1 - 2 * 1.5 / (2 + 2)',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 0.5],
+            [0, 0.5, 1, 0.5],
+          ],
+        ],
+        targets: [[0, 0, 1, -100]],
+      },
+      params: { activation: 'none', smooth: 0 },
+      loss: [[0.14285714285714285, 0.2]],
+      from: 'by hand: 0.5 of 3.5, and 0.5 of 2.5; the last pixel is ignored',
     },
   ],
 })

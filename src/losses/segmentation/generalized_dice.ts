@@ -1,51 +1,55 @@
 /** Generalized Dice loss: one overlap of all classes, rare classes weighted up. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  ROWS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'generalized_dice',
   family: 'segmentation',
   couples: 'group',
   about:
-    'One Dice overlap over all classes of a row, each class weighted by 1 / its true size squared, so that rare classes count as much as large ones. Use it for a few classes of very different sizes. Not where classes are often absent from a row: an absent one gets the largest weight of the others, and false positives in it dominate. Not for a single class: that is dice.',
+    'One Dice overlap over all classes of a row, each class weighted by 1 / its true size squared, so that rare classes count as much as large ones. Use it for a few classes of very different sizes. Not where classes are often absent from a row: an absent one gets the largest weight of the others, as in MONAI, and false positives in it dominate (predicted empty it adds nothing). A row without any region costs 0. Not for a single class: that is dice.',
   presets: {
+    torch: {
+      names: { 'monai.losses.GeneralizedDiceLoss': {} },
+      params: { activation: 'none', smooth: 1e-5 },
+      note: "MONAI's sigmoid=True and softmax=True are the activation here; its weights are rounded to float32.",
+    },
     optax: {
       names: { 'optax.losses.multiclass_generalized_dice_loss': {} },
       note: "optax takes a weighted mean of each class's own Dice loss, with weights from the whole batch; this is the overlap of Sudre et al. (and MONAI) with weights from each row, so that an answer does not depend on who shares the batch. optax has the classes last.",
     },
   },
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'softmax',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('softmax'),
     smooth: Type.Number({
       minimum: 0,
       default: 1,
       description:
         'Added above and below, in weighted elements: next to weights of 1 / size^2 even 1 is much. A row without any true region has loss 0.',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (2 sum_c w_c hit_c + smooth) / (sum_c w_c (2 hit_c + extra_c + missed_c) + smooth) with w_c = 1 / size_c^2.
   // A class that is absent, or so small that its weight overflows, gets the largest finite weight of its row (MONAI).
   formula: `${REGIONS}
-    size_c = sum(targets, ...)
+    size_c = sum(inside, ...)
     inverse = 1 / size_c^2
     largest = max(is_finite(inverse) ? inverse : 0, classes)
     w = is_finite(inverse) ? inverse : largest
     wrong = sum(w * (extra + missed), classes)
     total = 2 * sum(w * hit, classes) + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
+  denominator: ROWS_WITH_PIXELS,
   references: [
     'Sudre et al. 2017, Generalised Dice overlap as a deep learning loss function, arXiv:1707.03237',
     'monai.losses.GeneralizedDiceLoss',
@@ -69,6 +73,20 @@ export default defineLoss({
       params: { activation: 'none', smooth: 0 },
       loss: [0.23809523809523808],
       from: 'by hand: weights 1 and 1/4; 0.5 + 0.5 / 4 wrong of 2 (0.5 + 2 / 4) + 0.625',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 0.5],
+            [0, 0.5, 1, 0.5],
+          ],
+        ],
+        targets: [[0, 0, 1, -100]],
+      },
+      params: { activation: 'none', smooth: 0 },
+      loss: [0.18518518518518517],
+      from: 'by hand: weights 1/4 and 1; 0.5 / 4 + 0.5 wrong of 2 (1.5 / 4 + 1) + 0.625; the last pixel is ignored',
     },
   ],
 })

@@ -1,43 +1,49 @@
 /** Jaccard loss: one minus intersection over union of a predicted and a true region. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  REGIONS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'jaccard',
   family: 'segmentation',
   couples: 'group',
   about:
-    'Soft IoU of predicted and true regions, per row and class: blind to how large the background is. Use it where the metric is IoU; it punishes a half-found region harder than dice does. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Soft targets have a loss above 0 even when they are met exactly.',
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
+    'Soft IoU of predicted and true regions, per row and class: blind to how large the background is. Use it where the metric is IoU; it punishes a half-found region harder than dice does. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Soft targets have a loss above 0 even when they are met exactly. An empty region (an absent class) costs 0 where it is predicted empty, else E / (E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
+  presets: {
+    torch: {
+      names: {},
+      params: { activation: 'none', smooth: 5e-6 },
+      note: 'MONAI calls it DiceLoss(jaccard=True), whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch takes the batch as one region, and an absent class counts 0 there.',
+    },
   },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'sigmoid',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('sigmoid'),
     smooth: Type.Number({
       minimum: 0,
       default: 1,
       description:
         'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (hit + smooth) / (union + smooth), with the union hit + extra + missed.
   formula: `${REGIONS}
     union = hit + extra + missed
     union + smoothed == 0 ? 0 : (extra + missed) / (union + smoothed)`,
+  denominator: REGIONS_WITH_PIXELS,
   references: [
     'Rahman and Wang 2016, Optimizing Intersection-Over-Union in Deep Neural Networks, doi:10.1007/978-3-319-50835-1_22',
     'monai.losses.DiceLoss(jaccard=True): its smooth is twice this one',
-    'segmentation_models_pytorch.losses.JaccardLoss: one region for the whole batch',
+    'segmentation_models_pytorch.losses.JaccardLoss: one region for the whole batch, absent classes count 0',
   ],
   examples: [
     {
@@ -46,6 +52,21 @@ export default defineLoss({
       loss: [[0.4]],
       gradients: { predictions: [[[-0.4, 0.24, -0.4, 0.24]]] },
       from: 'by hand: 1 - 1.5 / 2.5; a hit moves 1/U, an extra I/U^2',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 'NaN'],
+            [0, 0.5, 1, 7],
+          ],
+        ],
+        targets: [[0, 0, 1, 1]],
+        mask: [[1, 1, 1, 0]],
+      },
+      params: { activation: 'none', smooth: 0 },
+      loss: [[0.25, 0.3333333333333333]],
+      from: 'by hand: 0.5 of 2, and 0.5 of 1.5; the last pixel is masked, whatever it holds',
     },
   ],
 })

@@ -1,16 +1,18 @@
 /** Lovasz loss: the convex surrogate of the Jaccard index that agrees with it on every hard prediction. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
+import { hardRegions, ignoredClass, KEPT, pixelMask } from '../regions.ts'
 
 export default defineLoss({
   name: 'lovasz',
   family: 'segmentation',
   couples: 'group',
   about:
-    'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch.',
+    'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch. An empty region (an absent class) costs its largest error with mode hinge, 0 once all its logits are below -1, and counts in the mean; with mode softmax it leaves sum and mean.',
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
-    targets: input('rows,classes,...', 'binary', { about: 'Regions: 1 inside, 0 outside.' }),
+    targets: hardRegions,
+    mask: pixelMask,
   },
   params: Type.Object({
     mode: oneOf(['hinge', 'softmax'], {
@@ -18,28 +20,32 @@ export default defineLoss({
       description:
         'hinge: each class is a region of its own, errors are hinges; softmax: classes exclude each other, errors are those of the probabilities, and classes that a row does not hold are left out.',
     }),
+    ignore_index: ignoredClass,
   }),
   // Errors from the largest to the smallest, each times the growth of the Jaccard distance when its pixel becomes wrong too
   // (Berman et al., algorithm 1). With k pixels wrong, the intersection is what is left of the region and the union grew by
-  // the false positives; the step before is the same without this pixel, so that nothing has to be shifted.
-  formula: `
-    p = softmax(predictions, classes)
-    right = mode == hinge ? predictions * (2 * targets - 1) : targets * p + (1 - targets) * (1 - p)
-    error = mode == hinge ? max(1 - right, 0) : targets * (1 - p) + (1 - targets) * p
-    worst_first = order(mode == hinge ? right : -error, ...)
-    inside = gather(targets, worst_first, ...)
-    region = sum(targets, ...)
-    intersection = region - cumsum(inside, ...)
-    union = region + cumsum(1 - inside, ...)
-    union_before = union - (1 - inside)
-    distance_before = union_before > 0 ? 1 - (intersection + inside) / union_before : 0
-    growth = 1 - intersection / union - distance_before
+  // the false positives; the step before is the same without this pixel, so that nothing has to be shifted. Pixels that
+  // are not kept come last, without an error.
+  formula: `${KEPT}
+    p = softmax(scores, classes)
+    right = mode == hinge ? x * (2 * true_region - 1) : true_region * p + (1 - true_region) * (1 - p)
+    wrong = mode == hinge ? max(1 - right, 0) : true_region * (1 - p) + (1 - true_region) * p
+    error = kept ? wrong : 0
+    worst_first = order(kept ? (mode == hinge ? right : -wrong) : -log(0), ...)
+    found = gather(inside, worst_first, ...)
+    extra = gather(outside, worst_first, ...)
+    region = sum(inside, ...)
+    intersection = region - cumsum(found, ...)
+    union = region + cumsum(extra, ...)
+    union_before = union - extra
+    distance_before = union_before > 0 ? 1 - (intersection + found) / union_before : 0
+    growth = union > 0 ? 1 - intersection / union - distance_before : 0
     total = sum(gather(error, worst_first, ...) * growth, ...)
     mode == softmax and region == 0 ? 0 : total`,
-  denominator: 'mode == softmax ? (region == 0 ? 0 : 1) : 1',
+  denominator: 'mode == softmax ? (region == 0 ? 0 : 1) : max(kept ? 1 : 0, ...)',
   references: [
     'Berman et al. 2018, The Lovasz-Softmax loss, arXiv:1705.08790',
-    'segmentation_models_pytorch.losses.LovaszLoss(per_image=True)',
+    'segmentation_models_pytorch.losses.LovaszLoss(per_image=True): the mean of a row is over its own classes first',
   ],
   examples: [
     {
@@ -47,6 +53,26 @@ export default defineLoss({
       loss: [[0.75]],
       gradients: { predictions: [[[0, -0.5, 0]]] },
       from: 'by hand: one hinge of 1.5, whose pixel takes the Jaccard distance from 0 to 1/2',
+    },
+    {
+      inputs: { predictions: [[[2, -0.5, -2, 'NaN']]], targets: [[[1, 1, 0, 1]]], mask: [[1, 1, 1, 0]] },
+      loss: [[0.75]],
+      gradients: { predictions: [[[0, -0.5, 0, 0]]] },
+      from: 'by hand: the same, with a pixel that is masked, whatever it holds',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [0, 5],
+            [0, 1],
+          ],
+        ],
+        targets: [[0, -100]],
+      },
+      params: { mode: 'softmax' },
+      loss: [[0.5, 0]],
+      from: 'by hand: half of the only pixel that is not ignored; the second class is absent',
     },
   ],
 })

@@ -1,35 +1,37 @@
 /** Tversky loss: overlap with false positives and false negatives weighed apart. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
-import { REGIONS } from '../lines.ts'
+import { defineLoss } from '../define.ts'
+import {
+  activated,
+  activation,
+  ignoredClass,
+  pixelMask,
+  REGIONS,
+  REGIONS_WITH_PIXELS,
+  regions,
+} from '../regions.ts'
 
 export default defineLoss({
   name: 'tversky',
   family: 'segmentation',
   couples: 'group',
   about:
-    'Overlap of predicted and true regions, per row and class, where alpha weighs what is predicted too much and beta what is missed. Use beta > alpha where small regions get lost (0.3 and 0.7 are common). With alpha = beta = 0.5 it is dice (with half its smooth), with 1 and 1 jaccard: take those for balanced errors. Not alone early in training: add cross-entropy.',
+    'Overlap of predicted and true regions, per row and class, where alpha weighs what is predicted too much and beta what is missed. Use beta > alpha where small regions get lost (0.3 and 0.7 are common). With alpha = beta = 0.5 it is dice (with half its smooth), with 1 and 1 jaccard: take those for balanced errors. Not alone early in training: add cross-entropy. An empty region (an absent class) costs 0 where it is predicted empty, else alpha E / (alpha E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
   presets: {
+    torch: {
+      names: { 'monai.losses.TverskyLoss': {} },
+      params: { activation: 'none', smooth: 1e-5 },
+      note: "MONAI's sigmoid=True and softmax=True are the activation here; alpha weighs false positives in both. Class indices (to_onehot_y=True) come without the axis of length 1. A row that is ignored as a whole leaves the mean, in MONAI it counts as 0. The TverskyLoss of segmentation_models_pytorch takes the batch as one region, and an absent class counts 0 there.",
+    },
     keras: {
       names: { 'keras.losses.Tversky': {}, 'keras.losses.tversky': {} },
       params: { activation: 'none', smooth: 0 },
       note: 'alpha weighs false positives, as in the paper and in Keras from keras#23333 on; Keras up to 3.15 weighs false negatives with it: swap the two for its numbers. Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; its epsilon of 1e-7 below the line is left out.',
     },
   },
-  inputs: {
-    predictions: input('rows,classes,...', 'real', {
-      outside: 'logits go with activation sigmoid or softmax',
-      differentiable: true,
-      about: 'Logits, or probabilities with activation none.',
-      kindFor: (params) => (params.activation === 'none' ? 'probability' : 'real'),
-    }),
-    targets: input('rows,classes,...', 'probability', { about: 'Regions: 0 or 1, or soft.' }),
-  },
+  inputs: { predictions: activated, targets: regions, mask: pixelMask },
   params: Type.Object({
-    activation: oneOf(['sigmoid', 'softmax', 'none'], {
-      default: 'sigmoid',
-      description: 'What makes probabilities of the predictions.',
-    }),
+    activation: activation('sigmoid'),
     alpha: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false positives.' }),
     beta: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false negatives.' }),
     smooth: Type.Number({
@@ -38,12 +40,14 @@ export default defineLoss({
       description:
         'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
     }),
+    ignore_index: ignoredClass,
   }),
   // 1 - (hit + smooth) / (hit + alpha extra + beta missed + smooth)
   formula: `${REGIONS}
     wrong = alpha * extra + beta * missed
     total = hit + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
+  denominator: REGIONS_WITH_PIXELS,
   references: [
     'Salehi et al. 2017, Tversky loss function for image segmentation, arXiv:1706.05721',
     'keras.losses.Tversky',
@@ -56,6 +60,20 @@ export default defineLoss({
       params: { activation: 'none', alpha: 0.3, beta: 0.7, smooth: 0 },
       loss: [[0.25]],
       from: 'by hand: 1 - 1.5 / (1.5 + 0.3 * 0.5 + 0.7 * 0.5)',
+    },
+    {
+      inputs: {
+        predictions: [
+          [
+            [1, 0.5, 0, 0.5],
+            [0, 0.5, 1, 0.5],
+          ],
+        ],
+        targets: [[0, 0, 1, -100]],
+      },
+      params: { activation: 'none', alpha: 0.3, beta: 0.7, smooth: 0 },
+      loss: [[0.1891891891891892, 0.13043478260869565]],
+      from: 'by hand: 0.7 * 0.5 of 1.85, and 0.3 * 0.5 of 1.15; the last pixel is ignored',
     },
   ],
 })

@@ -7,7 +7,7 @@ import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { expectClose } from '../../support/close.ts'
 import { check } from '../../support/evaluate.ts'
 import { batchOf, expectNear, matrix } from '../../support/random.ts'
-import { sampleTensors } from '../../support/sample.ts'
+import { readingsOf, sampleTensors } from '../../support/sample.ts'
 import { openTensorflow, untested } from '../../support/tensorflow.ts'
 
 let made = 0
@@ -41,12 +41,15 @@ describe.skipIf(untested !== undefined)('XLA', async () => {
     const isShared = ({ axes, trailing }: (typeof inputs)[string]) => !trailing && !axes.includes(first!)
     return couples !== 'batch' && !Object.values(inputs).some(isShared)
   })
-  it.each(merging.map((loss) => [loss.name, loss] as const))(
-    '%s merged is what it is alone, compiled for both, a NaN neighbour included',
-    async (_name, loss) => {
-      const requests = [1, 3, 13].map((rows, seed) => sampleTensors(loss, { seed, rows }))
+  const read = merging.flatMap((loss) =>
+    readingsOf(loss).map((reading) => [loss.name, reading, loss] as const),
+  )
+  it.each(read)(
+    '%s with %j merged is what it is alone, compiled for both, a NaN neighbour included',
+    async (_name, reading, loss) => {
+      const requests = [1, 3, 13].map((rows, seed) => sampleTensors(loss, { seed, rows, ...reading }))
       const draw = (_: unknown, kind: string) => (kind === 'real' ? Number.NaN : undefined)
-      requests.push(sampleTensors(loss, { seed: 9, rows: 2, draw }))
+      requests.push(sampleTensors(loss, { seed: 9, rows: 2, draw, ...reading }))
       const reductions = ['mean', 'sum', 'none', 'batchmean']
       const jobs = requests.map((tensors, i) => check(loss, tensors, { reduction: reductions[i] }).job)
       // What comes for the second time is compiled.

@@ -59,14 +59,15 @@ def case(name, mode, loss, x, y, counted):
     }
 
 
-torch.manual_seed(7)
-x = 2 * torch.randn(3, 2, 40)
-regions = (torch.rand(3, 2, 40) < 0.3).double()
-regions[2, 1] = 0
-classes = torch.nn.functional.one_hot(torch.randint(0, 3, (3, 30)), 4).permute(0, 2, 1).double()
-present = int((classes.sum(2) > 0).sum())
-cases = [
-    case("hinge-3x2x40", "hinge", hinge, x, regions, 6),
-    case("softmax-3x4x30", "softmax", softmax, 2 * torch.randn(3, 4, 30), classes, present),
-]
-print("[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in cases) + "\n]")
+if __name__ == "__main__":
+    torch.manual_seed(7)
+    x = 2 * torch.randn(3, 2, 40)
+    regions = (torch.rand(3, 2, 40) < 0.3).double()
+    regions[2, 1] = 0
+    classes = torch.nn.functional.one_hot(torch.randint(0, 3, (3, 30)), 4).permute(0, 2, 1).double()
+    present = int((classes.sum(2) > 0).sum())
+    cases = [
+        case("hinge-3x2x40", "hinge", hinge, x, regions, 6),
+        case("softmax-3x4x30", "softmax", softmax, 2 * torch.randn(3, 4, 30), classes, present),
+    ]
+    print("[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in cases) + "\n]")

@@ -1,10 +1,11 @@
 """
 What PyTorch's losses, and those of libraries built on it, answer with their defaults. Needs torch 2.15, torchvision 0.29,
-torchmetrics 1.9, pytorch-metric-learning 2.9, sentence-transformers 6.2 and open_clip 3.3.
+torchmetrics 1.9, pytorch-metric-learning 2.9, sentence-transformers 6.2, open_clip 3.3 and MONAI 1.6.
 """
 
 from importlib.metadata import version
 
+import monai.losses
 import numpy as np
 import open_clip.loss
 import pytorch_metric_learning.losses as pml
@@ -209,5 +210,22 @@ def torchmetrics_cases():
     ]
 
 
+def monai_cases():
+    """Its generalized Dice rounds its weights to float32: of sizes that are powers of 2 they are exact."""
+    regions = p.SHARED_REGIONS
+    powers = (np.arange(5) < np.array([[1, 4], [2, 1], [4, 2]])[..., None]).astype(np.float64)
+    sized = {"powers": {**regions["plain"], "targets": powers}, "empty": regions["empty"]}
+    sized["absent"] = {**regions["plain"], "targets": powers * np.array([1, 0])[:, None]}
+    masked = {"mask": {**regions["plain"], "mask": p.array([[1, 1, 0, 1, 1], [0, 1, 0, 1, 0], [0, 0, 0, 0, 1]])}}
+    own = lambda name: lambda predictions, targets: getattr(monai.losses, name)()(predictions, targets)
+    by_mask = lambda predictions, targets, mask: monai.losses.MaskedDiceLoss()(predictions, targets, mask[:, None])
+    return [
+        *run("monai.losses.DiceLoss", "dice", regions, own("DiceLoss")),
+        *run("monai.losses.MaskedDiceLoss", "dice", masked, by_mask),
+        *run("monai.losses.TverskyLoss", "tversky", regions, own("TverskyLoss")),
+        *run("monai.losses.GeneralizedDiceLoss", "generalized_dice", sized, own("GeneralizedDiceLoss")),
+    ]
+
+
 if __name__ == "__main__":
-    p.write("torch", [*torch_cases(), *torchvision_cases(), *metric_learning_cases(), *sentence_cases(), *torchmetrics_cases()])
+    p.write("torch", [*torch_cases(), *torchvision_cases(), *metric_learning_cases(), *sentence_cases(), *torchmetrics_cases(), *monai_cases()])
