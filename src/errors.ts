@@ -59,6 +59,9 @@ export interface ProblemDetail {
   /** RFC 6901 JSON pointer into the body, for safetensors into the equivalent JSON body. */
   readonly pointer: string
   readonly detail: string
+  /** In a formula; both count from 1. */
+  readonly line?: number
+  readonly column?: number
 }
 
 export interface ProblemOptions {
@@ -116,8 +119,8 @@ export function cut(text: string): string {
   return text.length > MAX_REPEATED ? `${text.slice(0, MAX_REPEATED)}...` : text
 }
 
-function cutPlace({ pointer, detail }: ProblemDetail): ProblemDetail {
-  return { pointer: cutPointer(pointer), detail }
+function cutPlace(place: ProblemDetail): ProblemDetail {
+  return { ...place, pointer: cutPointer(place.pointer) }
 }
 
 /** Each name in a pointer may be the caller's own. */

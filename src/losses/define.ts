@@ -48,6 +48,8 @@ export type Family =
   | 'boxes'
   | 'sequence'
   | 'preference'
+  /** A user's own. */
+  | 'custom'
 
 /** How far one row's loss depends on others: it decides what the batcher may concatenate. */
 export type BatchDependence = 'element' | 'row' | 'group' | 'batch'
@@ -194,7 +196,8 @@ export interface LossSpec {
   /** In means, each row's loss is divided by this input of whole numbers, at least by 1 (CTC's target lengths). */
   readonly meanPer?: string
   readonly references: readonly string[]
-  readonly examples: readonly [Example, ...Example[]]
+  /** At least one in the catalog. */
+  readonly examples: readonly Example[]
 }
 
 /** A checked, frozen definition. */

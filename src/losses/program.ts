@@ -4,9 +4,10 @@
  * numbers (delta, gamma ...) stay run-time scalars, so that a schedule of them needs no new program.
  */
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
+import { isValueIndependentAlong } from '../language/coupling.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
 import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
-import type { Loss, Params } from './define.ts'
+import { type BatchDependence, type InputSpec, type Loss, type Params, PER_CLASS } from './define.ts'
 
 /** What decides the program. */
 export interface Structure {
@@ -28,6 +29,14 @@ export interface LossProgram {
 
 /** Programs that are kept; past it, the one unused for longest goes. */
 const MAX_KEPT = 1024
+
+/** Nodes of a program: an engine's compiler takes time that grows with them. */
+const MAX_NODES = 4096
+
+/** A program that no engine should be given. */
+export class ProgramTooLarge extends Error {
+  override readonly name = 'ProgramTooLarge'
+}
 
 export type ProgramSource = (loss: Loss, structure: Structure) => LossProgram
 
@@ -66,7 +75,14 @@ function makeProgram(
     axes: axesOf(loss),
     differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
   }
-  return { key, program: lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians) }
+  const program = lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians)
+  const { length } = program.nodes
+  if (length > MAX_NODES) {
+    throw new ProgramTooLarge(
+      `${loss.name} and its derivatives take ${length} operations, the limit is ${MAX_NODES}`,
+    )
+  }
+  return { key, program }
 }
 
 /** All axes of a loss in the order of declaration, `...` right after the batch axis so that rows lie together. */
@@ -75,6 +91,24 @@ export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
   if (!declared.includes('...') || declared[0] === '...') return declared
   const [first, ...rest] = declared.filter((axis) => axis !== '...')
   return [first!, '...', ...rest]
+}
+
+/** Whether an input that lies like this holds class indices. */
+export function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
+  if (Object.hasOwn(PER_CLASS, spec.kind)) return !layout.includes('classes')
+  return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
+}
+
+/** The slowest axis: along it rows are weighted, and jobs are put end to end. */
+export function firstAxisOf(loss: Loss): string {
+  return Object.values(loss.inputs)[0].axes[0]
+}
+
+/** What the program shows of it, whatever is declared: batches are formed on the strength of this. */
+export function couplesIn(program: Program, { couples }: Loss, first: string): BatchDependence {
+  if (!isValueIndependentAlong(program, first)) return 'batch'
+  if (couples !== 'batch') return couples
+  return first === '...' ? 'element' : 'row'
 }
 
 function keyOf(loss: Loss, { inputs, wants, hessians }: Structure, params: Bindings): string {

@@ -36,12 +36,14 @@ export function targetOf(resolved: ResolvedLoss, context: RouteContext): Target 
   return { name: resolved.loss.name, handle: (received) => evaluate(resolved, context, received) }
 }
 
-function evaluate(
+/** @param request what of the body is for the loss; all of it, where the body does not bring the loss itself */
+export function evaluate(
   resolved: ResolvedLoss,
   { batcher }: RouteContext,
   received: Received,
+  request = received.decoded,
 ): EncodedResponse | Promise<EncodedResponse> {
-  const checked = checkRequest(resolved, received.decoded, received.check)
+  const checked = checkRequest(resolved, request, received.check)
   const submitted = performance.now()
   // The result lies in the engine's memory: it is written before anything else may run, or held.
   const write = (result: JobResult): EncodedResponse => {

@@ -52,7 +52,7 @@ export function explanationOf(plan: Explained): Explanation {
     ...(note === undefined ? {} : { note }),
     params: options.params,
     inputs: Object.fromEntries([...plan.tensors.keys()].map((name) => [name, inputText(plan, name)])),
-    value: `one number for each of [${valueAxes(program.program).join(', ')}]`,
+    value: valueText(valueAxes(program.program)),
     reduction: options.reduction,
     denominator: denominatorText(plan),
     gradients: wants,
@@ -60,6 +60,10 @@ export function explanationOf(plan: Explained): Explanation {
     merges: batchKey !== undefined,
     kinks: KINKS,
   }
+}
+
+function valueText(axes: readonly string[]): string {
+  return axes.length === 0 ? 'one number for the whole batch' : `one number for each of [${axes.join(', ')}]`
 }
 
 function inputText({ loss, options, layouts, tensors }: Explained, name: string) {

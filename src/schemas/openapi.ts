@@ -4,6 +4,7 @@ import type { Example, InputSpec, Loss } from '../losses/define.ts'
 import { KINDS } from '../losses/define.ts'
 import type { Format } from '../wire/define.ts'
 import { ComposeSchemas } from './compose.ts'
+import { DefinitionSchema } from './definition.ts'
 import { DtypeSchema } from './dtype.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
 
@@ -124,6 +125,7 @@ export const COMPONENTS: readonly TSchema[] = [
   ExplanationSchema,
   TermResultSchema,
   ResultSchema,
+  DefinitionSchema,
   ...[...SHARED].map(([name, schema]) => ({ ...schema, $id: componentOf(name) })),
 ]
 
@@ -195,6 +197,80 @@ export function compositionSchema(formats: readonly Format[]) {
     ),
     response: responses(formats),
   }
+}
+
+/** The route schema of POST /v1/losses:evaluate. */
+export function inlineSchema(formats: readonly Format[]) {
+  const members = {
+    formula: Type.Optional(
+      Type.String({
+        description:
+          'In the loss language; its last line is the unreduced value. Tensors of the request that it names are its inputs, members of `params` its parameters.',
+      }),
+    ),
+    axes: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description:
+          'Of a formula: tensor -> names of its axes (`rows,classes`). Default: `...`, any number of axes.',
+      }),
+    ),
+    definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
+    ...Object.fromEntries(OPTIONS_OF_INLINE.map((name) => [name, Type.Optional(refTo(name))])),
+  }
+  const body = Type.Object(members, {
+    additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }),
+    'x-examples': INLINE_EXAMPLES,
+  })
+  return {
+    operationId: 'evaluate',
+    tags: ['custom'],
+    summary: 'An own loss that comes with the request',
+    description:
+      'Send a `formula` with the tensors and parameters that it names, or a `definition` that declares them. Value, gradients and all options are those of a loss of the catalog; the same definition again costs no more than one.',
+    headers: HeadersSchema,
+    body: contentOf(formats, (format) =>
+      format.bodyLimit === 'json'
+        ? { schema: body }
+        : {
+            schema: Type.String({
+              format: 'binary',
+              description: 'The tensors; `formula` as text, or `definition` as JSON, in `__metadata__`.',
+            }),
+          },
+    ),
+    response: responses(formats),
+  }
+}
+
+const OPTIONS_OF_INLINE = Object.keys(OptionSchemas).filter((name) => name !== 'preset')
+
+/** What the documentation shows of it. */
+export const INLINE_EXAMPLES = {
+  formula: {
+    summary: 'A formula alone',
+    value: {
+      formula: 'log1p(((predictions - targets) / scale)^2)',
+      params: { scale: 2 },
+      predictions: [1, 5],
+      targets: [0, 0],
+    },
+  },
+  definition: {
+    summary: 'A definition',
+    value: {
+      definition: {
+        inputs: {
+          predictions: { axes: '...', kind: 'real', differentiable: true },
+          targets: { axes: '...', kind: 'real' },
+        },
+        params: { scale: { type: 'number', exclusiveMinimum: 0, default: 1 } },
+        formula: 'r = (predictions - targets) / scale\nlog1p(r^2)',
+      },
+      params: { scale: 2 },
+      predictions: [1, 5],
+      targets: [0, 0],
+    },
+  },
 }
 
 /** What the documentation shows of it. */

@@ -13,6 +13,8 @@ export const ProblemSchema = Type.Object(
         {
           pointer: Type.String({ description: 'RFC 6901 pointer into the body.' }),
           detail: Type.String(),
+          line: Type.Optional(Type.Integer({ description: 'Of a formula, from 1.' })),
+          column: Type.Optional(Type.Integer({ description: 'Of a formula, from 1.' })),
         },
         { additionalProperties: false },
       ),

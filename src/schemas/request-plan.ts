@@ -4,22 +4,23 @@
  */
 
 import { many, Problem, problemAt } from '../errors.ts'
-import { isIndependentAlong, isValueIndependentAlong } from '../language/coupling.ts'
+import { isIndependentAlong } from '../language/coupling.ts'
 import { NoHessian } from '../language/hessian.ts'
-import { costOf, elementsOf, type InputLayout, type Program, valueAxes } from '../language/ir.ts'
+import { costOf, elementsOf, type InputLayout, valueAxes as valueAxesOf } from '../language/ir.ts'
+import { type BatchDependence, type Loss, type ResolvedLoss, specializeLoss } from '../losses/define.ts'
 import {
-  type BatchDependence,
-  type InputSpec,
-  type Loss,
-  PER_CLASS,
-  type ResolvedLoss,
-  specializeLoss,
-} from '../losses/define.ts'
-import type { LossProgram, ProgramSource, Structure } from '../losses/program.ts'
+  couplesIn,
+  firstAxisOf,
+  holdsIndices,
+  type LossProgram,
+  type ProgramSource,
+  type Structure,
+} from '../losses/program.ts'
 import { cotangentOf, isMean, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
+import { formulaProblem } from './definition.ts'
 import { type Explanation, explanationOf, kindRead } from './explain.ts'
 import { wantedGradients, wantedHessians } from './gradients.ts'
 import { type InputRule, rulesOf } from './inputs.ts'
@@ -46,6 +47,8 @@ export interface RequestPlan {
   readonly program: LossProgram
   /** The slowest axis: along it, jobs are concatenated and weights are given. */
   readonly first: string
+  /** Axes of the unreduced loss. */
+  readonly valueAxes: readonly string[]
   /** Shape of the unreduced loss. */
   readonly valueShape: readonly number[]
   /** How a request without weights of its own is reduced, and its cotangent. */
@@ -125,7 +128,7 @@ function makePlan(
   checkReadings(loss, options, (decoded.options.get('params') ?? {}) as object, read)
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
-  const first = firstAxis(loss)
+  const first = firstAxisOf(loss)
   const structure = { inputs: layouts, params: options.params, wants, hessians: [] }
   const once = makeProgram(programs, loss, structure)
   const couples = couplesIn(once.program, loss, first)
@@ -149,13 +152,15 @@ function makePlan(
     first,
     reductionSpec,
   }
-  const valueShape = valueAxes(program.program).flatMap((axis) => {
+  const valueAxes = valueAxesOf(program.program)
+  const valueShape = valueAxes.flatMap((axis) => {
     return axis === '...' ? axes.rest : [axes.sizes[axis]]
   })
   const plan = {
     ...sketch,
     inputs: rulesOf(loss, tensors, layouts, axes, options),
     readsAll: Object.keys(layouts).every((name) => Object.hasOwn(program.program.inputs, name)),
+    valueAxes,
     valueShape,
     answer: answerPlanOf(sketch, valueShape),
     cotangent: cotangentOf(reductionSpec),
@@ -175,14 +180,14 @@ function expanded(loss: Loss, { params }: Options): Loss {
   }
 }
 
-/** @throws Problem `invalid-value` where the formula has no second derivative */
+/** @throws Problem `invalid-value` where the formula has no second derivative, `formula-invalid` where it has no meaning for these inputs */
 function makeProgram(programs: ProgramSource, loss: Loss, structure: Structure): LossProgram {
   try {
     return programs(loss, structure)
   } catch (error) {
     if (error instanceof NoHessian)
       throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
-    throw error
+    throw formulaProblem(error, '', loss.formula.source)
   }
 }
 
@@ -221,11 +226,6 @@ function layoutsOf(
   return Object.fromEntries(layouts)
 }
 
-function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
-  if (Object.hasOwn(PER_CLASS, spec.kind)) return !layout.includes('classes')
-  return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
-}
-
 /** float64 is computed in float64, everything else in float32. */
 function precisionOf(tensors: ReadonlyMap<string, TensorInfo>): Precision {
   return [...tensors.values()].some((tensor) => tensor.dtype === 'float64') ? 'float64' : 'float32'
@@ -255,10 +255,6 @@ function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits
   }
 }
 
-function firstAxis(loss: Loss): string {
-  return Object.values(loss.inputs)[0].axes[0]
-}
-
 function plainReductionSpec(
   { program }: LossProgram,
   axes: Axes,
@@ -266,7 +262,7 @@ function plainReductionSpec(
   precision: Precision,
   first: string,
 ): ReductionSpec {
-  const count = elementsOf(valueAxes(program), axes.sizes)
+  const count = elementsOf(valueAxesOf(program), axes.sizes)
   if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
     const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
     throw new Problem('empty-batch', detail)
@@ -300,13 +296,6 @@ function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, fi
   if (hollow === undefined) return
   const owner = [...tensors.keys()].find((name) => axes.layouts.get(name)?.includes(hollow))
   throw problemAt('shape-mismatch', `/${owner}`, `the axis ${hollow} must not be empty`)
-}
-
-/** What the program shows of it, whatever is declared: batches are formed on the strength of this. */
-function couplesIn(program: Program, { couples }: Loss, first: string): BatchDependence {
-  if (!isValueIndependentAlong(program, first)) return 'batch'
-  if (couples !== 'batch') return couples
-  return first === '...' ? 'element' : 'row'
 }
 
 /**

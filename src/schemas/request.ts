@@ -9,7 +9,7 @@ import type { PlainMember } from '../wire/define.ts'
 import { DtypeSchema } from './dtype.ts'
 
 /** The plain members of a request for one loss. */
-export type OptionName = Exclude<PlainMember, 'terms'>
+export type OptionName = Exclude<PlainMember, 'terms' | 'definition' | 'formula' | 'axes'>
 
 export const OptionSchemas = {
   preset: Type.Union(

@@ -1,5 +1,5 @@
 /** What each value of a request counts, where it brings weights or a cotangent of its own. */
-import { problemAt } from '../errors.ts'
+import { type Problem, problemAt } from '../errors.ts'
 import { denominatorOf, type ReductionSpec } from '../losses/reduction.ts'
 import type { NumericArray } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
@@ -20,6 +20,7 @@ export function resolveWeights(
   data: Readonly<Record<string, NumericArray>>,
 ): ReductionSpec {
   const { meanPer } = plan.loss
+  if (decoded.tensors.has('sample_weight') && !plan.valueAxes.includes(plan.first)) throw noRows(plan)
   const isPlain = !decoded.tensors.has('sample_weight') && !decoded.tensors.has('grad_output')
   if (isPlain && meanPer === undefined) return plan.reductionSpec
   const reductionSpec = {
@@ -30,6 +31,12 @@ export function resolveWeights(
   }
   const isKnown = plan.options.denominator !== undefined || reductionSpec.denominator === undefined
   return isKnown ? reductionSpec : { ...reductionSpec, denominator: denominatorOf(reductionSpec, undefined) }
+}
+
+/** The whole batch has one loss, which weights of rows cannot be taken out of again. */
+function noRows({ loss }: RequestPlan): Problem {
+  const detail = `${loss.name} has one value for all rows; weigh them in its formula, with an input of its own`
+  return problemAt('invalid-value', '/sample_weight', detail)
 }
 
 function gradOutput(plan: RequestPlan, decoded: Decoded): NumericArray | undefined {

@@ -74,6 +74,9 @@ export const PLAIN_MEMBERS = [
   'nonfinite',
   'gradient_dtype',
   'terms',
+  'definition',
+  'formula',
+  'axes',
 ] as const
 export type PlainMember = (typeof PLAIN_MEMBERS)[number]
 const PLAIN: ReadonlySet<string> = new Set(PLAIN_MEMBERS)

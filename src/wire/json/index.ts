@@ -11,6 +11,7 @@ import {
 import { sniffFormat } from '../sniff-format.ts'
 import { type Numbers, NumbersReader, parseNonFinite, tooManyNumbers } from './numbers.ts'
 import { type Json, JsonReader } from './reader.ts'
+import { repeatedValue } from './repeated-value.ts'
 import { internSignature } from './request-signature.ts'
 import { tensorFromArray, tensorFromObject } from './tensor.ts'
 import { writeAnswer } from './writer.ts'
@@ -66,7 +67,8 @@ class Body {
   }
 
   member(name: string) {
-    if (isPlainMember(name)) this.options.set(name, this.#reader.value())
+    if (name === 'definition') this.options.set(name, repeatedValue(this.#reader))
+    else if (isPlainMember(name)) this.options.set(name, this.#reader.value())
     else this.#unlisted(name)
   }
 

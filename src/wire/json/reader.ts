@@ -89,6 +89,17 @@ export class JsonReader {
     this.#offset = offset
   }
 
+  /** Whether the bytes from here on begin with these. */
+  startsWith(bytes: Uint8Array): boolean {
+    const end = this.#offset + bytes.length
+    return end <= this.#bytes.length && Buffer.compare(this.#bytes.subarray(this.#offset, end), bytes) === 0
+  }
+
+  /** A copy of the bytes from an earlier place up to here. */
+  copyFrom(offset: number): Uint8Array {
+    return Uint8Array.from(this.#bytes.subarray(offset, this.#offset))
+  }
+
   /** @throws Problem `malformed-json` with the offset of the byte */
   fail(expected: string): never {
     const found = this.#offset < this.#bytes.length ? '' : ', found the end'

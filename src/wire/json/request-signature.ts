@@ -1,8 +1,9 @@
 /** Recognises bodies of equal structure: everything but the tensors' numbers, in one text. */
 import type { DecodedTensor } from '../define.ts'
+import { numberOf } from './repeated-value.ts'
 
 /** Structures that are remembered, and the longest text of one that is. */
-const MEMORY = { structures: 512, characters: 1024 } as const
+const MEMORY = { structures: 512, characters: 8192 } as const
 
 const remembered = new Map<string, object>()
 
@@ -31,7 +32,7 @@ function textOf(
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: ReadonlyMap<string, unknown>,
 ): string | undefined {
-  let text = options.size === 0 ? '' : JSON.stringify([...options], keepSign)
+  let text = options.size === 0 ? '' : JSON.stringify([...options], spelled)
   for (const [name, { dtype, shape, encoding, typed }] of tensors) {
     if (!/^\w+$/.test(name)) return undefined
     text += `;${name} ${dtype} ${shape.join()} ${encoding} ${typed}`
@@ -39,7 +40,9 @@ function textOf(
   return text
 }
 
-/** JSON has no -0. */
-function keepSign(_: string, value: unknown): unknown {
+/** JSON has no -0; and what is remembered need not be written out. */
+function spelled(_: string, value: unknown): unknown {
+  const number = numberOf(value)
+  if (number !== undefined) return { remembered: number }
   return Object.is(value, -0) ? '-0' : value
 }

@@ -243,6 +243,8 @@ function readMetadata(metadata: Json | undefined): Map<string, unknown> {
 function readOption(name: string, text: Json): unknown {
   if (typeof text !== 'string') throw malformed(`__metadata__ ${quote(name)} must be a string`)
   if (WORDS.has(name) && /^\w+$/.test(text)) return text
+  // A formula is text already; a JSON string of it is taken, too.
+  if (name === 'formula' && !text.startsWith('"')) return text
   return parse(Buffer.from(text), `__metadata__ ${quote(name)}`)
 }
 

@@ -1,0 +1,24 @@
+/** POST /v1/losses:evaluate: an own loss that comes with the request, as a definition or as a formula alone. */
+import { createInlineSource } from '../schemas/inline.ts'
+import { inlineSchema } from '../schemas/openapi.ts'
+import { formats } from '../wire/index.ts'
+import type { Routes } from './context.ts'
+import { evaluate } from './evaluate.ts'
+import { type Received, registerExchange } from './exchange.ts'
+
+const routes: Routes = (app, context) => {
+  const inline = createInlineSource()
+  const handle = (received: Received) => {
+    const { resolved, request } = inline(received.decoded)
+    return evaluate(resolved, context, received, request)
+  }
+  const target = { name: 'inline', handle }
+  registerExchange(app, context, {
+    // Two colons are one in the path.
+    path: '/v1/losses::evaluate',
+    schema: inlineSchema(formats),
+    target: () => target,
+  })
+}
+
+export default routes

@@ -1,0 +1,168 @@
+/**
+ * Own losses that come with the request: a definition document, or a formula alone. The same definition is the same loss,
+ * found again by the structure of the body, else by its content.
+ */
+import { many, Problem, pointerToken, problemAt } from '../errors.ts'
+import { FormulaError } from '../language/ast.ts'
+import { parse } from '../language/parse.ts'
+import { ANONYMOUS } from '../losses/custom.ts'
+import type { ResolvedLoss } from '../losses/define.ts'
+import { definitionOf, namesIn, type Shorthand } from '../losses/shorthand.ts'
+import { didYouMean } from '../nearest.ts'
+import { isInteger } from '../tensor.ts'
+import type { Decoded } from '../wire/define.ts'
+import { checkDefinition, formulaProblem } from './definition.ts'
+import { COMMON_TENSORS } from './request.ts'
+
+/** Bytes of a definition document as JSON. */
+export const MAX_DEFINITION_BYTES = 65_536
+
+/** Definitions that are kept; of more the one unused for longest goes. */
+const MAX_KEPT = 512
+
+/** The loss that a body defines, and the rest of the body. */
+export interface Inline {
+  readonly resolved: ResolvedLoss
+  readonly request: Decoded
+}
+
+/** @throws Problem that says what is wrong with the definition */
+export type InlineSource = (decoded: Decoded) => Inline
+
+/** A source with a bounded memory of its own. */
+export function createInlineSource(): InlineSource {
+  const byStructure = new WeakMap<object, ResolvedLoss>()
+  const byContent = new Map<string, ResolvedLoss>()
+  const resolve = (decoded: Decoded): ResolvedLoss => {
+    const { key, define } = contentOf(decoded)
+    const resolved = byContent.get(key) ?? define()
+    byContent.delete(key)
+    byContent.set(key, resolved)
+    if (byContent.size > MAX_KEPT) byContent.delete(byContent.keys().next().value!)
+    return resolved
+  }
+  return (decoded) => {
+    const { structure } = decoded
+    const known = structure === undefined ? undefined : byStructure.get(structure)
+    const resolved = known ?? resolve(decoded)
+    if (known === undefined && structure !== undefined) byStructure.set(structure, resolved)
+    return { resolved, request: withoutDefinition(decoded) }
+  }
+}
+
+function withoutDefinition(decoded: Decoded): Decoded {
+  const options = new Map(decoded.options)
+  for (const name of ['definition', 'formula', 'axes']) options.delete(name)
+  return { ...decoded, options }
+}
+
+/** What tells definitions apart, and how the loss is made where it is new. */
+interface Content {
+  readonly key: string
+  readonly define: () => ResolvedLoss
+}
+
+function contentOf(decoded: Decoded): Content {
+  const { options } = decoded
+  const [definition, formula] = [options.get('definition'), options.get('formula')]
+  if ((definition === undefined) === (formula === undefined)) {
+    const detail = 'send a formula, or a definition, and not both'
+    throw problemAt('missing-input', definition === undefined ? '/formula' : '/definition', detail)
+  }
+  return definition === undefined
+    ? ofFormula(formula, decoded)
+    : ofDefinition(definition, options.has('axes'))
+}
+
+function ofDefinition(definition: unknown, hasAxes: boolean): Content {
+  if (hasAxes)
+    throw problemAt('unknown-name', '/axes', 'goes with a formula; a definition states them with its inputs')
+  const key = JSON.stringify(definition)
+  checkSize(key, '/definition')
+  return { key, define: () => resolvedTo(definition, '/definition') }
+}
+
+/** @throws Problem `payload-too-large` */
+export function checkSize(json: string, pointer: string) {
+  const bytes = Buffer.byteLength(json)
+  if (bytes <= MAX_DEFINITION_BYTES) return
+  throw problemAt(
+    'payload-too-large',
+    pointer,
+    `has ${many(bytes, 'bytes')}, the limit is ${MAX_DEFINITION_BYTES}`,
+  )
+}
+
+function resolvedTo(definition: unknown, pointer: string): ResolvedLoss {
+  return Object.freeze({
+    loss: checkDefinition(definition, pointer, ANONYMOUS),
+    preset: undefined,
+    params: {},
+  })
+}
+
+function ofFormula(formula: unknown, decoded: Decoded): Content {
+  if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a text')
+  const shorthand = shorthandOf(formula, decoded)
+  const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
+  const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
+  return { key, define: () => defineShorthand(shorthand) }
+}
+
+/** What of a parameter decides the definition: numbers do not. */
+function kindOf(value: unknown): unknown {
+  return typeof value === 'number' ? 'number' : value
+}
+
+function defineShorthand(shorthand: Shorthand): ResolvedLoss {
+  try {
+    // An unknown word in the formula comes first: what it was meant to be is then unused, too.
+    const resolved = resolvedTo(definitionOf(shorthand), '')
+    checkAllUsed(shorthand)
+    return resolved
+  } catch (error) {
+    throw error instanceof FormulaError ? formulaProblem(error, '', shorthand.formula) : error
+  }
+}
+
+function shorthandOf(formula: string, { tensors, options }: Decoded): Shorthand {
+  const own = [...tensors].filter(([name]) => !Object.hasOwn(COMMON_TENSORS, name))
+  const params = options.get('params') ?? {}
+  if (typeof params !== 'object') throw problemAt('invalid-value', '/params', 'must be an object')
+  return {
+    formula,
+    tensors: Object.fromEntries(own.map(([name, { dtype }]) => [name, { isInteger: isInteger(dtype) }])),
+    params: params as Shorthand['params'],
+    axes: checkAxes(
+      options.get('axes') ?? {},
+      own.map(([name]) => name),
+    ),
+  }
+}
+
+function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, string> {
+  if (typeof axes !== 'object' || axes === null || Array.isArray(axes)) {
+    throw problemAt('invalid-value', '/axes', 'must be an object: {"predictions": "rows,classes"}')
+  }
+  for (const [name, value] of Object.entries(axes)) {
+    const pointer = `/axes/${pointerToken(name)}`
+    if (typeof value !== 'string') throw problemAt('invalid-value', pointer, 'must be a text: rows,classes')
+    if (tensors.includes(name)) continue
+    throw problemAt('unknown-name', pointer, `there is no tensor of this name${didYouMean(name, tensors)}`)
+  }
+  return axes as Record<string, string>
+}
+
+/** A tensor or a parameter that the formula does not read would be ignored in silence. */
+function checkAllUsed({ formula, tensors, params }: Shorthand) {
+  const names = namesIn(parse(formula))
+  const strange = [
+    ...Object.keys(tensors).map((name) => ({ name, pointer: `/${pointerToken(name)}` })),
+    ...Object.keys(params).map((name) => ({ name, pointer: `/params/${pointerToken(name)}` })),
+  ].filter(({ name }) => !names.has(name))
+  if (strange.length === 0) return
+  const errors = strange.map(({ name, pointer }) => {
+    return { pointer, detail: `the formula has no "${name.slice(0, 64)}"${didYouMean(name, names)}` }
+  })
+  throw new Problem('unknown-name', `${errors[0].pointer}: ${errors[0].detail}`, { errors })
+}
