@@ -1,0 +1,13 @@
+import { createHash } from 'node:crypto'
+import type { Draft } from '../../src/store/contract.ts'
+
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+/** A registration; the document may be any text. */
+export function draftOf(name: string, document = '{}', rest: Partial<Draft> = {}): Draft {
+  const [namespace, short] = name.split('/') as [string, string]
+  const digest = sha256(document)
+  return { namespace, name: short, id: sha256(`id ${document}`), digest, document, createdBy: null, ...rest }
+}
