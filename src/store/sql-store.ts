@@ -13,6 +13,7 @@ import type {
   VersionPage,
 } from './contract.ts'
 import { NamespaceFull, PreconditionFailed } from './contract.ts'
+import type { CallOptions } from './lazy-db.ts'
 import { nameOf, toFound, toRow, toVersion } from './rows.ts'
 import type { Db, Tx } from './tables.ts'
 import { exportAll, importAll } from './transfer.ts'
@@ -36,7 +37,8 @@ export function createSqlStore(backend: Backend, { maxLosses }: SqlStoreOptions)
     return call
   }
   const read = <T>(empty: T, run: (db: Db) => Promise<T>) => counted(backend.read(empty, run))
-  const write = <T>(run: (tx: Tx) => Promise<T>) => counted(backend.write(run))
+  const write = <T>(run: (tx: Tx) => Promise<T>, options?: CallOptions) =>
+    counted(backend.write(run, options))
 
   /** Runs under the lock of the name's namespace; tells of it where something has changed. */
   const change = async <T>(
@@ -80,7 +82,7 @@ export function createSqlStore(backend: Backend, { maxLosses }: SqlStoreOptions)
       }),
     export: () => exportAll(backend),
     import: async (records: Iterable<ExportRecord>) => {
-      const added = await write((tx) => importAll(backend, tx, records))
+      const added = await write((tx) => importAll(backend, tx, records), { isPatient: true })
       tell('all')
       return added
     },

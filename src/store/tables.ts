@@ -113,13 +113,15 @@ async function schemaVersion(db: Db, dialect: Dialect): Promise<number> {
   )
 }
 
+const HAS_SCHEMA = {
+  sqlite: sql`select 1 from sqlite_master where name = 'lossd_schema'`,
+  // Not to_regclass: what it has not found once it may not find later on in the same session, even when it is there.
+  postgres: sql`select 1 from pg_class where relname = 'lossd_schema' and pg_table_is_visible(oid)`,
+}
+
 async function hasSchema(db: Db, dialect: Dialect): Promise<boolean> {
-  const query =
-    dialect === 'sqlite'
-      ? sql<{ found: unknown }>`select name as found from sqlite_master where name = 'lossd_schema'`
-      : sql<{ found: unknown }>`select to_regclass('lossd_schema') as found`
-  const { rows } = await query.execute(db)
-  return (rows[0]?.found ?? null) !== null
+  const { rows } = await HAS_SCHEMA[dialect].execute(db)
+  return rows.length > 0
 }
 
 async function writeVersion(tx: Tx, version: number) {

@@ -1,13 +1,13 @@
 /** What every store of own losses promises. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NamespaceFull, PreconditionFailed } from '../../src/store/contract.ts'
 import { draftOf, sha256 } from './drafts.ts'
-import { type Place, sqlite } from './stores.ts'
+import { type Place, storeKinds } from './stores.ts'
 
-const KINDS = [sqlite]
-
-describe.each(KINDS)('the store in $title', ({ make }) => {
+describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
   let place: Place
+  beforeAll(begin)
+  afterAll(end)
   beforeEach(async () => {
     place = await make()
   })

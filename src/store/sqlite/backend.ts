@@ -4,9 +4,8 @@ import { mkdir, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { Kysely } from 'kysely'
 import type { Backend } from '../backend.ts'
-import { Backoff } from '../backoff.ts'
-import { type Change, StoreDown } from '../contract.ts'
-import { within } from '../deadline.ts'
+import type { Change } from '../contract.ts'
+import { LazyDb } from '../lazy-db.ts'
 import { type Db, migrate, type Tables } from '../tables.ts'
 import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
@@ -18,50 +17,18 @@ const CALL_MS = 10_000
 /** @param file as in the setting, relative to the working directory */
 export function createSqliteBackend(file: string): Backend {
   const path = resolve(file)
-  const backoff = new Backoff()
   let heard: (change: Change) => void = () => {}
-  let opened: Promise<Db> | undefined
-  let isOpen = false
-
-  const get = (): Promise<Db> => {
-    if (opened !== undefined) return opened
-    backoff.check()
-    const opening = connect(path, () => heard('all')).then((db) => {
-      isOpen = true
-      backoff.succeeded()
-      return db
-    })
-    opened = opening
-    return opening
-  }
-
-  /** Lets the next call open the file again. */
-  const drop = (lost: Promise<Db>) => {
-    if (opened !== lost) return
-    opened = undefined
-    isOpen = false
-    heard('all')
-    void lost.then((db) => db.destroy()).catch(() => {})
-  }
-
-  const use = async <T>(run: (db: Db) => Promise<T>): Promise<T> => {
-    const db = get()
-    try {
-      return await within(CALL_MS, db.then(run))
-    } catch (error) {
-      const down = error instanceof StoreDown ? error : toStoreDown(error, file)
-      if (down === undefined) throw error
-      if (isLasting(error)) {
-        backoff.failed(down)
-        drop(db)
-      }
-      throw down
-    }
-  }
+  const database = new LazyDb({
+    open: () => connect(path, () => heard('all')),
+    callMs: CALL_MS,
+    toStoreDown: (error) => toStoreDown(error, file),
+    isLasting,
+    onDropped: () => heard('all'),
+  })
 
   return {
-    read: async (empty, run) => (opened === undefined && !existsSync(path) ? empty : use(run)),
-    write: (run) => use((db) => db.transaction().execute(run)),
+    read: async (empty, run) => (database.isOpen || existsSync(path) ? database.use(run) : empty),
+    write: (run, options) => database.use((db) => db.transaction().execute(run), options),
     // A transaction has the file to itself.
     lock: async () => {},
     // The threads of other processes see it in the file.
@@ -70,20 +37,15 @@ export function createSqliteBackend(file: string): Backend {
       heard = listener
     },
     get hearsChanges() {
-      return isOpen
+      return database.isOpen
     },
-    close: async () => {
-      const last = opened
-      opened = undefined
-      isOpen = false
-      await last?.then((db) => db.destroy()).catch(() => {})
-    },
+    close: () => database.close(),
   }
 }
 
 async function connect(path: string, onChanged: () => void): Promise<Db> {
-  const made = existsSync(path) ? undefined : await mkdir(dirname(path), { recursive: true })
   const isNew = !existsSync(path)
+  const made = isNew ? await mkdir(dirname(path), { recursive: true }) : undefined
   const db = new Kysely<Tables>({ dialect: createDialect(new Connection({ path, onChanged })) })
   try {
     await migrate(db, { dialect: 'sqlite', lock: async () => {} })
