@@ -11,3 +11,10 @@ export function draftOf(name: string, document = '{}', rest: Partial<Draft> = {}
   const digest = sha256(document)
   return { namespace, name: short, id: sha256(`id ${document}`), digest, document, createdBy: null, ...rest }
 }
+
+/** Array.fromAsync, which Node 20 lacks. */
+export async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}

@@ -1,8 +1,17 @@
 /** What every store of own losses promises. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { NamespaceFull, PreconditionFailed } from '../../src/store/contract.ts'
-import { draftOf, sha256 } from './drafts.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import {
+  type Change,
+  ImportRefused,
+  NamespaceFull,
+  PreconditionFailed,
+  StoreDown,
+} from '../../src/store/contract.ts'
+import { allOf, draftOf, sha256 } from './drafts.ts'
 import { type Place, storeKinds } from './stores.ts'
+
+/** Notices and back-off take a moment, on a busy machine a long one. */
+const WAIT = { timeout: 20_000, interval: 20 }
 
 describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
   let place: Place
@@ -218,5 +227,164 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     )
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(5)
     expect(await stores[0]!.list('acme', { limit: 100 })).toHaveLength(5)
+  })
+
+  it('makes its tables once, however many begin at once, and again never', async () => {
+    const stores = Array.from({ length: 6 }, () => place.open())
+    await Promise.all(stores.map((store, i) => store.register(draftOf(`acme/a${i}`))))
+    await Promise.all(stores.map((store) => store.close()))
+    expect(await place.open().list('acme', { limit: 10 })).toHaveLength(6)
+  })
+
+  it('lets nobody change a version', async () => {
+    const store = place.open()
+    const { stored } = await store.register(draftOf('acme/a', '1'))
+    await expect(place.query("update lossd_versions set document = '2'")).rejects.toThrow(
+      /versions are immutable/,
+    )
+    const insert = "insert into lossd_versions select * from lossd_versions where name = 'a'"
+    await expect(place.query(insert)).rejects.toThrow(/unique/i)
+    expect((await store.find('acme', 'a', 1))!.stored).toEqual(stored)
+  })
+
+  it('leaves tables alone that a newer lossd has made', async () => {
+    await place.open().register(draftOf('acme/a'))
+    await place.query('update lossd_schema set version = version + 41')
+    const store = place.open()
+    const message = /the store has schema 42, and this lossd knows up to 1: a newer lossd has used it/
+    for (const call of [store.find('acme', 'a'), store.register(draftOf('acme/b')), store.health()]) {
+      await expect(call).rejects.toThrow(StoreDown)
+      await expect(call).rejects.toThrow(message)
+    }
+    await place.query('update lossd_schema set version = 1')
+    await vi.waitFor(async () => expect(await store.find('acme', 'a')).toBeDefined(), WAIT)
+  })
+
+  it('tells of its own changes before they are answered, and of nothing else', async () => {
+    const store = place.open()
+    const changes: Change[] = []
+    await store.register(draftOf('acme/a', '0'))
+    await vi.waitFor(() => expect(store.hearsChanges).toBe(true), WAIT)
+    const stop = store.onChange((change) => changes.push(change))
+    const heard = async (call: Promise<unknown>) => {
+      await call
+      return changes.splice(0)
+    }
+    const change = [{ namespace: 'acme', name: 'a' }]
+    expect(await heard(store.register(draftOf('acme/a', '1')))).toEqual(change)
+    expect(await heard(store.register(draftOf('acme/a', '1')))).toEqual([])
+    const refused = store.register(draftOf('acme/a', '2'), { onlyCreate: true })
+    expect(await heard(refused.catch(() => {}))).toEqual([])
+    expect(await heard(store.retire('acme', 'a'))).toEqual(change)
+    expect(await heard(store.retire('acme', 'a'))).toEqual([])
+    expect(await heard(store.purge('acme', 'a'))).toEqual(change)
+    expect(await heard(store.purge('acme', 'a'))).toEqual([])
+    expect(await heard(store.find('acme', 'a'))).toEqual([])
+    stop()
+    expect(await heard(store.register(draftOf('acme/a', '3')))).toEqual([])
+  })
+
+  it('tells of changes that another has made, which finds them at once', async () => {
+    const [here, there] = [place.open(), place.open()]
+    await here.register(draftOf('acme/a', '1'))
+    await there.health()
+    await vi.waitFor(() => expect([here.hearsChanges, there.hearsChanges]).toEqual([true, true]), WAIT)
+    const told = (run: () => Promise<unknown>) =>
+      new Promise<Change>((resolve, reject) => {
+        const stop = there.onChange((change) => {
+          stop()
+          resolve(change)
+        })
+        run().catch(reject)
+      })
+    const changes = [
+      () => here.register(draftOf('acme/a', '2')),
+      () => here.retire('acme', 'a'),
+      () => here.purge('acme', 'a'),
+    ]
+    for (const change of changes)
+      expect(['all', { namespace: 'acme', name: 'a' }]).toContainEqual(await told(change))
+    await here.register(draftOf('acme/b', '1'))
+    expect(await there.find('acme', 'b')).toEqual(await here.find('acme', 'b'))
+  })
+
+  it('finishes what is under way when it is closed', async () => {
+    const store = place.open()
+    const calls = Array.from({ length: 10 }, (_, i) => store.register(draftOf('acme/a', `${i}`)))
+    await store.close()
+    const numbers = (await Promise.all(calls)).map(({ stored }) => stored.version)
+    expect(numbers.sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect((await place.open().find('acme', 'a'))!.loss.latest).toBe(10)
+  })
+
+  it('moves all of it elsewhere, numbers, purged and retired names included', async () => {
+    const store = place.open()
+    for (let i = 0; i < 250; i++) await store.register(draftOf(`acme/a${i % 120}`, `"Δ ${i}\\n"`))
+    await store.retire('acme', 'a1')
+    await store.purge('acme', 'a2')
+    await store.purge('acme', 'a3')
+    await store.register(draftOf('acme/a3', 'again', { createdBy: 'Zoë' }))
+    const exported = await allOf(store.export())
+    const other = await make()
+    try {
+      const copy = other.open({ maxLosses: 1 })
+      expect(await copy.import(exported)).toBe(245)
+      expect(await allOf(copy.export())).toEqual(exported)
+      expect(await copy.import(exported)).toBe(0)
+      expect(await allOf(copy.export())).toEqual(exported)
+      expect(await copy.find('acme', 'a1')).toEqual(await store.find('acme', 'a1'))
+      expect(await copy.find('acme', 'a2')).toBeUndefined()
+      await copy.purge('acme', 'a0')
+      expect((await copy.register(draftOf('acme/a1', 'next'))).stored.version).toBe(4)
+      await copy.purge('acme', 'a1')
+    } finally {
+      await other.remove()
+    }
+  })
+
+  it('imports all or nothing, and no other document for a version that is there', async () => {
+    const [store, other] = [place.open(), await make()]
+    try {
+      await store.register(draftOf('acme/b', '1'))
+      const copy = other.open()
+      await copy.register(draftOf('acme/a', '1'))
+      await copy.register(draftOf('acme/b', '2'))
+      const records = await allOf(copy.export())
+      const refused = store.import(records)
+      await expect(refused).rejects.toThrow(ImportRefused)
+      await expect(refused).rejects.toMatchObject({
+        index: 3,
+        message: 'acme/b@1 is stored already, with another document',
+      })
+      expect(await store.find('acme', 'a')).toBeUndefined()
+      await expect(store.import(records.slice(1))).rejects.toMatchObject({
+        index: 0,
+        message: 'acme/a@1 comes before its name',
+      })
+      expect(await store.import(records.slice(0, 2))).toBe(1)
+      expect((await store.find('acme', 'a'))!.stored).toEqual((await copy.find('acme', 'a'))!.stored)
+    } finally {
+      await other.remove()
+    }
+  })
+
+  it('merges an import into what is there: the higher number is the latest', async () => {
+    const [store, other] = [place.open(), await make()]
+    try {
+      const older = await store.register(draftOf('acme/a', '1'))
+      const copy = other.open()
+      await copy.import(await allOf(store.export()))
+      for (const document of ['2', '3']) await store.register(draftOf('acme/a', document))
+      await copy.retire('acme', 'a')
+      // What is older there changes nothing here.
+      await store.import(await allOf(copy.export()))
+      expect((await store.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
+      // What is newer here counts there.
+      await copy.import(await allOf(store.export()))
+      expect((await copy.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
+      expect((await copy.find('acme', 'a', 1))!.stored).toEqual(older.stored)
+    } finally {
+      await other.remove()
+    }
   })
 })
