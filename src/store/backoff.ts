@@ -1,0 +1,27 @@
+/** Keeps callers from a database that has just failed: they would all wait for the same answer. */
+import { StoreDown } from './contract.ts'
+
+const FIRST_MS = 50
+const MOST_MS = 5000
+
+export class Backoff {
+  #delay = FIRST_MS
+  #until = 0
+  #reason = ''
+
+  /** @throws StoreDown while it is too early for another try */
+  check(): void {
+    if (performance.now() < this.#until) throw new StoreDown(this.#reason)
+  }
+
+  failed({ message }: StoreDown): void {
+    this.#reason = message
+    this.#until = performance.now() + this.#delay
+    this.#delay = Math.min(2 * this.#delay, MOST_MS)
+  }
+
+  succeeded(): void {
+    this.#delay = FIRST_MS
+    this.#until = 0
+  }
+}

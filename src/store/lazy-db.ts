@@ -1,0 +1,86 @@
+/** A database that is opened when it is asked for, dropped when it fails, and opened again, with a growing pause between. */
+import { Backoff } from './backoff.ts'
+import { StoreDown } from './contract.ts'
+import { within } from './deadline.ts'
+import type { Db } from './tables.ts'
+
+export interface LazyDbOptions {
+  /** Opens the database, its schema up to date. */
+  readonly open: () => Promise<Db>
+  /** How long a call may take, in ms. */
+  readonly callMs: number
+  /** @returns undefined for what is no failure of the database */
+  readonly toStoreDown: (error: Error) => StoreDown | undefined
+  /** Whether a failure is one of the database as it was opened, so that it has to be opened again. */
+  readonly isLasting: (error: Error) => boolean
+  readonly onDropped: () => void
+}
+
+export interface CallOptions {
+  /** Without end: for work that is as long as its input. */
+  readonly isPatient?: boolean
+}
+
+export class LazyDb {
+  readonly #options: LazyDbOptions
+  readonly #backoff = new Backoff()
+  #opened: Promise<Db> | undefined
+  #isOpen = false
+
+  constructor(options: LazyDbOptions) {
+    this.#options = options
+  }
+
+  /** Whether it was opened and has not failed since. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** @throws StoreDown when the database cannot be opened, fails, or takes too long */
+  async use<T>(run: (db: Db) => Promise<T>, { isPatient = false }: CallOptions = {}): Promise<T> {
+    const opened = this.#get()
+    try {
+      const result = opened.then(run)
+      return await (isPatient ? result : within(this.#options.callMs, result))
+    } catch (error) {
+      throw this.#judge(error as Error, opened)
+    }
+  }
+
+  async close(): Promise<void> {
+    const last = this.#opened
+    this.#opened = undefined
+    this.#isOpen = false
+    await last?.then((db) => db.destroy()).catch(() => {})
+  }
+
+  #get(): Promise<Db> {
+    if (this.#opened !== undefined) return this.#opened
+    this.#backoff.check()
+    this.#opened = this.#options.open().then((db) => {
+      this.#isOpen = true
+      this.#backoff.succeeded()
+      return db
+    })
+    return this.#opened
+  }
+
+  /** @returns what the caller is told */
+  #judge(error: Error, opened: Promise<Db>): Error {
+    const down = error instanceof StoreDown ? error : this.#options.toStoreDown(error)
+    if (down === undefined) return error
+    // Of many calls that fail together the first one drops it.
+    if (this.#opened === opened && this.#options.isLasting(error)) {
+      this.#backoff.failed(down)
+      this.#drop(opened)
+    }
+    return down
+  }
+
+  #drop(opened: Promise<Db>) {
+    this.#opened = undefined
+    this.#isOpen = false
+    this.#options.onDropped()
+    void opened.then((db) => db.destroy()).catch(() => {})
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Hears of changes that other replicas make. A connection of its own listens; it is looked after, because one that has
+ * died in silence sounds like one on which nothing happens.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import type { Change } from '../contract.ts'
+import { within } from '../deadline.ts'
+
+export const CHANNEL = 'lossd_changes'
+
+/** How often the connection is tried, in ms. */
+const HEARTBEAT_MS = 2000
+/** How long it may take to answer, in ms. */
+const ANSWER_MS = 3000
+const FIRST_RETRY_MS = 50
+const MOST_RETRY_MS = 5000
+
+export interface ListenerOptions {
+  readonly config: pg.ClientConfig
+  /** Marks what this process sends: it is not told of that. */
+  readonly origin: string
+  /** A change was made elsewhere, or may have been while nobody listened. */
+  readonly heard: (change: Change) => void
+}
+
+/** A message, as it goes over the channel. */
+export function encodeChange(origin: string, change: Change): string {
+  return `${origin} ${change === 'all' ? 'all' : `${change.namespace}/${change.name}`}`
+}
+
+function decodeChange(text: string): Change {
+  const [namespace, name] = text.split('/')
+  return name === undefined ? 'all' : { namespace: namespace!, name }
+}
+
+export class Listener {
+  readonly #options: ListenerOptions
+  readonly #closing = new AbortController()
+  #hears = false
+  #retryMs = FIRST_RETRY_MS
+  #running: Promise<void> | undefined
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+  }
+
+  get hears(): boolean {
+    return this.#hears
+  }
+
+  /** Listens from now on. Again changes nothing. */
+  start(): void {
+    this.#running ??= this.#run()
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#running
+  }
+
+  async #run() {
+    const { signal } = this.#closing
+    while (!signal.aborted) {
+      await this.#listen().catch(() => {})
+      if (this.#hears) this.#turn(false)
+      await sleep(this.#retryMs, undefined, { signal }).catch(() => {})
+      this.#retryMs = Math.min(2 * this.#retryMs, MOST_RETRY_MS)
+    }
+  }
+
+  /** Resolves, or rejects, when the connection is lost. */
+  async #listen() {
+    const client = new pg.Client({ ...this.#options.config, query_timeout: ANSWER_MS })
+    const lost = new Promise<void>((resolve) => {
+      client.on('error', () => resolve())
+      client.on('end', () => resolve())
+      this.#closing.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    try {
+      await client.connect()
+      await this.#subscribe(client)
+      this.#retryMs = FIRST_RETRY_MS
+      this.#turn(true)
+      await this.#keep(client, lost)
+    } finally {
+      void client.end().catch(() => {})
+    }
+  }
+
+  /** What is sent must arrive: through some poolers it does not. */
+  async #subscribe(client: pg.Client) {
+    const hello = `${this.#options.origin} hello`
+    const arrived = new Promise<void>((resolve) => {
+      client.on('notification', ({ payload = '' }) => {
+        if (payload === hello) resolve()
+        else this.#receive(payload)
+      })
+    })
+    await client.query(`listen ${CHANNEL}`)
+    await client.query('select pg_notify($1, $2)', [CHANNEL, hello])
+    await within(ANSWER_MS, arrived)
+  }
+
+  #receive(payload: string) {
+    const [origin, change] = payload.split(' ')
+    if (change === undefined || change === 'hello' || origin === this.#options.origin) return
+    this.#options.heard(decodeChange(change))
+  }
+
+  async #keep(client: pg.Client, lost: Promise<void>) {
+    let isLost = false
+    void lost.then(() => {
+      isLost = true
+    })
+    while (!isLost) {
+      await Promise.race([lost, sleep(HEARTBEAT_MS, undefined, { signal: this.#closing.signal })])
+      if (!isLost) await client.query('select 1')
+    }
+  }
+
+  #turn(hears: boolean) {
+    this.#hears = hears
+    // What was read while nobody listened may be old.
+    this.#options.heard('all')
+  }
+}

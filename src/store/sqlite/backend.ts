@@ -1,0 +1,68 @@
+/** A file, by SQLite. It is made on the first registration; until then there is nothing to be read. */
+import { existsSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { Kysely } from 'kysely'
+import type { Backend } from '../backend.ts'
+import type { Change } from '../contract.ts'
+import { LazyDb } from '../lazy-db.ts'
+import { type Db, migrate, type Tables } from '../tables.ts'
+import { Connection } from './connection.ts'
+import { createDialect } from './dialect.ts'
+import { isLasting, toStoreDown } from './faults.ts'
+
+/** How long a call may take, the wait for its turn included, in ms. */
+const CALL_MS = 10_000
+
+/** @param file as in the setting, relative to the working directory */
+export function createSqliteBackend(file: string): Backend {
+  const path = resolve(file)
+  let heard: (change: Change) => void = () => {}
+  const database = new LazyDb({
+    open: () => connect(path, () => heard('all')),
+    callMs: CALL_MS,
+    toStoreDown: (error) => toStoreDown(error, file),
+    isLasting,
+    onDropped: () => heard('all'),
+  })
+
+  return {
+    read: async (empty, run) => (database.isOpen || existsSync(path) ? database.use(run) : empty),
+    write: (run, options) => database.use((db) => db.transaction().execute(run), options),
+    // A transaction has the file to itself.
+    lock: async () => {},
+    // The threads of other processes see it in the file.
+    announce: async () => {},
+    listen: (listener) => {
+      heard = listener
+    },
+    get hearsChanges() {
+      return database.isOpen
+    },
+    close: () => database.close(),
+  }
+}
+
+async function connect(path: string, onChanged: () => void): Promise<Db> {
+  const isNew = !existsSync(path)
+  const made = isNew ? await mkdir(dirname(path), { recursive: true }) : undefined
+  const db = new Kysely<Tables>({ dialect: createDialect(new Connection({ path, onChanged })) })
+  try {
+    await migrate(db, { dialect: 'sqlite', lock: async () => {} })
+    if (isNew) await syncFolders(dirname(path), made)
+    return db
+  } catch (error) {
+    await db.destroy()
+    throw error
+  }
+}
+
+/** A file is found after a power cut if its folder is on disk, too, and a folder that was made if the one around it is. */
+async function syncFolders(folder: string, made: string | undefined) {
+  const outermost = made === undefined ? folder : dirname(made)
+  for (let path = folder; ; path = dirname(path)) {
+    const handle = await open(path)
+    await handle.sync().finally(() => handle.close())
+    if (path === outermost || path === dirname(path)) return
+  }
+}

@@ -1,0 +1,32 @@
+/** What is said between the store and the thread that has the file open. */
+
+export interface WorkerOptions {
+  /** Absolute. */
+  readonly path: string
+}
+
+export interface Statement {
+  readonly id: number
+  readonly sql: string
+  readonly parameters: readonly unknown[]
+}
+
+export interface StatementResult {
+  readonly rows: Record<string, unknown>[]
+  readonly changes: number
+}
+
+/** An error of SQLite or of the file system, as far as it can be sent. */
+export interface SentError {
+  readonly message: string
+  /** SQLite's result code, or 0. */
+  readonly sqlite: number
+  /** The system's name of an error, or empty. */
+  readonly system: string
+}
+
+export type Reply =
+  | { readonly type: 'done'; readonly id: number; readonly result: StatementResult }
+  | { readonly type: 'failed'; readonly id: number; readonly error: SentError }
+  /** Another process has written to the file. */
+  | { readonly type: 'changed' }
