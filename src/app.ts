@@ -18,6 +18,7 @@ import type { Catalog } from './losses/catalog.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
 import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
+import { Registry } from './registry/registry.ts'
 import { pageOptions } from './routes/api-page.ts'
 import { codingFor, codings, pack } from './routes/content-encoding.ts'
 import type { RouteContext } from './routes/context.ts'
@@ -29,6 +30,7 @@ import { COMPONENTS } from './schemas/openapi.ts'
 import { finishDocument } from './schemas/openapi-document.ts'
 import { ProblemSchema } from './schemas/problem.ts'
 import { createRequestPlanSource } from './schemas/request-plan.ts'
+import { openStore } from './store/index.ts'
 import { formatOf, formats } from './wire/index.ts'
 
 /** Memory that bodies share; who comes when it is lent out gets memory of its own. */
@@ -102,12 +104,13 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
   return {
     config,
     catalog,
-    plans: plans,
+    plans,
+    registry: new Registry(openStore(config.store, config)),
     engine,
     batcher,
     metrics,
     bodies,
-    responses: responses,
+    responses,
     connections,
   }
 }
@@ -159,8 +162,16 @@ async function allowOrigins(app: FastifyInstance, { corsOrigins }: Config) {
   if (corsOrigins === '') return
   await app.register(cors, {
     origin: corsOrigins === '*' ? '*' : corsOrigins.split(',').map((origin) => origin.trim()),
-    methods: ['GET', 'HEAD', 'POST'],
-    exposedHeaders: ['Allow', 'Retry-After', 'Server-Timing', 'X-Request-Id'],
+    methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    exposedHeaders: [
+      'Allow',
+      'Deprecation',
+      'ETag',
+      'Location',
+      'Retry-After',
+      'Server-Timing',
+      'X-Request-Id',
+    ],
     // Chromium's longest: a trainer asks again for each step otherwise.
     maxAge: 7200,
     // It would refuse an OPTIONS that is none of a browser's in words of its own.
@@ -233,7 +244,10 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 }
 
 /** No accepted request is lost: the queue empties before the engine closes. */
-function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, connections }: RouteContext) {
+function closeInOrder(
+  app: FastifyInstance,
+  { batcher, engine, metrics, connections, registry }: RouteContext,
+) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')
     done(null, payload)
@@ -241,6 +255,7 @@ function closeInOrder(app: FastifyInstance, { batcher, engine, metrics, connecti
   app.addHook('onClose', async () => {
     await batcher.drain()
     await engine.close()
+    await registry.close()
     metrics.close()
   })
 }

@@ -38,6 +38,17 @@ const SETTINGS = {
       'What computes; auto takes a GPU where there is one, beside the compiled kernels.',
     ),
   ],
+  store: [
+    'LOSSD_STORE',
+    Type.String({
+      pattern: '^(none|file:.+|postgres(ql)?://.+)$',
+      default: 'file:data/lossd.db',
+      expects: 'file:path, postgres://user@host/database or none',
+      description:
+        'Where own losses are kept: `file:` SQLite, made at the first registration; `postgres://...` for several replicas; `none`.',
+    }),
+  ],
+  maxLosses: ['LOSSD_MAX_LOSSES', count(1000, 'Most own losses of a namespace.')],
   corsOrigins: [
     'LOSSD_CORS_ORIGINS',
     Type.String({

@@ -128,6 +128,11 @@ function structuresOf(loss: Loss): [Structure, ...Structure[]] {
   return all.slice(0, MAX_STRUCTURES) as [Structure, ...Structure[]]
 }
 
+/** A request with all inputs, and without parameters of its own. */
+export function usualStructure(loss: Loss): Structure {
+  return structuresOf(loss)[0]
+}
+
 function structureOf(loss: Loss, absent: readonly string[], params: Params): Structure {
   const present = Object.entries(loss.inputs).filter(([name]) => !absent.includes(name))
   const layouts = present.map(([name, spec]) => [name, layoutOf(spec)] as const)

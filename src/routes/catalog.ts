@@ -6,7 +6,7 @@ import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { resolveLoss } from '../schemas/resolve-loss.ts'
 import type { Routes } from './context.ts'
-import { createEngineSupport } from './engine-support.ts'
+import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 
 const closed = { additionalProperties: false } as const
 const words = Type.Array(Type.String())
@@ -20,44 +20,41 @@ const summary = {
 const Listed = Type.Object({ losses: Type.Array(Type.Object(summary, closed)) }, closed)
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
 
-const Described = Type.Object(
-  {
-    ...summary,
-    formula: Type.String({ description: "In the losses' own language." }),
-    latex: Type.String(),
-    denominator: Type.Optional(
-      Type.String({ description: "What each value adds to the mean's denominator." }),
+/** What is told of a loss, the catalog's or an own one. */
+export const describedSchema = {
+  ...summary,
+  formula: Type.String({ description: "In the losses' own language." }),
+  latex: Type.String(),
+  denominator: Type.Optional(Type.String({ description: "What each value adds to the mean's denominator." })),
+  inputs: Type.Array(
+    Type.Object(
+      {
+        name: Type.String(),
+        axes: Type.String({ description: 'With commas between them, the slowest first.' }),
+        perClass: Type.Boolean({
+          description: 'Whether it may also have the shape of the first input, one number for each class.',
+        }),
+        kind: Type.String(),
+        means: Type.String({ description: 'What numbers of this kind may be.' }),
+        differentiable: Type.Boolean(),
+        optional: Type.Boolean(),
+        about: Type.String(),
+      },
+      closed,
     ),
-    inputs: Type.Array(
-      Type.Object(
-        {
-          name: Type.String(),
-          axes: Type.String({ description: 'With commas between them, the slowest first.' }),
-          perClass: Type.Boolean({
-            description: 'Whether it may also have the shape of the first input, one number for each class.',
-          }),
-          kind: Type.String(),
-          means: Type.String({ description: 'What numbers of this kind may be.' }),
-          differentiable: Type.Boolean(),
-          optional: Type.Boolean(),
-          about: Type.String(),
-        },
-        closed,
-      ),
-    ),
-    params: anything('JSON Schema of the parameters.'),
-    defaults: anything('Parameter -> its value where a request says nothing.'),
-    reductions: words,
-    presets: anything('Framework -> its names for the loss, and what they bring along.'),
-    references: words,
-    examples: Type.Array(anything('Inputs, and the loss that they have.')),
-    engines: Type.Object(
-      { float32: words, float64: words },
-      { ...closed, description: 'Which compute it, in the order in which they are asked.' },
-    ),
-  },
-  closed,
-)
+  ),
+  params: anything('JSON Schema of the parameters.'),
+  defaults: anything('Parameter -> its value where a request says nothing.'),
+  reductions: words,
+  presets: anything('Framework -> its names for the loss, and what they bring along.'),
+  references: words,
+  examples: Type.Array(anything('Inputs, and the loss that they have.')),
+  engines: Type.Object(
+    { float32: words, float64: words },
+    { ...closed, description: 'Which compute it, in the order in which they are asked.' },
+  ),
+}
+const Described = Type.Object(describedSchema, closed)
 
 const routes: Routes = (app, context) => {
   const { catalog } = context
@@ -87,13 +84,14 @@ const routes: Routes = (app, context) => {
   }
   app.get<{ Params: { name: string } }>('/v1/losses/:name', { schema: one }, ({ params }) => {
     const loss = resolveLoss(catalog, params.name).loss
-    return { ...describeLoss(loss), engines: engines(loss) }
+    return describeLoss(loss, engines)
   })
 }
 
 export default routes
 
-function describeLoss(loss: Loss) {
+/** @param engines which engines compute it */
+export function describeLoss(loss: Loss, engines: (loss: Loss) => EngineSupport) {
   const { name, family, couples, about, aliases, references, examples, params } = loss
   return {
     name,
@@ -126,5 +124,6 @@ function describeLoss(loss: Loss) {
     presets: loss.presets,
     references,
     examples,
+    engines: engines(loss),
   }
 }

@@ -6,6 +6,7 @@ import type { Connections } from '../connections.ts'
 import type { Engine } from '../engines/contract.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
 import type { BodyPool } from './request-body.ts'
 import type { ResponseCoalescer } from './response-coalescer.ts'
@@ -21,6 +22,8 @@ export interface RouteContext {
   readonly config: Config
   readonly catalog: Catalog
   readonly plans: RequestPlanSource
+  /** Own losses that are kept. */
+  readonly registry: Registry
   readonly engine: Engine
   readonly batcher: Batcher
   readonly metrics: Metrics

@@ -1,6 +1,7 @@
-/** Which engines serve a loss: asked of the engine, with the program of the loss's first example. */
-
+/** Which engines serve a loss: asked of the engine, with the program of the loss's first example, or of an own one's usual request. */
+import { usualStructure } from '../losses/custom.ts'
 import type { Loss } from '../losses/define.ts'
+import { createProgramSource } from '../losses/program.ts'
 import type { Precision } from '../tensor.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
@@ -15,10 +16,13 @@ export function createEngineSupport({
   engine,
   config,
 }: Pick<RouteContext, 'catalog' | 'plans' | 'engine' | 'config'>): (loss: Loss) => EngineSupport {
-  const known = new Map<Loss, EngineSupport>()
+  const known = new WeakMap<Loss, EngineSupport>()
   const json = formats.find(({ name }) => name === 'json')!
+  const programs = createProgramSource()
   const programOf = (loss: Loss) => {
-    const { inputs, params } = loss.examples[0]
+    const [example] = loss.examples
+    if (example === undefined || loss.family === 'custom') return programs(loss, usualStructure(loss)).program
+    const { inputs, params } = example
     const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
     return plans(catalog.resolve(loss.name)!, json.decode(body, config)).program.program
   }

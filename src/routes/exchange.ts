@@ -45,6 +45,8 @@ export interface EncodedResponse {
   readonly ready: number
   /** To be called when the parts have left, or nobody takes them any more. */
   readonly release: (() => void) | undefined
+  /** Beside those of every answer: name, value, name, value. */
+  readonly headers?: readonly string[]
 }
 
 /** A route that takes a body of tensors. */
@@ -228,10 +230,10 @@ class Exchange implements Received, Receiver, PendingWrite {
     // Meanwhile nobody may wait any more.
     if (this.#encoded === undefined) return
     if (packed === undefined) return this.#send()
-    const { serverTiming } = this.#encoded
+    const { serverTiming, headers = [] } = this.#encoded
     this.#leave()
     this.#coding = coding
-    this.#encoded = { parts: [packed], serverTiming, ready: performance.now(), release: undefined }
+    this.#encoded = { parts: [packed], serverTiming, ready: performance.now(), release: undefined, headers }
     this.#send()
   }
 
@@ -266,6 +268,7 @@ class Exchange implements Received, Receiver, PendingWrite {
       'X-Request-Id',
       this.#request.id,
     ]
+    if (this.#encoded!.headers !== undefined) headers.push(...this.#encoded!.headers)
     if (this.#coding !== undefined) headers.push('Content-Encoding', this.#coding, 'Vary', 'Accept-Encoding')
     if (this.#context.connections.isLast(this.#request.raw)) headers.push('Connection', 'close')
     // Hooks before this one set headers for pages of other origins alone.

@@ -242,6 +242,52 @@ export function inlineSchema(formats: readonly Format[]) {
   }
 }
 
+/** The route schema of POST /v1/losses/{namespace}/{name}: one for all own losses; each has its own JSON Schema. */
+export function ownSchema(formats: readonly Format[]) {
+  const shared = Object.fromEntries([...SHARED.keys()].map((name) => [name, Type.Optional(refTo(name))]))
+  const body = Type.Object(
+    { params: Type.Optional(OptionSchemas.params), ...shared },
+    { additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }) },
+  )
+  return {
+    operationId: 'evaluateOwnLoss',
+    tags: ['custom'],
+    summary: 'An own loss that is kept',
+    description:
+      'Its inputs stand at the top level under their names; `GET /v1/losses/{namespace}/{name}/schema` is the JSON Schema of the body.',
+    headers: HeadersSchema,
+    params: Type.Object({
+      namespace: Type.String({ examples: ['acme'] }),
+      name: Type.String({ description: 'Its name; `name@2` for one version.', examples: ['robust_log'] }),
+    }),
+    body: contentOf(formats, (format) =>
+      format.bodyLimit === 'json'
+        ? { schema: body }
+        : {
+            schema: Type.String({
+              format: 'binary',
+              description: 'The tensors; the rest in `__metadata__`.',
+            }),
+          },
+    ),
+    response: responses(formats),
+  }
+}
+
+/** The JSON Schema of a loss's request, with all that it refers to. */
+export function bodySchemaOf(loss: Loss): Record<string, unknown> {
+  const here = (schema: unknown) =>
+    JSON.parse(JSON.stringify(schema).replaceAll(/"\$ref":"(\w+)#"/g, '"$ref":"#/$defs/$1"'))
+  const defs = COMPONENTS.map(({ $id, ...schema }) => [$id, here(schema)] as const)
+  const used = new Set(['Numbers', 'Nested', ...[...SHARED.keys()].map(componentOf)])
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: loss.name,
+    ...here(bodySchema(loss)),
+    $defs: Object.fromEntries(defs.filter(([id]) => used.has(id!))),
+  }
+}
+
 const OPTIONS_OF_INLINE = Object.keys(OptionSchemas).filter((name) => name !== 'preset')
 
 /** What the documentation shows of it. */

@@ -1,0 +1,89 @@
+/** The examples of a definition must hold: in float64, by the interpreter, to nine digits. */
+import { Problem, type ProblemDetail } from '../errors.ts'
+import type { Definition } from '../losses/custom.ts'
+import type { Nested } from '../losses/define.ts'
+import type { Answer } from '../wire/define.ts'
+
+/** Relative; what is smaller than 1 is held to it as it stands. */
+const TOLERANCE = 1e-9
+
+/**
+ * @param evaluate the answer to a request that has these members
+ * @throws Problem `example-fails`, with the value that came out
+ */
+export function checkExamples({ examples = [], inputs }: Definition, evaluate: (body: object) => Answer) {
+  examples.forEach((example, place) => {
+    const pointer = `/examples/${place}`
+    const tensors = Object.entries(example.inputs).map(([name, data]) => [
+      name,
+      tensorOf(data, inputs[name]?.kind),
+    ])
+    const { params, reduction = 'none', gradients = {} } = example
+    const wanted = Object.keys(gradients)
+    const options = { ...(params && { params }), reduction, gradients: wanted.length > 0 && wanted }
+    const answer = within(pointer, () => evaluate({ ...Object.fromEntries(tensors), ...options }))
+    const found = [
+      ...differences(`${pointer}/loss`, example.loss, answer.loss.data),
+      ...wanted.flatMap((name) =>
+        differences(`${pointer}/gradients/${name}`, gradients[name], answer.gradients.get(name)!.data),
+      ),
+    ]
+    if (found.length > 0)
+      throw new Problem('example-fails', `${found[0].pointer}: ${found[0].detail}`, { errors: found })
+  })
+}
+
+/** Real numbers as float64; indices as they are written. */
+function tensorOf(data: Nested, kind = 'real'): object | Nested {
+  const isIndex = kind === 'class' || kind === 'count' || kind === 'index_list'
+  return isIndex || kind.startsWith('class_or')
+    ? data
+    : {
+        dtype: 'float64',
+        data: Array.isArray(data) ? data : [data],
+        ...(Array.isArray(data) ? {} : { shape: [] }),
+      }
+}
+
+/** What is wrong with an example's request is wrong at the example. */
+function within<T>(pointer: string, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code === 'formula-invalid') throw error
+    const errors = (error.options.errors ?? []).map((place) => ({
+      ...place,
+      pointer: `${pointer}${place.pointer}`,
+    }))
+    throw new Problem(error.code, `${pointer}: ${error.message}`, { errors })
+  }
+}
+
+function differences(pointer: string, expected: Nested, found: ArrayLike<number>): ProblemDetail[] {
+  const numbers = flat(expected)
+  if (numbers.length !== found.length) {
+    return [{ pointer, detail: `has ${numbers.length} numbers, ${found.length} came out: ${listed(found)}` }]
+  }
+  const wrong = numbers.findIndex((number, i) => !isClose(number, found[i]))
+  if (wrong < 0) return []
+  return [
+    {
+      pointer,
+      detail: `says ${numbers[wrong]}, ${found[wrong]} came out (element ${wrong} of ${listed(found)})`,
+    },
+  ]
+}
+
+function flat(nested: Nested): number[] {
+  return Array.isArray(nested) ? nested.flatMap(flat) : [Number(nested)]
+}
+
+function isClose(expected: number, found: number): boolean {
+  if (Object.is(expected, found) || expected === found) return true
+  return Math.abs(expected - found) <= TOLERANCE * Math.max(1, Math.abs(expected))
+}
+
+function listed(numbers: ArrayLike<number>): string {
+  const shown = Array.from({ length: Math.min(8, numbers.length) }, (_, i) => numbers[i])
+  return `[${shown.join(', ')}${numbers.length > 8 ? ', ...' : ''}]`
+}

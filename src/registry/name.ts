@@ -1,0 +1,39 @@
+/** Names of own losses in addresses: `acme/robust_log`, and `acme/robust_log@2` for one version. */
+import { Problem } from '../errors.ts'
+
+export interface OwnName {
+  readonly namespace: string
+  readonly name: string
+  /** Absent: the latest. */
+  readonly version: number | undefined
+}
+
+const PART = /^[a-z][a-z0-9_]{0,63}$/
+const VERSION = /^[1-9]\d{0,8}$/
+
+/**
+ * @throws Problem `unknown-loss`: nothing can have such a name
+ * @example
+ * ownName('acme', 'robust_log@2') // { namespace: 'acme', name: 'robust_log', version: 2 }
+ */
+export function ownName(namespace: string, nameAndVersion: string): OwnName {
+  const [name, version, ...rest] = nameAndVersion.split('@')
+  const isVersion = version === undefined || VERSION.test(version)
+  if (PART.test(namespace) && PART.test(name) && isVersion && rest.length === 0) {
+    return { namespace, name, version: version === undefined ? undefined : Number(version) }
+  }
+  const shown = `${namespace}/${nameAndVersion}`.slice(0, 150)
+  throw new Problem(
+    'unknown-loss',
+    `there is no loss "${shown}"; own ones are namespace/name, or namespace/name@version`,
+  )
+}
+
+/** Whether a term of a composition means an own loss. */
+export function isOwn(name: string): boolean {
+  return name.includes('/')
+}
+
+export function fullName({ namespace, name }: Pick<OwnName, 'namespace' | 'name'>): string {
+  return `${namespace}/${name}`
+}

@@ -1,0 +1,173 @@
+/**
+ * Own losses that are kept: by name in memory, else in the store. A version never changes, so that what is known of it holds
+ * for ever; which version is the latest holds until the store tells of a change.
+ */
+import { createHash } from 'node:crypto'
+import { Problem } from '../errors.ts'
+import type { ResolvedLoss } from '../losses/define.ts'
+import { checkDefinition } from '../schemas/definition.ts'
+import {
+  type Condition,
+  type FoundVersion,
+  type LossStore,
+  NamespaceFull,
+  PreconditionFailed,
+  type Registered,
+  StoreDown,
+  type StoredVersion,
+} from '../store/contract.ts'
+import { fullName, type OwnName } from './name.ts'
+
+/** An own loss, ready to be evaluated. */
+export interface OwnLoss {
+  readonly resolved: ResolvedLoss
+  readonly stored: StoredVersion
+  /** Since when its name is retired. */
+  readonly retired: string | null
+}
+
+/** What is known of a name: its latest version, until the store tells of a change. */
+interface Latest {
+  readonly version: number
+  readonly retired: string | null
+}
+
+/** Losses and names that are kept in memory. */
+const MAX_KEPT = 4096
+
+export class Registry {
+  readonly #store: LossStore | undefined
+  readonly #versions = new Map<string, Pick<OwnLoss, 'resolved' | 'stored'>>()
+  readonly #latest = new Map<string, Latest>()
+  /** What was known before a change: good enough while the store is down. */
+  readonly #stale = new Map<string, Latest>()
+  /** Counts changes: a look-up that began before one does not say what is the latest now. */
+  #changes = 0
+
+  /** @param store undefined where nothing is kept */
+  constructor(store: LossStore | undefined) {
+    this.#store = store
+    store?.onChange((change) => this.#forget(change === 'all' ? undefined : fullName(change)))
+  }
+
+  get store(): LossStore {
+    if (this.#store !== undefined) return this.#store
+    throw new Problem(
+      'not-kept',
+      'own losses are not kept here (LOSSD_STORE is none); send them with POST /v1/losses:evaluate',
+    )
+  }
+
+  /** What memory knows; undefined where the store must be asked. */
+  known(name: OwnName): OwnLoss | undefined {
+    const latest = this.#latest.get(fullName(name))
+    if (latest === undefined) return undefined
+    const version = name.version ?? latest.version
+    const found = this.#versions.get(`${fullName(name)}@${version}`)
+    return found === undefined ? undefined : { ...found, retired: latest.retired }
+  }
+
+  /**
+   * @throws Problem `unknown-loss`, `store-down`
+   */
+  async find(name: OwnName): Promise<OwnLoss> {
+    const known = this.known(name)
+    if (known !== undefined) return known
+    const before = this.#changes
+    try {
+      const found = await this.store.find(name.namespace, name.name, name.version)
+      if (found === undefined) throw unknown(name)
+      return this.#keep(found, before)
+    } catch (error) {
+      const stale = error instanceof StoreDown ? this.#staleOf(name) : undefined
+      if (stale !== undefined) return stale
+      throw problemOf(error)
+    }
+  }
+
+  /**
+   * Checks a document and keeps it as the next version of its name. It is on disk when this resolves.
+   *
+   * @throws Problem with what is wrong; `precondition-failed`, `too-many-losses`, `store-down`
+   */
+  async register(document: object, condition: Condition | undefined): Promise<Registered> {
+    const { loss } = resolve(document)
+    const [namespace, name] = loss.name.split('/')
+    if (name === undefined)
+      throw new Problem('missing-input', '/name: a loss that is kept needs one', nameMissing)
+    const text = JSON.stringify(document)
+    const digest = createHash('sha256').update(text).digest('hex')
+    const draft = { namespace, name, id: loss.id, digest, document: text, createdBy: null }
+    return this.ask((store) => store.register(draft, condition))
+  }
+
+  /** Asks the store, whose failures become the caller's problems. */
+  async ask<T>(question: (store: LossStore) => Promise<T>): Promise<T> {
+    const { store } = this
+    try {
+      return await question(store)
+    } catch (error) {
+      throw problemOf(error)
+    }
+  }
+
+  async close() {
+    await this.#store?.close()
+  }
+
+  #keep({ stored, loss }: FoundVersion, before: number): OwnLoss {
+    const key = `${fullName(stored)}@${stored.version}`
+    const kept = this.#versions.get(key) ?? { resolved: resolve(JSON.parse(stored.document)), stored }
+    remember(this.#versions, key, kept)
+    const latest = { version: loss.latest, retired: loss.retired }
+    remember(this.#stale, fullName(stored), latest)
+    if (this.#store!.hearsChanges && before === this.#changes)
+      remember(this.#latest, fullName(stored), latest)
+    return { ...kept, retired: loss.retired }
+  }
+
+  #staleOf(name: OwnName): OwnLoss | undefined {
+    const latest = this.#stale.get(fullName(name))
+    const version = name.version ?? latest?.version
+    const found = this.#versions.get(`${fullName(name)}@${version}`)
+    return found === undefined || latest === undefined ? undefined : { ...found, retired: latest.retired }
+  }
+
+  #forget(name: string | undefined) {
+    this.#changes++
+    if (name === undefined) this.#latest.clear()
+    else this.#latest.delete(name)
+  }
+}
+
+const nameMissing = {
+  errors: [{ pointer: '/name', detail: 'a loss that is kept needs one: namespace/name' }],
+}
+
+function resolve(document: unknown): ResolvedLoss {
+  return Object.freeze({ loss: checkDefinition(document, ''), preset: undefined, params: {} })
+}
+
+/** The one unused for longest goes. */
+function remember<V>(map: Map<string, V>, key: string, value: V) {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size > MAX_KEPT) map.delete(map.keys().next().value!)
+}
+
+function unknown(name: OwnName): Problem {
+  const version = name.version === undefined ? '' : `@${name.version}`
+  return new Problem(
+    'unknown-loss',
+    `there is no loss "${fullName(name)}${version}"; GET /v1/losses?namespace=${name.namespace} lists them`,
+  )
+}
+
+/** What the store refuses, in the words of a problem. */
+function problemOf(error: unknown): unknown {
+  if (error instanceof StoreDown)
+    return new Problem('store-down', error.message, { retryAfter: 1, cause: error })
+  if (error instanceof NamespaceFull) return new Problem('too-many-losses', error.message)
+  if (error instanceof PreconditionFailed) return new Problem('precondition-failed', error.message)
+  return error
+}

@@ -1,0 +1,54 @@
+/** POST /v1/losses/{namespace}/{name}: an own loss that is kept, by default its latest version. */
+import type { FastifyRequest } from 'fastify'
+import { ownName } from '../registry/name.ts'
+import type { OwnLoss } from '../registry/registry.ts'
+import { ownSchema } from '../schemas/openapi.ts'
+import { formats } from '../wire/index.ts'
+import type { RouteContext, Routes } from './context.ts'
+import { evaluate } from './evaluate.ts'
+import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
+import { deprecationOf, served } from './registry.ts'
+
+const routes: Routes = (app, context) => {
+  registerExchange(app, context, {
+    path: '/v1/losses/:namespace/:name',
+    schema: { ...ownSchema(formats), 'x-problems': [404, 410, 501] },
+    target: (request) => targetOf(request, context),
+  })
+}
+
+export default routes
+
+type Address = Parameters<typeof served>[1]
+
+function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
+  const address = params as Address
+  const name = ownName(address.namespace, address.name)
+  return {
+    name: 'own',
+    handle: (received) => {
+      const known = context.registry.known(name)
+      const isServed = known !== undefined && (known.retired === null || name.version !== undefined)
+      return isServed ? answer(known, context, received) : look(address, context, received)
+    },
+  }
+}
+
+/** One that memory does not know, or that is refused. */
+async function look(address: Address, context: RouteContext, received: Received): Promise<EncodedResponse> {
+  return answer(await served(context, address), context, received)
+}
+
+function answer(
+  { resolved, retired }: OwnLoss,
+  context: RouteContext,
+  received: Received,
+): EncodedResponse | Promise<EncodedResponse> {
+  const encoded = evaluate(resolved, context, received)
+  if (retired === null) return encoded
+  const deprecated = (response: EncodedResponse) => ({
+    ...response,
+    headers: ['Deprecation', deprecationOf(retired)],
+  })
+  return encoded instanceof Promise ? encoded.then(deprecated) : deprecated(encoded)
+}

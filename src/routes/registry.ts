@@ -1,0 +1,237 @@
+/** Own losses that are kept: registered, shown, listed, retired. routes/evaluate-own.ts evaluates them. */
+import { Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Problem, problemAt } from '../errors.ts'
+import type { Definition } from '../losses/custom.ts'
+import type { Loss } from '../losses/define.ts'
+import { checkExamples } from '../registry/examples.ts'
+import { fullName, ownName } from '../registry/name.ts'
+import type { OwnLoss } from '../registry/registry.ts'
+import { checkDefinition } from '../schemas/definition.ts'
+import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
+import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
+import { bodySchemaOf } from '../schemas/openapi.ts'
+import type { Condition, StoredVersion } from '../store/contract.ts'
+import { formats } from '../wire/index.ts'
+import { readDocument } from '../wire/json/document.ts'
+import { describedSchema, describeLoss } from './catalog.ts'
+import type { RouteContext, Routes } from './context.ts'
+import { createEngineSupport, type EngineSupport } from './engine-support.ts'
+
+const closed = { additionalProperties: false } as const
+const tags = ['custom']
+const versioned = {
+  version: Type.Integer(),
+  id: Type.String({
+    description: 'Of what it computes: sha256 of formula, inputs, parameters and denominator.',
+  }),
+  created: Type.String({ format: 'date-time' }),
+  createdBy: Type.Union([Type.String(), Type.Null()]),
+}
+const Version = Type.Object(versioned, closed)
+const Own = Type.Object(
+  {
+    ...describedSchema,
+    ...versioned,
+    retired: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+    definition: Type.Unsafe({ $ref: 'Definition#' }),
+  },
+  closed,
+)
+const Removed = Type.Object({ retired: Type.Boolean(), purged: Type.Boolean() }, closed)
+const params = Type.Object({
+  namespace: Type.String({ examples: ['acme'] }),
+  name: Type.String({ description: 'Its name; `name@2` for one version.', examples: ['robust_log'] }),
+})
+
+interface Address {
+  Params: { namespace: string; name: string }
+}
+
+/** Versions of one page. */
+const PAGE = 100
+
+const routes: Routes = (app, context) => {
+  const { registry } = context
+  const engines = createEngineSupport(context)
+  const problems = [404, 501, 503]
+
+  const register = {
+    tags,
+    operationId: 'registerLoss',
+    summary: 'Keep an own loss, as the next version of its name',
+    description:
+      'The same document again answers 200 with the version there is. `If-None-Match: *` only creates, `If-Match` with the ETag of the latest version only follows it.',
+    body: { content: { 'application/json': { schema: Type.Unsafe({ $ref: 'Definition#' }) } } },
+    response: { 200: Own, 201: Own },
+    'x-problems': [400, 412, 413, 422, 429, 501, 503],
+  }
+  app.post('/v1/losses', { schema: register }, async (request, reply) => {
+    const document = documentOf(request.body as Uint8Array)
+    checkAll(document, context)
+    const { stored, isNew } = await registry.register(document as object, conditionOf(request))
+    const own = await registry.find({ ...stored, version: stored.version })
+    tell(reply, own)
+    reply.header('Location', `/v1/losses/${fullName(stored)}@${stored.version}`)
+    return reply.code(isNew ? 201 : 200).send(shown(own, engines))
+  })
+
+  const one = {
+    tags,
+    operationId: 'describeOwnLoss',
+    summary: 'One own loss, by default its latest version',
+    params,
+    response: { 200: Own },
+    'x-problems': [...problems, 410],
+  }
+  app.get<Address>('/v1/losses/:namespace/:name', { schema: one }, async (request, reply) => {
+    const own = await served(context, request.params)
+    tell(reply, own)
+    return shown(own, engines)
+  })
+
+  const versions = {
+    tags,
+    operationId: 'listVersions',
+    summary: 'The versions of an own loss, the newest first',
+    params,
+    querystring: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }),
+    response: { 200: Type.Object({ versions: Type.Array(Version) }, closed) },
+    'x-problems': problems,
+  }
+  app.get<Address & { Querystring: { before?: string } }>(
+    '/v1/losses/:namespace/:name/versions',
+    { schema: versions },
+    async (request) => {
+      const { namespace, name } = ownName(request.params.namespace, request.params.name)
+      const page = { limit: PAGE, ...beforeOf(request.query.before) }
+      const found = await registry.ask((store) => store.versions(namespace, name, page))
+      if (found.length === 0 && page.before === undefined)
+        await registry.find({ namespace, name, version: undefined })
+      return { versions: found.map(versionOf) }
+    },
+  )
+
+  const schema = {
+    tags,
+    operationId: 'ownLossSchema',
+    summary: 'JSON Schema of a request to an own loss',
+    params,
+    response: { 200: Type.Record(Type.String(), Type.Unknown()) },
+    'x-problems': [...problems, 410],
+  }
+  app.get<Address>('/v1/losses/:namespace/:name/schema', { schema }, async ({ params: address }) =>
+    bodySchemaOf((await served(context, address)).resolved.loss),
+  )
+
+  const retire = {
+    tags,
+    operationId: 'retireLoss',
+    summary: 'Retire an own loss',
+    description:
+      'The bare name answers 410 then; versions that trainings have pinned go on, with a Deprecation header. `purge=true` removes all of it.',
+    params,
+    querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }),
+    response: { 200: Removed },
+    'x-problems': problems,
+  }
+  app.delete<Address & { Querystring: { purge?: string } }>(
+    '/v1/losses/:namespace/:name',
+    { schema: retire },
+    async ({ params: address, query }) => {
+      const own = ownName(address.namespace, address.name)
+      if (own.version !== undefined)
+        throw problemAt('invalid-value', '/name', 'a version alone cannot be removed')
+      const isPurge = query.purge === 'true' || query.purge === ''
+      const { namespace, name } = own
+      const done = await registry.ask((store) =>
+        isPurge ? store.purge(namespace, name) : store.retire(namespace, name),
+      )
+      if (!done) await registry.find(own)
+      return { retired: !isPurge, purged: isPurge }
+    },
+  )
+}
+
+export default routes
+
+/** @throws Problem `gone` for the bare name of a retired loss */
+export async function served({ registry }: RouteContext, address: Address['Params']): Promise<OwnLoss> {
+  const name = ownName(address.namespace, address.name)
+  const own = registry.known(name) ?? (await registry.find(name))
+  if (name.version === undefined && own.retired !== null) throw gone(own)
+  return own
+}
+
+function gone({ stored, retired }: OwnLoss): Problem {
+  const { version } = stored
+  return new Problem(
+    'gone',
+    `${fullName(stored)} was retired on ${retired}; its versions up to @${version} still answer`,
+  )
+}
+
+/** @throws Problem `payload-too-large`, `malformed-json` */
+function documentOf(bytes: Uint8Array | undefined): unknown {
+  if (bytes !== undefined && bytes.length > 2 * MAX_DEFINITION_BYTES) {
+    throw new Problem(
+      'payload-too-large',
+      `a definition has at most ${MAX_DEFINITION_BYTES} bytes, got ${bytes.length}`,
+    )
+  }
+  const document = readDocument(bytes ?? new Uint8Array())
+  checkSize(JSON.stringify(document), '')
+  return document
+}
+
+/** What a definition promises is held before it is kept. */
+function checkAll(document: unknown, { plans, config }: RouteContext) {
+  const loss = checkDefinition(document, '')
+  const resolved = { loss, preset: undefined, params: {} }
+  const json = formats.find(({ name }) => name === 'json')!
+  const decode = (body: object) => json.decode(Buffer.from(JSON.stringify(body)), config)
+  checkExamples(document as Definition, (body) => evaluateExactly(resolved, decode(body), plans))
+}
+
+/** @throws Problem `invalid-value` for an ETag that is none of ours */
+function conditionOf({ headers }: FastifyRequest): Condition | undefined {
+  if (headers['if-none-match'] === '*') return { onlyCreate: true }
+  const match = headers['if-match']
+  if (match === undefined) return undefined
+  const version = /^"(\d+)"$/.exec(match)
+  if (version === null)
+    throw new Problem(
+      'precondition-failed',
+      `If-Match must be the ETag of a version, as in "3"; got ${match.slice(0, 80)}`,
+    )
+  return { follows: Number(version[1]) }
+}
+
+function tell(reply: FastifyReply, { stored, retired }: OwnLoss) {
+  reply.header('ETag', `"${stored.version}"`)
+  if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
+}
+
+/** RFC 9745: when it was, in seconds. */
+export function deprecationOf(retired: string): string {
+  return `@${Math.floor(Date.parse(retired) / 1000)}`
+}
+
+function shown({ resolved: { loss }, stored, retired }: OwnLoss, engines: (loss: Loss) => EngineSupport) {
+  return {
+    ...describeLoss(loss, engines),
+    ...versionOf(stored),
+    retired,
+    definition: JSON.parse(stored.document) as object,
+  }
+}
+
+function versionOf({ version, id, created, createdBy }: StoredVersion) {
+  return { version, id: `sha256:${id}`, created, createdBy }
+}
+
+function beforeOf(before: string | undefined): { before?: number } {
+  if (before === undefined) return {}
+  if (!/^[1-9]\d{0,8}$/.test(before)) throw problemAt('invalid-value', '/before', 'must be a version number')
+  return { before: Number(before) }
+}

@@ -1,0 +1,14 @@
+/** JSON bodies that hold no tensors, read as strictly as those that do. */
+import { type Json, JsonReader } from './reader.ts'
+
+/**
+ * @throws Problem `malformed-json`
+ * @example
+ * readDocument(Buffer.from('{"name": "acme/x"}')) // { name: 'acme/x' }
+ */
+export function readDocument(bytes: Uint8Array): Json {
+  const reader = new JsonReader(bytes)
+  const value = reader.value()
+  reader.end()
+  return value
+}
