@@ -17,7 +17,7 @@ export default defineLoss({
     },
     keras: {
       names: {},
-      params: { alpha: null },
+      params: { alpha: null, epsilon: 1e-7 },
       note: 'Keras takes logits only with from_logits=True, and heeds its alpha only with apply_class_balancing=True.',
     },
     optax: {
@@ -40,6 +40,13 @@ export default defineLoss({
       description: 'Weight of the positives, 1 - alpha that of the negatives; null for none.',
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 0,
+      description:
+        'Probabilities are clipped to [epsilon, 1 - epsilon] inside the logarithms, as in Keras; beyond the bounds only the fading factor has a gradient. 0 clips nothing.',
+    }),
   }),
   // 1 - p_t = y s(-x) + (1 - y) s(x), one form for hard and soft targets, so that the gradient of a target of 0 or 1
   // is the limit of its soft neighbours'. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) the power,
@@ -50,7 +57,11 @@ export default defineLoss({
   formula: `
     x = predictions
     y = targets
-    bce = y * softplus(-x) + (1 - y) * softplus(x)
+    low = -log1p(-epsilon)
+    high = -log(epsilon)
+    yes = epsilon > 0 ? clamp(softplus(-x), low, high) : softplus(-x)
+    no = epsilon > 0 ? clamp(softplus(x), low, high) : softplus(x)
+    bce = y * yes + (1 - y) * no
     logit = abs(x) < 800 ? x : stop_gradient(x)
     miss = y * sigmoid(-logit) + (1 - y) * sigmoid(logit)
     power = miss > 1e-37 ? miss^gamma : exp(-gamma * abs(x))

@@ -16,6 +16,7 @@ export default defineLoss({
     },
     keras: {
       names: { 'keras.losses.KLDivergence': {}, 'keras.losses.kl_divergence': {} },
+      params: { epsilon: 1e-7 },
       reduction: 'batchmean',
       note: 'Predictions are log-probabilities: send the logarithms of what Keras takes. Keras clips both sides to [1e-7, 1].',
     },
@@ -42,12 +43,23 @@ export default defineLoss({
       default: false,
       description: 'Whether targets are logarithms of probabilities.',
     }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 0,
+      description:
+        'Probabilities of both sides are clipped to [epsilon, 1], with gradient 0 beyond, as in Keras. 0 clips nothing.',
+    }),
   }),
   // y (ln y - x); a target of 0 contributes 0, the limit of y ln y, also where x is -inf.
   formula: `
-    y = log_target ? exp(targets) : targets
-    log_y = log_target ? targets : log(targets)
-    y == 0 ? 0 : y * (log_y - predictions)`,
+    low = log(epsilon)
+    x = epsilon > 0 ? (predictions < low ? low : predictions > 0 ? 0 : predictions) : predictions
+    given_log = log_target ? targets : log(targets)
+    log_y = epsilon > 0 ? clamp(given_log, low, 0) : given_log
+    given_y = log_target ? exp(targets) : targets
+    y = epsilon > 0 ? clamp(given_y, epsilon, 1) : given_y
+    y == 0 ? 0 : y * (log_y - x)`,
   references: [
     'Kullback and Leibler 1951, doi:10.1214/aoms/1177729694',
     'torch.nn.functional.kl_div',

@@ -16,7 +16,7 @@ export default defineLoss({
     },
     keras: {
       names: { 'keras.losses.Circle': {}, 'keras.losses.circle': {} },
-      params: { weights: 'exact' },
+      params: { normalize: false, weights: 'exact' },
       note: 'Keras leaves it to the caller to normalise: for rows of length 1 the values agree, and its gradient has a part along each row in addition, which normalising takes out again. For rows without positives or negatives its function answers 0; its class leaves them out of the mean, as this does.',
     },
   },
@@ -41,6 +41,11 @@ export default defineLoss({
       default: 0.4,
       description: 'Positives shall have a cosine above 1 - margin, negatives one below margin.',
     }),
+    normalize: Type.Boolean({
+      default: true,
+      description:
+        'Whether rows are divided by their lengths. false takes them as they are, as Keras does, which has a gradient along each row, too: send rows of length 1. Similarities above 1 count as 1.',
+    }),
     weights: oneOf(['constant', 'exact'], {
       default: 'constant',
       description:
@@ -50,7 +55,8 @@ export default defineLoss({
   // softplus( ln sum over positives of e^(-gamma [1+m-s] (s-1+m)) + ln sum over negatives of e^(gamma [s+m] (s-m)) ),
   // [x] = max(x, 0). A row without positives or without negatives has nothing to compare.
   formula: `${UNIT_ROWS}
-    s = sum(z * z[rows -> others], dim)
+    product = sum(embeddings * embeddings[rows -> others], dim)
+    s = normalize ? sum(z * z[rows -> others], dim) : min(product, 1)
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]
     weight_pull = relu(1 + margin - s)

@@ -1,6 +1,6 @@
 /** Cosine of the angle between two vectors, as a distance or as it is. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
+import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'cosine_similarity',
@@ -32,6 +32,7 @@ export default defineLoss({
     },
     tfjs: {
       names: { 'tf.losses.cosineDistance': {} },
+      params: { normalize: false },
       reduction: 'sum_by_nonzero_weights',
       note: 'tfjs does not normalise: it answers 1 - xy, which is a cosine only for vectors of length 1.',
     },
@@ -50,6 +51,12 @@ export default defineLoss({
       default: 1e-8,
       description:
         'Smallest length; a shorter vector counts as having it, so that a zero vector has cosine 0 and a gradient of 1 / epsilon.',
+      ...onlyWith('normalize', true),
+    }),
+    normalize: Type.Boolean({
+      default: true,
+      description:
+        'Whether vectors are divided by their lengths. false takes them as they are, as tfjs does: the dot product is a cosine only for vectors of length 1.',
     }),
   }),
   formula: `
@@ -57,8 +64,8 @@ export default defineLoss({
     b = max(norm(targets, dim), epsilon)
     u = predictions / a
     v = targets / b
-    cosine = sum(u * v, dim)
-    distance = cosine > 0.5 ? sum((u - v)^2, dim) / 2 : 1 - cosine
+    cosine = normalize ? sum(u * v, dim) : sum(predictions * targets, dim)
+    distance = normalize and cosine > 0.5 ? sum((u - v)^2, dim) / 2 : 1 - cosine
     form == distance ? distance : form == negative ? -cosine : cosine`,
   references: ['optax.losses.cosine_distance', 'keras.losses.CosineSimilarity (form negative)'],
   examples: [

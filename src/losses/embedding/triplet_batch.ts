@@ -16,6 +16,7 @@ export default defineLoss({
         'tfa.losses.TripletHardLoss': { mining: 'hard' },
         'tfa.losses.triplet_hard_loss': { mining: 'hard' },
       },
+      params: { distance: 'euclidean' },
       note: 'A row without positive or negative counts nothing. TensorFlow Addons answers NaN for a batch without positives (semihard), and invents a positive at distance 0 (hard).',
     },
   },
@@ -35,6 +36,11 @@ export default defineLoss({
       default: 1,
       description: 'What the negative shall be farther off than the positive, in squared distance.',
     }),
+    distance: oneOf(['sqeuclidean', 'euclidean'], {
+      default: 'sqeuclidean',
+      description:
+        'sqeuclidean: squared Euclidean distances; euclidean: their roots, as TensorFlow Addons takes by default.',
+    }),
     mining: oneOf(['semihard', 'hard', 'all'], {
       default: 'semihard',
       description:
@@ -46,7 +52,8 @@ export default defineLoss({
   formula: `
     x = embeddings - stop_gradient(mean(embeddings, rows))
     square = sum(x * x, dim)
-    d = relu(square + square[rows -> others] - 2 * sum(x * x[rows -> others], dim))
+    squared = relu(square + square[rows -> others] - 2 * sum(x * x[rows -> others], dim))
+    d = distance == euclidean ? safe_sqrt(squared) : squared
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]
     positives = sum(positive ? 1 : 0, others)

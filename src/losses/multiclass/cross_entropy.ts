@@ -1,6 +1,6 @@
 /** Softmax cross-entropy on logits, with class indices or probabilities as targets. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, ignoreIndex, input, onlyWith } from '../define.ts'
+import { classAxis, defineLoss, ignoreIndex, input, oneOf, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'cross_entropy',
@@ -31,7 +31,7 @@ export default defineLoss({
     },
     tfjs: {
       names: { 'tf.losses.softmaxCrossEntropy': {} },
-      params: { class_axis: -1 },
+      params: { class_axis: -1, gradient: 'residual' },
       reduction: 'sum_by_nonzero_weights',
       note: "The gradient of probability targets is -log_softmax; tfjs answers labels - softmax, and its label smoothing divides by the second axis's size also where that is not the classes.",
     },
@@ -55,6 +55,11 @@ export default defineLoss({
     }),
     ignore_index: Type.Integer({ ...ignoreIndex, ...onlyWith('targets', 'class') }),
     class_axis: classAxis,
+    gradient: oneOf(['exact', 'residual'], {
+      default: 'exact',
+      description:
+        'With probability targets. exact: the derivative of the loss; residual: softmax - targets by the predictions and targets - softmax by the targets, as tfjs answers. With class indices both are the same.',
+    }),
   }),
   // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A probability of 0 silences its
   // class also where ln p is -inf (a masked logit); a smoothing of 0 silences the smooth term likewise.
@@ -66,7 +71,11 @@ export default defineLoss({
       ? -pick(w, targets, classes) * pick(log_p, targets, classes)
       : -sum(is_finite(log_p) or targets != 0 ? w * targets * log_p : 0, classes)
     smooth = label_smoothing > 0 ? -label_smoothing * sum(w * log_p, classes) / size(classes) : 0
-    kept ? (1 - label_smoothing) * sharp + smooth : 0`,
+    soft = (1 - label_smoothing) * sharp + smooth
+    t = w * ((1 - label_smoothing) * targets + label_smoothing / size(classes))
+    away = stop_gradient(t - softmax(predictions, classes))
+    residual = sum(weigh(away, t) - weigh(stop_gradient(t), predictions), classes) + logsumexp(predictions, classes)
+    kept ? (gradient == residual and not is_index(targets) ? straight_through(soft, residual) : soft) : 0`,
   denominator: 'is_index(targets) ? (kept ? pick(w, targets, classes) : 0) : 1',
   references: [
     'torch.nn.functional.cross_entropy',

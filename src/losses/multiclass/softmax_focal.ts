@@ -15,7 +15,7 @@ export default defineLoss({
         'keras.losses.CategoricalFocalCrossentropy': {},
         'keras.losses.categorical_focal_crossentropy': {},
       },
-      params: { class_axis: -1, alpha: 0.25 },
+      params: { class_axis: -1, alpha: 0.25, epsilon: 1e-7 },
       note: 'Predictions are logits, as with from_logits=True; of the probabilities that Keras takes by default send the logarithms. Keras clips probabilities to [1e-7, 1 - 1e-7], where its gradient ends.',
     },
   },
@@ -31,13 +31,22 @@ export default defineLoss({
       description: 'Scales every class alike (as Keras does with 0.25); null for none.',
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy rows fade; 0 not at all.' }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 0,
+      description:
+        'Probabilities are clipped to [epsilon, 1 - epsilon], with gradient 0 beyond, as in Keras. 0 clips nothing.',
+    }),
     class_axis: classAxis,
   }),
   // -sum_c y_c (1 - p_c)^gamma ln p_c. The floor keeps the slope of gamma < 1 finite at p = 1. Below e^-800 p is 0 in
   // every precision, and 1 - p rests. Classes without a target are left out before the product: a masked logit (-inf) has an infinite -ln p.
   formula: `
-    log_p = log_softmax(predictions, classes)
-    rest = 1 - softmax(predictions, classes)
+    all_log = log_softmax(predictions, classes)
+    all_rest = 1 - softmax(predictions, classes)
+    log_p = epsilon > 0 ? clamp(all_log, log(epsilon), log1p(-epsilon)) : all_log
+    rest = epsilon > 0 ? clamp(all_rest, epsilon, 1 - epsilon) : all_rest
     own_log = is_index(targets) ? pick(log_p, targets, classes) : log_p
     own_rest = is_index(targets) ? pick(rest, targets, classes) : rest
     miss = own_log < -800 ? 1 : max(own_rest, 1e-37)
