@@ -1,6 +1,6 @@
 /** Triplet loss that finds its triplets in the batch. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
+import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'triplet_batch',
@@ -16,7 +16,7 @@ export default defineLoss({
         'tfa.losses.TripletHardLoss': { mining: 'hard' },
         'tfa.losses.triplet_hard_loss': { mining: 'hard' },
       },
-      params: { distance: 'euclidean' },
+      params: { distance: 'euclidean', alone: 'count' },
       note: 'A row without positive or negative counts nothing. TensorFlow Addons answers NaN for a batch without positives (semihard), and invents a positive at distance 0 (hard).',
     },
   },
@@ -35,6 +35,12 @@ export default defineLoss({
       exclusiveMinimum: 0,
       default: 1,
       description: 'What the negative shall be farther off than the positive, in squared distance.',
+    }),
+    alone: oneOf(['skip', 'count'], {
+      default: 'skip',
+      description:
+        'Of mining hard, a row without another one of its class: skip leaves it out; count gives it a positive at distance 0, itself, as TensorFlow Addons does.',
+      ...onlyWith('mining', 'hard'),
     }),
     distance: oneOf(['sqeuclidean', 'euclidean'], {
       default: 'sqeuclidean',
@@ -58,7 +64,8 @@ export default defineLoss({
     positive = same and index(rows) != index(rows)[rows -> others]
     positives = sum(positive ? 1 : 0, others)
     negatives = sum(same ? 0 : 1, others)
-    mined = positives > 0 and negatives > 0
+    counts_alone = mining == hard and alone == count
+    mined = (counts_alone or positives > 0) and negatives > 0
     far = d[others -> thirds]
     foreign = not same[others -> thirds]
     beyond = foreign and far > d
@@ -66,7 +73,7 @@ export default defineLoss({
     farthest = max(same ? -1 : d, others)
     semihard = is_beyond ? min(beyond ? far : 3e38, thirds) : farthest
     pairwise = sum(positive ? relu(d - semihard + margin) : 0, others)
-    hard = relu(max(positive ? d : -1, others) - min(same ? 3e38 : d, others) + margin)
+    hard = relu(max(positive ? d : counts_alone ? 0 : -1, others) - min(same ? 3e38 : d, others) + margin)
     every = sum(positive ? sum(foreign ? relu(d - far + margin) : 0, thirds) : 0, others)
     mined ? (mining == semihard ? pairwise : mining == hard ? hard : every) : 0`,
   denominator: 'mined ? (mining == semihard ? positives : mining == hard ? 1 : positives * negatives) : 0',

@@ -16,7 +16,7 @@ export default defineLoss({
         'torch.nn.TripletMarginLoss': {},
         'torch.nn.functional.triplet_margin_with_distance_loss': {},
         'torch.nn.TripletMarginWithDistanceLoss': {},
-        'sentence_transformers.losses.TripletLoss': { margin: 5 },
+        'sentence_transformers.losses.TripletLoss': { margin: 5, epsilon: 0 },
       },
     },
     optax: {
