@@ -58,6 +58,11 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'torch ciou/points': 'torchvision: NaN for boxes without area',
   'torch giou/line':
     'torchvision: divides by epsilon where the box around both has no area, with gradients of 5e6',
+  'torch circle/origin embeddings':
+    'pytorch-metric-learning: 1e12 times the slope, at a row of zeros; it has no direction, and rests',
+  'torch multi_similarity/origin embeddings': 'the same',
+  'torch nt_xent/origin embeddings': 'the same',
+  'torch supcon/origin embeddings': 'the same',
   'torch js_div/apart': 'torchmetrics: NaN gradients at a probability of 0',
   'keras hinge/margin predictions':
     'on the corner of the hinge Keras takes half of the slope, we take the inactive side: 0',
@@ -84,6 +89,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'optax kl_div loss':
     'optax sums the classes; the unreduced loss here is one number an element (see its note)',
   'optax cosine_similarity/zero': 'optax: NaN for a zero vector, whose cosine is 0 here',
+  'optax nt_xent/origin embeddings': 'optax: 1e8 times the slope, at a row of zeros',
   'optax nt_xent/singles loss': 'optax: NaN without positives',
   'optax dice/plain':
     'optax averages the classes; the unreduced loss here is one number a class (see its note)',

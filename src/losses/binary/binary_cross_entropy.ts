@@ -13,18 +13,17 @@ export default defineLoss({
     torch: {
       names: { 'torch.nn.functional.binary_cross_entropy': {}, 'torch.nn.BCELoss': {} },
       params: { gradient: 'bounded' },
-      note: 'At a sure and right prediction (0 for 0, 1 for 1) the gradient is the limit, 1 or -1; PyTorch answers 0.',
+      note: 'The gradient with respect to the targets follows the clamped logarithms, so it is finite at probabilities of 0 and 1; PyTorch returns infinity there.',
     },
     keras: {
       names: { 'keras.losses.BinaryCrossentropy': {}, 'keras.losses.binary_crossentropy': {} },
       params: { epsilon: 1e-7 },
-      note: 'With from_logits=True it is binary_cross_entropy_with_logits.',
+      note: 'With from_logits=True, use binary_cross_entropy_with_logits.',
     },
     tfjs: {
       names: { 'tf.losses.logLoss': {} },
       params: { epsilon: 1e-7, epsilon_mode: 'add' },
       reduction: 'sum_by_nonzero_weights',
-      note: 'Probabilities are clipped to [e, 1 - e]; tfjs adds its epsilon inside the logarithm, so that a sure and right prediction has a loss below 0, and has a gradient beyond the clipping, where this one rests.',
     },
   },
   inputs: {

@@ -15,7 +15,7 @@ export default defineLoss({
         'keras.losses.binary_focal_crossentropy': {},
       },
       params: { epsilon_mode: 'clip_log' },
-      note: 'Keras heeds its alpha of 0.25 only with apply_class_balancing=True: give alpha then. With from_logits=True it is sigmoid_focal. Keras clips probabilities only inside the logarithm, so that its other factor has a gradient at 0 and 1; here it is 0 there.',
+      note: 'Keras uses its alpha of 0.25 only with apply_class_balancing=True; pass alpha explicitly in that case. With from_logits=True, use sigmoid_focal.',
     },
   },
   inputs: {

@@ -13,18 +13,18 @@ export default defineLoss({
     torch: {
       names: { 'torchvision.ops.sigmoid_focal_loss': {} },
       reduction: 'none',
-      note: "alpha null stands for torchvision's -1. For gamma below 1 the gradient stays finite at saturated logits, where torchvision's is NaN.",
+      note: "alpha null corresponds to torchvision's alpha=-1. For gamma < 1 the gradient is finite at saturated logits; torchvision returns NaN.",
     },
     keras: {
       names: {},
       params: { alpha: null, epsilon: 1e-7 },
-      note: 'Keras takes logits only with from_logits=True, and heeds its alpha only with apply_class_balancing=True.',
+      note: 'Corresponds to BinaryFocalCrossentropy(from_logits=True). Keras uses its alpha of 0.25 only with apply_class_balancing=True; pass alpha explicitly in that case.',
     },
     optax: {
       names: { 'optax.losses.sigmoid_focal_loss': {}, 'optax.sigmoid_focal_loss': {} },
       params: { alpha: null },
       reduction: 'none',
-      note: 'The gradient by a target of 0 or 1 is the limit of that of soft targets; optax answers that of another branch.',
+      note: 'At targets of exactly 0 or 1 the gradient with respect to the targets is the limit of that at soft targets; optax drops one of its terms there.',
     },
   },
   inputs: {
@@ -44,6 +44,8 @@ export default defineLoss({
       minimum: 0,
       exclusiveMaximum: 0.5,
       default: 0,
+      // Without clipping, no step of it is in the program.
+      structural: true,
       description:
         'Probabilities are clipped to [epsilon, 1 - epsilon] inside the logarithms, as in Keras; beyond the bounds only the fading factor has a gradient. 0 clips nothing.',
     }),
@@ -53,6 +55,7 @@ export default defineLoss({
   // which has an infinite slope at 0 for gamma < 1, is e^(-gamma |x|); only there the fading is constant in y, which leaves
   // out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|). Beyond 800 the sigmoid is 0 or 1 in every precision,
   // and its slope 0, whatever that would be multiplied by.
+  // Clipping p to [e, 1 - e] inside -ln p and -ln(1 - p) clips both to [-ln(1 - e), -ln e].
   // The square stands by itself because nearly all use it, and it costs half as much.
   formula: `
     x = predictions

@@ -12,18 +12,19 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.CircleLoss': {} },
-      note: 'Its mean is over rows whose loss is above 0.',
+      note: 'The mean is over rows that have positives and negatives. pytorch-metric-learning also leaves out rows whose loss underflows to 0, which takes a gamma above 300 in float32.',
     },
     keras: {
       names: { 'keras.losses.Circle': {}, 'keras.losses.circle': {} },
       params: { normalize: false, weights: 'exact' },
-      note: 'Keras leaves it to the caller to normalise: for rows of length 1 the values agree, and its gradient has a part along each row in addition, which normalising takes out again. For rows without positives or negatives its function answers 0; its class leaves them out of the mean, as this does.',
+      note: 'Keras expects rows of length 1 and does not normalize them. For rows without positives or negatives the function returns 0; the class leaves them out of the mean, as here.',
     },
   },
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+      about:
+        'Embeddings; their length does not matter unless normalize is false. A zero row has cosine 0 to all and gradient 0.',
     }),
     labels: input('rows', 'class', {
       about: 'Rows with equal labels are positives of each other, others negatives.',
@@ -44,7 +45,7 @@ export default defineLoss({
     normalize: Type.Boolean({
       default: true,
       description:
-        'Whether rows are divided by their lengths. false takes them as they are, as Keras does, which has a gradient along each row, too: send rows of length 1. Similarities above 1 count as 1.',
+        'Whether rows are divided by their lengths. false expects rows of length 1 and takes them as they are, as Keras does, so that the gradient has a part along each row, too; products above 1 count as 1.',
     }),
     weights: oneOf(['constant', 'exact'], {
       default: 'constant',

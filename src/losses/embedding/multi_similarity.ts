@@ -13,7 +13,7 @@ export default defineLoss({
     torch: {
       names: { 'pytorch_metric_learning.losses.MultiSimilarityLoss': {} },
       params: { unpaired: 'push' },
-      note: 'All pairs count: the mining of the paper is left to the caller, as there.',
+      note: 'All pairs count; as in pytorch-metric-learning, the mining step of the paper is left to the caller.',
     },
   },
   inputs: {
@@ -61,7 +61,8 @@ export default defineLoss({
     top_push = stop_gradient(max(same ? 0 : push, others))
     pulls = log1p(expm1(-top_pull) + sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull
     pushes = log1p(expm1(-top_push) + sum(same ? 0 : exp(push - top_push), others)) + top_push
-    counts = unpaired == push ? 1 : max(max(positive ? 1 : 0, others), rows)
+    pairs = max(max(positive ? 1 : 0, others), rows)
+    counts = unpaired == push ? 1 : pairs
     counts > 0 ? pulls / alpha + pushes / beta : 0`,
   denominator: 'counts',
   references: [

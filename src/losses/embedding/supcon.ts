@@ -13,7 +13,7 @@ export default defineLoss({
     torch: {
       names: { 'pytorch_metric_learning.losses.SupConLoss': {} },
       params: { one_class: 'skip' },
-      note: 'pytorch-metric-learning takes the mean over rows whose loss is above 0, and answers 0 for a batch of one class.',
+      note: 'The mean is over rows that have positives. pytorch-metric-learning also leaves out rows whose loss rounds to 0; here the denominator never depends on the embeddings.',
     },
   },
   inputs: {

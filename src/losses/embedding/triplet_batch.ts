@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Triplet loss on squared Euclidean distances, with triplets mined from the labels of a batch, of which each class should have several rows. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon counts mostly triplets of loss 0. Where triplets are given use triplet_margin. semihard and all compare every row with every pair, so that their cost grows with the cube of the rows.',
+    'Triplet loss with triplets mined from the labels of a batch, of which each class should have several rows; on squared Euclidean distances unless distance says otherwise. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon counts mostly triplets of loss 0. Where triplets are given use triplet_margin. semihard and all compare every row with every pair, so that their cost grows with the cube of the rows.',
   presets: {
     keras: {
       names: {
@@ -17,7 +17,7 @@ export default defineLoss({
         'tfa.losses.triplet_hard_loss': { mining: 'hard' },
       },
       params: { distance: 'euclidean', alone: 'count' },
-      note: 'A row without positive or negative counts nothing. TensorFlow Addons answers NaN for a batch without positives (semihard), and invents a positive at distance 0 (hard).',
+      note: 'A batch without positives or without negatives has loss 0. TensorFlow Addons returns NaN without positives (semihard), and makes up negatives where there are none.',
     },
   },
   inputs: {
@@ -34,7 +34,7 @@ export default defineLoss({
     margin: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'What the negative shall be farther off than the positive, in squared distance.',
+      description: 'What the negative shall be farther off than the positive, in units of the distance.',
     }),
     alone: oneOf(['skip', 'count'], {
       default: 'skip',

@@ -23,7 +23,7 @@ export default defineLoss({
       names: { 'optax.losses.triplet_margin_loss': {} },
       params: { epsilon_mode: 'sum' },
       reduction: 'none',
-      note: 'optax adds 1e-6 below the root, and takes the power of differences with their signs, so that with norm_degree 1 or 3 they cancel.',
+      note: 'Distances are those of the absolute differences; optax takes powers of signed differences, which cancel for an odd norm_degree.',
     },
   },
   inputs: {

@@ -110,6 +110,8 @@ ROWS = named("embeddings labels", real(22, 6, 4), array([0, 1, 0, 1, 2, 0], int)
 GATHERED = named("embeddings labels", exact(real(134, 3, 4)[[0, 0, 1, 1, 2, 2, 2]] + 0.1 * real(135, 7, 4)), array([0, 0, 1, 1, 2, 2, 2], int))
 SCATTERED = named("embeddings labels", real(136, 6, 4), array([0, 1, 0, 1, 1, 0], int))
 SINGLES = {"embeddings": real(23, 3, 4), "labels": array([0, 1, 2], int)}
+"""One of them without a length."""
+AT_ORIGIN = {**SCATTERED, "embeddings": SCATTERED["embeddings"] * array([[1], [1], [0], [1], [1], [1]])}
 ONE_CLASS = {"embeddings": real(137, 3, 4), "labels": array([1, 1, 1], int)}
 
 
@@ -139,7 +141,11 @@ BOXES = pairs(
     points=(array([[1, 1, 1, 1]]), array([[1, 1, 1, 1]])),
 )
 
-VECTORS = pairs(plain=(real(24, 4, 3), real(25, 4, 3)), zero=(array([[0, 0, 0], [1, 2, 2]]), array([[1, 2, 2], [0, 0, 0]])))
+VECTORS = pairs(
+    plain=(real(24, 4, 3), real(25, 4, 3)),
+    short=(array([[3e-9, 1e-9, 0], [1, 2, 2]]), array([[1, 2, 0.5], [1e-9, 0, 2e-9]])),
+    zero=(array([[0, 0, 0], [1, 2, 2]]), array([[1, 2, 2], [0, 0, 0]])),
+)
 
 REGIONS = pairs(plain=(real(26, 3, 2, 5), bits(27, 3, 2, 5)), one=(real(28, 1, 1, 6), bits(29, 1, 1, 6)))
 SHARED_REGIONS = pairs(

@@ -161,7 +161,7 @@ def torchvision_cases():
 def metric_learning_cases():
     """Those with a matrix of their own take it as ours lie: [classes, dim]."""
     in_batch = {"NTXentLoss": "nt_xent", "SupConLoss": "supcon", "CircleLoss": "circle", "MultiSimilarityLoss": "multi_similarity"}
-    rows = {"plain": p.ROWS, "gathered": p.GATHERED, "one": p.ONE_CLASS, "singles": p.SINGLES}
+    rows = {"plain": p.ROWS, "gathered": p.GATHERED, "origin": p.AT_ORIGIN, "one": p.ONE_CLASS, "singles": p.SINGLES}
     weights = p.named("embeddings weight targets", p.real(73, 4, 3), p.real(74, 5, 3), p.classes(75, 5, 4))
     facing = {"plain": weights, "behind": {**weights, "embeddings": -weights["weight"][weights["targets"]]}}
 
