@@ -8,6 +8,7 @@ import { loadCatalog } from '../../src/losses/index.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'
+import { companyOf } from '../support/params.ts'
 import { defaultsOf, sampleTensors } from '../support/sample.ts'
 
 interface CatalogEntry {
@@ -52,11 +53,6 @@ function variationsOf(loss: Loss): Params[] {
     alternativesTo(schema).map((value) => ({ ...companyOf(schema), [name]: value })),
   )
   return [{}, ...moved]
-}
-
-/** What a parameter needs of another one to have an effect. */
-function companyOf({ onlyWith }: TSchema): Params {
-  return onlyWith === undefined ? {} : { [onlyWith.param]: onlyWith.values[0] }
 }
 
 /** Each lies well inside the range of every parameter of its kind; a whole number (an axis, a label) stays. */
