@@ -80,9 +80,9 @@ export default defineLoss({
     cut_q = straight_through(max(log(q + added), -100), 1e12 * q)
     log_p = small ? (p + added < 1e-12 ? cut_p : log(p + added)) : log1p(added - q)
     log_q = small ? log1p(added - p) : (q + added < 1e-12 ? cut_q : log(q + added))
-    exact = -(y * log_p + (1 - y) * log_q)
+    entropy = -(y * log_p + (1 - y) * log_q)
     bound = 5e11 * (p - stop_gradient(y))^2 + stop_gradient(log_q - log_p) * y
-    bce = gradient == bounded ? straight_through(exact, min(p, q) < 1e-12 ? bound : exact) : exact
+    bce = gradient == bounded ? straight_through(entropy, min(p, q) < 1e-12 ? bound : entropy) : entropy
     given(weight) ? weight * bce : bce`,
   references: ['torch.nn.functional.binary_cross_entropy', 'keras.losses.BinaryCrossentropy (epsilon 1e-7)'],
   examples: [

@@ -66,7 +66,8 @@ export default defineLoss({
   }),
   // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A probability of 0 silences its
   // class also where ln p is -inf (a masked logit); a smoothing of 0 silences the smooth term likewise.
-  // The slope of residual is softmax - t by the logits, as that of the loss where t sums to 1, and t - softmax by t.
+  // The slope of residual is softmax - t by the logits, which is that of the loss where t sums to 1, and t - softmax by t.
+  // Class weights, which tfjs does not have, multiply t, so that it sums to something else: its mass.
   formula: `
     log_p = log_softmax(predictions, classes)
     w = given(class_weights) ? class_weights : 1
@@ -77,8 +78,10 @@ export default defineLoss({
     smooth = label_smoothing > 0 ? -label_smoothing * sum(w * log_p, classes) / size(classes) : 0
     soft = (1 - label_smoothing) * sharp + smooth
     t = w * ((1 - label_smoothing) * targets + label_smoothing / size(classes))
-    surplus = stop_gradient(t - softmax(predictions, classes))
-    residual = logsumexp(predictions, classes) - sum(weigh(stop_gradient(t), predictions) - surplus * t, classes)
+    mass = given(class_weights) ? stop_gradient(sum(t, classes)) : 1
+    surplus = stop_gradient(t - mass * softmax(predictions, classes))
+    by_logits = mass * logsumexp(predictions, classes) - sum(weigh(stop_gradient(t), predictions), classes)
+    residual = by_logits + sum(surplus * t, classes)
     kept ? (gradient == residual and not is_index(targets) ? straight_through(soft, residual) : soft) : 0`,
   denominator: 'is_index(targets) ? (kept ? pick(w, targets, classes) : 0) : 1',
   references: [
