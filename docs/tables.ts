@@ -50,19 +50,19 @@ async function presetsTable(): Promise<string> {
   const rows = losses.flatMap(({ name, presets }) =>
     Object.entries(presets).map(([framework, { names, params = {}, reduction = 'mean', note = '' }]) => {
       const spellings = Object.entries(names).map(([spelling, implied]) => {
-        return `\`${spelling}\`${settings(implied)}`
+        return `\`${spelling}\` ${settings(implied)}`.trimEnd()
       })
-      return `| \`${name}\` | ${framework} | ${spellings.join('<br>') || '-'} | ${settings(params)} ${reduction} | ${note} |`
+      return `| \`${name}\` | ${framework} | ${spellings.join('<br>') || '-'} | ${settings({ ...params, reduction })} | ${note} |`
     }),
   )
-  const head = ['| loss | framework | spellings | what it sets | note |', '|---|---|---|---|---|']
+  const head = ['| loss | framework | names | defaults | note |', '|---|---|---|---|---|']
   return [...head, ...rows].join('\n')
 }
 
 function settings(params: Params): string {
   return Object.entries(params)
-    .map(([name, value]) => ` ${name} ${JSON.stringify(value)}`)
-    .join(',')
+    .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+    .join(', ')
 }
 
 /** One table a task. */

@@ -7,6 +7,7 @@ import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
 import { check, evaluate } from '../support/evaluate.ts'
+import { companyOf } from '../support/params.ts'
 import { defaultsOf, type Reading, readingsOf, sampleTensors } from '../support/sample.ts'
 
 const { losses } = await loadCatalog()
@@ -100,15 +101,14 @@ function tied(loss: Loss, params: Params, reading: Reading): Tensors {
 }
 
 function settingsOf(loss: Loss): Params[] {
-  const words = Object.entries(loss.params.properties).flatMap(
-    ([name, { anyOf, type, default: standard }]) => {
-      const values =
-        type === 'boolean' ? [!standard] : (anyOf ?? []).map((part: { const?: unknown }) => part.const)
-      return values
-        .filter((value: unknown) => value !== undefined && value !== standard)
-        .map((value: string | boolean) => ({ [name]: value }))
-    },
-  )
+  const words = Object.entries(loss.params.properties).flatMap(([name, schema]) => {
+    const { anyOf, type, default: standard } = schema
+    const values =
+      type === 'boolean' ? [!standard] : (anyOf ?? []).map((part: { const?: unknown }) => part.const)
+    return values
+      .filter((value: unknown) => value !== undefined && value !== standard)
+      .map((value: string | boolean) => ({ ...companyOf(schema), [name]: value }))
+  })
   return [{}, ...words]
 }
 

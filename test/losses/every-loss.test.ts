@@ -8,6 +8,7 @@ import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'
+import { companyOf } from '../support/params.ts'
 import { defaultsOf, readingsOf, sampleTensors } from '../support/sample.ts'
 
 interface CatalogEntry {
@@ -52,11 +53,6 @@ function variationsOf(loss: Loss): Params[] {
     alternativesTo(schema).map((value) => ({ ...companyOf(schema), [name]: value })),
   )
   return [{}, ...moved]
-}
-
-/** What a parameter needs of another one to have an effect. */
-function companyOf({ onlyWith }: TSchema): Params {
-  return onlyWith === undefined ? {} : { [onlyWith.param]: onlyWith.values[0] }
 }
 
 /** Each lies well inside the range of every parameter of its kind; a whole number (an axis, a label) stays. */
@@ -111,10 +107,13 @@ const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 
 
 /**
  * A factor of their value is a constant to the gradient by definition (ciou: the weight of the aspect ratio; circle: those
- * of the pairs, unless exact), so that the gradient is not the slope. Reference values of their frameworks hold it instead.
+ * of the pairs, unless exact; cross_entropy: all of it by residual), so that the gradient is not the slope. Reference values
+ * of their frameworks hold it instead.
  */
-const isDetached = ({ name }: Loss, { weights }: Params) =>
-  name === 'ciou' || (name === 'circle' && weights !== 'exact')
+const isDetached = ({ name }: Loss, { weights, gradient }: Params) =>
+  name === 'ciou' ||
+  (name === 'circle' && weights !== 'exact') ||
+  (name === 'cross_entropy' && gradient === 'residual')
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it('is named, shaped and parameterised as the catalog says', () => {

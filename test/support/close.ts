@@ -20,6 +20,7 @@ export function expectClose(
   for (let i = 0; i < want.length; i++) {
     const [g, w] = [got[i] as number, want[i] as number]
     if (Object.is(g, w) || g === w) continue
+    if (!Number.isFinite(w)) expect.fail(`${what}[${i}]: ${g}, expected ${w}`)
     const allowed = absolute * scale + relative * Math.abs(w)
     if (!(Math.abs(g - w) <= allowed)) expect.fail(`${what}[${i}]: ${g}, expected ${w} within ${allowed}`)
   }

@@ -1,15 +1,17 @@
 /** Parameters that decide what a formula is: every one of them, by itself and with the others. */
 import type { TSchema } from '@sinclair/typebox'
-import type { Loss, Params } from '../../src/losses/define.ts'
+import type { Loss, OnlyWith, Params } from '../../src/losses/define.ts'
 
 /**
- * Each choice of the words and switches of a loss, the defaults of its numbers left out.
+ * Each choice of the words and switches of a loss, the defaults of its numbers left out, and what would be refused because
+ * it has no effect beside the others.
  *
  * @example
  * choicesOf(hinge) // [{ labels: 'pm1' }, { labels: '01' }]
  */
 export function choicesOf({ params }: Pick<Loss, 'params'>): Params[] {
-  return Object.entries(params.properties).reduce<Params[]>(
+  const schemas = Object.entries(params.properties)
+  const all = schemas.reduce<Params[]>(
     (choices, [name, schema]) => {
       const values = valuesOf(schema)
       return values.length === 0
@@ -18,6 +20,19 @@ export function choicesOf({ params }: Pick<Loss, 'params'>): Params[] {
     },
     [{}],
   )
+  return all.filter((choice) => schemas.every(([name, schema]) => hasEffect(schema, name, choice)))
+}
+
+function hasEffect(schema: TSchema, name: string, choice: Params): boolean {
+  const only = schema.onlyWith as OnlyWith | undefined
+  const chosen = only && choice[only.param]
+  if (chosen === undefined || choice[name] === undefined || choice[name] === schema.default) return true
+  return only!.values.includes(chosen as string | boolean)
+}
+
+/** What a parameter needs of another one to have an effect. */
+export function companyOf({ onlyWith }: TSchema): Params {
+  return onlyWith === undefined ? {} : { [onlyWith.param]: onlyWith.values[0] }
 }
 
 /** The words of a parameter, or its two truths; none for a number. */

@@ -1,6 +1,6 @@
 /** Cross-entropy of probabilities with yes/no targets. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { defineLoss, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'binary_cross_entropy',
@@ -12,18 +12,18 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.binary_cross_entropy': {}, 'torch.nn.BCELoss': {} },
-      note: 'At a sure and right prediction (0 for 0, 1 for 1) the gradient is the limit, 1 or -1; PyTorch answers 0.',
+      params: { gradient: 'bounded' },
+      note: 'The gradient with respect to the targets follows the clamped logarithms, so it is finite at probabilities of 0 and 1; PyTorch returns infinity there.',
     },
     keras: {
       names: { 'keras.losses.BinaryCrossentropy': {}, 'keras.losses.binary_crossentropy': {} },
       params: { epsilon: 1e-7 },
-      note: 'With from_logits=True it is binary_cross_entropy_with_logits.',
+      note: 'With from_logits=True, use binary_cross_entropy_with_logits.',
     },
     tfjs: {
       names: { 'tf.losses.logLoss': {} },
-      params: { epsilon: 1e-7 },
+      params: { epsilon: 1e-7, epsilon_mode: 'add' },
       reduction: 'sum_by_nonzero_weights',
-      note: 'Probabilities are clipped to [e, 1 - e]; tfjs adds its epsilon inside the logarithm, so that a sure and right prediction has a loss below 0, and has a gradient beyond the clipping, where this one rests.',
     },
   },
   inputs: {
@@ -53,22 +53,36 @@ export default defineLoss({
       exclusiveMaximum: 0.5,
       default: 0,
       description:
-        '0: logarithms stop at -100, as in PyTorch. Above: probabilities are clipped to [e, 1 - e], as in Keras (1e-7).',
+        '0: logarithms stop at -100, as in PyTorch. Above 0: what keeps the logarithms finite, used as epsilon_mode says.',
+    }),
+    epsilon_mode: oneOf(['clip', 'add'], {
+      default: 'clip',
+      description:
+        'clip: probabilities are clipped to [epsilon, 1 - epsilon], with gradient 0 beyond, as in Keras; add: epsilon is added inside the logarithms, as in tfjs, so that a sure and right prediction costs slightly less than 0.',
+    }),
+    gradient: oneOf(['exact', 'bounded'], {
+      default: 'exact',
+      description:
+        "exact: the derivative of the loss; bounded: PyTorch's (p - y) / max(p (1 - p), 1e-12), which fades to 0 where p is within 1e-12 of a right target.",
     }),
   }),
   // Both logarithms are taken of the smaller one of p and q = 1 - p, which has all digits, and clipped there, where e is
   // exact. The logarithm is cut at -100 but keeps its slope 1/p above it. Below e^-100, and at 0, the slope is held at
   // PyTorch's bound 1e12, so that the gradient is large and right in sign instead of infinite.
+  // PyTorch bounds both terms, the one of a right target, too: within 1e-12 of 0 or 1 its gradient is 1e12 (p - y).
   formula: `
     small = predictions < 0.5
-    p = epsilon > 0 and small ? max(predictions, epsilon) : predictions
+    p = epsilon_mode == clip and epsilon > 0 and small ? max(predictions, epsilon) : predictions
     y = targets * (1 - label_smoothing) + label_smoothing / 2
-    q = epsilon > 0 and not small ? max(1 - predictions, epsilon) : 1 - predictions
-    cut_p = straight_through(max(log(p), -100), 1e12 * p)
-    cut_q = straight_through(max(log(q), -100), 1e12 * q)
-    log_p = small ? (p < 1e-12 ? cut_p : log(p)) : log1p(-q)
-    log_q = small ? log1p(-p) : (q < 1e-12 ? cut_q : log(q))
-    bce = -(y * log_p + (1 - y) * log_q)
+    q = epsilon_mode == clip and epsilon > 0 and not small ? max(1 - predictions, epsilon) : 1 - predictions
+    added = epsilon_mode == add ? epsilon : 0
+    cut_p = straight_through(max(log(p + added), -100), 1e12 * p)
+    cut_q = straight_through(max(log(q + added), -100), 1e12 * q)
+    log_p = small ? (p + added < 1e-12 ? cut_p : log(p + added)) : log1p(added - q)
+    log_q = small ? log1p(added - p) : (q + added < 1e-12 ? cut_q : log(q + added))
+    entropy = -(y * log_p + (1 - y) * log_q)
+    bound = 5e11 * (p - stop_gradient(y))^2 + stop_gradient(log_q - log_p) * y
+    bce = gradient == bounded ? straight_through(entropy, min(p, q) < 1e-12 ? bound : entropy) : entropy
     given(weight) ? weight * bce : bce`,
   references: ['torch.nn.functional.binary_cross_entropy', 'keras.losses.BinaryCrossentropy (epsilon 1e-7)'],
   examples: [

@@ -15,11 +15,11 @@ export default defineLoss({
         'torch.nn.functional.binary_cross_entropy_with_logits': {},
         'torch.nn.BCEWithLogitsLoss': {},
       },
-      note: 'pos_weight is one number a class, the last axis, for every shape.',
+      note: 'pos_weight has one entry per class, the last axis, whatever the shape of the predictions.',
     },
     keras: {
       names: {},
-      note: 'Keras takes logits only with from_logits=True; its default is binary_cross_entropy.',
+      note: 'Corresponds to BinaryCrossentropy(from_logits=True). By default Keras expects probabilities: use binary_cross_entropy for those.',
     },
     optax: {
       names: { 'optax.losses.sigmoid_binary_cross_entropy': {}, 'optax.sigmoid_binary_cross_entropy': {} },

@@ -1,6 +1,6 @@
 /** Focal loss on probabilities. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, nullable } from '../define.ts'
+import { defineLoss, input, nullable, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'binary_focal',
@@ -14,7 +14,8 @@ export default defineLoss({
         'keras.losses.BinaryFocalCrossentropy': {},
         'keras.losses.binary_focal_crossentropy': {},
       },
-      note: 'Keras heeds its alpha of 0.25 only with apply_class_balancing=True: give alpha then. With from_logits=True it is sigmoid_focal. Keras clips probabilities only inside the logarithm, so that its other factor has a gradient at 0 and 1; here it is 0 there.',
+      params: { epsilon_mode: 'clip_log' },
+      note: 'Keras uses its alpha of 0.25 only with apply_class_balancing=True; pass alpha explicitly in that case. With from_logits=True, use sigmoid_focal.',
     },
   },
   inputs: {
@@ -35,16 +36,23 @@ export default defineLoss({
       exclusiveMinimum: 0,
       exclusiveMaximum: 0.5,
       default: 1e-7,
-      description: 'Probabilities are clipped to [epsilon, 1 - epsilon]; beyond it the gradient is 0.',
+      description: 'Probabilities are clipped to [epsilon, 1 - epsilon], where epsilon_mode says.',
+    }),
+    epsilon_mode: oneOf(['clip', 'clip_log'], {
+      default: 'clip',
+      description:
+        'clip: probabilities are clipped everywhere, and beyond the bounds the gradient is 0; clip_log: only inside the logarithms, as in Keras, and beyond the bounds the fading factor still has a gradient.',
     }),
   }),
-  // q = 1 - p is clipped by itself: in float32, 1 - epsilon is 1 for epsilon < 6e-8, and 1 - p would be 0 there.
+  // q = 1 - p is clipped by itself: in float32, 1 - epsilon is 1 for epsilon < 6e-8, and 1 - p would be 0 there. The floor
+  // keeps the slope of gamma < 1 finite where nothing is missed.
   formula: `
     small = predictions < 0.5
     p = small ? max(predictions, epsilon) : 1 - max(1 - predictions, epsilon)
     q = small ? 1 - max(predictions, epsilon) : max(1 - predictions, epsilon)
     y = targets
-    miss = y * q + (1 - y) * p
+    whole_miss = y * (1 - predictions) + (1 - y) * predictions
+    miss = epsilon_mode == clip ? y * q + (1 - y) * p : whole_miss + stop_gradient(relu(1e-37 - whole_miss))
     log_p = small ? log(p) : log1p(-q)
     log_q = small ? log1p(-p) : log(q)
     bce = -(y * log_p + (1 - y) * log_q)

@@ -13,18 +13,18 @@ export default defineLoss({
     torch: {
       names: { 'torchvision.ops.sigmoid_focal_loss': {} },
       reduction: 'none',
-      note: "alpha null stands for torchvision's -1. For gamma below 1 the gradient stays finite at saturated logits, where torchvision's is NaN.",
+      note: "alpha null corresponds to torchvision's alpha=-1. For gamma < 1 the gradient is finite at saturated logits; torchvision returns NaN.",
     },
     keras: {
       names: {},
-      params: { alpha: null },
-      note: 'Keras takes logits only with from_logits=True, and heeds its alpha only with apply_class_balancing=True.',
+      params: { alpha: null, epsilon: 1e-7 },
+      note: 'Corresponds to BinaryFocalCrossentropy(from_logits=True). Keras uses its alpha of 0.25 only with apply_class_balancing=True; pass alpha explicitly in that case.',
     },
     optax: {
       names: { 'optax.losses.sigmoid_focal_loss': {}, 'optax.sigmoid_focal_loss': {} },
       params: { alpha: null },
       reduction: 'none',
-      note: 'The gradient by a target of 0 or 1 is the limit of that of soft targets; optax answers that of another branch.',
+      note: 'At targets of exactly 0 or 1 the gradient with respect to the targets is the limit of that at soft targets; optax drops one of its terms there.',
     },
   },
   inputs: {
@@ -40,17 +40,31 @@ export default defineLoss({
       description: 'Weight of the positives, 1 - alpha that of the negatives; null for none.',
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 0,
+      // Without clipping, no step of it is in the program.
+      structural: true,
+      description:
+        'Probabilities are clipped to [epsilon, 1 - epsilon] inside the logarithms, as in Keras; beyond the bounds only the fading factor has a gradient. 0 clips nothing.',
+    }),
   }),
   // 1 - p_t = y s(-x) + (1 - y) s(x), one form for hard and soft targets, so that the gradient of a target of 0 or 1
   // is the limit of its soft neighbours'. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) the power,
   // which has an infinite slope at 0 for gamma < 1, is e^(-gamma |x|); only there the fading is constant in y, which leaves
   // out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|). Beyond 800 the sigmoid is 0 or 1 in every precision,
   // and its slope 0, whatever that would be multiplied by.
+  // Clipping p to [e, 1 - e] inside -ln p and -ln(1 - p) clips both to [-ln(1 - e), -ln e].
   // The square stands by itself because nearly all use it, and it costs half as much.
   formula: `
     x = predictions
     y = targets
-    bce = y * softplus(-x) + (1 - y) * softplus(x)
+    low = -log1p(-epsilon)
+    high = -log(epsilon)
+    yes = epsilon > 0 ? clamp(softplus(-x), low, high) : softplus(-x)
+    no = epsilon > 0 ? clamp(softplus(x), low, high) : softplus(x)
+    bce = y * yes + (1 - y) * no
     logit = abs(x) < 800 ? x : stop_gradient(x)
     miss = y * sigmoid(-logit) + (1 - y) * sigmoid(logit)
     power = miss > 1e-37 ? miss^gamma : exp(-gamma * abs(x))

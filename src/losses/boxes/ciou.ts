@@ -13,7 +13,7 @@ export default defineLoss({
     torch: {
       names: { 'torchvision.ops.complete_box_iou_loss': {} },
       reduction: 'none',
-      note: 'A side of 0 gives PyTorch a gradient of NaN (0 times the slope of atan(w / 0)); here it is finite. torchvision hands its eps only to the weight of the aspect ratio and keeps 1e-7 elsewhere; here epsilon is one number.',
+      note: 'Gradients are finite for boxes with a side of length 0; torchvision returns NaN. torchvision uses its eps argument only in the weight of the aspect ratio and 1e-7 everywhere else; here epsilon applies everywhere.',
     },
   },
   inputs: {

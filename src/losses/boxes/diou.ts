@@ -13,7 +13,6 @@ export default defineLoss({
     torch: {
       names: { 'torchvision.ops.distance_box_iou_loss': {} },
       reduction: 'none',
-      note: 'Equal to PyTorch; two equal points have value 1 and gradient 0 in both.',
     },
   },
   inputs: {

@@ -13,7 +13,7 @@ export default defineLoss({
     torch: {
       names: { 'torchvision.ops.generalized_box_iou_loss': {} },
       reduction: 'none',
-      note: 'Where the box around both has no area PyTorch divides by epsilon alone, with gradients of side / epsilon; here the term rests.',
+      note: 'If the smallest enclosing box has no area, its term is 0 and has no gradient; torchvision divides by epsilon alone, which gives gradients of the order of 1 / epsilon.',
     },
   },
   inputs: {

@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'sentence_transformers.losses.DistillKLDivLoss': {} },
-      note: "The mean is over rows, the KL divergence of a row is its sum. mmdet's KnowledgeDistillationKLDivLoss divides by the classes as well.",
+      note: "The divergence is summed over classes and averaged over rows. mmdet's KnowledgeDistillationKLDivLoss also divides by the number of classes.",
     },
   },
   inputs: {

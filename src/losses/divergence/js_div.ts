@@ -14,7 +14,7 @@ export default defineLoss({
         'torchmetrics.functional.regression.jensen_shannon_divergence': {},
         'torchmetrics.regression.JensenShannonDivergence': {},
       },
-      note: 'A probability of 0 leaves the gradient finite, where torchmetrics answers NaN.',
+      note: 'The gradient is finite at a probability of 0; torchmetrics returns NaN.',
     },
   },
   inputs: {

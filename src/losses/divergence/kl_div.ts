@@ -12,12 +12,13 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.kl_div': {}, 'torch.nn.KLDivLoss': {} },
-      note: 'A target of 0 counts 0 also against a log-probability of -inf, where PyTorch answers NaN.',
+      note: 'A target of 0 contributes 0 even where the log-probability is -inf; PyTorch returns NaN.',
     },
     keras: {
       names: { 'keras.losses.KLDivergence': {}, 'keras.losses.kl_divergence': {} },
+      params: { epsilon: 1e-7 },
       reduction: 'batchmean',
-      note: 'Predictions are log-probabilities: send the logarithms of what Keras takes. Keras clips both sides to [1e-7, 1].',
+      note: "Predictions are log-probabilities: pass the logarithm of Keras' y_pred. batchmean divides by the size of the first axis; with more than two axes Keras divides by the number of rows: use reduction mean and pass that number as denominator.",
     },
     optax: {
       names: {
@@ -26,7 +27,7 @@ export default defineLoss({
         'optax.losses.kl_divergence_with_log_targets': { log_target: true },
       },
       reduction: 'none',
-      note: 'One number an element; optax answers the sum of each row.',
+      note: 'There is one value per element; optax sums over the last axis.',
     },
   },
   inputs: {
@@ -42,12 +43,27 @@ export default defineLoss({
       default: false,
       description: 'Whether targets are logarithms of probabilities.',
     }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 0,
+      // Without clipping, no step of it is in the program.
+      structural: true,
+      description:
+        'Probabilities of both sides are clipped to [epsilon, 1], with gradient 0 beyond, as in Keras. 0 clips nothing.',
+    }),
   }),
   // y (ln y - x); a target of 0 contributes 0, the limit of y ln y, also where x is -inf.
+  // A log-probability of 0 is within the bounds and keeps its slope, which clamp would take.
   formula: `
-    y = log_target ? exp(targets) : targets
-    log_y = log_target ? targets : log(targets)
-    y == 0 ? 0 : y * (log_y - predictions)`,
+    low = log(epsilon)
+    log_p = predictions < low ? low : predictions > 0 ? 0 : predictions
+    log_t = log_target ? targets : log(targets)
+    t = log_target ? exp(targets) : targets
+    x = epsilon > 0 ? log_p : predictions
+    log_y = epsilon > 0 ? clamp(log_t, low, 0) : log_t
+    y = epsilon > 0 ? clamp(t, epsilon, 1) : t
+    y == 0 ? 0 : y * (log_y - x)`,
   references: [
     'Kullback and Leibler 1951, doi:10.1214/aoms/1177729694',
     'torch.nn.functional.kl_div',

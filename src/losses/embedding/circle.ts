@@ -12,18 +12,19 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.CircleLoss': {} },
-      note: 'Its mean is over rows whose loss is above 0.',
+      note: 'The mean is over rows that have positives and negatives. pytorch-metric-learning also leaves out rows whose loss underflows to 0, which takes a gamma above 300 in float32.',
     },
     keras: {
       names: { 'keras.losses.Circle': {}, 'keras.losses.circle': {} },
-      params: { weights: 'exact' },
-      note: 'Keras leaves it to the caller to normalise: for rows of length 1 the values agree, and its gradient has a part along each row in addition, which normalising takes out again. For rows without positives or negatives its function answers 0; its class leaves them out of the mean, as this does.',
+      params: { normalize: false, weights: 'exact' },
+      note: 'Keras expects rows of length 1 and does not normalize them. For rows without positives or negatives the function returns 0; the class leaves them out of the mean, as here.',
     },
   },
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+      about:
+        'Embeddings; their length does not matter unless normalize is false. A zero row has cosine 0 to all and gradient 0.',
     }),
     labels: input('rows', 'class', {
       about: 'Rows with equal labels are positives of each other, others negatives.',
@@ -41,6 +42,11 @@ export default defineLoss({
       default: 0.4,
       description: 'Positives shall have a cosine above 1 - margin, negatives one below margin.',
     }),
+    normalize: Type.Boolean({
+      default: true,
+      description:
+        'Whether rows are divided by their lengths. false expects rows of length 1 and takes them as they are, as Keras does, so that the gradient has a part along each row, too; products above 1 count as 1.',
+    }),
     weights: oneOf(['constant', 'exact'], {
       default: 'constant',
       description:
@@ -50,7 +56,8 @@ export default defineLoss({
   // softplus( ln sum over positives of e^(-gamma [1+m-s] (s-1+m)) + ln sum over negatives of e^(gamma [s+m] (s-m)) ),
   // [x] = max(x, 0). A row without positives or without negatives has nothing to compare.
   formula: `${UNIT_ROWS}
-    s = sum(z * z[rows -> others], dim)
+    product = sum(embeddings * embeddings[rows -> others], dim)
+    s = normalize ? sum(z * z[rows -> others], dim) : min(product, 1)
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]
     weight_pull = relu(1 + margin - s)

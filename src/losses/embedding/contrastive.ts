@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: {},
-      note: 'PyTorch has none. sentence_transformers.losses.ContrastiveLoss is half of it, by default on cosine distances with margin 0.5.',
+      note: 'PyTorch has no contrastive loss. sentence_transformers.losses.ContrastiveLoss is half of this one and defaults to cosine distances and a margin of 0.5.',
     },
   },
   inputs: {

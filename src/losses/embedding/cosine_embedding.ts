@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.cosine_embedding_loss': {}, 'torch.nn.CosineEmbeddingLoss': {} },
-      note: 'A target that is neither 1 nor -1 is refused; PyTorch answers 0 for it.',
+      note: 'Targets other than 1 and -1 are rejected; PyTorch returns 0 for them.',
     },
   },
   inputs: {

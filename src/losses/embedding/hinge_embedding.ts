@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.hinge_embedding_loss': {}, 'torch.nn.HingeEmbeddingLoss': {} },
-      note: 'A target that is neither 1 nor -1 is refused; PyTorch adds both sides for it.',
+      note: 'Targets other than 1 and -1 are rejected; PyTorch adds both terms for them.',
     },
   },
   inputs: {

@@ -19,7 +19,7 @@ export default defineLoss({
         'pytorch_metric_learning.losses.CosFaceLoss': { kind: 'cosface', margin: 0.35 },
         'pytorch_metric_learning.losses.NormalizedSoftmaxLoss': { kind: 'cosface', margin: 0, scale: 20 },
       },
-      note: 'weight is [classes, dim], there [dim, classes]; the margin of ArcFaceLoss is given in degrees there, 28.6 by default.',
+      note: 'weight has shape [classes, dim]; in pytorch-metric-learning it is [dim, classes]. margin is in radians; ArcFaceLoss takes degrees, 28.6 by default.',
     },
   },
   inputs: {

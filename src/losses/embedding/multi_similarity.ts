@@ -1,6 +1,6 @@
 /** Multi-similarity loss: soft maxima of the worst positives and the worst negatives. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { defineLoss, input, oneOf } from '../define.ts'
 import { UNIT_ROWS } from '../lines.ts'
 
 export default defineLoss({
@@ -12,7 +12,8 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.MultiSimilarityLoss': {} },
-      note: 'All pairs count: the mining of the paper is left to the caller, as there.',
+      params: { unpaired: 'push' },
+      note: 'All pairs count; as in pytorch-metric-learning, the mining step of the paper is left to the caller.',
     },
   },
   inputs: {
@@ -41,6 +42,11 @@ export default defineLoss({
       default: 0.5,
       description: 'Cosine that parts positives from negatives.',
     }),
+    unpaired: oneOf(['skip', 'push'], {
+      default: 'skip',
+      description:
+        'A batch in which no two rows belong together: skip gives it loss 0, push still pushes its rows apart, as pytorch-metric-learning does.',
+    }),
   }),
   // 1/alpha ln(1 + sum over positives of e^(-alpha (s - base))) + 1/beta ln(1 + sum over negatives of e^(beta (s - base))).
   // ln(1 + sum e^x) = t + ln(1 + (e^-t - 1) + sum e^(x-t)) with t = max(x, 0): nothing overflows, and small sums keep
@@ -56,9 +62,9 @@ export default defineLoss({
     pulls = log1p(expm1(-top_pull) + sum(positive ? exp(pull - top_pull) : 0, others)) + top_pull
     pushes = log1p(expm1(-top_push) + sum(same ? 0 : exp(push - top_push), others)) + top_push
     pairs = max(max(positive ? 1 : 0, others), rows)
-    pairs > 0 ? pulls / alpha + pushes / beta : 0`,
-  // A batch in which no two rows belong together says nothing; pytorch-metric-learning still pushes its rows apart.
-  denominator: 'pairs',
+    counts = unpaired == push ? 1 : pairs
+    counts > 0 ? pulls / alpha + pushes / beta : 0`,
+  denominator: 'counts',
   references: [
     'Wang et al. 2019, Multi-Similarity Loss with General Pair Weighting for Deep Metric Learning, arXiv:1904.06627',
     'pytorch_metric_learning.losses.MultiSimilarityLoss',

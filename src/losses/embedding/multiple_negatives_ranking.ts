@@ -17,7 +17,7 @@ export default defineLoss({
         'sentence_transformers.losses.MultipleNegativesSymmetricRankingLoss': { symmetric: true },
         'open_clip.loss.ClipLoss': { symmetric: true },
       },
-      note: 'Further hard negatives a row are not taken: see info_nce. The scale is a number, not learnt as that of CLIP.',
+      note: 'Additional hard negatives per row are not supported: use info_nce. scale is a constant; CLIP learns it.',
     },
   },
   inputs: {

@@ -12,12 +12,12 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.NTXentLoss': {} },
-      note: 'pytorch-metric-learning adds the smallest float to the probability, so that the gradient of a pair that is surely wrong ends.',
+      note: 'pytorch-metric-learning adds the smallest positive float to each probability, which cuts off gradients where a probability underflows. In float32 this takes a temperature below 0.023.',
     },
     optax: {
       names: { 'optax.losses.ntxent': {}, 'optax.ntxent': {} },
       reduction: 'mean',
-      note: 'A batch without positives costs 0; optax answers NaN.',
+      note: 'A batch without positives has loss 0; optax returns NaN.',
     },
   },
   inputs: {

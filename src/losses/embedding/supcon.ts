@@ -1,6 +1,6 @@
 /** Supervised contrastive loss: all rows of an anchor's class against the whole batch. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
+import { defineLoss, input, oneOf } from '../define.ts'
 import { UNIT_ROWS } from '../lines.ts'
 
 export default defineLoss({
@@ -12,7 +12,8 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.SupConLoss': {} },
-      note: 'pytorch-metric-learning takes the mean over rows whose loss is above 0, and answers 0 for a batch of one class.',
+      params: { one_class: 'skip' },
+      note: 'The mean is over rows that have positives. pytorch-metric-learning also leaves out rows whose loss rounds to 0; here the denominator never depends on the embeddings.',
     },
   },
   inputs: {
@@ -24,6 +25,11 @@ export default defineLoss({
   },
   params: Type.Object({
     temperature: Type.Number({ exclusiveMinimum: 0, default: 0.1, description: 'Divides the cosines.' }),
+    one_class: oneOf(['count', 'skip'], {
+      default: 'count',
+      description:
+        'A batch of a single class, which has no negatives: count spreads its rows apart, as in the paper; skip gives it loss 0, as pytorch-metric-learning does.',
+    }),
   }),
   // The paper's L_out: -1/|P| sum over positives p of ln( e^s_ip / sum over all others a of e^s_ia ).
   formula: `${UNIT_ROWS}
@@ -32,7 +38,9 @@ export default defineLoss({
     positive = other and labels == labels[rows -> others]
     top = stop_gradient(max(other ? s : -1e30, others))
     all = log(sum(other ? exp(s - top) : 0, others)) + top
-    count = sum(positive ? 1 : 0, others)
+    positives = sum(positive ? 1 : 0, others)
+    mixed = max(max(labels == labels[rows -> others] ? 0 : 1, others), rows) > 0
+    count = one_class == count or mixed ? positives : 0
     count > 0 ? sum(positive ? all - s : 0, others) / count : 0`,
   denominator: 'count > 0 ? 1 : 0',
   references: [

@@ -1,13 +1,13 @@
 /** Triplet loss that finds its triplets in the batch. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf } from '../define.ts'
+import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'triplet_batch',
   family: 'embedding',
   couples: 'batch',
   about:
-    'Triplet loss on squared Euclidean distances, with triplets mined from the labels of a batch, of which each class should have several rows. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon counts mostly triplets of loss 0. Where triplets are given use triplet_margin. semihard and all compare every row with every pair, so that their cost grows with the cube of the rows.',
+    'Triplet loss with triplets mined from the labels of a batch, of which each class should have several rows; on squared Euclidean distances unless distance says otherwise. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon counts mostly triplets of loss 0. Where triplets are given use triplet_margin. semihard and all compare every row with every pair, so that their cost grows with the cube of the rows.',
   presets: {
     keras: {
       names: {
@@ -16,7 +16,8 @@ export default defineLoss({
         'tfa.losses.TripletHardLoss': { mining: 'hard' },
         'tfa.losses.triplet_hard_loss': { mining: 'hard' },
       },
-      note: 'A row without positive or negative counts nothing. TensorFlow Addons answers NaN for a batch without positives (semihard), and invents a positive at distance 0 (hard).',
+      params: { distance: 'euclidean', alone: 'count' },
+      note: 'A batch without positives or without negatives has loss 0. TensorFlow Addons returns NaN without positives (semihard), and makes up negatives where there are none.',
     },
   },
   inputs: {
@@ -33,7 +34,18 @@ export default defineLoss({
     margin: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'What the negative shall be farther off than the positive, in squared distance.',
+      description: 'What the negative shall be farther off than the positive, in units of the distance.',
+    }),
+    alone: oneOf(['skip', 'count'], {
+      default: 'skip',
+      description:
+        'Of mining hard, a row without another one of its class: skip leaves it out; count gives it a positive at distance 0, itself, as TensorFlow Addons does.',
+      ...onlyWith('mining', 'hard'),
+    }),
+    distance: oneOf(['sqeuclidean', 'euclidean'], {
+      default: 'sqeuclidean',
+      description:
+        'sqeuclidean: squared Euclidean distances; euclidean: their roots, as TensorFlow Addons takes by default.',
     }),
     mining: oneOf(['semihard', 'hard', 'all'], {
       default: 'semihard',
@@ -46,12 +58,14 @@ export default defineLoss({
   formula: `
     x = embeddings - stop_gradient(mean(embeddings, rows))
     square = sum(x * x, dim)
-    d = relu(square + square[rows -> others] - 2 * sum(x * x[rows -> others], dim))
+    squared = relu(square + square[rows -> others] - 2 * sum(x * x[rows -> others], dim))
+    d = distance == euclidean ? safe_sqrt(squared) : squared
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]
     positives = sum(positive ? 1 : 0, others)
     negatives = sum(same ? 0 : 1, others)
-    mined = positives > 0 and negatives > 0
+    counts_alone = mining == hard and alone == count
+    mined = (counts_alone or positives > 0) and negatives > 0
     far = d[others -> thirds]
     foreign = not same[others -> thirds]
     beyond = foreign and far > d
@@ -59,7 +73,7 @@ export default defineLoss({
     farthest = max(same ? -1 : d, others)
     semihard = is_beyond ? min(beyond ? far : 3e38, thirds) : farthest
     pairwise = sum(positive ? relu(d - semihard + margin) : 0, others)
-    hard = relu(max(positive ? d : -1, others) - min(same ? 3e38 : d, others) + margin)
+    hard = relu(max(positive ? d : counts_alone ? 0 : -1, others) - min(same ? 3e38 : d, others) + margin)
     every = sum(positive ? sum(foreign ? relu(d - far + margin) : 0, thirds) : 0, others)
     mined ? (mining == semihard ? pairwise : mining == hard ? hard : every) : 0`,
   denominator: 'mined ? (mining == semihard ? positives : mining == hard ? 1 : positives * negatives) : 0',

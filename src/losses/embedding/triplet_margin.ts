@@ -16,14 +16,14 @@ export default defineLoss({
         'torch.nn.TripletMarginLoss': {},
         'torch.nn.functional.triplet_margin_with_distance_loss': {},
         'torch.nn.TripletMarginWithDistanceLoss': {},
-        'sentence_transformers.losses.TripletLoss': { margin: 5 },
+        'sentence_transformers.losses.TripletLoss': { margin: 5, epsilon: 0 },
       },
     },
     optax: {
       names: { 'optax.losses.triplet_margin_loss': {} },
-      params: { epsilon: 0 },
+      params: { epsilon_mode: 'sum' },
       reduction: 'none',
-      note: 'optax adds 1e-6 below the root, and takes the power of differences with their signs, so that with norm_degree 1 or 3 they cancel.',
+      note: 'Distances are those of the absolute differences; optax takes powers of signed differences, which cancel for an odd norm_degree.',
     },
   },
   inputs: {
@@ -50,6 +50,12 @@ export default defineLoss({
         'Added to every difference (lp), or the smallest product of lengths (cosine; with 0, a zero vector gives NaN).',
       ...onlyWith('distance', 'lp', 'cosine'),
     }),
+    epsilon_mode: oneOf(['difference', 'sum'], {
+      default: 'difference',
+      description:
+        'Of distance lp. difference: epsilon is added to every difference, as in PyTorch; sum: to the sum of the powers, under the root, as in optax.',
+      ...onlyWith('distance', 'lp'),
+    }),
     swap: Type.Boolean({
       default: false,
       description: 'Takes the distance of positive and negative where that is the smaller one.',
@@ -62,15 +68,19 @@ export default defineLoss({
   // PyTorch adds epsilon to each difference, so that the norm has a gradient where anchor and positive coincide. With
   // epsilon 0 a norm rests at 0, for every p: the powers, whose slopes are infinite or 0 * infinite there, are left out.
   formula: `
-    ap = anchor - positive + epsilon
-    an = anchor - negative + epsilon
-    pn = positive - negative + epsilon
-    sum_ap = sum(ap == 0 ? 0 : abs(ap)^p, dim)
-    lp_ap = p == 2 ? norm(ap, dim) : sum_ap == 0 ? 0 : sum_ap^(1 / p)
-    sum_an = sum(an == 0 ? 0 : abs(an)^p, dim)
-    lp_an = p == 2 ? norm(an, dim) : sum_an == 0 ? 0 : sum_an^(1 / p)
-    sum_pn = sum(pn == 0 ? 0 : abs(pn)^p, dim)
-    lp_pn = p == 2 ? norm(pn, dim) : sum_pn == 0 ? 0 : sum_pn^(1 / p)
+    by_difference = epsilon_mode == difference
+    shift = by_difference ? epsilon : 0
+    below = by_difference ? 0 : epsilon
+    euclidean = p == 2 and by_difference
+    ap = anchor - positive + shift
+    an = anchor - negative + shift
+    pn = positive - negative + shift
+    sum_ap = sum(ap == 0 ? 0 : abs(ap)^p, dim) + below
+    lp_ap = euclidean ? norm(ap, dim) : sum_ap == 0 ? 0 : sum_ap^(1 / p)
+    sum_an = sum(an == 0 ? 0 : abs(an)^p, dim) + below
+    lp_an = euclidean ? norm(an, dim) : sum_an == 0 ? 0 : sum_an^(1 / p)
+    sum_pn = sum(pn == 0 ? 0 : abs(pn)^p, dim) + below
+    lp_pn = euclidean ? norm(pn, dim) : sum_pn == 0 ? 0 : sum_pn^(1 / p)
     a = norm(anchor, dim)
     b = norm(positive, dim)
     c = norm(negative, dim)

@@ -13,7 +13,7 @@ export default defineLoss({
       names: { 'optax.losses.make_fenchel_young_loss': {} },
       params: { class_axis: -1 },
       reduction: 'none',
-      note: 'optax takes any max function; here its regularizer is chosen by name, logsumexp being entropy.',
+      note: 'optax accepts any max function; here the regularizer is chosen by name. logsumexp corresponds to entropy.',
     },
   },
   inputs: {

@@ -12,12 +12,12 @@ export default defineLoss({
   presets: {
     keras: {
       names: { 'keras.losses.Hinge': {}, 'keras.losses.hinge': {} },
-      note: 'Targets of 0 and 1 need labels "01"; Keras converts them if a whole batch happens to hold nothing else. At the margin the gradient is 0, that of the inactive side; Keras answers all or half of the active one, by backend.',
+      note: 'Targets of 0 and 1 require labels "01"; Keras converts them if a batch contains no other values. Exactly at the margin the gradient is 0; Keras returns the gradient of the active side or half of it, depending on the backend.',
     },
     optax: {
       names: { 'optax.losses.hinge_loss': {}, 'optax.hinge_loss': {} },
       reduction: 'none',
-      note: 'At the margin the gradient is 0, that of the inactive side; optax answers half of the active one.',
+      note: 'Exactly at the margin the gradient is 0; optax returns half the gradient of the active side.',
     },
     tfjs: {
       names: { 'tf.losses.hingeLoss': {} },

@@ -11,7 +11,7 @@ export default defineLoss({
     optax: {
       names: { 'optax.losses.perceptron_loss': {} },
       reduction: 'none',
-      note: 'At a score of 0 the gradient is 0; optax answers half of the active side.',
+      note: 'At a score of exactly 0 the gradient is 0; optax returns half the gradient of the active side.',
     },
   },
   inputs: {

@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.soft_margin_loss': {}, 'torch.nn.SoftMarginLoss': {} },
-      note: 'Finite everywhere; PyTorch answers infinity and NaN gradients from a score of -88 (float32) on the wrong side.',
+      note: 'Finite for all scores; PyTorch overflows for scores below -88 (float32) on the wrong side and returns infinity with NaN gradients.',
     },
   },
   inputs: {

@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     keras: {
       names: { 'keras.losses.SquaredHinge': {}, 'keras.losses.squared_hinge': {} },
-      note: 'Targets of 0 and 1 need labels "01"; Keras converts them if a whole batch happens to hold nothing else.',
+      note: 'Targets of 0 and 1 require labels "01"; Keras converts them if a batch contains no other values.',
     },
   },
   inputs: {

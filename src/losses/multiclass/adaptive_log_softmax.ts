@@ -14,7 +14,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.AdaptiveLogSoftmaxWithLoss': {} },
-      note: 'The module holds the weights and answers the log-probabilities; here the weights are inputs (head.weight, tail[i][0].weight, tail[i][1].weight), and the loss is minus their mean, as in its `loss`.',
+      note: "PyTorch's module owns the weights and returns log-probabilities. Here the weights are inputs (head.weight, tail[i][0].weight, tail[i][1].weight), and the result is the module's `loss`.",
     },
   },
   inputs: {

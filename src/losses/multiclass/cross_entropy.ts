@@ -1,6 +1,6 @@
 /** Softmax cross-entropy on logits, with class indices or probabilities as targets. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, ignoreIndex, input, onlyWith } from '../define.ts'
+import { classAxis, defineLoss, ignoreIndex, input, oneOf, onlyWith } from '../define.ts'
 
 export default defineLoss({
   name: 'cross_entropy',
@@ -10,11 +10,14 @@ export default defineLoss({
     'The standard loss for one class out of many, on raw logits. With noisy labels add label_smoothing, with rare classes class_weights or softmax_focal.',
   aliases: ['softmax_cross_entropy', 'CrossEntropyLoss'],
   presets: {
-    torch: { names: { 'torch.nn.functional.cross_entropy': {}, 'torch.nn.CrossEntropyLoss': {} } },
+    torch: {
+      names: { 'torch.nn.functional.cross_entropy': {}, 'torch.nn.CrossEntropyLoss': {} },
+      note: 'If all rows are ignored the mean is 0; PyTorch returns NaN.',
+    },
     keras: {
       names: {},
       params: { class_axis: -1 },
-      note: 'Keras takes logits only with from_logits=True; its default is cross_entropy_from_probs.',
+      note: 'Corresponds to CategoricalCrossentropy and SparseCategoricalCrossentropy with from_logits=True. By default Keras expects probabilities: use cross_entropy_from_probs for those.',
     },
     optax: {
       names: {
@@ -27,13 +30,13 @@ export default defineLoss({
       },
       params: { class_axis: -1 },
       reduction: 'none',
-      note: 'A label out of range is refused; optax answers NaN for 7 of 3, and takes -1 for the last class.',
+      note: 'Labels out of range are rejected; optax returns NaN for labels that are too large, and reads -1 as the last class.',
     },
     tfjs: {
       names: { 'tf.losses.softmaxCrossEntropy': {} },
-      params: { class_axis: -1 },
+      params: { class_axis: -1, gradient: 'residual' },
       reduction: 'sum_by_nonzero_weights',
-      note: "The gradient of probability targets is -log_softmax; tfjs answers labels - softmax, and its label smoothing divides by the second axis's size also where that is not the classes.",
+      note: 'label_smoothing divides by the number of classes; tfjs divides by the size of the second axis, even if the classes are on another one.',
     },
   },
   inputs: {
@@ -55,9 +58,16 @@ export default defineLoss({
     }),
     ignore_index: Type.Integer({ ...ignoreIndex, ...onlyWith('targets', 'class') }),
     class_axis: classAxis,
+    gradient: oneOf(['exact', 'residual'], {
+      default: 'exact',
+      description:
+        'With probability targets. exact: the derivative of the loss; residual: softmax - targets by the predictions and targets - softmax by the targets, as tfjs answers. With class indices both are the same.',
+    }),
   }),
   // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A probability of 0 silences its
   // class also where ln p is -inf (a masked logit); a smoothing of 0 silences the smooth term likewise.
+  // The slope of residual is softmax - t by the logits, which is that of the loss where t sums to 1, and t - softmax by t.
+  // Class weights, which tfjs does not have, multiply t, so that it sums to something else: its mass.
   formula: `
     log_p = log_softmax(predictions, classes)
     w = given(class_weights) ? class_weights : 1
@@ -66,7 +76,13 @@ export default defineLoss({
       ? -pick(w, targets, classes) * pick(log_p, targets, classes)
       : -sum(is_finite(log_p) or targets != 0 ? w * targets * log_p : 0, classes)
     smooth = label_smoothing > 0 ? -label_smoothing * sum(w * log_p, classes) / size(classes) : 0
-    kept ? (1 - label_smoothing) * sharp + smooth : 0`,
+    soft = (1 - label_smoothing) * sharp + smooth
+    t = w * ((1 - label_smoothing) * targets + label_smoothing / size(classes))
+    mass = given(class_weights) ? stop_gradient(sum(t, classes)) : 1
+    surplus = stop_gradient(t - mass * softmax(predictions, classes))
+    by_logits = mass * logsumexp(predictions, classes) - sum(weigh(stop_gradient(t), predictions), classes)
+    residual = by_logits + sum(surplus * t, classes)
+    kept ? (gradient == residual and not is_index(targets) ? straight_through(soft, residual) : soft) : 0`,
   denominator: 'is_index(targets) ? (kept ? pick(w, targets, classes) : 0) : 1',
   references: [
     'torch.nn.functional.cross_entropy',

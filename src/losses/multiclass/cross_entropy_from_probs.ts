@@ -17,7 +17,7 @@ export default defineLoss({
         'keras.losses.sparse_categorical_crossentropy': {},
       },
       params: { class_axis: -1 },
-      note: 'With from_logits=True it is cross_entropy. A row of zeros costs -ln epsilon; Keras divides 0 by 0.',
+      note: 'With from_logits=True, use cross_entropy. A row of zeros has loss -ln(epsilon); Keras divides 0 by 0.',
     },
   },
   inputs: {

@@ -15,7 +15,7 @@ export default defineLoss({
         'keras.losses.categorical_generalized_cross_entropy': {},
       },
       params: { class_axis: -1 },
-      note: 'The slope at a probability of 0 is bounded; that of Keras is infinite. One-hot targets are refused, where Keras takes them for indices.',
+      note: 'At a probability of 0 the gradient is finite; Keras returns infinity. Targets are class indices; one-hot targets are rejected, whereas Keras reads them as indices.',
     },
   },
   inputs: {

@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.linear_cross_entropy': {}, 'torch.nn.LinearCrossEntropyLoss': {} },
-      note: 'Targets are class indices, without class weights; PyTorch also takes probabilities.',
+      note: 'Targets are class indices, without class weights; PyTorch also accepts probabilities and weights.',
     },
   },
   inputs: {

@@ -12,7 +12,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.nll_loss': {}, 'torch.nn.NLLLoss': {}, 'torch.nn.NLLLoss2d': {} },
-      note: 'A mean over ignored rows alone is 0, in PyTorch NaN.',
+      note: 'If all rows are ignored the mean is 0; PyTorch returns NaN.',
     },
   },
   inputs: {

@@ -13,7 +13,7 @@ export default defineLoss({
       names: { 'optax.losses.poly_loss_cross_entropy': {} },
       params: { class_axis: -1 },
       reduction: 'none',
-      note: 'A masked logit of -inf costs nothing; optax answers NaN.',
+      note: 'A class with logit -inf and target 0 contributes 0; optax returns NaN.',
     },
   },
   inputs: {

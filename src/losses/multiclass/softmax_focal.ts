@@ -15,8 +15,8 @@ export default defineLoss({
         'keras.losses.CategoricalFocalCrossentropy': {},
         'keras.losses.categorical_focal_crossentropy': {},
       },
-      params: { class_axis: -1, alpha: 0.25 },
-      note: 'Predictions are logits, as with from_logits=True; of the probabilities that Keras takes by default send the logarithms. Keras clips probabilities to [1e-7, 1 - 1e-7], where its gradient ends.',
+      params: { class_axis: -1, alpha: 0.25, epsilon: 1e-7 },
+      note: 'Predictions are logits, as with from_logits=True. Keras expects probabilities by default: pass their logarithms.',
     },
   },
   inputs: {
@@ -31,13 +31,24 @@ export default defineLoss({
       description: 'Scales every class alike (as Keras does with 0.25); null for none.',
     }),
     gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy rows fade; 0 not at all.' }),
+    epsilon: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 0.5,
+      default: 0,
+      // Without clipping, no step of it is in the program.
+      structural: true,
+      description:
+        'Probabilities are clipped to [epsilon, 1 - epsilon], with gradient 0 beyond, as in Keras. 0 clips nothing.',
+    }),
     class_axis: classAxis,
   }),
   // -sum_c y_c (1 - p_c)^gamma ln p_c. The floor keeps the slope of gamma < 1 finite at p = 1. Below e^-800 p is 0 in
   // every precision, and 1 - p rests. Classes without a target are left out before the product: a masked logit (-inf) has an infinite -ln p.
   formula: `
-    log_p = log_softmax(predictions, classes)
-    rest = 1 - softmax(predictions, classes)
+    exact_log = log_softmax(predictions, classes)
+    exact_rest = 1 - softmax(predictions, classes)
+    log_p = epsilon > 0 ? clamp(exact_log, log(epsilon), log1p(-epsilon)) : exact_log
+    rest = epsilon > 0 ? clamp(exact_rest, epsilon, 1 - epsilon) : exact_rest
     own_log = is_index(targets) ? pick(log_p, targets, classes) : log_p
     own_rest = is_index(targets) ? pick(rest, targets, classes) : rest
     miss = own_log < -800 ? 1 : max(own_rest, 1e-37)

@@ -12,7 +12,7 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.margin_ranking_loss': {}, 'torch.nn.MarginRankingLoss': {} },
-      note: 'Exactly at the margin the gradient is 0, that of the inactive side; PyTorch 2.15 agrees, 2.13 took the active one.',
+      note: 'Exactly at the margin the gradient is 0, as in PyTorch 2.15; PyTorch 2.13 returned the gradient of the active side.',
     },
   },
   inputs: {

@@ -11,7 +11,7 @@ export default defineLoss({
   presets: {
     optax: {
       names: { 'optax.losses.ranking_softmax_loss': {} },
-      note: "`where` is called mask here; `weights` multiply the targets. A list without items leaves the mean in both; optax's NaN for its gradient is 0 here.",
+      note: "optax's `where` is called mask; its `weights` multiply the targets. Lists without items are left out of the mean, as in optax.",
     },
   },
   inputs: {

@@ -14,7 +14,7 @@ export default defineLoss({
     tfjs: {
       names: { 'tf.losses.absoluteDifference': {} },
       reduction: 'sum_by_nonzero_weights',
-      note: 'Where prediction and target are equal the gradient is 0; tfjs answers that of one side.',
+      note: 'Where prediction and target are equal the gradient is 0; tfjs returns that of one side.',
     },
   },
   inputs: {

@@ -15,7 +15,7 @@ export default defineLoss({
         'keras.losses.MeanSquaredLogarithmicError': {},
         'keras.losses.mean_squared_logarithmic_error': {},
       },
-      note: 'A prediction below 0 is refused; Keras takes it for epsilon, with gradient 0, so that it never comes back.',
+      note: 'Negative predictions are rejected; Keras clips them to epsilon, with gradient 0.',
     },
   },
   inputs: {

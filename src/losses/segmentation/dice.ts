@@ -26,7 +26,7 @@ export default defineLoss({
     keras: {
       names: { 'keras.losses.Dice': {}, 'keras.losses.dice': {} },
       params: { activation: 'none', smooth: 0 },
-      note: 'Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; its epsilon of 1e-7 below the line is left out.',
+      note: 'Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; Keras adds an epsilon of 1e-7 to the denominator, which is not added here.',
     },
     optax: {
       names: {
@@ -35,7 +35,7 @@ export default defineLoss({
       },
       params: { smooth: 2 },
       reduction: 'none',
-      note: "optax's smooth of 1 is 2 here: it adds it above and below after halving both. It averages the classes of a row (ours are apart: their mean is its number) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.",
+      note: 'optax halves the numerator and the denominator before it adds smooth to both, so its smooth of 1 is 2 here. It averages the classes of a row (ours are apart: their mean is its number) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.',
     },
   },
   inputs: { predictions: activated, targets: regions, mask: pixelMask },

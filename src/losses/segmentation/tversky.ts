@@ -26,7 +26,7 @@ export default defineLoss({
     keras: {
       names: { 'keras.losses.Tversky': {}, 'keras.losses.tversky': {} },
       params: { activation: 'none', smooth: 0 },
-      note: 'alpha weighs false positives, as in the paper and in Keras from keras#23333 on; Keras up to 3.15 weighs false negatives with it: swap the two for its numbers. Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; its epsilon of 1e-7 below the line is left out.',
+      note: 'alpha weighs false positives, as in the paper and in Keras from keras#23333 on; Keras up to 3.15 weighs false negatives with it: swap the two for its numbers. Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; Keras adds an epsilon of 1e-7 to the denominator, which is not added here.',
     },
   },
   inputs: { predictions: activated, targets: regions, mask: pixelMask },

@@ -11,17 +11,17 @@ export default defineLoss({
   presets: {
     torch: {
       names: { 'torch.nn.functional.ctc_loss': {}, 'torch.nn.CTCLoss': {} },
-      note: 'PyTorch lays its input out as [time, rows, classes]; here rows come first. The gradient of an impossible labelling is 0, in PyTorch NaN.',
+      note: 'Predictions have shape [rows, time, classes]; PyTorch expects [time, rows, classes]. The gradient of an impossible alignment is 0; PyTorch returns NaN.',
     },
     keras: {
       names: { 'keras.losses.CTC': {}, 'keras.losses.ctc': {} },
       reduction: 'batchmean',
-      note: 'Keras has no lengths: it takes label 0 as blank and as padding at once. An impossible labelling is Infinity here, in Keras 708, 1e5 or infinity by backend.',
+      note: 'Keras has no length arguments; label 0 is both blank and padding. An impossible alignment has loss Infinity; Keras returns 708, 1e5 or infinity, depending on the backend.',
     },
     optax: {
       names: { 'optax.losses.ctc_loss': {}, 'optax.ctc_loss': {} },
       reduction: 'none',
-      note: 'Lengths instead of paddings. An impossible labelling is Infinity; optax answers about 1e5.',
+      note: "Lengths replace optax's paddings. An impossible alignment has loss Infinity; optax returns about 1e5.",
     },
   },
   inputs: {

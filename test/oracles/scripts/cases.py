@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 
 FOLDER = Path(__file__).parent.parent
 
@@ -20,6 +19,8 @@ def exact(values):
 
 def case(name, source, loss, inputs, params=None, differentiable=("predictions",)):
     """One case from a torch function of float64 tensors; gradients are those of the mean."""
+    import torch  # not above: what draws inputs alone runs beside other frameworks
+
     tensors = {key: torch.tensor(value) for key, value in inputs.items()}
     for key in differentiable:
         tensors[key].requires_grad_(True)

@@ -61,6 +61,15 @@ def pairs(**cases):
     return {key: named("predictions targets", *value) for key, value in cases.items()}
 
 
+def ends():
+    """Probabilities on both sides of every bound, clipping and epsilon that a framework has, but not on them: 0 to 1."""
+    near = array([1e-30, 3e-13, 3e-9, 3e-7, 1e-3])
+    return np.concatenate([near, 1 - near[1:]])
+
+
+ENDS = np.tile(ends(), (3, 1))
+YES_NO_BETWEEN = np.repeat(array([[1], [0], [0.25]]), ENDS.shape[1], 1)
+
 REALS = pairs(plain=(real(1, 4, 3), real(2, 4, 3)), cube=(real(3, 2, 3, 2), real(4, 2, 3, 2)))
 FAR = pairs(far=(array([[1e4, -1e4, 300, 1e-9]]), array([[0, 0, 0.5, 0]])))
 EQUAL = pairs(equal=(array([[1, -2, 0]]), array([[1, -2, 0]])))
@@ -69,6 +78,7 @@ LOGITS = pairs(
     plain=(real(5, 4, 3), bits(6, 4, 3)),
     soft=(real(7, 2, 3, 2), unit(8, 2, 3, 2)),
     far=(array([[1e3, -1e3, 1e3, -1e3, 0]]), array([[1, 0, 0, 1, 1]])),
+    steep=(np.tile(array([-40, -18, -15, -3, 3, 15, 18, 40]), (3, 1)), YES_NO_BETWEEN[:, :8]),
 )
 PROBABILITIES = pairs(
     plain=(unit(9, 4, 3), bits(10, 4, 3)),
@@ -76,17 +86,33 @@ PROBABILITIES = pairs(
     wrong=(array([[0, 1, 0.5]]), array([[1, 0, 1]])),
     right=(array([[0, 1, 0.5]]), array([[0, 1, 1]])),
     near=(array([[1e-3, 1e-9, 1 - 1e-9]]), array([[1, 1, 0]])),
+    ends=(ENDS, YES_NO_BETWEEN),
+    cut=(array([[1e-60, 1e-60]]), array([[1, 0]])),
 )
 SCORES = pairs(plain=(real(13, 4, 3), signs(14, 4, 3)), far=(array([[1e4, -1e4]]), array([[-1, 1]])))
 AT_MARGIN = pairs(margin=(array([[1, -1, 0.5]]), array([[1, -1, 1]])))
 
-INDICES = pairs(plain=(real(15, 4, 3), classes(16, 3, 4)), far=(array([[1e4, 0, -1e4], [0, 0, 0]]), array([1, 0], int)))
+INDICES = pairs(
+    plain=(real(15, 4, 3), classes(16, 3, 4)),
+    far=(array([[1e4, 0, -1e4], [0, 0, 0]]), array([1, 0], int)),
+    steep=(12 * real(130, 6, 3), classes(131, 3, 6)),
+)
 IGNORED = pairs(ignored=(real(17, 4, 3), array([0, -100, 2, -100], int)))
-SHARES = pairs(shares=(real(18, 4, 3), simplex(19, 4, 3)), hot=(real(20, 4, 3), one_hot(classes(21, 3, 4), 3)))
+SHARES = pairs(
+    shares=(real(18, 4, 3), simplex(19, 4, 3)),
+    hot=(real(20, 4, 3), one_hot(classes(21, 3, 4), 3)),
+    steep=(12 * real(132, 6, 3), simplex(133, 6, 3)),
+)
 TIED = pairs(tied=(array([[1, 0, 2], [0, 0, 0]]), array([0, 1], int)))
 
 ROWS = named("embeddings labels", real(22, 6, 4), array([0, 1, 0, 1, 2, 0], int))
+"""Every row has a positive and a negative; those of a class lie close together."""
+GATHERED = named("embeddings labels", exact(real(134, 3, 4)[[0, 0, 1, 1, 2, 2, 2]] + 0.1 * real(135, 7, 4)), array([0, 0, 1, 1, 2, 2, 2], int))
+SCATTERED = named("embeddings labels", real(136, 6, 4), array([0, 1, 0, 1, 1, 0], int))
 SINGLES = {"embeddings": real(23, 3, 4), "labels": array([0, 1, 2], int)}
+"""One of them without a length."""
+AT_ORIGIN = {**SCATTERED, "embeddings": SCATTERED["embeddings"] * array([[1], [1], [0], [1], [1], [1]])}
+ONE_CLASS = {"embeddings": real(137, 3, 4), "labels": array([1, 1, 1], int)}
 
 
 def unit_rows(inputs):
@@ -94,7 +120,16 @@ def unit_rows(inputs):
     return {**inputs, "embeddings": rows / np.linalg.norm(rows, axis=1, keepdims=True)}
 
 
+def boxes(seed, count):
+    """Corner to corner, many of them across each other."""
+    corners = rng(seed).uniform(0, 4, (count, 2, 2))
+    return exact(np.sort(corners, 1).reshape(count, 4))
+
+
 BOXES = pairs(
+    random=(boxes(138, 12), boxes(139, 12)),
+    crossed=(boxes(140, 6)[:, [2, 1, 0, 3]], boxes(141, 6)),
+    small=(boxes(142, 6) * 1e-3, boxes(143, 6) * 1e-3),
     plain=(
         array([[0, 0, 2, 3], [1, 1, 3, 4], [0, 0, 1, 1], [0, 0, 4, 4]]),
         array([[1, 1, 3, 4], [0, 2, 2.5, 4.5], [2, 3, 4, 4], [1, 1, 2, 3]]),
@@ -102,10 +137,15 @@ BOXES = pairs(
     same=(array([[0, 0, 2, 3]]), array([[0, 0, 2, 3]])),
     touching=(array([[0, 0, 1, 1]]), array([[1, 0, 2, 1]])),
     flat=(array([[0, 0, 2, 0]]), array([[0, 0, 2, 1]])),
+    line=(array([[0, 1, 2, 1]]), array([[1, 1, 3, 1]])),
     points=(array([[1, 1, 1, 1]]), array([[1, 1, 1, 1]])),
 )
 
-VECTORS = pairs(plain=(real(24, 4, 3), real(25, 4, 3)), zero=(array([[0, 0, 0], [1, 2, 2]]), array([[1, 2, 2], [0, 0, 0]])))
+VECTORS = pairs(
+    plain=(real(24, 4, 3), real(25, 4, 3)),
+    short=(array([[3e-9, 1e-9, 0], [1, 2, 2]]), array([[1, 2, 0.5], [1e-9, 0, 2e-9]])),
+    zero=(array([[0, 0, 0], [1, 2, 2]]), array([[1, 2, 2], [0, 0, 0]])),
+)
 
 REGIONS = pairs(plain=(real(26, 3, 2, 5), bits(27, 3, 2, 5)), one=(real(28, 1, 1, 6), bits(29, 1, 1, 6)))
 SHARED_REGIONS = pairs(
@@ -116,10 +156,15 @@ SHARED_REGIONS = pairs(
 
 TRIPLETS = {
     "plain": named("anchor positive negative", real(34, 5, 3), real(35, 5, 3), real(36, 5, 3)),
+    "near": named("anchor positive negative", 0.01 * real(144, 5, 3), 0.01 * real(145, 5, 3), 0.01 * real(146, 5, 3)),
     "same": named("anchor positive negative", array([[1, 2, 2]]), array([[1, 2, 2]]), array([[1, 2, 2.5]])),
 }
 
-LOGPROBS = pairs(plain=(np.log(simplex(37, 4, 3)), simplex(38, 4, 3)), zero=(np.log(array([[0.25, 0.75]])), array([[1, 0]])))
+LOGPROBS = pairs(
+    plain=(np.log(simplex(37, 4, 3)), simplex(38, 4, 3)),
+    ends=(np.log(array([[3e-9, 3e-7, 0.9], [0.9, 3e-9, 1e-30]])), array([[0.5, 0.3, 0.2], [3e-9, 0.25, 0.75]])),
+    zero=(np.log(array([[0.25, 0.75]])), array([[1, 0]])),
+)
 
 LISTS = pairs(plain=(real(39, 3, 4), exact(classes(40, 4, 3, 4))))
 LISTS["padded"] = named(
@@ -143,10 +188,11 @@ def weighted(cases, of="plain"):
     return {**cases, "weighted": {**first, "sample_weight": array([2, 0, 0.5, 1, 3])[:rows]}}
 
 
-def case(loss, name, identity, source, inputs, value, gradients):
+def case(loss, name, identity, source, inputs, value, gradients, **options):
+    """The options are what a request states beside the name: a preset that has no name for the loss, parameters."""
     answers = {key: spelled(gradient) for key, gradient in gradients.items()}
     given = {key: spelled(one) for key, one in inputs.items()}
-    return {"name": name, "id": f"{loss}/{identity}", "source": source, "inputs": given, "loss": spelled(value), "gradients": answers}
+    return {"name": name, "id": f"{loss}/{identity}", "source": source, "inputs": given, "loss": spelled(value), "gradients": answers, **options}
 
 
 def spelled(values):

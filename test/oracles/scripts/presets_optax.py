@@ -106,7 +106,7 @@ def cases():
         *run("cosine_similarity", "cosine_similarity", p.VECTORS),
         *run("cosine_distance", "cosine_similarity", p.VECTORS),
         *run("triplet_margin_loss", "triplet_margin", p.TRIPLETS),
-        *run("ntxent", "nt_xent", {"plain": p.ROWS, "singles": p.SINGLES}),
+        *run("ntxent", "nt_xent", {"plain": p.ROWS, "gathered": p.GATHERED, "origin": p.AT_ORIGIN, "one": p.ONE_CLASS, "singles": p.SINGLES}),
         *run("ranking_softmax_loss", "softmax_ranking", p.LISTS, listwise),
         *run("dice_loss", "dice", TWO_CLASSES, classes_last),
         *run("binary_dice_loss", "dice", {**ONE_CLASS, **EMPTY}, binary),

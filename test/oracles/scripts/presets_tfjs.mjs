@@ -13,7 +13,9 @@ createRequire(import.meta.url)('@tensorflow/tfjs-core/dist/register_all_gradient
 const folder = new URL('../presets/', import.meta.url)
 const read = (framework) => JSON.parse(readFileSync(new URL(`${framework}.json`, folder), 'utf8'))
 
-/** tfjs' function -> our loss, the framework and spelling that lend their inputs, whether targets are differentiable. */
+const SMOOTHING = 0.125
+
+/** tfjs' function -> our loss, the spelling that lends its inputs, which of them are differentiable, whether it smooths labels. */
 const LOSSES = {
   absoluteDifference: {
     loss: 'l1',
@@ -35,20 +37,30 @@ const LOSSES = {
     loss: 'binary_cross_entropy_with_logits',
     lender: 'optax.losses.sigmoid_binary_cross_entropy',
     wants: ['predictions', 'targets'],
+    smooths: true,
+  },
+  cosineDistance: {
+    loss: 'cosine_similarity',
+    lender: 'keras.losses.CosineSimilarity',
+    wants: ['predictions', 'targets'],
+    call: (truth, given, weight) => tf.losses.cosineDistance(truth, given, -1, weight),
   },
   hingeLoss: { loss: 'hinge', lender: 'optax.losses.sparsemax_loss', wants: ['predictions'] },
   softmaxCrossEntropy: {
     loss: 'cross_entropy',
     lender: 'optax.losses.softmax_cross_entropy',
     wants: ['predictions', 'targets'],
+    smooths: true,
   },
 }
 
-const lent = [...read('keras'), ...read('optax')]
+const lent = [...read('keras'), ...read('optax')].filter(({ params }) => params === undefined)
 
-/** The lender's cases, and one of them again with a weight a row unless it has such a case. */
-function casesOf(lender) {
-  const found = lent.filter(({ name }) => name === lender)
+/** The lender's cases, the first of them again with its labels smoothed, and with a weight a row unless it has such a case. */
+function casesOf({ lender, smooths = false }) {
+  const plain = lent.filter(({ name }) => name === lender)
+  const smoothed = { ...plain[0], id: '/smoothed', params: { label_smoothing: SMOOTHING } }
+  const found = smooths ? [...plain, smoothed] : plain
   if (found.some(({ id }) => id.endsWith('weighted'))) return found
   const { id, inputs } = found[0]
   const rows = inputs.predictions.shape[0]
@@ -74,12 +86,12 @@ const rounded = (inputs) =>
     ]),
   )
 
-function run(name, { loss, wants }, { id, inputs: lentInputs }) {
+function run(name, { loss, wants, call: called = tf.losses[name] }, { id, inputs: lentInputs, params }) {
   const inputs = rounded(lentInputs)
   const targets = tensorOf(inputs.targets)
   const predictions = tensorOf(inputs.predictions)
   const weight = weightOf(inputs, loss)
-  const call = (given, truth) => tf.losses[name](truth, given, weight)
+  const call = (given, truth) => called(truth, given, weight, params?.label_smoothing)
   const slopes = tf.grads(call)([predictions, targets])
   const values = { predictions: slopes[0], targets: slopes[1] }
   return {
@@ -89,6 +101,7 @@ function run(name, { loss, wants }, { id, inputs: lentInputs }) {
     inputs,
     loss: spelled(call(predictions, targets)),
     gradients: Object.fromEntries(wants.map((input) => [input, spelled(values[input])])),
+    ...(params && { params }),
   }
 }
 
@@ -100,7 +113,7 @@ function spelled(tensor) {
 
 await tf.setBackend('cpu')
 const cases = Object.entries(LOSSES).flatMap(([name, about]) =>
-  casesOf(about.lender).map((one) => run(name, about, one)),
+  casesOf(about).map((one) => run(name, about, one)),
 )
 writeFileSync(new URL('tfjs.json', folder), `[\n${cases.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`)
 console.log('tfjs', cases.length, 'cases')

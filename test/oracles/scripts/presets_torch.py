@@ -124,7 +124,25 @@ def torch_cases():
         *both("triplet_margin_loss", "TripletMarginLoss", "triplet_margin", p.TRIPLETS, triplet),
         *both("triplet_margin_with_distance_loss", "TripletMarginWithDistanceLoss", "triplet_margin", p.TRIPLETS, triplet),
         *both("ctc_loss", "CTCLoss", "ctc", p.SEQUENCES, ctc),
+        *both("cosine_similarity", "CosineSimilarity", "cosine_similarity", p.VECTORS),
+        *run("torch.nn.NLLLoss2d", "nll", logs, lambda predictions, targets: torch.nn.NLLLoss2d()(predictions, targets)),
+        *adaptive_cases(),
     ]
+
+
+def adaptive_cases():
+    """The class owns its weights; two clusters behind a head of four classes."""
+    classes, features, cutoffs = 12, 6, [4, 8]
+    weights = {"head": (6, 6), "tails_0_projection": (3, 6), "tails_0_weight": (4, 3), "tails_1_projection": (1, 6), "tails_1_weight": (4, 1)}
+    inputs = {"hidden": p.real(147, 5, features), **{name: p.real(148 + i, *shape) for i, (name, shape) in enumerate(weights.items())}, "targets": p.array([0, 3, 5, 11, 6], int)}
+    tensors = {key: torch.tensor(value, requires_grad=value.dtype.kind == "f") for key, value in inputs.items()}
+    module = torch.nn.AdaptiveLogSoftmaxWithLoss(features, classes, cutoffs, div_value=2.0).double()
+    owned = {"head.weight": "head", "tail.0.0.weight": "tails_0_projection", "tail.0.1.weight": "tails_0_weight", "tail.1.0.weight": "tails_1_projection", "tail.1.1.weight": "tails_1_weight"}
+    value = torch.func.functional_call(module, {theirs: tensors[ours] for theirs, ours in owned.items()}, (tensors["hidden"], tensors["targets"])).loss
+    wants = [key for key in tensors if key != "targets"]
+    gradients = {key: slope.numpy() for key, slope in zip(wants, torch.autograd.grad(value, [tensors[key] for key in wants]))}
+    name = "torch.nn.AdaptiveLogSoftmaxWithLoss"
+    return [p.case("adaptive_log_softmax", name, "plain", source_of(name), inputs, value.detach().numpy(), gradients, params={"cutoffs": cutoffs})]
 
 
 def softmax(logits):
@@ -144,7 +162,7 @@ def torchvision_cases():
 def metric_learning_cases():
     """Those with a matrix of their own take it as ours lie: [classes, dim]."""
     in_batch = {"NTXentLoss": "nt_xent", "SupConLoss": "supcon", "CircleLoss": "circle", "MultiSimilarityLoss": "multi_similarity"}
-    rows = {"plain": p.ROWS, "singles": p.SINGLES}
+    rows = {"plain": p.ROWS, "gathered": p.GATHERED, "origin": p.AT_ORIGIN, "one": p.ONE_CLASS, "singles": p.SINGLES}
     weights = p.named("embeddings weight targets", p.real(73, 4, 3), p.real(74, 5, 3), p.classes(75, 5, 4))
     facing = {"plain": weights, "behind": {**weights, "embeddings": -weights["weight"][weights["targets"]]}}
 
@@ -188,6 +206,7 @@ def sentence_cases():
         *run("sentence_transformers.losses.MultipleNegativesSymmetricRankingLoss", "multiple_negatives_ranking", found, lambda **inputs: ranking("MultipleNegativesSymmetricRankingLoss", **inputs)),
         *run("sentence_transformers.losses.CachedMultipleNegativesRankingLoss", "multiple_negatives_ranking", found, cached),
         *run("open_clip.loss.ClipLoss", "multiple_negatives_ranking", found, clip),
+        *run("sentence_transformers.losses.TripletLoss", "triplet_margin", p.TRIPLETS, lambda **inputs: st.TripletLoss(model).compute_loss_from_embeddings(list(inputs.values()), None)),
         *run("sentence_transformers.losses.DistillKLDivLoss", "distillation_kl", taught, distill),
     ]
 
