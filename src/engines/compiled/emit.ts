@@ -8,9 +8,10 @@ import { Memory } from './emit/memory.ts'
 import { Sums } from './emit/sums.ts'
 import { Values } from './emit/values.ts'
 import type { Word } from './emit/words.ts'
-import { HOST, type Target } from './math.ts'
+import { HOST } from './math.ts'
 import { costOf, type Loop, type Plan, type Statement } from './plan.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm.ts'
+import type { Target } from './wide.ts'
 
 export type { Word }
 

@@ -9,9 +9,9 @@ import { isWhole } from '../../language/whole.ts'
 import { UnsupportedByEngine } from '../define.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, expand, type Variant } from './expand.ts'
-import type { Target } from './math.ts'
 import { type Buffer, type Plan, weightOf } from './plan.ts'
 import { plan } from './planner.ts'
+import type { Target } from './wide.ts'
 
 /** Sizes of all axes, the renamed ones included. */
 export type Sizes = Readonly<Record<string, number>>

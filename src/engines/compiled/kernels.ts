@@ -8,9 +8,9 @@ import { type Batch, type CompileCache, UnsupportedByEngine } from '../define.ts
 import type { Variant } from './expand.ts'
 import { compile, type Kernel, planOf } from './kernel.ts'
 import { acrossAxes, areAlike, type LaneAxes, laneAxesOf, shortUpTo } from './lanes.ts'
-import type { Target } from './math.ts'
 import { NO_TRUTHS, type Truths, truthsOf } from './switches.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm.ts'
+import type { Target } from './wide.ts'
 
 /** Programs whose kernels are kept; past it, the one unused for longest goes. */
 const MAX_KEPT = 512

@@ -7,6 +7,7 @@ import type { Op } from '../../language/ir.ts'
 import { joined, UnsupportedByEngine } from '../define.ts'
 import type { OpContext } from './context.ts'
 import { contract } from './contract.ts'
+import { digamma, lgamma, polygamma } from './gamma.ts'
 import { sumOver } from './sum.ts'
 
 type T = tf.Tensor
@@ -60,6 +61,9 @@ export const OPS: { readonly [O in Op]: Rule } = {
   asin: (_, x) => tf.asin(x),
   acos: (_, x) => tf.acos(x),
   erf: (_, x) => tf.erf(x),
+  lgamma: (_, x) => lgamma(real(x)),
+  digamma: (_, x) => digamma(real(x)),
+  polygamma: ({ node, batch }, _n, x) => polygamma(batch.program.nodes[node.args[0]].value!, real(x)),
   stop_gradient: (_, x) => x.clone(),
   is_finite: (_, x) => tf.isFinite(x),
 
@@ -97,6 +101,7 @@ export const OPS: { readonly [O in Op]: Rule } = {
   scatter: wholeLines,
   cumsum: wholeLines,
   cumsum_back: wholeLines,
+  cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
   // A tensor of its own even where nothing repeats: each node's tensor is disposed of by itself.

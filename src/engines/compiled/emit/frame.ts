@@ -4,9 +4,9 @@
  */
 import type { Node } from '../../../language/ir.ts'
 import type { Expanded } from '../expand.ts'
-import type { Target } from '../math.ts'
 import { type Buffer, isScalar, type Plan } from '../plan.ts'
 import { type Code, constF32x4, constI32x4, FunctionBuilder, get, I32, IOTA, op, set, V128 } from '../wasm.ts'
+import type { Target } from '../wide.ts'
 import { Helpers } from './helpers.ts'
 import { Words } from './words.ts'
 
