@@ -1,9 +1,10 @@
 /** Which parameter each argument of a call is for. */
 
 /**
- * `axis` arguments are names of axes, the others are values; `axes` are one or several axes, `number?` may be left out.
+ * `axis` arguments are names of axes, the others are values; `axes` are one or several axes, an `order` is a whole number that
+ * is known before anything runs, `number?` may be left out.
  */
-export type Parameter = 'number' | 'number?' | 'place' | 'truth' | 'axis' | 'axes'
+export type Parameter = 'number' | 'number?' | 'place' | 'order' | 'truth' | 'axis' | 'axes'
 
 /** What one argument is taken for. */
 export type Role = Exclude<Parameter, 'number?' | 'axes'>

@@ -168,6 +168,11 @@ export class Builder {
     return this.make('cumsum', [this.expand(x, [axis])], { axis })
   }
 
+  /** Where the largest at and before each place stands. */
+  cummaxPlace(x: Ref, axis: string): Ref {
+    return this.make('cummax_place', [this.expand(x, [axis])], { axis })
+  }
+
   /** `args`: log-probabilities, labels, input lengths, target lengths, blank. */
   ctc(args: readonly Ref[], time: string, classes: string): Ref {
     return this.make('ctc', args, { axis: time, to: classes })
@@ -240,7 +245,7 @@ export class Builder {
 
   #typeOf(op: FormulaOp, args: readonly Ref[]): ElementType {
     if (LOGIC.has(op)) return 'bool'
-    if (op === 'order') return 'index'
+    if (op === 'order' || op === 'cummax_place') return 'index'
     if (op === 'rename' || op === 'gather' || op === 'stop_gradient') return this.typeOf(args[0])
     if (op === 'select' && this.typeOf(args[1]) === this.typeOf(args[2])) return this.typeOf(args[1])
     return 'real'

@@ -115,6 +115,18 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     asin: unary('asin', 'arc sine; derivative infinite at -1 and 1'),
     acos: unary('acos', 'arc cosine; derivative infinite at -1 and 1'),
     erf: unary('erf', 'error function'),
+    lgamma: unary('lgamma', 'ln of the absolute value of the gamma function'),
+    digamma: unary('digamma', 'derivative of lgamma'),
+    trigamma: {
+      parameters: ['number'],
+      about: 'derivative of digamma',
+      lower: (build, [x]) => polygamma(build, build.constant(1), x),
+    },
+    polygamma: {
+      parameters: ['order', 'number'],
+      about: 'polygamma(n, x): the nth derivative of digamma, for n from 0 to 6',
+      lower: (build, [n, x]) => polygamma(build, n, x),
+    },
     stop_gradient: unary('stop_gradient', 'the value itself, constant to the gradient'),
     straight_through: {
       parameters: ['number', 'number'],
@@ -214,6 +226,14 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     cumsum: along('at each place of an axis the sum up to it, itself included', (build, x, axis) =>
       build.cumsum(x, axis),
     ),
+    cummax: along(
+      'at each place of an axis the largest up to it, itself included; the first of equal ones gets the gradient',
+      (build, x, axis) => largestSoFar(build, x, x, axis),
+    ),
+    cummin: along(
+      'at each place of an axis the smallest up to it, itself included; the first of equal ones gets the gradient',
+      (build, x, axis) => largestSoFar(build, x, build.neg(x), axis),
+    ),
     ctc: {
       parameters: ['number', 'place', 'place', 'place', 'number', 'axis', 'axis'],
       about:
@@ -259,6 +279,16 @@ function logAddExp(build: Builder, a: Ref, b: Ref): Ref {
   const apart = build.add(larger(build, a, b), build.make('softplus', [build.neg(distance)]))
   const value = build.select(build.eq(a, b), build.add(a, build.constant(Math.LN2)), apart)
   return build.make('straight_through', [value, build.add(a, build.make('softplus', [build.sub(b, a)]))])
+}
+
+function polygamma(build: Builder, n: Ref, x: Ref): Ref {
+  return build.is(n, 0) ? build.make('digamma', [x]) : build.make('polygamma', [n, x])
+}
+
+/** x where `size` was the largest so far. */
+function largestSoFar(build: Builder, x: Ref, size: Ref, axis: string): Ref {
+  const spread = build.expand(x, [axis])
+  return build.axesOf(x).includes(axis) ? build.gather(x, build.cummaxPlace(size, axis), axis) : spread
 }
 
 function sum(build: Builder, x: Ref, axes: readonly string[]): Ref {

@@ -49,6 +49,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   not: silent,
   is_finite: silent,
   order: silent,
+  cummax_place: silent,
   ctc_slope: silent,
 
   // Linear: the derivative is a constant.
@@ -118,6 +119,12 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   erf: ({ build, times, g }, x) => {
     const bell = build.exp(build.neg(build.mul(x, x)))
     return [times(g, build.mul(build.constant(2 / Math.sqrt(Math.PI)), bell))]
+  },
+  lgamma: ({ build, times, g }, x) => [times(g, build.make('digamma', [x]))],
+  digamma: ({ build, times, g }, x) => [times(g, build.make('polygamma', [build.constant(1), x]))],
+  polygamma: ({ build, times, g }, n, x) => {
+    const next = build.constant(build.constantOf(n)! + 1)
+    return [undefined, times(g, build.make('polygamma', [next, x]))]
   },
   // d a^b = b a^(b-1) da + a^b ln a db. b = 0 makes the first a plain 0 (not 0 * inf at a = 0), a = 0 the second.
   pow: ({ build, times, g, y }, a, b) => {

@@ -32,12 +32,14 @@ export type UnaryOp =
   | 'asin'
   | 'acos'
   | 'erf'
+  | 'lgamma'
+  | 'digamma'
   | 'stop_gradient'
 /**
  * Two reals in, one out. `gate(g, d)` is g * d, but 0 where g is 0 whatever d is: it is how a branch that was not
- * taken stays silent in the gradient.
+ * taken stays silent in the gradient. `polygamma(n, x)` is the nth derivative of digamma; n is a constant.
  */
-export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'gate'
+export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'gate' | 'polygamma'
 /** Yes or no out. */
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
 /** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one place of it. */
@@ -46,10 +48,19 @@ export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename
  * Whole lines at once (whole.ts). Along one axis, which stays: `order` is the places of the elements from the smallest to
  * the largest, equal ones by place, NaN last; `gather(x, i)` reads x at the places i, 0 outside; `scatter(x, i)` adds each
  * x up at its place i, and drops what lies outside: each is the other's transpose. `cumsum` adds up what stands at and
- * before a place, `cumsum_back` what stands at and behind it. `ctc` is the loss of that name over the axes time and
+ * before a place, `cumsum_back` what stands at and behind it; `cummax_place` is where the largest of those at and before a place
+ * stands, the first of equal ones, and from a NaN on that NaN. `ctc` is the loss of that name over the axes time and
  * classes, `ctc_slope` its derivative (ctc.ts).
  */
-export type WholeOp = 'order' | 'gather' | 'scatter' | 'cumsum' | 'cumsum_back' | 'ctc' | 'ctc_slope'
+export type WholeOp =
+  | 'order'
+  | 'gather'
+  | 'scatter'
+  | 'cumsum'
+  | 'cumsum_back'
+  | 'cummax_place'
+  | 'ctc'
+  | 'ctc_slope'
 /** `select(c, a, b)` never mixes: a NaN on the side not taken stays there. `expand` repeats along missing axes. */
 export type OtherOp = 'select' | 'expand'
 

@@ -35,6 +35,9 @@ export interface Scope {
   readonly differentiable?: readonly string[]
 }
 
+/** Of a derivative that a formula asks for by number. */
+const MAX_ORDER = 6
+
 /** Functions of the structure, not of numbers; their argument is a name. */
 const QUESTIONS = ['given', 'is_index'] as const
 
@@ -279,6 +282,7 @@ class Lowering {
   #argument(argument: Expression, role: Role): Ref {
     if (role === 'truth') return this.#truth(argument)
     const ref = this.#number(argument)
+    if (role === 'order') this.#checkOrder(ref, argument.at)
     if (role === 'place' && !this.#isPlace(ref)) {
       throw new FormulaError(
         'expected an index (class labels, index(axis) or a whole number), found a real number',
@@ -286,6 +290,12 @@ class Lowering {
       )
     }
     return ref
+  }
+
+  #checkOrder(ref: Ref, at: Position) {
+    const order = this.#build.constantOf(ref)
+    if (Number.isInteger(order) && order! >= 0 && order! <= MAX_ORDER) return
+    throw new FormulaError(`expected a whole number from 0 to ${MAX_ORDER}, known before anything runs`, at)
   }
 
   #isPlace(ref: Ref): boolean {

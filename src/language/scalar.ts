@@ -2,6 +2,7 @@
  * The meaning of every element-wise op on float64 numbers: one line each. The interpreter runs these, constants are
  * folded with them, and every other engine is held to them.
  */
+import { digamma, lgamma, polygamma } from './gamma.ts'
 import type { BinaryOp, FormulaOp, LogicOp, UnaryOp } from './ir.ts'
 
 type Meaning = (a: number, b: number) => number
@@ -33,6 +34,8 @@ export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
   asin: Math.asin,
   acos: Math.acos,
   erf,
+  lgamma,
+  digamma,
   stop_gradient: (a) => a,
   add: (a, b) => a + b,
   sub: (a, b) => a - b,
@@ -41,6 +44,7 @@ export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
   pow: (a, b) => a ** b,
   max: (a, b) => Math.max(a, b),
   min: (a, b) => Math.min(a, b),
+  polygamma,
   gate: (g, d) => (g === 0 ? 0 : g * d),
   lt: (a, b) => flag(a < b),
   le: (a, b) => flag(a <= b),

@@ -1,5 +1,5 @@
 /**
- * The ops that need a whole line at once: sorting, moving along an axis, running sums, and the alignments of CTC. No loop
+ * The ops that need a whole line at once: sorting, moving along an axis, running sums and maxima, and the alignments of CTC. No loop
  * over elements says them, so every engine leaves them to this: arrays in, an array out.
  */
 import { ctcLosses, ctcSlopes } from './ctc.ts'
@@ -24,6 +24,7 @@ const RULES: { readonly [O in WholeOp]: Rule } = {
   scatter,
   cumsum: (context) => cumsum(context, (line) => line),
   cumsum_back: (context) => cumsum(context, (line) => line.toReversed()),
+  cummax_place: cummaxPlace,
   ctc: ({ node, operands, sizes, result }) => ctcLosses(node, operands, sizes, result),
   ctc_slope: ({ node, operands, sizes, result }) => ctcSlopes(node, operands, sizes, result),
 }
@@ -102,6 +103,19 @@ function cumsum(context: Context, along: (line: Int32Array) => Int32Array) {
       sum += x(at)
       context.result[at] = sum
     }
+  })
+}
+
+/** The first of equal ones stays; nothing is larger than a NaN. */
+function cummaxPlace(context: Context) {
+  const x = aligned(context, 0)
+  forEachLine(context, (line) => {
+    let place = 0
+    line.forEach((at, k) => {
+      const largest = x(line[place])
+      if (x(at) > largest || (Number.isNaN(x(at)) && !Number.isNaN(largest))) place = k
+      context.result[at] = place
+    })
   })
 }
 

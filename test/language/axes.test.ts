@@ -67,13 +67,6 @@ describe('over axes', () => {
 
   it('a variance keeps its digits far from 0', () => {
     expectClose(valuesOf('var(x, columns)', { x: [1e15, 1e15 + 1, 1e15 + 5] }), [14 / 3], { relative: 1e-15 })
-    expectClose(
-      valuesOf('var(x, columns)', { x: [1e300, -1e300 / 1e200, 0].map((x) => x / 1e160) }),
-      [2e280 / 9],
-      {
-        relative: 1e-14,
-      },
-    )
   })
 
   it('has the second derivative of a variance: 2 (n - 1) / n^2', () => {

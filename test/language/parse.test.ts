@@ -197,6 +197,17 @@ describe('LaTeX', () => {
     )
   })
 
+  it('shows functions in the notation of their field', () => {
+    expect(toLatex(parse('lgamma(x) + digamma(y) * trigamma(x) - polygamma(2, x)'))).toBe(
+      "\\begin{aligned} \\ell &= \\ln\\Gamma\\left(x\\right) + \\psi\\left(y\\right) \\cdot \\psi'\\left(x\\right) - \\psi^{\\left(2\\right)}\\left(x\\right) \\end{aligned}",
+    )
+    expect(
+      toLatex(parse('mean(x, rows, columns) - sum(any(x < y, rows) ? ceil(x) : log10(x), columns)')),
+    ).toBe(
+      '\\begin{aligned} \\ell &= {\\operatorname{mean}_{\\mathrm{rows}, \\mathrm{columns}} x} - {\\sum_{\\mathrm{columns}} \\begin{cases} \\left\\lceil x \\right\\rceil & \\text{if } \\exists_{\\mathrm{rows}} \\left(x < y\\right) \\\\ \\log_{10}\\left(x\\right) & \\text{otherwise} \\end{cases}} \\end{aligned}',
+    )
+  })
+
   it('keeps the parentheses that change the meaning', () => {
     expect(toLatex(parse('max(x, rows) - max(x, y)'), ['rows'])).toContain(
       '{\\max_{\\mathrm{rows}} x} - \\operatorname{max}\\left(x, y\\right)',

@@ -2,11 +2,12 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
+import { NoHessian } from '../../src/language/hessian.ts'
 import { interpret } from '../../src/language/interpret.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
 import { expectClose } from '../support/close.ts'
-import { evaluateFormula } from '../support/formulas.ts'
+import { evaluateFormula, SCOPE as FORMULA_SCOPE } from '../support/formulas.ts'
 import { randomFrom } from '../support/sample.ts'
 
 const values = (text: string, x: number[], rows = 1) => evaluateFormula(text, { x, rows }).values
@@ -17,6 +18,16 @@ describe('whole lines', () => {
     ['order says where they were, equal ones by place', 'order(x, columns)', [2, 1, 2, 1], [1, 3, 0, 2]],
     ['NaN goes last', 'order(x, columns)', [Number.NaN, 2, 1], [2, 1, 0]],
     ['the order of the order is the rank', 'order(order(x, columns), columns)', [30, 10, 20], [2, 0, 1]],
+    ['cummax is the largest so far', 'cummax(x, columns)', [2, 1, 3, 3, -1], [2, 2, 3, 3, 3]],
+    ['cummin is the smallest so far', 'cummin(x, columns)', [2, 3, 1, 4], [2, 2, 1, 1]],
+    ['a NaN stays', 'cummax(x, columns)', [2, Number.NaN, 3], [2, Number.NaN, Number.NaN]],
+    ['of a minimum, too', 'cummin(x, columns)', [2, Number.NaN, 1], [2, Number.NaN, Number.NaN]],
+    [
+      'infinities are numbers',
+      'cummax(x, columns)',
+      [-Infinity, -5, Infinity, 9],
+      [-Infinity, -5, Infinity, Infinity],
+    ],
     ['cumsum adds up what came before', 'cumsum(x, columns)', [1, 2, 3], [1, 3, 6]],
     [
       'gather reads at places, 0 outside',
@@ -32,6 +43,8 @@ describe('whole lines', () => {
   it('keeps each row to itself', () => {
     expect(values('sort(x, columns)', [2, 1, 4, 3], 2)).toEqual([1, 2, 3, 4])
     expect(values('cumsum(x, rows)', [1, 2, 3, 4], 2)).toEqual([1, 2, 4, 6])
+    expect(values('cummax(x, columns)', [2, 1, 4, 3], 2)).toEqual([2, 2, 4, 4])
+    expect(values('cummax(x, rows)', [2, 1, 1, 3], 2)).toEqual([2, 1, 2, 3])
   })
 
   it('differentiates a weighted sort: each element gets the weight of its rank', () => {
@@ -50,6 +63,28 @@ describe('whole lines', () => {
       ['x'],
     )
     expect(gradients.x).toEqual([111, 110, 100])
+  })
+})
+
+describe('the gradient of a running maximum', () => {
+  it.each([
+    ['goes to where it stands', 'cummax(x, columns)', [2, 1, 3, 0], [2, 0, 2, 0]],
+    ['goes to the first of equal ones', 'cummax(x, columns)', [2, 2, 1, 2], [4, 0, 0, 0]],
+    ['of a minimum, too', 'cummin(x, columns)', [2, 2, 1, 1], [2, 0, 2, 0]],
+    [
+      'weighs each place by what it receives',
+      'cummax(x, columns) * index(columns)',
+      [2, 1, 3, 0],
+      [1, 0, 5, 0],
+    ],
+  ])('%s: %s', (_, text, x, want) => {
+    expect(evaluateFormula(text, { x }, ['x']).gradients.x).toEqual(want)
+  })
+
+  it('has no second derivative, and says so', () => {
+    expect(() => lower(parse('cummax(x * x, columns)'), FORMULA_SCOPE, ['x'], undefined, ['x'])).toThrow(
+      NoHessian,
+    )
   })
 })
 
@@ -126,6 +161,8 @@ describe('an engine of loops', () => {
   it.each([
     'sort(x, columns)',
     'exp(sort(sin(x), columns)) * y',
+    'cummax(x * y, columns) - cummin(exp(x), rows) * v',
+    'cummax(cumsum(x, columns), columns) * y',
     'cumsum(sort(cumsum(x * y, columns), columns), columns)',
     'sum(gather(x, order(y, columns), columns) * y, columns)',
     'scatter(x * x, order(y, columns), columns) + v',

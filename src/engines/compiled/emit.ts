@@ -9,8 +9,9 @@ import type { KernelParam } from './emit/kernel-params.ts'
 import { LoadStoreEmitter } from './emit/load-store.ts'
 import { ReductionEmitter } from './emit/reductions.ts'
 import { costOf, type Loop, type Plan, type Statement } from './loop-plan.ts'
-import { HOST_IMPORTS, type Target } from './math.ts'
+import { HOST_IMPORTS } from './math.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
+import type { Target } from './wide.ts'
 
 export type { KernelParam as Word }
 

@@ -14,9 +14,9 @@ import {
   vectorizationThreshold,
 } from './lanes.ts'
 import type { Variant } from './legalize.ts'
-import type { Target } from './math.ts'
 import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from './static-predicates.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
+import type { Target } from './wide.ts'
 
 /** Programs whose kernels are kept; past it, the one unused for longest goes. */
 const MAX_KEPT = 512

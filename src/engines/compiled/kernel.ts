@@ -10,8 +10,8 @@ import { UnsupportedByEngine } from '../contract.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Variant } from './legalize.ts'
 import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
-import type { Target } from './math.ts'
 import { plan } from './planner.ts'
+import type { Target } from './wide.ts'
 
 /** Sizes of all axes, the renamed ones included. */
 export type Sizes = Readonly<Record<string, number>>

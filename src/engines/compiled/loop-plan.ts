@@ -84,6 +84,9 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   log2: 70,
   log10: 70,
   erf: 80,
+  lgamma: 300,
+  digamma: 300,
+  polygamma: 300,
 }
 
 /** Rough cost of one turn of a loop, inner loops left out. */

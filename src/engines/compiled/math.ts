@@ -8,6 +8,7 @@
  */
 import { MEANING } from '../../language/scalar.ts'
 import { interpolate } from './chebyshev.ts'
+import { digamma, lgamma } from './gamma.ts'
 import {
   type Code,
   call,
@@ -27,12 +28,21 @@ import {
   shuffle,
   V128,
 } from './wasm-encoder.ts'
-
-/** What the runtime offers beyond fixed-width SIMD. */
-export interface Target {
-  /** Relaxed SIMD: a multiply and an add in one step, rounded once where the machine can. */
-  readonly relaxed: boolean
-}
+import {
+  addWide,
+  choose,
+  HIGH,
+  hornerWide,
+  type Lanes,
+  LOW,
+  log2Wide,
+  mulWide,
+  onBothHalves,
+  splitExponent,
+  subWide,
+  type Target,
+  wide,
+} from './wide.ts'
 
 export type MathOp =
   | 'exp'
@@ -49,6 +59,8 @@ export type MathOp =
   | 'asin'
   | 'acos'
   | 'erf'
+  | 'lgamma'
+  | 'digamma'
 
 /** Writes the code of a function into `f`. */
 type Writer = (f: FunctionBuilder, target: Target, ...args: Code[]) => Code
@@ -64,6 +76,8 @@ export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly in
   tanh: { write: tanh, inline: false },
   pow: { write: pow, inline: false },
   erf: { write: erf, inline: false },
+  lgamma: { write: lgamma, inline: false },
+  digamma: { write: digamma, inline: false },
   atan: { write: atan, inline: false },
   asin: { write: asin, inline: false },
   acos: { write: acos, inline: false },
@@ -85,15 +99,10 @@ const add = (a: Code, b: Code) => op('f32x4.add', a, b)
 const sub = (a: Code, b: Code) => op('f32x4.sub', a, b)
 const mul = (a: Code, b: Code) => op('f32x4.mul', a, b)
 const div = (a: Code, b: Code) => op('f32x4.div', a, b)
-const choose = (test: Code, yes: Code, no: Code) => op('v128.bitselect', yes, no, test)
 
 /** a * b + c. */
 function madd({ relaxed }: Target, a: Code, b: Code, c: Code): Code {
   return relaxed ? op('f32x4.relaxed_madd', a, b, c) : add(mul(a, b), c)
-}
-
-function maddWide({ relaxed }: Target, a: Code, b: Code, c: Code): Code {
-  return relaxed ? op('f64x2.relaxed_madd', a, b, c) : op('f64x2.add', op('f64x2.mul', a, b), c)
 }
 
 /** Horner's rule, coefficients from the highest power down. */
@@ -102,14 +111,6 @@ function horner(target: Target, x: Code, coefficients: readonly number[]): Code 
   return rest.reduce<Code>(
     (sum, coefficient) => madd(target, sum, x, constF32x4(coefficient)),
     constF32x4(highest),
-  )
-}
-
-function hornerWide(target: Target, x: Code, coefficients: readonly number[]): Code {
-  const [highest, ...rest] = [...coefficients].reverse()
-  return rest.reduce<Code>(
-    (sum, coefficient) => maddWide(target, sum, x, constF64x2(coefficient)),
-    constF64x2(highest),
   )
 }
 
@@ -198,19 +199,6 @@ const LOG = [
   7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
   2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 ]
-const SMALLEST_NORMAL = 2 ** -126
-/** The bits of sqrt(1/2): what is subtracted so that the shift yields the exponent of a mantissa in [sqrt(1/2), sqrt(2)). */
-const SQRT_HALF_BITS = 0x3f3504f3
-
-/** x = m 2^e with m in [sqrt(1/2), sqrt(2)), for positive finite x; denormals are scaled up first. */
-function splitExponent(f: FunctionBuilder, x: Code): { m: Code; e: Code } {
-  const isTiny = f.let(op('f32x4.lt', x, constF32x4(SMALLEST_NORMAL)))
-  const bits = f.let(choose(isTiny, mul(x, constF32x4(2 ** 23)), x))
-  const e = f.let(op('i32x4.shr_s', op('i32x4.sub', bits, constI32x4(SQRT_HALF_BITS)), i32(23)))
-  const m = f.let(op('i32x4.sub', bits, op('i32x4.shl', e, i32(23))))
-  return { m, e: f.let(op('i32x4.sub', e, op('v128.and', isTiny, constI32x4(23)))) }
-}
-
 function log(f: FunctionBuilder, target: Target, x: Code): Code {
   const { m, e: exponent } = splitExponent(f, x)
   const e = f.let(op('f32x4.convert_i32x4_s', exponent))
@@ -264,18 +252,6 @@ export function log1pUnitInterval(f: FunctionBuilder, target: Target, x: Code): 
 }
 
 // In float64, two lanes at a time
-
-/** Runs a function of float64 pairs on both halves of a vector. */
-function wide(f: FunctionBuilder, x: Code, run: (pair: Code) => Code): Code {
-  const half = (pair: Code) => f.let(op('f32x4.demote_f64x2_zero', run(f.let(pair))))
-  const low = half(op('f64x2.promote_low_f32x4', x))
-  const high = half(op('f64x2.promote_low_f32x4', shuffle(x, x, [2, 3, 2, 3])))
-  return shuffle(low, high, [0, 1, 4, 5])
-}
-
-const addWide = (a: Code, b: Code) => op('f64x2.add', a, b)
-const subWide = (a: Code, b: Code) => op('f64x2.sub', a, b)
-const mulWide = (a: Code, b: Code) => op('f64x2.mul', a, b)
 
 /** erf x / x in x^2, up to where float32 says 1. */
 const ERF_END = 4
@@ -349,34 +325,14 @@ function acos(f: FunctionBuilder, target: Target, x: Code): Code {
   })
 }
 
-const LOG2_RANGE = [Math.SQRT1_2 - 1.001, Math.SQRT2 - 0.999] as const
-/** log2(1 + z) / z. */
-const LOG2 = interpolate((z) => (z === 0 ? Math.LOG2E : Math.log1p(z) / z / Math.LN2), ...LOG2_RANGE, 18)
 const EXP2 = interpolate((t) => 2 ** (t / 2), -1, 1, 10)
-
-/** log2 of two lanes of m 2^e, given z = m - 1. */
-function log2Wide(f: FunctionBuilder, target: Target, z: Code, e: Code, lanes: Lanes): Code {
-  const part = (x: Code) => shuffle(x, x, lanes)
-  const zWide = f.let(op('f64x2.promote_low_f32x4', part(z)))
-  const [low, high] = LOG2_RANGE
-  const t = f.let(mulWide(subWide(zWide, constF64x2((low + high) / 2)), constF64x2(2 / (high - low))))
-  const fraction = mulWide(zWide, hornerWide(target, t, LOG2))
-  return f.let(addWide(op('f64x2.convert_low_i32x4_s', part(e)), fraction))
-}
-
-type Lanes = readonly [number, number, number, number]
-const LOW: Lanes = [0, 1, 0, 1]
-const HIGH: Lanes = [2, 3, 2, 3]
 
 /** log2 x times a factor, rounded once: powers of the base have whole logarithms. */
 function logarithm(f: FunctionBuilder, target: Target, x: Code, factor: number): Code {
   const { m, e } = splitExponent(f, x)
   const z = f.let(sub(m, constF32x4(1)))
-  const [low, high] = [LOW, HIGH].map((lanes) => {
-    const scaled = mulWide(log2Wide(f, target, z, e, lanes), constF64x2(factor))
-    return f.let(op('f32x4.demote_f64x2_zero', scaled))
-  })
-  return withLogEdges(f, x, shuffle(low, high, [0, 1, 4, 5]))
+  const scaled = onBothHalves(f, (lanes) => mulWide(log2Wide(f, target, z, e, lanes), constF64x2(factor)))
+  return withLogEdges(f, x, scaled)
 }
 
 /** |a|^b = 2^(b log2 |a|) in float64, then JavaScript's rules for signs and edges. */

@@ -48,6 +48,7 @@ const SIMD = {
   'f32x4.gt': 0x44,
   'f32x4.le': 0x45,
   'f32x4.ge': 0x46,
+  'f64x2.eq': 0x47,
   'f64x2.lt': 0x49,
   'v128.not': 0x4d,
   'v128.and': 0x4e,

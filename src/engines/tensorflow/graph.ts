@@ -38,7 +38,7 @@ export interface Value {
 
 /** How ops name their output; everything that is not here says `output`. */
 const OUTPUTS: Readonly<Record<string, string>> = Object.fromEntries([
-  ...'Abs Acos Asin Atan Cast Cos Erf Exp Expm1 Floor IsFinite IsNan Log Log1p LogicalNot Neg Rint Sigmoid Sign Sin Sqrt Tanh Transpose'
+  ...'Abs Acos Asin Atan Cast Cos Erf Exp Expm1 Floor IsFinite IsNan Log Log1p Neg Rint Sigmoid Sign Sin Sqrt Tanh Transpose'
     .split(' ')
     .map((op) => [op, 'y']),
   ...'AddV2 Equal Less LessEqual LogicalAnd LogicalOr Maximum Minimum Mul Pow RealDiv Sub'
@@ -95,8 +95,10 @@ export class Graph {
     return this.add(op, [a, b], {}, 'bool', broadcastOf(a.shape, b.shape))
   }
 
+  /** TensorFlow makes "not less than" of a LogicalNot, which a NaN is not either: so it is said as a choice. */
   not(x: Value): Value {
-    return this.add('LogicalNot', [x], {}, 'bool', x.shape)
+    const [yes, no] = [1, 0].map((truth) => this.constant('bool', [truth]))
+    return this.select(x, no, yes)
   }
 
   test(op: 'IsFinite' | 'IsNan', x: Value): Value {

@@ -5,6 +5,7 @@
 import type { Node, Op } from '../../language/ir.ts'
 import { UnsupportedByEngine } from '../contract.ts'
 import { contract } from './dot-general.ts'
+import { digamma, lgamma, polygamma } from './gamma.ts'
 import type { Graph, Value } from './graph.ts'
 import type { LoweringContext } from './lowering-context.ts'
 
@@ -75,6 +76,13 @@ export const RULES: { readonly [O in Op]: Rule } = {
   asin: wide((graph, x) => graph.unary('Asin', x)),
   acos: wide((graph, x) => graph.unary('Acos', x)),
   erf: unary('Erf'),
+  lgamma: wide(lgamma),
+  digamma: wide(digamma),
+  polygamma: (place, [_n, x]) => {
+    const { node, form } = place
+    const order = form.program.nodes[node.args[0]].value!
+    return wide((graph, y) => polygamma(graph, order, y))(place, [x])
+  },
   stop_gradient: (_, [x]) => x,
   is_finite: ({ graph }, [x]) => graph.test('IsFinite', real(graph, x)),
 
@@ -113,6 +121,7 @@ export const RULES: { readonly [O in Op]: Rule } = {
   scatter: wholeLines,
   cumsum: wholeLines,
   cumsum_back: wholeLines,
+  cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
 }

@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Op } from '../../language/ir.ts'
 import { concatChunks, UnsupportedByEngine } from '../contract.ts'
 import { contract } from './contraction.ts'
+import { digamma, lgamma, polygamma } from './gamma.ts'
 import type { OpContext } from './op-context.ts'
 import { sumOver } from './sum.ts'
 
@@ -60,6 +61,9 @@ export const OPS: { readonly [O in Op]: Rule } = {
   asin: (_, x) => tf.asin(x),
   acos: (_, x) => tf.acos(x),
   erf: (_, x) => tf.erf(x),
+  lgamma: (_, x) => lgamma(real(x)),
+  digamma: (_, x) => digamma(real(x)),
+  polygamma: ({ node, batch }, _n, x) => polygamma(batch.program.nodes[node.args[0]].value!, real(x)),
   stop_gradient: (_, x) => x.clone(),
   is_finite: (_, x) => tf.isFinite(x),
 
@@ -97,6 +101,7 @@ export const OPS: { readonly [O in Op]: Rule } = {
   scatter: wholeLines,
   cumsum: wholeLines,
   cumsum_back: wholeLines,
+  cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
   // A tensor of its own even where nothing repeats: each node's tensor is disposed of by itself.

@@ -7,7 +7,7 @@ import type { BinaryOp, LogicOp, Node, Op, UnaryOp } from '../../language/ir.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { isScalar } from '../compiled/loop-plan.ts'
 import type { BufferDeclaration } from './kernel-schedule.ts'
-import { literal } from './math.ts'
+import { literal } from './literal.ts'
 import type { UniformLayout } from './uniform-layout.ts'
 
 /** Axis -> the name of its coordinate. */
@@ -24,7 +24,7 @@ type Text = string
 /** Ops on reals; legalize.ts says sigmoid and softplus by others. */
 type RealOp =
   | Exclude<UnaryOp, 'sigmoid' | 'softplus' | 'stop_gradient'>
-  | BinaryOp
+  | Exclude<BinaryOp, 'polygamma'>
   | Extract<LogicOp, 'is_finite'>
 
 /** Op -> a function of math.ts, or what is written between or before its operands. */
@@ -52,6 +52,8 @@ const REALS: Readonly<Record<RealOp, string | ((a: Text, b: Text) => Text)>> = {
   asin: 'asin1',
   acos: 'acos1',
   erf: 'erf1',
+  lgamma: 'lgamma1',
+  digamma: 'digamma1',
   pow: 'pow2',
   max: 'max2',
   min: 'min2',
@@ -192,6 +194,8 @@ export class Values {
       return args.map((arg) => this.value(arg, point)).join(op === 'and' ? ' && ' : ' || ')
     if (op === 'not') return `!${this.value(args[0], point)}`
     if (op in COMPARISONS) return this.#compare(COMPARISONS[op]!, args, point)
+    if (op === 'polygamma')
+      return this.call(`polygamma_${this.#nodes[args[0]].value!}`, [this.real(args[1], point)])
     if (op === 'stop_gradient') return this.value(args[0], point)
     if (!isOnReals(op)) throw new Error(`the cut left ${op} without a place`)
     const reals = args.map((arg) => this.real(arg, point))

@@ -7,24 +7,13 @@
  * (https://stackoverflow.com/a/35148199). test/engines/webgpu/math.test.ts sweeps all of them.
  */
 import { interpolate } from '../compiled/chebyshev.ts'
+import { digamma, lgamma, NEEDS, polygamma } from './gamma.ts'
+import { literal } from './literal.ts'
 
 /** A function of the module and the ones that it calls. */
 interface Part {
   readonly needs: readonly string[]
   readonly source: string
-}
-
-/**
- * A number that WGSL reads as this float32.
- *
- * @example
- * literal(0.1) // '0.10000000149011612f'
- */
-export function literal(value: number): string {
-  const rounded = Math.fround(value)
-  if (!Number.isFinite(rounded)) throw new RangeError(`${value} has no literal`)
-  const text = String(rounded)
-  return `${/[.e]/.test(text) ? text : `${text}.0`}f`
 }
 
 /** Horner's rule, coefficients from the highest power down. */
@@ -331,6 +320,8 @@ fn erf1(x: f32) -> f32 {
   return select(select(magnitude, -magnitude, x < 0.0), x, is_nan(x));
 }`,
   },
+  lgamma1: { needs: NEEDS, source: lgamma() },
+  digamma1: { needs: NEEDS, source: digamma() },
   pow2: {
     needs: ['is_nan', 'scaled', 'split', 'log2_of_mantissa'],
     // 2^(b log2 |a|): the exponent and the mantissa's logarithm apart, and b in two parts of which the first times a whole
@@ -447,9 +438,15 @@ fn cos1(x: f32) -> f32 { return circular(x, 1u, false); }`,
 export function mathSource(names: Iterable<string>): string {
   const found = new Set<string>()
   const visit = (name: string) => {
-    for (const needed of PARTS[name].needs) visit(needed)
+    for (const needed of partOf(name).needs) visit(needed)
     found.add(name)
   }
   for (const name of names) visit(name)
-  return [...found].map((name) => PARTS[name].source.trim()).join('\n')
+  return [...found].map((name) => partOf(name).source.trim()).join('\n')
+}
+
+/** Of the derivatives of digamma there is one for each order. */
+function partOf(name: string): Part {
+  const order = /^polygamma_(\d+)$/.exec(name)?.[1]
+  return order === undefined ? PARTS[name] : { needs: NEEDS, source: polygamma(Number(order)) }
 }

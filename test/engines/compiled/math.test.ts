@@ -103,9 +103,15 @@ describe('compiled functions are within 4 ulp over the whole range', () => {
     'sin',
     'cos',
     'sqrt',
+    'lgamma',
+    'digamma',
   ] as const
   it.each(names)('%s', async (name) => {
     expect(await worst(`${name}(x)`, MEANING[name], 0)).toBe('')
+  })
+
+  it.each([1, 2, 3, 5])('polygamma(%i, x)', async (n) => {
+    expect(await worst(`polygamma(${n}, x)`, (x) => MEANING.polygamma(n, x), 0)).toBe('')
   })
 
   it('log10 of powers of ten, and log2 of powers of two, are whole', async () => {

@@ -68,6 +68,8 @@ describe.skipIf(untested !== undefined)('functions that XLA compiles', async () 
     ['sin', 4],
     ['cos', 4],
     ['sqrt', 4],
+    ['lgamma', 4],
+    ['digamma', 4],
     ['log2', 1],
     ['log10', 1],
     ['asin', 1],

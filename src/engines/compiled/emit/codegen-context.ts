@@ -5,7 +5,6 @@
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
 import { type Buffer, isScalar, type Plan } from '../loop-plan.ts'
-import type { Target } from '../math.ts'
 import {
   type Code,
   constF32x4,
@@ -18,6 +17,7 @@ import {
   set,
   V128,
 } from '../wasm-encoder.ts'
+import type { Target } from '../wide.ts'
 import { Helpers } from './helpers.ts'
 import { KernelParams } from './kernel-params.ts'
 

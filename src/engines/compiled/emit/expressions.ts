@@ -100,6 +100,7 @@ export class ExpressionEmitter {
 
   #elementwise({ op: name, args, hint }: Node): Code {
     const { f, target, program } = this.#context
+    if (name === 'polygamma') return this.#polygamma(args)
     const [a, b] = args.map((arg) => this.real(arg))
     if (name === 'log1p' && this.#isUnit(args[0])) return log1pUnitInterval(f, target, a)
     if (name === 'exp' && hint === 'up to 0') return expUpToZero(f, target, f.let(a))
@@ -116,6 +117,11 @@ export class ExpressionEmitter {
     const inner = (node: Node) => nodes[node.args[0]]
     const node = nodes[id]
     return node.op === 'exp' && inner(node).op === 'neg' && inner(inner(node)).op === 'abs'
+  }
+
+  #polygamma([n, x]: readonly number[]): Code {
+    const { nodes, helpers } = this.#context
+    return call(helpers.indexOf(`polygamma ${nodes[n].value!}`), this.real(x))
   }
 
   #math(name: MathOp, args: readonly Code[]): Code {

@@ -2,7 +2,8 @@
  * Functions of the module beside `run`: what is called rather than written where it is used. Each is written when it is
  * first asked for.
  */
-import { HOST_IMPORTS, MATH, type MathOp, type Target } from '../math.ts'
+import { polygamma } from '../gamma.ts'
+import { HOST_IMPORTS, MATH, type MathOp } from '../math.ts'
 import {
   type Code,
   constF32x4,
@@ -17,10 +18,11 @@ import {
   V128,
   whileLoop,
 } from '../wasm-encoder.ts'
+import type { Target } from '../wide.ts'
 import { VECTOR } from './kernel-params.ts'
 
 /** A function of the language, or one that walks over a buffer of sums. */
-export type Helper = MathOp | 'fill' | 'flush'
+export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
 
 /** The helpers of one module; `run` stands between the host's functions and them. */
 export class Helpers {
@@ -47,8 +49,13 @@ export class Helpers {
     const count = name === 'pow' ? 2 : 1
     const f = new FunctionBuilder(new Array(count).fill(V128), [V128])
     const args = Array.from({ length: count }, (_, i) => get(i))
-    f.add(MATH[name].write(f, this.#target, ...args))
+    f.add(this.#body(name, f, args))
     return f
+  }
+
+  #body(name: Exclude<Helper, 'fill' | 'flush'>, f: FunctionBuilder, args: readonly Code[]): Code {
+    if (name in MATH) return MATH[name as MathOp].write(f, this.#target, ...args)
+    return polygamma(f, this.#target, Number(name.split(' ')[1]), args[0])
   }
 }
 

@@ -1,0 +1,231 @@
+/**
+ * The gamma function's logarithm and its derivatives as engines compute them: one way, in whatever arithmetic an engine has
+ * (float64 in the lanes of a vector, float32 in WGSL, tensors). Polynomials stand for what the definition
+ * (language/gamma.ts) sums up: about the zeros as factors, so that the digits next to them stay, beyond 3 for what
+ * Stirling's first terms leave. Both sides of 0 are computed, and one is taken.
+ */
+import {
+  cotangentSlope,
+  DIGAMMA_ZERO,
+  digamma as exactDigamma,
+  lgamma as exactLgamma,
+  factorial,
+  hurwitzTail,
+} from '../language/gamma.ts'
+import { interpolate } from './compiled/chebyshev.ts'
+
+/** What an engine computes with; truths are values of the same kind. */
+export interface Arithmetic<T> {
+  /** Infinities and NaN included. */
+  number(value: number): T
+  add(a: T, b: T): T
+  sub(a: T, b: T): T
+  mul(a: T, b: T): T
+  div(a: T, b: T): T
+  /** a * b + c. */
+  madd(a: T, b: T, c: T): T
+  less(a: T, b: T): T
+  select(test: T, yes: T, no: T): T
+  /** Names a value that is read more than once. */
+  keep(x: T): T
+}
+
+/** A number, and what is exact of it also where the engine's steps are rounded. */
+export interface Argument<T> {
+  readonly x: T
+  /** |x| */
+  readonly size: T
+  /** x less the whole number next to it, and how much that is. */
+  readonly rest: T
+  readonly distance: T
+}
+
+/** Natural logarithms; of 0 it is -infinity, of what is not finite it may be anything. */
+export interface Logarithms<T> {
+  readonly ofSize: T
+  readonly ofDistance: T
+}
+
+/** Where Stirling's terms begin. */
+const END = 3
+/** ln(2 pi) / 2 - 1/2 */
+const STIRLING = (Math.log(2 * Math.PI) - 1) / 2
+/** Of an odd degree: the points of an even number lie in pairs about 2, and none on it. */
+const DEGREE = 17
+/** ln gamma(y) / ((y - 1) (y - 2)) in y - 2 on [-1, 1]. */
+const LGAMMA = interpolate((t) => exactLgamma(t + 2) / (t * (t + 1)), -1, 1, DEGREE)
+/** digamma(y) / (y - zero) in y - 2 on [-1, 1]. */
+const DIGAMMA = interpolate((t) => exactDigamma(t + 2) / fromZero(t + 2), -1, 1, DEGREE)
+/** What Stirling's first terms leave of ln gamma(y), times y, in 1 / y^2 on [0, 1/9]. */
+const LGAMMA_TAIL = interpolate((w) => stirlingRest(1 / Math.sqrt(w)), 0, 1 / END ** 2, 6)
+/** What ln y - 1 / 2y leaves of digamma(y), times y^2, in the same. */
+const DIGAMMA_TAIL = interpolate((w) => digammaRest(1 / Math.sqrt(w)), 0, 1 / END ** 2, 6)
+/** ln(sin(pi r) / (pi r)), and pi r cot(pi r) / (1 - 4 r^2), in r^2 on [0, 1/4]. */
+const LOG_SINE = interpolate((w) => logSine(Math.PI * Math.sqrt(w)), 0, 1 / 4, 10)
+const COTANGENT = interpolate((w) => cotangent(Math.PI * Math.sqrt(w)) / (1 - 4 * w), 0, 1 / 4, 10)
+
+function fromZero(y: number): number {
+  return y - DIGAMMA_ZERO.high - DIGAMMA_ZERO.low
+}
+
+function stirlingRest(y: number): number {
+  return (exactLgamma(y) - (y - 1 / 2) * (Math.log(y) - 1) - STIRLING) * y
+}
+
+function digammaRest(y: number): number {
+  return (Math.log(y) - 1 / (2 * y) - exactDigamma(y)) * y * y
+}
+
+function logSine(angle: number): number {
+  return Math.log(Math.sin(angle) / angle)
+}
+
+function cotangent(angle: number): number {
+  return angle / Math.tan(angle)
+}
+
+/** Coefficients from the lowest power up. */
+function horner<T>(on: Arithmetic<T>, t: T, coefficients: readonly number[]): T {
+  const [highest, ...rest] = [...coefficients].reverse()
+  return rest.reduce((sum, c) => on.madd(sum, t, on.number(c)), on.number(highest))
+}
+
+/** Of 1 / y^2 on [0, 1/9], from -1 to 1. */
+function tail<T>(on: Arithmetic<T>, square: T, coefficients: readonly number[]): T {
+  return horner(on, on.keep(on.madd(square, on.number(2 * END ** 2), on.number(-1))), coefficients)
+}
+
+/** Of r^2 on [0, 1/4], from -1 to 1. */
+function ofTurn<T>(on: Arithmetic<T>, rest: T, coefficients: readonly number[]): T {
+  const square = on.mul(rest, rest)
+  return horner(on, on.keep(on.madd(square, on.number(8), on.number(-1))), coefficients)
+}
+
+/** Which form computes |x|: below 1 that of |x| + 1. */
+function formOf<T>(on: Arithmetic<T>, size: T) {
+  const isSmall = on.keep(on.less(size, on.number(1)))
+  const isNear = on.keep(on.less(size, on.number(END)))
+  const near = on.keep(on.select(isNear, size, on.number(1)))
+  const far = on.keep(on.select(isNear, on.number(END), size))
+  /** y - 1 and y - 2. */
+  const lessOne = on.keep(on.select(isSmall, near, on.sub(near, on.number(1))))
+  const lessTwo = on.keep(on.sub(near, on.select(isSmall, on.number(1), on.number(2))))
+  return { isSmall, isNear, near, far, lessOne, lessTwo }
+}
+
+/** Whether x lies on the left of 0, and on no pole there. */
+function sidesOf<T>(on: Arithmetic<T>, { x, distance }: Argument<T>) {
+  const zero = on.number(0)
+  // The distance of an infinity is NaN, which is not beside 0 either.
+  return { isLeft: on.keep(on.less(x, zero)), isBeside: on.keep(on.less(zero, distance)) }
+}
+
+/** ln |gamma(x)|. */
+export function lgamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: Logarithms<T>): T {
+  const { size, rest } = argument
+  const { isSmall, isNear, far, lessOne, lessTwo } = formOf(on, size)
+  const product = on.mul(on.mul(lessOne, lessTwo), horner(on, lessTwo, LGAMMA))
+  const small = on.select(isSmall, logarithms.ofSize, on.number(0))
+  const reciprocal = on.keep(on.div(on.number(1), far))
+  const correction = on.mul(tail(on, on.mul(reciprocal, reciprocal), LGAMMA_TAIL), reciprocal)
+  const stirling = on.madd(
+    on.sub(far, on.number(1 / 2)),
+    on.sub(logarithms.ofSize, on.number(1)),
+    on.add(on.number(STIRLING), correction),
+  )
+  const right = on.keep(on.select(isNear, on.sub(product, small), stirling))
+  const { isLeft, isBeside } = sidesOf(on, argument)
+  const sine = on.add(logarithms.ofDistance, ofTurn(on, rest, LOG_SINE))
+  const left = on.sub(on.number(0), on.add(on.add(logarithms.ofSize, sine), right))
+  return on.select(isLeft, on.select(isBeside, left, on.number(Number.POSITIVE_INFINITY)), right)
+}
+
+/** The derivative of lgamma. */
+export function digamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: Logarithms<T>): T {
+  const { x, size } = argument
+  const { isSmall, isNear, near, far, lessTwo } = formOf(on, size)
+  const y = on.add(near, on.select(isSmall, on.number(1), on.number(0)))
+  const product = timesFromZero(on, y, on.keep(horner(on, lessTwo, DIGAMMA)))
+  const reciprocal = on.keep(on.div(on.number(1), far))
+  const square = on.keep(on.mul(reciprocal, reciprocal))
+  const correction = on.madd(on.mul(tail(on, square, DIGAMMA_TAIL), square), on.number(-1), logarithms.ofSize)
+  const stirling = on.sub(correction, on.mul(on.number(1 / 2), reciprocal))
+  const beyond = on.select(on.less(size, on.number(Number.POSITIVE_INFINITY)), stirling, size)
+  /** digamma of y: for a small x that is digamma(x) + 1 / x. */
+  const base = on.keep(on.select(isNear, product, beyond))
+  const inverse = on.keep(on.div(on.number(1), x))
+  const right = on.select(isSmall, on.sub(base, inverse), base)
+  const { isLeft, isBeside } = sidesOf(on, argument)
+  const left = on.sub(on.select(isSmall, base, on.sub(base, inverse)), cotangentOf(on, argument))
+  return on.select(isLeft, on.select(isBeside, left, on.number(Number.NaN)), right)
+}
+
+/** pi cot(pi x); exactly 0 in the middle between two whole numbers. */
+function cotangentOf<T>(on: Arithmetic<T>, { rest, distance }: Argument<T>): T {
+  const [one, twice] = [on.number(1), on.keep(on.add(distance, distance))]
+  const left = on.mul(on.sub(one, twice), on.add(one, twice))
+  return on.div(on.mul(left, ofTurn(on, rest, COTANGENT)), rest)
+}
+
+/**
+ * (y - zero) slope, with the zero in two parts, of which float32 holds the first. A compiler that added both of them up would
+ * lose the second, so that it is said otherwise: (y - high) slope - low slope.
+ */
+function timesFromZero<T>(on: Arithmetic<T>, y: T, slope: T): T {
+  const high = Math.fround(DIGAMMA_ZERO.high)
+  const low = DIGAMMA_ZERO.high - high + DIGAMMA_ZERO.low
+  return on.madd(on.sub(y, on.number(high)), slope, on.mul(on.number(-low), slope))
+}
+
+/** Terms that are added up before Euler and Maclaurin's series, and of that. */
+const [TERMS, SERIES] = [8, 6]
+
+/** The nth derivative of digamma, n > 0. */
+export function polygamma<T>(on: Arithmetic<T>, n: number, argument: Argument<T>): T {
+  const { x, size } = argument
+  const { isLeft, isBeside } = sidesOf(on, argument)
+  const sign = n % 2 === 0 ? -1 : 1
+  const y = on.keep(on.select(isLeft, on.sub(on.number(1), x), size))
+  const sum = derivative(on, n, y)
+  const right = on.keep(sign < 0 ? on.sub(on.number(0), sum) : sum)
+  const c = on.keep(on.mul(cotangentOf(on, argument), on.number(1 / Math.PI)))
+  const turned = on.mul(on.number(-(Math.PI ** (n + 1))), slopeOf(on, n, c))
+  const left = sign < 0 ? on.add(turned, right) : on.sub(turned, right)
+  return on.select(isLeft, on.select(isBeside, left, on.number(sign * Number.POSITIVE_INFINITY)), right)
+}
+
+/**
+ * n! (1 / y^s + 1 / (y + 1)^s + ...) with s = n + 1, for y > 0. The factor is part of the numbers, so that no step is smaller
+ * than the result.
+ */
+function derivative<T>(on: Arithmetic<T>, n: number, y: T): T {
+  const [s, factor] = [n + 1, factorial(n)]
+  const reciprocals = Array.from({ length: TERMS }, (_, k) => {
+    return on.keep(on.div(on.number(1), k === 0 ? y : on.add(y, on.number(k))))
+  })
+  const inverse = on.keep(on.div(on.number(1), on.add(y, on.number(TERMS))))
+  const square = on.keep(on.mul(inverse, inverse))
+  const rest = hurwitzTail(s, SERIES).map((c) => c * factor)
+  const series = on.madd(horner(on, square, rest), inverse, on.number(factor / 2))
+  const last = on.mul(power(on, inverse, n), on.madd(series, inverse, on.number(factor / n)))
+  // The small ones first; the last is the largest by far where y is large.
+  const terms = reciprocals.map((one) => power(on, one, s)).reverse()
+  const sum = terms.reduce((so, one) => on.add(so, one))
+  return on.madd(on.keep(sum), on.number(factor), last)
+}
+
+function power<T>(on: Arithmetic<T>, x: T, exponent: number): T {
+  if (exponent === 1) return x
+  const half = on.keep(power(on, x, Math.floor(exponent / 2)))
+  const square = on.mul(half, half)
+  return exponent % 2 === 0 ? square : on.mul(square, x)
+}
+
+/** The nth derivative of cot u in c = cot u: a polynomial in c^2, times c where n is even. */
+function slopeOf<T>(on: Arithmetic<T>, n: number, c: T): T {
+  const all = cotangentSlope(n)
+  const start = n % 2 === 0 ? 1 : 0
+  const own = all.filter((_, power) => power % 2 === start)
+  const value = horner(on, on.keep(on.mul(c, c)), own)
+  return start === 0 ? value : on.mul(value, c)
+}

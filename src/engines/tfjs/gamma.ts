@@ -1,0 +1,41 @@
+/** The gamma function's logarithm and its derivatives on tensors: engines/gamma.ts, an op a step. */
+import * as tf from '@tensorflow/tfjs-core'
+import * as gamma from '../gamma.ts'
+
+type T = tf.Tensor
+
+const ON: gamma.Arithmetic<T> = {
+  number: (value) => tf.scalar(value),
+  add: (a, b) => tf.add(a, b),
+  sub: (a, b) => tf.sub(a, b),
+  mul: (a, b) => tf.mul(a, b),
+  div: (a, b) => tf.div(a, b),
+  madd: (a, b, c) => tf.add(tf.mul(a, b), c),
+  less: (a, b) => tf.less(a, b),
+  select: (test, yes, no) => tf.where(test, yes, no),
+  keep: (x) => x,
+}
+
+export function lgamma(x: T): T {
+  const argument = argumentOf(x)
+  return gamma.lgamma(ON, argument, logarithmsOf(argument))
+}
+
+export function digamma(x: T): T {
+  const argument = argumentOf(x)
+  return gamma.digamma(ON, argument, logarithmsOf(argument))
+}
+
+/** @param n which derivative of digamma; not 0 */
+export function polygamma(n: number, x: T): T {
+  return gamma.polygamma(ON, n, argumentOf(x))
+}
+
+function argumentOf(x: T): gamma.Argument<T> {
+  const rest = tf.sub(x, tf.round(x))
+  return { x, size: tf.abs(x), rest, distance: tf.abs(rest) }
+}
+
+function logarithmsOf({ size, distance }: gamma.Argument<T>): gamma.Logarithms<T> {
+  return { ofSize: tf.log(size), ofDistance: tf.log(distance) }
+}
