@@ -3,7 +3,7 @@
  * Nothing is copied: a batch holds the jobs' own arrays, and each job's result is a view of the batch's.
  */
 import type { Batch, BatchResult, ChunkedArray } from '../engines/contract.ts'
-import { inputOf } from '../language/ir.ts'
+import { inputOfResultKey } from '../language/ir.ts'
 import type { Job, JobSlice } from './job.ts'
 
 /**
@@ -44,7 +44,7 @@ export function split(jobs: readonly Job[], result: BatchResult): JobSlice[] {
       gradients: Object.fromEntries(
         names.map((name) => [
           name,
-          result.gradients[name].subarray(...next(name, job.inputs[inputOf(name)].length)),
+          result.gradients[name].subarray(...next(name, job.inputs[inputOfResultKey(name)].length)),
         ]),
       ),
     }

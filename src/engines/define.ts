@@ -40,7 +40,7 @@ export function isUnavailable(opened: Engine | Unavailable): opened is Unavailab
   return 'unavailable' in opened
 }
 
-/** A definition whose engine need not know how to take whole lines (language/whole.ts): that is done around it. */
+/** A definition whose engine need not know how to take whole lines (language/host-ops.ts): that is done around it. */
 export function defineEngine(definition: EngineDefinition): EngineDefinition {
   const open = async (reason: string) => {
     const opened = await definition.open(reason)

@@ -3,9 +3,10 @@
  * program is cut where a line is needed as a whole, its parts run on the engine one after the other, and between them the
  * lines are worked on here, as arrays. What one part leaves is an input of the next.
  */
+
+import { evaluateHostOp, isHostOp } from '../language/host-ops.ts'
 import type { InputLayout, Node, Program } from '../language/ir.ts'
-import { inputOf, withRenamed } from '../language/ir.ts'
-import { evaluateWhole, isWhole } from '../language/whole.ts'
+import { inputOfResultKey, withAliasedSizes } from '../language/ir.ts'
 import type { NumericArray } from '../tensor.ts'
 import { type Batch, type BatchResult, concatChunks, type Engine } from './contract.ts'
 
@@ -17,7 +18,7 @@ export function withHostOps(engine: Engine): Engine {
   const plans = new WeakMap<Program, Stages | undefined>()
   const stagesOf = (program: Program): Stages | undefined => {
     if (!plans.has(program))
-      plans.set(program, program.nodes.some(({ op }) => isWhole(op)) ? cut(program) : undefined)
+      plans.set(program, program.nodes.some(({ op }) => isHostOp(op)) ? cut(program) : undefined)
     return plans.get(program)
   }
   return {
@@ -64,9 +65,11 @@ function cut(program: Program): Stages {
   const levels = levelsOf(program)
   const last = Math.max(...levels)
   const parts = Array.from({ length: last + 1 }, (_, level) => {
-    const lines = program.nodes.flatMap(({ op }, id) => (isWhole(op) && levels[id] === level + 1 ? [id] : []))
+    const lines = program.nodes.flatMap(({ op }, id) =>
+      isHostOp(op) && levels[id] === level + 1 ? [id] : [],
+    )
     const wanted = new Set(lines.flatMap((id) => program.nodes[id].args))
-    const leaves = [...wanted].filter((id) => !isWhole(program.nodes[id].op) && !isAtHand(program, id))
+    const leaves = [...wanted].filter((id) => !isHostOp(program.nodes[id].op) && !isAtHand(program, id))
     const part = new PartBuilder(program)
     return { lines, leaves, program: level === last ? part.answering() : part.leaving(leaves) }
   })
@@ -84,7 +87,7 @@ function isAtHand({ nodes, inputs }: Program, id: number): boolean {
 function levelsOf({ nodes }: Program): number[] {
   const levels: number[] = []
   for (const { op, args } of nodes)
-    levels.push(Math.max(0, ...args.map((arg) => levels[arg])) + Number(isWhole(op)))
+    levels.push(Math.max(0, ...args.map((arg) => levels[arg])) + Number(isHostOp(op)))
   return levels
 }
 
@@ -112,7 +115,7 @@ class PartBuilder {
     const derivatives = Object.entries(gradients).map(([name, id]) => [name, this.#place(id)] as const)
     const shares = denominators === undefined ? {} : { denominators: this.#place(denominators) }
     // The gradient of an input that this part does not read still has that input's layout.
-    for (const name of derivatives.map(([result]) => inputOf(result))) {
+    for (const name of derivatives.map(([result]) => inputOfResultKey(result))) {
       if (Object.hasOwn(this.#program.inputs, name)) this.#inputs[name] = this.#program.inputs[name]
     }
     return this.#finished({
@@ -133,7 +136,7 @@ class PartBuilder {
     if (known !== undefined) return known
     const node = this.#program.nodes[id]
     if (node.op === 'input') this.#inputs[node.name!] = this.#program.inputs[node.name!]
-    const made = isWhole(node.op)
+    const made = isHostOp(node.op)
       ? this.#input(node, id)
       : this.#add({ ...node, args: node.args.map((arg) => this.#place(arg)) })
     this.#placed.set(id, made)
@@ -193,14 +196,14 @@ function partBatch(
 /** @returns milliseconds */
 function evaluateLines(batch: Batch, program: Program, part: Part, found: Map<number, NumericArray>): number {
   const started = performance.now()
-  const sizes = withRenamed(program, batch.sizes)
+  const sizes = withAliasedSizes(program, batch.sizes)
   for (const id of part.lines) {
     const node = program.nodes[id]
     const operands = node.args.map((arg) => ({
       data: operand(batch, program, arg, found),
       axes: program.nodes[arg].axes,
     }))
-    const values = evaluateWhole(node, operands, sizes, batch.precision)
+    const values = evaluateHostOp(node, operands, sizes, batch.precision)
     found.set(id, node.type === 'index' ? Int32Array.from(values) : values)
   }
   return performance.now() - started

@@ -108,7 +108,7 @@ export class Builder {
   sub = (a: Ref, b: Ref): Ref => this.make('sub', [a, b])
   mul = (a: Ref, b: Ref): Ref => this.make('mul', [a, b])
   div = (a: Ref, b: Ref): Ref => this.make('div', [a, b])
-  gate = (g: Ref, d: Ref): Ref => this.make('gate', [g, d])
+  mulNoNan = (g: Ref, d: Ref): Ref => this.make('mul_no_nan', [g, d])
   eq = (a: Ref, b: Ref): Ref => this.make('eq', [a, b])
   lt = (a: Ref, b: Ref): Ref => this.make('lt', [a, b])
   select = (test: Ref, yes: Ref, no: Ref): Ref => this.make('select', [test, yes, no])
@@ -151,8 +151,8 @@ export class Builder {
   }
 
   /** Places from the smallest to the largest; an axis that the node has not is in order already. */
-  order(x: Ref, axis: string): Ref {
-    return this.axesOf(x).includes(axis) ? this.make('order', [x], { axis }) : this.index(axis)
+  argsort(x: Ref, axis: string): Ref {
+    return this.axesOf(x).includes(axis) ? this.make('argsort', [x], { axis }) : this.index(axis)
   }
 
   /** `place` has the axis: one element is read for each. */
@@ -245,7 +245,7 @@ export class Builder {
 
   #typeOf(op: FormulaOp, args: readonly Ref[]): ElementType {
     if (LOGIC.has(op)) return 'bool'
-    if (op === 'order' || op === 'cummax_place') return 'index'
+    if (op === 'argsort' || op === 'cummax_place') return 'index'
     if (op === 'rename' || op === 'gather' || op === 'stop_gradient') return this.typeOf(args[0])
     if (op === 'select' && this.typeOf(args[1]) === this.typeOf(args[2])) return this.typeOf(args[1])
     return 'real'

@@ -116,7 +116,7 @@ function partsOf(build: Builder, x: Ref, axis: string) {
  * g times the softmax of x. Where g is the same for the whole axis it is multiplied by what the softmax divides by first:
  * one product an element less.
  */
-export function timesSoftmax(build: Builder, op: 'mul' | 'gate', g: Ref, x: Ref, axis: string): Ref {
+export function timesSoftmax(build: Builder, op: 'mul' | 'mul_no_nan', g: Ref, x: Ref, axis: string): Ref {
   const { e, share } = partsOf(build, x, axis)
   return build.make(op, [build.make(op, [g, share]), e])
 }

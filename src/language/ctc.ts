@@ -33,7 +33,7 @@ export function ctcLosses(node: Node, operands: readonly Operand[], sizes: Sizes
  * through it: d -ln p / d ln y_tk = -sum over states s with label k of alpha_ts beta_ts / p. Zero beyond the row's time, and
  * where no alignment fits.
  */
-export function ctcSlopes(node: Node, operands: readonly Operand[], sizes: Sizes, result: FloatArray) {
+export function ctcGradient(node: Node, operands: readonly Operand[], sizes: Sizes, result: FloatArray) {
   forEachRow(node, operands, sizes, (row) => {
     const before = forward(row)
     const total = totalOf(row, before)

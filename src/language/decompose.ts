@@ -64,7 +64,7 @@ class Placing {
   /** g times a softmax, with a g that is the same for the whole axis. */
   #timesSoftmax(ref: Ref): Ref | undefined {
     const { op, args } = this.#from.nodes[ref]
-    if (op !== 'mul' && op !== 'gate') return undefined
+    if (op !== 'mul' && op !== 'mul_no_nan') return undefined
     const inner = this.#from.nodes[args[1]]
     if (inner.op !== 'softmax' || this.#from.axesOf(args[0]).includes(inner.axis!)) return undefined
     return timesSoftmax(this.build, op, this.placed(args[0]), this.placed(inner.args[0]), inner.axis!)

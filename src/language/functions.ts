@@ -80,6 +80,11 @@ const CLAMP: LanguageFunction = {
   lower: (build, [x, low, high]) => smaller(build, larger(build, x, low), high),
 }
 
+const ARGSORT = along(
+  'the places of the elements along an axis from the smallest to the largest, equal ones by place; derivative 0',
+  (build, x, axis) => build.argsort(x, axis),
+)
+
 /** Every function by name. `max` and `min` also exist over an axis: see REDUCING. */
 export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
   Object.entries({
@@ -162,7 +167,7 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     weigh: {
       parameters: ['number', 'number'],
       about: 'weigh(w, x): w x, and 0 where w is 0 whatever x is',
-      lower: (build, [w, x]) => build.gate(w, x),
+      lower: (build, [w, x]) => build.mulNoNan(w, x),
     },
     xlogy: {
       parameters: ['number', 'number'],
@@ -206,12 +211,10 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       lower: (build, [x, place], [axis]) => build.pick(x, place, axis),
     },
     sort: along('from the smallest to the largest along an axis', (build, x, axis) =>
-      build.gather(x, build.order(x, axis), axis),
+      build.gather(x, build.argsort(x, axis), axis),
     ),
-    order: along(
-      'the places of the elements along an axis from the smallest to the largest, equal ones by place; derivative 0',
-      (build, x, axis) => build.order(x, axis),
-    ),
+    argsort: ARGSORT,
+    order: alias('argsort', ARGSORT),
     gather: {
       parameters: ['number', 'place', 'axis'],
       about: 'gather(x, i, axis): x at the places i, which lie along the same axis; 0 outside',
@@ -263,7 +266,7 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
 )
 
 /** The forms over an axis of functions that also take two values. */
-export const REDUCING: ReadonlyMap<string, LanguageFunction> = new Map(
+export const AXIS_REDUCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
   Object.entries({
     max: along('largest over an axis', (build, x, axis) => build.max(x, axis)),
     min: along('smallest over an axis', (build, x, axis) => build.neg(build.max(build.neg(x), axis))),

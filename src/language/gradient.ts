@@ -48,7 +48,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   or: silent,
   not: silent,
   is_finite: silent,
-  order: silent,
+  argsort: silent,
   cummax_place: silent,
   ctc_slope: silent,
 
@@ -70,13 +70,13 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   },
   gather: ({ build, node, g }, _x, place) => [build.scatter(g, place, node.axis!)],
   scatter: ({ build, node, g }, _x, place) => [build.gather(g, place, node.axis!)],
-  cumsum: ({ build, node, g }) => [build.make('cumsum_back', [g], { axis: node.axis! })],
-  cumsum_back: ({ build, node, g }) => [build.make('cumsum', [g], { axis: node.axis! })],
+  cumsum: ({ build, node, g }) => [build.make('reverse_cumsum', [g], { axis: node.axis! })],
+  reverse_cumsum: ({ build, node, g }) => [build.make('cumsum', [g], { axis: node.axis! })],
 
   // Bilinear.
   mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],
   // What weighs nothing passes nothing on, whatever comes back.
-  gate: ({ build, times, g }, a, b) => [times(g, b), build.gate(a, g)],
+  mul_no_nan: ({ build, times, g }, a, b) => [times(g, b), build.mulNoNan(a, g)],
   contract: (context, a, b) => {
     const { build, g } = context
     if (!context.silenced) return [build.mul(g, b), build.mul(g, a)]
@@ -232,7 +232,7 @@ function larger(context: Context, a: Ref, b: Ref, wins: (x: Ref, y: Ref) => Ref)
  * finds 0 for the pairs that do not count, whatever their rows hold.
  */
 function withoutTraps({ build, g, y }: Context): Ref {
-  return build.select(build.make('is_finite', [y]), g, build.gate(g, y))
+  return build.select(build.make('is_finite', [y]), g, build.mulNoNan(g, y))
 }
 
 /** x, and 0 where it is not finite; under the first name of its axes, so that x and x[rows -> others] share it. */
@@ -273,7 +273,7 @@ export function differentiate(
     const g = sumOf(build, parts)
     const node = build.nodes[y]
     const isSilenced = silenced.has(y)
-    const times = isSilenced ? build.gate : build.mul
+    const times = isSilenced ? build.mulNoNan : build.mul
     const varies = (arg: Ref) => contending.has(arg)
     const context = { build, node, y, g, times, silenced: isSilenced, varies }
     const shares = RULES[node.op](context, ...node.args)

@@ -11,8 +11,8 @@
 import type { Builder, Ref } from './builder.ts'
 import { slopesOf } from './composite.ts'
 import { derivativesOf } from './gradient.ts'
+import { isHostOp } from './host-ops.ts'
 import { type FormulaOp, isComposite, type Node } from './ir.ts'
-import { isWhole } from './whole.ts'
 
 interface Term {
   /** Over the axes of the node itself. */
@@ -74,7 +74,7 @@ function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]
   const node = build.nodes[y]
   const varying = node.args.flatMap((arg, place) => (terms.get(arg) ?? []).map((term) => ({ term, place })))
   if (varying.length === 0) return []
-  if (isWhole(node.op)) throw new NoHessian(`${node.op} has no second derivative here`)
+  if (isHostOp(node.op)) throw new NoHessian(`${node.op} has no second derivative here`)
   if (node.op === 'expand') return varying.map(({ term }) => term)
   if (node.op === 'rename') return varying.map(({ term }) => renamed(build, term, node.axis!, node.to!))
   if (node.op === 'pick')
@@ -103,7 +103,7 @@ const REDUCING: ReadonlySet<FormulaOp> = new Set(['reduce_sum', 'reduce_max', 'c
 /** Either being 0 silences the other, whatever it is. */
 function times(build: Builder, term: Term, slope: Ref): Term {
   const zero = build.constant(0)
-  const product = build.gate(term.coefficient, slope)
+  const product = build.mulNoNan(term.coefficient, slope)
   const isConstant = build.constantOf(slope) !== undefined
   return { ...term, coefficient: isConstant ? product : build.select(build.eq(slope, zero), zero, product) }
 }
@@ -114,12 +114,12 @@ function summed(build: Builder, term: Term, axis: string): Term {
   if (source !== undefined) return reaching(build, term, axis, source)
   if (reach === undefined || !build.axesOf(reach).includes(axis))
     return { ...term, coefficient: build.sum(coefficient, axis) }
-  return { coefficient: build.constant(1), reach: build.sum(build.gate(reach, coefficient), axis), same }
+  return { coefficient: build.constant(1), reach: build.sum(build.mulNoNan(reach, coefficient), axis), same }
 }
 
 /** Of all places along the axis only that of x_k counts: the whole becomes what x_k reaches. */
 function reaching(build: Builder, { coefficient, reach, same }: Term, axis: string, source: string): Term {
-  const whole = reach === undefined ? coefficient : build.gate(reach, coefficient)
+  const whole = reach === undefined ? coefficient : build.mulNoNan(reach, coefficient)
   const rest = new Map([...same].filter(([own]) => own !== axis))
   return { coefficient: build.constant(1), reach: build.rename(whole, axis, probeOf(source)), same: rest }
 }
@@ -167,5 +167,5 @@ function onDiagonal(build: Builder, { coefficient, reach, same }: Term, axes: re
   if (reach === undefined) return coefficient
   const free = axes.filter((axis) => ![...same.values()].includes(axis))
   const here = free.reduce((ref, axis) => build.pick(ref, build.index(axis), probeOf(axis)), reach)
-  return build.gate(here, coefficient)
+  return build.mulNoNan(here, coefficient)
 }

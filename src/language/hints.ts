@@ -245,7 +245,6 @@ export const CALLS: Readonly<Record<string, string>> = {
   reduce_logsumexp: 'logsumexp(x, axis)',
   prod: 'exp(sum(log(x), axis))',
   accumulate: 'cummax(x, axis)',
-  argsort: 'order(x, axis)',
   take_along_axis: 'gather(x, i, axis)',
   take: 'pick(x, i, axis)',
   segment_sum: 'scatter(x, i, axis)',

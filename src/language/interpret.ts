@@ -3,10 +3,10 @@
  * is compared with. It is not fast, and must not become clever.
  */
 import type { NumericArray } from '../tensor.ts'
-import { elementsOf, layoutOf, type Node, type Program, withRenamed } from './ir.ts'
-import { isElementwise, MEANING } from './scalar.ts'
-import { type Operand, offsetsOf, readAlong, type Sizes, strideOf } from './strides.ts'
-import { evaluateWhole } from './whole.ts'
+import { evaluateHostOp } from './host-ops.ts'
+import { elementsOf, layoutOf, type Node, type Program, withAliasedSizes } from './ir.ts'
+import { isElementwise, SCALAR_SEMANTICS } from './scalar.ts'
+import { broadcastTo, type Operand, offsetsOf, type Sizes, strideOf } from './strides.ts'
 
 export interface Arguments {
   readonly sizes: Sizes
@@ -31,7 +31,7 @@ export interface Interpreted {
  * interpret(program, { sizes: { rows: 2 }, inputs: { x: Float32Array.of(1, 2) }, scalars: {} }).values
  */
 export function interpret(program: Program, args: Arguments): Interpreted {
-  const run = { program, args, sizes: withRenamed(program, args.sizes), results: [] as NumericArray[] }
+  const run = { program, args, sizes: withAliasedSizes(program, args.sizes), results: [] as NumericArray[] }
   for (const node of program.nodes) run.results.push(evaluate(run, node))
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
     const node = program.nodes[id]
@@ -53,7 +53,7 @@ interface Run {
 }
 
 function evaluate(run: Run, node: Node): NumericArray {
-  if (isElementwise(node.op)) return elementwise(run, node, MEANING[node.op])
+  if (isElementwise(node.op)) return elementwise(run, node, SCALAR_SEMANTICS[node.op])
   switch (node.op) {
     case 'input':
       return gather(run, run.args.inputs[node.name!], run.program.inputs[node.name!].axes, node.axes)
@@ -82,7 +82,7 @@ function evaluate(run: Run, node: Node): NumericArray {
     case 'pick':
       return pick(run, node)
     default:
-      return evaluateWhole(
+      return evaluateHostOp(
         node,
         node.args.map((_, place) => operand(run, node, place)),
         run.sizes,
@@ -118,7 +118,7 @@ function select(run: Run, node: Node): Float64Array {
 }
 
 function aligned(run: Run, node: Node, place: number): (element: number) => number {
-  return readAlong(run.sizes, operand(run, node, place), node.axes)
+  return broadcastTo(run.sizes, operand(run, node, place), node.axes)
 }
 
 function operand(run: Run, node: Node, place: number): Operand {

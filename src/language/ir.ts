@@ -36,35 +36,35 @@ export type UnaryOp =
   | 'digamma'
   | 'stop_gradient'
 /**
- * Two reals in, one out. `gate(g, d)` is g * d, but 0 where g is 0 whatever d is: it is how a branch that was not
+ * Two reals in, one out. `mul_no_nan(g, d)` is g * d, but 0 where g is 0 whatever d is: it is how a branch that was not
  * taken stays silent in the gradient. `polygamma(n, x)` is the nth derivative of digamma; n is a constant.
  */
-export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'gate' | 'polygamma'
+export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'mul_no_nan' | 'polygamma'
 /** Yes or no out. */
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
 /** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one place of it. */
 export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename'
 /**
- * Whole lines at once (whole.ts). Along one axis, which stays: `order` is the places of the elements from the smallest to
+ * Whole lines at once (host-ops.ts). Along one axis, which stays: `argsort` is the places of the elements from the smallest to
  * the largest, equal ones by place, NaN last; `gather(x, i)` reads x at the places i, 0 outside; `scatter(x, i)` adds each
  * x up at its place i, and drops what lies outside: each is the other's transpose. `cumsum` adds up what stands at and
- * before a place, `cumsum_back` what stands at and behind it; `cummax_place` is where the largest of those at and before a place
+ * before a place, `reverse_cumsum` what stands at and behind it; `cummax_place` is where the largest of those at and before a place
  * stands, the first of equal ones, and from a NaN on that NaN. `ctc` is the loss of that name over the axes time and
  * classes, `ctc_slope` its derivative (ctc.ts).
  */
-export type WholeOp =
-  | 'order'
+export type HostOp =
+  | 'argsort'
   | 'gather'
   | 'scatter'
   | 'cumsum'
-  | 'cumsum_back'
+  | 'reverse_cumsum'
   | 'cummax_place'
   | 'ctc'
   | 'ctc_slope'
 /** `select(c, a, b)` never mixes: a NaN on the side not taken stays there. `expand` repeats along missing axes. */
 export type OtherOp = 'select' | 'expand'
 
-export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | WholeOp | OtherOp
+export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | HostOp | OtherOp
 
 /**
  * Ops that exist only while a formula is differentiated: their derivatives keep digits that those of their parts would
@@ -138,18 +138,18 @@ export interface Program {
 const HESSIAN = 'hessian.'
 
 /** The name under which a program leaves the second derivative of an input. */
-export function hessianOf(input: string): string {
+export function hessianKey(input: string): string {
   return `${HESSIAN}${input}`
 }
 
 /** The input whose derivative a result is. */
-export function inputOf(result: string): string {
+export function inputOfResultKey(result: string): string {
   return result.startsWith(HESSIAN) ? result.slice(HESSIAN.length) : result
 }
 
 /** How a derivative lies in memory: as its input does, or as its node where the program reads no such input. */
 export function layoutOf({ inputs, nodes, gradients }: Program, result: string): readonly string[] {
-  return inputs[inputOf(result)]?.axes ?? nodes[gradients[result]].axes
+  return inputs[inputOfResultKey(result)]?.axes ?? nodes[gradients[result]].axes
 }
 
 /** Axes of the unreduced value. */
@@ -163,7 +163,7 @@ export function elementsOf(axes: readonly string[], sizes: Readonly<Record<strin
 }
 
 /** Sizes of all axes of a program, the renamed ones included. */
-export function withRenamed(
+export function withAliasedSizes(
   program: Program,
   sizes: Readonly<Record<string, number>>,
 ): Record<string, number> {
@@ -185,7 +185,7 @@ export interface Cost {
 
 /** Known before anything runs. */
 export function costOf(program: Program, sizes: Readonly<Record<string, number>>): Cost {
-  const all = withRenamed(program, sizes)
+  const all = withAliasedSizes(program, sizes)
   let [operations, widest] = [0, 0]
   for (const { op, axes, axis } of program.nodes) {
     const elements = elementsOf(axes, all)

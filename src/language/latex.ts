@@ -1,6 +1,6 @@
 /** Writes a formula as LaTeX, for the docs. Only for reading: nothing is computed from it. */
 import type { Expression, Formula } from './ast.ts'
-import { REDUCING } from './functions.ts'
+import { AXIS_REDUCTIONS } from './functions.ts'
 
 /** How tightly an operator binds; a looser one inside a tighter one needs parentheses. */
 const LEVEL = {
@@ -88,7 +88,7 @@ function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression
       }
     case 'call': {
       const [, last] = expression.arguments
-      const isOver = REDUCING.has(expression.name) && last?.kind === 'name' && axes.has(last.name)
+      const isOver = AXIS_REDUCTIONS.has(expression.name) && last?.kind === 'name' && axes.has(last.name)
       const name = isOver ? `${expression.name} over` : expression.name
       return { ...expression, name, arguments: expression.arguments.map(inside) }
     }

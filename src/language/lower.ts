@@ -7,11 +7,11 @@ import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
-import { FUNCTIONS, type LanguageFunction, REDUCING } from './functions.ts'
+import { AXIS_REDUCTIONS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
 import { callHint, nameHint, writing } from './hints.ts'
-import { hessianOf, type InputLayout, type Node, type Program } from './ir.ts'
+import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplifyStably } from './simplify.ts'
 
 /** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
@@ -78,7 +78,7 @@ export function lower(
   const results = new Map(wants.map((name, place) => [name, gradients[place]]))
   for (const name of hessians) {
     const place = wants.indexOf(name)
-    results.set(hessianOf(name), diagonalHessian(build, gradients[place], inputs[place]))
+    results.set(hessianKey(name), diagonalHessian(build, gradients[place], inputs[place]))
   }
   const denominators = build.is(share, 1) ? undefined : build.expand(share, axes)
   const primitive = decomposed(build, { value, denominators, gradients: results })
@@ -249,7 +249,7 @@ class Lowering {
   /** Lowered before the rest: max(v[rows -> others], others) itself brings in the axis that it names. */
   #first({ name, arguments: args }: Expression & { kind: 'call' }): Ref | undefined {
     const parameters: readonly Parameter[] = FUNCTIONS.get(name)?.parameters ?? []
-    const mayName = parameters.includes('axes') || (REDUCING.has(name) && args.length === 2)
+    const mayName = parameters.includes('axes') || (AXIS_REDUCTIONS.has(name) && args.length === 2)
     return mayName && args.length > 0 ? this.#argument(args[0], parameters[0] as Role) : undefined
   }
 
@@ -270,7 +270,7 @@ class Lowering {
 
   #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {
     const isOverAxis = args[1]?.kind === 'name' && this.#isAxis(args[1])
-    return (isOverAxis ? REDUCING.get(name) : undefined) ?? FUNCTIONS.get(name)
+    return (isOverAxis ? AXIS_REDUCTIONS.get(name) : undefined) ?? FUNCTIONS.get(name)
   }
 
   /** Whether an argument names an axis and nothing else. */

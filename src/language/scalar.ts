@@ -11,7 +11,7 @@ type ElementwiseOp = UnaryOp | BinaryOp | LogicOp
 const flag = (truth: boolean) => (truth ? 1 : 0)
 
 /** Op -> what it does; truth is 1 and 0. */
-export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
+export const SCALAR_SEMANTICS: Readonly<Record<ElementwiseOp, Meaning>> = {
   neg: (a) => -a,
   abs: Math.abs,
   exp: Math.exp,
@@ -45,7 +45,7 @@ export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
   max: (a, b) => Math.max(a, b),
   min: (a, b) => Math.min(a, b),
   polygamma,
-  gate: (g, d) => (g === 0 ? 0 : g * d),
+  mul_no_nan: (g, d) => (g === 0 ? 0 : g * d),
   lt: (a, b) => flag(a < b),
   le: (a, b) => flag(a <= b),
   eq: (a, b) => flag(a === b),
@@ -57,13 +57,13 @@ export const MEANING: Readonly<Record<ElementwiseOp, Meaning>> = {
 
 /** Whether the op works element by element. */
 export function isElementwise(op: FormulaOp): op is ElementwiseOp {
-  return Object.hasOwn(MEANING, op)
+  return Object.hasOwn(SCALAR_SEMANTICS, op)
 }
 
 /** @throws TypeError when the op is not element-wise */
 export function evaluateScalar(op: FormulaOp, args: readonly number[]): number {
   if (!isElementwise(op)) throw new TypeError(`${op} is not an element-wise op`)
-  return MEANING[op](args[0], args[1])
+  return SCALAR_SEMANTICS[op](args[0], args[1])
 }
 
 /** 1 / (1 + e^-x), without overflow on either side. */

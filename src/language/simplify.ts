@@ -44,7 +44,7 @@ const FOLDABLE: ReadonlySet<FormulaOp> = new Set([
   'pow',
   'max',
   'min',
-  'gate',
+  'mul_no_nan',
   'polygamma',
   'lt',
   'le',
@@ -89,7 +89,7 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
     when(build.is(b, -1), () => build.neg(a)) ??
     when(build.is(a, -1), () => build.neg(b)),
   div: (build, [a, b]) => when(build.is(b, 1), a),
-  gate: (build, [g, d]) => {
+  mul_no_nan: (build, [g, d]) => {
     const derivative = build.constantOf(d)
     if (derivative !== undefined && Number.isFinite(derivative)) return build.mul(g, d)
     return build.is(g, 0) ? g : undefined

@@ -36,7 +36,7 @@ export function offsetsOf(sizes: Sizes, to: readonly string[], from: readonly st
 }
 
 /** Reads an operand at each element of an array with axes `to`, repeated along the axes that it has not. */
-export function readAlong(
+export function broadcastTo(
   sizes: Sizes,
   { data, axes }: Operand,
   to: readonly string[],

@@ -61,13 +61,13 @@ function factored(build: Builder, a: Term, b: Term): Term[] | undefined {
 interface Product {
   readonly ref: Ref
   /** Undefined for what is no product. */
-  readonly op: 'mul' | 'gate' | undefined
+  readonly op: 'mul' | 'mul_no_nan' | undefined
   readonly factors: readonly Ref[]
 }
 
 function productOf(build: Builder, ref: Ref): Product {
   const op = build.opOf(ref)
-  const isProduct = op === 'mul' || op === 'gate'
+  const isProduct = op === 'mul' || op === 'mul_no_nan'
   return { ref, op: isProduct ? op : undefined, factors: isProduct ? build.nodes[ref].args : [] }
 }
 

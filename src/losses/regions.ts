@@ -47,7 +47,7 @@ export const ignoredClass = Type.Integer({
  * Which pixels count (`kept`), and there what is `inside` of each region and what is `outside`. What is not kept is in
  * neither; its logit is one that takes no part in a softmax.
  */
-export const KEPT = `
+export const MASKED_REGIONS = `
     kept = (given(mask) ? mask == 1 : true) and (is_index(targets) ? targets != ignore_index : true)
     true_region = is_index(targets) ? one_hot(targets, classes) : targets
     inside = kept ? true_region : 0
@@ -66,7 +66,7 @@ export const ROWS_WITH_PIXELS = 'max(max(kept ? 1 : 0, ...), classes)'
  * All three are sums of terms >= 0. A loss that divides by them keeps the digits that 1 - ratio would lose. All are in
  * units of 2^-60, `smoothed` too: ratios do not change, and a region of denormal probabilities has an inverse.
  */
-export const REGIONS = `${KEPT}
+export const TP_FP_FN = `${MASKED_REGIONS}
     p = activation == sigmoid ? sigmoid(x) : activation == softmax ? softmax(scores, classes) : x
     unit = 1152921504606846976
     hit = unit * sum(weigh(inside, p), ...)

@@ -1,7 +1,7 @@
 /** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and encoding. */
 import type { JobSlice } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
-import { elementsOf, hessianOf } from '../language/ir.ts'
+import { elementsOf, hessianKey } from '../language/ir.ts'
 import {
   type FinalizedReduction,
   finalizeReduction,
@@ -41,7 +41,7 @@ export function makeAnswer(
   }
   let hessian: Map<string, AnswerTensor> | undefined
   for (const name of request.hessians) {
-    const data = result.gradients[hessianOf(name)]
+    const data = result.gradients[hessianKey(name)]
     finite = raise(data, finish(finishing, name, data), request.options.hessianFloor) && finite
     finite = staysFinite(data, request.answer.gradients[name].dtype) && finite
     hessian ??= new Map()

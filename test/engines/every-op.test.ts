@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { interpret } from '../../src/language/interpret.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
-import { MEANING } from '../../src/language/scalar.ts'
+import { SCALAR_SEMANTICS } from '../../src/language/scalar.ts'
 import { availableEngines } from '../support/engines.ts'
 
 const scope: Scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [], params: {}, axes: ['...'] }
@@ -105,6 +105,6 @@ it('every op of one argument is among them', () => {
   )
   // A mark for the gradient, which is gone when an engine sees the program.
   tried.add('stop_gradient')
-  const unary = Object.entries(MEANING).filter(([, meaning]) => meaning.length === 1)
+  const unary = Object.entries(SCALAR_SEMANTICS).filter(([, meaning]) => meaning.length === 1)
   expect(unary.map(([op]) => op).filter((op) => !tried.has(op))).toEqual([])
 })

@@ -119,4 +119,5 @@ export const CONSTANT = [
   '3',
   'v',
   'order(x, columns)',
+  'argsort(x, columns)',
 ]

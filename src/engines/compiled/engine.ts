@@ -3,7 +3,7 @@
  * the pool, in slices of rows where it is large. Decides that alone, by what launches of the same kernel have cost.
  */
 
-import { type Program, withRenamed } from '../../language/ir.ts'
+import { type Program, withAliasedSizes } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
@@ -207,7 +207,7 @@ function copied({ values, denominators, gradients, scale: _, ...rest }: BatchRes
 
 /** Sizes of all axes; the batch's own object where the program renames none, so that it is recognised. */
 function allSizes({ program, sizes }: Batch): Sizes {
-  for (const _ in program.renamed) return withRenamed(program, sizes)
+  for (const _ in program.renamed) return withAliasedSizes(program, sizes)
   return sizes
 }
 

@@ -3,9 +3,9 @@
  * launch reads and leaves. It owns no memory; arena.ts does.
  */
 
+import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
-import { isWhole } from '../../language/whole.ts'
 import { UnsupportedByEngine } from '../contract.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Variant } from './legalize.ts'
@@ -64,7 +64,7 @@ export function planOf(program: Program, variant: Variant): Plan {
   const { length } = program.nodes
   if (length > MAX_NODES)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
-  const whole = program.nodes.find(({ op }) => isWhole(op))
+  const whole = program.nodes.find(({ op }) => isHostOp(op))
   if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
   return plan(legalize(program, variant), variant.lanes)
 }

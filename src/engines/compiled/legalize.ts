@@ -91,8 +91,8 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
       return softplus(build, args[0])
     case 'pick':
       return pick(build, args[0], args[1], node.axis!)
-    case 'gate':
-      return gate(build, args[0], args[1])
+    case 'mul_no_nan':
+      return mulNoNan(build, args[0], args[1])
     case 'rename':
       return rename(build, args[0], node.axis!, node.to!)
     default:
@@ -101,9 +101,9 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
 }
 
 /** Where one g is for many d, whether it is 0 is asked once. */
-function gate(build: Builder, g: Ref, d: Ref): Ref {
+function mulNoNan(build: Builder, g: Ref, d: Ref): Ref {
   const own = build.axesOf(g)
-  if (build.axesOf(d).every((axis) => own.includes(axis))) return build.gate(g, d)
+  if (build.axesOf(d).every((axis) => own.includes(axis))) return build.mulNoNan(g, d)
   const zero = build.constant(0)
   return build.select(build.eq(g, zero), zero, build.mul(g, d))
 }

@@ -64,7 +64,7 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   cotangent: 1,
   expand: 0,
   select: 1,
-  gate: 3,
+  mul_no_nan: 3,
   div: 4,
   sqrt: 5,
   safe_sqrt: 5,

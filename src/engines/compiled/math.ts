@@ -6,7 +6,7 @@
  * exp and log follow Cephes' expf and logf (Moshier, https://www.netlib.org/cephes/); the rarer functions are computed in
  * float64, two lanes at a time, where plain polynomials are exact enough.
  */
-import { MEANING } from '../../language/scalar.ts'
+import { SCALAR_SEMANTICS } from '../../language/scalar.ts'
 import { interpolate } from './chebyshev.ts'
 import { digamma, lgamma } from './gamma.ts'
 import {
@@ -256,7 +256,7 @@ export function log1pUnitInterval(f: FunctionBuilder, target: Target, x: Code): 
 /** erf x / x in x^2, up to where float32 says 1. */
 const ERF_END = 4
 const ERF = interpolate(
-  (square) => quotientAtZero(MEANING.erf, Math.sqrt(square), 2 / Math.sqrt(Math.PI)),
+  (square) => quotientAtZero(SCALAR_SEMANTICS.erf, Math.sqrt(square), 2 / Math.sqrt(Math.PI)),
   0,
   ERF_END ** 2,
   24,

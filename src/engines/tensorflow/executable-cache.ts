@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import { type Program, withRenamed } from '../../language/ir.ts'
+import { type Program, withAliasedSizes } from '../../language/ir.ts'
 import { type Batch, type CompileCache, DeviceLost, OutOfMemory, UnsupportedByEngine } from '../contract.ts'
 import { classifyError } from './classify-error.ts'
 import type { Value } from './graph.ts'
@@ -124,7 +124,7 @@ function wantedBy({ program, programKey, sizes, cotangent }: Batch): Wanted {
   const isUniform = cotangent.length === 1 && cotangent[0].length === 1
   const axis = rowsIn(program)
   const room = axis === undefined ? 0 : bucketSize(sizes[axis])
-  const all = withRenamed(program, axis === undefined ? sizes : { ...sizes, [axis]: room })
+  const all = withAliasedSizes(program, axis === undefined ? sizes : { ...sizes, [axis]: room })
   const lengths = program.axes.map((name) => all[name]).join()
   const key = `${programKey} ${lengths} ${isUniform}`
   return { key, sizes: all, isUniform, ...(axis === undefined ? {} : { rows: { axis, room } }) }

@@ -93,7 +93,7 @@ export const RULES: { readonly [O in Op]: Rule } = {
   pow: (place, [x, y]) => pow(place, x, y),
   max: (place, args) => extreme(place, 'Maximum', args),
   min: (place, args) => extreme(place, 'Minimum', args),
-  gate: ({ graph }, [givenG, givenD]) => {
+  mul_no_nan: ({ graph }, [givenG, givenD]) => {
     const [g, d] = [real(graph, givenG), real(graph, givenD)]
     const isShut = graph.compare('Equal', g, graph.number(0))
     return graph.select(isShut, graph.number(0), graph.binary('Mul', g, d))
@@ -116,11 +116,11 @@ export const RULES: { readonly [O in Op]: Rule } = {
   pick: (place, [x, at]) => pick(place, x, at),
   rename: ({ node, graph, dimension }, [x]) => swap(graph, x, dimension(node.axis!), dimension(node.to!)),
   expand: ({ node, graph, shapeOf }, [x]) => graph.broadcast(x, shapeOf(node.axes)),
-  order: wholeLines,
+  argsort: wholeLines,
   gather: wholeLines,
   scatter: wholeLines,
   cumsum: wholeLines,
-  cumsum_back: wholeLines,
+  reverse_cumsum: wholeLines,
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,

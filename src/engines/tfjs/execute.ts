@@ -3,7 +3,7 @@
  * every tensor that it makes: tensors before = tensors after, also when an op throws.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import { layoutOf, type Node, type Program, withRenamed } from '../../language/ir.ts'
+import { layoutOf, type Node, type Program, withAliasedSizes } from '../../language/ir.ts'
 import { type Batch, type BatchResult, UnsupportedByEngine } from '../contract.ts'
 import type { OpContext } from './op-context.ts'
 import { OPS, permute } from './ops.ts'
@@ -70,7 +70,7 @@ function columnsOf({ value, denominators }: Program): number[] {
 
 function contexts(batch: Batch): (node: Node) => OpContext {
   const { program } = batch
-  const sizes = withRenamed(program, batch.sizes)
+  const sizes = withAliasedSizes(program, batch.sizes)
   const dimension = (axis: string) => program.axes.indexOf(axis)
   const shapeOf = (axes: readonly string[]) =>
     program.axes.map((axis) => (axes.includes(axis) ? sizes[axis] : 1))

@@ -74,7 +74,7 @@ export const OPS: { readonly [O in Op]: Rule } = {
   pow: (_, a, b) => tf.pow(real(a), real(b)),
   max: (_, a, b) => keepNaN(tf.maximum(a, b), a, b),
   min: (_, a, b) => keepNaN(tf.minimum(a, b), a, b),
-  gate: (context, g, d) => {
+  mul_no_nan: (context, g, d) => {
     const shape = context.shapeOf(context.node.axes)
     return tf.where(spread(tf.equal(g, zero()), shape), tf.zeros(shape), tf.mul(g, d))
   },
@@ -96,11 +96,11 @@ export const OPS: { readonly [O in Op]: Rule } = {
   contract: (context, a, b) => contract(context, a, b),
   pick: (context, x, place) => pick(context, x, place),
   rename: ({ node, dimension }, x) => swap(x, dimension(node.axis!), dimension(node.to!)),
-  order: wholeLines,
+  argsort: wholeLines,
   gather: wholeLines,
   scatter: wholeLines,
   cumsum: wholeLines,
-  cumsum_back: wholeLines,
+  reverse_cumsum: wholeLines,
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,

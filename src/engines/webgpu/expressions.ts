@@ -57,7 +57,7 @@ const REALS: Readonly<Record<RealOp, string | ((a: Text, b: Text) => Text)>> = {
   pow: 'pow2',
   max: 'max2',
   min: 'min2',
-  gate: 'gate',
+  mul_no_nan: 'mul_no_nan',
   div: 'quotient',
   is_finite: 'is_finite',
 }

@@ -106,10 +106,10 @@ fn min2(a: f32, b: f32) -> f32 { return select(min(a, b), words.nan, is_nan(a) |
     source: `
 fn sign1(x: f32) -> f32 { return select(select(select(0.0, -1.0, x < 0.0), 1.0, x > 0.0), x, is_nan(x)); }`,
   },
-  gate: {
+  mul_no_nan: {
     needs: [],
     source: `
-fn gate(g: f32, d: f32) -> f32 { return select(g * d, 0.0, g == 0.0); }`,
+fn mul_no_nan(g: f32, d: f32) -> f32 { return select(g * d, 0.0, g == 0.0); }`,
   },
   root: {
     needs: [],

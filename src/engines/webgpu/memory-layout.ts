@@ -1,5 +1,5 @@
 /** Where everything of one batch lies, what its words are, and how many workgroups each stage takes. Pure arithmetic. */
-import { type Program, withRenamed } from '../../language/ir.ts'
+import { type Program, withAliasedSizes } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { type Batch, OutOfMemory, UnsupportedByEngine } from '../contract.ts'
@@ -29,7 +29,7 @@ export interface Layout {
 
 /** @throws OutOfMemory when an offset would not fit a word */
 export function layoutOf({ stages, blocks }: Module, batch: Batch): Layout {
-  const sizes = withRenamed(batch.program, batch.sizes)
+  const sizes = withAliasedSizes(batch.program, batch.sizes)
   const inputs = new Region()
   const starts = Object.entries(batch.inputs).map(
     ([name, column]) => [name, inputs.take(lengthOf(column))] as const,
@@ -170,5 +170,5 @@ function scalarReader({ nodes }: LegalizedProgram, { scalars }: Batch, sizes: Si
 
 /** What a batch answers, in the order in which it lies in the results. */
 export function resultLength(program: Program, { axes }: BufferDeclaration, sizes: Sizes): number {
-  return product(axes, withRenamed(program, sizes))
+  return product(axes, withAliasedSizes(program, sizes))
 }

@@ -1,6 +1,7 @@
 /** Program -> the WGSL of its stages, and the numbers that they share. Pure: it knows no device. */
-import { type Program, withRenamed } from '../../language/ir.ts'
-import { isWhole } from '../../language/whole.ts'
+
+import { isHostOp } from '../../language/host-ops.ts'
+import { type Program, withAliasedSizes } from '../../language/ir.ts'
 import { type LegalizedProgram, legalize } from '../compiled/legalize.ts'
 import { NO_STATIC_PREDICATES, type StaticPredicates } from '../compiled/static-predicates.ts'
 import { UnsupportedByEngine } from '../contract.ts'
@@ -36,7 +37,7 @@ export function expanded(
   const { length } = program.nodes
   if (length > MAX_NODES)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
-  const whole = program.nodes.find(({ op }) => isWhole(op))
+  const whole = program.nodes.find(({ op }) => isHostOp(op))
   if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
   return legalize(program, { uniform: false, staticPredicates })
 }
@@ -92,5 +93,5 @@ export function variantOf(program: LegalizedProgram, sizes: Readonly<Record<stri
 
 /** Sizes of a program's axes, the renamed ones included. */
 export function allSizes(program: Program, sizes: Readonly<Record<string, number>>): Record<string, number> {
-  return withRenamed(program, sizes)
+  return withAliasedSizes(program, sizes)
 }

@@ -1,7 +1,7 @@
 /** Complete IoU of two boxes. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
-import { BOXES } from '../lines.ts'
+import { BOX_GEOMETRY } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'ciou',
@@ -37,7 +37,7 @@ export default defineLoss({
   }),
   // v = 4 / pi^2 (atan(w_t / h_t) - atan(w / h))^2. The difference of the angles is the angle of (cross, dot), which needs
   // no w / h: it is finite for sides of 0, and 0 for a box that is a point. alpha is a constant to the gradient.
-  formula: `${BOXES}
+  formula: `${BOX_GEOMETRY}
     diagonal = w_around^2 + h_around^2
     across = (left / unit - left_t / unit + right / unit - right_t / unit) / 2
     down = (top / unit - top_t / unit + bottom / unit - bottom_t / unit) / 2

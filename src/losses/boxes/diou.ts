@@ -1,7 +1,7 @@
 /** Distance IoU of two boxes. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
-import { BOXES } from '../lines.ts'
+import { BOX_GEOMETRY } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'diou',
@@ -34,7 +34,7 @@ export default defineLoss({
       description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
     }),
   }),
-  formula: `${BOXES}
+  formula: `${BOX_GEOMETRY}
     diagonal = w_around^2 + h_around^2
     across = (left / unit - left_t / unit + right / unit - right_t / unit) / 2
     down = (top / unit - top_t / unit + bottom / unit - bottom_t / unit) / 2

@@ -1,7 +1,7 @@
 /** Generalized IoU of two boxes. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
-import { BOXES } from '../lines.ts'
+import { BOX_GEOMETRY } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'giou',
@@ -35,7 +35,7 @@ export default defineLoss({
       description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
     }),
   }),
-  formula: `${BOXES}
+  formula: `${BOX_GEOMETRY}
     around = w_around * h_around
     apart = around == 0 ? 0 : (around - union) / (around + small)
     1 - iou + apart`,

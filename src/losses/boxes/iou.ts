@@ -1,7 +1,7 @@
 /** One minus intersection over union of two boxes. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
-import { BOXES } from '../lines.ts'
+import { BOX_GEOMETRY } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'iou',
@@ -28,7 +28,7 @@ export default defineLoss({
       description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
     }),
   }),
-  formula: `${BOXES}
+  formula: `${BOX_GEOMETRY}
     1 - iou`,
   references: [
     'Yu et al. 2016, UnitBox, arXiv:1608.01471',

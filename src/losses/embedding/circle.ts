@@ -1,7 +1,7 @@
 /** Circle loss: pairs pull the harder, the farther they are from where they should be. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
-import { UNIT_ROWS } from '../lines.ts'
+import { L2_NORMALIZED } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'circle',
@@ -55,7 +55,7 @@ export default defineLoss({
   }),
   // softplus( ln sum over positives of e^(-gamma [1+m-s] (s-1+m)) + ln sum over negatives of e^(gamma [s+m] (s-m)) ),
   // [x] = max(x, 0). A row without positives or without negatives has nothing to compare.
-  formula: `${UNIT_ROWS}
+  formula: `${L2_NORMALIZED}
     product = sum(embeddings * embeddings[rows -> others], dim)
     s = normalize ? sum(z * z[rows -> others], dim) : min(product, 1)
     same = labels == labels[rows -> others]

@@ -1,7 +1,7 @@
 /** Multi-similarity loss: soft maxima of the worst positives and the worst negatives. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
-import { UNIT_ROWS } from '../lines.ts'
+import { L2_NORMALIZED } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'multi_similarity',
@@ -51,7 +51,7 @@ export default defineLoss({
   // 1/alpha ln(1 + sum over positives of e^(-alpha (s - base))) + 1/beta ln(1 + sum over negatives of e^(beta (s - base))).
   // ln(1 + sum e^x) = t + ln(1 + (e^-t - 1) + sum e^(x-t)) with t = max(x, 0): nothing overflows, and small sums keep
   // their digits. Each row masks itself out, so the maximum over the masked x is never below 0.
-  formula: `${UNIT_ROWS}
+  formula: `${L2_NORMALIZED}
     s = sum(z * z[rows -> others], dim) - base
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]

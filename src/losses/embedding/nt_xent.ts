@@ -1,7 +1,7 @@
 /** Contrastive loss over all pairs of a batch. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
-import { UNIT_ROWS } from '../lines.ts'
+import { L2_NORMALIZED } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'nt_xent',
@@ -33,7 +33,7 @@ export default defineLoss({
   // One term a positive pair (i, p): -ln( e^s_ip / (e^s_ip + sum over negatives n of e^s_in) )
   //   = softplus( ln sum_n e^s_in - s_ip ). Other positives are not in its denominator (optax, pytorch-metric-learning).
   // Without negatives the sum is empty, its logarithm -inf, and the term 0.
-  formula: `${UNIT_ROWS}
+  formula: `${L2_NORMALIZED}
     s = sum(z * z[rows -> others], dim) / temperature
     same = labels == labels[rows -> others]
     positive = same and index(rows) != index(rows)[rows -> others]

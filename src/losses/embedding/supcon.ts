@@ -1,7 +1,7 @@
 /** Supervised contrastive loss: all rows of an anchor's class against the whole batch. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
-import { UNIT_ROWS } from '../lines.ts'
+import { L2_NORMALIZED } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'supcon',
@@ -32,7 +32,7 @@ export default defineLoss({
     }),
   }),
   // The paper's L_out: -1/|P| sum over positives p of ln( e^s_ip / sum over all others a of e^s_ia ).
-  formula: `${UNIT_ROWS}
+  formula: `${L2_NORMALIZED}
     s = sum(z * z[rows -> others], dim) / temperature
     other = index(rows) != index(rows)[rows -> others]
     positive = other and labels == labels[rows -> others]

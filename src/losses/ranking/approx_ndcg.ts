@@ -1,7 +1,7 @@
 /** NDCG with soft ranks. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
-import { GAINS, LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+import { COUNT_NONEMPTY_LISTS, DCG_GAINS, MASK_SNIPPET } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'approx_ndcg',
@@ -23,7 +23,7 @@ export default defineLoss({
     }),
   }),
   // rank_i = 1 + sum over the others of sigmoid((s_j - s_i) / temperature). The base of the logarithms cancels.
-  formula: `${VALID}${GAINS}
+  formula: `${MASK_SNIPPET}${DCG_GAINS}
     other = both and index(items) != index(items)[items -> others]
     ahead = sigmoid((predictions[items -> others] - predictions) / temperature)
     rank = 1 + sum(other ? ahead : 0, others)
@@ -32,7 +32,7 @@ export default defineLoss({
     best = sum(gain / log1p(ideal), items)
     share = best == 0 ? 0 : gain / best
     -sum(valid ? share / log1p(rank) : 0, items)`,
-  denominator: LISTS_WITH_ITEMS,
+  denominator: COUNT_NONEMPTY_LISTS,
   references: [
     'Qin et al. 2010, A general approximation framework for direct optimization of information retrieval measures, doi:10.1007/s10791-009-9124-x',
     'Bruch et al. 2019, Revisiting Approximate Metric Optimization in the Age of Deep Neural Networks, doi:10.1145/3331184.3331347',

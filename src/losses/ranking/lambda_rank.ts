@@ -1,7 +1,7 @@
 /** RankNet's pairs, weighted by what swapping them would change in NDCG. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, nullable, oneOf } from '../define.ts'
-import { GAINS, LISTS_WITH_PAIRS, PAIR_BITS, VALID } from '../lines.ts'
+import { COUNT_LISTS_WITH_PAIRS, DCG_GAINS, MASK_SNIPPET, PAIRWISE_LOG_LOSS } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'lambda_rank',
@@ -34,7 +34,7 @@ export default defineLoss({
   // As allRank: with G the gain by the best DCG and D = log(1 + rank), whose base cancels, a pair weighs
   //   lambdarank |G_i - G_j| |1/D_i - 1/D_j|      ndcg2 |G_i - G_j| |1/D(gap) - 1/D(gap + 1)|      ndcg1 G_i / D_i
   // where ndcg1 takes every i and j, i = j included: there it adds the constant G_i / D_i. Equal scores rank by position.
-  formula: `${VALID}${GAINS}
+  formula: `${MASK_SNIPPET}${DCG_GAINS}
     here = index(items)
     there = index(items)[items -> others]
     s = predictions
@@ -58,9 +58,9 @@ export default defineLoss({
       : swap
     counted = counts ? weight / log(2) : 0
     scores = sigma * s
-    lead = sigma * (s - s_j)${PAIR_BITS}
+    lead = sigma * (s - s_j)${PAIRWISE_LOG_LOSS}
     sum(straight_through(bits, bits_slope), items)`,
-  denominator: LISTS_WITH_PAIRS,
+  denominator: COUNT_LISTS_WITH_PAIRS,
   references: [
     'Wang et al. 2018, The LambdaLoss Framework for Ranking Metric Optimization, doi:10.1145/3269206.3271784',
     'Burges et al. 2006, Learning to Rank with Nonsmooth Cost Functions (LambdaRank)',

@@ -1,6 +1,6 @@
 /** Likelihood of the true order of each list under Plackett-Luce. */
 import { defineLoss, input, noParams } from '../define.ts'
-import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+import { COUNT_NONEMPTY_LISTS, MASK_SNIPPET } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'list_mle',
@@ -18,12 +18,12 @@ export default defineLoss({
   params: noParams,
   // Item i is drawn from itself and all that come after it: ln( sum_j e^(s_j - s_i) ) with itself, which is
   // softplus( ln sum_after e^(s_j - s_i) ). After the last item the sum is empty, its logarithm -1e30, and the term 0.
-  formula: `${VALID}
+  formula: `${MASK_SNIPPET}
     tied = targets[items -> others] == targets and index(items)[items -> others] > index(items)
     after = both and (targets[items -> others] < targets or tied)
     rest = logsumexp(after ? predictions[items -> others] - predictions : -1e30, others)
     sum(valid ? softplus(rest) : 0, items)`,
-  denominator: LISTS_WITH_ITEMS,
+  denominator: COUNT_NONEMPTY_LISTS,
   references: [
     'Xia et al. 2008, Listwise approach to learning to rank, doi:10.1145/1390156.1390306',
     'rax.listmle_loss (key=None)',

@@ -1,6 +1,6 @@
 /** Hinge over the pairs of each list. */
 import { defineLoss, input, noParams } from '../define.ts'
-import { LISTS_WITH_PAIRS, VALID } from '../lines.ts'
+import { COUNT_LISTS_WITH_PAIRS, MASK_SNIPPET } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'pairwise_hinge_ranking',
@@ -16,12 +16,12 @@ export default defineLoss({
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  formula: `${VALID}
+  formula: `${MASK_SNIPPET}
     pair = both and targets > targets[items -> others]
     lead = predictions - predictions[items -> others]
     sum(sum(pair ? relu(1 - lead) : 0, others), items)`,
   // rax and TF-Ranking average over pairs, so that a list without one has no say; here it does not count as a list.
-  denominator: LISTS_WITH_PAIRS,
+  denominator: COUNT_LISTS_WITH_PAIRS,
   references: [
     'Joachims 2002, Optimizing Search Engines using Clickthrough Data, doi:10.1145/775047.775067',
     'rax.pairwise_hinge_loss (its mean is over pairs; this is its sum over each list)',

@@ -1,6 +1,6 @@
 /** RankNet: logistic loss over the pairs of each list. */
 import { defineLoss, input, noParams } from '../define.ts'
-import { LISTS_WITH_PAIRS, PAIR_BITS, VALID } from '../lines.ts'
+import { COUNT_LISTS_WITH_PAIRS, MASK_SNIPPET, PAIRWISE_LOG_LOSS } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'pairwise_logistic_ranking',
@@ -17,14 +17,14 @@ export default defineLoss({
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  formula: `${VALID}
+  formula: `${MASK_SNIPPET}
     pair = both and targets > targets[items -> others]
     counted = pair ? 1 : 0
     scores = predictions
-    lead = scores - scores[items -> others]${PAIR_BITS}
+    lead = scores - scores[items -> others]${PAIRWISE_LOG_LOSS}
     sum(straight_through(bits, bits_slope), items)`,
   // rax and TF-Ranking average over pairs, so that a list without one has no say; here it does not count as a list.
-  denominator: LISTS_WITH_PAIRS,
+  denominator: COUNT_LISTS_WITH_PAIRS,
   references: [
     'Burges et al. 2005, Learning to rank using gradient descent, doi:10.1145/1102351.1102363',
     'rax.pairwise_logistic_loss (its mean is over pairs; this is its sum over each list)',

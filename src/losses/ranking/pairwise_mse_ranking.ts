@@ -1,6 +1,6 @@
 /** Squared error of the differences within each list. */
 import { defineLoss, input, noParams } from '../define.ts'
-import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+import { COUNT_NONEMPTY_LISTS, MASK_SNIPPET } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'pairwise_mse_ranking',
@@ -16,13 +16,13 @@ export default defineLoss({
   params: noParams,
   // With errors e = targets - predictions and n items, sum_ij (e_i - e_j)^2 = 2 n sum_i (e_i - mean e)^2: one pass over
   // the items instead of one over the pairs, and nothing cancels. The slope by the mean is 0: it is left out where it would be the difference of two infinities.
-  formula: `${VALID}
+  formula: `${MASK_SNIPPET}
     n = sum(valid ? 1 : 0, items)
     e = valid ? targets - predictions : 0
     mean_e = sum(e, items) / max(n, 1)
     far = max(abs(e), items) > 1e30
     2 * n * sum(valid ? (e - (far ? stop_gradient(mean_e) : mean_e))^2 : 0, items)`,
-  denominator: LISTS_WITH_ITEMS,
+  denominator: COUNT_NONEMPTY_LISTS,
   references: [
     'rax.pairwise_mse_loss (its mean is over pairs; this is its sum over each list)',
     'tensorflow_ranking.keras.losses.PairwiseMSELoss',

@@ -1,6 +1,6 @@
 /** Softmax cross-entropy over each list. */
 import { defineLoss, input, noParams } from '../define.ts'
-import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+import { COUNT_NONEMPTY_LISTS, MASK_SNIPPET } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'softmax_ranking',
@@ -22,10 +22,10 @@ export default defineLoss({
   params: noParams,
   // Padding has a score so low that e^score is 0, but finite, so that a list of padding alone has no inf - inf.
   // An item without relevance is silent, also where its own score is -inf.
-  formula: `${VALID}
+  formula: `${MASK_SNIPPET}
     log_p = log_softmax(valid ? predictions : -1e30, items)
     -sum(valid and targets != 0 ? targets * log_p : 0, items)`,
-  denominator: LISTS_WITH_ITEMS,
+  denominator: COUNT_NONEMPTY_LISTS,
   references: [
     'Cao et al. 2007, Learning to rank: from pairwise approach to listwise approach, doi:10.1145/1273496.1273513',
     'optax.losses.ranking_softmax_loss',

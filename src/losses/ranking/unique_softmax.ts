@@ -1,6 +1,6 @@
 /** Softmax of every item against the less relevant ones. */
 import { defineLoss, input, noParams } from '../define.ts'
-import { LISTS_WITH_ITEMS, VALID } from '../lines.ts'
+import { COUNT_NONEMPTY_LISTS, MASK_SNIPPET } from '../formula-snippets.ts'
 
 export default defineLoss({
   name: 'unique_softmax',
@@ -16,12 +16,12 @@ export default defineLoss({
   params: noParams,
   // -ln( e^s_i / (e^s_i + sum_lower e^s_j) ) = softplus( ln sum_lower e^(s_j - s_i) ), exact also where it is tiny.
   // Without less relevant items the sum is empty, its logarithm -1e30, and the term 0.
-  formula: `${VALID}
+  formula: `${MASK_SNIPPET}
     lower = both and targets[items -> others] < targets
     ahead = logsumexp(lower ? predictions[items -> others] - predictions : -1e30, others)
     gain = targets < 0.5 ? expm1(targets * 0.6931471805599453) : 2^targets - 1
     sum(valid ? gain * softplus(ahead) : 0, items)`,
-  denominator: LISTS_WITH_ITEMS,
+  denominator: COUNT_NONEMPTY_LISTS,
   references: [
     'Zhu and Klabjan 2020, Listwise Learning to Rank by Exploring Unique Ratings, arXiv:2001.01828',
     'rax.unique_softmax_loss',

@@ -6,9 +6,9 @@ import {
   activation,
   ignoredClass,
   pixelMask,
-  REGIONS,
   REGIONS_WITH_PIXELS,
   regions,
+  TP_FP_FN,
 } from '../regions.ts'
 
 export default defineLoss({
@@ -50,7 +50,7 @@ export default defineLoss({
     ignore_index: ignoredClass,
   }),
   // 1 - (2 hit + smooth) / (sum of both regions + smooth), both regions together being 2 hit + extra + missed.
-  formula: `${REGIONS}
+  formula: `${TP_FP_FN}
     total = 2 * hit + extra + missed + smoothed
     total == 0 ? 0 : (extra + missed) / total`,
   denominator: REGIONS_WITH_PIXELS,

@@ -6,9 +6,9 @@ import {
   activation,
   ignoredClass,
   pixelMask,
-  REGIONS,
   REGIONS_WITH_PIXELS,
   regions,
+  TP_FP_FN,
 } from '../regions.ts'
 
 export default defineLoss({
@@ -36,7 +36,7 @@ export default defineLoss({
     }),
   }),
   // As tversky, then the power. A region without any error rests: there a power below 1 has an infinite slope.
-  formula: `${REGIONS}
+  formula: `${TP_FP_FN}
     wrong = alpha * extra + beta * missed
     wrong == 0 ? 0 : (wrong / (hit + wrong + smoothed))^gamma`,
   denominator: REGIONS_WITH_PIXELS,

@@ -6,9 +6,9 @@ import {
   activation,
   ignoredClass,
   pixelMask,
-  REGIONS,
   ROWS_WITH_PIXELS,
   regions,
+  TP_FP_FN,
 } from '../regions.ts'
 
 export default defineLoss({
@@ -41,7 +41,7 @@ export default defineLoss({
   }),
   // 1 - (2 sum_c w_c hit_c + smooth) / (sum_c w_c (2 hit_c + extra_c + missed_c) + smooth) with w_c = 1 / size_c^2.
   // A class that is absent, or so small that its weight overflows, gets the largest finite weight of its row (MONAI).
-  formula: `${REGIONS}
+  formula: `${TP_FP_FN}
     size_c = sum(inside, ...)
     inverse = 1 / size_c^2
     largest = max(is_finite(inverse) ? inverse : 0, classes)

@@ -6,9 +6,9 @@ import {
   activation,
   ignoredClass,
   pixelMask,
-  REGIONS,
   REGIONS_WITH_PIXELS,
   regions,
+  TP_FP_FN,
 } from '../regions.ts'
 
 export default defineLoss({
@@ -36,7 +36,7 @@ export default defineLoss({
     ignore_index: ignoredClass,
   }),
   // 1 - (hit + smooth) / (union + smooth), with the union hit + extra + missed.
-  formula: `${REGIONS}
+  formula: `${TP_FP_FN}
     union = hit + extra + missed
     union + smoothed == 0 ? 0 : (extra + missed) / (union + smoothed)`,
   denominator: REGIONS_WITH_PIXELS,

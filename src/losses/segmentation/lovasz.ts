@@ -1,7 +1,7 @@
 /** Lovasz loss: the convex surrogate of the Jaccard index that agrees with it on every hard prediction. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
-import { hardRegions, ignoredClass, KEPT, pixelMask } from '../regions.ts'
+import { hardRegions, ignoredClass, MASKED_REGIONS, pixelMask } from '../regions.ts'
 
 export default defineLoss({
   name: 'lovasz',
@@ -26,7 +26,7 @@ export default defineLoss({
   // (Berman et al., algorithm 1). With k pixels wrong, the intersection is what is left of the region and the union grew by
   // the false positives; the step before is the same without this pixel, so that nothing has to be shifted. Pixels that
   // are not kept come last, without an error.
-  formula: `${KEPT}
+  formula: `${MASKED_REGIONS}
     p = softmax(scores, classes)
     right = mode == hinge ? x * (2 * true_region - 1) : true_region * p + (1 - true_region) * (1 - p)
     wrong = mode == hinge ? max(1 - right, 0) : true_region * (1 - p) + (1 - true_region) * p

@@ -6,9 +6,9 @@ import {
   activation,
   ignoredClass,
   pixelMask,
-  REGIONS,
   REGIONS_WITH_PIXELS,
   regions,
+  TP_FP_FN,
 } from '../regions.ts'
 
 export default defineLoss({
@@ -43,7 +43,7 @@ export default defineLoss({
     ignore_index: ignoredClass,
   }),
   // 1 - (hit + smooth) / (hit + alpha extra + beta missed + smooth)
-  formula: `${REGIONS}
+  formula: `${TP_FP_FN}
     wrong = alpha * extra + beta * missed
     total = hit + wrong + smoothed
     total == 0 ? 0 : wrong / total`,

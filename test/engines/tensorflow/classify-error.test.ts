@@ -4,8 +4,8 @@ import { DeviceLost, OutOfMemory, UnsupportedByEngine } from '../../../src/engin
 import { classifyError } from '../../../src/engines/tensorflow/classify-error.ts'
 import { readGpu } from '../../../src/engines/tensorflow/gpu.ts'
 import { lower } from '../../../src/engines/tensorflow/lower.ts'
-import { withRenamed } from '../../../src/language/ir.ts'
-import { isWhole } from '../../../src/language/whole.ts'
+import { isHostOp } from '../../../src/language/host-ops.ts'
+import { withAliasedSizes } from '../../../src/language/ir.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { check } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
@@ -46,12 +46,12 @@ describe('a graph', async () => {
     (loss) => [loss.name, check(loss, sampleTensors(loss, { seed: 1, rows: 4 })).job] as const,
   )
 
-  it.each(said.filter(([, { program }]) => !program.nodes.some(({ op }) => isWhole(op))))(
+  it.each(said.filter(([, { program }]) => !program.nodes.some(({ op }) => isHostOp(op))))(
     'of %s names each result once and reads only what it has',
     (_name, { program, sizes }) => {
       const { graph, results, outputs } = lower({
         program,
-        sizes: withRenamed(program, sizes),
+        sizes: withAliasedSizes(program, sizes),
         isUniform: true,
       })
       const known = new Set([

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
-import { MEANING } from '../../../src/language/scalar.ts'
+import { SCALAR_SEMANTICS } from '../../../src/language/scalar.ts'
 import { openTensorflow, untested } from '../../support/tensorflow.ts'
 
 const real = { type: 'real', axes: ['...'] } as const
@@ -80,17 +80,17 @@ describe.skipIf(untested !== undefined)('functions that XLA compiles', async () 
     ['floor', 0],
   ] as const
   it.each(LIMITS)('%s is within %i units in the last place', async (name, most) => {
-    expect(await worst(`${name}(x)`, MEANING[name], 0, most)).toBe('')
+    expect(await worst(`${name}(x)`, SCALAR_SEMANTICS[name], 0, most)).toBe('')
   })
 
   const infinity = Number.POSITIVE_INFINITY
   const exponents = [0.5, -0.5, 1 / 3, 2.5, 3, -3, 7, -77, 1e-8, 0, 1, Number.NaN, infinity, -infinity]
   it.each(exponents)('x ^ %f', async (y) => {
-    expect(await worst('x ^ y', MEANING.pow, y, 4)).toBe('')
+    expect(await worst('x ^ y', SCALAR_SEMANTICS.pow, y, 4)).toBe('')
   })
 
   it.each(['max', 'min'] as const)('%s keeps NaN, on either side', async (name) => {
     for (const y of [Number.NaN, 0.5, -infinity])
-      expect(await worst(`${name}(x, y)`, MEANING[name], y, 0)).toBe('')
+      expect(await worst(`${name}(x, y)`, SCALAR_SEMANTICS[name], y, 0)).toBe('')
   })
 })

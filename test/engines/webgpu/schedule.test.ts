@@ -3,10 +3,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import type { Batch } from '../../../src/engines/contract.ts'
 import { allSizes, expanded, moduleOf } from '../../../src/engines/webgpu/module.ts'
+import { isHostOp } from '../../../src/language/host-ops.ts'
 import { elementsOf, type InputLayout } from '../../../src/language/ir.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
-import { isWhole } from '../../../src/language/whole.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { bitsOf, expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
@@ -59,7 +59,7 @@ describe('a program is cut', () => {
   const read = losses.flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading] as const))
   it.each(read)('%s with %j has a place for all that it computes, or takes whole lines', (name, reading) => {
     const batch = batchOf(name, reading)
-    if (batch.program.nodes.some(({ op }) => isWhole(op))) return
+    if (batch.program.nodes.some(({ op }) => isHostOp(op))) return
     const stages = stagesOf(batch)
     expect(stages.length).toBeGreaterThan(0)
   })

@@ -154,7 +154,7 @@ const SIMPLE: Readonly<Record<string, Simple>> = {
   max: (_, a, b) => op('f32x4.max', a, b),
   min: (_, a, b) => op('f32x4.min', a, b),
   // g * d, but 0 where g is 0.
-  gate: (_, g, d) => op('v128.and', op('f32x4.mul', g, d), op('f32x4.ne', g, constF32x4(0))),
+  mul_no_nan: (_, g, d) => op('v128.and', op('f32x4.mul', g, d), op('f32x4.ne', g, constF32x4(0))),
   is_finite: (_, a) => op('f32x4.lt', op('f32x4.abs', a), constF32x4(Number.POSITIVE_INFINITY)),
   sign: (f, a) => {
     const x = f.let(a)

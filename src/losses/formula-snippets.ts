@@ -1,22 +1,22 @@
 /** Lines that the formulas of a family share. A line costs nothing where a formula does not use it. */
 
 /** Ranking: `valid` marks the items that are no padding, `both` the pairs of two such items. */
-export const VALID = `
+export const MASK_SNIPPET = `
     valid = given(mask) ? mask == 1 : true
     both = valid and valid[items -> others]`
 
 /** Ranking: what a list adds to the mean's denominator where one without an item counts nothing, as in rax. */
-export const LISTS_WITH_ITEMS = 'max(valid ? 1 : 0, items)'
+export const COUNT_NONEMPTY_LISTS = 'max(valid ? 1 : 0, items)'
 
 /** Ranking: the same where a list without a pair to compare counts nothing; `pair` marks the pairs. */
-export const LISTS_WITH_PAIRS = 'max(max(pair ? 1 : 0, others), items)'
+export const COUNT_LISTS_WITH_PAIRS = 'max(max(pair ? 1 : 0, others), items)'
 
 /**
  * Boxes: sides, the area of the overlap and of the union, and the sides of the smallest box around both. Boxes that
  * only touch do not overlap. Two boxes without area have IoU 0, also with epsilon 0. Beyond 1e9 all are measured in units of
  * the box around both, whose squares do not overflow; ratios do not change by that.
  */
-export const BOXES = `
+export const BOX_GEOMETRY = `
     left = pick(predictions, 0, 4)
     top = pick(predictions, 1, 4)
     right = pick(predictions, 2, 4)
@@ -42,7 +42,7 @@ export const BOXES = `
     h_around = high / unit`
 
 /** Embedding: `z` is each row at length 1; a row without length stays at 0, with gradient 0. */
-export const UNIT_ROWS = `
+export const L2_NORMALIZED = `
     length = norm(embeddings, dim)
     z = length < 1e-12 ? 0 : embeddings / length`
 
@@ -50,7 +50,7 @@ export const UNIT_ROWS = `
  * Ranking: the gain 2^y - 1 of each item, without cancelling where y is small. All of a list may be scaled by one power of
  * two, 1 unless its largest label is beyond 64: what gains are divided by shares it, and 2^128 overflows float32.
  */
-export const GAINS = `
+export const DCG_GAINS = `
     beyond = relu(max(valid ? targets : 0, items) - 64)
     scaled = 2^(-beyond)
     gain = valid ? (targets < 0.5 ? expm1(targets * 0.6931471805599453) * scaled : 2^(targets - beyond) - scaled) : 0`
@@ -62,7 +62,7 @@ export const GAINS = `
  * r. What an item gets from pairs that it leads and from those that it trails nearly cancels; h is summed by itself, where
  * it cancels exactly, and r keeps its digits.
  */
-export const PAIR_BITS = `
+export const PAIRWISE_LOG_LOSS = `
     close = abs(lead) < 1
     half = counted * (close ? 0.5 : lead < 0 ? 1 : 0)
     tilt = stop_gradient(sum(half, others) - sum(half, items)[others -> items])

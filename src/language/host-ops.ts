@@ -2,9 +2,9 @@
  * The ops that need a whole line at once: sorting, moving along an axis, running sums and maxima, and the alignments of CTC. No loop
  * over elements says them, so every engine leaves them to this: arrays in, an array out.
  */
-import { ctcLosses, ctcSlopes } from './ctc.ts'
-import { elementsOf, type FormulaOp, type Node, type WholeOp } from './ir.ts'
-import { type Operand, offsetsOf, readAlong, type Sizes, strideOf } from './strides.ts'
+import { ctcGradient, ctcLosses } from './ctc.ts'
+import { elementsOf, type FormulaOp, type HostOp, type Node } from './ir.ts'
+import { broadcastTo, type Operand, offsetsOf, type Sizes, strideOf } from './strides.ts'
 
 type Floats = Float32Array | Float64Array
 
@@ -18,19 +18,19 @@ interface Context {
 
 type Rule = (context: Context) => void
 
-const RULES: { readonly [O in WholeOp]: Rule } = {
-  order,
+const RULES: { readonly [O in HostOp]: Rule } = {
+  argsort,
   gather,
   scatter,
   cumsum: (context) => cumsum(context, (line) => line),
-  cumsum_back: (context) => cumsum(context, (line) => line.toReversed()),
+  reverse_cumsum: (context) => cumsum(context, (line) => line.toReversed()),
   cummax_place: cummaxPlace,
   ctc: ({ node, operands, sizes, result }) => ctcLosses(node, operands, sizes, result),
-  ctc_slope: ({ node, operands, sizes, result }) => ctcSlopes(node, operands, sizes, result),
+  ctc_slope: ({ node, operands, sizes, result }) => ctcGradient(node, operands, sizes, result),
 }
 
 /** Whether the op is one of these. */
-export function isWhole(op: FormulaOp): op is WholeOp {
+export function isHostOp(op: FormulaOp): op is HostOp {
   return Object.hasOwn(RULES, op)
 }
 
@@ -42,13 +42,13 @@ export function isWhole(op: FormulaOp): op is WholeOp {
  * @example
  * evaluateWhole({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
  */
-export function evaluateWhole(
+export function evaluateHostOp(
   node: Node,
   operands: readonly Operand[],
   sizes: Sizes,
   precision: 'float32' | 'float64',
 ): Floats {
-  if (!isWhole(node.op)) throw new TypeError(`${node.op} does not take whole lines`)
+  if (!isHostOp(node.op)) throw new TypeError(`${node.op} does not take whole lines`)
   const count = elementsOf(node.axes, sizes)
   const result = precision === 'float64' ? new Float64Array(count) : new Float32Array(count)
   RULES[node.op]({ node, operands, sizes, result })
@@ -56,7 +56,7 @@ export function evaluateWhole(
 }
 
 /** Equal ones stay in place, NaN goes last. */
-function order(context: Context) {
+function argsort(context: Context) {
   const x = aligned(context, 0)
   forEachLine(context, (line) => {
     const values = Float64Array.from(line, x)
@@ -120,7 +120,7 @@ function cummaxPlace(context: Context) {
 }
 
 function aligned({ node, operands, sizes }: Context, place: number): (element: number) => number {
-  return readAlong(sizes, operands[place], node.axes)
+  return broadcastTo(sizes, operands[place], node.axes)
 }
 
 /** The elements of the node that differ in its own axis alone, in order. */
