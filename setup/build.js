@@ -3,6 +3,7 @@
  *
  *   dist/<hash of the sources>/   a build, made elsewhere and renamed: it is there as a whole or not at all
  *   dist/server.js                starts the latest one, and is replaced by renaming
+ *   dist/store-cli.js             the same for the store's command
  *
  * So builds disturb neither each other nor a service that runs: it loads modules and workers as it needs them, from the
  * build that it was started with. What nobody runs is removed when it was not the latest for a day.
@@ -20,12 +21,13 @@ const DIST = join(ROOT, 'dist')
 const CONFIG = 'tsconfig.build.json'
 const MADE_FROM = ['src', 'tsconfig.json', CONFIG]
 const KEPT_MS = 24 * 60 * 60 * 1000
+const ENTRIES = ['server.js', 'store-cli.js']
 /** Sources may be saved while they are compiled. */
 const TRIES = 3
 
 const require = createRequire(import.meta.url)
 const name = build()
-point(name)
+for (const entry of ENTRIES) point(entry, name)
 prune(name)
 
 /** @returns the name of the build that the sources make */
@@ -78,20 +80,20 @@ function settle(folder, name) {
   return name
 }
 
-/** Lets dist/server.js start a build. */
-function point(name) {
-  const entry = join(DIST, 'server.js')
-  const text = entryOf(name)
+/** Lets dist/<file> start a build. */
+function point(file, name) {
+  const entry = join(DIST, file)
+  const text = entryOf(file, name)
   const before = fs.existsSync(entry) ? fs.readFileSync(entry, 'utf8') : ''
   if (before === text) return
-  const replaced = /'\.\/(\w+)\/server\.js'/.exec(before)?.[1]
+  const replaced = /'\.\/(\w+)\/[\w-]+\.js'/.exec(before)?.[1]
   if (replaced !== undefined) touch(join(DIST, replaced))
   const made = join(DIST, `.new-${randomUUID()}.js`)
   fs.writeFileSync(made, text)
   fs.renameSync(made, entry)
 }
 
-function entryOf(name) {
+function entryOf(file, name) {
   return `// Written by setup/build.js: starts the latest build, and leaves a note there that it runs.
 import { writeFileSync } from 'node:fs'
 try {
@@ -99,7 +101,7 @@ try {
 } catch {
   // Who may not write here is in an image, where nothing is built any more.
 }
-await import('./${name}/server.js')
+await import('./${name}/${file}')
 `
 }
 

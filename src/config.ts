@@ -23,6 +23,9 @@ const words = <const W extends readonly string[]>(options: W, fallback: W[number
 const ORIGIN = String.raw`https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?`
 const ORIGINS = String.raw`^(\*|${ORIGIN}(\s*,\s*${ORIGIN})*)?$`
 
+/** A relative path has no slashes before it: `file://data` would be a host. */
+const STORE = '^(none|file:(?!//[^/]).+|postgres(ql)?://.+)$'
+
 /** Property -> its environment variable and schema. */
 const SETTINGS = {
   port: [
@@ -30,6 +33,18 @@ const SETTINGS = {
     Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port; 0 takes a free one.' }),
   ],
   host: ['HOST', Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address to listen on.' })],
+  store: [
+    'LOSSD_STORE',
+    Type.String({
+      pattern: STORE,
+      default: 'file:data/lossd.db',
+      expects: 'file:path, postgres://user@host/database or none',
+      isSecret: true,
+      description:
+        'Where registered losses are kept: `file:path` (SQLite, made on the first registration), `postgres://...`, which replicas may share, or `none`.',
+    }),
+  ],
+  maxLosses: ['LOSSD_MAX_LOSSES', count(1000, 'Most registered losses of a namespace.')],
   engine: [
     'LOSSD_ENGINE',
     words(
@@ -38,17 +53,6 @@ const SETTINGS = {
       'What computes; auto takes a GPU where there is one, beside the compiled kernels.',
     ),
   ],
-  store: [
-    'LOSSD_STORE',
-    Type.String({
-      pattern: '^(none|file:.+|postgres(ql)?://.+)$',
-      default: 'file:data/lossd.db',
-      expects: 'file:path, postgres://user@host/database or none',
-      description:
-        'Where own losses are kept: `file:` SQLite, made at the first registration; `postgres://...` for several replicas; `none`.',
-    }),
-  ],
-  maxLosses: ['LOSSD_MAX_LOSSES', count(1000, 'Most own losses of a namespace.')],
   corsOrigins: [
     'LOSSD_CORS_ORIGINS',
     Type.String({
@@ -169,7 +173,9 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const entries = Object.entries(SETTINGS).map(([name, [variable, schema]]) => {
     const value = readSetting(env[variable], schema)
     if (!Value.Check(schema, value))
-      faults.push(`${variable} must be ${expectation(schema)}, got "${env[variable]}"`)
+      faults.push(
+        `${variable} must be ${expectation(schema)}${schema.isSecret ? '' : `, got "${env[variable]}"`}`,
+      )
     return [name, value]
   })
   if (faults.length === 0) faults.push(...contradictions(Object.fromEntries(entries) as Config))

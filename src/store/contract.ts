@@ -138,6 +138,11 @@ export class StoreDown extends Error {
   override readonly name = 'StoreDown'
 }
 
+/** The setting names no store. The message repeats nothing of it that may be a password. */
+export class InvalidAddress extends Error {
+  override readonly name = 'InvalidAddress'
+}
+
 /** The condition of a registration does not hold. */
 export class PreconditionFailed extends Error {
   override readonly name = 'PreconditionFailed'

@@ -1,5 +1,5 @@
 /** Opens the store that the setting names. */
-import type { LossStore } from './contract.ts'
+import { InvalidAddress, type LossStore } from './contract.ts'
 import { createPostgresBackend } from './postgres/backend.ts'
 import { createSqlStore } from './sql-store.ts'
 import { createSqliteBackend } from './sqlite/backend.ts'
@@ -14,6 +14,7 @@ export interface StoreOptions {
  *
  * @param url `file:path`, `postgres://...`, or `none`
  * @returns undefined for `none`
+ * @throws InvalidAddress
  * @example
  * const store = openStore('file:data/lossd.db', { maxLosses: 1000 })
  */
@@ -21,7 +22,7 @@ export function openStore(url: string, { maxLosses }: StoreOptions): LossStore |
   if (url === 'none') return undefined
   if (url.startsWith('file:')) return createSqlStore(createSqliteBackend(pathOf(url)), { maxLosses })
   if (/^postgres(ql)?:/.test(url)) return createSqlStore(createPostgresBackend(url), { maxLosses })
-  throw new Error('a store is file:path, postgres://user@host/database or none')
+  throw new InvalidAddress('a store is file:path, postgres://user@host/database or none')
 }
 
 /** `file:data/x.db`, `file:/data/x.db` and `file:///data/x.db`. */

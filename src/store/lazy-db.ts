@@ -14,6 +14,8 @@ export interface LazyDbOptions {
   /** Whether a failure is one of the database as it was opened, so that it has to be opened again. */
   readonly isLasting: (error: Error) => boolean
   readonly onDropped: () => void
+  /** What is to be done with a sound database before it is closed. */
+  readonly beforeClose?: (db: Db) => Promise<unknown>
 }
 
 export interface CallOptions {
@@ -51,7 +53,11 @@ export class LazyDb {
     const last = this.#opened
     this.#opened = undefined
     this.#isOpen = false
-    await last?.then((db) => db.destroy()).catch(() => {})
+    const end = async (db: Db) => {
+      await this.#options.beforeClose?.(db).catch(() => {})
+      await db.destroy()
+    }
+    await last?.then(end).catch(() => {})
   }
 
   #get(): Promise<Db> {

@@ -60,7 +60,7 @@ async function stop({ child, exit }: Service) {
 }
 
 function buildsIn(folder: string): string[] {
-  return readdirSync(join(folder, 'dist')).filter((name) => name !== 'server.js')
+  return readdirSync(join(folder, 'dist')).filter((name) => !['server.js', 'store-cli.js'].includes(name))
 }
 
 function builtAt(folder: string): number {

@@ -93,6 +93,19 @@ export class Cluster {
     return this.#run('psql', [...args, '-v', 'ON_ERROR_STOP=1', '-XAtqc', sql])
   }
 
+  /** Runs a query for as long as it takes, or until it is killed. */
+  hold(database: string, sql: string): ChildProcess {
+    const args = ['-h', this.#folder, '-p', `${PORT}`, '-U', 'lossd', '-d', database, '-c', sql]
+    return spawn(join(this.#bin, 'psql'), args, { ...this.#user, cwd: this.#folder, stdio: 'ignore' })
+  }
+
+  /** To the server and all its processes. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    const server = this.#server!.pid!
+    const children = readFileSync(`/proc/${server}/task/${server}/children`, 'utf8').trim().split(' ')
+    for (const pid of [server, ...children.map(Number)]) process.kill(pid, signal)
+  }
+
   async remove(): Promise<void> {
     await this.stop()
     rmSync(this.#folder, { recursive: true })

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import type { Backend } from '../backend.ts'
-import { type Change, StoreDown } from '../contract.ts'
+import { type Change, InvalidAddress, StoreDown } from '../contract.ts'
 import { LazyDb } from '../lazy-db.ts'
 import { type Db, migrate, type Tables, type Tx } from '../tables.ts'
 import { isLasting, toStoreDown } from './faults.ts'
@@ -25,7 +25,7 @@ const SETTINGS = sql`select
   set_config('synchronous_commit', case current_setting('synchronous_commit')
     when 'off' then 'on' else current_setting('synchronous_commit') end, true)`
 
-/** @throws Error when the address cannot be read */
+/** @throws InvalidAddress */
 export function createPostgresBackend(url: string): Backend {
   const config = configOf(url)
   const title = titleOf(config)
@@ -81,7 +81,7 @@ function titleOf(config: pg.ClientConfig): string {
     return `${database} at ${host}:${port}`
   } catch {
     // What pg says repeats the address, and with it a password.
-    throw new Error('the address of the PostgreSQL server cannot be read')
+    throw new InvalidAddress('the address of the PostgreSQL server cannot be read')
   }
 }
 

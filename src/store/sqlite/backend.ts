@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { Kysely } from 'kysely'
+import { Kysely, sql } from 'kysely'
 import type { Backend } from '../backend.ts'
 import type { Change } from '../contract.ts'
 import { LazyDb } from '../lazy-db.ts'
@@ -24,6 +24,8 @@ export function createSqliteBackend(file: string): Backend {
     toStoreDown: (error) => toStoreDown(error, file),
     isLasting,
     onDropped: () => heard('all'),
+    // What is in the log goes into the file, which may then be copied alone.
+    beforeClose: (db) => sql`pragma wal_checkpoint(truncate)`.execute(db),
   })
 
   return {

@@ -1,7 +1,12 @@
 /** The store's end of the thread: statements out, rows back. */
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../../engines/spawn.ts'
-import type { Reply, SentError, Statement, StatementResult, WorkerOptions } from './messages.ts'
+import type { Reply, Request, SentError, StatementResult, WorkerOptions } from './messages.ts'
+
+/** How long to wait for the thread's end, in ms. */
+const CLOSE_MS = 3000
 
 interface Waiting {
   resolve(result: StatementResult): void
@@ -29,6 +34,7 @@ export class Connection {
   readonly #worker: Worker
   readonly #waiting = new Map<number, Waiting>()
   #id = 0
+  #hasEnded = false
 
   constructor({ path, onChanged }: ConnectionOptions) {
     this.#worker = spawn(new URL('./worker', import.meta.url), { path } satisfies WorkerOptions)
@@ -37,23 +43,35 @@ export class Connection {
       else this.#settle(reply)
     })
     this.#worker.on('error', (error) => this.#fail(error.message))
-    this.#worker.on('exit', () => this.#fail('the thread of the store has ended'))
+    this.#worker.on('exit', () => {
+      this.#hasEnded = true
+      this.#fail()
+    })
     this.#worker.unref()
   }
 
   execute(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
     const id = this.#id++
     return new Promise((resolve, reject) => {
+      if (this.#hasEnded) return reject(ended())
       // The process goes on while it waits for an answer, and not for the thread's sake alone.
       this.#worker.ref()
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, sql, parameters } satisfies Statement)
+      this.#worker.postMessage({ id, sql, parameters } satisfies Request)
     })
   }
 
-  /** What has been committed is on disk: there is nothing to be put away. */
+  /**
+   * Resolves when the thread has ended, or does not for a while: it may hang in a call to the disk. It is never terminated,
+   * because libsql aborts the whole process when that happens in one of its calls.
+   */
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    if (this.#hasEnded) return
+    this.#worker.ref()
+    const exit = once(this.#worker, 'exit')
+    this.#worker.postMessage('close' satisfies Request)
+    await Promise.race([exit, sleep(CLOSE_MS, undefined, { ref: false })])
+    this.#worker.unref()
   }
 
   #settle(reply: Exclude<Reply, { type: 'changed' }>) {
@@ -64,9 +82,12 @@ export class Connection {
     else waiting?.reject(new SqliteFault(reply.error))
   }
 
-  #fail(message: string) {
-    for (const { reject } of this.#waiting.values())
-      reject(new SqliteFault({ message, sqlite: 0, system: 'thread' }))
+  #fail(message?: string) {
+    for (const { reject } of this.#waiting.values()) reject(ended(message))
     this.#waiting.clear()
   }
+}
+
+function ended(message = 'the thread of the store has ended'): SqliteFault {
+  return new SqliteFault({ message, sqlite: 0, system: 'thread' })
 }

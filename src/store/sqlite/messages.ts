@@ -11,6 +11,9 @@ export interface Statement {
   readonly parameters: readonly unknown[]
 }
 
+/** To the thread: a statement, or that it is to close the file and end. */
+export type Request = Statement | 'close'
+
 export interface StatementResult {
   readonly rows: Record<string, unknown>[]
   readonly changes: number

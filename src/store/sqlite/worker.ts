@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import Database from 'libsql'
-import type { Reply, SentError, Statement, StatementResult, WorkerOptions } from './messages.ts'
+import type { Reply, Request, SentError, Statement, StatementResult, WorkerOptions } from './messages.ts'
 
 /** How long a transaction waits for one of another process, in ms. */
 const BUSY_MS = 4000
@@ -14,6 +14,9 @@ const LOOK_MS = 500
 
 /** FULL: a commit is on disk when it returns, also in a WAL. */
 const PRAGMAS = ['journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON']
+
+/** What begins and ends a transaction. */
+const CONTROL = /^(begin|commit|rollback)\b/
 
 const port = parentPort!
 const { path } = workerData as WorkerOptions
@@ -26,16 +29,23 @@ interface Opened {
 
 let opened: Opened | undefined
 
-port.on('message', ({ id, sql, parameters }: Statement) => {
-  reply(answer(id, sql, parameters))
+port.on('message', (request: Request) => {
+  if (request === 'close') close()
+  else reply(answer(request))
 })
 setInterval(look, LOOK_MS).unref()
+
+/** The thread ends by itself, for nothing is left to wait for. */
+function close() {
+  opened?.database.close()
+  port.close()
+}
 
 function reply(message: Reply) {
   port.postMessage(message)
 }
 
-function answer(id: number, sql: string, parameters: readonly unknown[]): Reply {
+function answer({ id, sql, parameters }: Statement): Reply {
   try {
     opened ??= open()
     if (sql.startsWith('begin')) refuseMoved(opened)
@@ -52,6 +62,11 @@ function open(): Opened {
 }
 
 function execute(database: Database.Database, sql: string, parameters: readonly unknown[]): StatementResult {
+  // A prepared one that finds the file locked counts as running until it is collected, and lets no other commit.
+  if (CONTROL.test(sql)) {
+    database.exec(sql)
+    return { rows: [], changes: 0 }
+  }
   const statement = database.prepare(sql)
   if (statement.reader) return { rows: statement.all(parameters) as StatementResult['rows'], changes: 0 }
   return { rows: [], changes: statement.run(parameters).changes }

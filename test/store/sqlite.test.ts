@@ -1,0 +1,304 @@
+/** What a file may suffer, and what the store says of it. */
+import { execFileSync, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type LossStore, StoreDown } from '../../src/store/contract.ts'
+import { openStore } from '../../src/store/index.ts'
+import { draftOf } from './drafts.ts'
+
+/** Back-off takes a moment, on a busy machine a long one. */
+const WAIT = { timeout: 20_000, interval: 20 }
+const NOBODY = 65534
+
+let folder: string
+let path: string
+let opened: LossStore[]
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'lossd-sqlite-'))
+  chmodSync(folder, 0o755)
+  path = join(folder, 'data', 'lossd.db')
+  opened = []
+})
+afterEach(async () => {
+  await Promise.all(opened.map((store) => store.close()))
+  rmSync(folder, { recursive: true })
+})
+
+function open(at = path): LossStore {
+  const store = openStore(`file:${at}`, { maxLosses: 1000 })!
+  opened.push(store)
+  return store
+}
+
+/** Permissions do not hold for root. */
+async function withoutPrivileges(run: () => Promise<void>) {
+  if (process.geteuid!() !== 0) return run()
+  process.seteuid!(NOBODY)
+  await run().finally(() => process.seteuid!(0))
+}
+
+async function expectDown(call: Promise<unknown>, reason: RegExp) {
+  await expect(call).rejects.toThrow(reason)
+  await expect(call).rejects.toThrow(StoreDown)
+}
+
+/** The store is used again until it answers. */
+function recovers(store: LossStore, name = 'acme/after') {
+  return vi.waitFor(() => store.register(draftOf(name)), WAIT)
+}
+
+describe('the file of the store', () => {
+  it('is made on the first registration, with its folders, and not before', async () => {
+    const store = open(join(folder, 'a', 'b', 'lossd.db'))
+    await store.health()
+    await store.find('acme', 'a')
+    await store.list(undefined, { limit: 1 })
+    await store.close()
+    expect(readdirSync(folder)).toEqual([])
+    await open(join(folder, 'a', 'b', 'lossd.db')).register(draftOf('acme/a'))
+    expect(existsSync(join(folder, 'a', 'b', 'lossd.db'))).toBe(true)
+  })
+
+  it.each([['file:'], ['file://']])('may be named by %s and an absolute path', async (scheme) => {
+    const store = openStore(`${scheme}${path}`, { maxLosses: 1 })!
+    opened.push(store)
+    await store.register(draftOf('acme/a'))
+    expect(existsSync(path)).toBe(true)
+  })
+
+  it('is found by readers when another process has made it', async () => {
+    const [reader, writer] = [open(), open()]
+    expect(await reader.find('acme', 'a')).toBeUndefined()
+    expect(reader.hearsChanges).toBe(false)
+    await writer.register(draftOf('acme/a'))
+    expect(await reader.find('acme', 'a')).toBeDefined()
+    expect(reader.hearsChanges).toBe(true)
+  })
+
+  it('may be one of an empty text, as a process leaves it that is killed while it makes it', async () => {
+    mkdirSync(join(folder, 'data'))
+    writeFileSync(path, '')
+    const store = open()
+    expect(await store.find('acme', 'a')).toBeUndefined()
+    expect((await store.register(draftOf('acme/a'))).stored.version).toBe(1)
+  })
+
+  it('is on disk with every commit', async () => {
+    const store = open()
+    await store.register(draftOf('acme/a'))
+    const trace = await traced(['fdatasync', 'fsync'], async () => {
+      for (let i = 0; i < 5; i++) await store.register(draftOf('acme/a', `${i}`))
+    })
+    if (trace === undefined) console.log('strace is not on this machine: syncs are not counted')
+    else expect(trace.match(/f(data)?sync\(/g)!.length).toBeGreaterThanOrEqual(5)
+  })
+
+  it('says so when its folder is read-only, and recovers', async () => {
+    await open().register(draftOf('acme/a'))
+    chmodSync(join(folder, 'data'), 0o555)
+    const store = open()
+    await withoutPrivileges(async () => {
+      await expectDown(
+        store.register(draftOf('acme/b')),
+        /lossd\.db cannot be used: (the file, or its folder, is read-only|the file cannot be opened)/,
+      )
+      await expectDown(
+        open(join(folder, 'other', 'lossd.db')).register(draftOf('acme/b')),
+        /access to the file, or its folder, is denied/,
+      )
+    })
+    chmodSync(join(folder, 'data'), 0o755)
+    await recovers(store)
+    expect((await store.list('acme', { limit: 10 })).map(({ loss }) => loss.name)).toEqual(['a', 'after'])
+  })
+
+  it('holds everything when the store has been closed, and may be copied alone', async () => {
+    const store = open()
+    for (let i = 0; i < 5; i++) await store.register(draftOf(`acme/a${i}`))
+    await store.close()
+    writeFileSync(join(folder, 'copy.db'), readFileSync(path))
+    expect(await open(join(folder, 'copy.db')).list('acme', { limit: 10 })).toHaveLength(5)
+  })
+
+  it('may lie where it cannot lie', async () => {
+    writeFileSync(join(folder, 'data'), '')
+    await expectDown(open().register(draftOf('acme/a')), /a part of its path is no folder/)
+    mkdirSync(join(folder, 'lossd.db'))
+    await expectDown(open(join(folder, 'lossd.db')).find('acme', 'a'), /cannot be used/)
+  })
+
+  it.each([
+    ['is no database', () => 'this is not a database '.repeat(500)],
+    ['is one that was cut off', (bytes: Buffer) => bytes.subarray(0, 5000)],
+    [
+      'is one whose pages were overwritten',
+      (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(bytes.length - 100, 7)]),
+    ],
+  ])('%s: it says so, and goes on when it is replaced', async (_, damage) => {
+    const before = open()
+    for (let i = 0; i < 50; i++) await before.register(draftOf(`acme/a${i}`, 'x'.repeat(500)))
+    await before.close()
+    const good = copyOf(path)
+    for (const file of readdirSync(join(folder, 'data'))) rmSync(join(folder, 'data', file))
+    writeFileSync(path, damage(good))
+    const store = open()
+    const reason = /lossd\.db cannot be used: the file is (damaged|no SQLite database)/
+    await expectDown(store.register(draftOf('acme/b')), reason)
+    await expectDown(store.find('acme', 'a1'), reason)
+    await expectDown(store.health(), reason)
+    writeFileSync(path, good)
+    await recovers(store)
+    expect((await store.find('acme', 'a1'))!.stored.document).toBe('x'.repeat(500))
+  })
+
+  it('is not written to when it was removed or replaced while it was open', async () => {
+    const store = open()
+    await store.register(draftOf('acme/a'))
+    for (const file of readdirSync(join(folder, 'data'))) rmSync(join(folder, 'data', file))
+    await expectDown(store.register(draftOf('acme/b')), /the file was removed/)
+    await recovers(store)
+    expect(await open().find('acme', 'after')).toBeDefined()
+    expect(await store.find('acme', 'a')).toBeUndefined()
+  })
+
+  it('waits for another process that writes, and says so when that takes too long', async () => {
+    const store = open()
+    await store.register(draftOf('acme/a'))
+    const { default: Database } = await import('libsql')
+    const other = new Database(path)
+    other.exec('begin immediate')
+    const waiting = store.register(draftOf('acme/b'))
+    setTimeout(() => other.exec('rollback'), 300)
+    expect((await waiting).isNew).toBe(true)
+    other.exec('begin immediate')
+    await expectDown(store.register(draftOf('acme/c')), /another process keeps the file locked/)
+    // Readers do not wait for it.
+    expect(await store.find('acme', 'b')).toBeDefined()
+    other.exec('rollback')
+    other.close()
+    expect((await store.register(draftOf('acme/c'))).isNew).toBe(true)
+  })
+
+  it('stays whole on a full disk, and takes registrations again when there is room', async () => {
+    const disk = join(folder, 'disk')
+    mkdirSync(disk)
+    if (!mount(disk)) return console.log('no small disk can be mounted here: a full one is not tried')
+    try {
+      const store = open(join(disk, 'lossd.db'))
+      const kept: string[] = []
+      const fill = async () => {
+        for (let i = 0; i < 500; i++) {
+          const { stored } = await store.register(draftOf(`acme/a${i}`, `"${'x'.repeat(20_000)}${i}"`))
+          kept.push(stored.name)
+        }
+      }
+      writeFileSync(join(disk, 'ballast'), Buffer.alloc(200_000))
+      await expectDown(fill(), /lossd\.db cannot be used: the disk is full/)
+      expect(kept.length).toBeGreaterThan(5)
+      // It answers meanwhile.
+      expect((await store.find('acme', kept.at(-1)!))!.stored.document).toContain(`x${kept.length - 1}"`)
+      expect(await store.find('acme', `a${kept.length}`)).toBeUndefined()
+      rmSync(join(disk, 'ballast'))
+      await recovers(store)
+      await store.close()
+      const found = await open(join(disk, 'lossd.db')).list('acme', { limit: 1000 })
+      expect(found.map(({ loss }) => loss.name).sort()).toEqual([...kept, 'after'].sort())
+      expect(integrityOf(join(disk, 'lossd.db'))).toBe('ok')
+    } finally {
+      execFileSync('umount', ['-l', disk])
+    }
+  })
+
+  it('stays whole when the system lets it grow no more', async () => {
+    const { lines, code } = await inChild('ulimit -f 400', path)
+    expect(code).toBe(0)
+    expect(lines.at(-1)).toMatch(/^down: .*cannot be used: the disk (is full|fails to read or write)/)
+    const kept = lines.slice(0, -1)
+    expect(kept.length).toBeGreaterThan(3)
+    const found = await open().list('acme', { limit: 1000 })
+    expect(found.map(({ loss }) => loss.name).sort()).toEqual(kept.sort())
+    expect(integrityOf(path)).toBe('ok')
+  })
+})
+
+describe('the setting of the store', () => {
+  it('may be none', () => {
+    expect(openStore('none', { maxLosses: 1 })).toBeUndefined()
+  })
+
+  it('is refused without its password where it is nothing that we know', () => {
+    for (const url of ['mysql://u:secret@h/db', 'postgres://u:secret@h:port/db', 'lossd.db']) {
+      const attempt = () => openStore(url, { maxLosses: 1 })
+      expect(attempt).toThrow(/a store is file:path|address of the PostgreSQL server/)
+      expect(attempt).not.toThrow(/secret/)
+    }
+  })
+})
+
+/** The whole of a database in one file: what its log holds is in it. */
+function copyOf(path: string): Buffer {
+  const copy = `${path}-copy`
+  execFileSync(process.execPath, [
+    '-e',
+    `const D = require('libsql'); new D(${JSON.stringify(path)}).exec("vacuum into '${copy}'")`,
+  ])
+  return readFileSync(copy)
+}
+
+function integrityOf(path: string): string {
+  const script = `const D = require('libsql'); console.log(new D(${JSON.stringify(path)}).prepare('pragma integrity_check').all().map((row) => row.integrity_check).join())`
+  return execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' }).trim()
+}
+
+function mount(at: string): boolean {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'none', at], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** @returns what strace writes of this process's system calls meanwhile, or undefined where there is no strace */
+async function traced(calls: readonly string[], run: () => Promise<void>): Promise<string | undefined> {
+  const args = ['-f', '-p', `${process.pid}`, '-e', `trace=${calls.join()}`]
+  const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let text = ''
+  strace.stderr.on('data', (chunk) => {
+    text += chunk
+  })
+  const ended = new Promise((resolve) => strace.once('close', resolve).once('error', resolve))
+  const attached = new Promise<void>((resolve) => {
+    strace.stderr.on('data', () => text.includes('attached') && resolve())
+  })
+  if ((await Promise.race([attached.then(() => 'attached'), ended])) !== 'attached') return undefined
+  await run()
+  strace.kill('SIGINT')
+  await ended
+  return text
+}
+
+/** Registers acme/a0, acme/a1 ... in another process, until it cannot. */
+async function inChild(limit: string, path: string) {
+  const script = fileURLToPath(new URL('./fill.ts', import.meta.url))
+  const command = `${limit} && exec "${process.execPath}" --import tsx "${script}" "file:${path}"`
+  const child = spawn('bash', ['-c', command], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const lines: string[] = []
+  for await (const line of createInterface(child.stdout)) lines.push(line)
+  const code = child.exitCode ?? (await new Promise((resolve) => child.once('exit', resolve)))
+  return { lines, code }
+}
