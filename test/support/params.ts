@@ -1,9 +1,9 @@
-/** Parameters that decide what a formula is: every one of them, by itself and with the others. */
+/** The values of the parameters that select a formula: each one alone, and combined. */
 import type { TSchema } from '@sinclair/typebox'
 import type { Loss, Params } from '../../src/losses/define.ts'
 
 /**
- * Each choice of the words and switches of a loss, the defaults of its numbers left out.
+ * Every combination of a loss's words and booleans. Numeric parameters keep their defaults.
  *
  * @example
  * choicesOf(hinge) // [{ labels: 'pm1' }, { labels: '01' }]
@@ -20,7 +20,7 @@ export function choicesOf({ params }: Pick<Loss, 'params'>): Params[] {
   )
 }
 
-/** The words of a parameter, or its two truths; none for a number. */
+/** The words of a parameter, or true and false; none for a number. */
 function valuesOf(schema: TSchema): (string | boolean)[] {
   if (schema.type === 'boolean') return [false, true]
   const parts: readonly TSchema[] = schema.anyOf ?? []
