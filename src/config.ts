@@ -237,8 +237,8 @@ function expectation(schema: TSchema): string {
   if (schema.anyOf) return schema.anyOf.map((part: TSchema) => part.const).join(', ')
   if (schema.type !== 'integer') return schema.expects ?? 'a string'
   return schema.maximum === undefined
-    ? `a whole number >= ${schema.minimum}`
-    : `a whole number from ${schema.minimum} to ${schema.maximum}`
+    ? `an integer >= ${schema.minimum}`
+    : `an integer from ${schema.minimum} to ${schema.maximum}`
 }
 
 /** The settings as a Markdown table, for README.md. */
