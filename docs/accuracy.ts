@@ -1,7 +1,7 @@
 /**
- * `npm run accuracy [-- --seeds 1,2,3 --only huber,mse]`: writes docs/accuracy.md, the worst number of each loss at inputs that
- * hurt, beside PyTorch's where `LOSSD_BENCH_PYTHON` (default python3) has it. With --only it prints the table instead. Fails
- * where a loss is beyond its bound.
+ * `npm run accuracy [-- --seeds 1,2,3 --only huber,mse]`: measures the largest error of each loss on numerically
+ * hard inputs and writes docs/accuracy.md, together with PyTorch's errors if `LOSSD_BENCH_PYTHON` (default python3)
+ * has torch. With --only it prints the table instead. Fails if a loss exceeds its bound.
  */
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ import { openInterpreter } from '../test/support/evaluate.ts'
 import { defaultsOf } from '../test/support/sample.ts'
 
 const LIMIT = 16
-/** Numbers of a row that are shown. */
+/** Maximum number of values of a row that are shown. */
 const MOST_SHOWN = 6
 const PAGE = new URL('accuracy.md', import.meta.url)
 
@@ -59,17 +59,17 @@ const behind = rows.filter(
   ({ own, theirs }) =>
     theirs !== undefined && theirs.length > 0 && roundings(own) > Math.max(LIMIT, roundings(theirs)),
 )
-for (const { loss } of behind) console.log(`PyTorch is ahead in ${loss.name}`)
+for (const { loss } of behind) console.log(`PyTorch is more accurate in ${loss.name}`)
 process.exit(broken.length > 0 ? 1 : 0)
 
 interface Row {
   readonly loss: Loss
   readonly own: readonly Inaccuracy[]
-  /** PyTorch's; empty where it has no such loss. */
+  /** PyTorch's results; empty if it does not have this loss. */
   readonly theirs: readonly Inaccuracy[] | undefined
 }
 
-/** The worst number of each result, over all seeds. */
+/** The largest error of each result, over all seeds. */
 async function worstOf(sides: Sides, loss: Loss): Promise<(Inaccuracy & { readonly seed: number })[]> {
   const worst = new Map<string, Inaccuracy & { readonly seed: number }>()
   for (const seed of seeds) {
@@ -100,27 +100,29 @@ function pageOf(all: readonly Row[], about: string): string {
 
 <!-- Written by \`npm run accuracy\`. -->
 
-How far float32 answers are from the exact ones, counted in roundings. The exact answer is the float64 definition's, to the same
-float32 numbers. An answer may be off by what one rounding of its inputs and parameters moves, and by roundings of its own:
-\`|answer - exact| / (2^-24 |exact| + moved)\` is what is counted, where \`moved\` is how far the exact answer goes when each input
-moves by up to one rounding. A float32 sum of exact terms is off by up to about 1, a logarithm of it by 2. Each loss is asked at
-${MODES.map(({ label }) => label).join('; ')}; with its defaults, and with each numeric parameter moved; with
-seeds ${seeds.join(', ')}. A number below a 4096th of the largest of its row counts as that.
+This page shows how far float32 results are from the exact ones, counted in roundings. The exact result is that of the float64
+definition, for the same float32 inputs. A float32 result may differ from it by what one rounding of the inputs and parameters
+changes, and by its own roundings. The error is therefore counted as \`|result - exact| / (2^-24 |exact| + moved)\`, where
+\`moved\` is how much the exact result changes when each input changes by up to one rounding. The float32 sum of exact terms has
+an error of up to about 1, and its logarithm an error of 2. Each loss is computed for
+${MODES.map(({ label }) => label).join('; ')}. Each is computed with its default parameters and with each
+numeric parameter changed, for the seeds ${seeds.join(', ')}. A number smaller than 1/4096 of the largest number in its row counts
+as if it had that size.
 
-What float32 cannot have, and what needs no repair: at a stationary point (poisson_nll where exp(x) = y, a softmax that equals its
-soft targets) the gradient is the difference of two equal numbers, whose roundings are all that is left; and single elements far
-below the largest of their row carry the roundings of the row's sums. Where the exact answer is beyond float32 the answer is an
-infinity of the right sign. A check that counts neither will find a few numbers more: js_div and fenchel_young where
-probabilities that are given equal those that are found, a generalized_dice of one pixel a region, an item of unique_softmax
-whose part is 1e-20 of another's.
+Some errors are unavoidable in float32. At a stationary point (poisson_nll where exp(x) = y, a softmax that equals its soft
+targets) the gradient is the difference of two equal numbers, and only their rounding errors remain. Single elements far below
+the largest one of their row carry the rounding errors of the row's sums. Where the exact result exceeds the range of float32,
+the result is an infinity with the right sign. A check that does not allow for the first two will find a few more large errors:
+js_div and fenchel_young where the predicted probabilities equal the given ones, generalized_dice with one pixel per region, and
+an item of unique_softmax whose share is 1e-20 of another's.
 
-Beside it: ${about}. Its float32 answers to the same numbers, held to the same definition.
+For comparison: ${about}. Its float32 results for the same inputs are compared with the same definition.
 
 ${tableOf(all)}
 
 ## Beyond ${LIMIT} roundings
 
-The bound of each is held by a test; nothing better exists in float32, because:
+A test checks the bound of each of these losses. float32 allows nothing better, for the following reasons:
 
 | loss | bound | reason |
 |---|--:|---|
@@ -159,7 +161,7 @@ function count(found: Inaccuracy | undefined): string {
   return found.roundings < 10 ? found.roundings.toFixed(1) : found.roundings.toPrecision(2).replace('e+', 'e')
 }
 
-/** The result, and the inputs of its row in few digits. */
+/** The name of the result, and the inputs of its row in a few digits. */
 function whereOf(loss: Loss, { result, params, mode, perClass, place, ...rest }: Inaccuracy): string {
   const { seed } = rest as { seed?: number }
   const told = Object.keys(params).length === 0 ? '' : `, ${JSON.stringify(params)}`
@@ -194,7 +196,7 @@ interface Torch {
   close(): void
 }
 
-/** PyTorch in a process of its own, where it can be had. */
+/** PyTorch in a process of its own, if it is available. */
 async function openTorch(): Promise<Torch> {
   const python = env.LOSSD_BENCH_PYTHON || 'python3'
   const script = fileURLToPath(new URL('accuracy_torch.py', import.meta.url))
@@ -210,7 +212,7 @@ async function openTorch(): Promise<Torch> {
   const close = () => child.stdin.end()
   if (hello?.about === undefined) {
     return {
-      about: `no PyTorch here (${hello?.unavailable ?? `${python} does not run`})`,
+      about: `PyTorch is not available here (${hello?.unavailable ?? `${python} does not run`})`,
       answer: undefined,
       close,
     }

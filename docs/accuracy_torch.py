@@ -1,10 +1,10 @@
 """
-A process that answers losses as PyTorch computes them, in float32: a request a line in, its answer a line out, both JSON.
+A process that computes losses with PyTorch, in float32. It reads one request per line and prints one result per line, both JSON.
 
     {"loss": "huber", "params": {"delta": 1}, "tensors": {"predictions": {"shape": [2], "dtype": "float32", "data": [1, 2]}, ...}}
     {"loss": [...], "gradients": {"predictions": [...]}}
 
-The loss is unreduced, the gradients are those of its sum. Only functions that PyTorch has are here, called as its docs say.
+The loss is unreduced; the gradients are those of its sum. Only functions that PyTorch has are used, called as its docs specify.
 """
 
 import json
@@ -35,7 +35,7 @@ def focal(t, p):
 
 
 def labels(y):
-    """PyTorch takes indices as int64, probabilities as they are."""
+    """PyTorch takes indices as int64 and probabilities as they are."""
     return y if y.is_floating_point() else y.long()
 
 
@@ -86,7 +86,7 @@ LOSSES = {
 
 
 def numbers(tensor):
-    """Python's JSON has bare NaN and Infinity, which JavaScript does not read."""
+    """Python's JSON writes bare NaN and Infinity, which JavaScript cannot parse."""
     return [x if math.isfinite(x) else str(x) for x in tensor.double().flatten().tolist()]
 
 
@@ -112,5 +112,5 @@ for line in sys.stdin:
     try:
         print(json.dumps(answer(json.loads(line))), flush=True)
     except (RuntimeError, NotImplementedError) as error:
-        # A gradient that it does not offer (of targets), for instance.
+        # For example a gradient that PyTorch does not compute (of targets).
         print(json.dumps({"unsupported": str(error)}), flush=True)

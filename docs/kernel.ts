@@ -1,6 +1,6 @@
 /**
- * `npm run kernel -- huber [param=value ...]`: a loss as its reader sees it, its formula, and the loops of the kernel that
- * computes value and gradients. What the instructions are stands in src/engines/compiled/emit.ts and emit/.
+ * `npm run kernel -- huber [param=value ...]`: prints the formula of a loss and the loops of the kernel that
+ * computes its value and gradients. The instructions are defined in src/engines/compiled/emit.ts and emit/.
  */
 import { planOf } from '../src/engines/compiled/kernel.ts'
 import { laneAxesOf, vectorizationThreshold } from '../src/engines/compiled/lanes.ts'
@@ -12,7 +12,7 @@ import { createProgramSource } from '../src/losses/program.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import { formats } from '../src/wire/index.ts'
 
-/** One number is the cotangent of all values, and no parameter is known. */
+/** One cotangent for all values, and no parameter known at compile time. */
 const VARIANT = { uniform: true, staticPredicates: new Map() }
 
 const [name, ...assignments] = process.argv.slice(2)
@@ -33,7 +33,7 @@ function formulaOf({ name: title, formula, denominator }: Loss): string {
   return `# ${title}\n${lines}${denominator === undefined ? '' : `\n# each value's share of the mean's denominator\n${denominator.source}`}`
 }
 
-/** As the service makes it for the loss's first example. */
+/** The kernel that the service would compile for the loss's first example. */
 function kernelOf(chosen: Loss, params: Params): string {
   const { inputs, params: own } = chosen.examples[0]
   const body = { ...inputs, params: { ...own, ...params } }
@@ -47,7 +47,7 @@ function kernelOf(chosen: Loss, params: Params): string {
   return [printPlan(planOf(program.program, VARIANT)), ...shortRows(program.program)].join('\n\n')
 }
 
-/** The other kernel of a program, where it has one. */
+/** The second kernel of a program, if it has one: with rows in the SIMD lanes. */
 function shortRows(program: Program): string[] {
   const axes = laneAxesOf(program)
   if (axes === undefined) return []

@@ -1,6 +1,6 @@
 /**
- * `npm run docs`: writes the tables of README.md, docs/language.md, docs/choosing.md and docs/presets.md from the code that they describe. Tests fail while
- * they differ.
+ * `npm run docs`: generates the tables of README.md, docs/language.md, docs/choosing.md and docs/presets.md from the code
+ * that they describe. A test fails when they are out of date.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
@@ -10,7 +10,7 @@ import type { Params } from '../src/losses/define.ts'
 import { GUIDE, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 
-/** File -> marker -> the text between `<!-- marker -->` and `<!-- /marker -->`. */
+/** File -> marker -> the text that belongs between `<!-- marker -->` and `<!-- /marker -->`. */
 export async function generated(): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
   return {
     'README.md': { config: settingsTable(), losses: await lossesTable() },
@@ -44,7 +44,7 @@ async function lossesTable(): Promise<string> {
   return ['| family | losses |', '|---|---|', ...rows].join('\n')
 }
 
-/** One row for each loss of each framework. */
+/** One row per loss and framework. */
 async function presetsTable(): Promise<string> {
   const { losses } = await loadCatalog()
   const rows = losses.flatMap(({ name, presets }) =>
@@ -65,16 +65,16 @@ function settings(params: Params): string {
     .join(', ')
 }
 
-/** One table a task. */
+/** One table per task. */
 function guideTables(): string {
   const tables = Object.entries(TASKS).map(([task, about]) => {
     const rows = GUIDE.filter((advice) => advice.task === task).map(
       ({ trouble, wish, losses, because, unless }) => {
         const names = losses.map((name) => `\`${name}\``).join(' ')
-        return `| ${[trouble, wish].filter(Boolean).join(', ') || '-'} | ${names} | ${because} | Not if ${unless} |`
+        return `| ${[trouble, wish].filter(Boolean).join(', ') || '-'} | ${names} | ${because} | ${unless} |`
       },
     )
-    const head = ['| trouble or wish | losses | why | but |', '|---|---|---|---|']
+    const head = ['| trouble or wish | losses | why | avoid if |', '|---|---|---|---|']
     return [`### ${task}: ${about}`, '', ...head, ...rows].join('\n')
   })
   return tables.join('\n\n')

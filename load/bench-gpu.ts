@@ -1,6 +1,6 @@
 /**
- * `npm run bench:gpu [-- kernels|requests] [--quick]`: the engines that compute on a device, beside PyTorch on the same one,
- * beside the compiled kernels, and with micro-batching and without. Writes docs/benchmarks-gpu.md.
+ * `npm run bench:gpu [-- kernels|requests] [--quick]`: compares the engines that compute on a device with PyTorch
+ * on the same device and with the compiled kernels, with and without micro-batching. Writes docs/benchmarks-gpu.md.
  */
 
 import { swiftshaderEnvironment } from '../test/support/swiftshader.ts'
@@ -9,7 +9,7 @@ import kernels from './bench-gpu/kernels.ts'
 import requests from './bench-gpu/requests.ts'
 import { HAS_GPU } from './bench-gpu/work.ts'
 
-// Read by the loader when the processes of the sides start.
+// The dynamic loader reads these variables when the processes of the sides start.
 if (!HAS_GPU) Object.assign(process.env, swiftshaderEnvironment())
 
 await runBench({
@@ -18,8 +18,8 @@ await runBench({
   file: new URL('../docs/benchmarks-gpu.md', import.meta.url),
   about: [
     HAS_GPU
-      ? 'The device is what the tables name.'
-      : '**There was no GPU here: WebGPU ran on SwiftShader, a software renderer, and TensorFlow on the processor. The tables show that everything runs, and nothing of a GPU.**',
+      ? 'The tables name the device.'
+      : '**There was no GPU here: WebGPU ran on SwiftShader, a software renderer, and TensorFlow on the CPU. The tables show only that everything runs; they say nothing about a GPU.**',
   ],
   parts: { kernels, requests },
 })

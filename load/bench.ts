@@ -1,4 +1,7 @@
-/** `npm run bench [-- http|kernels|growth] [--quick]`: the service beside an echo, the kernels beside what else there is. */
+/**
+ * `npm run bench [-- http|kernels|growth] [--quick]`: compares the service with a bare echo server, and the kernels
+ * with other engines and PyTorch.
+ */
 import growth from './bench/growth.ts'
 import http from './bench/http.ts'
 import kernels from './bench/kernels.ts'
@@ -8,6 +11,6 @@ await runBench({
   title: 'Benchmarks',
   command: 'npm run bench',
   file: new URL('../docs/benchmarks.md', import.meta.url),
-  about: ['Clients, service and echo share the cores.'],
+  about: ['The clients, the service and the echo server share the cores.'],
   parts: { http, kernels, growth },
 })

@@ -6,7 +6,7 @@ export interface Work {
   readonly format: 'json' | 'safetensors'
   readonly rows: number
   readonly columns: number
-  /** JSON as Python writes it, `json.dumps(array.tolist())`: all digits of the double that a float32 widens to. */
+  /** JSON as Python writes it with `json.dumps(array.tolist())`: all digits of the double that a float32 widens to. */
   readonly python?: boolean
 }
 
@@ -15,7 +15,7 @@ export interface Body {
   readonly bytes: Buffer
 }
 
-/** Asks for the loss and for the gradient of its first input, as a trainer does. */
+/** Requests the loss and the gradient of its first input, as a trainer does. */
 export function bodyOf({ loss, format, rows, columns, python = false }: Work): Body {
   const inputs = inputsOf(loss, rows, columns)
   return format === 'json'
@@ -27,7 +27,7 @@ function wanted(inputs: Inputs): string[] {
   return Object.keys(inputs).slice(0, 1)
 }
 
-/** Floats are F32, labels I32; the option stands in the metadata. */
+/** Floats are F32, labels I32. The option is in the metadata. */
 function safetensorsBody(inputs: Inputs): Buffer {
   let end = 0
   const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
@@ -48,7 +48,7 @@ function safetensorsBody(inputs: Inputs): Buffer {
   return Buffer.concat([size, padded, ...bytes])
 }
 
-/** With a blank behind each comma and colon, for no string here holds one. */
+/** With a space after each comma and colon; no string here contains one. */
 function pythonBody(inputs: Inputs): Buffer {
   return Buffer.from(String(jsonBody(inputs, (x) => x)).replaceAll(/[,:]/g, '$& '))
 }

@@ -1,8 +1,8 @@
-/** One round of load with autocannon, and what is read off its result. */
+/** Load generation: one round with autocannon, and what is read from its result. */
 import autocannon, { type Client, type Result } from 'autocannon'
 import type { Body } from './bodies.ts'
 
-/** How long: seconds, or a number of requests. */
+/** The length of a round: seconds, or a number of requests. */
 export type Span = { readonly duration: number } | { readonly amount: number }
 
 export function post(url: string, body: Body, connections: number, span: Span): Promise<Result> {
@@ -12,7 +12,8 @@ export function post(url: string, body: Body, connections: number, span: Span): 
     headers: { 'content-type': body.contentType },
     body: body.bytes,
     connections,
-    // A round ends with a sample, and its duration is that of its samples; large bodies take seconds on a busy machine.
+    // A round ends with a sample, and its duration is that of its samples. Large bodies take seconds on a busy
+    // machine.
     sampleInt: 20,
     timeout: 60,
     setupClient: dropBodies,
@@ -21,17 +22,18 @@ export function post(url: string, body: Body, connections: number, span: Span): 
 }
 
 /**
- * autocannon decodes every answer as UTF-8 into one string, which takes longer than to send it where the bytes are floats:
- * the side with the longer answer, the echo, would be charged for the client. It has no setting for that, only a member.
+ * autocannon decodes every response as UTF-8 into one string. For floats, that takes longer than sending it, and
+ * the side with the longer response, the echo, would pay for the client. There is no option for this, only an
+ * undocumented member.
  */
 function dropBodies(client: Client) {
   const { pipelinedRequests } = client as { pipelinedRequests?: { addBody?: unknown } }
   if (typeof pipelinedRequests?.addBody !== 'function')
-    throw new Error('this autocannon keeps bodies elsewhere')
+    throw new Error('this version of autocannon keeps bodies elsewhere')
   pipelinedRequests.addBody = () => {}
 }
 
-/** Over the whole round, not the mean of its samples: large bodies are few a second. */
+/** Over the whole round, not the mean of its samples: with large bodies there are few requests per second. */
 export function perSecond({ requests, duration }: Result): number {
   return requests.total / duration
 }

@@ -1,6 +1,7 @@
 /**
- * `npx tsx load/codec.ts`: what the JSON codec costs beside the platform's own. One side reads a request and writes its
- * answer, the other is `JSON.stringify(JSON.parse(String(body)))` on the same bytes; both in turn, medians of rounds.
+ * `npx tsx load/codec.ts`: compares the cost of the JSON codec with the platform's own. One side reads a request
+ * and writes its response; the other is `JSON.stringify(JSON.parse(String(body)))` on the same bytes. They take
+ * turns; medians of rounds are printed.
  */
 import type { Answer } from '../src/wire/define.ts'
 import json from '../src/wire/json/index.ts'
@@ -11,7 +12,7 @@ const SIZES = [
   [1024, 10],
   [32, 10],
 ] as const
-/** Rounds of each side, and how long one lasts. */
+/** Number of rounds per side, and the length of a round. */
 const [ROUNDS, ROUND_MS] = [15, 100]
 
 for (const [rows, classes] of SIZES) {
@@ -26,10 +27,10 @@ for (const [rows, classes] of SIZES) {
   const ratio = times.codec / times.platform
   const perNumber = (ns: number) => (ns / (rows * classes)).toFixed(1)
   const cells = Object.entries(times).map(([name, ns]) => `${name} ${perNumber(ns)} ns`)
-  console.log(`${rows}x${classes}: ${cells.join(', ')} a number; ratio ${ratio.toFixed(3)}`)
+  console.log(`${rows}x${classes}: ${cells.join(', ')} per number; ratio ${ratio.toFixed(3)}`)
 }
 
-/** The answer of cross_entropy with its mean: (softmax - one-hot) / rows. */
+/** The response of cross_entropy with reduction mean: (softmax - one-hot) / rows. */
 function answerTo(bytes: Buffer, rows: number, classes: number): Answer {
   const { predictions, targets } = JSON.parse(String(bytes)) as { predictions: number[][]; targets: number[] }
   const gradient = predictions.flatMap((logits, row) => {
@@ -54,7 +55,7 @@ function answerTo(bytes: Buffer, rows: number, classes: number): Answer {
   }
 }
 
-/** Nanoseconds of one call of each side. */
+/** Nanoseconds per call of each side. */
 function measure<Side extends string>(sides: Record<Side, () => unknown>): Record<Side, number> {
   const names = Object.keys(sides) as Side[]
   for (const name of names) timeOf(sides[name], ROUND_MS * 3)

@@ -1,6 +1,7 @@
 /**
- * What lossd is measured against: a bare Fastify that answers with the bytes that it got. JSON is parsed and printed,
- * because a service that reads numbers cannot do less. Started as a process of its own; prints its port.
+ * The baseline for lossd: a bare Fastify server that returns the bytes that it received. JSON is parsed and
+ * printed, because a service that reads numbers cannot do less. It runs as a process of its own and prints its
+ * port.
  */
 import Fastify from 'fastify'
 

@@ -1,4 +1,7 @@
-/** What is sent and computed: the same numbers at every run and on every side (`bench/torch_bench.py` repeats them). */
+/**
+ * The tensors that are sent and computed: the same numbers in every run and on every side (`bench/torch_bench.py`
+ * repeats them).
+ */
 
 /** One tensor, in C order. */
 export interface Column {
@@ -6,10 +9,10 @@ export interface Column {
   readonly data: Float32Array | Int32Array
 }
 
-/** Input name -> its tensor; the first one is what the gradient is wanted of. */
+/** Input name -> its tensor. The gradient is requested for the first one. */
 export type Inputs = Readonly<Record<string, Column>>
 
-/** Loss -> what it is given. */
+/** Loss -> its inputs. */
 const MAKERS: Readonly<Record<string, (rows: number, columns: number) => Inputs>> = {
   cross_entropy: classified,
   softmax_focal: classified,
@@ -33,10 +36,10 @@ const MAKERS: Readonly<Record<string, (rows: number, columns: number) => Inputs>
   }),
 }
 
-/** @throws Error for a loss that nothing is known of */
+/** @throws Error for a loss that has no inputs here */
 export function inputsOf(loss: string, rows: number, columns: number): Inputs {
   const make = MAKERS[loss]
-  if (make === undefined) throw new Error(`load/inputs.ts does not know what ${loss} is given`)
+  if (make === undefined) throw new Error(`load/inputs.ts has no inputs for ${loss}`)
   return make(rows, columns)
 }
 
@@ -44,7 +47,7 @@ function classified(rows: number, columns: number): Inputs {
   return { predictions: reals(rows, columns, Math.sin), targets: labels(rows, columns) }
 }
 
-/** Three times a function of the place, so that logits are neither flat nor sure. */
+/** Three times a function of the index, so that logits are neither flat nor saturated. */
 function reals(rows: number, columns: number, at: (i: number) => number): Column {
   return { shape: [rows, columns], data: Float32Array.from({ length: rows * columns }, (_, i) => 3 * at(i)) }
 }

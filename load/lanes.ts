@@ -1,6 +1,6 @@
 /**
- * `npx tsx load/lanes.ts [LOSS ...]`: a launch with the fastest axis in the lanes and the same with the rows in them, in
- * turn. The line that src/engines/compiled/lanes.ts draws between the two comes from this table.
+ * `npx tsx load/lanes.ts [LOSS ...]`: times a launch that vectorizes the fastest axis and the same launch with rows
+ * in the SIMD lanes, in turn. The threshold in src/engines/compiled/lanes.ts comes from this table.
  */
 import { Arena } from '../src/engines/compiled/arena.ts'
 import { compile, layoutOf, packKernelParams } from '../src/engines/compiled/kernel.ts'
@@ -26,7 +26,7 @@ for (const loss of losses) for (const columns of COLUMNS) rows.push(await rowOf(
 console.log(
   markdown({
     title: 'Lanes',
-    about: `Nanoseconds an element of one launch, ${ROWS} rows, value and gradient of the first input; the median of ${ROUNDS} rounds, both in turn.`,
+    about: `Nanoseconds per element of one launch, ${ROWS} rows, value and gradient of the first input. Median of ${ROUNDS} rounds; the two take turns.`,
     head: ['loss', 'columns', 'fastest axis in the lanes', 'rows in the lanes', 'ratio', 'taken'],
     rows,
   }),
@@ -48,7 +48,7 @@ async function rowOf(loss: string, columns: number): Promise<Cell[]> {
   return [loss, columns, fastest, across, fastest / across, takesRows ? 'rows' : 'fastest axis']
 }
 
-/** Everything of a launch but the kernel is done before. */
+/** Everything except the kernel is done beforehand. */
 function launchOf(batch: Batch, lanes: string | undefined): () => void {
   const kernel = compile(batch.program, { uniform: true, staticPredicates: new Map(), lanes }, target)
   const sizes = withAliasedSizes(batch.program, batch.sizes)

@@ -1,4 +1,4 @@
-/** The built service and the echo, each a process of its own. */
+/** The built service and the echo server, each in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -6,12 +6,12 @@ import { createInterface } from 'node:readline'
 export interface Server {
   readonly url: string
   readonly pid: number
-  /** What it said about itself when it was ready. */
+  /** The line that it printed when it was ready. */
   readonly line: string
 }
 
 /**
- * Runs something beside a service, and stops the service whatever happens.
+ * Starts a service, runs `use`, and stops the service in any case.
  *
  * @param settings `LOSSD_*` variables
  */
@@ -22,12 +22,12 @@ export async function withService<Found>(
   return whileRunning(startService(settings), use)
 }
 
-/** The same beside an echo. */
+/** The same with an echo server. */
 export async function withEcho<Found>(use: (echo: Server) => Promise<Found>): Promise<Found> {
   return whileRunning(startProcess(['--import', 'tsx', 'load/echo.ts'], {}, 'http://'), use)
 }
 
-/** What both sides are asked for: a loss, or the same bytes back. */
+/** The URLs of both sides: a loss, and an echo of the same bytes. */
 export function targets(service: Server, echo: Server, { loss, format }: { loss: string; format: string }) {
   return { service: `${service.url}/v1/losses/${loss}`, echo: `${echo.url}/echo/${format}` }
 }
@@ -51,10 +51,10 @@ export interface Started {
 
 /**
  * @param settings `LOSSD_*` variables
- * @throws Error when it does not start; its message is the last line that it said
+ * @throws Error if the service does not start; the message is the last line that it printed
  */
 export function startService(settings: Readonly<Record<string, string>>): Promise<Started> {
-  // As `npm start` does.
+  // Like `npm start`.
   return startProcess(
     ['--single-threaded-gc', 'dist/server.js'],
     { PORT: '0', HOST: '127.0.0.1', ...settings },
@@ -62,7 +62,10 @@ export function startService(settings: Readonly<Record<string, string>>): Promis
   )
 }
 
-/** What the images set that is no setting of the service; the echo gets it, too. */
+/**
+ * Environment variables that the Docker images set and that are not settings of the service. The echo gets them
+ * too.
+ */
 const IMAGE = { MALLOC_TRIM_THRESHOLD_: '33554432', MALLOC_MMAP_THRESHOLD_: '33554432' }
 
 async function startProcess(
@@ -84,13 +87,16 @@ async function startProcess(
   }
 }
 
-/** The service refuses `LOSSD_*` variables that it does not know, and the bench has its own. */
+/** The service rejects unknown `LOSSD_*` variables, and the benchmark has one of its own. */
 function inherited(): NodeJS.ProcessEnv {
   const { LOSSD_BENCH_PYTHON: _, ...env } = process.env
   return env
 }
 
-/** The first line of a process's output that holds a text; what comes after is thrown away, so that the pipe stays open. */
+/**
+ * The first line of a process's output that contains a text. Later output is discarded, so that the pipe does not
+ * fill up.
+ */
 async function lineWith(child: ChildProcess, text: string): Promise<string> {
   let last = ''
   for await (const line of createInterface({ input: child.stdout! })) {
@@ -102,7 +108,7 @@ async function lineWith(child: ChildProcess, text: string): Promise<string> {
   throw new Error(`${child.spawnargs.join(' ')} ended: ${messageOf(last)}`)
 }
 
-/** Of a line of the service's log; any other line as it is. */
+/** The message of a line of the service's log; any other line as it is. */
 function messageOf(line: string): string {
   try {
     return JSON.parse(line).msg

@@ -1,9 +1,9 @@
 /** How sides are compared: in turn, several times, by their medians. */
 
 /**
- * Measures every side once a round, so that a machine that slows down slows all of them.
+ * Measures every side once per round, so that a machine that slows down affects all sides.
  *
- * @returns the median of each side, by what `by` reads off a measurement
+ * @returns the median of each side, ordered by what `by` reads from a measurement
  * @example
  * const [a, b] = await inTurn(['a', 'b'], 3, measure, (result) => result.seconds)
  */

@@ -1,6 +1,7 @@
 /**
- * `npm run load [-- --smoke]`: starts the built service and the echo as processes of their own, loads them in turn with
- * the same bytes, and prints requests/s, latencies and the ratio to the echo. Exits 1 when a threshold does not hold.
+ * `npm run load [-- --smoke]`: starts the built service and the echo server as separate processes, sends both the
+ * same load in turn, and prints requests/s, latencies and the ratio to the echo. Exits with 1 if a threshold is
+ * missed.
  */
 import { cpus } from 'node:os'
 import type { Result } from 'autocannon'
@@ -12,7 +13,7 @@ import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { markdown, type Table } from './table.ts'
 
 const smoke = process.argv.includes('--smoke')
-/** Seconds of one round, and rounds of each side; medians are printed. */
+/** Seconds per round, and rounds per side. Medians are printed. */
 const [SECONDS, ROUNDS] = smoke ? [1, 1] : [4, 3]
 
 interface Row {
@@ -57,9 +58,9 @@ function faultsOf(row: Row): string[] {
   const faults: string[] = []
   if (failed(service) / Math.max(1, total) > scenario.maxErrorRate)
     faults.push(`${scenario.name}: ${failed(service)} of ${total} failed`)
-  if (service['2xx'] === 0) faults.push(`${scenario.name}: nothing was answered`)
+  if (service['2xx'] === 0) faults.push(`${scenario.name}: no request succeeded`)
   if (!smoke && ratio(row) < scenario.minRatio)
-    faults.push(`${scenario.name}: ${ratio(row).toFixed(3)} of the echo`)
+    faults.push(`${scenario.name}: only ${ratio(row).toFixed(3)} of the echo's rate`)
   return faults
 }
 

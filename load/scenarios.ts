@@ -1,11 +1,11 @@
-/** What is loaded: sizes, formats, connections, and the thresholds that must hold. One row = one scenario. */
+/** The load scenarios: sizes, formats, connections, and the thresholds that must be met. One row is one scenario. */
 import type { Work } from './bodies.ts'
 
 export interface Size {
   readonly name: 'small' | 'medium' | 'large'
   readonly rows: number
   readonly columns: number
-  /** Enough to keep the service busy, few enough that waiting is not all that is measured. */
+  /** Enough to keep the service busy, few enough that the measurement is not only waiting. */
   readonly connections: number
 }
 
@@ -20,16 +20,16 @@ export const FORMATS = ['json', 'safetensors'] as const
 export interface Scenario extends Work {
   readonly name: string
   readonly connections: number
-  /** Share of answers that may fail. */
+  /** The share of requests that may fail. */
   readonly maxErrorRate: number
   /**
-   * Smallest share of the echo's requests per second, far below what is measured: it catches a collapse, not a drift.
-   * Checked in full runs only.
+   * Minimum share of the echo's requests per second. It is far below what is measured, so that it catches a
+   * collapse, not a drift. Checked only in full runs.
    */
   readonly minRatio: number
 }
 
-/** Every size in both formats; JSON stops at medium, because a large body is beyond its limit. */
+/** Every size in both formats. JSON ends at medium, because a large JSON body exceeds the limit. */
 export const SCENARIOS: readonly Scenario[] = SIZES.flatMap(({ name, ...size }) =>
   FORMATS.filter((format) => format === 'safetensors' || name !== 'large').map((format) => ({
     name: `${name} ${format}`,

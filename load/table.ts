@@ -1,6 +1,6 @@
-/** The one writer of Markdown tables. */
+/** Writes Markdown tables. */
 
-/** `undefined` is what was not measured. */
+/** `undefined` means not measured. */
 export type Cell = string | number | undefined
 
 export interface Table {
@@ -20,7 +20,7 @@ export function markdown({ title, about, head, rows }: Table): string {
   return [`## ${title}`, '', about, '', ...lines].join('\n')
 }
 
-/** Three digits: more would be noise. */
+/** Three significant digits: more would be noise. */
 function printed(cell: Cell): string {
   if (cell === undefined || Number.isNaN(cell)) return '-'
   if (typeof cell === 'string' || Number.isInteger(cell)) return String(cell)

@@ -1,6 +1,6 @@
 /**
- * The configuration: one schema with name, type, default and description. This file is the only reader of the
- * environment; README's table is made from it.
+ * The configuration: one schema with the name, type, default and description of each setting. This is the only file that
+ * reads the environment. The table in README.md is generated from it.
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
@@ -10,7 +10,7 @@ const MiB = 1024 * 1024
 
 const count = (fallback: number, description: string, minimum = 1) =>
   Type.Integer({ minimum, default: fallback, description })
-/** Node's timers fire at once when they are given more: a deadline of "never" would refuse every request. */
+/** Node's timers fire immediately when the delay is larger: a deadline of "never" would reject every request. */
 const milliseconds = (fallback: number, description: string, minimum = 1) =>
   Type.Integer({ minimum, maximum: 2 ** 31 - 1, default: fallback, description })
 const words = <const W extends readonly string[]>(options: W, fallback: W[number], description: string) =>
@@ -19,7 +19,7 @@ const words = <const W extends readonly string[]>(options: W, fallback: W[number
     { default: fallback, description },
   )
 
-/** All, none, or scheme, host and port of each. */
+/** `*` (all), empty (none), or a list of origins, each with scheme, host and optional port. */
 const ORIGIN = String.raw`https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?`
 const ORIGINS = String.raw`^(\*|${ORIGIN}(\s*,\s*${ORIGIN})*)?$`
 
@@ -30,7 +30,12 @@ const STORE = '^(none|file:(?!//[^/]).+|postgres(ql)?://.+)$'
 const SETTINGS = {
   port: [
     'PORT',
-    Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port; 0 takes a free one.' }),
+    Type.Integer({
+      minimum: 0,
+      maximum: 65535,
+      default: 8080,
+      description: 'Port to listen on. 0: any free port.',
+    }),
   ],
   host: ['HOST', Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address to listen on.' })],
   store: [
@@ -41,7 +46,7 @@ const SETTINGS = {
       expects: 'file:path, postgres://user@host/database or none',
       isSecret: true,
       description:
-        'Where registered losses are kept: `file:path` (SQLite, made on the first registration), `postgres://...`, which replicas may share, or `none`.',
+        'Where custom losses are stored: `file:path` (SQLite, made on the first registration), `postgres://...`, which replicas may share, or `none`.',
     }),
   ],
   maxLosses: ['LOSSD_MAX_LOSSES', count(1000, 'Most registered losses of a namespace.')],
@@ -50,7 +55,7 @@ const SETTINGS = {
     words(
       ['auto', 'tensorflow', 'webgpu', 'compiled', 'wasm', 'cpu', 'interpreter'],
       'auto',
-      'What computes; auto takes a GPU where there is one, beside the compiled kernels.',
+      'The engine that computes. auto: the compiled kernels, and a GPU if there is one.',
     ),
   ],
   corsOrigins: [
@@ -60,7 +65,7 @@ const SETTINGS = {
       default: '',
       expects: '* or origins with commas between them, as in https://example.org,http://localhost:3000',
       description:
-        'Origins whose pages may call the service from a browser, with commas between them; `*`: all.',
+        'Origins whose pages may call the service from a browser, separated by commas. `*`: all origins.',
     }),
   ],
   logLevel: [
@@ -68,74 +73,96 @@ const SETTINGS = {
     words(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
       'info',
-      'Least severe line that is logged.',
+      'Minimum severity of the lines that are logged.',
     ),
   ],
-  jsonBodyLimit: ['LOSSD_JSON_BODY_LIMIT', count(8 * MiB, 'Largest JSON body, in bytes.')],
-  binaryBodyLimit: ['LOSSD_BINARY_BODY_LIMIT', count(64 * MiB, 'Largest binary body, in bytes.')],
+  jsonBodyLimit: ['LOSSD_JSON_BODY_LIMIT', count(8 * MiB, 'Maximum size of a JSON body, in bytes.')],
+  binaryBodyLimit: ['LOSSD_BINARY_BODY_LIMIT', count(64 * MiB, 'Maximum size of a binary body, in bytes.')],
   compressBytes: [
     'LOSSD_COMPRESS_BYTES',
-    count(1024, 'Smallest answer in JSON that is compressed for callers who ask, in bytes.'),
+    count(1024, 'Minimum size of a JSON response that is compressed for clients that accept it, in bytes.'),
   ],
-  maxElements: ['LOSSD_MAX_ELEMENTS', count(64 * MiB, 'Most numbers in one request, after widening.')],
-  maxTensors: ['LOSSD_MAX_TENSORS', count(32, 'Most tensors in one request.')],
+  maxElements: [
+    'LOSSD_MAX_ELEMENTS',
+    count(64 * MiB, 'Maximum number of elements in one request, after widening.'),
+  ],
+  maxTensors: ['LOSSD_MAX_TENSORS', count(32, 'Maximum number of tensors in one request.')],
   maxIntermediate: [
     'LOSSD_MAX_INTERMEDIATE',
-    count(64 * MiB, 'Most elements of one intermediate result; bounds the rows of pairwise losses.'),
+    count(
+      64 * MiB,
+      'Maximum number of elements of one intermediate result. Limits the rows of pairwise losses.',
+    ),
   ],
-  maxCost: ['LOSSD_MAX_COST', count(20_000_000_000, 'Most element operations of one request.')],
+  maxCost: ['LOSSD_MAX_COST', count(20_000_000_000, 'Maximum number of element operations in one request.')],
   threads: [
     'LOSSD_THREADS',
     Type.Integer({
       minimum: 0,
       maximum: 1024,
       default: 0,
-      description: 'Threads that compute, for the compiled engine; 0: one a core.',
+      description: 'Worker threads of the compiled engine. 0: one per core.',
     }),
   ],
   computeMemory: [
     'LOSSD_COMPUTE_MEMORY',
-    count(1024 * MiB, 'Bytes that all launches of the compiled engine may hold together.', MiB),
+    count(1024 * MiB, 'Maximum memory of all launches of the compiled engine together, in bytes.', MiB),
   ],
-  queueJobs: ['LOSSD_QUEUE_JOBS', count(4096, 'Most requests that wait; beyond it 429.')],
-  queueElements: ['LOSSD_QUEUE_ELEMENTS', count(128 * MiB, 'Most numbers that wait; beyond it 429.')],
+  queueJobs: ['LOSSD_QUEUE_JOBS', count(4096, 'Maximum number of queued requests. Beyond it: 429.')],
+  queueElements: [
+    'LOSSD_QUEUE_ELEMENTS',
+    count(128 * MiB, 'Maximum number of queued elements. Beyond it: 429.'),
+  ],
   outboundBytes: [
     'LOSSD_OUTBOUND_BYTES',
-    count(512 * MiB, 'Most bytes of answers that wait for their readers; beyond it 503.', MiB),
+    count(512 * MiB, 'Maximum size of all responses not yet read by clients, in bytes. Beyond it: 503.', MiB),
   ],
-  queueBytes: ['LOSSD_QUEUE_BYTES', count(512 * MiB, 'Most bytes that wait; beyond it 429.')],
-  batchElements: ['LOSSD_BATCH_ELEMENTS', count(1 * MiB, 'Most numbers that are merged into one launch.')],
-  batchBytes: ['LOSSD_BATCH_BYTES', count(16 * MiB, 'Most bytes that are merged into one launch.')],
+  queueBytes: [
+    'LOSSD_QUEUE_BYTES',
+    count(512 * MiB, 'Maximum size of all queued requests, in bytes. Beyond it: 429.'),
+  ],
+  batchElements: [
+    'LOSSD_BATCH_ELEMENTS',
+    count(1 * MiB, 'Maximum number of elements batched into one launch.'),
+  ],
+  batchBytes: ['LOSSD_BATCH_BYTES', count(16 * MiB, 'Maximum number of bytes batched into one launch.')],
   maxDelayMs: [
     'LOSSD_MAX_DELAY_MS',
-    milliseconds(0, 'How long a request may wait for company while the engine is free, in ms.', 0),
+    milliseconds(
+      0,
+      'How long a request may wait for others to batch with while the engine is idle, in ms.',
+      0,
+    ),
   ],
-  deadlineMs: ['LOSSD_DEADLINE_MS', milliseconds(30_000, 'Deadline of a request that sets none, in ms.')],
+  deadlineMs: ['LOSSD_DEADLINE_MS', milliseconds(30_000, 'Default deadline of a request, in ms.')],
   maxDeadlineMs: [
     'LOSSD_MAX_DEADLINE_MS',
-    milliseconds(300_000, 'Longest deadline that a request may set, in ms.'),
+    milliseconds(300_000, 'Maximum deadline that a request may set, in ms.'),
   ],
   headersTimeoutMs: [
     'LOSSD_HEADERS_TIMEOUT_MS',
-    milliseconds(10_000, 'Time for the headers to arrive, in ms.'),
+    milliseconds(10_000, 'Maximum time for the request headers to arrive, in ms.'),
   ],
   bodyTimeoutMs: [
     'LOSSD_BODY_TIMEOUT_MS',
-    milliseconds(60_000, 'Time for the whole request to arrive, in ms.'),
+    milliseconds(60_000, 'Maximum time for the whole request to arrive, in ms.'),
   ],
   writeTimeoutMs: [
     'LOSSD_WRITE_TIMEOUT_MS',
-    milliseconds(30_000, 'How long a reader may take nothing of its answer before it is cut off, in ms.'),
+    milliseconds(
+      30_000,
+      'How long a client may read nothing of its response before it is disconnected, in ms.',
+    ),
   ],
   keepAliveTimeoutMs: [
     'LOSSD_KEEP_ALIVE_TIMEOUT_MS',
-    milliseconds(72_000, 'How long an idle connection is kept, in ms.'),
+    milliseconds(72_000, 'Keep-alive timeout: how long an idle connection stays open, in ms.'),
   ],
   shutdownDelayMs: [
     'LOSSD_SHUTDOWN_DELAY_MS',
     milliseconds(
       0,
-      'How long to serve on after SIGTERM with readiness off, so that load balancers notice, in ms.',
+      'How long to keep serving after SIGTERM with readiness off, so that load balancers notice, in ms.',
       0,
     ),
   ],
@@ -143,20 +170,20 @@ const SETTINGS = {
     'LOSSD_SHUTDOWN_GRACE_MS',
     milliseconds(
       2000,
-      'How long idle connections stay open at shutdown, so that a request on its way is answered and its caller told, in ms.',
+      'How long idle connections stay open during shutdown, so that a request already on its way gets a response and its client is told to close, in ms.',
       0,
     ),
   ],
   shutdownLimitMs: [
     'LOSSD_SHUTDOWN_LIMIT_MS',
-    milliseconds(30_000, 'Longest wait for accepted requests at shutdown, in ms.'),
+    milliseconds(30_000, 'Maximum time to wait for accepted requests during shutdown, in ms.'),
   ],
 } as const satisfies Record<string, readonly [string, TSchema]>
 
 type Settings = typeof SETTINGS
 export type Config = { readonly [K in keyof Settings]: Static<Settings[K][1]> }
 
-/** What is wrong with the environment, one line a variable. */
+/** What is wrong with the environment: one line per variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
@@ -164,7 +191,7 @@ export class ConfigError extends Error {
 /**
  * Reads the environment.
  *
- * @throws ConfigError naming every variable that is wrong, and unknown `LOSSD_*` ones
+ * @throws ConfigError that names every invalid variable and every unknown `LOSSD_*` variable
  * @example
  * loadConfig({ PORT: '9000' }).port // 9000
  */
@@ -183,7 +210,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   return Object.freeze(Object.fromEntries(entries) as Config)
 }
 
-/** Pairs of which the first may not exceed the second; Node refuses to start with the timeouts swapped. */
+/** Pairs of settings where the first must not exceed the second. Node refuses to start with the timeouts swapped. */
 const ORDERED = [
   ['headersTimeoutMs', 'bodyTimeoutMs'],
   ['deadlineMs', 'maxDeadlineMs'],
@@ -197,7 +224,7 @@ function contradictions(config: Config): string[] {
   })
 }
 
-/** An unset or empty variable is the default; a number must be spelled as one. */
+/** An unset or empty variable has its default. An integer must be written in digits. */
 function readSetting(text: string | undefined, schema: TSchema): unknown {
   if (text === undefined || text === '') return schema.default
   return schema.type === 'integer' && /^\d{1,15}$/.test(text) ? Number(text) : text
@@ -211,13 +238,13 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): st
 
 function expectation(schema: TSchema): string {
   if (schema.anyOf) return schema.anyOf.map((part: TSchema) => part.const).join(', ')
-  if (schema.type !== 'integer') return schema.expects ?? 'a text'
+  if (schema.type !== 'integer') return schema.expects ?? 'a string'
   return schema.maximum === undefined
-    ? `a whole number >= ${schema.minimum}`
-    : `a whole number from ${schema.minimum} to ${schema.maximum}`
+    ? `an integer >= ${schema.minimum}`
+    : `an integer from ${schema.minimum} to ${schema.maximum}`
 }
 
-/** The settings as a Markdown table, for README. */
+/** The settings as a Markdown table, for README.md. */
 export function settingsTable(): string {
   const rows = Object.values(SETTINGS).map(([variable, schema]) => {
     const fallback = schema.default === '' ? 'none' : `\`${schema.default}\``

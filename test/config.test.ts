@@ -14,12 +14,12 @@ describe('the configuration', () => {
 
   it('names every fault at once', () => {
     expect(() => loadConfig({ PORT: 'x', LOSSD_QUEUE_JOBS: '0' })).toThrow(
-      /PORT must[\s\S]*LOSSD_QUEUE_JOBS must be a whole number >= 1/,
+      /PORT must[\s\S]*LOSSD_QUEUE_JOBS must be an integer >= 1/,
     )
   })
 
   it.each([
-    [{ LOSSD_DEADLINE_MS: '2147483648' }, /LOSSD_DEADLINE_MS must be a whole number from 1 to 2147483647/],
+    [{ LOSSD_DEADLINE_MS: '2147483648' }, /LOSSD_DEADLINE_MS must be an integer from 1 to 2147483647/],
     [{ LOSSD_SHUTDOWN_LIMIT_MS: '9999999999' }, /LOSSD_SHUTDOWN_LIMIT_MS must be/],
     [{ LOSSD_HEADERS_TIMEOUT_MS: '90000' }, /LOSSD_HEADERS_TIMEOUT_MS must not exceed LOSSD_BODY_TIMEOUT_MS/],
     [{ LOSSD_DEADLINE_MS: '400000' }, /LOSSD_DEADLINE_MS must not exceed LOSSD_MAX_DEADLINE_MS/],

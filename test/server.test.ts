@@ -112,7 +112,7 @@ describe('the process', () => {
   })
 
   it.each([
-    ['a port that is none', { PORT: 'http' }, 'PORT must be a whole number from 0 to 65535, got "http"'],
+    ['a port that is none', { PORT: 'http' }, 'PORT must be an integer from 0 to 65535, got "http"'],
     [
       'a misspelt setting',
       { LOSSD_ENGIN: 'wasm' },

@@ -1,4 +1,4 @@
-/** Launches alone, without HTTP: on the device, to the device and back, and what else there is. */
+/** Launches alone, without HTTP: on the device, to the device and back, and on the alternatives. */
 import type { Part, PartContext } from '../bench/part.ts'
 import { aboutSides, openEngines, openTorchOnDevice, type Side } from '../bench/sides.ts'
 import type { Measured, Task } from '../bench/tasks.ts'
@@ -42,7 +42,7 @@ async function rowOf(
   return [work.name, elements, ...deviceCells(found), ...found.map(milliseconds)]
 }
 
-/** Of the first side that has a device: its time, its bytes a second, and what part of a copy's that is. */
+/** For the first side that has a device: its time, its bytes per second, and the ratio to the bandwidth of a copy. */
 function deviceCells(found: readonly (Measured | undefined)[]): Cell[] {
   const device = found.find((measured) => measured?.device !== undefined)?.device
   if (device === undefined) return [undefined, undefined, undefined]
@@ -56,8 +56,8 @@ function milliseconds(measured: Measured | undefined): Cell {
 
 function tableOf(sides: readonly Side[], rows: readonly Cell[][]): Table {
   const about = [
-    'Milliseconds of a launch, value and gradient, float32. Elements are those of the predictions; of nt_xent, pairs of rows (dim 32).',
-    'On the device: a launch whose data lies there already, the bytes that it must at least read and write a second, and their ratio to a copy of as many on the same device. The other columns bring the data there and back; PyTorch keeps its own where it computes.',
+    'Milliseconds per launch, value and gradient, float32. Elements are those of the predictions; for nt_xent they are pairs of rows (dim 32).',
+    '"On the device" is a launch whose data is already there. "GB/s" is the minimum number of bytes that it must read and write, per second, and "of copy" their ratio to a copy of the same size on the same device. The other columns include the transfer to the device and back; PyTorch keeps its data where it computes.',
     ...aboutSides(sides),
   ]
   return {

@@ -1,4 +1,4 @@
-/** The ways in which the service is run beside each other, and which of them start on this machine. */
+/** The modes in which the service runs for comparison, and which of them start on this machine. */
 import { type Server, startService } from '../processes.ts'
 
 export interface Mode {
@@ -6,7 +6,7 @@ export interface Mode {
   readonly settings: Readonly<Record<string, string>>
 }
 
-/** Large bodies are the point here; one request a launch is what micro-batching is compared with. */
+/** Large bodies are the point here. Micro-batching is compared with one request per launch. */
 const ROOM = {
   LOSSD_BINARY_BODY_LIMIT: String(2 ** 30),
   LOSSD_MAX_ELEMENTS: String(2 ** 29),
@@ -29,10 +29,10 @@ export const MODES: readonly Mode[] = [
   { name: 'compiled', settings: { ...ROOM, LOSSD_ENGINE: 'compiled' } },
 ]
 
-/** A mode that runs. */
+/** A mode that is running. */
 export interface Running extends Mode {
   readonly server: Server
-  /** The engine and its device, as the service says. */
+  /** The engine and its device, as the service reports them. */
   readonly about: string
 }
 
@@ -41,7 +41,7 @@ export interface Absent extends Mode {
   readonly why: string
 }
 
-/** Runs what starts of all modes, for as long as `use` takes. */
+/** Starts every mode that can start, and keeps them running until `use` returns. */
 export async function withModes<Found>(
   use: (running: readonly Running[], absent: readonly Absent[]) => Promise<Found>,
 ): Promise<Found> {

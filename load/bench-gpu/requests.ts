@@ -1,4 +1,4 @@
-/** Whole requests over HTTP: more clients, more elements, with micro-batching and without. */
+/** Whole requests over HTTP: more clients, more elements, with and without micro-batching. */
 import type { Result } from 'autocannon'
 import type { Part, PartContext } from '../bench/part.ts'
 import { bodyOf, type Work } from '../bodies.ts'
@@ -9,7 +9,7 @@ import { type Absent, type Running, withModes } from './modes.ts'
 import { EFFORT, shapeOf, WORK } from './work.ts'
 
 const CLIENTS = [1, 4, 16, 64, 256]
-/** Elements of a request; beyond, bodies take seconds to move and the wire is all that is measured. */
+/** Elements per request. Larger bodies take seconds to transfer, and then only the transfer is measured. */
 const ELEMENTS = [1e3, 1e4, 1e5, 1e6, 1e7]
 const CONNECTIONS = 4
 
@@ -35,9 +35,9 @@ async function inClients(
   }
   const missing = absent.map(({ name, why }) => `${name} (${why})`)
   const about = [
-    'Requests a second of sigmoid_focal 1024x10, loss and gradient, safetensors. "Alone" is one request a launch; the gain is micro-batching over that.',
+    'Requests per second for sigmoid_focal 1024x10, loss and gradient, safetensors. "Alone" is one request per launch. The gain is the ratio of micro-batching to that.',
     `${running.map(({ name, about }) => `${name} is ${about}`).join('; ')}.`,
-    ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`]),
+    ...(missing.length === 0 ? [] : [`Not available here: ${missing.join('; ')}.`]),
   ]
   return {
     title: 'Requests, by clients',
@@ -60,7 +60,7 @@ async function inElements(running: readonly Running[], context: PartContext): Pr
   }
   return {
     title: 'Requests, by elements',
-    about: `Requests a second over ${CONNECTIONS} connections; elements as in the table of kernels.`,
+    about: `Requests per second over ${CONNECTIONS} connections. Elements are counted as in the table of kernels.`,
     head: ['loss', 'elements', 'body MB', ...shared.map(({ name }) => name)],
     rows,
   }
@@ -83,14 +83,14 @@ async function ratesOf(
   return found.map(rateOf)
 }
 
-/** What failed is no rate. */
+/** If requests failed, there is no rate. */
 function rateOf(result: Result): number | undefined {
   return failed(result) > 0 ? undefined : perSecond(result)
 }
 
 const ALONE = ', alone'
 
-/** Places of the modes that batch, and of the same without. */
+/** Indices of the modes that batch, and of the same modes without batching. */
 function pairsOf(running: readonly Running[]) {
   return running.flatMap(({ name }, place) => {
     const alone = running.findIndex((other) => other.name === `${name}${ALONE}`)

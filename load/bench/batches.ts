@@ -1,4 +1,7 @@
-/** What the service would hand to its engine, made by its own check and assembly, without HTTP and queue. */
+/**
+ * The batches that the service would send to its engine, made by its own validation and assembly, without HTTP and
+ * queue.
+ */
 import { assemble } from '../../src/batching/assemble.ts'
 import type { Job } from '../../src/batching/job.ts'
 import type { Batch } from '../../src/engines/contract.ts'
@@ -10,11 +13,11 @@ import type { DecodedTensor } from '../../src/wire/define.ts'
 import { type Column, inputsOf } from '../inputs.ts'
 import type { Task } from './tasks.ts'
 
-/** The service's limits protect it; here the largest sizes are the point. */
+/** The service's limits protect it. Here the largest sizes are the point. */
 const limits = { maxIntermediate: Infinity, maxCost: Infinity }
 const outlines = createRequestPlanSource(createProgramSource(), limits)
 
-/** The request of a task: loss, and gradient of the first input. */
+/** The request of a task: the loss, and the gradient of the first input. */
 export async function requestOf({ loss: name, rows, columns }: Task): Promise<CheckedRequest> {
   const asked = (await loadCatalog()).resolve(name)
   if (asked === undefined) throw new Error(`there is no loss "${name}"`)
@@ -24,13 +27,13 @@ export async function requestOf({ loss: name, rows, columns }: Task): Promise<Ch
   return checkRequest(asked, { tensors, options }, { plans: outlines })
 }
 
-/** Batches whose arrays the engine may keep: as many as it takes to time them together, few enough to stay in cache. */
+/** Batches whose arrays the engine may keep: enough to time them together, few enough to stay in the CPU cache. */
 export function batchesOf({ job }: CheckedRequest): Batch[] {
   const count = Math.max(1, Math.min(64, Math.floor(2 ** 20 / job.bytes)))
   return Array.from({ length: count }, () => assemble([ownArrays(job)]))
 }
 
-/** Assembly may hand on the arrays of its jobs. */
+/** Assembly may pass the arrays of its jobs on without copying them. */
 function ownArrays(job: Job): Job {
   const inputs = Object.entries(job.inputs).map(([name, data]) => [name, data.slice()] as const)
   return { ...job, inputs: Object.fromEntries(inputs), cotangent: job.cotangent.slice() }

@@ -1,6 +1,6 @@
 /**
- * A process that times one engine: `node --import tsx load/bench/engine.ts NAME`, a task a line in, a reply a line out.
- * One engine a process, because the engines on tfjs share one global backend.
+ * A process that times one engine: `node --import tsx load/bench/engine.ts NAME` reads one task per line and prints
+ * one reply per line. There is one engine per process, because the engines on tfjs share one global backend.
  */
 import { createInterface } from 'node:readline'
 import { type BatchResult, type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
@@ -10,7 +10,7 @@ import type { CheckedRequest } from '../../src/schemas/check.ts'
 import { batchesOf, requestOf } from './batches.ts'
 import type { Hello, Measured, Reply, Task } from './tasks.ts'
 
-/** Launches on the device in a row, so that the queue between here and there does not count. */
+/** Consecutive launches on the device, so that the queue between the host and the device does not count. */
 const LAUNCHES = 20
 
 const [name] = process.argv.slice(2)
@@ -34,7 +34,8 @@ async function replyTo(engine: Engine, task: Task): Promise<Reply> {
     return await measure(engine, await requestOf(task), task.seconds)
   } catch (error) {
     if (error instanceof UnsupportedByEngine) return { unsupported: error.message }
-    // Whatever else it is, memory most likely, the engine cannot be trusted after it; the bench starts another.
+    // Whatever the error is (most likely memory), the engine cannot be trusted after it. The benchmark starts
+    // another one.
     console.error(`${name} failed on ${JSON.stringify(task)}: ${error}`)
     return process.exit(1)
   }
@@ -43,7 +44,7 @@ async function replyTo(engine: Engine, task: Task): Promise<Reply> {
 async function measure(engine: Engine, request: CheckedRequest, seconds: number): Promise<Measured> {
   const started = performance.now()
   const found = await magnitudes(engine, request)
-  // One call of seconds has warmed up what there is.
+  // If one call took seconds, it has already warmed up everything.
   if (performance.now() - started < seconds * 1e3) await timed(engine, request, seconds / 3)
   return { ...(await timed(engine, request, seconds)), ...(await onDevice(engine, request)), ...found }
 }
@@ -62,7 +63,7 @@ async function magnitudes(engine: Engine, request: CheckedRequest) {
   return found
 }
 
-/** An engine that answers with views of its own memory wants it back. */
+/** An engine that returns views of its own memory needs them released. */
 function release(result: BatchResult & { readonly release?: () => void }) {
   result.release?.()
 }
@@ -73,7 +74,7 @@ function sumOf(data: Iterable<number>): number {
   return sum
 }
 
-/** Nanoseconds of one call; the arrays are copied outside the time that is counted. */
+/** Nanoseconds per call. The arrays are copied outside the measured time. */
 async function timed(engine: Engine, request: CheckedRequest, seconds: number) {
   let [calls, milliseconds, computing] = [0, 0, 0]
   while (milliseconds < seconds * 1e3) {

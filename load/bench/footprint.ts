@@ -1,4 +1,4 @@
-/** What the service costs its process: memory, and the event loop's time. */
+/** What the service costs its process: memory, and event loop delay. */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bodyOf } from '../bodies.ts'
@@ -10,7 +10,7 @@ import type { PartContext } from './part.ts'
 
 const [SMALL, , LARGE] = SIZES
 
-/** A service of its own for each format, so that the peak is that of small requests. */
+/** Each format has a service of its own, so that the peak is that of small requests. */
 export async function memory({ quick, say }: PartContext): Promise<Table> {
   const requests = quick ? 1000 : 100_000
   const rows: Cell[][] = []
@@ -20,7 +20,7 @@ export async function memory({ quick, say }: PartContext): Promise<Table> {
   }
   return {
     title: 'Memory of the server',
-    about: `Resident MB of the process while it serves sigmoid_focal 32x10 over ${SMALL.connections} connections, after a warm-up and after ${requests} more requests; from /proc/PID/status (VmRSS, peak VmHWM), which Linux alone has.`,
+    about: `Resident memory of the process in MB while it serves sigmoid_focal 32x10 over ${SMALL.connections} connections, after a warm-up and after ${requests} more requests. Read from /proc/PID/status (VmRSS, peak VmHWM), which only Linux has.`,
     head: ['format', 'at start', 'warm', `after ${requests}`, 'peak', 'requests/s', 'failed'],
     rows,
   }
@@ -42,14 +42,14 @@ async function memoryOf(
   return [format, start, warm, after, peak, perSecond(result), failed(result)]
 }
 
-/** `undefined` where there is no /proc. */
+/** `undefined` if there is no /proc. */
 async function residentMB({ pid }: Server, line: 'VmRSS' | 'VmHWM'): Promise<number | undefined> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   const kB = new RegExp(`^${line}:\\s*(\\d+) kB$`, 'm').exec(status)?.[1]
   return kB === undefined ? undefined : Number(kB) / 1e3
 }
 
-/** How late timers are: idle, and while large requests are read, computed elsewhere and written. */
+/** The event loop delay when idle, and while large requests are read, computed elsewhere and written. */
 export async function eventLoop(service: Server, { quick, say }: PartContext): Promise<Table> {
   const seconds = quick ? 1 : 10
   say('http: event loop')
@@ -59,8 +59,8 @@ export async function eventLoop(service: Server, { quick, say }: PartContext): P
   const idle = await delaysWhile(service, () => sleep(seconds * 1e3))
   const loaded = await delaysWhile(service, () => load({ duration: seconds }))
   return {
-    title: "Event loop's delay",
-    about: `\`nodejs_eventloop_lag_*_seconds\` of \`GET /metrics\` over ${seconds} s, in ms: idle, and with ${LARGE.connections} huber requests of ${(body.bytes.length / 1e6).toFixed(0)} MB safetensors in flight. Node measures the interval of a 10 ms timer, so that an idle loop shows 10 ms too.`,
+    title: 'Event loop delay',
+    about: `\`nodejs_eventloop_lag_*_seconds\` of \`GET /metrics\` over ${seconds} s, in ms: idle, and with ${LARGE.connections} huber requests of ${(body.bytes.length / 1e6).toFixed(0)} MB safetensors in flight. Node measures the interval of a 10 ms timer, so an idle loop also shows 10 ms.`,
     head: ['state', 'requests/s', 'p50', 'p99', 'max'],
     rows: [
       ['idle', undefined, ...idle.milliseconds],
@@ -70,7 +70,7 @@ export async function eventLoop(service: Server, { quick, say }: PartContext): P
 }
 
 async function delaysWhile<Result>(service: Server, act: () => Promise<Result>) {
-  // Reading them starts them anew.
+  // Reading the metrics resets them.
   await delays(service)
   const result = await act()
   return { result, milliseconds: await delays(service) }

@@ -1,4 +1,4 @@
-/** How cost grows: with elements, with pairs of rows, with connections; each with its ratio to the row above. */
+/** How the cost grows with elements, with pairs of rows and with connections, each with its ratio to the row above. */
 import { bodyOf } from '../bodies.ts'
 import { failed, perSecond, post } from '../client.ts'
 import { type Server, withService } from '../processes.ts'
@@ -39,7 +39,7 @@ async function inElements(lead: Side, context: PartContext): Promise<Table> {
   const crossEntropy = await perUnit(lead, 'cross_entropy', steps, context)
   return {
     title: 'Growth with elements',
-    about: `Nanoseconds an element of the predictions, value and gradient, ${lead.name} in process; cross_entropy has ${CLASSES} classes. A ratio of 1 is linear.`,
+    about: `Nanoseconds per element of the predictions, value and gradient, ${lead.name} in process. cross_entropy has ${CLASSES} classes. A ratio of 1 means linear growth.`,
     head: ['elements', 'huber', 'ratio', 'cross_entropy', 'ratio'],
     rows: steps.map(({ units }, i) => [units, ...withRatio(huber, i), ...withRatio(crossEntropy, i)]),
   }
@@ -50,7 +50,7 @@ async function inPairs(lead: Side, context: PartContext): Promise<Table> {
   const times = await perUnit(lead, 'nt_xent', steps, context)
   return {
     title: 'Growth with pairs of rows',
-    about: `Nanoseconds a pair of rows of nt_xent (dim ${DIM}), value and gradient, ${lead.name} in process. A ratio of 1 is quadratic in the rows. Without the service's limits, so that the largest may run out of memory (-).`,
+    about: `Nanoseconds per pair of rows of nt_xent (dim ${DIM}), value and gradient, ${lead.name} in process. A ratio of 1 means quadratic growth in the rows. The service's limits do not apply here, so the largest size may run out of memory (-).`,
     head: ['rows', 'a pair', 'ratio'],
     rows: steps.map(({ rows }, i) => [rows, ...withRatio(times, i)]),
   }
@@ -93,7 +93,7 @@ interface Step {
   readonly units: number
 }
 
-/** Nanoseconds a unit of each step. */
+/** Nanoseconds per unit, for each step. */
 async function perUnit(
   lead: Side,
   loss: string,

@@ -1,4 +1,4 @@
-/** The service over HTTP beside a bare echo of the same bytes, and what it costs its process. */
+/** The service over HTTP compared with a bare echo of the same bytes, and what it costs its process. */
 import type { Result } from 'autocannon'
 import { bodyOf, type Work } from '../bodies.ts'
 import { failed, perSecond, post, type Span } from '../client.ts'
@@ -9,7 +9,7 @@ import type { Cell, Table } from '../table.ts'
 import { eventLoop, memory } from './footprint.ts'
 import type { Part, PartContext } from './part.ts'
 
-/** The default is 8 MiB; the largest bodies here are twice 11 MB. */
+/** The default limit is 8 MiB. The largest bodies here are twice 11 MB. */
 const SETTINGS = { LOSSD_JSON_BODY_LIMIT: String(64 * 2 ** 20) }
 
 const http: Part = async (context) => [
@@ -27,7 +27,7 @@ interface Case extends Work {
 }
 
 const MANY = { warmUp: { duration: 1 }, round: { duration: 4 } }
-/** Where a second holds few answers, those that the end of a round cuts off would count. */
+/** With few responses per second, a round of fixed duration would count the ones that its end cuts off. */
 const FEW = { warmUp: { amount: 8 }, round: { amount: 24 } }
 
 const CASES: readonly Case[] = ['sigmoid_focal', 'cross_entropy', 'huber']
@@ -77,10 +77,10 @@ async function measure(one: Case, rounds: number, service: Server, echo: Server)
 
 function tableOf(service: Server, rows: readonly Row[], rounds: number): Table {
   const about = [
-    `Loss and gradient of the predictions, from ${engineOf(service)}; the echo is a bare Fastify that answers with the bytes that it got, JSON parsed and printed; it returns the targets too, so that a ratio above 1 is possible.`,
-    `Median of ${rounds} rounds of ${MANY.round.duration} s (1024x1000 json: ${FEW.round.amount} requests), service and echo in turn, autocannon beside them.`,
-    'JSON has eight digits a number; that of Python is `json.dumps(array.tolist())`, all 17 digits of a float32 widened to a double, and blanks.',
-    'The JSON body limit is raised for the large bodies, and both processes have the environment of the images.',
+    `Loss and gradient of the predictions, from ${engineOf(service)}. The echo is a bare Fastify server that returns the bytes that it received; JSON is parsed and printed. It returns the targets too, so the ratio can exceed 1.`,
+    `Median of ${rounds} rounds of ${MANY.round.duration} s (1024x1000 json: ${FEW.round.amount} requests). The service and the echo take turns; autocannon runs on the same machine.`,
+    'JSON has eight digits per number. JSON "of Python" is `json.dumps(array.tolist())`: all 17 digits of a float32 widened to a double, and spaces.',
+    'The JSON body limit is raised for the large bodies, and both processes have the environment variables of the Docker images.',
   ]
   const head = [
     'loss',
@@ -121,7 +121,7 @@ function cellsOf({ one, bytes, service, echo }: Row): Cell[] {
   ]
 }
 
-/** From the line that the service logs when it listens. */
+/** Taken from the line that the service logs when it starts to listen. */
 function engineOf({ line }: Server): string {
   const { engine, device } = JSON.parse(line)
   return `${engine} (${device})`

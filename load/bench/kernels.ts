@@ -1,4 +1,4 @@
-/** The arithmetic alone: every engine in process, and PyTorch, on the same numbers. */
+/** The computation alone, without HTTP: every engine, and PyTorch, on the same numbers. */
 import { inTurn } from '../rounds.ts'
 import { SIZES, type Size } from '../scenarios.ts'
 import type { Cell, Table } from '../table.ts'
@@ -36,7 +36,7 @@ interface Effort {
   readonly seconds: number
 }
 
-/** @throws Error when two sides do not compute the same */
+/** @throws Error if two sides do not compute the same result */
 async function measure(
   sides: readonly Side[],
   loss: string,
@@ -58,20 +58,20 @@ async function measure(
   return found
 }
 
-/** Within what float32 and the order of a sum explain. */
+/** Equal within what float32 rounding and the order of summation explain. */
 function agree(a: Measured, b: Measured): boolean {
   const close = (x: number, y: number) => Math.abs(x - y) <= 1e-3 * Math.abs(y)
   return close(a.value, b.value) && close(a.gradient, b.gradient)
 }
 
-/** A column of the comparison, and its time over the lead's: places among the sides. */
+/** A column with the time of one side relative to the lead's. `side` and `lead` are indices into the sides. */
 interface Ratio {
   readonly head: string
   readonly side: number
   readonly lead: number
 }
 
-/** tfjs op by op, and PyTorch: what a caller would use otherwise. */
+/** tfjs op by op, and PyTorch: what a client would use instead. */
 function ratioColumns(sides: readonly Side[], lead: Side): Ratio[] {
   const compared = sides.filter((side) => side !== lead && /^(wasm|PyTorch)/.test(side.name))
   return compared.map((side) => ({
@@ -81,7 +81,7 @@ function ratioColumns(sides: readonly Side[], lead: Side): Ratio[] {
   }))
 }
 
-/** The lead's arithmetic stands behind its whole call. */
+/** The column after the lead's call shows the part of it that is computation. */
 function rowOf(
   loss: string,
   size: Size,
@@ -112,10 +112,10 @@ function tableOf(
   { rounds, seconds }: Effort,
 ): Table {
   const about = [
-    'Microseconds of one call, value and gradient, float32; above 1 the lead is faster.',
-    `Median of ${rounds} rounds of ${seconds} s, sides in turn, each in a process of its own; copies that an engine may keep are not counted.`,
-    'lossd yields unreduced values and the mean is taken outside; PyTorch runs forward with the mean, backward, and drops the old gradient.',
-    'All sides were found to agree in the loss and in the sum of |gradient| within 1e-3.',
+    `Microseconds per call, value and gradient, float32. A ratio above 1 means that ${columns[0].name} is faster.`,
+    `Median of ${rounds} rounds of ${seconds} s. The sides take turns, each in a process of its own. Copying inputs that an engine may keep is not counted.`,
+    'lossd computes unreduced values, and the mean is taken outside the kernel. PyTorch runs the forward pass with the mean and the backward pass, and clears the old gradient.',
+    'All sides agree in the loss and in the sum of |gradient| within 1e-3.',
     ...aboutSides(sides),
   ]
   return {

@@ -1,10 +1,10 @@
-/** One part of the bench: measures, and yields tables. */
+/** One part of a benchmark: measures, and returns tables. */
 import type { Table } from '../table.ts'
 
 export interface PartContext {
-  /** A smoke run: everything once, briefly; its figures mean nothing. */
+  /** A smoke run: everything once, briefly. Its figures mean nothing. */
   readonly quick: boolean
-  /** Progress, for whoever waits. */
+  /** Reports progress. */
   readonly say: (line: string) => void
 }
 

@@ -1,4 +1,7 @@
-/** One bench: measures its parts, prints, and writes its file. A part alone and a quick run are only printed, so that the file is always of one whole run. */
+/**
+ * Runs one benchmark: measures its parts, prints the tables and writes its file. A single part or a quick run is
+ * only printed, so that the file always comes from one complete run.
+ */
 import { writeFileSync } from 'node:fs'
 import { cpus, type } from 'node:os'
 import { markdown, type Table } from '../table.ts'
@@ -6,18 +9,18 @@ import type { Part } from './part.ts'
 
 export interface Bench {
   readonly title: string
-  /** How it is run, for a reader. */
+  /** The command that runs it, for the reader. */
   readonly command: string
   readonly file: URL
-  /** Sentences that stand above the tables. */
+  /** Sentences above the tables. */
   readonly about: readonly string[]
   readonly parts: Readonly<Record<string, Part>>
 }
 
 /**
- * Runs what the command line asks for: names of parts, `--quick`.
+ * Runs what the command line selects: names of parts, `--quick`.
  *
- * @throws Error for words that it does not know
+ * @throws Error for unknown words
  */
 export async function runBench(bench: Bench): Promise<void> {
   const words = process.argv.slice(2)
@@ -34,7 +37,7 @@ function chosenOf({ parts }: Bench, words: readonly string[]): string[] {
   const chosen = words.filter((word) => word !== '--quick')
   const strange = chosen.filter((word) => !Object.hasOwn(parts, word))
   if (strange.length > 0)
-    throw new Error(`${strange.join(', ')}: there are --quick, ${Object.keys(parts).join(', ')}`)
+    throw new Error(`unknown argument ${strange.join(', ')}; use --quick, ${Object.keys(parts).join(', ')}`)
   return Object.keys(parts).filter((name) => chosen.length === 0 || chosen.includes(name))
 }
 
@@ -45,7 +48,7 @@ function documentOf(
 ): string {
   const sentences = [
     `${cpus().length} cores of ${cpus()[0].model.trim()}, ${type()}, Node ${process.version}.`,
-    `Written by \`${command}\`, which measures all of it in one run with public tools; reproduce it with that command, and with \`LOSSD_BENCH_PYTHON\` naming a Python that has torch for the columns of PyTorch.`,
+    `Written by \`${command}\`, which measures everything in one run with public tools. Run it to reproduce these numbers; set \`LOSSD_BENCH_PYTHON\` to a Python that has torch to get the PyTorch columns.`,
     ...about,
     `\`${command} -- ${Object.keys(parts).join('|')}\` prints one part, \`-- --quick\` is a smoke run.`,
     ...(quick ? ['**This is a smoke run: its figures mean nothing.**'] : []),

@@ -1,4 +1,7 @@
-/** The processes that compute in turn: one an engine, and PyTorch with one thread and with all. */
+/**
+ * The sides of the comparison, each in a process of its own: one per engine, and PyTorch with one thread and with
+ * all threads.
+ */
 import { spawn } from 'node:child_process'
 import { env, execPath } from 'node:process'
 import { createInterface } from 'node:readline'
@@ -10,16 +13,16 @@ import type { Hello, Measured, Reply, Task } from './tasks.ts'
 /** One column of the comparison. */
 export interface Side {
   readonly name: string
-  /** What it says about itself, or why it is not here. */
+  /** What it reports about itself, or why it is not available. */
   readonly about: string
   readonly isHere: boolean
   readonly isGpu: boolean
-  /** `undefined` when it is not here, has not this loss, or ran out of memory. */
+  /** `undefined` if it is not available, does not have this loss, or ran out of memory. */
   measure(task: Task): Promise<Measured | undefined>
   close(): void
 }
 
-/** The engine that the others are compared with, where it is there. */
+/** The engine that the others are compared with, if it is available. */
 const LEAD = 'compiled'
 
 const PYTHON = env.LOSSD_BENCH_PYTHON || 'python3'
@@ -32,7 +35,7 @@ export async function openEngines(): Promise<Side[]> {
   return Promise.all([...all.filter(isLead), ...all.filter((one) => !isLead(one))].map(openEngine))
 }
 
-/** The lead, or the best that opened in its place. */
+/** The lead, or the best engine that opened in its place. */
 export function leadOf(engines: readonly Side[]): Side {
   return engines.find(({ isHere }) => isHere)!
 }
@@ -44,7 +47,7 @@ export async function openTorch(): Promise<Side[]> {
   ])
 }
 
-/** On the GPU where it has one, else on all cores: as it comes, and compiled. */
+/** On the GPU if there is one, otherwise on all cores: eager and compiled. */
 export async function openTorchOnDevice(): Promise<Side[]> {
   const kinds = [
     ['PyTorch eager', []],
@@ -58,14 +61,17 @@ export async function openTorchOnDevice(): Promise<Side[]> {
   )
 }
 
-/** Sentences: what each side is, and which are not here. */
+/** Sentences that say what each side is, and which sides are not available. */
 export function aboutSides(sides: readonly Side[]): string[] {
   const here = sides.filter(({ isHere }) => isHere).map(({ name, about }) => `${name} is ${about}`)
   const missing = sides.filter(({ isHere }) => !isHere).map(({ name, about }) => `${name} (${about})`)
-  return [`${here.join('; ')}.`, ...(missing.length === 0 ? [] : [`Not here: ${missing.join('; ')}.`])]
+  return [
+    `${here.join('; ')}.`,
+    ...(missing.length === 0 ? [] : [`Not available here: ${missing.join('; ')}.`]),
+  ]
 }
 
-/** In the environment that its own process would have. */
+/** With the environment variables that the engine's own process would have. */
 async function openEngine({ name, environment }: EngineDefinition): Promise<Side> {
   const script = fileURLToPath(new URL('engine.ts', import.meta.url))
   return openSide(name, execPath, ['--import', 'tsx', script, name], environment?.())
@@ -83,7 +89,8 @@ async function openSide(
   if ('unavailable' in hello) return absent(name, hello.unavailable)
   const measure = async (task: Task) => {
     const reply = await running.ask(task)
-    // It died of the task, of memory for instance, and said so on stderr; the next task gets a new one.
+    // The process died during the task, for example of memory, and reported it on stderr. The next task gets a new
+    // process.
     if (reply === undefined) running = await begin()
     return reply === undefined || 'unsupported' in reply ? undefined : reply
   }
@@ -114,7 +121,7 @@ async function start(
   variables: Readonly<Record<string, string>>,
 ): Promise<Started> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...env, ...variables } })
-  // A command that is not there, and a pipe that nobody reads, show as an end of the output.
+  // A missing command and a closed pipe both show up as the end of the output.
   child.on('error', () => {})
   child.stdin.on('error', () => {})
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()

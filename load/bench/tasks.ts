@@ -1,4 +1,4 @@
-/** What the bench and the processes that compute for it say to each other: one JSON object a line. */
+/** The messages between the benchmark and the processes that compute for it: one JSON object per line. */
 
 import type { DeviceTiming } from '../../src/engines/contract.ts'
 
@@ -7,24 +7,30 @@ export interface Task {
   readonly loss: string
   readonly rows: number
   readonly columns: number
-  /** Least time that is counted, after the warm-up. */
+  /** Minimum time to measure, after the warm-up. */
   readonly seconds: number
 }
 
-/** The first line of a process. */
+/** The first line that a process prints. */
 export type Hello = { readonly about: string; readonly isGpu?: boolean } | { readonly unavailable: string }
 
-/** The answer to a task. */
+/** The reply to a task. */
 export type Reply = Measured | { readonly unsupported: string }
 
 export interface Measured {
-  /** Of one call. */
+  /** Per call. */
   readonly nanoseconds: number
-  /** Of the arithmetic in it, where the side says: without copying the inputs in and looking up the kernel. */
+  /**
+   * The part of it that is computation, if the side reports it: without copying the inputs and looking up the
+   * kernel.
+   */
   readonly compute?: number
-  /** The same launch with its data on the device already, where the side has one and can tell. */
+  /** The same launch with its data already on the device, if the side has a device and can measure this. */
   readonly device?: DeviceTiming
-  /** The mean loss, and the sum of the gradient's magnitudes: equal on every side, or they compute different things. */
+  /**
+   * The mean loss, and the sum of the gradient's magnitudes. They must be equal on every side; otherwise the sides
+   * compute different things.
+   */
   readonly value: number
   readonly gradient: number
 }

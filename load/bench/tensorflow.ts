@@ -1,6 +1,6 @@
 /**
- * `npm run bench:tensorflow`: one batch computed by XLA, by the same TensorFlow op by op, and by the compiled kernels, in turn
- * in one process; and what compiling took. Prints a table; needs what `npm run setup:tensorflow` leaves.
+ * `npm run bench:tensorflow`: one batch computed by XLA, by the same TensorFlow op by op, and by the compiled
+ * kernels, in turn in one process, and the compile time. Prints a table. Requires `npm run setup:tensorflow`.
  */
 import { availableParallelism } from 'node:os'
 import { openCompiled } from '../../src/engines/compiled/engine.ts'
@@ -18,14 +18,14 @@ const SIZES = [
   [1024, 1000],
 ] as const
 const ROUNDS = 9
-/** Least time of one side in one round, in ms. */
+/** Minimum time per side and round, in ms. */
 const LEAST_MS = 60
 
 type Run = (batch: Batch) => Promise<BatchResult>
 
 const opened = await tensorflow.open('the bench')
 if (isUnavailable(opened)) {
-  console.log(`nothing is measured: ${opened.unavailable}`)
+  console.log(`nothing was measured: ${opened.unavailable}`)
   process.exit(0)
 }
 const xla: Engine = opened
@@ -58,13 +58,13 @@ async function row(loss: string, [rows, columns]: readonly [number, number]): Pr
   return `| ${[loss, `${rows}x${columns}`, ...cells, ...ratios].join(' | ')} |`
 }
 
-/** A second shape of a program is compiled when it comes for the second time. */
+/** The second shape of a program is compiled when it is seen for the second time. */
 async function compileTime(batch: Batch): Promise<number> {
   const runs = [await xla.run(batch), await xla.run(batch)]
   return Math.max(...runs.map(({ compileMs = 0 }) => compileMs))
 }
 
-/** Microseconds of one call. */
+/** Microseconds per call. */
 async function timed(run: Run, batch: Batch): Promise<number> {
   const started = performance.now()
   let calls = 0

@@ -1,7 +1,7 @@
 """
-A process that times PyTorch: `python torch_bench.py THREADS [cuda] [compile]` (a number of threads, or `all`; data and
-kernels on the GPU; through torch.compile), a task a line in, a reply a line out, as in tasks.ts. Inputs and losses are
-those of load/inputs.ts, in float32, reduced by the mean.
+A process that times PyTorch: `python torch_bench.py THREADS [cuda] [compile]`. THREADS is a number or `all`; `cuda` puts data
+and kernels on the GPU; `compile` uses torch.compile. It reads one task per line and prints one reply per line, as in tasks.ts.
+Inputs and losses are those of load/inputs.ts, in float32, with reduction mean.
 """
 
 import json
@@ -97,7 +97,7 @@ def reply_to(task):
 
 
 def timed(call, seconds):
-    """Nanoseconds of one call. The clock is read every few calls, so that it does not count."""
+    """Nanoseconds per call. The clock is read only every few calls, so that reading it does not count."""
     calls, repeats, elapsed = 0, 1, 0
     while elapsed < seconds * 1e9:
         started = time.perf_counter_ns()

@@ -1,25 +1,25 @@
 /**
- * From a task to a loss: what to take, why, and when it is the wrong choice. Data only; the route and docs/choosing.md are
- * made from it. Facts are those of the losses' own references.
+ * Recommendations: from a task to the losses to use, why, and when they are the wrong choice. This file is data only. The
+ * route /v1/guide and docs/choosing.md are generated from it. The facts come from the references of the losses.
  */
 
 export const TASKS = {
   regression: 'predict numbers',
   counts: 'predict counts, rates, costs and durations',
   uncertainty: 'predict quantiles or a distribution',
-  binary: 'decide between two',
-  multilabel: 'tick any number of labels',
-  multiclass: 'choose one class of many',
+  binary: 'choose between two classes',
+  multilabel: 'assign any number of labels',
+  multiclass: 'choose one of many classes',
   vocabulary: 'choose one of very many classes',
   ordinal: 'predict an ordered grade',
   ranking: 'put the items of a list in order',
-  embedding: 'place samples so that like lies near like',
-  retrieval: 'find the match of a query',
-  distillation: 'match a distribution, or another model',
+  embedding: 'place similar samples close together',
+  retrieval: 'find the match for a query',
+  distillation: 'match a distribution or another model',
   segmentation: 'mark regions of an image',
   boxes: 'place boxes around objects',
-  sequence: 'read a sequence without knowing its timing',
-  preference: 'follow preferences between answers',
+  sequence: 'label a sequence without knowing the alignment',
+  preference: 'learn from preferences between two responses',
 } as const
 export type TaskName = keyof typeof TASKS
 
@@ -27,25 +27,25 @@ export const DATA_ISSUES = {
   imbalance: 'some classes, or the foreground, are rare',
   outliers: 'some targets are far off',
   'label noise': 'some labels are wrong',
-  masks: 'some labels are missing, or padding',
-  'heavy tails': 'targets span orders of magnitude, zeros among them',
-  'few negatives': 'batches are small, or hold few negatives',
-  'hard examples': 'most examples are easy, and drown the hard ones',
+  masks: 'some labels are missing or are padding',
+  'heavy tails': 'targets span orders of magnitude and include zeros',
+  'few negatives': 'batches are small or contain few negatives',
+  'hard examples': 'most examples are easy and drown out the hard ones',
 } as const
 export type TroubleName = keyof typeof DATA_ISSUES
 
 export const DESIRED_PROPERTIES = {
   probabilities: 'outputs that can be read as probabilities',
-  margins: 'a decision with room to spare',
+  margins: 'decisions with a safety margin',
   sparsity: 'outputs that are exactly zero',
-  convexity: 'one minimum for a linear model',
-  robustness: 'no sample may decide alone',
+  convexity: 'a single minimum for a linear model',
+  robustness: 'no single sample dominates',
   boosting: 'a second derivative that is useful everywhere',
-  metric: 'the loss is the metric itself, as nearly as it can be',
+  metric: 'a loss as close as possible to the evaluation metric',
 } as const
 export type WishName = keyof typeof DESIRED_PROPERTIES
 
-/** Other words for the tasks, troubles and wishes -> those that they may stand for, the likeliest first. */
+/** Synonyms -> the tasks, troubles and wishes that they may mean, the most likely first. */
 export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   classification: ['multiclass', 'binary', 'multilabel'],
   classes: ['multiclass'],
@@ -93,15 +93,15 @@ export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   xgboost: ['boosting'],
 }
 
-/** One piece of advice. */
+/** One recommendation. */
 export interface Advice {
   readonly task: TaskName
   readonly trouble?: TroubleName
   readonly wish?: WishName
-  /** Losses, the best first. */
+  /** The recommended losses, the best first. */
   readonly losses: readonly [string, ...string[]]
   readonly because: string
-  /** When it is the wrong choice. */
+  /** When they are the wrong choice: completes "Avoid if ...". */
   readonly unless: string
 }
 
@@ -109,130 +109,134 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
   {
     task: 'regression',
     losses: ['mse', 'half_squared'],
-    because: 'The mean is what squared error asks for, and its gradient is the error itself.',
-    unless: 'outliers are not to decide: each counts with its square.',
+    because: 'Squared error is smallest at the mean, and its gradient is proportional to the error.',
+    unless: 'outliers must not dominate: each error counts with its square.',
   },
   {
     task: 'regression',
     trouble: 'outliers',
     losses: ['huber', 'smooth_l1', 'log_cosh', 'l1'],
-    because: 'Quadratic near zero, linear far out: a wrong target pulls no harder than a bad one.',
-    unless: 'the far targets are real and matter most; l1 asks for the median, not the mean.',
+    because: 'They are linear for large errors, so the pull of an outlier is bounded.',
+    unless: 'the large errors are real and matter most. l1 is smallest at the median, not at the mean.',
   },
   {
     task: 'regression',
     trouble: 'outliers',
     wish: 'robustness',
     losses: ['barron_robust'],
-    because: 'One parameter goes from squared error to losses whose gradient fades out for what is far off.',
-    unless: 'you need convexity: below alpha 1 it has more than one minimum.',
+    because: 'One parameter moves from squared error to losses whose gradient fades to 0 for outliers.',
+    unless: 'you need convexity: for alpha below 1 there can be more than one minimum.',
   },
   {
     task: 'regression',
     trouble: 'heavy tails',
     losses: ['msle', 'mape'],
-    because: 'Errors count by their ratio, so that large targets do not drown small ones.',
-    unless: 'targets may be zero or negative: mape then divides by epsilon, msle has no logarithm.',
+    because: 'Errors are relative, so that large targets do not drown out small ones.',
+    unless: 'targets can be zero or negative: mape then divides by epsilon, and msle has no logarithm.',
   },
   {
     task: 'regression',
     wish: 'boosting',
     losses: ['half_squared', 'log_cosh'],
-    because: 'With hessian diagonal, trees get a curvature that is positive everywhere.',
-    unless: 'you take huber or l1: their second derivative is 0 far out, and needs a hessian_floor.',
+    because: 'With hessian: diagonal, trees get a second derivative that is positive everywhere.',
+    unless:
+      'you want huber or l1 instead: their second derivative is 0 for large errors, so they need hessian_floor.',
   },
   {
     task: 'counts',
     wish: 'convexity',
     losses: ['poisson_nll'],
-    because: 'The variance of counts grows with their mean; on log-rates the loss is convex.',
-    unless: 'counts vary more than their mean, or are mostly zero.',
+    because: 'It models counts whose variance equals their mean, and is convex in the log-rate.',
+    unless: 'the variance of the counts exceeds their mean, or most counts are zero.',
   },
   {
     task: 'counts',
     trouble: 'heavy tails',
     losses: ['tweedie', 'gamma_nll'],
     because:
-      'Tweedie with power between 1 and 2 has a point mass at zero and a positive tail (claims, rainfall); gamma is for durations that are never zero.',
+      'tweedie with a power between 1 and 2 has a point mass at zero and a positive tail (claims, rainfall). gamma_nll is for durations that are never zero.',
     unless: 'targets can be negative.',
   },
   {
     task: 'uncertainty',
     losses: ['quantile', 'expectile'],
     because:
-      'Each quantile is predicted by itself, without a form for the distribution; expectiles are their smooth cousins.',
-    unless: 'you need a whole density: several quantiles may cross.',
+      'Each quantile is predicted on its own, without assuming a distribution. Expectiles are a smooth alternative.',
+    unless: 'you need a full density: several predicted quantiles may cross.',
   },
   {
     task: 'uncertainty',
     wish: 'probabilities',
     losses: ['gaussian_nll'],
-    because: 'Mean and variance are learned together, and confident errors cost most.',
-    unless: 'errors are heavy-tailed: a variance that collapses makes gradients explode.',
+    because: 'The mean and the variance are learned together, and confident errors cost most.',
+    unless: 'errors are heavy-tailed: if the variance collapses, gradients explode.',
   },
   {
     task: 'binary',
     wish: 'probabilities',
     losses: ['binary_cross_entropy_with_logits', 'binary_cross_entropy'],
-    because: 'The likelihood of a coin: proper, convex in the logit, and stable on logits.',
-    unless: 'your model ends in a sigmoid already: then take the form on probabilities.',
+    because:
+      'The Bernoulli likelihood: a proper scoring rule, convex in the logit, and numerically stable on logits.',
+    unless:
+      'your model already ends in a sigmoid: then only binary_cross_entropy fits, which takes probabilities.',
   },
   {
     task: 'binary',
     trouble: 'imbalance',
     losses: ['sigmoid_focal', 'binary_focal'],
     because:
-      'Easy negatives fade out, and alpha weighs the rare class; pos_weight of plain cross-entropy is the first thing to try.',
-    unless: 'you need calibrated probabilities: focal loss pulls them to the middle.',
+      'Easy negatives are down-weighted, and alpha weights the rare class. Try pos_weight of plain cross-entropy first.',
+    unless: 'you need calibrated probabilities: focal loss pulls them towards 0.5.',
   },
   {
     task: 'binary',
     wish: 'margins',
     losses: ['hinge', 'squared_hinge', 'soft_margin', 'perceptron'],
     because:
-      'Only what lies within the margin counts; soft_margin is its smooth form, perceptron has no margin.',
+      'Only samples inside the margin count. soft_margin is the smooth form; perceptron has no margin.',
     unless: 'you need probabilities.',
   },
   {
     task: 'binary',
     wish: 'sparsity',
     losses: ['sparsemax'],
-    because: 'The matching link reaches 0 and 1 exactly.',
-    unless: 'every example shall keep a gradient.',
+    because: 'The matching link function reaches exactly 0 and 1.',
+    unless: 'every example must keep a nonzero gradient.',
   },
   {
     task: 'multilabel',
     losses: ['binary_cross_entropy_with_logits', 'multilabel_soft_margin'],
-    because: 'Labels are coins of their own; the second averages them for each row.',
+    because:
+      'Each label is an independent yes/no decision. multilabel_soft_margin averages the labels of a row.',
     unless: 'positives are very rare among many labels.',
   },
   {
     task: 'multilabel',
     trouble: 'imbalance',
     losses: ['asymmetric'],
-    because: 'Negatives fade faster than positives, and the easiest are dropped.',
+    because: 'Negatives are down-weighted more than positives, and the easiest negatives are dropped.',
     unless: 'labels are balanced, or probabilities must be calibrated.',
   },
   {
     task: 'multilabel',
     wish: 'margins',
     losses: ['multilabel_margin'],
-    because: 'Every listed class shall outscore every other one by a margin.',
-    unless: 'there are hundreds of classes: the pairs grow with the square.',
+    because: 'Every listed class must outscore every other class by a margin.',
+    unless: 'there are hundreds of classes: the number of pairs grows with their square.',
   },
   {
     task: 'multiclass',
     wish: 'probabilities',
     losses: ['cross_entropy', 'nll', 'cross_entropy_from_probs'],
     because:
-      'The likelihood of one class out of many: proper, convex in the logits; the others take log-probabilities and probabilities.',
+      'The categorical likelihood: a proper scoring rule, convex in the logits. nll takes log-probabilities, cross_entropy_from_probs probabilities.',
     unless: 'labels are noisy, or some classes are very rare.',
   },
   {
     task: 'multiclass',
     trouble: 'imbalance',
     losses: ['softmax_focal', 'cross_entropy'],
-    because: 'class_weights first; focal fades out what is easy.',
+    because: 'softmax_focal down-weights easy rows. Try class_weights of cross_entropy first.',
     unless: 'you need calibrated probabilities.',
   },
   {
@@ -240,183 +244,190 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     trouble: 'label noise',
     losses: ['generalized_cross_entropy', 'cross_entropy'],
     because:
-      'Between cross-entropy and absolute error: a label that contradicts a sure model pulls little; label_smoothing is the mild form.',
+      'Between cross-entropy and absolute error: a label that contradicts a confident model has little pull. label_smoothing of cross_entropy is a milder remedy.',
     unless: 'labels are clean: it learns more slowly.',
   },
   {
     task: 'multiclass',
     trouble: 'hard examples',
     losses: ['poly1_cross_entropy', 'softmax_focal'],
-    because: 'Poly-1 adds to the first term of the series, focal takes from all of them.',
-    unless: 'the hard examples are wrong labels.',
+    because:
+      'Poly-1 raises the first term of the series expansion of cross-entropy; focal loss lowers all terms.',
+    unless: 'the hard examples are mislabelled.',
   },
   {
     task: 'multiclass',
     trouble: 'masks',
     losses: ['cross_entropy', 'nll'],
-    because: 'ignore_index leaves rows out of sum and mean, whatever they hold.',
+    because: 'ignore_index leaves rows out of the sum and the mean, whatever they contain.',
     unless: 'targets are probabilities, which have no label to ignore: use sample_weight.',
   },
   {
     task: 'multiclass',
     wish: 'margins',
     losses: ['crammer_singer', 'multi_margin', 'categorical_hinge', 'multiclass_perceptron'],
-    because: 'The right class shall outscore the best wrong one (or every wrong one) by a margin.',
+    because: 'The right class must outscore the best wrong class (or every wrong class) by a margin.',
     unless: 'you need probabilities.',
   },
   {
     task: 'multiclass',
     wish: 'sparsity',
     losses: ['multiclass_sparsemax', 'fenchel_young'],
-    because: 'The matching link gives exact zeros; entmax lies between softmax and sparsemax.',
-    unless: 'classes are many: each row costs their square.',
+    because: 'The matching link function gives exact zeros. Entmax lies between softmax and sparsemax.',
+    unless: 'there are many classes: the cost of a row grows with their square.',
   },
   {
     task: 'multiclass',
     wish: 'boosting',
     losses: ['cross_entropy'],
-    because: "With hessian diagonal p(1 - p) comes along, in LightGBM's class-major layout where asked.",
-    unless: 'leaves may be pure: raise the curvature with hessian_floor.',
+    because:
+      "With hessian: diagonal the response includes p(1 - p), on request in LightGBM's class-major layout.",
+    unless: 'leaves can be pure and you have not set hessian_floor: p(1 - p) is then nearly 0.',
   },
   {
     task: 'vocabulary',
     losses: ['linear_cross_entropy', 'adaptive_log_softmax'],
     because:
-      'The last layer is part of the loss, so that logits never travel; the second saves parameters for rare words.',
-    unless: 'classes are few.',
+      'The last layer is part of the loss, so that logits are never sent. adaptive_log_softmax saves parameters for rare words.',
+    unless: 'there are few classes.',
   },
   {
     task: 'ordinal',
     losses: ['ordinal'],
-    because: 'One threshold a grade: being off by one costs less than by three.',
-    unless: 'grades have no order.',
+    because: 'There is one threshold per grade, so that being off by one costs less than being off by three.',
+    unless: 'the grades have no order.',
   },
   {
     task: 'ranking',
     losses: ['pairwise_logistic_ranking', 'pairwise_hinge_ranking', 'pairwise_mse_ranking', 'margin_ranking'],
     because:
-      'Every pair that the labels order shall be in that order; margin_ranking takes the pairs ready-made.',
-    unless: 'lists are long and only their top matters.',
+      'Every pair that the labels order must be predicted in that order. margin_ranking takes pairs instead of lists.',
+    unless: 'lists are long and only the top matters.',
   },
   {
     task: 'ranking',
     wish: 'probabilities',
     losses: ['softmax_ranking', 'unique_softmax', 'list_mle'],
-    because: 'The list as a whole: which item is first, or the whole order (Plackett-Luce).',
-    unless: 'labels tie often: list_mle takes ties in the order they came.',
+    because:
+      'They are likelihoods of the whole list: of which item is first, or of the full order (Plackett-Luce).',
+    unless: 'labels are often tied: list_mle takes tied items in the order in which they are sent.',
   },
   {
     task: 'ranking',
     wish: 'metric',
     losses: ['lambda_rank', 'approx_ndcg'],
-    because: 'Pairs count by what swapping them does to NDCG; the second is NDCG with soft ranks.',
+    because:
+      'lambda_rank weights each pair by how much swapping it changes NDCG. approx_ndcg is NDCG with soft ranks.',
     unless: 'scores are far apart: soft ranks then have no gradient.',
   },
   {
     task: 'ranking',
     trouble: 'masks',
     losses: ['softmax_ranking', 'pairwise_logistic_ranking', 'approx_ndcg'],
-    because: 'mask leaves padding out of the normaliser, the pairs and the mean.',
-    unless: 'padding is marked by negative labels: those are labels here.',
+    because: 'mask leaves padding out of the normalizer, the pairs and the mean.',
+    unless: 'padding is marked by negative labels: here these are ordinary labels, so send a mask.',
   },
   {
     task: 'embedding',
     losses: ['triplet_margin', 'contrastive', 'cosine_embedding', 'hinge_embedding'],
-    because: 'Pairs and triplets that you have chosen: like ones near, others beyond a margin.',
-    unless: 'most of them are easy: then let the batch choose.',
+    because:
+      'You choose the pairs or triplets: similar samples are pulled together, others pushed beyond a margin.',
+    unless: 'most of them are easy: use a loss that mines the batch.',
   },
   {
     task: 'embedding',
     trouble: 'hard examples',
     losses: ['triplet_batch', 'multi_similarity', 'circle'],
-    because: 'The batch is mined for the triplets and pairs that still teach something.',
-    unless: 'labels are noisy: the hardest pairs are then the wrong ones.',
+    because: 'They mine the batch for the triplets and pairs that still have something to teach.',
+    unless: 'labels are noisy: the hardest pairs are then the mislabelled ones.',
   },
   {
     task: 'embedding',
     wish: 'margins',
     losses: ['margin_softmax'],
-    because: 'Classes have directions of their own, and the right one must win by an angle.',
-    unless: 'classes at test time have nothing in common with those in training and are few.',
+    because: 'Each class has a learned direction, and the right class must win by an angular margin.',
+    unless: 'there are few training classes, and they have nothing in common with those at test time.',
   },
   {
     task: 'retrieval',
     losses: ['multiple_negatives_ranking', 'nt_xent', 'supcon'],
     because:
-      'The rest of the batch are the negatives; with symmetric it is CLIP, with labels supcon takes all positives.',
-    unless: 'batches are small, or hold duplicates, which then count as negatives.',
+      'The rest of the batch serves as negatives. multiple_negatives_ranking with symmetric: true is the CLIP loss; supcon uses labels and all positives.',
+    unless: 'batches are small, or contain duplicates, which then count as negatives.',
   },
   {
     task: 'retrieval',
     trouble: 'few negatives',
     losses: ['info_nce'],
-    because: 'You bring the negatives of each query yourself.',
-    unless: 'the batch has enough of them.',
+    because: 'You send the negatives of each query yourself.',
+    unless: 'the batch already contains enough negatives.',
   },
   {
     task: 'distillation',
     losses: ['distillation_kl', 'kl_div', 'cosine_similarity'],
-    because: "The teacher's temperature shows what it thinks of the wrong classes; cosines match features.",
-    unless: 'you have labels only: take cross_entropy with label_smoothing.',
+    because:
+      "A temperature brings out the teacher's opinion of the wrong classes. cosine_similarity matches features.",
+    unless: 'you have only labels: use cross_entropy with label_smoothing.',
   },
   {
     task: 'distillation',
     wish: 'robustness',
     losses: ['js_div', 'generalized_kl_div'],
     because:
-      'Jensen-Shannon is bounded and symmetric; generalized KL also compares what does not sum to one.',
-    unless: 'the direction of KL is what you want: missing a mode shall cost.',
+      'Jensen-Shannon divergence is bounded and symmetric. Generalized KL also compares vectors that do not sum to 1.',
+    unless: 'you need the direction of KL, where missing a mode is expensive.',
   },
   {
     task: 'segmentation',
     trouble: 'imbalance',
     losses: ['dice', 'generalized_dice', 'tversky', 'focal_tversky'],
     because:
-      'Overlap is blind to how large the background is; tversky chooses between missed and extra pixels.',
+      'Overlap does not depend on the size of the background. tversky trades missed pixels against extra pixels.',
     unless:
-      'regions are often empty: smooth decides what that costs. Compose with cross-entropy where training is unstable.',
+      'regions are often empty: smooth decides what an empty region costs. If training is unstable, add cross-entropy with POST /v1/losses:compose.',
   },
   {
     task: 'segmentation',
     trouble: 'masks',
     losses: ['dice', 'generalized_dice', 'tversky', 'jaccard', 'lovasz'],
     because:
-      'All take a mask, and class indices of which one is ignored: such pixels count in no sum, whatever they hold.',
-    unless: 'whole rows are missing: give those a sample_weight of 0.',
+      'All of them take a mask, and class indices with an ignored index. Such pixels count in no sum, whatever they contain.',
+    unless: 'whole rows are missing: give these a sample_weight of 0 instead.',
   },
   {
     task: 'segmentation',
     wish: 'metric',
     losses: ['lovasz', 'jaccard'],
-    because: 'Lovasz is the convex surrogate of IoU itself, jaccard its soft form.',
-    unless: 'training starts: they are for fine-tuning after cross-entropy or dice.',
+    because: 'lovasz is a convex surrogate of IoU, jaccard a soft form of it.',
+    unless: 'you train from scratch: use them to fine-tune after cross-entropy or dice.',
   },
   {
     task: 'boxes',
     wish: 'metric',
     losses: ['giou', 'diou', 'ciou', 'iou'],
     because:
-      'IoU alone has no gradient for boxes that do not meet; giou, diou and ciou add distance and shape.',
-    unless: 'targets are degenerate boxes, which any of them only pulls together.',
+      'IoU alone has no gradient for boxes that do not overlap. giou, diou and ciou add distance and shape.',
+    unless: 'targets are degenerate boxes: all of these then only pull boxes together.',
   },
   {
     task: 'boxes',
     trouble: 'imbalance',
     losses: ['varifocal', 'distribution_focal', 'sigmoid_focal'],
-    because: 'Scores that know their IoU, and borders as distributions over bins (dense detectors).',
-    unless: 'there are few candidates.',
+    because:
+      'For dense detectors: varifocal learns scores that predict IoU, distribution_focal learns box borders as distributions over bins.',
+    unless: 'there are few candidate boxes.',
   },
   {
     task: 'sequence',
     losses: ['ctc'],
-    because: 'All alignments of the labels with the time are summed over.',
-    unless: 'labels may be longer than the time, or the order is free.',
+    because: 'It sums over all alignments of the labels with the time steps.',
+    unless: 'there can be more labels than time steps, or their order is free.',
   },
   {
     task: 'preference',
     losses: ['dpo'],
     because:
-      'Preferences between two answers, without a reward model; ipo and robust are variants for noisy preferences.',
-    unless: 'you have rewards, or single answers that are good or bad.',
+      'It learns from preferences between two responses, without a reward model. The variants ipo and robust are for noisy preferences.',
+    unless: 'you have rewards, or single responses rated good or bad.',
   },
 ])

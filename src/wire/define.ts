@@ -1,18 +1,19 @@
 /**
- * The contract of a wire format: bytes -> Decoded, Answer -> bytes. One format = one file (or folder) here.
- * A format knows tensors and names; it does not know losses, shapes that fit, or HTTP.
+ * The contract of a wire format (a codec): bytes -> Decoded, Answer -> bytes. Each format is one file or folder
+ * here. A format knows tensors and names. It does not know losses, which shapes match, or HTTP.
  */
 import type { Dtype, Tensor } from '../tensor.ts'
 
 /**
- * How a tensor was spelled in the request, so that its gradient can be spelled alike:
- * `nested` arrays, `flat` {shape, dtype, data}, `base64` {shape, dtype, data: "..."}; binary formats use `binary`.
+ * How a tensor was written in the request, so that its gradient can be written the same way: `nested` arrays,
+ * `flat` {shape, dtype, data}, `base64` {shape, dtype, data: "..."}; binary formats use `binary`.
  */
 export type TensorEncoding = 'nested' | 'flat' | 'base64' | 'binary'
 
 /**
- * One tensor as it came. A bare JSON array says dtype float32, but its data stays Float64Array when it holds whole
- * numbers between 2^24 and 2^53: they may be labels, and the check, which knows the input's kind, narrows them.
+ * One tensor as it was received. A bare JSON array has dtype float32, but its data stays a Float64Array if it
+ * contains integers between 2^24 and 2^53. These may be labels; the validation, which knows the kind of the input,
+ * narrows them.
  */
 export interface DecodedTensor extends Tensor, TensorInfo {}
 
@@ -21,45 +22,45 @@ export interface TensorInfo {
   readonly dtype: Dtype
   readonly shape: readonly number[]
   readonly encoding: TensorEncoding
-  /** Whether the caller stated the dtype; false only for bare JSON arrays and numbers. */
+  /** Whether the request specified the dtype; false only for bare JSON arrays and numbers. */
   readonly typed: boolean
 }
 
 /** A decoded body: named tensors, and everything else as plain JSON values. */
 export interface Decoded {
-  /** Top-level names that hold numbers. */
+  /** Top-level members that contain numbers. */
   readonly tensors: ReadonlyMap<string, DecodedTensor>
-  /** The other top-level names (`params`, `reduction`, `gradients` ...), unchecked. */
+  /** The other top-level members (`params`, `reduction`, `gradients` ...), not validated. */
   readonly options: ReadonlyMap<string, unknown>
   /**
-   * Bodies that have the same object here are equal in all but the tensors' numbers, so that what was found out about one
-   * holds for the other. Absent where the format does not remember.
+   * Bodies with the same object here differ only in the numbers of their tensors, so that what was derived from one
+   * of them is valid for the others. Absent if the format does not cache structures.
    */
   readonly structure?: object
 }
 
-/** A tensor to be written: values in memory, and how the caller wants to see them. */
+/** A tensor to be written: its values in memory, and how the client wants it written. */
 export interface AnswerTensor extends Tensor {
   readonly encoding: TensorEncoding
 }
 
-/** What a loss request is answered with. */
+/** The response to a loss request. */
 export interface Answer {
   readonly loss: AnswerTensor
   readonly gradients: ReadonlyMap<string, AnswerTensor>
-  /** The second derivatives' diagonals. */
+  /** The diagonals of the second derivative. */
   readonly hessian?: ReadonlyMap<string, AnswerTensor> | undefined
-  /** Whether numbers that JSON has no literal for are written as null, instead of as strings. */
+  /** Whether numbers that JSON cannot represent are written as null instead of as strings. */
   readonly nulls?: boolean
-  /** Answers that have the same object here differ in their numbers and members alone. */
+  /** Responses with the same object here differ only in their numbers and members. */
   readonly structure?: object
-  /** Plain members beside them: denominator, count, finite ... */
+  /** Plain members in addition to the tensors: denominator, count, finite ... */
   readonly members: Readonly<Record<string, number | boolean | string | object>>
 }
 
 /**
- * Members of a body that are plain values, whatever they look like; all others are tensors where they are numbers. In a
- * safetensors body they stand in the metadata.
+ * Members of a body that are always plain values. All other members are tensors if they contain numbers. In a
+ * safetensors body these members are in the metadata.
  */
 export const PLAIN_MEMBERS = [
   'preset',
@@ -82,39 +83,42 @@ export type PlainMember = (typeof PLAIN_MEMBERS)[number]
 const PLAIN: ReadonlySet<string> = new Set(PLAIN_MEMBERS)
 export const isPlainMember = (name: string): name is PlainMember => PLAIN.has(name)
 
-/** Limits that a format enforces before it allocates. */
+/** Limits that a format enforces before it allocates memory. */
 export interface DecodeLimits {
-  /** Elements of one body, all tensors together. */
+  /** Maximum number of elements in one body, over all tensors. */
   readonly maxElements: number
   readonly maxTensors: number
 }
 
 export interface Format {
   readonly name: string
-  /** First one is canonical and leaves in `Content-Type`; the others are read as well. Lower case, no parameters. */
+  /**
+   * The first media type is canonical and is sent as `Content-Type`; the others are accepted too. Lower case, no
+   * parameters.
+   */
   readonly mediaTypes: readonly [string, ...string[]]
   /** Which body limit applies. */
   readonly bodyLimit: 'json' | 'binary'
-  /** @throws Problem `malformed-*` (400) when the bytes cannot be parsed, 422 codes when a tensor is ill-formed. */
+  /** @throws Problem `malformed-*` (400) if the bytes cannot be parsed, or a 422 code if a tensor is invalid. */
   decode(bytes: Uint8Array, limits: DecodeLimits): Decoded
   encode(answer: Answer): Chunks
 }
 
 /**
- * An answer's bytes, in order. One part is memory of its own; of several, all but the first may be views of the answer's
- * arrays, so that megabytes are not copied, and hold as long as these do.
+ * The bytes of a response, in order. A single part owns its memory. If there are several, all but the first may be
+ * views of the response's arrays, so that megabytes are not copied; they are valid as long as these arrays are.
  */
 export type Chunks = readonly [Uint8Array, ...Uint8Array[]]
 
-/** Checks a format where it is written. */
+/** Type-checks a format where it is defined. */
 export function defineFormat(format: Format): Format {
   return Object.freeze(format)
 }
 
-/** Axes of a tensor: the most that the engines know. */
+/** Maximum number of axes of a tensor: the most that the engines support. */
 export const MAX_RANK = 8
 
-/** Bytes of one element on the wire. */
+/** Bytes per element on the wire. */
 export const BYTES: Readonly<Record<Dtype, number>> = {
   float32: 4,
   float64: 8,

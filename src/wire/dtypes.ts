@@ -1,4 +1,7 @@
-/** Bytes <-> typed arrays for every dtype on the wire, little-endian. It knows no format and no names. */
+/**
+ * Dtype conversion: bytes <-> typed arrays for every dtype on the wire, little-endian. It knows nothing about
+ * formats or names.
+ */
 import { problemAt } from '../errors.ts'
 import type { Dtype, NumericArray } from '../tensor.ts'
 import { BYTES } from './define.ts'
@@ -7,11 +10,11 @@ import { fromHalf, roundToHalf, toBfloat16, toHalf, widenBfloat16, widenHalves }
 export { fromHalf, toBfloat16, toHalf }
 
 /**
- * Reads `count` elements: a view where memory is aligned and needs no conversion, else a copy. Half precision is
- * widened exactly, int64 narrowed to int32.
+ * Reads `count` elements: zero-copy as a view if the memory is aligned and needs no conversion, otherwise a copy.
+ * Half precision is widened exactly; int64 is narrowed to int32.
  *
- * @param pointer where the tensor stands, for the problem
- * @throws Problem `invalid-value` for an int64 beyond int32 or a bool that is neither 0 nor 1
+ * @param pointer JSON pointer to the tensor, for the problem
+ * @throws Problem `invalid-value` for an int64 outside int32, or a bool that is neither 0 nor 1
  * @example
  * readElements('float32', bytes, 10, '/predictions').length // 10
  */
@@ -20,7 +23,8 @@ export function readElements(dtype: Dtype, bytes: Uint8Array, count: number, poi
 }
 
 /**
- * Writes elements in a dtype, rounding to nearest even where it is narrower; too large becomes infinity.
+ * Writes elements in a dtype. If it is narrower, values are rounded to nearest even, and too large values become
+ * infinity.
  *
  * @example
  * writeElements('bfloat16', Float32Array.of(1), target) // 80 3f
@@ -36,7 +40,7 @@ export function writeElements(dtype: Dtype, data: NumericArray, target: Uint8Arr
   for (let i = 0; i < data.length; i++) write(view, i * size, data[i])
 }
 
-/** A view of elements whose memory is their wire form; undefined for any others. */
+/** A view of the elements if their memory is already their wire form, otherwise undefined. */
 export function asBytes(dtype: Dtype, data: NumericArray): Uint8Array | undefined {
   const whole = WHOLE[dtype]
   if (whole === undefined || !(data instanceof whole)) return undefined
@@ -44,7 +48,7 @@ export function asBytes(dtype: Dtype, data: NumericArray): Uint8Array | undefine
 }
 
 /**
- * The value that a dtype keeps of a number.
+ * The value that a dtype stores for a number.
  *
  * @example
  * roundTo('bfloat16', 0.1) // 0.10009765625
@@ -59,7 +63,7 @@ export function roundTo(dtype: Dtype, value: number): number {
 
 const SCRATCH = new DataView(new ArrayBuffer(4))
 
-/** Typed arrays may only start at a multiple of their element size. (`slice` of a Buffer would not copy.) */
+/** Typed arrays must start at a multiple of their element size. (`slice` of a Buffer would not copy.) */
 function aligned(bytes: Uint8Array, size: number): Uint8Array {
   return bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes)
 }
@@ -78,7 +82,7 @@ const READERS: Readonly<Record<Dtype, Reader>> = {
     narrowInt64(new Int32Array(buffer, byteOffset, count * 2), pointer),
 }
 
-/** Dtypes whose memory is their wire form. */
+/** Dtypes whose memory is already their wire form. */
 const WHOLE: Partial<
   Record<Dtype, Float32ArrayConstructor | Float64ArrayConstructor | Int32ArrayConstructor>
 > = {
@@ -103,7 +107,11 @@ const WRITERS: Readonly<Record<Dtype, Writer>> = {
 function asTruths(bytes: Uint8Array, pointer: string): Int32Array {
   const wrong = bytes.findIndex((byte) => byte > 1)
   if (wrong < 0) return new Int32Array(bytes)
-  throw problemAt('invalid-value', pointer, `element ${wrong} is the byte ${bytes[wrong]}; a bool is 0 or 1`)
+  throw problemAt(
+    'invalid-value',
+    pointer,
+    `element ${wrong} is the byte ${bytes[wrong]}; a bool must be 0 or 1`,
+  )
 }
 
 function tooWide(halves: Int32Array, i: number, pointer: string) {
@@ -115,7 +123,7 @@ function tooWide(halves: Int32Array, i: number, pointer: string) {
   return problemAt('invalid-value', pointer, detail)
 }
 
-/** An int64 fits int32 when its upper half only repeats the sign of the lower one. */
+/** An int64 fits into int32 if its upper half only repeats the sign of the lower half. */
 function narrowInt64(halves: Int32Array, pointer: string): Int32Array {
   const narrow = new Int32Array(halves.length / 2)
   for (let i = 0; i < narrow.length; i++) {

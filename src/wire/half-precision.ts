@@ -1,9 +1,12 @@
-/** The two 16-bit floating-point formats, bit by bit. It knows no bytes and no arrays of the wire; dtypes.ts does. */
+/**
+ * float16 (IEEE binary16) and bfloat16 conversion, bit by bit, with round-half-to-even. It knows neither bytes nor
+ * arrays on the wire; dtypes.ts does.
+ */
 
-/** How 16 bits are shared out: one sign, then the exponent, then the fraction. */
+/** How the 16 bits are divided: one sign bit, then the exponent, then the fraction. */
 interface Layout {
   readonly fractionBits: number
-  /** The exponent of the smallest normal number; below it all steps are equal. */
+  /** The exponent of the smallest normal number. Below it (subnormals) all steps are equal. */
   readonly minExponent: number
   readonly infinity: number
 }
@@ -14,7 +17,7 @@ const FLOAT16: Layout = { fractionBits: 10, minExponent: -14, infinity: 0x7c00 }
 const BFLOAT16: Layout = { fractionBits: 7, minExponent: -126, infinity: 0x7f80 }
 
 /**
- * Nearest binary16, ties to even; too large becomes infinity.
+ * The nearest binary16, ties to even. Too large values become infinity.
  *
  * @example
  * toHalf(1) // 0x3c00
@@ -25,7 +28,7 @@ export function toHalf(value: number): number {
 }
 
 /**
- * Nearest bfloat16, ties to even; too large becomes infinity.
+ * The nearest bfloat16, ties to even. Too large values become infinity.
  *
  * @example
  * toBfloat16(1) // 0x3f80
@@ -34,25 +37,25 @@ export function toBfloat16(value: number): number {
   return toBits(BFLOAT16, value)
 }
 
-/** It starts from the double, so nothing is rounded twice. */
+/** Starts from the double, so that nothing is rounded twice. */
 function toBits({ fractionBits, minExponent, infinity }: Layout, value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
   if (Number.isNaN(value)) return infinity | (1 << (fractionBits - 1))
   const magnitude = Math.abs(value)
   const exponent = Math.max(exponentOf(magnitude), minExponent)
   if (exponent > -minExponent + 1) return sign | infinity
-  // A fraction that rounds up to the next power of two carries into the exponent, up to infinity: that is right.
+  // A fraction that rounds up to the next power of two carries into the exponent, up to infinity. That is correct.
   const steps = roundToEven(magnitude * POWERS[fractionBits - exponent + 160])
   return sign | (((exponent - minExponent) << fractionBits) + steps)
 }
 
-/** floor(log2 x) of a normal double; far below any 16-bit format for the others. */
+/** floor(log2 x) of a normal double; for others a value far below any 16-bit format. */
 function exponentOf(x: number): number {
   SCRATCH.setFloat64(0, x)
   return (SCRATCH.getUint16(0) >> 4) - 1023
 }
 
-/** 2^-160 .. 2^160: every step between two numbers of 16 bits, and its inverse. */
+/** 2^-160 .. 2^160: the step between any two neighbouring 16-bit numbers, and its inverse. */
 const POWERS = Float64Array.from({ length: 321 }, (_, n) => 2 ** (n - 160))
 
 const SCRATCH = new DataView(new ArrayBuffer(8))
@@ -65,7 +68,7 @@ function roundToEven(x: number): number {
 }
 
 /**
- * The value of a binary16: exponent 0 holds the subnormals, 31 infinity and NaN.
+ * The value of a binary16. Exponent 0 encodes the subnormals, 31 infinity and NaN.
  *
  * @example
  * fromHalf(0x3c00) // 1
@@ -79,11 +82,11 @@ export function fromHalf(bits: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25)
 }
 
-/** All 65536 binary16 numbers fit into a table. */
+/** Lookup table of all 65536 binary16 numbers. */
 const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits))
 
 /**
- * The nearest number that a binary16 holds.
+ * The nearest number that a binary16 can represent.
  *
  * @example
  * roundToHalf(0.1) // 0.0999755859375

@@ -1,4 +1,7 @@
-/** The wire formats: every file or folder here that exports one. A format registers by being there. */
+/**
+ * The registry of wire formats, and content negotiation between them. Every file or folder here that exports a
+ * format is registered automatically.
+ */
 import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Format } from './define.ts'
@@ -9,7 +12,7 @@ export const formats: readonly Format[] = Object.freeze(await loadFormats())
 const byMediaType = new Map(formats.flatMap((format) => format.mediaTypes.map((type) => [type, format])))
 
 /**
- * The format of a media type; case and parameters do not matter.
+ * The format for a media type. Case and media type parameters are ignored.
  *
  * @example
  * formatOf('Application/JSON; charset=utf-8')?.name // 'json'
@@ -19,10 +22,10 @@ export function formatOf(mediaType: string): Format | undefined {
 }
 
 /**
- * The format that an `Accept` header asks for (RFC 9110, 12.5.1).
+ * Content negotiation: the format that an `Accept` header asks for (RFC 9110, 12.5.1).
  *
  * @param fallback the request's own format, which wins among equals
- * @returns undefined when none is acceptable
+ * @returns undefined if none is acceptable
  */
 export function negotiate(accept: string | undefined, fallback: Format): Format | undefined {
   const ranges = (accept ?? '')
@@ -49,7 +52,10 @@ function readRange(text: string): MediaRange {
   return { type, quality: Number.isFinite(value) ? Math.min(1, Math.max(0, value)) : 0 }
 }
 
-/** The most specific ranges that match decide; of several names of one format, the one that is liked best. */
+/**
+ * The most specific matching ranges decide. If a format has several media types, the one with the highest quality
+ * counts.
+ */
 function qualityOf({ mediaTypes }: Format, ranges: readonly MediaRange[]): number {
   for (const level of [mediaTypes, ['application/*'], ['*/*']]) {
     const matching = ranges.filter(({ type }) => level.includes(type))
@@ -65,7 +71,10 @@ async function loadFormats(): Promise<Format[]> {
   return found.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** Files beside this one, and the index of each folder; as sources or compiled, without declarations and maps. */
+/**
+ * The files in this folder and the index file of each subfolder, as sources or compiled, without declarations and
+ * source maps.
+ */
 function candidates(): URL[] {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const here = new URL('./', import.meta.url)

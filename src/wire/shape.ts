@@ -1,13 +1,13 @@
-/** Checks a shape that came as JSON, whichever format it stood in. It knows no data; the formats compare sizes. */
+/** Validates a shape that was given as JSON, in any format. It knows no data; the formats compare sizes. */
 import { many, type Problem, type ProblemCode } from '../errors.ts'
 import { sizeOf } from '../tensor.ts'
 import { type DecodeLimits, MAX_RANK } from './define.ts'
 import type { Json } from './json/reader.ts'
 
 /**
- * A shape is a list of whole numbers whose product is compared, never wrapped around.
+ * A shape is a list of integers. Their product is compared with the limit without overflow.
  *
- * @param blame makes the problem, so that each format names the place in its own way
+ * @param blame creates the problem, so that each format names the place in its own way
  * @throws Problem `shape-mismatch` (not a shape, more than 8 axes), `shape-overflow` (more elements than the limit)
  * @example
  * checkShape([2, 3], limits, (code, detail) => problemAt(code, '/x/shape', detail)) // [2, 3]
@@ -17,7 +17,7 @@ export function checkShape(
   { maxElements }: DecodeLimits,
   blame: (code: ProblemCode, detail: string) => Problem,
 ): readonly number[] {
-  if (!isShape(shape)) throw blame('shape-mismatch', 'must be a list of whole numbers >= 0')
+  if (!isShape(shape)) throw blame('shape-mismatch', 'must be a list of integers >= 0')
   if (shape.length > MAX_RANK) throw blame('shape-mismatch', `has more than ${MAX_RANK} axes`)
   const elements = sizeOf(shape)
   if (elements > maxElements) {

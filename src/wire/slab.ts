@@ -1,12 +1,13 @@
 /**
- * Memory for answers, at multiples of 8 and with a view of its floats. Small ones are cut from one piece after the other,
- * like Node's own pool of buffers, so that writing an answer makes one view and not one a tensor. Larger ones are lent
- * whole and come back: fresh ones for every answer would be so many bytes that the collector never rests.
+ * A slab allocator for response bodies, aligned to 8 bytes and with a float view of the memory. Small responses are
+ * cut from a shared slab, like Node's own buffer pool, so that writing a response creates one view instead of one
+ * per tensor. Larger ones borrow a whole slab and return it to a free list: allocating a fresh one for every
+ * response would keep the garbage collector busy all the time.
  */
 
-/** What small ones are cut from, and the most that one of them may take. */
+/** The size of a shared slab, and the largest response that is cut from one. */
 const [SLAB_BYTES, MOST_BYTES] = [64 * 1024, 16 * 1024]
-/** The largest that is lent again, and all that waits to be. */
+/** The largest slab that is reused, and the maximum size of all slabs on the free lists. */
 const [LARGEST_BYTES, IDLE_BYTES] = [1024 * 1024, 8 * 1024 * 1024]
 
 interface Slab {
@@ -14,7 +15,7 @@ interface Slab {
   readonly floats: Float32Array
 }
 
-/** A cut: `length` bytes from `start`. */
+/** An allocation: `length` bytes from `start`. */
 export interface Allocation extends Slab {
   readonly start: number
 }
@@ -22,17 +23,17 @@ export interface Allocation extends Slab {
 let current: Slab = slabOf(0)
 let used = 0
 
-/** By their size; the last one is the next, for it may still be in the processor's cache. */
+/** Free lists by size. The last slab is reused first, because it may still be in the CPU cache. */
 const idle = new Map<number, Slab[]>()
 let idleBytes = 0
-/** Those that are out; who does not give them back leaves them to the collector. */
+/** Slabs that are borrowed. If one is not returned, the garbage collector frees it. */
 const lent = new WeakMap<ArrayBufferLike, Slab>()
 
 /**
- * Room for an answer, not cleared.
+ * Memory for a response, not cleared.
  *
  * @example
- * const { floats, start } = cut(1024)
+ * const { floats, start } = allocate(1024)
  * floats.set(gradient, start / 4)
  */
 export function allocate(length: number): Allocation {
@@ -46,12 +47,12 @@ export function allocate(length: number): Allocation {
   return cutOf(current, start)
 }
 
-/** Written out: copying the members takes longer than all else here. */
+/** Written out, because copying the members with a spread takes longer than everything else here. */
 function cutOf({ bytes, floats }: Slab, start: number): Allocation {
   return { bytes, floats, start }
 }
 
-/** To be called when nobody reads an answer any more; what was not lent is none of it. */
+/** Call this when the response has been sent. Parts that were not borrowed are ignored. */
 export function releaseChunks(parts: readonly Uint8Array[]) {
   for (const { buffer } of parts) {
     const slab = lent.get(buffer)
@@ -63,7 +64,7 @@ export function releaseChunks(parts: readonly Uint8Array[]) {
   }
 }
 
-/** Bytes that an answer holds until it is given back. */
+/** Bytes of memory that a response occupies until it is released. */
 export function heldBy(parts: readonly Uint8Array[]): number {
   let bytes = 0
   for (const part of parts) {
@@ -72,7 +73,10 @@ export function heldBy(parts: readonly Uint8Array[]): number {
   return bytes
 }
 
-/** All of a piece that was made for it; the engine's memory is shared. */
+/**
+ * The whole buffer if it was allocated for this part. The engine's memory is shared, so only the part itself
+ * counts.
+ */
 function sizeOf({ length, buffer }: Uint8Array): number {
   const whole = lent.has(buffer) || length > LARGEST_BYTES ? buffer.byteLength : length
   return whole > 2 * length ? length : whole
@@ -80,7 +84,7 @@ function sizeOf({ length, buffer }: Uint8Array): number {
 
 function lend(length: number): Slab {
   if (length > LARGEST_BYTES) return slabOf(length)
-  // The next power of two, so that answers of about the same size share memory.
+  // The next power of two, so that responses of similar size share slabs.
   const size = 2 ** Math.ceil(Math.log2(length))
   const known = idleOf(size).pop()
   if (known !== undefined) idleBytes -= size

@@ -1,27 +1,31 @@
-/** What a body is that its Content-Type does not say: asked where it cannot be read, so that the message may name it. */
+/**
+ * Content sniffing: recognizes a body whose Content-Type is wrong. Used only when a body cannot be parsed, so that
+ * the error message can name its real format.
+ */
 
 const [OPEN_OBJECT, BLANK] = [0x7b, 0x20]
 
 /**
- * What to send instead, where the first bytes tell.
+ * A hint about what to send instead, if the first bytes tell.
  *
  * @param type the body's media type
  * @example
- * mistaken(Buffer.from('{"predictions": [1]}'), 'application/x-safetensors')
- * // 'this looks like JSON: send it as Content-Type: application/json'
+ * sniffFormat(Buffer.from('{"predictions": [1]}'), 'application/x-safetensors')
+ * // 'this looks like JSON: send it with Content-Type: application/json'
  */
 export function sniffFormat(bytes: Uint8Array, type: string): string | undefined {
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return 'this looks like gzip: say so by Content-Encoding: gzip'
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b)
+    return 'this looks like gzip: send it with Content-Encoding: gzip'
   const other = isSafetensors(bytes)
     ? { name: 'safetensors', type: 'application/x-safetensors' }
     : isJson(bytes)
       ? { name: 'JSON', type: 'application/json' }
       : undefined
   if (other === undefined || other.type === type) return undefined
-  return `this looks like ${other.name}: send it as Content-Type: ${other.type}`
+  return `this looks like ${other.name}: send it with Content-Type: ${other.type}`
 }
 
-/** A header's length as 64 bits, and its brace; text holds no zeros. */
+/** A 64-bit header length and an opening brace. Text contains no zero bytes. */
 function isSafetensors(bytes: Uint8Array): boolean {
   return bytes[7] === 0 && bytes[8] === OPEN_OBJECT
 }

@@ -126,7 +126,7 @@ const JSON_ROWS: Fault[] = [
     what: 'a key twice',
     body: '{"predictions":[1],"targets":[1],"targets":[2]}',
     status: 400,
-    says: 'each key only once',
+    says: 'each key to occur only once',
   },
   { id: 'J6', what: 'nesting 100 000 deep', body: `{"predictions":${'['.repeat(100_000)}`, status: 400 },
   { id: 'J6', what: 'nesting deep in an option', body: `{"params":${'{"a":'.repeat(10_000)}`, status: 400 },

@@ -1,10 +1,12 @@
 /**
- * How many roundings the float32 answer of an engine is away from the exact one, for any loss at inputs that hurt: tiny,
- * small, plain and large numbers, probabilities at 0 and 1, predictions next to their targets.
+ * Counts how many roundings the float32 result of an engine is away from the exact one, for any loss, on
+ * numerically hard inputs: tiny, small, ordinary and large numbers, probabilities near 0 and 1, predictions close
+ * to their targets.
  *
- * The exact answer is the definition's, in float64, to the same float32 numbers. An answer may be off by what one rounding
- * of its inputs and parameters moves, and by roundings of its own: error / (2^-24 |exact| + moved) is what is counted. A number
- * below a 4096th of the largest of its row counts as that, because the row's sums are rounded as their largest terms are.
+ * The exact result is that of the float64 definition, for the same float32 inputs. A float32 result may differ from
+ * it by what one rounding of its inputs and parameters changes, and by its own roundings, so the error is counted
+ * as error / (2^-24 |exact| + moved). A number smaller than 1/4096 of the largest number in its row counts as if it
+ * had that size, because the row's sums are rounded relative to their largest terms.
  */
 import type { Engine } from '../../src/engines/contract.ts'
 import { type Kind, type Loss, type Params, PER_CLASS } from '../../src/losses/define.ts'
@@ -14,25 +16,25 @@ import { defaultsOf, type Reading, randomFrom, readingsOf, sampleTensors } from 
 
 /** Half of the distance between 1 and the next float32. */
 const ROUNDING = 2 ** -24
-/** Below it a float32 has fewer digits, and relative errors mean nothing. */
+/** Below this a float32 has fewer digits, and relative errors mean nothing. */
 const SMALLEST = 1e-30
 const LARGEST = 3.4028234663852886e38
-/** Rows of what is drawn. */
+/** Number of rows that are drawn. */
 export const ROWS = 16
-/** A number this far below the largest of its row may carry that one's roundings. */
+/** A number this far below the largest of its row may carry the rounding errors of the largest. */
 const FAR_BELOW = 2 ** -12
-/** Draws of inputs within a rounding of the given ones. */
+/** How many times the inputs are moved by up to one rounding. */
 const MOVES = 4
 
 export type Tensors = ReadonlyMap<string, DecodedTensor>
 
 interface Mode {
   readonly label: string
-  /** Multiplies real numbers. */
+  /** Factor for real numbers. */
   readonly scale?: number
-  /** Probabilities are within so much of 0 and 1. */
+  /** Probabilities are within this distance of 0 or 1. */
   readonly edge?: number
-  /** Predictions are within this share of their targets. */
+  /** Predictions are within this relative distance of their targets. */
   readonly close?: number
 }
 
@@ -46,7 +48,7 @@ export const MODES: readonly Mode[] = [
   { label: 'predictions within 1e-3 of their targets', close: 1e-3 },
 ]
 
-/** The worst number of one result. */
+/** The largest error of one result. */
 export interface Inaccuracy {
   readonly result: string
   readonly params: Params
@@ -55,14 +57,14 @@ export interface Inaccuracy {
   readonly roundings: number
   readonly got: number
   readonly exact: number
-  /** Of the number, in the result. */
+  /** Index of the number in the result. */
   readonly place: number
 }
 
 /** Result (`loss`, `gradients.predictions` ...) -> its numbers. */
 export type Results = ReadonlyMap<string, ArrayLike<number>>
 
-/** Who answers a request in float32; undefined where it has no such loss. */
+/** Computes a request in float32; undefined if it does not have the loss. */
 export type Answering = (loss: Loss, tensors: Tensors, params: Params) => Promise<Results | undefined>
 
 export interface Sides {
@@ -71,13 +73,13 @@ export interface Sides {
   readonly exact: Engine
 }
 
-/** An engine, as one who answers. */
+/** Computes requests with an engine. */
 export function answersOf(engine: Engine): Answering {
   return (loss, tensors, params) => resultsOf(engine, loss, tensors, params)
 }
 
 /**
- * The worst number of each result of a loss (`loss`, `gradients.predictions` ...), over all modes and parameters.
+ * The largest error of each result of a loss (`loss`, `gradients.predictions` ...), over all modes and parameters.
  *
  * @example
  * await inaccuraciesOf({ answer: answersOf(kernels), exact: interpreter }, huber, 1)
@@ -100,13 +102,13 @@ function casesOf(loss: Loss, seed: number): Case[] {
   )
 }
 
-/** Asked with regions of every size alone, because class indices of few pixels leave nothing of some slopes, exactly. */
+/** Tested only with one target per class: with class indices of a few pixels, some slopes are exactly 0. */
 const SYMMETRIC: Readonly<Record<string, string>> = {
   generalized_dice:
-    'two absent classes have the same weight, and what a pixel of both gets from them cancels',
+    'two absent classes have the same weight, and their contributions to a shared pixel cancel',
 }
 
-/** The defaults, and each number moved. */
+/** The default parameters, and variants with each number changed. */
 export function variantsOf(loss: Loss): Params[] {
   const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) => {
     const { type, default: standard, minimum, maximum, exclusiveMaximum, onlyWith } = schema
@@ -125,7 +127,7 @@ interface Case extends Reading {
   readonly seed: number
 }
 
-/** What a case is asked with; undefined where the mode says nothing of this loss. */
+/** The tensors of a case; undefined if the mode does not apply to this loss. */
 export function tensorsOf(loss: Loss, { params, mode, seed, perClass }: Case): Tensors | undefined {
   const random = randomFrom(seed)
   const draw = (next: () => number, kind: Kind) => drawn(next, kind, mode)
@@ -198,7 +200,7 @@ interface Compared {
   readonly got: ArrayLike<number>
   readonly exact: ArrayLike<number>
   readonly around: readonly ArrayLike<number>[]
-  /** Numbers of a row. */
+  /** Numbers per row. */
   readonly width: number
 }
 
@@ -220,7 +222,7 @@ function worstOf({ got, exact, around, width }: Compared) {
   return worst
 }
 
-/** What the numbers of each row count as at least. */
+/** For each row, the smallest size that its numbers count as. */
 function floorsOf(exact: ArrayLike<number>, width: number): number[] {
   return Array.from({ length: Math.ceil(exact.length / width) }, (_, row) => {
     const numbers = Array.from({ length: width }, (_, i) => Math.abs(exact[row * width + i] ?? 0))
@@ -249,7 +251,7 @@ function widened(tensors: Tensors): Tensors {
 
 const jittered = (random: () => number, x: number) => x * (1 + (2 * random() - 1) * ROUNDING)
 
-/** Kinds whose numbers are measured or computed; whole numbers, labels and signs are exact. */
+/** Kinds whose numbers are measured or computed. Integers, labels and signs are exact. */
 const ROUNDED: ReadonlySet<Kind> = new Set([...FREE, 'probability', 'simplex', 'box'])
 
 function moved(tensors: Tensors, loss: Loss, random: () => number): Tensors {
@@ -278,30 +280,32 @@ function movedParams(loss: Loss, params: Params, random: () => number): Params {
   }
 }
 
-/** What a loss may be off by where it is more than 16 roundings, and why nothing better exists in float32. */
+/** Losses whose error may exceed 16 roundings, and why float32 allows nothing better. */
 export const BEYOND: Readonly<Record<string, { readonly roundings: number; readonly reason: string }>> = {
-  circle: { roundings: 64, reason: 'gamma multiplies the one rounding of a cosine' },
-  multi_similarity: { roundings: 64, reason: 'alpha and beta multiply the one rounding of a cosine' },
-  supcon: { roundings: 64, reason: '1 / temperature multiplies the one rounding of a cosine' },
-  nt_xent: { roundings: 64, reason: '1 / temperature multiplies the one rounding of a cosine' },
-  info_nce: { roundings: 64, reason: '1 / temperature multiplies the one rounding of a dot product' },
-  margin_softmax: { roundings: 64, reason: 'scale multiplies the one rounding of a cosine' },
-  multiple_negatives_ranking: { roundings: 128, reason: 'scale multiplies the one rounding of a cosine' },
-  sigmoid_focal: { roundings: 32, reason: 'gamma multiplies the rounding of 1 - p' },
-  asymmetric: { roundings: 32, reason: 'gamma multiplies the rounding of p' },
+  circle: { roundings: 64, reason: 'gamma multiplies the rounding error of a cosine' },
+  multi_similarity: { roundings: 64, reason: 'alpha and beta multiply the rounding error of a cosine' },
+  supcon: { roundings: 64, reason: '1 / temperature multiplies the rounding error of a cosine' },
+  nt_xent: { roundings: 64, reason: '1 / temperature multiplies the rounding error of a cosine' },
+  info_nce: { roundings: 64, reason: '1 / temperature multiplies the rounding error of a dot product' },
+  margin_softmax: { roundings: 64, reason: 'scale multiplies the rounding error of a cosine' },
+  multiple_negatives_ranking: { roundings: 128, reason: 'scale multiplies the rounding error of a cosine' },
+  sigmoid_focal: { roundings: 32, reason: 'gamma multiplies the rounding error of 1 - p' },
+  asymmetric: { roundings: 32, reason: 'gamma multiplies the rounding error of p' },
   triplet_margin: { roundings: 64, reason: 'the slopes of two distances, each near 1, nearly cancel' },
   list_mle: {
     roundings: 32,
-    reason: 'what an item gets from its place and from the items before it nearly cancels',
+    reason: "the contributions of an item's own position and of the items before it nearly cancel",
   },
-  cosine_embedding: { roundings: 32, reason: 'near equality it is the difference of two rounded directions' },
+  cosine_embedding: {
+    roundings: 32,
+    reason: 'for nearly equal vectors it is the difference of two rounded directions',
+  },
   generalized_dice: {
     roundings: 128,
-    reason: 'terms of the same class nearly cancel where its region is nearly empty',
+    reason: 'the terms of a class nearly cancel if its region is nearly empty',
   },
   ctc: {
     roundings: Number.POSITIVE_INFINITY,
-    reason:
-      'where the shares of the alignments equal the probabilities the gradient is the difference of both',
+    reason: 'where the alignment shares equal the probabilities, the gradient is their difference',
   },
 }

@@ -1,9 +1,9 @@
-/** A call of every function of the language, for suites that try them all. */
+/** Calls of every function of the language, for suites that test them all. */
 import type { Values } from './formulas.ts'
 
 const x = [0.3, -1.2, 2.1, 0.7, -0.4, 1.6]
 const y = [1.1, 0.6, -0.9, 1.8, 0.2, -1.3]
-/** Two rows of three; away from kinks and from the edges of domains. */
+/** Two rows of three columns, away from kinks and from the edges of domains. */
 export const VALUES: Values = { x, y, v: [0.5, -0.8], i: [2, 0], s: 1.7, rows: 2 }
 
 /** Formulas that call every function of the language whose derivative is not 0 everywhere. */
@@ -106,7 +106,7 @@ export const SMOOTH = [
   'sum(sort(x, rows) * index(rows), columns)',
 ]
 
-/** Those of the others: flat everywhere. */
+/** Formulas that call the other functions: their derivative is 0 everywhere. */
 export const CONSTANT = [
   'count(x > 0, columns)',
   'any(x > 0, columns) ? 1 : 0',

@@ -1,12 +1,12 @@
 /**
- * A real browser: Chromium from the npm package `@sparticuz/chromium`, driven by playwright-core, neither of which
- * downloads anything. The package's own flags are not taken, for they switch the checks of origins off.
+ * A real browser: Chromium from the npm package `@sparticuz/chromium`, driven by playwright-core. Neither package
+ * downloads anything. The package's own flags are not used, because they disable the same-origin checks.
  */
 import { arch, platform } from 'node:os'
 import chromium from '@sparticuz/chromium'
 import { type Browser, chromium as driver } from 'playwright-core'
 
-/** @returns undefined, and says why, where this machine cannot run it */
+/** @returns undefined if this machine cannot run it; the reason is printed */
 export async function launchChromium(): Promise<Browser | undefined> {
   if (platform() !== 'linux' || arch() !== 'x64')
     return none(`it is built for x64 Linux, this is ${arch()} ${platform()}`)
@@ -21,5 +21,5 @@ export async function launchChromium(): Promise<Browser | undefined> {
 }
 
 function none(why: string): undefined {
-  console.log(`no Chromium here, pages are tested where there is one: ${why}`)
+  console.log(`no Chromium here, so the browser tests are skipped: ${why}`)
 }

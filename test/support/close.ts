@@ -1,9 +1,9 @@
-/** Compares numbers with a stated tolerance; NaN equals NaN and an infinity only itself. */
+/** Compares numbers with an explicit tolerance. NaN equals NaN, and an infinity equals only itself. */
 import { expect } from 'vitest'
 
 /**
- * |got - want| <= absolute * scale + relative * |want|, where the scale is the largest |want|: a sum of large terms that
- * cancel cannot be expected to be small to the last digit.
+ * |got - want| <= absolute * scale + relative * |want|, where the scale is the largest |want|. A sum of large terms
+ * that cancel cannot be expected to be exact to the last digit.
  */
 export function expectClose(
   got: ArrayLike<number>,
@@ -26,7 +26,7 @@ export function expectClose(
   }
 }
 
-/** The bits, so that -0 is not 0; every NaN is the same one, because WebAssembly leaves its sign to the machine. */
+/** The bits, so that -0 differs from 0. Every NaN is the same, because WebAssembly leaves its sign to the machine. */
 export function bitsOf(data: Float32Array | Float64Array | Int32Array): string {
   const own = data.map((x) => (Number.isNaN(x) ? Number.NaN : x))
   return Buffer.from(own.buffer, own.byteOffset, own.byteLength).toString('hex')

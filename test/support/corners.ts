@@ -1,4 +1,4 @@
-/** Holds losses to numbers by hand where formulas that are right on paper fail in a computer. */
+/** Compares losses with values computed by hand where formulas that are right on paper fail in floating point. */
 import { describe, it } from 'vitest'
 import type { Params } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'

@@ -1,4 +1,7 @@
-/** What a batch's program means: the interpreter's float64 values and gradients, whatever the batch's precision. */
+/**
+ * The reference result of a batch: the interpreter's float64 values and gradients, whatever the precision of the
+ * batch.
+ */
 import type { Batch } from '../../src/engines/contract.ts'
 import { type Interpreted, interpret } from '../../src/language/interpret.ts'
 import type { NumericArray } from '../../src/tensor.ts'
@@ -8,7 +11,7 @@ export function definition(batch: Batch): Interpreted {
   return interpret(batch.program, argumentsOf(batch))
 }
 
-/** A batch's numbers, as the interpreter takes them. */
+/** The numbers of a batch, as the interpreter takes them. */
 export function argumentsOf({ sizes, inputs, scalars, cotangent }: Batch) {
   const wide = Object.entries(inputs).map(([name, [data]]) => {
     return [name, data instanceof Int32Array ? data : Float64Array.from(data!)] as const

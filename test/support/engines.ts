@@ -1,4 +1,4 @@
-/** Every engine that opens on this machine, in this thread; the others with the reason why not. */
+/** Every engine that opens on this machine, in this thread, and for the others the reason why they do not. */
 import type { Engine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/open.ts'
@@ -10,7 +10,7 @@ export interface TestedEngine {
   open(): Promise<Engine>
 }
 
-/** Names and openers; an engine that cannot be had here is left out, and said so once. */
+/** Names and openers. An engine that is not available here is left out, with one message. */
 export async function availableEngines(): Promise<TestedEngine[]> {
   const found: TestedEngine[] = []
   for (const definition of await engineDefinitions()) {
@@ -28,7 +28,7 @@ export async function availableEngines(): Promise<TestedEngine[]> {
   return found
 }
 
-/** Whether an engine opens here. */
+/** Whether an engine opens on this machine. */
 export async function isHere(name: string): Promise<boolean> {
   const definition = (await engineDefinitions()).find((one) => one.name === name)
   const opened = await definition?.open('test')

@@ -1,4 +1,7 @@
-/** Runs a request through check, engine and reduction in process: what the service does, without HTTP and batching. */
+/**
+ * Runs a request through validation, engine and reduction in process: what the service does, without HTTP and
+ * batching.
+ */
 
 import { assemble } from '../../src/batching/assemble.ts'
 import { type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
@@ -15,14 +18,14 @@ export { UnsupportedByEngine }
 const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
 const plans = createRequestPlanSource(createProgramSource(), limits)
 
-/** The float64 definition, as an engine. */
+/** The float64 interpreter as an engine. */
 export async function openInterpreter(): Promise<Engine> {
   const opened = await interpreter.open('test')
   if (isUnavailable(opened)) throw new Error(opened.unavailable)
   return opened
 }
 
-/** @param of a loss, or one by a name that brings parameters and a preset along */
+/** @param of a loss, or a loss with the parameters and the preset that its name implies */
 export function check(
   of: Loss | ResolvedLoss,
   tensors: ReadonlyMap<string, DecodedTensor>,
@@ -32,7 +35,7 @@ export function check(
   return checkRequest(asked, { tensors, options: new Map(Object.entries(options)) }, { plans: plans })
 }
 
-/** The answer of one request, alone. */
+/** The response to one request, computed alone. */
 export async function evaluate(
   engine: Engine,
   of: Loss | ResolvedLoss,
@@ -43,7 +46,7 @@ export async function evaluate(
   return checked.answer(await engine.run(assemble([checked.job])))
 }
 
-/** A tensor from nested numbers, as float64. */
+/** A float64 tensor from nested numbers. */
 export function nested(value: unknown, dtype: 'float32' | 'float64' = 'float64'): DecodedTensor {
   const shape: number[] = []
   for (let part = value; Array.isArray(part); part = part[0]) shape.push(part.length)

@@ -1,4 +1,4 @@
-/** Engines that do as a test tells them. */
+/** Fake engines whose behaviour the test controls. */
 import type { Batch, BatchResult, Engine } from '../../src/engines/contract.ts'
 
 export interface FakeOptions {
@@ -8,7 +8,7 @@ export interface FakeOptions {
   readonly isGpu?: boolean
 }
 
-/** An engine that counts what it is asked for. */
+/** An engine that counts the calls that it receives. */
 export function fakeEngine({ name, run, isReady = () => true, isGpu = false }: FakeOptions): Engine & {
   readonly batches: readonly Batch[]
 } {

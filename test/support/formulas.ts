@@ -6,7 +6,7 @@ import { parse } from '../../src/language/parse.ts'
 const matrix = { type: 'real', axes: ['rows', 'columns'] } as const
 const vector = { type: 'real', axes: ['rows'] } as const
 
-/** x and y are matrices, v a vector, i an index a row, s a scalar, mode a word. */
+/** x and y are matrices, v is a vector, i has one index per row, s is a scalar, mode is a word. */
 export const SCOPE: Scope = {
   inputs: { x: matrix, y: matrix, predictions: matrix, v: vector, i: { type: 'index', axes: ['rows'] } },
   absent: ['w'],
@@ -28,7 +28,7 @@ export interface Evaluated {
   readonly gradients: Readonly<Record<string, number[]>>
 }
 
-/** Value and gradients of a formula; x and y are `rows` x (their length / rows). */
+/** Value and gradients of a formula. x and y have the shape `rows` x (their length / rows). */
 export function evaluateFormula(text: string, values: Values, wants: readonly string[] = []): Evaluated {
   const rows = values.rows ?? 1
   const program = lower(parse(text), SCOPE, wants)

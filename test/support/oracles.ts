@@ -1,4 +1,4 @@
-/** Reads the cases of test/oracles. */
+/** Reads the cases in test/oracles. */
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface OracleCase {
@@ -23,7 +23,7 @@ export function oracleTensors({ inputs }: Pick<OracleCase, 'inputs'>): Map<strin
   return new Map(tensors)
 }
 
-/** Flat numbers, however they are nested; NaN and infinities are strings. */
+/** Numbers of any nesting, flattened. NaN and infinities are strings. */
 export function oracleNumbers(value: unknown): number[] {
   const data = typeof value === 'object' && value !== null && 'data' in value ? value.data : value
   return [data].flat(9).map(Number)

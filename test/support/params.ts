@@ -1,10 +1,10 @@
-/** Parameters that decide what a formula is: every one of them, by itself and with the others. */
+/** The values of the parameters that select a formula: each one alone, and combined. */
 import type { TSchema } from '@sinclair/typebox'
 import type { Loss, OnlyWith, Params } from '../../src/losses/define.ts'
 
 /**
- * Each choice of the words and switches of a loss, the defaults of its numbers left out, and what would be refused because
- * it has no effect beside the others.
+ * Every combination of a loss's words and booleans. Numeric parameters keep their defaults. Combinations that the
+ * service refuses, because a parameter has no effect with the others, are left out.
  *
  * @example
  * choicesOf(hinge) // [{ labels: 'pm1' }, { labels: '01' }]
@@ -35,7 +35,7 @@ export function companyOf({ onlyWith }: TSchema): Params {
   return onlyWith === undefined ? {} : { [onlyWith.param]: onlyWith.values[0] }
 }
 
-/** The words of a parameter, or its two truths; none for a number. */
+/** The words of a parameter, or true and false; none for a number. */
 function valuesOf(schema: TSchema): (string | boolean)[] {
   if (schema.type === 'boolean') return [false, true]
   const parts: readonly TSchema[] = schema.anyOf ?? []

@@ -1,4 +1,4 @@
-/** Formulas nobody wrote, their batches, and how exactly float32 can say what their definition says. */
+/** Random formulas and batches, and how accurately float32 can compute them. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Batch } from '../../src/engines/contract.ts'
@@ -17,7 +17,7 @@ import { argumentsOf, definition } from './definition.ts'
 import { SCOPE } from './formulas.ts'
 import { randomFrom } from './sample.ts'
 
-/** Expressions over x, y [rows, columns], v [rows], s and the place of an element. */
+/** Expressions over x, y [rows, columns], v [rows], s and the index of an element. */
 export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
   leaf: fc.constantFrom(
     'x',
@@ -38,7 +38,7 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
     .tuple(tie('any'), fc.constantFrom('+', '-', '*'), tie('any'))
     .map(([left, sign, right]) => `(${left} ${sign} ${right})`),
   guarded: fc
-    // Only what is read is compared: rounding decides between sums that are equal.
+    // Only values that are read are compared: rounding decides comparisons of sums that are equal.
     .tuple(tie('leaf'), tie('leaf'), tie('any'), tie('any'))
     .map(([a, b, yes, no]) => `(${a} < ${b} ? ${yes} : ${no})`),
   reduced: fc
@@ -58,7 +58,7 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
   ),
 })).any as fc.Arbitrary<string>
 
-/** A formula summed over its columns, with drawn inputs; an even seed has one cotangent for all values. */
+/** A formula summed over its columns, with random inputs. With an even seed, all values share one cotangent. */
 export function batchOf(text: string, rows: number, columns: number, seed: number): Batch {
   const random = randomFrom(seed)
   const draw = (count: number) => Float32Array.from({ length: count }, () => 3 * random() - 1.5)
@@ -82,9 +82,9 @@ export function batchOf(text: string, rows: number, columns: number, seed: numbe
 }
 
 /**
- * Holds results to the definition as closely as float32 can say it. How close that is, rounding itself tells (stochastic
- * arithmetic: Vignes 1993): the definition runs again with every operation's result off by a few of float32's roundings,
- * and what moves by that much may. What is wrong is off by whole terms.
+ * Checks that results are as close to the definition as float32 allows. Rounding itself tells how close that is
+ * (stochastic arithmetic: Vignes 1993): the definition runs again with the result of every operation changed by a
+ * few float32 roundings, and a result may differ by as much as it moves then. Real faults differ by whole terms.
  */
 export function expectNear(got: Results, batch: Batch, what: string): void {
   const want = definition(batch)
@@ -115,7 +115,7 @@ function farthest(one: Float64Array, other: Float64Array): number {
   return one.reduce((most, x, i) => Math.max(most, Math.abs(x - other[i]!)), 0)
 }
 
-/** Whether float32 holds every number on the way: float64 goes on where float32 has overflowed. */
+/** Whether every intermediate number fits into float32: float64 continues where float32 has overflowed. */
 function isRepresentable(batch: Batch): boolean {
   const { program } = batch
   const everyNode = Object.fromEntries(program.nodes.map((_, id) => [`node ${id}`, id]))
@@ -124,9 +124,9 @@ function isRepresentable(batch: Batch): boolean {
 }
 
 const ROUNDED_RUNS = 3
-/** Of the results of one operation: kernels' functions are allowed 4 ulp of 2^-24 .. 2^-23. */
+/** The relative error of one operation: the functions of the kernels may be off by 4 ulp of 2^-24 .. 2^-23. */
 const ROUNDING = 2 ** -22
-/** What is exact, or decides (max, sign, comparisons), is left as it is. */
+/** Operations that are exact or that select (max, sign, comparisons) are left as they are. */
 const ROUNDS: ReadonlySet<Op> = new Set<Op>([
   'exp',
   'expm1',
@@ -148,7 +148,7 @@ const ROUNDS: ReadonlySet<Op> = new Set<Op>([
   'contract',
 ])
 
-/** The definition with each operation's result times 1 + a drawn rounding, element by element. */
+/** The definition with each operation's result multiplied by 1 + a random rounding, element by element. */
 function interpretRounded(batch: Batch, seed: number): Interpreted {
   const args = argumentsOf(batch)
   const { program, factors } = withRoundings(batch.program)
@@ -161,7 +161,7 @@ function interpretRounded(batch: Batch, seed: number): Interpreted {
   return interpret(program, { ...args, inputs: { ...args.inputs, ...Object.fromEntries(drawn) } })
 }
 
-/** A program that multiplies what rounds by further inputs, the factors. */
+/** A program that multiplies the result of each rounding operation by an additional input, its factor. */
 function withRoundings(program: Program): { program: Program; factors: Program['inputs'] } {
   const nodes: Node[] = []
   const factors: Record<string, InputLayout> = {}

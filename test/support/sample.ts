@@ -1,4 +1,7 @@
-/** Draws inputs for any loss from what its definition says: kinds, axes, couplings. Seeded, so that failures repeat. */
+/**
+ * Draws random inputs for any loss from its definition: kinds, axes, couplings. Seeded, so that failures can be
+ * reproduced.
+ */
 import {
   type InputSpec,
   type Kind,
@@ -15,9 +18,9 @@ export interface SampleOptions {
   /** Size of the first axis. */
   readonly rows?: number
   readonly params?: Params
-  /** Draws each element instead of the kind's own distribution. */
+  /** Draws an element instead of the default distribution of the kind. */
   readonly draw?: (random: () => number, kind: Kind) => number | undefined
-  /** Leaves the optional inputs out. */
+  /** Leaves out the optional inputs. */
   readonly bare?: boolean
   /** As in `Reading`. */
   readonly perClass?: boolean
@@ -72,37 +75,37 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
   return new Map(entries)
 }
 
-/** What an input is drawn as. */
+/** The kind and the shape that an input is drawn with. */
 function readingOf(spec: InputSpec, loss: Loss, { params, perClass }: SampleOptions) {
   const kind = spec.kindFor({ ...defaultsOf(loss), ...params })
   if (perClass !== true || !spec.perClass) return { axes: spec.axes, kind }
   return { axes: Object.values(loss.inputs)[0]!.axes, kind: PER_CLASS[kind] ?? kind }
 }
 
-/** One of the ways in which a loss's inputs may come. */
+/** One of the forms that a loss's inputs can have. */
 export interface Reading {
-  /** Those that may have the shape of the first one do: one number for each class, where there would be one for all. */
+  /** Inputs that may have the shape of the first input do: one number per class instead of one per row. */
   readonly perClass: boolean
 }
 
-/** Both, where there are two. */
+/** Both forms, if there are two. */
 export function readingsOf({ inputs }: Loss): readonly Reading[] {
   const hasBoth = Object.values(inputs).some(({ perClass }) => perClass)
   return hasBoth ? [{ perClass: false }, { perClass: true }] : [{ perClass: false }]
 }
 
-/** Labels from 1 on, where 0 is the one that must not occur. */
+/** Labels from 1 on, where 0 is the label that must not occur. */
 function withoutFirst(tensor: DecodedTensor): DecodedTensor {
   return { ...tensor, data: Int32Array.from(tensor.data, (label) => 1 + (label % 3)) }
 }
 
-/** At least half of what there is, so that labels fit into their time. */
+/** At least half of the maximum, so that the labels fit into the time steps. */
 function lengths(random: () => number, shape: number[], most: number): DecodedTensor {
   const data = Int32Array.from({ length: shape[0]! }, () => Math.ceil(((1 + random()) / 2) * most))
   return { dtype: 'int32', shape, data, encoding: 'nested', typed: true }
 }
 
-/** The parameters' default values. */
+/** The default values of the parameters. */
 export function defaultsOf(loss: Loss): Params {
   return Object.fromEntries(
     Object.entries(loss.params.properties).map(([name, schema]) => [name, schema.default]),
@@ -131,7 +134,7 @@ function sampleTensor(
 
 const uniform = (low: number, high: number) => (random: () => number) => low + (high - low) * random()
 
-/** Away from the corners of the kinds, where finite differences would step outside. */
+/** Away from the edges of the kinds, where finite differences would step outside. */
 const DRAW: Readonly<Record<Kind, (random: () => number) => number>> = {
   real: uniform(-3, 3),
   positive: uniform(0.1, 3),
@@ -157,9 +160,9 @@ const WHOLE: ReadonlySet<Kind> = new Set([
   'index_list',
 ])
 
-/** Kinds whose numbers hang together along the last axis. */
+/** Kinds whose numbers depend on each other along the last axis. */
 const ROWS: Readonly<Partial<Record<Kind, (random: () => number, width: number) => number[]>>> = {
-  /** Different classes in any order, then -1. */
+  /** Distinct classes in any order, then -1. */
   index_list: (random, width) => {
     const classes = Array.from({ length: width }, (_, i) => ({ i, at: random() })).sort((a, b) => a.at - b.at)
     const listed = Math.floor(random() * (width + 1))

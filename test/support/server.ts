@@ -6,13 +6,13 @@ export interface TestServer {
   readonly url: string
   readonly port: number
   readonly app: App
-  /** Tensors that the engine holds. */
+  /** Number of tensors that the engine holds. */
   tensors(): Promise<number>
   post(loss: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>
   close(): Promise<void>
 }
 
-/** Starts one on a free port of the loopback interface; settings may be changed one by one. */
+/** Starts a server on a free port of the loopback interface, with the given settings. */
 export async function startServer(settings: Partial<Config> = {}): Promise<TestServer> {
   const app = await buildApp({ ...loadConfig({}), engine: 'wasm', ...settings })
   const url = await app.fastify.listen({ port: 0, host: '127.0.0.1' })
@@ -30,10 +30,10 @@ export async function startServer(settings: Partial<Config> = {}): Promise<TestS
   }
 }
 
-/** Numbers at whatever depth a test knows them to be. */
+/** Numbers at any nesting depth; the test knows which. */
 type Numbers = number & number[] & number[][] & number[][][]
 
-/** An answer in JSON. */
+/** A JSON response. */
 export interface JsonAnswer {
   readonly loss: Numbers
   readonly gradients: Readonly<Record<string, Numbers>>
@@ -42,7 +42,7 @@ export interface JsonAnswer {
   readonly finite: boolean
 }
 
-/** A safetensors file, written here independently of the service. */
+/** A safetensors file, written independently of the service. */
 export function safetensors(
   tensors: Readonly<Record<string, { dtype: string; shape: readonly number[]; bytes: Uint8Array }>>,
   metadata: Readonly<Record<string, unknown>> = {},
@@ -62,7 +62,7 @@ export function safetensors(
   )
 }
 
-/** A file with any header text, right or wrong. */
+/** A safetensors file with any header text, valid or not. */
 export function safetensorsFrom(header: string | Buffer, data: Uint8Array, length?: bigint): Buffer {
   const text = Buffer.from(header as string)
   const size = Buffer.alloc(8)
@@ -74,7 +74,7 @@ export function f32(...numbers: number[]): Uint8Array {
   return new Uint8Array(Float32Array.from(numbers).buffer)
 }
 
-/** Reads an answer: float32 and float64 tensors by name, and the metadata parsed. */
+/** Reads a response: float32 and float64 tensors by name, and the parsed metadata. */
 export function readSafetensors(body: Buffer): {
   tensors: Map<string, number[]>
   members: Record<string, unknown>

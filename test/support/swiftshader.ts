@@ -1,7 +1,7 @@
 /**
- * A Vulkan on the processor for tests of the WebGPU engine: SwiftShader from the npm package `@sparticuz/chromium`, of which
- * nothing else is used. The loader reads these variables when a process starts, so that vitest.config.ts hands them to the
- * processes in which tests run.
+ * A Vulkan driver for the CPU, for tests of the WebGPU engine: SwiftShader from the npm package
+ * `@sparticuz/chromium`. The dynamic loader reads these variables when a process starts, so vitest.config.ts passes
+ * them to the processes in which tests run.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, platform } from 'node:os'
@@ -13,7 +13,7 @@ const MODULES = fileURLToPath(new URL('../../node_modules/', import.meta.url))
 const ARCHIVE = join(MODULES, '@sparticuz/chromium/bin/swiftshader.tar.br')
 const FOLDER = join(MODULES, '.cache/lossd/swiftshader')
 
-/** All of the archive that Vulkan needs. */
+/** The files in the archive that Vulkan needs. */
 const FILES: ReadonlySet<string> = new Set([
   'libvk_swiftshader.so',
   'libvulkan.so.1',
@@ -21,7 +21,8 @@ const FILES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Variables with which a process finds SwiftShader. None where it cannot be had, or where a driver has been chosen.
+ * The environment variables with which a process finds SwiftShader. Empty if it is not available, or if a driver is
+ * already selected.
  *
  * @example
  * swiftshaderEnvironment().VK_DRIVER_FILES // '.../node_modules/.cache/lossd/swiftshader/vk_swiftshader_icd.json'
@@ -30,7 +31,7 @@ export function swiftshaderEnvironment(): Record<string, string> {
   if (process.env.VK_DRIVER_FILES !== undefined) return {}
   const missing = whyNot()
   if (missing !== undefined) {
-    console.log(`no SwiftShader here, WebGPU is tested where there is a GPU: ${missing}`)
+    console.log(`no SwiftShader here, so WebGPU is tested only where there is a GPU: ${missing}`)
     return {}
   }
   if (!existsSync(FOLDER)) unpack()
@@ -47,7 +48,7 @@ function whyNot(): string | undefined {
   return existsSync(ARCHIVE) ? undefined : '@sparticuz/chromium is not installed'
 }
 
-/** Into a folder of its own first, so that no other run finds half of it. */
+/** Unpacked into a temporary folder first, so that no other run finds half of it. */
 function unpack() {
   mkdirSync(dirname(FOLDER), { recursive: true })
   const fresh = mkdtempSync(`${FOLDER}-`)
@@ -62,7 +63,7 @@ function unpack() {
   }
 }
 
-/** Bytes of a header, and what contents are padded to. */
+/** Size of a header in bytes; contents are padded to a multiple of it. */
 const RECORD = 512
 
 /** Files of a tar archive: name at 0, size in octal digits at 124 (POSIX.1-1988, ustar). */

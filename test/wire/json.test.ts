@@ -199,7 +199,7 @@ describe('malformed bytes', () => {
 
   it('say what could have followed', () => {
     expect(problemOf('{"x":[1 2]}').message).toBe('at byte 8: expected , or ]')
-    expect(problemOf('{"x":[1').message).toBe('at byte 7: expected , or ], found the end')
+    expect(problemOf('{"x":[1').message).toBe('at byte 7: expected , or ], found the end of the body')
   })
 
   it.each([
@@ -224,7 +224,7 @@ describe('malformed bytes', () => {
       const size = Buffer.alloc(8)
       size.writeBigUInt64LE(BigInt(length))
       expect(problemOf(Buffer.concat([size, Buffer.from(header.padEnd(length))])).message).toBe(
-        'this looks like safetensors: send it as Content-Type: application/x-safetensors',
+        'this looks like safetensors: send it with Content-Type: application/x-safetensors',
       )
     }
     expect(problemOf(Buffer.of(0x1f, 0x8b, 8, 0)).message).toContain('Content-Encoding: gzip')

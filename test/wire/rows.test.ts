@@ -143,9 +143,9 @@ describe('a row of numbers', () => {
   it.each([
     ['[[1,2],[3,4],[5]]', 'shape-mismatch /x/2: row 2 has 1 element, expected 2'],
     ['[[1,2],[3,4],[5,6,7]]', 'shape-mismatch /x/2: row 2 has 3 elements, expected 2'],
-    ['[[1,2],[3,4],5]', 'shape-mismatch /x/2: is a number beside lists'],
-    ['[[1,2],[3,4],[[5,6]]]', 'shape-mismatch /x/2/0: is a list beside numbers'],
-    ['[[1,2],[3,4],[5,1e999]]', 'non-finite-input /x/2/1: is too large for any float'],
+    ['[[1,2],[3,4],5]', 'shape-mismatch /x/2: is a number among lists'],
+    ['[[1,2],[3,4],[[5,6]]]', 'shape-mismatch /x/2/0: is a list among numbers'],
+    ['[[1,2],[3,4],[5,1e999]]', 'non-finite-input /x/2/1: is too large even for float64'],
     ['[[1,2],[3,4],[5,null]]', 'invalid-value /x/2/1: must be a number, got null'],
     ['[[[1],[2]],[[3],[4]],[[5],[6],[7]]]', 'shape-mismatch /x/2: row 2 has 3 elements, expected 2'],
     ['[[1,2],[3,4],[5,6],]', 'malformed-json at byte 24: expected a value'],

@@ -123,7 +123,7 @@ describe('malformed', () => {
     'that is JSON, and says so: %s',
     (body) => {
       expect(problemOf(Buffer.from(body)).message).toBe(
-        'this looks like JSON: send it as Content-Type: application/json',
+        'this looks like JSON: send it with Content-Type: application/json',
       )
     },
   )
@@ -159,7 +159,7 @@ describe('well-formed but wrong', () => {
   it('points to the tensor and names the element', () => {
     const { options } = problemOf(bodyOf({ 'a/b': entry('BOOL', [2], 0, 2) }, Buffer.of(1, 7)))
     expect(options.errors).toEqual([
-      { pointer: '/a~1b', detail: 'element 1 is the byte 7; a bool is 0 or 1' },
+      { pointer: '/a~1b', detail: 'element 1 is the byte 7; a bool must be 0 or 1' },
     ])
   })
 })

@@ -1,4 +1,4 @@
-/** JSON bodies that hold no tensors, read as strictly as those that do. */
+/** JSON bodies without tensors, parsed as strictly as those with tensors. */
 import { type Json, JsonReader } from './reader.ts'
 
 /**

@@ -1,23 +1,24 @@
 /**
- * Numbers of more digits than a double holds, as programs print that know doubles only: divided in two doubles at once
- * (Dekker 1971), which leaves nearly none for the platform's parser.
+ * Double-double arithmetic (Dekker 1971): parses numbers with more digits than a double holds, as programs print
+ * them that only know doubles. A number is divided as a pair of doubles, so that almost none needs the platform's
+ * parser.
  */
 
 /** Splits a double into halves whose products are exact. */
 const SPLITTER = 2 ** 27 + 1
-/** What the correction may be off by: two roundings, and some more. */
+/** Upper bound of the error of the correction: two roundings, with some reserve. */
 const DOUBT = 2 ** -50
 
 /**
  * (high x scale + low) / divisor, correctly rounded.
  *
- * @param high a whole number from 10^11 to 10^15
+ * @param high an integer from 10^11 to 10^15
  * @param scale a power of ten up to 10^8
- * @param low a whole number below the scale
+ * @param low an integer below the scale
  * @param divisor a power of ten up to 10^22
- * @returns undefined where the quotient is so near to the middle of two doubles that this cannot tell
+ * @returns undefined if the quotient is too close to the middle of two doubles to decide
  * @example
- * divideLong(841470956802368, 10, 2, 1e16) // 0.8414709568023682
+ * divideDoubleDouble(841470956802368, 10, 2, 1e16) // 0.8414709568023682
  */
 export function divideDoubleDouble(
   high: number,
@@ -36,7 +37,7 @@ export function divideDoubleDouble(
   return rounded === quotient + correction * (1 + DOUBT) ? rounded : undefined
 }
 
-/** What a x b is more than its rounded product. */
+/** The difference between a x b and its rounded product. */
 function errorOf(product: number, a: number, b: number): number {
   const aHigh = upper(a)
   const bHigh = upper(b)

@@ -1,4 +1,7 @@
-/** `application/json`: for people, and for trainers that have nothing else. Numbers never become JavaScript arrays. */
+/**
+ * `application/json`: for people, and for clients that have nothing else. Numbers are parsed straight into typed
+ * arrays and never become JavaScript arrays.
+ */
 import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
 import {
   type Decoded,
@@ -42,7 +45,7 @@ function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
   return finished(body)
 }
 
-/** @throws Problem where the body is of another format; no JSON holds a byte of zero. */
+/** @throws Problem if the body is in another format. JSON never contains a zero byte. */
 function failAs(bytes: Uint8Array) {
   const hint = sniffFormat(bytes, 'application/json')
   if (hint !== undefined) throw new Problem('malformed-json', hint)
@@ -53,7 +56,7 @@ function finished({ tensors, options }: Body): Decoded {
   return { tensors, options, ...(structure === undefined ? {} : { structure }) }
 }
 
-/** A body while it is read: every limit is checked before more is taken. */
+/** A body while it is parsed. Every limit is checked before more is accepted. */
 class Body {
   readonly tensors = new Map<string, DecodedTensor>()
   readonly options = new Map<string, unknown>()
@@ -72,7 +75,7 @@ class Body {
     else this.#unlisted(name)
   }
 
-  /** Numbers in one of their spellings, or a plain value that the check will name. */
+  /** Numbers in one of their notations, or a plain value that the validation will reject by name. */
   #unlisted(name: string) {
     this.#checkCount()
     const read = this.#tensorOrValue(pointerToken(name))
@@ -88,7 +91,7 @@ class Body {
   #checkCount() {
     const { maxTensors } = this.#limits
     if (this.tensors.size < maxTensors && this.options.size < maxTensors + PLAIN_MEMBERS.length) return
-    throw new Problem('payload-too-large', `the body holds more than ${many(maxTensors, 'tensors')}`)
+    throw new Problem('payload-too-large', `the body contains more than ${many(maxTensors, 'tensors')}`)
   }
 
   #tensorOrValue(name: string): { tensor: DecodedTensor } | { value: Json } {
@@ -101,7 +104,10 @@ class Body {
     return number === undefined ? { value } : { tensor: tensorFromArray(name, alone(number)) }
   }
 
-  /** Float32, whatever comes, so that nobody asks for more digits; but where labels keep it double, all of them count. */
+  /**
+   * Parses as float32 first, so that nobody computes more digits than needed. If labels keep the data in double,
+   * parses it again with all digits.
+   */
   #bare(name: string): DecodedTensor {
     const { offset } = this.#reader
     const tensor = tensorFromArray(name, this.#numbers(name, true))
@@ -124,7 +130,11 @@ class Body {
       throw problemAt('missing-input', `/${name}/data`, 'is missing')
     }
     if (extra !== undefined) {
-      throw problemAt('unknown-name', `/${name}/${pointerToken(extra)}`, 'a tensor has shape, dtype and data')
+      throw problemAt(
+        'unknown-name',
+        `/${name}/${pointerToken(extra)}`,
+        'a tensor has only the members shape, dtype and data',
+      )
     }
     return { tensor: tensorFromObject(name, { shape, dtype, data: read.data }, this.#limits) }
   }

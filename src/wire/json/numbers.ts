@@ -1,6 +1,6 @@
 /**
- * Reads the numbers of one tensor out of a JSON body: nested arrays go straight into one typed array, and their
- * brackets make the shape. It knows no dtypes; tensor.ts gives the numbers a meaning.
+ * Parses the numbers of one tensor in a JSON body: nested arrays go straight into one typed array, and their
+ * nesting determines the shape. It knows no dtypes; tensor.ts interprets the numbers.
  */
 import { many, Problem, problemAt } from '../../errors.ts'
 import { MAX_RANK } from '../define.ts'
@@ -8,7 +8,7 @@ import { type Json, type JsonReader, MAX_DEPTH } from './reader.ts'
 
 const OPEN = 0x5b
 
-/** Numbers that there is room for at first. */
+/** Initial capacity, in numbers. */
 const [SMALLEST, LARGEST_GUESS] = [64, 1024]
 
 /** Non-finite numbers are strings in JSON. */
@@ -18,33 +18,33 @@ const SPELLED: ReadonlyMap<Json, number> = new Map([
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ])
 
-/** Numbers in the order in which they stand, and the shape that their brackets make. */
+/** The numbers in order, and the shape that the nesting of the arrays determines. */
 export interface Numbers {
   readonly data: Float64Array
   readonly shape: readonly number[]
-  /** Whether they stood there as true and false. */
+  /** Whether they were written as true and false. */
   readonly areTruths?: boolean
 }
 
 /**
- * The number that a value spells, if it is one of the three strings that JSON has no literal for.
+ * The number that a value stands for, if it is one of the three strings for numbers that JSON cannot represent.
  *
  * @example
- * spelledNumber('-Infinity') // -Infinity
- * spelledNumber('1') // undefined
+ * parseNonFinite('-Infinity') // -Infinity
+ * parseNonFinite('1') // undefined
  */
 export function parseNonFinite(value: Json): number | undefined {
   return SPELLED.get(value)
 }
 
-/** What is said about more numbers than the service takes at once. */
+/** The problem for a body with more numbers than the service accepts at once. */
 export function tooManyNumbers(limit: number): Problem {
-  const detail = `the body holds more than ${many(limit, 'numbers')}; send application/x-safetensors, or smaller batches`
+  const detail = `the body contains more than ${many(limit, 'numbers')}; send application/x-safetensors, or smaller batches`
   return new Problem('payload-too-large', detail)
 }
 
 /**
- * Reads a number, or arrays of numbers that have the same length at each level.
+ * Reads a number, or nested arrays with the same length at each level.
  *
  * @example
  * new NumbersReader(new JsonReader(Buffer.from('[[1,2],[3,4]]')), '/predictions', 100, false).read().shape // [2, 2]
@@ -54,34 +54,35 @@ export class NumbersReader {
   readonly #pointer: string
   readonly #maxElements: number
   readonly #asFloats: boolean
-  /** Whether the first was true or false; then all must be. */
+  /** Whether the first element was true or false; then all elements must be. */
   #areTruths = false
-  /** Where the numbers begin. */
+  /** Offset at which the numbers begin. */
   readonly #start: number
   #data: Float64Array
   #count = 0
-  /** Length at each level, known once the first array there has ended. */
+  /** Length at each level, known as soon as the first array of that level has ended. */
   readonly #shape: number[] = []
-  /** Where in the arrays the reader is, for pointers. */
+  /** The current index at each level, for pointers. */
   readonly #places: number[] = []
-  /** Level at which the numbers stand, known from the first one. */
+  /** The nesting level of the numbers, known from the first number on. */
   #leafLevel: number | undefined
 
-  /** @param asFloats whether all that will be asked for is each number's float32, and whole numbers beyond 2^24 */
+  /** @param asFloats whether only the float32 of each number is needed, and integers beyond 2^24 exactly */
   constructor(reader: JsonReader, pointer: string, maxElements: number, asFloats: boolean) {
     this.#reader = reader
     this.#pointer = pointer
     this.#maxElements = maxElements
     this.#asFloats = asFloats
     this.#start = reader.offset
-    // Enough for any short body of many digits; a longer one tells by its first numbers how many there may be.
+    // Enough for any short body with many digits. For a longer body, the first numbers allow an estimate of how
+    // many there are.
     const guess = Math.min((reader.length - reader.offset) >> 3, LARGEST_GUESS, maxElements + 1)
     this.#data = new Float64Array(Math.max(guess, SMALLEST))
   }
 
   /**
-   * @throws Problem `shape-mismatch` (ragged, more than 8 axes), `invalid-value` (not a number), `non-finite-input`
-   * (1e999), each with the pointer to the element; `payload-too-large`
+   * @throws Problem `shape-mismatch` (ragged, or more than 8 axes), `invalid-value` (not a number),
+   * `non-finite-input` (1e999), each with the pointer to the element; `payload-too-large`
    */
   read(): Numbers {
     if (this.#reader.peek() === OPEN) this.#array(0)
@@ -102,7 +103,7 @@ export class NumbersReader {
     this.#checkLength(level, length)
   }
 
-  /** As many plain numbers as stand in a row, where numbers have been seen to stand. */
+  /** Fast path: reads as many consecutive plain numbers as possible, at the level where numbers have been found. */
   #run(level: number): number {
     if (this.#leafLevel !== level || this.#areTruths) return 0
     const taken = this.#reader.numbers(this.#data, this.#count, this.#asFloats)
@@ -110,7 +111,7 @@ export class NumbersReader {
     return taken
   }
 
-  /** As many plain rows as stand one after another, where one has been seen. */
+  /** Fast path: reads as many consecutive plain rows as possible, after a first row has been read. */
   #rows(level: number): number {
     if (this.#leafLevel !== level + 1 || this.#areTruths) return 0
     const width = this.#shape[level + 1]
@@ -119,7 +120,7 @@ export class NumbersReader {
     return taken
   }
 
-  /** One element, whatever it is. */
+  /** One element of any kind. */
   #single(level: number, place: number): 1 {
     this.#places[level] = place
     if (this.#reader.peek() === OPEN) this.#inner(level)
@@ -128,7 +129,7 @@ export class NumbersReader {
   }
 
   #inner(level: number) {
-    if (this.#leafLevel === level) this.#fail('shape-mismatch', 'is a list beside numbers', level)
+    if (this.#leafLevel === level) this.#fail('shape-mismatch', 'is a list among numbers', level)
     this.#reader.enter()
     this.#array(level + 1)
     this.#reader.leave()
@@ -138,7 +139,7 @@ export class NumbersReader {
     const number = this.#number(level)
     this.#leafLevel ??= level
     if (this.#leafLevel !== level || this.#shape.length > level + 1) {
-      this.#fail('shape-mismatch', 'is a number beside lists', level)
+      this.#fail('shape-mismatch', 'is a number among lists', level)
     }
     this.#push(number)
   }
@@ -148,7 +149,7 @@ export class NumbersReader {
     if (reader.atNumber()) {
       if (this.#areTruths) this.#failMixed(level)
       const number = reader.number()
-      if (!Number.isFinite(number)) this.#fail('non-finite-input', 'is too large for any float', level)
+      if (!Number.isFinite(number)) this.#fail('non-finite-input', 'is too large even for float64', level)
       return number
     }
     const value = reader.value()
@@ -165,7 +166,7 @@ export class NumbersReader {
     return Number(value)
   }
 
-  /** Blames the first element, which is a boolean where others are not. */
+  /** Reports the first element, which is a boolean although others are not. */
   #failMixed(level: number): never {
     this.#places.fill(0)
     this.#fail('invalid-value', 'must be a number, got a boolean', level)
@@ -176,7 +177,7 @@ export class NumbersReader {
     this.#data[this.#count++] = number
   }
 
-  /** To what the rest of the body holds, if its numbers are as long as those before. */
+  /** Grows to the size that the rest of the body needs if its numbers are as long as those before. */
   #grow() {
     const count = this.#count
     if (count > this.#maxElements) throw tooManyNumbers(this.#maxElements)
@@ -190,7 +191,7 @@ export class NumbersReader {
 
   #checkRank(level: number) {
     if (level < MAX_RANK) return
-    // Deeper than any document may be, it is malformed rather than of a wrong shape.
+    // If it is nested deeper than any document may be, it is malformed instead of having the wrong shape.
     let depth = level
     while (this.#reader.accept('[')) {
       if (++depth >= MAX_DEPTH) this.#reader.fail(`nesting of at most ${MAX_DEPTH}`)

@@ -1,6 +1,7 @@
 /**
- * Prints numbers into bytes: float32 in the fewest digits that read back to the same float32, of those the closest, in
- * JavaScript's choice of plain or scientific notation.
+ * Shortest round-trip float formatting: prints a float32 with the fewest digits that parse back to the same
+ * float32, and of those candidates the closest one. Like JavaScript it chooses between plain and scientific
+ * notation.
  */
 
 const DIGIT_ZERO = 0x30
@@ -9,11 +10,11 @@ const MINUS = 0x2d
 const PLUS = 0x2b
 const EXPONENT = 0x65
 const COMMA = 0x2c
-/** "0.00" and "0000" in one write each. */
+/** "0.00" and "0000", each written at once. */
 const ZERO_POINT = 0x302e3030
 const FOUR_ZEROS = 0x30303030
 
-/** The most bytes that are touched for one printed number and the comma behind it. */
+/** Maximum number of bytes that are touched for one printed number and the comma after it. */
 export const MAX_PRINTED = 32
 
 /** A float32 and its bits. */
@@ -21,35 +22,42 @@ const FLOAT = new Float32Array(1)
 const BITS = new Uint32Array(FLOAT.buffer)
 
 /**
- * For each exponent of a float32, as its bits spell it: the k that brings 2^exponent x 10^k between 10^8 and 10^9. So
- * every float32 x 10^k, here called scaled, is below 2 x 10^9, and its nine or ten digits before the point are enough.
+ * For each biased exponent of a float32: the k for which 2^exponent x 10^k is between 10^8 and 10^9. So every
+ * float32 x 10^k, called "scaled" here, is below 2 x 10^9, and the nine or ten digits before its decimal point are
+ * enough.
  */
 const SCALES = Int32Array.from({ length: 256 }, (_, bits) => 8 - Math.floor(Math.log10(2 ** (bits - 127))))
 const POWERS = Float64Array.from(SCALES, (k) => Number(`1e${k}`))
-/** Half the distance between two float32, scaled alike: what lies closer reads back to the same one. 5.9 to 60. */
+/**
+ * Half the distance between two neighbouring float32 numbers, with the same scale: 5.9 to 60. Any decimal within
+ * this reach parses back to the same float32.
+ */
 const REACHES = POWERS.map((power, bits) => 2 ** (bits - 127 - 24) * power)
 
 /**
- * Scaled numbers are off by less than 2^-21: by two roundings of 2^-53 each, of the power and of the product. What is
- * closer to a decision than this is decided by text.
+ * Scaled numbers have an error below 2^-21: two roundings of 2^-53 each, of the power and of the product. If a
+ * decision is closer than this, the slow path by text makes it.
  */
 const DOUBT = 2 ** -20
 
-/** Below a power of two the reach is half of that above it. They are few enough to be decided beforehand, by text. */
+/**
+ * Below a power of two, the reach is half of what it is above. There are few powers of two, so they are computed in
+ * advance, by text.
+ */
 const POWERS_OF_TWO = SCALES.map((k, bits) => {
   const [digits, exponent] = shortestByText(Math.fround(2 ** (bits - 127))).split('e')
   return Math.round(Number(`${digits}e${Number(exponent) + k}`))
 })
 
-/** Four digits, as bytes in this order: no scaled float32 has more before its last six. */
+/** Four digits, as bytes in this order. No scaled float32 has more digits before its last six. */
 const DIGITS = Uint32Array.from({ length: 2001 }, (_, n) =>
   Buffer.from(String(n).padStart(4, '0')).readUInt32BE(),
 )
 
 /**
- * Writes float32 numbers, commas between them.
+ * Writes float32 numbers, separated by commas.
  *
- * @returns the offset behind the last one; up to MAX_PRINTED bytes a number may have been touched
+ * @returns the offset after the last one; up to MAX_PRINTED bytes per number may have been touched
  * @example
  * printFloats(view, 0, Float32Array.of(1, 0.1), 0, 2) // 5: "1,0.1"
  */
@@ -69,9 +77,9 @@ export function printFloats(
 }
 
 /**
- * Writes doubles as JavaScript does, in their shortest form, but keeps the sign of zero.
+ * Writes doubles in their shortest form, as JavaScript does, but keeps the sign of zero.
  *
- * @returns the offset behind the last one
+ * @returns the offset after the last one
  * @example
  * printDoubles(view, 0, Float64Array.of(-0, 0.1), 0, 2) // 6: "-0,0.1"
  */
@@ -91,9 +99,9 @@ export function printDoubles(
 }
 
 /**
- * Writes a float32 at `offset`; what is not finite as a string, for JSON has no literal for it.
+ * Writes a float32 at `offset`. Non-finite numbers are written as strings, because JSON has no literals for them.
  *
- * @returns the offset behind it; up to MAX_PRINTED bytes from `offset` on may have been touched
+ * @returns the offset after it; up to MAX_PRINTED bytes from `offset` on may have been touched
  * @example
  * printFloat32(view, 0, Math.fround(0.1)) // 3: "0.1", not 0.10000000149011612
  */
@@ -102,7 +110,8 @@ export function printFloat32(target: DataView, offset: number, value: number): n
   const bits = BITS[0]
   const exponent = (bits >>> 23) & 0xff
   if (exponent === 0 || exponent === 0xff) return printUnusual(target, offset, value)
-  // Signs are hard to predict, so that no branch asks for them: a minus is overwritten where it is wrong.
+  // Signs are hard to predict, so there is no branch for them: a minus is always written, and overwritten if it is
+  // wrong.
   target.setUint8(offset, MINUS)
   const at = offset + (bits >>> 31)
   if ((bits & 0x7fffff) !== 0) return printNormal(target, at, Math.abs(value), exponent)
@@ -110,8 +119,9 @@ export function printFloat32(target: DataView, offset: number, value: number): n
 }
 
 /**
- * Numbers in reach have a multiple of 10 among them, often one of 100, and rarely one of 1000, of which there is never a
- * second. Which of the first two it is cannot be predicted, so both are found, and a mask takes one.
+ * The numbers in reach contain a multiple of 10, often one of 100, and rarely one of 1000; there is never a second
+ * multiple of 1000. Which of the first two applies cannot be predicted, so both are computed and a mask selects one
+ * (branch-free).
  */
 function printNormal(target: DataView, offset: number, magnitude: number, exponent: number): number {
   const scaled = magnitude * POWERS[exponent]
@@ -124,7 +134,7 @@ function printNormal(target: DataView, offset: number, magnitude: number, expone
   const hundreds = ((rest * 0.01 + 0.5) | 0) * 100
   const tens = ((rest * 0.1 + 0.5) | 0) * 10
   const error = Math.abs(rest - hundreds)
-  // In units of the doubt: below zero is in reach, zero is undecided.
+  // In units of the error bound: negative is in reach, zero is undecided.
   const decision = ((error - reach) / DOUBT) | 0
   const isTie = error > 50 - DOUBT || Math.abs(rest - tens) > 5 - DOUBT
   if (decision === 0 || isTie || rest < reach + DOUBT || rest > 1000 - reach - DOUBT) {
@@ -134,19 +144,19 @@ function printNormal(target: DataView, offset: number, magnitude: number, expone
   return putDecimal(target, offset, thousands, (hundreds & mask) | (tens & ~mask), 1 - mask, scale)
 }
 
-/** Zero, subnormal, infinite, or not a number. */
+/** Zero, subnormal, infinite, or NaN. */
 function printUnusual(target: DataView, offset: number, value: number): number {
   const isExact = value === 0 || !Number.isFinite(value)
   return printDouble(target, offset, isExact ? value : Number(shortestByText(value)))
 }
 
-/** What is not finite as a string, for JSON has no literal for it. */
+/** Non-finite numbers are written as strings, because JSON has no literals for them. */
 function printDouble(target: DataView, offset: number, value: number): number {
   if (!Number.isFinite(value)) return putText(target, offset, `"${value}"`)
   return putText(target, offset, Object.is(value, -0) ? '-0' : String(value))
 }
 
-/** The definition of what is printed, as `d.ddde-dd`. It is slow, and exact. */
+/** The reference implementation, as `d.ddde-dd`: slow and exact. */
 function shortestByText(value: number): string {
   for (let digits = 1; digits < 9; digits++) {
     const nearest = value.toExponential(digits - 1)
@@ -157,8 +167,8 @@ function shortestByText(value: number): string {
 }
 
 /**
- * The next decimal of as many digits, away from zero. Just above a power of two it may be in reach while the nearest
- * one, below, is not.
+ * The next decimal with the same number of digits, away from zero. Just above a power of two, it may be in reach
+ * although the nearest decimal, below, is not.
  */
 function nextAway(text: string): string {
   const [digits, exponent] = text.split('e')
@@ -167,19 +177,19 @@ function nextAway(text: string): string {
   return `${whole + Math.sign(whole)}e${Number(exponent) - places}`
 }
 
-/** Short enough for a loop to be cheaper than a call out of JavaScript. */
+/** The text is so short that a loop is cheaper than a call out of JavaScript. */
 function putText(target: DataView, offset: number, text: string): number {
   for (let i = 0; i < text.length; i++) target.setUint8(offset + i, text.charCodeAt(i))
   return offset + text.length
 }
 
-/** decimal x 10^-scale, where any number of zeros may trail. */
+/** decimal x 10^-scale, where the decimal may have any number of trailing zeros. */
 function putWhole(target: DataView, offset: number, decimal: number, scale: number): number {
   const thousands = (decimal / 1000) | 0
   return putDecimal(target, offset, thousands, decimal - thousands * 1000, trailingZeros(decimal), scale)
 }
 
-/** Those of a number from 1 on. */
+/** The number of trailing zeros of a number >= 1. */
 function trailingZeros(decimal: number): number {
   let zeros = 0
   for (let rest = decimal; ; zeros++) {
@@ -190,8 +200,8 @@ function trailingZeros(decimal: number): number {
 }
 
 /**
- * (thousands x 1000 + rest) x 10^-scale, which has nine or ten digits, without the zeros that trail, in JavaScript's
- * choice of notation.
+ * (thousands x 1000 + rest) x 10^-scale, which has nine or ten digits, without trailing zeros, in plain or
+ * scientific notation as JavaScript chooses.
  */
 function putDecimal(
   target: DataView,
@@ -204,7 +214,7 @@ function putDecimal(
   const count = thousands < 1e6 ? 9 : 10
   const point = count - scale
   if (point <= 0 && point >= -5) return putFraction(target, offset, thousands, rest, scale) - zeros
-  // All digits start one byte late, so that those before the point can make room for it.
+  // All digits start one byte late, so that the digits before the point can be moved to make room for it.
   putTen(target, offset + count - 9, thousands, rest)
   if (point < -5 || point > 21) return putExponent(target, offset, count - zeros, point - 1)
   moveBack(target, offset, Math.min(point, count))
@@ -214,7 +224,7 @@ function putDecimal(
   return offset + 1 + count - zeros
 }
 
-/** 0.00123: ten digits behind up to seven bytes of zeros. */
+/** 0.00123: ten digits after up to seven bytes of zeros. */
 function putFraction(
   target: DataView,
   offset: number,
@@ -225,12 +235,12 @@ function putFraction(
   target.setUint32(offset, ZERO_POINT)
   target.setUint32(offset + 4, FOUR_ZEROS)
   putTen(target, offset + scale - 8, thousands, rest)
-  // The leading zero of nine digits may have come to lie on the point.
+  // The leading zero of nine digits may have overwritten the point.
   target.setUint8(offset + 1, DOT)
   return offset + scale + 2
 }
 
-/** 1.23e-7: `count` digits stand one byte late. */
+/** 1.23e-7: the `count` digits start one byte late. */
 function putExponent(target: DataView, offset: number, count: number, exponent: number): number {
   moveBack(target, offset, 1)
   target.setUint8(offset + 1, DOT)
@@ -240,7 +250,10 @@ function putExponent(target: DataView, offset: number, count: number, exponent: 
   return putText(target, at + 2, String(Math.abs(exponent)))
 }
 
-/** Ten digits, the first of which may be zero; from the last on, for each write covers a byte too much. */
+/**
+ * Ten digits, of which the first may be zero. Written from the last one, because each write covers one byte too
+ * many.
+ */
 function putTen(target: DataView, offset: number, thousands: number, rest: number) {
   const top = (thousands / 1000) | 0
   target.setUint32(offset + 6, DIGITS[rest])

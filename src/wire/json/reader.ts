@@ -1,11 +1,12 @@
 /**
- * A strict JSON reader over bytes (RFC 8259): it can give plain values, or be driven token by token so that numbers go
- * straight into typed arrays. Duplicate keys, prototype keys, deep nesting and invalid UTF-8 are errors here.
+ * A strict JSON parser over bytes (RFC 8259). It returns plain values, or works as a pull parser, so that numbers
+ * go straight into typed arrays. Its fast path reads four digits at once (SIMD within a register). Duplicate keys,
+ * prototype keys, deep nesting and invalid UTF-8 are errors.
  */
 import { Problem } from '../../errors.ts'
 import { divideDoubleDouble } from './double-double.ts'
 
-/** Nesting of arrays and objects that is read at all. */
+/** Maximum nesting depth of arrays and objects. */
 export const MAX_DEPTH = 32
 
 const QUOTE = 0x22
@@ -20,26 +21,29 @@ const COMMA = 0x2c
 const OPEN = 0x5b
 const CLOSE = 0x5d
 
-/** Digits before the point, and behind it, that the quick way through a row takes; it takes four at once. */
+/** Maximum number of digits before and after the point on the fast path, which reads four digits at once. */
 const [MAX_WHOLE, MAX_FRACTION] = [16, 24]
-/** It reads ahead without asking for the end, so that it keeps away from it: a sign, a point, four bytes too many. */
+/**
+ * The fast path reads ahead without checking for the end, so it stops this many bytes before it: a sign, a point,
+ * and up to four bytes too many.
+ */
 const ROOM_FOR_NUMBER = MAX_WHOLE + MAX_FRACTION + 8
 const FOUR_ZEROS = 0x30303030
 
-/** What a quickly read number may be off by: 16 roundings, and some more. */
+/** Upper bound of the relative error of a number from the fast path: 16 roundings, with some reserve. */
 const DOUBT = 2 ** -46
-/** Brings the 17 digits of the smallest float32 behind the point. */
+/** Shifts the 17 digits of the smallest float32 behind the point. */
 const MAX_POWER = 62
 
 /** Keys that would reach an object's prototype. */
 const FORBIDDEN: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** 10^0 .. 10^22: the powers of ten that a double holds exactly. */
+/** 10^0 .. 10^22: the powers of ten that a double represents exactly. */
 const EXACT_POWERS = Float64Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
-/** As near as a double comes. */
+/** The doubles closest to these powers of ten. */
 const POWERS = Float64Array.from({ length: MAX_POWER + 1 }, (_, n) => Number(`1e${n}`))
 
-/** Python's and other languages' words, in lower case -> how they are written here. */
+/** Words of Python and other languages, in lower case -> how JSON writes them here. */
 const SPELLINGS: ReadonlyMap<string, string> = new Map([
   ['nan', '"NaN", in quotes'],
   ...['inf', '+inf', 'infinity', '+infinity'].map((word) => [word, '"Infinity", in quotes'] as const),
@@ -50,22 +54,25 @@ const SPELLINGS: ReadonlyMap<string, string> = new Map([
   ['null', 'null'],
 ])
 
-/** It keeps nothing from one text to the next. */
+/** Stateless: it keeps nothing from one text to the next. */
 const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 /**
- * Reads from the front; every method that reads throws Problem `malformed-json` (400) with the byte where it stopped.
+ * Reads from front to back. Every reading method throws Problem `malformed-json` (400) with the offset at which it
+ * stopped.
  *
  * @example
  * new JsonReader(Buffer.from('{"delta": 2}')).value() // { delta: 2 }
  */
 export class JsonReader {
-  /** Always a Buffer, for code that sees one class of arrays is faster. */
+  /** Always a Buffer, because code that sees a single array class is faster. */
   readonly #bytes: Buffer
   readonly #view: DataView
-  /** The body as text, for numbers that need the platform's parser: slicing it is cheaper than decoding each one. */
+  /**
+   * The body as text, for numbers that need the platform's parser: slicing it is cheaper than decoding each number.
+   */
   #text: string | undefined
   #offset = 0
   #depth = 0
@@ -76,7 +83,7 @@ export class JsonReader {
     this.#view = new DataView(buffer, byteOffset, byteLength)
   }
 
-  /** Bytes taken so far, and bytes in all. */
+  /** Bytes consumed so far, and total bytes. */
   get offset(): number {
     return this.#offset
   }
@@ -84,29 +91,29 @@ export class JsonReader {
     return this.#bytes.length
   }
 
-  /** To where a value was read before, so as to read it again. */
+  /** Returns to an earlier offset, in order to read a value again. */
   goBack(offset: number) {
     this.#offset = offset
   }
 
-  /** Whether the bytes from here on begin with these. */
+  /** Whether the remaining bytes begin with these. */
   startsWith(bytes: Uint8Array): boolean {
     const end = this.#offset + bytes.length
     return end <= this.#bytes.length && Buffer.compare(this.#bytes.subarray(this.#offset, end), bytes) === 0
   }
 
-  /** A copy of the bytes from an earlier place up to here. */
+  /** A copy of the bytes from an earlier offset up to the current one. */
   copyFrom(offset: number): Uint8Array {
     return Uint8Array.from(this.#bytes.subarray(offset, this.#offset))
   }
 
   /** @throws Problem `malformed-json` with the offset of the byte */
   fail(expected: string): never {
-    const found = this.#offset < this.#bytes.length ? '' : ', found the end'
+    const found = this.#offset < this.#bytes.length ? '' : ', found the end of the body'
     throw new Problem('malformed-json', `at byte ${this.#offset}: expected ${expected}${found}`)
   }
 
-  /** The next byte that is not blank, not yet taken; NaN at the end. */
+  /** The next byte that is not whitespace, without consuming it; NaN at the end. */
   peek(): number {
     const bytes = this.#bytes
     for (;;) {
@@ -126,7 +133,7 @@ export class JsonReader {
     if (!this.accept(character)) this.fail(character)
   }
 
-  /** The end of a list or an object, of which another element could have followed. */
+  /** The end of a list or an object, where another element could also have followed. */
   close(character: string) {
     if (!this.accept(character)) this.fail(`, or ${character}`)
   }
@@ -144,7 +151,7 @@ export class JsonReader {
     if (!Number.isNaN(this.peek())) this.fail('nothing after the value')
   }
 
-  /** Counts a level of nesting, until `leave`. */
+  /** Counts one nesting level, until `leave`. */
   enter() {
     if (++this.#depth > MAX_DEPTH) this.fail(`nesting of at most ${MAX_DEPTH}`)
   }
@@ -153,7 +160,7 @@ export class JsonReader {
     this.#depth--
   }
 
-  /** Reads an object's members; `member` must read the value of its key. */
+  /** Reads the members of an object. `member` must read the value of its key. */
   members(member: (key: string) => void) {
     this.expect('{')
     if (this.accept('}')) return
@@ -161,8 +168,8 @@ export class JsonReader {
     do {
       if (!this.atString()) this.fail('a key in quotes')
       const key = this.string()
-      if (FORBIDDEN.has(key)) this.fail('no key of that name')
-      if (seen.has(key)) this.fail('each key only once')
+      if (FORBIDDEN.has(key)) this.fail('a key other than __proto__, constructor and prototype')
+      if (seen.has(key)) this.fail('each key to occur only once')
       seen.add(key)
       this.expect(':')
       this.enter()
@@ -232,7 +239,7 @@ export class JsonReader {
     return text
   }
 
-  /** A string with escapes or more than ASCII, quotes included. */
+  /** A string with escapes or non-ASCII characters, including the quotes. */
   #spelledText(start: number, end: number): string {
     try {
       return JSON.parse(DECODER.decode(this.#bytes.subarray(start, end))) as string
@@ -278,9 +285,9 @@ export class JsonReader {
   }
 
   /**
-   * The quick way through rows of the same width: reads them and the commas between them, while each is plain.
+   * The fast path for rows of the same width: reads rows and the commas between them as long as they are plain.
    *
-   * @returns how many it took
+   * @returns the number of rows that were read
    */
   rows(target: Float64Array, index: number, width: number, asFloats = false): number {
     let rows = 0
@@ -304,10 +311,10 @@ export class JsonReader {
   }
 
   /**
-   * The quick way through a row: reads numbers and the commas between them, as plainly spelled as programs do, into
-   * `target` from `index` on, and stops behind the last one before whatever else there is.
+   * The fast path for one row: reads numbers and the commas between them into `target` from `index` on, as long as
+   * they are written the way programs print them, and stops after the last one.
    *
-   * @returns how many it took
+   * @returns the number of numbers that were read
    */
   numbers(target: Float64Array, index: number, asFloats = false): number {
     const bytes = this.#bytes
@@ -317,7 +324,7 @@ export class JsonReader {
     let end = this.#offset
     let at = end
     while (at <= lastStart && next < target.length) {
-      // Signs are hard to predict, so that no branch asks for them: -1 for a minus, 0 for a digit.
+      // Signs are hard to predict, so there is no branch for them: -1 for a minus, 0 for a digit.
       const sign = (bytes[at] - DOT) >> 31
       if ((sign & (bytes[at] ^ MINUS)) !== 0) break
       at -= sign
@@ -359,15 +366,18 @@ export class JsonReader {
   }
 
   /**
-   * mantissa x 10^exponent, as it stands from `start` to `end`: a mantissa below 2^53 and a small power of ten are exact
-   * in doubles (Clinger 1990).
+   * mantissa x 10^exponent, as written from `start` to `end`. A mantissa below 2^53 and a small power of ten are
+   * exact in doubles (Clinger 1990).
    */
   #rounded(mantissa: number, exponent: number, start: number, end: number): number {
     if (mantissa >= 2 ** 53 || exponent > 22 || exponent < -22) return this.#slowNumber(start, end, exponent)
     return exponent < 0 ? mantissa / EXACT_POWERS[-exponent] : mantissa * EXACT_POWERS[exponent]
   }
 
-  /** The float32 nearest to its nearest double, where a mantissa that was rounded up to 14 times can tell; no label. */
+  /**
+   * The float32 nearest to its nearest double, if a mantissa that was rounded up to 14 times can decide that, and
+   * if it is small enough not to be a large label.
+   */
   #roundedToFloat(mantissa: number, exponent: number, start: number, end: number): number {
     if (exponent <= 0 && exponent >= -MAX_POWER) {
       const value = mantissa / POWERS[-exponent]
@@ -377,7 +387,7 @@ export class JsonReader {
     return this.#slowNumber(start, end, exponent)
   }
 
-  /** Long ones are divided in two doubles, anything else goes through the platform's parser. */
+  /** Long numbers are divided as a pair of doubles. All others go through the platform's parser. */
   #slowNumber(start: number, end: number, exponent: number): number {
     if (exponent <= 0 && exponent >= -22) {
       const number = this.#longNumber(start, end, EXACT_POWERS[-exponent])
@@ -387,7 +397,10 @@ export class JsonReader {
     return Number(this.#text.slice(start, end))
   }
 
-  /** More than 15 digits, taken as two whole numbers; too many for those are left alone. */
+  /**
+   * More than 15 digits, read as two integers. Numbers with too many digits for that are left to the platform's
+   * parser.
+   */
   #longNumber(start: number, end: number, divisor: number): number | undefined {
     const bytes = this.#bytes
     if (end + 4 > bytes.length) return undefined
@@ -412,12 +425,12 @@ export class JsonReader {
   }
 
   #badNumber(at: number): never {
-    const expected = this.#hint() ?? 'a number as JSON spells it'
+    const expected = this.#hint() ?? 'a valid JSON number'
     this.#offset = at
     return this.fail(expected)
   }
 
-  /** How JSON writes what other languages write here. */
+  /** How JSON writes a word of another language. */
   #hint(): string | undefined {
     const word = /^[-+]?[A-Za-z]+/.exec(this.#bytes.toString('latin1', this.#offset, this.#offset + 16))?.[0]
     const encoding = word === undefined ? undefined : SPELLINGS.get(word.toLowerCase())
@@ -429,13 +442,13 @@ function isDigit(byte: number): boolean {
   return (byte - ZERO) >>> 0 <= 9
 }
 
-/** How many of four bytes, the first one lowest, are 0 to 9 before one is more. */
+/** How many of four bytes are digits before the first one that is not. The first byte is the lowest. */
 function digitsIn(four: number): number {
   const others = ((four + 0x76767676) | four) & 0x80808080
   return others === 0 ? 4 : (31 - Math.clz32(others & -others)) >>> 3
 }
 
-/** The number that the first `count` of four bytes spell, the others replaced by zeros in front of them. */
+/** The number that the first `count` of four bytes spell. The others are replaced by leading zeros. */
 function fourDigits(four: number, count: number): number {
   const aligned = count === 4 ? four : (four << (24 - 8 * count)) << 8
   const pairs = (aligned * 10 + (aligned >>> 8)) & 0x00ff00ff

@@ -1,6 +1,6 @@
 /**
- * Objects that come again with every request, letter by letter, as the definition of an own loss does: read once, and
- * recognised by their bytes afterwards.
+ * An LRU cache of parsed JSON values, keyed by their bytes. Some objects are repeated in every request, byte for
+ * byte, such as the definition of a custom loss. They are parsed once.
  */
 import type { Json, JsonReader } from './reader.ts'
 
@@ -9,24 +9,25 @@ interface Known {
   readonly value: Json
 }
 
-/** Values that are remembered, and the longest one that is. */
+/** Maximum number of cached values, and the maximum length of one. */
 const MEMORY = { values: 16, bytes: 65_536 } as const
 
-/** The latest first. */
+/** The most recently used first. */
 let known: Known[] = []
 
-/** Numbers for what is remembered, so that it need not be written out to be told apart. */
+/** Value -> its number, so that a signature can refer to it without writing it out. */
 const numbers = new WeakMap<object, number>()
 let count = 0
 
 /**
- * Reads a value. The same bytes give the same object, which nobody may change.
+ * Reads a value. The same bytes give the same object, which must not be modified.
  *
  * @throws Problem `malformed-json`
  */
 export function repeatedValue(reader: JsonReader): Json {
   reader.peek()
-  // An object ends with its own bracket: what begins with it is it.
+  // An object ends with its own closing bracket, so if the bytes begin with a known object, they contain exactly
+  // that object.
   const again = known.find(({ bytes }) => reader.startsWith(bytes))
   if (again === undefined) return readNew(reader)
   reader.goBack(reader.offset + again.bytes.length)
@@ -45,7 +46,7 @@ function readNew(reader: JsonReader): Json {
   return value
 }
 
-/** The number of a value that is remembered; undefined for any other. */
+/** The number of a cached value; undefined for any other value. */
 export function numberOf(value: unknown): number | undefined {
   return typeof value === 'object' && value !== null ? numbers.get(value) : undefined
 }

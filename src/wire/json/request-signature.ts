@@ -1,17 +1,20 @@
-/** Recognises bodies of equal structure: everything but the tensors' numbers, in one text. */
+/**
+ * Interns request structures: bodies that differ only in the numbers of their tensors have the same signature
+ * (everything else, as one text), and get the same object.
+ */
 import type { DecodedTensor } from '../define.ts'
 import { numberOf } from './repeated-value.ts'
 
-/** Structures that are remembered, and the longest text of one that is. */
+/** Maximum number of cached structures, and the maximum length of a signature. */
 const MEMORY = { structures: 512, characters: 8192 } as const
 
 const remembered = new Map<string, object>()
 
 /**
- * One object for all bodies of a structure; undefined for one that is too long to remember.
+ * One object for all bodies with the same structure; undefined if the signature is too long to cache.
  *
  * @example
- * structureOf(body.tensors, body.options) === structureOf(next.tensors, next.options) // true
+ * internSignature(body.tensors, body.options) === internSignature(next.tensors, next.options) // true
  */
 export function internSignature(
   tensors: ReadonlyMap<string, DecodedTensor>,
@@ -27,7 +30,7 @@ export function internSignature(
   return made
 }
 
-/** Undefined where a name could be mistaken for something else. */
+/** Undefined if a name would make the text ambiguous. */
 function textOf(
   tensors: ReadonlyMap<string, DecodedTensor>,
   options: ReadonlyMap<string, unknown>,
@@ -40,7 +43,7 @@ function textOf(
   return text
 }
 
-/** JSON has no -0; and what is remembered need not be written out. */
+/** JSON has no -0. A cached value is replaced by its number instead of being written out. */
 function spelled(_: string, value: unknown): unknown {
   const number = numberOf(value)
   if (number !== undefined) return { remembered: number }

@@ -1,6 +1,6 @@
 /**
- * Makes a tensor of what a JSON body says about it: bare numbers, or an object with shape, dtype and data. It reads no
- * text; numbers.ts and reader.ts do.
+ * Makes a tensor from its JSON form: bare numbers, or an object with shape, dtype and data. It does not parse text;
+ * numbers.ts and reader.ts do.
  */
 import { many, pointerTo, problemAt } from '../../errors.ts'
 import { didYouMean } from '../../nearest.ts'
@@ -11,9 +11,9 @@ import { checkShape } from '../shape.ts'
 import type { Numbers } from './numbers.ts'
 import type { Json } from './reader.ts'
 
-/** float32 holds every integer up to here. */
+/** float32 represents every integer up to here. */
 const MAX_EXACT_IN_FLOAT32 = 2 ** 24
-/** The integers that each dtype holds; int64 is narrowed to int32 in memory. */
+/** The range of integers of each dtype. int64 is narrowed to int32 in memory. */
 const INTEGERS: Readonly<Partial<Record<Dtype, readonly [low: number, high: number]>>> = {
   bool: [0, 1],
   uint8: [0, 255],
@@ -22,12 +22,12 @@ const INTEGERS: Readonly<Partial<Record<Dtype, readonly [low: number, high: numb
 }
 
 /**
- * A bare array or number: float32, and bool where it holds booleans. Where it holds whole numbers that float32 would blur (labels, ids), its data stays
- * double, and whoever knows the input's kind narrows it.
+ * A bare array or number: float32, or bool if it contains booleans. If it contains integers that float32 would
+ * round (labels, ids), the data stays in double, and the validation, which knows the kind of the input, narrows it.
  *
- * @throws Problem `non-finite-input` for a finite number beyond float32
+ * @throws Problem `non-finite-input` for a finite number outside float32
  * @example
- * untyped('predictions', { data: Float64Array.of(0.1), shape: [] }).data // Float32Array [0.1]
+ * tensorFromArray('predictions', { data: Float64Array.of(0.1), shape: [] }).data // Float32Array [0.1]
  */
 export function tensorFromArray(name: string, numbers: Numbers): DecodedTensor {
   const { data, shape, areTruths } = numbers
@@ -43,7 +43,7 @@ export function tensorFromArray(name: string, numbers: Numbers): DecodedTensor {
   return { dtype: 'float32', shape, data: kept, encoding: 'nested', typed: false }
 }
 
-/** Whether float32 would blur a whole number. */
+/** Whether float32 would round an integer. */
 function isBlurred(name: string, { data, shape }: Numbers): boolean {
   let isBlurred = false
   for (let i = 0; i < data.length; i++) {
@@ -53,13 +53,13 @@ function isBlurred(name: string, { data, shape }: Numbers): boolean {
       const hint = 'does not fit float32; send {"shape": [...], "dtype": "float64", "data": [...]}'
       throw problemAt('non-finite-input', pointerTo(name, shape, i), hint)
     }
-    // Beyond 2^53 not even a double holds every integer, so these are no labels.
+    // Beyond 2^53 not even a double represents every integer, so these are not labels.
     isBlurred ||= magnitude <= 2 ** 53 && Number.isInteger(magnitude)
   }
   return isBlurred
 }
 
-/** The members of `{shape, dtype, data}` as they were read. */
+/** The members of `{shape, dtype, data}` as they were parsed. */
 export interface Described {
   readonly shape: Json | undefined
   readonly dtype: Json | undefined
@@ -67,11 +67,11 @@ export interface Described {
 }
 
 /**
- * @param name the tensor's name as a pointer spells it
+ * @param name the name of the tensor, as a token of a JSON pointer
  * @throws Problem `shape-mismatch`, `shape-overflow`, `dtype-unsupported`, `missing-input`, `invalid-value`,
  * `non-finite-input`
  * @example
- * described('x', { shape: [1], dtype: 'float64', data: numbers }, limits).typed // true
+ * tensorFromObject('x', { shape: [1], dtype: 'float64', data: numbers }, limits).typed // true
  */
 export function tensorFromObject(name: string, given: Described, limits: DecodeLimits): DecodedTensor {
   const shape = given.shape === undefined ? undefined : readShape(name, given.shape, limits)
@@ -86,7 +86,7 @@ export function tensorFromObject(name: string, given: Described, limits: DecodeL
   return { ...read, shape: shape ?? given.data.shape, encoding: 'flat' }
 }
 
-/** Flat data takes any shape of its size; nested data has said its shape already. */
+/** Flat data can have any shape of its size. Nested data already determines its shape. */
 function checkFit(name: string, { data, shape: nested }: Numbers, shape: readonly number[]) {
   const isFlat = nested.length <= 1
   const fits = isFlat ? sizeOf(shape) === data.length : String(shape) === String(nested)
@@ -103,11 +103,11 @@ function fromBase64(
   dtype: Dtype | undefined,
 ): DecodedTensor {
   if (shape === undefined || dtype === undefined) {
-    throw problemAt('missing-input', `/${name}`, 'base64 data needs its shape and its dtype')
+    throw problemAt('missing-input', `/${name}`, 'base64 data requires shape and dtype')
   }
   const bytes = Buffer.from(text, 'base64')
   if (!isSpelling(text, bytes)) {
-    throw problemAt('invalid-value', `/${name}/data`, 'must be base64, or numbers in an array')
+    throw problemAt('invalid-value', `/${name}/data`, 'must be base64, or an array of numbers')
   }
   const expected = sizeOf(shape) * BYTES[dtype]
   if (bytes.length !== expected) {
@@ -118,7 +118,10 @@ function fromBase64(
   return { dtype, shape, data, encoding: 'base64', typed: true }
 }
 
-/** Node reads base64 leniently and stops at what it does not know; only the canonical text reads back to itself. */
+/**
+ * Node decodes base64 leniently and stops at characters that it does not know. Only canonical text encodes back to
+ * itself.
+ */
 function isSpelling(text: string, bytes: Buffer): boolean {
   const canonical = bytes.toString('base64')
   return text === canonical || text === canonical.replace(/=+$/, '')
@@ -153,7 +156,7 @@ function asIntegers(name: string, dtype: Dtype, { data, shape }: Numbers): Int32
   const [low, high] = INTEGERS[dtype]!
   const wrong = data.findIndex((x) => !Number.isInteger(x) || x < low || x > high)
   if (wrong < 0) return Int32Array.from(data)
-  const detail = `must be a whole number from ${low} to ${high} (${dtype}), got ${data[wrong]}`
+  const detail = `must be an integer from ${low} to ${high} (${dtype}), got ${data[wrong]}`
   throw problemAt('invalid-value', pointerTo(name, shape, wrong), detail)
 }
 

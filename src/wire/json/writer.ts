@@ -1,4 +1,4 @@
-/** Writes an answer as JSON, numbers straight into bytes. */
+/** Writes a response as JSON, with numbers printed straight into bytes. */
 import { isInteger, sizeOf } from '../../tensor.ts'
 import { type Answer, type AnswerTensor, BYTES } from '../define.ts'
 import { roundTo, writeElements } from '../dtypes.ts'
@@ -8,9 +8,9 @@ const OPEN = 0x5b
 const CLOSE = 0x5d
 const COMMA = 0x2c
 
-/** Room for one printed number and its comma that is seldom too little; and for what stands beside the numbers. */
+/** Estimated size of one printed number with its comma, which is seldom exceeded, and of everything else. */
 const [NUMBER_ROOM, OTHER_ROOM] = [18, 1024]
-/** Numbers that are printed between two looks at the room. */
+/** How many numbers are printed between two checks of the buffer size. */
 const AT_ONCE = 64
 
 /**
@@ -25,7 +25,7 @@ export function writeAnswer({ loss, gradients, hessian = NONE, members, nulls = 
   writeTensor(out, loss)
   if (gradients.size > 0) writeTensors(out, ',"gradients":{', gradients)
   let rest = gradients.size > 0 ? '}' : ''
-  // Never without gradients.
+  // There is never a hessian without gradients.
   if (hessian.size > 0) writeTensors(out, '},"hessian":{', hessian)
   for (const name of Object.keys(members))
     rest += `,${JSON.stringify(name)}:${stringifyMember(members[name], nulls)}`
@@ -39,7 +39,7 @@ function roomFor(tensors: readonly AnswerTensor[]): number {
 
 const NONE: ReadonlyMap<string, AnswerTensor> = new Map()
 
-/** All but the brace behind them. */
+/** Everything except the closing brace. */
 function writeTensors(out: JsonWriter, start: string, tensors: ReadonlyMap<string, AnswerTensor>) {
   let separator = start
   for (const [name, tensor] of tensors) {
@@ -50,10 +50,10 @@ function writeTensors(out: JsonWriter, start: string, tensors: ReadonlyMap<strin
 }
 
 /**
- * A plain member as JSON text; numbers that JSON has no literal for are spelled as strings, or as null, at any depth.
+ * A plain member as JSON text. Numbers that JSON cannot represent are written as strings or as null, at any depth.
  *
  * @example
- * spellMember(Number.NaN) // '"NaN"'
+ * stringifyMember(Number.NaN) // '"NaN"'
  */
 export function stringifyMember(value: number | boolean | string | object, nulls = false): string {
   if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value)))
@@ -67,7 +67,8 @@ export function stringifyMember(value: number | boolean | string | object, nulls
 function writeTensor(out: JsonWriter, tensor: AnswerTensor) {
   const { encoding, shape, dtype, data } = tensor
   if (encoding === 'nested' || (encoding === 'binary' && data.length > 0)) return writeNested(out, tensor)
-  // Brackets cannot show every empty shape, and would be many where it has one long axis: empty ones are told as flat.
+  // Brackets cannot express every empty shape, and there would be many of them if it has one long axis. Empty
+  // tensors are written in the flat form.
   out.text(`{"shape":[${shape.join(',')}],"dtype":"${dtype}","data":`)
   if (encoding === 'base64') out.latin(`"${base64Of(tensor)}"`)
   else out.rows(printableOf(tensor), 0, 1, data.length)
@@ -88,7 +89,7 @@ function writeNested(out: JsonWriter, tensor: AnswerTensor) {
   else writeLevel(out, printable, shape, 0, 0)
 }
 
-/** @returns the place behind the last element written */
+/** @returns the offset after the last element written */
 function writeLevel(
   out: JsonWriter,
   data: Printable,
@@ -111,7 +112,10 @@ function writeLevel(
   return at
 }
 
-/** Numbers in the memory that decides how they print: as the float32 that they are or fit in, else as doubles. */
+/**
+ * Numbers in the array type that determines how they are printed: as float32 if they are float32 or fit into it,
+ * otherwise as doubles.
+ */
 type Printable = Float32Array | Float64Array | Int32Array
 
 function printableOf({ dtype, data }: AnswerTensor): Printable {
@@ -123,12 +127,12 @@ function printableOf({ dtype, data }: AnswerTensor): Printable {
   return narrow
 }
 
-/** A buffer that grows where its first size was too small. */
+/** A buffer that grows when its initial size was too small. */
 class JsonWriter {
   #buffer: Buffer
   #view: DataView
   #offset = 0
-  /** Whether what is not finite is null. */
+  /** Whether non-finite numbers are written as null. */
   readonly #nulls: boolean
 
   constructor(size: number, nulls: boolean) {
@@ -142,7 +146,7 @@ class JsonWriter {
     this.#offset += this.#buffer.write(text, this.#offset)
   }
 
-  /** Text of one byte a character, which may be long. */
+  /** Text with one byte per character, which may be long. */
   latin(text: string) {
     this.#reserve(text.length)
     this.#offset += this.#buffer.write(text, this.#offset, 'latin1')
@@ -153,7 +157,7 @@ class JsonWriter {
     this.#buffer[this.#offset++] = byte
   }
 
-  /** `count` rows of `width` numbers, each in brackets, commas between them. */
+  /** `count` rows of `width` numbers, each in brackets, separated by commas. */
   rows(data: Printable, from: number, count: number, width: number) {
     for (let row = 0; row < count; row++) {
       this.#reserve(Math.min(width, AT_ONCE) * MAX_PRINTED + 3)
@@ -165,7 +169,10 @@ class JsonWriter {
     }
   }
 
-  /** Numbers with commas between them; some at a time, for the most that all could take is far more than they will. */
+  /**
+   * Numbers separated by commas, a few at a time, because the maximum that all of them could need is far more than
+   * they will use.
+   */
   numbers(data: Printable, from: number, end: number) {
     for (let at = from; at < end; at += AT_ONCE) {
       this.#reserve(Math.min(end - at, AT_ONCE) * MAX_PRINTED + 1)

@@ -1,4 +1,4 @@
-/** What safetensors calls the dtypes. */
+/** The names of the dtypes in safetensors. */
 import type { Dtype } from '../../tensor.ts'
 
 export const DTYPE_OF_CODE: ReadonlyMap<string, Dtype> = new Map([

@@ -1,4 +1,7 @@
-/** Reads a safetensors body: its header once for all that have the same one, and its data as views. */
+/**
+ * Reads a safetensors body. Its header is parsed once and cached for all bodies with the same header; its data is
+ * read zero-copy, as views.
+ */
 import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
 import { type Dtype, sizeOf } from '../../tensor.ts'
 import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
@@ -8,26 +11,26 @@ import { checkShape, isShape } from '../shape.ts'
 import { sniffFormat } from '../sniff-format.ts'
 import { DTYPE_OF_CODE } from './dtype-codes.ts'
 
-/** The reference allows 100 MB; a request's header is small. */
+/** The reference implementation allows 100 MB. The header of a request is small. */
 const MAX_HEADER = 64 * 1024
 
-/** Options that are a single word; their quotes may be left out. */
+/** Options that are a single word. Their quotes may be omitted. */
 const WORDS: ReadonlySet<string> = new Set(['reduction', 'nonfinite', 'gradient_dtype'])
 
 const malformed = (detail: string) => new Problem('malformed-safetensors', detail)
 
-/** What a header says. Frozen and remembered: a trainer sends the same one at every step. */
+/** The content of a header. Frozen and cached, because a training loop sends the same header at every step. */
 interface Header {
   readonly entries: readonly Entry[]
   readonly options: ReadonlyMap<string, unknown>
 }
 
-/** Headers that are remembered, and the longest one that is. */
+/** Maximum number of cached headers, and the maximum length of one. */
 const MEMORY = { headers: 512, bytes: 2048 } as const
 
 interface Memory {
   readonly headers: Map<string, Header>
-  /** The last one, and the body that it came with: mostly it comes again. */
+  /** The last header with the length of its body, because the same one usually follows. */
   last: Seen | undefined
 }
 
@@ -37,12 +40,12 @@ interface Seen {
   readonly header: Header
 }
 
-/** By limits, because they decide what is accepted. */
+/** One cache per limits object, because the limits determine what is accepted. */
 const remembered = new WeakMap<DecodeLimits, Memory>()
 
 /**
- * Bytes -> tensors and options, by the rules of the reference reader (safetensors/src/tensor.rs): every byte belongs to
- * exactly one tensor.
+ * Bytes -> tensors and options, by the rules of the reference reader (safetensors/src/tensor.rs): every byte
+ * belongs to exactly one tensor.
  *
  * @throws Problem `malformed-safetensors`, `payload-too-large`, `shape-overflow`, `dtype-unsupported`, `invalid-value`
  * @example
@@ -56,7 +59,7 @@ export function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
   return { tensors, options: header.options, structure: header }
 }
 
-/** The header's meaning; the body's length belongs to it, because the tensors must cover it. */
+/** The content of the header. The length of the body is part of the key, because the tensors must cover all of it. */
 function headerOf(bytes: Uint8Array, end: number, limits: DecodeLimits): Header {
   if (end > MEMORY.bytes) return readHeader(bytes.subarray(8, end), bytes.length - end, limits)
   const memory = memoryOf(limits)
@@ -102,35 +105,35 @@ function readHeader(text: Uint8Array, dataLength: number, limits: DecodeLimits):
   checkCoverage(entries, dataLength)
   const options = readMetadata(metadata)
   const twice = entries.find(({ name }) => options.has(name))
-  if (twice !== undefined) throw malformed(`${quote(twice.name)} is a tensor and stands in __metadata__ too`)
+  if (twice !== undefined) throw malformed(`${quote(twice.name)} is both a tensor and a key of __metadata__`)
   return Object.freeze({ entries, options })
 }
 
-/** Elements are counted as they lie in memory: a body of bools grows fourfold. */
+/** Elements are counted as well as bytes, because a body of bools grows fourfold in memory. */
 function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: DecodeLimits) {
   if (entries.length > maxTensors) {
-    const detail = `the body holds ${many(entries.length, 'tensors')}, the limit is ${maxTensors}`
+    const detail = `the body contains ${many(entries.length, 'tensors')}, the limit is ${maxTensors}`
     throw new Problem('payload-too-large', detail)
   }
   const total = entries.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   if (total > maxElements) {
     throw new Problem(
       'payload-too-large',
-      `the body holds ${many(total, 'numbers')}, the limit is ${maxElements}`,
+      `the body contains ${many(total, 'numbers')}, the limit is ${maxElements}`,
     )
   }
 }
 
-/** Where the header ends and the data begins. */
+/** The offset at which the header ends and the data begins. */
 function endOfHeader(bytes: Uint8Array): number {
   const fail = (detail: string) => malformed(sniffFormat(bytes, 'application/x-safetensors') ?? detail)
   if (bytes.length < 8) throw fail(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
   if (length > MAX_HEADER)
-    throw fail(`the header claims ${many(length, 'bytes')}, the limit is ${MAX_HEADER}`)
+    throw fail(`the header length is ${many(length, 'bytes')}, the limit is ${MAX_HEADER}`)
   const end = 8 + length
   if (end > bytes.length)
-    throw fail(`the header claims ${many(length, 'bytes')}, only ${bytes.length - 8} follow`)
+    throw fail(`the header length is ${many(length, 'bytes')}, but only ${bytes.length - 8} follow`)
   return end
 }
 
@@ -145,7 +148,7 @@ function parseHeader(text: Uint8Array): { [name: string]: Json } {
   return parsed as { [name: string]: Json }
 }
 
-/** JSON by the strict reader, its complaint put in our words. */
+/** Parses JSON with the strict parser and rewords its error. */
 function parse(text: Uint8Array, what: string): Json {
   const reader = new JsonReader(text)
   try {
@@ -160,7 +163,7 @@ function parse(text: Uint8Array, what: string): Json {
 
 interface Entry {
   readonly name: string
-  /** Where it stands, for problems. */
+  /** JSON pointer to the tensor, for problems. */
   readonly pointer: string
   readonly dtype: Dtype
   readonly shape: readonly number[]
@@ -192,7 +195,7 @@ function readOffsets(name: string, offsets: Json | undefined): [number, number] 
     const [begin, end] = offsets as [number, number]
     if (begin <= end) return [begin, end]
   }
-  throw malformed(`the data_offsets of ${quote(name)} must be two whole numbers in order`)
+  throw malformed(`the data_offsets of ${quote(name)} must be two integers in ascending order`)
 }
 
 function readDtype(name: string, dtype: Json | undefined): Dtype {
@@ -204,13 +207,13 @@ function readDtype(name: string, dtype: Json | undefined): Dtype {
 }
 
 function readShape(name: string, shape: Json | undefined, limits: DecodeLimits): readonly number[] {
-  if (!isShape(shape)) throw malformed(`the shape of ${quote(name)} must be a list of whole numbers >= 0`)
+  if (!isShape(shape)) throw malformed(`the shape of ${quote(name)} must be a list of integers >= 0`)
   return checkShape(shape, limits, (code, detail) =>
     problemAt(code, `/${pointerToken(name)}`, `its shape ${detail}`),
   )
 }
 
-/** No holes, no overlap, nothing left over. */
+/** No holes, no overlap, and nothing left over. */
 function checkCoverage(entries: readonly Entry[], length: number) {
   let covered = 0
   for (const { name, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
@@ -243,7 +246,7 @@ function readMetadata(metadata: Json | undefined): Map<string, unknown> {
 function readOption(name: string, text: Json): unknown {
   if (typeof text !== 'string') throw malformed(`__metadata__ ${quote(name)} must be a string`)
   if (WORDS.has(name) && /^\w+$/.test(text)) return text
-  // A formula is text already; a JSON string of it is taken, too.
+  // A formula is already text. A JSON string of it is accepted too.
   if (name === 'formula' && !text.startsWith('"')) return text
   return parse(Buffer.from(text), `__metadata__ ${quote(name)}`)
 }

@@ -1,4 +1,7 @@
-/** Writes an answer as safetensors: a header that is mostly the last one's, then the tensors, the widest first. */
+/**
+ * Writes a response as safetensors: a header, which is usually the same as the last one's and is cached, then the
+ * tensors, the widest first.
+ */
 import { sizeOf } from '../../tensor.ts'
 import { type Answer, type AnswerTensor, BYTES, type Chunks } from '../define.ts'
 import { asBytes, writeElements } from '../dtypes.ts'
@@ -6,18 +9,18 @@ import { stringifyMember } from '../json/writer.ts'
 import { allocate } from '../slab.ts'
 import { SAFETENSORS_CODE } from './dtype-codes.ts'
 
-/** The order and places of an answer's tensors, and the header's text about them. */
+/** The order and offsets of the tensors of a response, and the text of the header about them. */
 interface Template {
   readonly names: readonly string[]
   readonly offsets: readonly number[]
   readonly dataLength: number
   /** `"loss":{...},"gradients.predictions":{...}` */
   readonly text: string
-  /** The last answer's header: a trainer's next step seldom differs in what stands beside the numbers. */
+  /** The header of the last response: from one training step to the next, usually only the numbers change. */
   last: Head | undefined
 }
 
-/** All that stands before the data. */
+/** Everything before the data. */
 interface Head {
   readonly members: Answer['members']
   readonly bytes: Uint8Array
@@ -25,11 +28,12 @@ interface Head {
 
 const templates = new WeakMap<object, Template>()
 
-/** From so many bytes on, data is sent from where it is. */
+/** From this size on, the data is sent from where it is, without copying. */
 const LARGE_BYTES = 64 * 1024
 
 /**
- * An answer's bytes: small ones in one piece, large ones as the header and views of the answer's own arrays.
+ * The bytes of a response: small ones in one piece, large ones as the header and views of the response's own
+ * arrays.
  *
  * @example
  * Buffer.concat(encode({ loss, gradients: new Map(), members: { finite: true } }))
@@ -55,7 +59,7 @@ function joined(answer: Answer, { names, offsets, dataLength }: Template, head: 
   return bytes.subarray(start, start + length)
 }
 
-/** A view where memory is its own wire form. */
+/** A zero-copy view if the memory is already its wire form. */
 function bytesOf({ dtype, data }: AnswerTensor): Uint8Array {
   const view = asBytes(dtype, data)
   if (view !== undefined) return view
@@ -90,7 +94,7 @@ function makeTemplate(answer: Answer): Template {
   const second = [...(answer.hessian?.keys() ?? [])].map((name) => `${HESSIAN}${name}`)
   const names = [LOSS, ...answer.gradients.keys(), ...second]
   const width = (name: string) => BYTES[tensorOf(answer, name).dtype]
-  // The reference writer's order: widest elements first, so that each tensor is aligned.
+  // The order of the reference writer: the widest elements first, so that each tensor is aligned.
   names.sort((a, b) => width(b) - width(a) || (nameOf(a) < nameOf(b) ? -1 : 1))
   const offsets: number[] = []
   const texts: string[] = []
@@ -107,10 +111,10 @@ function makeTemplate(answer: Answer): Template {
   return { names, offsets, dataLength: offset, text: texts.join(), last: undefined }
 }
 
-/** Stands for the loss among the names of gradients; no input has an empty name. */
+/** Represents the loss among the names of gradients. No input has an empty name. */
 const LOSS = ''
 
-/** Stands before the names of second derivatives; no input has a dot in its name. */
+/** Prefix of the names of second derivatives. No input has a dot in its name. */
 const HESSIAN = 'hessian.'
 
 function tensorOf({ loss, gradients, hessian }: Answer, name: string): AnswerTensor {
@@ -123,7 +127,7 @@ function nameOf(name: string): string {
   return name.startsWith(HESSIAN) ? name : `gradients.${name}`
 }
 
-/** The header and its length, padded with blanks so that the data begins at a multiple of 8. */
+/** The header and its length, padded with spaces so that the data begins at a multiple of 8. */
 function headBytes(header: string): Uint8Array {
   const length = Math.ceil(Buffer.byteLength(header) / 8) * 8
   const bytes = Buffer.alloc(8 + length, ' ')
@@ -138,7 +142,7 @@ function metadataText(members: Answer['members'], nulls?: boolean): string {
   return texts.join()
 }
 
-/** A member's JSON, as the string that metadata must be. */
+/** The JSON of a member, as a string, which metadata requires. */
 function quoted(value: Answer['members'][string], nulls?: boolean): string {
   const isPlain = typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
   return isPlain ? `"${value}"` : JSON.stringify(stringifyMember(value, nulls))
