@@ -3,7 +3,7 @@
  * Nothing is copied: a batch holds the jobs' own arrays, and each job's result is a view of the batch's.
  */
 import type { Batch, BatchResult, ChunkedArray } from '../engines/contract.ts'
-import { inputOfResultKey } from '../language/ir.ts'
+import { elementsOf, inputOfResultKey, layoutOf } from '../language/ir.ts'
 import type { Job, JobSlice } from './job.ts'
 
 /**
@@ -42,13 +42,16 @@ export function split(jobs: readonly Job[], result: BatchResult): JobSlice[] {
       denominators,
       scale: result.scale,
       gradients: Object.fromEntries(
-        names.map((name) => [
-          name,
-          result.gradients[name].subarray(...next(name, job.inputs[inputOfResultKey(name)].length)),
-        ]),
+        names.map((name) => [name, result.gradients[name].subarray(...next(name, lengthOf(job, name)))]),
       ),
     }
   })
+}
+
+/** Elements of a job's derivative: as many as its input has, whether the program reads that or not. */
+function lengthOf({ inputs, program, sizes }: Job, result: string): number {
+  const input = inputs[inputOfResultKey(result)]
+  return input === undefined ? elementsOf(layoutOf(program, result), sizes) : input.length
 }
 
 /** An input with the batch axis is concatenated; one that all rows share is equal in all jobs, and taken once. */
