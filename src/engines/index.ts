@@ -81,12 +81,19 @@ async function tryDevice(
   }
 }
 
+/**
+ * Operations of the largest program that is compiled on the event loop: some 200 ms on a busy machine. Larger ones, which few
+ * formulas with their derivatives are, are compiled and run on the thread behind it, so that nobody else waits for that.
+ */
+const EVENT_LOOP_NODES = 400
+
 function openProcessor(options: EngineOptions, reason: string): Engine {
   const { threads = 0, memoryBytes = 2 ** 30, log, onStart } = options
   const compiled = openCompiled({
     reason,
     threads: threads === 0 ? availableParallelism() : threads,
     memoryBytes,
+    maxNodes: EVENT_LOOP_NODES,
     log,
     ...listener(onStart),
   })

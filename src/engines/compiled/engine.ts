@@ -26,6 +26,8 @@ export interface CompiledOptions extends PoolOptions {
   readonly reason: string
   /** Bytes of all memories together. */
   readonly memoryBytes: number
+  /** Operations of the largest program that is compiled on the caller's thread. Default: no limit. */
+  readonly maxNodes?: number
 }
 
 /** Longer than this the caller's thread, which may serve everybody else, does not compute. */
@@ -72,7 +74,7 @@ class CompiledEngine implements Engine {
     this.width = threads + 1
     this.#threads = threads
     this.#memoryBytes = options.memoryBytes
-    this.#kernels = new KernelCache(target)
+    this.#kernels = new KernelCache(target, options.maxNodes)
     this.#pool = new Pool(options)
     this.#arenas = new Arenas({ bytes: options.memoryBytes, keptBytes: KEPT_BYTES }, (arena) =>
       this.#pool.forget(arena),

@@ -59,6 +59,7 @@ interface Kept {
 
 export class KernelCache {
   readonly #target: Target
+  readonly #maxNodes: number
   /** By program: equal programs are one object, because their source keeps them. */
   readonly #kept = new Map<Program, Kept>()
   /** By the parameters' object, which requests of one structure share: the kernel is found at once. */
@@ -67,8 +68,10 @@ export class KernelCache {
   #hits = 0
   #misses = 0
 
-  constructor(target: Target) {
+  /** @param maxNodes operations of the largest program that is compiled: it takes up to a millisecond for each */
+  constructor(target: Target, maxNodes = Number.POSITIVE_INFINITY) {
     this.#target = target
+    this.#maxNodes = maxNodes
   }
 
   /** Programs whose kernels are kept. */
@@ -89,10 +92,18 @@ export class KernelCache {
     const uniform = cotangent.length === 1 && cotangent[0].length === 1
     const recent = this.#recent.get(scalars)
     if (recent !== undefined && isAnswer(recent, program, uniform, sizes)) return recent.kernel
+    this.#checkSize(program)
     const kept = this.#keptOf(program)
     const kernel = this.#find(kept, batch, uniform)
     this.#recent.set(scalars, { program, uniform, axes: kept.axes, sizes, kernel })
     return kernel
+  }
+
+  #checkSize({ nodes: { length } }: Program) {
+    if (length <= this.#maxNodes) return
+    throw new UnsupportedByEngine(
+      `it has ${length} operations, this thread compiles at most ${this.#maxNodes}`,
+    )
   }
 
   #find(kept: Kept, { program, sizes, scalars }: Wanted, uniform: boolean): Compiled {
@@ -150,6 +161,7 @@ export class KernelCache {
 
   /** Whether a program has a kernel; compiles it to find out, but does not keep it. */
   canCompile(program: Program): boolean {
+    if (program.nodes.length > this.#maxNodes) return false
     return !(
       this.#compile(program, { uniform: true, staticPredicates: NO_STATIC_PREDICATES }) instanceof
       UnsupportedByEngine
