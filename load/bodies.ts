@@ -8,6 +8,8 @@ export interface Work {
   readonly columns: number
   /** JSON as Python writes it with `json.dumps(array.tolist())`: all digits of the double that a float32 widens to. */
   readonly python?: boolean
+  /** Members of the body beside its tensors and `gradients`: an own loss that comes with the request. */
+  readonly members?: Readonly<Record<string, unknown>>
 }
 
 export interface Body {
@@ -16,11 +18,14 @@ export interface Body {
 }
 
 /** Requests the loss and the gradient of its first input, as a trainer does. */
-export function bodyOf({ loss, format, rows, columns, python = false }: Work): Body {
+export function bodyOf({ loss, format, rows, columns, python = false, members = {} }: Work): Body {
   const inputs = inputsOf(loss, rows, columns)
   return format === 'json'
-    ? { contentType: 'application/json', bytes: python ? pythonBody(inputs) : jsonBody(inputs, shorten) }
-    : { contentType: 'application/x-safetensors', bytes: safetensorsBody(inputs) }
+    ? {
+        contentType: 'application/json',
+        bytes: python ? pythonBody(inputs) : jsonBody(inputs, shorten, members),
+      }
+    : { contentType: 'application/x-safetensors', bytes: safetensorsBody(inputs, members) }
 }
 
 function wanted(inputs: Inputs): string[] {
@@ -28,7 +33,8 @@ function wanted(inputs: Inputs): string[] {
 }
 
 /** Floats are F32, labels I32. The option is in the metadata. */
-function safetensorsBody(inputs: Inputs): Buffer {
+function safetensorsBody(inputs: Inputs, members: NonNullable<Work['members']>): Buffer {
+  const metadata = Object.entries({ gradients: wanted(inputs), ...members })
   let end = 0
   const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
     const start = end
@@ -36,7 +42,7 @@ function safetensorsBody(inputs: Inputs): Buffer {
     return [name, { dtype: data instanceof Float32Array ? 'F32' : 'I32', shape, data_offsets: [start, end] }]
   })
   const header = JSON.stringify({
-    __metadata__: { gradients: JSON.stringify(wanted(inputs)) },
+    __metadata__: Object.fromEntries(metadata.map(([name, value]) => [name, JSON.stringify(value)])),
     ...Object.fromEntries(tensors),
   })
   const padded = Buffer.from(header.padEnd(Math.ceil(header.length / 8) * 8))
@@ -53,12 +59,18 @@ function pythonBody(inputs: Inputs): Buffer {
   return Buffer.from(String(jsonBody(inputs, (x) => x)).replaceAll(/[,:]/g, '$& '))
 }
 
-function jsonBody(inputs: Inputs, spell: (x: number) => number): Buffer {
+function jsonBody(
+  inputs: Inputs,
+  spell: (x: number) => number,
+  members: NonNullable<Work['members']> = {},
+): Buffer {
   const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
     const numbers = Array.from(data, spell)
     return [name, shape.length === 1 ? numbers : rowsOf(numbers, shape[1])]
   })
-  return Buffer.from(JSON.stringify({ ...Object.fromEntries(tensors), gradients: wanted(inputs) }))
+  return Buffer.from(
+    JSON.stringify({ ...members, ...Object.fromEntries(tensors), gradients: wanted(inputs) }),
+  )
 }
 
 function rowsOf(numbers: readonly number[], columns: number): number[][] {
