@@ -63,12 +63,14 @@ export class LazyDb {
   #get(): Promise<Db> {
     if (this.#opened !== undefined) return this.#opened
     this.#backoff.check()
-    this.#opened = this.#options.open().then((db) => {
-      this.#isOpen = true
+    const opened = this.#options.open().then((db) => {
+      // It may have taken too long, and be given up.
+      if (this.#opened === opened) this.#isOpen = true
       this.#backoff.succeeded()
       return db
     })
-    return this.#opened
+    this.#opened = opened
+    return opened
   }
 
   /** @returns what the caller is told */

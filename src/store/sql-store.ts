@@ -12,7 +12,7 @@ import type {
   StoredVersion,
   VersionPage,
 } from './contract.ts'
-import { NamespaceFull, PreconditionFailed } from './contract.ts'
+import { NamespaceFull, PreconditionFailed, StoreDown } from './contract.ts'
 import type { CallOptions } from './lazy-db.ts'
 import { nameOf, toFound, toRow, toVersion } from './rows.ts'
 import type { Db, Tx } from './tables.ts'
@@ -51,9 +51,15 @@ export function createSqlStore(backend: Backend, { maxLosses }: SqlStoreOptions)
       const result = await run(tx)
       if (hasChanged(result)) await backend.announce(tx, { namespace, name })
       return result
-    })
+    }).catch(doubt({ namespace, name }))
     if (hasChanged(result)) tell({ namespace, name })
     return result
+  }
+
+  /** Of what fails on the way nobody knows whether it was done. */
+  const doubt = (change: Change) => (error: unknown) => {
+    if (error instanceof StoreDown) tell(change)
+    throw error
   }
 
   return {
@@ -82,7 +88,9 @@ export function createSqlStore(backend: Backend, { maxLosses }: SqlStoreOptions)
       }),
     export: () => exportAll(backend),
     import: async (records: Iterable<ExportRecord>) => {
-      const added = await write((tx) => importAll(backend, tx, records), { isPatient: true })
+      const added = await write((tx) => importAll(backend, tx, records), { isPatient: true }).catch(
+        doubt('all'),
+      )
       tell('all')
       return added
     },

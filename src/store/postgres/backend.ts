@@ -29,9 +29,9 @@ const SETTINGS = sql`select
 export function createPostgresBackend(url: string): Backend {
   const config = configOf(url)
   const title = titleOf(config)
-  const origin = randomUUID()
+  let origin = randomUUID()
   let heard: (change: Change) => void = () => {}
-  const listener = new Listener({ config, origin, heard: (change) => heard(change) })
+  const listener = new Listener({ config, origin: () => origin, heard: (change) => heard(change) })
   const database = new LazyDb({
     open: () => {
       listener.start()
@@ -40,8 +40,10 @@ export function createPostgresBackend(url: string): Backend {
     callMs: CALL_MS,
     toStoreDown: (error) => toStoreDown(error, title),
     isLasting,
-    // Changes come by the listener, which looks after itself.
-    onDropped: () => {},
+    // What was given up may still be done: its notice is then another's, and heard.
+    onDropped: () => {
+      origin = randomUUID()
+    },
   })
 
   return {
