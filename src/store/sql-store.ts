@@ -40,6 +40,9 @@ export function createSqlStore(backend: Backend, { maxLosses }: SqlStoreOptions)
   const write = <T>(run: (tx: Tx) => Promise<T>, options?: CallOptions) =>
     counted(backend.write(run, options))
 
+  /** Nothing but a registration makes a database. */
+  const isThere = () => read(false, async () => true)
+
   /** Runs under the lock of the name's namespace; tells of it where something has changed. */
   const change = async <T>(
     { namespace, name }: LossName,

@@ -68,6 +68,7 @@ describe('the file of the store', () => {
     await store.health()
     await store.find('acme', 'a')
     await store.list(undefined, { limit: 1 })
+    expect([await store.retire('acme', 'a'), await store.purge('acme', 'a')]).toEqual([false, false])
     await store.close()
     expect(readdirSync(folder)).toEqual([])
     await open(join(folder, 'a', 'b', 'lossd.db')).register(draftOf('acme/a'))

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { Kysely, sql } from 'kysely'
 import type { Backend } from '../backend.ts'
 import type { Change } from '../contract.ts'
-import { LazyDb } from '../lazy-db.ts'
+import { LazyDb, type StoreLog } from '../lazy-db.ts'
 import { type Db, migrate, type Tables } from '../tables.ts'
 import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
@@ -14,11 +14,12 @@ import { isLasting, toStoreDown } from './faults.ts'
 const CALL_MS = 10_000
 
 /** @param file as in the setting, relative to the working directory */
-export function createSqliteBackend(file: string): Backend {
+export function createSqliteBackend(file: string, log?: StoreLog): Backend {
   const path = resolve(file)
   let heard: (change: Change) => void = () => {}
   let connection: Connection | undefined
   const database = new LazyDb({
+    log,
     open: async () => {
       // On a disk that hangs there would soon be many threads that hang.
       await connection?.ended
