@@ -2,7 +2,7 @@
 import { InvalidAddress, type LossStore } from './contract.ts'
 import type { StoreLog } from './lazy-db.ts'
 import { createPostgresBackend } from './postgres/backend.ts'
-import { createSqlStore } from './sql-store.ts'
+import { SqlStore } from './sql-store.ts'
 import { createSqliteBackend } from './sqlite/backend.ts'
 
 export interface StoreOptions {
@@ -22,8 +22,8 @@ export interface StoreOptions {
  */
 export function openStore(url: string, { maxLosses, log }: StoreOptions): LossStore | undefined {
   if (url === 'none') return undefined
-  if (url.startsWith('file:')) return createSqlStore(createSqliteBackend(pathOf(url), log), { maxLosses })
-  if (/^postgres(ql)?:/.test(url)) return createSqlStore(createPostgresBackend(url, log), { maxLosses })
+  if (url.startsWith('file:')) return new SqlStore(createSqliteBackend(pathOf(url), log), maxLosses)
+  if (/^postgres(ql)?:/.test(url)) return new SqlStore(createPostgresBackend(url, log), maxLosses)
   throw new InvalidAddress('a store is file:path, postgres://user@host/database or none')
 }
 
