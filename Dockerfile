@@ -14,9 +14,10 @@ COPY setup/build.js setup/
 COPY src src
 RUN npm run build
 
-# What runs: without the optional packages, and with them.
+# What runs: without the GPU's packages, and with them. SQLite's are optional, too, one a platform, and needed.
 FROM sources AS dependencies
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+RUN npm ci --omit=dev --ignore-scripts \
+  && rm -r node_modules/webgpu node_modules/@tensorflow/tfjs-backend-webgpu
 
 FROM sources AS dependencies-with-gpu
 RUN npm ci --omit=dev --ignore-scripts
@@ -41,6 +42,8 @@ ENV MALLOC_TRIM_THRESHOLD_=33554432 MALLOC_MMAP_THRESHOLD_=33554432
 WORKDIR /app
 COPY --from=build /app/dist dist
 COPY package.json LICENSE ./
+# Registered losses: -v lossd:/app/data keeps them.
+RUN install --directory --owner 1000 data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

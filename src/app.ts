@@ -105,7 +105,7 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
     config,
     catalog,
     plans,
-    registry: new Registry(openStore(config.store, config)),
+    registry: new Registry(openStore(config.store, { maxLosses: config.maxLosses, log })),
     engine,
     batcher,
     metrics,

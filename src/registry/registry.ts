@@ -111,6 +111,17 @@ export class Registry {
     }
   }
 
+  /** `none`, `up`, or in one sentence why it is down. */
+  async storeState(): Promise<string> {
+    if (this.#store === undefined) return 'none'
+    try {
+      await this.#store.health()
+      return 'up'
+    } catch (error) {
+      return `down: ${error instanceof Error ? error.message : String(error)}`
+    }
+  }
+
   async close() {
     await this.#store?.close()
   }

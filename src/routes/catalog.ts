@@ -5,7 +5,7 @@ import { KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { resolveLoss } from '../schemas/resolve-loss.ts'
-import type { Routes } from './context.ts'
+import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 
 const closed = { additionalProperties: false } as const
@@ -17,7 +17,28 @@ const summary = {
   about: Type.String(),
   aliases: words,
 }
-const Listed = Type.Object({ losses: Type.Array(Type.Object(summary, closed)) }, closed)
+const Listed = Type.Object(
+  {
+    losses: Type.Array(
+      Type.Object(
+        {
+          ...summary,
+          couples: Type.Optional(summary.couples),
+          version: Type.Optional(Type.Integer()),
+          created: Type.Optional(Type.String()),
+        },
+        closed,
+      ),
+    ),
+    next: Type.Optional(
+      Type.String({ description: 'The value of `after` for the next page, if there is one.' }),
+    ),
+  },
+  closed,
+)
+
+/** Own losses of one page. */
+const PAGE = 100
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
 
 /** What is told of a loss, the catalog's or an own one. */
@@ -60,9 +81,7 @@ const routes: Routes = (app, context) => {
   const { catalog } = context
   const engines = createEngineSupport(context)
   const tags = ['catalog']
-
-  const list = { tags, operationId: 'listLosses', summary: 'All losses', response: { 200: Listed } }
-  app.get('/v1/losses', { schema: list }, () => ({
+  const listed = {
     losses: catalog.losses.map(({ name, family, couples, about, aliases }) => ({
       name,
       family,
@@ -70,7 +89,24 @@ const routes: Routes = (app, context) => {
       about,
       aliases,
     })),
-  }))
+  }
+
+  const list = {
+    tags,
+    operationId: 'listLosses',
+    summary: 'All losses of the catalog; with a namespace, the own losses in it',
+    querystring: Type.Object({
+      namespace: Type.Optional(Type.String({ description: 'Of own losses.', examples: ['acme'] })),
+      after: Type.Optional(Type.String({ description: 'Name of the last own loss of the page before.' })),
+    }),
+    response: { 200: Listed },
+    'x-problems': [501, 503],
+  }
+  app.get<{ Querystring: { namespace?: string; after?: string } }>(
+    '/v1/losses',
+    { schema: list },
+    ({ query }) => (query.namespace === undefined ? listed : listOwn(context, query.namespace, query.after)),
+  )
 
   const one = {
     tags,
@@ -89,6 +125,24 @@ const routes: Routes = (app, context) => {
 }
 
 export default routes
+
+/** Without retired ones. */
+async function listOwn({ registry }: RouteContext, namespace: string, after: string | undefined) {
+  const page = { limit: PAGE, ...(after === undefined ? {} : { after: { namespace, name: after } }) }
+  const found = await registry.ask((store) => store.list(namespace, page))
+  const losses = found.map(({ stored: { name, version, created, document } }) => {
+    const { about = '' } = JSON.parse(document) as { about?: string }
+    return {
+      name: `${namespace}/${name}`,
+      family: 'custom',
+      about,
+      aliases: [],
+      version,
+      created,
+    }
+  })
+  return { losses, ...(found.length === PAGE ? { next: found.at(-1)!.stored.name } : {}) }
+}
 
 /** @param engines which engines compute it */
 export function describeLoss(loss: Loss, engines: (loss: Loss) => EngineSupport) {

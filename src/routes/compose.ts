@@ -1,25 +1,66 @@
 /** POST /v1/losses:compose: a weighted sum of losses over shared tensors; its terms run side by side. */
 import type { JobTiming } from '../batching/job.ts'
-import { type Composition, checkComposition } from '../schemas/compose.ts'
+import type { ResolvedLoss } from '../losses/define.ts'
+import { isOwn } from '../registry/name.ts'
+import { type Composition, checkComposition, MAX_TERMS, type TermLosses } from '../schemas/compose.ts'
+import { createDefinitionSource, type DefinitionSource } from '../schemas/inline.ts'
 import { compositionSchema } from '../schemas/openapi.ts'
+import { resolveLoss } from '../schemas/resolve-loss.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { type EncodedResponse, type Received, registerExchange } from './exchange.ts'
+import { served } from './registry.ts'
 
 const routes: Routes = (app, context) => {
-  const target = { name: 'compose', handle: (received: Received) => compose(context, received) }
+  const definitions = createDefinitionSource()
+  const handle = async (received: Received) => {
+    const losses = await lossesOf(received.decoded.options.get('terms'), context, definitions)
+    return compose(context, received, losses)
+  }
+  const target = { name: 'compose', handle }
   registerExchange(app, context, {
     // Two colons are one in the path.
     path: '/v1/losses::compose',
-    schema: { ...compositionSchema(formats), 'x-problems': [404] },
+    schema: { ...compositionSchema(formats), 'x-problems': [404, 410, 501] },
     target: () => target,
   })
 }
 
 export default routes
 
-async function compose(context: RouteContext, received: Received): Promise<EncodedResponse> {
-  const composition = checkComposition(context.catalog, received.decoded, received.check)
+/** The losses of all terms: own ones that memory does not know are looked up in the store first. */
+async function lossesOf(
+  terms: unknown,
+  context: RouteContext,
+  definitions: DefinitionSource,
+): Promise<TermLosses> {
+  const own = new Map<string, ResolvedLoss>()
+  for (const name of ownNamesIn(terms)) {
+    const [namespace, ...rest] = name.split('/')
+    own.set(name, (await served(context, { namespace, name: rest.join('/') })).resolved)
+  }
+  return {
+    resolve: (loss, place) =>
+      typeof loss === 'string'
+        ? (own.get(loss) ?? resolveLoss(context.catalog, loss))
+        : definitions(loss.definition, `/terms/${place}/loss/definition`),
+    hint: (name) => own.get(name)?.loss ?? context.catalog.find(name),
+  }
+}
+
+/** Before terms have been checked: whatever looks like a name. */
+function ownNamesIn(terms: unknown): ReadonlySet<string> {
+  const list: readonly { loss?: unknown }[] = Array.isArray(terms) ? terms.slice(0, MAX_TERMS) : []
+  const names = list.map((term) => term?.loss).filter((loss) => typeof loss === 'string')
+  return new Set(names.filter(isOwn))
+}
+
+async function compose(
+  context: RouteContext,
+  received: Received,
+  losses: TermLosses,
+): Promise<EncodedResponse> {
+  const composition = checkComposition(losses, received.decoded, received.check)
   const submitted = performance.now()
   const timing = await runTerms(context, composition)
   const computed = performance.now()

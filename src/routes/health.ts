@@ -25,6 +25,9 @@ const ready = {
         engine: Type.String(),
         device: Type.String(),
         reason: Type.String({ description: 'Why this engine.' }),
+        store: Type.String({
+          description: 'Of own losses: `none`, `up`, or why it is down; the service stays ready then.',
+        }),
         queue: Type.Object(
           { jobs: whole, elements: whole, bytes: whole },
           { ...closed, description: 'What waits.' },
@@ -35,14 +38,15 @@ const ready = {
   },
 }
 
-const routes: Routes = (app, { engine, batcher, connections }) => {
+const routes: Routes = (app, { engine, batcher, connections, registry }) => {
   app.get('/health/live', { schema: live }, () => ({ status: 'live' }))
 
-  app.get('/health/ready', { schema: ready }, () => {
+  app.get('/health/ready', { schema: ready }, async () => {
     if (connections.isClosing) throw new Problem('draining', 'no new work is taken', { retryAfter: 1 })
     if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
     const { name, device, reason } = engine.info
-    return { status: 'ready', engine: name, device, reason, queue: batcher.depth() }
+    const store = await registry.storeState()
+    return { status: 'ready', engine: name, device, reason, store, queue: batcher.depth() }
   })
 }
 

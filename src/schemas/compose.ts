@@ -5,8 +5,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
 import { cut, many, Problem, type ProblemDetail, pointerToken, problemAt } from '../errors.ts'
-import type { Catalog } from '../losses/catalog.ts'
-import type { Loss } from '../losses/define.ts'
+import type { Loss, ResolvedLoss } from '../losses/define.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import { shortest } from '../tensor.ts'
@@ -16,17 +15,21 @@ import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts
 import { staysFinite } from './finite-range.ts'
 import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
-import { resolveLoss } from './resolve-loss.ts'
 import { MOST_TOLD, meantInput, refuse } from './unknown-names.ts'
 
 /** More terms than anybody adds up. */
-const MAX_TERMS = 32
+export const MAX_TERMS = 32
 
 const reductions = REDUCTIONS.filter((name) => name !== 'none').map((name) => Type.Literal(name))
 
 export const TermSchema = Type.Object(
   {
-    loss: Type.String({ description: 'Any name of a loss.' }),
+    loss: Type.Union(
+      [Type.String(), Type.Object({ definition: Type.Unknown() }, { additionalProperties: false })],
+      {
+        description: 'Any name of a loss, an own one included (`namespace/name`); or `{"definition": ...}`.',
+      },
+    ),
     weight: Type.Optional(Type.Number({ default: 1, description: 'What its loss and gradients count.' })),
     inputs: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
@@ -60,6 +63,14 @@ export const ComposeSchemas = {
   gradient_dtype: OptionSchemas.gradient_dtype,
 }
 
+/** Where the losses of terms are found. */
+export interface TermLosses {
+  /** @throws Problem `unknown-loss`, or what is wrong with a definition */
+  resolve(loss: Term['loss'], place: number): ResolvedLoss
+  /** For messages: a loss that is known by this name. */
+  hint(name: string): Loss | undefined
+}
+
 /** A term, ready to run. */
 export interface CheckedTerm extends CheckedRequest {
   readonly term: Term
@@ -81,23 +92,23 @@ export interface Composition {
  *
  * @throws Problem with the code, the JSON pointer (`/terms/1/params/alpha`) and what would have been right
  */
-export function checkComposition(catalog: Catalog, decoded: Decoded, context: CheckContext): Composition {
-  const terms = termsOf(decoded, catalog)
-  checkInputs(catalog, terms)
-  checkNames(decoded, terms, catalog)
-  const checked = terms.map((term, place) => checkTerm(catalog, decoded, context, term, place))
+export function checkComposition(losses: TermLosses, decoded: Decoded, context: CheckContext): Composition {
+  const terms = termsOf(decoded, losses)
+  checkInputs(losses, terms)
+  checkNames(decoded, terms, losses)
+  const checked = terms.map((term, place) => checkTerm(losses, decoded, context, term, place))
   checkGradients(decoded, checked)
   return new Sum(checked, (decoded.options.get('nonfinite') ?? 'propagate') as NonfinitePolicy)
 }
 
-function termsOf({ options }: Decoded, catalog: Catalog): readonly Term[] {
+function termsOf({ options }: Decoded, losses: TermLosses): readonly Term[] {
   const strange = [...options.keys()].filter((name) => !Object.hasOwn(ComposeSchemas, name))
   if (strange.length > 0) refuse(strange.slice(0, MOST_TOLD).map(strangeMember))
   const terms = options.get('terms')
   if (terms === undefined) throw problemAt('missing-input', '/terms', 'a composition needs them')
   refuseIfAny(
     Array.isArray(terms)
-      ? terms.slice(0, MAX_TERMS).flatMap((term, place) => strangeInTerm(catalog, term, place))
+      ? terms.slice(0, MAX_TERMS).flatMap((term, place) => strangeInTerm(losses, term, place))
       : [],
   )
   for (const [name, value] of options) {
@@ -123,10 +134,10 @@ function strangeMember(name: string): ProblemDetail {
   return { pointer: `/${pointerToken(name)}`, detail }
 }
 
-function strangeInTerm(catalog: Catalog, term: unknown, place: number): ProblemDetail[] {
+function strangeInTerm(losses: TermLosses, term: unknown, place: number): ProblemDetail[] {
   if (typeof term !== 'object' || term === null) return []
   const known = Object.keys(TermSchema.properties)
-  const loss = 'loss' in term && typeof term.loss === 'string' ? catalog.find(term.loss) : undefined
+  const loss = 'loss' in term && typeof term.loss === 'string' ? losses.hint(term.loss) : undefined
   return Object.keys(term)
     .filter((name) => !known.includes(name))
     .slice(0, MOST_TOLD)
@@ -154,9 +165,9 @@ function wrongMember(name: string, { path, schema, value }: ValueError): Problem
 }
 
 /** @throws Problem `unknown-name`, `unknown-loss` */
-function checkInputs(catalog: Catalog, terms: readonly Term[]) {
+function checkInputs(losses: TermLosses, terms: readonly Term[]) {
   const strange = terms.flatMap(({ loss: name, inputs = {} }, place) => {
-    const { loss } = resolveLoss(catalog, name)
+    const { loss } = losses.resolve(name, place)
     const known = Object.keys(loss.inputs)
     const isFree = (input: string) => !Object.hasOwn(inputs, input) && known.includes(input)
     return Object.keys(inputs)
@@ -173,9 +184,9 @@ function checkInputs(catalog: Catalog, terms: readonly Term[]) {
 }
 
 /** A shared tensor that no term reads is a mistake. */
-function checkNames({ tensors }: Decoded, terms: readonly Term[], catalog: Catalog) {
+function checkNames({ tensors }: Decoded, terms: readonly Term[], losses: TermLosses) {
   const used = new Set(
-    terms.flatMap((term) => Object.values(namesOf(term, resolveLoss(catalog, term.loss).loss))),
+    terms.flatMap((term, place) => Object.values(namesOf(term, losses.resolve(term.loss, place).loss))),
   )
   const unread = [...tensors.keys()].filter((name) => !used.has(name) && !Object.hasOwn(COMMON_TENSORS, name))
   const missing = [...used].filter((name) => !tensors.has(name))
@@ -203,13 +214,13 @@ function namesOf({ inputs = {} }: Term, loss: Loss): Record<string, string> {
 }
 
 function checkTerm(
-  catalog: Catalog,
+  losses: TermLosses,
   decoded: Decoded,
   context: CheckContext,
   term: Term,
   place: number,
 ): CheckedTerm {
-  const resolved = resolveLoss(catalog, term.loss)
+  const resolved = losses.resolve(term.loss, place)
   const names = namesOf(term, resolved.loss)
   try {
     const checked = checkRequest(resolved, requestOf(decoded, term, names, place), context)

@@ -20,6 +20,33 @@ export const MAX_DEFINITION_BYTES = 65_536
 /** Definitions that are kept; of more the one unused for longest goes. */
 const MAX_KEPT = 512
 
+/**
+ * A source of losses for definitions that stand elsewhere in a body.
+ *
+ * @param pointer where
+ * @throws Problem that says what is wrong with the definition
+ */
+export type DefinitionSource = (definition: unknown, pointer: string) => ResolvedLoss
+
+/** One with a bounded memory of its own: equal definitions are one object. */
+export function createDefinitionSource(): DefinitionSource {
+  const byContent = new Map<string, ResolvedLoss>()
+  return (definition, pointer) => {
+    const key = JSON.stringify(definition)
+    checkSize(key, pointer)
+    return remembered(byContent, key, () => resolvedTo(definition, pointer))
+  }
+}
+
+/** What is kept under a key, else what is made for it; the one unused for longest goes. */
+function remembered<V>(kept: Map<string, V>, key: string, make: () => V): V {
+  const value = kept.get(key) ?? make()
+  kept.delete(key)
+  kept.set(key, value)
+  if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value!)
+  return value
+}
+
 /** The loss that a body defines, and the rest of the body. */
 export interface Inline {
   readonly resolved: ResolvedLoss
@@ -35,11 +62,7 @@ export function createInlineSource(): InlineSource {
   const byContent = new Map<string, ResolvedLoss>()
   const resolve = (decoded: Decoded): ResolvedLoss => {
     const { key, define } = contentOf(decoded)
-    const resolved = byContent.get(key) ?? define()
-    byContent.delete(key)
-    byContent.set(key, resolved)
-    if (byContent.size > MAX_KEPT) byContent.delete(byContent.keys().next().value!)
-    return resolved
+    return remembered(byContent, key, define)
   }
   return (decoded) => {
     const { structure } = decoded

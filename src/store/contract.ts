@@ -117,7 +117,11 @@ export interface LossStore {
    * @returns ends it
    */
   onChange(listener: (change: Change) => void): () => void
-  /** Whether changes made elsewhere are heard now. While false, do not cache which version is the latest. */
+  /**
+   * Whether changes made elsewhere are heard now: at once from PostgreSQL, and within half a second from another process
+   * that has the same file open. While false, do not cache which version is the latest. It turns false at most five
+   * seconds after a connection has died in silence, and listeners are then told `all`.
+   */
   readonly hearsChanges: boolean
   /** Resolves when the database answers. */
   health(): Promise<void>

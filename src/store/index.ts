@@ -1,12 +1,14 @@
 /** Opens the store that the setting names. */
 import { InvalidAddress, type LossStore } from './contract.ts'
+import type { StoreLog } from './lazy-db.ts'
 import { createPostgresBackend } from './postgres/backend.ts'
-import { createSqlStore } from './sql-store.ts'
+import { SqlStore } from './sql-store.ts'
 import { createSqliteBackend } from './sqlite/backend.ts'
 
 export interface StoreOptions {
   /** Most names of a namespace. */
   readonly maxLosses: number
+  readonly log?: StoreLog
 }
 
 /**
@@ -18,10 +20,10 @@ export interface StoreOptions {
  * @example
  * const store = openStore('file:data/lossd.db', { maxLosses: 1000 })
  */
-export function openStore(url: string, { maxLosses }: StoreOptions): LossStore | undefined {
+export function openStore(url: string, { maxLosses, log }: StoreOptions): LossStore | undefined {
   if (url === 'none') return undefined
-  if (url.startsWith('file:')) return createSqlStore(createSqliteBackend(pathOf(url)), { maxLosses })
-  if (/^postgres(ql)?:/.test(url)) return createSqlStore(createPostgresBackend(url), { maxLosses })
+  if (url.startsWith('file:')) return new SqlStore(createSqliteBackend(pathOf(url), log), maxLosses)
+  if (/^postgres(ql)?:/.test(url)) return new SqlStore(createPostgresBackend(url, log), maxLosses)
   throw new InvalidAddress('a store is file:path, postgres://user@host/database or none')
 }
 

@@ -4,7 +4,14 @@ import { StoreDown } from './contract.ts'
 import { within } from './deadline.ts'
 import type { Db } from './tables.ts'
 
+/** Where it is told that the database is lost, and that it is back. */
+export interface StoreLog {
+  warn(message: string): void
+  info(message: string): void
+}
+
 export interface LazyDbOptions {
+  readonly log?: StoreLog | undefined
   /** Opens the database, its schema up to date. */
   readonly open: () => Promise<Db>
   /** How long a call may take, in ms. */
@@ -28,6 +35,7 @@ export class LazyDb {
   readonly #backoff = new Backoff()
   #opened: Promise<Db> | undefined
   #isOpen = false
+  #isLost = false
 
   constructor(options: LazyDbOptions) {
     this.#options = options
@@ -63,12 +71,20 @@ export class LazyDb {
   #get(): Promise<Db> {
     if (this.#opened !== undefined) return this.#opened
     this.#backoff.check()
-    this.#opened = this.#options.open().then((db) => {
-      this.#isOpen = true
-      this.#backoff.succeeded()
+    const opened = this.#options.open().then((db) => {
+      // It may have taken too long, and be given up.
+      if (this.#opened === opened) this.#succeeded()
       return db
     })
-    return this.#opened
+    this.#opened = opened
+    return opened
+  }
+
+  #succeeded() {
+    this.#isOpen = true
+    this.#backoff.succeeded()
+    if (this.#isLost) this.#options.log?.info('the store answers again')
+    this.#isLost = false
   }
 
   /** @returns what the caller is told */
@@ -78,6 +94,8 @@ export class LazyDb {
     // Of many calls that fail together the first one drops it.
     if (this.#opened === opened && this.#options.isLasting(error)) {
       this.#backoff.failed(down)
+      if (!this.#isLost) this.#options.log?.warn(down.message)
+      this.#isLost = true
       this.#drop(opened)
     }
     return down

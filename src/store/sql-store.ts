@@ -5,6 +5,7 @@ import type {
   Condition,
   Draft,
   ExportRecord,
+  FoundVersion,
   LossName,
   LossPage,
   LossStore,
@@ -12,84 +13,127 @@ import type {
   StoredVersion,
   VersionPage,
 } from './contract.ts'
-import { NamespaceFull, PreconditionFailed } from './contract.ts'
+import { NamespaceFull, PreconditionFailed, StoreDown } from './contract.ts'
 import type { CallOptions } from './lazy-db.ts'
 import { nameOf, toFound, toRow, toVersion } from './rows.ts'
 import type { Db, Tx } from './tables.ts'
 import { exportAll, importAll } from './transfer.ts'
 
-export interface SqlStoreOptions {
-  readonly maxLosses: number
-}
+export class SqlStore implements LossStore {
+  readonly #backend: Backend
+  readonly #maxLosses: number
+  readonly #listeners = new Set<(change: Change) => void>()
+  /** Those that are under way. */
+  readonly #calls = new Set<Promise<unknown>>()
 
-export function createSqlStore(backend: Backend, { maxLosses }: SqlStoreOptions): LossStore {
-  const listeners = new Set<(change: Change) => void>()
-  const tell = (change: Change) => {
-    for (const listener of listeners) listener(change)
+  constructor(backend: Backend, maxLosses: number) {
+    this.#backend = backend
+    this.#maxLosses = maxLosses
+    backend.listen((change) => this.#tell(change))
   }
-  backend.listen(tell)
 
-  const calls = new Set<Promise<unknown>>()
-  const counted = <T>(call: Promise<T>): Promise<T> => {
-    calls.add(call)
-    const end = () => calls.delete(call)
-    call.then(end, end)
-    return call
+  get hearsChanges(): boolean {
+    return this.#backend.hearsChanges
   }
-  const read = <T>(empty: T, run: (db: Db) => Promise<T>) => counted(backend.read(empty, run))
-  const write = <T>(run: (tx: Tx) => Promise<T>, options?: CallOptions) =>
-    counted(backend.write(run, options))
 
-  /** Runs under the lock of the name's namespace; tells of it where something has changed. */
-  const change = async <T>(
-    { namespace, name }: LossName,
+  register(draft: Draft, condition?: Condition): Promise<Registered> {
+    const run = (tx: Tx) => register(tx, draft, condition, this.#maxLosses)
+    return this.#change(draft, run, ({ isNew }) => isNew)
+  }
+
+  find(namespace: string, name: string, version?: number): Promise<FoundVersion | undefined> {
+    return this.#read(undefined, (db) => find(db, { namespace, name }, version))
+  }
+
+  versions(namespace: string, name: string, page: VersionPage): Promise<readonly StoredVersion[]> {
+    return this.#read([], (db) => versions(db, { namespace, name }, page))
+  }
+
+  list(namespace: string | undefined, page: LossPage): Promise<readonly FoundVersion[]> {
+    return this.#read([], (db) => list(db, namespace, page))
+  }
+
+  retire(namespace: string, name: string): Promise<boolean> {
+    return this.#changeStored({ namespace, name }, retire)
+  }
+
+  purge(namespace: string, name: string): Promise<boolean> {
+    return this.#changeStored({ namespace, name }, purge)
+  }
+
+  onChange(listener: (change: Change) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async health(): Promise<void> {
+    await this.#read([], (db) => db.selectFrom('lossd_schema').selectAll().execute())
+  }
+
+  export(): AsyncIterable<ExportRecord> {
+    return exportAll((empty, run) => this.#read(empty, run))
+  }
+
+  async import(records: Iterable<ExportRecord>): Promise<number> {
+    const run = (tx: Tx) => importAll(this.#backend, tx, records)
+    const added = await this.#write('all', run, { isPatient: true })
+    this.#tell('all')
+    return added
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#calls)
+    await this.#backend.close()
+  }
+
+  #tell(change: Change) {
+    for (const listener of this.#listeners) listener(change)
+  }
+
+  #read<T>(empty: T, run: (db: Db) => Promise<T>): Promise<T> {
+    return this.#counted(this.#backend.read(empty, run))
+  }
+
+  /** @param change what it may change: when it fails on the way, nobody knows whether it was done */
+  async #write<T>(change: Change, run: (tx: Tx) => Promise<T>, options?: CallOptions): Promise<T> {
+    try {
+      return await this.#counted(this.#backend.write(run, options))
+    } catch (error) {
+      if (error instanceof StoreDown) this.#tell(change)
+      throw error
+    }
+  }
+
+  async #counted<T>(call: Promise<T>): Promise<T> {
+    this.#calls.add(call)
+    try {
+      return await call
+    } finally {
+      this.#calls.delete(call)
+    }
+  }
+
+  /** Runs under the lock of the name's namespace, and tells where something has changed. */
+  async #change<T>(
+    loss: LossName,
     run: (tx: Tx) => Promise<T>,
     hasChanged: (result: T) => boolean,
-  ): Promise<T> => {
-    const result = await write(async (tx) => {
-      await backend.lock(tx, namespace)
+  ): Promise<T> {
+    const change = nameOf(loss)
+    const result = await this.#write(change, async (tx) => {
+      await this.#backend.lock(tx, loss.namespace)
       const result = await run(tx)
-      if (hasChanged(result)) await backend.announce(tx, { namespace, name })
+      if (hasChanged(result)) await this.#backend.announce(tx, change)
       return result
     })
-    if (hasChanged(result)) tell({ namespace, name })
+    if (hasChanged(result)) this.#tell(change)
     return result
   }
 
-  return {
-    register: (draft, condition) =>
-      change(
-        draft,
-        (tx) => register(tx, draft, condition, maxLosses),
-        ({ isNew }) => isNew,
-      ),
-    find: (namespace, name, version) => read(undefined, (db) => find(db, { namespace, name }, version)),
-    versions: (namespace, name, page) => read([], (db) => versions(db, { namespace, name }, page)),
-    list: (namespace, page) => read([], (db) => list(db, namespace, page)),
-    retire: (namespace, name) =>
-      change({ namespace, name }, (tx) => retire(tx, { namespace, name }), Boolean),
-    purge: (namespace, name) => change({ namespace, name }, (tx) => purge(tx, { namespace, name }), Boolean),
-    onChange: (listener) => {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    get hearsChanges() {
-      return backend.hearsChanges
-    },
-    health: () =>
-      read(undefined, async (db) => {
-        await db.selectFrom('lossd_schema').select('version').execute()
-      }),
-    export: () => exportAll(backend),
-    import: async (records: Iterable<ExportRecord>) => {
-      const added = await write((tx) => importAll(backend, tx, records), { isPatient: true })
-      tell('all')
-      return added
-    },
-    close: async () => {
-      await Promise.allSettled(calls)
-      await backend.close()
-    },
+  /** Where there is no database nothing is stored, and none is made. */
+  async #changeStored(loss: LossName, run: (tx: Tx, loss: LossName) => Promise<boolean>): Promise<boolean> {
+    const isThere = await this.#read(false, async () => true)
+    return isThere && this.#change(loss, (tx) => run(tx, loss), Boolean)
   }
 }
 

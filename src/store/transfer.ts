@@ -17,27 +17,27 @@ const ROWS = 100
 type LossRow = Tables['lossd_losses']
 
 /** Each name with its versions, oldest first. What is registered meanwhile is in it, or not. */
-export async function* exportAll(backend: Backend): AsyncGenerator<ExportRecord> {
-  let losses = await readLosses(backend)
+export async function* exportAll(read: Backend['read']): AsyncGenerator<ExportRecord> {
+  let losses = await readLosses(read)
   while (losses.length > 0) {
     for (const loss of losses) {
       yield { kind: 'loss', ...loss }
-      yield* exportVersions(backend, loss)
+      yield* exportVersions(read, loss)
     }
-    losses = await readLosses(backend, losses.at(-1))
+    losses = await readLosses(read, losses.at(-1))
   }
 }
 
-async function* exportVersions(backend: Backend, loss: LossRow): AsyncGenerator<ExportRecord> {
-  let rows = await readVersions(backend, loss, 0)
+async function* exportVersions(read: Backend['read'], loss: LossRow): AsyncGenerator<ExportRecord> {
+  let rows = await readVersions(read, loss, 0)
   while (rows.length > 0) {
     for (const row of rows) yield { kind: 'version', ...toVersion(row) }
-    rows = await readVersions(backend, loss, rows.at(-1)!.version)
+    rows = await readVersions(read, loss, rows.at(-1)!.version)
   }
 }
 
-function readLosses(backend: Backend, after?: LossName): Promise<LossRow[]> {
-  return backend.read([], (db) => {
+function readLosses(read: Backend['read'], after?: LossName): Promise<LossRow[]> {
+  return read([], (db) => {
     const all = db.selectFrom('lossd_losses').selectAll()
     const query =
       after === undefined
@@ -50,8 +50,8 @@ function readLosses(backend: Backend, after?: LossName): Promise<LossRow[]> {
 }
 
 /** Up to the version that was the latest when the name was read: what is behind it would have no line of its own. */
-function readVersions(backend: Backend, loss: LossRow, after: number) {
-  return backend.read([], (db) =>
+function readVersions(read: Backend['read'], loss: LossRow, after: number) {
+  return read([], (db) =>
     db
       .selectFrom('lossd_versions')
       .selectAll()

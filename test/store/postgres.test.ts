@@ -91,7 +91,10 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
 
   it('may be down at first', async () => {
     await cluster.stop()
-    const store = open()
+    const lines: string[] = []
+    const log = { warn: (line: string) => lines.push(line), info: (line: string) => lines.push(line) }
+    const store = openStore(url, { maxLosses: 1000, log })!
+    opened.push(store)
     try {
       await expectDown(store.find('acme', 'a'), /cannot be used: nothing listens there/)
       await expectDown(store.register(draftOf('acme/a')), /nothing listens there/)
@@ -101,6 +104,11 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     }
     await vi.waitFor(() => store.register(draftOf('acme/a')), WAIT)
     await hears(store)
+    // Once each, however many calls fail.
+    expect(lines).toEqual([
+      expect.stringMatching(/^the store t\d+ at .* cannot be used: nothing listens there$/),
+      'the store answers again',
+    ])
   })
 
   it('may end the connection that listens: what was cached until then is told to be old', async () => {
@@ -189,6 +197,10 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     query('grant select on all tables in schema public to reader')
     await vi.waitFor(async () => expect(await store.find('acme', 'a')).toBeDefined(), WAIT)
     await expectDown(store.register(draftOf('acme/b')), /permission denied for table lossd_losses/)
+    // What docs/store.md says is enough.
+    query('grant insert, update, delete on lossd_losses, lossd_versions to reader')
+    await vi.waitFor(() => store.register(draftOf('acme/b')), WAIT)
+    expect(await store.purge('acme', 'b')).toBe(true)
   })
 
   it('must keep Unicode', async () => {

@@ -12,10 +12,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type LossStore, StoreDown } from '../../src/store/contract.ts'
+import { type Change, type LossStore, StoreDown } from '../../src/store/contract.ts'
 import { openStore } from '../../src/store/index.ts'
 import { draftOf } from './drafts.ts'
 
@@ -67,6 +68,7 @@ describe('the file of the store', () => {
     await store.health()
     await store.find('acme', 'a')
     await store.list(undefined, { limit: 1 })
+    expect([await store.retire('acme', 'a'), await store.purge('acme', 'a')]).toEqual([false, false])
     await store.close()
     expect(readdirSync(folder)).toEqual([])
     await open(join(folder, 'a', 'b', 'lossd.db')).register(draftOf('acme/a'))
@@ -100,11 +102,56 @@ describe('the file of the store', () => {
   it('is on disk with every commit', async () => {
     const store = open()
     await store.register(draftOf('acme/a'))
-    const trace = await traced(['fdatasync', 'fsync'], async () => {
+    const trace = await traced(['trace=fdatasync,fsync'], async () => {
       for (let i = 0; i < 5; i++) await store.register(draftOf('acme/a', `${i}`))
     })
     if (trace === undefined) console.log('strace is not on this machine: syncs are not counted')
     else expect(trace.match(/f(data)?sync\(/g)!.length).toBeGreaterThanOrEqual(5)
+  })
+
+  it.each([
+    ['EIO', 'fails to read or write'],
+    ['ENOSPC', '(is full|fails to read or write)'],
+  ])('acknowledges nothing that the disk answers with %s', async (code, reason) => {
+    const store = open()
+    await store.register(draftOf('acme/a', '1'))
+    const trace = await traced(
+      ['trace=fdatasync,fsync', `inject=fdatasync,fsync:error=${code}`],
+      async () => {
+        await expectDown(store.register(draftOf('acme/a', '2')), new RegExp(`the disk ${reason}`))
+      },
+    )
+    if (trace === undefined) return console.log('strace is not on this machine: a failing disk is not tried')
+    await recovers(store)
+    // It may be there or not, and is whole.
+    const { stored, loss } = (await store.find('acme', 'a'))!
+    expect([1, 2]).toContain(loss.latest)
+    expect(stored).toMatchObject(draftOf('acme/a', `${loss.latest}`))
+  })
+
+  it('may lie on a disk that hangs: calls end, and the loop goes on', async () => {
+    const store = open()
+    await store.register(draftOf('acme/a', '1'))
+    const changes: Change[] = []
+    store.onChange((change) => changes.push(change))
+    const loop = monitorEventLoopDelay({ resolution: 10 })
+    const hang = ['trace=fdatasync,fsync', 'inject=fdatasync,fsync:delay_enter=13s']
+    const trace = await traced(hang, async () => {
+      loop.enable()
+      const down = /did not answer within 10 s/
+      await Promise.all([
+        expectDown(store.register(draftOf('acme/a', '2')), down),
+        expectDown(store.find('acme', 'a'), down),
+        expectDown(store.health(), down),
+      ])
+      loop.disable()
+    })
+    if (trace === undefined) return console.log('strace is not on this machine: a hanging disk is not tried')
+    expect(loop.max / 1e6).toBeLessThan(2000)
+    // Whether it is there nobody knows yet.
+    expect(changes).toContainEqual({ namespace: 'acme', name: 'a' })
+    await recovers(store)
+    expect((await store.find('acme', 'a'))!.stored.digest).toBe(draftOf('acme/a', '2').digest)
   })
 
   it('says so when its folder is read-only, and recovers', async () => {
@@ -274,8 +321,8 @@ function mount(at: string): boolean {
 }
 
 /** @returns what strace writes of this process's system calls meanwhile, or undefined where there is no strace */
-async function traced(calls: readonly string[], run: () => Promise<void>): Promise<string | undefined> {
-  const args = ['-f', '-p', `${process.pid}`, '-e', `trace=${calls.join()}`]
+async function traced(rules: readonly string[], run: () => Promise<void>): Promise<string | undefined> {
+  const args = ['-f', '-p', `${process.pid}`, ...rules.flatMap((rule) => ['-e', rule])]
   const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let text = ''
   strace.stderr.on('data', (chunk) => {
@@ -286,9 +333,12 @@ async function traced(calls: readonly string[], run: () => Promise<void>): Promi
     strace.stderr.on('data', () => text.includes('attached') && resolve())
   })
   if ((await Promise.race([attached.then(() => 'attached'), ended])) !== 'attached') return undefined
-  await run()
-  strace.kill('SIGINT')
-  await ended
+  try {
+    await run()
+  } finally {
+    strace.kill('SIGINT')
+    await ended
+  }
   return text
 }
 

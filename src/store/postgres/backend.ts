@@ -4,7 +4,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import type { Backend } from '../backend.ts'
 import { type Change, InvalidAddress, StoreDown } from '../contract.ts'
-import { LazyDb } from '../lazy-db.ts'
+import { LazyDb, type StoreLog } from '../lazy-db.ts'
 import { type Db, migrate, type Tables, type Tx } from '../tables.ts'
 import { isLasting, toStoreDown } from './faults.ts'
 import { CHANNEL, encodeChange, Listener } from './listener.ts'
@@ -26,13 +26,14 @@ const SETTINGS = sql`select
     when 'off' then 'on' else current_setting('synchronous_commit') end, true)`
 
 /** @throws InvalidAddress */
-export function createPostgresBackend(url: string): Backend {
+export function createPostgresBackend(url: string, log?: StoreLog): Backend {
   const config = configOf(url)
   const title = titleOf(config)
-  const origin = randomUUID()
+  let origin = randomUUID()
   let heard: (change: Change) => void = () => {}
-  const listener = new Listener({ config, origin, heard: (change) => heard(change) })
+  const listener = new Listener({ config, origin: () => origin, heard: (change) => heard(change) })
   const database = new LazyDb({
+    log,
     open: () => {
       listener.start()
       return connect(config)
@@ -40,8 +41,10 @@ export function createPostgresBackend(url: string): Backend {
     callMs: CALL_MS,
     toStoreDown: (error) => toStoreDown(error, title),
     isLasting,
-    // Changes come by the listener, which looks after itself.
-    onDropped: () => {},
+    // What was given up may still be done: its notice is then another's, and heard.
+    onDropped: () => {
+      origin = randomUUID()
+    },
   })
 
   return {

@@ -2,6 +2,7 @@
  * Hears of changes that other replicas make. A connection of its own listens; it is looked after, because one that has
  * died in silence sounds like one on which nothing happens.
  */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Change } from '../contract.ts'
@@ -19,7 +20,7 @@ const MOST_RETRY_MS = 5000
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
   /** Marks what this process sends: it is not told of that. */
-  readonly origin: string
+  readonly origin: () => string
   /** A change was made elsewhere, or may have been while nobody listened. */
   readonly heard: (change: Change) => void
 }
@@ -37,6 +38,8 @@ function decodeChange(text: string): Change {
 export class Listener {
   readonly #options: ListenerOptions
   readonly #closing = new AbortController()
+  /** Aborted when the connection is lost. */
+  #session = new AbortController()
   #hears = false
   #retryMs = FIRST_RETRY_MS
   #running: Promise<void> | undefined
@@ -56,6 +59,7 @@ export class Listener {
 
   async close(): Promise<void> {
     this.#closing.abort()
+    this.#session.abort()
     await this.#running
   }
 
@@ -72,25 +76,35 @@ export class Listener {
   /** Resolves, or rejects, when the connection is lost. */
   async #listen() {
     const client = new pg.Client({ ...this.#options.config, query_timeout: ANSWER_MS })
-    const lost = new Promise<void>((resolve) => {
-      client.on('error', () => resolve())
-      client.on('end', () => resolve())
-      this.#closing.signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    const session = new AbortController()
+    this.#session = session
+    const lost = new Promise<void>((resolve) => session.signal.addEventListener('abort', () => resolve()))
+    client.on('error', () => session.abort())
+    client.on('end', () => session.abort())
     try {
-      await client.connect()
-      await this.#subscribe(client)
-      this.#retryMs = FIRST_RETRY_MS
-      this.#turn(true)
-      await this.#keep(client, lost)
+      await Promise.race([lost, this.#keep(client, session.signal)])
     } finally {
+      session.abort()
       void client.end().catch(() => {})
+    }
+  }
+
+  /** Connects, and rejects when the connection does not answer any more. */
+  async #keep(client: pg.Client, signal: AbortSignal) {
+    await client.connect()
+    await this.#subscribe(client)
+    signal.throwIfAborted()
+    this.#retryMs = FIRST_RETRY_MS
+    this.#turn(true)
+    for (;;) {
+      await sleep(HEARTBEAT_MS, undefined, { signal })
+      await client.query('select 1')
     }
   }
 
   /** What is sent must arrive: through some poolers it does not. */
   async #subscribe(client: pg.Client) {
-    const hello = `${this.#options.origin} hello`
+    const hello = `${randomUUID()} hello`
     const arrived = new Promise<void>((resolve) => {
       client.on('notification', ({ payload = '' }) => {
         if (payload === hello) resolve()
@@ -104,19 +118,8 @@ export class Listener {
 
   #receive(payload: string) {
     const [origin, change] = payload.split(' ')
-    if (change === undefined || change === 'hello' || origin === this.#options.origin) return
+    if (change === undefined || change === 'hello' || origin === this.#options.origin()) return
     this.#options.heard(decodeChange(change))
-  }
-
-  async #keep(client: pg.Client, lost: Promise<void>) {
-    let isLost = false
-    void lost.then(() => {
-      isLost = true
-    })
-    while (!isLost) {
-      await Promise.race([lost, sleep(HEARTBEAT_MS, undefined, { signal: this.#closing.signal })])
-      if (!isLost) await client.query('select 1')
-    }
   }
 
   #turn(hears: boolean) {

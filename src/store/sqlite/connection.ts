@@ -1,5 +1,4 @@
 /** The store's end of the thread: statements out, rows back. */
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../../engines/spawn.ts'
@@ -33,6 +32,8 @@ export interface ConnectionOptions {
 export class Connection {
   readonly #worker: Worker
   readonly #waiting = new Map<number, Waiting>()
+  /** Resolves when the thread has let go of the file. */
+  readonly ended: Promise<void>
   #id = 0
   #hasEnded = false
 
@@ -42,8 +43,9 @@ export class Connection {
       if (reply.type === 'changed') onChanged()
       else this.#settle(reply)
     })
-    this.#worker.on('error', (error) => this.#fail(error.message))
-    this.#worker.on('exit', () => {
+    this.#worker.on('error', (error) => this.#fail(`its thread has failed: ${error.message}`))
+    this.ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()))
+    void this.ended.then(() => {
       this.#hasEnded = true
       this.#fail()
     })
@@ -68,9 +70,8 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#hasEnded) return
     this.#worker.ref()
-    const exit = once(this.#worker, 'exit')
     this.#worker.postMessage('close' satisfies Request)
-    await Promise.race([exit, sleep(CLOSE_MS, undefined, { ref: false })])
+    await Promise.race([this.ended, sleep(CLOSE_MS, undefined, { ref: false })])
     this.#worker.unref()
   }
 
@@ -88,6 +89,6 @@ export class Connection {
   }
 }
 
-function ended(message = 'the thread of the store has ended'): SqliteFault {
+function ended(message = 'its thread has ended'): SqliteFault {
   return new SqliteFault({ message, sqlite: 0, system: 'thread' })
 }

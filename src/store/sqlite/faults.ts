@@ -31,7 +31,6 @@ const SYSTEM: Readonly<Record<string, string>> = {
   EISDIR: 'the file is a folder',
   ENOENT: 'the file was removed',
   ESTALE: 'the file was replaced',
-  thread: 'its thread has ended',
 }
 
 /** Those after which the connection is as good as before. */
@@ -55,5 +54,7 @@ function reasonOf(error: unknown): string | undefined {
   const { sqlite, system, message } = error.sent
   // Of a file that was emptied, say.
   if (message.startsWith('no such table')) return `the file is damaged: ${message}`
+  // A missing package, say.
+  if (system === 'thread') return message.split('\n')[0]
   return SQLITE[sqlite & 0xff] ?? SYSTEM[system]
 }

@@ -1,0 +1,250 @@
+/** Own losses that are kept, over a real socket: registered, versioned, evaluated by name, retired. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
+
+let server: Kept
+beforeAll(async () => {
+  server = await startKeeper()
+})
+afterAll(() => server.close())
+
+const register = (definition: object, headers = {}) => server.send('POST', '/v1/losses', definition, headers)
+const named = (name: string, changes: object = {}) => ({ ...ROBUST, name: `acme/${name}`, ...changes })
+const body = { predictions: [1, 2], targets: [0, 0] }
+const evaluate = (name: string, more = {}) => server.send('POST', `/v1/losses/${name}`, { ...body, ...more })
+
+describe('registering', () => {
+  it('answers 201 with where it is, its version, and the loss as GET shows it', async () => {
+    const { status, headers, body: made } = await register(named('first'))
+    expect(status).toBe(201)
+    expect(headers.get('location')).toBe('/v1/losses/acme/first@1')
+    expect(headers.get('etag')).toBe('"1"')
+    expect(made).toMatchObject({
+      name: 'acme/first',
+      version: 1,
+      couples: 'element',
+      family: 'custom',
+      createdBy: null,
+    })
+    expect(made.id).toMatch(/^sha256:[0-9a-f]{64}$/)
+    expect(made.latex).toContain('\\ln')
+    const shown = await server.send('GET', '/v1/losses/acme/first')
+    expect(shown.body).toEqual(made)
+  })
+
+  it('answers 200 with the version there is for the same document, and gives a changed one the next', async () => {
+    await register(named('versions'))
+    const again = await register(named('versions'))
+    expect([again.status, again.body.version]).toEqual([200, 1])
+    const next = await register(
+      named('versions', { formula: 'abs(predictions - targets) / scale', examples: [] }),
+    )
+    expect([next.status, next.body.version]).toEqual([201, 2])
+    const { body: list } = await server.send('GET', '/v1/losses/acme/versions/versions')
+    expect(list.versions.map(({ version }: { version: number }) => version)).toEqual([2, 1])
+    expect((await evaluate('acme/versions')).body.loss).toBe(1.5)
+    expect((await evaluate('acme/versions@1')).body.loss).toBeCloseTo(1.1512926, 6)
+  })
+
+  it('creates only under If-None-Match: *, and follows only the version that If-Match names', async () => {
+    expect((await register(named('conditions'), { 'if-none-match': '*' })).status).toBe(201)
+    const changed = named('conditions', { about: 'Changed.' })
+    expect((await register(changed, { 'if-none-match': '*' })).status).toBe(412)
+    expect((await register(changed, { 'if-match': '"7"' })).status).toBe(412)
+    expect((await register(changed, { 'if-match': '"1"' })).status).toBe(201)
+    expect((await register(changed, { 'if-match': 'W/x' })).body.type).toContain('precondition-failed')
+  })
+
+  it('gives each of two changed documents at once a version of its own', async () => {
+    await register(named('race'))
+    const both = await Promise.all(['A.', 'B.'].map((about) => register(named('race', { about }))))
+    expect(both.map((made) => made.body.version).sort()).toEqual([2, 3])
+  })
+})
+
+describe('evaluating by name', () => {
+  it('answers value, gradient and every option as a loss of the catalog does', async () => {
+    await register(named('options'))
+    const plain = await evaluate('acme/options', { params: { scale: 2 }, reduction: 'none' })
+    expect(plain.body.loss[0]).toBeCloseTo(Math.log1p(0.25), 6)
+    const all = await evaluate('acme/options', { hessian: 'diagonal', explain: true, sample_weight: [1, 0] })
+    expect(all.body.hessian.predictions).toEqual([0, 0])
+    expect(all.body.gradients.predictions).toEqual([0.5, 0])
+    expect(all.body.explain.loss).toBe('acme/options')
+  })
+
+  it('refuses what its definition refuses, by name', async () => {
+    await register(named('refusals'))
+    const wrong = await evaluate('acme/refusals', { params: { scale: 0 } })
+    expect(wrong.status).toBe(422)
+    expect(wrong.body.errors[0]).toEqual({ pointer: '/params/scale', detail: 'must be a number > 0, got 0' })
+    const strange = await server.send('POST', '/v1/losses/acme/refusals', { predictions: [1], labels: [0] })
+    expect(strange.body.detail).toContain('Did you mean "targets"?')
+  })
+
+  it('answers 404 where there is no such name or version, and says where the list is', async () => {
+    for (const name of ['acme/nothing', 'acme/first@9', 'Acme/x', 'acme/a@b', 'acme/a@1@2']) {
+      const { status, body: problem } = await evaluate(name)
+      expect([name, status]).toEqual([name, 404])
+      expect(problem.type).toBe('urn:lossd:problem:unknown-loss')
+    }
+  })
+
+  it('has a JSON Schema of its requests', async () => {
+    await register(named('schema_of'))
+    const { body: schema } = await server.send('GET', '/v1/losses/acme/schema_of/schema')
+    expect(schema.required).toEqual(['predictions', 'targets'])
+    expect(schema.properties.params.properties.scale.exclusiveMinimum).toBe(0)
+    for (const reference of JSON.stringify(schema).matchAll(/"\$ref":"([^"]*)"/g))
+      expect(Object.keys(schema.$defs)).toContain(reference[1]!.replace('#/$defs/', ''))
+  })
+
+  it('takes part in a composition, by name and by definition', async () => {
+    await register(named('term'))
+    const { name: _, ...definition } = ROBUST
+    const terms = [{ loss: 'acme/term', weight: 2 }, { loss: { definition } }, { loss: 'l1', weight: 0.5 }]
+    const sum = await server.send('POST', '/v1/losses:compose', { terms, ...body })
+    expect(sum.status, JSON.stringify(sum.body)).toBe(200)
+    const single = (await evaluate('acme/term')).body.loss
+    expect(sum.body.loss).toBeCloseTo(3 * single + 0.5 * 1.5, 5)
+    const wrong = await server.send('POST', '/v1/losses:compose', {
+      terms: [{ loss: 'acme/unknown' }],
+      ...body,
+    })
+    expect(wrong.status).toBe(404)
+    const broken = { terms: [{ loss: { definition: { ...definition, formula: 'x +' } } }], ...body }
+    const { body: problem } = await server.send('POST', '/v1/losses:compose', broken)
+    expect(problem.errors[0]).toMatchObject({
+      pointer: '/terms/0/loss/definition/formula',
+      line: 1,
+      column: 4,
+    })
+  })
+})
+
+describe('listing and retiring', () => {
+  it('lists the losses of a namespace, page by page', async () => {
+    for (let i = 0; i < 3; i++) await register({ ...ROBUST, name: `pages/loss_${i}` })
+    const { body: all } = await server.send('GET', '/v1/losses?namespace=pages')
+    expect(all.losses.map(({ name }: { name: string }) => name)).toEqual([
+      'pages/loss_0',
+      'pages/loss_1',
+      'pages/loss_2',
+    ])
+    const { body: rest } = await server.send('GET', '/v1/losses?namespace=pages&after=loss_1')
+    expect(rest.losses).toHaveLength(1)
+    expect((await server.send('GET', '/v1/losses?namespace=empty')).body.losses).toEqual([])
+    expect((await server.send('GET', '/v1/losses')).body.losses).toHaveLength(82)
+  })
+
+  it('a retired name answers 410, its versions go on with a Deprecation header, and purging removes all', async () => {
+    await register(named('old'))
+    await evaluate('acme/old')
+    expect((await server.send('DELETE', '/v1/losses/acme/old')).body).toEqual({
+      retired: true,
+      purged: false,
+    })
+    expect((await evaluate('acme/old')).status).toBe(410)
+    expect((await server.send('GET', '/v1/losses/acme/old')).status).toBe(410)
+    const pinned = await evaluate('acme/old@1')
+    expect(pinned.status).toBe(200)
+    expect(pinned.headers.get('deprecation')).toMatch(/^@\d{10}$/)
+    expect((await server.send('DELETE', '/v1/losses/acme/old?purge=true')).body).toEqual({
+      retired: false,
+      purged: true,
+    })
+    expect((await evaluate('acme/old@1')).status).toBe(404)
+    expect((await server.send('DELETE', '/v1/losses/acme/old')).status).toBe(404)
+    expect((await register(named('old'))).body.version).toBe(2)
+  })
+})
+
+describe('what is refused', () => {
+  const { name: _, ...nameless } = ROBUST
+  it.each([
+    ['no name', nameless, 422, '/name'],
+    ['a bare name', { ...ROBUST, name: 'robust' }, 422, '/name'],
+    ['a name with capitals', { ...ROBUST, name: 'Acme/Robust' }, 422, '/name'],
+    [
+      'an example that does not hold',
+      { ...ROBUST, examples: [{ ...ROBUST.examples[0], loss: [0.7] }] },
+      422,
+      '/examples/0/loss',
+    ],
+    [
+      'an example whose inputs do not fit',
+      { ...ROBUST, examples: [{ inputs: { predictions: [1] }, loss: [1] }] },
+      422,
+      '/examples/0/targets',
+    ],
+    ['an unknown member', { ...ROBUST, code: 'x' }, 422, '/code'],
+    ['an unknown kind', { ...ROBUST, inputs: { x: { kind: 'number' } } }, 422, '/inputs/x/kind'],
+    [
+      'a default out of range',
+      { ...ROBUST, params: { scale: { type: 'number', minimum: 1, default: 0 } } },
+      422,
+      '/params/scale/default',
+    ],
+    [
+      'an input called as an option',
+      { ...ROBUST, inputs: { ...ROBUST.inputs, reduction: {} } },
+      422,
+      '/inputs/reduction',
+    ],
+    ['a list', [], 422, ''],
+    ['a text', '"x"', 422, ''],
+  ])('%s', async (_what, definition, status, pointer) => {
+    const answer = await register(definition as object)
+    expect([answer.status, answer.body.errors[0].pointer]).toEqual([status, pointer])
+  })
+
+  it('what is no JSON, and what is beyond 64 KiB', async () => {
+    expect((await register('{"name": ' as unknown as object)).status).toBe(400)
+    expect((await register({ ...ROBUST, about: 'x'.repeat(70_000) })).status).toBe(413)
+    expect((await register({ ...ROBUST, about: 'x'.repeat(700_000) })).status).toBe(413)
+  })
+
+  it('more losses than a namespace may have', async () => {
+    const small = await startKeeper({ maxLosses: 2 })
+    const answers = []
+    for (let i = 0; i < 3; i++)
+      answers.push(await small.send('POST', '/v1/losses', { ...ROBUST, name: `acme/l${i}` }))
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 429])
+    await small.close()
+  })
+
+  it('everything but inline losses where nothing is kept', async () => {
+    const none = await startKeeper({ store: 'none' })
+    expect((await none.send('POST', '/v1/losses', ROBUST)).status).toBe(501)
+    expect((await none.send('POST', '/v1/losses/acme/x', body)).status).toBe(501)
+    const inline = await none.send('POST', '/v1/losses:evaluate', {
+      formula: 'abs(predictions - targets)',
+      ...body,
+    })
+    expect(inline.body.loss).toBe(1.5)
+    expect((await none.send('GET', '/health/ready')).body.store).toBe('none')
+    await none.close()
+  })
+
+  it('registering while the store is down, and nothing else', async () => {
+    const down = await startKeeper({ store: 'postgres://nobody@127.0.0.1:1/nothing' })
+    const refused = await down.send('POST', '/v1/losses', ROBUST)
+    expect([refused.status, refused.body.retryable]).toEqual([503, true])
+    expect((await down.send('POST', '/v1/losses/huber', body)).status).toBe(200)
+    expect(
+      (await down.send('POST', '/v1/losses:evaluate', { formula: 'predictions - targets', ...body })).status,
+    ).toBe(200)
+    const ready = await down.send('GET', '/health/ready')
+    expect([ready.status, ready.body.store.slice(0, 5)]).toEqual([200, 'down:'])
+    await down.close()
+  })
+})
+
+it('a loss is served by another replica on the same store at once', async () => {
+  const other = await startKeeper({ store: `file:${server.folder}/lossd.db` })
+  await register(named('shared'))
+  expect((await other.send('POST', '/v1/losses/acme/shared', body)).status).toBe(200)
+  await register(named('shared', { formula: 'predictions * 0 + 7', examples: [] }))
+  expect((await other.send('POST', '/v1/losses/acme/shared@2', body)).body.loss).toBe(7)
+  await other.close()
+})
