@@ -144,8 +144,17 @@ function defineShorthand(shorthand: Shorthand): ResolvedLoss {
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {
-    throw error instanceof FormulaError ? formulaProblem(error, '', shorthand.formula) : error
+    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand.formula)
+    throw error instanceof Problem ? inShorthand(error) : error
   }
+}
+
+/** What is wrong with the definition that a shorthand stands for is wrong where the request says it. */
+function inShorthand({ code, message, options }: Problem): Problem {
+  const here = (text: string) =>
+    text.replace(/^\/inputs\/([^/:]+)(\/axes)?/, (_, name, axes) => `${axes ?? ''}/${name}`)
+  const errors = (options.errors ?? []).map((place) => ({ ...place, pointer: here(place.pointer) }))
+  return new Problem(code, here(message), { ...options, errors })
 }
 
 function shorthandOf(formula: string, { tensors, options }: Decoded): Shorthand {

@@ -1,0 +1,236 @@
+/** Own losses that come with the request, over a real socket, in both formats. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
+import { f32, readSafetensors, safetensors } from '../support/server.ts'
+
+let server: Kept
+beforeAll(async () => {
+  server = await startKeeper({ store: 'none' })
+})
+afterAll(() => server.close())
+
+const evaluate = (body: object | string) => server.send('POST', '/v1/losses:evaluate', body)
+const { name: _, ...definition } = ROBUST
+const pair = { predictions: [1, 5], targets: [0, 0] }
+
+describe('a formula alone', () => {
+  it('has its tensors as inputs and its params as parameters', async () => {
+    const formula = 'log1p(((predictions - targets) / scale)^2)'
+    const { body } = await evaluate({ formula, params: { scale: 2 }, ...pair })
+    expect(body.loss).toBeCloseTo((Math.log1p(0.25) + Math.log1p(6.25)) / 2, 6)
+    expect(body.gradients.predictions[0]).toBeCloseTo(0.2, 6)
+    expect(body.gradients.targets[0]).toBeCloseTo(-0.2, 6)
+  })
+
+  it('answers what the catalog answers to the same formula, bit for bit', async () => {
+    const formula = 'r = abs(predictions - targets)\nr <= delta ? r * r / 2 : delta * (r - delta / 2)'
+    const body = {
+      predictions: [
+        [0.3, -2],
+        [1.5, 7],
+      ],
+      targets: [
+        [0, 0],
+        [1, 1],
+      ],
+      params: { delta: 1.5 },
+      reduction: 'none',
+    }
+    const own = await evaluate({ formula, ...body, gradients: ['predictions'] })
+    const catalog = await server.send('POST', '/v1/losses/huber', { ...body, gradients: ['predictions'] })
+    expect(own.body).toEqual(catalog.body)
+  })
+
+  it('takes named axes, and a tensor that is read as a place for indices', async () => {
+    const formula = '-log_softmax(pick(x, label, classes) - logsumexp(x, classes) + 0 * x, classes)'
+    const simple = '-pick(log_softmax(x, classes), label, classes)'
+    const body = {
+      axes: { x: 'rows,classes', label: 'rows' },
+      x: [
+        [1, 2, 3],
+        [3, 2, 1],
+      ],
+      label: [2, 2],
+      reduction: 'none',
+    }
+    const { body: answer } = await evaluate({ formula: simple, ...body })
+    const catalog = await server.send('POST', '/v1/losses/cross_entropy', {
+      predictions: body.x,
+      targets: body.label,
+      reduction: 'none',
+    })
+    expect(answer.loss).toEqual(catalog.body.loss)
+    expect(answer.gradients.x).toEqual(catalog.body.gradients.predictions)
+    const outside = await evaluate({ formula: simple, ...body, label: [2, 3] })
+    expect([outside.status, outside.body.errors[0].pointer]).toEqual([422, '/label/1'])
+    expect((await evaluate({ formula, ...body })).status).toBe(200)
+  })
+
+  it('takes words, switches and null as parameters', async () => {
+    const formula = 'form == squared ? r2 : given(cap) ? min(abs(predictions), cap) : abs(predictions)'
+    const lines = `r2 = predictions^2\n${formula}`
+    const of = async (params: object) =>
+      (await evaluate({ formula: lines, params, predictions: [3] })).body.loss
+    expect(await of({ form: 'squared', cap: null })).toBe(9)
+    expect(await of({ form: 'absolute', cap: null })).toBe(3)
+    expect(await of({ form: 'absolute', cap: 2 })).toBe(2)
+  })
+
+  it('may have one value for the whole batch, and refuses weights of rows then', async () => {
+    const body = { formula: 'mean((x - y)^2, rows)', axes: { x: 'rows', y: 'rows' }, x: [1, 3], y: [1, 1] }
+    expect((await evaluate(body)).body).toMatchObject({ loss: 2, gradients: { x: [0, 2] } })
+    const weighted = await evaluate({ ...body, sample_weight: [1, 0] })
+    expect([weighted.status, weighted.body.errors[0].pointer]).toEqual([422, '/sample_weight'])
+  })
+})
+
+describe('a definition', () => {
+  it('is held to on every request, and evaluated with all options', async () => {
+    const { body } = await evaluate({
+      definition,
+      ...pair,
+      params: { scale: 2 },
+      hessian: 'diagonal',
+      explain: true,
+    })
+    expect(Object.keys(body)).toEqual([
+      'loss',
+      'gradients',
+      'hessian',
+      'denominator',
+      'count',
+      'finite',
+      'explain',
+    ])
+    expect(body.gradients).toHaveProperty('predictions')
+    expect(body.gradients).not.toHaveProperty('targets')
+    const { body: wrong } = await evaluate({ definition, ...pair, params: { scale: -1 } })
+    expect(wrong.errors[0].pointer).toBe('/params/scale')
+  })
+
+  it('goes with a denominator of its own', async () => {
+    const masked = {
+      inputs: { x: { axes: 'rows', differentiable: true }, mask: { axes: 'rows', kind: 'binary' } },
+      formula: 'mask == 1 ? x^2 : 0',
+      denominator: 'mask',
+    }
+    const { body } = await evaluate({ definition: masked, x: [1, 2, 3], mask: [1, 0, 1] })
+    expect(body).toMatchObject({ loss: 5, denominator: 2 })
+  })
+
+  it('is found again: the second request with it answers the same', async () => {
+    const answers = []
+    for (let i = 0; i < 3; i++) answers.push((await evaluate({ definition, ...pair })).body)
+    expect(answers[1]).toEqual(answers[0])
+    expect(answers[2]).toEqual(answers[0])
+    const spaced = JSON.stringify({ definition, ...pair }, null, 2)
+    expect((await evaluate(spaced)).body).toEqual(answers[0])
+  })
+})
+
+describe('in safetensors', () => {
+  const tensors = {
+    predictions: { dtype: 'F32', shape: [2], bytes: f32(1, 5) },
+    targets: { dtype: 'F32', shape: [2], bytes: f32(0, 0) },
+  }
+  const send = async (metadata: Record<string, unknown>, raw: Record<string, string> = {}) => {
+    const body = Object.keys(raw).length === 0 ? safetensors(tensors, metadata) : withRaw(raw)
+    const headers = { 'content-type': 'application/x-safetensors' }
+    const response = await fetch(`${server.url}/v1/losses:evaluate`, { method: 'POST', headers, body })
+    expect(response.status, await response.clone().text()).toBe(200)
+    return readSafetensors(Buffer.from(await response.arrayBuffer()))
+  }
+  const withRaw = (raw: Record<string, string>) => {
+    const made = safetensors(tensors, {})
+    const length = Number(made.readBigUInt64LE(0))
+    const header = JSON.parse(made.subarray(8, 8 + length).toString())
+    const text = Buffer.from(JSON.stringify({ ...header, __metadata__: raw }))
+    const size = Buffer.alloc(8)
+    size.writeBigUInt64LE(BigInt(text.length))
+    return Buffer.concat([size, text, made.subarray(8 + length)])
+  }
+
+  it('a formula is text, or JSON of it; a definition is JSON', async () => {
+    const formula = 'log1p((predictions - targets)^2)'
+    const loss = (Math.log1p(1) + Math.log1p(25)) / 2
+    const answers = [await send({ formula }), await send({}, { formula }), await send({ definition })]
+    for (const { tensors: found } of answers) expect(found.get('loss')![0]).toBeCloseTo(loss, 6)
+  })
+})
+
+describe('what is wrong is told with its place', () => {
+  const x = [[1, 2]]
+  const axes = { x: 'rows,classes' }
+  it.each([
+    [
+      'an unknown name',
+      { formula: 'x + prediction', x: [1], predictions: [1] },
+      1,
+      5,
+      'Did you mean "predictions"',
+    ],
+    ['an unknown axis', { formula: 'sum(x, class)', axes, x }, 1, 8, 'Did you mean "classes"'],
+    [
+      'a reduction over an axis that is not there',
+      { formula: 'sum(x, classes)', x: [1] },
+      1,
+      8,
+      'no axis "classes"',
+    ],
+    ['a boolean where a number is needed', { formula: 'x + (x < 1)', x: [1] }, 1, 6, 'number'],
+    ['a number where a condition is needed', { formula: 'x ? 1 : 2', x: [1] }, 1, 1, 'truth value'],
+    ['a real number used as an index', { formula: 'pick(x, 1.5, classes)', axes, x }, 1, 9, 'index'],
+    ['an operator without a value', { formula: 'y = x\ny +* 2', x: [1] }, 2, 4, 'expected a value'],
+    ['an open bracket', { formula: '(x', x: [1] }, 1, 3, ')'],
+    ['a module', { formula: 'np.abs(x)', x: [1] }, 1, 1, 'abs(x)'],
+    ['an if', { formula: 'if x > 0 then x else 0', x: [1] }, 1, 1, '?'],
+    ['an ampersand', { formula: 'x > 0 & x < 1 ? 1 : 0', x: [1] }, 1, 7, 'and'],
+    ['too many nodes', { formula: `x${' + x'.repeat(600)}`, x: [1] }, 1, undefined, 'more than 512'],
+    ['too deep', { formula: `${'('.repeat(100)}x${')'.repeat(100)}`, x: [1] }, 1, undefined, 'deep'],
+    ['too long', { formula: 'x'.repeat(5000), x: [1] }, 1, 1, 'bytes'],
+  ])('%s', async (_what, body, line, column, words) => {
+    const { status, body: problem } = await evaluate(body)
+    expect([status, problem.type]).toEqual([422, 'urn:lossd:problem:formula-invalid'])
+    const [error] = problem.errors
+    expect(error.pointer).toBe('/formula')
+    expect(error.line).toBe(line)
+    if (column !== undefined) expect(error.column).toBe(column)
+    expect(error.detail).toContain(words)
+    expect(error.detail).toMatch(/\n.*\n *\^$/)
+  })
+
+  it.each([
+    [
+      'two sizes for one axis',
+      { formula: 'x * y', axes: { x: 'rows', y: 'rows' }, x: [1, 2], y: [1] },
+      'shape-mismatch',
+      '/y',
+    ],
+    ['a tensor that the formula does not read', { formula: 'x', x: [1], z: [1] }, 'unknown-name', '/z'],
+    [
+      'a parameter that it does not read',
+      { formula: 'x', x: [1], params: { s: 1 } },
+      'unknown-name',
+      '/params/s',
+    ],
+    ['axes of no tensor', { formula: 'x', x: [1], axes: { z: 'rows' } }, 'unknown-name', '/axes/z'],
+    [
+      'axes that are no names',
+      { formula: 'x', x: [1], axes: { x: 'rows;' } },
+      'invalid-value',
+      '/inputs/x/axes',
+    ],
+    ['both a formula and a definition', { formula: 'x', definition, x: [1] }, 'missing-input', '/definition'],
+    ['neither', { x: [1] }, 'missing-input', '/formula'],
+    ['a formula that is a number', { formula: 3, x: [1] }, 'invalid-value', '/formula'],
+    [
+      'a definition of 64 KiB',
+      { definition: { ...definition, about: 'x'.repeat(70_000) }, ...pair },
+      'payload-too-large',
+      '/definition',
+    ],
+  ])('%s', async (_what, body, code, pointer) => {
+    const { body: problem } = await evaluate(body)
+    expect([problem.type, problem.errors[0].pointer]).toEqual([`urn:lossd:problem:${code}`, pointer])
+  })
+})
