@@ -218,7 +218,7 @@ describe('what is wrong is told with its place', () => {
       'axes that are no names',
       { formula: 'x', x: [1], axes: { x: 'rows;' } },
       'invalid-value',
-      '/inputs/x/axes',
+      '/axes/x',
     ],
     ['both a formula and a definition', { formula: 'x', definition, x: [1] }, 'missing-input', '/definition'],
     ['neither', { x: [1] }, 'missing-input', '/formula'],
