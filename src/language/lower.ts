@@ -280,8 +280,9 @@ class Lowering {
     if (role === 'truth') return this.#truth(argument)
     const ref = this.#number(argument)
     if (role === 'place' && !this.#isPlace(ref)) {
+      const found = this.#build.opOf(ref) === 'scalar' ? ABOUT_SCALAR : 'a real number'
       throw new FormulaError(
-        'expected an index (class labels, index(axis) or a whole number), found a real number',
+        `expected an index (class labels, index(axis) or a whole number), found ${found}`,
         argument.at,
       )
     }
@@ -376,6 +377,9 @@ const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' 
 export function functionNames(): string[] {
   return [...FUNCTIONS.keys(), ...QUESTIONS, 'where']
 }
+
+/** A parameter that is given at run time, where the program itself depends on it. */
+const ABOUT_SCALAR = 'a parameter that may be any number; declare it with "type": "integer"'
 
 const axisHint = (name: string) => `, it is an axis${writing(`size(${name})`, `index(${name})`)}`
 
