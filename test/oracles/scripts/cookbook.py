@@ -205,7 +205,7 @@ def symmetric_kl(predictions, others):
 
 def focal_tversky_masked(predictions, targets, mask=None, miss_weight=0.7, extra_weight=0.3, gamma=0.75):
     mask = torch.ones_like(targets) if mask is None else mask
-    p, y = torch.sigmoid(predictions) * mask, targets * mask
+    p, y = torch.sigmoid(torch.where(mask == 1, predictions, -torch.inf)), targets * mask
     hit = (p * y).sum(1)
     index = hit / (hit + miss_weight * (y.sum(1) - hit) + extra_weight * (p.sum(1) - hit))
     return (1 - index) ** gamma
@@ -362,7 +362,12 @@ def filled(loss, definition, example):
 
 
 def tensor(data, declared):
-    return torch.tensor(data, dtype=torch.int64 if declared["kind"] == "class" else torch.float64)
+    return torch.tensor(numbers(data), dtype=torch.int64 if declared["kind"] == "class" else torch.float64)
+
+
+def numbers(data):
+    """What JSON has no number for is a string: "NaN"."""
+    return [numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
 
 
 for file in sorted(FOLDER.glob("*.json")):
