@@ -1,6 +1,6 @@
 /**
- * `npm run docs`: writes the tables of README.md, docs/language.md, docs/choosing.md and docs/presets.md, and the recipes of
- * docs/cookbook.md, from the code and data that they describe. Tests fail while they differ.
+ * `npm run docs`: generates the tables of README.md, docs/language.md, docs/choosing.md and docs/presets.md from the code
+ * that they describe. A test fails when they are out of date.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
