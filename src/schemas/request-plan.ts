@@ -6,7 +6,13 @@
 import { many, Problem, problemAt } from '../errors.ts'
 import { isIndependentAlong } from '../language/coupling.ts'
 import { NoHessian } from '../language/hessian.ts'
-import { costOf, elementsOf, type InputLayout, valueAxes as valueAxesOf } from '../language/ir.ts'
+import {
+  costOf,
+  elementsOf,
+  type InputLayout,
+  valueAxes as valueAxesOf,
+  withRenamed,
+} from '../language/ir.ts'
 import { type BatchDependence, type Loss, type ResolvedLoss, specializeLoss } from '../losses/define.ts'
 import {
   couplesIn,
@@ -153,8 +159,9 @@ function makePlan(
     reductionSpec,
   }
   const valueAxes = valueAxesOf(program.program)
+  const sizes = withRenamed(program.program, axes.sizes)
   const valueShape = valueAxes.flatMap((axis) => {
-    return axis === '...' ? axes.rest : [axes.sizes[axis]]
+    return axis === '...' ? axes.rest : [sizes[axis]]
   })
   const plan = {
     ...sketch,
@@ -262,7 +269,7 @@ function plainReductionSpec(
   precision: Precision,
   first: string,
 ): ReductionSpec {
-  const count = elementsOf(valueAxesOf(program), axes.sizes)
+  const count = elementsOf(valueAxesOf(program), withRenamed(program, axes.sizes))
   if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
     const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
     throw new Problem('empty-batch', detail)
