@@ -121,8 +121,28 @@ function defineShorthand(shorthand: Shorthand): ResolvedLoss {
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {
-    throw error instanceof FormulaError ? formulaProblem(error, '', shorthand.formula) : error
+    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand.formula)
+    throw error instanceof Problem ? withoutInputs(error) : error
   }
+}
+
+/** A shorthand declares no inputs: their axes stand at `/axes`, and the tensors at the top of the body. */
+function withoutInputs(problem: Problem): Problem {
+  const errors = (problem.options.errors ?? []).map((error) => ({
+    ...error,
+    pointer: shorter(error.pointer),
+  }))
+  if (errors.length === 0 || problem.code === 'formula-invalid') return problem
+  const [{ pointer, detail }, ...others] = errors
+  const more = others.length === 0 ? '' : `; and ${others.length} more`
+  return new Problem(problem.code, `${pointer}: ${detail}${more}`, { errors })
+}
+
+function shorter(pointer: string): string {
+  const [, name, part] = /^\/inputs\/([^/]+)(?:\/(\w+))?$/.exec(pointer) ?? []
+  if (name === undefined) return pointer
+  if (part === 'places') return '/axes'
+  return part === 'axes' ? `/axes/${name}` : `/${name}`
 }
 
 function shorthandOf(formula: string, { tensors, options }: Decoded): Shorthand {
