@@ -10,8 +10,8 @@ import {
   costOf,
   elementsOf,
   type InputLayout,
+  type Program,
   valueAxes as valueAxesOf,
-  withRenamed,
 } from '../language/ir.ts'
 import { type BatchDependence, type Loss, type ResolvedLoss, specializeLoss } from '../losses/define.ts'
 import {
@@ -159,9 +159,8 @@ function makePlan(
     reductionSpec,
   }
   const valueAxes = valueAxesOf(program.program)
-  const sizes = withRenamed(program.program, axes.sizes)
   const valueShape = valueAxes.flatMap((axis) => {
-    return axis === '...' ? axes.rest : [sizes[axis]]
+    return axis === '...' ? axes.rest : [axes.sizes[sourceOf(program.program, axis)]]
   })
   const plan = {
     ...sketch,
@@ -269,7 +268,8 @@ function plainReductionSpec(
   precision: Precision,
   first: string,
 ): ReductionSpec {
-  const count = elementsOf(valueAxesOf(program), withRenamed(program, axes.sizes))
+  const sources = valueAxesOf(program).map((axis) => sourceOf(program, axis))
+  const count = elementsOf(sources, axes.sizes)
   if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
     const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
     throw new Problem('empty-batch', detail)
@@ -284,6 +284,11 @@ function plainReductionSpec(
     denominator: denominator ?? (program.denominators === undefined ? count : undefined),
     precision,
   }
+}
+
+/** The axis of an input that gives an axis its size: itself, unless the formula has renamed it. */
+function sourceOf({ renamed }: Program, axis: string): string {
+  return renamed[axis] ?? axis
 }
 
 /** A parameter that names a place of an axis names one that is there. */
