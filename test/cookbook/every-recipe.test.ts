@@ -103,6 +103,8 @@ const isDetached = ({ name }: Recipe, { inputs }: DrawnExample) =>
 
 /** Where float32 is further off than 16 roundings, and why. */
 const BEYOND: Readonly<Record<string, string>> = {
+  negative_binomial_nll:
+    'with a dispersion near 0 its gradient is the difference of terms as large as the mean',
   bi_tempered_logistic:
     'what the true class of a sure row gets from itself and from the normalizer nearly cancels',
   symmetric_kl: 'logits that nearly agree have probabilities whose rounding is as large as their difference',
