@@ -9,6 +9,7 @@ import { FUNCTIONS } from '../src/language/functions.ts'
 import type { Params } from '../src/losses/define.ts'
 import { GUIDE, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
+import { cookbookContents, cookbookText } from './cookbook.ts'
 
 /** File -> marker -> the text that belongs between `<!-- marker -->` and `<!-- /marker -->`. */
 export async function generated(): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
@@ -16,6 +17,7 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
     'README.md': { config: settingsTable(), losses: await lossesTable() },
     'docs/language.md': { functions: functionsTable() },
     'docs/choosing.md': { guide: guideTables() },
+    'docs/cookbook.md': { contents: cookbookContents(), recipes: await cookbookText() },
     'docs/presets.md': { presets: await presetsTable() },
   }
 }

@@ -226,6 +226,13 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
         'scatter(x, i, axis): at each place of the axis the sum of those x whose i it is (a segment sum)',
       lower: (build, [x, place], [axis]) => build.scatter(x, place, axis),
     },
+    shift: {
+      parameters: ['number', 'place', 'axis'],
+      about:
+        'shift(x, n, axis): at each place of the axis what stands n places before it, for a whole n of either sign; 0 where nothing does',
+      lower: (build, [x, steps], [axis]) =>
+        build.gather(build.expand(x, [axis]), build.sub(build.index(axis), steps), axis),
+    },
     cumsum: along('at each place of an axis the sum up to it, itself included', (build, x, axis) =>
       build.cumsum(x, axis),
     ),

@@ -284,8 +284,9 @@ class Lowering {
     const ref = this.#number(argument)
     if (role === 'order') this.#checkOrder(ref, argument.at)
     if (role === 'place' && !this.#isPlace(ref)) {
+      const found = this.#build.opOf(ref) === 'scalar' ? ABOUT_SCALAR : 'a real number'
       throw new FormulaError(
-        'expected an index (class labels, index(axis) or a whole number), found a real number',
+        `expected an index (class labels, index(axis) or a whole number), found ${found}`,
         argument.at,
       )
     }
@@ -350,7 +351,8 @@ class Lowering {
   }
 
   #ofAxes(): string {
-    return ` (axes: ${this.#build.axes.join(', ')})`
+    const { axes } = this.#build
+    return axes.length === 1 && axes[0] === '...' ? UNNAMED : ` (axes: ${axes.join(', ')})`
   }
 
   #number(expression: Expression): Ref {
@@ -362,7 +364,8 @@ class Lowering {
   #truth(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) === 'bool') return ref
-    throw new FormulaError('expected a truth value (a comparison), found a number', expression.at)
+    const way = expression.kind === 'name' ? writing(`${expression.name} == 1`) : ''
+    throw new FormulaError(`expected a truth value (a comparison), found a number${way}`, expression.at)
   }
 
   #isDeclared(name: string): boolean {
@@ -386,6 +389,12 @@ const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' 
 export function functionNames(): string[] {
   return [...FUNCTIONS.keys(), ...QUESTIONS, 'where']
 }
+
+/** A parameter that is given at run time, where the program itself depends on it. */
+const ABOUT_SCALAR = 'a parameter that may be any number; declare it with "type": "integer"'
+
+/** Three dots between brackets would look like something left out. */
+const UNNAMED = '; the axes have no names here, all of them together are written "..."'
 
 const axisHint = (name: string) => `, it is an axis${writing(`size(${name})`, `index(${name})`)}`
 

@@ -121,7 +121,9 @@ function oneLess(build: Builder, x: Ref): Ref | undefined {
   if (build.opOf(x) === 'softmax_rest') return composite(build, 'softmax', x)
   const power = argumentOf(build, 'exp', x)
   if (power !== undefined) return build.neg(build.make('expm1', [power]))
-  return otherShare(build, x) ?? ofPicked(build, x, (y) => oneLess(build, y), 1)
+  const [added, taken] = [otherThanOne(build, 'add', x), otherThanOne(build, 'sub', x)]
+  if (added !== undefined) return build.neg(added)
+  return taken ?? otherShare(build, x) ?? ofPicked(build, x, (y) => oneLess(build, y), 1)
 }
 
 /** What holds of all elements holds of the picked one; outside of the axis that is 0. */

@@ -20,13 +20,20 @@ export function sumOf(build: Builder, shares: readonly Ref[]): Ref {
 }
 
 function withoutPairs(build: Builder, terms: readonly Term[]): Term[] {
-  const [open, settled] = [[...terms], [] as Term[]]
+  const [open, settled] = [terms.map((term) => signed(build, term)), [] as Term[]]
   for (let a = open.shift(); a !== undefined; a = open.shift()) {
     const found = partnerOf(build, a, open)
     if (found === undefined) settled.push(a)
     else open.splice(found.place, 1, ...found.terms)
   }
   return settled
+}
+
+/** (-g) x is -(g x): so that it is seen what g y and it share. */
+function signed(build: Builder, { ref, negative }: Term): Term {
+  const { op, factors } = productOf(build, ref)
+  if (op === undefined || build.opOf(factors[0]) !== 'neg') return { ref, negative }
+  return { ref: build.make(op, [build.argOf(factors[0], 0), factors[1]]), negative: !negative }
 }
 
 /** The first term that can be said together with `a` in fewer parts. */

@@ -2,7 +2,7 @@
 import { Problem, type ProblemDetail } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
 import type { Nested } from '../losses/define.ts'
-import type { Answer } from '../wire/define.ts'
+import type { Answer, AnswerTensor } from '../wire/define.ts'
 
 /** Relative; what is smaller than 1 is held to it as it stands. */
 const TOLERANCE = 1e-9
@@ -23,9 +23,9 @@ export function checkExamples({ examples = [], inputs }: Definition, evaluate: (
     const options = { ...(params && { params }), reduction, gradients: wanted.length > 0 && wanted }
     const answer = within(pointer, () => evaluate({ ...Object.fromEntries(tensors), ...options }))
     const found = [
-      ...differences(`${pointer}/loss`, example.loss, answer.loss.data),
+      ...differences(`${pointer}/loss`, example.loss, answer.loss),
       ...wanted.flatMap((name) =>
-        differences(`${pointer}/gradients/${name}`, gradients[name], answer.gradients.get(name)!.data),
+        differences(`${pointer}/gradients/${name}`, gradients[name], answer.gradients.get(name)!),
       ),
     ]
     if (found.length > 0)
@@ -59,11 +59,17 @@ function within<T>(pointer: string, run: () => T): T {
   }
 }
 
-function differences(pointer: string, expected: Nested, found: ArrayLike<number>): ProblemDetail[] {
-  const numbers = flat(expected)
+function differences(
+  pointer: string,
+  expected: Nested,
+  { shape, data: found }: AnswerTensor,
+): ProblemDetail[] {
+  const [numbers, written] = [flat(expected), shapeOf(expected)]
   if (numbers.length !== found.length) {
     return [{ pointer, detail: `has ${numbers.length} numbers, ${found.length} came out: ${listed(found)}` }]
   }
+  if (numbers.length > 0 && written.join() !== shape.join())
+    return [{ pointer, detail: `has the shape [${written}], [${shape}] came out: ${listed(found)}` }]
   const wrong = numbers.findIndex((number, i) => !isClose(number, found[i]))
   if (wrong < 0) return []
   return [
@@ -76,6 +82,10 @@ function differences(pointer: string, expected: Nested, found: ArrayLike<number>
 
 function flat(nested: Nested): number[] {
   return Array.isArray(nested) ? nested.flatMap(flat) : [Number(nested)]
+}
+
+function shapeOf(nested: Nested): number[] {
+  return Array.isArray(nested) ? [nested.length, ...shapeOf(nested[0] ?? 0)] : []
 }
 
 function isClose(expected: number, found: number): boolean {

@@ -180,7 +180,8 @@ function detailOf({ path, schema, value, message }: ValueError, pointer: string)
 function expectedHere(path: string, schema: TSchema, value: unknown): string {
   if (path === '/name')
     return 'must be namespace/name, each of small letters, digits and _, and begin with a letter'
-  if (/\/axes$/.test(path)) return 'must be names of axes with commas between them: rows,classes'
+  if (/\/axes$/.test(path))
+    return 'must be names of axes with commas between them: rows,classes; one number for all rows has the axis 1'
   return expected(schema, value)
 }
 
@@ -228,13 +229,20 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
     const known = new Set(Object.values(inputs).flatMap((input) => (input.axes ?? '...').split(',')))
     const clash = own.find((axis) => Object.hasOwn(params, axis) || Object.hasOwn(inputs, axis))
     return [
-      ...(twice === undefined ? [] : [{ pointer: `${at}/axes`, detail: `has the axis ${twice} twice` }]),
+      ...(twice === undefined
+        ? []
+        : [{ pointer: `${at}/axes`, detail: `has the axis ${twice} twice; give one of them another name` }]),
       ...(clash === undefined
         ? []
         : [{ pointer: `${at}/axes`, detail: `${clash} is an input or a parameter, too` }]),
       ...(places === undefined || known.has(places)
         ? []
-        : [{ pointer: `${at}/places`, detail: `there is no axis ${places}${didYouMean(places, known)}` }]),
+        : [
+            {
+              pointer: `${at}/places`,
+              detail: `no input has the axis ${places}${didYouMean(places, known)}`,
+            },
+          ]),
     ]
   })
 }

@@ -51,6 +51,10 @@ export function wantedHessians(
 }
 
 function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>): string[] {
+  if (!Object.values(loss.inputs).some(({ differentiable }) => differentiable)) {
+    const detail = `no input of ${loss.name} is declared with "differentiable": true; declare one, or send "gradients": false`
+    throw problemAt('invalid-value', '/gradients', detail)
+  }
   const marked = [...tensors.keys()].filter((name) => loss.inputs[name].differentiable)
   const real = marked.filter((name) => !isInteger(tensors.get(name)!.dtype))
   if (real.length === 0) {
@@ -79,7 +83,7 @@ function checkAreInputs(loss: Loss, offered: readonly string[], gradients: reado
 }
 
 function hasGradients({ name }: Loss, offered: readonly string[]): string {
-  return `${name} has gradients of ${offered.join(', ')} here`
+  return `${name} has ${offered.length === 0 ? 'no gradients' : `gradients of ${offered.join(', ')}`} here`
 }
 
 function checkWanted(

@@ -145,16 +145,27 @@ function defineShorthand(shorthand: Shorthand): ResolvedLoss {
     return resolved
   } catch (error) {
     if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand.formula)
-    throw error instanceof Problem ? inShorthand(error) : error
+    throw error instanceof Problem ? withoutInputs(error) : error
   }
 }
 
-/** What is wrong with the definition that a shorthand stands for is wrong where the request says it. */
-function inShorthand({ code, message, options }: Problem): Problem {
-  const here = (text: string) =>
-    text.replace(/^\/inputs\/([^/:]+)(\/axes)?/, (_, name, axes) => `${axes ?? ''}/${name}`)
-  const errors = (options.errors ?? []).map((place) => ({ ...place, pointer: here(place.pointer) }))
-  return new Problem(code, here(message), { ...options, errors })
+/** A shorthand declares no inputs: their axes stand at `/axes`, and the tensors at the top of the body. */
+function withoutInputs(problem: Problem): Problem {
+  const errors = (problem.options.errors ?? []).map((error) => ({
+    ...error,
+    pointer: shorter(error.pointer),
+  }))
+  if (errors.length === 0 || problem.code === 'formula-invalid') return problem
+  const [{ pointer, detail }, ...others] = errors
+  const more = others.length === 0 ? '' : `; and ${others.length} more`
+  return new Problem(problem.code, `${pointer}: ${detail}${more}`, { errors })
+}
+
+function shorter(pointer: string): string {
+  const [, name, part] = /^\/inputs\/([^/]+)(?:\/(\w+))?$/.exec(pointer) ?? []
+  if (name === undefined) return pointer
+  if (part === 'places') return '/axes'
+  return part === 'axes' ? `/axes/${name}` : `/${name}`
 }
 
 function shorthandOf(formula: string, { tensors, options }: Decoded): Shorthand {

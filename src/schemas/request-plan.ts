@@ -6,7 +6,13 @@
 import { many, Problem, problemAt } from '../errors.ts'
 import { isIndependentAlong } from '../language/coupling.ts'
 import { NoHessian } from '../language/hessian.ts'
-import { costOf, elementsOf, type InputLayout, valueAxes as valueAxesOf } from '../language/ir.ts'
+import {
+  costOf,
+  elementsOf,
+  type InputLayout,
+  type Program,
+  valueAxes as valueAxesOf,
+} from '../language/ir.ts'
 import { type BatchDependence, type Loss, type ResolvedLoss, specializeLoss } from '../losses/define.ts'
 import {
   couplesIn,
@@ -154,7 +160,7 @@ function makePlan(
   }
   const valueAxes = valueAxesOf(program.program)
   const valueShape = valueAxes.flatMap((axis) => {
-    return axis === '...' ? axes.rest : [axes.sizes[axis]]
+    return axis === '...' ? axes.rest : [axes.sizes[sourceOf(program.program, axis)]]
   })
   const plan = {
     ...sketch,
@@ -262,7 +268,8 @@ function plainReductionSpec(
   precision: Precision,
   first: string,
 ): ReductionSpec {
-  const count = elementsOf(valueAxesOf(program), axes.sizes)
+  const sources = valueAxesOf(program).map((axis) => sourceOf(program, axis))
+  const count = elementsOf(sources, axes.sizes)
   if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
     const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
     throw new Problem('empty-batch', detail)
@@ -277,6 +284,11 @@ function plainReductionSpec(
     denominator: denominator ?? (program.denominators === undefined ? count : undefined),
     precision,
   }
+}
+
+/** The axis of an input that gives an axis its size: itself, unless the formula has renamed it. */
+function sourceOf({ renamed }: Program, axis: string): string {
+  return renamed[axis] ?? axis
 }
 
 /** A parameter that names a place of an axis names one that is there. */

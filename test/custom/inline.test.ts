@@ -214,12 +214,7 @@ describe('what is wrong is told with its place', () => {
       '/params/s',
     ],
     ['axes of no tensor', { formula: 'x', x: [1], axes: { z: 'rows' } }, 'unknown-name', '/axes/z'],
-    [
-      'axes that are no names',
-      { formula: 'x', x: [1], axes: { x: 'rows;' } },
-      'invalid-value',
-      '/axes/x',
-    ],
+    ['axes that are no names', { formula: 'x', x: [1], axes: { x: 'rows;' } }, 'invalid-value', '/axes/x'],
     ['both a formula and a definition', { formula: 'x', definition, x: [1] }, 'missing-input', '/definition'],
     ['neither', { x: [1] }, 'missing-input', '/formula'],
     ['a formula that is a number', { formula: 3, x: [1] }, 'invalid-value', '/formula'],

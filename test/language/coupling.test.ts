@@ -28,6 +28,7 @@ describe('rows of their own', () => {
     'x * w + s',
     'sort(x, classes)',
     'cumsum(x, classes)',
+    'shift(x, 1, classes)',
     'sum(x * x[classes -> others], others)',
     'max(x, classes) * size(classes) + index(classes)',
   ])('%s', (formula) => expect(isIndependentAlong(programOf(formula), 'rows')).toBe(true))
@@ -44,6 +45,7 @@ describe('rows that are coupled', () => {
     'sort(x, rows)',
     'cumsum(x, rows)',
     'gather(x, y, rows)',
+    'shift(x, 1, rows)',
     'pick(x, 0, rows)',
     'sum(x * x, rows)',
     's * s',

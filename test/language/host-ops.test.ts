@@ -35,6 +35,9 @@ describe('whole lines', () => {
       [5, 6, 7],
       [5, 6, 7],
     ],
+    ['shift reads what stood before, 0 at the beginning', 'shift(x, 1, columns)', [5, 6, 7], [0, 5, 6]],
+    ['shift by less than 0 reads what comes', 'shift(x, -2, columns)', [5, 6, 7], [7, 0, 0]],
+    ['shift beyond the axis reads nothing', 'shift(x, 3, columns)', [5, 6, 7], [0, 0, 0]],
     ['scatter undoes a sort', 'scatter(sort(x, columns), order(x, columns), columns)', [3, 1, 2], [3, 1, 2]],
   ])('%s', (_, text, x, want) => {
     expect(values(text, x)).toEqual(want)
@@ -54,6 +57,20 @@ describe('whole lines', () => {
       ['x'],
     )
     expect(gradients.x).toEqual([2, 0, 1])
+  })
+
+  it('shifts each row by itself, or the rows', () => {
+    expect(values('shift(x, 1, columns)', [1, 2, 3, 4], 2)).toEqual([0, 1, 0, 3])
+    expect(values('shift(x, 1, rows)', [1, 2, 3, 4], 2)).toEqual([0, 0, 1, 2])
+  })
+
+  it('differentiates a shift: each element gets what stands where it is read', () => {
+    const { gradients } = evaluateFormula(
+      'sum(shift(x, 1, columns) * y, columns)',
+      { x: [1, 1, 1], y: [1, 10, 100] },
+      ['x'],
+    )
+    expect(gradients.x).toEqual([10, 100, 0])
   })
 
   it('differentiates a running sum: each element gets what stands at and behind it', () => {
@@ -167,6 +184,8 @@ describe('an engine of loops', () => {
     'sum(gather(x, order(y, columns), columns) * y, columns)',
     'scatter(x * x, order(y, columns), columns) + v',
     'sum(cumsum(x, rows), columns) * s',
+    '(x - shift(x, 1, columns))^2 * shift(y, -1, columns)',
+    'shift(v, 1, columns) * x',
   ])('runs %s in stages, as it is defined', async (text) => {
     const matrix = { type: 'real', axes: ['rows', 'columns'] } as const
     const scope: Scope = {

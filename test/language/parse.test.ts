@@ -105,6 +105,10 @@ describe('a message', () => {
       'pick(x, y, columns)',
       'line 1, column 9: expected an index (class labels, index(axis) or a whole number), found a real number',
     ],
+    [
+      'shift(x, s, columns)',
+      'line 1, column 10: expected an index (class labels, index(axis) or a whole number), found a parameter that may be any number; declare it with "type": "integer"',
+    ],
     ['sum(x, 4)', 'line 1, column 8: there is no axis "4" (axes: rows, columns)'],
     ['mode == loud ? 1 : 2', 'line 1, column 9: expected one of soft, hard, found "loud"'],
     ['mode + 1', 'line 1, column 1: "mode" is not a number here; compare it: mode == soft'],

@@ -40,6 +40,9 @@ const VALUES: readonly (readonly [string, number, number, number])[] = [
   ['log10(1 + x)', 1e-20, 1e-20 * Math.LOG10E, Math.LOG10E],
   ['log2(exp(x))', 800, 800 * Math.LOG2E, Math.LOG2E],
   ['exp_tail(x)', 1e-10, 5.000000000166667e-21, 1.00000000005e-10],
+  ['exp_tail(log1p(x))', 1e-10, 4.9999999996666664e-21, 9.999999999e-11],
+  ['(1 + x) - 1', 1e-20, 1e-20, 1],
+  ['1 - (1 - x)', 1e-20, 1e-20, 1],
   ['exp_tail(x)', 3, Math.exp(3) - 4, Math.expm1(3)],
 ]
 

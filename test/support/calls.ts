@@ -103,6 +103,7 @@ export const SMOOTH = [
   'cummax(v, columns) * x',
   'gather(x, order(y, columns), columns) * y',
   'scatter(x * x, order(y, columns), columns) * y',
+  'shift(x, 1, columns) * y',
   'sum(sort(x, rows) * index(rows), columns)',
 ]
 

@@ -39,6 +39,17 @@ const SIZES: Readonly<Record<string, number>> = {
   head_size: 4,
   last: 2,
   width_0: 2,
+  quantiles: 3,
+  members: 4,
+  samples: 3,
+  tokens: 4,
+  points: 3,
+  true_points: 4,
+  height: 3,
+  width: 4,
+  row: 3,
+  column: 3,
+  tasks: 2,
 }
 
 /** mulberry32: small, fast, and good enough to draw test inputs. */

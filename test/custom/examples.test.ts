@@ -1,0 +1,43 @@
+/** The examples of a definition must hold: values, gradients and shapes, or it is refused with what came out. */
+import { describe, expect, it } from 'vitest'
+import type { Definition } from '../../src/losses/custom.ts'
+import { createProgramSource } from '../../src/losses/program.ts'
+import { checkExamples } from '../../src/registry/examples.ts'
+import { checkDefinition } from '../../src/schemas/definition.ts'
+import { evaluateExactly } from '../../src/schemas/evaluate-exactly.ts'
+import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
+import json from '../../src/wire/json/index.ts'
+
+const plans = createRequestPlanSource(createProgramSource(), { maxIntermediate: 1e6, maxCost: 1e9 })
+
+function hold(example: object) {
+  const inputs = { x: { axes: 'rows,classes', differentiable: true } }
+  const definition = { inputs, formula: 'x^2', examples: [example] } as Definition
+  const resolved = { loss: checkDefinition(definition, ''), preset: undefined, params: {} }
+  const decode = (body: object) =>
+    json.decode(Buffer.from(JSON.stringify(body)), { maxElements: 100, maxTensors: 9 })
+  checkExamples(definition, (body) => evaluateExactly(resolved, decode(body), plans))
+}
+
+const inputs = { x: [[1, 3]] }
+
+describe('an example', () => {
+  it.each([
+    { inputs, loss: [[1, 9]], gradients: { x: [[2, 6]] } },
+    { inputs, loss: [[1, 9 + 8e-9]] },
+    { inputs, reduction: 'mean', loss: 5, gradients: { x: [[1, 3]] } },
+  ])('that holds is taken: %j', (example) => expect(() => hold(example)).not.toThrow())
+
+  it.each([
+    [{ inputs, loss: [[1, 9 + 1e-7]] }, '/examples/0/loss: says 9.0000001, 9 came out (element 1 of [1, 9])'],
+    [{ inputs, loss: [[1]] }, '/examples/0/loss: has 1 numbers, 2 came out: [1, 9]'],
+    [{ inputs, loss: [1, 9] }, '/examples/0/loss: has the shape [2], [1,2] came out: [1, 9]'],
+    [{ inputs, loss: 5 }, '/examples/0/loss: has 1 numbers, 2 came out: [1, 9]'],
+    [
+      { inputs, loss: [[1, 9]], gradients: { x: [[2], [6]] } },
+      '/examples/0/gradients/x: has the shape [2,1], [1,2] came out: [2, 6]',
+    ],
+  ])('that does not is refused: %j', (example, message) => {
+    expect(() => hold(example)).toThrow(message)
+  })
+})
