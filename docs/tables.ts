@@ -38,7 +38,9 @@ async function lossesTable(): Promise<string> {
   const { losses } = await loadCatalog()
   const families = [...new Set(losses.map(({ family }) => family))]
   const rows = families.map((family) => {
-    const names = losses.filter((loss) => loss.family === family).map(({ name }) => `\`${name}\``)
+    const names = losses
+      .filter((loss) => loss.family === family)
+      .map(({ name }) => `[\`${name}\`](docs/losses/${name}.md)`)
     return `| ${family} | ${names.join(' ')} |`
   })
   return ['| family | losses |', '|---|---|', ...rows].join('\n')
