@@ -1,5 +1,5 @@
 /**
- * `npm run docs`: writes the tables of README.md, docs/language.md, docs/choosing.md and docs/presets.md from the code that they describe. Tests fail while
+ * `npm run docs`: writes the tables of README.md, docs/language.md, docs/choosing.md, docs/presets.md and docs/problems.md from the code that they describe. Tests fail while
  * they differ.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -9,6 +9,7 @@ import { FUNCTIONS } from '../src/language/functions.ts'
 import type { Params } from '../src/losses/define.ts'
 import { GUIDE, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
+import { problemsText } from './problems.ts'
 
 /** File -> marker -> the text between `<!-- marker -->` and `<!-- /marker -->`. */
 export async function generated(): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
@@ -17,6 +18,7 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
     'docs/language.md': { functions: functionsTable() },
     'docs/choosing.md': { guide: guideTables() },
     'docs/presets.md': { presets: await presetsTable() },
+    'docs/problems.md': { problems: await problemsText() },
   }
 }
 
