@@ -81,7 +81,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   'malformed-safetensors': {
     cause: 'The header is not valid, or its offsets do not cover the data without gaps and overlaps.',
-    remedy: 'Write files with the `safetensors` library.',
+    remedy:
+      'Write files with the `safetensors` library; [formats.md](formats.md#layout) shows the layout byte by byte.',
     example: {
       requests: [
         { path: '/v1/losses/huber', headers: { 'content-type': SAFETENSORS }, body: 'no safetensors' },

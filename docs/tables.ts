@@ -1,6 +1,6 @@
 /**
- * `npm run docs`: writes the tables of README.md, docs/language.md, docs/choosing.md, docs/presets.md and docs/problems.md from the code that they describe. Tests fail while
- * they differ.
+ * `npm run docs`: writes the parts between markers of README.md and of pages in docs from the code that they describe. Tests fail
+ * while they differ.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
@@ -9,6 +9,7 @@ import { FUNCTIONS } from '../src/language/functions.ts'
 import type { Params } from '../src/losses/define.ts'
 import { GUIDE, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
+import { formatsText } from './formats.ts'
 import { problemsText } from './problems.ts'
 
 /** File -> marker -> the text between `<!-- marker -->` and `<!-- /marker -->`. */
@@ -18,6 +19,7 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
     'docs/language.md': { functions: functionsTable() },
     'docs/choosing.md': { guide: guideTables() },
     'docs/presets.md': { presets: await presetsTable() },
+    'docs/formats.md': await formatsText(),
     'docs/problems.md': { problems: await problemsText() },
   }
 }

@@ -60,7 +60,7 @@ it('README names only scripts that exist', () => {
     expect(scripts).toHaveProperty([script!])
 })
 
-describe("README's curl commands", () => {
+describe.each(['README.md', 'docs/formats.md'])('the curl commands of %s', (file) => {
   let server: TestServer
   beforeAll(async () => {
     server = await startServer({ engine: 'compiled', threads: 1 })
@@ -68,7 +68,7 @@ describe("README's curl commands", () => {
   afterAll(() => server.close())
 
   const commands = [
-    ...read('README.md').matchAll(
+    ...read(file).matchAll(
       /```sh\ncurl -s localhost:8080(\S+)[^']*'content-type: ([^']+)' -d '([^']+)'\n```\n```json\n([^\n]+)\n```/g,
     ),
   ]
