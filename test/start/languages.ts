@@ -68,9 +68,10 @@ export async function go(): Promise<Run> {
   await execute('go', ['version']).catch((error) => {
     throw new NotHere(lastLine(error))
   })
-  return (folder, _, url) => {
-    const files = readdirSync(folder).filter((file) => file.endsWith('.go'))
-    return printed('go', ['run', ...files], folder, url)
+  return (folder, file, url) => {
+    const isProgram = (one: string) => /^func main\(/m.test(readFileSync(join(folder, one), 'utf8'))
+    const others = readdirSync(folder).filter((one) => one.endsWith('.go') && !isProgram(one))
+    return printed('go', ['run', ...others, file], folder, url)
   }
 }
 

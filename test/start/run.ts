@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startService } from '../../load/processes.ts'
-import { NotHere, python, type Run } from './languages.ts'
+import { go, NotHere, python, type Run } from './languages.ts'
 import { readPage, type StartPage } from './page.ts'
 
 const GB = 1e9
@@ -14,6 +14,8 @@ const GB = 1e9
 /** Page -> what runs its programs. */
 const PAGES: Readonly<Record<string, () => Promise<Run>>> = {
   numpy: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0'),
+  xgboost: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0', 'xgboost-cpu==3.2.0'),
+  go,
 }
 
 const wanted = process.argv.slice(2)
