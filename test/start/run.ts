@@ -11,10 +11,11 @@ import { readPage, type StartPage } from './page.ts'
 
 const GB = 1e9
 
-/** Page -> what runs its programs. */
+/** Page -> what runs its programs. The PyTorch of PyPI for Linux brings CUDA along, also where there is no GPU. */
 const PAGES: Readonly<Record<string, () => Promise<Run>>> = {
   numpy: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0'),
   xgboost: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0', 'xgboost-cpu==3.2.0'),
+  pytorch: () => python(12 * GB, 'numpy==2.4.6', 'safetensors==0.8.0', 'torch==2.15.0'),
   go,
 }
 
