@@ -2,21 +2,24 @@
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { launchChromium } from '../support/chromium.ts'
 
 /** Runs a file of a folder against a service, and returns what it prints. */
-export type Run = (folder: string, file: string, url: string) => Promise<string>
+export interface Run {
+  (folder: string, file: string, url: string): Promise<string>
+  close?(): Promise<void>
+}
 
 /** This machine lacks something, and it is said what. */
 export class NotHere extends Error {}
 
-/** Longest installation and longest program, in ms. */
-const [INSTALLATION, PROGRAM] = [20 * 60_000, 5 * 60_000]
+/** Longest installation, longest program and longest page, in ms. */
+const [INSTALLATION, PROGRAM, PAGE] = [20 * 60_000, 5 * 60_000, 60_000]
 
 const execute = promisify(execFile)
 
@@ -75,27 +78,36 @@ export async function go(): Promise<Run> {
   }
 }
 
-/** The page comes from an origin of its own, and tells that it has ended by `data-done`. */
+/** The page comes from an origin of its own, and is busy until it has printed all. */
 export async function browser(): Promise<Run> {
   const chromium = await launchChromium()
   if (chromium === undefined) throw new NotHere('there is no Chromium')
-  return async (folder, file, url) => {
-    const pages = createServer((_, response) => {
-      response.setHeader('Content-Type', 'text/html').end(readFileSync(join(folder, file)))
-    })
+  const run: Run = async (folder, file, url) => {
+    const pages = createServer((request, response) => serve(folder, request.url!, response))
     await new Promise<void>((resolve) => pages.listen(0, '127.0.0.1', resolve))
+    const page = await chromium.newPage()
+    const errors: string[] = []
+    page.on('pageerror', (error) => errors.push(String(error)))
     try {
-      const page = await chromium.newPage()
-      page.on('pageerror', (error) => console.error(error))
       const { port } = pages.address() as AddressInfo
-      await page.goto(`http://localhost:${port}/?lossd=${encodeURIComponent(url)}`)
-      await page.waitForSelector('#output[data-done]', { timeout: PROGRAM })
-      return (await page.textContent('#output')) ?? ''
+      await page.goto(`http://localhost:${port}/${file}?lossd=${encodeURIComponent(url)}`)
+      await page.waitForSelector('#output[aria-busy="false"]', { timeout: PAGE }).catch((error) => {
+        throw new Error(`${file} ends with ${errors.join(', ') || error}`)
+      })
+      return (await page.textContent('#output'))!
     } finally {
-      await chromium.close()
+      await page.close()
       pages.close()
     }
   }
+  return Object.assign(run, { close: () => chromium.close() })
+}
+
+function serve(folder: string, path: string, response: ServerResponse) {
+  const file = join(folder, basename(path.split('?')[0]!))
+  if (!existsSync(file)) return response.writeHead(404).end()
+  const type = file.endsWith('.js') ? 'text/javascript' : 'text/html'
+  return response.writeHead(200, { 'Content-Type': type }).end(readFileSync(file))
 }
 
 /** @throws Error with what it said */

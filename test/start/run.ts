@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startService } from '../../load/processes.ts'
-import { go, NotHere, python, type Run } from './languages.ts'
+import { browser, go, NotHere, python, type Run } from './languages.ts'
 import { readPage, type StartPage } from './page.ts'
 
 const GB = 1e9
@@ -17,6 +17,7 @@ const PAGES: Readonly<Record<string, () => Promise<Run>>> = {
   xgboost: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0', 'xgboost-cpu==3.2.0'),
   pytorch: () => python(12 * GB, 'numpy==2.4.6', 'safetensors==0.8.0', 'torch==2.15.0'),
   go,
+  browser,
 }
 
 const wanted = process.argv.slice(2)
@@ -50,7 +51,8 @@ function checkAlike() {
 
 async function check(name: string, page: StartPage) {
   try {
-    await runAll(name, page, await PAGES[name]!())
+    const run = await PAGES[name]!()
+    await runAll(name, page, run).finally(() => run.close?.())
     const programs = page.programs.map(({ file }) => file).join(', ')
     console.log(`docs/start/${name}.md prints what it says: ${programs}`)
   } catch (error) {
