@@ -117,5 +117,6 @@ async function printed(program: string, args: readonly string[], cwd: string, ur
 }
 
 function lastLine(error: unknown): string {
-  return (error as Error).message.trim().split('\n').at(-1)!
+  const line = (error as Error).message.trim().split('\n').at(-1)!
+  return line.replace(/^spawn (\S+) ENOENT$/, 'there is no $1')
 }

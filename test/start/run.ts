@@ -1,6 +1,6 @@
 /**
  * `npm run test:start [-- page ...]`: runs the programs of docs/start as they stand there, each page against a service of its
- * own, and holds what they print to what the page shows. Where a machine lacks a language or its packages, one line says so.
+ * own that is now and then out of reach, and holds what they print to what the page shows. Where a machine lacks a language or its packages, one line says so.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { startService } from '../../load/processes.ts'
 import { browser, go, NotHere, python, type Run } from './languages.ts'
 import { readPage, type StartPage } from './page.ts'
+import { roughly } from './rough.ts'
 
 const GB = 1e9
 
@@ -66,13 +67,17 @@ async function runAll(name: string, { files, programs }: StartPage, run: Run) {
   for (const [file, text] of files) writeFileSync(join(within, file), text)
   const settings = { LOSSD_STORE: `file:${folder}/${name}.db`, LOSSD_CORS_ORIGINS: '*' }
   const { server, stop } = await startService(settings)
+  const proxy = await roughly(server.url)
   try {
     for (const { file, prints } of programs) {
-      const printed = await run(within, file, server.url)
+      const printed = await run(within, file, proxy.url)
       if (printed.trimEnd() !== prints.trimEnd())
         throw new Error(`docs/start/${name}.md: ${file} prints\n${printed}\nand not\n${prints}`)
     }
+    const faults = proxy.faults()
+    if (faults.length > 0) throw new Error(`the client of docs/start/${name}.md ${faults.join(', ')}`)
   } finally {
+    proxy.stop()
     await stop()
   }
 }
