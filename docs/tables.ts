@@ -10,6 +10,8 @@ import type { Params } from '../src/losses/define.ts'
 import { GUIDE, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { cookbookContents, cookbookText } from './cookbook.ts'
+import { formatsText } from './formats.ts'
+import { problemsText } from './problems.ts'
 
 /** File -> marker -> the text that belongs between `<!-- marker -->` and `<!-- /marker -->`. */
 export async function generated(): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
@@ -19,6 +21,8 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
     'docs/choosing.md': { guide: guideTables() },
     'docs/cookbook.md': { contents: cookbookContents(), recipes: await cookbookText() },
     'docs/presets.md': { presets: await presetsTable() },
+    'docs/formats.md': await formatsText(),
+    'docs/problems.md': { problems: await problemsText() },
   }
 }
 
@@ -40,7 +44,9 @@ async function lossesTable(): Promise<string> {
   const { losses } = await loadCatalog()
   const families = [...new Set(losses.map(({ family }) => family))]
   const rows = families.map((family) => {
-    const names = losses.filter((loss) => loss.family === family).map(({ name }) => `\`${name}\``)
+    const names = losses
+      .filter((loss) => loss.family === family)
+      .map(({ name }) => `[\`${name}\`](docs/losses/${name}.md)`)
     return `| ${family} | ${names.join(' ')} |`
   })
   return ['| family | losses |', '|---|---|', ...rows].join('\n')

@@ -1,6 +1,7 @@
 /** What the documents say is what the code does: generated tables, and README's commands with their answers. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pages } from '../docs/pages.ts'
 import { between, generated } from '../docs/tables.ts'
 import { startServer, type TestServer } from './support/server.ts'
 
@@ -14,21 +15,52 @@ it.each(tables)('%s has the table "%s" as the code makes it (npm run docs)', (fi
   expect(between(read(file), marker)).toBe(text)
 })
 
-it('README names only scripts and files that exist', () => {
+describe('the pages of the losses (npm run docs)', () => {
+  const made = pages()
+
+  it.each([...made])('docs/losses/%s is as the code makes it', (file, text) => {
+    expect(read(`docs/losses/${file}`)).toBe(text)
+  })
+
+  it('are those of the catalog, and no others', () => {
+    expect(readdirSync(new URL('../docs/losses/', import.meta.url)).sort()).toEqual([...made.keys()].sort())
+  })
+})
+
+it.each(documents())('%s links only to files and headings that exist', (file) => {
+  const links = [...read(file).matchAll(/\]\((?!https?:)([^)\s]*)\)/g)].map(([, link]) => link!.split('#'))
+  const missing = links.filter(([path, heading]) => {
+    const target = new URL(path || file.split('/').at(-1)!, new URL(`../${file}`, import.meta.url))
+    return !existsSync(target) || (heading !== undefined && !headingsOf(target).includes(heading))
+  })
+  expect(missing).toEqual([])
+})
+
+/** All Markdown files that people read. */
+function documents(): string[] {
+  const inDocs = readdirSync(new URL('../docs', import.meta.url), { recursive: true }).map(String)
+  const pagesOfDocs = inDocs.filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`)
+  return ['README.md', 'ARCHITECTURE.md', ...pagesOfDocs]
+}
+
+/** What a link may name behind `#`. */
+function headingsOf(file: URL): string[] {
+  const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading!)
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+it('README names only scripts that exist', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   for (const [, script] of read('README.md').matchAll(/npm run (?:--silent )?([\w:]+)/g))
     expect(scripts).toHaveProperty([script!])
-  for (const [, path] of read('README.md').matchAll(/\]\((?!https?:)([^)]+)\)/g))
-    expect(() =>
-      read(
-        path!.endsWith('oracles') || path!.endsWith('losses')
-          ? `${path}/${path!.endsWith('oracles') ? 'README.md' : 'define.ts'}`
-          : path!,
-      ),
-    ).not.toThrow()
 })
 
-describe("README's curl commands", () => {
+describe.each(['README.md', 'docs/formats.md'])('the curl commands of %s', (file) => {
   let server: TestServer
   beforeAll(async () => {
     server = await startServer({ engine: 'compiled', threads: 1 })
@@ -36,7 +68,7 @@ describe("README's curl commands", () => {
   afterAll(() => server.close())
 
   const commands = [
-    ...read('README.md').matchAll(
+    ...read(file).matchAll(
       /```sh\ncurl -s localhost:8080(\S+)[^']*'content-type: ([^']+)' -d '([^']+)'\n```\n```json\n([^\n]+)\n```/g,
     ),
   ]

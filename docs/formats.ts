@@ -1,0 +1,56 @@
+/** The parts of docs/formats.md that are generated: dtypes, and a request and its answer byte by byte. */
+import { loadConfig } from '../src/config.ts'
+import { loadCatalog } from '../src/losses/load-catalog.ts'
+import { createProgramSource } from '../src/losses/program.ts'
+import { evaluateExactly } from '../src/schemas/evaluate-exactly.ts'
+import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
+import { BYTES } from '../src/wire/define.ts'
+import { formats } from '../src/wire/index.ts'
+import { DTYPE_OF_CODE } from '../src/wire/safetensors/dtype-codes.ts'
+
+/** Marker -> text. */
+export async function formatsText(): Promise<Readonly<Record<string, string>>> {
+  const request = exampleRequest()
+  return { dtypes: dtypesTable(), request: dump(request), answer: dump(await answerTo(request)) }
+}
+
+function dtypesTable(): string {
+  const rows = [...DTYPE_OF_CODE].map(([code, dtype]) => `| \`${dtype}\` | \`${code}\` | ${BYTES[dtype]} |`)
+  return ['| dtype | in safetensors | bytes |', '|---|---|---|', ...rows].join('\n')
+}
+
+/** Huber with delta 2 of two numbers, written as any other client would. */
+function exampleRequest(): Buffer {
+  const header = {
+    __metadata__: { params: '{"delta":2}' },
+    predictions: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
+    targets: { dtype: 'F32', shape: [2], data_offsets: [8, 16] },
+  }
+  const text = JSON.stringify(header)
+  const padded = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(padded.length))
+  return Buffer.concat([length, padded, Buffer.from(Float32Array.of(1, 2, 1, 5).buffer)])
+}
+
+async function answerTo(request: Buffer): Promise<Buffer> {
+  const config = loadConfig({})
+  const safetensors = formats.find(({ name }) => name === 'safetensors')!
+  const plans = createRequestPlanSource(createProgramSource(), config)
+  const huber = (await loadCatalog()).resolve('huber')!
+  return Buffer.concat(safetensors.encode(evaluateExactly(huber, safetensors.decode(request, config), plans)))
+}
+
+const WIDTH = 16
+
+/** As `xxd -g 1` prints it. */
+function dump(bytes: Buffer): string {
+  const lines: string[] = []
+  for (let at = 0; at < bytes.length; at += WIDTH) {
+    const row = [...bytes.subarray(at, at + WIDTH)]
+    const hex = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ')
+    const text = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('')
+    lines.push(`${at.toString(16).padStart(8, '0')}: ${hex.padEnd(WIDTH * 3)} ${text}`)
+  }
+  return `\`\`\`text\n${lines.join('\n')}\n\`\`\``
+}

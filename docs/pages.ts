@@ -1,0 +1,278 @@
+/**
+ * `npm run docs`, its last part: writes a page for each loss into docs/losses, and their index, from the definitions.
+ * Tests fail while they differ.
+ */
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import type { TSchema } from '@sinclair/typebox'
+import { loadConfig } from '../src/config.ts'
+import { Problem } from '../src/errors.ts'
+import { toLatex } from '../src/language/latex.ts'
+import { type InputSpec, KINDS, type Loss, type OnlyWith, type Params } from '../src/losses/define.ts'
+import { GUIDE } from '../src/losses/guide.ts'
+import { loadCatalog } from '../src/losses/load-catalog.ts'
+import { axesOf, createProgramSource } from '../src/losses/program.ts'
+import { evaluateExactly } from '../src/schemas/evaluate-exactly.ts'
+import { EXAMPLE_ANSWERS } from '../src/schemas/example-answers.ts'
+import type { Explanation } from '../src/schemas/explain.ts'
+import { exampleBody } from '../src/schemas/openapi.ts'
+import { describe } from '../src/schemas/params.ts'
+import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
+import { formats } from '../src/wire/index.ts'
+
+const FOLDER = new URL('losses/', import.meta.url)
+const config = loadConfig({})
+const plans = createRequestPlanSource(createProgramSource(), config)
+const { losses } = await loadCatalog()
+/** Losses whose names are words of English, too, so that not each of them in a text is meant. */
+const WORDS: ReadonlySet<string> = new Set([
+  'asymmetric',
+  'circle',
+  'contrastive',
+  'expectile',
+  'hinge',
+  'ordinal',
+  'perceptron',
+  'quantile',
+])
+const linkable = new Set(losses.map(({ name }) => name).filter((name) => !WORDS.has(name)))
+
+/** File in docs/losses -> its text. */
+export function pages(): ReadonlyMap<string, string> {
+  const own = losses.map((loss) => [`${loss.name}.md`, pageOf(loss)] as const)
+  return new Map([['README.md', index()], ...own])
+}
+
+function index(): string {
+  const families = [...new Set(losses.map(({ family }) => family))]
+  const parts = families.flatMap((family) => {
+    const members = losses.filter((loss) => loss.family === family)
+    const rows = members.map(({ name, about }) => [`[\`${name}\`](${name}.md)`, firstSentence(about)])
+    return [`## ${family}`, table(['loss', 'what it is'], rows)]
+  })
+  return document([
+    '# Losses',
+    `All ${losses.length}, by family. Which one to take: [choosing.md](../choosing.md). What frameworks call them: [presets.md](../presets.md). The language of the formulas: [language.md](../language.md).`,
+    'The answers on these pages were computed in float64 and rounded to float32; the last digit of a service that computes in float32 may differ.',
+    ...parts,
+  ])
+}
+
+function pageOf(loss: Loss): string {
+  return document([
+    `# ${loss.name}`,
+    linked(loss.about, loss.name),
+    `Family: [${loss.family}](README.md#${loss.family}). Source: [src/losses/${loss.family}/${loss.name}.ts](../../src/losses/${loss.family}/${loss.name}.ts).`,
+    ...adviceOn(loss),
+    ...inputsOf(loss),
+    ...paramsOf(loss),
+    ...formulaOf(loss),
+    ...reductionOf(loss),
+    ...namesOf(loss),
+    ...examplesOf(loss),
+    ...referencesOf(loss),
+  ])
+}
+
+function adviceOn({ name }: Loss): string[] {
+  const rows = GUIDE.filter((advice) => advice.losses.includes(name)).map(
+    ({ task, trouble, wish, because, unless }) => {
+      return [[task, trouble, wish].filter(Boolean).join(', '), because, `Not if ${unless}`]
+    },
+  )
+  return rows.length === 0 ? [] : ['## When to take it', table(['task', 'why', 'but'], rows)]
+}
+
+function inputsOf({ inputs }: Loss): string[] {
+  const specs = Object.entries(inputs)
+  const [first] = Object.keys(inputs)
+  const rows = specs.map(([name, spec]) => [
+    `\`${name}\`${spec.optional ? ' (optional)' : ''}`,
+    shapeOf(spec, first!),
+    KINDS[spec.kind],
+    gradientOf(spec),
+    spec.about,
+  ])
+  const hasRest = specs.some(([, { axes }]) => axes.includes('...'))
+  const legend = hasRest ? ' `...` stands for any number of axes, or none, the same in all inputs.' : ''
+  return [
+    '## Inputs',
+    table(['input', 'shape', 'each number is', 'gradient', 'meaning'], rows),
+    `Axes of one name have one size; nothing is broadcast.${legend}`,
+  ]
+}
+
+function gradientOf({ differentiable, kind }: InputSpec): string {
+  if (differentiable) return 'yes'
+  return kind === 'class_or_probability' ? 'of probabilities, where `gradients` names it' : 'no'
+}
+
+function shapeOf({ axes, perClass, trailing }: InputSpec, first: string): string {
+  const shape = axes.join(', ')
+  if (trailing) return `\`[${shape}]\`, as long as the last axis of \`${first}\``
+  return `\`[${shape}]\`${perClass ? `, or the shape of \`${first}\`` : ''}`
+}
+
+function paramsOf({ params }: Loss): string[] {
+  const rows = Object.entries(params.properties).map(([name, schema]) => [
+    `\`${name}\``,
+    describe(schema),
+    `\`${JSON.stringify(schema.default)}\``,
+    `${schema.description}${onlyWithText(schema)}`,
+  ])
+  const none = 'It has none.'
+  return [
+    '## Parameters',
+    rows.length === 0 ? none : table(['parameter', 'value', 'default', 'meaning'], rows),
+  ]
+}
+
+function onlyWithText({ onlyWith }: TSchema): string {
+  if (onlyWith === undefined) return ''
+  const { param, values } = onlyWith as OnlyWith
+  return ` Only with \`${param}\` ${values.join(' or ')}.`
+}
+
+function formulaOf(loss: Loss): string[] {
+  return [
+    '## Formula',
+    'In the [loss language](../language.md):',
+    fenced('text', dedented(loss.formula.source)),
+    'As LaTeX:',
+    `$$\n${toLatex(loss.formula, axesOf(loss))}\n$$`,
+  ]
+}
+
+function reductionOf(loss: Loss): string[] {
+  const { denominator, meanPer } = loss
+  const unreduced = explanationOf(loss).value.replace(/one number for each of (\[.*\])/, 'of shape `$1`')
+  const values = `Unreduced (\`reduction: "none"\`) the loss is ${unreduced}. \`mean\`, the default, is its sum divided by`
+  const per =
+    meanPer === undefined
+      ? ''
+      : ` Before that each row's loss is divided by its \`${meanPer}\`, at least by 1.`
+  const mean =
+    denominator === undefined
+      ? [`${values} the number of values.${per}`]
+      : [
+          `${values} the sum of this, for each value, with the names of the formula:`,
+          fenced('text', dedented(denominator.source)),
+        ]
+  return ['## Reduction and derivatives', ...mean, `${COUPLING[loss.couples]} ${hessianOf(loss)}`]
+}
+
+const COUPLING: Readonly<Record<Loss['couples'], string>> = {
+  element: 'Each element has a loss of its own.',
+  row: 'Each row has a loss of its own.',
+  group: 'Within a row (a list, an image, a sequence) values depend on each other; rows do not.',
+  batch: 'Rows depend on each other: another batch gives the same row another loss.',
+}
+
+/** Whether it is offered is found by asking for it. */
+function hessianOf(loss: Loss): string {
+  try {
+    evaluateExample(loss, { hessian: 'diagonal' })
+    return '`hessian: "diagonal"` is offered.'
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    return '`hessian: "diagonal"` is not offered.'
+  }
+}
+
+function explanationOf(loss: Loss): Explanation {
+  return evaluateExample(loss, { explain: true, reduction: 'sum' }).members.explain as Explanation
+}
+
+/** The first example, asked for with other options. */
+function evaluateExample(loss: Loss, options: object) {
+  const json = formats.find(({ name }) => name === 'json')!
+  const body = { ...exampleBody(loss.examples[0]!), ...options }
+  const decoded = json.decode(Buffer.from(JSON.stringify(body)), config)
+  return evaluateExactly({ loss, preset: undefined, params: {} }, decoded, plans)
+}
+
+function namesOf({ aliases, presets }: Loss): string[] {
+  const also = aliases.map((alias) => `\`${alias}\``).join(', ')
+  const rows = Object.entries(presets).map(
+    ([framework, { names, params = {}, reduction = 'mean', note = '' }]) => {
+      const spellings = Object.entries(names).map(([name, implied]) => `\`${name}\`${settings(implied)}`)
+      return [framework, spellings.join('<br>') || '-', `reduction ${reduction}${settings(params)}`, note]
+    },
+  )
+  const parts = [
+    ...(also === '' ? [] : [`Also called ${also}.`]),
+    ...(rows.length === 0 ? [] : [table(['preset', 'names that bring it along', 'sets', 'note'], rows)]),
+  ]
+  return parts.length === 0 ? [] : ['## Names and presets', ...parts]
+}
+
+function settings(params: Params): string {
+  return Object.entries(params)
+    .map(([name, value]) => `, ${name} ${JSON.stringify(value)}`)
+    .join('')
+}
+
+function examplesOf({ name, examples }: Loss): string[] {
+  const answers = EXAMPLE_ANSWERS[name]!
+  const parts = examples.flatMap((example, place) => [
+    `Checked against ${example.from.replace(/^by hand/, 'numbers worked out by hand')}.`,
+    `${fenced('sh', curl(name, exampleBody(example)))}\n${fenced('json', answers[place]!)}`,
+  ])
+  return [examples.length === 1 ? '## Example' : '## Examples', ...parts]
+}
+
+function curl(name: string, body: object): string {
+  const members = Object.entries(body).map(([member, value]) => `  "${member}": ${spaced(value)}`)
+  return `curl -s localhost:8080/v1/losses/${name} -H 'content-type: application/json' -d '{\n${members.join(',\n')}\n}'`
+}
+
+function spaced(value: unknown): string {
+  return JSON.stringify(value).replaceAll(/[,:]/g, '$& ')
+}
+
+function referencesOf({ references }: Loss): string[] {
+  const items = references.map((reference) => {
+    const arxiv = reference.replace(/arXiv:([\d.]+\d)/, '[arXiv:$1](https://arxiv.org/abs/$1)')
+    return `- ${arxiv.replace(/doi:(\S+)$/, '[doi:$1](https://doi.org/$1)')}`
+  })
+  return ['## References', items.join('\n')]
+}
+
+/** Losses that a text names become links. */
+function linked(text: string, self: string): string {
+  return text.replaceAll(/(?<![\w.])[a-z]\w*/g, (word) =>
+    linkable.has(word) && word !== self ? `[${word}](${word}.md)` : word,
+  )
+}
+
+function firstSentence(text: string): string {
+  return text.replace(/(?<!\.)\. .*$/s, '.')
+}
+
+function dedented(source: string): string {
+  const lines = source.split('\n').filter((line) => line.trim() !== '')
+  const indents = lines.slice(source.startsWith('\n') ? 0 : 1).map((line) => line.search(/\S/))
+  const indent = Math.min(...indents)
+  return lines.map((line) => line.slice(Math.min(indent, line.search(/\S/)))).join('\n')
+}
+
+function fenced(language: string, text: string): string {
+  return `\`\`\`${language}\n${text}\n\`\`\``
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n')
+}
+
+function document(parts: readonly string[]): string {
+  return `<!-- Written by \`npm run docs\`. -->\n${parts.join('\n\n')}\n`
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const all = pages()
+  mkdirSync(FOLDER, { recursive: true })
+  for (const file of readdirSync(FOLDER)) if (!all.has(file)) rmSync(new URL(file, FOLDER))
+  for (const [file, text] of all) writeFileSync(new URL(file, FOLDER), text)
+}
