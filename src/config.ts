@@ -90,10 +90,7 @@ const SETTINGS = {
       'Maximum number of elements of one intermediate result. Limits the rows of pairwise losses.',
     ),
   ],
-  maxCost: [
-    'LOSSD_MAX_COST',
-    count(20_000_000_000, 'Maximum number of element operations in one request.'),
-  ],
+  maxCost: ['LOSSD_MAX_COST', count(20_000_000_000, 'Maximum number of element operations in one request.')],
   threads: [
     'LOSSD_THREADS',
     Type.Integer({

@@ -245,5 +245,5 @@ it('an upload that its client breaks off is one line, no error, and a 499', asyn
   await new Promise((resolve) => setTimeout(resolve, 50))
   socket.resetAndDestroy()
   await until(async () => (await statusCount(port, 499)) === 1)
-  expect(lines.map(({ level, message }) => `${level}: ${message}`)).toEqual(['info: the caller has gone'])
+  expect(lines.map(({ level, message }) => `${level}: ${message}`)).toEqual(['info: the client disconnected'])
 })
