@@ -1,4 +1,7 @@
-/** Liveness and readiness. Live says only that the event loop turns; ready says that a request would be computed now. */
+/**
+ * Health checks: liveness and readiness. Live means only that the event loop is running; ready means that a request
+ * would be computed now.
+ */
 import { Type } from '@sinclair/typebox'
 import { Problem } from '../errors.ts'
 import type { Routes } from './context.ts'
@@ -17,17 +20,17 @@ const live = {
 const ready = {
   tags,
   operationId: 'ready',
-  summary: 'Requests are computed, and by what',
+  summary: 'Whether requests are computed, and by which engine',
   response: {
     200: Type.Object(
       {
         status: Type.Literal('ready'),
         engine: Type.String(),
         device: Type.String(),
-        reason: Type.String({ description: 'Why this engine.' }),
+        reason: Type.String({ description: 'Why this engine is used.' }),
         queue: Type.Object(
           { jobs: whole, elements: whole, bytes: whole },
-          { ...closed, description: 'What waits.' },
+          { ...closed, description: 'The length of the queue.' },
         ),
       },
       closed,
@@ -39,7 +42,8 @@ const routes: Routes = (app, { engine, batcher, connections }) => {
   app.get('/health/live', { schema: live }, () => ({ status: 'live' }))
 
   app.get('/health/ready', { schema: ready }, () => {
-    if (connections.isClosing) throw new Problem('draining', 'no new work is taken', { retryAfter: 1 })
+    if (connections.isClosing)
+      throw new Problem('draining', 'no new requests are accepted', { retryAfter: 1 })
     if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
     const { name, device, reason } = engine.info
     return { status: 'ready', engine: name, device, reason, queue: batcher.depth() }
