@@ -1,16 +1,16 @@
-/** Opens the store that the setting names. */
+/** Opens the store that the configuration names. */
 import type { LossStore } from './contract.ts'
 import { createPostgresBackend } from './postgres/backend.ts'
 import { createSqlStore } from './sql-store.ts'
 import { createSqliteBackend } from './sqlite/backend.ts'
 
 export interface StoreOptions {
-  /** Most names of a namespace. */
+  /** Maximum number of names in a namespace. */
   readonly maxLosses: number
 }
 
 /**
- * Nothing is opened, and nothing made, before it is needed.
+ * Lazy: nothing is opened or created before it is needed.
  *
  * @param url `file:path`, `postgres://...`, or `none`
  * @returns undefined for `none`
@@ -21,7 +21,7 @@ export function openStore(url: string, { maxLosses }: StoreOptions): LossStore |
   if (url === 'none') return undefined
   if (url.startsWith('file:')) return createSqlStore(createSqliteBackend(pathOf(url)), { maxLosses })
   if (/^postgres(ql)?:/.test(url)) return createSqlStore(createPostgresBackend(url), { maxLosses })
-  throw new Error('a store is file:path, postgres://user@host/database or none')
+  throw new Error('a store must be file:path, postgres://user@host/database or none')
 }
 
 /** `file:data/x.db`, `file:/data/x.db` and `file:///data/x.db`. */

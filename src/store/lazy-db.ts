@@ -1,23 +1,23 @@
-/** A database that is opened when it is asked for, dropped when it fails, and opened again, with a growing pause between. */
+/** A database connection that is opened lazily, dropped when it fails, and reopened with exponential backoff. */
 import { Backoff } from './backoff.ts'
 import { StoreDown } from './contract.ts'
 import { within } from './deadline.ts'
 import type { Db } from './tables.ts'
 
 export interface LazyDbOptions {
-  /** Opens the database, its schema up to date. */
+  /** Opens the database and migrates its schema. */
   readonly open: () => Promise<Db>
-  /** How long a call may take, in ms. */
+  /** Timeout of a call, in ms. */
   readonly callMs: number
-  /** @returns undefined for what is no failure of the database */
+  /** @returns undefined for errors that are not failures of the database */
   readonly toStoreDown: (error: Error) => StoreDown | undefined
-  /** Whether a failure is one of the database as it was opened, so that it has to be opened again. */
+  /** Whether the connection is unusable after this error and must be reopened. */
   readonly isLasting: (error: Error) => boolean
   readonly onDropped: () => void
 }
 
 export interface CallOptions {
-  /** Without end: for work that is as long as its input. */
+  /** No timeout: for work whose duration depends on its input. */
   readonly isPatient?: boolean
 }
 
@@ -31,12 +31,12 @@ export class LazyDb {
     this.#options = options
   }
 
-  /** Whether it was opened and has not failed since. */
+  /** Whether it has been opened and has not failed since. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** @throws StoreDown when the database cannot be opened, fails, or takes too long */
+  /** @throws StoreDown if the database cannot be opened, fails, or takes too long */
   async use<T>(run: (db: Db) => Promise<T>, { isPatient = false }: CallOptions = {}): Promise<T> {
     const opened = this.#get()
     try {
@@ -65,11 +65,11 @@ export class LazyDb {
     return this.#opened
   }
 
-  /** @returns what the caller is told */
+  /** @returns the error for the caller */
   #judge(error: Error, opened: Promise<Db>): Error {
     const down = error instanceof StoreDown ? error : this.#options.toStoreDown(error)
     if (down === undefined) return error
-    // Of many calls that fail together the first one drops it.
+    // If many calls fail together, only the first one drops the connection.
     if (this.#opened === opened && this.#options.isLasting(error)) {
       this.#backoff.failed(down)
       this.#drop(opened)

@@ -1,4 +1,4 @@
-/** The store's operations, once for both databases. */
+/** The operations of the store, in SQL that both databases support. */
 import type { Backend } from './backend.ts'
 import type {
   Change,
@@ -40,7 +40,7 @@ export function createSqlStore(backend: Backend, { maxLosses }: SqlStoreOptions)
   const write = <T>(run: (tx: Tx) => Promise<T>, options?: CallOptions) =>
     counted(backend.write(run, options))
 
-  /** Runs under the lock of the name's namespace; tells of it where something has changed. */
+  /** Runs with the lock on the name's namespace, and reports the name if something changed. */
   const change = async <T>(
     { namespace, name }: LossName,
     run: (tx: Tx) => Promise<T>,
@@ -117,11 +117,11 @@ async function register(
 function hold(condition: Condition | undefined, latest: number | undefined, name: string) {
   if (condition === undefined) return
   if ('onlyCreate' in condition) {
-    if (latest !== undefined) throw new PreconditionFailed(`${name} is there already: @${latest}`, latest)
+    if (latest !== undefined) throw new PreconditionFailed(`${name} already exists: @${latest}`, latest)
   } else if (latest !== condition.follows) {
     const found = latest === undefined ? 'there is none' : `it is @${latest}`
     throw new PreconditionFailed(
-      `the latest version of ${name} must be @${condition.follows}, and ${found}`,
+      `the latest version of ${name} must be @${condition.follows}, but ${found}`,
       latest,
     )
   }
@@ -158,7 +158,7 @@ async function versionOf(db: Db, loss: LossName, version: number): Promise<Store
   return toVersion(row)
 }
 
-/** Versions with the state of their names, in one query, so that the two belong together. */
+/** Versions with the state of their names, in one query, so that they are consistent. */
 function withState(db: Db) {
   return db
     .selectFrom('lossd_versions as v')

@@ -1,6 +1,6 @@
 /**
- * Hears of changes that other replicas make. A connection of its own listens; it is looked after, because one that has
- * died in silence sounds like one on which nothing happens.
+ * Receives changes made by other replicas (LISTEN/NOTIFY) on a connection of its own. The connection has a
+ * heartbeat, because a dead connection looks like one without changes.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -9,22 +9,22 @@ import { within } from '../deadline.ts'
 
 export const CHANNEL = 'lossd_changes'
 
-/** How often the connection is tried, in ms. */
+/** Heartbeat interval, in ms. */
 const HEARTBEAT_MS = 2000
-/** How long it may take to answer, in ms. */
+/** Heartbeat timeout, in ms. */
 const ANSWER_MS = 3000
 const FIRST_RETRY_MS = 50
 const MOST_RETRY_MS = 5000
 
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
-  /** Marks what this process sends: it is not told of that. */
+  /** Identifies the messages of this process, which it ignores. */
   readonly origin: string
-  /** A change was made elsewhere, or may have been while nobody listened. */
+  /** A change was made elsewhere, or may have been missed. */
   readonly heard: (change: Change) => void
 }
 
-/** A message, as it goes over the channel. */
+/** A message on the channel. */
 export function encodeChange(origin: string, change: Change): string {
   return `${origin} ${change === 'all' ? 'all' : `${change.namespace}/${change.name}`}`
 }
@@ -49,7 +49,7 @@ export class Listener {
     return this.#hears
   }
 
-  /** Listens from now on. Again changes nothing. */
+  /** Starts to listen. Further calls do nothing. */
   start(): void {
     this.#running ??= this.#run()
   }
@@ -69,7 +69,7 @@ export class Listener {
     }
   }
 
-  /** Resolves, or rejects, when the connection is lost. */
+  /** Resolves or rejects when the connection is lost. */
   async #listen() {
     const client = new pg.Client({ ...this.#options.config, query_timeout: ANSWER_MS })
     const lost = new Promise<void>((resolve) => {
@@ -88,7 +88,7 @@ export class Listener {
     }
   }
 
-  /** What is sent must arrive: through some poolers it does not. */
+  /** A test message must arrive, because some poolers do not deliver notifications. */
   async #subscribe(client: pg.Client) {
     const hello = `${this.#options.origin} hello`
     const arrived = new Promise<void>((resolve) => {
@@ -121,7 +121,7 @@ export class Listener {
 
   #turn(hears: boolean) {
     this.#hears = hears
-    // What was read while nobody listened may be old.
+    // Anything that was cached while nobody listened may be outdated.
     this.#options.heard('all')
   }
 }

@@ -1,4 +1,4 @@
-/** A file, by SQLite. It is made on the first registration; until then there is nothing to be read. */
+/** SQLite backend: a file. It is created at the first registration; until then there is nothing to read. */
 import { existsSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -11,7 +11,7 @@ import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
 import { isLasting, toStoreDown } from './faults.ts'
 
-/** How long a call may take, the wait for its turn included, in ms. */
+/** Timeout of a call, including the time in the queue, in ms. */
 const CALL_MS = 10_000
 
 /** @param file as in the setting, relative to the working directory */
@@ -29,9 +29,9 @@ export function createSqliteBackend(file: string): Backend {
   return {
     read: async (empty, run) => (database.isOpen || existsSync(path) ? database.use(run) : empty),
     write: (run, options) => database.use((db) => db.transaction().execute(run), options),
-    // A transaction has the file to itself.
+    // A transaction locks the whole file anyway.
     lock: async () => {},
-    // The threads of other processes see it in the file.
+    // The worker threads of other processes notice it in the file.
     announce: async () => {},
     listen: (listener) => {
       heard = listener
@@ -57,7 +57,7 @@ async function connect(path: string, onChanged: () => void): Promise<Db> {
   }
 }
 
-/** A file is found after a power cut if its folder is on disk, too, and a folder that was made if the one around it is. */
+/** After a power failure, a file exists only if its folder was synced too, and a new folder only if its parent was. */
 async function syncFolders(folder: string, made: string | undefined) {
   const outermost = made === undefined ? folder : dirname(made)
   for (let path = folder; ; path = dirname(path)) {

@@ -1,4 +1,4 @@
-/** The store's end of the thread: statements out, rows back. */
+/** The main thread's end of the SQLite worker thread: sends statements and receives rows. */
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../../engines/spawn.ts'
 import type { Reply, SentError, Statement, StatementResult, WorkerOptions } from './messages.ts'
@@ -37,21 +37,21 @@ export class Connection {
       else this.#settle(reply)
     })
     this.#worker.on('error', (error) => this.#fail(error.message))
-    this.#worker.on('exit', () => this.#fail('the thread of the store has ended'))
+    this.#worker.on('exit', () => this.#fail('the worker thread of the store has ended'))
     this.#worker.unref()
   }
 
   execute(sql: string, parameters: readonly unknown[]): Promise<StatementResult> {
     const id = this.#id++
     return new Promise((resolve, reject) => {
-      // The process goes on while it waits for an answer, and not for the thread's sake alone.
+      // Keeps the process alive only while it waits for a reply.
       this.#worker.ref()
       this.#waiting.set(id, { resolve, reject })
       this.#worker.postMessage({ id, sql, parameters } satisfies Statement)
     })
   }
 
-  /** What has been committed is on disk: there is nothing to be put away. */
+  /** Everything that was committed is on disk, so nothing needs to be flushed. */
   async close(): Promise<void> {
     await this.#worker.terminate()
   }
