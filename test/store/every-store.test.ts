@@ -118,7 +118,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     const store = place.open()
     await expect(store.register(draftOf('acme/a', '1'), { follows: 1 })).rejects.toMatchObject({
       latest: undefined,
-      message: 'the latest version of acme/a must be @1, and there is none',
+      message: 'the latest version of acme/a must be @1, but there is none',
     })
     await store.register(draftOf('acme/a', '1'))
     expect((await store.register(draftOf('acme/a', '2'), { follows: 1 })).stored.version).toBe(2)
