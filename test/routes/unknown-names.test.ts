@@ -394,9 +394,9 @@ describe('numbers of another kind', () => {
     [
       'generalized_cross_entropy',
       { predictions: [[0.5, 2.5]], targets: [0] },
-      'got 2.5; of logits, send their softmax',
+      'got 2.5; for logits, send their softmax',
     ],
-    ['js_div', { predictions: [[0.5, -1]], targets: [[0.5, 0.5]] }, 'of logits, send their softmax'],
+    ['js_div', { predictions: [[0.5, -1]], targets: [[0.5, 0.5]] }, 'for logits, send their softmax'],
     [
       'dice',
       { predictions: [[[0.5, 1.1]]], targets: [[[0, 1]]], params: { activation: 'none' } },

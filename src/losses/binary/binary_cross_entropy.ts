@@ -1,4 +1,4 @@
-/** Cross-entropy of probabilities with yes/no targets. */
+/** Binary cross-entropy of probabilities. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'For models that already end in a sigmoid. Not where the logits are at hand: binary_cross_entropy_with_logits keeps its precision, and its gradient, where the model is sure.',
+    'For models that already end in a sigmoid. If the logits are available, use binary_cross_entropy_with_logits, which keeps its precision and its gradient where the model is confident.',
   aliases: ['bce'],
   presets: {
     torch: {
@@ -34,11 +34,11 @@ export default defineLoss({
     }),
     targets: input('...', 'probability', {
       differentiable: true,
-      about: '0 or 1, or a probability between.',
+      about: '0 or 1, or a probability in between.',
     }),
     weight: input('...', 'real', {
       optional: true,
-      about: 'Multiplies each element; the mean still divides by their number.',
+      about: 'Multiplies each element. The mean still divides by the number of elements.',
     }),
   },
   params: Type.Object({
@@ -53,12 +53,13 @@ export default defineLoss({
       exclusiveMaximum: 0.5,
       default: 0,
       description:
-        '0: logarithms stop at -100, as in PyTorch. Above: probabilities are clipped to [e, 1 - e], as in Keras (1e-7).',
+        '0: logarithms are limited to -100, as in PyTorch. Above 0: probabilities are clipped to [e, 1 - e], as in Keras (1e-7).',
     }),
   }),
-  // Both logarithms are taken of the smaller one of p and q = 1 - p, which has all digits, and clipped there, where e is
-  // exact. The logarithm is cut at -100 but keeps its slope 1/p above it. Below e^-100, and at 0, the slope is held at
-  // PyTorch's bound 1e12, so that the gradient is large and right in sign instead of infinite.
+  // Both logarithms are computed from the smaller one of p and q = 1 - p, which has all digits, and clipped there,
+  // where e is exact. The logarithm is limited to -100 but keeps its slope 1/p above that. Below e^-100, and at 0,
+  // the slope is limited to PyTorch's bound 1e12, so that the gradient is large with the right sign instead of
+  // infinite.
   formula: `
     small = predictions < 0.5
     p = epsilon > 0 and small ? max(predictions, epsilon) : predictions

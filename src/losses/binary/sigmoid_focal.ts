@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'Cross-entropy that fades out easy examples, for detection and other tasks with few positives. gamma 0 and alpha null is plain cross-entropy. Not where probabilities must be calibrated, nor with many wrong labels: it dwells on what it cannot fit.',
+    'Cross-entropy that down-weights easy examples, for detection and other tasks with few positives. With gamma 0 and alpha null it is plain cross-entropy. Not where probabilities must be calibrated, and not with many wrong labels: it concentrates on what it cannot fit.',
   aliases: ['focal'],
   presets: {
     torch: {
@@ -31,22 +31,26 @@ export default defineLoss({
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'probability', {
       differentiable: true,
-      about: '0 or 1, or a probability between.',
+      about: '0 or 1, or a probability in between.',
     }),
   },
   params: Type.Object({
     alpha: nullable(Type.Number({ minimum: 0, maximum: 1 }), {
       default: 0.25,
-      description: 'Weight of the positives, 1 - alpha that of the negatives; null for none.',
+      description: 'Weight of the positives; negatives have weight 1 - alpha. null: no weights.',
     }),
-    gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
+    gamma: Type.Number({
+      minimum: 0,
+      default: 2,
+      description: 'Exponent that down-weights easy examples; 0 does not.',
+    }),
   }),
-  // 1 - p_t = y s(-x) + (1 - y) s(x), one form for hard and soft targets, so that the gradient of a target of 0 or 1
-  // is the limit of its soft neighbours'. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) the power,
-  // which has an infinite slope at 0 for gamma < 1, is e^(-gamma |x|); only there the fading is constant in y, which leaves
-  // out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|). Beyond 800 the sigmoid is 0 or 1 in every precision,
-  // and its slope 0, whatever that would be multiplied by.
-  // The square stands by itself because nearly all use it, and it costs half as much.
+  // 1 - p_t = y s(-x) + (1 - y) s(x), one form for hard and soft targets, so that the gradient with respect to a
+  // target of 0 or 1 is the limit of that of soft targets. Where 1 - p_t underflows (a hard target, |x| > 85, on
+  // the right side), the power has an infinite slope at 0 for gamma < 1, so e^(-gamma |x|) is used instead. Only
+  // there is the factor constant in y, which omits gamma / |x| of a gradient that is at most |x| e^(-gamma |x|).
+  // Beyond 800 the sigmoid is 0 or 1 in every precision, so its slope is 0, whatever it would be multiplied by. The
+  // square is a separate case because almost everyone uses it, and it costs half as much.
   formula: `
     x = predictions
     y = targets

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'divergence',
   couples: 'element',
   about:
-    "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: ask for batchmean, PyTorch's mean also divides by the classes. From logits of both sides use distillation_kl, for what does not sum to 1 generalized_kl_div, where either side may be 0 js_div.",
+    "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: use reduction batchmean, because PyTorch's mean also divides by the number of classes. If both sides are logits, use distillation_kl; for quantities that do not sum to 1, generalized_kl_div; if either side may be 0, js_div.",
   aliases: ['kl_divergence', 'KLDivLoss'],
   presets: {
     torch: {
@@ -43,7 +43,7 @@ export default defineLoss({
       description: 'Whether targets are logarithms of probabilities.',
     }),
   }),
-  // y (ln y - x); a target of 0 contributes 0, the limit of y ln y, also where x is -inf.
+  // y (ln y - x). A target of 0 contributes 0, the limit of y ln y, even if x is -inf.
   formula: `
     y = log_target ? exp(targets) : targets
     log_y = log_target ? targets : log(targets)

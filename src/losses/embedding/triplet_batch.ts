@@ -1,4 +1,4 @@
-/** Triplet loss that finds its triplets in the batch. */
+/** Triplet loss with triplet mining in the batch. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Triplet loss on squared Euclidean distances, with triplets mined from the labels of a batch, of which each class should have several rows. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon counts mostly triplets of loss 0. Where triplets are given use triplet_margin. semihard and all compare every row with every pair, so that their cost grows with the cube of the rows.',
+    'Triplet loss on squared Euclidean distances, with triplets mined from the labels of a batch, in which each class should have several rows. semihard learns steadily. hard is for clean labels, because it follows every wrong one. all soon counts mostly triplets of loss 0. If triplets are given, use triplet_margin. semihard and all compare every row with every pair, so their cost grows with the cube of the number of rows.',
   presets: {
     keras: {
       names: {
@@ -23,26 +23,26 @@ export default defineLoss({
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
       about:
-        'Embeddings, taken as they are; mostly of length 1. Squared distances that overflow (float32: beyond 1e19) have no difference: NaN.',
+        'Embeddings, used unchanged; usually of length 1. The difference of squared distances that overflow (float32: beyond 1e19) is NaN.',
     }),
     labels: input('rows', 'class', {
-      about: 'Rows with equal labels are positives of each other, others negatives.',
+      about: 'Rows with equal labels are positives of each other; all others are negatives.',
     }),
   },
   params: Type.Object({
     margin: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'What the negative shall be farther off than the positive, in squared distance.',
+      description: 'How much farther the negative must be than the positive, in squared distance.',
     }),
     mining: oneOf(['semihard', 'hard', 'all'], {
       default: 'semihard',
       description:
-        'semihard: for each positive pair the nearest negative beyond the positive, or the farthest one if none is; hard: for each row its farthest positive and nearest negative; all: every triplet.',
+        'semihard: for each positive pair the nearest negative beyond the positive, or the farthest negative if there is none; hard: for each row its farthest positive and nearest negative; all: every triplet.',
     }),
   }),
-  // |a - b|^2 = |a|^2 + |b|^2 - 2 ab needs no rows x rows x dim differences. Distances do not change when all rows are
-  // moved: around their mean the squares are as small as they can be, and so is what cancels.
+  // |a - b|^2 = |a|^2 + |b|^2 - 2 ab needs no rows x rows x dim differences. Distances do not change when all rows
+  // are shifted. Around their mean the squares are as small as possible, and so is the cancellation.
   formula: `
     x = embeddings - stop_gradient(mean(embeddings, rows))
     square = sum(x * x, dim)
