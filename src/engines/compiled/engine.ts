@@ -41,7 +41,7 @@ const KEPT_BYTES = 64 * 1024 * 1024
 
 /**
  * @example
- * const engine = openCompiled({ reason: 'asked for', threads: 2, memoryBytes: 2 ** 30, log: () => {} })
+ * const engine = openCompiled({ reason: 'selected by name', threads: 2, memoryBytes: 2 ** 30, log: () => {} })
  */
 export function openCompiled(options: CompiledOptions): Engine {
   return new CompiledEngine(options)
