@@ -1,7 +1,4 @@
-/**
- * Functions of the module beside `run`: what is called rather than written where it is used. Each is written when it is
- * first asked for.
- */
+/** Functions of the module besides `run`: code that is called instead of inlined. Each is emitted on first use. */
 import { HOST_IMPORTS, MATH, type MathOp, type Target } from '../math.ts'
 import {
   type Code,
@@ -19,10 +16,10 @@ import {
 } from '../wasm-encoder.ts'
 import { VECTOR } from './kernel-params.ts'
 
-/** A function of the language, or one that walks over a buffer of sums. */
+/** A function of the language, or one that iterates over a buffer of sums. */
 export type Helper = MathOp | 'fill' | 'flush'
 
-/** The helpers of one module; `run` stands between the host's functions and them. */
+/** The helpers of one module. `run` comes between the host's functions and them. */
 export class Helpers {
   readonly #target: Target
   readonly #made = new Map<Helper, FunctionBuilder>()
@@ -52,7 +49,7 @@ export class Helpers {
   }
 }
 
-/** Kahan's summation of a block into a total; plain where the total is not finite. */
+/** Kahan summation of a block into a total. Uncompensated if the total is not finite. */
 export function compensated(
   f: FunctionBuilder,
   partial: Code,
@@ -66,7 +63,7 @@ export function compensated(
   return { total: next, lost: op('v128.and', rest, isSound) }
 }
 
-/** Walks over `bytes` of memory, a vector at a time. */
+/** Iterates over `bytes` of memory, one vector at a time. */
 function eachVector(f: FunctionBuilder, bytes: Code, turn: (offset: Code) => void) {
   const at = f.local(I32)
   const body = f.capture(() => {
@@ -83,7 +80,7 @@ function fillFunction(): FunctionBuilder {
   return f
 }
 
-/** flush(partial, total, lost, bytes): each block's sum moves into the total. */
+/** flush(partial, total, lost, bytes): adds the sum of each block to the total. */
 function flushFunction(): FunctionBuilder {
   const f = new FunctionBuilder([I32, I32, I32, I32], [])
   eachVector(f, get(3), (offset) => {
