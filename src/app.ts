@@ -1,6 +1,6 @@
 /**
- * The application: makes the objects that hold state (engine, batcher, metrics), and hands them to the routes. It never
- * listens and never looks at the process; server.ts does.
+ * The application (composition root): creates the objects that hold state (engine, batcher, metrics ...) and passes
+ * them to the routes. It never listens and never touches the process; server.ts does.
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
@@ -33,30 +33,32 @@ import { createRequestPlanSource } from './schemas/request-plan.ts'
 import { openStore } from './store/index.ts'
 import { formatOf, formats } from './wire/index.ts'
 
-/** Memory that bodies share; who comes when it is lent out gets memory of its own. */
+/** Size of the memory that request bodies share. When it is in use, further bodies get memory of their own. */
 const BODY_BYTES = 64 * 1024 * 1024
 
-/** What Fastify calls its servers beside the first. */
+/** The description of the symbol under which Fastify keeps its additional servers. */
 const BINDINGS = 'fastify.serverBindings'
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
 }
 
-/** A built application, and what the process needs to take it down gently. */
+/** A built application, and what the process needs to shut it down gracefully. */
 export interface App {
   readonly fastify: FastifyInstance
   readonly context: RouteContext
-  /** Turns readiness off; requests are still served. */
+  /** Turns readiness off. Requests are still served. */
   beginClosing(): void
-  /** Accepts no new connection, answers on those that are open, each for the last time, and resolves when all have ended. */
+  /**
+   * Stops accepting connections, sends the last response on each open connection, and resolves when all have ended.
+   */
   drain(): Promise<void>
 }
 
 /**
  * Builds the application and opens its engine.
  *
- * @throws Error when the engine that the configuration names cannot be opened
+ * @throws Error if the engine that the configuration names cannot be opened
  * @example
  * const { fastify } = await buildApp(loadConfig({}))
  * await fastify.listen({ port: 8080 })
@@ -117,35 +119,37 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
 
 function createFastify(config: Config): FastifyInstance {
   const app = Fastify({
-    // It would listen for the end of every response although nothing is logged then; http.ts logs what fails.
+    // Fastify's logger would listen for the end of every response, although nothing is logged then. http.ts logs
+    // failures.
     logger: false,
     bodyLimit: Math.max(config.jsonBodyLimit, config.binaryBodyLimit),
-    // Fastify's requestTimeout alone lets a stalled body hang: with Node's headersTimeout above it the two act swapped.
+    // With Fastify's requestTimeout alone, a stalled body hangs: if Node's headersTimeout is larger, the two act
+    // swapped.
     requestTimeout: config.bodyTimeoutMs,
     keepAliveTimeout: config.keepAliveTimeoutMs,
     http: {
       headersTimeout: config.headersTimeoutMs,
       requestTimeout: config.bodyTimeoutMs,
-      // Node's own answer to a missing Host is an empty one; http.ts refuses it with a problem.
+      // Node responds to a missing Host header with an empty response. http.ts responds with a problem document.
       requireHostHeader: false,
       connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
     },
     genReqId: requestIds(),
-    // Requests on connections that are still open are answered until the last one is done.
+    // During shutdown, requests on open connections still get a response.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 100 },
     frameworkErrors: (error, request, reply) => sendProblem(request, reply, toProblem(error)),
     clientErrorHandler: handleClientError,
   })
-  // Validation happens once, in schemas/check.ts; these schemas are for the documentation.
+  // Validation happens once, in schemas/check.ts. These schemas are only for the documentation.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   return app
 }
 
 /**
- * The caller's `X-Request-Id` where it is a plain short word, else one that no other process and no other request has: a
- * random start and a count, because random bytes for each request would cost more than the rest of its headers.
+ * The client's `X-Request-Id` if it is a short plain word. Otherwise a unique id from a random start and a counter,
+ * because random bytes for every request would cost more than all its other headers.
  */
 function requestIds(): (request: IncomingMessage) => string {
   const start = randomBytes(6).toString('base64url')
@@ -157,7 +161,7 @@ function requestIds(): (request: IncomingMessage) => string {
   }
 }
 
-/** Before all other hooks, so that a page of another origin may read refusals, too. */
+/** CORS. Registered before all other hooks, so that a page of another origin can read error responses too. */
 async function allowOrigins(app: FastifyInstance, { corsOrigins }: Config) {
   if (corsOrigins === '') return
   await app.register(cors, {
@@ -172,14 +176,17 @@ async function allowOrigins(app: FastifyInstance, { corsOrigins }: Config) {
       'Server-Timing',
       'X-Request-Id',
     ],
-    // Chromium's longest: a trainer asks again for each step otherwise.
+    // The maximum that Chromium accepts. Without it, a trainer would send a preflight for every step.
     maxAge: 7200,
-    // It would refuse an OPTIONS that is none of a browser's in words of its own.
+    // Otherwise it would reject an OPTIONS request that is not a browser's preflight with its own error format.
     strictPreflight: false,
   })
 }
 
-/** What is read to be thrown away, so that a refused request's connection lives on: exchanges read their own bodies. */
+/**
+ * Parsers for bodies that are read only to be discarded, so that the connection of a rejected request stays usable.
+ * Exchanges read their own bodies.
+ */
 function acceptFormats(app: FastifyInstance, config: Config) {
   app.removeAllContentTypeParsers()
   for (const format of formats) {
@@ -188,7 +195,7 @@ function acceptFormats(app: FastifyInstance, config: Config) {
   }
 }
 
-/** Fastify listens with a second server where the host has two addresses, and tells nobody. */
+/** Fastify listens with a second server if the host has two addresses, and does not expose it. */
 function watchConnections(app: FastifyInstance, connections: Connections) {
   connections.watch(app.server)
   app.addHook('onListen', async () => {
@@ -198,7 +205,7 @@ function watchConnections(app: FastifyInstance, connections: Connections) {
   })
 }
 
-/** Exchanges pack their own answers. */
+/** Compresses JSON documents. Exchanges compress their own responses. */
 function packDocuments(app: FastifyInstance, { compressBytes }: Config) {
   app.addHook('onSend', async ({ headers }, reply, payload) => {
     if (typeof payload !== 'string' || payload.length < compressBytes) return payload
@@ -211,10 +218,16 @@ function packDocuments(app: FastifyInstance, { compressBytes }: Config) {
   })
 }
 
-/** Answers of so many bytes are counted; smaller ones fit into what the system keeps for each connection. */
+/**
+ * Responses of at least this size are counted. Smaller ones fit into the socket buffer that the system keeps per
+ * connection.
+ */
 const COUNTED_BYTES = 16 * 1024
 
-/** Exchanges count their own answers; this counts the documents, which are large and made anew for each request. */
+/**
+ * Backpressure for documents, which are large and generated anew for every request. Exchanges count their own
+ * responses.
+ */
 function countUnread(app: FastifyInstance, responses: ResponseCoalescer) {
   app.addHook('onSend', ({ raw }, reply, payload, done) => {
     const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : 0
@@ -238,12 +251,15 @@ function countUnread(app: FastifyInstance, responses: ResponseCoalescer) {
 
 function closeStalled(app: FastifyInstance, { config, connections }: RouteContext, log: FastifyBaseLogger) {
   const stop = connections.closeStalled(config.writeTimeoutMs, ({ remoteAddress }) => {
-    log.info({ from: remoteAddress, ms: config.writeTimeoutMs }, 'a reader takes nothing of its answer')
+    log.info(
+      { from: remoteAddress, ms: config.writeTimeoutMs },
+      'closed the connection of a client that stopped reading',
+    )
   })
   app.addHook('onClose', async () => stop())
 }
 
-/** No accepted request is lost: the queue empties before the engine closes. */
+/** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
   { batcher, engine, metrics, connections, registry }: RouteContext,

@@ -1,38 +1,49 @@
 /**
- * The server's connections: which are open, who no longer reads, and how they end. HTTP/1.1 has one way to close a kept
- * connection without losing what is on its way: the answer before says `Connection: close`. A connection that is merely
- * closed may have a request in flight, and its sender gets a reset. It knows no requests' content.
+ * Connection draining and slow-reader timeouts: tracks the open connections of the server, finds clients that no
+ * longer read, and closes connections gracefully at shutdown. HTTP/1.1 has only one way to close a keep-alive
+ * connection without losing a request in flight: the previous response says `Connection: close`. If a connection is
+ * simply closed, a request may be on its way, and its client gets a reset. This file knows nothing about the
+ * content of requests.
  */
 import type { IncomingMessage } from 'node:http'
 import { type Server, type Socket, Server as TcpServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How often open connections are looked at while they drain, in ms. A connection must be quiet for one of them to be closed. */
+/**
+ * How often open connections are checked during the drain, in ms. A connection must be quiet for one tick before it
+ * is closed.
+ */
 const DRAIN_TICK_MS = 50
-/** How long a closed connection is still read, so that what its caller had sent is met by an end and no reset, in ms. */
+/**
+ * How long a closed connection is still read, so that the client of a late request gets an end of stream instead of
+ * a reset, in ms.
+ */
 const LINGER_MS = 500
-/** Readers are looked at so many times within their timeout, and once a second at least. */
+/** How many times the readers are checked within their timeout; they are checked at least once per second. */
 const LOOKS = 8
 
-/** The latest request of a connection. A property, because looking it up elsewhere would cost each request more. */
+/**
+ * The latest request of a connection. It is a property, because a lookup elsewhere would cost more for every
+ * request.
+ */
 const LATEST = Symbol('latest request')
 
-/** Set where a connection was cut off; Node then says of its response that it is finished. */
+/** Set when a connection was cut off; Node then reports its response as finished. */
 const CUT = Symbol('cut off')
 
-/** What Node keeps on a socket beside its public members. */
+/** What Node keeps on a socket in addition to its public members. */
 interface HttpSocket extends Socket {
   [LATEST]?: IncomingMessage
   [CUT]?: true
   /** The response that is being written or waited for. */
   readonly _httpMessage?: unknown
-  /** Bytes of the write under way that the kernel has not taken. */
+  /** Bytes of the current write that the kernel has not accepted yet. */
   readonly _handle?: { readonly writeQueueSize?: number } | null
 }
 
-/** How far a connection was at a look, and since when it is there. */
+/** How far a connection had got at a check, and since when it has not moved. */
 interface Place {
-  /** Bytes of writes that are done, and those of the one under way that are not. */
+  /** Bytes of completed writes, and bytes of the current write that are left. */
   readonly done: number
   readonly left: number
   readonly since: number
@@ -43,7 +54,7 @@ export class Connections {
   readonly #open = new Set<HttpSocket>()
   #phase: 'serving' | 'closing' | 'farewell' | 'overdue' = 'serving'
 
-  /** Takes note of a server's connections from now on; of one that is known already nothing changes. */
+  /** Tracks the connections of a server from now on. A server that is already tracked is ignored. */
   watch(server: Server): void {
     if (this.#servers.has(server)) return
     this.#servers.add(server)
@@ -53,48 +64,52 @@ export class Connections {
     })
   }
 
-  /** Connections that are open now. */
+  /** Number of open connections. */
   get count(): number {
     return this.#open.size
   }
 
-  /** Whether the process is going down. */
+  /** Whether the process is shutting down. */
   get isClosing(): boolean {
     return this.#phase !== 'serving'
   }
 
-  /** To be told of every request as it begins. */
+  /** Must be called for every request as it begins. */
   arrived(request: IncomingMessage): void {
     ;(request.socket as HttpSocket)[LATEST] = request
   }
 
-  /** The process will go down soon; nothing else changes. */
+  /** The process will shut down soon; nothing else changes. */
   beginClosing(): void {
     if (this.#phase === 'serving') this.#phase = 'closing'
   }
 
-  /** Whether a request's answer is to be its connection's last: what is pipelined behind it would be lost. */
+  /**
+   * Whether the response to a request must be the last one of its connection. Later pipelined requests would be
+   * lost.
+   */
   isLast(request: IncomingMessage): boolean {
     if (this.#phase === 'serving' || this.#phase === 'closing') return false
     return this.#phase === 'overdue' || (request.socket as HttpSocket)[LATEST] === request
   }
 
-  /** Whether a request's connection was closed because its reader took nothing. */
+  /** Whether the connection of a request was closed because its client stopped reading. */
   wasCut(request: IncomingMessage): boolean {
     return (request.socket as HttpSocket)[CUT] === true
   }
 
   /**
-   * Accepts no new connection, and resolves when those that are open have ended: each after an answer that said so, or,
-   * where nothing was asked on it, when the grace is over.
+   * Stops accepting connections, and resolves when all open connections have ended. Each is closed after a response
+   * with `Connection: close`, or, if no request arrives on it, when the grace period is over.
    *
-   * @param graceMs how long connections on which nothing is due stay open
+   * @param graceMs how long connections without a pending request stay open
    * @example
    * await connections.drain(2000)
    */
   async drain(graceMs: number): Promise<void> {
     await this.#stopListening()
-    // Not before: whoever is told would come back at once, and those who wait to be accepted are reset by the system.
+    // Not earlier: a client that is told to close reconnects at once, and the system resets connections that wait
+    // to be accepted.
     this.#phase = 'farewell'
     const end = performance.now() + graceMs
     let before = new Map<HttpSocket, number>()
@@ -106,25 +121,26 @@ export class Connections {
       }
       before = new Map([...this.#open].map((socket) => [socket, socket.bytesRead]))
     }
-    // The timers of Node's own.
+    // Stops Node's own timers.
     for (const server of this.#servers) server.close()
   }
 
   async #stopListening() {
-    // Right after a poll nobody who has connected is still to be accepted: the system would reset them.
+    // Right after a poll, no connection is still waiting to be accepted; the system would reset it.
     await new Promise((resolve) => setImmediate(resolve))
     for (const server of this.#servers) {
-      // Fastify closes its second server (`localhost` has two addresses) when the first one has closed, as http does it.
+      // Fastify closes its second server (`localhost` has two addresses) when the first one is closed, with the
+      // close() of http.
       server.removeAllListeners('close')
-      // That of http closes all idle connections, whatever is on its way on them.
+      // The close() of http would also close all idle connections, even if a request is on its way on one of them.
       TcpServer.prototype.close.call(server)
     }
   }
 
   /**
-   * Closes connections whose reader takes nothing for so long.
+   * Closes connections whose client has read nothing for this long.
    *
-   * @returns ends the watch
+   * @returns a function that stops the check
    */
   closeStalled(timeoutMs: number, onClose: (socket: Socket) => void): () => void {
     let places = new Map<HttpSocket, Place>()
@@ -150,7 +166,7 @@ export class Connections {
   }
 }
 
-/** Nothing is due on it, and nothing has come since the last look. */
+/** No response is pending, and nothing has arrived since the last check. */
 function isQuiet(
   { _httpMessage, bytesRead, writableEnded }: HttpSocket,
   before: number | undefined,
@@ -158,13 +174,19 @@ function isQuiet(
   return !_httpMessage && bytesRead === before && !writableEnded
 }
 
-/** A request that crosses the end on its way is read and dropped: clients repeat what met an end, and report a reset. */
+/**
+ * A request that is on its way is read and dropped. Clients retry after an end of stream, but report a reset as an
+ * error.
+ */
 function closeGently(socket: Socket) {
   socket.end()
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 
-/** Since when neither a write has ended nor the one under way has shrunk. */
+/**
+ * The progress of a connection, with the time since which no write has finished and the current one has not
+ * advanced.
+ */
 function placeOf(socket: HttpSocket, before: Place | undefined, now: number): Place {
   const done = socket.bytesWritten - socket.writableLength
   const left = socket._handle?.writeQueueSize ?? 0

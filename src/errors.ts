@@ -1,6 +1,7 @@
 /**
- * Every way a request can fail, in one table: stable code -> HTTP status, title, whether a retry can help.
- * The only place that knows HTTP numbers. The wire form is RFC 9457 (schemas/problem.ts).
+ * Every way a request can fail, in one table: stable code -> HTTP status, title, and whether a retry can help. This
+ * is the only place that knows HTTP status codes. The wire form is an RFC 9457 problem document
+ * (schemas/problem.ts).
  */
 
 interface ProblemKind {
@@ -11,79 +12,80 @@ interface ProblemKind {
 
 const kind = (status: number, title: string, retryable = false): ProblemKind => ({ status, title, retryable })
 
-/** Code -> status and title. A new failure is a new row here, and nothing else. */
+/** Code -> status and title. To add a way to fail, add a row here and nothing else. */
 export const PROBLEMS = {
-  moved: kind(308, 'This is at another address'),
-  'bad-request': kind(400, 'The request breaks HTTP'),
+  moved: kind(308, 'The resource is at another path'),
+  'bad-request': kind(400, 'The request violates HTTP'),
   'malformed-json': kind(400, 'The body is not valid JSON'),
   'malformed-safetensors': kind(400, 'The body is not a valid safetensors file'),
-  'not-found': kind(404, 'Nothing is here'),
+  'not-found': kind(404, 'There is nothing at this path'),
   'unknown-loss': kind(404, 'No loss has this name'),
-  'method-not-allowed': kind(405, 'This method is not offered here'),
+  'method-not-allowed': kind(405, 'This method is not allowed here'),
   'not-acceptable': kind(406, 'None of the accepted media types can be produced'),
   'request-timeout': kind(408, 'The request did not arrive in time', true),
   gone: kind(410, 'This loss is retired'),
-  'precondition-failed': kind(412, 'The condition does not hold'),
+  'precondition-failed': kind(412, 'The precondition is not met'),
   'payload-too-large': kind(413, 'The body is too large'),
   'uri-too-long': kind(414, 'The URL is too long'),
-  'unsupported-media-type': kind(415, 'This media type cannot be read'),
-  'unsupported-encoding': kind(415, 'This content encoding cannot be read'),
+  'unsupported-media-type': kind(415, 'This media type is not supported'),
+  'unsupported-encoding': kind(415, 'This content encoding is not supported'),
   'expectation-failed': kind(417, 'The expectation cannot be met'),
   'headers-too-large': kind(431, 'The request headers are too large'),
-  'unknown-name': kind(422, 'A name is not known here'),
+  'unknown-name': kind(422, 'A name is unknown'),
   'missing-input': kind(422, 'An input is missing'),
-  'invalid-value': kind(422, 'A value cannot be used here'),
-  'param-invalid': kind(422, 'A parameter is out of range'),
-  'shape-mismatch': kind(422, 'The shapes do not fit together'),
+  'invalid-value': kind(422, 'A value is invalid'),
+  'param-invalid': kind(422, 'A parameter is invalid'),
+  'shape-mismatch': kind(422, 'The shapes do not match'),
   'shape-overflow': kind(422, 'The shape is too large'),
-  'dtype-unsupported': kind(422, 'This dtype cannot be used here'),
+  'dtype-unsupported': kind(422, 'This dtype is not supported here'),
   'label-out-of-range': kind(422, 'A label is out of range'),
   'non-finite-input': kind(422, 'An input is not finite'),
   'non-finite-result': kind(422, 'The result is not finite'),
-  'empty-batch': kind(422, 'A mean over nothing is undefined'),
-  'example-fails': kind(422, 'An example of the definition does not hold'),
-  'formula-invalid': kind(422, 'The formula cannot be read'),
+  'empty-batch': kind(422, 'The mean over nothing is undefined'),
+  'example-fails': kind(422, 'An example in the definition fails'),
+  'formula-invalid': kind(422, 'The formula is invalid'),
   'too-expensive': kind(422, 'The request costs more than the limit'),
   'too-many-losses': kind(429, 'The namespace is full'),
   overloaded: kind(429, 'The queue is full', true),
-  internal: kind(500, 'lossd failed'),
-  'unsupported-transfer': kind(501, 'This transfer coding cannot be read'),
-  'not-kept': kind(501, 'Own losses are not kept here'),
-  'store-down': kind(503, 'The store of own losses is down', true),
+  internal: kind(500, 'Internal error'),
+  'unsupported-transfer': kind(501, 'This transfer coding is not supported'),
+  'not-kept': kind(501, 'Custom losses are not stored here'),
+  'store-down': kind(503, 'The store of custom losses is unavailable', true),
   'not-ready': kind(503, 'The service is not ready', true),
   draining: kind(503, 'The service is shutting down', true),
   'engine-lost': kind(503, 'The engine was lost and is being restarted', true),
-  'out-of-memory': kind(503, 'There is no memory for this now', true),
-  'answers-unread': kind(503, 'Too many answers wait for their readers', true),
-  'deadline-exceeded': kind(504, 'The deadline passed', true),
+  'out-of-memory': kind(503, 'There is not enough memory at the moment', true),
+  'answers-unread': kind(503, 'Too many responses are waiting to be read', true),
+  'deadline-exceeded': kind(504, 'The deadline has passed', true),
 } as const satisfies Record<string, ProblemKind>
 
 export type ProblemCode = keyof typeof PROBLEMS
 
 /** One place in the request that is wrong. */
 export interface ProblemDetail {
-  /** RFC 6901 JSON pointer into the body, for safetensors into the equivalent JSON body. */
+  /** RFC 6901 JSON pointer into the body; for safetensors, into the equivalent JSON body. */
   readonly pointer: string
   readonly detail: string
-  /** In a formula; both count from 1. */
+  /** Position in a formula; line and column count from 1. */
   readonly line?: number
   readonly column?: number
 }
 
 export interface ProblemOptions {
   readonly errors?: readonly ProblemDetail[]
-  /** Seconds after which a retry is worth it; becomes `Retry-After`. */
+  /** Seconds after which a retry makes sense, sent as `Retry-After`. */
   readonly retryAfter?: number
-  /** Extra response headers (`Allow`, `Accept` ...). */
+  /** Additional response headers (`Allow`, `Accept` ...). */
   readonly headers?: Readonly<Record<string, string>>
   readonly cause?: unknown
 }
 
 /**
- * A failure that is the caller's to read. Anything else that is thrown is our bug and becomes a bare 500.
+ * A failure that the client can understand and fix. Anything else that is thrown is a bug in lossd and becomes a
+ * plain 500.
  *
  * @example
- * throw new Problem('param-invalid', 'delta must be > 0, got -1', at('/params/delta', 'must be > 0, got -1'))
+ * throw new Problem('param-invalid', 'delta must be > 0, got -1', blameAt('/params/delta', 'must be > 0, got -1'))
  */
 export class Problem extends Error {
   readonly code: ProblemCode
@@ -102,21 +104,21 @@ export class Problem extends Error {
   }
 }
 
-/** Options that blame one place of the request. */
+/** Options that report one place in the request. */
 export function blameAt(pointer: string, detail: string): ProblemOptions {
   return { errors: [{ pointer, detail }] }
 }
 
-/** A problem that blames one place: the detail is said once, at the pointer and in the summary. */
+/** A problem with one place in the request. The detail appears at the pointer and in the summary. */
 export function problemAt(code: ProblemCode, pointer: string, detail: string): Problem {
   return new Problem(code, `${cutPointer(pointer)}: ${detail}`, blameAt(pointer, detail))
 }
 
-/** The most of anything sent that a message repeats. */
+/** How much of a text from the request a message repeats at most. */
 const MAX_REPEATED = 200
 
 /**
- * What was sent, as a message may repeat it: a caller who sent a megabyte knows the rest.
+ * A text from the request, shortened for a message: a client that sent a megabyte knows the rest.
  *
  * @example
  * cut('delta') // 'delta'
@@ -129,15 +131,15 @@ function cutPlace(place: ProblemDetail): ProblemDetail {
   return { ...place, pointer: cutPointer(place.pointer) }
 }
 
-/** Each name in a pointer may be the caller's own. */
+/** Each name in a pointer may come from the client. */
 function cutPointer(pointer: string): string {
   return pointer.length > MAX_REPEATED ? pointer.split('/').map(cut).join('/') : pointer
 }
 
 /**
- * A number of things, in English.
+ * A count with its noun, in English.
  *
- * @param things in the plural
+ * @param things the plural
  * @example
  * many(1, 'classes') // '1 class'
  * many(2, 'elements') // '2 elements'
@@ -146,7 +148,7 @@ export function many(count: number, things: string): string {
   return `${count} ${count === 1 ? things.replace(/(?<=ss|x)es$|(?<!s)s$/, '') : things}`
 }
 
-/** Where an element stands, for messages: `/targets/2/0`. */
+/** The pointer to an element, for messages: `/targets/2/0`. */
 export function pointerTo(name: string, shape: readonly number[], element: number): string {
   const places: number[] = []
   let rest = element
@@ -157,7 +159,7 @@ export function pointerTo(name: string, shape: readonly number[], element: numbe
   return ['', name, ...places].join('/')
 }
 
-/** A name inside a JSON pointer (RFC 6901). */
+/** A name as a token of a JSON pointer (RFC 6901). */
 export function pointerToken(name: string): string {
   return name.slice(0, 80).replaceAll('~', '~0').replaceAll('/', '~1')
 }

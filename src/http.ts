@@ -1,6 +1,6 @@
 /**
- * HTTP's edges: every failure becomes one problem document, also those that Node and Fastify answer themselves, and
- * requests that break the rules are refused before anything is read. It knows no losses.
+ * HTTP error handling: turns every failure into one problem document, including those that Node and Fastify would
+ * report themselves, and rejects invalid requests before their body is read. It knows nothing about losses.
  */
 import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
@@ -15,24 +15,24 @@ import { PROBLEM_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
 /** More header lines than any client sends. */
 const MAX_HEADERS = 100
 
-/** How long the rest of a refused body is read: without a byte, and at all. */
+/** How long the rest of a rejected body is read: without receiving a byte, and in total. */
 const LINGER_MS = { idle: 1000, longest: 5000 } as const
 
-/** What HTTP's edge must know of the formats, and where it tells what failed. */
+/** What this file needs to know about the formats, and where it logs failures. */
 export interface EdgeOptions {
   readonly mediaTypes: string
-  /** Content codings that are read. */
+  /** Supported content codings. */
   readonly codings: readonly string[]
-  /** Largest body of a Content-Type, in bytes. */
+  /** Maximum body size for a Content-Type, in bytes. */
   readonly limitOf: (contentType: string) => number
   readonly log: FastifyBaseLogger
   readonly connections: Pick<Connections, 'arrived'>
 }
 
-/** Sockets on which a refusal was written while the body was still arriving: nothing may follow it. */
+/** Sockets on which an error response was written while the body was still arriving. Nothing may follow it. */
 const refused = new WeakSet<Socket>()
 
-/** Fastify's own error codes -> ours. */
+/** Fastify's error codes -> ours. */
 const FRAMEWORK_CODES: Readonly<Record<string, ProblemCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload-too-large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
@@ -42,14 +42,14 @@ const FRAMEWORK_CODES: Readonly<Record<string, ProblemCode>> = {
   FST_ERR_MAX_PARAM_LENGTH: 'uri-too-long',
 }
 
-/** Node's parser errors -> ours; anything else of it is a bad request. */
+/** Errors of Node's HTTP parser -> ours. All others are bad requests. */
 const PARSER_CODES: Readonly<Record<string, ProblemCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
   HPE_HEADER_OVERFLOW: 'headers-too-large',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'payload-too-large',
 }
 
-/** Any error as a problem; what we do not know is our bug. */
+/** Any error as a problem. An unknown error is a bug in lossd. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const { code, statusCode, message } = error as Partial<FastifyError>
@@ -60,7 +60,7 @@ export function toProblem(error: unknown): Problem {
   return new Problem('internal', 'internal error', { cause: error })
 }
 
-/** Answers with a problem document. */
+/** Responds with a problem document. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
   const body = Buffer.from(JSON.stringify(problemBody(problem, request.id)))
   reply
@@ -68,14 +68,15 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
     .headers({ ...problemHeaders(problem), 'X-Request-Id': request.id, 'Content-Length': body.length })
     .type(PROBLEM_TYPE)
   if (request.raw.complete) return reply.send(body)
-  // A body that was not read to its end would be taken for the next request.
+  // The rest of an unread body would be taken for the next request.
   refused.add(request.raw.socket)
   return reply.header('Connection', 'close').send(Readable.from(lingering(body, request.raw)))
 }
 
 /**
- * Python's clients, and others, read no answer before their whole body is sent: a socket that closes under them is a
- * broken pipe, and the problem is never seen. So the rest is read and dropped, for a while.
+ * Python's and other clients do not read a response before they have sent their whole body. If the socket closes
+ * while they send, they report a broken pipe and never see the problem. So the rest is read and discarded for a
+ * while (lingering close).
  */
 async function* lingering(body: Buffer, request: IncomingMessage) {
   yield body
@@ -97,19 +98,19 @@ function restOf(request: IncomingMessage): Promise<void> {
   })
 }
 
-/** Installs the handlers and guards on an application. */
+/** Installs the error handlers and guards on an application. */
 export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
   app.setErrorHandler((error, request, reply) => handleError(error, request, reply, options.log))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, notFound(routes, request)))
   const routes = collectRoutes(app)
-  // A callback: a promise for each request would cost more than what is checked.
+  // A callback instead of a promise: a promise per request would cost more than the checks.
   const checkMediaType = mediaTypeGuard(options.mediaTypes)
   app.addHook('onRequest', (request, _reply, done) => {
     options.connections.arrived(request.raw)
     try {
       guard(request, options)
       if (endsWithSlash(request.raw.url!)) forgiveSlash(routes, request.raw.url!)
-      // Fastify would ask for a Content-Type before it says that a method is none of this place.
+      // Otherwise Fastify would ask for a Content-Type before it reports that the method is not allowed here.
       if (request.is404 && request.headers['content-type'] === undefined) throw notFound(routes, request)
       if (request.method === 'POST' && !request.is404) checkMediaType(request.raw.headers['content-type'])
     } catch (error) {
@@ -129,16 +130,16 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
 function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: FastifyBaseLogger) {
   const who = { reqId: request.id, ...traceOf(request.headers.traceparent) }
   if (error instanceof Cancelled || hasGone(request.raw)) {
-    log.info(who, 'the caller has gone')
+    log.info(who, 'the client disconnected')
     return reply.hijack()
   }
   const problem = toProblem(error)
   if (problem.status === 500) log.error({ ...who, err: problem.options.cause ?? error }, 'internal error')
-  else log.info({ ...who, code: problem.code, detail: problem.message }, 'request refused')
+  else log.info({ ...who, code: problem.code, detail: problem.message }, 'request rejected')
   return sendProblem(request, reply, problem)
 }
 
-/** The caller has broken off its request. */
+/** The client has aborted its request. */
 function hasGone({ errored }: IncomingMessage): boolean {
   return (errored as (Error & { code?: string }) | null)?.code === 'ECONNRESET'
 }
@@ -147,31 +148,35 @@ function hasGone({ errored }: IncomingMessage): boolean {
 
 function guard({ raw }: FastifyRequest, { codings }: EdgeOptions) {
   const { headers } = raw
-  if (raw.httpVersion === '0.9') throw new Problem('bad-request', 'HTTP/0.9 is not spoken here')
+  if (raw.httpVersion === '0.9') throw new Problem('bad-request', 'HTTP/0.9 is not supported')
   if (raw.rawHeaders.length / 2 > MAX_HEADERS) {
-    throw new Problem('headers-too-large', `a request may have ${MAX_HEADERS} header lines`)
+    throw new Problem('headers-too-large', `a request may have at most ${MAX_HEADERS} header lines`)
   }
   if (raw.httpVersion === '1.1' && headers.host === undefined)
     throw new Problem('bad-request', 'a request must have a Host header', {
       headers: { Connection: 'close' },
     })
   if (raw.httpVersion === '1.1' && headers.expect !== undefined && !wantsContinue(raw))
-    throw new Problem('expectation-failed', 'no expectation but 100-continue can be met')
+    throw new Problem('expectation-failed', 'the only supported expectation is 100-continue')
   if (headers['transfer-encoding'] !== undefined && !/^\s*chunked\s*$/i.test(headers['transfer-encoding']))
-    throw new Problem('unsupported-transfer', 'of transfer codings only chunked is read')
+    throw new Problem('unsupported-transfer', 'the only supported transfer coding is chunked')
   const encoding = headers['content-encoding']?.toLowerCase()
   if (encoding !== undefined && encoding !== 'identity' && !isOne(encoding, codings)) {
     const options = { headers: { 'Accept-Encoding': codings.join(', ') } }
-    throw new Problem('unsupported-encoding', `Content-Encoding may be one of ${codings.join(', ')}`, options)
+    throw new Problem(
+      'unsupported-encoding',
+      `Content-Encoding must be one of ${codings.join(', ')}`,
+      options,
+    )
   }
 }
 
-/** `x-gzip` is what gzip was called (RFC 9110, 8.4.1.3). */
+/** `x-gzip` is the old name of gzip (RFC 9110, 8.4.1.3). */
 function isOne(encoding: string, codings: readonly string[]): boolean {
   return codings.includes(encoding === 'x-gzip' ? 'gzip' : encoding)
 }
 
-/** One media type, and no charset but UTF-8: anything else could be decoded into other numbers. */
+/** One media type, and no charset except UTF-8: anything else could be decoded into different numbers. */
 function mediaTypeGuard(mediaTypes: string): (contentType: string | undefined) => void {
   let last: string | undefined
   return (contentType) => {
@@ -185,7 +190,10 @@ function mediaTypeGuard(mediaTypes: string): (contentType: string | undefined) =
   }
 }
 
-/** W3C trace context: the id goes into the log; a malformed one is ignored, telemetry never fails a request. */
+/**
+ * W3C trace context: the trace id is logged. A malformed one is ignored, because telemetry must never fail a
+ * request.
+ */
 function traceOf(header: string | string[] | undefined): { traceId?: string } {
   const traceId =
     typeof header === 'string'
@@ -198,7 +206,10 @@ function wantsContinue({ headers }: IncomingMessage): boolean {
   return /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '')
 }
 
-/** `100 Continue` is said when nothing is left that could refuse the request unread, its length included. */
+/**
+ * Sends `100 Continue` only when nothing can reject the request any more without reading its body, including its
+ * length.
+ */
 function continueLate(app: FastifyInstance, { limitOf }: EdgeOptions) {
   const pass = (request: IncomingMessage, response: ServerResponse) =>
     app.server.emit('request', request, response)
@@ -207,7 +218,7 @@ function continueLate(app: FastifyInstance, { limitOf }: EdgeOptions) {
   app.decorateReply('welcome', function (limit: number) {
     const { raw } = this.request
     if (Number(raw.headers['content-length'] ?? 0) > limit)
-      throw new Problem('payload-too-large', `a body may have ${limit} bytes`)
+      throw new Problem('payload-too-large', `a body may have at most ${limit} bytes`)
     if (raw.headers.expect !== undefined && raw.httpVersion === '1.1' && wantsContinue(raw))
       this.raw.writeContinue()
   })
@@ -226,7 +237,7 @@ function continueLate(app: FastifyInstance, { limitOf }: EdgeOptions) {
 declare module 'fastify' {
   interface FastifyReply {
     /**
-     * To be called before a body is read: says `100 Continue` where the caller waits for it.
+     * Must be called before a body is read. Sends `100 Continue` if the client waits for it.
      *
      * @throws Problem `payload-too-large`
      */
@@ -243,7 +254,11 @@ function endsWithSlash(url: string): boolean {
 
 const SLASH = 0x2f
 
-/** @throws Problem `moved` where the path without the slashes at its end is a route's, and with them is none. */
+/**
+ * Redirects trailing slashes.
+ *
+ * @throws Problem `moved` if the path is a route only without its trailing slashes
+ */
 function forgiveSlash(routes: RouteTable, url: string) {
   const [path, ...query] = url.split('?')
   const plain = path.replace(/\/+$/, '')
@@ -259,7 +274,7 @@ function isRoute(routes: RouteTable, path: string): boolean {
 function collectRoutes(app: FastifyInstance): RouteTable {
   const table = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
-    // Two colons in a pattern are one in the path.
+    // Two colons in a pattern are one colon in the path.
     const pattern = url.replaceAll('::', ':')
     const methods = table.get(pattern) ?? new Set()
     for (const one of [method].flat()) methods.add(one)
@@ -273,9 +288,9 @@ function notFound(routes: RouteTable, { url, method }: FastifyRequest): Problem 
   const allowed = [...routes]
     .filter(([pattern]) => matches(pattern, path))
     .flatMap(([, methods]) => [...methods])
-  if (allowed.length === 0) return new Problem('not-found', `nothing is at ${cut(path)}; see /docs`)
+  if (allowed.length === 0) return new Problem('not-found', `there is nothing at ${cut(path)}; see /docs`)
   const list = [...new Set(allowed)].sort().join(', ')
-  return new Problem('method-not-allowed', `${method} is not offered here, ${list} is`, {
+  return new Problem('method-not-allowed', `${method} is not allowed here; use ${list}`, {
     headers: { Allow: list },
   })
 }
@@ -287,9 +302,9 @@ function matches(pattern: string, path: string): boolean {
   )
 }
 
-// What Node does not hand to Fastify
+// What Node does not pass to Fastify
 
-/** Fastify's `clientErrorHandler`: bytes that are no request, or did not arrive in time. */
+/** Fastify's `clientErrorHandler`: for bytes that are not a request, or that did not arrive in time. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
   if (refused.has(socket)) {
@@ -298,7 +313,7 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
   }
   const code = PARSER_CODES[error.code ?? ''] ?? 'bad-request'
   const { status, title } = PROBLEMS[code]
-  // No request was read that could have one.
+  // No request was parsed that could have an id.
   const id = randomBytes(9).toString('base64url')
   const body = JSON.stringify(problemBody(new Problem(code, title), id))
   const head = [

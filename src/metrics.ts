@@ -1,24 +1,30 @@
-/** Prometheus metrics, in a registry of their own. It listens to the batcher and to the routes; nobody else counts. */
+/**
+ * Prometheus metrics, in a registry of their own. They listen to the events of the batcher and of the routes, which
+ * do not count anything themselves.
+ */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { BatcherEvents } from './batching/events.ts'
 import { FastCounter, FastHistogram } from './counters.ts'
 import { type CostEstimate, type Engine, type EngineInfo, leafEngines } from './engines/contract.ts'
 
-/** A loss request that was answered, well or badly. */
+/** A loss request that got a response, successful or not. */
 export interface RequestRecord {
   readonly loss: string
   readonly format: string
   readonly status: number
-  /** Undefined where it was refused before its body was read. */
+  /** Undefined if the request was rejected before its body was read. */
   readonly seconds?: number | undefined
-  /** Undefined where no result was computed. */
+  /** Undefined if no result was computed. */
   readonly finite?: boolean | undefined
 }
 
 export interface Metrics {
   readonly events: BatcherEvents
   answered(request: RequestRecord): void
-  /** What it holds, whether it is ready and what it has learned is read at every scrape. */
+  /**
+   * Adds gauges for an engine: the tensors it holds, whether it is ready, and its cost model. They are read at
+   * every scrape.
+   */
   watch(engine: Engine, lossOf: (programKey: string) => string): void
   /** The exposition text and its media type. */
   expose(): Promise<{ readonly text: string; readonly type: string }>
@@ -52,25 +58,29 @@ function makeCounters(register: Registry) {
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Counter({ name, help, labelNames: [...labelNames], registers })
   return {
-    requests: new FastCounter(register, 'lossd_requests_total', 'Loss requests answered'),
+    requests: new FastCounter(
+      register,
+      'lossd_requests_total',
+      'Number of loss requests that got a response',
+    ),
     duration: distribution(
       'lossd_request_duration_seconds',
-      'From the last byte in to the answer',
+      'Time from the last byte of the request to the response',
       SECONDS,
       'loss',
     ),
-    queueJobs: gauge('lossd_queue_jobs', 'Requests that wait'),
-    queueElements: gauge('lossd_queue_elements', 'Numbers that wait'),
+    queueJobs: gauge('lossd_queue_jobs', 'Number of queued requests'),
+    queueElements: gauge('lossd_queue_elements', 'Number of queued elements'),
     queueWait: distribution('lossd_queue_wait_seconds', 'Time in the queue', SECONDS),
     batchJobs: distribution('lossd_batch_jobs', 'Requests per launch', [1, 2, 4, 8, 16, 32, 64, 128, 256]),
     batchElements: distribution(
       'lossd_batch_elements',
-      'Numbers per launch',
+      'Elements per launch',
       [1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8],
     ),
-    compute: distribution('lossd_compute_seconds', 'Arithmetic per launch', COMPUTE_SECONDS, 'engine'),
-    shed: counter('lossd_shed_total', 'Requests turned away or given up', ['reason']),
-    nonfinite: counter('lossd_nonfinite_total', 'Answers with NaN or infinities', ['loss']),
+    compute: distribution('lossd_compute_seconds', 'Compute time per launch', COMPUTE_SECONDS, 'engine'),
+    shed: counter('lossd_shed_total', 'Number of requests that were rejected or abandoned', ['reason']),
+    nonfinite: counter('lossd_nonfinite_total', 'Number of responses with NaN or infinities', ['loss']),
   }
 }
 
@@ -96,7 +106,7 @@ function countAnswer(counters: Counters, { loss, format, status, seconds, finite
   if (finite === false) counters.nonfinite.inc({ loss })
 }
 
-/** Gauges whose values are read when somebody scrapes. */
+/** Gauges whose values are read at every scrape. */
 function watch(register: Registry, engine: Engine, lossOf: (programKey: string) => string) {
   const gauge = <L extends string>(name: string, help: string, labelNames: L[], read: Read<L>) => {
     new Gauge({
@@ -114,18 +124,18 @@ function watch(register: Registry, engine: Engine, lossOf: (programKey: string) 
   gauge('lossd_engine_info', 'The engines in use', ['engine', 'device'], () =>
     members().map(({ info }) => ({ ...namesOf(info), value: 1 })),
   )
-  gauge('lossd_engine_ready', 'Whether it would take a batch', ['engine'], () =>
+  gauge('lossd_engine_ready', 'Whether the engine accepts a batch', ['engine'], () =>
     members().map(({ info, isReady }) => ({ engine: info.name, value: Number(isReady) })),
   )
   gauge(
     'lossd_engine_tensors',
-    'Tensors that the engine holds; the same before and after every launch',
+    'Number of tensors that the engine holds; the same before and after every launch',
     [],
     async () => [{ value: (await engine.stats()).tensors }],
   )
   gauge(
     'lossd_engine_cost_seconds',
-    'What a launch, and an element of its inputs, is thought to cost',
+    'Estimated cost of a launch, and of one element of its inputs',
     ['engine', 'loss', 'term'],
     () =>
       mostMeasured(
@@ -144,7 +154,7 @@ function namesOf({ name, device }: EngineInfo) {
 
 type OfLoss = CostEstimate & { readonly loss: string }
 
-/** A loss has a program for each structure of request: what is told is the one that was measured most. */
+/** A loss has one program for each request structure. The one with the most measurements is reported. */
 function mostMeasured(learned: readonly OfLoss[]): readonly OfLoss[] {
   const found = new Map<string, OfLoss>()
   for (const one of learned) {

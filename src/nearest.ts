@@ -1,18 +1,18 @@
-/** Finds the name that a misspelt one was probably meant to be. */
+/** Spelling suggestions by edit distance: finds the name that was probably meant ("Did you mean ...?"). */
 
-/** Names beyond it are nobody's typo. */
+/** Longer names are not considered typos. */
 const MAX_LENGTH = 100
 
 /**
- * The candidate that a name was probably meant to be: a likely typo, of at most one letter in three, or an abbreviation.
- * A guess that shares less helps nobody.
+ * The candidate that a name was probably meant to be: a likely typo, with at most one wrong letter in three, or an
+ * abbreviation. A less similar guess would help nobody.
  *
  * @example
  * nearest('dleta', ['delta', 'beta']) // 'delta'
  * nearest('classification', ['distillation']) // undefined
  */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
-  // No name here is so long; comparing two of a megabyte would take a day.
+  // No candidate is this long, and comparing two names of a megabyte would take a day.
   if (name.length > MAX_LENGTH) return undefined
   let best: { candidate: string; distance: number } | undefined
   for (const candidate of candidates) {
@@ -22,7 +22,7 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return best?.candidate
 }
 
-/** Infinity where they are too far apart. */
+/** Infinity if they are too different. */
 function distanceOf(name: string, candidate: string): number {
   const limit = Math.max(1, Math.floor(Math.min(name.length, candidate.length) / 3))
   if (isShortFor(name, candidate) || isShortFor(`${candidate}_`, name))
@@ -33,7 +33,7 @@ function distanceOf(name: string, candidate: string): number {
   return distance <= limit ? distance : Number.POSITIVE_INFINITY
 }
 
-/** Between one letter and two; of several the shortest comes nearest. */
+/** Between a distance of one letter and of two. Among several abbreviated candidates, the shortest is nearest. */
 const ABBREVIATED = 1.5
 
 /** `pred` for `predictions`, `student` for `student_logits`. */
@@ -41,14 +41,14 @@ function isShortFor(short: string, long: string): boolean {
   return short.length >= 3 && long.length > short.length && long.startsWith(short)
 }
 
-/** ` Did you mean "x"?`, or nothing. */
+/** ` Did you mean "x"?`, or an empty string. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {
   const guess = nearest(name, candidates)
   return guess === undefined ? '' : suggesting(guess)
 }
 
 /**
- * `. Did you mean "x"?`, with several names between `or`.
+ * `. Did you mean "x"?`, with `or` between several names.
  *
  * @example
  * suggesting('binary', 'multiclass') // '. Did you mean "binary" or "multiclass"?'
@@ -57,7 +57,7 @@ export function suggesting(...names: readonly string[]): string {
   return `. Did you mean ${names.map((name) => `"${name}"`).join(' or ')}?`
 }
 
-/** Optimal string alignment distance: insertion, deletion, substitution, and a swap of neighbours count 1 each. */
+/** Optimal string alignment distance: insertion, deletion, substitution and a swap of neighbours each count 1. */
 function editDistance(a: string, b: string): number {
   let older: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j)

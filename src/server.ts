@@ -1,6 +1,6 @@
 /**
- * The process: reads the configuration, builds the application, listens, and goes down gracefully. Nothing else touches
- * `process`.
+ * The process: reads the configuration, builds the application, listens, and shuts down gracefully. Nothing else
+ * touches `process`.
  */
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,11 +8,12 @@ import pino, { type Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 
-// Process 1 of a container never hears a signal that it does not handle. Nothing is accepted yet, so nothing is lost.
+// Process 1 of a container does not receive signals that it does not handle. Nothing is accepted yet, so nothing is
+// lost.
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 /**
- * Under npm each signal may come twice: Ctrl-C and a supervisor tell npm and the service, and npm passes it on. Those
- * are one.
+ * Under npm each signal may arrive twice: Ctrl-C or a supervisor signals both npm and the service, and npm passes
+ * it on. These count as one.
  */
 const ECHO_MS = process.argv.includes('--under-npm') ? 500 : 0
 const leave = () => process.exit(0)
@@ -35,7 +36,7 @@ function readConfig(): Config {
   }
 }
 
-/** For a person where a person looks on, else one JSON object a line. */
+/** Human-readable on a terminal, otherwise one JSON object per line. */
 function createLogger({ logLevel }: Config): Logger {
   const options = { level: logLevel, base: null }
   if (!process.stdout.isTTY) return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime })
@@ -46,13 +47,13 @@ async function start(config: Config, log: Logger): Promise<void> {
   const app = await buildApp(config, { log })
   await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context
-  // Before anybody is told: whoever reads the line may send a signal at once.
+  // Before the line is logged: whoever reads it may send a signal at once.
   closeOnSignals(app, config, log)
   const details = { engine: engine.info.name, device: engine.info.device, why: engine.info.reason }
   log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${addressOf(app)}`)
 }
 
-/** As it was bound: Fastify names one address of many. */
+/** The address that was bound. Fastify reports one address of several. */
 function addressOf({ fastify }: App): string {
   const { address, family, port } = fastify.server.address() as AddressInfo
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
@@ -67,10 +68,10 @@ function closeOnSignals(app: App, config: Config, log: Logger) {
   for (const signal of SIGNALS) {
     process.on(signal, () => {
       if (since === undefined) close(signal, 0)
-      // The second signal means now.
+      // A second signal means: exit now.
       else if (performance.now() - since >= ECHO_MS) process.exit(1)
     })
-    // Not before: without a listener a signal that has just come is dropped.
+    // Not earlier: without a listener, a signal that has just arrived is dropped.
     process.off(signal, leave)
   }
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -82,7 +83,7 @@ function closeOnSignals(app: App, config: Config, log: Logger) {
   }
 }
 
-/** @returns whether every accepted request was answered in time */
+/** @returns whether every accepted request got a response in time */
 async function shutDown(app: App, config: Config, log: Logger, why: string): Promise<boolean> {
   log.info({ why }, 'closing')
   app.beginClosing()
@@ -92,6 +93,6 @@ async function shutDown(app: App, config: Config, log: Logger, why: string): Pro
     return true
   })
   const clean = await Promise.race([closed, sleep(config.shutdownLimitMs, false)])
-  log.info(clean ? 'closed' : 'gave up waiting for requests')
+  log.info(clean ? 'closed' : 'gave up waiting for open requests')
   return clean
 }

@@ -195,7 +195,7 @@ describe('a reader who takes nothing', () => {
     await until(() => started.app.context.responses.unread === 0)
     await until(() => started.app.context.connections.count <= 1)
     expect(await statusCount(started.port, 499)).toBe(1)
-    expect(started.lines.filter(({ message }) => message.includes('takes nothing'))).toHaveLength(1)
+    expect(started.lines.filter(({ message }) => message.includes('stopped reading'))).toHaveLength(1)
   })
 
   it('keeps others from being served only until then, and what is refused is refused unread', async () => {
@@ -234,7 +234,7 @@ describe('a reader who takes nothing', () => {
       await until(() => heard.text.length > before + 2 ** 20 || heard.text.endsWith('}'))
       socket.pause()
     }
-    expect(lines.filter(({ message }) => message.includes('takes nothing'))).toEqual([])
+    expect(lines.filter(({ message }) => message.includes('stopped reading'))).toEqual([])
   })
 })
 
@@ -245,5 +245,5 @@ it('an upload that its client breaks off is one line, no error, and a 499', asyn
   await new Promise((resolve) => setTimeout(resolve, 50))
   socket.resetAndDestroy()
   await until(async () => (await statusCount(port, 499)) === 1)
-  expect(lines.map(({ level, message }) => `${level}: ${message}`)).toEqual(['info: the caller has gone'])
+  expect(lines.map(({ level, message }) => `${level}: ${message}`)).toEqual(['info: the client disconnected'])
 })

@@ -67,7 +67,7 @@ describe('the process', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>)
-    expect(lines.at(-1)).toMatchObject({ engine: 'wasm', why: 'asked for' })
+    expect(lines.at(-1)).toMatchObject({ engine: 'wasm', why: 'selected by name' })
   })
 
   it('answers every accepted request before it goes down on SIGTERM, and exits 0', async () => {

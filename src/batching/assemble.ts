@@ -1,14 +1,13 @@
 /**
- * Jobs -> one batch, and the batch's result -> one result a job. Two pure inverses; nothing here waits or decides.
- * Nothing is copied: a batch holds the jobs' own arrays, and each job's result is a view of the batch's.
+ * Batch assembly: jobs -> one batch, and the batch's result -> one result per job. These are two pure functions,
+ * each the inverse of the other; nothing here waits or decides. Nothing is copied: a batch refers to the jobs' own
+ * arrays, and each job's result is a view of the batch's.
  */
 import type { Batch, BatchResult, ChunkedArray } from '../engines/contract.ts'
 import { elementsOf, inputOfResultKey, layoutOf } from '../language/ir.ts'
 import type { Job, JobSlice } from './job.ts'
 
-/**
- * @param jobs at least one; several only with equal merge keys
- */
+/** @param jobs at least one; several only if their merge keys are equal */
 export function assemble(jobs: readonly [Job, ...Job[]]): Batch {
   const first = jobs[0]
   const inputs: Record<string, ChunkedArray> = {}
@@ -24,7 +23,7 @@ export function assemble(jobs: readonly [Job, ...Job[]]): Batch {
   }
 }
 
-/** Cuts the result along the batch axis, in the order of the jobs. */
+/** Splits the result along the batch axis, in the order of the jobs. */
 export function split(jobs: readonly Job[], result: BatchResult): JobSlice[] {
   if (jobs.length === 1) return [result]
   const names = Object.keys(result.gradients)
@@ -68,7 +67,7 @@ function mergedSizes(jobs: readonly [Job, ...Job[]]): Readonly<Record<string, nu
   return { ...sizes, [batchAxis]: jobs.reduce((total, job) => total + job.sizes[batchAxis], 0) }
 }
 
-/** A lone job keeps its one number for all; merged ones get one a value. */
+/** A single job keeps its one number for all values. Batched jobs get one number per value. */
 function mergedCotangent(jobs: readonly [Job, ...Job[]]): Batch['cotangent'] {
   if (jobs.length === 1) return [jobs[0].cotangent]
   return jobs.map(({ cotangent, values }) =>

@@ -1,7 +1,9 @@
 /**
- * The only clock: decides when jobs run. What the engine can compute at once, in next to no time, never waits. For the
- * rest there is no batching timer: when the engine is free, what waits runs; while it runs, newcomers gather into the
- * next batch, and one batch is handed over ahead so that the engine never idles. Nobody waits for ever: a full queue refuses at once, deadlines fire while queued, callers who left are dropped.
+ * Dynamic micro-batching: decides when jobs run. A job that the engine can compute almost instantly never waits.
+ * For the others there is no batching timer. When the engine is free, whatever is queued runs; while it runs, new
+ * jobs collect into the next batch. One batch is handed over in advance, so that the engine is never idle. Nobody
+ * waits for ever: a full queue rejects requests at once (load shedding), deadlines also apply in the queue, and
+ * jobs of disconnected clients are dropped.
  */
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/contract.ts'
 import { many, Problem } from '../errors.ts'
@@ -18,7 +20,7 @@ export interface BatcherLimits {
   readonly queueBytes: number
   readonly batchElements: number
   readonly batchBytes: number
-  /** How long a job may wait for company although the engine is free; 0: not at all. */
+  /** How long a job may wait for others although the engine is free; 0: not at all. */
   readonly maxDelayMs: number
 }
 
@@ -26,38 +28,38 @@ export interface BatcherOptions {
   readonly engine: Engine
   readonly events: BatcherEvents
   readonly limits: BatcherLimits
-  /** Default: its own. */
+  /** Default: an instance of its own. */
   readonly turns?: EventLoopYield
 }
 
 export interface Batcher {
   /**
-   * The result of a job that takes next to no time, computed at once; undefined for any other. Its arrays hold until the
-   * next call.
+   * The result of a job that can be computed almost instantly; undefined for any other job. Its arrays are valid
+   * until the next call.
    */
   now(job: Job): JobResult | undefined
   /**
-   * Computes a job and hands its result to `read`, whose answer is the caller's. The result's arrays may be the engine's
-   * own memory: they hold while `read` runs, and no longer.
+   * Computes a job, passes its result to `read`, and returns what `read` returns. The arrays of the result may be
+   * the engine's own memory: they are valid only while `read` runs.
    *
-   * @throws Problem (rejects) `overloaded`, `draining`, `deadline-exceeded`, `engine-lost`; `Cancelled` when the job's
-   * signal aborts; whatever `read` throws
+   * @throws Problem (rejects) `overloaded`, `draining`, `deadline-exceeded`, `engine-lost`; `Cancelled` when the
+   * job's signal aborts; whatever `read` throws
    */
   submit(job: Job): Promise<JobResult>
   submit<T>(job: Job, read: (result: JobResult) => T): Promise<T>
-  /** For large work on the event loop beside the batcher's own: one piece in each of its rounds. */
+  /** For other large pieces of work on the event loop: one piece per iteration. */
   readonly turns: EventLoopYield
   depth(): Depth
-  /** Refuses newcomers from now on; resolves when nothing waits or runs any more. */
+  /** Rejects new jobs from now on, and resolves when nothing is queued or running any more. */
   drain(): Promise<void>
 }
 
-/** The caller has gone; nobody reads what this rejects with. */
+/** The client has disconnected; nobody handles this rejection. */
 export class Cancelled extends Error {
   override readonly name = 'Cancelled'
 }
 
-/** Batches given to the engine at once where it says nothing else: one that runs, one ready behind it. */
+/** How many batches the engine gets at once by default: one that runs, and one that is ready to follow it. */
 const AHEAD = 2
 
 export function createBatcher(options: BatcherOptions): Batcher {
@@ -67,7 +69,7 @@ export function createBatcher(options: BatcherOptions): Batcher {
 interface Waiting {
   readonly job: Job
   readonly since: number
-  /** Both settle once; later calls change nothing. */
+  /** Both settle the job once; later calls do nothing. */
   readonly deliver: (result: JobResult) => void
   readonly reject: (error: Error) => void
 }
@@ -82,7 +84,7 @@ class EventDrivenBatcher implements Batcher {
   #scheduled = false
   #draining = false
   #drained: (() => void)[] = []
-  /** Elements a millisecond, smoothed: what `Retry-After` is guessed from. */
+  /** Elements per millisecond, smoothed. `Retry-After` is estimated from it. */
   #speed = 0
 
   constructor({ engine, events, limits, turns = createEventLoopYield() }: BatcherOptions) {
@@ -102,7 +104,7 @@ class EventDrivenBatcher implements Batcher {
     read: (result: JobResult) => T = (result) => result as T,
   ): Promise<T> {
     if (this.#draining)
-      throw this.#shed('draining', new Problem('draining', 'no new work is taken', { retryAfter: 1 }))
+      throw this.#shed('draining', new Problem('draining', 'no new requests are accepted', { retryAfter: 1 }))
     if (job.values === 0) return read(emptyResult(job))
     const result = this.now(job)
     if (result !== undefined) return read(result)
@@ -145,11 +147,11 @@ class EventDrivenBatcher implements Batcher {
   }
 
   #refusal(job: Job): Error | undefined {
-    if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the caller has gone'))
+    if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the client disconnected'))
     if (!this.#queue.isFullFor(job)) return undefined
     const { jobs, elements } = this.#queue.depth
     const waiting = `${many(jobs, 'requests')} with ${many(elements, 'elements')}`
-    const detail = `${waiting} ${jobs === 1 ? 'is' : 'are'} waiting already`
+    const detail = `${waiting} ${jobs === 1 ? 'is' : 'are'} already queued`
     return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter: this.#retryAfter() }))
   }
 
@@ -176,13 +178,17 @@ class EventDrivenBatcher implements Batcher {
     this.#schedule()
   }
 
-  /** Gives up on a job when its caller leaves or its deadline passes, queued or running. @returns how to stop watching */
+  /**
+   * Gives up on a job, queued or running, when its client disconnects or its deadline passes.
+   *
+   * @returns a function that stops watching
+   */
   #watch(job: Job, giveUp: (reason: 'cancelled' | 'deadline', error: Error) => void): () => void {
-    const leave = () => giveUp('cancelled', new Cancelled('the caller has gone'))
+    const leave = () => giveUp('cancelled', new Cancelled('the client disconnected'))
     const expire = () =>
-      giveUp('deadline', new Problem('deadline-exceeded', 'the deadline passed before the answer'))
+      giveUp('deadline', new Problem('deadline-exceeded', 'the deadline passed before the result was ready'))
     const timer =
-      // Below zero Node warns, from version 22 on.
+      // From version 22 on, Node warns about negative delays.
       job.deadline === undefined
         ? undefined
         : setTimeout(expire, Math.max(0, job.deadline - performance.now()))
@@ -194,7 +200,7 @@ class EventDrivenBatcher implements Batcher {
     }
   }
 
-  /** Not at once: requests that arrived in the same turn of the event loop shall share a launch. */
+  /** Not immediately, so that requests that arrive in the same event loop iteration share a launch. */
   #schedule() {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -225,12 +231,12 @@ class EventDrivenBatcher implements Batcher {
     this.#pump()
   }
 
-  /** One bad job never harms its neighbours: when a shared launch fails, each of its jobs gets one of its own. */
+  /** A failing job never harms the others: if a shared launch fails, each of its jobs is launched alone. */
   async #run(batch: readonly Waiting[]): Promise<void> {
     const started = performance.now()
     const bytes = batch.reduce((total, { job }) => total + job.bytes, 0)
     try {
-      // Copying in, and what is read from the result, are pieces of their own.
+      // Copying the inputs and reading the results are separate pieces of work on the event loop.
       await this.turns.next(bytes)
       const result = await this.#engine.run(assemble(batch.map(({ job }) => job) as [Job, ...Job[]]))
       await this.turns.next(bytes)
@@ -270,7 +276,7 @@ class EventDrivenBatcher implements Batcher {
 
   #lose(batch: readonly Waiting[]) {
     for (const { reject } of batch) {
-      const problem = new Problem('engine-lost', 'the engine was lost while it computed this', {
+      const problem = new Problem('engine-lost', 'the engine was lost while it computed this request', {
         retryAfter: 1,
       })
       reject(this.#shed('engine-lost', problem))
@@ -282,7 +288,10 @@ class EventDrivenBatcher implements Batcher {
     return error
   }
 
-  /** Seconds until the queue has probably drained, with a jitter so that the refused do not return together. */
+  /**
+   * Estimated seconds until the queue is drained, with jitter, so that the rejected clients do not all return at
+   * once.
+   */
   #retryAfter(): number {
     const drainMs = this.#queue.depth.elements / Math.max(this.#speed, 1)
     return Math.min(60, Math.max(1, Math.ceil((drainMs / 1000) * (1 + Math.random() / 2))))
@@ -296,10 +305,10 @@ class EventDrivenBatcher implements Batcher {
 
 const NO_WAIT = [0]
 
-/** The arrays of what was computed at once hold until the next call. */
+/** The arrays of an immediate result are valid until the next call and cannot be kept longer. */
 const CANNOT = () => undefined
 
-/** The last one who reads a result gives its memory back. */
+/** Reference counting: the last reader of a result releases its memory. */
 function holding({ keep, release }: BatchResult): { hold: JobResult['hold']; release: () => void } {
   if (release === undefined) return { hold: undefined, release: () => {} }
   let readers = 1
@@ -324,10 +333,10 @@ function timingOf(
   return { queueMs: started - since, computeMs, batchJobs, engine }
 }
 
-/** Nothing to compute: no rows, so no values, and gradients of nothing. */
+/** The result of a job without rows: no values, and empty gradients. */
 function emptyResult(job: Job): JobResult {
   const Floats = job.precision === 'float64' ? Float64Array : Float32Array
-  // What all rows share has a gradient of zeros.
+  // An input that all rows share has a gradient of zeros.
   const gradients = Object.keys(job.program.gradients).map((name) => {
     return [name, new Floats(elementsOf(layoutOf(job.program, name), job.sizes))] as const
   })

@@ -1,20 +1,23 @@
 /**
- * Large pieces of work take the event loop in turn, one in each of its rounds, so that whoever waits for the loop waits for
- * one piece and not for all that are ready. It decides nothing else.
+ * Cooperative scheduling on the event loop: large pieces of work run one per iteration, so that everyone else waits
+ * for one piece instead of for all that are ready.
  */
 
-/** Bytes from which copying and looking through them takes a millisecond or more. */
+/** From this size on, copying or scanning the bytes takes a millisecond or more. */
 export const LARGE_BYTES = 2 ** 20
 
 export interface EventLoopYield {
-  /** Resolves in a round of the event loop in which no other piece runs; at once where the piece is small. */
+  /**
+   * Resolves in an event loop iteration in which no other piece runs. Returns undefined for a small piece, which
+   * can run at once.
+   */
   next(bytes: number): Promise<void> | undefined
 }
 
 /**
- * @param before called when a piece's turn has come
+ * @param before called when it is a piece's turn
  * @example
- * const turns = createTurns()
+ * const turns = createEventLoopYield()
  * await turns.next(body.length)
  */
 export function createEventLoopYield(before = () => {}): EventLoopYield {

@@ -1,9 +1,9 @@
-/** What the batcher reports while it works; the metrics listen, the batcher does not know them. Types only. */
+/** The events of the batcher. The metrics listen to them; the batcher does not know the metrics. Types only. */
 
 export interface BatcherEvents {
-  /** A job was accepted or left: what waits now. */
+  /** A job was queued or left the queue; these are the queue's new totals. */
   queued(depth: { readonly jobs: number; readonly elements: number; readonly bytes: number }): void
-  /** A batch came back. */
+  /** A batch has been computed. */
   ran(batch: {
     readonly loss: string
     readonly engine: string
@@ -12,6 +12,6 @@ export interface BatcherEvents {
     readonly computeMs: number
     readonly queueMs: readonly number[]
   }): void
-  /** A job was turned away or given up: why. */
+  /** A job was rejected or abandoned, and why. */
   shed(reason: 'overloaded' | 'draining' | 'deadline' | 'cancelled' | 'engine-lost' | 'memory'): void
 }

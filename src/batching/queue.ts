@@ -1,6 +1,6 @@
 /**
- * The jobs that wait, grouped by what may share a launch: groups take turns, jobs within a group keep their order.
- * Bounded in jobs, elements and bytes. It knows no time and starts nothing.
+ * A bounded job queue, grouped by what may share a launch. Groups take turns (round robin), and jobs within a group
+ * keep their order (FIFO). It is limited in jobs, elements and bytes. It knows no time and starts nothing.
  */
 import type { Job } from './job.ts'
 
@@ -17,7 +17,7 @@ export interface QueueEntry {
 
 export class JobQueue<T extends QueueEntry> {
   readonly #limits: Depth
-  /** In the order of their turn. */
+  /** In the order of their turns. */
   readonly #groups = new Map<string | T, Set<T>>()
   #jobs = 0
   #elements = 0
@@ -31,7 +31,7 @@ export class JobQueue<T extends QueueEntry> {
     return { jobs: this.#jobs, elements: this.#elements, bytes: this.#bytes }
   }
 
-  /** Whether one more such job would exceed a limit; an empty queue takes any one. */
+  /** Whether this job would exceed a limit. An empty queue accepts any job. */
   isFullFor({ elements, bytes }: Job): boolean {
     if (this.#jobs === 0) return false
     const { jobs, elements: mostElements, bytes: mostBytes } = this.#limits
@@ -46,7 +46,7 @@ export class JobQueue<T extends QueueEntry> {
     this.#count(entry, 1)
   }
 
-  /** @returns whether it was still waiting */
+  /** @returns whether it was still queued */
   remove(entry: T): boolean {
     const key = groupOf(entry)
     const group = this.#groups.get(key)
@@ -56,7 +56,10 @@ export class JobQueue<T extends QueueEntry> {
     return true
   }
 
-  /** The next batch's jobs: the first group's oldest, as many as fit the budget, at least one. Empty when none wait. */
+  /**
+   * The jobs of the next batch: the oldest of the first group, as many as fit into the budget, but at least one.
+   * Empty if nothing is queued.
+   */
   take(budget: Pick<Depth, 'elements' | 'bytes'>): T[] {
     const next = this.#groups.entries().next()
     if (next.done) return []
@@ -74,7 +77,7 @@ export class JobQueue<T extends QueueEntry> {
   }
 }
 
-/** A job that may not be merged is a group of its own. */
+/** A job that must run alone is a group of its own. */
 function groupOf<T extends QueueEntry>(entry: T): string | T {
   return entry.job.mergeKey ?? entry
 }

@@ -1,4 +1,7 @@
-/** Formulas compiled into fused WebAssembly kernels, in this thread: the fastest engine there is without a GPU. */
+/**
+ * The compiled engine in a single thread: formulas compiled just in time (JIT) into fused WebAssembly SIMD kernels.
+ * The fastest engine without a GPU.
+ */
 import { openCompiled } from './compiled/engine.ts'
 import { defineEngine } from './define.ts'
 

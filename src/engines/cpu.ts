@@ -4,7 +4,7 @@ import { defineEngine } from './define.ts'
 
 export default defineEngine({ name: 'cpu', rank: 10, mergesExactly: true, home: 'thread', open })
 
-/** tfjs is loaded where it computes, and nowhere else. */
+/** tfjs is loaded only where it computes. */
 async function open(reason: string): Promise<Engine> {
   await import('@tensorflow/tfjs-backend-cpu')
   const { tfjsEngine } = await import('./tfjs/engine.ts')

@@ -1,7 +1,7 @@
 /**
- * Makes an engine of element loops run programs that also take whole lines at once (sorting, running sums, CTC): the
- * program is cut where a line is needed as a whole, its parts run on the engine one after the other, and between them the
- * lines are worked on here, as arrays. What one part leaves is an input of the next.
+ * Host op partitioning: lets an engine that only runs element loops run programs with whole-axis ops (sorting,
+ * cumulative sums, CTC). The program is partitioned at these ops. The parts run on the engine one after the other,
+ * and between them the whole-axis ops run on the CPU, on arrays. The results of a part are inputs of the next one.
  */
 
 import { evaluateHostOp, isHostOp } from '../language/host-ops.ts'
@@ -10,10 +10,7 @@ import { inputOfResultKey, withAliasedSizes } from '../language/ir.ts'
 import type { NumericArray } from '../tensor.ts'
 import { type Batch, type BatchResult, concatChunks, type Engine } from './contract.ts'
 
-/**
- * @example
- * const engine = staged(openCompiled(options))
- */
+/** @example const engine = withHostOps(openCompiled(options)) */
 export function withHostOps(engine: Engine): Engine {
   const plans = new WeakMap<Program, Stages | undefined>()
   const stagesOf = (program: Program): Stages | undefined => {
@@ -44,7 +41,10 @@ export function withHostOps(engine: Engine): Engine {
   }
 }
 
-/** Whole-line nodes in turn, each group after the part that makes its arguments; the last part makes the results. */
+/**
+ * The parts in order, each followed by the whole-axis ops whose arguments it computes. The last part computes the
+ * results.
+ */
 interface Stages {
   readonly program: Program
   readonly parts: readonly Part[]
@@ -52,13 +52,13 @@ interface Stages {
 
 interface Part {
   readonly program: Program
-  /** Nodes of the whole program that it leaves for later ones. */
+  /** Nodes of the whole program that this part computes for later ones. */
   readonly leaves: readonly number[]
-  /** Whole-line nodes whose arguments are all there when this part has run. */
+  /** Whole-axis ops that can run after this part. */
   readonly lines: readonly number[]
 }
 
-/** Name of a node of the whole program as an input of a part. */
+/** The name of a node of the whole program as an input of a part. */
 const nameOf = (id: number) => `$${id}`
 
 function cut(program: Program): Stages {
@@ -76,14 +76,14 @@ function cut(program: Program): Stages {
   return { program, parts }
 }
 
-/** What the batch itself holds as it is wanted. */
+/** Whether the batch already contains the value of the node as it is needed. */
 function isAtHand({ nodes, inputs }: Program, id: number): boolean {
   const { op, name, axes } = nodes[id]
   if (op === 'constant' || op === 'scalar') return true
   return op === 'input' && inputs[name!].axes.join() === axes.join()
 }
 
-/** How many whole-line ops lie one above the other at and below each node. */
+/** For each node, the number of whole-axis ops on the longest path up to and including it. */
 function levelsOf({ nodes }: Program): number[] {
   const levels: number[] = []
   for (const { op, args } of nodes)
@@ -91,7 +91,7 @@ function levelsOf({ nodes }: Program): number[] {
   return levels
 }
 
-/** Nodes of a program as another program of their own, with the whole lines below them as inputs. */
+/** Builds a separate program from nodes of a program, with the whole-axis ops below them as inputs. */
 class PartBuilder {
   readonly #program: Program
   readonly #nodes: Node[] = []
@@ -102,19 +102,19 @@ class PartBuilder {
     this.#program = program
   }
 
-  /** Computes these and leaves them, as real numbers. */
+  /** A part that computes these nodes as intermediate results, as real numbers. */
   leaving(leaves: readonly number[]): Program {
     const gradients = leaves.map((id) => [nameOf(id), this.#asReal(this.#place(id))] as const)
     const value = gradients[0]?.[1] ?? this.#constant(0)
     return this.#finished({ value, gradients: Object.fromEntries(gradients) })
   }
 
-  /** Computes what the whole program answers. */
+  /** The last part, which computes the results of the whole program. */
   answering(): Program {
     const { value, denominators, gradients } = this.#program
     const derivatives = Object.entries(gradients).map(([name, id]) => [name, this.#place(id)] as const)
     const shares = denominators === undefined ? {} : { denominators: this.#place(denominators) }
-    // The gradient of an input that this part does not read still has that input's layout.
+    // An input that this part does not read still determines the layout of its gradient.
     for (const name of derivatives.map(([result]) => inputOfResultKey(result))) {
       if (Object.hasOwn(this.#program.inputs, name)) this.#inputs[name] = this.#program.inputs[name]
     }
@@ -148,7 +148,7 @@ class PartBuilder {
     return this.#add({ op: 'input', args: [], type, axes, name: nameOf(id) })
   }
 
-  /** The larger of a place and a number that is smaller is the place as a real number. */
+  /** Converts an index to a real number: the maximum of the index and a smaller real number. */
   #asReal(id: number): number {
     const { type, axes } = this.#nodes[id]
     if (type !== 'index') return id

@@ -1,7 +1,7 @@
 /**
- * Opens what the configuration names, as one Engine. On the processor: compiled kernels on threads of their own, with a
- * compute thread behind them for what they cannot do. On a GPU: an engine in its own process, with the processor's as its
- * standby, and under `auto` both, each batch where it is answered soonest.
+ * Opens the engine that the configuration names. On the CPU: compiled kernels on a thread pool, with a worker
+ * thread as fallback for what they cannot do. On a GPU: an engine in its own process, with the CPU engines as its
+ * standby. Under `auto`: both, and each batch runs where it is expected to finish first.
  */
 import type { ChildProcess } from 'node:child_process'
 import { availableParallelism } from 'node:os'
@@ -19,52 +19,53 @@ import { withStandby } from './routing/standby.ts'
 export interface EngineOptions {
   /** A name, or `auto`. */
   readonly engine: string
-  /** Of the compiled engine; 0: one a core. */
+  /** Threads of the compiled engine; 0: one per core. */
   readonly threads?: number
-  /** Bytes that its launches may hold together; default 1 GiB. */
+  /** Maximum memory of all its launches together, in bytes; default 1 GiB. */
   readonly memoryBytes?: number
   readonly log: (message: string, details?: object) => void
-  /** Is told of every thread and process that starts, so that an owner can watch it, or end it. */
+  /** Called for every thread and process that starts, so that the owner can watch or end it. */
   readonly onStart?: (started: Worker | ChildProcess) => void
 }
 
 /**
- * What runs a program that is not one kernel: the same kernels on a thread, where whole lines are worked on between them;
- * tfjs and the interpreter stand behind those.
+ * Runs the programs that are not a single kernel: the same kernels on a thread, with whole-axis ops in between. Its
+ * fallbacks are tfjs and the interpreter.
  */
 const BEHIND_COMPILED = 'compiled'
 
 /**
- * @throws Error in one line when the engine cannot be had here
+ * @throws Error with one line that says why the engine is not available here
  * @example
  * const engine = await openEngine({ engine: 'auto', log: console.log })
  * engine.info.device // 'fused wasm, simd, 2 threads'
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { engine, log, onStart } = options
-  if (engine === 'compiled') return openProcessor(options, 'asked for')
+  if (engine === 'compiled') return openProcessor(options, 'selected by name')
   const all = await engineDefinitions()
   if (engine === 'auto') return openBest(options, all)
   const definition = definitionOf(engine, all)
-  const reason = 'asked for'
+  const reason = 'selected by name'
   if (definition.home === 'thread') return openThread({ engine, reason, log, ...listener(onStart) })
   const device = await openProcess({ definition, reason, log, ...listener(onStart) })
-  return withStandby(device, openProcessor(options, `stands behind ${engine}`), log)
+  return withStandby(device, openProcessor(options, `standby of ${engine}`), log)
 }
 
-/** A GPU where there is one, and the processor. */
+/** A GPU if there is one, and the CPU. */
 async function openBest(options: EngineOptions, all: readonly EngineDefinition[]): Promise<Engine> {
   const refused: string[] = []
   for (const definition of all.filter(({ home }) => home === 'process')) {
     const device = await tryDevice(options, definition)
     if (typeof device === 'string') refused.push(`${definition.name}: ${device}`)
-    else return costBasedRouter(device, openProcessor(options, `beside ${definition.name}`), options.log)
+    else
+      return costBasedRouter(device, openProcessor(options, `in addition to ${definition.name}`), options.log)
   }
   for (const reason of refused) options.log('an engine is not available', { reason })
-  return openProcessor(options, `the best there is here (${refused.join('; ')})`)
+  return openProcessor(options, `the best available engine (${refused.join('; ')})`)
 }
 
-/** @returns the engine, or in one line why it is of no use here */
+/** @returns the engine, or one line that says why it is not useful here */
 async function tryDevice(
   { log, onStart }: EngineOptions,
   definition: EngineDefinition,
@@ -75,7 +76,7 @@ async function tryDevice(
     const opened = await openProcess({ definition, reason: 'a GPU', log, ...listener(onStart) })
     if (opened.info.isGpu) return opened
     await opened.close()
-    return `${opened.info.device} is no GPU`
+    return `${opened.info.device} is not a GPU`
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
@@ -98,7 +99,7 @@ function openProcessor(options: EngineOptions, reason: string): Engine {
     ...listener(onStart),
   })
   const behind = () =>
-    openThread({ engine: BEHIND_COMPILED, reason: 'for whole lines', log, ...listener(onStart) })
+    openThread({ engine: BEHIND_COMPILED, reason: 'for whole-axis ops', log, ...listener(onStart) })
   return withFallback(compiled, behind, (precision) =>
     precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : ['interpreter'],
   )

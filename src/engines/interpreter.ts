@@ -1,4 +1,7 @@
-/** The float64 interpreter as an engine: the definition of every program, and the only engine that has float64. */
+/**
+ * The float64 interpreter as an engine: the reference implementation of every program, and the only engine with
+ * float64.
+ */
 import { interpret } from '../language/interpret.ts'
 import { type Batch, type BatchResult, concatChunks } from './contract.ts'
 import { defineEngine } from './define.ts'

@@ -1,4 +1,7 @@
-/** Finds the engines of this folder, and opens one of them where it computes: on a compute thread, or in its own process. */
+/**
+ * Finds the engines in this folder, and opens one of them where it computes: on a worker thread, or in its own
+ * process.
+ */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Batch, type BatchResult, type Engine, UnsupportedByEngine } from './contract.ts'
@@ -7,10 +10,10 @@ import type { RemoteOptions } from './remote/messages.ts'
 import { withFallback } from './routing/fallback-chain.ts'
 import { UnsupportedCache } from './routing/unsupported-cache.ts'
 
-/** The one that can run every program; it takes what the chosen one cannot. */
+/** The engine that can run every program. It runs what the chosen engine cannot. */
 const FALLBACK = 'interpreter'
 
-/** Every engine that lies in this folder, best first. */
+/** Every engine in this folder, best first. */
 export async function engineDefinitions(): Promise<EngineDefinition[]> {
   const folder = new URL('./', import.meta.url)
   const files = readdirSync(fileURLToPath(folder)).filter((file) => /(?<!\.d)\.(ts|js)$/.test(file))
@@ -26,7 +29,7 @@ export async function engineDefinitions(): Promise<EngineDefinition[]> {
 /**
  * The definition with this name.
  *
- * @throws Error when there is none; names those that there are
+ * @throws Error if there is none; the message lists the existing ones
  */
 export function definitionOf(name: string, all: readonly EngineDefinition[]): EngineDefinition {
   const found = all.find((definition) => definition.name === name)
@@ -35,15 +38,15 @@ export function definitionOf(name: string, all: readonly EngineDefinition[]): En
   throw new Error(`there is no engine "${name}" (there are auto, ${names})`)
 }
 
-/** @throws Error when it cannot be opened; says why */
+/** @throws Error if it cannot be opened; the message says why */
 export async function openWithoutFallback({ engine, reason }: RemoteOptions): Promise<Engine> {
   return opened(definitionOf(engine, await engineDefinitions()), reason)
 }
 
 /**
- * The engine, and in the same thread behind it what takes the programs that it cannot run.
+ * The engine, with fallbacks in the same thread for the programs that it cannot run.
  *
- * @throws Error when it cannot be opened; says why
+ * @throws Error if it cannot be opened; the message says why
  */
 export async function openLocal({ engine, reason }: RemoteOptions): Promise<Engine> {
   const all = await engineDefinitions()
@@ -56,21 +59,26 @@ async function opened(definition: EngineDefinition, reason: string): Promise<Eng
   return engine
 }
 
-/** What stands behind an engine, in order; engines on tfjs share one backend, so that none has another behind it. */
+/**
+ * The fallbacks of an engine, in order. Engines on tfjs share one backend, so none of them can be the fallback of
+ * another.
+ */
 function fallbacksOf(name: string): readonly string[] {
   return name === 'compiled' ? ['wasm', FALLBACK] : [FALLBACK]
 }
 
-/** Runs on the first engine unless it says "I can't", which is remembered for the program; the next is opened then. */
+/**
+ * Runs on the first engine unless it does not support the program, which is cached. Then the next engine is opened.
+ */
 async function withProcessorBehind(first: Engine, all: readonly EngineDefinition[]): Promise<Engine> {
   if (first.info.name === FALLBACK) return first
   const names = fallbacksOf(first.info.name)
   const second = async () =>
-    withProcessorBehind(await opened(definitionOf(names[0], all), 'takes what another engine cannot'), all)
+    withProcessorBehind(await opened(definitionOf(names[0], all), 'runs what another engine cannot'), all)
   return withFallback(remembering(first), second, () => names)
 }
 
-/** What an engine could not do once, it is not asked again. */
+/** Does not ask the engine again for a program that it does not support. */
 function remembering(engine: Engine): Engine {
   const refusals = new UnsupportedCache()
   const run = async (batch: Batch): Promise<BatchResult> => {

@@ -1,9 +1,9 @@
-/** Starts worker threads, from sources and from the build alike. */
+/** Starts worker threads, both from sources and from the build. */
 import { Worker } from 'node:worker_threads'
 
 /**
- * Node below 22.18 cannot load TypeScript in a thread, nor does `--import tsx` reach into one, so from source the thread
- * registers tsx itself.
+ * Node below 22.18 cannot load TypeScript in a thread, and `--import tsx` does not apply to threads. When running
+ * from sources, the thread therefore registers tsx itself.
  *
  * @param entry the module's URL without its extension, which is that of this file
  */

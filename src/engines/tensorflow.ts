@@ -1,6 +1,6 @@
 /**
- * TensorFlow through tfjs-node, where `npm run setup:tensorflow` has been: each formula and its gradient is one XLA
- * executable, on a GPU one fused CUDA kernel or few.
+ * TensorFlow through tfjs-node, after `npm run setup:tensorflow`: each formula with its gradient is one XLA
+ * executable, which on a GPU consists of one or a few fused CUDA kernels.
  */
 import { existsSync } from 'node:fs'
 import type { Engine } from './contract.ts'
@@ -18,7 +18,7 @@ export default defineEngine({
   open,
 })
 
-/** What an NVIDIA driver shows of a device; in WSL it is another file. */
+/** Device files of the NVIDIA driver; WSL has a different one. */
 const DEVICES = ['/dev/nvidiactl', '/dev/nvidia0', '/dev/dxg']
 
 function missing(): string | undefined {
@@ -31,13 +31,14 @@ function missing(): string | undefined {
 function environment(): Readonly<Record<string, string>> {
   const cuda = cudaFolder(readSetup())
   return {
-    // Warnings and worse: TensorFlow greets on every start.
+    // Warnings and errors only: TensorFlow logs a greeting on every start.
     TF_CPP_MIN_LOG_LEVEL: '1',
-    // A batch is one call after another: a second thread for such calls only makes them wait for it, 1.3 times as long.
+    // A batch is one call after another: a second thread for such calls only makes them wait for it, which takes
+    // 1.3 times as long.
     TF_NUM_INTEROP_THREADS: '1',
-    // Memory as it is needed; else TensorFlow takes the whole card.
+    // Allocates GPU memory as needed. Otherwise TensorFlow reserves the whole card.
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
-    // Products of float32 matrices in float32.
+    // Computes products of float32 matrices in float32.
     NVIDIA_TF32_OVERRIDE: '0',
     ...(cuda === undefined ? {} : { XLA_FLAGS: `--xla_gpu_cuda_data_dir=${cuda}` }),
   }
@@ -47,7 +48,7 @@ async function open(reason: string): Promise<Engine | Unavailable> {
   const setup = readSetup()
   if (typeof setup === 'string') return { unavailable: setup }
   try {
-    // tfjs is loaded where it computes, and nowhere else.
+    // tfjs is loaded only where it computes.
     const { openTensorflow } = await import('./tensorflow/open.ts')
     return await openTensorflow(setup, reason)
   } catch (error) {

@@ -1,4 +1,4 @@
-/** tfjs on WebAssembly with SIMD: what runs where nothing else can and no TensorFlow is installed. */
+/** tfjs on WebAssembly with SIMD: the fallback for programs that the compiled engine cannot run. */
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import type { Engine } from './contract.ts'
@@ -8,7 +8,7 @@ const BINARY = '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm'
 
 export default defineEngine({ name: 'wasm', rank: 20, mergesExactly: true, home: 'thread', open })
 
-/** tfjs is loaded where it computes, and nowhere else. */
+/** tfjs is loaded only where it computes. */
 async function open(reason: string): Promise<Engine> {
   const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm')
   const { env } = await import('@tensorflow/tfjs-core')

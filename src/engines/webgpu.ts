@@ -1,4 +1,4 @@
-/** Any GPU through WebGPU: fused WGSL on Dawn, and tfjs's WebGPU backend for what is not fused. */
+/** Any GPU through WebGPU: fused WGSL kernels on Dawn, and tfjs's WebGPU backend for programs that cannot be fused. */
 import type { Engine } from './contract.ts'
 import { defineEngine, type Unavailable } from './define.ts'
 import { missingDevice, NoDevice } from './webgpu/device.ts'
@@ -15,7 +15,7 @@ export default defineEngine({
 
 async function open(reason: string): Promise<Engine | Unavailable> {
   try {
-    // tfjs is loaded where it computes, and nowhere else.
+    // tfjs is loaded only where it computes.
     const { openWebGpu } = await import('./webgpu/engine.ts')
     return await openWebGpu({ reason })
   } catch (error) {

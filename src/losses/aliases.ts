@@ -1,11 +1,11 @@
 /**
- * Losses by the names that people know them by. What a framework calls a loss answers also where its module is left out or
- * shortened (`F.mse_loss`, `MSELoss`, `tf.keras.losses.mse`); objectives of boosters, and metrics, have conventions of
- * their own (sums, halves, labels) and are told what comes nearest.
+ * Aliases: the names by which people know losses. A framework's name also works if its module is omitted or
+ * abbreviated (`F.mse_loss`, `MSELoss`, `tf.keras.losses.mse`). Objectives of boosting libraries, and metrics, have
+ * conventions of their own (sums, halves, labels), so for those the closest losses are only suggested.
  */
 import type { ResolvedLoss } from './define.ts'
 
-/** A framework's module -> the ways in which people write it; the empty one leaves it out. */
+/** A framework's module -> the ways in which people write it; the empty one omits it. */
 const MODULES: readonly (readonly [module: string, others: readonly string[]])[] = [
   ['torch.nn.functional.', ['nn.functional.', 'functional.', 'F.', '']],
   ['torch.nn.', ['nn.', '']],
@@ -34,7 +34,8 @@ const KERAS_SHORT: Readonly<Record<string, string>> = {
 }
 
 /**
- * The names that follow from those of the losses, with what each brings along; none that is a loss's already.
+ * The names that are derived from those of the losses, with the defaults that each implies. Names that a loss
+ * already has are left out.
  *
  * @example
  * namesBeside(byName).get('nn.MSELoss') // the same as 'torch.nn.MSELoss'
@@ -54,7 +55,7 @@ function* respelled(byName: ReadonlyMap<string, ResolvedLoss>): Generator<[strin
     for (const [name, resolved] of names) {
       if (!name.startsWith(module)) continue
       const own = name.slice(module.length)
-      // A function of a module within is that module's.
+      // A function of a submodule belongs to that submodule.
       if (!own.includes('.')) for (const other of others) yield [`${other}${own}`, resolved]
     }
   }
@@ -67,7 +68,10 @@ function* kerasShort(byName: ReadonlyMap<string, ResolvedLoss>): Generator<[stri
   }
 }
 
-/** Objectives, metrics and functions of others, in lower case but where that would confuse them -> the losses that come nearest, the likeliest first. */
+/**
+ * Objectives, metrics and functions of other libraries -> the closest losses, the most likely first. In lower case,
+ * except where that would be ambiguous.
+ */
 export const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   // XGBoost
   'reg:squarederror': ['half_squared', 'mse'],
@@ -167,10 +171,10 @@ export const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * What somebody may have meant by a name that no loss has: known elsewhere, written in other letters, or misspelt.
+ * What a name that no loss has may mean: a name from another library, a different spelling, or a typo.
  *
- * @param known every name that answers
- * @returns the likeliest first; none where nothing comes near
+ * @param known every known name
+ * @returns the most likely first; empty if nothing is close
  * @example
  * meantBy('binary:logistic', known) // ['binary_cross_entropy_with_logits']
  */
@@ -192,7 +196,7 @@ function elsewhereAs(name: string): readonly string[] | undefined {
 
 type Nearest = (name: string, candidates: Iterable<string>) => string | undefined
 
-/** Without its module, its separators and the word loss: `BCE-Loss` and `bce` are one. */
+/** Without its module, its separators and the word loss, so that `BCE-Loss` and `bce` are equal. */
 function plainOf(name: string): string {
   const plain = lastOf(name).replaceAll(/[^a-z0-9]/g, '')
   return plain === 'loss' ? plain : plain.replace(/loss$/, '')

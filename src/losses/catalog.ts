@@ -1,23 +1,23 @@
-/** The catalog: losses by any of their names. How losses are found is load.ts's affair. */
+/** The catalog: losses by any of their names. load-catalog.ts finds the losses. */
 import { nearest } from '../nearest.ts'
 import { meantBy, namesBeside } from './aliases.ts'
 import type { Loss, ResolvedLoss } from './define.ts'
 
 export interface Catalog {
-  /** By family, then name. */
+  /** Sorted by family, then by name. */
   readonly losses: readonly Loss[]
-  /** By any of its names; `undefined` when there is none. */
+  /** The loss with any of its names; `undefined` if there is none. */
   find(name: string): Loss | undefined
-  /** The loss, with what the name brings along. */
+  /** The loss, with the defaults that the name implies. */
   resolve(name: string): ResolvedLoss | undefined
-  /** Every name that answers, and what it stands for. */
+  /** Every name of a loss, and what it stands for. */
   readonly names: ReadonlyMap<string, ResolvedLoss>
-  /** The names that may have been meant, the likeliest first, for messages. */
+  /** The names that may have been meant, the most likely first, for messages. */
   nearest(name: string): readonly string[]
 }
 
 /**
- * @throws Error when a name stands twice
+ * @throws Error if two losses have the same name
  * @example
  * createCatalog([huber, l1]).find('mae')?.name // 'l1'
  */

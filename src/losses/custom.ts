@@ -1,6 +1,7 @@
 /**
- * Own losses: a definition document becomes a loss like any of the catalog's. What the author of a catalog loss states and a
- * formula shows by itself (how rows depend on each other) is inferred. It knows no HTTP; schemas/definition.ts checks the JSON.
+ * Custom losses: turns a definition document into a loss like those of the catalog. The author of a catalog loss
+ * states how rows depend on each other; here it is inferred from the formula. This file knows no HTTP;
+ * schemas/definition.ts validates the JSON.
  */
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { InputLayout } from '../language/ir.ts'
@@ -19,14 +20,14 @@ import { couplesIn, createProgramSource, firstAxisOf, holdsIndices, type Structu
 
 /** An input as a definition document declares it. */
 export interface InputDefinition {
-  /** With commas between them, the slowest first; default `...`. */
+  /** Separated by commas, the slowest first; default `...`. */
   readonly axes?: string
   /** Default `real`. */
   readonly kind?: Kind
   readonly differentiable?: boolean
   readonly optional?: boolean
   readonly about?: string
-  /** Of class indices: the axis whose places they are, where it is not called classes. */
+  /** For class indices: the axis that they index, if it is not called classes. */
   readonly places?: string
 }
 
@@ -42,9 +43,9 @@ export interface ParamDefinition {
   readonly description?: string
 }
 
-/** What a user writes: one JSON document, for one request and for the registry alike. */
+/** What a user writes: one JSON document, both for single requests and for the registry. */
 export interface Definition {
-  /** `namespace/name`; absent where the loss is sent with the request that uses it. */
+  /** `namespace/name`; absent if the loss is sent with the request that uses it. */
   readonly name?: string
   readonly about?: string
   readonly inputs: Readonly<Record<string, InputDefinition>>
@@ -56,18 +57,21 @@ export interface Definition {
   readonly references?: readonly string[]
 }
 
-/** What messages and metrics call a loss without a name. */
+/** The name of an unnamed loss in messages and metrics. */
 export const ANONYMOUS = 'formula'
 
-/** Structures that are tried before a definition is taken; of more a request may be the first to meet an error. */
+/**
+ * How many structures are tried before a definition is accepted. If there are more, a request may be the first to
+ * find an error.
+ */
 const MAX_STRUCTURES = 32
 
 /**
- * A loss from its definition. Its formula has been lowered and differentiated for the structures that requests may have, so
- * that what is wrong with it is found now.
+ * Creates a loss from its definition. Its formula is lowered and differentiated for the structures that requests
+ * can have, so that errors are found now.
  *
- * @param name what messages and metrics call it
- * @throws FormulaError with line and column; FormulaTooLarge
+ * @param name the name in messages and metrics
+ * @throws FormulaError with line and column; ProgramTooLarge
  * @example
  * customLoss({ inputs: { x: { differentiable: true } }, formula: 'log1p(x^2)' }).couples // 'element'
  */
@@ -117,8 +121,8 @@ function schemaOf({ type, enum: words, ...options }: ParamDefinition): TSchema {
 }
 
 /**
- * What requests may look like: with and without each optional input, under each word and switch. The first is that of a
- * request with all inputs and no parameters of its own.
+ * The structures that requests can have: with and without each optional input, and with each word and boolean. The
+ * first one is a request with all inputs and default parameters.
  */
 function structuresOf(loss: Loss): [Structure, ...Structure[]] {
   const optional = Object.keys(loss.inputs).filter((name) => loss.inputs[name].optional)
@@ -128,7 +132,7 @@ function structuresOf(loss: Loss): [Structure, ...Structure[]] {
   return all.slice(0, MAX_STRUCTURES) as [Structure, ...Structure[]]
 }
 
-/** A request with all inputs, and without parameters of its own. */
+/** A request with all inputs and default parameters. */
 export function usualStructure(loss: Loss): Structure {
   return structuresOf(loss)[0]
 }
@@ -146,7 +150,7 @@ function layoutOf(spec: InputSpec): InputLayout {
   return { type: holdsIndices(spec, spec.axes) ? 'index' : 'real', axes: spec.axes }
 }
 
-/** Its defaults first, then with each other word, switch and null in their place. */
+/** The defaults first, then with each other word, boolean and null in their place. */
 function paramsOf({ params }: Loss): Params[] {
   const defaults: Params = mapped(params.properties, (schema) => schema.default as Params[string])
   const others = Object.entries(params.properties).flatMap(([name, schema]) =>
@@ -162,7 +166,7 @@ function alternativesOf(schema: TSchema): Params[string][] {
   return values.filter((value) => value !== schema.default)
 }
 
-/** From the empty one on; as many as are tried at most. */
+/** All subsets, from the empty one on, but not more than are tried. */
 function subsetsOf(names: readonly string[]): string[][] {
   let sets: string[][] = [[]]
   for (const name of names) {

@@ -1,6 +1,6 @@
 /**
- * What a loss is: names, inputs, parameters, one formula, examples. Everything else (route, schema, docs, gradient,
- * kernels, tests) is derived from this definition. It knows the language, not HTTP, engines or batching.
+ * The definition of a loss: names, inputs, parameters, one formula, examples. Everything else (route, schema, docs,
+ * gradient, kernels, tests) is derived from it. This file knows the language, but not HTTP, engines or batching.
  */
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Formula } from '../language/ast.ts'
@@ -9,28 +9,28 @@ import { identify } from './identity.ts'
 import type { Reduction } from './reduction.ts'
 
 /**
- * What the numbers of an input mean. It is checked on every request, shown in the docs, and tells the tests
- * which random numbers to draw.
+ * The meaning of an input's numbers. It is checked on every request, shown in the docs, and tells the tests which
+ * random numbers to draw.
  */
 export const KINDS = {
   real: 'any real number',
   positive: 'a number >= 0, normally > 0',
   nonnegative: 'a number >= 0',
   probability: 'a number in [0, 1]',
-  simplex: 'a number in [0, 1]; a row sums to 1',
+  simplex: 'a number in [0, 1]; each row sums to 1',
   logprob: 'a log-probability',
   sign: '-1 or 1',
   binary: '0 or 1',
   class: 'a class index from 0 (any integer dtype)',
   class_or_probability: 'a class index, or one probability per class',
   class_or_binary: 'a class index, or 0 or 1 per class',
-  index_list: 'class indices from 0, the list ended by the first -1 (any integer dtype)',
+  index_list: 'class indices from 0; the first -1 ends the list (any integer dtype)',
   box: 'x1, y1, x2, y2 with x1 <= x2 and y1 <= y2',
   count: 'an integer >= 0',
 } as const
 export type Kind = keyof typeof KINDS
 
-/** Of the kinds that may be class indices: what the numbers are where there is one for each class. */
+/** For kinds that can be class indices: the kind of the numbers if there is one number per class instead. */
 export const PER_CLASS: Readonly<Partial<Record<Kind, Kind>>> = {
   class_or_probability: 'probability',
   class_or_binary: 'binary',
@@ -48,43 +48,46 @@ export type Family =
   | 'boxes'
   | 'sequence'
   | 'preference'
-  /** A user's own. */
+  /** A user's custom loss. */
   | 'custom'
 
-/** How far one row's loss depends on others: it decides what the batcher may concatenate. */
+/** How far the loss of one row depends on other rows. It determines what the batcher may concatenate. */
 export type BatchDependence = 'element' | 'row' | 'group' | 'batch'
 
-/** The resolved parameters of a request: defaults filled in, checked. */
+/** The resolved parameters of a request: validated, with defaults filled in. */
 export type Params = Readonly<Record<string, number | boolean | string | null | readonly number[]>>
 
 export interface InputSpec {
-  /** Names of its axes in order; `...` stands for any number of axes. */
+  /** Names of its axes in order. `...` stands for any number of axes. */
   readonly axes: readonly string[]
   readonly kind: Kind
-  /** Whether its gradient is offered. */
+  /** Whether it has a gradient. */
   readonly differentiable: boolean
   readonly optional: boolean
-  /** Whether it may also have the shape of the loss's first input: one number for each class. Its rank tells. */
+  /** Whether it may also have the shape of the loss's first input, with one number per class. The rank decides. */
   readonly perClass: boolean
-  /** Where it is not 1, what the other inputs hold there counts nothing, and is held to nothing. */
+  /** Whether it is a mask: where it is not 1, the other inputs do not count and may contain any value. */
   readonly masks: boolean
-  /** It is one vector that is spread over the last axis of the `...` inputs (PyTorch's `pos_weight`). */
+  /** Whether it is one vector along the last axis of the `...` inputs (PyTorch's `pos_weight`). */
   readonly trailing: boolean
-  /** Of counts: the axis along which it counts, so that it is at most as long. */
+  /** For counts: the axis along which they count, and so their maximum. */
   readonly atMost: string | undefined
-  /** Of class indices, where no axis is called classes: as many as this axis has places, and so many more. */
+  /** For class indices, if no axis is called classes: their number is the size of this axis plus the offset. */
   readonly places: { readonly axis: string; readonly offset: number } | undefined
-  /** The input that says how much of each row means something; what lies behind is never looked at. */
+  /** The input with the valid length of each row. Everything after that length is ignored. */
   readonly paddedTo: string | undefined
-  /** Of class indices: the parameter that names the one that must not occur (CTC's blank). */
+  /** For class indices: the parameter with the index that must not occur (CTC's blank). */
   readonly except: string | undefined
-  /** Of boxes: whether corners in the wrong order are refused; a network may predict them, data may not. */
+  /**
+   * For boxes: whether corners in the wrong order are rejected. A network may predict such boxes, but data must not
+   * contain them.
+   */
   readonly ordered: boolean
-  /** What somebody who sends numbers outside of its kind should do instead: `send logits to ...`. */
+  /** A hint for clients that send invalid numbers for the kind: `send logits to ...`. */
   readonly outside: string
   /** One sentence for the docs. */
   readonly about: string
-  /** The kind where it depends on a parameter (`labels`, `log_target`). */
+  /** The kind, if it depends on a parameter (`labels`, `log_target`). */
   readonly kindFor: (params: Params) => Kind
 }
 
@@ -120,7 +123,7 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
   }
 }
 
-/** Nested numbers as they would stand in a JSON body. */
+/** Nested numbers, as in a JSON body. */
 export type Nested = number | string | readonly Nested[]
 
 export interface Example {
@@ -129,41 +132,39 @@ export interface Example {
   /** Default `none`. */
   readonly reduction?: Reduction
   readonly loss: Nested
-  /** Gradients of the reduced loss, where the example states them. */
+  /** Gradients of the reduced loss, if the example gives them. */
   readonly gradients?: Readonly<Record<string, Nested>>
-  /** Where the numbers come from: `by hand`, `torch 2.13.0` ... */
+  /** The source of the numbers: `by hand`, `torch 2.13.0` ... */
   readonly from: string
 }
 
-/** The frameworks whose conventions a request can ask for. */
+/** The frameworks whose conventions a request can select. */
 export const PRESETS = ['torch', 'keras', 'optax', 'tfjs'] as const
 export type PresetName = (typeof PRESETS)[number]
 
-/**
- * What a framework takes where a request says nothing, so that someone who moves a training job gets its numbers.
- */
+/** A framework's defaults, so that someone who moves a training job to lossd gets the same numbers. */
 export interface Preset {
   /**
-   * The framework's own spellings -> the parameters that each implies (`keras.losses.BinaryCrossentropy` and the like).
-   * Each is an alias of the loss that brings this preset along.
+   * The framework's names -> the parameters that each implies (`keras.losses.BinaryCrossentropy` and the like).
+   * Each name is an alias of the loss that selects this preset.
    */
   readonly names: Readonly<Record<string, Params>>
   /** Defaults that differ from the loss's own. */
   readonly params?: Params
-  /** The framework's default; `mean` where it is absent. */
+  /** The framework's default; `mean` if absent. */
   readonly reduction?: Reduction
-  /** Where our numbers differ from the framework's all the same, and why ours are right. */
+  /** Where our numbers still differ from the framework's, and why ours are right. */
   readonly note?: string
 }
 
-/** One name of a loss, and what it brings along. */
+/** One name of a loss, and what it implies. */
 export interface Alias {
   readonly preset: PresetName | undefined
-  /** Parameters that the name implies; a request may still override them. */
+  /** Parameters that the name implies. A request may override them. */
   readonly params: Params
 }
 
-/** A loss as a request asks for it. */
+/** A loss as a request names it. */
 export interface ResolvedLoss extends Alias {
   readonly loss: Loss
 }
@@ -175,45 +176,48 @@ export interface LossSpec {
   readonly couples: BatchDependence
   /** One or two sentences: what it is and when to use it. */
   readonly about: string
-  /** Other names, in the catalog's order; as a record, with the parameters that each implies. */
+  /** Other names, in the order of the catalog. As a record: with the parameters that each implies. */
   readonly aliases?: readonly string[] | Readonly<Record<string, Params>>
   readonly presets?: Readonly<Partial<Record<PresetName, Preset>>>
   readonly inputs: Readonly<Record<string, InputSpec>>
   readonly params: TObject
-  /** In the loss language; its last line is the unreduced value. */
+  /** In the loss language. Its last line is the unreduced value. */
   readonly formula: string
   /**
-   * Where inputs and formula depend on parameters (a list of cutoffs): what they are for these.
+   * The inputs and the formula for given parameters, if they depend on parameters (a list of cutoffs).
    *
-   * @throws RangeError for parameters that do not fit each other
+   * @throws RangeError for parameters that contradict each other
    */
   readonly expand?: (params: Params) => Pick<LossSpec, 'inputs' | 'formula'>
   /**
-   * What one value adds to the denominator of `mean`, in the same language and with the formula's names in scope;
-   * must not depend on a differentiable input. Default 1.
+   * What one value adds to the denominator of `mean`, in the same language and with the names of the formula in
+   * scope. It must not depend on a differentiable input. Default 1.
    */
   readonly denominator?: string
-  /** In means, each row's loss is divided by this input of whole numbers, at least by 1 (CTC's target lengths). */
+  /**
+   * In a mean, the loss of each row is divided by this integer input, or by 1 if it is smaller (CTC's target
+   * lengths).
+   */
   readonly meanPer?: string
   readonly references: readonly string[]
-  /** At least one in the catalog. */
+  /** At least one for losses of the catalog. */
   readonly examples: readonly Example[]
 }
 
-/** A checked, frozen definition. */
+/** A validated, frozen definition. */
 export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' | 'denominator'> {
-  /** What it computes, as a hash: programs, kernels and plans are kept by it. */
+  /** A hash of what it computes. It is the cache key for programs, kernels and plans. */
   readonly id: string
   readonly aliases: readonly string[]
   readonly presets: Readonly<Partial<Record<PresetName, Preset>>>
-  /** Every name that it answers to, its own first. */
+  /** All of its names, its own first. */
   readonly spellings: ReadonlyMap<string, Alias>
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
 }
 
-/** The loss as it is for these parameters: itself, unless it expands. */
+/** The loss for given parameters: the loss itself, unless it has `expand`. */
 export function specializeLoss(loss: Loss, params: Params): Loss {
   if (loss.expand === undefined) return loss
   const { inputs, formula } = loss.expand(params)
@@ -223,13 +227,13 @@ export function specializeLoss(loss: Loss, params: Params): Loss {
 /** No parameters. */
 export const noParams = Type.Object({})
 
-/** Where the classes stand in the inputs that have them: for dense prediction (`[N, C, H, W]`, or with the classes last). */
+/** The position of the class axis, for dense prediction (`[N, C, H, W]`, or with the classes last). */
 export const classAxis = Type.Integer({
   default: 1,
-  description: 'Where the classes are: 1, or -1 for the last axis.',
+  description: 'Position of the class axis: 1, or -1 for the last axis.',
 })
 
-/** The class whose rows do not count; labels are int32. */
+/** The class whose rows do not count. Labels are int32. */
 export const ignoreIndex = {
   minimum: -(2 ** 31),
   maximum: 2 ** 31 - 1,
@@ -237,7 +241,7 @@ export const ignoreIndex = {
   description: 'Rows with this class index do not count.',
 } as const
 
-/** A parameter that may be switched off with `null`. */
+/** A parameter that can be disabled with `null`. */
 export function nullable<T extends TSchema>(
   schema: T,
   options: { default: Static<T> | null; description?: string },
@@ -246,8 +250,9 @@ export function nullable<T extends TSchema>(
 }
 
 /**
- * For a parameter that means something only with certain values of another one, or kinds of an input: sent with any other it is refused, because
- * it would be ignored in silence. It stands in the parameter's published schema.
+ * For a parameter that has an effect only with certain values of another parameter, or with certain kinds of an
+ * input. With any other it is rejected, because it would be silently ignored. This is part of the parameter's
+ * published schema.
  *
  * @example
  * Type.Number({ default: 2, ...onlyWith('distance', 'lp') })
@@ -261,7 +266,7 @@ export interface OnlyWith {
   readonly values: readonly (string | boolean)[]
 }
 
-/** A parameter that is one of a few words; the formula compares it by name: `form == distance ? ... : ...`. */
+/** A parameter that is one of a few words. The formula compares it by name: `form == distance ? ... : ...`. */
 export function oneOf<const W extends readonly string[]>(
   words: W,
   options: { default: W[number]; description?: string },
@@ -273,7 +278,7 @@ export function oneOf<const W extends readonly string[]>(
 }
 
 /**
- * Defines a loss: parses its formula at once, so that a typo is found when the process starts.
+ * Defines a loss. Its formula is parsed immediately, so that a typo is found when the process starts.
  *
  * @throws FormulaError with line and column
  * @example
@@ -312,7 +317,7 @@ function impliedBy(aliases: LossSpec['aliases'] = []): Readonly<Record<string, P
     : (aliases as Readonly<Record<string, Params>>)
 }
 
-/** @throws Error when a name stands twice */
+/** @throws Error if a name occurs twice */
 function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Alias> {
   const plain = Object.entries({ [name]: {}, ...impliedBy(aliases) }).map(([alias, params]) => ({
     alias,

@@ -1,20 +1,24 @@
-/** Lines that the formulas of a family share. A line costs nothing where a formula does not use it. */
+/**
+ * Lines that the formulas of a family share. Lines that a formula does not use cost nothing (dead code
+ * elimination).
+ */
 
-/** Ranking: `valid` marks the items that are no padding, `both` the pairs of two such items. */
+/** Ranking: `valid` marks the items that are not padding, `both` the pairs of two such items. */
 export const MASK_SNIPPET = `
     valid = given(mask) ? mask == 1 : true
     both = valid and valid[items -> others]`
 
-/** Ranking: what a list adds to the mean's denominator where one without an item counts nothing, as in rax. */
+/** Ranking: what a list adds to the denominator of the mean. A list without items counts nothing, as in rax. */
 export const COUNT_NONEMPTY_LISTS = 'max(valid ? 1 : 0, items)'
 
-/** Ranking: the same where a list without a pair to compare counts nothing; `pair` marks the pairs. */
+/** Ranking: the same, but a list without a pair to compare counts nothing. `pair` marks the pairs. */
 export const COUNT_LISTS_WITH_PAIRS = 'max(max(pair ? 1 : 0, others), items)'
 
 /**
- * Boxes: sides, the area of the overlap and of the union, and the sides of the smallest box around both. Boxes that
- * only touch do not overlap. Two boxes without area have IoU 0, also with epsilon 0. Beyond 1e9 all are measured in units of
- * the box around both, whose squares do not overflow; ratios do not change by that.
+ * Boxes: the sides, the areas of the overlap and of the union, and the sides of the smallest enclosing box. Boxes
+ * that only touch do not overlap. Two boxes with zero area have IoU 0, even with epsilon 0. If the enclosing box is
+ * larger than 1e9, all lengths are measured in units of it, so that squares do not overflow; this does not change
+ * ratios.
  */
 export const BOX_GEOMETRY = `
     left = pick(predictions, 0, 4)
@@ -41,14 +45,15 @@ export const BOX_GEOMETRY = `
     w_around = wide / unit
     h_around = high / unit`
 
-/** Embedding: `z` is each row at length 1; a row without length stays at 0, with gradient 0. */
+/** Embedding: `z` is each row normalized to length 1. A row of length 0 stays 0, with gradient 0. */
 export const L2_NORMALIZED = `
     length = norm(embeddings, dim)
     z = length < 1e-12 ? 0 : embeddings / length`
 
 /**
- * Ranking: the gain 2^y - 1 of each item, without cancelling where y is small. All of a list may be scaled by one power of
- * two, 1 unless its largest label is beyond 64: what gains are divided by shares it, and 2^128 overflows float32.
+ * Ranking: the gain 2^y - 1 of each item, without cancellation for small y. All gains of a list may be scaled by
+ * one power of two (1 unless the largest label exceeds 64), because 2^128 overflows float32. Whatever the gains are
+ * divided by is scaled equally.
  */
 export const DCG_GAINS = `
     beyond = relu(max(valid ? targets : 0, items) - 64)
@@ -56,11 +61,11 @@ export const DCG_GAINS = `
     gain = valid ? (targets < 0.5 ? expm1(targets * 0.6931471805599453) * scaled : 2^(targets - beyond) - scaled) : 0`
 
 /**
- * Ranking: ln(1 + e^-lead) of the pairs, times `counted` each and summed over the others, with lead = scores -
- * scores[items -> others]: its value is \`bits\`, its slope
- * that of \`bits_slope\`. The slope of a pair is -h - r with h = 1, 1/2 or 0 (trailing far, close, leading far) and a small
- * r. What an item gets from pairs that it leads and from those that it trails nearly cancels; h is summed by itself, where
- * it cancels exactly, and r keeps its digits.
+ * Ranking: ln(1 + e^-lead) of the pairs, each multiplied by `counted`, summed over the others, with lead = scores -
+ * scores[items -> others]. The value is that of `bits`, the slope that of `bits_slope`. The slope of a pair is -h -
+ * r, where h is 1, 1/2 or 0 (trailing far, close, leading far) and r is small. The contributions to an item from
+ * pairs that it leads and from pairs that it trails nearly cancel. The h are summed separately, where they cancel
+ * exactly, so that r keeps its digits.
  */
 export const PAIRWISE_LOG_LOSS = `
     close = abs(lead) < 1

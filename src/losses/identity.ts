@@ -1,9 +1,12 @@
-/** Content addressing: two definitions that compute the same in the same words are one, whoever wrote them. */
+/**
+ * Content addressing: two definitions that compute the same with the same formula are the same loss, whoever wrote
+ * them.
+ */
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Formula } from '../language/ast.ts'
 
-/** The parts of a loss that decide what it computes; names and prose do not. */
+/** The parts of a loss that determine what it computes. Names and descriptions do not. */
 export interface Content {
   readonly formula: Formula
   readonly denominator: Formula | undefined
@@ -12,7 +15,8 @@ export interface Content {
 }
 
 /**
- * SHA-256 over the syntax trees (so that blanks, comments and line breaks do not count), inputs and parameters, in hex.
+ * SHA-256 of the syntax trees (so that spaces, comments and line breaks do not count), the inputs and the
+ * parameters, in hex.
  *
  * @example
  * identify(parsed('abs(x - y)')) === identify(parsed('abs( x-y ) # the same')) // true
@@ -23,5 +27,5 @@ export function identify({ formula, denominator, inputs, params }: Content): str
   return bytesToHex(sha256(utf8ToBytes(text)))
 }
 
-/** Members that say something to people, or where it was written. */
+/** Members that are only for people, or that record a source position. */
 const PROSE: ReadonlySet<string> = new Set(['at', 'about', 'description', 'title', 'outside'])

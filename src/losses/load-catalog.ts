@@ -1,6 +1,6 @@
 /**
- * Loads the catalog: every loss that lies in a family folder here. A loss registers by being there; what is wrong with one
- * stops the process at start, with its file's name.
+ * Loads the catalog: every loss in a family folder here is registered automatically. An invalid loss stops the
+ * process at startup, with the name of its file.
  */
 import { readdirSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -11,7 +11,7 @@ import type { Loss } from './define.ts'
 /**
  * Reads the family folders.
  *
- * @throws Error when a file does not export a loss, or a name is not its file's or stands twice
+ * @throws Error if a file does not export a loss, or a name differs from its file's or occurs twice
  * @example
  * const catalog = await loadCatalog()
  * catalog.find('mae')?.name // 'l1'
@@ -44,7 +44,8 @@ async function loadLoss({ family, name, url }: LossFile): Promise<Loss> {
     throw new Error(`losses/${family}/${name}: ${why}`, { cause })
   })
   const loss = module.default
-  if (loss?.formula === undefined) throw new Error(`losses/${family}/${name}: no loss is exported by default`)
+  if (loss?.formula === undefined)
+    throw new Error(`losses/${family}/${name}: has no loss as its default export`)
   if (loss.name !== name || loss.family !== family) {
     throw new Error(
       `losses/${family}/${name}: defines ${loss.family}/${loss.name}; file, folder and name must agree`,

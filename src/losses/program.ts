@@ -1,7 +1,8 @@
 /**
- * Loss + structure of a request -> program, made once and kept. The structure is what changes the computation itself:
- * which inputs are there, how they lie in memory, and parameters that are words, switches or whole numbers. Plain
- * numbers (delta, gamma ...) stay run-time scalars, so that a schedule of them needs no new program.
+ * An LRU cache of programs: loss + structure of a request -> program. The structure is everything that changes the
+ * computation itself: which inputs there are, their memory layout, and parameters that are words, booleans or
+ * integers (constant specialization). Real parameters (delta, gamma ...) stay run-time scalars, so that changing
+ * them at every step needs no new program.
  */
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { isValueIndependentAlong } from '../language/coupling.ts'
@@ -9,31 +10,31 @@ import type { InputLayout, Program } from '../language/ir.ts'
 import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
 import { type BatchDependence, type InputSpec, type Loss, type Params, PER_CLASS } from './define.ts'
 
-/** What decides the program. */
+/** What determines the program. */
 export interface Structure {
   readonly inputs: Readonly<Record<string, InputLayout>>
   readonly params: Params
-  /** Inputs whose gradients are wanted, in the loss's order. */
+  /** Inputs whose gradients are requested, in the loss's order. */
   readonly wants: readonly string[]
-  /** Those of them whose second derivative is wanted, too. */
+  /** Those of them whose second derivatives are also requested. */
   readonly hessians: readonly string[]
 }
 
 export interface LossProgram {
-  /** Equal keys, equal programs. */
+  /** Equal keys mean equal programs. */
   readonly key: string
   readonly program: Program
-  /** The parameters that are given at run time. */
+  /** The parameters that are passed at run time. */
   readonly scalars: Readonly<Record<string, number>>
 }
 
-/** Programs that are kept; past it, the one unused for longest goes. */
+/** Maximum number of cached programs (LRU). */
 const MAX_KEPT = 1024
 
-/** Nodes of a program: an engine's compiler takes time that grows with them. */
+/** Maximum number of nodes in a program: the compile time of an engine grows with them. */
 const MAX_NODES = 4096
 
-/** A program that no engine should be given. */
+/** A program that is too large for any engine. */
 export class ProgramTooLarge extends Error {
   override readonly name = 'ProgramTooLarge'
 }
@@ -41,7 +42,7 @@ export class ProgramTooLarge extends Error {
 export type ProgramSource = (loss: Loss, structure: Structure) => LossProgram
 
 /**
- * A source of programs with a bounded memory of its own.
+ * A source of programs with a bounded cache of its own.
  *
  * @example
  * const programs = createProgramSource()
@@ -85,7 +86,10 @@ function makeProgram(
   return { key, program }
 }
 
-/** All axes of a loss in the order of declaration, `...` right after the batch axis so that rows lie together. */
+/**
+ * All axes of a loss in the order of declaration. `...` comes right after the batch axis, so that rows are
+ * contiguous.
+ */
 export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
   const declared = [...new Set(Object.values(loss.inputs).flatMap((input) => input.axes))]
   if (!declared.includes('...') || declared[0] === '...') return declared
@@ -93,18 +97,18 @@ export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
   return [first!, '...', ...rest]
 }
 
-/** Whether an input that lies like this holds class indices. */
+/** Whether an input with this layout contains class indices. */
 export function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
   if (Object.hasOwn(PER_CLASS, spec.kind)) return !layout.includes('classes')
   return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
 }
 
-/** The slowest axis: along it rows are weighted, and jobs are put end to end. */
+/** The slowest axis: sample weights apply to it, and jobs are concatenated along it. */
 export function firstAxisOf(loss: Loss): string {
   return Object.values(loss.inputs)[0].axes[0]
 }
 
-/** What the program shows of it, whatever is declared: batches are formed on the strength of this. */
+/** How rows depend on each other according to the program, whatever the loss declares: batching relies on this. */
 export function couplesIn(program: Program, { couples }: Loss, first: string): BatchDependence {
   if (!isValueIndependentAlong(program, first)) return 'batch'
   if (couples !== 'batch') return couples
@@ -119,7 +123,7 @@ function keyOf(loss: Loss, { inputs, wants, hessians }: Structure, params: Bindi
   return `${loss.name}@${loss.id}|${layouts.join(';')}|${fixed.join(';')}|${wants.join(',')}|${hessians.join(',')}`
 }
 
-/** The loss's name in a program's key, for whoever tells about programs. */
+/** The name of the loss in a program's key, for reports about programs. */
 export function lossNameOfKey(programKey: string): string {
   return programKey.slice(0, programKey.indexOf('@'))
 }
@@ -138,7 +142,7 @@ function bindParam(schema: TSchema, value: Params[string]): ParamBinding {
   return isScalar ? { kind: 'scalar' } : { kind: 'fixed', value }
 }
 
-/** Whole numbers, and numbers marked `structural`, decide the program; every other number is only multiplied along. */
+/** Integers, and numbers marked `structural`, determine the program. All other numbers are passed at run time. */
 function isStructural(schema: TSchema): boolean {
   const alternatives: readonly TSchema[] = schema.anyOf ?? [schema]
   return alternatives.some((part) => part[SchemaKind] === 'Integer' || part.structural === true)

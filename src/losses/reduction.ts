@@ -1,6 +1,7 @@
 /**
- * Reduction, weights and denominators, on both sides of the engine: before it they become the cotangent (what each
- * unreduced value counts), after it they turn the values into the loss. The only place that knows `mean`.
+ * Reduction, weights and denominators, before and after the engine. Before it, they become the cotangent (the
+ * weight of each unreduced value); after it, they turn the values into the loss. This is the only place that knows
+ * `mean`.
  */
 
 import type { NumericArray, Precision } from '../tensor.ts'
@@ -15,48 +16,48 @@ export const REDUCTIONS = [
 ] as const
 export type Reduction = (typeof REDUCTIONS)[number]
 
-/** Which of them divide by what counts: all the same while there are no sample weights. */
+/** The reductions that divide by what counts. They are all the same without sample weights. */
 const MEANS: ReadonlySet<Reduction> = new Set(['mean', 'weighted_mean', 'sum_by_nonzero_weights'])
 
-/** Whether the reduction divides by the loss's own denominator, or one given in its place. */
+/** Whether the reduction divides by the loss's own denominator, or by one given in its place. */
 export function isMean(reduction: Reduction): boolean {
   return MEANS.has(reduction)
 }
 
 type Floats = Float32Array | Float64Array
 
-/** What is known of a request before its values are. */
+/** What is known of a request before its values are computed. */
 export interface ReductionSpec {
   readonly reduction: Reduction
   /** Number of unreduced values. */
   readonly count: number
   /** Size of the first axis. */
   readonly rows: number
-  /** One a row. */
+  /** One per row. */
   readonly sampleWeight: NumericArray | undefined
-  /** One a row: what a mean divides its loss by beside the denominator. */
+  /** One per row: a mean divides the row's loss by this, in addition to the denominator. */
   readonly per: NumericArray | undefined
-  /** One a value; only with `none`. */
+  /** One per value; only with `none`. */
   readonly gradOutput: NumericArray | undefined
-  /** What `mean` divides by; undefined while it depends on what the engine finds. */
+  /** The denominator of `mean`; undefined while it depends on the engine's results. */
   readonly denominator: number | undefined
   readonly precision: Precision
 }
 
-/** What is known when the values are there. */
+/** What is known after the values are computed. */
 export interface FinalizedReduction {
   readonly denominator: number
   /** How many values count. */
   readonly counted: number
-  /** What the gradients must still be multiplied by. */
+  /** The factor that the gradients must still be multiplied by. */
   readonly gradientScale: number
 }
 
 /**
- * Where the mean's denominator depends on the request's labels and weights, it comes back with the values; the gradient,
- * which is linear in it, was computed without and is scaled now.
+ * If the denominator of the mean depends on the request's labels and weights, the engine computes it together with
+ * the values. The gradient, which is linear in its inverse, was computed without it and is scaled now.
  *
- * @param denominators what each value adds to it; undefined where that is 1
+ * @param denominators what each value adds to the denominator; undefined if that is 1
  */
 export function finalizeReduction(spec: ReductionSpec, denominators: Floats | undefined): FinalizedReduction {
   const { count, reduction, denominator } = spec
@@ -67,11 +68,12 @@ export function finalizeReduction(spec: ReductionSpec, denominators: Floats | un
 }
 
 /**
- * What the mean divides by: the sum of what the values add to it. With sample weights, `mean` still counts every value
- * (Keras' sum_over_batch_size), `weighted_mean` counts each by its weight (Keras' mean_with_sample_weight), and
- * `sum_by_nonzero_weights` counts those that have one (tfjs, tf.compat.v1).
+ * The denominator of the mean: the sum of what the values add to it. With sample weights, `mean` still counts every
+ * value (Keras' sum_over_batch_size), `weighted_mean` counts each value by its weight (Keras'
+ * mean_with_sample_weight), and `sum_by_nonzero_weights` counts the values with a nonzero weight (tfjs,
+ * tf.compat.v1).
  *
- * @param denominators what each value adds to it; undefined where that is 1
+ * @param denominators what each value adds to the denominator; undefined if that is 1
  */
 export function denominatorOf(spec: ReductionSpec, denominators: Floats | undefined): number {
   const { reduction, sampleWeight, count } = spec
@@ -85,8 +87,8 @@ export function denominatorOf(spec: ReductionSpec, denominators: Floats | undefi
 }
 
 /**
- * What each value counts in the answer's gradient: weight x grad_output / denominator. One number when it is the same
- * for all.
+ * The weight of each value in the returned gradient: weight x grad_output / denominator. A single number if it is
+ * the same for all values.
  *
  * @example
  * cotangentOf({ reduction: 'mean', count: 4, rows: 4, denominator: 4, ... }) // [0.25]
@@ -102,8 +104,9 @@ export function cotangentOf(spec: ReductionSpec): Floats {
 }
 
 /**
- * The unreduced values with their weights (`none`), or their weighted sum over the denominator. A value of weight 0
- * is left out, whatever it is; sums are compensated, so that a mean of 1e7 values is right to the last digits.
+ * The unreduced values multiplied by their weights (`none`), or their weighted sum divided by the denominator. A
+ * value of weight 0 is left out, whatever it is. Sums are compensated, so that a mean of 1e7 values is accurate to
+ * the last digits.
  */
 export function reduceValues(
   values: Floats,
@@ -117,7 +120,7 @@ export function reduceValues(
   return spec.precision === 'float64' ? Float64Array.of(total) : Float32Array.of(total)
 }
 
-/** The rows of the first axis that count nothing: their gradient is 0 whatever they hold. */
+/** The rows of the first axis that do not count: their gradient is 0, whatever they contain. */
 export function zeroWeightRows({ sampleWeight, gradOutput, rows, count }: ReductionSpec): readonly number[] {
   if (sampleWeight === undefined && gradOutput === undefined) return NONE
   const width = count / rows
@@ -132,7 +135,7 @@ function scaleOf({ reduction, rows }: ReductionSpec, denominator: number): numbe
   return reduction === 'batchmean' ? 1 / rows : 1
 }
 
-/** A mean over nothing is nothing. */
+/** The mean over nothing is 0. */
 function inverse(denominator: number): number {
   return denominator === 0 ? 0 : 1 / denominator
 }
@@ -172,7 +175,10 @@ function sum(values: Floats): number {
   return values instanceof Float32Array ? sumOfFloat32(values) : compensatedSum(values)
 }
 
-/** In doubles, whose rounding is 2^29 times finer than the terms'; four sums, because one would wait for itself. */
+/**
+ * In doubles, whose rounding error is 2^29 times smaller than that of the terms. Four sums, because the additions
+ * of a single sum would wait for each other.
+ */
 function sumOfFloat32(values: Float32Array): number {
   let [a, b, c, d] = [0, 0, 0, 0]
   const whole = values.length - (values.length % 4)
@@ -186,7 +192,10 @@ function sumOfFloat32(values: Float32Array): number {
   return a + b + (c + d)
 }
 
-/** Neumaier's sum; plain once it is not finite, where compensation would make NaN of an infinity. */
+/**
+ * Compensated summation (Neumaier). Uncompensated as soon as the sum is not finite, because compensation would turn
+ * an infinity into NaN.
+ */
 function compensatedSum(values: Floats): number {
   let total = 0
   let lost = 0

@@ -1,11 +1,11 @@
 /**
- * What the segmentation losses share: inputs, parameters, and lines of their formulas. A region is where a class is, in one
- * row; a pixel is a place along `...`.
+ * What the segmentation losses share: inputs, parameters, and lines of their formulas. A region consists of the
+ * pixels of one class in one row; a pixel is an element along `...`.
  */
 import { Type } from '@sinclair/typebox'
 import { ignoreIndex, input, oneOf, onlyWith } from './define.ts'
 
-/** Logits, or what the parameter `activation` says. */
+/** Logits, or whatever the parameter `activation` specifies. */
 export const activated = input('rows,classes,...', 'real', {
   outside: 'logits go with activation sigmoid or softmax',
   differentiable: true,
@@ -15,12 +15,12 @@ export const activated = input('rows,classes,...', 'real', {
 
 /** Regions that may be soft. */
 export const regions = input('rows,...', 'class_or_probability', {
-  about: 'The class index of each pixel, or regions of the shape of the predictions: 0 or 1, or soft.',
+  about: 'The class index of each pixel, or regions in the shape of the predictions: 0 or 1, or soft values.',
 })
 
-/** Regions that may not. */
+/** Regions that must not be soft. */
 export const hardRegions = input('rows,...', 'class_or_binary', {
-  about: 'The class index of each pixel, or regions of the shape of the predictions: 1 inside, 0 outside.',
+  about: 'The class index of each pixel, or regions in the shape of the predictions: 1 inside, 0 outside.',
 })
 
 export const pixelMask = input('rows,...', 'binary', {
@@ -28,24 +28,24 @@ export const pixelMask = input('rows,...', 'binary', {
   perClass: true,
   masks: true,
   about:
-    '1 for what counts, 0 for what does not, whatever it holds: one number a pixel, or of the shape of the predictions. A softmax is over the classes that count.',
+    '1 for elements that count, 0 for elements that do not, whatever they contain: one number per pixel, or in the shape of the predictions. A softmax is taken over the classes that count.',
 })
 
 export const activation = (standard: 'sigmoid' | 'softmax') =>
   oneOf(['sigmoid', 'softmax', 'none'], {
     default: standard,
-    description: 'What makes probabilities of the predictions.',
+    description: 'Turns the predictions into probabilities.',
   })
 
 export const ignoredClass = Type.Integer({
   ...ignoreIndex,
-  description: 'Pixels with this class index count in no sum, whatever the predictions hold there.',
+  description: 'Pixels with this class index count in no sum, whatever the predictions contain there.',
   ...onlyWith('targets', 'class'),
 })
 
 /**
- * Which pixels count (`kept`), and there what is `inside` of each region and what is `outside`. What is not kept is in
- * neither; its logit is one that takes no part in a softmax.
+ * Which pixels count (`kept`), and for these what is `inside` of each region and what is `outside`. Pixels that are
+ * not kept are in neither; their logit takes no part in a softmax.
  */
 export const MASKED_REGIONS = `
     kept = (given(mask) ? mask == 1 : true) and (is_index(targets) ? targets != ignore_index : true)
@@ -55,16 +55,17 @@ export const MASKED_REGIONS = `
     x = kept ? predictions : 0
     scores = kept ? predictions : log(0)`
 
-/** What a region adds to the mean's denominator: nothing where none of its pixels is kept. */
+/** What a region adds to the denominator of the mean: nothing if none of its pixels is kept. */
 export const REGIONS_WITH_PIXELS = 'max(kept ? 1 : 0, ...)'
 
-/** The same of all regions of a row together. */
+/** The same for all regions of a row together. */
 export const ROWS_WITH_PIXELS = 'max(max(kept ? 1 : 0, ...), classes)'
 
 /**
- * How much of a region is found (`hit`), predicted where it is not (`extra`) and not found (`missed`).
- * All three are sums of terms >= 0. A loss that divides by them keeps the digits that 1 - ratio would lose. All are in
- * units of 2^-60, `smoothed` too: ratios do not change, and a region of denormal probabilities has an inverse.
+ * How much of a region is found (`hit`), predicted outside of it (`extra`) and not found (`missed`). All three are
+ * sums of terms >= 0. A loss that divides by them keeps the digits that 1 - ratio would lose. All of them, and
+ * `smoothed`, are in units of 2^-60: this does not change ratios, and a region of denormal probabilities has an
+ * inverse.
  */
 export const TP_FP_FN = `${MASKED_REGIONS}
     p = activation == sigmoid ? sigmoid(x) : activation == softmax ? softmax(scores, classes) : x

@@ -1,17 +1,17 @@
 /**
- * A formula and the names that come with it -> a definition document. What is sent as a tensor is an input, what is sent as
- * a parameter is one; axes are `...` where nothing is said. It looks at no numbers: two requests of one structure have one
- * definition.
+ * A formula and the names that are sent with it -> a definition document. A tensor becomes an input, a member of
+ * params a parameter, and axes default to `...`. It does not look at numbers: two requests with the same structure
+ * have the same definition.
  */
 import type { Expression, Formula } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
 import type { Definition, InputDefinition, ParamDefinition } from './custom.ts'
 import type { Kind } from './define.ts'
 
-/** What a request says beside its formula. */
+/** What a request contains in addition to its formula. */
 export interface Shorthand {
   readonly formula: string
-  /** Tensor -> whether it came as integers, by its dtype. */
+  /** Tensor -> whether its dtype is an integer. */
   readonly tensors: Readonly<Record<string, { readonly isInteger: boolean }>>
   readonly params: Readonly<Record<string, unknown>>
   /** Tensor -> its axes. */
@@ -19,6 +19,8 @@ export interface Shorthand {
 }
 
 /**
+ * @throws FormulaError if the formula is invalid
+ *
  * @throws FormulaError where the formula cannot be read
  * @example
  * definitionOf({ formula: 'abs(x - y) / s', tensors: { x: real, y: real }, params: { s: 2 }, axes: {} }).inputs
@@ -35,7 +37,10 @@ export function definitionOf({ formula, tensors, params, axes }: Shorthand): Def
   return { inputs: Object.fromEntries(rowsFirst(inputs)), params: Object.fromEntries(own), formula }
 }
 
-/** The first input's first axis is that of the rows: one that has rows goes before those that all rows share. */
+/**
+ * The first axis of the first input is that of the rows, so an input with rows comes before inputs that all rows
+ * share.
+ */
 function rowsFirst<T extends readonly [string, InputDefinition]>(inputs: readonly T[]): T[] {
   const rank = ([, { axes = '' }]: T) => {
     const [first] = axes.split(',')
@@ -58,13 +63,13 @@ function paramOf(value: unknown, words: ReadonlySet<string> = new Set()): ParamD
 
 /** How a formula uses names. */
 interface Uses {
-  /** Name -> the axis whose places it is read as. */
+  /** Name -> the axis that it is used as an index of. */
   readonly places: Map<string, string>
   /** Name -> the words that it is compared with. */
   readonly words: Map<string, Set<string>>
 }
 
-/** Functions whose second or first argument is a place of an axis, and where the two stand. */
+/** Functions that take an index of an axis, and the positions of both arguments. */
 const PLACES: Readonly<Record<string, { readonly place: number; readonly axis: number }>> = {
   pick: { place: 1, axis: 2 },
   gather: { place: 1, axis: 2 },
@@ -111,7 +116,7 @@ function partsOf(expression: Expression): readonly Expression[] {
   }
 }
 
-/** Names that a formula reads and does not set itself: its inputs and parameters, and names of axes. */
+/** Names that a formula reads and does not assign: its inputs and parameters, and names of axes. */
 export function namesIn({ statements }: Formula): ReadonlySet<string> {
   const found = new Set<string>()
   const walk = (expression: Expression) => {

@@ -1,15 +1,15 @@
-/** The examples of a definition must hold: in float64, by the interpreter, to nine digits. */
+/** Checks the examples of a definition: the interpreter must compute them in float64 to nine digits. */
 import { Problem, type ProblemDetail } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
 import type { Nested } from '../losses/define.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 
-/** Relative; what is smaller than 1 is held to it as it stands. */
+/** Relative; for values below 1, absolute. */
 const TOLERANCE = 1e-9
 
 /**
- * @param evaluate the answer to a request that has these members
- * @throws Problem `example-fails`, with the value that came out
+ * @param evaluate computes the response to a request with these members
+ * @throws Problem `example-fails`, with the computed value
  */
 export function checkExamples({ examples = [], inputs }: Definition, evaluate: (body: object) => Answer) {
   examples.forEach((example, place) => {
@@ -33,7 +33,7 @@ export function checkExamples({ examples = [], inputs }: Definition, evaluate: (
   })
 }
 
-/** Real numbers as float64; indices as they are written. */
+/** Real numbers as float64, indices as they are written. */
 function tensorOf(data: Nested, kind = 'real'): object | Nested {
   const isIndex = kind === 'class' || kind === 'count' || kind === 'index_list'
   return isIndex || kind.startsWith('class_or')
@@ -45,7 +45,7 @@ function tensorOf(data: Nested, kind = 'real'): object | Nested {
       }
 }
 
-/** What is wrong with an example's request is wrong at the example. */
+/** Moves the pointers of a problem with an example's request to the example. */
 function within<T>(pointer: string, run: () => T): T {
   try {
     return run()
@@ -66,7 +66,12 @@ function differences(
 ): ProblemDetail[] {
   const [numbers, written] = [flat(expected), shapeOf(expected)]
   if (numbers.length !== found.length) {
-    return [{ pointer, detail: `has ${numbers.length} numbers, ${found.length} came out: ${listed(found)}` }]
+    return [
+      {
+        pointer,
+        detail: `has ${numbers.length} numbers, but ${found.length} were computed: ${listed(found)}`,
+      },
+    ]
   }
   if (numbers.length > 0 && written.join() !== shape.join())
     return [{ pointer, detail: `has the shape [${written}], [${shape}] came out: ${listed(found)}` }]
@@ -75,7 +80,7 @@ function differences(
   return [
     {
       pointer,
-      detail: `says ${numbers[wrong]}, ${found[wrong]} came out (element ${wrong} of ${listed(found)})`,
+      detail: `is ${numbers[wrong]}, but ${found[wrong]} was computed (element ${wrong} of ${listed(found)})`,
     },
   ]
 }

@@ -1,10 +1,10 @@
-/** Names of own losses in addresses: `acme/robust_log`, and `acme/robust_log@2` for one version. */
+/** Names of custom losses in URLs: `acme/robust_log`, and `acme/robust_log@2` for a fixed version. */
 import { Problem } from '../errors.ts'
 
 export interface OwnName {
   readonly namespace: string
   readonly name: string
-  /** Absent: the latest. */
+  /** Absent: the latest version. */
   readonly version: number | undefined
 }
 
@@ -12,7 +12,7 @@ const PART = /^[a-z][a-z0-9_]{0,63}$/
 const VERSION = /^[1-9]\d{0,8}$/
 
 /**
- * @throws Problem `unknown-loss`: nothing can have such a name
+ * @throws Problem `unknown-loss` if no loss can have this name
  * @example
  * ownName('acme', 'robust_log@2') // { namespace: 'acme', name: 'robust_log', version: 2 }
  */
@@ -25,11 +25,11 @@ export function ownName(namespace: string, nameAndVersion: string): OwnName {
   const shown = `${namespace}/${nameAndVersion}`.slice(0, 150)
   throw new Problem(
     'unknown-loss',
-    `there is no loss "${shown}"; own ones are namespace/name, or namespace/name@version`,
+    `there is no loss "${shown}"; a custom loss is called namespace/name, or namespace/name@version`,
   )
 }
 
-/** Whether a term of a composition means an own loss. */
+/** Whether a term of a composition refers to a custom loss. */
 export function isOwn(name: string): boolean {
   return name.includes('/')
 }

@@ -1,6 +1,6 @@
 /**
- * Own losses that are kept: by name in memory, else in the store. A version never changes, so that what is known of it holds
- * for ever; which version is the latest holds until the store tells of a change.
+ * Registered custom losses, with an LRU cache in front of the store. A version never changes, so a cached version
+ * stays valid. Which version is the latest is cached until the store reports a change.
  */
 import { createHash } from 'node:crypto'
 import { Problem } from '../errors.ts'
@@ -18,33 +18,33 @@ import {
 } from '../store/contract.ts'
 import { fullName, type OwnName } from './name.ts'
 
-/** An own loss, ready to be evaluated. */
+/** A custom loss, ready to be evaluated. */
 export interface OwnLoss {
   readonly resolved: ResolvedLoss
   readonly stored: StoredVersion
-  /** Since when its name is retired. */
+  /** When its name was retired. */
   readonly retired: string | null
 }
 
-/** What is known of a name: its latest version, until the store tells of a change. */
+/** What is cached about a name: its latest version, until the store reports a change. */
 interface Latest {
   readonly version: number
   readonly retired: string | null
 }
 
-/** Losses and names that are kept in memory. */
+/** Maximum number of cached losses, and of cached names. */
 const MAX_KEPT = 4096
 
 export class Registry {
   readonly #store: LossStore | undefined
   readonly #versions = new Map<string, Pick<OwnLoss, 'resolved' | 'stored'>>()
   readonly #latest = new Map<string, Latest>()
-  /** What was known before a change: good enough while the store is down. */
+  /** What was known before a change: good enough while the store is unavailable. */
   readonly #stale = new Map<string, Latest>()
-  /** Counts changes: a look-up that began before one does not say what is the latest now. */
+  /** Counts changes. A lookup that began before a change does not tell which version is the latest now. */
   #changes = 0
 
-  /** @param store undefined where nothing is kept */
+  /** @param store undefined if nothing is stored */
   constructor(store: LossStore | undefined) {
     this.#store = store
     store?.onChange((change) => this.#forget(change === 'all' ? undefined : fullName(change)))
@@ -54,11 +54,11 @@ export class Registry {
     if (this.#store !== undefined) return this.#store
     throw new Problem(
       'not-kept',
-      'own losses are not kept here (LOSSD_STORE is none); send them with POST /v1/losses:evaluate',
+      'custom losses are not stored here (LOSSD_STORE is none); send them with POST /v1/losses:evaluate',
     )
   }
 
-  /** What memory knows; undefined where the store must be asked. */
+  /** The cached loss; undefined if the store must be asked. */
   known(name: OwnName): OwnLoss | undefined {
     const latest = this.#latest.get(fullName(name))
     if (latest === undefined) return undefined
@@ -86,22 +86,22 @@ export class Registry {
   }
 
   /**
-   * Checks a document and keeps it as the next version of its name. It is on disk when this resolves.
+   * Validates a document and stores it as the next version of its name. It is on disk when the promise resolves.
    *
-   * @throws Problem with what is wrong; `precondition-failed`, `too-many-losses`, `store-down`
+   * @throws Problem that says what is wrong; `precondition-failed`, `too-many-losses`, `store-down`
    */
   async register(document: object, condition: Condition | undefined): Promise<Registered> {
     const { loss } = resolve(document)
     const [namespace, name] = loss.name.split('/')
     if (name === undefined)
-      throw new Problem('missing-input', '/name: a loss that is kept needs one', nameMissing)
+      throw new Problem('missing-input', '/name: is required to register a loss', nameMissing)
     const text = JSON.stringify(document)
     const digest = createHash('sha256').update(text).digest('hex')
     const draft = { namespace, name, id: loss.id, digest, document: text, createdBy: null }
     return this.ask((store) => store.register(draft, condition))
   }
 
-  /** Asks the store, whose failures become the caller's problems. */
+  /** Queries the store, and turns its errors into problems. */
   async ask<T>(question: (store: LossStore) => Promise<T>): Promise<T> {
     const { store } = this
     try {
@@ -152,14 +152,14 @@ export class Registry {
 }
 
 const nameMissing = {
-  errors: [{ pointer: '/name', detail: 'a loss that is kept needs one: namespace/name' }],
+  errors: [{ pointer: '/name', detail: 'is required to register a loss: namespace/name' }],
 }
 
 function resolve(document: unknown): ResolvedLoss {
   return Object.freeze({ loss: checkDefinition(document, ''), preset: undefined, params: {} })
 }
 
-/** The one unused for longest goes. */
+/** Adds an entry and evicts the least recently used one. */
 function remember<V>(map: Map<string, V>, key: string, value: V) {
   map.delete(key)
   map.set(key, value)
@@ -174,7 +174,7 @@ function unknown(name: OwnName): Problem {
   )
 }
 
-/** What the store refuses, in the words of a problem. */
+/** An error of the store as a problem. */
 function problemOf(error: unknown): unknown {
   if (error instanceof StoreDown)
     return new Problem('store-down', error.message, { retryAfter: 1, cause: error })

@@ -1,4 +1,7 @@
-/** OpenAPI 3.1 at /openapi.json, and what the page that shows it (/docs, whose plugin app.ts registers) looks like. */
+/**
+ * OpenAPI 3.1 at /openapi.json, and the appearance of the page that shows it (/docs, whose plugin app.ts
+ * registers).
+ */
 import type { FastifySwaggerUiOptions } from '@fastify/swagger-ui'
 import type { Routes } from './context.ts'
 
@@ -8,10 +11,10 @@ const routes: Routes = (app) => {
 
 export default routes
 
-/** A gradient that runs into its minimum. */
+/** The icon: a gradient descending into its minimum. */
 const MARK = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1b2a41"/><path d="M5 7c3 21 19 21 22 0" fill="none" stroke="#9fb8d9" stroke-width="2.5" stroke-linecap="round"/><circle cx="16" cy="22.5" r="3.5" fill="#ffb703"/></svg>`
 
-/** Its own mark and no other, groups that open when asked, and no bar that asks for the address of another API. */
+/** Our own icon only, groups that are collapsed at first, and no bar for the URL of another API. */
 export function pageOptions(): FastifySwaggerUiOptions {
   return {
     routePrefix: '/docs',
@@ -42,7 +45,7 @@ const STYLE = `
 .swagger-ui .opblock-tag { font-size: 1.1rem; padding: 0.6rem 0.5rem; }
 .swagger-ui .opblock-tag small { font-size: 0.85rem; }
 .swagger-ui .opblock .opblock-summary-path { max-width: none; word-break: break-word; }
-/* Refusals all look alike: their words are enough. */
+/* Error responses all look alike: their descriptions are enough. */
 .swagger-ui .response[data-code^='4'] .response-col_description > :not(.response-col_description__inner),
 .swagger-ui .response[data-code^='5'] .response-col_description > :not(.response-col_description__inner),
 .swagger-ui .response-col_links, .swagger-ui .col_header.response-col_links { display: none; }
@@ -61,8 +64,8 @@ const STYLE = `
 `
 
 /**
- * Runs instead of what the plugin's page would: it has no viewport, and reads JSON as YAML, which takes longer than all
- * else together. The document is on its way while the rest of the page loads.
+ * Replaces the script of the plugin's page, which sets no viewport and parses JSON as YAML, which takes longer than
+ * everything else together. The document is fetched while the rest of the page loads.
  */
 const SCRIPT = `
 const document_ = fetch('/openapi.json').then((response) => response.json())
@@ -87,7 +90,7 @@ window.onload = async () => {
     defaultModelsExpandDepth: -1,
     displayRequestDuration: true,
     tryItOutEnabled: true,
-    // Colours of long answers cost seconds.
+    // Highlighting long responses takes seconds.
     syntaxHighlight: { activate: false },
     validatorUrl: null,
   })

@@ -1,4 +1,4 @@
-/** What losses there are, and everything about one of them, read from its definition. */
+/** The catalog: the list of losses, and everything about one of them, read from its definition. */
 import { Type } from '@sinclair/typebox'
 import { toLatex } from '../language/latex.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
@@ -41,22 +41,24 @@ const Listed = Type.Object(
 const PAGE = 100
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
 
-/** What is told of a loss, the catalog's or an own one. */
+/** The description of a loss, from the catalog or custom. */
 export const describedSchema = {
   ...summary,
-  formula: Type.String({ description: "In the losses' own language." }),
+  formula: Type.String({ description: 'In the loss language.' }),
   latex: Type.String(),
-  denominator: Type.Optional(Type.String({ description: "What each value adds to the mean's denominator." })),
+  denominator: Type.Optional(
+    Type.String({ description: 'What each value adds to the denominator of the mean.' }),
+  ),
   inputs: Type.Array(
     Type.Object(
       {
         name: Type.String(),
-        axes: Type.String({ description: 'With commas between them, the slowest first.' }),
+        axes: Type.String({ description: 'Separated by commas, the slowest first.' }),
         perClass: Type.Boolean({
-          description: 'Whether it may also have the shape of the first input, one number for each class.',
+          description: 'Whether it may also have the shape of the first input, with one number per class.',
         }),
         kind: Type.String(),
-        means: Type.String({ description: 'What numbers of this kind may be.' }),
+        means: Type.String({ description: 'The valid numbers for this kind.' }),
         differentiable: Type.Boolean(),
         optional: Type.Boolean(),
         about: Type.String(),
@@ -65,14 +67,14 @@ export const describedSchema = {
     ),
   ),
   params: anything('JSON Schema of the parameters.'),
-  defaults: anything('Parameter -> its value where a request says nothing.'),
+  defaults: anything('Parameter -> its default.'),
   reductions: words,
-  presets: anything('Framework -> its names for the loss, and what they bring along.'),
+  presets: anything('Framework -> its names for the loss, and the defaults that they imply.'),
   references: words,
-  examples: Type.Array(anything('Inputs, and the loss that they have.')),
+  examples: Type.Array(anything('Inputs, and the loss for them.')),
   engines: Type.Object(
     { float32: words, float64: words },
-    { ...closed, description: 'Which compute it, in the order in which they are asked.' },
+    { ...closed, description: 'The engines that can compute it, in the order in which they are tried.' },
   ),
 }
 const Described = Type.Object(describedSchema, closed)
@@ -113,7 +115,7 @@ const routes: Routes = (app, context) => {
     operationId: 'describeLoss',
     summary: 'One loss: formula, inputs, parameters, references, examples',
     params: Type.Object({
-      name: Type.String({ description: 'Its name, or what a framework calls it.', examples: ['huber'] }),
+      name: Type.String({ description: 'Its name, or the name that a framework uses.', examples: ['huber'] }),
     }),
     response: { 200: Described },
     'x-problems': [404, 414],

@@ -1,4 +1,4 @@
-/** POST /v1/losses:compose: a weighted sum of losses over shared tensors; its terms run side by side. */
+/** POST /v1/losses:compose: a weighted sum of losses over shared tensors. Its terms run concurrently. */
 import type { JobTiming } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { isOwn } from '../registry/name.ts'
@@ -19,7 +19,7 @@ const routes: Routes = (app, context) => {
   }
   const target = { name: 'compose', handle }
   registerExchange(app, context, {
-    // Two colons are one in the path.
+    // Two colons in a route are one colon in the path.
     path: '/v1/losses::compose',
     schema: { ...compositionSchema(formats), 'x-problems': [404, 410, 501] },
     target: () => target,
@@ -67,12 +67,12 @@ async function compose(
   return received.write(composition.answer(), timing, { submitted, computed })
 }
 
-/** The longest wait, and the computing of all together. */
+/** The longest queue time, and the total compute time. */
 async function runTerms({ batcher }: RouteContext, composition: Composition): Promise<JobTiming> {
   const timings = await Promise.all(
     composition.terms.map((term) =>
-      // The result lies in the engine's memory: it is added up before anything else may run. What of it must be finite is
-      // what leaves: the term's loss, and the sum of the gradients.
+      // The result is in the engine's memory, so it is added up before anything else may run. Only what is in the
+      // response must be finite: the loss of the term, and the sum of the gradients.
       batcher.submit(term.job, (result) => {
         composition.add(term, term.answer(result, 'propagate'))
         return result.timing

@@ -1,6 +1,7 @@
 /**
- * Content codings (RFC 9110, 8.4): bodies that were compressed, and answers for those who ask. What a body says of itself is
- * not believed: it is unpacked part by part, and refused as soon as it is more than its sender could have meant.
+ * Content codings (RFC 9110, 8.4): decompresses request bodies, and compresses responses for clients that ask for
+ * it. A declared size is not trusted: a body is decompressed in chunks, and rejected as soon as it is larger than a
+ * legitimate one could be (decompression bomb).
  */
 import type { IncomingMessage } from 'node:http'
 import type { Readable, Transform } from 'node:stream'
@@ -8,11 +9,11 @@ import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { Problem } from '../errors.ts'
 
-/** Most bytes that one byte of a body may become. Numbers as text come to 2 or 3, zeros to more. */
+/** Maximum number of bytes that one compressed byte may expand to. Numbers as text expand by 2 or 3, zeros by more. */
 const MAX_RATIO = 100
-/** So much may become of any body: the first bytes of a packed body are its headers. */
+/** Any body may expand to this size: the first compressed bytes are headers. */
 const ANY_BYTES = 64 * 1024
-/** Bytes that are unpacked at a time. */
+/** Bytes that are decompressed at a time. */
 const PART_BYTES = 64 * 1024
 
 interface Coding {
@@ -21,7 +22,7 @@ interface Coding {
 }
 
 const options = { chunkSize: PART_BYTES }
-/** The fastest levels: whoever is so near that they cost more than sending does not ask. */
+/** The fastest level. Clients so close that even this costs more than sending do not ask for compression. */
 const FAST = { level: 1 }
 const { BROTLI_PARAM_QUALITY } = zlib.constants
 
@@ -30,7 +31,7 @@ const gzip: Coding = {
   pack: (bytes) => promisify(zlib.gzip)(bytes, FAST) as Promise<Buffer>,
 }
 
-/** The sooner, the faster: the first is taken of those that a caller likes as much. */
+/** Fastest first. Among codings that the client prefers equally, the first one is used. */
 const CODINGS: ReadonlyMap<string, Coding> = new Map([
   ...zstd(),
   [
@@ -51,7 +52,7 @@ const CODINGS: ReadonlyMap<string, Coding> = new Map([
   ],
 ] satisfies [string, Coding][])
 
-/** Node has it from 22.15 on; its types here are those of the oldest that is supported. */
+/** Available in Node from 22.15 on. The types used here are those of the oldest supported Node. */
 function zstd(): [string, Coding][] {
   const { createZstdDecompress, zstdCompress, constants } = zlib as typeof zlib & {
     createZstdDecompress?: (options: { chunkSize: number }) => ReturnType<Coding['unpack']>
@@ -71,17 +72,17 @@ function zstd(): [string, Coding][] {
   return [['zstd', { unpack: () => createZstdDecompress(options), pack }]]
 }
 
-/** Every coding that is read, fastest first. */
+/** Every supported coding, fastest first. */
 export const codings: readonly string[] = [...CODINGS.keys()].filter((name) => name !== 'x-gzip')
 
-/** Whether a Content-Encoding is read. */
+/** Whether a Content-Encoding is supported. */
 export function isCoding(name: string): boolean {
   return CODINGS.has(name)
 }
 
 /**
- * What a request's body is when it is unpacked: the request itself where it is not packed. Its errors are Problems
- * `bad-request` and `payload-too-large`, or the connection's own.
+ * The decompressed body of a request, or the request itself if it is not compressed. Its errors are Problems
+ * `bad-request` and `payload-too-large`, or errors of the connection.
  */
 export function unpacked(raw: IncomingMessage): Readable {
   const name = raw.headers['content-encoding']?.toLowerCase()
@@ -102,10 +103,10 @@ export function unpacked(raw: IncomingMessage): Readable {
 }
 
 function bomb(name: string): Problem {
-  return new Problem('payload-too-large', `${name} may make of a byte ${MAX_RATIO} bytes and no more`)
+  return new Problem('payload-too-large', `${name} may expand a byte to at most ${MAX_RATIO} bytes`)
 }
 
-/** What went wrong in unpacking, as the caller's problem; any other error as it is. */
+/** A decompression error as a problem; any other error as it is. */
 export function unpackingProblem(raw: IncomingMessage, error: Error & { code?: string }): Error {
   if (error instanceof Problem || !/^(Z_|ERR_(BROTLI|_ERROR|PADDING|ZSTD|ZLIB)|ZSTD_)/.test(error.code ?? ''))
     return error
@@ -113,9 +114,9 @@ export function unpackingProblem(raw: IncomingMessage, error: Error & { code?: s
 }
 
 /**
- * The coding that a caller would have an answer in; undefined: as it is.
+ * The coding of a response; undefined for none.
  *
- * @param accept an Accept-Encoding
+ * @param accept the Accept-Encoding header
  * @example
  * codingFor('gzip, br;q=0.5') // 'gzip'
  */
@@ -137,7 +138,7 @@ function weighted(item: string): [string, number] {
   return [name, weight === undefined ? 1 : Number(weight.slice(2)) || 0]
 }
 
-/** Packs an answer. */
+/** Compresses a response. */
 export function pack(coding: string, parts: readonly Uint8Array[]): Promise<Buffer> {
   return CODINGS.get(coding)!.pack(parts.length === 1 ? parts[0] : Buffer.concat(parts))
 }

@@ -1,4 +1,7 @@
-/** What every route is given by app.ts: the objects that hold state, and the frozen definitions. Types only. */
+/**
+ * The context that app.ts passes to every route: the objects that hold state, and the frozen definitions. Types
+ * only.
+ */
 import type { FastifyInstance } from 'fastify'
 import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
@@ -13,7 +16,7 @@ import type { ResponseCoalescer } from './response-coalescer.ts'
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** Statuses of refusals that not every route has (schemas/openapi-document.ts). */
+    /** Error statuses that not every route has (schemas/openapi-document.ts). */
     readonly 'x-problems'?: readonly number[]
   }
 }
@@ -22,18 +25,18 @@ export interface RouteContext {
   readonly config: Config
   readonly catalog: Catalog
   readonly plans: RequestPlanSource
-  /** Own losses that are kept. */
+  /** Registered custom losses. */
   readonly registry: Registry
   readonly engine: Engine
   readonly batcher: Batcher
   readonly metrics: Metrics
   /** Memory for large bodies. */
   readonly bodies: BodyPool
-  /** Where answers wait for the end of a round of the event loop. */
+  /** Holds responses until the end of the current event loop iteration. */
   readonly responses: ResponseCoalescer
-  /** Those that are open; it knows whether the process is going down. */
+  /** The open connections. They know whether the process is shutting down. */
   readonly connections: Connections
 }
 
-/** A file in this folder exports one of these by default, and is found by being there. */
+/** Every file in this folder exports one of these by default and is registered automatically. */
 export type Routes = (app: FastifyInstance, context: RouteContext) => void | Promise<void>

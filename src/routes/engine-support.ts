@@ -1,4 +1,7 @@
-/** Which engines serve a loss: asked of the engine, with the program of the loss's first example, or of an own one's usual request. */
+/**
+ * Which engines support a loss. The engine is asked with the program of the loss's first example, or of the usual
+ * request of a custom loss.
+ */
 import { usualStructure } from '../losses/custom.ts'
 import type { Loss } from '../losses/define.ts'
 import { createProgramSource } from '../losses/program.ts'
@@ -6,10 +9,10 @@ import type { Precision } from '../tensor.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
 
-/** Names of engines, in the order in which they are asked. */
+/** Names of engines, in the order in which they are tried. */
 export type EngineSupport = Readonly<Record<Precision, readonly string[]>>
 
-/** Remembers what it has found out: asking may compile a kernel. */
+/** Caches its results, because asking may compile a kernel. */
 export function createEngineSupport({
   catalog,
   plans,

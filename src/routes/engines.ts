@@ -1,4 +1,7 @@
-/** What computes here: devices, drivers, limits, what each engine serves, what is compiled, and what launches have cost. */
+/**
+ * GET /v1/engines: devices, drivers, limits, which losses each engine supports, compiled programs, and the cost
+ * model.
+ */
 import { setImmediate as nextRound } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import { type CostEstimate, type Engine, type EngineDetails, leafEngines } from '../engines/contract.ts'
@@ -14,7 +17,7 @@ const names = Type.Array(Type.String())
 const EngineSchema = Type.Object(
   {
     name: Type.String(),
-    reason: Type.String({ description: 'Why it is there.' }),
+    reason: Type.String({ description: 'Why it is used.' }),
     device: Type.Optional(Type.String()),
     isGpu: Type.Optional(Type.Boolean()),
     isReady: Type.Optional(Type.Boolean()),
@@ -25,7 +28,7 @@ const EngineSchema = Type.Object(
     compiled: Type.Optional(
       Type.Object(
         { entries: whole, capacity: whole, hits: whole, misses: whole },
-        { ...closed, description: 'Programs that are kept.' },
+        { ...closed, description: 'Compiled programs in the cache.' },
       ),
     ),
     holds: Type.Optional(Type.Object({ tensors: whole, bytes: whole }, closed)),
@@ -52,7 +55,7 @@ const LearnedSchema = Type.Object(
 const Engines = Type.Object(
   {
     engines: Type.Array(EngineSchema),
-    learned: Type.Array(LearnedSchema, { description: 'What launches have cost.' }),
+    learned: Type.Array(LearnedSchema, { description: 'The cost model: what launches have cost.' }),
   },
   closed,
 )
@@ -62,7 +65,7 @@ const routes: Routes = (app, context) => {
   const schema = {
     tags: ['service'],
     operationId: 'engines',
-    summary: 'What computes: devices, limits, what they serve and cost',
+    summary: 'The engines: devices, limits, supported losses, costs',
     response: { 200: Engines },
   }
   app.get('/v1/engines', { schema }, () => describeEngines(context, serving))
@@ -80,7 +83,7 @@ async function describeEngines({ engine, catalog }: RouteContext, serving: Servi
   return {
     engines: [
       ...opened,
-      ...standing.map((name) => ({ name, reason: 'takes what those before it cannot' })),
+      ...standing.map((name) => ({ name, reason: 'computes what the engines before it cannot' })),
     ].map((one) => ({ ...one, serves: served.get(one.name) ?? NOTHING })),
     learned: (engine.learned?.() ?? []).map(spellLearned),
   }
@@ -103,7 +106,10 @@ interface Served {
 
 const NOTHING: Served = { float32: [], float64: [] }
 
-/** Engine -> the losses that it serves. The first time kernels are compiled to find out: one loss in a round of the loop. */
+/**
+ * Engine -> the losses that it supports. The first call compiles kernels to find out, one loss per event loop
+ * iteration.
+ */
 async function servedBy({ losses }: Catalog, serving: ServingOf): Promise<Map<string, Served>> {
   const found = new Map<string, { float32: string[]; float64: string[] }>()
   for (const loss of losses) {

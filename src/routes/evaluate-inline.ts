@@ -1,4 +1,4 @@
-/** POST /v1/losses:evaluate: an own loss that comes with the request, as a definition or as a formula alone. */
+/** POST /v1/losses:evaluate: a custom loss that is sent with the request, as a definition or only as a formula. */
 import { createInlineSource } from '../schemas/inline.ts'
 import { inlineSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
@@ -14,7 +14,7 @@ const routes: Routes = (app, context) => {
   }
   const target = { name: 'inline', handle }
   registerExchange(app, context, {
-    // Two colons are one in the path.
+    // Two colons in a route are one colon in the path.
     path: '/v1/losses::evaluate',
     schema: inlineSchema(formats),
     target: () => target,

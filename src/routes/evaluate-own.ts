@@ -1,4 +1,4 @@
-/** POST /v1/losses/{namespace}/{name}: an own loss that is kept, by default its latest version. */
+/** POST /v1/losses/{namespace}/{name}: a registered custom loss, by default its latest version. */
 import type { FastifyRequest } from 'fastify'
 import { ownName } from '../registry/name.ts'
 import type { OwnLoss } from '../registry/registry.ts'
@@ -34,7 +34,7 @@ function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
   }
 }
 
-/** One that memory does not know, or that is refused. */
+/** The slow path: a loss that is not cached, or that is rejected. */
 async function look(address: Address, context: RouteContext, received: Received): Promise<EncodedResponse> {
   return answer(await served(context, address), context, received)
 }

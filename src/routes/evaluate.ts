@@ -1,7 +1,7 @@
 /**
- * POST /v1/losses/{name}: the same flow for all: negotiate, decode, check, submit, answer, encode. A loss of the catalog has
- * a route of its own, which the API's document shows; all other names are looked up in one that it does not.
- * Times are taken here and leave with the answer in `Server-Timing`.
+ * POST /v1/losses/{name}: negotiate, decode, validate, submit, build the response, encode. Each loss of the catalog
+ * has a route of its own, which the API documentation shows. All other names share one route that is not in the
+ * documentation. The times of these steps are sent in `Server-Timing`.
  */
 import type { FastifyRequest } from 'fastify'
 import type { JobResult } from '../batching/job.ts'
@@ -31,12 +31,12 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-/** A loss as something that answers requests, wherever it came from. */
+/** A loss as a target of requests, wherever it comes from. */
 export function targetOf(resolved: ResolvedLoss, context: RouteContext): Target {
   return { name: resolved.loss.name, handle: (received) => evaluate(resolved, context, received) }
 }
 
-/** @param request what of the body is for the loss; all of it, where the body does not bring the loss itself */
+/** @param request the part of the body that is for the loss; the whole body unless it also contains the loss itself */
 export function evaluate(
   resolved: ResolvedLoss,
   { batcher }: RouteContext,
@@ -45,7 +45,7 @@ export function evaluate(
 ): EncodedResponse | Promise<EncodedResponse> {
   const checked = checkRequest(resolved, request, received.check)
   const submitted = performance.now()
-  // The result lies in the engine's memory: it is written before anything else may run, or held.
+  // The result is in the engine's memory: it must be written, or held, before anything else may run.
   const write = (result: JobResult): EncodedResponse => {
     const moments = { submitted, computed: performance.now() }
     return received.write(checked.answer(result), result.timing, moments, result.hold)

@@ -1,8 +1,8 @@
 /**
- * What all routes that take and answer tensors share: one exchange a request, from its headers to its answer's last byte.
- * It begins in Fastify's first hook and writes to the connection itself, because what Fastify does between (a parser's
- * async resource, validation, the hooks around a payload) costs as much as a small loss; whatever fails is handed to
- * Fastify, which answers with a problem.
+ * The request/response cycle that all tensor routes share: one exchange per request, from its headers to the last
+ * byte of its response. It begins in Fastify's first hook and writes to the connection itself, because the steps of
+ * Fastify in between (a parser's async resource, validation, payload hooks) cost as much as a small loss. Failures
+ * are passed to Fastify, which responds with a problem document.
  */
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
@@ -20,14 +20,14 @@ import { type PendingWrite, whenGone } from './response-coalescer.ts'
 /** A request whose body has been read. */
 export interface Received {
   readonly decoded: Decoded
-  /** What checking it takes beside it. */
+  /** The context that its validation needs. */
   readonly check: CheckContext
   /**
-   * The answer's bytes and what is told about it.
+   * Encodes the response and its timings.
    *
-   * @param submitted when its check had ended, by `performance.now()`
-   * @param computed when its numbers were there
-   * @param hold of the result whose arrays the answer has, where these are not its own
+   * @param submitted when its validation ended, by `performance.now()`
+   * @param computed when its result was available
+   * @param hold keeps the result's arrays valid, if the response uses them and they belong to the engine
    */
   write(
     answer: Answer,
@@ -37,48 +37,48 @@ export interface Received {
   ): EncodedResponse
 }
 
-/** An answer that is ready to leave. */
+/** A response that is ready to be sent. */
 export interface EncodedResponse {
   readonly parts: Chunks
   readonly serverTiming: string
   /** `performance.now()` */
   readonly ready: number
-  /** To be called when the parts have left, or nobody takes them any more. */
+  /** Must be called when the parts have been sent, or when nobody will read them. */
   readonly release: (() => void) | undefined
-  /** Beside those of every answer: name, value, name, value. */
+  /** Additional headers: name, value, name, value. */
   readonly headers?: readonly string[]
 }
 
-/** A route that takes a body of tensors. */
+/** A route that accepts a body of tensors. */
 export interface ExchangeRoute {
   readonly path: string
   readonly schema: FastifySchema
-  /** Whom a request is for, by its address; throws a Problem before its body is read. */
+  /** Selects the target of a request by its path, before its body is read. Throws a Problem. */
   readonly target: (request: FastifyRequest) => Target
 }
 
-/** What answers a request: one loss, one composition ... */
+/** What computes a response: one loss, one composition ... */
 export interface Target {
-  /** What metrics call it. */
+  /** Its name in the metrics. */
   readonly name: string
-  /** Answers, or throws a Problem. */
+  /** Computes the response, or throws a Problem. */
   readonly handle: (received: Received) => EncodedResponse | Promise<EncodedResponse>
 }
 
-/** Registers the route; what cannot be answered is refused before its body is read. */
+/** Registers the route. Requests that cannot be served are rejected before their body is read. */
 export function registerExchange(app: FastifyInstance, context: RouteContext, route: ExchangeRoute) {
   app.post(route.path, {
     schema: route.schema,
     onRequest: (request, reply, done) => new Exchange(context, route, request, reply, done).begin(),
     handler: () => {
-      throw new Error('an exchange answers before its handler')
+      throw new Error('an exchange responds before its handler is called')
     },
   })
 }
 
 const NOTHING: Decoded = { tensors: new Map(), options: new Map() }
 
-/** One request of such a route. */
+/** One request to such a route. */
 class Exchange implements Received, Receiver, PendingWrite {
   readonly #context: RouteContext
   readonly #route: ExchangeRoute
@@ -89,15 +89,15 @@ class Exchange implements Received, Receiver, PendingWrite {
   #target: Target | undefined
   #formats: Formats | undefined
   #deadlineMs = 0
-  /** When the whole body was there. */
+  /** When the whole body had arrived. */
   #started: number | undefined
   #finite: boolean | undefined
   #isOver = false
   #abort: AbortController | undefined
   #encoded: EncodedResponse | undefined
-  /** How the answer is packed. */
+  /** The content coding of the response. */
   #coding: string | undefined
-  /** Bytes that wait for the reader. */
+  /** Bytes of the response that the client has not read yet. */
   #unread = 0
   decoded!: Decoded
 
@@ -135,7 +135,7 @@ class Exchange implements Received, Receiver, PendingWrite {
     }
   }
 
-  /** Hands the failed request over to Fastify, which does not know when it began. */
+  /** Passes the failed request to Fastify, which does not know when it began. */
   fail(error: Error) {
     if (this.#started !== undefined) {
       this.#reply.header('Server-Timing', `total;dur=${thousandths(performance.now() - this.#started)}`)
@@ -154,7 +154,8 @@ class Exchange implements Received, Receiver, PendingWrite {
     { submitted, computed }: { readonly submitted: number; readonly computed: number },
     hold?: JobResult['hold'],
   ): EncodedResponse {
-    // Those that were let in together are many answers.
+    // Backpressure is checked again, because requests that were admitted at the same time can produce many
+    // responses.
     this.#context.responses.admit()
     this.#finite = answer.members.finite === true
     const { parts, release } = this.#held(this.#formats!.output.encode(answer), hold)
@@ -167,17 +168,18 @@ class Exchange implements Received, Receiver, PendingWrite {
   /** Megabytes must be written before the engine's memory is used again, or be copied. */
   #held(parts: Chunks, hold: JobResult['hold']): Pick<EncodedResponse, 'parts' | 'release'> {
     if (parts.length === 1 || hold === undefined) return { parts, release: undefined }
-    // An answer that is queued behind another one on its connection would not hear that the connection is gone.
+    // A response that is queued behind another one on its connection would not notice that the connection is
+    // closed.
     const release = this.#response.socket === null ? undefined : hold()
     return release === undefined ? { parts: [joined(parts)], release } : { parts, release }
   }
 
-  /** What is not read yet of a large body is refused as all of a new one would be. */
+  /** Rejects the rest of a large body for the same reason as a new request: too many responses are unread. */
   goOn() {
     this.#context.responses.admit()
   }
 
-  /** Large ones wait for their turn on the event loop. */
+  /** A large body waits for its turn on the event loop. */
   take(body: Body) {
     const { bytes } = body
     const turn = this.#context.batcher.turns.next(bytes.length)
@@ -202,7 +204,7 @@ class Exchange implements Received, Receiver, PendingWrite {
     try {
       this.#finish(await encoded, body)
     } catch (error) {
-      // A launch that the caller no longer waits for may still be reading.
+      // A launch whose client has gone may still be reading the body.
       body.leave(false)
       this.fail(error as Error)
     }
@@ -211,7 +213,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   #finish(encoded: EncodedResponse, body: Body) {
     body.leave(true)
     this.#reply.hijack()
-    // A slow reader shall hold its answer, and not its request.
+    // A slow client should keep only its response in memory, not its request.
     this.decoded = NOTHING
     this.#encoded = encoded
     const coding = this.#codingOf(encoded.parts)
@@ -219,7 +221,7 @@ class Exchange implements Received, Receiver, PendingWrite {
     else void this.#sendPacked(coding)
   }
 
-  /** Of an answer that is worth it, where its reader asks. */
+  /** Compresses a response if it is large enough and the client accepts it. */
   #codingOf(parts: Chunks): string | undefined {
     if (lengthOf(parts) < this.#context.config.compressBytes || this.#formats!.output.name !== 'json') return
     return codingFor(this.#request.raw.headers['accept-encoding'] as string | undefined)
@@ -227,7 +229,7 @@ class Exchange implements Received, Receiver, PendingWrite {
 
   async #sendPacked(coding: string) {
     const packed = await pack(coding, this.#encoded!.parts).catch(() => undefined)
-    // Meanwhile nobody may wait any more.
+    // The client may have disconnected in the meantime.
     if (this.#encoded === undefined) return
     if (packed === undefined) return this.#send()
     const { serverTiming, headers = [] } = this.#encoded
@@ -271,14 +273,14 @@ class Exchange implements Received, Receiver, PendingWrite {
     if (this.#encoded!.headers !== undefined) headers.push(...this.#encoded!.headers)
     if (this.#coding !== undefined) headers.push('Content-Encoding', this.#coding, 'Vary', 'Accept-Encoding')
     if (this.#context.connections.isLast(this.#request.raw)) headers.push('Connection', 'close')
-    // Hooks before this one set headers for pages of other origins alone.
+    // Earlier hooks set headers only for CORS.
     if (this.#context.config.corsOrigins !== '') headers.push(...listOf(this.#reply.getHeaders()))
     return headers
   }
 
   /**
-   * Aborts when the caller hangs up. `request.signal` would fire as soon as the body is read (fastify 6725); the
-   * response's `close` before it is finished is the one sign that is right.
+   * Aborts when the client disconnects. `request.signal` would fire as soon as the body is read (fastify 6725). The
+   * only correct sign is that the response closes before it is finished.
    */
   #signal(): AbortSignal {
     this.#abort ??= new AbortController()
@@ -286,7 +288,7 @@ class Exchange implements Received, Receiver, PendingWrite {
     return this.#abort.signal
   }
 
-  /** The response is closed: its answer has left, refusals included, or its caller has. */
+  /** The response is closed: it has been sent, possibly as an error, or the client has disconnected. */
   #end() {
     if (this.#isOver) return
     this.#isOver = true
@@ -300,7 +302,7 @@ class Exchange implements Received, Receiver, PendingWrite {
     return this.#response.writableFinished && !this.#context.connections.wasCut(this.#request.raw)
   }
 
-  /** Nobody reads the answer, if there is one, any more. */
+  /** Releases the response, if there is one, because nobody reads it any more. */
   #leave() {
     if (this.#encoded === undefined) return
     const { parts, release } = this.#encoded
@@ -308,11 +310,11 @@ class Exchange implements Received, Receiver, PendingWrite {
     releaseChunks(parts)
     this.#context.responses.count(-this.#unread)
     this.#unread = 0
-    // An idle connection keeps its last request, and that this exchange.
+    // An idle connection keeps a reference to its last request, and so to this exchange.
     this.#encoded = undefined
   }
 
-  /** A caller who has gone is a 499, as proxies log it. */
+  /** A client that disconnected is reported as 499, as proxies log it. */
   #report() {
     const format = this.#formats?.input ?? formatOf(this.#request.headers['content-type'] ?? '')
     const { statusCode } = this.#response
@@ -330,7 +332,7 @@ function listOf(headers: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(headers).flatMap(([name, value]) => [name, String(value)])
 }
 
-/** All parts in one. */
+/** All parts in one array. */
 function joined(parts: Chunks): Uint8Array {
   const length = lengthOf(parts)
   const { bytes, start } = allocate(length)
@@ -358,7 +360,7 @@ function serverTimingOf(
   return `${decode}, ${compute}, batch;desc="n=${batchJobs}", engine;desc="${engine}"`
 }
 
-/** Milliseconds to the microsecond; cheaper than toFixed, and a header says no more. */
+/** Milliseconds with three decimals. Cheaper than toFixed, and precise enough for a header. */
 function thousandths(ms: number): number {
   return Math.round(ms * 1000) / 1000
 }

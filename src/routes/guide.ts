@@ -1,4 +1,4 @@
-/** GET /v1/guide: from a task, a trouble with the data and a wish to losses, with reasons. */
+/** GET /v1/guide: recommends losses for a task, a trouble with the data and a wish, with reasons. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { problemAt } from '../errors.ts'
 import type { Catalog } from '../losses/catalog.ts'
@@ -6,7 +6,7 @@ import { DATA_ISSUES, DESIRED_PROPERTIES, GUIDE, OTHER_WORDS, TASKS } from '../l
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Routes } from './context.ts'
 
-/** What the query may narrow down -> the words for it. */
+/** Query parameter -> its words. */
 const FILTERS = { task: TASKS, trouble: DATA_ISSUES, wish: DESIRED_PROPERTIES } as const
 type Filter = keyof typeof FILTERS
 
@@ -20,13 +20,13 @@ const closed = { additionalProperties: false } as const
 
 const Advice = Type.Object(
   {
-    task: word(TASKS, 'What is to be learned.'),
-    trouble: Type.Optional(word(DATA_ISSUES, 'What is wrong with the data.')),
-    wish: Type.Optional(word(DESIRED_PROPERTIES, 'What the result shall have.')),
-    losses: Type.Array(Type.String(), { description: 'Losses, the best first.' }),
+    task: word(TASKS, 'What the model learns.'),
+    trouble: Type.Optional(word(DATA_ISSUES, 'What is difficult about the data.')),
+    wish: Type.Optional(word(DESIRED_PROPERTIES, 'The property that the result should have.')),
+    losses: Type.Array(Type.String(), { description: 'The recommended losses, the best first.' }),
     because: Type.String({ description: 'Why.' }),
-    unless: Type.String({ description: 'When it is the wrong choice.' }),
-    references: Type.Array(Type.String(), { description: 'Where to read on.' }),
+    unless: Type.String({ description: 'When they are the wrong choice.' }),
+    references: Type.Array(Type.String(), { description: 'Further reading.' }),
   },
   closed,
 )
@@ -34,7 +34,7 @@ const Advice = Type.Object(
 const schema = {
   tags: ['catalog'],
   operationId: 'guide',
-  summary: 'Which loss to take, and why',
+  summary: 'Which loss to choose, and why',
   querystring: Type.Object(
     {
       task: Type.Optional(word(TASKS, 'Only advice for this task.')),
@@ -79,7 +79,7 @@ function checked(name: string, value: unknown): [Filter, string] {
     throw problemAt(
       'unknown-name',
       `/${name}`,
-      `the query may hold ${names.join(', ')}${didYouMean(name, names)}`,
+      `is not a query parameter; use ${names.join(', ')}${didYouMean(name, names)}`,
     )
   }
   const words = Object.keys(FILTERS[name as Filter])
@@ -99,7 +99,7 @@ function hint(given: string, words: readonly string[]): string {
   return meant.length === 0 ? didYouMean(given, words) : suggesting(...meant)
 }
 
-/** Papers and functions that the losses name, each once. */
+/** The papers and functions that the losses refer to, without duplicates. */
 function referencesOf(catalog: Catalog, losses: readonly string[]): string[] {
   return [...new Set(losses.flatMap((name) => catalog.find(name)!.references))]
 }

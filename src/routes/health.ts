@@ -1,4 +1,7 @@
-/** Liveness and readiness. Live says only that the event loop turns; ready says that a request would be computed now. */
+/**
+ * Health checks: liveness and readiness. Live means only that the event loop is running; ready means that a request
+ * would be computed now.
+ */
 import { Type } from '@sinclair/typebox'
 import { Problem } from '../errors.ts'
 import type { Routes } from './context.ts'
@@ -17,7 +20,7 @@ const live = {
 const ready = {
   tags,
   operationId: 'ready',
-  summary: 'Requests are computed, and by what',
+  summary: 'Whether requests are computed, and by which engine',
   response: {
     200: Type.Object(
       {
@@ -30,7 +33,7 @@ const ready = {
         }),
         queue: Type.Object(
           { jobs: whole, elements: whole, bytes: whole },
-          { ...closed, description: 'What waits.' },
+          { ...closed, description: 'The length of the queue.' },
         ),
       },
       closed,

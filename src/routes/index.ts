@@ -1,4 +1,4 @@
-/** Every route: the files of this folder that export one. Adding a route is adding a file. */
+/** Route discovery: every file of this folder that exports a route is registered. To add a route, add a file. */
 import { readdirSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import type { RouteContext, Routes } from './context.ts'

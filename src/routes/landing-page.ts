@@ -1,15 +1,15 @@
-/** `/`: where to go from here, as a page for browsers and as JSON for others. */
+/** `/`: links to the main pages, as HTML for browsers and as JSON for other clients. */
 import type { Routes } from './context.ts'
 import { varies } from './negotiate.ts'
 
 /** Path -> what is there. */
 const PLACES = {
-  '/docs': 'The API as a page: every loss with its inputs, its parameters and an example to try.',
-  '/v1/losses': 'All losses; one by its name tells its formula, inputs, parameters and references.',
-  '/v1/guide': 'Which loss to take, and why.',
-  '/v1/engines': 'What computes here.',
+  '/docs': 'Interactive API documentation: every loss with its inputs, its parameters and an example to try.',
+  '/v1/losses': 'All losses. With a name: the formula, inputs, parameters and references of one.',
+  '/v1/guide': 'Which loss to choose, and why.',
+  '/v1/engines': 'The engines in use.',
   '/openapi.json': 'OpenAPI 3.1.',
-  '/health/ready': 'Whether requests are computed now.',
+  '/health/ready': 'Whether the service is ready.',
   '/metrics': 'Prometheus metrics.',
 } as const
 

@@ -1,11 +1,11 @@
-/** What a request's headers ask for: the formats of its body and of its answer, and until when it waits; what answers vary by. */
+/** Content negotiation: the formats of a request's body and of its response, its deadline, and the Vary header. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { Problem } from '../errors.ts'
 import type { Format } from '../wire/define.ts'
 import { formatOf, formats, negotiate } from '../wire/index.ts'
 
-/** The format of the body, and the one of the answer. */
+/** The format of the body, and that of the response. */
 export interface Formats {
   readonly input: Format
   readonly output: Format
@@ -17,7 +17,7 @@ interface Known {
   readonly formats: Formats
 }
 
-/** What was negotiated before: clients send the same headers for ever, and there are few kinds of them. */
+/** Cache of earlier results: a client always sends the same headers, and there are few different ones. */
 const known: Known[] = []
 const MAX_KNOWN = 16
 
@@ -41,7 +41,7 @@ function negotiateFormats(type: string, accept: string | undefined): Formats {
   return { input, output }
 }
 
-/** Most bytes of a body in a format. */
+/** Maximum size of a body in a format. */
 export function bodyLimitOf(
   format: Format | undefined,
   { jsonBodyLimit, binaryBodyLimit }: { readonly jsonBodyLimit: number; readonly binaryBodyLimit: number },
@@ -49,7 +49,7 @@ export function bodyLimitOf(
   return format?.bodyLimit === 'json' ? jsonBodyLimit : binaryBodyLimit
 }
 
-/** Every media type that is read and written. */
+/** Every supported media type. */
 export function mediaTypes(): string {
   return formats.map((format) => format.mediaTypes[0]).join(', ')
 }
@@ -65,12 +65,12 @@ export function deadlineOf(
 ): number {
   if (header === undefined) return deadlineMs
   if (typeof header !== 'string' || !/^[1-9]\d{0,9}$/.test(header)) {
-    throw new Problem('invalid-value', 'X-Request-Timeout-Ms must be a whole number of milliseconds >= 1')
+    throw new Problem('invalid-value', 'X-Request-Timeout-Ms must be an integer >= 1, in milliseconds')
   }
   return Math.min(Number(header), maxDeadlineMs)
 }
 
-/** Tells caches that the answer depends on a request's header, beside those that it was said of before. */
+/** Adds a request header to Vary: tells caches that the response depends on it. */
 export function varies(reply: FastifyReply, header: string) {
   const others = reply.getHeader('Vary')
   reply.header('Vary', others === undefined ? header : `${others}, ${header}`)

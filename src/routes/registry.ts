@@ -1,4 +1,4 @@
-/** Own losses that are kept: registered, shown, listed, retired. routes/evaluate-own.ts evaluates them. */
+/** Registering, showing, listing and retiring custom losses. routes/evaluate-own.ts evaluates them. */
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, problemAt } from '../errors.ts'
@@ -23,7 +23,7 @@ const tags = ['custom']
 const versioned = {
   version: Type.Integer(),
   id: Type.String({
-    description: 'Of what it computes: sha256 of formula, inputs, parameters and denominator.',
+    description: 'Identifies what it computes: sha256 of formula, inputs, parameters and denominator.',
   }),
   created: Type.String({ format: 'date-time' }),
   createdBy: Type.Union([Type.String(), Type.Null()]),
@@ -41,14 +41,14 @@ const Own = Type.Object(
 const Removed = Type.Object({ retired: Type.Boolean(), purged: Type.Boolean() }, closed)
 const params = Type.Object({
   namespace: Type.String({ examples: ['acme'] }),
-  name: Type.String({ description: 'Its name; `name@2` for one version.', examples: ['robust_log'] }),
+  name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
 })
 
 interface Address {
   Params: { namespace: string; name: string }
 }
 
-/** Versions of one page. */
+/** Versions per page. */
 const PAGE = 100
 
 const routes: Routes = (app, context) => {
@@ -59,9 +59,9 @@ const routes: Routes = (app, context) => {
   const register = {
     tags,
     operationId: 'registerLoss',
-    summary: 'Keep an own loss, as the next version of its name',
+    summary: 'Register a custom loss as the next version of its name',
     description:
-      'The same document again answers 200 with the version there is. `If-None-Match: *` only creates, `If-Match` with the ETag of the latest version only follows it.',
+      'Sending the same document again responds with 200 and the existing version. `If-None-Match: *` only creates a name; `If-Match` with the ETag of the latest version only adds the version after it.',
     body: { content: { 'application/json': { schema: Type.Unsafe({ $ref: 'Definition#' }) } } },
     response: { 200: Own, 201: Own },
     'x-problems': [400, 412, 413, 422, 429, 501, 503],
@@ -79,7 +79,7 @@ const routes: Routes = (app, context) => {
   const one = {
     tags,
     operationId: 'describeOwnLoss',
-    summary: 'One own loss, by default its latest version',
+    summary: 'One custom loss, by default its latest version',
     params,
     response: { 200: Own },
     'x-problems': [...problems, 410],
@@ -93,7 +93,7 @@ const routes: Routes = (app, context) => {
   const versions = {
     tags,
     operationId: 'listVersions',
-    summary: 'The versions of an own loss, the newest first',
+    summary: 'The versions of a custom loss, the newest first',
     params,
     querystring: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }),
     response: { 200: Type.Object({ versions: Type.Array(Version) }, closed) },
@@ -115,7 +115,7 @@ const routes: Routes = (app, context) => {
   const schema = {
     tags,
     operationId: 'ownLossSchema',
-    summary: 'JSON Schema of a request to an own loss',
+    summary: 'JSON Schema of a request to a custom loss',
     params,
     response: { 200: Type.Record(Type.String(), Type.Unknown()) },
     'x-problems': [...problems, 410],
@@ -127,9 +127,9 @@ const routes: Routes = (app, context) => {
   const retire = {
     tags,
     operationId: 'retireLoss',
-    summary: 'Retire an own loss',
+    summary: 'Retire a custom loss',
     description:
-      'The bare name answers 410 then; versions that trainings have pinned go on, with a Deprecation header. `purge=true` removes all of it.',
+      'Afterwards the bare name responds with 410. Versions that are requested explicitly continue to work, with a Deprecation header. `purge=true` deletes everything.',
     params,
     querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }),
     response: { 200: Removed },
@@ -141,7 +141,7 @@ const routes: Routes = (app, context) => {
     async ({ params: address, query }) => {
       const own = ownName(address.namespace, address.name)
       if (own.version !== undefined)
-        throw problemAt('invalid-value', '/name', 'a version alone cannot be removed')
+        throw problemAt('invalid-value', '/name', 'a single version cannot be removed')
       const isPurge = query.purge === 'true' || query.purge === ''
       const { namespace, name } = own
       const done = await registry.ask((store) =>
@@ -167,7 +167,7 @@ function gone({ stored, retired }: OwnLoss): Problem {
   const { version } = stored
   return new Problem(
     'gone',
-    `${fullName(stored)} was retired on ${retired}; its versions up to @${version} still answer`,
+    `${fullName(stored)} was retired on ${retired}; its versions up to @${version} are still available`,
   )
 }
 
@@ -184,7 +184,7 @@ function documentOf(bytes: Uint8Array | undefined): unknown {
   return document
 }
 
-/** What a definition promises is held before it is kept. */
+/** Checks everything that a definition promises before it is stored. */
 function checkAll(document: unknown, { plans, config }: RouteContext) {
   const loss = checkDefinition(document, '')
   const resolved = { loss, preset: undefined, params: {} }
@@ -193,7 +193,7 @@ function checkAll(document: unknown, { plans, config }: RouteContext) {
   checkExamples(document as Definition, (body) => evaluateExactly(resolved, decode(body), plans))
 }
 
-/** @throws Problem `invalid-value` for an ETag that is none of ours */
+/** @throws Problem `invalid-value` for an ETag that lossd did not create */
 function conditionOf({ headers }: FastifyRequest): Condition | undefined {
   if (headers['if-none-match'] === '*') return { onlyCreate: true }
   const match = headers['if-match']
@@ -212,7 +212,7 @@ function tell(reply: FastifyReply, { stored, retired }: OwnLoss) {
   if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
 }
 
-/** RFC 9745: when it was, in seconds. */
+/** The time of the retirement in seconds (RFC 9745). */
 export function deprecationOf(retired: string): string {
   return `@${Math.floor(Date.parse(retired) / 1000)}`
 }

@@ -1,35 +1,36 @@
 /**
- * A request's body, from the connection into one piece of memory. Large bodies are copied where they belong as they
- * arrive, into memory that was used before: fresh megabytes cost a fault for each page. It reads nothing of what it holds.
+ * Buffer pool for request bodies: reads a body from the connection into one piece of memory. Large bodies are
+ * copied to their place as they arrive, into memory that is reused, because every page of fresh memory costs a page
+ * fault. This file does not look at the content.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { Problem } from '../errors.ts'
 import { unpacked, unpackingProblem } from './content-encoding.ts'
 
-/** Bodies of at least so many bytes get memory from the pool; below it, collecting the parts costs less. */
+/** Bodies from this size on use memory from the pool. For smaller ones, collecting the chunks is cheaper. */
 export const POOLED_BYTES = 64 * 1024
-/** Sizes are rounded up to this, so that bodies of about the same size share memory. */
+/** Sizes are rounded up to a multiple of this, so that bodies of similar size can reuse each other's memory. */
 const STEP_BYTES = 256 * 1024
 
-/** Memory for bodies, lent and taken back; bounded, and nobody waits for it. */
+/** A bounded pool of memory for bodies. Nobody waits for memory: if there is none, a body allocates its own. */
 export class BodyPool {
   readonly #limit: number
   #bytes = 0
-  /** Lent and idle ones. */
+  /** Memory in the pool that is not in use. */
   readonly #idle: Buffer[] = []
 
-  /** @param limit bytes of all memory together, lent or idle */
+  /** @param limit maximum number of bytes, in use and idle together */
   constructor(limit: number) {
     this.#limit = limit
   }
 
-  /** Bytes that are held, lent or idle. */
+  /** Number of bytes, in use and idle together. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Room for so many bytes or some more; undefined where too much is lent already. */
+  /** Memory of at least this size; undefined if too much is in use already. */
   take(bytes: number): Buffer | undefined {
     const size = Math.ceil(bytes / STEP_BYTES) * STEP_BYTES
     const place = this.#idle.findIndex(({ length }) => length === size)
@@ -40,12 +41,12 @@ export class BodyPool {
     return Buffer.allocUnsafeSlow(size)
   }
 
-  /** Nobody reads it any more. */
+  /** Returns memory that nobody reads any more. */
   giveBack(memory: Buffer) {
     this.#idle.push(memory)
   }
 
-  /** Somebody may still read it: it is left to the garbage collector. */
+  /** Gives up memory that may still be read. The garbage collector frees it. */
   forget(memory: Buffer) {
     this.#drop(memory)
   }
@@ -55,25 +56,28 @@ export class BodyPool {
   }
 }
 
-/** Bytes of large bodies that are read in one round of the event loop, whoever sent them. */
+/** Maximum number of bytes of large bodies that are read per event loop iteration, over all clients. */
 const ROUND_BYTES = 1024 * 1024
-/** How many go on in a round: Node hands out 64 kB at a time. */
+/** How many uploads are resumed per iteration: Node delivers 64 kB at a time. */
 const ROUND_UPLOADS = 16
-/** Bytes of large bodies that have arrived and are not dealt with, beyond which others wait on their connections. */
+/**
+ * When this many bytes of large bodies have arrived and are not processed yet, other uploads wait on their
+ * connections.
+ */
 const BACKLOG_BYTES = 32 * 1024 * 1024
 
 /**
- * Holds large bodies to a share of each round of the event loop: libuv reads up to 2 MB a connection before it looks at
- * anything else, and with several of them whoever waits for the loop would wait for all.
+ * Backpressure for uploads: limits large bodies to a share of each event loop iteration. libuv reads up to 2 MB per
+ * connection before it does anything else, so with several uploads, everyone else would wait for all of them.
  */
 class Intake {
   #bytes = 0
-  /** Of bodies that have arrived. */
+  /** Bytes of bodies that have arrived completely. */
   #backlog = 0
   #isWaiting = false
   #paused: Upload[] = []
 
-  /** To be told of every part of a large body; pauses it where the round's share is used up. */
+  /** Must be called for every chunk of a large body. Pauses the body when the share of this iteration is used up. */
   count({ length }: Buffer, upload: Upload) {
     this.#wait()
     this.#bytes += length
@@ -88,22 +92,25 @@ class Intake {
     setImmediate(() => this.#begin())
   }
 
-  /** A body is there as a whole. */
+  /** A whole body has arrived. */
   arrived(bytes: number) {
     this.#backlog += bytes
   }
 
-  /** It was dealt with. */
+  /** A body has been processed. */
   left(bytes: number) {
     this.#backlog -= bytes
     if (this.#paused.length > 0) this.#wait()
   }
 
-  /** The oldest go on, so that a thousand at once are not all held in part until the last of them has arrived. */
+  /**
+   * Resumes the oldest uploads first, so that a thousand concurrent uploads are not all half in memory until the
+   * last one has arrived.
+   */
   #begin() {
     this.#bytes = 0
     this.#isWaiting = false
-    // Those who leave will begin the next.
+    // Bodies that are still to be processed will call this again.
     if (this.#backlog > BACKLOG_BYTES) return
     this.#paused.sort((a, b) => a.order - b.order)
     for (const { source } of this.#paused.splice(0, ROUND_UPLOADS)) source.resume()
@@ -111,31 +118,34 @@ class Intake {
   }
 }
 
-/** A large body on its way. */
+/** A large body that is being received. */
 interface Upload {
   readonly source: Readable
-  /** Older ones have lower ones. */
+  /** Older uploads have lower numbers. */
   readonly order: number
 }
 
 let uploads = 0
 
-/** One event loop, one share. */
+/** There is one event loop, so there is one instance. */
 const intake = new Intake()
 
 /** A body that has arrived. */
 export interface Body {
   readonly bytes: Uint8Array
-  /** To be called when it was dealt with; `unread` says that no view of the bytes is read any more, so that their memory may be used again. */
+  /**
+   * Must be called when the body has been processed. `unread` means that no view of the bytes is in use any more,
+   * so that their memory can be reused.
+   */
   leave(unread: boolean): void
 }
 
-/** Is told how it ended: one of both, once. */
+/** Receives the result: either the body or an error, once. */
 export interface Receiver {
   /**
-   * Asked before more of a large body is read.
+   * Called before more of a large body is read.
    *
-   * @throws Problem where it no longer can be
+   * @throws Problem to reject the rest
    */
   goOn?(): void
   take(body: Body): void
@@ -145,8 +155,8 @@ export interface Receiver {
 /**
  * Reads a body.
  *
- * @param limit most bytes
- * @param receiver gets the body, or Problem `payload-too-large`, or the connection's own error
+ * @param limit maximum number of bytes
+ * @param receiver gets the body, or Problem `payload-too-large`, or the error of the connection
  * @example
  * receiveBody(request.raw, 2 ** 20, new BodyPool(2 ** 26), { take: ({ bytes }) => {}, fail: (error) => {} })
  */
@@ -154,7 +164,8 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
   const source = unpacked(raw)
   const declared = source === raw ? Number(raw.headers['content-length'] ?? 0) : 0
   const isPooled = declared >= POOLED_BYTES
-  // Of a larger one the first part is kept as it is: those who wait for their turn take no memory from those who do not.
+  // The first chunk of a larger body is kept as it is, so that uploads that are waiting do not occupy pool memory
+  // that others need.
   let arrival: Arrival = (isPooled && declared <= STEP_BYTES && Room.of(declared, pool)) || new Parts()
   let open = true
   let upload: Upload | undefined
@@ -179,7 +190,7 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
     }
   }
   source.on('data', (part: Buffer) => {
-    // What is dropped has its share, too: it is memory until the collector comes.
+    // Chunks that are discarded count too: they occupy memory until they are garbage collected.
     if (!open) return upload && intake.count(part, upload)
     if (arrival.length + part.length > limit) return end(tooLong(limit))
     if (isPooled && arrival.length > 0) arrival = arrival.moved(declared, pool)
@@ -190,17 +201,17 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
   source.on('error', end)
 }
 
-/** The rest is not unpacked. */
+/** The rest is not decompressed. */
 function abandon(raw: IncomingMessage, source: Readable) {
   raw.unpipe()
   source.destroy()
 }
 
 function tooLong(limit: number): Problem {
-  return new Problem('payload-too-large', `a body may have ${limit} bytes`)
+  return new Problem('payload-too-large', `a body may have at most ${limit} bytes`)
 }
 
-/** Where the parts of a body go. */
+/** Collects the chunks of a body. */
 abstract class Arrival implements Body {
   #counted = 0
   length = 0
@@ -208,12 +219,12 @@ abstract class Arrival implements Body {
   abstract add(part: Buffer): void
   protected abstract free(unread: boolean): void
 
-  /** Itself, or what has come so far in memory for all of it. */
+  /** Itself, or a copy of what has arrived so far, in memory for the whole body. */
   moved(_declared: number, _pool: BodyPool): Arrival {
     return this
   }
 
-  /** It belongs to the backlog until it was dealt with. */
+  /** Counts the body as part of the backlog until it has been processed. */
   count() {
     this.#counted = this.length
     intake.arrived(this.#counted)
@@ -226,7 +237,7 @@ abstract class Arrival implements Body {
   }
 }
 
-/** Collects them, and joins them where there are several. */
+/** Collects the chunks, and concatenates them if there are several. */
 class Parts extends Arrival {
   #parts: Buffer[] = []
 
@@ -240,7 +251,7 @@ class Parts extends Arrival {
   }
 
   override moved(declared: number, pool: BodyPool): Arrival {
-    // Asked once: it would have to be copied again and again else.
+    // Tried only once: later, more and more would have to be copied.
     if (this.#parts.length > 1) return this
     const room = Room.of(declared, pool)
     if (room === undefined) return this
@@ -253,7 +264,7 @@ class Parts extends Arrival {
   }
 }
 
-/** Copies them to their place at once; Node's parser holds the body to the length that was declared. */
+/** Copies the chunks to their final place at once. Node's parser ensures that the body has the declared length. */
 class Room extends Arrival {
   #memory: Buffer | undefined
   readonly #pool: BodyPool

@@ -1,43 +1,44 @@
 /**
- * Answers leave together, when the event loop has dealt with all that arrived in one of its rounds. A client on the same
- * machine is woken for every answer that finds it waiting, which costs as much as a small loss; of several in a row only
- * the first does. It writes nothing itself. It also knows how much has left and was not taken by its readers.
+ * Response coalescing: responses that become ready in one event loop iteration are sent together at its end. A
+ * client on the same machine is woken up for every response that finds it waiting, and that costs as much as a
+ * small loss. When several responses arrive together, only the first one wakes it up. This file does not write
+ * anything itself. It also provides backpressure: it counts the responses that clients have not read yet.
  */
 import type { Socket } from 'node:net'
 import { Problem } from '../errors.ts'
 
-/** An answer that is ready. */
+/** A response that is ready. */
 export interface PendingWrite {
-  /** Writes it; called once, and never throws. */
+  /** Writes it. Called once, and never throws. */
   depart(): void
 }
 
-/** The most that an answer waits for others, beside what one of them takes. */
+/** The longest time that a response waits for others, in addition to the time that one of them takes. */
 const LONGEST_MS = 1
 
 export class ResponseCoalescer {
   #ready: PendingWrite[] = []
-  /** When the first of them was added. */
+  /** When the first one was added. */
   #since = 0
   #unread = 0
   readonly #mostUnread: number
 
-  /** @param mostUnread bytes of answers that may wait for their readers */
+  /** @param mostUnread maximum number of bytes of unread responses */
   constructor(mostUnread = Number.POSITIVE_INFINITY) {
     this.#mostUnread = mostUnread
   }
 
-  /** Bytes of answers that wait for their readers. */
+  /** Bytes of responses that clients have not read yet. */
   get unread(): number {
     return this.#unread
   }
 
-  /** To be told of an answer's bytes when it is ready, and of as many less than none when it has left. */
+  /** Adds the size of a response when it is ready, and subtracts it (a negative number) when it has been sent. */
   count(bytes: number) {
     this.#unread += bytes
   }
 
-  /** @throws Problem `answers-unread` where there is no room for another answer */
+  /** @throws Problem `answers-unread` if there is no room for another response */
   admit() {
     if (this.#unread > this.#mostUnread) throw unread()
   }
@@ -56,7 +57,7 @@ export class ResponseCoalescer {
     if (now - this.#since > LONGEST_MS) this.empty()
   }
 
-  /** Sends all that are ready: to be called before whatever holds the event loop up. */
+  /** Sends all responses that are ready. Must be called before anything that blocks the event loop. */
   readonly empty = () => {
     const ready = this.#ready
     if (ready.length === 0) return
@@ -66,16 +67,17 @@ export class ResponseCoalescer {
 }
 
 function unread(): Problem {
-  // Those who do not read are likely not to read this either.
+  // A client that does not read will probably not read this either.
   const options = { retryAfter: 1, headers: { Connection: 'close' } }
-  return new Problem('answers-unread', 'other answers wait for their readers', options)
+  return new Problem('answers-unread', 'other responses are waiting to be read by their clients', options)
 }
 
 /**
- * Calls when a connection is gone: a response that is queued behind another one on it does not hear that.
+ * Calls back when a connection is closed. A response that is queued behind another one on the connection does not
+ * notice it.
  */
 export function whenGone(socket: Socket, then: () => void) {
-  // One for each that is queued.
+  // One listener for each queued response.
   socket.setMaxListeners(0)
   socket.on('close', then)
 }

@@ -1,4 +1,7 @@
-/** The engine's values and gradients -> the caller's answer: reduced, in the caller's dtypes, shapes and encoding. */
+/**
+ * Builds the response: the engine's values and gradients -> reduced, and in the dtypes, shapes and encoding of the
+ * request.
+ */
 import type { JobSlice } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { elementsOf, hessianKey } from '../language/ir.ts'
@@ -19,7 +22,7 @@ import type { AnswerInfo, RequestPlan } from './request-plan.ts'
 type Floats = Float32Array | Float64Array
 
 /**
- * @param nonfinite what happens to an answer that is not finite
+ * @param nonfinite the policy for results that are not finite
  * @throws Problem `non-finite-result` under `nonfinite: error`
  */
 export function makeAnswer(
@@ -59,24 +62,31 @@ export function makeAnswer(
   }
 }
 
-/** Written out: copying an object's members costs more than all else that is done for a small answer. */
+/**
+ * Written out, because copying the members of an object costs more than everything else that a small response
+ * needs.
+ */
 function tensorOf({ dtype, shape, encoding }: AnswerInfo, data: NumericArray): AnswerTensor {
   return { dtype, shape, encoding: encoding, data }
 }
 
-/** What is the same for all derivatives of a request. */
+/** What all derivatives of a request have in common. */
 interface Finishing {
   readonly request: RequestPlan
   readonly silent: readonly number[]
-  /** What they must still be multiplied by. */
+  /** The factor that they must still be multiplied by. */
   readonly factor: number
   readonly scale: NonNullable<JobSlice['scale']>
 }
 
-/** What is left to do for a derivative, in place, for it is this request's own. @returns whether all of it is finite */
+/**
+ * Finishes a derivative in place, which is allowed because it belongs to this request alone.
+ *
+ * @returns whether all of it is finite
+ */
 function finish({ request, silent, factor, scale }: Finishing, name: string, data: Floats): boolean {
   if (silent.length > 0) silence(request, name, data, silent)
-  // A mean over nothing has none, whatever was computed.
+  // The mean over nothing has no gradient, whatever was computed.
   if (factor === 0) data.fill(0)
   return scale(data, factor)
 }
@@ -91,7 +101,11 @@ function membersOf(
   return explanation === undefined ? members : { ...members, explain: explanation }
 }
 
-/** In place, too; NaN stays. @returns whether all of it is finite then */
+/**
+ * Raises values below the floor, in place; NaN stays.
+ *
+ * @returns whether all of it is finite afterwards
+ */
 function raise(data: Floats, wasFinite: boolean, floor: number | undefined): boolean {
   if (floor === undefined) return wasFinite
   for (let i = 0; i < data.length; i++) if (data[i] < floor) data[i] = floor
@@ -104,7 +118,7 @@ function denominatorMember({ reduction, rows }: ReductionSpec, { denominator }: 
   return reduction === 'batchmean' ? rows : 1
 }
 
-/** A row that counts nothing has no gradient, whatever it holds: 0 x NaN would be NaN. */
+/** A row of weight 0 has gradient 0, whatever it contains: 0 x NaN would be NaN. */
 function silence(
   { layouts, first, couples, axes }: RequestPlan,
   name: string,
@@ -121,14 +135,17 @@ function silence(
   }
 }
 
-/** As an engine scales where it has no faster way. */
+/** The default for engines without a faster way to scale. */
 function scale(data: Floats, factor: number): boolean {
   const own = data instanceof Float32Array ? Math.fround(factor) : factor
   if (own !== 1) for (let i = 0; i < data.length; i++) data[i] *= own
   return allFinite(data)
 }
 
-/** x * 0 is 0 for a finite number, and NaN for any other; four sums at once, because one would wait for itself. */
+/**
+ * x * 0 is 0 for a finite number and NaN otherwise. Four sums, because the additions of a single sum would wait for
+ * each other.
+ */
 export function allFinite(data: NumericArray): boolean {
   let [a, b, c, d] = [0, 0, 0, 0]
   const whole = data.length - (data.length % 4)
@@ -144,7 +161,7 @@ export function allFinite(data: NumericArray): boolean {
 
 type Derivatives = ReadonlyMap<string, AnswerTensor>
 
-/** The first number of an answer that is not finite in the dtype in which it leaves. */
+/** The first number of a response that is not finite in its output dtype. */
 export function nonFinite(loss: AnswerTensor, gradients: Derivatives, hessian?: Derivatives): Problem {
   const under = (folder: string, tensors: Derivatives = new Map()) =>
     [...tensors].map(([name, tensor]) => [`${folder}/${name}`, tensor] as const)

@@ -1,15 +1,18 @@
-/** Matches the shapes of a request with the axes that the loss declares: names get sizes, or the request is refused. */
+/**
+ * Shape inference: matches the shapes of a request with the axes that the loss declares. Every axis gets its size,
+ * or the request is rejected.
+ */
 import { many, problemAt } from '../errors.ts'
 import type { Loss, Params } from '../losses/define.ts'
 import { sizeOf } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
 
-/** What the shapes of one request say. */
+/** What the shapes of one request determine. */
 export interface Axes {
-  /** Axis -> size; `...` is the product of the axes that it stands for. */
+  /** Axis -> size. `...` is the product of the axes that it stands for. */
   readonly sizes: Readonly<Record<string, number>>
-  /** The axes that `...` stands for. */
+  /** The sizes of the axes that `...` stands for. */
   readonly rest: readonly number[]
   /** Input -> its axes from slowest to fastest. */
   readonly layouts: ReadonlyMap<string, readonly string[]>
@@ -22,7 +25,7 @@ interface Draft {
 }
 
 /**
- * @param tensors the inputs that are there, in the loss's order
+ * @param tensors the inputs in the request, in the loss's order
  * @throws Problem `shape-mismatch`, `param-invalid` (class_axis)
  */
 export function matchAxes(
@@ -68,14 +71,17 @@ function matchInput(
   draft.layouts.set(name, restRank === 0 && hasRest ? restFirst(declared) : declared)
 }
 
-/** An empty `...` has one place, wherever it stands: next to the rows, the classes lie side by side in memory. */
+/**
+ * An empty `...` has one element, so its position does not matter. Next to the rows, it leaves the classes
+ * contiguous in memory.
+ */
 function restFirst(axes: readonly string[]): readonly string[] {
   if (axes[0] === '...' || axes[0] === 'classes' || !axes.includes('...')) return axes
   const [first, ...others] = axes.filter((axis) => axis !== '...')
   return [first!, '...', ...others]
 }
 
-/** The declared axes in the order of this request: class_axis moves `classes`, one number for each class adds it. */
+/** The declared axes in the order of this request: class_axis moves `classes`, and one number per class adds it. */
 function declaredAxes(
   loss: Loss,
   draft: Draft,
@@ -89,7 +95,7 @@ function declaredAxes(
   return movable ? withClassAxis(axes, shape, params.class_axis as number) : axes
 }
 
-/** Of the same rank as the predictions it is one number for each class; of one rank less, one for all of them. */
+/** If it has the rank of the predictions, it has one number per class; with one rank less, one for all classes. */
 function axesByRank(
   loss: Loss,
   draft: Draft,
@@ -102,7 +108,7 @@ function axesByRank(
   return shape.length === rank ? layout : axes
 }
 
-/** Class-major: what has rows and classes has the classes first. */
+/** Class-major: tensors with rows and classes have the classes first. */
 function inOrder(axes: readonly string[], order: Options['layout']): readonly string[] {
   if (order === 'row' || !axes.includes('classes') || axes[0] === 'classes') return axes
   return ['classes', ...axes.filter((axis) => axis !== 'classes')]
@@ -120,7 +126,7 @@ function withClassAxis(axes: readonly string[], shape: readonly number[], given:
 
 function matchSize(draft: Draft, name: string, axis: string, size: number) {
   if (/^\d+$/.test(axis) && size !== Number(axis)) {
-    const detail = `has ${many(size, 'numbers')} along an axis that must have ${axis}`
+    const detail = `has ${many(size, 'elements')} along an axis that must have ${axis}`
     throw problemAt('shape-mismatch', `/${name}`, detail)
   }
   const known = draft.sizes[axis]
@@ -146,7 +152,7 @@ function matchRest(draft: Draft, name: string, shape: readonly number[]) {
     throw problemAt(
       'shape-mismatch',
       `/${name}`,
-      `has shape ${got}, but ${known.from} has ${want}; nothing is broadcast`,
+      `has shape ${got}, but ${known.from} has ${want}; inputs are not broadcast`,
     )
   }
   draft.rest = known ?? { shape, from: name }

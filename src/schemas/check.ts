@@ -1,7 +1,8 @@
 /**
- * Decoded body + loss -> a job that cannot fail for the caller's reasons, or one precise problem. Validation happens
- * once, after decoding: what the structure decides stands in request-plan.ts, the numbers are looked at here, and the way back,
- * from the engine's values to the answer, is answer.ts.
+ * Request validation: decoded body + loss -> a job that cannot fail for reasons that the client could fix, or one
+ * precise problem. A request is validated once, after decoding. request-plan.ts decides everything that depends
+ * only on the structure of the request; this file checks the numbers; answer.ts turns the engine's values into the
+ * response.
  */
 import type { Job, JobResult } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
@@ -24,9 +25,9 @@ export interface CheckContext {
 export interface CheckedRequest {
   readonly job: Job
   /**
-   * The answer to the caller, from what the engine found.
+   * Builds the response from the engine's results.
    *
-   * @param nonfinite what happens where it is not finite, if not what the request says
+   * @param nonfinite the policy for results that are not finite, if it differs from the request's
    * @throws Problem `non-finite-result` under `nonfinite: error`
    */
   answer(
@@ -38,7 +39,7 @@ export interface CheckedRequest {
 type Data = Readonly<Record<string, NumericArray>>
 
 /**
- * Checks one request.
+ * Validates one request.
  *
  * @throws Problem with the code, the JSON pointer and what would have been right
  */
@@ -89,7 +90,7 @@ function makeJob(
   }
 }
 
-/** What the program reads; an input that it does not is left behind. */
+/** The inputs that the program reads. Inputs that it does not read are left out. */
 function inputsOf({ program, readsAll }: RequestPlan, data: Data): Data {
   if (readsAll) return data
   return Object.fromEntries(Object.keys(program.program.inputs).map((name) => [name, data[name]]))

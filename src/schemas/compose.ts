@@ -1,6 +1,6 @@
 /**
- * A weighted sum of losses over shared tensors: each term is checked as a request of its own, under the names that it
- * gives to the shared tensors, and what the terms answer is added up under the shared names.
+ * Compositions: a weighted sum of losses over shared tensors. Each term is validated as a request of its own, under
+ * its own names for the shared tensors. The results of the terms are added up under the shared names.
  */
 import { type Static, Type } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
@@ -34,7 +34,7 @@ export const TermSchema = Type.Object(
     inputs: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
         description:
-          'Input of the loss -> shared tensor. Default: the shared tensor of the same name; for an optional input none that the term names for another.',
+          'Input of the loss -> shared tensor. Default: the shared tensor with the same name; for an optional input, only if the term does not use that tensor for another input.',
       }),
     ),
     params: Type.Optional(OptionSchemas.params),
@@ -46,17 +46,17 @@ export const TermSchema = Type.Object(
 )
 export type Term = Static<typeof TermSchema>
 
-/** What a composition takes beside its tensors. */
+/** The fields of a composition in addition to its tensors. */
 export const ComposeSchemas = {
   terms: Type.Array(TermSchema, {
     minItems: 1,
     maxItems: MAX_TERMS,
-    description: 'The losses, what each counts, and what each reads.',
+    description: 'The losses, with their weights and inputs.',
   }),
   gradients: OptionSchemas.gradients,
   reduction: Type.Union(reductions, {
     default: 'mean',
-    description: 'Of the terms that state none of their own.',
+    description: 'For the terms that do not specify their own.',
   }),
   nonfinite: OptionSchemas.nonfinite,
   explain: OptionSchemas.explain,
@@ -81,14 +81,17 @@ export interface CheckedTerm extends CheckedRequest {
 
 export interface Composition {
   readonly terms: readonly CheckedTerm[]
-  /** Adds up one term's answer, which may hold anything; its arrays may be the engine's own, so they are not kept. */
+  /**
+   * Adds the result of one term, which may contain anything. Its arrays may belong to the engine, so they are not
+   * kept.
+   */
   add(term: CheckedTerm, answer: Answer): void
-  /** The whole, when all terms were added. */
+  /** The whole response, after all terms have been added. */
   answer(): Answer
 }
 
 /**
- * Checks a composition, each term in turn.
+ * Validates a composition, one term after the other.
  *
  * @throws Problem with the code, the JSON pointer (`/terms/1/params/alpha`) and what would have been right
  */
@@ -105,7 +108,7 @@ function termsOf({ options }: Decoded, losses: TermLosses): readonly Term[] {
   const strange = [...options.keys()].filter((name) => !Object.hasOwn(ComposeSchemas, name))
   if (strange.length > 0) refuse(strange.slice(0, MOST_TOLD).map(strangeMember))
   const terms = options.get('terms')
-  if (terms === undefined) throw problemAt('missing-input', '/terms', 'a composition needs them')
+  if (terms === undefined) throw problemAt('missing-input', '/terms', 'is required in a composition')
   refuseIfAny(
     Array.isArray(terms)
       ? terms.slice(0, MAX_TERMS).flatMap((term, place) => strangeInTerm(losses, term, place))
@@ -116,7 +119,7 @@ function termsOf({ options }: Decoded, losses: TermLosses): readonly Term[] {
     if (wrong !== undefined) throw wrongMember(name, wrong)
   }
   if (options.has('gradient_dtype') && options.get('gradients') === false) {
-    throw problemAt('invalid-value', '/gradient_dtype', 'goes with gradients, which were declined')
+    throw problemAt('invalid-value', '/gradient_dtype', 'requires gradients, but gradients is false')
   }
   return terms as readonly Term[]
 }
@@ -128,9 +131,9 @@ function refuseIfAny(errors: readonly ProblemDetail[]) {
 function strangeMember(name: string): ProblemDetail {
   const known = Object.keys(ComposeSchemas)
   const hint = Object.hasOwn(TermSchema.properties, name)
-    ? '. It belongs to a term: put it into terms'
+    ? '. It is a member of a term: put it into terms'
     : didYouMean(name, known)
-  const detail = `a composition takes tensors under names of your own; options are ${known.join(', ')}${hint}`
+  const detail = `is not an option. A composition takes tensors under names that you choose, and the options ${known.join(', ')}${hint}`
   return { pointer: `/${pointerToken(name)}`, detail }
 }
 
@@ -143,12 +146,12 @@ function strangeInTerm(losses: TermLosses, term: unknown, place: number): Proble
     .slice(0, MOST_TOLD)
     .map((name) => ({
       pointer: `/terms/${place}/${pointerToken(name)}`,
-      detail: `a term has ${known.join(', ')}${termHint(name, known, loss)}`,
+      detail: `is not a member of a term, which has ${known.join(', ')}${termHint(name, known, loss)}`,
     }))
 }
 
 function termHint(name: string, known: readonly string[], loss: Loss | undefined): string {
-  if (Object.hasOwn(ComposeSchemas, name)) return '. It is an option of all terms: put it at the top level'
+  if (Object.hasOwn(ComposeSchemas, name)) return '. It is an option for all terms: put it at the top level'
   if (loss !== undefined && Object.hasOwn(loss.inputs, name)) return '. It is an input: put it into inputs'
   if (loss !== undefined && Object.hasOwn(loss.params.properties, name))
     return '. It is a parameter: put it into params'
@@ -158,7 +161,8 @@ function termHint(name: string, known: readonly string[], loss: Loss | undefined
 function wrongMember(name: string, { path, schema, value }: ValueError): Problem {
   const pointer = `/${name}${path}`
   if (pointer === '/terms' && Array.isArray(value)) {
-    const wants = value.length === 0 ? 'must hold at least one term' : `must hold at most ${MAX_TERMS} terms`
+    const wants =
+      value.length === 0 ? 'must contain at least one term' : `must contain at most ${MAX_TERMS} terms`
     return problemAt('invalid-value', pointer, `${wants}, got ${many(value.length, 'terms')}`)
   }
   return problemAt('invalid-value', pointer, value === undefined ? 'is missing' : expected(schema, value))
@@ -176,7 +180,7 @@ function checkInputs(losses: TermLosses, terms: readonly Term[]) {
       .map((input) => {
         const meant = meantInput(loss, input, isFree)
         const hint = meant === undefined ? didYouMean(input, known) : suggesting(meant)
-        const detail = `${loss.name} has the inputs ${known.join(', ')}${hint}`
+        const detail = `is not an input of ${loss.name}, which has ${known.join(', ')}${hint}`
         return { pointer: `/terms/${place}/inputs/${pointerToken(input)}`, detail }
       })
   })
@@ -192,16 +196,23 @@ function checkNames({ tensors }: Decoded, terms: readonly Term[], losses: TermLo
   const missing = [...used].filter((name) => !tensors.has(name))
   refuseIfAny(
     unread.map((name) => {
-      const detail = `no term reads it; they read ${cut([...used].join(', '))}${didYouMean(name, missing)}`
+      const detail = `is not read by any term; the terms read ${cut([...used].join(', '))}${didYouMean(name, missing)}`
       return { pointer: `/${pointerToken(name)}`, detail }
     }),
   )
   if (tensors.has('grad_output')) {
-    throw problemAt('invalid-value', '/grad_output', 'goes with reduction none, which a composition has not')
+    throw problemAt(
+      'invalid-value',
+      '/grad_output',
+      'requires reduction none, which a composition does not have',
+    )
   }
 }
 
-/** A tensor that a term names for one input is not another, optional one of it as well, only for being called so. */
+/**
+ * If a term uses a tensor for one input, an optional input does not read the same tensor only because it has the
+ * same name.
+ */
 function namesOf({ inputs = {} }: Term, loss: Loss): Record<string, string> {
   const named = new Set(Object.values(inputs))
   const isRead = (input: string) =>
@@ -247,7 +258,7 @@ function requestOf(
   if (weight !== undefined) tensors.set('sample_weight', weight)
   const { loss: _loss, weight: _weight, inputs: _inputs, ...own } = term
   const gradients = gradientsOf(decoded, names)
-  // A term without gradients has none of that dtype.
+  // A term without gradients has no gradients of that dtype.
   const others = gradients === false ? ['terms', 'gradients', 'gradient_dtype'] : ['terms', 'gradients']
   const shared = [...decoded.options].filter(([name]) => !others.includes(name))
   const options = new Map<string, unknown>([...shared, ['gradients', gradients], ...Object.entries(own)])
@@ -256,7 +267,7 @@ function requestOf(
   return { tensors, options, ...structure }
 }
 
-/** Which of its inputs a term differentiates: those whose shared tensors are asked for. */
+/** The inputs that a term differentiates: those whose shared tensors need a gradient. */
 function gradientsOf({ options }: Decoded, names: Readonly<Record<string, string>>): boolean | string[] {
   const wanted = (options.get('gradients') ?? true) as boolean | readonly string[]
   if (typeof wanted === 'boolean') return wanted
@@ -264,7 +275,7 @@ function gradientsOf({ options }: Decoded, names: Readonly<Record<string, string
   return own.length > 0 && own
 }
 
-/** One object for each term of the bodies of one structure, so that its plan is found again. */
+/** One object for each term of a body structure, so that the term's plan is found again. */
 const structures = new WeakMap<object, object[]>()
 
 function structureOf(whole: object, place: number): object {
@@ -274,7 +285,7 @@ function structureOf(whole: object, place: number): object {
   return known[place]
 }
 
-/** Says of which term a problem is, and where in the whole body. */
+/** Adds to a problem which term it concerns, and its place in the whole body. */
 function blaming(
   { code, message, options }: Problem,
   names: Readonly<Record<string, string>>,
@@ -293,7 +304,7 @@ function blaming(
   })
 }
 
-/** A gradient that is asked for by name comes from at least one term. */
+/** A gradient that is requested by name must come from at least one term. */
 function checkGradients({ options, tensors }: Decoded, terms: readonly CheckedTerm[]) {
   const wanted: unknown = options.get('gradients') ?? true
   if (!Array.isArray(wanted)) return
@@ -304,13 +315,13 @@ function checkGradients({ options, tensors }: Decoded, terms: readonly CheckedTe
   )
   refuseIfAny(
     strange.slice(0, MOST_TOLD).map(({ name, place }) => {
-      const detail = `the terms read ${cut(offered.join(', '))}${didYouMean(name, offered)}`
+      const detail = `no term reads it; the terms read ${cut(offered.join(', '))}${didYouMean(name, offered)}`
       return { pointer: `/gradients/${place}`, detail }
     }),
   )
 }
 
-/** Terms arrive in any order; a term of weight 0 is computed, and counts nothing whatever it holds. */
+/** The sum of the terms. A term of weight 0 is computed, and contributes nothing, whatever it contains. */
 class Sum implements Composition {
   readonly terms: readonly CheckedTerm[]
   readonly #found = new Map<CheckedTerm, { readonly value: number; readonly members: Answer['members'] }>()
@@ -358,7 +369,7 @@ class Sum implements Composition {
     return { loss, gradients, members: { terms, finite }, nulls: this.#nonfinite === 'null' }
   }
 
-  /** A term of weight 0 counts nothing, but its value leaves, too. */
+  /** A term of weight 0 contributes nothing, but its value is in the response too. */
   #refuseTerms() {
     this.terms.forEach((checked, place) => {
       const { value } = this.#found.get(checked)!

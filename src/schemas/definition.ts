@@ -1,6 +1,6 @@
 /**
- * A definition document as it came -> an own loss, or a problem that says where it is wrong: a pointer into the JSON, and in
- * a formula line and column.
+ * Validates the definition document of a custom loss. The result is the loss, or a problem with a pointer into the
+ * JSON, and for a formula also the line and the column.
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
@@ -29,24 +29,28 @@ const InputSchema = Type.Object(
       Type.String({
         pattern: AXES,
         default: '...',
-        description:
-          'Names of its axes with commas between them, the slowest first; `...` is any number of axes.',
+        description: 'Names of its axes separated by commas, the slowest first; `...` is any number of axes.',
       }),
     ),
     kind: Type.Optional(
       Type.Union(
         Object.keys(KINDS).map((kind) => Type.Literal(kind)),
-        { default: 'real', description: 'What its numbers mean; held on every request.' },
+        { default: 'real', description: 'What its numbers mean; checked on every request.' },
       ),
     ),
     differentiable: Type.Optional(
       Type.Boolean({ default: false, description: 'Whether it has a gradient.' }),
     ),
-    optional: Type.Optional(Type.Boolean({ default: false, description: 'The formula asks `given(name)`.' })),
+    optional: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Whether it may be missing; the formula tests that with `given(name)`.',
+      }),
+    ),
     about: Type.Optional(text(2000, 'One sentence for the docs.')),
     places: Type.Optional(
       Type.String({
-        description: 'Of indices: the axis whose places they are, where it is not called classes.',
+        description: 'For indices: the axis that they index, if it is not called classes.',
       }),
     ),
   },
@@ -88,7 +92,7 @@ const ExampleSchema = Type.Object(
     loss: Type.Unknown(),
     gradients: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   },
-  { ...closed, description: 'Inputs, and the loss (and gradients) that they have: held to 1e-9 in float64.' },
+  { ...closed, description: 'Inputs, with the expected loss (and gradients); checked to 1e-9 in float64.' },
 )
 
 /** A definition document. */
@@ -97,7 +101,7 @@ export const DefinitionSchema = Type.Object(
     name: Type.Optional(
       Type.String({
         pattern: '^[a-z][a-z0-9_]{0,63}/[a-z][a-z0-9_]{0,63}$',
-        description: '`namespace/name`, each of small letters, digits and `_`.',
+        description: '`namespace/name`, each of lower-case letters, digits and `_`.',
       }),
     ),
     about: Type.Optional(text(4000, 'What it is, and when to use it.')),
@@ -106,20 +110,23 @@ export const DefinitionSchema = Type.Object(
     formula: Type.String({ description: 'In the loss language; its last line is the unreduced value.' }),
     denominator: Type.Optional(
       Type.String({
-        description: "What one value adds to the mean's denominator, in the same language. Default 1.",
+        description: 'What one value adds to the denominator of the mean, in the same language. Default 1.',
       }),
     ),
     examples: Type.Optional(Type.Array(ExampleSchema, { maxItems: 16 })),
-    references: Type.Optional(Type.Array(text(1000, 'A paper, a page.'), { maxItems: 32 })),
+    references: Type.Optional(Type.Array(text(1000, 'A paper or a web page.'), { maxItems: 32 })),
   },
   {
     $id: 'Definition',
     ...closed,
-    description: "An own loss: inputs, parameters and a formula in the losses' language.",
+    description: 'A custom loss: inputs, parameters and a formula in the loss language.',
   },
 )
 
 /**
+ * @param pointer JSON pointer to the document in the body
+ * @param name the name of the loss in messages and metrics
+ *
  * @param pointer where the document stands in the body
  * @param name what messages and metrics call the loss
  * @throws Problem `invalid-value`, `unknown-name`, `formula-invalid`, `too-expensive`
@@ -141,7 +148,7 @@ export function checkDefinition(value: unknown, pointer: string, name?: string):
   }
 }
 
-/** A problem of a formula, in the words of the request. Anything else is thrown on. */
+/** A fault in a formula as a problem of the request. Any other error is returned as it is. */
 export function formulaProblem(error: unknown, pointer: string, formula: string): unknown {
   if (error instanceof ProgramTooLarge) return new Problem('too-expensive', error.message)
   if (!(error instanceof FormulaError)) return error
@@ -170,7 +177,7 @@ function detailOf({ path, schema, value, message }: ValueError, pointer: string)
     const known = Object.keys(parentOf(path).properties ?? {})
     return {
       pointer: place,
-      detail: `is not known here; known are ${known.join(', ')}${didYouMean(own, known)}`,
+      detail: `is not a known property; known are ${known.join(', ')}${didYouMean(own, known)}`,
     }
   }
   if (message === 'Expected required property') return { pointer: place, detail: 'is missing' }
@@ -185,7 +192,7 @@ function expectedHere(path: string, schema: TSchema, value: unknown): string {
   return expected(schema, value)
 }
 
-/** The schema of the object that a property stands in. */
+/** The schema of the object that contains a property. */
 function parentOf(path: string): TSchema {
   const parts = path.split('/').slice(1, -1)
   if (parts[0] === 'inputs') return InputSchema
@@ -207,20 +214,21 @@ function wrongNames({ inputs, params = {} }: Definition, pointer: string): Probl
   ]
   return names.flatMap(({ name, at }, place) => {
     const isTwice = names.findIndex((other) => other.name === name) < place
-    const detail = isTwice ? 'is an input, too: take another name' : wrongName(name)
+    const detail = isTwice ? 'is also the name of an input: choose another name' : wrongName(name)
     return detail === undefined ? [] : [{ pointer: at, detail }]
   })
 }
 
 function wrongName(name: string): string | undefined {
-  if (!/^[A-Za-z_]\w{0,63}$/.test(name)) return 'must be letters, digits and _, and not begin with a digit'
-  if (RESERVED.has(name)) return 'is a word of the language: take another name'
+  if (!/^[A-Za-z_]\w{0,63}$/.test(name))
+    return 'must consist of letters, digits and _, and must not begin with a digit'
+  if (RESERVED.has(name)) return 'is a reserved word of the language: choose another name'
   if (isPlainMember(name) || Object.hasOwn(COMMON_TENSORS, name))
-    return 'is a member of every request: take another name'
-  return name in Object.prototype ? 'cannot be used here: take another name' : undefined
+    return 'is a member of every request: choose another name'
+  return name in Object.prototype ? 'is not allowed as a name: choose another name' : undefined
 }
 
-/** An axis stands once in an input, and is not called as a parameter or an input is. */
+/** An axis occurs only once in an input, and does not have the name of a parameter or an input. */
 function wrongAxes({ inputs, params = {} }: Definition, pointer: string): ProblemDetail[] {
   return Object.entries(inputs).flatMap(([name, { axes = '...', places }]) => {
     const own = axes.split(',')
@@ -234,7 +242,7 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
         : [{ pointer: `${at}/axes`, detail: `has the axis ${twice} twice; give one of them another name` }]),
       ...(clash === undefined
         ? []
-        : [{ pointer: `${at}/axes`, detail: `${clash} is an input or a parameter, too` }]),
+        : [{ pointer: `${at}/axes`, detail: `the axis ${clash} has the name of an input or a parameter` }]),
       ...(places === undefined || known.has(places)
         ? []
         : [
@@ -252,12 +260,11 @@ function wrongParams({ params = {} }: Definition, pointer: string): ProblemDetai
     const at = `${pointer}/params/${pointerToken(name)}`
     if (words !== undefined) {
       if (type !== undefined && type !== 'string')
-        return [{ pointer: `${at}/type`, detail: 'an enum holds strings' }]
+        return [{ pointer: `${at}/type`, detail: 'the values of an enum must be strings' }]
       const isOne = (words as readonly unknown[]).includes(standard)
       return isOne ? [] : [{ pointer: `${at}/default`, detail: `must be one of ${words.join(', ')}` }]
     }
-    if (type === 'string')
-      return [{ pointer: at, detail: 'a string is one of a few words: list them in enum' }]
+    if (type === 'string') return [{ pointer: at, detail: 'a string parameter must list its values in enum' }]
     const detail = wrongDefault(type ?? 'number', standard, range)
     return detail === undefined ? [] : [{ pointer: `${at}/default`, detail }]
   })

@@ -4,5 +4,5 @@ import { DTYPES } from '../tensor.ts'
 
 export const DtypeSchema = Type.Union(
   DTYPES.map((dtype) => Type.Literal(dtype)),
-  { description: 'Element type. JSON arrays without one are float32.' },
+  { description: 'Element type. The default for JSON arrays is float32.' },
 )

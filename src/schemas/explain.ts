@@ -1,4 +1,4 @@
-/** What a request was taken to mean: everything that was resolved, inferred or decided by convention, for `explain`. */
+/** What a request was resolved to, for `explain`: everything that was resolved, inferred or decided by convention. */
 import { type InputLayout, valueAxes } from '../language/ir.ts'
 import { KINDS, type Kind, type Loss, PER_CLASS } from '../losses/define.ts'
 import type { LossProgram } from '../losses/program.ts'
@@ -7,7 +7,7 @@ import type { Precision } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
 
-/** How each input was read, and what the numbers of the answer mean. */
+/** How each input was interpreted, and what the numbers of the response mean. */
 export interface Explanation {
   readonly loss: string
   readonly preset: string | null
@@ -23,7 +23,7 @@ export interface Explanation {
   readonly kinks: string
 }
 
-/** What explaining takes of a request's plan. */
+/** The parts of a request's plan that the explanation needs. */
 interface Explained {
   readonly loss: Loss
   readonly options: Options
@@ -37,7 +37,7 @@ interface Explained {
 }
 
 const KINKS =
-  'derivative 0 of |x| at 0, 0 on the inactive side of a hinge, an even split among tied maxima, 0 at a zero norm'
+  'the derivative is 0 for |x| at 0, 0 on the inactive side of a hinge, split evenly among tied maxima, and 0 at a zero norm'
 
 /**
  * @example
@@ -76,7 +76,7 @@ function inputText({ loss, options, layouts, tensors }: Explained, name: string)
   }
 }
 
-/** What inferring has decided. */
+/** The kind that inference has decided on. */
 export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
   const each = PER_CLASS[kind]
   if (each === undefined) return kind
@@ -86,15 +86,15 @@ export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
 function denominatorText({ loss, options, reductionSpec, program }: Explained): string {
   if (options.reduction === 'batchmean') return `${reductionSpec.rows}, the number of rows`
   if (!isMean(options.reduction)) return '1'
-  if (options.denominator !== undefined) return `${options.denominator}, as the request says`
+  if (options.denominator !== undefined) return `${options.denominator}, as specified in the request`
   const counted = WEIGHED[options.reduction] ?? ''
   if (program.program.denominators === undefined)
     return `${reductionSpec.count}, the number of values${counted}`
   return `the sum of ${loss.denominator!.source.trim()}${counted}`
 }
 
-/** What sample weights do to it. */
+/** How sample weights change it. */
 const WEIGHED: Readonly<Record<string, string>> = {
-  weighted_mean: ', each counted by its sample weight',
-  sum_by_nonzero_weights: ', of those whose sample weight is not 0',
+  weighted_mean: ', each weighted by its sample weight',
+  sum_by_nonzero_weights: ', counting only those whose sample weight is not 0',
 }

@@ -1,7 +1,7 @@
-/** What is finite in the dtype in which it leaves: 1e5 is, until a float16 takes it. */
+/** Overflow checks for the output dtype: 1e5 is finite, but overflows in float16. */
 import type { Dtype, NumericArray } from '../tensor.ts'
 
-/** The smallest magnitude that rounds to infinity: half a step beyond the largest number. */
+/** The smallest magnitude that rounds to infinity: half a step above the largest number. */
 const OVERFLOW: Readonly<Partial<Record<Dtype, number>>> = {
   float16: 65520,
   bfloat16: (2 - 2 ** -8) * 2 ** 127,
@@ -9,7 +9,7 @@ const OVERFLOW: Readonly<Partial<Record<Dtype, number>>> = {
 }
 
 /**
- * The first element that is not finite in a dtype; -1 where all are.
+ * The first element that is not finite in a dtype; -1 if all are.
  *
  * @example
  * firstNonFinite(Float32Array.of(1, 1e5), 'float16') // 1
@@ -20,7 +20,7 @@ export function firstNonFinite(data: NumericArray, dtype: Dtype): number {
   return -1
 }
 
-/** Whether numbers that are finite as they are stay so in a dtype; those that it holds anyway are not looked at. */
+/** Whether finite numbers stay finite in a dtype. If the dtype holds them anyway, they are not checked. */
 export function staysFinite(data: NumericArray, dtype: Dtype): boolean {
   const isHeld = dtype === 'float64' || (dtype === 'float32' && data instanceof Float32Array)
   return isHeld || firstNonFinite(data, dtype) < 0

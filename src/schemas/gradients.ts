@@ -1,4 +1,4 @@
-/** Which gradients a request wants, and whether it may. */
+/** Which gradients a request asks for, and whether they exist. */
 import { problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import type { BatchDependence, InputSpec, Loss } from '../losses/define.ts'
@@ -32,9 +32,9 @@ export function wantedGradients(
 }
 
 /**
- * The inputs whose second derivative is wanted, too: of the differentiated ones those that hold a row's own numbers.
+ * The inputs whose second derivative is also requested: the differentiated inputs that belong to single rows.
  *
- * @throws Problem `invalid-value` where rows touch each other
+ * @throws Problem `invalid-value` if rows depend on each other
  */
 export function wantedHessians(
   { name, inputs }: Loss,
@@ -46,7 +46,7 @@ export function wantedHessians(
   if (hessian === 'none') return []
   const own = wants.filter((input) => inputs[input].axes[0] === first)
   if ((couples === 'element' || couples === 'row') && own.length > 0) return own
-  const detail = `diagonal is offered by losses of single elements and rows; ${name} couples each ${couples}`
+  const detail = `diagonal requires a loss whose rows are independent; ${name} couples the rows of a ${couples}`
   throw problemAt('invalid-value', '/hessian', detail)
 }
 
@@ -58,18 +58,18 @@ function defaultGradients(loss: Loss, tensors: ReadonlyMap<string, TensorInfo>):
   const marked = [...tensors.keys()].filter((name) => loss.inputs[name].differentiable)
   const real = marked.filter((name) => !isInteger(tensors.get(name)!.dtype))
   if (real.length === 0) {
-    const detail = `no gradient exists: ${marked.join(', ')} came as integers; send floats, or "gradients": false`
+    const detail = `there is no gradient: ${marked.join(', ')} were sent as integers; send floats, or "gradients": false`
     throw problemAt('dtype-unsupported', '/gradients', detail)
   }
   return real
 }
 
-/** Class probabilities are differentiable where they are sent, though class indices are not. */
+/** Class probabilities are differentiable if they were sent, although class indices are not. */
 function isDifferentiable(spec: InputSpec, layout: InputLayout | undefined): boolean {
   return spec.differentiable || (spec.kind === 'class_or_probability' && layout?.type === 'real')
 }
 
-/** All that are no inputs at once. */
+/** Reports all names that are not inputs at once. */
 function checkAreInputs(loss: Loss, offered: readonly string[], gradients: readonly string[]) {
   const strange = gradients.flatMap((name, place) =>
     Object.hasOwn(loss.inputs, name) ? [] : [{ name, place }],
@@ -102,7 +102,7 @@ function checkWanted(
     throw problemAt(
       'dtype-unsupported',
       pointer,
-      `${name} came as ${tensor.dtype}; a gradient needs real numbers`,
+      `${name} was sent as ${tensor.dtype}; a gradient requires floats`,
     )
   }
 }

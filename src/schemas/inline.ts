@@ -1,6 +1,6 @@
 /**
- * Own losses that come with the request: a definition document, or a formula alone. The same definition is the same loss,
- * found again by the structure of the body, else by its content.
+ * Custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
+ * the same loss, which is cached by the structure of the body and by its content.
  */
 import { many, Problem, pointerToken, problemAt } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
@@ -14,10 +14,10 @@ import type { Decoded } from '../wire/define.ts'
 import { checkDefinition, formulaProblem } from './definition.ts'
 import { COMMON_TENSORS } from './request.ts'
 
-/** Bytes of a definition document as JSON. */
+/** Maximum size of a definition document as JSON, in bytes. */
 export const MAX_DEFINITION_BYTES = 65_536
 
-/** Definitions that are kept; of more the one unused for longest goes. */
+/** Maximum number of cached definitions (LRU). */
 const MAX_KEPT = 512
 
 /**
@@ -56,7 +56,7 @@ export interface Inline {
 /** @throws Problem that says what is wrong with the definition */
 export type InlineSource = (decoded: Decoded) => Inline
 
-/** A source with a bounded memory of its own. */
+/** A source with a bounded cache of its own. */
 export function createInlineSource(): InlineSource {
   const byStructure = new WeakMap<object, ResolvedLoss>()
   const byContent = new Map<string, ResolvedLoss>()
@@ -79,7 +79,7 @@ function withoutDefinition(decoded: Decoded): Decoded {
   return { ...decoded, options }
 }
 
-/** What tells definitions apart, and how the loss is made where it is new. */
+/** What identifies a definition, and how a new loss is created from it. */
 interface Content {
   readonly key: string
   readonly define: () => ResolvedLoss
@@ -89,7 +89,7 @@ function contentOf(decoded: Decoded): Content {
   const { options } = decoded
   const [definition, formula] = [options.get('definition'), options.get('formula')]
   if ((definition === undefined) === (formula === undefined)) {
-    const detail = 'send a formula, or a definition, and not both'
+    const detail = 'send either a formula or a definition'
     throw problemAt('missing-input', definition === undefined ? '/formula' : '/definition', detail)
   }
   return definition === undefined
@@ -99,7 +99,11 @@ function contentOf(decoded: Decoded): Content {
 
 function ofDefinition(definition: unknown, hasAxes: boolean): Content {
   if (hasAxes)
-    throw problemAt('unknown-name', '/axes', 'goes with a formula; a definition states them with its inputs')
+    throw problemAt(
+      'unknown-name',
+      '/axes',
+      'is only for a formula; a definition specifies the axes of its inputs',
+    )
   const key = JSON.stringify(definition)
   checkSize(key, '/definition')
   return { key, define: () => resolvedTo(definition, '/definition') }
@@ -125,21 +129,21 @@ function resolvedTo(definition: unknown, pointer: string): ResolvedLoss {
 }
 
 function ofFormula(formula: unknown, decoded: Decoded): Content {
-  if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a text')
+  if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a string')
   const shorthand = shorthandOf(formula, decoded)
   const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
   const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
   return { key, define: () => defineShorthand(shorthand) }
 }
 
-/** What of a parameter decides the definition: numbers do not. */
+/** The part of a parameter that is part of the definition. The value of a number is not. */
 function kindOf(value: unknown): unknown {
   return typeof value === 'number' ? 'number' : value
 }
 
 function defineShorthand(shorthand: Shorthand): ResolvedLoss {
   try {
-    // An unknown word in the formula comes first: what it was meant to be is then unused, too.
+    // An unknown word in the formula is reported first: the tensor that it was meant to name is then unused, too.
     const resolved = resolvedTo(definitionOf(shorthand), '')
     checkAllUsed(shorthand)
     return resolved
@@ -189,14 +193,14 @@ function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, st
   }
   for (const [name, value] of Object.entries(axes)) {
     const pointer = `/axes/${pointerToken(name)}`
-    if (typeof value !== 'string') throw problemAt('invalid-value', pointer, 'must be a text: rows,classes')
+    if (typeof value !== 'string') throw problemAt('invalid-value', pointer, 'must be a string: rows,classes')
     if (tensors.includes(name)) continue
-    throw problemAt('unknown-name', pointer, `there is no tensor of this name${didYouMean(name, tensors)}`)
+    throw problemAt('unknown-name', pointer, `there is no tensor with this name${didYouMean(name, tensors)}`)
   }
   return axes as Record<string, string>
 }
 
-/** A tensor or a parameter that the formula does not read would be ignored in silence. */
+/** A tensor or a parameter that the formula does not use would be silently ignored. */
 function checkAllUsed({ formula, tensors, params }: Shorthand) {
   const names = namesIn(parse(formula))
   const strange = [
@@ -205,7 +209,7 @@ function checkAllUsed({ formula, tensors, params }: Shorthand) {
   ].filter(({ name }) => !names.has(name))
   if (strange.length === 0) return
   const errors = strange.map(({ name, pointer }) => {
-    return { pointer, detail: `the formula has no "${name.slice(0, 64)}"${didYouMean(name, names)}` }
+    return { pointer, detail: `the formula does not use "${name.slice(0, 64)}"${didYouMean(name, names)}` }
   })
   throw new Problem('unknown-name', `${errors[0].pointer}: ${errors[0].detail}`, { errors })
 }

@@ -1,4 +1,6 @@
-/** Holds an input's numbers to what its kind says they mean, and brings them into the memory that programs read. */
+/**
+ * Checks that the numbers of an input are valid for its kind, and converts them into the arrays that programs read.
+ */
 
 import { type Problem, pointerTo, problemAt } from '../errors.ts'
 import type { Kind } from '../losses/define.ts'
@@ -8,19 +10,19 @@ import type { DecodedTensor } from '../wire/define.ts'
 interface Range {
   readonly low: number
   readonly high: number
-  /** Whether these two are all that there is. */
+  /** Whether only these two values are allowed. */
   readonly only: boolean
   readonly words: string
-  /** Where all from 0 on is welcome: `high` as float32's bits. */
+  /** For ranges that allow all values from 0 on: `high` as the bits of a float32. */
   readonly bits: number | undefined
 }
 
-/** NaN passes: whether it is welcome is the `nonfinite` policy's affair. */
+/** NaN passes here; the `nonfinite` policy decides about it. */
 const RANGES: Readonly<Partial<Record<Kind, Range>>> = {
   positive: fromZeroTo(Number.POSITIVE_INFINITY, 'must be >= 0'),
   nonnegative: fromZeroTo(Number.POSITIVE_INFINITY, 'must be >= 0'),
-  probability: fromZeroTo(1, 'must lie in [0, 1]'),
-  simplex: fromZeroTo(1, 'must lie in [0, 1]'),
+  probability: fromZeroTo(1, 'must be in [0, 1]'),
+  simplex: fromZeroTo(1, 'must be in [0, 1]'),
   sign: { low: -1, high: 1, only: true, words: 'must be -1 or 1', bits: undefined },
   binary: { low: 0, high: 1, only: true, words: 'must be 0 or 1', bits: undefined },
 }
@@ -30,7 +32,10 @@ function fromZeroTo(high: number, words: string): Range {
   return { low: 0, high, only: false, words, bits }
 }
 
-/** The first element from a place on that does not fit, or -1. Loops, because a call for each of a million numbers takes 5 ms. */
+/**
+ * The first invalid element from an index on, or -1. Written as a loop, because a function call for each of a
+ * million numbers takes 5 ms.
+ */
 function misfit(data: NumericArray, { low, high, only, bits }: Range, from: number): number {
   const start =
     data instanceof Float32Array && bits !== undefined && from === 0 ? plainUpTo(data, bits) : from
@@ -43,10 +48,11 @@ function misfit(data: NumericArray, { low, high, only, bits }: Range, from: numb
 }
 
 /**
- * How many numbers from the first on plainly lie in a range from 0: as unsigned integers the bits of float32 numbers >= 0
- * are in the order of the numbers, and those of negative ones and of NaN above them all, so that one comparison says it.
+ * Fast path: how many numbers from the first one on are in a range that starts at 0. As unsigned integers, the bits
+ * of non-negative float32 numbers have the order of the numbers, and negative numbers and NaN are larger than all
+ * of them, so a single comparison is enough.
  *
- * @param most the bits of the range's end
+ * @param most the bits of the upper end of the range
  */
 function plainUpTo(data: Float32Array, most: number): number {
   const bits = new Uint32Array(data.buffer, data.byteOffset, data.length)
@@ -57,14 +63,14 @@ function plainUpTo(data: Float32Array, most: number): number {
   return i
 }
 
-/** Where a whole number may lie: from `low` to below `high`; and the one outside of them that is allowed. */
+/** The range of an integer: from `low` to below `high`, and the one allowed value outside of it. */
 interface Places {
   readonly low: number
   readonly high: number
   readonly ignored: number | undefined
 }
 
-/** As `misfit`: the first that is not a whole number in its place. */
+/** Like `misfit`: the first element that is not an integer in its range. */
 function misplaced(data: NumericArray, { low, high, ignored }: Places, from: number): number {
   const isWhole = data instanceof Int32Array
   for (let i = from; i < data.length; i++) {
@@ -75,15 +81,15 @@ function misplaced(data: NumericArray, { low, high, ignored }: Places, from: num
   return -1
 }
 
-/** Whether an element stands in a row that counts nothing, where anything may stand. */
+/** Whether an element is in a row that does not count, where any value is allowed. */
 export type IsSilent = (element: number) => boolean
 
 /**
- * The numbers, with `instead` for what does not fit in rows that count nothing.
+ * The numbers, with invalid ones in rows that do not count replaced by `instead`.
  *
- * @param wrong the first that does not fit
- * @param find the first from a place on, or -1
- * @param complain makes the problem of one that counts
+ * @param wrong index of the first invalid element
+ * @param find finds the first invalid element from an index on, or returns -1
+ * @param complain creates the problem for an invalid element that counts
  */
 function forgiven(
   data: NumericArray,
@@ -104,8 +110,8 @@ function forgiven(
 /**
  * Real numbers in the precision of the job.
  *
- * @param instead what to do instead of sending it
- * @throws Problem `invalid-value` naming the first element that does not fit the kind
+ * @param instead a hint about what to send instead
+ * @throws Problem `invalid-value` for the first element that is invalid for the kind
  */
 export function realNumbers(
   name: string,
@@ -139,9 +145,9 @@ function withinRange(
 }
 
 /**
- * Boxes whose corners must be in order.
+ * Checks that the corners of boxes are in order.
  *
- * @throws Problem `invalid-value` naming the first coordinate that lies before its opposite
+ * @throws Problem `invalid-value` for the first coordinate that is less than its opposite
  */
 export function checkOrdered(name: string, { data, shape }: DecodedTensor, isSilent?: IsSilent) {
   for (let i = 0; i < data.length; i++) {
@@ -156,10 +162,10 @@ export function checkOrdered(name: string, { data, shape }: DecodedTensor, isSil
 /**
  * Class indices as int32.
  *
- * @param classes how many there are; undefined where labels only have to be equal or different
- * @param ignored the one label outside the range that is allowed
- * @param instead what to do instead of sending another
- * @throws Problem `label-out-of-range`, or `dtype-unsupported` when the tensor holds real numbers
+ * @param classes the number of classes; undefined if labels are only compared with each other
+ * @param ignored the one allowed label outside of the range
+ * @param instead a hint about what to send instead
+ * @throws Problem `label-out-of-range`, or `dtype-unsupported` if the tensor contains real numbers
  */
 export function classIndices(
   name: string,
@@ -173,7 +179,7 @@ export function classIndices(
     throw problemAt(
       'dtype-unsupported',
       `/${name}`,
-      `class indices need an integer dtype, got ${tensor.dtype}`,
+      `class indices require an integer dtype, got ${tensor.dtype}`,
     )
   }
   const [low, high] = classes === undefined ? [-(2 ** 31), 2 ** 31] : [0, Math.min(classes, 2 ** 31)]

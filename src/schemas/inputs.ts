@@ -1,4 +1,4 @@
-/** The numbers of a request, held to what its losses' inputs mean, as the arrays that programs read. */
+/** Validates the numbers of a request and converts them into the arrays that programs read. */
 import { many, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import { type InputSpec, type Kind, type Loss, PER_CLASS } from '../losses/define.ts'
@@ -9,33 +9,36 @@ import { checkOrdered, classIndices, type IsSilent, realNumbers } from './input-
 import type { Options } from './params.ts'
 import { isSilencedBy, type Silencer, silencersOf } from './silent.ts'
 
-/** What an input is held to: all of it that the structure of a request decides. */
+/** The validation rule of an input: everything about it that the structure of a request determines. */
 export interface InputRule {
   readonly name: string
   readonly isIndex: boolean
   readonly kind: Kind
-  /** Of indices: how many there are, and the one outside of them that is allowed. */
+  /** For indices: how many there are, and the one allowed index outside of that range. */
   readonly places: number | undefined
   readonly ignored: number | undefined
-  /** The input that says how much of each row means something. */
+  /** The input with the valid length of each row. */
   readonly paddedTo: string | undefined
   /** The index that must not occur. */
   readonly excepted: number | undefined
-  /** What goes elsewhere, or is sent otherwise, if it does not fit. */
+  /** A hint about where to send it, or how, if a value is invalid. */
   readonly outside: string
-  /** Whether true and false may stand for 1 and 0. */
+  /** Whether true and false are accepted for 1 and 0. */
   readonly takesTruths: boolean
   /** Whether the corners of boxes must be in order. */
   readonly ordered: boolean
-  /** Where a row of the first axis begins in the data: elements between rows, and rows; undefined where it has none. */
+  /**
+   * The rows of the first axis in the data: elements per row, and the number of rows; undefined if it does not have
+   * this axis.
+   */
   readonly rows: { readonly stride: number; readonly count: number } | undefined
-  /** The inputs that say which of its elements count nothing. */
+  /** The inputs that determine which of its elements do not count. */
   readonly silencers: readonly Silencer[]
-  /** How often one vector stands along the other axes; undefined where it is not spread. */
+  /** How often a vector is repeated along the other axes; undefined if it is not repeated. */
   readonly spread: { readonly width: number | undefined; readonly elements: number } | undefined
 }
 
-/** One rule an input, in the loss's order. */
+/** One rule per input, in the loss's order. */
 export function rulesOf(
   { inputs }: Loss,
   tensors: ReadonlyMap<string, TensorInfo>,
@@ -65,7 +68,7 @@ export function rulesOf(
   })
 }
 
-/** What reading the inputs takes of a request's plan. */
+/** The parts of a request's plan that reading the inputs needs. */
 interface Reading {
   readonly inputs: readonly InputRule[]
   readonly options: Options
@@ -97,13 +100,13 @@ function readInput(
   return spread === undefined ? data : spreadOut(name, spread, data)
 }
 
-/** @throws Problem `invalid-value` for JSON's true and false; a bool by its dtype is a number. */
+/** @throws Problem `invalid-value` for JSON's true and false. A tensor with dtype bool contains numbers. */
 export function checkNoTruths(name: string, { dtype, typed, shape }: DecodedTensor) {
   if (dtype !== 'bool' || typed) return
   throw problemAt('invalid-value', pointerTo(name, shape, 0), 'must be a number, got a boolean')
 }
 
-/** How the rows of the first axis lie in an input that has them. */
+/** How the rows of the first axis are laid out in an input that has this axis. */
 function rowsOf(layout: readonly string[], first: string, axes: Axes): InputRule['rows'] {
   const place = layout.indexOf(first)
   if (place < 0) return undefined
@@ -118,7 +121,7 @@ function rowsOf(layout: readonly string[], first: string, axes: Axes): InputRule
   }
 }
 
-/** Which elements stand in rows of weight 0, or where another input says so; undefined where there are none. */
+/** Which elements are in rows of weight 0 or are switched off by another input; undefined if there are none. */
 function silentIn({ rows, silencers }: InputRule, tensors: Decoded['tensors']): IsSilent | undefined {
   const weights = rows === undefined ? undefined : tensors.get('sample_weight')?.data
   if (weights === undefined && silencers.length === 0) return undefined
@@ -144,7 +147,7 @@ function checkExcepted(
   }
 }
 
-/** Zeros stand for what lies behind a row's length. */
+/** Replaces everything after the length of a row by zeros. */
 function trimmed(tensor: DecodedTensor, { data: lengths }: DecodedTensor): DecodedTensor {
   const width = tensor.shape.at(-1)!
   const data = tensor.data.slice()
@@ -153,12 +156,15 @@ function trimmed(tensor: DecodedTensor, { data: lengths }: DecodedTensor): Decod
   return { ...tensor, data }
 }
 
-/** How many of a row's places mean something, whatever was sent for it: lengths are held to a rule of their own. */
+/** The valid length of a row, whatever was sent for it: lengths have a validation rule of their own. */
 function meant(length: number, width: number): number {
   return length > 0 ? Math.min(length, width) : 0
 }
 
-/** Of one class there is no index but 0: whoever sends others has a region, and sends it in another shape. */
+/**
+ * With one class, 0 is the only index. A client that sends other indices has a region mask and should send it in
+ * another shape.
+ */
 function outsideOf({ perClass, outside }: InputSpec, { type }: InputLayout, { sizes }: Axes): string {
   const isOnly = perClass && type === 'index' && sizes.classes === 1
   return isOnly ? 'for one class send 0 or 1 in the shape of the predictions' : outside
@@ -169,7 +175,7 @@ function kindOf(spec: InputSpec, options: Options): Kind {
   return PER_CLASS[kind] ?? kind
 }
 
-/** How many values an index may have; labels that only have to be equal or different have no bound. */
+/** The number of values that an index can have. Labels that are only compared with each other have no bound. */
 function placesOf({ kind, atMost, places }: InputSpec, { sizes }: Axes): number | undefined {
   if (places !== undefined) return places.offset + sizes[places.axis]
   if (atMost !== undefined) return sizes[atMost] + 1
@@ -179,12 +185,14 @@ function placesOf({ kind, atMost, places }: InputSpec, { sizes }: Axes): number 
 
 const MOST_COUNTED = 2 ** 31
 
-/** The one label outside of the range that is allowed. */
+/** The one allowed label outside of the range. */
 function ignoredBy({ kind }: InputSpec, { params }: Options): number | undefined {
   return kind === 'index_list' ? -1 : (params.ignore_index as number | undefined)
 }
 
-/** One vector along the last axis becomes one number an element, so that jobs with different vectors still merge. */
+/**
+ * Repeats a vector along the last axis for every element, so that jobs with different vectors can still be batched.
+ */
 function spreadOut(
   name: string,
   { width, elements }: NonNullable<InputRule['spread']>,
@@ -192,15 +200,17 @@ function spreadOut(
 ): NumericArray {
   if (width === undefined || data.length !== width) {
     const wants =
-      width === undefined ? 'at least one axis in the other inputs' : `shape [${width}], like their last axis`
-    throw problemAt('shape-mismatch', `/${name}`, `needs ${wants}; got ${many(data.length, 'numbers')}`)
+      width === undefined
+        ? 'at least one axis in the other inputs'
+        : `shape [${width}], the last axis of the others`
+    throw problemAt('shape-mismatch', `/${name}`, `requires ${wants}; got ${many(data.length, 'numbers')}`)
   }
   return data.constructor === Float64Array
     ? Float64Array.from({ length: elements }, (_, i) => data[i % width])
     : Float32Array.from({ length: elements }, (_, i) => data[i % width])
 }
 
-/** @throws Problem `non-finite-input` naming the first element */
+/** @throws Problem `non-finite-input` for the first element */
 export function checkFinite(name: string, { data, shape }: DecodedTensor, isSilent?: IsSilent) {
   const wrong = data.findIndex((x, i) => !Number.isFinite(x) && !isSilent?.(i))
   if (wrong >= 0) throw problemAt('non-finite-input', pointerTo(name, shape, wrong), `is ${data[wrong]}`)

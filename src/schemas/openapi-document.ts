@@ -1,6 +1,7 @@
 /**
- * The whole OpenAPI document: what the routes say, made as closed as the service and short enough for a browser. Refusals
- * are the same for every operation of a kind, so that they stand once, under `components`.
+ * Completes the OpenAPI document: closes the schemas as strictly as the service validates, and keeps the document
+ * short enough for a browser. Error responses are the same for every operation of a kind, so they are listed once,
+ * under `components`.
  */
 import { PROBLEMS } from '../errors.ts'
 import type { Loss } from '../losses/define.ts'
@@ -10,12 +11,12 @@ import { PROBLEM_TYPE } from './problem.ts'
 // biome-ignore lint/suspicious/noExplicitAny: a document is whatever its parts say.
 type Json = any
 
-/** How any request may be refused; 404 and 422 stand with the operations that have names to be wrong. */
+/** Errors that any request can get. 404 and 422 are listed at the operations with names that can be wrong. */
 const ALWAYS = [400, 408, 415, 417, 431, 500, 501, 503] as const
-/** And one with a body. */
+/** Additional errors of requests with a body. */
 const WITH_BODY = [406, 413, 422, 429, 499, 504] as const
 
-/** @param losses of the catalog, in its order */
+/** @param losses the losses of the catalog, in its order */
 export function finishDocument(document: Json, losses: readonly Pick<Loss, 'name' | 'family'>[]): Json {
   const operations: Json[] = Object.values(document.paths as object).flatMap((path) => Object.values(path))
   for (const operation of operations) finishOperation(operation)
@@ -26,15 +27,15 @@ export function finishDocument(document: Json, losses: readonly Pick<Loss, 'name
   })
 }
 
-/** In the order in which the page shows them. */
+/** Tags in the order in which the page shows them. */
 function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
   const families = new Map<string, string[]>()
   for (const { name, family } of losses) families.set(family, [...(families.get(family) ?? []), name])
   return [
-    { name: 'catalog', description: 'Which losses there are, and which to take.' },
+    { name: 'catalog', description: 'Which losses there are, and which one to choose.' },
     { name: 'compose', description: 'Several losses of the same tensors in one request.' },
     ...[...families].map(([name, members]) => ({ name, description: members.join(', ') })),
-    { name: 'service', description: 'What computes, and whether it does.' },
+    { name: 'service', description: 'Engines, health and metrics.' },
   ]
 }
 
@@ -45,16 +46,16 @@ function finishOperation(operation: Json) {
   for (const status of statuses.sort()) responses[status] = { $ref: `#/components/responses/${status}` }
   const answers = EXAMPLE_ANSWERS[operationId]
   if (answers === undefined) return
-  // A page shows the answer of the example that is chosen: their names are the same.
+  // The page shows the response for the selected example, because their names are equal.
   responses[200].content['application/json'].examples = Object.fromEntries(
     answers.map((answer, place) => [`example${place + 1}`, { value: JSON.parse(answer) }]),
   )
 }
 
-/** Status -> all that it may mean. */
+/** Status -> everything that it can mean. */
 function refusals() {
   const statuses = new Map<number, string[]>([
-    [499, ['The caller has gone; nobody reads this, it is what metrics say']],
+    [499, ['The client disconnected. Nobody receives this status; it appears in the metrics']],
   ])
   for (const { status, title } of Object.values(PROBLEMS)) {
     if (status !== PROBLEMS.moved.status) statuses.set(status, [...(statuses.get(status) ?? []), title])
@@ -65,7 +66,7 @@ function refusals() {
   )
 }
 
-/** Unions of words as enums, which generators of clients read better. */
+/** Turns unions of constants into enums, which client generators handle better. */
 function shortened(value: Json): Json {
   if (Array.isArray(value)) return value.map(shortened)
   if (typeof value !== 'object' || value === null) return value

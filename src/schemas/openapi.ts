@@ -1,4 +1,7 @@
-/** The operations of losses in OpenAPI, derived from their definitions. They document; what decides is check.ts. */
+/**
+ * The OpenAPI operations for losses, derived from their definitions. They are documentation only; check.ts
+ * validates.
+ */
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
 import { KINDS } from '../losses/define.ts'
@@ -18,19 +21,19 @@ const JsonNumber = Type.Union([
 ])
 
 /**
- * Null stands in answers alone, booleans (for 1 and 0) in requests. What lies deeper is not told, for generators of clients do not read schemas that refer to
- * themselves.
+ * Null occurs only in responses, booleans (for 1 and 0) only in requests. Deeper levels are not described, because
+ * client generators do not support recursive schemas.
  */
 const NestedSchema = Type.Array(
   Type.Union([JsonNumber, Type.Boolean(), Type.Null(), Type.Array(Type.Unknown())]),
   {
     $id: 'Nested',
-    description: 'Nested arrays of numbers (or booleans, for 1 and 0), of one length at each level.',
+    description: 'Nested arrays of numbers (or booleans, for 1 and 0), with one length at each level.',
   },
 )
 const nestedRef = Type.Unsafe({ $ref: 'Nested#' })
 
-/** Numbers as they may be spelled in JSON. */
+/** The notations for numbers in JSON. */
 export const NumbersSchema = Type.Union(
   [
     JsonNumber,
@@ -51,12 +54,12 @@ export const NumbersSchema = Type.Union(
 )
 
 const numbersRef = Type.Unsafe<unknown>({ $ref: 'Numbers#' })
-/** Of an answer: null stands for what is not finite, where the request asks for it. */
+/** A number in a response: null for values that are not finite, if the request asks for that. */
 const Answered = Type.Union([numbersRef, Type.Null()])
 const AnsweredNumber = Type.Union([JsonNumber, Type.Null()])
 const Derivatives = (description: string) => Type.Record(Type.String(), Answered, { description })
 
-/** What the request was taken to mean (explain.ts). */
+/** What the request was resolved to (explain.ts). */
 export const ExplanationSchema = Type.Object(
   {
     loss: Type.String(),
@@ -85,26 +88,26 @@ const tally = {
   denominator: Type.Optional(
     Type.Union([JsonNumber, Type.Null()], { description: 'What the sum was divided by.' }),
   ),
-  count: Type.Optional(Type.Integer({ description: 'How many values count in the loss.' })),
+  count: Type.Optional(Type.Integer({ description: 'Number of values that count in the loss.' })),
   explain: Type.Optional(Type.Unsafe({ $ref: 'Explanation#' })),
   finite: Type.Boolean({ description: 'Whether the loss and all gradients are finite.' }),
 }
 
-/** One term of a composition by itself. */
+/** The result of one term of a composition. */
 export const TermResultSchema = Type.Object(
   { loss: Type.String(), weight: Type.Number(), value: AnsweredNumber, ...tally },
   { $id: 'TermResult', ...CLOSED },
 )
 
-/** What a loss request is answered with, in JSON. */
+/** The JSON response to a loss request. */
 export const ResultSchema = Type.Object(
   {
     loss: Answered,
-    gradients: Type.Optional(Derivatives('Of the loss, by input.')),
-    hessian: Type.Optional(Derivatives('The diagonal of the second derivative, by input.')),
+    gradients: Type.Optional(Derivatives('The gradient of the loss with respect to each input.')),
+    hessian: Type.Optional(Derivatives('The diagonal of the second derivative with respect to each input.')),
     terms: Type.Optional(
       Type.Array(Type.Unsafe({ $ref: 'TermResult#' }), {
-        description: 'Of a composition: each term by itself.',
+        description: 'For a composition: the result of each term.',
       }),
     ),
     ...tally,
@@ -112,7 +115,7 @@ export const ResultSchema = Type.Object(
   { $id: 'Result', ...CLOSED },
 )
 
-/** Name -> the options of a request that all losses share; their names become those of components. */
+/** Name -> the options that all losses share. Their names become the names of components. */
 const SHARED = new Map<string, TSchema>([
   ...Object.entries(OptionSchemas).filter(([name]) => name !== 'params'),
   ...Object.entries(COMMON_TENSORS).map(([name, description]) => [name, numbers(description)] as const),
@@ -138,7 +141,7 @@ function refTo(name: string): TSchema {
   return Type.Unsafe({ $ref: `${componentOf(name)}#` })
 }
 
-/** @fastify/swagger drops what stands beside a $ref. */
+/** @fastify/swagger drops members next to a $ref. */
 function numbers(description: string): TSchema {
   return Type.Unsafe({ allOf: [{ $ref: 'Numbers#' }], description })
 }
@@ -147,10 +150,13 @@ const HeadersSchema = Type.Object({
   'x-request-timeout-ms': Type.Optional(
     Type.Integer({
       minimum: 1,
-      description: 'Deadline in milliseconds once the body is there; holds while the request is queued.',
+      description:
+        'Deadline in milliseconds, from the arrival of the body. It includes the time in the queue.',
     }),
   ),
-  'x-request-id': Type.Optional(Type.String({ description: 'Comes back, and stands in the log.' })),
+  'x-request-id': Type.Optional(
+    Type.String({ description: 'Request id; returned in the response and written to the log.' }),
+  ),
 })
 
 /** The route schema of a loss. */
@@ -169,10 +175,10 @@ export function lossSchema(loss: Loss, formats: readonly Format[]) {
 /** The route schema of POST /v1/losses:compose. */
 export function compositionSchema(formats: readonly Format[]) {
   const text =
-    'A weighted sum of losses over shared tensors, which stand at the top level under names of your own; each term says which it reads. Answers the total, its gradient by each shared tensor, and every term by itself.'
+    'A weighted sum of losses over shared tensors. The tensors are top-level members with names that you choose; each term specifies which ones it reads. Returns the total, its gradient with respect to each shared tensor, and the result of each term.'
   const members = Object.entries(ComposeSchemas).map(([name, schema]) => {
     if (name === 'terms') return [name, schema]
-    // It has no reduction none.
+    // A composition has no reduction none.
     return [name, Type.Optional(name === 'reduction' ? schema : refTo(name))]
   })
   const body = Type.Object(Object.fromEntries(members), {
@@ -205,13 +211,13 @@ export function inlineSchema(formats: readonly Format[]) {
     formula: Type.Optional(
       Type.String({
         description:
-          'In the loss language; its last line is the unreduced value. Tensors of the request that it names are its inputs, members of `params` its parameters.',
+          'In the loss language; its last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
       }),
     ),
     axes: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
         description:
-          'Of a formula: tensor -> names of its axes (`rows,classes`). Default: `...`, any number of axes.',
+          'For a formula: tensor -> names of its axes (`rows,classes`). Default: `...`, any number of axes.',
       }),
     ),
     definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
@@ -224,9 +230,9 @@ export function inlineSchema(formats: readonly Format[]) {
   return {
     operationId: 'evaluate',
     tags: ['custom'],
-    summary: 'An own loss that comes with the request',
+    summary: 'Evaluate a custom loss that is sent with the request',
     description:
-      'Send a `formula` with the tensors and parameters that it names, or a `definition` that declares them. Value, gradients and all options are those of a loss of the catalog; the same definition again costs no more than one.',
+      'Send a `formula` with the tensors and parameters that it uses, or a `definition` that declares them. The value, the gradients and all options are the same as for a loss of the catalog. A definition is compiled once; repeating it costs no more than a loss of the catalog.',
     headers: HeadersSchema,
     body: contentOf(formats, (format) =>
       format.bodyLimit === 'json'
@@ -242,7 +248,10 @@ export function inlineSchema(formats: readonly Format[]) {
   }
 }
 
-/** The route schema of POST /v1/losses/{namespace}/{name}: one for all own losses; each has its own JSON Schema. */
+/**
+ * The route schema of POST /v1/losses/{namespace}/{name}: one for all custom losses. Each of them has its own JSON
+ * Schema.
+ */
 export function ownSchema(formats: readonly Format[]) {
   const shared = Object.fromEntries([...SHARED.keys()].map((name) => [name, Type.Optional(refTo(name))]))
   const body = Type.Object(
@@ -252,13 +261,13 @@ export function ownSchema(formats: readonly Format[]) {
   return {
     operationId: 'evaluateOwnLoss',
     tags: ['custom'],
-    summary: 'An own loss that is kept',
+    summary: 'Evaluate a registered custom loss',
     description:
-      'Its inputs stand at the top level under their names; `GET /v1/losses/{namespace}/{name}/schema` is the JSON Schema of the body.',
+      'Its inputs are top-level members under their names. `GET /v1/losses/{namespace}/{name}/schema` returns the JSON Schema of the body.',
     headers: HeadersSchema,
     params: Type.Object({
       namespace: Type.String({ examples: ['acme'] }),
-      name: Type.String({ description: 'Its name; `name@2` for one version.', examples: ['robust_log'] }),
+      name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
     }),
     body: contentOf(formats, (format) =>
       format.bodyLimit === 'json'
@@ -266,7 +275,7 @@ export function ownSchema(formats: readonly Format[]) {
         : {
             schema: Type.String({
               format: 'binary',
-              description: 'The tensors; the rest in `__metadata__`.',
+              description: 'The tensors; everything else in `__metadata__`.',
             }),
           },
     ),
@@ -274,7 +283,7 @@ export function ownSchema(formats: readonly Format[]) {
   }
 }
 
-/** The JSON Schema of a loss's request, with all that it refers to. */
+/** The JSON Schema of a request for a loss, with all schemas that it refers to. */
 export function bodySchemaOf(loss: Loss): Record<string, unknown> {
   const here = (schema: unknown) =>
     JSON.parse(JSON.stringify(schema).replaceAll(/"\$ref":"(\w+)#"/g, '"$ref":"#/$defs/$1"'))
@@ -290,7 +299,7 @@ export function bodySchemaOf(loss: Loss): Record<string, unknown> {
 
 const OPTIONS_OF_INLINE = Object.keys(OptionSchemas).filter((name) => name !== 'preset')
 
-/** What the documentation shows of it. */
+/** The examples in the documentation. */
 export const INLINE_EXAMPLES = {
   formula: {
     summary: 'A formula alone',
@@ -319,7 +328,7 @@ export const INLINE_EXAMPLES = {
   },
 }
 
-/** What the documentation shows of it. */
+/** The example in the documentation. */
 export const COMPOSITION = {
   terms: [
     { loss: 'binary_cross_entropy_with_logits', inputs: { predictions: 'logits', targets: 'mask' } },
@@ -333,7 +342,7 @@ function contentOf(formats: readonly Format[], content: (format: Format) => obje
   return { content: Object.fromEntries(formats.map((format) => [format.mediaTypes[0], content(format)])) }
 }
 
-/** Refusals are the same for all; openapi-document.ts adds them. */
+/** Error responses are the same for all operations; openapi-document.ts adds them. */
 function responses(formats: readonly Format[]) {
   return { 200: { description: 'Loss and gradients.', ...contentOf(formats, resultContent) } }
 }
@@ -350,7 +359,7 @@ function bodyContent(loss: Loss, format: Format) {
   const examples = loss.examples.map((example, place) => {
     return [`example${place + 1}`, { summary: `from: ${example.from}`, value: exampleBody(example) }]
   })
-  // @fastify/swagger lifts `x-examples` out of the schema to where OpenAPI wants named examples.
+  // @fastify/swagger moves `x-examples` from the schema to where OpenAPI expects named examples.
   return { schema: { ...bodySchema(loss), 'x-examples': Object.fromEntries(examples) } }
 }
 
@@ -359,12 +368,12 @@ function resultContent(format: Format) {
   return {
     schema: Type.String({
       format: 'binary',
-      description: '`loss` and `gradients.<name>`; the rest in `__metadata__`.',
+      description: '`loss` and `gradients.<name>`; everything else in `__metadata__`.',
     }),
   }
 }
 
-/** An example as it would be posted. */
+/** An example as a request body. */
 export function exampleBody({ inputs, params, reduction }: Example) {
   return { ...inputs, ...(params === undefined ? {} : { params }), reduction: reduction ?? 'none' }
 }

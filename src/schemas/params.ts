@@ -1,4 +1,7 @@
-/** Checks what is not a tensor: options and parameters, against their TypeBox schemas. Nothing is coerced. */
+/**
+ * Validates everything that is not a tensor: options and parameters, with their TypeBox schemas. Nothing is
+ * coerced.
+ */
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, problemAt } from '../errors.ts'
@@ -24,7 +27,7 @@ export interface Options {
 }
 
 /**
- * @param resolved whose parameters' names are known to be right: unknown-names.ts has looked at them
+ * @param resolved the loss; the names of its parameters have already been checked by unknown-names.ts
  * @throws Problem `invalid-value`, `param-invalid`
  */
 export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, unknown>): Options {
@@ -51,13 +54,13 @@ export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, 
   return options
 }
 
-/** The framework whose conventions hold: the one that the request or the loss's name names. */
+/** The framework whose conventions apply: the one that the request or the loss's name specifies. */
 function checkPreset(
   { loss, preset: named }: ResolvedLoss,
   given: PresetName | undefined,
 ): PresetName | undefined {
   if (given !== undefined && named !== undefined && given !== named) {
-    throw problemAt('invalid-value', '/preset', `the loss was asked for by its name in ${named}`)
+    throw problemAt('invalid-value', '/preset', `contradicts the name of the loss, which is that of ${named}`)
   }
   const preset = given ?? named
   if (preset === undefined || loss.presets[preset] !== undefined) return preset
@@ -89,16 +92,16 @@ function checkCombination({
   hessianFloor,
 }: Options) {
   if (hessianFloor !== undefined && hessian === 'none') {
-    throw problemAt('invalid-value', '/hessian_floor', 'goes with hessian diagonal')
+    throw problemAt('invalid-value', '/hessian_floor', 'requires hessian diagonal')
   }
   if (hessian === 'diagonal' && gradients === false) {
-    throw problemAt('invalid-value', '/hessian', 'goes with gradients, which were declined')
+    throw problemAt('invalid-value', '/hessian', 'requires gradients, but gradients is false')
   }
   if (denominator !== undefined && !isMean(reduction)) {
-    throw problemAt('invalid-value', '/denominator', `goes with reduction mean, not with ${reduction}`)
+    throw problemAt('invalid-value', '/denominator', `requires reduction mean, got ${reduction}`)
   }
   if (gradientDtype !== undefined && gradients === false) {
-    throw problemAt('invalid-value', '/gradient_dtype', 'goes with gradients, which were declined')
+    throw problemAt('invalid-value', '/gradient_dtype', 'requires gradients, but gradients is false')
   }
   if (gradientDtype !== undefined && !/float/.test(gradientDtype)) {
     throw problemAt(
@@ -109,7 +112,7 @@ function checkCombination({
   }
 }
 
-/** Fills in defaults and refuses what is out of range, all faults at once. */
+/** Fills in the defaults and rejects values that are out of range, reporting all faults at once. */
 function checkParams(loss: Loss, implied: object, given: object): Params {
   const schemas = loss.params.properties
   const values: Readonly<Record<string, unknown>> = { ...implied, ...given }
@@ -129,7 +132,7 @@ function checkParams(loss: Loss, implied: object, given: object): Params {
   return params
 }
 
-/** JSON has no literal for infinities; where a parameter may be infinite they are spelled as in tensors. */
+/** JSON cannot represent infinities. If a parameter may be infinite, they are written as strings, as in tensors. */
 function spelledOut(schema: TSchema, value: unknown): unknown {
   return (schema.infinite === true ? INFINITIES.get(value) : undefined) ?? value
 }
@@ -139,12 +142,12 @@ const INFINITIES: ReadonlyMap<unknown, number> = new Map([
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ])
 
-/** Only by its encoding, where that is welcome. */
+/** Infinities are accepted only as these strings, and only where they are allowed. */
 function isInfinite(value: unknown): boolean {
   return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY
 }
 
-/** What a request sends, and is not the default anyway, must not be ignored in silence. */
+/** A parameter that the request specifies must not be silently ignored, unless it has its default value anyway. */
 function checkHasEffect(schema: TSchema, name: string, params: Params) {
   const only = schema.onlyWith as OnlyWith | undefined
   if (only === undefined || params[name] === schema.default || !Object.hasOwn(params, only.param)) return
@@ -152,10 +155,10 @@ function checkHasEffect(schema: TSchema, name: string, params: Params) {
 }
 
 /**
- * The same of those that need an input of some kind, or an option, to have an effect.
+ * The same for parameters that have an effect only with an input of a certain kind, or with an option.
  *
- * @param given the parameters that the request states
- * @param read what an input was taken for
+ * @param given the parameters that the request specifies
+ * @param read returns the kind that an input was interpreted as
  * @throws Problem `param-invalid`
  */
 export function checkReadings(
@@ -174,11 +177,11 @@ export function checkReadings(
 
 function checkGoesWith(name: string, { param, values }: OnlyWith, found: string | boolean) {
   if (values.includes(found)) return
-  const detail = `has no effect with ${param} ${found}; it goes with ${param} ${values.join(' or ')}`
+  const detail = `has no effect with ${param} ${found}; it requires ${param} ${values.join(' or ')}`
   throw problemAt('param-invalid', `/params/${name}`, detail)
 }
 
-/** What would have been right, and what came. */
+/** What would have been right, and what was sent. */
 export function expected(schema: TSchema, value: unknown): string {
   return `must be ${describe(schema)}, got ${spell(value)}${typeof value === 'string' ? wordMeant(schema, value) : ''}`
 }
@@ -214,7 +217,7 @@ function wordMeant({ anyOf = [] }: TSchema, value: string): string {
 }
 
 /**
- * A schema in words, range included.
+ * A schema in words, including its range.
  *
  * @example
  * describe(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
@@ -254,7 +257,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   Record: 'an object of names',
 }
 
-/** A value as it may be repeated in a message: short, and never a whole body. */
+/** A value as it can be repeated in a message: short, and never a whole body. */
 function spell(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
   const text = JSON.stringify(value) ?? String(value)

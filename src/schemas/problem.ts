@@ -7,14 +7,14 @@ export const ProblemSchema = Type.Object(
     type: Type.String({ description: 'Stable: `urn:lossd:problem:` and the code.' }),
     title: Type.String(),
     status: Type.Integer(),
-    detail: Type.String({ description: 'What came, and what would have been right.' }),
+    detail: Type.String({ description: 'What was sent, and what would have been right.' }),
     errors: Type.Array(
       Type.Object(
         {
           pointer: Type.String({ description: 'RFC 6901 pointer into the body.' }),
           detail: Type.String(),
-          line: Type.Optional(Type.Integer({ description: 'Of a formula, from 1.' })),
-          column: Type.Optional(Type.Integer({ description: 'Of a formula, from 1.' })),
+          line: Type.Optional(Type.Integer({ description: 'In a formula, counted from 1.' })),
+          column: Type.Optional(Type.Integer({ description: 'In a formula, counted from 1.' })),
         },
         { additionalProperties: false },
       ),
@@ -27,22 +27,23 @@ export const ProblemSchema = Type.Object(
 
 export const PROBLEM_TYPE = 'application/problem+json'
 
-/** @param requestId the id that the response also carries as `X-Request-Id` */
+/** @param requestId the id that the response also has as `X-Request-Id` */
 export function problemBody(problem: Problem, requestId: string): Static<typeof ProblemSchema> {
   const { status, title, retryable } = PROBLEMS[problem.code]
   return {
     type: `urn:lossd:problem:${problem.code}`,
     title,
     status,
-    // What went wrong inside is ours to read, in the log.
-    detail: status === 500 ? 'This is a bug; the request id finds it in the log.' : problem.message,
+    // Internal details belong in the log, not in the response.
+    detail:
+      status === 500 ? 'This is a bug in lossd. The log has details under the request id.' : problem.message,
     errors: [...(problem.options.errors ?? [])],
     requestId,
     retryable,
   }
 }
 
-/** Headers that go with a problem: `Retry-After`, and what the problem itself asks for. */
+/** The headers of an error response: `Retry-After`, and those that the problem adds. */
 export function problemHeaders(problem: Problem): Record<string, string> {
   const { retryAfter, headers } = problem.options
   return { ...headers, ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }) }

@@ -1,6 +1,7 @@
 /**
- * What the structure of a request decides: names, dtypes, shapes and options, without a look at its numbers. A trainer
- * sends the same structure at every step, so its plan is made once and kept; then only the numbers are left to check.
+ * The plan of a request, cached by its structure: everything that names, dtypes, shapes and options determine,
+ * without looking at the numbers. A training loop sends the same structure at every step, so its plan is made once,
+ * and later only the numbers are validated.
  */
 
 import { many, Problem, problemAt } from '../errors.ts'
@@ -37,21 +38,21 @@ import { checkNames, checkParamNames } from './unknown-names.ts'
 export interface RequestPlan {
   readonly loss: Loss
   readonly options: Options
-  /** The inputs that are there, in the loss's order. */
+  /** The inputs in the request, in the loss's order. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
   readonly axes: Axes
   readonly layouts: Readonly<Record<string, InputLayout>>
-  /** What the numbers of each input are held to. */
+  /** The validation rule of each input. */
   readonly inputs: readonly InputRule[]
-  /** Whether the program reads all of them. */
+  /** Whether the program reads all of the inputs. */
   readonly readsAll: boolean
   readonly precision: Precision
-  /** Inputs that are differentiated. */
+  /** The inputs that are differentiated. */
   readonly wants: readonly string[]
   /** Those of them that are differentiated twice. */
   readonly hessians: readonly string[]
   readonly program: LossProgram
-  /** The slowest axis: along it, jobs are concatenated and weights are given. */
+  /** The slowest axis: jobs are concatenated along it, and sample weights apply to it. */
   readonly first: string
   /** Axes of the unreduced loss. */
   readonly valueAxes: readonly string[]
@@ -60,37 +61,37 @@ export interface RequestPlan {
   /** How a request without weights of its own is reduced, and its cotangent. */
   readonly reductionSpec: ReductionSpec
   readonly cotangent: Float32Array | Float64Array
-  /** How far a row's loss depends on other rows. */
+  /** How far the loss of a row depends on other rows. */
   readonly couples: BatchDependence
-  /** The axis along which jobs may be put end to end; undefined where places depend on each other. */
+  /** The axis along which jobs may be concatenated; undefined if its elements depend on each other. */
   readonly batchAxis: string | undefined
   readonly batchKey: BatchKey | undefined
   readonly answer: AnswerPlan
-  /** Only where the request asks for it. */
+  /** Only if the request asks for it. */
   readonly explanation: Explanation | undefined
 }
 
-/** What the answer's tensors are, but for their numbers. */
+/** The tensors of the response, without their numbers. */
 export interface AnswerPlan {
   readonly loss: AnswerInfo
   readonly gradients: Readonly<Record<string, AnswerInfo>>
 }
 
-/** A tensor of the answer without its numbers. */
+/** A tensor of the response without its numbers. */
 export type AnswerInfo = Omit<TensorInfo, 'typed'>
 
-/** How requests of this structure share a launch. */
+/** What requests of this structure need to have in common to share a launch. */
 export interface BatchKey {
-  /** The part of the key that the structure decides. */
+  /** The part of the key that the structure determines. */
   readonly key: string
-  /** Inputs that all rows share: their content decides, too. */
+  /** Inputs that all rows share: their content is part of the key, too. */
   readonly shared: readonly string[]
 }
 
 export interface CheckLimits {
-  /** Elements of the largest intermediate result: what a pairwise loss over many rows runs into. */
+  /** Maximum number of elements of an intermediate result, which pairwise losses of many rows reach first. */
   readonly maxIntermediate: number
-  /** Element operations of one request. */
+  /** Maximum number of element operations of one request. */
   readonly maxCost: number
 }
 
@@ -101,7 +102,7 @@ export interface CheckLimits {
  */
 export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
 
-/** A source of plans, which are kept as long as their format remembers the structure. */
+/** A source of plans. A plan is cached as long as its format caches the structure. */
 export function createRequestPlanSource(programs: ProgramSource, limits: CheckLimits): RequestPlanSource {
   const kept = new WeakMap<object, Map<ResolvedLoss, RequestPlan>>()
   return (resolved, decoded) => {
@@ -175,7 +176,7 @@ function makePlan(
   return Object.freeze({ ...plan, explanation: options.explain ? explanationOf(plan) : undefined })
 }
 
-/** @throws Problem `param-invalid` for parameters that do not fit each other */
+/** @throws Problem `param-invalid` for parameters that contradict each other */
 function expanded(loss: Loss, { params }: Options): Loss {
   try {
     return specializeLoss(loss, params)
@@ -186,7 +187,10 @@ function expanded(loss: Loss, { params }: Options): Loss {
   }
 }
 
-/** @throws Problem `invalid-value` where the formula has no second derivative, `formula-invalid` where it has no meaning for these inputs */
+/**
+ * @throws Problem `invalid-value` if the formula has no second derivative, `formula-invalid` if it is invalid for
+ * these inputs
+ */
 function makeProgram(programs: ProgramSource, loss: Loss, structure: Structure): LossProgram {
   try {
     return programs(loss, structure)
@@ -197,20 +201,23 @@ function makeProgram(programs: ProgramSource, loss: Loss, structure: Structure):
   }
 }
 
-/** @throws Problem `invalid-value` for what is no option and holds no numbers */
+/** @throws Problem `invalid-value` for a member that is neither an option nor a tensor */
 function checkAreNumbers({ options }: Decoded) {
   for (const name of options.keys()) {
-    if (!OPTION_NAMES.has(name)) throw problemAt('invalid-value', `/${name}`, 'must be numbers')
+    if (!OPTION_NAMES.has(name)) throw problemAt('invalid-value', `/${name}`, 'must be a tensor of numbers')
   }
 }
 
-/** What is known of the tensors, without their numbers, so that a plan does not hold a request's memory. */
+/**
+ * What is known of the tensors without their numbers, so that a cached plan does not retain the memory of a
+ * request.
+ */
 function presentInputs(loss: Loss, { tensors }: Decoded): Map<string, TensorInfo> {
   const present = new Map<string, TensorInfo>()
   for (const [name, spec] of Object.entries(loss.inputs)) {
     const tensor = tensors.get(name)
     if (tensor === undefined) {
-      if (!spec.optional) throw problemAt('missing-input', `/${name}`, `${loss.name} needs it`)
+      if (!spec.optional) throw problemAt('missing-input', `/${name}`, `is required by ${loss.name}`)
       continue
     }
     const { dtype, shape, encoding, typed } = tensor
@@ -232,19 +239,19 @@ function layoutsOf(
   return Object.fromEntries(layouts)
 }
 
-/** float64 is computed in float64, everything else in float32. */
+/** float64 inputs are computed in float64, everything else in float32. */
 function precisionOf(tensors: ReadonlyMap<string, TensorInfo>): Precision {
   return [...tensors.values()].some((tensor) => tensor.dtype === 'float64') ? 'float64' : 'float32'
 }
 
-/** A parameter that float32 would turn into 0 or infinity would give another loss than the one that was asked for. */
+/** A parameter that becomes 0 or infinity in float32 would select a different loss than the requested one. */
 function checkScalars({ scalars }: LossProgram, precision: Precision) {
   for (const [name, value] of Object.entries(scalars)) {
     const narrow = Math.fround(value)
     const isHeld = Number.isFinite(narrow) || !Number.isFinite(value)
     const fits = precision === 'float64' || (isHeld && (narrow !== 0 || value === 0))
     if (fits) continue
-    const detail = `must fit float32, got ${value}; or send float64 inputs`
+    const detail = `must fit into float32, got ${value}; or send float64 inputs`
     throw problemAt('param-invalid', `/params/${name}`, detail)
   }
 }
@@ -271,7 +278,7 @@ function plainReductionSpec(
   const sources = valueAxesOf(program).map((axis) => sourceOf(program, axis))
   const count = elementsOf(sources, axes.sizes)
   if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
-    const detail = `the ${reduction} over an empty batch is undefined; use sum, none, or give a denominator`
+    const detail = `the ${reduction} over an empty batch is undefined; use sum or none, or send a denominator`
     throw new Problem('empty-batch', detail)
   }
   return {
@@ -297,12 +304,12 @@ function checkPlaces({ params }: Loss, options: Options, { sizes }: Axes) {
     const size = sizes[schema.placeOf as string]
     const place = options.params[name]
     if (size === undefined || typeof place !== 'number' || place < size) continue
-    const detail = `must be below the number of ${schema.placeOf}, ${size}; got ${place}`
+    const detail = `must be less than the number of ${schema.placeOf}, ${size}; got ${place}`
     throw problemAt('param-invalid', `/params/${name}`, detail)
   }
 }
 
-/** Rows may be missing; classes, dimensions and the like may not. */
+/** There may be no rows, but classes, dimensions and other axes must not be empty. */
 function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, first: string) {
   const hollow = Object.keys(axes.sizes).find((axis) => axis !== first && axes.sizes[axis] === 0)
   if (hollow === undefined) return
@@ -311,8 +318,8 @@ function checkNotHollow(tensors: ReadonlyMap<string, TensorInfo>, axes: Axes, fi
 }
 
 /**
- * Jobs with equal keys may share a launch: the same program, numbers and sizes but for the rows, and the same content
- * in inputs that all rows share. No key where a job must run as its own block.
+ * Jobs with equal keys may share a launch: they have the same program, parameters and sizes except for the rows,
+ * and the same content in inputs that all rows share. There is no key if a job must run on its own.
  */
 function batchingOf({
   program,
@@ -348,7 +355,7 @@ function answerPlanOf(
   }
 }
 
-/** An unreduced loss is spelled as the predictions were; a single number needs no shape and dtype around it. */
+/** An unreduced loss has the encoding of the predictions. A single number needs no shape and dtype. */
 function lossEncoding(
   { reduction }: Options,
   tensors: ReadonlyMap<string, TensorInfo>,

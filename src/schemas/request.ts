@@ -1,6 +1,6 @@
 /**
- * What a loss request may hold beside its inputs, in TypeBox: the vocabulary that checking, OpenAPI and the
- * wire formats share. Which inputs and parameters there are is the loss's own affair (losses/define.ts).
+ * The fields of a loss request in addition to its inputs, as TypeBox schemas. Validation, OpenAPI and the wire
+ * formats share them. Inputs and parameters are defined by each loss (losses/define.ts).
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { PRESETS } from '../losses/define.ts'
@@ -16,67 +16,68 @@ export const OptionSchemas = {
     PRESETS.map((name) => Type.Literal(name)),
     {
       description:
-        "Takes a framework's defaults: parameters, clamping, label mode and reduction. What the request states itself goes before.",
+        "Use a framework's defaults: parameters, clamping, label mode and reduction. Values in the request take precedence.",
     },
   ),
-  params: Type.Object({}, { description: "The loss's parameters; unknown names are refused." }),
+  params: Type.Object({}, { description: "The loss's parameters. Unknown names are rejected." }),
   reduction: Type.Union(
     REDUCTIONS.map((name) => Type.Literal(name)),
     {
       default: 'mean',
       description:
-        "`mean` divides by the reference framework's own denominator, `batchmean` by the number of rows, `weighted_mean` and `sum_by_nonzero_weights` count each value by its sample weight, or only those that have one; `none` returns every value.",
+        "`mean` divides by the reference framework's own denominator, `batchmean` by the number of rows; `weighted_mean` counts each value in the denominator by its sample weight, `sum_by_nonzero_weights` counts only the values with a nonzero weight; `none` returns every value.",
     },
   ),
   gradients: Type.Union([Type.Boolean(), Type.Array(Type.String())], {
     default: true,
     description:
-      '`true`: of every differentiable input that was sent as real numbers; a list: of those; `false`: evaluation only.',
+      '`true`: for every differentiable input that was sent as floats; a list: for these inputs; `false`: compute only the loss.',
   }),
   hessian: Type.Union([Type.Literal('none'), Type.Literal('diagonal')], {
     default: 'none',
     description:
-      '`diagonal`: the exact second derivative by each element, for boosting; of losses whose rows do not touch each other.',
+      '`diagonal`: also return the exact second derivative with respect to each element, for gradient boosting. Only for losses whose rows are independent.',
   }),
   hessian_floor: Type.Number({
     minimum: 0,
     description:
-      'The least second derivative that is answered; smaller ones, negative ones too, are raised to it.',
+      'Smallest second derivative in the response. Smaller values, including negative ones, are raised to it.',
   }),
   layout: Type.Union([Type.Literal('row'), Type.Literal('class_major')], {
     default: 'row',
     description:
-      '`class_major`: tensors with rows and classes are given and answered as [classes, rows, ...], as LightGBM lays them out.',
+      '`class_major`: tensors with rows and classes are sent and returned as [classes, rows, ...], the layout of LightGBM.',
   }),
   denominator: Type.Number({
     exclusiveMinimum: 0,
     description:
-      "Replaces the mean's own denominator, for gradient accumulation and data-parallel shards. Only with `reduction: mean`.",
+      'Replaces the denominator of the mean, for gradient accumulation and data-parallel shards. Only with `reduction: mean`.',
   }),
   explain: Type.Boolean({
     default: false,
     description:
-      'Answers what was resolved, too: preset, parameters, kinds of targets, reduction and denominator, conventions.',
+      'Also return what the request was resolved to: preset, parameters, kinds of targets, reduction and denominator, conventions.',
   }),
   nonfinite: Type.Union([Type.Literal('propagate'), Type.Literal('null'), Type.Literal('error')], {
     default: 'propagate',
     description:
-      '`propagate` answers NaN and infinities as they are, in JSON as strings; `null` writes them as JSON null, for typed clients, which read numbers alone; `error` answers 422 naming the first one.',
+      '`propagate` returns NaN and infinities as they are, in JSON as strings; `null` writes them as JSON null, for typed clients that accept only numbers; `error` responds with 422 and names the first one.',
   }),
   gradient_dtype: Type.Union([DtypeSchema], {
-    description: 'dtype of the gradients instead of that of their inputs; must be a floating-point one.',
+    description:
+      'The dtype of the gradients instead of that of their inputs. Must be a floating-point dtype.',
   }),
 } as const satisfies Readonly<Record<OptionName, TSchema>>
 
-/** The plain members that a loss takes. */
+/** The plain members of a loss request. */
 export const OPTION_NAMES: ReadonlySet<string> = new Set(Object.keys(OptionSchemas))
 
 export type NonfinitePolicy = Static<typeof OptionSchemas.nonfinite>
 
-/** Tensors that every loss takes beside its own inputs. */
+/** Tensors that every loss accepts in addition to its own inputs. */
 export const COMMON_TENSORS = {
   sample_weight:
-    'One real number a row (first axis): multiplies its loss and gradient; a row of weight 0 changes nothing, whatever it holds.',
+    'One real number per row (first axis) that multiplies its loss and gradient. A row of weight 0 has no effect, whatever it contains.',
   grad_output:
-    'The cotangent of the unreduced loss, of its shape; only with `reduction: none`. Default: ones.',
+    'The upstream gradient (cotangent) of the unreduced loss, with its shape. Only with `reduction: none`. Default: ones.',
 } as const

@@ -1,4 +1,4 @@
-/** A loss by any name that a caller may write, or a refusal that names the nearest one. */
+/** Finds a loss by any of its names, or rejects the name and suggests the closest one. */
 import { Problem } from '../errors.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ResolvedLoss } from '../losses/define.ts'

@@ -1,7 +1,7 @@
 /**
- * Elements that count nothing, because another input says so: a mask that is not 1 there, or a class index that is to be
- * ignored. Whatever they hold is welcome. What stands where is decided by the structure of a request; numbers are looked at
- * only for an element that does not fit.
+ * Masked elements: elements that do not count because another input says so. Either a mask is not 1 there, or a
+ * class index is the ignored one. They may contain any value. The structure of a request determines how the inputs
+ * correspond; the numbers are read only for an element that is otherwise invalid.
  */
 import type { InputLayout } from '../language/ir.ts'
 import { strideOf } from '../language/strides.ts'
@@ -10,21 +10,21 @@ import type { NumericArray } from '../tensor.ts'
 import type { Axes } from './axes.ts'
 import type { Options } from './params.ts'
 
-/** An input that silences elements of another one. */
+/** An input that masks elements of another one. */
 export interface Silencer {
   readonly name: string
-  /** Whether one of its numbers says that nothing counts there. */
+  /** Whether one of its numbers means that nothing counts there. */
   readonly isSilence: (x: number) => boolean
-  /** The axes of both: distances of neighbours in the other input and in this one. */
+  /** The shared axes, with the strides of the other input and of this one. */
   readonly shared: readonly { readonly size: number; readonly from: number; readonly to: number }[]
-  /** Its own axis, all of whose places an element of the other one stands for. */
+  /** The silencer's own axis: one element of the other input corresponds to all of it. */
   readonly own: { readonly size: number; readonly to: number }
 }
 
 type Inputs = Readonly<Record<string, InputSpec>>
 type Layouts = Readonly<Record<string, InputLayout>>
 
-/** Those of one input. */
+/** The silencers of one input. */
 export function silencersOf(
   inputs: Inputs,
   layouts: Layouts,
@@ -39,7 +39,7 @@ export function silencersOf(
   })
 }
 
-/** What silences in an input; undefined for one that silences nothing. */
+/** The test for masking numbers of an input; undefined if it masks nothing. */
 function silenceIn(
   { masks }: InputSpec,
   { type }: InputLayout,
@@ -49,7 +49,10 @@ function silenceIn(
   return type === 'index' && typeof ignored === 'number' ? (x: number) => x === ignored : undefined
 }
 
-/** How the elements of one input lie in another one; undefined where that has axes, but classes, that the first has not. */
+/**
+ * How the elements of one input correspond to those of another one; undefined if the other one has an axis, except
+ * classes, that the first does not have.
+ */
 function along(layout: readonly string[], other: readonly string[], { sizes }: Axes) {
   const missing = other.filter((axis) => !layout.includes(axis))
   if (missing.some((axis) => axis !== 'classes')) return undefined
@@ -67,7 +70,7 @@ function along(layout: readonly string[], other: readonly string[], { sizes }: A
 }
 
 /**
- * Whether an element counts nothing: every number of the silencer that stands there says so.
+ * Whether an element is masked: every corresponding number of the silencer must mask it.
  *
  * @param data the silencer's numbers
  */

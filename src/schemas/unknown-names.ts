@@ -1,11 +1,11 @@
-/** The names of a request: all that are known nowhere, or stand in the wrong place, and what each was probably meant to be. */
+/** Finds unknown and misplaced names in a request, and suggests what was probably meant. */
 import { Problem, type ProblemDetail, pointerToken } from '../errors.ts'
 import type { Loss } from '../losses/define.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Decoded } from '../wire/define.ts'
 import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
 
-/** What frameworks call what a model says, what is true, and what counts how much; and what these are called here. */
+/** The names that frameworks use for predictions, targets, weights and so on, and our names for them. */
 const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs: readonly string[] }[] = [
   {
     words: wordsOf(`
@@ -27,7 +27,7 @@ const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs:
   { words: wordsOf('upstream cotangent cotangents'), inputs: ['grad_output'] },
 ]
 
-/** The most wrong names of one place that are looked at: whoever sent more knows by then. */
+/** Maximum number of unknown names that are reported in one place. A client that sent more has understood by then. */
 export const MOST_TOLD = 32
 
 function wordsOf(text: string): ReadonlySet<string> {
@@ -35,9 +35,9 @@ function wordsOf(text: string): ReadonlySet<string> {
 }
 
 /**
- * Refuses all wrong names at once, those of the parameters as well.
+ * Rejects all unknown names at once, including those of parameters.
  *
- * @param loss as it is for the request's parameters
+ * @param loss the loss, specialized for the request's parameters
  * @throws Problem `unknown-name`
  */
 export function checkNames(loss: Loss, { tensors, options }: Decoded) {
@@ -48,13 +48,13 @@ export function checkNames(loss: Loss, { tensors, options }: Decoded) {
   refuse([...wrong.map((name) => strangeMember(loss, name, { tensors, options })), ...strange])
 }
 
-/** As `checkNames`, of the parameters alone: which inputs there are may depend on them. */
+/** Like `checkNames`, but only for the parameters: which inputs there are may depend on them. */
 export function checkParamNames(loss: Loss, { options }: Pick<Decoded, 'options'>) {
   const strange = strangeParams(loss, options.get('params'))
   if (strange.length > 0) refuse(strange)
 }
 
-/** @throws Problem `unknown-name`, with each place that is wrong */
+/** @throws Problem `unknown-name`, with each wrong place */
 export function refuse(all: readonly ProblemDetail[]): never {
   const errors = all.slice(0, MOST_TOLD)
   const [{ pointer, detail }, ...others] = errors
@@ -67,13 +67,13 @@ function isMember({ inputs }: Loss, name: string): boolean {
 }
 
 function strangeMember(loss: Loss, name: string, decoded: Decoded): ProblemDetail {
-  const has = `${loss.name} has the inputs ${inputsText(loss)}; options are ${[...OPTION_NAMES].join(', ')}`
+  const has = `is not an input or an option. ${loss.name} has the inputs ${inputsText(loss)}; options are ${[...OPTION_NAMES].join(', ')}`
   return { pointer: `/${pointerToken(name)}`, detail: `${has}${memberHint(loss, name, decoded)}` }
 }
 
 function inputsText({ inputs }: Loss): string {
   const common = Object.keys(COMMON_TENSORS).filter((name) => !Object.hasOwn(inputs, name))
-  return `${Object.keys(inputs).join(', ')}, and of every loss ${common.join(', ')}`
+  return `${Object.keys(inputs).join(', ')} and, like every loss, ${common.join(', ')}`
 }
 
 function memberHint(loss: Loss, name: string, { tensors, options }: Decoded): string {
@@ -82,10 +82,10 @@ function memberHint(loss: Loss, name: string, { tensors, options }: Decoded): st
   const synonym = meantInput(loss, name, isFree)
   if (params.includes(name)) {
     if (synonym === undefined) return '. It is a parameter: put it into params'
-    return `${suggesting(synonym)} The parameter of that name goes into params`
+    return `${suggesting(synonym)} The parameter of that name belongs into params`
   }
   if (name === 'terms') return '. It belongs to POST /v1/losses:compose'
-  if (holdsInputs(loss, options.get(name))) return '. Its members stand at the top level'
+  if (holdsInputs(loss, options.get(name))) return '. Put its members at the top level'
   if (synonym !== undefined) return suggesting(synonym)
   const top = [...Object.keys(loss.inputs), ...Object.keys(COMMON_TENSORS), ...OPTION_NAMES].filter(isFree)
   const guess = didYouMean(name, top)
@@ -95,9 +95,9 @@ function memberHint(loss: Loss, name: string, { tensors, options }: Decoded): st
 }
 
 /**
- * The input that is called so elsewhere.
+ * Our name of an input that a framework calls by this name.
  *
- * @param isFree whether the request does not hold it already
+ * @param isFree whether the request does not contain the input already
  * @example
  * meantInput(mse, 'y_true', () => true) // 'targets'
  */
@@ -121,17 +121,17 @@ function holdsInputs({ inputs }: Loss, value: unknown): boolean {
   )
 }
 
-/** Another value than an object is refused as such. */
+/** Unknown parameters. A value that is not an object is rejected elsewhere. */
 function strangeParams(loss: Loss, given: unknown): ProblemDetail[] {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return []
   const known = Object.keys(loss.params.properties)
-  const has = known.length === 0 ? 'has none' : `has ${known.join(', ')}`
+  const has = known.length === 0 ? 'which has none' : `which has ${known.join(', ')}`
   return Object.keys(given)
     .filter((name) => !known.includes(name))
     .slice(0, MOST_TOLD)
     .map((name) => ({
       pointer: `/params/${pointerToken(name)}`,
-      detail: `${loss.name} ${has}${paramHint(loss, name, known)}`,
+      detail: `is not a parameter of ${loss.name}, ${has}${paramHint(loss, name, known)}`,
     }))
 }
 
@@ -143,5 +143,5 @@ function paramHint(loss: Loss, name: string, known: readonly string[]): string {
   if (guess !== '') return guess
   const elsewhere = meantInput(loss, name, () => true)
   const input = elsewhere === undefined ? didYouMean(name, Object.keys(loss.inputs)) : suggesting(elsewhere)
-  return input === '' ? '' : `${input} It stands at the top level`
+  return input === '' ? '' : `${input} It is a top-level member`
 }

@@ -1,4 +1,4 @@
-/** What each value of a request counts, where it brings weights or a cotangent of its own. */
+/** The weight of each value of a request that has sample weights or a cotangent. */
 import { type Problem, problemAt } from '../errors.ts'
 import { denominatorOf, type ReductionSpec } from '../losses/reduction.ts'
 import type { NumericArray } from '../tensor.ts'
@@ -11,7 +11,7 @@ import type { RequestPlan } from './request-plan.ts'
 
 /**
  * @param data the inputs as they were read
- * @returns the plan's own spec where the request has neither
+ * @returns the plan's own spec if the request has neither
  * @throws Problem `shape-mismatch`, `invalid-value`
  */
 export function resolveWeights(
@@ -33,9 +33,9 @@ export function resolveWeights(
   return isKnown ? reductionSpec : { ...reductionSpec, denominator: denominatorOf(reductionSpec, undefined) }
 }
 
-/** The whole batch has one loss, which weights of rows cannot be taken out of again. */
+/** The whole batch has a single loss, which weights of rows cannot be applied to afterwards. */
 function noRows({ loss }: RequestPlan): Problem {
-  const detail = `${loss.name} has one value for all rows; weigh them in its formula, with an input of its own`
+  const detail = `cannot be applied: ${loss.name} has one value for all rows; weight the rows in its formula, with an input for the weights`
   return problemAt('invalid-value', '/sample_weight', detail)
 }
 
@@ -43,10 +43,10 @@ function gradOutput(plan: RequestPlan, decoded: Decoded): NumericArray | undefin
   const { reduction, gradients } = plan.options
   if (!decoded.tensors.has('grad_output')) return undefined
   if (gradients === false) {
-    throw problemAt('invalid-value', '/grad_output', 'goes with gradients, which were declined')
+    throw problemAt('invalid-value', '/grad_output', 'requires gradients, but gradients is false')
   }
   if (reduction !== 'none') {
-    throw problemAt('invalid-value', '/grad_output', `goes with reduction none, not with ${reduction}`)
+    throw problemAt('invalid-value', '/grad_output', `requires reduction none, got ${reduction}`)
   }
   return commonTensor(plan, decoded, 'grad_output', plan.valueShape)
 }

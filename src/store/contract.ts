@@ -1,6 +1,6 @@
 /**
- * What the store of own losses promises, whichever database keeps it. A version never changes once it is registered, so
- * it may be cached for ever; what can change is which version is the latest, and whether a name is retired.
+ * The contract of the store of custom losses, for every database. A registered version never changes, so it can be
+ * cached for ever. What can change is which version is the latest, and whether a name is retired.
  */
 
 /** A registered name, without its version: `acme/robust_log`. */
@@ -13,16 +13,16 @@ export interface LossName {
 export interface Draft extends LossName {
   /** SHA-256 of what the loss computes, in hex. */
   readonly id: string
-  /** SHA-256 of the whole document, in hex: equal documents are recognised by it. */
+  /** SHA-256 of the whole document, in hex. It identifies equal documents. */
   readonly digest: string
-  /** The definition, JSON text, kept as it is. */
+  /** The definition as JSON text, stored unchanged. */
   readonly document: string
   readonly createdBy: string | null
 }
 
 /** One version of a loss. It never changes. */
 export interface StoredVersion extends Draft {
-  /** Counts from 1 for each name, and is never given twice, not even after a purge. */
+  /** Counts from 1 for each name. A number is never reused, not even after a purge. */
   readonly version: number
   /** When it was registered: ISO 8601, UTC. */
   readonly created: string
@@ -31,7 +31,7 @@ export interface StoredVersion extends Draft {
 /** What can change about a name. */
 export interface StoredLoss extends LossName {
   readonly latest: number
-  /** Since when it is retired (ISO 8601, UTC), or null. */
+  /** When it was retired (ISO 8601, UTC), or null. */
   readonly retired: string | null
 }
 
@@ -42,11 +42,14 @@ export interface FoundVersion {
 
 export interface Registered {
   readonly stored: StoredVersion
-  /** False where the latest version is the same document already: that version is `stored`. */
+  /** False if the latest version already is the same document; `stored` is then that version. */
   readonly isNew: boolean
 }
 
-/** `onlyCreate`: the name must not be there, or be retired. `follows`: this must be the latest version, and not retired. */
+/**
+ * `onlyCreate`: the name must not exist, or must be retired. `follows`: this must be the latest version, and not
+ * retired.
+ */
 export type Condition = { readonly onlyCreate: true } | { readonly follows: number }
 
 export interface VersionPage {
@@ -57,21 +60,21 @@ export interface VersionPage {
 
 export interface LossPage {
   readonly limit: number
-  /** Only names behind this one; the last of the page before. */
+  /** Only names after this one, which is the last name of the previous page. */
   readonly after?: LossName
-  /** Retired names as well. */
+  /** Includes retired names. */
   readonly withRetired?: boolean
 }
 
-/** The name whose latest version or retirement has changed; `all` where any may have, unheard. */
+/** The name whose latest version or retirement has changed; `all` if changes may have been missed. */
 export type Change = LossName | 'all'
 
 /** A name in an export. Its versions follow. */
 export interface LossRecord extends LossName {
   readonly kind: 'loss'
-  /** Null for a purged one, of which only its last number is left. */
+  /** Null for a purged name, of which only the last version number is kept. */
   readonly latest: number | null
-  /** The highest version that was ever given. */
+  /** The highest version number that was ever used. */
   readonly numbered: number
   readonly retired: string | null
 }
@@ -82,62 +85,65 @@ export interface VersionRecord extends StoredVersion {
 
 export type ExportRecord = LossRecord | VersionRecord
 
-/** Every method rejects with {@link StoreDown} where the database does not do its part. */
+/** Every method rejects with {@link StoreDown} when the database fails. */
 export interface LossStore {
   /**
-   * Registers a document as the next version of its name. It is on disk when this resolves. A retired name comes back
-   * with the next version.
+   * Registers a document as the next version of its name. It is on disk when the promise resolves. A retired name
+   * becomes available again with its next version.
    *
-   * @throws PreconditionFailed when the condition does not hold
-   * @throws NamespaceFull when the name is new and its namespace has as many as are allowed
+   * @throws PreconditionFailed if the condition is not met
+   * @throws NamespaceFull if the name is new and its namespace has reached the limit
    * @example
    * const { stored, isNew } = await store.register(draft, { follows: 2 }) // stored.version === 3
    */
   register(draft: Draft, condition?: Condition): Promise<Registered>
-  /** A version, by default the latest; undefined where there is none. Retired ones are found too: `loss.retired` says so. */
+  /**
+   * A version, by default the latest; undefined if there is none. Retired versions are found too, with
+   * `loss.retired` set.
+   */
   find(namespace: string, name: string, version?: number): Promise<FoundVersion | undefined>
   /** Newest first. */
   versions(namespace: string, name: string, page: VersionPage): Promise<readonly StoredVersion[]>
   /** Names with their latest versions, in the order of namespaces and names. */
   list(namespace: string | undefined, page: LossPage): Promise<readonly FoundVersion[]>
-  /** @returns whether it was there and not retired yet */
+  /** @returns whether it existed and was not retired yet */
   retire(namespace: string, name: string): Promise<boolean>
   /**
-   * Removes all versions. The number of the last one is kept: registered again, the name goes on behind it.
+   * Removes all versions. The last version number is kept: if the name is registered again, its versions continue
+   * after it.
    *
-   * @returns whether it was there
+   * @returns whether it existed
    */
   purge(namespace: string, name: string): Promise<boolean>
   /**
-   * Tells of changes, those made through this store included, before the call that made them resolves.
+   * Reports changes, including those made through this store, before the call that made them resolves.
    *
-   * A reader who caches the latest version drops it then. A `find` that began before the change may still answer with
-   * what was there before: its answer must not be cached when a change came in the meantime.
+   * A reader that caches the latest version drops it then. A `find` that began before the change may still return
+   * the previous version, so its result must not be cached if a change was reported in the meantime.
    *
-   * @returns ends it
+   * @returns a function that removes the listener
    */
   onChange(listener: (change: Change) => void): () => void
   /**
-   * Whether changes made elsewhere are heard now: at once from PostgreSQL, and within half a second from another process
-   * that has the same file open. While false, do not cache which version is the latest. It turns false at most five
-   * seconds after a connection has died in silence, and listeners are then told `all`.
+   * Whether changes made elsewhere are received at the moment. While false, do not cache which version is the
+   * latest.
    */
   readonly hearsChanges: boolean
-  /** Resolves when the database answers. */
+  /** Resolves if the database responds. */
   health(): Promise<void>
   export(): AsyncIterable<ExportRecord>
   /**
-   * Adds what is missing, with its version numbers, all of it or nothing. `maxLosses` does not count here.
+   * Adds all missing records with their version numbers, in one transaction. `maxLosses` is not applied.
    *
-   * @returns how many versions are new
-   * @throws ImportRefused when a version is there with another document
+   * @returns the number of new versions
+   * @throws ImportRefused if a version exists with a different document
    */
   import(records: Iterable<ExportRecord>): Promise<number>
-  /** Waits for what is under way. Afterwards nothing else may be asked. */
+  /** Waits for pending calls. The store cannot be used afterwards. */
   close(): Promise<void>
 }
 
-/** The database does not do its part now. The message names the cause, and no credentials. */
+/** The database is unavailable. The message names the cause, and contains no credentials. */
 export class StoreDown extends Error {
   override readonly name = 'StoreDown'
 }
@@ -150,7 +156,7 @@ export class InvalidAddress extends Error {
 /** The condition of a registration does not hold. */
 export class PreconditionFailed extends Error {
   override readonly name = 'PreconditionFailed'
-  /** The latest version that is not retired, where there is one. */
+  /** The latest version that is not retired, if there is one. */
   readonly latest: number | undefined
 
   constructor(message: string, latest: number | undefined) {
@@ -159,13 +165,13 @@ export class PreconditionFailed extends Error {
   }
 }
 
-/** A namespace has as many names as are allowed. */
+/** The namespace has reached its maximum number of names. */
 export class NamespaceFull extends Error {
   override readonly name = 'NamespaceFull'
   readonly limit: number
 
   constructor(namespace: string, limit: number) {
-    super(`${namespace} has ${limit} losses already, which is the limit`)
+    super(`${namespace} already has ${limit} losses, which is the limit`)
     this.limit = limit
   }
 }
@@ -173,7 +179,7 @@ export class NamespaceFull extends Error {
 /** An import contradicts what is stored. */
 export class ImportRefused extends Error {
   override readonly name = 'ImportRefused'
-  /** Which record it was, from 0. */
+  /** Index of the record, from 0. */
   readonly index: number
 
   constructor(message: string, index: number) {

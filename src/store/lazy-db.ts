@@ -1,4 +1,4 @@
-/** A database that is opened when it is asked for, dropped when it fails, and opened again, with a growing pause between. */
+/** A database connection that is opened lazily, dropped when it fails, and reopened with exponential backoff. */
 import { Backoff } from './backoff.ts'
 import { StoreDown } from './contract.ts'
 import { within } from './deadline.ts'
@@ -14,11 +14,11 @@ export interface LazyDbOptions {
   readonly log?: StoreLog | undefined
   /** Opens the database, its schema up to date. */
   readonly open: () => Promise<Db>
-  /** How long a call may take, in ms. */
+  /** Timeout of a call, in ms. */
   readonly callMs: number
-  /** @returns undefined for what is no failure of the database */
+  /** @returns undefined for errors that are not failures of the database */
   readonly toStoreDown: (error: Error) => StoreDown | undefined
-  /** Whether a failure is one of the database as it was opened, so that it has to be opened again. */
+  /** Whether the connection is unusable after this error and must be reopened. */
   readonly isLasting: (error: Error) => boolean
   readonly onDropped: () => void
   /** What is to be done with a sound database before it is closed. */
@@ -26,7 +26,7 @@ export interface LazyDbOptions {
 }
 
 export interface CallOptions {
-  /** Without end: for work that is as long as its input. */
+  /** No timeout: for work whose duration depends on its input. */
   readonly isPatient?: boolean
 }
 
@@ -41,12 +41,12 @@ export class LazyDb {
     this.#options = options
   }
 
-  /** Whether it was opened and has not failed since. */
+  /** Whether it has been opened and has not failed since. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** @throws StoreDown when the database cannot be opened, fails, or takes too long */
+  /** @throws StoreDown if the database cannot be opened, fails, or takes too long */
   async use<T>(run: (db: Db) => Promise<T>, { isPatient = false }: CallOptions = {}): Promise<T> {
     const opened = this.#get()
     try {
@@ -87,11 +87,11 @@ export class LazyDb {
     this.#isLost = false
   }
 
-  /** @returns what the caller is told */
+  /** @returns the error for the caller */
   #judge(error: Error, opened: Promise<Db>): Error {
     const down = error instanceof StoreDown ? error : this.#options.toStoreDown(error)
     if (down === undefined) return error
-    // Of many calls that fail together the first one drops it.
+    // If many calls fail together, only the first one drops the connection.
     if (this.#opened === opened && this.#options.isLasting(error)) {
       this.#backoff.failed(down)
       if (!this.#isLost) this.#options.log?.warn(down.message)

@@ -147,8 +147,8 @@ describe('for boosting', () => {
   })
 
   it.each([
-    ['nt_xent', {}, 'nt_xent couples each batch'],
-    ['huber', { gradients: false }, 'goes with gradients'],
+    ['nt_xent', {}, 'nt_xent couples the rows of a batch'],
+    ['huber', { gradients: false }, 'requires gradients'],
   ])('refuses %s with %j', async (name, options, detail) => {
     const loss = catalog.find(name)!
     const tensors = sampleTensors(loss, { seed: 1 })
@@ -159,6 +159,6 @@ describe('for boosting', () => {
     const loss = catalog.find('huber')!
     await expect(
       evaluate(engine, loss, sampleTensors(loss, { seed: 1 }), { hessian_floor: 1 }),
-    ).rejects.toThrow('goes with hessian diagonal')
+    ).rejects.toThrow('requires hessian diagonal')
   })
 })

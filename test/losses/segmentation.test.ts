@@ -327,7 +327,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     const refused = (mask: DecodedTensor) => () =>
       check(loss, tensorsOf('float32', { predictions, targets: ofPixels(drawn), mask }))
     expect(refused(shaped([N, 1, H, W]))).toThrow('/mask: has 1 class, but predictions has 4')
-    expect(refused(shaped([N, P]))).toThrow('nothing is broadcast')
+    expect(refused(shaped([N, P]))).toThrow('inputs are not broadcast')
   })
 
   it('says of one class that its region has the shape of the predictions', () => {

@@ -112,9 +112,15 @@ describe('a composition', () => {
 
 describe('what is wrong with one', () => {
   it.each<[string, object, number, string, string]>([
-    ['no terms', { logits }, 422, '/terms', 'a composition needs them'],
-    ['a tensor that nobody reads', { terms, logits, mask, extra: [1] }, 422, '/extra', 'no term reads it'],
-    ['a missing tensor', { terms, logits }, 422, '/mask', 'needs it'],
+    ['no terms', { logits }, 422, '/terms', 'is required in a composition'],
+    [
+      'a tensor that nobody reads',
+      { terms, logits, mask, extra: [1] },
+      422,
+      '/extra',
+      'is not read by any term',
+    ],
+    ['a missing tensor', { terms, logits }, 422, '/mask', 'is required by'],
     ['a misspelt loss', { terms: [{ loss: 'hubre' }] }, 404, '', 'Did you mean "huber"'],
     [
       'a misspelt input',

@@ -338,7 +338,7 @@ describe('what a mask leaves out', () => {
     expect(response.status).toBe(422)
     const { errors } = (await response.json()) as { errors: { pointer: string; detail: string }[] }
     expect(errors).toEqual([
-      { pointer: '/predictions/0/0/3', detail: expect.stringContaining('must lie in [0, 1], got 7') },
+      { pointer: '/predictions/0/0/3', detail: expect.stringContaining('must be in [0, 1], got 7') },
     ])
   })
 })

@@ -477,7 +477,7 @@ const SHAPE_ROWS: Fault[] = [
     status: 422,
     code: 'shape-mismatch',
     pointer: '/targets',
-    says: 'nothing is broadcast',
+    says: 'inputs are not broadcast',
   },
   { id: 'S7', what: '(1, N) against (N)', body: { predictions: [[1, 2]], targets: [1, 2] }, status: 422 },
   {
@@ -677,7 +677,7 @@ const PARAM_ROWS: Fault[] = [
     body: { ...pair, params: { delta } },
     status: 422,
     code: 'param-invalid',
-    says: 'must fit float32',
+    says: 'must fit into float32',
   })),
   {
     id: 'C1',
@@ -691,7 +691,7 @@ const PARAM_ROWS: Fault[] = [
     body: { ...pair, params: { beta: 1 } },
     status: 422,
     code: 'unknown-name',
-    says: 'huber has delta',
+    says: 'is not a parameter of huber, which has delta',
   },
   {
     id: 'C2',

@@ -49,7 +49,7 @@ describe('the guide', () => {
 
   it.each([
     ['?task=regresion', 'Did you mean "regression"'],
-    ['?tsak=regression', 'the query may hold task, trouble, wish'],
+    ['?tsak=regression', 'is not a query parameter; use task, trouble, wish'],
     ['?wish=speed', 'must be one of probabilities'],
     ['?task=binary&task=ranking', 'must be one of'],
   ])('refuses %s', async (query, detail) => {

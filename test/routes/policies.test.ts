@@ -55,7 +55,7 @@ describe('refused', () => {
       'cross_entropy',
       { predictions: [[1, 2]], targets: [[0.5, 0.5]], params: { ignore_index: 1 } },
       '/params/ignore_index',
-      'has no effect with targets probability; it goes with targets class',
+      'has no effect with targets probability; it requires targets class',
     ],
     [
       'a class axis beside class-major',
@@ -70,21 +70,21 @@ describe('refused', () => {
         params: { class_axis: -1 },
       },
       '/params/class_axis',
-      'has no effect with layout class_major; it goes with layout row',
+      'has no effect with layout class_major; it requires layout row',
     ],
     [
       'a dtype of gradients that were declined',
       'mse',
       { predictions: [1], targets: [1], gradients: false, gradient_dtype: 'float16' },
       '/gradient_dtype',
-      'declined',
+      'requires gradients, but gradients is false',
     ],
     [
       'a cotangent of gradients that were declined',
       'mse',
       { predictions: [1], targets: [1], gradients: false, reduction: 'none', grad_output: [1] },
       '/grad_output',
-      'declined',
+      'requires gradients, but gradients is false',
     ],
     [
       'a blank that is no class',
@@ -119,7 +119,7 @@ describe('refused', () => {
       'triplet_margin',
       { ...triplet, params: { distance: 'cosine', p: 3 } },
       '/params/p',
-      'it goes with distance lp',
+      'it requires distance lp',
     ],
     [
       'an epsilon that is not used',
@@ -135,7 +135,7 @@ describe('refused', () => {
           loss,
           { ...mask, params: { activation: 'none' } },
           '/predictions/0/0/1',
-          'must lie in [0, 1], got 1.5',
+          'must be in [0, 1], got 1.5',
         ] as const,
     ),
     ...['iou', 'giou', 'diou', 'ciou'].map(

@@ -280,7 +280,7 @@ const rows: Row[] = [
     what: 'a transfer coding beside chunked',
     bytes: [`${head(['Content-Type: application/json', 'Transfer-Encoding: gzip, chunked'])}0\r\n\r\n`],
     status: 501,
-    has: /only chunked/,
+    has: /only supported transfer coding is chunked/,
   },
   {
     id: 'B13',

@@ -87,7 +87,7 @@ describe('an input by the name that others have for it', () => {
 it('a wrong name is told the inputs first, and the options apart', async () => {
   const { errors } = await told('losses/cross_entropy', { foo: [1] })
   expect(errors[0]!.detail).toMatch(
-    /^cross_entropy has the inputs predictions, targets, class_weights, and of every loss sample_weight, grad_output; options are preset, /,
+    /^is not an input or an option. cross_entropy has the inputs predictions, targets, class_weights and, like every loss, sample_weight, grad_output; options are preset, /,
   )
 })
 
@@ -151,7 +151,7 @@ describe('what stands in the wrong place is told where it belongs', () => {
       'losses/cross_entropy',
       { ...soft, params: { weight: [1, 2] } },
       '/params/weight',
-      'Did you mean "class_weights"? It stands at the top level',
+      'Did you mean "class_weights"? It is a top-level member',
     ],
     [
       'a weight in params',
@@ -172,7 +172,7 @@ describe('what stands in the wrong place is told where it belongs', () => {
       'losses/mse',
       { inputs: { predictions: [1], targets: [1] } },
       '/inputs',
-      'Its members stand at the top level',
+      'Put its members at the top level',
     ],
     ['terms of one loss', 'losses/mse', { ...x, ...y, terms: [] }, '/terms', 'POST /v1/losses:compose'],
     [
@@ -187,21 +187,21 @@ describe('what stands in the wrong place is told where it belongs', () => {
       'losses:compose',
       { terms: [{ loss: 'mse' }], ...x, ...y, weight: 2 },
       '/weight',
-      'no term reads it',
+      'is not read by any term',
     ],
     [
       'parameters beside terms',
       'losses:compose',
       { terms: [{ loss: 'mse' }], ...x, ...y, params: {} },
       '/params',
-      'It belongs to a term: put it into terms',
+      'It is a member of a term: put it into terms',
     ],
     [
       'an option in a term',
       'losses:compose',
       { terms: [{ loss: 'mse', gradients: false }], ...x, ...y },
       '/terms/0/gradients',
-      'It is an option of all terms: put it at the top level',
+      'It is an option for all terms: put it at the top level',
     ],
     [
       'an input in a term',
@@ -262,13 +262,19 @@ describe('what stands in the wrong place is told where it belongs', () => {
 
 describe('in English', () => {
   it.each<[what: string, path: string, body: object, pointer: string, detail: string]>([
-    ['no terms', 'losses:compose', { terms: [], ...x }, '/terms', 'must hold at least one term, got 0 terms'],
+    [
+      'no terms',
+      'losses:compose',
+      { terms: [], ...x },
+      '/terms',
+      'must contain at least one term, got 0 terms',
+    ],
     [
       'too many terms',
       'losses:compose',
       { terms: Array(33).fill({ loss: 'mse' }), ...x },
       '/terms',
-      'must hold at most 32 terms, got 33 terms',
+      'must contain at most 32 terms, got 33 terms',
     ],
     [
       'terms that are none',
@@ -330,7 +336,7 @@ describe('in English', () => {
       'losses/iou',
       { predictions: [[1, 2, 3]], targets: [[1, 2, 3]] },
       '/predictions',
-      'has 3 numbers along an axis that must have 4',
+      'has 3 elements along an axis that must have 4',
     ],
     [
       'one element in a row',
@@ -372,7 +378,7 @@ describe('numbers of another kind', () => {
     [
       'binary_cross_entropy',
       { predictions: [0.5, 1.2], ...hard },
-      'must lie in [0, 1], got 1.2; logits go to binary_cross_entropy_with_logits',
+      'must be in [0, 1], got 1.2; logits go to binary_cross_entropy_with_logits',
     ],
     [
       'BCELoss',
@@ -388,9 +394,9 @@ describe('numbers of another kind', () => {
     [
       'generalized_cross_entropy',
       { predictions: [[0.5, 2.5]], targets: [0] },
-      'got 2.5; of logits, send their softmax',
+      'got 2.5; for logits, send their softmax',
     ],
-    ['js_div', { predictions: [[0.5, -1]], targets: [[0.5, 0.5]] }, 'of logits, send their softmax'],
+    ['js_div', { predictions: [[0.5, -1]], targets: [[0.5, 0.5]] }, 'for logits, send their softmax'],
     [
       'dice',
       { predictions: [[[0.5, 1.1]]], targets: [[[0, 1]]], params: { activation: 'none' } },

@@ -1,7 +1,8 @@
 /**
- * WebAssembly memories, lent and taken back: one holds the argument, inputs, results and scratch of one launch. They are
- * shared between threads, so that data is copied in once and read where the kernel left it. Bounded in bytes; a memory
- * cannot shrink, so those that grew large are dropped when they are idle.
+ * Arena allocator: WebAssembly memories that launches borrow and return. One memory holds the argument, inputs,
+ * results and scratch of one launch. Memories are shared between threads, so data is copied in once and read where
+ * the kernel wrote it. Their total size is bounded. A memory cannot shrink, so memories that have grown large are
+ * dropped when they become idle.
  */
 import { OutOfMemory } from '../contract.ts'
 import { MAX_PAGES, withUnsharedMemory } from './wasm-encoder.ts'
@@ -16,7 +17,7 @@ export class Arena {
   floats: Float32Array
   words: Int32Array
   readonly #shared: boolean
-  /** Functions of the modules that were bound to this memory. */
+  /** The exported functions of the modules that were instantiated with this memory. */
   readonly #bound = new WeakMap<object, unknown>()
 
   /** @param shared whether other threads compute in it, too */
@@ -31,19 +32,19 @@ export class Arena {
     return this.words.byteLength
   }
 
-  /** @throws OutOfMemory when the system has no more */
+  /** @throws OutOfMemory if the system has no more memory */
   reserve(bytes: number) {
     if (bytes <= this.bytes) return
     try {
       this.memory.grow(Math.ceil((bytes - this.bytes) / PAGE))
     } catch {
-      throw new OutOfMemory(`${bytes} bytes of memory cannot be had now`)
+      throw new OutOfMemory(`${bytes} bytes of memory are not available at the moment`)
     }
     this.floats = new Float32Array(this.memory.buffer)
     this.words = new Int32Array(this.memory.buffer)
   }
 
-  /** A module's function on this memory, compiled for it and instantiated once. */
+  /** A module's function on this memory, instantiated once. */
   bind<Run>(
     code: { readonly bytes: Uint8Array<ArrayBuffer> },
     instantiate: (module: WebAssembly.Module, memory: WebAssembly.Memory) => Run,
@@ -58,9 +59,9 @@ export class Arena {
 }
 
 export interface ArenaLimits {
-  /** Of all memories together. */
+  /** Maximum size of all memories together. */
   readonly bytes: number
-  /** A memory larger than this is dropped when it comes back. */
+  /** A memory larger than this is dropped when it is returned. */
   readonly keptBytes: number
 }
 
@@ -70,37 +71,37 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
-/** Lends memories; who comes when the bytes are used up waits in line. */
+/** The pool of memories. If all bytes are in use, further launches wait in a queue. */
 export class Arenas {
   readonly #limits: ArenaLimits
   readonly #onDrop: (arena: Arena) => void
   readonly #idle: Arena[] = []
   readonly #lent = new Map<Arena, number>()
-  /** Those of them whose results are still being sent. */
+  /** Borrowed memories whose results are still being sent. */
   readonly #kept = new Set<Arena>()
   readonly #waiting: Waiter[] = []
 
-  /** @param onDrop is told of every memory that is not kept */
+  /** @param onDrop is called for every memory that is dropped */
   constructor(limits: ArenaLimits, onDrop: (arena: Arena) => void) {
     this.#limits = limits
     this.#onDrop = onDrop
   }
 
-  /** How many are out. */
+  /** Number of borrowed memories. */
   get lent(): number {
     return this.#lent.size
   }
 
-  /** Bytes that are held, lent or idle. */
+  /** Total size, borrowed and idle. */
   get bytes(): number {
     return [...this.#lent.keys(), ...this.#idle].reduce((total, arena) => total + arena.bytes, 0)
   }
 
-  /** @throws OutOfMemory (rejects) when so much can never be lent, or the system has no more */
+  /** @throws OutOfMemory (rejects) if this size exceeds the limit, or the system has no more memory */
   async take(bytes: number): Promise<Arena> {
     if (bytes > this.#limits.bytes) {
       throw new OutOfMemory(
-        `a launch of ${bytes} bytes is more than the ${this.#limits.bytes} that all share`,
+        `a launch of ${bytes} bytes exceeds the ${this.#limits.bytes} bytes that all launches share`,
       )
     }
     if (this.#waiting.length === 0 && this.#fits(bytes)) return this.#lend(bytes)
@@ -108,9 +109,9 @@ export class Arenas {
   }
 
   /**
-   * Asks to keep a lent memory until somebody else, who may be slow, is done with it.
+   * Asks to keep a borrowed memory until a possibly slow client is done with it.
    *
-   * @returns false where a quarter of the bytes is kept so: those who compute come first
+   * @returns false if a quarter of the bytes is already kept in this way: launches take precedence
    */
   keep(arena: Arena): boolean {
     if (this.#kept.has(arena)) return true
@@ -141,7 +142,7 @@ export class Arenas {
     return this.#lent.size === 0 || used + bytes <= this.#limits.bytes
   }
 
-  /** The idle one that fits best: large enough if there is one, else the largest. */
+  /** The best fit among the idle memories: the smallest that is large enough, otherwise the largest. */
   #lend(bytes: number): Arena {
     this.#idle.sort((a, b) => a.bytes - b.bytes)
     const place = this.#idle.findIndex((arena) => arena.bytes >= bytes)

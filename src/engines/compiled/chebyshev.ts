@@ -1,8 +1,12 @@
-/** Polynomials that stand for smooth functions: made when the process starts, so that no table of digits has to be trusted. */
+/**
+ * Chebyshev interpolation: polynomial approximations of smooth functions, computed when the process starts, so that
+ * no table of coefficients has to be trusted.
+ */
 
 /**
- * Coefficients, lowest power first, of the polynomial in t = (x - middle) / half that meets a function at the Chebyshev
- * points of [low, high]: near the best one there is (Trefethen, Approximation Theory and Approximation Practice, ch. 3).
+ * Coefficients, lowest power first, of the polynomial in t = (x - middle) / half that interpolates a function at
+ * the Chebyshev points of [low, high]. It is close to the best approximation (Trefethen, Approximation Theory and
+ * Approximation Practice, ch. 3).
  *
  * @example
  * interpolate(Math.cos, -1, 1, 8).length // 9
@@ -19,7 +23,7 @@ export function interpolate(f: (x: number) => number, low: number, high: number,
   return fromChebyshev(chebyshev)
 }
 
-/** T0 = 1, T1 = t, T(k+1) = 2 t T(k) - T(k-1), summed with their coefficients. */
+/** T0 = 1, T1 = t, T(k+1) = 2 t T(k) - T(k-1), multiplied by their coefficients and summed. */
 function fromChebyshev(chebyshev: readonly number[]): number[] {
   const powers = new Array<number>(chebyshev.length).fill(0)
   let [before, current] = [[0], [1]]

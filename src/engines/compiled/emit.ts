@@ -1,7 +1,8 @@
 /**
- * Plan -> WebAssembly. Every value is one vector: four elements along the axis of the open lane loop, or four times the
- * same number. It decides nothing: what is computed where stands in the plan. Here are the statements and the loops; how
- * each reads, computes and adds up is said in emit/.
+ * Code generation: plan -> WebAssembly SIMD. Every value is one vector: four elements along the axis of the current
+ * vectorized loop, or four copies of the same number. It makes no decisions, because the plan says what is computed
+ * where. This file emits the statements and the loops (with loop unrolling); loads, arithmetic and reductions are
+ * in emit/.
  */
 import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
 import { ExpressionEmitter } from './emit/expressions.ts'
@@ -21,20 +22,21 @@ export interface Emitted {
 }
 
 /**
- * Vectors that a turn of an innermost loop takes, as long as so many are left: a chain of exp and log waits for itself,
- * four of them side by side do not (sigmoid_focal 1024 x 1000: 24 ms one by one, 11 in pairs, 7 in fours).
+ * Loop unrolling: vectors per iteration of an innermost loop, as long as that many are left. In a chain of exp and
+ * log each operation waits for the previous one; four independent chains overlap (sigmoid_focal 1024 x 1000: 24 ms
+ * one by one, 11 in pairs, 7 in fours).
  */
 const UNROLLED = [4, 2] as const
-/** Of a long body four at once outgrow the registers (js_div 256 x 64: 460 us in fours, 280 in pairs). */
+/** A long body unrolled four times runs out of registers (js_div 256 x 64: 460 us in fours, 280 in pairs). */
 const UNROLLED_LONG = [2] as const
-/** The cost of a body from which on it is long: sigmoid_focal's 194 is not, binary_focal's 201 is. */
+/** The cost from which a body counts as long: sigmoid_focal's 194 is not, binary_focal's 201 is. */
 const LONG = 200
 
 /**
- * The module of a plan: it imports its memory and exports `run(arguments)`.
+ * The module of a plan. It imports its memory and exports `run(arguments)`.
  *
  * @example
- * new WebAssembly.Module(emit(plan(expand(program, true)), { relaxed: false }).bytes)
+ * new WebAssembly.Module(emit(plan(legalize(program, variant)), { relaxed: false }).bytes)
  */
 export function emit(plan: Plan, target: Target): Emitted {
   return new Emitter(plan, target).emit()
@@ -111,7 +113,7 @@ class Emitter {
     return costOf(body, this.#context.program) > LONG ? UNROLLED_LONG : UNROLLED
   }
 
-  /** Turns from `index` on, while it lies before `end`. */
+  /** Iterations from `index` on, as long as it is before `end`. */
   #turns(loop: Loop, turn: Pick<OpenLoop, 'index' | 'copies' | 'full'>, end: Code) {
     const { axis, lanes, accumulators, body } = loop
     const { index, copies } = turn

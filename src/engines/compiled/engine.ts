@@ -1,6 +1,7 @@
 /**
- * The engine on compiled kernels: what takes next to no time runs where it is, on the caller's thread; the rest goes to
- * the pool, in slices of rows where it is large. Decides that alone, by what launches of the same kernel have cost.
+ * The compiled engine: launches that take almost no time run immediately on the caller's thread. The others run on
+ * the thread pool, split into slices of rows if they are large. The decision depends only on the measured cost of
+ * earlier launches of the same kernel.
  */
 
 import { type Program, withAliasedSizes } from '../../language/ir.ts'
@@ -24,26 +25,26 @@ import { KernelTrapped, Pool, type PoolOptions } from './worker-pool.ts'
 
 export interface CompiledOptions extends PoolOptions {
   readonly reason: string
-  /** Bytes of all memories together. */
+  /** Maximum size of all memories together. */
   readonly memoryBytes: number
   /** Operations of the largest program that is compiled on the caller's thread. Default: no limit. */
   readonly maxNodes?: number
 }
 
-/** Longer than this the caller's thread, which may serve everybody else, does not compute. */
+/** The caller's thread may be the one that serves everybody else, so it does not run anything longer than this. */
 const INLINE_NS = 200_000
-/** A slice that takes less is not worth a message to another thread. */
+/** A shorter slice is not worth a message to another thread. */
 const SLICE_NS = 300_000
-/** Slices begin at whole cache lines of numbers, so that threads do not write to the same one. */
+/** Slices begin at cache line boundaries, so that threads do not write to the same cache line (false sharing). */
 const SLICE_STEP = 16
-/** The most that one launch may raise what the next is thought to cost. */
+/** Maximum factor by which one launch can raise the estimated cost. */
 const GROWTH = 1.02
-/** A memory that grew beyond this is dropped when it is idle. */
+/** A memory that has grown larger than this is dropped when it is idle. */
 const KEPT_BYTES = 64 * 1024 * 1024
 
 /**
  * @example
- * const engine = openCompiled({ reason: 'asked for', threads: 2, memoryBytes: 2 ** 30, log: () => {} })
+ * const engine = openCompiled({ reason: 'selected by name', threads: 2, memoryBytes: 2 ** 30, log: () => {} })
  */
 export function openCompiled(options: CompiledOptions): Engine {
   return new CompiledEngine(options)
@@ -57,7 +58,7 @@ class CompiledEngine implements Engine {
   readonly #kernels: KernelCache
   readonly #arenas: Arenas
   readonly #pool: Pool
-  /** The memory of what runs on the caller's thread. */
+  /** The memory for launches on the caller's thread. */
   readonly #own = new Arena({ shared: false })
   readonly #ready = new LaunchCache()
   readonly #scaleHere: BatchResult['scale'] = (data, factor) => scaleInPlace(this.#own, data, factor)
@@ -97,7 +98,7 @@ class CompiledEngine implements Engine {
 
   async run(batch: Batch): Promise<BatchResult> {
     if (batch.precision !== 'float32')
-      throw new UnsupportedByEngine(`compiled kernels have no ${batch.precision}`)
+      throw new UnsupportedByEngine(`compiled kernels do not support ${batch.precision}`)
     const ready = this.#threads === 0 ? this.#ready.find(batch, this.#own) : undefined
     if (ready !== undefined) return copied(this.#runReady(ready, batch))
     const kernel = this.#kernels.kernelFor(batch)
@@ -174,12 +175,16 @@ class CompiledEngine implements Engine {
   }
 }
 
-/** Whether the caller's thread may compute it. */
+/** Whether the caller's thread may run it. */
 function isQuick({ kernel, turns }: Pick<BoundLaunch, 'kernel' | 'turns'>): boolean {
   return turns * kernel.nsPerTurn <= INLINE_NS
 }
 
-/** Runs a kernel where it is, and learns from it. @returns milliseconds */
+/**
+ * Runs a kernel on this thread and updates its cost estimate.
+ *
+ * @returns milliseconds
+ */
 function timed(
   { kernel, turns, run }: Pick<BoundLaunch, 'kernel' | 'turns' | 'run'>,
   batch: Batch,
@@ -196,7 +201,7 @@ function timed(
   return ms
 }
 
-/** Arrays that outlive the next launch. */
+/** Copies the arrays, so that they outlive the next launch. */
 function copied({ values, denominators, gradients, scale: _, ...rest }: BatchResult): BatchResult {
   const own = Object.entries(gradients).map(([name, data]) => [name, data.slice()] as const)
   return {
@@ -207,13 +212,13 @@ function copied({ values, denominators, gradients, scale: _, ...rest }: BatchRes
   }
 }
 
-/** Sizes of all axes; the batch's own object where the program renames none, so that it is recognised. */
+/** Sizes of all axes. If the program renames none, this is the batch's own object, so that caches recognize it. */
 function allSizes({ program, sizes }: Batch): Sizes {
   for (const _ in program.renamed) return withAliasedSizes(program, sizes)
   return sizes
 }
 
-/** Waits for all, also when one fails: the others still write. */
+/** Waits for all runs, even if one fails, because the others are still writing. */
 async function settled(runs: readonly Promise<number>[]): Promise<number[]> {
   const found = await Promise.allSettled(runs)
   return found.map((result) => {
@@ -222,7 +227,7 @@ async function settled(runs: readonly Promise<number>[]): Promise<number[]> {
   })
 }
 
-/** The report of a kernel that failed: what it computed, for what shapes. */
+/** The error for a kernel that failed: what it computed, and for which shapes. */
 function trapped({ programKey, sizes }: Batch, error: unknown): KernelTrapped {
   const why = error instanceof Error ? error.message : String(error)
   return new KernelTrapped(`the kernel of ${programKey} trapped: ${why}; sizes ${JSON.stringify(sizes)}`)
@@ -240,14 +245,17 @@ function slicesOf(kernel: Compiled, sizes: Sizes, count: number): Slice[] {
   return starts.map((first, index) => ({ index, first, last: Math.min(first + step, whole.last) }))
 }
 
-/** How often the innermost of all loops turns: what the cost of a launch is proportional to. */
+/** Total iterations of the innermost loops, to which the cost of a launch is proportional. */
 function turnsOf({ program }: Batch, sizes: Sizes): number {
   let turns = 1
   for (const axis of program.axes) turns *= sizes[axis] ?? 1
   return turns
 }
 
-/** A slow launch met the compiler or the garbage collector, or a busy machine; a fast one is the truth. */
+/**
+ * Updates the cost estimate. A slow launch may have hit the compiler, the garbage collector or a busy machine, so
+ * it raises the estimate only slowly. A fast launch lowers it at once.
+ */
 function learn(kernel: Compiled, ms: number, turns: number) {
   const measured = (ms * 1e6) / Math.max(turns, 1)
   const isFaster = measured < kernel.nsPerTurn

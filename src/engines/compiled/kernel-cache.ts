@@ -1,7 +1,8 @@
 /**
- * Programs -> kernels, compiled once and kept: by program, by what the cotangent looks like, by the truth of the
- * conditions that only depend on parameters, so that what a parameter switches off costs nothing, and by the axis that
- * goes through the lanes. By sizes only as far as lanes.ts chooses that axis.
+ * The kernel cache (LRU): programs -> compiled kernels. Besides the program, the key contains whether the cotangent
+ * is a single number, the values of conditions that depend only on parameters (constant specialization: what a
+ * parameter switches off costs nothing), and the vectorized axis. Sizes matter only because lanes.ts uses them to
+ * choose that axis.
  */
 import type { Program } from '../../language/ir.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
@@ -18,19 +19,19 @@ import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates }
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
 import type { Target } from './wide.ts'
 
-/** Programs whose kernels are kept; past it, the one unused for longest goes. */
+/** Maximum number of programs with cached kernels. */
 const MAX_KEPT = 512
 
 /** A kernel and its module. */
 export interface Compiled extends Kernel {
   readonly id: number
-  /** For memories that threads share; made when it is first asked for. */
+  /** The module for memories that threads share, compiled on first use. */
   readonly module: WebAssembly.Module
-  /** Nanoseconds for each turn of all loops, learned from launches. */
+  /** Measured nanoseconds per iteration of all loops. */
   nsPerTurn: number
 }
 
-/** Whether this runtime has relaxed SIMD. */
+/** Whether this runtime supports relaxed SIMD. */
 export function detectTarget(): Target {
   const f = new FunctionBuilder([V128], [V128])
   f.add(op('f32x4.relaxed_madd', get(0), get(0), constF32x4(1)))
@@ -38,7 +39,7 @@ export function detectTarget(): Target {
   return { relaxed: WebAssembly.validate(bytes) }
 }
 
-/** What a kernel is looked up for. */
+/** The parts of a batch that select its kernel. */
 type Wanted = Pick<Batch, 'program' | 'sizes' | 'scalars' | 'cotangent'>
 
 interface Recent {
@@ -49,11 +50,11 @@ interface Recent {
   readonly kernel: Compiled
 }
 
-/** What is kept of a program. */
+/** The cache entry of a program. */
 interface Kept {
   readonly axes: LaneAxes | undefined
   readonly variants: Map<string, Compiled | UnsupportedByEngine>
-  /** How long the fastest axis may be for another one to go through the lanes. */
+  /** Maximum length of the fastest axis for which another axis is vectorized. */
   readonly limits: Map<string, number>
 }
 
@@ -62,7 +63,7 @@ export class KernelCache {
   readonly #maxNodes: number
   /** By program: equal programs are one object, because their source keeps them. */
   readonly #kept = new Map<Program, Kept>()
-  /** By the parameters' object, which requests of one structure share: the kernel is found at once. */
+  /** Fast path keyed by the parameters object, which requests of one structure share. */
   readonly #recent = new WeakMap<object, Recent>()
   #nextId = 1
   #hits = 0
@@ -74,19 +75,17 @@ export class KernelCache {
     this.#maxNodes = maxNodes
   }
 
-  /** Programs whose kernels are kept. */
+  /** Number of programs with cached kernels. */
   get size(): number {
     return this.#kept.size
   }
 
-  /** Look-ups; a launch like the last one needs none. */
+  /** Cache statistics. A launch like the last one does not count as a lookup. */
   get state(): CompileCache {
     return { entries: this.#kept.size, capacity: MAX_KEPT, hits: this.#hits, misses: this.#misses }
   }
 
-  /**
-   * @throws UnsupportedByEngine when the program's kernel would be too large
-   */
+  /** @throws UnsupportedByEngine if the program's kernel would be too large */
   kernelFor(batch: Wanted): Compiled {
     const { program, sizes, scalars, cotangent } = batch
     const uniform = cotangent.length === 1 && cotangent[0].length === 1
@@ -110,7 +109,7 @@ export class KernelCache {
     const staticPredicates = evaluateStaticPredicates(program, scalars)
     const lanes = this.#lanesFor(kept, program, staticPredicates, sizes)
     const made = this.#variant(kept, program, { uniform, staticPredicates, lanes })
-    // With the rows in the lanes a kernel may be larger.
+    // A kernel with the rows in the lanes may be too large.
     const found =
       made instanceof UnsupportedByEngine && lanes !== undefined
         ? this.#variant(kept, program, { uniform, staticPredicates })
@@ -133,7 +132,7 @@ export class KernelCache {
     return made
   }
 
-  /** The axis to put into the lanes; undefined for the fastest. */
+  /** The axis to vectorize; undefined for the fastest one. */
   #lanesFor(
     { axes, limits }: Kept,
     program: Program,
@@ -149,7 +148,7 @@ export class KernelCache {
     })
   }
 
-  /** As `kernelFor`, but undefined where the program cannot be compiled. */
+  /** Like `kernelFor`, but undefined if the program cannot be compiled. */
   find(batch: Wanted): Compiled | undefined {
     try {
       return this.kernelFor(batch)
@@ -159,7 +158,7 @@ export class KernelCache {
     }
   }
 
-  /** Whether a program has a kernel; compiles it to find out, but does not keep it. */
+  /** Whether a program has a kernel. It is compiled to find out, but not cached. */
   canCompile(program: Program): boolean {
     if (program.nodes.length > this.#maxNodes) return false
     return !(
@@ -180,7 +179,7 @@ export class KernelCache {
     return kept
   }
 
-  /** What cannot be compiled is remembered, too. */
+  /** Programs that cannot be compiled are cached, too. */
   #compile(program: Program, variant: Variant): Compiled | UnsupportedByEngine {
     try {
       const kernel = compile(program, variant, this.#target)
@@ -197,7 +196,7 @@ function isAnswer(recent: Recent, program: Program, uniform: boolean, sizes: Bat
   return recent.axes === undefined || sameVectorAxis(recent.axes, recent.sizes, sizes)
 }
 
-/** The same for every cotangent, so that a job takes the same lanes alone and merged with others. */
+/** The same for every cotangent, so that a job uses the same lanes alone and in a batch. */
 function limitOf(program: Program, staticPredicates: StaticPredicates, lanes: string): number {
   try {
     return vectorizationThreshold(planOf(program, { uniform: true, staticPredicates, lanes }), lanes)
@@ -207,7 +206,7 @@ function limitOf(program: Program, staticPredicates: StaticPredicates, lanes: st
   }
 }
 
-/** A turn of all loops costs about so much for each unit of the planner's weight, before it has been measured. */
+/** Estimated nanoseconds per iteration and unit of the planner's weight, before anything is measured. */
 const GUESSED_NS = 0.15
 
 function compiled(kernel: Kernel, id: number): Compiled {

@@ -1,6 +1,6 @@
 /**
- * A compiled program and its launches: where everything lies in memory for given sizes, the kernel's argument, and what a
- * launch reads and leaves. It owns no memory; arena.ts does.
+ * A compiled program and its launches: the memory layout for given sizes, the kernel's argument, and what a launch
+ * reads and writes. It owns no memory; arena.ts does.
  */
 
 import { isHostOp } from '../../language/host-ops.ts'
@@ -13,22 +13,22 @@ import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
 import { plan } from './planner.ts'
 import type { Target } from './wide.ts'
 
-/** Sizes of all axes, the renamed ones included. */
+/** Sizes of all axes, including the renamed ones. */
 export type Sizes = Readonly<Record<string, number>>
 
-/** Where one launch's data lies; the argument comes first. */
+/** The memory layout of one launch. The argument comes first. */
 export interface Layout {
   readonly sizes: readonly number[]
-  /** Of each buffer, in bytes. */
+  /** The offset of each buffer, in bytes. */
   readonly bases: readonly number[]
-  /** Of each buffer, in elements of 4 bytes: what it holds, without padding. */
+  /** The length of each buffer in elements of 4 bytes, without padding. */
   readonly counts: readonly number[]
   readonly strides: readonly (readonly number[])[]
-  /** Bytes of each buffer, whole vectors. */
+  /** The size of each buffer in bytes, a multiple of a vector. */
   readonly bytes: readonly number[]
-  /** Where the scratch begins, and how much of it one slice has. */
+  /** The start of the scratch memory, and its size per slice. */
   readonly scratch: { readonly start: number; readonly bytes: number }
-  /** Everything up to here is used by a launch in one slice. */
+  /** The end of the memory that a launch in one slice uses. */
   readonly end: number
 }
 
@@ -36,29 +36,29 @@ export interface Kernel {
   readonly plan: Plan
   readonly words: readonly Word[]
   readonly bytes: Uint8Array<ArrayBuffer>
-  /** Nodes without axes that a launch evaluates, in order. */
+  /** Nodes without axes, which a launch evaluates in this order. */
   readonly scalarNodes: readonly number[]
-  /** Rough cost of one turn of all loops, in simple vector instructions. */
+  /** Estimated cost of one iteration of all loops, in simple vector instructions. */
   readonly weight: number
-  /** The layout of the last launch: sizes seldom change. */
+  /** The layout of the last launch, because sizes seldom change. */
   lastLayout: Layout | undefined
 }
 
-/** The language's 512 nodes come to a few hundred operations, gradients included; more would be slow to plan. */
+/** The language's 512 nodes become a few hundred operations, including gradients. More would be slow to plan. */
 const MAX_NODES = 4096
-/** A kernel with more instructions would take longer to compile than to interpret. */
+/** A kernel with more code would take longer to compile than to interpret. */
 const MAX_KERNEL_BYTES = 512 * 1024
 
-/** Into so many parts one launch may be split. */
+/** Maximum number of slices of a launch. */
 export const MAX_SLICES = 64
 
-/** Bytes between buffers: a vector that begins at the last element may read so far beyond it. */
+/** Bytes between buffers: a vector that begins at the last element may read this far beyond it. */
 const PADDING = 16
 
 /**
  * The loops of a program.
  *
- * @throws UnsupportedByEngine when there would be too many, or no loop over elements says it
+ * @throws UnsupportedByEngine if there would be too many, or the program has whole-axis ops
  */
 export function planOf(program: Program, variant: Variant): Plan {
   const { length } = program.nodes
@@ -72,7 +72,7 @@ export function planOf(program: Program, variant: Variant): Plan {
 /**
  * Compiles a program.
  *
- * @throws UnsupportedByEngine when the kernel would be too large, or no loop over elements says it
+ * @throws UnsupportedByEngine if the kernel would be too large, or the program has whole-axis ops
  */
 export function compile(program: Program, variant: Variant, target: Target): Kernel {
   const planned = planOf(program, variant)
@@ -103,7 +103,7 @@ function scalarClosure({ program }: Plan, wanted: readonly number[]): number[] {
   return [...found]
 }
 
-/** Where the data of a launch with these sizes lies. */
+/** The memory layout of a launch with these sizes. */
 export function layoutOf(kernel: Kernel, sizes: Sizes): Layout {
   const axes = kernel.plan.program.axes
   const known = kernel.lastLayout
@@ -120,7 +120,7 @@ function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes)
   const strides: number[][] = []
   const bytes: number[] = []
   for (const buffer of buffers) {
-    // Scratch stands behind everything else.
+    // Scratch memory comes last.
     if (buffer.role === 'scratch' && start === 0) start = end
     const own = stridesOf(buffer, sizes)
     bases.push(end)
@@ -134,7 +134,7 @@ function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes)
   return { sizes: program.axes.map((axis) => sizes[axis]), bases, counts, strides, bytes, scratch, end }
 }
 
-/** Rows of scratch begin at whole vectors; inputs and results are dense. */
+/** Rows of scratch memory start at vector boundaries. Inputs and results are dense. */
 function stridesOf({ axes, role, vectors }: Buffer, sizes: Sizes): { strides: number[]; bytes: number } {
   const strides: number[] = []
   let width = vectors ? 16 : 4
@@ -146,7 +146,7 @@ function stridesOf({ axes, role, vectors }: Buffer, sizes: Sizes): { strides: nu
   return { strides, bytes: width }
 }
 
-/** Bytes of one slice's argument. */
+/** Size of one slice's argument in bytes. */
 function argumentBytes(words: readonly Word[]): number {
   return align(words.length * 4)
 }
@@ -155,15 +155,15 @@ function align(bytes: number): number {
   return Math.ceil(bytes / 16) * 16
 }
 
-/** What a launch is given beside its data. */
+/** What a launch passes to the kernel in addition to its data. */
 export interface Arguments {
   readonly sizes: Sizes
   readonly scalars: Readonly<Record<string, number>>
-  /** The one number, where the kernel has it as a scalar. */
+  /** The single number, if the kernel has the cotangent as a scalar. */
   readonly cotangent: number
 }
 
-/** A part of a launch: elements of the outermost axis, where the plan is separable. */
+/** A part of a launch: a range of the outermost axis, if the plan is separable. */
 export interface Slice {
   readonly index: number
   readonly first: number

@@ -1,6 +1,7 @@
 /**
- * Launches on the caller's thread whose like was seen before. A trainer's next step differs in its numbers alone: then
- * kernel, layout, argument and the views of the results are at hand, and what is left is to copy the inputs and run.
+ * Launch cache: launches on the caller's thread that were seen before. The next step of a training loop usually
+ * differs only in its numbers. Then the kernel, layout, argument and views of the results are already there, and
+ * all that is left is to copy the inputs and run.
  */
 import type { Program } from '../../language/ir.ts'
 import type { Batch } from '../contract.ts'
@@ -11,30 +12,32 @@ import { type Results, resultsOf } from './launch.ts'
 
 interface Place {
   readonly name: string
-  /** Element of the memory. */
+  /** Element offset in the memory. */
   readonly at: number
 }
 
 export interface BoundLaunch {
   readonly kernel: Compiled
-  /** How often the innermost of all loops turns. */
+  /** Total iterations of the innermost loops. */
   readonly turns: number
   readonly run: (at: number) => void
   readonly results: Results
   readonly program: Program
   readonly scalars: Batch['scalars']
   readonly cotangent: number
-  /** Of the memory when it was smaller or as large as now: views of it live as long. */
+  /**
+   * The view of the memory when the launch was cached. The cached views are valid as long as it is the current one.
+   */
   readonly floats: Float32Array
   readonly argument: Int32Array
   readonly inputs: readonly Place[]
 }
 
-/** By the sizes' object, which requests of one structure share. */
+/** Keyed by the sizes object, which requests of one structure share. */
 export class LaunchCache {
   readonly #known = new WeakMap<object, BoundLaunch>()
 
-  /** Undefined where nothing like it was launched before, or the memory has grown since. */
+  /** Undefined if there was no such launch before, or if the memory has grown since. */
   find({ sizes, program, scalars, cotangent }: Batch, { floats }: Arena): BoundLaunch | undefined {
     const ready = this.#known.get(sizes)
     const isAlike =
@@ -47,7 +50,7 @@ export class LaunchCache {
     return isAlike ? ready : undefined
   }
 
-  /** Remembers a launch whose argument stands in the arena. */
+  /** Caches a launch whose argument is in the arena. */
   remember(
     batch: Batch,
     {
@@ -60,7 +63,7 @@ export class LaunchCache {
   ) {
     const { sizes, program, scalars, cotangent, inputs } = batch
     const buffers = kernel.plan.buffers.filter(({ role }) => role === 'input')
-    // A merged batch's sizes are its own and never come again.
+    // The sizes of a combined batch belong to it alone and never occur again.
     if (!isOneNumber(cotangent) || buffers.some(({ name }) => inputs[name].length !== 1)) return
     this.#known.set(sizes, {
       kernel,
@@ -81,7 +84,7 @@ function isOneNumber(cotangent: Batch['cotangent']): boolean {
   return cotangent.length === 1 && cotangent[0].length === 1
 }
 
-/** Puts a batch's numbers to where the kernel reads them. */
+/** Copies a batch's numbers to where the kernel reads them. */
 export function fill({ inputs, argument }: BoundLaunch, batch: Batch, { floats, words }: Arena) {
   words.set(argument)
   for (const { name, at } of inputs) {

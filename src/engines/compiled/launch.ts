@@ -1,4 +1,4 @@
-/** One launch: the batch's data into an arena, the kernel's results as views of it. */
+/** One launch: copies the data of the batch into an arena, and returns the kernel's results as views of it. */
 import type { NumericArray } from '../../tensor.ts'
 import type { Batch, BatchResult, ChunkedArray } from '../contract.ts'
 import type { Arena } from './arena.ts'
@@ -6,12 +6,12 @@ import type { Arguments, Kernel, Layout, Sizes } from './kernel.ts'
 import type { Buffer } from './loop-plan.ts'
 import { HOST_IMPORTS } from './math.ts'
 
-/** Bytes that a launch in so many slices takes. */
+/** Memory that a launch with this many slices needs, in bytes. */
 export function bytesFor({ scratch }: Layout, slices: number): number {
   return scratch.start + scratch.bytes * slices
 }
 
-/** Copies the inputs into an arena that has room for them. */
+/** Copies the inputs into an arena that is large enough. */
 export function copyInputs({ plan }: Kernel, { bases }: Layout, batch: Batch, arena: Arena) {
   for (const { role, name, id } of plan.buffers) {
     if (role === 'input') copy(batch.inputs[name], arena, bases[id] / 4)
@@ -19,7 +19,7 @@ export function copyInputs({ plan }: Kernel, { bases }: Layout, batch: Batch, ar
   }
 }
 
-/** What a kernel is told of a batch beside its arrays. */
+/** What a kernel needs to know about a batch in addition to its arrays. */
 export function argumentsOf({ scalars, cotangent }: Batch, sizes: Sizes): Arguments {
   return { sizes, scalars, cotangent: cotangent[0][0] }
 }
@@ -35,7 +35,7 @@ function copy(column: ChunkedArray, { words, floats }: Arena, place: number) {
 
 export type Results = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
 
-/** The results where the kernel left them. */
+/** The results where the kernel wrote them. */
 export function resultsOf({ plan }: Kernel, layout: Layout, arena: Arena): Results {
   const view = ({ id }: Buffer) =>
     arena.floats.subarray(layout.bases[id] / 4, layout.bases[id] / 4 + layout.counts[id])

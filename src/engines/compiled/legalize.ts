@@ -1,7 +1,7 @@
 /**
- * Program -> the same program in fewer, more primitive ops, ready to be laid out in loops: compound functions are said by
- * exp and log (so that what they share is computed once), a picked element is read where it lies, and a renamed axis is
- * pushed down to what has to be read under another name.
+ * Legalization: program -> the same program in fewer, more primitive ops, ready to be scheduled in loops. Compound
+ * functions are expanded into exp and log (so that common subexpressions are computed once), a picked element is
+ * read directly from its input, and a renamed axis is pushed down to the inputs that are read under another name.
  */
 
 import { Builder, type Ref } from '../../language/builder.ts'
@@ -13,43 +13,40 @@ import type { StaticPredicates } from './static-predicates.ts'
 /** A program for the planner. */
 export interface LegalizedProgram {
   readonly nodes: readonly Node[]
-  /** Every axis in the program's order. */
+  /** All axes in the program's order. */
   readonly axes: readonly string[]
   readonly renamed: Readonly<Record<string, string>>
   readonly inputs: Program['inputs']
   readonly roots: readonly Output[]
 }
 
-/** Something that leaves the kernel. */
+/** A result of the kernel. */
 export interface Output {
   readonly role: 'values' | 'denominators' | 'gradient'
-  /** The input, of a gradient. */
+  /** The input, for a gradient. */
   readonly name: string
   readonly node: Ref
-  /** How it lies in memory, slowest axis first. */
+  /** Its memory layout, slowest axis first. */
   readonly axes: readonly string[]
 }
 
-/** The scalar that stands for the cotangent where it is one number for all values. */
+/** The scalar that replaces the cotangent if it is one number for all values. */
 export const COTANGENT = '$cotangent'
 
-/** Renaming recomputes an expression of at most so many ops, instead of keeping it in memory. */
+/** Renaming recomputes an expression of up to this many ops instead of storing it (rematerialization). */
 const CHEAP_TO_RENAME = 4
 
-/** What a kernel is made for beside its program. */
+/** What a kernel is specialized for, in addition to its program. */
 export interface Variant {
-  /** Whether one number is the cotangent of all values. */
+  /** Whether a single number is the cotangent of all values. */
   readonly uniform: boolean
-  /** Conditions that are known, by node of the program. */
+  /** Known conditions, by node of the program. */
   readonly staticPredicates: StaticPredicates
-  /** The axis whose elements go through the lanes; the fastest one where it is not said. */
+  /** The vectorized axis; default: the fastest one. */
   readonly lanes?: string | undefined
 }
 
-/**
- * @example
- * expand(program, { uniform: true, staticPredicates: new Map() }).roots
- */
+/** @example legalize(program, { uniform: true, staticPredicates: new Map() }).roots */
 export function legalize(
   program: Program,
   { uniform, staticPredicates }: Omit<Variant, 'lanes'>,
@@ -108,7 +105,7 @@ function mulNoNan(build: Builder, g: Ref, d: Ref): Ref {
   return build.select(build.eq(g, zero), zero, build.mul(g, d))
 }
 
-/** With e = exp(-|x|) and r = 1 / (1 + e): r on the right of 0, e r on the left. */
+/** With e = exp(-|x|) and r = 1 / (1 + e): r for x >= 0, e r for x < 0. */
 function sigmoid(build: Builder, x: Ref): Ref {
   const e = build.exp(build.neg(build.make('abs', [x])))
   const one = build.constant(1)
@@ -122,7 +119,7 @@ function softplus(build: Builder, x: Ref): Ref {
   return build.add(build.make('max', [x, build.constant(0)]), build.make('log1p', [e]))
 }
 
-/** A pick outside the axis is 0, whatever lies under the formula. */
+/** Picking an index outside of the axis gives 0, whatever the formula is there. */
 function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
   if (!build.axesOf(x).includes(axis)) return x
   const read = pushPick(build, x, place, axis)
@@ -133,7 +130,10 @@ function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
   return build.select(build.isInside(place, axis), read, build.constant(0))
 }
 
-/** Picks from the inputs that an expression reads, and computes it for these alone; undefined where that cannot be. */
+/**
+ * Pushes the pick down to the inputs of an expression, so that it is computed only for these elements; undefined if
+ * that is not possible.
+ */
 function pushPick(build: Builder, x: Ref, place: Ref, axis: string): Ref | undefined {
   if (!build.axesOf(x).includes(axis)) return x
   const op = build.opOf(x)
@@ -154,7 +154,7 @@ function rename(build: Builder, x: Ref, axis: string, to: string): Ref {
   return pushRename(build, x, axis, to, budget) ?? build.rename(x, axis, to)
 }
 
-/** Reads the inputs of a cheap expression under the new name; undefined where it costs more than its memory. */
+/** Pushes the rename down to the inputs of a cheap expression; undefined if recomputing costs more than storing it. */
 function pushRename(
   build: Builder,
   x: Ref,

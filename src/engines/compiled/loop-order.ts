@@ -1,11 +1,11 @@
-/** In which order the loops over the axes nest. */
+/** Loop interchange: the order in which the loops over the axes are nested. */
 import type { LegalizedProgram } from './legalize.ts'
 import { isReduction } from './loop-plan.ts'
 
-/** So many axes are tried in every order; beyond, there are too many orders, and the program's own is taken. */
+/** All orders are tried for up to this many axes. Beyond, there are too many, and the program's own order is used. */
 const MOST_TRIED = 5
 
-/** The axis along which most inputs lie side by side. */
+/** The axis that is contiguous in most inputs. */
 export function fastestAxis({ inputs }: Pick<LegalizedProgram, 'inputs'>): string | undefined {
   const votes = new Map<string, number>()
   for (const { axes } of Object.values(inputs)) {
@@ -16,8 +16,9 @@ export function fastestAxis({ inputs }: Pick<LegalizedProgram, 'inputs'>): strin
 }
 
 /**
- * The batch axis outermost, and the others so that the fewest sums need memory (a sum has none when all axes of its
- * result lie outside of its loop); among equals, the fastest axis innermost, then the program's own order.
+ * The batch axis is outermost. The others are ordered so that the fewest sums need memory (a sum needs none if all
+ * axes of its result are outside of its loop). Among equal orders, the fastest axis is innermost, then the
+ * program's own order is used.
  */
 export function loopOrder(program: LegalizedProgram): readonly string[] {
   const used = program.axes.filter((axis) => program.nodes.some(({ axes }) => axes.includes(axis)))

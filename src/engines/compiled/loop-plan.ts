@@ -1,6 +1,7 @@
 /**
- * What a plan is: loops over axes, and in them what is computed, kept in scratch memory, read and added up. Data only:
- * planner.ts makes it from an expanded program, emit.ts turns it into WebAssembly, print-plan.ts into text.
+ * The plan (loop IR): loops over axes, and in them what is computed, stored in scratch memory, loaded and
+ * accumulated. Data only: planner.ts creates it from a legalized program, emit.ts turns it into WebAssembly,
+ * print-plan.ts into text.
  */
 import type { Node, Op } from '../../language/ir.ts'
 import type { LegalizedProgram, Output } from './legalize.ts'
@@ -9,22 +10,25 @@ import type { LegalizedProgram, Output } from './legalize.ts'
 export interface Buffer {
   readonly id: number
   readonly role: 'input' | 'cotangent' | Output['role'] | 'scratch'
-  /** The input, of an input or a gradient. */
+  /** The input, for inputs and gradients. */
   readonly name: string
   /** Slowest first. */
   readonly axes: readonly string[]
-  /** Scratch inside a loop over lanes holds four numbers in each place. */
+  /** Scratch memory inside of a vectorized loop holds a vector of four numbers per element. */
   readonly vectors: boolean
 }
 
 /** A sum or maximum while its loop runs. */
 export interface Accumulator {
   readonly node: number
-  /** Where it is when it has axes that lie deeper than its loop; else it is a local. */
+  /** Its memory, if it has axes of loops deeper than its own; otherwise it is in a local variable. */
   readonly memory: AccumulatorMemory | undefined
 }
 
-/** A sum has three parts: of the present block of terms, of all blocks, and what rounding took from that. */
+/**
+ * A sum consists of three parts: the sum of the current block, the total of all blocks, and the rounding error of
+ * the total.
+ */
 export interface AccumulatorMemory {
   readonly partial: Buffer
   readonly total: Buffer
@@ -33,9 +37,9 @@ export interface AccumulatorMemory {
 
 export type Statement =
   | Loop
-  /** The value of a node, from its arguments. */
+  /** Computes the value of a node from its arguments. */
   | { readonly kind: 'compute'; readonly node: number }
-  /** The value of a node from memory; a `rename` reads its argument's. */
+  /** Loads the value of a node from memory; a `rename` loads that of its argument. */
   | { readonly kind: 'load'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'accumulate'; readonly node: number; readonly memory: AccumulatorMemory | undefined }
@@ -43,7 +47,7 @@ export type Statement =
 export interface Loop {
   readonly kind: 'loop'
   readonly axis: string
-  /** Whether a turn takes four elements. */
+  /** Whether the loop is vectorized: an iteration computes four elements. */
   readonly lanes: boolean
   readonly accumulators: readonly Accumulator[]
   readonly body: readonly Statement[]
@@ -53,11 +57,14 @@ export interface Plan {
   readonly program: LegalizedProgram
   readonly buffers: readonly Buffer[]
   readonly body: readonly Statement[]
-  /** The axis of the outermost loop, when parts of it may run anywhere in any order. */
+  /**
+   * The axis of the outermost loop, if its iterations are independent, so that they can run in any order on any
+   * thread.
+   */
   readonly separable: string | undefined
 }
 
-/** Rough cost of an op in simple vector instructions. */
+/** Estimated cost of an op in simple vector instructions. */
 export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   input: 1,
   index: 1,
@@ -89,7 +96,7 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   polygamma: 300,
 }
 
-/** Rough cost of one turn of a loop, inner loops left out. */
+/** Estimated cost of one iteration of a loop, without inner loops. */
 export function costOf(body: readonly Statement[], { nodes }: LegalizedProgram): number {
   return body.reduce((total, statement) => {
     if (statement.kind === 'loop') return total
@@ -97,14 +104,12 @@ export function costOf(body: readonly Statement[], { nodes }: LegalizedProgram):
   }, 0)
 }
 
-/** Rough cost of one turn of all loops. */
+/** Estimated cost of one iteration of all loops. */
 export function totalCost({ nodes }: LegalizedProgram): number {
   return nodes.reduce((total, { op, axes }) => total + (axes.length === 0 ? 0 : (COSTS[op] ?? 1)), 1)
 }
 
-/**
- * Nodes that have no axes and read no element: JavaScript computes them in float64 before the launch.
- */
+/** Nodes that have no axes and read no elements. JavaScript computes them in float64 before the launch. */
 export function isScalar(program: LegalizedProgram, id: number): boolean {
   const { op, axes, args } = program.nodes[id]
   if (axes.length > 0) return false
@@ -112,13 +117,13 @@ export function isScalar(program: LegalizedProgram, id: number): boolean {
   return args.length > 0 && op !== 'pick' && args.every((arg) => isScalar(program, arg))
 }
 
-/** Whether a node reads memory that is there before the kernel runs. */
+/** Whether a node reads memory that exists before the kernel runs. */
 export function readsInput(program: LegalizedProgram, node: Node): boolean {
   const isOfInput = (node.op === 'rename' || node.op === 'pick') && program.nodes[node.args[0]].op === 'input'
   return node.op === 'input' || node.op === 'cotangent' || isOfInput
 }
 
-/** A sum or maximum over one axis, alone or of a product. */
+/** A sum or maximum over one axis, possibly of a product. */
 export function isReduction({ op }: Node): boolean {
   return op === 'reduce_sum' || op === 'reduce_max' || op === 'contract'
 }

@@ -1,10 +1,10 @@
 /**
- * The language's functions on four float32 at once: at most 4 ulp from the true value over the whole range, denormals,
- * infinities and NaN included (test/engines/compiled/math.test.ts sweeps it). Each takes and gives one vector; it does not
- * know where the numbers come from.
+ * The math library: the language's functions on four float32 at once (SIMD). The error is at most 4 ulp over the
+ * whole range, including denormals, infinities and NaN (test/engines/compiled/math.test.ts sweeps it). Each
+ * function takes and returns one vector and does not know where the numbers come from.
  *
- * exp and log follow Cephes' expf and logf (Moshier, https://www.netlib.org/cephes/); the rarer functions are computed in
- * float64, two lanes at a time, where plain polynomials are exact enough.
+ * exp and log follow Cephes' expf and logf (Moshier, https://www.netlib.org/cephes/). The rarer functions are
+ * computed in float64, two lanes at a time, where plain polynomials are accurate enough.
  */
 import { SCALAR_SEMANTICS } from '../../language/scalar.ts'
 import { interpolate } from './chebyshev.ts'
@@ -62,10 +62,10 @@ export type MathOp =
   | 'lgamma'
   | 'digamma'
 
-/** Writes the code of a function into `f`. */
+/** Emits the code of a function into `f`. */
 type Writer = (f: FunctionBuilder, target: Target, ...args: Code[]) => Code
 
-/** Op -> its code. `inline` ones are written where they are used; the others are functions of the module. */
+/** Op -> its code. `inline` ops are emitted where they are used; the others are functions of the module. */
 export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly inline: boolean }>> = {
   exp: { write: exp, inline: true },
   log: { write: log, inline: true },
@@ -85,7 +85,7 @@ export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly in
   cos: { write: (f, target, x) => circular(f, target, x, 1), inline: false },
 }
 
-/** What the module needs of JavaScript: sines of arguments whose reduction would take hundreds of bits. */
+/** What the module imports from JavaScript: sines of arguments whose range reduction would need hundreds of bits. */
 export const HOST_IMPORTS: readonly (Import & { readonly run: (x: number) => number })[] = [
   { name: 'sin', params: [F32], results: [F32], run: Math.sin },
   { name: 'cos', params: [F32], results: [F32], run: Math.cos },
@@ -117,12 +117,15 @@ function horner(target: Target, x: Code, coefficients: readonly number[]): Code 
 // exp and its kin
 
 const EXP_END = Math.LN2 / 2
-/** e^r - 1 - r over r^2 on [-ln 2 / 2, ln 2 / 2]; from the highest power down. One more would be worth a tenth of an ulp. */
+/**
+ * e^r - 1 - r over r^2 on [-ln 2 / 2, ln 2 / 2], from the highest power down. One more coefficient would gain a
+ * tenth of an ulp.
+ */
 const EXP = interpolate(expTail, -EXP_END, EXP_END, 4)
   .map((coefficient, power) => coefficient / EXP_END ** power)
   .reverse()
 
-/** Its series, whose terms are gone after the twelfth. */
+/** Its series, whose terms vanish after the twelfth. */
 function expTail(r: number): number {
   let [term, sum] = [1 / 2, 0]
   for (let power = 3; power < 16; power++) {
@@ -132,11 +135,14 @@ function expTail(r: number): number {
   return sum
 }
 
-/** 1.5 * 2^23: a small number added to it is rounded to a whole one, whose bits then count up from these. */
+/** 1.5 * 2^23: adding it to a small number rounds that to an integer, which is then in the low bits of the sum. */
 const ROUNDER = 12582912
 const ROUNDER_BITS = 0x4b400000
 
-/** x = n ln 2 + r with a whole n, also as an integer k; ln 2 in two parts, so that the first product is exact. */
+/**
+ * Range reduction: x = n ln 2 + r with an integer n, also as an int32 k. ln 2 is split in two parts, so that the
+ * first product is exact.
+ */
 function reduceExp(f: FunctionBuilder, target: Target, x: Code): { n: Code; k: Code; r: Code } {
   const rounded = f.let(madd(target, x, constF32x4(Math.LOG2E), constF32x4(ROUNDER)))
   const n = f.let(sub(rounded, constF32x4(ROUNDER)))
@@ -146,7 +152,7 @@ function reduceExp(f: FunctionBuilder, target: Target, x: Code): { n: Code; k: C
 }
 
 function exp(f: FunctionBuilder, target: Target, x: Code): Code {
-  // Beyond these bounds the result is 0 or infinity; NaN passes through pmin and pmax in this order.
+  // Beyond these bounds the result is 0 or infinity. NaN passes through pmin and pmax in this order.
   const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-105)), constF32x4(89)))
   const { k, r } = reduceExp(f, target, within)
   const tail = f.let(horner(target, r, EXP))
@@ -154,7 +160,9 @@ function exp(f: FunctionBuilder, target: Target, x: Code): Code {
   return scaleByPower(f, power, k)
 }
 
-/** exp of what is not above 0, with 0 for denormals: 2^-127 is made of the bits of 0, so that one factor does. */
+/**
+ * exp of arguments <= 0, flushing denormals to 0: the bits for 2^-127 are those of 0, so a single factor is enough.
+ */
 export function expUpToZero(f: FunctionBuilder, target: Target, x: Code): Code {
   const within = f.let(op('f32x4.pmax', x, constF32x4(-88)))
   const { k, r } = reduceExp(f, target, within)
@@ -169,12 +177,12 @@ function scaleByPower(f: FunctionBuilder, x: Code, k: Code): Code {
   return mul(mul(x, powerOfTwo(half)), powerOfTwo(op('i32x4.sub', k, half)))
 }
 
-/** 2^k for -126 <= k <= 127, made of its bits. */
+/** 2^k for -126 <= k <= 127, constructed from its bits. */
 function powerOfTwo(k: Code): Code {
   return op('i32x4.shl', op('i32x4.add', k, constI32x4(127)), i32(23))
 }
 
-/** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which cancels nothing and cannot overflow early. */
+/** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which neither cancels nor overflows early. */
 function expm1(f: FunctionBuilder, target: Target, x: Code): Code {
   const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-30)), constF32x4(89)))
   const { n, k, r } = reduceExp(f, target, within)
@@ -184,7 +192,7 @@ function expm1(f: FunctionBuilder, target: Target, x: Code): Code {
   return choose(op('f32x4.eq', n, constF32x4(0)), small, add(half, half))
 }
 
-/** tanh |x| = (e^2|x| - 1) / (e^2|x| + 1), and the sign again. */
+/** tanh |x| = (e^2|x| - 1) / (e^2|x| + 1), with the sign restored. */
 function tanh(f: FunctionBuilder, target: Target, x: Code): Code {
   const magnitude = op('f32x4.pmin', op('f32x4.abs', x), constF32x4(10))
   const grown = f.let(expm1(f, target, f.let(mul(magnitude, constF32x4(2)))))
@@ -192,7 +200,7 @@ function tanh(f: FunctionBuilder, target: Target, x: Code): Code {
   return op('v128.or', ratio, op('v128.and', x, constI32x4(SIGN_BIT)))
 }
 
-// log and its kin
+// log and related functions
 
 /** log(1 + z) - z + z^2 / 2 over z^3 on [sqrt(1/2) - 1, sqrt(2) - 1]; Cephes logf. */
 const LOG = [
@@ -211,7 +219,10 @@ function log(f: FunctionBuilder, target: Target, x: Code): Code {
   return withLogEdges(f, x, result)
 }
 
-/** log 0 = -infinity, log infinity = infinity, NaN for what is negative or NaN: all of which sqrt gives but the first. */
+/**
+ * log 0 = -infinity, log infinity = infinity, and NaN for negative numbers and NaN. sqrt gives all of these except
+ * the first.
+ */
 function withLogEdges(f: FunctionBuilder, x: Code, result: Code): Code {
   const isZero = op('f32x4.eq', x, constF32x4(0))
   const edge = add(op('f32x4.sqrt', x), op('v128.and', isZero, constF32x4(Number.NEGATIVE_INFINITY)))
@@ -223,11 +234,11 @@ function withLogEdges(f: FunctionBuilder, x: Code, result: Code): Code {
   return choose(isPlain, f.let(result), f.let(edge))
 }
 
-/** log(1 + x) with u = 1 + x as rounded: log u, and what the rounding lost over u (Goldberg 1991, theorem 4). */
+/** log(1 + x) with u = 1 + x as rounded: log u, plus the rounding error divided by u (Goldberg 1991, theorem 4). */
 function log1p(f: FunctionBuilder, target: Target, x: Code): Code {
   const u = f.let(add(x, constF32x4(1)))
   const lost = f.let(div(sub(x, sub(u, constF32x4(1))), u))
-  // At u = 0 and u = infinity nothing was lost, and the quotient is NaN.
+  // At u = 0 and u = infinity there is no rounding error, and the quotient is NaN.
   return add(log(f, target, u), op('v128.and', lost, op('f32x4.eq', lost, lost)))
 }
 
@@ -240,8 +251,8 @@ function atanhTail(s: number): number {
 }
 
 /**
- * log(1 + x) for 0 <= x <= 1, which is what softplus asks for: 2 atanh(x / (2 + x)) needs neither an exponent nor its
- * edges.
+ * log(1 + x) for 0 <= x <= 1, which softplus needs: 2 atanh(x / (2 + x)) requires neither an exponent nor special
+ * cases.
  */
 export function log1pUnitInterval(f: FunctionBuilder, target: Target, x: Code): Code {
   const s = f.let(div(x, add(x, constF32x4(2))))
@@ -294,7 +305,10 @@ function atan(f: FunctionBuilder, target: Target, x: Code): Code {
 /** asin s / s in s^2 on [0, 1/4]. */
 const ASIN = interpolate((square) => quotientAtZero(Math.asin, Math.sqrt(square), 1), 0, 1 / 4, 11)
 
-/** asin of s in [0, 1/2], where s is x or the sine of half of what is left to a right angle: asin x = pi / 2 - 2 asin s. */
+/**
+ * asin of s in [0, 1/2], where s is x, or the sine of half of the angle that is missing to a right angle: asin x =
+ * pi / 2 - 2 asin s.
+ */
 function arc(f: FunctionBuilder, target: Target, magnitude: Code): { isFar: Code; angle: Code } {
   const [half, one] = [constF64x2(0.5), constF64x2(1)]
   const isFar = f.let(op('f64x2.lt', half, magnitude))
@@ -335,7 +349,7 @@ function logarithm(f: FunctionBuilder, target: Target, x: Code, factor: number):
   return withLogEdges(f, x, scaled)
 }
 
-/** |a|^b = 2^(b log2 |a|) in float64, then JavaScript's rules for signs and edges. */
+/** |a|^b = 2^(b log2 |a|) in float64, then JavaScript's rules for signs and special cases. */
 function pow(f: FunctionBuilder, target: Target, a: Code, b: Code): Code {
   const magnitude = f.let(op('f32x4.abs', a))
   const power = f.let(powOfMagnitude(f, target, magnitude, b))
@@ -356,7 +370,7 @@ function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): C
   const { m, e } = splitExponent(f, a)
   const z = f.let(sub(m, constF32x4(1)))
   const isZero = op('f32x4.eq', a, constF32x4(0))
-  // log2 of 0, infinity and NaN, to be added to an exponent that means nothing there.
+  // log2 of 0, infinity and NaN, added to an exponent that is meaningless for them.
   const edge = f.let(choose(isZero, constF32x4(Number.NEGATIVE_INFINITY), a))
   const isEdge = f.let(
     op(
@@ -386,16 +400,16 @@ function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): C
   return scaleByPower(f, f.let(shuffle(low, high, [0, 1, 4, 5])), k)
 }
 
-/** sin r / r and cos r in r^2 on [0, (pi/4)^2], a little beyond for the rounding of the quotient. */
+/** sin r / r and cos r in r^2 on [0, (pi/4)^2], extended slightly for the rounding of the quotient. */
 const QUARTER = (Math.PI / 4) * 1.001
 const SINE = interpolate((square) => quotientAtZero(Math.sin, Math.sqrt(square), 1), 0, QUARTER ** 2, 6)
 const COSINE = interpolate((square) => Math.cos(Math.sqrt(square)), 0, QUARTER ** 2, 6)
-/** pi / 2 in two parts of which the first has 33 bits (fdlibm), so that its multiples below 2^20 are exact. */
+/** pi / 2 in two parts. The first has 33 bits (fdlibm), so that its multiples below 2^20 are exact. */
 const HALF_PI_HIGH = 1.5707963267341256
 const HALF_PI_LOW = 6.077100506506192e-11
 const EXACT_REDUCTION = 2 ** 20
 
-/** x = k pi / 2 + r: sine or cosine of r with a sign, by k and the `shift` of a quarter turn. */
+/** x = k pi / 2 + r: the sine or cosine of r with a sign, selected by k and the `shift` of a quarter turn. */
 function circular(f: FunctionBuilder, target: Target, x: Code, shift: 0 | 1): Code {
   const turns: Code[] = []
   const cosines: Code[] = []
@@ -419,7 +433,10 @@ function circular(f: FunctionBuilder, target: Target, x: Code, shift: 0 | 1): Co
   return byHostWhereLarge(f, x, result, shift)
 }
 
-/** Only the large ones: what a lane holds must not depend on the others, which may be another request's. */
+/**
+ * Only for large arguments: what a lane contains must not depend on the other lanes, which may belong to another
+ * request.
+ */
 function byHostWhereLarge(f: FunctionBuilder, x: Code, result: number, shift: 0 | 1): Code {
   const isLarge = f.let(op('f32x4.gt', op('f32x4.abs', x), constF32x4(EXACT_REDUCTION)))
   const exact = f.local(V128)

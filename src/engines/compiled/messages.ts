@@ -1,4 +1,4 @@
-/** What the main thread and the pool's threads say to each other. Types only. */
+/** The messages between the main thread and the threads of the pool. Types only. */
 
 export type WorkerCommand =
   | { readonly type: 'module'; readonly kernel: number; readonly module: WebAssembly.Module }
@@ -18,6 +18,6 @@ export interface WorkerReport {
   readonly id: number
   /** How long the kernel ran, in milliseconds. */
   readonly ms: number
-  /** Why the kernel did not come to its end. */
+  /** Why the kernel did not finish. */
   readonly failed?: string
 }

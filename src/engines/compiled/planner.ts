@@ -1,12 +1,13 @@
 /**
- * Expanded program -> loops. It decides what is computed in which loop, what is kept in scratch memory and what is
- * computed anew, and along which axis four elements go through the lanes of a vector at once.
+ * Loop fusion and scheduling: legalized program -> loops. It decides in which loop each value is computed, what is
+ * stored in scratch memory and what is computed again (rematerialization), and which loops are vectorized.
  *
- * The loops nest in one order of axes. Level by level, what has the level's axis goes into a loop over it, what has not
- * stays outside; a sum (or maximum) over the axis ends the loop, and what needs its result goes into another loop behind
- * it. A value that a later loop needs is computed again when that is cheap, else it is kept.
+ * The loops are nested in a fixed order of axes. At each level, values with the level's axis go into a loop over
+ * it, and the others stay outside. A sum (or maximum) over the axis ends the loop, and what needs its result goes
+ * into another loop after it. A value that a later loop needs is recomputed if that is cheap, and stored otherwise.
  *
- * Here are the levels and the statements of the innermost; planner/loop-scheduler.ts cuts one level into its loops.
+ * This file handles the levels and the statements of the innermost one; planner/loop-scheduler.ts divides one level
+ * into its loops.
  */
 import type { Op } from '../../language/ir.ts'
 import type { LegalizedProgram } from './legalize.ts'
@@ -17,7 +18,7 @@ import { PlannerContext } from './planner/planner-context.ts'
 import type { Scope, WorkItem } from './planner/work-items.ts'
 
 /**
- * @param lanes the axis whose elements go through the lanes, where its loops can; the fastest one unless said otherwise
+ * @param lanes the axis to vectorize, where its loops allow that; default: the fastest axis
  * @throws never: every program has a plan
  */
 export function plan(program: LegalizedProgram, lanes = fastestAxis(program)): Plan {
@@ -51,7 +52,7 @@ class Planner {
     }
   }
 
-  /** Everything that these nodes need, in order. */
+  /** Everything that these nodes depend on, in order. */
   #closure(roots: readonly number[]): WorkItem[] {
     const found = new Set<number>()
     const visit = (node: number) => {
@@ -74,7 +75,7 @@ class Planner {
     return new LoopLevelScheduler(this.#context, items, axis, scope, this.#inner).statements()
   }
 
-  /** A sum over this axis becomes two: the adding inside of the loop, the result behind it. */
+  /** A sum over this axis becomes two items: the accumulation inside of the loop, and the result after it. */
   #opened(item: WorkItem, axis: string): WorkItem[] {
     if (
       item.act !== 'value' ||
@@ -88,7 +89,7 @@ class Planner {
     ]
   }
 
-  /** No loop is left: one after the other. */
+  /** No loops are left: one statement after the other. */
   #straight(items: readonly WorkItem[], scope: Scope): Statement[] {
     const statements: Statement[] = []
     for (const item of items) statements.push(...this.#one(item, scope))
@@ -110,7 +111,7 @@ class Planner {
     return [...made, ...kept, ...(again ? [] : this.#storeResults(node))]
   }
 
-  /** A sum is known when its loop has ended, in a local or in memory: it goes where it is wanted. */
+  /** A sum is complete when its loop has ended, in a local or in memory. It is stored where it is needed. */
   #leave(node: number, scope: Scope): Statement[] {
     const home = this.#context.memory.has(node) ? this.#context.copies.get(node) : scope.assignment.get(node)
     const targets = [...(home === undefined ? [] : [home]), ...(this.#context.roots.get(node) ?? [])]

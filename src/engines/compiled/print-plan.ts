@@ -1,4 +1,4 @@
-/** A plan for a reader: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
+/** Prints a plan for people: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
 import type { Node } from '../../language/ir.ts'
 import type { Buffer, Plan, Statement } from './loop-plan.ts'
 import { isScalar } from './loop-plan.ts'
@@ -13,10 +13,7 @@ const INFIX: Readonly<Record<string, string>> = {
   eq: '==',
 }
 
-/**
- * @example
- * printPlan(plan(expand(program, true))) // for ... by 4 { v2 = predictions[...] ... }
- */
+/** @example printPlan(plan(legalize(program, variant))) // for ... by 4 { v2 = predictions[...] ... } */
 export function printPlan(plan: Plan): string {
   const { nodes } = plan.program
   const used = usedScalars(plan)
@@ -88,7 +85,7 @@ function spell({ role, name: own, axes, id }: Buffer, names: Readonly<Record<str
   return `${title}[${axes.map((axis) => names[axis] ?? axis)}]`
 }
 
-/** Constants are told by their number. */
+/** Constants are printed as numbers. */
 function name(plan: Plan, id: number): string {
   const { op, value, type } = plan.program.nodes[id]
   if (op === 'constant') return type === 'bool' ? String(value !== 0) : String(value)

@@ -1,6 +1,7 @@
 /**
- * What is left to do for a gradient when its mean's denominator is known: multiplied where the kernel left it, four
- * numbers at once, and looked through on the way. A module of its own, because no kernel needs to know of it.
+ * Scales a gradient in place when the denominator of the mean is known: it is multiplied where the kernel wrote it,
+ * four numbers at a time (SIMD), and checked for non-finite values in the same pass. This is a module of its own,
+ * so that kernels do not depend on it.
  */
 import type { Arena } from './arena.ts'
 import {
@@ -24,11 +25,11 @@ import {
   whileLoop,
 } from './wasm-encoder.ts'
 
-/** The bits of infinity: of NaN they are larger, of every finite magnitude smaller. */
+/** The bits of infinity. Those of NaN are larger, those of finite magnitudes smaller. */
 const INFINITY_BITS = 0x7f800000
 const MAGNITUDE_BITS = 0x7fffffff
 
-/** `scale(address, bytes, factor)`, 1 where all that was written is finite. */
+/** `scale(address, bytes, factor)`, 1 if everything that was written is finite. */
 type Scale = (address: number, bytes: number, factor: number) => number
 
 const code = {
@@ -43,9 +44,9 @@ const code = {
 /**
  * Multiplies an array of an arena in place, in float32.
  *
- * @returns whether all of it is finite then
+ * @returns whether all of it is finite afterwards
  * @example
- * scaleIn(arena, results.gradients.predictions, 1 / 32)
+ * scaleInPlace(arena, results.gradients.predictions, 1 / 32)
  */
 export function scaleInPlace(arena: Arena, data: Float32Array | Float64Array, factor: number): boolean {
   return arena.bind(code, instantiate)(data.byteOffset, data.byteLength, factor) === 1
@@ -77,7 +78,7 @@ function scaleFunction(): FunctionBuilder {
   return f
 }
 
-/** 1 where every lane of a mask is set. */
+/** 1 if every lane of a mask is set. */
 function allOf(mask: Code): Code {
   const lanes = [0, 1, 2, 3].map((lane) => extractI32(mask, lane))
   return op(

@@ -1,11 +1,11 @@
 /**
- * Conditions that parameters alone decide. They are known before a launch, so that kernels and shaders are made for their
- * truth, and what a parameter switches off costs nothing.
+ * Constant specialization: finds the conditions that depend only on parameters. They are known before a launch, so
+ * kernels and shaders are specialized for their values, and what a parameter switches off costs nothing.
  */
 import type { Node, Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 
-/** Node of the program -> whether it holds. */
+/** Node of the program -> whether the condition is true. */
 export type StaticPredicates = ReadonlyMap<number, boolean>
 
 export const NO_STATIC_PREDICATES: StaticPredicates = new Map()
@@ -13,9 +13,9 @@ export const NO_STATIC_PREDICATES: StaticPredicates = new Map()
 const SWITCHES = new WeakMap<Program, readonly number[]>()
 
 /**
- * @param scalars the parameters' values
+ * @param scalars the values of the parameters
  * @example
- * truthsOf(program, { gamma: 2 }) // Map { 31 => true }
+ * evaluateStaticPredicates(program, { gamma: 2 }) // Map { 31 => true }
  */
 export function evaluateStaticPredicates(
   program: Program,

@@ -1,12 +1,13 @@
 /**
- * A small WebAssembly emitter: expressions are trees of bytes, functions collect them, and `encodeModule` wraps it all
- * in sections. Own bytes rather than text through an assembler: this is 200 lines against 2 to 12 MB of wabt or binaryen,
- * and the reader's view of a kernel is its loop plan (print-plan.ts), not its instructions. It knows no losses and no loops.
+ * A small WebAssembly assembler: expressions are trees of bytes, functions collect them, and `encodeModule` wraps
+ * them in sections. It encodes bytes itself instead of using a text assembler: this is 200 lines, compared with 2
+ * to 12 MB of wabt or binaryen, and people read a kernel's loop plan (print-plan.ts), not its instructions. It
+ * knows no losses and no loops.
  *
  * @see https://webassembly.github.io/spec/core/binary/index.html
  */
 
-/** Bytes that, run in order, push at most one value. */
+/** Bytes that, when executed in order, push at most one value. */
 export type Code = number | Uint8Array | readonly Code[]
 
 /** Value types by their byte. */
@@ -17,7 +18,7 @@ export type ValueType = typeof I32 | typeof F32 | typeof V128
 
 const BLOCK_WITHOUT_VALUE = 0x40
 
-/** Of 64 KiB each, 4 GiB together: what 32-bit addresses reach. */
+/** Pages of 64 KiB, 4 GiB in total: the range of 32-bit addresses. */
 export const MAX_PAGES = 65536
 
 /** Core instructions without an immediate. */
@@ -34,7 +35,7 @@ const CORE = {
   'i32.shl': 0x74,
 } as const
 
-/** SIMD instructions without an immediate; all follow the prefix 0xfd. */
+/** SIMD instructions without an immediate. All have the prefix 0xfd. */
 const SIMD = {
   'i32x4.splat': 0x11,
   'f32x4.splat': 0x13,
@@ -120,7 +121,7 @@ export const loadI32 = (address: Code, offset = 0): Code => [address, 0x28, 2, u
 export const constI32x4 = (value: number): Code => lanes(Int32Array.from({ length: 4 }, () => value))
 export const constF32x4 = (value: number): Code => lanes(Float32Array.from({ length: 4 }, () => value))
 export const constF64x2 = (value: number): Code => lanes(Float64Array.of(value, value))
-/** 0, 1, 2, 3: the places of the lanes. */
+/** 0, 1, 2, 3: the indices of the lanes. */
 export const IOTA: Code = lanes(Int32Array.of(0, 1, 2, 3))
 
 export const loadVector = (address: Code, offset = 0): Code => [address, simd(0x00), 2, unsigned(offset)]
@@ -148,7 +149,7 @@ export const storeLane = (address: Code, value: Code, lane: number, offset = 0):
   unsigned(offset),
   lane,
 ]
-/** Two numbers at once, as one of the two halves of a vector. */
+/** Loads two numbers into one of the two halves of a vector. */
 export const loadHalf = (address: Code, vector: Code, half: number): Code => [
   address,
   vector,
@@ -176,7 +177,7 @@ export const shuffle = (a: Code, b: Code, picks: readonly [number, number, numbe
   picks.flatMap((pick) => [pick * 4, pick * 4 + 1, pick * 4 + 2, pick * 4 + 3]),
 ]
 
-/** Rows of four vectors become columns. */
+/** Transposes four vectors: rows become columns. */
 export function transposed(f: FunctionBuilder, [a, b, c, d]: readonly Code[]): Code[] {
   const pair = (x: Code, y: Code, picks: readonly [number, number, number, number]) =>
     f.let(shuffle(x, y, picks))
@@ -190,10 +191,10 @@ export function transposed(f: FunctionBuilder, [a, b, c, d]: readonly Code[]): C
   ]
 }
 
-/** One of two values, both computed. */
+/** One of two values, both of which are computed. */
 export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b]
 
-/** `while (condition) body`, tested before each turn. */
+/** `while (condition) body`, tested before each iteration. */
 export function whileLoop(condition: Code, body: Code): Code {
   const leave = [op('i32.eqz', condition), 0x0d, 1]
   return [0x02, BLOCK_WITHOUT_VALUE, 0x03, BLOCK_WITHOUT_VALUE, leave, body, 0x0c, 0, 0x0b, 0x0b]
@@ -203,7 +204,7 @@ export function ifElse(condition: Code, yes: Code, no: Code = []): Code {
   return [condition, 0x04, BLOCK_WITHOUT_VALUE, yes, 0x05, no, 0x0b]
 }
 
-/** One function while it is written: its parameters come first among the locals. */
+/** One function while it is being emitted. Its parameters are the first locals. */
 export class FunctionBuilder {
   readonly params: readonly ValueType[]
   readonly results: readonly ValueType[]
@@ -223,14 +224,14 @@ export class FunctionBuilder {
     this.#body.push(...code)
   }
 
-  /** Names a value: it is computed once, here, and the result reads it. */
+  /** Computes a value once, here, and returns code that reads it. */
   let(value: Code, type: ValueType = V128): Code {
     const local = this.local(type)
     this.add(set(local, value))
     return get(local)
   }
 
-  /** What `write` adds, apart from the rest of the body. */
+  /** The code that `write` adds, separate from the rest of the body. */
   capture(write: () => void): Code {
     const outer = this.#body
     this.#body = []
@@ -246,7 +247,7 @@ export class FunctionBuilder {
   }
 }
 
-/** A function that the host brings. */
+/** A function that the host provides. */
 export interface Import {
   readonly name: string
   readonly params: readonly ValueType[]
@@ -255,15 +256,18 @@ export interface Import {
 
 export interface ModuleParts {
   readonly imports: readonly Import[]
-  /** In the order of their indices, after the imports. */
+  /** In the order of their indices, which come after the imports. */
   readonly functions: readonly FunctionBuilder[]
   /** Name -> index among all functions. */
   readonly exports: Readonly<Record<string, number>>
-  /** Largest memory in pages of 64 KiB; the memory is imported as `env.memory` and shared between threads. */
+  /**
+   * Maximum size of the memory in pages of 64 KiB. The memory is imported as `env.memory` and shared between
+   * threads.
+   */
   readonly maxPages: number
 }
 
-/** What an imported memory is called, and that it has a largest size and is shared. */
+/** The name of an imported memory, and the flags for a maximum size and sharing. */
 const SHARED_MEMORY = [text('env'), text('memory'), 0x02, 0x03]
 const OF_ONE_THREAD = 0x01
 
@@ -294,7 +298,7 @@ export function encodeModule({
   ])
 }
 
-/** The same module for a memory of one thread, which the runtime copies to and from several times faster. */
+/** The same module for an unshared memory, which the runtime copies to and from several times faster. */
 export function withUnsharedMemory(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const own = Buffer.from(bytes)
   const name = flatten(SHARED_MEMORY)
@@ -306,7 +310,7 @@ function section(id: number, entries: readonly Code[]): Code {
   return [id, measured(vector(entries))]
 }
 
-/** After the number of its bytes. */
+/** Preceded by its size in bytes. */
 function measured(code: Code): Code {
   const bytes = flatten(code)
   return [unsigned(bytes.length), bytes]

@@ -1,4 +1,7 @@
-/** The part of the WebAssembly API that is used here: Node's types leave it out, and the browser's would bring the whole DOM. */
+/**
+ * The part of the WebAssembly API that is used here. Node's types do not contain it, and the browser's would add
+ * the whole DOM.
+ */
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array<ArrayBuffer>)

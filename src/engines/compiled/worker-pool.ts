@@ -1,6 +1,6 @@
 /**
- * Threads that run kernels. Nothing but addresses goes to and fro: modules are sent once, and memories are shared. A
- * thread that dies fails what it was running, and another one takes its place.
+ * A thread pool that runs kernels. Only addresses are exchanged: modules are sent once, and memories are shared. If
+ * a thread dies, the runs on it fail, and another thread replaces it.
  */
 import type { Worker } from 'node:worker_threads'
 import { EngineLost } from '../contract.ts'
@@ -9,19 +9,19 @@ import type { Arena } from './arena.ts'
 import type { Compiled } from './kernel-cache.ts'
 import type { WorkerCommand, WorkerReport } from './messages.ts'
 
-/** Modules that a thread keeps before it starts anew. */
+/** Maximum number of modules that a thread caches before its cache is cleared. */
 const MAX_MODULES = 1024
-/** Wait before a lost thread is started again: doubles with each loss in a row. */
+/** Exponential backoff: the delay before a lost thread is restarted doubles with each consecutive loss. */
 const RESTART_MS = { first: 50, most: 5000 } as const
 
 export interface PoolOptions {
   readonly threads: number
   readonly log: (message: string, details?: object) => void
-  /** Is told of every thread that starts. */
+  /** Called for every thread that starts. */
   readonly onStart?: (worker: Worker) => void
 }
 
-/** The kernel did not come to its end: out of its memory's bounds, or a bug of the compiler. */
+/** The kernel did not finish: it accessed memory out of bounds, or the compiler has a bug. */
 export class KernelTrapped extends Error {
   override readonly name = 'KernelTrapped'
 }
@@ -58,16 +58,16 @@ export class Pool {
     for (let i = 0; i < options.threads; i++) this.#start()
   }
 
-  /** Threads that are alive. */
+  /** Number of live threads. */
   get size(): number {
     return this.#threads.size
   }
 
   /**
-   * Runs one slice on the thread that has the least to do.
+   * Runs one slice on the least busy thread.
    *
    * @returns milliseconds that the kernel ran
-   * @throws KernelTrapped (rejects) when the kernel fails; `EngineLost` when its thread dies
+   * @throws KernelTrapped (rejects) if the kernel fails; `EngineLost` if its thread dies
    */
   run(kernel: Compiled, arena: Arena, at: number): Promise<number> {
     const thread = this.#idlest()
@@ -80,7 +80,7 @@ export class Pool {
     })
   }
 
-  /** The threads may let go of a memory. */
+  /** Tells the threads to release a memory. */
   forget({ id }: Arena) {
     for (const thread of this.#threads) {
       if (thread.arenas.delete(id)) thread.say({ type: 'forget memory', arena: id })
@@ -135,7 +135,7 @@ export class Pool {
       reject(new EngineLost(`a compute thread ended (${code})`))
     if (this.#closing) return
     const wait = Math.min(RESTART_MS.first * 2 ** this.#losses++, RESTART_MS.most)
-    this.#options.log('a compute thread is lost, starting another', { waitMs: wait })
+    this.#options.log('a compute thread was lost, starting another', { waitMs: wait })
     setTimeout(() => {
       if (!this.#closing) this.#start()
     }, wait).unref()

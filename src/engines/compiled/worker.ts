@@ -1,4 +1,4 @@
-/** The entry of a pool's thread: runs kernels on memories that it shares with the main thread. */
+/** The entry point of a pool thread: runs kernels on memories that it shares with the main thread. */
 import { parentPort } from 'node:worker_threads'
 import { instantiate } from './launch.ts'
 import type { WorkerCommand, WorkerReport } from './messages.ts'

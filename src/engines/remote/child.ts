@@ -1,6 +1,6 @@
 /**
- * The entry of an engine's own process. When the pipe closes, because the server has gone or wants it so, nothing is left to
- * wait for, and the process ends; what a driver still holds open does not keep it.
+ * The entry point of an engine's process. When the pipe closes, because the server has ended or wants this process
+ * to end, nothing is left to wait for and the process exits, even if a driver still has handles open.
  */
 import { Socket } from 'node:net'
 import { argv, exit } from 'node:process'

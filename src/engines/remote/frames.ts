@@ -1,11 +1,12 @@
 /**
- * Messages with typed arrays in them as bytes on a pipe. A frame is the header's length and the payload's, the header (the
- * message with its arrays taken out, in Node's own serialization, which knows NaN and undefined), and the payload: the
- * arrays themselves, written from where they lie and read where they arrive, each at a multiple of eight bytes.
+ * Message framing: serializes messages with typed arrays for a pipe. A frame consists of the lengths of the header
+ * and the payload, the header (the message without its arrays, in Node's own serialization, which supports NaN and
+ * undefined), and the payload: the arrays themselves, written without copying and read in place, each at a multiple
+ * of eight bytes.
  */
 import { deserialize, serialize } from 'node:v8'
 
-/** Two lengths, as float64: payloads may be longer than 4 GiB. */
+/** Two lengths, as float64: payloads may be larger than 4 GiB. */
 const PREFIX = 16
 const ALIGNMENT = 8
 
@@ -13,20 +14,20 @@ const KINDS = { Float32Array, Float64Array, Int32Array } as const
 type Kind = keyof typeof KINDS
 type NumberArray = InstanceType<(typeof KINDS)[Kind]>
 
-/** Stands for an array in a message. */
+/** Represents an array in a message. */
 interface Place {
   readonly $array: Kind
   readonly offset: number
   readonly length: number
 }
 
-/** A message taken apart. */
+/** A message separated into header and arrays. */
 export interface Packed {
-  /** The message, with places where its arrays were. */
+  /** The message, with placeholders for its arrays. */
   readonly rest: unknown
-  /** The payload, in pieces; they are the message's own arrays. */
+  /** The payload, in pieces, which are the message's own arrays. */
   readonly pieces: readonly Uint8Array[]
-  /** Of the payload. */
+  /** Size of the payload. */
   readonly bytes: number
 }
 
@@ -52,7 +53,7 @@ export function pack(message: unknown): Packed {
   return { rest, pieces, bytes }
 }
 
-/** The message again; its arrays are views of the payload. */
+/** Restores the message; its arrays are views of the payload. */
 export function unpack(rest: unknown, payload: ArrayBuffer): unknown {
   if (typeof rest !== 'object' || rest === null) return rest
   if (Array.isArray(rest)) return rest.map((part) => unpack(part, payload))
@@ -63,7 +64,7 @@ export function unpack(rest: unknown, payload: ArrayBuffer): unknown {
   return Object.fromEntries(Object.entries(rest).map(([name, part]) => [name, unpack(part, payload)]))
 }
 
-/** The message with every typed array exchanged for what `place` makes of it. */
+/** The message with every typed array replaced by the result of `place`. */
 function replaced(value: unknown, place: (array: NumberArray) => Place): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (ArrayBuffer.isView(value)) return place(value as NumberArray)
@@ -71,16 +72,16 @@ function replaced(value: unknown, place: (array: NumberArray) => Place): unknown
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, replaced(part, place)]))
 }
 
-/** The parts of a frame, to be written in this order. */
+/** The parts of a frame, in the order in which they must be written. */
 export function frameOf(header: unknown, pieces: readonly Uint8Array[] = [], bytes = 0): Uint8Array[] {
   const text = serialize(header)
   return [new Uint8Array(Float64Array.of(text.length, bytes).buffer), text, ...pieces]
 }
 
-/** Puts frames together from the pieces in which a pipe delivers them. */
+/** Reassembles frames from the chunks that a pipe delivers. */
 export class FrameReader {
   readonly #onFrame: (header: unknown, payload: ArrayBuffer) => void
-  /** What is being filled: the prefix, then the header, then the payload. */
+  /** The part that is being filled: the prefix, then the header, then the payload. */
   #part = new Uint8Array(PREFIX)
   #filled = 0
   #header: Uint8Array | undefined
@@ -90,7 +91,7 @@ export class FrameReader {
     this.#onFrame = onFrame
   }
 
-  /** @param chunk the next bytes; they are copied once, to where they stay */
+  /** @param chunk the next bytes; they are copied once, to their final place */
   push(chunk: Uint8Array) {
     let rest = chunk
     while (rest.length > 0) {
@@ -102,7 +103,7 @@ export class FrameReader {
     }
   }
 
-  /** @returns whether the next part may be complete already, because it is empty */
+  /** @returns whether the next part may already be complete, because it is empty */
   #advance(): boolean {
     if (this.#lengths === undefined) {
       this.#lengths = new Float64Array(this.#part.buffer)

@@ -1,18 +1,19 @@
 /**
- * One side's end of the way between two processes: messages in order over a pipe, their large arrays through a mailbox.
+ * One end of the transport between two processes: messages in order over a pipe, with large arrays through
+ * shared-memory slots.
  */
 import type { Socket } from 'node:net'
 import { FrameReader, frameOf, pack, unpack } from './frames.ts'
 import type { SharedMemorySlots } from './shared-memory-slots.ts'
 
-/** From so many bytes on, a detour through memory is shorter than the pipe. */
+/** From this size on, shared memory is faster than the pipe. */
 const LARGE_BYTES = 2 ** 18
 
 type Header =
   | { readonly message: unknown }
-  /** Its payload lies in a slot of the sender's mailbox. */
+  /** The payload is in a slot of the sender. */
   | { readonly message: unknown; readonly slot: number; readonly bytes: number }
-  /** The receiver has read it. */
+  /** The receiver has read the slot. */
   | { readonly emptied: number; readonly bytes: number }
 
 export interface LinkOptions {
@@ -35,13 +36,13 @@ export class IpcTransport {
     this.#outgoing = outgoing
     this.#incoming = incoming
     this.#onMessage = onMessage
-    // Without its messages the other side is of no use.
+    // If messages are lost, the connection is useless.
     const fail = (error: Error) => pipe.destroy(error)
     this.#sending = new Order(fail)
     this.#receiving = new Order(fail)
     const frames = new FrameReader((header, payload) => this.#hear(header as Header, payload))
     pipe.on('data', (chunk: Uint8Array) => frames.push(chunk))
-    // That the other side is gone is told by its process, or by the pipe's end.
+    // If the other side has ended, its process or the end of the pipe reports it.
     pipe.on('error', () => {})
   }
 
@@ -82,7 +83,10 @@ export class IpcTransport {
   }
 }
 
-/** One after the other, because a message may speak of what an earlier one brought; at once where nothing is under way. */
+/**
+ * Runs tasks one after the other, because a message may depend on an earlier one. Runs a task immediately if none
+ * is pending.
+ */
 class Order {
   readonly #fail: (error: Error) => void
   #last: Promise<void> | undefined

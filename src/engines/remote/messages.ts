@@ -1,21 +1,21 @@
-/** What the main thread and an engine elsewhere (on a thread, in a process) say to each other. Types only. */
+/** The messages between the main thread and an engine in a thread or process. Types only. */
 import type { Batch, BatchResult, EngineDetails, EngineInfo, EngineStats } from '../contract.ts'
 
-/** A batch whose program the other side already has under the same key comes without it. */
+/** A batch. If the other side already has the program with this key, it is sent without it. */
 export type SentBatch = Omit<Batch, 'program'> & { readonly program: Batch['program'] | undefined }
 
-/** A result whose arrays are the receiver's. */
+/** A result whose arrays belong to the receiver. */
 export type SentResult = Omit<BatchResult, 'release'>
 
 export type Request =
   | { readonly type: 'run'; readonly id: number; readonly batch: SentBatch }
   | { readonly type: 'stats'; readonly id: number }
   | { readonly type: 'describe'; readonly id: number }
-  /** Drop all programs: the main thread has, too. */
+  /** Drop all programs, as the main thread has done. */
   | { readonly type: 'forget' }
   | { readonly type: 'close' }
 
-/** What a request is answered with. */
+/** The reply to a request. */
 export type Answer =
   | { readonly type: 'result'; readonly id: number; readonly result: SentResult }
   | { readonly type: 'stats'; readonly id: number; readonly stats: EngineStats }
@@ -23,18 +23,18 @@ export type Answer =
   | {
       readonly type: 'failed'
       readonly id: number
-      /** Of the error's class: those that contract.ts has are made again on this side. */
+      /** The name of the error's class. Classes from contract.ts are recreated on the main thread. */
       readonly name: string
       readonly message: string
       readonly stack: string | undefined
     }
 
-/** The first thing that is said: the engine is open, or why it is not. */
+/** The first message: the engine is open, or the reason why it is not. */
 export type Hello =
   | {
       readonly type: 'opened'
       readonly info: EngineInfo
-      /** How many batches it computes at once. */
+      /** How many batches it computes concurrently. */
       readonly width: number
     }
   | { readonly type: 'refused'; readonly reason: string }
@@ -42,12 +42,12 @@ export type Hello =
 export type Reply =
   | Hello
   | Answer
-  /** Whether the engine would take a batch: its device was lost, or is there again. */
+  /** Whether the engine accepts batches: its device was lost, or is available again. */
   | { readonly type: 'state'; readonly isReady: boolean }
 
-/** What the other side is told when it starts. */
+/** The options that the other side starts with. */
 export interface RemoteOptions {
-  /** Its name. */
+  /** Name of the engine. */
   readonly engine: string
   readonly reason: string
 }

@@ -1,6 +1,7 @@
 /**
- * Engines in a process of their own: a driver that aborts takes nobody else along, and variables that loaders read at the
- * start of a process can be set. Messages go over a pipe of their own; what native code prints goes to stderr.
+ * Engines in a process of their own: a driver that aborts harms nothing else, and environment variables that
+ * loaders read when a process starts can be set. Messages use a pipe of their own; output of native code goes to
+ * stderr.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -20,14 +21,14 @@ export interface ProcessOptions {
   readonly definition: EngineDefinition
   readonly reason: string
   readonly log: (message: string, details?: object) => void
-  /** Is told of every process that starts. */
+  /** Called for every process that starts. */
   readonly onStart?: (child: ChildProcess) => void
 }
 
 /**
- * @throws Error when the engine cannot be opened; its message says why
+ * @throws Error if the engine cannot be opened; the message says why
  * @example
- * const engine = await openProcess({ definition: webgpu, reason: 'asked for', log: console.log })
+ * const engine = await openProcess({ definition: webgpu, reason: 'selected by name', log: console.log })
  */
 export function openProcess({ definition, reason, log, onStart }: ProcessOptions): Promise<Engine> {
   const { name, environment } = definition
@@ -45,16 +46,19 @@ export function openProcess({ definition, reason, log, onStart }: ProcessOptions
   return openRemote({ connect, log })
 }
 
-/** What the process is told. */
+/** The options that the process starts with. */
 export interface ProcessStart extends RemoteOptions {
-  /** How many slots its mailboxes have each; their descriptors follow the pipe's: first those of requests. */
+  /**
+   * Number of shared-memory slots per direction. Their file descriptors follow that of the pipe: first the slots
+   * for requests.
+   */
   readonly slots: number
 }
 
-/** The pipe's number on both sides; child.ts listens there. */
+/** The file descriptor of the pipe on both sides; child.ts listens there. */
 export const PIPE = 3
 
-/** From sources the process registers tsx first, as spawn.ts does for threads. */
+/** When running from sources, the process registers tsx first, as spawn.ts does for threads. */
 function start(
   options: ProcessStart,
   variables: Readonly<Record<string, string>>,

@@ -1,6 +1,7 @@
 /**
- * An engine that lives elsewhere, seen from the main thread: batches go out over a channel, results come back, and the
- * event loop never waits for arithmetic. When the other side dies, its batches are lost, and another one is started.
+ * Remote procedure calls to an engine in a thread or process, as seen from the main thread: batches are sent over a
+ * channel and results come back, so computation never blocks the event loop. When the other side dies, its batches
+ * are lost and it is restarted.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -18,13 +19,13 @@ import {
 import type { Channel } from './channel.ts'
 import type { Answer, Hello, Reply, Request } from './messages.ts'
 
-/** Programs that both sides keep before both start anew. */
+/** Maximum number of programs that both sides cache before both clear their caches. */
 const MAX_PROGRAMS = 512
-/** Wait before a lost one is started again: doubles with each loss in a row. */
+/** Exponential backoff: the delay before a restart doubles with each consecutive loss. */
 const RESTART_MS = { first: 50, most: 30_000 } as const
-/** Loading a library and compiling the first kernels takes seconds; what takes longer hangs in a driver. */
+/** Loading a library and compiling the first kernels takes seconds. If it takes longer than this, a driver hangs. */
 const OPEN_MS = 180_000
-/** How long it is waited for what an engine says about itself. */
+/** Timeout for what an engine reports about itself. */
 const ASK_MS = 1000
 
 export interface Connection {
@@ -38,7 +39,7 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
-/** One live channel and what it owes. */
+/** One live channel and its pending requests. */
 interface Session {
   readonly channel: Channel
   readonly hello: Extract<Hello, { type: 'opened' }>
@@ -50,7 +51,7 @@ interface Session {
 /**
  * Starts the other side and waits until its engine is open.
  *
- * @throws Error when the engine cannot be opened; its message says why
+ * @throws Error if the engine cannot be opened; the message says why
  */
 export async function openRemote(connection: Connection): Promise<Engine> {
   const remote = new RemoteEngine(connection)
@@ -61,9 +62,9 @@ export async function openRemote(connection: Connection): Promise<Engine> {
 class RemoteEngine implements Engine {
   readonly #connection: Connection
   #session: Session | undefined
-  /** The last one that opened. */
+  /** That of the last engine that opened. */
   #hello: Session['hello'] | undefined
-  /** What it said last. */
+  /** The last reported values. */
   #stats: EngineStats = { tensors: 0, bytes: 0 }
   #details: EngineDetails = {}
   #nextId = 1
@@ -83,7 +84,7 @@ class RemoteEngine implements Engine {
   }
 
   get width(): number {
-    // One more than it computes, so that it need not wait for the next.
+    // One more than it computes, so that the next batch is already there.
     return this.#hello!.width + 1
   }
 
@@ -133,7 +134,7 @@ class RemoteEngine implements Engine {
     await gone
   }
 
-  /** The program, the first time that the other side hears of it. */
+  /** The program, if it has not been sent yet. */
   #announce(session: Session, batch: Batch): Batch['program'] | undefined {
     if (session.sent.has(batch.programKey)) return undefined
     if (session.sent.size >= MAX_PROGRAMS) {
@@ -177,21 +178,19 @@ class RemoteEngine implements Engine {
     this.#connection.log(message, { ...details, waitMs })
     setTimeout(() => {
       if (this.#closing) return
-      this.start().catch((error: Error) =>
-        this.#restart('an engine did not start again', { why: error.message }),
-      )
+      this.start().catch((error: Error) => this.#restart('an engine did not restart', { why: error.message }))
     }, waitMs).unref()
   }
 }
 
-/** Whoever scrapes metrics does not wait for a launch of seconds: then what was said last must do. */
+/** A scrape of the metrics does not wait for a launch that takes seconds. It then gets the last reported values. */
 async function soon<T>(asked: Promise<T>, last: T): Promise<T> {
   const cancel = new AbortController()
   const late = sleep(ASK_MS, last, { signal: cancel.signal, ref: false }).catch(() => last)
   return Promise.race([asked.catch(() => last), late]).finally(() => cancel.abort())
 }
 
-/** @throws Error (rejects) when it refuses, ends, or says nothing for too long */
+/** @throws Error (rejects) if it refuses, ends, or does not respond in time */
 async function opened(channel: Channel): Promise<Session['hello']> {
   const hello = await new Promise<Reply>((resolve) => {
     const refuse = (reason: string) => resolve({ type: 'refused', reason })
@@ -223,7 +222,7 @@ function settle({ resolve, reject }: Waiter, answer: Answer) {
   }
 }
 
-/** The errors that mean something on this side. */
+/** The errors that have a meaning on this side. */
 const TYPED = { UnsupportedByEngine, OutOfMemory, DeviceLost }
 
 function errorOf({ name, message, stack }: Extract<Answer, { type: 'failed' }>): Error {

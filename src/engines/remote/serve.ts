@@ -1,8 +1,8 @@
-/** The other side: opens an engine and answers requests, as many at once as the engine computes side by side. */
+/** The other side: opens an engine and serves requests, as many concurrently as the engine computes concurrently. */
 import { type Batch, type BatchResult, DeviceLost, type Engine } from '../contract.ts'
 import type { Reply, Request, SentBatch, SentResult } from './messages.ts'
 
-/** How the other side hears and speaks. */
+/** How the other side receives and sends messages. */
 export interface Port {
   /** @param sent is called when the reply's arrays are no longer needed */
   say(reply: Reply, sent?: () => void): void
@@ -10,11 +10,11 @@ export interface Port {
   close(): void
 }
 
-/** How often a lost device is looked after, and for how long: some come back in a new process only. */
+/** How often and for how long a lost device is checked. Some devices come back only in a new process. */
 const LOOK_MS = 50
 const PATIENCE_MS = 10_000
 
-/** Opens the engine, says so, and serves until it is told to close. */
+/** Opens the engine, reports that, and serves requests until it is told to close. */
 export async function serve(port: Port, open: () => Promise<Engine>): Promise<void> {
   try {
     const engine = await open()
@@ -30,7 +30,10 @@ class Server {
   readonly #port: Port
   readonly #engine: Engine
   readonly #programs = new Map<string, Batch['program']>()
-  /** Batches in order; two walks over one tfjs would mix their tensors, so that most engines take one at a time. */
+  /**
+   * Batches in order. Most engines run one at a time, because two batches on the same tfjs instance would mix their
+   * tensors.
+   */
   readonly #waiting: (() => Promise<void>)[] = []
   #running = 0
 
@@ -53,7 +56,7 @@ class Server {
   #workOf(request: Exclude<Request, { type: 'forget' }>): () => Promise<void> {
     if (request.type === 'close') return () => this.#close()
     if (request.type !== 'run') return () => this.#answer(request)
-    // Programs are kept in the order of the requests, however long these wait.
+    // The program cache follows the order of the requests, however long they wait.
     const batch = this.#complete(request.batch)
     return () => this.#run(request.id, batch)
   }
@@ -88,7 +91,7 @@ class Server {
 
   #fail(id: number, thrown: unknown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown))
-    // The state comes first, so that nobody sends another batch to a device that is gone.
+    // The state is sent first, so that no further batches are sent to a device that is lost.
     if (error instanceof DeviceLost) this.#watch()
     const { name, message, stack } = error
     this.#port.say({ type: 'failed', id, name, message, stack })
@@ -118,7 +121,7 @@ class Server {
   }
 }
 
-/** All arrays of a result, each once. */
+/** All arrays of a result, without duplicates. */
 export function arraysOf({ values, denominators = values, gradients }: SentResult): BatchResult['values'][] {
   return [...new Set([values, denominators, ...Object.values(gradients)])]
 }

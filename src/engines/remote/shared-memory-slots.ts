@@ -1,25 +1,26 @@
 /**
- * Files in memory that two processes hold open: large arrays go from one to the other through them, copied by Node's thread
- * pool and not by the event loops, some three times as fast as over a pipe. Where the system has none (only Linux does),
- * or too little of it, the pipe carries everything.
+ * Shared memory between two processes: both have the same in-memory files open and exchange large arrays through
+ * them. Node's thread pool copies the data, not the event loops, about three times as fast as a pipe. If the system
+ * has no in-memory files (only Linux does) or not enough space, everything goes through the pipe.
  */
 import { closeSync, ftruncate, openSync, read, rmSync, writev } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const MEMORY = '/dev/shm'
-/** Messages that may be on their way at once in each direction; others take the pipe. */
+/** Maximum number of messages in flight per direction. Further ones use the pipe. */
 const SLOTS = 4
-/** A slot that held more gives its memory back. */
+/** If a slot held more than this, its memory is released afterwards. */
 const KEPT_BYTES = 64 * 2 ** 20
 
 const [readAt, writeAt, truncate] = [promisify(read), promisify(writev), promisify(ftruncate)]
 
 /**
- * Opens files that nobody else can open, because their names are gone at once; a process that dies leaves nothing behind.
+ * Opens files that nobody else can open, because their names are removed at once. A process that dies leaves
+ * nothing behind.
  *
- * @param name no other process's
- * @returns their descriptors; none where there are no files in memory
+ * @param name a name that no other process uses
+ * @returns the file descriptors; empty if there are no in-memory files
  */
 export function openSlots(name: string): number[] {
   try {
@@ -34,11 +35,11 @@ export function openSlots(name: string): number[] {
   }
 }
 
-/** What one side writes and the other one reads. Slots are called by their place in the list. */
+/** One direction: one side writes and the other one reads. Slots are identified by their index. */
 export class SharedMemorySlots {
   readonly #slots: readonly number[]
   readonly #free: Set<number>
-  /** What the thread pool is doing with the files. */
+  /** Pending file operations in the thread pool. */
   readonly #running = new Set<Promise<unknown>>()
   #isClosed = false
 
@@ -48,7 +49,7 @@ export class SharedMemorySlots {
     this.#free = new Set(slots.keys())
   }
 
-  /** @returns the slot that was filled; undefined where none is free, or the memory is full */
+  /** @returns the slot that was filled; undefined if none is free or the memory is full */
   async put(pieces: readonly Uint8Array[]): Promise<number | undefined> {
     const [slot] = this.#free
     if (slot === undefined || this.#isClosed) return undefined
@@ -58,19 +59,22 @@ export class SharedMemorySlots {
     return undefined
   }
 
-  /** The writer hears that the reader has what it wants. */
+  /** Frees a slot after the reader has read it. */
   async empty(slot: number, bytes: number): Promise<void> {
     if (bytes > KEPT_BYTES && !this.#isClosed) await this.#tracked(truncate(this.#slots[slot], 0))
     this.#free.add(slot)
   }
 
-  /** @throws Error (rejects) when the file holds less, or the mailbox is closed */
+  /** @throws Error (rejects) if the file contains less, or the slots are closed */
   take(slot: number, bytes: number): Promise<ArrayBuffer> {
-    if (this.#isClosed) return Promise.reject(new Error('the mailbox is closed'))
+    if (this.#isClosed) return Promise.reject(new Error('the shared memory slots are closed'))
     return this.#tracked(this.#read(slot, bytes))
   }
 
-  /** Closes the files, once nobody reads or writes: a descriptor that is closed too early may be another file's next. */
+  /**
+   * Closes the files when no operation is pending: if a descriptor were closed earlier, its number could be reused
+   * for another file.
+   */
   async close(): Promise<void> {
     this.#isClosed = true
     await Promise.allSettled(this.#running)
@@ -84,7 +88,7 @@ export class SharedMemorySlots {
   }
 
   async #read(slot: number, bytes: number): Promise<ArrayBuffer> {
-    // Not cleared first: every byte is read.
+    // Not cleared, because every byte is overwritten.
     const target = Buffer.allocUnsafeSlow(bytes)
     for (let at = 0; at < bytes; ) {
       const { bytesRead } = await readAt(this.#slots[slot], target, at, bytes - at, at)
@@ -94,7 +98,7 @@ export class SharedMemorySlots {
     return target.buffer as ArrayBuffer
   }
 
-  /** @returns false where the memory is full: containers often have 64 MB; what was written is given back */
+  /** @returns false if the memory is full (containers often have 64 MB); what was written is released */
   async #tryWrite(slot: number, pieces: readonly Uint8Array[]): Promise<boolean> {
     try {
       await this.#write(slot, pieces)
@@ -116,7 +120,7 @@ export class SharedMemorySlots {
   }
 }
 
-/** What is left when so many bytes have been written. */
+/** What is left after this many bytes have been written. */
 function after(pieces: readonly Uint8Array[], bytes: number): Uint8Array[] {
   let skip = bytes
   const left: Uint8Array[] = []

@@ -1,4 +1,4 @@
-/** Engines on a thread beside the main one: arrays are copied once, and moved there. */
+/** Engines in a worker thread: arrays are copied once and transferred. */
 import type { Worker } from 'node:worker_threads'
 import { copyBatch, type Engine } from '../contract.ts'
 import { spawn } from '../spawn.ts'
@@ -8,14 +8,14 @@ import { openRemote } from './remote.ts'
 
 export interface ThreadOptions extends RemoteOptions {
   readonly log: (message: string, details?: object) => void
-  /** Is told of every thread that starts, so that an owner can watch it, or end it. */
+  /** Called for every thread that starts, so that the owner can watch or end it. */
   readonly onStart?: (worker: Worker) => void
 }
 
 /**
- * @throws Error when the engine cannot be opened; its message says why
+ * @throws Error if the engine cannot be opened; the message says why
  * @example
- * const engine = await openThread({ engine: 'wasm', reason: 'asked for', log: console.log })
+ * const engine = await openThread({ engine: 'wasm', reason: 'selected by name', log: console.log })
  */
 export function openThread({ log, onStart, engine, reason }: ThreadOptions): Promise<Engine> {
   const connect = () => {

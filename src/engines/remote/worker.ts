@@ -1,4 +1,4 @@
-/** The entry of a compute thread. */
+/** The entry point of an engine's worker thread. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { openLocal } from '../open.ts'
 import type { RemoteOptions, Reply, SentResult } from './messages.ts'
@@ -10,7 +10,7 @@ const options = workerData as RemoteOptions
 await serve(
   {
     say: (reply, sent) => {
-      // Arrays that the engine wants back are copied by the message, the others are moved.
+      // Arrays that the engine needs back are copied; all others are transferred.
       port.postMessage(reply, sent === undefined ? buffersOf(reply) : [])
       sent?.()
     },

@@ -1,26 +1,27 @@
 /**
- * What a launch will cost: a line, a + b x elements, fitted anew with every launch that is measured. Squares of relative
- * errors are minimised, so that small launches count as much as large ones, and old launches fade, so that the line follows
- * a machine that gets busier or a clock that falls.
+ * Cost model: predicts the time of a launch as a + b x elements. It is refitted after every measured launch by
+ * weighted least squares of the relative errors, so that small launches count as much as large ones. The weights of
+ * old launches decay exponentially, so that the model follows a machine that becomes busier or a clock that slows
+ * down.
  */
 
 /** In milliseconds. */
 export interface AffineCost {
-  /** Of a launch, whatever its size. */
+  /** The fixed cost of a launch. */
   readonly launch: number
-  /** Of an element of the inputs. */
+  /** The cost per element of the inputs. */
   readonly element: number
 }
 
-/** What an old launch still counts when another one comes: after 7 of them, half. */
+/** The factor by which each new launch reduces the weight of older ones: after 7 launches it is half. */
 const FADE = 0.9
 /**
- * Sizes at which the line is held to what it was, and how much that counts beside one launch: launches of one size alone
- * do not tell what others cost.
+ * Regularization: sizes at which the line is pulled towards its previous value, and the weight of that relative to
+ * one launch. Launches of a single size do not tell what other sizes cost.
  */
 const ANCHORS = [1e3, 1e6] as const
 const ANCHOR_WEIGHT = 0.01
-/** Nothing is measured more finely: 1 microsecond. */
+/** The resolution of the measurement: 1 microsecond. */
 const FINEST_MS = 1e-3
 
 /**
@@ -30,13 +31,13 @@ const FINEST_MS = 1e-3
  * model.predict(2048) // milliseconds
  */
 export class CostModel {
-  /** Launches that were measured. */
+  /** Number of launches that were measured. */
   observations = 0
   #line: AffineCost
-  /** Of launches, faded: weight, weight x n, weight x n^2, weight x t, weight x n x t. */
+  /** Decayed sums over launches: weight, weight x n, weight x n^2, weight x t, weight x n x t. */
   readonly #sums = new Float64Array(5)
 
-  /** @param prior what is thought before anything is measured */
+  /** @param prior the estimate before anything is measured */
   constructor(prior: AffineCost) {
     this.#line = prior
   }
@@ -45,10 +46,10 @@ export class CostModel {
     return this.#line
   }
 
-  /** @param ms how long the launch kept its engine busy */
+  /** @param ms how long the launch occupied its engine */
   observe(elements: number, ms: number) {
     const measured = Math.max(ms, FINEST_MS)
-    // The first launch tells how far off the prior is; its shape is kept.
+    // The first launch scales the prior and keeps its shape.
     if (this.observations++ === 0) this.#line = scaled(this.#line, measured / this.predict(elements))
     for (let i = 0; i < this.#sums.length; i++) this.#sums[i] *= FADE
     add(this.#sums, elements, measured, 1)
@@ -77,7 +78,7 @@ function add(sums: Float64Array, elements: number, ms: number, count: number) {
   for (const [i, term] of terms.entries()) sums[i] += weight * term
 }
 
-/** Weighted least squares; neither term is below 0. */
+/** Weighted least squares with both terms >= 0. */
 function fitted([one, n, nn, t, nt]: Float64Array): AffineCost {
   const determinant = one * nn - n * n
   const launch = (nn * t - n * nt) / determinant

@@ -1,7 +1,8 @@
 /**
- * A device and the processor side by side: each batch goes where it will be answered soonest, by what launches of the same
- * program have cost on either and by what is running there. What the device has not compiled yet is computed on the
- * processor, while the device gets ready with a copy whose result nobody waits for.
+ * Cost-based routing between a device (GPU) and the CPU: each batch runs where it is expected to finish first,
+ * according to the cost model of its program on both sides and to what is already running there. A program that the
+ * device has not compiled yet runs on the CPU, while a copy of the batch, whose result is discarded, warms up the
+ * device.
  */
 
 import type { Program } from '../../language/ir.ts'
@@ -21,23 +22,23 @@ import { withStandby } from './standby.ts'
 
 type Log = (message: string, details?: object) => void
 
-/** Before anything was measured: a device answers late and computes fast. */
+/** Estimates before anything is measured: a device has a high latency and a high throughput. */
 const PRIORS = {
   device: { launch: 1, element: 1e-6 },
   processor: { launch: 0.05, element: 1e-5 },
 } as const satisfies Record<string, AffineCost>
 
-/** Programs whose costs are kept, for each engine; past it, the one unused for longest goes. */
+/** Maximum number of cost models per engine (LRU). */
 const MAX_MODELS = 1024
-/** Sizes that the device has compiled; more than there are kept. */
+/** Maximum number of recorded sizes that the device has compiled; more than it caches. */
 const MAX_WARM = 8192
-/** Every so many batches the slower side is measured again, if it is not slower by more than a factor. */
+/**
+ * Exploration: how often the slower side is used, in order to measure it again, unless it is slower by more than a
+ * factor.
+ */
 const REVIEW = { every: 64, within: 4 } as const
 
-/**
- * @example
- * const engine = choosing(await openProcess(options), processor, console.log)
- */
+/** @example const engine = costBasedRouter(await openProcess(options), processor, console.log) */
 export function costBasedRouter(device: Engine, processor: Engine, log: Log): Engine {
   return new ChoosingEngine(device, processor, log)
 }
@@ -47,9 +48,9 @@ class ChoosingEngine implements Engine {
   readonly #processor: Side
   readonly #deviceAlone: Engine
   readonly #log: Log
-  /** Programs and sizes that the device has computed once, or is about to. */
+  /** Programs and sizes that the device has already computed once, or is about to compute. */
   readonly #warm = new Set<string>()
-  /** How many programs the device is compiling; it may compute nothing else meanwhile. */
+  /** How many programs the device is compiling. It may be unable to compute anything else in the meantime. */
   #warming = 0
   #batches = 0
 
@@ -76,7 +77,7 @@ class ChoosingEngine implements Engine {
     return leafEngines(this.#device.engine)
   }
 
-  /** What takes next to no time here would take longer to get to the device. */
+  /** A batch that is almost free here would take longer just to be sent to the device. */
   runNow(batch: Batch): BatchResult | undefined {
     return this.#processor.engine.runNow?.(batch)
   }
@@ -116,7 +117,7 @@ class ChoosingEngine implements Engine {
     return this.#isReviewed(Math.max(there, here) / Math.min(there, here)) ? later : sooner
   }
 
-  /** A side that is never taken would never be seen to have become faster. */
+  /** A side that is never used would never be found to have become faster. */
   #isReviewed(slower: number): boolean {
     return ++this.#batches % REVIEW.every === 0 && slower < REVIEW.within
   }
@@ -130,28 +131,28 @@ class ChoosingEngine implements Engine {
     this.#warm.add(warmKey(batch))
     this.#warming++
     try {
-      // The caller's arrays are the caller's again when the processor has answered.
+      // The caller may reuse its arrays as soon as the CPU has finished.
       const { release } = await this.#deviceAlone.run(copyBatch(batch))
       release?.()
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
-      this.#log('the device did not get ready for a program', { program: batch.programKey, why })
+      this.#log('the device failed to warm up for a program', { program: batch.programKey, why })
     } finally {
       this.#warming--
     }
   }
 }
 
-/** One of the two: an engine, what its launches cost, and what it has to do. */
+/** One of the two sides: an engine, its cost models, and its backlog. */
 class Side {
   readonly engine: Engine
   readonly #name: string
   readonly #models = new Map<string, CostModel>()
-  /** Of all programs: what is thought of one that was not measured yet. */
+  /** The model over all programs: the prior of a program that was not measured yet. */
   readonly #overall: CostModel
-  /** Milliseconds that what runs is thought to take. */
+  /** Estimated milliseconds of what is running. */
   #backlogMs = 0
-  /** When the last launch came back. */
+  /** When the last launch finished. */
   #lastEnd = 0
 
   constructor(engine: Engine, name: string, prior: AffineCost) {
@@ -160,7 +161,7 @@ class Side {
     this.#overall = new CostModel(prior)
   }
 
-  /** Milliseconds until a batch that is sent now would be answered. */
+  /** Estimated milliseconds until a batch that is sent now would finish. */
   answersIn(batch: Batch, elements: number): number {
     return this.#backlogMs + this.#modelOf(batch).predict(elements)
   }
@@ -185,7 +186,10 @@ class Side {
     })
   }
 
-  /** A launch that waited for others kept the engine busy only since the last of them; compiling is not paid again. */
+  /**
+   * A launch that waited for others occupied the engine only since the last of them finished. Compile time is not
+   * counted, because it is not needed again.
+   */
   #learn(model: CostModel, { engine, compileMs = 0 }: BatchResult, elements: number, started: number) {
     if (engine !== this.#name) return
     const ms = performance.now() - Math.max(started, this.#lastEnd) - compileMs
@@ -202,14 +206,14 @@ class Side {
   }
 }
 
-/** Numbers of all inputs. */
+/** Number of elements of all inputs. */
 function elementsOf({ inputs }: Batch): number {
   let elements = 0
   for (const column of Object.values(inputs)) for (const part of column) elements += part.length
   return elements
 }
 
-/** Devices compile for sizes, rounded up to powers of two. */
+/** Devices compile for size classes; here sizes are rounded up to powers of two. */
 function warmKey({ programKey, sizes }: Batch): string {
   const rounded = Object.values(sizes).map((size) => Math.ceil(Math.log2(Math.max(size, 1))))
   return `${programKey} ${rounded}`

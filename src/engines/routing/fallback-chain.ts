@@ -1,4 +1,4 @@
-/** Two engines as one: what the first cannot do goes to the second, which is opened when it is first needed. */
+/** Fallback: combines two engines into one. What the first cannot run goes to the second, which is opened lazily. */
 
 import type { Program } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
@@ -15,9 +15,9 @@ import {
 type Behind = (precision: Precision) => readonly string[]
 
 /**
- * @param behind what the second engine runs on, in order
+ * @param behind the engines that the second one tries, in order
  * @example
- * const engine = layered(compiled, () => openThread({ engine: 'wasm', log }), () => ['wasm', 'interpreter'])
+ * const engine = withFallback(compiled, () => openThread({ engine: 'wasm', log }), () => ['wasm', 'interpreter'])
  */
 export function withFallback(first: Engine, openSecond: () => Promise<Engine>, behind: Behind): Engine {
   return new LayeredEngine(first, openSecond, behind)
@@ -47,7 +47,7 @@ class LayeredEngine implements Engine {
     return this.#first.width ?? 1
   }
 
-  /** The second one is a detail of the first: it is opened for programs, not for batches. */
+  /** The second engine is a detail of the first: it is opened for programs, not for batches. */
   get members(): readonly Engine[] {
     return [this.#first]
   }
@@ -65,7 +65,7 @@ class LayeredEngine implements Engine {
     }
   }
 
-  /** The second engine's own answer is not asked for: it may not be open, and takes what the first leaves. */
+  /** The second engine is not asked: it may not be open, and it runs whatever the first cannot. */
   serving(program: Program, precision: Precision): readonly string[] {
     return [...new Set([...this.#first.serving(program, precision), ...this.#behind(precision)])]
   }
@@ -85,7 +85,7 @@ class LayeredEngine implements Engine {
     await Promise.all([this.#first.close(), this.#second?.then((second) => second.close())])
   }
 
-  /** One that cannot be opened is tried again by the next batch that needs it. */
+  /** If it cannot be opened, the next batch that needs it tries again. */
   #opened(): Promise<Engine> {
     this.#second ??= this.#openSecond().catch((error: unknown) => {
       this.#second = undefined

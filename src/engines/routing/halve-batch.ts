@@ -1,17 +1,17 @@
 /**
- * A batch as two, and their results as one, for a device whose memory is too small: where rows are computed each by
- * itself. Two pure inverses, nothing is copied on the way there.
+ * Splits a batch in two and joins the results, for a device without enough memory, if rows are computed
+ * independently. Two pure functions, each the inverse of the other; splitting copies nothing.
  */
 import { layoutOf, type Program } from '../../language/ir.ts'
 import type { NumericArray } from '../../tensor.ts'
 import { type Batch, type BatchResult, type ChunkedArray, concatChunks } from '../contract.ts'
 
 /**
- * The first and the second half of the rows; undefined where rows depend on each other, or there is only one.
+ * The first and the second half of the rows; undefined if rows depend on each other, or there is only one.
  *
  * @example
  * const halves = halve(batch)
- * if (halves !== undefined) rejoin(batch, [await engine.run(halves[0]), await engine.run(halves[1])])
+ * if (halves !== undefined) rejoin([await engine.run(halves[0]), await engine.run(halves[1])])
  */
 export function halve(batch: Batch): readonly [Batch, Batch] | undefined {
   const axis = rowsOf(batch.program)
@@ -21,7 +21,7 @@ export function halve(batch: Batch): readonly [Batch, Batch] | undefined {
   return [part(batch, axis, 0, middle), part(batch, axis, middle, rows)]
 }
 
-/** The results of both halves, end to end. */
+/** The results of both halves, concatenated. */
 export function rejoin([first, second]: readonly [BatchResult, BatchResult]): BatchResult {
   const ended = <T extends NumericArray>(a: T, b: T) => concatChunks<T>([a, b])
   const gradients = Object.entries(first.gradients).map(
@@ -37,7 +37,7 @@ export function rejoin([first, second]: readonly [BatchResult, BatchResult]): Ba
   }
 }
 
-/** The axis along which every row is computed by itself: all results and inputs begin with it, and nothing sums over it. */
+/** The axis along which rows are independent: all results and inputs begin with it, and nothing reduces over it. */
 function rowsOf(program: Program): string | undefined {
   const [axis] = program.axes
   const { nodes, value, renamed, inputs, gradients } = program

@@ -1,6 +1,7 @@
 /**
- * A device and what stands behind it: what the device cannot do, or cannot do now, is done by the standby, and nobody sees
- * more than a slower answer. What killed the device's own process is not tried again: it may have been the batch.
+ * Failover: a device with a standby. Whatever the device cannot run, or cannot run at the moment, the standby runs,
+ * and the client only gets a slower response. A batch that was running when the device's process died is not
+ * retried, because it may be the cause.
  */
 
 import type { Program } from '../../language/ir.ts'
@@ -21,10 +22,7 @@ import { UnsupportedCache } from './unsupported-cache.ts'
 
 type Log = (message: string, details?: object) => void
 
-/**
- * @example
- * const engine = withStandby(await openProcess(options), processor, console.log)
- */
+/** @example const engine = withStandby(await openProcess(options), processor, console.log) */
 export function withStandby(device: Engine, standby: Engine, log: Log): Engine {
   return new StandbyEngine(device, standby, log)
 }
@@ -33,7 +31,7 @@ class StandbyEngine implements Engine {
   readonly #device: Engine
   readonly #standby: Engine
   readonly #log: Log
-  /** Of the device. */
+  /** Programs that the device does not support. */
   readonly #refusals = new UnsupportedCache()
 
   constructor(device: Engine, standby: Engine, log: Log) {
@@ -42,7 +40,7 @@ class StandbyEngine implements Engine {
     this.#log = log
   }
 
-  /** The one that would compute now. */
+  /** The engine that would compute now. */
   get info(): EngineInfo {
     if (this.#device.isReady) return this.#device.info
     return {
@@ -91,9 +89,9 @@ class StandbyEngine implements Engine {
     await Promise.all([this.#device.close(), this.#standby.close()])
   }
 
-  /** Each half once; what does not fit then, or cannot be halved, is the standby's. */
+  /** Tries each half once. If that fails too, or the batch cannot be split, the standby runs it. */
   async #runHalves(batch: Batch, error: OutOfMemory): Promise<BatchResult> {
-    this.#log('the device has too little memory', {
+    this.#log('the device is out of memory', {
       engine: this.#device.info.name,
       why: error.message,
     })

@@ -1,7 +1,10 @@
-/** What an engine could not do once, it is not asked again: by program and precision. It asks nobody itself. */
+/**
+ * Negative cache of programs that an engine does not support, by program and precision, so that it is not asked
+ * again.
+ */
 import type { Batch, UnsupportedByEngine } from '../contract.ts'
 
-/** More than the programs that are kept. */
+/** More than the number of cached programs. */
 const MAX_REMEMBERED = 4096
 
 type Asked = Pick<Batch, 'programKey' | 'precision'>
@@ -9,7 +12,7 @@ type Asked = Pick<Batch, 'programKey' | 'precision'>
 export class UnsupportedCache {
   readonly #known = new Map<string, UnsupportedByEngine>()
 
-  /** What the engine said; undefined where it may be asked. */
+  /** The error of the engine; undefined if it may be asked. */
   of(batch: Asked): UnsupportedByEngine | undefined {
     return this.#known.get(keyOf(batch))
   }

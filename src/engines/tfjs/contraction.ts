@@ -1,10 +1,10 @@
-/** A sum of products along one axis, as a matrix product. */
+/** Tensor contraction (a sum of products along one axis) as a matrix product. */
 import * as tf from '@tensorflow/tfjs-core'
 import type { OpContext } from './op-context.ts'
 
 /**
- * sum over k of a[batch, i, k] * b[batch, j, k]: the axes that both sides keep are the batch, the summed one is the
- * inner dimension, and what only one side has are its rows or columns.
+ * sum over k of a[batch, i, k] * b[batch, j, k]. The axes that both sides keep are the batch, the summed axis is
+ * the inner dimension, and axes that only one side has are its rows or columns.
  */
 export function contract(context: OpContext, a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   const { node, sizes, shapeOf } = context

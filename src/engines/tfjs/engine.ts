@@ -1,4 +1,4 @@
-/** What the engines on tfjs share: one backend of the one global tfjs of this thread, made into an Engine. */
+/** What the engines on tfjs share: makes an Engine from one backend of the thread's global tfjs. */
 import * as tf from '@tensorflow/tfjs-core'
 import type { Engine } from '../contract.ts'
 import { execute } from './execute.ts'

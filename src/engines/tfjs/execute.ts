@@ -1,6 +1,7 @@
 /**
- * Walks a program with tfjs ops on whichever backend is set, forgetting each tensor right after its last use. It owns
- * every tensor that it makes: tensors before = tensors after, also when an op throws.
+ * Executes a program op by op with tfjs on the current backend, and disposes of each tensor right after its last
+ * use (liveness analysis). It owns every tensor that it creates: there are as many tensors after a run as before,
+ * even if an op throws.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { layoutOf, type Node, type Program, withAliasedSizes } from '../../language/ir.ts'
@@ -8,11 +9,9 @@ import { type Batch, type BatchResult, UnsupportedByEngine } from '../contract.t
 import type { OpContext } from './op-context.ts'
 import { OPS, permute } from './ops.ts'
 
-/**
- * @throws UnsupportedByEngine for float64, which tfjs has not
- */
+/** @throws UnsupportedByEngine for float64, which tfjs does not have */
 export async function execute(batch: Batch, engine: string): Promise<BatchResult> {
-  if (batch.precision !== 'float32') throw new UnsupportedByEngine(`tfjs has no ${batch.precision}`)
+  if (batch.precision !== 'float32') throw new UnsupportedByEngine(`tfjs does not support ${batch.precision}`)
   const started = performance.now()
   const tensors = tf.tidy(() => walk(batch))
   try {
@@ -33,14 +32,14 @@ export async function execute(batch: Batch, engine: string): Promise<BatchResult
   }
 }
 
-/** A copy: backends may hand out a view of their own memory. */
+/** A copy, because backends may return a view of their own memory. */
 async function readBack(tensor: tf.Tensor): Promise<Float32Array> {
   const data = (await tensor.data()) as Float32Array
   return data.slice()
 }
 
 interface Walked extends tf.TensorContainerObject {
-  /** The values, and the denominators where the program has them. */
+  /** The values, and the denominators if the program has them. */
   columns: tf.Tensor[]
   gradients: { [name: string]: tf.Tensor }
 }
@@ -80,7 +79,7 @@ function contexts(batch: Batch): (node: Node) => OpContext {
   }
 }
 
-/** A gradient lies in memory as its input did. */
+/** A gradient has the memory layout of its input. */
 function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient: tf.Tensor): tf.Tensor {
   const layout = layoutOf(program, name)
   const dense = tf.reshape(
@@ -92,7 +91,7 @@ function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient:
 
 const KNOWN = new WeakMap<Program, Int32Array>()
 
-/** Node -> the last node that reads it; results are read last of all. */
+/** Node -> the last node that reads it. Results are read last. */
 function lastUses(program: Program): Int32Array {
   const known = KNOWN.get(program)
   if (known !== undefined) return known

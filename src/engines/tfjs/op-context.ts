@@ -1,4 +1,4 @@
-/** What an op's rule is given. Types only. */
+/** The context of an op's lowering rule. Types only. */
 import type { Node } from '../../language/ir.ts'
 import type { Batch } from '../contract.ts'
 
@@ -8,10 +8,10 @@ export interface OpContext {
   readonly batch: Batch
   /** All axes with their sizes, in the program's order. */
   readonly sizes: Readonly<Record<string, number>>
-  /** Dimension of an axis. */
+  /** The dimension of an axis. */
   readonly dimension: (axis: string) => number
-  /** Full-rank shape of a value with these axes. */
+  /** The full-rank shape of a value with these axes. */
   readonly shapeOf: (axes: readonly string[]) => number[]
-  /** Axes of the i-th argument. */
+  /** The axes of the i-th argument. */
   readonly axesOf: (place: number) => readonly string[]
 }

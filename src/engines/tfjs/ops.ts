@@ -1,6 +1,7 @@
 /**
- * What each IR op is in tfjs: one row an op. Every tensor has the program's full rank, with size 1 along the axes that
- * the node has not, so that tfjs broadcasts exactly as the IR does. No gradients here: the program brings its own.
+ * Lowering rules: how each IR op is computed in tfjs, one row per op. Every tensor has the program's full rank,
+ * with size 1 along the axes that the node does not have, so that tfjs broadcasts exactly like the IR. There are no
+ * gradients here: the program contains its own.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import type { Op } from '../../language/ir.ts'
@@ -18,9 +19,9 @@ const zero = () => tf.scalar(0)
 const full = ({ shapeOf }: OpContext, value: number, type: 'float32' | 'bool' = 'float32'): T =>
   tf.tensor(type === 'bool' ? [value !== 0] : [value], shapeOf([]), type)
 
-/** host-op-partition.ts takes whole lines out of a program before it comes here. */
+/** host-op-partition.ts removes whole-axis ops from a program beforehand. */
 const wholeLines: Rule = ({ node }) => {
-  throw new UnsupportedByEngine(`${node.op} takes whole lines`)
+  throw new UnsupportedByEngine(`${node.op} needs a whole axis at once`)
 }
 
 export const OPS: { readonly [O in Op]: Rule } = {
@@ -30,7 +31,7 @@ export const OPS: { readonly [O in Op]: Rule } = {
     full(context, context.node.value!, context.node.type === 'bool' ? 'bool' : 'float32'),
   size: (context) => full(context, context.sizes[context.node.axis!]),
   index: (context) => places(context),
-  // One number for all values is repeated: a sum over it counts how many there are.
+  // A single number for all values is repeated, because a sum over it counts the values.
   cotangent: ({ node, batch, shapeOf }) => {
     const column = concatChunks(batch.cotangent) as Float32Array
     const shape = shapeOf(node.axes)
@@ -48,9 +49,9 @@ export const OPS: { readonly [O in Op]: Rule } = {
   sqrt: (_, x) => tf.sqrt(x),
   safe_sqrt: (_, x) => tf.sqrt(x),
   sigmoid: (_, x) => tf.sigmoid(x),
-  // tfjs wasm says tanh(infinity) = NaN.
+  // In tfjs wasm, tanh(infinity) is NaN.
   tanh: (_, x) => tf.where(tf.isInf(x), sign(x), tf.tanh(x)),
-  // tfjs's own Softplus turns into e^x too early on the left; this form is the interpreter's.
+  // tfjs's own Softplus switches to e^x too early on the left; this is the form of the interpreter.
   softplus: (_, x) => tf.add(tf.relu(x), log1p(tf.exp(tf.neg(tf.abs(x))))),
   sign: (_, x) => sign(x),
   floor: (_, x) => tf.floor(x),
@@ -104,19 +105,19 @@ export const OPS: { readonly [O in Op]: Rule } = {
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
-  // A tensor of its own even where nothing repeats: each node's tensor is disposed of by itself.
+  // A tensor of its own even if nothing is repeated, because each node's tensor is disposed of separately.
   expand: ({ node, shapeOf }, x) => tf.clone(spread(x, shapeOf(node.axes))),
 }
 
-/** tfjs wasm says sign(1e-20) = 0, and every backend sign(NaN) = 0: the gradient of |NaN| would be 0 with it. */
+/** In tfjs wasm sign(1e-20) is 0, and in every backend sign(NaN) is 0, which would make the gradient of |NaN| 0. */
 function sign(x: T): T {
   const isPositive = tf.cast(tf.greater(x, zero()), 'float32')
   return keepNaN(tf.sub(isPositive, tf.cast(tf.less(x, zero()), 'float32')), x)
 }
 
 /**
- * tfjs wasm computes log1p(x) as ln(1 + x), which is 0 for a small x. ln(u) x / (u - 1) with u = 1 + x is right to the
- * last digits, because the roundings of u cancel (Kahan; HP-15C Advanced Functions Handbook, 1982).
+ * tfjs wasm computes log1p(x) as ln(1 + x), which is 0 for a small x. ln(u) x / (u - 1) with u = 1 + x is accurate
+ * to the last digits, because the rounding errors of u cancel (Kahan; HP-15C Advanced Functions Handbook, 1982).
  */
 function log1p(x: T): T {
   const u = tf.add(x, tf.scalar(1))
@@ -127,8 +128,8 @@ function log1p(x: T): T {
 }
 
 /**
- * Repeats a tensor to a shape. tfjs broadcasts sums a hundred times faster than it tiles, compares or selects, so
- * everything but plain arithmetic is repeated this way first.
+ * Broadcasts a tensor to a shape. In tfjs, broadcasting in a sum is a hundred times faster than tiling, comparing
+ * or selecting, so for everything except plain arithmetic, tensors are broadcast in this way first.
  */
 function spread(x: T, shape: readonly number[]): T {
   if (x.shape.every((size, i) => size === shape[i])) return x
@@ -143,8 +144,8 @@ function both({ node, shapeOf }: OpContext, a: T, b: T): [T, T] {
 }
 
 /**
- * Whole numbers are spread as float32, which is fast, and stay exact: against a place along an axis as they are (an axis
- * is shorter than 2^24, and what is longer than 2^24 still is when rounded), else in two halves.
+ * Integers are broadcast as float32, which is fast, and stay exact: compared with an index of an axis, directly (an
+ * axis is shorter than 2^24, and a number above 2^24 stays above it when rounded), otherwise in two halves.
  */
 function equal(context: OpContext, a: T, b: T): T {
   if (a.dtype !== 'int32' || b.dtype !== 'int32') return tf.equal(...both(context, a, b))
@@ -156,12 +157,12 @@ function equal(context: OpContext, a: T, b: T): T {
   return tf.logicalAnd(same(high(a), high(b)), same(low(a), low(b)))
 }
 
-/** Splits an int32 into two whole numbers that float32 holds. */
+/** Splits an int32 into two integers that float32 represents. */
 const HALF = 65536
 
 /**
- * Reads one place along an axis, 0 for places outside: a gather from flat memory in which that axis is the fastest, so
- * that place i of row r stands at r * length + i.
+ * Gather: reads one element along an axis, or 0 for an index outside: from flat memory in which that axis is the
+ * fastest, so that element i of row r is at r * length + i.
  */
 function pick({ node, sizes, shapeOf, dimension }: OpContext, x: T, place: T): T {
   const shape = shapeOf(node.axes)
@@ -182,7 +183,7 @@ function pick({ node, sizes, shapeOf, dimension }: OpContext, x: T, place: T): T
   return tf.reshape(tf.where(inside, found, tf.zerosLike(found)), shape)
 }
 
-/** The shape with the size at `to` moved to `from`, and another one in its place. */
+/** The shape with the size at `to` moved to `from`, and another size in its place. */
 function exchange(shape: readonly number[], from: number, to: number, size: number): number[] {
   const changed = [...shape]
   changed[from] = shape[to]
@@ -190,7 +191,7 @@ function exchange(shape: readonly number[], from: number, to: number, size: numb
   return changed
 }
 
-/** An input comes in its own layout and is brought into the program's order. */
+/** An input has its own layout and is transposed to the program's order. */
 function read({ node, batch, sizes, shapeOf }: OpContext): T {
   const { axes, type } = batch.program.inputs[node.name!]
   const data = concatChunks(batch.inputs[node.name!]) as Float32Array | Int32Array
@@ -207,7 +208,7 @@ function places({ node, sizes, shapeOf }: OpContext): T {
   return tf.reshape(tf.range(0, sizes[node.axis!], 1, 'int32'), shapeOf([node.axis!]))
 }
 
-/** Transposes from one order of axes to another; free where they agree. */
+/** Transposes from one order of axes to another; free if they are equal. */
 export function permute(x: T, from: readonly string[], to: readonly string[]): T {
   const order = to.map((axis) => from.indexOf(axis))
   return order.every((place, i) => place === i) ? x : transposed(x, order)
@@ -218,7 +219,10 @@ function swap(x: T, a: number, b: number): T {
   return transposed(x, order)
 }
 
-/** tfjs's WebGPU backend transposes float32 alone; whole numbers go there in two halves, which float32 holds. */
+/**
+ * tfjs's WebGPU backend can transpose only float32. Integers are transposed in two halves, which float32
+ * represents.
+ */
 function transposed(x: T, order: number[]): T {
   if (x.dtype === 'float32' || !isOnWebGpu()) return tf.transpose(x, order)
   if (x.dtype === 'bool') return tf.cast(tf.transpose(real(x), order), 'bool')
@@ -236,11 +240,12 @@ function isOnWebGpu(): boolean {
 function real(x: T): T {
   if (x.dtype === 'float32') return x
   const cast = tf.cast(x, 'float32')
-  // tfjs's WebGPU backend only calls it float32, and shaders that copy it are refused: an addition makes it so.
+  // tfjs's WebGPU backend only labels it float32, and shaders that copy it fail to compile: an addition converts
+  // it.
   return isOnWebGpu() ? tf.add(cast, zero()) : cast
 }
 
-/** Backends disagree on max(NaN, x); the definition says NaN. Adding 0 x (a + b) would also turn infinities into NaN. */
+/** Backends disagree on max(NaN, x); the definition is NaN. Adding 0 x (a + b) would also turn infinities into NaN. */
 function keepNaN(result: T, ...args: T[]): T {
   const broken = args.map((arg) => tf.isNaN(real(arg))).reduce((some, next) => tf.logicalOr(some, next))
   return tf.where(broken, tf.scalar(Number.NaN), real(result))

@@ -1,12 +1,12 @@
-/** Sums along one dimension with an error that does not grow with its length. */
+/** Blocked summation along one dimension, with an error that does not grow with its length. */
 import * as tf from '@tensorflow/tfjs-core'
 
-/** Backends add one after the other in float32; beyond this many terms that loses digits. */
+/** Backends add one number after another in float32. Beyond this many terms, that loses digits. */
 const BLOCK = 64
 
 /**
- * Sum with the dimension kept at size 1: blocks first, then the blocks' sums. How the terms are grouped depends on the
- * length alone, never on what else is in the batch.
+ * The sum, with the dimension kept at size 1: first within blocks, then over the blocks. The grouping of the terms
+ * depends only on the length, never on the rest of the batch.
  */
 export function sumOver(x: tf.Tensor, dimension: number): tf.Tensor {
   const length = x.shape[dimension]

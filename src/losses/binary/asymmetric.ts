@@ -7,41 +7,42 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'Multilabel classification where most labels are absent: negatives fade faster than positives, and those below a probability of clip do not count at all, which also forgives missing labels. Not for one label a row (cross_entropy, softmax_focal), nor where probabilities must be calibrated: it pushes them up.',
+    'For multilabel classification where most labels are absent. Negatives are down-weighted more than positives, and negatives with a probability below clip do not count at all, which also makes missing labels harmless. Not for one label per row (cross_entropy, softmax_focal), and not where probabilities must be calibrated: it pushes them up.',
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits, one a label.' }),
-    targets: input('rows,classes', 'binary', { about: '1 where the label is present, else 0.' }),
+    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits, one per label.' }),
+    targets: input('rows,classes', 'binary', { about: '1 if the label is present, otherwise 0.' }),
   },
   params: Type.Object({
     gamma_negative: Type.Number({
       minimum: 0,
       default: 4,
-      description: 'How fast easy negatives fade, an exponent; 0 not at all.',
+      description: 'Exponent that down-weights easy negatives; 0 does not.',
     }),
     gamma_positive: Type.Number({
       minimum: 0,
       default: 1,
-      description: 'How fast easy positives fade, an exponent; 0 not at all.',
+      description: 'Exponent that down-weights easy positives; 0 does not.',
     }),
     clip: Type.Number({
       minimum: 0,
       exclusiveMaximum: 1,
       default: 0.05,
-      description: 'Taken from the probability of a negative; what falls to 0 does not count.',
+      description:
+        'Subtracted from the probability of a negative. If the result is not above 0, the negative does not count.',
     }),
     epsilon: Type.Number({
       minimum: 0,
       exclusiveMaximum: 0.5,
       default: 1e-8,
       description:
-        'Smallest probability whose logarithm is taken; below it only the fading has a gradient, as in timm. 0: no bound.',
+        'Smallest probability whose logarithm is taken. Below it only the down-weighting has a gradient, as in timm. 0: no bound.',
     }),
   }),
-  // A positive with p = s(x) costs (1 - p)^g -ln p, a negative with the shifted m = [p - clip]+ costs m^g -ln(1 - m).
-  // Stable forms: 1 - p = s(-x), whose power is e^(-g softplus(x)); -ln p = softplus(-x); and -ln(1 - m) is -ln(1 + -m)
-  // for small m, but -ln(s(-x) + clip) for large, where 1 - m would cancel. With clip 0 that is softplus(x).
-  // s(x) = 1/2 + tanh(x/2) / 2 where a power would multiply the rounding of s(x) - clip.
-  // m = 0 is chosen apart, because m^g has an infinite slope there for g < 1.
+  // A positive with p = s(x) costs (1 - p)^g -ln p, a negative with the shifted m = [p - clip]+ costs m^g -ln(1 -
+  // m). Stable forms: 1 - p = s(-x), whose power is e^(-g softplus(x)); -ln p = softplus(-x); and -ln(1 - m) is
+  // -ln(1 + -m) for small m, but -ln(s(-x) + clip) for large m, where 1 - m would cancel. With clip 0 that is
+  // softplus(x). s(x) is computed as 1/2 + tanh(x/2) / 2 where a power would multiply the rounding error of s(x) -
+  // clip. m = 0 is a separate case, because m^g has an infinite slope there for g < 1.
   formula: `
     x = predictions
     bound = -log(epsilon)

@@ -1,4 +1,4 @@
-/** Cross-entropy of probabilities with yes/no targets. */
+/** Binary cross-entropy of probabilities. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'For models that already end in a sigmoid. Not where the logits are at hand: binary_cross_entropy_with_logits keeps its precision, and its gradient, where the model is sure.',
+    'For models that already end in a sigmoid. If the logits are available, use binary_cross_entropy_with_logits, which keeps its precision and its gradient where the model is confident.',
   aliases: ['bce'],
   presets: {
     torch: {
@@ -34,11 +34,11 @@ export default defineLoss({
     }),
     targets: input('...', 'probability', {
       differentiable: true,
-      about: '0 or 1, or a probability between.',
+      about: '0 or 1, or a probability in between.',
     }),
     weight: input('...', 'real', {
       optional: true,
-      about: 'Multiplies each element; the mean still divides by their number.',
+      about: 'Multiplies each element. The mean still divides by the number of elements.',
     }),
   },
   params: Type.Object({

@@ -1,4 +1,4 @@
-/** Cross-entropy of logits with yes/no targets. */
+/** Binary cross-entropy of logits. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'The standard loss for yes/no and multilabel classification, on raw logits. With rare positives use pos_weight, or sigmoid_focal. Not for one class out of many (cross_entropy), nor on probabilities (binary_cross_entropy).',
+    'The standard loss for yes/no and multilabel classification, on raw logits. If positives are rare, use pos_weight or sigmoid_focal. Not for one class out of many (cross_entropy), and not for probabilities (binary_cross_entropy).',
   aliases: ['bce_with_logits', 'sigmoid_cross_entropy'],
   presets: {
     torch: {
@@ -31,16 +31,16 @@ export default defineLoss({
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'probability', {
       differentiable: true,
-      about: '0 or 1, or a probability between.',
+      about: '0 or 1, or a probability in between.',
     }),
     weight: input('...', 'real', {
       optional: true,
-      about: 'Multiplies each element; the mean still divides by their number.',
+      about: 'Multiplies each element. The mean still divides by the number of elements.',
     }),
     pos_weight: input('classes', 'positive', {
       optional: true,
       trailing: true,
-      about: 'Weight of the positive term, one a class (the last axis).',
+      about: 'Weight of the positive term, one per class (the last axis).',
     }),
   },
   params: Type.Object({
@@ -51,8 +51,9 @@ export default defineLoss({
       description: 'Moves targets towards 1/2: y (1 - s) + s/2.',
     }),
   }),
-  // -y ln s(x) - (1-y) ln(1 - s(x)) = y softplus(-x) + (1-y) softplus(x), and softplus(x) = x + softplus(-x): with z = -|x|
-  // each term is >= 0, and the slope by y is -x itself. An infinite logit on the right side costs nothing.
+  // -y ln s(x) - (1-y) ln(1 - s(x)) = y softplus(-x) + (1-y) softplus(x), and softplus(x) = x + softplus(-x). With
+  // z = -|x| each term is >= 0, and the slope with respect to y is exactly -x. An infinite logit on the right side
+  // costs nothing.
   formula: `
     y = targets * (1 - label_smoothing) + label_smoothing / 2
     positive = given(pos_weight) ? pos_weight * y : y

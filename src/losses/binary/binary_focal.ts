@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'Focal loss for models that already end in a sigmoid. Not where the logits are at hand: sigmoid_focal keeps its precision, and its gradient, where the model is sure.',
+    'Focal loss for models that already end in a sigmoid. If the logits are available, use sigmoid_focal, which keeps its precision and its gradient where the model is confident.',
   presets: {
     keras: {
       names: {
@@ -24,14 +24,18 @@ export default defineLoss({
       differentiable: true,
       about: 'Predicted probabilities.',
     }),
-    targets: input('...', 'probability', { about: '0 or 1, or a probability between.' }),
+    targets: input('...', 'probability', { about: '0 or 1, or a probability in between.' }),
   },
   params: Type.Object({
     alpha: nullable(Type.Number({ minimum: 0, maximum: 1 }), {
       default: null,
-      description: 'Weight of the positives, 1 - alpha that of the negatives; null for none.',
+      description: 'Weight of the positives; negatives have weight 1 - alpha. null: no weights.',
     }),
-    gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
+    gamma: Type.Number({
+      minimum: 0,
+      default: 2,
+      description: 'Exponent that down-weights easy examples; 0 does not.',
+    }),
     epsilon: Type.Number({
       exclusiveMinimum: 0,
       exclusiveMaximum: 0.5,

@@ -1,4 +1,4 @@
-/** Ordinal regression: one yes/no question for each threshold. */
+/** Ordinal regression: one yes/no question per threshold. */
 import { defineLoss, input, noParams } from '../define.ts'
 
 export default defineLoss({
@@ -6,18 +6,18 @@ export default defineLoss({
   family: 'binary',
   couples: 'row',
   about:
-    'For ordered grades (stars, stages of a disease): the k-th of K outputs answers whether the grade is above k, so that a miss by two grades costs more than by one. K outputs tell K + 1 grades apart. Not for classes without an order (cross_entropy), nor where the distances of the grades are known (mse).',
+    'For ordered grades (stars, stages of a disease). Output k of K answers whether the grade is above k, so that an error of two grades costs more than an error of one. K outputs distinguish K + 1 grades. Not for classes without an order (cross_entropy), and not if the distances between grades are known (mse).',
   inputs: {
     predictions: input('rows,thresholds', 'real', {
       differentiable: true,
-      about: 'Logits of "the grade is above k", k = 0, 1 ...; nothing forces them to fall with k.',
+      about: 'Logits of "the grade is above k", k = 0, 1 ...; nothing forces them to decrease with k.',
     }),
     targets: input('rows', 'count', {
-      about: 'Grades from 0; as many as there are thresholds, or more, is above all of them.',
+      about: 'Grades from 0. A grade equal to the number of thresholds, or larger, is above all of them.',
     }),
   },
   params: noParams,
-  // -ln s(x) = softplus(-x) for a threshold that is passed, -ln(1 - s(x)) = softplus(x) for one that is not.
+  // -ln s(x) = softplus(-x) for a threshold below the grade, -ln(1 - s(x)) = softplus(x) for the others.
   formula: `
     passed = index(thresholds) < targets
     sum(softplus(passed ? -predictions : predictions), thresholds)`,

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'Cross-entropy that fades out easy examples, for detection and other tasks with few positives. gamma 0 and alpha null is plain cross-entropy. Not where probabilities must be calibrated, nor with many wrong labels: it dwells on what it cannot fit.',
+    'Cross-entropy that down-weights easy examples, for detection and other tasks with few positives. With gamma 0 and alpha null it is plain cross-entropy. Not where probabilities must be calibrated, and not with many wrong labels: it concentrates on what it cannot fit.',
   aliases: ['focal'],
   presets: {
     torch: {
@@ -31,15 +31,19 @@ export default defineLoss({
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'probability', {
       differentiable: true,
-      about: '0 or 1, or a probability between.',
+      about: '0 or 1, or a probability in between.',
     }),
   },
   params: Type.Object({
     alpha: nullable(Type.Number({ minimum: 0, maximum: 1 }), {
       default: 0.25,
-      description: 'Weight of the positives, 1 - alpha that of the negatives; null for none.',
+      description: 'Weight of the positives; negatives have weight 1 - alpha. null: no weights.',
     }),
-    gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy examples fade; 0 not at all.' }),
+    gamma: Type.Number({
+      minimum: 0,
+      default: 2,
+      description: 'Exponent that down-weights easy examples; 0 does not.',
+    }),
     epsilon: Type.Number({
       minimum: 0,
       exclusiveMaximum: 0.5,

@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    'diou plus a penalty for another aspect ratio, which counts the more the better the boxes overlap. The usual choice for one-stage detectors. Its weight is constant to the gradient, as in torchvision, so the gradient is not quite the slope of the value. Not where aspect ratios are noise, as in boxes of a few pixels: take diou. Two equal boxes without area have loss 1.',
+    'diou plus a penalty for a different aspect ratio, which counts more the better the boxes overlap. The usual choice for one-stage detectors. The weight of the penalty is constant to the gradient, as in torchvision, so the gradient is not exactly the slope of the value. If aspect ratios are noise, as in boxes of a few pixels, use diou. Two equal boxes with zero area have loss 1.',
   presets: {
     torch: {
       names: { 'torchvision.ops.complete_box_iou_loss': {} },
@@ -20,7 +20,7 @@ export default defineLoss({
     predictions: input('rows,4', 'box', {
       differentiable: true,
       about:
-        'Predicted boxes, corner to corner. Corners in the wrong order are not refused, because a network may predict them: the formula is evaluated as it stands, with negative sides.',
+        'Predicted boxes, corner to corner. Corners in the wrong order are not rejected, because a network may predict them: the formula is evaluated unchanged, with negative sides.',
     }),
     targets: input('rows,4', 'box', {
       differentiable: true,
@@ -32,11 +32,12 @@ export default defineLoss({
     epsilon: Type.Number({
       minimum: 0,
       default: 1e-7,
-      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+      description: 'Added to areas in denominators, in squared units of the boxes. 0 is allowed.',
     }),
   }),
-  // v = 4 / pi^2 (atan(w_t / h_t) - atan(w / h))^2. The difference of the angles is the angle of (cross, dot), which needs
-  // no w / h: it is finite for sides of 0, and 0 for a box that is a point. alpha is a constant to the gradient.
+  // v = 4 / pi^2 (atan(w_t / h_t) - atan(w / h))^2. The difference of the angles is the angle of (cross, dot),
+  // which needs no w / h: it is finite for sides of length 0, and 0 for a box that is a point. alpha is constant to
+  // the gradient.
   formula: `${BOX_GEOMETRY}
     diagonal = w_around^2 + h_around^2
     across = (left / unit - left_t / unit + right / unit - right_t / unit) / 2

@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    '1 - IoU, plus the squared distance of the centres by the squared diagonal of the smallest box around both: from 0 to 2, and it moves disjoint boxes straight towards each other. Use it where boxes begin far apart; it converges faster than giou. Not where shape matters beyond overlap: of two boxes with one centre it sees only the IoU (ciou adds the aspect ratio). Two equal boxes without area have loss 1.',
+    '1 - IoU, plus the squared distance of the centres divided by the squared diagonal of the smallest enclosing box. It is between 0 and 2, and moves disjoint boxes straight towards each other. Use it if boxes start far apart; it converges faster than giou. Not if shape matters beyond overlap: for two boxes with the same centre it sees only the IoU (ciou adds the aspect ratio). Two equal boxes with zero area have loss 1.',
   presets: {
     torch: {
       names: { 'torchvision.ops.distance_box_iou_loss': {} },
@@ -19,7 +19,7 @@ export default defineLoss({
     predictions: input('rows,4', 'box', {
       differentiable: true,
       about:
-        'Predicted boxes, corner to corner. Corners in the wrong order are not refused, because a network may predict them: the formula is evaluated as it stands, with negative sides.',
+        'Predicted boxes, corner to corner. Corners in the wrong order are not rejected, because a network may predict them: the formula is evaluated unchanged, with negative sides.',
     }),
     targets: input('rows,4', 'box', {
       differentiable: true,
@@ -31,7 +31,7 @@ export default defineLoss({
     epsilon: Type.Number({
       minimum: 0,
       default: 1e-7,
-      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+      description: 'Added to areas in denominators, in squared units of the boxes. 0 is allowed.',
     }),
   }),
   formula: `${BOX_GEOMETRY}

@@ -1,4 +1,4 @@
-/** Distribution focal loss: cross-entropy on the two bins around a real target. */
+/** Distribution focal loss: cross-entropy on the two bins around a real-valued target. */
 import { defineLoss, input, noParams } from '../define.ts'
 
 export default defineLoss({
@@ -6,17 +6,17 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    'A distance is predicted as a distribution over bins 0, 1, 2 ...; the two bins around the target share it in proportion to their closeness, and pay cross-entropy. Use it for the sides of boxes that are blurred or hidden (GFL, YOLOv8), next to an IoU loss on the expected box. Not for targets in pixels: divide by the stride first. A target beyond the last bin counts as the last bin.',
+    'A distance is predicted as a distribution over bins 0, 1, 2 ... The two bins around the target share it in proportion to how close they are, and pay cross-entropy. Use it for the sides of boxes that are blurred or hidden (GFL, YOLOv8), together with an IoU loss on the expected box. Not for targets in pixels: divide them by the stride first. A target beyond the last bin counts as the last bin.',
   inputs: {
     predictions: input('rows,bins', 'real', {
       differentiable: true,
-      about: 'Logits, one row a side of a box.',
+      about: 'Logits, one row per side of a box.',
     }),
     targets: input('rows', 'nonnegative', { about: 'Distances in bins, from 0 to the number of bins - 1.' }),
   },
   params: noParams,
-  // With y between bins i and i + 1, -(i + 1 - y) ln p_i - (y - i) ln p_{i+1}: each bin weighs 1 - |y - bin|, at least 0.
-  // A bin without weight is silent, also where its logarithm is -inf.
+  // With y between bins i and i + 1, -(i + 1 - y) ln p_i - (y - i) ln p_{i+1}: each bin has weight 1 - |y - bin|,
+  // but at least 0. A bin of weight 0 does not count, even if its logarithm is -inf.
   formula: `
     y = min(targets, size(bins) - 1)
     weight = relu(1 - abs(y - index(bins)))

@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    '1 - IoU, plus the share of the smallest box around both that neither covers: from 0 to 2, with a gradient that draws disjoint boxes together. A sound default for box regression. It first grows a box that lies apart before it moves it, and says no more than iou where one box holds the other: there diou and ciou are faster. Two boxes without area have loss 1.',
+    '1 - IoU, plus the share of the smallest enclosing box that neither box covers. It is between 0 and 2, with a gradient that pulls disjoint boxes together. A sound default for box regression. It first enlarges a distant box before it moves it, and is no better than iou if one box contains the other; there diou and ciou are faster. Two boxes with zero area have loss 1.',
   presets: {
     torch: {
       names: { 'torchvision.ops.generalized_box_iou_loss': {} },
@@ -20,7 +20,7 @@ export default defineLoss({
     predictions: input('rows,4', 'box', {
       differentiable: true,
       about:
-        'Predicted boxes, corner to corner. Corners in the wrong order are not refused, because a network may predict them: the formula is evaluated as it stands, with negative sides.',
+        'Predicted boxes, corner to corner. Corners in the wrong order are not rejected, because a network may predict them: the formula is evaluated unchanged, with negative sides.',
     }),
     targets: input('rows,4', 'box', {
       differentiable: true,
@@ -32,7 +32,7 @@ export default defineLoss({
     epsilon: Type.Number({
       minimum: 0,
       default: 1e-7,
-      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+      description: 'Added to areas in denominators, in squared units of the boxes. 0 is allowed.',
     }),
   }),
   formula: `${BOX_GEOMETRY}

@@ -1,4 +1,4 @@
-/** One minus intersection over union of two boxes. */
+/** One minus the intersection over union of two boxes. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 import { BOX_GEOMETRY } from '../formula-snippets.ts'
@@ -8,12 +8,12 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    'What two boxes do not share, of what they cover together: 0 for equal boxes, 1 for disjoint ones. Use it to fine-tune boxes that overlap already. Not from scratch: disjoint boxes have gradient 0 (giou, diou and ciou have not). Two boxes without area have loss 1.',
+    'The part of the union of two boxes that they do not share: 0 for equal boxes, 1 for disjoint boxes. Use it to fine-tune boxes that already overlap. Not from scratch: disjoint boxes have gradient 0 (use giou, diou or ciou). Two boxes with zero area have loss 1.',
   inputs: {
     predictions: input('rows,4', 'box', {
       differentiable: true,
       about:
-        'Predicted boxes, corner to corner. Corners in the wrong order are not refused, because a network may predict them: the formula is evaluated as it stands, with negative sides.',
+        'Predicted boxes, corner to corner. Corners in the wrong order are not rejected, because a network may predict them: the formula is evaluated unchanged, with negative sides.',
     }),
     targets: input('rows,4', 'box', {
       differentiable: true,
@@ -25,7 +25,7 @@ export default defineLoss({
     epsilon: Type.Number({
       minimum: 0,
       default: 1e-7,
-      description: 'Added to areas below a fraction line, in squared units of the boxes; 0 is allowed.',
+      description: 'Added to areas in denominators, in squared units of the boxes. 0 is allowed.',
     }),
   }),
   formula: `${BOX_GEOMETRY}

@@ -1,4 +1,4 @@
-/** Varifocal loss: cross-entropy with IoU scores, weighted by them; negatives fade as in focal loss. */
+/** Varifocal loss: cross-entropy with IoU scores, weighted by them. Negatives are down-weighted as in focal loss. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'element',
   about:
-    'For scores that rank detections: a positive has the IoU of its box as target and as weight, so that good boxes count most; a negative (target 0) fades as it is recognised. Use it for the classification head of a dense detector. Not with hard labels 0 and 1, where sigmoid_focal does the same, nor for targets that are probabilities of a class: a small one would nearly be ignored.',
+    'For scores that rank detections. A positive has the IoU of its box as target and as weight, so that good boxes count most. A negative (target 0) is down-weighted as it is recognized. Use it for the classification head of a dense detector. Not for hard labels 0 and 1, where sigmoid_focal does the same, and not for targets that are class probabilities: small ones would nearly be ignored.',
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'probability', { about: 'IoU with the true box; 0 for negatives.' }),
@@ -17,11 +17,12 @@ export default defineLoss({
     gamma: Type.Number({
       minimum: 0,
       default: 2,
-      description: 'How fast recognised negatives fade; 0 not at all.',
+      description: 'Exponent that down-weights recognized negatives; 0 does not.',
     }),
   }),
-  // A positive pays y * bce(x, y), a negative alpha sigmoid(x)^gamma * softplus(x). The power is taken in the exponent:
-  // sigmoid(x) underflows long before its logarithm does. Beyond 800 it is 1 in every precision.
+  // A positive pays y * bce(x, y), a negative alpha sigmoid(x)^gamma * softplus(x). The power is computed in the
+  // exponent, because sigmoid(x) underflows long before its logarithm does. Beyond 800 the sigmoid is 1 in every
+  // precision.
   formula: `
     x = predictions
     y = targets

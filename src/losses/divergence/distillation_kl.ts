@@ -1,4 +1,4 @@
-/** Knowledge distillation: a student's softened distribution against its teacher's. */
+/** Knowledge distillation: a student's softened distribution compared with its teacher's. */
 import { Type } from '@sinclair/typebox'
 import { classAxis, defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'divergence',
   couples: 'row',
   about:
-    "A small model learns the whole distribution of a large one, from the logits of both. A temperature above 1 shows more of what the teacher thinks of the wrong classes; the factor T^2 keeps the gradient's size, so that it can be added to cross_entropy with true labels. Not for a teacher that gives only labels, or has other classes.",
+    "A small model learns the whole distribution of a large one, from the logits of both. A temperature above 1 shows more of the teacher's opinion of the wrong classes. The factor T^2 preserves the size of the gradient, so that the loss can be added to cross_entropy with true labels. Not for a teacher that provides only labels, or that has different classes.",
   presets: {
     torch: {
       names: { 'sentence_transformers.losses.DistillKLDivLoss': {} },
@@ -27,14 +27,15 @@ export default defineLoss({
     temperature: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'Divides the logits of both; the loss is multiplied by its square.',
+      description: 'Divides the logits of both. The loss is multiplied by its square.',
     }),
     class_axis: classAxis,
   }),
-  // T^2 sum_c t (ln t - ln s). The probabilities t and s both sum to 1, so adding s - t changes nothing, but makes each term
-  // t (e^-d - 1 + d) with d = ln t - ln s: of the order of d^2, where t d alone would cancel against the other classes.
-  // Far apart, e^-d might overflow where t is tiny; a t of 0 leaves s, also where ln t is -inf. Where all logits are close,
-  // d is their difference e less that of the two logarithms of sums, ln sum_c t e^-e.
+  // T^2 sum_c t (ln t - ln s). The probabilities t and s both sum to 1, so adding s - t changes nothing, but turns
+  // each term into t (e^-d - 1 + d) with d = ln t - ln s: of the order of d^2, where t d alone would cancel against
+  // the other classes. If d is large, e^-d might overflow where t is tiny; a t of 0 leaves s, even if ln t is -inf.
+  // If all logits are close, d is computed as their difference e minus the difference of the two logarithms of
+  // sums, ln sum_c t e^-e.
   formula: `
     log_t = log_softmax(teacher / temperature, classes)
     log_s = log_softmax(student / temperature, classes)

@@ -1,4 +1,4 @@
-/** Kullback-Leibler divergence of what need not sum to 1. */
+/** Generalized Kullback-Leibler divergence, of quantities that need not sum to 1. */
 import { Type } from '@sinclair/typebox'
 import { classAxis, defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'divergence',
   couples: 'row',
   about:
-    'Divergence of nonnegative quantities that need not sum to 1 (counts, intensities, unnormalised scores): kl_div plus what the totals differ by, so that it is never negative and 0 only where both agree. Where both sides are distributions use kl_div: the extra term is 0 there.',
+    'Divergence of nonnegative quantities that need not sum to 1 (counts, intensities, unnormalized scores): kl_div plus the difference of the totals, so that it is never negative, and 0 only where both sides agree. If both sides are distributions, use kl_div: the additional term is then 0.',
   presets: {
     optax: {
       names: {
@@ -28,8 +28,8 @@ export default defineLoss({
     targets: input('rows,classes,...', 'nonnegative', { about: 'The true quantities.' }),
   },
   params: Type.Object({ class_axis: classAxis }),
-  // y (ln y - x) + e^x - y = y (e^d - 1 - d) with d = x - ln y. Near the optimum the right side keeps the digits that
-  // the left one loses; far from it, e^d might overflow where y is tiny. A y of 0 leaves e^x, the limit.
+  // y (ln y - x) + e^x - y = y (e^d - 1 - d) with d = x - ln y. Near the optimum the right side keeps the digits
+  // that the left side loses; far from it, e^d might overflow where y is tiny. A y of 0 leaves e^x, the limit.
   formula: `
     d = predictions - log(targets)
     near = targets * exp_tail(d)

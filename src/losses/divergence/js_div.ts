@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'divergence',
   couples: 'row',
   about:
-    'How far two distributions are apart, the same in both directions and at most ln 2, also where one is 0 and the other is not. It hardly grows between distributions that do not overlap; where one of them is the truth and shall be covered, use kl_div.',
+    'How different two distributions are: symmetric, and at most ln 2, even if one of them is 0 where the other is not. It hardly changes between distributions that do not overlap. If one of them is the truth and must be covered, use kl_div.',
   presets: {
     torch: {
       names: {
@@ -19,22 +19,23 @@ export default defineLoss({
   },
   inputs: {
     predictions: input('rows,classes,...', 'simplex', {
-      outside: 'of logits, send their softmax',
+      outside: 'for logits, send their softmax',
       differentiable: true,
-      about: 'One distribution a row. Each row is divided by its sum first, and the gradient knows it.',
+      about:
+        'One distribution per row. Each row is first divided by its sum, which the gradient takes into account.',
     }),
     targets: input('rows,classes,...', 'simplex', {
       differentiable: true,
-      about: 'The other one, likewise.',
+      about: 'The other distribution, treated in the same way.',
     }),
   },
   params: Type.Object({ class_axis: classAxis }),
   // With m = (p + q) / 2, a = p / m, b = q / m and d = (a - b) / 2, the row is
   //   1/2 sum m (a ln a + b ln b) = 1/2 sum m (ln(1 - d^2) + d (ln(1 + d) - ln(1 - d))),
-  // because a = 1 + d and b = 1 - d. Near equality all of the second form is of the order of d^2; in the first, two terms
-  // of the order of d cancel. At a = 0 the slope ln a is infinite: the floor keeps it large and right in sign.
-  // All is homogeneous in p and q, so that a factor of 2^60 keeps denormal shares, and
-  // another one denormal rows, within what has an inverse.
+  // because a = 1 + d and b = 1 - d. Near equality the whole second form is of the order of d^2; in the first, two
+  // terms of the order of d cancel. At a = 0 the slope ln a is infinite: the lower bound keeps it large with the
+  // right sign. Everything is homogeneous in p and q, so a factor of 2^60 keeps denormal shares, and another one
+  // denormal rows, in the range where they have an inverse.
   formula: `
     x = sum(predictions, classes) < 1e-20 ? 1152921504606846976 * predictions : predictions
     y = sum(targets, classes) < 1e-20 ? 1152921504606846976 * targets : targets

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'divergence',
   couples: 'element',
   about:
-    "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: ask for batchmean, PyTorch's mean also divides by the classes. From logits of both sides use distillation_kl, for what does not sum to 1 generalized_kl_div, where either side may be 0 js_div.",
+    "How far predicted log-probabilities are from a target distribution, element by element. The divergence of a row is the sum over it: use reduction batchmean, because PyTorch's mean also divides by the number of classes. If both sides are logits, use distillation_kl; for quantities that do not sum to 1, generalized_kl_div; if either side may be 0, js_div.",
   aliases: ['kl_divergence', 'KLDivLoss'],
   presets: {
     torch: {
@@ -53,8 +53,7 @@ export default defineLoss({
         'Probabilities of both sides are clipped to [epsilon, 1], with gradient 0 beyond, as in Keras. 0 clips nothing.',
     }),
   }),
-  // y (ln y - x); a target of 0 contributes 0, the limit of y ln y, also where x is -inf.
-  // A log-probability of 0 is within the bounds and keeps its slope, which clamp would take.
+  // y (ln y - x). A target of 0 contributes 0, the limit of y ln y, even if x is -inf.
   formula: `
     low = log(epsilon)
     log_p = predictions < low ? low : predictions > 0 ? 0 : predictions

@@ -1,4 +1,4 @@
-/** Circle loss: pairs pull the harder, the farther they are from where they should be. */
+/** Circle loss: a pair pulls harder the farther it is from where it should be. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
 import { L2_NORMALIZED } from '../formula-snippets.ts'
@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Metric learning on the cosines of a batch: each pair is weighted by how far it is from its goal, so that poor pairs are not held back by good ones. Its slopes are steep (gamma 80): lower gamma or the learning rate where training is unstable, and begin with multi_similarity or supcon where classes have few rows in a batch.',
+    'Metric learning on the cosines of a batch: each pair is weighted by how far it is from its goal, so that good pairs do not hold back poor ones. Its slopes are steep (gamma 80): lower gamma or the learning rate if training is unstable, and start with multi_similarity or supcon if classes have few rows per batch.',
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.CircleLoss': {} },
@@ -27,20 +27,20 @@ export default defineLoss({
         'Embeddings; their length does not matter unless normalize is false. A zero row has cosine 0 to all and gradient 0.',
     }),
     labels: input('rows', 'class', {
-      about: 'Rows with equal labels are positives of each other, others negatives.',
+      about: 'Rows with equal labels are positives of each other; all others are negatives.',
     }),
   },
   params: Type.Object({
     gamma: Type.Number({
       exclusiveMinimum: 0,
       default: 80,
-      description: 'Scale of the scores: how sharply the worst pairs of a row stand out.',
+      description: 'Scale of the scores: how strongly the worst pairs of a row dominate.',
     }),
     margin: Type.Number({
       minimum: 0,
       maximum: 1,
       default: 0.4,
-      description: 'Positives shall have a cosine above 1 - margin, negatives one below margin.',
+      description: 'Positives should have a cosine above 1 - margin, negatives one below margin.',
     }),
     normalize: Type.Boolean({
       default: true,
@@ -50,7 +50,7 @@ export default defineLoss({
     weights: oneOf(['constant', 'exact'], {
       default: 'constant',
       description:
-        "Whether the gradient holds each pair's weight constant, as the paper, its authors' code and pytorch-metric-learning do, or is the exact slope of the value.",
+        "constant: the gradient treats each pair's weight as constant, like the paper, its authors' code and pytorch-metric-learning. exact: the gradient is the exact slope of the value.",
     }),
   }),
   // softplus( ln sum over positives of e^(-gamma [1+m-s] (s-1+m)) + ln sum over negatives of e^(gamma [s+m] (s-m)) ),

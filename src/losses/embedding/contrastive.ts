@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'For pairs of embeddings that are known to be similar or not: the squared distance of similar ones, the square of what others lack of the margin. It fixes absolute distances; where only an order is known use triplet_margin, where a batch has many positives nt_xent.',
+    'For pairs of embeddings that are known to be similar or not: the squared distance of similar pairs, and the squared shortfall from the margin of dissimilar ones. It fixes absolute distances. If only an order is known, use triplet_margin; if a batch has many positives, nt_xent.',
   presets: {
     torch: {
       names: {},
@@ -26,7 +26,8 @@ export default defineLoss({
       description: 'Euclidean distance from which a dissimilar pair costs nothing.',
     }),
   }),
-  // The square of similar pairs does not pass through the root, so that its gradient needs no rest at 0.
+  // The square for similar pairs is computed without the square root, so that its gradient needs no special case at
+  // 0.
   formula: `
     e = input1 - input2
     targets == 1 ? sum(e * e, dim) : relu(margin - norm(e, dim))^2`,

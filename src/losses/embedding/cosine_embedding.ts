@@ -1,4 +1,4 @@
-/** Cosine distance for similar pairs, a hinge on the cosine for dissimilar ones. */
+/** Cosine distance for similar pairs, a hinge on the cosine for dissimilar pairs. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'For pairs of embeddings: similar ones (1) shall point the same way, others (-1) shall have a cosine below the margin. Not for graded similarity, nor where lengths matter (contrastive); with many negatives a pair info_nce learns more from each step.',
+    'For pairs of embeddings: similar ones (1) should point in the same direction, others (-1) should have a cosine below the margin. Not for graded similarity, and not if lengths matter (contrastive). With many negatives per pair, info_nce learns more from each step.',
   presets: {
     torch: {
       names: { 'torch.nn.functional.cosine_embedding_loss': {}, 'torch.nn.CosineEmbeddingLoss': {} },
@@ -24,11 +24,12 @@ export default defineLoss({
       minimum: -1,
       maximum: 1,
       default: 0,
-      description: 'Cosine that dissimilar pairs may keep.',
+      description: 'The cosine that dissimilar pairs may have.',
     }),
   }),
-  // PyTorch adds 1e-12 to each squared length; at a zero vector the cosine is then 0 and the gradient as large as 1e6,
-  // as there. The two roots are taken apart: the product of the squares overflows in float32 at lengths of 4e9.
+  // PyTorch adds 1e-12 to each squared length. At a zero vector the cosine is then 0 and the gradient as large as
+  // 1e6; the same happens here. The two roots are computed separately, because the product of the squares overflows
+  // in float32 at lengths of 4e9.
   formula: `
     length1 = sqrt(sum(input1 * input1, dim) + 1e-12)
     length2 = sqrt(sum(input2 * input2, dim) + 1e-12)

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'Compares directions and ignores lengths. Frameworks differ in its form: choose distance (optax), negative (Keras) or similarity. Alone it pulls all pairs together; without something that pushes apart, embeddings may all become one (see cosine_embedding, nt_xent).',
+    'Compares directions and ignores lengths. Frameworks differ in its form: choose distance (optax), negative (Keras) or similarity. On its own it pulls all pairs together; without something that pushes apart, all embeddings may become the same (see cosine_embedding, nt_xent).',
   presets: {
     torch: {
       names: {

@@ -1,4 +1,4 @@
-/** Hinge on given distances: near for similar pairs, beyond a margin for others. */
+/** Hinge on given distances: small for similar pairs, beyond a margin for others. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'element',
   about:
-    'For distances that were computed elsewhere: the distance itself for similar pairs, what it lacks of the margin for others. Where the embeddings are at hand use contrastive, whose squares pull harder on what is far off.',
+    'For distances that were computed elsewhere: the distance itself for similar pairs, the shortfall from the margin for others. If the embeddings are available, use contrastive, whose squares pull harder on large errors.',
   presets: {
     torch: {
       names: { 'torch.nn.functional.hinge_embedding_loss': {}, 'torch.nn.HingeEmbeddingLoss': {} },

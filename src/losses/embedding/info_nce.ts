@@ -1,4 +1,4 @@
-/** InfoNCE: a query's positive against negatives of its own. */
+/** InfoNCE: the positive of a query against negatives of its own. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,16 +7,16 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'Contrastive learning with negatives that each query brings along (a queue, mined passages): cross-entropy of picking the positive by its dot product. Vectors are taken as they are; normalise them first where cosines are meant. Where the other rows of the batch shall be the negatives, use multiple_negatives_ranking or nt_xent.',
+    'Contrastive learning with separate negatives for each query (a queue, mined passages): cross-entropy of choosing the positive by its dot product. Vectors are used unchanged; normalize them first if you want cosines. If the other rows of the batch are the negatives, use multiple_negatives_ranking or nt_xent.',
   inputs: {
-    query: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings that ask.' }),
+    query: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of the queries.' }),
     positive: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'The embedding that each shall find.',
+      about: 'The embedding that each query should find.',
     }),
     negatives: input('rows,count,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings that it shall not find, equally many for each query.',
+      about: 'Embeddings that the query should not find, the same number for each query.',
     }),
   },
   params: Type.Object({
@@ -26,7 +26,8 @@ export default defineLoss({
       description: 'Divides the dot products.',
     }),
   }),
-  // -ln( e^s+ / (e^s+ + sum e^s-) ) = softplus( ln sum e^s- - s+ ): no digits are lost where the positive is far ahead.
+  // -ln( e^s+ / (e^s+ + sum e^s-) ) = softplus( ln sum e^s- - s+ ): no digits are lost where the positive is far
+  // ahead.
   formula: `
     right = sum(query * positive, dim) / temperature
     wrong = sum(query * negatives, dim) / temperature

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'Classifies embeddings by their cosines with one vector a class, and asks more of the true class by a margin: embeddings of a class gather so closely that classes never seen can be told apart (faces, products). arcface adds the margin to the angle, cosface takes it from the cosine; with margin 0 both are a normalised softmax. Where classes have only a few rows use a loss of pairs such as multi_similarity, for plain classification cross_entropy.',
+    'Classifies embeddings by their cosines with one vector per class, and requires a margin for the true class. Embeddings of a class become so concentrated that unseen classes can be told apart (faces, products). arcface adds the margin to the angle, cosface subtracts it from the cosine; with margin 0 both are a normalized softmax. If classes have only a few rows, use a pair loss such as multi_similarity; for plain classification, cross_entropy.',
   aliases: {
     arcface: { kind: 'arcface', margin: 0.5, scale: 64 },
     cosface: { kind: 'cosface', margin: 0.35, scale: 64 },
@@ -25,11 +25,12 @@ export default defineLoss({
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+      about:
+        'Embeddings; their length does not matter. A zero row has cosine 0 to all others and gradient 0.',
     }),
     weight: input('classes,dim', 'real', {
       differentiable: true,
-      about: 'One vector a class; its length does not matter.',
+      about: 'One vector per class; its length does not matter.',
     }),
     targets: input('rows', 'class', { about: 'Class indices.' }),
   },
@@ -46,9 +47,9 @@ export default defineLoss({
     }),
     scale: Type.Number({ exclusiveMinimum: 0, default: 64, description: 'Multiplies the cosines.' }),
   }),
-  // cos(angle + m) = cos angle cos m - sin angle sin m needs no arc cosine, whose slope is infinite at 1. Beyond pi - m it
-  // would rise again: there cos angle - m sin m goes on falling, as in the authors' code. Where the angle is 0 the sine,
-  // a length, rests.
+  // cos(angle + m) = cos angle cos m - sin angle sin m needs no arc cosine, whose slope is infinite at 1. Beyond pi
+  // - m it would rise again; there cos angle - m sin m continues to fall, as in the authors' code. Where the angle
+  // is 0, the sine, a length, has gradient 0.
   formula: `
     length_x = norm(embeddings, dim)
     length_w = norm(weight, dim)

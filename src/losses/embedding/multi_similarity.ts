@@ -1,4 +1,4 @@
-/** Multi-similarity loss: soft maxima of the worst positives and the worst negatives. */
+/** Multi-similarity loss: soft maxima over the worst positives and the worst negatives. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
 import { L2_NORMALIZED } from '../formula-snippets.ts'
@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Metric learning on the cosines of a batch: each row is pulled by its positives and pushed by its negatives, the worst of them most. A strong default where each class has several rows in a batch. Where there are two views of each sample and no classes use nt_xent; where there are so many classes that rows rarely meet their own, margin_softmax.',
+    'Metric learning on the cosines of a batch: each row is pulled by its positives and pushed by its negatives, the worst ones most. A strong default if each class has several rows per batch. If there are two views of each sample and no classes, use nt_xent; if there are so many classes that a batch rarely has two rows of one class, margin_softmax.',
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.MultiSimilarityLoss': {} },
@@ -19,28 +19,29 @@ export default defineLoss({
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+      about:
+        'Embeddings; their length does not matter. A zero row has cosine 0 to all others and gradient 0.',
     }),
     labels: input('rows', 'class', {
-      about: 'Rows with equal labels are positives of each other, others negatives.',
+      about: 'Rows with equal labels are positives of each other; all others are negatives.',
     }),
   },
   params: Type.Object({
     alpha: Type.Number({
       exclusiveMinimum: 0,
       default: 2,
-      description: 'How sharply the worst positives stand out.',
+      description: 'How strongly the worst positives dominate.',
     }),
     beta: Type.Number({
       exclusiveMinimum: 0,
       default: 50,
-      description: 'How sharply the worst negatives stand out.',
+      description: 'How strongly the worst negatives dominate.',
     }),
     base: Type.Number({
       minimum: -1,
       maximum: 1,
       default: 0.5,
-      description: 'Cosine that parts positives from negatives.',
+      description: 'Cosine that separates positives from negatives.',
     }),
     unpaired: oneOf(['skip', 'push'], {
       default: 'skip',
@@ -48,9 +49,9 @@ export default defineLoss({
         'A batch in which no two rows belong together: skip gives it loss 0, push still pushes its rows apart, as pytorch-metric-learning does.',
     }),
   }),
-  // 1/alpha ln(1 + sum over positives of e^(-alpha (s - base))) + 1/beta ln(1 + sum over negatives of e^(beta (s - base))).
-  // ln(1 + sum e^x) = t + ln(1 + (e^-t - 1) + sum e^(x-t)) with t = max(x, 0): nothing overflows, and small sums keep
-  // their digits. Each row masks itself out, so the maximum over the masked x is never below 0.
+  // 1/alpha ln(1 + sum over positives of e^(-alpha (s - base))) + 1/beta ln(1 + sum over negatives of e^(beta (s -
+  // base))). ln(1 + sum e^x) = t + ln(1 + (e^-t - 1) + sum e^(x-t)) with t = max(x, 0): nothing overflows, and
+  // small sums keep their digits. Each row masks itself out, so the maximum over the masked x is never below 0.
   formula: `${L2_NORMALIZED}
     s = sum(z * z[rows -> others], dim) - base
     same = labels == labels[rows -> others]

@@ -1,4 +1,4 @@
-/** In-batch negatives: each anchor shall find its positive among all positives of the batch. */
+/** In-batch negatives: each anchor must find its positive among all positives of the batch. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    "For pairs that belong together (question and answer, text and image) and nothing else: the other rows' positives are the negatives, and larger batches teach more. Symmetric, it is the loss of CLIP. Not for batches in which a pair stands twice or positives of different rows mean the same: they are pushed apart; with labels use supcon.",
+    "For pairs that belong together (question and answer, text and image), without labels: the other rows' positives are the negatives, and larger batches teach more. With symmetric: true it is the CLIP loss. Not if a batch contains a pair twice, or positives of different rows with the same meaning: they are pushed apart. With labels use supcon.",
   aliases: { clip: { symmetric: true } },
   presets: {
     torch: {
@@ -23,11 +23,12 @@ export default defineLoss({
   inputs: {
     anchor: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+      about:
+        'Embeddings; their length does not matter. A zero row has cosine 0 to all others and gradient 0.',
     }),
     positive: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'The embedding that each anchor shall find; a negative of all other anchors.',
+      about: 'The embedding that each anchor should find; a negative for all other anchors.',
     }),
   },
   params: Type.Object({
@@ -38,7 +39,7 @@ export default defineLoss({
     }),
     symmetric: Type.Boolean({
       default: false,
-      description: 'Averages with the other direction: positives that shall find their anchors.',
+      description: 'Averages with the opposite direction, in which positives find their anchors.',
     }),
   }),
   formula: `

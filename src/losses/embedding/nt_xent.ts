@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Contrastive learning (SimCLR and kin): every pair with equal labels against all rows with other labels. It couples the rows of a batch, so that larger batches teach more. Where classes have many rows use supcon, which weighs each row once; where negatives are mined for each query, info_nce.',
+    'Contrastive learning (SimCLR and similar): every pair with equal labels against all rows with other labels. It couples the rows of a batch, so larger batches teach more. If classes have many rows, use supcon, which gives each row the same weight; if negatives are mined for each query, info_nce.',
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.NTXentLoss': {} },
@@ -23,16 +23,17 @@ export default defineLoss({
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+      about:
+        'Embeddings; their length does not matter. A zero row has cosine 0 to all others and gradient 0.',
     }),
     labels: input('rows', 'class', { about: 'Rows with equal labels are positives of each other.' }),
   },
   params: Type.Object({
     temperature: Type.Number({ exclusiveMinimum: 0, default: 0.07, description: 'Divides the cosines.' }),
   }),
-  // One term a positive pair (i, p): -ln( e^s_ip / (e^s_ip + sum over negatives n of e^s_in) )
-  //   = softplus( ln sum_n e^s_in - s_ip ). Other positives are not in its denominator (optax, pytorch-metric-learning).
-  // Without negatives the sum is empty, its logarithm -inf, and the term 0.
+  // One term per positive pair (i, p): -ln( e^s_ip / (e^s_ip + sum over negatives n of e^s_in) ) = softplus( ln
+  // sum_n e^s_in - s_ip ). Other positives are not in its denominator (optax, pytorch-metric-learning). Without
+  // negatives the sum is empty, its logarithm -inf, and the term 0.
   formula: `${L2_NORMALIZED}
     s = sum(z * z[rows -> others], dim) / temperature
     same = labels == labels[rows -> others]

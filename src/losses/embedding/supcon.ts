@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Contrastive learning with labels: each row shall be nearer to the rows of its class than to all others. It needs large batches with several rows a class; a row without another one of its class counts nothing. With exactly two views of each sample, nt_xent contrasts each pair with negatives alone.',
+    'Contrastive learning with labels: each row should be closer to the rows of its class than to all others. It needs large batches with several rows per class; a row whose class has no other row does not count. With exactly two views of each sample, nt_xent contrasts each pair with negatives only.',
   presets: {
     torch: {
       names: { 'pytorch_metric_learning.losses.SupConLoss': {} },
@@ -19,7 +19,8 @@ export default defineLoss({
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings; their length does not matter. A zero row has cosine 0 to all and gradient 0.',
+      about:
+        'Embeddings; their length does not matter. A zero row has cosine 0 to all others and gradient 0.',
     }),
     labels: input('rows', 'class', { about: 'Rows with equal labels are positives of each other.' }),
   },

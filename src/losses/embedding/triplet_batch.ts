@@ -1,4 +1,4 @@
-/** Triplet loss that finds its triplets in the batch. */
+/** Triplet loss with triplet mining in the batch. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
@@ -24,10 +24,10 @@ export default defineLoss({
     embeddings: input('rows,dim', 'real', {
       differentiable: true,
       about:
-        'Embeddings, taken as they are; mostly of length 1. Squared distances that overflow (float32: beyond 1e19) have no difference: NaN.',
+        'Embeddings, used unchanged; usually of length 1. The difference of squared distances that overflow (float32: beyond 1e19) is NaN.',
     }),
     labels: input('rows', 'class', {
-      about: 'Rows with equal labels are positives of each other, others negatives.',
+      about: 'Rows with equal labels are positives of each other; all others are negatives.',
     }),
   },
   params: Type.Object({
@@ -50,11 +50,11 @@ export default defineLoss({
     mining: oneOf(['semihard', 'hard', 'all'], {
       default: 'semihard',
       description:
-        'semihard: for each positive pair the nearest negative beyond the positive, or the farthest one if none is; hard: for each row its farthest positive and nearest negative; all: every triplet.',
+        'semihard: for each positive pair the nearest negative beyond the positive, or the farthest negative if there is none; hard: for each row its farthest positive and nearest negative; all: every triplet.',
     }),
   }),
-  // |a - b|^2 = |a|^2 + |b|^2 - 2 ab needs no rows x rows x dim differences. Distances do not change when all rows are
-  // moved: around their mean the squares are as small as they can be, and so is what cancels.
+  // |a - b|^2 = |a|^2 + |b|^2 - 2 ab needs no rows x rows x dim differences. Distances do not change when all rows
+  // are shifted. Around their mean the squares are as small as possible, and so is the cancellation.
   formula: `
     x = embeddings - stop_gradient(mean(embeddings, rows))
     square = sum(x * x, dim)

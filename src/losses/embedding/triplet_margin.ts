@@ -1,4 +1,4 @@
-/** Triplet loss: nearer to the positive than to the negative, by a margin. */
+/** Triplet loss: closer to the positive than to the negative, by a margin. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'For embeddings: an anchor shall be nearer to its positive than to its negative by a margin. Most triplets soon count nothing, so choose hard ones, or let triplet_batch find them; where only pairs are known use contrastive.',
+    'For embeddings: an anchor must be closer to its positive than to its negative by a margin. Most triplets soon count nothing, so choose hard ones, or let triplet_batch find them. If only pairs are known, use contrastive.',
   aliases: ['triplet'],
   presets: {
     torch: {
@@ -29,7 +29,7 @@ export default defineLoss({
   inputs: {
     anchor: input('rows,dim', 'real', {
       differentiable: true,
-      about: 'Embeddings. Two distances that overflow (float32: beyond 1e19) have no difference: NaN.',
+      about: 'Embeddings. The difference of two distances that overflow (float32: beyond 1e19) is NaN.',
     }),
     positive: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of the same class.' }),
     negative: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of another class.' }),
@@ -47,7 +47,7 @@ export default defineLoss({
       minimum: 0,
       default: 1e-6,
       description:
-        'Added to every difference (lp), or the smallest product of lengths (cosine; with 0, a zero vector gives NaN).',
+        'Added to every difference (lp), or the minimum of the product of lengths (cosine; with 0, a zero vector gives NaN).',
       ...onlyWith('distance', 'lp', 'cosine'),
     }),
     epsilon_mode: oneOf(['difference', 'sum'], {
@@ -58,15 +58,16 @@ export default defineLoss({
     }),
     swap: Type.Boolean({
       default: false,
-      description: 'Takes the distance of positive and negative where that is the smaller one.',
+      description: 'Uses the distance between positive and negative if it is the smaller one.',
     }),
     distance: oneOf(['lp', 'cosine', 'sqeuclidean'], {
       default: 'lp',
       description: 'lp: the p-norm; cosine: 1 - cosine; sqeuclidean: squared Euclidean.',
     }),
   }),
-  // PyTorch adds epsilon to each difference, so that the norm has a gradient where anchor and positive coincide. With
-  // epsilon 0 a norm rests at 0, for every p: the powers, whose slopes are infinite or 0 * infinite there, are left out.
+  // PyTorch adds epsilon to each difference, so that the norm has a gradient where anchor and positive coincide.
+  // With epsilon 0 the gradient of a norm is 0 at 0, for every p: the powers, whose slopes are infinite or 0 *
+  // infinite there, are left out.
   formula: `
     by_difference = epsilon_mode == difference
     shift = by_difference ? epsilon : 0

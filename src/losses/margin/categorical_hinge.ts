@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    "Keras' multiclass hinge: the right class shall score 1 above both 0 and the strongest wrong class. Take it to go on with a Keras model; crammer_singer compares the classes only with each other, and is what the literature means. Not where probabilities are needed (cross_entropy).",
+    "Keras' multiclass hinge: the right class must score 1 above both 0 and the strongest wrong class. Use it to continue with a Keras model; crammer_singer compares the classes only with each other, and is the one in the literature. Not if you need probabilities (cross_entropy).",
   presets: {
     keras: {
       names: { 'keras.losses.CategoricalHinge': {}, 'keras.losses.categorical_hinge': {} },
@@ -15,14 +15,14 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,...', 'class_or_probability', {
-      about: 'The right class of each row, or one number a class: one-hot, or shares.',
+      about: 'The right class of each row, or one number per class: one-hot or soft.',
     }),
   },
   params: Type.Object({ class_axis: classAxis }),
-  // [max_j (1 - y_j) x_j - sum_j y_j x_j + 1]+. The right class stands in the maximum as a 0: that is what sets it apart
-  // from Crammer and Singer.
+  // [max_j (1 - y_j) x_j - sum_j y_j x_j + 1]+. The right class takes part in the maximum as a 0: this is the
+  // difference from Crammer and Singer.
   formula: `
     right = is_index(targets) ? pick(predictions, targets, classes) : sum(targets * predictions, classes)
     other = is_index(targets) ? (index(classes) == targets ? 0 : predictions) : (1 - targets) * predictions

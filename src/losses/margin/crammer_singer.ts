@@ -1,4 +1,4 @@
-/** Multiclass hinge loss against the worst rival (Crammer and Singer). */
+/** Multiclass hinge loss against the strongest wrong class (Crammer and Singer). */
 import { Type } from '@sinclair/typebox'
 import { classAxis, defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Multiclass support vector machine after Crammer and Singer: the strongest wrong class shall stay 1 below the right one. Not where probabilities are needed (cross_entropy); only one rival learns at a time, so with many classes multi_margin moves more. It is not categorical_hinge, which also pushes wrong scores below 0.',
+    'Multiclass support vector machine by Crammer and Singer: the strongest wrong class must stay 1 below the right one. Not if you need probabilities (cross_entropy). Only one wrong class learns at a time, so with many classes multi_margin moves more. It is not categorical_hinge, which also pushes wrong scores below 0.',
   aliases: ['multiclass_hinge'],
   presets: {
     optax: {
@@ -17,12 +17,12 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
   },
   params: Type.Object({ class_axis: classAxis }),
-  // [1 + max_{j != y} x_j - x_y]+. Rivals are compared before the margin is added, which would make ties of near ones. At
-  // the margin the gradient is split evenly, as if the right class stood in the maximum, too.
+  // [1 + max_{j != y} x_j - x_y]+. The wrong classes are compared before the margin is added, which would turn near
+  // values into ties. At the margin the gradient is split evenly, as if the right class took part in the maximum.
   formula: `
     rival = max(index(classes) == targets ? -3e38 : predictions, classes)
     d = rival - pick(predictions, targets, classes)

@@ -1,4 +1,4 @@
-/** Fenchel-Young losses: a loss for each way to turn scores into probabilities. */
+/** Fenchel-Young losses: one loss for each way to turn scores into probabilities. */
 import { Type } from '@sinclair/typebox'
 import { classAxis, defineLoss, input, oneOf } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'The convex loss whose gradient is the predicted probabilities less the targets: softmax (cross-entropy), sparsemax, or entmax15 between them, whose probabilities reach exactly 0. For soft targets and sparse attention. For class indices take cross_entropy or multiclass_sparsemax; the sparse regularizers cost the square of the classes.',
+    'The convex loss whose gradient is the predicted probabilities minus the targets: for softmax (cross-entropy), sparsemax, or entmax15 in between; the last two give probabilities that are exactly 0. For soft targets and sparse attention. For class indices use cross_entropy or multiclass_sparsemax. The cost of the sparse regularizers grows with the square of the number of classes.',
   presets: {
     optax: {
       names: { 'optax.losses.make_fenchel_young_loss': {} },
@@ -17,27 +17,27 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
-    targets: input('rows,classes,...', 'simplex', { about: 'Probabilities: one-hot, or soft.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one per class.' }),
+    targets: input('rows,classes,...', 'simplex', { about: 'Probabilities: one-hot or soft.' }),
   },
   params: Type.Object({
     regularizer: oneOf(['entropy', 'sparsemax', 'entmax15'], {
       default: 'entropy',
       description:
-        'What holds the probabilities together: the Tsallis entropy of order 1 (Shannon, softmax), 2 (sparsemax) or 1.5 (entmax15).',
+        'The regularizer: Tsallis entropy of order 1 (Shannon, softmax), 2 (sparsemax) or 1.5 (entmax15).',
     }),
     class_axis: classAxis,
   }),
-  // max_p (<p, x> - R(p)) - <x, y> with the Tsallis regularizers R: sum p ln p, sum (p^2 - p) / 2 and
-  // 4/3 sum (p^1.5 - p), all 0 where p is one-hot. The constant R(y), which would make the loss 0 at p = y, is left out,
-  // as in optax. By Danskin's theorem the gradient is p - y.
+  // max_p (<p, x> - R(p)) - <x, y> with the Tsallis regularizers R: sum p ln p, sum (p^2 - p) / 2 and 4/3 sum
+  // (p^1.5 - p), which are all 0 where p is one-hot. The constant R(y), which would make the loss 0 at p = y, is
+  // left out, as in optax. By Danskin's theorem the gradient is p - y.
   //
-  // sparsemax: p = [d]+ with d = z - tau; entmax15: p = [d]+^2 with d = z/2 - tau; tau makes p sum to 1. Class j has
-  // p > 0 if tau = z_j gives the classes above it less than 1. Those classes, k of mean m, give tau: entmax15 from
-  // 1 = sum d^2 = sum (z - m)^2 + k (m - tau)^2.
-  // Together with R(y), each class adds a term >= 0, so that nothing cancels where the loss is small: (d - y)^2 / 2, and
-  // 2/3 (d - r)^2 (d + 2r) with r = sqrt(y); for d <= 0 the same with p = 0. They hold tau still: its slope is spare, 0
-  // where the targets sum to 1; where they do not, spare keeps value and gradient those of the definition.
+  // sparsemax: p = [d]+ with d = z - tau; entmax15: p = [d]+^2 with d = z/2 - tau; tau makes p sum to 1. Class j
+  // has p > 0 if tau = z_j gives the classes above it less than 1. These k classes with mean m determine tau, for
+  // entmax15 from 1 = sum d^2 = sum (z - m)^2 + k (m - tau)^2. Together with R(y), each class adds a term >= 0, so
+  // that nothing cancels where the loss is small: (d - y)^2 / 2, and 2/3 (d - r)^2 (d + 2r) with r = sqrt(y); for d
+  // <= 0 the same with p = 0. In these terms tau is held constant: its slope is `spare`, which is 0 if the targets
+  // sum to 1; if they do not, `spare` keeps the value and the gradient those of the definition.
   formula: `
     y = targets
     r = sqrt(y)

@@ -1,4 +1,4 @@
-/** Hinge loss: how far a score is short of the margin. */
+/** Hinge loss: how much a score falls short of the margin. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'Linear support vector machines: a row with a margin of at least 1 counts nothing; at the corner the gradient is 0. Not where probabilities are needed (binary_cross_entropy_with_logits), nor with mislabelled rows, which pull without end.',
+    'Linear support vector machines: a row with a margin of at least 1 does not count, and at the corner the gradient is 0. Not if you need probabilities (binary_cross_entropy_with_logits), and not with mislabelled rows, whose pull does not end.',
   aliases: ['hinge_loss'],
   presets: {
     keras: {
@@ -37,7 +37,7 @@ export default defineLoss({
     labels: oneOf(['pm1', '01'], {
       default: 'pm1',
       description:
-        'How the targets spell no and yes: -1 and 1, or 0 and 1. It is never guessed from a batch.',
+        'How the targets encode no and yes: -1 and 1, or 0 and 1. It is never guessed from a batch.',
     }),
   }),
   formula: `

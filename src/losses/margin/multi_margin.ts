@@ -7,16 +7,16 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Multiclass support vector machine after Weston and Watkins: every wrong class that comes within the margin of the right one costs. Not where probabilities are needed (cross_entropy); where only the worst rival shall cost take crammer_singer, which does not divide by the number of classes.',
+    'Multiclass support vector machine by Weston and Watkins: every wrong class within the margin of the right one costs. Not if you need probabilities (cross_entropy). If only the strongest wrong class should cost, use crammer_singer, which does not divide by the number of classes.',
   presets: {
     torch: { names: { 'torch.nn.functional.multi_margin_loss': {}, 'torch.nn.MultiMarginLoss': {} } },
   },
   inputs: {
-    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
     class_weights: input('classes', 'nonnegative', {
       optional: true,
-      about: 'Multiplies the rows of each class; the mean still divides by the number of rows.',
+      about: 'Multiplies the rows of each class. The mean still divides by the number of rows.',
     }),
   },
   params: Type.Object({
@@ -28,7 +28,7 @@ export default defineLoss({
     }),
     margin: Type.Number({
       default: 1,
-      description: 'How much higher the right class shall score, in units of the scores.',
+      description: 'How much higher the right class must score, in units of the scores.',
     }),
     class_axis: classAxis,
   }),

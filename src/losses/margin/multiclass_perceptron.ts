@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'How far the best class scores above the right one: the structured perceptron, for online learning on separable data. It asks for no margin, so that equal scores everywhere cost nothing; start from random weights, or take crammer_singer. Not where probabilities are needed (cross_entropy).',
+    'How far the best class scores above the right one: the structured perceptron, for online learning on separable data. It requires no margin, so equal scores everywhere cost nothing: start from random weights, or use crammer_singer. Not if you need probabilities (cross_entropy).',
   presets: {
     optax: {
       names: { 'optax.losses.multiclass_perceptron_loss': {} },
@@ -16,11 +16,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
   },
   params: Type.Object({ class_axis: classAxis }),
-  // Classes that are tied for the best share the gradient, the right one among them.
+  // Classes that are tied for the best share the gradient, including the right one.
   formula: 'max(predictions, classes) - pick(predictions, targets, classes)',
   references: [
     'Collins 2002, Discriminative Training Methods for Hidden Markov Models, doi:10.3115/1118693.1118694',

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Cross-entropy with a margin: its probabilities (sparsemax) reach exactly 0, and a row whose right class leads by 1 counts nothing. For few likely classes out of many. Not where every class must keep some probability (cross_entropy); its cost grows with the square of the classes.',
+    'Cross-entropy with a margin: its probabilities (sparsemax) reach exactly 0, and a row whose right class leads by 1 does not count. For few likely classes out of many. Not if every class must keep some probability (cross_entropy). Its cost grows with the square of the number of classes.',
   presets: {
     optax: {
       names: { 'optax.losses.multiclass_sparsemax_loss': {} },
@@ -20,11 +20,11 @@ export default defineLoss({
     targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
   },
   params: Type.Object({ class_axis: classAxis }),
-  // The projection of z on the simplex is p = [z - tau]+, with tau such that p sums to 1. Class j is in its support if
-  // tau = z_j would leave more than nothing for it: sum_i [z_i - z_j]+ < 1; the support then gives tau.
-  // The loss |y - z|^2 / 2 - |p - z|^2 / 2 is a sum of terms >= 0, none of which cancels: (y - p)^2 / 2 within the
-  // support; below it the right class has 1/2 - d, the others 0, with d = z - tau. By Danskin's theorem its gradient
-  // p - y is that of the terms with tau held still.
+  // The projection of z onto the simplex is p = [z - tau]+, where tau makes p sum to 1. Class j is in its support
+  // if tau = z_j would leave more than nothing for it: sum_i [z_i - z_j]+ < 1. The support then determines tau. The
+  // loss |y - z|^2 / 2 - |p - z|^2 / 2 is a sum of terms >= 0, none of which cancels: (y - p)^2 / 2 in the support;
+  // below it the right class has 1/2 - d and the others 0, with d = z - tau. By Danskin's theorem its gradient p -
+  // y is that of the terms with tau held constant.
   formula: `
     z = predictions - stop_gradient(max(predictions, classes))
     inside = sum(relu(z[classes -> others] - z), others) < 1

@@ -1,4 +1,4 @@
-/** Hinge loss of every label that is present against every one that is not. */
+/** Hinge loss of every present label against every absent label. */
 import { defineLoss, input, noParams } from '../define.ts'
 
 export default defineLoss({
@@ -6,21 +6,22 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Any number of labels a row: every label that is present shall score higher than every absent one, by 1. It learns an order, not a threshold; where each label needs its own yes or no, take multilabel_soft_margin. Its cost grows with the square of the classes.',
+    'For any number of labels per row: every present label must score 1 higher than every absent one. It learns an order, not a threshold; if each label needs its own yes or no, use multilabel_soft_margin. Its cost grows with the square of the number of classes.',
   presets: {
     torch: {
       names: { 'torch.nn.functional.multilabel_margin_loss': {}, 'torch.nn.MultiLabelMarginLoss': {} },
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one a class.' }),
+    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,classes', 'index_list', {
-      about: 'The classes that are present; the first -1 ends the list. One listed twice counts twice.',
+      about:
+        'The classes that are present. The first -1 ends the list. A class that is listed twice counts twice.',
     }),
   },
   params: noParams,
-  // The list becomes a count for each class, so that a pair is a present class and an absent one:
-  // sum over present j, absent i of [1 - (x_j - x_i)]+, divided by the number of classes.
+  // The list becomes a count per class, so that a pair is a present class and an absent one: the sum over present j
+  // and absent i of [1 - (x_j - x_i)]+, divided by the number of classes.
   formula: `
     end = min(targets < 0 ? index(classes) : size(classes), classes)
     listed = (index(classes) < end ? targets : -1)[classes -> places]

@@ -1,4 +1,4 @@
-/** Logistic loss of many labels, averaged over them. */
+/** Logistic loss of many labels, averaged over the labels. */
 import { defineLoss, input, noParams } from '../define.ts'
 
 export default defineLoss({
@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Any number of labels a row, each asked for by itself with the logistic loss, averaged over the labels: one value a row. It is the row mean of binary_cross_entropy_with_logits; take that for a value each label, soft targets or pos_weight, and asymmetric where nearly all labels are absent.',
+    'For any number of labels per row: the logistic loss of each label, averaged over the labels, with one value per row. It is the row mean of binary_cross_entropy_with_logits. Use that one for a value per label, soft targets or pos_weight, and asymmetric if nearly all labels are absent.',
   presets: {
     torch: {
       names: {
@@ -16,11 +16,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits, one a label.' }),
-    targets: input('rows,classes', 'binary', { about: '1 where the label is present, else 0.' }),
+    predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits, one per label.' }),
+    targets: input('rows,classes', 'binary', { about: '1 if the label is present, otherwise 0.' }),
     weight: input('classes', 'real', {
       optional: true,
-      about: 'Multiplies the terms of each label; the mean still divides by their number.',
+      about: 'Multiplies the terms of each label. The mean still divides by the number of labels.',
     }),
   },
   params: noParams,

@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    "Rosenblatt's perceptron: only a score of the wrong sign costs, by its size. For online learning on separable data. Not where rows near the boundary matter: it asks for no margin, so that scores of 0 are perfect; hinge does ask.",
+    "Rosenblatt's perceptron: only a score of the wrong sign costs, by its magnitude. For online learning on separable data. Not if rows near the boundary matter: it requires no margin, so that scores of 0 are perfect. Use hinge for a margin.",
   presets: {
     optax: {
       names: { 'optax.losses.perceptron_loss': {} },

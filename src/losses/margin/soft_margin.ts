@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'Logistic loss for targets -1 and 1: a hinge without corner that never stops asking for more. It is binary_cross_entropy_with_logits with other labels; take that for targets of 0 and 1, soft targets or pos_weight.',
+    'Logistic loss for targets -1 and 1: a hinge without a corner, whose gradient never becomes 0. It is binary_cross_entropy_with_logits with other labels; use that one for targets of 0 and 1, soft targets or pos_weight.',
   aliases: ['soft_margin_loss'],
   presets: {
     torch: {
@@ -19,7 +19,7 @@ export default defineLoss({
     targets: input('...', 'sign', { about: '-1 or 1.' }),
   },
   params: noParams,
-  // ln(1 + e^-yx), whose e^-yx overflows where softplus does not.
+  // ln(1 + e^-yx), where e^-yx can overflow but softplus does not.
   formula: 'softplus(-targets * predictions)',
   references: ['torch.nn.functional.soft_margin_loss'],
   examples: [

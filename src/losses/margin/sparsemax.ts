@@ -6,14 +6,15 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'Between hinge and logistic loss, for targets 0 and 1: smooth like the one, exactly 0 from a margin of 1 like the other; its link gives probabilities that reach 0 and 1. Not where wrong rows far away must be told apart by likelihood (binary_cross_entropy_with_logits); for more than two classes take multiclass_sparsemax.',
+    'Between hinge and logistic loss, for targets 0 and 1. Like logistic loss it is smooth; like hinge it is exactly 0 from a margin of 1 on. Its link function gives probabilities that reach 0 and 1. Not if rows that are far on the wrong side must be distinguished by likelihood (binary_cross_entropy_with_logits). For more than two classes use multiclass_sparsemax.',
   presets: { optax: { names: { 'optax.losses.sparsemax_loss': {} }, reduction: 'none' } },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'binary', { about: '0 or 1.' }),
   },
   params: noParams,
-  // With z the logit on the wrong side: 0 up to -1, (z + 1)^2 / 4 up to 1, then z. The pieces meet with equal slope.
+  // With z the logit on the wrong side: 0 up to -1, (z + 1)^2 / 4 up to 1, then z. The pieces meet with equal
+  // slope.
   formula: `
     z = (1 - 2 * targets) * predictions
     z > 1 ? z : relu(z + 1)^2 / 4`,

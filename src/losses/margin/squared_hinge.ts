@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'Hinge squared: smooth at the margin, and harder on large violations. Not with outliers or mislabelled rows, which it weighs most (hinge), nor where probabilities are needed (binary_cross_entropy_with_logits).',
+    'The hinge loss squared: smooth at the margin, and stricter with large violations. Not with outliers or mislabelled rows, which it weights most (hinge), and not if you need probabilities (binary_cross_entropy_with_logits).',
   presets: {
     keras: {
       names: { 'keras.losses.SquaredHinge': {}, 'keras.losses.squared_hinge': {} },
@@ -26,7 +26,7 @@ export default defineLoss({
     labels: oneOf(['pm1', '01'], {
       default: 'pm1',
       description:
-        'How the targets spell no and yes: -1 and 1, or 0 and 1. It is never guessed from a batch.',
+        'How the targets encode no and yes: -1 and 1, or 0 and 1. It is never guessed from a batch.',
     }),
   }),
   formula: `

@@ -2,7 +2,7 @@
 import { Type } from '@sinclair/typebox'
 import { defineLoss, type InputSpec, input, type Params } from '../define.ts'
 
-/** The formula has a few lines a cluster. */
+/** The formula has a few lines per cluster. */
 const MAX_CUTOFFS = 16
 
 export default defineLoss({
@@ -10,7 +10,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'For vocabularies of tens of thousands, sorted from frequent to rare: the frequent classes stand in the head, each cluster of rarer ones behind a smaller projection, which the head only has to choose. It saves parameters, and here no time, for every cluster is computed for every row; with few classes, or equally frequent ones, take linear_cross_entropy.',
+    'For vocabularies of tens of thousands of words, sorted from frequent to rare. The frequent classes are in the head. Each cluster of rarer classes has a smaller projection, and the head only chooses the cluster. This saves parameters, but here no time, because every cluster is computed for every row. With few classes, or equally frequent ones, use linear_cross_entropy.',
   presets: {
     torch: {
       names: { 'torch.nn.AdaptiveLogSoftmaxWithLoss': {} },
@@ -21,16 +21,16 @@ export default defineLoss({
     hidden: input('rows,features', 'real', {
       differentiable: true,
       about:
-        'What the last layer leaves. Its products with the weights must not overflow (float32: 3.4e38), else the answer is NaN.',
+        'The input of the last layer. Its products with the weights must not overflow (float32: 3.4e38), otherwise the result is NaN.',
     }),
     head: input('head_size,features', 'real', {
       differentiable: true,
-      about: 'Weights of the classes below the first cutoff, then one row a cluster.',
+      about: 'Weights of the classes below the first cutoff, then one row per cluster.',
     }),
     tails: input('list of [size,features] pairs', 'real', {
       differentiable: true,
       about:
-        'One pair a cluster, sent as tails_0_projection [width, features] and tails_0_weight [classes of the cluster, width], tails_1_projection ...',
+        'One pair per cluster, sent as tails_0_projection [width, features] and tails_0_weight [classes of the cluster, width], tails_1_projection ...',
     }),
     targets: input('rows', 'class', { about: 'Class indices, from frequent to rare.' }),
   },
@@ -38,7 +38,8 @@ export default defineLoss({
     cutoffs: Type.Array(Type.Integer({ minimum: 1 }), {
       maxItems: MAX_CUTOFFS,
       default: [],
-      description: 'First class of each cluster, increasing; none: an ordinary softmax over the head.',
+      description:
+        'First class of each cluster, in ascending order. Empty: an ordinary softmax over the head.',
     }),
   }),
   formula: formulaFor([]),
@@ -71,7 +72,7 @@ export default defineLoss({
   ],
 })
 
-/** @throws RangeError when they do not increase */
+/** @throws RangeError if they are not in ascending order */
 function increasing({ cutoffs }: Params): readonly number[] {
   const list = cutoffs as readonly number[]
   const wrong = list.findIndex((cutoff, i) => i > 0 && cutoff <= list[i - 1])
@@ -79,7 +80,7 @@ function increasing({ cutoffs }: Params): readonly number[] {
   return list
 }
 
-/** Axes of a known size are called by it; the last cluster ends where its weights do. */
+/** Axes of a known size are named by it. The last cluster ends where its weights end. */
 function inputsFor(cutoffs: readonly number[]): Record<string, InputSpec> {
   const real = (axes: string, about: string) => input(axes, 'real', { differentiable: true, about })
   const head = headOf(cutoffs)
@@ -89,14 +90,14 @@ function inputsFor(cutoffs: readonly number[]): Record<string, InputSpec> {
   ])
   const places = { axis: cutoffs.length === 0 ? 'head_size' : 'last', offset: cutoffs.at(-1) ?? 0 }
   return {
-    hidden: real('rows,features', 'What the last layer leaves.'),
-    head: real(`${head},features`, 'Weights of the frequent classes, then one row a cluster.'),
+    hidden: real('rows,features', 'The input of the last layer.'),
+    head: real(`${head},features`, 'Weights of the frequent classes, then one row per cluster.'),
     ...Object.fromEntries(tails),
     targets: input('rows', 'class', { about: 'Class indices, from frequent to rare.', places }),
   }
 }
 
-/** The head has a place for each class below the first cutoff, and one for each cluster. */
+/** The head has one output for each class below the first cutoff, and one for each cluster. */
 function headOf(cutoffs: readonly number[]): string {
   return cutoffs.length === 0 ? 'head_size' : `${cutoffs[0] + cutoffs.length}`
 }
@@ -105,7 +106,7 @@ function sizeOf(cutoffs: readonly number[], cluster: number): string {
   return cluster === cutoffs.length - 1 ? 'last' : `${cutoffs[cluster + 1] - cutoffs[cluster]}`
 }
 
-/** p(class) = p(cluster) p(class | cluster); a class that is not in a cluster adds nothing there. */
+/** p(class) = p(cluster) p(class | cluster). A class that is not in a cluster adds nothing there. */
 function formulaFor(cutoffs: readonly number[]): string {
   const head = headOf(cutoffs)
   const first = cutoffs[0] ?? 0

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'The standard loss for one class out of many, on raw logits. With noisy labels add label_smoothing, with rare classes class_weights or softmax_focal.',
+    'The standard loss for one class out of many, on raw logits. If labels are noisy, add label_smoothing; if classes are rare, use class_weights or softmax_focal.',
   aliases: ['softmax_cross_entropy', 'CrossEntropyLoss'],
   presets: {
     torch: {
@@ -42,11 +42,12 @@ export default defineLoss({
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('rows,...', 'class_or_probability', {
-      about: 'Class indices without the class axis, or probabilities of the shape of the predictions.',
+      about: 'Class indices without the class axis, or probabilities in the shape of the predictions.',
     }),
     class_weights: input('classes', 'nonnegative', {
       optional: true,
-      about: 'One weight a class; the mean over index targets divides by the weights of their classes.',
+      about:
+        'One weight per class. With index targets, the mean divides by the sum of the weights of the target classes.',
     }),
   },
   params: Type.Object({
@@ -64,10 +65,9 @@ export default defineLoss({
         'With probability targets. exact: the derivative of the loss; residual: softmax - targets by the predictions and targets - softmax by the targets, as tfjs answers. With class indices both are the same.',
     }),
   }),
-  // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A probability of 0 silences its
-  // class also where ln p is -inf (a masked logit); a smoothing of 0 silences the smooth term likewise.
-  // The slope of residual is softmax - t by the logits, which is that of the loss where t sums to 1, and t - softmax by t.
-  // Class weights, which tfjs does not have, multiply t, so that it sums to something else: its mass.
+  // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A class with target
+  // probability 0 does not count, even if ln p is -inf (a masked logit); with a smoothing of 0 the smooth term does
+  // not count either.
   formula: `
     log_p = log_softmax(predictions, classes)
     w = given(class_weights) ? class_weights : 1

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'For models that already end in a softmax. Where the logits are at hand prefer cross_entropy: clipped probabilities have no gradient, just where the model is surely wrong.',
+    'For models that already end in a softmax. If the logits are available, prefer cross_entropy: clipped probabilities have no gradient exactly where the model is confident and wrong.',
   presets: {
     keras: {
       names: {
@@ -24,7 +24,8 @@ export default defineLoss({
     predictions: input('rows,classes,...', 'simplex', {
       outside: 'logits go to cross_entropy',
       differentiable: true,
-      about: 'Predicted probabilities. Each row is divided by its sum first, and the gradient knows it.',
+      about:
+        'Predicted probabilities. Each row is first divided by its sum, which the gradient takes into account.',
     }),
     targets: input('rows,...', 'class_or_probability', {
       about: 'Class indices, or one probability per class.',
@@ -42,11 +43,11 @@ export default defineLoss({
       exclusiveMaximum: 0.5,
       default: 1e-7,
       description:
-        'Probabilities are clipped to [e, 1 - e], as in Keras, with gradient 0 beyond. 0: logarithms stop at -100 instead, and the gradient at 1e12.',
+        'Probabilities are clipped to [e, 1 - e], as in Keras, with gradient 0 outside. 0: instead, logarithms are limited to -100 and the gradient to 1e12.',
     }),
     class_axis: classAxis,
   }),
-  // Without clipping, the slope of the logarithm is held at 1e12 below p = 1e-12, as in binary_cross_entropy.
+  // Without clipping, the slope of the logarithm is limited to 1e12 below p = 1e-12, as in binary_cross_entropy.
   formula: `
     total = sum(predictions, classes)
     share = total == 0 ? predictions : predictions / total

@@ -1,4 +1,4 @@
-/** Generalised cross-entropy: between cross-entropy and absolute error, for noisy labels. */
+/** Generalized cross-entropy: between cross-entropy and absolute error, for noisy labels. */
 import { Type } from '@sinclair/typebox'
 import { classAxis, defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'For labels of which some are wrong: no row can cost more than 1/q, so that a wrong label is given up in the end. With clean labels use cross_entropy, which learns hard rows faster.',
+    'For noisy labels: no row can cost more than 1/q, so that a wrong label is given up in the end. If labels are clean, use cross_entropy, which learns hard rows faster.',
   presets: {
     keras: {
       names: {
@@ -20,7 +20,7 @@ export default defineLoss({
   },
   inputs: {
     predictions: input('rows,classes,...', 'simplex', {
-      outside: 'of logits, send their softmax',
+      outside: 'for logits, send their softmax',
       differentiable: true,
       about: 'Predicted probabilities.',
     }),
@@ -31,12 +31,12 @@ export default defineLoss({
       exclusiveMinimum: 0,
       maximum: 1,
       default: 0.5,
-      description: 'Towards 0 it becomes -ln p (cross-entropy), at 1 it is 1 - p (absolute error).',
+      description: 'Towards 0 it becomes -ln p (cross-entropy); at 1 it is 1 - p (absolute error).',
     }),
     class_axis: classAxis,
   }),
-  // (1 - p^q) / q, as expm1 so that a small q does not cancel. p^(q-1) is infinite at p = 0: below 1e-37 the slope is
-  // held at its value there, so that it stays right in sign and finite in float32.
+  // (1 - p^q) / q, with expm1 so that a small q does not cancel. p^(q-1) is infinite at p = 0: below 1e-37 the
+  // slope keeps its value at 1e-37, so that it is finite in float32 and has the right sign.
   formula: `
     p = pick(predictions, targets, classes)
     held = p + stop_gradient(relu(1e-37 - p))

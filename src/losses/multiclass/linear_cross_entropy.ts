@@ -1,4 +1,4 @@
-/** Cross-entropy of a linear layer's output, with gradients of the layer too. */
+/** Cross-entropy of a linear layer's output, with the gradients of the layer. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, ignoreIndex, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'The last layer of a classifier or language model and its cross-entropy in one: logits = hidden weight^T + bias, of which only the gradients of hidden, weight and bias come back. Worth it where there are many classes, so that logits would be larger than what they are made of. With few, send logits to cross_entropy: the weight then need not travel.',
+    'The last layer of a classifier or language model together with its cross-entropy: logits = hidden weight^T + bias. Only the gradients of hidden, weight and bias are returned. Worthwhile if there are many classes, so that the logits would be larger than hidden and weight. With few classes, send logits to cross_entropy; then the weight need not be sent.',
   presets: {
     torch: {
       names: { 'torch.nn.functional.linear_cross_entropy': {}, 'torch.nn.LinearCrossEntropyLoss': {} },
@@ -18,7 +18,7 @@ export default defineLoss({
     hidden: input('rows,features', 'real', {
       differentiable: true,
       about:
-        'Input of the layer. Its products with the weights must not overflow (float32: 3.4e38), else the answer is NaN.',
+        'Input of the layer. Its products with the weights must not overflow (float32: 3.4e38), otherwise the result is NaN.',
     }),
     weight: input('classes,features', 'real', { differentiable: true, about: 'Weight of the layer.' }),
     bias: input('classes', 'real', { differentiable: true, optional: true, about: 'Bias of the layer.' }),
@@ -33,7 +33,7 @@ export default defineLoss({
     }),
     ignore_index: Type.Integer(ignoreIndex),
   }),
-  // As cross_entropy; a smoothing of 0 silences the smooth term also where a bias of -inf masks a class.
+  // Like cross_entropy. With a smoothing of 0 the smooth term does not count, even if a bias of -inf masks a class.
   formula: `
     product = sum(hidden * weight, features)
     log_p = log_softmax(given(bias) ? product + bias : product, classes)

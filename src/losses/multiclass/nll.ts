@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'For models that already end in log_softmax. It does not check that rows are normalised: on logits it falls without bound, use cross_entropy there, and cross_entropy_from_probs on probabilities.',
+    'For models that already end in log_softmax. It does not check that rows are normalized: on logits it decreases without bound. Use cross_entropy for logits and cross_entropy_from_probs for probabilities.',
   aliases: ['nll_loss'],
   presets: {
     torch: {
@@ -20,7 +20,7 @@ export default defineLoss({
     targets: input('rows,...', 'class', { about: 'Class indices.' }),
     class_weights: input('classes', 'nonnegative', {
       optional: true,
-      about: 'One weight a class; the mean divides by the weights of the targets.',
+      about: 'One weight per class. The mean divides by the sum of the weights of the target classes.',
     }),
   },
   params: Type.Object({

@@ -1,4 +1,4 @@
-/** PolyLoss: cross-entropy with another weight for the first term of its expansion. */
+/** PolyLoss: cross-entropy with a different weight for the first term of its series expansion. */
 import { Type } from '@sinclair/typebox'
 import { classAxis, defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'Cross-entropy plus epsilon (1 - p) of the target class: one parameter that makes rows which are nearly right count more (above 0) or less (below 0). Not worth it before cross_entropy works: the best epsilon differs by task and must be searched for.',
+    'Cross-entropy plus epsilon (1 - p) of the target class. One parameter makes rows that are nearly right count more (above 0) or less (below 0). Not worthwhile before cross_entropy works: the best epsilon depends on the task and must be searched for.',
   presets: {
     optax: {
       names: { 'optax.losses.poly_loss_cross_entropy': {} },
@@ -26,7 +26,7 @@ export default defineLoss({
     epsilon: Type.Number({
       minimum: -1,
       default: 2,
-      description: 'Added to the coefficient 1 of the term 1 - p; -1 removes the term, 0 is cross_entropy.',
+      description: 'Added to the coefficient 1 of the term 1 - p. -1 removes the term; 0 is cross_entropy.',
     }),
     class_axis: classAxis,
   }),

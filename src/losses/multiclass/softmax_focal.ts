@@ -1,4 +1,4 @@
-/** Focal loss over a softmax. */
+/** Focal loss with a softmax. */
 import { Type } from '@sinclair/typebox'
 import { classAxis, defineLoss, input, nullable } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'Softmax cross-entropy that fades out easy rows, for one class out of many with rare classes; gamma 0 is cross_entropy. Not with noisy labels, which are the hard rows that it turns to, and not where probabilities shall be calibrated.',
+    'Softmax cross-entropy that down-weights easy rows, for one class out of many with rare classes. gamma 0 is cross_entropy. Not with noisy labels, because it concentrates on hard rows, and not where probabilities must be calibrated.',
   aliases: ['categorical_focal'],
   presets: {
     keras: {
@@ -28,9 +28,13 @@ export default defineLoss({
   params: Type.Object({
     alpha: nullable(Type.Number({ minimum: 0 }), {
       default: null,
-      description: 'Scales every class alike (as Keras does with 0.25); null for none.',
+      description: 'Scales all classes equally (as Keras does with 0.25). null: no scaling.',
     }),
-    gamma: Type.Number({ minimum: 0, default: 2, description: 'How fast easy rows fade; 0 not at all.' }),
+    gamma: Type.Number({
+      minimum: 0,
+      default: 2,
+      description: 'Exponent that down-weights easy rows; 0 does not.',
+    }),
     epsilon: Type.Number({
       minimum: 0,
       exclusiveMaximum: 0.5,
@@ -42,8 +46,9 @@ export default defineLoss({
     }),
     class_axis: classAxis,
   }),
-  // -sum_c y_c (1 - p_c)^gamma ln p_c. The floor keeps the slope of gamma < 1 finite at p = 1. Below e^-800 p is 0 in
-  // every precision, and 1 - p rests. Classes without a target are left out before the product: a masked logit (-inf) has an infinite -ln p.
+  // -sum_c y_c (1 - p_c)^gamma ln p_c. The lower bound keeps the slope for gamma < 1 finite at p = 1. Below e^-800
+  // p is 0 in every precision, and 1 - p is constant. Classes with target 0 are left out before the product,
+  // because a masked logit (-inf) has an infinite -ln p.
   formula: `
     exact_log = log_softmax(predictions, classes)
     exact_rest = 1 - softmax(predictions, classes)

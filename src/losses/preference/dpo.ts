@@ -1,4 +1,4 @@
-/** Direct preference optimisation and its row-wise relatives. */
+/** Direct preference optimization and its row-wise variants. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
 
@@ -7,21 +7,21 @@ export default defineLoss({
   family: 'preference',
   couples: 'row',
   about:
-    'Teaches a language model to prefer the chosen of two completions, measured against a frozen reference model, without a reward model. Use it with log-probabilities summed over the tokens of a completion (averaged for ipo). Not without a reference: where policy and reference are one, only the start is measured. sigmoid only sees the difference of the two, so both log-probabilities may fall: watch them, or take nca_pair or apo_zero.',
+    'Teaches a language model to prefer the chosen one of two completions, measured against a frozen reference model, without a reward model. Use it with log-probabilities summed over the tokens of a completion (averaged for ipo). Not without a separate reference: if policy and reference are the same, only the starting point is measured. sigmoid sees only the difference of the two, so both log-probabilities may fall: watch them, or use nca_pair or apo_zero.',
   inputs: {
     policy_chosen: input('rows', 'logprob', {
       differentiable: true,
-      about: 'ln p of the preferred completion under the model that is trained.',
+      about: 'ln p of the chosen completion under the model that is being trained.',
     }),
     policy_rejected: input('rows', 'logprob', {
       differentiable: true,
-      about: 'ln p of the other completion under the model that is trained.',
+      about: 'ln p of the rejected completion under the model that is being trained.',
     }),
     reference_chosen: input('rows', 'logprob', {
-      about: 'ln p of the preferred completion under the reference.',
+      about: 'ln p of the chosen completion under the reference model.',
     }),
     reference_rejected: input('rows', 'logprob', {
-      about: 'ln p of the other completion under the reference.',
+      about: 'ln p of the rejected completion under the reference model.',
     }),
   },
   params: Type.Object({
@@ -35,17 +35,17 @@ export default defineLoss({
       minimum: 0,
       exclusiveMaximum: 0.5,
       default: 0,
-      description: 'Share of pairs whose labels are thought to be swapped; sigmoid and robust only.',
+      description: 'Expected share of pairs with swapped labels; sigmoid and robust only.',
       ...onlyWith('variant', 'sigmoid', 'robust'),
     }),
     variant: oneOf(['sigmoid', 'hinge', 'ipo', 'robust', 'nca_pair', 'sppo_hard', 'apo_zero', 'apo_down'], {
       default: 'sigmoid',
-      description: "The loss of a pair of rewards; the words are those of TRL's loss_type.",
+      description: "The loss of a pair of rewards. The names are those of TRL's loss_type.",
     }),
   }),
-  // chosen and rejected are the log-ratios of the two completions, m is their difference. With label_smoothing s, sigmoid is the
-  // expected loss when a share s of the labels is swapped (conservative DPO), robust the unbiased estimate of the loss
-  // without swaps.
+  // chosen and rejected are the log-ratios of the two completions, m is their difference. With label_smoothing s,
+  // sigmoid is the expected loss if a share s of the labels is swapped (conservative DPO), and robust the unbiased
+  // estimate of the loss without swaps.
   formula: `
     chosen = policy_chosen - reference_chosen
     rejected = policy_rejected - reference_rejected

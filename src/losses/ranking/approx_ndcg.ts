@@ -8,9 +8,9 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'The negative NDCG of each list, with a sigmoid of score differences in place of the comparisons that make a rank: from -1 (perfect) to 0. Use it to polish the metric itself. Not to begin training with: far from ties the sigmoids are flat, so start with softmax_ranking or raise the temperature. A list without a relevant item has value and gradient 0.',
+    'The negative NDCG of each list, with sigmoids of score differences instead of the comparisons that determine a rank: from -1 (perfect) to 0. Use it to fine-tune for the metric itself. Not at the start of training: far from ties the sigmoids are flat, so start with softmax_ranking or raise the temperature. A list without a relevant item has value and gradient 0.',
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'nonnegative', { about: 'Graded relevance; the gain is 2^relevance - 1.' }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
@@ -19,7 +19,7 @@ export default defineLoss({
       exclusiveMinimum: 0,
       default: 0.1,
       description:
-        'Divides the scores, in their unit: the smaller, the closer to true ranks and the flatter.',
+        'Divides the scores, in the same units: the smaller it is, the closer to true ranks and the flatter the loss.',
     }),
   }),
   // rank_i = 1 + sum over the others of sigmoid((s_j - s_i) / temperature). The base of the logarithms cancels.

@@ -1,4 +1,4 @@
-/** RankNet's pairs, weighted by what swapping them would change in NDCG. */
+/** The pairs of RankNet, weighted by how much swapping them would change NDCG. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, nullable, oneOf } from '../define.ts'
 import { COUNT_LISTS_WITH_PAIRS, DCG_GAINS, MASK_SNIPPET, PAIRWISE_LOG_LOSS } from '../formula-snippets.ts'
@@ -8,10 +8,10 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'LambdaLoss: the logistic loss of every pair that the targets order, in bits, weighted by its share in NDCG; summed over the pairs of the list. The default for ranking where the top counts most. The weights follow the ranks of the scores and are constant to the gradient, so the value jumps where two scores cross: watch NDCG, not the loss. Not for very long lists without k: it compares all pairs.',
+    'LambdaLoss: the logistic loss, in bits, of every pair that the targets order, weighted by its share in NDCG and summed over the pairs of the list. The default for ranking where the top counts most. The weights follow the ranks of the scores and are constant to the gradient, so the value jumps where two scores cross: watch NDCG, not the loss. Not for very long lists without k, because it compares all pairs.',
   aliases: ['lambda_loss'],
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'nonnegative', { about: 'Graded relevance; the gain is 2^relevance - 1.' }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
@@ -19,21 +19,23 @@ export default defineLoss({
     scheme: oneOf(['lambdarank', 'ndcg1', 'ndcg2', 'ndcg2pp', 'ranknet'], {
       default: 'lambdarank',
       description:
-        'What weighs a pair: lambdarank the change of NDCG when it swaps; ndcg1, ndcg2 tighter bounds on NDCG (ndcg1 over all pairs); ndcg2pp 10 ndcg2 + lambdarank; ranknet nothing.',
+        'The weight of a pair. lambdarank: the change of NDCG when the pair is swapped; ndcg1, ndcg2: tighter bounds on NDCG (ndcg1 over all pairs); ndcg2pp: 10 ndcg2 + lambdarank; ranknet: no weights.',
     }),
     sigma: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'Multiplies the differences of scores: how fast a pair in order stops to matter.',
+      description: 'Multiplies the differences of scores: how fast a correctly ordered pair stops counting.',
     }),
     k: nullable(Type.Integer({ minimum: 1 }), {
       default: null,
-      description: 'NDCG at k: only pairs with both items among the first k by score count; null for all.',
+      description: 'NDCG at k: only pairs with both items among the first k by score count. null: all pairs.',
     }),
   }),
-  // As allRank: with G the gain by the best DCG and D = log(1 + rank), whose base cancels, a pair weighs
+  // Like allRank: with G the gain divided by the best DCG and D = log(1 + rank), whose base cancels, a pair has the
+  // weight
   //   lambdarank |G_i - G_j| |1/D_i - 1/D_j|      ndcg2 |G_i - G_j| |1/D(gap) - 1/D(gap + 1)|      ndcg1 G_i / D_i
-  // where ndcg1 takes every i and j, i = j included: there it adds the constant G_i / D_i. Equal scores rank by position.
+  // where ndcg1 takes every i and j, including i = j, for which it adds the constant G_i / D_i. Equal scores are
+  // ranked by position.
   formula: `${MASK_SNIPPET}${DCG_GAINS}
     here = index(items)
     there = index(items)[items -> others]

@@ -1,4 +1,4 @@
-/** Likelihood of the true order of each list under Plackett-Luce. */
+/** Likelihood of the true order of each list under the Plackett-Luce model. */
 import { defineLoss, input, noParams } from '../define.ts'
 import { COUNT_NONEMPTY_LISTS, MASK_SNIPPET } from '../formula-snippets.ts'
 
@@ -7,17 +7,18 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'The negative log-likelihood of the whole true order, where the items are drawn one after another with odds e^score (Plackett-Luce). Use it where the targets order the list nearly completely. Among equal targets the earlier item counts as the better one, always, so that the answer can be repeated; with many ties prefer softmax_ranking or unique_softmax, or shuffle the lists yourself.',
+    'The negative log-likelihood of the whole true order, where items are drawn one after another with odds e^score (Plackett-Luce). Use it if the targets order the list almost completely. Among equal targets the earlier item always counts as the better one, so that the result is reproducible; with many ties prefer softmax_ranking or unique_softmax, or shuffle the lists yourself.',
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'real', {
-      about: 'Relevance; higher shall rank first, of equal ones the earlier.',
+      about: 'Relevance. Higher values should rank first; among equal ones, the earlier item.',
     }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  // Item i is drawn from itself and all that come after it: ln( sum_j e^(s_j - s_i) ) with itself, which is
-  // softplus( ln sum_after e^(s_j - s_i) ). After the last item the sum is empty, its logarithm -1e30, and the term 0.
+  // Item i is drawn from itself and all items that come after it: ln( sum_j e^(s_j - s_i) ) including itself, which
+  // is softplus( ln sum_after e^(s_j - s_i) ). After the last item the sum is empty, its logarithm -1e30, and the
+  // term 0.
   formula: `${MASK_SNIPPET}
     tied = targets[items -> others] == targets and index(items)[items -> others] > index(items)
     after = both and (targets[items -> others] < targets or tied)

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'element',
   about:
-    'For pairs that you have drawn yourself: input1 shall score higher than input2 by a margin where targets is 1, lower where it is -1. With margin 0 equal scores cost nothing, so a constant model is perfect: give a margin. Not for whole lists, where the pairs are many and coupled (pairwise_hinge_ranking, lambda_rank).',
+    'For pairs that you have chosen yourself: input1 must score higher than input2 by a margin where targets is 1, and lower where it is -1. With margin 0 equal scores cost nothing, so a constant model is perfect: set a margin. Not for whole lists, whose pairs are many and coupled (pairwise_hinge_ranking, lambda_rank).',
   aliases: ['pairwise_ranking'],
   presets: {
     torch: {
@@ -16,12 +16,15 @@ export default defineLoss({
     },
   },
   inputs: {
-    input1: input('...', 'real', { differentiable: true, about: 'Scores of the first ones.' }),
-    input2: input('...', 'real', { differentiable: true, about: 'Scores of the second ones.' }),
-    targets: input('...', 'sign', { about: '1 where the first shall win, -1 where the second.' }),
+    input1: input('...', 'real', { differentiable: true, about: 'Scores of the first items.' }),
+    input2: input('...', 'real', { differentiable: true, about: 'Scores of the second items.' }),
+    targets: input('...', 'sign', { about: '1 if the first item should win, -1 if the second should.' }),
   },
   params: Type.Object({
-    margin: Type.Number({ default: 0, description: 'Difference of scores that is enough, in their unit.' }),
+    margin: Type.Number({
+      default: 0,
+      description: 'Difference of scores that is enough, in the same units.',
+    }),
   }),
   formula: 'relu(margin - targets * (input1 - input2))',
   references: ['torch.nn.functional.margin_ranking_loss'],

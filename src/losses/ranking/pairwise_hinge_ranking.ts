@@ -7,11 +7,11 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'For every pair of a list that the targets order, the better one shall lead by 1 (RankSVM); summed over the pairs of the list. Use it where only the order counts and scores are on a fixed scale. Not where the top of the list counts most (lambda_rank), nor where lists differ much in length: long ones have more pairs and so more say.',
+    'For every pair of a list that the targets order, the better item must lead by 1 (RankSVM). The loss is summed over the pairs of the list. Use it if only the order counts and scores are on a fixed scale. Not if the top of the list counts most (lambda_rank), and not if lists differ much in length: long lists have more pairs and so more weight.',
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'real', {
-      about: 'Relevance; higher shall rank first, equal ones form no pair.',
+      about: 'Relevance. Higher values should rank first; equal ones form no pair.',
     }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
@@ -20,7 +20,8 @@ export default defineLoss({
     pair = both and targets > targets[items -> others]
     lead = predictions - predictions[items -> others]
     sum(sum(pair ? relu(1 - lead) : 0, others), items)`,
-  // rax and TF-Ranking average over pairs, so that a list without one has no say; here it does not count as a list.
+  // rax and TF-Ranking average over pairs, so that a list without pairs does not count. Here it does not count as a
+  // list.
   denominator: COUNT_LISTS_WITH_PAIRS,
   references: [
     'Joachims 2002, Optimizing Search Engines using Clickthrough Data, doi:10.1145/775047.775067',

@@ -7,12 +7,12 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'RankNet: for every pair of a list that the targets order, the logistic loss of the difference of scores; summed over the pairs of the list. A smooth default where the whole order counts. Not where the top of the list counts most (lambda_rank), nor where lists differ much in length: long ones have more pairs and so more say.',
+    'RankNet: for every pair of a list that the targets order, the logistic loss of the score difference, summed over the pairs of the list. A smooth default if the whole order counts. Not if the top of the list counts most (lambda_rank), and not if lists differ much in length: long lists have more pairs and so more weight.',
   aliases: ['ranknet'],
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'real', {
-      about: 'Relevance; higher shall rank first, equal ones form no pair.',
+      about: 'Relevance. Higher values should rank first; equal ones form no pair.',
     }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
@@ -23,7 +23,8 @@ export default defineLoss({
     scores = predictions
     lead = scores - scores[items -> others]${PAIRWISE_LOG_LOSS}
     sum(straight_through(bits, bits_slope), items)`,
-  // rax and TF-Ranking average over pairs, so that a list without one has no say; here it does not count as a list.
+  // rax and TF-Ranking average over pairs, so that a list without pairs does not count. Here it does not count as a
+  // list.
   denominator: COUNT_LISTS_WITH_PAIRS,
   references: [
     'Burges et al. 2005, Learning to rank using gradient descent, doi:10.1145/1102351.1102363',

@@ -7,15 +7,16 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'For every ordered pair of a list, the difference of the scores shall be the difference of the targets: squared error that a constant added to a whole list does not change. Use it where distances between targets mean something, as in regression within groups or distillation of scores. Not for grades of which only the order counts: it also pulls apart what is already in order. The sum grows with the square of the length of the list.',
+    'For every ordered pair of a list, the difference of the scores should equal the difference of the targets: a squared error that does not change when a constant is added to a whole list. Use it if distances between targets are meaningful, as in regression within groups or distillation of scores. Not for grades of which only the order counts: it also pushes apart items that are already in order. The sum grows with the square of the length of the list.',
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
-    targets: input('lists,items', 'real', { about: 'Values whose differences the scores shall have.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
+    targets: input('lists,items', 'real', { about: 'Values whose differences the scores should have.' }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  // With errors e = targets - predictions and n items, sum_ij (e_i - e_j)^2 = 2 n sum_i (e_i - mean e)^2: one pass over
-  // the items instead of one over the pairs, and nothing cancels. The slope by the mean is 0: it is left out where it would be the difference of two infinities.
+  // With errors e = targets - predictions and n items, sum_ij (e_i - e_j)^2 = 2 n sum_i (e_i - mean e)^2: one pass
+  // over the items instead of one over the pairs, and nothing cancels. The slope with respect to the mean is 0; it
+  // is left out where it would be the difference of two infinities.
   formula: `${MASK_SNIPPET}
     n = sum(valid ? 1 : 0, items)
     e = valid ? targets - predictions : 0

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'Cross-entropy between the relevance of the items and a softmax over their scores (ListNet): the relevant items share the list. A strong default for clicks and other sparse relevance, and cheap in long lists. Targets are weights, not probabilities: a list counts by their sum, so scale them to sum to 1 where lists shall count alike. Not for fine grades whose order among each other counts (lambda_rank, unique_softmax).',
+    'Cross-entropy between the relevance of the items and a softmax over their scores (ListNet). A strong default for clicks and other sparse relevance, and cheap for long lists. Targets are weights, not probabilities: a list is weighted by their sum, so scale them to sum to 1 if all lists should count equally. Not for fine grades whose order matters (lambda_rank, unique_softmax).',
   presets: {
     optax: {
       names: { 'optax.losses.ranking_softmax_loss': {} },
@@ -15,13 +15,13 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
-    targets: input('lists,items', 'nonnegative', { about: 'Relevance; need not sum to 1.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
+    targets: input('lists,items', 'nonnegative', { about: 'Relevance; it need not sum to 1.' }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  // Padding has a score so low that e^score is 0, but finite, so that a list of padding alone has no inf - inf.
-  // An item without relevance is silent, also where its own score is -inf.
+  // Padding gets a score so low that e^score is 0, but a finite one, so that a list of padding alone has no inf -
+  // inf. An item with relevance 0 does not count, even if its own score is -inf.
   formula: `${MASK_SNIPPET}
     log_p = log_softmax(valid ? predictions : -1e30, items)
     -sum(valid and targets != 0 ? targets * log_p : 0, items)`,

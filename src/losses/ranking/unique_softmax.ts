@@ -7,15 +7,15 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'Every item against all less relevant ones of its list, in a softmax of its own, weighted by 2^relevance - 1: equally relevant items do not compete, as they do in softmax_ranking. Use it for lists with several relevant items and graded relevance of about 0 to 5. Not for targets on a large scale, whose gains explode, nor for very long lists: it compares all pairs.',
+    'Every item against all less relevant items of its list, in a softmax of its own, weighted by 2^relevance - 1: equally relevant items do not compete, as they do in softmax_ranking. Use it for lists with several relevant items and graded relevance of about 0 to 5. Not for targets on a large scale, whose gains explode, and not for very long lists, because it compares all pairs.',
   inputs: {
-    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list a row.' }),
+    predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'nonnegative', { about: 'Graded relevance; the gain is 2^relevance - 1.' }),
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  // -ln( e^s_i / (e^s_i + sum_lower e^s_j) ) = softplus( ln sum_lower e^(s_j - s_i) ), exact also where it is tiny.
-  // Without less relevant items the sum is empty, its logarithm -1e30, and the term 0.
+  // -ln( e^s_i / (e^s_i + sum_lower e^s_j) ) = softplus( ln sum_lower e^(s_j - s_i) ), which is exact even where it
+  // is tiny. Without less relevant items the sum is empty, its logarithm -1e30, and the term 0.
   formula: `${MASK_SNIPPET}
     lower = both and targets[items -> others] < targets
     ahead = logsumexp(lower ? predictions[items -> others] - predictions : -1e30, others)

@@ -7,12 +7,12 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'One loss for every degree of robustness: alpha 2 is half_squared, 1 Charbonnier (a smooth l1), 0 Cauchy, -2 Geman-McClure, and towards minus infinity Welsch. From 1 downwards it is no longer convex, and outliers pull ever less. Do not start training there: a model that begins far away gets hardly any gradient; anneal alpha down from 2 or 1.',
+    'One loss for every degree of robustness: alpha 2 is half_squared, 1 Charbonnier (a smooth l1), 0 Cauchy, -2 Geman-McClure, and towards minus infinity Welsch. Below 1 it is not convex, and outliers pull less and less. Do not start training there: a model that begins far away gets hardly any gradient. Anneal alpha down from 2 or 1.',
   aliases: {
     charbonnier: { alpha: 1 },
     cauchy: { alpha: 0 },
     geman_mcclure: { alpha: -2 },
-    // Minus infinity is no JSON number; this far down a float64 knows no difference.
+    // Minus infinity is not a JSON number. At this value float64 shows no difference.
     welsch: { alpha: -1e30 },
   },
   inputs: {
@@ -24,19 +24,19 @@ export default defineLoss({
       default: 1,
       infinite: true,
       description:
-        'Shape, without unit: the lower, the less an outlier counts. 2, 0 and -Infinity (Welsch; a string in JSON) are limits, computed as such; above 2 outliers count more than in squared error.',
+        'Shape, without a unit: the lower, the less an outlier counts. 2, 0 and -Infinity (Welsch; a string in JSON) are limits and are computed as such. Above 2, outliers count more than in squared error.',
     }),
     scale: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'Size of an error that is still an inlier, in units of the targets.',
+      description: 'Size of an error that still counts as an inlier, in units of the targets.',
     }),
   }),
-  // Barron's rho = b/alpha ((s/b + 1)^(alpha/2) - 1) with s = (e/c)^2 and b = |alpha - 2| is a power less 1, which keeps
-  // no digits near e = 0, and 0/0 at alpha = 0 and alpha = 2. With h = b/2 ln(1 + s/b), the loss at alpha = 0, it is
-  // b/alpha expm1(t), t = alpha/b h: exact near 0, and h itself where t is within a rounding of 0 (e or alpha near 0).
-  // For large b, ln(1 + s/b) is s/b to a rounding, so that h is s/2 and alpha = -inf gives 1 - e^(-s/2) (Welsch). Where s overflows in
-  // float32, its logarithm does not.
+  // Barron's rho = b/alpha ((s/b + 1)^(alpha/2) - 1) with s = (e/c)^2 and b = |alpha - 2| is a power minus 1, which
+  // keeps no digits near e = 0, and 0/0 at alpha = 0 and alpha = 2. With h = b/2 ln(1 + s/b), the loss at alpha =
+  // 0, it is b/alpha expm1(t) with t = alpha/b h: exact near 0, and h itself where t is within a rounding of 0 (e
+  // or alpha near 0). For large b, ln(1 + s/b) equals s/b up to rounding, so that h is s/2 and alpha = -inf gives 1
+  // - e^(-s/2) (Welsch). Where s overflows in float32, its logarithm does not.
   formula: `
     e = (predictions - targets) / scale
     s = e^2

@@ -1,4 +1,4 @@
-/** Expectile loss: squared error that weighs the two sides differently. */
+/** Expectile loss: squared error with a different weight on each side. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Squared error, weighted by tau where the prediction is too small and by 1 - tau where it is too large: the smooth sibling of the quantile loss, as in implicit Q-learning. At 0.5 it is half of mse. Where the answer must be a quantile (a 90 % interval) use quantile; one outlier moves an expectile as it moves a mean.',
+    'Squared error, weighted by tau where the prediction is too small and by 1 - tau where it is too large: a smooth alternative to the quantile loss, as in implicit Q-learning. At 0.5 it is half of mse. If the result must be a quantile (a 90 % interval), use quantile. One outlier moves an expectile as it moves a mean.',
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),
@@ -17,10 +17,10 @@ export default defineLoss({
       exclusiveMinimum: 0,
       exclusiveMaximum: 1,
       default: 0.5,
-      description: 'The expectile to fit, a share: above 0.5 the predictions go up.',
+      description: 'The expectile to fit, between 0 and 1: above 0.5 the predictions go up.',
     }),
   }),
-  // Both pieces and their slopes are 0 at e = 0, so the choice between them leaves no kink.
+  // Both pieces and their slopes are 0 at e = 0, so the choice between them adds no kink.
   formula: `
     e = targets - predictions
     (e > 0 ? tau : 1 - tau) * e^2`,

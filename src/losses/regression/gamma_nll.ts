@@ -6,15 +6,15 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For positive amounts whose spread grows with their size (claims, durations, rainfall); the model predicts the logarithm of the mean. Not for data with zeros: tweedie has room for those. Beyond predictions of -709 (-88 in float32) the loss is infinite, so keep the first steps small.',
+    'For positive amounts whose spread grows with their size (claims, durations, rainfall). The model predicts the logarithm of the mean. Not for data with zeros, for which tweedie is made. For predictions below -709 (-88 in float32) the loss is infinite, so keep the first steps small.',
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logarithm of the predicted mean.' }),
     targets: input('...', 'positive', { about: 'Amounts, > 0.' }),
   },
   params: noParams,
-  // The gamma density with mean m = e^x has -ln p = k (x + y / m) + terms without x; k, the shape, only scales it.
-  // An amount of 0 asks for no e^-x, which may be infinite.
-  // y e^-x as e^(-x - 44) (y e^44) far out: e^-x itself overflows where a small amount keeps the product finite.
+  // The gamma density with mean m = e^x has -ln p = k (x + y / m) + terms without x; the shape k only scales it. An
+  // amount of 0 does not use e^-x, which may be infinite. Far out, y e^-x is computed as e^(-x - 44) (y e^44),
+  // because e^-x itself overflows where a small amount keeps the product finite.
   formula: `
     z = -predictions
     ratio = z > 44 ? exp(z - 44) * (targets * 12851600114359308276) : targets * exp(z)

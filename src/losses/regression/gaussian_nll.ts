@@ -1,4 +1,4 @@
-/** Negative log-likelihood under a Gaussian whose variance is predicted, too. */
+/** Negative log-likelihood under a Gaussian with a predicted variance. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For models that predict a mean and a variance: errors count less where the model says that it is unsure. Not without watching the variance, which can grow to hide bad means; not for heavy tails, and mse is enough where all rows are equally noisy.',
+    'For models that predict a mean and a variance: errors count less where the model says that it is uncertain. Watch the variance, which can grow to hide bad means. Not for heavy tails; if all rows are equally noisy, mse is enough.',
   aliases: ['gaussian_nll_loss'],
   presets: {
     torch: { names: { 'torch.nn.functional.gaussian_nll_loss': {}, 'torch.nn.GaussianNLLLoss': {} } },
@@ -22,7 +22,7 @@ export default defineLoss({
     epsilon: Type.Number({
       exclusiveMinimum: 0,
       default: 1e-6,
-      description: 'Smallest variance that is used; the gradient still flows below it, as in PyTorch.',
+      description: 'Minimum variance; the gradient still flows below it, as in PyTorch.',
     }),
   }),
   formula: `

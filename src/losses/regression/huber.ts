@@ -1,4 +1,4 @@
-/** Huber: quadratic near zero, linear beyond delta. */
+/** Huber loss: quadratic near zero, linear beyond delta. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Quadratic near zero, linear beyond delta: squared error that an outlier cannot shout down. Equals delta * smooth_l1(beta = delta). Not where the units make delta hard to choose (log_cosh, after scaling), nor where outliers shall count nothing at all (barron_robust).',
+    'Quadratic near zero, linear beyond delta: a squared error that outliers cannot dominate. Equals delta * smooth_l1(beta = delta). Not if the units make delta hard to choose (use log_cosh after scaling), and not if outliers should not count at all (barron_robust).',
   aliases: ['huber_loss', 'Huber'],
   presets: {
     torch: { names: { 'torch.nn.functional.huber_loss': {}, 'torch.nn.HuberLoss': {} } },
@@ -23,7 +23,7 @@ export default defineLoss({
     delta: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'Where it turns linear, in units of the targets.',
+      description: 'Where it becomes linear, in units of the targets.',
     }),
   }),
   // The pieces meet with equal slope, so the gradient at |e| = delta is well defined.

@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'ln cosh of the error: like half_squared near zero and like l1 far away, smooth everywhere, with nothing to tune. Not for errors whose unit is far from 1: it turns linear at 1, so scale the targets or take huber.',
+    'ln cosh of the error: like half_squared near zero and like l1 far away, smooth everywhere, with nothing to tune. It becomes linear at errors of about 1, so if the unit of the errors is very different, scale the targets or use huber.',
   aliases: ['LogCosh'],
   presets: {
     keras: { names: { 'keras.losses.LogCosh': {}, 'keras.losses.log_cosh': {} } },
@@ -18,8 +18,8 @@ export default defineLoss({
   },
   params: noParams,
   // cosh e = (e^e + e^-e)/2 overflows at |e| = 89 in float32; ln cosh e = |e| + ln(1 + e^(-2|e|)) - ln 2 does not.
-  // Near 0 that cancels, but cosh^-2 = 1 - tanh^2 gives ln cosh e = -ln(1 - tanh^2 e)/2, which keeps every digit there
-  // (and fails far away, where tanh is 1).
+  // Near 0 that cancels, but cosh^-2 = 1 - tanh^2 gives ln cosh e = -ln(1 - tanh^2 e)/2, which keeps every digit
+  // there (and fails far away, where tanh is 1).
   formula: `
     e = predictions - targets
     abs(e) < 1 ? -log1p(-tanh(e)^2) / 2 : abs(e) + softplus(-2 * abs(e)) - 0.6931471805599453`,

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Absolute error relative to the target, in percent: for positive quantities of very different sizes whose relative error counts. Not for targets near 0, which then outweigh everything else, and not where a bias matters: it favours predictions that are too small. msle treats both sides alike.',
+    'Absolute error relative to the target, in percent: for positive quantities of very different sizes whose relative error counts. Not for targets near 0, which then dominate everything else, and not if a bias matters: it favours predictions that are too small. msle treats both sides equally.',
   aliases: ['MeanAbsolutePercentageError'],
   presets: {
     keras: {
@@ -25,12 +25,12 @@ export default defineLoss({
     epsilon: Type.Number({
       exclusiveMinimum: 0,
       default: 1e-7,
-      description: 'Smallest magnitude that is divided by, in units of the targets.',
+      description: 'Minimum magnitude of the divisor, in units of the targets.',
     }),
     percent: Type.Boolean({
       default: true,
       description:
-        'Whether the unit is percent, as in Keras; otherwise 1 is an error as large as the target.',
+        'Whether the unit is percent, as in Keras. Otherwise 1 is an error as large as the target.',
     }),
   }),
   formula: `

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Squared difference of ln(1 + x): for counts and prices over many orders of magnitude, where being off by a factor counts the same at every size. Not for values below 0, and not where the size of an error is what it costs: too small a prediction costs more than one too large by as much.',
+    'Squared difference of ln(1 + x): for counts and prices over many orders of magnitude, where being off by a factor counts the same at every size. Not for values below 0, and not if the absolute size of an error is what it costs: a prediction that is too small costs more than one that is too large by the same amount.',
   aliases: ['MeanSquaredLogarithmicError'],
   presets: {
     keras: {
@@ -27,12 +27,12 @@ export default defineLoss({
       minimum: 0,
       default: 1e-7,
       description:
-        'Both sides are raised to at least this, and a prediction below it has gradient 0, as in Keras; 0 raises nothing.',
+        'Both sides are raised to at least this, and a prediction below it has gradient 0, as in Keras. 0 raises nothing.',
     }),
   }),
-  // ln(1 + x) - ln(1 + y) loses the digits of a small difference. With the smaller of both as b and the larger as a it is
-  // ln((1 + a) / (1 + b)) = ln(1 + (a - b) / (1 + b)), which keeps them; the square does not ask for its sign.
-  // Comparisons instead of max: with epsilon 0 a prediction of 0 keeps its slope.
+  // ln(1 + x) - ln(1 + y) loses the digits of a small difference. With b the smaller and a the larger of the two,
+  // it is ln((1 + a) / (1 + b)) = ln(1 + (a - b) / (1 + b)), which keeps them; the square does not need its sign.
+  // Comparisons are used instead of max, so that with epsilon 0 a prediction of 0 keeps its slope.
   formula: `
     x = predictions < epsilon ? epsilon : predictions
     y = targets < epsilon ? epsilon : targets

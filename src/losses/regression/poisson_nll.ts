@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For counts (events per interval). By default the model predicts the logarithm of the rate; with log_input false the rate itself, as Keras does. Not where the counts vary far more than their mean, nor for amounts that are no counts (tweedie, gamma_nll).',
+    'For counts (events per interval). By default the model predicts the logarithm of the rate; with log_input false the rate itself, as in Keras. Not if the counts vary far more than their mean, and not for amounts that are not counts (tweedie, gamma_nll).',
   aliases: ['poisson', 'poisson_nll_loss'],
   presets: {
     torch: { names: { 'torch.nn.functional.poisson_nll_loss': {}, 'torch.nn.PoissonNLLLoss': {} } },
@@ -33,7 +33,7 @@ export default defineLoss({
     full: Type.Boolean({
       default: false,
       description:
-        "Adds Stirling's approximation of ln(targets!), for targets > 1; the gradient does not change.",
+        "Adds Stirling's approximation of ln(targets!) for targets > 1; the gradient does not change.",
     }),
     epsilon: Type.Number({
       minimum: 0,
@@ -42,8 +42,8 @@ export default defineLoss({
       ...onlyWith('log_input', false),
     }),
   }),
-  // -ln(rate^y e^-rate / y!) = rate - y ln rate + ln y!, and ln y! ~ y ln y - y + ln(2 pi y)/2.
-  // A count of 0 takes no logarithm of its rate, so that a rate of 0 is legal there also with epsilon 0.
+  // -ln(rate^y e^-rate / y!) = rate - y ln rate + ln y!, and ln y! ~ y ln y - y + ln(2 pi y)/2. For a count of 0
+  // the logarithm of the rate is not used, so that a rate of 0 is allowed there even with epsilon 0.
   formula: `
     rate = targets == 0 ? predictions : predictions - targets * log(predictions + epsilon)
     core = log_input ? exp(predictions) - targets * min(predictions, 1e30) : rate

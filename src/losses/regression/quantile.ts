@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Pinball loss: its minimum is the chosen quantile, so that several of them give prediction intervals. At 0.5 it is half of l1. Not where the mean is wanted (mse); quantiles that are fitted apart may cross, so sort them.',
+    'Pinball loss: its minimum is the chosen quantile, so several of them give prediction intervals. At 0.5 it is half of l1. Not if you want the mean (mse). Quantiles that are fitted separately may cross, so sort them.',
   aliases: ['pinball'],
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
@@ -21,7 +21,7 @@ export default defineLoss({
       description: 'The quantile to fit, a probability.',
     }),
   }),
-  // max(q e, (q-1) e) with e = targets - predictions, in a form that is at rest (gradient 0) where e = 0.
+  // max(q e, (q-1) e) with e = targets - predictions, in a form whose gradient is 0 at e = 0.
   formula: `
     e = targets - predictions
     quantile * relu(e) + (1 - quantile) * relu(-e)`,

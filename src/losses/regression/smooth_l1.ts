@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Absolute error with its corner rounded within beta; the usual box-regression loss. beta = 0 is l1; huber(delta) = delta * smooth_l1(beta = delta). Not for boxes whose overlap is what counts (giou, ciou), nor where the curvature at 0 shall not grow as beta shrinks (huber).',
+    'Absolute error with a corner that is rounded within beta; the usual box-regression loss. beta = 0 is l1; huber(delta) = delta * smooth_l1(beta = delta). Not for boxes whose overlap is what counts (giou, ciou), and not if the curvature at 0 must not grow as beta shrinks (huber).',
   aliases: ['smooth_l1_loss'],
   presets: {
     torch: { names: { 'torch.nn.functional.smooth_l1_loss': {}, 'torch.nn.SmoothL1Loss': {} } },
@@ -23,7 +23,7 @@ export default defineLoss({
       description: 'Width of the rounded corner, in units of the targets; 0 is l1.',
     }),
   }),
-  // |e| < beta: e^2 / (2 beta), else |e| - beta/2. At beta = 0 only the second piece is ever taken.
+  // |e| < beta: e^2 / (2 beta), otherwise |e| - beta/2. At beta = 0 only the second piece is used.
   formula: `
     e = predictions - targets
     abs(e) < beta ? e^2 / (2 * beta) : abs(e) - beta / 2`,

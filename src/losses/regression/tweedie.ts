@@ -7,10 +7,10 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For amounts that are often exactly 0 and otherwise positive and skewed (insurance claims, sales); the model predicts the logarithm of the mean. Not for counts (poisson_nll), nor for amounts that are never 0 (gamma_nll). Its value is comparable only between fits of the same power; far from the data it overflows as e^x does.',
+    'For amounts that are often exactly 0 and otherwise positive and skewed (insurance claims, sales). The model predicts the logarithm of the mean. Not for counts (poisson_nll), and not for amounts that are never 0 (gamma_nll). Its values are comparable only between fits with the same power; far from the data it overflows as e^x does.',
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logarithm of the predicted mean.' }),
-    targets: input('...', 'nonnegative', { about: 'Amounts, >= 0; positive for powers from 2.' }),
+    targets: input('...', 'nonnegative', { about: 'Amounts, >= 0; positive for powers of 2 and above.' }),
   },
   params: Type.Object({
     power: Type.Number({
@@ -20,10 +20,10 @@ export default defineLoss({
         'The variance grows as mean^power: 1 is Poisson, between 1 and 2 a sum of a Poisson number of gamma amounts, 2 gamma, 3 inverse Gaussian.',
     }),
   }),
-  // Half the deviance without its terms in y alone, m = e^x: -y m^(1 - p) / (1 - p) + m^(2 - p) / (2 - p). At p = 1 and
-  // p = 2 one term turns into a logarithm of m, as in scikit-learn. A target of 0 asks for no power of m, which may be
-  // infinite. The power beside the target is taken as in gamma_nll. Where both terms overflow the one that
-  // grows faster is the answer.
+  // Half the deviance without its terms in y alone, with m = e^x: -y m^(1 - p) / (1 - p) + m^(2 - p) / (2 - p). At
+  // p = 1 and p = 2 one term becomes a logarithm of m, as in scikit-learn. A target of 0 does not use the power of
+  // m that multiplies it, which may be infinite; that power is computed as in gamma_nll. Where both terms overflow,
+  // the one that grows faster is the result.
   formula: `
     a = 1 - power
     b = 2 - power

@@ -1,4 +1,4 @@
-/** Connectionist temporal classification: the loss of a sequence whose alignment is not known. */
+/** Connectionist temporal classification (CTC): the loss of a sequence whose alignment is not known. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input } from '../define.ts'
 
@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'sequence',
   couples: 'group',
   about:
-    'For transcripts without timing (speech, handwriting): minus the log-probability of all alignments of the labels with the time steps. It takes the steps as independent of each other and the labels as no longer than the time; for free reordering, or with a decoder that sees its own output, use cross_entropy on a sequence-to-sequence model.',
+    'For transcripts without timing (speech, handwriting): minus the log-probability of all alignments of the labels with the time steps. It assumes that the steps are independent of each other and that there are not more labels than steps. If the order is free, or with a decoder that sees its own output, use cross_entropy on a sequence-to-sequence model.',
   presets: {
     torch: {
       names: { 'torch.nn.functional.ctc_loss': {}, 'torch.nn.CTCLoss': {} },
@@ -27,30 +27,32 @@ export default defineLoss({
   inputs: {
     predictions: input('rows,time,classes', 'logprob', {
       differentiable: true,
-      about: 'Log-probabilities of the classes at each step. Logits do as well, for they are normalised.',
+      about:
+        'Log-probabilities of the classes at each step. Logits work as well, because they are normalized.',
     }),
     targets: input('rows,labels', 'class', {
       paddedTo: 'target_lengths',
       except: 'blank',
-      about: 'Class indices, the blank not among them; what stands behind the length means nothing.',
+      about: 'Class indices without the blank. Everything after the length is ignored.',
     }),
-    input_lengths: input('rows', 'count', { atMost: 'time', about: 'Time steps of each row.' }),
-    target_lengths: input('rows', 'count', { atMost: 'labels', about: 'Labels of each row.' }),
+    input_lengths: input('rows', 'count', { atMost: 'time', about: 'Number of time steps of each row.' }),
+    target_lengths: input('rows', 'count', { atMost: 'labels', about: 'Number of labels of each row.' }),
   },
   params: Type.Object({
     blank: Type.Integer({
       minimum: 0,
       default: 0,
       placeOf: 'classes',
-      description: 'The class that stands for no label.',
+      description: 'The class that means no label.',
     }),
     zero_infinity: Type.Boolean({
       default: false,
-      description: 'Whether a labelling that does not fit into the time costs 0 instead of Infinity.',
+      description: 'Whether labels that do not fit into the time steps cost 0 instead of Infinity.',
     }),
   }),
-  // The recursion over time and labels is an op of its own (language/ctc.ts). The normalisation changes no
-  // log-probability; through it the gradient is softmax minus the share of the alignments, as PyTorch's is. What lies beyond a row's time is cut off before.
+  // The recursion over time and labels is an op of its own (language/ctc.ts). The normalization does not change
+  // log-probabilities; through it the gradient is softmax minus the share of the alignments, like PyTorch's. Steps
+  // beyond a row's length are masked before.
   formula: `
     heard = index(time) < input_lengths ? predictions : 0
     loss = ctc(log_softmax(heard, classes), targets, input_lengths, target_lengths, blank, time, classes)

@@ -22,14 +22,14 @@ describe('the compute thread', () => {
 
   it('opens the engine that is asked for and says so', async () => {
     engine = await openEngine({ engine: 'cpu', log })
-    expect(engine.info).toMatchObject({ name: 'cpu', reason: 'asked for' })
+    expect(engine.info).toMatchObject({ name: 'cpu', reason: 'selected by name' })
     expect((await engine.run(assemble([job()]))).engine).toBe('cpu')
   })
 
   it('with auto computes with compiled kernels', async () => {
     engine = await openEngine({ engine: 'auto', log })
     expect(engine.info).toMatchObject({ name: 'compiled' })
-    expect(engine.info.reason).toMatch(/^the best there is here \(tensorflow: .+\)$/)
+    expect(engine.info.reason).toMatch(/^the best available engine \(tensorflow: .+\)$/)
     const result = await engine.run(assemble([job()]))
     expect(result.engine).toBe('compiled')
     result.release?.()

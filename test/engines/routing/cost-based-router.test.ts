@@ -61,7 +61,7 @@ describe('the choice', () => {
       logged.push(line),
     )
     expect((await engine.run(LARGE)).engine).toBe('processor')
-    expect(logged).toEqual(['the device did not get ready for a program'])
+    expect(logged).toEqual(['the device failed to warm up for a program'])
   })
 
   it('tells what it has learned, by engine and program', async () => {

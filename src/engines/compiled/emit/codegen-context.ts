@@ -1,6 +1,6 @@
 /**
- * What is known at one place of a kernel while it is written: the function, the loops that are open around the place, and
- * the values that locals hold there. It writes no loads, no arithmetic and no loops; the files beside it do.
+ * The state of code generation at one point of a kernel: the function, the loops that are open at this point, and
+ * the values that are in locals. It emits no loads, no arithmetic and no loops; the other files in this folder do.
  */
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
@@ -21,31 +21,31 @@ import type { Target } from '../wide.ts'
 import { Helpers } from './helpers.ts'
 import { KernelParams } from './kernel-params.ts'
 
-/** A loop whose body is being written. */
+/** A loop whose body is being emitted. */
 export interface OpenLoop {
   readonly axis: string
   readonly index: number
   readonly lanes: boolean
-  /** What the body begins with: addresses that only change with this loop. */
+  /** Code at the start of the body: addresses that change only with this loop (loop-invariant code motion). */
   readonly prologue: Code[]
   readonly addresses: Map<string, Code>
   /**
-   * Vectors that one turn takes, written side by side so that their latencies overlap: the next elements along the lanes,
-   * or, in a loop inside of the lanes, the next elements of that loop.
+   * Vectors per iteration, emitted interleaved so that their latencies overlap: the next elements along the lanes,
+   * or, in a loop inside of the vectorized one, the next elements of that loop.
    */
   readonly copies: number
-  /** Whether all lanes lie within the axis. */
+  /** Whether all lanes are within the axis. */
   readonly full: boolean
-  /** In a lane loop that is not full: which lanes do, and how many elements are left. */
+  /** In a vectorized loop that is not full: which lanes are within the axis, and how many elements are left. */
   mask: Code | undefined
   left: Code | undefined
-  /** What has been read four rows by four columns, and what waits to be written so. */
+  /** Tiles of four rows by four columns that have been loaded, or that are waiting to be stored. */
   readonly tiles: Map<string, readonly Code[]>
-  /** Of sums over this loop: the terms of a turn. */
+  /** For sums over this loop: the terms of an iteration. */
   readonly terms: Map<number, readonly Code[]>
 }
 
-/** One kernel while it is written. */
+/** One kernel while it is being emitted. */
 export class CodegenContext {
   readonly plan: Plan
   readonly program: LegalizedProgram
@@ -56,7 +56,7 @@ export class CodegenContext {
   readonly helpers: Helpers
   readonly loops: OpenLoop[] = []
   readonly #values = new Map<number, Code>()
-  /** Values of the unrolled loop that is being written, one map for each vector of a turn. */
+  /** Values of the unrolled loop that is being emitted, one map for each vector of an iteration. */
   #copies: Map<number, Code>[] = []
   #copy = 0
 
@@ -86,7 +86,7 @@ export class CodegenContext {
     return type === 'bool' ? constI32x4(value === 0 ? 0 : -1) : constF32x4(value!)
   }
 
-  /** The buffer that an input or the cotangent lies in. */
+  /** The buffer of an input or of the cotangent. */
   inputBuffer({ op: name, name: input }: Node): Buffer {
     const role = name === 'cotangent' ? 'cotangent' : 'input'
     return this.plan.buffers.find(
@@ -96,17 +96,17 @@ export class CodegenContext {
 
   // Copies of an unrolled body
 
-  /** Which vector of the turn is being written. */
+  /** Which vector of the iteration is being emitted. */
   get copy(): number {
     return this.#copy
   }
 
-  /** Elements of a loop that lie before the present vector of its turn. */
+  /** The number of elements of a loop before the current vector of its iteration. */
   skippedIn({ copies, lanes }: OpenLoop): number {
     return copies === 1 ? 0 : this.#copy * (lanes ? 4 : 1)
   }
 
-  /** Writes each part for all vectors of a turn before the next part. */
+  /** Emits each part for all vectors of an iteration before the next part. */
   unrolled<Part>(copies: number, parts: readonly Part[], write: (part: Part) => void) {
     if (copies === 1) return parts.forEach(write)
     this.#copies = Array.from({ length: copies }, () => new Map())
@@ -123,7 +123,7 @@ export class CodegenContext {
     return this.loops.at(-1)
   }
 
-  /** The code that `write` adds inside of a loop, what depends on the loop alone before it. */
+  /** The code that `write` adds inside of a loop, preceded by code that depends only on the loop. */
   inside(loop: OpenLoop, write: () => void): Code {
     this.loops.push(loop)
     const body = this.f.capture(write)
@@ -139,18 +139,18 @@ export class CodegenContext {
     return this.loops.find(({ lanes }) => lanes)
   }
 
-  /** Whether a loop over this axis, opened here, takes only the elements of this launch. */
+  /** Whether a loop over this axis, opened here, covers only the elements of this slice. */
   isSliced(axis: string): boolean {
     return this.loops.length === 0 && axis === this.plan.separable
   }
 
-  /** Where an open loop ends. */
+  /** The end of an open loop. */
   endOf(loop: OpenLoop): Code {
     const isSliced = this.loops[0] === loop && loop.axis === this.plan.separable
     return isSliced ? this.words.last() : this.words.size(loop.axis)
   }
 
-  /** How many elements of a lane loop are left, those in the lanes included. */
+  /** How many elements of a vectorized loop are left, including those in the lanes. */
   leftOf(loop: OpenLoop): Code {
     if (loop.left !== undefined) return loop.left
     const local = this.f.local(I32)
@@ -159,7 +159,7 @@ export class CodegenContext {
     return loop.left
   }
 
-  /** Ones in the lanes that lie within the axis. */
+  /** All bits set in the lanes that are within the axis. */
   maskOf(loop: OpenLoop): Code {
     if (loop.mask !== undefined) return loop.mask
     const local = this.f.local(V128)

@@ -1,4 +1,7 @@
-/** The value of a node from the values of its arguments: one row for each op. Functions of several steps are math.ts's. */
+/**
+ * Instruction selection: emits the value of a node from the values of its arguments, one row per op. Functions that
+ * need several steps are in math.ts.
+ */
 import type { Node } from '../../../language/ir.ts'
 import { isScalar, readsInput } from '../loop-plan.ts'
 import { expUpToZero, log1pUnitInterval, MATH, type MathOp } from '../math.ts'
@@ -15,7 +18,7 @@ import {
 import type { CodegenContext } from './codegen-context.ts'
 import type { LoadStoreEmitter } from './load-store.ts'
 
-/** Computes nodes at the present place of a context. */
+/** Emits nodes at the current point of a context. */
 export class ExpressionEmitter {
   readonly #context: CodegenContext
   readonly #memory: LoadStoreEmitter
@@ -107,11 +110,11 @@ export class ExpressionEmitter {
     if (name in MATH) return this.#math(name as MathOp, args.length === 1 ? [a] : [a, b])
     if ((name === 'max' || name === 'min') && isScalar(program, args[1])) return againstNumber(name, a, b)
     const simple = SIMPLE[name]
-    if (simple === undefined) throw new Error(`the compiler does not know ${name}`)
+    if (simple === undefined) throw new Error(`the compiler does not support ${name}`)
     return simple(f, a, b)
   }
 
-  /** Whether a node is exp(-|x|), which lies between 0 and 1. */
+  /** Whether a node is exp(-|x|), which is between 0 and 1. */
   #isUnit(id: number): boolean {
     const { nodes } = this.#context
     const inner = (node: Node) => nodes[node.args[0]]
@@ -132,14 +135,14 @@ export class ExpressionEmitter {
   }
 }
 
-/** Against a number that is not NaN, one comparison does what otherwise takes several instructions. */
+/** If one argument is a constant other than NaN, one comparison replaces several instructions. */
 function againstNumber(name: 'max' | 'min', a: Code, number: Code): Code {
   return op(`f32x4.p${name}`, a, number)
 }
 
 type Simple = (f: FunctionBuilder, a: Code, b: Code) => Code
 
-/** Ops that are one instruction, or a few. */
+/** Ops that are a single instruction, or a few. */
 const SIMPLE: Readonly<Record<string, Simple>> = {
   neg: (_, a) => op('f32x4.neg', a),
   abs: (_, a) => op('f32x4.abs', a),

@@ -24,7 +24,7 @@ import { VECTOR } from './kernel-params.ts'
 /** A function of the language, or one that walks over a buffer of sums. */
 export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
 
-/** The helpers of one module; `run` stands between the host's functions and them. */
+/** The helpers of one module. `run` comes between the host's functions and them. */
 export class Helpers {
   readonly #target: Target
   readonly #made = new Map<Helper, FunctionBuilder>()
@@ -59,7 +59,7 @@ export class Helpers {
   }
 }
 
-/** Kahan's summation of a block into a total; plain where the total is not finite. */
+/** Kahan summation of a block into a total. Uncompensated if the total is not finite. */
 export function compensated(
   f: FunctionBuilder,
   partial: Code,
@@ -73,7 +73,7 @@ export function compensated(
   return { total: next, lost: op('v128.and', rest, isSound) }
 }
 
-/** Walks over `bytes` of memory, a vector at a time. */
+/** Iterates over `bytes` of memory, one vector at a time. */
 function eachVector(f: FunctionBuilder, bytes: Code, turn: (offset: Code) => void) {
   const at = f.local(I32)
   const body = f.capture(() => {
@@ -90,7 +90,7 @@ function fillFunction(): FunctionBuilder {
   return f
 }
 
-/** flush(partial, total, lost, bytes): each block's sum moves into the total. */
+/** flush(partial, total, lost, bytes): adds the sum of each block to the total. */
 function flushFunction(): FunctionBuilder {
   const f = new FunctionBuilder([I32, I32, I32, I32], [])
   eachVector(f, get(3), (offset) => {

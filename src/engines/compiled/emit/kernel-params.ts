@@ -1,6 +1,6 @@
 /**
- * The kernel's argument: a list of 32-bit words in memory, of which each is read once at the start of the kernel. This
- * file says which words there are and in which order; kernel.ts fills them in for each launch.
+ * The kernel's parameters: a list of 32-bit words in memory, each of which is read once at the start of the kernel.
+ * This file defines the words and their order; kernel.ts fills them in for each launch.
  */
 import type { Buffer } from '../loop-plan.ts'
 import {
@@ -16,24 +16,24 @@ import {
   V128,
 } from '../wasm-encoder.ts'
 
-/** One 32-bit word that a launch brings: the kernel's whole argument is a list of them in memory. */
+/** One 32-bit word of a launch. The kernel's whole argument is a list of them in memory. */
 export type KernelParam =
-  /** The elements of the outermost axis that this launch computes. */
+  /** The range of the outermost axis that this launch computes. */
   | { readonly kind: 'first' | 'last' }
   | { readonly kind: 'size'; readonly axis: string }
   | { readonly kind: 'base'; readonly buffer: Buffer }
-  /** Bytes from one element to the next along an axis of a buffer. */
+  /** Bytes between neighbouring elements along an axis of a buffer. */
   | { readonly kind: 'stride'; readonly buffer: Buffer; readonly dimension: number }
-  /** A number, or a truth as all ones or zeros. */
+  /** A number, or a boolean as all ones or zeros. */
   | { readonly kind: 'scalar'; readonly node: number }
 
 /** Bytes of a number, and of a vector. */
 export const [NUMBER, VECTOR] = [4, 16]
 
-/** The words that a kernel has asked for so far, each in a local. */
+/** The words that a kernel has used so far, each in a local. */
 export class KernelParams {
   readonly list: KernelParam[] = []
-  /** What reads them; it comes first in the kernel. */
+  /** The code that reads them, at the start of the kernel. */
   readonly prologue: Code[] = []
   readonly #f: FunctionBuilder
   readonly #locals = new Map<string, Code>()
@@ -58,7 +58,7 @@ export class KernelParams {
     return this.#word({ kind: 'base', buffer }, `base ${buffer.id}`)
   }
 
-  /** All bytes of a scratch buffer: a multiple of 16. */
+  /** Size of a scratch buffer in bytes: a multiple of 16. */
   bytes(buffer: Buffer): Code {
     return this.#word({ kind: 'stride', buffer, dimension: -1 }, `bytes ${buffer.id}`)
   }

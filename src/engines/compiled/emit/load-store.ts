@@ -1,8 +1,9 @@
 /**
- * How elements are read from buffers and written to them: addresses, lanes that lie side by side or apart, ends of rows.
+ * Loads and stores: computes addresses, and reads and writes elements whose lanes are contiguous or strided
+ * (gather), up to the ends of rows.
  *
- * Where the lanes run across the rows of a buffer, an unrolled loop along the rows moves tiles of four rows by four
- * columns, or by two: each row as one vector, turned in registers, instead of sixteen numbers.
+ * If the lanes run across the rows of a buffer, an unrolled loop along the rows moves tiles of four rows by four
+ * columns, or by two: each row is one vector and is transposed in registers, instead of sixteen separate numbers.
  */
 import type { Node } from '../../../language/ir.ts'
 import type { Buffer } from '../loop-plan.ts'
@@ -30,7 +31,7 @@ import {
 import type { CodegenContext, OpenLoop } from './codegen-context.ts'
 import { NUMBER, VECTOR } from './kernel-params.ts'
 
-/** Buffer axis -> the loop axis under which it is read, where a rename tells them apart. */
+/** Buffer axis -> the loop axis under which it is read, if a rename makes them different. */
 type Names = Readonly<Record<string, string>>
 
 /** A dimension of a buffer along which the lanes run. */
@@ -39,7 +40,7 @@ interface Across {
   readonly dimension: number
 }
 
-/** An address in a local or in code, and what is added to it by the instruction itself. */
+/** An address in a local or in code, and the constant offset that the instruction itself adds. */
 interface Place {
   readonly address: Code
   readonly offset: number
@@ -47,7 +48,7 @@ interface Place {
 
 const LANES = [0, 1, 2, 3] as const
 
-/** Reads and writes at the present place of a context. */
+/** Loads and stores at the current point of a context. */
 export class LoadStoreEmitter {
   readonly #context: CodegenContext
 
@@ -55,7 +56,7 @@ export class LoadStoreEmitter {
     this.#context = context
   }
 
-  /** What a node has in a buffer; a `rename` reads its argument's elements. */
+  /** Loads the value of a node from a buffer; a `rename` loads its argument's elements. */
   read({ op: name, axis, to }: Node, buffer: Buffer): Code {
     return this.load(buffer, name === 'rename' ? { [axis!]: to! } : {})
   }
@@ -85,7 +86,7 @@ export class LoadStoreEmitter {
         buffer.vectors ? storeVector(address, value, offset) : storeLane(address, value, 0, offset),
       )
     }
-    // Rows of scratch are padded to whole vectors, so that nothing lies behind their end.
+    // Rows of scratch memory are padded to whole vectors, so reading past their end is harmless.
     const isContiguous = isLast(buffer, dimension)
     if (isContiguous && (laneLoop!.full || buffer.role === 'scratch'))
       return f.add(storeVector(address, value, offset))
@@ -95,7 +96,10 @@ export class LoadStoreEmitter {
     f.add(this.#within(laneLoop!, one, isContiguous ? storeVector(first, kept, offset) : LANES.map(one)))
   }
 
-  /** Reads an element at a computed place; a place outside is read at the nearest end, and never used. */
+  /**
+   * Gather: reads an element at a computed index. An index outside of the axis reads the nearest end, whose value
+   * is never used.
+   */
   pick({ args, axis, axes }: Node, whole: Code): Code {
     const { nodes, words, f, laneLoop } = this.#context
     const buffer = this.#context.inputBuffer(nodes[args[0]])
@@ -105,20 +109,20 @@ export class LoadStoreEmitter {
     const { address, offset } = this.#place(buffer, {}, axis!)
     const at = (lane: number) => op('i32.add', address, op('i32.mul', extractI32(place, lane), stride))
     if (laneLoop === undefined || !axes.includes(laneLoop.axis)) return loadSplat(at(0), offset)
-    // Where the lanes run along the buffer too, each starts at its own element.
+    // If the lanes run along the buffer too, each lane starts at its own element.
     const dimension = buffer.axes.indexOf(laneLoop.axis)
     if (dimension < 0) return this.#gather(at, offset)
     return this.#gather((lane) => this.#ofLane(at(lane), { buffer, dimension }, lane), offset)
   }
 
-  /** Four numbers that lie apart. */
+  /** Four numbers that are not contiguous. */
   #gather(at: (lane: number) => Code, offset: number): Code {
     return LANES.reduce<Code>((vector, lane) => loadLane(at(lane), vector, lane, offset), constI32x4(0))
   }
 
   // Tiles
 
-  /** Whether the unrolled loop goes along the rows of the buffer, across which the lanes run. */
+  /** Whether the unrolled loop runs along the rows of the buffer, and the lanes across them. */
   #isTiled({ axes, vectors }: Buffer, names: Names): boolean {
     const { innermost } = this.#context
     if (innermost === undefined || innermost.lanes || innermost.copies === 1) return false
@@ -126,7 +130,7 @@ export class LoadStoreEmitter {
     return !vectors && (names[last] ?? last) === innermost.axis
   }
 
-  /** The columns of a turn are read at once, for the first of them. */
+  /** The columns of an iteration are loaded together, with the first of them. */
   #loadTile({ buffer, dimension }: Across, names: Names): Code {
     const { f, copy, innermost } = this.#context
     const key = `load ${buffer.id} ${buffer.axes.map((axis) => names[axis] ?? axis)}`
@@ -139,7 +143,7 @@ export class LoadStoreEmitter {
     return columns[copy]
   }
 
-  /** The columns of a turn are written at once, with the last of them. */
+  /** The columns of an iteration are stored together, with the last of them. */
   #storeTile({ buffer, dimension }: Across, value: Code) {
     const { f, laneLoop, innermost } = this.#context
     const key = `store ${buffer.id}`
@@ -180,7 +184,7 @@ export class LoadStoreEmitter {
 
   // Lanes
 
-  /** `all` where all lanes lie within the axis, else `one` for each that does. */
+  /** `all` if all lanes are within the axis, otherwise `one` for each lane that is. */
   #within(loop: OpenLoop, one: (lane: number) => Code, all: Code): Code {
     if (loop.full) return all
     const left = this.#context.leftOf(loop)
@@ -188,7 +192,7 @@ export class LoadStoreEmitter {
     return ifElse(op('i32.ge_s', left, i32(LANES.length)), all, single)
   }
 
-  /** Where a lane's element lies, from the first lane's; lanes beyond the end read the last element again. */
+  /** The address of a lane's element, relative to the first lane. Lanes beyond the end read the last element again. */
   #ofLane(first: Code, { buffer, dimension }: Across, lane: number): Code {
     if (lane === 0) return first
     const loop = this.#context.laneLoop!
@@ -209,7 +213,7 @@ export class LoadStoreEmitter {
     })
   }
 
-  /** The dimension of a buffer along which the lanes lie. */
+  /** The dimension of a buffer along which the lanes are contiguous. */
   #laneDimension(buffer: Buffer, names: Names): number | undefined {
     const axis = this.#context.laneLoop?.axis
     const place = buffer.axes.findIndex((own) => (names[own] ?? own) === axis)
@@ -219,9 +223,9 @@ export class LoadStoreEmitter {
   // Addresses
 
   /**
-   * Where the present element lies, or the first lane's.
+   * The address of the current element, or of the first lane's.
    *
-   * @param skip a buffer axis that is added by the caller
+   * @param skip a buffer axis that the caller adds
    */
   #place(buffer: Buffer, names: Names, skip?: string): Place {
     const { innermost, words } = this.#context
@@ -236,7 +240,10 @@ export class LoadStoreEmitter {
     return { address: op('i32.add', address, step), offset: 0 }
   }
 
-  /** Of the first vector of a turn: the parts that belong to an outer loop are computed at the start of its body. */
+  /**
+   * The address for the first vector of an iteration. The parts that belong to an outer loop are computed at the
+   * start of its body.
+   */
   #address(buffer: Buffer, names: Names, skip?: string): Code {
     const { words, loops } = this.#context
     const spelled = buffer.axes.map((axis) => (axis === skip ? '' : (names[axis] ?? axis)))
@@ -252,7 +259,7 @@ export class LoadStoreEmitter {
     return address
   }
 
-  /** Computed at the start of a loop's body. */
+  /** Computed once at the start of a loop's body. */
   #once(loop: OpenLoop, key: string, make: () => Code): Code {
     const known = loop.addresses.get(key)
     if (known !== undefined) return known

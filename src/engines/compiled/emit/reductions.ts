@@ -1,6 +1,7 @@
 /**
- * Sums and maxima while their loops run: in locals, or in memory where they have axes that lie deeper than their loop. A
- * sum is added up in blocks, and what rounding takes from the total of the blocks is kept beside it.
+ * Reductions: sums and maxima while their loops run, in locals, or in memory if they have axes of loops deeper than
+ * their own. A sum is accumulated in blocks, and the rounding error of the total is kept separately (compensated
+ * summation).
  */
 import type { Accumulator } from '../loop-plan.ts'
 import {
@@ -21,7 +22,7 @@ import type { ExpressionEmitter } from './expressions.ts'
 import { compensated } from './helpers.ts'
 import type { LoadStoreEmitter } from './load-store.ts'
 
-/** Terms that are added before the sum moves on to the next block. */
+/** Number of terms in a block. */
 const BLOCK = 64
 
 /** A sum in locals. */
@@ -31,14 +32,14 @@ interface LocalSum {
   readonly lost: number
 }
 
-/** A maximum in locals: of the numbers, and all bits where one of them was none. */
+/** A maximum in locals: the maximum of the numbers, and all bits set if one of them was NaN. */
 interface LocalMax {
   readonly largest: number
-  /** Absent where a NaN need not be noticed. */
+  /** Absent if NaN need not be detected. */
   readonly strange: number | undefined
 }
 
-/** The sums and maxima of a kernel: begun before their loop, finished behind it. */
+/** The sums and maxima of a kernel: begun before their loop, finished after it. */
 export class ReductionEmitter {
   readonly #context: CodegenContext
   readonly #memory: LoadStoreEmitter
@@ -75,7 +76,7 @@ export class ReductionEmitter {
     f.add(set(sum.partial, start), set(sum.total, start), set(sum.lost, start))
   }
 
-  /** One more term. */
+  /** Adds one term. */
   accumulate(node: number, memory: Accumulator['memory']) {
     const { axis, args } = this.#context.nodes[node]
     const loop = this.#context.loopOver(axis!)
@@ -94,7 +95,7 @@ export class ReductionEmitter {
     else this.#add(this.#sums.get(node)!, terms)
   }
 
-  /** The terms of one turn so far. */
+  /** The terms of the current iteration so far. */
   #ofTurn(node: number, term: Code, loop: OpenLoop): readonly Code[] {
     const earlier = loop.copies === 1 ? [] : (loop.terms.get(node) ?? [])
     const terms = [...earlier, this.#context.f.let(term)]
@@ -106,7 +107,10 @@ export class ReductionEmitter {
     this.#context.f.add(set(partial, op('f32x4.add', get(partial), inPairs('f32x4.add', terms))))
   }
 
-  /** WebAssembly's max gives NaN where one of both is, and is seven instructions on x86: these are two and a third. */
+  /**
+   * WebAssembly's max returns NaN if one of its arguments is NaN, and takes seven instructions on x86. This takes
+   * two and a third.
+   */
   #raise({ largest, strange }: LocalMax, terms: readonly Code[]) {
     this.#context.f.add(set(largest, op('f32x4.pmax', get(largest), inPairs('f32x4.pmax', terms))))
     if (strange === undefined) return
@@ -114,7 +118,7 @@ export class ReductionEmitter {
     this.#context.f.add(set(strange, op('v128.or', get(strange), inPairs('v128.or', notNumbers))))
   }
 
-  /** At the end of a turn, whose loop's index has moved on. */
+  /** At the end of an iteration, after the index of the loop has been incremented. */
   flushEveryBlock(accumulators: readonly Accumulator[], index: number, step: number) {
     const sums = accumulators.filter(({ node }) => !this.#isMax(node))
     if (sums.length === 0) return
@@ -125,7 +129,7 @@ export class ReductionEmitter {
     this.#context.f.add(ifElse(isDue, flushes))
   }
 
-  /** Behind its loop: a sum in a local is the node's value from here on. */
+  /** After its loop: from here on, a sum in a local is the node's value. */
   finish(accumulator: Accumulator, lanes: boolean) {
     const { node, memory } = accumulator
     const isMax = this.#isMax(node)
@@ -141,7 +145,7 @@ export class ReductionEmitter {
     return this.#context.nodes[node].op === 'reduce_max'
   }
 
-  /** What the lanes beyond the end hold must not count. */
+  /** Lanes beyond the end must not count. */
   #onlyInside(node: number, term: Code, loop: OpenLoop): Code {
     const mask = this.#context.maskOf(loop)
     if (!this.#isMax(node)) return op('v128.and', term, mask)
@@ -160,7 +164,7 @@ export class ReductionEmitter {
     f.add(set(lost, next.lost), set(total, next.total), set(partial, constF32x4(0)))
   }
 
-  /** Combines the four lanes, in pairs; the result stands in all of them. */
+  /** Horizontal reduction: combines the four lanes, in pairs. The result is in all of them. */
   #across(combine: SimdOp, value: Code, lanes: boolean): Code {
     if (!lanes) return value
     const own = this.#context.f.let(value)
@@ -169,12 +173,12 @@ export class ReductionEmitter {
   }
 }
 
-/** NaN, of which all bits are one, where something was no number. */
+/** NaN, with all bits set, if one of the numbers was NaN. */
 function largestOf({ largest, strange }: LocalMax): Code {
   return strange === undefined ? get(largest) : op('v128.or', get(largest), get(strange))
 }
 
-/** Of a power of two of them: one by one, each would wait for the one before. */
+/** Combines a power of two of terms as a tree: one by one, each would wait for the one before. */
 function inPairs(combine: SimdOp, terms: readonly Code[]): Code {
   if (terms.length === 1) return terms[0]
   const middle = terms.length / 2

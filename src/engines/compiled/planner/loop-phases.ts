@@ -1,17 +1,17 @@
 /**
- * In which of a block's loops each item stands. A loop ends where a sum over its axis is needed; what needs the sum goes
- * into a later one, and each loop is one phase.
+ * Scheduling of items into phases: each loop over the block's axis is one phase. A loop ends where a sum over its
+ * axis is needed; what needs the sum goes into a later loop.
  */
 import type { Placement, WorkItem } from './work-items.ts'
 
 /** What the phases depend on. */
 export interface DependencyInfo {
   readonly items: readonly WorkItem[]
-  /** Node -> the item of this block that makes it. */
+  /** Node -> the item of this block that computes it. */
   readonly makers: ReadonlyMap<number, WorkItem>
   argsOf(item: WorkItem): readonly number[]
   groupOf(item: WorkItem): Placement
-  /** Whether it leaves the block, or is a sum of its own. */
+  /** Whether it is used outside of the block, or is itself a sum. */
   isKept(item: WorkItem): boolean
 }
 
@@ -20,13 +20,13 @@ export function phasesOf(question: DependencyInfo): ReadonlyMap<WorkItem, number
   return asLateAsPossible(question, asEarlyAsPossible(question))
 }
 
-/** Item -> the first phase in which all that it needs is known. */
+/** ASAP scheduling. Item -> the first phase in which everything that it needs is known. */
 function asEarlyAsPossible(question: DependencyInfo): Map<WorkItem, number> {
   const phases = new Map<WorkItem, number>()
   const adding = new Map<number, WorkItem>()
   for (const item of question.items) {
     if (item.act === 'add') adding.set(item.node, item)
-    // What was added up in an outer loop is known from the start.
+    // What was accumulated in an outer loop is known from the start.
     const added = adding.get(item.node)
     const afterAdding = added === undefined ? 0 : phases.get(added)! + 1
     phases.set(item, item.act === 'sum' ? afterAdding : phaseAfter(question, item, phases))
@@ -49,7 +49,10 @@ function phaseAfter(
   return Math.max(0, ...bounds)
 }
 
-/** What is only read by later loops of the same kind is made in the first of them, and need not be kept till then. */
+/**
+ * ALAP scheduling. A value that only later loops of the same kind read is computed in the first of them and need
+ * not be stored until then.
+ */
 function asLateAsPossible(
   question: DependencyInfo,
   early: ReadonlyMap<WorkItem, number>,

@@ -1,20 +1,20 @@
 /**
- * One level of the nest of loops: which items of a block stand outside of the loops over its axis, and which in which of
- * them; what a later loop needs from an earlier one, and whether it is kept for it or made again. What stands inside of a
- * loop is the next level's.
+ * Loop fusion at one level of the loop nest: which items of a block are outside of the loops over its axis, and in
+ * which loop the others are; what a later loop needs from an earlier one, and whether it is stored or computed
+ * again (rematerialization). The inside of a loop belongs to the next level.
  */
 import { type Accumulator, type Buffer, COSTS, isReduction, type Statement } from '../loop-plan.ts'
 import { phasesOf } from './loop-phases.ts'
 import type { PlannerContext } from './planner-context.ts'
 import { keyOf, type LoopSegment, type Placement, type Scope, sorted, type WorkItem } from './work-items.ts'
 
-/** Recomputing up to so much costs less than a store and a load near by, or of a whole matrix. */
+/** Recomputing up to this cost is cheaper than a nearby store and load, or the store and load of a whole matrix. */
 const CHEAP = { nearby: 6, matrix: 40 } as const
 
-/** Lays out the next level. */
+/** Schedules the next level. */
 export type ScheduleInner = (items: readonly WorkItem[], scope: Scope) => Statement[]
 
-/** One level of the loop nest: what is outside of the loops over one axis, and inside of each. */
+/** One level of the loop nest: what is outside of the loops over one axis, and inside of each loop. */
 export class LoopLevelScheduler {
   readonly #context: PlannerContext
   readonly #inner: ScheduleInner
@@ -23,7 +23,7 @@ export class LoopLevelScheduler {
   readonly #assignment: Map<number, Buffer>
   readonly #parts: LoopSegment[] = []
   readonly #partOf = new Map<string, LoopSegment>()
-  /** Node -> the item of this block that makes it. */
+  /** Node -> the item of this block that computes it. */
   readonly #makers = new Map<number, WorkItem>()
   /** Nodes that a later part reads from their local. */
   readonly #exported: Set<number>
@@ -66,7 +66,7 @@ export class LoopLevelScheduler {
     })
   }
 
-  /** Whether it leaves this block, or is a sum of its own. */
+  /** Whether it is used outside of this block, or is itself a sum. */
   #isKept({ node }: WorkItem): boolean {
     return this.#context.isRoot(node) || this.#assignment.has(node) || isReduction(this.#context.nodes[node])
   }
@@ -100,7 +100,7 @@ export class LoopLevelScheduler {
 
   // What is needed where
 
-  /** Sums that have deeper axes lie in memory, where every later part reads them. */
+  /** Sums that have deeper axes are in memory, where every later part reads them. */
   #placeSums(items: readonly WorkItem[]) {
     const { depth, insideLanes } = this.#scope
     for (const { act, node } of items) {
@@ -116,7 +116,7 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** What is read under another name is read as a whole, so it lies in memory. */
+  /** A value that is read under another name is read as a whole, so it must be in memory. */
   #placeRenamed(items: readonly WorkItem[]) {
     for (const item of items) {
       if (item.act !== 'value' || !this.#context.isWholeRename(item.node)) continue
@@ -136,7 +136,7 @@ export class LoopLevelScheduler {
     for (const item of this.#assigned.get(part)!) if (this.#isWanted(item)) this.#include(part, item)
   }
 
-  /** Whether something beyond its own part asks for it. */
+  /** Whether it is needed outside of its own part. */
   #isWanted({ act, node, again }: WorkItem): boolean {
     if (act === 'add') return true
     if (this.#exported.has(node) || (this.#context.isRoot(node) && !again)) return true
@@ -162,7 +162,7 @@ export class LoopLevelScheduler {
     else this.#keep(arg)
   }
 
-  /** What it costs to make a node again in another part. */
+  /** The cost of computing a node again in another part. */
   #costOf(node: number): number {
     const maker = this.#makers.get(node)
     if (this.#context.isScalar(node)) return 0
@@ -205,7 +205,7 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** The innermost loop does, or the one over the axis that was chosen. */
+  /** The innermost loop is vectorized, or the one over the chosen axis. */
   #takesLanes(items: ReadonlyMap<string, WorkItem>, accumulators: readonly Accumulator[]): boolean {
     const isDeep = [...items.values()].some((item) => this.#isDeep(item))
     if (!isDeep) return true

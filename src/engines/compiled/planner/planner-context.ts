@@ -1,6 +1,6 @@
 /**
- * A program and the order in which the loops over its axes nest: what both the planner and its blocks ask about nodes and
- * axes, and the buffers that they have asked for.
+ * A program and the nesting order of its loops: what the planner and its blocks need to know about nodes and axes,
+ * and the buffers that they have allocated.
  */
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
@@ -8,24 +8,27 @@ import { fastestAxis } from '../loop-order.ts'
 import { type AccumulatorMemory, type Buffer, isReduction, isScalar, readsInput } from '../loop-plan.ts'
 import type { WorkItem } from './work-items.ts'
 
-/** What a planner and its blocks share. */
+/** The state that a planner and its blocks share. */
 export class PlannerContext {
   readonly program: LegalizedProgram
   readonly nodes: readonly Node[]
   readonly order: readonly string[]
   readonly buffers: Buffer[] = []
-  /** Node -> where it leaves the kernel. */
+  /** Node -> the result buffers to which it is written. */
   readonly roots: ReadonlyMap<number, readonly Buffer[]>
-  /** Where the sums with deeper axes are. */
+  /** The memory of sums with deeper axes. */
   readonly memory = new Map<number, AccumulatorMemory>()
-  /** Where such a sum goes from there, because something beyond its block reads it. */
+  /** Where such a sum is copied to, because it is read outside of its block. */
   readonly copies = new Map<number, Buffer>()
-  /** The axis of the outermost loop, when parts of it may run anywhere in any order. */
+  /**
+   * The axis of the outermost loop, if its iterations are independent, so that they can run in any order on any
+   * thread.
+   */
   separable: string | undefined
   readonly #fastest: string | undefined
   readonly #lanes: string | undefined
 
-  /** @param lanes the axis whose loops take four elements at once, wherever they stand */
+  /** @param lanes the axis whose loops are vectorized, at whatever depth they are */
   constructor(program: LegalizedProgram, order: readonly string[], lanes: string | undefined) {
     this.program = program
     this.nodes = program.nodes
@@ -52,7 +55,7 @@ export class PlannerContext {
     return buffer
   }
 
-  /** Scratch for a value that has these axes; the fastest one lies side by side. */
+  /** A scratch buffer for a value with these axes. The fastest one is contiguous. */
   scratch(node: number, axes: readonly string[], vectors: boolean): Buffer {
     const ordered = [...axes].sort((a, b) => Number(this.isFastest(a)) - Number(this.isFastest(b)))
     return this.#buffer('scratch', String(node), ordered, vectors)
@@ -94,7 +97,7 @@ export class PlannerContext {
     return axis === this.#lanes
   }
 
-  /** Whether the axis is the second name of another: then its flat part is worth a loop of its own. */
+  /** Whether the axis is the second name of another one: then its flat part is worth a loop of its own. */
   isPair(axis: string): boolean {
     return this.program.renamed[axis] !== undefined
   }
@@ -103,7 +106,7 @@ export class PlannerContext {
     return this.order.slice(depth).filter((axis) => axes.includes(axis))
   }
 
-  /** The axes of the loops further in. */
+  /** The axes of the inner loops. */
   below(depth: number): readonly string[] {
     return this.order.slice(depth + 1)
   }
