@@ -221,6 +221,7 @@ export function inlineSchema(formats: readonly Format[]) {
       }),
     ),
     definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
+    params: Type.Optional(OptionSchemas.params),
     ...Object.fromEntries(OPTIONS_OF_INLINE.map((name) => [name, Type.Optional(refTo(name))])),
   }
   const body = Type.Object(members, {
@@ -297,7 +298,7 @@ export function bodySchemaOf(loss: Loss): Record<string, unknown> {
   }
 }
 
-const OPTIONS_OF_INLINE = Object.keys(OptionSchemas).filter((name) => name !== 'preset')
+const OPTIONS_OF_INLINE = Object.keys(OptionSchemas).filter((name) => name !== 'preset' && name !== 'params')
 
 /** The examples in the documentation. */
 export const INLINE_EXAMPLES = {

@@ -1,7 +1,4 @@
-/**
- * Circuit breaker with exponential backoff: keeps calls away from a database that has just failed, because all of
- * them would wait for the same error.
- */
+/** Keeps callers from a database that has just failed: they would all wait for the same answer. */
 import { StoreDown } from './contract.ts'
 
 const FIRST_MS = 50
@@ -12,7 +9,7 @@ export class Backoff {
   #until = 0
   #reason = ''
 
-  /** @throws StoreDown while it is too early for another attempt */
+  /** @throws StoreDown while it is too early for another try */
   check(): void {
     if (performance.now() < this.#until) throw new StoreDown(this.#reason)
   }

@@ -1,6 +1,6 @@
 /**
- * The contract of the store of custom losses, for every database. A registered version never changes, so it can be
- * cached for ever. What can change is which version is the latest, and whether a name is retired.
+ * What the store of own losses promises, whichever database keeps it. A version never changes once it is registered, so
+ * it may be cached for ever; what can change is which version is the latest, and whether a name is retired.
  */
 
 /** A registered name, without its version: `acme/robust_log`. */
@@ -13,16 +13,16 @@ export interface LossName {
 export interface Draft extends LossName {
   /** SHA-256 of what the loss computes, in hex. */
   readonly id: string
-  /** SHA-256 of the whole document, in hex. It identifies equal documents. */
+  /** SHA-256 of the whole document, in hex: equal documents are recognised by it. */
   readonly digest: string
-  /** The definition as JSON text, stored unchanged. */
+  /** The definition, JSON text, kept as it is. */
   readonly document: string
   readonly createdBy: string | null
 }
 
 /** One version of a loss. It never changes. */
 export interface StoredVersion extends Draft {
-  /** Counts from 1 for each name. A number is never reused, not even after a purge. */
+  /** Counts from 1 for each name, and is never given twice, not even after a purge. */
   readonly version: number
   /** When it was registered: ISO 8601, UTC. */
   readonly created: string
@@ -31,7 +31,7 @@ export interface StoredVersion extends Draft {
 /** What can change about a name. */
 export interface StoredLoss extends LossName {
   readonly latest: number
-  /** When it was retired (ISO 8601, UTC), or null. */
+  /** Since when it is retired (ISO 8601, UTC), or null. */
   readonly retired: string | null
 }
 
@@ -42,14 +42,11 @@ export interface FoundVersion {
 
 export interface Registered {
   readonly stored: StoredVersion
-  /** False if the latest version already is the same document; `stored` is then that version. */
+  /** False where the latest version is the same document already: that version is `stored`. */
   readonly isNew: boolean
 }
 
-/**
- * `onlyCreate`: the name must not exist, or must be retired. `follows`: this must be the latest version, and not
- * retired.
- */
+/** `onlyCreate`: the name must not be there, or be retired. `follows`: this must be the latest version, and not retired. */
 export type Condition = { readonly onlyCreate: true } | { readonly follows: number }
 
 export interface VersionPage {
@@ -60,21 +57,21 @@ export interface VersionPage {
 
 export interface LossPage {
   readonly limit: number
-  /** Only names after this one, which is the last name of the previous page. */
+  /** Only names behind this one; the last of the page before. */
   readonly after?: LossName
-  /** Includes retired names. */
+  /** Retired names as well. */
   readonly withRetired?: boolean
 }
 
-/** The name whose latest version or retirement has changed; `all` if changes may have been missed. */
+/** The name whose latest version or retirement has changed; `all` where any may have, unheard. */
 export type Change = LossName | 'all'
 
 /** A name in an export. Its versions follow. */
 export interface LossRecord extends LossName {
   readonly kind: 'loss'
-  /** Null for a purged name, of which only the last version number is kept. */
+  /** Null for a purged one, of which only its last number is left. */
   readonly latest: number | null
-  /** The highest version number that was ever used. */
+  /** The highest version that was ever given. */
   readonly numbered: number
   readonly retired: string | null
 }
@@ -85,65 +82,62 @@ export interface VersionRecord extends StoredVersion {
 
 export type ExportRecord = LossRecord | VersionRecord
 
-/** Every method rejects with {@link StoreDown} when the database fails. */
+/** Every method rejects with {@link StoreDown} where the database does not do its part. */
 export interface LossStore {
   /**
-   * Registers a document as the next version of its name. It is on disk when the promise resolves. A retired name
-   * becomes available again with its next version.
+   * Registers a document as the next version of its name. It is on disk when this resolves. A retired name comes back
+   * with the next version.
    *
-   * @throws PreconditionFailed if the condition is not met
-   * @throws NamespaceFull if the name is new and its namespace has reached the limit
+   * @throws PreconditionFailed when the condition does not hold
+   * @throws NamespaceFull when the name is new and its namespace has as many as are allowed
    * @example
    * const { stored, isNew } = await store.register(draft, { follows: 2 }) // stored.version === 3
    */
   register(draft: Draft, condition?: Condition): Promise<Registered>
-  /**
-   * A version, by default the latest; undefined if there is none. Retired versions are found too, with
-   * `loss.retired` set.
-   */
+  /** A version, by default the latest; undefined where there is none. Retired ones are found too: `loss.retired` says so. */
   find(namespace: string, name: string, version?: number): Promise<FoundVersion | undefined>
   /** Newest first. */
   versions(namespace: string, name: string, page: VersionPage): Promise<readonly StoredVersion[]>
   /** Names with their latest versions, in the order of namespaces and names. */
   list(namespace: string | undefined, page: LossPage): Promise<readonly FoundVersion[]>
-  /** @returns whether it existed and was not retired yet */
+  /** @returns whether it was there and not retired yet */
   retire(namespace: string, name: string): Promise<boolean>
   /**
-   * Removes all versions. The last version number is kept: if the name is registered again, its versions continue
-   * after it.
+   * Removes all versions. The number of the last one is kept: registered again, the name goes on behind it.
    *
-   * @returns whether it existed
+   * @returns whether it was there
    */
   purge(namespace: string, name: string): Promise<boolean>
   /**
-   * Reports changes, including those made through this store, before the call that made them resolves.
+   * Tells of changes, those made through this store included, before the call that made them resolves.
    *
-   * A reader that caches the latest version drops it then. A `find` that began before the change may still return
-   * the previous version, so its result must not be cached if a change was reported in the meantime.
+   * A reader who caches the latest version drops it then. A `find` that began before the change may still answer with
+   * what was there before: its answer must not be cached when a change came in the meantime.
    *
-   * @returns a function that removes the listener
+   * @returns ends it
    */
   onChange(listener: (change: Change) => void): () => void
   /**
-   * Whether changes made elsewhere are received at the moment. While false, do not cache which version is the
-   * latest.
+   * Whether changes made elsewhere are heard now: at once from PostgreSQL, and within half a second from another process
+   * that has the same file open. While false, do not cache which version is the latest. It turns false at most five
+   * seconds after a connection has died in silence, and listeners are then told `all`.
    */
   readonly hearsChanges: boolean
-  /** Resolves if the database responds. */
+  /** Resolves when the database answers. */
   health(): Promise<void>
   export(): AsyncIterable<ExportRecord>
   /**
-   * Adds all missing records with their version numbers, in one transaction. `maxLosses` is not applied.
+   * Adds what is missing, with its version numbers, all of it or nothing. `maxLosses` does not count here.
    *
-   * @returns the number of new versions
-   * @throws ImportRefused if a version exists with a different document
+   * @returns how many versions are new
+   * @throws ImportRefused when a version is there with another document
    */
   import(records: Iterable<ExportRecord>): Promise<number>
-  /** Waits for pending calls. The store cannot be used afterwards. */
+  /** Waits for what is under way. Afterwards nothing else may be asked. */
   close(): Promise<void>
 }
 
-/** The database is unavailable. The message names the cause, and contains no credentials. */
+/** The database does not do its part now. The message names the cause, and no credentials. */
 export class StoreDown extends Error {
   override readonly name = 'StoreDown'
 }
@@ -156,7 +150,7 @@ export class InvalidAddress extends Error {
 /** The condition of a registration does not hold. */
 export class PreconditionFailed extends Error {
   override readonly name = 'PreconditionFailed'
-  /** The latest version that is not retired, if there is one. */
+  /** The latest version that is not retired, where there is one. */
   readonly latest: number | undefined
 
   constructor(message: string, latest: number | undefined) {
@@ -165,13 +159,13 @@ export class PreconditionFailed extends Error {
   }
 }
 
-/** The namespace has reached its maximum number of names. */
+/** A namespace has as many names as are allowed. */
 export class NamespaceFull extends Error {
   override readonly name = 'NamespaceFull'
   readonly limit: number
 
   constructor(namespace: string, limit: number) {
-    super(`${namespace} already has ${limit} losses, which is the limit`)
+    super(`${namespace} has ${limit} losses already, which is the limit`)
     this.limit = limit
   }
 }
@@ -179,7 +173,7 @@ export class NamespaceFull extends Error {
 /** An import contradicts what is stored. */
 export class ImportRefused extends Error {
   override readonly name = 'ImportRefused'
-  /** Index of the record, from 0. */
+  /** Which record it was, from 0. */
   readonly index: number
 
   constructor(message: string, index: number) {

@@ -6,13 +6,13 @@ import { SqlStore } from './sql-store.ts'
 import { createSqliteBackend } from './sqlite/backend.ts'
 
 export interface StoreOptions {
-  /** Maximum number of names in a namespace. */
+  /** Most names of a namespace. */
   readonly maxLosses: number
   readonly log?: StoreLog
 }
 
 /**
- * Lazy: nothing is opened or created before it is needed.
+ * Nothing is opened, and nothing made, before it is needed.
  *
  * @param url `file:path`, `postgres://...`, or `none`
  * @returns undefined for `none`

@@ -1,4 +1,4 @@
-/** A database connection that is opened lazily, dropped when it fails, and reopened with exponential backoff. */
+/** A database that is opened when it is asked for, dropped when it fails, and opened again, with a growing pause between. */
 import { Backoff } from './backoff.ts'
 import { StoreDown } from './contract.ts'
 import { within } from './deadline.ts'
@@ -14,11 +14,11 @@ export interface LazyDbOptions {
   readonly log?: StoreLog | undefined
   /** Opens the database, its schema up to date. */
   readonly open: () => Promise<Db>
-  /** Timeout of a call, in ms. */
+  /** How long a call may take, in ms. */
   readonly callMs: number
-  /** @returns undefined for errors that are not failures of the database */
+  /** @returns undefined for what is no failure of the database */
   readonly toStoreDown: (error: Error) => StoreDown | undefined
-  /** Whether the connection is unusable after this error and must be reopened. */
+  /** Whether a failure is one of the database as it was opened, so that it has to be opened again. */
   readonly isLasting: (error: Error) => boolean
   readonly onDropped: () => void
   /** What is to be done with a sound database before it is closed. */
@@ -26,7 +26,7 @@ export interface LazyDbOptions {
 }
 
 export interface CallOptions {
-  /** No timeout: for work whose duration depends on its input. */
+  /** Without end: for work that is as long as its input. */
   readonly isPatient?: boolean
 }
 
@@ -41,12 +41,12 @@ export class LazyDb {
     this.#options = options
   }
 
-  /** Whether it has been opened and has not failed since. */
+  /** Whether it was opened and has not failed since. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** @throws StoreDown if the database cannot be opened, fails, or takes too long */
+  /** @throws StoreDown when the database cannot be opened, fails, or takes too long */
   async use<T>(run: (db: Db) => Promise<T>, { isPatient = false }: CallOptions = {}): Promise<T> {
     const opened = this.#get()
     try {
@@ -87,11 +87,11 @@ export class LazyDb {
     this.#isLost = false
   }
 
-  /** @returns the error for the caller */
+  /** @returns what the caller is told */
   #judge(error: Error, opened: Promise<Db>): Error {
     const down = error instanceof StoreDown ? error : this.#options.toStoreDown(error)
     if (down === undefined) return error
-    // If many calls fail together, only the first one drops the connection.
+    // Of many calls that fail together the first one drops it.
     if (this.#opened === opened && this.#options.isLasting(error)) {
       this.#backoff.failed(down)
       if (!this.#isLost) this.#options.log?.warn(down.message)

@@ -1,4 +1,4 @@
-/** Conversion between rows of the tables and the objects of the contract. */
+/** Rows of the tables, and what they stand for. */
 import type { FoundVersion, LossName, StoredVersion } from './contract.ts'
 import type { Tables } from './tables.ts'
 
@@ -21,6 +21,6 @@ export function toRow({ createdBy, ...rest }: StoredVersion): VersionRow {
 
 export function toFound(row: VersionRow & { latest: number | null; retired: string | null }): FoundVersion {
   const stored = toVersion(row)
-  // The join found a version, so there is a latest one.
+  // The join has found a version, so there is a latest one.
   return { stored, loss: { ...nameOf(row), latest: row.latest!, retired: row.retired } }
 }

@@ -1,4 +1,4 @@
-/** The operations of the store, in SQL that both databases support. */
+/** The store's operations, once for both databases. */
 import type { Backend } from './backend.ts'
 import type {
   Change,
@@ -161,11 +161,11 @@ async function register(
 function hold(condition: Condition | undefined, latest: number | undefined, name: string) {
   if (condition === undefined) return
   if ('onlyCreate' in condition) {
-    if (latest !== undefined) throw new PreconditionFailed(`${name} already exists: @${latest}`, latest)
+    if (latest !== undefined) throw new PreconditionFailed(`${name} is there already: @${latest}`, latest)
   } else if (latest !== condition.follows) {
     const found = latest === undefined ? 'there is none' : `it is @${latest}`
     throw new PreconditionFailed(
-      `the latest version of ${name} must be @${condition.follows}, but ${found}`,
+      `the latest version of ${name} must be @${condition.follows}, and ${found}`,
       latest,
     )
   }
@@ -202,7 +202,7 @@ async function versionOf(db: Db, loss: LossName, version: number): Promise<Store
   return toVersion(row)
 }
 
-/** Versions with the state of their names, in one query, so that they are consistent. */
+/** Versions with the state of their names, in one query, so that the two belong together. */
 function withState(db: Db) {
   return db
     .selectFrom('lossd_versions as v')

@@ -1,4 +1,4 @@
-/** Export and import: moves everything from one store to another, including version numbers. */
+/** Moves everything from one store to another, version numbers included. */
 import type { Backend } from './backend.ts'
 import {
   type ExportRecord,
@@ -11,7 +11,7 @@ import {
 import { nameOf, toRow, toVersion } from './rows.ts'
 import type { Tables, Tx } from './tables.ts'
 
-/** Rows per query. A document has up to 64 KiB. */
+/** So many rows are read at once. A document has up to 64 KiB. */
 const ROWS = 100
 
 type LossRow = Tables['lossd_losses']
@@ -64,7 +64,7 @@ function readVersions(read: Backend['read'], loss: LossRow, after: number) {
   )
 }
 
-/** @returns the number of new versions */
+/** @returns how many versions are new */
 export async function importAll(backend: Backend, tx: Tx, records: Iterable<ExportRecord>): Promise<number> {
   const locked = new Set<string>()
   let [index, added] = [0, 0]
@@ -79,11 +79,11 @@ export async function importAll(backend: Backend, tx: Tx, records: Iterable<Expo
   return added
 }
 
-/** The newer of the two states wins. If both have the same latest version, a retirement is kept. */
+/** The newer of two states counts; where both have the same latest version, a retirement stays. */
 async function importLoss(tx: Tx, { namespace, name, latest, numbered, retired }: LossRecord) {
   const known = await lossRow(tx, { namespace, name })
   if (known === undefined) {
-    // Its versions turn it into more than a version number.
+    // Its versions make it more than a number.
     await tx.insertInto('lossd_losses').values({ namespace, name, latest: null, numbered, retired }).execute()
     return
   }
@@ -114,7 +114,7 @@ async function addVersion(tx: Tx, stored: StoredVersion, index: number) {
 
 function refuseAnother(known: StoredVersion, stored: StoredVersion, index: number) {
   if (known.document === stored.document && known.id === stored.id && known.digest === stored.digest) return
-  throw new ImportRefused(`${title(stored)} is already stored with another document`, index)
+  throw new ImportRefused(`${title(stored)} is stored already, with another document`, index)
 }
 
 function title({ namespace, name, version }: StoredVersion): string {

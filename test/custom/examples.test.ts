@@ -29,10 +29,13 @@ describe('an example', () => {
   ])('that holds is taken: %j', (example) => expect(() => hold(example)).not.toThrow())
 
   it.each([
-    [{ inputs, loss: [[1, 9 + 1e-7]] }, '/examples/0/loss: says 9.0000001, 9 came out (element 1 of [1, 9])'],
-    [{ inputs, loss: [[1]] }, '/examples/0/loss: has 1 numbers, 2 came out: [1, 9]'],
+    [
+      { inputs, loss: [[1, 9 + 1e-7]] },
+      '/examples/0/loss: is 9.0000001, but 9 was computed (element 1 of [1, 9])',
+    ],
+    [{ inputs, loss: [[1]] }, '/examples/0/loss: has 1 numbers, but 2 were computed: [1, 9]'],
     [{ inputs, loss: [1, 9] }, '/examples/0/loss: has the shape [2], [1,2] came out: [1, 9]'],
-    [{ inputs, loss: 5 }, '/examples/0/loss: has 1 numbers, 2 came out: [1, 9]'],
+    [{ inputs, loss: 5 }, '/examples/0/loss: has 1 numbers, but 2 were computed: [1, 9]'],
     [
       { inputs, loss: [[1, 9]], gradients: { x: [[2], [6]] } },
       '/examples/0/gradients/x: has the shape [2,1], [1,2] came out: [2, 6]',

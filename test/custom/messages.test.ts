@@ -42,7 +42,10 @@ describe('a formula alone', () => {
       { formula: 'x * t', x, t: 0.5, axes: { t: '' } },
       '/axes/t: must be names of axes with commas between them: rows,classes; one number for all rows has the axis 1',
     ],
-    [{ formula: 'x', x, 'a.b': x }, '/a.b: must be letters, digits and _, and not begin with a digit'],
+    [
+      { formula: 'x', x, 'a.b': x },
+      '/a.b: must consist of letters, digits and _, and must not begin with a digit',
+    ],
   ])('%j: %s', (body, message) => expect(told(body)).toBe(message))
 })
 

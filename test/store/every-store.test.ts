@@ -109,7 +109,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await store.register(draftOf('acme/a', '1'), { onlyCreate: true })
     const again = store.register(draftOf('acme/a', '1'), { onlyCreate: true })
     await expect(again).rejects.toThrow(PreconditionFailed)
-    await expect(again).rejects.toMatchObject({ latest: 1, message: 'acme/a already exists: @1' })
+    await expect(again).rejects.toMatchObject({ latest: 1, message: 'acme/a is there already: @1' })
     await store.retire('acme', 'a')
     expect((await store.register(draftOf('acme/a', '1'), { onlyCreate: true })).stored.version).toBe(2)
   })
@@ -118,7 +118,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     const store = place.open()
     await expect(store.register(draftOf('acme/a', '1'), { follows: 1 })).rejects.toMatchObject({
       latest: undefined,
-      message: 'the latest version of acme/a must be @1, but there is none',
+      message: 'the latest version of acme/a must be @1, and there is none',
     })
     await store.register(draftOf('acme/a', '1'))
     expect((await store.register(draftOf('acme/a', '2'), { follows: 1 })).stored.version).toBe(2)
@@ -251,8 +251,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await place.open().register(draftOf('acme/a'))
     await place.query('update lossd_schema set version = version + 41')
     const store = place.open()
-    const message =
-      /the store has schema 42, but this version of lossd supports only up to 1: a newer lossd has used it/
+    const message = /the store has schema 42, and this lossd knows up to 1: a newer lossd has used it/
     for (const call of [store.find('acme', 'a'), store.register(draftOf('acme/b')), store.health()]) {
       await expect(call).rejects.toThrow(StoreDown)
       await expect(call).rejects.toThrow(message)
@@ -355,7 +354,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
       await expect(refused).rejects.toThrow(ImportRefused)
       await expect(refused).rejects.toMatchObject({
         index: 3,
-        message: 'acme/b@1 is already stored with another document',
+        message: 'acme/b@1 is stored already, with another document',
       })
       expect(await store.find('acme', 'a')).toBeUndefined()
       await expect(store.import(records.slice(1))).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-/** PostgreSQL backend, which several replicas can share. */
+/** A PostgreSQL server, which several replicas may share. */
 import { createHash, randomUUID } from 'node:crypto'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
@@ -9,19 +9,19 @@ import { type Db, migrate, type Tables, type Tx } from '../tables.ts'
 import { isLasting, toStoreDown } from './faults.ts'
 import { CHANNEL, encodeChange, Listener } from './listener.ts'
 
-/** Timeout of a call, in ms. */
+/** How long a call may take, in ms. */
 const CALL_MS = 5000
-/** Timeout for waiting for another transaction, in ms. It is shorter, so that the server reports the reason. */
+/** How long it waits for another transaction: less, so that the server says what the matter is. */
 const LOCK_MS = 4000
 const CONNECTIONS = 4
 
-/** Settings of each transaction. Behind some poolers, settings of the session would be lost. */
+/** What a transaction sets for itself. A session's settings would be lost behind some poolers. */
 const SETTINGS = sql`select
   set_config('lock_timeout', ${`${LOCK_MS}`}, true),
   set_config('statement_timeout', ${`${CALL_MS}`}, true),
   -- A replica that has lost its network must not keep its locks.
   set_config('idle_in_transaction_session_timeout', ${`${CALL_MS}`}, true),
-  -- An acknowledged commit is on disk, whatever the server's default.
+  -- What was acknowledged is on disk, whatever the server's default.
   set_config('synchronous_commit', case current_setting('synchronous_commit')
     when 'off' then 'on' else current_setting('synchronous_commit') end, true)`
 
@@ -90,8 +90,7 @@ function titleOf(config: pg.ClientConfig): string {
 
 async function connect(config: pg.ClientConfig): Promise<Db> {
   const pool = new pg.Pool({ ...config, max: CONNECTIONS })
-  // A lost connection fails its query, or is replaced when the next one is needed. Without a listener, the event
-  // would end the process.
+  // A connection that is lost fails its query, or is replaced when the next one is needed; the event would end the process.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
@@ -109,14 +108,10 @@ async function connect(config: pg.ClientConfig): Promise<Db> {
 async function refuseEncoding(db: Db) {
   const { rows } = await sql<{ server_encoding: string }>`show server_encoding`.execute(db)
   const encoding = rows[0]?.server_encoding
-  if (encoding !== 'UTF8')
-    throw new StoreDown(`the encoding of the store's database must be UTF8, but is ${encoding}`)
+  if (encoding !== 'UTF8') throw new StoreDown(`the store's database must be in UTF8, and is in ${encoding}`)
 }
 
-/**
- * After waiting for a lock, the transaction must see what was committed in the meantime, whatever the server's
- * default isolation level.
- */
+/** At the end of a lock's wait the transaction must see what was committed meanwhile, whatever the server's default. */
 function transact<T>(db: Db, run: (tx: Tx) => Promise<T>): Promise<T> {
   return db
     .transaction()
@@ -127,7 +122,7 @@ function transact<T>(db: Db, run: (tx: Tx) => Promise<T>): Promise<T> {
     })
 }
 
-/** An advisory lock until the end of the transaction. New names have no row that could be locked. */
+/** Until the end of the transaction nobody else holds the same. Names that are new have no row that could be locked. */
 async function lock(tx: Tx, what: string) {
   const key = createHash('sha256').update(`lossd ${what}`).digest().readBigInt64BE()
   await sql`select pg_advisory_xact_lock(${key.toString()}::bigint)`.execute(tx)

@@ -1,6 +1,6 @@
 /**
- * Receives changes made by other replicas (LISTEN/NOTIFY) on a connection of its own. The connection has a
- * heartbeat, because a dead connection looks like one without changes.
+ * Hears of changes that other replicas make. A connection of its own listens; it is looked after, because one that has
+ * died in silence sounds like one on which nothing happens.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,9 +10,9 @@ import { within } from '../deadline.ts'
 
 export const CHANNEL = 'lossd_changes'
 
-/** Heartbeat interval, in ms. */
+/** How often the connection is tried, in ms. */
 const HEARTBEAT_MS = 2000
-/** Heartbeat timeout, in ms. */
+/** How long it may take to answer, in ms. */
 const ANSWER_MS = 3000
 const FIRST_RETRY_MS = 50
 const MOST_RETRY_MS = 5000
@@ -25,7 +25,7 @@ export interface ListenerOptions {
   readonly heard: (change: Change) => void
 }
 
-/** A message on the channel. */
+/** A message, as it goes over the channel. */
 export function encodeChange(origin: string, change: Change): string {
   return `${origin} ${change === 'all' ? 'all' : `${change.namespace}/${change.name}`}`
 }
@@ -52,7 +52,7 @@ export class Listener {
     return this.#hears
   }
 
-  /** Starts to listen. Further calls do nothing. */
+  /** Listens from now on. Again changes nothing. */
   start(): void {
     this.#running ??= this.#run()
   }
@@ -73,7 +73,7 @@ export class Listener {
     }
   }
 
-  /** Resolves or rejects when the connection is lost. */
+  /** Resolves, or rejects, when the connection is lost. */
   async #listen() {
     const client = new pg.Client({ ...this.#options.config, query_timeout: ANSWER_MS })
     const session = new AbortController()
@@ -124,7 +124,7 @@ export class Listener {
 
   #turn(hears: boolean) {
     this.#hears = hears
-    // Anything that was cached while nobody listened may be outdated.
+    // What was read while nobody listened may be old.
     this.#options.heard('all')
   }
 }

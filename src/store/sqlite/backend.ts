@@ -10,7 +10,7 @@ import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
 import { isLasting, toStoreDown } from './faults.ts'
 
-/** Timeout of a call, including the time in the queue, in ms. */
+/** How long a call may take, the wait for its turn included, in ms. */
 const CALL_MS = 10_000
 
 /** @param file as in the setting, relative to the working directory */
@@ -39,9 +39,9 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
   return {
     read: async (empty, run) => (database.isOpen || (await exists(path)) ? database.use(run) : empty),
     write: (run, options) => database.use((db) => db.transaction().execute(run), options),
-    // A transaction locks the whole file anyway.
+    // A transaction has the file to itself.
     lock: async () => {},
-    // The worker threads of other processes notice it in the file.
+    // The threads of other processes see it in the file.
     announce: async () => {},
     listen: (listener) => {
       heard = listener

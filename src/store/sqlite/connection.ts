@@ -63,7 +63,10 @@ export class Connection {
     })
   }
 
-  /** Everything that was committed is on disk, so nothing needs to be flushed. */
+  /**
+   * Resolves when the thread has ended, or does not for a while: it may hang in a call to the disk. It is never terminated,
+   * because libsql aborts the whole process when that happens in one of its calls.
+   */
   async close(): Promise<void> {
     if (this.#hasEnded) return
     this.#worker.ref()

@@ -1,4 +1,4 @@
-/** A kysely dialect for SQLite in a worker thread. kysely's own dialect requires a synchronous database. */
+/** SQLite on a thread, for kysely: its own dialect calls a database that answers at once. */
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -20,10 +20,10 @@ export function createDialect(connection: Connection): Dialect {
   }
 }
 
-/** A single connection, which is lent to one caller after another. */
+/** One connection, which is lent to one after the other. */
 class ThreadDriver implements Driver {
   readonly #connection: Connection
-  /** Resolves when the last caller in the queue returns the connection. */
+  /** Resolves when the last one in the queue gives the connection back. */
   #last: Promise<void> = Promise.resolve()
   readonly #release = new WeakMap<DatabaseConnection, () => void>()
 
@@ -47,7 +47,7 @@ class ThreadDriver implements Driver {
     this.#release.get(lent)?.()
   }
 
-  /** Takes the write lock at once: a transaction that takes it later may fail because another was faster. */
+  /** Takes the lock for writing at once: a transaction that wants it later may find that another was faster. */
   async beginTransaction(lent: DatabaseConnection) {
     await lent.executeQuery(CompiledQuery.raw('begin immediate'))
   }
@@ -57,8 +57,7 @@ class ThreadDriver implements Driver {
   }
 
   async rollbackTransaction(lent: DatabaseConnection) {
-    // If the disk is full or broken, SQLite has already rolled back, and rejects this. The first error is the one
-    // that is reported.
+    // SQLite has rolled back by itself where the disk is full or broken, and then refuses; the first error is told.
     await lent.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
   }
 
@@ -79,9 +78,9 @@ class ThreadConnection implements DatabaseConnection {
     return { rows: rows as R[], numAffectedRows: BigInt(changes) }
   }
 
-  // biome-ignore lint/correctness/useYield: nothing here streams, and the interface requires it.
+  // biome-ignore lint/correctness/useYield: nothing here streams, and the interface wants it.
   async *streamQuery<R>(): AsyncGenerator<QueryResult<R>> {
-    throw new Error('the worker thread of the store does not support streaming')
+    throw new Error('the thread of the store does not stream')
   }
 }
 

@@ -1,7 +1,7 @@
-/** The messages between the store and its worker thread. */
+/** What is said between the store and the thread that has the file open. */
 
 export interface WorkerOptions {
-  /** An absolute path. */
+  /** Absolute. */
   readonly path: string
 }
 
@@ -19,12 +19,12 @@ export interface StatementResult {
   readonly changes: number
 }
 
-/** The parts of an error of SQLite or of the file system that can be sent. */
+/** An error of SQLite or of the file system, as far as it can be sent. */
 export interface SentError {
   readonly message: string
   /** SQLite's result code, or 0. */
   readonly sqlite: number
-  /** The system's error code, or empty. */
+  /** The system's name of an error, or empty. */
   readonly system: string
 }
 

@@ -1,18 +1,18 @@
 /**
- * The worker thread that has the file open. SQLite blocks on the disk and on other processes, and here it may: a
- * commit to a slow disk must not block the event loop that serves requests.
+ * The thread that has the file open. SQLite waits for the disk and for other processes, and this is where it may: a commit
+ * on a slow disk must not stop the loop that answers requests.
  */
 import { statSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import Database from 'libsql'
 import type { Reply, Request, SentError, Statement, StatementResult, WorkerOptions } from './messages.ts'
 
-/** How long a transaction waits for the lock of another process, in ms. */
+/** How long a transaction waits for one of another process, in ms. */
 const BUSY_MS = 4000
-/** How often the file is checked for changes by other processes, in ms. */
+/** How often the file is looked at for what other processes have written, in ms. */
 const LOOK_MS = 500
 
-/** FULL: a commit is on disk when it returns, also with a WAL. */
+/** FULL: a commit is on disk when it returns, also in a WAL. */
 const PRAGMAS = ['journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON']
 
 /** What begins and ends a transaction. */
@@ -72,10 +72,7 @@ function execute(database: Database.Database, sql: string, parameters: readonly 
   return { rows: [], changes: statement.run(parameters).changes }
 }
 
-/**
- * If somebody removes or replaces the file, we still have the old one open, which nobody will find again. No
- * promise can be made about it.
- */
+/** Who removes or replaces the file leaves us with one that nobody will find again: nothing may be promised about it. */
 function refuseMoved({ file }: Opened) {
   if (identityOf(path) !== file) throw Object.assign(new Error('the file was replaced'), { code: 'ESTALE' })
 }
@@ -85,7 +82,7 @@ function identityOf(path: string): string {
   return `${dev}:${ino}`
 }
 
-/** Reports when another connection has written. */
+/** Tells when another connection has written. */
 function look() {
   if (opened === undefined) return
   try {
@@ -93,7 +90,7 @@ function look() {
     if (version !== opened.seen) reply({ type: 'changed' })
     opened.seen = version
   } catch {
-    // The next statement fails in the same way, and there is a caller to report it to.
+    // The next statement fails in the same way, and has somebody to tell.
   }
 }
 
@@ -103,7 +100,7 @@ function dataVersion(database: Database.Database): number {
 
 function toSent(error: unknown): SentError {
   const { message, code, rawCode } = error as Error & { code?: string; rawCode?: number }
-  // libsql has no error code when a file cannot be opened, but its message ends with the code.
+  // libsql names no code when a file cannot be opened, but ends with it.
   const sqlite = rawCode ?? Number(/: (\d+)"\)$/.exec(message)?.[1] ?? 0)
   return { message, sqlite, system: rawCode === undefined ? (code ?? '') : '' }
 }
