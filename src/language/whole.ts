@@ -8,7 +8,7 @@ import { type Operand, offsetsOf, readAlong, type Sizes, strideOf } from './stri
 
 type Floats = Float32Array | Float64Array
 
-/** What a rule sees: operands aligned with the node's own axes, and where its lines lie. */
+/** What a rule sees: operands aligned with the node's own axes, and the lines along its axis. */
 interface Context {
   readonly node: Node
   readonly operands: readonly Operand[]
@@ -34,10 +34,10 @@ export function isWhole(op: FormulaOp): op is WholeOp {
 }
 
 /**
- * The value of a node, from those of its arguments.
+ * The value of a node from those of its arguments.
  *
- * @param precision of the answer; what it holds is computed in float64 and rounded once
- * @throws TypeError when the op is none of these
+ * @param precision of the result; it is computed in float64 and rounded once
+ * @throws TypeError if the op is not one of these
  * @example
  * evaluateWhole({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
  */
@@ -54,7 +54,7 @@ export function evaluateWhole(
   return result
 }
 
-/** Equal ones stay in place, NaN goes last. */
+/** Argsort. Equal elements keep their order, and NaN comes last. */
 function order(context: Context) {
   const x = aligned(context, 0)
   forEachLine(context, (line) => {
@@ -109,7 +109,7 @@ function aligned({ node, operands, sizes }: Context, place: number): (element: n
   return readAlong(sizes, operands[place], node.axes)
 }
 
-/** The elements of the node that differ in its own axis alone, in order. */
+/** The elements of the node that differ only along its axis, in order. */
 function forEachLine({ node, sizes }: Context, visit: (line: Int32Array) => void) {
   const others = node.axes.filter((axis) => axis !== node.axis)
   const stride = strideOf(sizes, node.axes, node.axis!)
