@@ -1,4 +1,4 @@
-/** Which parameter each argument of a call is for. */
+/** Argument roles: which parameter each argument of a call is for. */
 
 /**
  * `axis` arguments are names of axes, the others are values; `axes` are one or several axes, an `order` is a whole number that
@@ -6,12 +6,12 @@
  */
 export type Parameter = 'number' | 'number?' | 'place' | 'order' | 'truth' | 'axis' | 'axes'
 
-/** What one argument is taken for. */
+/** How an argument is interpreted. */
 export type Role = Exclude<Parameter, 'number?' | 'axes'>
 
 /**
- * @param isAxis whether an argument names an axis: after the axes a number may stand
- * @returns one role an argument; undefined where there are too many arguments or too few
+ * @param isAxis whether an argument names an axis: a number may follow the axes
+ * @returns one role per argument; undefined if there are too many or too few arguments
  * @example
  * rolesOf(['number', 'axes', 'number?'], 4, (place) => place < 3) // ['number', 'axis', 'axis', 'number']
  */

@@ -1,14 +1,14 @@
 /**
- * The shape of a formula as it was written: a frozen tree with positions, nothing resolved. What the names mean is
- * decided when the formula is lowered for one request's structure (lower.ts).
+ * The abstract syntax tree (AST) of a formula: a frozen tree with source positions and unresolved names. Names are
+ * resolved when the formula is lowered for the structure of a request (lower.ts).
  */
 import { quote } from './quote.ts'
 
-/** Where something stands; lines and columns count from 1. */
+/** A source position; lines and columns count from 1. */
 export interface Position {
   readonly line: number
   readonly column: number
-  /** The text in which it stands. */
+  /** The text that it refers to. */
   readonly source: string
 }
 
@@ -57,8 +57,8 @@ export interface Formula {
 }
 
 /**
- * A formula that cannot be read or does not make sense. It says where, what to write instead, and the nearest known word
- * where a name is unknown.
+ * A syntax or semantic error in a formula. It says where it is and what to write instead, and suggests the nearest
+ * known word for an unknown name.
  *
  * @example
  * parse('x +* y') // throws: line 1, column 4: expected a value, found "*"
@@ -66,9 +66,9 @@ export interface Formula {
 export class FormulaError extends Error {
   override readonly name = 'FormulaError'
   readonly at: Position
-  /** The sentence without its place. */
+  /** The message without the position. */
   readonly problem: string
-  /** The known word that an unknown one was probably meant to be. */
+  /** The known word that an unknown word was probably meant to be. */
   readonly suggestion: string | undefined
 
   constructor(problem: string, at: Position, suggestion?: string) {
@@ -86,7 +86,7 @@ export class FormulaError extends Error {
     return this.at.column
   }
 
-  /** The sentence, and below it the line with a caret under the place. */
+  /** The message, and below it the line with a caret under the position. */
   get detail(): string {
     return `${this.problem}\n${quote(this.at)}`
   }

@@ -1,10 +1,11 @@
 /**
- * Makes IR nodes: infers type and axes, simplifies while building, and never makes the same node twice (so common
- * subexpressions are shared by construction). It does not know formulas, names or losses.
+ * The IR builder: infers types and axes, simplifies nodes while they are built (peephole rewriting), and never
+ * creates the same node twice (common subexpression elimination by hash consing). It does not know formulas, names
+ * or losses.
  */
 import { type ElementType, type FormulaOp, type Hint, isComposite, type Node } from './ir.ts'
 
-/** A node, by its place in the list. */
+/** A node, by its index. */
 export type Ref = number
 
 export interface Attributes {
@@ -13,7 +14,7 @@ export interface Attributes {
   readonly hint?: Hint
 }
 
-/** Peephole rewriting: what stands in place of an op that is about to be made, or undefined where it stays. */
+/** Peephole rewriting: the replacement for an op that is about to be created, or undefined to keep it. */
 export type Rewrite = (
   build: Builder,
   op: FormulaOp,
@@ -41,14 +42,14 @@ const REMOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
 
 export class Builder {
   readonly nodes: Node<FormulaOp>[] = []
-  /** The one order in which every node lists its axes. */
+  /** The order in which every node lists its axes. */
   readonly axes: string[]
-  /** Renamed axis -> where its size comes from. */
+  /** Renamed axis -> the axis that its size comes from. */
   readonly renamed: Record<string, string> = {}
   readonly #rewrite: Rewrite
   readonly #known = new Map<string, Ref>()
 
-  /** @param rewrite tried on each op before it is made: those of simplify.ts */
+  /** @param rewrite tried on each op before it is created: those of simplify.ts */
   constructor(axes: readonly string[], rewrite: Rewrite) {
     this.axes = [...axes]
     this.#rewrite = rewrite
@@ -86,12 +87,12 @@ export class Builder {
 
   // Operations
 
-  /** Any op by name; the named methods below are for rules that read like mathematics. */
+  /** Any op by name. The named methods below are for rules that read like mathematics. */
   make(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
     return this.#rewrite(this, op, args, attributes) ?? this.raw(op, args, attributes)
   }
 
-  /** The same as it stands: for rules whose result would be simplified to itself. */
+  /** The same without rewriting, for rules whose result would be rewritten to itself. */
   raw(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
     return this.#intern({
       op,
@@ -113,25 +114,25 @@ export class Builder {
   lt = (a: Ref, b: Ref): Ref => this.make('lt', [a, b])
   select = (test: Ref, yes: Ref, no: Ref): Ref => this.make('select', [test, yes, no])
 
-  /** Sums over an axis; an axis that the node has not is multiplied by its size. */
+  /** The sum over an axis. If the node does not have the axis, it is multiplied by its size. */
   sum(x: Ref, axis: string): Ref {
     if (!this.axesOf(x).includes(axis)) return this.mul(x, this.size(axis))
     return this.make('reduce_sum', [x], { axis })
   }
 
-  /** At each place of an axis the sum of what stands at all others. */
+  /** For each element of an axis, the sum of all other elements. */
   sumOthers(x: Ref, axis: string): Ref {
     if (!this.axesOf(x).includes(axis)) return this.mul(x, this.sub(this.size(axis), this.constant(1)))
     return this.make('sum_others', [x], { axis })
   }
 
-  /** Largest along an axis; an axis that the node has not changes nothing. */
+  /** The maximum along an axis. If the node does not have the axis, this is the node itself. */
   max(x: Ref, axis: string, hint?: Hint): Ref {
     if (!this.axesOf(x).includes(axis)) return x
     return this.make('reduce_max', [x], { axis, ...(hint && { hint }) })
   }
 
-  /** A place as the real number that it is: the larger of it and a number that is smaller than any. */
+  /** An index as a real number: the maximum of the index and a smaller real number. */
   real(x: Ref): Ref {
     return this.typeOf(x) === 'index' ? this.make('max', [x, this.constant(-(2 ** 31))]) : x
   }
@@ -140,7 +141,7 @@ export class Builder {
     return this.make('contract', [a, b], { axis })
   }
 
-  /** Whether a place lies within an axis. */
+  /** Whether an index is within an axis. */
   isInside(place: Ref, axis: string): Ref {
     const isAbove = this.make('le', [this.constant(0), place])
     return this.make('and', [isAbove, this.lt(place, this.size(axis))])
@@ -155,7 +156,7 @@ export class Builder {
     return this.axesOf(x).includes(axis) ? this.make('argsort', [x], { axis }) : this.index(axis)
   }
 
-  /** `place` has the axis: one element is read for each. */
+  /** `place` has the axis: one element is read for each of its elements. */
   gather(x: Ref, place: Ref, axis: string): Ref {
     return this.axesOf(x).includes(axis) ? this.make('gather', [x, this.expand(place, [axis])], { axis }) : x
   }
@@ -178,7 +179,7 @@ export class Builder {
     return this.make('ctc', args, { axis: time, to: classes })
   }
 
-  /** Gives an axis a second name, so that a row can meet every other row. */
+  /** Gives an axis a second name, so that every row can be combined with every other row. */
   rename(x: Ref, axis: string, to: string): Ref {
     if (!this.axes.includes(to)) {
       this.axes.splice(this.axes.indexOf(axis) + 1, 0, to)
@@ -187,14 +188,14 @@ export class Builder {
     return this.axesOf(x).includes(axis) ? this.make('rename', [x], { axis, to }) : x
   }
 
-  /** Repeats along the axes that are missing, so that the node has at least these. */
+  /** Broadcasts along missing axes, so that the node has at least these. */
   expand(x: Ref, axes: readonly string[]): Ref {
     const wanted = this.#sorted([...new Set([...this.axesOf(x), ...axes])])
     if (wanted.length === this.axesOf(x).length) return x
     return this.#intern({ op: 'expand', args: [x], type: this.typeOf(x), axes: wanted })
   }
 
-  /** The operation of another builder's node, on arguments of this one. */
+  /** The operation of another builder's node, applied to arguments of this one. */
   copy(node: Node<FormulaOp>, args: readonly Ref[]): Ref {
     const { op, axis } = node
     if (args.length === 0) return this.#intern(node)
@@ -212,7 +213,7 @@ export class Builder {
   /**
    * The nodes for an engine.
    *
-   * @throws TypeError when a composite op has not been decomposed
+   * @throws TypeError if a composite op has not been decomposed
    */
   primitives(): readonly Node[] {
     const left = this.nodes.find(({ op }) => isComposite(op) || op === 'straight_through')
@@ -228,7 +229,7 @@ export class Builder {
   argOf = (x: Ref, place: number): Ref => this.nodes[x].args[place]
   isLogic = (op: FormulaOp): boolean => LOGIC.has(op)
 
-  /** The number that a node is known to be. */
+  /** The value of a constant node; undefined for other nodes. */
   constantOf(x: Ref): number | undefined {
     const node = this.nodes[x]
     return node.op === 'constant' ? node.value : undefined

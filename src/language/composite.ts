@@ -1,20 +1,21 @@
 /**
- * Softmax and its kin as composite ops: differentiated as a whole, then decomposed into primitive ones. Where one class
- * is sure, p rounds to 1 in float32 and 1 - p to 0; the sum over the *other* classes keeps all digits of both -ln p and
- * 1 - p. Composite ops are how that sum gets from the value into its derivatives.
+ * Composite ops: softmax and related functions are differentiated as a whole and decomposed into primitive ops
+ * afterwards. Where one class is certain, p rounds to 1 in float32 and 1 - p to 0, but the sum over the *other*
+ * classes keeps all digits of both -ln p and 1 - p. Composite ops carry this sum from the value into its
+ * derivatives.
  */
 import type { Builder, Ref } from './builder.ts'
 import type { CompositeOp } from './ir.ts'
 
 interface Composite {
-  /** The op, said by primitive ones. */
+  /** The op in terms of primitive ops. */
   readonly decompose: (build: Builder, x: Ref, axis: string) => Ref
   readonly slopes: (build: Builder, x: Ref, axis: string) => Slopes
 }
 
 /**
- * d y_j = own_j dx_j + all_j sum_k(share_k dx_k); what is undefined is 0 (own) or 1 (share). Of `logsumexp`, which has no
- * j, it is the second part alone.
+ * d y_j = own_j dx_j + all_j sum_k(share_k dx_k), where undefined is 0 (own) or 1 (share). For `logsumexp`, which
+ * has no j, it is only the second part.
  */
 interface Slopes {
   readonly own?: Ref
@@ -68,14 +69,14 @@ const COMPOSITES: { readonly [O in CompositeOp]: Composite } = {
   },
 }
 
-/** The derivative of a composite node by its argument. */
+/** The derivative of a composite node with respect to its argument. */
 export function slopesOf(build: Builder, node: Ref): Slopes {
   const { op, args, axis } = build.nodes[node]
   return COMPOSITES[op as CompositeOp].slopes(build, args[0], axis!)
 }
 
 /**
- * Says a composite op by primitive ones.
+ * Decomposes a composite op into primitive ops.
  *
  * @example
  * const b = new Builder(['classes']), x = b.input('x', 'real', ['classes'])
@@ -86,10 +87,10 @@ export function decompose(build: Builder, op: CompositeOp, x: Ref, axis: string)
 }
 
 /**
- * Softmax and its kin do not change when a constant is taken from every x. Taking the largest keeps e^x <= 1; where all are
- * -inf it is nothing that could be taken. `others` is the sum without the largest, which is 1: left out
- * of the sum where it would swallow the rest, subtracted where what is left is large enough to keep its digits (or where
- * several are the largest, or none, all being -inf).
+ * Softmax and related functions do not change when a constant is subtracted from every x. Subtracting the largest
+ * keeps e^x <= 1; if all are -inf, nothing is subtracted. `others` is the sum without the largest term, which is 1:
+ * the term is left out of the sum where it would swallow the rest, and subtracted from it where the rest is large
+ * enough to keep its digits (or where several are the largest, or none, because all are -inf).
  */
 function partsOf(build: Builder, x: Ref, axis: string) {
   const [zero, one] = [build.constant(0), build.constant(1)]
@@ -113,15 +114,18 @@ function partsOf(build: Builder, x: Ref, axis: string) {
 }
 
 /**
- * g times the softmax of x. Where g is the same for the whole axis it is multiplied by what the softmax divides by first:
- * one product an element less.
+ * g times the softmax of x. If g is the same for the whole axis, it is first multiplied by the reciprocal of the
+ * sum, which saves one product per element.
  */
 export function timesSoftmax(build: Builder, op: 'mul' | 'mul_no_nan', g: Ref, x: Ref, axis: string): Ref {
   const { e, share } = partsOf(build, x, axis)
   return build.make(op, [build.make(op, [g, share]), e])
 }
 
-/** The total less the own number, but where that is by far the largest: there the sum of the others, without it. */
+/**
+ * The total minus the element itself. For the element that is by far the largest, the sum of the others is computed
+ * without it.
+ */
 function sumOfOthers(build: Builder, x: Ref, axis: string): Ref {
   const [zero, one] = [build.constant(0), build.constant(1)]
   const size = build.make('abs', [x])

@@ -1,11 +1,11 @@
 /**
- * Data-dependence analysis: whether what a program computes at one place of an axis depends on that place alone. Batches are
- * formed on the strength of it, so it errs on one side: an op that it does not know couples all places.
+ * Data-dependence analysis: whether what a program computes at one index of an axis depends only on that index.
+ * Batching relies on it, so it is conservative: an op that it does not know counts as coupling all indices.
  */
 import type { Node, Op, Program } from './ir.ts'
 import { isElementwise } from './scalar.ts'
 
-/** Beside the element-wise ones, ops that work on each place by itself, whatever the axes of their arguments. */
+/** Ops, in addition to element-wise ones, that handle each index separately, whatever the axes of their arguments. */
 const PLACEWISE: ReadonlySet<Op> = new Set([
   'input',
   'scalar',
@@ -16,10 +16,12 @@ const PLACEWISE: ReadonlySet<Op> = new Set([
 ] satisfies Op[])
 
 /**
- * Whether results of a program at each place of an axis are made of the inputs at the same place, of inputs without the
- * axis, and of nothing else. Then a program that is run on inputs put end to end along it computes what it computes alone.
+ * Whether the results of a program at each index of an axis depend only on inputs at the same index and on inputs
+ * without the axis. Then running the program on inputs concatenated along the axis gives the same results as
+ * running it on each of them.
  *
- * @param results nodes that are looked at, with all that they are made of; default: everything that the program computes
+ * @param results the nodes to check, with everything that they depend on; default: everything that the program
+ * computes
  * @example
  * isIndependentAlong(program, 'rows') // true for softmax over classes, false where rows are compared with each other
  */
@@ -31,7 +33,10 @@ export function isIndependentAlong(program: Program, axis: string, results = res
   )
 }
 
-/** Whether the loss at each place of an axis is; its gradient by an input that all places share need not be. */
+/**
+ * Whether the loss at each index of an axis is independent. The gradient of an input that all indices share need
+ * not be.
+ */
 export function isValueIndependentAlong(program: Program, axis: string): boolean {
   const { value, denominators } = program
   return isIndependentAlong(program, axis, denominators === undefined ? [value] : [value, denominators])
@@ -41,7 +46,7 @@ function resultsOf({ value, denominators, gradients }: Program): number[] {
   return [value, ...(denominators === undefined ? [] : [denominators]), ...Object.values(gradients)]
 }
 
-/** The nodes that results are made of. */
+/** The nodes that the results depend on. */
 function reachable({ nodes }: Program, results: readonly number[]): Node[] {
   const isNeeded = new Uint8Array(nodes.length)
   for (const result of results) isNeeded[result] = 1
@@ -50,12 +55,12 @@ function reachable({ nodes }: Program, results: readonly number[]): Node[] {
   return nodes.filter((_, id) => isNeeded[id])
 }
 
-/** The axis, and the axes that are renamed from it: they have its size. */
+/** The axis, and the axes that are renamed from it, which have its size. */
 function namesOf({ renamed }: Program, axis: string): readonly string[] {
   return [axis, ...Object.keys(renamed).filter((name) => renamed[name] === axis)]
 }
 
-/** Ops along another axis take each place of this one by itself. */
+/** Ops along another axis handle each index of this one separately. */
 function keepsPlaces({ op, axis: along, to }: Node, names: readonly string[]): boolean {
   if (PLACEWISE.has(op) || isElementwise(op)) return true
   return along !== undefined && !names.includes(along) && (to === undefined || !names.includes(to))

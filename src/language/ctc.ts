@@ -1,23 +1,24 @@
 /**
- * Connectionist temporal classification: minus the logarithm of the probability of all alignments of a labelling, and its
- * derivative (Graves et al. 2006, doi:10.1145/1143844.1143891). Its recursion runs along time and labels at once, which
- * no formula over axes says; here it is said outright, in float64 and in logarithms.
+ * Connectionist temporal classification (CTC): minus the logarithm of the probability of all alignments of a
+ * labelling, and its derivative, by the forward-backward algorithm (Graves et al. 2006,
+ * doi:10.1145/1143844.1143891). The recursion runs along time and labels at once, which a formula over axes cannot
+ * express, so it is implemented here, in float64 and in logarithms.
  */
 import { elementsOf, type Node } from './ir.ts'
 import { type Operand, type Sizes, strideOf } from './strides.ts'
 
-/** One row: log-probabilities by time and state, and the states: blank, label, blank, label, ..., blank. */
+/** One row: log-probabilities by time and state. The states are blank, label, blank, label, ..., blank. */
 interface Row {
   readonly at: (time: number, state: number) => number
   readonly place: (time: number, state: number) => number
   readonly times: number
   readonly states: number
-  /** Whether a state may be reached over the blank before it: it is a label, and not the one before. */
+  /** Whether a state can be reached without the blank before it: it is a label, and differs from the previous one. */
   readonly skips: (state: number) => boolean
 }
 
 /**
- * Writes the loss of every row; Infinity where no alignment fits into the time.
+ * Writes the loss of every row; Infinity if no alignment fits into the time steps.
  *
  * @param node `axis` is time, `to` the classes
  * @param operands log-probabilities, labels, input lengths, target lengths, blank
@@ -29,9 +30,9 @@ export function ctcLosses(node: Node, operands: readonly Operand[], sizes: Sizes
 }
 
 /**
- * Writes the derivative of every row's loss by each log-probability, which is minus the share of the alignments that go
- * through it: d -ln p / d ln y_tk = -sum over states s with label k of alpha_ts beta_ts / p. Zero beyond the row's time, and
- * where no alignment fits.
+ * Writes the derivative of every row's loss with respect to each log-probability, which is minus the share of the
+ * alignments that pass through it: d -ln p / d ln y_tk = -sum over states s with label k of alpha_ts beta_ts / p.
+ * It is zero beyond the row's time steps, and where no alignment fits.
  */
 export function ctcGradient(node: Node, operands: readonly Operand[], sizes: Sizes, result: FloatArray) {
   forEachRow(node, operands, sizes, (row) => {
@@ -50,7 +51,7 @@ export function ctcGradient(node: Node, operands: readonly Operand[], sizes: Siz
 
 type FloatArray = Float32Array | Float64Array
 
-/** ln of the probability of all ways to be in a state at a time, what is emitted there included. */
+/** ln of the probability of all ways to be in a state at a time, including what is emitted there. */
 function forward({ at, times, states, skips }: Row): Float64Array {
   const alpha = new Float64Array(times * states).fill(Number.NEGATIVE_INFINITY)
   for (let state = 0; state < Math.min(2, states) && times > 0; state++) alpha[state] = at(0, state)
@@ -66,7 +67,7 @@ function forward({ at, times, states, skips }: Row): Float64Array {
   return alpha
 }
 
-/** ln of the probability of all ways to go on from a state at a time to the end. */
+/** ln of the probability of all ways to continue from a state at a time to the end. */
 function backward({ at, times, states, skips }: Row): Float64Array {
   const beta = new Float64Array(times * states).fill(Number.NEGATIVE_INFINITY)
   for (let state = Math.max(0, states - 2); state < states && times > 0; state++)
@@ -83,7 +84,10 @@ function backward({ at, times, states, skips }: Row): Float64Array {
   return beta
 }
 
-/** An alignment ends in the last label or the blank behind it; no time holds the empty labelling alone. */
+/**
+ * An alignment ends in the last label or in the blank after it. With no time steps, only the empty labelling is
+ * possible.
+ */
 function totalOf({ times, states }: Row, alpha: Float64Array): number {
   if (times === 0) return states === 1 ? 0 : Number.NEGATIVE_INFINITY
   const last = times * states - 1
@@ -94,14 +98,14 @@ function totalOf({ times, states }: Row, alpha: Float64Array): number {
   )
 }
 
-/** ln(e^a + e^b + e^c); NaN goes through. */
+/** ln(e^a + e^b + e^c); NaN is propagated. */
 function logAdd3(a: number, b: number, c: number): number {
   const largest = Math.max(a, b, c)
   if (largest === Number.NEGATIVE_INFINITY) return largest
   return largest + Math.log(Math.exp(a - largest) + Math.exp(b - largest) + Math.exp(c - largest))
 }
 
-/** Lengths beyond the arrays are cut to them: the check has refused them before. */
+/** Lengths beyond the arrays are clipped; the validation has already rejected them. */
 function forEachRow(
   node: Node,
   [logits, labels, inputLengths, targetLengths, blanks]: readonly Operand[],

@@ -1,14 +1,11 @@
-/**
- * What a formula and its derivatives are made of, said in primitive ops for the engines: composite ops are decomposed, marks
- * for the gradient have done their work and go.
- */
+/** Lowering to primitive ops: composite ops are decomposed, and ops that only guide the gradient are removed. */
 
 import { Builder, type Ref } from './builder.ts'
 import { decompose, timesSoftmax } from './composite.ts'
 import { isComposite } from './ir.ts'
 import { simplify } from './simplify.ts'
 
-/** What leaves a program. */
+/** The results of a program. */
 export interface Roots {
   readonly value: Ref
   readonly denominators: Ref | undefined
@@ -16,7 +13,7 @@ export interface Roots {
 }
 
 /**
- * The same roots in a new builder. Nodes that differed by marks alone are one from here on.
+ * The same roots in a new builder. Nodes that differed only in hints for the gradient are equal from here on.
  *
  * @example
  * decomposed(build, { value, denominators: undefined, gradients: new Map() }).build.primitives()
@@ -39,7 +36,7 @@ class Placing {
     Object.assign(this.build.renamed, from.renamed)
   }
 
-  /** With the axes that it had, also where a simpler argument needs fewer. */
+  /** With the axes that it had, even if a simplified argument needs fewer. */
   placed(ref: Ref): Ref {
     const known = this.#done.get(ref)
     if (known !== undefined) return known
@@ -61,7 +58,7 @@ class Placing {
     )
   }
 
-  /** g times a softmax, with a g that is the same for the whole axis. */
+  /** g times a softmax, where g is the same for the whole axis. */
   #timesSoftmax(ref: Ref): Ref | undefined {
     const { op, args } = this.#from.nodes[ref]
     if (op !== 'mul' && op !== 'mul_no_nan') return undefined

@@ -1,6 +1,7 @@
 /**
- * The functions of the language: name -> arguments, one line for the docs, and how it is said in IR ops. Many are
- * only shorthands, so that engines and gradient rules see few ops; the stable form of each stands here.
+ * The functions of the language: name -> arguments, one line for the docs, and the lowering to IR ops. Many are
+ * only shorthands, so that engines and gradient rules see few ops. The numerically stable form of each is defined
+ * here.
  */
 import type { Parameter } from './arguments.ts'
 import type { Builder, Ref } from './builder.ts'
@@ -26,7 +27,7 @@ const binary = (about: string, lower: (build: Builder, a: Ref, b: Ref) => Ref): 
   lower: (build, [a, b]) => lower(build, a, b),
 })
 
-/** The same function by the name that others have for it. */
+/** The same function under the name that others use for it. */
 const alias = (name: string, same: LanguageFunction): LanguageFunction => ({
   ...same,
   about: `the same as ${name}`,
@@ -58,7 +59,7 @@ const spread = (about: string, lower: (build: Builder, variance: Ref) => Ref): L
   lower: (build, [x, ddof], axes) => lower(build, variance(build, x, axes, ddof)),
 })
 
-/** Of one number, where the formula has not the axis, they are constants of its length. */
+/** If the argument does not have the axis, it counts as constant along its length. */
 const composite =
   (op: CompositeOp, alone: (build: Builder, x: Ref, length: Ref) => Ref) =>
   (build: Builder, x: Ref, axis: string): Ref =>
@@ -281,8 +282,8 @@ export const AXIS_REDUCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
 )
 
 /**
- * max(a, b) + ln(1 + e^-|a - b|), with the derivative of a + softplus(b - a), which has no kink. Equal infinities have no
- * difference.
+ * max(a, b) + ln(1 + e^-|a - b|), with the derivative of a + softplus(b - a), which has no kink. Equal infinities
+ * have no difference.
  */
 function logAddExp(build: Builder, a: Ref, b: Ref): Ref {
   const distance = build.make('abs', [build.sub(a, b)])
@@ -305,7 +306,7 @@ function sum(build: Builder, x: Ref, axes: readonly string[]): Ref {
   return axes.reduceRight((so, axis) => build.sum(so, axis), x)
 }
 
-/** How many elements there are along these axes together. */
+/** The number of elements along these axes together. */
 function sizeOf(build: Builder, axes: readonly string[]): Ref {
   return axes.map((axis) => build.size(axis)).reduce((product, size) => build.mul(product, size))
 }
@@ -320,8 +321,9 @@ function norm(build: Builder, x: Ref, axes: readonly string[]): Ref {
 }
 
 /**
- * In two passes, the mean first. It is that of the distances from the first element, so that equal numbers have a variance
- * of exactly 0, and large ones next to each other keep their digits; no derivative depends on what is subtracted from all.
+ * In two passes, the mean first. The data is shifted by its first element, so that equal numbers have a variance of
+ * exactly 0, and large numbers that are close to each other keep their digits; no derivative depends on what is
+ * subtracted from all elements.
  */
 function variance(build: Builder, x: Ref, axes: readonly string[], ddof: Ref | undefined): Ref {
   const first = axes.reduceRight((so, axis) => build.pick(so, build.constant(0), axis), x)
@@ -340,12 +342,12 @@ function any(build: Builder, test: Ref, axes: readonly string[]): Ref {
   return build.lt(build.constant(0), count(build, test, axes))
 }
 
-/** Series of (e^x - 1 - x) / x^2 that ends where its terms fall below a float64's digits for |x| < 1/4. */
+/** The series of (e^x - 1 - x) / x^2 up to terms that are below the precision of float64 for |x| < 1/4. */
 const EXP_TAIL = Array.from({ length: 13 }, (_, power) => {
   return 1 / Array.from({ length: power + 2 }, (_, i) => i + 1).reduce((product, i) => product * i, 1)
 })
 
-/** Near 0 its series, because e^x - 1 and x cancel there; e^x - 1 is its slope everywhere. */
+/** The series near 0, because e^x - 1 and x cancel there. The slope is e^x - 1 everywhere. */
 function expTail(build: Builder, x: Ref): Ref {
   const series = EXP_TAIL.reduceRight<Ref | undefined>((sum, coefficient) => {
     const constant = build.constant(coefficient)

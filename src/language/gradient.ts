@@ -1,7 +1,7 @@
 /**
- * Reverse-mode differentiation as a table of rules: op -> what each argument receives. The conventions at kinks are
- * the published ones (docs/language.md): 0 at |0|, 0 on the inactive side of a hinge, an even split among tied
- * maxima, 0 at a zero norm.
+ * Reverse-mode automatic differentiation as a table of rules: op -> the contribution to the gradient of each
+ * argument. The conventions at kinks are the published ones (docs/language.md): 0 at |0|, 0 on the inactive side of
+ * a hinge, an even split among tied maxima, 0 at a zero norm.
  */
 import type { Builder, Ref } from './builder.ts'
 import type { FormulaOp, Node } from './ir.ts'
@@ -12,22 +12,22 @@ import { partsOf, total } from './terms.ts'
 interface Context {
   readonly build: Builder
   readonly node: Node<FormulaOp>
-  /** The node itself: rules for exp, tanh ... are shortest in their own result. */
+  /** The node itself: the rules of exp, tanh ... are shortest in terms of their own result. */
   readonly y: Ref
-  /** What the node received: d loss / d y. */
+  /** The upstream gradient: d loss / d y. */
   readonly g: Ref
-  /** g * d; where the node may lie on a side of `?:` that was not taken, the gated product. */
+  /** g * d, or the gated product if the node may be on a branch of `?:` that was not taken. */
   readonly times: (g: Ref, d: Ref) => Ref
-  /** Whether it may lie there. */
+  /** Whether it may be on such a branch. */
   readonly silenced: boolean
-  /** Whether the argument leads to an input that may be differentiated, and so has a share in ties. */
+  /** Whether the argument depends on an input that may be differentiated, and so shares ties. */
   readonly varies: (arg: Ref) => boolean
 }
 
-/** What each argument receives; undefined for nothing. */
+/** The contribution to each argument; undefined for none. */
 type Rule = (context: Context, ...args: Ref[]) => readonly (Ref | undefined)[]
 
-/** Piecewise constant, or not a number to begin with: nothing flows back. */
+/** Piecewise constant, or not a number: no gradient. */
 const silent: Rule = () => []
 
 const RULES: { readonly [O in FormulaOp]: Rule } = {
@@ -180,7 +180,8 @@ function softmaxRest(build: Builder, x: Ref, axis: string): Ref {
 }
 
 /**
- * g_j - p_j sum_k g_k, in parts that keep their digits where p_j is near 1: g_j (1 - p_j) - p_j sum of the other g_k.
+ * g_j - p_j sum_k g_k, in parts that keep their digits where p_j is near 1: g_j (1 - p_j) - p_j sum of the other
+ * g_k.
  */
 function shareOfLogSoftmax({ build, node, times }: Context, g: Ref, x: Ref): Ref {
   const axis = node.axis!
@@ -191,7 +192,7 @@ function shareOfLogSoftmax({ build, node, times }: Context, g: Ref, x: Ref): Ref
   return build.select(one.test, own, times(build.neg(build.sum(g, axis)), p))
 }
 
-/** p_j (g_j - sum_k g_k p_k), in parts like those. */
+/** p_j (g_j - sum_k g_k p_k), in similar parts. */
 function shareOfSoftmax(context: Context, p: Ref, x: Ref): Ref {
   const { build, node, times, g } = context
   const axis = node.axis!
@@ -205,7 +206,7 @@ function shareOfSoftmax(context: Context, p: Ref, x: Ref): Ref {
   return build.select(one.test, times(own, build.pick(rest, one.place, axis)), times(build.neg(own), p))
 }
 
-/** What is received by one place of an axis alone: `test ? g : 0`, with a test for that place. */
+/** Recognizes a gradient of a single element of an axis: `test ? g : 0`, with a test for its index. */
 function onlyOne(build: Builder, received: Ref, axis: string) {
   if (build.opOf(received) !== 'select') return undefined
   const [test, g, no] = build.nodes[received].args
@@ -215,8 +216,9 @@ function onlyOne(build: Builder, received: Ref, axis: string) {
 }
 
 /**
- * The winner of `max` or `min` takes all. At a tie, two varying sides share evenly; a varying side gets nothing
- * against a fixed one, so that a hinge max(x, 0) is at rest on its corner.
+ * The larger one in `max`, or the smaller one in `min`, gets the whole gradient. At a tie, two variables share it
+ * evenly. A variable gets nothing at a tie with a constant, so that the gradient of a hinge max(x, 0) is 0 at its
+ * corner.
  */
 function larger(context: Context, a: Ref, b: Ref, wins: (x: Ref, y: Ref) => Ref): readonly Ref[] {
   const { build, g, varies } = context
@@ -227,15 +229,19 @@ function larger(context: Context, a: Ref, b: Ref, wins: (x: Ref, y: Ref) => Ref)
 }
 
 /**
- * A gate cannot stand inside a matrix product, and beside it the products would fill all axes at once. So each pair that
- * counts and is not finite makes its g infinite or NaN, and the factors give up what is not finite: then a plain product
- * finds 0 for the pairs that do not count, whatever their rows hold.
+ * A gated product is not possible inside of a matrix product, and outside of it the products would need all axes at
+ * once. So for each pair that counts and is not finite, g becomes infinite or NaN, and the factors are set to 0
+ * where they are not finite. A plain product then gives 0 for the pairs that do not count, whatever their rows
+ * contain.
  */
 function withoutTraps({ build, g, y }: Context): Ref {
   return build.select(build.make('is_finite', [y]), g, build.mulNoNan(g, y))
 }
 
-/** x, and 0 where it is not finite; under the first name of its axes, so that x and x[rows -> others] share it. */
+/**
+ * x, with 0 where it is not finite. It is built under the first name of its axes, so that x and x[rows -> others]
+ * share it.
+ */
 function finitePart(build: Builder, x: Ref): Ref {
   const { op, axis, to } = build.nodes[x]
   if (op === 'rename') return build.rename(finitePart(build, build.argOf(x, 0)), axis!, to!)
@@ -243,12 +249,14 @@ function finitePart(build: Builder, x: Ref): Ref {
 }
 
 /**
- * Gradients of sum(cotangent * value) for each of the inputs, with the inputs' own axes.
+ * The gradients of sum(cotangent * value) with respect to each of the inputs, with the inputs' own axes.
  *
- * @param cotangent what each element of `value` counts
- * @param mayRest whether an element that counts 0 shall keep silent whatever its inputs hold, as a side not taken
- * @param contenders inputs that share ties: which gradients are asked for must not change one. Default: `inputs`
- * @returns one node an input, in the same order
+ * @param cotangent the weight of each element of `value`
+ * @param mayRest whether an element of weight 0 must have gradient 0 whatever its inputs contain, like a branch
+ * that is not taken
+ * @param contenders inputs that share ties: the set of requested gradients must not change any of them. Default:
+ * `inputs`
+ * @returns one node per input, in the same order
  * @example
  * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
  * differentiate(b, b.mul(x, x), b.constant(1), [x]) // [2 x]
@@ -289,7 +297,7 @@ export function differentiate(
 }
 
 /**
- * What a change of each argument changes in a node, element by element; undefined where that is nothing. Of a sum (or
+ * The derivative of a node with respect to each argument, element by element; undefined for none. For a sum (or
  * maximum, or sum of products) it is the share of each element of the sum.
  *
  * @example
@@ -305,7 +313,7 @@ export function derivativesOf(
   return RULES[node.op](context, ...node.args)
 }
 
-/** Puts a share to what a node has received, summed over the axes along which the node was repeated. */
+/** Adds a contribution to the gradient of a node, summed over the axes along which the node was broadcast. */
 function receive(context: Context, received: Map<Ref, Ref[]>, arg: Ref, share: Ref) {
   const { build, node } = context
   const own = build.axesOf(arg)
@@ -315,7 +323,7 @@ function receive(context: Context, received: Map<Ref, Ref[]>, arg: Ref, share: R
   received.set(arg, [...(received.get(arg) ?? []), fitted])
 }
 
-/** The nodes through which a change of the inputs reaches the value smoothly. */
+/** The nodes through which the value depends smoothly on the inputs. */
 function dependents(build: Builder, inputs: readonly Ref[], value: Ref): Set<Ref> {
   const found = new Set(inputs)
   for (let id = 0; id <= value; id++) {
@@ -325,7 +333,7 @@ function dependents(build: Builder, inputs: readonly Ref[], value: Ref): Set<Ref
   return found
 }
 
-/** The nodes below a `?:` whose side may not be taken, as far as the gradient descends. */
+/** The nodes below a branch of `?:` that may not be taken, as far as the gradient reaches. */
 function behindChoices(build: Builder, value: Ref, mayRest: boolean): Set<Ref> {
   const found = new Set<Ref>(mayRest ? [value] : [])
   const reached = new Set([value])

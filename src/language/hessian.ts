@@ -1,12 +1,13 @@
 /**
- * The diagonal of the second derivative, exact: the gradient is differentiated once more, forwards, by one element of an
- * input at a time. What an element changes elsewhere in its row is carried along as a sum of terms
+ * Forward-over-reverse differentiation: the exact diagonal of the second derivative. The gradient (reverse mode) is
+ * differentiated once more in forward mode, with respect to one element of an input at a time. The effect of an
+ * element on the rest of its row is carried along as a sum of terms
  *
- *     d n / d x_k = sum of  coefficient * reach(k) * [own places of n are those of x_k]
+ *     d n / d x_k = sum of  coefficient * reach(k) * [the indices of n are those of x_k]
  *
- * so that a softmax costs as much as its gradient, and no matrix of classes by classes is made. k's places have names of
- * their own (`classes'`), which become those of the input in the end. Products are gated: what reaches nothing stays silent
- * also behind a branch that was not taken.
+ * so that a softmax costs as much as its gradient, and no matrix of classes by classes is created. The indices k
+ * have axis names of their own (`classes'`), which become those of the input in the end. Products are gated: an
+ * element that does not count has no effect, even on a branch that was not taken.
  */
 import type { Builder, Ref } from './builder.ts'
 import { slopesOf } from './composite.ts'
@@ -17,13 +18,13 @@ import { type FormulaOp, isComposite, type Node } from './ir.ts'
 interface Term {
   /** Over the axes of the node itself. */
   readonly coefficient: Ref
-  /** Over the names of k's places, and others; undefined for 1. */
+  /** Over the axes of k, and others; undefined for 1. */
   readonly reach: Ref | undefined
-  /** Axis of the node -> axis of the input: the term is 0 unless the places along them are the same. */
+  /** Axis of the node -> axis of the input: the term is 0 unless the indices along them are equal. */
   readonly same: ReadonlyMap<string, string>
 }
 
-/** What a program with such an op cannot be asked for. */
+/** A program has an op without a second derivative. */
 export class NoHessian extends Error {
   override readonly name = 'NoHessian'
 }
@@ -33,7 +34,7 @@ export class NoHessian extends Error {
  *
  * @param gradient the gradient of that input, with the input's axes
  * @returns a node with the input's axes
- * @throws NoHessian where an op of the gradient takes whole lines (sorting, CTC)
+ * @throws NoHessian if the gradient contains a whole-axis op (sorting, CTC)
  * @example
  * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
  * diagonalHessian(b, b.mul(b.constant(2), x), x) // 2
@@ -57,7 +58,7 @@ export function diagonalHessian(build: Builder, gradient: Ref, input: Ref): Ref 
 
 const probeOf = (axis: string) => `${axis}'`
 
-/** Axes of the input along which one element reaches another: those that an op removes, renames or moves along. */
+/** Axes of the input along which one element affects another: those that an op removes, renames or operates along. */
 function coupledAxes(build: Builder, gradient: Ref, input: Ref): string[] {
   const reached = new Set([input])
   const found = new Set<string>()
@@ -97,10 +98,10 @@ function throughComposite(build: Builder, term: Term, y: Ref): Term[] {
   return own === undefined ? [shared] : [times(build, term, own), shared]
 }
 
-/** Their derivative is a sum over the axis of what each element's is. */
+/** Their derivative is a sum over the axis of the derivatives of the elements. */
 const REDUCING: ReadonlySet<FormulaOp> = new Set(['reduce_sum', 'reduce_max', 'contract'])
 
-/** Either being 0 silences the other, whatever it is. */
+/** If either is 0, the product is 0, whatever the other one is. */
 function times(build: Builder, term: Term, slope: Ref): Term {
   const zero = build.constant(0)
   const product = build.mulNoNan(term.coefficient, slope)
@@ -117,7 +118,7 @@ function summed(build: Builder, term: Term, axis: string): Term {
   return { coefficient: build.constant(1), reach: build.sum(build.mulNoNan(reach, coefficient), axis), same }
 }
 
-/** Of all places along the axis only that of x_k counts: the whole becomes what x_k reaches. */
+/** Of all indices along the axis, only that of x_k counts: the whole term becomes the reach of x_k. */
 function reaching(build: Builder, { coefficient, reach, same }: Term, axis: string, source: string): Term {
   const whole = reach === undefined ? coefficient : build.mulNoNan(reach, coefficient)
   const rest = new Map([...same].filter(([own]) => own !== axis))
@@ -132,7 +133,7 @@ function renamed(build: Builder, { coefficient, reach, same }: Term, axis: strin
   }
 }
 
-/** Reads the terms where the element is read; the picked place itself is no number that changes. */
+/** Picks from the terms what is picked from the node. The index itself is not differentiable. */
 function picked(build: Builder, term: Term, { args, axis }: Node<FormulaOp>): Term {
   const { coefficient, reach, same } = term
   const place = args[1]
@@ -149,7 +150,7 @@ function picked(build: Builder, term: Term, { args, axis }: Node<FormulaOp>): Te
   }
 }
 
-/** Terms that reach alike become one. */
+/** Combines terms with the same reach. */
 function merged(build: Builder, terms: readonly Term[]): Term[] {
   const found = new Map<string, Term>()
   for (const term of terms) {
@@ -162,7 +163,7 @@ function merged(build: Builder, terms: readonly Term[]): Term[] {
   return [...found.values()]
 }
 
-/** The term where the place in the gradient is k's own. */
+/** The term where the index in the gradient equals that of k. */
 function onDiagonal(build: Builder, { coefficient, reach, same }: Term, axes: readonly string[]): Ref {
   if (reach === undefined) return coefficient
   const free = axes.filter((axis) => ![...same.values()].includes(axis))

@@ -1,13 +1,13 @@
 /**
- * What people write from habit (Python, NumPy, PyTorch, TensorFlow, C, papers), and how the language says it: the ends of
- * messages. Nothing here changes what is accepted.
+ * Hints for error messages: recognizes the notation of Python, NumPy, PyTorch, TensorFlow, C and papers, and says
+ * how to write it in this language. Nothing here changes what is accepted.
  */
 
 import { nearest } from '../nearest.ts'
 import type { Parameter } from './arguments.ts'
 import { FUNCTIONS } from './functions.ts'
 
-/** `; write "x"`, with several ways between `or`. */
+/** `; write "x"`, with `or` between several ways. */
 export function writing(...ways: readonly string[]): string {
   return `; write ${ways.map((way) => `"${way}"`).join(' or ')}`
 }
@@ -22,7 +22,10 @@ const ONE_VALUE = '; a name gets its value once, write a new one: b = a + 1'
 export const ABOUT_ELEMENTS = '; write "pick(x, 0, axis)" for one element along an axis'
 export const ABOUT_ARGUMENTS = '; arguments have no names, write the axis itself: sum(x, classes)'
 
-/** What no formula can hold, though its first character may be an operator here; of two that begin alike the longer first. */
+/**
+ * Text that no formula can contain, although its first character may be an operator here. If two start alike, the
+ * longer one comes first.
+ */
 const OPERATORS: readonly (readonly [text: string, hint: string])[] = [
   ['===', writing('==')],
   ['!==', writing('!=')],
@@ -96,26 +99,26 @@ const LOOKALIKES: ReadonlyMap<string, string> = new Map(
   }),
 )
 
-/** Marks above a letter, as names have them behind it. */
+/** Marks above a letter, and how names write them after it. */
 const MARKS: ReadonlyMap<string, string> = new Map([
   ['\u0302', 'hat'],
   ['\u0303', 'tilde'],
   ['\u0304', 'bar'],
 ])
 
-/** What is wrong with the text at a place. */
+/** What is wrong with the text at a position. */
 export interface Misspelt {
   readonly text: string
   readonly hint: string
 }
 
-/** An operator of another language, at a place where one here may seem to begin. */
+/** An operator of another language, at a position where one of ours may seem to begin. */
 export function foreignOperator(source: string, offset: number): Misspelt | undefined {
   const found = OPERATORS.find(([text]) => source.startsWith(text, offset))
   return found && { text: found[0], hint: found[1] }
 }
 
-/** @param isOperand whether a value must stand here */
+/** @param isOperand whether a value is expected here */
 export function foreignCharacter(letter: string, isOperand: boolean): Misspelt {
   if (letter === '|' && isOperand) return { text: letter, hint: writing('abs(x)') }
   const hint = SIGNS.get(letter) ?? asLetter(letter)
@@ -130,7 +133,7 @@ function asLetter(letter: string): string {
   return /\p{C}/u.test(letter) ? '; take it out' : ' (names are ASCII letters, digits and _)'
 }
 
-/** What the letter is by its name, its looks or its Unicode decomposition. */
+/** The ASCII equivalent of a letter, by its name, its shape or its Unicode decomposition. */
 function inAscii(letter: string): string | undefined {
   const [base, mark] = letter.normalize('NFD')
   const simple = letter.normalize('NFKC').replace('⁄', '/')
@@ -155,15 +158,15 @@ const MODULES: ReadonlySet<string> = new Set(
   ),
 )
 
-/** Whether a name is that of a library, whose functions stand alone here. */
+/** Whether a name is that of a library. Here its functions are called without it. */
 export function isModule(name: string): boolean {
   return MODULES.has(name)
 }
 
-/** Of `.math.log(x)`, the log. */
+/** The `log` of `.math.log(x)`. */
 const MEMBER = /\.\s*[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*/y
 
-/** @param owner the name before the dot, where there is one */
+/** @param owner the name before the dot, if there is one */
 export function memberHint(source: string, offset: number, owner: string | undefined): string | undefined {
   MEMBER.lastIndex = offset
   const chain = MEMBER.exec(source)?.[0]
@@ -176,7 +179,7 @@ export function memberHint(source: string, offset: number, owner: string | undef
 
 // Functions
 
-/** Name elsewhere -> how it is said here, of x and y. */
+/** Name in another language -> how to write it here, with x and y. */
 export const CALLS: Readonly<Record<string, string>> = {
   absolute: 'abs(x)',
   fabs: 'abs(x)',
@@ -296,7 +299,7 @@ const ARGUMENTS: Readonly<Record<Parameter, readonly string[]>> = {
 }
 
 /**
- * How a function that is called so elsewhere is called here; undefined where none comes near.
+ * How to write a function of another language here; undefined if nothing is similar.
  *
  * @example
  * wayToCall('reduce_sum') // 'sum(x, axis)'
@@ -319,7 +322,7 @@ function exampleOf(name: string): string | undefined {
   return `${own}(${args.join(', ')})`
 }
 
-/** The hint for a call of what is no function here. */
+/** The hint for a call of an unknown function. */
 export function callHint(name: string): string {
   const way = Object.hasOwn(CALLS, name) ? writing(CALLS[name]) : undefined
   return way ?? WORDS.get(name) ?? ''
@@ -354,10 +357,10 @@ function words(list: string, hint: string): (readonly [string, string])[] {
   return list.split(' ').map((word) => [word, hint] as const)
 }
 
-/** Words that stand between two values, and are names anywhere else. */
+/** Words that are operators between two values, and names anywhere else. */
 const BETWEEN: ReadonlySet<string> = new Set(['is', 'in', 'mod', 'div', 'AND', 'OR'])
 
-/** Names of numbers elsewhere. */
+/** Names of numbers in other languages. */
 const NAMES: ReadonlyMap<string, string> = new Map([
   ...words('True TRUE', 'true'),
   ...words('False FALSE', 'false'),
@@ -368,7 +371,7 @@ const NAMES: ReadonlyMap<string, string> = new Map([
 ])
 const NOTHING: ReadonlySet<string> = new Set(['None', 'null', 'nil', 'undefined'])
 
-/** The hint for a name that stands for nothing here; undefined where it is an unknown name like any other. */
+/** The hint for a name that has no meaning here; undefined for an ordinary unknown name. */
 export function nameHint(name: string): string | undefined {
   const number = NAMES.get(name)
   if (number !== undefined) return writing(number)
@@ -385,10 +388,10 @@ interface Word {
 }
 
 /**
- * The first word of another grammar on a line, from `start` to `end`: one that stands beside a value without an operator.
- * Anywhere else it may be a name (`lambda * x`).
+ * The first word of another grammar on a line, from `start` to `end`: one that is next to a value without an
+ * operator. Anywhere else it may be a name (`lambda * x`).
  *
- * @returns its place
+ * @returns its index
  */
 export function foreignWord(tokens: readonly Word[], start: number, end: number): number | undefined {
   for (let place = start; place <= end; place++) {
@@ -421,7 +424,7 @@ function beginsValue({ kind }: Word): boolean {
   return kind === 'name' || kind === 'number'
 }
 
-/** The hint for a token where an operator or the end of the line should stand. */
+/** The hint for a token where an operator or the end of the line is expected. */
 export function operatorHint(before: Word | undefined, found: Word): string {
   if (found.text === '=') return `${writing('==')} to compare`
   if (found.text === ',') return '; a formula has one value'
@@ -430,7 +433,7 @@ export function operatorHint(before: Word | undefined, found: Word): string {
   return isFactor && isAfterFactor ? `${writing('*')} between factors` : ''
 }
 
-/** The hint for a token where a value should stand. */
+/** The hint for a token where a value is expected. */
 export function valueHint({ text }: Word): string {
   if (text === '+') return '; a value stands without a sign'
   if (text === '=') return writing('==', '<=', '>=')

@@ -8,7 +8,7 @@ import { broadcastTo, type Operand, offsetsOf, type Sizes, strideOf } from './st
 
 type Floats = Float32Array | Float64Array
 
-/** What a rule sees: operands aligned with the node's own axes, and where its lines lie. */
+/** What a rule sees: operands aligned with the node's own axes, and the lines along its axis. */
 interface Context {
   readonly node: Node
   readonly operands: readonly Operand[]
@@ -35,10 +35,10 @@ export function isHostOp(op: FormulaOp): op is HostOp {
 }
 
 /**
- * The value of a node, from those of its arguments.
+ * The value of a node from those of its arguments.
  *
- * @param precision of the answer; what it holds is computed in float64 and rounded once
- * @throws TypeError when the op is none of these
+ * @param precision of the result; it is computed in float64 and rounded once
+ * @throws TypeError if the op is not one of these
  * @example
  * evaluateWhole({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
  */
@@ -123,7 +123,7 @@ function aligned({ node, operands, sizes }: Context, place: number): (element: n
   return broadcastTo(sizes, operands[place], node.axes)
 }
 
-/** The elements of the node that differ in its own axis alone, in order. */
+/** The elements of the node that differ only along its axis, in order. */
 function forEachLine({ node, sizes }: Context, visit: (line: Int32Array) => void) {
   const others = node.axes.filter((axis) => axis !== node.axis)
   const stride = strideOf(sizes, node.axes, node.axis!)

@@ -1,6 +1,6 @@
 /**
- * Runs a program in float64, node by node, in the most obvious way: the living definition of the IR that every engine
- * is compared with. It is not fast, and must not become clever.
+ * The reference interpreter: runs a program in float64, node by node, in the most obvious way. It is the executable
+ * specification of the IR, and every engine is compared with it. It is not fast, and must not become clever.
  */
 import type { NumericArray } from '../tensor.ts'
 import { evaluateHostOp } from './host-ops.ts'
@@ -12,20 +12,20 @@ export interface Arguments {
   readonly sizes: Sizes
   readonly inputs: Readonly<Record<string, NumericArray>>
   readonly scalars: Readonly<Record<string, number>>
-  /** One number for all values, or one a value. Default 1. */
+  /** One number for all values, or one per value. Default 1. */
   readonly cotangent?: Float32Array | Float64Array
 }
 
 export interface Interpreted {
   readonly values: Float64Array
-  /** What each value adds to the mean's denominator; absent where that is 1. */
+  /** What each value adds to the denominator of the mean; absent if that is 1. */
   readonly denominators?: Float64Array
   /** In each input's own layout. */
   readonly gradients: Readonly<Record<string, Float64Array>>
 }
 
 /**
- * Value and gradients of a program.
+ * The value and gradients of a program.
  *
  * @example
  * interpret(program, { sizes: { rows: 2 }, inputs: { x: Float32Array.of(1, 2) }, scalars: {} }).values
@@ -125,7 +125,7 @@ function operand(run: Run, node: Node, place: number): Operand {
   return { data: argument(run, node, place), axes: axesOf(run, node, place) }
 }
 
-/** Copies from one order of axes to another, repeating along the axes that the source has not. */
+/** Copies from one order of axes to another, broadcasting along the axes that the source does not have. */
 function gather(run: Run, data: NumericArray, from: readonly string[], to: readonly string[]): Float64Array {
   const offsets = offsetsOf(run.sizes, to, from)
   return Float64Array.from(offsets, (offset) => data[offset])

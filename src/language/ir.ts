@@ -1,9 +1,10 @@
 /**
- * The typed intermediate form: a DAG over named axes, in topological order, as plain data that can be cloned to a
- * thread, printed and compared. It has no semantics of its own: interpret.ts is its living definition.
+ * The intermediate representation (IR): a typed DAG over named axes, in topological order, as plain data that can
+ * be cloned to a thread, printed and compared. It has no semantics of its own: interpret.ts is its executable
+ * specification.
  */
 
-/** What an element is. An index is an int32; it counts as a number in arithmetic. */
+/** The type of an element. An index is an int32; in arithmetic it counts as a number. */
 export type ElementType = 'real' | 'index' | 'bool'
 
 /** Leaves: where numbers come from. */
@@ -42,7 +43,7 @@ export type UnaryOp =
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'mul_no_nan' | 'polygamma'
 /** Yes or no out. */
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
-/** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one place of it. */
+/** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. */
 export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename'
 /**
  * Whole lines at once (host-ops.ts). Along one axis, which stays: `argsort` is the places of the elements from the smallest to
@@ -67,24 +68,27 @@ export type OtherOp = 'select' | 'expand'
 export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | HostOp | OtherOp
 
 /**
- * Ops that exist only while a formula is differentiated: their derivatives keep digits that those of their parts would
- * lose. composite.ts says them in the ops above before an engine sees them. `softmax_rest` is 1 - softmax, `sum_others` at
- * each place of an axis the sum of what stands at all others.
+ * Ops that exist only while a formula is differentiated. Their derivatives keep digits that the derivatives of
+ * their parts would lose. composite.ts decomposes them into the ops above before an engine sees them.
+ * `softmax_rest` is 1 - softmax; `sum_others` is, for each element of an axis, the sum of all other elements.
  */
 export type CompositeOp = (typeof COMPOSITE_OPS)[number]
 const COMPOSITE_OPS = ['softmax', 'softmax_rest', 'log_softmax', 'logsumexp', 'sum_others'] as const
-/** `straight_through(x, slope)` is x, with the derivative of `slope`: a mark for the gradient, gone behind it. */
+/**
+ * `straight_through(x, slope)` is x with the derivative of `slope`. It only guides the gradient and is removed
+ * afterwards.
+ */
 export type MarkOp = 'straight_through'
-/** What a formula is made of before that. */
+/** The ops of a formula before that. */
 export type FormulaOp = Op | CompositeOp | MarkOp
 
 /**
- * What an engine may rely on, or not, for speed: the NaN of a `reduce_max` reaches the results in another way and need not
- * be noticed; the argument of an `exp` is never above 0, and denormal results may be 0.
+ * Hints that an engine may use for speed, or ignore: the NaN of a `reduce_max` reaches the results in another way
+ * and need not be detected; the argument of an `exp` is never above 0, and denormal results may be 0.
  */
 export type Hint = 'skips NaN' | 'up to 0'
 
-/** Whether the op is one that composite.ts decomposes. */
+/** Whether composite.ts decomposes the op. */
 export function isComposite(op: FormulaOp): op is CompositeOp {
   return (COMPOSITE_OPS as readonly string[]).includes(op)
 }
@@ -94,7 +98,7 @@ export interface Node<O extends FormulaOp = Op> {
   readonly op: O
   readonly args: readonly number[]
   readonly type: ElementType
-  /** In the program's order; broadcasting is by these names only. */
+  /** In the program's order. Broadcasting is only by these names. */
   readonly axes: readonly string[]
   /** `constant`. */
   readonly value?: number
@@ -107,47 +111,47 @@ export interface Node<O extends FormulaOp = Op> {
   readonly hint?: Hint
 }
 
-/** How an input lies in memory. */
+/** The memory layout of an input. */
 export interface InputLayout {
   readonly type: 'real' | 'index'
   /** Its axes from slowest to fastest. */
   readonly axes: readonly string[]
 }
 
-/** A formula made ready for one structure of request: the value, and gradients where they were asked for. */
+/** A formula compiled for one request structure: the value, and the requested gradients. */
 export interface Program {
   readonly nodes: readonly Node[]
-  /** Every axis, in the one order that all nodes keep. */
+  /** All axes, in the order that all nodes follow. */
   readonly axes: readonly string[]
-  /** Renamed axis -> the axis whose size it shares. */
+  /** Renamed axis -> the axis whose size it has. */
   readonly renamed: Readonly<Record<string, string>>
   readonly inputs: Readonly<Record<string, InputLayout>>
-  /** Numeric parameters that are given at run time. */
+  /** Numeric parameters that are passed at run time. */
   readonly scalars: readonly string[]
   /** Index of the unreduced value. */
   readonly value: number
-  /** Index of what each value adds to the mean's denominator, with the value's axes; absent where that is 1. */
+  /** Index of what each value adds to the denominator of the mean, with the value's axes; absent if that is 1. */
   readonly denominators?: number
   /**
-   * Input -> index of its gradient; the node has the input's axes. Under `hessian.<input>` the diagonal of the second
-   * derivative, laid out alike.
+   * Input -> index of its gradient; the node has the input's axes. `hessian.<input>` is the diagonal of the second
+   * derivative, with the same layout.
    */
   readonly gradients: Readonly<Record<string, number>>
 }
 
 const HESSIAN = 'hessian.'
 
-/** The name under which a program leaves the second derivative of an input. */
+/** The name of the second derivative of an input among the gradients of a program. */
 export function hessianKey(input: string): string {
   return `${HESSIAN}${input}`
 }
 
-/** The input whose derivative a result is. */
+/** The input that a result is the derivative of. */
 export function inputOfResultKey(result: string): string {
   return result.startsWith(HESSIAN) ? result.slice(HESSIAN.length) : result
 }
 
-/** How a derivative lies in memory: as its input does, or as its node where the program reads no such input. */
+/** The memory layout of a derivative: that of its input, or of its node if the program does not read this input. */
 export function layoutOf({ inputs, nodes, gradients }: Program, result: string): readonly string[] {
   return inputs[inputOfResultKey(result)]?.axes ?? nodes[gradients[result]].axes
 }
@@ -162,7 +166,7 @@ export function elementsOf(axes: readonly string[], sizes: Readonly<Record<strin
   return axes.reduce((product, axis) => product * sizes[axis], 1)
 }
 
-/** Sizes of all axes of a program, the renamed ones included. */
+/** Sizes of all axes of a program, including the renamed ones. */
 export function withAliasedSizes(
   program: Program,
   sizes: Readonly<Record<string, number>>,
@@ -175,15 +179,15 @@ export function withAliasedSizes(
   return all
 }
 
-/** What running a program takes. */
+/** The cost of running a program. */
 export interface Cost {
-  /** Elements of all nodes, a contraction counted with the axis that it sums over. */
+  /** Elements of all nodes. A contraction is counted with the axis that it sums over. */
   readonly operations: number
-  /** Elements of the largest node: what an engine may have to hold at once. */
+  /** Elements of the largest node, which an engine may have to hold in memory at once. */
   readonly widest: number
 }
 
-/** Known before anything runs. */
+/** The cost is known before anything runs. */
 export function costOf(program: Program, sizes: Readonly<Record<string, number>>): Cost {
   const all = withAliasedSizes(program, sizes)
   let [operations, widest] = [0, 0]
@@ -195,7 +199,7 @@ export function costOf(program: Program, sizes: Readonly<Record<string, number>>
   return { operations, widest }
 }
 
-/** One node a line, for a reader: `%4 = mul %1 %3 [rows classes]`. */
+/** Prints one node per line: `%4 = mul %1 %3 [rows classes]`. */
 export function print(program: Program): string {
   const line = (node: Node, id: number) => {
     const attributes = [node.value, node.name, node.axis, node.to].filter((part) => part !== undefined)

@@ -1,8 +1,8 @@
-/** Writes a formula as LaTeX, for the docs. Only for reading: nothing is computed from it. */
+/** Formats a formula as LaTeX, for the docs. It is only for reading: nothing is computed from it. */
 import type { Expression, Formula } from './ast.ts'
 import { AXIS_REDUCTIONS } from './functions.ts'
 
-/** How tightly an operator binds; a looser one inside a tighter one needs parentheses. */
+/** Operator precedence. An operator of lower precedence inside one of higher precedence needs parentheses. */
 const LEVEL = {
   choice: 0,
   or: 1,
@@ -32,11 +32,11 @@ const GREEK: ReadonlySet<string> = new Set(
 )
 
 /**
- * The formula as an aligned block: one line a name, the value last.
+ * The formula as an aligned block: one line per name, the value last.
  *
  * @example
  * toLatex(parse('e = x - y\ne ^ 2')) // \begin{aligned} e &= x - y \\ \ell &= e^{2} \end{aligned}
- * @param axes what `max(x, axis)` may go over; those that the formula names itself are known
+ * @param axes the axes that `max(x, axis)` may reduce over, in addition to those that the formula itself names
  */
 export function toLatex(formula: Formula, axes: readonly string[] = []): string {
   const known = new Set([...axes, ...formula.statements.flatMap(({ value }) => namedAxes(value))])
@@ -70,7 +70,7 @@ function namedAxes(expression: Expression): string[] {
   return [...own, ...partsOf(expression).flatMap(namedAxes)]
 }
 
-/** `max` and `min` over an axis get a notation of their own. */
+/** `max` and `min` over an axis have a notation of their own. */
 function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression {
   const inside = (part: Expression) => overAxes(part, axes)
   switch (expression.kind) {
@@ -152,7 +152,7 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
   }
 }
 
-/** `square(x)` and `power(a, b)` are set as what they are. */
+/** `square(x)` and `power(a, b)` are written as powers. */
 function asPower({ name, arguments: args, at }: Expression & { kind: 'call' }) {
   const [left, right] = name === 'square' ? [...args, { kind: 'number', value: 2, at } as const] : args
   const isPower = (name === 'square' && args.length === 1) || (name === 'power' && args.length === 2)
@@ -164,7 +164,7 @@ function cases({ test, yes, no }: Expression & { kind: 'choice' }): string {
   return `\\begin{cases} ${a} & \\text{if } ${c} \\\\ ${b} & \\text{otherwise} \\end{cases}`
 }
 
-/** Functions with a notation of their own; the others are set as upright names. */
+/** Functions with a notation of their own. The others are written as upright names. */
 const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   abs: (x) => `\\left|${x}\\right|`,
   exp: (x) => `e^{${x}}`,

@@ -1,6 +1,7 @@
 /**
- * Formula -> Program, for one structure of request: which inputs are there and with which axes, and the parameters
- * that decide the shape of the computation. Choices on those are made here, so that only the branch taken is built.
+ * Lowering: formula -> program, for one request structure (which inputs there are, with which axes, and the
+ * parameters that determine the computation). Conditions on these are resolved here (constant specialization), so
+ * that only the branch that is taken is compiled.
  */
 import { nearest, suggesting } from '../nearest.ts'
 import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
@@ -14,24 +15,27 @@ import { callHint, nameHint, writing } from './hints.ts'
 import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplifyStably } from './simplify.ts'
 
-/** A parameter as the formula sees it: a number given at run time, or a value that is known now. */
+/** A parameter in a formula: a number passed at run time, or a value that is known now. */
 export type ParamBinding =
   | { readonly kind: 'scalar' }
   | { readonly kind: 'fixed'; readonly value: number | boolean | null }
-  /** It decides what the formula is, and has no part in it. */
+  /** It determines the formula, but does not occur in it. */
   | { readonly kind: 'list'; readonly value: readonly number[] }
   | { readonly kind: 'word'; readonly value: string; readonly words: readonly string[] }
 
 /** Everything that a formula may refer to. */
 export interface Scope {
-  /** The inputs that the request holds. */
+  /** The inputs in the request. */
   readonly inputs: Readonly<Record<string, InputLayout>>
-  /** Optional inputs that it does not hold. */
+  /** Optional inputs that are not in the request. */
   readonly absent: readonly string[]
   readonly params: Readonly<Record<string, ParamBinding>>
-  /** All axes, in the order that the nodes shall keep. */
+  /** All axes, in the order that the nodes follow. */
   readonly axes: readonly string[]
-  /** Inputs whose gradients may be asked for: they share ties, whichever are asked for. Default: those that are. */
+  /**
+   * Inputs whose gradients may be requested: they share ties, whichever of them are requested. Default: those that
+   * are requested.
+   */
   readonly differentiable?: readonly string[]
 }
 
@@ -44,10 +48,11 @@ const QUESTIONS = ['given', 'is_index'] as const
 /**
  * Lowers a formula and differentiates it.
  *
- * @param wants inputs whose gradients the program shall compute
- * @param denominator what each value adds to the mean's denominator; computed beside the value, most of it shared
- * @param hessians those of them whose second derivative's diagonal it shall compute, too
- * @throws FormulaError on unknown names, wrong types, axes that do not exist; NoHessian
+ * @param wants inputs whose gradients the program computes
+ * @param denominator what each value adds to the denominator of the mean; it is computed together with the value
+ * and shares most of it
+ * @param hessians those inputs whose diagonal of the second derivative is computed, too
+ * @throws FormulaError for unknown names, wrong types, axes that do not exist; NoHessian
  * @example
  * const scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [], params: {}, axes: ['...'] } as const
  * lower(parse('x * x'), scope, ['x']).nodes.length // 6
@@ -91,7 +96,7 @@ class Lowering {
   readonly #scope: Scope
   readonly #lines = new Map<string, Statement>()
   readonly #done = new Map<string, Ref>()
-  /** The statement that is being lowered; it sees only those before it. */
+  /** The statement that is being lowered. It can only refer to earlier ones. */
   #place: number
 
   constructor(build: Builder, formula: Formula, scope: Scope) {
@@ -144,7 +149,7 @@ class Lowering {
     return ref
   }
 
-  /** Lines are lowered when they are first used: one that only a branch not taken needs may use what is not there. */
+  /** Lines are lowered lazily: a line that only an untaken branch needs may refer to something that does not exist. */
   #resolve(name: string, at: Position): Ref {
     const line = this.#lines.get(name)
     if (line !== undefined) return this.#line(line, at)
@@ -209,7 +214,7 @@ class Lowering {
     }
   }
 
-  /** `form == distance`: a parameter that is a word, compared with one of its words. */
+  /** `form == distance`: a string parameter, compared with one of its words. */
   #word(left: Expression, right: Expression): Ref | undefined {
     const param = left.kind === 'name' ? own(this.#scope.params, left.name) : undefined
     if (param?.kind !== 'word') return undefined
@@ -246,7 +251,7 @@ class Lowering {
     return found.lower(this.#build, values, this.#axes(args.filter((_, place) => roles[place] === 'axis')))
   }
 
-  /** Lowered before the rest: max(v[rows -> others], others) itself brings in the axis that it names. */
+  /** Lowered before the other arguments: max(v[rows -> others], others) itself introduces the axis that it names. */
   #first({ name, arguments: args }: Expression & { kind: 'call' }): Ref | undefined {
     const parameters: readonly Parameter[] = FUNCTIONS.get(name)?.parameters ?? []
     const mayName = parameters.includes('axes') || (AXIS_REDUCTIONS.has(name) && args.length === 2)
@@ -273,7 +278,7 @@ class Lowering {
     return (isOverAxis ? AXIS_REDUCTIONS.get(name) : undefined) ?? FUNCTIONS.get(name)
   }
 
-  /** Whether an argument names an axis and nothing else. */
+  /** Whether an argument can only be the name of an axis. */
   #isAxis(argument: Expression): boolean {
     const name = axisName(argument)
     return name !== undefined && this.#build.axes.includes(name) && !this.#isKnown(name)
@@ -303,7 +308,10 @@ class Lowering {
     return this.#build.typeOf(ref) === 'index' || Number.isInteger(this.#build.constantOf(ref))
   }
 
-  /** given(x): whether an optional input or parameter is there. is_index(x): whether an input holds class indices. */
+  /**
+   * given(x): whether an optional input or parameter is present. is_index(x): whether an input contains class
+   * indices.
+   */
   #question({ name, arguments: args, at }: Expression & { kind: 'call' }): Ref {
     const subject = args[0]
     if (args.length !== 1 || subject?.kind !== 'name') {
@@ -330,7 +338,7 @@ class Lowering {
     return this.#build.rename(ref, from, to)
   }
 
-  /** An axis of fixed size is called by its size: `pick(box, 0, 4)`. */
+  /** An axis of fixed size is named by its size: `pick(box, 0, 4)`. */
   #axis(expression: Expression): string {
     const name = axisName(expression)
     if (name === undefined)
@@ -398,7 +406,7 @@ const UNNAMED = '; the axes have no names here, all of them together are written
 
 const axisHint = (name: string) => `, it is an axis${writing(`size(${name})`, `index(${name})`)}`
 
-/** The problem with a name, and which one it was probably meant to be. */
+/** The problem with a name, with a suggestion of what was probably meant. */
 function withNearest(problem: string, name: string, candidates: Iterable<string>, at: Position) {
   const guess = nearest(name, candidates)
   return guess === undefined
@@ -411,12 +419,12 @@ function axisName(expression: Expression): string | undefined {
   return expression.kind === 'name' ? expression.name : undefined
 }
 
-/** Objects made from outside never answer for what they inherit. */
+/** Own properties only: inherited properties of objects from outside do not count. */
 function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined
 }
 
-/** Keeps only what the value and the gradients need, numbered anew. */
+/** Dead code elimination: keeps only the nodes that the value and the gradients need, renumbered. */
 function extract(build: Builder, scope: Scope, roots: Roots): Program {
   const all = build.primitives()
   const nodes: Node[] = []

@@ -1,5 +1,5 @@
 /**
- * Text -> Formula, by precedence climbing. The grammar, loosest first:
+ * The parser: text -> Formula (an AST), by precedence climbing. The grammar, lowest precedence first:
  *
  *   formula   = { name "=" choice newline } choice
  *   choice    = or [ "?" choice ":" choice ]
@@ -10,9 +10,9 @@
  *   postfix   = primary { "[" axis "->" axis "]" }
  *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")"
  *
- * `where(c, a, b)` is read as `c ? a : b`.
- * A line goes on after an operator, before and after `?` and `:`, and inside brackets.
- * There are no members, strings, loops or assignments to a name twice, so nothing here can be made to run.
+ * `where(c, a, b)` is parsed as `c ? a : b`.
+ * A statement continues on the next line after an operator, before and after `?` and `:`, and inside brackets.
+ * There are no members, strings or loops, and a name is assigned only once, so a formula cannot be used to run code.
  */
 import {
   type BinaryOperator,
@@ -25,16 +25,16 @@ import {
 import { ABOUT_ARGUMENTS, ABOUT_ELEMENTS, foreignWord, operatorHint, valueHint, wordHint } from './hints.ts'
 import { notPart, type Token, tokenize } from './tokens.ts'
 
-/** What a formula may cost its reader. */
+/** Limits on the size of a formula. */
 export const LIMITS = { bytes: 4096, nodes: 512, depth: 64 } as const
 
-/** Words of the grammar; they cannot name anything. */
+/** Words of the grammar, which cannot be used as names. */
 export const RESERVED: ReadonlySet<string> = new Set(['and', 'or', 'not', 'true', 'false'])
 
 /**
- * Reads a formula.
+ * Parses a formula.
  *
- * @throws FormulaError with line and column, also when it is longer, larger or deeper than LIMITS
+ * @throws FormulaError with line and column, also if it is longer, larger or deeper than LIMITS
  * @example
  * parse('e = predictions - targets\ne * e').statements.length // 2
  */
@@ -55,7 +55,7 @@ class Parser {
   #next = 0
   #depth = 0
   #nodes = 0
-  /** Inside brackets a line break is only a blank. */
+  /** Inside brackets a line break is only a space. */
   #brackets = 0
 
   constructor(tokens: readonly Token[]) {
@@ -205,7 +205,7 @@ class Parser {
     return this.#node({ kind: 'call', name: token.text, arguments: list, at: token.at })
   }
 
-  /** The choice that NumPy, PyTorch and JAX write so. */
+  /** The conditional as NumPy, PyTorch and JAX write it. */
   #where({ at }: Token, list: readonly Expression[]): Expression {
     const [test, yes, no] = list
     if (list.length === 3) return this.#node({ kind: 'choice', test, yes, no, at })
@@ -281,7 +281,7 @@ class Parser {
     return true
   }
 
-  /** No line can begin with such a token, so it belongs to the line above. */
+  /** No line can begin with such a token, so it belongs to the previous line. */
   #acceptAcrossLines(text: '?' | ':'): boolean {
     let next = this.#next
     while (this.#tokens[next].kind === 'newline') next++
@@ -308,7 +308,7 @@ class Parser {
     return this.#tokens[this.#next - 1]
   }
 
-  /** Where a word of another grammar stands on the line, that is what is wrong with it. */
+  /** If the line contains a word of another grammar, that word is the problem. */
   #unexpected(expected: string, hint: string): FormulaError {
     const token = this.#peek()
     const place = foreignWord(this.#tokens, this.#startOfLine(), this.#next)

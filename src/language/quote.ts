@@ -1,4 +1,4 @@
-/** Shows where something stands in a text: the line, and a caret under the place. */
+/** Quotes a line of a text, with a caret under a position. */
 
 interface Place {
   readonly line: number
@@ -6,7 +6,7 @@ interface Place {
   readonly source: string
 }
 
-/** Letters that are shown of a long line. */
+/** Maximum number of characters shown of a long line. */
 const WIDTH = 80
 const INDENT = '  '
 
@@ -23,12 +23,12 @@ export function quote({ line, column, source }: Place): string {
   return `${INDENT}${text}\n${INDENT}${blank}^`
 }
 
-/** What steers a terminal or turns the direction of writing is not repeated. */
+/** Removes characters that control a terminal or change the direction of writing. */
 function shown(line: string): string {
   return line.replaceAll(/[^\P{C}\t]/gu, (letter) => '\ufffd'.repeat(letter.length)).trimEnd()
 }
 
-/** The part of a long line around a place, and how many letters of it come before that. */
+/** The part of a long line around a position, and how many characters come before the position in it. */
 function clipped(line: string, place: number): { text: string; before: number } {
   if (line.length <= WIDTH) return { text: line, before: place }
   const start = Math.max(0, Math.min(place - WIDTH / 2, line.length - WIDTH))

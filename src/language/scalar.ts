@@ -1,6 +1,6 @@
 /**
- * The meaning of every element-wise op on float64 numbers: one line each. The interpreter runs these, constants are
- * folded with them, and every other engine is held to them.
+ * The semantics of every element-wise op on float64 numbers, one line per op. The interpreter runs these, constant
+ * folding uses them, and every other engine is compared with them.
  */
 import { digamma, lgamma, polygamma } from './gamma.ts'
 import type { BinaryOp, FormulaOp, LogicOp, UnaryOp } from './ir.ts'
@@ -10,7 +10,7 @@ type ElementwiseOp = UnaryOp | BinaryOp | LogicOp
 
 const flag = (truth: boolean) => (truth ? 1 : 0)
 
-/** Op -> what it does; truth is 1 and 0. */
+/** Op -> its function; booleans are 1 and 0. */
 export const SCALAR_SEMANTICS: Readonly<Record<ElementwiseOp, Meaning>> = {
   neg: (a) => -a,
   abs: Math.abs,
@@ -60,7 +60,7 @@ export function isElementwise(op: FormulaOp): op is ElementwiseOp {
   return Object.hasOwn(SCALAR_SEMANTICS, op)
 }
 
-/** @throws TypeError when the op is not element-wise */
+/** @throws TypeError if the op is not element-wise */
 export function evaluateScalar(op: FormulaOp, args: readonly number[]): number {
   if (!isElementwise(op)) throw new TypeError(`${op} is not an element-wise op`)
   return SCALAR_SEMANTICS[op](args[0], args[1])
@@ -73,20 +73,20 @@ function sigmoid(x: number): number {
   return e / (1 + e)
 }
 
-/** ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|): never overflows, and keeps its small values on the left. */
+/** ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|): never overflows, and keeps small values on the left. */
 function softplus(x: number): number {
   return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
 }
 
-/** To the nearest whole number, of two to the even one: JavaScript's own goes up there. */
+/** Rounds half to even; JavaScript's own function rounds half up. */
 function round(x: number): number {
   const up = Math.round(x)
   return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up
 }
 
 /**
- * The error function to float64 precision: its Maclaurin series below 2, beyond it 1 - erfc by Lentz's continued
- * fraction (Numerical Recipes 3rd ed., section 6.2); both converge there in under 80 terms.
+ * The error function to float64 precision: its Maclaurin series below 2, and above it 1 - erfc by Lentz's continued
+ * fraction (Numerical Recipes 3rd ed., section 6.2). Both converge there in fewer than 80 terms.
  */
 function erf(x: number): number {
   const magnitude = Math.abs(x)

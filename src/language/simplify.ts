@@ -1,7 +1,7 @@
 /**
- * Local algebra, applied while a node is made: what can be said shorter is never built. Every rule keeps the value
- * exactly, NaN and infinities included, or it is not here (x * 0 stays, because x may be NaN). What is said better is in
- * stable.ts.
+ * Constant folding and peephole rewriting, applied while a node is created: a longer form is never built if there
+ * is a shorter one. Every rule preserves the value exactly, including NaN and infinities (x * 0 is kept, because x
+ * may be NaN). Rules that improve the numerics are in stable.ts.
  */
 
 import type { Builder, Ref, Rewrite } from './builder.ts'
@@ -11,7 +11,7 @@ import { stable } from './stable.ts'
 
 type Rule = (build: Builder, args: readonly Ref[], attributes: { readonly axis?: string }) => Ref | undefined
 
-/** Ops whose value on constants is a constant. */
+/** Ops that are folded if their arguments are constants. */
 const FOLDABLE: ReadonlySet<FormulaOp> = new Set([
   'neg',
   'abs',
@@ -56,7 +56,7 @@ const FOLDABLE: ReadonlySet<FormulaOp> = new Set([
 ] satisfies FormulaOp[])
 
 /**
- * The simpler form of `op(args)`, or undefined when there is none.
+ * The simpler form of `op(args)`, or undefined if there is none.
  *
  * @example
  * simplify(build, 'add', [x, build.constant(0)], {}) // x
@@ -66,7 +66,10 @@ export const simplify: Rewrite = (build, op, args, attributes) => {
   return folded ?? RULES[op]?.(build, args, attributes)
 }
 
-/** The same, then the numerically stable form, which may be of composite ops: for formulas, before they are differentiated. */
+/**
+ * The same, then the numerically stable form, which may contain composite ops: for formulas before they are
+ * differentiated.
+ */
 export const simplifyStably: Rewrite = (build, op, args, attributes) =>
   simplify(build, op, args, attributes) ?? stable(build, op, args)
 
@@ -119,7 +122,7 @@ function sumOfProduct(build: Builder, x: Ref, axis: string): Ref | undefined {
   return widens && left.includes(axis) && right.includes(axis) ? build.contract(a, b, axis) : undefined
 }
 
-/** sum over k of (k = place ? a : 0), with one place and one a for all k, is that a, where the place is one of them. */
+/** sum over k of (k = place ? a : 0), with one index and one a for all k, is a if the index is within the axis. */
 function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
   if (build.opOf(x) !== 'select') return undefined
   const [test, yes, no] = [build.argOf(x, 0), build.argOf(x, 1), build.argOf(x, 2)]
@@ -128,7 +131,7 @@ function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
   return build.select(build.isInside(place, axis), yes, build.constant(0))
 }
 
-/** What an element's place along an axis is compared with, where that is one whole number for all of them. */
+/** What an element's index along an axis is compared with, if that is one integer for all elements. */
 export function placeOf(build: Builder, test: Ref, axis: string): Ref | undefined {
   const [a, b] = [build.argOf(test, 0), build.argOf(test, 1)]
   const place = a === build.index(axis) ? b : b === build.index(axis) ? a : undefined

@@ -1,7 +1,8 @@
 /**
- * Stable forms: what people write, and what keeps its digits and does not overflow. `1 - sigmoid(x)` is 0 in float32 from
- * x = 17 on, `sigmoid(-x)` is right to the last digit. Unlike the rules in simplify.ts these change the rounding, always
- * for the better, and infinities that only an intermediate result was.
+ * Numerically stable rewriting: replaces what people write by forms that keep their digits and do not overflow. In
+ * float32, `1 - sigmoid(x)` is 0 from x = 17 on, while `sigmoid(-x)` is accurate to the last digit. Unlike the
+ * rules in simplify.ts, these change the rounding, always for the better, and they avoid infinities that occur only
+ * in intermediate results.
  */
 import type { Builder, Ref } from './builder.ts'
 import type { FormulaOp } from './ir.ts'
@@ -72,14 +73,14 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
   },
 }
 
-/** A logarithm to another base, where the natural one has a stable form. */
+/** A logarithm to another base, if the natural one has a stable form. */
 function otherBase(build: Builder, x: Ref, factor: number): Ref | undefined {
   const natural = stable(build, 'log', [x])
   return natural === undefined ? undefined : build.mul(natural, build.constant(factor))
 }
 
 /**
- * The stable form of `op(args)`, or undefined when there is none.
+ * The stable form of `op(args)`, or undefined if there is none.
  *
  * @example
  * stable(build, 'log', [build.make('sigmoid', [x])]) // -softplus(-x)
@@ -100,7 +101,7 @@ function otherThanOne(build: Builder, op: 'add' | 'sub', x: Ref): Ref | undefine
   return op === 'add' && build.is(b, 1) ? a : undefined
 }
 
-/** A composite op of what `x`, another one, is made of. */
+/** A composite op with the same argument as `x`, which is another composite op. */
 function composite(build: Builder, op: FormulaOp, x: Ref): Ref {
   const { args, axis } = build.nodes[x]
   return build.make(op, args, { axis: axis! })
@@ -126,7 +127,7 @@ function oneLess(build: Builder, x: Ref): Ref | undefined {
   return taken ?? otherShare(build, x) ?? ofPicked(build, x, (y) => oneLess(build, y), 1)
 }
 
-/** What holds of all elements holds of the picked one; outside of the axis that is 0. */
+/** What is true for all elements is true for the picked one; outside of the axis that is 0. */
 function ofPicked(
   build: Builder,
   x: Ref,
@@ -144,7 +145,7 @@ function ofPicked(
   )
 }
 
-/** 1 - a / (a + b) = b / (a + b), where the terms of a are among those below the line. */
+/** 1 - a / (a + b) = b / (a + b), if the terms of a are among those of the denominator. */
 function otherShare(build: Builder, x: Ref): Ref | undefined {
   if (build.opOf(x) !== 'div') return undefined
   const [above, below] = build.nodes[x].args.map((ref) => partsOf(build, [{ ref, negative: false }]))
@@ -163,7 +164,7 @@ function withoutTerms(all: readonly Term[], taken: readonly Term[]): Term[] | un
   return left
 }
 
-/** r - y r = r (1 - y), where 1 - y has a stable form. */
+/** r - y r = r (1 - y), if 1 - y has a stable form. */
 function oneLessFactor(build: Builder, r: Ref, product: Ref): Ref | undefined {
   if (build.opOf(product) !== 'mul') return undefined
   const [a, b] = build.nodes[product].args
@@ -177,7 +178,7 @@ function lessOne(build: Builder, x: Ref): Ref | undefined {
   return less === undefined ? undefined : build.neg(less)
 }
 
-/** softplus(x) - softplus(-x) = x, and the same of sigmoid is tanh(x / 2). */
+/** softplus(x) - softplus(-x) = x, and for sigmoid the difference is tanh(x / 2). */
 function differenceOfSides(build: Builder, a: Ref, b: Ref): Ref | undefined {
   const op = build.opOf(a)
   if ((op !== 'softplus' && op !== 'sigmoid') || build.opOf(b) !== op) return undefined

@@ -1,4 +1,4 @@
-/** Where elements stand in arrays with named axes, slowest axis first. */
+/** Strided indexing: the position of elements in arrays with named axes, slowest axis first. */
 import { elementsOf } from './ir.ts'
 
 /** An array and its axes, slowest first. */
@@ -10,14 +10,15 @@ export interface Operand {
 /** Axis -> its length. */
 export type Sizes = Readonly<Record<string, number>>
 
-/** Distance between neighbours along an axis; 0 for an axis that is not there. */
+/** The stride: the distance between neighbouring elements along an axis; 0 if the array does not have the axis. */
 export function strideOf(sizes: Sizes, axes: readonly string[], axis: string): number {
   const place = axes.indexOf(axis)
   return place < 0 ? 0 : elementsOf(axes.slice(place + 1), sizes)
 }
 
 /**
- * For each element along `to`, where it stands in an array with axes `from`; axes only in `from` stay at 0.
+ * For each element along `to`, its position in an array with axes `from`. Axes that are only in `from` stay at
+ * index 0.
  *
  * @example
  * offsetsOf({ rows: 2, classes: 2 }, ['rows', 'classes'], ['rows']) // [0, 0, 1, 1]
@@ -35,7 +36,7 @@ export function offsetsOf(sizes: Sizes, to: readonly string[], from: readonly st
   return offsets
 }
 
-/** Reads an operand at each element of an array with axes `to`, repeated along the axes that it has not. */
+/** Reads an operand at each element of an array with axes `to`, broadcasting along the axes that it does not have. */
 export function broadcastTo(
   sizes: Sizes,
   { data, axes }: Operand,

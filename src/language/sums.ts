@@ -1,8 +1,9 @@
 /**
- * Sums of what a node receives from its uses, said without the parts that cancel. Huber's q^2/2 + delta (|e| - q) with
- * q = min(|e|, delta) sends delta to |e| itself, and q - delta through q where |e| is the smaller one: in float32 the sum
- * of both has no digit of a small q left. Likewise y softplus(-x) + (1 - y) softplus(x) sends y the difference of two
- * softplus, which is -x.
+ * Cancellation-free gradient accumulation: adds up the contributions that a node gets from its uses, without the
+ * parts that cancel. For Huber's q^2/2 + delta (|e| - q) with q = min(|e|, delta), the gradient of |e| is delta
+ * directly plus q - delta through q where |e| is the smaller one: in float32 no digit of a small q is left in this
+ * sum. Likewise, in y softplus(-x) + (1 - y) softplus(x), the gradient of y is the difference of two softplus,
+ * which is -x.
  */
 import type { Builder, Ref } from './builder.ts'
 import { stable } from './stable.ts'
@@ -55,7 +56,7 @@ function opposite(a: Term, b: Term): Term[] | undefined {
   return a.ref === b.ref && a.negative !== b.negative ? [] : undefined
 }
 
-/** g a - g b = g (a - b), where the difference has a stable form. */
+/** g a - g b = g (a - b), if the difference has a stable form. */
 function factored(build: Builder, a: Term, b: Term): Term[] | undefined {
   if (a.negative === b.negative) return undefined
   const shared = sharedFactor(build, productOf(build, a.ref), productOf(build, b.ref))
@@ -78,7 +79,10 @@ function productOf(build: Builder, ref: Ref): Product {
   return { ref, op: isProduct ? op : undefined, factors: isProduct ? build.nodes[ref].args : [] }
 }
 
-/** What is received stands first in a product; one of both may be that alone, times 1. */
+/**
+ * The upstream gradient is the first factor of a product. One of the two may be the upstream gradient itself, times
+ * 1.
+ */
 function sharedFactor(build: Builder, a: Product, b: Product) {
   const one = build.constant(1)
   if (a.op !== undefined && a.op === b.op && a.factors[0] === b.factors[0])
@@ -88,7 +92,7 @@ function sharedFactor(build: Builder, a: Product, b: Product) {
   return undefined
 }
 
-/** a + (c ? u : v) = c ? u + a : v + a, where a cancels on one side. */
+/** a + (c ? u : v) = c ? u + a : v + a, if a cancels on one side. */
 function withinChoice(build: Builder, a: Term, choice: Term): Term[] | undefined {
   if (build.opOf(choice.ref) !== 'select') return undefined
   const [test, yes, no] = build.nodes[choice.ref].args
@@ -103,7 +107,7 @@ function withinChoice(build: Builder, a: Term, choice: Term): Term[] | undefined
   return [{ ref: build.select(test, ifYes, ifNo), negative: choice.negative }]
 }
 
-/** sum a - sum b = sum (a - b) over one axis, where parts of those cancel. */
+/** sum a - sum b = sum (a - b) over one axis, if parts of these cancel. */
 function withinSum(build: Builder, a: Term, b: Term): Term[] | undefined {
   const [one, other] = [build.nodes[a.ref], build.nodes[b.ref]]
   if (one.op !== 'reduce_sum' || other.op !== 'reduce_sum' || one.axis !== other.axis) return undefined

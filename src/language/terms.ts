@@ -1,4 +1,4 @@
-/** A sum as a list of terms with signs, and back. */
+/** A sum as a list of terms with signs, and the reverse. */
 import type { Builder, Ref } from './builder.ts'
 
 export interface Term {
@@ -6,14 +6,14 @@ export interface Term {
   readonly negative: boolean
 }
 
-/** Pairs of so many terms are compared, and no more: a sum of sums can have any number of them. */
+/** Pairs of up to this many terms are compared, because a sum of sums can have any number of them. */
 const MAX_TERMS = 24
 
 export function termOf(build: Builder, ref: Ref): Term {
   return build.opOf(ref) === 'neg' ? { ref: build.argOf(ref, 0), negative: true } : { ref, negative: false }
 }
 
-/** What the terms are sums of; undefined where those are too many. */
+/** The terms that these terms are sums of; undefined if there are too many. */
 export function partsOf(build: Builder, terms: readonly Term[]): Term[] | undefined {
   const [open, parts] = [[...terms], [] as Term[]]
   for (let term = open.shift(); term !== undefined; term = open.shift()) {

@@ -1,4 +1,4 @@
-/** Splits a formula's text into tokens with positions. It knows characters, not grammar. */
+/** The lexer: splits a formula's text into tokens with positions. It knows characters, not grammar. */
 import { FormulaError, type Position } from './ast.ts'
 import { endsValue, foreignCharacter, foreignOperator, isModule, type Misspelt, memberHint } from './hints.ts'
 
@@ -37,7 +37,7 @@ const NUMBER = /(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y
 const BLANK = /(?:[ \t\r]|#[^\n]*)+/y
 
-/** @throws FormulaError at the first text that belongs to no token */
+/** @throws FormulaError at the first text that is not a token */
 export function tokenize(source: string): Token[] {
   const tokens: Token[] = []
   let offset = 0
@@ -87,7 +87,7 @@ function noToken(source: string, offset: number, at: Position, before: Token | u
 
 const ownerOf = ({ kind, text }: Token) => (kind === 'name' ? text : undefined)
 
-/** Of `np.abs` the whole is wrong, of `x.abs` what stands behind the dot. */
+/** In `np.abs` the whole is wrong, in `x.abs` only what comes after the dot. */
 function noMember(owner: Token, at: Position, hint: string): FormulaError {
   if (owner.kind === 'name' && isModule(owner.text))
     return new FormulaError(`there are no modules${hint}`, owner.at)

@@ -245,7 +245,7 @@ function slicesOf(kernel: Compiled, sizes: Sizes, count: number): Slice[] {
   return starts.map((first, index) => ({ index, first, last: Math.min(first + step, whole.last) }))
 }
 
-/** Total iterations of the innermost loops, to which the cost of a launch is proportional. */
+/** The number of iterations of the full loop nest. The cost of a launch is taken to be proportional to it. */
 function turnsOf({ program }: Batch, sizes: Sizes): number {
   let turns = 1
   for (const axis of program.axes) turns *= sizes[axis] ?? 1
@@ -253,8 +253,8 @@ function turnsOf({ program }: Batch, sizes: Sizes): number {
 }
 
 /**
- * Updates the cost estimate. A slow launch may have hit the compiler, the garbage collector or a busy machine, so
- * it raises the estimate only slowly. A fast launch lowers it at once.
+ * Updates the cost estimate. A fast launch lowers it by half of the difference. A slow launch may have hit the
+ * compiler, the garbage collector or a busy machine, so it raises the estimate by at most a small factor.
  */
 function learn(kernel: Compiled, ms: number, turns: number) {
   const measured = (ms * 1e6) / Math.max(turns, 1)

@@ -18,7 +18,7 @@ interface Place {
 
 export interface BoundLaunch {
   readonly kernel: Compiled
-  /** Total iterations of the innermost loops. */
+  /** The number of iterations of the full loop nest. */
   readonly turns: number
   readonly run: (at: number) => void
   readonly results: Results

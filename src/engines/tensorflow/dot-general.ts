@@ -1,10 +1,10 @@
-/** A sum of products along one axis, as one general product of matrices. */
+/** Tensor contraction (a sum of products along one axis) as XLA's DotGeneral, the general matrix product. */
 import type { Value } from './graph.ts'
 import type { LoweringContext } from './lowering-context.ts'
 
 /**
- * sum over k of a[batch, i, k] * b[batch, j, k]: the axes that both sides keep are the batch, and what only one side has are
- * its rows or columns.
+ * sum over k of a[batch, i, k] * b[batch, j, k]. The axes that both sides keep are the batch; axes that only one
+ * side has are its rows or columns.
  */
 export function contract({ graph, form, node, axesOf, shapeOf }: LoweringContext, a: Value, b: Value): Value {
   const [left, right] = [axesOf(0), axesOf(1)]
@@ -32,7 +32,7 @@ export function contract({ graph, form, node, axesOf, shapeOf }: LoweringContext
 /** xla.PrecisionConfig with HIGHEST for both operands: a GPU must not round them to TensorFloat-32. */
 const HIGHEST = Uint8Array.of(10, 2, 2, 2)
 
-/** xla.DotDimensionNumbers: packed lists of places, each below 128 and so one byte. */
+/** xla.DotDimensionNumbers: packed lists of indices, each of which is below 128 and so takes one byte. */
 function dimensionNumbers(
   left: readonly string[],
   right: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * The engine on TensorFlow: a program is one XLA executable where that can be; what XLA cannot do, and shapes that are not
- * worth compiling yet, run op by op.
+ * The TensorFlow engine: a program is one XLA executable if possible. Programs that XLA cannot compile, and shapes
+ * that are not worth compiling yet, run op by op.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import {
@@ -19,10 +19,10 @@ import type { Native } from './native.ts'
 import { runFused } from './run-executable.ts'
 
 const NAME = 'tensorflow'
-/** Programs that XLA cannot compile; more than there are kept. */
+/** Maximum number of remembered programs that XLA cannot compile; more than the number of cached programs. */
 const MAX_REFUSED = 4096
 
-/** @param native the loaded addon; its backend is the one that tfjs has from then on */
+/** @param native the loaded addon; its backend becomes the one that tfjs uses */
 export async function tensorflowEngine(native: Native, reason: string): Promise<Engine> {
   if (!(await tf.setBackend(NAME))) throw new Error('the tfjs backend "tensorflow" did not start')
   tf.enableProdMode()
@@ -44,13 +44,17 @@ class TensorflowEngine implements Engine {
     this.#forms = new ExecutableCache(native)
   }
 
-  /** A lost CUDA context cannot be had again in the same process: whoever owns the process starts another. */
+  /**
+   * A lost CUDA context cannot be recreated in the same process, so the owner of the process has to start another
+   * one.
+   */
   get isReady() {
     return !this.#isLost
   }
 
   async run(batch: Batch): Promise<BatchResult> {
-    if (batch.precision !== 'float32') throw new UnsupportedByEngine(`no ${batch.precision} here`)
+    if (batch.precision !== 'float32')
+      throw new UnsupportedByEngine(`TensorFlow does not support ${batch.precision} here`)
     try {
       return (await this.#runFused(batch)) ?? (await execute(batch, NAME))
     } catch (error) {
@@ -78,12 +82,12 @@ class TensorflowEngine implements Engine {
     return { driver: `${library}, NVIDIA ${driver}, ${name}`, limits: { memoryBytes }, compiled }
   }
 
-  /** The backend stays: tfjs-node registers it once in a process. */
+  /** The backend stays registered: tfjs-node registers it once per process. */
   async close() {
     this.#forms.close()
   }
 
-  /** Undefined where XLA cannot do it, or need not yet. */
+  /** Undefined if XLA cannot compile it, or if compiling is not worthwhile yet. */
   async #runFused(batch: Batch): Promise<BatchResult | undefined> {
     if (this.#refused.has(batch.programKey)) return undefined
     try {

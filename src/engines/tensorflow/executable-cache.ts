@@ -1,6 +1,6 @@
 /**
- * Programs -> compiled forms, kept by program and by shape. A form is a TensorFlow session with one XLA executable for one
- * shape: what falls out of the cache is closed, and all of it is given back.
+ * An LRU cache of XLA executables by program and shape. An executable is a TensorFlow session for one shape.
+ * Evicting it closes the session, which frees all of its memory.
  */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -17,17 +17,20 @@ import type { LoadedModel, Native } from './native.ts'
 import { SIGNATURE, savedModel, TAG } from './saved-model.ts'
 import { batchAxisOf, bucketSize, type PaddedDim } from './shape-buckets.ts'
 
-/** Forms that are kept. */
+/** Maximum number of executables. */
 const CAPACITY = 256
-/** Shapes that were seen once and not compiled; more than come by while one of them waits for its second time. */
+/**
+ * Maximum number of remembered shapes that were seen once and not compiled; more than usually occur between the
+ * first and the second time of one of them.
+ */
 const MAX_SEEN = 4096
 
-/** A program that is ready to run for one shape. */
+/** A program that is compiled for one shape. */
 export interface CompiledExecutable {
   readonly program: Program
-  /** All axes; that of the filling has its room. */
+  /** The sizes of all axes; for the padded axis, the padded size. */
   readonly sizes: Readonly<Record<string, number>>
-  /** Absent where the shape is exact. */
+  /** Absent if the shape is exact. */
   readonly rows?: Pick<PaddedDim, 'axis' | 'room'>
   readonly arguments: readonly (Argument & { readonly shape: readonly number[] })[]
   readonly outputs: readonly Result[]
@@ -37,7 +40,7 @@ export interface CompiledExecutable {
 export class ExecutableCache {
   readonly #native: Native
   readonly #kept = new Map<string, CompiledExecutable>()
-  /** What is being compiled now; others who want it wait for the same. */
+  /** Pending compilations. Others that need the same executable wait for the same promise (request coalescing). */
   readonly #inWork = new Map<string, Promise<CompiledExecutable>>()
   readonly #programs = new Set<string>()
   readonly #seen = new Set<string>()
@@ -53,8 +56,9 @@ export class ExecutableCache {
   }
 
   /**
-   * The form of a batch; undefined where compiling it is not worth while yet. A program's first shape is compiled at once,
-   * another one when it comes for the second time: a stream of shapes that never repeat would be nothing but compiling.
+   * The executable of a batch; undefined if compiling is not worthwhile yet. The first shape of a program is
+   * compiled at once, another one when it is seen for the second time: with shapes that never repeat, all the time
+   * would be spent compiling.
    */
   async of(batch: Batch): Promise<CompiledExecutable | undefined> {
     const wanted = wantedBy(batch)
@@ -94,7 +98,7 @@ export class ExecutableCache {
     return false
   }
 
-  /** As the one used last; the one unused for longest goes where there are too many. */
+  /** Adds an executable as the most recently used, and evicts the least recently used one if there are too many. */
   #keep(key: string, form: CompiledExecutable) {
     this.#kept.delete(key)
     this.#kept.set(key, form)
@@ -105,7 +109,7 @@ export class ExecutableCache {
   }
 }
 
-/** What a form must be for a batch. */
+/** What a batch requires of its executable. */
 interface Wanted {
   readonly key: string
   readonly sizes: Readonly<Record<string, number>>
@@ -130,7 +134,7 @@ function wantedBy({ program, programKey, sizes, cotangent }: Batch): Wanted {
   return { key, sizes: all, isUniform, ...(axis === undefined ? {} : { rows: { axis, room } }) }
 }
 
-/** @throws UnsupportedByEngine where XLA does not take the program, for whatever reason: then it runs op by op */
+/** @throws UnsupportedByEngine if XLA rejects the program, for whatever reason; it then runs op by op */
 async function compile(native: Native, program: Program, wanted: Wanted): Promise<CompiledExecutable> {
   try {
     return await compiled(native, program, wanted)
@@ -165,7 +169,7 @@ async function compiled(
   }
 }
 
-/** TensorFlow reads models from folders only; it has read all of it when it returns. */
+/** TensorFlow reads models only from folders. When the call returns, it has read everything. */
 async function load(native: Native, { graph, results }: Lowered): Promise<LoadedModel> {
   const folder = await mkdtemp(join(tmpdir(), 'lossd-xla-'))
   try {
@@ -178,7 +182,7 @@ async function load(native: Native, { graph, results }: Lowered): Promise<Loaded
   }
 }
 
-/** XLA compiles at the first run, which is this one: later ones are only arithmetic, and can be timed as that. */
+/** XLA compiles in the first run, which is this one. Later runs are only computation, and can be timed as such. */
 function runOnNothing(model: LoadedModel, shapes: readonly Value[]) {
   tf.tidy(() => {
     model.predict(shapes.map(({ shape }) => tf.zeros([...shape], 'int32')))

@@ -1,9 +1,12 @@
-/** What nvidia-smi, which comes with the driver, says about the first GPU: TensorFlow's C interface does not tell. */
+/**
+ * Information about the first GPU from nvidia-smi, which is part of the driver. TensorFlow's C API does not provide
+ * it.
+ */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 
 export interface Gpu {
-  /** For instance `NVIDIA H100 80GB HBM3`. */
+  /** For example `NVIDIA H100 80GB HBM3`. */
   readonly name: string
   /** Version of the driver. */
   readonly driver: string
@@ -11,10 +14,10 @@ export interface Gpu {
 }
 
 const QUESTION = ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader,nounits', '--id=0']
-/** A driver that hangs must not keep whoever asks. */
+/** Timeout, because a driver may hang. */
 const LIMIT_MS = 5000
 
-/** Undefined where it is not there, or says nothing of use. */
+/** Undefined if nvidia-smi is missing, or its output is not useful. */
 export async function queryNvidiaSmi(): Promise<Gpu | undefined> {
   try {
     const { stdout } = await promisify(execFile)('nvidia-smi', QUESTION, { timeout: LIMIT_MS })

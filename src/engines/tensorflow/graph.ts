@@ -1,11 +1,11 @@
 /**
- * A TensorFlow graph while it is being written: nodes as plain data, with the type and the shape of each value known, so
- * that rules read like arithmetic. It knows TensorFlow's ops by name and neither programs nor bytes.
+ * A builder for TensorFlow graphs: nodes are plain data, and the type and shape of each value are known, so that
+ * lowering rules read like arithmetic. It knows TensorFlow's ops by name, but neither programs nor bytes.
  */
 
 export type TensorType = 'float32' | 'float64' | 'int32' | 'bool'
 
-/** What a node says about itself beside its inputs; one member a kind of attribute. */
+/** The attributes of a node, one member per kind of attribute. */
 export type Attribute =
   | { readonly type: TensorType }
   | { readonly types: readonly TensorType[] }
@@ -28,7 +28,7 @@ export interface GraphNode {
   readonly attributes: Readonly<Record<string, Attribute>>
 }
 
-/** What a node leaves: where it is read, and what it is. */
+/** The output of a node: its name, type and shape. */
 export interface Value {
   /** `node:output:0`, or an argument's name. */
   readonly from: string
@@ -36,7 +36,7 @@ export interface Value {
   readonly shape: readonly number[]
 }
 
-/** How ops name their output; everything that is not here says `output`. */
+/** The names of outputs that differ from `output`. */
 const OUTPUTS: Readonly<Record<string, string>> = Object.fromEntries([
   ...'Abs Acos Asin Atan Cast Cos Erf Exp Expm1 Floor IsFinite IsNan Log Log1p Neg Rint Sigmoid Sign Sin Sqrt Tanh Transpose'
     .split(' ')
@@ -51,7 +51,7 @@ export class Graph {
   readonly arguments: Value[] = []
   readonly #constants = new Map<string, Value>()
 
-  /** Something that is given at each run. */
+  /** An argument, which is passed to each run. */
   argument(name: string, type: TensorType, shape: readonly number[]): Value {
     const value = { from: name, type, shape }
     this.arguments.push(value)
@@ -59,7 +59,7 @@ export class Graph {
   }
 
   constant(type: TensorType, values: readonly number[], shape: readonly number[] = []): Value {
-    // A key by bits: -0 and NaN are numbers of their own.
+    // The key consists of bits, because -0 and NaN are constants of their own.
     const bits = Array.from(new Uint8Array(Float64Array.from(values).buffer)).join()
     const key = `${type} ${shape} ${bits}`
     const known = this.#constants.get(key)
@@ -70,17 +70,17 @@ export class Graph {
     return made
   }
 
-  /** One element of a real number, for a value of any rank. */
+  /** A real number with a single element, for values of any rank. */
   number(value: number, type: 'float32' | 'float64' = 'float32'): Value {
     return this.constant(type, [value])
   }
 
-  /** Element by element, without a change of type. */
+  /** Element-wise, with the type unchanged. */
   unary(op: string, x: Value): Value {
     return this.add(op, [x], { T: { type: x.type } }, x.type, x.shape)
   }
 
-  /** Repeats along what is 1 on one side. */
+  /** Broadcasts along dimensions of size 1. */
   binary(op: string, a: Value, b: Value): Value {
     return this.add(op, [a, b], { T: { type: a.type } }, a.type, broadcastOf(a.shape, b.shape))
   }
@@ -115,7 +115,7 @@ export class Graph {
     return this.add('Cast', [x], { SrcT: { type: x.type }, DstT: { type } }, type, x.shape)
   }
 
-  /** The same bits under another type. */
+  /** The same bits with another type. */
   bitcast(x: Value, type: TensorType): Value {
     return this.add('Bitcast', [x], { T: { type: x.type }, type: { type } }, type, x.shape)
   }
@@ -144,14 +144,14 @@ export class Graph {
     return this.add('Range', [first, end, step], { Tidx: INT }, 'int32', [length])
   }
 
-  /** `Sum` or `Max` along one dimension, which stays with size 1. */
+  /** `Sum` or `Max` along one dimension, which is kept with size 1. */
   reduce(op: 'Sum' | 'Max', x: Value, dimension: number): Value {
     const shape = x.shape.map((size, i) => (i === dimension ? 1 : size))
     const attributes = { T: { type: x.type }, Tidx: INT, keep_dims: { flag: true } }
     return this.add(op, [x, this.#list([dimension])], attributes, x.type, shape)
   }
 
-  /** Elements of a list at the places, which lie inside. */
+  /** The elements of a list at indices that are within it. */
   gather(list: Value, places: Value): Value {
     const attributes = { Tparams: { type: list.type }, Tindices: INT, Taxis: INT }
     const axis = this.constant('int32', [0])

@@ -1,6 +1,7 @@
 /**
- * Program -> the graph of its value, denominators and gradients, for one set of sizes. Every value has the program's full
- * rank, with size 1 along the axes that it has not, so that TensorFlow broadcasts exactly as the IR does.
+ * Lowering: program -> the graph of its value, denominators and gradients, for one set of sizes. Every value has
+ * the program's full rank, with size 1 along the axes that it does not have, so that TensorFlow broadcasts exactly
+ * like the IR.
  */
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { Graph, type Value } from './graph.ts'
@@ -9,9 +10,9 @@ import { RULES } from './lowering-rules.ts'
 
 export interface Result {
   readonly role: 'values' | 'denominators' | 'gradient'
-  /** The input, of a gradient. */
+  /** The input, for a gradient. */
   readonly name: string
-  /** How it lies in memory, slowest axis first. */
+  /** Its memory layout, slowest axis first. */
   readonly axes: readonly string[]
 }
 
@@ -24,6 +25,8 @@ export interface Lowered {
 }
 
 /**
+ * @throws UnsupportedByEngine for ops that a graph cannot express
+ *
  * @throws UnsupportedByEngine for ops that no graph says
  * @example
  * lower({ program, sizes: { rows: 32, classes: 10 }, rows: 'rows', isUniform: true }).graph.nodes
@@ -82,7 +85,7 @@ function placesIn(form: CompileSpec, graph: Graph, taken: Arguments): (node: Nod
   })
 }
 
-/** Arguments of the graph, taken when they are first read. */
+/** The arguments of the graph, created when they are first used. */
 class Arguments {
   readonly taken: Argument[] = []
   readonly #graph: Graph
@@ -103,7 +106,10 @@ class Arguments {
     return made
   }
 
-  /** Real numbers come as the bits of whole ones: tfjs-node leaves those where they are, and sends others to the GPU and back. */
+  /**
+   * Real numbers are passed as the bits of integers: tfjs-node leaves integers on the host, and copies floats to
+   * the GPU and back.
+   */
   #take(argument: Argument): Value {
     const { program, sizes, isUniform } = this.#form
     const name = `a${this.taken.length}`
@@ -124,7 +130,7 @@ class Arguments {
   }
 }
 
-/** A result is real, and lies in memory as its layout says. */
+/** A result is real, and has the memory layout of its axes. */
 function inLayout(
   graph: Graph,
   { sizes }: CompileSpec,

@@ -1,6 +1,6 @@
 /**
- * What each IR op is in TensorFlow under XLA: one row an op. interpret.ts and scalar.ts are what they are held to, NaN,
- * infinities and kinks included; where XLA's own op strays from that, the row says how.
+ * Lowering rules: how each IR op is computed in TensorFlow with XLA, one row per op. interpret.ts and scalar.ts are
+ * the reference, including NaN, infinities and kinks. Where XLA's own op deviates from them, the row has a comment.
  */
 import type { Node, Op } from '../../language/ir.ts'
 import { UnsupportedByEngine } from '../contract.ts'
@@ -16,7 +16,7 @@ const unary =
   ({ graph }, [x]) =>
     graph.unary(op, real(graph, x))
 
-/** In float64, where XLA's own in float32 is too loose. */
+/** In float64, where XLA's float32 version is not accurate enough. */
 const wide =
   (run: (graph: Graph, x: Value) => Value): Rule =>
   ({ graph }, [x]) =>
@@ -35,9 +35,9 @@ const compare =
   ({ graph }, [a, b]) =>
     graph.compare(op, ...alike(graph, a, b))
 
-/** host-op-partition.ts takes whole lines out of a program before it comes here. */
+/** host-op-partition.ts removes whole-axis ops from a program beforehand. */
 const wholeLines: Rule = ({ node }) => {
-  throw new UnsupportedByEngine(`${node.op} takes whole lines`)
+  throw new UnsupportedByEngine(`${node.op} needs a whole axis at once`)
 }
 
 export const RULES: { readonly [O in Op]: Rule } = {
@@ -130,12 +130,12 @@ function real(graph: Graph, x: Value): Value {
   return graph.cast(x, 'float32')
 }
 
-/** Whole numbers are compared as such, anything else as real numbers. */
+/** Integers are compared as integers, anything else as real numbers. */
 function alike(graph: Graph, a: Value, b: Value): [Value, Value] {
   return a.type === b.type ? [a, b] : [real(graph, a), real(graph, b)]
 }
 
-/** An input comes in its own layout and is brought into the program's order. */
+/** An input has its own layout and is transposed to the program's order. */
 function input({ node, form, graph, argumentOf, shapeOf }: LoweringContext): Value {
   const { axes } = form.program.inputs[node.name!]
   const laid = argumentOf({ kind: 'input', name: node.name! })
@@ -143,26 +143,26 @@ function input({ node, form, graph, argumentOf, shapeOf }: LoweringContext): Val
   return graph.reshape(graph.transpose(laid, order), shapeOf(node.axes))
 }
 
-/** One number for all values is repeated: a sum over it counts how many there are. */
+/** A single number for all values is repeated, because a sum over it counts the values. */
 function cotangent({ node, form, graph, argumentOf, shapeOf }: LoweringContext): Value {
   const shape = shapeOf(node.axes)
   if (!form.isUniform) return graph.reshape(argumentOf({ kind: 'cotangent', axes: node.axes }), shape)
   return graph.broadcast(oneOf(graph, argumentOf({ kind: 'numbers' }), form.program.scalars.length), shape)
 }
 
-/** An element of a list that is known when it is written, as a value for any rank. */
+/** An element of a list at an index that is known at compile time, as a value for any rank. */
 function oneOf(graph: Graph, list: Value, place: number): Value {
   const at = graph.constant('int32', [place], [])
   return graph.gather(list, at)
 }
 
-/** How many elements there are along an axis, as a real number. */
+/** The number of elements along an axis, as a real number. */
 function size({ form, graph, argumentOf }: LoweringContext, axis: string): Value {
   if (axis !== form.rows) return graph.number(form.sizes[axis])
   return real(graph, argumentOf({ kind: 'count' }))
 }
 
-/** x with something that counts for nothing in the room that is not filled; as it is along any other axis. */
+/** x with the padding replaced by a neutral element; unchanged along other axes. */
 function present(place: LoweringContext, x: Value, nothing: number): Value {
   const { node, form, graph, argumentOf, shapeOf } = place
   const numbers = real(graph, x)
@@ -172,7 +172,7 @@ function present(place: LoweringContext, x: Value, nothing: number): Value {
   return graph.select(isThere, numbers, graph.number(nothing))
 }
 
-/** On processors XLA's larger of two is the other one where one is NaN; a constant is known not to be. */
+/** On CPUs, XLA's maximum of two numbers returns the other one if one is NaN. A constant is known not to be NaN. */
 function extreme(
   { graph, node, form }: LoweringContext,
   op: 'Maximum' | 'Minimum',
@@ -191,7 +191,7 @@ function isFiniteConstant({ op, value }: Node): boolean {
   return op === 'constant' && Number.isFinite(value)
 }
 
-/** As scalar.ts has it, 1 to the power of NaN or of an infinity is NaN; by IEEE 754 it is 1. */
+/** As in scalar.ts, 1 to the power of NaN or of an infinity is NaN; in IEEE 754 it is 1. */
 function pow({ graph, node, form }: LoweringContext, x: Value, y: Value): Value {
   const [base, exponent] = [real(graph, x), real(graph, y)]
   const power = graph.binary('Pow', base, exponent)
@@ -205,7 +205,10 @@ function reduce({ graph, node, dimension }: LoweringContext, op: 'Sum' | 'Max', 
   return graph.reduce(op, x, dimension(node.axis!))
 }
 
-/** On processors XLA's largest element leaves NaN out, too; what is added is NaN if there is one, else 0. */
+/**
+ * On CPUs, XLA's maximum along an axis ignores NaN, too. A term is added that is NaN if there is a NaN, otherwise
+ * 0.
+ */
 function reduceMax(place: LoweringContext, x: Value): Value {
   const { graph } = place
   const broken = graph.select(graph.test('IsNan', x), graph.number(Number.NaN), graph.number(0))
@@ -213,8 +216,9 @@ function reduceMax(place: LoweringContext, x: Value): Value {
 }
 
 /**
- * Reads one place along an axis, 0 for places outside. From a list: that place alone. Else all places are looked at and all
- * but one left out, which XLA does in the loop that computes x, without keeping x.
+ * Gather: reads one element along an axis, or 0 for an index outside. From a list, only that element is read.
+ * Otherwise all elements are computed and all but one masked out, which XLA does in the loop that computes x,
+ * without storing x.
  */
 function pick(place: LoweringContext, x: Value, at: Value): Value {
   const { node, graph, dimension, shapeOf, axesOf, form } = place

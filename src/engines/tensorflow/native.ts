@@ -1,6 +1,6 @@
 /**
- * tfjs-node as `npm run setup:tensorflow` leaves it in .tensorflow, and how it is loaded. The one file that knows its
- * insides; it computes nothing.
+ * Loads tfjs-node from .tensorflow, where `npm run setup:tensorflow` has put it. This is the only file that knows
+ * its internals; it computes nothing.
  */
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -9,13 +9,13 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { Writer } from './saved-model.ts'
 import { FOLDER, type Setup } from './setup.ts'
 
-/** A SavedModel as tfjs-node runs it: tensors in the order of its signature, and out likewise. */
+/** A SavedModel as tfjs-node runs it: input tensors in the order of its signature, and outputs likewise. */
 export interface LoadedModel {
   predict(inputs: tf.Tensor[]): tf.Tensor[]
   dispose(): void
 }
 
-/** The addon's package, loaded. */
+/** The loaded package of the addon. */
 export interface Native {
   readonly setup: Setup
   readonly isUsingGpu: boolean
@@ -28,9 +28,9 @@ interface NodePackage {
 }
 
 /**
- * Loads it into this process and makes TensorFlow the backend of the one tfjs that there is.
+ * Loads it into this process and makes TensorFlow the backend of the process's only tfjs.
  *
- * @throws Error in one line when the library cannot be loaded; says what to do
+ * @throws Error in one line if the library cannot be loaded; it says what to do
  */
 export function loadNative(setup: Setup, folder: string = FOLDER): Native {
   restoreRemovedUtilities()
@@ -51,21 +51,21 @@ export function loadNative(setup: Setup, folder: string = FOLDER): Native {
   }
 }
 
-/** Two copies of tfjs-core would each have a registry, and ours would know nothing of TensorFlow. */
+/** With two copies of tfjs-core each would have its own registry, and ours would not contain TensorFlow. */
 function checkRegistry() {
   if (tf.findBackend('tensorflow') !== null) return
   throw new Error('there are two copies of @tensorflow/tfjs-core')
 }
 
-/** tfjs-node 4.22 still calls utilities that Node 23 removed, and of which Node 22 warns. */
+/** tfjs-node 4.22 still calls utilities that Node 23 has removed and that Node 22 warns about. */
 function restoreRemovedUtilities() {
   const utilities = (util as { default?: Record<string, unknown> }).default ?? {}
   utilities.isNullOrUndefined = (value: unknown) => value === null || value === undefined
   utilities.isArray = Array.isArray
 }
 
-/** The loader's own first line names the library; behind it stands what helps. */
+/** The first line of the loader's error names the library; what helps is added after it. */
 function explained(error: unknown, { isForGpu }: Setup): string {
   const line = (error instanceof Error ? error.message : String(error)).split('\n')[0].trim()
-  return `cannot be loaded: ${line} (npm run setup:tensorflow -- ${isForGpu ? '--gpu ' : ''}--again makes it anew)`
+  return `cannot be loaded: ${line} (npm run setup:tensorflow -- ${isForGpu ? '--gpu ' : ''}--again installs it again)`
 }

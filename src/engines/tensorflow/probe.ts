@@ -1,6 +1,6 @@
 /**
- * One small loss with its gradient, computed when the engine opens: what is set up computes rightly or is not used, and
- * the compiler and the device have been started before the first request.
+ * Self-test: computes one small loss with its gradient when the engine opens. A setup that computes wrong results
+ * is not used, and the compiler and the device are warmed up before the first request.
  */
 import { interpret } from '../../language/interpret.ts'
 import { lower } from '../../language/lower.ts'
@@ -11,18 +11,20 @@ const FORMULA = 'logsumexp(x, classes) - pick(x, labels, classes)'
 const AXES = ['rows', 'classes']
 const X = Float32Array.of(1, 2, 3, 4, 5, 6)
 const LABELS = Int32Array.of(1, 0)
-/** Some roundings of float32, of numbers near 1. */
+/** A few roundings of float32, for numbers near 1. */
 const TOLERANCE = 1e-4
 
-/** What came out. */
+/** The results. */
 export interface Probed {
   readonly values: readonly number[]
   readonly gradient: readonly number[]
-  /** Whether XLA compiled it; else it ran op by op. */
+  /** Whether XLA compiled it; otherwise it ran op by op. */
   readonly isCompiled: boolean
 }
 
 /**
+ * @throws Error if the numbers differ from the interpreter's
+ *
  * @throws Error when the numbers are not those of the definition
  * @example
  * await probe(engine) // { values: [1.4076059...], gradient: [...], isCompiled: true }
@@ -59,5 +61,5 @@ function crossEntropy(): Batch {
 
 function compare(got: readonly number[], want: readonly number[]) {
   const isRight = want.every((number, i) => Math.abs(got[i] - number) <= TOLERANCE)
-  if (!isRight) throw new Error(`it computes ${got.join(' ')} where ${want.join(' ')} is right`)
+  if (!isRight) throw new Error(`it computes ${got.join(' ')} instead of ${want.join(' ')}`)
 }

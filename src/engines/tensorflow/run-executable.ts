@@ -1,4 +1,7 @@
-/** Runs a batch on its compiled form: one call into TensorFlow, inputs padded to the form's room and results cut to size. */
+/**
+ * Runs a batch on its executable: one call into TensorFlow, with inputs padded to the executable's shape and
+ * results cut to size.
+ */
 import * as tf from '@tensorflow/tfjs-core'
 import type { NumericArray } from '../../tensor.ts'
 import { type Batch, type BatchResult, concatChunks } from '../contract.ts'
@@ -7,10 +10,10 @@ import { type PaddedDim, padded, unpad } from './shape-buckets.ts'
 
 type Arrays = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
 
-/** @throws Error as tfjs-node says it; no tensor is left behind */
+/** @throws Error from tfjs-node; no tensor is leaked */
 export function runFused(form: CompiledExecutable, batch: Batch): Arrays {
   const filling = form.rows && { ...form.rows, count: batch.sizes[form.rows.axis] }
-  // What tf.tidy does, for a function whose result holds arrays and no tensors.
+  // Like tf.tidy, for a function whose result contains arrays and no tensors.
   tf.engine().startScope()
   try {
     const inputs = form.arguments.map((argument) =>
@@ -22,7 +25,7 @@ export function runFused(form: CompiledExecutable, batch: Batch): Arrays {
   }
 }
 
-/** What one argument is in this batch; real numbers as their bits. */
+/** The data of one argument for this batch, with real numbers as their bits. */
 function bitsFor(
   { program, sizes }: CompiledExecutable,
   batch: Batch,
@@ -54,7 +57,7 @@ function wholeOf(data: NumericArray): Int32Array {
   return data instanceof Int32Array ? data : Int32Array.from(data)
 }
 
-/** The same memory, where it holds float32 already. */
+/** The same memory, if it already contains float32. */
 function bitsOf(data: NumericArray): Int32Array {
   const numbers = data instanceof Float32Array ? data : Float32Array.from(data)
   return new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length)

@@ -1,11 +1,12 @@
 /**
- * A graph -> the bytes of TensorFlow's SavedModel: one function that XLA must compile, called once between placeholders and
- * a signature. Field numbers are those of TensorFlow's .proto files, which never change; the wire format is
- * google-protobuf's, a dependency of tfjs-node that is there wherever this runs.
+ * Serialization: a graph -> the bytes of a TensorFlow SavedModel (Protocol Buffers). It contains one function that
+ * XLA must compile, called once between placeholders and a signature. The field numbers are those of TensorFlow's
+ * .proto files, which never change. The wire format is written by google-protobuf, a dependency of tfjs-node that
+ * is always installed where this runs.
  */
 import type { Attribute, Constant, Graph, GraphNode, TensorType, Value } from './graph.ts'
 
-/** What is used of google-protobuf's `BinaryWriter`. */
+/** The methods of google-protobuf's `BinaryWriter` that are used. */
 export interface Writer {
   writeString(field: number, value: string): void
   writeBytes(field: number, value: Uint8Array): void
@@ -18,11 +19,11 @@ export interface Writer {
   getResultBuffer(): Uint8Array
 }
 
-/** The function of a SavedModel: its body, and what leaves it by name. */
+/** The function of a SavedModel: its body, and its outputs by name. */
 export interface FunctionDef {
   readonly graph: Graph
   readonly results: Readonly<Record<string, Value>>
-  /** Where it runs, for instance `/device:GPU:0`; empty: where TensorFlow likes. */
+  /** Where it runs, for example `/device:GPU:0`; empty: TensorFlow decides. */
   readonly device: string
 }
 
@@ -30,7 +31,7 @@ const FUNCTION = 'loss'
 const CALL = 'call'
 /** DataType of types.proto. */
 const TYPES: Readonly<Record<TensorType, number>> = { float32: 1, float64: 2, int32: 3, bool: 10 }
-/** The GraphDef version from which its ops are as they are used here; TensorFlow 2.21 writes 2474. */
+/** The GraphDef version from which on the ops work as they are used here; TensorFlow 2.21 writes 2474. */
 const PRODUCER = 2000
 
 /** The only tag and signature of a model. */
@@ -47,7 +48,7 @@ export function savedModel(writer: Writer, compilable: FunctionDef): Uint8Array 
   return writer.getResultBuffer()
 }
 
-/** Name of the placeholder of an argument, and of an output, as a run names them. */
+/** The names of the placeholders for an argument and an output, as a run uses them. */
 const placeholderOf = ({ from }: Value) => `in_${from}`
 
 function metaGraph(compilable: FunctionDef, to: Writer) {

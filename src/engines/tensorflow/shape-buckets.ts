@@ -1,19 +1,23 @@
 /**
- * How much room a compiled form has. XLA compiles for one shape; so that not every number of rows is another one, rows are
- * given room for the next size of a short list. What is not filled is left out of every sum, and cut off the results.
+ * Shape bucketing and padding: XLA compiles for one shape. So that not every number of rows needs another
+ * executable, rows are padded to the next size of a short list. The padding is left out of every sum, and removed
+ * from the results.
  */
 import { elementsOf, type Program, valueAxes } from '../../language/ir.ts'
 
-/** Below it a launch costs the same anyway. */
+/** Below this, a launch costs the same anyway. */
 const SMALLEST = 16
-/** Beyond it there are four sizes between a power of two and the next, so that at most a quarter is computed for nothing. */
+/**
+ * Above this, there are four sizes between consecutive powers of two, so that at most a quarter of the work is
+ * wasted.
+ */
 const COARSE = 1024
 
 /**
- * The first axis of the value, if rows do not meet one another along it.
+ * The first axis of the value, if rows do not interact along it.
  *
  * @example
- * rowsOf(programOfCrossEntropy) // 'rows'
+ * batchAxisOf(programOfCrossEntropy) // 'rows'
  */
 export function batchAxisOf(program: Program): string | undefined {
   const [first] = valueAxes(program)
@@ -22,7 +26,7 @@ export function batchAxisOf(program: Program): string | undefined {
   return meets ? undefined : first
 }
 
-/** @example roomFor(1025) // 1280 */
+/** @example bucketSize(1025) // 1280 */
 export function bucketSize(count: number): number {
   const power = Math.max(SMALLEST, 2 ** Math.ceil(Math.log2(count)))
   if (power <= COARSE) return power
@@ -30,11 +34,11 @@ export function bucketSize(count: number): number {
   return Math.ceil(count / step) * step
 }
 
-/** How an array lies around one of its axes. */
+/** The memory layout of an array around one of its axes. */
 interface Around {
-  /** Runs of the axis, one behind another. */
+  /** The number of runs of the axis, one after another. */
   readonly outer: number
-  /** Elements between neighbours along it. */
+  /** The stride: elements between neighbours along the axis. */
   readonly inner: number
 }
 
@@ -43,7 +47,7 @@ function around(axes: readonly string[], axis: string, sizes: Readonly<Record<st
   return { outer: elementsOf(axes.slice(0, place), sizes), inner: elementsOf(axes.slice(place + 1), sizes) }
 }
 
-/** The numbers along one axis of an array: how many there are, and how many there is room for. */
+/** One axis of an array: its length, and its padded length. */
 export interface PaddedDim {
   readonly axis: string
   readonly count: number
@@ -52,7 +56,7 @@ export interface PaddedDim {
 
 type Bits = Int32Array | Float32Array
 
-/** An array with room behind what it has along an axis, filled with zeros; itself where it needs none. */
+/** The array padded with zeros along an axis; the array itself if it needs no padding. */
 export function padded<T extends Bits>(
   data: T,
   axes: readonly string[],
@@ -67,7 +71,7 @@ export function padded<T extends Bits>(
   return wide
 }
 
-/** The inverse of `padded`; a view where what is kept lies together. */
+/** The inverse of `padded`; a view if the remaining elements are contiguous. */
 export function unpad(
   data: Float32Array,
   axes: readonly string[],

@@ -1,10 +1,11 @@
 /**
- * The device's buffers, kept for the next batch: by what they are for and by size class, so that few sizes are made again
- * and again. Bounded: beyond its limit a launch is refused, and what lies idle goes first.
+ * A pool of the device's buffers, reused by later batches. Idle buffers are kept by role and size class, so that
+ * few distinct sizes are created again and again. Its total size is bounded: idle buffers are destroyed first
+ * (LRU), then launches are rejected.
  */
 import { OutOfMemory } from '../contract.ts'
 
-/** What a buffer is for. */
+/** What a buffer is used for. */
 export type BufferRole = 'inputs' | 'scratch' | 'results' | 'words' | 'upload' | 'download'
 
 type Usage = 'MAP_READ' | 'MAP_WRITE' | 'COPY_SRC' | 'COPY_DST' | 'UNIFORM' | 'STORAGE'
@@ -22,16 +23,16 @@ const BOUND_AS_STORAGE: ReadonlySet<BufferRole> = new Set(['inputs', 'scratch', 
 const LEAST_BYTES = 4096
 
 export interface PoolOptions {
-  /** Most bytes of all buffers together. */
+  /** Maximum size of all buffers together, in bytes. */
   readonly memoryBytes: number
-  /** Most bytes that lie idle. */
+  /** Maximum size of idle buffers, in bytes. */
   readonly idleBytes: number
 }
 
 export class BufferPool {
   readonly #device: GPUDevice
   readonly #options: PoolOptions
-  /** From the one unused for longest on. An idle upload buffer is mapped, ready to be written. */
+  /** Least recently used first. An idle upload buffer is mapped, ready to be written. */
   readonly #idle = new Map<GPUBuffer, BufferRole>()
   readonly #used = new Map<GPUBuffer, BufferRole>()
 
@@ -40,7 +41,7 @@ export class BufferPool {
     this.#options = options
   }
 
-  /** Buffers in use and their bytes. */
+  /** Number and size of the buffers in use. */
   get used(): { readonly count: number; readonly bytes: number } {
     return { count: this.#used.size, bytes: bytesOf(this.#used) }
   }
@@ -50,15 +51,17 @@ export class BufferPool {
   }
 
   /**
-   * A buffer of at least so many bytes; one for upload is mapped.
+   * A buffer of at least this size. An upload buffer is mapped.
    *
-   * @throws OutOfMemory when the device has not so many, or one binding cannot hold them
+   * @throws OutOfMemory if the device does not have this much memory, or it exceeds the limit of a binding
    */
   async take(use: BufferRole, bytes: number): Promise<GPUBuffer> {
     const wanted = sizeClassOf(bytes)
     const size = this.#limitOf(use) < wanted ? bytes : wanted
     if (size > this.#limitOf(use))
-      throw new OutOfMemory(`${bytes} bytes of ${use}, the device binds ${this.#limitOf(use)}`)
+      throw new OutOfMemory(
+        `${bytes} bytes of ${use} exceed the device's limit of ${this.#limitOf(use)} bytes per binding`,
+      )
     const known = [...this.#idle].find(([buffer, own]) => own === use && buffer.size === size)?.[0]
     const buffer = known ?? (await this.#make(use, size))
     this.#idle.delete(buffer)
@@ -66,7 +69,7 @@ export class BufferPool {
     return buffer
   }
 
-  /** Gives a buffer back; what still runs on it is waited for by the device itself. */
+  /** Returns a buffer. The device itself waits for commands that still use it. */
   give(buffer: GPUBuffer) {
     const use = this.#used.get(buffer)
     if (use === undefined) return
@@ -76,15 +79,15 @@ export class BufferPool {
     else this.#rest(buffer, use)
   }
 
-  /** An upload buffer counts as idle when the device has read it, and it can be written again. */
+  /** An upload buffer becomes idle when the device has read it and it can be written again. */
   async #mapAgain(buffer: GPUBuffer) {
     try {
-      // A launch that failed may have left it mapped, and its memory is handed out only once.
+      // A launch that failed may have left it mapped, and a mapped range can be obtained only once.
       if (buffer.mapState === 'mapped') buffer.unmap()
       await buffer.mapAsync(GPUMapMode.WRITE)
       this.#rest(buffer, 'upload')
     } catch {
-      // The device is lost, or the pool is closed: the buffer went with it.
+      // The device is lost, or the pool is closed; the buffer no longer exists.
       buffer.destroy()
     }
   }
@@ -109,7 +112,7 @@ export class BufferPool {
     if (made !== undefined) return made
     this.#trim(0)
     const again = await this.#tryMake(use, size)
-    if (again === undefined) throw new OutOfMemory(`the device has no ${size} bytes for ${use}`)
+    if (again === undefined) throw new OutOfMemory(`the device has no ${size} bytes left for ${use}`)
     return again
   }
 
@@ -120,7 +123,7 @@ export class BufferPool {
     try {
       buffer = this.#device.createBuffer({ size, usage, mappedAtCreation: use === 'upload' })
     } catch (error) {
-      // Mapped memory is taken at once, and its lack thrown.
+      // Mapped memory is allocated immediately, and throws if there is none.
       if (!(error instanceof RangeError)) throw error
     }
     if ((await this.#device.popErrorScope()) === null) return buffer
@@ -152,7 +155,7 @@ function bytesOf(buffers: ReadonlyMap<GPUBuffer, BufferRole>): number {
 }
 
 /**
- * Four classes between one power of two and the next.
+ * Size classes: four between consecutive powers of two.
  *
  * @example
  * sizeClassOf(9000) // 10240

@@ -1,6 +1,7 @@
 /**
- * The loss of a device, told to all who wait for it to do something: a promise of Dawn's may never settle then. Not one
- * promise that everybody races against, because that would keep a note of every race until the device goes.
+ * Reports the loss of a device to everyone who waits for it, because Dawn's promises may then never settle. It is
+ * not a single promise that everybody races against, because that would keep a reference to every race until the
+ * device is lost.
  */
 import type { DeviceLost } from '../contract.ts'
 
@@ -12,7 +13,7 @@ export class DeviceLostSignal {
     return this.#error !== undefined
   }
 
-  /** For how many this would end the waiting. */
+  /** How many waiters there are. */
   get waiting(): number {
     return this.#waiting.size
   }
@@ -24,7 +25,7 @@ export class DeviceLostSignal {
   }
 
   /**
-   * As the promise goes, or `DeviceLost` when the device goes first.
+   * Settles like the promise, or rejects with `DeviceLost` if the device is lost first.
    *
    * @example
    * await loss.unless(buffer.mapAsync(GPUMapMode.READ))

@@ -1,11 +1,11 @@
 /**
- * The GPU itself: loads Dawn, asks for the best adapter with all that it has, and says in one line what is missing. It
- * computes nothing.
+ * The GPU device: loads Dawn, requests the best adapter with all of its features, and says in one line what is
+ * missing. It computes nothing.
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { platform } from 'node:os'
 
-/** Dawn's own entry; an optional dependency, and there is no binary for every platform. */
+/** Dawn's package. It is an optional dependency without binaries for some platforms. */
 const PACKAGE = 'webgpu'
 
 export interface OpenDevice {
@@ -18,25 +18,27 @@ export interface AdapterInfo {
   readonly vendor: string
   readonly architecture: string
   readonly description: string
-  /** Whether a processor pretends to be a GPU. */
+  /** Whether it is a software renderer on the CPU. */
   readonly isSoftware: boolean
 }
 
 /**
- * Every shader of ours writes shared memory before it reads it, and clearing it first makes SwiftShader compile a hundred
- * times longer; timestamps are kept coarse for web pages only.
+ * All of our shaders write shared memory before they read it. Clearing it first makes SwiftShader compile a hundred
+ * times longer. Timestamps are coarse only for the sake of web pages.
  */
 const DAWN_OPTIONS = [
   'enable-dawn-features=disable_workgroup_init',
   'disable-dawn-features=timestamp_quantization',
 ]
 
-/** What cannot be had here, in one line. */
+/** What is not available here, in one line. */
 export class NoDevice extends Error {
   override readonly name = 'NoDevice'
 }
 
 /**
+ * @throws NoDevice if there is none
+ *
  * @throws NoDevice when there is none
  * @example
  * const { device, info } = await openDevice()
@@ -52,19 +54,20 @@ export async function openDevice(): Promise<OpenDevice> {
 }
 
 /**
- * One Dawn for the process, and for good: its event loop goes on for some turns after the last device, and crashes or hangs
- * when the object has been collected by then. It keeps no process from ending.
+ * One Dawn instance for the lifetime of the process: its event loop continues for some iterations after the last
+ * device, and crashes or hangs if the object has been garbage collected by then. It does not keep the process
+ * alive.
  */
 let instance: GPU | undefined
 
 async function startDawn(): Promise<GPU> {
   const { create, globals } = await loadDawn()
-  // tfjs, too, looks for the constants of WebGPU among the globals, where a browser has them.
+  // tfjs, too, expects the constants of WebGPU among the globals, as in a browser.
   Object.assign(globalThis, globals)
   return create(DAWN_OPTIONS)
 }
 
-/** What the package exports; its own types are not there where the package is not. */
+/** The exports of the package. Its own types are missing if it is not installed. */
 interface Dawn {
   create(options: readonly string[]): GPU
   readonly globals: object
@@ -78,19 +81,17 @@ async function loadDawn(): Promise<Dawn> {
     if (code === 'ERR_MODULE_NOT_FOUND') throw new NoDevice(`the package ${PACKAGE} is not installed`)
     if (code === 'MODULE_NOT_FOUND')
       throw new NoDevice(`the package ${PACKAGE} has no binary for this platform`)
-    throw new NoDevice(`the package ${PACKAGE} does not load: ${firstLine(message)}`)
+    throw new NoDevice(`the package ${PACKAGE} cannot be loaded: ${firstLine(message)}`)
   }
 }
 
-/** Dawn only says that there is none. */
+/** Dawn reports only that there is none. */
 async function whyNoAdapter(): Promise<string> {
   if (platform() !== 'linux') return 'no adapter: no driver that WebGPU can use'
-  return hasVulkanLoader()
-    ? 'no adapter: no Vulkan driver that works'
-    : 'libvulkan.so.1 is missing (libvulkan1)'
+  return hasVulkanLoader() ? 'no adapter: no working Vulkan driver' : 'libvulkan.so.1 is missing (libvulkan1)'
 }
 
-/** Where distributions keep libraries; what `LD_LIBRARY_PATH` adds has been searched by the loader that Dawn called. */
+/** Where distributions install libraries. The loader that Dawn called has already searched `LD_LIBRARY_PATH`. */
 const LIBRARY_FOLDERS = ['/usr/lib', '/usr/lib64', '/usr/local/lib', '/lib', '/lib64']
 
 function hasVulkanLoader(): boolean {
@@ -119,16 +120,16 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   try {
     return await adapter.requestDevice({ requiredLimits, requiredFeatures })
   } catch (error) {
-    throw new NoDevice(`the device was refused: ${firstLine((error as Error).message)}`)
+    throw new NoDevice(`the device could not be created: ${firstLine((error as Error).message)}`)
   }
 }
 
-/** The limits that decide what a launch may be. */
+/** The limits that restrict launches. */
 export function limitsOf({ limits }: GPUDevice): Record<string, number> {
   return Object.fromEntries(NEEDED_LIMITS.map((name) => [name, limits[name]]))
 }
 
-/** Names of drivers that compute on the processor. */
+/** Names of drivers that compute on the CPU. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|microsoft basic render/i
 
 function infoOf({ vendor, architecture, description, device }: GPUAdapterInfo): AdapterInfo {
@@ -136,9 +137,7 @@ function infoOf({ vendor, architecture, description, device }: GPUAdapterInfo): 
   return { vendor, architecture, description, isSoftware: SOFTWARE.test(told) }
 }
 
-/**
- * Why there can be no GPU here, found without opening anything; undefined where there may be one.
- */
+/** Why there cannot be a GPU here, found without opening anything; undefined if there may be one. */
 export function missingDevice(): string | undefined {
   if (platform() !== 'linux') return undefined
   const folder = '/dev/dri'

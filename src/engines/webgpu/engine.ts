@@ -1,6 +1,6 @@
 /**
- * The WebGPU engine: batches go to the session of the present device; when the device is lost, what is under way rejects
- * with `DeviceLost`, and the next device is opened with growing patience.
+ * The WebGPU engine: batches go to the session of the current device. When the device is lost, pending batches
+ * reject with `DeviceLost`, and the device is reopened with exponential backoff.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import {
@@ -18,10 +18,10 @@ import { openSession, type Session } from './session.ts'
 
 const NAME = 'webgpu'
 
-/** Two batches under way: one is copied while the other is computed. */
+/** Two batches at once: one is copied while the other is computed (double buffering). */
 const WIDTH = 2
 
-/** Wait before a lost device is asked for again: doubles with each refusal. */
+/** Exponential backoff: the delay before a lost device is reopened doubles with each failure. */
 const REOPEN_MS = { first: 20, most: 5000 } as const
 
 export interface WebGpuOptions extends Partial<PoolOptions> {
@@ -29,13 +29,13 @@ export interface WebGpuOptions extends Partial<PoolOptions> {
 }
 
 export interface WebGpuEngine extends Engine {
-  /** For tests and measurements: the device in use; undefined while there is none. */
+  /** For tests and measurements: the current device; undefined if there is none. */
   readonly session: Session | undefined
 }
 
 const DEFAULTS: PoolOptions = { memoryBytes: Number.POSITIVE_INFINITY, idleBytes: 2 ** 32 }
 
-/** @throws NoDevice when there is none */
+/** @throws NoDevice if there is none */
 export async function openWebGpu({ reason, ...options }: WebGpuOptions): Promise<WebGpuEngine> {
   const engine = new OpenedEngine(reason, { ...DEFAULTS, ...options })
   await engine.start()
@@ -92,9 +92,9 @@ class OpenedEngine implements WebGpuEngine {
   }
 
   async run(batch: Batch) {
-    if (batch.precision !== 'float32') throw new UnsupportedByEngine(`WebGPU has no ${batch.precision}`)
-    if (this.#session === undefined)
-      throw new DeviceLost('the device is lost, and the next one is being opened')
+    if (batch.precision !== 'float32')
+      throw new UnsupportedByEngine(`WebGPU does not support ${batch.precision}`)
+    if (this.#session === undefined) throw new DeviceLost('the device was lost and is being reopened')
     return this.#session.run(batch)
   }
 
@@ -104,7 +104,7 @@ class OpenedEngine implements WebGpuEngine {
 
   async stats() {
     const { count, bytes } = this.#session?.pool.used ?? { count: 0, bytes: 0 }
-    // Not `tf.memory()`, which opens a backend where none is in use.
+    // Not `tf.memory()`, which would open a backend if none is in use.
     const { numTensors, numBytes } = tf.engine().state
     return { tensors: count + numTensors, bytes: bytes + numBytes }
   }

@@ -1,7 +1,8 @@
 /**
- * Nodes -> WGSL expressions. A node is computed at a point, which is a coordinate (the name of a u32) for each axis: so an
- * axis under another name, and a picked place, are other coordinates and nothing else. Each line is written into the
- * outermost of the open loops in which all of its coordinates are known, and only once.
+ * Code generation: nodes -> WGSL expressions. A node is computed at a point, which consists of one coordinate (the
+ * name of a u32) per axis, so renaming an axis or picking an element only changes coordinates. Each line is emitted
+ * in the outermost open loop in which all of its coordinates are known, and only once (loop-invariant code motion
+ * and common subexpression elimination).
  */
 import type { BinaryOp, LogicOp, Node, Op, UnaryOp } from '../../language/ir.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
@@ -13,7 +14,7 @@ import type { UniformLayout } from './uniform-layout.ts'
 /** Axis -> the name of its coordinate. */
 export type Coordinates = Readonly<Record<string, string>>
 
-/** One level of loops. */
+/** One loop level. */
 interface Level {
   readonly lines: string[]
   readonly known: Map<string, string>
@@ -21,13 +22,13 @@ interface Level {
 
 type Text = string
 
-/** Ops on reals; legalize.ts says sigmoid and softplus by others. */
+/** Ops on reals. legalize.ts expresses sigmoid and softplus by other ops. */
 type RealOp =
   | Exclude<UnaryOp, 'sigmoid' | 'softplus' | 'stop_gradient'>
   | Exclude<BinaryOp, 'polygamma'>
   | Extract<LogicOp, 'is_finite'>
 
-/** Op -> a function of math.ts, or what is written between or before its operands. */
+/** Op -> a function of math.ts, or the text between or before its operands. */
 const REALS: Readonly<Record<RealOp, string | ((a: Text, b: Text) => Text)>> = {
   neg: (x) => `-(${x})`,
   abs: (x) => `abs(${x})`,
@@ -70,20 +71,20 @@ const COMPARISONS: Readonly<Partial<Record<Op, string>>> = { lt: '<', le: '<=', 
 
 export interface ShaderContext {
   readonly program: LegalizedProgram
-  /** Axes of one place. */
+  /** Axes of size 1. */
   readonly units: ReadonlySet<string>
   readonly words: UniformLayout
-  /** Nodes that other dispatches have left, and where. */
+  /** Nodes that earlier dispatches have stored, and where. */
   readonly homes: ReadonlyMap<number, BufferDeclaration>
 }
 
-/** Rows that a workgroup holds in shared memory; see shared-memory-tiles.ts. */
+/** Rows that a workgroup keeps in shared memory; see shared-memory-tiles.ts. */
 export interface Shared {
   read(name: string, axes: readonly string[], point: Coordinates): Text | undefined
 }
 
 export class Values {
-  /** Set where there is shared memory to read from first. */
+  /** Set if there is shared memory that should be read first. */
   shared: Shared | undefined
   /** Names of the functions that the source calls. */
   readonly functions = new Set<string>()
@@ -91,7 +92,7 @@ export class Values {
   readonly #nodes: readonly Node[]
   readonly #levels: Level[] = [{ lines: [], known: new Map() }]
   readonly #levelOf = new Map<string, number>()
-  /** Sums that this dispatch has made, at its own point. */
+  /** Sums that this dispatch has computed, at its own point. */
   readonly #made = new Map<string, string>()
   #count = 0
 
@@ -102,7 +103,7 @@ export class Values {
 
   // Levels
 
-  /** Opens a loop, whose coordinate is declared by the caller. */
+  /** Opens a loop. The caller declares its coordinate. */
   open(coordinate: string) {
     this.#levels.push({ lines: [], known: new Map() })
     this.#levelOf.set(coordinate, this.#levels.length - 1)
@@ -113,12 +114,12 @@ export class Values {
     return this.#levels.pop()!.lines
   }
 
-  /** Writes a line into the innermost loop. */
+  /** Adds a line to the innermost loop. */
   line(text: string) {
     this.#levels.at(-1)!.lines.push(text)
   }
 
-  /** Gives a name to an expression in the innermost loop. */
+  /** Assigns an expression to a name in the innermost loop. */
   name(text: Text, level = this.#levels.length - 1): string {
     const name = `v${this.#count++}`
     this.#levels[level].lines.push(`let ${name} = ${text};`)
@@ -130,7 +131,7 @@ export class Values {
     return `${stem}${this.#count++}`
   }
 
-  /** A sum is known at this point from here on, under a name of the outermost level. */
+  /** From here on, the sum is available at this point under a name of the outermost level. */
   made(node: number, point: Coordinates, name: string) {
     this.#made.set(this.#key(node, point), name)
   }
@@ -155,7 +156,7 @@ export class Values {
     return name
   }
 
-  /** Every operand is written no further in than the node itself. */
+  /** Every operand is emitted no deeper than the node itself. */
   #level(id: number, point: Coordinates): number {
     const { axes, op, args } = this.#nodes[id]
     const own = Math.max(0, ...axes.map((axis) => this.#levelOf.get(point[axis]) ?? 0))
@@ -197,7 +198,7 @@ export class Values {
     if (op === 'polygamma')
       return this.call(`polygamma_${this.#nodes[args[0]].value!}`, [this.real(args[1], point)])
     if (op === 'stop_gradient') return this.value(args[0], point)
-    if (!isOnReals(op)) throw new Error(`the cut left ${op} without a place`)
+    if (!isOnReals(op)) throw new Error(`the schedule has no memory for ${op}`)
     const reals = args.map((arg) => this.real(arg, point))
     const how = REALS[op]
     return typeof how === 'string' ? this.call(how, reals) : how(reals[0], reals[1])
@@ -228,7 +229,7 @@ export class Values {
       this.#nodes[place].type === 'index' ? this.value(place, point) : `i32(${this.value(place, point)})`
     const last = `i32(${this.#size(axis!)}) - 1`
     const level = this.#level(place, point)
-    // Outside of the axis the nearest place is read, and never used.
+    // Outside of the axis, the nearest element is read and never used.
     const found = this.name(`u32(clamp(${whole}, 0, max(${last}, 0)))`, level)
     return this.value(x, { ...point, [axis!]: found })
   }
@@ -256,7 +257,7 @@ export class Values {
     return `bitcast<${type === 'index' ? 'i32' : 'f32'}>(${word})`
   }
 
-  /** One number for all values lies at place 0, whatever the point. */
+  /** A single number for all values is at index 0, whatever the point. */
   #cotangent({ axes }: Node, point: Coordinates): Text {
     const start = this.#memory.words.use({ kind: 'cotangent' })
     const step = this.#memory.words.use({ kind: 'cotangent_step' })
@@ -270,14 +271,14 @@ export class Values {
     return `bitcast<${type === 'index' ? 'i32' : 'f32'}>(${word})`
   }
 
-  /** The statement that writes a node to its block. */
+  /** The statement that stores a node in its block. */
   store(block: BufferDeclaration, place: string, point: Coordinates): string {
     const start = this.#memory.words.use({ kind: 'block', block })
     if (block.role !== 'scratch') return `results[${start} + ${place}] = ${this.#answer(block.node, point)};`
     return `scratch[${start} + ${place}] = ${this.bits(block, point)};`
   }
 
-  /** What a block holds at a point, as a word. */
+  /** The value of a block at a point, as a 32-bit word. */
   bits({ node, role }: BufferDeclaration, point: Coordinates): Text {
     if (role !== 'scratch') return `bitcast<u32>(${this.#answer(node, point)})`
     const value = this.value(node, point)
@@ -288,7 +289,7 @@ export class Values {
     return this.#nodes[id].type === 'bool' ? `f32(${this.value(id, point)})` : this.real(id, point)
   }
 
-  /** Where a point lies in a dense array with these axes. */
+  /** The index of a point in a dense array with these axes. */
   place(axes: readonly string[], point: Coordinates): Text {
     const [first, ...rest] = axes.filter((axis) => !this.#memory.units.has(axis))
     if (first === undefined) return '0u'

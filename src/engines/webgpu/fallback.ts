@@ -1,6 +1,6 @@
 /**
- * The op-by-op way: tfjs's own WebGPU backend on the device that the fused way uses. It is opened when a program first needs
- * it, and takes what is too large for fused shaders.
+ * Op-by-op fallback: tfjs's own WebGPU backend on the device that the fused kernels use. It is opened when a
+ * program first needs it, and runs programs that are too large for fused shaders.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { type Batch, type BatchResult, UnsupportedByEngine } from '../contract.ts'
@@ -16,20 +16,20 @@ export interface Fallback {
 
 let opened = 0
 
-/** @param engine the name under which results are told */
+/** @param engine the name under which results are reported */
 export async function openFallback({ gpu, device }: OpenDevice, engine: string): Promise<Fallback> {
   const { WebGPUBackend } = await import(PACKAGE)
   showLikeBrowser(gpu)
-  // A name of its own for each device: tfjs keeps what it registered under a name though its device is gone.
+  // A separate name for each device: tfjs keeps what it registered under a name, even if its device is lost.
   const name = `webgpu-${opened++}`
   tf.registerBackend(name, () => new WebGPUBackend(device))
   tf.copyRegisteredKernels('webgpu', name)
   return {
     run: async (batch) => {
-      // Other engines of this process may have chosen another backend since.
+      // Other engines in this process may have selected another backend in the meantime.
       if (!(await tf.setBackend(name))) throw new Error('the tfjs backend "webgpu" did not start')
       tf.enableProdMode()
-      // Else tfjs computes what is small on the processor, and a job alone would not get what it gets when merged.
+      // Otherwise tfjs computes small tensors on the CPU, and a job would get different bits alone and in a batch.
       tf.env().set('WEBGPU_CPU_FORWARD', false)
       return checked(device, () => execute(batch, engine))
     },
@@ -41,16 +41,16 @@ export async function openFallback({ gpu, device }: OpenDevice, engine: string):
 }
 
 /**
- * Some of tfjs's shaders are refused by the device (a transposed int32 tensor, for one), and it goes on with whatever the
- * buffers hold.
+ * The device rejects some of tfjs's shaders (for example a transposed int32 tensor), and tfjs continues with
+ * whatever the buffers contain.
  *
- * @throws UnsupportedByEngine then
+ * @throws UnsupportedByEngine in this case
  */
 async function checked(device: GPUDevice, run: () => Promise<BatchResult>): Promise<BatchResult> {
   device.pushErrorScope('validation')
   const running = run()
   const [error, outcome] = await Promise.all([device.popErrorScope(), settled(running)])
-  if (error !== null) throw new UnsupportedByEngine(`tfjs cannot do it on WebGPU: ${error.message}`)
+  if (error !== null) throw new UnsupportedByEngine(`tfjs cannot run it on WebGPU: ${error.message}`)
   if ('error' in outcome) throw outcome.error
   return outcome.result
 }
@@ -64,7 +64,10 @@ function settled(running: Promise<BatchResult>): Promise<Outcome> {
   )
 }
 
-/** tfjs takes WebGPU for absent where `navigator.gpu` is, though it is handed a device. Node before 21 has no navigator. */
+/**
+ * tfjs considers WebGPU unavailable without `navigator.gpu`, even if it is given a device. Node before 21 has no
+ * navigator.
+ */
 function showLikeBrowser(gpu: GPU) {
   const known: object = (globalThis as { navigator?: object }).navigator ?? {}
   if (!('gpu' in known)) Object.defineProperty(known, 'gpu', { value: gpu, configurable: true })

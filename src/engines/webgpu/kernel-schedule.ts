@@ -1,32 +1,36 @@
 /**
- * What a program is on the GPU: dispatches in turn, and the memory that they hand on. Data only: schedule.ts makes it from an
- * expanded program, row-kernels.ts and matmul-tiles.ts turn each dispatch into WGSL, memory-layout.ts says where things lie for given sizes.
+ * The schedule of a program on the GPU: a sequence of dispatches, and the memory that they share. Data only:
+ * schedule.ts creates it from a legalized program, row-kernels.ts and matmul-tiles.ts turn each dispatch into WGSL,
+ * and memory-layout.ts computes the layout for given sizes.
  */
 import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
 
-/** A block of memory that a dispatch writes. Scratch lives as long as the batch, the others are what it answers. */
+/** A block of memory that a dispatch writes. Scratch lives as long as the batch; the others are results. */
 export interface BufferDeclaration {
   readonly id: number
   readonly role: Output['role'] | 'scratch'
-  /** The input, of a gradient. */
+  /** The input, for a gradient. */
   readonly name: string
   readonly node: number
   /** Slowest first. */
   readonly axes: readonly string[]
-  /** The axis whose parts have each a whole copy of these axes, for sums that are added up in two dispatches. */
+  /**
+   * The axis that is split into parts, each of which has its own copy of the block, for sums in two dispatches
+   * (split reduction).
+   */
   readonly parts: string | undefined
 }
 
-/** Adds up a reduction of `node` over its axis, for each point of the dispatch. */
+/** Reduces `node` over its axis, for each point of the dispatch. */
 export interface Reduce {
   readonly kind: 'reduce'
   readonly node: number
   readonly axis: string
-  /** Where the sums of the parts are, when this adds up those. */
+  /** The partial sums, if this reduces those. */
   readonly from: BufferDeclaration | undefined
 }
 
-/** Writes a node: once a point, or for each place along `axis`. */
+/** Stores a node: once per point, or for each element along `axis`. */
 export interface Store {
   readonly kind: 'store'
   readonly node: number
@@ -36,21 +40,21 @@ export interface Store {
 
 export type KernelOp = Reduce | Store
 
-/** One point of `axes` is worked on by `lanes` threads, which share the loops over other axes. */
+/** `lanes` threads work on one point of `axes` and share the loops over other axes. */
 export interface RowReductionKernel {
   readonly kind: 'rows'
-  /** The last one goes from thread to thread, or from group to group of lanes. */
+  /** The last axis varies fastest from thread to thread, or from group to group of lanes. */
   readonly axes: readonly string[]
   readonly lanes: number
-  /** An axis of which each point takes one part only. */
+  /** An axis of which each point handles only one part. */
   readonly parts: string | undefined
-  /** Short axes of which each thread has a row by itself: axis -> as long as it may be. */
+  /** Short axes along which each thread handles a whole row: axis -> its maximum length. */
   readonly strips: Readonly<Record<string, number>>
-  /** In an order in which each one finds what it needs. */
+  /** In an order in which each item finds what it needs (topological). */
   readonly items: readonly KernelOp[]
 }
 
-/** sum over `axis` of a[batch, rows, axis] * b[batch, columns, axis], in square tiles. */
+/** sum over `axis` of a[batch, rows, axis] * b[batch, columns, axis], in square tiles (GEMM). */
 export interface TiledMatmulKernel {
   readonly kind: 'tiles'
   readonly node: number
@@ -63,45 +67,48 @@ export interface TiledMatmulKernel {
 
 export type Dispatch = RowReductionKernel | TiledMatmulKernel
 
-/** A program cut into stages, for one class of sizes. */
+/** A program divided into stages, for one class of sizes. */
 export interface KernelSchedule {
   readonly program: LegalizedProgram
   readonly stages: readonly Dispatch[]
   readonly blocks: readonly BufferDeclaration[]
-  /** Axes of one place, which order nothing in memory. */
+  /** Axes of size 1, which do not affect the memory order. */
   readonly units: ReadonlySet<string>
 }
 
-/** Threads of a workgroup where no row needs more. */
+/** Threads per workgroup, if no row needs more. */
 export const WORKGROUP_SIZE = 128
-/** Side of a tile, how deep it is loaded at once, and the side of what one thread holds of it. */
+/**
+ * Side length of a tile, the depth that is loaded at once, and the side length of the part that one thread
+ * computes.
+ */
 export const TILE = { side: 32, depth: 16, own: 4 } as const
 
-/** Up to so long an axis is walked along by so many lanes; beyond, it is cut into parts. */
+/** Up to this length of an axis, this many lanes iterate over it together. A longer axis is split into parts. */
 const LANES = [
   [32, 1],
   [1024, 64],
   [32768, 256],
 ] as const
 
-/** Rows up to the longest of these are worked on by one thread each, in shared memory of that size. */
+/** Rows up to the longest of these lengths are handled by one thread each, in shared memory of that size. */
 const SHORT = [4, 8, 16, 32] as const
 
-/** The room for a row of a short axis; undefined where it is not short. */
+/** The shared memory for a row of a short axis, in elements; undefined if the axis is not short. */
 export function rowTileSize(size: number): number | undefined {
   return SHORT.find((bound) => size <= bound)
 }
 
-/** Threads, and rows, of a workgroup that keeps them in shared memory. */
+/** Threads, and so rows, of a workgroup that keeps its rows in shared memory. */
 export function stripThreads({ strips }: RowReductionKernel): number {
   return Math.max(...Object.values(strips)) > 16 ? 32 : 64
 }
 
-/** A thread by itself adds up so many before it pays to give parts of them to others. */
+/** A single thread sums up this many elements before it is worthwhile to split them among other threads. */
 const ALONE = 1024
 
 /**
- * How long an axis is, as far as that decides how a program is cut: equal classes are cut alike.
+ * The class of an axis length. Programs are scheduled in the same way for equal classes.
  *
  * @example
  * sizeClass(10) === sizeClass(16) // true
@@ -110,17 +117,17 @@ export function sizeClass(size: number): number {
   return [1, 4, 8, 16, 32, ALONE, 32768].filter((bound) => size > bound).length
 }
 
-/** Threads that walk together along an axis of this class. */
+/** Number of threads that iterate together over an axis of this class. */
 export function threadsPerRow(size: number): number {
   return LANES.find(([longest]) => size <= longest)?.[1] ?? LANES.at(-1)![1]
 }
 
-/** Whether a sum over so many is cut into parts. */
+/** Whether a sum over this many elements is split into parts. */
 export function needsSplitReduction(size: number, lanes: number): boolean {
   return size > (lanes === 1 ? ALONE : LANES.at(-1)![0])
 }
 
-/** Elements of a part: about as many as there are parts, so that neither dispatch has long loops. */
+/** Elements per part: about as many as there are parts, so that neither dispatch has long loops. */
 export function splitReductionChunk(size: number, lanes: number): number {
   const least = lanes === 1 ? 256 : 16384
   return Math.max(least, 2 ** Math.ceil(Math.log2(Math.sqrt(size))))

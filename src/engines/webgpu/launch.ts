@@ -1,6 +1,7 @@
 /**
- * One batch on one device: copied in through a mapped buffer, computed in as many dispatches as its program has stages, and
- * read back in one piece. Several may be under way at once: the device takes them in turn, and copies go on meanwhile.
+ * One batch on one device: uploaded through a mapped buffer, computed in one dispatch per stage of its program, and
+ * read back in one piece. Several batches may be pending at once: the device runs them in turn, and copies proceed
+ * in the meantime.
  */
 import type { Batch, BatchResult, ChunkedArray } from '../contract.ts'
 import type { BufferPool, BufferRole } from './buffer-pool.ts'
@@ -8,7 +9,7 @@ import type { DeviceLostSignal } from './device-lost.ts'
 import { type Layout, layoutOf, lengthOf, packUniforms, resultLength } from './memory-layout.ts'
 import type { Compiled, PipelineCache } from './pipelines.ts'
 
-/** What a launch needs of its session. */
+/** What a launch needs from its session. */
 export interface LaunchContext {
   readonly device: GPUDevice
   readonly pool: BufferPool
@@ -38,7 +39,10 @@ export async function launch(station: LaunchContext, batch: Batch, engine: strin
   }
 }
 
-/** Until the results can be read. A launch that the device refuses leaves the results of another one there. */
+/**
+ * Runs until the results can be read. A launch that the device rejects leaves the results of another one in the
+ * buffer.
+ */
 async function computed(
   station: LaunchContext,
   compiled: Compiled,
@@ -51,7 +55,7 @@ async function computed(
   const refused = station.device.popErrorScope()
   const read = buffers.download.mapAsync(GPUMapMode.READ, 0, resultBytes(layout))
   const [error] = await station.loss.unless(Promise.all([refused, read]))
-  if (error !== null) throw new Error(`the device refused a launch: ${error.message}`)
+  if (error !== null) throw new Error(`the device rejected a launch: ${error.message}`)
 }
 
 function resultBytes({ totals }: Layout): number {
@@ -81,7 +85,7 @@ export async function takeBuffers(
   }
 }
 
-/** Every job's array goes straight to its place; the words stand behind. */
+/** Every job's array is copied straight to its place. The uniforms follow. */
 export function fill(
   { upload }: Buffers,
   layout: Layout,
@@ -155,7 +159,7 @@ export function dispatch(
 
 type Answer = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
 
-/** One copy out of the mapped buffer, and views of it. */
+/** One copy from the mapped buffer, and views of it. */
 function read(download: GPUBuffer, { blocks }: Compiled, layout: Layout, batch: Batch): Answer {
   const memory = new Float32Array(download.getMappedRange(0, resultBytes(layout)).slice(0))
   download.unmap()

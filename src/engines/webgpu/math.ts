@@ -1,16 +1,17 @@
 /**
- * The language's functions on one float32, in WGSL. The built-in ones are too loose (log is good to 2^-21 only, pow and tanh
- * inherit that) and may take NaN and infinities for impossible, so that these are told by their bits and made from `words`,
- * never from literals. It does not know where the numbers come from.
+ * The math library in WGSL: the language's functions on one float32. The built-in functions are not accurate enough
+ * (log only to 2^-21, and pow and tanh inherit that), and they may assume that NaN and infinities do not occur. So
+ * NaN and infinities are detected by their bits and come from `words`, never from literals. This file does not know
+ * where the numbers come from.
  *
- * exp, log and atan follow Cephes' single precision (Moshier, https://www.netlib.org/cephes/); erf is N. Juffa's fit
- * (https://stackoverflow.com/a/35148199). test/engines/webgpu/math.test.ts sweeps all of them.
+ * exp, log and atan follow Cephes' single precision (Moshier, https://www.netlib.org/cephes/); erf is N. Juffa's
+ * fit (https://stackoverflow.com/a/35148199). test/engines/webgpu/math.test.ts sweeps all of them.
  */
 import { interpolate } from '../compiled/chebyshev.ts'
 import { digamma, lgamma, NEEDS, polygamma } from './gamma.ts'
 import { literal } from './literal.ts'
 
-/** A function of the module and the ones that it calls. */
+/** A function of the module, and the functions that it calls. */
 interface Part {
   readonly needs: readonly string[]
   readonly source: string
@@ -41,7 +42,7 @@ function atanhTail(s: number): number {
   return s < 0.05 ? 1 / 3 + s ** 2 / 5 + s ** 4 / 7 + s ** 6 / 9 + s ** 8 / 11 : (Math.atanh(s) - s) / s ** 3
 }
 
-/** (log2(1 + z) - z log2 e) / z^2 on the mantissas' range. */
+/** (log2(1 + z) - z log2 e) / z^2 over the range of the mantissa. */
 const MANTISSA = [Math.SQRT1_2 - 1, Math.SQRT2 - 1] as const
 const LOG2_TAIL = interpolate(log2Tail, ...MANTISSA, 9)
 
@@ -50,7 +51,7 @@ function log2Tail(z: number): number {
   return (Math.log1p(z) - z) / (z * z * Math.LN2)
 }
 
-/** log10 e and log10 2 in two parts each, of which the first have 8 and 12 bits; Cephes log10f. */
+/** log10 e and log10 2, each in two parts. The first parts have 8 and 12 bits; Cephes log10f. */
 const LOG10E_HIGH = 0.43359375
 const LOG10E_LOW = Math.LOG10E - LOG10E_HIGH
 const LOG10_2_HIGH = 0.30078125
@@ -61,10 +62,10 @@ const LOG2E_LOW = 1.9259629911e-8
 
 /** (asin s - s) / s^3 in s^2 on [0, 1/4]; Cephes asinf. */
 const ASIN = [4.2163199048e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1]
-/** pi / 2 less what float32 holds of it. */
+/** pi / 2 minus its float32. */
 const HALF_PI_LOW = Math.PI / 2 - Math.fround(Math.PI / 2)
 
-/** t on [-1, 1] for z on the mantissas' range. */
+/** t on [-1, 1] for z in the range of the mantissa. */
 const MANTISSA_MIDDLE = (MANTISSA[0] + MANTISSA[1]) / 2
 const MANTISSA_HALF = (MANTISSA[1] - MANTISSA[0]) / 2
 
@@ -75,7 +76,7 @@ const EXP2 = interpolate((r) => 2 ** r, -1 / 2, 1 / 2, 7)
 const SINE = [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]
 const COSINE = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]
 
-/** 2 / pi in binary, 32 bits a word, behind the point: enough for the largest float32 (Payne and Hanek 1983). */
+/** 2 / pi in binary, 32 bits per word, after the point: enough for the largest float32 (Payne and Hanek 1983). */
 const TWO_OVER_PI = [
   0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab,
 ] as const
@@ -113,7 +114,7 @@ fn mul_no_nan(g: f32, d: f32) -> f32 { return select(g * d, 0.0, g == 0.0); }`,
   },
   root: {
     needs: [],
-    // A square root may be made of an inverse one, which has no answer at 0 and at infinity.
+    // A square root may be computed from an inverse square root, which fails at 0 and at infinity.
     source: `
 fn root(x: f32) -> f32 {
   let bits = bitcast<u32>(x);
@@ -123,7 +124,7 @@ fn root(x: f32) -> f32 {
   },
   quotient: {
     needs: [],
-    // A division may be made of a reciprocal, whose denormals are flushed to 0.
+    // A division may be computed from a reciprocal, whose denormals are flushed to 0.
     source: `
 fn quotient(a: f32, b: f32) -> f32 {
   let is_large = abs(b) > 1e37;
@@ -158,7 +159,7 @@ fn exp1(x: f32) -> f32 {
   },
   expm1: {
     needs: ['is_nan', 'power_of_two'],
-    // With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which cancels nothing and cannot overflow early.
+    // With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which neither cancels nor overflows early.
     source: `
 fn expm1(x: f32) -> f32 {
   let within = clamp(x, -30.0, 89.0);
@@ -181,8 +182,8 @@ fn tanh1(x: f32) -> f32 {
   },
   split: {
     needs: [],
-    // m 2^e with m in [sqrt(1/2), sqrt(2)), by bits alone: a subnormal number is its bits times 2^-149, also where
-    // arithmetic takes it for 0.
+    // m 2^e with m in [sqrt(1/2), sqrt(2)), from the bits alone: a subnormal number is its bits times 2^-149, even
+    // if arithmetic flushes it to 0.
     source: `
 struct Split { z: f32, e: f32 }
 fn split(x: f32) -> Split {
@@ -245,7 +246,8 @@ fn log10_1(x: f32) -> f32 {
   },
   log1p: {
     needs: ['log1'],
-    // Within 1/2 of 0 2 atanh(x / (2 + x)), beyond it the rounding of 1 + x is far below the logarithm's own size.
+    // Within 1/2 of 0 it is 2 atanh(x / (2 + x)). Beyond, the rounding error of 1 + x is far smaller than the
+    // logarithm.
     source: `
 fn log1p(x: f32) -> f32 {
   let s = x / (x + 2.0);
@@ -274,7 +276,7 @@ fn atan1(x: f32) -> f32 {
   },
   arc: {
     needs: ['root'],
-    // Beyond 1/2 of the sine of half of what is left to a right angle.
+    // Above 1/2: from the sine of half of the angle that is missing to a right angle.
     source: `
 struct Arc { is_far: bool, angle: f32 }
 fn arc(a: f32) -> Arc {
@@ -324,8 +326,8 @@ fn erf1(x: f32) -> f32 {
   digamma1: { needs: NEEDS, source: digamma() },
   pow2: {
     needs: ['is_nan', 'scaled', 'split', 'log2_of_mantissa'],
-    // 2^(b log2 |a|): the exponent and the mantissa's logarithm apart, and b in two parts of which the first times a whole
-    // exponent is exact.
+    // 2^(b log2 |a|): the exponent and the logarithm of the mantissa separately, and b in two parts, where the
+    // first times an integer exponent is exact.
     source: `
 fn pow_of_magnitude(a: f32, b: f32) -> f32 {
   let parts = split(a);
@@ -356,7 +358,8 @@ fn pow2(a: f32, b: f32) -> f32 {
   },
   turn: {
     needs: [],
-    // |x| = (k + f) pi / 2 with k in two bits: the mantissa times the 96 bits of 2 / pi that matter for its exponent.
+    // |x| = (k + f) pi / 2 with k in two bits: the mantissa times the 96 bits of 2 / pi that matter for its
+    // exponent.
     source: `
 struct Turn { k: u32, angle: f32 }
 fn high_product(a: u32, b: u32) -> u32 {
@@ -430,7 +433,7 @@ fn cos1(x: f32) -> f32 { return circular(x, 1u, false); }`,
 }
 
 /**
- * The source of some functions and of all that they call, each once and before its use.
+ * The source of some functions and of all functions that they call, each once and before its use.
  *
  * @example
  * mathSource(['tanh1']) // fn is_nan ... fn power_of_two ... fn expm1 ... fn tanh1 ...

@@ -1,7 +1,8 @@
 /**
- * WGSL of a matrix product: a workgroup makes one square of the result, from strips of both factors in shared memory; each
- * thread holds a small square of it. Factors are expressions, computed while they are loaded. The terms are added in the
- * same order wherever an element stands: blocks as deep as a strip, then the blocks.
+ * GEMM (tiled matmul) in WGSL: a workgroup computes one square tile of the result from strips of both factors in
+ * shared memory, and each thread a small square of it (register tiling). Factors are expressions that are computed
+ * while they are loaded. The terms of an element are always added in the same order, wherever it is: within blocks
+ * as deep as a strip, then over the blocks.
  */
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
@@ -11,7 +12,7 @@ import { indented, type ShaderFragment } from './row-kernels.ts'
 /** Threads along a side of the tile. */
 const SIDE = TILE.side / TILE.own
 export const TILE_THREADS = SIDE * SIDE
-/** Places from one row of a strip to the next: odd, so that threads that write down a column meet in no bank. */
+/** Row pitch of a strip: odd, so that threads that write a column hit different banks (no bank conflicts). */
 const PITCH = TILE.side + 1
 
 export function tileSource(stage: TiledMatmulKernel, memory: ShaderContext): ShaderFragment {
@@ -99,7 +100,7 @@ ${indented([indented([indented([indented(store)])])])}
     return `vec4<f32>(${places.join(', ')})`
   }
 
-  /** A strip of one factor into shared memory; beyond its depth it is 0 on both sides. */
+  /** Loads a strip of one factor into shared memory; beyond the depth it is 0 on both sides. */
   #load(which: 'left' | 'right', outer: readonly string[]): string[] {
     const { side, depth } = TILE
     const [arg] = this.#program.nodes[this.#stage.node].args.slice(which === 'left' ? 0 : 1)
@@ -126,7 +127,7 @@ ${indented([indented([indented([indented(store)])])])}
     return [`for (var e = thread; e < ${side * depth}u; e += ${TILE_THREADS}u) {\n${indented(body)}\n}`]
   }
 
-  /** Whether neighbours along the summed axis lie side by side in what a factor mostly reads. */
+  /** Whether most of what a factor reads is contiguous along the summed axis. */
   #runsAlong(id: number): boolean {
     const { nodes, inputs } = this.#program
     const { op, name, args, axes, axis, to } = nodes[id]
@@ -142,7 +143,7 @@ ${indented([indented([indented([indented(store)])])])}
     return (op === 'input' ? this.#program.inputs[name!].axes : axes).at(-1)
   }
 
-  /** Coordinates of several axes from their place in one. */
+  /** The coordinates of several axes from a combined index. */
   #split(axes: readonly string[], from: string, values: Values): Coordinates {
     const point: Record<string, string> = {}
     let rest = from
@@ -160,7 +161,7 @@ ${indented([indented([indented([indented(store)])])])}
   }
 }
 
-/** A line for each row of what one thread holds. */
+/** One line for each row of the part that a thread computes. */
 function each(line: (row: string) => string): string[] {
   return Array.from({ length: TILE.own }, (_, row) => line(String(row)))
 }

@@ -1,17 +1,17 @@
 /**
- * How long a batch's dispatches take by themselves, with all data on the device, and how fast the device copies: what a
- * benchmark compares. It is no part of answering requests.
+ * Benchmarking: how long a batch's dispatches take with all data already on the device, and the device's copy
+ * bandwidth, for comparison. Not used to serve requests.
  */
 import type { Batch, DeviceTiming } from '../contract.ts'
 import { type Buffers, bind, dispatch, fill, type LaunchContext, takeBuffers } from './launch.ts'
 import { layoutOf, packUniforms } from './memory-layout.ts'
 import type { Compiled } from './pipelines.ts'
 
-/** Enough to fill every multiprocessor, and no cache. */
+/** Large enough to occupy every multiprocessor and to exceed every cache. */
 const COPIED_BYTES = 2 ** 28
 const COPIES = 20
 
-/** A launch beside a copy of about as many bytes, at least as many as fill the device. */
+/** Times a launch, and a copy of about the same size, but at least large enough to occupy the device. */
 export async function timeOnDevice(
   station: LaunchContext,
   batch: Batch,
@@ -24,15 +24,19 @@ export async function timeOnDevice(
 }
 
 export interface KernelTime {
-  /** Of all dispatches of the batch together; the median of the repeats. */
+  /** For all dispatches of the batch together; the median of the repeats. */
   readonly milliseconds: number
-  /** What has to be moved at least: every input read once, every result written once. */
+  /** The minimum that has to be moved: every input read once, every result written once. */
   readonly bytes: number
-  /** Whether the device's own clock was read; else the time of many repeats by the wall clock was divided. */
+  /**
+   * Whether it was measured with the device's own clock. Otherwise the wall-clock time of many repeats was divided.
+   */
   readonly isOnDevice: boolean
 }
 
 /**
+ * @param repeats in addition to one warm-up run
+ *
  * @param repeats after one that warms up
  * @example
  * const { milliseconds, bytes } = await measureKernel(engine.session!, batch, 20)
@@ -72,7 +76,7 @@ function upload({ device }: LaunchContext, buffers: Buffers, inputBytes: number,
 
 type Run = (pass: GPUComputePassEncoder) => void
 
-/** @returns milliseconds of one run */
+/** @returns milliseconds per run */
 async function byWallClock(device: GPUDevice, run: Run, repeats: number): Promise<number> {
   await device.queue.onSubmittedWorkDone()
   const encoder = device.createCommandEncoder()
@@ -86,7 +90,7 @@ async function byWallClock(device: GPUDevice, run: Run, repeats: number): Promis
   return (performance.now() - started) / repeats
 }
 
-/** WebGPU allows so many timestamps in a set; each run takes two. */
+/** WebGPU's limit of timestamps per query set; each run needs two. */
 const MOST_RUNS = 2048
 
 async function byDeviceClock(device: GPUDevice, run: Run, repeats: number): Promise<number[]> {
@@ -131,9 +135,10 @@ function bytesOf({ blocks }: Compiled, { inputs }: Batch, sizes: Readonly<Record
 }
 
 /**
- * Bytes a second that the device copies from one of its buffers to another, each byte counted as read and as written.
+ * Bytes per second that the device copies from one of its buffers to another. Each byte counts twice, as read and
+ * as written.
  *
- * @param bytes of each buffer
+ * @param bytes size of each buffer
  */
 export async function copyBandwidth(
   { device, pool }: LaunchContext,
@@ -152,7 +157,7 @@ export async function copyBandwidth(
   }
   try {
     await copies(1)
-    // The wait for the answer is in both, and in neither difference.
+    // Both measurements include waiting for the result, so it cancels in their difference.
     const [one, all] = [await copies(1), await copies(repeats + 1)]
     return (2 * bytes * repeats) / (Math.max(all - one, 1e-3) / 1e3)
   } finally {

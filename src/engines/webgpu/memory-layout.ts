@@ -1,4 +1,7 @@
-/** Where everything of one batch lies, what its words are, and how many workgroups each stage takes. Pure arithmetic. */
+/**
+ * The memory layout of one batch, the content of its uniform buffer, and the number of workgroups of each stage.
+ * Pure arithmetic.
+ */
 import { type Program, withAliasedSizes } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
@@ -8,7 +11,7 @@ import type { Module } from './module.ts'
 import { threadsOf } from './row-kernels.ts'
 import type { Word } from './uniform-layout.ts'
 
-/** Arrays begin at multiples of so many words, where a workgroup's reads are whole cache lines. */
+/** Arrays start at multiples of this many words, so that a workgroup reads whole cache lines. */
 const ALIGNMENT = 64
 /** WebGPU's limit on each dimension of a dispatch. */
 export const MOST_GROUPS = 65535
@@ -20,14 +23,14 @@ export interface Layout {
   readonly inputs: Readonly<Record<string, number>>
   readonly cotangent: number
   readonly blocks: ReadonlyMap<number, number>
-  /** Of each binding, in words. */
+  /** Size of each binding, in words. */
   readonly totals: { readonly inputs: number; readonly scratch: number; readonly results: number }
   readonly sizes: Sizes
-  /** Workgroups of each stage; none where nothing is to be done. */
+  /** Workgroups of each stage; zero if there is nothing to do. */
   readonly groups: readonly (readonly [number, number])[]
 }
 
-/** @throws OutOfMemory when an offset would not fit a word */
+/** @throws OutOfMemory if an offset does not fit into a word */
 export function layoutOf({ stages, blocks }: Module, batch: Batch): Layout {
   const sizes = withAliasedSizes(batch.program, batch.sizes)
   const inputs = new Region()
@@ -70,7 +73,7 @@ function product(axes: readonly string[], sizes: Sizes): number {
   return axes.reduce((count, axis) => count * sizes[axis], 1)
 }
 
-/** Axis that is cut into parts -> the lanes that walk along one. */
+/** Axis that is split into parts -> the lanes that iterate over one part. */
 function lanesByParts(stages: readonly Dispatch[]): ReadonlyMap<string, number> {
   return new Map(
     stages.flatMap((stage) =>
@@ -108,7 +111,7 @@ function tileGroups({ batch, rows, columns }: Extract<Dispatch, { kind: 'tiles' 
   return side(rows) * side(columns) * product(batch, sizes)
 }
 
-/** The uniform buffer's content. */
+/** The content of the uniform buffer. */
 export function packUniforms(module: Module, layout: Layout, batch: Batch): Uint32Array<ArrayBuffer> {
   const { list } = module.words
   const words = new Uint32Array(Math.max(4, Math.ceil(list.length / 4) * 4))
@@ -144,11 +147,11 @@ function wordOf(word: PlainWord, layout: Layout, batch: Batch, lanes: ReadonlyMa
     case 'block':
       return layout.blocks.get(word.block.id)!
     default:
-      throw new Error(`${word.kind} is no whole number`)
+      throw new Error(`${word.kind} is not an integer`)
   }
 }
 
-/** Nodes without axes, in float64. */
+/** Evaluates nodes without axes, in float64. */
 function scalarReader({ nodes }: LegalizedProgram, { scalars }: Batch, sizes: Sizes): (id: number) => number {
   const known = new Map<number, number>()
   const evaluate = (id: number): number => {
@@ -168,7 +171,7 @@ function scalarReader({ nodes }: LegalizedProgram, { scalars }: Batch, sizes: Si
   return read
 }
 
-/** What a batch answers, in the order in which it lies in the results. */
+/** The length of a result, in the order of the results. */
 export function resultLength(program: Program, { axes }: BufferDeclaration, sizes: Sizes): number {
   return product(axes, withAliasedSizes(program, sizes))
 }

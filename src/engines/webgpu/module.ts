@@ -12,23 +12,23 @@ import { rowSource, type ShaderFragment } from './row-kernels.ts'
 import { schedule, scheduleKey } from './schedule.ts'
 import { UniformLayout } from './uniform-layout.ts'
 
-/** The language's 512 nodes come to a few hundred operations, gradients included; drivers are slow with more. */
+/** The language's 512 nodes become a few hundred operations, including gradients. Drivers are slow with more. */
 const MAX_NODES = 4096
-/** Shaders longer than this take drivers seconds. */
+/** Drivers need seconds for longer shaders. */
 const MAX_SOURCE = 256 * 1024
 
 export interface Module extends KernelSchedule {
   readonly words: UniformLayout
-  /** One a stage. */
+  /** One per stage. */
   readonly sources: readonly string[]
 }
 
 /**
- * The program as stages are cut from it. One number as the cotangent of all is read like a column of them, so that a job
- * alone runs what it runs when merged, and gets the same bits.
+ * The legalized program that is divided into stages. A single number as the cotangent of all values is read like a
+ * column, so that a job runs the same code alone and in a batch, and gets the same bits.
  *
- * @param staticPredicates of the conditions that parameters decide
- * @throws UnsupportedByEngine when it is too large, or no loop over elements says it
+ * @param staticPredicates the values of conditions that depend only on parameters
+ * @throws UnsupportedByEngine if it is too large, or has whole-axis ops
  */
 export function expanded(
   program: Program,
@@ -43,6 +43,8 @@ export function expanded(
 }
 
 /**
+ * @param sizes of the program's axes; only their classes matter
+ *
  * @param sizes of the program's axes; only their classes matter
  * @example
  * moduleOf(expanded(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
@@ -59,7 +61,7 @@ export function moduleOf(program: LegalizedProgram, sizes: Readonly<Record<strin
   const sources = written.map(({ text, functions }) => `${header}\n${mathSource(functions)}\n${text}\n`)
   const longest = Math.max(...sources.map(({ length }) => length))
   if (longest > MAX_SOURCE)
-    throw new UnsupportedByEngine(`its shader has ${longest} letters, the limit is ${MAX_SOURCE}`)
+    throw new UnsupportedByEngine(`its shader has ${longest} characters, the limit is ${MAX_SOURCE}`)
   return { ...made, words, sources }
 }
 
@@ -73,7 +75,7 @@ function sourceOf(
   return stage.kind === 'rows' ? rowSource(stage, memory) : tileSource(stage, memory)
 }
 
-/** What earlier dispatches left. What a dispatch leaves itself, it computes. */
+/** What earlier dispatches have stored. A dispatch recomputes what it stores itself. */
 function homesBefore({ stages }: KernelSchedule, place: number): Map<number, BufferDeclaration> {
   const homes = new Map<number, BufferDeclaration>()
   const add = (block: BufferDeclaration) => {
@@ -86,12 +88,12 @@ function homesBefore({ stages }: KernelSchedule, place: number): Map<number, Buf
   return homes
 }
 
-/** Which of a program's modules a batch's sizes ask for. */
+/** The key of the program variant that a batch with these sizes needs. */
 export function variantOf(program: LegalizedProgram, sizes: Readonly<Record<string, number>>): string {
   return scheduleKey(program, sizes)
 }
 
-/** Sizes of a program's axes, the renamed ones included. */
+/** Sizes of a program's axes, including the renamed ones. */
 export function allSizes(program: Program, sizes: Readonly<Record<string, number>>): Record<string, number> {
   return withAliasedSizes(program, sizes)
 }

@@ -1,6 +1,7 @@
 /**
- * Programs -> pipelines of one device, compiled once and kept: by program, by the truth of the conditions that only depend on
- * parameters, and by the classes of sizes that decide how it is cut. What cannot be compiled is remembered, too.
+ * An LRU cache of compute pipelines for one device. The key consists of the program, the values of conditions that
+ * depend only on parameters (constant specialization), and the size classes that determine its schedule. Programs
+ * that cannot be compiled are cached, too.
  */
 
 import type { Program } from '../../language/ir.ts'
@@ -9,7 +10,7 @@ import { evaluateStaticPredicates, type StaticPredicates } from '../compiled/sta
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { allSizes, expanded, type Module, moduleOf, variantOf } from './module.ts'
 
-/** Past so many the one unused for longest goes. */
+/** Maximum number of entries. */
 const MAX_KEPT = 512
 
 export interface Compiled extends Module {
@@ -42,9 +43,7 @@ export class PipelineCache {
     return { entries: this.#kept.size, capacity: MAX_KEPT, hits: this.#hits, misses: this.#misses }
   }
 
-  /**
-   * @throws UnsupportedByEngine (rejects) when the program is too large or the driver cannot compile it
-   */
+  /** @throws UnsupportedByEngine (rejects) if the program is too large or the driver cannot compile it */
   async find(batch: Batch): Promise<Compiled> {
     const staticPredicates = evaluateStaticPredicates(batch.program, batch.scalars)
     const name = `${batch.programKey} ${[...staticPredicates.values()]}`
@@ -80,8 +79,8 @@ export class PipelineCache {
       })
     } catch (error) {
       const { reason, message } = error as GPUPipelineError
-      // A shader that is wrong is a bug of ours; one that the driver cannot take is not.
-      if (reason === 'internal') throw new UnsupportedByEngine(`the driver refused its shader: ${message}`)
+      // An invalid shader is a bug in lossd. A shader that the driver cannot compile is not.
+      if (reason === 'internal') throw new UnsupportedByEngine(`the driver rejected its shader: ${message}`)
       throw error
     }
   }
@@ -96,7 +95,7 @@ function tried(make: () => LegalizedProgram): LegalizedProgram | UnsupportedByEn
   }
 }
 
-/** Puts an entry last. */
+/** Moves an entry to the end. */
 function keep<T>(map: Map<string, T>, key: string, value: T) {
   map.delete(key)
   map.set(key, value)

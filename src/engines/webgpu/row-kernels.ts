@@ -1,7 +1,8 @@
 /**
- * WGSL of a stage of rows: each point of its axes belongs to one thread, or to some lanes of a workgroup that walk along the
- * other axes together and add up in a tree. How terms are grouped depends on the length of the axis alone, so that a row
- * gets the same bits whatever else is in the batch.
+ * Row kernels (fused reductions) in WGSL: each point of the stage's axes belongs to one thread, or to several lanes
+ * of a workgroup that iterate over the other axes together and combine their sums in a tree reduction. The grouping
+ * of the terms depends only on the length of the axis, so that a row gets the same bits whatever else is in the
+ * batch.
  */
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
@@ -15,36 +16,36 @@ import {
 } from './kernel-schedule.ts'
 import { SharedMemoryTiles } from './shared-memory-tiles.ts'
 
-/** The source of one dispatch without the declarations that all share. */
+/** The source of one dispatch without the declarations that all dispatches share. */
 export interface ShaderFragment {
   readonly text: string
   /** Functions of math.ts that it calls. */
   readonly functions: ReadonlySet<string>
 }
 
-/** One thread alone adds up blocks of so many, and then the blocks. */
+/** A single thread adds up blocks of this many terms, and then the blocks. */
 const BLOCK = 32
 
 export function threadsOf(stage: RowReductionKernel): number {
   return Object.keys(stage.strips).length > 0 ? stripThreads(stage) : Math.max(WORKGROUP_SIZE, stage.lanes)
 }
 
-/** Sums that lanes add up with the same barriers. */
+/** Number of sums that are reduced with the same barriers. */
 const SLOTS = 4
 
-/** Threads of a workgroup are numbered with so many bits set at most. */
+/** Bits that are enough for the index of a thread in a workgroup. */
 const GROUPS_MASK = 0xfff
 
-/** A sum or maximum while it is made: the name of a variable. */
+/** A sum or maximum while it is computed: the name of a variable. */
 interface Sum {
   readonly reduce: Reduce
   readonly name: string
   readonly isMax: boolean
-  /** Whether the present block of terms has a variable of its own. */
+  /** Whether the current block of terms has a variable of its own. */
   readonly isBlocked: boolean
 }
 
-/** Loops over one axis that need nothing of each other. */
+/** Loops over one axis that do not depend on each other, and so are fused. */
 interface Pass {
   readonly axis: string
   readonly reduces: Reduce[]
@@ -63,7 +64,7 @@ class RowWriter {
   readonly #lines: string[] = []
   readonly #point: Record<string, string> = {}
   readonly #strips: SharedMemoryTiles
-  /** How many trees there are so far. */
+  /** Number of tree reductions so far. */
   #trees = 0
 
   constructor(stage: RowReductionKernel, memory: ShaderContext) {
@@ -109,7 +110,7 @@ class RowWriter {
     return this.#memory.words.use({ kind: 'size', axis })
   }
 
-  /** How many points there are. */
+  /** Number of points. */
   #points(): string {
     const { axes, parts } = this.#stage
     const sizes = axes.map((axis) => this.#size(axis))
@@ -172,11 +173,14 @@ class RowWriter {
     this.#values.made(reduce.node, this.#point, this.#values.name(text))
   }
 
-  /** What the lanes have each found, halved again and again: a few sums at a time, which share the barriers. */
+  /**
+   * Tree reduction over the lanes: the number of partial results is halved in each step, for a few sums at a time,
+   * which share the barriers.
+   */
   #fold(sums: readonly Sum[]) {
     const { lanes } = this.#stage
     for (let first = 0; first < sums.length; first += SLOTS) {
-      // Trees take turns at two sets of slots, so that one is read while the next is written.
+      // Tree reductions alternate between two sets of slots, so that one is read while the next is written.
       const set = (this.#trees++ % 2) * SLOTS
       const some = sums.slice(first, first + SLOTS).map((sum, i) => ({ ...sum, slot: `places_${set + i}` }))
       this.#tree(some)
@@ -210,7 +214,7 @@ workgroupBarrier();`)
   }
 
   #storePoint({ block }: Store) {
-    // The parts of a sum lie one behind the other, each as the points do.
+    // The parts of a sum are stored one after the other, each in the order of the points.
     const place = block.parts === undefined ? this.#values.place(block.axes, this.#point) : 'point'
     const statement = this.#values.store(block, place, this.#point)
     this.#values.line(
@@ -218,7 +222,7 @@ workgroupBarrier();`)
     )
   }
 
-  // All of it
+  // The whole kernel
 
   #whole(body: readonly string[]): string {
     const { lanes } = this.#stage
@@ -228,7 +232,7 @@ workgroupBarrier();`)
     const lines = [
       `let wanted = (group.x + group.y * 65535u) * ${rows}u + ${own};`,
       `let is_live = wanted < ${this.#points()};`,
-      // Threads beyond the last point go along, because all of a workgroup has to come to each barrier.
+      // Threads beyond the last point take part, because every thread of a workgroup has to reach each barrier.
       `let point = min(wanted, ${this.#points()} - 1u);`,
       ...(lanes === 1 ? [] : [`let lane = thread & ${lanes - 1}u;`]),
       ...this.#strips.loads(this.#points()),
@@ -245,7 +249,10 @@ ${indented(lines)}
   }
 }
 
-/** Sums of equal rank over one axis share a loop; what is stored along an axis goes into the loop behind the last sum that it needs. */
+/**
+ * Loop fusion: sums of equal rank over one axis share a loop. A store along an axis goes into the loop after the
+ * last sum that it needs.
+ */
 function passesOf(program: LegalizedProgram, items: readonly KernelOp[]): Pass[] {
   const ranks = new Map<number, number>()
   const own = new Set(items.flatMap((item) => (item.kind === 'reduce' ? [item.node] : [])))
@@ -285,7 +292,7 @@ function guarded(statement: string): string {
   return `if (is_live) { ${statement} }`
 }
 
-/** Two spaces further in. */
+/** Indents by two spaces. */
 export function indented(lines: readonly string[]): string {
   return lines.map((line) => line.replaceAll(/^/gm, '  ')).join('\n')
 }

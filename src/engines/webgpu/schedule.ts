@@ -1,7 +1,8 @@
 /**
- * Expanded program -> stages. What lies between sums is computed where it is used, as often as it is used; sums, factors of
- * matrix products and what is read under another axis's name are kept in memory. A sum joins an earlier stage when all that
- * it needs is known to the same point there, so that a whole row (maximum, sum, value, gradient) is one dispatch.
+ * Kernel fusion: legalized program -> stages (dispatches). Values between sums are recomputed wherever they are
+ * used (rematerialization). Sums, factors of matrix products and values that are read under another axis's name are
+ * stored in memory. A sum is fused into an earlier stage if everything that it needs is known there at the same
+ * point, so that a whole row (maximum, sum, value, gradient) is one dispatch.
  */
 import type { Node } from '../../language/ir.ts'
 import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
@@ -18,14 +19,15 @@ import {
   threadsPerRow,
 } from './kernel-schedule.ts'
 
-/** A factor of a matrix product that costs more is computed once, into memory, and not once a tile. */
+/** A factor of a matrix product that costs more than this is computed once and stored, instead of once per tile. */
 const DEAR_FACTOR = 60
 
 type Sizes = Readonly<Record<string, number>>
 
 /**
- * The part of the sizes that decides the cut: two batches with equal words share it, and its pipelines. The first axis is
- * the one along which jobs are merged, and counts only where something is summed over it, which no merged job is.
+ * The part of the sizes that determines the schedule: batches with equal keys share it, and its pipelines. Jobs are
+ * concatenated along the first axis, so it counts only if something is summed over it, which prevents
+ * concatenation.
  */
 export function scheduleKey(program: LegalizedProgram, sizes: Sizes): string {
   const summed = summedAxes(program)
@@ -49,17 +51,15 @@ function summedAxes(program: LegalizedProgram): ReadonlySet<string> {
   return found
 }
 
-/**
- * @param sizes any that have the same `cutKey`
- */
+/** @param sizes any sizes with the same `scheduleKey` */
 export function schedule(program: LegalizedProgram, sizes: Sizes): KernelSchedule {
   return new Cutter(program, sizes).cut()
 }
 
-/** A node in memory that an expression reads. */
+/** A stored node that an expression reads. */
 interface Need {
   readonly node: number
-  /** Whether it is read at another point than the reader's own. */
+  /** Whether it is read at a different point than the reader's own. */
   readonly elsewhere: boolean
 }
 
@@ -78,7 +78,7 @@ type OpenStage = OpenRows | Exclude<Dispatch, { kind: 'rows' }>
 interface Reduction {
   readonly id: number
   readonly node: Node
-  /** Whether the axis that is summed is the one along which memory runs; undefined where hardly any memory is read. */
+  /** Whether memory is contiguous along the summed axis; undefined if hardly any memory is read. */
   readonly along: boolean | undefined
 }
 
@@ -88,9 +88,9 @@ class Cutter {
   readonly #sizes: Sizes
   readonly #stages: OpenStage[] = []
   readonly #blocks: BufferDeclaration[] = []
-  /** Nodes that are kept though no sum makes them. */
+  /** Nodes that are stored although they are not sums. */
   readonly #kept = new Set<number>()
-  /** Node in memory -> the stage that makes it. */
+  /** Stored node -> the stage that computes it. */
   readonly #stageOf = new Map<number, number>()
   readonly #homes = new Map<number, BufferDeclaration>()
   readonly #roots: readonly Output[]
@@ -115,7 +115,7 @@ class Cutter {
     return { program: this.#program, stages, blocks: this.#blocks, units }
   }
 
-  /** Each thread has a row by itself, along memory. */
+  /** Each thread handles a whole row, which is contiguous in memory. */
   #withStrips(stage: OpenRows): RowReductionKernel {
     const { along, lanes, parts, items } = stage
     if (!along || lanes > 1 || parts !== undefined) return { ...stage, strips: {} }
@@ -127,7 +127,7 @@ class Cutter {
     }
   }
 
-  // What there is
+  // Dependencies and costs
 
   #closure(): number[] {
     const found = new Set<number>()
@@ -155,7 +155,7 @@ class Cutter {
       this.#kept.add(id)
   }
 
-  /** Of computing one element from what is in memory. */
+  /** The cost of computing one element from what is in memory. */
   #costOf(id: number, seen: Set<number> = new Set()): number {
     const node = this.#nodes[id]
     if (seen.has(id) || isReduction(node) || this.#kept.has(id) || isScalar(this.#program, id)) return 0
@@ -163,7 +163,7 @@ class Cutter {
     return node.args.reduce((sum, arg) => sum + this.#costOf(arg, seen), COSTS[node.op] ?? 1)
   }
 
-  /** What in memory the computation of some nodes reads, themselves excluded. */
+  /** The stored nodes that the computation of these nodes reads, not including these nodes. */
   #needsOf(ids: readonly number[]): Need[] {
     const found = new Map<string, Need>()
     const visit = (id: number, renamed: ReadonlySet<string>) => {
@@ -181,7 +181,7 @@ class Cutter {
     return [...found.values()]
   }
 
-  // Where sums go
+  // Scheduling of sums
 
   #reduction(id: number) {
     const node = this.#nodes[id]
@@ -201,7 +201,7 @@ class Cutter {
     this.#stageOf.set(id, stage)
   }
 
-  /** Parts of the axis first, then what they came to. */
+  /** Split reduction: first the parts of the axis, then the partial sums. */
   #cutReduction(found: Reduction, lanes: number) {
     const { id, node } = found
     const needs = this.#needsOf(node.args)
@@ -241,7 +241,7 @@ class Cutter {
     return this.#stages.push({ kind: 'rows', axes, along: along !== false, lanes, parts, items: [] }) - 1
   }
 
-  // Where results go
+  // Scheduling of results
 
   #keep(id: number) {
     const { axes } = this.#nodes[id]
@@ -264,7 +264,7 @@ class Cutter {
     this.#homes.set(id, block)
   }
 
-  /** Whether a stage comes by every element of a block, neighbours by neighbours. */
+  /** Whether a stage visits every element of a block, with neighbouring elements by neighbouring threads. */
   #takes(stage: OpenRows, { axes }: BufferDeclaration): boolean {
     if (stage.parts !== undefined) return false
     if (isSame(stage.axes, axes)) return stage.lanes > 1 || stage.axes.at(-1) === axes.at(-1)
@@ -279,9 +279,9 @@ class Cutter {
     return this.#stages.push({ ...stage, items: [] }) - 1
   }
 
-  // Joining
+  // Fusion
 
-  /** The first stage that stands behind all that is needed, or makes it for the same point. */
+  /** The first stage that comes after everything that is needed, or computes it for the same point. */
   #joinable(needs: readonly Need[], fits: (stage: OpenRows) => boolean): number | undefined {
     const found = this.#stages.findIndex((stage, place) => {
       return stage.kind === 'rows' && fits(stage) && needs.every((need) => this.#isKnown(need, stage, place))
@@ -304,7 +304,7 @@ class Cutter {
     ;(this.#stages[place] as OpenRows).items.push(item)
   }
 
-  /** Sums that another stage reads get a place in memory. */
+  /** Sums that another stage reads are stored in memory. */
   #remember(needs: readonly Need[], reader: number) {
     for (const { node } of needs) {
       const made = this.#stageOf.get(node)!
@@ -327,19 +327,19 @@ class Cutter {
     return block
   }
 
-  // How memory runs
+  // Memory order
 
-  /** The axis along which neighbours lie side by side. */
+  /** The axis along which neighbouring elements are contiguous. */
   #fastest(axes: readonly string[]): string | undefined {
     return axes.findLast((axis) => !this.#isUnit(axis)) ?? axes.at(-1)
   }
 
-  /** The first axis never counts as one of a single place: other jobs may be merged along it. */
+  /** The first axis never counts as having size 1, because other jobs may be concatenated along it. */
   #isUnit(axis: string): boolean {
     return !isFirst(this.#program, axis) && this.#sizes[axis] === 1
   }
 
-  /** Axes of everything that some nodes read, as their reader names them. */
+  /** The axes of everything that these nodes read, with the names that their reader uses. */
   #layoutsOf(ids: readonly number[]): (readonly string[])[] {
     const found: (readonly string[])[] = []
     const visit = (id: number, names: Readonly<Record<string, string>>) => {
@@ -359,7 +359,7 @@ class Cutter {
 
   #runsAlong({ axis, args }: Node): boolean | undefined {
     const all = this.#layoutsOf(args).filter((axes) => axes.includes(axis!))
-    // What has fewer axes is small, and comes from the cache.
+    // Arrays with fewer axes are small, and are read from the cache.
     const most = Math.max(...all.map(({ length }) => length))
     const layouts = all.filter(({ length }) => length === most)
     if (most <= 1) return undefined
@@ -367,7 +367,7 @@ class Cutter {
     return along.length * 2 >= layouts.length
   }
 
-  /** Points next to each other read next to each other. */
+  /** Orders the axes so that neighbouring points read neighbouring memory (coalesced access). */
   #inOrderOfMemory(axes: readonly string[], args: readonly number[]): readonly string[] {
     const shared = this.#layoutsOf(args).map((layout) => layout.filter((axis) => axes.includes(axis)))
     const longest = shared.reduce((best, own) => (own.length > best.length ? own : best), [] as string[])
@@ -376,14 +376,14 @@ class Cutter {
   }
 }
 
-/** Ops whose value is there without computing anything. */
+/** Ops whose value needs no computation. */
 const READ: ReadonlySet<string> = new Set(['input', 'cotangent', 'index', 'constant', 'scalar', 'size'])
 
 function isSame(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((axis) => b.includes(axis))
 }
 
-/** Whether a contraction is a product of matrices: each side has axes that the other has not. */
+/** Whether a contraction is a matrix product: each side has axes that the other does not have. */
 export function isMatrix({ nodes }: LegalizedProgram, node: Node): boolean {
   if (node.op !== 'contract') return false
   const [left, right] = node.args.map((arg) => nodes[arg].axes.filter((axis) => axis !== node.axis))

@@ -1,6 +1,6 @@
 /**
- * One device from its opening to its loss: its buffers, its pipelines, and the op-by-op way on it. A lost device takes all of
- * it along; engine.ts opens the next one.
+ * One device from its opening to its loss: its buffers, its pipelines, and its op-by-op fallback. All of these are
+ * lost with the device; engine.ts opens the next one.
  */
 import { type Batch, type BatchResult, DeviceLost, OutOfMemory, UnsupportedByEngine } from '../contract.ts'
 import { BufferPool, type PoolOptions } from './buffer-pool.ts'
@@ -12,18 +12,20 @@ import { PipelineCache } from './pipelines.ts'
 
 export interface Session extends LaunchContext {
   readonly opened: OpenDevice
-  /** @throws DeviceLost when the device goes meanwhile */
+  /** @throws DeviceLost if the device is lost in the meantime */
   run(batch: Batch): Promise<BatchResult>
   close(): void
 }
 
-/** The launch itself may fail before Dawn says that the device is gone: it is given so long to say so. */
+/**
+ * The launch itself may fail before Dawn reports that the device is lost. This is how long to wait for that report.
+ */
 const LOSS_NOTICE_MS = 100
 
 /**
- * @param name under which results are told
- * @param onLost told once, not when the session is closed
- * @throws NoDevice when there is none
+ * @param name the name under which results are reported
+ * @param onLost called once, but not when the session is closed
+ * @throws NoDevice if there is none
  */
 export async function openSession(
   name: string,
@@ -36,7 +38,7 @@ export async function openSession(
   const pool = new BufferPool(device, options)
   let isClosed = false
   void device.lost.then(({ message }) => {
-    loss.declare(new DeviceLost(`the device is lost: ${message}`))
+    loss.declare(new DeviceLost(`the device was lost: ${message}`))
     pool.close()
     if (!isClosed) onLost(message)
   })
@@ -72,7 +74,7 @@ class Runner {
       return await this.#either(batch)
     } catch (error) {
       if (error instanceof UnsupportedByEngine || error instanceof OutOfMemory) throw error
-      // What a lost device makes fail first is any of a dozen errors.
+      // When a device is lost, the first failure may be any of a dozen errors.
       await this.#station.loss.unless(later())
       throw error
     }

@@ -1,15 +1,16 @@
 /**
- * Short rows in shared memory. Where each thread has a row of its own, neighbours' elements are a row apart in memory; so a
- * workgroup copies its rows in and out side by side, and its threads find theirs in shared memory. Which arrays, is found
- * while the stage is written: those that are read or stored row by row, as long as there is room.
+ * Shared-memory tiles for short rows. If each thread handles a row of its own, the elements of neighbouring threads
+ * are a row apart in memory. So a workgroup copies its rows in and out with coalesced accesses, and its threads
+ * read them from shared memory. Which arrays are copied is decided while the stage is emitted: those that are read
+ * or stored row by row, as long as there is space.
  */
 
 import type { Coordinates, ShaderContext } from './expressions.ts'
 import { type BufferDeclaration, type RowReductionKernel, stripThreads } from './kernel-schedule.ts'
 
-/** Bytes that every WebGPU device has for a workgroup. */
+/** Bytes of shared memory that every WebGPU device has per workgroup. */
 const ROOM = 16384
-/** Elements that a thread asks for before it waits for the first. */
+/** Elements that a thread requests before it waits for the first (software prefetching). */
 const AHEAD = 4
 
 interface Strip {
@@ -17,7 +18,7 @@ interface Strip {
   readonly axis: string
   /** The first word of the array in its binding. */
   readonly start: string
-  /** Where it goes in the end; undefined for what is only read. */
+  /** Where it is written in the end; undefined for arrays that are only read. */
   readonly to: 'results' | 'scratch' | undefined
 }
 
@@ -35,14 +36,17 @@ export class SharedMemoryTiles {
     this.#own = own
   }
 
-  /** Where an element of an input is in shared memory; undefined where it is not. */
+  /** The element of an input in shared memory; undefined if it is not there. */
   read(name: string, axes: readonly string[], point: Coordinates): string | undefined {
     if (!this.#isOwnRow(axes, point)) return undefined
     const start = this.#memory.words.use({ kind: 'input', name })
     return this.#element(`input ${name}`, this.#wide(axes).at(-1)!, start, undefined, point)
   }
 
-  /** Where an element of a block is kept until all rows are done; undefined where it has to go straight to memory. */
+  /**
+   * The element of a block that is kept until all rows are done; undefined if it must be written straight to
+   * memory.
+   */
   write(block: BufferDeclaration, point: Coordinates): string | undefined {
     if (!this.#isOwnRow(block.axes, point)) return undefined
     const start = this.#memory.words.use({ kind: 'block', block })
@@ -81,7 +85,7 @@ export class SharedMemoryTiles {
     return strip
   }
 
-  /** One word in 33 stays free. */
+  /** One word in 33 is unused. */
   #words(axis: string): number {
     return Math.ceil((stripThreads(this.#stage) * this.#stage.strips[axis] * 33) / 32)
   }
@@ -90,7 +94,10 @@ export class SharedMemoryTiles {
     return this.#memory.words.use({ kind: 'size', axis })
   }
 
-  /** A word is skipped after each 32, so that threads a power of two apart do not meet in one bank. */
+  /**
+   * One word is skipped after every 32, so that threads a power of two apart do not hit the same bank (no bank
+   * conflicts).
+   */
   declarations(): string {
     if (this.#strips.size === 0) return ''
     const arrays = [...this.#strips.values()].map(({ array, axis }) => {
@@ -101,7 +108,7 @@ fn padded(place: u32) -> u32 { return place + (place >> 5u); }
 `
   }
 
-  /** Lines before all others: what is read comes in. */
+  /** Lines before all others: load what is read. */
   loads(points: string): string[] {
     if (this.#strips.size === 0) return []
     const threads = stripThreads(this.#stage)
@@ -130,7 +137,7 @@ ${[...places, ...loads, ...stores].join('\n')}
 }`
   }
 
-  /** Lines behind all others: what was stored goes out. */
+  /** Lines after all others: write what was stored. */
   flushes(): string[] {
     const threads = stripThreads(this.#stage)
     const written = [...this.#strips.values()].filter(({ to }) => to !== undefined)

@@ -1,6 +1,7 @@
 /**
- * The numbers that all dispatches of a batch share, one 32-bit word each in one uniform buffer: sizes, where things lie,
- * parameters. So no source knows a size or a parameter, and a program is compiled once for all of them.
+ * The uniforms: the numbers that all dispatches of a batch share, one 32-bit word each in one uniform buffer:
+ * sizes, memory offsets and parameters. So no source contains a size or a parameter, and a program is compiled once
+ * for all of them.
  */
 import type { BufferDeclaration } from './kernel-schedule.ts'
 
@@ -23,6 +24,8 @@ export class UniformLayout {
   }
 
   /**
+   * @returns the WGSL expression that reads it
+   *
    * @returns how WGSL reads it
    * @example
    * words.use({ kind: 'size', axis: 'rows' }) // 'words.w2'
@@ -34,7 +37,7 @@ export class UniformLayout {
     return `words.${memberOf(word, place)}`
   }
 
-  /** The declaration, once every source has been written. */
+  /** The declaration, after every source has been emitted. */
   source(): string {
     const members = this.list.map((word, place) => {
       const isFloat = FLOATS.has(word.kind) && !(word.kind === 'scalar' && word.isTruth)

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'The standard loss for yes/no and multilabel classification, on raw logits. If positives are rare, use pos_weight or sigmoid_focal. Not for one class out of many (cross_entropy), and not for probabilities (binary_cross_entropy).',
+    'The standard loss for yes/no and multilabel classification, on raw logits. If positives are rare, use pos_weight or sigmoid_focal. If exactly one class out of many is right, use cross_entropy; for probabilities, use binary_cross_entropy.',
   aliases: ['bce_with_logits', 'sigmoid_cross_entropy'],
   presets: {
     torch: {

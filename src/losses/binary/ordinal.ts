@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'row',
   about:
-    'For ordered grades (stars, stages of a disease). Output k of K answers whether the grade is above k, so that an error of two grades costs more than an error of one. K outputs distinguish K + 1 grades. Not for classes without an order (cross_entropy), and not if the distances between grades are known (mse).',
+    'For ordered grades (stars, stages of a disease). Output k of K answers whether the grade is above k, so that an error of two grades costs more than an error of one. K outputs distinguish K + 1 grades. Avoid it for classes without an order (use cross_entropy), or if the distances between grades are known (use mse).',
   inputs: {
     predictions: input('rows,thresholds', 'real', {
       differentiable: true,

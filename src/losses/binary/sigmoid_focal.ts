@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'binary',
   couples: 'element',
   about:
-    'Cross-entropy that down-weights easy examples, for detection and other tasks with few positives. With gamma 0 and alpha null it is plain cross-entropy. Not where probabilities must be calibrated, and not with many wrong labels: it concentrates on what it cannot fit.',
+    'Cross-entropy that down-weights easy examples, for detection and other tasks with few positives. With gamma 0 and alpha null it is plain cross-entropy. Avoid it if probabilities must be calibrated, or if many labels are wrong: it concentrates on what it cannot fit.',
   aliases: ['focal'],
   presets: {
     torch: {

@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    '1 - IoU, plus the squared distance of the centres divided by the squared diagonal of the smallest enclosing box. It is between 0 and 2, and moves disjoint boxes straight towards each other. Use it if boxes start far apart; it converges faster than giou. Not if shape matters beyond overlap: for two boxes with the same centre it sees only the IoU (ciou adds the aspect ratio). Two equal boxes with zero area have loss 1.',
+    '1 - IoU, plus the squared distance of the centres divided by the squared diagonal of the smallest enclosing box. It is between 0 and 2, and moves disjoint boxes straight towards each other. Use it if boxes start far apart; it converges faster than giou. Avoid it if shape matters beyond overlap: for two boxes with the same centre it sees only the IoU (ciou adds the aspect ratio). Two equal boxes with zero area have loss 1.',
   presets: {
     torch: {
       names: { 'torchvision.ops.distance_box_iou_loss': {} },

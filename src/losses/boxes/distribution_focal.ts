@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    'A distance is predicted as a distribution over bins 0, 1, 2 ... The two bins around the target share it in proportion to how close they are, and pay cross-entropy. Use it for the sides of boxes that are blurred or hidden (GFL, YOLOv8), together with an IoU loss on the expected box. Not for targets in pixels: divide them by the stride first. A target beyond the last bin counts as the last bin.',
+    'A distance is predicted as a distribution over bins 0, 1, 2 ... The two bins around the target share it in proportion to how close they are, and pay cross-entropy. Use it for the sides of boxes that are blurred or hidden (GFL, YOLOv8), together with an IoU loss on the expected box. Targets are in bins, not in pixels: divide pixels by the stride first. A target beyond the last bin counts as the last bin.',
   inputs: {
     predictions: input('rows,bins', 'real', {
       differentiable: true,

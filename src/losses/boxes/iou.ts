@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'row',
   about:
-    'The part of the union of two boxes that they do not share: 0 for equal boxes, 1 for disjoint boxes. Use it to fine-tune boxes that already overlap. Not from scratch: disjoint boxes have gradient 0 (use giou, diou or ciou). Two boxes with zero area have loss 1.',
+    'The part of the union of two boxes that they do not share: 0 for equal boxes, 1 for disjoint boxes. Use it to fine-tune boxes that already overlap. Do not train from scratch with it: disjoint boxes have gradient 0 (use giou, diou or ciou). Two boxes with zero area have loss 1.',
   inputs: {
     predictions: input('rows,4', 'box', {
       differentiable: true,

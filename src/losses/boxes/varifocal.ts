@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'boxes',
   couples: 'element',
   about:
-    'For scores that rank detections. A positive has the IoU of its box as target and as weight, so that good boxes count most. A negative (target 0) is down-weighted as it is recognized. Use it for the classification head of a dense detector. Not for hard labels 0 and 1, where sigmoid_focal does the same, and not for targets that are class probabilities: small ones would nearly be ignored.',
+    'For scores that rank detections. A positive has the IoU of its box as target and as weight, so that good boxes count most. A negative (target 0) is down-weighted as it is recognized. Use it for the classification head of a dense detector. For hard labels 0 and 1 sigmoid_focal does the same. Avoid it if targets are class probabilities: small ones would nearly be ignored.',
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'probability', { about: 'IoU with the true box; 0 for negatives.' }),

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'divergence',
   couples: 'row',
   about:
-    "A small model learns the whole distribution of a large one, from the logits of both. A temperature above 1 shows more of the teacher's opinion of the wrong classes. The factor T^2 preserves the size of the gradient, so that the loss can be added to cross_entropy with true labels. Not for a teacher that provides only labels, or that has different classes.",
+    "A small model learns the whole distribution of a large one, from the logits of both. A temperature above 1 shows more of the teacher's opinion of the wrong classes. The factor T^2 preserves the size of the gradient, so that the loss can be added to cross_entropy with true labels. Avoid it if the teacher provides only labels or has different classes.",
   presets: {
     torch: {
       names: { 'sentence_transformers.losses.DistillKLDivLoss': {} },

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'For pairs of embeddings: similar ones (1) should point in the same direction, others (-1) should have a cosine below the margin. Not for graded similarity, and not if lengths matter (contrastive). With many negatives per pair, info_nce learns more from each step.',
+    'For pairs of embeddings: similar ones (1) should point in the same direction, others (-1) should have a cosine below the margin. Avoid it for graded similarity, or if lengths matter (use contrastive). With many negatives per pair, info_nce learns more from each step.',
   presets: {
     torch: {
       names: { 'torch.nn.functional.cosine_embedding_loss': {}, 'torch.nn.CosineEmbeddingLoss': {} },

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    "For pairs that belong together (question and answer, text and image), without labels: the other rows' positives are the negatives, and larger batches teach more. With symmetric: true it is the CLIP loss. Not if a batch contains a pair twice, or positives of different rows with the same meaning: they are pushed apart. With labels use supcon.",
+    "For pairs that belong together (question and answer, text and image), without labels: the other rows' positives are the negatives, and larger batches teach more. With symmetric: true it is the CLIP loss. Avoid it if a batch contains a pair twice, or positives of different rows with the same meaning: they are pushed apart. With labels use supcon.",
   aliases: { clip: { symmetric: true } },
   presets: {
     torch: {

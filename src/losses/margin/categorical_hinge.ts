@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    "Keras' multiclass hinge: the right class must score 1 above both 0 and the strongest wrong class. Use it to continue with a Keras model; crammer_singer compares the classes only with each other, and is the one in the literature. Not if you need probabilities (cross_entropy).",
+    "Keras' multiclass hinge: the right class must score 1 above both 0 and the strongest wrong class. Use it to continue with a Keras model; crammer_singer compares the classes only with each other, and is the one in the literature. If you need probabilities, use cross_entropy.",
   presets: {
     keras: {
       names: { 'keras.losses.CategoricalHinge': {}, 'keras.losses.categorical_hinge': {} },

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Multiclass support vector machine by Crammer and Singer: the strongest wrong class must stay 1 below the right one. Not if you need probabilities (cross_entropy). Only one wrong class learns at a time, so with many classes multi_margin moves more. It is not categorical_hinge, which also pushes wrong scores below 0.',
+    'Multiclass support vector machine by Crammer and Singer: the strongest wrong class must stay 1 below the right one. If you need probabilities, use cross_entropy. Only one wrong class learns at a time, so with many classes multi_margin moves more. It is not categorical_hinge, which also pushes wrong scores below 0.',
   aliases: ['multiclass_hinge'],
   presets: {
     optax: {

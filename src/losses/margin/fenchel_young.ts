@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'The convex loss whose gradient is the predicted probabilities minus the targets: for softmax (cross-entropy), sparsemax, or entmax15 in between; the last two give probabilities that are exactly 0. For soft targets and sparse attention. For class indices use cross_entropy or multiclass_sparsemax. The cost of the sparse regularizers grows with the square of the number of classes.',
+    'The convex loss whose gradient is the predicted probabilities minus the targets: for softmax (cross-entropy), sparsemax, or entmax15 in between; the last two give probabilities that are exactly 0. Use it for soft targets and sparse attention; for class indices use cross_entropy or multiclass_sparsemax. The cost of the sparse regularizers grows with the square of the number of classes.',
   presets: {
     optax: {
       names: { 'optax.losses.make_fenchel_young_loss': {} },

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'Linear support vector machines: a row with a margin of at least 1 does not count, and at the corner the gradient is 0. Not if you need probabilities (binary_cross_entropy_with_logits), and not with mislabelled rows, whose pull does not end.',
+    'Linear support vector machines: a row with a margin of at least 1 does not count, and at the corner the gradient is 0. If you need probabilities, use binary_cross_entropy_with_logits. Avoid it with mislabelled rows, whose pull does not end.',
   aliases: ['hinge_loss'],
   presets: {
     keras: {

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Multiclass support vector machine by Weston and Watkins: every wrong class within the margin of the right one costs. Not if you need probabilities (cross_entropy). If only the strongest wrong class should cost, use crammer_singer, which does not divide by the number of classes.',
+    'Multiclass support vector machine by Weston and Watkins: every wrong class within the margin of the right one costs. If you need probabilities, use cross_entropy. If only the strongest wrong class should cost, use crammer_singer, which does not divide by the number of classes.',
   presets: {
     torch: { names: { 'torch.nn.functional.multi_margin_loss': {}, 'torch.nn.MultiMarginLoss': {} } },
   },

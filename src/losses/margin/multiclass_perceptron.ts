@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'How far the best class scores above the right one: the structured perceptron, for online learning on separable data. It requires no margin, so equal scores everywhere cost nothing: start from random weights, or use crammer_singer. Not if you need probabilities (cross_entropy).',
+    'How far the best class scores above the right one: the structured perceptron, for online learning on separable data. It requires no margin, so equal scores everywhere cost nothing: start from random weights, or use crammer_singer. If you need probabilities, use cross_entropy.',
   presets: {
     optax: {
       names: { 'optax.losses.multiclass_perceptron_loss': {} },

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'row',
   about:
-    'Cross-entropy with a margin: its probabilities (sparsemax) reach exactly 0, and a row whose right class leads by 1 does not count. For few likely classes out of many. Not if every class must keep some probability (cross_entropy). Its cost grows with the square of the number of classes.',
+    'Cross-entropy with a margin: its probabilities (sparsemax) reach exactly 0, and a row whose right class leads by 1 does not count. Use it if few out of many classes are likely. If every class must keep some probability, use cross_entropy. Its cost grows with the square of the number of classes.',
   presets: {
     optax: {
       names: { 'optax.losses.multiclass_sparsemax_loss': {} },

@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    "Rosenblatt's perceptron: only a score of the wrong sign costs, by its magnitude. For online learning on separable data. Not if rows near the boundary matter: it requires no margin, so that scores of 0 are perfect. Use hinge for a margin.",
+    "Rosenblatt's perceptron: only a score of the wrong sign costs, by its magnitude. Use it for online learning on separable data. Avoid it if rows near the boundary matter: it requires no margin, so scores of 0 are perfect. Use hinge for a margin.",
   presets: {
     optax: {
       names: { 'optax.losses.perceptron_loss': {} },

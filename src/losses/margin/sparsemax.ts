@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'Between hinge and logistic loss, for targets 0 and 1. Like logistic loss it is smooth; like hinge it is exactly 0 from a margin of 1 on. Its link function gives probabilities that reach 0 and 1. Not if rows that are far on the wrong side must be distinguished by likelihood (binary_cross_entropy_with_logits). For more than two classes use multiclass_sparsemax.',
+    'Between hinge and logistic loss, for targets 0 and 1. Like logistic loss it is smooth; like hinge it is exactly 0 from a margin of 1 on. Its link function gives probabilities that reach 0 and 1. If rows that are far on the wrong side must be distinguished by likelihood, use binary_cross_entropy_with_logits. For more than two classes use multiclass_sparsemax.',
   presets: { optax: { names: { 'optax.losses.sparsemax_loss': {} }, reduction: 'none' } },
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'margin',
   couples: 'element',
   about:
-    'The hinge loss squared: smooth at the margin, and stricter with large violations. Not with outliers or mislabelled rows, which it weights most (hinge), and not if you need probabilities (binary_cross_entropy_with_logits).',
+    'The hinge loss squared: smooth at the margin, and stricter with large violations. With outliers or mislabelled rows, which it weights most, use hinge. If you need probabilities, use binary_cross_entropy_with_logits.',
   presets: {
     keras: {
       names: { 'keras.losses.SquaredHinge': {}, 'keras.losses.squared_hinge': {} },

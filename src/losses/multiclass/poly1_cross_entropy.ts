@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'Cross-entropy plus epsilon (1 - p) of the target class. One parameter makes rows that are nearly right count more (above 0) or less (below 0). Not worthwhile before cross_entropy works: the best epsilon depends on the task and must be searched for.',
+    'Cross-entropy plus epsilon (1 - p) of the target class. One parameter makes rows that are nearly right count more (above 0) or less (below 0). Start with cross_entropy: the best epsilon depends on the task and must be searched for.',
   presets: {
     optax: {
       names: { 'optax.losses.poly_loss_cross_entropy': {} },

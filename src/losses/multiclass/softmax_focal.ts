@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'multiclass',
   couples: 'row',
   about:
-    'Softmax cross-entropy that down-weights easy rows, for one class out of many with rare classes. gamma 0 is cross_entropy. Not with noisy labels, because it concentrates on hard rows, and not where probabilities must be calibrated.',
+    'Softmax cross-entropy that down-weights easy rows, for one class out of many with rare classes. gamma 0 is cross_entropy. Avoid it with noisy labels, because it concentrates on hard rows, or if probabilities must be calibrated.',
   aliases: ['categorical_focal'],
   presets: {
     keras: {

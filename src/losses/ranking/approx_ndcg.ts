@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'The negative NDCG of each list, with sigmoids of score differences instead of the comparisons that determine a rank: from -1 (perfect) to 0. Use it to fine-tune for the metric itself. Not at the start of training: far from ties the sigmoids are flat, so start with softmax_ranking or raise the temperature. A list without a relevant item has value and gradient 0.',
+    'The negative NDCG of each list, with sigmoids of score differences instead of the comparisons that determine a rank: from -1 (perfect) to 0. Use it to fine-tune for the metric itself. Do not start training with it: far from ties the sigmoids are flat, so start with softmax_ranking or raise the temperature. A list without a relevant item has value and gradient 0.',
   inputs: {
     predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'nonnegative', { about: 'Graded relevance; the gain is 2^relevance - 1.' }),

@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'LambdaLoss: the logistic loss, in bits, of every pair that the targets order, weighted by its share in NDCG and summed over the pairs of the list. The default for ranking where the top counts most. The weights follow the ranks of the scores and are constant to the gradient, so the value jumps where two scores cross: watch NDCG, not the loss. Not for very long lists without k, because it compares all pairs.',
+    'LambdaLoss: the logistic loss, in bits, of every pair that the targets order, weighted by its share in NDCG and summed over the pairs of the list. The default for ranking where the top counts most. The weights follow the ranks of the scores and are constant to the gradient, so the value jumps where two scores cross: watch NDCG, not the loss. Set k for very long lists, because it compares all pairs.',
   aliases: ['lambda_loss'],
   inputs: {
     predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),

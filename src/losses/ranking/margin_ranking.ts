@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'element',
   about:
-    'For pairs that you have chosen yourself: input1 must score higher than input2 by a margin where targets is 1, and lower where it is -1. With margin 0 equal scores cost nothing, so a constant model is perfect: set a margin. Not for whole lists, whose pairs are many and coupled (pairwise_hinge_ranking, lambda_rank).',
+    'For pairs that you have chosen yourself: input1 must score higher than input2 by a margin where targets is 1, and lower where it is -1. With margin 0 equal scores cost nothing, so a constant model is perfect: set a margin. For whole lists, whose pairs are many and coupled, use pairwise_hinge_ranking or lambda_rank.',
   aliases: ['pairwise_ranking'],
   presets: {
     torch: {

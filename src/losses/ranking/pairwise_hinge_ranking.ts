@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'For every pair of a list that the targets order, the better item must lead by 1 (RankSVM). The loss is summed over the pairs of the list. Use it if only the order counts and scores are on a fixed scale. Not if the top of the list counts most (lambda_rank), and not if lists differ much in length: long lists have more pairs and so more weight.',
+    'For every pair of a list that the targets order, the better item must lead by 1 (RankSVM). The loss is summed over the pairs of the list. Use it if only the order counts and scores are on a fixed scale. If the top of the list counts most, use lambda_rank. Avoid it if lists differ much in length: long lists have more pairs and so more weight.',
   inputs: {
     predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'real', {

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'RankNet: for every pair of a list that the targets order, the logistic loss of the score difference, summed over the pairs of the list. A smooth default if the whole order counts. Not if the top of the list counts most (lambda_rank), and not if lists differ much in length: long lists have more pairs and so more weight.',
+    'RankNet: for every pair of a list that the targets order, the logistic loss of the score difference, summed over the pairs of the list. A smooth default if the whole order counts. If the top of the list counts most, use lambda_rank. Avoid it if lists differ much in length: long lists have more pairs and so more weight.',
   aliases: ['ranknet'],
   inputs: {
     predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'For every ordered pair of a list, the difference of the scores should equal the difference of the targets: a squared error that does not change when a constant is added to a whole list. Use it if distances between targets are meaningful, as in regression within groups or distillation of scores. Not for grades of which only the order counts: it also pushes apart items that are already in order. The sum grows with the square of the length of the list.',
+    'For every ordered pair of a list, the difference of the scores should equal the difference of the targets: a squared error that does not change when a constant is added to a whole list. Use it if distances between targets are meaningful, as in regression within groups or distillation of scores. Avoid it for grades of which only the order counts: it also pushes apart items that are already in order. The sum grows with the square of the length of the list.',
   inputs: {
     predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'real', { about: 'Values whose differences the scores should have.' }),

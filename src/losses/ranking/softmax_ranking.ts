@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'Cross-entropy between the relevance of the items and a softmax over their scores (ListNet). A strong default for clicks and other sparse relevance, and cheap for long lists. Targets are weights, not probabilities: a list is weighted by their sum, so scale them to sum to 1 if all lists should count equally. Not for fine grades whose order matters (lambda_rank, unique_softmax).',
+    'Cross-entropy between the relevance of the items and a softmax over their scores (ListNet). A strong default for clicks and other sparse relevance, and cheap for long lists. Targets are weights, not probabilities: a list is weighted by their sum, so scale them to sum to 1 if all lists should count equally. For fine grades whose order matters, use lambda_rank or unique_softmax.',
   presets: {
     optax: {
       names: { 'optax.losses.ranking_softmax_loss': {} },

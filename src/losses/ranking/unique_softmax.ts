@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'ranking',
   couples: 'group',
   about:
-    'Every item against all less relevant items of its list, in a softmax of its own, weighted by 2^relevance - 1: equally relevant items do not compete, as they do in softmax_ranking. Use it for lists with several relevant items and graded relevance of about 0 to 5. Not for targets on a large scale, whose gains explode, and not for very long lists, because it compares all pairs.',
+    'Every item against all less relevant items of its list, in a softmax of its own, weighted by 2^relevance - 1: equally relevant items do not compete, as they do in softmax_ranking. Use it for lists with several relevant items and graded relevance of about 0 to 5. Avoid it for targets on a large scale, whose gains explode, and for very long lists, because it compares all pairs.',
   inputs: {
     predictions: input('lists,items', 'real', { differentiable: true, about: 'Scores, one list per row.' }),
     targets: input('lists,items', 'nonnegative', { about: 'Graded relevance; the gain is 2^relevance - 1.' }),

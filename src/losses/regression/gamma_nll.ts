@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For positive amounts whose spread grows with their size (claims, durations, rainfall). The model predicts the logarithm of the mean. Not for data with zeros, for which tweedie is made. For predictions below -709 (-88 in float32) the loss is infinite, so keep the first steps small.',
+    'For positive amounts whose spread grows with their size (claims, durations, rainfall). The model predicts the logarithm of the mean. For data with zeros use tweedie. For predictions below -709 (-88 in float32) the loss is infinite, so keep the first steps small.',
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logarithm of the predicted mean.' }),
     targets: input('...', 'positive', { about: 'Amounts, > 0.' }),

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For models that predict a mean and a variance: errors count less where the model says that it is uncertain. Watch the variance, which can grow to hide bad means. Not for heavy tails; if all rows are equally noisy, mse is enough.',
+    'For models that predict a mean and a variance: errors count less where the model says that it is uncertain. Watch the variance, which can grow to hide bad means. Avoid it for heavy tails; if all rows are equally noisy, mse is enough.',
   aliases: ['gaussian_nll_loss'],
   presets: {
     torch: { names: { 'torch.nn.functional.gaussian_nll_loss': {}, 'torch.nn.GaussianNLLLoss': {} } },

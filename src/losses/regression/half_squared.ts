@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Half the squared error: mse scaled so that the gradient is the error itself, as in boosting. Do not compare its values with those of mse, which are twice as large. Not with outliers (huber).',
+    'Half the squared error: mse scaled so that the gradient is the error itself, as in boosting. Do not compare its values with those of mse, which are twice as large. With outliers use huber.',
   aliases: ['l2_loss'],
   presets: {
     optax: { names: { 'optax.losses.l2_loss': {}, 'optax.l2_loss': {} }, reduction: 'none' },

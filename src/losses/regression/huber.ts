@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Quadratic near zero, linear beyond delta: a squared error that outliers cannot dominate. Equals delta * smooth_l1(beta = delta). Not if the units make delta hard to choose (use log_cosh after scaling), and not if outliers should not count at all (barron_robust).',
+    'Quadratic near zero, linear beyond delta: a squared error that outliers cannot dominate. Equals delta * smooth_l1(beta = delta). If the units make delta hard to choose, use log_cosh after scaling. If outliers should not count at all, use barron_robust.',
   aliases: ['huber_loss', 'Huber'],
   presets: {
     torch: { names: { 'torch.nn.functional.huber_loss': {}, 'torch.nn.HuberLoss': {} } },

@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Absolute error: fits the median, so that outliers hardly count. Its gradient does not shrink near the minimum, so it does not converge precisely; smooth_l1 and huber do. Not if you want the mean of skewed data (mse).',
+    'Absolute error: fits the median, so that outliers hardly count. Its gradient does not shrink near the minimum, so it does not converge precisely; smooth_l1 and huber do. If you want the mean of skewed data, use mse.',
   aliases: ['mae', 'l1_loss', 'mean_absolute_error', 'MeanAbsoluteError'],
   presets: {
     torch: { names: { 'torch.nn.functional.l1_loss': {}, 'torch.nn.L1Loss': {} } },

@@ -6,7 +6,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Squared error: the maximum-likelihood choice for Gaussian noise; its minimum is the mean. Not with outliers, a single one of which can dominate (huber, l1), and not over many orders of magnitude (msle).',
+    'Squared error: the maximum-likelihood choice for Gaussian noise; its minimum is the mean. Avoid it with outliers, a single one of which can dominate (use huber or l1), and for targets over many orders of magnitude (use msle).',
   aliases: ['mse_loss', 'mean_squared_error', 'MeanSquaredError', 'squared_error'],
   presets: {
     torch: { names: { 'torch.nn.functional.mse_loss': {}, 'torch.nn.MSELoss': {} } },

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Squared difference of ln(1 + x): for counts and prices over many orders of magnitude, where being off by a factor counts the same at every size. Not for values below 0, and not if the absolute size of an error is what it costs: a prediction that is too small costs more than one that is too large by the same amount.',
+    'Squared difference of ln(1 + x): for counts and prices over many orders of magnitude, where being off by a factor counts the same at every size. Avoid it for values below 0, and if the absolute size of an error is what it costs: a prediction that is too small costs more than one that is too large by the same amount.',
   aliases: ['MeanSquaredLogarithmicError'],
   presets: {
     keras: {

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For counts (events per interval). By default the model predicts the logarithm of the rate; with log_input false the rate itself, as in Keras. Not if the counts vary far more than their mean, and not for amounts that are not counts (tweedie, gamma_nll).',
+    'For counts (events per interval). By default the model predicts the logarithm of the rate; with log_input false the rate itself, as in Keras. Avoid it if the counts vary far more than their mean. For amounts that are not counts, use tweedie or gamma_nll.',
   aliases: ['poisson', 'poisson_nll_loss'],
   presets: {
     torch: { names: { 'torch.nn.functional.poisson_nll_loss': {}, 'torch.nn.PoissonNLLLoss': {} } },

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Pinball loss: its minimum is the chosen quantile, so several of them give prediction intervals. At 0.5 it is half of l1. Not if you want the mean (mse). Quantiles that are fitted separately may cross, so sort them.',
+    'Pinball loss: its minimum is the chosen quantile, so several of them give prediction intervals. At 0.5 it is half of l1. If you want the mean, use mse. Quantiles that are fitted separately may cross, so sort them.',
   aliases: ['pinball'],
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Absolute error with a corner that is rounded within beta; the usual box-regression loss. beta = 0 is l1; huber(delta) = delta * smooth_l1(beta = delta). Not for boxes whose overlap is what counts (giou, ciou), and not if the curvature at 0 must not grow as beta shrinks (huber).',
+    'Absolute error with a corner that is rounded within beta; the usual box-regression loss. beta = 0 is l1; huber(delta) = delta * smooth_l1(beta = delta). For boxes whose overlap is what counts, use giou or ciou. If the curvature at 0 must not grow as beta shrinks, use huber.',
   aliases: ['smooth_l1_loss'],
   presets: {
     torch: { names: { 'torch.nn.functional.smooth_l1_loss': {}, 'torch.nn.SmoothL1Loss': {} } },

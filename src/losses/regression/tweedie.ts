@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'For amounts that are often exactly 0 and otherwise positive and skewed (insurance claims, sales). The model predicts the logarithm of the mean. Not for counts (poisson_nll), and not for amounts that are never 0 (gamma_nll). Its values are comparable only between fits with the same power; far from the data it overflows as e^x does.',
+    'For amounts that are often exactly 0 and otherwise positive and skewed (insurance claims, sales). The model predicts the logarithm of the mean. For counts use poisson_nll; for amounts that are never 0, use gamma_nll. Its values are comparable only between fits with the same power; far from the data it overflows as e^x does.',
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logarithm of the predicted mean.' }),
     targets: input('...', 'nonnegative', { about: 'Amounts, >= 0; positive for powers of 2 and above.' }),
