@@ -14,6 +14,7 @@ import { diagonalHessian } from './hessian.ts'
 import { callHint, nameHint, writing } from './hints.ts'
 import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplifyStably } from './simplify.ts'
+import { isWhole } from './whole.ts'
 
 /** A parameter in a formula: a number passed at run time, or a value that is known now. */
 export type ParamBinding =
@@ -288,10 +289,10 @@ class Lowering {
     if (role === 'truth') return this.#truth(argument)
     const ref = this.#number(argument)
     if (role === 'order') this.#checkOrder(ref, argument.at)
-    if (role === 'place' && !this.#isPlace(ref)) {
+    if (role === 'place' && !isWhole(this.#build, ref)) {
       const found = this.#build.opOf(ref) === 'scalar' ? ABOUT_SCALAR : 'a real number'
       throw new FormulaError(
-        `expected an index (class labels, index(axis) or a whole number), found ${found}`,
+        `expected an index (class labels, index(axis), whole numbers and their sums), found ${found}`,
         argument.at,
       )
     }
@@ -302,10 +303,6 @@ class Lowering {
     const order = this.#build.constantOf(ref)
     if (Number.isInteger(order) && order! >= 0 && order! <= MAX_ORDER) return
     throw new FormulaError(`expected a whole number from 0 to ${MAX_ORDER}, known before anything runs`, at)
-  }
-
-  #isPlace(ref: Ref): boolean {
-    return this.#build.typeOf(ref) === 'index' || Number.isInteger(this.#build.constantOf(ref))
   }
 
   /**

@@ -103,11 +103,11 @@ describe('a message', () => {
     ['x = 1\nx', 'line 1, column 1: "x" is already an input or a parameter'],
     [
       'pick(x, y, columns)',
-      'line 1, column 9: expected an index (class labels, index(axis) or a whole number), found a real number',
+      'line 1, column 9: expected an index (class labels, index(axis), whole numbers and their sums), found a real number',
     ],
     [
       'shift(x, s, columns)',
-      'line 1, column 10: expected an index (class labels, index(axis) or a whole number), found a parameter that may be any number; declare it with "type": "integer"',
+      'line 1, column 10: expected an index (class labels, index(axis), whole numbers and their sums), found a parameter that may be any number; declare it with "type": "integer"',
     ],
     ['sum(x, 4)', 'line 1, column 8: there is no axis "4" (axes: rows, columns)'],
     ['mode == loud ? 1 : 2', 'line 1, column 9: expected one of soft, hard, found "loud"'],

@@ -104,6 +104,12 @@ export const SMOOTH = [
   'gather(x, order(y, columns), columns) * y',
   'scatter(x * x, order(y, columns), columns) * y',
   'shift(x, 1, columns) * y',
+  'gather(x, index(columns) + 1, columns) * y',
+  'gather(x, size(columns) - 1 - index(columns), columns) * y',
+  'pick(x, size(columns) - 2, columns) * y',
+  'pick(x, floor(size(columns) / 2), columns) * v',
+  'pick(x, min(i + 1, size(columns) - 1), columns) * v',
+  'scatter(x * y, max(index(columns) - 1, 0), columns) * y',
   'sum(sort(x, rows) * index(rows), columns)',
 ]
 
