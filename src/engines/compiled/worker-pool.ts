@@ -2,7 +2,9 @@
  * A thread pool that runs kernels. Only addresses are exchanged: modules are sent once, and memories are shared. If
  * a thread dies, the runs on it fail, and another thread replaces it.
  */
+
 import type { Worker } from 'node:worker_threads'
+import { Backoff } from '../backoff.ts'
 import { EngineLost } from '../contract.ts'
 import { spawn } from '../spawn.ts'
 import type { Arena } from './arena.ts'
@@ -50,7 +52,7 @@ export class Pool {
   readonly #options: PoolOptions
   readonly #threads = new Set<Thread>()
   #nextId = 1
-  #losses = 0
+  readonly #backoff = new Backoff(RESTART_MS)
   #closing = false
 
   constructor(options: PoolOptions) {
@@ -124,7 +126,7 @@ export class Pool {
   #settle(thread: Thread, { id, ms, failed }: WorkerReport) {
     const waiter = thread.waiters.get(id)
     thread.waiters.delete(id)
-    this.#losses = 0
+    this.#backoff.reset()
     if (failed === undefined) waiter?.resolve(ms)
     else waiter?.reject(new KernelTrapped(failed))
   }
@@ -134,7 +136,7 @@ export class Pool {
     for (const { reject } of thread.waiters.values())
       reject(new EngineLost(`a compute thread ended (${code})`))
     if (this.#closing) return
-    const wait = Math.min(RESTART_MS.first * 2 ** this.#losses++, RESTART_MS.most)
+    const wait = this.#backoff.next()
     this.#options.log('a compute thread was lost, starting another', { waitMs: wait })
     setTimeout(() => {
       if (!this.#closing) this.#start()

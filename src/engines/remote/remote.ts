@@ -3,7 +3,9 @@
  * channel and results come back, so computation never blocks the event loop. When the other side dies, its batches
  * are lost and it is restarted.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Backoff } from '../backoff.ts'
 import {
   type Batch,
   type BatchResult,
@@ -68,7 +70,7 @@ class RemoteEngine implements Engine {
   #stats: EngineStats = { tensors: 0, bytes: 0 }
   #details: EngineDetails = {}
   #nextId = 1
-  #losses = 0
+  readonly #backoff = new Backoff(RESTART_MS)
   #closing = false
 
   constructor(connection: Connection) {
@@ -161,7 +163,7 @@ class RemoteEngine implements Engine {
     }
     const waiter = session.waiters.get(reply.id)
     session.waiters.delete(reply.id)
-    this.#losses = 0
+    this.#backoff.reset()
     if (waiter !== undefined) settle(waiter, reply)
   }
 
@@ -174,7 +176,7 @@ class RemoteEngine implements Engine {
   }
 
   #restart(message: string, details: object) {
-    const waitMs = Math.min(RESTART_MS.first * 2 ** this.#losses++, RESTART_MS.most)
+    const waitMs = this.#backoff.next()
     this.#connection.log(message, { ...details, waitMs })
     setTimeout(() => {
       if (this.#closing) return

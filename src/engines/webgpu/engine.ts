@@ -2,7 +2,9 @@
  * The WebGPU engine: batches go to the session of the current device. When the device is lost, pending batches
  * reject with `DeviceLost`, and the device is reopened with exponential backoff.
  */
+
 import * as tf from '@tensorflow/tfjs-core'
+import { Backoff } from '../backoff.ts'
 import {
   type Batch,
   DeviceLost,
@@ -48,6 +50,7 @@ class OpenedEngine implements WebGpuEngine {
   readonly #options: PoolOptions
   #session: Session | undefined
   #info: Engine['info'] | undefined
+  readonly #backoff = new Backoff(REOPEN_MS)
   #isClosed = false
 
   constructor(reason: string, options: PoolOptions) {
@@ -66,16 +69,17 @@ class OpenedEngine implements WebGpuEngine {
 
   #onLost() {
     this.#session = undefined
-    if (!this.#isClosed) void this.#reopen(REOPEN_MS.first)
+    if (!this.#isClosed) void this.#reopen()
   }
 
-  async #reopen(wait: number): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, wait).unref())
+  async #reopen(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, this.#backoff.next()).unref())
     if (this.#isClosed) return
     try {
       await this.start()
+      this.#backoff.reset()
     } catch {
-      void this.#reopen(Math.min(wait * 2, REOPEN_MS.most))
+      void this.#reopen()
     }
   }
 

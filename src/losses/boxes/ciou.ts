@@ -1,7 +1,7 @@
 /** Complete IoU of two boxes. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
-import { BOX_GEOMETRY } from '../formula-snippets.ts'
+import { areaEpsilon, BOX_GEOMETRY, predictedBoxes, trueBoxes } from '../boxes.ts'
+import { defineLoss } from '../define.ts'
 
 export default defineLoss({
   name: 'ciou',
@@ -17,23 +17,11 @@ export default defineLoss({
     },
   },
   inputs: {
-    predictions: input('rows,4', 'box', {
-      differentiable: true,
-      about:
-        'Predicted boxes, corner to corner. Corners in the wrong order are not rejected, because a network may predict them: the formula is evaluated unchanged, with negative sides.',
-    }),
-    targets: input('rows,4', 'box', {
-      differentiable: true,
-      ordered: true,
-      about: 'True boxes, one for each prediction.',
-    }),
+    predictions: predictedBoxes,
+    targets: trueBoxes,
   },
   params: Type.Object({
-    epsilon: Type.Number({
-      minimum: 0,
-      default: 1e-7,
-      description: 'Added to areas in denominators, in squared units of the boxes. 0 is allowed.',
-    }),
+    epsilon: areaEpsilon,
   }),
   // v = 4 / pi^2 (atan(w_t / h_t) - atan(w / h))^2. The difference of the angles is the angle of (cross, dot),
   // which needs no w / h: it is finite for sides of length 0, and 0 for a box that is a point. alpha is constant to

@@ -1,7 +1,7 @@
 /** One minus the intersection over union of two boxes. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input } from '../define.ts'
-import { BOX_GEOMETRY } from '../formula-snippets.ts'
+import { areaEpsilon, BOX_GEOMETRY, predictedBoxes, trueBoxes } from '../boxes.ts'
+import { defineLoss } from '../define.ts'
 
 export default defineLoss({
   name: 'iou',
@@ -10,23 +10,11 @@ export default defineLoss({
   about:
     'The part of the union of two boxes that they do not share: 0 for equal boxes, 1 for disjoint boxes. Use it to fine-tune boxes that already overlap. Do not train from scratch with it: disjoint boxes have gradient 0 (use giou, diou or ciou). Two boxes with zero area have loss 1.',
   inputs: {
-    predictions: input('rows,4', 'box', {
-      differentiable: true,
-      about:
-        'Predicted boxes, corner to corner. Corners in the wrong order are not rejected, because a network may predict them: the formula is evaluated unchanged, with negative sides.',
-    }),
-    targets: input('rows,4', 'box', {
-      differentiable: true,
-      ordered: true,
-      about: 'True boxes, one for each prediction.',
-    }),
+    predictions: predictedBoxes,
+    targets: trueBoxes,
   },
   params: Type.Object({
-    epsilon: Type.Number({
-      minimum: 0,
-      default: 1e-7,
-      description: 'Added to areas in denominators, in squared units of the boxes. 0 is allowed.',
-    }),
+    epsilon: areaEpsilon,
   }),
   formula: `${BOX_GEOMETRY}
     1 - iou`,
