@@ -1,14 +1,18 @@
 /**
  * `npm run kernel -- huber [param=value ...]`: prints the formula of a loss and the loops of the kernel that
- * computes its value and gradients. The instructions are defined in src/engines/compiled/emit.ts and emit/.
+ * computes its value and gradients. A loss of your own is given by the file of its definition. The instructions are defined in src/engines/compiled/emit.ts and emit/.
  */
+import { readFileSync } from 'node:fs'
 import { planOf } from '../src/engines/compiled/kernel.ts'
 import { laneAxesOf, vectorizationThreshold } from '../src/engines/compiled/lanes.ts'
 import { printPlan } from '../src/engines/compiled/print-plan.ts'
+import { Problem } from '../src/errors.ts'
 import type { Program } from '../src/language/ir.ts'
+import { usualStructure } from '../src/losses/custom.ts'
 import type { Loss, Params } from '../src/losses/define.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
-import { createProgramSource } from '../src/losses/program.ts'
+import { createProgramSource, type Structure } from '../src/losses/program.ts'
+import { checkDefinition } from '../src/schemas/definition.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import { formats } from '../src/wire/index.ts'
 
@@ -17,15 +21,24 @@ const VARIANT = { uniform: true, staticPredicates: new Map() }
 
 const [name, ...assignments] = process.argv.slice(2)
 const catalog = await loadCatalog()
-const loss = name === undefined ? undefined : catalog.find(name)
-if (loss === undefined) {
-  console.error(
-    `usage: npm run kernel -- LOSS [param=value ...], LOSS one of ${catalog.losses.map((one) => one.name).join(', ')}`,
-  )
-  process.exitCode = 1
-} else {
+try {
+  const loss = lossCalled(name)
   console.log(formulaOf(loss))
   console.log(`\n${kernelOf(loss, paramsOf(assignments))}`)
+} catch (error) {
+  console.error(error instanceof Problem ? error.message : String(error))
+  process.exitCode = 1
+}
+
+function lossCalled(called = ''): Loss {
+  if (called.endsWith('.json')) return checkDefinition(JSON.parse(readFileSync(called, 'utf8')), '')
+  const found = catalog.find(called)
+  if (found !== undefined) return found
+  const names = catalog.losses.map((one) => one.name).join(', ')
+  throw new Problem(
+    'unknown-loss',
+    `usage: npm run kernel -- LOSS [param=value ...], LOSS a definition's file or one of ${names}`,
+  )
 }
 
 function formulaOf({ name: title, formula, denominator }: Loss): string {
@@ -33,18 +46,24 @@ function formulaOf({ name: title, formula, denominator }: Loss): string {
   return `# ${title}\n${lines}${denominator === undefined ? '' : `\n# each value's share of the mean's denominator\n${denominator.source}`}`
 }
 
-/** The kernel that the service would compile for the loss's first example. */
+/** The kernel that the service would compile for the loss's first example, or for a usual request of an own loss. */
 function kernelOf(chosen: Loss, params: Params): string {
-  const { inputs, params: own } = chosen.examples[0]
-  const body = { ...inputs, params: { ...own, ...params } }
+  const { program } = createProgramSource()(chosen, structureOf(chosen, params))
+  return [printPlan(planOf(program, VARIANT)), ...shortRows(program)].join('\n\n')
+}
+
+function structureOf(chosen: Loss, params: Params): Structure {
+  const [example] = chosen.examples
+  if (example === undefined || chosen.family === 'custom') {
+    const usual = usualStructure(chosen)
+    return { ...usual, params: { ...usual.params, ...params } }
+  }
+  const body = { ...example.inputs, params: { ...example.params, ...params } }
   const json = formats.find((format) => format.name === 'json')!
   const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
   const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
-  const { program } = createRequestPlanSource(createProgramSource(), limits)(
-    catalog.resolve(chosen.name)!,
-    decoded,
-  )
-  return [printPlan(planOf(program.program, VARIANT)), ...shortRows(program.program)].join('\n\n')
+  const plan = createRequestPlanSource(createProgramSource(), limits)(catalog.resolve(chosen.name)!, decoded)
+  return { inputs: plan.layouts, params: plan.options.params, wants: plan.wants, hessians: [] }
 }
 
 /** The second kernel of a program, if it has one: with rows in the SIMD lanes. */
