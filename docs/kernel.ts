@@ -8,10 +8,10 @@ import { laneAxesOf, vectorizationThreshold } from '../src/engines/compiled/lane
 import { printPlan } from '../src/engines/compiled/print-plan.ts'
 import { Problem } from '../src/errors.ts'
 import type { Program } from '../src/language/ir.ts'
-import { usualStructure } from '../src/losses/custom.ts'
+import { defaultSignature } from '../src/losses/custom.ts'
 import type { Loss, Params } from '../src/losses/define.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
-import { createProgramSource, type Structure } from '../src/losses/program.ts'
+import { createProgramSource, type ProgramSignature } from '../src/losses/program.ts'
 import { checkDefinition } from '../src/schemas/definition.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import { formats } from '../src/wire/index.ts'
@@ -52,10 +52,10 @@ function kernelOf(chosen: Loss, params: Params): string {
   return [printPlan(planOf(program, VARIANT)), ...shortRows(program)].join('\n\n')
 }
 
-function structureOf(chosen: Loss, params: Params): Structure {
+function structureOf(chosen: Loss, params: Params): ProgramSignature {
   const [example] = chosen.examples
   if (example === undefined || chosen.family === 'custom') {
-    const usual = usualStructure(chosen)
+    const usual = defaultSignature(chosen)
     return { ...usual, params: { ...usual.params, ...params } }
   }
   const body = { ...example.inputs, params: { ...example.params, ...params } }

@@ -8,7 +8,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { loadConfig } from '../src/config.ts'
 import { Problem } from '../src/errors.ts'
 import { toLatex } from '../src/language/latex.ts'
-import { type InputSpec, KINDS, type Loss, type OnlyWith, type Params } from '../src/losses/define.ts'
+import { type DependsOnParam, type InputSpec, KINDS, type Loss, type Params } from '../src/losses/define.ts'
 import { GUIDE } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { axesOf, createProgramSource } from '../src/losses/program.ts'
@@ -129,7 +129,7 @@ function paramsOf({ params }: Loss): string[] {
 
 function onlyWithText({ onlyWith }: TSchema): string {
   if (onlyWith === undefined) return ''
-  const { param, values } = onlyWith as OnlyWith
+  const { param, values } = onlyWith as DependsOnParam
   return ` Only with \`${param}\` ${values.join(' or ')}.`
 }
 

@@ -48,7 +48,7 @@ export function isInteger(dtype: Dtype): boolean {
  * @example
  * spellElement(Float32Array.of(1.2), 0) // '1.2'
  */
-export function spellElement(data: NumericArray, element: number): string {
+export function formatElement(data: NumericArray, element: number): string {
   return String(data instanceof Float32Array ? shortest(data[element]) : data[element])
 }
 

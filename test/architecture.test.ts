@@ -39,7 +39,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'metrics.ts -> engines': ['engines/contract.ts'],
   'batching -> engines': ['engines/contract.ts'],
   'batching -> losses': [],
-  'store -> engines': ['engines/spawn.ts'],
+  'store -> engines': ['engines/spawn-worker-thread.ts'],
   'store -> losses': [],
   'store -> language': [],
   'wire -> engines': [],

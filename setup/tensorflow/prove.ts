@@ -1,6 +1,6 @@
 /** Opens the engine as the server does, which computes one loss and its gradient and compares them; run by the setup. */
 import { isUnavailable } from '../../src/engines/define.ts'
-import { probe } from '../../src/engines/tensorflow/probe.ts'
+import { probe } from '../../src/engines/tensorflow/self-test.ts'
 import tensorflow from '../../src/engines/tensorflow.ts'
 
 const engine = await tensorflow.open('the setup')

@@ -2,7 +2,7 @@
  * The abstract syntax tree (AST) of a formula: a frozen tree with source positions and unresolved names. Names are
  * resolved when the formula is lowered for the structure of a request (lower.ts).
  */
-import { quote } from './quote.ts'
+import { codeFrame } from './code-frame.ts'
 
 /** A source position; lines and columns count from 1. */
 export interface Position {
@@ -88,6 +88,6 @@ export class FormulaError extends Error {
 
   /** The message, and below it the line with a caret under the position. */
   get detail(): string {
-    return `${this.problem}\n${quote(this.at)}`
+    return `${this.problem}\n${codeFrame(this.at)}`
   }
 }

@@ -3,7 +3,7 @@
  * creates the same node twice (common subexpression elimination by hash consing). It does not know formulas, names
  * or losses.
  */
-import { type ElementType, type FormulaOp, type Hint, isComposite, type Node } from './ir.ts'
+import { type ElementType, type FastMathFlag, type FormulaOp, isComposite, type Node } from './ir.ts'
 
 /** A node, by its index. */
 export type Ref = number
@@ -11,7 +11,7 @@ export type Ref = number
 export interface Attributes {
   readonly axis?: string
   readonly to?: string
-  readonly hint?: Hint
+  readonly hint?: FastMathFlag
 }
 
 /** Peephole rewriting: the replacement for an op that is about to be created, or undefined to keep it. */
@@ -127,7 +127,7 @@ export class Builder {
   }
 
   /** The maximum along an axis. If the node does not have the axis, this is the node itself. */
-  max(x: Ref, axis: string, hint?: Hint): Ref {
+  max(x: Ref, axis: string, hint?: FastMathFlag): Ref {
     if (!this.axesOf(x).includes(axis)) return x
     return this.make('reduce_max', [x], { axis, ...(hint && { hint }) })
   }

@@ -4,10 +4,10 @@
  * a hinge, an even split among tied maxima, 0 at a zero norm.
  */
 import type { Builder, Ref } from './builder.ts'
+import { partsOf, total } from './flattened-sum.ts'
+import { accumulateGradients } from './gradient-accumulation.ts'
 import type { FormulaOp, Node } from './ir.ts'
 import { placeOf } from './simplify.ts'
-import { sumOf } from './sums.ts'
-import { partsOf, total } from './terms.ts'
 
 interface Context {
   readonly build: Builder
@@ -278,7 +278,7 @@ export function differentiate(
   for (let y = value; y >= 0; y--) {
     const parts = received.get(y)
     if (parts === undefined || !varying.has(y)) continue
-    const g = sumOf(build, parts)
+    const g = accumulateGradients(build, parts)
     const node = build.nodes[y]
     const isSilenced = silenced.has(y)
     const times = isSilenced ? build.mulNoNan : build.mul
@@ -292,7 +292,10 @@ export function differentiate(
   }
   return inputs.map((input) => {
     const parts = received.get(input)
-    return build.expand(parts === undefined ? build.constant(0) : sumOf(build, parts), build.axesOf(input))
+    return build.expand(
+      parts === undefined ? build.constant(0) : accumulateGradients(build, parts),
+      build.axesOf(input),
+    )
   })
 }
 

@@ -63,9 +63,9 @@ export type HostOp =
   | 'ctc'
   | 'ctc_slope'
 /** `select(c, a, b)` never mixes: a NaN on the side not taken stays there. `expand` repeats along missing axes. */
-export type OtherOp = 'select' | 'expand'
+export type StructuralOp = 'select' | 'expand'
 
-export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | HostOp | OtherOp
+export type Op = LeafOp | UnaryOp | BinaryOp | LogicOp | AxisOp | HostOp | StructuralOp
 
 /**
  * Ops that exist only while a formula is differentiated. Their derivatives keep digits that the derivatives of
@@ -78,15 +78,15 @@ const COMPOSITE_OPS = ['softmax', 'softmax_rest', 'log_softmax', 'logsumexp', 's
  * `straight_through(x, slope)` is x with the derivative of `slope`. It only guides the gradient and is removed
  * afterwards.
  */
-export type MarkOp = 'straight_through'
+export type GradientMarkerOp = 'straight_through'
 /** The ops of a formula before that. */
-export type FormulaOp = Op | CompositeOp | MarkOp
+export type FormulaOp = Op | CompositeOp | GradientMarkerOp
 
 /**
  * Hints that an engine may use for speed, or ignore: the NaN of a `reduce_max` reaches the results in another way
  * and need not be detected; the argument of an `exp` is never above 0, and denormal results may be 0.
  */
-export type Hint = 'skips NaN' | 'up to 0'
+export type FastMathFlag = 'skips NaN' | 'up to 0'
 
 /** Whether composite.ts decomposes the op. */
 export function isComposite(op: FormulaOp): op is CompositeOp {
@@ -108,7 +108,7 @@ export interface Node<O extends FormulaOp = Op> {
   readonly axis?: string
   /** `rename`: the new name of `axis`; `ctc`: the axis of the classes. */
   readonly to?: string
-  readonly hint?: Hint
+  readonly hint?: FastMathFlag
 }
 
 /** The memory layout of an input. */

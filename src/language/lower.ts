@@ -8,10 +8,10 @@ import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
+import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
 import { AXIS_REDUCTIONS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
-import { callHint, nameHint, writing } from './hints.ts'
 import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
@@ -165,7 +165,7 @@ class Lowering {
   }
 
   #unknown(name: string, at: Position): FormulaError {
-    const hint = this.#build.axes.includes(name) ? axisHint(name) : nameHint(name)
+    const hint = this.#build.axes.includes(name) ? axisHint(name) : foreignNameHint(name)
     const problem = `"${name}" is not known here`
     return hint === undefined
       ? withNearest(problem, name, this.#names(), at)
@@ -261,7 +261,7 @@ class Lowering {
 
   #noFunction(name: string, at: Position): FormulaError {
     const problem = `there is no function "${name}"`
-    const hint = this.#isKnown(name) ? writing(`${name} * (...)`) : callHint(name)
+    const hint = this.#isKnown(name) ? writeHint(`${name} * (...)`) : callHint(name)
     return hint === ''
       ? withNearest(problem, name, functionNames(), at)
       : new FormulaError(`${problem}${hint}`, at)
@@ -369,7 +369,7 @@ class Lowering {
   #truth(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) === 'bool') return ref
-    const way = expression.kind === 'name' ? writing(`${expression.name} == 1`) : ''
+    const way = expression.kind === 'name' ? writeHint(`${expression.name} == 1`) : ''
     throw new FormulaError(`expected a truth value (a comparison), found a number${way}`, expression.at)
   }
 
@@ -401,7 +401,7 @@ const ABOUT_SCALAR = 'a parameter that may be any number; declare it with "type"
 /** Three dots between brackets would look like something left out. */
 const UNNAMED = '; the axes have no names here, all of them together are written "..."'
 
-const axisHint = (name: string) => `, it is an axis${writing(`size(${name})`, `index(${name})`)}`
+const axisHint = (name: string) => `, it is an axis${writeHint(`size(${name})`, `index(${name})`)}`
 
 /** The problem with a name, with a suggestion of what was probably meant. */
 function withNearest(problem: string, name: string, candidates: Iterable<string>, at: Position) {

@@ -22,8 +22,15 @@ import {
   type Position,
   type Statement,
 } from './ast.ts'
-import { ABOUT_ARGUMENTS, ABOUT_ELEMENTS, foreignWord, operatorHint, valueHint, wordHint } from './hints.ts'
-import { notPart, type Token, tokenize } from './tokens.ts'
+import {
+  ABOUT_ARGUMENTS,
+  ABOUT_ELEMENTS,
+  foreignWord,
+  operatorHint,
+  valueHint,
+  wordHint,
+} from './foreign-notation.ts'
+import { type Token, tokenize, unsupportedTokenMessage } from './tokens.ts'
 
 /** Limits on the size of a formula. */
 export const LIMITS = { bytes: 4096, nodes: 512, depth: 64 } as const
@@ -315,7 +322,7 @@ class Parser {
     if (place === undefined)
       return new FormulaError(`expected ${expected}, found ${spell(token)}${hint}`, token.at)
     const { text, at } = this.#tokens[place]
-    return new FormulaError(notPart({ text, hint: wordHint(text) }), at)
+    return new FormulaError(unsupportedTokenMessage({ text, hint: wordHint(text) }), at)
   }
 
   #startOfLine(): number {

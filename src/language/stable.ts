@@ -5,8 +5,8 @@
  * in intermediate results.
  */
 import type { Builder, Ref } from './builder.ts'
+import { partsOf, type Term, total } from './flattened-sum.ts'
 import type { FormulaOp } from './ir.ts'
-import { partsOf, type Term, total } from './terms.ts'
 
 type Rule = (build: Builder, ...args: Ref[]) => Ref | undefined
 

@@ -1,6 +1,13 @@
 /** The lexer: splits a formula's text into tokens with positions. It knows characters, not grammar. */
 import { FormulaError, type Position } from './ast.ts'
-import { endsValue, foreignCharacter, foreignOperator, isModule, type Misspelt, memberHint } from './hints.ts'
+import {
+  endsValue,
+  foreignCharacter,
+  foreignOperator,
+  isModule,
+  type Misspelt,
+  memberHint,
+} from './foreign-notation.ts'
 
 export interface Token {
   readonly kind: 'number' | 'name' | 'symbol' | 'newline' | 'end'
@@ -82,7 +89,7 @@ function noToken(source: string, offset: number, at: Position, before: Token | u
   if (hint !== undefined) return noMember(before!, at, hint)
   const letter = String.fromCodePoint(source.codePointAt(offset)!)
   const found = foreignOperator(source, offset) ?? foreignCharacter(letter, !endsValue(before))
-  return new FormulaError(notPart(found), at)
+  return new FormulaError(unsupportedTokenMessage(found), at)
 }
 
 const ownerOf = ({ kind, text }: Token) => (kind === 'name' ? text : undefined)
@@ -95,7 +102,7 @@ function noMember(owner: Token, at: Position, hint: string): FormulaError {
 }
 
 /** `"&&" is not part of the language; write "and"`. */
-export function notPart({ text, hint }: Misspelt): string {
+export function unsupportedTokenMessage({ text, hint }: Misspelt): string {
   return `${JSON.stringify(text)} is not part of the language${hint}`
 }
 

@@ -40,7 +40,7 @@ const KERAS_SHORT: Readonly<Record<string, string>> = {
  * @example
  * namesBeside(byName).get('nn.MSELoss') // the same as 'torch.nn.MSELoss'
  */
-export function namesBeside(byName: ReadonlyMap<string, ResolvedLoss>): Map<string, ResolvedLoss> {
+export function derivedAliases(byName: ReadonlyMap<string, ResolvedLoss>): Map<string, ResolvedLoss> {
   const found = new Map<string, ResolvedLoss>()
   for (const [name, resolved] of respelled(byName)) {
     if (!byName.has(name) && !found.has(name)) found.set(name, resolved)
@@ -72,7 +72,7 @@ function* kerasShort(byName: ReadonlyMap<string, ResolvedLoss>): Generator<[stri
  * Objectives, metrics and functions of other libraries -> the closest losses, the most likely first. In lower case,
  * except where that would be ambiguous.
  */
-export const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+export const NAMES_IN_OTHER_LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   // XGBoost
   'reg:squarederror': ['half_squared', 'mse'],
   'reg:linear': ['half_squared', 'mse'],
@@ -178,7 +178,7 @@ export const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
  * @example
  * meantBy('binary:logistic', known) // ['binary_cross_entropy_with_logits']
  */
-export function meantBy(name: string, known: readonly string[], nearest: Nearest): readonly string[] {
+export function suggestLosses(name: string, known: readonly string[], nearest: Nearest): readonly string[] {
   const plain = plainOf(name.toLowerCase())
   if (plain === '') return []
   const elsewhere = elsewhereAs(name) ?? elsewhereAs(name.toLowerCase())
@@ -191,7 +191,7 @@ export function meantBy(name: string, known: readonly string[], nearest: Nearest
 }
 
 function elsewhereAs(name: string): readonly string[] | undefined {
-  return Object.hasOwn(ELSEWHERE, name) ? ELSEWHERE[name] : undefined
+  return Object.hasOwn(NAMES_IN_OTHER_LIBRARIES, name) ? NAMES_IN_OTHER_LIBRARIES[name] : undefined
 }
 
 type Nearest = (name: string, candidates: Iterable<string>) => string | undefined

@@ -1,6 +1,6 @@
 /** The catalog: losses by any of their names. load-catalog.ts finds the losses. */
 import { nearest } from '../nearest.ts'
-import { meantBy, namesBeside } from './aliases.ts'
+import { derivedAliases, suggestLosses } from './aliases.ts'
 import type { Loss, ResolvedLoss } from './define.ts'
 
 export interface Catalog {
@@ -29,13 +29,13 @@ export function createCatalog(losses: readonly Loss[]): Catalog {
       byName.set(name, Object.freeze({ loss, ...alias }))
     }
   }
-  const names = new Map([...byName, ...namesBeside(byName)])
+  const names = new Map([...byName, ...derivedAliases(byName)])
   const known = [...names.keys()]
   return Object.freeze({
     losses: Object.freeze([...losses]),
     find: (name: string) => names.get(name)?.loss,
     resolve: (name: string) => names.get(name),
     names,
-    nearest: (name: string) => meantBy(name, known, nearest),
+    nearest: (name: string) => suggestLosses(name, known, nearest),
   })
 }

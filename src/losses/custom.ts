@@ -16,7 +16,13 @@ import {
   oneOf,
   type Params,
 } from './define.ts'
-import { couplesIn, createProgramSource, firstAxisOf, holdsIndices, type Structure } from './program.ts'
+import {
+  couplesIn,
+  createProgramSource,
+  firstAxisOf,
+  holdsIndices,
+  type ProgramSignature,
+} from './program.ts'
 
 /** An input as a definition document declares it. */
 export interface InputDefinition {
@@ -124,20 +130,20 @@ function schemaOf({ type, enum: words, ...options }: ParamDefinition): TSchema {
  * The structures that requests can have: with and without each optional input, and with each word and boolean. The
  * first one is a request with all inputs and default parameters.
  */
-function structuresOf(loss: Loss): [Structure, ...Structure[]] {
+function structuresOf(loss: Loss): [ProgramSignature, ...ProgramSignature[]] {
   const optional = Object.keys(loss.inputs).filter((name) => loss.inputs[name].optional)
   const absences = subsetsOf(optional)
   const params = paramsOf(loss)
   const all = absences.flatMap((absent) => params.map((values) => structureOf(loss, absent, values)))
-  return all.slice(0, MAX_STRUCTURES) as [Structure, ...Structure[]]
+  return all.slice(0, MAX_STRUCTURES) as [ProgramSignature, ...ProgramSignature[]]
 }
 
 /** A request with all inputs and default parameters. */
-export function usualStructure(loss: Loss): Structure {
+export function defaultSignature(loss: Loss): ProgramSignature {
   return structuresOf(loss)[0]
 }
 
-function structureOf(loss: Loss, absent: readonly string[], params: Params): Structure {
+function structureOf(loss: Loss, absent: readonly string[], params: Params): ProgramSignature {
   const present = Object.entries(loss.inputs).filter(([name]) => !absent.includes(name))
   const layouts = present.map(([name, spec]) => [name, layoutOf(spec)] as const)
   const wants = present.filter(

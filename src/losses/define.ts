@@ -31,7 +31,7 @@ export const KINDS = {
 export type Kind = keyof typeof KINDS
 
 /** For kinds that can be class indices: the kind of the numbers if there is one number per class instead. */
-export const PER_CLASS: Readonly<Partial<Record<Kind, Kind>>> = {
+export const KIND_OF_SOFT_LABELS: Readonly<Partial<Record<Kind, Kind>>> = {
   class_or_probability: 'probability',
   class_or_binary: 'binary',
 }
@@ -102,7 +102,7 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
  */
 export function input(axes: string, kind: Kind, options: InputOptions = {}): InputSpec {
   const { differentiable = false, optional = false, trailing = false, about = '' } = options
-  const { perClass = Object.hasOwn(PER_CLASS, kind), masks = false } = options
+  const { perClass = Object.hasOwn(KIND_OF_SOFT_LABELS, kind), masks = false } = options
   const { kindFor = () => kind, atMost, paddedTo, places, except, ordered = false, outside = '' } = options
   return {
     axes: axes.split(','),
@@ -218,7 +218,7 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' |
 }
 
 /** The loss for given parameters: the loss itself, unless it has `expand`. */
-export function specializeLoss(loss: Loss, params: Params): Loss {
+export function expandLoss(loss: Loss, params: Params): Loss {
   if (loss.expand === undefined) return loss
   const { inputs, formula } = loss.expand(params)
   return Object.freeze({ ...loss, inputs, formula: parse(formula) })
@@ -228,7 +228,7 @@ export function specializeLoss(loss: Loss, params: Params): Loss {
 export const noParams = Type.Object({})
 
 /** The position of the class axis, for dense prediction (`[N, C, H, W]`, or with the classes last). */
-export const classAxis = Type.Integer({
+export const classAxisParam = Type.Integer({
   default: 1,
   description: 'Position of the class axis: 1, or -1 for the last axis.',
 })
@@ -257,11 +257,14 @@ export function nullable<T extends TSchema>(
  * @example
  * Type.Number({ default: 2, ...onlyWith('distance', 'lp') })
  */
-export function onlyWith(param: string, ...values: readonly (string | boolean)[]): { onlyWith: OnlyWith } {
+export function dependsOnParam(
+  param: string,
+  ...values: readonly (string | boolean)[]
+): { onlyWith: DependsOnParam } {
   return { onlyWith: { param, values } }
 }
 
-export interface OnlyWith {
+export interface DependsOnParam {
   readonly param: string
   readonly values: readonly (string | boolean)[]
 }

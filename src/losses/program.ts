@@ -8,10 +8,16 @@ import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { isValueIndependentAlong } from '../language/coupling.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
 import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
-import { type BatchDependence, type InputSpec, type Loss, type Params, PER_CLASS } from './define.ts'
+import {
+  type BatchDependence,
+  type InputSpec,
+  KIND_OF_SOFT_LABELS,
+  type Loss,
+  type Params,
+} from './define.ts'
 
 /** What determines the program. */
-export interface Structure {
+export interface ProgramSignature {
   readonly inputs: Readonly<Record<string, InputLayout>>
   readonly params: Params
   /** Inputs whose gradients are requested, in the loss's order. */
@@ -39,7 +45,7 @@ export class ProgramTooLarge extends Error {
   override readonly name = 'ProgramTooLarge'
 }
 
-export type ProgramSource = (loss: Loss, structure: Structure) => LossProgram
+export type ProgramSource = (loss: Loss, structure: ProgramSignature) => LossProgram
 
 /**
  * A source of programs with a bounded cache of its own.
@@ -65,7 +71,7 @@ type Bindings = Readonly<Record<string, ParamBinding>>
 
 function makeProgram(
   loss: Loss,
-  structure: Structure,
+  structure: ProgramSignature,
   params: Bindings,
   key: string,
 ): Omit<LossProgram, 'scalars'> {
@@ -99,7 +105,7 @@ export function axesOf(loss: Pick<Loss, 'inputs'>): string[] {
 
 /** Whether an input with this layout contains class indices. */
 export function holdsIndices(spec: InputSpec, layout: readonly string[]): boolean {
-  if (Object.hasOwn(PER_CLASS, spec.kind)) return !layout.includes('classes')
+  if (Object.hasOwn(KIND_OF_SOFT_LABELS, spec.kind)) return !layout.includes('classes')
   return spec.kind === 'class' || spec.kind === 'count' || spec.kind === 'index_list'
 }
 
@@ -115,7 +121,7 @@ export function couplesIn(program: Program, { couples }: Loss, first: string): B
   return first === '...' ? 'element' : 'row'
 }
 
-function keyOf(loss: Loss, { inputs, wants, hessians }: Structure, params: Bindings): string {
+function keyOf(loss: Loss, { inputs, wants, hessians }: ProgramSignature, params: Bindings): string {
   const layouts = Object.entries(inputs).map(([name, { type, axes }]) => `${name}:${type}[${axes.join(',')}]`)
   const fixed = Object.entries(params).map(
     ([name, param]) => `${name}=${param.kind === 'scalar' ? '*' : String(param.value)}`,

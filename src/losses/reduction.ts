@@ -20,7 +20,7 @@ export type Reduction = (typeof REDUCTIONS)[number]
 const MEANS: ReadonlySet<Reduction> = new Set(['mean', 'weighted_mean', 'sum_by_nonzero_weights'])
 
 /** Whether the reduction divides by the loss's own denominator, or by one given in its place. */
-export function isMean(reduction: Reduction): boolean {
+export function dividesByDenominator(reduction: Reduction): boolean {
   return MEANS.has(reduction)
 }
 
@@ -64,7 +64,7 @@ export function finalizeReduction(spec: ReductionSpec, denominators: Floats | un
   const counted = denominators === undefined ? count : countNonZero(denominators)
   if (denominator !== undefined) return { denominator, counted, gradientScale: 1 }
   const found = denominatorOf(spec, denominators)
-  return { denominator: found, counted, gradientScale: isMean(reduction) ? inverse(found) : 1 }
+  return { denominator: found, counted, gradientScale: dividesByDenominator(reduction) ? inverse(found) : 1 }
 }
 
 /**
@@ -131,7 +131,7 @@ export function zeroWeightRows({ sampleWeight, gradOutput, rows, count }: Reduct
 }
 
 function scaleOf({ reduction, rows }: ReductionSpec, denominator: number): number {
-  if (isMean(reduction)) return inverse(denominator)
+  if (dividesByDenominator(reduction)) return inverse(denominator)
   return reduction === 'batchmean' ? 1 / rows : 1
 }
 
@@ -141,7 +141,7 @@ function inverse(denominator: number): number {
 }
 
 function isWeighted({ sampleWeight, per, reduction }: ReductionSpec): boolean {
-  return sampleWeight !== undefined || (per !== undefined && isMean(reduction))
+  return sampleWeight !== undefined || (per !== undefined && dividesByDenominator(reduction))
 }
 
 function weigh(values: Floats, spec: ReductionSpec): Floats {
@@ -155,7 +155,7 @@ function weightAt(spec: ReductionSpec, value: number): number {
   const { sampleWeight, per, reduction } = spec
   const row = rowOf(spec, value)
   const weight = sampleWeight?.[row] ?? 1
-  return per === undefined || !isMean(reduction) ? weight : weight / Math.max(1, per[row])
+  return per === undefined || !dividesByDenominator(reduction) ? weight : weight / Math.max(1, per[row])
 }
 
 /** The rows are the slowest axis of the values. */

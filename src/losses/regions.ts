@@ -3,10 +3,10 @@
  * pixels of one class in one row; a pixel is an element along `...`.
  */
 import { Type } from '@sinclair/typebox'
-import { ignoreIndex, input, oneOf, onlyWith } from './define.ts'
+import { dependsOnParam, ignoreIndex, input, oneOf } from './define.ts'
 
 /** Logits, or whatever the parameter `activation` specifies. */
-export const activated = input('rows,classes,...', 'real', {
+export const scoresInput = input('rows,classes,...', 'real', {
   outside: 'logits go with activation sigmoid or softmax',
   differentiable: true,
   about: 'Logits, or probabilities with activation none.',
@@ -14,12 +14,12 @@ export const activated = input('rows,classes,...', 'real', {
 })
 
 /** Regions that may be soft. */
-export const regions = input('rows,...', 'class_or_probability', {
+export const softMaskInput = input('rows,...', 'class_or_probability', {
   about: 'The class index of each pixel, or regions in the shape of the predictions: 0 or 1, or soft values.',
 })
 
 /** Regions that must not be soft. */
-export const hardRegions = input('rows,...', 'class_or_binary', {
+export const hardMaskInput = input('rows,...', 'class_or_binary', {
   about: 'The class index of each pixel, or regions in the shape of the predictions: 1 inside, 0 outside.',
 })
 
@@ -40,7 +40,7 @@ export const activation = (standard: 'sigmoid' | 'softmax') =>
 export const ignoredClass = Type.Integer({
   ...ignoreIndex,
   description: 'Pixels with this class index count in no sum, whatever the predictions contain there.',
-  ...onlyWith('targets', 'class'),
+  ...dependsOnParam('targets', 'class'),
 })
 
 /**

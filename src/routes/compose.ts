@@ -9,7 +9,7 @@ import { resolveLoss } from '../schemas/resolve-loss.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { type EncodedResponse, type Received, registerExchange } from './exchange.ts'
-import { served } from './registry.ts'
+import { findServable } from './registry.ts'
 
 const routes: Routes = (app, context) => {
   const definitions = createDefinitionSource()
@@ -37,7 +37,7 @@ async function lossesOf(
   const own = new Map<string, ResolvedLoss>()
   for (const name of ownNamesIn(terms)) {
     const [namespace, ...rest] = name.split('/')
-    own.set(name, (await served(context, { namespace, name: rest.join('/') })).resolved)
+    own.set(name, (await findServable(context, { namespace, name: rest.join('/') })).resolved)
   }
   return {
     resolve: (loss, place) =>

@@ -2,7 +2,7 @@
  * Which engines support a loss. The engine is asked with the program of the loss's first example, or of the usual
  * request of a custom loss.
  */
-import { usualStructure } from '../losses/custom.ts'
+import { defaultSignature } from '../losses/custom.ts'
 import type { Loss } from '../losses/define.ts'
 import { createProgramSource } from '../losses/program.ts'
 import type { Precision } from '../tensor.ts'
@@ -24,7 +24,8 @@ export function createEngineSupport({
   const programs = createProgramSource()
   const programOf = (loss: Loss) => {
     const [example] = loss.examples
-    if (example === undefined || loss.family === 'custom') return programs(loss, usualStructure(loss)).program
+    if (example === undefined || loss.family === 'custom')
+      return programs(loss, defaultSignature(loss)).program
     const { inputs, params } = example
     const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
     return plans(catalog.resolve(loss.name)!, json.decode(body, config)).program.program

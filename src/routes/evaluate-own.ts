@@ -7,7 +7,7 @@ import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { evaluate } from './evaluate.ts'
 import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
-import { deprecationOf, served } from './registry.ts'
+import { deprecationOf, findServable } from './registry.ts'
 
 const routes: Routes = (app, context) => {
   registerExchange(app, context, {
@@ -19,7 +19,7 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-type Address = Parameters<typeof served>[1]
+type Address = Parameters<typeof findServable>[1]
 
 function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
   const address = params as Address
@@ -36,7 +36,7 @@ function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
 
 /** The slow path: a loss that is not cached, or that is rejected. */
 async function look(address: Address, context: RouteContext, received: Received): Promise<EncodedResponse> {
-  return answer(await served(context, address), context, received)
+  return answer(await findServable(context, address), context, received)
 }
 
 function answer(

@@ -10,7 +10,7 @@ import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Chunks, Decoded } from '../wire/define.ts'
 import { formatOf } from '../wire/index.ts'
-import { allocate, heldBy, releaseChunks } from '../wire/slab.ts'
+import { allocate, releaseChunks, retainedBytes } from '../wire/slab.ts'
 import { codingFor, pack } from './content-encoding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
@@ -242,7 +242,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   #send() {
     const encoded = this.#encoded!
     if (this.#isOver) return this.#leave()
-    this.#unread = heldBy(encoded.parts)
+    this.#unread = retainedBytes(encoded.parts)
     this.#context.responses.count(this.#unread)
     this.#context.responses.add(this, encoded.ready)
   }

@@ -13,7 +13,7 @@ import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
 import { bodySchemaOf } from '../schemas/openapi.ts'
 import type { Condition, StoredVersion } from '../store/contract.ts'
 import { formats } from '../wire/index.ts'
-import { readDocument } from '../wire/json/document.ts'
+import { parseJson } from '../wire/json/parse-json.ts'
 import { describedSchema, describeLoss } from './catalog.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
@@ -85,7 +85,7 @@ const routes: Routes = (app, context) => {
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name', { schema: one }, async (request, reply) => {
-    const own = await served(context, request.params)
+    const own = await findServable(context, request.params)
     tell(reply, own)
     return shown(own, engines)
   })
@@ -121,7 +121,7 @@ const routes: Routes = (app, context) => {
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name/schema', { schema }, async ({ params: address }) =>
-    bodySchemaOf((await served(context, address)).resolved.loss),
+    bodySchemaOf((await findServable(context, address)).resolved.loss),
   )
 
   const retire = {
@@ -156,7 +156,7 @@ const routes: Routes = (app, context) => {
 export default routes
 
 /** @throws Problem `gone` for the bare name of a retired loss */
-export async function served({ registry }: RouteContext, address: Address['Params']): Promise<OwnLoss> {
+export async function findServable({ registry }: RouteContext, address: Address['Params']): Promise<OwnLoss> {
   const name = ownName(address.namespace, address.name)
   const own = registry.known(name) ?? (await registry.find(name))
   if (name.version === undefined && own.retired !== null) throw gone(own)
@@ -179,7 +179,7 @@ function documentOf(bytes: Uint8Array | undefined): unknown {
       `a definition has at most ${MAX_DEFINITION_BYTES} bytes, got ${bytes.length}`,
     )
   }
-  const document = readDocument(bytes ?? new Uint8Array())
+  const document = parseJson(bytes ?? new Uint8Array())
   checkSize(JSON.stringify(document), '')
   return document
 }

@@ -6,16 +6,16 @@ import type { JobSlice } from '../batching/job.ts'
 import { Problem, pointerTo, problemAt } from '../errors.ts'
 import { elementsOf, hessianKey } from '../language/ir.ts'
 import {
+  dividesByDenominator,
   type FinalizedReduction,
   finalizeReduction,
-  isMean,
   type ReductionSpec,
   reduceValues,
   zeroWeightRows,
 } from '../losses/reduction.ts'
-import { type NumericArray, spellElement } from '../tensor.ts'
+import { formatElement, type NumericArray } from '../tensor.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
-import { firstNonFinite, staysFinite } from './finite-range.ts'
+import { firstNonFinite, staysFinite } from './overflow-check.ts'
 import type { NonfinitePolicy } from './request.ts'
 import type { AnswerInfo, RequestPlan } from './request-plan.ts'
 
@@ -114,7 +114,7 @@ function raise(data: Floats, wasFinite: boolean, floor: number | undefined): boo
 
 /** What the sum was divided by. */
 function denominatorMember({ reduction, rows }: ReductionSpec, { denominator }: FinalizedReduction): number {
-  if (isMean(reduction)) return denominator
+  if (dividesByDenominator(reduction)) return denominator
   return reduction === 'batchmean' ? rows : 1
 }
 
@@ -177,7 +177,7 @@ export function nonFinite(loss: AnswerTensor, gradients: Derivatives, hessian?: 
     return problemAt(
       'non-finite-result',
       pointerTo(name, shape, wrong),
-      `is ${spellElement(data, wrong)}${overflow}`,
+      `is ${formatElement(data, wrong)}${overflow}`,
     )
   }
   return new Problem('non-finite-result', 'the result is not finite')

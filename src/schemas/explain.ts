@@ -1,8 +1,8 @@
 /** What a request was resolved to, for `explain`: everything that was resolved, inferred or decided by convention. */
 import { type InputLayout, valueAxes } from '../language/ir.ts'
-import { KINDS, type Kind, type Loss, PER_CLASS } from '../losses/define.ts'
+import { KIND_OF_SOFT_LABELS, KINDS, type Kind, type Loss } from '../losses/define.ts'
 import type { LossProgram } from '../losses/program.ts'
-import { isMean, type ReductionSpec } from '../losses/reduction.ts'
+import { dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
@@ -67,7 +67,7 @@ function valueText(axes: readonly string[]): string {
 }
 
 function inputText({ loss, options, layouts, tensors }: Explained, name: string) {
-  const kind = kindRead(loss.inputs[name].kindFor(options.params), layouts[name].type)
+  const kind = inferredKind(loss.inputs[name].kindFor(options.params), layouts[name].type)
   return {
     kind,
     means: KINDS[kind],
@@ -77,15 +77,15 @@ function inputText({ loss, options, layouts, tensors }: Explained, name: string)
 }
 
 /** The kind that inference has decided on. */
-export function kindRead(kind: Kind, type: 'real' | 'index'): Kind {
-  const each = PER_CLASS[kind]
+export function inferredKind(kind: Kind, type: 'real' | 'index'): Kind {
+  const each = KIND_OF_SOFT_LABELS[kind]
   if (each === undefined) return kind
   return type === 'index' ? 'class' : each
 }
 
 function denominatorText({ loss, options, reductionSpec, program }: Explained): string {
   if (options.reduction === 'batchmean') return `${reductionSpec.rows}, the number of rows`
-  if (!isMean(options.reduction)) return '1'
+  if (!dividesByDenominator(options.reduction)) return '1'
   if (options.denominator !== undefined) return `${options.denominator}, as specified in the request`
   const counted = WEIGHED[options.reduction] ?? ''
   if (program.program.denominators === undefined)

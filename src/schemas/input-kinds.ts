@@ -4,7 +4,7 @@
 
 import { type Problem, pointerTo, problemAt } from '../errors.ts'
 import type { Kind } from '../losses/define.ts'
-import { isInteger, type NumericArray, type Precision, spellElement } from '../tensor.ts'
+import { formatElement, isInteger, type NumericArray, type Precision } from '../tensor.ts'
 import type { DecodedTensor } from '../wire/define.ts'
 
 interface Range {
@@ -82,7 +82,7 @@ function misplaced(data: NumericArray, { low, high, ignored }: Places, from: num
 }
 
 /** Whether an element is in a row that does not count, where any value is allowed. */
-export type IsSilent = (element: number) => boolean
+export type IsMasked = (element: number) => boolean
 
 /**
  * The numbers, with invalid ones in rows that do not count replaced by `instead`.
@@ -96,7 +96,7 @@ function forgiven(
   wrong: number,
   find: (from: number) => number,
   complain: (element: number) => Problem,
-  isSilent: IsSilent | undefined,
+  isSilent: IsMasked | undefined,
   instead: number,
 ): NumericArray {
   const own = data.slice()
@@ -118,7 +118,7 @@ export function realNumbers(
   tensor: DecodedTensor,
   kind: Kind,
   precision: Precision,
-  isSilent?: IsSilent,
+  isSilent?: IsMasked,
   instead = '',
 ): NumericArray {
   const range = RANGES[kind]
@@ -133,11 +133,11 @@ function withinRange(
   { data, shape }: DecodedTensor,
   range: Range,
   wrong: number,
-  isSilent: IsSilent | undefined,
+  isSilent: IsMasked | undefined,
   instead: string,
 ): NumericArray {
   const complain = (element: number) => {
-    const detail = `${range.words}, got ${spellElement(data, element)}${instead && `; ${instead}`}`
+    const detail = `${range.words}, got ${formatElement(data, element)}${instead && `; ${instead}`}`
     return problemAt('invalid-value', pointerTo(name, shape, element), detail)
   }
   const find = (from: number) => misfit(data, range, from)
@@ -149,12 +149,12 @@ function withinRange(
  *
  * @throws Problem `invalid-value` for the first coordinate that is less than its opposite
  */
-export function checkOrdered(name: string, { data, shape }: DecodedTensor, isSilent?: IsSilent) {
+export function checkBoxCorners(name: string, { data, shape }: DecodedTensor, isSilent?: IsMasked) {
   for (let i = 0; i < data.length; i++) {
     const isFar = i % 4 >= 2
     if (!isFar || !(data[i] < data[i - 2]) || isSilent?.(i)) continue
     const [far, near] = i % 4 === 2 ? ['x2', 'x1'] : ['y2', 'y1']
-    const detail = `${far} must be >= ${near}, got ${spellElement(data, i)} after ${spellElement(data, i - 2)}`
+    const detail = `${far} must be >= ${near}, got ${formatElement(data, i)} after ${formatElement(data, i - 2)}`
     throw problemAt('invalid-value', pointerTo(name, shape, i), detail)
   }
 }
@@ -172,7 +172,7 @@ export function classIndices(
   tensor: DecodedTensor,
   classes: number | undefined,
   ignored: number | undefined,
-  isSilent?: IsSilent,
+  isSilent?: IsMasked,
   instead = '',
 ): Int32Array {
   if (tensor.typed && !isInteger(tensor.dtype)) {
@@ -194,11 +194,11 @@ function inPlace(
   { data, shape }: DecodedTensor,
   places: Places,
   wrong: number,
-  isSilent: IsSilent | undefined,
+  isSilent: IsMasked | undefined,
   instead: string,
 ): NumericArray {
   const complain = (element: number) =>
-    wrongLabel(pointerTo(name, shape, element), spellElement(data, element), places, instead)
+    wrongLabel(pointerTo(name, shape, element), formatElement(data, element), places, instead)
   return forgiven(data, wrong, (from) => misplaced(data, places, from), complain, isSilent, 0)
 }
 

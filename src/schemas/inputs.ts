@@ -1,13 +1,13 @@
 /** Validates the numbers of a request and converts them into the arrays that programs read. */
 import { many, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
-import { type InputSpec, type Kind, type Loss, PER_CLASS } from '../losses/define.ts'
+import { type InputSpec, KIND_OF_SOFT_LABELS, type Kind, type Loss } from '../losses/define.ts'
 import type { NumericArray, Precision } from '../tensor.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
-import { checkOrdered, classIndices, type IsSilent, realNumbers } from './input-kinds.ts'
+import { checkBoxCorners, classIndices, type IsMasked, realNumbers } from './input-kinds.ts'
+import { isMaskedBy, type MaskInput, maskInputsOf } from './masked-elements.ts'
 import type { Options } from './params.ts'
-import { isSilencedBy, type Silencer, silencersOf } from './silent.ts'
 
 /** The validation rule of an input: everything about it that the structure of a request determines. */
 export interface InputRule {
@@ -33,7 +33,7 @@ export interface InputRule {
    */
   readonly rows: { readonly stride: number; readonly count: number } | undefined
   /** The inputs that determine which of its elements do not count. */
-  readonly silencers: readonly Silencer[]
+  readonly silencers: readonly MaskInput[]
   /** How often a vector is repeated along the other axes; undefined if it is not repeated. */
   readonly spread: { readonly width: number | undefined; readonly elements: number } | undefined
 }
@@ -62,7 +62,7 @@ export function rulesOf(
         layouts[name].type === 'real' && (kind === 'binary' || (kind === 'probability' && place > 0)),
       ordered: spec.ordered,
       rows: rowsOf(layouts[name].axes, Object.values(inputs)[0].axes[0], axes),
-      silencers: spec.trailing ? [] : silencersOf(inputs, layouts, axes, options, name),
+      silencers: spec.trailing ? [] : maskInputsOf(inputs, layouts, axes, options, name),
       spread: spec.trailing ? { width: axes.rest.at(-1), elements: axes.sizes['...'] } : undefined,
     }
   })
@@ -89,19 +89,19 @@ function readInput(
 ): NumericArray {
   const { name, isIndex, kind, places, ignored, excepted, ordered, paddedTo, spread } = rule
   const sent = tensors.get(name)!
-  if (!rule.takesTruths) checkNoTruths(name, sent)
+  if (!rule.takesTruths) rejectBooleans(name, sent)
   const isSilent = silentIn(rule, tensors)
   if (excepted !== undefined) checkExcepted(rule, excepted, sent, tensors, isSilent)
   const tensor = paddedTo === undefined ? sent : trimmed(sent, tensors.get(paddedTo)!)
   if (options.nonfinite === 'error') checkFinite(name, tensor, isSilent)
   if (isIndex) return classIndices(name, tensor, places, ignored, isSilent, rule.outside)
-  if (ordered) checkOrdered(name, tensor, isSilent)
+  if (ordered) checkBoxCorners(name, tensor, isSilent)
   const data = realNumbers(name, tensor, kind, precision, isSilent, rule.outside)
   return spread === undefined ? data : spreadOut(name, spread, data)
 }
 
 /** @throws Problem `invalid-value` for JSON's true and false. A tensor with dtype bool contains numbers. */
-export function checkNoTruths(name: string, { dtype, typed, shape }: DecodedTensor) {
+export function rejectBooleans(name: string, { dtype, typed, shape }: DecodedTensor) {
   if (dtype !== 'bool' || typed) return
   throw problemAt('invalid-value', pointerTo(name, shape, 0), 'must be a number, got a boolean')
 }
@@ -122,12 +122,12 @@ function rowsOf(layout: readonly string[], first: string, axes: Axes): InputRule
 }
 
 /** Which elements are in rows of weight 0 or are switched off by another input; undefined if there are none. */
-function silentIn({ rows, silencers }: InputRule, tensors: Decoded['tensors']): IsSilent | undefined {
+function silentIn({ rows, silencers }: InputRule, tensors: Decoded['tensors']): IsMasked | undefined {
   const weights = rows === undefined ? undefined : tensors.get('sample_weight')?.data
   if (weights === undefined && silencers.length === 0) return undefined
   const isWeightless = (element: number) => weights?.[Math.floor(element / rows!.stride) % rows!.count] === 0
   return (element) =>
-    isWeightless(element) || silencers.some((by) => isSilencedBy(by, tensors.get(by.name)!.data, element))
+    isWeightless(element) || silencers.some((by) => isMaskedBy(by, tensors.get(by.name)!.data, element))
 }
 
 /** @throws Problem `label-out-of-range` for the index that must not occur, within the length of its row */
@@ -136,7 +136,7 @@ function checkExcepted(
   excepted: number,
   { data, shape }: DecodedTensor,
   tensors: Decoded['tensors'],
-  isSilent: IsSilent | undefined,
+  isSilent: IsMasked | undefined,
 ) {
   const lengths = paddedTo === undefined ? undefined : tensors.get(paddedTo)!.data
   const width = shape.at(-1) ?? 1
@@ -172,7 +172,7 @@ function outsideOf({ perClass, outside }: InputSpec, { type }: InputLayout, { si
 
 function kindOf(spec: InputSpec, options: Options): Kind {
   const kind = spec.kindFor(options.params)
-  return PER_CLASS[kind] ?? kind
+  return KIND_OF_SOFT_LABELS[kind] ?? kind
 }
 
 /** The number of values that an index can have. Labels that are only compared with each other have no bound. */
@@ -211,7 +211,7 @@ function spreadOut(
 }
 
 /** @throws Problem `non-finite-input` for the first element */
-export function checkFinite(name: string, { data, shape }: DecodedTensor, isSilent?: IsSilent) {
+export function checkFinite(name: string, { data, shape }: DecodedTensor, isSilent?: IsMasked) {
   const wrong = data.findIndex((x, i) => !Number.isFinite(x) && !isSilent?.(i))
   if (wrong >= 0) throw problemAt('non-finite-input', pointerTo(name, shape, wrong), `is ${data[wrong]}`)
 }

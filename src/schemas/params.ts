@@ -5,8 +5,8 @@
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Problem, problemAt } from '../errors.ts'
-import type { Kind, Loss, OnlyWith, Params, PresetName, ResolvedLoss } from '../losses/define.ts'
-import { isMean, type Reduction } from '../losses/reduction.ts'
+import type { DependsOnParam, Kind, Loss, Params, PresetName, ResolvedLoss } from '../losses/define.ts'
+import { dividesByDenominator, type Reduction } from '../losses/reduction.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Dtype } from '../tensor.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
@@ -97,7 +97,7 @@ function checkCombination({
   if (hessian === 'diagonal' && gradients === false) {
     throw problemAt('invalid-value', '/hessian', 'requires gradients, but gradients is false')
   }
-  if (denominator !== undefined && !isMean(reduction)) {
+  if (denominator !== undefined && !dividesByDenominator(reduction)) {
     throw problemAt('invalid-value', '/denominator', `requires reduction mean, got ${reduction}`)
   }
   if (gradientDtype !== undefined && gradients === false) {
@@ -149,7 +149,7 @@ function isInfinite(value: unknown): boolean {
 
 /** A parameter that the request specifies must not be silently ignored, unless it has its default value anyway. */
 function checkHasEffect(schema: TSchema, name: string, params: Params) {
-  const only = schema.onlyWith as OnlyWith | undefined
+  const only = schema.onlyWith as DependsOnParam | undefined
   if (only === undefined || params[name] === schema.default || !Object.hasOwn(params, only.param)) return
   checkGoesWith(name, only, params[only.param] as string | boolean)
 }
@@ -161,7 +161,7 @@ function checkHasEffect(schema: TSchema, name: string, params: Params) {
  * @param read returns the kind that an input was interpreted as
  * @throws Problem `param-invalid`
  */
-export function checkReadings(
+export function checkConditionalParams(
   { params: { properties }, inputs }: Loss,
   { params, layout }: Options,
   given: object,
@@ -169,13 +169,13 @@ export function checkReadings(
 ) {
   for (const name of Object.keys(given)) {
     if (params[name] === properties[name].default) continue
-    const only = properties[name].onlyWith as OnlyWith | undefined
+    const only = properties[name].onlyWith as DependsOnParam | undefined
     if (only !== undefined && Object.hasOwn(inputs, only.param)) checkGoesWith(name, only, read(only.param))
     if (name === 'class_axis') checkGoesWith(name, { param: 'layout', values: ['row'] }, layout)
   }
 }
 
-function checkGoesWith(name: string, { param, values }: OnlyWith, found: string | boolean) {
+function checkGoesWith(name: string, { param, values }: DependsOnParam, found: string | boolean) {
   if (values.includes(found)) return
   const detail = `has no effect with ${param} ${found}; it requires ${param} ${values.join(' or ')}`
   throw problemAt('param-invalid', `/params/${name}`, detail)

@@ -14,24 +14,24 @@ import {
   type Program,
   valueAxes as valueAxesOf,
 } from '../language/ir.ts'
-import { type BatchDependence, type Loss, type ResolvedLoss, specializeLoss } from '../losses/define.ts'
+import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import {
   couplesIn,
   firstAxisOf,
   holdsIndices,
   type LossProgram,
+  type ProgramSignature,
   type ProgramSource,
-  type Structure,
 } from '../losses/program.ts'
-import { cotangentOf, isMean, type ReductionSpec } from '../losses/reduction.ts'
+import { cotangentOf, dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
 import { formulaProblem } from './definition.ts'
-import { type Explanation, explanationOf, kindRead } from './explain.ts'
+import { type Explanation, explanationOf, inferredKind } from './explain.ts'
 import { wantedGradients, wantedHessians } from './gradients.ts'
 import { type InputRule, rulesOf } from './inputs.ts'
-import { checkOptions, checkReadings, type Options } from './params.ts'
+import { checkConditionalParams, checkOptions, type Options } from './params.ts'
 import { OPTION_NAMES } from './request.ts'
 import { checkNames, checkParamNames } from './unknown-names.ts'
 
@@ -131,8 +131,8 @@ function makePlan(
   const axes = matchAxes(loss, tensors, options)
   checkPlaces(loss, options, axes)
   const layouts = layoutsOf(loss, tensors, axes)
-  const read = (name: string) => kindRead(loss.inputs[name].kindFor(options.params), layouts[name].type)
-  checkReadings(loss, options, (decoded.options.get('params') ?? {}) as object, read)
+  const read = (name: string) => inferredKind(loss.inputs[name].kindFor(options.params), layouts[name].type)
+  checkConditionalParams(loss, options, (decoded.options.get('params') ?? {}) as object, read)
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
   const first = firstAxisOf(loss)
@@ -179,7 +179,7 @@ function makePlan(
 /** @throws Problem `param-invalid` for parameters that contradict each other */
 function expanded(loss: Loss, { params }: Options): Loss {
   try {
-    return specializeLoss(loss, params)
+    return expandLoss(loss, params)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     const list = Object.keys(params).find((name) => Array.isArray(params[name]))
@@ -191,7 +191,7 @@ function expanded(loss: Loss, { params }: Options): Loss {
  * @throws Problem `invalid-value` if the formula has no second derivative, `formula-invalid` if it is invalid for
  * these inputs
  */
-function makeProgram(programs: ProgramSource, loss: Loss, structure: Structure): LossProgram {
+function makeProgram(programs: ProgramSource, loss: Loss, structure: ProgramSignature): LossProgram {
   try {
     return programs(loss, structure)
   } catch (error) {
@@ -277,7 +277,11 @@ function plainReductionSpec(
 ): ReductionSpec {
   const sources = valueAxesOf(program).map((axis) => sourceOf(program, axis))
   const count = elementsOf(sources, axes.sizes)
-  if (count === 0 && (isMean(reduction) || reduction === 'batchmean') && denominator === undefined) {
+  if (
+    count === 0 &&
+    (dividesByDenominator(reduction) || reduction === 'batchmean') &&
+    denominator === undefined
+  ) {
     const detail = `the ${reduction} over an empty batch is undefined; use sum or none, or send a denominator`
     throw new Problem('empty-batch', detail)
   }

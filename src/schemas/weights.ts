@@ -5,7 +5,7 @@ import type { NumericArray } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
 import { formatShape, sameShape } from './axes.ts'
 import { realNumbers } from './input-kinds.ts'
-import { checkFinite, checkNoTruths } from './inputs.ts'
+import { checkFinite, rejectBooleans } from './inputs.ts'
 import type { COMMON_TENSORS } from './request.ts'
 import type { RequestPlan } from './request-plan.ts'
 
@@ -59,7 +59,7 @@ function commonTensor(
 ): NumericArray | undefined {
   const tensor = tensors.get(name)
   if (tensor === undefined) return undefined
-  checkNoTruths(name, tensor)
+  rejectBooleans(name, tensor)
   if (!sameShape(tensor.shape, shape)) {
     throw problemAt(
       'shape-mismatch',

@@ -1,5 +1,5 @@
 /** A database that is opened when it is asked for, dropped when it fails, and opened again, with a growing pause between. */
-import { Backoff } from './backoff.ts'
+import { Backoff } from './circuit-breaker.ts'
 import { StoreDown } from './contract.ts'
 import { within } from './deadline.ts'
 import type { Db } from './tables.ts'

@@ -65,7 +65,7 @@ export function releaseChunks(parts: readonly Uint8Array[]) {
 }
 
 /** Bytes of memory that a response occupies until it is released. */
-export function heldBy(parts: readonly Uint8Array[]): number {
+export function retainedBytes(parts: readonly Uint8Array[]): number {
   let bytes = 0
   for (const part of parts) {
     bytes += part.length > MOST_BYTES ? sizeOf(part) : part.length

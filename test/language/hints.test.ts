@@ -1,7 +1,7 @@
 /** What a formula from another language is answered: where it goes wrong, and what to write instead. */
 import { describe, expect, it } from 'vitest'
 import { FormulaError } from '../../src/language/ast.ts'
-import { CALLS, wayToCall } from '../../src/language/hints.ts'
+import { FOREIGN_FUNCTIONS, translateCall } from '../../src/language/foreign-notation.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { LIMITS, parse } from '../../src/language/parse.ts'
 import { SCOPE } from '../support/formulas.ts'
@@ -136,7 +136,7 @@ describe('every way that is proposed for a function', () => {
   const isOfTruths = (way: string) =>
     /\b(c \?|where\(c|an?[yl]l?\(c|x and y|x or y|not x|x \? not y)/.test(way)
 
-  it.each(Object.entries(CALLS))('%s: %s can be read', (_, way) => {
+  it.each(Object.entries(FOREIGN_FUNCTIONS))('%s: %s can be read', (_, way) => {
     expect(() => parse(`(${way}) ? 1 : 0`)).not.toThrow()
     const isTruth = /^[^(]*(?<!-)[<>]|^[^(]*[!=]=|^is_finite/.test(way) && !way.includes('?')
     const asNumber = isTruth ? `${way} ? 1 : 0` : way
@@ -144,10 +144,10 @@ describe('every way that is proposed for a function', () => {
   })
 
   it('stands for the value that was asked about', () => {
-    expect(wayToCall('rsqrt', 'predictions')).toBe('1 / sqrt(predictions)')
-    expect(wayToCall('max', 'predictions')).toBe('max(predictions, y)')
-    expect(wayToCall('sofplus')).toBe('softplus(x)')
-    expect(wayToCall('frobnicate')).toBeUndefined()
+    expect(translateCall('rsqrt', 'predictions')).toBe('1 / sqrt(predictions)')
+    expect(translateCall('max', 'predictions')).toBe('max(predictions, y)')
+    expect(translateCall('sofplus')).toBe('softplus(x)')
+    expect(translateCall('frobnicate')).toBeUndefined()
   })
 })
 

@@ -1,6 +1,6 @@
 /** Losses answer by the names that people know them by, or the nearest one is told; what comes near to nothing has no hint. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ELSEWHERE } from '../../src/losses/aliases.ts'
+import { NAMES_IN_OTHER_LIBRARIES } from '../../src/losses/aliases.ts'
 import { DATA_ISSUES, DESIRED_PROPERTIES, OTHER_WORDS, TASKS } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -109,7 +109,7 @@ describe('is told nothing, because nothing comes near', () => {
 describe('what is told', () => {
   it('are losses, for names that none has', () => {
     const own = new Set(catalog.losses.map(({ name }) => name))
-    for (const [name, losses] of Object.entries(ELSEWHERE)) {
+    for (const [name, losses] of Object.entries(NAMES_IN_OTHER_LIBRARIES)) {
       expect(losses.length, name).toBeGreaterThan(0)
       expect(
         losses.filter((loss) => !own.has(loss)),

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
-import { type Kind, type Loss, type Params, specializeLoss } from '../../src/losses/define.ts'
+import { expandLoss, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
@@ -82,7 +82,7 @@ describe('a row of weight 0 changes nothing, whatever it holds', () => {
 /** All numbers of one kind are equal, so that whatever can tie does. */
 function tied(loss: Loss, params: Params, reading: Reading): Tensors {
   const tensors = sampleTensors(loss, { seed: 41, rows: ROWS, params, bare: true, ...reading })
-  const { inputs } = specializeLoss(loss, { ...defaultsOf(loss), ...params })
+  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...params })
   const same: Readonly<Partial<Record<Kind, number>>> = {
     real: 1,
     logprob: -1,

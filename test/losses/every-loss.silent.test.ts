@@ -5,7 +5,13 @@ import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
 import { Problem } from '../../src/errors.ts'
 import { type InputLayout, print } from '../../src/language/ir.ts'
-import { type Loss, type OnlyWith, type Params, PER_CLASS, specializeLoss } from '../../src/losses/define.ts'
+import {
+  type DependsOnParam,
+  expandLoss,
+  KIND_OF_SOFT_LABELS,
+  type Loss,
+  type Params,
+} from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
@@ -48,7 +54,9 @@ function otherValue(schema: TSchema): number | number[] | undefined {
 function layoutsOf(loss: Loss, tensors: Tensors): Record<string, InputLayout>[] {
   const { layouts } = { layouts: check(loss, tensors).job.program.inputs }
   const [first] = Object.entries(loss.inputs)
-  const soft = Object.entries(layouts).filter(([name]) => PER_CLASS[loss.inputs[name]!.kind] !== undefined)
+  const soft = Object.entries(layouts).filter(
+    ([name]) => KIND_OF_SOFT_LABELS[loss.inputs[name]!.kind] !== undefined,
+  )
   if (soft.length === 0) return [layouts]
   const real = soft.map(
     ([name]) => [name, { type: 'real' as const, axes: layouts[first![0]]!.axes }] as const,
@@ -65,7 +73,7 @@ function isHeard(
   value: unknown,
 ) {
   const made = (given: Params) => {
-    const expanded = specializeLoss(loss, given)
+    const expanded = expandLoss(loss, given)
     const wants = Object.keys(inputs).filter((input) => expanded.inputs[input]?.differentiable)
     return programs(expanded, { inputs, params: given, wants, hessians: [] })
   }
@@ -77,7 +85,7 @@ function isHeard(
 
 /** What an input that may be classes, or numbers for each class, holds. */
 const kindIn = (loss: Loss, inputs: Record<string, InputLayout>, name: string) =>
-  inputs[name]!.type === 'index' ? 'class' : PER_CLASS[loss.inputs[name]!.kind]
+  inputs[name]!.type === 'index' ? 'class' : KIND_OF_SOFT_LABELS[loss.inputs[name]!.kind]
 
 /** It says where the classes lie, which the layouts have settled here. */
 const OF_LAYOUT: ReadonlySet<string> = new Set(['class_axis', 'cutoffs'])
@@ -91,7 +99,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
         for (const [name, schema] of Object.entries(loss.params.properties)) {
           const value = otherValue(schema)
           if (value === undefined || OF_LAYOUT.has(name)) continue
-          const only = schema.onlyWith as OnlyWith | undefined
+          const only = schema.onlyWith as DependsOnParam | undefined
           const found =
             only === undefined ? undefined : (params[only.param] ?? kindIn(loss, inputs, only.param))
           const allowed = only === undefined || only.values.includes(found as string)

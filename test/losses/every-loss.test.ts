@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
-import { type Kind, type Loss, type Params, specializeLoss } from '../../src/losses/define.ts'
+import { expandLoss, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf, expectClose } from '../support/close.ts'
@@ -43,7 +43,7 @@ const replaced = (tensors: Tensors, name: string, change: (data: Float64Array) =
 }
 
 const differentiableOf = (loss: Loss, params: Params = {}) => {
-  const { inputs } = specializeLoss(loss, { ...defaultsOf(loss), ...params })
+  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...params })
   return Object.keys(inputs).filter((name) => inputs[name]!.differentiable)
 }
 

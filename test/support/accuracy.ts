@@ -9,7 +9,7 @@
  * had that size, because the row's sums are rounded relative to their largest terms.
  */
 import type { Engine } from '../../src/engines/contract.ts'
-import { type Kind, type Loss, type Params, PER_CLASS } from '../../src/losses/define.ts'
+import { KIND_OF_SOFT_LABELS, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { evaluate } from './evaluate.ts'
 import { defaultsOf, type Reading, randomFrom, readingsOf, sampleTensors } from './sample.ts'
@@ -258,7 +258,7 @@ function moved(tensors: Tensors, loss: Loss, random: () => number): Tensors {
   return new Map(
     [...tensors].map(([name, tensor]) => {
       const said = loss.inputs[name]?.kind ?? 'real'
-      const kind = PER_CLASS[said] ?? said
+      const kind = KIND_OF_SOFT_LABELS[said] ?? said
       if (tensor.dtype !== 'float64' || !ROUNDED.has(kind)) return [name, tensor]
       const bound = kind === 'probability' || kind === 'simplex' ? 1 : Number.POSITIVE_INFINITY
       const data = (tensor.data as Float64Array).map((x) => Math.min(bound, jittered(random, x)))

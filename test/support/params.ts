@@ -1,6 +1,6 @@
 /** The values of the parameters that select a formula: each one alone, and combined. */
 import type { TSchema } from '@sinclair/typebox'
-import type { Loss, OnlyWith, Params } from '../../src/losses/define.ts'
+import type { DependsOnParam, Loss, Params } from '../../src/losses/define.ts'
 
 /**
  * Every combination of a loss's words and booleans. Numeric parameters keep their defaults. Combinations that the
@@ -24,7 +24,7 @@ export function choicesOf({ params }: Pick<Loss, 'params'>): Params[] {
 }
 
 function hasEffect(schema: TSchema, name: string, choice: Params): boolean {
-  const only = schema.onlyWith as OnlyWith | undefined
+  const only = schema.onlyWith as DependsOnParam | undefined
   const chosen = only && choice[only.param]
   if (chosen === undefined || choice[name] === undefined || choice[name] === schema.default) return true
   return only!.values.includes(chosen as string | boolean)

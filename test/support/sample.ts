@@ -3,12 +3,12 @@
  * reproduced.
  */
 import {
+  expandLoss,
   type InputSpec,
+  KIND_OF_SOFT_LABELS,
   type Kind,
   type Loss,
   type Params,
-  PER_CLASS,
-  specializeLoss,
 } from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
@@ -67,7 +67,7 @@ export function randomFrom(seed: number): () => number {
 export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, DecodedTensor> {
   const random = randomFrom(options.seed)
   const rest = loss.couples === 'element' ? [options.rows ?? 3, 2] : []
-  const { inputs } = specializeLoss(loss, { ...defaultsOf(loss), ...options.params })
+  const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
   const [first] = Object.values(inputs)[0]!.axes
   const shapeOf = (axes: readonly string[]) =>
     axes.flatMap((axis, place) => {
@@ -90,7 +90,7 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
 function readingOf(spec: InputSpec, loss: Loss, { params, perClass }: SampleOptions) {
   const kind = spec.kindFor({ ...defaultsOf(loss), ...params })
   if (perClass !== true || !spec.perClass) return { axes: spec.axes, kind }
-  return { axes: Object.values(loss.inputs)[0]!.axes, kind: PER_CLASS[kind] ?? kind }
+  return { axes: Object.values(loss.inputs)[0]!.axes, kind: KIND_OF_SOFT_LABELS[kind] ?? kind }
 }
 
 /** One of the forms that a loss's inputs can have. */

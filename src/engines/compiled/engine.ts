@@ -16,7 +16,7 @@ import {
   UnsupportedByEngine,
 } from '../contract.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_SLICES, packKernelParams, type Sizes, type Slice } from './kernel.ts'
+import { layoutOf, MAX_SLICES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { type BoundLaunch, fill, LaunchCache } from './launch-cache.ts'
@@ -233,11 +233,11 @@ function trapped({ programKey, sizes }: Batch, error: unknown): KernelTrapped {
   return new KernelTrapped(`the kernel of ${programKey} trapped: ${why}; sizes ${JSON.stringify(sizes)}`)
 }
 
-function wholeOf({ plan: { separable } }: Compiled, sizes: Sizes): Slice {
+function wholeOf({ plan: { separable } }: Compiled, sizes: Sizes): RowRange {
   return { index: 0, first: 0, last: separable === undefined ? 0 : sizes[separable] }
 }
 
-function slicesOf(kernel: Compiled, sizes: Sizes, count: number): Slice[] {
+function slicesOf(kernel: Compiled, sizes: Sizes, count: number): RowRange[] {
   const whole = wholeOf(kernel, sizes)
   if (kernel.plan.separable === undefined || count === 1) return [whole]
   const step = Math.ceil(whole.last / count / SLICE_STEP) * SLICE_STEP

@@ -14,7 +14,7 @@ import {
   stridedVectorAxes,
   vectorizationThreshold,
 } from './lanes.ts'
-import type { Variant } from './legalize.ts'
+import type { Specialization } from './legalize.ts'
 import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from './static-predicates.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
 import type { Target } from './wide.ts'
@@ -118,7 +118,7 @@ export class KernelCache {
     return found
   }
 
-  #variant({ variants }: Kept, program: Program, variant: Variant): Compiled | UnsupportedByEngine {
+  #variant({ variants }: Kept, program: Program, variant: Specialization): Compiled | UnsupportedByEngine {
     const { uniform, staticPredicates, lanes } = variant
     const key = `${uniform} ${[...staticPredicates.values()]} ${lanes ?? ''}`
     const known = variants.get(key)
@@ -180,7 +180,7 @@ export class KernelCache {
   }
 
   /** Programs that cannot be compiled are cached, too. */
-  #compile(program: Program, variant: Variant): Compiled | UnsupportedByEngine {
+  #compile(program: Program, variant: Specialization): Compiled | UnsupportedByEngine {
     try {
       const kernel = compile(program, variant, this.#target)
       return compiled(kernel, this.#nextId++)

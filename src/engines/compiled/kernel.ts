@@ -8,7 +8,7 @@ import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import { UnsupportedByEngine } from '../contract.ts'
 import { emit, type Word } from './emit.ts'
-import { COTANGENT, legalize, type Variant } from './legalize.ts'
+import { COTANGENT, legalize, type Specialization } from './legalize.ts'
 import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
 import { plan } from './planner.ts'
 import type { Target } from './wide.ts'
@@ -60,7 +60,7 @@ const PADDING = 16
  *
  * @throws UnsupportedByEngine if there would be too many, or the program has whole-axis ops
  */
-export function planOf(program: Program, variant: Variant): Plan {
+export function planOf(program: Program, variant: Specialization): Plan {
   const { length } = program.nodes
   if (length > MAX_NODES)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
@@ -74,7 +74,7 @@ export function planOf(program: Program, variant: Variant): Plan {
  *
  * @throws UnsupportedByEngine if the kernel would be too large, or the program has whole-axis ops
  */
-export function compile(program: Program, variant: Variant, target: Target): Kernel {
+export function compile(program: Program, variant: Specialization, target: Target): Kernel {
   const planned = planOf(program, variant)
   const { bytes, words } = emit(planned, target)
   if (bytes.length > MAX_KERNEL_BYTES) {
@@ -164,7 +164,7 @@ export interface Arguments {
 }
 
 /** A part of a launch: a range of the outermost axis, if the plan is separable. */
-export interface Slice {
+export interface RowRange {
   readonly index: number
   readonly first: number
   readonly last: number
@@ -186,7 +186,7 @@ export function packKernelParams(
   layout: Layout,
   args: Arguments,
   memory: Memory,
-  slices: readonly Slice[],
+  slices: readonly RowRange[],
 ): number[] {
   const values = evaluateScalars(kernel, args)
   return slices.map((slice) => {
@@ -203,7 +203,12 @@ export function packKernelParams(
   })
 }
 
-function wordOf(word: Exclude<Word, { kind: 'scalar' }>, layout: Layout, sizes: Sizes, slice: Slice): number {
+function wordOf(
+  word: Exclude<Word, { kind: 'scalar' }>,
+  layout: Layout,
+  sizes: Sizes,
+  slice: RowRange,
+): number {
   switch (word.kind) {
     case 'first':
       return slice.first

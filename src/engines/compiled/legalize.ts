@@ -37,7 +37,7 @@ export const COTANGENT = '$cotangent'
 const CHEAP_TO_RENAME = 4
 
 /** What a kernel is specialized for, in addition to its program. */
-export interface Variant {
+export interface Specialization {
   /** Whether a single number is the cotangent of all values. */
   readonly uniform: boolean
   /** Known conditions, by node of the program. */
@@ -49,7 +49,7 @@ export interface Variant {
 /** @example legalize(program, { uniform: true, staticPredicates: new Map() }).roots */
 export function legalize(
   program: Program,
-  { uniform, staticPredicates }: Omit<Variant, 'lanes'>,
+  { uniform, staticPredicates }: Omit<Specialization, 'lanes'>,
 ): LegalizedProgram {
   const build = new Builder(program.axes, simplify)
   const made: Ref[] = []

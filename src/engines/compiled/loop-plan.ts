@@ -22,14 +22,14 @@ export interface Buffer {
 export interface Accumulator {
   readonly node: number
   /** Its memory, if it has axes of loops deeper than its own; otherwise it is in a local variable. */
-  readonly memory: AccumulatorMemory | undefined
+  readonly memory: CompensatedSumBuffers | undefined
 }
 
 /**
  * A sum consists of three parts: the sum of the current block, the total of all blocks, and the rounding error of
  * the total.
  */
-export interface AccumulatorMemory {
+export interface CompensatedSumBuffers {
   readonly partial: Buffer
   readonly total: Buffer
   readonly lost: Buffer
@@ -42,7 +42,7 @@ export type Statement =
   /** Loads the value of a node from memory; a `rename` loads that of its argument. */
   | { readonly kind: 'load'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
-  | { readonly kind: 'accumulate'; readonly node: number; readonly memory: AccumulatorMemory | undefined }
+  | { readonly kind: 'accumulate'; readonly node: number; readonly memory: CompensatedSumBuffers | undefined }
 
 export interface Loop {
   readonly kind: 'loop'

@@ -6,7 +6,7 @@
 import type { Worker } from 'node:worker_threads'
 import { Backoff } from '../backoff.ts'
 import { EngineLost } from '../contract.ts'
-import { spawn } from '../spawn.ts'
+import { spawn } from '../spawn-worker-thread.ts'
 import type { Arena } from './arena.ts'
 import type { Compiled } from './kernel-cache.ts'
 import type { WorkerCommand, WorkerReport } from './messages.ts'

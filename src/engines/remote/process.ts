@@ -11,11 +11,11 @@ import { env, execPath } from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Engine } from '../contract.ts'
 import type { EngineDefinition } from '../define.ts'
-import type { Channel } from './channel.ts'
 import { IpcTransport } from './ipc-transport.ts'
 import type { RemoteOptions, Reply } from './messages.ts'
 import { openRemote } from './remote.ts'
 import { openSlots, SharedMemorySlots } from './shared-memory-slots.ts'
+import type { Channel } from './transport.ts'
 
 export interface ProcessOptions {
   readonly definition: EngineDefinition
@@ -58,7 +58,7 @@ export interface ProcessStart extends RemoteOptions {
 /** The file descriptor of the pipe on both sides; child.ts listens there. */
 export const PIPE = 3
 
-/** When running from sources, the process registers tsx first, as spawn.ts does for threads. */
+/** When running from sources, the process registers tsx first, as spawn-worker-thread.ts does for threads. */
 function start(
   options: ProcessStart,
   variables: Readonly<Record<string, string>>,

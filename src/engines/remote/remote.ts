@@ -18,8 +18,8 @@ import {
   OutOfMemory,
   UnsupportedByEngine,
 } from '../contract.ts'
-import type { Channel } from './channel.ts'
 import type { Answer, Hello, Reply, Request } from './messages.ts'
+import type { Channel } from './transport.ts'
 
 /** Maximum number of programs that both sides cache before both clear their caches. */
 const MAX_PROGRAMS = 512

@@ -1,10 +1,10 @@
 /** Engines in a worker thread: arrays are copied once and transferred. */
 import type { Worker } from 'node:worker_threads'
 import { copyBatch, type Engine } from '../contract.ts'
-import { spawn } from '../spawn.ts'
-import type { Channel } from './channel.ts'
+import { spawn } from '../spawn-worker-thread.ts'
 import type { RemoteOptions, Reply, Request } from './messages.ts'
 import { openRemote } from './remote.ts'
+import type { Channel } from './transport.ts'
 
 export interface ThreadOptions extends RemoteOptions {
   readonly log: (message: string, details?: object) => void

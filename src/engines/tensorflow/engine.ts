@@ -16,7 +16,7 @@ import { classifyError } from './classify-error.ts'
 import { ExecutableCache } from './executable-cache.ts'
 import { queryNvidiaSmi } from './gpu.ts'
 import type { Native } from './native.ts'
-import { runFused } from './run-executable.ts'
+import { runExecutable } from './run-executable.ts'
 
 const NAME = 'tensorflow'
 /** Maximum number of remembered programs that XLA cannot compile; more than the number of cached programs. */
@@ -95,7 +95,7 @@ class TensorflowEngine implements Engine {
       const form = await this.#forms.of(batch)
       if (form === undefined) return undefined
       const started = performance.now()
-      const arrays = runFused(form, batch)
+      const arrays = runExecutable(form, batch)
       return { ...arrays, computeMs: performance.now() - started, compileMs: started - before, engine: NAME }
     } catch (error) {
       if (!(classifyError(error) instanceof UnsupportedByEngine)) throw error

@@ -2,7 +2,7 @@
 import type { Engine } from '../contract.ts'
 import { tensorflowEngine } from './engine.ts'
 import { loadNative, type Native } from './native.ts'
-import { probe } from './probe.ts'
+import { probe } from './self-test.ts'
 import type { Setup } from './setup.ts'
 
 /** A process has one TensorFlow, which is loaded and tested once. */

@@ -11,7 +11,7 @@ import { type PaddedDim, padded, unpad } from './shape-buckets.ts'
 type Arrays = Pick<BatchResult, 'values' | 'denominators' | 'gradients'>
 
 /** @throws Error from tfjs-node; no tensor is leaked */
-export function runFused(form: CompiledExecutable, batch: Batch): Arrays {
+export function runExecutable(form: CompiledExecutable, batch: Batch): Arrays {
   const filling = form.rows && { ...form.rows, count: batch.sizes[form.rows.axis] }
   // Like tf.tidy, for a function whose result contains arrays and no tensors.
   tf.engine().startScope()

@@ -78,7 +78,7 @@ export interface ShaderContext {
   readonly homes: ReadonlyMap<number, BufferDeclaration>
 }
 
-/** Rows that a workgroup keeps in shared memory; see shared-memory-tiles.ts. */
+/** Rows that a workgroup keeps in shared memory; see row-staging.ts. */
 export interface Shared {
   read(name: string, axes: readonly string[], point: Coordinates): Text | undefined
 }

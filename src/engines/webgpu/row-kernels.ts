@@ -14,7 +14,7 @@ import {
   stripThreads,
   WORKGROUP_SIZE,
 } from './kernel-schedule.ts'
-import { SharedMemoryTiles } from './shared-memory-tiles.ts'
+import { SharedMemoryTiles } from './row-staging.ts'
 
 /** The source of one dispatch without the declarations that all dispatches share. */
 export interface ShaderFragment {

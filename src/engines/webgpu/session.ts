@@ -6,8 +6,8 @@ import { type Batch, type BatchResult, DeviceLost, OutOfMemory, UnsupportedByEng
 import { BufferPool, type PoolOptions } from './buffer-pool.ts'
 import { type OpenDevice, openDevice } from './device.ts'
 import { DeviceLostSignal } from './device-lost.ts'
-import { type Fallback, openFallback } from './fallback.ts'
 import { type LaunchContext, launch } from './launch.ts'
+import { type Fallback, openFallback } from './op-by-op.ts'
 import { PipelineCache } from './pipelines.ts'
 
 export interface Session extends LaunchContext {

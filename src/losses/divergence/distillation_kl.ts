@@ -1,6 +1,6 @@
 /** Knowledge distillation: a student's softened distribution compared with its teacher's. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'distillation_kl',
@@ -29,7 +29,7 @@ export default defineLoss({
       default: 1,
       description: 'Divides the logits of both. The loss is multiplied by its square.',
     }),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   // T^2 sum_c t (ln t - ln s). The probabilities t and s both sum to 1, so adding s - t changes nothing, but turns
   // each term into t (e^-d - 1 + d) with d = ln t - ln s: of the order of d^2, where t d alone would cancel against

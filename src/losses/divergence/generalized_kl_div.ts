@@ -1,6 +1,6 @@
 /** Generalized Kullback-Leibler divergence, of quantities that need not sum to 1. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'generalized_kl_div',
@@ -27,7 +27,7 @@ export default defineLoss({
     }),
     targets: input('rows,classes,...', 'nonnegative', { about: 'The true quantities.' }),
   },
-  params: Type.Object({ class_axis: classAxis }),
+  params: Type.Object({ class_axis: classAxisParam }),
   // y (ln y - x) + e^x - y = y (e^d - 1 - d) with d = x - ln y. Near the optimum the right side keeps the digits
   // that the left side loses; far from it, e^d might overflow where y is tiny. A y of 0 leaves e^x, the limit.
   formula: `

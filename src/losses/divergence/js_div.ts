@@ -1,6 +1,6 @@
 /** Jensen-Shannon divergence between two distributions. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'js_div',
@@ -29,7 +29,7 @@ export default defineLoss({
       about: 'The other distribution, treated in the same way.',
     }),
   },
-  params: Type.Object({ class_axis: classAxis }),
+  params: Type.Object({ class_axis: classAxisParam }),
   // With m = (p + q) / 2, a = p / m, b = q / m and d = (a - b) / 2, the row is
   //   1/2 sum m (a ln a + b ln b) = 1/2 sum m (ln(1 - d^2) + d (ln(1 + d) - ln(1 - d))),
   // because a = 1 + d and b = 1 - d. Near equality the whole second form is of the order of d^2; in the first, two

@@ -1,6 +1,6 @@
 /** Cosine of the angle between two vectors, as a distance or as it is. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
+import { defineLoss, dependsOnParam, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'cosine_similarity',
@@ -54,13 +54,13 @@ export default defineLoss({
       default: 1e-8,
       description:
         'Smallest length; a shorter vector counts as having it, so that a zero vector has cosine 0 and a gradient of 1 / epsilon.',
-      ...onlyWith('normalize', true),
+      ...dependsOnParam('normalize', true),
     }),
     epsilon_mode: oneOf(['clip', 'through'], {
       default: 'clip',
       description:
         'Of a vector shorter than epsilon. clip: its gradient is that of x / epsilon; through: its length keeps its own gradient, as in PyTorch.',
-      ...onlyWith('normalize', true),
+      ...dependsOnParam('normalize', true),
     }),
     normalize: Type.Boolean({
       default: true,

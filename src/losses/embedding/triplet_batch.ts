@@ -1,6 +1,6 @@
 /** Triplet loss with triplet mining in the batch. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
+import { defineLoss, dependsOnParam, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'triplet_batch',
@@ -40,7 +40,7 @@ export default defineLoss({
       default: 'skip',
       description:
         'Of mining hard, a row without another one of its class: skip leaves it out; count gives it a positive at distance 0, itself, as TensorFlow Addons does.',
-      ...onlyWith('mining', 'hard'),
+      ...dependsOnParam('mining', 'hard'),
     }),
     distance: oneOf(['sqeuclidean', 'euclidean'], {
       default: 'sqeuclidean',

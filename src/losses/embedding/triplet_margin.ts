@@ -1,6 +1,6 @@
 /** Triplet loss: closer to the positive than to the negative, by a margin. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
+import { defineLoss, dependsOnParam, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'triplet_margin',
@@ -41,20 +41,20 @@ export default defineLoss({
       default: 2,
       structural: true,
       description: 'Order of the norm (distance lp).',
-      ...onlyWith('distance', 'lp'),
+      ...dependsOnParam('distance', 'lp'),
     }),
     epsilon: Type.Number({
       minimum: 0,
       default: 1e-6,
       description:
         'Added to every difference (lp), or the minimum of the product of lengths (cosine; with 0, a zero vector gives NaN).',
-      ...onlyWith('distance', 'lp', 'cosine'),
+      ...dependsOnParam('distance', 'lp', 'cosine'),
     }),
     epsilon_mode: oneOf(['difference', 'sum'], {
       default: 'difference',
       description:
         'Of distance lp. difference: epsilon is added to every difference, as in PyTorch; sum: to the sum of the powers, under the root, as in optax.',
-      ...onlyWith('distance', 'lp'),
+      ...dependsOnParam('distance', 'lp'),
     }),
     swap: Type.Boolean({
       default: false,

@@ -1,6 +1,6 @@
 /** Keras' multiclass hinge loss. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'categorical_hinge',
@@ -20,7 +20,7 @@ export default defineLoss({
       about: 'The right class of each row, or one number per class: one-hot or soft.',
     }),
   },
-  params: Type.Object({ class_axis: classAxis }),
+  params: Type.Object({ class_axis: classAxisParam }),
   // [max_j (1 - y_j) x_j - sum_j y_j x_j + 1]+. The right class takes part in the maximum as a 0: this is the
   // difference from Crammer and Singer.
   formula: `

@@ -1,6 +1,6 @@
 /** Multiclass hinge loss against the strongest wrong class (Crammer and Singer). */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'crammer_singer',
@@ -20,7 +20,7 @@ export default defineLoss({
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
   },
-  params: Type.Object({ class_axis: classAxis }),
+  params: Type.Object({ class_axis: classAxisParam }),
   // [1 + max_{j != y} x_j - x_y]+. The wrong classes are compared before the margin is added, which would turn near
   // values into ties. At the margin the gradient is split evenly, as if the right class took part in the maximum.
   formula: `

@@ -1,6 +1,6 @@
 /** Fenchel-Young losses: one loss for each way to turn scores into probabilities. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input, oneOf } from '../define.ts'
+import { classAxisParam, defineLoss, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'fenchel_young',
@@ -26,7 +26,7 @@ export default defineLoss({
       description:
         'The regularizer: Tsallis entropy of order 1 (Shannon, softmax), 2 (sparsemax) or 1.5 (entmax15).',
     }),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   // max_p (<p, x> - R(p)) - <x, y> with the Tsallis regularizers R: sum p ln p, sum (p^2 - p) / 2 and 4/3 sum
   // (p^1.5 - p), which are all 0 where p is one-hot. The constant R(y), which would make the loss 0 at p = y, is

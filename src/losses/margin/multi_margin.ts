@@ -1,6 +1,6 @@
 /** Multiclass hinge loss over all wrong classes (Weston and Watkins). */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'multi_margin',
@@ -30,7 +30,7 @@ export default defineLoss({
       default: 1,
       description: 'How much higher the right class must score, in units of the scores.',
     }),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   formula: `
     short = relu(margin - pick(predictions, targets, classes) + predictions)

@@ -1,6 +1,6 @@
 /** Multiclass perceptron loss. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'multiclass_perceptron',
@@ -19,7 +19,7 @@ export default defineLoss({
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
   },
-  params: Type.Object({ class_axis: classAxis }),
+  params: Type.Object({ class_axis: classAxisParam }),
   // Classes that are tied for the best share the gradient, including the right one.
   formula: 'max(predictions, classes) - pick(predictions, targets, classes)',
   references: [

@@ -1,6 +1,6 @@
 /** Multiclass sparsemax loss. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'multiclass_sparsemax',
@@ -19,7 +19,7 @@ export default defineLoss({
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('rows,...', 'class', { about: 'The right class of each row.' }),
   },
-  params: Type.Object({ class_axis: classAxis }),
+  params: Type.Object({ class_axis: classAxisParam }),
   // The projection of z onto the simplex is p = [z - tau]+, where tau makes p sum to 1. Class j is in its support
   // if tau = z_j would leave more than nothing for it: sum_i [z_i - z_j]+ < 1. The support then determines tau. The
   // loss |y - z|^2 / 2 - |p - z|^2 / 2 is a sum of terms >= 0, none of which cancels: (y - p)^2 / 2 in the support;

@@ -1,6 +1,6 @@
 /** Softmax cross-entropy on logits, with class indices or probabilities as targets. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, ignoreIndex, input, oneOf, onlyWith } from '../define.ts'
+import { classAxisParam, defineLoss, dependsOnParam, ignoreIndex, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'cross_entropy',
@@ -57,8 +57,8 @@ export default defineLoss({
       default: 0,
       description: 'Share of each target that is spread over all classes.',
     }),
-    ignore_index: Type.Integer({ ...ignoreIndex, ...onlyWith('targets', 'class') }),
-    class_axis: classAxis,
+    ignore_index: Type.Integer({ ...ignoreIndex, ...dependsOnParam('targets', 'class') }),
+    class_axis: classAxisParam,
     gradient: oneOf(['exact', 'residual'], {
       default: 'exact',
       description:

@@ -1,6 +1,6 @@
 /** Cross-entropy of probabilities, with class indices or probabilities as targets. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'cross_entropy_from_probs',
@@ -45,7 +45,7 @@ export default defineLoss({
       description:
         'Probabilities are clipped to [e, 1 - e], as in Keras, with gradient 0 outside. 0: instead, logarithms are limited to -100 and the gradient to 1e12.',
     }),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   // Without clipping, the slope of the logarithm is limited to 1e12 below p = 1e-12, as in binary_cross_entropy.
   formula: `

@@ -1,6 +1,6 @@
 /** Generalized cross-entropy: between cross-entropy and absolute error, for noisy labels. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'generalized_cross_entropy',
@@ -33,7 +33,7 @@ export default defineLoss({
       default: 0.5,
       description: 'Towards 0 it becomes -ln p (cross-entropy); at 1 it is 1 - p (absolute error).',
     }),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   // (1 - p^q) / q, with expm1 so that a small q does not cancel. p^(q-1) is infinite at p = 0: below 1e-37 the
   // slope keeps its value at 1e-37, so that it is finite in float32 and has the right sign.

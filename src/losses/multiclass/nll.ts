@@ -1,6 +1,6 @@
 /** Negative log-likelihood of class indices under given log-probabilities. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, ignoreIndex, input } from '../define.ts'
+import { classAxisParam, defineLoss, ignoreIndex, input } from '../define.ts'
 
 export default defineLoss({
   name: 'nll',
@@ -25,7 +25,7 @@ export default defineLoss({
   },
   params: Type.Object({
     ignore_index: Type.Integer(ignoreIndex),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   formula: `
     w = given(class_weights) ? pick(class_weights, targets, classes) : 1

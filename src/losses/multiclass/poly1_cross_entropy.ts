@@ -1,6 +1,6 @@
 /** PolyLoss: cross-entropy with a different weight for the first term of its series expansion. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input } from '../define.ts'
+import { classAxisParam, defineLoss, input } from '../define.ts'
 
 export default defineLoss({
   name: 'poly1_cross_entropy',
@@ -28,7 +28,7 @@ export default defineLoss({
       default: 2,
       description: 'Added to the coefficient 1 of the term 1 - p. -1 removes the term; 0 is cross_entropy.',
     }),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   // -ln p = (1 - p) + (1 - p)^2 / 2 + ...; epsilon is added to the first coefficient.
   formula: `

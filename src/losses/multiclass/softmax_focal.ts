@@ -1,6 +1,6 @@
 /** Focal loss with a softmax. */
 import { Type } from '@sinclair/typebox'
-import { classAxis, defineLoss, input, nullable } from '../define.ts'
+import { classAxisParam, defineLoss, input, nullable } from '../define.ts'
 
 export default defineLoss({
   name: 'softmax_focal',
@@ -44,7 +44,7 @@ export default defineLoss({
       description:
         'Probabilities are clipped to [epsilon, 1 - epsilon], with gradient 0 beyond, as in Keras. 0 clips nothing.',
     }),
-    class_axis: classAxis,
+    class_axis: classAxisParam,
   }),
   // -sum_c y_c (1 - p_c)^gamma ln p_c. The lower bound keeps the slope for gamma < 1 finite at p = 1. Below e^-800
   // p is 0 in every precision, and 1 - p is constant. Classes with target 0 are left out before the product,

@@ -1,6 +1,6 @@
 /** Direct preference optimization and its row-wise variants. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, oneOf, onlyWith } from '../define.ts'
+import { defineLoss, dependsOnParam, input, oneOf } from '../define.ts'
 
 export default defineLoss({
   name: 'dpo',
@@ -36,7 +36,7 @@ export default defineLoss({
       exclusiveMaximum: 0.5,
       default: 0,
       description: 'Expected share of pairs with swapped labels; sigmoid and robust only.',
-      ...onlyWith('variant', 'sigmoid', 'robust'),
+      ...dependsOnParam('variant', 'sigmoid', 'robust'),
     }),
     variant: oneOf(['sigmoid', 'hinge', 'ipo', 'robust', 'nca_pair', 'sppo_hard', 'apo_zero', 'apo_down'], {
       default: 'sigmoid',

@@ -1,6 +1,6 @@
 /** Negative log-likelihood of counts under a Poisson distribution. */
 import { Type } from '@sinclair/typebox'
-import { defineLoss, input, onlyWith } from '../define.ts'
+import { defineLoss, dependsOnParam, input } from '../define.ts'
 
 export default defineLoss({
   name: 'poisson_nll',
@@ -39,7 +39,7 @@ export default defineLoss({
       minimum: 0,
       default: 1e-8,
       description: 'Added to the rate inside its logarithm (log_input false only).',
-      ...onlyWith('log_input', false),
+      ...dependsOnParam('log_input', false),
     }),
   }),
   // -ln(rate^y e^-rate / y!) = rate - y ln rate + ln y!, and ln y! ~ y ln y - y + ln(2 pi y)/2. For a count of 0

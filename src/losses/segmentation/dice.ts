@@ -2,12 +2,12 @@
 import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
-  activated,
   activation,
   ignoredClass,
   pixelMask,
   REGIONS_WITH_PIXELS,
-  regions,
+  scoresInput,
+  softMaskInput,
   TP_FP_FN,
 } from '../regions.ts'
 
@@ -38,7 +38,7 @@ export default defineLoss({
       note: 'optax halves the numerator and the denominator before it adds smooth to both, so its smooth of 1 is 2 here. It averages the classes of a row (ours are apart: their mean is its number) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.',
     },
   },
-  inputs: { predictions: activated, targets: regions, mask: pixelMask },
+  inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
   params: Type.Object({
     activation: activation('sigmoid'),
     smooth: Type.Number({

@@ -2,12 +2,12 @@
 import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
-  activated,
   activation,
   ignoredClass,
   pixelMask,
   REGIONS_WITH_PIXELS,
-  regions,
+  scoresInput,
+  softMaskInput,
   TP_FP_FN,
 } from '../regions.ts'
 
@@ -17,7 +17,7 @@ export default defineLoss({
   couples: 'group',
   about:
     'The Tversky loss of each row and class to the power gamma. gamma below 1 (0.75 is common) keeps pushing regions that are nearly right, above 1 turns to those that are badly wrong; 1 is tversky. Not with gamma far below 1 near convergence: its slope grows without bound as the loss goes to 0. An empty region (an absent class) costs 0 where it is predicted empty, else the same power of alpha E / (alpha E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean.',
-  inputs: { predictions: activated, targets: regions, mask: pixelMask },
+  inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
   params: Type.Object({
     activation: activation('sigmoid'),
     alpha: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false positives.' }),

@@ -2,12 +2,12 @@
 import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
-  activated,
   activation,
   ignoredClass,
   pixelMask,
   ROWS_WITH_PIXELS,
-  regions,
+  scoresInput,
+  softMaskInput,
   TP_FP_FN,
 } from '../regions.ts'
 
@@ -28,7 +28,7 @@ export default defineLoss({
       note: "optax takes a weighted mean of each class's own Dice loss, with weights from the whole batch; this is the overlap of Sudre et al. (and MONAI) with weights from each row, so that an answer does not depend on who shares the batch. optax has the classes last.",
     },
   },
-  inputs: { predictions: activated, targets: regions, mask: pixelMask },
+  inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
   params: Type.Object({
     activation: activation('softmax'),
     smooth: Type.Number({

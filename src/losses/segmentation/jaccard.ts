@@ -2,12 +2,12 @@
 import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
-  activated,
   activation,
   ignoredClass,
   pixelMask,
   REGIONS_WITH_PIXELS,
-  regions,
+  scoresInput,
+  softMaskInput,
   TP_FP_FN,
 } from '../regions.ts'
 
@@ -24,7 +24,7 @@ export default defineLoss({
       note: 'MONAI calls it DiceLoss(jaccard=True), whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch takes the batch as one region, and an absent class counts 0 there.',
     },
   },
-  inputs: { predictions: activated, targets: regions, mask: pixelMask },
+  inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
   params: Type.Object({
     activation: activation('sigmoid'),
     smooth: Type.Number({

@@ -1,7 +1,7 @@
 /** Lovasz loss: the convex surrogate of the Jaccard index that agrees with it on every hard prediction. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, input, oneOf } from '../define.ts'
-import { hardRegions, ignoredClass, MASKED_REGIONS, pixelMask } from '../regions.ts'
+import { hardMaskInput, ignoredClass, MASKED_REGIONS, pixelMask } from '../regions.ts'
 
 export default defineLoss({
   name: 'lovasz',
@@ -11,7 +11,7 @@ export default defineLoss({
     'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch. An empty region (an absent class) costs its largest error with mode hinge, 0 once all its logits are below -1, and counts in the mean; with mode softmax it leaves sum and mean.',
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
-    targets: hardRegions,
+    targets: hardMaskInput,
     mask: pixelMask,
   },
   params: Type.Object({

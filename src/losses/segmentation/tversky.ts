@@ -2,12 +2,12 @@
 import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
-  activated,
   activation,
   ignoredClass,
   pixelMask,
   REGIONS_WITH_PIXELS,
-  regions,
+  scoresInput,
+  softMaskInput,
   TP_FP_FN,
 } from '../regions.ts'
 
@@ -29,7 +29,7 @@ export default defineLoss({
       note: 'alpha weighs false positives, as in the paper and in Keras from keras#23333 on; Keras up to 3.15 weighs false negatives with it: swap the two for its numbers. Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; Keras adds an epsilon of 1e-7 to the denominator, which is not added here.',
     },
   },
-  inputs: { predictions: activated, targets: regions, mask: pixelMask },
+  inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
   params: Type.Object({
     activation: activation('sigmoid'),
     alpha: Type.Number({ minimum: 0, default: 0.5, description: 'Weight of false positives.' }),

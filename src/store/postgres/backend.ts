@@ -6,7 +6,7 @@ import type { Backend } from '../backend.ts'
 import { type Change, InvalidAddress, StoreDown } from '../contract.ts'
 import { LazyDb, type StoreLog } from '../lazy-db.ts'
 import { type Db, migrate, type Tables, type Tx } from '../tables.ts'
-import { isLasting, toStoreDown } from './faults.ts'
+import { needsReconnect, toStoreDown } from './error-translation.ts'
 import { CHANNEL, encodeChange, Listener } from './listener.ts'
 
 /** How long a call may take, in ms. */
@@ -40,7 +40,7 @@ export function createPostgresBackend(url: string, log?: StoreLog): Backend {
     },
     callMs: CALL_MS,
     toStoreDown: (error) => toStoreDown(error, title),
-    isLasting,
+    isLasting: needsReconnect,
     // What was given up may still be done: its notice is then another's, and heard.
     onDropped: () => {
       origin = randomUUID()

@@ -8,7 +8,7 @@ import { LazyDb, type StoreLog } from '../lazy-db.ts'
 import { type Db, migrate, type Tables } from '../tables.ts'
 import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
-import { isLasting, toStoreDown } from './faults.ts'
+import { needsReconnect, toStoreDown } from './error-translation.ts'
 
 /** How long a call may take, the wait for its turn included, in ms. */
 const CALL_MS = 10_000
@@ -30,7 +30,7 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
     },
     callMs: CALL_MS,
     toStoreDown: (error) => toStoreDown(error, file),
-    isLasting,
+    isLasting: needsReconnect,
     onDropped: () => heard('all'),
     // What is in the log goes into the file, which may then be copied alone.
     beforeClose: (db) => sql`pragma wal_checkpoint(truncate)`.execute(db),

@@ -1,7 +1,7 @@
 /** The store's end of the thread: statements out, rows back. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
-import { spawn } from '../../engines/spawn.ts'
+import { spawn } from '../../engines/spawn-worker-thread.ts'
 import type { Reply, Request, SentError, StatementResult, WorkerOptions } from './messages.ts'
 
 /** How long to wait for the thread's end, in ms. */

@@ -11,10 +11,10 @@ import {
   isPlainMember,
   PLAIN_MEMBERS,
 } from '../define.ts'
-import { sniffFormat } from '../sniff-format.ts'
+import { wrongFormatHint } from '../wrong-format-hint.ts'
 import { type Numbers, NumbersReader, parseNonFinite, tooManyNumbers } from './numbers.ts'
+import { parseCached } from './parse-cache.ts'
 import { type Json, JsonReader } from './reader.ts'
-import { repeatedValue } from './repeated-value.ts'
 import { internSignature } from './request-signature.ts'
 import { tensorFromArray, tensorFromObject } from './tensor.ts'
 import { writeAnswer } from './writer.ts'
@@ -47,7 +47,7 @@ function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
 
 /** @throws Problem if the body is in another format. JSON never contains a zero byte. */
 function failAs(bytes: Uint8Array) {
-  const hint = sniffFormat(bytes, 'application/json')
+  const hint = wrongFormatHint(bytes, 'application/json')
   if (hint !== undefined) throw new Problem('malformed-json', hint)
 }
 
@@ -70,7 +70,7 @@ class Body {
   }
 
   member(name: string) {
-    if (name === 'definition') this.options.set(name, repeatedValue(this.#reader))
+    if (name === 'definition') this.options.set(name, parseCached(this.#reader))
     else if (isPlainMember(name)) this.options.set(name, this.#reader.value())
     else this.#unlisted(name)
   }

@@ -15,7 +15,7 @@ const ZERO_POINT = 0x302e3030
 const FOUR_ZEROS = 0x30303030
 
 /** Maximum number of bytes that are touched for one printed number and the comma after it. */
-export const MAX_PRINTED = 32
+export const MAX_FLOAT_BYTES = 32
 
 /** A float32 and its bits. */
 const FLOAT = new Float32Array(1)

@@ -3,7 +3,7 @@
  * (everything else, as one text), and get the same object.
  */
 import type { DecodedTensor } from '../define.ts'
-import { numberOf } from './repeated-value.ts'
+import { cacheIdOf } from './parse-cache.ts'
 
 /** Maximum number of cached structures, and the maximum length of a signature. */
 const MEMORY = { structures: 512, characters: 8192 } as const
@@ -45,7 +45,7 @@ function textOf(
 
 /** JSON has no -0. A cached value is replaced by its number instead of being written out. */
 function spelled(_: string, value: unknown): unknown {
-  const number = numberOf(value)
+  const number = cacheIdOf(value)
   if (number !== undefined) return { remembered: number }
   return Object.is(value, -0) ? '-0' : value
 }

@@ -2,7 +2,7 @@
 import { isInteger, sizeOf } from '../../tensor.ts'
 import { type Answer, type AnswerTensor, BYTES } from '../define.ts'
 import { roundTo, writeElements } from '../dtypes.ts'
-import { MAX_PRINTED, printDoubles, printFloats } from './print-floats.ts'
+import { MAX_FLOAT_BYTES, printDoubles, printFloats } from './print-floats.ts'
 
 const OPEN = 0x5b
 const CLOSE = 0x5d
@@ -160,7 +160,7 @@ class JsonWriter {
   /** `count` rows of `width` numbers, each in brackets, separated by commas. */
   rows(data: Printable, from: number, count: number, width: number) {
     for (let row = 0; row < count; row++) {
-      this.#reserve(Math.min(width, AT_ONCE) * MAX_PRINTED + 3)
+      this.#reserve(Math.min(width, AT_ONCE) * MAX_FLOAT_BYTES + 3)
       if (row > 0) this.#view.setUint8(this.#offset++, COMMA)
       this.#view.setUint8(this.#offset++, OPEN)
       if (width <= AT_ONCE) this.#print(data, from + row * width, from + (row + 1) * width)
@@ -175,7 +175,7 @@ class JsonWriter {
    */
   numbers(data: Printable, from: number, end: number) {
     for (let at = from; at < end; at += AT_ONCE) {
-      this.#reserve(Math.min(end - at, AT_ONCE) * MAX_PRINTED + 1)
+      this.#reserve(Math.min(end - at, AT_ONCE) * MAX_FLOAT_BYTES + 1)
       if (at > from) this.byte(COMMA)
       this.#print(data, at, Math.min(at + AT_ONCE, end))
     }

@@ -8,7 +8,7 @@ import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../d
 import { readElements } from '../dtypes.ts'
 import { type Json, JsonReader } from '../json/reader.ts'
 import { checkShape, isShape } from '../shape.ts'
-import { sniffFormat } from '../sniff-format.ts'
+import { wrongFormatHint } from '../wrong-format-hint.ts'
 import { DTYPE_OF_CODE } from './dtype-codes.ts'
 
 /** The reference implementation allows 100 MB. The header of a request is small. */
@@ -126,7 +126,7 @@ function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: Dec
 
 /** The offset at which the header ends and the data begins. */
 function endOfHeader(bytes: Uint8Array): number {
-  const fail = (detail: string) => malformed(sniffFormat(bytes, 'application/x-safetensors') ?? detail)
+  const fail = (detail: string) => malformed(wrongFormatHint(bytes, 'application/x-safetensors') ?? detail)
   if (bytes.length < 8) throw fail(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
   if (length > MAX_HEADER)

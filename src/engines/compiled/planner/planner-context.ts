@@ -5,7 +5,7 @@
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
 import { fastestAxis } from '../loop-order.ts'
-import { type AccumulatorMemory, type Buffer, isReduction, isScalar, readsInput } from '../loop-plan.ts'
+import { type Buffer, type CompensatedSumBuffers, isReduction, isScalar, readsInput } from '../loop-plan.ts'
 import type { WorkItem } from './work-items.ts'
 
 /** The state that a planner and its blocks share. */
@@ -17,7 +17,7 @@ export class PlannerContext {
   /** Node -> the result buffers to which it is written. */
   readonly roots: ReadonlyMap<number, readonly Buffer[]>
   /** The memory of sums with deeper axes. */
-  readonly memory = new Map<number, AccumulatorMemory>()
+  readonly memory = new Map<number, CompensatedSumBuffers>()
   /** Where such a sum is copied to, because it is read outside of its block. */
   readonly copies = new Map<number, Buffer>()
   /**

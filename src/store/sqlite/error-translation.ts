@@ -37,7 +37,7 @@ const SYSTEM: Readonly<Record<string, string>> = {
 const PASSING = [5, 6, 13]
 
 /** Whether the file has to be opened again. */
-export function isLasting(error: unknown): boolean {
+export function needsReconnect(error: unknown): boolean {
   return !(error instanceof SqliteFault) || !PASSING.includes(error.sent.sqlite & 0xff)
 }
 

@@ -8,7 +8,7 @@ import type { Parameter } from './arguments.ts'
 import { FUNCTIONS } from './functions.ts'
 
 /** `; write "x"`, with `or` between several ways. */
-export function writing(...ways: readonly string[]): string {
+export function writeHint(...ways: readonly string[]): string {
   return `; write ${ways.map((way) => `"${way}"`).join(' or ')}`
 }
 
@@ -27,58 +27,58 @@ export const ABOUT_ARGUMENTS = '; arguments have no names, write the axis itself
  * longer one comes first.
  */
 const OPERATORS: readonly (readonly [text: string, hint: string])[] = [
-  ['===', writing('==')],
-  ['!==', writing('!=')],
-  ['&&', writing('and')],
-  ['||', writing('or')],
-  ['<>', writing('!=')],
-  ['=<', writing('<=')],
-  ['=>', `${writing('>=')} to compare${NO_DEFINITION}`],
-  [':=', writing('=')],
-  ['//', `${writing('floor(a / b)')}, and "#" before a comment`],
+  ['===', writeHint('==')],
+  ['!==', writeHint('!=')],
+  ['&&', writeHint('and')],
+  ['||', writeHint('or')],
+  ['<>', writeHint('!=')],
+  ['=<', writeHint('<=')],
+  ['=>', `${writeHint('>=')} to compare${NO_DEFINITION}`],
+  [':=', writeHint('=')],
+  ['//', `${writeHint('floor(a / b)')}, and "#" before a comment`],
   ['++', ONE_VALUE],
   ['+=', ONE_VALUE],
   ['-=', ONE_VALUE],
   ['*=', ONE_VALUE],
   ['/=', ONE_VALUE],
-  ['.*', writing('*')],
-  ['./', writing('/')],
-  ['.^', writing('^')],
+  ['.*', writeHint('*')],
+  ['./', writeHint('/')],
+  ['.^', writeHint('^')],
 ]
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹'
-const POWERS = [...SUPERSCRIPTS].map((sign, power) => [sign, writing(`^${power}`)] as const)
+const POWERS = [...SUPERSCRIPTS].map((sign, power) => [sign, writeHint(`^${power}`)] as const)
 
 const SIGNS: ReadonlyMap<string, string> = new Map([
-  ...each('×·⋅∗∙⊙⊗•', writing('*')),
-  ...each('÷∕⁄', writing('/')),
-  ...each('−–—‐‑', writing('-')),
-  ...each('≤⩽≦', writing('<=')),
-  ...each('≥⩾≧', writing('>=')),
-  ...each('≠', writing('!=')),
-  ...each('≈≃≅', writing('abs(a - b) < 1e-6')),
-  ...each('&∧', writing('and')),
-  ...each('|∨', writing('or')),
-  ...each('!~¬', writing('not')),
-  ...each('→', writing('->')),
-  ...each('←', writing('=')),
-  ...each('…', writing('...')),
-  ...each('√', writing('sqrt(x)')),
-  ...each('∑Σ', writing('sum(x, axis)')),
-  ...each('∏Π', writing('exp(sum(log(x), axis))')),
-  ...each('‖∥', writing('norm(x, axis)')),
-  ...each('⌊⌋', writing('floor(x)')),
-  ...each('∞', writing('1 / 0')),
+  ...each('×·⋅∗∙⊙⊗•', writeHint('*')),
+  ...each('÷∕⁄', writeHint('/')),
+  ...each('−–—‐‑', writeHint('-')),
+  ...each('≤⩽≦', writeHint('<=')),
+  ...each('≥⩾≧', writeHint('>=')),
+  ...each('≠', writeHint('!=')),
+  ...each('≈≃≅', writeHint('abs(a - b) < 1e-6')),
+  ...each('&∧', writeHint('and')),
+  ...each('|∨', writeHint('or')),
+  ...each('!~¬', writeHint('not')),
+  ...each('→', writeHint('->')),
+  ...each('←', writeHint('=')),
+  ...each('…', writeHint('...')),
+  ...each('√', writeHint('sqrt(x)')),
+  ...each('∑Σ', writeHint('sum(x, axis)')),
+  ...each('∏Π', writeHint('exp(sum(log(x), axis))')),
+  ...each('‖∥', writeHint('norm(x, axis)')),
+  ...each('⌊⌋', writeHint('floor(x)')),
+  ...each('∞', writeHint('1 / 0')),
   ...each('∂∇', '; gradients are derived, write the value alone'),
-  ...each('π', writing('3.141592653589793')),
-  ...each('σ', writing('sigma', 'sigmoid(x)')),
-  ...each('%', writing('a - b * floor(a / b)')),
-  ...each('@', writing('sum(a * b, axis)')),
+  ...each('π', writeHint('3.141592653589793')),
+  ...each('σ', writeHint('sigma', 'sigmoid(x)')),
+  ...each('%', writeHint('a - b * floor(a / b)')),
+  ...each('@', writeHint('sum(a * b, axis)')),
   ...each(';', '; a line ends where it ends, write each on a line of its own'),
   ...each('"\'`“”‘’„«»', NO_STRING),
   ...each('{}', NO_BLOCK),
   ...each('\\$', NO_LATEX),
-  ...each('⁻', writing('^-1')),
+  ...each('⁻', writeHint('^-1')),
   ...POWERS,
 ])
 
@@ -120,7 +120,7 @@ export function foreignOperator(source: string, offset: number): Misspelt | unde
 
 /** @param isOperand whether a value is expected here */
 export function foreignCharacter(letter: string, isOperand: boolean): Misspelt {
-  if (letter === '|' && isOperand) return { text: letter, hint: writing('abs(x)') }
+  if (letter === '|' && isOperand) return { text: letter, hint: writeHint('abs(x)') }
   const hint = SIGNS.get(letter) ?? asLetter(letter)
   return { text: /\p{L}|\p{N}|\p{P}|\p{S}/u.test(letter) ? letter : codeOf(letter), hint }
 }
@@ -129,7 +129,7 @@ const codeOf = (letter: string) => `U+${letter.codePointAt(0)!.toString(16).toUp
 
 function asLetter(letter: string): string {
   const plain = inAscii(letter)
-  if (plain !== undefined) return plain === ' ' ? '; write a plain space' : writing(plain)
+  if (plain !== undefined) return plain === ' ' ? '; write a plain space' : writeHint(plain)
   return /\p{C}/u.test(letter) ? '; take it out' : ' (names are ASCII letters, digits and _)'
 }
 
@@ -173,14 +173,14 @@ export function memberHint(source: string, offset: number, owner: string | undef
   if (chain === undefined) return undefined
   const member = chain.split('.').at(-1)!.trim()
   const subject = owner === undefined || isModule(owner) ? 'x' : owner
-  const way = NAMES.get(member) ?? wayToCall(member, subject)
-  return way === undefined ? '; functions stand alone: abs(x)' : writing(way)
+  const way = NAMES.get(member) ?? translateCall(member, subject)
+  return way === undefined ? '; functions stand alone: abs(x)' : writeHint(way)
 }
 
 // Functions
 
 /** Name in another language -> how to write it here, with x and y. */
-export const CALLS: Readonly<Record<string, string>> = {
+export const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
   absolute: 'abs(x)',
   fabs: 'abs(x)',
   negative: '-x',
@@ -304,8 +304,8 @@ const ARGUMENTS: Readonly<Record<Parameter, readonly string[]>> = {
  * @example
  * wayToCall('reduce_sum') // 'sum(x, axis)'
  */
-export function wayToCall(name: string, subject = 'x'): string | undefined {
-  const found = Object.hasOwn(CALLS, name) ? CALLS[name] : exampleOf(name)
+export function translateCall(name: string, subject = 'x'): string | undefined {
+  const found = Object.hasOwn(FOREIGN_FUNCTIONS, name) ? FOREIGN_FUNCTIONS[name] : exampleOf(name)
   return found?.replace(/\bx\b/g, () => subject)
 }
 
@@ -324,13 +324,13 @@ function exampleOf(name: string): string | undefined {
 
 /** The hint for a call of an unknown function. */
 export function callHint(name: string): string {
-  const way = Object.hasOwn(CALLS, name) ? writing(CALLS[name]) : undefined
+  const way = Object.hasOwn(FOREIGN_FUNCTIONS, name) ? writeHint(FOREIGN_FUNCTIONS[name]) : undefined
   return way ?? WORDS.get(name) ?? ''
 }
 
 // Words
 
-const CHOICE = writing('c ? a : b')
+const CHOICE = writeHint('c ? a : b')
 const AS_NAMED = '; a line that is named is "e = x - y", without a word before it'
 
 const NO_LOOP = '; there are no loops, write "sum(x, axis)" or another function over an axis'
@@ -344,13 +344,13 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ...words('for while', NO_LOOP),
   ...words('import from', NO_IMPORT),
   ['return', '; the last line is the value, write it alone'],
-  ['is', writing('==')],
-  ['in', writing('a == b or a == c')],
-  ['mod', writing('a - b * floor(a / b)')],
-  ['div', writing('floor(a / b)')],
-  ['AND', writing('and')],
-  ['OR', writing('or')],
-  ['NOT', writing('not')],
+  ['is', writeHint('==')],
+  ['in', writeHint('a == b or a == c')],
+  ['mod', writeHint('a - b * floor(a / b)')],
+  ['div', writeHint('floor(a / b)')],
+  ['AND', writeHint('and')],
+  ['OR', writeHint('or')],
+  ['NOT', writeHint('not')],
 ])
 
 function words(list: string, hint: string): (readonly [string, string])[] {
@@ -372,12 +372,12 @@ const NAMES: ReadonlyMap<string, string> = new Map([
 const NOTHING: ReadonlySet<string> = new Set(['None', 'null', 'nil', 'undefined'])
 
 /** The hint for a name that has no meaning here; undefined for an ordinary unknown name. */
-export function nameHint(name: string): string | undefined {
+export function foreignNameHint(name: string): string | undefined {
   const number = NAMES.get(name)
-  if (number !== undefined) return writing(number)
+  if (number !== undefined) return writeHint(number)
   if (NOTHING.has(name)) return '; ask with given(x) whether something is there'
   return (
-    WORDS.get(name) ?? (FUNCTIONS.has(name) ? `, it is a function${writing(exampleOf(name)!)}` : undefined)
+    WORDS.get(name) ?? (FUNCTIONS.has(name) ? `, it is a function${writeHint(exampleOf(name)!)}` : undefined)
   )
 }
 
@@ -426,16 +426,16 @@ function beginsValue({ kind }: Word): boolean {
 
 /** The hint for a token where an operator or the end of the line is expected. */
 export function operatorHint(before: Word | undefined, found: Word): string {
-  if (found.text === '=') return `${writing('==')} to compare`
+  if (found.text === '=') return `${writeHint('==')} to compare`
   if (found.text === ',') return '; a formula has one value'
   const isFactor = beginsValue(found) || found.text === '('
   const isAfterFactor = before !== undefined && (before.kind === 'number' || /^[)\]]$/.test(before.text))
-  return isFactor && isAfterFactor ? `${writing('*')} between factors` : ''
+  return isFactor && isAfterFactor ? `${writeHint('*')} between factors` : ''
 }
 
 /** The hint for a token where a value is expected. */
 export function valueHint({ text }: Word): string {
   if (text === '+') return '; a value stands without a sign'
-  if (text === '=') return writing('==', '<=', '>=')
+  if (text === '=') return writeHint('==', '<=', '>=')
   return text === '[' ? '; there are no lists' : ''
 }

@@ -6,14 +6,14 @@
  * which is -x.
  */
 import type { Builder, Ref } from './builder.ts'
+import { partsOf, type Term, termOf, total } from './flattened-sum.ts'
 import { stable } from './stable.ts'
-import { partsOf, type Term, termOf, total } from './terms.ts'
 
 /**
  * @example
  * sumOf(build, [delta, build.select(isSmall, build.sub(q, delta), zero)]) // isSmall ? q : delta
  */
-export function sumOf(build: Builder, shares: readonly Ref[]): Ref {
+export function accumulateGradients(build: Builder, shares: readonly Ref[]): Ref {
   const plain = shares.map((ref) => termOf(build, ref))
   const terms = partsOf(build, plain)
   const settled = terms === undefined ? plain : withoutPairs(build, terms)

@@ -16,7 +16,7 @@ const INDENT = '  '
  * //   x +* y
  * //      ^
  */
-export function quote({ line, column, source }: Place): string {
+export function codeFrame({ line, column, source }: Place): string {
   const whole = source.split('\n')[line - 1] ?? ''
   const { text, before } = clipped(shown(whole), column - 1)
   const blank = text.slice(0, before).replaceAll(/[^\t]/g, ' ')

@@ -24,7 +24,7 @@ let count = 0
  *
  * @throws Problem `malformed-json`
  */
-export function repeatedValue(reader: JsonReader): Json {
+export function parseCached(reader: JsonReader): Json {
   reader.peek()
   // An object ends with its own closing bracket, so if the bytes begin with a known object, they contain exactly
   // that object.
@@ -47,6 +47,6 @@ function readNew(reader: JsonReader): Json {
 }
 
 /** The number of a cached value; undefined for any other value. */
-export function numberOf(value: unknown): number | undefined {
+export function cacheIdOf(value: unknown): number | undefined {
   return typeof value === 'object' && value !== null ? numbers.get(value) : undefined
 }

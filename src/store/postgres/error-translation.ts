@@ -52,7 +52,7 @@ interface PgError extends Error {
 }
 
 /** Whether the server as such is out of reach, or not as it was. */
-export function isLasting({ code = '' }: PgError): boolean {
+export function needsReconnect({ code = '' }: PgError): boolean {
   return !PASSING.some((passing) => code.startsWith(passing))
 }
 

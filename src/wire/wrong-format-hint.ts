@@ -13,7 +13,7 @@ const [OPEN_OBJECT, BLANK] = [0x7b, 0x20]
  * sniffFormat(Buffer.from('{"predictions": [1]}'), 'application/x-safetensors')
  * // 'this looks like JSON: send it with Content-Type: application/json'
  */
-export function sniffFormat(bytes: Uint8Array, type: string): string | undefined {
+export function wrongFormatHint(bytes: Uint8Array, type: string): string | undefined {
   if (bytes[0] === 0x1f && bytes[1] === 0x8b)
     return 'this looks like gzip: send it with Content-Encoding: gzip'
   const other = isSafetensors(bytes)

@@ -11,7 +11,7 @@ import type { Axes } from './axes.ts'
 import type { Options } from './params.ts'
 
 /** An input that masks elements of another one. */
-export interface Silencer {
+export interface MaskInput {
   readonly name: string
   /** Whether one of its numbers means that nothing counts there. */
   readonly isSilence: (x: number) => boolean
@@ -25,13 +25,13 @@ type Inputs = Readonly<Record<string, InputSpec>>
 type Layouts = Readonly<Record<string, InputLayout>>
 
 /** The silencers of one input. */
-export function silencersOf(
+export function maskInputsOf(
   inputs: Inputs,
   layouts: Layouts,
   axes: Axes,
   options: Options,
   name: string,
-): Silencer[] {
+): MaskInput[] {
   return Object.keys(layouts).flatMap((other) => {
     const isSilence = other === name ? undefined : silenceIn(inputs[other], layouts[other], options)
     const places = along(layouts[name].axes, layouts[other].axes, axes)
@@ -74,8 +74,8 @@ function along(layout: readonly string[], other: readonly string[], { sizes }: A
  *
  * @param data the silencer's numbers
  */
-export function isSilencedBy(
-  { shared, own, isSilence }: Silencer,
+export function isMaskedBy(
+  { shared, own, isSilence }: MaskInput,
   data: NumericArray,
   element: number,
 ): boolean {

@@ -6,7 +6,7 @@ import { type Json, JsonReader } from './reader.ts'
  * @example
  * readDocument(Buffer.from('{"name": "acme/x"}')) // { name: 'acme/x' }
  */
-export function readDocument(bytes: Uint8Array): Json {
+export function parseJson(bytes: Uint8Array): Json {
   const reader = new JsonReader(bytes)
   const value = reader.value()
   reader.end()
