@@ -178,7 +178,11 @@ describe('the docs page', () => {
 describe('health', () => {
   it('is live, and ready with the engine and the reason', async () => {
     expect(await get('/health/live')).toEqual({ status: 'live' })
-    expect(await get('/health/ready')).toMatchObject({ status: 'ready', engine: 'wasm', reason: 'selected by name' })
+    expect(await get('/health/ready')).toMatchObject({
+      status: 'ready',
+      engine: 'wasm',
+      reason: 'selected by name',
+    })
   })
 })
 
