@@ -109,7 +109,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     cause: '`Accept` excludes both `application/json` and `application/x-safetensors`.',
     remedy: 'Send one of the two, `*/*`, or no `Accept`: the answer then has the format of the body.',
     example: {
-      requests: [{ path: '/v1/losses/huber', headers: { accept: 'text/csv' }, body: pair }],
+      requests: [{ path: '/v1/losses/huber', headers: { accept: 'image/png' }, body: pair }],
     },
   },
   'request-timeout': {

@@ -47,7 +47,7 @@ async function start(config: Config, log: Logger): Promise<void> {
   const app = await buildApp(config, { log })
   await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context
-  // Before the line is logged: whoever reads it may send a signal at once.
+  // Before the line is logged, because its reader may send a signal at once.
   closeOnSignals(app, config, log)
   const details = { engine: engine.info.name, device: engine.info.device, why: engine.info.reason }
   log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${addressOf(app)}`)

@@ -95,6 +95,9 @@ function circles(): string[] {
   return found
 }
 
+const exportsFormat = (file: string) =>
+  /^export default defineFormat/m.test(readFileSync(new URL(file, source), 'utf8'))
+
 describe('the house', () => {
   it('has no room that the list of floors does not know', () => {
     expect([...new Set(files.map(partOf))].sort()).toEqual(FLOORS.flat().sort())
@@ -133,7 +136,8 @@ describe('the house', () => {
     const isLoss = (file: string) => /^losses\/\w+\/\w+\.ts$/.test(file)
     const shared = ['losses/define.ts', 'losses/formula-snippets.ts', 'losses/regions.ts', 'losses/boxes.ts']
     expect(imports.filter(({ from, to }) => isLoss(from) && !shared.includes(to))).toEqual([])
-    const isFormat = (file: string) => /^wire\/(json|safetensors)\/index\.ts$/.test(file)
+    const isFormat = (file: string) => /^wire\/(\w+\/index|\w+)\.ts$/.test(file) && exportsFormat(file)
+    expect(files.filter(isFormat).length).toBeGreaterThanOrEqual(2)
     expect(imports.filter(({ from, to }) => isFormat(from) && isFormat(to))).toEqual([])
     const isEngine = (file: string) => /^engines\/(wasm|cpu|tensorflow|interpreter)\.ts$/.test(file)
     expect(imports.filter(({ from, to }) => isEngine(from) && isEngine(to))).toEqual([])

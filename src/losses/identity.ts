@@ -1,6 +1,6 @@
 /**
- * Content addressing: two definitions that compute the same with the same formula are the same loss, whoever wrote
- * them.
+ * Content addressing: two definitions that compute the same with the same formula are the same loss, no matter who
+ * wrote them.
  */
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'

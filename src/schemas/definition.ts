@@ -127,7 +127,7 @@ export const DefinitionSchema = Type.Object(
  * @param pointer JSON pointer to the document in the body
  * @param name the name of the loss in messages and metrics
  *
- * @param pointer where the document stands in the body
+ * @param pointer where the document is in the body
  * @param name what messages and metrics call the loss
  * @throws Problem `invalid-value`, `unknown-name`, `formula-invalid`, `too-expensive`
  * @example

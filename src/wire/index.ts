@@ -57,7 +57,8 @@ function readRange(text: string): MediaRange {
  * counts.
  */
 function qualityOf({ mediaTypes }: Format, ranges: readonly MediaRange[]): number {
-  for (const level of [mediaTypes, ['application/*'], ['*/*']]) {
+  const groups = mediaTypes.map((type) => `${type.split('/')[0]}/*`)
+  for (const level of [mediaTypes, groups, ['*/*']]) {
     const matching = ranges.filter(({ type }) => level.includes(type))
     if (matching.length > 0) return Math.max(...matching.map(({ quality }) => quality))
   }

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { build, type Plugin } from 'esbuild'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { launchChromium } from '../support/chromium.ts'
 
 const source = new URL('../../src/', import.meta.url)
@@ -98,7 +99,8 @@ describe('the language and the catalog in a page', () => {
   })
 
   it.skipIf(browser === undefined)('holds every loss', async () => {
-    expect(await evaluated<string[]>('lossd.names')).toHaveLength(82)
+    const { losses } = await loadCatalog()
+    expect((await evaluated<string[]>('lossd.names')).sort()).toEqual(losses.map(({ name }) => name).sort())
   })
 
   it.skipIf(browser === undefined)('evaluates and differentiates a loss of the catalog', async () => {

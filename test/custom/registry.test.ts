@@ -134,7 +134,9 @@ describe('listing and retiring', () => {
     const { body: rest } = await server.send('GET', '/v1/losses?namespace=pages&after=loss_1')
     expect(rest.losses).toHaveLength(1)
     expect((await server.send('GET', '/v1/losses?namespace=empty')).body.losses).toEqual([])
-    expect((await server.send('GET', '/v1/losses')).body.losses).toHaveLength(82)
+    expect((await server.send('GET', '/v1/losses')).body.losses).toHaveLength(
+      server.app.context.catalog.losses.length,
+    )
   })
 
   it('a retired name answers 410, its versions go on with a Deprecation header, and purging removes all', async () => {

@@ -118,7 +118,7 @@ const isDetached = ({ name }: Loss, { weights, gradient }: Params) =>
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it('is named, shaped and parameterised as the catalog says', () => {
     const entry = contract.find(({ name }) => name === loss.name)
-    expect(entry, 'stands in the catalog').toBeDefined()
+    expect(entry, 'stands in test/losses/catalog.json').toBeDefined()
     const inputs = Object.entries(loss.inputs).map(([name, { axes, kind, differentiable, optional }]) => {
       return { name, axes: axes.join(','), kind, differentiable, ...(optional ? { optional } : {}) }
     })

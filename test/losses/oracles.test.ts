@@ -17,7 +17,7 @@ const toleranceOf = (name: string) => (name === 'ctc' ? 1e-6 : 1e-9)
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (name, loss) => {
   const file = new URL(`../oracles/${name}.json`, import.meta.url)
-  it('has reference values', () => expect(existsSync(file)).toBe(true))
+  it('has reference values', () => expect(existsSync(file), file.pathname).toBe(true))
 
   const cases: OracleCase[] = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : []
   it.each(cases.map((one) => [one.id, one.source, one] as const))(

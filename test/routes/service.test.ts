@@ -1,6 +1,7 @@
 /** The rest of the service: catalog, documentation, health, metrics, deadlines. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { formats } from '../../src/wire/index.ts'
 import { expectClose } from '../support/close.ts'
 import { oracleNumbers } from '../support/oracles.ts'
 import { type JsonAnswer, startServer, type TestServer } from '../support/server.ts'
@@ -82,10 +83,9 @@ describe('OpenAPI', () => {
       ].sort(),
     )
     for (const [path, { post }] of posts.filter(([path]) => path !== REGISTRY))
-      expect(Object.keys(post!.requestBody.content).sort(), path).toEqual([
-        'application/json',
-        'application/x-safetensors',
-      ])
+      expect(Object.keys(post!.requestBody.content).sort(), path).toEqual(
+        formats.map(({ mediaTypes }) => mediaTypes[0]).sort(),
+      )
   })
 
   it('refers to nothing that is not there', () => {
