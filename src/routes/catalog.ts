@@ -102,7 +102,7 @@ const routes: Routes = (app, context) => {
       after: Type.Optional(Type.String({ description: 'Name of the last own loss of the page before.' })),
     }),
     response: { 200: Listed },
-    'x-problems': [501, 503],
+    'x-problems': [422, 501, 503],
   }
   app.get<{ Querystring: { namespace?: string; after?: string } }>(
     '/v1/losses',

@@ -97,7 +97,7 @@ const routes: Routes = (app, context) => {
     params,
     querystring: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }),
     response: { 200: Type.Object({ versions: Type.Array(Version) }, closed) },
-    'x-problems': problems,
+    'x-problems': [...problems, 422],
   }
   app.get<Address & { Querystring: { before?: string } }>(
     '/v1/losses/:namespace/:name/versions',
@@ -133,7 +133,7 @@ const routes: Routes = (app, context) => {
     params,
     querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }),
     response: { 200: Removed },
-    'x-problems': problems,
+    'x-problems': [...problems, 422],
   }
   app.delete<Address & { Querystring: { purge?: string } }>(
     '/v1/losses/:namespace/:name',

@@ -65,7 +65,12 @@ const ParamSchema = Type.Object(
         Type.Literal('integer'),
         Type.Literal('boolean'),
         Type.Literal('string'),
-        Type.Tuple([Type.Literal('number'), Type.Literal('null')]),
+        // Generators of clients do not read tuples.
+        Type.Array(Type.Union([Type.Literal('number'), Type.Literal('null')]), {
+          minItems: 2,
+          maxItems: 2,
+          uniqueItems: true,
+        }),
       ]),
     ),
     enum: Type.Optional(Type.Array(Word, { minItems: 1, maxItems: 32, uniqueItems: true })),
