@@ -16,16 +16,14 @@ const quick = process.argv.includes('--quick')
 const [SECONDS, ROUNDS] = quick ? [1, 1] : [3, 5]
 const FORMULAS = quick ? 500 : 10_000
 
-/** The catalog's huber and sigmoid_focal, as a user would define them. */
-const DEFINITIONS: Readonly<Record<string, object>> = {
-  huber: {
-    inputs: {
-      predictions: { axes: '...', differentiable: true },
-      targets: { axes: '...', differentiable: true },
-    },
-    params: { delta: { type: 'number', exclusiveMinimum: 0, default: 1 } },
-    formula: 'r = abs(predictions - targets)\nr <= delta ? r * r / 2 : delta * (r - delta / 2)',
+/** The catalog's huber, as a user would define it. */
+const HUBER = {
+  inputs: {
+    predictions: { axes: '...', differentiable: true },
+    targets: { axes: '...', differentiable: true },
   },
+  params: { delta: { type: 'number', exclusiveMinimum: 0, default: 1 } },
+  formula: 'r = abs(predictions - targets)\nr <= delta ? r * r / 2 : delta * (r - delta / 2)',
 }
 
 const TENSORS = { predictions: [0.5, 1, 2], targets: [0, 0, 0] }
@@ -56,7 +54,7 @@ async function compareWithCatalog({ url }: Server) {
         { url: `${url}/v1/losses/huber`, body: bodyOf(work) },
         {
           url: `${url}/v1/losses:evaluate`,
-          body: bodyOf({ ...work, members: { definition: DEFINITIONS.huber } }),
+          body: bodyOf({ ...work, members: { definition: HUBER } }),
         },
       ]
       const load = (side: (typeof sides)[number]) => post(side.url, side.body, 8, { duration: SECONDS })
@@ -130,7 +128,7 @@ async function register({ url }: Server) {
   await Promise.all(
     Array.from({ length: 8 }, async () => {
       for (let i = each.pop(); i !== undefined; i = each.pop()) {
-        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...DEFINITIONS.huber })
+        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...HUBER })
       }
     }),
   )

@@ -114,6 +114,13 @@ export function problemAt(code: ProblemCode, pointer: string, detail: string): P
   return new Problem(code, `${cutPointer(pointer)}: ${detail}`, blameAt(pointer, detail))
 }
 
+/** A problem that blames several places: the first is in the summary, the others are counted. */
+export function problemAtAll(code: ProblemCode, errors: readonly ProblemDetail[]): Problem {
+  const [{ pointer, detail }, ...others] = errors
+  const more = others.length === 0 ? '' : `; and ${others.length} more`
+  return new Problem(code, `${pointer}: ${detail}${more}`, { errors })
+}
+
 /** How much of a text from the request a message repeats at most. */
 const MAX_REPEATED = 200
 

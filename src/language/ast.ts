@@ -43,6 +43,23 @@ export type Expression = { readonly at: Position } & (
   | { readonly kind: 'rename'; readonly argument: Expression; readonly from: string; readonly to: string }
 )
 
+/** The direct subexpressions of an expression. */
+export function partsOf(expression: Expression): readonly Expression[] {
+  switch (expression.kind) {
+    case 'unary':
+    case 'rename':
+      return [expression.argument]
+    case 'binary':
+      return [expression.left, expression.right]
+    case 'choice':
+      return [expression.test, expression.yes, expression.no]
+    case 'call':
+      return expression.arguments
+    default:
+      return []
+  }
+}
+
 export interface Statement {
   /** Absent on the last line, which is the value. */
   readonly name: string | undefined

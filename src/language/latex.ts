@@ -1,5 +1,5 @@
 /** Formats a formula as LaTeX, for the docs. It is only for reading: nothing is computed from it. */
-import type { Expression, Formula } from './ast.ts'
+import { type Expression, type Formula, partsOf } from './ast.ts'
 import { AXIS_REDUCTIONS } from './functions.ts'
 
 /** Operator precedence. An operator of lower precedence inside one of higher precedence needs parentheses. */
@@ -45,23 +45,6 @@ export function toLatex(formula: Formula, axes: readonly string[] = []): string 
     return `${name === undefined ? '\\ell' : identifier(name)} &= ${text}`
   })
   return `\\begin{aligned} ${lines.join(' \\\\ ')} \\end{aligned}`
-}
-
-/** The parts of an expression. */
-function partsOf(expression: Expression): readonly Expression[] {
-  switch (expression.kind) {
-    case 'unary':
-    case 'rename':
-      return [expression.argument]
-    case 'binary':
-      return [expression.left, expression.right]
-    case 'choice':
-      return [expression.test, expression.yes, expression.no]
-    case 'call':
-      return expression.arguments
-    default:
-      return []
-  }
 }
 
 /** The second names that an expression gives to axes. */

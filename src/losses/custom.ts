@@ -140,7 +140,7 @@ function structuresOf(loss: Loss): [ProgramSignature, ...ProgramSignature[]] {
 
 /** A request with all inputs and default parameters. */
 export function defaultSignature(loss: Loss): ProgramSignature {
-  return structuresOf(loss)[0]
+  return structureOf(loss, [], paramsOf(loss)[0])
 }
 
 function structureOf(loss: Loss, absent: readonly string[], params: Params): ProgramSignature {

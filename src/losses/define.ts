@@ -169,6 +169,11 @@ export interface ResolvedLoss extends Alias {
   readonly loss: Loss
 }
 
+/** A loss by a name that implies nothing. */
+export function plainly(loss: Loss): ResolvedLoss {
+  return Object.freeze({ loss, preset: undefined, params: {} })
+}
+
 /** What the author of a loss writes. */
 export interface LossSpec {
   readonly name: string

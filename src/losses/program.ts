@@ -4,10 +4,12 @@
  * integers (constant specialization). Real parameters (delta, gamma ...) stay run-time scalars, so that changing
  * them at every step needs no new program.
  */
+
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { isValueIndependentAlong } from '../language/coupling.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
 import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
+import { use } from '../lru.ts'
 import {
   type BatchDependence,
   type InputSpec,
@@ -60,9 +62,7 @@ export function createProgramSource(): ProgramSource {
     const bindings = bindParams(loss, structure.params)
     const key = keyOf(loss, structure, bindings)
     const made = kept.get(key) ?? makeProgram(loss, structure, bindings, key)
-    kept.delete(key)
-    kept.set(key, made)
-    if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value!)
+    use(kept, key, made, MAX_KEPT)
     return { ...made, scalars: scalarsOf(bindings, structure.params) }
   }
 }

@@ -3,7 +3,7 @@
  * params a parameter, and axes default to `...`. It does not look at numbers: two requests with the same structure
  * have the same definition.
  */
-import type { Expression, Formula } from '../language/ast.ts'
+import { type Expression, type Formula, partsOf } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
 import type { Definition, InputDefinition, ParamDefinition } from './custom.ts'
 import type { Kind } from './define.ts'
@@ -98,22 +98,6 @@ function collectPlace(name: string, args: readonly Expression[], { places }: Use
 function collectWord({ operator, left, right }: Expression & { kind: 'binary' }, { words }: Uses) {
   if ((operator !== '==' && operator !== '!=') || left.kind !== 'name' || right.kind !== 'name') return
   words.set(left.name, (words.get(left.name) ?? new Set()).add(right.name))
-}
-
-function partsOf(expression: Expression): readonly Expression[] {
-  switch (expression.kind) {
-    case 'unary':
-    case 'rename':
-      return [expression.argument]
-    case 'binary':
-      return [expression.left, expression.right]
-    case 'choice':
-      return [expression.test, expression.yes, expression.no]
-    case 'call':
-      return expression.arguments
-    default:
-      return []
-  }
 }
 
 /** Names that a formula reads and does not assign: its inputs and parameters, and names of axes. */

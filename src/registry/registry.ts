@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { Problem } from '../errors.ts'
-import type { ResolvedLoss } from '../losses/define.ts'
+import { plainly, type ResolvedLoss } from '../losses/define.ts'
+import { use } from '../lru.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import {
   type Condition,
@@ -12,7 +13,6 @@ import {
   type LossStore,
   NamespaceFull,
   PreconditionFailed,
-  type Registered,
   StoreDown,
   type StoredVersion,
 } from '../store/contract.ts'
@@ -62,9 +62,7 @@ export class Registry {
   known(name: OwnName): OwnLoss | undefined {
     const latest = this.#latest.get(fullName(name))
     if (latest === undefined) return undefined
-    const version = name.version ?? latest.version
-    const found = this.#versions.get(`${fullName(name)}@${version}`)
-    return found === undefined ? undefined : { ...found, retired: latest.retired }
+    return this.#versionOf(name, latest)
   }
 
   /**
@@ -86,19 +84,26 @@ export class Registry {
   }
 
   /**
-   * Validates a document and stores it as the next version of its name. It is on disk when the promise resolves.
+   * Stores a document as the next version of its name. It is on disk when the promise resolves.
    *
-   * @throws Problem that says what is wrong; `precondition-failed`, `too-many-losses`, `store-down`
+   * @param resolved the loss that the document defines, already validated
+   * @throws Problem `missing-input`, `precondition-failed`, `too-many-losses`, `store-down`
    */
-  async register(document: object, condition: Condition | undefined): Promise<Registered> {
-    const { loss } = resolve(document)
+  async register(
+    document: unknown,
+    resolved: ResolvedLoss,
+    condition: Condition | undefined,
+  ): Promise<{ readonly own: OwnLoss; readonly isNew: boolean }> {
+    const { loss } = resolved
     const [namespace, name] = loss.name.split('/')
     if (name === undefined)
       throw new Problem('missing-input', '/name: is required to register a loss', nameMissing)
     const text = JSON.stringify(document)
     const digest = createHash('sha256').update(text).digest('hex')
     const draft = { namespace, name, id: loss.id, digest, document: text, createdBy: null }
-    return this.ask((store) => store.register(draft, condition))
+    const { stored, isNew } = await this.ask((store) => store.register(draft, condition))
+    use(this.#versions, keyOf(stored), { resolved, stored }, MAX_KEPT)
+    return { own: await this.find(stored), isNew }
   }
 
   /** Queries the store, and turns its errors into problems. */
@@ -127,21 +132,27 @@ export class Registry {
   }
 
   #keep({ stored, loss }: FoundVersion, before: number): OwnLoss {
-    const key = `${fullName(stored)}@${stored.version}`
-    const kept = this.#versions.get(key) ?? { resolved: resolve(JSON.parse(stored.document)), stored }
-    remember(this.#versions, key, kept)
+    const key = keyOf(stored)
+    const kept = this.#versions.get(key) ?? {
+      resolved: plainly(checkDefinition(JSON.parse(stored.document), '')),
+      stored,
+    }
+    use(this.#versions, key, kept, MAX_KEPT)
     const latest = { version: loss.latest, retired: loss.retired }
-    remember(this.#stale, fullName(stored), latest)
+    use(this.#stale, fullName(stored), latest, MAX_KEPT)
     if (this.#store!.hearsChanges && before === this.#changes)
-      remember(this.#latest, fullName(stored), latest)
+      use(this.#latest, fullName(stored), latest, MAX_KEPT)
     return { ...kept, retired: loss.retired }
   }
 
   #staleOf(name: OwnName): OwnLoss | undefined {
     const latest = this.#stale.get(fullName(name))
-    const version = name.version ?? latest?.version
-    const found = this.#versions.get(`${fullName(name)}@${version}`)
-    return found === undefined || latest === undefined ? undefined : { ...found, retired: latest.retired }
+    return latest && this.#versionOf(name, latest)
+  }
+
+  #versionOf(name: OwnName, latest: Latest): OwnLoss | undefined {
+    const found = this.#versions.get(keyOf({ ...name, version: name.version ?? latest.version }))
+    return found && { ...found, retired: latest.retired }
   }
 
   #forget(name: string | undefined) {
@@ -155,15 +166,8 @@ const nameMissing = {
   errors: [{ pointer: '/name', detail: 'is required to register a loss: namespace/name' }],
 }
 
-function resolve(document: unknown): ResolvedLoss {
-  return Object.freeze({ loss: checkDefinition(document, ''), preset: undefined, params: {} })
-}
-
-/** Adds an entry and evicts the least recently used one. */
-function remember<V>(map: Map<string, V>, key: string, value: V) {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > MAX_KEPT) map.delete(map.keys().next().value!)
+function keyOf(stored: Pick<StoredVersion, 'namespace' | 'name' | 'version'>): string {
+  return `${fullName(stored)}@${stored.version}`
 }
 
 function unknown(name: OwnName): Problem {

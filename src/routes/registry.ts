@@ -3,14 +3,14 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, problemAt } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
-import type { Loss } from '../losses/define.ts'
+import { type Loss, plainly, type ResolvedLoss } from '../losses/define.ts'
 import { checkExamples } from '../registry/examples.ts'
 import { fullName, ownName } from '../registry/name.ts'
 import type { OwnLoss } from '../registry/registry.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
 import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
-import { bodySchemaOf } from '../schemas/openapi.ts'
+import { bodySchemaOf, OwnAddress } from '../schemas/openapi.ts'
 import type { Condition, StoredVersion } from '../store/contract.ts'
 import { formats } from '../wire/index.ts'
 import { parseJson } from '../wire/json/parse-json.ts'
@@ -39,11 +39,6 @@ const Own = Type.Object(
   closed,
 )
 const Removed = Type.Object({ retired: Type.Boolean(), purged: Type.Boolean() }, closed)
-const params = Type.Object({
-  namespace: Type.String({ examples: ['acme'] }),
-  name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
-})
-
 interface Address {
   Params: { namespace: string; name: string }
 }
@@ -68,11 +63,11 @@ const routes: Routes = (app, context) => {
   }
   app.post('/v1/losses', { schema: register }, async (request, reply) => {
     const document = documentOf(request.body as Uint8Array)
-    checkAll(document, context)
-    const { stored, isNew } = await registry.register(document as object, conditionOf(request))
-    const own = await registry.find({ ...stored, version: stored.version })
+    const resolved = plainly(checkDefinition(document, ''))
+    holdExamples(document as Definition, resolved, context)
+    const { own, isNew } = await registry.register(document, resolved, conditionOf(request))
     tell(reply, own)
-    reply.header('Location', `/v1/losses/${fullName(stored)}@${stored.version}`)
+    reply.header('Location', `/v1/losses/${fullName(own.stored)}@${own.stored.version}`)
     return reply.code(isNew ? 201 : 200).send(shown(own, engines))
   })
 
@@ -80,7 +75,7 @@ const routes: Routes = (app, context) => {
     tags,
     operationId: 'describeOwnLoss',
     summary: 'One custom loss, by default its latest version',
-    params,
+    params: OwnAddress,
     response: { 200: Own },
     'x-problems': [...problems, 410],
   }
@@ -94,7 +89,7 @@ const routes: Routes = (app, context) => {
     tags,
     operationId: 'listVersions',
     summary: 'The versions of a custom loss, the newest first',
-    params,
+    params: OwnAddress,
     querystring: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }),
     response: { 200: Type.Object({ versions: Type.Array(Version) }, closed) },
     'x-problems': [...problems, 422],
@@ -116,7 +111,7 @@ const routes: Routes = (app, context) => {
     tags,
     operationId: 'ownLossSchema',
     summary: 'JSON Schema of a request to a custom loss',
-    params,
+    params: OwnAddress,
     response: { 200: Type.Record(Type.String(), Type.Unknown()) },
     'x-problems': [...problems, 410],
   }
@@ -130,7 +125,7 @@ const routes: Routes = (app, context) => {
     summary: 'Retire a custom loss',
     description:
       'Afterwards the bare name responds with 410. Versions that are requested explicitly continue to work, with a Deprecation header. `purge=true` deletes everything.',
-    params,
+    params: OwnAddress,
     querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }),
     response: { 200: Removed },
     'x-problems': [...problems, 422],
@@ -158,7 +153,7 @@ export default routes
 /** @throws Problem `gone` for the bare name of a retired loss */
 export async function findServable({ registry }: RouteContext, address: Address['Params']): Promise<OwnLoss> {
   const name = ownName(address.namespace, address.name)
-  const own = registry.known(name) ?? (await registry.find(name))
+  const own = await registry.find(name)
   if (name.version === undefined && own.retired !== null) throw gone(own)
   return own
 }
@@ -184,13 +179,11 @@ function documentOf(bytes: Uint8Array | undefined): unknown {
   return document
 }
 
-/** Checks everything that a definition promises before it is stored. */
-function checkAll(document: unknown, { plans, config }: RouteContext) {
-  const loss = checkDefinition(document, '')
-  const resolved = { loss, preset: undefined, params: {} }
+/** Checks the examples of a definition before it is stored. */
+function holdExamples(definition: Definition, resolved: ResolvedLoss, { plans, config }: RouteContext) {
   const json = formats.find(({ name }) => name === 'json')!
   const decode = (body: object) => json.decode(Buffer.from(JSON.stringify(body)), config)
-  checkExamples(document as Definition, (body) => evaluateExactly(resolved, decode(body), plans))
+  checkExamples(definition, (body) => evaluateExactly(resolved, decode(body), plans))
 }
 
 /** @throws Problem `invalid-value` for an ETag that lossd did not create */

@@ -4,7 +4,7 @@
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
-import { Problem, type ProblemDetail, pointerToken } from '../errors.ts'
+import { Problem, type ProblemDetail, pointerToken, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
 import { RESERVED } from '../language/parse.ts'
 import { customLoss, type Definition, type ParamDefinition } from '../losses/custom.ts'
@@ -131,9 +131,6 @@ export const DefinitionSchema = Type.Object(
 /**
  * @param pointer JSON pointer to the document in the body
  * @param name the name of the loss in messages and metrics
- *
- * @param pointer where the document is in the body
- * @param name what messages and metrics call the loss
  * @throws Problem `invalid-value`, `unknown-name`, `formula-invalid`, `too-expensive`
  * @example
  * checkDefinition({ inputs: { x: { differentiable: true } }, formula: 'x^2' }, '/definition').couples // 'element'
@@ -141,7 +138,7 @@ export const DefinitionSchema = Type.Object(
 export function checkDefinition(value: unknown, pointer: string, name?: string): Loss {
   checkShape(value, pointer)
   const definition = value as unknown as Definition
-  refuseAny('invalid-value', [
+  refuseAny([
     ...wrongNames(definition, pointer),
     ...wrongAxes(definition, pointer),
     ...wrongParams(definition, pointer),
@@ -172,7 +169,7 @@ function checkShape(value: unknown, pointer: string): asserts value is Static<ty
     errors.push(detailOf(error, pointer))
     if (errors.length === MOST_TOLD) break
   }
-  refuseAny('invalid-value', errors)
+  refuseAny(errors)
 }
 
 function detailOf({ path, schema, value, message }: ValueError, pointer: string): ProblemDetail {
@@ -205,11 +202,8 @@ function parentOf(path: string): TSchema {
   return parts[0] === 'examples' ? ExampleSchema : DefinitionSchema
 }
 
-function refuseAny(code: 'invalid-value', errors: readonly ProblemDetail[]) {
-  if (errors.length === 0) return
-  const [{ pointer, detail }, ...others] = errors
-  const more = others.length === 0 ? '' : `; and ${others.length} more`
-  throw new Problem(code, `${pointer}: ${detail}${more}`, { errors })
+function refuseAny(errors: readonly ProblemDetail[]) {
+  if (errors.length > 0) throw problemAtAll('invalid-value', errors)
 }
 
 function wrongNames({ inputs, params = {} }: Definition, pointer: string): ProblemDetail[] {

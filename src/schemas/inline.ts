@@ -2,12 +2,13 @@
  * Custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
  * the same loss, which is cached by the structure of the body and by its content.
  */
-import { many, Problem, pointerToken, problemAt } from '../errors.ts'
+import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
 import { ANONYMOUS } from '../losses/custom.ts'
-import type { ResolvedLoss } from '../losses/define.ts'
+import { plainly, type ResolvedLoss } from '../losses/define.ts'
 import { definitionOf, namesIn, type Shorthand } from '../losses/shorthand.ts'
+import { use } from '../lru.ts'
 import { didYouMean } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
@@ -34,17 +35,10 @@ export function createDefinitionSource(): DefinitionSource {
   return (definition, pointer) => {
     const key = JSON.stringify(definition)
     checkSize(key, pointer)
-    return remembered(byContent, key, () => resolvedTo(definition, pointer))
+    const known = byContent.get(key)
+    const resolved = known ?? plainly(checkDefinition(definition, pointer, ANONYMOUS))
+    return use(byContent, key, resolved, MAX_KEPT)
   }
-}
-
-/** What is kept under a key, else what is made for it; the one unused for longest goes. */
-function remembered<V>(kept: Map<string, V>, key: string, make: () => V): V {
-  const value = kept.get(key) ?? make()
-  kept.delete(key)
-  kept.set(key, value)
-  if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value!)
-  return value
 }
 
 /** The loss that a body defines, and the rest of the body. */
@@ -58,55 +52,45 @@ export type InlineSource = (decoded: Decoded) => Inline
 
 /** A source with a bounded cache of its own. */
 export function createInlineSource(): InlineSource {
-  const byStructure = new WeakMap<object, ResolvedLoss>()
-  const byContent = new Map<string, ResolvedLoss>()
-  const resolve = (decoded: Decoded): ResolvedLoss => {
-    const { key, define } = contentOf(decoded)
-    return remembered(byContent, key, define)
-  }
+  const byStructure = new WeakMap<object, Pick<Inline, 'resolved'> & Pick<Decoded, 'options'>>()
+  const definitions = createDefinitionSource()
+  const formulas = new Map<string, ResolvedLoss>()
+  const find = (decoded: Decoded) => ({
+    resolved: resolve(decoded, definitions, formulas),
+    options: withoutDefinition(decoded.options),
+  })
   return (decoded) => {
     const { structure } = decoded
     const known = structure === undefined ? undefined : byStructure.get(structure)
-    const resolved = known ?? resolve(decoded)
-    if (known === undefined && structure !== undefined) byStructure.set(structure, resolved)
-    return { resolved, request: withoutDefinition(decoded) }
+    const { resolved, options } = known ?? find(decoded)
+    if (known === undefined && structure !== undefined) byStructure.set(structure, { resolved, options })
+    return { resolved, request: { ...decoded, options } }
   }
 }
 
-function withoutDefinition(decoded: Decoded): Decoded {
-  const options = new Map(decoded.options)
-  for (const name of ['definition', 'formula', 'axes']) options.delete(name)
-  return { ...decoded, options }
+function withoutDefinition(options: Decoded['options']): Decoded['options'] {
+  const others = new Map(options)
+  for (const name of ['definition', 'formula', 'axes']) others.delete(name)
+  return others
 }
 
-/** What identifies a definition, and how a new loss is created from it. */
-interface Content {
-  readonly key: string
-  readonly define: () => ResolvedLoss
-}
-
-function contentOf(decoded: Decoded): Content {
+function resolve(
+  decoded: Decoded,
+  definitions: DefinitionSource,
+  formulas: Map<string, ResolvedLoss>,
+): ResolvedLoss {
   const { options } = decoded
   const [definition, formula] = [options.get('definition'), options.get('formula')]
   if ((definition === undefined) === (formula === undefined)) {
     const detail = 'send either a formula or a definition'
     throw problemAt('missing-input', definition === undefined ? '/formula' : '/definition', detail)
   }
-  return definition === undefined
-    ? ofFormula(formula, decoded)
-    : ofDefinition(definition, options.has('axes'))
-}
-
-function ofDefinition(definition: unknown, hasAxes: boolean): Content {
-  if (hasAxes)
-    throw problemAt(
-      'unknown-name',
-      '/axes',
-      'is only for a formula; a definition specifies the axes of its inputs',
-    )
-  const key = JSON.stringify(definition)
-  checkSize(key, '/definition')
-  return { key, define: () => resolvedTo(definition, '/definition') }
+  if (definition === undefined) return resolveFormula(formula, decoded, formulas)
+  if (options.has('axes')) {
+    const detail = 'is only for a formula; a definition specifies the axes of its inputs'
+    throw problemAt('unknown-name', '/axes', detail)
+  }
+  return definitions(definition, '/definition')
 }
 
 /** @throws Problem `payload-too-large` */
@@ -120,20 +104,16 @@ export function checkSize(json: string, pointer: string) {
   )
 }
 
-function resolvedTo(definition: unknown, pointer: string): ResolvedLoss {
-  return Object.freeze({
-    loss: checkDefinition(definition, pointer, ANONYMOUS),
-    preset: undefined,
-    params: {},
-  })
-}
-
-function ofFormula(formula: unknown, decoded: Decoded): Content {
+function resolveFormula(
+  formula: unknown,
+  decoded: Decoded,
+  formulas: Map<string, ResolvedLoss>,
+): ResolvedLoss {
   if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a string')
   const shorthand = shorthandOf(formula, decoded)
   const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
   const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
-  return { key, define: () => defineShorthand(shorthand) }
+  return use(formulas, key, formulas.get(key) ?? defineShorthand(shorthand), MAX_KEPT)
 }
 
 /** The part of a parameter that is part of the definition. The value of a number is not. */
@@ -144,7 +124,7 @@ function kindOf(value: unknown): unknown {
 function defineShorthand(shorthand: Shorthand): ResolvedLoss {
   try {
     // An unknown word in the formula is reported first: the tensor that it was meant to name is then unused, too.
-    const resolved = resolvedTo(definitionOf(shorthand), '')
+    const resolved = plainly(checkDefinition(definitionOf(shorthand), '', ANONYMOUS))
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {
@@ -159,10 +139,8 @@ function withoutInputs(problem: Problem): Problem {
     ...error,
     pointer: shorter(error.pointer),
   }))
-  if (errors.length === 0 || problem.code === 'formula-invalid') return problem
-  const [{ pointer, detail }, ...others] = errors
-  const more = others.length === 0 ? '' : `; and ${others.length} more`
-  return new Problem(problem.code, `${pointer}: ${detail}${more}`, { errors })
+  const isPlaced = errors.length > 0 && problem.code !== 'formula-invalid'
+  return isPlaced ? problemAtAll(problem.code, errors) : problem
 }
 
 function shorter(pointer: string): string {

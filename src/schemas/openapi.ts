@@ -191,16 +191,7 @@ export function compositionSchema(formats: readonly Format[]) {
     summary: 'A weighted sum of losses',
     description: text,
     headers: HeadersSchema,
-    body: contentOf(formats, (format) =>
-      format.bodyLimit === 'json'
-        ? { schema: body }
-        : {
-            schema: Type.String({
-              format: 'binary',
-              description: 'The tensors; `terms` as JSON in `__metadata__`.',
-            }),
-          },
-    ),
+    body: bodyOf(formats, body, 'The tensors; `terms` as JSON in `__metadata__`.'),
     response: responses(formats),
   }
 }
@@ -235,19 +226,20 @@ export function inlineSchema(formats: readonly Format[]) {
     description:
       'Send a `formula` with the tensors and parameters that it uses, or a `definition` that declares them. The value, the gradients and all options are the same as for a loss of the catalog. A definition is compiled once; repeating it costs no more than a loss of the catalog.',
     headers: HeadersSchema,
-    body: contentOf(formats, (format) =>
-      format.bodyLimit === 'json'
-        ? { schema: body }
-        : {
-            schema: Type.String({
-              format: 'binary',
-              description: 'The tensors; `formula` as text, or `definition` as JSON, in `__metadata__`.',
-            }),
-          },
+    body: bodyOf(
+      formats,
+      body,
+      'The tensors; `formula` as text, or `definition` as JSON, in `__metadata__`.',
     ),
     response: responses(formats),
   }
 }
+
+/** The address of a registered loss. */
+export const OwnAddress = Type.Object({
+  namespace: Type.String({ examples: ['acme'] }),
+  name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
+})
 
 /**
  * The route schema of POST /v1/losses/{namespace}/{name}: one for all custom losses. Each of them has its own JSON
@@ -266,20 +258,8 @@ export function ownSchema(formats: readonly Format[]) {
     description:
       'Its inputs are top-level members under their names. `GET /v1/losses/{namespace}/{name}/schema` returns the JSON Schema of the body.',
     headers: HeadersSchema,
-    params: Type.Object({
-      namespace: Type.String({ examples: ['acme'] }),
-      name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
-    }),
-    body: contentOf(formats, (format) =>
-      format.bodyLimit === 'json'
-        ? { schema: body }
-        : {
-            schema: Type.String({
-              format: 'binary',
-              description: 'The tensors; everything else in `__metadata__`.',
-            }),
-          },
-    ),
+    params: OwnAddress,
+    body: bodyOf(formats, body, 'The tensors; everything else in `__metadata__`.'),
     response: responses(formats),
   }
 }
@@ -337,6 +317,12 @@ export const COMPOSITION = {
   ],
   logits: [[[2, -1, 0.5, -3]]],
   mask: [[[1, 0, 1, 0]]],
+}
+
+/** @param binary describes the body in a binary format */
+function bodyOf(formats: readonly Format[], json: TSchema, binary: string) {
+  const schema = Type.String({ format: 'binary', description: binary })
+  return contentOf(formats, ({ bodyLimit }) => ({ schema: bodyLimit === 'json' ? json : schema }))
 }
 
 function contentOf(formats: readonly Format[], content: (format: Format) => object) {

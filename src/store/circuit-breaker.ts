@@ -4,7 +4,7 @@ import { StoreDown } from './contract.ts'
 const FIRST_MS = 50
 const MOST_MS = 5000
 
-export class Backoff {
+export class CircuitBreaker {
   #delay = FIRST_MS
   #until = 0
   #reason = ''

@@ -1,5 +1,5 @@
 /** A database that is opened when it is asked for, dropped when it fails, and opened again, with a growing pause between. */
-import { Backoff } from './circuit-breaker.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
 import { StoreDown } from './contract.ts'
 import { within } from './deadline.ts'
 import type { Db } from './tables.ts'
@@ -32,7 +32,7 @@ export interface CallOptions {
 
 export class LazyDb {
   readonly #options: LazyDbOptions
-  readonly #backoff = new Backoff()
+  readonly #breaker = new CircuitBreaker()
   #opened: Promise<Db> | undefined
   #isOpen = false
   #isLost = false
@@ -70,7 +70,7 @@ export class LazyDb {
 
   #get(): Promise<Db> {
     if (this.#opened !== undefined) return this.#opened
-    this.#backoff.check()
+    this.#breaker.check()
     const opened = this.#options.open().then((db) => {
       // It may have taken too long, and be given up.
       if (this.#opened === opened) this.#succeeded()
@@ -82,7 +82,7 @@ export class LazyDb {
 
   #succeeded() {
     this.#isOpen = true
-    this.#backoff.succeeded()
+    this.#breaker.succeeded()
     if (this.#isLost) this.#options.log?.info('the store answers again')
     this.#isLost = false
   }
@@ -93,7 +93,7 @@ export class LazyDb {
     if (down === undefined) return error
     // Of many calls that fail together the first one drops it.
     if (this.#opened === opened && this.#options.isLasting(error)) {
-      this.#backoff.failed(down)
+      this.#breaker.failed(down)
       if (!this.#isLost) this.#options.log?.warn(down.message)
       this.#isLost = true
       this.#drop(opened)

@@ -4,7 +4,9 @@
  * parameter switches off costs nothing), and the vectorized axis. Sizes matter only because lanes.ts uses them to
  * choose that axis.
  */
+
 import type { Program } from '../../language/ir.ts'
+import { use } from '../../lru.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { compile, type Kernel, planOf } from './kernel.ts'
 import {
@@ -173,10 +175,7 @@ export class KernelCache {
       variants: new Map(),
       limits: new Map(),
     }
-    this.#kept.delete(program)
-    this.#kept.set(program, kept)
-    if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!)
-    return kept
+    return use(this.#kept, program, kept, MAX_KEPT)
   }
 
   /** Programs that cannot be compiled are cached, too. */

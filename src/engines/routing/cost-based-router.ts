@@ -6,6 +6,7 @@
  */
 
 import type { Program } from '../../language/ir.ts'
+import { use } from '../../lru.ts'
 import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
@@ -199,10 +200,7 @@ class Side {
 
   #modelOf({ programKey }: Batch): CostModel {
     const model = this.#models.get(programKey) ?? new CostModel(this.#overall.line)
-    this.#models.delete(programKey)
-    this.#models.set(programKey, model)
-    if (this.#models.size > MAX_MODELS) this.#models.delete(this.#models.keys().next().value!)
-    return model
+    return use(this.#models, programKey, model, MAX_MODELS)
   }
 }
 

@@ -36,8 +36,6 @@ export interface KernelTime {
 
 /**
  * @param repeats in addition to one warm-up run
- *
- * @param repeats after one that warms up
  * @example
  * const { milliseconds, bytes } = await measureKernel(engine.session!, batch, 20)
  * bytes / milliseconds / 1e6 // GB/s

@@ -44,8 +44,6 @@ export function expanded(
 
 /**
  * @param sizes of the program's axes; only their classes matter
- *
- * @param sizes of the program's axes; only their classes matter
  * @example
  * moduleOf(expanded(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
  */

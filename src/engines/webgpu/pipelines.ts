@@ -5,6 +5,7 @@
  */
 
 import type { Program } from '../../language/ir.ts'
+import { use } from '../../lru.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { evaluateStaticPredicates, type StaticPredicates } from '../compiled/static-predicates.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
@@ -54,13 +55,13 @@ export class PipelineCache {
     if (known === undefined) this.#misses++
     else this.#hits++
     const found = known ?? this.#compile(program, sizes)
-    keep(this.#kept, key, found)
+    use(this.#kept, key, found, MAX_KEPT)
     return found
   }
 
   #expand(name: string, program: Program, staticPredicates: StaticPredicates): LegalizedProgram {
     const found = this.#expanded.get(name) ?? tried(() => expanded(program, staticPredicates))
-    keep(this.#expanded, name, found)
+    use(this.#expanded, name, found, MAX_KEPT)
     if (found instanceof UnsupportedByEngine) throw found
     return found
   }
@@ -93,11 +94,4 @@ function tried(make: () => LegalizedProgram): LegalizedProgram | UnsupportedByEn
     if (error instanceof UnsupportedByEngine) return error
     throw error
   }
-}
-
-/** Moves an entry to the end. */
-function keep<T>(map: Map<string, T>, key: string, value: T) {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > MAX_KEPT) map.delete(map.keys().next().value!)
 }
