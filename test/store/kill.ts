@@ -1,7 +1,7 @@
 /**
- * `npm run test:store [-- kills]`: what the store has acknowledged survives SIGKILL. Two processes register in one file; one
- * or both are killed at a random moment, from before the file is there on. Then everything that was acknowledged must be
- * there and whole, and of the rest no more than what each of the killed was about to be told.
+ * `npm run test:store [-- kills]`: acknowledged registrations survive SIGKILL. Two processes register in one file; one or
+ * both are killed at random moments, also before the file exists. Then everything that was acknowledged must be there and
+ * intact, plus at most one registration of each killed process that it was not told of yet.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -14,11 +14,11 @@ import { fileURLToPath } from 'node:url'
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 
-/** A full run is 1000 kills, by the argument; this is what every run of CI does. */
+/** What CI runs. A full run has 1000 kills, given as the argument. */
 const KILLS = 100
-/** So many kills a file: also the first registration is met. */
+/** Kills per file. A new file after these, so that some kills hit the first registration. */
 const KILLS_A_FILE = 20
-/** Latest moment of a kill, in ms: after the writers were started, or after one was told of something. */
+/** Latest moment of a kill, in ms after the writers started or after an acknowledgement. */
 const LATEST_MS = 250
 
 interface Acknowledged {
@@ -39,7 +39,7 @@ interface Content {
   readonly versions: readonly Row[]
 }
 
-/** A process that registers, and what it was told so far. */
+/** A process that registers, and what was acknowledged to it so far. */
 class Writer {
   readonly told: Acknowledged[] = []
   readonly #process: ChildProcess
@@ -54,7 +54,7 @@ class Writer {
     })
   }
 
-  /** @throws Error when it has ended by itself */
+  /** @throws Error if it ended by itself */
   async kill(): Promise<void> {
     if (this.#process.exitCode !== null) throw new Error(`a writer has failed: ${this.#faults}`)
     const closed = once(this.#process, 'close')
@@ -63,7 +63,7 @@ class Writer {
     if (code !== null) throw new Error(`a writer has failed: ${this.#faults}`)
   }
 
-  /** Resolves when it was told of one more. */
+  /** Resolves at the next acknowledgement. */
   async goesOn(): Promise<void> {
     const before = this.told.length
     const end = performance.now() + 20_000
@@ -73,7 +73,7 @@ class Writer {
     }
   }
 
-  /** A line that was cut off was not told. */
+  /** An incomplete line is no acknowledgement. */
   #read(text: string) {
     const lines = (this.#rest + text).split('\n')
     this.#rest = lines.pop()!
@@ -86,7 +86,7 @@ function builtStore(): string {
   return here(`../../dist/${build}/store/index.js`)
 }
 
-/** Kills until there were as many as wanted, in one file. @returns how many registrations were acknowledged */
+/** Runs the given number of kills on one file. @returns how many registrations were acknowledged */
 async function killInOneFile(path: string, kills: number): Promise<number> {
   const writers: Writer[] = []
   while (writers.length < kills) {
@@ -98,9 +98,9 @@ async function killInOneFile(path: string, kills: number): Promise<number> {
   return writers.reduce((sum, { told }) => sum + told.length, 0)
 }
 
-/** Both at once, or one, and the other when it has gone on without it. */
+/** Kills both at once, or one first and the other after it has continued alone. */
 async function endPair([first, second]: [Writer, Writer]) {
-  // One third while they begin.
+  // A third of the kills come while the writers start.
   if (Math.random() < 0.67) await first.goesOn()
   await sleep(Math.random() * LATEST_MS)
   if (Math.random() < 0.5) {
@@ -142,7 +142,7 @@ function check(path: string, writers: readonly Writer[]) {
   checkRest(versions, writers)
 }
 
-/** Beside what it was told, a writer may have the next one on disk. */
+/** Besides what was acknowledged, the next registration of a writer may be on disk. */
 function checkRest(versions: readonly Row[], writers: readonly Writer[]) {
   const expected = new Set(writers.flatMap(({ told }) => told.map(({ digest }) => digest)))
   const rest = versions.filter(({ digest }) => !expected.has(digest))
@@ -165,7 +165,7 @@ while (kills < wanted) {
   const now = Math.min(KILLS_A_FILE, wanted - kills)
   acknowledged += await killInOneFile(join(folder, 'data', 'lossd.db'), now)
   kills += now
-  // Kept where something was wrong.
+  // The folder is kept if something was wrong.
   rmSync(folder, { recursive: true })
 }
 const seconds = ((performance.now() - start) / 1000).toFixed(0)

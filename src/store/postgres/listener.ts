@@ -1,6 +1,6 @@
 /**
- * Hears of changes that other replicas make. A connection of its own listens; it is looked after, because one that has
- * died in silence sounds like one on which nothing happens.
+ * Subscribes to the changes of other replicas (LISTEN/NOTIFY) on a connection of its own. A heartbeat checks it, because
+ * a connection that has died silently looks like one on which nothing happens.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,22 +10,22 @@ import { within } from '../deadline.ts'
 
 export const CHANNEL = 'lossd_changes'
 
-/** How often the connection is tried, in ms. */
+/** How often the connection is checked, in ms. */
 const HEARTBEAT_MS = 2000
-/** How long it may take to answer, in ms. */
+/** How long the server may take to respond, in ms. */
 const ANSWER_MS = 3000
 const FIRST_RETRY_MS = 50
 const MOST_RETRY_MS = 5000
 
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
-  /** Marks what this process sends: it is not told of that. */
+  /** Marks the messages of this process, which it ignores. */
   readonly origin: () => string
-  /** A change was made elsewhere, or may have been while nobody listened. */
+  /** Another process made a change, or may have made one while the connection was down. */
   readonly heard: (change: Change) => void
 }
 
-/** A message, as it goes over the channel. */
+/** A message as it is sent on the channel. */
 export function encodeChange(origin: string, change: Change): string {
   return `${origin} ${change === 'all' ? 'all' : `${change.namespace}/${change.name}`}`
 }
@@ -52,7 +52,7 @@ export class Listener {
     return this.#hears
   }
 
-  /** Listens from now on. Again changes nothing. */
+  /** Starts listening. Further calls have no effect. */
   start(): void {
     this.#running ??= this.#run()
   }
@@ -73,7 +73,7 @@ export class Listener {
     }
   }
 
-  /** Resolves, or rejects, when the connection is lost. */
+  /** Settles when the connection is lost. */
   async #listen() {
     const client = new pg.Client({ ...this.#options.config, query_timeout: ANSWER_MS })
     const session = new AbortController()
@@ -89,7 +89,7 @@ export class Listener {
     }
   }
 
-  /** Connects, and rejects when the connection does not answer any more. */
+  /** Connects, and rejects when the connection stops responding. */
   async #keep(client: pg.Client, signal: AbortSignal) {
     await client.connect()
     await this.#subscribe(client)
@@ -102,7 +102,7 @@ export class Listener {
     }
   }
 
-  /** What is sent must arrive: through some poolers it does not. */
+  /** Sends itself a message and waits for it, because some poolers do not deliver notifications. */
   async #subscribe(client: pg.Client) {
     const hello = `${randomUUID()} hello`
     const arrived = new Promise<void>((resolve) => {
@@ -124,7 +124,7 @@ export class Listener {
 
   #turn(hears: boolean) {
     this.#hears = hears
-    // What was read while nobody listened may be old.
+    // Whatever was cached while the connection was down may be out of date.
     this.#options.heard('all')
   }
 }
