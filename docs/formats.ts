@@ -1,4 +1,4 @@
-/** The parts of docs/formats.md that are generated: dtypes, and a request and its answer byte by byte. */
+/** Generates parts of docs/formats.md: the dtypes, and a hex dump of a request and its response. */
 import { loadConfig } from '../src/config.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { createProgramSource } from '../src/losses/program.ts'
@@ -19,7 +19,7 @@ function dtypesTable(): string {
   return ['| dtype | in safetensors | bytes |', '|---|---|---|', ...rows].join('\n')
 }
 
-/** Huber with delta 2 of two numbers, written as any other client would. */
+/** A request for huber with delta 2 and two numbers, written without the service's own encoder. */
 function exampleRequest(): Buffer {
   const header = {
     __metadata__: { params: '{"delta":2}' },
@@ -43,7 +43,7 @@ async function answerTo(request: Buffer): Promise<Buffer> {
 
 const WIDTH = 16
 
-/** As `xxd -g 1` prints it. */
+/** A hex dump like that of `xxd -g 1`. */
 function dump(bytes: Buffer): string {
   const lines: string[] = []
   for (let at = 0; at < bytes.length; at += WIDTH) {

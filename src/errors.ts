@@ -15,10 +15,10 @@ const kind = (status: number, title: string, retryable = false): ProblemKind => 
 /** Code -> status and title. To add a way to fail, add a row here and nothing else. */
 export const PROBLEMS = {
   moved: kind(308, 'The resource is at another path'),
-  'bad-request': kind(400, 'The request violates HTTP'),
+  'bad-request': kind(400, 'The request is not valid HTTP'),
   'malformed-json': kind(400, 'The body is not valid JSON'),
   'malformed-safetensors': kind(400, 'The body is not a valid safetensors file'),
-  'not-found': kind(404, 'There is nothing at this path'),
+  'not-found': kind(404, 'No route has this path'),
   'unknown-loss': kind(404, 'No loss has this name'),
   'method-not-allowed': kind(405, 'This method is not allowed here'),
   'not-acceptable': kind(406, 'None of the accepted media types can be produced'),
@@ -41,7 +41,7 @@ export const PROBLEMS = {
   'label-out-of-range': kind(422, 'A label is out of range'),
   'non-finite-input': kind(422, 'An input is not finite'),
   'non-finite-result': kind(422, 'The result is not finite'),
-  'empty-batch': kind(422, 'The mean over nothing is undefined'),
+  'empty-batch': kind(422, 'The mean of an empty batch is undefined'),
   'example-fails': kind(422, 'An example in the definition fails'),
   'formula-invalid': kind(422, 'The formula is invalid'),
   'too-expensive': kind(422, 'The request costs more than the limit'),
