@@ -1,6 +1,7 @@
 /**
- * `npm run kernel -- huber [param=value ...]`: prints the formula of a loss and the loops of the kernel that
- * computes its value and gradients. A loss of your own is given by the file of its definition. The instructions are defined in src/engines/compiled/emit.ts and emit/.
+ * `npm run kernel -- huber [param=value ...]`: prints the formula of a loss and the loops of the kernel that computes its
+ * value and gradients. For a custom loss, pass the file of its definition instead of a name. The instructions are defined
+ * in src/engines/compiled/emit.ts and emit/.
  */
 import { readFileSync } from 'node:fs'
 import { planOf } from '../src/engines/compiled/kernel.ts'
@@ -46,7 +47,7 @@ function formulaOf({ name: title, formula, denominator }: Loss): string {
   return `# ${title}\n${lines}${denominator === undefined ? '' : `\n# each value's share of the mean's denominator\n${denominator.source}`}`
 }
 
-/** The kernel that the service would compile for the loss's first example, or for a usual request of an own loss. */
+/** The kernel that the service would compile for the loss's first example, or for a typical request of a custom loss. */
 function kernelOf(chosen: Loss, params: Params): string {
   const { program } = createProgramSource()(chosen, structureOf(chosen, params))
   return [printPlan(planOf(program, VARIANT)), ...shortRows(program)].join('\n\n')

@@ -16,12 +16,12 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Soft IoU of predicted and true regions, per row and class: blind to how large the background is. Use it where the metric is IoU; it punishes a half-found region harder than dice does. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Soft targets have a loss above 0 even when they are met exactly. An empty region (an absent class) costs 0 where it is predicted empty, else E / (E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
+    'Soft IoU of predicted and true regions, per row and class, independent of the size of the background. Use it if the metric is IoU. It penalizes a half-found region more than dice. Early in training and for tiny regions it is noisy: add cross-entropy. For soft targets the loss is above 0 even if the predictions equal them. An empty region (an absent class) has loss 0 if it is predicted empty, otherwise E / (E + smooth), where E is the sum of the predictions. With smooth 0 that is 1 and has no gradient. It counts in the mean, as in MONAI.',
   presets: {
     torch: {
       names: {},
       params: { activation: 'none', smooth: 5e-6 },
-      note: 'MONAI calls it DiceLoss(jaccard=True), whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch takes the batch as one region, and an absent class counts 0 there.',
+      note: 'Corresponds to MONAI's DiceLoss(jaccard=True), whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch treats the batch as one region, and absent classes count as 0 there.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
@@ -31,7 +31,7 @@ export default defineLoss({
       minimum: 0,
       default: 1,
       description:
-        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+        'Added to the numerator and the denominator, in elements. An empty region that is predicted empty has loss 0, even with smooth 0 (the gradient is then 0, too).',
     }),
     ignore_index: ignoredClass,
   }),

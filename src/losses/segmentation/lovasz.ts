@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch. An empty region (an absent class) costs its largest error with mode hinge, 0 once all its logits are below -1, and counts in the mean; with mode softmax it leaves sum and mean.',
+    'Optimizes the Jaccard index (IoU) itself, per row (image) and class; for fine-tuning segmentation models. Far from the solution its gradient is sparse: start with cross-entropy or dice, and do not train from scratch with it alone. An empty region (an absent class) costs its largest error with mode hinge (0 once all its logits are below -1) and counts in the mean; with mode softmax it is left out of the sum and the mean.',
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: hardMaskInput,
@@ -18,7 +18,7 @@ export default defineLoss({
     mode: oneOf(['hinge', 'softmax'], {
       default: 'hinge',
       description:
-        'hinge: each class is a region of its own, errors are hinges; softmax: classes exclude each other, errors are those of the probabilities, and classes that a row does not hold are left out.',
+        'hinge: each class is a separate region, and errors are hinges; softmax: classes are mutually exclusive, errors are those of the probabilities, and classes that do not occur in a row are left out.',
     }),
     ignore_index: ignoredClass,
   }),
