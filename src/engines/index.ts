@@ -83,8 +83,8 @@ async function tryDevice(
 }
 
 /**
- * Operations of the largest program that is compiled on the event loop: some 200 ms on a busy machine. Larger ones, which few
- * formulas with their derivatives are, are compiled and run on the thread behind it, so that nobody else waits for that.
+ * Maximum number of operations of a program that is compiled on the event loop, which takes about 200 ms on a busy machine.
+ * Larger programs, which are rare, are compiled and run on the fallback thread, so that no other request waits for them.
  */
 const EVENT_LOOP_NODES = 400
 

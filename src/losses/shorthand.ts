@@ -1,7 +1,6 @@
 /**
- * A formula and the names that are sent with it -> a definition document. A tensor becomes an input, a member of
- * params a parameter, and axes default to `...`. It does not look at numbers: two requests with the same structure
- * have the same definition.
+ * Infers a definition document from a formula and the names that are sent with it. Tensors become inputs, members of
+ * `params` become parameters, and axes default to `...`. Numbers are ignored, so equal structures have equal definitions.
  */
 import { type Expression, type Formula, partsOf } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
@@ -20,8 +19,6 @@ export interface Shorthand {
 
 /**
  * @throws FormulaError if the formula is invalid
- *
- * @throws FormulaError where the formula cannot be read
  * @example
  * definitionOf({ formula: 'abs(x - y) / s', tensors: { x: real, y: real }, params: { s: 2 }, axes: {} }).inputs
  * // { x: { axes: '...', kind: 'real', differentiable: true }, y: ... }

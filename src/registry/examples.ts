@@ -74,7 +74,7 @@ function differences(
     ]
   }
   if (numbers.length > 0 && written.join() !== shape.join())
-    return [{ pointer, detail: `has the shape [${written}], [${shape}] came out: ${listed(found)}` }]
+    return [{ pointer, detail: `has the shape [${written}], but [${shape}] was computed: ${listed(found)}` }]
   const wrong = numbers.findIndex((number, i) => !isClose(number, found[i]))
   if (wrong < 0) return []
   return [

@@ -37,7 +37,7 @@ const Listed = Type.Object(
   closed,
 )
 
-/** Own losses of one page. */
+/** Custom losses per page. */
 const PAGE = 100
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
 
@@ -96,10 +96,10 @@ const routes: Routes = (app, context) => {
   const list = {
     tags,
     operationId: 'listLosses',
-    summary: 'All losses of the catalog; with a namespace, the own losses in it',
+    summary: 'All losses of the catalog; with a namespace, its custom losses',
     querystring: Type.Object({
-      namespace: Type.Optional(Type.String({ description: 'Of own losses.', examples: ['acme'] })),
-      after: Type.Optional(Type.String({ description: 'Name of the last own loss of the page before.' })),
+      namespace: Type.Optional(Type.String({ description: 'Lists the custom losses of this namespace.', examples: ['acme'] })),
+      after: Type.Optional(Type.String({ description: 'The name of the last loss on the previous page.' })),
     }),
     response: { 200: Listed },
     'x-problems': [422, 501, 503],

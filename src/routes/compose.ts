@@ -28,7 +28,7 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-/** The losses of all terms: own ones that memory does not know are looked up in the store first. */
+/** The losses of all terms. Custom losses that are not cached are looked up in the store first. */
 async function lossesOf(
   terms: unknown,
   context: RouteContext,

@@ -32,8 +32,8 @@ function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
   const families = new Map<string, string[]>()
   for (const { name, family } of losses) families.set(family, [...(families.get(family) ?? []), name])
   return [
-    { name: 'catalog', description: 'Which losses there are, and which one to choose.' },
-    { name: 'custom', description: 'Losses of your own: sent with a request, or registered.' },
+    { name: 'catalog', description: 'All losses, and how to choose one.' },
+    { name: 'custom', description: 'Custom losses: sent with a request, or registered.' },
     { name: 'compose', description: 'Several losses of the same tensors in one request.' },
     ...[...families].map(([name, members]) => ({ name, description: members.join(', ') })),
     { name: 'service', description: 'Engines, health and metrics.' },

@@ -27,7 +27,7 @@ export interface CompiledOptions extends PoolOptions {
   readonly reason: string
   /** Maximum size of all memories together. */
   readonly memoryBytes: number
-  /** Operations of the largest program that is compiled on the caller's thread. Default: no limit. */
+  /** Maximum number of operations of a program that is compiled on the caller's thread. Default: no limit. */
   readonly maxNodes?: number
 }
 

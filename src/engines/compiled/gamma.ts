@@ -1,4 +1,4 @@
-/** The gamma function's logarithm and its derivatives on four float32: engines/gamma.ts with float64 in the lanes. */
+/** lgamma, digamma and polygamma of four float32 numbers (SIMD), computed in float64: engines/gamma.ts has the algorithm. */
 import * as gamma from '../gamma.ts'
 import { type Code, constF32x4, constF64x2, type FunctionBuilder, op } from './wasm-encoder.ts'
 import {
@@ -23,7 +23,7 @@ export function digamma(f: FunctionBuilder, target: Target, x: Code): Code {
   return ofLogarithms(f, target, x, gamma.digamma)
 }
 
-/** @param n which derivative of digamma; not 0 */
+/** @param n the order of the derivative of digamma, at least 1 */
 export function polygamma(f: FunctionBuilder, target: Target, n: number, x: Code): Code {
   const argument = argumentOf(f, x)
   const on = arithmeticOf(f, target)
@@ -39,7 +39,7 @@ function ofLogarithms(f: FunctionBuilder, target: Target, x: Code, run: typeof g
   )
 }
 
-/** In float32, where all of it is exact. */
+/** In float32, in which all parts are exact. */
 function argumentOf(f: FunctionBuilder, x: Code): gamma.Argument<Code> {
   const rest = f.let(op('f32x4.sub', x, op('f32x4.nearest', x)))
   return { x, size: f.let(op('f32x4.abs', x)), rest, distance: f.let(op('f32x4.abs', rest)) }
@@ -54,7 +54,7 @@ function widened(
   return { x: part(x), size: part(size), rest: part(rest), distance: part(distance) }
 }
 
-/** Of what is finite and not below 0. */
+/** The logarithm of finite numbers >= 0. */
 function logarithm(f: FunctionBuilder, target: Target, x: Code): (lanes: Lanes) => Code {
   const { m, e } = splitExponent(f, x)
   const z = f.let(op('f32x4.sub', m, constF32x4(1)))

@@ -97,7 +97,7 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
   }
 }
 
-/** Where one g is for many d, whether it is 0 is asked once. */
+/** If one g is broadcast to many d, the comparison of g with 0 is done once per g. */
 function mulNoNan(build: Builder, g: Ref, d: Ref): Ref {
   const own = build.axesOf(g)
   if (build.axesOf(d).every((axis) => own.includes(axis))) return build.mulNoNan(g, d)

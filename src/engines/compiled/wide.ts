@@ -1,6 +1,6 @@
 /**
- * Two lanes of a vector at a time in float64, where plain polynomials are exact enough for what leaves as float32; and the
- * parts of a float32 from which logarithms are made.
+ * Float64 arithmetic on two SIMD lanes at a time, in which plain polynomials are accurate enough for float32 results; also
+ * the splitting of a float32 into exponent and mantissa, for logarithms.
  */
 import { interpolate } from './chebyshev.ts'
 import {
@@ -14,7 +14,7 @@ import {
   shuffle,
 } from './wasm-encoder.ts'
 
-/** What the runtime offers beyond fixed-width SIMD. */
+/** What the runtime supports beyond fixed-width SIMD. */
 export interface Target {
   /** Relaxed SIMD: a multiply and an add in one step, rounded once where the machine can. */
   readonly relaxed: boolean

@@ -95,7 +95,7 @@ export class Graph {
     return this.add(op, [a, b], {}, 'bool', broadcastOf(a.shape, b.shape))
   }
 
-  /** TensorFlow makes "not less than" of a LogicalNot, which a NaN is not either: so it is said as a choice. */
+  /** A select instead of LogicalNot: TensorFlow rewrites "not (a < b)" to "a >= b", which is wrong for NaN. */
   not(x: Value): Value {
     const [yes, no] = [1, 0].map((truth) => this.constant('bool', [truth]))
     return this.select(x, no, yes)

@@ -26,8 +26,6 @@ export interface Lowered {
 
 /**
  * @throws UnsupportedByEngine for ops that a graph cannot express
- *
- * @throws UnsupportedByEngine for ops that no graph says
  * @example
  * lower({ program, sizes: { rows: 32, classes: 10 }, rows: 'rows', isUniform: true }).graph.nodes
  */

@@ -1,4 +1,4 @@
-/** The gamma function's logarithm and its derivatives on tensors: engines/gamma.ts, an op a step. */
+/** lgamma, digamma and polygamma on tfjs tensors, one op per step: engines/gamma.ts has the algorithm. */
 import * as tf from '@tensorflow/tfjs-core'
 import * as gamma from '../gamma.ts'
 
@@ -26,7 +26,7 @@ export function digamma(x: T): T {
   return gamma.digamma(ON, argument, logarithmsOf(argument))
 }
 
-/** @param n which derivative of digamma; not 0 */
+/** @param n the order of the derivative of digamma, at least 1 */
 export function polygamma(n: number, x: T): T {
   return gamma.polygamma(ON, n, argumentOf(x))
 }

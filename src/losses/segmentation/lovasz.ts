@@ -22,10 +22,10 @@ export default defineLoss({
     }),
     ignore_index: ignoredClass,
   }),
-  // Errors from the largest to the smallest, each times the growth of the Jaccard distance when its pixel becomes wrong too
-  // (Berman et al., algorithm 1). With k pixels wrong, the intersection is what is left of the region and the union grew by
-  // the false positives; the step before is the same without this pixel, so that nothing has to be shifted. Pixels that
-  // are not kept come last, without an error.
+  // The errors in descending order, each times the increase of the Jaccard distance when its pixel becomes wrong, too
+  // (Berman et al., algorithm 1). With k pixels wrong, the intersection is the rest of the region, and the union has grown by
+  // the false positives. The previous step is the same without this pixel, so no array has to be shifted. Ignored pixels
+  // come last, with error 0.
   formula: `${MASKED_REGIONS}
     p = softmax(scores, classes)
     right = mode == hinge ? x * (2 * true_region - 1) : true_region * p + (1 - true_region) * (1 - p)

@@ -1,6 +1,5 @@
 /**
- * Functions of the module beside `run`: what is called rather than written where it is used. Each is written when it is
- * first asked for.
+ * Helper functions of the module in addition to `run`, for code that is not inlined. Each is emitted on first use.
  */
 import { polygamma } from '../gamma.ts'
 import { HOST_IMPORTS, MATH, type MathOp } from '../math.ts'
