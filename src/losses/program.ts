@@ -1,8 +1,6 @@
 /**
- * An LRU cache of programs: loss + structure of a request -> program. The structure is everything that changes the
- * computation itself: which inputs there are, their memory layout, and parameters that are words, booleans or
- * integers (constant specialization). Real parameters (delta, gamma ...) stay run-time scalars, so that changing
- * them at every step needs no new program.
+ * An LRU cache of programs: loss + structure of a request -> program. Parameters that are words, booleans or integers
+ * are part of the structure (constant specialization); real ones stay run-time scalars.
  */
 
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
@@ -18,7 +16,11 @@ import {
   type Params,
 } from './define.ts'
 
-/** What determines the program. */
+/**
+ * The structure of a request, which determines its program: which inputs there are, their memory layout, and parameters
+ * that are words, booleans or integers. Real parameters (delta, gamma ...) can change at every step of a training without
+ * a new program.
+ */
 export interface ProgramSignature {
   readonly inputs: Readonly<Record<string, InputLayout>>
   readonly params: Params

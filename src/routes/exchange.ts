@@ -1,8 +1,6 @@
 /**
- * The request/response cycle that all tensor routes share: one exchange per request, from its headers to the last
- * byte of its response. It begins in Fastify's first hook and writes to the connection itself, because the steps of
- * Fastify in between (a parser's async resource, validation, payload hooks) cost as much as a small loss. Failures
- * are passed to Fastify, which responds with a problem document.
+ * The request/response cycle that all tensor routes share: one exchange per request, from its headers to the last byte
+ * of its response. Failures are passed to Fastify, which responds with a problem document.
  */
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
@@ -65,7 +63,11 @@ export interface Target {
   readonly handle: (received: Received) => EncodedResponse | Promise<EncodedResponse>
 }
 
-/** Registers the route. Requests that cannot be served are rejected before their body is read. */
+/**
+ * Registers the route. Requests that cannot be served are rejected before their body is read. An exchange begins in
+ * Fastify's first hook and writes to the connection itself, because the steps of Fastify in between (a parser's async
+ * resource, validation, payload hooks) cost as much as a small loss.
+ */
 export function registerExchange(app: FastifyInstance, context: RouteContext, route: ExchangeRoute) {
   app.post(route.path, {
     schema: route.schema,

@@ -1,8 +1,6 @@
 /**
  * Request validation: decoded body + loss -> a job that cannot fail for reasons that the client could fix, or one
- * precise problem. A request is validated once, after decoding. request-plan.ts decides everything that depends
- * only on the structure of the request; this file checks the numbers; answer.ts turns the engine's values into the
- * response.
+ * precise problem. This file checks the numbers; request-plan.ts decides everything that depends only on the structure.
  */
 import type { Job, JobResult } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'

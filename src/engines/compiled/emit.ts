@@ -1,8 +1,6 @@
 /**
- * Code generation: plan -> WebAssembly SIMD. Every value is one vector: four elements along the axis of the current
- * vectorized loop, or four copies of the same number. It makes no decisions, because the plan says what is computed
- * where. This file emits the statements and the loops (with loop unrolling); loads, arithmetic and reductions are
- * in emit/.
+ * Code generation: plan -> WebAssembly SIMD. It makes no decisions, because the plan says what is computed where. This
+ * file emits the statements and the loops (with loop unrolling); loads, arithmetic and reductions are in emit/.
  */
 import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
 import { ExpressionEmitter } from './emit/expressions.ts'
@@ -33,7 +31,8 @@ const UNROLLED_LONG = [2] as const
 const LONG = 200
 
 /**
- * The module of a plan. It imports its memory and exports `run(arguments)`.
+ * The module of a plan. It imports its memory and exports `run(arguments)`. Every value is one vector: four elements
+ * along the axis of the current vectorized loop, or four copies of the same number.
  *
  * @example
  * new WebAssembly.Module(emit(plan(legalize(program, variant)), { relaxed: false }).bytes)

@@ -1,9 +1,4 @@
-/**
- * The kernel cache (LRU): programs -> compiled kernels. Besides the program, the key contains whether the cotangent
- * is a single number, the values of conditions that depend only on parameters (constant specialization: what a
- * parameter switches off costs nothing), and the vectorized axis. Sizes matter only because lanes.ts uses them to
- * choose that axis.
- */
+/** The kernel cache (LRU): programs -> compiled kernels. */
 
 import type { Program } from '../../language/ir.ts'
 import { use } from '../../lru.ts'
@@ -60,6 +55,11 @@ interface Kept {
   readonly limits: Map<string, number>
 }
 
+/**
+ * Besides the program, the key contains whether the cotangent is a single number, the values of conditions that depend
+ * only on parameters (constant specialization: what a parameter switches off costs nothing), and the vectorized axis.
+ * Sizes matter only because lanes.ts uses them to choose that axis.
+ */
 export class KernelCache {
   readonly #target: Target
   readonly #maxNodes: number

@@ -1,11 +1,6 @@
 /**
- * Vectorization: chooses the axis whose elements go into the SIMD lanes. Elements of the fastest axis are
- * contiguous and can be read four at once. But if that axis is short (10 classes are 2.5 vectors), the small loops
- * over it, their remainders and the sums across lanes cost more than the arithmetic. Then four rows go into the
- * lanes instead, and sums over the short axis stay within their lanes.
- *
- * The choice depends on sizes that all jobs of a launch share, never on the length of the batch: a batched job runs
- * through the same kernel as alone.
+ * Vectorization: chooses the axis whose elements go into the SIMD lanes. The choice depends on sizes that all jobs of a
+ * launch share, never on the length of the batch: a batched job runs through the same kernel as alone.
  */
 import type { Program } from '../../language/ir.ts'
 import { fastestAxis } from './loop-order.ts'
@@ -51,7 +46,10 @@ export function laneAxesOf(program: Program): LaneAxes | undefined {
 type Sizes = Readonly<Record<string, number>>
 
 /**
- * The axes that may be vectorized instead of the fastest, if that is short; the best first.
+ * The axes that may be vectorized instead of the fastest, if that is short; the best first. Elements of the fastest axis
+ * are contiguous and can be read four at once. But if it is short (10 classes are 2.5 vectors), the small loops over it,
+ * their remainders and the sums across lanes cost more than the arithmetic. Then four rows go into the lanes instead,
+ * and sums over the short axis stay within their lanes.
  *
  * @example
  * stridedVectorAxes(axes, { rows: 8, '...': 4096, classes: 10 }) // ['...', 'rows']

@@ -1,10 +1,7 @@
 /**
- * The math library: the language's functions on four float32 at once (SIMD). The error is at most 4 ulp over the
- * whole range, including denormals, infinities and NaN (test/engines/compiled/math.test.ts sweeps it). Each
- * function takes and returns one vector and does not know where the numbers come from.
- *
- * exp and log follow Cephes' expf and logf (Moshier, https://www.netlib.org/cephes/). The rarer functions are
- * computed in float64, two lanes at a time, where plain polynomials are accurate enough.
+ * The math library: the language's functions on four float32 at once (SIMD). exp and log follow Cephes' expf and logf
+ * (Moshier, https://www.netlib.org/cephes/). The rarer functions are computed in float64, two lanes at a time, with
+ * plain polynomials.
  */
 import { SCALAR_SEMANTICS } from '../../language/scalar.ts'
 import { interpolate } from './chebyshev.ts'
@@ -65,7 +62,11 @@ export type MathOp =
 /** Emits the code of a function into `f`. */
 type Writer = (f: FunctionBuilder, target: Target, ...args: Code[]) => Code
 
-/** Op -> its code. `inline` ops are emitted where they are used; the others are functions of the module. */
+/**
+ * Op -> its code, which takes and returns one vector. The error is at most 4 ulp over the whole range, including denormals,
+ * infinities and NaN (test/engines/compiled/math.test.ts sweeps it). `inline` ops are emitted where they are used; the
+ * others are functions of the module.
+ */
 export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly inline: boolean }>> = {
   exp: { write: exp, inline: true },
   log: { write: log, inline: true },

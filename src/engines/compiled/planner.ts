@@ -1,13 +1,6 @@
 /**
  * Loop fusion and scheduling: legalized program -> loops. It decides in which loop each value is computed, what is
  * stored in scratch memory and what is computed again (rematerialization), and which loops are vectorized.
- *
- * The loops are nested in a fixed order of axes. At each level, values with the level's axis go into a loop over
- * it, and the others stay outside. A sum (or maximum) over the axis ends the loop, and what needs its result goes
- * into another loop after it. A value that a later loop needs is recomputed if that is cheap, and stored otherwise.
- *
- * This file handles the levels and the statements of the innermost one; planner/loop-scheduler.ts divides one level
- * into its loops.
  */
 import type { Op } from '../../language/ir.ts'
 import type { LegalizedProgram } from './legalize.ts'
@@ -18,6 +11,12 @@ import { PlannerContext } from './planner/planner-context.ts'
 import type { Scope, WorkItem } from './planner/work-items.ts'
 
 /**
+ * The loops are nested in a fixed order of axes. At each level, values with the level's axis go into a loop over it,
+ * and the others stay outside. A sum (or maximum) over the axis ends the loop, and what needs its result goes into
+ * another loop after it. A value that a later loop needs is recomputed if that is cheap, and stored otherwise. This
+ * file handles the levels and the statements of the innermost one; planner/loop-scheduler.ts divides one level into its
+ * loops.
+ *
  * @param lanes the axis to vectorize, where its loops allow that; default: the fastest axis
  * @throws never: every program has a plan
  */

@@ -1,10 +1,7 @@
 /**
- * A small WebAssembly assembler: expressions are trees of bytes, functions collect them, and `encodeModule` wraps
- * them in sections. It encodes bytes itself instead of using a text assembler: this is 200 lines, compared with 2
- * to 12 MB of wabt or binaryen, and people read a kernel's loop plan (print-plan.ts), not its instructions. It
- * knows no losses and no loops.
- *
- * @see https://webassembly.github.io/spec/core/binary/index.html
+ * A small WebAssembly assembler: expressions are trees of bytes, functions collect them, and `encodeModule` wraps them
+ * in sections. A text assembler (wabt, binaryen) would add 2 to 12 MB, and people read a kernel's loop plan, not its
+ * instructions.
  */
 
 /** Bytes that, when executed in order, push at most one value. */
@@ -271,7 +268,11 @@ export interface ModuleParts {
 const SHARED_MEMORY = [text('env'), text('memory'), 0x02, 0x03]
 const OF_ONE_THREAD = 0x01
 
-/** The bytes of a module. */
+/**
+ * The bytes of a module.
+ *
+ * @see https://webassembly.github.io/spec/core/binary/index.html
+ */
 export function encodeModule({
   imports,
   functions,

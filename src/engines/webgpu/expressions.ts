@@ -1,8 +1,6 @@
 /**
- * Code generation: nodes -> WGSL expressions. A node is computed at a point, which consists of one coordinate (the
- * name of a u32) per axis, so renaming an axis or picking an element only changes coordinates. Each line is emitted
- * in the outermost open loop in which all of its coordinates are known, and only once (loop-invariant code motion
- * and common subexpression elimination).
+ * Code generation: nodes -> WGSL expressions, with loop-invariant code motion and common subexpression elimination:
+ * each line is emitted only once, in the outermost open loop in which all of its coordinates are known.
  */
 import type { BinaryOp, LogicOp, Node, Op, UnaryOp } from '../../language/ir.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
@@ -83,6 +81,10 @@ export interface Shared {
   read(name: string, axes: readonly string[], point: Coordinates): Text | undefined
 }
 
+/**
+ * A node is computed at a point, which consists of one coordinate (the name of a u32) per axis, so renaming an axis or
+ * picking an element only changes coordinates.
+ */
 export class Values {
   /** Set if there is shared memory that should be read first. */
   shared: Shared | undefined

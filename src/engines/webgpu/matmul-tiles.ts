@@ -1,8 +1,6 @@
 /**
- * GEMM (tiled matmul) in WGSL: a workgroup computes one square tile of the result from strips of both factors in
- * shared memory, and each thread a small square of it (register tiling). Factors are expressions that are computed
- * while they are loaded. The terms of an element are always added in the same order, wherever it is: within blocks
- * as deep as a strip, then over the blocks.
+ * GEMM (tiled matmul) in WGSL: a workgroup computes one square tile of the result from strips of both factors in shared
+ * memory, and each thread a small square of it (register tiling).
  */
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
@@ -15,6 +13,10 @@ export const TILE_THREADS = SIDE * SIDE
 /** Row pitch of a strip: odd, so that threads that write a column hit different banks (no bank conflicts). */
 const PITCH = TILE.side + 1
 
+/**
+ * Factors are expressions that are computed while they are loaded. The terms of an element are always added in the same
+ * order, wherever it is: within blocks as deep as a strip, then over the blocks.
+ */
 export function tileSource(stage: TiledMatmulKernel, memory: ShaderContext): ShaderFragment {
   const values = new Values(memory)
   const writer = new TileWriter(stage, memory, values)

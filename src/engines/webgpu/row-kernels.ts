@@ -1,8 +1,6 @@
 /**
- * Row kernels (fused reductions) in WGSL: each point of the stage's axes belongs to one thread, or to several lanes
- * of a workgroup that iterate over the other axes together and combine their sums in a tree reduction. The grouping
- * of the terms depends only on the length of the axis, so that a row gets the same bits whatever else is in the
- * batch.
+ * Row kernels (fused reductions) in WGSL: each point of the stage's axes belongs to one thread, or to several lanes of
+ * a workgroup that iterate over the other axes together and combine their sums in a tree reduction.
  */
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
@@ -52,6 +50,10 @@ interface Pass {
   readonly stores: Store[]
 }
 
+/**
+ * The grouping of the terms depends only on the length of the axis, so that a row gets the same bits whatever else is
+ * in the batch.
+ */
 export function rowSource(stage: RowReductionKernel, memory: ShaderContext): ShaderFragment {
   return new RowWriter(stage, memory).source()
 }

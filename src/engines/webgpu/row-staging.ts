@@ -1,8 +1,6 @@
 /**
- * Shared-memory tiles for short rows. If each thread handles a row of its own, the elements of neighbouring threads
- * are a row apart in memory. So a workgroup copies its rows in and out with coalesced accesses, and its threads
- * read them from shared memory. Which arrays are copied is decided while the stage is emitted: those that are read
- * or stored row by row, as long as there is space.
+ * Shared-memory tiles for short rows: a workgroup copies its rows in and out with coalesced accesses, and its threads
+ * read them from shared memory.
  */
 
 import type { Coordinates, ShaderContext } from './expressions.ts'
@@ -22,6 +20,11 @@ interface Strip {
   readonly to: 'results' | 'scratch' | undefined
 }
 
+/**
+ * If each thread handles a row of its own, the elements of neighbouring threads are a row apart in memory, so direct
+ * accesses would not be coalesced. Which arrays are copied is decided while the stage is emitted: those that are read
+ * or stored row by row, as long as there is space.
+ */
 export class SharedMemoryTiles {
   readonly #stage: RowReductionKernel
   readonly #memory: ShaderContext

@@ -1,8 +1,7 @@
 /**
- * Kernel fusion: legalized program -> stages (dispatches). Values between sums are recomputed wherever they are
- * used (rematerialization). Sums, factors of matrix products and values that are read under another axis's name are
- * stored in memory. A sum is fused into an earlier stage if everything that it needs is known there at the same
- * point, so that a whole row (maximum, sum, value, gradient) is one dispatch.
+ * Kernel fusion: legalized program -> stages (dispatches). Values between sums are recomputed wherever they are used
+ * (rematerialization); sums, factors of matrix products and values that are read under another name of an axis are
+ * stored.
  */
 import type { Node } from '../../language/ir.ts'
 import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
@@ -51,7 +50,12 @@ function summedAxes(program: LegalizedProgram): ReadonlySet<string> {
   return found
 }
 
-/** @param sizes any sizes with the same `scheduleKey` */
+/**
+ * A sum is fused into an earlier stage if everything that it needs is known there at the same point, so that a whole
+ * row (maximum, sum, value, gradient) is one dispatch.
+ *
+ * @param sizes any sizes with the same `scheduleKey`
+ */
 export function schedule(program: LegalizedProgram, sizes: Sizes): KernelSchedule {
   return new Cutter(program, sizes).cut()
 }

@@ -1,9 +1,6 @@
 /**
- * Loads and stores: computes addresses, and reads and writes elements whose lanes are contiguous or strided
- * (gather), up to the ends of rows.
- *
- * If the lanes run across the rows of a buffer, an unrolled loop along the rows moves tiles of four rows by four
- * columns, or by two: each row is one vector and is transposed in registers, instead of sixteen separate numbers.
+ * Loads and stores: computes addresses, and reads and writes elements whose lanes are contiguous or strided (gather),
+ * up to the ends of rows.
  */
 import type { Node } from '../../../language/ir.ts'
 import type { Buffer } from '../loop-plan.ts'
@@ -48,7 +45,11 @@ interface Place {
 
 const LANES = [0, 1, 2, 3] as const
 
-/** Loads and stores at the current point of a context. */
+/**
+ * Loads and stores at the current point of a context. If the lanes run across the rows of a buffer, an unrolled loop
+ * along the rows moves tiles of four rows by four columns, or by two: each row is one vector and is transposed in
+ * registers, instead of sixteen separate numbers.
+ */
 export class LoadStoreEmitter {
   readonly #context: CodegenContext
 
