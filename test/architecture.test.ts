@@ -1,4 +1,4 @@
-/** Imports point one way, down the floors of ARCHITECTURE.md. */
+/** Import rules: imports point only downwards, as in the floors of ARCHITECTURE.md. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 
@@ -99,23 +99,23 @@ function circles(): string[] {
 const exportsFormat = (file: string) =>
   /^export default defineFormat/m.test(readFileSync(new URL(file, source), 'utf8'))
 
-describe('the house', () => {
-  it('has no room that the list of floors does not know', () => {
+describe('the architecture', () => {
+  it('lists every room on a floor', () => {
     expect([...new Set(files.map(partOf))].sort()).toEqual(FLOORS.flat().sort())
   })
 
-  it('has imports that go down', () => {
+  it('has only imports that point downwards', () => {
     const strays = imports.filter(
       ({ from, to }) => partOf(from) !== partOf(to) && floorOf(partOf(from)) >= floorOf(partOf(to)),
     )
     expect(strays).toEqual([])
   })
 
-  it('has no file that imports itself through others', () => {
+  it('has no import cycles', () => {
     expect(circles()).toEqual([])
   })
 
-  it('has pure rooms, which know neither Node nor a server', () => {
+  it('has pure rooms, which use neither Node nor the server', () => {
     const packages = PURE.flatMap((file) => packagesOf(file).map((name) => ({ file, name })))
     expect(
       packages.filter(
@@ -125,7 +125,7 @@ describe('the house', () => {
     expect(imports.filter(({ from, to }) => PURE.includes(from) && !PURE.includes(to))).toEqual([])
   })
 
-  it.each(Object.entries(ONLY))('%s takes only %j', (edge, leaves) => {
+  it.each(Object.entries(ONLY))('%s imports only %j', (edge, leaves) => {
     const [part, other] = edge.split(' -> ')
     const strays = imports.filter(
       ({ from, to }) => partOf(from) === part && partOf(to) === other && !leaves.includes(to),
@@ -133,7 +133,7 @@ describe('the house', () => {
     expect(strays).toEqual([])
   })
 
-  it('has losses, formats and engines that do not know each other', () => {
+  it('has losses, formats and engines that do not import each other', () => {
     const isLoss = (file: string) => /^losses\/\w+\/\w+\.ts$/.test(file)
     const shared = ['losses/define.ts', 'losses/formula-snippets.ts', 'losses/regions.ts', 'losses/boxes.ts']
     expect(imports.filter(({ from, to }) => isLoss(from) && !shared.includes(to))).toEqual([])
@@ -144,7 +144,7 @@ describe('the house', () => {
     expect(imports.filter(({ from, to }) => isEngine(from) && isEngine(to))).toEqual([])
   })
 
-  it('touches the process in programs alone, and tfjs in engines alone', () => {
+  it('uses the global process only in entry points, and tfjs only in engines', () => {
     const text = (file: string) =>
       readFileSync(new URL(file, source), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
     expect(
@@ -153,7 +153,7 @@ describe('the house', () => {
     expect(files.filter((file) => !file.startsWith('engines/') && /@tensorflow/.test(text(file)))).toEqual([])
   })
 
-  it('hands the environment on to engines that have a process of their own, and to nothing else', () => {
+  it('passes the environment only to engine processes', () => {
     const text = (file: string) => readFileSync(new URL(file, source), 'utf8')
     expect(files.filter((file) => /from 'node:process'/.test(text(file))).sort()).toEqual([
       'engines/remote/child.ts',
@@ -161,7 +161,7 @@ describe('the house', () => {
     ])
   })
 
-  it('hands no text to an evaluator', () => {
+  it('never evaluates text as code', () => {
     const text = (file: string) => readFileSync(new URL(file, source), 'utf8')
     expect(files.filter((file) => /\bnew Function\b|\bvm\b'|\beval\(/.test(text(file)))).toEqual([])
   })

@@ -1,4 +1,4 @@
-/** All that is tested in a browser, in one process: Chromium is unpacked when it is first asked for. */
+/** Runs all browser tests in one process, because unpacking Chromium takes time. */
 import './language.ts'
 import './origins.ts'
 import './page.ts'

@@ -1,4 +1,4 @@
-/** The language in a page: the pure rooms, bundled, evaluate and differentiate a loss without a server. */
+/** The pure rooms, bundled for the browser: a page evaluates and differentiates a loss without a server. */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -98,7 +98,7 @@ describe('the language and the catalog in a page', () => {
     expect(await importsLeft(ENTRY)).toEqual([])
   })
 
-  it.skipIf(browser === undefined)('holds every loss', async () => {
+  it.skipIf(browser === undefined)('contains every loss', async () => {
     const { losses } = await loadCatalog()
     expect((await evaluated<string[]>('lossd.names')).sort()).toEqual(losses.map(({ name }) => name).sort())
   })

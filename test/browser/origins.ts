@@ -1,4 +1,4 @@
-/** Pages of other origins: what a trainer in a real browser may call and read, and what stays closed. */
+/** CORS in a real browser: what pages of other origins may send and read, and what they may not. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Browser, Page } from 'playwright-core'
@@ -91,7 +91,7 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
   it.each([
     ['a list that has it', () => `https://example.org, ${origin}`],
     ['*', () => '*'],
-  ])('under %s may post, and read answers of every kind', async (_, origins) => {
+  ])('may post and read all responses under %s', async (_, origins) => {
     await withServer(origins(), async (server) => {
       const answer = await call(server, mse)
       expect(JSON.parse(answer!.text)).toMatchObject({ loss: 2 })
@@ -108,7 +108,7 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
     })
   })
 
-  it('may read what is refused, wherever in the service', async () => {
+  it('may read error responses of every route', async () => {
     await withServer(origin, async (server) => {
       const codeOf = async (refused: Call) => JSON.parse((await call(server, refused))!.text).type
       expect(await codeOf({ ...mse, body: '{"predictions":[1]}' })).toContain('missing-input')
@@ -126,7 +126,7 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
   it.each([
     ['a list without it', 'https://example.org'],
     ['the default', ''],
-  ])('under %s may read nothing', async (_, origins) => {
+  ])('may read nothing under %s', async (_, origins) => {
     await withServer(origins, async (server) => {
       expect(await call(server, mse)).toBeUndefined()
       expect(await call(server, { path: '/v1/losses' })).toBeUndefined()
@@ -134,8 +134,8 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
   })
 })
 
-describe('whoever is no browser', () => {
-  it('is told what varies, and sees no header where no origin is allowed', async () => {
+describe('a client that is not a browser', () => {
+  it('gets a Vary header, and no CORS headers if no origin is allowed', async () => {
     await withServer(origin, async (server) => {
       const allowed = await server.post('mse', mse.body, { ...JSON_TYPE, origin })
       expect(allowed.headers.get('access-control-allow-origin')).toBe(origin)

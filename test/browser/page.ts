@@ -1,4 +1,4 @@
-/** The API's page and the first page, as people see them: in a real Chromium, wide and narrow. */
+/** The API page and the landing page in Chromium, at wide and narrow widths. */
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { launchChromium } from '../support/chromium.ts'
@@ -23,7 +23,7 @@ const open = async (path: string, width: number): Promise<Page> => {
 const overhang = (page: Page) => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
 
 describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (width) => {
-  it("the API's page has its own name, and groups that open when asked", async () => {
+  it("the API page has its own title, and groups that open on click", async () => {
     const page = await open('/docs', width)
     await page.waitForSelector('.opblock-tag')
     expect(await page.title()).toBe('lossd')
@@ -37,7 +37,7 @@ describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (wi
     await page.close()
   })
 
-  it('an operation shows a real answer, and gives it', async () => {
+  it('an operation shows an example response, and returns the same one', async () => {
     const page = await open('/docs#/regression/huber', width)
     const operation = page.locator('#operations-regression-huber')
     const example = await operation.locator('.responses-table .example').first().textContent()
@@ -50,7 +50,7 @@ describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (wi
     await page.close()
   })
 
-  it('the first page fits, and leads on', async () => {
+  it('the landing page fits the width, and its links work', async () => {
     const page = await open('/', width)
     expect(await overhang(page)).toBeLessThanOrEqual(0)
     await page.click('a[href="/docs"]')

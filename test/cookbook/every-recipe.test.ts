@@ -1,4 +1,4 @@
-/** What the cookbook promises of every recipe. A new one is tested by being there. */
+/** The conformance suite of the cookbook: every recipe keeps these promises. A new recipe is tested automatically. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ const interpreter = await openInterpreter()
 const kernels = (await compiled.open('test')) as Engine
 afterAll(() => kernels.close())
 
-it('the folder holds the recipes of the page, and nothing else', () => {
+it('the folder contains exactly the recipes of the page', () => {
   expect(readdirSync(folder).sort()).toEqual(recipes.map(({ name }) => `${name}.json`).sort())
 })
 
@@ -118,7 +118,7 @@ describe.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s', (_,
   const loss = checkDefinition(definition, '')
   const differentiable = Object.keys(loss.inputs).filter((name) => loss.inputs[name]!.differentiable)
 
-  it('holds its examples, with the gradient of every input that has one', () => {
+  it('passes its examples, which have the gradient of every differentiable input', () => {
     const resolved = { loss, preset: undefined, params: {} }
     const decode = (body: object) => json.decode(Buffer.from(JSON.stringify(body)), limits)
     expect(examples.length).toBeGreaterThan(0)
@@ -126,9 +126,9 @@ describe.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s', (_,
     for (const { gradients } of examples) expect(Object.keys(gradients ?? {})).toEqual(differentiable)
   })
 
-  it('couples what it says', () => expect(loss.couples).toBe(recipe.couples))
+  it('couples rows as it says', () => expect(loss.couples).toBe(recipe.couples))
 
-  it('says what it is for and when not to use it, what everything means and where it comes from', () => {
+  it('documents its use, its limits, every input and parameter, and its source', () => {
     expect(definition.about).toMatch(/\bnot\b/i)
     expect(definition.references).not.toHaveLength(0)
     for (const [name, { about }] of Object.entries(definition.inputs)) expect(about, name).toMatch(/\w/)
@@ -137,7 +137,7 @@ describe.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s', (_,
   })
 
   it.each(examples.filter((example) => !isDetached(recipe, example)))(
-    'has the gradient that central differences find, around %j',
+    'has the gradient of central differences, around %j',
     async (example) => {
       const { params = {} } = example
       for (const seed of [1, 2, 3]) {
@@ -152,7 +152,7 @@ describe.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s', (_,
     },
   )
 
-  it.each(examples)('is computed by kernels as it is defined, around %j', async (example) => {
+  it.each(examples)('gives the same result on kernels as by definition, around %j', async (example) => {
     const { params = {} } = example
     const tensors = narrowed(drawn(loss, example, 4, 3))
     for (const reduction of ['none', 'mean']) {
@@ -168,7 +168,7 @@ describe.each(recipes.map((recipe) => [recipe.name, recipe] as const))('%s', (_,
     }
   })
 
-  it.skipIf(recipe.name in BEYOND)('is within 16 roundings of exact in float32', async () => {
+  it.skipIf(recipe.name in BEYOND)('is within 16 roundings of the exact result in float32', async () => {
     const found = await inaccuraciesOf({ answer: answersOf(kernels), exact: interpreter }, loss, 1)
     expect(found.length).toBeGreaterThan(differentiable.length)
     expect(found.filter(({ roundings }) => !(roundings <= 16))).toEqual([])
@@ -206,9 +206,9 @@ describe('a request of the page', () => {
     ...page.matchAll(/curl -s localhost:8080(\S+) [^']*'[^']+' -d '([^']+)'\n```\n```json\n([^\n]+)\n```/g),
   ].map((match) => match.slice(1) as [string, string, string])
 
-  it('is there for each', () => expect(commands).toHaveLength(recipes.length))
+  it('exists for each recipe', () => expect(commands).toHaveLength(recipes.length))
 
-  it.each(commands)('%s gives the answer that stands below it', async (path, body, answer) => {
+  it.each(commands)('%s gives the response shown below it', async (path, body, answer) => {
     const got = (await (await send(path, body)).json()) as JsonAnswer
     const { loss, gradients, ...members } = JSON.parse(answer) as JsonAnswer
     expect(got).toMatchObject(members)
@@ -220,7 +220,7 @@ describe('a request of the page', () => {
   })
 
   it.each(recipes.filter(({ shorthand }) => shorthand))(
-    'of a formula alone is that of the document: $name',
+    'with only the formula equals that of the document: $name',
     async ({ name, request }) => {
       const { definition } = recipes.find((recipe) => recipe.name === name)!
       const short = await send(

@@ -1,4 +1,6 @@
-/** Whatever is sent as a definition or a formula is answered or refused: never a 5xx, never a hang, and nobody else waits. */
+/**
+ * Fuzzing: any definition or formula gets a result or a problem, never a 5xx or a hang, and blocks no other request.
+ */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
@@ -91,7 +93,7 @@ const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 80 }),
 )
 
-it('the parser reads a text or says where it is wrong', () => {
+it('the parser accepts a text or reports where it is wrong', () => {
   fc.assert(
     fc.property(text, (source) => {
       try {
@@ -134,7 +136,7 @@ const nearly = fc
   )
   .map(([member, value]) => ({ ...ROBUST, [member]: value }))
 
-it('a document is a loss, or a problem with a pointer', () => {
+it('a document becomes a loss, or a problem with a pointer', () => {
   fc.assert(
     fc.property(fc.oneof(tree, nearly), (document) => {
       try {
@@ -148,7 +150,7 @@ it('a document is a loss, or a problem with a pointer', () => {
   )
 })
 
-it('the routes refuse what they cannot use, and go on', async () => {
+it('the routes reject invalid documents, and keep serving', async () => {
   await fc.assert(
     fc.asyncProperty(fc.oneof(tree, nearly), text, async (document, formula) => {
       const answers = await Promise.all([
@@ -174,7 +176,7 @@ it('the routes refuse what they cannot use, and go on', async () => {
   expect(({} as Record<string, unknown>).polluted).toBeUndefined()
 })
 
-it('bytes that are no JSON are refused', async () => {
+it('bytes that are not JSON are rejected', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 200 }), async (bytes) => {
       for (const path of ['/v1/losses', '/v1/losses:evaluate']) {

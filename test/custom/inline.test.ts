@@ -1,4 +1,4 @@
-/** Own losses that come with the request, over a real socket, in both formats. */
+/** Custom losses that are sent with the request, over a real socket, in both formats. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 import { f32, readSafetensors, safetensors } from '../support/server.ts'
@@ -14,7 +14,7 @@ const { name: _, ...definition } = ROBUST
 const pair = { predictions: [1, 5], targets: [0, 0] }
 
 describe('a formula alone', () => {
-  it('has its tensors as inputs and its params as parameters', async () => {
+  it('uses the tensors as inputs and params as parameters', async () => {
     const formula = 'log1p(((predictions - targets) / scale)^2)'
     const { body } = await evaluate({ formula, params: { scale: 2 }, ...pair })
     expect(body.loss).toBeCloseTo((Math.log1p(0.25) + Math.log1p(6.25)) / 2, 6)
@@ -22,7 +22,7 @@ describe('a formula alone', () => {
     expect(body.gradients.targets[0]).toBeCloseTo(-0.2, 6)
   })
 
-  it('answers what the catalog answers to the same formula, bit for bit', async () => {
+  it('gives bit for bit the result of the same formula in the catalog', async () => {
     const formula = 'r = abs(predictions - targets)\nr <= delta ? r * r / 2 : delta * (r - delta / 2)'
     const body = {
       predictions: [
@@ -41,7 +41,7 @@ describe('a formula alone', () => {
     expect(own.body).toEqual(catalog.body)
   })
 
-  it('takes named axes, and a tensor that is read as a place for indices', async () => {
+  it('accepts named axes, and treats a tensor used as an index as class indices', async () => {
     const formula = '-log_softmax(pick(x, label, classes) - logsumexp(x, classes) + 0 * x, classes)'
     const simple = '-pick(log_softmax(x, classes), label, classes)'
     const body = {
@@ -66,7 +66,7 @@ describe('a formula alone', () => {
     expect((await evaluate({ formula, ...body })).status).toBe(200)
   })
 
-  it('takes words, switches and null as parameters', async () => {
+  it('accepts words, booleans and null as parameters', async () => {
     const formula = 'form == squared ? r2 : given(cap) ? min(abs(predictions), cap) : abs(predictions)'
     const lines = `r2 = predictions^2\n${formula}`
     const of = async (params: object) =>
@@ -76,7 +76,7 @@ describe('a formula alone', () => {
     expect(await of({ form: 'absolute', cap: 2 })).toBe(2)
   })
 
-  it('may have one value for the whole batch, and refuses weights of rows then', async () => {
+  it('may have one value for the whole batch, and then rejects sample weights', async () => {
     const body = { formula: 'mean((x - y)^2, rows)', axes: { x: 'rows', y: 'rows' }, x: [1, 3], y: [1, 1] }
     expect((await evaluate(body)).body).toMatchObject({ loss: 2, gradients: { x: [0, 2] } })
     const weighted = await evaluate({ ...body, sample_weight: [1, 0] })
@@ -85,7 +85,7 @@ describe('a formula alone', () => {
 })
 
 describe('a definition', () => {
-  it('is held to on every request, and evaluated with all options', async () => {
+  it('is validated on every request, and supports all options', async () => {
     const { body } = await evaluate({
       definition,
       ...pair,
@@ -108,7 +108,7 @@ describe('a definition', () => {
     expect(wrong.errors[0].pointer).toBe('/params/scale')
   })
 
-  it('goes with a denominator of its own', async () => {
+  it('may have its own denominator', async () => {
     const masked = {
       inputs: { x: { axes: 'rows', differentiable: true }, mask: { axes: 'rows', kind: 'binary' } },
       formula: 'mask == 1 ? x^2 : 0',
@@ -118,7 +118,7 @@ describe('a definition', () => {
     expect(body).toMatchObject({ loss: 5, denominator: 2 })
   })
 
-  it('is found again: the second request with it answers the same', async () => {
+  it('is cached: the second request gives the same result', async () => {
     const answers = []
     for (let i = 0; i < 3; i++) answers.push((await evaluate({ definition, ...pair })).body)
     expect(answers[1]).toEqual(answers[0])
@@ -150,7 +150,7 @@ describe('in safetensors', () => {
     return Buffer.concat([size, text, made.subarray(8 + length)])
   }
 
-  it('a formula is text, or JSON of it; a definition is JSON', async () => {
+  it('a formula is text or a JSON string; a definition is JSON', async () => {
     const formula = 'log1p((predictions - targets)^2)'
     const loss = (Math.log1p(1) + Math.log1p(25)) / 2
     const answers = [await send({ formula }), await send({}, { formula }), await send({ definition })]
@@ -158,7 +158,7 @@ describe('in safetensors', () => {
   })
 })
 
-describe('what is wrong is told with its place', () => {
+describe('errors have their place', () => {
   const x = [[1, 2]]
   const axes = { x: 'rows,classes' }
   it.each([

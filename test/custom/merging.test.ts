@@ -88,7 +88,7 @@ describe.each([
   ['interpreter', 1500],
   ['compiled', 500],
 ] as const)('on the %s engine', (name, numRuns) => {
-  it('random own losses get in company what they get alone', async () => {
+  it('random custom losses get the same bits in a batch as alone', async () => {
     const seen = { formulas: 0, merged: 0, coupled: 0 }
     await fc.assert(
       fc.asyncProperty(

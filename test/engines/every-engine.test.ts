@@ -1,4 +1,4 @@
-/** What every engine promises: the definition's numbers, the same bits merged as alone, and nothing left behind. */
+/** The conformance suite of the engines: the reference results, the same bits in a batch as alone, and no leaks. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { assemble, split } from '../../src/batching/assemble.ts'
 import { type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
@@ -41,7 +41,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
   })
 
   it.each(losses.map((loss) => [loss.name, loss] as const))(
-    '%s is what its definition says',
+    '%s equals its definition',
     async (_name, loss) => {
       for (const [seed, reading] of [11, 12].flatMap((n) =>
         readingsOf(loss).map((one) => [n, one] as const),
@@ -69,7 +69,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
     .filter(({ couples }) => couples !== 'batch')
     .flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading, loss] as const))
   it.each(mergeable)(
-    '%s with %j merged is what it is alone, bit for bit where the engine promises it, a NaN neighbour included',
+    '%s with %j gives the same result in a batch as alone, even next to NaN (bit for bit if the engine promises that)',
     async (_name, reading, loss) => {
       const poison = () => Number.NaN
       const requests = [1, 3, 17].map((rows, seed) => sampleTensors(loss, { seed, rows, ...reading }))
@@ -104,7 +104,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
     },
   )
 
-  it('does float64 or says that it cannot', async () => {
+  it('computes float64 or rejects it as unsupported', async () => {
     const huber = losses.find(({ name }) => name === 'huber')!
     const job = check(huber, sampleTensors(huber, { seed: 1, precision: 'float64' })).job
     const ran = await engine.run(assemble([job])).catch((error: unknown) => error)
@@ -112,7 +112,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
     else expect((ran as { values: unknown }).values).toBeInstanceOf(Float64Array)
   })
 
-  it('leaves nothing behind when an op throws', async () => {
+  it('leaks nothing when an op throws', async () => {
     const mse = losses.find(({ name }) => name === 'mse')!
     const batch = assemble([check(mse, sampleTensors(mse, { seed: 1 })).job])
     const broken = {
@@ -123,7 +123,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
     expect((await engine.stats()).tensors).toBe(tensorsBefore)
   })
 
-  it('sums long axes without drifting', async () => {
+  it('sums long axes without accumulating rounding errors', async () => {
     const dice = losses.find(({ name }) => name === 'dice')!
     const count = 300_000
     const ones = Float32Array.from({ length: count }, (_x, i) => (i % 3) / 2 + 0.05)

@@ -1,4 +1,4 @@
-/** Every engine computes each element-wise function as its definition does, near 0, far away and at the infinities. */
+/** Every element-wise op on every engine equals its definition, near 0, for large numbers and at infinity. */
 import { describe, expect, it } from 'vitest'
 import { interpret } from '../../src/language/interpret.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
@@ -99,7 +99,7 @@ describe.each(await availableEngines())('$name', ({ open, flushesSubnormals }) =
   })
 })
 
-it('every op of one argument is among them', () => {
+it('every unary op is tested', () => {
   const tried = new Set<string>(
     FUNCTIONS.flatMap(([text]) => lower(parse(text), scope, []).nodes.map(({ op }) => op)),
   )

@@ -1,4 +1,4 @@
-/** The examples from the command line, as README runs them. */
+/** The examples, run from the command line as in README.md. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -22,13 +22,13 @@ const run = (example: string, ...args: string[]) =>
   )
 
 describe.each(['iris', 'robust'])('the example %s', (example) => {
-  it('where nothing listens says so in one line, and how to go on', async () => {
+  it('without a server reports that in one line, and what to do', async () => {
     const { code, stderr } = await run(example, 'http://127.0.0.1:1')
     expect(code).toBe(1)
     expect(stderr).toMatch(/^No lossd answers at http:\/\/127\.0\.0\.1:1: start one with `npm start`, .*\n$/)
   })
 
-  it('where something else listens says what it answers', async () => {
+  it('with another server shows its response', async () => {
     const other = createServer((_, response) => response.writeHead(404).end('nothing')).listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
@@ -44,7 +44,7 @@ describe.each(['iris', 'robust'])('the example %s', (example) => {
     expect(stdout).toContain(example === 'iris' ? 'accuracy 0.9733' : 'huber, with typos: width = 0.4')
   })
 
-  it('needs an address that is one', async () => {
+  it('rejects an invalid address', async () => {
     const { stderr } = await run(example, 'http://')
     expect(stderr).toMatch(/^"http:\/\/" is no address.*\n$/)
   })

@@ -1,4 +1,4 @@
-/** lossd does its job: models trained through the running server equal those trained with a local gradient. */
+/** End to end: models trained through the running server equal those trained with a local gradient. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type GradientSource, httpJson, httpSafetensors } from '../../examples/client.ts'
 import { accuracyOf, trainIris } from '../../examples/iris.ts'
@@ -44,7 +44,7 @@ describe('a softmax classifier on iris', () => {
     ['JSON', httpJson],
     ['safetensors', httpSafetensors],
   ])(
-    'through %s ends with the weights of the same training with a local gradient',
+    'through %s gets the same weights as with a local gradient',
     async (_format, client) => {
       const [remote, local] = [
         await trainIris(client('cross_entropy', server.url), 200),
@@ -60,7 +60,7 @@ describe('a softmax classifier on iris', () => {
 })
 
 describe('a line through data with typos', () => {
-  it('fitted with huber equals the local fit, and is the line of the clean data', async () => {
+  it('fitted with huber equals the local fit and the line of the clean data', async () => {
     const points = loadPetals(true)
     const remote = await fitLine(httpSafetensors('huber', server.url, { delta: 0.2 }), points, 300)
     const local = await fitLine(localHuber(0.2), points, 300)
@@ -73,7 +73,7 @@ describe('a line through data with typos', () => {
     expect(Math.abs(remote.slope - clean.slope)).toBeLessThan(0.03)
   })
 
-  it('fitted with mse is dragged away', async () => {
+  it('fitted with mse is pulled away by the outliers', async () => {
     const dragged = await fitLine(httpSafetensors('mse', server.url), loadPetals(true), 300)
     expect(Math.abs(dragged.slope - 0.4158)).toBeGreaterThan(0.2)
   })

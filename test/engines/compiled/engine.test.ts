@@ -1,4 +1,4 @@
-/** The compiled engine around its kernels: what runs where, memory that is lent and given back, threads that die. */
+/** The compiled engine around its kernels: which thread runs what, memory, and threads that die. */
 import type { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
@@ -53,13 +53,13 @@ const bits = ({ values, gradients }: Pick<Awaited<ReturnType<Engine['run']>>, 'v
 ]
 
 describe('the compiled engine', () => {
-  it('computes what is tiny at once and leaves the rest to its threads', () => {
+  it('computes tiny batches at once and leaves the others to its threads', () => {
     const engine = open()
     expect(engine.runNow!(batchOf(8, 4))?.engine).toBe('compiled')
     expect(engine.runNow!(batchOf(4000, 1000))).toBeUndefined()
   })
 
-  it('gives the same bits on this thread, on another, and in slices on several', async () => {
+  it('gives the same bits on this thread, on another thread, and in slices on several', async () => {
     const batch = batchOf(3000, 100)
     const alone = await open({ threads: 0 }).run(batch)
     const spread = await open({ threads: 3 }).run(batch)
@@ -67,7 +67,7 @@ describe('the compiled engine', () => {
     spread.release?.()
   })
 
-  it('holds the memory of a result until it is released, and no longer', async () => {
+  it('keeps the memory of a result until it is released', async () => {
     const engine = open()
     const before = await engine.stats()
     const result = await engine.run(batchOf(200, 50))
@@ -76,7 +76,7 @@ describe('the compiled engine', () => {
     expect((await engine.stats()).tensors).toBe(before.tensors)
   })
 
-  it('computes the next step of the same structure from its own numbers, also when its memory has grown between', () => {
+  it('computes the next batch of the same structure from its own numbers, even if the memory has grown in between', () => {
     const engine = open()
     const first = batchOf(8, 4)
     const next = { ...first, inputs: batchOf(8, 4).inputs, scalars: first.scalars }
@@ -90,7 +90,7 @@ describe('the compiled engine', () => {
     expect(once).not.toEqual(alone)
   })
 
-  it('takes another cotangent or parameter for what it is, though all else is the same', () => {
+  it('notices that only the cotangent or a parameter differs', () => {
     const engine = open()
     const batch = batchOf(8, 4)
     const variants = [
@@ -104,13 +104,13 @@ describe('the compiled engine', () => {
     expect(new Set(alone.map((one) => JSON.stringify(one))).size).toBe(3)
   })
 
-  it('says that it cannot compute float64', async () => {
+  it('rejects float64 as unsupported', async () => {
     await expect(open().run({ ...batchOf(2, 2), precision: 'float64' })).rejects.toBeInstanceOf(
       UnsupportedByEngine,
     )
   })
 
-  it('says that it cannot compile a formula whose kernel would be huge', async () => {
+  it('rejects a formula whose kernel would be too large as unsupported', async () => {
     const batch = batchOf(2, 2)
     const nodes = [...batch.program.nodes]
     let last = batch.program.value
@@ -122,7 +122,7 @@ describe('the compiled engine', () => {
     await expect(open().run({ ...batch, program })).rejects.toThrow(/it has \d+ operations, the limit is/)
   })
 
-  it('refuses a launch that can never fit its memory, and others go on', async () => {
+  it('rejects a launch that can never fit into its memory, and still runs others', async () => {
     const engine = open({ memoryBytes: 2 ** 20 })
     await expect(engine.run(batchOf(2000, 1000))).rejects.toBeInstanceOf(OutOfMemory)
     const result = await engine.run(batchOf(20, 10))
@@ -130,7 +130,7 @@ describe('the compiled engine', () => {
     result.release!()
   })
 
-  it('loses what ran on a thread that dies, and starts another', async () => {
+  it('fails the launches of a thread that dies, and starts another', async () => {
     const workers: Worker[] = []
     const engine = open({ threads: 1, onStart: (worker) => workers.push(worker) })
     ;(await engine.run(batchOf(100, 100))).release!()
@@ -145,7 +145,7 @@ describe('the compiled engine', () => {
 })
 
 describe('kernels', () => {
-  it('are compiled once for all sizes, and anew for what a parameter switches off', () => {
+  it('are compiled once for all sizes, and again if a parameter switches something off', () => {
     const kernels = new KernelCache({ relaxed: false })
     expect(kernels.kernelFor(batchOf(2, 3))).toBe(kernels.kernelFor(batchOf(5, 7)))
     const tensors = new Map([
@@ -160,7 +160,7 @@ describe('kernels', () => {
     expect(smoothed(0).bytes.length).toBeLessThan(smoothed(0.1).bytes.length)
   })
 
-  it('are forgotten when too many others came', () => {
+  it('are evicted from the cache (LRU)', () => {
     const kernels = new KernelCache({ relaxed: false })
     const batch = batchOf(2, 2)
     for (let i = 0; i < 600; i++)
@@ -168,7 +168,7 @@ describe('kernels', () => {
     expect(kernels.size).toBeLessThanOrEqual(512)
   })
 
-  it('cannot reach beyond their memory', () => {
+  it('cannot access memory out of bounds', () => {
     const { kernel, arena, at } = outOfBounds()
     expect(() => instantiate(kernel.module, arena.memory)(at)).toThrow(/out of bounds/)
   })
@@ -202,14 +202,14 @@ describe('memories', () => {
     return { dropped, pool: new Arenas({ bytes, keptBytes }, (arena) => dropped.push(arena)) }
   }
 
-  it('are used again', async () => {
+  it('are reused', async () => {
     const { pool } = arenas(2 ** 24)
     const first = await pool.take(1000)
     pool.giveBack(first)
     expect(await pool.take(2000)).toBe(first)
   })
 
-  it('are waited for when all bytes are lent, in line', async () => {
+  it('are waited for in a queue when all bytes are in use', async () => {
     const { pool } = arenas(2 ** 20)
     const first = await pool.take(2 ** 20)
     const order: string[] = []
@@ -223,7 +223,7 @@ describe('memories', () => {
     expect(pool.lent).toBe(2)
   })
 
-  it('are kept for slow readers up to a quarter of the bytes', async () => {
+  it('are kept for slow clients up to a quarter of the bytes', async () => {
     const { pool } = arenas(2 ** 20)
     const sizes = [2 ** 17, 2 ** 17, 2 ** 16]
     const [first, second, third] = await Promise.all(sizes.map((bytes) => pool.take(bytes)))
@@ -233,7 +233,7 @@ describe('memories', () => {
     expect(pool.keep(third!)).toBe(true)
   })
 
-  it('that grew too large are given up', async () => {
+  it('that have grown too large are dropped', async () => {
     const { pool, dropped } = arenas(2 ** 26, 2 ** 16)
     const large = await pool.take(2 ** 22)
     pool.giveBack(large)

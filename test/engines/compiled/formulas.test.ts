@@ -1,4 +1,4 @@
-/** Formulas nobody wrote: compiled, they are what the interpreter says, in every shape, merged and in slices. */
+/** Random formulas: compiled kernels agree with the interpreter in every shape, batched and in slices. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openCompiled } from '../../../src/engines/compiled/engine.ts'
@@ -14,7 +14,7 @@ import { bitsIn } from './launch.ts'
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 
 describe('a random formula', () => {
-  it('compiled is what the interpreter says, value and gradient', async () => {
+  it("gives the interpreter's value and gradient when compiled", async () => {
     const cases = fc.record({
       text: matrix,
       rows: fc.integer({ min: 1, max: 9 }),
@@ -45,7 +45,7 @@ describe('every length of a row', () => {
 })
 
 describe('slices', () => {
-  it('of rows give the bits of the whole', () => {
+  it('of rows give the same bits as the whole batch', () => {
     const batch = batchOf('softplus(x) * tanh(y) + logsumexp(x, columns)', 70, 13, 5)
     const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
     expect(kernel.plan.separable).toBe('rows')
@@ -54,7 +54,7 @@ describe('slices', () => {
 })
 
 describe('long sums', () => {
-  it('the sum of 1e7 elements is right to 1e-6', async () => {
+  it('the sum of 1e7 elements is accurate to 1e-6', async () => {
     const count = 10_000_000
     const scope = {
       inputs: { x: { type: 'real', axes: ['n'] } },
@@ -76,7 +76,7 @@ describe('long sums', () => {
     expect(Math.abs(values[0]! - exact) / exact).toBeLessThan(1e-6)
   })
 
-  it('an infinity among many terms stays one', async () => {
+  it('an infinite term makes the sum infinite, not NaN', async () => {
     const batch = batchOf('x', 1, 1000, 3)
     ;(batch.inputs.x![0] as Float32Array)[500] = Number.POSITIVE_INFINITY
     const program = lower(parse('sum(x, columns)'), SCOPE, [])

@@ -1,4 +1,4 @@
-/** Launches of kernels as they are, without the engine around them. */
+/** Launches kernels directly, without the engine around them. */
 import { Arena } from '../../../src/engines/compiled/arena.ts'
 import { type Kernel, layoutOf, packKernelParams } from '../../../src/engines/compiled/kernel.ts'
 import {

@@ -1,4 +1,4 @@
-/** The engine on TensorFlow around its formulas: what is compiled when, what is kept, and that nothing is left behind. */
+/** The TensorFlow engine around its executables: compilation, caching, and no leaks. */
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
@@ -43,7 +43,7 @@ function batchOf(programKey: string, rows: number, columns: number, of = program
   }
 }
 
-describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
+describe.skipIf(untested !== undefined)('the TensorFlow engine', () => {
   const engines: Engine[] = []
   async function open(): Promise<Engine> {
     const engine = await openTensorflow()
@@ -55,7 +55,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
   })
   const compiled = async (engine: Engine) => (await engine.describe!()).compiled!
 
-  it('compiles a program at its first request, and says how long that took beside the arithmetic', async () => {
+  it('compiles a program at its first request, and reports the compile time separately', async () => {
     const engine = await open()
     const key = newKey()
     const [first, second] = [await engine.run(batchOf(key, 3, 4)), await engine.run(batchOf(key, 3, 4))]
@@ -64,7 +64,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(await compiled(engine)).toMatchObject({ entries: 1, hits: 1, misses: 1 })
   })
 
-  it('runs any number of rows that a room holds on one compiled form', async () => {
+  it('runs any number of rows of one shape bucket on one executable', async () => {
     const engine = await open()
     const key = newKey()
     for (const rows of [1, 5, 16, 2]) {
@@ -74,7 +74,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(await compiled(engine)).toMatchObject({ entries: 1, hits: 3, misses: 1 })
   })
 
-  it('compiles another shape when it comes for the second time, and answers op by op until then', async () => {
+  it('compiles another shape when it is seen for the second time, and runs op by op until then', async () => {
     const engine = await open()
     const key = newKey()
     await engine.run(batchOf(key, 6, 3, coupled))
@@ -88,7 +88,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     })
   })
 
-  it('compiles once what several batches want at the same time', async () => {
+  it('compiles once for several concurrent batches', async () => {
     const engine = await open()
     const key = newKey()
     const results = await Promise.all([1, 2, 3, 4].map((rows) => engine.run(batchOf(key, rows, 5))))
@@ -96,7 +96,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(await compiled(engine)).toMatchObject({ entries: 1, misses: 1 })
   })
 
-  it('keeps no more forms than it says, and runs what fell out again', async () => {
+  it('limits its cache of executables (LRU), and recompiles evicted ones', async () => {
     const engine = await open()
     const { capacity } = await compiled(engine)
     const simple = lower(parse('sum(x, columns)'), scope, [])
@@ -109,7 +109,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(values[0]).toBeCloseTo(Math.sin(0) + Math.sin(1), 5)
   }, 120_000)
 
-  it('leaves no tensor and no file behind, whether a batch succeeds or not', async () => {
+  it('leaks no tensor and no file, whether a batch succeeds or fails', async () => {
     const engine = await open()
     const files = () => readdirSync(tmpdir()).filter((name) => name.startsWith('lossd-xla-')).length
     const before = [(await engine.stats()).tensors, files()]
@@ -122,20 +122,20 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect([(await engine.stats()).tensors, files()]).toEqual(before)
   })
 
-  it('has no float64 and says so', async () => {
+  it('rejects float64 as unsupported', async () => {
     const engine = await open()
     await expect(engine.run({ ...batchOf(newKey(), 2, 2), precision: 'float64' })).rejects.toThrow(
       UnsupportedByEngine,
     )
   })
 
-  it('shares one registry of backends with everything else on tfjs', async () => {
+  it('shares one backend registry with all other users of tfjs', async () => {
     await open()
     expect(tf.findBackend('tensorflow')).not.toBeNull()
     expect(tf.getBackend()).toBe('tensorflow')
   })
 
-  it('opens again after it was closed', async () => {
+  it('can be opened again after it was closed', async () => {
     await (await open()).close()
     const { values } = await (await open()).run(batchOf(newKey(), 1, 1))
     expect(values[0]).toBeCloseTo(2, 5)
@@ -162,7 +162,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       return { predict, dispose: () => model.dispose() }
     }
 
-    it('at compiling, the program runs op by op, and is not compiled again', async () => {
+    it('to compile, the program runs op by op, and is not compiled again', async () => {
       let models = 0
       const engine = await openWith((model) => {
         models++
@@ -175,7 +175,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       expect(models).toBe(1)
     })
 
-    it('for want of memory, it says so, leaves nothing behind, and computes the next batch', async () => {
+    it('for lack of memory, the error says so, nothing leaks, and the next batch runs', async () => {
       const message = 'Session fail to run with error: OOM when allocating tensor with shape[9]'
       const engine = await openWith(failingAt(2, message))
       const { tensors } = await engine.stats()
@@ -186,7 +186,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       expect(engine.isReady).toBe(true)
     })
 
-    it('for want of memory at compiling, that is no reason to run op by op for ever', async () => {
+    it('to compile for lack of memory, it tries again later', async () => {
       let models = 0
       const engine = await openWith((model) => {
         const isFirst = models++ === 0
@@ -198,7 +198,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       expect((await engine.run(batchOf(key, 2, 3))).compileMs).toBeDefined()
     })
 
-    it('because the device is lost, it says so and is not ready any more', async () => {
+    it('because the device is lost, the error says so, and it is no longer ready', async () => {
       const message = 'Session fail to run with error: INTERNAL: CUDA_ERROR_ILLEGAL_ADDRESS'
       const engine = await openWith(failingAt(2, message))
       await expect(engine.run(batchOf(newKey(), 2, 3))).rejects.toThrow(DeviceLost)

@@ -1,4 +1,4 @@
-/** Functions under XLA, swept over the whole float32 range against the definition in float64. */
+/** The math functions of XLA, swept over the whole float32 range and compared with float64. */
 import { describe, expect, it } from 'vitest'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
@@ -89,7 +89,7 @@ describe.skipIf(untested !== undefined)('functions that XLA compiles', async () 
     expect(await worst('x ^ y', SCALAR_SEMANTICS.pow, y, 4)).toBe('')
   })
 
-  it.each(['max', 'min'] as const)('%s keeps NaN, on either side', async (name) => {
+  it.each(['max', 'min'] as const)('%s propagates NaN from either argument', async (name) => {
     for (const y of [Number.NaN, 0.5, -infinity])
       expect(await worst(`${name}(x, y)`, SCALAR_SEMANTICS[name], y, 0)).toBe('')
   })

@@ -1,4 +1,4 @@
-/** Into which dispatches programs are cut, and that every way of adding up gives what the definition says. */
+/** Scheduling of programs into dispatches, and that every way of summation gives the reference result. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import type { Batch } from '../../../src/engines/contract.ts'
@@ -33,8 +33,8 @@ function batchOf(name: string, reading?: Reading): Batch {
   return assemble([check(loss, sampleTensors(loss, { seed: 1, rows: 5, bare: true, ...reading })).job])
 }
 
-describe('a program is cut', () => {
-  it('into one dispatch where rows need nothing of each other, value and gradient together', () => {
+describe('a program is divided', () => {
+  it('into one dispatch, value and gradient together, if rows are independent', () => {
     for (const name of [
       'huber',
       'sigmoid_focal',
@@ -48,7 +48,7 @@ describe('a program is cut', () => {
     expect(stagesOf(batchOf('dice', { perClass: true }))).toHaveLength(1)
   })
 
-  it('at products of matrices where the batch is coupled', () => {
+  it('at matrix products if the rows are coupled', () => {
     expect(stagesOf(batchOf('nt_xent')).filter((stage) => stage.includes(' x '))).toEqual([
       'rows x others over dim',
       'rows x dim over others',
@@ -57,7 +57,7 @@ describe('a program is cut', () => {
   })
 
   const read = losses.flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading] as const))
-  it.each(read)('%s with %j has a place for all that it computes, or takes whole lines', (name, reading) => {
+  it.each(read)('%s with %j stores everything that it computes, unless it has whole-axis ops', (name, reading) => {
     const batch = batchOf(name, reading)
     if (batch.program.nodes.some(({ op }) => isHostOp(op))) return
     const stages = stagesOf(batch)
@@ -184,7 +184,7 @@ function caseOf({ text, inputs, sizes }: Case): Batch {
   return { ...shared, sizes, inputs: Object.fromEntries(arrays), cotangent: [Float32Array.of(0.5)] }
 }
 
-describe.skipIf(engine === undefined)('adding up', () => {
+describe.skipIf(engine === undefined)('summation', () => {
   it.each(Object.entries(CASES))('%s', async (_, tested) => {
     const batch = caseOf(tested)
     expect(stagesOf(batch).join(' | ')).toContain(tested.has)
@@ -195,7 +195,7 @@ describe.skipIf(engine === undefined)('adding up', () => {
       expectClose(got.gradients[name]!, gradient, { relative: 5e-6, what: name })
   })
 
-  it('of one row first does not decide for more rows', async () => {
+  it('of a single row does not determine the schedule for more rows', async () => {
     const pairs = { text: 'x - x[a -> o]', inputs: { x: ['a'] }, has: '' }
     for (const a of [1, 5]) {
       const batch = caseOf({ ...pairs, sizes: { a } })
@@ -205,7 +205,7 @@ describe.skipIf(engine === undefined)('adding up', () => {
     }
   })
 
-  it('gives a row the same bits among one and among thousands', async () => {
+  it('gives a row the same bits alone and among thousands', async () => {
     for (const name of [
       'a short axis, a row a thread',
       'an axis by a whole workgroup',

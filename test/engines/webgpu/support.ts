@@ -1,4 +1,4 @@
-/** The engine for its own tests: on SwiftShader or a GPU, or absent with the reason said once. */
+/** The WebGPU engine for its own tests, on SwiftShader or a GPU. If it is not available, the reason is printed once. */
 import { NoDevice } from '../../../src/engines/webgpu/device.ts'
 import { openWebGpu, type WebGpuEngine, type WebGpuOptions } from '../../../src/engines/webgpu/engine.ts'
 
