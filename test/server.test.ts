@@ -1,4 +1,4 @@
-/** The process: it starts, says what it is, and goes down without losing a request. */
+/** The process: it starts, logs what it is, and shuts down without losing a request. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -59,7 +59,7 @@ async function waiting(url: string): Promise<number> {
 }
 
 describe('the process', () => {
-  it('logs one JSON object a line where no person looks on, and names its engine', async () => {
+  it('logs one JSON object per line if stdout is not a terminal, and names its engine', async () => {
     const started = start({})
     await listening(started)
     const lines = started
@@ -70,7 +70,7 @@ describe('the process', () => {
     expect(lines.at(-1)).toMatchObject({ engine: 'wasm', why: 'selected by name' })
   })
 
-  it('answers every accepted request before it goes down on SIGTERM, and exits 0', async () => {
+  it('responds to every accepted request after SIGTERM, and exits with 0', async () => {
     const started = start({})
     const url = await listening(started)
     await post(url, 10)
@@ -90,7 +90,7 @@ describe('the process', () => {
     expect(await started.exit).toBe(0)
   })
 
-  it('turns readiness off at once and serves on while balancers notice', async () => {
+  it('turns readiness off at once and keeps serving until load balancers notice', async () => {
     const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '1500' })
     const url = await listening(started)
     started.child.kill('SIGTERM')
@@ -102,7 +102,7 @@ describe('the process', () => {
     expect(await started.exit).toBe(0)
   })
 
-  it('exits at once on the second signal', async () => {
+  it('exits at once on a second signal', async () => {
     const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '60000' })
     await listening(started)
     started.child.kill('SIGTERM')
@@ -123,7 +123,7 @@ describe('the process', () => {
       { LOSSD_ENGINE: 'quantum' },
       'LOSSD_ENGINE must be auto, tensorflow, webgpu, compiled, wasm, cpu, interpreter, got "quantum"',
     ],
-  ])('refuses %s in one line and exits 1', async (_, env, line) => {
+  ])('rejects %s in one line and exits with 1', async (_, env, line) => {
     const started = start(env)
     expect(await started.exit).toBe(1)
     expect(started.output().trim()).toBe(`lossd: ${line}`)

@@ -1,4 +1,4 @@
-/** Functions over one axis or several: moments, conditions, and what is said of axes that are none. */
+/** Functions over one or several axes: moments, conditions, and error messages about axes. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { interpret } from '../../src/language/interpret.ts'
@@ -39,13 +39,13 @@ describe('over axes', () => {
     expectClose(valuesOf(text), want, { relative: 1e-15 })
   })
 
-  it('a variance by no elements is what NumPy says', () => {
+  it('a variance of no elements is that of NumPy', () => {
     expect(valuesOf('var(x, columns, 1)', { x: [5] })).toEqual([Number.NaN])
     expect(valuesOf('var(x, columns)', { x: [5] })).toEqual([0])
     expect(valuesOf('var(x, columns, 3)', { x: [1, 2, 3] })).toEqual([Number.POSITIVE_INFINITY])
   })
 
-  it('all holds of no elements, any does not', () => {
+  it('all is true for no elements, any is false', () => {
     expect(valuesOf('all(x > 0, columns) ? 1 : 0', { x: [], rows: 1 })).toEqual([1])
     expect(valuesOf('any(x > 0, columns) ? 1 : 0', { x: [], rows: 1 })).toEqual([0])
   })
@@ -65,7 +65,7 @@ describe('over axes', () => {
     )
   })
 
-  it('a variance keeps its digits far from 0', () => {
+  it('a variance far from 0 does not cancel', () => {
     expectClose(valuesOf('var(x, columns)', { x: [1e15, 1e15 + 1, 1e15 + 5] }), [14 / 3], { relative: 1e-15 })
   })
 

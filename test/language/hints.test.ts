@@ -1,4 +1,4 @@
-/** What a formula from another language is answered: where it goes wrong, and what to write instead. */
+/** Hints for formulas in the notation of another language: where it is wrong, and what to write instead. */
 import { describe, expect, it } from 'vitest'
 import { FormulaError } from '../../src/language/ast.ts'
 import { FOREIGN_FUNCTIONS, translateCall } from '../../src/language/foreign-notation.ts'
@@ -18,7 +18,7 @@ function errorOf(text: string, scope: Scope = SCOPE): FormulaError {
 
 const CHOICE = 'write "c ? a : b"'
 
-describe('what is written from habit is told how it is said here', () => {
+describe('foreign notation is answered with how to write it here', () => {
   it.each([
     ['if x > 0 then x else y', 1, CHOICE],
     ['if (x > 0) x else y', 1, CHOICE],
@@ -112,7 +112,7 @@ describe('what is written from habit is told how it is said here', () => {
     expect([error.line, error.column]).toEqual([line, column])
   })
 
-  it('only where it is out of place: elsewhere such words are names', () => {
+  it('only where it is wrong: elsewhere such words are names', () => {
     const scope: Scope = {
       ...SCOPE,
       params: { lambda: { kind: 'scalar' }, mod: { kind: 'scalar' }, div: { kind: 'scalar' } },
@@ -124,7 +124,7 @@ describe('what is written from habit is told how it is said here', () => {
   })
 })
 
-describe('every way that is proposed for a function', () => {
+describe('every suggested replacement', () => {
   const matrix = { type: 'real', axes: ['rows', 'axis'] } as const
   const scope: Scope = {
     inputs: { x: matrix, y: matrix, i: { type: 'index', axes: ['rows', 'axis'] } },
@@ -136,14 +136,14 @@ describe('every way that is proposed for a function', () => {
   const isOfTruths = (way: string) =>
     /\b(c \?|where\(c|an?[yl]l?\(c|x and y|x or y|not x|x \? not y)/.test(way)
 
-  it.each(Object.entries(FOREIGN_FUNCTIONS))('%s: %s can be read', (_, way) => {
+  it.each(Object.entries(FOREIGN_FUNCTIONS))('%s: %s is a valid formula', (_, way) => {
     expect(() => parse(`(${way}) ? 1 : 0`)).not.toThrow()
     const isTruth = /^[^(]*(?<!-)[<>]|^[^(]*[!=]=|^is_finite/.test(way) && !way.includes('?')
     const asNumber = isTruth ? `${way} ? 1 : 0` : way
     if (!isOfTruths(way)) expect(() => lower(parse(asNumber), scope, [])).not.toThrow()
   })
 
-  it('stands for the value that was asked about', () => {
+  it('computes the same value', () => {
     expect(translateCall('rsqrt', 'predictions')).toBe('1 / sqrt(predictions)')
     expect(translateCall('max', 'predictions')).toBe('max(predictions, y)')
     expect(translateCall('sofplus')).toBe('softplus(x)')
@@ -152,7 +152,7 @@ describe('every way that is proposed for a function', () => {
 })
 
 describe('an error', () => {
-  it('has its place, its sentence and the nearest known word as parts', () => {
+  it('has its place, its message and the nearest known word', () => {
     const { line, column, problem, suggestion, message } = errorOf('e = x - y\ne * predicsions')
     expect({ line, column, suggestion }).toEqual({ line: 2, column: 5, suggestion: 'predictions' })
     expect(problem).toBe('"predicsions" is not known here. Did you mean "predictions"?')
@@ -164,30 +164,30 @@ describe('an error', () => {
     ['sum(x, colums)', 'columns'],
     ['given(predicions) ? 1 : 0', 'predictions'],
     ['frobnicate(x)', undefined],
-  ])('in %j proposes %s', (text, suggestion) => {
+  ])('in %j suggests %s', (text, suggestion) => {
     expect(errorOf(text).suggestion).toBe(suggestion)
   })
 
-  it('shows the line with a caret under the place', () => {
+  it('shows the line with a caret under the error', () => {
     expect(errorOf('e = x - y\n\te * * 2   # squared').detail).toBe(
       'expected a value, found "*"\n  \te * * 2   # squared\n  \t    ^',
     )
     expect(errorOf('e = x -').detail).toBe('expected a value, found the end\n  e = x -\n         ^')
   })
 
-  it('of a long line shows what is around the place', () => {
+  it('in a long line shows the part around the error', () => {
     const detail = errorOf(`${'x + '.repeat(100)}nobody${' + x'.repeat(100)}`).detail.split('\n')
     expect(detail[1]).toHaveLength(2 + 4 + 80 + 4)
     expect(detail[1]!.slice(detail[2]!.length - 1)).toMatch(/^nobody \+ x/)
   })
 
-  it('repeats nothing that steers a terminal', () => {
+  it('repeats no control characters', () => {
     expect(errorOf('x + \u001b[2J').detail).toBe(
       '"U+001B" is not part of the language; take it out\n  x + \ufffd[2J\n      ^',
     )
   })
 
-  it('in a line that a second formula shares is shown as it was written', () => {
+  it('in a line shared with a second formula shows the line as written', () => {
     const first = parse('e = nobody\nx')
     const second = parse('e')
     const shared = { source: second.source, statements: [first.statements[0]!, ...second.statements] }

@@ -1,4 +1,4 @@
-/** What the parser promises to those who write formulas, and to those who would abuse it. */
+/** The parser: precedence, error messages, and resistance to hostile formulas. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../src/language/ast.ts'
@@ -11,7 +11,7 @@ import { evaluateFormula, numberOf, SCOPE } from '../support/formulas.ts'
 const compile = (text: string) => lower(parse(text), SCOPE, [])
 
 describe('a formula', () => {
-  it('binds as mathematics does', () => {
+  it('has the operator precedence of mathematics', () => {
     expect(numberOf('-2 ^ 2')).toBe(-4)
     expect(numberOf('2 ^ 3 ^ 2')).toBe(512)
     expect(numberOf('1 - 2 - 3')).toBe(-4)
@@ -24,17 +24,17 @@ describe('a formula', () => {
     expect(numberOf('false ? 1 : 2')).toBe(2)
   })
 
-  it('goes on over lines after an operator, inside brackets, and around a choice', () => {
+  it('continues on the next line after an operator, inside brackets, and around a conditional', () => {
     expect(numberOf('1 +\n2')).toBe(3)
     expect(numberOf('max(1,\n  2\n)')).toBe(2)
     expect(numberOf('1 < 2\n  ? 3\n  : 4')).toBe(3)
   })
 
-  it('may hold comments and names', () => {
+  it('may contain comments and names', () => {
     expect(numberOf('# two lines\ntwo = 2   # a name\ntwo * 3')).toBe(6)
   })
 
-  it('computes what the same tree computes in JavaScript', () => {
+  it('computes the same as the equivalent JavaScript', () => {
     const agrees = fc.property(arithmetic(), ({ text, value }) => {
       expect(numberOf(text) + 0).toBe(value + 0)
     })
@@ -112,7 +112,7 @@ describe('a message', () => {
     ['sum(x, 4)', 'line 1, column 8: there is no axis "4" (axes: rows, columns)'],
     ['mode == loud ? 1 : 2', 'line 1, column 9: expected one of soft, hard, found "loud"'],
     ['mode + 1', 'line 1, column 1: "mode" is not a number here; compare it: mode == soft'],
-  ])('%j says where and what: %s', (text, message) => {
+  ])('%j reports the place and the error: %s', (text, message) => {
     expect(() => compile(text)).toThrow(message)
   })
 })
@@ -137,11 +137,11 @@ describe('an attack', () => {
     ['a right-to-left override', 'x \u202e + y'],
     ['a semicolon', 'x; y'],
     ['NUL', 'x\0'],
-  ])('by %s is refused with a position', (_, text) => {
+  ])('by %s is rejected with a position', (_, text) => {
     expect(() => compile(text)).toThrow(/^line \d+, column \d+: /)
   })
 
-  it('by length, size or depth meets the limits', () => {
+  it('by length, size or depth exceeds a limit', () => {
     expect(() => parse(`x + ${' '.repeat(LIMITS.bytes)}`)).toThrow(
       'the formula has 4100 bytes, the limit is 4096',
     )
@@ -153,13 +153,13 @@ describe('an attack', () => {
     expect(() => parse(`${'abs('.repeat(900)}x`)).toThrow('nested deeper than 64')
   })
 
-  it('by squaring again and again costs what its nodes cost', () => {
+  it('by repeated squaring costs no more than its nodes', () => {
     const lines = Array.from({ length: 40 }, (_, i) => `a${i + 1} = a${i} * a${i}`)
     const program = lower(parse(['a0 = x', ...lines, 'a40'].join('\n')), SCOPE, ['x'])
     expect(program.nodes.length).toBeLessThan(200)
   })
 
-  it('by any text at all ends in a formula or a FormulaError', () => {
+  it('by any text ends in a formula or a FormulaError', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
         try {
@@ -171,7 +171,7 @@ describe('an attack', () => {
     )
   })
 
-  it('by towers and overflow is a number that is not finite, at once', () => {
+  it('by towers of powers is a non-finite number, at once', () => {
     expect(numberOf('9 ^ 9 ^ 9')).toBe(Number.POSITIVE_INFINITY)
     expect(evaluateFormula('exp(exp(exp(x)))', { x: [10] }).values).toEqual([Number.POSITIVE_INFINITY])
     expect(evaluateFormula('x ^ x ^ x ^ x', { x: [10] }, ['x']).values).toEqual([Number.POSITIVE_INFINITY])
@@ -179,7 +179,7 @@ describe('an attack', () => {
 })
 
 describe('LaTeX', () => {
-  it('shows the losses', async () => {
+  it('is generated for every loss', async () => {
     const { find } = await loadCatalog()
     expect(toLatex(find('huber')!.formula)).toMatchInlineSnapshot(
       `"\\begin{aligned} e &= \\mathrm{predictions} - \\mathrm{targets} \\\\ q &= \\operatorname{min}\\left(\\left|e\\right|, \\delta\\right) \\\\ \\ell &= \\frac{{q}^{2}}{2} + \\delta \\cdot \\left(\\left|e\\right| - q\\right) \\end{aligned}"`,
@@ -189,19 +189,19 @@ describe('LaTeX', () => {
     )
   })
 
-  it('shows a formula as mathematics', () => {
+  it('writes a formula as mathematics', () => {
     expect(toLatex(parse('e = x - y\nabs(e) < beta ? e^2 / (2 * beta) : abs(e)'))).toBe(
       '\\begin{aligned} e &= x - y \\\\ \\ell &= \\begin{cases} \\frac{{e}^{2}}{2 \\cdot \\beta} & \\text{if } \\left|e\\right| < \\beta \\\\ \\left|e\\right| & \\text{otherwise} \\end{cases} \\end{aligned}',
     )
   })
 
-  it('shows functions as what they are', () => {
+  it('writes functions by their names', () => {
     expect(toLatex(parse('square(x - y) - power(x, y) / where(x < y, x, y) ** 2'))).toBe(
       '\\begin{aligned} \\ell &= {\\left(x - y\\right)}^{2} - \\frac{{x}^{y}}{{\\begin{cases} x & \\text{if } x < y \\\\ y & \\text{otherwise} \\end{cases}}^{2}} \\end{aligned}',
     )
   })
 
-  it('shows functions in the notation of their field', () => {
+  it('writes functions in the notation of their field', () => {
     expect(toLatex(parse('lgamma(x) + digamma(y) * trigamma(x) - polygamma(2, x)'))).toBe(
       "\\begin{aligned} \\ell &= \\ln\\Gamma\\left(x\\right) + \\psi\\left(y\\right) \\cdot \\psi'\\left(x\\right) - \\psi^{\\left(2\\right)}\\left(x\\right) \\end{aligned}",
     )
@@ -212,7 +212,7 @@ describe('LaTeX', () => {
     )
   })
 
-  it('keeps the parentheses that change the meaning', () => {
+  it('keeps parentheses that change the meaning', () => {
     expect(toLatex(parse('max(x, rows) - max(x, y)'), ['rows'])).toContain(
       '{\\max_{\\mathrm{rows}} x} - \\operatorname{max}\\left(x, y\\right)',
     )
@@ -222,7 +222,7 @@ describe('LaTeX', () => {
   })
 })
 
-it('freezes the tree, so that nobody changes a formula that others share', () => {
+it('freezes the tree, because formulas are shared', () => {
   const { statements } = parse('x + 1')
   expect(Object.isFrozen(statements[0]!.value as Expression)).toBe(true)
 })

@@ -1,3 +1,4 @@
+/** Corner cases of the segmentation losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const bare = { activation: 'none', smooth: 0 }

@@ -1,4 +1,7 @@
-/** Where a formula that is right on paper fails in a computer: small, large, equal, empty. Numbers are by hand. */
+/**
+ * Corner cases where formulas that are right on paper fail in floating point: small, large, equal, empty. Numbers are
+ * by hand.
+ */
 import { describe, expect, it } from 'vitest'
 import type { Params } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'

@@ -1,4 +1,4 @@
-/** Dense prediction: what a loss answers for pixels is what it answers for rows, wherever the classes stand. */
+/** Dense prediction: a loss gives pixels the same result as rows, wherever the class axis is. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
 import type { Loss } from '../../src/losses/define.ts'
@@ -60,7 +60,7 @@ describe.each(dense.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
     for (const [name, { data }] of want) expectClose(got.get(name)!.data, data, { ...exact, what: name })
   }
 
-  it('takes images with the classes behind the rows', async () => {
+  it('accepts images with the classes after the rows', async () => {
     const want = await evaluate(engine, loss, rows, { reduction: 'none' })
     const got = await evaluate(engine, loss, images, { reduction: 'none' })
     expect(got.loss.shape).toEqual([N, P])
@@ -72,7 +72,7 @@ describe.each(dense.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
     expectSame(new Map(gradients), want.gradients)
   })
 
-  it('takes images with the classes last', async () => {
+  it('accepts images with the classes last', async () => {
     const want = await evaluate(engine, loss, rows, { reduction: 'none' })
     const options = { reduction: 'none', params: { class_axis: -1 } }
     const got = await evaluate(engine, loss, withLast(images, [N, P]), options)
@@ -88,7 +88,7 @@ describe.each(dense.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
   })
 })
 
-it('every loss on one label of many classes takes images', () => {
+it('every loss with one label out of many classes accepts images', () => {
   const onClasses = losses.filter(
     ({ couples, inputs }) =>
       couples === 'row' &&

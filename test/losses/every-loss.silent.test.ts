@@ -1,4 +1,4 @@
-/** What is ignored is refused, and what a row of weight 0 holds is held to nothing: of every loss, from its definition. */
+/** For every loss: parameters that would be ignored are rejected, and rows of weight 0 are not validated. */
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
@@ -91,7 +91,7 @@ const kindIn = (loss: Loss, inputs: Record<string, InputLayout>, name: string) =
 const OF_LAYOUT: ReadonlySet<string> = new Set(['class_axis', 'cutoffs'])
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it('says of every parameter that has no say beside some others that it has none', () => {
+  it('rejects every parameter that has no effect in combination with others', () => {
     const tensors = sampleTensors(loss, { seed: 1 })
     for (const inputs of layoutsOf(loss, tensors)) {
       for (const choice of choicesOf(loss)) {
@@ -119,7 +119,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   const choices = choicesOf(loss)
   if (loss.couples === 'batch') return
 
-  it.each(choices)('gives a row of weight 0 no say, whatever does not fit in it, with %j', async (params) => {
+  it.each(choices)('ignores a row of weight 0, even with invalid values, with %j', async (params) => {
     for (const engine of engines) {
       const precision = engine === engines[0] ? 'float64' : 'float32'
       for (const [seed, reading] of [1, 2].flatMap((n) => readingsOf(loss).map((one) => [n, one] as const))) {
@@ -161,7 +161,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it.each(choices.slice(0, 1))('still refuses in any other row what does not fit', (params) => {
+  it.each(choices.slice(0, 1))('still rejects invalid values in any other row', (params) => {
     const tensors = sampleTensors(loss, { seed: 1, params })
     for (const name of [...tensors.keys()].filter(hasRows)) {
       const weighted = (weights: number[]) =>

@@ -1,4 +1,7 @@
-/** What we promise of every loss, proved from its definition alone. A new loss is tested by being there. */
+/**
+ * The conformance suite of the losses: promises of every loss, derived from its definition. A new loss is tested
+ * automatically.
+ */
 import { readFileSync } from 'node:fs'
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -116,7 +119,7 @@ const isDetached = ({ name }: Loss, { weights, gradient }: Params) =>
   (name === 'cross_entropy' && gradient === 'residual')
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it('is named, shaped and parameterised as the catalog says', () => {
+  it('has the names, shapes and parameters in the catalog', () => {
     const entry = contract.find(({ name }) => name === loss.name)
     expect(entry, 'stands in test/losses/catalog.json').toBeDefined()
     const inputs = Object.entries(loss.inputs).map(([name, { axes, kind, differentiable, optional }]) => {
@@ -127,14 +130,14 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     expect({ name, family, couples, inputs, params: defaultsOf(loss), aliases }).toEqual(wanted)
   })
 
-  it('documents every input and parameter, and says where it comes from', () => {
+  it('documents every input and parameter, and its source', () => {
     for (const [name, { about }] of Object.entries(loss.inputs)) expect(about, name).toMatch(/\w/)
     for (const [name, schema] of Object.entries(loss.params.properties))
       expect(schema.description, name).toMatch(/\w/)
     expect(loss.references.length).toBeGreaterThan(0)
   })
 
-  it('gives the numbers of its examples', async () => {
+  it('passes its examples', async () => {
     for (const example of loss.examples) {
       const tensors = new Map(Object.entries(example.inputs).map(([name, value]) => [name, nested(value)]))
       const reduction = example.reduction ?? 'none'
@@ -150,7 +153,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   it.each(variationsOf(loss).filter((params) => !isDetached(loss, params)))(
-    'has the gradient that central differences find, with %j',
+    'has the gradient of central differences, with %j',
     async (params) => {
       // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
       const isRate = loss.name === 'poisson_nll' && params.log_input === false
@@ -182,7 +185,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   const { targets } = loss.inputs
   const softened = targets?.kind === 'probability' && targets.differentiable
   if (softened)
-    it('gives hard probabilities the slope of their soft neighbours', async () => {
+    it('gives probabilities of 0 and 1 the limit of the slope', async () => {
       const draw = (random: () => number, kind: Kind) => {
         return kind === 'probability' && random() < 0.5 ? Math.round(random()) : undefined
       }
@@ -222,7 +225,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   }
 
   it.each(readingsOf(loss))(
-    'adds up: none sums to sum, mean is sum over its denominator, with %j',
+    'is consistent: none sums to sum, mean is sum / denominator, with %j',
     async (reading) => {
       const tensors = sampleTensors(loss, { seed: 5, precision: 'float64', ...reading })
       const [none, sum, mean] = await Promise.all(
@@ -240,7 +243,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     },
   )
 
-  it.each(readingsOf(loss))('gives a row of weight 0 no say, whatever it holds, with %j', async (reading) => {
+  it.each(readingsOf(loss))('ignores a row of weight 0, whatever it contains, with %j', async (reading) => {
     const tensors = sampleTensors(loss, { seed: 6, precision: 'float64', ...reading })
     const first = differentiableOf(loss)[0]!
     const poisoned = replaced(tensors, first, (data) => data.fill(Number.NaN, 0, data.length / 3))
@@ -254,7 +257,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       expect(bitsOf(data), name).toBe(bitsOf(clean.gradients.get(name)!.data))
   })
 
-  it.each(readingsOf(loss))('keeps a NaN in its own row, with %j', async (reading) => {
+  it.each(readingsOf(loss))('confines a NaN to its own row, with %j', async (reading) => {
     if (loss.couples === 'batch') return
     const tensors = sampleTensors(loss, { seed: 7, precision: 'float64', ...reading })
     const poisoned = replaced(tensors, differentiableOf(loss)[0]!, (data) =>
@@ -274,7 +277,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   if ('ignore_index' in loss.params.properties)
-    it.each([Number.NaN, 7])('never looks at an ignored row that holds %d', async (junk) => {
+    it.each([Number.NaN, 7])('ignores an ignored row that contains %d', async (junk) => {
       const isRow = (name: string) => loss.inputs[name]!.axes[0] === 'rows'
       const tensors = sampleTensors(loss, { seed: 11, precision: 'float64' })
       const ignored = new Map(tensors).set('targets', ignoring(tensors.get('targets')!))
@@ -299,7 +302,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   const logits =
     loss.family === 'multiclass' && predictions?.axes.includes('classes') && predictions.kind !== 'simplex'
   if (logits)
-    it('leaves a masked class (-inf) at 0', async () => {
+    it('gives a masked class (-inf) gradient 0', async () => {
       const tensors = sampleTensors(loss, { seed: 12, precision: 'float64', draw: (_, kind) => LABELS[kind] })
       const [rows, classes, ...others] = tensors.get('predictions')!.shape as [number, number, ...number[]]
       const rest = others.reduce((product, size) => product * size, 1)
@@ -314,7 +317,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       expect(gradient.filter((_, i) => isMasked(i)).every((g) => g === 0)).toBe(true)
     })
 
-  it.each([0, 1e-8, 1, -1, 88.7, -104, 1e4, -1e4])('stays finite where real inputs are %d', async (x) => {
+  it.each([0, 1e-8, 1, -1, 88.7, -104, 1e4, -1e4])('is finite for real inputs of %d', async (x) => {
     const unbounded = UNBOUNDED[loss.name]?.(x) ?? false
     const draw = (_: () => number, kind: Kind) =>
       kind === 'real' ? x : kind === 'logprob' ? -Math.abs(x) : undefined
@@ -327,6 +330,6 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 })
 
-it('has every loss of the catalog, and no other', () => {
+it('contains exactly the losses of the catalog', () => {
   expect(losses.map(({ name }) => name).sort()).toEqual(contract.map(({ name }) => name).sort())
 })

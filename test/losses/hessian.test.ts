@@ -1,4 +1,4 @@
-/** The diagonal of the second derivative, of every loss that offers it, from its definition alone. */
+/** The diagonal of the second derivative, for every loss that supports it. */
 import { describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -45,7 +45,7 @@ const whole = offering.filter(({ name }) => !DETACHED.has(name))
 
 describe.each(whole.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it.each(wordings(loss))(
-    'has the second derivative that central differences of its gradient find, with %j',
+    'has the second derivative of central differences, with %j',
     async (params) => {
       // Rates and the like, that the service does not refuse outside of their range, stay inside of it.
       const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
@@ -74,7 +74,7 @@ describe.each(whole.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
   )
 })
 
-it.each(offering.map((loss) => [loss.name, loss] as const))('%s: kernels have it, too', async (_, loss) => {
+it.each(offering.map((loss) => [loss.name, loss] as const))('%s: kernels compute it, too', async (_, loss) => {
   const kernels = (await compiled.open('test')) as Engine
   const options = { reduction: 'sum', hessian: 'diagonal' }
   // Logits of a temperature of 0.07 would be in the hundreds, and their squares have no digits to spare.
@@ -103,7 +103,7 @@ describe('for boosting', () => {
     targets: nested([2, 0]),
   }
 
-  it('a softmax has p (1 - p), class-major where that is asked for', async () => {
+  it('a softmax has p (1 - p), class-major if requested', async () => {
     const loss = catalog.find('cross_entropy')!
     const row = await evaluate(engine, loss, new Map(Object.entries(logits)), {
       reduction: 'sum',
@@ -135,7 +135,7 @@ describe('for boosting', () => {
     }
   })
 
-  it('raises what lies below the floor', async () => {
+  it('raises values below the floor', async () => {
     const loss = catalog.find('huber')!
     const inputs = new Map(Object.entries({ predictions: nested([0.5, 3]), targets: nested([0, 0]) }))
     const answer = await evaluate(engine, loss, inputs, {
@@ -149,13 +149,13 @@ describe('for boosting', () => {
   it.each([
     ['nt_xent', {}, 'nt_xent couples the rows of a batch'],
     ['huber', { gradients: false }, 'requires gradients'],
-  ])('refuses %s with %j', async (name, options, detail) => {
+  ])('rejects %s with %j', async (name, options, detail) => {
     const loss = catalog.find(name)!
     const tensors = sampleTensors(loss, { seed: 1 })
     await expect(evaluate(engine, loss, tensors, { hessian: 'diagonal', ...options })).rejects.toThrow(detail)
   })
 
-  it('refuses a floor without a second derivative', async () => {
+  it('rejects a floor without a second derivative', async () => {
     const loss = catalog.find('huber')!
     await expect(
       evaluate(engine, loss, sampleTensors(loss, { seed: 1 }), { hessian_floor: 1 }),

@@ -1,8 +1,7 @@
 /**
- * A framework's own spelling gives the framework's own numbers: what it answers with nothing but inputs, the value and the
- * gradient by every input. The numbers are the frameworks' (test/oracles/presets, by the scripts beside them), also where
- * they are odd. EXCEPTIONS is the one place that says where ours are others, and why: at kinks, where a framework answers
- * NaN or infinity, and where it contradicts its own documentation.
+ * Presets give a framework's own numbers: its defaults, values and gradients, recorded by the scripts in
+ * test/oracles/scripts. EXCEPTIONS lists where ours differ, and why: at kinks, where the framework returns NaN or
+ * infinity, and where it contradicts its own documentation.
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
@@ -141,19 +140,19 @@ describe.each(PRESETS)('%s', (preset) => {
   const having = catalog.losses.filter(({ presets }) => presets[preset] !== undefined)
   const namesIn = ({ presets }: Loss) => Object.keys(presets[preset]!.names)
 
-  it('has numbers of the framework for every spelling', () => {
+  it('has reference values for every name', () => {
     const proved = new Set(cases.map(({ name }) => name))
     expect(having.flatMap(namesIn).filter((name) => !proved.has(name))).toEqual([])
   })
 
-  it('has numbers of the framework for every loss, or says why not', () => {
+  it('has reference values for every loss, or a reason why not', () => {
     const proved = new Set(cases.map(({ id }) => id.slice(0, id.indexOf('/'))))
     const bare = having.filter(({ name }) => !proved.has(name)).map(({ name }) => `${preset} ${name}`)
     expect(bare).toEqual(Object.keys(WITHOUT_CASE).filter((key) => key.startsWith(`${preset} `)))
   })
 
   it.each(cases.map((one) => [one.name, one.id, one] as const))(
-    '%s answers the value and the gradients that it answers there: %s',
+    '%s returns the value and the gradients of the framework: %s',
     async (_name, _id, one) => {
       const parts = partsOf(one).filter((part) => !isExcepted(preset, one, part))
       if (parts.length === 0) return
@@ -164,7 +163,7 @@ describe.each(PRESETS)('%s', (preset) => {
   )
 
   const excepted = Object.keys(EXCEPTIONS).filter((key) => key.startsWith(`${preset} `))
-  it.each(excepted)('%s differs indeed', async (key) => {
+  it.each(excepted)('%s does differ', async (key) => {
     const differing = await Promise.all(
       cases.flatMap((one) =>
         partsOf(one)

@@ -1,4 +1,4 @@
-/** Masks, class indices and ignored pixels: what the segmentation losses promise of them, on kernels and by definition. */
+/** Masks, class indices and ignored pixels in the segmentation losses, on kernels and by definition. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -130,7 +130,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   }
   const settings = choicesOf(loss)
 
-  it.each(settings)('counts a masked pixel in no sum, whatever it holds, with %j', async (params) => {
+  it.each(settings)('counts a masked pixel in no sum, whatever it contains, with %j', async (params) => {
     for (const { ask, full, hot, drawn, pixels, predictions } of trialsOf(params)) {
       const [mask, kept] = [ofPixels(pixels), perClass(pixels)]
       const spoilt = {
@@ -154,7 +154,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   it.each(settings)(
-    'counts a masked class of a pixel in no sum, whatever it holds, with %j',
+    'counts a masked class of a pixel in no sum, whatever it contains, with %j',
     async (params) => {
       for (const { ask, full, hot, elements, predictions } of trialsOf(params)) {
         const mask = full(elements)
@@ -171,7 +171,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     },
   )
 
-  it.each(settings)('ignores a class index as a mask does its pixels, with %j', async (params) => {
+  it.each(settings)('ignores a class index like a mask of its pixels, with %j', async (params) => {
     for (const { ask, drawn, pixels, predictions } of trialsOf(params)) {
       const masked = await ask({ predictions, targets: ofPixels(drawn), mask: ofPixels(pixels) })
       const targets = ofPixels(where(pixels, drawn, IGNORED))
@@ -189,7 +189,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   it.each(settings)(
-    'answers class indices as their regions, and a mask a pixel as one a class, with %j',
+    'treats class indices as regions, and a mask per pixel as one per class, with %j',
     async (params) => {
       for (const { ask, full, hot, drawn, pixels, predictions } of trialsOf(params)) {
         const [index, regions] = [ofPixels(drawn), full(hot)]
@@ -205,7 +205,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     },
   )
 
-  it.each(settings)('answers as if masked pixels were cut out, with %j', async (params) => {
+  it.each(settings)('gives the same result as without the masked pixels, with %j', async (params) => {
     for (const { ask, engine, precision, full, hot, predictions } of trialsOf(params)) {
       const isUpper = (i: number) => i % P < W
       const upper = <T>(data: readonly T[]) => data.filter((_x, i) => isUpper(i))
@@ -224,7 +224,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it.each(settings)('answers a mask of ones as none, with %j', async (params) => {
+  it.each(settings)('treats a mask of ones as no mask, with %j', async (params) => {
     for (const { ask, full, hot, drawn, predictions } of trialsOf(params)) {
       for (const targets of [ofPixels(drawn), full(hot)]) {
         const mask = ofPixels(drawn.map(() => 1))
@@ -257,7 +257,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it('takes masks and class indices beside class-major predictions', async () => {
+  it('accepts masks and class indices with class-major predictions', async () => {
     for (const { ask, full, precision, drawn, pixels, elements, predictions, engine } of trialsOf({})) {
       const turned = (data: readonly number[]) =>
         numbers(
@@ -287,7 +287,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it('still refuses what does not fit where it counts', () => {
+  it('still rejects invalid values where they count', () => {
     const { drawn, pixels, elements, predictions } = draw(1, {})
     const mask = ofPixels(pixels)
     const refused = (sent: Sent, params: Params = {}) => {
@@ -315,7 +315,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     expect(refused({ predictions, targets: label, mask: mostly })).toThrow('must be an integer from 0 to 3')
   })
 
-  it('refuses a mask of other shapes, and says what it wants', () => {
+  it('rejects a mask of another shape, and shows the expected one', () => {
     const { drawn, predictions } = draw(1, {})
     const shaped = (shape: number[]) => ({
       ...numbers(
@@ -330,7 +330,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     expect(refused(shaped([N, P]))).toThrow('inputs are not broadcast')
   })
 
-  it('says of one class that its region has the shape of the predictions', () => {
+  it('suggests a region in the shape of the predictions for one class', () => {
     const { drawn, predictions } = draw(1, {})
     const first = numbers('float32', [N, 1, H, W], predictions.slice(0, N * P))
     const tensors = new Map([
@@ -340,7 +340,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     expect(() => check(loss, tensors)).toThrow('for one class send 0 or 1 in the shape of the predictions')
   })
 
-  it('explains how it has read targets and mask', async () => {
+  it('explains how it interpreted targets and mask', async () => {
     const { drawn, pixels, elements, predictions } = draw(1, {})
     const each = (data: readonly number[]) => numbers('float32', [N, C, H, W], data)
     const read = async (targets: DecodedTensor, mask: DecodedTensor) => {
@@ -362,7 +362,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
 describe('with a softmax', () => {
   const soft = family.filter(({ name }) => name !== 'lovasz')
   it.each(soft.map((loss) => [loss.name, loss] as const))(
-    '%s shares a pixel among the classes that count',
+    '%s normalizes a pixel over the classes that count',
     async (_, loss) => {
       const [engine] = engines[0]!
       const ask = (predictions: number[][], targets: number[][], mask?: number[][]) => {

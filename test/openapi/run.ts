@@ -1,7 +1,7 @@
 /**
- * `npm run test:openapi [-- EXAMPLES]`: the OpenAPI document in the hands of others. openapi-typescript makes types of it,
- * openapi-python-client a client, which then asks a service, and Schemathesis holds the service to every sentence of it.
- * They are installed beside the system's temporary files; where that cannot be done, one line says so.
+ * `npm run test:openapi [-- EXAMPLES]`: tests the OpenAPI document with other tools. openapi-typescript generates types
+ * from it, openapi-python-client a client, which calls a service, and Schemathesis tests the service against it. The
+ * tools are installed in the system's temporary folder. If that is not possible, one line says so.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

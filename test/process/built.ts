@@ -1,4 +1,4 @@
-/** The build: two starts at once, a start beside a running service, and none where nothing has changed. */
+/** The build: concurrent starts, a start while a service is running, and no build if nothing has changed. */
 import { appendFileSync, cpSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

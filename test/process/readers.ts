@@ -1,4 +1,7 @@
-/** A thousand callers who never read: memory stays bounded, all are cut off, and then nobody else is refused. */
+/**
+ * A thousand clients that never read: memory stays bounded, all are disconnected, and nobody else is rejected
+ * afterwards.
+ */
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'

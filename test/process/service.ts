@@ -1,4 +1,4 @@
-/** The built service as a process of its own, however it was started. */
+/** The built service as a separate process, however it was started. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-/** `npm start`: a signal to npm, or to all that a terminal has started, ends the service, too, after its drain. */
+/** `npm start`: a signal to npm, or to the whole process group of a terminal, shuts the service down gracefully. */
 import { spawn, spawnSync } from 'node:child_process'
 import { clients, run } from './clients.ts'
 import { check, endAll, ROOT, type Service, start } from './service.ts'

@@ -1,4 +1,6 @@
-/** Megabytes there and back: right to the bit beside each other, and the memory is given back whoever leaves when. */
+/**
+ * Large requests and responses: correct to the bit when concurrent, and memory is released whoever disconnects when.
+ */
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, safetensors, startServer, type TestServer } from '../support/server.ts'
@@ -48,8 +50,8 @@ function speak(act: (socket: Socket) => void): Promise<void> {
   })
 }
 
-describe('a large answer', () => {
-  it('is its own request’s, many at once and one after the other', async () => {
+describe('a large response', () => {
+  it('belongs to its own request, concurrently and in sequence', async () => {
     const errors = [0.5, 0.25, 0.125, 0.75, 2, 0.375]
     const answers = await Promise.all(errors.map((error) => server.post('huber', bodyOf(error), TYPE)))
     for (const [i, answer] of answers.entries()) {
@@ -63,7 +65,7 @@ describe('a large answer', () => {
     await expectNothingHeld()
   })
 
-  it('comes in another dtype and in JSON, too', async () => {
+  it('can have another dtype, or be JSON', async () => {
     const half = await server.post(
       'huber',
       bodyOf(0.5, { reduction: 'sum', gradient_dtype: 'float16' }),
@@ -81,8 +83,8 @@ describe('a large answer', () => {
   })
 })
 
-describe('a caller who hangs up', () => {
-  it('in the middle of its body holds nothing', async () => {
+describe('a client that disconnects', () => {
+  it('during its body holds no memory', async () => {
     const body = bodyOf(0.5)
     await speak((socket) => {
       socket.write(head(body.length))
@@ -91,7 +93,7 @@ describe('a caller who hangs up', () => {
     await expectNothingHeld()
   })
 
-  it('behind its body, while it is computed, holds nothing', async () => {
+  it('while its request is computed holds no memory', async () => {
     const body = bodyOf(0.5)
     await speak((socket) => {
       socket.write(head(body.length))
@@ -100,7 +102,7 @@ describe('a caller who hangs up', () => {
     await expectNothingHeld()
   })
 
-  it('in the middle of its answer holds nothing, and others are served meanwhile', async () => {
+  it('during its response holds no memory, and others are served in the meantime', async () => {
     const body = bodyOf(0.5)
     const stuck: Socket[] = []
     const gone = Array.from({ length: 4 }, () =>
@@ -119,7 +121,7 @@ describe('a caller who hangs up', () => {
     await expectNothingHeld()
   })
 
-  it('of a pipeline holds nothing either', async () => {
+  it('with pipelined requests holds no memory either', async () => {
     const body = bodyOf(0.5)
     await speak((socket) => {
       socket.once('data', () => socket.destroy())
@@ -136,7 +138,7 @@ describe('a caller who hangs up', () => {
 })
 
 describe('with little memory', () => {
-  it('callers who do not read their answers keep nobody from being served', async () => {
+  it('clients that do not read their responses do not block others', async () => {
     const small = await startServer({ engine: 'compiled', threads: 1, computeMemory: 32 * 2 ** 20 })
     const body = bodyOf(0.5)
     const stuck = Array.from({ length: 6 }, () => {

@@ -26,7 +26,7 @@ describe('the catalog', () => {
   })
 
   it.each(losses.map(({ name, aliases }) => [name, aliases] as const))(
-    'describes %s, also by its aliases',
+    'describes %s, by its aliases, too',
     async (name, aliases) => {
       const described = await get(`/v1/losses/${name}`)
       for (const key of [
@@ -70,7 +70,7 @@ describe('OpenAPI', () => {
     document = await get<typeof document>('/openapi.json')
   })
 
-  it('is 3.1 with one typed operation a loss, and only aliases hidden', () => {
+  it('is version 3.1, with one typed operation per loss, and only aliases are hidden', () => {
     expect(document.openapi).toBe('3.1.0')
     const posts = Object.entries(document.paths).filter(([, { post }]) => post !== undefined)
     expect(posts.map(([path]) => path).sort()).toEqual(
@@ -88,7 +88,7 @@ describe('OpenAPI', () => {
       )
   })
 
-  it('refers to nothing that is not there', () => {
+  it('has no dangling references', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1]!)
     expect(references.length).toBeGreaterThan(0)
     for (const reference of new Set(references)) {
@@ -97,7 +97,7 @@ describe('OpenAPI', () => {
     }
   })
 
-  it('says what each input and each header means', () => {
+  it('describes each input and each header', () => {
     for (const [path, { post }] of Object.entries(document.paths)) {
       if (post === undefined || path === REGISTRY) continue
       const schema = post.requestBody.content['application/json']!.schema as {
@@ -109,7 +109,7 @@ describe('OpenAPI', () => {
     }
   })
 
-  it('says all that may come back, and nothing else may', () => {
+  it('lists all possible responses, and no other occurs', () => {
     for (const [path, operations] of Object.entries(document.paths)) {
       for (const { operationId, responses } of Object.values(operations)) {
         expect(operationId, path).toBeTruthy()
@@ -176,7 +176,7 @@ describe('OpenAPI', () => {
 })
 
 describe('the docs page', () => {
-  it('is served without the network', async () => {
+  it('works without network access', async () => {
     const page = await (await fetch(`${server.url}/docs`)).text()
     expect(page).toContain('swagger-ui')
     expect(page).not.toMatch(/(src|href)="https?:/)
@@ -184,7 +184,7 @@ describe('the docs page', () => {
 })
 
 describe('health', () => {
-  it('is live, and ready with the engine and the reason', async () => {
+  it('is live, and ready, with the engine and the reason', async () => {
     expect(await get('/health/live')).toEqual({ status: 'live' })
     expect(await get('/health/ready')).toMatchObject({
       status: 'ready',
@@ -194,8 +194,8 @@ describe('health', () => {
   })
 })
 
-describe('an answer', () => {
-  it('tells where its time went', async () => {
+describe('a response', () => {
+  it('has a Server-Timing header', async () => {
     const response = await server.post('mse', { predictions: [1], targets: [2] })
     const timing = response.headers.get('server-timing')!
     for (const part of ['decode', 'queue', 'compute', 'encode'])
@@ -204,7 +204,7 @@ describe('an answer', () => {
     expect(response.headers.get('cache-control')).toBe('no-store')
   })
 
-  it('comes before its deadline, or 504 does', async () => {
+  it('arrives before its deadline, otherwise a 504 does', async () => {
     const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '1' }
     const rows = Array.from({ length: 1500 }, (_, i) => [Math.sin(i), Math.cos(i)])
     const response = await server.post(
@@ -221,7 +221,7 @@ describe('an answer', () => {
 })
 
 describe('metrics', () => {
-  it('count requests, batches, shedding and what is not finite', async () => {
+  it('count requests, batches, shed requests and non-finite results', async () => {
     await server.post('mse', { predictions: ['NaN'], targets: [2] })
     await server.post('mse', { predictions: [1] })
     const text = await (await fetch(`${server.url}/metrics`)).text()
@@ -244,7 +244,7 @@ describe('metrics', () => {
 })
 
 describe('the event loop', () => {
-  it('turns on while the engine computes', async () => {
+  it('is not blocked while the engine computes', async () => {
     const rows = Array.from({ length: 1500 }, (_, i) => [Math.sin(i), Math.cos(i)])
     const slow = server.post('nt_xent', { embeddings: rows, labels: rows.map((_, i) => i % 3) })
     let done = false

@@ -1,4 +1,4 @@
-/** What runs the programs of a page: Python with packages of its own, Go, and a browser. */
+/** Runs the programs of a docs page: Python with its packages, Go, and a browser. */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'

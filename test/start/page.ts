@@ -1,4 +1,4 @@
-/** Reads a page of docs/start: its files, and what its programs print. */
+/** Parses a page of docs/start: its files, and what its programs print. */
 import { readFileSync } from 'node:fs'
 
 export interface StartPage {

@@ -1,6 +1,6 @@
 /**
- * A proxy before a service that does to clients what full queues and networks do, and watches how they take it: the first request
- * is refused for now, and the connection of a later one is cut.
+ * A fault-injecting proxy: it does to clients what full queues and networks do. The first request is rejected for now,
+ * and the connection of a later one is cut.
  */
 import { createServer, type IncomingMessage, request as open, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

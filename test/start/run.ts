@@ -1,6 +1,7 @@
 /**
- * `npm run test:start [-- page ...]`: runs the programs of docs/start as they stand there, each page against a service of its
- * own that is now and then out of reach, and holds what they print to what the page shows. Where a machine lacks a language or its packages, one line says so.
+ * `npm run test:start [-- page ...]`: runs the programs of docs/start unchanged, each page against its own service
+ * behind a fault-injecting proxy, and compares their output with the page. If a language or its packages are missing,
+ * one line says so.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** What every wire format promises: what is written reads back, and no bytes at all make it fail in another way. */
+/** The conformance suite of the wire formats: what is written reads back, and no bytes cause any other error. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
@@ -83,7 +83,7 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
     fc.assert(property, { numRuns: 500 })
   })
 
-  it('ends in a body or in a Problem of the caller, however its bytes are changed or cut', () => {
+  it('ends in a body or a client error, however its bytes are changed or truncated', () => {
     const mutations = fc.array(fc.tuple(fc.nat(), fc.oneof(fc.nat(255), fc.constantFrom(...HOSTILE))), {
       maxLength: 6,
     })
@@ -96,7 +96,7 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
     fc.assert(property, { numRuns: 1500 })
   })
 
-  it('ends in a body or in a Problem of the caller, whatever bytes come', () => {
+  it('ends in a body or a client error, whatever the bytes are', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => expectClean(format, bytes)))
   })
 
@@ -126,13 +126,13 @@ describe('Accept', () => {
     ['Application/JSON; charset=utf-8', 'json'],
     ['image/png', undefined],
     ['*/*;q=0', undefined],
-  ])('%s of a safetensors request is answered in %s', (accept, name) => {
+  ])('%s of a safetensors request selects %s', (accept, name) => {
     expect(negotiate(accept, safetensors)?.name).toBe(name)
   })
   it('of a JSON request falls back to JSON', () => expect(negotiate('*/*', json)).toBe(json))
 })
 
-it('every dtype is the same tensor in both spellings with bytes', () => {
+it('every dtype is the same tensor in both notations with bytes', () => {
   for (const dtype of DTYPES) {
     const data =
       dtype === 'float64'
@@ -152,7 +152,7 @@ it('every dtype is the same tensor in both spellings with bytes', () => {
   }
 })
 
-it('formats have names and media types of their own, and cannot be changed', () => {
+it('formats have unique names and media types, and are frozen', () => {
   const types = formats.flatMap(({ mediaTypes }) => mediaTypes)
   expect(new Set(types).size).toBe(types.length)
   expect(formats.map(({ name }) => name)).toEqual(expect.arrayContaining(['json', 'safetensors']))
