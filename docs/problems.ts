@@ -61,7 +61,8 @@ function loss(name: string, body: object): Example {
 export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   moved: {
     cause: 'The path ends with a slash.',
-    remedy: 'Remove the slash, or follow `Location`. A redirect with status 308 keeps the method and the body.',
+    remedy:
+      'Remove the slash, or follow `Location`. A redirect with status 308 keeps the method and the body.',
     example: { requests: [{ path: '/v1/losses/' }] },
   },
   'bad-request': {
@@ -80,8 +81,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { requests: [{ path: '/v1/losses/huber', body: '{"predictions": [NaN], "targets": [1]}' }] },
   },
   'malformed-safetensors': {
-    cause:
-      'The header is not valid, or the offsets do not cover the data exactly, without gaps or overlaps.',
+    cause: 'The header is not valid, or the offsets do not cover the data exactly, without gaps or overlaps.',
     remedy:
       'Write files with the `safetensors` library. [formats.md](formats.md#layout) shows the layout byte by byte.',
     example: {
@@ -128,8 +128,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   gone: {
     cause: 'The custom loss was retired with DELETE.',
-    remedy:
-      'Use a pinned version, such as `acme/retired@1`, which still works. Or register the loss again.',
+    remedy: 'Use a pinned version, such as `acme/retired@1`, which still works. Or register the loss again.',
     example: {
       requests: [
         { path: '/v1/losses', body: { ...SQUARED, name: 'acme/retired' } },
@@ -221,7 +220,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   'shape-overflow': {
     cause: 'A shape has more elements than `LOSSD_MAX_ELEMENTS`.',
-    remedy: 'Usually the shape is wrong, because the data would have to be just as large. Otherwise split the batch.',
+    remedy:
+      'Usually the shape is wrong, because the data would have to be just as large. Otherwise split the batch.',
     example: huber({ predictions: { shape: [100_000, 100_000], dtype: 'float32', data: [] }, targets: [1] }),
   },
   'dtype-unsupported': {
@@ -235,8 +235,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     }),
   },
   'label-out-of-range': {
-    cause:
-      'A class index is negative or not less than the number of classes. Usually the labels start at 1.',
+    cause: 'A class index is negative or not less than the number of classes. Usually the labels start at 1.',
     remedy: 'Subtract 1, or mark the rows to ignore with the `ignore_index` of the loss.',
     example: loss('cross_entropy', { predictions: [[0.1, 0.9]], targets: [2] }),
   },
@@ -280,8 +279,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'too-expensive': {
-    cause:
-      'The loss compares all pairs of rows, and there are too many rows, or the tensors are very large.',
+    cause: 'The loss compares all pairs of rows, and there are too many rows, or the tensors are very large.',
     remedy: 'Send fewer rows, or raise `LOSSD_MAX_INTERMEDIATE` and `LOSSD_MAX_COST`.',
     example: {
       settings: { LOSSD_MAX_INTERMEDIATE: '8' },

@@ -98,7 +98,9 @@ const routes: Routes = (app, context) => {
     operationId: 'listLosses',
     summary: 'All losses of the catalog; with a namespace, its custom losses',
     querystring: Type.Object({
-      namespace: Type.Optional(Type.String({ description: 'Lists the custom losses of this namespace.', examples: ['acme'] })),
+      namespace: Type.Optional(
+        Type.String({ description: 'Lists the custom losses of this namespace.', examples: ['acme'] }),
+      ),
       after: Type.Optional(Type.String({ description: 'The name of the last loss on the previous page.' })),
     }),
     response: { 200: Listed },

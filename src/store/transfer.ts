@@ -106,7 +106,8 @@ async function importVersion(tx: Tx, record: VersionRecord, index: number): Prom
 
 async function addVersion(tx: Tx, stored: StoredVersion, index: number) {
   const loss = await lossRow(tx, stored)
-  if (loss === undefined) throw new ImportRefused(`${title(stored)} comes before the record of its name`, index)
+  if (loss === undefined)
+    throw new ImportRefused(`${title(stored)} comes before the record of its name`, index)
   await tx.insertInto('lossd_versions').values(toRow(stored)).execute()
   const latest = Math.max(loss.latest ?? 0, stored.version)
   await update(tx, loss, { latest, numbered: Math.max(loss.numbered, latest) })

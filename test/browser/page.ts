@@ -23,7 +23,7 @@ const open = async (path: string, width: number): Promise<Page> => {
 const overhang = (page: Page) => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
 
 describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (width) => {
-  it("the API page has its own title, and groups that open on click", async () => {
+  it('the API page has its own title, and groups that open on click', async () => {
     const page = await open('/docs', width)
     await page.waitForSelector('.opblock-tag')
     expect(await page.title()).toBe('lossd')

@@ -43,20 +43,17 @@ describe('a softmax classifier on iris', () => {
   it.each([
     ['JSON', httpJson],
     ['safetensors', httpSafetensors],
-  ])(
-    'through %s gets the same weights as with a local gradient',
-    async (_format, client) => {
-      const [remote, local] = [
-        await trainIris(client('cross_entropy', server.url), 200),
-        await trainIris(localCrossEntropy, 200),
-      ]
-      remote.weights.flat().forEach((weight, i) => {
-        expect(Math.abs(weight - local.weights.flat()[i]!)).toBeLessThan(1e-5)
-      })
-      expect(remote.losses.at(-1)!).toBeLessThan(0.1)
-      expect(accuracyOf(remote.weights)).toBeGreaterThanOrEqual(0.96)
-    },
-  )
+  ])('through %s gets the same weights as with a local gradient', async (_format, client) => {
+    const [remote, local] = [
+      await trainIris(client('cross_entropy', server.url), 200),
+      await trainIris(localCrossEntropy, 200),
+    ]
+    remote.weights.flat().forEach((weight, i) => {
+      expect(Math.abs(weight - local.weights.flat()[i]!)).toBeLessThan(1e-5)
+    })
+    expect(remote.losses.at(-1)!).toBeLessThan(0.1)
+    expect(accuracyOf(remote.weights)).toBeGreaterThanOrEqual(0.96)
+  })
 })
 
 describe('a line through data with typos', () => {

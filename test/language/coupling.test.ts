@@ -63,9 +63,12 @@ const catalog = await loadCatalog()
 describe('the catalog', () => {
   const plans = createRequestPlanSource(createProgramSource(), { maxIntermediate: 1e9, maxCost: 1e12 })
   const cases = catalog.losses.flatMap((loss) => loss.examples.map((example, i) => ({ loss, example, i })))
-  it.each(cases)('$loss.name has the dependence that it declares, for its example $i', ({ loss, example }) => {
-    const body = JSON.stringify({ ...example.inputs, ...(example.params && { params: example.params }) })
-    const decoded = json.decode(Buffer.from(body), { maxElements: 1e6, maxTensors: 20 })
-    expect(plans(catalog.resolve(loss.name)!, decoded).couples).toBe(loss.couples)
-  })
+  it.each(cases)(
+    '$loss.name has the dependence that it declares, for its example $i',
+    ({ loss, example }) => {
+      const body = JSON.stringify({ ...example.inputs, ...(example.params && { params: example.params }) })
+      const decoded = json.decode(Buffer.from(body), { maxElements: 1e6, maxTensors: 20 })
+      expect(plans(catalog.resolve(loss.name)!, decoded).couples).toBe(loss.couples)
+    },
+  )
 })

@@ -44,55 +44,55 @@ const DETACHED: ReadonlySet<string> = new Set(['ciou'])
 const whole = offering.filter(({ name }) => !DETACHED.has(name))
 
 describe.each(whole.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it.each(wordings(loss))(
-    'has the second derivative of central differences, with %j',
-    async (params) => {
-      // Rates and the like, that the service does not refuse outside of their range, stay inside of it.
-      const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
-      for (const seed of [1, 2]) {
-        const tensors = sampleTensors(loss, {
-          seed,
-          params,
-          precision: 'float64',
-          ...(seed === 2 ? { draw } : {}),
-        })
-        const options = { reduction: 'mean', hessian: 'diagonal', params }
-        const { hessian } = await evaluate(engine, loss, tensors, options)
-        for (const [name, { data }] of hessian!) {
-          const gradientAt = async (place: number, step: number) =>
-            (
-              await evaluate(engine, loss, moved(tensors, name, place, step), { gradients: [name], params })
-            ).gradients.get(name)!.data[place]!
-          const numeric: number[] = []
-          for (const place of data.keys())
-            numeric.push(((await gradientAt(place, h)) - (await gradientAt(place, -h))) / (2 * h))
-          // Off by about h^2 f'''' and by 1e-16 / h of rounding.
-          expectClose(data, numeric, { relative: 2e-6, absolute: 2e-6, what: `${name}, seed ${seed}` })
-        }
+  it.each(wordings(loss))('has the second derivative of central differences, with %j', async (params) => {
+    // Rates and the like, that the service does not refuse outside of their range, stay inside of it.
+    const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
+    for (const seed of [1, 2]) {
+      const tensors = sampleTensors(loss, {
+        seed,
+        params,
+        precision: 'float64',
+        ...(seed === 2 ? { draw } : {}),
+      })
+      const options = { reduction: 'mean', hessian: 'diagonal', params }
+      const { hessian } = await evaluate(engine, loss, tensors, options)
+      for (const [name, { data }] of hessian!) {
+        const gradientAt = async (place: number, step: number) =>
+          (
+            await evaluate(engine, loss, moved(tensors, name, place, step), { gradients: [name], params })
+          ).gradients.get(name)!.data[place]!
+        const numeric: number[] = []
+        for (const place of data.keys())
+          numeric.push(((await gradientAt(place, h)) - (await gradientAt(place, -h))) / (2 * h))
+        // Off by about h^2 f'''' and by 1e-16 / h of rounding.
+        expectClose(data, numeric, { relative: 2e-6, absolute: 2e-6, what: `${name}, seed ${seed}` })
       }
-    },
-  )
+    }
+  })
 })
 
-it.each(offering.map((loss) => [loss.name, loss] as const))('%s: kernels compute it, too', async (_, loss) => {
-  const kernels = (await compiled.open('test')) as Engine
-  const options = { reduction: 'sum', hessian: 'diagonal' }
-  // Logits of a temperature of 0.07 would be in the hundreds, and their squares have no digits to spare.
-  const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 2 * random() - 1 : undefined)
-  const tensors = sampleTensors(loss, { seed: 3, draw })
-  const wide = new Map([...tensors].map(([name, tensor]) => [name, widened(tensor)]))
-  const [got, want] = [
-    await evaluate(kernels, loss, tensors, options),
-    await evaluate(engine, loss, wide, options),
-  ]
-  // A variance is the difference of two squares. With a 1 beside them, the scale of rounding is at least 1.
-  for (const [name, { data }] of want.hessian!)
-    expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
-      relative: 1e-4,
-      absolute: 1e-4,
-      what: name,
-    })
-})
+it.each(offering.map((loss) => [loss.name, loss] as const))(
+  '%s: kernels compute it, too',
+  async (_, loss) => {
+    const kernels = (await compiled.open('test')) as Engine
+    const options = { reduction: 'sum', hessian: 'diagonal' }
+    // Logits of a temperature of 0.07 would be in the hundreds, and their squares have no digits to spare.
+    const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 2 * random() - 1 : undefined)
+    const tensors = sampleTensors(loss, { seed: 3, draw })
+    const wide = new Map([...tensors].map(([name, tensor]) => [name, widened(tensor)]))
+    const [got, want] = [
+      await evaluate(kernels, loss, tensors, options),
+      await evaluate(engine, loss, wide, options),
+    ]
+    // A variance is the difference of two squares. With a 1 beside them, the scale of rounding is at least 1.
+    for (const [name, { data }] of want.hessian!)
+      expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
+        relative: 1e-4,
+        absolute: 1e-4,
+        what: name,
+      })
+  },
+)
 
 describe('for boosting', () => {
   const logits = {

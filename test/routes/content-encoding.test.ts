@@ -91,14 +91,17 @@ describe('a JSON response', () => {
     br: zlib.brotliDecompressSync,
   }
 
-  it.each(Object.entries(unpackers))('is compressed with %s if the client accepts it', async (coding, unpack) => {
-    const plain = await post(plainly, body)
-    const got = await post({ ...plainly, 'accept-encoding': coding }, body)
-    expect(got.headers['content-encoding']).toBe(coding)
-    expect(got.headers.vary).toBe('Accept-Encoding')
-    expect(got.bytes.length).toBeLessThan(plain.bytes.length)
-    expect(unpack(got.bytes).equals(plain.bytes)).toBe(true)
-  })
+  it.each(Object.entries(unpackers))(
+    'is compressed with %s if the client accepts it',
+    async (coding, unpack) => {
+      const plain = await post(plainly, body)
+      const got = await post({ ...plainly, 'accept-encoding': coding }, body)
+      expect(got.headers['content-encoding']).toBe(coding)
+      expect(got.headers.vary).toBe('Accept-Encoding')
+      expect(got.bytes.length).toBeLessThan(plain.bytes.length)
+      expect(unpack(got.bytes).equals(plain.bytes)).toBe(true)
+    },
+  )
 
   it('is not compressed otherwise, or if it is short', async () => {
     expect((await post(plainly, body)).headers['content-encoding']).toBeUndefined()

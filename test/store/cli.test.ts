@@ -80,12 +80,16 @@ describe('the store command', () => {
       out: '',
       errors: 'lossd: expected the argument export or import\n',
     })
-    expect((await run('toString', urlOf('here'))).errors).toBe('lossd: expected the argument export or import\n')
+    expect((await run('toString', urlOf('here'))).errors).toBe(
+      'lossd: expected the argument export or import\n',
+    )
     expect((await run('export', 'none')).errors).toBe('lossd: LOSSD_STORE is none\n')
     const wrong = await run('export', 'mysql://u:secret@h/d')
     expect(wrong.errors).toBe('lossd: LOSSD_STORE must be file:path, postgres://user@host/database or none\n')
     const down = await run('export', 'postgres://u:secret@127.0.0.1:1/db')
-    expect(down.errors).toBe('lossd: the store db at 127.0.0.1:1 cannot be used: no server is listening there\n')
+    expect(down.errors).toBe(
+      'lossd: the store db at 127.0.0.1:1 cannot be used: no server is listening there\n',
+    )
     expect(down.code).toBe(1)
   })
 

@@ -251,7 +251,8 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await place.open().register(draftOf('acme/a'))
     await place.query('update lossd_schema set version = version + 41')
     const store = place.open()
-    const message = /the store has schema version 42, but this lossd supports only up to 1: a newer lossd has used it/
+    const message =
+      /the store has schema version 42, but this lossd supports only up to 1: a newer lossd has used it/
     for (const call of [store.find('acme', 'a'), store.register(draftOf('acme/b')), store.health()]) {
       await expect(call).rejects.toThrow(StoreDown)
       await expect(call).rejects.toThrow(message)

@@ -184,7 +184,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     )
     await expectDown(
       open('postgres://u:secret@nowhere.invalid/db').health(),
-      /its host (is not known|cannot be looked up now)$/,
+      /the host name (does not exist|cannot be resolved at the moment)$/,
     )
   })
 

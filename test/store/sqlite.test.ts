@@ -161,11 +161,11 @@ describe('the file of the store', () => {
     await withoutPrivileges(async () => {
       await expectDown(
         store.register(draftOf('acme/b')),
-        /lossd\.db cannot be used: (the file, or its folder, is read-only|the file cannot be opened)/,
+        /lossd\.db cannot be used: (the file or its folder is read-only|the file cannot be opened)/,
       )
       await expectDown(
         open(join(folder, 'other', 'lossd.db')).register(draftOf('acme/b')),
-        /access to the file, or its folder, is denied/,
+        /access to the file or its folder is denied/,
       )
     })
     chmodSync(join(folder, 'data'), 0o755)

@@ -35,7 +35,7 @@ export default defineLoss({
       },
       params: { smooth: 2 },
       reduction: 'none',
-      note: 'optax halves the numerator and the denominator before it adds smooth to both, so its smooth of 1 is 2 here. It averages over the classes of a row, which come last; here each class has its own value, and their mean is optax's result. For its alpha and beta, use tversky. For a single class its dice_loss uses a sigmoid: use binary_dice_loss.',
+      note: 'optax halves the numerator and the denominator before it adds smooth to both, so its smooth of 1 is 2 here. It averages over the classes of a row, which come last; here each class has its own value, and their mean is the result of optax. For its alpha and beta, use tversky. For a single class its dice_loss uses a sigmoid: use binary_dice_loss.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },

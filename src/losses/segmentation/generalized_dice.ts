@@ -25,7 +25,7 @@ export default defineLoss({
     },
     optax: {
       names: { 'optax.losses.multiclass_generalized_dice_loss': {} },
-      note: "optax computes a weighted mean of the Dice losses of the classes, with weights from the whole batch. This loss is the overlap of Sudre et al. (and MONAI) with weights from each row, so that a result does not depend on what else is in the batch. In optax the classes come last.",
+      note: 'optax computes a weighted mean of the Dice losses of the classes, with weights from the whole batch. This loss is the overlap of Sudre et al. (and MONAI) with weights from each row, so that a result does not depend on what else is in the batch. In optax the classes come last.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },

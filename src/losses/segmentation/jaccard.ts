@@ -21,7 +21,7 @@ export default defineLoss({
     torch: {
       names: {},
       params: { activation: 'none', smooth: 5e-6 },
-      note: 'Corresponds to MONAI's DiceLoss(jaccard=True), whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch treats the batch as one region, and absent classes count as 0 there.',
+      note: 'Corresponds to DiceLoss(jaccard=True) of MONAI, whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch treats the batch as one region, and absent classes count as 0 there.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },

@@ -108,7 +108,8 @@ async function connect(config: pg.ClientConfig): Promise<Db> {
 async function refuseEncoding(db: Db) {
   const { rows } = await sql<{ server_encoding: string }>`show server_encoding`.execute(db)
   const encoding = rows[0]?.server_encoding
-  if (encoding !== 'UTF8') throw new StoreDown(`the store's database must have the encoding UTF8, but has ${encoding}`)
+  if (encoding !== 'UTF8')
+    throw new StoreDown(`the store's database must have the encoding UTF8, but has ${encoding}`)
 }
 
 /** Read committed, whatever the server's default: after waiting for a lock, the transaction must see what others committed. */

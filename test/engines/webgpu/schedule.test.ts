@@ -57,12 +57,15 @@ describe('a program is divided', () => {
   })
 
   const read = losses.flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading] as const))
-  it.each(read)('%s with %j stores everything that it computes, unless it has whole-axis ops', (name, reading) => {
-    const batch = batchOf(name, reading)
-    if (batch.program.nodes.some(({ op }) => isHostOp(op))) return
-    const stages = stagesOf(batch)
-    expect(stages.length).toBeGreaterThan(0)
-  })
+  it.each(read)(
+    '%s with %j stores everything that it computes, unless it has whole-axis ops',
+    (name, reading) => {
+      const batch = batchOf(name, reading)
+      if (batch.program.nodes.some(({ op }) => isHostOp(op))) return
+      const stages = stagesOf(batch)
+      expect(stages.length).toBeGreaterThan(0)
+    },
+  )
 })
 
 interface Case {
