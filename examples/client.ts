@@ -5,11 +5,11 @@
 
 export interface LossAndGradient {
   readonly loss: number
-  /** Of the loss with respect to the predictions, in their shape. */
+  /** The gradient of the loss with respect to the predictions, in their shape. */
   readonly gradient: number[][]
 }
 
-/** Anything that gives a loss and its gradient for a matrix of predictions. */
+/** Anything that computes a loss and its gradient for a matrix of predictions. */
 export type GradientSource = (
   predictions: readonly (readonly number[])[],
   targets: readonly number[] | readonly (readonly number[])[],

@@ -1,7 +1,7 @@
 /**
- * `npm run load:custom`: what own losses cost. The same formula in the catalog and sent with each request, in pairs; how long
- * the first request of a new formula takes; how memory grows over thousands of formulas; how many losses are registered in a
- * second.
+ * `npm run load:custom`: measures the cost of custom losses: a formula that is sent with each request compared with the
+ * same formula in the catalog, the first request of a new formula, memory after thousands of formulas, and registrations
+ * per second.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
@@ -81,7 +81,7 @@ async function send(url: string, body: object): Promise<Response> {
   return response
 }
 
-/** Ten lines, and no two alike. */
+/** A different formula of ten lines for each number. */
 function formulaOf(seed: number): string {
   const lines = Array.from(
     { length: 8 },

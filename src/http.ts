@@ -288,7 +288,7 @@ function notFound(routes: RouteTable, { url, method }: FastifyRequest): Problem 
   const allowed = [...routes]
     .filter(([pattern]) => matches(pattern, path))
     .flatMap(([, methods]) => [...methods])
-  if (allowed.length === 0) return new Problem('not-found', `there is nothing at ${cut(path)}; see /docs`)
+  if (allowed.length === 0) return new Problem('not-found', `no route has the path ${cut(path)}; see /docs`)
   const list = [...new Set(allowed)].sort().join(', ')
   return new Problem('method-not-allowed', `${method} is not allowed here; use ${list}`, {
     headers: { Allow: list },

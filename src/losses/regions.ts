@@ -39,7 +39,7 @@ export const activation = (standard: 'sigmoid' | 'softmax') =>
 
 export const ignoredClass = Type.Integer({
   ...ignoreIndex,
-  description: 'Pixels with this class index count in no sum, whatever the predictions contain there.',
+  description: 'Pixels with this class index are ignored, whatever the predictions contain there.',
   ...dependsOnParam('targets', 'class'),
 })
 

@@ -7,7 +7,7 @@ export const ProblemSchema = Type.Object(
     type: Type.String({ description: 'Stable: `urn:lossd:problem:` and the code.' }),
     title: Type.String(),
     status: Type.Integer(),
-    detail: Type.String({ description: 'What was sent, and what would have been right.' }),
+    detail: Type.String({ description: 'What was sent, and what is expected.' }),
     errors: Type.Array(
       Type.Object(
         {
