@@ -186,7 +186,7 @@ export interface LossSpec {
   readonly presets?: Readonly<Partial<Record<PresetName, Preset>>>
   readonly inputs: Readonly<Record<string, InputSpec>>
   readonly params: TObject
-  /** In the loss language. Its last line is the unreduced value. */
+  /** In the formula language. Its last line is the unreduced value. */
   readonly formula: string
   /**
    * The inputs and the formula for given parameters, if they depend on parameters (a list of cutoffs).

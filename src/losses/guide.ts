@@ -338,7 +338,7 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     task: 'embedding',
     trouble: 'hard examples',
     losses: ['triplet_batch', 'multi_similarity', 'circle'],
-    because: 'They mine the batch for the triplets and pairs that still have something to teach.',
+    because: 'They select or emphasize the hard triplets and pairs of the batch.',
     unless: 'labels are noisy: the hardest pairs are then the mislabelled ones.',
   },
   {

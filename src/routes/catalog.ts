@@ -44,7 +44,7 @@ const anything = (description: string) => Type.Record(Type.String(), Type.Unknow
 /** The description of a loss, from the catalog or custom. */
 export const describedSchema = {
   ...summary,
-  formula: Type.String({ description: 'In the loss language.' }),
+  formula: Type.String({ description: 'In the formula language.' }),
   latex: Type.String(),
   denominator: Type.Optional(
     Type.String({ description: 'What each value adds to the denominator of the mean.' }),

@@ -202,7 +202,7 @@ export function inlineSchema(formats: readonly Format[]) {
     formula: Type.Optional(
       Type.String({
         description:
-          'In the loss language; its last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
+          'In the formula language; its last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
       }),
     ),
     axes: Type.Optional(

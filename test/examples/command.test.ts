@@ -25,7 +25,7 @@ describe.each(['iris', 'robust'])('the example %s', (example) => {
   it('without a server reports that in one line, and what to do', async () => {
     const { code, stderr } = await run(example, 'http://127.0.0.1:1')
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^No lossd answers at http:\/\/127\.0\.0\.1:1: start one with `npm start`, .*\n$/)
+    expect(stderr).toMatch(/^lossd is not running at http:\/\/127\.0\.0\.1:1: start it with `npm start`, .*\n$/)
   })
 
   it('with another server shows its response', async () => {
@@ -35,7 +35,7 @@ describe.each(['iris', 'robust'])('the example %s', (example) => {
     const { code, stderr } = await run(example, `127.0.0.1:${port}`)
     other.close()
     expect(code).toBe(1)
-    expect(stderr).toBe(`http://127.0.0.1:${port} answers 404: nothing\n`)
+    expect(stderr).toBe(`http://127.0.0.1:${port} responded with 404: nothing\n`)
   })
 
   it('finds a service on another port', async () => {
@@ -46,6 +46,6 @@ describe.each(['iris', 'robust'])('the example %s', (example) => {
 
   it('rejects an invalid address', async () => {
     const { stderr } = await run(example, 'http://')
-    expect(stderr).toMatch(/^"http:\/\/" is no address.*\n$/)
+    expect(stderr).toMatch(/^"http:\/\/" is not an address.*\n$/)
   })
 })
