@@ -16,6 +16,7 @@ export async function runExample(module: string, example: (url: string) => Promi
 function urlOf(text: string): string {
   const host = /^\d+$/.test(text) ? `localhost:${text}` : text
   const url = host.includes('://') ? host : `http://${host}`
-  if (!URL.canParse(url)) throw new Error(`"${text}" is not an address; use one such as http://localhost:8080`)
+  if (!URL.canParse(url))
+    throw new Error(`"${text}" is not an address; use one such as http://localhost:8080`)
   return url.replace(/\/+$/, '')
 }

@@ -7,7 +7,7 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
   file.endsWith('.ts'),
 )
 
-/** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
+/** The floors from top to bottom. Imports go down, or stay within a room; rooms on the same floor do not import each other. */
 const FLOORS: readonly (readonly string[])[] = [
   ['server.ts', 'store-cli.ts'],
   ['app.ts'],
@@ -20,7 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts'],
 ]
 
-/** Where a room takes only a leaf of a room below, or nothing. */
+/** Rooms that may import only one file of a lower room, or nothing of it. */
 const ONLY: Readonly<Record<string, readonly string[]>> = {
   'app.ts -> language': [],
   'routes -> language': ['language/latex.ts'],
@@ -47,7 +47,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'wire -> language': [],
 }
 
-/** What runs anywhere, a browser's page included: no module of Node's below it, and none of the packages of the service. */
+/** Rooms that run anywhere, including browsers: they import no Node module and none of the service's packages, even indirectly. */
 const PURE = [
   'tensor.ts',
   'nearest.ts',
@@ -82,7 +82,7 @@ function packagesOf(file: string): string[] {
   return [...text.matchAll(/^(?:import|export)[^'"]*from '([^.'][^']*)'/gm)].map((match) => match[1]!)
 }
 
-/** Files that reach themselves, as they are met by a walk along the imports. */
+/** Files that import themselves through others, found by a walk along the imports. */
 function circles(): string[] {
   const done = new Set<string>()
   const found: string[] = []

@@ -69,7 +69,9 @@ export async function build(folder: string, name: string, compiler: string): Pro
     { cwd: home },
   )
   if (code !== 0)
-    throw new SetupError(`the addon cannot be built with ${compiler}, which must support C++17: ${lineOf(said)}`)
+    throw new SetupError(
+      `the addon cannot be built with ${compiler}, which must support C++17: ${lineOf(said)}`,
+    )
   await rename(`${target}.part`, target)
 }
 

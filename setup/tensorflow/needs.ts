@@ -65,8 +65,7 @@ function glibc(): string | undefined {
 /** @throws SetupError if the libraries of the wheels cannot be loaded */
 export function checkLibrary(version: string | undefined) {
   if (version !== undefined && !isOlder(version, LEAST_GLIBC)) return
-  const own =
-    version === undefined ? 'this system has a different C library (musl)' : `glibc is ${version}`
+  const own = version === undefined ? 'this system has a different C library (musl)' : `glibc is ${version}`
   throw new SetupError(
     `${own}: TensorFlow's wheels need glibc ${LEAST_GLIBC} or later (Debian 10, Ubuntu 18.04)`,
   )

@@ -153,12 +153,12 @@ export function planFor(
   { platform, arch }: { readonly platform: string; readonly arch: string },
   isForGpu: boolean,
 ): Plan | string {
-  if (platform !== 'linux')
-    return `${platform} is not supported: use Linux, or Docker (see Dockerfile)`
+  if (platform !== 'linux') return `${platform} is not supported: use Linux, or Docker (see Dockerfile)`
   const cpu = CPU_WHEELS[arch]
   if (cpu === undefined) return `TensorFlow has no wheel for ${arch}, only for x64 and arm64`
   const common = { version: VERSION, isForGpu }
   if (!isForGpu) return { ...common, package: '@tensorflow/tfjs-node', wheels: [cpu], space: 2e9 }
-  if (arch !== 'x64') return `TensorFlow's wheel for ${arch} does not contain CUDA: run the setup without --gpu`
+  if (arch !== 'x64')
+    return `TensorFlow's wheel for ${arch} does not contain CUDA: run the setup without --gpu`
   return { ...common, package: '@tensorflow/tfjs-node-gpu', wheels: GPU_WHEELS, space: 7e9 }
 }

@@ -1,5 +1,5 @@
 /**
- * Which engines support a loss. The engine is asked with the program of the loss's first example, or of the usual
+ * Which engines support a loss. The engine is asked with the program of the loss's first example, or of a typical
  * request of a custom loss.
  */
 import { defaultSignature } from '../losses/custom.ts'

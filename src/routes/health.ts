@@ -46,7 +46,8 @@ const routes: Routes = (app, { engine, batcher, connections, registry }) => {
   app.get('/health/live', { schema: live }, () => ({ status: 'live' }))
 
   app.get('/health/ready', { schema: ready }, async () => {
-    if (connections.isClosing) throw new Problem('draining', 'the service is shutting down', { retryAfter: 1 })
+    if (connections.isClosing)
+      throw new Problem('draining', 'the service is shutting down', { retryAfter: 1 })
     if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
     const { name, device, reason } = engine.info
     const store = await registry.storeState()

@@ -283,7 +283,7 @@ const OPTIONS_OF_INLINE = Object.keys(OptionSchemas).filter((name) => name !== '
 /** The examples in the documentation. */
 export const INLINE_EXAMPLES = {
   formula: {
-    summary: 'A formula alone',
+    summary: 'Only a formula',
     value: {
       formula: 'log1p(((predictions - targets) / scale)^2)',
       params: { scale: 2 },

@@ -22,7 +22,7 @@ const ENTRY = `
   const programs = createProgramSource()
   const layout = { type: 'real', axes: ['...'] }
 
-  /** Value and gradient of an element loss of predictions and targets. */
+  /** Value and gradient of an element-wise loss of predictions and targets. */
   function evaluate(loss, params, predictions, targets) {
     const inputs = { predictions: layout, targets: layout }
     const made = programs(loss, { inputs, params, wants: ['predictions'], hessians: [] })
@@ -70,7 +70,7 @@ const optionsFor = (entry: string) => ({
 
 const bundle = async (entry: string) => (await build(optionsFor(entry))).outputFiles[0]!.text
 
-/** Modules that the bundle would ask the page for; Node's own are left outside for this. */
+/** Modules that the bundle would import at run time. Node's own are marked as external, so that they show up here. */
 async function importsLeft(entry: string): Promise<string[]> {
   const { metafile } = await build({ ...optionsFor(entry), metafile: true as const, external: ['node:*'] })
   return Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))

@@ -9,7 +9,7 @@ import { safetensors, startServer, type TestServer } from '../support/server.ts'
 const browser: Browser | undefined = await launchChromium()
 let pages: Server
 let page: Page
-/** Of the page: another host and another port than the services. */
+/** The origin of the page, with a different host and port from the services. */
 let origin: string
 
 beforeAll(async () => {
@@ -33,7 +33,7 @@ interface Call {
   readonly body?: string | readonly number[]
 }
 
-/** From within the page; undefined where the browser refuses. */
+/** A fetch from the page; undefined if the browser blocks it. */
 function call(server: TestServer, { path, body, ...init }: Call) {
   return page.evaluate(
     async ([url, options, content]) => {
@@ -57,7 +57,7 @@ const mse: Call = {
   headers: JSON_TYPE,
   body: '{"predictions":[1,2],"targets":[1,4]}',
 }
-/** Answers of it leave in parts, from the engine's memory. */
+/** Large enough for a response that is sent in parts from the engine's memory. */
 const large: Call = {
   ...mse,
   body: JSON.stringify({ predictions: new Array(50_000).fill(1.5), targets: new Array(50_000).fill(0.25) }),

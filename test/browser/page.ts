@@ -19,7 +19,7 @@ const open = async (path: string, width: number): Promise<Page> => {
   await page.goto(server.url + path)
   return page
 }
-/** How far it scrolls to the side. */
+/** How far the page scrolls horizontally. */
 const overhang = (page: Page) => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
 
 describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (width) => {

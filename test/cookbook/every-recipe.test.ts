@@ -36,7 +36,7 @@ const plans = createRequestPlanSource(createProgramSource(), { maxIntermediate: 
 type Tensors = ReadonlyMap<string, DecodedTensor>
 type DrawnExample = Omit<Example, 'from'>
 
-/** Kinds of any number: drawn anew around what an example says, they still mean something. */
+/** Kinds whose numbers remain valid when they are moved a little. */
 const CONTINUOUS: ReadonlySet<Kind> = new Set(['real', 'positive', 'nonnegative', 'logprob'])
 
 /** The tensors of an example, its rows several times, every number moved by up to a tenth. */
@@ -101,7 +101,7 @@ async function slopes(loss: Loss, tensors: Tensors, name: string, params: object
 const isDetached = ({ name }: Recipe, { inputs }: DrawnExample) =>
   name === 'grpo' && !('old_log_probs' in inputs)
 
-/** Where float32 is further off than 16 roundings, and why. */
+/** Recipes whose float32 error may exceed 16 roundings, and why. */
 const BEYOND: Readonly<Record<string, string>> = {
   negative_binomial_nll:
     'with a dispersion near 0 its gradient is the difference of terms as large as the mean',

@@ -17,7 +17,7 @@ import { check, openInterpreter } from '../support/evaluate.ts'
 import { matrix } from '../support/random.ts'
 import { randomFrom } from '../support/sample.ts'
 
-/** Formulas of the language's fuzz, half of them without what reads across rows, and sometimes with a sum over columns. */
+/** Random formulas, half of them without reads across rows, and some with a sum over columns. */
 const formulas = fc.tuple(matrix, fc.boolean(), fc.boolean()).map(([text, isOwn, isSummed]) => {
   const within = isOwn
     ? text
@@ -123,7 +123,7 @@ describe.each([
       ),
       { numRuns, seed: 20261129 },
     )
-    // The generator must not have gone astray: both kinds are there in numbers.
+    // The generator must produce enough of both kinds.
     expect(seen.merged).toBeGreaterThan(numRuns / 5)
     expect(seen.coupled).toBeGreaterThan(numRuns / 20)
   }, 240_000)

@@ -84,7 +84,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
       const reductions = ['mean', 'sum', 'none', 'batchmean']
       const jobs = requests.map((tensors, i) => check(loss, tensors, { reduction: reductions[i] }).job)
       const keys = jobs.map((job) => job.mergeKey)
-      // Each request has its own content in what all rows share, and a gradient of that is never a sum over requests.
+      // Inputs that all rows share are different in each request, and their gradients are never summed over requests.
       const shared = Object.values(loss.inputs).filter(
         ({ axes, trailing }) => !trailing && !axes.includes(firstAxisOf(loss)),
       )

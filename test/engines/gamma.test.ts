@@ -44,7 +44,7 @@ describe.each(await availableEngines())('$name', ({ name, open }) => {
         expect(got[place]! * Math.sign(want), `${text} at ${x}`).toBeGreaterThan(LARGEST * 0.999)
         return
       }
-      // On the left of 0 a function has zeros without number; next to them a rounding of x moves it.
+      // Left of 0 the function has infinitely many zeros, near which a rounding of x changes the result.
       const moved = x < 0 ? Math.abs(x * slopes[place]!) : 0
       const roundings = Math.abs(got[place]! - want) / (ROUNDING * (Math.abs(want) + moved)) || 0
       if (got[place] !== want && !(roundings <= worst.roundings)) worst = { roundings, place }

@@ -25,7 +25,9 @@ describe.each(['iris', 'robust'])('the example %s', (example) => {
   it('without a server reports that in one line, and what to do', async () => {
     const { code, stderr } = await run(example, 'http://127.0.0.1:1')
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^lossd is not running at http:\/\/127\.0\.0\.1:1: start it with `npm start`, .*\n$/)
+    expect(stderr).toMatch(
+      /^lossd is not running at http:\/\/127\.0\.0\.1:1: start it with `npm start`, .*\n$/,
+    )
   })
 
   it('with another server shows its response', async () => {

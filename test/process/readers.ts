@@ -12,7 +12,7 @@ const COUNT = 1000
 const BYTES = 1_200_000
 const MOST_MB = 1000
 const TIMEOUT_MS = 5000
-/** What is held is bounded; the peak also has what V8 has not collected yet, which depends on who else has the processor. */
+/** Retained memory is bounded. The peak also includes garbage that V8 has not collected yet, which depends on the load. */
 const ATTEMPTS = 3
 
 export async function checkReaders(): Promise<void> {

@@ -15,7 +15,7 @@ export interface Service {
 
 const started: ChildProcess[] = []
 
-/** Ends whatever a check has left behind. */
+/** Ends all processes that a check has left running. */
 export function endAll() {
   for (const child of started.splice(0)) {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')

@@ -37,7 +37,7 @@ async function checkWay(way: string, end: (service: Service) => void) {
   console.log(`npm start: ended by ${way}, with its drain`)
 }
 
-/** Nothing of the group is left, and nobody listens. */
+/** No process of the group is left, and nobody listens on the port. */
 async function gone({ child, url }: Service, way: string) {
   for (let i = 0; isThere(-child.pid!); i++) {
     check(i < 100, `${way}: something runs on`)

@@ -832,7 +832,7 @@ async function expectProblem(row: Fault, response: Response) {
   expect(JSON.stringify(problem)).not.toMatch(/node_modules|\/src\/|\.ts:|at Object/)
 }
 
-/** Zeros for nothing, else finite numbers: never NaN dressed as a number, never null. */
+/** Zeros for an empty batch, otherwise finite numbers: never NaN, never null. */
 async function expectNumbers(response: Response) {
   const answer = (await response.json()) as JsonAnswer
   expect(typeof answer.loss).toBe('number')

@@ -15,7 +15,7 @@ export interface Run {
   close?(): Promise<void>
 }
 
-/** This machine lacks something, and it is said what. */
+/** Something is missing on this machine; the message says what. */
 export class NotHere extends Error {}
 
 /** Longest installation, longest program and longest page, in ms. */

@@ -13,7 +13,7 @@ import { roughly } from './rough.ts'
 
 const GB = 1e9
 
-/** Page -> what runs its programs. The PyTorch of PyPI for Linux brings CUDA along, also where there is no GPU. */
+/** Page -> what runs its programs. PyPI's PyTorch for Linux includes CUDA, even if there is no GPU. */
 const PAGES: Readonly<Record<string, () => Promise<Run>>> = {
   numpy: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0'),
   xgboost: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0', 'xgboost-cpu==3.2.0'),
@@ -39,7 +39,7 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Files that several pages have are the same in all of them. */
+/** Checks that files which occur on several pages are identical. */
 function checkAlike() {
   const known = new Map<string, string>()
   for (const [name, { files }] of pages) {

@@ -5,7 +5,7 @@ import { Problem } from '../../src/errors.ts'
 import json from '../../src/wire/json/index.ts'
 
 const LIMITS = { maxElements: 5000, maxTensors: 4 }
-/** The quick way keeps away from the end of the body, so that blanks behind it open the way to all numbers before. */
+/** The fast path stops before the end of the body, so whitespace at the end lets it read all numbers. */
 const ROOM = ' '.repeat(64)
 
 function outcome(text: string) {

@@ -115,7 +115,7 @@ function horner(target: Target, x: Code, coefficients: readonly number[]): Code 
   )
 }
 
-// exp and its kin
+// exp and related functions
 
 const EXP_END = Math.LN2 / 2
 /**

@@ -62,7 +62,7 @@ export default defineLoss({
     gradient: oneOf(['exact', 'residual'], {
       default: 'exact',
       description:
-        'With probability targets. exact: the derivative of the loss; residual: softmax - targets by the predictions and targets - softmax by the targets, as tfjs answers. With class indices both are the same.',
+        'With probability targets. exact: the derivative of the loss; residual: softmax - targets for the predictions and targets - softmax for the targets, as in tfjs. With class indices both are the same.',
     }),
   }),
   // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A class with target

@@ -64,7 +64,7 @@ export default defineLoss({
       },
       params: { activation: 'none', alpha: 0.3, beta: 0.7, gamma: 2, smooth: 0 },
       loss: [[0.035792549306062814, 0.01701323251417769]],
-      from: 'by hand: the squares of 0.35 / 1.85 and 0.15 / 1.15; the last pixel is masked, whatever it holds',
+      from: 'by hand: the squares of 0.35 / 1.85 and 0.15 / 1.15; the last pixel is masked, whatever it contains',
     },
   ],
 })

@@ -66,7 +66,7 @@ export default defineLoss({
       },
       params: { activation: 'none', smooth: 0 },
       loss: [[0.25, 0.3333333333333333]],
-      from: 'by hand: 0.5 of 2, and 0.5 of 1.5; the last pixel is masked, whatever it holds',
+      from: 'by hand: 0.5 of 2, and 0.5 of 1.5; the last pixel is masked, whatever it contains',
     },
   ],
 })

@@ -58,7 +58,7 @@ export default defineLoss({
       inputs: { predictions: [[[2, -0.5, -2, 'NaN']]], targets: [[[1, 1, 0, 1]]], mask: [[1, 1, 1, 0]] },
       loss: [[0.75]],
       gradients: { predictions: [[[0, -0.5, 0, 0]]] },
-      from: 'by hand: the same, with a pixel that is masked, whatever it holds',
+      from: 'by hand: the same, with a pixel that is masked, whatever it contains',
     },
     {
       inputs: {

@@ -9,7 +9,7 @@ const real = { type: 'real', axes: ['...'] } as const
 const scope: Scope = { inputs: { x: real, y: real }, absent: [], params: {}, axes: ['...'] }
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 
-/** Every so many-th bit pattern, both signs, denormals, infinities and NaN included; odd, so that all exponents meet all endings. */
+/** Step through the bit patterns of float32 (both signs, denormals, infinities, NaN). Odd, so that exponents and low bits vary independently. */
 const STEP = 2503
 const WORST = 4
 

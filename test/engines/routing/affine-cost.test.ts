@@ -22,7 +22,7 @@ describe('a cost model', () => {
           const elements = 10 ** (2 + (i % 6))
           model.observe(elements, launch + element * elements)
         }
-        // What holds the line to its past counts little beside ten launches.
+        // After ten launches the regularization has little weight.
         for (const elements of [1e3, 1e5, 1e7])
           expect(model.predict(elements) / (launch + element * elements)).toBeCloseTo(1, 1)
       }),

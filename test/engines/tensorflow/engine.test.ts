@@ -25,7 +25,7 @@ const scope: Scope = {
   axes: AXES,
 }
 const program = lower(parse('sum(exp(x) * s, columns)'), scope, ['x'])
-/** One that couples its rows, so that nothing may be added to them. */
+/** A program that couples its rows, so that they cannot be padded. */
 const coupled = lower(parse('sum(max(x, columns)[rows -> others], others) + sum(x, columns)'), scope, ['x'])
 
 let keys = 0

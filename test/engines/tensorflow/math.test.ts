@@ -8,9 +8,9 @@ import { openTensorflow, untested } from '../../support/tensorflow.ts'
 const real = { type: 'real', axes: ['...'] } as const
 const scope: Scope = { inputs: { x: real, y: real }, absent: [], params: {}, axes: ['...'] }
 
-/** Every so many-th bit pattern, both signs, infinities and NaN included; odd, so that all exponents meet all endings. */
+/** Step through the bit patterns of float32 (both signs, infinities, NaN). Odd, so that exponents and low bits vary independently. */
 const STEP = 20011
-/** TensorFlow takes what is smaller for 0. */
+/** TensorFlow flushes smaller numbers to 0. */
 const SMALLEST = 2 ** -126
 
 const sweep = (() => {

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { OutOfMemory } from '../../../src/engines/contract.ts'
 import { BufferPool, sizeClassOf } from '../../../src/engines/webgpu/buffer-pool.ts'
 
-/** Has so many bytes, and answers one that it has not as Dawn does: by its error scope, or at once when mapped. */
+/** A fake device with this many bytes. It reports out of memory like Dawn: by its error scope, or at once for mapped buffers. */
 class Device {
   readonly limits = { maxBufferSize: 2 ** 24, maxStorageBufferBindingSize: 2 ** 22 }
   readonly #bytes: number

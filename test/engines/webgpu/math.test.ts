@@ -59,7 +59,7 @@ const FUNCTIONS = [
   ['round(x)', 0, [both, near(-10, 10)]],
 ] as const
 
-/** Below it a GPU may say 0. */
+/** A GPU may flush smaller numbers to 0. */
 const SMALLEST = 2 ** -126
 const UNIT = 2 ** -23
 
@@ -87,7 +87,7 @@ describe.skipIf(opened === undefined)('WGSL', () => {
       const rounded = Math.fround(exact)
       const got = values[i]!
       const isSame = got === rounded || (Number.isNaN(got) && Number.isNaN(rounded))
-      // A result at the edge of the range may fall on the other side of it.
+      // A result at the limit of the range may be on either side of it.
       const isAtEdge = Math.abs(exact) > 3.402e38 && Math.abs(got) > 3.402e38 && got * exact > 0
       if (isSame || isAtEdge || Math.abs(got - exact) <= SMALLEST) return
       const error = Math.abs(got - exact) / Math.abs(exact) / UNIT

@@ -72,7 +72,7 @@ interface Case {
   readonly text: string
   readonly inputs: Readonly<Record<string, readonly string[]>>
   readonly sizes: Readonly<Record<string, number>>
-  /** What the cut must hold, so that each case tests what it says. */
+  /** What the schedule must contain, so that each case tests what it claims to. */
   readonly has: string
 }
 
