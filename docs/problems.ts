@@ -106,8 +106,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { requests: [{ path: '/v1/losses/huber', method: 'PUT', body: pair }] },
   },
   'not-acceptable': {
-    cause: '`Accept` excludes both `application/json` and `application/x-safetensors`.',
-    remedy: 'Send one of the two, `*/*`, or no `Accept`: the answer then has the format of the body.',
+    cause: '`Accept` excludes every media type of [formats.md](formats.md).',
+    remedy: 'Send one of them, `*/*`, or no `Accept`: the answer then has the format of the body.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { accept: 'image/png' }, body: pair }],
     },
@@ -155,7 +155,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   'unsupported-media-type': {
     cause:
       '`Content-Type` is missing, names another format, or another charset than UTF-8. curl sends `application/x-www-form-urlencoded` unless it is told.',
-    remedy: 'Send `application/json` or `application/x-safetensors`.',
+    remedy: 'Send a body in one of the [formats](formats.md), and its media type.',
     example: {
       requests: [
         {
