@@ -140,6 +140,14 @@ export interface LossStore {
 /** The database does not do its part now. The message names the cause, and no credentials. */
 export class StoreDown extends Error {
   override readonly name = 'StoreDown'
+
+  /** A database that cannot be used, and why. */
+  static because(
+    reason: string,
+    { title, cause }: { readonly title: string; readonly cause: unknown },
+  ): StoreDown {
+    return new StoreDown(`the store ${title} cannot be used: ${reason}`, { cause })
+  }
 }
 
 /** The setting names no store. The message repeats nothing of it that may be a password. */

@@ -1,16 +1,12 @@
 /** Losses answer by the names that people know them by, or the nearest one is told; what comes near to nothing has no hint. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { NAMES_IN_OTHER_LIBRARIES } from '../../src/losses/aliases.ts'
 import { DATA_ISSUES, DESIRED_PROPERTIES, OTHER_WORDS, TASKS } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
 const catalog = await loadCatalog()
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 describe('answers, with what its framework takes', () => {
   it.each([

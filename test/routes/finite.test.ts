@@ -1,13 +1,9 @@
 /** `finite` and `nonfinite: error` speak of the numbers that leave, in the dtype in which they leave. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { toBfloat16, toHalf } from '../../src/wire/dtypes.ts'
-import { f32, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { f32, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 interface Problem {
   readonly type: string

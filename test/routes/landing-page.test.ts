@@ -1,12 +1,8 @@
 /** What a new user meets first: `/`, a slash too many, and what every answer carries. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const HTML = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' }
 const get = (path: string, headers = {}) => fetch(server.url + path, { headers, redirect: 'manual' })

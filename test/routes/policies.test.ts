@@ -2,14 +2,10 @@
  * What is refused because it would be ignored, or be no loss, and what is not although it looks wrong: over a real socket,
  * in JSON and in safetensors.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type JsonAnswer, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { type JsonAnswer, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const post = (path: string, body: unknown) =>
   fetch(`${server.url}/v1/${path}`, {

@@ -1,12 +1,8 @@
 /** What trips a new user: names of other frameworks, names in the wrong place, numbers of another kind; each is told what to do. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { f32, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { f32, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 interface Told {
   readonly type: string

@@ -1,4 +1,5 @@
 /** A real server on a real socket, in this process. */
+import { afterAll, beforeAll } from 'vitest'
 import { type App, buildApp } from '../../src/app.ts'
 import { type Config, loadConfig } from '../../src/config.ts'
 
@@ -27,6 +28,28 @@ export async function startServer(settings: Partial<Config> = {}): Promise<TestS
       return fetch(`${url}/v1/losses/${loss}`, { method: 'POST', headers, body: payload as string })
     },
     close: () => app.fastify.close(),
+  }
+}
+
+/** One server for all tests of a file: started before the first of them, closed after the last. */
+export function sharedServer(settings: Partial<Config> = {}): Omit<TestServer, 'close'> {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await startServer(settings)
+  })
+  afterAll(() => server.close())
+  return {
+    get url() {
+      return server.url
+    },
+    get port() {
+      return server.port
+    },
+    get app() {
+      return server.app
+    },
+    tensors: () => server.tensors(),
+    post: (...request) => server.post(...request),
   }
 }
 
