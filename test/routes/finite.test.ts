@@ -11,12 +11,7 @@ interface Problem {
   readonly errors: readonly { pointer: string; detail: string }[]
 }
 
-const ask = (path: string, body: unknown) =>
-  fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const ask = server.ask
 
 const tensor = (dtype: string, ...data: (number | string)[]) => ({ shape: [data.length], dtype, data })
 const x = (dtype: string, number: number) => ({

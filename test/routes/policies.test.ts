@@ -7,12 +7,7 @@ import { type JsonAnswer, safetensors, sharedServer } from '../support/server.ts
 
 const server = sharedServer()
 
-const post = (path: string, body: unknown) =>
-  fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const post = server.ask
 
 interface Told {
   readonly errors: readonly { readonly pointer: string; readonly detail: string }[]

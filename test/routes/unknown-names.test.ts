@@ -11,11 +11,7 @@ interface Told {
 }
 
 const told = async (path: string, body: object, status = 422): Promise<Told> => {
-  const response = await fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+  const response = await server.ask(path, body)
   const problem = (await response.json()) as Told
   expect(response.status, JSON.stringify(problem)).toBe(status)
   return problem

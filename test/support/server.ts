@@ -10,6 +10,8 @@ export interface TestServer {
   /** Number of tensors that the engine holds. */
   tensors(): Promise<number>
   post(loss: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>
+  /** Posts JSON to a path below /v1/. */
+  ask(path: string, body: unknown): Promise<Response>
   close(): Promise<void>
 }
 
@@ -27,6 +29,8 @@ export async function startServer(settings: Partial<Config> = {}): Promise<TestS
       const payload = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
       return fetch(`${url}/v1/losses/${loss}`, { method: 'POST', headers, body: payload as string })
     },
+    ask: (path, body) =>
+      fetch(`${url}/v1/${path}`, { method: 'POST', headers: json, body: JSON.stringify(body) }),
     close: () => app.fastify.close(),
   }
 }
@@ -50,6 +54,7 @@ export function sharedServer(settings: Partial<Config> = {}): Omit<TestServer, '
     },
     tensors: () => server.tensors(),
     post: (...request) => server.post(...request),
+    ask: (...request) => server.ask(...request),
   }
 }
 
