@@ -15,7 +15,7 @@ import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { createProgramSource, type ProgramSignature } from '../src/losses/program.ts'
 import { checkDefinition } from '../src/schemas/definition.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
-import { formats } from '../src/wire/index.ts'
+import { decodeObject } from '../src/wire/index.ts'
 
 /** One cotangent for all values, and no parameter known at compile time. */
 const VARIANT = { uniform: true, staticPredicates: new Map() }
@@ -60,9 +60,8 @@ function structureOf(chosen: Loss, params: Params): ProgramSignature {
     return { ...usual, params: { ...usual.params, ...params } }
   }
   const body = { ...example.inputs, params: { ...example.params, ...params } }
-  const json = formats.find((format) => format.name === 'json')!
   const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
-  const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
+  const decoded = decodeObject(body, limits)
   const plan = createRequestPlanSource(createProgramSource(), limits)(catalog.resolve(chosen.name)!, decoded)
   return { inputs: plan.layouts, params: plan.options.params, wants: plan.wants, hessians: [] }
 }

@@ -9,7 +9,7 @@ import { loadConfig } from '../src/config.ts'
 import { Problem } from '../src/errors.ts'
 import { toLatex } from '../src/language/latex.ts'
 import { type DependsOnParam, type InputSpec, KINDS, type Loss, type Params } from '../src/losses/define.ts'
-import { GUIDE } from '../src/losses/guide.ts'
+import { guideFor } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { axesOf, createProgramSource } from '../src/losses/program.ts'
 import { evaluateExactly } from '../src/schemas/evaluate-exactly.ts'
@@ -18,12 +18,14 @@ import type { Explanation } from '../src/schemas/explain.ts'
 import { exampleBody } from '../src/schemas/openapi.ts'
 import { describe } from '../src/schemas/params.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
-import { formats } from '../src/wire/index.ts'
+import { decodeObject } from '../src/wire/index.ts'
+import { settings } from './tables.ts'
 
 const FOLDER = new URL('losses/', import.meta.url)
 const config = loadConfig({})
 const plans = createRequestPlanSource(createProgramSource(), config)
 const { losses } = await loadCatalog()
+const guide = guideFor(losses)
 /** Losses whose names are also English words. These are not turned into links, because a text may mean the word. */
 const WORDS: ReadonlySet<string> = new Set([
   'asymmetric',
@@ -75,11 +77,11 @@ function pageOf(loss: Loss): string {
 }
 
 function adviceOn({ name }: Loss): string[] {
-  const rows = GUIDE.filter((advice) => advice.losses.includes(name)).map(
-    ({ task, trouble, wish, because, unless }) => {
+  const rows = guide
+    .filter((advice) => advice.losses.includes(name))
+    .map(({ task, trouble, wish, because, unless }) => {
       return [[task, trouble, wish].filter(Boolean).join(', '), because, unless]
-    },
-  )
+    })
   return rows.length === 0 ? [] : ['## When to use it', table(['task', 'why', 'avoid if'], rows)]
 }
 
@@ -185,9 +187,7 @@ function explanationOf(loss: Loss): Explanation {
 
 /** Evaluates the first example with other options. */
 function evaluateExample(loss: Loss, options: object) {
-  const json = formats.find(({ name }) => name === 'json')!
-  const body = { ...exampleBody(loss.examples[0]!), ...options }
-  const decoded = json.decode(Buffer.from(JSON.stringify(body)), config)
+  const decoded = decodeObject({ ...exampleBody(loss.examples[0]!), ...options }, config)
   return evaluateExactly({ loss, preset: undefined, params: {} }, decoded, plans)
 }
 
@@ -195,8 +195,8 @@ function namesOf({ aliases, presets }: Loss): string[] {
   const also = aliases.map((alias) => `\`${alias}\``).join(', ')
   const rows = Object.entries(presets).map(
     ([framework, { names, params = {}, reduction = 'mean', note = '' }]) => {
-      const spellings = Object.entries(names).map(([name, implied]) => `\`${name}\`${settings(implied)}`)
-      return [framework, spellings.join('<br>') || '-', `reduction ${reduction}${settings(params)}`, note]
+      const spellings = Object.entries(names).map(([name, implied]) => `\`${name}\`${further(implied)}`)
+      return [framework, spellings.join('<br>') || '-', `reduction ${reduction}${further(params)}`, note]
     },
   )
   const parts = [
@@ -206,17 +206,16 @@ function namesOf({ aliases, presets }: Loss): string[] {
   return parts.length === 0 ? [] : ['## Names and presets', ...parts]
 }
 
-function settings(params: Params): string {
-  return Object.entries(params)
-    .map(([name, value]) => `, ${name} ${JSON.stringify(value)}`)
-    .join('')
+/** Parameters behind something else. */
+function further(params: Params): string {
+  return Object.keys(params).length === 0 ? '' : `, ${settings(params)}`
 }
 
 function examplesOf({ name, examples }: Loss): string[] {
-  const answers = EXAMPLE_ANSWERS[name]!
+  const answers = EXAMPLE_ANSWERS[name] ?? []
   const parts = examples.flatMap((example, place) => [
     `Checked against ${example.from.replace(/^by hand/, 'numbers computed by hand')}.`,
-    `${fenced('sh', curl(name, exampleBody(example)))}\n${fenced('json', answers[place]!)}`,
+    `${fenced('sh', curl(name, exampleBody(example)))}\n${fenced('json', answers[place] ?? '')}`,
   ])
   return [examples.length === 1 ? '## Example' : '## Examples', ...parts]
 }

@@ -107,9 +107,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { requests: [{ path: '/v1/losses/huber', method: 'PUT', body: pair }] },
   },
   'not-acceptable': {
-    cause: '`Accept` excludes both `application/json` and `application/x-safetensors`.',
+    cause: '`Accept` excludes every media type of [formats.md](formats.md).',
     remedy:
-      'Accept one of the two, or `*/*`. Without `Accept`, the response has the same format as the request.',
+      'Accept one of them, or `*/*`. Without `Accept`, the response has the same format as the request.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { accept: 'image/png' }, body: pair }],
     },
@@ -158,7 +158,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   'unsupported-media-type': {
     cause:
       '`Content-Type` is missing, or names another format or a charset other than UTF-8. By default, curl sends `application/x-www-form-urlencoded`.',
-    remedy: 'Send `application/json` or `application/x-safetensors`.',
+    remedy: 'Send a body in one of the [formats](formats.md), with its media type.',
     example: {
       requests: [
         {

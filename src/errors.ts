@@ -61,6 +61,15 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS
 
+/** The code for bodies that a wire format cannot parse. A format that has no row above needs none. */
+export type MalformedCode = `malformed-${string}`
+const MALFORMED = kind(400, 'The body is not valid in its format')
+
+/** Status, title and whether a retry can help. */
+export function kindOf(code: ProblemCode | MalformedCode): ProblemKind {
+  return Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : MALFORMED
+}
+
 /** One place in the request that is wrong. */
 export interface ProblemDetail {
   /** RFC 6901 JSON pointer into the body; for safetensors, into the equivalent JSON body. */
@@ -88,10 +97,10 @@ export interface ProblemOptions {
  * throw new Problem('param-invalid', 'delta must be > 0, got -1', blameAt('/params/delta', 'must be > 0, got -1'))
  */
 export class Problem extends Error {
-  readonly code: ProblemCode
+  readonly code: ProblemCode | MalformedCode
   readonly options: ProblemOptions
 
-  constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
+  constructor(code: ProblemCode | MalformedCode, detail: string, options: ProblemOptions = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'Problem'
     this.code = code
@@ -100,7 +109,7 @@ export class Problem extends Error {
   }
 
   get status(): number {
-    return PROBLEMS[this.code].status
+    return kindOf(this.code).status
   }
 }
 
@@ -110,12 +119,12 @@ export function blameAt(pointer: string, detail: string): ProblemOptions {
 }
 
 /** A problem with one place in the request. The detail appears at the pointer and in the summary. */
-export function problemAt(code: ProblemCode, pointer: string, detail: string): Problem {
+export function problemAt(code: Problem['code'], pointer: string, detail: string): Problem {
   return new Problem(code, `${cutPointer(pointer)}: ${detail}`, blameAt(pointer, detail))
 }
 
 /** A problem that blames several places: the first is in the summary, the others are counted. */
-export function problemAtAll(code: ProblemCode, errors: readonly ProblemDetail[]): Problem {
+export function problemAtAll(code: Problem['code'], errors: readonly ProblemDetail[]): Problem {
   const [{ pointer, detail }, ...others] = errors
   const more = others.length === 0 ? '' : `; and ${others.length} more`
   return new Problem(code, `${pointer}: ${detail}${more}`, { errors })

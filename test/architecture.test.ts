@@ -8,6 +8,19 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
 )
 
 /** The floors from top to bottom. Imports go down, or stay within a room; rooms on the same floor do not import each other. */
+const root = new URL('../', import.meta.url)
+const PLACES = ['src', 'test', 'docs', 'load', 'setup', 'examples']
+const everywhere = [
+  ...readdirSync(root),
+  ...PLACES.flatMap((place) =>
+    readdirSync(new URL(`${place}/`, root), { recursive: true, encoding: 'utf8' }).map(
+      (file) => `${place}/${file}`,
+    ),
+  ),
+]
+const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
+
+/** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
   ['server.ts', 'store-cli.ts'],
   ['app.ts'],
@@ -17,7 +30,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['wire', 'batching', 'store', 'connections.ts', 'config.ts'],
   ['engines', 'losses'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts'],
+  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts'],
 ]
 
 /** Rooms that may import only one file of a lower room, or nothing of it. */
@@ -98,6 +111,46 @@ function circles(): string[] {
 
 const exportsFormat = (file: string) =>
   /^export default defineFormat/m.test(readFileSync(new URL(file, source), 'utf8'))
+
+describe('ARCHITECTURE.md', () => {
+  /** Made by the build, by glibc, by tfjs. */
+  const OUTSIDE = /^(dist\b|MALLOC_|runWebGPUProgram)/
+  const exists = (path: string) =>
+    OUTSIDE.test(path) || everywhere.some((file) => file === path || file.endsWith(`/${path}`))
+
+  it('names files that exist, from the root, from src, or by their last parts', () => {
+    const files = [...architecture.matchAll(/(?<![\w./<>-])[\w./-]+\.(?:ts|js|json|md|py)\b/g)].map(
+      ([file]) => file,
+    )
+    expect(files.length).toBeGreaterThan(80)
+    expect(files.filter((file) => !exists(file))).toEqual([])
+  })
+
+  it('names folders that exist', () => {
+    const folders = [...architecture.matchAll(/`([\w/-]+)\/`/g)].map(([, folder]) => folder!)
+    expect(folders.length).toBeGreaterThan(10)
+    expect(folders.filter((folder) => !exists(folder))).toEqual([])
+  })
+
+  it('names functions, types and constants that exist', () => {
+    const modules = everywhere.filter((file) => file.endsWith('.ts'))
+    const code = modules.map((file) => readFileSync(new URL(file, root), 'utf8')).join('\n')
+    const names = [...architecture.matchAll(/`(\w*[a-z][A-Z]\w*|[A-Z][A-Z_]+)\b[^`]*`/g)].map(
+      ([, name]) => name!,
+    )
+    expect(names.length).toBeGreaterThan(10)
+    const isCode = (name: string) => OUTSIDE.test(name) || new RegExp(`\\b${name}\\b`).test(code)
+    expect(names.filter((name) => !isCode(name))).toEqual([])
+  })
+
+  it('has the floors of this test', () => {
+    const rows = [...architecture.matchAll(/^\| [^|]+ \| ((?:`[\w./-]+`(?:, )?)+) \|$/gm)].map(
+      ([, rooms]) => rooms!,
+    )
+    const floors = rows.map((rooms) => rooms.replaceAll(/[`/]/g, '').split(', '))
+    expect(floors.slice(0, FLOORS.length)).toEqual(FLOORS)
+  })
+})
 
 describe('the architecture', () => {
   it('lists every room on a floor', () => {

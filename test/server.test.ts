@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
+import { listening, outputOf } from './support/child.ts'
 
 const children: ChildProcess[] = []
 afterEach(() => {
@@ -22,26 +23,10 @@ function start(env: Readonly<Record<string, string>>): Started {
     env: { ...rest, ...settings },
   })
   children.push(child)
-  let output = ''
-  for (const stream of [child.stdout!, child.stderr!]) {
-    stream.on('data', (data: Buffer) => {
-      output += data
-    })
-  }
-  return { child, output: () => output, exit: once(child, 'exit').then(([code]) => code as number | null) }
+  return { child, output: outputOf(child), exit: once(child, 'exit').then(([code]) => code as number | null) }
 }
 
-async function listening({ output, exit }: Started): Promise<string> {
-  let ended = false
-  void exit.then(() => {
-    ended = true
-  })
-  while (!output().includes('lossd listens on')) {
-    if (ended) throw new Error(output())
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  return /lossd listens on (http:\/\/[\d.:]+)/.exec(output())![1]!
-}
+const urlOf = ({ output, exit }: Started) => listening(output, exit)
 
 const post = (url: string, rows: number) =>
   fetch(`${url}/v1/losses/nt_xent`, {
@@ -61,7 +46,7 @@ async function waiting(url: string): Promise<number> {
 describe('the process', () => {
   it('logs one JSON object per line if stdout is not a terminal, and names its engine', async () => {
     const started = start({})
-    await listening(started)
+    await urlOf(started)
     const lines = started
       .output()
       .trim()
@@ -72,7 +57,7 @@ describe('the process', () => {
 
   it('responds to every accepted request after SIGTERM, and exits with 0', async () => {
     const started = start({})
-    const url = await listening(started)
+    const url = await urlOf(started)
     await post(url, 10)
     let answered = 0
     const requests = Array.from({ length: 6 }, async () => {
@@ -92,7 +77,7 @@ describe('the process', () => {
 
   it('turns readiness off at once and keeps serving until load balancers notice', async () => {
     const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '1500' })
-    const url = await listening(started)
+    const url = await urlOf(started)
     started.child.kill('SIGTERM')
     while ((await fetch(`${url}/health/ready`)).status !== 503)
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -104,7 +89,7 @@ describe('the process', () => {
 
   it('exits at once on a second signal', async () => {
     const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '60000' })
-    await listening(started)
+    await urlOf(started)
     started.child.kill('SIGTERM')
     while (!started.output().includes('closing')) await new Promise((resolve) => setTimeout(resolve, 10))
     started.child.kill('SIGTERM')

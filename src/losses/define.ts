@@ -5,6 +5,7 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Formula } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
+import type { LossAdvice } from './guide.ts'
 import { identify } from './identity.ts'
 import type { Reduction } from './reduction.ts'
 
@@ -184,6 +185,8 @@ export interface LossSpec {
   /** Other names, in the order of the catalog. As a record: with the parameters that each implies. */
   readonly aliases?: readonly string[] | Readonly<Record<string, Params>>
   readonly presets?: Readonly<Partial<Record<PresetName, Preset>>>
+  /** When to use it, for the guide. A loss of the catalog has some, here or in a comparison of `guide.ts`. */
+  readonly advice?: readonly LossAdvice[]
   readonly inputs: Readonly<Record<string, InputSpec>>
   readonly params: TObject
   /** In the formula language. Its last line is the unreduced value. */
@@ -210,11 +213,12 @@ export interface LossSpec {
 }
 
 /** A validated, frozen definition. */
-export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' | 'denominator'> {
+export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 'formula' | 'denominator'> {
   /** A hash of what it computes. It is the cache key for programs, kernels and plans. */
   readonly id: string
   readonly aliases: readonly string[]
   readonly presets: Readonly<Partial<Record<PresetName, Preset>>>
+  readonly advice: readonly LossAdvice[]
   /** All of its names, its own first. */
   readonly spellings: ReadonlyMap<string, Alias>
   readonly formula: Formula
@@ -299,6 +303,7 @@ export function oneOf<const W extends readonly string[]>(
  *   },
  *   params: noParams,
  *   formula: 'abs(predictions - targets)',
+ *   advice: [{ task: 'regression', because: 'It is smallest at the median.', unless: 'the mean matters.' }],
  *   references: ['torch.nn.functional.l1_loss'],
  *   examples: [{ inputs: { predictions: [1, 2], targets: [3, 2] }, loss: [2, 0], from: 'by hand' }],
  * })
@@ -313,6 +318,7 @@ export function defineLoss(spec: LossSpec): Loss {
     params,
     aliases: Object.keys(impliedBy(spec.aliases)),
     presets: spec.presets ?? {},
+    advice: spec.advice ?? [],
     spellings: spellingsOf(spec),
     formula,
     denominator,

@@ -2,6 +2,7 @@
 import type { JobTiming } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { isOwn } from '../registry/name.ts'
+import { findServable } from '../registry/servable.ts'
 import { type Composition, checkComposition, MAX_TERMS, type TermLosses } from '../schemas/compose.ts'
 import { createDefinitionSource, type DefinitionSource } from '../schemas/inline.ts'
 import { compositionSchema } from '../schemas/openapi.ts'
@@ -9,7 +10,6 @@ import { resolveLoss } from '../schemas/resolve-loss.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { type EncodedResponse, type Received, registerExchange } from './exchange.ts'
-import { findServable } from './registry.ts'
 
 const routes: Routes = (app, context) => {
   const definitions = createDefinitionSource()
@@ -37,7 +37,7 @@ async function lossesOf(
   const own = new Map<string, ResolvedLoss>()
   for (const name of ownNamesIn(terms)) {
     const [namespace, ...rest] = name.split('/')
-    own.set(name, (await findServable(context, { namespace, name: rest.join('/') })).resolved)
+    own.set(name, (await findServable(context.registry, { namespace, name: rest.join('/') })).resolved)
   }
   return {
     resolve: (loss, place) =>

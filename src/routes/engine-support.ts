@@ -6,7 +6,7 @@ import { defaultSignature } from '../losses/custom.ts'
 import type { Loss } from '../losses/define.ts'
 import { createProgramSource } from '../losses/program.ts'
 import type { Precision } from '../tensor.ts'
-import { formats } from '../wire/index.ts'
+import { decodeObject } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
 
 /** Names of engines, in the order in which they are tried. */
@@ -20,15 +20,14 @@ export function createEngineSupport({
   config,
 }: Pick<RouteContext, 'catalog' | 'plans' | 'engine' | 'config'>): (loss: Loss) => EngineSupport {
   const known = new WeakMap<Loss, EngineSupport>()
-  const json = formats.find(({ name }) => name === 'json')!
   const programs = createProgramSource()
   const programOf = (loss: Loss) => {
     const [example] = loss.examples
     if (example === undefined || loss.family === 'custom')
       return programs(loss, defaultSignature(loss)).program
     const { inputs, params } = example
-    const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
-    return plans(catalog.resolve(loss.name)!, json.decode(body, config)).program.program
+    const decoded = decodeObject({ ...inputs, ...(params === undefined ? {} : { params }) }, config)
+    return plans(catalog.resolve(loss.name)!, decoded).program.program
   }
   return (loss) => {
     const found = known.get(loss)

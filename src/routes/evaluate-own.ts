@@ -2,12 +2,12 @@
 import type { FastifyRequest } from 'fastify'
 import { ownName } from '../registry/name.ts'
 import type { OwnLoss } from '../registry/registry.ts'
+import { deprecationOf, findServable, knownServable, type OwnAddress } from '../registry/servable.ts'
 import { ownSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { evaluate } from './evaluate.ts'
 import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
-import { deprecationOf, findServable } from './registry.ts'
 
 const routes: Routes = (app, context) => {
   registerExchange(app, context, {
@@ -19,24 +19,25 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-type Address = Parameters<typeof findServable>[1]
-
 function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
-  const address = params as Address
+  const address = params as OwnAddress
   const name = ownName(address.namespace, address.name)
   return {
     name: 'own',
     handle: (received) => {
-      const known = context.registry.known(name)
-      const isServed = known !== undefined && (known.retired === null || name.version !== undefined)
-      return isServed ? answer(known, context, received) : look(address, context, received)
+      const known = knownServable(context.registry, name)
+      return known === undefined ? look(address, context, received) : answer(known, context, received)
     },
   }
 }
 
 /** The slow path: a loss that is not cached, or that is rejected. */
-async function look(address: Address, context: RouteContext, received: Received): Promise<EncodedResponse> {
-  return answer(await findServable(context, address), context, received)
+async function look(
+  address: OwnAddress,
+  context: RouteContext,
+  received: Received,
+): Promise<EncodedResponse> {
+  return answer(await findServable(context.registry, address), context, received)
 }
 
 function answer(

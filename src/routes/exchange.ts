@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } fro
 import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Chunks, Decoded } from '../wire/define.ts'
-import { formatOf } from '../wire/index.ts'
+import { decodeBody, formatOf } from '../wire/index.ts'
 import { allocate, releaseChunks, retainedBytes } from '../wire/slab.ts'
 import { codingFor, pack } from './content-encoding.ts'
 import type { RouteContext } from './context.ts'
@@ -192,7 +192,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   #answer(bytes: Uint8Array, body: Body) {
     this.#started = performance.now()
     try {
-      this.decoded = this.#formats!.input.decode(bytes, this.#context.config)
+      this.decoded = decodeBody(this.#formats!.input, bytes, this.#context.config)
       const encoded = this.#target!.handle(this)
       if (encoded instanceof Promise) void this.#finishLater(encoded, body)
       else this.#finish(encoded, body)
@@ -225,7 +225,7 @@ class Exchange implements Received, Receiver, PendingWrite {
 
   /** Compresses a response if it is large enough and the client accepts it. */
   #codingOf(parts: Chunks): string | undefined {
-    if (lengthOf(parts) < this.#context.config.compressBytes || this.#formats!.output.name !== 'json') return
+    if (!this.#formats!.output.compresses || lengthOf(parts) < this.#context.config.compressBytes) return
     return codingFor(this.#request.raw.headers['accept-encoding'] as string | undefined)
   }
 

@@ -7,12 +7,13 @@ import { type Loss, plainly, type ResolvedLoss } from '../losses/define.ts'
 import { checkExamples } from '../registry/examples.ts'
 import { fullName, ownName } from '../registry/name.ts'
 import type { OwnLoss } from '../registry/registry.ts'
+import { deprecationOf, findServable } from '../registry/servable.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
 import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
 import { bodySchemaOf, OwnAddress } from '../schemas/openapi.ts'
 import type { Condition, StoredVersion } from '../store/contract.ts'
-import { formats } from '../wire/index.ts'
+import { decodeObject } from '../wire/index.ts'
 import { parseJson } from '../wire/json/parse-json.ts'
 import { describedSchema, describeLoss } from './catalog.ts'
 import type { RouteContext, Routes } from './context.ts'
@@ -80,7 +81,7 @@ const routes: Routes = (app, context) => {
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name', { schema: one }, async (request, reply) => {
-    const own = await findServable(context, request.params)
+    const own = await findServable(registry, request.params)
     tell(reply, own)
     return shown(own, engines)
   })
@@ -116,7 +117,7 @@ const routes: Routes = (app, context) => {
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name/schema', { schema }, async ({ params: address }) =>
-    bodySchemaOf((await findServable(context, address)).resolved.loss),
+    bodySchemaOf((await findServable(registry, address)).resolved.loss),
   )
 
   const retire = {
@@ -150,22 +151,6 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-/** @throws Problem `gone` for the bare name of a retired loss */
-export async function findServable({ registry }: RouteContext, address: Address['Params']): Promise<OwnLoss> {
-  const name = ownName(address.namespace, address.name)
-  const own = await registry.find(name)
-  if (name.version === undefined && own.retired !== null) throw gone(own)
-  return own
-}
-
-function gone({ stored, retired }: OwnLoss): Problem {
-  const { version } = stored
-  return new Problem(
-    'gone',
-    `${fullName(stored)} was retired on ${retired}; its versions up to @${version} are still available`,
-  )
-}
-
 /** @throws Problem `payload-too-large`, `malformed-json` */
 function documentOf(bytes: Uint8Array | undefined): unknown {
   if (bytes !== undefined && bytes.length > 2 * MAX_DEFINITION_BYTES) {
@@ -181,9 +166,7 @@ function documentOf(bytes: Uint8Array | undefined): unknown {
 
 /** Checks the examples of a definition before it is stored. */
 function holdExamples(definition: Definition, resolved: ResolvedLoss, { plans, config }: RouteContext) {
-  const json = formats.find(({ name }) => name === 'json')!
-  const decode = (body: object) => json.decode(Buffer.from(JSON.stringify(body)), config)
-  checkExamples(definition, (body) => evaluateExactly(resolved, decode(body), plans))
+  checkExamples(definition, (body) => evaluateExactly(resolved, decodeObject(body, config), plans))
 }
 
 /** @throws Problem `invalid-value` for an ETag that lossd did not create */
@@ -203,11 +186,6 @@ function conditionOf({ headers }: FastifyRequest): Condition | undefined {
 function tell(reply: FastifyReply, { stored, retired }: OwnLoss) {
   reply.header('ETag', `"${stored.version}"`)
   if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
-}
-
-/** The time of the retirement in seconds (RFC 9745). */
-export function deprecationOf(retired: string): string {
-  return `@${Math.floor(Date.parse(retired) / 1000)}`
 }
 
 function shown({ resolved: { loss }, stored, retired }: OwnLoss, engines: (loss: Loss) => EngineSupport) {

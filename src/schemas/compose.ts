@@ -15,7 +15,7 @@ import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts
 import { staysFinite } from './overflow-check.ts'
 import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
-import { MOST_TOLD, meantInput, refuse } from './unknown-names.ts'
+import { MOST_TOLD, meantInput, refuse, strangersIn } from './unknown-names.ts'
 
 /** More terms than anybody adds up. */
 export const MAX_TERMS = 32
@@ -141,13 +141,10 @@ function strangeInTerm(losses: TermLosses, term: unknown, place: number): Proble
   if (typeof term !== 'object' || term === null) return []
   const known = Object.keys(TermSchema.properties)
   const loss = 'loss' in term && typeof term.loss === 'string' ? losses.hint(term.loss) : undefined
-  return Object.keys(term)
-    .filter((name) => !known.includes(name))
-    .slice(0, MOST_TOLD)
-    .map((name) => ({
-      pointer: `/terms/${place}/${pointerToken(name)}`,
-      detail: `is not a member of a term, which has ${known.join(', ')}${termHint(name, known, loss)}`,
-    }))
+  return strangersIn(term, known).map((name) => ({
+    pointer: `/terms/${place}/${pointerToken(name)}`,
+    detail: `is not a member of a term, which has ${known.join(', ')}${termHint(name, known, loss)}`,
+  }))
 }
 
 function termHint(name: string, known: readonly string[], loss: Loss | undefined): string {

@@ -5,7 +5,7 @@
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
 import { KINDS } from '../losses/define.ts'
-import type { Format } from '../wire/define.ts'
+import type { BodyLayout, Format } from '../wire/define.ts'
 import { ComposeSchemas } from './compose.ts'
 import { DefinitionSchema } from './definition.ts'
 import { DtypeSchema } from './dtype.ts'
@@ -191,7 +191,7 @@ export function compositionSchema(formats: readonly Format[]) {
     summary: 'A weighted sum of losses',
     description: text,
     headers: HeadersSchema,
-    body: bodyOf(formats, body, 'The tensors; `terms` as JSON in `__metadata__`.'),
+    body: bodyOf(formats, body),
     response: responses(formats),
   }
 }
@@ -226,11 +226,7 @@ export function inlineSchema(formats: readonly Format[]) {
     description:
       'Send a `formula` with the tensors and parameters that it uses, or a `definition` that declares them. The value, the gradients and all options are the same as for a loss of the catalog. A definition is compiled once; repeating it costs no more than a loss of the catalog.',
     headers: HeadersSchema,
-    body: bodyOf(
-      formats,
-      body,
-      'The tensors; `formula` as text, or `definition` as JSON, in `__metadata__`.',
-    ),
+    body: bodyOf(formats, body),
     response: responses(formats),
   }
 }
@@ -259,7 +255,7 @@ export function ownSchema(formats: readonly Format[]) {
       'Its inputs are top-level members under their names. `GET /v1/losses/{namespace}/{name}/schema` returns the JSON Schema of the body.',
     headers: HeadersSchema,
     params: OwnAddress,
-    body: bodyOf(formats, body, 'The tensors; everything else in `__metadata__`.'),
+    body: bodyOf(formats, body),
     response: responses(formats),
   }
 }
@@ -319,10 +315,19 @@ export const COMPOSITION = {
   mask: [[[1, 0, 1, 0]]],
 }
 
-/** @param binary describes the body in a binary format */
-function bodyOf(formats: readonly Format[], json: TSchema, binary: string) {
-  const schema = Type.String({ format: 'binary', description: binary })
-  return contentOf(formats, ({ bodyLimit }) => ({ schema: bodyLimit === 'json' ? json : schema }))
+function bodyOf(formats: readonly Format[], schema: TSchema) {
+  return contentOf(formats, ({ layout }) =>
+    layout.shape === 'object' ? { schema } : file(`The tensors are ${placesIn(layout)}`),
+  )
+}
+
+function file(description: string) {
+  return { schema: Type.String({ format: 'binary', description }) }
+}
+
+/** Completes "The tensors are ...". */
+function placesIn({ tensors, options }: BodyLayout): string {
+  return `${tensors}; all other members are ${options}.`
 }
 
 function contentOf(formats: readonly Format[], content: (format: Format) => object) {
@@ -341,8 +346,7 @@ function describe(loss: Loss): string {
 }
 
 function bodyContent(loss: Loss, format: Format) {
-  if (format.bodyLimit === 'binary')
-    return { schema: Type.String({ format: 'binary', description: tensorsOf(loss) }) }
+  if (format.layout.shape === 'file') return file(`${tensorsOf(loss)}\n\nThey are ${placesIn(format.layout)}`)
   const examples = loss.examples.map((example, place) => {
     return [`example${place + 1}`, { summary: `from: ${example.from}`, value: exampleBody(example) }]
   })
@@ -350,14 +354,9 @@ function bodyContent(loss: Loss, format: Format) {
   return { schema: { ...bodySchema(loss), 'x-examples': Object.fromEntries(examples) } }
 }
 
-function resultContent(format: Format) {
-  if (format.bodyLimit === 'json') return { schema: { $ref: 'Result#' } }
-  return {
-    schema: Type.String({
-      format: 'binary',
-      description: '`loss` and `gradients.<name>`; everything else in `__metadata__`.',
-    }),
-  }
+function resultContent({ layout }: Format) {
+  if (layout.shape === 'object') return { schema: { $ref: 'Result#' } }
+  return file(`\`loss\` and \`gradients.<name>\` are ${placesIn(layout)}`)
 }
 
 /** An example as a request body. */
@@ -387,5 +386,5 @@ function inputText({ axes, kind, about, differentiable }: InputSpec): string {
 
 function tensorsOf(loss: Loss): string {
   const tensors = Object.entries(loss.inputs).map(([name, spec]) => `- \`${name}\`: ${inputText(spec)}`)
-  return `A safetensors file with\n${tensors.join('\n')}\n\nand options as JSON strings in \`__metadata__\`.`
+  return `Tensors:\n${tensors.join('\n')}`
 }

@@ -1,6 +1,6 @@
 /** The wire form of a failure: RFC 9457 problem details, the same for every route and every status. */
 import { type Static, Type } from '@sinclair/typebox'
-import { PROBLEMS, type Problem } from '../errors.ts'
+import { kindOf, type Problem } from '../errors.ts'
 
 export const ProblemSchema = Type.Object(
   {
@@ -29,7 +29,7 @@ export const PROBLEM_TYPE = 'application/problem+json'
 
 /** @param requestId the id that the response also has as `X-Request-Id` */
 export function problemBody(problem: Problem, requestId: string): Static<typeof ProblemSchema> {
-  const { status, title, retryable } = PROBLEMS[problem.code]
+  const { status, title, retryable } = kindOf(problem.code)
   return {
     type: `urn:lossd:problem:${problem.code}`,
     title,

@@ -30,6 +30,13 @@ const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs:
 /** Maximum number of unknown names that are reported in one place. A client that sent more has understood by then. */
 export const MOST_TOLD = 32
 
+/** The members of a value that are not known: as many as a problem names. */
+export function strangersIn(value: object, known: readonly string[]): string[] {
+  return Object.keys(value)
+    .filter((name) => !known.includes(name))
+    .slice(0, MOST_TOLD)
+}
+
 function wordsOf(text: string): ReadonlySet<string> {
   return new Set(text.trim().split(/\s+/))
 }
@@ -126,13 +133,10 @@ function strangeParams(loss: Loss, given: unknown): ProblemDetail[] {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return []
   const known = Object.keys(loss.params.properties)
   const has = known.length === 0 ? 'which has none' : `which has ${known.join(', ')}`
-  return Object.keys(given)
-    .filter((name) => !known.includes(name))
-    .slice(0, MOST_TOLD)
-    .map((name) => ({
-      pointer: `/params/${pointerToken(name)}`,
-      detail: `is not a parameter of ${loss.name}, ${has}${paramHint(loss, name, known)}`,
-    }))
+  return strangersIn(given, known).map((name) => ({
+    pointer: `/params/${pointerToken(name)}`,
+    detail: `is not a parameter of ${loss.name}, ${has}${paramHint(loss, name, known)}`,
+  }))
 }
 
 function paramHint(loss: Loss, name: string, known: readonly string[]): string {

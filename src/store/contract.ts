@@ -140,6 +140,14 @@ export interface LossStore {
 /** The database is unavailable. The message states the cause and contains no credentials. */
 export class StoreDown extends Error {
   override readonly name = 'StoreDown'
+
+  /** A database that cannot be used, and why. */
+  static because(
+    reason: string,
+    { title, cause }: { readonly title: string; readonly cause: unknown },
+  ): StoreDown {
+    return new StoreDown(`the store ${title} cannot be used: ${reason}`, { cause })
+  }
 }
 
 /** The setting is not the address of a store. The message repeats nothing that may be a password. */

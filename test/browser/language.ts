@@ -6,7 +6,7 @@ import { build, type Plugin } from 'esbuild'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
-import { launchChromium } from '../support/chromium.ts'
+import { sharedChromium } from '../support/chromium.ts'
 
 const source = new URL('../../src/', import.meta.url)
 const root = fileURLToPath(source)
@@ -78,7 +78,7 @@ async function importsLeft(entry: string): Promise<string[]> {
 
 const kilobytes = (text: string) => `${(gzipSync(text, { level: 9 }).length / 1000).toFixed(1)} kB compressed`
 
-const browser: Browser | undefined = await launchChromium()
+const browser: Browser | undefined = await sharedChromium()
 const page = await browser?.newPage()
 const evaluated = <T>(expression: string) => page!.evaluate<T>(expression)
 
@@ -92,7 +92,7 @@ describe('the language and the catalog in a page', () => {
     )
     await page?.addScriptTag({ content: script })
   })
-  afterAll(() => browser?.close())
+  afterAll(() => page?.close())
 
   it('imports nothing that is not in the bundle', async () => {
     expect(await importsLeft(ENTRY)).toEqual([])

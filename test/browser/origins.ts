@@ -3,12 +3,12 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { launchChromium } from '../support/chromium.ts'
+import { sharedChromium } from '../support/chromium.ts'
 import { safetensors, startServer, type TestServer } from '../support/server.ts'
 
-const browser: Browser | undefined = await launchChromium()
+const browser: Browser | undefined = await sharedChromium()
 let pages: Server
-let page: Page
+let page: Page | undefined
 /** The origin of the page, with a different host and port from the services. */
 let origin: string
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
   await page.goto(origin)
 })
 afterAll(async () => {
-  await browser?.close()
+  await page?.close()
   pages.close()
 })
 
@@ -35,7 +35,7 @@ interface Call {
 
 /** A fetch from the page; undefined if the browser blocks it. */
 function call(server: TestServer, { path, body, ...init }: Call) {
-  return page.evaluate(
+  return page!.evaluate(
     async ([url, options, content]) => {
       const sent = Array.isArray(content) ? Uint8Array.from(content) : content
       const response = await fetch(url, {

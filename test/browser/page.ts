@@ -1,18 +1,11 @@
 /** The API page and the landing page in Chromium, at wide and narrow widths. */
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { launchChromium } from '../support/chromium.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { sharedChromium } from '../support/chromium.ts'
+import { sharedServer } from '../support/server.ts'
 
-const browser: Browser | undefined = await launchChromium()
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(async () => {
-  await browser?.close()
-  await server.close()
-})
+const browser: Browser | undefined = await sharedChromium()
+const server = sharedServer()
 
 const open = async (path: string, width: number): Promise<Page> => {
   const page = await browser!.newPage({ viewport: { width, height: 800 } })

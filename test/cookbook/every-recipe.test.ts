@@ -17,7 +17,7 @@ import json from '../../src/wire/json/index.ts'
 import { answersOf, inaccuraciesOf } from '../support/accuracy.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'
-import { randomFrom } from '../support/sample.ts'
+import { randomFrom, widened } from '../support/sample.ts'
 import { type JsonAnswer, startServer, type TestServer } from '../support/server.ts'
 
 const folder = new URL('../../docs/cookbook/', import.meta.url)
@@ -67,16 +67,6 @@ function narrowed(tensors: Tensors): Tensors {
     [...tensors].map(([name, tensor]) => [
       name,
       { ...tensor, dtype: 'float32', data: Float32Array.from(tensor.data) },
-    ]),
-  )
-}
-
-/** The same numbers as float64. */
-function widened(tensors: Tensors): Tensors {
-  return new Map(
-    [...tensors].map(([name, tensor]) => [
-      name,
-      { ...tensor, dtype: 'float64', data: Float64Array.from(tensor.data) },
     ]),
   )
 }

@@ -1,15 +1,11 @@
 /** End to end: models trained through the running server equal those trained with a local gradient. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type GradientSource, httpJson, httpSafetensors } from '../../examples/client.ts'
 import { accuracyOf, trainIris } from '../../examples/iris.ts'
 import { fitLine, loadPetals } from '../../examples/robust.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 /** Softmax cross-entropy in float64, written here and nowhere else. */
 const localCrossEntropy: GradientSource = async (logits, targets) => {

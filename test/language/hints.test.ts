@@ -5,16 +5,10 @@ import { FOREIGN_FUNCTIONS, translateCall } from '../../src/language/foreign-not
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { LIMITS, parse } from '../../src/language/parse.ts'
 import { SCOPE } from '../support/formulas.ts'
+import { thrownBy } from '../support/thrown.ts'
 
-function errorOf(text: string, scope: Scope = SCOPE): FormulaError {
-  try {
-    lower(parse(text), scope, [])
-  } catch (error) {
-    if (error instanceof FormulaError) return error
-    throw error
-  }
-  throw new Error(`${text} is a formula`)
-}
+const errorOf = (text: string, scope: Scope = SCOPE) =>
+  thrownBy(FormulaError, () => lower(parse(text), scope, []))
 
 const CHOICE = 'write "c ? a : b"'
 

@@ -1,16 +1,12 @@
 /** Aliases: losses are found by the names that people know, otherwise the closest one is suggested, if any is close. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { NAMES_IN_OTHER_LIBRARIES } from '../../src/losses/aliases.ts'
 import { DATA_ISSUES, DESIRED_PROPERTIES, OTHER_WORDS, TASKS } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
 const catalog = await loadCatalog()
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 describe('is found, with the defaults of its framework', () => {
   it.each([

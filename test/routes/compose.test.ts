@@ -1,20 +1,9 @@
 /** POST /v1/losses:compose over a real socket: the sum of its terms, in both formats, and errors. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { expectClose } from '../support/close.ts'
-import {
-  f32,
-  type JsonAnswer,
-  readSafetensors,
-  safetensors,
-  startServer,
-  type TestServer,
-} from '../support/server.ts'
+import { f32, type JsonAnswer, readSafetensors, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer({ engine: 'compiled', threads: 1 })
-})
-afterAll(() => server.close())
+const server = sharedServer({ engine: 'compiled', threads: 1 })
 
 const logits = [[[2, -1, 0.5, -3]]]
 const mask = [[[1, 0, 1, 0]]]

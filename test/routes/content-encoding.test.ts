@@ -1,16 +1,12 @@
 /** Content encoding: compressed bodies and responses, and protection from decompression bombs. */
 import { type IncomingMessage, request } from 'node:http'
 import zlib from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { codingFor, codings } from '../../src/routes/content-encoding.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
 const LIMIT = 1024 * 1024
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer({ jsonBodyLimit: LIMIT })
-})
-afterAll(() => server.close())
+const server = sharedServer({ jsonBodyLimit: LIMIT })
 
 type Pack = (bytes: Buffer) => Buffer
 const { zstdCompressSync } = zlib as typeof zlib & { zstdCompressSync?: Pack }

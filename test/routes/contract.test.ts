@@ -1,22 +1,11 @@
 /** The HTTP contract: what a client may send, and what it receives, in both formats. */
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { expectClose } from '../support/close.ts'
 import { type OracleCase, oracleNumbers } from '../support/oracles.ts'
-import {
-  f32,
-  type JsonAnswer,
-  readSafetensors,
-  safetensors,
-  startServer,
-  type TestServer,
-} from '../support/server.ts'
+import { f32, type JsonAnswer, readSafetensors, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const BINARY = { 'content-type': 'application/x-safetensors' }
 const tensor = (shape: readonly number[], ...numbers: number[]) => ({

@@ -1,13 +1,9 @@
 /** `finite` and `nonfinite: error` refer to the numbers in the response, in the dtype of the response. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { toBfloat16, toHalf } from '../../src/wire/dtypes.ts'
-import { f32, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { f32, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 interface Problem {
   readonly type: string
@@ -15,12 +11,7 @@ interface Problem {
   readonly errors: readonly { pointer: string; detail: string }[]
 }
 
-const ask = (path: string, body: unknown) =>
-  fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const ask = server.ask
 
 const tensor = (dtype: string, ...data: (number | string)[]) => ({ shape: [data.length], dtype, data })
 const x = (dtype: string, number: number) => ({

@@ -1,15 +1,12 @@
 /** GET /v1/guide: every loss appears, every recommendation has reasons, and queries filter. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Advice, DATA_ISSUES, DESIRED_PROPERTIES, GUIDE, TASKS } from '../../src/losses/guide.ts'
+import { describe, expect, it } from 'vitest'
+import { type Advice, DATA_ISSUES, DESIRED_PROPERTIES, guideFor, TASKS } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
 const { losses } = await loadCatalog()
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const all = guideFor(losses)
+const server = sharedServer()
 
 interface Guide {
   readonly advice: readonly (Advice & { readonly references: readonly string[] })[]
@@ -21,20 +18,20 @@ const guide = async (query = '') => {
 
 describe('the guide', () => {
   it('mentions every loss, and no unknown one', () => {
-    const named = new Set(GUIDE.flatMap((entry) => entry.losses))
+    const named = new Set(all.flatMap((entry) => entry.losses))
     expect([...named].sort()).toEqual(losses.map(({ name }) => name).sort())
   })
 
   it('has recommendations for every task, trouble and wish', () => {
-    expect(new Set(GUIDE.map(({ task }) => task))).toEqual(new Set(Object.keys(TASKS)))
-    expect(new Set(GUIDE.flatMap(({ trouble = [] }) => trouble))).toEqual(new Set(Object.keys(DATA_ISSUES)))
-    expect(new Set(GUIDE.flatMap(({ wish = [] }) => wish))).toEqual(new Set(Object.keys(DESIRED_PROPERTIES)))
+    expect(new Set(all.map(({ task }) => task))).toEqual(new Set(Object.keys(TASKS)))
+    expect(new Set(all.flatMap(({ trouble = [] }) => trouble))).toEqual(new Set(Object.keys(DATA_ISSUES)))
+    expect(new Set(all.flatMap(({ wish = [] }) => wish))).toEqual(new Set(Object.keys(DESIRED_PROPERTIES)))
   })
 
   it('gives reasons, exceptions and references with each', async () => {
     const { status, body } = await guide()
     expect(status).toBe(200)
-    expect(body.advice).toHaveLength(GUIDE.length)
+    expect(body.advice).toHaveLength(all.length)
     for (const { because, unless, references } of body.advice) {
       expect(because).toMatch(/\.$/)
       expect(unless).toMatch(/\.$/)

@@ -2,17 +2,13 @@
  * Large requests and responses: correct to the bit when concurrent, and memory is released whoever disconnects when.
  */
 import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readSafetensors, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { readSafetensors, safetensors, sharedServer, startServer } from '../support/server.ts'
 
 const [ROWS, COLUMNS] = [1024, 500]
 const COUNT = ROWS * COLUMNS
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer({ engine: 'compiled', threads: 2 })
-})
-afterAll(() => server.close())
+const server = sharedServer({ engine: 'compiled', threads: 2 })
 
 /** Predictions that lie `error` above the targets; huber's gradient of their sum is the error up to 1. */
 function bodyOf(error: number, metadata: Record<string, unknown> = { reduction: 'sum' }): Buffer {

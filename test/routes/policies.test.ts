@@ -2,21 +2,12 @@
  * What is rejected because it would be ignored or would be no loss, and what is accepted although it looks wrong: over
  * a real socket, in JSON and in safetensors.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type JsonAnswer, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { type JsonAnswer, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
-const post = (path: string, body: unknown) =>
-  fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const post = server.ask
 
 interface Told {
   readonly errors: readonly { readonly pointer: string; readonly detail: string }[]

@@ -1,16 +1,12 @@
 /** The rest of the service: catalog, documentation, health, metrics, deadlines. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { formats } from '../../src/wire/index.ts'
 import { expectClose } from '../support/close.ts'
 import { oracleNumbers } from '../support/oracles.ts'
-import { type JsonAnswer, startServer, type TestServer } from '../support/server.ts'
+import { type JsonAnswer, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const { losses } = await loadCatalog()
 const get = async <T = unknown>(path: string): Promise<T> => {
@@ -45,15 +41,13 @@ describe('the catalog', () => {
   )
 })
 
-/** Takes definitions and no tensors. */
-const REGISTRY = '/v1/losses'
 /** Their tensors have names of the caller's own. */
 const OWN_NAMES = ['/v1/losses:compose', '/v1/losses:evaluate', '/v1/losses/{namespace}/{name}']
 
 describe('OpenAPI', () => {
   interface Operation {
     operationId: string
-    requestBody: {
+    requestBody?: {
       content: Record<string, { schema: object; examples?: Record<string, { value: { loss?: unknown } }> }>
     }
     responses: Record<
@@ -61,6 +55,8 @@ describe('OpenAPI', () => {
       { content: Record<string, { examples: Record<string, { value: JsonAnswer }> }> }
     >
   }
+  /** A route of `registerExchange`; the others take a document, if they take a body. */
+  const takesTensors = ({ requestBody }: Operation) => Object.keys(requestBody?.content ?? {}).length > 1
   let document: {
     openapi: string
     paths: Record<string, { post?: Operation }>
@@ -73,19 +69,18 @@ describe('OpenAPI', () => {
   it('is version 3.1, with one typed operation per loss, and only aliases are hidden', () => {
     expect(document.openapi).toBe('3.1.0')
     const posts = Object.entries(document.paths).filter(([, { post }]) => post !== undefined)
-    expect(posts.map(([path]) => path).sort()).toEqual(
-      [
-        ...losses.map(({ name }) => `/v1/losses/${name}`),
-        '/v1/losses',
-        '/v1/losses/{namespace}/{name}',
-        '/v1/losses:compose',
-        '/v1/losses:evaluate',
-      ].sort(),
-    )
-    for (const [path, { post }] of posts.filter(([path]) => path !== REGISTRY))
-      expect(Object.keys(post!.requestBody.content).sort(), path).toEqual(
-        formats.map(({ mediaTypes }) => mediaTypes[0]).sort(),
-      )
+    const named = posts.map(([path]) => path).filter((path) => /^\/v1\/losses\/[^/{]+$/.test(path))
+    expect(named.sort()).toEqual(losses.map(({ name }) => `/v1/losses/${name}`).sort())
+    for (const path of [...named, ...OWN_NAMES])
+      expect(takesTensors(document.paths[path]!.post!), path).toBe(true)
+    expect(takesTensors(document.paths['/v1/losses']!.post!)).toBe(false)
+  })
+
+  it('takes a body in every format, or a document in JSON', () => {
+    const types = formats.map(({ mediaTypes }) => mediaTypes[0])
+    for (const [path, { post }] of Object.entries(document.paths))
+      if (post?.requestBody !== undefined)
+        expect([types, ['application/json']], path).toContainEqual(Object.keys(post.requestBody.content))
   })
 
   it('has no dangling references', () => {
@@ -98,9 +93,9 @@ describe('OpenAPI', () => {
   })
 
   it('describes each input and each header', () => {
-    for (const [path, { post }] of Object.entries(document.paths)) {
-      if (post === undefined || path === REGISTRY) continue
-      const schema = post.requestBody.content['application/json']!.schema as {
+    for (const { post } of Object.values(document.paths)) {
+      if (post === undefined || !takesTensors(post)) continue
+      const schema = post.requestBody!.content['application/json']!.schema as {
         required?: string[]
         properties: Record<string, { description?: string }>
       }
@@ -137,8 +132,8 @@ describe('OpenAPI', () => {
 
   it('closes every request body and its parameters', () => {
     for (const [path, { post }] of Object.entries(document.paths)) {
-      if (post === undefined || path === REGISTRY || OWN_NAMES.includes(path)) continue
-      const schema = post.requestBody.content['application/json']!.schema as {
+      if (post === undefined || !takesTensors(post) || OWN_NAMES.includes(path)) continue
+      const schema = post.requestBody!.content['application/json']!.schema as {
         additionalProperties: boolean
         properties: { params: { additionalProperties: boolean } }
       }
@@ -151,7 +146,7 @@ describe('OpenAPI', () => {
     'has examples for %s that run',
     async (name, loss) => {
       const examples = Object.values(
-        document.paths[`/v1/losses/${name}`]!.post!.requestBody.content['application/json']!.examples!,
+        document.paths[`/v1/losses/${name}`]!.post!.requestBody!.content['application/json']!.examples!,
       )
       expect(examples).toHaveLength(loss.examples.length)
       const answers =

@@ -1,14 +1,10 @@
 /**
  * Common mistakes of new users: names of other frameworks, misplaced names, wrong kinds of numbers; each gets a hint.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { f32, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { f32, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 interface Told {
   readonly type: string
@@ -17,11 +13,7 @@ interface Told {
 }
 
 const told = async (path: string, body: object, status = 422): Promise<Told> => {
-  const response = await fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+  const response = await server.ask(path, body)
   const problem = (await response.json()) as Told
   expect(response.status, JSON.stringify(problem)).toBe(status)
   return problem

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { homedir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
-import { launchChromium } from '../support/chromium.ts'
+import { sharedChromium } from '../support/chromium.ts'
 
 /** Runs a file of a folder against a service, and returns what it prints. */
 export interface Run {
@@ -80,7 +80,7 @@ export async function go(): Promise<Run> {
 
 /** The page comes from an origin of its own, and is busy until it has printed all. */
 export async function browser(): Promise<Run> {
-  const chromium = await launchChromium()
+  const chromium = await sharedChromium()
   if (chromium === undefined) throw new NotHere('there is no Chromium')
   const run: Run = async (folder, file, url) => {
     const pages = createServer((request, response) => serve(folder, request.url!, response))

@@ -1,5 +1,5 @@
 /** The conformance suite of the stores: every kind of store keeps these promises. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
   type Change,
   ImportRefused,
@@ -21,6 +21,13 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     place = await make()
   })
   afterEach(() => place.remove())
+
+  /** A second place for one test. */
+  async function elsewhere(): Promise<Place> {
+    const other = await make()
+    onTestFinished(() => other.remove())
+    return other
+  }
 
   it('is empty at first', async () => {
     const store = place.open()
@@ -326,66 +333,54 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await store.purge('acme', 'a3')
     await store.register(draftOf('acme/a3', 'again', { createdBy: 'Zoë' }))
     const exported = await allOf(store.export())
-    const other = await make()
-    try {
-      const copy = other.open({ maxLosses: 1 })
-      expect(await copy.import(exported)).toBe(245)
-      expect(await allOf(copy.export())).toEqual(exported)
-      expect(await copy.import(exported)).toBe(0)
-      expect(await allOf(copy.export())).toEqual(exported)
-      expect(await copy.find('acme', 'a1')).toEqual(await store.find('acme', 'a1'))
-      expect(await copy.find('acme', 'a2')).toBeUndefined()
-      await copy.purge('acme', 'a0')
-      expect((await copy.register(draftOf('acme/a1', 'next'))).stored.version).toBe(4)
-      await copy.purge('acme', 'a1')
-    } finally {
-      await other.remove()
-    }
+    const other = await elsewhere()
+    const copy = other.open({ maxLosses: 1 })
+    expect(await copy.import(exported)).toBe(245)
+    expect(await allOf(copy.export())).toEqual(exported)
+    expect(await copy.import(exported)).toBe(0)
+    expect(await allOf(copy.export())).toEqual(exported)
+    expect(await copy.find('acme', 'a1')).toEqual(await store.find('acme', 'a1'))
+    expect(await copy.find('acme', 'a2')).toBeUndefined()
+    await copy.purge('acme', 'a0')
+    expect((await copy.register(draftOf('acme/a1', 'next'))).stored.version).toBe(4)
+    await copy.purge('acme', 'a1')
   })
 
   it('imports all or nothing, and refuses a different document for an existing version', async () => {
-    const [store, other] = [place.open(), await make()]
-    try {
-      await store.register(draftOf('acme/b', '1'))
-      const copy = other.open()
-      await copy.register(draftOf('acme/a', '1'))
-      await copy.register(draftOf('acme/b', '2'))
-      const records = await allOf(copy.export())
-      const refused = store.import(records)
-      await expect(refused).rejects.toThrow(ImportRefused)
-      await expect(refused).rejects.toMatchObject({
-        index: 3,
-        message: 'acme/b@1 is already stored with a different document',
-      })
-      expect(await store.find('acme', 'a')).toBeUndefined()
-      await expect(store.import(records.slice(1))).rejects.toMatchObject({
-        index: 0,
-        message: 'acme/a@1 comes before the record of its name',
-      })
-      expect(await store.import(records.slice(0, 2))).toBe(1)
-      expect((await store.find('acme', 'a'))!.stored).toEqual((await copy.find('acme', 'a'))!.stored)
-    } finally {
-      await other.remove()
-    }
+    const [store, other] = [place.open(), await elsewhere()]
+    await store.register(draftOf('acme/b', '1'))
+    const copy = other.open()
+    await copy.register(draftOf('acme/a', '1'))
+    await copy.register(draftOf('acme/b', '2'))
+    const records = await allOf(copy.export())
+    const refused = store.import(records)
+    await expect(refused).rejects.toThrow(ImportRefused)
+    await expect(refused).rejects.toMatchObject({
+      index: 3,
+      message: 'acme/b@1 is already stored with a different document',
+    })
+    expect(await store.find('acme', 'a')).toBeUndefined()
+    await expect(store.import(records.slice(1))).rejects.toMatchObject({
+      index: 0,
+      message: 'acme/a@1 comes before the record of its name',
+    })
+    expect(await store.import(records.slice(0, 2))).toBe(1)
+    expect((await store.find('acme', 'a'))!.stored).toEqual((await copy.find('acme', 'a'))!.stored)
   })
 
   it('merges an import with what is stored: the higher version is the latest', async () => {
-    const [store, other] = [place.open(), await make()]
-    try {
-      const older = await store.register(draftOf('acme/a', '1'))
-      const copy = other.open()
-      await copy.import(await allOf(store.export()))
-      for (const document of ['2', '3']) await store.register(draftOf('acme/a', document))
-      await copy.retire('acme', 'a')
-      // Older state in the import changes nothing.
-      await store.import(await allOf(copy.export()))
-      expect((await store.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
-      // Newer state in the import wins.
-      await copy.import(await allOf(store.export()))
-      expect((await copy.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
-      expect((await copy.find('acme', 'a', 1))!.stored).toEqual(older.stored)
-    } finally {
-      await other.remove()
-    }
+    const [store, other] = [place.open(), await elsewhere()]
+    const older = await store.register(draftOf('acme/a', '1'))
+    const copy = other.open()
+    await copy.import(await allOf(store.export()))
+    for (const document of ['2', '3']) await store.register(draftOf('acme/a', document))
+    await copy.retire('acme', 'a')
+    // Older state in the import changes nothing.
+    await store.import(await allOf(copy.export()))
+    expect((await store.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
+    // Newer state in the import wins.
+    await copy.import(await allOf(store.export()))
+    expect((await copy.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
+    expect((await copy.find('acme', 'a', 1))!.stored).toEqual(older.stored)
   })
 })

@@ -4,7 +4,7 @@
  */
 
 import type { Worker } from 'node:worker_threads'
-import { Backoff } from '../backoff.ts'
+import { Backoff } from '../../backoff.ts'
 import { EngineLost } from '../contract.ts'
 import { spawn } from '../spawn-worker-thread.ts'
 import type { Arena } from './arena.ts'

@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Backoff } from '../backoff.ts'
+import { Backoff } from '../../backoff.ts'
 import {
   type Batch,
   type BatchResult,

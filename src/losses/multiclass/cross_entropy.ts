@@ -39,6 +39,15 @@ export default defineLoss({
       note: 'label_smoothing divides by the number of classes; tfjs divides by the size of the second axis, even if the classes are on another one.',
     },
   },
+  advice: [
+    {
+      task: 'multiclass',
+      wish: 'boosting',
+      because:
+        "With hessian: diagonal the response includes p(1 - p), on request in LightGBM's class-major layout.",
+      unless: 'leaves can be pure and you have not set hessian_floor: p(1 - p) is then nearly 0.',
+    },
+  ],
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('rows,...', 'class_or_probability', {

@@ -16,6 +16,14 @@ export default defineLoss({
       params: { log_input: false, epsilon: 1e-7 },
     },
   },
+  advice: [
+    {
+      task: 'counts',
+      wish: 'convexity',
+      because: 'It models counts whose variance equals their mean, and is convex in the log-rate.',
+      unless: 'the variance of the counts exceeds their mean, or most counts are zero.',
+    },
+  ],
   inputs: {
     predictions: input('...', 'real', {
       outside: 'logarithms of rates go with log_input true',

@@ -63,9 +63,7 @@ export function toStoreDown(error: PgError, title: string): StoreDown | undefine
   const isOurs = error instanceof TypeError || error instanceof RangeError
   if (isAnswer || isOurs) return undefined
   const reason = reasonOf(error)
-  return reason === undefined
-    ? undefined
-    : new StoreDown(`the store ${title} cannot be used: ${reason}`, { cause: error })
+  return reason === undefined ? undefined : StoreDown.because(reason, { title, cause: error })
 }
 
 function reasonOf(error: PgError): string | undefined {

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { Backoff } from '../../backoff.ts'
 import type { Change } from '../contract.ts'
 import { within } from '../deadline.ts'
 
@@ -14,8 +15,8 @@ export const CHANNEL = 'lossd_changes'
 const HEARTBEAT_MS = 2000
 /** How long the server may take to respond, in ms. */
 const ANSWER_MS = 3000
-const FIRST_RETRY_MS = 50
-const MOST_RETRY_MS = 5000
+/** Exponential backoff: the delay before it connects again doubles with each failure. */
+const RETRY_MS = { first: 50, most: 5000 }
 
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
@@ -41,7 +42,7 @@ export class Listener {
   /** Aborted when the connection is lost. */
   #session = new AbortController()
   #hears = false
-  #retryMs = FIRST_RETRY_MS
+  readonly #backoff = new Backoff(RETRY_MS)
   #running: Promise<void> | undefined
 
   constructor(options: ListenerOptions) {
@@ -68,8 +69,7 @@ export class Listener {
     while (!signal.aborted) {
       await this.#listen().catch(() => {})
       if (this.#hears) this.#turn(false)
-      await sleep(this.#retryMs, undefined, { signal }).catch(() => {})
-      this.#retryMs = Math.min(2 * this.#retryMs, MOST_RETRY_MS)
+      await sleep(this.#backoff.next(), undefined, { signal }).catch(() => {})
     }
   }
 
@@ -94,7 +94,7 @@ export class Listener {
     await client.connect()
     await this.#subscribe(client)
     signal.throwIfAborted()
-    this.#retryMs = FIRST_RETRY_MS
+    this.#backoff.reset()
     this.#turn(true)
     for (;;) {
       await sleep(HEARTBEAT_MS, undefined, { signal })

@@ -44,9 +44,7 @@ export function needsReconnect(error: unknown): boolean {
 /** @returns undefined if the error is not a failure of the database */
 export function toStoreDown(error: unknown, title: string): StoreDown | undefined {
   const reason = reasonOf(error)
-  return reason === undefined
-    ? undefined
-    : new StoreDown(`the store ${title} cannot be used: ${reason}`, { cause: error })
+  return reason === undefined ? undefined : StoreDown.because(reason, { title, cause: error })
 }
 
 function reasonOf(error: unknown): string | undefined {
