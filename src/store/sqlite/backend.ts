@@ -9,6 +9,7 @@ import { type Db, migrate, type Tables } from '../tables.ts'
 import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
 import { needsReconnect, toStoreDown } from './error-translation.ts'
+import { GroupCommit } from './group-commit.ts'
 
 /** How long a call may take, the wait for its turn included, in ms. */
 const CALL_MS = 10_000
@@ -35,10 +36,14 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
     // What is in the log goes into the file, which may then be copied alone.
     beforeClose: (db) => sql`pragma wal_checkpoint(truncate)`.execute(db),
   })
+  const commits = new GroupCommit(database)
 
   return {
     read: async (empty, run) => (database.isOpen || (await exists(path)) ? database.use(run) : empty),
-    write: (run, options) => database.use((db) => db.transaction().execute(run), options),
+    write: (run, options) => {
+      const isAlone = options?.isPatient === true
+      return isAlone ? database.use((db) => db.transaction().execute(run), options) : commits.write(run)
+    },
     // A transaction has the file to itself.
     lock: async () => {},
     // The threads of other processes see it in the file.

@@ -15,8 +15,8 @@ const LOOK_MS = 500
 /** FULL: a commit is on disk when it returns, also in a WAL. */
 const PRAGMAS = ['journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON']
 
-/** What begins and ends a transaction. */
-const CONTROL = /^(begin|commit|rollback)\b/
+/** What begins and ends a transaction, and a part of one. */
+const CONTROL = /^(begin|commit|rollback|savepoint|release)\b/
 
 const port = parentPort!
 const { path } = workerData as WorkerOptions
