@@ -45,6 +45,7 @@ function createLogger({ logLevel }: Config): Logger {
 
 async function start(config: Config, log: Logger): Promise<void> {
   const app = await buildApp(config, { log })
+  app.warmUp()
   await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context
   // Before the line is logged, because its reader may send a signal at once.

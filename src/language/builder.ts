@@ -40,6 +40,20 @@ const REMOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
   'logsumexp',
 ] satisfies FormulaOp[])
 
+const NO_AXES: readonly string[] = []
+const NO_ATTRIBUTES: Attributes = {}
+
+/**
+ * Maximum number of nodes that are built for one program, most of which it does not keep. It bounds the time that
+ * lowering takes, whatever the formula.
+ */
+const MAX_BUILT = 2 ** 13
+
+/** A formula whose derivatives would take too long to build. */
+export class TooManyNodes extends Error {
+  override readonly name = 'TooManyNodes'
+}
+
 export class Builder {
   readonly nodes: Node<FormulaOp>[] = []
   /** The order in which every node lists its axes. */
@@ -48,6 +62,8 @@ export class Builder {
   readonly renamed: Record<string, string> = {}
   readonly #rewrite: Rewrite
   readonly #known = new Map<string, Ref>()
+  /** Nodes without attributes, most of all, by op and arguments as one number. */
+  readonly #plain = new Map<number, Ref>()
 
   /** @param rewrite tried on each op before it is created: those of simplify.ts */
   constructor(axes: readonly string[], rewrite: Rewrite) {
@@ -88,12 +104,13 @@ export class Builder {
   // Operations
 
   /** Any op by name. The named methods below are for rules that read like mathematics. */
-  make(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
+  make(op: FormulaOp, args: readonly Ref[], attributes: Attributes = NO_ATTRIBUTES): Ref {
     return this.#rewrite(this, op, args, attributes) ?? this.raw(op, args, attributes)
   }
 
   /** The same without rewriting, for rules whose result would be rewritten to itself. */
-  raw(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
+  raw(op: FormulaOp, args: readonly Ref[], attributes: Attributes = NO_ATTRIBUTES): Ref {
+    if (attributes === NO_ATTRIBUTES && args.length <= MOST_PACKED) return this.#internPlain(op, args)
     return this.#intern({
       op,
       args,
@@ -203,6 +220,7 @@ export class Builder {
     if (op === 'reduce_sum') return this.sum(args[0], axis!)
     if (op === 'reduce_max') return this.max(args[0], axis!, node.hint)
     if (op === 'rename') return this.rename(args[0], axis!, node.to!)
+    if (axis === undefined && node.to === undefined && node.hint === undefined) return this.make(op, args)
     return this.make(op, args, {
       ...(axis && { axis }),
       ...(node.to && { to: node.to }),
@@ -253,34 +271,80 @@ export class Builder {
   }
 
   #axesOf(op: FormulaOp, args: readonly Ref[], { axis, to }: Attributes): readonly string[] {
-    const union = [...new Set(args.flatMap((arg) => this.axesOf(arg)))]
     // A row's loss has the axes of its length; the slope is laid out as what it is the slope of.
     if (op === 'ctc') return this.axesOf(args[2])
     if (op === 'ctc_slope') return this.axesOf(args[0])
+    const union = this.#unionOf(args)
     if (op === 'rename') return this.#sorted(union.map((name) => (name === axis ? to! : name)))
-    return this.#sorted(REMOVES_AXIS.has(op) ? union.filter((name) => name !== axis) : union)
+    return REMOVES_AXIS.has(op) ? union.filter((name) => name !== axis) : union
+  }
+
+  /** Nearly always one of the arguments has all of them, in order. */
+  #unionOf(args: readonly Ref[]): readonly string[] {
+    let union: readonly string[] = NO_AXES
+    for (const arg of args) {
+      const axes = this.axesOf(arg)
+      if (includesAll(union, axes)) continue
+      union = includesAll(axes, union) ? axes : this.#sorted([...new Set([...union, ...axes])])
+    }
+    return union
   }
 
   #sorted(axes: readonly string[]): readonly string[] {
+    if (axes.length < 2) return axes
     return [...axes].sort((a, b) => this.axes.indexOf(a) - this.axes.indexOf(b))
   }
 
   #intern(node: Node<FormulaOp>): Ref {
-    const value = Object.is(node.value, -0) ? '-0' : node.value
-    const key = [
-      node.op,
-      node.args.join(','),
-      node.type,
-      value,
-      node.name,
-      node.axis,
-      node.to,
-      node.axes.join(','),
-      node.hint,
-    ].join('|')
+    const key = keyOf(node)
     const known = this.#known.get(key)
     if (known !== undefined) return known
-    this.#known.set(key, this.nodes.length)
+    const ref = this.#add(node)
+    this.#known.set(key, ref)
+    return ref
+  }
+
+  #internPlain(op: FormulaOp, args: readonly Ref[]): Ref {
+    const key = packed(op, args)
+    const known = this.#plain.get(key)
+    if (known !== undefined) return known
+    const type = this.#typeOf(op, args)
+    const ref = this.#add({ op, args, type, axes: this.#axesOf(op, args, NO_ATTRIBUTES) })
+    this.#plain.set(key, ref)
+    return ref
+  }
+
+  #add(node: Node<FormulaOp>): Ref {
+    if (this.nodes.length >= MAX_BUILT)
+      throw new TooManyNodes(`more than ${MAX_BUILT} operations have to be built`)
     return this.nodes.push(Object.freeze(node)) - 1
   }
+}
+
+/** Arguments that fit into a safe integer beside the op. */
+const MOST_PACKED = 3
+const OP_NUMBERS = new Map<FormulaOp, number>()
+
+function numberOf(op: FormulaOp): number {
+  const known = OP_NUMBERS.get(op) ?? OP_NUMBERS.size
+  OP_NUMBERS.set(op, known)
+  return known
+}
+
+/** Up to 128 ops, and arguments from 1 on, so that fewer of them are another number. */
+function packed(op: FormulaOp, args: readonly Ref[]): number {
+  let key = 0
+  for (const arg of args) key = key * (2 * MAX_BUILT) + arg + 1
+  return key * 128 + numberOf(op)
+}
+
+function keyOf({ op, args, type, axes, value, name, axis, to, hint }: Node<FormulaOp>): string {
+  let key = `${op} ${type} ${Object.is(value, -0) ? '-0' : value} ${name} ${axis} ${to} ${hint}`
+  for (const arg of args) key += ` ${arg}`
+  for (const one of axes) key += `,${one}`
+  return key
+}
+
+function includesAll(axes: readonly string[], others: readonly string[]): boolean {
+  return axes === others || others.every((axis) => axes.includes(axis))
 }

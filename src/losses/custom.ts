@@ -22,6 +22,7 @@ import {
   firstAxisOf,
   holdsIndices,
   type ProgramSignature,
+  type ProgramSource,
 } from './program.ts'
 
 /** An input as a definition document declares it. */
@@ -67,27 +68,41 @@ export interface Definition {
 export const ANONYMOUS = 'formula'
 
 /**
- * How many structures are tried before a definition is accepted. If there are more, a request may be the first to
- * find an error.
+ * How many structures are tried before a definition is accepted, and how many operations their programs may have
+ * together. Beyond that, a request may be the first to find an error.
  */
-const MAX_STRUCTURES = 32
+const TRIED = { structures: 32, operations: 2048 } as const
 
 /**
  * Creates a loss from its definition. Its formula is lowered and differentiated for the structures that requests
  * can have, so that errors are found now.
  *
  * @param name the name in messages and metrics
+ * @param programs where the program of the usual request is cached for the first one
  * @throws FormulaError with line and column; ProgramTooLarge
  * @example
  * customLoss({ inputs: { x: { differentiable: true } }, formula: 'log1p(x^2)' }).couples // 'element'
  */
-export function customLoss(definition: Definition, name = definition.name ?? ANONYMOUS): Loss {
+export function customLoss(
+  definition: Definition,
+  name = definition.name ?? ANONYMOUS,
+  programs = createProgramSource(),
+): Loss {
   const declared = declare(definition, name)
-  const programs = createProgramSource()
   const [usual, ...others] = structuresOf(declared)
   const { program } = programs(declared, usual)
-  for (const structure of others) programs(declared, structure)
+  tryAll(others, declared, TRIED.operations - program.nodes.length)
   return Object.freeze({ ...declared, couples: couplesIn(program, declared, firstAxisOf(declared)) })
+}
+
+/** These programs are not cached: few requests have such structures. */
+function tryAll(structures: readonly ProgramSignature[], loss: Loss, operations: number) {
+  const programs: ProgramSource = createProgramSource()
+  let left = operations
+  for (const structure of structures) {
+    if (left <= 0) return
+    left -= programs(loss, structure).program.nodes.length
+  }
 }
 
 function declare(definition: Definition, name: string): Loss {
@@ -135,7 +150,7 @@ function structuresOf(loss: Loss): [ProgramSignature, ...ProgramSignature[]] {
   const absences = subsetsOf(optional)
   const params = paramsOf(loss)
   const all = absences.flatMap((absent) => params.map((values) => structureOf(loss, absent, values)))
-  return all.slice(0, MAX_STRUCTURES) as [ProgramSignature, ...ProgramSignature[]]
+  return all.slice(0, TRIED.structures) as [ProgramSignature, ...ProgramSignature[]]
 }
 
 /** A request with all inputs and default parameters. */
@@ -176,7 +191,7 @@ function alternativesOf(schema: TSchema): Params[string][] {
 function subsetsOf(names: readonly string[]): string[][] {
   let sets: string[][] = [[]]
   for (const name of names) {
-    sets = sets.concat(sets.map((set) => set.concat(name))).slice(0, MAX_STRUCTURES)
+    sets = sets.concat(sets.map((set) => set.concat(name))).slice(0, TRIED.structures)
   }
   return sets
 }

@@ -4,10 +4,11 @@
  */
 
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
+import { TooManyNodes } from '../language/builder.ts'
 import { isValueIndependentAlong } from '../language/coupling.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
 import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
-import { use } from '../lru.ts'
+import { LruCache } from '../lru.ts'
 import {
   type BatchDependence,
   type InputSpec,
@@ -38,8 +39,8 @@ export interface LossProgram {
   readonly scalars: Readonly<Record<string, number>>
 }
 
-/** Maximum number of cached programs (LRU). */
-const MAX_KEPT = 1024
+/** Maximum number of cached programs, and of their nodes, each of which takes some 300 bytes. */
+const CACHED = { entries: 1024, weight: 65_536 } as const
 
 /** Maximum number of nodes in a program: the compile time of an engine grows with them. */
 const MAX_NODES = 4096
@@ -59,12 +60,12 @@ export type ProgramSource = (loss: Loss, structure: ProgramSignature) => LossPro
  * programs(huber, { inputs: { predictions: layout, targets: layout }, params: { delta: 1 }, wants: ['predictions'], hessians: [] })
  */
 export function createProgramSource(): ProgramSource {
-  const kept = new Map<string, Omit<LossProgram, 'scalars'>>()
+  const kept = new LruCache<string, Omit<LossProgram, 'scalars'>>(CACHED)
+  const keep = (made: Omit<LossProgram, 'scalars'>) => kept.set(made.key, made, made.program.nodes.length)
   return (loss, structure) => {
     const bindings = bindParams(loss, structure.params)
     const key = keyOf(loss, structure, bindings)
-    const made = kept.get(key) ?? makeProgram(loss, structure, bindings, key)
-    use(kept, key, made, MAX_KEPT)
+    const made = kept.get(key) ?? keep(makeProgram(loss, structure, bindings, key))
     return { ...made, scalars: scalarsOf(bindings, structure.params) }
   }
 }
@@ -84,7 +85,7 @@ function makeProgram(
     axes: axesOf(loss),
     differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
   }
-  const program = lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians)
+  const program = lowered(loss, scope, structure)
   const { length } = program.nodes
   if (length > MAX_NODES) {
     throw new ProgramTooLarge(
@@ -92,6 +93,16 @@ function makeProgram(
     )
   }
   return { key, program }
+}
+
+/** @throws ProgramTooLarge if it would take too long */
+function lowered(loss: Loss, scope: Scope, { wants, hessians }: ProgramSignature): Program {
+  try {
+    return lower(loss.formula, scope, wants, loss.denominator, hessians)
+  } catch (error) {
+    if (!(error instanceof TooManyNodes)) throw error
+    throw new ProgramTooLarge(`${loss.name} and its derivatives are too large: ${error.message}`)
+  }
 }
 
 /**

@@ -5,7 +5,8 @@
 import { createHash } from 'node:crypto'
 import { Problem } from '../errors.ts'
 import { plainly, type ResolvedLoss } from '../losses/define.ts'
-import { use } from '../lru.ts'
+import type { ProgramSource } from '../losses/program.ts'
+import { LruCache, use } from '../lru.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import {
   type Condition,
@@ -32,21 +33,28 @@ interface Latest {
   readonly retired: string | null
 }
 
-/** Maximum number of cached losses, and of cached names. */
+/** Maximum number of cached names. */
 const MAX_KEPT = 4096
+/** Maximum number of cached losses, and of the characters of their documents: a loss takes some 30 times as many bytes. */
+const CACHED = { entries: 4096, weight: 2 ** 21 } as const
 
 export class Registry {
   readonly #store: LossStore | undefined
-  readonly #versions = new Map<string, Pick<OwnLoss, 'resolved' | 'stored'>>()
+  readonly #programs: ProgramSource | undefined
+  readonly #versions = new LruCache<string, Pick<OwnLoss, 'resolved' | 'stored'>>(CACHED)
   readonly #latest = new Map<string, Latest>()
   /** What was known before a change: good enough while the store is unavailable. */
   readonly #stale = new Map<string, Latest>()
   /** Counts changes. A lookup that began before a change does not tell which version is the latest now. */
   #changes = 0
 
-  /** @param store undefined if nothing is stored */
-  constructor(store: LossStore | undefined) {
+  /**
+   * @param store undefined if nothing is stored
+   * @param programs where the programs of losses are cached for the first request
+   */
+  constructor(store: LossStore | undefined, programs?: ProgramSource) {
     this.#store = store
+    this.#programs = programs
     store?.onChange((change) => this.#forget(change === 'all' ? undefined : fullName(change)))
   }
 
@@ -102,8 +110,9 @@ export class Registry {
     const digest = createHash('sha256').update(text).digest('hex')
     const draft = { namespace, name, id: loss.id, digest, document: text, createdBy: null }
     const { stored, isNew } = await this.ask((store) => store.register(draft, condition))
-    use(this.#versions, keyOf(stored), { resolved, stored }, MAX_KEPT)
-    return { own: await this.find(stored), isNew }
+    this.#versions.set(keyOf(stored), { resolved, stored }, text.length)
+    // It is the latest version, or was when the store took it: looking it up now would not tell more.
+    return { own: { resolved, stored, retired: null }, isNew }
   }
 
   /** Queries the store, and turns its errors into problems. */
@@ -133,16 +142,18 @@ export class Registry {
 
   #keep({ stored, loss }: FoundVersion, before: number): OwnLoss {
     const key = keyOf(stored)
-    const kept = this.#versions.get(key) ?? {
-      resolved: plainly(checkDefinition(JSON.parse(stored.document), '')),
-      stored,
-    }
-    use(this.#versions, key, kept, MAX_KEPT)
+    const kept =
+      this.#versions.get(key) ?? this.#versions.set(key, this.#read(stored), stored.document.length)
     const latest = { version: loss.latest, retired: loss.retired }
     use(this.#stale, fullName(stored), latest, MAX_KEPT)
     if (this.#store!.hearsChanges && before === this.#changes)
       use(this.#latest, fullName(stored), latest, MAX_KEPT)
     return { ...kept, retired: loss.retired }
+  }
+
+  #read(stored: StoredVersion): Pick<OwnLoss, 'resolved' | 'stored'> {
+    const loss = checkDefinition(JSON.parse(stored.document), '', undefined, this.#programs)
+    return { resolved: plainly(loss), stored }
   }
 
   #staleOf(name: OwnName): OwnLoss | undefined {

@@ -12,7 +12,7 @@ import type { RouteContext, Routes } from './context.ts'
 import { type EncodedResponse, type Received, registerExchange } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
-  const definitions = createDefinitionSource()
+  const definitions = createDefinitionSource(context.programs)
   const handle = async (received: Received) => {
     const losses = await lossesOf(received.decoded.options.get('terms'), context, definitions)
     return compose(context, received, losses)

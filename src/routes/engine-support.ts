@@ -4,7 +4,6 @@
  */
 import { defaultSignature } from '../losses/custom.ts'
 import type { Loss } from '../losses/define.ts'
-import { createProgramSource } from '../losses/program.ts'
 import type { Precision } from '../tensor.ts'
 import { decodeObject } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
@@ -15,12 +14,14 @@ export type EngineSupport = Readonly<Record<Precision, readonly string[]>>
 /** Caches its results, because asking may compile a kernel. */
 export function createEngineSupport({
   catalog,
+  programs,
   plans,
   engine,
   config,
-}: Pick<RouteContext, 'catalog' | 'plans' | 'engine' | 'config'>): (loss: Loss) => EngineSupport {
+}: Pick<RouteContext, 'catalog' | 'programs' | 'plans' | 'engine' | 'config'>): (
+  loss: Loss,
+) => EngineSupport {
   const known = new WeakMap<Loss, EngineSupport>()
-  const programs = createProgramSource()
   const programOf = (loss: Loss) => {
     const [example] = loss.examples
     if (example === undefined || loss.family === 'custom')

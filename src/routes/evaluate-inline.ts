@@ -7,7 +7,7 @@ import { evaluate } from './evaluate.ts'
 import { type Received, registerExchange } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
-  const inline = createInlineSource()
+  const inline = createInlineSource(context.programs)
   const handle = (received: Received) => {
     const { resolved, request } = inline(received.decoded)
     return evaluate(resolved, context, received, request)

@@ -64,7 +64,7 @@ const routes: Routes = (app, context) => {
   }
   app.post('/v1/losses', { schema: register }, async (request, reply) => {
     const document = documentOf(request.body as Uint8Array)
-    const resolved = plainly(checkDefinition(document, ''))
+    const resolved = plainly(checkDefinition(document, '', undefined, context.programs))
     holdExamples(document as Definition, resolved, context)
     const { own, isNew } = await registry.register(document, resolved, conditionOf(request))
     tell(reply, own)

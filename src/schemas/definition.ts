@@ -9,7 +9,7 @@ import { FormulaError } from '../language/ast.ts'
 import { RESERVED } from '../language/parse.ts'
 import { customLoss, type Definition, type ParamDefinition } from '../losses/custom.ts'
 import { KINDS, type Loss } from '../losses/define.ts'
-import { ProgramTooLarge } from '../losses/program.ts'
+import { type ProgramSource, ProgramTooLarge } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean } from '../nearest.ts'
 import { isPlainMember } from '../wire/define.ts'
@@ -131,11 +131,17 @@ export const DefinitionSchema = Type.Object(
 /**
  * @param pointer JSON pointer to the document in the body
  * @param name the name of the loss in messages and metrics
+ * @param programs where the program of the usual request is cached for the first one
  * @throws Problem `invalid-value`, `unknown-name`, `formula-invalid`, `too-expensive`
  * @example
  * checkDefinition({ inputs: { x: { differentiable: true } }, formula: 'x^2' }, '/definition').couples // 'element'
  */
-export function checkDefinition(value: unknown, pointer: string, name?: string): Loss {
+export function checkDefinition(
+  value: unknown,
+  pointer: string,
+  name?: string,
+  programs?: ProgramSource,
+): Loss {
   checkShape(value, pointer)
   const definition = value as unknown as Definition
   refuseAny([
@@ -144,7 +150,7 @@ export function checkDefinition(value: unknown, pointer: string, name?: string):
     ...wrongParams(definition, pointer),
   ])
   try {
-    return customLoss(definition, name)
+    return customLoss(definition, name, programs)
   } catch (error) {
     throw formulaProblem(error, pointer, definition.formula)
   }

@@ -7,8 +7,9 @@ import { FormulaError } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
 import { ANONYMOUS } from '../losses/custom.ts'
 import { plainly, type ResolvedLoss } from '../losses/define.ts'
+import type { ProgramSource } from '../losses/program.ts'
 import { definitionOf, namesIn, type Shorthand } from '../losses/shorthand.ts'
-import { use } from '../lru.ts'
+import { LruCache } from '../lru.ts'
 import { didYouMean } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
@@ -18,8 +19,10 @@ import { COMMON_TENSORS } from './request.ts'
 /** Maximum size of a definition document as JSON, in bytes. */
 export const MAX_DEFINITION_BYTES = 65_536
 
-/** Maximum number of cached definitions (LRU). */
-const MAX_KEPT = 512
+/** Maximum number of cached definitions, and of their characters: a loss takes some 30 times as many bytes. */
+const CACHED = { entries: 512, weight: 2 ** 19 } as const
+
+type Losses = LruCache<string, ResolvedLoss>
 
 /**
  * A source of losses for definitions that stand elsewhere in a body.
@@ -29,15 +32,18 @@ const MAX_KEPT = 512
  */
 export type DefinitionSource = (definition: unknown, pointer: string) => ResolvedLoss
 
-/** One with a bounded memory of its own: equal definitions are one object. */
-export function createDefinitionSource(): DefinitionSource {
-  const byContent = new Map<string, ResolvedLoss>()
+/**
+ * One with a bounded memory of its own: equal definitions are one object.
+ *
+ * @param programs where their programs are cached for the first request
+ */
+export function createDefinitionSource(programs?: ProgramSource): DefinitionSource {
+  const byContent: Losses = new LruCache(CACHED)
   return (definition, pointer) => {
     const key = JSON.stringify(definition)
     checkSize(key, pointer)
-    const known = byContent.get(key)
-    const resolved = known ?? plainly(checkDefinition(definition, pointer, ANONYMOUS))
-    return use(byContent, key, resolved, MAX_KEPT)
+    const make = () => plainly(checkDefinition(definition, pointer, ANONYMOUS, programs))
+    return byContent.get(key) ?? byContent.set(key, make(), key.length)
   }
 }
 
@@ -50,22 +56,31 @@ export interface Inline {
 /** @throws Problem that says what is wrong with the definition */
 export type InlineSource = (decoded: Decoded) => Inline
 
-/** A source with a bounded cache of its own. */
-export function createInlineSource(): InlineSource {
-  const byStructure = new WeakMap<object, Pick<Inline, 'resolved'> & Pick<Decoded, 'options'>>()
-  const definitions = createDefinitionSource()
-  const formulas = new Map<string, ResolvedLoss>()
-  const find = (decoded: Decoded) => ({
-    resolved: resolve(decoded, definitions, formulas),
-    options: withoutDefinition(decoded.options),
-  })
+/**
+ * A source with a bounded cache of its own.
+ *
+ * @param programs where the programs of new losses are cached for the first request
+ */
+export function createInlineSource(programs?: ProgramSource): InlineSource {
+  const byStructure = new WeakMap<object, Known>()
+  const definitions = createDefinitionSource(programs)
+  const formulas = createFormulaSource(programs)
   return (decoded) => {
     const { structure } = decoded
-    const known = structure === undefined ? undefined : byStructure.get(structure)
-    const { resolved, options } = known ?? find(decoded)
-    if (known === undefined && structure !== undefined) byStructure.set(structure, { resolved, options })
+    const known = structure && byStructure.get(structure)
+    const again = known?.loss.deref()
+    if (again !== undefined) return { resolved: again, request: { ...decoded, options: known!.options } }
+    const resolved = resolve(decoded, definitions, formulas)
+    const options = withoutDefinition(decoded.options)
+    if (structure !== undefined) byStructure.set(structure, { loss: new WeakRef(resolved), options })
     return { resolved, request: { ...decoded, options } }
   }
+}
+
+/** What is cached about the structure of a body. Only the bounded caches keep its loss. */
+interface Known {
+  readonly loss: WeakRef<ResolvedLoss>
+  readonly options: Decoded['options']
 }
 
 function withoutDefinition(options: Decoded['options']): Decoded['options'] {
@@ -74,18 +89,14 @@ function withoutDefinition(options: Decoded['options']): Decoded['options'] {
   return others
 }
 
-function resolve(
-  decoded: Decoded,
-  definitions: DefinitionSource,
-  formulas: Map<string, ResolvedLoss>,
-): ResolvedLoss {
+function resolve(decoded: Decoded, definitions: DefinitionSource, formulas: FormulaSource): ResolvedLoss {
   const { options } = decoded
   const [definition, formula] = [options.get('definition'), options.get('formula')]
   if ((definition === undefined) === (formula === undefined)) {
     const detail = 'send either a formula or a definition'
     throw problemAt('missing-input', definition === undefined ? '/formula' : '/definition', detail)
   }
-  if (definition === undefined) return resolveFormula(formula, decoded, formulas)
+  if (definition === undefined) return formulas(formula, decoded)
   if (options.has('axes')) {
     const detail = 'is only for a formula; a definition specifies the axes of its inputs'
     throw problemAt('unknown-name', '/axes', detail)
@@ -104,16 +115,17 @@ export function checkSize(json: string, pointer: string) {
   )
 }
 
-function resolveFormula(
-  formula: unknown,
-  decoded: Decoded,
-  formulas: Map<string, ResolvedLoss>,
-): ResolvedLoss {
-  if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a string')
-  const shorthand = shorthandOf(formula, decoded)
-  const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
-  const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
-  return use(formulas, key, formulas.get(key) ?? defineShorthand(shorthand), MAX_KEPT)
+type FormulaSource = (formula: unknown, decoded: Decoded) => ResolvedLoss
+
+function createFormulaSource(programs: ProgramSource | undefined): FormulaSource {
+  const known: Losses = new LruCache(CACHED)
+  return (formula, decoded) => {
+    if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a string')
+    const shorthand = shorthandOf(formula, decoded)
+    const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
+    const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
+    return known.get(key) ?? known.set(key, defineShorthand(shorthand, programs), key.length)
+  }
 }
 
 /** The part of a parameter that is part of the definition. The value of a number is not. */
@@ -121,10 +133,10 @@ function kindOf(value: unknown): unknown {
   return typeof value === 'number' ? 'number' : value
 }
 
-function defineShorthand(shorthand: Shorthand): ResolvedLoss {
+function defineShorthand(shorthand: Shorthand, programs: ProgramSource | undefined): ResolvedLoss {
   try {
     // An unknown word in the formula is reported first: the tensor that it was meant to name is then unused, too.
-    const resolved = plainly(checkDefinition(definitionOf(shorthand), '', ANONYMOUS))
+    const resolved = plainly(checkDefinition(definitionOf(shorthand), '', ANONYMOUS, programs))
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {

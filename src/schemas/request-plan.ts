@@ -24,6 +24,7 @@ import {
   type ProgramSource,
 } from '../losses/program.ts'
 import { cotangentOf, dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
+import { LruCache } from '../lru.ts'
 import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
@@ -102,16 +103,26 @@ export interface CheckLimits {
  */
 export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
 
-/** A source of plans. A plan is cached as long as its format caches the structure. */
+/** Maximum number of cached plans, and of the nodes of their programs. */
+const CACHED = { entries: 2048, weight: 65_536 } as const
+
+/** The key of a plan. The cache keeps neither the structure nor the loss of a request. */
+type Slot = Readonly<Record<never, never>>
+
+/** A source of plans. A plan is cached while its format caches the structure, if there are not too many. */
 export function createRequestPlanSource(programs: ProgramSource, limits: CheckLimits): RequestPlanSource {
-  const kept = new WeakMap<object, Map<ResolvedLoss, RequestPlan>>()
+  const slots = new WeakMap<object, WeakMap<ResolvedLoss, Slot>>()
+  const kept = new LruCache<Slot, RequestPlan>(CACHED)
   return (resolved, decoded) => {
     const { structure } = decoded
-    const known = structure === undefined ? undefined : kept.get(structure)?.get(resolved)
+    const slot = structure && slots.get(structure)?.get(resolved)
+    const known = slot && kept.get(slot)
     if (known !== undefined) return known
     const made = makePlan(resolved, decoded, programs, limits)
-    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(resolved, made))
-    return made
+    if (structure === undefined) return made
+    const fresh = {}
+    slots.set(structure, (slots.get(structure) ?? new WeakMap()).set(resolved, fresh))
+    return kept.set(fresh, made, made.program.program.nodes.length)
   }
 }
 

@@ -75,10 +75,10 @@ class CompiledEngine implements Engine {
     this.width = threads + 1
     this.#threads = threads
     this.#memoryBytes = options.memoryBytes
-    this.#kernels = new KernelCache(target, options.maxNodes)
+    this.#kernels = new KernelCache(target, options.maxNodes, (kernel) => this.#pool.forgetKernel(kernel))
     this.#pool = new Pool(options)
     this.#arenas = new Arenas({ bytes: options.memoryBytes, keptBytes: KEPT_BYTES }, (arena) =>
-      this.#pool.forget(arena),
+      this.#pool.forgetMemory(arena),
     )
   }
 
@@ -88,7 +88,7 @@ class CompiledEngine implements Engine {
 
   runNow(batch: Batch): BatchResult | undefined {
     if (batch.precision !== 'float32') return undefined
-    const ready = this.#ready.find(batch, this.#own)
+    const ready = this.#findReady(batch)
     if (ready !== undefined) return isQuick(ready) ? this.#runReady(ready, batch) : undefined
     const kernel = this.#kernels.find(batch)
     if (kernel === undefined) return undefined
@@ -99,7 +99,7 @@ class CompiledEngine implements Engine {
   async run(batch: Batch): Promise<BatchResult> {
     if (batch.precision !== 'float32')
       throw new UnsupportedByEngine(`compiled kernels do not support ${batch.precision}`)
-    const ready = this.#threads === 0 ? this.#ready.find(batch, this.#own) : undefined
+    const ready = this.#threads === 0 ? this.#findReady(batch) : undefined
     if (ready !== undefined) return copied(this.#runReady(ready, batch))
     const kernel = this.#kernels.kernelFor(batch)
     const sizes = allSizes(batch)
@@ -122,6 +122,11 @@ class CompiledEngine implements Engine {
 
   close(): Promise<void> {
     return this.#pool.close()
+  }
+
+  #findReady(batch: Batch): BoundLaunch | undefined {
+    const kernel = this.#kernels.recent(batch)
+    return kernel === undefined ? undefined : this.#ready.find(kernel, batch, this.#own)
   }
 
   #runHere(kernel: Compiled, batch: Batch, sizes: Sizes): BatchResult {

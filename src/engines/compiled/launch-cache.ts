@@ -33,13 +33,20 @@ export interface BoundLaunch {
   readonly inputs: readonly Place[]
 }
 
-/** Keyed by the sizes object, which requests of one structure share. */
+/**
+ * Keyed by the kernel, so that its launches end with it, and by the sizes object, which requests of one structure
+ * share.
+ */
 export class LaunchCache {
-  readonly #known = new WeakMap<object, BoundLaunch>()
+  readonly #known = new WeakMap<Compiled, WeakMap<object, BoundLaunch>>()
 
   /** Undefined if there was no such launch before, or if the memory has grown since. */
-  find({ sizes, program, scalars, cotangent }: Batch, { floats }: Arena): BoundLaunch | undefined {
-    const ready = this.#known.get(sizes)
+  find(
+    kernel: Compiled,
+    { sizes, program, scalars, cotangent }: Batch,
+    { floats }: Arena,
+  ): BoundLaunch | undefined {
+    const ready = this.#known.get(kernel)?.get(sizes)
     const isAlike =
       ready !== undefined &&
       ready.program === program &&
@@ -65,7 +72,9 @@ export class LaunchCache {
     const buffers = kernel.plan.buffers.filter(({ role }) => role === 'input')
     // The sizes of a combined batch belong to it alone and never occur again.
     if (!isOneNumber(cotangent) || buffers.some(({ name }) => inputs[name].length !== 1)) return
-    this.#known.set(sizes, {
+    const launches = this.#known.get(kernel) ?? new WeakMap()
+    this.#known.set(kernel, launches)
+    launches.set(sizes, {
       kernel,
       turns,
       run,

@@ -4,10 +4,11 @@
  * read directly from its input, and a renamed axis is pushed down to the inputs that are read under another name.
  */
 
-import { Builder, type Ref } from '../../language/builder.ts'
+import { Builder, type Ref, TooManyNodes } from '../../language/builder.ts'
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { isElementwise } from '../../language/scalar.ts'
 import { simplify } from '../../language/simplify.ts'
+import { UnsupportedByEngine } from '../contract.ts'
 import type { StaticPredicates } from './static-predicates.ts'
 
 /** A program for the planner. */
@@ -46,8 +47,20 @@ export interface Specialization {
   readonly lanes?: string | undefined
 }
 
-/** @example legalize(program, { uniform: true, staticPredicates: new Map() }).roots */
-export function legalize(
+/**
+ * @throws UnsupportedByEngine if there would be too many ops
+ * @example
+ * legalize(program, { uniform: true, staticPredicates: new Map() }).roots
+ */
+export function legalize(program: Program, variant: Omit<Specialization, 'lanes'>): LegalizedProgram {
+  try {
+    return expanded(program, variant)
+  } catch (error) {
+    throw error instanceof TooManyNodes ? new UnsupportedByEngine(error.message) : error
+  }
+}
+
+function expanded(
   program: Program,
   { uniform, staticPredicates }: Omit<Specialization, 'lanes'>,
 ): LegalizedProgram {
@@ -122,7 +135,7 @@ function softplus(build: Builder, x: Ref): Ref {
 /** Picking an index outside of the axis gives 0, whatever the formula is there. */
 function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
   if (!build.axesOf(x).includes(axis)) return x
-  const read = pushPick(build, x, place, axis)
+  const read = new PickPusher(build, place, axis).push(x)
   if (read === undefined) {
     const here = build.eq(build.index(axis), place)
     return build.sum(build.select(here, x, build.constant(0)), axis)
@@ -132,21 +145,40 @@ function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
 
 /**
  * Pushes the pick down to the inputs of an expression, so that it is computed only for these elements; undefined if
- * that is not possible.
+ * that is not possible. Each part of it is pushed once, however often it is used.
  */
-function pushPick(build: Builder, x: Ref, place: Ref, axis: string): Ref | undefined {
-  if (!build.axesOf(x).includes(axis)) return x
-  const op = build.opOf(x)
-  if (op === 'input') return build.pick(x, place, axis)
-  if (op === 'index') return place
-  if (op === 'expand') {
-    const inner = pushPick(build, build.argOf(x, 0), place, axis)
-    const axes = build.axesOf(x).filter((name) => name !== axis)
-    return inner === undefined ? undefined : build.expand(inner, axes)
+class PickPusher {
+  readonly #build: Builder
+  readonly #place: Ref
+  readonly #axis: string
+  readonly #known = new Map<Ref, Ref | undefined>()
+
+  constructor(build: Builder, place: Ref, axis: string) {
+    this.#build = build
+    this.#place = place
+    this.#axis = axis
   }
-  if (!isElementwise(op) && op !== 'select') return undefined
-  const args = build.nodes[x].args.map((arg) => pushPick(build, arg, place, axis))
-  return args.includes(undefined) ? undefined : build.copy(build.nodes[x], args as Ref[])
+
+  readonly push = (x: Ref): Ref | undefined => {
+    if (!this.#known.has(x)) this.#known.set(x, this.#pushed(x))
+    return this.#known.get(x)
+  }
+
+  #pushed(x: Ref): Ref | undefined {
+    const build = this.#build
+    if (!build.axesOf(x).includes(this.#axis)) return x
+    const op = build.opOf(x)
+    if (op === 'input') return build.pick(x, this.#place, this.#axis)
+    if (op === 'index') return this.#place
+    if (op === 'expand') {
+      const inner = this.push(build.argOf(x, 0))
+      const axes = build.axesOf(x).filter((name) => name !== this.#axis)
+      return inner === undefined ? undefined : build.expand(inner, axes)
+    }
+    if (!isElementwise(op) && op !== 'select') return undefined
+    const args = build.nodes[x].args.map(this.push)
+    return args.includes(undefined) ? undefined : build.copy(build.nodes[x], args as Ref[])
+  }
 }
 
 function rename(build: Builder, x: Ref, axis: string, to: string): Ref {

@@ -22,9 +22,9 @@ port.on('message', (order: WorkerCommand) => {
       memories.delete(order.arena)
       bound.delete(order.arena)
       return
-    case 'forget modules':
-      modules.clear()
-      for (const functions of bound.values()) functions.clear()
+    case 'forget module':
+      modules.delete(order.kernel)
+      for (const functions of bound.values()) functions.delete(order.kernel)
       return
     case 'run':
       port.postMessage(run(order.id, order.kernel, order.arena, order.at))

@@ -41,6 +41,9 @@ function isFirst({ axes, renamed }: LegalizedProgram, axis: string): boolean {
   return axis === axes[0] || renamed[axis] === axes[0]
 }
 
+/** Maximum number of nodes that a vote about layouts looks at. */
+const MOST_VISITS = 10_000
+
 const SUMMED = new WeakMap<LegalizedProgram, ReadonlySet<string>>()
 
 function summedAxes(program: LegalizedProgram): ReadonlySet<string> {
@@ -170,9 +173,12 @@ class Cutter {
   /** The stored nodes that the computation of these nodes reads, not including these nodes. */
   #needsOf(ids: readonly number[]): Need[] {
     const found = new Map<string, Need>()
+    const seen = new Set<string>()
     const visit = (id: number, renamed: ReadonlySet<string>) => {
       const node = this.#nodes[id]
-      if (isScalar(this.#program, id)) return
+      const key = `${id} ${[...renamed]}`
+      if (isScalar(this.#program, id) || seen.has(key)) return
+      seen.add(key)
       if (this.#stageOf.has(id)) {
         const elsewhere = node.axes.some((axis) => renamed.has(axis))
         found.set(`${id} ${elsewhere}`, { node: id, elsewhere })
@@ -343,12 +349,16 @@ class Cutter {
     return !isFirst(this.#program, axis) && this.#sizes[axis] === 1
   }
 
-  /** The axes of everything that these nodes read, with the names that their reader uses. */
+  /**
+   * The axes of everything that these nodes read, with the names that their reader uses: as often as it is read, but
+   * in a graph of shared parts not to the end, which could take for ever.
+   */
   #layoutsOf(ids: readonly number[]): (readonly string[])[] {
     const found: (readonly string[])[] = []
+    let visits = 0
     const visit = (id: number, names: Readonly<Record<string, string>>) => {
       const node = this.#nodes[id]
-      if (node.axes.length === 0) return
+      if (node.axes.length === 0 || visits++ > MOST_VISITS) return
       const own = node.op === 'input' ? this.#program.inputs[node.name!].axes : node.axes
       const isRead = node.op === 'input' || node.op === 'cotangent' || this.#stageOf.has(id)
       if (isRead) found.push(own.map((axis) => names[axis] ?? axis))

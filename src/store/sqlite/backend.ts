@@ -9,6 +9,7 @@ import { type Db, migrate, type Tables } from '../tables.ts'
 import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
 import { needsReconnect, toStoreDown } from './error-translation.ts'
+import { GroupCommit } from './group-commit.ts'
 
 /** How long a call may take, in ms, including the time in the queue. */
 const CALL_MS = 10_000
@@ -35,10 +36,14 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
     // Moves the content of the write-ahead log into the file, which can then be copied by itself.
     beforeClose: (db) => sql`pragma wal_checkpoint(truncate)`.execute(db),
   })
+  const commits = new GroupCommit(database)
 
   return {
     read: async (empty, run) => (database.isOpen || (await exists(path)) ? database.use(run) : empty),
-    write: (run, options) => database.use((db) => db.transaction().execute(run), options),
+    write: (run, options) => {
+      const isAlone = options?.isPatient === true
+      return isAlone ? database.use((db) => db.transaction().execute(run), options) : commits.write(run)
+    },
     // A transaction locks the whole file.
     lock: async () => {},
     // The threads of other processes notice it in the file.

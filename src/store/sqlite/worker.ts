@@ -15,8 +15,8 @@ const LOOK_MS = 500
 /** FULL: a commit is on disk when it returns, in WAL mode too. */
 const PRAGMAS = ['journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON']
 
-/** Statements that begin or end a transaction. */
-const CONTROL = /^(begin|commit|rollback)\b/
+/** Statements that begin or end a transaction, or a part of one. */
+const CONTROL = /^(begin|commit|rollback|savepoint|release)\b/
 
 const port = parentPort!
 const { path } = workerData as WorkerOptions

@@ -15,6 +15,7 @@ import {
   UnsupportedByEngine,
 } from '../../../src/engines/contract.ts'
 import type { Program } from '../../../src/language/ir.ts'
+import { customLoss } from '../../../src/losses/custom.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { bitsOf } from '../../support/close.ts'
@@ -168,11 +169,49 @@ describe('kernels', () => {
     expect(kernels.size).toBeLessThanOrEqual(512)
   })
 
+  it('are evicted when they take too much memory in total, the least recently used first', () => {
+    const evicted: number[] = []
+    const kernels = new KernelCache({ relaxed: false }, undefined, ({ id }) => evicted.push(id))
+    const inUse = batchOf(2, 2)
+    const { id } = kernels.kernelFor(inUse)
+    const large = largeBatch()
+    for (let i = 0; i < 100; i++) {
+      kernels.kernelFor({ ...large, program: { ...large.program }, scalars: { ...large.scalars } })
+      expect(kernels.recent(inUse)!.id).toBe(id)
+    }
+    expect(kernels.bytes).toBeLessThanOrEqual(4 * 1024 * 1024)
+    expect(evicted.length).toBeGreaterThan(10)
+    expect(evicted).not.toContain(id)
+  })
+
+  it('are compiled again after eviction, to the same bytes', () => {
+    const kernels = new KernelCache({ relaxed: false })
+    const batch = batchOf(2, 2)
+    const before = kernels.kernelFor(batch)
+    for (let i = 0; i < 600; i++)
+      kernels.kernelFor({ ...batch, program: { ...batch.program }, scalars: { ...batch.scalars } })
+    expect(kernels.recent(batch)).toBeUndefined()
+    const after = kernels.kernelFor(batch)
+    expect(after).not.toBe(before)
+    expect(after.bytes).toEqual(before.bytes)
+  })
+
   it('cannot access memory out of bounds', () => {
     const { kernel, arena, at } = outOfBounds()
     expect(() => instantiate(kernel.module, arena.memory)(at)).toThrow(/out of bounds/)
   })
 })
+
+/** Its kernel has some 80 kB. */
+function largeBatch(): Batch {
+  const loss = customLoss({
+    inputs: { x: { axes: 'rows,classes', differentiable: true } },
+    formula: Array.from({ length: 12 }, (_, i) => `sum(softmax(x * ${i + 1}, classes) * x, classes)`).join(
+      ' + ',
+    ),
+  })
+  return assemble([check(loss, new Map([['x', real(new Float32Array(6), [2, 3])]]), {}).job])
+}
 
 /** A kernel whose argument says that its arrays lie beyond the memory. */
 function outOfBounds() {

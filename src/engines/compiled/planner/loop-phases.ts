@@ -75,7 +75,10 @@ function readersOf({ items, makers, argsOf }: DependencyInfo): Map<WorkItem, Wor
   for (const item of items) {
     for (const arg of argsOf(item)) {
       const maker = makers.get(arg)
-      if (maker !== undefined) readers.set(maker, [...(readers.get(maker) ?? []), item])
+      if (maker === undefined) continue
+      const known = readers.get(maker)
+      if (known === undefined) readers.set(maker, [item])
+      else known.push(item)
     }
   }
   return readers

@@ -79,7 +79,9 @@ export class LoopLevelScheduler {
       const part = found.get(name) ?? { phase, group, items: new Map() }
       found.set(name, part)
       this.#partOf.set(keyOf(item), part)
-      this.#assigned.set(part, [...(this.#assigned.get(part) ?? []), item])
+      const assigned = this.#assigned.get(part)
+      if (assigned === undefined) this.#assigned.set(part, [item])
+      else assigned.push(item)
     }
     const rank = { outside: 0, deep: 1, flat: 2 }
     this.#parts.push(
@@ -158,20 +160,27 @@ export class LoopLevelScheduler {
     const free = this.#context.deeper(this.#context.nodes[arg].axes, this.#scope.depth)
     const limit = free.length === 1 ? CHEAP.nearby : CHEAP.matrix
     if (free.length === 0) this.#exported.add(arg)
-    else if (this.#costOf(arg) <= limit) this.#include(part, { ...maker, again: true })
+    else if (this.#costOf(arg, limit) <= limit) this.#include(part, { ...maker, again: true })
     else this.#keep(arg)
   }
 
-  /** The cost of computing a node again in another part. */
-  #costOf(node: number): number {
+  /**
+   * The cost of computing a node again in another part, as often as it is used there. Beyond the limit it is not
+   * counted to the end, which could take for ever.
+   */
+  #costOf(node: number, limit: number): number {
     const maker = this.#makers.get(node)
     if (this.#context.isScalar(node)) return 0
     if (this.#assignment.has(node)) return 1
     if (maker === undefined) return 0
     if (this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth).length === 0) return 0
     if (maker.act === 'sum' || isReduction(this.#context.nodes[node])) return Number.POSITIVE_INFINITY
-    const own = COSTS[this.#context.nodes[node].op] ?? 1
-    return this.#context.argsOf(maker).reduce((total, arg) => total + this.#costOf(arg), own)
+    let total = COSTS[this.#context.nodes[node].op] ?? 1
+    for (const arg of this.#context.argsOf(maker)) {
+      if (total > limit) return total
+      total += this.#costOf(arg, limit - total)
+    }
+    return total
   }
 
   // Statements
