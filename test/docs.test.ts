@@ -43,7 +43,7 @@ function documents(): string[] {
   return ['README.md', 'ARCHITECTURE.md', ...pagesOfDocs]
 }
 
-/** What a link may name behind `#`. */
+/** The valid anchors of a page. */
 function headingsOf(file: URL): string[] {
   const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading!)
   return headings.map((heading) =>

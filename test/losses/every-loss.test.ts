@@ -50,7 +50,7 @@ const differentiableOf = (loss: Loss, params: Params = {}) => {
   return Object.keys(inputs).filter((name) => inputs[name]!.differentiable)
 }
 
-/** The defaults, and each parameter moved by itself: the other truth, every other word, a number beside its default. */
+/** The defaults, and variants with one parameter changed: the other boolean, every other word, a number near its default. */
 function variationsOf(loss: Loss): Params[] {
   const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) =>
     alternativesTo(schema).map((value) => ({ ...companyOf(schema), [name]: value })),
@@ -58,7 +58,7 @@ function variationsOf(loss: Loss): Params[] {
   return [{}, ...moved]
 }
 
-/** Each lies well inside the range of every parameter of its kind; a whole number (an axis, a label) stays. */
+/** Each is well within the range of every parameter of its kind. Integers (an axis, a label) are not changed. */
 function alternativesTo(schema: TSchema): (number | boolean | string | number[])[] {
   if (schema.type === 'array') return [[2]]
   const words = (schema.anyOf ?? [])
@@ -75,20 +75,20 @@ function alternativesTo(schema: TSchema): (number | boolean | string | number[])
 
 const firstAxisOf = (loss: Loss) => Object.values(loss.inputs)[0]!.axes[0]
 
-/** Values at a number of steps from x -> slope at x. */
+/** Values at several steps from x -> slope at x. */
 type Differences = (x: number, at: (step: number) => Promise<number>) => Promise<number>
 
 const h = 1e-5
-/** Both rules below are off by about h^2 f''' and by 1e-16 / h of rounding. */
+/** Both rules below have an error of about h^2 f''' plus 1e-16 / h of rounding. */
 const byDifferences = { relative: 1e-6, absolute: 1e-6 }
 const central: Differences = async (_, at) => ((await at(h)) - (await at(-h))) / (2 * h)
-/** Three points from x into [0, 1], because the service refuses what lies outside. */
+/** Three points from x into [0, 1], because the service rejects numbers outside. */
 const inward: Differences = async (x, at) => {
   const step = x > 0.5 ? -h : h
   return (-3 * (await at(0)) + 4 * (await at(step)) - (await at(2 * step))) / (2 * step)
 }
 
-/** The first of three rows gets the label that does not count. */
+/** The first of three rows gets the ignored label. */
 const ignoring = (targets: DecodedTensor): DecodedTensor => {
   return { ...targets, data: Int32Array.from(targets.data).fill(-100, 0, targets.data.length / 3) }
 }
@@ -98,7 +98,7 @@ const withoutFirst = (tensor: DecodedTensor): DecodedTensor => {
   return { ...tensor, shape, data: tensor.data.slice(tensor.data.length / 3) }
 }
 
-/** Losses that hold e^x of an input: e^1e4 is not a float64, and the likelihood there is truly 0. */
+/** Losses with e^x of an input: e^1e4 exceeds float64, and the likelihood there is 0. */
 const UNBOUNDED: Readonly<Record<string, (x: number) => boolean>> = {
   poisson_nll: (x) => x > 700,
   gamma_nll: (x) => x < -700,

@@ -174,7 +174,7 @@ describe('kernels', () => {
   })
 })
 
-/** A kernel whose argument says that its arrays lie beyond the memory. */
+/** A kernel whose argument places its arrays beyond the memory. */
 function outOfBounds() {
   const kernel = new KernelCache({ relaxed: false }).kernelFor(batchOf(2, 2))
   const arena = new Arena()
