@@ -202,7 +202,7 @@ describe('a client that reads nothing', () => {
     const started = await start(settings)
     await stalled(started)
     const { socket, heard } = await dial(started.port)
-    // Of the body nothing is sent.
+    // Nothing of the body is sent.
     socket.write(`${requestOf(pair).split('\r\n\r\n')[0]}\r\n\r\n`)
     await until(() => heard.text.includes('503'))
     expect(heard.text).toMatch(/retry-after: 1/i)
@@ -228,7 +228,7 @@ describe('a client that reads nothing', () => {
     socket.write(requestOf(large))
     for (let i = 0; i < 8; i++) {
       await new Promise((resolve) => setTimeout(resolve, 250))
-      // The system tells of room when there is enough of it.
+      // The system reports writable space only when there is enough of it.
       const before = heard.text.length
       socket.resume()
       await until(() => heard.text.length > before + 2 ** 20 || heard.text.endsWith('}'))

@@ -213,7 +213,7 @@ describe('a request of the page', () => {
     const { loss, gradients, ...members } = JSON.parse(answer) as JsonAnswer
     expect(got).toMatchObject(members)
     expect(Object.keys(got.gradients)).toEqual(Object.keys(gradients))
-    // The last digits of float32 are the machine's own.
+    // The last digits of float32 depend on the machine.
     expectClose(flat(got.loss), flat(loss), { relative: 1e-5 })
     for (const [name, gradient] of Object.entries(gradients))
       expectClose(flat(got.gradients[name]), flat(gradient), { relative: 1e-5, what: name })

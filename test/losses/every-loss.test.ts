@@ -109,9 +109,9 @@ const UNBOUNDED: Readonly<Record<string, (x: number) => boolean>> = {
 const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1, class_or_binary: 1 }
 
 /**
- * A factor of their value is a constant to the gradient by definition (ciou: the weight of the aspect ratio; circle: those
- * of the pairs, unless exact; cross_entropy: all of it by residual), so that the gradient is not the slope. Reference values
- * of their frameworks hold it instead.
+ * By definition, the gradient treats a factor of their value as constant (ciou: the weight of the aspect ratio;
+ * circle: the weights of the pairs, unless exact; cross_entropy with residual), so it is not the slope. They are
+ * tested against their frameworks' reference values instead.
  */
 const isDetached = ({ name }: Loss, { weights, gradient }: Params) =>
   name === 'ciou' ||
@@ -155,7 +155,8 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   it.each(variationsOf(loss).filter((params) => !isDetached(loss, params)))(
     'has the gradient of central differences, with %j',
     async (params) => {
-      // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
+      // The only input whose range depends on a parameter and is not validated: a negative rate gives NaN, as in
+      // PyTorch.
       const isRate = loss.name === 'poisson_nll' && params.log_input === false
       for (const seed of [1, 2, 3, 4]) {
         const draw = (random: () => number, kind: Kind) =>
@@ -181,7 +182,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     },
   )
 
-  // Where targets are 0 or 1, as nearly all are, formulas like to choose other branches than between.
+  // For targets of exactly 0 or 1, which are common, formulas often use other branches than in between.
   const { targets } = loss.inputs
   const softened = targets?.kind === 'probability' && targets.differentiable
   if (softened)
@@ -191,7 +192,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       }
       for (const seed of [9, 10]) {
         const tensors = sampleTensors(loss, { seed, precision: 'float64', draw })
-        // A prediction of 0 or 1 is a kink of its own; only targets are hard here.
+        // A prediction of 0 or 1 is itself a kink, so only targets are exactly 0 or 1 here.
         const between = (data: Float64Array) => data.set(data.map((p) => 0.1 + 0.8 * p))
         const hard =
           loss.inputs.predictions!.kind === 'probability'
@@ -233,11 +234,11 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       )
       const total = Array.from(none!.loss.data).reduce((a, b) => a + b, 0)
       expectClose(sum!.loss.data, [total], { relative: 1e-12 })
-      // Some means divide each row by a length of its own before.
+      // Some means first divide each row by its length.
       const lengths = loss.meanPer === undefined ? undefined : tensors.get(loss.meanPer)!.data
       const scaled = Array.from(none!.loss.data, (value, row) => value / (lengths?.[row] ?? 1))
       const denominator = mean!.members.denominator as number
-      // Nothing counts where every list is too short for a pair: a mean of nothing is 0.
+      // If every list is too short for a pair, nothing counts, and the mean is 0.
       const meanOf = denominator === 0 ? 0 : scaled.reduce((a, b) => a + b, 0) / denominator
       expectClose(mean!.loss.data, [meanOf], { relative: 1e-12 })
     },
@@ -247,7 +248,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     const tensors = sampleTensors(loss, { seed: 6, precision: 'float64', ...reading })
     const first = differentiableOf(loss)[0]!
     const poisoned = replaced(tensors, first, (data) => data.fill(Number.NaN, 0, data.length / 3))
-    // In a coupled batch a row also stands in the other rows' terms; its weight is that of its own term alone.
+    // In a coupled batch a row also occurs in the terms of other rows; its weight applies only to its own term.
     if (loss.couples === 'batch') return
     const weighted = (inputs: Tensors) => new Map(inputs).set('sample_weight', nested([0, 1, 2]))
     const clean = await evaluate(engine, loss, weighted(tensors), { reduction: 'sum' })
@@ -270,7 +271,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     const rest = (data: Parameters<typeof bitsOf>[0]) => bitsOf(data.subarray(data.length / 3))
     expect(rest(answer.loss.data)).toBe(rest(clean.loss.data))
     for (const [name, { data }] of answer.gradients) {
-      // What all rows share, as the weight of a layer, hears of all of them.
+      // Inputs that all rows share, such as the weights of a layer, depend on all rows.
       if (loss.inputs[name]!.axes[0] !== firstAxisOf(loss)) continue
       expect(rest(data), name).toBe(rest(clean.gradients.get(name)!.data))
     }
@@ -324,7 +325,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     for (const reading of readingsOf(loss)) {
       const tensors = sampleTensors(loss, { seed: 8, precision: 'float64', draw, ...reading })
       const answer = await evaluate(engine, loss, tensors, { reduction: 'sum' })
-      // The documented exceptions, flagged in the answer.
+      // The documented exceptions, which the response reports.
       expect(answer.members.finite).toBe(!unbounded)
     }
   })

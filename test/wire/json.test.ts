@@ -20,7 +20,7 @@ function problemOf(text: string | Uint8Array): Problem {
   throw new Error('it was read')
 }
 
-/** Code and pointer of what is wrong with x. */
+/** Code and pointer of the error in x. */
 const wrong = (text: string) => {
   const { code, options } = problemOf(`{"x":${text}}`)
   return `${code} ${options.errors?.[0]?.pointer ?? ''}`.trim()
@@ -219,7 +219,7 @@ describe('malformed bytes', () => {
 
   it('of another format are recognized', () => {
     const header = '{"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
-    // Of 123 bytes the length's first byte is a brace, too.
+    // With 123 bytes, the first byte of the length is a brace, too.
     for (const length of [header.length, 123]) {
       const size = Buffer.alloc(8)
       size.writeBigUInt64LE(BigInt(length))
@@ -328,7 +328,7 @@ describe('a response', () => {
       ['data', of([3], [0.1, Number.NaN, -2])],
       ['half', of([2], [7e4, 1], { dtype: 'float16' })],
       ['double', of([2], [], { dtype: 'float64', data: Float64Array.of(-1 / 0, 0.1), encoding: 'flat' })],
-      // The base64 of these bytes is a word.
+      // The base64 encoding of these bytes is a word.
       [
         'base64',
         of([6], [], {

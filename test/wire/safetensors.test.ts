@@ -7,7 +7,7 @@ import safetensors from '../../src/wire/safetensors/index.ts'
 
 const LIMITS = { maxElements: 10_000, maxTensors: 4 }
 
-/** A body of a header (its text or what it says) and `bytes` bytes of data. */
+/** A body with a header (text or object) and `bytes` bytes of data. */
 function bodyOf(header: object | string, data: Uint8Array | number, length?: bigint): Buffer {
   const text = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header))
   const prefix = Buffer.alloc(8)
