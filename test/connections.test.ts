@@ -40,7 +40,7 @@ async function start(settings: Partial<Config> = {}, host = '127.0.0.1'): Promis
 
 type Lookup = [host: string, options: LookupOptions, done: (error: null, found: unknown) => void]
 
-/** A connection that collects what comes. */
+/** A connection that collects what it receives. */
 async function dial(port: number, host = '127.0.0.1') {
   const socket = connect({ port, host, allowHalfOpen: true })
   sockets.push(socket)
@@ -70,7 +70,7 @@ async function until(holds: () => boolean | Promise<boolean>) {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
-/** Accepted, and not only connected. */
+/** Waits until the connection is accepted, not only established. */
 async function welcomed(port: number, host?: string) {
   const line = await dial(port, host)
   line.socket.write(requestOf(pair))
@@ -117,7 +117,7 @@ describe('a drained server', () => {
     const { socket, heard } = await welcomed(port)
     const drained = app.drain()
     await until(() => heard.ended)
-    // A request that crosses the end on its way.
+    // A request that is sent while the server closes the connection.
     socket.write(requestOf(pair))
     await drained
     expect(heard.error).toBeUndefined()
@@ -166,7 +166,7 @@ describe('a drained server', () => {
   })
 })
 
-/** Its answer is more than what the system keeps for a connection. */
+/** Its response is larger than the socket buffers of the system. */
 const large = { predictions: Array(1_500_000).fill(0.123), targets: Array(1_500_000).fill(0) }
 const statusCount = async (port: number, status: number) => {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
@@ -202,7 +202,7 @@ describe('a client that reads nothing', () => {
     const started = await start(settings)
     await stalled(started)
     const { socket, heard } = await dial(started.port)
-    // Of the body nothing is sent.
+    // Nothing of the body is sent.
     socket.write(`${requestOf(pair).split('\r\n\r\n')[0]}\r\n\r\n`)
     await until(() => heard.text.includes('503'))
     expect(heard.text).toMatch(/retry-after: 1/i)
@@ -228,7 +228,7 @@ describe('a client that reads nothing', () => {
     socket.write(requestOf(large))
     for (let i = 0; i < 8; i++) {
       await new Promise((resolve) => setTimeout(resolve, 250))
-      // The system tells of room when there is enough of it.
+      // The system reports writable space only when there is enough of it.
       const before = heard.text.length
       socket.resume()
       await until(() => heard.text.length > before + 2 ** 20 || heard.text.endsWith('}'))

@@ -43,7 +43,7 @@ function documents(): string[] {
   return ['README.md', 'ARCHITECTURE.md', ...pagesOfDocs]
 }
 
-/** What a link may name behind `#`. */
+/** The valid anchors of a page. */
 function headingsOf(file: URL): string[] {
   const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading!)
   return headings.map((heading) =>
@@ -73,7 +73,7 @@ describe.each(['README.md', 'docs/formats.md'])('the curl commands of %s', (file
     ),
   ]
 
-  // The last digits of float32 are the machine's own: with fused multiply-add they are others.
+  // The last digits of float32 depend on the machine: with fused multiply-add they differ.
   const rounded = (text: string) => text.replaceAll(/-?\d+\.\d+/g, (number) => Number(number).toPrecision(5))
 
   it('exist', () => expect(commands.length).toBeGreaterThanOrEqual(2))

@@ -63,12 +63,12 @@ describe('the process', () => {
     const requests = Array.from({ length: 6 }, async () => {
       const answer = await post(url, 1200)
       answered++
-      // An answer that its caller does not take keeps its connection, and the process waits for that.
+      // A response that is not read keeps its connection open, and the process waits for that.
       await answer.arrayBuffer()
       const { status } = answer
       return status
     })
-    // Two are with the engine, the others wait: then all six are accepted.
+    // Two are running and the others are queued: then all six are accepted.
     while ((await waiting(url)) + answered < 4) await new Promise((resolve) => setTimeout(resolve, 5))
     started.child.kill('SIGTERM')
     expect(await Promise.all(requests)).toEqual(Array(6).fill(200))

@@ -40,7 +40,7 @@ function batcherOn(
   return { batcher: createBatcher({ engine, events, limits: { ...LIMITS, ...limits } }), recorded }
 }
 
-/** An engine whose batches end when the test says so. */
+/** An engine whose batches finish when the test decides. */
 function steppedEngine(inner: Engine) {
   const started: Batch[] = []
   const gates: (() => void)[] = []

@@ -39,7 +39,7 @@ type DrawnExample = Omit<Example, 'from'>
 /** Kinds whose numbers remain valid when they are moved a little. */
 const CONTINUOUS: ReadonlySet<Kind> = new Set(['real', 'positive', 'nonnegative', 'logprob'])
 
-/** The tensors of an example, its rows several times, every number moved by up to a tenth. */
+/** The tensors of an example with its rows repeated, and every number moved by up to a tenth. */
 function drawn(loss: Loss, { inputs }: DrawnExample, seed: number, times = 1): Map<string, DecodedTensor> {
   const random = randomFrom(seed)
   const [first] = Object.values(loss.inputs)[0]!.axes
@@ -71,7 +71,7 @@ function narrowed(tensors: Tensors): Tensors {
   )
 }
 
-/** Off by h^2 f''' / 6 and 1e-16 / h. */
+/** The error is h^2 f''' / 6 plus 1e-16 / h. */
 const h = 1e-5
 
 async function slopes(loss: Loss, tensors: Tensors, name: string, params: object): Promise<number[]> {
@@ -87,7 +87,7 @@ async function slopes(loss: Loss, tensors: Tensors, name: string, params: object
   return found
 }
 
-/** Without the policy that acted, the ratio is 1 whatever the policy: its gradient is not the slope, by definition. */
+/** Without the old policy, the ratio is always 1, so by definition the gradient is not the slope. */
 const isDetached = ({ name }: Recipe, { inputs }: DrawnExample) =>
   name === 'grpo' && !('old_log_probs' in inputs)
 
@@ -203,7 +203,7 @@ describe('a request of the page', () => {
     const { loss, gradients, ...members } = JSON.parse(answer) as JsonAnswer
     expect(got).toMatchObject(members)
     expect(Object.keys(got.gradients)).toEqual(Object.keys(gradients))
-    // The last digits of float32 are the machine's own.
+    // The last digits of float32 depend on the machine.
     expectClose(flat(got.loss), flat(loss), { relative: 1e-5 })
     for (const [name, gradient] of Object.entries(gradients))
       expectClose(flat(got.gradients[name]), flat(gradient), { relative: 1e-5, what: name })

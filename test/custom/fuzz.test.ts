@@ -128,7 +128,7 @@ const tree = fc.letrec((tie) => ({
     fc.dictionary(names, tie('node'), { maxKeys: 4 }),
   ),
 })).node
-/** Documents that are nearly right: one part of a good one is replaced. */
+/** Documents that are nearly valid: one part of a valid one is replaced. */
 const nearly = fc
   .tuple(
     fc.constantFrom('name', 'inputs', 'params', 'formula', 'denominator', 'examples', 'references', 'about'),

@@ -40,7 +40,7 @@ const definitionOf = (formula: string): Definition => ({
   formula,
 })
 
-/** The loss, where the formula means something: v has no columns that could be renamed. */
+/** The loss, if the formula is valid: v has no columns that could be renamed. */
 function lossOf(formula: string): Loss | undefined {
   try {
     return customLoss(definitionOf(formula))

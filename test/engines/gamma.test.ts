@@ -11,7 +11,7 @@ const scope: Scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [
 /** Half of the distance between 1 and the next float32. */
 const ROUNDING = 2 ** -24
 const LARGEST = 3.4028234663852886e38
-/** As accuracy.ts counts: below it relative errors mean nothing. */
+/** As in accuracy.ts: below this, relative errors mean nothing. */
 const SMALLEST = 1e-30
 
 describe.each(await availableEngines())('$name', ({ name, open }) => {

@@ -7,7 +7,7 @@ import { sharedServer } from '../support/server.ts'
 
 const server = sharedServer()
 
-/** Softmax cross-entropy in float64, written here and nowhere else. */
+/** Softmax cross-entropy in float64, implemented independently of lossd. */
 const localCrossEntropy: GradientSource = async (logits, targets) => {
   const labels = targets as readonly number[]
   const rows = logits.map((row, i) => {

@@ -29,7 +29,7 @@ describe.each(GAMMA_FUNCTIONS)('$text', ({ text, values, slopes }) => {
     const places = [...x.keys()].filter(isPlain)
     const [gradient, want] = [got.gradients.x!, slopes].map((all) => places.map((i) => all[i]!))
     want!.forEach((slope, i) => {
-      // What is beyond float64's own range is infinite.
+      // Results beyond the range of float64 are infinite.
       if (Math.abs(slope) < 1e300) expectClose([gradient![i]!], [slope], { relative: 1e-11, absolute: 0 })
     })
   })

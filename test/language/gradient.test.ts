@@ -8,7 +8,7 @@ import { CONSTANT, SMOOTH, VALUES } from '../support/calls.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluateFormula, type Values } from '../support/formulas.ts'
 
-/** Off by h^2 f''' / 6 and 1e-16 / h. */
+/** The error is h^2 f''' / 6 plus 1e-16 / h. */
 const h = 1e-5
 
 function differences(text: string, values: Values, name: 'x' | 'y' | 'v'): number[] {
@@ -41,7 +41,7 @@ describe('the gradient equals central differences', () => {
     }
   })
 
-  // ctc wants labels and lengths: whole.test.ts
+  // ctc needs labels and lengths: see whole.test.ts
   it('for every function of the language', () => {
     const called = [...SMOOTH, ...CONSTANT].join('\n')
     const missing = [...FUNCTIONS.keys()].filter(
@@ -51,7 +51,7 @@ describe('the gradient equals central differences', () => {
   })
 })
 
-/** Central differences with the leading error taken out (Richardson): off by about h^4 f^(5). */
+/** Central differences with Richardson extrapolation: the error is about h^4 f^(5). */
 function slopeOf(text: string, x: readonly number[], place: number): number {
   const total = (step: number) => {
     const moved = x.map((value, i) => (i === place ? value + step : value))
@@ -88,7 +88,7 @@ describe('the gradient equals differences at any point', () => {
     const numbers = fc.array(fc.double({ min: low, max: high, noNaN: true }), { minLength: 1, maxLength: 5 })
     fc.assert(
       fc.property(numbers, (x) => {
-        // Where several are equal or nearly so, order and spread have kinks.
+        // Sorting and variance have kinks at equal or nearly equal numbers.
         const sorted = x.map(Math.abs).sort((a, b) => a - b)
         fc.pre(sorted.every((value, i) => i === 0 || value - sorted[i - 1]! > 0.02))
         const { gradients } = evaluateFormula(text, { x }, ['x'])

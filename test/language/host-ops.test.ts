@@ -134,7 +134,7 @@ describe('ctc', () => {
       scalars: {},
     })
 
-  /** Every path through the classes, and what is left of it without repeats and blanks. */
+  /** Every path through the classes, and its labels without repeats and blanks. */
   function bruteForce(labels: readonly number[], times: number): number {
     let total = 0
     for (let path = 0; path < 3 ** times; path++) {

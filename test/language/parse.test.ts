@@ -42,7 +42,7 @@ describe('a formula', () => {
   })
 })
 
-/** Random arithmetic, spelled with as few parentheses as its tree needs, beside its value. */
+/** Random arithmetic, written with as few parentheses as possible, and its value. */
 function arithmetic(): fc.Arbitrary<{ text: string; value: number }> {
   type Spelled = { text: string; value: number; level: number }
   const wrap = ({ text, level }: Spelled, least: number) => (level < least ? `(${text})` : text)
@@ -63,7 +63,7 @@ function arithmetic(): fc.Arbitrary<{ text: string; value: number }> {
         .tuple(tie('tree'), tie('tree'))
         .map(([a, b]) => ({ text: `${wrap(a, 3)} / ${wrap(b, 4)}`, value: a.value / b.value, level: 3 })),
       tie('tree').map((a) => ({ text: `-${wrap(a, 5)}`, value: -a.value, level: 5 })),
-      // Its right side may be signed or a power again.
+      // The right side may have a sign or be another power.
       fc
         .tuple(tie('tree'), tie('tree'))
         .map(([a, b]) => ({ text: `${wrap(a, 8)} ^ ${wrap(b, 5)}`, value: a.value ** b.value, level: 7 })),

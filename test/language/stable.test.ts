@@ -11,10 +11,10 @@ const relative = 1e-14
 const close = (got: readonly number[], want: readonly number[], what: string) =>
   expectClose(got, want, { relative, absolute: 0, what })
 
-/** e^-40, which is also what is left of 1 - sigmoid(40). */
+/** e^-40, which is also 1 - sigmoid(40). */
 const tiny = 4.248354255291589e-18
 
-/** Formula, x, value, derivative by x. */
+/** Formula, x, value, derivative with respect to x. */
 const VALUES: readonly (readonly [string, number, number, number])[] = [
   ['1 - sigmoid(x)', 40, tiny, -tiny],
   ['log(sigmoid(x))', 800, 0, 0],

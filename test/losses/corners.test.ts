@@ -13,7 +13,7 @@ import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'
 const catalog = await loadCatalog()
 const engine = await openInterpreter()
 
-/** Unreduced; inputs called targets or labels that hold whole numbers are class indices where the loss has classes. */
+/** Unreduced. If the loss has classes, inputs called targets or labels with integers are class indices. */
 async function answerOf(
   name: string,
   inputs: Readonly<Record<string, unknown>>,

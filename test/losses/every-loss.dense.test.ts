@@ -17,10 +17,10 @@ beforeAll(async () => {
 
 type Tensors = ReadonlyMap<string, DecodedTensor>
 
-/** Images of so many pixels, which the sampler draws for `...`. */
+/** Images with this many pixels, which the sampler draws for `...`. */
 const [N, C, P] = [2, 4, 3]
 
-/** `[N, C, P]`, and `[N, P]` for what has no classes. */
+/** `[N, C, P]`, and `[N, P]` for inputs without classes. */
 const imagesOf = (loss: Loss): Tensors =>
   sampleTensors(loss, { seed: 61, rows: N, precision: 'float64', bare: true })
 
@@ -35,7 +35,7 @@ const reshaped = (tensor: DecodedTensor, shape: number[], from: (i: number) => n
 
 const hasClasses = ({ shape }: DecodedTensor) => shape.length === 3
 
-/** Place with the classes last -> place with the classes behind the rows. */
+/** Index with the classes last -> index with the classes after the rows. */
 const fromFirst = (i: number) => {
   const [c, p, n] = [i % C, Math.floor(i / C) % P, Math.floor(i / (C * P))]
   return (n * C + c) * P + p

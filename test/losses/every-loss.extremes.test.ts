@@ -21,7 +21,7 @@ afterAll(() => engine.close())
 const EVERYWHERE = [1e15, -1e15, 1e-45, -1e-45]
 const ENDS = [...EVERYWHERE, 1e20, -1e20, 3e38, -3e38]
 
-/** Losses with differences of distances, or logits, that overflow themselves: their docs say so. */
+/** Losses in which differences of distances, or logits, overflow, as their docs state. */
 const OVERFLOWING: ReadonlySet<string> = new Set([
   'triplet_batch',
   'triplet_margin',
@@ -48,7 +48,7 @@ function* replacements(example: Example, values: readonly number[]) {
   }
 }
 
-/** Results that hold a NaN; undefined where such inputs are refused. */
+/** Results that contain a NaN; undefined if such inputs are rejected. */
 async function nansOf(loss: Loss, example: Example, tensors: Tensors): Promise<string[] | undefined> {
   try {
     const answer = await evaluate(engine, loss, tensors, { reduction: 'none', params: example.params ?? {} })

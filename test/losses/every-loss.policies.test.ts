@@ -22,7 +22,7 @@ beforeAll(async () => {
 type Tensors = ReadonlyMap<string, DecodedTensor>
 
 const ROWS = 3
-/** Outside of every kind that has an outside. */
+/** A number that is invalid for every kind with invalid numbers. */
 const MISFIT: Readonly<Partial<Record<Kind, number>>> = {
   class: 255,
   class_or_probability: 255,
@@ -37,7 +37,7 @@ const MISFIT: Readonly<Partial<Record<Kind, number>>> = {
   positive: -1,
 }
 
-/** The last row of each input that has rows, filled with what does not fit its kind. */
+/** Fills the last row of each input that has rows with invalid numbers. */
 function spoiled(loss: Loss, tensors: Tensors): Tensors {
   const [first] = Object.values(loss.inputs)[0]!.axes
   const entries = [...tensors].map(([name, tensor]) => {
@@ -82,7 +82,7 @@ describe('a row of weight 0 has no effect, whatever it contains', () => {
   )
 })
 
-/** All numbers of one kind are equal, so that whatever can tie does. */
+/** All numbers of one kind are equal, so that there are as many ties as possible. */
 function tied(loss: Loss, params: Params, reading: Reading): Tensors {
   const tensors = sampleTensors(loss, { seed: 41, rows: ROWS, params, bare: true, ...reading })
   const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...params })

@@ -41,7 +41,7 @@ const problemOf = (run: () => unknown): Problem | undefined => {
 
 // What has no say
 
-/** Another value than the default, of any parameter but the words and switches, which `choicesOf` goes through. */
+/** A value other than the default, for parameters other than words and booleans, which `choicesOf` covers. */
 function otherValue(schema: TSchema): number | number[] | undefined {
   if (schema.type === 'array') return [2]
   const parts: readonly TSchema[] = schema.anyOf ?? [schema]
@@ -64,7 +64,7 @@ function layoutsOf(loss: Loss, tensors: Tensors): Record<string, InputLayout>[] 
   return [layouts, { ...layouts, ...Object.fromEntries(real) }]
 }
 
-/** Whether a parameter changes anything of what is computed. */
+/** Whether a parameter changes the result. */
 function isHeard(
   loss: Loss,
   inputs: Record<string, InputLayout>,
@@ -87,7 +87,7 @@ function isHeard(
 const kindIn = (loss: Loss, inputs: Record<string, InputLayout>, name: string) =>
   inputs[name]!.type === 'index' ? 'class' : KIND_OF_SOFT_LABELS[loss.inputs[name]!.kind]
 
-/** It says where the classes lie, which the layouts have settled here. */
+/** The position of the classes, which the layouts determine here. */
 const OF_LAYOUT: ReadonlySet<string> = new Set(['class_axis', 'cutoffs'])
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {

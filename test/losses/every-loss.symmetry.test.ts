@@ -27,7 +27,7 @@ const ROWS = 5
 const firstAxisOf = (loss: Loss) => Object.values(loss.inputs)[0]!.axes[0]
 const hasRows = (loss: Loss, name: string) => loss.inputs[name]?.axes[0] === firstAxisOf(loss)
 
-/** Rows in another order, of every array that has them. */
+/** Permutes the rows of every array that has rows. */
 const reordered = (data: ArrayLike<number>, order: readonly number[]) => {
   const width = data.length / order.length
   return order.flatMap((row) => Array.from({ length: width }, (_, i) => data[row * width + i]!))
@@ -38,7 +38,7 @@ const withData = (tensor: DecodedTensor, data: readonly number[], shape = tensor
   return { ...tensor, shape, data: Numbers.from(data) }
 }
 
-/** More places along the last axis, filled with something that must not matter. */
+/** Extends the last axis with numbers that must not matter. */
 const padded = (tensor: DecodedTensor, by: number, filler: number): DecodedTensor => {
   const width = tensor.shape.at(-1)!
   const rows = Array.from({ length: tensor.data.length / width }, (_, row) => [
@@ -51,7 +51,7 @@ const padded = (tensor: DecodedTensor, by: number, filler: number): DecodedTenso
 const unpadded = (data: ArrayLike<number>, width: number, by: number) =>
   Array.from(data).filter((_, i) => i % (width + by) < width)
 
-/** A value just outside of each bound of a number's schema. */
+/** A value just outside each bound of a number's schema. */
 function outside(schema: TSchema): number[] {
   const parts: readonly TSchema[] = schema.anyOf ?? [schema]
   return parts.flatMap(({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }) => [
@@ -86,7 +86,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       await evaluate(engine, loss, tensors, { reduction: 'none' }),
       await evaluate(engine, loss, turned, { reduction: 'none' }),
     ]
-    // Where rows meet, or are summed up, the order of a sum is another one.
+    // If rows interact or are summed, the order of summation differs.
     const exactly = {
       relative: loss.couples === 'batch' ? 1e-9 : 0,
       absolute: loss.couples === 'batch' ? 1e-10 : 0,

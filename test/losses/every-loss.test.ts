@@ -51,7 +51,7 @@ const differentiableOf = (loss: Loss, params: Params = {}) => {
   return Object.keys(inputs).filter((name) => inputs[name]!.differentiable)
 }
 
-/** The defaults, and each parameter moved by itself: the other truth, every other word, a number beside its default. */
+/** The defaults, and variants with one parameter changed: the other boolean, every other word, a number near its default. */
 function variationsOf(loss: Loss): Params[] {
   const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) =>
     alternativesTo(schema).map((value) => ({ ...companyOf(schema), [name]: value })),
@@ -59,7 +59,7 @@ function variationsOf(loss: Loss): Params[] {
   return [{}, ...moved]
 }
 
-/** Each lies well inside the range of every parameter of its kind; a whole number (an axis, a label) stays. */
+/** Each is well within the range of every parameter of its kind. Integers (an axis, a label) are not changed. */
 function alternativesTo(schema: TSchema): (number | boolean | string | number[])[] {
   if (schema.type === 'array') return [[2]]
   const words = (schema.anyOf ?? [])
@@ -76,20 +76,20 @@ function alternativesTo(schema: TSchema): (number | boolean | string | number[])
 
 const firstAxisOf = (loss: Loss) => Object.values(loss.inputs)[0]!.axes[0]
 
-/** Values at a number of steps from x -> slope at x. */
+/** Values at several steps from x -> slope at x. */
 type Differences = (x: number, at: (step: number) => Promise<number>) => Promise<number>
 
 const h = 1e-5
-/** Both rules below are off by about h^2 f''' and by 1e-16 / h of rounding. */
+/** Both rules below have an error of about h^2 f''' plus 1e-16 / h of rounding. */
 const byDifferences = { relative: 1e-6, absolute: 1e-6 }
 const central: Differences = async (_, at) => ((await at(h)) - (await at(-h))) / (2 * h)
-/** Three points from x into [0, 1], because the service refuses what lies outside. */
+/** Three points from x into [0, 1], because the service rejects numbers outside. */
 const inward: Differences = async (x, at) => {
   const step = x > 0.5 ? -h : h
   return (-3 * (await at(0)) + 4 * (await at(step)) - (await at(2 * step))) / (2 * step)
 }
 
-/** The first of three rows gets the label that does not count. */
+/** The first of three rows gets the ignored label. */
 const ignoring = (targets: DecodedTensor): DecodedTensor => {
   return { ...targets, data: Int32Array.from(targets.data).fill(-100, 0, targets.data.length / 3) }
 }
@@ -99,7 +99,7 @@ const withoutFirst = (tensor: DecodedTensor): DecodedTensor => {
   return { ...tensor, shape, data: tensor.data.slice(tensor.data.length / 3) }
 }
 
-/** Losses that hold e^x of an input: e^1e4 is not a float64, and the likelihood there is truly 0. */
+/** Losses with e^x of an input: e^1e4 exceeds float64, and the likelihood there is 0. */
 const UNBOUNDED: Readonly<Record<string, (x: number) => boolean>> = {
   poisson_nll: (x) => x > 700,
   gamma_nll: (x) => x < -700,
@@ -110,9 +110,9 @@ const UNBOUNDED: Readonly<Record<string, (x: number) => boolean>> = {
 const LABELS: Partial<Record<Kind, number>> = { class: 1, class_or_probability: 1, class_or_binary: 1 }
 
 /**
- * A factor of their value is a constant to the gradient by definition (ciou: the weight of the aspect ratio; circle: those
- * of the pairs, unless exact; cross_entropy: all of it by residual), so that the gradient is not the slope. Reference values
- * of their frameworks hold it instead.
+ * By definition, the gradient treats a factor of their value as constant (ciou: the weight of the aspect ratio;
+ * circle: the weights of the pairs, unless exact; cross_entropy with residual), so it is not the slope. They are
+ * tested against their frameworks' reference values instead.
  */
 const isDetached = ({ name }: Loss, { weights, gradient }: Params) =>
   name === 'ciou' ||
@@ -156,7 +156,8 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   it.each(variationsOf(loss).filter((params) => !isDetached(loss, params)))(
     'has the gradient of central differences, with %j',
     async (params) => {
-      // The one input whose range follows a parameter without being refused outside: a negative rate is NaN, as in PyTorch.
+      // The only input whose range depends on a parameter and is not validated: a negative rate gives NaN, as in
+      // PyTorch.
       const isRate = loss.name === 'poisson_nll' && params.log_input === false
       for (const seed of [1, 2, 3, 4]) {
         const draw = (random: () => number, kind: Kind) =>
@@ -182,7 +183,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     },
   )
 
-  // Where targets are 0 or 1, as nearly all are, formulas like to choose other branches than between.
+  // For targets of exactly 0 or 1, which are common, formulas often use other branches than in between.
   const { targets } = loss.inputs
   const softened = targets?.kind === 'probability' && targets.differentiable
   if (softened)
@@ -192,7 +193,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       }
       for (const seed of [9, 10]) {
         const tensors = sampleTensors(loss, { seed, precision: 'float64', draw })
-        // A prediction of 0 or 1 is a kink of its own; only targets are hard here.
+        // A prediction of 0 or 1 is itself a kink, so only targets are exactly 0 or 1 here.
         const between = (data: Float64Array) => data.set(data.map((p) => 0.1 + 0.8 * p))
         const hard =
           loss.inputs.predictions!.kind === 'probability'
@@ -234,11 +235,11 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       )
       const total = Array.from(none!.loss.data).reduce((a, b) => a + b, 0)
       expectClose(sum!.loss.data, [total], { relative: 1e-12 })
-      // Some means divide each row by a length of its own before.
+      // Some means first divide each row by its length.
       const lengths = loss.meanPer === undefined ? undefined : tensors.get(loss.meanPer)!.data
       const scaled = Array.from(none!.loss.data, (value, row) => value / (lengths?.[row] ?? 1))
       const denominator = mean!.members.denominator as number
-      // Nothing counts where every list is too short for a pair: a mean of nothing is 0.
+      // If every list is too short for a pair, nothing counts, and the mean is 0.
       const meanOf = denominator === 0 ? 0 : scaled.reduce((a, b) => a + b, 0) / denominator
       expectClose(mean!.loss.data, [meanOf], { relative: 1e-12 })
     },
@@ -248,7 +249,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     const tensors = sampleTensors(loss, { seed: 6, precision: 'float64', ...reading })
     const first = differentiableOf(loss)[0]!
     const poisoned = replaced(tensors, first, (data) => data.fill(Number.NaN, 0, data.length / 3))
-    // In a coupled batch a row also stands in the other rows' terms; its weight is that of its own term alone.
+    // In a coupled batch a row also occurs in the terms of other rows; its weight applies only to its own term.
     if (loss.couples === 'batch') return
     const weighted = (inputs: Tensors) => new Map(inputs).set('sample_weight', nested([0, 1, 2]))
     const clean = await evaluate(engine, loss, weighted(tensors), { reduction: 'sum' })
@@ -271,7 +272,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     const rest = (data: Parameters<typeof bitsOf>[0]) => bitsOf(data.subarray(data.length / 3))
     expect(rest(answer.loss.data)).toBe(rest(clean.loss.data))
     for (const [name, { data }] of answer.gradients) {
-      // What all rows share, as the weight of a layer, hears of all of them.
+      // Inputs that all rows share, such as the weights of a layer, depend on all rows.
       if (loss.inputs[name]!.axes[0] !== firstAxisOf(loss)) continue
       expect(rest(data), name).toBe(rest(clean.gradients.get(name)!.data))
     }
@@ -325,7 +326,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     for (const reading of readingsOf(loss)) {
       const tensors = sampleTensors(loss, { seed: 8, precision: 'float64', draw, ...reading })
       const answer = await evaluate(engine, loss, tensors, { reduction: 'sum' })
-      // The documented exceptions, flagged in the answer.
+      // The documented exceptions, which the response reports.
       expect(answer.members.finite).toBe(!unbounded)
     }
   })

@@ -28,7 +28,7 @@ const widened = (tensor: DecodedTensor): DecodedTensor =>
 
 const h = 1e-5
 
-/** The defaults, and every other word of the parameters that are words. */
+/** The defaults, and every other word of parameters whose values are words. */
 const wordings = (loss: Loss): Params[] => [
   {},
   ...Object.entries(loss.params.properties).flatMap(([name, schema]) =>
@@ -38,14 +38,17 @@ const wordings = (loss: Loss): Params[] => [
   ),
 ]
 
-/** A factor of their value is constant to every derivative, by definition; differences see it move (every-loss.test.ts). */
+/**
+ * By definition, every derivative treats a factor of their value as constant, but differences include its change (see
+ * every-loss.test.ts).
+ */
 const DETACHED: ReadonlySet<string> = new Set(['ciou'])
 
 const whole = offering.filter(({ name }) => !DETACHED.has(name))
 
 describe.each(whole.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
   it.each(wordings(loss))('has the second derivative of central differences, with %j', async (params) => {
-    // Rates and the like, that the service does not refuse outside of their range, stay inside of it.
+    // Inputs such as rates, which the service does not validate, stay within their range.
     const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
     for (const seed of [1, 2]) {
       const tensors = sampleTensors(loss, {
@@ -64,7 +67,7 @@ describe.each(whole.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
         const numeric: number[] = []
         for (const place of data.keys())
           numeric.push(((await gradientAt(place, h)) - (await gradientAt(place, -h))) / (2 * h))
-        // Off by about h^2 f'''' and by 1e-16 / h of rounding.
+        // The error is about h^2 f'''' plus 1e-16 / h of rounding.
         expectClose(data, numeric, { relative: 2e-6, absolute: 2e-6, what: `${name}, seed ${seed}` })
       }
     }
@@ -76,7 +79,7 @@ it.each(offering.map((loss) => [loss.name, loss] as const))(
   async (_, loss) => {
     const kernels = (await compiled.open('test')) as Engine
     const options = { reduction: 'sum', hessian: 'diagonal' }
-    // Logits of a temperature of 0.07 would be in the hundreds, and their squares have no digits to spare.
+    // With a temperature of 0.07, logits would be in the hundreds, and their squares would lose too many digits.
     const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 2 * random() - 1 : undefined)
     const tensors = sampleTensors(loss, { seed: 3, draw })
     const wide = new Map([...tensors].map(([name, tensor]) => [name, widened(tensor)]))
@@ -84,7 +87,7 @@ it.each(offering.map((loss) => [loss.name, loss] as const))(
       await evaluate(kernels, loss, tensors, options),
       await evaluate(engine, loss, wide, options),
     ]
-    // A variance is the difference of two squares. With a 1 beside them, the scale of rounding is at least 1.
+    // A variance is the difference of two squares, so the scale of the rounding errors is at least 1.
     for (const [name, { data }] of want.hessian!)
       expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
         relative: 1e-4,

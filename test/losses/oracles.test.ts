@@ -12,8 +12,8 @@ const published = catalog.map(({ name }) => name)
 const engine = await openInterpreter()
 
 /**
- * Both sides are float64; what differs is the order of operations and float32 constants in some frameworks. PyTorch takes
- * log-probabilities as they are, here rounded to float32, which ctc normalises.
+ * Both sides are float64. They differ in the order of operations, and some frameworks have float32 constants. PyTorch
+ * uses log-probabilities unchanged, here rounded to float32, whereas ctc normalizes them.
  */
 const toleranceOf = (name: string) => (name === 'ctc' ? 1e-6 : 1e-9)
 

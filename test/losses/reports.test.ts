@@ -22,9 +22,9 @@ interface Report {
   readonly loss: string
   readonly inputs: Readonly<Record<string, unknown>>
   readonly params?: Params
-  /** The unreduced loss, and gradients of its sum by input. */
+  /** The unreduced loss, and the gradients of its sum with respect to each input. */
   readonly want: Readonly<Record<string, number | readonly number[]>>
-  /** Sixteen roundings where it is not said. */
+  /** Default: sixteen roundings. */
   readonly relative?: number
 }
 

@@ -30,7 +30,7 @@ const [N, C, H, W] = [3, 4, 2, 3]
 const P = H * W
 const IGNORED = 255
 
-/** What fits nowhere: each stands for what a masked pixel may hold. */
+/** Invalid values, each of which a masked pixel may contain. */
 const JUNK = [Number.NaN, Number.POSITIVE_INFINITY, -7, 0.3, 1e30]
 
 const numbers = (precision: Precision, shape: number[], data: ArrayLike<number>): DecodedTensor => ({
@@ -54,7 +54,7 @@ interface Drawn {
   readonly predictions: readonly number[]
   /** Class indices. */
   readonly drawn: readonly number[]
-  /** 0 or 1 a pixel, and a pixel and class; every pixel of the last row is masked in both. */
+  /** 0 or 1 per pixel, and per pixel and class. Every pixel of the last row is masked in both. */
   readonly pixels: readonly number[]
   readonly elements: readonly number[]
 }
@@ -89,13 +89,13 @@ const tensorsOf = (precision: Precision, { predictions, targets, mask }: Sent): 
     ...(mask === undefined ? [] : [['mask', mask] as const]),
   ])
 
-/** All bits of an answer, but for the sign of a 0: -0 + 0 is 0. */
+/** All bits of a result except the sign of 0, because -0 + 0 is 0. */
 const bits = ({ loss, gradients }: Answer) =>
   [['loss', loss] as const, ...gradients].map(([name, { data }]) => {
     return `${name} ${bitsOf((data as Float32Array).map((x) => x + 0))}`
   })
 
-/** One engine, one choice of words, one draw. */
+/** One engine, one combination of parameters, one random draw. */
 interface Trial extends Drawn {
   readonly engine: Engine
   readonly precision: Precision
@@ -104,7 +104,7 @@ interface Trial extends Drawn {
   readonly hot: readonly number[]
   /** A tensor of the shape of the predictions. */
   full(data: readonly number[]): DecodedTensor
-  /** The answer, by default summed. */
+  /** The response, by default with reduction sum. */
   ask(sent: Sent, options?: { readonly params?: Params; readonly [option: string]: unknown }): Promise<Answer>
 }
 
@@ -180,7 +180,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
         const ignored = await ask(sent, { params: { ignore_index: IGNORED }, nonfinite: 'error' })
         expect(bits(ignored)).toEqual(bits(masked))
       }
-      // A class that there is may be ignored, too.
+      // An existing class may be ignored, too.
       const others = drawn.map((label) => (label === 1 ? 0 : 1))
       const ignored = await ask({ predictions, targets: ofPixels(drawn) }, { params: { ignore_index: 1 } })
       const without = await ask({ predictions, targets: ofPixels(drawn), mask: ofPixels(others) })

@@ -14,7 +14,7 @@ const TOOLS = {
   typescript: 'openapi-typescript@7.13.0',
   python: ['openapi-python-client==0.29.1', 'schemathesis==4.32.5'],
 }
-/** Cases of each operation, beside those that cover its schema. */
+/** Cases per operation, in addition to those that cover its schema. */
 const examples = process.argv[2] ?? '10'
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
@@ -23,12 +23,12 @@ const within = (...parts: string[]) => join(folder, ...parts)
 const bin = within('python', process.platform === 'win32' ? 'Scripts' : 'bin')
 const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, FORCE_COLOR: '0', NO_COLOR: '1' }
 
-/** @throws Error where it fails, after what it said */
+/** @throws Error if it fails, after printing its output */
 function run(command: string, ...args: string[]) {
   execFileSync(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 28 })
 }
 
-/** @returns why it cannot be done */
+/** @returns the reason if it is not possible */
 function install(): string | undefined {
   try {
     run('npm', 'install', '--no-save', '--ignore-scripts', '--prefix', folder, TOOLS.typescript)

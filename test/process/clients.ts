@@ -18,13 +18,13 @@ export interface Outcome {
 
 export interface Client {
   readonly language: string
-  /** Program and arguments before URL and COUNT; undefined where the machine has not what it takes. */
+  /** Program and arguments before URL and COUNT; undefined if this machine lacks something. */
   readonly command: readonly string[] | undefined
 }
 
 const source = (name: string) => fileURLToPath(new URL(`clients/${name}`, import.meta.url))
 
-/** All of them; Go's is compiled once. */
+/** All clients. Go's is compiled once. */
 export function clients(): Client[] {
   return [
     { language: 'Node', command: [process.execPath, source('client.mjs')] },

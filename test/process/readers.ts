@@ -26,7 +26,7 @@ export async function checkReaders(): Promise<void> {
   check(Math.min(...found) <= MOST_MB, `${found.join(', ')} MB above the start are more than ${MOST_MB}`)
 }
 
-/** @returns the peak of the resident memory above the start, in MB */
+/** @returns how far the peak of the resident memory is above the start, in MB */
 async function mostUnderAttack(): Promise<number> {
   const service = await start({ LOSSD_WRITE_TIMEOUT_MS: String(TIMEOUT_MS), LOSSD_LOG_LEVEL: 'info' })
   check((await ask(service.url)) === 200, 'it answers')
@@ -48,7 +48,7 @@ async function attack(url: string) {
   const child = spawn('python3', [program, url, String(COUNT), String(BYTES), 'mixed'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  // Twice the timeout beside what sending and dropping takes.
+  // Twice the timeout, in addition to the time that sending and dropping takes.
   const limit = setTimeout(() => child.kill('SIGKILL'), 2 * TIMEOUT_MS + 20_000)
   let last = ''
   for await (const line of createInterface({ input: child.stdout })) last = line
@@ -67,7 +67,7 @@ async function ask(url: string): Promise<number> {
   return response.status
 }
 
-/** Of a process, in MB of a million bytes. */
+/** The resident memory of a process, in MB (10^6 bytes). */
 function memoryOf(pid: number, field: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const kilobytes = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)![1])

@@ -28,7 +28,7 @@ interface Got {
   readonly bytes: Buffer
 }
 
-/** fetch asks for codings, and unpacks, of its own accord. */
+/** fetch requests compression and decompresses automatically. */
 function ask(method: string, path: string, headers: Record<string, string>, sent?: Buffer): Promise<Got> {
   return new Promise((resolve, reject) => {
     const asked = request(`${server.url}${path}`, { method, headers }, async (response) => {

@@ -20,7 +20,7 @@ const x = (dtype: string, number: number) => ({
 })
 const sum = { reduction: 'sum' }
 
-/** What overflows on its way out, and the place that is named. */
+/** Results that overflow their output dtype, and the place that is reported. */
 const TOO_LARGE: readonly [what: string, path: string, body: object, pointer: string, detail: RegExp][] = [
   ['a float16 gradient', 'losses/mse', x('float16', 60000), '/gradients/predictions/0', /120000.*float16/],
   ['a bfloat16 gradient', 'losses/mse', x('bfloat16', 3.38e38), '/loss', /Infinity/],

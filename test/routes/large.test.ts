@@ -10,7 +10,7 @@ const COUNT = ROWS * COLUMNS
 
 const server = sharedServer({ engine: 'compiled', threads: 2 })
 
-/** Predictions that lie `error` above the targets; huber's gradient of their sum is the error up to 1. */
+/** Predictions that are `error` above the targets. The gradient of huber with reduction sum is the error, up to 1. */
 function bodyOf(error: number, metadata: Record<string, unknown> = { reduction: 'sum' }): Buffer {
   const shape = [ROWS, COLUMNS]
   const column = (value: number) => ({
@@ -31,7 +31,7 @@ async function gradientOf(response: Response): Promise<number[]> {
   return tensors.get('gradients.predictions')!
 }
 
-/** Waits for what the server does a little later than its caller can see. */
+/** Waits for what the server does a little after the client has its response. */
 async function expectNothingHeld() {
   for (let i = 0; i < 100 && (await server.tensors()) > 0; i++)
     await new Promise((next) => setTimeout(next, 20))
@@ -67,7 +67,7 @@ describe('a large response', () => {
       bodyOf(0.5, { reduction: 'sum', gradient_dtype: 'float16' }),
       TYPE,
     )
-    // The last tensor is the gradient by the targets: -0.5.
+    // The last tensor is the gradient with respect to the targets: -0.5.
     const bytes = Buffer.from(await half.arrayBuffer())
     expect(
       bytes.subarray(bytes.length - COUNT * 2).every((byte, i) => byte === (i % 2 === 0 ? 0 : 0xb8)),

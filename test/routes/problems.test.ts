@@ -7,7 +7,7 @@ import type { RouteContext } from '../../src/routes/context.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 interface Event {
-  /** Why no request alone produces it. */
+  /** Why no single request produces it. */
   readonly reason: string
   readonly happen: (context: RouteContext) => void
   /** Default: a loss. */

@@ -19,7 +19,7 @@ interface Spoken {
   readonly closed: boolean
 }
 
-/** Sends bytes and reads until the server closes, or nothing more comes for `quietMs`. */
+/** Sends bytes and reads until the server closes the connection, or nothing arrives for `quietMs`. */
 function speak(chunks: readonly (string | Buffer)[], { quietMs = 400, gapMs = 0 } = {}): Promise<Spoken> {
   return new Promise((resolve) => {
     const socket = connect(server.port, '127.0.0.1')
@@ -386,7 +386,7 @@ describe('a connection', () => {
       let answer = ''
       socket.once('error', reject)
       socket.on('close', () => resolve(answer))
-      // Like Python's http.client: nothing is read before everything is written.
+      // Like Python's http.client, which reads nothing before it has written everything.
       socket.write(head(json(30_000_000)) + ' '.repeat(30_000_000), () => {
         socket.on('data', (data) => {
           answer += data

@@ -26,7 +26,7 @@ afterAll(() => {
   server.close()
 })
 
-/** What became of one body; `speak` writes to the connection behind the headers. */
+/** The result of one body; `speak` writes to the connection after the headers. */
 function receive(pool: BodyPool, head: string, speak: (socket: Socket) => void): Promise<Body | Error> {
   return new Promise((resolve) => {
     heard = (raw) => receiveBody(raw, LIMIT, pool, { take: resolve, fail: resolve })

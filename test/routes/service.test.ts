@@ -41,7 +41,7 @@ describe('the catalog', () => {
   )
 })
 
-/** Their tensors have names of the caller's own. */
+/** Their tensors have names that the client chooses. */
 const OWN_NAMES = ['/v1/losses:compose', '/v1/losses:evaluate', '/v1/losses/{namespace}/{name}']
 
 describe('OpenAPI', () => {
@@ -156,7 +156,7 @@ describe('OpenAPI', () => {
         expect(response.status, await response.clone().text()).toBe(200)
         const answer = (await response.json()) as JsonAnswer
         expectClose(oracleNumbers(answer.loss), oracleNumbers(loss.examples[place]!.loss), { relative: 1e-5 })
-        // What the document says is answered (npm run docs).
+        // The responses in the document (npm run docs).
         const { value: told } = answers[`example${place + 1}`]!
         expectClose(oracleNumbers(answer.loss), oracleNumbers(told.loss), { relative: 1e-5 })
         expect(Object.keys(answer.gradients ?? {})).toEqual(Object.keys(told.gradients ?? {}))

@@ -7,7 +7,7 @@ import { realNumbers } from '../../src/schemas/input-kinds.ts'
 
 type Numbers = Float32Array | Float64Array | Int32Array
 
-/** The place of the element that is refused; -1 where none is. */
+/** The index of the rejected element; -1 if there is none. */
 function refused(kind: Kind, data: Numbers): number {
   const tensor = { dtype: 'float32', shape: [data.length], data, encoding: 'nested', typed: false } as const
   try {

@@ -36,9 +36,9 @@ describe('the plan', () => {
   })
 
   it.each([
-    ['darwin', 'arm64', false, /no setup for darwin/],
+    ['darwin', 'arm64', false, /darwin is not supported/],
     ['linux', 'riscv64', false, /no wheel for riscv64/],
-    ['linux', 'arm64', true, /holds no CUDA/],
+    ['linux', 'arm64', true, /does not contain CUDA/],
   ] as const)('is one line for %s %s, gpu %s', (platform, arch, isForGpu, line) => {
     expect(planFor({ platform, arch }, isForGpu)).toMatch(line)
   })

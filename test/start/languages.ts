@@ -18,12 +18,12 @@ export interface Run {
 /** Something is missing on this machine; the message says what. */
 export class NotHere extends Error {}
 
-/** Longest installation, longest program and longest page, in ms. */
+/** Timeouts of an installation, a program and a page, in ms. */
 const [INSTALLATION, PROGRAM, PAGE] = [20 * 60_000, 5 * 60_000, 60_000]
 
 const execute = promisify(execFile)
 
-/** For all clones, because PyTorch is gigabytes. */
+/** Shared by all clones, because PyTorch takes gigabytes. */
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lossd-start')
 
 /**
@@ -78,7 +78,7 @@ export async function go(): Promise<Run> {
   }
 }
 
-/** The page comes from an origin of its own, and is busy until it has printed all. */
+/** The page has its own origin, and is busy until it has printed everything. */
 export async function browser(): Promise<Run> {
   const chromium = await sharedChromium()
   if (chromium === undefined) throw new NotHere('there is no Chromium')
@@ -110,7 +110,7 @@ function serve(folder: string, path: string, response: ServerResponse) {
   return response.writeHead(200, { 'Content-Type': type }).end(readFileSync(file))
 }
 
-/** @throws Error with what it said */
+/** @throws Error with its output */
 async function printed(program: string, args: readonly string[], cwd: string, url: string): Promise<string> {
   const env = { ...process.env, LOSSD_URL: url }
   return (await execute(program, args, { cwd, env, timeout: PROGRAM })).stdout

@@ -11,7 +11,7 @@ import { thrownBy } from '../support/thrown.ts'
 const LIMITS = { maxElements: 100_000, maxTensors: 32 }
 const FLOATS = DTYPES.filter((dtype) => dtype.includes('float'))
 
-/** Bytes that mean something to a parser. */
+/** Bytes that have a meaning for a parser. */
 const HOSTILE = [...Buffer.from('[]{}",:\\-.eE019 tfn\0\xff', 'latin1')]
 
 const answers: fc.Arbitrary<Answer> = fc
@@ -38,7 +38,7 @@ const answers: fc.Arbitrary<Answer> = fc
     return { loss, gradients: new Map([['predictions', tensor]]), members: { finite: true, denominator: 3 } }
   })
 
-/** An answer as a request, so that the format's own reader can read it: objects keep gradients one level down. */
+/** A response as a request, so that the format's own reader can read it: in JSON, gradients are one level deeper. */
 function asRequest(name: string, body: Uint8Array): Uint8Array {
   if (name !== 'json') return body
   const text = Buffer.from(body).toString().replace('"gradients":{"predictions":', '"gradients.predictions":')
@@ -93,9 +93,9 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
         [tensors.get('loss')!, answer.loss],
         ...(isApart ? [[tensors.get('gradients.predictions')!, gradient] as const] : []),
       ] as const) {
-        // Nothing between brackets tells [0, 3] from [0].
+        // Nested arrays cannot distinguish [0, 3] from [0].
         if (read.typed || written.data.length > 0) expect(read.shape).toEqual(written.shape)
-        // What says no dtype is float32.
+        // Without a dtype it is float32.
         const seen = read.typed ? (x: number) => x : Math.fround
         expect(Array.from(read.data, seen)).toEqual(Array.from(written.data, seen))
         if (read.typed) expect(read.dtype).toBe(written.dtype)

@@ -13,7 +13,7 @@ const tensor = (text: string) => decode(`{"x":${text}}`).tensors.get('x')
 
 const problemOf = (text: string | Uint8Array) => thrownBy(Problem, () => decode(text))
 
-/** Code and pointer of what is wrong with x. */
+/** Code and pointer of the error in x. */
 const wrong = (text: string) => {
   const { code, options } = problemOf(`{"x":${text}}`)
   return `${code} ${options.errors?.[0]?.pointer ?? ''}`.trim()
@@ -210,7 +210,7 @@ describe('malformed bytes', () => {
     expect(problemOf(`{"x":${text}}`).message).toBe(`at byte ${byte}: expected ${expected}`)
   })
 
-  it('may be a byte order mark or broken UTF-8', () => {
+  it('include a byte order mark and invalid UTF-8', () => {
     expect(problemOf('\uFEFF{"x":1}').message).toContain('byte order mark')
     expect(problemOf(Buffer.from([...Buffer.from('{"'), 0xff, ...Buffer.from('":1}')])).code).toBe(
       'malformed-json',
@@ -308,7 +308,7 @@ describe('a response', () => {
       ['data', of([3], [0.1, Number.NaN, -2])],
       ['half', of([2], [7e4, 1], { dtype: 'float16' })],
       ['double', of([2], [], { dtype: 'float64', data: Float64Array.of(-1 / 0, 0.1), encoding: 'flat' })],
-      // The base64 of these bytes is a word.
+      // The base64 encoding of these bytes is a word.
       [
         'base64',
         of([6], [], {

@@ -43,7 +43,7 @@ describe('the JSON reader', () => {
       word.setBigInt64(0, word.getBigInt64(0) + by)
       return word.getFloat64(0)
     }
-    /** Positive, finite, up to 2^24: beyond it whole numbers stay doubles. */
+    /** Positive, finite, up to 2^24: larger integers stay doubles. */
     const float = fc.integer({ min: 1, max: 0x4b7fffff }).map(fromBits)
 
     it('as the float32 nearest to their nearest double, even next to ties', () => {

@@ -16,7 +16,7 @@ describe.each(['float16', 'bfloat16'] as const)('%s', (dtype) => {
   const largest = sorted.at(-1)!
   const step = largest - sorted.at(-2)!
 
-  /** Nearest by distance, ties to the one whose last bit is 0. */
+  /** The nearest one; ties go to the one whose last bit is 0. */
   const reference = (x: number) => {
     if (Math.abs(x) >= largest + step / 2) return Math.sign(x) * Number.POSITIVE_INFINITY
     let [low, high] = [0, sorted.length - 1]
@@ -82,7 +82,10 @@ describe('a float32 is printed in its shortest and closest form', () => {
   const word = new DataView(new ArrayBuffer(4))
   const readsBack = (text: string, x: number) => Math.fround(Number(text)) === x
 
-  /** The nearest decimal of the fewest digits; just above a power of two the nearest may fall short, the next does not. */
+  /**
+   * The nearest decimal with the fewest digits. Just above a power of two, the nearest may not read back, but the
+   * next one does.
+   */
   const reference = (x: number) => {
     for (let digits = 1; digits < 9; digits++) {
       const nearest = x.toExponential(digits - 1)

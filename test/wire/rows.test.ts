@@ -100,7 +100,7 @@ describe('a row of numbers', () => {
         const place = at % rows.length
         for (const changed of [rows, rows.slice(0, place) + put + rows.slice(place + 1)]) {
           const body = `{"x":${changed}}`
-          // A short body is too near to its end for the quick way.
+          // A short body is too close to its end for the fast path.
           expect(outcome(body + ROOM)).toEqual(outcome(body))
         }
       },

@@ -8,7 +8,7 @@ import { thrownBy } from '../support/thrown.ts'
 
 const LIMITS = { maxElements: 10_000, maxTensors: 4 }
 
-/** A body of a header (its text or what it says) and `bytes` bytes of data. */
+/** A body with a header (text or object) and `bytes` bytes of data. */
 function bodyOf(header: object | string, data: Uint8Array | number, length?: bigint): Buffer {
   const text = Buffer.from(typeof header === 'string' ? header : JSON.stringify(header))
   const prefix = Buffer.alloc(8)

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { allocate, releaseChunks } from '../../src/wire/slab.ts'
 
-/** The bytes that a cut may write. */
+/** The bytes that an allocation may write. */
 function partOf(length: number): Buffer {
   const { bytes, floats, start } = allocate(length)
   expect(start % 8).toBe(0)

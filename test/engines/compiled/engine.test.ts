@@ -202,7 +202,7 @@ describe('kernels', () => {
   })
 })
 
-/** Its kernel has some 80 kB. */
+/** A batch whose kernel has about 80 kB. */
 function largeBatch(): Batch {
   const loss = customLoss({
     inputs: { x: { axes: 'rows,classes', differentiable: true } },
@@ -213,7 +213,7 @@ function largeBatch(): Batch {
   return assemble([check(loss, new Map([['x', real(new Float32Array(6), [2, 3])]]), {}).job])
 }
 
-/** A kernel whose argument says that its arrays lie beyond the memory. */
+/** A kernel whose argument places its arrays beyond the memory. */
 function outOfBounds() {
   const kernel = new KernelCache({ relaxed: false }).kernelFor(batchOf(2, 2))
   const arena = new Arena()

@@ -25,7 +25,7 @@ const target = { relaxed: false }
 const kernelOf = (program: Program, lanes?: string, uniform = true): Kernel =>
   compile(program, { uniform, staticPredicates: new Map(), lanes }, target)
 
-/** Sums, maxima, picks, places, and what differs from element to element. */
+/** Sums, maxima, picks, indices, and values that differ between elements. */
 const ROW =
   'logsumexp(x, columns) * v + max(x * y, columns) - softplus(x) * index(columns) * pick(y, i, columns)'
 
@@ -47,7 +47,7 @@ function rowsOf(batch: Batch, from: number, to: number): Batch {
   return { ...batch, sizes: { rows: to - from, columns: columns! }, inputs: Object.fromEntries(inputs) }
 }
 
-/** The first is one of the few whose sine the kernel and JavaScript round apart. */
+/** The first is one of the few numbers whose sine the kernel and JavaScript round differently. */
 const ROW_OF_X = Float32Array.of(49.89141082763672, 0.1, -1.2, 2.5, 0.7, -0.3, 3)
 
 describe('rows in the lanes', () => {
@@ -161,7 +161,7 @@ describe('a random formula with any axis in the lanes', () => {
   })
 })
 
-/** x lies with its columns, y with its pixels, side by side; labels and weights have fewer axes. */
+/** In x the columns are contiguous, in y the pixels; labels and weights have fewer axes. */
 const IMAGES: Scope = {
   inputs: {
     x: { type: 'real', axes: ['rows', 'pixels', 'columns'] },
@@ -216,7 +216,7 @@ describe('layouts of three axes', () => {
 
 const { losses } = await loadCatalog()
 
-/** A job of one loss with drawn logits; labels in range. */
+/** A job of one loss with random logits and valid labels. */
 function jobOf(name: string, rows: number, classes: number, options: Record<string, unknown> = {}) {
   const random = randomFrom(rows * classes)
   const real = (data: Float32Array, shape: readonly number[]): DecodedTensor => ({

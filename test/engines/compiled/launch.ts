@@ -12,7 +12,7 @@ import type { Batch } from '../../../src/engines/contract.ts'
 import { withAliasedSizes } from '../../../src/language/ir.ts'
 import { bitsOf } from '../../support/close.ts'
 
-/** A launch of one kernel, in slices that begin and end at these rows; its memory holds NaN wherever no input lies. */
+/** A launch of one kernel in slices that begin and end at these rows. Its memory contains NaN wherever there is no input. */
 export function launch(kernel: Kernel, batch: Batch, bounds: readonly number[]) {
   const sizes = withAliasedSizes(batch.program, batch.sizes)
   const arena = new Arena()

@@ -13,7 +13,7 @@ const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, 
 const STEP = 2503
 const WORST = 4
 
-/** Patterns of the whole range, and all around where functions change their form. */
+/** Bit patterns of the whole range, and all of them near the points where functions change their algorithm. */
 const sweep = (() => {
   const bits = new Uint32Array(Math.ceil(2 ** 32 / STEP)).map((_, i) => i * STEP)
   const corners = [
@@ -46,7 +46,7 @@ const sweep = (() => {
   ])
 })()
 
-/** Distance in units of the last place that float32 has at `want`; 0 for what is not finite on both sides. */
+/** Distance in ulp of float32 at `want`; 0 if both are the same non-finite number. */
 function ulps(got: number, want: number): number {
   const nearest = Math.fround(want)
   if (got === nearest || (Number.isNaN(got) && Number.isNaN(nearest))) return 0

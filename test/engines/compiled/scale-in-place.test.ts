@@ -6,10 +6,10 @@ import { scaleInPlace } from '../../../src/engines/compiled/scale-in-place.ts'
 import { bitsOf } from '../../support/close.ts'
 
 const arena = new Arena()
-/** More than any run takes, so that what lies beside it is seen. */
+/** Larger than any run needs, so that writes beyond it are detected. */
 const ROOM = 64
 
-/** A part of the arena with these numbers, ones around it. */
+/** A part of the arena with these numbers, surrounded by ones. */
 function placed(numbers: readonly number[], start: number) {
   arena.floats.fill(1, 0, ROOM)
   arena.floats.set(numbers, start)

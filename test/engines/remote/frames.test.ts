@@ -19,7 +19,7 @@ function encodeFrame(one: unknown): Uint8Array[] {
   return frameOf(rest, pieces, bytes)
 }
 
-/** What a reader hears of these bytes, delivered in pieces of so many. */
+/** The messages that a reader gets from these bytes, delivered in chunks of this size. */
 function heard(bytes: Uint8Array, size: number): unknown[] {
   const found: unknown[] = []
   const reader = new FrameReader((rest, payload) => found.push(unpack(rest, payload)))

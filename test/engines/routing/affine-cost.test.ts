@@ -38,7 +38,7 @@ describe('a cost model', () => {
 
   it('never predicts a negative time', () => {
     const model = new CostModel(PRIOR)
-    // Larger is faster, as when a kernel changes with the size.
+    // Larger batches are faster, as when the kernel depends on the size.
     for (let i = 0; i < 20; i++) {
       model.observe(1e3, 4)
       model.observe(1e6, 1)

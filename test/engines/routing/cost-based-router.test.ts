@@ -17,7 +17,7 @@ const batchOf = (rows: number, precision: 'float32' | 'float64' = 'float32'): Ba
 const [SMALL, LARGE] = [batchOf(2), batchOf(20_000)]
 const elementsOf = (batch: Batch) => batch.inputs.predictions![0]!.length * 2
 
-/** Takes so many milliseconds a launch and a million elements. */
+/** An engine that takes this many milliseconds per launch and per million elements. */
 function timed(
   name: string,
   launch: number,

@@ -116,7 +116,7 @@ describe.skipIf(untested !== undefined)('the TensorFlow engine', () => {
     const key = newKey()
     await engine.run(batchOf(key, 3, 4))
     await expect(engine.run({ ...batchOf(key, 3, 4), inputs: {} })).rejects.toThrow()
-    // Too few elements for the shape: tfjs refuses the second of two tensors.
+    // Too few elements for the shape: tfjs rejects the second of two tensors.
     const short = { ...batchOf(key, 16, 4), inputs: { x: [new Float32Array(3)] } }
     await expect(engine.run(short)).rejects.toThrow()
     expect([(await engine.stats()).tensors, files()]).toEqual(before)
@@ -142,7 +142,7 @@ describe.skipIf(untested !== undefined)('the TensorFlow engine', () => {
   })
 
   describe('when TensorFlow fails', () => {
-    /** An engine whose models are as `change` makes them. */
+    /** An engine whose models are modified by `change`. */
     async function openWith(change: (model: LoadedModel) => LoadedModel): Promise<Engine> {
       const native = loadNative(readSetup() as Setup)
       const loadSavedModel: typeof native.loadSavedModel = async (...of) =>

@@ -28,7 +28,7 @@ describe.skipIf(untested !== undefined)('XLA', async () => {
     })
     await fc.assert(
       fc.asyncProperty(cases, async ({ text, rows, columns, seed }) => {
-        // A key of its own: the first shape of a program is the one that is compiled.
+        // A separate key, because the first shape of a program is compiled at once.
         const batch = { ...batchOf(text, rows, columns, seed), programKey: `random ${made++}` }
         const got = await engine.run(batch)
         expect(got.compileMs, 'it was compiled').toBeGreaterThan(0)
@@ -54,7 +54,7 @@ describe.skipIf(untested !== undefined)('XLA', async () => {
       requests.push(sampleTensors(loss, { seed: 9, rows: 2, draw, ...reading }))
       const reductions = ['mean', 'sum', 'none', 'batchmean']
       const jobs = requests.map((tensors, i) => check(loss, tensors, { reduction: reductions[i] }).job)
-      // What comes for the second time is compiled.
+      // A shape is compiled when it is seen for the second time.
       const run = async (batch: Batch) => {
         await engine.run(batch)
         return engine.run(batch)

@@ -21,11 +21,11 @@ const sweep = (() => {
   return Float32Array.from(all.filter((x) => x === 0 || !(Math.abs(x) < SMALLEST)))
 })()
 
-/** Distance in units of the last place; a wrong NaN or infinity is infinitely far. */
+/** Distance in ulp; infinite for a wrong NaN or infinity. */
 function ulps(got: number, want: number): number {
   const nearest = Math.fround(want)
   if (got === nearest || (Number.isNaN(got) && Number.isNaN(nearest))) return 0
-  // A function may go through a power of e that is below the smallest.
+  // An intermediate power of e may be below the smallest number.
   if (Math.abs(want) < 4 * SMALLEST && Math.abs(got) < 4 * SMALLEST) return 0
   const isEdge = Math.abs(want) > 3.4e38 && Math.abs(got) > 3.4e38 && got * want > 0
   if (!Number.isFinite(got) || !Number.isFinite(nearest)) return isEdge ? 1 : Number.POSITIVE_INFINITY

@@ -19,7 +19,7 @@ const scope: Scope = {
   axes: ['...'],
 }
 
-/** Every power of two with mantissas between, both signs, and the edges. */
+/** Every power of two with mantissas in between, both signs, and special values. */
 const sweep = Float32Array.from([
   ...Array.from(
     { length: 253 * 16 },

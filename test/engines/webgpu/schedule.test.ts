@@ -44,7 +44,7 @@ describe('a program is divided', () => {
       'triplet_margin',
     ])
       expect(stagesOf(batchOf(name)), name).toHaveLength(1)
-    // Of class indices it also counts the rows that have pixels.
+    // With class indices it also counts the rows that have pixels.
     expect(stagesOf(batchOf('dice', { perClass: true }))).toHaveLength(1)
   })
 

@@ -2,7 +2,7 @@
 import { NoDevice } from '../../../src/engines/webgpu/device.ts'
 import { openWebGpu, type WebGpuEngine, type WebGpuOptions } from '../../../src/engines/webgpu/engine.ts'
 
-/** @returns undefined where there is no device; the tests are then skipped */
+/** @returns undefined without a device; the tests are then skipped */
 export async function openHere(options: Partial<WebGpuOptions> = {}): Promise<WebGpuEngine | undefined> {
   try {
     return await openWebGpu({ reason: 'test', ...options })

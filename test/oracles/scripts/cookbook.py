@@ -1,7 +1,7 @@
 """Writes the numbers of the examples in docs/cookbook/*.json: float64, by PyTorch's autograd. Needs torch 2.15.
 
-What is written here follows the papers and reference implementations, not our formulas: other forms of the same loss where
-there are any. `python cookbook.py` fills in all examples, `python cookbook.py huber` one file's; biome then lays them out.
+The code follows the papers and reference implementations, not our formulas, and uses a different form of the loss if there is
+one. `python cookbook.py` writes all examples, `python cookbook.py huber` those of one file. Format the files with biome afterwards.
 """
 
 import json
@@ -342,7 +342,7 @@ def great_circle(predictions, targets, radius=6371.0088):
 
 
 def rotation_angle(predictions, targets):
-    """By the sine and cosine of half of it, for any two matrices: what autograd sees is not only rotations."""
+    """From the sine and cosine of half the angle, for any two matrices, because autograd does not see only rotations."""
     half = (predictions - targets).flatten(1).norm(dim=1) / math.sqrt(8)
     return 2 * torch.atan2(half, torch.sqrt(1 - half**2))
 
@@ -366,7 +366,7 @@ def tensor(data, declared):
 
 
 def numbers(data):
-    """What JSON has no number for is a string: "NaN"."""
+    """Numbers that JSON cannot represent are strings, such as "NaN"."""
     return [numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
 
 
