@@ -14,7 +14,8 @@ const resourceLimits = { maxYoungGenerationSizeMb: 12 }
  * @param entry the module's URL without its extension, which is that of this file
  */
 export function spawn(entry: URL, workerData: unknown): Worker {
-  if (import.meta.url.endsWith('.js')) return new Worker(new URL(`${entry.href}.js`), { workerData, resourceLimits })
+  if (import.meta.url.endsWith('.js'))
+    return new Worker(new URL(`${entry.href}.js`), { workerData, resourceLimits })
   const source = JSON.stringify(`${entry.href}.ts`)
   const boot = `import('tsx/esm/api').then(({ register }) => { register(); return import(${source}) })`
   return new Worker(boot, { eval: true, workerData, resourceLimits })

@@ -1,6 +1,6 @@
 /** POST /v1/losses/{namespace}/{name}: a registered custom loss, by default its latest version. */
 import type { FastifyRequest } from 'fastify'
-import { ownName } from '../registry/name.ts'
+import { fullName, ownName } from '../registry/name.ts'
 import type { OwnLoss } from '../registry/registry.ts'
 import { ownSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
@@ -9,34 +9,55 @@ import { evaluate } from './evaluate.ts'
 import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
 import { deprecationOf, findServable } from './registry.ts'
 
+/** Maximum number of names in the metrics: each is a set of time series for as long as the process runs. */
+const MAX_NAMED = 100
+/** The name of all others in the metrics. */
+const UNNAMED = 'registered'
+
+/** The name of a registered loss in the metrics. */
+type LabelOf = (own: OwnLoss) => string
+
 const routes: Routes = (app, context) => {
+  const labelOf = createLabels()
   registerExchange(app, context, {
     path: '/v1/losses/:namespace/:name',
     schema: { ...ownSchema(formats), 'x-problems': [404, 410, 501] },
-    target: (request) => targetOf(request, context),
+    target: (request) => targetOf(request, context, labelOf),
   })
+}
+
+function createLabels(): LabelOf {
+  const names = new Set<string>()
+  return ({ stored }) => {
+    const name = fullName(stored)
+    if (names.size < MAX_NAMED) names.add(name)
+    return names.has(name) ? name : UNNAMED
+  }
 }
 
 export default routes
 
 type Address = Parameters<typeof findServable>[1]
 
-function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
+function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: LabelOf): Target {
   const address = params as Address
   const name = ownName(address.namespace, address.name)
-  return {
-    name: 'own',
-    handle: (received) => {
+  // A name that does not exist gets no time series.
+  const target = {
+    name: UNNAMED,
+    handle: (received: Received) => {
       const known = context.registry.known(name)
       const isServed = known !== undefined && (known.retired === null || name.version !== undefined)
-      return isServed ? answer(known, context, received) : look(address, context, received)
+      return isServed ? serve(known, received) : look(received)
     },
   }
-}
-
-/** The slow path: a loss that is not cached, or that is rejected. */
-async function look(address: Address, context: RouteContext, received: Received): Promise<EncodedResponse> {
-  return answer(await findServable(context, address), context, received)
+  const serve = (own: OwnLoss, received: Received) => {
+    target.name = labelOf(own)
+    return answer(own, context, received)
+  }
+  /** The slow path: a loss that is not cached, or that is rejected. */
+  const look = async (received: Received) => serve(await findServable(context, address), received)
+  return target
 }
 
 function answer(
