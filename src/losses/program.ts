@@ -40,7 +40,7 @@ export interface LossProgram {
 }
 
 /** Maximum number of cached programs, and of their nodes, each of which takes some 300 bytes. */
-const CACHED = { entries: 1024, weight: 65_536 } as const
+const CACHED = { entries: 1024, weight: 32_768 } as const
 
 /** Maximum number of nodes in a program: the compile time of an engine grows with them. */
 const MAX_NODES = 4096

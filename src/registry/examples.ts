@@ -65,6 +65,7 @@ function differences(
   { shape, data: found }: AnswerTensor,
 ): ProblemDetail[] {
   const [numbers, written] = [flat(expected), shapeOf(expected)]
+  if (!isNumbers(numbers)) return [{ pointer, detail: 'must be a number, or an array of numbers' }]
   if (numbers.length !== found.length) {
     return [
       {
@@ -85,8 +86,20 @@ function differences(
   ]
 }
 
-function flat(nested: Nested): number[] {
-  return Array.isArray(nested) ? nested.flatMap(flat) : [Number(nested)]
+/** Undefined for what is no number: the document may contain anything here. */
+function flat(nested: unknown): readonly (number | undefined)[] {
+  return Array.isArray(nested) ? nested.flatMap(flat) : [numberOf(nested)]
+}
+
+function numberOf(value: unknown): number | undefined {
+  if (typeof value === 'number') return value
+  return typeof value === 'string' && SPELLED.test(value) ? Number(value) : undefined
+}
+
+const SPELLED = /^(NaN|-?Infinity)$/
+
+function isNumbers(values: readonly (number | undefined)[]): values is readonly number[] {
+  return !values.includes(undefined)
 }
 
 function shapeOf(nested: Nested): number[] {

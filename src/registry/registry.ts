@@ -3,6 +3,7 @@
  * stays valid. Which version is the latest is cached until the store reports a change.
  */
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Problem } from '../errors.ts'
 import { plainly, type ResolvedLoss } from '../losses/define.ts'
 import type { ProgramSource } from '../losses/program.ts'
@@ -11,6 +12,7 @@ import { checkDefinition } from '../schemas/definition.ts'
 import {
   type Condition,
   type FoundVersion,
+  type LossPage,
   type LossStore,
   NamespaceFull,
   PreconditionFailed,
@@ -115,6 +117,19 @@ export class Registry {
     return { own: { resolved, stored, retired: null }, isNew }
   }
 
+  /** Losses of a namespace, each in its latest version, without those that are retired. */
+  async list(namespace: string, page: LossPage): Promise<OwnLoss[]> {
+    const found = await this.ask((store) => store.list(namespace, page))
+    const losses: OwnLoss[] = []
+    for (const { stored, loss } of found) {
+      const known = this.#versions.get(keyOf(stored))
+      losses.push({ ...(known ?? this.#read(stored)), retired: loss.retired })
+      // A page of losses that are not cached takes a while to read, and others want to be served meanwhile.
+      if (known === undefined) await nextTurn()
+    }
+    return losses
+  }
+
   /** Queries the store, and turns its errors into problems. */
   async ask<T>(question: (store: LossStore) => Promise<T>): Promise<T> {
     const { store } = this
@@ -141,9 +156,7 @@ export class Registry {
   }
 
   #keep({ stored, loss }: FoundVersion, before: number): OwnLoss {
-    const key = keyOf(stored)
-    const kept =
-      this.#versions.get(key) ?? this.#versions.set(key, this.#read(stored), stored.document.length)
+    const kept = this.#versions.get(keyOf(stored)) ?? this.#read(stored)
     const latest = { version: loss.latest, retired: loss.retired }
     use(this.#stale, fullName(stored), latest, MAX_KEPT)
     if (this.#store!.hearsChanges && before === this.#changes)
@@ -153,7 +166,7 @@ export class Registry {
 
   #read(stored: StoredVersion): Pick<OwnLoss, 'resolved' | 'stored'> {
     const loss = checkDefinition(JSON.parse(stored.document), '', undefined, this.#programs)
-    return { resolved: plainly(loss), stored }
+    return this.#versions.set(keyOf(stored), { resolved: plainly(loss), stored }, stored.document.length)
   }
 
   #staleOf(name: OwnName): OwnLoss | undefined {

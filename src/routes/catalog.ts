@@ -23,7 +23,6 @@ const Listed = Type.Object(
       Type.Object(
         {
           ...summary,
-          couples: Type.Optional(summary.couples),
           version: Type.Optional(Type.Integer()),
           created: Type.Optional(Type.String()),
         },
@@ -84,13 +83,7 @@ const routes: Routes = (app, context) => {
   const engines = createEngineSupport(context)
   const tags = ['catalog']
   const listed = {
-    losses: catalog.losses.map(({ name, family, couples, about, aliases }) => ({
-      name,
-      family,
-      couples,
-      about,
-      aliases,
-    })),
+    losses: catalog.losses.map(summaryOf),
   }
 
   const list = {
@@ -130,20 +123,16 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
+function summaryOf({ name, family, couples, about, aliases }: Loss) {
+  return { name, family, couples, about, aliases }
+}
+
 /** Without retired ones. */
 async function listOwn({ registry }: RouteContext, namespace: string, after: string | undefined) {
   const page = { limit: PAGE, ...(after === undefined ? {} : { after: { namespace, name: after } }) }
-  const found = await registry.ask((store) => store.list(namespace, page))
-  const losses = found.map(({ stored: { name, version, created, document } }) => {
-    const { about = '' } = JSON.parse(document) as { about?: string }
-    return {
-      name: `${namespace}/${name}`,
-      family: 'custom',
-      about,
-      aliases: [],
-      version,
-      created,
-    }
+  const found = await registry.list(namespace, page)
+  const losses = found.map(({ stored: { version, created }, resolved: { loss } }) => {
+    return { ...summaryOf(loss), version, created }
   })
   return { losses, ...(found.length === PAGE ? { next: found.at(-1)!.stored.name } : {}) }
 }

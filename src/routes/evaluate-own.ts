@@ -1,6 +1,6 @@
 /** POST /v1/losses/{namespace}/{name}: a registered custom loss, by default its latest version. */
 import type { FastifyRequest } from 'fastify'
-import { ownName } from '../registry/name.ts'
+import { fullName, ownName } from '../registry/name.ts'
 import type { OwnLoss } from '../registry/registry.ts'
 import { deprecationOf, findServable, knownServable, type OwnAddress } from '../registry/servable.ts'
 import { ownSchema } from '../schemas/openapi.ts'
@@ -9,35 +9,52 @@ import type { RouteContext, Routes } from './context.ts'
 import { evaluate } from './evaluate.ts'
 import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
 
+/** Maximum number of names in the metrics: each is a set of time series for as long as the process runs. */
+const MAX_NAMED = 100
+/** The name of all others in the metrics. */
+const UNNAMED = 'registered'
+
+/** The name of a registered loss in the metrics. */
+type LabelOf = (own: OwnLoss) => string
+
 const routes: Routes = (app, context) => {
+  const labelOf = createLabels()
   registerExchange(app, context, {
     path: '/v1/losses/:namespace/:name',
     schema: { ...ownSchema(formats), 'x-problems': [404, 410, 501] },
-    target: (request) => targetOf(request, context),
+    target: (request) => targetOf(request, context, labelOf),
   })
+}
+
+function createLabels(): LabelOf {
+  const names = new Set<string>()
+  return ({ stored }) => {
+    const name = fullName(stored)
+    if (names.size < MAX_NAMED) names.add(name)
+    return names.has(name) ? name : UNNAMED
+  }
 }
 
 export default routes
 
-function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
+function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: LabelOf): Target {
   const address = params as OwnAddress
   const name = ownName(address.namespace, address.name)
-  return {
-    name: 'own',
-    handle: (received) => {
+  // A name that does not exist gets no time series.
+  const target = {
+    name: UNNAMED,
+    handle: (received: Received) => {
       const known = knownServable(context.registry, name)
-      return known === undefined ? look(address, context, received) : answer(known, context, received)
+      return known === undefined ? look(received) : serve(known, received)
     },
   }
-}
-
-/** The slow path: a loss that is not cached, or that is rejected. */
-async function look(
-  address: OwnAddress,
-  context: RouteContext,
-  received: Received,
-): Promise<EncodedResponse> {
-  return answer(await findServable(context.registry, address), context, received)
+  const serve = (own: OwnLoss, received: Received) => {
+    target.name = labelOf(own)
+    return answer(own, context, received)
+  }
+  /** The slow path: a loss that is not cached, or that is rejected. */
+  const look = async (received: Received) => serve(await findServable(context.registry, address), received)
+  return target
 }
 
 function answer(

@@ -104,7 +104,7 @@ export interface CheckLimits {
 export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
 
 /** Maximum number of cached plans, and of the nodes of their programs. */
-const CACHED = { entries: 2048, weight: 65_536 } as const
+const CACHED = { entries: 1024, weight: 32_768 } as const
 
 /** The key of a plan. The cache keeps neither the structure nor the loss of a request. */
 type Slot = Readonly<Record<never, never>>

@@ -3,11 +3,13 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { HOSTILE } from '../../load/formulas.ts'
 import { Problem } from '../../src/errors.ts'
 import { FormulaError } from '../../src/language/ast.ts'
 import { parse } from '../../src/language/parse.ts'
 import { checkDefinition } from '../../src/schemas/definition.ts'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
+import { f32, safetensors, safetensorsFrom } from '../support/server.ts'
 
 let server: Kept
 beforeAll(async () => {
@@ -188,4 +190,174 @@ it('bytes that are not JSON are rejected', async () => {
     }),
     { numRuns: 150 },
   )
+})
+
+const nested = (depth: number, open: string, close: string) => `${open.repeat(depth)}1${close.repeat(depth)}`
+/** JSON texts, because some of them are no values in JavaScript. */
+const STRANGE = [
+  'null',
+  'true',
+  '-1',
+  '-0',
+  '1.5',
+  '1e999',
+  '-1e-999',
+  '9'.repeat(400),
+  '""',
+  '"x"',
+  '"__proto__"',
+  '"constructor"',
+  '"\\ud800"',
+  '"\\u0000"',
+  '"х ²−×"',
+  `"${'x'.repeat(5000)}"`,
+  '[]',
+  '[[]]',
+  '[null]',
+  '[1,[2]]',
+  '{}',
+  '{"__proto__":{"polluted":true}}',
+  '{"constructor":{"prototype":{"polluted":true}}}',
+  '{"toString":1,"hasOwnProperty":1,"valueOf":1,"then":1}',
+  '{"length":4294967295}',
+  nested(60, '[', ']'),
+  nested(60, '{"a":', '}'),
+]
+/** A definition with every member there is. */
+const WHOLE = {
+  ...ROBUST,
+  inputs: {
+    predictions: { axes: 'rows,classes', kind: 'real', differentiable: true, optional: false, about: 'x' },
+    targets: { axes: 'rows', kind: 'class', places: 'classes' },
+  },
+  params: {
+    scale: { type: 'number', exclusiveMinimum: 0, maximum: 9, default: 1, description: 'x' },
+    mode: { enum: ['soft', 'hard'], default: 'soft' },
+    deep: { type: ['number', 'null'], default: null },
+  },
+  formula: 'mode == soft ? -pick(log_softmax(predictions / scale, classes), targets, classes) : 0',
+  denominator: '1',
+  examples: [
+    {
+      inputs: { predictions: [[0, 0]], targets: [0] },
+      params: {},
+      reduction: 'none',
+      loss: [0.6931471805599453],
+      gradients: { predictions: [[-0.5, 0.5]] },
+    },
+  ],
+  references: ['x'],
+}
+
+/** The document as JSON with each of its members, at any depth, replaced in turn. */
+function* replaced(text: string): Generator<string> {
+  for (let wanted = 1; ; wanted++) {
+    let visited = 0
+    const document = JSON.stringify(WHOLE, (_, value) => (visited++ === wanted ? '@' : value))
+    if (visited <= wanted) return
+    yield document.replace('"@"', () => text)
+  }
+}
+
+it('each member of a definition may be anything: it is a loss, or a problem', () => {
+  expect(() => checkDefinition(WHOLE, '')).not.toThrow()
+  for (const text of STRANGE) {
+    for (const document of replaced(text)) {
+      try {
+        checkDefinition(JSON.parse(document), '')
+      } catch (error) {
+        expect(error, document.slice(0, 300)).toBeInstanceOf(Problem)
+        expect((error as Problem).status).toBeLessThan(500)
+      }
+    }
+  }
+})
+
+const HEADERS = {
+  json: { 'content-type': 'application/json' },
+  tensors: { 'content-type': 'application/x-safetensors' },
+}
+
+/** A safetensors file whose options are these JSON texts. */
+function withMetadata(texts: Readonly<Record<string, string>>): Buffer {
+  const x = { dtype: 'F32', shape: [2], data_offsets: [0, 8] }
+  return safetensorsFrom(JSON.stringify({ __metadata__: texts, x }), f32(1, 2))
+}
+
+async function expectRefused(path: string, body: string | Buffer, headers: Record<string, string>) {
+  const response = await fetch(server.url + path, { method: 'POST', headers, body: body as string })
+  const text = await response.text()
+  expect(response.status, `${path} ${String(body)} -> ${text}`.slice(0, 2000)).toBeLessThan(500)
+}
+
+it('each member of a body may be anything, in both formats', async () => {
+  const members = [
+    'formula',
+    'definition',
+    'axes',
+    'params',
+    'x',
+    'reduction',
+    'gradients',
+    'hessian',
+    'terms',
+  ]
+  for (const text of STRANGE) {
+    for (const member of members) {
+      const body = `{"formula":"abs(x) * s","x":[[1,2],[3,4]],"params":{"s":1},"${member}":${text}}`
+      await expectRefused('/v1/losses:evaluate', body, HEADERS.json)
+    }
+    for (const document of replaced(text)) await expectRefused('/v1/losses', document, HEADERS.json)
+    for (const member of members.filter((member) => member !== 'x')) {
+      const body = withMetadata({ formula: '"abs(x)"', [member]: text })
+      await expectRefused('/v1/losses:evaluate', body, HEADERS.tensors)
+    }
+  }
+  expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+})
+
+it('the metadata of safetensors may be any text', async () => {
+  const x = { dtype: 'F32', shape: [2], bytes: f32(1, 2) }
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom('formula', 'definition', 'axes', 'params'),
+      fc.oneof(text, tree),
+      async (member, value) => {
+        const body = safetensors({ x }, { formula: 'abs(x)', [member]: value ?? null })
+        await expectRefused('/v1/losses:evaluate', body, HEADERS.tensors)
+      },
+    ),
+    { numRuns: 150 },
+  )
+})
+
+it('what is deep or wide is refused', async () => {
+  const wide = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`x${i}`, {}]))
+  const documents = [
+    nested(20_000, '[', ']'),
+    `{"definition":${nested(20_000, '{"inputs":', '}')}}`,
+    `{"formula":"${'('.repeat(2000)}x${')'.repeat(2000)}","x":[1]}`,
+    `{"formula":"${'-'.repeat(4000)}x","x":[1]}`,
+    `{"formula":"${'x?'.repeat(1000)}","x":[1]}`,
+    `{"formula":"${'x^'.repeat(1000)}x","x":[1]}`,
+    `{"formula":"x * ${'9'.repeat(3000)}","x":[1]}`,
+    `{"formula":"x","x":${nested(3000, '[', ']')}}`,
+    JSON.stringify({ definition: { inputs: wide, formula: 'x0' }, x0: [1] }),
+    JSON.stringify({ definition: { inputs: { x: {} }, params: wide, formula: 'x' }, x: [1] }),
+    JSON.stringify({ definition: { ...ROBUST, examples: Array(5000).fill(null) }, x: [1] }),
+    JSON.stringify({ formula: Array.from({ length: 1500 }, (_, i) => `a${i} = 1`).join('\n'), x: [1] }),
+  ]
+  for (const document of documents) {
+    for (const path of ['/v1/losses:evaluate', '/v1/losses', '/v1/losses:compose'])
+      await expectRefused(path, document, HEADERS.json)
+  }
+})
+
+it.each(Object.entries(HOSTILE))('%s is computed or refused soon', async (_, make) => {
+  for (let seed = 1; seed <= 2; seed++) {
+    const { path, body } = make(seed)
+    const started = performance.now()
+    await expectRefused(path, body, HEADERS.json)
+    expect(performance.now() - started).toBeLessThan(10_000)
+  }
 })

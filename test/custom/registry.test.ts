@@ -131,6 +131,9 @@ describe('listing and retiring', () => {
       'pages/loss_1',
       'pages/loss_2',
     ])
+    const { body: one } = await server.send('GET', '/v1/losses/pages/loss_0')
+    const { name, family, couples, about, aliases, version, created } = one
+    expect(all.losses[0]).toEqual({ name, family, couples, about, aliases, version, created })
     const { body: rest } = await server.send('GET', '/v1/losses?namespace=pages&after=loss_1')
     expect(rest.losses).toHaveLength(1)
     expect((await server.send('GET', '/v1/losses?namespace=empty')).body.losses).toEqual([])
@@ -158,6 +161,32 @@ describe('listing and retiring', () => {
     expect((await evaluate('acme/old@1')).status).toBe(404)
     expect((await server.send('DELETE', '/v1/losses/acme/old')).status).toBe(404)
     expect((await register(named('old'))).body.version).toBe(2)
+  })
+})
+
+describe('metrics', () => {
+  it('count a registered loss by its name, whatever the version, and give none to a name that does not exist', async () => {
+    await register(named('counted'))
+    for (const name of ['acme/counted', 'acme/counted@1', 'acme/not_there']) await evaluate(name)
+    const text = await (await fetch(`${server.url}/metrics`)).text()
+    const counted = [...text.matchAll(/^lossd_requests_total\{loss="([^"]*)",.*status="(\d+)"\} (\d+)/gm)]
+    const of = (loss: string) => counted.filter((line) => line[1] === loss).map((line) => [line[2], line[3]])
+    expect(of('acme/counted')).toEqual([['200', '2']])
+    expect(text).not.toContain('not_there')
+    expect(of('registered').map(([status]) => status)).toContain('404')
+  })
+
+  it('count those beyond the first hundred together', async () => {
+    const other = await startKeeper()
+    for (let i = 0; i < 103; i++) {
+      await other.send('POST', '/v1/losses', { ...ROBUST, name: `many/loss_${i}`, examples: [] })
+      expect((await other.send('POST', `/v1/losses/many/loss_${i}`, body)).status).toBe(200)
+    }
+    const text = await (await fetch(`${other.url}/metrics`)).text()
+    const series = [...text.matchAll(/^lossd_requests_total\{loss="([^"]*)"/gm)].map((line) => line[1])
+    expect(series.filter((name) => name!.startsWith('many/'))).toHaveLength(100)
+    expect(text).toMatch(/^lossd_requests_total\{loss="registered",format="json",status="200"\} 3$/m)
+    await other.close()
   })
 })
 

@@ -16,10 +16,10 @@ import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm
 import type { Target } from './wide.ts'
 
 /**
- * Maximum number of programs with cached kernels, and of the bytes of their modules. A module takes some 15 times as
- * much memory: its plan, machine code of two tiers, and instances.
+ * Maximum number of programs with cached kernels, and of the bytes of their modules. A module takes some 10 times as
+ * much memory: its plan, machine code and instances, for the threads and for the main one.
  */
-const CACHED = { programs: 512, bytes: 4 * 1024 * 1024 } as const
+const CACHED = { programs: 192, bytes: 2 * 1024 * 1024 } as const
 
 /** A kernel and its module. */
 export interface Compiled extends Kernel {

@@ -179,7 +179,7 @@ describe('kernels', () => {
       kernels.kernelFor({ ...large, program: { ...large.program }, scalars: { ...large.scalars } })
       expect(kernels.recent(inUse)!.id).toBe(id)
     }
-    expect(kernels.bytes).toBeLessThanOrEqual(4 * 1024 * 1024)
+    expect(kernels.bytes).toBeLessThanOrEqual(2 * 1024 * 1024)
     expect(evicted.length).toBeGreaterThan(10)
     expect(evicted).not.toContain(id)
   })
