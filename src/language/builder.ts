@@ -161,6 +161,11 @@ export class Builder {
     return this.axesOf(x).includes(axis) ? this.make('gather', [x, this.expand(place, [axis])], { axis }) : x
   }
 
+  /** The element `steps` places before each place of an axis, 0 where there is none. */
+  shift(x: Ref, steps: number, axis: string): Ref {
+    return this.make('shift', [this.expand(x, [axis]), this.constant(steps)], { axis })
+  }
+
   scatter(x: Ref, place: Ref, axis: string): Ref {
     return this.make('scatter', [x, this.expand(place, [axis])], { axis })
   }

@@ -68,6 +68,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     const here = build.eq(build.index(node.axis!), place)
     return [build.select(here, g, build.constant(0))]
   },
+  shift: ({ build, node, g }, _x, steps) => [build.shift(g, -build.constantOf(steps)!, node.axis!)],
   gather: ({ build, node, g }, _x, place) => [build.scatter(g, place, node.axis!)],
   scatter: ({ build, node, g }, _x, place) => [build.gather(g, place, node.axis!)],
   cumsum: ({ build, node, g }) => [build.make('reverse_cumsum', [g], { axis: node.axis! })],

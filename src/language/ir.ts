@@ -43,8 +43,11 @@ export type UnaryOp =
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'mul_no_nan' | 'polygamma'
 /** Yes or no out. */
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
-/** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. */
-export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename'
+/**
+ * Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. `shift(x, n)` reads
+ * the element n places before each place, 0 where there is none; n is a constant whole number of either sign.
+ */
+export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'shift' | 'rename'
 /**
  * Whole lines at once (host-ops.ts). Along one axis, which stays: `argsort` is the places of the elements from the smallest to
  * the largest, equal ones by place, NaN last; `gather(x, i)` reads x at the places i, 0 outside; `scatter(x, i)` adds each

@@ -110,7 +110,7 @@ function tilesIn({ program, buffers }: Plan, { axis, body }: Loop): number {
       return statement.buffer.role !== 'scratch' && statement.buffer.axes.at(-1) === axis
     if (statement.kind !== 'compute') return false
     const node = program.nodes[statement.node]
-    if (!readsInput(program, node) || node.op === 'pick') return false
+    if (!readsInput(program, node) || node.op === 'pick' || node.op === 'shift') return false
     return buffers.some(
       ({ role, name, axes }) => role === 'input' && name === node.name && axes.at(-1) === axis,
     )

@@ -1,13 +1,15 @@
 /**
  * Legalization: program -> the same program in fewer, more primitive ops, ready to be scheduled in loops. Compound
  * functions are expanded into exp and log (so that common subexpressions are computed once), a picked element is
- * read directly from its input, and a renamed axis is pushed down to the inputs that are read under another name.
+ * read directly from its input, a renamed axis is pushed down to the inputs that are read under another name, and so is a
+ * shift to the neighbours that are read.
  */
 
 import { Builder, type Ref } from '../../language/builder.ts'
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { isElementwise } from '../../language/scalar.ts'
 import { simplify } from '../../language/simplify.ts'
+import { shifted } from './neighbor-reads.ts'
 import type { StaticPredicates } from './static-predicates.ts'
 
 /** A program for the planner. */
@@ -88,6 +90,8 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
       return softplus(build, args[0])
     case 'pick':
       return pick(build, args[0], args[1], node.axis!)
+    case 'shift':
+      return shifted(build, args[0], build.constantOf(args[1])!, node.axis!)
     case 'mul_no_nan':
       return mulNoNan(build, args[0], args[1])
     case 'rename':
@@ -139,6 +143,8 @@ function pushPick(build: Builder, x: Ref, place: Ref, axis: string): Ref | undef
   const op = build.opOf(x)
   if (op === 'input') return build.pick(x, place, axis)
   if (op === 'index') return place
+  if (op === 'shift' && build.nodes[x].axis === axis)
+    return pushPick(build, build.argOf(x, 0), build.sub(place, build.argOf(x, 1)), axis)
   if (op === 'expand') {
     const inner = pushPick(build, build.argOf(x, 0), place, axis)
     const axes = build.axesOf(x).filter((name) => name !== axis)
@@ -166,9 +172,18 @@ function pushRename(
   const op = build.opOf(x)
   if (op === 'input') return build.rename(x, axis, to)
   if (op === 'index') return build.index(to)
+  if (op === 'shift') return renamedShift(build, x, axis, to, budget)
   if (!CHEAP.has(op) || --budget.left < 0) return undefined
   const args = build.nodes[x].args.map((arg) => pushRename(build, arg, axis, to, budget))
   return args.includes(undefined) ? undefined : build.make(op, args as Ref[])
+}
+
+/** The neighbour is that of the renamed element. */
+function renamedShift(build: Builder, x: Ref, axis: string, to: string, budget: { left: number }): Ref | undefined {
+  const { args, axis: along } = build.nodes[x]
+  const inner = pushRename(build, args[0], axis, to, budget)
+  if (inner === undefined) return undefined
+  return build.make('shift', [inner, args[1]], { axis: along === axis ? to : along! })
 }
 
 const CHEAP: ReadonlySet<string> = new Set([
