@@ -11,7 +11,7 @@
  */
 import type { Builder, Ref } from './builder.ts'
 import { slopesOf } from './composite.ts'
-import { derivativesOf } from './gradient.ts'
+import { derivativesOf, onTriangle } from './gradient.ts'
 import { isHostOp } from './host-ops.ts'
 import { type FormulaOp, isComposite, type Node } from './ir.ts'
 
@@ -43,7 +43,7 @@ export class NoHessian extends Error {
  *
  * @param gradient the gradient of that input, with the input's axes
  * @returns a node with the input's axes
- * @throws NoHessian if the gradient contains a whole-axis op (sorting, CTC)
+ * @throws NoHessian if the gradient contains a whole-axis op (sorting, CTC, soft-DTW)
  * @example
  * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
  * diagonalHessian(b, b.mul(b.constant(2), x), x) // 2
@@ -53,12 +53,19 @@ export function diagonalHessian(build: Builder, gradient: Ref, input: Ref): Ref 
   const terms = new Map<Ref, readonly Term[]>([
     [
       input,
-      [{ coefficient: build.constant(1), reach: undefined, same: new Map(axes.map((source) => [source, { source, ahead: 0 }])) }],
+      [
+        {
+          coefficient: build.constant(1),
+          reach: undefined,
+          same: new Map(axes.map((source) => [source, { source, ahead: 0 }])),
+        },
+      ],
     ],
   ])
   for (let y = input + 1; y <= gradient; y++) {
     const found = merged(build, termsOf(build, y, terms))
-    if (found.length > MAX_TERMS) throw new NoHessian('too many elements depend on each other for a second derivative')
+    if (found.length > MAX_TERMS)
+      throw new NoHessian('too many elements depend on each other for a second derivative')
     if (found.length > 0) terms.set(y, found)
   }
   const parts = (terms.get(gradient) ?? []).map((term) => onDiagonal(build, term, axes))
@@ -85,6 +92,10 @@ function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]
   const node = build.nodes[y]
   const varying = node.args.flatMap((arg, place) => (terms.get(arg) ?? []).map((term) => ({ term, place })))
   if (varying.length === 0) return []
+  if (node.op === 'solve_lower' || node.op === 'solve_upper')
+    return varying.map(({ term, place }) =>
+      solved(build, place === 0 ? ofMatrix(build, term, y) : term, node),
+    )
   if (isHostOp(node.op)) throw new NoHessian(`${node.op} has no second derivative here`)
   if (node.op === 'expand') return varying.map(({ term }) => term)
   if (node.op === 'rename') return varying.map(({ term }) => renamed(build, term, node.axis!, node.to!))
@@ -131,7 +142,12 @@ function summed(build: Builder, term: Term, axis: string): Term {
 }
 
 /** Of all indices along the axis, only that of x_k counts: the whole term becomes the reach of x_k. */
-function reaching(build: Builder, { coefficient, reach, same }: Term, axis: string, { source, ahead }: Match): Term {
+function reaching(
+  build: Builder,
+  { coefficient, reach, same }: Term,
+  axis: string,
+  { source, ahead }: Match,
+): Term {
   const whole = reach === undefined ? coefficient : build.mulNoNan(reach, coefficient)
   const there = ahead === 0 ? whole : build.shift(whole, -ahead, axis)
   const rest = new Map([...same].filter(([own]) => own !== axis))
@@ -173,6 +189,31 @@ function picked(build: Builder, term: Term, { args, axis }: Node<FormulaOp>): Te
     reach: reach === undefined ? undefined : build.pick(reach, place, axis!),
     same,
   }
+}
+
+/** dA changes the solution of A x = b as -dA x on the right-hand side would. */
+function ofMatrix(build: Builder, term: Term, solution: Ref): Term {
+  const node = build.nodes[solution]
+  return summed(build, times(build, term, onTriangle(build, node, build.neg(solution))), node.to!)
+}
+
+/** The solution depends on every element of the right-hand side: one system for each x_k. */
+function solved(build: Builder, { coefficient, reach, same }: Term, node: Node<FormulaOp>): Term {
+  const [rows, match] = [node.axis!, same.get(node.axis!)]
+  const whole = reach === undefined ? coefficient : build.mulNoNan(reach, coefficient)
+  const right = match === undefined ? whole : onlyAt(build, whole, rows, match)
+  return {
+    coefficient: build.constant(1),
+    reach: build.solve(node.op as 'solve_lower', node.args[0], right, rows, node.to!),
+    same: new Map([...same].filter(([own]) => own !== rows)),
+  }
+}
+
+/** As a function of the index along an axis and of that of x_k. */
+function onlyAt(build: Builder, x: Ref, axis: string, { source, ahead }: Match): Ref {
+  build.nameAgain(source, probeOf(source))
+  const place = build.add(build.index(probeOf(source)), build.constant(ahead))
+  return build.select(build.eq(build.index(axis), place), x, build.constant(0))
 }
 
 /** Combines terms with the same reach. */

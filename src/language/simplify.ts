@@ -147,7 +147,8 @@ function stepsOf(build: Builder, place: Ref, axis: string): number | undefined {
   if (place === build.index(axis)) return 0
   if (op === 'expand') return stepsOf(build, args[0], axis)
   if (op === 'sub') return movedBy(build, args[0], args[1], axis, 1)
-  if (op === 'add') return movedBy(build, args[0], args[1], axis, -1) ?? movedBy(build, args[1], args[0], axis, -1)
+  if (op === 'add')
+    return movedBy(build, args[0], args[1], axis, -1) ?? movedBy(build, args[1], args[0], axis, -1)
   return undefined
 }
 

@@ -57,7 +57,9 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
   paired: tie('any').map((inner) => `sum(tanh(v[rows -> others] - ${inner}), others)`),
   any: fc.oneof(
     { maxDepth: 4, depthSize: 'small' },
-    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'moved', 'paired'].map((name) => tie(name)),
+    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'moved', 'paired'].map((name) =>
+      tie(name),
+    ),
   ),
 })).any as fc.Arbitrary<string>
 

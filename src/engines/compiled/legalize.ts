@@ -179,7 +179,13 @@ function pushRename(
 }
 
 /** The neighbour is that of the renamed element. */
-function renamedShift(build: Builder, x: Ref, axis: string, to: string, budget: { left: number }): Ref | undefined {
+function renamedShift(
+  build: Builder,
+  x: Ref,
+  axis: string,
+  to: string,
+  budget: { left: number },
+): Ref | undefined {
   const { args, axis: along } = build.nodes[x]
   const inner = pushRename(build, args[0], axis, to, budget)
   if (inner === undefined) return undefined

@@ -16,9 +16,7 @@ const INFIX: Readonly<Record<string, string>> = {
 /** @example printPlan(plan(legalize(program, variant))) // for ... by 4 { v2 = predictions[...] ... } */
 export function printPlan(plan: Plan): string {
   const used = usedScalars(plan)
-  const scalars = [...used]
-    .sort((a, b) => a - b)
-    .map((id) => `${name(plan, id)} = ${expression(plan, id)}`)
+  const scalars = [...used].sort((a, b) => a - b).map((id) => `${name(plan, id)} = ${expression(plan, id)}`)
   const scratch = plan.buffers
     .filter(({ role }) => role === 'scratch')
     .map((buffer) => `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`)
@@ -40,9 +38,7 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
       return [head, ...lines(plan, body, `${indent}  `), `${indent}}`]
     }
     case 'compute':
-      return [
-        `${indent}${name(plan, statement.node)} = ${expression(plan, statement.node)}`,
-      ]
+      return [`${indent}${name(plan, statement.node)} = ${expression(plan, statement.node)}`]
     case 'load':
       return [
         `${indent}${name(plan, statement.node)} = ${spell(statement.buffer, memoryReadOf(plan.program.nodes, statement.node).axes)}`,
@@ -86,7 +82,10 @@ function placeOf(axis: string, { loop, steps }: AxisRead = { loop: axis, steps: 
   return steps === 0 ? name : `${name} ${steps > 0 ? '-' : '+'} ${Math.abs(steps)}`
 }
 
-function spell({ role, name: own, axes, id }: Buffer, reads: Readonly<Record<string, AxisRead>> = {}): string {
+function spell(
+  { role, name: own, axes, id }: Buffer,
+  reads: Readonly<Record<string, AxisRead>> = {},
+): string {
   const title = role === 'scratch' ? `m${id}` : role === 'gradient' ? `gradient(${own})` : own || role
   return `${title}[${axes.map((axis) => placeOf(axis, { loop: reads[axis]?.loop ?? axis, steps: reads[axis]?.steps ?? 0 }))}]`
 }

@@ -125,6 +125,10 @@ export const RULES: { readonly [O in Op]: Rule } = {
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
+  solve_lower: wholeLines,
+  solve_upper: wholeLines,
+  soft_dtw: wholeLines,
+  soft_dtw_slope: wholeLines,
 }
 
 function real(graph: Graph, x: Value): Value {

@@ -106,6 +106,10 @@ export const OPS: { readonly [O in Op]: Rule } = {
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
+  solve_lower: wholeLines,
+  solve_upper: wholeLines,
+  soft_dtw: wholeLines,
+  soft_dtw_slope: wholeLines,
   // A tensor of its own even if nothing is repeated, because each node's tensor is disposed of separately.
   expand: ({ node, shapeOf }, x) => tf.clone(spread(x, shapeOf(node.axes))),
 }

@@ -5,6 +5,7 @@
 import type { Node } from '../../../language/ir.ts'
 import { isScalar, readsInput } from '../loop-plan.ts'
 import { expUpToZero, log1pUnitInterval, MATH, type MathOp } from '../math.ts'
+import { memoryReadOf } from '../memory-read.ts'
 import {
   type Code,
   call,
@@ -15,7 +16,6 @@ import {
   IOTA,
   op,
 } from '../wasm-encoder.ts'
-import { memoryReadOf } from '../memory-read.ts'
 import type { CodegenContext } from './codegen-context.ts'
 import type { LoadStoreEmitter } from './load-store.ts'
 

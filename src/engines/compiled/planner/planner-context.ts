@@ -87,7 +87,9 @@ export class PlannerContext {
   /** Whether a node reads another one at a distance along an axis, and so needs the loop over it to have ended. */
   readsAcross(node: number, axis: string): boolean {
     if (this.storedSource(node) === undefined) return false
-    return Object.values(memoryReadOf(this.nodes, node).axes).some(({ loop, steps }) => loop === axis && steps !== 0)
+    return Object.values(memoryReadOf(this.nodes, node).axes).some(
+      ({ loop, steps }) => loop === axis && steps !== 0,
+    )
   }
 
   /** The nodes whose values an item needs. */
