@@ -348,7 +348,11 @@ export function derivativesOf(
 }
 
 /** Ops whose result has the axis `to` where their argument has `axis`. */
-const MOVES_AXIS: ReadonlySet<FormulaOp> = new Set(['rename', 'solve_lower', 'solve_upper'] satisfies FormulaOp[])
+const MOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
+  'rename',
+  'solve_lower',
+  'solve_upper',
+] satisfies FormulaOp[])
 
 /** Adds a contribution to the gradient of a node, summed over the axes along which the node was broadcast. */
 function receive(context: Context, received: Map<Ref, Ref[]>, arg: Ref, share: Ref) {

@@ -88,6 +88,8 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
       return sigmoid(build, args[0])
     case 'softplus':
       return softplus(build, args[0])
+    case 'reduce_sum':
+      return uniform ? sumOfEach(build, args[0], node.axis!) : build.copy(node, args)
     case 'pick':
       return pick(build, args[0], args[1], node.axis!)
     case 'shift':
@@ -99,6 +101,22 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
     default:
       return build.copy(node, args)
   }
+}
+
+/**
+ * A single number as the cotangent is summed up term by term, as one number per value would be: a job that shares a launch
+ * rounds as it does alone.
+ */
+function sumOfEach(build: Builder, x: Ref, axis: string): Ref {
+  const isShared = !build.axesOf(x).includes(axis) && readsCotangent(build, x)
+  return isShared ? build.raw('reduce_sum', [build.expand(x, [axis])], { axis }) : build.sum(x, axis)
+}
+
+function readsCotangent(build: Builder, x: Ref, seen: Set<Ref> = new Set()): boolean {
+  if (seen.has(x)) return false
+  seen.add(x)
+  const { name, args } = build.nodes[x]
+  return name === COTANGENT || args.some((arg) => readsCotangent(build, arg, seen))
 }
 
 /** Where one g is for many d, whether it is 0 is asked once. */
