@@ -153,8 +153,9 @@ function stepsOf(build: Builder, place: Ref, axis: string): number | undefined {
 }
 
 function movedBy(build: Builder, from: Ref, by: Ref, axis: string, sign: 1 | -1): number | undefined {
-  const [steps, distance] = [stepsOf(build, from, axis), build.constantOf(by)]
-  return steps === undefined || !Number.isInteger(distance) ? undefined : steps + sign * distance!
+  const distance = build.constantOf(by)
+  const steps = Number.isInteger(distance) ? stepsOf(build, from, axis) : undefined
+  return steps === undefined ? undefined : steps + sign * distance!
 }
 
 /** What an element's index along an axis is compared with, if that is one integer for all elements. */

@@ -26,6 +26,17 @@ const KEEPS_FINITE: ReadonlySet<FormulaOp> = new Set([...KEEPS_WHOLE, 'floor', '
  * isWhole(build, build.sub(build.index('time'), build.constant(1))) // true
  */
 export function isWhole(build: Builder, ref: Ref): boolean {
+  const known = KNOWN.get(build) ?? new Map<Ref, boolean>()
+  KNOWN.set(build, known)
+  const found = known.get(ref) ?? isWholeNode(build, ref)
+  known.set(ref, found)
+  return found
+}
+
+/** Every node is asked about once, however many ways lead to it. */
+const KNOWN = new WeakMap<Builder, Map<Ref, boolean>>()
+
+function isWholeNode(build: Builder, ref: Ref): boolean {
   const { op, args, type } = build.nodes[ref]
   if (type === 'index' || op === 'size') return true
   if (op === 'constant') return Number.isInteger(build.constantOf(ref))

@@ -17,8 +17,28 @@ import { check, openInterpreter } from '../support/evaluate.ts'
 import { matrix } from '../support/random.ts'
 import { randomFrom } from '../support/sample.ts'
 
+/** What takes whole lines: sorting, running sums, systems of equations, alignments. */
+const whole = fc
+  .tuple(
+    matrix,
+    fc.constantFrom(
+      (x: string) => `sort(${x}, columns)`,
+      (x: string) => `cumsum(${x}, columns) * cummax(y, columns)`,
+      (x: string) => `window_mean(x * 0 + ${x}, 3, columns) * conv(y, [0.5, s, v], columns)`,
+      (x: string) =>
+        `${SQUARE}\nsum(solve_lower(a, x * 0 + ${x}, columns, wide) * diag(a, wide, columns), wide)`,
+      (x: string) => `${SQUARE}\nsum(solve_upper(a, x * 0 + ${x}, columns, wide)^2, wide)`,
+      (x: string) => `soft_dtw((x - y[columns -> wide])^2 + tanh(${x}), 0.5, columns, wide)`,
+    ),
+  )
+  .map(([inner, around]) => around(inner))
+
+const SQUARE = 'a = x * y[columns -> wide] + (index(columns) == index(wide) ? 3 : 0)'
+
 /** Formulas of the language's fuzz, half of them without what reads across rows, and sometimes with a sum over columns. */
-const formulas = fc.tuple(matrix, fc.boolean(), fc.boolean()).map(([text, isOwn, isSummed]) => {
+const expressions = fc.oneof({ arbitrary: matrix, weight: 4 }, { arbitrary: whole, weight: 1 })
+
+const formulas = fc.tuple(expressions, fc.boolean(), fc.boolean()).map(([text, isOwn, isSummed]) => {
   const within = isOwn
     ? text
         .replaceAll(', rows)', ', columns)')
@@ -26,7 +46,9 @@ const formulas = fc.tuple(matrix, fc.boolean(), fc.boolean()).map(([text, isOwn,
         .replaceAll('others', 'other_columns')
         .replaceAll('rows -> other', 'columns -> other')
     : text
-  return isSummed ? `sum(x * 0 + ${within}, columns)` : `x * 0 + ${within}`
+  const [last, ...lines] = within.split('\n').reverse()
+  const value = isSummed ? `sum(x * 0 + ${last}, columns)` : `x * 0 + ${last}`
+  return [...lines.reverse(), value].join('\n')
 })
 
 const definitionOf = (formula: string): Definition => ({

@@ -7,6 +7,7 @@ import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import { UnsupportedByEngine } from '../contract.ts'
+import { NEAR, NUMBER, VECTOR } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Specialization } from './legalize.ts'
 import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
@@ -52,8 +53,8 @@ const MAX_KERNEL_BYTES = 512 * 1024
 /** Maximum number of slices of a launch. */
 export const MAX_SLICES = 64
 
-/** Bytes between buffers: a vector that begins at the last element may read this far beyond it. */
-const PADDING = 16
+/** Bytes between buffers: a vector that begins at a near neighbour of the last element may read this far beyond it. */
+const PADDING = VECTOR + NEAR * NUMBER
 
 /**
  * The loops of a program.

@@ -43,9 +43,12 @@ export interface LaneAxes {
 export function laneAxesOf(program: Program): LaneAxes | undefined {
   const fastest = fastestAxis(program)
   const isRead = (axis: string) => Object.values(program.inputs).some(({ axes }) => axes.includes(axis))
+  // Lanes that are not contiguous find each neighbour along their axis by itself.
+  const isShifted = (axis: string) => program.nodes.some((node) => node.op === 'shift' && node.axis === axis)
   const [outermost, ...middle] = program.axes.filter((axis) => axis !== fastest && isRead(axis))
   if (fastest === undefined || outermost === undefined || program.axes[0] === fastest) return undefined
-  return { fastest, middle: middle.reverse(), outermost }
+  if (isShifted(outermost)) return undefined
+  return { fastest, middle: middle.reverse().filter((axis) => !isShifted(axis)), outermost }
 }
 
 type Sizes = Readonly<Record<string, number>>

@@ -20,6 +20,8 @@ export interface LegalizedProgram {
   readonly renamed: Readonly<Record<string, string>>
   readonly inputs: Program['inputs']
   readonly roots: readonly Output[]
+  /** The memory of the cotangent holds a single number, which is that of every value. */
+  readonly sharesCotangent?: boolean
 }
 
 /** A result of the kernel. */
@@ -32,7 +34,7 @@ export interface Output {
   readonly axes: readonly string[]
 }
 
-/** The scalar that replaces the cotangent if it is one number for all values. */
+/** The scalar that replaces the cotangent if it is one number for all values, and none of them are summed up. */
 export const COTANGENT = '$cotangent'
 
 /** Renaming recomputes an expression of up to this many ops instead of storing it (rematerialization). */
@@ -54,42 +56,58 @@ export function legalize(
   { uniform, staticPredicates }: Omit<Specialization, 'lanes'>,
 ): LegalizedProgram {
   const build = new Builder(program.axes, simplify)
+  const asNumber = uniform && !sumsCotangents(program)
   const made: Ref[] = []
   program.nodes.forEach((node, id) => {
     const args = node.args.map((arg) => made[arg])
     const known = staticPredicates.get(id)
-    made.push(known === undefined ? remake(build, node, args, uniform) : build.truth(known))
+    made.push(known === undefined ? remake(build, node, args, asNumber) : build.truth(known))
   })
-  const root = (role: Output['role'], name: string, id: number, axes: readonly string[]): Output => {
-    return { role, name, node: build.expand(made[id], program.nodes[id].axes), axes }
-  }
-  const { value, denominators, gradients, nodes } = program
-  const roots = [
-    root('values', '', value, nodes[value].axes),
-    ...(denominators === undefined ? [] : [root('denominators', '', denominators, nodes[denominators].axes)]),
-    ...Object.entries(gradients).map(([name, id]) => {
-      return root('gradient', name, id, layoutOf(program, name))
-    }),
-  ]
   return {
     nodes: build.primitives(),
     axes: program.axes,
     renamed: program.renamed,
     inputs: program.inputs,
-    roots,
+    roots: rootsOf(program, build, made),
+    ...(uniform && !asNumber ? { sharesCotangent: true } : {}),
   }
 }
 
-function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boolean): Ref {
+function rootsOf(program: Program, build: Builder, made: readonly Ref[]): Output[] {
+  const root = (role: Output['role'], name: string, id: number, axes: readonly string[]): Output => {
+    return { role, name, node: build.expand(made[id], program.nodes[id].axes), axes }
+  }
+  const { value, denominators, gradients, nodes } = program
+  return [
+    root('values', '', value, nodes[value].axes),
+    ...(denominators === undefined ? [] : [root('denominators', '', denominators, nodes[denominators].axes)]),
+    ...Object.entries(gradients).map(([name, id]) => root('gradient', name, id, layoutOf(program, name))),
+  ]
+}
+
+/**
+ * Whether it sums up cotangents alone. Then a single number for all of them must not be multiplied by their count: it is read
+ * in the same loops as one number per value, so that a job that shares a launch rounds as it does alone.
+ */
+function sumsCotangents({ nodes }: Program): boolean {
+  const isAlone: boolean[] = []
+  for (const { op, args, axes } of nodes) {
+    const varying = args.filter((arg) => nodes[arg].axes.length > 0)
+    const isOfAlone = varying.length > 0 && varying.every((arg) => isAlone[arg])
+    isAlone.push(op === 'cotangent' || (axes.length > 0 && isOfAlone))
+    if (op === 'reduce_sum' && isOfAlone) return true
+  }
+  return false
+}
+
+function remake(build: Builder, node: Node, args: readonly Ref[], asNumber: boolean): Ref {
   switch (node.op) {
     case 'cotangent':
-      return uniform ? build.scalar(COTANGENT) : build.copy(node, args)
+      return asNumber ? build.scalar(COTANGENT) : build.copy(node, args)
     case 'sigmoid':
       return sigmoid(build, args[0])
     case 'softplus':
       return softplus(build, args[0])
-    case 'reduce_sum':
-      return uniform ? sumOfEach(build, args[0], node.axis!) : build.copy(node, args)
     case 'pick':
       return pick(build, args[0], args[1], node.axis!)
     case 'shift':
@@ -101,22 +119,6 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
     default:
       return build.copy(node, args)
   }
-}
-
-/**
- * A single number as the cotangent is summed up term by term, as one number per value would be: a job that shares a launch
- * rounds as it does alone.
- */
-function sumOfEach(build: Builder, x: Ref, axis: string): Ref {
-  const isShared = !build.axesOf(x).includes(axis) && readsCotangent(build, x)
-  return isShared ? build.raw('reduce_sum', [build.expand(x, [axis])], { axis }) : build.sum(x, axis)
-}
-
-function readsCotangent(build: Builder, x: Ref, seen: Set<Ref> = new Set()): boolean {
-  if (seen.has(x)) return false
-  seen.add(x)
-  const { name, args } = build.nodes[x]
-  return name === COTANGENT || args.some((arg) => readsCotangent(build, arg, seen))
 }
 
 /** Where one g is for many d, whether it is 0 is asked once. */
@@ -155,21 +157,34 @@ function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
 /**
  * Pushes the pick down to the inputs of an expression, so that it is computed only for these elements; undefined if
  * that is not possible.
+ *
+ * @param made what has been pushed already: there may be many ways to a node
  */
-function pushPick(build: Builder, x: Ref, place: Ref, axis: string): Ref | undefined {
+function pushPick(
+  build: Builder,
+  x: Ref,
+  place: Ref,
+  axis: string,
+  made: Map<Ref, Ref | undefined> = new Map(),
+): Ref | undefined {
   if (!build.axesOf(x).includes(axis)) return x
+  if (!made.has(x)) made.set(x, pushedPick(build, x, place, axis, made))
+  return made.get(x)
+}
+
+function pushedPick(build: Builder, x: Ref, place: Ref, axis: string, made: Map<Ref, Ref | undefined>) {
   const op = build.opOf(x)
   if (op === 'input') return build.pick(x, place, axis)
   if (op === 'index') return place
   if (op === 'shift' && build.nodes[x].axis === axis)
     return pushPick(build, build.argOf(x, 0), build.sub(place, build.argOf(x, 1)), axis)
   if (op === 'expand') {
-    const inner = pushPick(build, build.argOf(x, 0), place, axis)
+    const inner = pushPick(build, build.argOf(x, 0), place, axis, made)
     const axes = build.axesOf(x).filter((name) => name !== axis)
     return inner === undefined ? undefined : build.expand(inner, axes)
   }
   if (!isElementwise(op) && op !== 'select') return undefined
-  const args = build.nodes[x].args.map((arg) => pushPick(build, arg, place, axis))
+  const args = build.nodes[x].args.map((arg) => pushPick(build, arg, place, axis, made))
   return args.includes(undefined) ? undefined : build.copy(build.nodes[x], args as Ref[])
 }
 

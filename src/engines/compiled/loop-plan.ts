@@ -113,10 +113,21 @@ export function totalCost({ nodes }: LegalizedProgram): number {
 
 /** Nodes that have no axes and read no elements. JavaScript computes them in float64 before the launch. */
 export function isScalar(program: LegalizedProgram, id: number): boolean {
-  const { op, axes, args } = program.nodes[id]
-  if (axes.length > 0) return false
-  if (op === 'scalar' || op === 'constant' || op === 'size') return true
-  return args.length > 0 && op !== 'pick' && args.every((arg) => isScalar(program, arg))
+  const known = SCALARS.get(program) ?? scalarsOf(program)
+  SCALARS.set(program, known)
+  return known[id]
+}
+
+const SCALARS = new WeakMap<LegalizedProgram, readonly boolean[]>()
+
+function scalarsOf({ nodes }: LegalizedProgram): readonly boolean[] {
+  const found: boolean[] = []
+  for (const { op, axes, args } of nodes) {
+    const isLeaf = op === 'scalar' || op === 'constant' || op === 'size'
+    const isOfScalars = args.length > 0 && op !== 'pick' && args.every((arg) => found[arg])
+    found.push(axes.length === 0 && (isLeaf || isOfScalars))
+  }
+  return found
 }
 
 /** Whether a node reads memory that exists before the kernel runs. */

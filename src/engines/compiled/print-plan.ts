@@ -72,9 +72,10 @@ function expression(plan: Plan, id: number): string {
 }
 
 /** A read of an input under another name of an axis, or at a distance. */
-function readOf({ program: { nodes } }: Plan, id: number): string {
+function readOf({ program: { nodes, inputs } }: Plan, id: number): string {
   const { source, axes } = memoryReadOf(nodes, id)
-  return `${nodes[source].name}[${Object.keys(axes).map((axis) => placeOf(axis, axes[axis]))}]`
+  const { name: own = 'cotangent', axes: all } = nodes[source]
+  return `${own}[${(inputs[own]?.axes ?? all).map((axis) => placeOf(axis, axes[axis]))}]`
 }
 
 function placeOf(axis: string, { loop, steps }: AxisRead = { loop: axis, steps: 0 }): string {

@@ -24,19 +24,23 @@ export function evaluateStaticPredicates(
   const switches = SWITCHES.get(program) ?? switchesOf(program)
   SWITCHES.set(program, switches)
   if (switches.length === 0) return NO_STATIC_PREDICATES
-  const value = (id: number): number => scalarOf(program.nodes[id], scalars, value)
+  const known = new Map<number, number>()
+  const value = (id: number): number => {
+    const found = known.get(id) ?? scalarOf(program.nodes[id], scalars, value)
+    known.set(id, found)
+    return found
+  }
   return new Map(switches.map((id) => [id, value(id) !== 0]))
 }
 
 function switchesOf({ nodes }: Program): number[] {
-  const dependsOnParams = (node: Node): boolean =>
-    node.op === 'scalar' ||
-    node.op === 'constant' ||
-    (isElementwise(node.op) &&
-      node.axes.length === 0 &&
-      node.args.every((arg) => dependsOnParams(nodes[arg])))
-  return nodes.flatMap((node, id) =>
-    node.type === 'bool' && node.op !== 'constant' && dependsOnParams(node) ? [id] : [],
+  const dependsOnParams: boolean[] = []
+  for (const { op, axes, args } of nodes) {
+    const isOfParams = isElementwise(op) && axes.length === 0 && args.every((arg) => dependsOnParams[arg])
+    dependsOnParams.push(op === 'scalar' || op === 'constant' || isOfParams)
+  }
+  return nodes.flatMap(({ op, type }, id) =>
+    type === 'bool' && op !== 'constant' && dependsOnParams[id] ? [id] : [],
   )
 }
 

@@ -167,9 +167,12 @@ class Cutter {
   /** The stored nodes that the computation of these nodes reads, not including these nodes. */
   #needsOf(ids: readonly number[]): Need[] {
     const found = new Map<string, Need>()
+    const seen = new Set<string>()
     const visit = (id: number, renamed: ReadonlySet<string>) => {
       const node = this.#nodes[id]
-      if (isScalar(this.#program, id)) return
+      const key = `${id} ${[...renamed]}`
+      if (isScalar(this.#program, id) || seen.has(key)) return
+      seen.add(key)
       if (this.#stageOf.has(id)) {
         const elsewhere = node.axes.some((axis) => renamed.has(axis))
         found.set(`${id} ${elsewhere}`, { node: id, elsewhere })
@@ -343,9 +346,12 @@ class Cutter {
   /** The axes of everything that these nodes read, with the names that their reader uses. */
   #layoutsOf(ids: readonly number[]): (readonly string[])[] {
     const found: (readonly string[])[] = []
+    const seen = new Set<string>()
     const visit = (id: number, names: Readonly<Record<string, string>>) => {
       const node = this.#nodes[id]
-      if (node.axes.length === 0) return
+      const key = `${id} ${node.axes.map((axis) => names[axis] ?? axis)}`
+      if (node.axes.length === 0 || seen.has(key)) return
+      seen.add(key)
       const own = node.op === 'input' ? this.#program.inputs[node.name!].axes : node.axes
       const isRead = node.op === 'input' || node.op === 'cotangent' || this.#stageOf.has(id)
       if (isRead) found.push(own.map((axis) => names[axis] ?? axis))

@@ -31,7 +31,7 @@ import {
   transposed,
 } from '../wasm-encoder.ts'
 import type { CodegenContext, OpenLoop } from './codegen-context.ts'
-import { NUMBER, VECTOR } from './kernel-params.ts'
+import { NEAR, NUMBER, VECTOR } from './kernel-params.ts'
 
 /** Buffer axis -> the loop axis under which it is read, if a rename makes them different. */
 type Names = Readonly<Record<string, string>>
@@ -65,6 +65,8 @@ export class LoadStoreEmitter {
 
   /** Loads the value of a node from a buffer; `rename` and `shift` load the elements of their argument. */
   read(id: number, buffer: Buffer): Code {
+    if (buffer.role === 'cotangent' && this.#context.program.sharesCotangent)
+      return loadSplat(this.#context.words.base(buffer))
     const { axes } = memoryReadOf(this.#context.nodes, id)
     const names = Object.fromEntries(Object.entries(axes).map(([axis, { loop }]) => [axis, loop]))
     const distances = buffer.axes.flatMap((axis, dimension) => {
@@ -135,16 +137,20 @@ export class LoadStoreEmitter {
    */
   #loadNeighbor(buffer: Buffer, names: Names, distances: readonly Distance[]): Code {
     const { laneLoop } = this.#context
-    const { address, offset } = this.#place(
-      buffer,
-      names,
-      distances.map(({ dimension }) => buffer.axes[dimension]),
-    )
     const across = distances.find(({ loop }) => loop === laneLoop?.axis)
-    const first = distances
-      .filter((distance) => distance !== across)
-      .reduce((sum, distance) => op('i32.add', sum, this.#offsetOf(buffer, distance)), address)
+    const others = distances.filter((distance) => distance !== across)
+    const isNear = across !== undefined && Math.abs(across.steps) <= NEAR && isLast(buffer, across.dimension)
+    const skipped = (isNear ? others : distances).map(({ dimension }) => buffer.axes[dimension])
+    const { address, offset } = this.#place(buffer, names, skipped)
+    const first = others.reduce(
+      (sum, distance) => op('i32.add', sum, this.#offsetOf(buffer, distance)),
+      address,
+    )
     if (across === undefined) return this.#loadLanes(buffer, names, first, offset)
+    if (isNear) {
+      const earliest = op('i32.sub', first, i32(NEAR * NUMBER))
+      return loadVector(earliest, offset + (NEAR - across.steps) * NUMBER)
+    }
     return isLast(buffer, across.dimension)
       ? loadVector(op('i32.add', first, op('i32.mul', this.#firstOfLanes(across), i32(NUMBER))), offset)
       : this.#gatherLanes(buffer, first, offset, across)

@@ -159,20 +159,20 @@ export class LoopLevelScheduler {
     const free = this.#context.deeper(this.#context.nodes[arg].axes, this.#scope.depth)
     const limit = free.length === 1 ? CHEAP.nearby : CHEAP.matrix
     if (free.length === 0) this.#exported.add(arg)
-    else if (this.#costOf(arg) <= limit) this.#include(part, { ...maker, again: true })
+    else if (this.#leftOf(limit, arg) >= 0) this.#include(part, { ...maker, again: true })
     else this.#keep(arg)
   }
 
-  /** The cost of computing a node again in another part. */
-  #costOf(node: number): number {
+  /** What is left of a budget when a node is computed again in another part; below 0 if it costs more. */
+  #leftOf(budget: number, node: number): number {
     const maker = this.#makers.get(node)
-    if (this.#context.isScalar(node)) return 0
-    if (this.#assignment.has(node)) return 1
-    if (maker === undefined) return 0
-    if (this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth).length === 0) return 0
-    if (maker.act === 'sum' || isReduction(this.#context.nodes[node])) return Number.POSITIVE_INFINITY
-    const own = COSTS[this.#context.nodes[node].op] ?? 1
-    return this.#context.argsOf(maker).reduce((total, arg) => total + this.#costOf(arg), own)
+    if (this.#context.isScalar(node)) return budget
+    if (this.#assignment.has(node)) return budget - 1
+    if (maker === undefined) return budget
+    if (this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth).length === 0) return budget
+    if (maker.act === 'sum' || isReduction(this.#context.nodes[node])) return Number.NEGATIVE_INFINITY
+    const own = budget - (COSTS[this.#context.nodes[node].op] ?? 1)
+    return this.#context.argsOf(maker).reduce((left, arg) => (left < 0 ? left : this.#leftOf(left, arg)), own)
   }
 
   // Statements
