@@ -2,9 +2,18 @@
 
 /**
  * `axis` arguments are names of axes, the others are values; `axes` are one or several axes, an `order` is a whole number that
- * is known before anything runs, `number?` may be left out.
+ * is known before anything runs, a `length` one from 1 on, `weights` are a list, `number?` may be left out.
  */
-export type Parameter = 'number' | 'number?' | 'place' | 'order' | 'truth' | 'axis' | 'axes'
+export type Parameter =
+  | 'number'
+  | 'number?'
+  | 'place'
+  | 'order'
+  | 'length'
+  | 'weights'
+  | 'truth'
+  | 'axis'
+  | 'axes'
 
 /** How an argument is interpreted. */
 export type Role = Exclude<Parameter, 'number?' | 'axes'>

@@ -39,6 +39,7 @@ export type Expression = { readonly at: Position } & (
       readonly right: Expression
     }
   | { readonly kind: 'choice'; readonly test: Expression; readonly yes: Expression; readonly no: Expression }
+  | { readonly kind: 'list'; readonly items: readonly Expression[] }
   | { readonly kind: 'call'; readonly name: string; readonly arguments: readonly Expression[] }
   | { readonly kind: 'rename'; readonly argument: Expression; readonly from: string; readonly to: string }
 )
@@ -53,6 +54,8 @@ export function partsOf(expression: Expression): readonly Expression[] {
       return [expression.left, expression.right]
     case 'choice':
       return [expression.test, expression.yes, expression.no]
+    case 'list':
+      return expression.items
     case 'call':
       return expression.arguments
     default:

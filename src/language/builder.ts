@@ -38,6 +38,9 @@ const REMOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
   'contract',
   'pick',
   'logsumexp',
+  'solve_lower',
+  'solve_upper',
+  'soft_dtw',
 ] satisfies FormulaOp[])
 
 const NO_AXES: readonly string[] = []
@@ -60,6 +63,8 @@ export class Builder {
   readonly axes: string[]
   /** Renamed axis -> the axis that its size comes from. */
   readonly renamed: Record<string, string> = {}
+  /** Axes that must have the same size, although they have sizes of their own. */
+  readonly square: (readonly [string, string])[] = []
   readonly #rewrite: Rewrite
   readonly #known = new Map<string, Ref>()
   /** Nodes without attributes, most of all, by op and arguments as one number. */
@@ -178,6 +183,11 @@ export class Builder {
     return this.axesOf(x).includes(axis) ? this.make('gather', [x, this.expand(place, [axis])], { axis }) : x
   }
 
+  /** The element `steps` places before each place of an axis, 0 where there is none. */
+  shift(x: Ref, steps: number, axis: string): Ref {
+    return this.make('shift', [this.expand(x, [axis]), this.constant(steps)], { axis })
+  }
+
   scatter(x: Ref, place: Ref, axis: string): Ref {
     return this.make('scatter', [x, this.expand(place, [axis])], { axis })
   }
@@ -196,13 +206,34 @@ export class Builder {
     return this.make('ctc', args, { axis: time, to: classes })
   }
 
+  /** `rows` and `columns` are the axes of the matrix; the solution has the columns where the right-hand side has the rows. */
+  solve(op: 'solve_lower' | 'solve_upper', matrix: Ref, right: Ref, rows: string, columns: string): Ref {
+    return this.make(op, [matrix, this.expand(right, [rows])], { axis: rows, to: columns })
+  }
+
+  /** The costs have both axes. */
+  softDtw(costs: Ref, gamma: Ref, first: string, second: string): Ref {
+    const pairs = this.expand(costs, [first, second, ...this.axesOf(gamma)])
+    return this.make('soft_dtw', [pairs, gamma], { axis: first, to: second })
+  }
+
+  /** Requires two axes to have the same size. */
+  requireSquare(rows: string, columns: string) {
+    const [a, b] = [rows, columns].map((axis) => this.renamed[axis] ?? axis)
+    if (a !== b) this.square.push([a, b])
+  }
+
   /** Gives an axis a second name, so that every row can be combined with every other row. */
   rename(x: Ref, axis: string, to: string): Ref {
-    if (!this.axes.includes(to)) {
-      this.axes.splice(this.axes.indexOf(axis) + 1, 0, to)
-      this.renamed[to] = this.renamed[axis] ?? axis
-    }
+    this.nameAgain(axis, to)
     return this.axesOf(x).includes(axis) ? this.make('rename', [x], { axis, to }) : x
+  }
+
+  /** Introduces a second name of an axis. */
+  nameAgain(axis: string, to: string) {
+    if (this.axes.includes(to)) return
+    this.axes.splice(this.axes.indexOf(axis) + 1, 0, to)
+    this.renamed[to] = this.renamed[axis] ?? axis
   }
 
   /** Broadcasts along missing axes, so that the node has at least these. */
@@ -273,10 +304,11 @@ export class Builder {
   #axesOf(op: FormulaOp, args: readonly Ref[], { axis, to }: Attributes): readonly string[] {
     // A row's loss has the axes of its length; the slope is laid out as what it is the slope of.
     if (op === 'ctc') return this.axesOf(args[2])
-    if (op === 'ctc_slope') return this.axesOf(args[0])
+    if (op === 'ctc_slope' || op === 'soft_dtw_slope') return this.axesOf(args[0])
     const union = this.#unionOf(args)
     if (op === 'rename') return this.#sorted(union.map((name) => (name === axis ? to! : name)))
-    return REMOVES_AXIS.has(op) ? union.filter((name) => name !== axis) : union
+    if (!REMOVES_AXIS.has(op)) return union
+    return union.filter((name) => name !== axis && (op !== 'soft_dtw' || name !== to))
   }
 
   /** Nearly always one of the arguments has all of them, in order. */

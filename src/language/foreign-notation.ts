@@ -254,6 +254,17 @@ export const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
   lag: 'shift(x, 1, axis)',
   lead: 'shift(x, -1, axis)',
   diff: 'x - shift(x, 1, axis)',
+  convolve: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  convolve1d: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  conv1d: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  correlate: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  avg_pool1d: 'window_mean(x, 3, axis)',
+  uniform_filter1d: 'window_mean(x, 3, axis)',
+  rolling: 'window_mean(x, 3, axis)',
+  diagonal: 'diag(x, rows, axis)',
+  trace: 'sum(diag(x, rows, axis), rows)',
+  logdet: '2 * sum(log(diag(x, rows, axis)), rows)',
+  slogdet: '2 * sum(log(diag(x, rows, axis)), rows)',
   l2_normalize: 'x / norm(x, axis)',
   normalize: 'x / norm(x, axis)',
   dot: 'sum(x * y, axis)',
@@ -293,6 +304,8 @@ const ARGUMENTS: Readonly<Record<Parameter, readonly string[]>> = {
   'number?': [],
   place: ['i', 'j', 'k'],
   order: ['n'],
+  length: ['n'],
+  weights: ['[0.25, 0.5, 0.25]'],
   truth: ['c'],
   axis: ['axis', 'other'],
   axes: ['axis'],
@@ -437,5 +450,5 @@ export function operatorHint(before: Word | undefined, found: Word): string {
 export function valueHint({ text }: Word): string {
   if (text === '+') return '; a value stands without a sign'
   if (text === '=') return writeHint('==', '<=', '>=')
-  return text === '[' ? '; there are no lists' : ''
+  return ''
 }

@@ -6,6 +6,7 @@
 import type { Parameter } from './arguments.ts'
 import type { Builder, Ref } from './builder.ts'
 import type { CompositeOp } from './ir.ts'
+import { convolved, windowMean, windowSum } from './windows.ts'
 
 export interface LanguageFunction {
   readonly parameters: readonly Parameter[]
@@ -13,6 +14,8 @@ export interface LanguageFunction {
   readonly about: string
   /** `values` and `axes` in the order of the parameters of that kind. */
   readonly lower: (build: Builder, values: readonly Ref[], axes: readonly string[]) => Ref
+  /** What is wrong with the axes of the values; undefined for nothing. */
+  readonly problem?: (build: Builder, values: readonly Ref[], axes: readonly string[]) => string | undefined
 }
 
 const unary = (op: Parameters<Builder['make']>[0], about: string): LanguageFunction => ({
@@ -80,6 +83,11 @@ const CLAMP: LanguageFunction = {
   about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
   lower: (build, [x, low, high]) => smaller(build, larger(build, x, low), high),
 }
+
+const SOLVE_LOWER = solver(
+  'solve_lower',
+  'solve_lower(L, b, i, j): the x along j with sum(L * x, j) = b along i, for a lower triangular L; what stands above its diagonal is not read',
+)
 
 const ARGSORT = along(
   'the places of the elements along an axis from the smallest to the largest, equal ones by place; derivative 0',
@@ -234,6 +242,36 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       lower: (build, [x, steps], [axis]) =>
         build.gather(build.expand(x, [axis]), build.sub(build.index(axis), steps), axis),
     },
+    conv: {
+      parameters: ['number', 'weights', 'axis'],
+      about:
+        'conv(x, [1/4, 1/2, 1/4], axis): the weighted sum of the elements around each place, as long as x, zeros outside; not flipped, like conv1d of PyTorch with padding "same"',
+      lower: (build, [x, ...weights], [axis]) => convolved(build, x, weights, axis),
+    },
+    window_sum: {
+      parameters: ['number', 'length', 'axis'],
+      about: 'window_sum(x, n, axis): the sum of the n elements around each place, zeros outside',
+      lower: (build, [x, length], [axis]) => windowSum(build, x, length, axis),
+    },
+    window_mean: {
+      parameters: ['number', 'length', 'axis'],
+      about: 'window_mean(x, n, axis): the mean of those of the n elements around each place that are there',
+      lower: (build, [x, length], [axis]) => windowMean(build, x, length, axis),
+    },
+    diag: {
+      parameters: ['number', 'axis', 'axis'],
+      about: 'diag(x, i, j): the diagonal of a square matrix with rows i and columns j, along i',
+      lower: (build, [x], [rows, columns]) => {
+        build.requireSquare(rows, columns)
+        return build.pick(build.expand(x, [rows, columns]), build.index(rows), columns)
+      },
+    },
+    solve_lower: SOLVE_LOWER,
+    solve_triangular: alias('solve_lower', SOLVE_LOWER),
+    solve_upper: solver(
+      'solve_upper',
+      'solve_upper(U, b, i, j): the same for an upper triangular U; what stands below its diagonal is not read',
+    ),
     cumsum: along('at each place of an axis the sum up to it, itself included', (build, x, axis) =>
       build.cumsum(x, axis),
     ),
@@ -253,6 +291,17 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
         const [x, labels, inputLengths, targetLengths, blank] = values
         return build.ctc([x, labels, inputLengths, targetLengths, blank], time, classes)
       },
+    },
+    soft_dtw: {
+      parameters: ['number', 'number', 'axis', 'axis'],
+      about:
+        'soft_dtw(x, gamma, i, j): soft dynamic time warping of the costs x of each pair of steps; with gamma 0 the smallest cost of an alignment. gamma is constant to the gradient',
+      lower: (build, [x, gamma], [first, second]) =>
+        build.softDtw(x, build.make('stop_gradient', [gamma]), first, second),
+      problem: (build, [, gamma], axes) =>
+        build.axesOf(gamma).some((axis) => axes.includes(axis))
+          ? `gamma must not have the axes ${axes.join(' and ')}`
+          : undefined,
     },
     one_hot: {
       parameters: ['place', 'axis'],
@@ -280,6 +329,24 @@ export const AXIS_REDUCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     min: along('smallest over an axis', (build, x, axis) => build.neg(build.max(build.neg(x), axis))),
   }),
 )
+
+function solver(op: 'solve_lower' | 'solve_upper', about: string): LanguageFunction {
+  return {
+    parameters: ['number', 'number', 'axis', 'axis'],
+    about,
+    lower: (build, [matrix, right], [rows, columns]) => {
+      build.requireSquare(rows, columns)
+      return build.solve(op, matrix, right, rows, columns)
+    },
+    problem: (build, [matrix, right], [rows, columns]) => {
+      if (![rows, columns].every((axis) => build.axesOf(matrix).includes(axis)))
+        return `the matrix must have the axes ${rows} and ${columns}`
+      return build.axesOf(right).includes(columns)
+        ? `the right-hand side must not have the axis ${columns}, which the solution gets`
+        : undefined
+    },
+  }
+}
 
 /**
  * max(a, b) + ln(1 + e^-|a - b|), with the derivative of a + softplus(b - a), which has no kink. Equal infinities

@@ -51,6 +51,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   argsort: silent,
   cummax_place: silent,
   ctc_slope: silent,
+  soft_dtw_slope: silent,
 
   // Linear: the derivative is a constant.
   neg: ({ build, g }) => [build.neg(g)],
@@ -68,6 +69,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     const here = build.eq(build.index(node.axis!), place)
     return [build.select(here, g, build.constant(0))]
   },
+  shift: ({ build, node, g }, _x, steps) => [build.shift(g, -build.constantOf(steps)!, node.axis!)],
   gather: ({ build, node, g }, _x, place) => [build.scatter(g, place, node.axis!)],
   scatter: ({ build, node, g }, _x, place) => [build.gather(g, place, node.axis!)],
   cumsum: ({ build, node, g }) => [build.make('reverse_cumsum', [g], { axis: node.axis! })],
@@ -139,6 +141,11 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   ctc: ({ build, node, times, g }, ...args) => [
     times(g, build.make('ctc_slope', args, { axis: node.axis!, to: node.to! })),
   ],
+  soft_dtw: ({ build, node, times, g }, ...args) => [
+    times(g, build.make('soft_dtw_slope', args, { axis: node.axis!, to: node.to! })),
+  ],
+  solve_lower: (context, matrix) => sharesOfSolve(context, matrix, 'solve_upper'),
+  solve_upper: (context, matrix) => sharesOfSolve(context, matrix, 'solve_lower'),
 
   logsumexp: ({ build, node, times, g }, x) => [times(g, softmax(build, x, node.axis!))],
   log_softmax: (context, x) => {
@@ -169,6 +176,30 @@ function slopeOfArc(build: Builder, x: Ref): Ref {
   const one = build.constant(1)
   const square = build.mul(build.sub(one, x), build.add(one, x))
   return build.div(one, build.make('sqrt', [square]))
+}
+
+/**
+ * For A x = b: what b receives solves the transposed system, A' back = g; A receives -back x' in its triangle. A system that
+ * receives nothing passes nothing on, whatever its matrix contains.
+ */
+function sharesOfSolve(
+  { build, node, times, silenced, g, y }: Context,
+  matrix: Ref,
+  transposed: 'solve_lower' | 'solve_upper',
+): readonly Ref[] {
+  const { axis: rows, to: columns } = node
+  const solved = build.solve(transposed, matrix, g, columns!, rows!)
+  const zero = build.constant(0)
+  const isReached = build.lt(zero, build.max(build.make('abs', [g]), columns!))
+  const back = silenced ? build.select(isReached, solved, zero) : solved
+  return [onTriangle(build, node, build.neg(times(back, y))), back]
+}
+
+/** x where a solver reads its matrix, 0 elsewhere. */
+export function onTriangle(build: Builder, { op, axis, to }: Node<FormulaOp>, x: Ref): Ref {
+  const [row, column] = [build.index(axis!), build.index(to!)]
+  const isRead = build.make('le', op === 'solve_lower' ? [column, row] : [row, column])
+  return build.select(isRead, x, build.constant(0))
 }
 
 function softmax(build: Builder, x: Ref, axis: string): Ref {
@@ -316,11 +347,18 @@ export function derivativesOf(
   return RULES[node.op](context, ...node.args)
 }
 
+/** Ops whose result has the axis `to` where their argument has `axis`. */
+const MOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
+  'rename',
+  'solve_lower',
+  'solve_upper',
+] satisfies FormulaOp[])
+
 /** Adds a contribution to the gradient of a node, summed over the axes along which the node was broadcast. */
 function receive(context: Context, received: Map<Ref, Ref[]>, arg: Ref, share: Ref) {
   const { build, node } = context
   const own = build.axesOf(arg)
-  const spread = node.axes.map((axis) => (node.op === 'rename' && axis === node.to ? node.axis! : axis))
+  const spread = node.axes.map((axis) => (MOVES_AXIS.has(node.op) && axis === node.to ? node.axis! : axis))
   const extra = [...new Set([...spread, ...build.axesOf(share)])].filter((axis) => !own.includes(axis))
   const fitted = extra.reduce((sum, axis) => build.sum(sum, axis), share)
   received.set(arg, [...(received.get(arg) ?? []), fitted])

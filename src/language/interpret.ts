@@ -81,6 +81,8 @@ function evaluate(run: Run, node: Node): NumericArray {
       return contract(run, node)
     case 'pick':
       return pick(run, node)
+    case 'shift':
+      return shift(run, node)
     default:
       return evaluateHostOp(
         node,
@@ -171,5 +173,14 @@ function pick(run: Run, node: Node): Float64Array {
   return Float64Array.from(offsets, (offset, i) => {
     const k = place(i)
     return k >= 0 && k < length ? data[offset + k * stride] : 0
+  })
+}
+
+function shift(run: Run, node: Node): Float64Array {
+  const [data, [steps]] = [argument(run, node, 0), argument(run, node, 1)]
+  const [length, stride] = [run.sizes[node.axis!], strideOf(run.sizes, node.axes, node.axis!)]
+  return Float64Array.from({ length: elementsOf(node.axes, run.sizes) }, (_, i) => {
+    const from = (Math.floor(i / stride) % length) - steps
+    return from >= 0 && from < length ? data[i - steps * stride] : 0
   })
 }

@@ -43,15 +43,20 @@ export type UnaryOp =
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'mul_no_nan' | 'polygamma'
 /** Yes or no out. */
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
-/** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. */
-export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename'
+/**
+ * Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. `shift(x, n)` reads
+ * the element n places before each place, 0 where there is none; n is a constant whole number of either sign.
+ */
+export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'shift' | 'rename'
 /**
  * Whole lines at once (host-ops.ts). Along one axis, which stays: `argsort` is the places of the elements from the smallest to
  * the largest, equal ones by place, NaN last; `gather(x, i)` reads x at the places i, 0 outside; `scatter(x, i)` adds each
  * x up at its place i, and drops what lies outside: each is the other's transpose. `cumsum` adds up what stands at and
  * before a place, `reverse_cumsum` what stands at and behind it; `cummax_place` is where the largest of those at and before a place
  * stands, the first of equal ones, and from a NaN on that NaN. `ctc` is the loss of that name over the axes time and
- * classes, `ctc_slope` its derivative (ctc.ts).
+ * classes, `ctc_slope` its derivative (ctc.ts). `solve_lower(a, b)` is the x of sum over the columns of a x = b, for what stands
+ * on and below the diagonal of a, `solve_upper` for what stands on and above it (triangular.ts). `soft_dtw(x, gamma)` is soft
+ * dynamic time warping over two axes, `soft_dtw_slope` its derivative (soft-dtw.ts).
  */
 export type HostOp =
   | 'argsort'
@@ -62,6 +67,10 @@ export type HostOp =
   | 'cummax_place'
   | 'ctc'
   | 'ctc_slope'
+  | 'solve_lower'
+  | 'solve_upper'
+  | 'soft_dtw'
+  | 'soft_dtw_slope'
 /** `select(c, a, b)` never mixes: a NaN on the side not taken stays there. `expand` repeats along missing axes. */
 export type StructuralOp = 'select' | 'expand'
 
@@ -106,7 +115,7 @@ export interface Node<O extends FormulaOp = Op> {
   readonly name?: string
   /** `index`, `size` and the axis ops. */
   readonly axis?: string
-  /** `rename`: the new name of `axis`; `ctc`: the axis of the classes. */
+  /** `rename`: the new name of `axis`; `ctc`: the axis of the classes; `soft_dtw` and the solvers: the second axis, the columns. */
   readonly to?: string
   readonly hint?: FastMathFlag
 }
@@ -125,6 +134,8 @@ export interface Program {
   readonly axes: readonly string[]
   /** Renamed axis -> the axis whose size it has. */
   readonly renamed: Readonly<Record<string, string>>
+  /** Axes that must have the same size: the rows and columns of square matrices. */
+  readonly square?: readonly (readonly [string, string])[]
   readonly inputs: Readonly<Record<string, InputLayout>>
   /** Numeric parameters that are passed at run time. */
   readonly scalars: readonly string[]
@@ -181,11 +192,13 @@ export function withAliasedSizes(
 
 /** The cost of running a program. */
 export interface Cost {
-  /** Elements of all nodes. A contraction is counted with the axis that it sums over. */
+  /** Elements of all nodes. What sums over an axis for each element (a contraction, a solver) is counted with that axis. */
   readonly operations: number
   /** Elements of the largest node, which an engine may have to hold in memory at once. */
   readonly widest: number
 }
+
+const SUMS_PER_ELEMENT: ReadonlySet<Op> = new Set(['contract', 'solve_lower', 'solve_upper'] satisfies Op[])
 
 /** The cost is known before anything runs. */
 export function costOf(program: Program, sizes: Readonly<Record<string, number>>): Cost {
@@ -193,7 +206,7 @@ export function costOf(program: Program, sizes: Readonly<Record<string, number>>
   let [operations, widest] = [0, 0]
   for (const { op, axes, axis } of program.nodes) {
     const elements = elementsOf(axes, all)
-    operations += elements * (op === 'contract' ? all[axis!] : 1)
+    operations += elements * (SUMS_PER_ELEMENT.has(op) ? all[axis!] : 1)
     widest = Math.max(widest, elements)
   }
   return { operations, widest }

@@ -69,6 +69,8 @@ function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression
         yes: inside(expression.yes),
         no: inside(expression.no),
       }
+    case 'list':
+      return { ...expression, items: expression.items.map(inside) }
     case 'call': {
       const [, last] = expression.arguments
       const isOver = AXIS_REDUCTIONS.has(expression.name) && last?.kind === 'name' && axes.has(last.name)
@@ -101,6 +103,10 @@ function spell(expression: Expression): [text: string, level: number] {
       return binary(expression)
     case 'choice':
       return [cases(expression), LEVEL.atom]
+    case 'list': {
+      const items = expression.items.map((item) => write(item, LEVEL.choice))
+      return [`\\left[${items.join(', ')}\\right]`, LEVEL.atom]
+    }
     case 'call': {
       const power = asPower(expression)
       return power === undefined ? [call(expression.name, expression.arguments), LEVEL.atom] : binary(power)
@@ -180,6 +186,20 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   all: (c, ...axes) => `\\forall_{${axes.join(', ')}} \\left(${c}\\right)`,
   norm: (x, ...axes) => `\\left\\lVert ${x} \\right\\rVert_{${axes.join(', ')}}`,
   pick: (x, place, axis) => `\\left[${x}\\right]_{${axis} = ${place}}`,
+  diag: (x, rows, columns) => `\\left[${x}\\right]_{${rows} = ${columns}}`,
+  shift: (x, steps, axis) => `\\left[${x}\\right]_{${axis} - ${steps}}`,
+  conv: (x, weights, axis) => `\\left(${weights} \\star_{${axis}} ${x}\\right)`,
+  window_sum: (x, length, axis) => `\\sum_{${length} \\text{ of } ${axis}} \\left(${x}\\right)`,
+  window_mean: (x, length, axis) =>
+    `\\operatorname{mean}_{${length} \\text{ of } ${axis}} \\left(${x}\\right)`,
+  solve_lower: (a, b, rows, columns) =>
+    `{\\operatorname{tril}_{${rows}, ${columns}}\\left(${a}\\right)}^{-1} \\left(${b}\\right)`,
+  solve_triangular: (a, b, rows, columns) =>
+    `{\\operatorname{tril}_{${rows}, ${columns}}\\left(${a}\\right)}^{-1} \\left(${b}\\right)`,
+  solve_upper: (a, b, rows, columns) =>
+    `{\\operatorname{triu}_{${rows}, ${columns}}\\left(${a}\\right)}^{-1} \\left(${b}\\right)`,
+  soft_dtw: (x, gamma, first, second) =>
+    `\\operatorname{dtw}^{${gamma}}_{${first}, ${second}}\\left(${x}\\right)`,
   softmax: (x, axis) => `\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
   log_softmax: (x, axis) => `\\ln\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
   logsumexp: (x, axis) => `\\ln\\sum_{${axis}} e^{${x}}`,

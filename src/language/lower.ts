@@ -15,6 +15,7 @@ import { diagonalHessian } from './hessian.ts'
 import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
+import { MAX_WINDOW } from './windows.ts'
 
 /** A parameter in a formula: a number passed at run time, or a value that is known now. */
 export type ParamBinding =
@@ -88,7 +89,8 @@ export function lower(
   }
   const denominators = build.is(share, 1) ? undefined : build.expand(share, axes)
   const primitive = decomposed(build, { value, denominators, gradients: results })
-  return extract(primitive.build, scope, primitive.roots)
+  const program = extract(primitive.build, scope, primitive.roots)
+  return build.square.length === 0 ? program : { ...program, square: [...build.square] }
 }
 
 class Lowering {
@@ -135,6 +137,8 @@ class Lowering {
         return this.#binary(expression)
       case 'choice':
         return this.#choice(expression)
+      case 'list':
+        throw new FormulaError(ABOUT_LISTS, expression.at)
       case 'call':
         return this.#call(expression)
       case 'rename':
@@ -153,7 +157,7 @@ class Lowering {
   /** Lines are lowered lazily: a line that only an untaken branch needs may refer to something that does not exist. */
   #resolve(name: string, at: Position): Ref {
     const line = this.#lines.get(name)
-    if (line !== undefined) return this.#line(line, at)
+    if (line !== undefined) return this.#line(line, at, (value) => this.#lower(value))
     const input = own(this.#scope.inputs, name)
     if (input !== undefined) return this.#build.input(name, input.type, input.axes)
     const param = own(this.#scope.params, name)
@@ -172,14 +176,14 @@ class Lowering {
       : new FormulaError(`${problem}${hint}`, at)
   }
 
-  #line(line: Statement, at: Position): Ref {
+  #line<T>(line: Statement, at: Position, lower: (value: Expression) => T): T {
     const place = this.#formula.statements.indexOf(line)
     if (place >= this.#place) throw new FormulaError(`"${line.name}" is used before its line`, at)
     const before = this.#place
     this.#place = place
-    const ref = this.#lower(line.value)
+    const result = lower(line.value)
     this.#place = before
-    return ref
+    return result
   }
 
   #param(name: string, param: ParamBinding, at: Position): Ref {
@@ -247,9 +251,20 @@ class Lowering {
     if (roles === undefined) throw this.#wrongCount(found, expression)
     const values = args.flatMap((arg, place) => {
       if (roles[place] === 'axis') return []
+      if (roles[place] === 'weights') return this.#weights(arg)
       return [place === 0 && first !== undefined ? first : this.#argument(arg, roles[place])]
     })
-    return found.lower(this.#build, values, this.#axes(args.filter((_, place) => roles[place] === 'axis')))
+    const axes = this.#axes(args.filter((_, place) => roles[place] === 'axis'))
+    const problem = found.problem?.(this.#build, values, axes)
+    if (problem !== undefined) throw new FormulaError(problem, at)
+    return found.lower(this.#build, values, axes)
+  }
+
+  /** A list, or the name of a line that is one. */
+  #weights(argument: Expression): Ref[] {
+    const line = argument.kind === 'name' ? this.#lines.get(argument.name) : undefined
+    const listed = (list: Expression) => this.#listed(list, argument.at)
+    return line === undefined ? listed(argument) : this.#line(line, argument.at, listed)
   }
 
   /** Lowered before the other arguments: max(v[rows -> others], others) itself introduces the axis that it names. */
@@ -288,7 +303,8 @@ class Lowering {
   #argument(argument: Expression, role: Role): Ref {
     if (role === 'truth') return this.#truth(argument)
     const ref = this.#number(argument)
-    if (role === 'order') this.#checkOrder(ref, argument.at)
+    if (role === 'order') this.#checkWhole(ref, 0, MAX_ORDER, argument.at)
+    if (role === 'length') this.#checkWhole(ref, 1, MAX_WINDOW, argument.at)
     if (role === 'place' && !isWhole(this.#build, ref)) {
       const found = this.#build.opOf(ref) === 'scalar' ? ABOUT_SCALAR : 'a real number'
       throw new FormulaError(
@@ -299,10 +315,16 @@ class Lowering {
     return ref
   }
 
-  #checkOrder(ref: Ref, at: Position) {
-    const order = this.#build.constantOf(ref)
-    if (Number.isInteger(order) && order! >= 0 && order! <= MAX_ORDER) return
-    throw new FormulaError(`expected a whole number from 0 to ${MAX_ORDER}, known before anything runs`, at)
+  #listed(list: Expression, at: Position): Ref[] {
+    if (list.kind !== 'list') throw new FormulaError(`expected ${ABOUT_WEIGHTS}`, at)
+    if (list.items.length > MAX_WINDOW) throw new FormulaError(`expected at most ${MAX_WINDOW} weights`, at)
+    return list.items.map((item) => this.#number(item))
+  }
+
+  #checkWhole(ref: Ref, least: number, most: number, at: Position) {
+    const value = this.#build.constantOf(ref)
+    if (Number.isInteger(value) && value! >= least && value! <= most) return
+    throw new FormulaError(`expected a whole number from ${least} to ${most}, known before anything runs`, at)
   }
 
   /**
@@ -394,6 +416,9 @@ const ARITHMETIC = { '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '^': 'pow' 
 export function functionNames(): string[] {
   return [...FUNCTIONS.keys(), ...QUESTIONS, 'where']
 }
+
+const ABOUT_WEIGHTS = 'a list of weights, such as [0.25, 0.5, 0.25]'
+const ABOUT_LISTS = 'there are no lists, except for the weights of conv(x, [0.25, 0.5, 0.25], axis)'
 
 /** A parameter that is given at run time, where the program itself depends on it. */
 const ABOUT_SCALAR = 'a parameter that may be any number; declare it with "type": "integer"'

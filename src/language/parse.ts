@@ -8,7 +8,8 @@
  *   sum       = product { ("+"|"-") product } product = unary { ("*"|"/") unary }
  *   unary     = "-" unary | power             power = postfix [ ("^"|"**") unary ]
  *   postfix   = primary { "[" axis "->" axis "]" }
- *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")"
+ *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")" | list
+ *   list      = "[" choice { "," choice } "]"
  *
  * `where(c, a, b)` is parsed as `c ? a : b`.
  * A statement continues on the next line after an operator, before and after `?` and `:`, and inside brackets.
@@ -191,6 +192,7 @@ class Parser {
       return this.#node({ kind: 'boolean', value: token.text === 'true', at: token.at })
     }
     if (this.#accept('(')) return this.#parenthesised()
+    if (this.#accept('[')) return this.#list(token)
     throw this.#unexpected('a value', valueHint(token))
   }
 
@@ -202,11 +204,7 @@ class Parser {
   #named(token: Token): Expression {
     this.#next++
     if (!this.#accept('(')) return this.#node({ kind: 'name', name: token.text, at: token.at })
-    const list = this.#inBrackets(() => {
-      const found = [this.#choice()]
-      while (this.#accept(',')) found.push(this.#choice())
-      return found
-    })
+    const list = this.#inBrackets(() => this.#choices())
     this.#expect(')', `to close "${token.text}("`)
     if (token.text === 'where') return this.#where(token, list)
     return this.#node({ kind: 'call', name: token.text, arguments: list, at: token.at })
@@ -217,6 +215,18 @@ class Parser {
     const [test, yes, no] = list
     if (list.length === 3) return this.#node({ kind: 'choice', test, yes, no, at })
     throw new FormulaError(`where takes 3 arguments (condition, value, value), found ${list.length}`, at)
+  }
+
+  #choices(): Expression[] {
+    const found = [this.#choice()]
+    while (this.#accept(',')) found.push(this.#choice())
+    return found
+  }
+
+  #list({ at }: Token): Expression {
+    const items = this.#inBrackets(() => this.#choices())
+    this.#expect(']', 'to close "["')
+    return this.#node({ kind: 'list', items, at })
   }
 
   #parenthesised(): Expression {

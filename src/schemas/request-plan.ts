@@ -156,6 +156,7 @@ function makePlan(
   checkCost(loss, program, axes, limits)
   const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
   checkNotHollow(tensors, axes, first)
+  checkSquare(program.program, tensors, axes)
   const sketch = {
     loss,
     options,
@@ -321,6 +322,16 @@ function checkPlaces({ params }: Loss, options: Options, { sizes }: Axes) {
     if (size === undefined || typeof place !== 'number' || place < size) continue
     const detail = `must be less than the number of ${schema.placeOf}, ${size}; got ${place}`
     throw problemAt('param-invalid', `/params/${name}`, detail)
+  }
+}
+
+/** Matrices of the formula are square: it sees two axes, which have sizes of their own. */
+function checkSquare({ square = [] }: Program, tensors: ReadonlyMap<string, TensorInfo>, axes: Axes) {
+  for (const [rows, columns] of square) {
+    if (axes.sizes[rows] === axes.sizes[columns]) continue
+    const owner = [...tensors.keys()].find((name) => axes.layouts.get(name)?.includes(columns))
+    const detail = `has ${axes.sizes[columns]} along its axis ${columns}, but ${rows} has ${axes.sizes[rows]}: the matrix must be square`
+    throw problemAt('shape-mismatch', `/${owner}`, detail)
   }
 }
 

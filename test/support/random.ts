@@ -51,10 +51,15 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
   counted: fc
     .tuple(tie('leaf'), tie('leaf'), fc.constantFrom('columns', 'rows', 'rows, columns'), tie('any'))
     .map(([a, b, axes, inner]) => `(any(${a} < ${b}, ${axes}) ? count(${b} < ${a}, columns) : ${inner})`),
+  moved: fc
+    .tuple(tie('any'), fc.constantFrom(-4, -1, 1, 2), fc.constantFrom('columns', 'columns', 'rows'))
+    .map(([inner, steps, axis]) => `shift(x * 0 + ${inner}, ${steps}, ${axis})`),
   paired: tie('any').map((inner) => `sum(tanh(v[rows -> others] - ${inner}), others)`),
   any: fc.oneof(
     { maxDepth: 4, depthSize: 'small' },
-    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'paired'].map((name) => tie(name)),
+    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'moved', 'paired'].map((name) =>
+      tie(name),
+    ),
   ),
 })).any as fc.Arbitrary<string>
 

@@ -72,17 +72,13 @@ class Emitter {
   }
 
   #statement(statement: Statement) {
-    const { nodes } = this.#context
     switch (statement.kind) {
       case 'loop':
         return this.#loop(statement)
       case 'compute':
-        return this.#context.define(statement.node, this.#values.compute(nodes[statement.node]))
+        return this.#context.define(statement.node, this.#values.compute(statement.node))
       case 'load':
-        return this.#context.define(
-          statement.node,
-          this.#memory.read(nodes[statement.node], statement.buffer),
-        )
+        return this.#context.define(statement.node, this.#memory.read(statement.node, statement.buffer))
       case 'store':
         return this.#memory.store(statement.buffer, this.#context.value(statement.node))
       case 'accumulate':

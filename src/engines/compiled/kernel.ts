@@ -7,6 +7,7 @@ import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import { UnsupportedByEngine } from '../contract.ts'
+import { NEAR, NUMBER, VECTOR } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Specialization } from './legalize.ts'
 import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
@@ -52,8 +53,8 @@ const MAX_KERNEL_BYTES = 512 * 1024
 /** Maximum number of slices of a launch. */
 export const MAX_SLICES = 64
 
-/** Bytes between buffers: a vector that begins at the last element may read this far beyond it. */
-const PADDING = 16
+/** Bytes between buffers: a vector that begins at a near neighbour of the last element may read this far beyond it. */
+const PADDING = VECTOR + NEAR * NUMBER
 
 /**
  * The loops of a program.
@@ -228,19 +229,34 @@ function wordOf(
   }
 }
 
+/** In float64, and what depends on the cotangent in float32, as in a launch with a cotangent for each value. */
 function evaluateScalars(
   { plan: { program }, scalarNodes }: Kernel,
   { sizes, scalars, cotangent }: Arguments,
 ): number[] {
   const values: number[] = []
+  const ofCotangent = new Set<number>()
   for (const id of scalarNodes) {
     const { op, args, value, name, axis } = program.nodes[id]
     if (op === 'constant') values[id] = value!
     else if (op === 'size') values[id] = sizes[axis!]
     else if (op === 'scalar') values[id] = name === COTANGENT ? cotangent : scalars[name!]
     else if (op === 'select') values[id] = values[args[0]] !== 0 ? values[args[1]] : values[args[2]]
-    else if (isElementwise(op)) values[id] = evaluateScalar(op, [values[args[0]], values[args[1]]])
+    else if (isElementwise(op)) values[id] = evaluateScalar(op, narrowed(args, values, ofCotangent))
     else throw new UnsupportedByEngine(`${op} of a single number`)
+    if (name !== COTANGENT && !args.some((arg) => ofCotangent.has(arg))) continue
+    ofCotangent.add(id)
+    values[id] = Math.fround(values[id])
   }
   return values
+}
+
+/** The other factor of a cotangent reaches the lanes in float32. */
+function narrowed(
+  args: readonly number[],
+  values: readonly number[],
+  ofCotangent: ReadonlySet<number>,
+): number[] {
+  const isNarrow = args.some((arg) => ofCotangent.has(arg))
+  return [values[args[0]], values[args[1]]].map((value) => (isNarrow ? Math.fround(value) : value))
 }

@@ -38,9 +38,12 @@ export interface LaneAxes {
 export function laneAxesOf(program: Program): LaneAxes | undefined {
   const fastest = fastestAxis(program)
   const isRead = (axis: string) => Object.values(program.inputs).some(({ axes }) => axes.includes(axis))
+  // Lanes that are not contiguous find each neighbour along their axis by itself.
+  const isShifted = (axis: string) => program.nodes.some((node) => node.op === 'shift' && node.axis === axis)
   const [outermost, ...middle] = program.axes.filter((axis) => axis !== fastest && isRead(axis))
   if (fastest === undefined || outermost === undefined || program.axes[0] === fastest) return undefined
-  return { fastest, middle: middle.reverse(), outermost }
+  if (isShifted(outermost)) return undefined
+  return { fastest, middle: middle.reverse().filter((axis) => !isShifted(axis)), outermost }
 }
 
 type Sizes = Readonly<Record<string, number>>
@@ -108,7 +111,7 @@ function tilesIn({ program, buffers }: Plan, { axis, body }: Loop): number {
       return statement.buffer.role !== 'scratch' && statement.buffer.axes.at(-1) === axis
     if (statement.kind !== 'compute') return false
     const node = program.nodes[statement.node]
-    if (!readsInput(program, node) || node.op === 'pick') return false
+    if (!readsInput(program, node) || node.op === 'pick' || node.op === 'shift') return false
     return buffers.some(
       ({ role, name, axes }) => role === 'input' && name === node.name && axes.at(-1) === axis,
     )

@@ -5,6 +5,7 @@
  */
 import type { Node, Op } from '../../language/ir.ts'
 import type { LegalizedProgram, Output } from './legalize.ts'
+import { isIndirect, memoryReadOf } from './memory-read.ts'
 
 /** A block of memory: an input, a result, or scratch. */
 export interface Buffer {
@@ -39,7 +40,7 @@ export type Statement =
   | Loop
   /** Computes the value of a node from its arguments. */
   | { readonly kind: 'compute'; readonly node: number }
-  /** Loads the value of a node from memory; a `rename` loads that of its argument. */
+  /** Loads the value of a node from memory; a `rename` or `shift` loads that of its argument. */
   | { readonly kind: 'load'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'accumulate'; readonly node: number; readonly memory: CompensatedSumBuffers | undefined }
@@ -77,6 +78,7 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   safe_sqrt: 5,
   pick: 4,
   rename: 2,
+  shift: 2,
   exp: 20,
   log: 25,
   log1p: 35,
@@ -129,9 +131,16 @@ function scalarsOf({ nodes }: LegalizedProgram): boolean[] {
 }
 
 /** Whether a node reads memory that exists before the kernel runs. */
-export function readsInput(program: LegalizedProgram, node: Node): boolean {
-  const isOfInput = (node.op === 'rename' || node.op === 'pick') && program.nodes[node.args[0]].op === 'input'
-  return node.op === 'input' || node.op === 'cotangent' || isOfInput
+export function readsInput({ nodes }: LegalizedProgram, node: Node): boolean {
+  const isChain = isIndirect(node) || node.op === 'pick'
+  const { op } = isChain ? nodes[memoryReadOf(nodes, node.args[0]).source] : node
+  return op === 'input' || (op === 'cotangent' && node.op !== 'pick')
+}
+
+/** The node that is stored as a whole because another one reads it under another name or at a distance. */
+export function storedSource(program: LegalizedProgram, id: number): number | undefined {
+  const node = program.nodes[id]
+  return isIndirect(node) && !readsInput(program, node) ? memoryReadOf(program.nodes, id).source : undefined
 }
 
 /** A sum or maximum over one axis, possibly of a product. */

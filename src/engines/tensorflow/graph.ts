@@ -144,6 +144,22 @@ export class Graph {
     return this.add('Range', [first, end, step], { Tidx: INT }, 'int32', [length])
   }
 
+  /** Zeros before and behind what stands along one dimension. */
+  pad(x: Value, dimension: number, { before, after }: { before: number; after: number }): Value {
+    const lengths = x.shape.flatMap((_, i) => (i === dimension ? [before, after] : [0, 0]))
+    const shape = x.shape.map((size, i) => (i === dimension ? before + size + after : size))
+    const paddings = this.constant('int32', lengths, [x.shape.length, 2])
+    return this.add('Pad', [x, paddings], { T: { type: x.type }, Tpaddings: INT }, x.type, shape)
+  }
+
+  /** `length` elements along one dimension, from `start` on. */
+  slice(x: Value, dimension: number, start: number, length: number): Value {
+    const begin = x.shape.map((_, i) => (i === dimension ? start : 0))
+    const shape = x.shape.map((size, i) => (i === dimension ? length : size))
+    const attributes = { T: { type: x.type }, Index: INT }
+    return this.add('Slice', [x, this.#list(begin), this.#list(shape)], attributes, x.type, shape)
+  }
+
   /** `Sum` or `Max` along one dimension, which is kept with size 1. */
   reduce(op: 'Sum' | 'Max', x: Value, dimension: number): Value {
     const shape = x.shape.map((size, i) => (i === dimension ? 1 : size))

@@ -80,8 +80,8 @@ function contexts(batch: Batch): (node: Node) => OpContext {
 }
 
 /** A gradient has the memory layout of its input. */
-function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient: tf.Tensor): tf.Tensor {
-  const layout = layoutOf(program, name)
+function inLayout({ program, ...batch }: Batch, name: string, node: Node, gradient: tf.Tensor): tf.Tensor {
+  const [layout, sizes] = [layoutOf(program, name), withAliasedSizes(program, batch.sizes)]
   const dense = tf.reshape(
     gradient,
     node.axes.map((axis) => sizes[axis]),

@@ -185,6 +185,8 @@ export class Values {
         return this.value(node.args[0], { ...point, [node.axis!]: point[node.to!] })
       case 'pick':
         return this.#pick(node, point)
+      case 'shift':
+        return this.value(node.args[0], { ...point, [node.axis!]: this.#neighbor(node, point) })
       case 'select':
         return this.#select(node, point)
       default:
@@ -234,6 +236,20 @@ export class Values {
     // Outside of the axis, the nearest element is read and never used.
     const found = this.name(`u32(clamp(${whole}, 0, max(${last}, 0)))`, level)
     return this.value(x, { ...point, [axis!]: found })
+  }
+
+  /** The coordinate of the place before. Outside of the axis, the nearest element is read and never used. */
+  #neighbor({ args, axis }: Node, point: Coordinates): Text {
+    const steps = this.#nodes[args[1]].value!
+    const level = this.#levelOf.get(point[axis!]) ?? 0
+    const { known } = this.#levels[level]
+    const key = `neighbor ${axis} ${point[axis!]} ${steps}`
+    const made = known.get(key)
+    if (made !== undefined) return made
+    const last = `i32(${this.#size(axis!)}) - 1`
+    const found = this.name(`u32(clamp(i32(${point[axis!]}) - (${steps}), 0, max(${last}, 0)))`, level)
+    known.set(key, found)
+    return found
   }
 
   #scalar(id: number): Text {

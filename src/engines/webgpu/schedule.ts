@@ -6,6 +6,7 @@
 import type { Node } from '../../language/ir.ts'
 import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
 import { COSTS, isReduction, isScalar } from '../compiled/loop-plan.ts'
+import { isIndirect } from '../compiled/memory-read.ts'
 import {
   type BufferDeclaration,
   type Dispatch,
@@ -149,7 +150,7 @@ class Cutter {
 
   #keepArguments(id: number) {
     const node = this.#nodes[id]
-    if (node.op === 'rename') this.#keepUnlessRead(node.args[0])
+    if (isIndirect(node)) this.#keepUnlessRead(node.args[0])
     if (isMatrix(this.#program, node)) {
       for (const arg of node.args) if (this.#costOf(arg) > DEAR_FACTOR) this.#keepUnlessRead(arg)
     }
@@ -157,7 +158,7 @@ class Cutter {
 
   #keepUnlessRead(id: number) {
     const { op, args } = this.#nodes[id]
-    if (op === 'expand' || op === 'rename') this.#keepUnlessRead(args[0])
+    if (op === 'expand' || isIndirect(this.#nodes[id])) this.#keepUnlessRead(args[0])
     else if (!READ.has(op) && !isReduction(this.#nodes[id]) && !isScalar(this.#program, id))
       this.#kept.add(id)
   }
@@ -184,7 +185,7 @@ class Cutter {
         found.set(`${id} ${elsewhere}`, { node: id, elsewhere })
         return
       }
-      const moved = node.op === 'rename' || node.op === 'pick' ? new Set([...renamed, node.axis!]) : renamed
+      const moved = isIndirect(node) || node.op === 'pick' ? new Set([...renamed, node.axis!]) : renamed
       for (const arg of node.args) visit(arg, moved)
     }
     for (const id of ids) visit(id, new Set())

@@ -2,7 +2,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openCompiled } from '../../../src/engines/compiled/engine.ts'
+import { compile } from '../../../src/engines/compiled/kernel.ts'
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
+import { evaluateStaticPredicates } from '../../../src/engines/compiled/static-predicates.ts'
+import { expanded, moduleOf } from '../../../src/engines/webgpu/module.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { expectClose } from '../../support/close.ts'
@@ -41,6 +44,75 @@ describe('every length of a row', () => {
     expectClose(got.values, want.values, { relative: 2e-5 })
     for (const name of ['x', 'v'])
       expectClose(got.gradients[name]!, want.gradients[name]!, { relative: 2e-5 })
+  })
+})
+
+describe('neighbours', () => {
+  const near = '(x - shift(x, 1, columns)) * y + shift(x * v, -3, columns)'
+  const far = 'shift(x, 17, columns) * y + shift(x, -40, columns)^2 + shift(x, 300, columns)'
+  const stored = 'conv(softmax(x, columns), [0.1, 0.7, -0.2, 0.3], columns)^2 * y'
+  const deep = 'sqrt((x - shift(x, -1, rows))^2 + (x - shift(shift(x, 1, columns), 2, rows))^2 + 0.1)'
+
+  it.each(SHAPES)('are those of the definition in rows of %i', async (columns) => {
+    for (const text of [near, far, stored, deep]) {
+      const batch = batchOf(text, 6, columns, columns)
+      const [got, want] = [await engine.run(batch), definition(batch)]
+      expectClose(got.values, want.values, { relative: 2e-5, what: text })
+      for (const [name, data] of Object.entries(want.gradients))
+        expectClose(got.gradients[name]!, data, { relative: 2e-5, what: `${name} of ${text}` })
+    }
+  })
+
+  it('beyond the ends are 0, whatever lies there', async () => {
+    const batch = batchOf('shift(x, 1, columns) + shift(x, -2, columns)', 3, 5, 1)
+    const x = Float32Array.from({ length: 15 }, (_, at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
+    const { values } = await engine.run({ ...batch, inputs: { ...batch.inputs, x: [x] } })
+    expect(values[0]).toBeNaN()
+    expect(values[1]).toBe(7)
+  })
+
+  it('need no memory and no second loop where their arithmetic is cheap', () => {
+    const kernel = new KernelCache({ relaxed: false }).kernelFor(batchOf(near, 4, 9, 2))
+    expect(kernel.plan.buffers.filter(({ role }) => role === 'scratch')).toEqual([])
+    expect(kernel.plan.separable).toBe('rows')
+  })
+
+  it('of what is costly are stored once, in the slice of their row', () => {
+    const batch = batchOf(stored, 37, 13, 5)
+    const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
+    expect(kernel.plan.buffers.filter(({ role }) => role === 'scratch').length).toBeGreaterThan(0)
+    expect(bitsIn(kernel, batch, [0, 16, 32, 37])).toEqual(bitsIn(kernel, batch, [0, 37]))
+  })
+
+  it('across rows are read in slices as in the whole', () => {
+    const batch = batchOf('abs(x - shift(x, 1, rows))', 37, 13, 4)
+    const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
+    expect(kernel.plan.separable).toBe('rows')
+    expect(bitsIn(kernel, batch, [0, 16, 32, 37])).toEqual(bitsIn(kernel, batch, [0, 37]))
+  })
+})
+
+/** Each line doubles the number of ways to the first one. */
+describe('a formula with more ways through it than can be walked', () => {
+  const chain = (start: string, sign: string) =>
+    [`a0 = ${start}`, ...Array.from({ length: 60 }, (_, k) => `a${k + 1} = a${k} ${sign} a${k}`)].join('\n')
+
+  it.each([
+    `${chain('s', '*')}\nx * a60`,
+    `${chain('s', '*')}\na60 > 0 ? x : x * x`,
+    `${chain('x', '*')}\na60 - mean(a60, columns)`,
+    `${chain('i', '+')}\npick(x, a60, columns)`,
+    `${chain('x', '*')}\npick(a60, i, columns)`,
+    `${chain('x', '*')}\nsum(a60 - a60[columns -> others], others)`,
+    `${chain('x', '*')}\nsoftmax(a60, columns)`,
+    `${chain('x', '*')}\nconv(a60, [1, 2, 1], columns)`,
+  ])('is compiled as fast as any: %s', (text) => {
+    const started = performance.now()
+    const program = lower(parse(text), SCOPE, ['x'])
+    const staticPredicates = evaluateStaticPredicates(program, { s: 0.5 })
+    compile(program, { uniform: true, staticPredicates }, { relaxed: false })
+    moduleOf(expanded(program, staticPredicates), { rows: 4, columns: 5, others: 5 })
+    expect(performance.now() - started).toBeLessThan(3000)
   })
 })
 

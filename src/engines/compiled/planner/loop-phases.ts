@@ -11,6 +11,8 @@ export interface DependencyInfo {
   readonly makers: ReadonlyMap<number, WorkItem>
   argsOf(item: WorkItem): readonly number[]
   groupOf(item: WorkItem): Placement
+  /** Whether an item reads what the loop has left behind at other places. */
+  readsAcross(item: WorkItem): boolean
   /** Whether it is used outside of the block, or is itself a sum. */
   isKept(item: WorkItem): boolean
 }
@@ -35,16 +37,17 @@ function asEarlyAsPossible(question: DependencyInfo): Map<WorkItem, number> {
 }
 
 function phaseAfter(
-  { makers, argsOf, groupOf }: DependencyInfo,
+  { makers, argsOf, groupOf, readsAcross }: DependencyInfo,
   item: WorkItem,
   phases: ReadonlyMap<WorkItem, number>,
 ) {
   const group = groupOf(item)
+  const isAcross = readsAcross(item)
   const bounds = argsOf(item).map((arg) => {
     const maker = makers.get(arg)
     if (maker === undefined) return 0
     const own = groupOf(maker)
-    return phases.get(maker)! + Number(own !== 'outside' && own !== group)
+    return phases.get(maker)! + Number(own !== 'outside' && (own !== group || isAcross))
   })
   return Math.max(0, ...bounds)
 }
@@ -57,14 +60,14 @@ function asLateAsPossible(
   question: DependencyInfo,
   early: ReadonlyMap<WorkItem, number>,
 ): Map<WorkItem, number> {
-  const { items, groupOf, isKept } = question
+  const { items, groupOf, readsAcross, isKept } = question
   const phases = new Map(early)
   const readers = readersOf(question)
   for (const item of [...items].reverse()) {
     const group = groupOf(item)
     const own = readers.get(item) ?? []
     const isBound = item.act !== 'value' || group === 'outside' || isKept(item) || own.length === 0
-    if (isBound || own.some((reader) => groupOf(reader) !== group)) continue
+    if (isBound || own.some((reader) => groupOf(reader) !== group || readsAcross(reader))) continue
     phases.set(item, Math.min(...own.map((reader) => phases.get(reader)!)))
   }
   return phases

@@ -44,7 +44,7 @@ export class LoopLevelScheduler {
     for (const item of items) if (item.act !== 'add') this.#makers.set(item.node, item)
     this.#assign(this.#phasesOf(items))
     this.#placeSums(items)
-    this.#placeRenamed(items)
+    this.#placeSources(items)
     for (const part of [...this.#parts].reverse()) this.#fill(part)
   }
 
@@ -62,6 +62,7 @@ export class LoopLevelScheduler {
       makers: this.#makers,
       argsOf: (item) => this.#context.argsOf(item),
       groupOf: (item) => this.#groupOf(item),
+      readsAcross: ({ act, node }) => act === 'value' && this.#context.readsAcross(node, this.#axis),
       isKept: (item) => this.#isKept(item),
     })
   }
@@ -118,11 +119,11 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** A value that is read under another name is read as a whole, so it must be in memory. */
-  #placeRenamed(items: readonly WorkItem[]) {
+  /** A value that is read under another name or at a distance is read as a whole, so it must be in memory. */
+  #placeSources(items: readonly WorkItem[]) {
     for (const item of items) {
-      if (item.act !== 'value' || !this.#context.isWholeRename(item.node)) continue
-      const [source] = this.#context.nodes[item.node].args
+      const source = item.act === 'value' ? this.#context.storedSource(item.node) : undefined
+      if (source === undefined) continue
       const maker = this.#makers.get(source)
       const isApart = maker !== undefined && this.#partOf.get(keyOf(maker)) !== this.#partOf.get(keyOf(item))
       if (isApart && !this.#assignment.has(source)) this.#keep(source)

@@ -5,7 +5,15 @@
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
 import { fastestAxis } from '../loop-order.ts'
-import { type Buffer, type CompensatedSumBuffers, isReduction, isScalar, readsInput } from '../loop-plan.ts'
+import {
+  type Buffer,
+  type CompensatedSumBuffers,
+  isReduction,
+  isScalar,
+  readsInput,
+  storedSource,
+} from '../loop-plan.ts'
+import { memoryReadOf } from '../memory-read.ts'
 import type { WorkItem } from './work-items.ts'
 
 /** The state that a planner and its blocks share. */
@@ -71,8 +79,17 @@ export class PlannerContext {
     return isScalar(this.program, node)
   }
 
-  isWholeRename(node: number): boolean {
-    return this.nodes[node].op === 'rename' && !readsInput(this.program, this.nodes[node])
+  /** The node that is read as a whole, under another name or at a distance. */
+  storedSource(node: number): number | undefined {
+    return storedSource(this.program, node)
+  }
+
+  /** Whether a node reads another one at a distance along an axis, and so needs the loop over it to have ended. */
+  readsAcross(node: number, axis: string): boolean {
+    if (this.storedSource(node) === undefined) return false
+    return Object.values(memoryReadOf(this.nodes, node).axes).some(
+      ({ loop, steps }) => loop === axis && steps !== 0,
+    )
   }
 
   /** The nodes whose values an item needs. */
@@ -80,6 +97,8 @@ export class PlannerContext {
     if (act === 'sum') return []
     const { op, args } = this.nodes[node]
     if (op === 'pick') return this.#real(args.slice(1))
+    const source = this.storedSource(node)
+    if (source !== undefined) return [source]
     return readsInput(this.program, this.nodes[node]) ? [] : this.#real(args)
   }
 
