@@ -8,6 +8,7 @@ export default defineConfig({
     pool: 'forks',
     // The default leaves one core free. Many tests wait for a disk, a process or a timer, so no core needs to be.
     poolOptions: { forks: { maxForks: availableParallelism() } },
+    setupFiles: ['test/support/turn.ts'],
     env: swiftshaderEnvironment(),
     // Servers, threads and trainings start in tests; a slow machine is not a failure.
     testTimeout: 60_000,

@@ -70,6 +70,7 @@ function pageOf(loss: Loss): string {
     ...paramsOf(loss),
     ...formulaOf(loss),
     ...reductionOf(loss),
+    ...limitsOf(loss),
     ...namesOf(loss),
     ...examplesOf(loss),
     ...referencesOf(loss),
@@ -161,6 +162,26 @@ function reductionOf(loss: Loss): string[] {
           fenced('text', dedented(denominator.source)),
         ]
   return ['## Reduction and derivatives', ...mean, `${COUPLING[loss.couples]} ${hessianOf(loss)}`]
+}
+
+function limitsOf({ limits: { overflow, detached } = {} }: Loss): string[] {
+  const ends = Object.entries(overflow ?? {}).map(([side, limit]) => `${side} ${limit}`)
+  const when =
+    detached === undefined || detached === true
+      ? ''
+      : ` with \`${detached.param}\` ${detached.values.join(' or ')}`
+  return [
+    ...(ends.length === 0
+      ? []
+      : [
+          `Where a real input is ${ends.join(' or ')}, the value itself is too large for float64, and the response says \`finite: false\`.`,
+        ]),
+    ...(detached === undefined
+      ? []
+      : [
+          `The gradient${when} is not the slope of the value: by definition a factor of the value counts as a constant.`,
+        ]),
+  ]
 }
 
 const COUPLING: Readonly<Record<Loss['couples'], string>> = {

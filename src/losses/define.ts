@@ -175,6 +175,17 @@ export function plainly(loss: Loss): ResolvedLoss {
   return Object.freeze({ loss, preset: undefined, params: {} })
 }
 
+/** What a loss cannot keep of what holds for all others. The tests read it, and its page shows it. */
+export interface Limits {
+  /** Real inputs beyond which the value itself is too large for float64, as e^x is above 709. */
+  readonly overflow?: { readonly above?: number; readonly below?: number }
+  /**
+   * The gradient is not the slope of the value, because by definition a factor of the value counts as a constant:
+   * always, or with these values of a parameter.
+   */
+  readonly detached?: true | DependsOnParam
+}
+
 /** What the author of a loss writes. */
 export interface LossSpec {
   readonly name: string
@@ -207,6 +218,7 @@ export interface LossSpec {
    * lengths).
    */
   readonly meanPer?: string
+  readonly limits?: Limits
   readonly references: readonly string[]
   /** At least one for losses of the catalog. */
   readonly examples: readonly Example[]

@@ -14,7 +14,8 @@ const PACKS: Readonly<Record<string, Pack>> = {
   gzip: zlib.gzipSync,
   'x-gzip': zlib.gzipSync,
   deflate: zlib.deflateSync,
-  br: zlib.brotliCompressSync,
+  // Its default is the slowest, which takes seconds.
+  br: (bytes) => zlib.brotliCompressSync(bytes, { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 5 } }),
   ...(zstdCompressSync === undefined ? {} : { zstd: zstdCompressSync }),
 }
 

@@ -196,3 +196,12 @@ function withRoundings(program: Program): { program: Program; factors: Program['
     }
   }
 }
+
+/** A formula over rows and columns, up to so many of each, and a seed for its numbers. */
+export const matrixCases = (rows: number, columns: number) =>
+  fc.record({
+    text: matrix,
+    rows: fc.integer({ min: 1, max: rows }),
+    columns: fc.integer({ min: 1, max: columns }),
+    seed: fc.nat(),
+  })

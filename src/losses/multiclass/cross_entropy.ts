@@ -93,6 +93,7 @@ export default defineLoss({
     residual = by_logits + sum(surplus * t, classes)
     kept ? (gradient == residual and not is_index(targets) ? straight_through(soft, residual) : soft) : 0`,
   denominator: 'is_index(targets) ? (kept ? pick(w, targets, classes) : 0) : 1',
+  limits: { detached: { param: 'gradient', values: ['residual'] } },
   references: [
     'torch.nn.functional.cross_entropy',
     'keras.losses.SparseCategoricalCrossentropy(from_logits=True)',

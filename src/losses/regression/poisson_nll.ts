@@ -61,6 +61,7 @@ export default defineLoss({
     far = core + y * (log(y) - 1)
     stirling = (abs(d) < 0.5 ? near : far) + log(6.283185307179586 * y) / 2
     full and targets > 1 ? straight_through(stirling, core) : core`,
+  limits: { overflow: { above: 700 } },
   references: ['torch.nn.functional.poisson_nll_loss', 'keras.losses.Poisson (log_input false)'],
   examples: [
     {

@@ -1,6 +1,6 @@
 /** The compiled engine around its kernels: which thread runs what, memory, and threads that die. */
 import type { Worker } from 'node:worker_threads'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { Arena, Arenas } from '../../../src/engines/compiled/arena.ts'
 import { type CompiledOptions, openCompiled } from '../../../src/engines/compiled/engine.ts'
@@ -19,6 +19,7 @@ import { customLoss } from '../../../src/losses/custom.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { bitsOf } from '../../support/close.ts'
+import { closedAfterEach } from '../../support/engines.ts'
 import { check } from '../../support/evaluate.ts'
 
 const { losses } = await loadCatalog()
@@ -38,15 +39,9 @@ function batchOf(rows: number, columns: number, params: Record<string, number> =
   return assemble([check(lossOf('huber'), tensors, { params }).job])
 }
 
-const engines: Engine[] = []
-function open(options: Partial<CompiledOptions> = {}): Engine {
-  const engine = openCompiled({ reason: 'test', threads: 2, memoryBytes: 2 ** 28, log: () => {}, ...options })
-  engines.push(engine)
-  return engine
-}
-afterEach(async () => {
-  await Promise.all(engines.splice(0).map((engine) => engine.close()))
-})
+const closed = closedAfterEach()
+const open = (options: Partial<CompiledOptions> = {}) =>
+  closed(openCompiled({ reason: 'test', threads: 2, memoryBytes: 2 ** 28, log: () => {}, ...options }))
 
 const bits = ({ values, gradients }: Pick<Awaited<ReturnType<Engine['run']>>, 'values' | 'gradients'>) => [
   bitsOf(values.slice()),

@@ -11,21 +11,15 @@ import { parse } from '../../../src/language/parse.ts'
 import { expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
 import { SCOPE } from '../../support/formulas.ts'
-import { batchOf, expectNear, matrix } from '../../support/random.ts'
+import { batchOf, expectNear, matrixCases } from '../../support/random.ts'
 import { bitsIn } from './launch.ts'
 
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 
 describe('a random formula', () => {
   it("gives the interpreter's value and gradient when compiled", async () => {
-    const cases = fc.record({
-      text: matrix,
-      rows: fc.integer({ min: 1, max: 9 }),
-      columns: fc.integer({ min: 1, max: 21 }),
-      seed: fc.nat(),
-    })
     await fc.assert(
-      fc.asyncProperty(cases, async ({ text, rows, columns, seed }) => {
+      fc.asyncProperty(matrixCases(9, 21), async ({ text, rows, columns, seed }) => {
         const batch = batchOf(text, rows, columns, seed)
         expectNear(await engine.run(batch), batch, text)
       }),

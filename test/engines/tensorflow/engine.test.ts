@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   type Batch,
   DeviceLost,
@@ -15,6 +15,7 @@ import { type LoadedModel, loadNative } from '../../../src/engines/tensorflow/na
 import { readSetup, type Setup } from '../../../src/engines/tensorflow/setup.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
+import { closedAfterEach } from '../../support/engines.ts'
 import { openTensorflow, untested } from '../../support/tensorflow.ts'
 
 const AXES = ['rows', 'columns']
@@ -44,15 +45,8 @@ function batchOf(programKey: string, rows: number, columns: number, of = program
 }
 
 describe.skipIf(untested !== undefined)('the TensorFlow engine', () => {
-  const engines: Engine[] = []
-  async function open(): Promise<Engine> {
-    const engine = await openTensorflow()
-    engines.push(engine)
-    return engine
-  }
-  afterEach(async () => {
-    await Promise.all(engines.splice(0).map((engine) => engine.close()))
-  })
+  const closed = closedAfterEach()
+  const open = async () => closed(await openTensorflow())
   const compiled = async (engine: Engine) => (await engine.describe!()).compiled!
 
   it('compiles a program at its first request, and reports the compile time separately', async () => {
@@ -147,9 +141,7 @@ describe.skipIf(untested !== undefined)('the TensorFlow engine', () => {
       const native = loadNative(readSetup() as Setup)
       const loadSavedModel: typeof native.loadSavedModel = async (...of) =>
         change(await native.loadSavedModel(...of))
-      const engine = await tensorflowEngine({ ...native, loadSavedModel }, 'test')
-      engines.push(engine)
-      return engine
+      return closed(await tensorflowEngine({ ...native, loadSavedModel }, 'test'))
     }
 
     /** Throws at one of its runs; the first of all is the one that compiles. */

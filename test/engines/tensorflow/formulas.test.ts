@@ -8,7 +8,7 @@ import type { Batch, Engine } from '../../../src/engines/contract.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { expectClose } from '../../support/close.ts'
 import { check } from '../../support/evaluate.ts'
-import { batchOf, expectNear, matrix } from '../../support/random.ts'
+import { batchOf, expectNear, matrixCases } from '../../support/random.ts'
 import { readingsOf, sampleTensors } from '../../support/sample.ts'
 import { openTensorflow, untested } from '../../support/tensorflow.ts'
 
@@ -20,14 +20,8 @@ describe.skipIf(untested !== undefined)('XLA', async () => {
   afterAll(() => engine?.close())
 
   it('computes a random formula as the interpreter does, value and gradient', async () => {
-    const cases = fc.record({
-      text: matrix,
-      rows: fc.integer({ min: 1, max: 20 }),
-      columns: fc.integer({ min: 1, max: 9 }),
-      seed: fc.nat(),
-    })
     await fc.assert(
-      fc.asyncProperty(cases, async ({ text, rows, columns, seed }) => {
+      fc.asyncProperty(matrixCases(20, 9), async ({ text, rows, columns, seed }) => {
         // A separate key, because the first shape of a program is compiled at once.
         const batch = { ...batchOf(text, rows, columns, seed), programKey: `random ${made++}` }
         const got = await engine.run(batch)
