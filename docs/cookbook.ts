@@ -5,7 +5,12 @@
 import { readFileSync } from 'node:fs'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import type { Definition, InputDefinition, ParamDefinition } from '../src/losses/custom.ts'
+import {
+  type Definition,
+  type InputDefinition,
+  type ParamDefinition,
+  sourceOf,
+} from '../src/losses/custom.ts'
 import type { BatchDependence } from '../src/losses/define.ts'
 
 export interface Recipe {
@@ -100,7 +105,7 @@ function section(recipe: Recipe, answer: string): string {
   return [
     `### ${title}`,
     about,
-    `\`\`\`\n${formula}\n\`\`\``,
+    `\`\`\`\n${sourceOf(formula)}\n\`\`\``,
     declarations(definition),
     command(recipe),
     `\`\`\`json\n${answer}\n\`\`\``,
@@ -115,7 +120,7 @@ function declarations({ inputs, params = {}, denominator }: Definition): string 
   return [
     ...Object.entries(inputs).map(inputLine),
     ...Object.entries(params).map(paramLine),
-    ...(denominator === undefined ? [] : [`- The mean divides by the sum of \`${denominator}\`.`]),
+    ...(denominator === undefined ? [] : [`- The mean divides by the sum of \`${sourceOf(denominator)}\`.`]),
   ].join('\n')
 }
 

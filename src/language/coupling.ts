@@ -61,7 +61,9 @@ function namesOf({ renamed }: Program, axis: string): readonly string[] {
 }
 
 /** Ops along another axis handle each index of this one separately. */
-function keepsPlaces({ op, axis: along, to }: Node, names: readonly string[]): boolean {
+function keepsPlaces({ op, axis: along, to, axes }: Node, names: readonly string[]): boolean {
+  // Concatenated inputs have no common size along a second name of the axis.
+  if (op === 'input' && axes.some((axis) => names.indexOf(axis) > 0)) return false
   if (PLACEWISE.has(op) || isElementwise(op)) return true
   return along !== undefined && !names.includes(along) && (to === undefined || !names.includes(to))
 }

@@ -1,7 +1,7 @@
 /** The catalog: the list of losses, and everything about one of them, read from its definition. */
 import { Type } from '@sinclair/typebox'
 import { toLatex } from '../language/latex.ts'
-import { KINDS, type Loss } from '../losses/define.ts'
+import { axesText, KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { resolveLoss } from '../schemas/resolve-loss.ts'
@@ -158,10 +158,10 @@ export function describeLoss(loss: Loss, engines: (loss: Loss) => EngineSupport)
     latex: toLatex(loss.formula, axesOf(loss)),
     ...(loss.denominator === undefined ? {} : { denominator: loss.denominator.source.trim() }),
     inputs: Object.entries(loss.inputs).map(
-      ([input, { axes, perClass, kind, differentiable, optional, about: meaning }]) => {
+      ([input, { axes, sizes, perClass, kind, differentiable, optional, about: meaning }]) => {
         return {
           name: input,
-          axes: axes.join(','),
+          axes: axesText({ axes, sizes }),
           perClass,
           kind,
           means: KINDS[kind],

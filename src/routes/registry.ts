@@ -180,10 +180,13 @@ function documentOf(bytes: Uint8Array | undefined): unknown {
 }
 
 /** Checks the examples of a definition before it is stored. */
-function holdExamples(definition: Definition, resolved: ResolvedLoss, { plans, config }: RouteContext) {
+function holdExamples({ examples }: Definition, resolved: ResolvedLoss, { plans, config }: RouteContext) {
   const json = formats.find(({ name }) => name === 'json')!
   const decode = (body: object) => json.decode(Buffer.from(JSON.stringify(body)), config)
-  checkExamples(definition, (body) => evaluateExactly(resolved, decode(body), plans))
+  const { inputs } = resolved.loss
+  checkExamples({ ...(examples && { examples }), inputs }, (body) =>
+    evaluateExactly(resolved, decode(body), plans),
+  )
 }
 
 /** @throws Problem `invalid-value` for an ETag that lossd did not create */

@@ -5,14 +5,15 @@
 import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
-import { ANONYMOUS } from '../losses/custom.ts'
+import { ANONYMOUS, type FormulaText, sourceOf } from '../losses/custom.ts'
 import { plainly, type ResolvedLoss } from '../losses/define.ts'
-import { definitionOf, namesIn, type Shorthand } from '../losses/shorthand.ts'
+import { namesIn } from '../losses/name-uses.ts'
+import { definitionOf, type Shorthand } from '../losses/shorthand.ts'
 import { use } from '../lru.ts'
 import { didYouMean } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
-import { checkDefinition, formulaProblem } from './definition.ts'
+import { checkDefinition, formulaProblem, wrongFormula } from './definition.ts'
 import { COMMON_TENSORS } from './request.ts'
 
 /** Maximum size of a definition document as JSON, in bytes. */
@@ -109,8 +110,9 @@ function resolveFormula(
   decoded: Decoded,
   formulas: Map<string, ResolvedLoss>,
 ): ResolvedLoss {
-  if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a string')
-  const shorthand = shorthandOf(formula, decoded)
+  const wrong = wrongFormula(formula, '/formula')
+  if (wrong !== undefined) throw problemAt('invalid-value', wrong.pointer, wrong.detail)
+  const shorthand = shorthandOf(formula as FormulaText, decoded)
   const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
   const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
   return use(formulas, key, formulas.get(key) ?? defineShorthand(shorthand), MAX_KEPT)
@@ -128,7 +130,7 @@ function defineShorthand(shorthand: Shorthand): ResolvedLoss {
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {
-    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand.formula)
+    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand)
     throw error instanceof Problem ? withoutInputs(error) : error
   }
 }
@@ -145,12 +147,12 @@ function withoutInputs(problem: Problem): Problem {
 
 function shorter(pointer: string): string {
   const [, name, part] = /^\/inputs\/([^/]+)(?:\/(\w+))?$/.exec(pointer) ?? []
-  if (name === undefined) return pointer
+  if (name === undefined) return pointer === '/inputs' ? '/axes' : pointer
   if (part === 'places') return '/axes'
   return part === 'axes' ? `/axes/${name}` : `/${name}`
 }
 
-function shorthandOf(formula: string, { tensors, options }: Decoded): Shorthand {
+function shorthandOf(formula: FormulaText, { tensors, options }: Decoded): Shorthand {
   const own = [...tensors].filter(([name]) => !Object.hasOwn(COMMON_TENSORS, name))
   const params = options.get('params') ?? {}
   if (typeof params !== 'object') throw problemAt('invalid-value', '/params', 'must be an object')
@@ -180,7 +182,7 @@ function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, st
 
 /** A tensor or a parameter that the formula does not use would be silently ignored. */
 function checkAllUsed({ formula, tensors, params }: Shorthand) {
-  const names = namesIn(parse(formula))
+  const names = namesIn(parse(sourceOf(formula)))
   const strange = [
     ...Object.keys(tensors).map((name) => ({ name, pointer: `/${pointerToken(name)}` })),
     ...Object.keys(params).map((name) => ({ name, pointer: `/params/${pointerToken(name)}` })),

@@ -4,10 +4,10 @@
  */
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
-import { KINDS } from '../losses/define.ts'
+import { axesText, KINDS } from '../losses/define.ts'
 import type { Format } from '../wire/define.ts'
 import { ComposeSchemas } from './compose.ts'
-import { DefinitionSchema } from './definition.ts'
+import { DefinitionSchema, formulaSchema } from './definition.ts'
 import { DtypeSchema } from './dtype.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
 
@@ -200,10 +200,9 @@ export function compositionSchema(formats: readonly Format[]) {
 export function inlineSchema(formats: readonly Format[]) {
   const members = {
     formula: Type.Optional(
-      Type.String({
-        description:
-          'In the loss language; its last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
-      }),
+      formulaSchema(
+        'In the loss language, as one string or as a list of lines; the last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
+      ),
     ),
     axes: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
@@ -229,7 +228,7 @@ export function inlineSchema(formats: readonly Format[]) {
     body: bodyOf(
       formats,
       body,
-      'The tensors; `formula` as text, or `definition` as JSON, in `__metadata__`.',
+      'The tensors; `formula` as text or as a JSON list of lines, or `definition` as JSON, in `__metadata__`.',
     ),
     response: responses(formats),
   }
@@ -300,7 +299,7 @@ export const INLINE_EXAMPLES = {
           targets: { axes: '...', kind: 'real' },
         },
         params: { scale: { type: 'number', exclusiveMinimum: 0, default: 1 } },
-        formula: 'r = (predictions - targets) / scale\nlog1p(r^2)',
+        formula: ['r = (predictions - targets) / scale', 'log1p(r^2)'],
       },
       params: { scale: 2 },
       predictions: [1, 5],
@@ -381,8 +380,9 @@ function closedParams(loss: Loss): TObject {
   return Type.Object(Object.fromEntries(params), CLOSED)
 }
 
-function inputText({ axes, kind, about, differentiable }: InputSpec): string {
-  return `[${axes.join(', ')}] ${about} Each is ${KINDS[kind]}.${differentiable ? ' Differentiable.' : ''}`
+function inputText({ axes, sizes, kind, about, differentiable }: InputSpec): string {
+  const layout = axes.length === 0 ? 'One number.' : `[${axesText({ axes, sizes }).replaceAll(',', ', ')}]`
+  return `${layout} ${about} Each is ${KINDS[kind]}.${differentiable ? ' Differentiable.' : ''}`
 }
 
 function tensorsOf(loss: Loss): string {

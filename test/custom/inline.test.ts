@@ -66,6 +66,23 @@ describe('a formula alone', () => {
     expect((await evaluate({ formula, ...body })).status).toBe(200)
   })
 
+  it('may be a list of lines', async () => {
+    const lines = ['r = (predictions - targets) / scale', '', 'log1p(r^2)']
+    const params = { scale: 2 }
+    const listed = await evaluate({ formula: lines, params, ...pair })
+    const text = await evaluate({ formula: lines.join('\n'), params, ...pair })
+    expect([listed.status, listed.body]).toEqual([200, text.body])
+  })
+
+  it('takes whole numbers that places are computed from', async () => {
+    const body = { axes: { x: 'rows,classes', label: 'rows' }, x: [[1, 2, 3]], reduction: 'none' }
+    const of = async (formula: string, label: number[]) => (await evaluate({ formula, ...body, label })).body
+    expect((await of('pick(x, label - 1, classes)', [3])).loss).toEqual([3])
+    expect((await of('shift(x, label, classes)', [1])).loss).toEqual([[0, 1, 2]])
+    expect((await of('pick(x[classes -> k], label, k)', [2])).loss).toEqual([3])
+    expect((await of('pick(x[classes -> k], label, k)', [3])).errors[0].pointer).toBe('/label/0')
+  })
+
   it('takes words, switches and null as parameters', async () => {
     const formula = 'form == squared ? r2 : given(cap) ? min(abs(predictions), cap) : abs(predictions)'
     const lines = `r2 = predictions^2\n${formula}`
@@ -106,6 +123,62 @@ describe('a definition', () => {
     expect(body.gradients).not.toHaveProperty('targets')
     const { body: wrong } = await evaluate({ definition, ...pair, params: { scale: -1 } })
     expect(wrong.errors[0].pointer).toBe('/params/scale')
+  })
+
+  it('may have lists of lines, and says in which of them something is wrong', async () => {
+    const inputs = { x: { axes: 'rows', differentiable: true }, mask: { axes: 'rows', kind: 'binary' } }
+    const lines = { inputs, formula: ['y = x^2', 'mask == 1 ? y : 0'], denominator: ['m = mask', 'm'] }
+    const request = { x: [1, 2, 3], mask: [1, 0, 1] }
+    expect((await evaluate({ definition: lines, ...request })).body).toMatchObject({
+      loss: 5,
+      denominator: 2,
+    })
+    const faults = async (change: object) =>
+      (await evaluate({ definition: { ...lines, ...change }, ...request })).body.errors[0]
+    expect(await faults({ formula: ['y = x^2', 'mask == 1 ? z : 0'] })).toEqual({
+      pointer: '/definition/formula/1',
+      line: 2,
+      column: 13,
+      detail: '"z" is not known here\n  mask == 1 ? z : 0\n              ^',
+    })
+    expect(await faults({ denominator: ['m = mask', 'n'] })).toMatchObject({
+      pointer: '/definition/denominator/1',
+      line: 2,
+      column: 1,
+    })
+    expect(await faults({ formula: ['x', 3] })).toEqual({
+      pointer: '/definition/formula/1',
+      detail: 'must be a string: one line',
+    })
+    expect(await faults({ formula: ['y = x\ny'] })).toEqual({
+      pointer: '/definition/formula/0',
+      detail: 'contains a line break: split it into two strings',
+    })
+    expect(await faults({ denominator: 3 })).toEqual({
+      pointer: '/definition/denominator',
+      detail: 'must be a string, or a list of strings: one per line',
+    })
+    expect((await faults({ formula: [] })).detail).toMatch(/^the formula is empty/)
+  })
+
+  it('need not say what its formula shows: an input that is read as a place holds indices', async () => {
+    const of = (label: object, formula = '-pick(log_softmax(x, words), label, words)') => ({
+      inputs: { x: { axes: 'rows,words', differentiable: true }, label: { axes: 'rows', ...label } },
+      formula,
+    })
+    const request = { x: [[1, 2, 3]], label: [2], gradients: ['x'], reduction: 'none' }
+    const stated = await evaluate({ definition: of({ kind: 'class', places: 'words' }), ...request })
+    for (const label of [{}, { kind: 'class' }, { places: 'words', kind: 'class' }])
+      expect((await evaluate({ definition: of(label), ...request })).body).toEqual(stated.body)
+    const outside = await evaluate({ definition: of({}), ...request, label: [3] })
+    expect(outside.body.errors[0]).toEqual({
+      pointer: '/label/0',
+      detail: 'must be an integer from 0 to 2, got 3',
+    })
+    const moved = of({}, 'pick(x, label - 1, words)')
+    expect((await evaluate({ definition: moved, ...request, label: [3] })).body.loss).toEqual([3])
+    const real = await evaluate({ definition: of({ kind: 'real' }), ...request })
+    expect(real.body.errors[0]).toMatchObject({ pointer: '/definition/formula', line: 1, column: 30 })
   })
 
   it('goes with a denominator of its own', async () => {
@@ -150,10 +223,16 @@ describe('in safetensors', () => {
     return Buffer.concat([size, text, made.subarray(8 + length)])
   }
 
-  it('a formula is text, or JSON of it; a definition is JSON', async () => {
+  it('a formula is text, or JSON of it or of its lines; a definition is JSON', async () => {
     const formula = 'log1p((predictions - targets)^2)'
     const loss = (Math.log1p(1) + Math.log1p(25)) / 2
-    const answers = [await send({ formula }), await send({}, { formula }), await send({ definition })]
+    const lines = ['e = predictions - targets', 'log1p(e^2)']
+    const answers = [
+      await send({ formula }),
+      await send({}, { formula }),
+      await send({ definition }),
+      await send({ formula: lines }),
+    ]
     for (const { tensors: found } of answers) expect(found.get('loss')![0]).toBeCloseTo(loss, 6)
   })
 })
@@ -218,6 +297,9 @@ describe('what is wrong is told with its place', () => {
     ['both a formula and a definition', { formula: 'x', definition, x: [1] }, 'missing-input', '/definition'],
     ['neither', { x: [1] }, 'missing-input', '/formula'],
     ['a formula that is a number', { formula: 3, x: [1] }, 'invalid-value', '/formula'],
+    ['a line that is a number', { formula: ['x', 3], x: [1] }, 'invalid-value', '/formula/1'],
+    ['two lines in one', { formula: ['y = x\ny'], x: [1] }, 'invalid-value', '/formula/0'],
+    ['a line that is wrong', { formula: ['y = x', 'y +'], x: [1] }, 'formula-invalid', '/formula/1'],
     [
       'a definition of 64 KiB',
       { definition: { ...definition, about: 'x'.repeat(70_000) }, ...pair },
