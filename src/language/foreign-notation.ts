@@ -15,7 +15,8 @@ export function writeHint(...ways: readonly string[]): string {
 // Characters
 
 const NO_STRING = '; there are no strings, words stand without quotes: mode == soft'
-const NO_DEFINITION = '; functions are not defined here, write the expression itself'
+const NO_DEFINITION =
+  '; a function is defined on a line of its own, "f(x) = x^2", or write the expression itself'
 const NO_BLOCK = '; there are no blocks, a choice is "c ? a : b"'
 const NO_LATEX = '; this is not LaTeX, write functions by name: sqrt(x), exp(x)'
 const ONE_VALUE = '; a name gets its value once, write a new one: b = a + 1'
@@ -201,6 +202,7 @@ export const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
   ln: 'log(x)',
   clip_by_value: 'clamp(x, low, high)',
   arctan: 'atan(x)',
+  arctan2: 'atan2(x, y)',
   arcsin: 'asin(x)',
   arccos: 'acos(x)',
   rint: 'round(x)',
@@ -221,8 +223,9 @@ export const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
   log_gamma: 'lgamma(x)',
   gamma: 'exp(lgamma(x))',
   factorial: 'exp(lgamma(x + 1))',
-  lbeta: 'lgamma(x) + lgamma(y) - lgamma(x + y)',
-  betaln: 'lgamma(x) + lgamma(y) - lgamma(x + y)',
+  betaln: 'lbeta(x, y)',
+  log_beta: 'lbeta(x, y)',
+  beta: 'exp(lbeta(x, y))',
   psi: 'digamma(x)',
   heaviside: 'x > 0 ? 1 : 0',
   isfinite: 'is_finite(x)',

@@ -120,6 +120,10 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     atan: unary('atan', 'arc tangent'),
     asin: unary('asin', 'arc sine; derivative infinite at -1 and 1'),
     acos: unary('acos', 'arc cosine; derivative infinite at -1 and 1'),
+    atan2: binary(
+      'atan2(y, x): the angle of the point (x, y), from -pi to pi; derivative 0 at (0, 0)',
+      (build, y, x) => build.make('atan2', [y, x]),
+    ),
     erf: unary('erf', 'error function'),
     lgamma: unary('lgamma', 'ln of the absolute value of the gamma function'),
     digamma: unary('digamma', 'derivative of lgamma'),
@@ -133,6 +137,10 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       about: 'polygamma(n, x): the nth derivative of digamma, for n from 0 to 6',
       lower: (build, [n, x]) => polygamma(build, n, x),
     },
+    lbeta: binary(
+      'ln of the beta function of two positive numbers, without cancellation; NaN for negative ones',
+      (build, a, b) => build.make('lbeta', [a, b]),
+    ),
     stop_gradient: unary('stop_gradient', 'the value itself, constant to the gradient'),
     straight_through: {
       parameters: ['number', 'number'],

@@ -8,12 +8,13 @@ import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
+import { isFunction } from './expand.ts'
 import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
 import { AXIS_REDUCTIONS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
 import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
-import { simplifyStably } from './simplify.ts'
+import { simplify, simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
 
 /** A parameter in a formula: a number passed at run time, or a value that is known now. */
@@ -33,6 +34,8 @@ export interface Scope {
   readonly params: Readonly<Record<string, ParamBinding>>
   /** All axes, in the order that the nodes follow. */
   readonly axes: readonly string[]
+  /** Axes that are second names -> the axis (or the number) that they have the size of. */
+  readonly renamed?: Readonly<Record<string, string>>
   /**
    * Inputs whose gradients may be requested: they share ties, whichever of them are requested. Default: those that
    * are requested.
@@ -65,7 +68,7 @@ export function lower(
   denominator?: Formula,
   hessians: readonly string[] = [],
 ): Program {
-  const build = new Builder(scope.axes, simplifyStably)
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
   const value = new Lowering(build, formula, scope).value()
   const axes = build.axesOf(value)
   const share =
@@ -91,6 +94,20 @@ export function lower(
   return extract(primitive.build, scope, primitive.roots)
 }
 
+/** Called with each expression that is lowered, and its node. */
+export type Observer = (expression: Expression, ref: Ref) => void
+
+/**
+ * The nodes of a formula as it was written, without stable forms and derivatives: for analyses.
+ *
+ * @throws FormulaError
+ */
+export function lowered(formula: Formula, scope: Scope, observe: Observer): Builder {
+  const build = new Builder(scope.axes, simplify, scope.renamed)
+  new Lowering(build, formula, scope, observe).value()
+  return build
+}
+
 class Lowering {
   readonly #build: Builder
   readonly #formula: Formula
@@ -100,8 +117,11 @@ class Lowering {
   /** The statement that is being lowered. It can only refer to earlier ones. */
   #place: number
 
-  constructor(build: Builder, formula: Formula, scope: Scope) {
+  readonly #observe: Observer | undefined
+
+  constructor(build: Builder, formula: Formula, scope: Scope, observe?: Observer) {
     this.#build = build
+    this.#observe = observe
     this.#formula = formula
     this.#scope = scope
     this.#place = formula.statements.length - 1
@@ -120,6 +140,12 @@ class Lowering {
   }
 
   #lower(expression: Expression): Ref {
+    const ref = this.#refOf(expression)
+    this.#observe?.(expression, ref)
+    return ref
+  }
+
+  #refOf(expression: Expression): Ref {
     switch (expression.kind) {
       case 'number':
         return this.#build.constant(expression.value)
@@ -165,7 +191,12 @@ class Lowering {
   }
 
   #unknown(name: string, at: Position): FormulaError {
-    const hint = this.#build.axes.includes(name) ? axisHint(name) : foreignNameHint(name)
+    const isOwn = this.#formula.written?.some((line) => isFunction(line) && line.name === name)
+    const hint = isOwn
+      ? `, it is a function${writeHint(`${name}(...)`)}`
+      : this.#build.axes.includes(name)
+        ? axisHint(name)
+        : foreignNameHint(name)
     const problem = `"${name}" is not known here`
     return hint === undefined
       ? withNearest(problem, name, this.#names(), at)
