@@ -13,7 +13,7 @@ import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
 import { AXIS_REDUCTIONS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
-import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
+import { type FormulaOp, hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplify, simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
 
@@ -107,6 +107,40 @@ export function lowered(formula: Formula, scope: Scope, observe: Observer): Buil
   new Lowering(build, formula, scope, observe).value()
   return build
 }
+
+/**
+ * The inputs that a formula changes smoothly with: those whose derivative is not 0 by construction.
+ *
+ * @param inputs those to consider
+ * @throws FormulaError
+ * @example
+ * variesWith(parse('x > 0 ? y : stop_gradient(x)'), scope, ['x', 'y']) // ['y']
+ */
+export function variesWith(formula: Formula, scope: Scope, inputs: readonly string[]): string[] {
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
+  const value = new Lowering(build, formula, scope).value()
+  const refs = inputs.map((name) => build.input(name, 'real', scope.inputs[name].axes))
+  const slopes = differentiate(build, value, build.cotangent(build.axesOf(value)), refs)
+  return inputs.filter((_, place) => !isZero(build, slopes[place]))
+}
+
+/** Whether a derivative is 0 for all numbers that are finite. */
+function isZero(build: Builder, ref: Ref): boolean {
+  const { op, args } = build.nodes[ref]
+  if (op === 'constant') return build.is(ref, 0)
+  if (op === 'mul' || op === 'mul_no_nan') return args.some((arg) => isZero(build, arg))
+  if (op === 'select') return args.slice(1).every((arg) => isZero(build, arg))
+  return ZERO_OF_ZEROS.has(op) && args.every((arg) => isZero(build, arg))
+}
+
+const ZERO_OF_ZEROS: ReadonlySet<FormulaOp> = new Set([
+  'neg',
+  'add',
+  'sub',
+  'expand',
+  'rename',
+  'reduce_sum',
+] satisfies FormulaOp[])
 
 class Lowering {
   readonly #build: Builder

@@ -13,11 +13,13 @@ import {
   input,
   type Kind,
   type Loss,
+  type LossWarning,
   nullable,
   oneOf,
   type Params,
   parseAxes,
 } from './define.ts'
+import { checkDenominator } from './denominator.ts'
 import { type NameUses, nameUsesIn } from './name-uses.ts'
 import {
   couplesIn,
@@ -26,6 +28,7 @@ import {
   holdsIndices,
   type ProgramSignature,
 } from './program.ts'
+import { warningsOf } from './warnings.ts'
 
 /** An input as a definition document declares it. */
 export interface InputDefinition {
@@ -73,7 +76,7 @@ export interface Definition {
   readonly inputs: Readonly<Record<string, InputDefinition>>
   readonly params?: Readonly<Record<string, ParamDefinition>>
   readonly formula: FormulaText
-  /** What one value adds to the denominator of `mean`. */
+  /** What one value adds to the denominator of `mean`. It must not change with a differentiable input. */
   readonly denominator?: FormulaText
   readonly examples?: readonly Omit<Example, 'from'>[]
   readonly references?: readonly string[]
@@ -100,10 +103,23 @@ const MAX_STRUCTURES = 32
 export function customLoss(definition: Definition, name = definition.name ?? ANONYMOUS): Loss {
   const declared = declare(definition, name)
   const programs = createProgramSource()
-  const [usual, ...others] = structuresOf(declared)
-  const { program } = programs(declared, usual)
-  for (const structure of others) programs(declared, structure)
-  return Object.freeze({ ...declared, couples: couplesIn(program, declared, firstAxisOf(declared)) })
+  const structures = structuresOf(declared)
+  const [{ program }] = structures.map((structure) => programs(declared, structure))
+  for (const structure of structures) checkDenominator(declared, structure)
+  return Object.freeze({
+    ...declared,
+    couples: couplesIn(program, declared, firstAxisOf(declared)),
+    warnings: warningsOf(declared, structures).map((warning) => ({
+      ...warning,
+      pointer: linePointer(definition, warning),
+    })),
+  })
+}
+
+/** In a list of lines, the pointer names the line. */
+function linePointer({ formula, denominator }: Definition, { pointer, line }: LossWarning): string {
+  const text = pointer === '/formula' ? formula : denominator
+  return typeof text === 'string' ? pointer : `${pointer}/${line - 1}`
 }
 
 function declare(definition: Definition, name: string): Loss {

@@ -250,6 +250,18 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' |
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
+  /** Of a custom loss: what its author should know. */
+  readonly warnings?: readonly LossWarning[]
+}
+
+/** A place in a formula that is valid, but cannot be meant. */
+export interface LossWarning {
+  /** JSON pointer into the definition. */
+  readonly pointer: string
+  readonly line: number
+  readonly column: number
+  /** What is wrong, and below it the line with a caret under the place. */
+  readonly detail: string
 }
 
 /** The loss for given parameters: the loss itself, unless it has `expand`. */

@@ -75,14 +75,7 @@ function makeProgram(
   params: Bindings,
   key: string,
 ): Omit<LossProgram, 'scalars'> {
-  const scope: Scope = {
-    inputs: structure.inputs,
-    absent: Object.keys(loss.inputs).filter((name) => !(name in structure.inputs)),
-    params,
-    axes: axesOf(loss),
-    renamed: declaredSizes(loss),
-    differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
-  }
+  const scope = scopeWith(loss, structure, params)
   const program = lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians)
   const { length } = program.nodes
   if (length > MAX_NODES) {
@@ -91,6 +84,22 @@ function makeProgram(
     )
   }
   return { key, program }
+}
+
+/** What the formula of a loss may refer to in a request of this structure. */
+export function scopeOf(loss: Loss, structure: ProgramSignature): Scope {
+  return scopeWith(loss, structure, bindParams(loss, structure.params))
+}
+
+function scopeWith(loss: Loss, { inputs }: ProgramSignature, params: Bindings): Scope {
+  return {
+    inputs,
+    absent: Object.keys(loss.inputs).filter((name) => !(name in inputs)),
+    params,
+    axes: axesOf(loss),
+    renamed: declaredSizes(loss),
+    differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
+  }
 }
 
 /**

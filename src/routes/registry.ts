@@ -11,6 +11,7 @@ import { checkDefinition } from '../schemas/definition.ts'
 import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
 import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
 import { bodySchemaOf, OwnAddress } from '../schemas/openapi.ts'
+import { WarningSchema } from '../schemas/warnings.ts'
 import type { Condition, StoredVersion } from '../store/contract.ts'
 import { formats } from '../wire/index.ts'
 import { parseJson } from '../wire/json/parse-json.ts'
@@ -35,6 +36,7 @@ const Own = Type.Object(
     ...versioned,
     retired: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
     definition: Type.Unsafe({ $ref: 'Definition#' }),
+    warnings: Type.Array(WarningSchema, { description: 'Quotients and logarithms that are never finite.' }),
   },
   closed,
 )
@@ -219,6 +221,7 @@ function shown({ resolved: { loss }, stored, retired }: OwnLoss, engines: (loss:
     ...versionOf(stored),
     retired,
     definition: JSON.parse(stored.document) as object,
+    warnings: loss.warnings ?? [],
   }
 }
 

@@ -127,7 +127,9 @@ export const DefinitionSchema = Type.Object(
       'In the loss language, as one string or as a list of lines; the last line is the unreduced value.',
     ),
     denominator: Type.Optional(
-      formulaSchema('What one value adds to the denominator of the mean, in the same language. Default 1.'),
+      formulaSchema(
+        'What one value adds to the denominator of the mean, in the same language. It must not change with a differentiable input. Default 1.',
+      ),
     ),
     examples: Type.Optional(Type.Array(ExampleSchema, { maxItems: 16 })),
     references: Type.Optional(Type.Array(text(1000, 'A paper or a web page.'), { maxItems: 32 })),

@@ -10,6 +10,7 @@ import { ComposeSchemas } from './compose.ts'
 import { DefinitionSchema, formulaSchema } from './definition.ts'
 import { DtypeSchema } from './dtype.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
+import { WarningSchema } from './warnings.ts'
 
 const CLOSED = { additionalProperties: false } as const
 const Shape = Type.Array(Type.Integer({ minimum: 0 }))
@@ -80,6 +81,7 @@ export const ExplanationSchema = Type.Object(
     precision: Type.String(),
     merges: Type.Boolean(),
     kinks: Type.String(),
+    warnings: Type.Optional(Type.Array(WarningSchema)),
   },
   { $id: 'Explanation', ...CLOSED, description: 'What was resolved, inferred or decided by convention.' },
 )

@@ -191,6 +191,60 @@ describe('a definition', () => {
     expect(body).toMatchObject({ loss: 5, denominator: 2 })
   })
 
+  it.each([
+    ['abs(x)', 5],
+    ['e', 1],
+    ['w * stop_gradient(x) + x * w', 24],
+    ['x > 0 ? w : t', 13],
+    ['sum(w * x, rows)', 9],
+  ])(
+    'is refused with the denominator %s, which changes with an input that has a gradient',
+    async (denominator, column) => {
+      const real = { axes: 'rows', differentiable: true }
+      const inputs = { x: real, t: real, w: { axes: 'rows' } }
+      const tensors = { x: [1, 2], t: [1, 1], w: [1, 1] }
+      const { status, body } = await evaluate({
+        definition: { inputs, formula: ['e = x - t', 'w * e^2'], denominator },
+        ...tensors,
+      })
+      expect([status, body.errors[0].pointer, body.errors[0].line]).toEqual([
+        422,
+        '/definition/denominator',
+        1,
+      ])
+      expect(body.errors[0].column).toBe(column)
+      expect(body.errors[0].detail).toMatch(/^the denominator changes with "[xt]", which has a gradient/)
+    },
+  )
+
+  it.each([
+    ['w', 2],
+    ['w * (x > 1 ? 1 : 0)', 1],
+    ['stop_gradient(abs(x))', 3],
+    ['0 * x + 1', 2],
+    ['floor(x) * w', 3],
+  ])('may have the denominator %s, which does not', async (denominator, sum) => {
+    const inputs = { x: { axes: 'rows', differentiable: true }, w: { axes: 'rows' } }
+    const definition = { inputs, formula: 'w * x^2', denominator }
+    const { body } = await evaluate({ definition, x: [1, 2], w: [1, 1] })
+    expect([body.loss, body.denominator]).toEqual([expect.closeTo(5 / sum, 6), sum])
+  })
+
+  it('is explained with what its formula cannot mean', async () => {
+    const { body } = await evaluate({ formula: ['e = exp(x)', 'log(-e)'], x: [1], explain: true })
+    expect(body.explain.warnings).toEqual([
+      {
+        pointer: '/formula/1',
+        line: 2,
+        column: 1,
+        detail: 'log is never finite here: its argument is never above 0\n  log(-e)\n  ^',
+      },
+    ])
+    expect((await evaluate({ formula: 'log(x)', x: [1], explain: true })).body.explain).not.toHaveProperty(
+      'warnings',
+    )
+  })
+
   it('is found again: the second request with it answers the same', async () => {
     const answers = []
     for (let i = 0; i < 3; i++) answers.push((await evaluate({ definition, ...pair })).body)
