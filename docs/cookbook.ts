@@ -126,8 +126,14 @@ function declarations({ inputs, params = {}, denominator }: Definition): string 
 
 function inputLine([name, input]: [string, InputDefinition]): string {
   const { axes = '...', kind = 'real', differentiable, optional, about } = input
-  const notes = [kind, ...(optional ? ['optional'] : []), ...(differentiable ? ['with a gradient'] : [])]
-  return `- \`${name}[${axes.replaceAll(',', ', ')}]\` (${notes.join(', ')}): ${about}`
+  const notes = [
+    ...(axes === '' ? ['one number'] : []),
+    kind,
+    ...(optional ? ['optional'] : []),
+    ...(differentiable ? ['with a gradient'] : []),
+  ]
+  const layout = axes === '' ? '' : `[${axes.replaceAll(',', ', ')}]`
+  return `- \`${name}${layout}\` (${notes.join(', ')}): ${about}`
 }
 
 function paramLine([name, { default: standard, description }]: [string, ParamDefinition]): string {

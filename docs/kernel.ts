@@ -46,7 +46,7 @@ function formulaOf({ name: title, formula, denominator }: Loss): string {
   return `# ${title}\n${lines}${denominator === undefined ? '' : `\n# each value's share of the mean's denominator\n${denominator.source}`}`
 }
 
-/** The kernel that the service would compile for the loss's first example, or for a usual request of an own loss. */
+/** The kernel that the service would compile for the loss's first example, or for a usual request of a custom loss. */
 function kernelOf(chosen: Loss, params: Params): string {
   const { program } = createProgramSource()(chosen, structureOf(chosen, params))
   return [printPlan(planOf(program, VARIANT)), ...shortRows(program)].join('\n\n')

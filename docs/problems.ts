@@ -95,7 +95,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { requests: [{ path: '/losses/huber', body: pair }] },
   },
   'unknown-loss': {
-    cause: 'No loss has this name, or an own loss was never registered here.',
+    cause: 'No loss has this name, or a custom loss was never registered here.',
     remedy:
       '`detail` names the nearest loss. `GET /v1/losses` lists all of them, [losses](losses/README.md) describes them.',
     example: loss('hubber', pair),
@@ -124,7 +124,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   gone: {
-    cause: 'The own loss was retired with DELETE.',
+    cause: 'The registered loss was retired with DELETE.',
     remedy: 'Name a version, as in `acme/retired@1`: versions still answer. Or register the loss again.',
     example: {
       requests: [
@@ -291,7 +291,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'too-many-losses': {
-    cause: 'The namespace holds `LOSSD_MAX_LOSSES` own losses.',
+    cause: 'The namespace holds `LOSSD_MAX_LOSSES` registered losses.',
     remedy:
       'Remove some with `DELETE /v1/losses/{namespace}/{name}?purge=true`, or raise the limit. A new version of a loss needs no place.',
     example: {
@@ -335,7 +335,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   'store-down': {
     cause:
-      'The database of own losses cannot be reached. Losses of the catalog, and own losses that are in memory, still answer.',
+      'The database of registered losses cannot be reached. Losses of the catalog, inline losses, and registered losses that are in memory still answer.',
     remedy: 'Send again after `Retry-After` seconds. `detail` says what is wrong with the database.',
     example: {
       settings: { LOSSD_STORE: 'postgres://127.0.0.1:1/lossd' },

@@ -137,7 +137,7 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
     case '-':
       return sum(operator, left, right)
     case '*':
-      return infix('\\cdot', LEVEL.product)
+      return [`${write(left, LEVEL.product)} \\cdot ${write(right, LEVEL.power)}`, LEVEL.product]
     case '/':
       return [`\\frac{${write(left, LEVEL.choice)}}{${write(right, LEVEL.choice)}}`, LEVEL.atom]
     case '^':
@@ -182,7 +182,7 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   abs: (x) => `\\left|${x}\\right|`,
   exp: (x) => `e^{${x}}`,
   log: (x) => `\\ln\\left(${x}\\right)`,
-  log1p: (x) => `\\ln\\left(1 + ${x}\\right)`,
+  log1p: (x) => `\\ln\\left(1 ${x.startsWith('-') ? `- ${x.slice(1)}` : `+ ${x}`}\\right)`,
   expm1: (x) => `\\left(e^{${x}} - 1\\right)`,
   log2: (x) => `\\log_{2}\\left(${x}\\right)`,
   log10: (x) => `\\log_{10}\\left(${x}\\right)`,

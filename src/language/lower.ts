@@ -162,7 +162,10 @@ class Lowering {
     for (const statement of formula.statements) {
       if (statement.name === undefined) continue
       if (this.#isDeclared(statement.name)) {
-        throw new FormulaError(`"${statement.name}" is already an input or a parameter`, statement.at)
+        throw new FormulaError(
+          `"${statement.name}" is already the name of an input or a parameter`,
+          statement.at,
+        )
       }
       this.#lines.set(statement.name, statement)
     }
@@ -219,7 +222,7 @@ class Lowering {
     const param = own(this.#scope.params, name)
     if (param !== undefined) return this.#param(name, param, at)
     if (this.#scope.absent.includes(name)) {
-      throw new FormulaError(`"${name}" was not given; ask with given(${name})`, at)
+      throw new FormulaError(`"${name}" is not in this request; test that with given(${name})`, at)
     }
     throw this.#unknown(name, at)
   }
@@ -227,7 +230,7 @@ class Lowering {
   #unknown(name: string, at: Position): FormulaError {
     const isOwn = this.#formula.written?.some((line) => isFunction(line) && line.name === name)
     const hint = isOwn
-      ? `, it is a function${writeHint(`${name}(...)`)}`
+      ? `; it is a function${writeHint(`${name}(...)`)}`
       : this.#build.axes.includes(name)
         ? axisHint(name)
         : foreignNameHint(name)
@@ -297,7 +300,8 @@ class Lowering {
     if (known !== undefined) return this.#lower(known ? yes : no)
     const [a, b] = [this.#lower(yes), this.#lower(no)]
     const isTruth = (ref: Ref) => this.#build.typeOf(ref) === 'bool'
-    if (isTruth(a) !== isTruth(b)) throw new FormulaError('both sides of "?" must be of one type', yes.at)
+    if (isTruth(a) !== isTruth(b))
+      throw new FormulaError('both sides of ":" must be numbers, or both conditions', yes.at)
     return this.#build.select(condition, a, b)
   }
 
@@ -357,7 +361,7 @@ class Lowering {
     if (role === 'place' && !isWhole(this.#build, ref)) {
       const found = this.#build.opOf(ref) === 'scalar' ? ABOUT_SCALAR : 'a real number'
       throw new FormulaError(
-        `expected an index (class labels, index(axis), whole numbers and their sums), found ${found}`,
+        `expected an index (class labels, index(axis), or whole numbers computed from these), found ${found}`,
         argument.at,
       )
     }
@@ -367,7 +371,7 @@ class Lowering {
   #checkOrder(ref: Ref, at: Position) {
     const order = this.#build.constantOf(ref)
     if (Number.isInteger(order) && order! >= 0 && order! <= MAX_ORDER) return
-    throw new FormulaError(`expected a whole number from 0 to ${MAX_ORDER}, known before anything runs`, at)
+    throw new FormulaError(`expected a constant whole number from 0 to ${MAX_ORDER}`, at)
   }
 
   /**
@@ -395,7 +399,7 @@ class Lowering {
       throw new FormulaError(`the value already has an axis "${to}"`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
-      throw new FormulaError(`the axis "${to}" is not another name of "${from}"`, at)
+      throw new FormulaError(`"${to}" is an axis of its own; choose another name for "${from}"`, at)
     }
     return this.#build.rename(ref, from, to)
   }
@@ -413,7 +417,7 @@ class Lowering {
     const names = expressions.map((expression) => this.#axis(expression))
     const again = names.findIndex((name, place) => names.indexOf(name) < place)
     if (again < 0) return names
-    throw new FormulaError(`the axis "${names[again]}" stands here twice`, expressions[again].at)
+    throw new FormulaError(`the axis "${names[again]}" is named twice`, expressions[again].at)
   }
 
   #noSuchAxis(name: string, at: Position): FormulaError {
@@ -428,14 +432,14 @@ class Lowering {
   #number(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) !== 'bool') return ref
-    throw new FormulaError('expected a number, found a truth value; write "c ? 1 : 0"', expression.at)
+    throw new FormulaError('expected a number, found a condition; write "c ? 1 : 0"', expression.at)
   }
 
   #truth(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) === 'bool') return ref
     const way = expression.kind === 'name' ? writeHint(`${expression.name} == 1`) : ''
-    throw new FormulaError(`expected a truth value (a comparison), found a number${way}`, expression.at)
+    throw new FormulaError(`expected a condition, such as x > 0, found a number${way}`, expression.at)
   }
 
   #isDeclared(name: string): boolean {
@@ -464,9 +468,9 @@ export function functionNames(): string[] {
 const ABOUT_SCALAR = 'a parameter that may be any number; declare it with "type": "integer"'
 
 /** Three dots between brackets would look like something left out. */
-const UNNAMED = '; the axes have no names here, all of them together are written "..."'
+const UNNAMED = '; the axes have no names here: "..." stands for all of them'
 
-const axisHint = (name: string) => `, it is an axis${writeHint(`size(${name})`, `index(${name})`)}`
+const axisHint = (name: string) => `; it is an axis${writeHint(`size(${name})`, `index(${name})`)}`
 
 /** The problem with a name, with a suggestion of what was probably meant. */
 function withNearest(problem: string, name: string, candidates: Iterable<string>, at: Position) {

@@ -83,7 +83,7 @@ class Parser {
     while (this.#peek().kind !== 'end') {
       const previous = lines.at(-1)
       if (previous !== undefined && previous.name === undefined) {
-        throw new FormulaError('only the last line may stand without a name', previous.at)
+        throw new FormulaError('only the last line may be without a name', previous.at)
       }
       lines.push(this.#line(names))
       this.#endOfLine()
@@ -98,7 +98,7 @@ class Parser {
     if (last === undefined) throw new FormulaError('the formula is empty', this.#peek().at)
     if (last.name !== undefined) {
       throw new FormulaError(
-        `the last line is the value and must not be named (here "${last.name}")`,
+        `the last line is the value and has no name; here it is named "${last.name}"`,
         last.at,
       )
     }
@@ -145,7 +145,7 @@ class Parser {
       const token = this.#peek()
       if (token.kind !== 'name') throw this.#unexpected('the name of a parameter', '')
       if (names.has(token.text))
-        throw new FormulaError(`the parameter "${token.text}" stands here twice`, token.at)
+        throw new FormulaError(`the parameter "${token.text}" is named twice`, token.at)
       this.#checkName(token, names)
       this.#next++
     } while (this.#accept(','))
@@ -156,7 +156,7 @@ class Parser {
     const earlier = names.get(token.text)
     if (RESERVED.has(token.text)) throw new FormulaError(`"${token.text}" cannot be a name`, token.at)
     if (earlier)
-      throw new FormulaError(`"${token.text}" already has a value, from line ${earlier.line}`, token.at)
+      throw new FormulaError(`"${token.text}" is already defined on line ${earlier.line}`, token.at)
     names.set(token.text, token.at)
   }
 
@@ -193,7 +193,7 @@ class Parser {
     const compared = this.#node({ kind: 'binary', operator, left, right: this.#sum(), at: left.at })
     const again = this.#acceptAny(['<', '<=', '>', '>=', '==', '!='])
     if (again === undefined) return compared
-    throw new FormulaError(`comparisons do not chain; write "a ${operator} b and b ${again} c"`, left.at)
+    throw new FormulaError(`comparisons cannot be chained; write "a ${operator} b and b ${again} c"`, left.at)
   }
 
   #sum(): Expression {
@@ -298,7 +298,7 @@ class Parser {
 
   #deeper<T>(inner: () => T): T {
     if (++this.#depth > LIMITS.depth) {
-      throw new FormulaError(`the formula is nested deeper than ${LIMITS.depth}`, this.#peek().at)
+      throw new FormulaError(`the formula is nested more than ${LIMITS.depth} levels deep`, this.#peek().at)
     }
     const result = inner()
     this.#depth--

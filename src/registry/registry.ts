@@ -16,10 +16,10 @@ import {
   StoreDown,
   type StoredVersion,
 } from '../store/contract.ts'
-import { fullName, type OwnName } from './name.ts'
+import { fullName, type RegisteredName } from './name.ts'
 
-/** A custom loss, ready to be evaluated. */
-export interface OwnLoss {
+/** A registered loss, ready to be evaluated. */
+export interface RegisteredLoss {
   readonly resolved: ResolvedLoss
   readonly stored: StoredVersion
   /** When its name was retired. */
@@ -37,7 +37,7 @@ const MAX_KEPT = 4096
 
 export class Registry {
   readonly #store: LossStore | undefined
-  readonly #versions = new Map<string, Pick<OwnLoss, 'resolved' | 'stored'>>()
+  readonly #versions = new Map<string, Pick<RegisteredLoss, 'resolved' | 'stored'>>()
   readonly #latest = new Map<string, Latest>()
   /** What was known before a change: good enough while the store is unavailable. */
   readonly #stale = new Map<string, Latest>()
@@ -54,12 +54,12 @@ export class Registry {
     if (this.#store !== undefined) return this.#store
     throw new Problem(
       'not-kept',
-      'custom losses are not stored here (LOSSD_STORE is none); send them with POST /v1/losses:evaluate',
+      'losses cannot be registered here (LOSSD_STORE is none); send them inline, with POST /v1/losses:evaluate',
     )
   }
 
   /** The cached loss; undefined if the store must be asked. */
-  known(name: OwnName): OwnLoss | undefined {
+  known(name: RegisteredName): RegisteredLoss | undefined {
     const latest = this.#latest.get(fullName(name))
     if (latest === undefined) return undefined
     return this.#versionOf(name, latest)
@@ -68,7 +68,7 @@ export class Registry {
   /**
    * @throws Problem `unknown-loss`, `store-down`
    */
-  async find(name: OwnName): Promise<OwnLoss> {
+  async find(name: RegisteredName): Promise<RegisteredLoss> {
     const known = this.known(name)
     if (known !== undefined) return known
     const before = this.#changes
@@ -93,7 +93,7 @@ export class Registry {
     document: unknown,
     resolved: ResolvedLoss,
     condition: Condition | undefined,
-  ): Promise<{ readonly own: OwnLoss; readonly isNew: boolean }> {
+  ): Promise<{ readonly own: RegisteredLoss; readonly isNew: boolean }> {
     const { loss } = resolved
     const [namespace, name] = loss.name.split('/')
     if (name === undefined)
@@ -131,7 +131,7 @@ export class Registry {
     await this.#store?.close()
   }
 
-  #keep({ stored, loss }: FoundVersion, before: number): OwnLoss {
+  #keep({ stored, loss }: FoundVersion, before: number): RegisteredLoss {
     const key = keyOf(stored)
     const kept = this.#versions.get(key) ?? {
       resolved: plainly(checkDefinition(JSON.parse(stored.document), '')),
@@ -145,12 +145,12 @@ export class Registry {
     return { ...kept, retired: loss.retired }
   }
 
-  #staleOf(name: OwnName): OwnLoss | undefined {
+  #staleOf(name: RegisteredName): RegisteredLoss | undefined {
     const latest = this.#stale.get(fullName(name))
     return latest && this.#versionOf(name, latest)
   }
 
-  #versionOf(name: OwnName, latest: Latest): OwnLoss | undefined {
+  #versionOf(name: RegisteredName, latest: Latest): RegisteredLoss | undefined {
     const found = this.#versions.get(keyOf({ ...name, version: name.version ?? latest.version }))
     return found && { ...found, retired: latest.retired }
   }
@@ -170,7 +170,7 @@ function keyOf(stored: Pick<StoredVersion, 'namespace' | 'name' | 'version'>): s
   return `${fullName(stored)}@${stored.version}`
 }
 
-function unknown(name: OwnName): Problem {
+function unknown(name: RegisteredName): Problem {
   const version = name.version === undefined ? '' : `@${name.version}`
   return new Problem(
     'unknown-loss',

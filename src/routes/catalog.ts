@@ -37,7 +37,7 @@ const Listed = Type.Object(
   closed,
 )
 
-/** Own losses of one page. */
+/** Registered losses of one page. */
 const PAGE = 100
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
 
@@ -96,10 +96,10 @@ const routes: Routes = (app, context) => {
   const list = {
     tags,
     operationId: 'listLosses',
-    summary: 'All losses of the catalog; with a namespace, the own losses in it',
+    summary: 'All losses of the catalog; with a namespace, the registered losses in it',
     querystring: Type.Object({
-      namespace: Type.Optional(Type.String({ description: 'Of own losses.', examples: ['acme'] })),
-      after: Type.Optional(Type.String({ description: 'Name of the last own loss of the page before.' })),
+      namespace: Type.Optional(Type.String({ description: 'Of registered losses.', examples: ['acme'] })),
+      after: Type.Optional(Type.String({ description: 'Name of the last loss of the page before.' })),
     }),
     response: { 200: Listed },
     'x-problems': [422, 501, 503],
@@ -107,7 +107,8 @@ const routes: Routes = (app, context) => {
   app.get<{ Querystring: { namespace?: string; after?: string } }>(
     '/v1/losses',
     { schema: list },
-    ({ query }) => (query.namespace === undefined ? listed : listOwn(context, query.namespace, query.after)),
+    ({ query }) =>
+      query.namespace === undefined ? listed : listRegistered(context, query.namespace, query.after),
   )
 
   const one = {
@@ -129,7 +130,7 @@ const routes: Routes = (app, context) => {
 export default routes
 
 /** Without retired ones. */
-async function listOwn({ registry }: RouteContext, namespace: string, after: string | undefined) {
+async function listRegistered({ registry }: RouteContext, namespace: string, after: string | undefined) {
   const page = { limit: PAGE, ...(after === undefined ? {} : { after: { namespace, name: after } }) }
   const found = await registry.ask((store) => store.list(namespace, page))
   const losses = found.map(({ stored: { name, version, created, document } }) => {

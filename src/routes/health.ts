@@ -29,7 +29,8 @@ const ready = {
         device: Type.String(),
         reason: Type.String({ description: 'Why this engine.' }),
         store: Type.String({
-          description: 'Of own losses: `none`, `up`, or why it is down; the service stays ready then.',
+          description:
+            'Where registered losses are stored: `none`, `up`, or why it is down; the service stays ready then.',
         }),
         queue: Type.Object(
           { jobs: whole, elements: whole, bytes: whole },

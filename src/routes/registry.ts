@@ -1,16 +1,16 @@
-/** Registering, showing, listing and retiring custom losses. routes/evaluate-own.ts evaluates them. */
+/** Registering, showing, listing and retiring losses. routes/evaluate-registered.ts evaluates them. */
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, problemAt } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
 import { type Loss, plainly, type ResolvedLoss } from '../losses/define.ts'
 import { checkExamples } from '../registry/examples.ts'
-import { fullName, ownName } from '../registry/name.ts'
-import type { OwnLoss } from '../registry/registry.ts'
+import { fullName, registeredName } from '../registry/name.ts'
+import type { RegisteredLoss } from '../registry/registry.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
 import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
-import { bodySchemaOf, OwnAddress } from '../schemas/openapi.ts'
+import { bodySchemaOf, RegisteredAddress } from '../schemas/openapi.ts'
 import { WarningSchema } from '../schemas/warnings.ts'
 import type { Condition, StoredVersion } from '../store/contract.ts'
 import { formats } from '../wire/index.ts'
@@ -30,7 +30,7 @@ const versioned = {
   createdBy: Type.Union([Type.String(), Type.Null()]),
 }
 const Version = Type.Object(versioned, closed)
-const Own = Type.Object(
+const Registered = Type.Object(
   {
     ...describedSchema,
     ...versioned,
@@ -60,7 +60,7 @@ const routes: Routes = (app, context) => {
     description:
       'Sending the same document again responds with 200 and the existing version. `If-None-Match: *` only creates a name; `If-Match` with the ETag of the latest version only adds the version after it.',
     body: { content: { 'application/json': { schema: Type.Unsafe({ $ref: 'Definition#' }) } } },
-    response: { 200: Own, 201: Own },
+    response: { 200: Registered, 201: Registered },
     'x-problems': [400, 412, 413, 422, 429, 501, 503],
   }
   app.post('/v1/losses', { schema: register }, async (request, reply) => {
@@ -75,10 +75,10 @@ const routes: Routes = (app, context) => {
 
   const one = {
     tags,
-    operationId: 'describeOwnLoss',
-    summary: 'One custom loss, by default its latest version',
-    params: OwnAddress,
-    response: { 200: Own },
+    operationId: 'describeRegisteredLoss',
+    summary: 'One registered loss, by default its latest version',
+    params: RegisteredAddress,
+    response: { 200: Registered },
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name', { schema: one }, async (request, reply) => {
@@ -90,8 +90,8 @@ const routes: Routes = (app, context) => {
   const versions = {
     tags,
     operationId: 'listVersions',
-    summary: 'The versions of a custom loss, the newest first',
-    params: OwnAddress,
+    summary: 'The versions of a registered loss, the newest first',
+    params: RegisteredAddress,
     querystring: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }),
     response: { 200: Type.Object({ versions: Type.Array(Version) }, closed) },
     'x-problems': [...problems, 422],
@@ -100,7 +100,7 @@ const routes: Routes = (app, context) => {
     '/v1/losses/:namespace/:name/versions',
     { schema: versions },
     async (request) => {
-      const { namespace, name } = ownName(request.params.namespace, request.params.name)
+      const { namespace, name } = registeredName(request.params.namespace, request.params.name)
       const page = { limit: PAGE, ...beforeOf(request.query.before) }
       const found = await registry.ask((store) => store.versions(namespace, name, page))
       if (found.length === 0 && page.before === undefined)
@@ -111,9 +111,9 @@ const routes: Routes = (app, context) => {
 
   const schema = {
     tags,
-    operationId: 'ownLossSchema',
-    summary: 'JSON Schema of a request to a custom loss',
-    params: OwnAddress,
+    operationId: 'registeredLossSchema',
+    summary: 'JSON Schema of a request to a registered loss',
+    params: RegisteredAddress,
     response: { 200: Type.Record(Type.String(), Type.Unknown()) },
     'x-problems': [...problems, 410],
   }
@@ -124,10 +124,10 @@ const routes: Routes = (app, context) => {
   const retire = {
     tags,
     operationId: 'retireLoss',
-    summary: 'Retire a custom loss',
+    summary: 'Retire a registered loss',
     description:
       'Afterwards the bare name responds with 410. Versions that are requested explicitly continue to work, with a Deprecation header. `purge=true` deletes everything.',
-    params: OwnAddress,
+    params: RegisteredAddress,
     querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }),
     response: { 200: Removed },
     'x-problems': [...problems, 422],
@@ -136,7 +136,7 @@ const routes: Routes = (app, context) => {
     '/v1/losses/:namespace/:name',
     { schema: retire },
     async ({ params: address, query }) => {
-      const own = ownName(address.namespace, address.name)
+      const own = registeredName(address.namespace, address.name)
       if (own.version !== undefined)
         throw problemAt('invalid-value', '/name', 'a single version cannot be removed')
       const isPurge = query.purge === 'true' || query.purge === ''
@@ -153,14 +153,17 @@ const routes: Routes = (app, context) => {
 export default routes
 
 /** @throws Problem `gone` for the bare name of a retired loss */
-export async function findServable({ registry }: RouteContext, address: Address['Params']): Promise<OwnLoss> {
-  const name = ownName(address.namespace, address.name)
+export async function findServable(
+  { registry }: RouteContext,
+  address: Address['Params'],
+): Promise<RegisteredLoss> {
+  const name = registeredName(address.namespace, address.name)
   const own = await registry.find(name)
   if (name.version === undefined && own.retired !== null) throw gone(own)
   return own
 }
 
-function gone({ stored, retired }: OwnLoss): Problem {
+function gone({ stored, retired }: RegisteredLoss): Problem {
   const { version } = stored
   return new Problem(
     'gone',
@@ -205,7 +208,7 @@ function conditionOf({ headers }: FastifyRequest): Condition | undefined {
   return { follows: Number(version[1]) }
 }
 
-function tell(reply: FastifyReply, { stored, retired }: OwnLoss) {
+function tell(reply: FastifyReply, { stored, retired }: RegisteredLoss) {
   reply.header('ETag', `"${stored.version}"`)
   if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
 }
@@ -215,7 +218,10 @@ export function deprecationOf(retired: string): string {
   return `@${Math.floor(Date.parse(retired) / 1000)}`
 }
 
-function shown({ resolved: { loss }, stored, retired }: OwnLoss, engines: (loss: Loss) => EngineSupport) {
+function shown(
+  { resolved: { loss }, stored, retired }: RegisteredLoss,
+  engines: (loss: Loss) => EngineSupport,
+) {
   return {
     ...describeLoss(loss, engines),
     ...versionOf(stored),

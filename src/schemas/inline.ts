@@ -1,5 +1,5 @@
 /**
- * Custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
+ * Inline losses: custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
  * the same loss, which is cached by the structure of the body and by its content.
  */
 import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.ts'

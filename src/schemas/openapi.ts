@@ -223,7 +223,7 @@ export function inlineSchema(formats: readonly Format[]) {
   return {
     operationId: 'evaluate',
     tags: ['custom'],
-    summary: 'Evaluate a custom loss that is sent with the request',
+    summary: 'Evaluate an inline custom loss: one that is sent with the request',
     description:
       'Send a `formula` with the tensors and parameters that it uses, or a `definition` that declares them. The value, the gradients and all options are the same as for a loss of the catalog. A definition is compiled once; repeating it costs no more than a loss of the catalog.',
     headers: HeadersSchema,
@@ -237,29 +237,29 @@ export function inlineSchema(formats: readonly Format[]) {
 }
 
 /** The address of a registered loss. */
-export const OwnAddress = Type.Object({
+export const RegisteredAddress = Type.Object({
   namespace: Type.String({ examples: ['acme'] }),
   name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
 })
 
 /**
- * The route schema of POST /v1/losses/{namespace}/{name}: one for all custom losses. Each of them has its own JSON
+ * The route schema of POST /v1/losses/{namespace}/{name}: one for all registered losses. Each of them has its own JSON
  * Schema.
  */
-export function ownSchema(formats: readonly Format[]) {
+export function registeredSchema(formats: readonly Format[]) {
   const shared = Object.fromEntries([...SHARED.keys()].map((name) => [name, Type.Optional(refTo(name))]))
   const body = Type.Object(
     { params: Type.Optional(OptionSchemas.params), ...shared },
     { additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }) },
   )
   return {
-    operationId: 'evaluateOwnLoss',
+    operationId: 'evaluateRegisteredLoss',
     tags: ['custom'],
-    summary: 'Evaluate a registered custom loss',
+    summary: 'Evaluate a registered loss',
     description:
       'Its inputs are top-level members under their names. `GET /v1/losses/{namespace}/{name}/schema` returns the JSON Schema of the body.',
     headers: HeadersSchema,
-    params: OwnAddress,
+    params: RegisteredAddress,
     body: bodyOf(formats, body, 'The tensors; everything else in `__metadata__`.'),
     response: responses(formats),
   }

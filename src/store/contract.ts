@@ -1,7 +1,8 @@
 /**
- * What the store of own losses promises, whichever database keeps it. A version never changes once it is registered, so
+ * What the store of registered losses promises, whichever database keeps it. A version never changes once it is registered, so
  * it may be cached for ever; what can change is which version is the latest, and whether a name is retired.
  */
+import { many } from '../errors.ts'
 
 /** A registered name, without its version: `acme/robust_log`. */
 export interface LossName {
@@ -165,7 +166,7 @@ export class NamespaceFull extends Error {
   readonly limit: number
 
   constructor(namespace: string, limit: number) {
-    super(`${namespace} has ${limit} losses already, which is the limit`)
+    super(`${namespace} has ${many(limit, 'losses')}, which is the limit`)
     this.limit = limit
   }
 }

@@ -311,7 +311,7 @@ describe('what is wrong is told with its place', () => {
       'no axis "classes"',
     ],
     ['a boolean where a number is needed', { formula: 'x + (x < 1)', x: [1] }, 1, 6, 'number'],
-    ['a number where a condition is needed', { formula: 'x ? 1 : 2', x: [1] }, 1, 1, 'truth value'],
+    ['a number where a condition is needed', { formula: 'x ? 1 : 2', x: [1] }, 1, 1, 'condition'],
     ['a real number used as an index', { formula: 'pick(x, 1.5, classes)', axes, x }, 1, 9, 'index'],
     ['an operator without a value', { formula: 'y = x\ny +* 2', x: [1] }, 2, 4, 'expected a value'],
     ['an open bracket', { formula: '(x', x: [1] }, 1, 3, ')'],

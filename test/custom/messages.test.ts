@@ -27,15 +27,15 @@ describe('a formula alone', () => {
   it.each([
     [
       { formula: 'sum(x)', x },
-      '/formula, line 1, column 1: sum takes at least 2 arguments (number, axes), found 1; the axes have no names here, all of them together are written "..."',
+      '/formula, line 1, column 1: sum takes at least 2 arguments (number, axes), found 1; the axes have no names here: "..." stands for all of them',
     ],
     [
       { formula: 'sum(x, classes)', x },
-      '/formula, line 1, column 8: there is no axis "classes"; the axes have no names here, all of them together are written "..."',
+      '/formula, line 1, column 8: there is no axis "classes"; the axes have no names here: "..." stands for all of them',
     ],
     [
       { formula: 'x ? 1 : 0', x: [true, false] },
-      '/formula, line 1, column 1: expected a truth value (a comparison), found a number; write "x == 1"',
+      '/formula, line 1, column 1: expected a condition, such as x > 0, found a number; write "x == 1"',
     ],
     [{ formula: 'pick(x, y, classes)', x, y: [1] }, '/axes: no input has the axis classes'],
     [

@@ -1,8 +1,8 @@
-/** POST /v1/losses/{namespace}/{name}: a registered custom loss, by default its latest version. */
+/** POST /v1/losses/{namespace}/{name}: a registered loss, by default its latest version. */
 import type { FastifyRequest } from 'fastify'
-import { ownName } from '../registry/name.ts'
-import type { OwnLoss } from '../registry/registry.ts'
-import { ownSchema } from '../schemas/openapi.ts'
+import { registeredName } from '../registry/name.ts'
+import type { RegisteredLoss } from '../registry/registry.ts'
+import { registeredSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { evaluate } from './evaluate.ts'
@@ -12,7 +12,7 @@ import { deprecationOf, findServable } from './registry.ts'
 const routes: Routes = (app, context) => {
   registerExchange(app, context, {
     path: '/v1/losses/:namespace/:name',
-    schema: { ...ownSchema(formats), 'x-problems': [404, 410, 501] },
+    schema: { ...registeredSchema(formats), 'x-problems': [404, 410, 501] },
     target: (request) => targetOf(request, context),
   })
 }
@@ -23,9 +23,9 @@ type Address = Parameters<typeof findServable>[1]
 
 function targetOf({ params }: FastifyRequest, context: RouteContext): Target {
   const address = params as Address
-  const name = ownName(address.namespace, address.name)
+  const name = registeredName(address.namespace, address.name)
   return {
-    name: 'own',
+    name: 'registered',
     handle: (received) => {
       const known = context.registry.known(name)
       const isServed = known !== undefined && (known.retired === null || name.version !== undefined)
@@ -40,7 +40,7 @@ async function look(address: Address, context: RouteContext, received: Received)
 }
 
 function answer(
-  { resolved, retired }: OwnLoss,
+  { resolved, retired }: RegisteredLoss,
   context: RouteContext,
   received: Received,
 ): EncodedResponse | Promise<EncodedResponse> {
