@@ -230,6 +230,10 @@ export function wrongFormula(value: unknown, pointer: string): ProblemDetail | u
 function expectedHere(path: string, schema: TSchema, value: unknown): string {
   if (path === '/name')
     return 'must be namespace/name, each of small letters, digits and _, and begin with a letter'
+  if (path === '/inputs' && typeof value === 'object' && value !== null && !Array.isArray(value))
+    return Object.keys(value).length === 0
+      ? 'must declare at least one input'
+      : 'must declare at most 32 inputs'
   if (/\/axes$/.test(path))
     return 'must be names of axes separated by commas, as in rows,classes or rows,others=rows'
   return expected(schema, value)

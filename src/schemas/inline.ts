@@ -113,6 +113,7 @@ function resolveFormula(
   const wrong = wrongFormula(formula, '/formula')
   if (wrong !== undefined) throw problemAt('invalid-value', wrong.pointer, wrong.detail)
   const shorthand = shorthandOf(formula as FormulaText, decoded)
+  checkHasTensors(shorthand)
   const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
   const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
   return use(formulas, key, formulas.get(key) ?? defineShorthand(shorthand), MAX_KEPT)
@@ -178,6 +179,25 @@ function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, st
     throw problemAt('unknown-name', pointer, `there is no tensor with this name${didYouMean(name, tensors)}`)
   }
   return axes as Record<string, string>
+}
+
+/** @throws Problem `missing-input` if there is no tensor, with what the formula seems to need */
+function checkHasTensors({ formula, tensors, params }: Shorthand) {
+  if (Object.keys(tensors).length > 0) return
+  const names = [...namesUsed(formula)].filter((name) => !Object.hasOwn(params, name)).slice(0, 8)
+  const which = names.length === 0 ? '' : ` (it names ${names.join(', ')})`
+  const detail = `there is no tensor in the body: send those that the formula uses${which} as top-level members`
+  throw problemAt('missing-input', '/formula', detail)
+}
+
+/** @throws Problem `formula-invalid` */
+function namesUsed(formula: FormulaText): ReadonlySet<string> {
+  try {
+    return namesIn(parse(sourceOf(formula)))
+  } catch (error) {
+    if (error instanceof FormulaError) throw formulaProblem(error, '', { formula })
+    throw error
+  }
 }
 
 /** A tensor or a parameter that the formula does not use would be silently ignored. */

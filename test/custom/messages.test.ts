@@ -46,6 +46,10 @@ describe('a formula alone', () => {
       { formula: 'x * t', x, t: 0.5 },
       '/t: has shape [], but x has [1, 2]; inputs are not broadcast. If t is one number for all rows, declare it with the axes ""',
     ],
+    [
+      { formula: 'x * s - y', params: { s: 2 } },
+      '/formula: there is no tensor in the body: send those that the formula uses (it names x, y) as top-level members',
+    ],
     [{ formula: 'x * t', x, t: [0.5], axes: { t: '' } }, '/t: expected one number, got shape [1]'],
     [
       { formula: 'x * t', x: 1, t: 0.5, axes: { t: '', x: '' } },
@@ -77,6 +81,7 @@ describe('a formula alone', () => {
 describe('a definition', () => {
   const of = (inputs: object, formula: string) => ({ definition: { inputs, formula } })
   it.each([
+    [of({}, '3'), '/definition/inputs: must declare at least one input'],
     [
       { ...of({ x: {} }, 'abs(x)'), x: [1.5] },
       '/gradients: no input of formula is declared with "differentiable": true; declare one, or send "gradients": false',
