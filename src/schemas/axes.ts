@@ -93,20 +93,15 @@ function declaredAxes(
   params: Params,
 ): readonly string[] {
   const { axes, perClass } = loss.inputs[name]
-  if (perClass) return axesByRank(loss, draft, shape, axes)
+  if (perClass) return axesByRank(draft, shape, axes)
   const movable = axes.includes('classes') && axes.includes('...') && typeof params.class_axis === 'number'
   return movable ? withClassAxis(axes, shape, params.class_axis as number) : axes
 }
 
-/** If it has the rank of the predictions, it has one number per class; with one rank less, one for all classes. */
-function axesByRank(
-  loss: Loss,
-  draft: Draft,
-  shape: readonly number[],
-  axes: readonly string[],
-): readonly string[] {
-  const predictions = Object.keys(loss.inputs)[0]
-  const layout = draft.layouts.get(predictions)!
+/** If it has the rank of the input before it, it has one number per class; with one rank less, one for all classes. */
+function axesByRank(draft: Draft, shape: readonly number[], axes: readonly string[]): readonly string[] {
+  const layout = [...draft.layouts.values()].find((matched) => matched.length > 0)
+  if (layout === undefined) return axes
   const rank = layout.length - (layout.includes('...') ? 1 : 0) + (draft.rest?.shape.length ?? 0)
   return shape.length === rank ? layout : axes
 }

@@ -7,6 +7,7 @@ import { FormulaError } from '../../src/language/ast.ts'
 import { FUNCTIONS } from '../../src/language/functions.ts'
 import { lower } from '../../src/language/lower.ts'
 import { LIMITS, parse } from '../../src/language/parse.ts'
+import { KINDS } from '../../src/losses/define.ts'
 import { namesIn } from '../../src/losses/name-uses.ts'
 import { checkDefinition } from '../../src/schemas/definition.ts'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
@@ -437,6 +438,78 @@ it('axes are read or refused, whatever they say', async () => {
     { numRuns: 400 },
   )
 })
+
+it('inputs of any kind, axes and order are served or refused', async () => {
+  const axes = fc.constantFrom(
+    '',
+    '...',
+    'rows',
+    'rows,classes',
+    'classes',
+    'rows,4',
+    'rows,others=rows',
+    'rows,...',
+  )
+  const input = fc.record(
+    {
+      axes,
+      kind: fc.constantFrom(...Object.keys(KINDS)),
+      differentiable: fc.boolean(),
+      optional: fc.boolean(),
+      places: fc.constantFrom('classes', 'rows', 'others'),
+    },
+    { requiredKeys: [] },
+  )
+  const tensor = fc.constantFrom<unknown>(
+    1,
+    0.5,
+    [0, 1],
+    [1, 0],
+    [
+      [0, 1],
+      [1, 0],
+    ],
+    [
+      [0.5, 0.25],
+      [1, 3],
+    ],
+    [[0, 1, 2, 3]],
+    undefined,
+  )
+  const formulas = fc.constantFrom(
+    'a',
+    'a * b',
+    'given(b) ? b : a',
+    'sum(a, classes)',
+    'pick(a, b, classes)',
+    'is_index(b) ? a : b',
+    '3',
+  )
+  const seen = new Set<number>()
+  await fc.assert(
+    fc.asyncProperty(
+      input,
+      input,
+      tensor,
+      tensor,
+      formulas,
+      options,
+      async (first, second, a, b, formula, chosen) => {
+        const definition = { inputs: { b: first, a: second }, formula }
+        const { status, body } = await server.send('POST', '/v1/losses:evaluate', {
+          definition,
+          a,
+          b,
+          ...chosen,
+        })
+        seen.add(status)
+        expect([200, 422], JSON.stringify(body)).toContain(status)
+      },
+    ),
+    { numRuns: 800 },
+  )
+  expect([...seen].sort()).toEqual([200, 422])
+}, 120_000)
 
 it('numbers that JSON can write and no dtype holds are refused', async () => {
   for (const number of ['1e400', '-1e400', DIGITS, `0.${'0'.repeat(5000)}1`, '1e-400']) {

@@ -181,6 +181,16 @@ describe('a definition', () => {
     expect(real.body.errors[0]).toMatchObject({ pointer: '/definition/formula', line: 1, column: 30 })
   })
 
+  it('may declare labels before what they belong to', async () => {
+    const inputs = {
+      label: { axes: 'rows', kind: 'class_or_probability' },
+      x: { axes: 'rows,classes', differentiable: true },
+    }
+    const definition = { inputs, formula: '-pick(log_softmax(x, classes), label, classes)' }
+    const { status, body } = await evaluate({ definition, x: [[1, 1]], label: [1] })
+    expect([status, body.loss]).toEqual([200, expect.closeTo(Math.LN2, 6)])
+  })
+
   it('goes with a denominator of its own', async () => {
     const masked = {
       inputs: { x: { axes: 'rows', differentiable: true }, mask: { axes: 'rows', kind: 'binary' } },
