@@ -26,6 +26,8 @@ const PLACEWISE: ReadonlySet<Op> = new Set([
  * isIndependentAlong(program, 'rows') // true for softmax over classes, false where rows are compared with each other
  */
 export function isIndependentAlong(program: Program, axis: string, results = resultsOf(program)): boolean {
+  // A second name has the size of another axis, whatever is concatenated along it.
+  if (Object.hasOwn(program.renamed, axis)) return false
   const nodes = reachable(program, results)
   return (
     results.every((result) => program.nodes[result].axes.includes(axis)) &&

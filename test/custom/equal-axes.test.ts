@@ -94,6 +94,13 @@ describe('in a batch', () => {
     expect(check(vectors, two, { gradients: ['x'] }).job.mergeKey).toBeUndefined()
   })
 
+  it('nothing is concatenated along an axis whose size is declared', () => {
+    const fixed = lossOf({ x: 'rows=3,classes' }, 'x^2')
+    const second = lossOf({ x: 'others=rows', y: 'rows' }, 'x^2 + 0 * sum(y, rows)')
+    expect([fixed.couples, second.couples]).toEqual(['batch', 'batch'])
+    expect(check(fixed, new Map([['x', drawn(1, 3, 2)]])).job.mergeKey).toBeUndefined()
+  })
+
   it('rows of square matrices are concatenated, and get what they get alone', async () => {
     const interpreter = await openInterpreter()
     expect([MATRICES.couples, SKEW.couples]).toEqual(['row', 'row'])
@@ -128,6 +135,12 @@ describe.each(await availableEngines())('on $name', ({ open }) => {
       ]),
     ],
     ['matrices of any size', SKEW, new Map([['x', drawn(4, 3, 5, 5)]])],
+    ['many pairs', PAIRS, new Map([['logits', drawn(5, 403, 403)]])],
+    [
+      'many pairs, each alone',
+      lossOf({ x: 'rows,others=rows' }, 'softplus(x) * index(others)'),
+      new Map([['x', drawn(6, 403, 403)]]),
+    ],
   ])('%s have value and gradient as defined', async (_, loss, tensors) => {
     const [got, want] = await Promise.all(
       [engine, exact].map((one) => evaluate(one, loss, tensors, { reduction: 'sum' })),

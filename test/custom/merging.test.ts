@@ -18,21 +18,26 @@ import { matrix } from '../support/random.ts'
 import { randomFrom } from '../support/sample.ts'
 
 /** Formulas of the language's fuzz, half of them without what reads across rows, and sometimes with a sum over columns. */
-const formulas = fc.tuple(matrix, fc.boolean(), fc.boolean()).map(([text, isOwn, isSummed]) => {
-  const within = isOwn
-    ? text
-        .replaceAll(', rows)', ', columns)')
-        .replaceAll('size(rows)', '3')
-        .replaceAll('others', 'other_columns')
-        .replaceAll('rows -> other', 'columns -> other')
-    : text
-  return isSummed ? `sum(x * 0 + ${within}, columns)` : `x * 0 + ${within}`
-})
+const formulas = fc
+  .tuple(matrix, fc.boolean(), fc.boolean(), fc.boolean())
+  .map(([text, isOwn, isSummed, isSquare]) => {
+    const own = isOwn
+      ? text
+          .replaceAll(', rows)', ', columns)')
+          .replaceAll('size(rows)', '3')
+          .replaceAll('others', 'other_columns')
+          .replaceAll('rows -> other', 'columns -> other')
+      : text
+    // An axis with a second name from the start, which the renamed columns share.
+    const within = isSquare ? own.replaceAll(/\by\b/g, 'sum(z, other_columns)') : own
+    return isSummed ? `sum(x * 0 + ${within}, columns)` : `x * 0 + ${within}`
+  })
 
 const definitionOf = (formula: string): Definition => ({
   inputs: {
     x: { axes: 'rows,columns', differentiable: true },
     y: { axes: 'rows,columns' },
+    z: { axes: 'rows,columns,other_columns=columns' },
     v: { axes: 'rows', differentiable: true },
     i: { axes: 'rows', kind: 'class', places: 'columns' },
   },
@@ -64,7 +69,13 @@ function jobOf(loss: Loss, rows: number, columns: number, seed: number, isStrang
   })
   const places = Int32Array.from({ length: rows }, () => Math.floor(random() * columns))
   const i: DecodedTensor = { dtype: 'int32', shape: [rows], data: places, encoding: 'nested', typed: true }
-  const tensors = { x: real([rows, columns]), y: real([rows, columns]), v: real([rows]), i }
+  const tensors = {
+    x: real([rows, columns]),
+    y: real([rows, columns]),
+    z: real([rows, columns, columns]),
+    v: real([rows]),
+    i,
+  }
   return check(loss, new Map(Object.entries(tensors)), { reduction: 'sum' }).job
 }
 
