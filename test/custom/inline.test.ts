@@ -1,4 +1,4 @@
-/** Own losses that come with the request, over a real socket, in both formats. */
+/** Custom losses that come with the request, over a real socket, in both formats. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 import { f32, readSafetensors, safetensors } from '../support/server.ts'

@@ -99,7 +99,7 @@ describe.each([
   ['interpreter', 1500],
   ['compiled', 500],
 ] as const)('on the %s engine', (name, numRuns) => {
-  it('random own losses get in company what they get alone', async () => {
+  it('random custom losses get in company what they get alone', async () => {
     const seen = { formulas: 0, merged: 0, coupled: 0 }
     await fc.assert(
       fc.asyncProperty(

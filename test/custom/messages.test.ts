@@ -1,4 +1,4 @@
-/** What somebody is told who writes a first own loss: where it is wrong, in the words of what was sent. */
+/** What somebody is told who writes a first custom loss: where it is wrong, in the words of what was sent. */
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
 import { createProgramSource } from '../../src/losses/program.ts'

@@ -1,4 +1,4 @@
-/** Own losses that are kept, over a real socket: registered, versioned, evaluated by name, retired. */
+/** Custom losses that are kept, over a real socket: registered, versioned, evaluated by name, retired. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 

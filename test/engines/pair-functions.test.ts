@@ -58,6 +58,25 @@ describe.each(FUNCTIONS)('the definition of $text', ({ text, rows }) => {
   })
 })
 
+it('atan2 has the second derivatives of an angle', () => {
+  const points = read('angle').filter(
+    ([y, x]) => Math.abs(y!) < 1e6 && Math.abs(x!) < 1e6 && Math.hypot(y!, x!) > 1e-6,
+  )
+  const [a, b] = [0, 1].map((place) => Float64Array.from(columnOf(points, place)))
+  const { gradients } = interpret(programOf('atan2(a, b)', ['a', 'b']), {
+    sizes: { '...': points.length },
+    inputs: { a: a!, b: b! },
+    scalars: {},
+  })
+  expect(points.length).toBeGreaterThan(200)
+  points.forEach(([y, x], i) => {
+    const want = (2 * x! * y!) / (x! ** 2 + y! ** 2) ** 2
+    const tolerance = 1e-12 * Math.abs(want)
+    expect(Math.abs(gradients['hessian.b']![i]! - want), `${y}, ${x}`).toBeLessThanOrEqual(tolerance)
+    expect(Math.abs(gradients['hessian.a']![i]! + want), `${y}, ${x}`).toBeLessThanOrEqual(tolerance)
+  })
+})
+
 describe.each(await availableEngines())('$name', ({ name, open }) => {
   let engine: Engine
   beforeAll(async () => {

@@ -1,4 +1,4 @@
-/** What every store of own losses promises. */
+/** What every store of custom losses promises. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   type Change,

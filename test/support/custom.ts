@@ -1,4 +1,4 @@
-/** Definitions of own losses for tests, and a server that keeps them in a folder of its own. */
+/** Definitions of custom losses for tests, and a server that keeps them in a folder of its own. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
