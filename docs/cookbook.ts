@@ -5,7 +5,12 @@
 import { readFileSync } from 'node:fs'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import type { Definition, InputDefinition, ParamDefinition } from '../src/losses/custom.ts'
+import {
+  type Definition,
+  type InputDefinition,
+  type ParamDefinition,
+  sourceOf,
+} from '../src/losses/custom.ts'
 import type { BatchDependence } from '../src/losses/define.ts'
 
 export interface Recipe {
@@ -100,7 +105,7 @@ function section(recipe: Recipe, answer: string): string {
   return [
     `### ${title}`,
     about,
-    `\`\`\`\n${formula}\n\`\`\``,
+    `\`\`\`\n${sourceOf(formula)}\n\`\`\``,
     declarations(definition),
     command(recipe),
     `\`\`\`json\n${answer}\n\`\`\``,
@@ -115,14 +120,20 @@ function declarations({ inputs, params = {}, denominator }: Definition): string 
   return [
     ...Object.entries(inputs).map(inputLine),
     ...Object.entries(params).map(paramLine),
-    ...(denominator === undefined ? [] : [`- The mean divides by the sum of \`${denominator}\`.`]),
+    ...(denominator === undefined ? [] : [`- The mean divides by the sum of \`${sourceOf(denominator)}\`.`]),
   ].join('\n')
 }
 
 function inputLine([name, input]: [string, InputDefinition]): string {
   const { axes = '...', kind = 'real', differentiable, optional, about } = input
-  const notes = [kind, ...(optional ? ['optional'] : []), ...(differentiable ? ['with a gradient'] : [])]
-  return `- \`${name}[${axes.replaceAll(',', ', ')}]\` (${notes.join(', ')}): ${about}`
+  const notes = [
+    ...(axes === '' ? ['one number'] : []),
+    kind,
+    ...(optional ? ['optional'] : []),
+    ...(differentiable ? ['with a gradient'] : []),
+  ]
+  const layout = axes === '' ? '' : `[${axes.replaceAll(',', ', ')}]`
+  return `- \`${name}${layout}\` (${notes.join(', ')}): ${about}`
 }
 
 function paramLine([name, { default: standard, description }]: [string, ParamDefinition]): string {

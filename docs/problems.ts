@@ -127,7 +127,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   gone: {
-    cause: 'The custom loss was retired with DELETE.',
+    cause: 'The registered loss was retired with DELETE.',
     remedy: 'Use a pinned version, such as `acme/retired@1`, which still works. Or register the loss again.',
     example: {
       requests: [

@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { settingsTable } from '../src/config.ts'
+import { parametersText } from '../src/language/arguments.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
 import type { Params } from '../src/losses/define.ts'
 import { guideFor, TASKS } from '../src/losses/guide.ts'
@@ -92,7 +93,7 @@ async function guideTables(): Promise<string> {
 
 function functionsTable(): string {
   const rows = [...FUNCTIONS].map(
-    ([name, { parameters, about }]) => `| \`${name}\` | ${parameters.join(', ')} | ${about} |`,
+    ([name, { parameters, about }]) => `| \`${name}\` | ${parametersText(parameters)} | ${about} |`,
   )
   return ['| function | arguments | meaning |', '|---|---|---|', ...rows].join('\n')
 }

@@ -70,10 +70,21 @@ export interface Statement {
   readonly at: Position
 }
 
+/** A function that the formula defines: `f(x, y) = ...`. Its calls are expanded while the formula is parsed. */
+export interface FunctionDefinition {
+  readonly name: string
+  readonly parameters: readonly string[]
+  readonly value: Expression
+  readonly at: Position
+}
+
 export interface Formula {
   /** The text as it was written. */
   readonly source: string
+  /** With all calls of the formula's own functions expanded. */
   readonly statements: readonly Statement[]
+  /** The lines as they were written, if there are functions among them. */
+  readonly written?: readonly (Statement | FunctionDefinition)[]
 }
 
 /**

@@ -3,7 +3,14 @@
  * creates the same node twice (common subexpression elimination by hash consing). It does not know formulas, names
  * or losses.
  */
-import { type ElementType, type FastMathFlag, type FormulaOp, isComposite, type Node } from './ir.ts'
+import {
+  type ElementType,
+  type FastMathFlag,
+  type FormulaOp,
+  isComposite,
+  isPseudoOp,
+  type Node,
+} from './ir.ts'
 
 /** A node, by its index. */
 export type Ref = number
@@ -62,7 +69,7 @@ export class Builder {
   /** The order in which every node lists its axes. */
   readonly axes: string[]
   /** Renamed axis -> the axis that its size comes from. */
-  readonly renamed: Record<string, string> = {}
+  readonly renamed: Record<string, string>
   /** Axes that must have the same size, although they have sizes of their own. */
   readonly square: (readonly [string, string])[] = []
   readonly #rewrite: Rewrite
@@ -70,9 +77,13 @@ export class Builder {
   /** Nodes without attributes, most of all, by op and arguments as one number. */
   readonly #plain = new Map<number, Ref>()
 
-  /** @param rewrite tried on each op before it is created: those of simplify.ts */
-  constructor(axes: readonly string[], rewrite: Rewrite) {
+  /**
+   * @param rewrite tried on each op before it is created: those of simplify.ts
+   * @param renamed axes that are second names from the start
+   */
+  constructor(axes: readonly string[], rewrite: Rewrite, renamed: Readonly<Record<string, string>> = {}) {
     this.axes = [...axes]
+    this.renamed = { ...renamed }
     this.#rewrite = rewrite
   }
 
@@ -265,7 +276,7 @@ export class Builder {
    * @throws TypeError if a composite op has not been decomposed
    */
   primitives(): readonly Node[] {
-    const left = this.nodes.find(({ op }) => isComposite(op) || op === 'straight_through')
+    const left = this.nodes.find(({ op }) => isComposite(op) || isPseudoOp(op) || op === 'straight_through')
     if (left !== undefined) throw new TypeError(`${left.op} has not been decomposed`)
     return this.nodes as readonly Node[]
   }

@@ -7,6 +7,7 @@ import type { Builder, Ref } from './builder.ts'
 import { partsOf, total } from './flattened-sum.ts'
 import { accumulateGradients } from './gradient-accumulation.ts'
 import type { FormulaOp, Node } from './ir.ts'
+import { slopesOfAngle } from './pseudo-ops.ts'
 import { placeOf } from './simplify.ts'
 
 interface Context {
@@ -127,6 +128,19 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   polygamma: ({ build, times, g }, n, x) => {
     const next = build.constant(build.constantOf(n)! + 1)
     return [undefined, times(g, build.make('polygamma', [next, x]))]
+  },
+  atan2: ({ build, times, g }, y, x) => {
+    const [upward, rightward] = slopesOfAngle(build, y, x)
+    return [times(g, upward), times(g, rightward)]
+  },
+  lbeta: ({ build, times, g }, a, b) => {
+    const slope = (x: Ref, d: Ref) => build.neg(build.make('polygamma_rise', [build.constant(0), x, d]))
+    return [times(g, slope(a, b)), times(g, slope(b, a))]
+  },
+  polygamma_rise: ({ build, times, g }, n, x, d) => {
+    const next = build.constant(build.constantOf(n)! + 1)
+    const slope = build.make('polygamma', [next, build.add(x, d)])
+    return [undefined, times(g, build.make('polygamma_rise', [next, x, d])), times(g, slope)]
   },
   // d a^b = b a^(b-1) da + a^b ln a db. b = 0 makes the first a plain 0 (not 0 * inf at a = 0), a = 0 the second.
   pow: ({ build, times, g, y }, a, b) => {

@@ -88,8 +88,14 @@ const COMPOSITE_OPS = ['softmax', 'softmax_rest', 'log_softmax', 'logsumexp', 's
  * afterwards.
  */
 export type GradientMarkerOp = 'straight_through'
+/**
+ * Element-wise ops that also exist only while a formula is differentiated; pseudo-ops.ts expands them.
+ * `polygamma_rise(n, x, d)` is polygamma(n, x + d) - polygamma(n, x).
+ */
+export type PseudoOp = (typeof PSEUDO_OPS)[number]
+const PSEUDO_OPS = ['atan2', 'lbeta', 'polygamma_rise'] as const
 /** The ops of a formula before that. */
-export type FormulaOp = Op | CompositeOp | GradientMarkerOp
+export type FormulaOp = Op | CompositeOp | PseudoOp | GradientMarkerOp
 
 /**
  * Hints that an engine may use for speed, or ignore: the NaN of a `reduce_max` reaches the results in another way
@@ -100,6 +106,11 @@ export type FastMathFlag = 'skips NaN' | 'up to 0'
 /** Whether composite.ts decomposes the op. */
 export function isComposite(op: FormulaOp): op is CompositeOp {
   return (COMPOSITE_OPS as readonly string[]).includes(op)
+}
+
+/** Whether pseudo-ops.ts expands the op. */
+export function isPseudoOp(op: FormulaOp): op is PseudoOp {
+  return (PSEUDO_OPS as readonly string[]).includes(op)
 }
 
 /** One operation. `args` are indices of earlier nodes. */

@@ -1,5 +1,6 @@
 /** Formats a formula as LaTeX, for the docs. It is only for reading: nothing is computed from it. */
 import { type Expression, type Formula, partsOf } from './ast.ts'
+import { isFunction } from './expand.ts'
 import { AXIS_REDUCTIONS } from './functions.ts'
 
 /** Operator precedence. An operator of lower precedence inside one of higher precedence needs parentheses. */
@@ -39,12 +40,19 @@ const GREEK: ReadonlySet<string> = new Set(
  * @param axes the axes that `max(x, axis)` may reduce over, in addition to those that the formula itself names
  */
 export function toLatex(formula: Formula, axes: readonly string[] = []): string {
-  const known = new Set([...axes, ...formula.statements.flatMap(({ value }) => namedAxes(value))])
-  const lines = formula.statements.map(({ name, value }) => {
-    const text = write(overAxes(value, known), LEVEL.choice)
-    return `${name === undefined ? '\\ell' : identifier(name)} &= ${text}`
-  })
+  const written = formula.written ?? formula.statements
+  const known = new Set([...axes, ...written.flatMap(({ value }) => namedAxes(value))])
+  const names = { axes: known, own: new Set(written.filter(isFunction).map(({ name }) => name)) }
+  const lines = written.map((line) => `${subject(line)} &= ${write(marked(line.value, names), LEVEL.choice)}`)
   return `\\begin{aligned} ${lines.join(' \\\\ ')} \\end{aligned}`
+}
+
+/** What a line defines: `e`, `f(x)`, or the value. */
+function subject(line: NonNullable<Formula['written']>[number]): string {
+  if (line.name === undefined) return '\\ell'
+  return isFunction(line)
+    ? `${identifier(line.name)}\\left(${line.parameters.map(identifier).join(', ')}\\right)`
+    : identifier(line.name)
 }
 
 /** The second names that an expression gives to axes. */
@@ -53,9 +61,16 @@ function namedAxes(expression: Expression): string[] {
   return [...own, ...partsOf(expression).flatMap(namedAxes)]
 }
 
-/** `max` and `min` over an axis have a notation of their own. */
-function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression {
-  const inside = (part: Expression) => overAxes(part, axes)
+/** What a name stands for depends on the formula. */
+interface Names {
+  readonly axes: ReadonlySet<string>
+  /** Functions that it defines itself. */
+  readonly own: ReadonlySet<string>
+}
+
+/** Marks calls: `max` and `min` over an axis have a notation of their own, and own functions have none. */
+function marked(expression: Expression, names: Names): Expression {
+  const inside = (part: Expression) => marked(part, names)
   switch (expression.kind) {
     case 'unary':
     case 'rename':
@@ -73,9 +88,10 @@ function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression
       return { ...expression, items: expression.items.map(inside) }
     case 'call': {
       const [, last] = expression.arguments
-      const isOver = AXIS_REDUCTIONS.has(expression.name) && last?.kind === 'name' && axes.has(last.name)
-      const name = isOver ? `${expression.name} over` : expression.name
-      return { ...expression, name, arguments: expression.arguments.map(inside) }
+      const { name } = expression
+      const isOver = AXIS_REDUCTIONS.has(name) && last?.kind === 'name' && names.axes.has(last.name)
+      const marking = names.own.has(name) ? `${OWN}${name}` : isOver ? `${name} over` : name
+      return { ...expression, name: marking, arguments: expression.arguments.map(inside) }
     }
     default:
       return expression
@@ -125,9 +141,9 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
   switch (operator) {
     case '+':
     case '-':
-      return infix(operator, LEVEL.sum)
+      return sum(operator, left, right)
     case '*':
-      return infix('\\cdot', LEVEL.product)
+      return [`${write(left, LEVEL.product)} \\cdot ${write(right, LEVEL.power)}`, LEVEL.product]
     case '/':
       return [`\\frac{${write(left, LEVEL.choice)}}{${write(right, LEVEL.choice)}}`, LEVEL.atom]
     case '^':
@@ -139,6 +155,20 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
     default:
       return infix(COMPARISONS[operator], LEVEL.compare)
   }
+}
+
+/** `1 + -q` is written as `1 - q`. */
+function sum(operator: '+' | '-', left: Expression, right: Expression): [string, number] {
+  const positive = withoutMinus(right)
+  const sign = positive === undefined ? operator : operator === '+' ? '-' : '+'
+  return [`${write(left, LEVEL.sum)} ${sign} ${write(positive ?? right, LEVEL.product)}`, LEVEL.sum]
+}
+
+/** The rest of a term that begins with a minus. */
+function withoutMinus(term: Expression): Expression | undefined {
+  if (term.kind === 'unary' && term.operator === '-') return term.argument
+  const left = term.kind === 'binary' && term.operator === '*' ? withoutMinus(term.left) : undefined
+  return left === undefined ? undefined : ({ ...term, left } as Expression)
 }
 
 /** `square(x)` and `power(a, b)` are written as powers. */
@@ -158,7 +188,7 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   abs: (x) => `\\left|${x}\\right|`,
   exp: (x) => `e^{${x}}`,
   log: (x) => `\\ln\\left(${x}\\right)`,
-  log1p: (x) => `\\ln\\left(1 + ${x}\\right)`,
+  log1p: (x) => `\\ln\\left(1 ${x.startsWith('-') ? `- ${x.slice(1)}` : `+ ${x}`}\\right)`,
   expm1: (x) => `\\left(e^{${x}} - 1\\right)`,
   log2: (x) => `\\log_{2}\\left(${x}\\right)`,
   log10: (x) => `\\log_{10}\\left(${x}\\right)`,
@@ -177,6 +207,7 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   acos: (x) => `\\arccos\\left(${x}\\right)`,
   atan: (x) => `\\arctan\\left(${x}\\right)`,
   lgamma: (x) => `\\ln\\Gamma\\left(${x}\\right)`,
+  lbeta: (a, b) => `\\ln\\mathrm{B}\\left(${a}, ${b}\\right)`,
   digamma: (x) => `\\psi\\left(${x}\\right)`,
   trigamma: (x) => `\\psi'\\left(${x}\\right)`,
   polygamma: (n, x) => `\\psi^{\\left(${n}\\right)}\\left(${x}\\right)`,
@@ -208,7 +239,13 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   size: (axis) => `\\left|${axis}\\right|`,
 }
 
+const OWN = 'own '
+
 function call(name: string, args: readonly Expression[]): string {
+  if (name.startsWith(OWN)) {
+    const list = args.map((arg) => write(arg, LEVEL.choice)).join(', ')
+    return `${identifier(name.slice(OWN.length))}\\left(${list}\\right)`
+  }
   const isSum = name === 'sum' || name === 'mean' || name.endsWith(' over')
   const written = args.map((arg, place) => write(arg, isSum && place === 0 ? LEVEL.product : LEVEL.choice))
   const notation = NOTATION[name]

@@ -8,12 +8,13 @@ import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
+import { isFunction } from './expand.ts'
 import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
 import { AXIS_REDUCTIONS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
-import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
-import { simplifyStably } from './simplify.ts'
+import { type FormulaOp, hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
+import { simplify, simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
 import { MAX_WINDOW } from './windows.ts'
 
@@ -34,6 +35,8 @@ export interface Scope {
   readonly params: Readonly<Record<string, ParamBinding>>
   /** All axes, in the order that the nodes follow. */
   readonly axes: readonly string[]
+  /** Axes that are second names -> the axis (or the number) that they have the size of. */
+  readonly renamed?: Readonly<Record<string, string>>
   /**
    * Inputs whose gradients may be requested: they share ties, whichever of them are requested. Default: those that
    * are requested.
@@ -66,7 +69,7 @@ export function lower(
   denominator?: Formula,
   hessians: readonly string[] = [],
 ): Program {
-  const build = new Builder(scope.axes, simplifyStably)
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
   const value = new Lowering(build, formula, scope).value()
   const axes = build.axesOf(value)
   const share =
@@ -93,6 +96,54 @@ export function lower(
   return build.square.length === 0 ? program : { ...program, square: [...build.square] }
 }
 
+/** Called with each expression that is lowered, and its node. */
+export type Observer = (expression: Expression, ref: Ref) => void
+
+/**
+ * The nodes of a formula as it was written, without stable forms and derivatives: for analyses.
+ *
+ * @throws FormulaError
+ */
+export function lowered(formula: Formula, scope: Scope, observe: Observer): Builder {
+  const build = new Builder(scope.axes, simplify, scope.renamed)
+  new Lowering(build, formula, scope, observe).value()
+  return build
+}
+
+/**
+ * The inputs that a formula changes smoothly with: those whose derivative is not 0 by construction.
+ *
+ * @param inputs those to consider
+ * @throws FormulaError
+ * @example
+ * variesWith(parse('x > 0 ? y : stop_gradient(x)'), scope, ['x', 'y']) // ['y']
+ */
+export function variesWith(formula: Formula, scope: Scope, inputs: readonly string[]): string[] {
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
+  const value = new Lowering(build, formula, scope).value()
+  const refs = inputs.map((name) => build.input(name, 'real', scope.inputs[name].axes))
+  const slopes = differentiate(build, value, build.cotangent(build.axesOf(value)), refs)
+  return inputs.filter((_, place) => !isZero(build, slopes[place]))
+}
+
+/** Whether a derivative is 0 for all numbers that are finite. */
+function isZero(build: Builder, ref: Ref): boolean {
+  const { op, args } = build.nodes[ref]
+  if (op === 'constant') return build.is(ref, 0)
+  if (op === 'mul' || op === 'mul_no_nan') return args.some((arg) => isZero(build, arg))
+  if (op === 'select') return args.slice(1).every((arg) => isZero(build, arg))
+  return ZERO_OF_ZEROS.has(op) && args.every((arg) => isZero(build, arg))
+}
+
+const ZERO_OF_ZEROS: ReadonlySet<FormulaOp> = new Set([
+  'neg',
+  'add',
+  'sub',
+  'expand',
+  'rename',
+  'reduce_sum',
+] satisfies FormulaOp[])
+
 class Lowering {
   readonly #build: Builder
   readonly #formula: Formula
@@ -102,15 +153,21 @@ class Lowering {
   /** The statement that is being lowered. It can only refer to earlier ones. */
   #place: number
 
-  constructor(build: Builder, formula: Formula, scope: Scope) {
+  readonly #observe: Observer | undefined
+
+  constructor(build: Builder, formula: Formula, scope: Scope, observe?: Observer) {
     this.#build = build
+    this.#observe = observe
     this.#formula = formula
     this.#scope = scope
     this.#place = formula.statements.length - 1
     for (const statement of formula.statements) {
       if (statement.name === undefined) continue
       if (this.#isDeclared(statement.name)) {
-        throw new FormulaError(`"${statement.name}" is already an input or a parameter`, statement.at)
+        throw new FormulaError(
+          `"${statement.name}" is already the name of an input or a parameter`,
+          statement.at,
+        )
       }
       this.#lines.set(statement.name, statement)
     }
@@ -122,6 +179,12 @@ class Lowering {
   }
 
   #lower(expression: Expression): Ref {
+    const ref = this.#refOf(expression)
+    this.#observe?.(expression, ref)
+    return ref
+  }
+
+  #refOf(expression: Expression): Ref {
     switch (expression.kind) {
       case 'number':
         return this.#build.constant(expression.value)
@@ -163,13 +226,18 @@ class Lowering {
     const param = own(this.#scope.params, name)
     if (param !== undefined) return this.#param(name, param, at)
     if (this.#scope.absent.includes(name)) {
-      throw new FormulaError(`"${name}" was not given; ask with given(${name})`, at)
+      throw new FormulaError(`"${name}" is not in this request; test that with given(${name})`, at)
     }
     throw this.#unknown(name, at)
   }
 
   #unknown(name: string, at: Position): FormulaError {
-    const hint = this.#build.axes.includes(name) ? axisHint(name) : foreignNameHint(name)
+    const isOwn = this.#formula.written?.some((line) => isFunction(line) && line.name === name)
+    const hint = isOwn
+      ? `; it is a function${writeHint(`${name}(...)`)}`
+      : this.#build.axes.includes(name)
+        ? axisHint(name)
+        : foreignNameHint(name)
     const problem = `"${name}" is not known here`
     return hint === undefined
       ? withNearest(problem, name, this.#names(), at)
@@ -236,7 +304,8 @@ class Lowering {
     if (known !== undefined) return this.#lower(known ? yes : no)
     const [a, b] = [this.#lower(yes), this.#lower(no)]
     const isTruth = (ref: Ref) => this.#build.typeOf(ref) === 'bool'
-    if (isTruth(a) !== isTruth(b)) throw new FormulaError('both sides of "?" must be of one type', yes.at)
+    if (isTruth(a) !== isTruth(b))
+      throw new FormulaError('both sides of ":" must be numbers, or both conditions', yes.at)
     return this.#build.select(condition, a, b)
   }
 
@@ -308,7 +377,7 @@ class Lowering {
     if (role === 'place' && !isWhole(this.#build, ref)) {
       const found = this.#build.opOf(ref) === 'scalar' ? ABOUT_SCALAR : 'a real number'
       throw new FormulaError(
-        `expected an index (class labels, index(axis), whole numbers and their sums), found ${found}`,
+        `expected an index (class labels, index(axis), or whole numbers computed from these), found ${found}`,
         argument.at,
       )
     }
@@ -324,7 +393,7 @@ class Lowering {
   #checkWhole(ref: Ref, least: number, most: number, at: Position) {
     const value = this.#build.constantOf(ref)
     if (Number.isInteger(value) && value! >= least && value! <= most) return
-    throw new FormulaError(`expected a whole number from ${least} to ${most}, known before anything runs`, at)
+    throw new FormulaError(`expected a constant whole number from ${least} to ${most}`, at)
   }
 
   /**
@@ -352,7 +421,7 @@ class Lowering {
       throw new FormulaError(`the value already has an axis "${to}"`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
-      throw new FormulaError(`the axis "${to}" is not another name of "${from}"`, at)
+      throw new FormulaError(`"${to}" is an axis of its own; choose another name for "${from}"`, at)
     }
     return this.#build.rename(ref, from, to)
   }
@@ -370,7 +439,7 @@ class Lowering {
     const names = expressions.map((expression) => this.#axis(expression))
     const again = names.findIndex((name, place) => names.indexOf(name) < place)
     if (again < 0) return names
-    throw new FormulaError(`the axis "${names[again]}" stands here twice`, expressions[again].at)
+    throw new FormulaError(`the axis "${names[again]}" is named twice`, expressions[again].at)
   }
 
   #noSuchAxis(name: string, at: Position): FormulaError {
@@ -385,14 +454,14 @@ class Lowering {
   #number(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) !== 'bool') return ref
-    throw new FormulaError('expected a number, found a truth value; write "c ? 1 : 0"', expression.at)
+    throw new FormulaError('expected a number, found a condition; write "c ? 1 : 0"', expression.at)
   }
 
   #truth(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) === 'bool') return ref
     const way = expression.kind === 'name' ? writeHint(`${expression.name} == 1`) : ''
-    throw new FormulaError(`expected a truth value (a comparison), found a number${way}`, expression.at)
+    throw new FormulaError(`expected a condition, such as x > 0, found a number${way}`, expression.at)
   }
 
   #isDeclared(name: string): boolean {
@@ -424,9 +493,9 @@ const ABOUT_LISTS = 'there are no lists, except for the weights of conv(x, [0.25
 const ABOUT_SCALAR = 'a parameter that may be any number; declare it with "type": "integer"'
 
 /** Three dots between brackets would look like something left out. */
-const UNNAMED = '; the axes have no names here, all of them together are written "..."'
+const UNNAMED = '; the axes have no names here: "..." stands for all of them'
 
-const axisHint = (name: string) => `, it is an axis${writeHint(`size(${name})`, `index(${name})`)}`
+const axisHint = (name: string) => `; it is an axis${writeHint(`size(${name})`, `index(${name})`)}`
 
 /** The problem with a name, with a suggestion of what was probably meant. */
 function withNearest(problem: string, name: string, candidates: Iterable<string>, at: Position) {

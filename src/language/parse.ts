@@ -1,7 +1,8 @@
 /**
  * The parser: text -> Formula (an AST), by precedence climbing. The grammar, lowest precedence first:
  *
- *   formula   = { name "=" choice newline } choice
+ *   formula   = { ( name | signature ) "=" choice newline } choice
+ *   signature = name "(" name { "," name } ")"
  *   choice    = or [ "?" choice ":" choice ]
  *   or        = and { "or" and }              and = not { "and" not }         not = "not" not | compare
  *   compare   = sum [ ("<"|"<="|">"|">="|"=="|"!=") sum ]
@@ -13,16 +14,20 @@
  *
  * `where(c, a, b)` is parsed as `c ? a : b`.
  * A statement continues on the next line after an operator, before and after `?` and `:`, and inside brackets.
- * There are no members, strings or loops, and a name is assigned only once, so a formula cannot be used to run code.
+ * Calls of functions that the formula defines are expanded here (expand.ts), so that nothing after the parser knows them.
+ * There are no members, strings, loops or recursion, and a name is assigned only once, so a formula cannot be used to
+ * run code.
  */
 import {
   type BinaryOperator,
   type Expression,
   type Formula,
   FormulaError,
+  type FunctionDefinition,
   type Position,
   type Statement,
 } from './ast.ts'
+import { expandFunctions, isFunction } from './expand.ts'
 import {
   ABOUT_ARGUMENTS,
   ABOUT_ELEMENTS,
@@ -55,8 +60,10 @@ export function parse(source: string): Formula {
       source,
     })
   }
-  return Object.freeze({ source, statements: new Parser(tokenize(source)).formula() })
+  return Object.freeze({ source, ...new Parser(tokenize(source)).formula() })
 }
+
+type Line = Statement | FunctionDefinition
 
 class Parser {
   readonly #tokens: readonly Token[]
@@ -70,47 +77,87 @@ class Parser {
     this.#tokens = tokens
   }
 
-  formula(): Statement[] {
-    const statements: Statement[] = []
+  formula(): Omit<Formula, 'source'> {
+    const lines: Line[] = []
     const names = new Map<string, Position>()
     this.#skipNewlines()
     while (this.#peek().kind !== 'end') {
-      const previous = statements.at(-1)
+      const previous = lines.at(-1)
       if (previous !== undefined && previous.name === undefined) {
-        throw new FormulaError('only the last line may stand without a name', previous.at)
+        throw new FormulaError('only the last line may be without a name', previous.at)
       }
-      statements.push(this.#statement(names))
+      lines.push(this.#line(names))
       this.#endOfLine()
     }
-    this.#checkLast(statements)
-    return statements
+    this.#checkLast(lines)
+    if (!lines.some(isFunction)) return { statements: lines as Statement[] }
+    return { statements: expandFunctions(lines, LIMITS.nodes), written: lines }
   }
 
-  #checkLast(statements: readonly Statement[]) {
-    const last = statements.at(-1)
+  #checkLast(lines: readonly Line[]) {
+    const last = lines.at(-1)
     if (last === undefined) throw new FormulaError('the formula is empty', this.#peek().at)
     if (last.name !== undefined) {
       throw new FormulaError(
-        `the last line is the value and must not be named (here "${last.name}")`,
+        `the last line is the value and has no name; here it is named "${last.name}"`,
         last.at,
       )
     }
   }
 
-  #statement(names: Map<string, Position>): Statement {
+  #line(names: Map<string, Position>): Line {
     const first = this.#peek()
-    const named = first.kind === 'name' && this.#tokens[this.#next + 1]?.text === '='
-    if (!named) return { name: undefined, value: this.#choice(), at: first.at }
+    if (first.kind !== 'name') return { name: undefined, value: this.#choice(), at: first.at }
+    if (this.#tokens[this.#next + 1].text === '=') {
+      this.#checkName(first, names)
+      this.#next += 2
+      return { name: first.text, value: this.#choice(), at: first.at }
+    }
+    if (this.#beginsDefinition()) return this.#definition(names)
+    return { name: undefined, value: this.#choice(), at: first.at }
+  }
+
+  /** Whether "=" follows the brackets after the name: no value can be assigned to a call. */
+  #beginsDefinition(): boolean {
+    let place = this.#next + 1
+    if (this.#tokens[place].text !== '(') return false
+    for (let open = 0; this.#tokens[place].kind !== 'end'; place++) {
+      const { text } = this.#tokens[place]
+      if (text === '(') open++
+      if (text === ')' && --open === 0) return this.#tokens[place + 1].text === '='
+    }
+    return false
+  }
+
+  #definition(names: Map<string, Position>): FunctionDefinition {
+    const first = this.#peek()
+    if (first.text === 'where') throw new FormulaError('"where" cannot be a name', first.at)
     this.#checkName(first, names)
     this.#next += 2
-    return { name: first.text, value: this.#choice(), at: first.at }
+    const parameters = this.#inBrackets(() => this.#parameters())
+    this.#expect(')', 'after the parameters of a function')
+    this.#expect('=', 'after the parameters of a function')
+    return { name: first.text, parameters, value: this.#choice(), at: first.at }
+  }
+
+  #parameters(): string[] {
+    const names = new Map<string, Position>()
+    do {
+      const token = this.#peek()
+      if (token.kind !== 'name') throw this.#unexpected('the name of a parameter', '')
+      if (names.has(token.text))
+        throw new FormulaError(`the parameter "${token.text}" is named twice`, token.at)
+      this.#checkName(token, names)
+      this.#next++
+    } while (this.#accept(','))
+    return [...names.keys()]
   }
 
   #checkName(token: Token, names: Map<string, Position>) {
     const earlier = names.get(token.text)
     if (RESERVED.has(token.text)) throw new FormulaError(`"${token.text}" cannot be a name`, token.at)
     if (earlier)
-      throw new FormulaError(`"${token.text}" already has a value, from line ${earlier.line}`, token.at)
+      throw new FormulaError(`"${token.text}" is already defined on line ${earlier.line}`, token.at)
     names.set(token.text, token.at)
   }
 
@@ -147,7 +194,7 @@ class Parser {
     const compared = this.#node({ kind: 'binary', operator, left, right: this.#sum(), at: left.at })
     const again = this.#acceptAny(['<', '<=', '>', '>=', '==', '!='])
     if (again === undefined) return compared
-    throw new FormulaError(`comparisons do not chain; write "a ${operator} b and b ${again} c"`, left.at)
+    throw new FormulaError(`comparisons cannot be chained; write "a ${operator} b and b ${again} c"`, left.at)
   }
 
   #sum(): Expression {
@@ -261,7 +308,7 @@ class Parser {
 
   #deeper<T>(inner: () => T): T {
     if (++this.#depth > LIMITS.depth) {
-      throw new FormulaError(`the formula is nested deeper than ${LIMITS.depth}`, this.#peek().at)
+      throw new FormulaError(`the formula is nested more than ${LIMITS.depth} levels deep`, this.#peek().at)
     }
     const result = inner()
     this.#depth--

@@ -5,6 +5,7 @@
  */
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { InputLayout } from '../language/ir.ts'
+import { parse } from '../language/parse.ts'
 import {
   defineLoss,
   type Example,
@@ -12,10 +13,14 @@ import {
   input,
   type Kind,
   type Loss,
+  type LossWarning,
   nullable,
   oneOf,
   type Params,
+  parseAxes,
 } from './define.ts'
+import { checkDenominator } from './denominator.ts'
+import { type NameUses, nameUsesIn } from './name-uses.ts'
 import {
   couplesIn,
   createProgramSource,
@@ -24,17 +29,18 @@ import {
   type ProgramSignature,
   type ProgramSource,
 } from './program.ts'
+import { warningsOf } from './warnings.ts'
 
 /** An input as a definition document declares it. */
 export interface InputDefinition {
-  /** Separated by commas, the slowest first; default `...`. */
+  /** As `parseAxes` reads them; default `...`. */
   readonly axes?: string
-  /** Default `real`. */
+  /** Default: `class` for an input that the formula uses as an index of an axis, and `real` for any other. */
   readonly kind?: Kind
   readonly differentiable?: boolean
   readonly optional?: boolean
   readonly about?: string
-  /** For class indices: the axis that they index, if it is not called classes. */
+  /** For class indices: the axis that they index. Default: the one that the formula uses them for, or else classes. */
   readonly places?: string
 }
 
@@ -50,6 +56,19 @@ export interface ParamDefinition {
   readonly description?: string
 }
 
+/** A formula as a document contains it: one string, or a list of its lines. */
+export type FormulaText = string | readonly string[]
+
+/**
+ * The text that the parser reads.
+ *
+ * @example
+ * sourceOf(['e = x - y', 'e^2']) // 'e = x - y\ne^2'
+ */
+export function sourceOf(text: FormulaText): string {
+  return typeof text === 'string' ? text : text.join('\n')
+}
+
 /** What a user writes: one JSON document, both for single requests and for the registry. */
 export interface Definition {
   /** `namespace/name`; absent if the loss is sent with the request that uses it. */
@@ -57,9 +76,9 @@ export interface Definition {
   readonly about?: string
   readonly inputs: Readonly<Record<string, InputDefinition>>
   readonly params?: Readonly<Record<string, ParamDefinition>>
-  readonly formula: string
-  /** What one value adds to the denominator of `mean`. */
-  readonly denominator?: string
+  readonly formula: FormulaText
+  /** What one value adds to the denominator of `mean`. It must not change with a differentiable input. */
+  readonly denominator?: FormulaText
   readonly examples?: readonly Omit<Example, 'from'>[]
   readonly references?: readonly string[]
 }
@@ -91,38 +110,87 @@ export function customLoss(
   const declared = declare(definition, name)
   const [usual, ...others] = structuresOf(declared)
   const { program } = programs(declared, usual)
-  tryAll(others, declared, TRIED.operations - program.nodes.length)
-  return Object.freeze({ ...declared, couples: couplesIn(program, declared, firstAxisOf(declared)) })
+  const tried = [usual, ...tryAll(others, declared, TRIED.operations - program.nodes.length)]
+  for (const structure of tried) checkDenominator(declared, structure)
+  return Object.freeze({
+    ...declared,
+    couples: couplesIn(program, declared, firstAxisOf(declared)),
+    warnings: warningsOf(declared, tried).map((warning) => ({
+      ...warning,
+      pointer: linePointer(definition, warning),
+    })),
+  })
 }
 
-/** These programs are not cached: few requests have such structures. */
-function tryAll(structures: readonly ProgramSignature[], loss: Loss, operations: number) {
+/** In a list of lines, the pointer names the line. */
+function linePointer({ formula, denominator }: Definition, { pointer, line }: LossWarning): string {
+  const text = pointer === '/formula' ? formula : denominator
+  return typeof text === 'string' ? pointer : `${pointer}/${line - 1}`
+}
+
+/**
+ * These programs are not cached: few requests have such structures.
+ *
+ * @returns the structures that were tried within so many operations
+ */
+function tryAll(
+  structures: readonly ProgramSignature[],
+  loss: Loss,
+  operations: number,
+): readonly ProgramSignature[] {
   const programs: ProgramSource = createProgramSource()
   let left = operations
-  for (const structure of structures) {
-    if (left <= 0) return
-    left -= programs(loss, structure).program.nodes.length
+  const isLeft = (structure: ProgramSignature) => {
+    if (left > 0) left -= programs(loss, structure).program.nodes.length
+    else return false
+    return true
   }
+  return structures.filter(isLeft)
 }
 
 function declare(definition: Definition, name: string): Loss {
-  const { about = '', inputs, params = {}, formula, denominator, references = [], examples = [] } = definition
+  const { about = '', inputs, params = {}, denominator, references = [], examples = [] } = definition
+  const formula = sourceOf(definition.formula)
+  const uses = nameUsesIn(parse(formula))
   return defineLoss({
     name,
     family: 'custom',
     couples: 'batch',
     about,
-    inputs: mapped(inputs, inputOf),
+    inputs: mapped(inputs, (input, name) => inputOf(withPlaces(input, name, inputs, uses))),
     params: Type.Object(mapped(params, schemaOf)),
     formula,
-    ...(denominator === undefined ? {} : { denominator }),
+    ...(denominator === undefined ? {} : { denominator: sourceOf(denominator) }),
     references,
     examples: examples.map((example) => ({ ...example, from: 'its author' })),
   })
 }
 
-function mapped<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]))
+function mapped<A, B>(
+  record: Readonly<Record<string, A>>,
+  change: (value: A, name: string) => B,
+): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value, name)]))
+}
+
+/** An input that the formula uses as an index contains indices of that axis, if the author does not say otherwise. */
+function withPlaces(
+  input: InputDefinition,
+  name: string,
+  inputs: Definition['inputs'],
+  { places }: NameUses,
+): InputDefinition {
+  const isStated = input.places !== undefined || (input.kind ?? 'class') !== 'class'
+  if (isStated || input.differentiable || !places.has(name)) return input
+  const axis = places.get(name)
+  const isAxis = Object.values(inputs).some(({ axes = '...' }) => parseAxes(axes).axes.includes(axis ?? ''))
+  if (isAxis) return { ...input, ...placeKind(axis) }
+  return input.kind === undefined && axis === undefined ? { ...input, ...placeKind(undefined) } : input
+}
+
+/** What an input of places is: indices of an axis, or whole numbers that a place is computed from. */
+export function placeKind(axis: string | undefined): Pick<InputDefinition, 'kind' | 'places'> {
+  return axis === undefined ? { kind: 'count' } : { kind: 'class', places: axis }
 }
 
 function inputOf({ axes = '...', kind = 'real', places, ...options }: InputDefinition): InputSpec {

@@ -59,8 +59,10 @@ export type BatchDependence = 'element' | 'row' | 'group' | 'batch'
 export type Params = Readonly<Record<string, number | boolean | string | null | readonly number[]>>
 
 export interface InputSpec {
-  /** Names of its axes in order. `...` stands for any number of axes. */
+  /** Names of its axes in order. `...` stands for any number of axes; no axes: one number that all rows share. */
   readonly axes: readonly string[]
+  /** Axis -> what its size is declared to be: a number, or that of another axis. */
+  readonly sizes?: Readonly<Record<string, string>>
   readonly kind: Kind
   /** Whether it has a gradient. */
   readonly differentiable: boolean
@@ -97,7 +99,7 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
 /**
  * Declares one input.
  *
- * @param axes comma-separated axis names, as in the catalog: `'rows,classes,...'`
+ * @param axes comma-separated axis names, as in the catalog: `'rows,classes,...'`; see `parseAxes`
  * @example
  * input('rows,classes', 'real', { differentiable: true })
  */
@@ -106,7 +108,7 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
   const { perClass = Object.hasOwn(KIND_OF_SOFT_LABELS, kind), masks = false } = options
   const { kindFor = () => kind, atMost, paddedTo, places, except, ordered = false, outside = '' } = options
   return {
-    axes: axes.split(','),
+    ...parseAxes(axes),
     kind,
     differentiable,
     optional,
@@ -122,6 +124,34 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
     about,
     kindFor,
   }
+}
+
+/**
+ * Names of axes, the slowest first. `others=rows` is an axis with the size of another one, `row=3` one with three
+ * elements. An empty text is no axis.
+ *
+ * @example
+ * parseAxes('rows,others=rows') // { axes: ['rows', 'others'], sizes: { others: 'rows' } }
+ */
+export function parseAxes(text: string): Pick<InputSpec, 'axes' | 'sizes'> {
+  const parts = text === '' ? [] : text.split(',').map((part) => part.split('='))
+  const sized = parts.filter(([, size]) => size !== undefined)
+  return {
+    axes: parts.map(([name]) => name),
+    ...(sized.length === 0 ? {} : { sizes: Object.fromEntries(sized) as Record<string, string> }),
+  }
+}
+
+type Axes = Pick<InputSpec, 'axes'> & { readonly sizes?: InputSpec['sizes'] | undefined }
+
+/**
+ * The text that `parseAxes` reads.
+ *
+ * @example
+ * axesText({ axes: ['rows', 'others'], sizes: { others: 'rows' } }) // 'rows,others=rows'
+ */
+export function axesText({ axes, sizes = {} }: Axes): string {
+  return axes.map((axis) => (Object.hasOwn(sizes, axis) ? `${axis}=${sizes[axis]}` : axis)).join(',')
 }
 
 /** Nested numbers, as in a JSON body. */
@@ -236,6 +266,18 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
+  /** Of a custom loss: what its author should know. */
+  readonly warnings?: readonly LossWarning[]
+}
+
+/** A place in a formula that is valid, but cannot be meant. */
+export interface LossWarning {
+  /** JSON pointer into the definition. */
+  readonly pointer: string
+  readonly line: number
+  readonly column: number
+  /** What is wrong, and below it the line with a caret under the place. */
+  readonly detail: string
 }
 
 /** The loss for given parameters: the loss itself, unless it has `expand`. */

@@ -78,13 +78,7 @@ function makeProgram(
   params: Bindings,
   key: string,
 ): Omit<LossProgram, 'scalars'> {
-  const scope: Scope = {
-    inputs: structure.inputs,
-    absent: Object.keys(loss.inputs).filter((name) => !(name in structure.inputs)),
-    params,
-    axes: axesOf(loss),
-    differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
-  }
+  const scope = scopeWith(loss, structure, params)
   const program = lowered(loss, scope, structure)
   const { length } = program.nodes
   if (length > MAX_NODES) {
@@ -102,6 +96,22 @@ function lowered(loss: Loss, scope: Scope, { wants, hessians }: ProgramSignature
   } catch (error) {
     if (!(error instanceof TooManyNodes)) throw error
     throw new ProgramTooLarge(`${loss.name} and its derivatives are too large: ${error.message}`)
+  }
+}
+
+/** What the formula of a loss may refer to in a request of this structure. */
+export function scopeOf(loss: Loss, structure: ProgramSignature): Scope {
+  return scopeWith(loss, structure, bindParams(loss, structure.params))
+}
+
+function scopeWith(loss: Loss, { inputs }: ProgramSignature, params: Bindings): Scope {
+  return {
+    inputs,
+    absent: Object.keys(loss.inputs).filter((name) => !(name in inputs)),
+    params,
+    axes: axesOf(loss),
+    renamed: declaredSizes(loss),
+    differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
   }
 }
 
@@ -123,8 +133,21 @@ export function holdsIndices(spec: InputSpec, layout: readonly string[]): boolea
 }
 
 /** The slowest axis: sample weights apply to it, and jobs are concatenated along it. */
-export function firstAxisOf(loss: Loss): string {
-  return Object.values(loss.inputs)[0].axes[0]
+export function firstAxisOf({ inputs }: Pick<Loss, 'inputs'>): string {
+  return Object.values(inputs).find(({ axes }) => axes.length > 0)!.axes[0]
+}
+
+/**
+ * Axes whose sizes are declared -> the axis or the number that they have the size of. Such an axis is a second name
+ * of that one.
+ *
+ * @example
+ * declaredSizes({ inputs: { logits: input('rows,texts=rows', 'real') } }) // { texts: 'rows' }
+ */
+export function declaredSizes({ inputs }: Pick<Loss, 'inputs'>): Readonly<Record<string, string>> {
+  const direct: Record<string, string> = Object.assign({}, ...Object.values(inputs).map(({ sizes }) => sizes))
+  const rootOf = (axis: string): string => (Object.hasOwn(direct, axis) ? rootOf(direct[axis]) : axis)
+  return Object.fromEntries(Object.entries(direct).map(([axis, size]) => [axis, rootOf(size)]))
 }
 
 /** How rows depend on each other according to the program, whatever the loss declares: batching relies on this. */

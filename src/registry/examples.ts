@@ -1,17 +1,22 @@
 /** Checks the examples of a definition: the interpreter must compute them in float64 to nine digits. */
 import { Problem, type ProblemDetail } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
-import type { Nested } from '../losses/define.ts'
+import type { Kind, Nested } from '../losses/define.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 
 /** Relative; for values below 1, absolute. */
 const TOLERANCE = 1e-9
 
+/** The examples of a definition, and the kinds of its inputs, stated or inferred. */
+type Examples = Pick<Definition, 'examples'> & {
+  readonly inputs: Readonly<Record<string, { readonly kind?: Kind }>>
+}
+
 /**
  * @param evaluate computes the response to a request with these members
  * @throws Problem `example-fails`, with the computed value
  */
-export function checkExamples({ examples = [], inputs }: Definition, evaluate: (body: object) => Answer) {
+export function checkExamples({ examples = [], inputs }: Examples, evaluate: (body: object) => Answer) {
   examples.forEach((example, place) => {
     const pointer = `/examples/${place}`
     const tensors = Object.entries(example.inputs).map(([name, data]) => [

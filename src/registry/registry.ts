@@ -19,10 +19,10 @@ import {
   StoreDown,
   type StoredVersion,
 } from '../store/contract.ts'
-import { fullName, type OwnName } from './name.ts'
+import { fullName, type RegisteredName } from './name.ts'
 
-/** A custom loss, ready to be evaluated. */
-export interface OwnLoss {
+/** A registered loss, ready to be evaluated. */
+export interface RegisteredLoss {
   readonly resolved: ResolvedLoss
   readonly stored: StoredVersion
   /** When its name was retired. */
@@ -43,7 +43,7 @@ const CACHED = { entries: 4096, weight: 2 ** 21 } as const
 export class Registry {
   readonly #store: LossStore | undefined
   readonly #programs: ProgramSource | undefined
-  readonly #versions = new LruCache<string, Pick<OwnLoss, 'resolved' | 'stored'>>(CACHED)
+  readonly #versions = new LruCache<string, Pick<RegisteredLoss, 'resolved' | 'stored'>>(CACHED)
   readonly #latest = new Map<string, Latest>()
   /** What was known before a change: good enough while the store is unavailable. */
   readonly #stale = new Map<string, Latest>()
@@ -64,12 +64,12 @@ export class Registry {
     if (this.#store !== undefined) return this.#store
     throw new Problem(
       'not-kept',
-      'custom losses are not stored here (LOSSD_STORE is none); send them with POST /v1/losses:evaluate',
+      'losses cannot be registered here (LOSSD_STORE is none); send them inline, with POST /v1/losses:evaluate',
     )
   }
 
   /** The cached loss; undefined if the store must be asked. */
-  known(name: OwnName): OwnLoss | undefined {
+  known(name: RegisteredName): RegisteredLoss | undefined {
     const latest = this.#latest.get(fullName(name))
     if (latest === undefined) return undefined
     return this.#versionOf(name, latest)
@@ -78,7 +78,7 @@ export class Registry {
   /**
    * @throws Problem `unknown-loss`, `store-down`
    */
-  async find(name: OwnName): Promise<OwnLoss> {
+  async find(name: RegisteredName): Promise<RegisteredLoss> {
     const known = this.known(name)
     if (known !== undefined) return known
     const before = this.#changes
@@ -103,7 +103,7 @@ export class Registry {
     document: unknown,
     resolved: ResolvedLoss,
     condition: Condition | undefined,
-  ): Promise<{ readonly own: OwnLoss; readonly isNew: boolean }> {
+  ): Promise<{ readonly own: RegisteredLoss; readonly isNew: boolean }> {
     const { loss } = resolved
     const [namespace, name] = loss.name.split('/')
     if (name === undefined)
@@ -118,9 +118,9 @@ export class Registry {
   }
 
   /** Losses of a namespace, each in its latest version, without those that are retired. */
-  async list(namespace: string, page: LossPage): Promise<OwnLoss[]> {
+  async list(namespace: string, page: LossPage): Promise<RegisteredLoss[]> {
     const found = await this.ask((store) => store.list(namespace, page))
-    const losses: OwnLoss[] = []
+    const losses: RegisteredLoss[] = []
     for (const { stored, loss } of found) {
       const known = this.#versions.get(keyOf(stored))
       losses.push({ ...(known ?? this.#read(stored)), retired: loss.retired })
@@ -155,7 +155,7 @@ export class Registry {
     await this.#store?.close()
   }
 
-  #keep({ stored, loss }: FoundVersion, before: number): OwnLoss {
+  #keep({ stored, loss }: FoundVersion, before: number): RegisteredLoss {
     const kept = this.#versions.get(keyOf(stored)) ?? this.#read(stored)
     const latest = { version: loss.latest, retired: loss.retired }
     use(this.#stale, fullName(stored), latest, MAX_KEPT)
@@ -164,17 +164,17 @@ export class Registry {
     return { ...kept, retired: loss.retired }
   }
 
-  #read(stored: StoredVersion): Pick<OwnLoss, 'resolved' | 'stored'> {
+  #read(stored: StoredVersion): Pick<RegisteredLoss, 'resolved' | 'stored'> {
     const loss = checkDefinition(JSON.parse(stored.document), '', undefined, this.#programs)
     return this.#versions.set(keyOf(stored), { resolved: plainly(loss), stored }, stored.document.length)
   }
 
-  #staleOf(name: OwnName): OwnLoss | undefined {
+  #staleOf(name: RegisteredName): RegisteredLoss | undefined {
     const latest = this.#stale.get(fullName(name))
     return latest && this.#versionOf(name, latest)
   }
 
-  #versionOf(name: OwnName, latest: Latest): OwnLoss | undefined {
+  #versionOf(name: RegisteredName, latest: Latest): RegisteredLoss | undefined {
     const found = this.#versions.get(keyOf({ ...name, version: name.version ?? latest.version }))
     return found && { ...found, retired: latest.retired }
   }
@@ -194,7 +194,7 @@ function keyOf(stored: Pick<StoredVersion, 'namespace' | 'name' | 'version'>): s
   return `${fullName(stored)}@${stored.version}`
 }
 
-function unknown(name: OwnName): Problem {
+function unknown(name: RegisteredName): Problem {
   const version = name.version === undefined ? '' : `@${name.version}`
   return new Problem(
     'unknown-loss',

@@ -1,7 +1,7 @@
 /** The catalog: the list of losses, and everything about one of them, read from its definition. */
 import { Type } from '@sinclair/typebox'
 import { toLatex } from '../language/latex.ts'
-import { KINDS, type Loss } from '../losses/define.ts'
+import { axesText, KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { resolveLoss } from '../schemas/resolve-loss.ts'
@@ -36,7 +36,7 @@ const Listed = Type.Object(
   closed,
 )
 
-/** Custom losses per page. */
+/** Registered losses per page. */
 const PAGE = 100
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
 
@@ -89,10 +89,10 @@ const routes: Routes = (app, context) => {
   const list = {
     tags,
     operationId: 'listLosses',
-    summary: 'All losses of the catalog; with a namespace, its custom losses',
+    summary: 'All losses of the catalog; with a namespace, its registered losses',
     querystring: Type.Object({
       namespace: Type.Optional(
-        Type.String({ description: 'Lists the custom losses of this namespace.', examples: ['acme'] }),
+        Type.String({ description: 'Lists the registered losses of this namespace.', examples: ['acme'] }),
       ),
       after: Type.Optional(Type.String({ description: 'The name of the last loss on the previous page.' })),
     }),
@@ -102,7 +102,8 @@ const routes: Routes = (app, context) => {
   app.get<{ Querystring: { namespace?: string; after?: string } }>(
     '/v1/losses',
     { schema: list },
-    ({ query }) => (query.namespace === undefined ? listed : listOwn(context, query.namespace, query.after)),
+    ({ query }) =>
+      query.namespace === undefined ? listed : listRegistered(context, query.namespace, query.after),
   )
 
   const one = {
@@ -128,7 +129,7 @@ function summaryOf({ name, family, couples, about, aliases }: Loss) {
 }
 
 /** Without retired ones. */
-async function listOwn({ registry }: RouteContext, namespace: string, after: string | undefined) {
+async function listRegistered({ registry }: RouteContext, namespace: string, after: string | undefined) {
   const page = { limit: PAGE, ...(after === undefined ? {} : { after: { namespace, name: after } }) }
   const found = await registry.list(namespace, page)
   const losses = found.map(({ stored: { version, created }, resolved: { loss } }) => {
@@ -149,10 +150,10 @@ export function describeLoss(loss: Loss, engines: (loss: Loss) => EngineSupport)
     latex: toLatex(loss.formula, axesOf(loss)),
     ...(loss.denominator === undefined ? {} : { denominator: loss.denominator.source.trim() }),
     inputs: Object.entries(loss.inputs).map(
-      ([input, { axes, perClass, kind, differentiable, optional, about: meaning }]) => {
+      ([input, { axes, sizes, perClass, kind, differentiable, optional, about: meaning }]) => {
         return {
           name: input,
-          axes: axes.join(','),
+          axes: axesText({ axes, sizes }),
           perClass,
           kind,
           means: KINDS[kind],

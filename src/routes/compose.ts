@@ -1,7 +1,7 @@
 /** POST /v1/losses:compose: a weighted sum of losses over shared tensors. Its terms run concurrently. */
 import type { JobTiming } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
-import { isOwn } from '../registry/name.ts'
+import { isRegisteredName } from '../registry/name.ts'
 import { findServable } from '../registry/servable.ts'
 import { type Composition, checkComposition, MAX_TERMS, type TermLosses } from '../schemas/compose.ts'
 import { createDefinitionSource, type DefinitionSource } from '../schemas/inline.ts'
@@ -35,7 +35,7 @@ async function lossesOf(
   definitions: DefinitionSource,
 ): Promise<TermLosses> {
   const own = new Map<string, ResolvedLoss>()
-  for (const name of ownNamesIn(terms)) {
+  for (const name of registeredNamesIn(terms)) {
     const [namespace, ...rest] = name.split('/')
     own.set(name, (await findServable(context.registry, { namespace, name: rest.join('/') })).resolved)
   }
@@ -49,10 +49,10 @@ async function lossesOf(
 }
 
 /** Before terms have been checked: whatever looks like a name. */
-function ownNamesIn(terms: unknown): ReadonlySet<string> {
+function registeredNamesIn(terms: unknown): ReadonlySet<string> {
   const list: readonly { loss?: unknown }[] = Array.isArray(terms) ? terms.slice(0, MAX_TERMS) : []
   const names = list.map((term) => term?.loss).filter((loss) => typeof loss === 'string')
-  return new Set(names.filter(isOwn))
+  return new Set(names.filter(isRegisteredName))
 }
 
 async function compose(

@@ -30,7 +30,7 @@ const ready = {
         reason: Type.String({ description: 'Why this engine.' }),
         store: Type.String({
           description:
-            'The store of custom losses: `none`, `up`, or why it is down. The service is ready even if it is down.',
+            'The store of registered losses: `none`, `up`, or why it is down. The service is ready even if it is down.',
         }),
         queue: Type.Object(
           { jobs: whole, elements: whole, bytes: whole },

@@ -293,7 +293,7 @@ function blaming(
     return Object.hasOwn(names, first) ? ['', names[first], ...rest].join('/') : `/terms/${place}${pointer}`
   }
   const errors = options.errors?.map(
-    ({ pointer, detail }): ProblemDetail => ({ pointer: pointerOf(pointer), detail }),
+    ({ pointer, ...place }): ProblemDetail => ({ ...place, pointer: pointerOf(pointer) }),
   )
   return new Problem(code, `term ${place}: ${message}`, {
     ...options,

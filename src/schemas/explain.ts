@@ -1,6 +1,6 @@
 /** What a request was resolved to, for `explain`: everything that was resolved, inferred or decided by convention. */
 import { type InputLayout, valueAxes } from '../language/ir.ts'
-import { KIND_OF_SOFT_LABELS, KINDS, type Kind, type Loss } from '../losses/define.ts'
+import { KIND_OF_SOFT_LABELS, KINDS, type Kind, type Loss, type LossWarning } from '../losses/define.ts'
 import type { LossProgram } from '../losses/program.ts'
 import { dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
@@ -21,6 +21,8 @@ export interface Explanation {
   readonly precision: string
   readonly merges: boolean
   readonly kinks: string
+  /** Of a custom loss, if there are any. */
+  readonly warnings?: readonly LossWarning[]
 }
 
 /** The parts of a request's plan that the explanation needs. */
@@ -45,6 +47,7 @@ const KINKS =
  */
 export function explanationOf(plan: Explained): Explanation {
   const { loss, options, wants, precision, batchKey, program } = plan
+  const { warnings = [] } = loss
   const note = options.preset && loss.presets[options.preset]?.note
   return {
     loss: loss.name,
@@ -59,6 +62,7 @@ export function explanationOf(plan: Explained): Explanation {
     precision,
     merges: batchKey !== undefined,
     kinks: KINKS,
+    ...(warnings.length === 0 ? {} : { warnings }),
   }
 }
 

@@ -1,19 +1,20 @@
 /**
- * Custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
+ * Inline losses: custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
  * the same loss, which is cached by the structure of the body and by its content.
  */
 import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
-import { ANONYMOUS } from '../losses/custom.ts'
+import { ANONYMOUS, type FormulaText, sourceOf } from '../losses/custom.ts'
 import { plainly, type ResolvedLoss } from '../losses/define.ts'
+import { namesIn } from '../losses/name-uses.ts'
 import type { ProgramSource } from '../losses/program.ts'
-import { definitionOf, namesIn, type Shorthand } from '../losses/shorthand.ts'
+import { definitionOf, type Shorthand } from '../losses/shorthand.ts'
 import { LruCache } from '../lru.ts'
 import { didYouMean } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
-import { checkDefinition, formulaProblem } from './definition.ts'
+import { checkDefinition, formulaProblem, wrongFormula } from './definition.ts'
 import { COMMON_TENSORS } from './request.ts'
 
 /** Maximum size of a definition document as JSON, in bytes. */
@@ -120,8 +121,10 @@ type FormulaSource = (formula: unknown, decoded: Decoded) => ResolvedLoss
 function createFormulaSource(programs: ProgramSource | undefined): FormulaSource {
   const known: Losses = new LruCache(CACHED)
   return (formula, decoded) => {
-    if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a string')
-    const shorthand = shorthandOf(formula, decoded)
+    const wrong = wrongFormula(formula, '/formula')
+    if (wrong !== undefined) throw problemAt('invalid-value', wrong.pointer, wrong.detail)
+    const shorthand = shorthandOf(formula as FormulaText, decoded)
+    checkHasTensors(shorthand)
     const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
     const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
     return known.get(key) ?? known.set(key, defineShorthand(shorthand, programs), key.length)
@@ -140,7 +143,7 @@ function defineShorthand(shorthand: Shorthand, programs: ProgramSource | undefin
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {
-    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand.formula)
+    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand)
     throw error instanceof Problem ? withoutInputs(error) : error
   }
 }
@@ -157,12 +160,12 @@ function withoutInputs(problem: Problem): Problem {
 
 function shorter(pointer: string): string {
   const [, name, part] = /^\/inputs\/([^/]+)(?:\/(\w+))?$/.exec(pointer) ?? []
-  if (name === undefined) return pointer
+  if (name === undefined) return pointer === '/inputs' ? '/axes' : pointer
   if (part === 'places') return '/axes'
   return part === 'axes' ? `/axes/${name}` : `/${name}`
 }
 
-function shorthandOf(formula: string, { tensors, options }: Decoded): Shorthand {
+function shorthandOf(formula: FormulaText, { tensors, options }: Decoded): Shorthand {
   const own = [...tensors].filter(([name]) => !Object.hasOwn(COMMON_TENSORS, name))
   const params = options.get('params') ?? {}
   if (typeof params !== 'object') throw problemAt('invalid-value', '/params', 'must be an object')
@@ -190,9 +193,28 @@ function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, st
   return axes as Record<string, string>
 }
 
+/** @throws Problem `missing-input` if there is no tensor, with what the formula seems to need */
+function checkHasTensors({ formula, tensors, params }: Shorthand) {
+  if (Object.keys(tensors).length > 0) return
+  const names = [...namesUsed(formula)].filter((name) => !Object.hasOwn(params, name)).slice(0, 8)
+  const which = names.length === 0 ? '' : ` (it names ${names.join(', ')})`
+  const detail = `there is no tensor in the body: send those that the formula uses${which} as top-level members`
+  throw problemAt('missing-input', '/formula', detail)
+}
+
+/** @throws Problem `formula-invalid` */
+function namesUsed(formula: FormulaText): ReadonlySet<string> {
+  try {
+    return namesIn(parse(sourceOf(formula)))
+  } catch (error) {
+    if (error instanceof FormulaError) throw formulaProblem(error, '', { formula })
+    throw error
+  }
+}
+
 /** A tensor or a parameter that the formula does not use would be silently ignored. */
 function checkAllUsed({ formula, tensors, params }: Shorthand) {
-  const names = namesIn(parse(formula))
+  const names = namesIn(parse(sourceOf(formula)))
   const strange = [
     ...Object.keys(tensors).map((name) => ({ name, pointer: `/${pointerToken(name)}` })),
     ...Object.keys(params).map((name) => ({ name, pointer: `/params/${pointerToken(name)}` })),

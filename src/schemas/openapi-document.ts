@@ -33,7 +33,7 @@ function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
   for (const { name, family } of losses) families.set(family, [...(families.get(family) ?? []), name])
   return [
     { name: 'catalog', description: 'All losses, and how to choose one.' },
-    { name: 'custom', description: 'Custom losses: sent with a request, or registered.' },
+    { name: 'custom', description: 'Custom losses: sent inline with a request, or registered.' },
     { name: 'compose', description: 'Several losses of the same tensors in one request.' },
     ...[...families].map(([name, members]) => ({ name, description: members.join(', ') })),
     { name: 'service', description: 'Engines, health and metrics.' },

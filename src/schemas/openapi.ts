@@ -4,12 +4,13 @@
  */
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
-import { KINDS } from '../losses/define.ts'
+import { axesText, KINDS } from '../losses/define.ts'
 import type { BodyLayout, Format } from '../wire/define.ts'
 import { ComposeSchemas } from './compose.ts'
-import { DefinitionSchema } from './definition.ts'
+import { DefinitionSchema, formulaSchema } from './definition.ts'
 import { DtypeSchema } from './dtype.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
+import { WarningSchema } from './warnings.ts'
 
 const CLOSED = { additionalProperties: false } as const
 const Shape = Type.Array(Type.Integer({ minimum: 0 }))
@@ -80,6 +81,7 @@ export const ExplanationSchema = Type.Object(
     precision: Type.String(),
     merges: Type.Boolean(),
     kinks: Type.String(),
+    warnings: Type.Optional(Type.Array(WarningSchema)),
   },
   { $id: 'Explanation', ...CLOSED, description: 'What was resolved, inferred or decided by convention.' },
 )
@@ -200,10 +202,9 @@ export function compositionSchema(formats: readonly Format[]) {
 export function inlineSchema(formats: readonly Format[]) {
   const members = {
     formula: Type.Optional(
-      Type.String({
-        description:
-          'In the formula language; its last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
-      }),
+      formulaSchema(
+        'In the formula language, as one string or as a list of lines; the last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
+      ),
     ),
     axes: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
@@ -222,7 +223,7 @@ export function inlineSchema(formats: readonly Format[]) {
   return {
     operationId: 'evaluate',
     tags: ['custom'],
-    summary: 'Evaluate a custom loss that is sent with the request',
+    summary: 'Evaluate an inline custom loss: one that is sent with the request',
     description:
       'Send a `formula` with the tensors and parameters that it uses, or a `definition` that declares them. The value, the gradients and all options are the same as for a loss of the catalog. A definition is compiled once; repeating it costs no more than a loss of the catalog.',
     headers: HeadersSchema,
@@ -232,29 +233,29 @@ export function inlineSchema(formats: readonly Format[]) {
 }
 
 /** The address of a registered loss. */
-export const OwnAddress = Type.Object({
+export const RegisteredAddress = Type.Object({
   namespace: Type.String({ examples: ['acme'] }),
   name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
 })
 
 /**
- * The route schema of POST /v1/losses/{namespace}/{name}: one for all custom losses. Each of them has its own JSON
+ * The route schema of POST /v1/losses/{namespace}/{name}: one for all registered losses. Each of them has its own JSON
  * Schema.
  */
-export function ownSchema(formats: readonly Format[]) {
+export function registeredSchema(formats: readonly Format[]) {
   const shared = Object.fromEntries([...SHARED.keys()].map((name) => [name, Type.Optional(refTo(name))]))
   const body = Type.Object(
     { params: Type.Optional(OptionSchemas.params), ...shared },
     { additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }) },
   )
   return {
-    operationId: 'evaluateOwnLoss',
+    operationId: 'evaluateRegisteredLoss',
     tags: ['custom'],
-    summary: 'Evaluate a registered custom loss',
+    summary: 'Evaluate a registered loss',
     description:
       'Its inputs are top-level members under their names. `GET /v1/losses/{namespace}/{name}/schema` returns the JSON Schema of the body.',
     headers: HeadersSchema,
-    params: OwnAddress,
+    params: RegisteredAddress,
     body: bodyOf(formats, body),
     response: responses(formats),
   }
@@ -296,7 +297,7 @@ export const INLINE_EXAMPLES = {
           targets: { axes: '...', kind: 'real' },
         },
         params: { scale: { type: 'number', exclusiveMinimum: 0, default: 1 } },
-        formula: 'r = (predictions - targets) / scale\nlog1p(r^2)',
+        formula: ['r = (predictions - targets) / scale', 'log1p(r^2)'],
       },
       params: { scale: 2 },
       predictions: [1, 5],
@@ -380,8 +381,9 @@ function closedParams(loss: Loss): TObject {
   return Type.Object(Object.fromEntries(params), CLOSED)
 }
 
-function inputText({ axes, kind, about, differentiable }: InputSpec): string {
-  return `[${axes.join(', ')}] ${about} Each is ${KINDS[kind]}.${differentiable ? ' Differentiable.' : ''}`
+function inputText({ axes, sizes, kind, about, differentiable }: InputSpec): string {
+  const layout = axes.length === 0 ? 'One number.' : `[${axesText({ axes, sizes }).replaceAll(',', ', ')}]`
+  return `${layout} ${about} Each is ${KINDS[kind]}.${differentiable ? ' Differentiable.' : ''}`
 }
 
 function tensorsOf(loss: Loss): string {

@@ -209,7 +209,7 @@ function makeProgram(programs: ProgramSource, loss: Loss, structure: ProgramSign
   } catch (error) {
     if (error instanceof NoHessian)
       throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
-    throw formulaProblem(error, '', loss.formula.source)
+    throw formulaProblem(error, '', { formula: loss.formula.source })
   }
 }
 

@@ -7,7 +7,7 @@ import { type Recipe, readCookbook } from '../../docs/cookbook.ts'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
 import type { Example, Kind, Loss } from '../../src/losses/define.ts'
-import { createProgramSource } from '../../src/losses/program.ts'
+import { createProgramSource, declaredSizes, firstAxisOf } from '../../src/losses/program.ts'
 import { checkExamples } from '../../src/registry/examples.ts'
 import { checkDefinition } from '../../src/schemas/definition.ts'
 import { evaluateExactly } from '../../src/schemas/evaluate-exactly.ts'
@@ -42,11 +42,13 @@ const CONTINUOUS: ReadonlySet<Kind> = new Set(['real', 'positive', 'nonnegative'
 /** The tensors of an example with its rows repeated, and every number moved by up to a tenth. */
 function drawn(loss: Loss, { inputs }: DrawnExample, seed: number, times = 1): Map<string, DecodedTensor> {
   const random = randomFrom(seed)
-  const [first] = Object.values(loss.inputs)[0]!.axes
+  const first = firstAxisOf(loss)
+  // A square of rows and columns cannot be repeated along its rows alone.
+  const isSquare = Object.values(declaredSizes(loss)).includes(first)
   return new Map(
     Object.entries(inputs).map(([name, value]) => {
       const { axes, kind } = loss.inputs[name]!
-      const tensor = repeated(nested(value), axes[0] === first ? times : 1)
+      const tensor = repeated(nested(value), axes[0] === first && !isSquare ? times : 1)
       const move = (x: number) =>
         x + 0.1 * (2 * random() - 1) * (kind === 'real' ? Math.max(1, Math.abs(x)) : x)
       return [
@@ -57,7 +59,9 @@ function drawn(loss: Loss, { inputs }: DrawnExample, seed: number, times = 1): M
   )
 }
 
-function repeated({ data, shape, ...tensor }: DecodedTensor, times: number): DecodedTensor {
+function repeated(whole: DecodedTensor, times: number): DecodedTensor {
+  if (times === 1) return whole
+  const { data, shape, ...tensor } = whole
   const rows = Array.from({ length: times }, () => Array.from(data)).flat()
   return { ...tensor, shape: [shape[0]! * times, ...shape.slice(1)], data: Float64Array.from(rows) }
 }

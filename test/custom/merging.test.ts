@@ -38,23 +38,28 @@ const SQUARE = 'a = x * y[columns -> wide] + (index(columns) == index(wide) ? 3 
 /** Random formulas, half of them without reads across rows, and some with a sum over columns. */
 const expressions = fc.oneof({ arbitrary: matrix, weight: 4 }, { arbitrary: whole, weight: 1 })
 
-const formulas = fc.tuple(expressions, fc.boolean(), fc.boolean()).map(([text, isOwn, isSummed]) => {
-  const within = isOwn
-    ? text
-        .replaceAll(', rows)', ', columns)')
-        .replaceAll('size(rows)', '3')
-        .replaceAll('others', 'other_columns')
-        .replaceAll('rows -> other', 'columns -> other')
-    : text
-  const [last, ...lines] = within.split('\n').reverse()
-  const value = isSummed ? `sum(x * 0 + ${last}, columns)` : `x * 0 + ${last}`
-  return [...lines.reverse(), value].join('\n')
-})
+const formulas = fc
+  .tuple(expressions, fc.boolean(), fc.boolean(), fc.boolean())
+  .map(([text, isOwn, isSummed, isSquare]) => {
+    const own = isOwn
+      ? text
+          .replaceAll(', rows)', ', columns)')
+          .replaceAll('size(rows)', '3')
+          .replaceAll('others', 'other_columns')
+          .replaceAll('rows -> other', 'columns -> other')
+      : text
+    // An axis with a second name from the start, which the renamed columns share.
+    const within = isSquare ? own.replaceAll(/\by\b/g, 'sum(z, other_columns)') : own
+    const [last, ...lines] = within.split('\n').reverse()
+    const value = isSummed ? `sum(x * 0 + ${last}, columns)` : `x * 0 + ${last}`
+    return [...lines.reverse(), value].join('\n')
+  })
 
 const definitionOf = (formula: string): Definition => ({
   inputs: {
     x: { axes: 'rows,columns', differentiable: true },
     y: { axes: 'rows,columns' },
+    z: { axes: 'rows,columns,other_columns=columns' },
     v: { axes: 'rows', differentiable: true },
     i: { axes: 'rows', kind: 'class', places: 'columns' },
   },
@@ -93,7 +98,13 @@ function jobOf(
   })
   const places = Int32Array.from({ length: rows }, () => Math.floor(random() * columns))
   const i: DecodedTensor = { dtype: 'int32', shape: [rows], data: places, encoding: 'nested', typed: true }
-  const tensors = { x: real([rows, columns]), y: real([rows, columns]), v: real([rows]), i }
+  const tensors = {
+    x: real([rows, columns]),
+    y: real([rows, columns]),
+    z: real([rows, columns, columns]),
+    v: real([rows]),
+    i,
+  }
   return check(loss, new Map(Object.entries(tensors)), { reduction }).job
 }
 

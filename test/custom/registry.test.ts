@@ -32,6 +32,21 @@ describe('registering', () => {
     expect(shown.body).toEqual(made)
   })
 
+  it('warns of what is never finite, and keeps the loss', async () => {
+    const formula = ['e = predictions - targets', 'e^2 / (scale - scale)']
+    const { status, body: made } = await register(named('warned', { formula, examples: [] }))
+    expect([status, made.definition.formula]).toEqual([201, formula])
+    expect(made.warnings).toEqual([
+      {
+        pointer: '/formula/1',
+        line: 2,
+        column: 1,
+        detail: 'the quotient is never finite here: its divisor is always 0\n  e^2 / (scale - scale)\n  ^',
+      },
+    ])
+    expect((await register(named('sound'))).body.warnings).toEqual([])
+  })
+
   it('responds with 200 and the existing version for an equal document; a changed one becomes the next version', async () => {
     await register(named('versions'))
     const again = await register(named('versions'))

@@ -79,7 +79,7 @@ describe('over axes', () => {
 
 describe('a message', () => {
   it.each([
-    ['sum(x, rows, rows)', 'line 1, column 14: the axis "rows" stands here twice'],
+    ['sum(x, rows, rows)', 'line 1, column 14: the axis "rows" is named twice'],
     [
       'sum(x, rows, colums)',
       'line 1, column 14: there is no axis "colums" (axes: rows, columns). Did you mean "columns"?',
@@ -92,8 +92,8 @@ describe('a message', () => {
       'var(x, columns, 1, 2)',
       'line 1, column 1: var takes at least 2 arguments (number, axes, number?), found 4',
     ],
-    ['any(x, columns) ? 1 : 0', 'line 1, column 5: expected a truth value (a comparison), found a number'],
-    ['sum(x > 0, columns)', 'line 1, column 5: expected a number, found a truth value; write "c ? 1 : 0"'],
+    ['any(x, columns) ? 1 : 0', 'line 1, column 5: expected a condition, such as x > 0, found a number'],
+    ['sum(x > 0, columns)', 'line 1, column 5: expected a number, found a condition; write "c ? 1 : 0"'],
     ['var(x, columns, colums)', 'line 1, column 17: "colums" is not known here'],
   ])('%j says %s', (text, message) => {
     expect(() => lower(parse(text), SCOPE, [])).toThrow(message)

@@ -108,7 +108,7 @@ describe('an order', () => {
     'in %s is rejected',
     (text) => {
       expect(() => lower(parse(text), SCOPE, [])).toThrow(
-        'line 1, column 11: expected a whole number from 0 to 6, known before anything runs',
+        'line 1, column 11: expected a constant whole number from 0 to 6',
       )
     },
   )

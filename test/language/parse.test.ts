@@ -83,10 +83,10 @@ describe('a message', () => {
     ['x +* y', 'line 1, column 4: expected a value, found "*"'],
     ['(x', 'line 1, column 3: expected ")" to close "(", found the end'],
     ['x y', 'line 1, column 3: expected an operator or the end of the line, found "y"'],
-    ['e = x', 'line 1, column 1: the last line is the value and must not be named (here "e")'],
-    ['x\ny', 'line 1, column 1: only the last line may stand without a name'],
-    ['e = 1\ne = 2\ne', 'line 2, column 1: "e" already has a value, from line 1'],
-    ['x < y < 1', 'line 1, column 1: comparisons do not chain; write "a < b and b < c"'],
+    ['e = x', 'line 1, column 1: the last line is the value and has no name; here it is named "e"'],
+    ['x\ny', 'line 1, column 1: only the last line may be without a name'],
+    ['e = 1\ne = 2\ne', 'line 2, column 1: "e" is already defined on line 1'],
+    ['x < y < 1', 'line 1, column 1: comparisons cannot be chained; write "a < b and b < c"'],
     ['', 'line 1, column 1: the formula is empty'],
     ['predicsions', 'line 1, column 1: "predicsions" is not known here. Did you mean "predictions"?'],
     ['softplsu(x)', 'line 1, column 1: there is no function "softplsu". Did you mean "softplus"?'],
@@ -96,18 +96,18 @@ describe('a message', () => {
     ],
     ['where(x > 0)', 'line 1, column 1: where takes 3 arguments (condition, value, value), found 1'],
     ['max(x)', 'line 1, column 1: max takes 2 arguments (number, number), found 1'],
-    ['x + (x < y)', 'line 1, column 6: expected a number, found a truth value; write "c ? 1 : 0"'],
-    ['x ? 1 : 2', 'line 1, column 1: expected a truth value (a comparison), found a number'],
+    ['x + (x < y)', 'line 1, column 6: expected a number, found a condition; write "c ? 1 : 0"'],
+    ['x ? 1 : 2', 'line 1, column 1: expected a condition, such as x > 0, found a number'],
     ['later + 1\n', 'line 1, column 1: "later" is not known here'],
     ['a = b\nb = 1\na', 'line 1, column 5: "b" is used before its line'],
-    ['x = 1\nx', 'line 1, column 1: "x" is already an input or a parameter'],
+    ['x = 1\nx', 'line 1, column 1: "x" is already the name of an input or a parameter'],
     [
       'pick(x, y, columns)',
-      'line 1, column 9: expected an index (class labels, index(axis), whole numbers and their sums), found a real number',
+      'line 1, column 9: expected an index (class labels, index(axis), or whole numbers computed from these), found a real number',
     ],
     [
       'shift(x, s, columns)',
-      'line 1, column 10: expected an index (class labels, index(axis), whole numbers and their sums), found a parameter that may be any number; declare it with "type": "integer"',
+      'line 1, column 10: expected an index (class labels, index(axis), or whole numbers computed from these), found a parameter that may be any number; declare it with "type": "integer"',
     ],
     ['sum(x, 4)', 'line 1, column 8: there is no axis "4" (axes: rows, columns)'],
     ['mode == loud ? 1 : 2', 'line 1, column 9: expected one of soft, hard, found "loud"'],
@@ -146,11 +146,11 @@ describe('an attack', () => {
       'the formula has 4100 bytes, the limit is 4096',
     )
     expect(() => parse(Array(400).fill('x').join('+'))).toThrow('more than 512 nodes')
-    expect(() => parse(`${'('.repeat(500)}x${')'.repeat(500)}`)).toThrow('nested deeper than 64')
-    expect(() => parse(`${'-'.repeat(2000)}x`)).toThrow('nested deeper than 64')
-    expect(() => parse(`${'not '.repeat(900)}true ? 1 : 0`)).toThrow('nested deeper than 64')
-    expect(() => parse(`x${'^x'.repeat(200)}`)).toThrow('nested deeper than 64')
-    expect(() => parse(`${'abs('.repeat(900)}x`)).toThrow('nested deeper than 64')
+    expect(() => parse(`${'('.repeat(500)}x${')'.repeat(500)}`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`${'-'.repeat(2000)}x`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`${'not '.repeat(900)}true ? 1 : 0`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`x${'^x'.repeat(200)}`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`${'abs('.repeat(900)}x`)).toThrow('nested more than 64 levels deep')
   })
 
   it('by repeated squaring costs no more than its nodes', () => {
@@ -185,7 +185,7 @@ describe('LaTeX', () => {
       `"\\begin{aligned} e &= \\mathrm{predictions} - \\mathrm{targets} \\\\ q &= \\operatorname{min}\\left(\\left|e\\right|, \\delta\\right) \\\\ \\ell &= \\frac{{q}^{2}}{2} + \\delta \\cdot \\left(\\left|e\\right| - q\\right) \\end{aligned}"`,
     )
     expect(toLatex(find('sigmoid_focal')!.formula)).toMatchInlineSnapshot(
-      `"\\begin{aligned} x &= \\mathrm{predictions} \\\\ y &= \\mathrm{targets} \\\\ \\mathrm{low} &= -\\ln\\left(1 + -\\epsilon\\right) \\\\ \\mathrm{high} &= -\\ln\\left(\\epsilon\\right) \\\\ \\mathrm{yes} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(-x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(-x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{no} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{bce} &= y \\cdot \\mathrm{yes} + \\left(1 - y\\right) \\cdot \\mathrm{no} \\\\ \\mathrm{logit} &= \\begin{cases} x & \\text{if } \\left|x\\right| < 800 \\\\ \\operatorname{stop\\_gradient}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{miss} &= y \\cdot \\sigma\\left(-\\mathrm{logit}\\right) + \\left(1 - y\\right) \\cdot \\sigma\\left(\\mathrm{logit}\\right) \\\\ \\mathrm{power} &= \\begin{cases} {\\mathrm{miss}}^{\\gamma} & \\text{if } \\mathrm{miss} > 1 \\cdot 10^{-37} \\\\ e^{-\\gamma \\cdot \\left|x\\right|} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{fading} &= \\begin{cases} {\\mathrm{miss}}^{2} & \\text{if } \\gamma = 2 \\\\ \\mathrm{power} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{weight} &= \\begin{cases} \\alpha \\cdot y + \\left(1 - \\alpha\\right) \\cdot \\left(1 - y\\right) & \\text{if } \\operatorname{given}\\left(\\alpha\\right) \\\\ 1 & \\text{otherwise} \\end{cases} \\\\ \\ell &= \\mathrm{weight} \\cdot \\mathrm{fading} \\cdot \\mathrm{bce} \\end{aligned}"`,
+      `"\\begin{aligned} x &= \\mathrm{predictions} \\\\ y &= \\mathrm{targets} \\\\ \\mathrm{low} &= -\\ln\\left(1 - \\epsilon\\right) \\\\ \\mathrm{high} &= -\\ln\\left(\\epsilon\\right) \\\\ \\mathrm{yes} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(-x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(-x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{no} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{bce} &= y \\cdot \\mathrm{yes} + \\left(1 - y\\right) \\cdot \\mathrm{no} \\\\ \\mathrm{logit} &= \\begin{cases} x & \\text{if } \\left|x\\right| < 800 \\\\ \\operatorname{stop\\_gradient}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{miss} &= y \\cdot \\sigma\\left(-\\mathrm{logit}\\right) + \\left(1 - y\\right) \\cdot \\sigma\\left(\\mathrm{logit}\\right) \\\\ \\mathrm{power} &= \\begin{cases} {\\mathrm{miss}}^{\\gamma} & \\text{if } \\mathrm{miss} > 1 \\cdot 10^{-37} \\\\ e^{-\\gamma \\cdot \\left|x\\right|} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{fading} &= \\begin{cases} {\\mathrm{miss}}^{2} & \\text{if } \\gamma = 2 \\\\ \\mathrm{power} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{weight} &= \\begin{cases} \\alpha \\cdot y + \\left(1 - \\alpha\\right) \\cdot \\left(1 - y\\right) & \\text{if } \\operatorname{given}\\left(\\alpha\\right) \\\\ 1 & \\text{otherwise} \\end{cases} \\\\ \\ell &= \\mathrm{weight} \\cdot \\mathrm{fading} \\cdot \\mathrm{bce} \\end{aligned}"`,
     )
   })
 
@@ -210,6 +210,23 @@ describe('LaTeX', () => {
     ).toBe(
       '\\begin{aligned} \\ell &= {\\operatorname{mean}_{\\mathrm{rows}, \\mathrm{columns}} x} - {\\sum_{\\mathrm{columns}} \\begin{cases} \\left\\lceil x \\right\\rceil & \\text{if } \\exists_{\\mathrm{rows}} \\left(x < y\\right) \\\\ \\log_{10}\\left(x\\right) & \\text{otherwise} \\end{cases}} \\end{aligned}',
     )
+  })
+
+  it.each([
+    ['1 + -q', '1 - q'],
+    ['1 - -q', '1 + q'],
+    ['1 + -(x - y)', '1 - \\left(x - y\\right)'],
+    ['1 + -2 * x * y', '1 - 2 \\cdot x \\cdot y'],
+    ['x + -y - z', 'x - y - z'],
+    ['log1p(-x)', '\\ln\\left(1 - x\\right)'],
+    ['log1p(-x + y)', '\\ln\\left(1 - x + y\\right)'],
+    ['x * -y', 'x \\cdot \\left(-y\\right)'],
+    [
+      'lbeta(x, y) + atan2(y, x)',
+      '\\ln\\mathrm{B}\\left(x, y\\right) + \\operatorname{atan2}\\left(y, x\\right)',
+    ],
+  ])('writes %s as %s', (text, latex) => {
+    expect(toLatex(parse(text))).toBe(`\\begin{aligned} \\ell &= ${latex} \\end{aligned}`)
   })
 
   it('keeps parentheses that change the meaning', () => {

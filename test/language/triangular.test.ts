@@ -100,7 +100,7 @@ describe('a triangular system', () => {
   it.each([
     ['solve_lower(b, b, i, j)', 'the matrix must have the axes i and j'],
     ['solve_lower(a, a, i, j)', 'the right-hand side must not have the axis j'],
-    ['solve_lower(a, b, i, i)', 'the axis "i" stands here twice'],
+    ['solve_lower(a, b, i, i)', 'the axis "i" is named twice'],
     ['solve_lower(a, b, i, classes)', 'there is no axis "classes"'],
   ])('%s is refused: %s', (text, problem) => {
     expect(() => lower(parse(text), scope, [])).toThrow(problem)

@@ -47,7 +47,7 @@ describe('a convolution', () => {
   it.each([
     ['conv(x, 3, columns)', 'expected a list of weights, such as [0.25, 0.5, 0.25]'],
     ['conv(x, y, columns)', 'expected a list of weights, such as [0.25, 0.5, 0.25]'],
-    ['conv(x, [1, x > 0], columns)', 'expected a number, found a truth value'],
+    ['conv(x, [1, x > 0], columns)', 'expected a number, found a condition'],
     ['k = [1, 2]\nx * k', 'there are no lists, except for the weights of conv'],
     ['conv(x, k, columns) + y', 'expected a list of weights, such as [0.25, 0.5, 0.25]'],
     [`conv(x, [${new Array(65).fill(1).join()}], columns)`, 'expected at most 64 weights'],
@@ -69,7 +69,7 @@ describe('a window', () => {
 
   it.each(['0', '65', '2.5', 'size(columns)', 's', '-1'])('of %s places is refused', (length) => {
     expect(() => lower(parse(`window_mean(x, ${length}, columns)`), SCOPE, [])).toThrow(
-      'expected a whole number from 1 to 64, known before anything runs',
+      'expected a constant whole number from 1 to 64',
     )
   })
 })

@@ -1,4 +1,7 @@
-/** What we promise of every loss, proved from its definition alone. A new loss is tested by being there. */
+/**
+ * The conformance suite of the losses: promises of every loss, derived from its definition. A new loss is tested
+ * automatically.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'

@@ -37,6 +37,8 @@ export const SMOOTH = [
   'polygamma(1, s) * x + lgamma(s) * digamma(s)',
   'trigamma(sort(exp(x), columns)) * y',
   'lgamma(size(columns)) * x',
+  'atan2(x, y) * v',
+  'lbeta(exp(x), exp(y)) * v',
   'x + y',
   'x - y * v',
   'x * y',

@@ -10,6 +10,7 @@ import {
   type Loss,
   type Params,
 } from '../../src/losses/define.ts'
+import { declaredSizes, firstAxisOf } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
@@ -60,11 +61,13 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
   const random = randomFrom(options.seed)
   const rest = loss.couples === 'element' ? [options.rows ?? 3, 2] : []
   const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
-  const [first] = Object.values(inputs)[0]!.axes
+  const first = firstAxisOf({ inputs })
+  const declared = declaredSizes({ inputs })
   const shapeOf = (axes: readonly string[]) =>
     axes.flatMap((axis, place) => {
       if (axis === '...') return rest.length > 0 || place === 0 ? rest : [3]
-      return [axis === first ? (options.rows ?? 3) : sizeOf(axis)]
+      const source = declared[axis] ?? axis
+      return [source === first ? (options.rows ?? 3) : sizeOf(source)]
     })
   const entries = Object.entries(inputs).flatMap(([name, spec]) => {
     if (spec.optional && options.bare === true) return []

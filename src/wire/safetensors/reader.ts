@@ -250,8 +250,8 @@ function readMetadata(metadata: Json | undefined): Map<string, unknown> {
 function readOption(name: string, text: Json): unknown {
   if (typeof text !== 'string') throw malformed(`__metadata__ ${quote(name)} must be a string`)
   if (WORDS.has(name) && /^\w+$/.test(text)) return text
-  // A formula is already text. A JSON string of it is accepted too.
-  if (name === 'formula' && !text.startsWith('"')) return text
+  // A formula is already text. JSON of it is accepted too: a string, or a list of lines.
+  if (name === 'formula' && !/^\s*(\[\s*)?"/.test(text)) return text
   return parse(Buffer.from(text), `__metadata__ ${quote(name)}`)
 }
 

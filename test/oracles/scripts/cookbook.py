@@ -341,6 +341,13 @@ def great_circle(predictions, targets, radius=6371.0088):
     return radius * torch.atan2(torch.linalg.cross(a, b).norm(dim=1), (a * b).sum(1))
 
 
+def pair_logits(logits):
+    """As in the pseudocode of the paper, for each row."""
+    labels = torch.arange(len(logits))
+    of_rows = F.cross_entropy(logits, labels, reduction="none")
+    return (of_rows + F.cross_entropy(logits.T, labels, reduction="none")) / 2
+
+
 def rotation_angle(predictions, targets):
     """From the sine and cosine of half the angle, for any two matrices, because autograd does not see only rotations."""
     half = (predictions - targets).flatten(1).norm(dim=1) / math.sqrt(8)

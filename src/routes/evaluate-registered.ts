@@ -1,9 +1,9 @@
-/** POST /v1/losses/{namespace}/{name}: a registered custom loss, by default its latest version. */
+/** POST /v1/losses/{namespace}/{name}: a registered loss, by default its latest version. */
 import type { FastifyRequest } from 'fastify'
-import { fullName, ownName } from '../registry/name.ts'
-import type { OwnLoss } from '../registry/registry.ts'
-import { deprecationOf, findServable, knownServable, type OwnAddress } from '../registry/servable.ts'
-import { ownSchema } from '../schemas/openapi.ts'
+import { fullName, registeredName } from '../registry/name.ts'
+import type { RegisteredLoss } from '../registry/registry.ts'
+import { deprecationOf, findServable, knownServable, type RegisteredAddress } from '../registry/servable.ts'
+import { registeredSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { evaluate } from './evaluate.ts'
@@ -15,13 +15,13 @@ const MAX_NAMED = 100
 const UNNAMED = 'registered'
 
 /** The name of a registered loss in the metrics. */
-type LabelOf = (own: OwnLoss) => string
+type LabelOf = (own: RegisteredLoss) => string
 
 const routes: Routes = (app, context) => {
   const labelOf = createLabels()
   registerExchange(app, context, {
     path: '/v1/losses/:namespace/:name',
-    schema: { ...ownSchema(formats), 'x-problems': [404, 410, 501] },
+    schema: { ...registeredSchema(formats), 'x-problems': [404, 410, 501] },
     target: (request) => targetOf(request, context, labelOf),
   })
 }
@@ -38,8 +38,8 @@ function createLabels(): LabelOf {
 export default routes
 
 function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: LabelOf): Target {
-  const address = params as OwnAddress
-  const name = ownName(address.namespace, address.name)
+  const address = params as RegisteredAddress
+  const name = registeredName(address.namespace, address.name)
   // A name that does not exist gets no time series.
   const target = {
     name: UNNAMED,
@@ -48,7 +48,7 @@ function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: La
       return known === undefined ? look(received) : serve(known, received)
     },
   }
-  const serve = (own: OwnLoss, received: Received) => {
+  const serve = (own: RegisteredLoss, received: Received) => {
     target.name = labelOf(own)
     return answer(own, context, received)
   }
@@ -58,7 +58,7 @@ function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: La
 }
 
 function answer(
-  { resolved, retired }: OwnLoss,
+  { resolved, retired }: RegisteredLoss,
   context: RouteContext,
   received: Received,
 ): EncodedResponse | Promise<EncodedResponse> {
