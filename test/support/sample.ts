@@ -49,6 +49,11 @@ const SIZES: Readonly<Record<string, number>> = {
   width: 4,
   row: 3,
   column: 3,
+  dims: 3,
+  columns: 3,
+  steps: 4,
+  moments: 5,
+  channels: 2,
   tasks: 2,
 }
 

@@ -116,7 +116,9 @@ def student_t_nll(predictions, log_scale, targets, nu=4):
 
 
 def gaussian_full_covariance(predictions, factor, targets):
-    return -torch.distributions.MultivariateNormal(predictions, scale_tril=factor.tril()).log_prob(targets)
+    diagonal = torch.diag_embed(factor.diagonal(dim1=1, dim2=2).exp())
+    covariance = (factor.tril(-1) + diagonal) @ (factor.tril(-1) + diagonal).mT
+    return -torch.distributions.MultivariateNormal(predictions, covariance).log_prob(targets)
 
 
 def cox_partial_likelihood(predictions, time, event):
