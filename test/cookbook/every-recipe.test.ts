@@ -103,6 +103,8 @@ const BEYOND: Readonly<Record<string, string>> = {
     'what the true class of a sure row gets from itself and from the normalizer nearly cancels',
   symmetric_kl: 'logits that nearly agree have probabilities whose rounding is as large as their difference',
   spectral_magnitude: 'where two magnitudes nearly agree rounding decides the sign of their difference',
+  gaussian_full_covariance: 'a factor that is nearly singular leaves the range of float32',
+  ssim: 'what the windows around a pixel pass on to it nearly cancels',
   total_variation: 'directions to the neighbors nearly cancel',
 }
 

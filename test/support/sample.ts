@@ -42,6 +42,9 @@ const SIZES: Readonly<Record<string, number>> = {
   tokens: 4,
   true_points: 4,
   width: 4,
+  steps: 4,
+  moments: 5,
+  channels: 2,
   tasks: 2,
 }
 

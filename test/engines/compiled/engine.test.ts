@@ -15,12 +15,15 @@ import {
   UnsupportedByEngine,
 } from '../../../src/engines/contract.ts'
 import type { Program } from '../../../src/language/ir.ts'
+import { lower } from '../../../src/language/lower.ts'
+import { parse } from '../../../src/language/parse.ts'
 import { customLoss } from '../../../src/losses/custom.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { bitsOf } from '../../support/close.ts'
 import { closedAfterEach } from '../../support/engines.ts'
 import { check } from '../../support/evaluate.ts'
+import { SCOPE } from '../../support/formulas.ts'
 
 const { losses } = await loadCatalog()
 const lossOf = (name: string) => losses.find((loss) => loss.name === name)!
@@ -98,6 +101,26 @@ describe('the compiled engine', () => {
     expect(variants.map((variant) => bits(engine.runNow!(variant)!))).toEqual(alone)
     expect(variants.map((variant) => bits(engine.runNow!(variant)!))).toEqual(alone)
     expect(new Set(alone.map((one) => JSON.stringify(one))).size).toBe(3)
+  })
+
+  it('reads the one cotangent of sums anew at every step, whatever ran between', () => {
+    const engine = open()
+    const batch: Batch = {
+      programKey: 'centered',
+      program: lower(parse('x - mean(x, columns)'), SCOPE, ['x']),
+      precision: 'float32',
+      sizes: { rows: 3, columns: 4 },
+      scalars: {},
+      inputs: { x: [Float32Array.from({ length: 12 }, (_, i) => Math.cos(i))] },
+      cotangent: [Float32Array.of(0.3)],
+    }
+    const alone = bits(open().runNow!(batch)!)
+    for (let step = 0; step < 3; step++) {
+      expect(bits(engine.runNow!(batch)!)).toEqual(alone)
+      engine.runNow!(batchOf(8, 4))
+    }
+    const each = { ...batch, cotangent: [new Float32Array(12).fill(0.3)] }
+    expect(bits(engine.runNow!(each)!)).toEqual(alone)
   })
 
   it('rejects float64 as unsupported', async () => {

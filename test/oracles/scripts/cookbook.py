@@ -77,6 +77,11 @@ def trend(predictions, targets, weight=1):
     return level + weight * F.pad(change, (1, 0))
 
 
+def hodrick_prescott(predictions, targets, smoothness=100):
+    bend = torch.diff(predictions, n=2, dim=1)
+    return (predictions - targets) ** 2 + smoothness * F.pad(bend**2, (1, 1))
+
+
 # Distributions
 
 
@@ -108,6 +113,12 @@ def negative_binomial_nll(predictions, log_dispersion, targets):
 
 def student_t_nll(predictions, log_scale, targets, nu=4):
     return -torch.distributions.StudentT(torch.tensor(nu, dtype=torch.float64), predictions, log_scale.exp()).log_prob(targets)
+
+
+def gaussian_full_covariance(predictions, factor, targets):
+    diagonal = torch.diag_embed(factor.diagonal(dim1=1, dim2=2).exp())
+    covariance = (factor.tril(-1) + diagonal) @ (factor.tril(-1) + diagonal).mT
+    return -torch.distributions.MultivariateNormal(predictions, covariance).log_prob(targets)
 
 
 def cox_partial_likelihood(predictions, time, event):
@@ -320,6 +331,36 @@ def total_variation(images, epsilon=0.001):
     down = F.pad(images[:, 1:] - images[:, :-1], (0, 0, 0, 1))
     right = F.pad(images[:, :, 1:] - images[:, :, :-1], (0, 1))
     return torch.sqrt(down**2 + right**2 + epsilon**2) - epsilon
+
+
+def soft_dtw(predictions, targets, gamma=1):
+    """The recursion of the paper, differentiated by autograd."""
+    cost = torch.cdist(predictions, targets) ** 2
+    rows, steps, moments = cost.shape
+    infinity = torch.full((rows,), torch.inf, dtype=cost.dtype)
+    total = {(0, 0): torch.zeros(rows, dtype=cost.dtype)}
+    for i in range(1, steps + 1):
+        for j in range(1, moments + 1):
+            before = [total.get(place, infinity) for place in ((i - 1, j - 1), (i - 1, j), (i, j - 1))]
+            total[i, j] = cost[:, i - 1, j - 1] - gamma * torch.logsumexp(-torch.stack(before) / gamma, 0)
+    return total[steps, moments]
+
+
+def ssim(predictions, targets, data_range=1):
+    """Every window by itself, by its weighted moments about its own mean."""
+    height, width = predictions.shape[1:]
+    near = lambda size: (torch.arange(size)[:, None] - torch.arange(size)).double() ** 2
+    weights = torch.exp(-(near(height)[:, None, :, None] + near(width)[None, :, None, :]) / 4.5)
+    weights = weights * (near(height)[:, None, :, None] <= 25) * (near(width)[None, :, None, :] <= 25)
+    weights = weights / weights.sum((2, 3), keepdim=True)
+    mean = lambda x: torch.einsum("hwij,nij->nhw", weights, x)
+    about = lambda x: x[:, None, None] - mean(x)[:, :, :, None, None]
+    moment = lambda x, y: torch.einsum("hwij,nhwij->nhw", weights, about(x) * about(y))
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    a, b = mean(predictions), mean(targets)
+    light = (2 * a * b + c1) / (a**2 + b**2 + c1)
+    variances = moment(predictions, predictions) + moment(targets, targets)
+    return 1 - light * (2 * moment(predictions, targets) + c2) / (variances + c2)
 
 
 # Geometry
