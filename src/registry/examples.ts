@@ -64,7 +64,8 @@ function differences(
   expected: Nested,
   { shape, data: found }: AnswerTensor,
 ): ProblemDetail[] {
-  const [numbers, written] = [flat(expected), shapeOf(expected)]
+  const numbers = flat(expected)
+  const written = shapeOf(expected)
   if (!isNumbers(numbers)) return [{ pointer, detail: 'must be a number, or an array of numbers' }]
   if (numbers.length !== found.length) {
     return [
@@ -86,8 +87,10 @@ function differences(
   ]
 }
 
+type Numbers = readonly (number | undefined)[]
+
 /** Undefined for what is no number: the document may contain anything here. */
-function flat(nested: unknown): (number | undefined)[] {
+function flat(nested: unknown): Numbers {
   return Array.isArray(nested) ? nested.flatMap(flat) : [numberOf(nested)]
 }
 
@@ -98,7 +101,7 @@ function numberOf(value: unknown): number | undefined {
 
 const SPELLED = /^(NaN|-?Infinity)$/
 
-function isNumbers(values: readonly (number | undefined)[]): values is readonly number[] {
+function isNumbers(values: Numbers): values is readonly number[] {
   return !values.includes(undefined)
 }
 

@@ -1,4 +1,6 @@
 /** The entry point of a pool thread: runs kernels on memories that it shares with the main thread. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { parentPort } from 'node:worker_threads'
 import { instantiate } from './launch.ts'
 import type { WorkerCommand, WorkerReport } from './messages.ts'
@@ -8,6 +10,13 @@ const modules = new Map<number, WebAssembly.Module>()
 const memories = new Map<number, WebAssembly.Memory>()
 /** Memory -> kernel -> its function. */
 const bound = new Map<number, Map<number, (at: number) => void>>()
+
+/**
+ * Modules that are forgotten before their memory is freed. The heap of this thread stays so small that V8 would not mark
+ * it for hours, and the machine code that it refers to is none of its business.
+ */
+const FORGOTTEN = 32
+let forgotten = 0
 
 port.on('message', (order: WorkerCommand) => {
   switch (order.type) {
@@ -25,6 +34,7 @@ port.on('message', (order: WorkerCommand) => {
     case 'forget module':
       modules.delete(order.kernel)
       for (const functions of bound.values()) functions.delete(order.kernel)
+      if (++forgotten % FORGOTTEN === 0) collectGarbage()
       return
     case 'run':
       port.postMessage(run(order.id, order.kernel, order.arena, order.at))
@@ -42,6 +52,13 @@ function run(id: number, kernel: number, arena: number, at: number): WorkerRepor
   } catch (error) {
     return { id, ms: 0, failed: error instanceof Error ? error.message : String(error) }
   }
+}
+
+/** Takes some milliseconds: there is little on the heap. */
+function collectGarbage() {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
 }
 
 function functionOf(kernel: number, arena: number): (at: number) => void {
