@@ -142,7 +142,8 @@ async function register({ url }: Server) {
   await Promise.all(
     Array.from({ length: 8 }, async () => {
       for (let i = each.pop(); i !== undefined; i = each.pop()) {
-        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...HUBER })
+        const formula = `${HUBER.formula} + ${i}e-6 * r`
+        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...HUBER, formula })
       }
     }),
   )
