@@ -1,6 +1,4 @@
 /** The entry point of a pool thread: runs kernels on memories that it shares with the main thread. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { parentPort } from 'node:worker_threads'
 import { instantiate } from './launch.ts'
 import type { WorkerCommand, WorkerReport } from './messages.ts'
@@ -34,7 +32,8 @@ port.on('message', (order: WorkerCommand) => {
     case 'forget module':
       modules.delete(order.kernel)
       for (const functions of bound.values()) functions.delete(order.kernel)
-      if (++forgotten % FORGOTTEN === 0) collectGarbage()
+      // Takes some milliseconds: there is little on the heap. The pool has exposed it.
+      if (++forgotten % FORGOTTEN === 0) globalThis.gc?.()
       return
     case 'run':
       port.postMessage(run(order.id, order.kernel, order.arena, order.at))
@@ -52,13 +51,6 @@ function run(id: number, kernel: number, arena: number, at: number): WorkerRepor
   } catch (error) {
     return { id, ms: 0, failed: error instanceof Error ? error.message : String(error) }
   }
-}
-
-/** Takes some milliseconds: there is little on the heap. */
-function collectGarbage() {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
 }
 
 function functionOf(kernel: number, arena: number): (at: number) => void {
