@@ -29,6 +29,7 @@ const HUBER = {
   formula: 'r = abs(predictions - targets)\nr <= delta ? r * r / 2 : delta * (r - delta / 2)',
 }
 
+const JSON_TYPE = { 'content-type': 'application/json' }
 const TENSORS = { predictions: [0.5, 1, 2], targets: [0, 0, 0] }
 
 const PARTS: Readonly<Record<string, (service: Server) => Promise<void>>> = {
@@ -142,7 +143,8 @@ async function register({ url }: Server) {
   await Promise.all(
     Array.from({ length: 8 }, async () => {
       for (let i = each.pop(); i !== undefined; i = each.pop()) {
-        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...HUBER })
+        const formula = `${HUBER.formula} + ${i}e-6 * r`
+        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...HUBER, formula })
       }
     }),
   )
@@ -174,8 +176,6 @@ async function shareWithHostile({ url }: Server) {
   const head = ['beside', 'requests of it', 'requests of huber', 'median ms', 'p99 ms', 'slowest ms']
   console.log(markdown({ title: 'huber 3 elements, one after the other', about: '', head, rows }))
 }
-
-const JSON_TYPE = { 'content-type': 'application/json' }
 
 /** @returns milliseconds of each request, sorted */
 async function repeat(url: string, ms: number): Promise<number[]> {

@@ -90,7 +90,7 @@ export const ANONYMOUS = 'formula'
  * How many structures are tried before a definition is accepted, and how many operations their programs may have
  * together. Beyond that, a request may be the first to find an error.
  */
-const TRIED = { structures: 32, operations: 2048 } as const
+const TRIED = { structures: 32, operations: 1024 } as const
 
 /**
  * Creates a loss from its definition. Its formula is lowered and differentiated for the structures that requests

@@ -69,7 +69,8 @@ function differences(
   expected: Nested,
   { shape, data: found }: AnswerTensor,
 ): ProblemDetail[] {
-  const [numbers, written] = [flat(expected), shapeOf(expected)]
+  const numbers = flat(expected)
+  const written = shapeOf(expected)
   if (!isNumbers(numbers)) return [{ pointer, detail: 'must be a number, or an array of numbers' }]
   if (numbers.length !== found.length) {
     return [
@@ -91,8 +92,10 @@ function differences(
   ]
 }
 
+type Numbers = readonly (number | undefined)[]
+
 /** Undefined for what is no number: the document may contain anything here. */
-function flat(nested: unknown): readonly (number | undefined)[] {
+function flat(nested: unknown): Numbers {
   return Array.isArray(nested) ? nested.flatMap(flat) : [numberOf(nested)]
 }
 
@@ -103,7 +106,7 @@ function numberOf(value: unknown): number | undefined {
 
 const SPELLED = /^(NaN|-?Infinity)$/
 
-function isNumbers(values: readonly (number | undefined)[]): values is readonly number[] {
+function isNumbers(values: Numbers): values is readonly number[] {
   return !values.includes(undefined)
 }
 

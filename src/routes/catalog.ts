@@ -7,6 +7,7 @@ import { REDUCTIONS } from '../losses/reduction.ts'
 import { resolveLoss } from '../schemas/resolve-loss.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
+import { sendDescription } from './loss-page.ts'
 
 const closed = { additionalProperties: false } as const
 const words = Type.Array(Type.String())
@@ -116,9 +117,9 @@ const routes: Routes = (app, context) => {
     response: { 200: Described },
     'x-problems': [404, 414],
   }
-  app.get<{ Params: { name: string } }>('/v1/losses/:name', { schema: one }, ({ params }) => {
-    const loss = resolveLoss(catalog, params.name).loss
-    return describeLoss(loss, engines)
+  app.get<{ Params: { name: string } }>('/v1/losses/:name', { schema: one }, (request, reply) => {
+    const { loss } = resolveLoss(catalog, request.params.name)
+    return sendDescription(request, reply, describeLoss(loss, engines))
   })
 }
 

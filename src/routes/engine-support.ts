@@ -4,6 +4,7 @@
  */
 import { defaultSignature } from '../losses/custom.ts'
 import type { Loss } from '../losses/define.ts'
+import { LruCache } from '../lru.ts'
 import type { Precision } from '../tensor.ts'
 import { decodeObject } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
@@ -11,7 +12,10 @@ import type { RouteContext } from './context.ts'
 /** Names of engines, in the order in which they are tried. */
 export type EngineSupport = Readonly<Record<Precision, readonly string[]>>
 
-/** Caches its results, because asking may compile a kernel. */
+/** Maximum number of cached results. */
+const MAX_KEPT = 1024
+
+/** Caches its results by what a loss computes, because asking may compile a kernel. */
 export function createEngineSupport({
   catalog,
   programs,
@@ -21,7 +25,7 @@ export function createEngineSupport({
 }: Pick<RouteContext, 'catalog' | 'programs' | 'plans' | 'engine' | 'config'>): (
   loss: Loss,
 ) => EngineSupport {
-  const known = new WeakMap<Loss, EngineSupport>()
+  const known = new LruCache<string, EngineSupport>({ entries: MAX_KEPT, weight: 0 })
   const programOf = (loss: Loss) => {
     const [example] = loss.examples
     if (example === undefined || loss.family === 'custom')
@@ -31,14 +35,13 @@ export function createEngineSupport({
     return plans(catalog.resolve(loss.name)!, decoded).program.program
   }
   return (loss) => {
-    const found = known.get(loss)
+    const found = known.get(loss.id)
     if (found !== undefined) return found
     const program = programOf(loss)
     const made = {
       float32: engine.serving(program, 'float32'),
       float64: engine.serving(program, 'float64'),
     }
-    known.set(loss, made)
-    return made
+    return known.set(loss.id, made, 0)
   }
 }

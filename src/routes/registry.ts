@@ -19,6 +19,7 @@ import { parseJson } from '../wire/json/parse-json.ts'
 import { describedSchema, describeLoss } from './catalog.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
+import { sendDescription } from './loss-page.ts'
 
 const closed = { additionalProperties: false } as const
 const tags = ['custom']
@@ -85,7 +86,7 @@ const routes: Routes = (app, context) => {
   app.get<Address>('/v1/losses/:namespace/:name', { schema: one }, async (request, reply) => {
     const own = await findServable(registry, request.params)
     tell(reply, own)
-    return shown(own, engines)
+    return sendDescription(request, reply, shown(own, engines))
   })
 
   const versions = {

@@ -77,6 +77,37 @@ describe('registering', () => {
   })
 })
 
+describe('the page of a loss', () => {
+  const page = async (path: string, accept = 'text/html,application/xhtml+xml,*/*;q=0.8') => {
+    const response = await fetch(`${server.url}${path}`, { headers: { accept } })
+    return {
+      type: response.headers.get('content-type')!,
+      headers: response.headers,
+      text: await response.text(),
+    }
+  }
+
+  it('is what a browser gets at its address, with formula and LaTeX, registered or of the catalog', async () => {
+    await register(named('page'))
+    for (const path of ['/v1/losses/acme/page', '/v1/losses/acme/page@1', '/v1/losses/huber']) {
+      const { type, headers, text } = await page(path)
+      expect([path, type, headers.get('vary')]).toEqual([path, 'text/html; charset=utf-8', 'Accept'])
+      expect(text).toContain('<h2>Formula</h2>')
+      expect(text).toMatch(/<h2>LaTeX<\/h2>\n<pre>.*\\/)
+    }
+    expect((await page('/v1/losses/acme/page', '*/*')).type).toMatch('application/json')
+  })
+
+  it('shows what its author has written as text', async () => {
+    const about = '<script>alert("x")</script> & more'
+    const formula = 'r = predictions - targets # <b>\nr < 0 ? -r : r * scale'
+    await register(named('page_of_markup', { about, formula, examples: [], references: ['<img src=x>'] }))
+    const { text } = await page('/v1/losses/acme/page_of_markup')
+    expect(text).not.toMatch(/<script|<b>|<img/)
+    expect(text).toContain('&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; more')
+  })
+})
+
 describe('evaluating by name', () => {
   it('supports the value, the gradient and every option like a loss of the catalog', async () => {
     await register(named('options'))

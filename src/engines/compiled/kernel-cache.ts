@@ -2,7 +2,7 @@
 
 import type { Program } from '../../language/ir.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
-import { compile, type Kernel, planOf } from './kernel.ts'
+import { compile, type Kernel, planOf, surelyCompiles } from './kernel.ts'
 import {
   type LaneAxes,
   laneAxesOf,
@@ -220,9 +220,13 @@ export class KernelCache {
     }
   }
 
-  /** Whether a program has a kernel. It is compiled to find out, and cached: somebody asks who may be about to use it. */
+  /**
+   * Whether a program has a kernel. A large one is compiled to find out, and cached: somebody asks who may be about to
+   * use it.
+   */
   canCompile(program: Program): boolean {
     if (program.nodes.length > this.#maxNodes) return false
+    if (surelyCompiles(program)) return true
     const kept = this.#keptOf(program)
     const variant = this.#variant(kept, program, { uniform: true, staticPredicates: NO_STATIC_PREDICATES })
     return !(kept.variants.get(variant) instanceof UnsupportedByEngine)

@@ -56,6 +56,14 @@ export const MAX_SLICES = 64
 /** Bytes between buffers: a vector that begins at a near neighbour of the last element may read this far beyond it. */
 const PADDING = VECTOR + NEAR * NUMBER
 
+/** A program up to this size has a kernel of at most a tenth of what is allowed: 300 bytes for a node are many. */
+const SMALL_NODES = 128
+
+/** Whether it is clear, without compiling it, that a program has a kernel. */
+export function surelyCompiles({ nodes }: Program): boolean {
+  return nodes.length <= SMALL_NODES && !nodes.some(({ op }) => isHostOp(op))
+}
+
 /**
  * The loops of a program.
  *

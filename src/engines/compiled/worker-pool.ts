@@ -3,6 +3,7 @@
  * a thread dies, the runs on it fail, and another thread replaces it.
  */
 
+import { setFlagsFromString } from 'node:v8'
 import type { Worker } from 'node:worker_threads'
 import { Backoff } from '../../backoff.ts'
 import { EngineLost } from '../contract.ts'
@@ -102,6 +103,8 @@ export class Pool {
   }
 
   #start() {
+    // For threads that start from now on: worker.ts says why.
+    setFlagsFromString('--expose-gc')
     const thread = new Thread(spawn(new URL('./worker', import.meta.url), {}))
     this.#threads.add(thread)
     thread.worker.on('message', (report: WorkerReport) => this.#settle(thread, report))

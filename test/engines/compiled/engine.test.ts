@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { Arena, Arenas } from '../../../src/engines/compiled/arena.ts'
 import { type CompiledOptions, openCompiled } from '../../../src/engines/compiled/engine.ts'
+import { compile, surelyCompiles } from '../../../src/engines/compiled/kernel.ts'
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
 import { instantiate } from '../../../src/engines/compiled/launch.ts'
 import { KernelTrapped, Pool } from '../../../src/engines/compiled/worker-pool.ts'
@@ -17,8 +18,9 @@ import {
 import type { Program } from '../../../src/language/ir.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
-import { customLoss } from '../../../src/losses/custom.ts'
+import { customLoss, defaultSignature } from '../../../src/losses/custom.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
+import { createProgramSource } from '../../../src/losses/program.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { bitsOf } from '../../support/close.ts'
 import { closedAfterEach } from '../../support/engines.ts'
@@ -200,6 +202,22 @@ describe('kernels', () => {
     expect(kernels.bytes).toBeLessThanOrEqual(2 * 1024 * 1024)
     expect(evicted.length).toBeGreaterThan(10)
     expect(evicted).not.toContain(id)
+  })
+
+  it('are known to be possible, without being compiled, only where they are', () => {
+    const programs = createProgramSource()
+    const small = losses.map((loss) => programs(loss, defaultSignature(loss)).program).filter(surelyCompiles)
+    expect(small.length).toBeGreaterThan(50)
+    for (const program of small) {
+      const { bytes } = compile(program, { uniform: false, staticPredicates: new Map() }, { relaxed: false })
+      // Far from the limit of 512 kB.
+      expect(bytes.length).toBeLessThan(64 * 1024)
+    }
+    const sorted = customLoss({
+      inputs: { x: { axes: 'rows,steps' } },
+      formula: 'sum(sort(x, steps), steps)',
+    })
+    expect(surelyCompiles(programs(sorted, defaultSignature(sorted)).program)).toBe(false)
   })
 
   it('are compiled again after eviction, to the same bytes', () => {
