@@ -267,7 +267,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'formula-invalid': {
-    cause: 'A formula cannot be parsed, names something that does not exist, or its axes do not fit; or a denominator changes with an input that has a gradient.',
+    cause:
+      'A formula cannot be parsed, names something that does not exist, or its axes do not fit; or a denominator changes with an input that has a gradient.',
     remedy:
       '`errors` has line and column, and the line with a caret under the place; in a list of lines, `pointer` names the line, too. [language.md](language.md) is the reference.',
     example: {
