@@ -228,8 +228,7 @@ class Lowering {
   }
 
   #unknown(name: string, at: Position): FormulaError {
-    const isOwn = this.#formula.written?.some((line) => isFunction(line) && line.name === name)
-    const hint = isOwn
+    const hint = this.#ownFunctions().includes(name)
       ? `; it is a function${writeHint(`${name}(...)`)}`
       : this.#build.axes.includes(name)
         ? axisHint(name)
@@ -332,8 +331,13 @@ class Lowering {
     const problem = `there is no function "${name}"`
     const hint = this.#isKnown(name) ? writeHint(`${name} * (...)`) : callHint(name)
     return hint === ''
-      ? withNearest(problem, name, functionNames(), at)
+      ? withNearest(problem, name, [...this.#ownFunctions(), ...functionNames()], at)
       : new FormulaError(`${problem}${hint}`, at)
+  }
+
+  /** The functions that the formula defines. */
+  #ownFunctions(): string[] {
+    return (this.#formula.written ?? []).filter(isFunction).map(({ name }) => name)
   }
 
   #wrongCount(found: LanguageFunction, { name, arguments: args, at }: Expression & { kind: 'call' }) {

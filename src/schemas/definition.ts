@@ -22,8 +22,8 @@ const text = (maxLength: number, description: string) => Type.String({ maxLength
 const AXIS = '[A-Za-z_]\\w{0,31}'
 const COUNT = '[1-9]\\d{0,5}'
 /** `...`, a number of elements, a name, or a name with the axis or the number that it has the size of. */
-const AXIS_PART = `(\\.\\.\\.|${COUNT}|${AXIS}(=(${AXIS}|${COUNT}))?)`
-const AXES = `^(${AXIS_PART}(,${AXIS_PART}){0,7})?$`
+const AXIS_PART = ` *(\\.\\.\\.|${COUNT}|${AXIS}( *= *(${AXIS}|${COUNT}))?) *`
+const AXES = `^(${AXIS_PART}(,${AXIS_PART}){0,7}| *)$`
 /** One string with line breaks, or one string per line. */
 export const formulaSchema = (description: string) =>
   Type.Union([Type.String(), Type.Array(Type.String({ pattern: '^[^\\r\\n]*$' }))], { description })
