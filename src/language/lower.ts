@@ -401,6 +401,7 @@ class Lowering {
     if (!this.#build.axes.includes(from)) throw this.#noSuchAxis(from, at)
     if (this.#build.axesOf(ref).includes(to))
       throw new FormulaError(`the value already has an axis "${to}"`, at)
+    if (to in Object.prototype) throw new FormulaError(`"${to}" cannot be the name of an axis`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
       throw new FormulaError(`"${to}" is an axis of its own; choose another name for "${from}"`, at)

@@ -281,7 +281,13 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
   const found = all.flatMap(({ axes, sizes = {}, places, at }) => [
     ...axes.flatMap((axis, place) => {
       const isClash = Object.hasOwn(params, axis) || Object.hasOwn(inputs, axis)
-      const detail = axes.indexOf(axis) < place ? twice(axis, axes) : isClash ? clash(axis) : undefined
+      const detail = isInherited(axis)
+        ? `${axis} is not allowed as the name of an axis: choose another name`
+        : axes.indexOf(axis) < place
+          ? twice(axis, axes)
+          : isClash
+            ? clash(axis)
+            : undefined
       return detail === undefined ? [] : [{ pointer: `${at}/axes`, detail }]
     }),
     ...Object.entries(sizes).flatMap(([axis, size]) => {
@@ -295,6 +301,9 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
   ])
   return known.size > 0 ? found : [...found, { pointer: `${pointer}/inputs`, detail: NO_AXES }]
 }
+
+/** Names of axes are keys of objects. */
+const isInherited = (name: string) => name in Object.prototype
 
 const NO_AXES = 'at least one input must have axes; "..." is any number of axes, even none'
 
