@@ -271,9 +271,10 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'formula-invalid': {
-    cause: 'The formula has a syntax error, uses an unknown name, or its shapes do not match.',
+    cause:
+      'The formula has a syntax error, uses an unknown name, or its axes do not match; or a denominator depends on an input that has a gradient.',
     remedy:
-      '`errors` has the line and column, and shows the place with a caret. The reference is [language.md](language.md).',
+      '`errors` has the line and column, and shows the place with a caret. In a list of lines, `pointer` names the line as well. The reference is [language.md](language.md).',
     example: {
       requests: [{ path: '/v1/losses:evaluate', body: { formula: 'abs(predictions - target)', ...pair } }],
     },

@@ -232,8 +232,7 @@ class Lowering {
   }
 
   #unknown(name: string, at: Position): FormulaError {
-    const isOwn = this.#formula.written?.some((line) => isFunction(line) && line.name === name)
-    const hint = isOwn
+    const hint = this.#ownFunctions().includes(name)
       ? `; it is a function${writeHint(`${name}(...)`)}`
       : this.#build.axes.includes(name)
         ? axisHint(name)
@@ -347,8 +346,13 @@ class Lowering {
     const problem = `there is no function "${name}"`
     const hint = this.#isKnown(name) ? writeHint(`${name} * (...)`) : callHint(name)
     return hint === ''
-      ? withNearest(problem, name, functionNames(), at)
+      ? withNearest(problem, name, [...this.#ownFunctions(), ...functionNames()], at)
       : new FormulaError(`${problem}${hint}`, at)
+  }
+
+  /** The functions that the formula defines. */
+  #ownFunctions(): string[] {
+    return (this.#formula.written ?? []).filter(isFunction).map(({ name }) => name)
   }
 
   #wrongCount(found: LanguageFunction, { name, arguments: args, at }: Expression & { kind: 'call' }) {
@@ -419,6 +423,7 @@ class Lowering {
     if (!this.#build.axes.includes(from)) throw this.#noSuchAxis(from, at)
     if (this.#build.axesOf(ref).includes(to))
       throw new FormulaError(`the value already has an axis "${to}"`, at)
+    if (to in Object.prototype) throw new FormulaError(`"${to}" cannot be the name of an axis`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
       throw new FormulaError(`"${to}" is an axis of its own; choose another name for "${from}"`, at)

@@ -128,13 +128,14 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
 
 /**
  * Names of axes, the slowest first. `others=rows` is an axis with the size of another one, `row=3` one with three
- * elements. An empty text is no axis.
+ * elements. An empty text is no axis, and spaces do not matter.
  *
  * @example
  * parseAxes('rows,others=rows') // { axes: ['rows', 'others'], sizes: { others: 'rows' } }
  */
 export function parseAxes(text: string): Pick<InputSpec, 'axes' | 'sizes'> {
-  const parts = text === '' ? [] : text.split(',').map((part) => part.split('='))
+  const parts =
+    text.trim() === '' ? [] : text.split(',').map((part) => part.split('=').map((word) => word.trim()))
   const sized = parts.filter(([, size]) => size !== undefined)
   return {
     axes: parts.map(([name]) => name),

@@ -22,8 +22,8 @@ const text = (maxLength: number, description: string) => Type.String({ maxLength
 const AXIS = '[A-Za-z_]\\w{0,31}'
 const COUNT = '[1-9]\\d{0,5}'
 /** `...`, a number of elements, a name, or a name with the axis or the number that it has the size of. */
-const AXIS_PART = `(\\.\\.\\.|${COUNT}|${AXIS}(=(${AXIS}|${COUNT}))?)`
-const AXES = `^(${AXIS_PART}(,${AXIS_PART}){0,7})?$`
+const AXIS_PART = ` *(\\.\\.\\.|${COUNT}|${AXIS}( *= *(${AXIS}|${COUNT}))?) *`
+const AXES = `^(${AXIS_PART}(,${AXIS_PART}){0,7}| *)$`
 /** One string with line breaks, or one string per line. */
 export const formulaSchema = (description: string) =>
   Type.Union([Type.String(), Type.Array(Type.String({ pattern: '^[^\\r\\n]*$' }))], { description })
@@ -287,7 +287,13 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
   const found = all.flatMap(({ axes, sizes = {}, places, at }) => [
     ...axes.flatMap((axis, place) => {
       const isClash = Object.hasOwn(params, axis) || Object.hasOwn(inputs, axis)
-      const detail = axes.indexOf(axis) < place ? twice(axis, axes) : isClash ? clash(axis) : undefined
+      const detail = isInherited(axis)
+        ? `${axis} is not allowed as the name of an axis: choose another name`
+        : axes.indexOf(axis) < place
+          ? twice(axis, axes)
+          : isClash
+            ? clash(axis)
+            : undefined
       return detail === undefined ? [] : [{ pointer: `${at}/axes`, detail }]
     }),
     ...Object.entries(sizes).flatMap(([axis, size]) => {
@@ -301,6 +307,9 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
   ])
   return known.size > 0 ? found : [...found, { pointer: `${pointer}/inputs`, detail: NO_AXES }]
 }
+
+/** Names of axes are keys of objects. */
+const isInherited = (name: string) => name in Object.prototype
 
 const NO_AXES = 'at least one input must have axes; "..." is any number of axes, even none'
 

@@ -435,7 +435,29 @@ it('axes are read or refused, whatever they say', async () => {
         expect([200, 422], JSON.stringify(answer.body)).toContain(answer.status)
       }
     }),
-    { numRuns: 400 },
+    {
+      numRuns: 400,
+      examples: [
+        [
+          'rows',
+          '__proto__,rows',
+          1,
+          [
+            [1, 2],
+            [3, 4],
+          ],
+        ],
+        [
+          'constructor=rows,rows',
+          'a=toString',
+          [1, 2],
+          [
+            [1, 2],
+            [3, 4],
+          ],
+        ],
+      ],
+    },
   )
 })
 

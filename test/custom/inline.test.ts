@@ -66,6 +66,13 @@ describe('a formula alone', () => {
     expect((await evaluate({ formula, ...body })).status).toBe(200)
   })
 
+  it('takes axes with spaces between them', async () => {
+    const body = { formula: 'sum(x * t, classes)', x: [[1, 2]], t: 2, reduction: 'none' }
+    const close = await evaluate({ ...body, axes: { x: 'rows,classes=2', t: '' } })
+    const wide = await evaluate({ ...body, axes: { x: ' rows, classes = 2 ', t: ' ' } })
+    expect([wide.status, wide.body]).toEqual([200, close.body])
+  })
+
   it('may be a list of lines', async () => {
     const lines = ['r = (predictions - targets) / scale', '', 'log1p(r^2)']
     const params = { scale: 2 }

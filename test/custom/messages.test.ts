@@ -60,6 +60,14 @@ describe('a formula alone', () => {
       '/x: has 2 along its axis others, but x has 1 rows',
     ],
     [
+      { formula: 'x', x: [[1, 2]], axes: { x: 'rows,__proto__' } },
+      '/axes/x: __proto__ is not allowed as the name of an axis: choose another name',
+    ],
+    [
+      { formula: 'x[rows -> __proto__]', x: [[1, 2]], axes: { x: 'rows,classes' } },
+      '/formula, line 1, column 1: "__proto__" cannot be the name of an axis',
+    ],
+    [
       { formula: 'x', x: [[1, 2]], axes: { x: 'rows,column=3' } },
       '/x: has 2 elements along its axis column, which must have 3',
     ],

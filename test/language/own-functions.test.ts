@@ -85,6 +85,7 @@ describe('what is wrong with a function is told where it stands', () => {
     ['f(a, k) = a[k -> other]\nf(x, 2 * v)', 2, 6, 'expected the name of an axis'],
     ['f(a) = a + (a > 0)\nf(x)', 1, 13, 'expected a number, found a condition; write "c ? 1 : 0"'],
     ['f(a) = a + 1\nf(x > 0)', 2, 3, 'expected a number, found a condition; write "c ? 1 : 0"'],
+    ['stretch(a) = a * 2\nstrech(x)', 2, 1, 'there is no function "strech". Did you mean "stretch"?'],
     ['f(x) == 3', 1, 1, 'there is no function "f"'],
   ])('%j', (text, line, column, problem) => {
     const error = errorOf(text)
