@@ -108,12 +108,12 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
   select: (build, [test, yes, no]) => choose(build, test, yes, no) ?? when(yes === no, yes),
   shift: (build, [x, steps]) => when(build.is(steps, 0), x),
   gather: (build, [x, place], { axis }) => {
-    const steps = build.typeOf(x) === 'real' ? stepsOf(build, place, axis!) : undefined
+    const steps = build.typeOf(x) === 'real' ? distanceOf(build, place, axis!) : undefined
     return steps === undefined ? undefined : build.shift(x, steps, axis!)
   },
   // Each place receives from one other place, or from none.
   scatter: (build, [x, place], { axis }) => {
-    const steps = stepsOf(build, place, axis!)
+    const steps = distanceOf(build, place, axis!)
     return steps === undefined ? undefined : build.shift(x, -steps, axis!)
   },
   pick: (build, [x], { axis }) => when(!build.axesOf(x).includes(axis!), x),
@@ -141,7 +141,15 @@ function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
   return build.select(build.isInside(place, axis), yes, build.constant(0))
 }
 
-/** The whole number n if a place is `index(axis) - n`. */
+/** Beyond this distance a gather is no read of a neighbour: it stays within what the integers of all engines hold. */
+const MAX_STEPS = 2 ** 20
+
+/** The whole number n if a place is `index(axis) - n` for a moderate n. */
+function distanceOf(build: Builder, place: Ref, axis: string): number | undefined {
+  const steps = stepsOf(build, place, axis)
+  return steps !== undefined && Math.abs(steps) <= MAX_STEPS ? steps : undefined
+}
+
 function stepsOf(build: Builder, place: Ref, axis: string): number | undefined {
   const [op, args] = [build.opOf(place), build.nodes[place].args]
   if (place === build.index(axis)) return 0

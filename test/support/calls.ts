@@ -124,6 +124,7 @@ export const SMOOTH = [
   'scatter(x * x, order(y, columns), columns) * y',
   'shift(x, 1, columns) * y',
   'shift(exp(x), -2, columns) * y',
+  'x * y + shift(x, 1000000, columns) - shift(x, -4000000000, columns)',
   'shift(softmax(x, columns), 1, columns) * softmax(shift(y, -1, rows), rows)',
   'shift(sum(x * y, columns), 1, rows) * v',
   'shift(shift(x * y, 1, columns), -1, rows) * shift(shift(exp(x), -1, rows), 2, columns)',

@@ -78,12 +78,16 @@ class Emitter {
       case 'compute':
         return this.#context.define(statement.node, this.#values.compute(statement.node))
       case 'load':
-        return this.#context.define(statement.node, this.#memory.read(statement.node, statement.buffer))
+        return this.#context.define(statement.node, this.#load(statement))
       case 'store':
         return this.#memory.store(statement.buffer, this.#context.value(statement.node))
       case 'accumulate':
         return this.#sums.accumulate(statement.node, statement.memory)
     }
+  }
+
+  #load({ node, source, buffer }: Statement & { kind: 'load' }): Code {
+    return source === node ? this.#memory.load(buffer) : this.#memory.read(node, buffer)
   }
 
   #loop(loop: Loop) {

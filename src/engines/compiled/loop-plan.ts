@@ -40,8 +40,11 @@ export type Statement =
   | Loop
   /** Computes the value of a node from its arguments. */
   | { readonly kind: 'compute'; readonly node: number }
-  /** Loads the value of a node from memory; a `rename` or `shift` loads that of its argument. */
-  | { readonly kind: 'load'; readonly node: number; readonly buffer: Buffer }
+  /**
+   * Loads the value of a node from memory. The buffer holds `source`: the node itself, or the one that a `rename` or `shift`
+   * reads under another name or at a distance.
+   */
+  | { readonly kind: 'load'; readonly node: number; readonly source: number; readonly buffer: Buffer }
   | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'accumulate'; readonly node: number; readonly memory: CompensatedSumBuffers | undefined }
 

@@ -119,7 +119,7 @@ class Planner {
 
   #make(node: number, scope: Scope): Statement[] {
     const source = this.#context.storedSource(node)
-    if (source !== undefined) return [{ kind: 'load', node, buffer: scope.assignment.get(source)! }]
+    if (source !== undefined) return [{ kind: 'load', node, source, buffer: scope.assignment.get(source)! }]
     const loads = this.#context
       .argsOf({ act: 'value', node, again: false })
       .flatMap((arg) => this.#ensure(arg, scope))
@@ -131,7 +131,7 @@ class Planner {
     const buffer = assignment.get(node)
     if (buffer === undefined) throw new Error(`the plan lost node ${node}`)
     known.add(node)
-    return [{ kind: 'load', node, buffer }]
+    return [{ kind: 'load', node, source: node, buffer }]
   }
 
   #storeResults(node: number): Statement[] {

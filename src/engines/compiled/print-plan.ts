@@ -39,10 +39,11 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
     }
     case 'compute':
       return [`${indent}${name(plan, statement.node)} = ${expression(plan, statement.node)}`]
-    case 'load':
-      return [
-        `${indent}${name(plan, statement.node)} = ${spell(statement.buffer, memoryReadOf(plan.program.nodes, statement.node).axes)}`,
-      ]
+    case 'load': {
+      const { node, source, buffer } = statement
+      const reads = source === node ? {} : memoryReadOf(plan.program.nodes, node).axes
+      return [`${indent}${name(plan, node)} = ${spell(buffer, reads)}`]
+    }
     case 'store':
       return [`${indent}${spell(statement.buffer)} = ${name(plan, statement.node)}`]
     case 'accumulate': {

@@ -57,6 +57,20 @@ describe('neighbours', () => {
     }
   })
 
+  it('that are stored themselves are read back where they are', async () => {
+    const spread = 'var(x * 0.1 + sum(tanh(v[rows -> others] - sum(x, columns)), others), rows)'
+    for (const steps of [-4, -1, 1, 2])
+      for (const [rows, columns] of [
+        [2, 3],
+        [2, 9],
+        [7, 13],
+        [5, 70],
+      ] as const) {
+        const batch = batchOf(`shift(x, ${steps}, columns) * ${spread}`, rows, columns, 1)
+        expectNear(await engine.run(batch), batch, `a stored shift by ${steps} of ${rows}x${columns}`)
+      }
+  })
+
   it('beyond the ends are 0, whatever lies there', async () => {
     const batch = batchOf('shift(x, 1, columns) + shift(x, -2, columns)', 3, 5, 1)
     const x = Float32Array.from({ length: 15 }, (_, at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
