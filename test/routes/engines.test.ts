@@ -30,7 +30,7 @@ describe('the engines', () => {
   it('that were opened are listed with their device and the reason', () => {
     const [first] = told.engines
     expect(first).toMatchObject({ name: 'compiled', isReady: true, holds: { tensors: 0 } })
-    expect(first).toMatchObject({ compiled: { capacity: 512 }, limits: { memoryBytes: 2 ** 30 } })
+    expect(first).toMatchObject({ compiled: { capacity: 192 }, limits: { memoryBytes: 2 ** 30 } })
     expect(first!.device).toMatch(/^fused wasm/)
     expect(first!.reason).toMatch(/tensorflow: .+; webgpu: .+/)
   })
