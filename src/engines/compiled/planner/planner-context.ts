@@ -84,11 +84,14 @@ export class PlannerContext {
     return storedSource(this.program, node)
   }
 
-  /** Whether a node reads another one at a distance along an axis, and so needs the loop over it to have ended. */
+  /**
+   * Whether a node reads another one at other places of an axis than where the loop over it is, and so needs the loop
+   * to have ended: at a distance, or under another name (in a transposed matrix each axis has the name of the other).
+   */
   readsAcross(node: number, axis: string): boolean {
     if (this.storedSource(node) === undefined) return false
-    return Object.values(memoryReadOf(this.nodes, node).axes).some(
-      ({ loop, steps }) => loop === axis && steps !== 0,
+    return Object.entries(memoryReadOf(this.nodes, node).axes).some(
+      ([own, { loop, steps }]) => (loop === axis && steps !== 0) || (own === axis && loop !== axis),
     )
   }
 
