@@ -298,8 +298,10 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
     }),
     ...Object.entries(sizes).flatMap(([axis, size]) => {
       const detail = wrongSize(axis, size, known, declared)
+      // A circle is not recorded, so that following the sizes ends.
+      if (detail !== undefined) return [{ pointer: `${at}/axes`, detail }]
       declared.set(axis, size)
-      return detail === undefined ? [] : [{ pointer: `${at}/axes`, detail }]
+      return []
     }),
     ...(places === undefined || known.has(places)
       ? []

@@ -319,7 +319,7 @@ it('a random tree is answered, or refused with a place that exists', async () =>
         expect(column).toBeLessThanOrEqual(text[line - 1]!.length + 1)
       }
     }),
-    { numRuns: 1200, seed: 20261129 },
+    { numRuns: 600, seed: 20261129 },
   )
   // The generator must not have gone astray.
   expect(seen.get(200)).toBeGreaterThan(150)

@@ -103,6 +103,10 @@ describe('a definition', () => {
       '/definition/inputs/x/axes: has the axis 3 twice: give each a name of its own and the same size, as in rows,row=3,column=3',
     ],
     [
+      { ...of({ x: { axes: 'rows=classes,classes=rows,others=rows' } }, 'x'), x: [[[1.5]]] },
+      '/definition/inputs/x/axes: the axis classes would have its own size: declare a different one',
+    ],
+    [
       { ...of({ x: { axes: 'a=b,b=a' } }, 'x'), x: [[1.5]] },
       '/definition/inputs/x/axes: the axis b would have its own size: declare a different one',
     ],
