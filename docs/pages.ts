@@ -16,7 +16,7 @@ import { evaluateExactly } from '../src/schemas/evaluate-exactly.ts'
 import { EXAMPLE_ANSWERS } from '../src/schemas/example-answers.ts'
 import type { Explanation } from '../src/schemas/explain.ts'
 import { exampleBody } from '../src/schemas/openapi.ts'
-import { describe } from '../src/schemas/params.ts'
+import { describeSchema } from '../src/schemas/params.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import { decodeObject } from '../src/wire/index.ts'
 import { settings } from './tables.ts'
@@ -119,7 +119,7 @@ function shapeOf({ axes, perClass, trailing }: InputSpec, first: string): string
 function paramsOf({ params }: Loss): string[] {
   const rows = Object.entries(params.properties).map(([name, schema]) => [
     `\`${name}\``,
-    describe(schema),
+    describeSchema(schema),
     `\`${JSON.stringify(schema.default)}\``,
     `${schema.description}${onlyWithText(schema)}`,
   ])

@@ -5,7 +5,7 @@
 import { env, execPath } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import type { EngineDefinition } from '../../src/engines/define.ts'
-import { engineDefinitions } from '../../src/engines/open.ts'
+import { engineDefinitions } from '../../src/engines/engine-registry.ts'
 import { openJsonLines } from '../json-lines.ts'
 import type { Hello, Measured, Reply, Task } from './tasks.ts'
 

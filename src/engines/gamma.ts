@@ -4,7 +4,7 @@
  * computed, and one is selected. language/gamma.ts is the reference.
  */
 import {
-  cotangentSlope,
+  cotDerivativePolynomial,
   DIGAMMA_ZERO,
   digamma as exactDigamma,
   lgamma as exactLgamma,
@@ -30,7 +30,7 @@ export interface Arithmetic<T> {
 }
 
 /** A number and parts of it, all of which are exact even in an engine that rounds every step. */
-export interface Argument<T> {
+export interface ReducedArgument<T> {
   readonly x: T
   /** |x| */
   readonly size: T
@@ -40,7 +40,7 @@ export interface Argument<T> {
 }
 
 /** Natural logarithms. That of 0 is -infinity; that of a number that is not finite may be anything. */
-export interface Logarithms<T> {
+export interface ArgumentLogs<T> {
   readonly ofSize: T
   readonly ofDistance: T
 }
@@ -113,14 +113,14 @@ function formOf<T>(on: Arithmetic<T>, size: T) {
 }
 
 /** Whether x is negative, and whether it is not an integer (there is a pole at each negative integer). */
-function sidesOf<T>(on: Arithmetic<T>, { x, distance }: Argument<T>) {
+function sidesOf<T>(on: Arithmetic<T>, { x, distance }: ReducedArgument<T>) {
   const zero = on.number(0)
   // For an infinity the distance is NaN, so that this is false, too.
   return { isLeft: on.keep(on.less(x, zero)), isBeside: on.keep(on.less(zero, distance)) }
 }
 
 /** ln |gamma(x)|. */
-export function lgamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: Logarithms<T>): T {
+export function lgamma<T>(on: Arithmetic<T>, argument: ReducedArgument<T>, logarithms: ArgumentLogs<T>): T {
   const { size, rest } = argument
   const { isSmall, isNear, far, lessOne, lessTwo } = formOf(on, size)
   const product = on.mul(on.mul(lessOne, lessTwo), horner(on, lessTwo, LGAMMA))
@@ -140,7 +140,7 @@ export function lgamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: 
 }
 
 /** The derivative of lgamma. */
-export function digamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: Logarithms<T>): T {
+export function digamma<T>(on: Arithmetic<T>, argument: ReducedArgument<T>, logarithms: ArgumentLogs<T>): T {
   const { x, size } = argument
   const { isSmall, isNear, near, far, lessTwo } = formOf(on, size)
   const y = on.add(near, on.select(isSmall, on.number(1), on.number(0)))
@@ -160,7 +160,7 @@ export function digamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms:
 }
 
 /** pi cot(pi x); exactly 0 halfway between two integers. */
-function cotangentOf<T>(on: Arithmetic<T>, { rest, distance }: Argument<T>): T {
+function cotangentOf<T>(on: Arithmetic<T>, { rest, distance }: ReducedArgument<T>): T {
   const [one, twice] = [on.number(1), on.keep(on.add(distance, distance))]
   const left = on.mul(on.sub(one, twice), on.add(one, twice))
   return on.div(on.mul(left, ofTurn(on, rest, COTANGENT)), rest)
@@ -180,7 +180,7 @@ function timesFromZero<T>(on: Arithmetic<T>, y: T, slope: T): T {
 const [TERMS, SERIES] = [8, 6]
 
 /** The nth derivative of digamma, n > 0. */
-export function polygamma<T>(on: Arithmetic<T>, n: number, argument: Argument<T>): T {
+export function polygamma<T>(on: Arithmetic<T>, n: number, argument: ReducedArgument<T>): T {
   const { x, size } = argument
   const { isLeft, isBeside } = sidesOf(on, argument)
   const sign = n % 2 === 0 ? -1 : 1
@@ -222,7 +222,7 @@ function power<T>(on: Arithmetic<T>, x: T, exponent: number): T {
 
 /** The nth derivative of cot u as a function of c = cot u: a polynomial in c^2, times c if n is even. */
 function slopeOf<T>(on: Arithmetic<T>, n: number, c: T): T {
-  const all = cotangentSlope(n)
+  const all = cotDerivativePolynomial(n)
   const start = n % 2 === 0 ? 1 : 0
   const own = all.filter((_, power) => power % 2 === start)
   const value = horner(on, on.keep(on.mul(c, c)), own)

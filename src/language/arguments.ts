@@ -56,7 +56,7 @@ export function parametersText(parameters: readonly Parameter[]): string {
 }
 
 /** `2 arguments (number, axis)` */
-export function wanted(parameters: readonly Parameter[]): string {
+export function formatSignature(parameters: readonly Parameter[]): string {
   const count = parameters.filter((parameter) => parameter !== 'number?').length
   const isOpen = count < parameters.length || parameters.includes('axes')
   return `${isOpen ? 'at least ' : ''}${count} argument${count === 1 ? '' : 's'} (${parametersText(parameters)})`

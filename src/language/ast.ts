@@ -45,7 +45,7 @@ export type Expression = { readonly at: Position } & (
 )
 
 /** The direct subexpressions of an expression. */
-export function partsOf(expression: Expression): readonly Expression[] {
+export function subexpressionsOf(expression: Expression): readonly Expression[] {
   switch (expression.kind) {
     case 'unary':
     case 'rename':

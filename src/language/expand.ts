@@ -8,8 +8,8 @@ import {
   FormulaError,
   type FunctionDefinition,
   type Position,
-  partsOf,
   type Statement,
+  subexpressionsOf,
 } from './ast.ts'
 
 type Line = Statement | FunctionDefinition
@@ -128,5 +128,5 @@ function axisIn(bound: Bindings, axis: string): string {
 }
 
 function sizeOf(expression: Expression): number {
-  return partsOf(expression).reduce((size, part) => size + sizeOf(part), 1)
+  return subexpressionsOf(expression).reduce((size, part) => size + sizeOf(part), 1)
 }

@@ -19,8 +19,8 @@ const NO_DEFINITION = '; define a function on a line of its own, as in "f(x) = x
 const NO_BLOCK = '; there are no blocks; a choice is "c ? a : b"'
 const NO_LATEX = '; LaTeX is not supported; write functions by name: sqrt(x), exp(x)'
 const ONE_VALUE = '; a name is assigned only once; use a new one: b = a + 1'
-export const ABOUT_ELEMENTS = '; write "pick(x, 0, axis)" for one element along an axis'
-export const ABOUT_ARGUMENTS = '; arguments have no names; write the axis itself: sum(x, classes)'
+export const INDEXING_HINT = '; write "pick(x, 0, axis)" for one element along an axis'
+export const KEYWORD_ARGUMENT_HINT = '; arguments have no names; write the axis itself: sum(x, classes)'
 
 /**
  * Text that no formula can contain, although its first character may be an operator here. If two start alike, the

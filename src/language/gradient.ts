@@ -4,11 +4,11 @@
  * a hinge, an even split among tied maxima, 0 at a zero norm.
  */
 import type { Builder, Ref } from './builder.ts'
-import { partsOf, total } from './flattened-sum.ts'
+import { flattenSum, sumTerms } from './flattened-sum.ts'
 import { accumulateGradients } from './gradient-accumulation.ts'
 import type { FormulaOp, Node } from './ir.ts'
 import { slopesOfAngle } from './pseudo-ops.ts'
-import { placeOf } from './simplify.ts'
+import { oneHotIndexOf } from './simplify.ts'
 
 interface Context {
   readonly build: Builder
@@ -164,9 +164,9 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   logsumexp: ({ build, node, times, g }, x) => [times(g, softmax(build, x, node.axis!))],
   log_softmax: (context, x) => {
     const { build, g } = context
-    const parts = partsOf(build, [{ ref: g, negative: false }]) ?? [{ ref: g, negative: false }]
+    const parts = flattenSum(build, [{ ref: g, negative: false }]) ?? [{ ref: g, negative: false }]
     const shares = parts.map(({ ref, negative }) => ({ ref: shareOfLogSoftmax(context, ref, x), negative }))
-    return [total(build, shares)]
+    return [sumTerms(build, shares)]
   },
   softmax: (context, x) => [shareOfSoftmax(context, context.y, x)],
   softmax_rest: (context, x) => {
@@ -255,7 +255,7 @@ function shareOfSoftmax(context: Context, p: Ref, x: Ref): Ref {
 function onlyOne(build: Builder, received: Ref, axis: string) {
   if (build.opOf(received) !== 'select') return undefined
   const [test, g, no] = build.nodes[received].args
-  const place = build.opOf(test) === 'eq' ? placeOf(build, test, axis) : undefined
+  const place = build.opOf(test) === 'eq' ? oneHotIndexOf(build, test, axis) : undefined
   const isAlone = place !== undefined && build.is(no, 0) && !build.axesOf(g).includes(axis)
   return isAlone ? { test, g, place } : undefined
 }

@@ -4,7 +4,7 @@
  */
 import type { NumericArray } from '../tensor.ts'
 import { evaluateHostOp } from './host-ops.ts'
-import { elementsOf, layoutOf, type Node, type Program, withAliasedSizes } from './ir.ts'
+import { elementsOf, layoutOf, type Node, type Program, sizesWithRenamedAxes } from './ir.ts'
 import { isElementwise, SCALAR_SEMANTICS } from './scalar.ts'
 import { broadcastTo, type Operand, offsetsOf, type Sizes, strideOf } from './strides.ts'
 
@@ -31,7 +31,12 @@ export interface Interpreted {
  * interpret(program, { sizes: { rows: 2 }, inputs: { x: Float32Array.of(1, 2) }, scalars: {} }).values
  */
 export function interpret(program: Program, args: Arguments): Interpreted {
-  const run = { program, args, sizes: withAliasedSizes(program, args.sizes), results: [] as NumericArray[] }
+  const run = {
+    program,
+    args,
+    sizes: sizesWithRenamedAxes(program, args.sizes),
+    results: [] as NumericArray[],
+  }
   for (const node of program.nodes) run.results.push(evaluate(run, node))
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
     const node = program.nodes[id]

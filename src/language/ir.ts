@@ -189,7 +189,7 @@ export function elementsOf(axes: readonly string[], sizes: Readonly<Record<strin
 }
 
 /** Sizes of all axes of a program, including the renamed ones. */
-export function withAliasedSizes(
+export function sizesWithRenamedAxes(
   program: Program,
   sizes: Readonly<Record<string, number>>,
 ): Record<string, number> {
@@ -213,7 +213,7 @@ const SUMS_PER_ELEMENT: ReadonlySet<Op> = new Set(['contract', 'solve_lower', 's
 
 /** The cost is known before anything runs. */
 export function costOf(program: Program, sizes: Readonly<Record<string, number>>): Cost {
-  const all = withAliasedSizes(program, sizes)
+  const all = sizesWithRenamedAxes(program, sizes)
   let [operations, widest] = [0, 0]
   for (const { op, axes, axis } of program.nodes) {
     const elements = elementsOf(axes, all)

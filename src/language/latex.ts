@@ -1,5 +1,5 @@
 /** Formats a formula as LaTeX, for the docs. It is only for reading: nothing is computed from it. */
-import { type Expression, type Formula, partsOf } from './ast.ts'
+import { type Expression, type Formula, subexpressionsOf } from './ast.ts'
 import { isFunction } from './expand.ts'
 import { AXIS_REDUCTIONS } from './functions.ts'
 
@@ -58,7 +58,7 @@ function subject(line: NonNullable<Formula['written']>[number]): string {
 /** The second names that an expression gives to axes. */
 function namedAxes(expression: Expression): string[] {
   const own = expression.kind === 'rename' ? [expression.to] : []
-  return [...own, ...partsOf(expression).flatMap(namedAxes)]
+  return [...own, ...subexpressionsOf(expression).flatMap(namedAxes)]
 }
 
 /** What a name stands for depends on the formula. */

@@ -4,7 +4,7 @@
  * that only the branch that is taken is compiled.
  */
 import { nearest, suggesting } from '../nearest.ts'
-import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
+import { formatSignature, type Parameter, type Role, rolesOf } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
@@ -359,7 +359,7 @@ class Lowering {
     const { parameters } = found
     const isOverAxes = parameters.includes('axis') || parameters.includes('axes')
     const axes = isOverAxes && args.length < parameters.length ? this.#ofAxes() : ''
-    return new FormulaError(`${name} takes ${wanted(parameters)}, found ${args.length}${axes}`, at)
+    return new FormulaError(`${name} takes ${formatSignature(parameters)}, found ${args.length}${axes}`, at)
   }
 
   #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {

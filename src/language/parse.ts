@@ -29,9 +29,9 @@ import {
 } from './ast.ts'
 import { expandFunctions, isFunction } from './expand.ts'
 import {
-  ABOUT_ARGUMENTS,
-  ABOUT_ELEMENTS,
   foreignWord,
+  INDEXING_HINT,
+  KEYWORD_ARGUMENT_HINT,
   operatorHint,
   valueHint,
   wordHint,
@@ -222,7 +222,7 @@ class Parser {
     let argument = this.#primary()
     while (this.#accept('[')) {
       const from = this.#axis()
-      this.#expect('->', 'between the old and the new name of an axis', ABOUT_ELEMENTS)
+      this.#expect('->', 'between the old and the new name of an axis', INDEXING_HINT)
       argument = this.#node({ kind: 'rename', argument, from, to: this.#axis(), at: argument.at })
       this.#expect(']', 'after the new name of an axis')
     }
@@ -285,7 +285,7 @@ class Parser {
   #axis(): string {
     const token = this.#peek()
     if (token.kind !== 'name' && token.text !== '...')
-      throw this.#unexpected('the name of an axis', ABOUT_ELEMENTS)
+      throw this.#unexpected('the name of an axis', INDEXING_HINT)
     this.#next++
     return token.text
   }
@@ -365,7 +365,7 @@ class Parser {
 
   #hintInside(): string {
     const token = this.#peek()
-    return token.text === '=' ? ABOUT_ARGUMENTS : operatorHint(this.#before(), token)
+    return token.text === '=' ? KEYWORD_ARGUMENT_HINT : operatorHint(this.#before(), token)
   }
 
   #before(): Token | undefined {

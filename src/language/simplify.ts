@@ -136,7 +136,7 @@ function sumOfProduct(build: Builder, x: Ref, axis: string): Ref | undefined {
 function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
   if (build.opOf(x) !== 'select') return undefined
   const [test, yes, no] = [build.argOf(x, 0), build.argOf(x, 1), build.argOf(x, 2)]
-  const place = build.opOf(test) === 'eq' ? placeOf(build, test, axis) : undefined
+  const place = build.opOf(test) === 'eq' ? oneHotIndexOf(build, test, axis) : undefined
   if (place === undefined || !build.is(no, 0) || build.axesOf(yes).includes(axis)) return undefined
   return build.select(build.isInside(place, axis), yes, build.constant(0))
 }
@@ -167,7 +167,7 @@ function movedBy(build: Builder, from: Ref, by: Ref, axis: string, sign: 1 | -1)
 }
 
 /** What an element's index along an axis is compared with, if that is one integer for all elements. */
-export function placeOf(build: Builder, test: Ref, axis: string): Ref | undefined {
+export function oneHotIndexOf(build: Builder, test: Ref, axis: string): Ref | undefined {
   const [a, b] = [build.argOf(test, 0), build.argOf(test, 1)]
   const place = a === build.index(axis) ? b : b === build.index(axis) ? a : undefined
   return place !== undefined && build.typeOf(place) === 'index' && !build.axesOf(place).includes(axis)

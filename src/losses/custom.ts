@@ -22,9 +22,9 @@ import {
 import { checkDenominator } from './denominator.ts'
 import { type NameUses, nameUsesIn } from './name-uses.ts'
 import {
-  couplesIn,
+  batchAxisOf,
+  batchDependenceOf,
   createProgramSource,
-  firstAxisOf,
   holdsIndices,
   type ProgramSignature,
   type ProgramSource,
@@ -114,7 +114,7 @@ export function customLoss(
   for (const structure of tried) checkDenominator(declared, structure)
   return Object.freeze({
     ...declared,
-    couples: couplesIn(program, declared, firstAxisOf(declared)),
+    couples: batchDependenceOf(program, declared, batchAxisOf(declared)),
     warnings: warningsOf(declared, tried).map((warning) => ({
       ...warning,
       pointer: linePointer(definition, warning),

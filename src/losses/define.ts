@@ -37,7 +37,7 @@ export const KIND_OF_SOFT_LABELS: Readonly<Partial<Record<Kind, Kind>>> = {
   class_or_binary: 'binary',
 }
 
-export type Family =
+export type LossFamily =
   | 'regression'
   | 'binary'
   | 'margin'
@@ -156,16 +156,16 @@ export function axesText({ axes, sizes = {} }: Axes): string {
 }
 
 /** Nested numbers, as in a JSON body. */
-export type Nested = number | string | readonly Nested[]
+export type NestedNumbers = number | string | readonly NestedNumbers[]
 
 export interface Example {
-  readonly inputs: Readonly<Record<string, Nested>>
+  readonly inputs: Readonly<Record<string, NestedNumbers>>
   readonly params?: Params
   /** Default `none`. */
   readonly reduction?: Reduction
-  readonly loss: Nested
+  readonly loss: NestedNumbers
   /** Gradients of the reduced loss, if the example gives them. */
-  readonly gradients?: Readonly<Record<string, Nested>>
+  readonly gradients?: Readonly<Record<string, NestedNumbers>>
   /** The source of the numbers: `by hand`, `torch 2.13.0` ... */
   readonly from: string
 }
@@ -220,7 +220,7 @@ export interface Limits {
 /** What the author of a loss writes. */
 export interface LossSpec {
   readonly name: string
-  readonly family: Family
+  readonly family: LossFamily
   readonly couples: BatchDependence
   /** One or two sentences: what it is and when to use it. */
   readonly about: string

@@ -2,7 +2,13 @@
  * The denominator of a mean is a constant for the gradient, so it must not change with an input that has one: the
  * gradient would not be that of the loss.
  */
-import { type Expression, type Formula, FormulaError, type Position, partsOf } from '../language/ast.ts'
+import {
+  type Expression,
+  type Formula,
+  FormulaError,
+  type Position,
+  subexpressionsOf,
+} from '../language/ast.ts'
 import { variesWith } from '../language/lower.ts'
 import type { Loss } from './define.ts'
 import { type ProgramSignature, scopeOf } from './program.ts'
@@ -44,5 +50,5 @@ function smoothParts(expression: Expression): readonly Expression[] {
   if (expression.kind === 'choice') return [expression.yes, expression.no]
   const isConstant = expression.kind === 'call' && expression.name === 'stop_gradient'
   const isCondition = expression.kind === 'binary' && !/^[-+*/^]$/.test(expression.operator)
-  return isConstant || isCondition ? [] : partsOf(expression)
+  return isConstant || isCondition ? [] : subexpressionsOf(expression)
 }

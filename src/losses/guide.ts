@@ -33,7 +33,7 @@ export const DATA_ISSUES = {
   'few negatives': 'batches are small or contain few negatives',
   'hard examples': 'most examples are easy and drown out the hard ones',
 } as const
-export type TroubleName = keyof typeof DATA_ISSUES
+export type DataIssue = keyof typeof DATA_ISSUES
 
 export const DESIRED_PROPERTIES = {
   probabilities: 'outputs that can be read as probabilities',
@@ -44,10 +44,10 @@ export const DESIRED_PROPERTIES = {
   boosting: 'a second derivative that is useful everywhere',
   metric: 'a loss as close as possible to the evaluation metric',
 } as const
-export type WishName = keyof typeof DESIRED_PROPERTIES
+export type DesiredProperty = keyof typeof DESIRED_PROPERTIES
 
 /** Synonyms -> the tasks, troubles and wishes that they may mean, the most likely first. */
-export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
+export const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   classification: ['multiclass', 'binary', 'multilabel'],
   classes: ['multiclass'],
   logistic: ['binary'],
@@ -97,8 +97,8 @@ export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
 /** When to use one loss, as its own file says it. */
 export interface LossAdvice {
   readonly task: TaskName
-  readonly trouble?: TroubleName
-  readonly wish?: WishName
+  readonly trouble?: DataIssue
+  readonly wish?: DesiredProperty
   /** Why: one or two sentences. */
   readonly because: string
   /** When it is the wrong choice: completes "Avoid if ...". */

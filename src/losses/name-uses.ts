@@ -2,7 +2,7 @@
  * How a formula uses the names that it does not assign: which inputs are read as places of which axis, and which
  * words parameters are compared with. What an author leaves out is inferred from this.
  */
-import { type Expression, type Formula, partsOf } from '../language/ast.ts'
+import { type Expression, type Formula, subexpressionsOf } from '../language/ast.ts'
 
 export interface NameUses {
   /** Input -> the axis that it is used as a place of; `undefined` if a place is only computed from it. */
@@ -36,7 +36,7 @@ class Uses implements NameUses {
   readonly #renamed = new Map<string, string>()
 
   collectRenamed(expression: Expression) {
-    for (const part of partsOf(expression)) this.collectRenamed(part)
+    for (const part of subexpressionsOf(expression)) this.collectRenamed(part)
     if (expression.kind !== 'rename' || expression.to === expression.from) return
     const { from, to } = expression
     // Renamed back, an axis has its own name again.
@@ -46,7 +46,7 @@ class Uses implements NameUses {
   collect(expression: Expression) {
     if (expression.kind === 'call') this.#collectPlace(expression.name, expression.arguments)
     if (expression.kind === 'binary') this.#collectWord(expression)
-    for (const part of partsOf(expression)) this.collect(part)
+    for (const part of subexpressionsOf(expression)) this.collect(part)
   }
 
   #collectPlace(name: string, args: readonly Expression[]) {
@@ -105,7 +105,7 @@ export function namesIn({ statements }: Formula): ReadonlySet<string> {
   const found = new Set<string>()
   const walk = (expression: Expression) => {
     if (expression.kind === 'name') found.add(expression.name)
-    for (const part of partsOf(expression)) walk(part)
+    for (const part of subexpressionsOf(expression)) walk(part)
   }
   for (const { value } of statements) walk(value)
   return found

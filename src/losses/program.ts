@@ -133,7 +133,7 @@ export function holdsIndices(spec: InputSpec, layout: readonly string[]): boolea
 }
 
 /** The slowest axis: sample weights apply to it, and jobs are concatenated along it. */
-export function firstAxisOf({ inputs }: Pick<Loss, 'inputs'>): string {
+export function batchAxisOf({ inputs }: Pick<Loss, 'inputs'>): string {
   return Object.values(inputs).find(({ axes }) => axes.length > 0)!.axes[0]
 }
 
@@ -151,7 +151,7 @@ export function declaredSizes({ inputs }: Pick<Loss, 'inputs'>): Readonly<Record
 }
 
 /** How rows depend on each other according to the program, whatever the loss declares: batching relies on this. */
-export function couplesIn(program: Program, { couples }: Loss, first: string): BatchDependence {
+export function batchDependenceOf(program: Program, { couples }: Loss, first: string): BatchDependence {
   if (!isValueIndependentAlong(program, first)) return 'batch'
   if (couples !== 'batch') return couples
   return first === '...' ? 'element' : 'row'

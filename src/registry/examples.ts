@@ -1,7 +1,7 @@
 /** Checks the examples of a definition: the interpreter must compute them in float64 to nine digits. */
 import { Problem, type ProblemDetail } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
-import type { Kind, Nested } from '../losses/define.ts'
+import type { Kind, NestedNumbers } from '../losses/define.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 
 /** Relative; for values below 1, absolute. */
@@ -39,7 +39,7 @@ export function checkExamples({ examples = [], inputs }: Examples, evaluate: (bo
 }
 
 /** Real numbers as float64, indices as they are written. */
-function tensorOf(data: Nested, kind = 'real'): object | Nested {
+function tensorOf(data: NestedNumbers, kind = 'real'): object | NestedNumbers {
   const isIndex = kind === 'class' || kind === 'count' || kind === 'index_list'
   return isIndex || kind.startsWith('class_or')
     ? data
@@ -66,7 +66,7 @@ function within<T>(pointer: string, run: () => T): T {
 
 function differences(
   pointer: string,
-  expected: Nested,
+  expected: NestedNumbers,
   { shape, data: found }: AnswerTensor,
 ): ProblemDetail[] {
   const numbers = flat(expected)
@@ -110,7 +110,7 @@ function isNumbers(values: Numbers): values is readonly number[] {
   return !values.includes(undefined)
 }
 
-function shapeOf(nested: Nested): number[] {
+function shapeOf(nested: NestedNumbers): number[] {
   return Array.isArray(nested) ? [nested.length, ...shapeOf(nested[0] ?? 0)] : []
 }
 

@@ -7,7 +7,7 @@ import { registeredSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { evaluate } from './evaluate.ts'
-import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
+import { type EncodedResponse, type LossHandler, type Received, registerExchange } from './exchange.ts'
 
 /** Maximum number of names in the metrics: each is a set of time series for as long as the process runs. */
 const MAX_NAMED = 100
@@ -37,7 +37,7 @@ function createLabels(): LabelOf {
 
 export default routes
 
-function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: LabelOf): Target {
+function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: LabelOf): LossHandler {
   const address = params as RegisteredAddress
   const name = registeredName(address.namespace, address.name)
   // A name that does not exist gets no time series.

@@ -52,11 +52,11 @@ export interface ExchangeRoute {
   readonly path: string
   readonly schema: FastifySchema
   /** Selects the target of a request by its path, before its body is read. Throws a Problem. */
-  readonly target: (request: FastifyRequest) => Target
+  readonly target: (request: FastifyRequest) => LossHandler
 }
 
 /** What computes a response: one loss, one composition ... */
-export interface Target {
+export interface LossHandler {
   /** Its name in the metrics. */
   readonly name: string
   /** Computes the response, or throws a Problem. */
@@ -88,7 +88,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   readonly #reply: FastifyReply
   readonly #response: ServerResponse
   readonly #handOver: (error: Error) => void
-  #target: Target | undefined
+  #target: LossHandler | undefined
   #formats: Formats | undefined
   #deadlineMs = 0
   /** When the whole body had arrived. */

@@ -2,7 +2,7 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { problemAt } from '../errors.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { DATA_ISSUES, DESIRED_PROPERTIES, guideFor, OTHER_WORDS, TASKS } from '../losses/guide.ts'
+import { DATA_ISSUES, DESIRED_PROPERTIES, guideFor, SYNONYMS, TASKS } from '../losses/guide.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Routes } from './context.ts'
 
@@ -95,7 +95,7 @@ function checked(name: string, value: unknown): [Filter, string] {
 
 function hint(given: string, words: readonly string[]): string {
   const called = given.toLowerCase()
-  const others = Object.hasOwn(OTHER_WORDS, called) ? OTHER_WORDS[called] : []
+  const others = Object.hasOwn(SYNONYMS, called) ? SYNONYMS[called] : []
   const meant = others.filter((word) => words.includes(word))
   return meant.length === 0 ? didYouMean(given, words) : suggesting(...meant)
 }

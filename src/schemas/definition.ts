@@ -13,9 +13,9 @@ import { type ProgramSource, ProgramTooLarge } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean } from '../nearest.ts'
 import { isPlainMember } from '../wire/define.ts'
-import { expected } from './params.ts'
+import { expectationMessage } from './params.ts'
 import { COMMON_TENSORS } from './request.ts'
-import { MOST_TOLD } from './unknown-names.ts'
+import { MAX_REPORTED } from './unknown-names.ts'
 
 const closed = { additionalProperties: false } as const
 const text = (maxLength: number, description: string) => Type.String({ maxLength, description })
@@ -196,7 +196,7 @@ function checkShape(value: unknown, pointer: string): asserts value is Static<ty
   const errors: ProblemDetail[] = []
   for (const error of Value.Errors(DefinitionSchema, value)) {
     errors.push(detailOf(error, pointer))
-    if (errors.length === MOST_TOLD) break
+    if (errors.length === MAX_REPORTED) break
   }
   refuseAny(errors)
 }
@@ -242,7 +242,7 @@ function expectedHere(path: string, schema: TSchema, value: unknown): string {
       : 'must declare at most 32 inputs'
   if (/\/axes$/.test(path))
     return 'must be names of axes separated by commas, as in rows,classes or rows,others=rows'
-  return expected(schema, value)
+  return expectationMessage(schema, value)
 }
 
 /** The schema of the object that contains a property. */
@@ -378,5 +378,5 @@ function wrongDefault(
   )
   const schema =
     type === 'boolean' ? Type.Boolean() : type === 'integer' ? Type.Integer(limits) : Type.Number(limits)
-  return Value.Check(schema, standard) ? undefined : expected(schema, standard)
+  return Value.Check(schema, standard) ? undefined : expectationMessage(schema, standard)
 }

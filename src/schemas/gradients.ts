@@ -6,7 +6,7 @@ import { didYouMean, suggesting } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
 import type { Options } from './params.ts'
-import { MOST_TOLD, meantInput, refuse } from './unknown-names.ts'
+import { MAX_REPORTED, suggestInput, throwUnknownNames } from './unknown-names.ts'
 
 /**
  * The inputs to differentiate, in the loss's order.
@@ -74,12 +74,12 @@ function checkAreInputs(loss: Loss, offered: readonly string[], gradients: reado
   const strange = gradients.flatMap((name, place) =>
     Object.hasOwn(loss.inputs, name) ? [] : [{ name, place }],
   )
-  const errors = strange.slice(0, MOST_TOLD).map(({ name, place }) => {
-    const meant = meantInput(loss, name, (input) => offered.includes(input))
+  const errors = strange.slice(0, MAX_REPORTED).map(({ name, place }) => {
+    const meant = suggestInput(loss, name, (input) => offered.includes(input))
     const hint = meant === undefined ? didYouMean(name, offered) : suggesting(meant)
     return { pointer: `/gradients/${place}`, detail: `${hasGradients(loss, offered)}${hint}` }
   })
-  if (errors.length > 0) refuse(errors)
+  if (errors.length > 0) throwUnknownNames(errors)
 }
 
 function hasGradients({ name }: Loss, offered: readonly string[]): string {

@@ -2,7 +2,7 @@
 import { many, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import { type InputSpec, KIND_OF_SOFT_LABELS, type Kind, type Loss } from '../losses/define.ts'
-import { firstAxisOf } from '../losses/program.ts'
+import { batchAxisOf } from '../losses/program.ts'
 import type { NumericArray, Precision } from '../tensor.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
@@ -62,7 +62,7 @@ export function rulesOf(
       takesTruths:
         layouts[name].type === 'real' && (kind === 'binary' || (kind === 'probability' && place > 0)),
       ordered: spec.ordered,
-      rows: rowsOf(layouts[name].axes, firstAxisOf({ inputs }), axes),
+      rows: rowsOf(layouts[name].axes, batchAxisOf({ inputs }), axes),
       silencers: spec.trailing ? [] : maskInputsOf(inputs, layouts, axes, options, name),
       spread: spec.trailing ? { width: axes.rest.at(-1), elements: axes.sizes['...'] } : undefined,
     }

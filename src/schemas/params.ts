@@ -74,7 +74,8 @@ function checkOption(given: ReadonlyMap<string, unknown>, name: OptionName): unk
   const value = given.get(name)
   if (name === 'params') return checkIsObject(value)
   const schema = OptionSchemas[name]
-  if (!Value.Check(schema, value)) throw problemAt('invalid-value', `/${name}`, expected(schema, value))
+  if (!Value.Check(schema, value))
+    throw problemAt('invalid-value', `/${name}`, expectationMessage(schema, value))
   return value
 }
 
@@ -124,7 +125,10 @@ function checkParams(loss: Loss, implied: object, given: object): Params {
       ([name, value]) =>
         !(schemas[name].infinite === true && isInfinite(value)) && !Value.Check(schemas[name], value),
     )
-    .map(([name, value]) => ({ pointer: `/params/${name}`, detail: expected(schemas[name], value) }))
+    .map(([name, value]) => ({
+      pointer: `/params/${name}`,
+      detail: expectationMessage(schemas[name], value),
+    }))
   if (errors.length > 0)
     throw new Problem('param-invalid', `${errors[0].pointer}: ${errors[0].detail}`, { errors })
   const params = Object.fromEntries(resolved) as Params
@@ -182,8 +186,8 @@ function checkGoesWith(name: string, { param, values }: DependsOnParam, found: s
 }
 
 /** What would have been right, and what was sent. */
-export function expected(schema: TSchema, value: unknown): string {
-  return `must be ${describe(schema)}, got ${spell(value)}${typeof value === 'string' ? wordMeant(schema, value) : ''}`
+export function expectationMessage(schema: TSchema, value: unknown): string {
+  return `must be ${describeSchema(schema)}, got ${spell(value)}${typeof value === 'string' ? wordMeant(schema, value) : ''}`
 }
 
 /** Words of other frameworks -> ours. */
@@ -222,7 +226,7 @@ function wordMeant({ anyOf = [] }: TSchema, value: string): string {
  * @example
  * describe(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
  */
-export function describe(schema: TSchema): string {
+export function describeSchema(schema: TSchema): string {
   if (Array.isArray(schema.anyOf)) return alternatives(schema.anyOf)
   if (schema.const !== undefined) return JSON.stringify(schema.const)
   const bounds = BOUNDS.flatMap(([key, sign]) =>
@@ -234,7 +238,7 @@ export function describe(schema: TSchema): string {
 }
 
 function alternatives(schemas: readonly TSchema[]): string {
-  const words = schemas.map(describe)
+  const words = schemas.map(describeSchema)
   const last = words.pop()
   return words.length === 0 ? last! : `${words.join(', ')} or ${last}`
 }

@@ -16,8 +16,8 @@ import {
 } from '../language/ir.ts'
 import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import {
-  couplesIn,
-  firstAxisOf,
+  batchAxisOf,
+  batchDependenceOf,
   holdsIndices,
   type LossProgram,
   type ProgramSignature,
@@ -146,10 +146,10 @@ function makePlan(
   checkConditionalParams(loss, options, (decoded.options.get('params') ?? {}) as object, read)
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
-  const first = firstAxisOf(loss)
+  const first = batchAxisOf(loss)
   const structure = { inputs: layouts, params: options.params, wants, hessians: [] }
   const once = makeProgram(programs, loss, structure)
-  const couples = couplesIn(once.program, loss, first)
+  const couples = batchDependenceOf(once.program, loss, first)
   const hessians = wantedHessians(loss, couples, wants, first, options)
   const program = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
   checkScalars(program, precision)

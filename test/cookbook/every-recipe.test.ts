@@ -7,7 +7,7 @@ import { type Recipe, readCookbook } from '../../docs/cookbook.ts'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
 import type { Example, Kind, Loss } from '../../src/losses/define.ts'
-import { createProgramSource, declaredSizes, firstAxisOf } from '../../src/losses/program.ts'
+import { batchAxisOf, createProgramSource, declaredSizes } from '../../src/losses/program.ts'
 import { checkExamples } from '../../src/registry/examples.ts'
 import { checkDefinition } from '../../src/schemas/definition.ts'
 import { evaluateExactly } from '../../src/schemas/evaluate-exactly.ts'
@@ -42,7 +42,7 @@ const CONTINUOUS: ReadonlySet<Kind> = new Set(['real', 'positive', 'nonnegative'
 /** The tensors of an example with its rows repeated, and every number moved by up to a tenth. */
 function drawn(loss: Loss, { inputs }: DrawnExample, seed: number, times = 1): Map<string, DecodedTensor> {
   const random = randomFrom(seed)
-  const first = firstAxisOf(loss)
+  const first = batchAxisOf(loss)
   // A square of rows and columns cannot be repeated along its rows alone.
   const isSquare = Object.values(declaredSizes(loss)).includes(first)
   return new Map(

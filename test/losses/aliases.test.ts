@@ -1,7 +1,7 @@
 /** Aliases: losses are found by the names that people know, otherwise the closest one is suggested, if any is close. */
 import { describe, expect, it } from 'vitest'
 import { NAMES_IN_OTHER_LIBRARIES } from '../../src/losses/aliases.ts'
-import { DATA_ISSUES, DESIRED_PROPERTIES, OTHER_WORDS, TASKS } from '../../src/losses/guide.ts'
+import { DATA_ISSUES, DESIRED_PROPERTIES, SYNONYMS, TASKS } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { sharedServer } from '../support/server.ts'
 
@@ -117,7 +117,7 @@ describe('suggestions', () => {
 
   it('are words of the guide, for unknown words', () => {
     const words = new Set([TASKS, DATA_ISSUES, DESIRED_PROPERTIES].flatMap((some) => Object.keys(some)))
-    for (const [other, meant] of Object.entries(OTHER_WORDS)) {
+    for (const [other, meant] of Object.entries(SYNONYMS)) {
       expect(words.has(other), other).toBe(false)
       expect(
         meant.filter((word) => !words.has(word)),

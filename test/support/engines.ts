@@ -2,7 +2,7 @@
 import { afterEach } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
-import { engineDefinitions } from '../../src/engines/open.ts'
+import { engineDefinitions } from '../../src/engines/engine-registry.ts'
 
 export interface TestedEngine {
   readonly name: string

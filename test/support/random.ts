@@ -9,7 +9,7 @@ import {
   type Node,
   type Op,
   type Program,
-  withAliasedSizes,
+  sizesWithRenamedAxes,
 } from '../../src/language/ir.ts'
 import { lower } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
@@ -158,7 +158,7 @@ function interpretRounded(batch: Batch, seed: number): Interpreted {
   const args = argumentsOf(batch)
   const { program, factors } = withRoundings(batch.program)
   const random = randomFrom(seed)
-  const sizes = withAliasedSizes(batch.program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
   const drawn = Object.entries(factors).map(([name, { axes }]) => {
     const draw = () => 1 + ROUNDING * (2 * random() - 1)
     return [name, Float64Array.from({ length: elementsOf(axes, sizes) }, draw)] as const

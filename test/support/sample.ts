@@ -10,7 +10,7 @@ import {
   type Loss,
   type Params,
 } from '../../src/losses/define.ts'
-import { declaredSizes, firstAxisOf } from '../../src/losses/program.ts'
+import { batchAxisOf, declaredSizes } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
@@ -64,7 +64,7 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
   const random = randomFrom(options.seed)
   const rest = loss.couples === 'element' ? [options.rows ?? 3, 2] : []
   const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
-  const first = firstAxisOf({ inputs })
+  const first = batchAxisOf({ inputs })
   const declared = declaredSizes({ inputs })
   const shapeOf = (axes: readonly string[]) =>
     axes.flatMap((axis, place) => {

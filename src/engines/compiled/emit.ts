@@ -10,7 +10,7 @@ import { ReductionEmitter } from './emit/reductions.ts'
 import { costOf, type Loop, type Plan, type Statement } from './loop-plan.ts'
 import { HOST_IMPORTS } from './math.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
-import type { Target } from './wide.ts'
+import type { TargetFeatures } from './wide.ts'
 
 export type { KernelParam as Word }
 
@@ -37,7 +37,7 @@ const LONG = 200
  * @example
  * new WebAssembly.Module(emit(plan(legalize(program, variant)), { relaxed: false }).bytes)
  */
-export function emit(plan: Plan, target: Target): Emitted {
+export function emit(plan: Plan, target: TargetFeatures): Emitted {
   return new Emitter(plan, target).emit()
 }
 
@@ -47,7 +47,7 @@ class Emitter {
   readonly #values: ExpressionEmitter
   readonly #sums: ReductionEmitter
 
-  constructor(plan: Plan, target: Target) {
+  constructor(plan: Plan, target: TargetFeatures) {
     this.#context = new CodegenContext(plan, target)
     this.#memory = new LoadStoreEmitter(this.#context)
     this.#values = new ExpressionEmitter(this.#context, this.#memory)

@@ -4,7 +4,7 @@
  * earlier launches of the same kernel.
  */
 
-import { type Program, withAliasedSizes } from '../../language/ir.ts'
+import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
@@ -16,7 +16,7 @@ import {
   UnsupportedByEngine,
 } from '../contract.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_SLICES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
+import { layoutOf, MAX_ROW_RANGES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { type BoundLaunch, fill, LaunchCache } from './launch-cache.ts'
@@ -92,7 +92,7 @@ class CompiledEngine implements Engine {
     if (ready !== undefined) return isQuick(ready) ? this.#runReady(ready, batch) : undefined
     const kernel = this.#kernels.find(batch)
     if (kernel === undefined) return undefined
-    const sizes = allSizes(batch)
+    const sizes = sizesOf(batch)
     return isQuick({ kernel, turns: turnsOf(batch, sizes) }) ? this.#runHere(kernel, batch, sizes) : undefined
   }
 
@@ -102,7 +102,7 @@ class CompiledEngine implements Engine {
     const ready = this.#threads === 0 ? this.#findReady(batch) : undefined
     if (ready !== undefined) return copied(this.#runReady(ready, batch))
     const kernel = this.#kernels.kernelFor(batch)
-    const sizes = allSizes(batch)
+    const sizes = sizesOf(batch)
     if (this.#threads === 0) return copied(this.#runHere(kernel, batch, sizes))
     return this.#runThere(kernel, batch, sizes)
   }
@@ -176,7 +176,7 @@ class CompiledEngine implements Engine {
   }
 
   #worthwhile(ns: number): number {
-    return Math.max(1, Math.min(this.#threads, MAX_SLICES, Math.floor(ns / SLICE_NS)))
+    return Math.max(1, Math.min(this.#threads, MAX_ROW_RANGES, Math.floor(ns / SLICE_NS)))
   }
 }
 
@@ -218,8 +218,8 @@ function copied({ values, denominators, gradients, scale: _, ...rest }: BatchRes
 }
 
 /** Sizes of all axes. If the program renames none, this is the batch's own object, so that caches recognize it. */
-function allSizes({ program, sizes }: Batch): Sizes {
-  for (const _ in program.renamed) return withAliasedSizes(program, sizes)
+function sizesOf({ program, sizes }: Batch): Sizes {
+  for (const _ in program.renamed) return sizesWithRenamedAxes(program, sizes)
   return sizes
 }
 

@@ -13,7 +13,7 @@ import {
 import type { Specialization } from './legalize.ts'
 import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from './static-predicates.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
-import type { Target } from './wide.ts'
+import type { TargetFeatures } from './wide.ts'
 
 /**
  * Maximum number of programs with cached kernels, and of the bytes of their modules. A module takes some 10 times as
@@ -31,7 +31,7 @@ export interface Compiled extends Kernel {
 }
 
 /** Whether this runtime supports relaxed SIMD. */
-export function detectTarget(): Target {
+export function detectTarget(): TargetFeatures {
   const f = new FunctionBuilder([V128], [V128])
   f.add(op('f32x4.relaxed_madd', get(0), get(0), constF32x4(1)))
   const bytes = encodeModule({ imports: [], functions: [f], exports: {}, maxPages: 1 })
@@ -67,7 +67,7 @@ interface Kept {
  * Sizes matter only because lanes.ts uses them to choose that axis.
  */
 export class KernelCache {
-  readonly #target: Target
+  readonly #target: TargetFeatures
   readonly #maxNodes: number
   readonly #onEvict: (kernel: Compiled) => void
   /** By program: equal programs are one object, because their source keeps them. */
@@ -85,7 +85,7 @@ export class KernelCache {
    * @param onEvict is called for every kernel that is no longer cached
    */
   constructor(
-    target: Target,
+    target: TargetFeatures,
     maxNodes = Number.POSITIVE_INFINITY,
     onEvict: (kernel: Compiled) => void = () => {},
   ) {

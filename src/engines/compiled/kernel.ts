@@ -12,7 +12,7 @@ import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Specialization } from './legalize.ts'
 import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
 import { plan } from './planner.ts'
-import type { Target } from './wide.ts'
+import type { TargetFeatures } from './wide.ts'
 
 /** Sizes of all axes, including the renamed ones. */
 export type Sizes = Readonly<Record<string, number>>
@@ -51,7 +51,7 @@ const MAX_NODES = 4096
 const MAX_KERNEL_BYTES = 512 * 1024
 
 /** Maximum number of slices of a launch. */
-export const MAX_SLICES = 64
+export const MAX_ROW_RANGES = 64
 
 /** Bytes between buffers: a vector that begins at a near neighbour of the last element may read this far beyond it. */
 const PADDING = VECTOR + NEAR * NUMBER
@@ -83,7 +83,7 @@ export function planOf(program: Program, variant: Specialization): Plan {
  *
  * @throws UnsupportedByEngine if the kernel would be too large, or the program has whole-axis ops
  */
-export function compile(program: Program, variant: Specialization, target: Target): Kernel {
+export function compile(program: Program, variant: Specialization, target: TargetFeatures): Kernel {
   const planned = planOf(program, variant)
   const { bytes, words } = emit(planned, target)
   if (bytes.length > MAX_KERNEL_BYTES) {
@@ -122,7 +122,7 @@ export function layoutOf(kernel: Kernel, sizes: Sizes): Layout {
 }
 
 function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes): Layout {
-  let end = argumentBytes(words) * MAX_SLICES
+  let end = argumentBytes(words) * MAX_ROW_RANGES
   let start = 0
   const bases: number[] = []
   const counts: number[] = []

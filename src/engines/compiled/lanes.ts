@@ -3,7 +3,7 @@
  * launch share, never on the length of the batch: a batched job runs through the same kernel as alone.
  */
 import type { Program } from '../../language/ir.ts'
-import { fastestAxis } from './loop-order.ts'
+import { fastestAxis } from './loop-interchange.ts'
 import { costOf, type Loop, type Plan, readsInput, type Statement } from './loop-plan.ts'
 
 /** An axis longer than this is never short; measured with `load/lanes.ts`. */

@@ -20,13 +20,13 @@ export interface LegalizedProgram {
   readonly axes: readonly string[]
   readonly renamed: Readonly<Record<string, string>>
   readonly inputs: Program['inputs']
-  readonly roots: readonly Output[]
+  readonly roots: readonly ProgramOutput[]
   /** The memory of the cotangent holds a single number, which is that of every value. */
   readonly sharesCotangent?: boolean
 }
 
 /** A result of the kernel. */
-export interface Output {
+export interface ProgramOutput {
   readonly role: 'values' | 'denominators' | 'gradient'
   /** The input, for a gradient. */
   readonly name: string
@@ -86,8 +86,13 @@ function expanded(
   }
 }
 
-function rootsOf(program: Program, build: Builder, made: readonly Ref[]): Output[] {
-  const root = (role: Output['role'], name: string, id: number, axes: readonly string[]): Output => {
+function rootsOf(program: Program, build: Builder, made: readonly Ref[]): ProgramOutput[] {
+  const root = (
+    role: ProgramOutput['role'],
+    name: string,
+    id: number,
+    axes: readonly string[],
+  ): ProgramOutput => {
     return { role, name, node: build.expand(made[id], program.nodes[id].axes), axes }
   }
   const { value, denominators, gradients, nodes } = program

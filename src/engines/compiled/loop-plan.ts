@@ -4,13 +4,13 @@
  * print-plan.ts into text.
  */
 import type { Node, Op } from '../../language/ir.ts'
-import type { LegalizedProgram, Output } from './legalize.ts'
+import type { LegalizedProgram, ProgramOutput } from './legalize.ts'
 import { isIndirect, memoryReadOf } from './memory-read.ts'
 
 /** A block of memory: an input, a result, or scratch. */
 export interface Buffer {
   readonly id: number
-  readonly role: 'input' | 'cotangent' | Output['role'] | 'scratch'
+  readonly role: 'input' | 'cotangent' | ProgramOutput['role'] | 'scratch'
   /** The input, for inputs and gradients. */
   readonly name: string
   /** Slowest first. */

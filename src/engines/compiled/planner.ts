@@ -3,7 +3,7 @@
  * stored in scratch memory and what is computed again (rematerialization), and which loops are vectorized.
  */
 import type { LegalizedProgram } from './legalize.ts'
-import { fastestAxis, loopOrder } from './loop-order.ts'
+import { fastestAxis, loopOrder } from './loop-interchange.ts'
 import { isReduction, type Plan, type Statement } from './loop-plan.ts'
 import { LoopLevelScheduler } from './planner/loop-scheduler.ts'
 import { PlannerContext } from './planner/planner-context.ts'

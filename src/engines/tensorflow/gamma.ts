@@ -23,12 +23,15 @@ export function polygamma(graph: Graph, n: number, x: Value): Value {
   return gamma.polygamma(arithmeticOf(graph), n, argumentOf(graph, x))
 }
 
-function argumentOf(graph: Graph, x: Value): gamma.Argument<Value> {
+function argumentOf(graph: Graph, x: Value): gamma.ReducedArgument<Value> {
   const rest = graph.binary('Sub', x, graph.unary('Rint', x))
   return { x, size: graph.unary('Abs', x), rest, distance: graph.unary('Abs', rest) }
 }
 
-function logarithmsOf(graph: Graph, { size, distance }: gamma.Argument<Value>): gamma.Logarithms<Value> {
+function logarithmsOf(
+  graph: Graph,
+  { size, distance }: gamma.ReducedArgument<Value>,
+): gamma.ArgumentLogs<Value> {
   return { ofSize: graph.unary('Log', size), ofDistance: graph.unary('Log', distance) }
 }
 

@@ -31,11 +31,11 @@ export function polygamma(n: number, x: T): T {
   return gamma.polygamma(ON, n, argumentOf(x))
 }
 
-function argumentOf(x: T): gamma.Argument<T> {
+function argumentOf(x: T): gamma.ReducedArgument<T> {
   const rest = tf.sub(x, tf.round(x))
   return { x, size: tf.abs(x), rest, distance: tf.abs(rest) }
 }
 
-function logarithmsOf({ size, distance }: gamma.Argument<T>): gamma.Logarithms<T> {
+function logarithmsOf({ size, distance }: gamma.ReducedArgument<T>): gamma.ArgumentLogs<T> {
   return { ofSize: tf.log(size), ofDistance: tf.log(distance) }
 }

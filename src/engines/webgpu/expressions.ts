@@ -77,7 +77,7 @@ export interface ShaderContext {
 }
 
 /** Rows that a workgroup keeps in shared memory; see row-staging.ts. */
-export interface Shared {
+export interface SharedMemoryReader {
   read(name: string, axes: readonly string[], point: Coordinates): Text | undefined
 }
 
@@ -85,9 +85,9 @@ export interface Shared {
  * A node is computed at a point, which consists of one coordinate (the name of a u32) per axis, so renaming an axis or
  * picking an element only changes coordinates.
  */
-export class Values {
+export class ExpressionEmitter {
   /** Set if there is shared memory that should be read first. */
-  shared: Shared | undefined
+  shared: SharedMemoryReader | undefined
   /** Names of the functions that the source calls. */
   readonly functions = new Set<string>()
   readonly #memory: ShaderContext

@@ -23,7 +23,12 @@ export function polygamma(n: number): string {
   return functionOf(`polygamma_${n}`, (on) => gamma.polygamma(on, n, ARGUMENT))
 }
 
-const ARGUMENT: gamma.Argument<string> = { x: 'x', size: 'abs(x)', rest: 'rest', distance: 'abs(rest)' }
+const ARGUMENT: gamma.ReducedArgument<string> = {
+  x: 'x',
+  size: 'abs(x)',
+  rest: 'rest',
+  distance: 'abs(rest)',
+}
 
 function ofLogarithms(name: string, run: typeof gamma.lgamma<string>): string {
   return functionOf(name, (on) => {

@@ -3,7 +3,7 @@
  * a workgroup that iterate over the other axes together and combine their sums in a tree reduction.
  */
 import type { LegalizedProgram } from '../compiled/legalize.ts'
-import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
+import { type Coordinates, ExpressionEmitter, type ShaderContext } from './expressions.ts'
 import {
   type KernelOp,
   type Reduce,
@@ -62,7 +62,7 @@ class RowWriter {
   readonly #stage: RowReductionKernel
   readonly #memory: ShaderContext
   readonly #program: LegalizedProgram
-  readonly #values: Values
+  readonly #values: ExpressionEmitter
   readonly #lines: string[] = []
   readonly #point: Record<string, string> = {}
   readonly #strips: SharedMemoryTiles
@@ -73,7 +73,7 @@ class RowWriter {
     this.#stage = stage
     this.#memory = memory
     this.#program = memory.program
-    this.#values = new Values(memory)
+    this.#values = new ExpressionEmitter(memory)
     this.#strips = new SharedMemoryTiles(stage, memory, this.#point)
     this.#values.shared = this.#strips
   }

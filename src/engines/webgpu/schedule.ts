@@ -4,7 +4,7 @@
  * stored.
  */
 import type { Node } from '../../language/ir.ts'
-import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
+import type { LegalizedProgram, ProgramOutput } from '../compiled/legalize.ts'
 import { COSTS, isReduction, isScalar } from '../compiled/loop-plan.ts'
 import { isIndirect } from '../compiled/memory-read.ts'
 import {
@@ -101,7 +101,7 @@ class Cutter {
   /** Stored node -> the stage that computes it. */
   readonly #stageOf = new Map<number, number>()
   readonly #homes = new Map<number, BufferDeclaration>()
-  readonly #roots: readonly Output[]
+  readonly #roots: readonly ProgramOutput[]
 
   constructor(program: LegalizedProgram, sizes: Sizes) {
     this.#program = program
@@ -259,7 +259,7 @@ class Cutter {
     this.#store(id, this.#block('scratch', '', id, axes))
   }
 
-  #root({ role, name, node, axes }: Output) {
+  #root({ role, name, node, axes }: ProgramOutput) {
     this.#store(node, this.#block(role, name, node, axes))
   }
 

@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -53,7 +53,7 @@ export default defineLoss({
   formula: `${TP_FP_FN}
     total = 2 * hit + extra + missed + smoothed
     total == 0 ? 0 : (extra + missed) / total`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Milletari et al. 2016, V-Net, arXiv:1606.04797',
     'optax.losses.binary_dice_loss',

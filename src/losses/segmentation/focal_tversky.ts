@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -39,7 +39,7 @@ export default defineLoss({
   formula: `${TP_FP_FN}
     wrong = alpha * extra + beta * missed
     wrong == 0 ? 0 : (wrong / (hit + wrong + smoothed))^gamma`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Abraham and Khan 2019, A Novel Focal Tversky Loss Function, arXiv:1810.07842 (power 1 / gamma)',
     'segmentation_models_pytorch.losses.TverskyLoss(gamma): the power of the mean over classes of the whole batch, of which absent ones count 0',

@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_ROWS,
   ignoredClass,
   pixelMask,
-  ROWS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -49,7 +49,7 @@ export default defineLoss({
     wrong = sum(w * (extra + missed), classes)
     total = 2 * sum(w * hit, classes) + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
-  denominator: ROWS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_ROWS,
   references: [
     'Sudre et al. 2017, Generalised Dice overlap as a deep learning loss function, arXiv:1707.03237',
     'monai.losses.GeneralizedDiceLoss',

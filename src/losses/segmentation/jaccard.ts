@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -39,7 +39,7 @@ export default defineLoss({
   formula: `${TP_FP_FN}
     union = hit + extra + missed
     union + smoothed == 0 ? 0 : (extra + missed) / (union + smoothed)`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Rahman and Wang 2016, Optimizing Intersection-Over-Union in Deep Neural Networks, doi:10.1007/978-3-319-50835-1_22',
     'monai.losses.DiceLoss(jaccard=True): its smooth is twice this one',

@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -47,7 +47,7 @@ export default defineLoss({
     wrong = alpha * extra + beta * missed
     total = hit + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Salehi et al. 2017, Tversky loss function for image segmentation, arXiv:1706.05721',
     'keras.losses.Tversky',

@@ -5,7 +5,7 @@ import { openCompiled } from '../../../src/engines/compiled/engine.ts'
 import { compile } from '../../../src/engines/compiled/kernel.ts'
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
 import { evaluateStaticPredicates } from '../../../src/engines/compiled/static-predicates.ts'
-import { expanded, moduleOf } from '../../../src/engines/webgpu/module.ts'
+import { legalizeForShaders, moduleOf } from '../../../src/engines/webgpu/module.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { expectClose } from '../../support/close.ts'
@@ -119,7 +119,7 @@ describe('a formula with more ways through it than can be walked', () => {
     const program = lower(parse(text), SCOPE, ['x'])
     const staticPredicates = evaluateStaticPredicates(program, { s: 0.5 })
     compile(program, { uniform: true, staticPredicates }, { relaxed: false })
-    moduleOf(expanded(program, staticPredicates), { rows: 4, columns: 5, others: 5 })
+    moduleOf(legalizeForShaders(program, staticPredicates), { rows: 4, columns: 5, others: 5 })
     expect(performance.now() - started).toBeLessThan(3000)
   })
 })

@@ -9,12 +9,12 @@ import {
   resultsOf,
 } from '../../../src/engines/compiled/launch.ts'
 import type { Batch } from '../../../src/engines/contract.ts'
-import { withAliasedSizes } from '../../../src/language/ir.ts'
+import { sizesWithRenamedAxes } from '../../../src/language/ir.ts'
 import { bitsOf } from '../../support/close.ts'
 
 /** A launch of one kernel in slices that begin and end at these rows. Its memory contains NaN wherever there is no input. */
 export function launch(kernel: Kernel, batch: Batch, bounds: readonly number[]) {
-  const sizes = withAliasedSizes(batch.program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
   const arena = new Arena()
   const layout = layoutOf(kernel, sizes)
   arena.reserve(bytesFor(layout, bounds.length))

@@ -5,7 +5,7 @@ import { classifyError } from '../../../src/engines/tensorflow/classify-error.ts
 import { readGpu } from '../../../src/engines/tensorflow/gpu.ts'
 import { lower } from '../../../src/engines/tensorflow/lower.ts'
 import { isHostOp } from '../../../src/language/host-ops.ts'
-import { withAliasedSizes } from '../../../src/language/ir.ts'
+import { sizesWithRenamedAxes } from '../../../src/language/ir.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { check } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
@@ -51,7 +51,7 @@ describe('a graph', async () => {
     (_name, { program, sizes }) => {
       const { graph, results, outputs } = lower({
         program,
-        sizes: withAliasedSizes(program, sizes),
+        sizes: sizesWithRenamedAxes(program, sizes),
         isUniform: true,
       })
       const known = new Set([

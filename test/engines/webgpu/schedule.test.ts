@@ -2,9 +2,9 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import type { Batch } from '../../../src/engines/contract.ts'
-import { allSizes, expanded, moduleOf } from '../../../src/engines/webgpu/module.ts'
+import { legalizeForShaders, moduleOf } from '../../../src/engines/webgpu/module.ts'
 import { isHostOp } from '../../../src/language/host-ops.ts'
-import { elementsOf, type InputLayout } from '../../../src/language/ir.ts'
+import { elementsOf, type InputLayout, sizesWithRenamedAxes } from '../../../src/language/ir.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
@@ -20,7 +20,10 @@ afterAll(() => engine?.close())
 
 /** Stages in short: axes of the points / lanes, or the product. */
 function stagesOf(batch: Batch): string[] {
-  const { stages } = moduleOf(expanded(batch.program), allSizes(batch.program, batch.sizes))
+  const { stages } = moduleOf(
+    legalizeForShaders(batch.program),
+    sizesWithRenamedAxes(batch.program, batch.sizes),
+  )
   return stages.map((stage) =>
     stage.kind === 'rows'
       ? `${stage.axes.join()}/${stage.lanes}${stage.parts === undefined ? '' : ` parts of ${stage.parts}`}`

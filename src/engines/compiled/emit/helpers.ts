@@ -17,7 +17,7 @@ import {
   V128,
   whileLoop,
 } from '../wasm-encoder.ts'
-import type { Target } from '../wide.ts'
+import type { TargetFeatures } from '../wide.ts'
 import { VECTOR } from './kernel-params.ts'
 
 /** A function of the language, or one that walks over a buffer of sums. */
@@ -25,10 +25,10 @@ export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
 
 /** The helpers of one module. `run` comes between the host's functions and them. */
 export class Helpers {
-  readonly #target: Target
+  readonly #target: TargetFeatures
   readonly #made = new Map<Helper, FunctionBuilder>()
 
-  constructor(target: Target) {
+  constructor(target: TargetFeatures) {
     this.#target = target
   }
 

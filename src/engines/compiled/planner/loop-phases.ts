@@ -2,7 +2,7 @@
  * Scheduling of items into phases: each loop over the block's axis is one phase. A loop ends where a sum over its
  * axis is needed; what needs the sum goes into a later loop.
  */
-import type { Placement, WorkItem } from './work-items.ts'
+import type { LoopPlacement, WorkItem } from './work-items.ts'
 
 /** What the phases depend on. */
 export interface DependencyInfo {
@@ -10,7 +10,7 @@ export interface DependencyInfo {
   /** Node -> the item of this block that computes it. */
   readonly makers: ReadonlyMap<number, WorkItem>
   argsOf(item: WorkItem): readonly number[]
-  groupOf(item: WorkItem): Placement
+  groupOf(item: WorkItem): LoopPlacement
   /** Whether an item reads what the loop has left behind at other places. */
   readsAcross(item: WorkItem): boolean
   /** Whether it is used outside of the block, or is itself a sum. */

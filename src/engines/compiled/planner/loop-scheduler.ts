@@ -6,7 +6,14 @@
 import { type Accumulator, type Buffer, COSTS, isReduction, type Statement } from '../loop-plan.ts'
 import { phasesOf } from './loop-phases.ts'
 import type { PlannerContext } from './planner-context.ts'
-import { keyOf, type LoopSegment, type Placement, type Scope, sorted, type WorkItem } from './work-items.ts'
+import {
+  type LoopPlacement,
+  type LoopSegment,
+  type Scope,
+  topologicallySorted,
+  type WorkItem,
+  workItemKey,
+} from './work-items.ts'
 
 /** Recomputing up to this cost is cheaper than a nearby store and load, or the store and load of a whole matrix. */
 const CHEAP = { nearby: 6, matrix: 40 } as const
@@ -79,7 +86,7 @@ export class LoopLevelScheduler {
       const name = `${phase} ${group}`
       const part = found.get(name) ?? { phase, group, items: new Map() }
       found.set(name, part)
-      this.#partOf.set(keyOf(item), part)
+      this.#partOf.set(workItemKey(item), part)
       const assigned = this.#assigned.get(part)
       if (assigned === undefined) this.#assigned.set(part, [item])
       else assigned.push(item)
@@ -92,7 +99,7 @@ export class LoopLevelScheduler {
 
   readonly #assigned = new Map<LoopSegment, WorkItem[]>()
 
-  #groupOf(item: WorkItem): Placement {
+  #groupOf(item: WorkItem): LoopPlacement {
     if (!this.#context.isInside(item, this.#axis)) return 'outside'
     return this.#context.isPair(this.#axis) && this.#isDeep(item) ? 'deep' : 'flat'
   }
@@ -125,7 +132,8 @@ export class LoopLevelScheduler {
       const source = item.act === 'value' ? this.#context.storedSource(item.node) : undefined
       if (source === undefined) continue
       const maker = this.#makers.get(source)
-      const isApart = maker !== undefined && this.#partOf.get(keyOf(maker)) !== this.#partOf.get(keyOf(item))
+      const isApart =
+        maker !== undefined && this.#partOf.get(workItemKey(maker)) !== this.#partOf.get(workItemKey(item))
       if (isApart && !this.#assignment.has(source)) this.#keep(source)
     }
   }
@@ -147,7 +155,7 @@ export class LoopLevelScheduler {
   }
 
   #include(part: LoopSegment, item: WorkItem) {
-    const key = keyOf(item)
+    const key = workItemKey(item)
     if (part.items.has(key)) return
     part.items.set(key, item)
     for (const arg of this.#context.argsOf(item)) this.#supply(part, arg)
@@ -156,7 +164,7 @@ export class LoopLevelScheduler {
   #supply(part: LoopSegment, arg: number) {
     const maker = this.#makers.get(arg)
     if (maker === undefined) return
-    if (this.#partOf.get(keyOf(maker)) === part) return this.#include(part, maker)
+    if (this.#partOf.get(workItemKey(maker)) === part) return this.#include(part, maker)
     if (this.#assignment.has(arg)) return
     const free = this.#context.deeper(this.#context.nodes[arg].axes, this.#scope.depth)
     const limit = free.length === 1 ? CHEAP.nearby : CHEAP.matrix
@@ -187,7 +195,7 @@ export class LoopLevelScheduler {
   // Statements
 
   #outside({ items }: LoopSegment): Statement[] {
-    return this.#inner(sorted(items), this.#innerScope({}))
+    return this.#inner(topologicallySorted(items), this.#innerScope({}))
   }
 
   #loop({ items }: LoopSegment): Statement[] {
@@ -198,7 +206,7 @@ export class LoopLevelScheduler {
     const accumulators = added.map(({ node }) => ({ node, memory: this.#context.memory.get(node) }))
     const lanes = !insideLanes && this.#takesLanes(items, accumulators)
     const inner = this.#innerScope({ insideLanes: insideLanes || lanes, known: new Set(known) })
-    const body = this.#inner(sorted(items), inner)
+    const body = this.#inner(topologicallySorted(items), inner)
     for (const { node, memory } of accumulators) if (memory === undefined) known.add(node)
     return [{ kind: 'loop', axis: this.#axis, lanes, accumulators, body }]
   }

@@ -4,7 +4,7 @@
  */
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
-import { fastestAxis } from '../loop-order.ts'
+import { fastestAxis } from '../loop-interchange.ts'
 import {
   type Buffer,
   type CompensatedSumBuffers,
