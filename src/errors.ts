@@ -66,7 +66,7 @@ export type MalformedCode = `malformed-${string}`
 const MALFORMED = kind(400, 'The body is not valid in its format')
 
 /** Status, title and whether a retry can help. */
-export function kindOf(code: ProblemCode | MalformedCode): ProblemKind {
+export function problemKindOf(code: ProblemCode | MalformedCode): ProblemKind {
   return Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : MALFORMED
 }
 
@@ -109,18 +109,18 @@ export class Problem extends Error {
   }
 
   get status(): number {
-    return kindOf(this.code).status
+    return problemKindOf(this.code).status
   }
 }
 
 /** Options that report one place in the request. */
-export function blameAt(pointer: string, detail: string): ProblemOptions {
+export function errorAtPointer(pointer: string, detail: string): ProblemOptions {
   return { errors: [{ pointer, detail }] }
 }
 
 /** A problem with one place in the request. The detail appears at the pointer and in the summary. */
 export function problemAt(code: Problem['code'], pointer: string, detail: string): Problem {
-  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, blameAt(pointer, detail))
+  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, errorAtPointer(pointer, detail))
 }
 
 /** A problem that blames several places: the first is in the summary, the others are counted. */

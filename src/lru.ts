@@ -7,7 +7,7 @@
  * const cache = new Map<string, number>()
  * const value = use(cache, 'key', cache.get('key') ?? compute(), 100)
  */
-export function use<K, V>(cache: Map<K, V>, key: K, value: V, capacity: number): V {
+export function putMostRecent<K, V>(cache: Map<K, V>, key: K, value: V, capacity: number): V {
   cache.delete(key)
   cache.set(key, value)
   if (cache.size > capacity) cache.delete(cache.keys().next().value!)

@@ -317,7 +317,7 @@ const ARGUMENTS: Readonly<Record<Parameter, readonly string[]>> = {
  * How to write a function of another language here; undefined if nothing is similar.
  *
  * @example
- * wayToCall('reduce_sum') // 'sum(x, axis)'
+ * translateCall('reduce_sum') // 'sum(x, axis)'
  */
 export function translateCall(name: string, subject = 'x'): string | undefined {
   const found = Object.hasOwn(FOREIGN_FUNCTIONS, name) ? FOREIGN_FUNCTIONS[name] : exampleOf(name)

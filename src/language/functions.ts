@@ -341,7 +341,7 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
 )
 
 /** The forms over an axis of functions that also take two values. */
-export const AXIS_REDUCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
+export const AXIS_OVERLOADS: ReadonlyMap<string, LanguageFunction> = new Map(
   Object.entries({
     max: along('the largest along an axis', (build, x, axis) => build.max(x, axis)),
     min: along('the smallest along an axis', (build, x, axis) => build.neg(build.max(build.neg(x), axis))),

@@ -153,7 +153,7 @@ export function hurwitzTail(s: number, count: number): number[] {
  * The polynomial, lowest power first, that the nth derivative of cot u is in cot u itself.
  *
  * @example
- * cotangentSlope(1) // [-1, 0, -1]: -(1 + cot^2)
+ * cotDerivativePolynomial(1) // [-1, 0, -1]: -(1 + cot^2)
  */
 export function cotDerivativePolynomial(n: number): number[] {
   if (n === 0) return [0, 1]

@@ -4,8 +4,8 @@
  * a hinge, an even split among tied maxima, 0 at a zero norm.
  */
 import type { Builder, Ref } from './builder.ts'
+import { accumulateGradients } from './cancellation-free-sum.ts'
 import { flattenSum, sumTerms } from './flattened-sum.ts'
-import { accumulateGradients } from './gradient-accumulation.ts'
 import type { FormulaOp, Node } from './ir.ts'
 import { slopesOfAngle } from './pseudo-ops.ts'
 import { oneHotIndexOf } from './simplify.ts'

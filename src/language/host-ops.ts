@@ -46,7 +46,7 @@ export function isHostOp(op: FormulaOp): op is HostOp {
  * @param precision of the result; it is computed in float64 and rounded once
  * @throws TypeError if the op is not one of these
  * @example
- * evaluateWhole({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
+ * evaluateHostOp({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
  */
 export function evaluateHostOp(
   node: Node,

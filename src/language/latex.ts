@@ -1,7 +1,7 @@
 /** Formats a formula as LaTeX, for the docs. It is only for reading: nothing is computed from it. */
 import { type Expression, type Formula, subexpressionsOf } from './ast.ts'
-import { isFunction } from './expand.ts'
-import { AXIS_REDUCTIONS } from './functions.ts'
+import { AXIS_OVERLOADS } from './functions.ts'
+import { isFunction } from './inline-functions.ts'
 
 /** Operator precedence. An operator of lower precedence inside one of higher precedence needs parentheses. */
 const LEVEL = {
@@ -89,7 +89,7 @@ function marked(expression: Expression, names: Names): Expression {
     case 'call': {
       const [, last] = expression.arguments
       const { name } = expression
-      const isOver = AXIS_REDUCTIONS.has(name) && last?.kind === 'name' && names.axes.has(last.name)
+      const isOver = AXIS_OVERLOADS.has(name) && last?.kind === 'name' && names.axes.has(last.name)
       const marking = names.own.has(name) ? `${OWN}${name}` : isOver ? `${name} over` : name
       return { ...expression, name: marking, arguments: expression.arguments.map(inside) }
     }

@@ -8,11 +8,11 @@ import { formatSignature, type Parameter, type Role, rolesOf } from './arguments
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
-import { isFunction } from './expand.ts'
 import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
-import { AXIS_REDUCTIONS, FUNCTIONS, type LanguageFunction } from './functions.ts'
+import { AXIS_OVERLOADS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
+import { isFunction } from './inline-functions.ts'
 import { type FormulaOp, hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
 import { simplify, simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
@@ -97,14 +97,14 @@ export function lower(
 }
 
 /** Called with each expression that is lowered, and its node. */
-export type Observer = (expression: Expression, ref: Ref) => void
+export type OnLowered = (expression: Expression, ref: Ref) => void
 
 /**
  * The nodes of a formula as it was written, without stable forms and derivatives: for analyses.
  *
  * @throws FormulaError
  */
-export function lowered(formula: Formula, scope: Scope, observe: Observer): Builder {
+export function lowerAsWritten(formula: Formula, scope: Scope, observe: OnLowered): Builder {
   const build = new Builder(scope.axes, simplify, scope.renamed)
   new Lowering(build, formula, scope, observe).value()
   return build
@@ -153,9 +153,9 @@ class Lowering {
   /** The statement that is being lowered. It can only refer to earlier ones. */
   #place: number
 
-  readonly #observe: Observer | undefined
+  readonly #observe: OnLowered | undefined
 
-  constructor(build: Builder, formula: Formula, scope: Scope, observe?: Observer) {
+  constructor(build: Builder, formula: Formula, scope: Scope, observe?: OnLowered) {
     this.#build = build
     this.#observe = observe
     this.#formula = formula
@@ -338,7 +338,7 @@ class Lowering {
   /** Lowered before the other arguments: max(v[rows -> others], others) itself introduces the axis that it names. */
   #first({ name, arguments: args }: Expression & { kind: 'call' }): Ref | undefined {
     const parameters: readonly Parameter[] = FUNCTIONS.get(name)?.parameters ?? []
-    const mayName = parameters.includes('axes') || (AXIS_REDUCTIONS.has(name) && args.length === 2)
+    const mayName = parameters.includes('axes') || (AXIS_OVERLOADS.has(name) && args.length === 2)
     return mayName && args.length > 0 ? this.#argument(args[0], parameters[0] as Role) : undefined
   }
 
@@ -364,7 +364,7 @@ class Lowering {
 
   #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {
     const isOverAxis = args[1]?.kind === 'name' && this.#isAxis(args[1])
-    return (isOverAxis ? AXIS_REDUCTIONS.get(name) : undefined) ?? FUNCTIONS.get(name)
+    return (isOverAxis ? AXIS_OVERLOADS.get(name) : undefined) ?? FUNCTIONS.get(name)
   }
 
   /** Whether an argument can only be the name of an axis. */

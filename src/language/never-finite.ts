@@ -5,7 +5,7 @@
 import type { Expression, Formula, Position } from './ast.ts'
 import type { Ref } from './builder.ts'
 import type { FormulaOp } from './ir.ts'
-import { lowered, type Scope } from './lower.ts'
+import { lowerAsWritten, type Scope } from './lower.ts'
 import { type Range, type RangeSource, rangesIn } from './ranges.ts'
 
 export interface Warning {
@@ -36,7 +36,7 @@ const TESTS: { readonly [O in FormulaOp]?: Test } = {
  */
 export function neverFinite(formula: Formula, scope: Scope, ranges: RangeSource): Warning[] {
   const places = new Map<Ref, Expression>()
-  const build = lowered(formula, scope, (expression, ref) => {
+  const build = lowerAsWritten(formula, scope, (expression, ref) => {
     if (nameOf(expression) !== undefined && !places.has(ref)) places.set(ref, expression)
   })
   const found = rangesIn(build, ranges)

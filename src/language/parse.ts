@@ -14,7 +14,7 @@
  *
  * `where(c, a, b)` is parsed as `c ? a : b`.
  * A statement continues on the next line after an operator, before and after `?` and `:`, and inside brackets.
- * Calls of functions that the formula defines are expanded here (expand.ts), so that nothing after the parser knows them.
+ * Calls of functions that the formula defines are expanded here (inline-functions.ts), so that nothing after the parser knows them.
  * There are no members, strings, loops or recursion, and a name is assigned only once, so a formula cannot be used to
  * run code.
  */
@@ -27,7 +27,6 @@ import {
   type Position,
   type Statement,
 } from './ast.ts'
-import { expandFunctions, isFunction } from './expand.ts'
 import {
   foreignWord,
   INDEXING_HINT,
@@ -36,6 +35,7 @@ import {
   valueHint,
   wordHint,
 } from './foreign-notation.ts'
+import { expandFunctions, isFunction } from './inline-functions.ts'
 import { type Token, tokenize, unsupportedTokenMessage } from './tokens.ts'
 
 /** Limits on the size of a formula. */

@@ -184,12 +184,12 @@ function withPlaces(
   if (isStated || input.differentiable || !places.has(name)) return input
   const axis = places.get(name)
   const isAxis = Object.values(inputs).some(({ axes = '...' }) => parseAxes(axes).axes.includes(axis ?? ''))
-  if (isAxis) return { ...input, ...placeKind(axis) }
-  return input.kind === undefined && axis === undefined ? { ...input, ...placeKind(undefined) } : input
+  if (isAxis) return { ...input, ...indexKind(axis) }
+  return input.kind === undefined && axis === undefined ? { ...input, ...indexKind(undefined) } : input
 }
 
 /** What an input of places is: indices of an axis, or whole numbers that a place is computed from. */
-export function placeKind(axis: string | undefined): Pick<InputDefinition, 'kind' | 'places'> {
+export function indexKind(axis: string | undefined): Pick<InputDefinition, 'kind' | 'places'> {
   return axis === undefined ? { kind: 'count' } : { kind: 'class', places: axis }
 }
 

@@ -171,8 +171,8 @@ export interface Example {
 }
 
 /** The frameworks whose conventions a request can select. */
-export const PRESETS = ['torch', 'keras', 'optax', 'tfjs'] as const
-export type PresetName = (typeof PRESETS)[number]
+export const FRAMEWORKS = ['torch', 'keras', 'optax', 'tfjs'] as const
+export type PresetName = (typeof FRAMEWORKS)[number]
 
 /** A framework's defaults, so that someone who moves a training job to lossd gets the same numbers. */
 export interface Preset {
@@ -202,12 +202,12 @@ export interface ResolvedLoss extends Alias {
 }
 
 /** A loss by a name that implies nothing. */
-export function plainly(loss: Loss): ResolvedLoss {
+export function withoutPreset(loss: Loss): ResolvedLoss {
   return Object.freeze({ loss, preset: undefined, params: {} })
 }
 
 /** What a loss cannot keep of what holds for all others. The tests read it, and its page shows it. */
-export interface Limits {
+export interface KnownLimitations {
   /** Real inputs beyond which the value itself is too large for float64, as e^x is above 709. */
   readonly overflow?: { readonly above?: number; readonly below?: number }
   /**
@@ -249,7 +249,7 @@ export interface LossSpec {
    * lengths).
    */
   readonly meanPer?: string
-  readonly limits?: Limits
+  readonly limits?: KnownLimitations
   readonly references: readonly string[]
   /** At least one for losses of the catalog. */
   readonly examples: readonly Example[]
@@ -319,7 +319,7 @@ export function nullable<T extends TSchema>(
  * published schema.
  *
  * @example
- * Type.Number({ default: 2, ...onlyWith('distance', 'lp') })
+ * Type.Number({ default: 2, ...dependsOnParam('distance', 'lp') })
  */
 export function dependsOnParam(
   param: string,
@@ -393,7 +393,7 @@ function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Ali
     params,
     preset: undefined,
   }))
-  const framed = PRESETS.flatMap((preset) =>
+  const framed = FRAMEWORKS.flatMap((preset) =>
     Object.entries(presets[preset]?.names ?? {}).map(([alias, params]) => ({ alias, params, preset })),
   )
   const spellings = new Map<string, Alias>()

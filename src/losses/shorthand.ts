@@ -7,8 +7,8 @@ import {
   type Definition,
   type FormulaText,
   type InputDefinition,
+  indexKind,
   type ParamDefinition,
-  placeKind,
   sourceOf,
 } from './custom.ts'
 import { parseAxes } from './define.ts'
@@ -55,7 +55,7 @@ function rowsFirst<T extends readonly [string, InputDefinition]>(inputs: readonl
 
 function inputOf(name: string, axes: string, isInteger: boolean, { places }: NameUses): InputDefinition {
   if (!places.has(name)) return { axes, kind: 'real', differentiable: !isInteger }
-  return { axes, ...placeKind(places.get(name)) }
+  return { axes, ...indexKind(places.get(name)) }
 }
 
 function paramOf(value: unknown, words: ReadonlySet<string> = new Set()): ParamDefinition {

@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Problem } from '../errors.ts'
-import { plainly, type ResolvedLoss } from '../losses/define.ts'
+import { type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import type { ProgramSource } from '../losses/program.ts'
-import { LruCache, use } from '../lru.ts'
+import { LruCache, putMostRecent } from '../lru.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import {
   type Condition,
@@ -158,15 +158,19 @@ export class Registry {
   #keep({ stored, loss }: FoundVersion, before: number): RegisteredLoss {
     const kept = this.#versions.get(keyOf(stored)) ?? this.#read(stored)
     const latest = { version: loss.latest, retired: loss.retired }
-    use(this.#stale, fullName(stored), latest, MAX_KEPT)
+    putMostRecent(this.#stale, fullName(stored), latest, MAX_KEPT)
     if (this.#store!.hearsChanges && before === this.#changes)
-      use(this.#latest, fullName(stored), latest, MAX_KEPT)
+      putMostRecent(this.#latest, fullName(stored), latest, MAX_KEPT)
     return { ...kept, retired: loss.retired }
   }
 
   #read(stored: StoredVersion): Pick<RegisteredLoss, 'resolved' | 'stored'> {
     const loss = checkDefinition(JSON.parse(stored.document), '', undefined, this.#programs)
-    return this.#versions.set(keyOf(stored), { resolved: plainly(loss), stored }, stored.document.length)
+    return this.#versions.set(
+      keyOf(stored),
+      { resolved: withoutPreset(loss), stored },
+      stored.document.length,
+    )
   }
 
   #staleOf(name: RegisteredName): RegisteredLoss | undefined {

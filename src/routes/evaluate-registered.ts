@@ -2,7 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import { fullName, registeredName } from '../registry/name.ts'
 import type { RegisteredLoss } from '../registry/registry.ts'
-import { deprecationOf, findServable, knownServable, type RegisteredAddress } from '../registry/servable.ts'
+import { deprecationOf, findServable, knownServable, type RegisteredAddress } from '../registry/retirement.ts'
 import { registeredSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'

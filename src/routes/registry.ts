@@ -3,11 +3,11 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, problemAt } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
-import { type Loss, plainly, type ResolvedLoss } from '../losses/define.ts'
+import { type Loss, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import { checkExamples } from '../registry/examples.ts'
 import { fullName, registeredName } from '../registry/name.ts'
 import type { RegisteredLoss } from '../registry/registry.ts'
-import { deprecationOf, findServable } from '../registry/servable.ts'
+import { deprecationOf, findServable } from '../registry/retirement.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
 import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
@@ -67,7 +67,7 @@ const routes: Routes = (app, context) => {
   }
   app.post('/v1/losses', { schema: register }, async (request, reply) => {
     const document = documentOf(request.body as Uint8Array)
-    const resolved = plainly(checkDefinition(document, '', undefined, context.programs))
+    const resolved = withoutPreset(checkDefinition(document, '', undefined, context.programs))
     holdExamples(document as Definition, resolved, context)
     const { own, isNew } = await registry.register(document, resolved, conditionOf(request))
     tell(reply, own)

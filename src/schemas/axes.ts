@@ -7,7 +7,7 @@ import type { Loss, Params } from '../losses/define.ts'
 import { declaredSizes } from '../losses/program.ts'
 import { sizeOf } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import type { Options } from './params.ts'
+import type { RequestOptions } from './options.ts'
 
 /** What the shapes of one request determine. */
 export interface Axes {
@@ -34,7 +34,7 @@ interface Draft {
 export function matchAxes(
   loss: Loss,
   tensors: ReadonlyMap<string, TensorInfo>,
-  { params, layout }: Pick<Options, 'params' | 'layout'>,
+  { params, layout }: Pick<RequestOptions, 'params' | 'layout'>,
 ): Axes {
   const draft: Draft = { declared: declaredSizes(loss), sizes: {}, rest: undefined, layouts: new Map() }
   for (const [name, tensor] of tensors) {
@@ -55,7 +55,7 @@ function matchInput(
   name: string,
   { shape }: TensorInfo,
   params: Params,
-  order: Options['layout'],
+  order: RequestOptions['layout'],
 ) {
   const declared = inOrder(declaredAxes(loss, draft, name, shape, params), order)
   const named = declared.filter((axis) => axis !== '...')
@@ -107,7 +107,7 @@ function axesByRank(draft: Draft, shape: readonly number[], axes: readonly strin
 }
 
 /** Class-major: tensors with rows and classes have the classes first. */
-function inOrder(axes: readonly string[], order: Options['layout']): readonly string[] {
+function inOrder(axes: readonly string[], order: RequestOptions['layout']): readonly string[] {
   if (order === 'row' || !axes.includes('classes') || axes[0] === 'classes') return axes
   return ['classes', ...axes.filter((axis) => axis !== 'classes')]
 }

@@ -13,7 +13,7 @@ import { type ProgramSource, ProgramTooLarge } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean } from '../nearest.ts'
 import { isPlainMember } from '../wire/define.ts'
-import { expectationMessage } from './params.ts'
+import { expectationMessage } from './options.ts'
 import { COMMON_TENSORS } from './request.ts'
 import { MAX_REPORTED } from './unknown-names.ts'
 

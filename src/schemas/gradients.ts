@@ -5,7 +5,7 @@ import type { BatchDependence, InputSpec, Loss } from '../losses/define.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import type { Options } from './params.ts'
+import type { RequestOptions } from './options.ts'
 import { MAX_REPORTED, suggestInput, throwUnknownNames } from './unknown-names.ts'
 
 /**
@@ -17,7 +17,7 @@ export function wantedGradients(
   loss: Loss,
   tensors: ReadonlyMap<string, TensorInfo>,
   layouts: Readonly<Record<string, InputLayout>>,
-  { gradients }: Options,
+  { gradients }: RequestOptions,
 ): string[] {
   if (gradients === false) return []
   if (gradients === true) return defaultGradients(loss, tensors)
@@ -41,7 +41,7 @@ export function wantedHessians(
   couples: BatchDependence,
   wants: readonly string[],
   first: string,
-  { hessian }: Options,
+  { hessian }: RequestOptions,
 ): string[] {
   if (hessian === 'none') return []
   const own = wants.filter((input) => inputs[input].axes[0] === first)

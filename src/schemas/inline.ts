@@ -6,7 +6,7 @@ import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.
 import { FormulaError } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
 import { ANONYMOUS, type FormulaText, sourceOf } from '../losses/custom.ts'
-import { plainly, type ResolvedLoss } from '../losses/define.ts'
+import { type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import { namesIn } from '../losses/name-uses.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import { definitionOf, type Shorthand } from '../losses/shorthand.ts'
@@ -43,7 +43,7 @@ export function createDefinitionSource(programs?: ProgramSource): DefinitionSour
   return (definition, pointer) => {
     const key = JSON.stringify(definition)
     checkSize(key, pointer)
-    const make = () => plainly(checkDefinition(definition, pointer, ANONYMOUS, programs))
+    const make = () => withoutPreset(checkDefinition(definition, pointer, ANONYMOUS, programs))
     return byContent.get(key) ?? byContent.set(key, make(), key.length)
   }
 }
@@ -139,7 +139,7 @@ function kindOf(value: unknown): unknown {
 function defineShorthand(shorthand: Shorthand, programs: ProgramSource | undefined): ResolvedLoss {
   try {
     // An unknown word in the formula is reported first: the tensor that it was meant to name is then unused, too.
-    const resolved = plainly(checkDefinition(definitionOf(shorthand), '', ANONYMOUS, programs))
+    const resolved = withoutPreset(checkDefinition(definitionOf(shorthand), '', ANONYMOUS, programs))
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {

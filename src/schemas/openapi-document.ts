@@ -6,7 +6,7 @@
 import { PROBLEMS } from '../errors.ts'
 import type { Loss } from '../losses/define.ts'
 import { EXAMPLE_ANSWERS } from './example-answers.ts'
-import { PROBLEM_TYPE } from './problem.ts'
+import { PROBLEM_MEDIA_TYPE } from './problem.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a document is whatever its parts say.
 type Json = any
@@ -61,7 +61,7 @@ function refusals() {
   for (const { status, title } of Object.values(PROBLEMS)) {
     if (status !== PROBLEMS.moved.status) statuses.set(status, [...(statuses.get(status) ?? []), title])
   }
-  const content = { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } }
+  const content = { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } }
   return Object.fromEntries(
     [...statuses].map(([status, titles]) => [status, { description: `${titles.join('; ')}.`, content }]),
   )

@@ -60,7 +60,7 @@ const Answered = Type.Union([numbersRef, Type.Null()])
 const AnsweredNumber = Type.Union([JsonNumber, Type.Null()])
 const Derivatives = (description: string) => Type.Record(Type.String(), Answered, { description })
 
-/** What the request was resolved to (explain.ts). */
+/** What the request was resolved to (explain-request.ts). */
 export const ExplanationSchema = Type.Object(
   {
     loss: Type.String(),

@@ -29,16 +29,16 @@ import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
 import { formulaProblem } from './definition.ts'
-import { type Explanation, explanationOf, inferredKind } from './explain.ts'
+import { type Explanation, explanationOf, inferredKind } from './explain-request.ts'
 import { wantedGradients, wantedHessians } from './gradients.ts'
 import { type InputRule, rulesOf } from './inputs.ts'
-import { checkConditionalParams, checkOptions, type Options } from './params.ts'
+import { checkConditionalParams, checkOptions, type RequestOptions } from './options.ts'
 import { OPTION_NAMES } from './request.ts'
 import { checkNames, checkParamNames } from './unknown-names.ts'
 
 export interface RequestPlan {
   readonly loss: Loss
-  readonly options: Options
+  readonly options: RequestOptions
   /** The inputs in the request, in the loss's order. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
   readonly axes: Axes
@@ -189,7 +189,7 @@ function makePlan(
 }
 
 /** @throws Problem `param-invalid` for parameters that contradict each other */
-function expanded(loss: Loss, { params }: Options): Loss {
+function expanded(loss: Loss, { params }: RequestOptions): Loss {
   try {
     return expandLoss(loss, params)
   } catch (error) {
@@ -283,7 +283,7 @@ function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits
 function plainReductionSpec(
   { program }: LossProgram,
   axes: Axes,
-  { reduction, denominator }: Options,
+  { reduction, denominator }: RequestOptions,
   precision: Precision,
   first: string,
 ): ReductionSpec {
@@ -315,7 +315,7 @@ function sourceOf({ renamed }: Program, axis: string): string {
 }
 
 /** A parameter that names a place of an axis names one that is there. */
-function checkPlaces({ params }: Loss, options: Options, { sizes }: Axes) {
+function checkPlaces({ params }: Loss, options: RequestOptions, { sizes }: Axes) {
   for (const [name, schema] of Object.entries(params.properties)) {
     const size = sizes[schema.placeOf as string]
     const place = options.params[name]
@@ -383,7 +383,7 @@ function answerPlanOf(
 
 /** An unreduced loss has the encoding of the predictions. A single number needs no shape and dtype. */
 function lossEncoding(
-  { reduction }: Options,
+  { reduction }: RequestOptions,
   tensors: ReadonlyMap<string, TensorInfo>,
 ): TensorInfo['encoding'] {
   const { encoding } = [...tensors.values()][0]

@@ -106,7 +106,7 @@ function memberHint(loss: Loss, name: string, { tensors, options }: Decoded): st
  *
  * @param isFree whether the request does not contain the input already
  * @example
- * meantInput(mse, 'y_true', () => true) // 'targets'
+ * suggestInput(mse, 'y_true', () => true) // 'targets'
  */
 export function suggestInput(
   { inputs }: Pick<Loss, 'inputs'>,

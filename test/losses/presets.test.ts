@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { type Loss, PRESETS, type PresetName } from '../../src/losses/define.ts'
+import { FRAMEWORKS, type Loss, type PresetName } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, openInterpreter } from '../support/evaluate.ts'
@@ -138,7 +138,7 @@ function expectPart(one: PresetCase, part: string, got: ArrayLike<number>) {
   expectClose(got, want, { relative: tolerance, absolute: tolerance, what: part })
 }
 
-describe.each(PRESETS)('%s', (preset) => {
+describe.each(FRAMEWORKS)('%s', (preset) => {
   const cases = casesOf(preset)
   const having = catalog.losses.filter(({ presets }) => presets[preset] !== undefined)
   const namesIn = ({ presets }: Loss) => Object.keys(presets[preset]!.names)

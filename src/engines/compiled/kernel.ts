@@ -7,7 +7,7 @@ import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import { UnsupportedByEngine } from '../contract.ts'
-import { NEAR, NUMBER, VECTOR } from './emit/kernel-params.ts'
+import { NUMBER, OVERREAD_ELEMENTS, VECTOR } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Specialization } from './legalize.ts'
 import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
@@ -54,7 +54,7 @@ const MAX_KERNEL_BYTES = 512 * 1024
 export const MAX_ROW_RANGES = 64
 
 /** Bytes between buffers: a vector that begins at a near neighbour of the last element may read this far beyond it. */
-const PADDING = VECTOR + NEAR * NUMBER
+const PADDING = VECTOR + OVERREAD_ELEMENTS * NUMBER
 
 /** A program up to this size has a kernel of at most a tenth of what is allowed: 300 bytes for a node are many. */
 const SMALL_NODES = 128

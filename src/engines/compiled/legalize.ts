@@ -10,7 +10,7 @@ import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { isElementwise } from '../../language/scalar.ts'
 import { simplify } from '../../language/simplify.ts'
 import { UnsupportedByEngine } from '../contract.ts'
-import { shifted } from './neighbor-reads.ts'
+import { legalizeShift } from './legalize-shift.ts'
 import type { StaticPredicates } from './static-predicates.ts'
 
 /** A program for the planner. */
@@ -129,7 +129,7 @@ function remake(build: Builder, node: Node, args: readonly Ref[], asNumber: bool
     case 'pick':
       return pick(build, args[0], args[1], node.axis!)
     case 'shift':
-      return shifted(build, args[0], build.constantOf(args[1])!, node.axis!)
+      return legalizeShift(build, args[0], build.constantOf(args[1])!, node.axis!)
     case 'mul_no_nan':
       return mulNoNan(build, args[0], args[1])
     case 'rename':

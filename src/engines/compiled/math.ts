@@ -34,11 +34,11 @@ import {
   LOW,
   log2Wide,
   mapHalves,
+  mapHalvesAsFloat64,
   mulWide,
   splitExponent,
   subWide,
   type TargetFeatures,
-  wide,
 } from './wide.ts'
 
 export type MathOp =
@@ -279,7 +279,7 @@ function quotientAtZero(g: (x: number, unused: number) => number, x: number, lim
 }
 
 function erf(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  return wide(f, x, (pair) => {
+  return mapHalvesAsFloat64(f, x, (pair) => {
     const within = f.let(op('f64x2.pmin', op('f64x2.pmax', pair, constF64x2(-ERF_END)), constF64x2(ERF_END)))
     const middle = ERF_END ** 2 / 2
     const t = f.let(subWide(mulWide(mulWide(within, within), constF64x2(1 / middle)), constF64x2(1)))
@@ -293,7 +293,7 @@ const ATAN = interpolate((square) => quotientAtZero(Math.atan, Math.sqrt(square)
 /** atan x = pi / 2 - atan(1 / x) beyond 1. */
 function atan(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const magnitude = f.let(op('f32x4.abs', x))
-  const found = wide(f, magnitude, (pair) => {
+  const found = mapHalvesAsFloat64(f, magnitude, (pair) => {
     const isLarge = f.let(op('f64x2.lt', constF64x2(1), pair))
     const inner = f.let(bitselect(isLarge, op('f64x2.div', constF64x2(1), pair), pair))
     const t = f.let(subWide(mulWide(mulWide(inner, inner), constF64x2(2)), constF64x2(1)))
@@ -321,7 +321,7 @@ function arc(f: FunctionBuilder, target: TargetFeatures, magnitude: Code): { isF
 }
 
 function asin(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const found = wide(f, f.let(op('f32x4.abs', x)), (magnitude) => {
+  const found = mapHalvesAsFloat64(f, f.let(op('f32x4.abs', x)), (magnitude) => {
     const { isFar, angle } = arc(f, target, magnitude)
     return bitselect(isFar, subWide(constF64x2(Math.PI / 2), addWide(angle, angle)), angle)
   })
@@ -329,7 +329,7 @@ function asin(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
 }
 
 function acos(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  return wide(f, x, (pair) => {
+  return mapHalvesAsFloat64(f, x, (pair) => {
     const { isFar, angle } = arc(f, target, f.let(op('f64x2.abs', pair)))
     const isNegative = f.let(op('f64x2.lt', pair, constF64x2(0)))
     const twice = f.let(addWide(angle, angle))
@@ -414,7 +414,7 @@ const EXACT_REDUCTION = 2 ** 20
 function circular(f: FunctionBuilder, target: TargetFeatures, x: Code, shift: 0 | 1): Code {
   const turns: Code[] = []
   const cosines: Code[] = []
-  const sines = wide(f, x, (pair) => {
+  const sines = mapHalvesAsFloat64(f, x, (pair) => {
     const n = f.let(op('f64x2.nearest', mulWide(pair, constF64x2(2 / Math.PI))))
     turns.push(f.let(op('i32x4.trunc_sat_f64x2_s_zero', n)))
     const r = f.let(

@@ -43,7 +43,7 @@ export const LOW: Lanes = [0, 1, 0, 1]
 export const HIGH: Lanes = [2, 3, 2, 3]
 
 /** Runs a function of float64 pairs on both halves of a vector. */
-export function wide(f: FunctionBuilder, x: Code, run: (pair: Code) => Code): Code {
+export function mapHalvesAsFloat64(f: FunctionBuilder, x: Code, run: (pair: Code) => Code): Code {
   return mapHalves(f, (lanes) => run(promoted(f, x, lanes)))
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { Program } from '../../language/ir.ts'
-import { use } from '../../lru.ts'
+import { putMostRecent } from '../../lru.ts'
 import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
@@ -204,7 +204,7 @@ class Side {
 
   #modelOf({ programKey }: Batch): CostModel {
     const model = this.#models.get(programKey) ?? new CostModel(this.#overall.line)
-    return use(this.#models, programKey, model, MAX_MODELS)
+    return putMostRecent(this.#models, programKey, model, MAX_MODELS)
   }
 }
 

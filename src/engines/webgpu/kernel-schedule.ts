@@ -100,7 +100,7 @@ export function rowTileSize(size: number): number | undefined {
 }
 
 /** Threads, and so rows, of a workgroup that keeps its rows in shared memory. */
-export function stripThreads({ strips }: RowReductionKernel): number {
+export function rowTileThreads({ strips }: RowReductionKernel): number {
   return Math.max(...Object.values(strips)) > 16 ? 32 : 64
 }
 

@@ -45,7 +45,7 @@ export function legalizeForShaders(
 /**
  * @param sizes of the program's axes; only their classes matter
  * @example
- * moduleOf(expanded(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
+ * moduleOf(legalizeForShaders(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
  */
 export function moduleOf(program: LegalizedProgram, sizes: Readonly<Record<string, number>>): Module {
   const made = schedule(program, sizes)

@@ -5,7 +5,7 @@
  */
 
 import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
-import { use } from '../../lru.ts'
+import { putMostRecent } from '../../lru.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { evaluateStaticPredicates, type StaticPredicates } from '../compiled/static-predicates.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
@@ -56,13 +56,13 @@ export class PipelineCache {
     if (known === undefined) this.#misses++
     else this.#hits++
     const found = known ?? this.#compile(program, sizes)
-    use(this.#kept, key, found, MAX_KEPT)
+    putMostRecent(this.#kept, key, found, MAX_KEPT)
     return found
   }
 
   #expand(name: string, program: Program, staticPredicates: StaticPredicates): LegalizedProgram {
     const found = this.#expanded.get(name) ?? tried(() => legalizeForShaders(program, staticPredicates))
-    use(this.#expanded, name, found, MAX_KEPT)
+    putMostRecent(this.#expanded, name, found, MAX_KEPT)
     if (found instanceof UnsupportedByEngine) throw found
     return found
   }

@@ -8,8 +8,8 @@ import {
   type KernelOp,
   type Reduce,
   type RowReductionKernel,
+  rowTileThreads,
   type Store,
-  stripThreads,
   WORKGROUP_SIZE,
 } from './kernel-schedule.ts'
 import { SharedMemoryTiles } from './row-staging.ts'
@@ -25,7 +25,7 @@ export interface ShaderFragment {
 const BLOCK = 32
 
 export function threadsOf(stage: RowReductionKernel): number {
-  return Object.keys(stage.strips).length > 0 ? stripThreads(stage) : Math.max(WORKGROUP_SIZE, stage.lanes)
+  return Object.keys(stage.strips).length > 0 ? rowTileThreads(stage) : Math.max(WORKGROUP_SIZE, stage.lanes)
 }
 
 /** Number of sums that are reduced with the same barriers. */

@@ -31,7 +31,7 @@ export type KernelParam =
 export const [NUMBER, VECTOR] = [4, 16]
 
 /** Elements before and behind a row that can be read without a look at where it ends: there is always memory. */
-export const NEAR = 16
+export const OVERREAD_ELEMENTS = 16
 
 /** The words that a kernel has used so far, each in a local. */
 export class KernelParams {

@@ -28,7 +28,7 @@ import {
   transposed,
 } from '../wasm-encoder.ts'
 import type { CodegenContext, OpenLoop } from './codegen-context.ts'
-import { NEAR, NUMBER, VECTOR } from './kernel-params.ts'
+import { NUMBER, OVERREAD_ELEMENTS, VECTOR } from './kernel-params.ts'
 
 /** Buffer axis -> the loop axis under which it is read, if a rename makes them different. */
 type Names = Readonly<Record<string, string>>
@@ -140,7 +140,8 @@ export class LoadStoreEmitter {
     const { laneLoop } = this.#context
     const across = distances.find(({ loop }) => loop === laneLoop?.axis)
     const others = distances.filter((distance) => distance !== across)
-    const isNear = across !== undefined && Math.abs(across.steps) <= NEAR && isLast(buffer, across.dimension)
+    const isNear =
+      across !== undefined && Math.abs(across.steps) <= OVERREAD_ELEMENTS && isLast(buffer, across.dimension)
     const skipped = (isNear ? others : distances).map(({ dimension }) => buffer.axes[dimension])
     const { address, offset } = this.#place(buffer, names, skipped)
     const first = others.reduce(
@@ -149,8 +150,8 @@ export class LoadStoreEmitter {
     )
     if (across === undefined) return this.#loadLanes(buffer, names, first, offset)
     if (isNear) {
-      const earliest = op('i32.sub', first, i32(NEAR * NUMBER))
-      return loadVector(earliest, offset + (NEAR - across.steps) * NUMBER)
+      const earliest = op('i32.sub', first, i32(OVERREAD_ELEMENTS * NUMBER))
+      return loadVector(earliest, offset + (OVERREAD_ELEMENTS - across.steps) * NUMBER)
     }
     return isLast(buffer, across.dimension)
       ? loadVector(op('i32.add', first, op('i32.mul', this.#firstOfLanes(across), i32(NUMBER))), offset)

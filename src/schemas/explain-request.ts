@@ -5,7 +5,7 @@ import type { LossProgram } from '../losses/program.ts'
 import { dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import type { Options } from './params.ts'
+import type { RequestOptions } from './options.ts'
 
 /** How each input was interpreted, and what the numbers of the response mean. */
 export interface Explanation {
@@ -28,7 +28,7 @@ export interface Explanation {
 /** The parts of a request's plan that the explanation needs. */
 interface Explained {
   readonly loss: Loss
-  readonly options: Options
+  readonly options: RequestOptions
   readonly tensors: ReadonlyMap<string, TensorInfo>
   readonly layouts: Readonly<Record<string, InputLayout>>
   readonly wants: readonly string[]

@@ -11,7 +11,7 @@ import { stable } from './stable.ts'
 
 /**
  * @example
- * sumOf(build, [delta, build.select(isSmall, build.sub(q, delta), zero)]) // isSmall ? q : delta
+ * accumulateGradients(build, [delta, build.select(isSmall, build.sub(q, delta), zero)]) // isSmall ? q : delta
  */
 export function accumulateGradients(build: Builder, shares: readonly Ref[]): Ref {
   const plain = shares.map((ref) => termOf(build, ref))

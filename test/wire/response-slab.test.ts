@@ -1,7 +1,7 @@
 /** The slab allocator never lends memory twice, and reuses what was released. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { allocate, releaseChunks } from '../../src/wire/slab.ts'
+import { allocate, releaseChunks } from '../../src/wire/response-slab.ts'
 
 /** The bytes that an allocation may write. */
 function partOf(length: number): Buffer {

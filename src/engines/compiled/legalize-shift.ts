@@ -35,7 +35,7 @@ const CHEAP: ReadonlySet<FormulaOp> = new Set([
  * @example
  * shifted(build, build.sub(x, y), 1, 'time') // 1 <= index(time) ? x[time - 1] - y[time - 1] : 0
  */
-export function shifted(build: Builder, x: Ref, steps: number, axis: string): Ref {
+export function legalizeShift(build: Builder, x: Ref, steps: number, axis: string): Ref {
   const index = build.index(axis)
   const isInside =
     steps > 0

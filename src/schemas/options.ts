@@ -12,7 +12,7 @@ import type { Dtype } from '../tensor.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
 
 /** The plain members of a request with their defaults. */
-export interface Options {
+export interface RequestOptions {
   readonly preset: PresetName | undefined
   readonly params: Params
   readonly reduction: Reduction
@@ -30,14 +30,14 @@ export interface Options {
  * @param resolved the loss; the names of its parameters have already been checked by unknown-names.ts
  * @throws Problem `invalid-value`, `param-invalid`
  */
-export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, unknown>): Options {
+export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, unknown>): RequestOptions {
   const option = <T>(name: OptionName, fallback: T): T =>
     (checkOption(given, name) as T | undefined) ?? fallback
   const { loss } = resolved
   const preset = checkPreset(resolved, option<PresetName | undefined>('preset', undefined))
   const framework = preset === undefined ? undefined : loss.presets[preset]
   const implied = { ...framework?.params, ...resolved.params }
-  const options: Options = {
+  const options: RequestOptions = {
     preset,
     params: checkParams(loss, implied, option<object>('params', {})),
     reduction: option<Reduction>('reduction', framework?.reduction ?? 'mean'),
@@ -91,7 +91,7 @@ function checkCombination({
   gradients,
   hessian,
   hessianFloor,
-}: Options) {
+}: RequestOptions) {
   if (hessianFloor !== undefined && hessian === 'none') {
     throw problemAt('invalid-value', '/hessian_floor', 'requires hessian diagonal')
   }
@@ -167,7 +167,7 @@ function checkHasEffect(schema: TSchema, name: string, params: Params) {
  */
 export function checkConditionalParams(
   { params: { properties }, inputs }: Loss,
-  { params, layout }: Options,
+  { params, layout }: RequestOptions,
   given: object,
   read: (input: string) => Kind,
 ) {
@@ -224,7 +224,7 @@ function wordMeant({ anyOf = [] }: TSchema, value: string): string {
  * A schema in words, including its range.
  *
  * @example
- * describe(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
+ * describeSchema(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
  */
 export function describeSchema(schema: TSchema): string {
   if (Array.isArray(schema.anyOf)) return alternatives(schema.anyOf)
