@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { planOf } from '../src/engines/compiled/kernel.ts'
 import { laneAxesOf, vectorizationThreshold } from '../src/engines/compiled/lanes.ts'
-import { printPlan } from '../src/engines/compiled/print-plan.ts'
+import { printPlan } from '../src/loops/print-plan.ts'
 import { Problem } from '../src/errors.ts'
 import type { Program } from '../src/language/ir.ts'
 import { defaultSignature } from '../src/losses/custom.ts'

@@ -15,7 +15,9 @@ const FLOORS: readonly (readonly string[])[] = [
   ['http.ts', 'registry'],
   ['schemas', 'metrics.ts'],
   ['wire', 'batching', 'store', 'connections.ts', 'config.ts'],
+  ['sources'],
   ['engines', 'losses'],
+  ['loops'],
   ['language'],
   ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts'],
 ]
@@ -37,6 +39,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'schemas -> engines': [],
   'metrics.ts -> batching': ['batching/events.ts'],
   'metrics.ts -> engines': ['engines/contract.ts'],
+  'sources -> engines': [],
   'batching -> engines': ['engines/contract.ts'],
   'batching -> losses': [],
   'store -> engines': ['engines/spawn-worker-thread.ts'],
@@ -53,7 +56,7 @@ const PURE = [
   'nearest.ts',
   'errors.ts',
   'lru.ts',
-  ...files.filter((file) => file.startsWith('language/')),
+  ...files.filter((file) => /^(language|loops|sources)\//.test(file)),
   ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),
 ]
 

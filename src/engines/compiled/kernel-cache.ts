@@ -16,8 +16,8 @@ import {
   stridedVectorAxes,
   vectorizationThreshold,
 } from './lanes.ts'
-import type { Specialization } from './legalize.ts'
-import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from './static-predicates.ts'
+import type { Specialization } from '../../loops/legalize.ts'
+import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from '../../loops/static-predicates.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
 import type { Target } from './wide.ts'
 

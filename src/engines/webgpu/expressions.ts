@@ -5,8 +5,8 @@
  * and common subexpression elimination).
  */
 import type { BinaryOp, LogicOp, Node, Op, UnaryOp } from '../../language/ir.ts'
-import type { LegalizedProgram } from '../compiled/legalize.ts'
-import { isScalar } from '../compiled/loop-plan.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
+import { isScalar } from '../../loops/loop-plan.ts'
 import type { BufferDeclaration } from './kernel-schedule.ts'
 import { literal } from './literal.ts'
 import type { UniformLayout } from './uniform-layout.ts'

@@ -4,7 +4,7 @@
  * while they are loaded. The terms of an element are always added in the same order, wherever it is: within blocks
  * as deep as a strip, then over the blocks.
  */
-import type { LegalizedProgram } from '../compiled/legalize.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
 import { TILE, type TiledMatmulKernel } from './kernel-schedule.ts'
 import { indented, type ShaderFragment } from './row-kernels.ts'

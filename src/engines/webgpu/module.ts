@@ -2,8 +2,8 @@
 
 import { isHostOp } from '../../language/host-ops.ts'
 import { type Program, withAliasedSizes } from '../../language/ir.ts'
-import { type LegalizedProgram, legalize } from '../compiled/legalize.ts'
-import { NO_STATIC_PREDICATES, type StaticPredicates } from '../compiled/static-predicates.ts'
+import { type LegalizedProgram, legalize } from '../../loops/legalize.ts'
+import { NO_STATIC_PREDICATES, type StaticPredicates } from '../../loops/static-predicates.ts'
 import { UnsupportedByEngine } from '../contract.ts'
 import type { BufferDeclaration, Dispatch, KernelSchedule } from './kernel-schedule.ts'
 import { mathSource } from './math.ts'

@@ -4,7 +4,7 @@
  * of the terms depends only on the length of the axis, so that a row gets the same bits whatever else is in the
  * batch.
  */
-import type { LegalizedProgram } from '../compiled/legalize.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
 import {
   type KernelOp,

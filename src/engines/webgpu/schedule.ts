@@ -5,8 +5,8 @@
  * point, so that a whole row (maximum, sum, value, gradient) is one dispatch.
  */
 import type { Node } from '../../language/ir.ts'
-import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
-import { COSTS, isReduction, isScalar } from '../compiled/loop-plan.ts'
+import type { LegalizedProgram, Output } from '../../loops/legalize.ts'
+import { COSTS, isReduction, isScalar } from '../../loops/loop-plan.ts'
 import {
   type BufferDeclaration,
   type Dispatch,

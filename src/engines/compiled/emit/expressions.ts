@@ -3,7 +3,7 @@
  * need several steps are in math.ts.
  */
 import type { Node } from '../../../language/ir.ts'
-import { isScalar, readsInput } from '../loop-plan.ts'
+import { isScalar, readsInput } from '../../../loops/loop-plan.ts'
 import { expUpToZero, log1pUnitInterval, MATH, type MathOp } from '../math.ts'
 import {
   type Code,

@@ -6,7 +6,7 @@
  * columns, or by two: each row is one vector and is transposed in registers, instead of sixteen separate numbers.
  */
 import type { Node } from '../../../language/ir.ts'
-import type { Buffer } from '../loop-plan.ts'
+import type { Buffer } from '../../../loops/loop-plan.ts'
 import {
   type Code,
   constI32x4,

@@ -1,5 +1,5 @@
 /** Prints a plan for people: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
-import type { Node } from '../../language/ir.ts'
+import type { Node } from '../language/ir.ts'
 import type { Buffer, Plan, Statement } from './loop-plan.ts'
 import { isScalar } from './loop-plan.ts'
 

@@ -9,7 +9,7 @@
  * This file handles the levels and the statements of the innermost one; planner/loop-scheduler.ts divides one level
  * into its loops.
  */
-import type { Op } from '../../language/ir.ts'
+import type { Op } from '../language/ir.ts'
 import type { LegalizedProgram } from './legalize.ts'
 import { fastestAxis, loopOrder } from './loop-order.ts'
 import { isReduction, type Plan, readsInput, type Statement } from './loop-plan.ts'

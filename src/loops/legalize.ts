@@ -4,10 +4,10 @@
  * read directly from its input, and a renamed axis is pushed down to the inputs that are read under another name.
  */
 
-import { Builder, type Ref } from '../../language/builder.ts'
-import { layoutOf, type Node, type Program } from '../../language/ir.ts'
-import { isElementwise } from '../../language/scalar.ts'
-import { simplify } from '../../language/simplify.ts'
+import { Builder, type Ref } from '../language/builder.ts'
+import { layoutOf, type Node, type Program } from '../language/ir.ts'
+import { isElementwise } from '../language/scalar.ts'
+import { simplify } from '../language/simplify.ts'
 import type { StaticPredicates } from './static-predicates.ts'
 
 /** A program for the planner. */
