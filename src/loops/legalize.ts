@@ -18,6 +18,8 @@ export interface LegalizedProgram {
   readonly renamed: Readonly<Record<string, string>>
   readonly inputs: Program['inputs']
   readonly roots: readonly Output[]
+  /** Node of the program -> its node here. */
+  readonly refs: readonly Ref[]
 }
 
 /** A result of the kernel. */
@@ -75,6 +77,7 @@ export function legalize(
     renamed: program.renamed,
     inputs: program.inputs,
     roots,
+    refs: made,
   }
 }
 

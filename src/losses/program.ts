@@ -8,7 +8,7 @@
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { isValueIndependentAlong } from '../language/coupling.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
-import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
+import { lower, lowerTraced, type ParamBinding, type Scope, type TracedProgram } from '../language/lower.ts'
 import { use } from '../lru.ts'
 import {
   type BatchDependence,
@@ -75,21 +75,40 @@ function makeProgram(
   params: Bindings,
   key: string,
 ): Omit<LossProgram, 'scalars'> {
-  const scope: Scope = {
-    inputs: structure.inputs,
-    absent: Object.keys(loss.inputs).filter((name) => !(name in structure.inputs)),
+  const { wants, hessians } = structure
+  const program = lower(loss.formula, scopeOf(loss, structure, params), wants, loss.denominator, hessians)
+  checkLength(loss, program)
+  return { key, program }
+}
+
+/**
+ * A program with the names and places of its formula, for those who read it. It is not cached.
+ *
+ * @throws ProgramTooLarge, FormulaError, NoHessian
+ */
+export function traceProgram(loss: Loss, structure: ProgramSignature): TracedProgram {
+  const scope = scopeOf(loss, structure, bindParams(loss, structure.params))
+  const { wants, hessians } = structure
+  const traced = lowerTraced(loss.formula, scope, wants, loss.denominator, hessians)
+  checkLength(loss, traced.program)
+  return traced
+}
+
+function scopeOf(loss: Loss, { inputs }: ProgramSignature, params: Bindings): Scope {
+  return {
+    inputs,
+    absent: Object.keys(loss.inputs).filter((name) => !(name in inputs)),
     params,
     axes: axesOf(loss),
     differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
   }
-  const program = lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians)
-  const { length } = program.nodes
-  if (length > MAX_NODES) {
-    throw new ProgramTooLarge(
-      `${loss.name} and its derivatives take ${length} operations, the limit is ${MAX_NODES}`,
-    )
-  }
-  return { key, program }
+}
+
+function checkLength({ name }: Loss, { nodes: { length } }: Program) {
+  if (length <= MAX_NODES) return
+  throw new ProgramTooLarge(
+    `${name} and its derivatives take ${length} operations, the limit is ${MAX_NODES}`,
+  )
 }
 
 /**

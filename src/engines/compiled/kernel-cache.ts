@@ -6,6 +6,12 @@
  */
 
 import type { Program } from '../../language/ir.ts'
+import type { Specialization } from '../../loops/legalize.ts'
+import {
+  evaluateStaticPredicates,
+  NO_STATIC_PREDICATES,
+  type StaticPredicates,
+} from '../../loops/static-predicates.ts'
 import { use } from '../../lru.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { compile, type Kernel, planOf } from './kernel.ts'
@@ -16,8 +22,6 @@ import {
   stridedVectorAxes,
   vectorizationThreshold,
 } from './lanes.ts'
-import type { Specialization } from '../../loops/legalize.ts'
-import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from '../../loops/static-predicates.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
 import type { Target } from './wide.ts'
 

@@ -6,11 +6,11 @@
 import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
-import { UnsupportedByEngine } from '../contract.ts'
-import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Specialization } from '../../loops/legalize.ts'
 import { type Buffer, type Plan, totalCost } from '../../loops/loop-plan.ts'
 import { plan } from '../../loops/planner.ts'
+import { UnsupportedByEngine } from '../contract.ts'
+import { emit, type Word } from './emit.ts'
 import type { Target } from './wide.ts'
 
 /** Sizes of all axes, including the renamed ones. */

@@ -5,9 +5,9 @@
  */
 
 import type { Program } from '../../language/ir.ts'
-import { use } from '../../lru.ts'
 import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { evaluateStaticPredicates, type StaticPredicates } from '../../loops/static-predicates.ts'
+import { use } from '../../lru.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { allSizes, expanded, type Module, moduleOf, variantOf } from './module.ts'
 

@@ -1,0 +1,5 @@
+/** All targets. test/sources/targets.test.ts checks that every file of targets/ is here. */
+import type { Target } from './contract.ts'
+import c from './targets/c.ts'
+
+export const TARGETS: readonly Target[] = [c]
