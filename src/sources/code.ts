@@ -5,6 +5,8 @@ export interface Code {
   readonly text: string
   /** The precedence of its outermost operator: a higher one binds more tightly. */
   readonly binds: number
+  /** Whether it is a number of the host language, and not an array. */
+  readonly isNumber?: boolean
 }
 
 /** Names, numbers and calls. */

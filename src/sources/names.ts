@@ -21,6 +21,11 @@ export class Names {
     return free
   }
 
+  /** Another function has the same arguments and its own values. */
+  copy(): Names {
+    return new Names(this.#taken)
+  }
+
   /** `t1`, `t2`, ... */
   number(base: string): string {
     let count = 1

@@ -1,0 +1,20 @@
+/** Target -> what runs its sources, and how far they may be from the service's answers. */
+import type { Precision } from '../../../src/tensor.ts'
+import type { Bounds } from '../every-source.ts'
+import { python } from './python.ts'
+import type { Runner } from './runner.ts'
+
+interface Entry {
+  readonly runner: Runner
+  bounds(precision: Precision): Bounds
+}
+
+/** The same operations in the same order; only exp, log and their kin may differ in the last bits, and sums in their order. */
+const ROUNDINGS: Readonly<Record<Precision, Bounds>> = {
+  float64: { tolerance: 1e-12, smallest: 1e-290 },
+  float32: { tolerance: 3e-5, smallest: 1e-30 },
+}
+
+export const RUNNERS: Readonly<Record<string, Entry>> = {
+  numpy: { runner: python('numpy_driver', ['numpy==2.4.6']), bounds: (precision) => ROUNDINGS[precision] },
+}
