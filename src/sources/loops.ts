@@ -612,7 +612,10 @@ function crossingIn({ program, body }: Plan): Set<number> {
   const home = new Map<number, readonly string[]>()
   const walk = (statements: readonly Statement[], path: readonly string[]) => {
     statements.forEach((statement, place) => {
-      if (statement.kind === 'loop') return walk(statement.body, [...path, `${place} ${statement.axis}`])
+      if (statement.kind === 'loop') {
+        walk(statement.body, [...path, `${place} ${statement.axis}`])
+        return
+      }
       const used =
         statement.kind === 'store'
           ? [statement.node]

@@ -1,10 +1,18 @@
 /** C11, with nothing but libm. */
 import type { Precision } from '../../tensor.ts'
-import { type Code, call, indented, infix, prefix, type Rule, within } from '../code.ts'
+import { call, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
-import { type LoopArray, type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import {
+  FRAME_WORDS,
+  type FramePhrases,
+  framed,
+  scratchOffsets,
+  signatureLines,
+  usageLines,
+} from '../loop-frame.ts'
+import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 
 const target: Target = {
   name: 'c',
@@ -89,7 +97,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       ctc: undefined,
       ctc_slope: undefined,
     },
-    reserved: RESERVED,
+    reserved: [...RESERVED, ...FRAME_WORDS],
     number: (value) => numberIn(value, precision),
     truth: (value) => (value ? 'true' : 'false'),
     whole: String,
@@ -175,7 +183,7 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
 })
 
 const RESERVED =
-  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main reduction total mean sum count scratch denominator pick larger smaller times sign_of total_of exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
+  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main pick larger smaller times sign_of total_of exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
     ' ',
   )
 
@@ -204,18 +212,9 @@ function comment(lines: readonly string[]): string[] {
   return ['/*', ...lines.map((line) => ` * ${commentSafe(line)}`.trimEnd()), ' */']
 }
 
-function usage({ inputs }: SourceProgram, { scratch, outputs }: LoopSource, name: string): string[] {
-  const layouts = inputs.map((input) => `${input.name}[${input.axes.join(', ')}]`).join(', ')
-  const results = outputs.filter(({ role }) => role === 'gradient').map((array) => array.name)
-  const kept = scratch.length === 0 ? [] : [`scratch has room for ${name}_scratch(...) numbers.`]
-  return [
-    `Arrays are flat, the last axis is contiguous: ${layouts}.`,
-    'Returns the sum or the mean of the losses (0 for NONE), and fills loss with each of them.',
-    ...(results.length === 0
-      ? []
-      : [`${results.join(', ')}: the gradient of what is returned; for NONE, of each loss.`]),
-    ...kept,
-  ]
+function usage(source: SourceProgram, loops: LoopSource, name: string): string[] {
+  const kept = loops.scratch.length === 0 ? [] : [`scratch has room for ${name}_scratch(...) numbers.`]
+  return [...usageLines(source, loops, 'NONE'), ...kept]
 }
 
 function defaults({ params }: LoopSource, name: string, real: string): string[] {
@@ -243,7 +242,6 @@ function scratchLines({ scratch, sizes }: LoopSource, name: string): string[] {
 
 function functionLines(loops: LoopSource, name: string, real: string): string[] {
   const { sizes, inputs, params, outputs, scratch } = loops
-  const upper = name.toUpperCase()
   const args = [
     ...sizes.map((size) => `size_t ${size.name}`),
     ...inputs.map((input) => `const ${input.type === 'index' ? 'int32_t' : real} *restrict ${input.name}`),
@@ -252,58 +250,28 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
     ...outputs.map((output) => `${real} *restrict ${output.name}`),
     ...(scratch.length === 0 ? [] : [`${real} *restrict scratch`]),
   ]
+  const places = scratchOffsets(scratch).map(({ array, offset }) => {
+    return `${real} *const ${array.name} = scratch${offset === '0' ? '' : ` + ${offset}`};`
+  })
   return [
-    ...signature(`${real} ${name}`, args),
-    ...indented([...scratchPlaces(scratch, real), ...scaled(loops, upper, real)], '  '),
+    ...signatureLines(`${real} ${name}`, args, ' {'),
+    ...indented([...places, ...framed(loops, phrasesOf(name, real))], '  '),
     '}',
   ]
 }
 
-function signature(head: string, args: readonly string[]): string[] {
-  const line = `${head}(${args.join(', ')}) {`
-  if (line.length <= 110) return [line]
-  return [`${head}(`, ...args.map((arg, place) => `    ${arg}${place < args.length - 1 ? ',' : ') {'}`)]
-}
-
-function scratchPlaces(scratch: readonly LoopArray[], real: string): string[] {
-  let offset: Code | undefined
-  return scratch.map(({ name, length }) => {
-    const line = `${real} *const ${name} = scratch${offset === undefined ? '' : ` + ${offset.text}`};`
-    offset = offset === undefined ? length : { text: `${offset.text} + ${length.text}`, binds: SUM }
-    return line
-  })
-}
-
-/** The denominator of the mean is known before the loops, or else the gradients are divided by it afterwards. */
-function scaled(
-  { values, usesScale, scale, outputs, body }: LoopSource,
-  upper: string,
-  real: string,
-): string[] {
-  const shares = outputs.find(({ role }) => role === 'denominators')
-  const count = `(${real})${within(values, SIGN)}`
-  const known = shares === undefined ? `reduction == ${upper}_MEAN ? 1 / ${count} : 1` : '1'
-  const before = usesScale ? [`const ${real} ${scale} = ${known};`] : []
-  const after =
-    shares === undefined
-      ? [`return reduction == ${upper}_MEAN ? total / ${count} : total;`]
-      : byDenominator(outputs, values, upper, real)
-  return [
-    ...before,
-    ...body,
-    `if (reduction == ${upper}_NONE) return 0;`,
-    `const ${real} total = total_of(${values.text}, loss);`,
-    ...after,
-  ]
-}
-
-function byDenominator(outputs: readonly LoopArray[], values: Code, upper: string, real: string): string[] {
-  const gradients = outputs.filter(({ role }) => role === 'gradient')
-  return [
-    `if (reduction == ${upper}_SUM) return total;`,
-    `const ${real} denominator = total_of(${values.text}, denominators);`,
-    `const ${real} mean = denominator == 0 ? 0 : 1 / denominator;`,
-    ...gradients.map(({ name, length }) => `for (size_t i = 0; i < ${length.text}; i++) ${name}[i] *= mean;`),
-    'return total * mean;',
-  ]
+function phrasesOf(name: string, real: string): FramePhrases {
+  return {
+    is: (reduction) => `reduction == ${name.toUpperCase()}_${reduction.toUpperCase()}`,
+    constant: (own, value) => `const ${real} ${own} = ${value};`,
+    choose: (test, yes, no) => `${test} ? ${yes} : ${no}`,
+    realOf: (count) => `(${real})${within(count, SIGN)}`,
+    number: String,
+    total: (array, count) => `total_of(${count.text}, ${array})`,
+    returnIf: (test, value) => [`if (${test}) return ${value};`],
+    return: (value) => `return ${value};`,
+    scale: (array, count, factor) => [
+      `for (size_t i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`,
+    ],
+  }
 }
