@@ -2,5 +2,6 @@
 import type { Target } from './contract.ts'
 import c from './targets/c.ts'
 import numpy from './targets/numpy.ts'
+import sql from './targets/sql.ts'
 
-export const TARGETS: readonly Target[] = [c, numpy]
+export const TARGETS: readonly Target[] = [c, numpy, sql]

@@ -5,6 +5,7 @@ import { writeSource } from '../../src/sources/write.ts'
 import type { Precision } from '../../src/tensor.ts'
 import { unitsOf } from './cases.ts'
 import { differenceIn } from './compare.ts'
+import { columnsOf } from './rows.ts'
 import type { Job, Outcome, Runner } from './runners/runner.ts'
 
 export interface Report {
@@ -27,9 +28,10 @@ export async function checkTarget(
   runner: Runner,
   precision: Precision,
   bounds: Bounds,
+  dialect?: string,
 ): Promise<Report> {
   const refused = new Map<string, string>()
-  const jobs = losses.flatMap((loss) => jobsOf(target, loss, precision, refused))
+  const jobs = losses.flatMap((loss) => jobsOf(target, loss, precision, refused, dialect))
   const outcomes = await runner.run(jobs, precision)
   const failures = jobs.flatMap((job, place) => failuresOf(job, outcomes[place]!, bounds))
   return {
@@ -45,11 +47,16 @@ export function jobsOf(
   loss: Loss,
   precision: Precision,
   refused: Map<string, string>,
+  dialect?: string,
 ): Job[] {
   return unitsOf(loss).flatMap((unit, place) => {
     const id = `${loss.name.replaceAll(/\W/g, '_')}_${place}`
     try {
-      const options = { precision, name: loss.name }
+      const options = {
+        precision,
+        name: loss.name,
+        ...(dialect === undefined ? {} : { dialect, columns: columnsOf(unit) }),
+      }
       const { text } = writeSource(target, { ...unit.request, options })
       return [{ unit, id, name: loss.name, text }]
     } catch (error) {

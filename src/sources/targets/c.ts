@@ -270,8 +270,6 @@ function phrasesOf(name: string, real: string): FramePhrases {
     total: (array, count) => `total_of(${count.text}, ${array})`,
     returnIf: (test, value) => [`if (${test}) return ${value};`],
     return: (value) => `return ${value};`,
-    scale: (array, count, factor) => [
-      `for (size_t i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`,
-    ],
+    scale: (array, count, factor) => [`for (size_t i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`],
   }
 }

@@ -1,6 +1,7 @@
 /** Target -> what runs its sources, and how far they may be from the service's answers. */
 import type { Precision } from '../../../src/tensor.ts'
 import type { Bounds } from '../every-source.ts'
+import { duckdb } from './duckdb.ts'
 import { python } from './python.ts'
 import type { Runner } from './runner.ts'
 
@@ -15,6 +16,10 @@ const ROUNDINGS: Readonly<Record<Precision, Bounds>> = {
   float32: { tolerance: 3e-5, smallest: 1e-30 },
 }
 
+/** What is promised of queries. */
+const QUERY: Bounds = { tolerance: 1e-12, smallest: 1e-290 }
+
 export const RUNNERS: Readonly<Record<string, Entry>> = {
   numpy: { runner: python('numpy_driver', ['numpy==2.4.6']), bounds: (precision) => ROUNDINGS[precision] },
+  'sql duckdb': { runner: duckdb, bounds: () => QUERY },
 }

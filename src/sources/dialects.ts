@@ -1,0 +1,5 @@
+/** The dialects of SQL; the first is the default. */
+import { duckdb } from './dialects/duckdb.ts'
+import type { Dialect } from './sql.ts'
+
+export const DIALECTS: readonly Dialect[] = [duckdb]
