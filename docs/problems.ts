@@ -100,6 +100,17 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
       '`detail` names the nearest loss. `GET /v1/losses` lists all of them, [losses](losses/README.md) describes them.',
     example: loss('hubber', pair),
   },
+  'unknown-target': {
+    cause: 'A loss cannot be written as this: there is no such target, or no such dialect of SQL.',
+    remedy: '`detail` lists the targets or dialects. [sources](sources.md) describes them.',
+    example: { requests: [{ path: '/v1/losses/huber/source/nmupy' }] },
+  },
+  'cannot-write': {
+    cause: 'The target has no words for a part of the loss: a query reads one row, a loop cannot sort.',
+    remedy:
+      '`errors` has the op and its line and column in the formula. [sources](sources.md) shows which loss goes into which target.',
+    example: { requests: [{ path: '/v1/losses/supcon/source/sql' }] },
+  },
   'method-not-allowed': {
     cause: 'The address exists, but not with this method.',
     remedy: 'Use one of those in the `Allow` header; losses are evaluated with POST.',

@@ -34,6 +34,7 @@ function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
   return [
     { name: 'catalog', description: 'Which losses there are, and which one to choose.' },
     { name: 'custom', description: 'Losses of your own: sent with a request, or registered.' },
+    { name: 'sources', description: 'A loss as source, to take with you.' },
     { name: 'compose', description: 'Several losses of the same tensors in one request.' },
     ...[...families].map(([name, members]) => ({ name, description: members.join(', ') })),
     { name: 'service', description: 'Engines, health and metrics.' },

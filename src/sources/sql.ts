@@ -106,7 +106,9 @@ function checkRows({ program, loss, inputs, places }: SourceProgram) {
       coupled,
       ...Object.keys(program.renamed).filter((axis) => program.renamed[axis] === coupled),
     ]
-    const id = program.nodes.findIndex(({ axis }) => axis !== undefined && names.includes(axis))
+    const id = program.nodes.findIndex(({ op, axis }) => {
+      return op !== 'index' && op !== 'size' && axis !== undefined && names.includes(axis)
+    })
     throw new CannotWrite(
       program.nodes[id].op,
       'the loss of a row depends on other rows of the table',
