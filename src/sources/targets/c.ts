@@ -13,6 +13,7 @@ import {
   usageLines,
 } from '../loop-frame.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import { shortest } from '../numbers.ts'
 
 const target: Target = {
   name: 'c',
@@ -126,15 +127,6 @@ function numberIn(value: number, precision: Precision): string {
   const text = String(own)
   const real = /[.e]/.test(text) ? text : `${text}.0`
   return precision === 'float64' ? real : `${shortest(own)}f`
-}
-
-/** The shortest decimal that is the same float. */
-export function shortest(value: number): string {
-  for (let digits = 1; digits < 10; digits++) {
-    const text = String(Number(value.toPrecision(digits)))
-    if (Math.fround(Number(text)) === value) return /[.e]/.test(text) ? text : `${text}.0`
-  }
-  return String(value)
 }
 
 /** Helpers stand above the function if it calls them. */

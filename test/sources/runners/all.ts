@@ -1,9 +1,14 @@
 /** Target -> what runs its sources, and how far they may be from the service's answers. */
 import type { Precision } from '../../../src/tensor.ts'
 import type { Bounds } from '../every-source.ts'
+import { c } from './c.ts'
 import { duckdb } from './duckdb.ts'
+import { go } from './go.ts'
+import { java } from './java.ts'
 import { python } from './python.ts'
 import type { Runner } from './runner.ts'
+import { rust } from './rust.ts'
+import { typescript } from './typescript.ts'
 
 interface Entry {
   readonly runner: Runner
@@ -19,7 +24,14 @@ const ROUNDINGS: Readonly<Record<Precision, Bounds>> = {
 /** What is promised of queries. */
 const QUERY: Bounds = { tolerance: 1e-12, smallest: 1e-290 }
 
+const roundings = (precision: Precision) => ROUNDINGS[precision]
+
 export const RUNNERS: Readonly<Record<string, Entry>> = {
-  numpy: { runner: python('numpy_driver', ['numpy==2.4.6']), bounds: (precision) => ROUNDINGS[precision] },
+  numpy: { runner: python('numpy_driver', ['numpy==2.4.6']), bounds: roundings },
+  c: { runner: c, bounds: roundings },
+  go: { runner: go, bounds: roundings },
+  rust: { runner: rust, bounds: roundings },
+  java: { runner: java, bounds: roundings },
+  typescript: { runner: typescript, bounds: roundings },
   'sql duckdb': { runner: duckdb, bounds: () => QUERY },
 }
