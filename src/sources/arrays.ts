@@ -231,7 +231,9 @@ class ArrayWriter {
 
   #define(id: number, given: string | undefined) {
     const node = this.#program.nodes[id]
-    const value = this.#expression(node, id)
+    const isNumber = this.#statics.has(id) && node.type === 'real'
+    const found = this.#expression(node, id)
+    const value = isNumber ? { ...found, code: { ...found.code, isNumber } } : found
     const line = given ?? this.#source.names.get(id)
     if (given === undefined && (LEAVES.has(node.op) || this.#isPlain(value))) {
       const alias = this.#source.names.get(id)
@@ -241,7 +243,7 @@ class ArrayWriter {
     if (isOnce && value.code.text.length <= MOST_TEXT) return this.#values.set(id, value)
     const name = given === undefined ? this.#nameOf(id) : given
     this.#lines.push(this.#syntax.assign(name, value.code))
-    return this.#values.set(id, { code: atom(name), axes: value.axes })
+    return this.#values.set(id, { code: { ...value.code, ...atom(name) }, axes: value.axes })
   }
 
   /** A name already. */
@@ -475,8 +477,9 @@ class ArrayWriter {
 
   /** With all of these axes in memory. */
   #whole(id: number, axes: readonly string[]): Code {
-    const value = this.#value(id)
-    if (value.axes.length === axes.length) return value.code
+    const { code, axes: own } = this.#value(id)
+    if (own.length === axes.length) return code
+    const value = { code: this.#asArray(code), axes: own }
     return this.#spread(value, axes)
   }
 

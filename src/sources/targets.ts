@@ -6,6 +6,7 @@ import java from './targets/java.ts'
 import numpy from './targets/numpy.ts'
 import rust from './targets/rust.ts'
 import sql from './targets/sql.ts'
+import torch from './targets/torch.ts'
 import typescript from './targets/typescript.ts'
 
-export const TARGETS: readonly Target[] = [numpy, c, go, rust, java, typescript, sql]
+export const TARGETS: readonly Target[] = [numpy, torch, c, go, rust, java, typescript, sql]

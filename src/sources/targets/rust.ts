@@ -175,7 +175,8 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
     '        lost += if total.abs() >= own.abs() { total - next + own } else { own - next + total };',
     '        total = next;',
     '    }',
-    `    (if total.is_finite() { total + lost } else { total })${real === 'f64' ? '' : ` as ${real}`}`,
+    '    let found = if total.is_finite() { total + lost } else { total };',
+    `    found${real === 'f64' ? '' : ` as ${real}`}`,
     '}',
   ],
 })

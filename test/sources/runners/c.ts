@@ -2,7 +2,7 @@
 import type { Precision } from '../../../src/tensor.ts'
 import { type NativeJob, native } from './native.ts'
 
-const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-O1']
+const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-O0']
 
 export const c = native({
   needs: ['gcc', '--version'],
@@ -10,11 +10,14 @@ export const c = native({
     new Map([
       ['words.h', WORDS],
       ['main.c', main(jobs)],
-      ...jobs.map((job) => [`${job.id}.c`, `${job.text}\n${caller(job, precision)}`] as const),
+      ...jobs.map((job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const),
     ]),
   build: (jobs) => [['gcc', ...FLAGS, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm']],
   run: ['./program'],
 })
+
+/** Several sources of one loss are linked together. */
+const ownNames = ({ id, name }: NativeJob) => `#define ${name} ${id}_f\n#define ${name}_scratch ${id}_scratch\n`
 
 /** Each word is an array of doubles in hexadecimal digits, the highest byte first. */
 const WORDS = `#include <stdint.h>
