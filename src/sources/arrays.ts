@@ -221,7 +221,10 @@ class ArrayWriter {
       if (!this.#uses.has(id) || axes.length > 0) return
       const isLeaf = op === 'constant' || op === 'size' || (op === 'scalar' && !asArrays)
       const isKnown =
-        args.length > 0 && (isElementwise(op) || op === 'select') && args.every((arg) => found.has(arg))
+        args.length > 0 &&
+        (isElementwise(op) || op === 'select') &&
+        args.every((arg) => found.has(arg)) &&
+        (!asArrays || this.#syntax.statics[op] !== undefined)
       if (isLeaf || isKnown) found.add(id)
     })
     return found

@@ -1,6 +1,6 @@
 /** What the array targets in Python share: operators, numbers, the docstring, and how shapes are read. */
 
-import type { ArrayLines, ArrayNames, ArrayRule, ArraySyntax, StaticOps } from './arrays.ts'
+import type { ArrayLines, ArrayNames, ArrayRule , StaticOps } from './arrays.ts'
 import { atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
 import type { SourceProgram } from './contract.ts'
 import { commentSafe, headerLines } from './header.ts'
@@ -140,4 +140,11 @@ export function flattenedInputs({ inputs, program }: SourceProgram) {
   return isPlain ? [] : inputs.filter(({ axes }) => axes.includes('...'))
 }
 
-export type { ArraySyntax }
+/** The part of an input's shape that values have in place of `...`; undefined if nothing is flattened. */
+export function valueShape(source: SourceProgram) {
+  const { axes } = source.program.nodes[source.program.value]
+  const owner = flattenedInputs(source)[0]
+  if (owner === undefined || !axes.includes('...')) return undefined
+  const from = owner.axes.indexOf('...')
+  return { of: owner.name, from, until: from + 1 - owner.axes.length, axes }
+}

@@ -71,11 +71,12 @@ function failuresOf({ unit }: Job, outcomes: readonly Outcome[], bounds: Bounds)
   return unit.cases.flatMap((one, place) => {
     const outcome = outcomes[place]
     if (outcome === undefined) return [`${unit.label}, ${one.label}: has no outcome`]
-    const isElement = unit.request.loss.couples === 'element'
+    const { couples } = unit.request.loss
+    const [isElement, isBatch] = [couples === 'element', couples === 'batch']
     const compare = (what: string, got: ArrayLike<number> | undefined, want: Float64Array) => {
-      const width = isElement
-        ? 1
-        : Math.max(1, Math.round(want.length / (one.sizes[Object.keys(one.sizes)[0]!] ?? 1)))
+const rows = one.sizes[Object.keys(one.sizes)[0]!] ?? 1
+      // Elements stand alone; what is compared with each other shares the rounding of the largest.
+      const width = isElement ? 1 : isBatch ? want.length : Math.max(1, Math.round(want.length / rows))
       const found = differenceIn({ got: got ?? [], want, width, ...bounds })
       return found === undefined
         ? []
