@@ -9,7 +9,7 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
 
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['server.ts', 'store-cli.ts'],
+  ['server.ts', 'store-cli.ts', 'cli.ts'],
   ['app.ts'],
   ['routes'],
   ['http.ts', 'registry'],

@@ -17,7 +17,12 @@ export interface Halves {
 }
 
 /** @param cotangent the name of the gradient of what comes after */
-export function halves(source: SourceProgram, syntax: ArraySyntax, reserved: readonly string[], cotangent: string): Halves {
+export function halves(
+  source: SourceProgram,
+  syntax: ArraySyntax,
+  reserved: readonly string[],
+  cotangent: string,
+): Halves {
   const { program } = source
   const names = argumentNames(source, [...syntax.reserved, ...reserved], cotangent)
   const { axes } = program.nodes[program.value]

@@ -1,6 +1,6 @@
 /** What the array targets in Python share: operators, numbers, the docstring, and how shapes are read. */
 
-import type { ArrayLines, ArrayNames, ArrayRule , StaticOps } from './arrays.ts'
+import type { ArrayLines, ArrayNames, ArrayRule, StaticOps } from './arrays.ts'
 import { atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
 import type { SourceProgram } from './contract.ts'
 import { commentSafe, headerLines } from './header.ts'

@@ -74,7 +74,7 @@ function failuresOf({ unit }: Job, outcomes: readonly Outcome[], bounds: Bounds)
     const { couples } = unit.request.loss
     const [isElement, isBatch] = [couples === 'element', couples === 'batch']
     const compare = (what: string, got: ArrayLike<number> | undefined, want: Float64Array) => {
-const rows = one.sizes[Object.keys(one.sizes)[0]!] ?? 1
+      const rows = one.sizes[Object.keys(one.sizes)[0]!] ?? 1
       // Elements stand alone; what is compared with each other shares the rounding of the largest.
       const width = isElement ? 1 : isBatch ? want.length : Math.max(1, Math.round(want.length / rows))
       const found = differenceIn({ got: got ?? [], want, width, ...bounds })

@@ -78,13 +78,20 @@ const SYNTAX: ArraySyntax = {
     gather: helper('_gather'),
     scatter: helper('_scatter'),
     cumsum: along('jnp.cumsum', 'axis'),
-    reverse_cumsum: ([x], axis) => atom(`jnp.flip(jnp.cumsum(jnp.flip(${x.text}, ${axis}), ${axis}), ${axis})`),
+    reverse_cumsum: ([x], axis) =>
+      atom(`jnp.flip(jnp.cumsum(jnp.flip(${x.text}, ${axis}), ${axis}), ${axis})`),
     cummax_place: helper('_cummax_place'),
     ctc: undefined,
     ctc_slope: undefined,
   },
   // Parameters may be traced, and then have no truth that Python could ask for.
-  statics: { neg: OPERATORS.neg, add: OPERATORS.add, sub: OPERATORS.sub, mul: OPERATORS.mul, div: OPERATORS.div },
+  statics: {
+    neg: OPERATORS.neg,
+    add: OPERATORS.add,
+    sub: OPERATORS.sub,
+    mul: OPERATORS.mul,
+    div: OPERATORS.div,
+  },
   reserved: [...PYTHON_WORDS],
   number: pythonNumber,
   truth: pythonTruth,
@@ -165,7 +172,15 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
   const body = [
     '@jax.custom_vjp',
     `def _${name}(${args.join(', ')}):`,
-    ...indented([...prelude(source, made, made.value), ...made.value.lines, ...shaped(source, made), `return ${results}`], '    '),
+    ...indented(
+      [
+        ...prelude(source, made, made.value),
+        ...made.value.lines,
+        ...shaped(source, made),
+        `return ${results}`,
+      ],
+      '    ',
+    ),
     '',
     '',
     `def _forward(${args.join(', ')}):`,
@@ -208,8 +223,12 @@ function prelude(source: SourceProgram, { names }: Halves, lines: ArrayLines): s
     }),
     ...(shape === undefined || !usesCotangent
       ? []
-      : [`${names.cotangent} = ${names.cotangent}.reshape(*${names.cotangent}.shape[:${shape.axes.indexOf('...')}], -1)`]),
-    ...lines.asArrays.map((param) => `${names.params.get(param)} = jnp.asarray(${names.params.get(param)}, ${real}.dtype)`),
+      : [
+          `${names.cotangent} = ${names.cotangent}.reshape(*${names.cotangent}.shape[:${shape.axes.indexOf('...')}], -1)`,
+        ]),
+    ...lines.asArrays.map(
+      (param) => `${names.params.get(param)} = jnp.asarray(${names.params.get(param)}, ${real}.dtype)`,
+    ),
   ]
 }
 
@@ -218,8 +237,11 @@ function shaped(source: SourceProgram, { loss, shares, names }: Halves): string[
   const shape = valueShape(source)
   if (shape === undefined) return []
   const rest = `*shape_${names.inputs.get(shape.of)}[${shape.from}:${shape.until === 0 ? '' : shape.until}]`
-  const own = (name: string) => shape.axes.map((axis, place) => (axis === '...' ? rest : `${name}.shape[${place}]`))
-  return [loss, ...(shares === undefined ? [] : [shares])].map((name) => `${name} = ${name}.reshape(${own(name).join(', ')})`)
+  const own = (name: string) =>
+    shape.axes.map((axis, place) => (axis === '...' ? rest : `${name}.shape[${place}]`))
+  return [loss, ...(shares === undefined ? [] : [shares])].map(
+    (name) => `${name} = ${name}.reshape(${own(name).join(', ')})`,
+  )
 }
 
 function returned(source: SourceProgram, { names, gradients }: Halves, args: readonly string[]): string[] {
@@ -236,7 +258,8 @@ function returned(source: SourceProgram, { names, gradients }: Halves, args: rea
 
 function reduction({ loss, shares }: Halves, applied: string): string[] {
   const count = shares === undefined ? [] : [`count = ${shares}.sum()`]
-  const mean = shares === undefined ? `${loss}.mean()` : `${loss}.sum() * jnp.where(count == 0, 0.0, 1 / count)`
+  const mean =
+    shares === undefined ? `${loss}.mean()` : `${loss}.sum() * jnp.where(count == 0, 0.0, 1 / count)`
   return [
     `${loss}${shares === undefined ? '' : `, ${shares}`} = ${applied}`,
     'if reduction == "none":',

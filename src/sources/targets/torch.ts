@@ -88,7 +88,9 @@ const SYNTAX: ArraySyntax = {
     scatter: along('_scatter'),
     cumsum: along('torch.cumsum'),
     reverse_cumsum: ([x], dimension) =>
-      atom(`torch.flip(torch.cumsum(torch.flip(${x.text}, (${dimension},)), dim=${dimension}), (${dimension},))`),
+      atom(
+        `torch.flip(torch.cumsum(torch.flip(${x.text}, (${dimension},)), dim=${dimension}), (${dimension},))`,
+      ),
     cummax_place: along('_cummax_place'),
     ctc: undefined,
     ctc_slope: undefined,
@@ -218,7 +220,9 @@ function prelude(source: SourceProgram, { names }: Halves, lines: ArrayLines): s
       size: (x, dimension) => `${x}.shape[${dimension}]`,
     }),
     ...reshapedCotangent(source, names.cotangent, lines),
-    ...lines.asArrays.map((param) => `${names.params.get(param)} = ${real}.new_tensor(${names.params.get(param)})`),
+    ...lines.asArrays.map(
+      (param) => `${names.params.get(param)} = ${real}.new_tensor(${names.params.get(param)})`,
+    ),
   ]
 }
 

@@ -41,7 +41,11 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
   torch: { runner: python('torch_driver', ['numpy==2.4.6', 'torch==2.15.0']), bounds: library },
   c: { runner: c, bounds: roundings },
   // math.Pow of Go is off by up to 1e-10 where its exponent is not whole and its base is far from 1.
-  go: { runner: go, bounds: (precision) => (precision === 'float32' ? ROUNDINGS.float32 : { tolerance: 1e-10, smallest: 1e-290 }) },
+  go: {
+    runner: go,
+    bounds: (precision) =>
+      precision === 'float32' ? ROUNDINGS.float32 : { tolerance: 1e-10, smallest: 1e-290 },
+  },
   rust: { runner: rust, bounds: roundings },
   java: { runner: java, bounds: roundings },
   typescript: { runner: typescript, bounds: roundings },

@@ -10,14 +10,17 @@ export const c = native({
     new Map([
       ['words.h', WORDS],
       ['main.c', main(jobs)],
-      ...jobs.map((job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const),
+      ...jobs.map(
+        (job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const,
+      ),
     ]),
   build: (jobs) => [['gcc', ...FLAGS, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm']],
   run: ['./program'],
 })
 
 /** Several sources of one loss are linked together. */
-const ownNames = ({ id, name }: NativeJob) => `#define ${name} ${id}_f\n#define ${name}_scratch ${id}_scratch\n`
+const ownNames = ({ id, name }: NativeJob) =>
+  `#define ${name} ${id}_f\n#define ${name}_scratch ${id}_scratch\n`
 
 /** Each word is an array of doubles in hexadecimal digits, the highest byte first. */
 const WORDS = `#include <stdint.h>
