@@ -35,7 +35,7 @@ function attempt(target: Target, loss: Loss): string | CannotWrite {
 describe('the registry', () => {
   it('has every target and every dialect that there is a file for', () => {
     expect(TARGETS.map(({ name }) => `${name}.ts`).sort()).toEqual(filesOf('targets').sort())
-    const shared = ['quoting.ts']
+    const shared = ['checked.ts', 'quoting.ts']
     const dialects = filesOf('dialects').filter((file) => !shared.includes(file))
     expect(DIALECTS.map(({ name }) => `${name}.ts`).sort()).toEqual(dialects.sort())
   })
@@ -49,7 +49,9 @@ describe('the registry', () => {
       format: 'esm',
       platform: 'browser',
     })
-    expect(bundle.outputFiles[0]!.text).not.toContain('node:')
+    // esbuild refuses modules of Node for this platform.
+    expect(bundle.errors).toEqual([])
+    expect(bundle.outputFiles[0]!.text).not.toMatch(/(from|require\() ?["']node:/)
   })
 })
 

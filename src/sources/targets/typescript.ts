@@ -111,8 +111,8 @@ export const SYNTAX: LoopSyntax = {
   pick: call('pick'),
 }
 
-/** Assigned elements take no exclamation mark. */
-const plainTargets = (line: string) => line.replace(/^(\s*[\w$]+\[.*?\])!( [+*]?= )/, '$1$2')
+/** Elements that are only assigned take no exclamation mark. */
+const plainTargets = (line: string) => line.replace(/^(\s*[\w$]+\[.*?\])!( = )/, '$1$2')
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
   roundToEven: [

@@ -5,6 +5,7 @@ import { c } from './c.ts'
 import { duckdb } from './duckdb.ts'
 import { go } from './go.ts'
 import { java } from './java.ts'
+import { postgres } from './postgres.ts'
 import { python } from './python.ts'
 import type { Runner } from './runner.ts'
 import { rust } from './rust.ts'
@@ -29,7 +30,7 @@ const QUERY: Bounds = { tolerance: 1e-12, smallest: 1e-290 }
  * what is left may be off by a rounding of those.
  */
 const LIBRARY: Readonly<Record<Precision, Bounds>> = {
-  float64: { tolerance: 1e-11, smallest: 1e-4 },
+  float64: { tolerance: 1e-10, smallest: 1e-4 },
   float32: { tolerance: 1e-4, smallest: 1e-3 },
 }
 const library = (precision: Precision) => LIBRARY[precision]
@@ -49,5 +50,6 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
   rust: { runner: rust, bounds: roundings },
   java: { runner: java, bounds: roundings },
   typescript: { runner: typescript, bounds: roundings },
+  'sql postgres': { runner: postgres, bounds: () => QUERY },
   'sql duckdb': { runner: duckdb, bounds: () => QUERY },
 }
