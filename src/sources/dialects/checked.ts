@@ -11,6 +11,10 @@ const LEAST = Number.MIN_VALUE
 /** Adding less than this to the largest number rounds back to it. */
 const ABSORBED = 9e291
 
+/** NaN is greater than any bound here, and stays what it is. */
+const strange = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) =>
+  args.flatMap((arg, place) => (ranges[place].nan ? [`WHEN ${dialect.isNaN(arg)} THEN ${arg.text}`] : []))
+
 /** e^x is finite and normal between these. */
 const EXP = { over: 709.782712893384, under: -745, denormal: -708 } as const
 
@@ -51,6 +55,7 @@ export const mul: SqlRule = ([a, b], [x, y], dialect) => {
   const [plus, one, zero, most, least] = [Infinity, 1, 0, MOST, LEAST].map((value) => dialect.double(value))
   const infinite = `sign(${a.text}) * sign(${b.text}) * ${plus}`
   return caseOf(
+    ...strange([a, b], [x, y], dialect),
     `WHEN ${within(b, SUM)} = 0 THEN ${plain.text}`,
     `WHEN ${right} > ${one} THEN CASE WHEN ${left} > ${most} / ${right} THEN ${infinite} ELSE ${plain.text} END`,
     `WHEN ${left} < ${least} / ${right} THEN ${zero}`,
@@ -68,6 +73,7 @@ export const div: SqlRule = ([a, b], [x, y], dialect) => {
     (value) => dialect.double(value),
   )
   return caseOf(
+    ...strange([a, b], [x, y], dialect),
     `WHEN ${within(b, SUM)} = 0 THEN CASE WHEN ${within(a, SUM)} > 0 THEN ${plus} WHEN ${within(a, SUM)} < 0 THEN ${minus} ELSE ${nan} END`,
     `WHEN ${right} < ${one} THEN CASE WHEN ${left} > ${most} * ${right} THEN sign(${a.text}) * sign(${b.text}) * ${plus} ELSE ${plain.text} END`,
     `WHEN ${left} < ${least} * ${right} THEN ${zero}`,

@@ -9,6 +9,7 @@ import { postgres } from './postgres.ts'
 import { python } from './python.ts'
 import type { Runner } from './runner.ts'
 import { rust } from './rust.ts'
+import { spark } from './spark.ts'
 import { typescript } from './typescript.ts'
 
 interface Entry {
@@ -51,5 +52,6 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
   java: { runner: java, bounds: roundings },
   typescript: { runner: typescript, bounds: roundings },
   'sql postgres': { runner: postgres, bounds: () => QUERY },
+  'sql spark': { runner: spark, bounds: () => QUERY },
   'sql duckdb': { runner: duckdb, bounds: () => QUERY },
 }
