@@ -504,8 +504,9 @@ export const COMMON = {
       `WHEN ${text(x, SUM)} > 0 THEN ${one} WHEN ${text(x, SUM)} < 0 THEN ${dialect.double(-1)} ELSE ${dialect.double(0)}`,
     )
   },
-  mul_no_nan: ([g, d], [, range], dialect) => {
-    const times = dialect.ops.mul!([g, d], [range, range], dialect)
+  mul_no_nan: ([g, d], ranges, dialect) => {
+    const range = ranges[1]
+    const times = dialect.ops.mul!([g, d], ranges, dialect)
     const isPlain = !range.nan && Number.isFinite(range.low) && Number.isFinite(range.high)
     return isPlain && !dialect.raises.overflow
       ? times

@@ -27,8 +27,11 @@ export const spark: Runner = {
       })
       writeFileSync(join(folder, 'jobs.json'), JSON.stringify(tables))
       const driver = new URL('../drivers/spark_driver.py', import.meta.url).pathname
-      const options = { encoding: 'utf8', maxBuffer: 2 ** 30, stdio: ['ignore', 'pipe', 'pipe'] } as const
-      const printed = execFileSync(interpreter, [driver, join(folder, 'jobs.json')], options)
+      const printed = execFileSync(interpreter, [driver, join(folder, 'jobs.json')], {
+        encoding: 'utf8',
+        maxBuffer: 2 ** 30,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
       const answers: Record<string, string>[] = JSON.parse(printed.slice(printed.indexOf('ANSWERS') + 7))
       let next = 0
       return jobs.map(({ unit }) =>
