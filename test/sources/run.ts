@@ -5,6 +5,7 @@
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
 import { checkTarget } from './every-source.ts'
+import { unparsed } from './parsed.ts'
 import { RUNNERS } from './runners/all.ts'
 import { NotHere } from './runners/runner.ts'
 
@@ -26,6 +27,19 @@ for (const [name, { runner, bounds }] of Object.entries(RUNNERS)) {
       console.log(`${name} is not run here: ${error.message}`)
       break
     }
+  }
+}
+
+for (const dialect of ['bigquery', 'snowflake']) {
+  if (wanted.length > 0 && !wanted.includes(`sql ${dialect}`)) continue
+  try {
+    const faults = unparsed(TARGETS.find(({ name }) => name === 'sql')!, losses, dialect)
+    for (const fault of faults) console.error(`FAIL sql ${dialect}: ${fault}`)
+    if (faults.length > 0) process.exitCode = 1
+    console.log(`sql ${dialect}: parsed, ${faults.length} wrong`)
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    console.log(`sql ${dialect} is not parsed here: ${error.message}`)
   }
 }
 
