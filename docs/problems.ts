@@ -101,6 +101,17 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
       '`detail` suggests the closest name. `GET /v1/losses` lists all losses, and [losses](losses/README.md) describes them.',
     example: loss('hubber', pair),
   },
+  'unknown-target': {
+    cause: 'A loss cannot be written as this: there is no such target, or no such dialect of SQL.',
+    remedy: '`detail` lists the targets or dialects. [sources](sources.md) describes them.',
+    example: { requests: [{ path: '/v1/losses/huber/source/nmupy' }] },
+  },
+  'cannot-write': {
+    cause: 'The target has no words for a part of the loss: a query reads one row, a loop cannot sort.',
+    remedy:
+      '`errors` has the op and its line and column in the formula. [sources](sources.md) shows which loss goes into which target.',
+    example: { requests: [{ path: '/v1/losses/supcon/source/sql' }] },
+  },
   'method-not-allowed': {
     cause: 'The route exists, but does not support this method.',
     remedy: 'Use one of the methods in the `Allow` header. Losses are evaluated with POST.',

@@ -4,6 +4,7 @@
  *   dist/<hash of the sources>/   a build, which is renamed into place, so that it is always complete
  *   dist/server.js                starts the latest build, and is replaced atomically by renaming
  *   dist/store-cli.js             the same for the store command
+ *   dist/cli.js                   the same for `lossd`
  *
  * So concurrent builds do not disturb each other or a running service, which loads modules and workers on demand from the
  * build that it was started with. Builds that nobody runs are removed when they have not been the latest for a day.
@@ -21,7 +22,7 @@ const DIST = join(ROOT, 'dist')
 const CONFIG = 'tsconfig.build.json'
 const MADE_FROM = ['src', 'tsconfig.json', CONFIG]
 const KEPT_MS = 24 * 60 * 60 * 1000
-const ENTRIES = ['server.js', 'store-cli.js']
+const ENTRIES = ['server.js', 'store-cli.js', 'cli.js']
 /** Sources may be saved while they are compiled. */
 const TRIES = 3
 
@@ -89,12 +90,13 @@ function point(file, name) {
   const replaced = /'\.\/(\w+)\/[\w-]+\.js'/.exec(before)?.[1]
   if (replaced !== undefined) touch(join(DIST, replaced))
   const made = join(DIST, `.new-${randomUUID()}.js`)
-  fs.writeFileSync(made, text)
+  fs.writeFileSync(made, text, { mode: 0o755 })
   fs.renameSync(made, entry)
 }
 
 function entryOf(file, name) {
-  return `// Written by setup/build.js: starts the latest build, and leaves a file there that marks it as running.
+  return `#!/usr/bin/env node
+// Written by setup/build.js: starts the latest build, and leaves a file there that marks it as running.
 import { writeFileSync } from 'node:fs'
 try {
   writeFileSync(new URL(\`./${name}/.used-by-\${process.pid}\`, import.meta.url), '')

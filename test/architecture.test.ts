@@ -22,13 +22,15 @@ const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
 
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['server.ts', 'store-cli.ts'],
+  ['server.ts', 'store-cli.ts', 'cli.ts'],
   ['app.ts'],
   ['routes'],
   ['http.ts', 'registry'],
   ['schemas', 'metrics.ts'],
   ['wire', 'batching', 'store', 'connections.ts', 'config.ts'],
+  ['sources'],
   ['engines', 'losses'],
+  ['loops'],
   ['language'],
   ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts'],
 ]
@@ -50,6 +52,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'schemas -> engines': [],
   'metrics.ts -> batching': ['batching/events.ts'],
   'metrics.ts -> engines': ['engines/contract.ts'],
+  'sources -> engines': [],
   'batching -> engines': ['engines/contract.ts'],
   'batching -> losses': [],
   'store -> engines': ['engines/spawn-worker-thread.ts'],
@@ -66,7 +69,7 @@ const PURE = [
   'nearest.ts',
   'errors.ts',
   'lru.ts',
-  ...files.filter((file) => file.startsWith('language/')),
+  ...files.filter((file) => /^(language|loops|sources)\//.test(file)),
   ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),
 ]
 

@@ -13,21 +13,37 @@ export interface Roots {
   readonly gradients: ReadonlyMap<string, Ref>
 }
 
+/** What a node was made from. */
+export interface NodeSource {
+  /** Of the builder before. */
+  readonly from: Ref
+  /** Whether it is the whole of that node, and not a part of its decomposition. */
+  readonly isResult: boolean
+}
+
+export interface Decomposed {
+  readonly build: Builder
+  readonly roots: Roots
+  readonly sources: ReadonlyMap<Ref, NodeSource>
+}
+
 /**
  * The same roots in a new builder. Nodes that differed only in hints for the gradient are equal from here on.
  *
  * @example
  * decomposed(build, { value, denominators: undefined, gradients: new Map() }).build.primitives()
  */
-export function decomposed(from: Builder, roots: Roots): { readonly build: Builder; readonly roots: Roots } {
+export function decomposed(from: Builder, roots: Roots): Decomposed {
   const placing = new Placing(from)
   const gradients = new Map([...roots.gradients].map(([name, ref]) => [name, placing.placed(ref)]))
   const denominators = roots.denominators === undefined ? undefined : placing.placed(roots.denominators)
-  return { build: placing.build, roots: { value: placing.placed(roots.value), denominators, gradients } }
+  const value = placing.placed(roots.value)
+  return { build: placing.build, roots: { value, denominators, gradients }, sources: placing.sources }
 }
 
 class Placing {
   readonly build: Builder
+  readonly sources = new Map<Ref, NodeSource>()
   readonly #from: Builder
   readonly #done = new Map<Ref, Ref>()
 
@@ -40,9 +56,19 @@ class Placing {
   placed(ref: Ref): Ref {
     const known = this.#done.get(ref)
     if (known !== undefined) return known
+    const before = this.build.nodes.length
     const copy = this.build.expand(this.#copy(ref), this.#from.axesOf(ref))
     this.#done.set(ref, copy)
+    this.#trace(ref, copy, before)
     return copy
+  }
+
+  /** What was made for an argument has been traced to that already. */
+  #trace(ref: Ref, copy: Ref, before: number) {
+    for (let made = before; made < this.build.nodes.length; made++) {
+      if (!this.sources.has(made)) this.sources.set(made, { from: ref, isResult: made === copy })
+    }
+    if (this.sources.get(copy)?.isResult !== true) this.sources.set(copy, { from: ref, isResult: true })
   }
 
   #copy(ref: Ref): Ref {

@@ -7,7 +7,7 @@ import { nearest, suggesting } from '../nearest.ts'
 import { formatSignature, type Parameter, type Role, rolesOf } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
-import { decomposed, type Roots } from './decompose.ts'
+import { type Decomposed, decomposed, type Roots } from './decompose.ts'
 import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
 import { AXIS_OVERLOADS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
@@ -69,8 +69,29 @@ export function lower(
   denominator?: Formula,
   hessians: readonly string[] = [],
 ): Program {
+  return lowerTraced(formula, scope, wants, denominator, hessians).program
+}
+
+/** A program, and where its nodes stand in the formula. */
+export interface TracedProgram {
+  readonly program: Program
+  /** Node -> the name that the formula assigns to it. */
+  readonly names: ReadonlyMap<number, string>
+  /** Node -> the expression that it was lowered from; nodes of a gradient have none. */
+  readonly places: ReadonlyMap<number, Position>
+}
+
+/** The same with names and places, for what people read: sources and messages. */
+export function lowerTraced(
+  formula: Formula,
+  scope: Scope,
+  wants: readonly string[],
+  denominator?: Formula,
+  hessians: readonly string[] = [],
+): TracedProgram {
   const build = new Builder(scope.axes, simplifyStably, scope.renamed)
-  const value = new Lowering(build, formula, scope).value()
+  const lowering = new Lowering(build, formula, scope)
+  const value = lowering.value()
   const axes = build.axesOf(value)
   const share =
     denominator === undefined ? build.constant(1) : new Lowering(build, denominator, scope).value()
@@ -92,8 +113,26 @@ export function lower(
   }
   const denominators = build.is(share, 1) ? undefined : build.expand(share, axes)
   const primitive = decomposed(build, { value, denominators, gradients: results })
-  const program = extract(primitive.build, scope, primitive.roots)
-  return build.square.length === 0 ? program : { ...program, square: [...build.square] }
+  const { program, placed } = extract(primitive.build, scope, primitive.roots)
+  const square = build.square.length === 0 ? {} : { square: [...build.square] }
+  return { program: { ...program, ...square }, ...traced(lowering, primitive, placed) }
+}
+
+function traced(
+  { names, places }: Pick<Lowering, 'names' | 'places'>,
+  { sources }: Pick<Decomposed, 'sources'>,
+  placed: ReadonlyMap<Ref, number>,
+): Omit<TracedProgram, 'program'> {
+  const found: Omit<TracedProgram, 'program'> & {
+    names: Map<number, string>
+    places: Map<number, Position>
+  } = { names: new Map(), places: new Map() }
+  for (const [made, { from, isResult }] of sources) {
+    const [id, name, at] = [placed.get(made), names.get(from), places.get(from)]
+    if (id !== undefined && name !== undefined && isResult) found.names.set(id, name)
+    if (id !== undefined && at !== undefined) found.places.set(id, at)
+  }
+  return found
 }
 
 /** Called with each expression that is lowered, and its node. */
@@ -150,6 +189,8 @@ class Lowering {
   readonly #scope: Scope
   readonly #lines = new Map<string, Statement>()
   readonly #done = new Map<string, Ref>()
+  /** Node -> the expression that created it. */
+  readonly places = new Map<Ref, Position>()
   /** The statement that is being lowered. It can only refer to earlier ones. */
   #place: number
 
@@ -178,13 +219,23 @@ class Lowering {
     return this.#build.real(this.#number(last.value))
   }
 
+  /** Node -> the name of the line that computes it; the first of several. */
+  get names(): ReadonlyMap<Ref, string> {
+    const assigned = [...this.#done].filter(([name]) => this.#lines.has(name))
+    return new Map(assigned.reverse().map(([name, ref]) => [ref, name]))
+  }
+
   #lower(expression: Expression): Ref {
-    const ref = this.#refOf(expression)
+    const before = this.#build.nodes.length
+    const ref = this.#lowerKind(expression)
+    for (let made = before; made < this.#build.nodes.length; made++) {
+      if (!this.places.has(made)) this.places.set(made, expression.at)
+    }
     this.#observe?.(expression, ref)
     return ref
   }
 
-  #refOf(expression: Expression): Ref {
+  #lowerKind(expression: Expression): Ref {
     switch (expression.kind) {
       case 'number':
         return this.#build.constant(expression.value)
@@ -521,7 +572,11 @@ function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefine
 }
 
 /** Dead code elimination: keeps only the nodes that the value and the gradients need, renumbered. */
-function extract(build: Builder, scope: Scope, roots: Roots): Program {
+function extract(
+  build: Builder,
+  scope: Scope,
+  roots: Roots,
+): { readonly program: Program; readonly placed: ReadonlyMap<Ref, number> } {
   const all = build.primitives()
   const nodes: Node[] = []
   const placed = new Map<Ref, number>()
@@ -533,7 +588,7 @@ function extract(build: Builder, scope: Scope, roots: Roots): Program {
     placed.set(ref, id)
     return id
   }
-  const program = {
+  const results = {
     value: place(roots.value),
     ...(roots.denominators === undefined ? {} : { denominators: place(roots.denominators) }),
     gradients: Object.fromEntries([...roots.gradients].map(([name, ref]) => [name, place(ref)])),
@@ -543,5 +598,6 @@ function extract(build: Builder, scope: Scope, roots: Roots): Program {
   const axes = build.axes.filter((axis) =>
     nodes.some((node) => node.axes.includes(axis) || node.axis === axis),
   )
-  return { ...program, nodes, axes, renamed: { ...build.renamed }, inputs, scalars: names('scalar') }
+  const renamed = { ...build.renamed }
+  return { program: { ...results, nodes, axes, renamed, inputs, scalars: names('scalar') }, placed }
 }

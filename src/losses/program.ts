@@ -7,7 +7,7 @@ import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
 import { TooManyNodes } from '../language/builder.ts'
 import { isValueIndependentAlong } from '../language/coupling.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
-import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
+import { lower, lowerTraced, type ParamBinding, type Scope, type TracedProgram } from '../language/lower.ts'
 import { LruCache } from '../lru.ts'
 import {
   type BatchDependence,
@@ -79,23 +79,41 @@ function makeProgram(
   key: string,
 ): Omit<LossProgram, 'scalars'> {
   const scope = scopeWith(loss, structure, params)
-  const program = lowered(loss, scope, structure)
-  const { length } = program.nodes
-  if (length > MAX_NODES) {
-    throw new ProgramTooLarge(
-      `${loss.name} and its derivatives take ${length} operations, the limit is ${MAX_NODES}`,
-    )
-  }
+  const { wants, hessians } = structure
+  const make = () => lower(loss.formula, scope, wants, loss.denominator, hessians)
+  const program = withinLimits(loss, make)
+  checkLength(loss, program)
   return { key, program }
 }
 
+/**
+ * A program with the names and places of its formula, for those who read it. It is not cached.
+ *
+ * @throws ProgramTooLarge, FormulaError, NoHessian
+ */
+export function traceProgram(loss: Loss, structure: ProgramSignature): TracedProgram {
+  const scope = scopeOf(loss, structure)
+  const { wants, hessians } = structure
+  const make = () => lowerTraced(loss.formula, scope, wants, loss.denominator, hessians)
+  const traced = withinLimits(loss, make)
+  checkLength(loss, traced.program)
+  return traced
+}
+
+function checkLength({ name }: Loss, { nodes: { length } }: Program) {
+  if (length <= MAX_NODES) return
+  throw new ProgramTooLarge(
+    `${name} and its derivatives take ${length} operations, the limit is ${MAX_NODES}`,
+  )
+}
+
 /** @throws ProgramTooLarge if it would take too long */
-function lowered(loss: Loss, scope: Scope, { wants, hessians }: ProgramSignature): Program {
+function withinLimits<T>({ name }: Loss, make: () => T): T {
   try {
-    return lower(loss.formula, scope, wants, loss.denominator, hessians)
+    return make()
   } catch (error) {
     if (!(error instanceof TooManyNodes)) throw error
-    throw new ProgramTooLarge(`${loss.name} and its derivatives are too large: ${error.message}`)
+    throw new ProgramTooLarge(`${name} and its derivatives are too large: ${error.message}`)
   }
 }
 

@@ -1,13 +1,13 @@
 /** Lines that use the line before twice: as a tree such a formula has 2^n parts, and nothing may walk through all of them. */
 import { describe, expect, it } from 'vitest'
 import { compile } from '../../src/engines/compiled/kernel.ts'
-import { legalize } from '../../src/engines/compiled/legalize.ts'
-import { evaluateStaticPredicates } from '../../src/engines/compiled/static-predicates.ts'
 import { schedule } from '../../src/engines/webgpu/schedule.ts'
 import { TooManyNodes } from '../../src/language/builder.ts'
 import type { Program } from '../../src/language/ir.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
+import { legalize } from '../../src/loops/legalize.ts'
+import { evaluateStaticPredicates } from '../../src/loops/static-predicates.ts'
 
 const LINES = 24
 /** A walk through 2^24 parts takes longer, on any machine. */

@@ -2,12 +2,13 @@
  * Code generation: plan -> WebAssembly SIMD. It makes no decisions, because the plan says what is computed where. This
  * file emits the statements and the loops (with loop unrolling); loads, arithmetic and reductions are in emit/.
  */
+
+import { costOf, type Loop, type Plan, type Statement } from '../../loops/loop-plan.ts'
 import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
 import { ExpressionEmitter } from './emit/expressions.ts'
 import type { KernelParam } from './emit/kernel-params.ts'
 import { LoadStoreEmitter } from './emit/load-store.ts'
 import { ReductionEmitter } from './emit/reductions.ts'
-import { costOf, type Loop, type Plan, type Statement } from './loop-plan.ts'
 import { HOST_IMPORTS } from './math.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
 import type { TargetFeatures } from './wide.ts'

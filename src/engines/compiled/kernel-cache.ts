@@ -1,6 +1,12 @@
 /** The kernel cache (LRU): programs -> compiled kernels. */
 
 import type { Program } from '../../language/ir.ts'
+import type { Specialization } from '../../loops/legalize.ts'
+import {
+  evaluateStaticPredicates,
+  NO_STATIC_PREDICATES,
+  type StaticPredicates,
+} from '../../loops/static-predicates.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { compile, type Kernel, planOf, surelyCompiles } from './kernel.ts'
 import {
@@ -10,8 +16,6 @@ import {
   stridedVectorAxes,
   vectorizationThreshold,
 } from './lanes.ts'
-import type { Specialization } from './legalize.ts'
-import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from './static-predicates.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
 import type { TargetFeatures } from './wide.ts'
 

@@ -6,12 +6,13 @@
 import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import { COTANGENT, type Specialization } from '../../loops/legalize.ts'
+import { type Buffer, type Plan, totalCost } from '../../loops/loop-plan.ts'
+import { plan } from '../../loops/planner.ts'
 import { UnsupportedByEngine } from '../contract.ts'
+import { legalizeWithin } from '../legalize-within.ts'
 import { NUMBER, OVERREAD_ELEMENTS, VECTOR } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
-import { COTANGENT, legalize, type Specialization } from './legalize.ts'
-import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
-import { plan } from './planner.ts'
 import type { TargetFeatures } from './wide.ts'
 
 /** Sizes of all axes, including the renamed ones. */
@@ -70,12 +71,7 @@ export function surelyCompiles({ nodes }: Program): boolean {
  * @throws UnsupportedByEngine if there would be too many, or the program has whole-axis ops
  */
 export function planOf(program: Program, variant: Specialization): Plan {
-  const { length } = program.nodes
-  if (length > MAX_NODES)
-    throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
-  const whole = program.nodes.find(({ op }) => isHostOp(op))
-  if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
-  return plan(legalize(program, variant), variant.lanes)
+  return plan(legalizeWithin(MAX_NODES, program, variant), variant.lanes)
 }
 
 /**

@@ -3,8 +3,8 @@
  * launch share, never on the length of the batch: a batched job runs through the same kernel as alone.
  */
 import type { Program } from '../../language/ir.ts'
-import { fastestAxis } from './loop-interchange.ts'
-import { costOf, type Loop, type Plan, readsInput, type Statement } from './loop-plan.ts'
+import { fastestAxis } from '../../loops/loop-interchange.ts'
+import { costOf, type Loop, type Plan, readsInput, type Statement } from '../../loops/loop-plan.ts'
 
 /** An axis longer than this is never short; measured with `load/lanes.ts`. */
 const SHORT = 48

@@ -1,9 +1,10 @@
 /** One launch: copies the data of the batch into an arena, and returns the kernel's results as views of it. */
+
+import type { Buffer } from '../../loops/loop-plan.ts'
 import type { NumericArray } from '../../tensor.ts'
 import type { Batch, BatchResult, ChunkedArray } from '../contract.ts'
 import type { Arena } from './arena.ts'
 import type { Arguments, Kernel, Layout, Sizes } from './kernel.ts'
-import type { Buffer } from './loop-plan.ts'
 import { HOST_IMPORTS } from './math.ts'
 
 /** Memory that a launch with this many slices needs, in bytes. */

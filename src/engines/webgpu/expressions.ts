@@ -3,8 +3,8 @@
  * each line is emitted only once, in the outermost open loop in which all of its coordinates are known.
  */
 import type { BinaryOp, LogicOp, Node, Op, UnaryOp } from '../../language/ir.ts'
-import type { LegalizedProgram } from '../compiled/legalize.ts'
-import { isScalar } from '../compiled/loop-plan.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
+import { isScalar } from '../../loops/loop-plan.ts'
 import type { BufferDeclaration } from './kernel-schedule.ts'
 import { literal } from './literal.ts'
 import type { UniformLayout } from './uniform-layout.ts'

@@ -3,7 +3,7 @@
  * schedule.ts creates it from a legalized program, row-kernels.ts and matmul-tiles.ts turn each dispatch into WGSL,
  * and memory-layout.ts computes the layout for given sizes.
  */
-import type { LegalizedProgram, ProgramOutput } from '../compiled/legalize.ts'
+import type { LegalizedProgram, ProgramOutput } from '../../loops/legalize.ts'
 
 /** A block of memory that a dispatch writes. Scratch lives as long as the batch; the others are results. */
 export interface BufferDeclaration {

@@ -2,7 +2,7 @@
  * GEMM (tiled matmul) in WGSL: a workgroup computes one square tile of the result from strips of both factors in shared
  * memory, and each thread a small square of it (register tiling).
  */
-import type { LegalizedProgram } from '../compiled/legalize.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { type Coordinates, ExpressionEmitter, type ShaderContext } from './expressions.ts'
 import { TILE, type TiledMatmulKernel } from './kernel-schedule.ts'
 import { indented, type ShaderFragment } from './row-kernels.ts'

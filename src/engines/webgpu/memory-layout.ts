@@ -4,7 +4,7 @@
  */
 import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
-import type { LegalizedProgram } from '../compiled/legalize.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { type Batch, OutOfMemory, UnsupportedByEngine } from '../contract.ts'
 import { type BufferDeclaration, type Dispatch, splitReductionChunk, TILE } from './kernel-schedule.ts'
 import type { Module } from './module.ts'

@@ -1,10 +1,10 @@
 /** Program -> the WGSL of its stages, and the numbers that they share. Pure: it knows no device. */
 
-import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
-import { type LegalizedProgram, legalize } from '../compiled/legalize.ts'
-import { NO_STATIC_PREDICATES, type StaticPredicates } from '../compiled/static-predicates.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
+import { NO_STATIC_PREDICATES, type StaticPredicates } from '../../loops/static-predicates.ts'
 import { UnsupportedByEngine } from '../contract.ts'
+import { legalizeWithin } from '../legalize-within.ts'
 import type { BufferDeclaration, Dispatch, KernelSchedule } from './kernel-schedule.ts'
 import { mathSource } from './math.ts'
 import { tileSource } from './matmul-tiles.ts'
@@ -34,12 +34,7 @@ export function legalizeForShaders(
   program: Program,
   staticPredicates: StaticPredicates = NO_STATIC_PREDICATES,
 ): LegalizedProgram {
-  const { length } = program.nodes
-  if (length > MAX_NODES)
-    throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${MAX_NODES}`)
-  const whole = program.nodes.find(({ op }) => isHostOp(op))
-  if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
-  return legalize(program, { uniform: false, staticPredicates })
+  return legalizeWithin(MAX_NODES, program, { uniform: false, staticPredicates })
 }
 
 /**

@@ -5,9 +5,9 @@
  */
 
 import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
+import { evaluateStaticPredicates, type StaticPredicates } from '../../loops/static-predicates.ts'
 import { putMostRecent } from '../../lru.ts'
-import type { LegalizedProgram } from '../compiled/legalize.ts'
-import { evaluateStaticPredicates, type StaticPredicates } from '../compiled/static-predicates.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { legalizeForShaders, type Module, moduleOf } from './module.ts'
 import { scheduleKey } from './schedule.ts'

@@ -2,7 +2,7 @@
  * Row kernels (fused reductions) in WGSL: each point of the stage's axes belongs to one thread, or to several lanes of
  * a workgroup that iterate over the other axes together and combine their sums in a tree reduction.
  */
-import type { LegalizedProgram } from '../compiled/legalize.ts'
+import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { type Coordinates, ExpressionEmitter, type ShaderContext } from './expressions.ts'
 import {
   type KernelOp,

@@ -4,9 +4,9 @@
  * stored.
  */
 import type { Node } from '../../language/ir.ts'
-import type { LegalizedProgram, ProgramOutput } from '../compiled/legalize.ts'
-import { COSTS, isReduction, isScalar } from '../compiled/loop-plan.ts'
-import { isIndirect } from '../compiled/memory-read.ts'
+import type { LegalizedProgram, ProgramOutput } from '../../loops/legalize.ts'
+import { COSTS, isReduction, isScalar } from '../../loops/loop-plan.ts'
+import { isIndirect } from '../../loops/memory-read.ts'
 import {
   type BufferDeclaration,
   type Dispatch,

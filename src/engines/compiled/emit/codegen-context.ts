@@ -3,8 +3,8 @@
  * the values that are in locals. It emits no loads, no arithmetic and no loops; the other files in this folder do.
  */
 import type { Node } from '../../../language/ir.ts'
-import type { LegalizedProgram } from '../legalize.ts'
-import { type Buffer, isScalar, type Plan } from '../loop-plan.ts'
+import type { LegalizedProgram } from '../../../loops/legalize.ts'
+import { type Buffer, isScalar, type Plan } from '../../../loops/loop-plan.ts'
 import {
   type Code,
   constF32x4,

@@ -3,9 +3,9 @@
  * need several steps are in math.ts.
  */
 import type { Node } from '../../../language/ir.ts'
-import { isScalar, readsInput } from '../loop-plan.ts'
+import { isScalar, readsInput } from '../../../loops/loop-plan.ts'
+import { memoryReadOf } from '../../../loops/memory-read.ts'
 import { expUpToZero, log1pUnitInterval, MATH, type MathOp } from '../math.ts'
-import { memoryReadOf } from '../memory-read.ts'
 import {
   type Code,
   call,

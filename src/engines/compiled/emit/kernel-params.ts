@@ -2,7 +2,7 @@
  * The kernel's parameters: a list of 32-bit words in memory, each of which is read once at the start of the kernel.
  * This file defines the words and their order; kernel.ts fills them in for each launch.
  */
-import type { Buffer } from '../loop-plan.ts'
+import type { Buffer } from '../../../loops/loop-plan.ts'
 import {
   type Code,
   type FunctionBuilder,

@@ -3,8 +3,8 @@
  * up to the ends of rows.
  */
 import type { Node } from '../../../language/ir.ts'
-import type { Buffer } from '../loop-plan.ts'
-import { type AxisRead, memoryReadOf } from '../memory-read.ts'
+import type { Buffer } from '../../../loops/loop-plan.ts'
+import { type AxisRead, memoryReadOf } from '../../../loops/memory-read.ts'
 import {
   type Code,
   constI32x4,

@@ -3,7 +3,7 @@
  * their own. A sum is accumulated in blocks, and the rounding error of the total is kept separately (compensated
  * summation).
  */
-import type { Accumulator } from '../loop-plan.ts'
+import type { Accumulator } from '../../../loops/loop-plan.ts'
 import {
   type Code,
   call,

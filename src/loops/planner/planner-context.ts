@@ -2,7 +2,7 @@
  * A program and the nesting order of its loops: what the planner and its blocks need to know about nodes and axes,
  * and the buffers that they have allocated.
  */
-import type { Node } from '../../../language/ir.ts'
+import type { Node } from '../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
 import { fastestAxis } from '../loop-interchange.ts'
 import {

@@ -3,7 +3,7 @@
  * accumulated. Data only: planner.ts creates it from a legalized program, emit.ts turns it into WebAssembly,
  * print-plan.ts into text.
  */
-import type { Node, Op } from '../../language/ir.ts'
+import type { Node, Op } from '../language/ir.ts'
 import type { LegalizedProgram, ProgramOutput } from './legalize.ts'
 import { isIndirect, memoryReadOf } from './memory-read.ts'
 

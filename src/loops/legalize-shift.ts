@@ -2,8 +2,8 @@
  * Legalization of shifts: what stands n places before. Cheap arithmetic is computed again there, from the neighbours of what is
  * in memory, and so nothing is stored for it. Anything else is stored once and read at a distance.
  */
-import type { Builder, Ref } from '../../language/builder.ts'
-import type { FormulaOp } from '../../language/ir.ts'
+import type { Builder, Ref } from '../language/builder.ts'
+import type { FormulaOp } from '../language/ir.ts'
 
 /** Up to this many operations of several neighbours are computed again instead of storing their result. */
 const CHEAP_TO_REPEAT = 4

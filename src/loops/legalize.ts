@@ -5,11 +5,10 @@
  * shift to the neighbours that are read.
  */
 
-import { Builder, type Ref, TooManyNodes } from '../../language/builder.ts'
-import { layoutOf, type Node, type Program } from '../../language/ir.ts'
-import { isElementwise } from '../../language/scalar.ts'
-import { simplify } from '../../language/simplify.ts'
-import { UnsupportedByEngine } from '../contract.ts'
+import { Builder, type Ref } from '../language/builder.ts'
+import { layoutOf, type Node, type Program } from '../language/ir.ts'
+import { isElementwise } from '../language/scalar.ts'
+import { simplify } from '../language/simplify.ts'
 import { legalizeShift } from './legalize-shift.ts'
 import type { StaticPredicates } from './static-predicates.ts'
 
@@ -23,6 +22,8 @@ export interface LegalizedProgram {
   readonly roots: readonly ProgramOutput[]
   /** The memory of the cotangent holds a single number, which is that of every value. */
   readonly sharesCotangent?: boolean
+  /** Node of the program -> its node here. */
+  readonly refs: readonly Ref[]
 }
 
 /** A result of the kernel. */
@@ -45,6 +46,8 @@ const CHEAP_TO_RENAME = 4
 export interface Specialization {
   /** Whether a single number is the cotangent of all values. */
   readonly uniform: boolean
+  /** Whether a sum of cotangents may be a single one times their count, which rounds differently. */
+  readonly mayCount?: boolean
   /** Known conditions, by node of the program. */
   readonly staticPredicates: StaticPredicates
   /** The vectorized axis; default: the fastest one. */
@@ -52,24 +55,16 @@ export interface Specialization {
 }
 
 /**
- * @throws UnsupportedByEngine if there would be too many ops
+ * @throws TooManyNodes if there would be too many ops
  * @example
  * legalize(program, { uniform: true, staticPredicates: new Map() }).roots
  */
-export function legalize(program: Program, variant: Omit<Specialization, 'lanes'>): LegalizedProgram {
-  try {
-    return expanded(program, variant)
-  } catch (error) {
-    throw error instanceof TooManyNodes ? new UnsupportedByEngine(error.message) : error
-  }
-}
-
-function expanded(
+export function legalize(
   program: Program,
-  { uniform, staticPredicates }: Omit<Specialization, 'lanes'>,
+  { uniform, mayCount = false, staticPredicates }: Omit<Specialization, 'lanes'>,
 ): LegalizedProgram {
   const build = new Builder(program.axes, simplify)
-  const asNumber = uniform && !sumsCotangents(program)
+  const asNumber = uniform && (mayCount || !sumsCotangents(program))
   const made: Ref[] = []
   program.nodes.forEach((node, id) => {
     const args = node.args.map((arg) => made[arg])
@@ -83,6 +78,7 @@ function expanded(
     inputs: program.inputs,
     roots: rootsOf(program, build, made),
     ...(uniform && !asNumber ? { sharesCotangent: true } : {}),
+    refs: made,
   }
 }
 

@@ -1,5 +1,5 @@
 /** Reads of memory under other names of its axes and at a distance along them: chains of `rename` and `shift`. */
-import type { Node } from '../../language/ir.ts'
+import type { Node } from '../language/ir.ts'
 
 /** How each axis of the memory is read. */
 export interface AxisRead {

@@ -2,8 +2,8 @@
  * Constant specialization: finds the conditions that depend only on parameters. They are known before a launch, so
  * kernels and shaders are specialized for their values, and what a parameter switches off costs nothing.
  */
-import type { Node, Program } from '../../language/ir.ts'
-import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import type { Node, Program } from '../language/ir.ts'
+import { evaluateScalar, isElementwise } from '../language/scalar.ts'
 
 /** Node of the program -> whether the condition is true. */
 export type StaticPredicates = ReadonlyMap<number, boolean>

@@ -1,0 +1,150 @@
+/**
+ * `npm run load:sources [-- --rows 50000000]`: the marks of sources. C against the service's own kernel on one thread, a query
+ * in DuckDB against what one would write by hand, and how long it takes to write a source. Ratios are measured in one run.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { assemble } from '../src/batching/assemble.ts'
+import { openEngine } from '../src/engines/index.ts'
+import { customLoss } from '../src/losses/custom.ts'
+import { loadCatalog } from '../src/losses/load-catalog.ts'
+import { TARGETS } from '../src/sources/targets.ts'
+import { writeSource } from '../src/sources/write.ts'
+import { check } from '../test/support/evaluate.ts'
+import { defaultsOf, randomFrom } from '../test/support/sample.ts'
+
+const { values: flags } = parseArgs({ options: { rows: { type: 'string', default: '50000000' } } })
+const ELEMENTS = 1_000_000
+const ROUNDS = 15
+
+/** Ten lines, as an author would write them. */
+const TEN_LINES = `e = (predictions - targets) / scale
+a = abs(e)
+q = min(a, 1)
+near = q^2 / 2
+far = a - q
+h = near + far
+w = sigmoid(-a)
+soft = softplus(e) + softplus(-e)
+mix = w * h + (1 - w) * log1p(soft)
+mix + 0.1 * tanh(e)^2`
+
+const { find } = await loadCatalog()
+const [c, sql] = ['c', 'sql'].map((name) => TARGETS.find((target) => target.name === name)!)
+const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
+try {
+  for (const name of ['huber', 'sigmoid_focal']) await compareWithKernel(name)
+  await compareQueries(Number(flags.rows))
+  timeWriting()
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+function median(times: number[]): number {
+  return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!
+}
+
+async function compareWithKernel(name: string) {
+  const loss = find(name)!
+  const random = randomFrom(1)
+  const draw = (isTarget: boolean) =>
+    Float32Array.from({ length: ELEMENTS }, () =>
+      isTarget && name !== 'huber' ? Number(random() < 0.3) : 6 * random() - 3,
+    )
+  const tensors = new Map(
+    ['predictions', 'targets'].map((input) => {
+      const data = draw(input === 'targets')
+      return [input, { dtype: 'float32', shape: [ELEMENTS], data, encoding: 'binary', typed: true } as const]
+    }),
+  )
+  const engine = await openEngine({ engine: 'auto', threads: 1, memoryBytes: 2 ** 30, log: () => {} })
+  const kernel: number[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    const { job } = check(loss, tensors, {})
+    const batch = assemble([job])
+    const begin = performance.now()
+    const result = await engine.run(batch)
+    kernel.push(performance.now() - begin)
+    result.release?.()
+  }
+  await engine.close()
+  const own = median(timeC(name))
+  console.log(
+    `${name}, 1e6 float32, value and gradient: C ${own.toFixed(2)} ms, kernel ${median(kernel).toFixed(2)} ms, ratio ${(own / median(kernel)).toFixed(2)}`,
+  )
+}
+
+function timeC(name: string): number[] {
+  const loss = find(name)!
+  const { text } = writeSource(c!, { loss, params: defaultsOf(loss), options: { precision: 'float32' } })
+  const isHuber = name === 'huber'
+  const params = isHuber ? 'HUBER_DELTA' : 'SIGMOID_FOCAL_ALPHA, SIGMOID_FOCAL_GAMMA'
+  const main = `#define _POSIX_C_SOURCE 199309L
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+${text}
+int main(void) {
+  const size_t n = ${ELEMENTS};
+  float *x = malloc(4 * n), *y = malloc(4 * n), *l = malloc(4 * n), *gx = malloc(4 * n), *gy = malloc(4 * n);
+  for (size_t i = 0; i < n; i++) { x[i] = 6.0f * rand() / (float)RAND_MAX - 3; y[i] = ${isHuber ? '6.0f * rand() / (float)RAND_MAX - 3' : 'rand() % 10 < 3'}; }
+  for (int round = 0; round < ${ROUNDS}; round++) {
+    struct timespec a, b;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    ${name}(n, x, y, ${params}, ${name.toUpperCase()}_NONE, l, gx, gy);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    printf("%f\\n", (b.tv_sec - a.tv_sec) * 1e3 + (b.tv_nsec - a.tv_nsec) / 1e6);
+  }
+  return 0;
+}
+`
+  writeFileSync(join(folder, `${name}.c`), main)
+  const program = join(folder, name)
+  execFileSync('gcc', ['-std=c11', '-O3', '-march=native', '-o', program, `${program}.c`, '-lm'])
+  return execFileSync(program, { encoding: 'utf8' }).trim().split('\n').map(Number)
+}
+
+async function compareQueries(rows: number) {
+  const connection = await (await DuckDBInstance.create()).connect()
+  const file = join(folder, 't.parquet')
+  await connection.run(
+    `COPY (SELECT random() * 6 - 3 AS predictions, random() * 6 - 3 AS targets FROM range(${rows})) TO '${file}' (FORMAT parquet)`,
+  )
+  await connection.run(`CREATE VIEW t AS SELECT * FROM '${file}'`)
+  const huber = find('huber')!
+  const own = writeSource(sql!, { loss: huber, params: defaultsOf(huber), gradients: ['predictions'] }).text
+  const byHand = `SELECT *,
+    CASE WHEN abs(predictions - targets) <= 1 THEN 0.5e0 * (predictions - targets) * (predictions - targets) ELSE abs(predictions - targets) - 0.5e0 END AS loss,
+    CASE WHEN abs(predictions - targets) <= 1 THEN predictions - targets ELSE sign(predictions - targets) END AS gradient_predictions
+    FROM t`
+  const time = async (query: string) => {
+    const begin = performance.now()
+    await connection.run(`SELECT avg(loss), max(gradient_predictions) FROM (${query})`)
+    return performance.now() - begin
+  }
+  const [written, hand]: [number[], number[]] = [[], []]
+  for (let round = 0; round < 5; round++) {
+    written.push(await time(own))
+    hand.push(await time(byHand))
+  }
+  console.log(
+    `huber, ${rows} rows of Parquet in DuckDB: written ${median(written).toFixed(0)} ms, by hand ${median(hand).toFixed(0)} ms, ratio ${(median(written) / median(hand)).toFixed(2)}`,
+  )
+}
+
+function timeWriting() {
+  const inputs = { predictions: { differentiable: true }, targets: {} }
+  const loss = customLoss({ inputs, params: { scale: { type: 'number', default: 1 } }, formula: TEN_LINES })
+  for (const target of TARGETS) {
+    const times = Array.from({ length: 30 }, () => {
+      const begin = performance.now()
+      writeSource(target, { loss, params: { scale: 1 } })
+      return performance.now() - begin
+    })
+    console.log(`a formula of 10 lines as ${target.name}: ${median(times).toFixed(2)} ms`)
+  }
+}

@@ -1,0 +1,49 @@
+/** GoogleSQL raises an error where a result overflows or divides by zero; an underflow is 0. NaN equals nothing. */
+import { atom } from '../code.ts'
+import { InvalidName } from '../contract.ts'
+import { COMMON, type Dialect, logarithm, SPELLED_OUT } from '../sql.ts'
+import { add, div, exp, mul, pow, sub } from './checked.ts'
+import { quoted } from './quoting.ts'
+
+export const bigquery: Dialect = {
+  name: 'bigquery',
+  ops: {
+    ...COMMON,
+    ...SPELLED_OUT,
+    add,
+    sub,
+    mul,
+    div,
+    exp,
+    pow,
+    log2: undefined,
+    log10: logarithm('log10'),
+    round: ([x]) => {
+      const half = `abs(${x.text} - trunc(${x.text})) = 0.5`
+      return atom(`CASE WHEN ${half} THEN 2 * round(${x.text} / 2) ELSE round(${x.text}) END`)
+    },
+    asin: ([x]) => atom(`asin(${x.text})`),
+    acos: ([x]) => atom(`acos(${x.text})`),
+    erf: undefined,
+    lgamma: undefined,
+    digamma: undefined,
+    polygamma: undefined,
+    is_finite: ([x]) => atom(`NOT (is_inf(${x.text}) OR is_nan(${x.text}))`),
+  },
+  // A backtick within backticks would need an escape, and no name of BigQuery has one.
+  quote: (name, of) => {
+    if (name.includes('`')) throw new InvalidName(of, 'a name must not contain a backtick here')
+    return quoted(name, of, '`', 300)
+  },
+  double: (value) => {
+    if (Number.isNaN(value)) return "CAST('nan' AS FLOAT64)"
+    if (!Number.isFinite(value)) return value < 0 ? "CAST('-inf' AS FLOAT64)" : "CAST('inf' AS FLOAT64)"
+    const text = String(Math.abs(value))
+    const real = /[.e]/.test(text) ? text : `${text}.0`
+    return value < 0 ? `(-${real})` : real
+  },
+  cast: (column) => `CAST(${column} AS FLOAT64)`,
+  isNaN: (x) => `is_nan(${x.text})`,
+  raises: { overflow: true, underflow: true },
+  steps: 'EXCEPT',
+}

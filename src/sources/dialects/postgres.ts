@@ -1,0 +1,40 @@
+/** PostgreSQL raises an error where a result overflows, underflows or divides by zero; NaN equals itself and sorts last. */
+import { atom } from '../code.ts'
+import { COMMON, type Dialect, logarithm, SPELLED_OUT } from '../sql.ts'
+import { add, div, exp, mul, pow, sub } from './checked.ts'
+import { quoted } from './quoting.ts'
+
+export const postgres: Dialect = {
+  name: 'postgres',
+  ops: {
+    ...COMMON,
+    ...SPELLED_OUT,
+    add,
+    sub,
+    mul,
+    div,
+    exp,
+    pow,
+    log2: undefined,
+    log10: logarithm('log'),
+    round: ([x]) => atom(`round(${x.text})`),
+    asin: undefined,
+    acos: undefined,
+    erf: undefined,
+    lgamma: undefined,
+    digamma: undefined,
+    polygamma: undefined,
+    is_finite: ([x]) => atom(`abs(${x.text}) < 'Infinity'::float8`),
+  },
+  // Longer names would be cut silently.
+  quote: (name, of) => quoted(name, of, '"', 63),
+  double: (value) => {
+    if (Number.isNaN(value)) return "'NaN'::float8"
+    if (!Number.isFinite(value)) return value < 0 ? "'-Infinity'::float8" : "'Infinity'::float8"
+    return value < 0 ? `(-${-value}::float8)` : `${value}::float8`
+  },
+  cast: (column) => `CAST(${column} AS double precision)`,
+  isNaN: ({ text }) => `(${text}) = 'NaN'::float8`,
+  raises: { overflow: true, underflow: true },
+  steps: 'lateral',
+}

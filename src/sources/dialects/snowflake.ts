@@ -1,0 +1,42 @@
+/** Snowflake raises errors as PostgreSQL does; NaN equals itself and sorts last. */
+import { atom } from '../code.ts'
+import { COMMON, type Dialect, SPELLED_OUT } from '../sql.ts'
+import { add, div, exp, mul, pow, sub } from './checked.ts'
+import { quoted } from './quoting.ts'
+
+export const snowflake: Dialect = {
+  name: 'snowflake',
+  ops: {
+    ...COMMON,
+    ...SPELLED_OUT,
+    add,
+    sub,
+    mul,
+    div,
+    exp,
+    pow,
+    log2: undefined,
+    log10: undefined,
+    round: ([x]) => {
+      const half = `abs(${x.text} - trunc(${x.text})) = 0.5`
+      return atom(`CASE WHEN ${half} THEN 2 * round(${x.text} / 2) ELSE round(${x.text}) END`)
+    },
+    asin: ([x]) => atom(`asin(${x.text})`),
+    acos: ([x]) => atom(`acos(${x.text})`),
+    erf: undefined,
+    lgamma: undefined,
+    digamma: undefined,
+    polygamma: undefined,
+    is_finite: ([x], _, dialect) => atom(`abs(${x.text}) < ${dialect.double(Infinity)}`),
+  },
+  quote: (name, of) => quoted(name, of, '"', 255),
+  double: (value) => {
+    if (Number.isNaN(value)) return "'NaN'::FLOAT"
+    if (!Number.isFinite(value)) return value < 0 ? "'-inf'::FLOAT" : "'inf'::FLOAT"
+    return value < 0 ? `(-${-value}::FLOAT)` : `${value}::FLOAT`
+  },
+  cast: (column) => `CAST(${column} AS FLOAT)`,
+  isNaN: ({ text }) => `(${text}) = 'NaN'::FLOAT`,
+  raises: { overflow: true, underflow: true },
+  steps: 'EXCLUDE',
+}

@@ -1,0 +1,650 @@
+/**
+ * The writer for loops: the loop plan of a program as source text in a language like C. The plan says what is computed
+ * in which loop, kept in scratch memory or computed again; the language's table says how each op is spelled. This file
+ * names the values, puts those that are used once where they are used, and spells addresses.
+ */
+import { isHostOp } from '../language/host-ops.ts'
+import type { Node, Op } from '../language/ir.ts'
+import { isElementwise } from '../language/scalar.ts'
+import { COTANGENT, type LegalizedProgram, legalize } from '../loops/legalize.ts'
+import {
+  type Accumulator,
+  type Buffer,
+  isScalar,
+  type Loop,
+  type Plan,
+  type Statement,
+} from '../loops/loop-plan.ts'
+import { plan } from '../loops/planner.ts'
+import { atom, type Code, indented, type Rule } from './code.ts'
+import { CannotWrite, type SourceProgram } from './contract.ts'
+import { axisWord, fixedSize, Names } from './names.ts'
+
+/** Ops that the writer spells itself, because they are loops, memory or names. */
+type WrittenOp =
+  | 'input'
+  | 'scalar'
+  | 'constant'
+  | 'index'
+  | 'size'
+  | 'cotangent'
+  | 'expand'
+  | 'rename'
+  | 'pick'
+  | 'reduce_sum'
+  | 'reduce_max'
+  | 'contract'
+
+/** The types of values. */
+export type ValueType = 'real' | 'index' | 'bool'
+
+/** How a language spells each op. A new op of the IR is missing in each table until someone has thought of it. */
+export type LoopOps = { readonly [O in Exclude<Op, WrittenOp>]: Rule | undefined }
+
+/** How a language spells everything else. */
+export interface LoopSyntax {
+  /** An op with no row here cannot be said. */
+  readonly ops: LoopOps
+  readonly reserved: readonly string[]
+  number(value: number): string
+  truth(value: boolean): string
+  /** A whole number as an index. */
+  whole(value: number): string
+  /** The index of a loop, a size or a truth as another type. */
+  readonly indexOfLoop: Rule
+  readonly realOfSize: Rule
+  readonly realOfIndex: Rule
+  readonly indexOfReal: Rule
+  constant(type: ValueType, name: string, value: Code): string
+  variable(type: ValueType, name: string, value: Code): string
+  assign(target: string, value: Code): string
+  add(target: string, value: Code): string
+  /** The head of a loop; it ends with `}`. */
+  loop(index: string, size: string): string
+  /** An element of an array. */
+  at(array: string, offset: Code): string
+  /** The sum and the product of two sizes or indices. */
+  readonly plus: Rule
+  readonly times: Rule
+  /** `pick(array, offset, stride, place, size)`: 0 where the place is outside. */
+  readonly pick: Rule
+}
+
+/** A program in a language, for the frame of its function. */
+export interface LoopSource {
+  readonly inputs: readonly LoopArray[]
+  readonly outputs: readonly LoopArray[]
+  readonly scratch: readonly LoopArray[]
+  /** Sizes that are arguments. */
+  readonly sizes: readonly { readonly axis: string; readonly name: string }[]
+  readonly params: readonly {
+    readonly name: string
+    readonly of: string
+    readonly value: number
+    readonly about: string
+  }[]
+  /** The name of the number that every gradient is multiplied by. */
+  readonly scale: string
+  readonly usesScale: boolean
+  readonly body: readonly string[]
+  /** The number of values, from the sizes. */
+  readonly values: Code
+}
+
+export interface LoopArray {
+  readonly name: string
+  readonly role: Buffer['role']
+  /** The input, for inputs and gradients. */
+  readonly of: string
+  readonly type: 'real' | 'index'
+  readonly axes: readonly string[]
+  /** The number of its elements. */
+  readonly length: Code
+}
+
+/** Longer expressions are divided. */
+const MOST_TEXT = 88
+const INDICES = ['i', 'j', 'k', 'l', 'm', 'n1', 'n2', 'n3', 'n4', 'n5']
+
+/**
+ * @throws CannotWrite
+ * @example
+ * writeLoops(sourceProgram({ loss: huber, params: { delta: 1 } }), C).body // ['for (size_t i = 0; ...', ...]
+ */
+export function writeLoops(source: SourceProgram, syntax: LoopSyntax): LoopSource {
+  checkOps(source, syntax)
+  const legal = legalize(source.program, { uniform: true, mayCount: true, staticPredicates: new Map() })
+  return new LoopWriter(source, plan(legal), syntax).write()
+}
+
+/** @throws CannotWrite */
+function checkOps({ program, places }: SourceProgram, { ops }: LoopSyntax) {
+  program.nodes.forEach(({ op }, id) => {
+    if (isHostOp(op))
+      throw new CannotWrite(
+        op,
+        'needs a whole axis at once, which no loop over elements says',
+        places.get(id),
+      )
+    const isTabled = isElementwise(op) || op === 'select' || op === 'shift'
+    if (isTabled && ops[op as keyof LoopOps] === undefined && !LEGALIZED.has(op))
+      throw new CannotWrite(op, 'the language has no such function', places.get(id))
+  })
+}
+
+/** They are taken apart before anything is written. */
+const LEGALIZED: ReadonlySet<Op> = new Set(['sigmoid', 'softplus', 'stop_gradient'] satisfies Op[])
+
+class LoopWriter {
+  readonly #source: SourceProgram
+  readonly #plan: Plan
+  readonly #program: LegalizedProgram
+  readonly #syntax: LoopSyntax
+  readonly #names: Names
+  readonly #sizes = new Map<string, string>()
+  readonly #arrays = new Map<number, string>()
+  readonly #scalars = new Map<string, string>()
+  /** Node -> what stands for it where it is used. */
+  readonly #values = new Map<number, Code>()
+  /** Axis -> the index of the loop that is open over it. */
+  readonly #open = new Map<string, string>()
+  readonly #uses: ReadonlyMap<number, number>
+  readonly #lineNames: ReadonlyMap<number, string>
+  readonly #scale: string
+
+  constructor(source: SourceProgram, planned: Plan, syntax: LoopSyntax) {
+    this.#source = source
+    this.#plan = planned
+    this.#program = planned.program
+    this.#syntax = syntax
+    this.#names = new Names([...syntax.reserved, ...INDICES])
+    this.#uses = usesIn(planned)
+    this.#lineNames = lineNames(source, planned.program)
+    this.#nameArguments()
+    this.#scale = this.#names.take('scale')
+  }
+
+  write(): LoopSource {
+    const { buffers, body, program } = this.#plan
+    const of = (...roles: Buffer['role'][]) => {
+      return buffers.filter(({ role }) => roles.includes(role)).map((buffer) => this.#array(buffer))
+    }
+    const scalars = this.#scalarLines()
+    const lines = [...scalars, ...this.#block(body)]
+    const used = buffers.filter((buffer) => buffer.role !== 'scratch' || this.#touched.has(buffer.id))
+    const scratch = used.filter(({ role }) => role === 'scratch').map((buffer) => this.#array(buffer))
+    const values = program.roots.find(({ role }) => role === 'values')!
+    return {
+      inputs: inOrder(of('input'), this.#source),
+      outputs: of('values', 'denominators', 'gradient'),
+      scratch,
+      sizes: [...this.#sizes]
+        .filter(([axis]) => this.#isArgument(axis))
+        .map(([axis, name]) => ({ axis, name })),
+      params: this.#source.params.map(({ name, value, about }) => {
+        return { name: this.#scalars.get(name)!, of: name, value, about }
+      }),
+      scale: this.#scale,
+      usesScale: this.#program.nodes.some(({ name }) => name === COTANGENT),
+      body: lines,
+      values: this.#product(values.axes),
+    }
+  }
+
+  // Names
+
+  /** Arguments first: they keep the names of the definition. */
+  #nameArguments() {
+    const { inputs, buffers } = { ...this.#program, buffers: this.#plan.buffers }
+    for (const name of Object.keys(inputs)) this.#nameBuffer('input', name, name)
+    for (const { name } of this.#source.params) this.#scalars.set(name, this.#names.take(name))
+    for (const axis of this.#axes()) this.#sizes.set(axis, this.#names.take(sizeWord(axis, this.#axes())))
+    this.#nameBuffer('values', '', 'loss')
+    this.#nameBuffer('denominators', '', 'denominators')
+    for (const { role, name } of buffers)
+      if (role === 'gradient') this.#nameBuffer('gradient', name, `gradient_${name}`)
+  }
+
+  #nameBuffer(role: Buffer['role'], name: string, wanted: string) {
+    const found = this.#plan.buffers.find((buffer) => buffer.role === role && buffer.name === name)
+    if (found !== undefined) this.#arrays.set(found.id, this.#names.take(wanted))
+  }
+
+  /** Axes that give loops or arrays a size, in the order of the inputs. */
+  #axes(): readonly string[] {
+    const { axes, renamed } = this.#program
+    const declared = this.#source.inputs.flatMap((input) => input.axes)
+    const all = [...new Set([...declared, ...axes])]
+    return all.filter(
+      (axis) => axes.includes(axis) && renamed[axis] === undefined && fixedSize(axis) === undefined,
+    )
+  }
+
+  #isArgument(axis: string): boolean {
+    return (
+      this.#plan.buffers.some(({ axes }) => axes.some((name) => this.#sourceOf(name) === axis)) ||
+      this.#sizesRead.has(axis)
+    )
+  }
+
+  readonly #sizesRead = new Set<string>()
+  readonly #touched = new Set<number>()
+
+  #sourceOf(axis: string): string {
+    return this.#program.renamed[axis] ?? axis
+  }
+
+  #size(axis: string): Code {
+    const source = this.#sourceOf(axis)
+    const fixed = fixedSize(source)
+    if (fixed !== undefined) return atom(String(fixed))
+    this.#sizesRead.add(source)
+    return atom(this.#sizes.get(source)!)
+  }
+
+  #product(axes: readonly string[]): Code {
+    const sizes = axes.map((axis) => this.#size(axis))
+    return sizes.length === 0
+      ? atom('1')
+      : sizes.reduce((product, size) => this.#syntax.times([product, size]))
+  }
+
+  #array(buffer: Buffer): LoopArray {
+    const { role, name, axes } = buffer
+    const type = role === 'input' ? this.#program.inputs[name].type : this.#scratchType(buffer)
+    return { name: this.#arrayName(buffer), role, of: name, type, axes, length: this.#product(axes) }
+  }
+
+  /** Truths and indices are kept as numbers. */
+  #scratchType(_: Buffer): 'real' {
+    return 'real'
+  }
+
+  #arrayName({ id, role, name }: Buffer): string {
+    const known = this.#arrays.get(id)
+    if (known !== undefined) return known
+    const line = role === 'scratch' ? this.#lineNames.get(Number(name)) : undefined
+    const own = line === undefined ? this.#names.number('s') : this.#names.take(`${line}s`)
+    this.#arrays.set(id, own)
+    return own
+  }
+
+  /** A name for a value that is used more than once. */
+  #nameOf(id: number): string {
+    const name = this.#chosen.get(id) ?? this.#newName(id)
+    this.#chosen.set(id, name)
+    return name
+  }
+
+  /** A value that is computed again in another loop has the same name there. */
+  readonly #chosen = new Map<number, string>()
+
+  #newName(id: number): string {
+    const line = this.#lineNames.get(id)
+    if (line !== undefined) return this.#names.take(line)
+    const node = this.#program.nodes[id]
+    if (node.op === 'input') return this.#names.take(`${node.name}_i`)
+    return this.#names.number(BASES[node.op] ?? (node.type === 'bool' ? 'is' : 't'))
+  }
+
+  // Statements
+
+  /** What depends on no element is computed once, before the loops. */
+  #scalarLines(): string[] {
+    const { nodes } = this.#program
+    const lines: string[] = []
+    for (const id of usedScalars(this.#plan)) {
+      const node = nodes[id]
+      const code = this.#expression(node)
+      const isShort = node.op === 'constant' || node.op === 'scalar' || node.op === 'size'
+      if (isShort || ((this.#uses.get(id) ?? 0) < 2 && code.text.length < MOST_TEXT / 2))
+        this.#values.set(id, code)
+      else lines.push(this.#declare(id, code))
+    }
+    return lines
+  }
+
+  #block(statements: readonly Statement[]): string[] {
+    return statements.flatMap((statement) => this.#statement(statement))
+  }
+
+  #statement(statement: Statement): string[] {
+    switch (statement.kind) {
+      case 'loop':
+        return this.#loop(statement)
+      case 'compute':
+        return this.#define(statement.node, this.#expression(this.#program.nodes[statement.node]))
+      case 'load':
+        return this.#load(statement.node, statement.buffer)
+      case 'store':
+        return [this.#syntax.assign(this.#element(statement.buffer), this.#stored(statement))]
+      case 'accumulate':
+        return [this.#accumulate(statement.node, statement.memory?.total)]
+    }
+  }
+
+  #stored({ node }: Statement & { kind: 'store' }): Code {
+    return this.#real(node)
+  }
+
+  /** A short value that is used once stands where it is used. */
+  #define(id: number, code: Code): string[] {
+    const isOnce = (this.#uses.get(id) ?? 0) <= 1 && !this.#lineNames.has(id)
+    const isTrivial = this.#program.nodes[id].op === 'expand' || this.#program.nodes[id].op === 'index'
+    if (isTrivial || (isOnce && code.text.length <= MOST_TEXT && !this.#crossesLoops(id))) {
+      this.#values.set(id, code)
+      return []
+    }
+    return [this.#declare(id, code)]
+  }
+
+  #declare(id: number, code: Code): string {
+    const name = this.#nameOf(id)
+    this.#values.set(id, atom(name))
+    return this.#syntax.constant(this.#program.nodes[id].type, name, code)
+  }
+
+  /** Whether it is used in a loop that it does not itself belong to: there it would be computed again and again. */
+  #crossesLoops(id: number): boolean {
+    return this.#crossing.has(id)
+  }
+
+  get #crossing(): ReadonlySet<number> {
+    this.#crossingFound ??= crossingIn(this.#plan)
+    return this.#crossingFound
+  }
+
+  #crossingFound: ReadonlySet<number> | undefined
+
+  #load(id: number, buffer: Buffer): string[] {
+    const { op, axis, to, type } = this.#program.nodes[id]
+    const names: Record<string, string> = op === 'rename' ? { [axis!]: to! } : {}
+    const element = atom(this.#element(buffer, names))
+    return [this.#declare(id, this.#loaded(element, type))]
+  }
+
+  #loaded(code: Code, type: ValueType): Code {
+    if (type === 'real') return code
+    if (type === 'index') return this.#syntax.indexOfReal([code])
+    return this.#syntax.ops.not!([this.#syntax.ops.eq!([code, atom(this.#syntax.number(0))])])
+  }
+
+  #loop({ axis, accumulators, body }: Loop): string[] {
+    const before = accumulators.flatMap((accumulator) => this.#begin(accumulator))
+    const index = INDICES[this.#open.size]
+    this.#open.set(axis, index)
+    const inside = this.#block(body)
+    this.#open.delete(axis)
+    return [...before, this.#syntax.loop(index, this.#size(axis).text), ...indented(inside, '  '), '}']
+  }
+
+  #begin({ node, memory }: Accumulator): string[] {
+    const start = atom(this.#syntax.number(this.#isMax(node) ? Number.NEGATIVE_INFINITY : 0))
+    if (memory !== undefined) return this.#fill(memory.total, start)
+    const name = this.#nameOf(node)
+    this.#values.set(node, atom(name))
+    return [this.#syntax.variable('real', name, start)]
+  }
+
+  #fill(buffer: Buffer, value: Code): string[] {
+    const free = buffer.axes.filter((axis) => !this.#open.has(axis))
+    const opened = free.map((axis) => {
+      const index = INDICES[this.#open.size]
+      this.#open.set(axis, index)
+      return this.#syntax.loop(index, this.#size(axis).text)
+    })
+    const line = this.#syntax.assign(this.#element(buffer), value)
+    for (const axis of free) this.#open.delete(axis)
+    return nest(opened, line)
+  }
+
+  #accumulate(id: number, memory: Buffer | undefined): string {
+    const { args } = this.#program.nodes[id]
+    const [a, b] = args.map((arg) => this.#real(arg))
+    const term = b === undefined ? a : this.#syntax.ops.mul!([a, b])
+    const target = memory === undefined ? this.#values.get(id)!.text : this.#element(memory)
+    if (!this.#isMax(id)) return this.#syntax.add(target, term)
+    return this.#syntax.assign(target, this.#syntax.ops.max!([atom(target), term]))
+  }
+
+  #isMax(id: number): boolean {
+    return this.#program.nodes[id].op === 'reduce_max'
+  }
+
+  // Expressions
+
+  #expression(node: Node): Code {
+    const { op, args, value, name, axis, type } = node
+    switch (op) {
+      case 'constant':
+        if (type === 'bool') return atom(this.#syntax.truth(value !== 0))
+        return atom(this.#syntax.number(value!))
+      case 'scalar':
+        return atom(name === COTANGENT ? this.#scale : this.#scalars.get(name!)!)
+      case 'size':
+        return this.#syntax.realOfSize([this.#size(axis!)])
+      case 'index':
+        return this.#syntax.indexOfLoop([atom(this.#open.get(axis!)!)])
+      case 'input':
+        return atom(this.#element(this.#inputBuffer(name!)))
+      case 'expand':
+        return this.#value(args[0])
+      case 'rename':
+        return this.#renamed(node)
+      case 'pick':
+        return this.#pick(node)
+      case 'select':
+        return this.#select(node)
+      default:
+        return this.#elementwise(node)
+    }
+  }
+
+  #elementwise({ op, args }: Node): Code {
+    const rule = this.#syntax.ops[op as keyof LoopOps]
+    if (rule === undefined) throw new CannotWrite(op, 'the language has no such function')
+    const { nodes } = this.#program
+    const areWhole = args.every((arg) => nodes[arg].type !== 'real' || this.#wholeConstant(arg) !== undefined)
+    const areCompared = op === 'eq' || op === 'lt' || op === 'le'
+    if (areCompared && areWhole && args.some((arg) => nodes[arg].type === 'index'))
+      return rule(args.map((arg) => this.#index(arg)))
+    return rule(args.map((arg) => (nodes[arg].type === 'bool' ? this.#value(arg) : this.#real(arg))))
+  }
+
+  #select({ args: [test, yes, no], type }: Node): Code {
+    const as = (id: number) => (type === 'real' ? this.#real(id) : this.#value(id))
+    return this.#syntax.ops.select!([this.#value(test), as(yes), as(no)])
+  }
+
+  #value(id: number): Code {
+    const known = this.#values.get(id)
+    if (known !== undefined) return known
+    if (isScalar(this.#program, id)) return this.#expression(this.#program.nodes[id])
+    throw new Error(`node ${id} is used before it is computed`)
+  }
+
+  #real(id: number): Code {
+    const { type } = this.#program.nodes[id]
+    const value = this.#value(id)
+    if (type === 'index') return this.#syntax.realOfIndex([value])
+    if (type === 'real') return value
+    return this.#syntax.ops.select!([value, atom(this.#syntax.number(1)), atom(this.#syntax.number(0))])
+  }
+
+  #wholeConstant(id: number): number | undefined {
+    const { op, value } = this.#program.nodes[id]
+    return op === 'constant' && Number.isInteger(value) && Math.abs(value!) < 2 ** 31 ? value : undefined
+  }
+
+  #index(id: number): Code {
+    const whole = this.#wholeConstant(id)
+    if (whole !== undefined) return atom(this.#syntax.whole(whole))
+    const value = this.#value(id)
+    return this.#program.nodes[id].type === 'index' ? value : this.#syntax.indexOfReal([value])
+  }
+
+  #inputBuffer(name: string): Buffer {
+    return this.#plan.buffers.find((buffer) => buffer.role === 'input' && buffer.name === name)!
+  }
+
+  #renamed({ args: [source], axis, to }: Node): Code {
+    return atom(this.#element(this.#inputBuffer(this.#program.nodes[source].name!), { [axis!]: to! }))
+  }
+
+  /** A known place within an axis of known size needs no check. */
+  #pick({ args: [source, place], axis }: Node): Code {
+    const buffer = this.#inputBuffer(this.#program.nodes[source].name!)
+    const whole = this.#wholeConstant(place)
+    const size = fixedSize(axis!)
+    if (whole !== undefined && size !== undefined && whole >= 0 && whole < size) {
+      return atom(this.#element(buffer, {}, new Map([[axis!, atom(String(whole))]])))
+    }
+    const offset = this.#offset(buffer, {}, new Map([[axis!, atom('0')]]))
+    const stride = this.#product(buffer.axes.slice(buffer.axes.indexOf(axis!) + 1))
+    return this.#syntax.pick([
+      atom(this.#arrayName(buffer)),
+      offset,
+      stride,
+      this.#index(place),
+      this.#size(axis!),
+    ])
+  }
+
+  // Addresses
+
+  #element(buffer: Buffer, names: Readonly<Record<string, string>> = {}, places: Places = NOWHERE): string {
+    if (buffer.role === 'scratch') this.#touched.add(buffer.id)
+    return this.#syntax.at(this.#arrayName(buffer), this.#offset(buffer, names, places))
+  }
+
+  /** `(i * rows + j) * classes + k` */
+  #offset({ axes }: Buffer, names: Readonly<Record<string, string>>, places: Places): Code {
+    let offset: Code | undefined
+    for (const axis of axes) {
+      const index = places.get(axis) ?? atom(this.#open.get(names[axis] ?? axis)!)
+      const before =
+        offset === undefined || offset.text === '0'
+          ? undefined
+          : this.#syntax.times([offset, this.#size(axis)])
+      if (before === undefined) offset = index
+      else offset = index.text === '0' ? before : this.#syntax.plus([before, index])
+    }
+    return offset ?? atom('0')
+  }
+}
+
+type Places = ReadonlyMap<string, Code>
+const NOWHERE: Places = new Map()
+
+/** Names for what is used more than once and has none in the formula. */
+const BASES: Readonly<Partial<Record<Op, string>>> = {
+  reduce_sum: 'sum',
+  contract: 'dot',
+  reduce_max: 'top',
+  exp: 'e',
+  sign: 'sign',
+  pick: 'at',
+}
+
+/** In the order of the definition. */
+function inOrder(arrays: readonly LoopArray[], { inputs }: SourceProgram): LoopArray[] {
+  return inputs.flatMap(({ name }) => arrays.filter(({ of }) => of === name))
+}
+
+function sizeWord(axis: string, axes: readonly string[]): string {
+  return axes.length === 1 ? 'n' : axisWord(axis)
+}
+
+function nest(heads: readonly string[], line: string): string[] {
+  const [head, ...others] = heads
+  return head === undefined ? [line] : [head, ...indented(nest(others, line), '  '), '}']
+}
+
+/** Legalized node -> the formula's name for it. */
+function lineNames({ names }: SourceProgram, { refs }: LegalizedProgram): Map<number, string> {
+  const found = new Map<number, string>()
+  for (const [id, name] of names) {
+    const ref = refs[id]
+    if (!found.has(ref)) found.set(ref, name)
+  }
+  return found
+}
+
+/** How often each node stands in the text of another one. */
+function usesIn({ program, body }: Plan): Map<number, number> {
+  const uses = new Map<number, number>()
+  const seen = new Set<number>()
+  const count = (id: number) => uses.set(id, (uses.get(id) ?? 0) + 1)
+  const useScalars = (id: number) => {
+    if (!isScalar(program, id) || seen.has(id)) return
+    seen.add(id)
+    for (const arg of program.nodes[id].args) {
+      count(arg)
+      useScalars(arg)
+    }
+  }
+  const use = (id: number) => {
+    count(id)
+    useScalars(id)
+  }
+  const walk = (statements: readonly Statement[]) => {
+    for (const statement of statements) {
+      if (statement.kind === 'loop') walk(statement.body)
+      else if (statement.kind === 'store') use(statement.node)
+      else if (statement.kind !== 'load')
+        for (const arg of argsOf(program.nodes[statement.node], program)) use(arg)
+    }
+  }
+  walk(body)
+  return uses
+}
+
+/** The nodes whose values the text of a node contains. */
+function argsOf(node: Node, { nodes }: LegalizedProgram): readonly number[] {
+  if (node.op === 'pick') return node.args.slice(1)
+  const isOfInput = node.op === 'rename' && nodes[node.args[0]].op === 'input'
+  return isOfInput ? [] : node.args
+}
+
+/** Nodes that are computed in one loop, or in none, and used in another one inside of it. */
+function crossingIn({ program, body }: Plan): Set<number> {
+  const crossing = new Set<number>()
+  const home = new Map<number, readonly string[]>()
+  const walk = (statements: readonly Statement[], path: readonly string[]) => {
+    statements.forEach((statement, place) => {
+      if (statement.kind === 'loop') {
+        walk(statement.body, [...path, `${place} ${statement.axis}`])
+        return
+      }
+      const used =
+        statement.kind === 'store'
+          ? [statement.node]
+          : statement.kind === 'load'
+            ? []
+            : argsOf(program.nodes[statement.node], program)
+      for (const id of used) if (home.has(id) && home.get(id)!.length !== path.length) crossing.add(id)
+      if (statement.kind === 'compute') home.set(statement.node, path)
+    })
+  }
+  walk(body, [])
+  return crossing
+}
+
+/** The scalars that statements need, in order. */
+function usedScalars({ program, body }: Plan): number[] {
+  const used = new Set<number>()
+  const visit = (id: number) => {
+    if (!isScalar(program, id)) return
+    for (const arg of program.nodes[id].args) visit(arg)
+    used.add(id)
+  }
+  const walk = (statements: readonly Statement[]) => {
+    for (const statement of statements) {
+      if (statement.kind === 'loop') walk(statement.body)
+      else if (statement.kind === 'store') visit(statement.node)
+      else if (statement.kind !== 'load') for (const arg of program.nodes[statement.node].args) visit(arg)
+    }
+  }
+  walk(body)
+  return [...used].sort((a, b) => a - b)
+}

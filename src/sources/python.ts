@@ -1,0 +1,150 @@
+/** What the array targets in Python share: operators, numbers, the docstring, and how shapes are read. */
+
+import type { ArrayLines, ArrayNames, ArrayRule, StaticOps } from './arrays.ts'
+import { atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
+import type { SourceProgram } from './contract.ts'
+import { commentSafe, headerLines } from './header.ts'
+
+/** Of the operators. */
+export const [CHOICE, EITHER, BOTH, NOT, ORDER, BIT_OR, BIT_AND, SUM, PRODUCT, SIGN, POWER] = [
+  1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12,
+] as const
+
+export const PYTHON_WORDS =
+  'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield print len range float int abs min max sum round pow type self reduction np torch jax jnp tf keras ops math inf nan'.split(
+    ' ',
+  )
+
+export function pythonNumber(value: number): string {
+  if (Number.isNaN(value)) return 'float("nan")'
+  if (!Number.isFinite(value)) return value < 0 ? '-float("inf")' : 'float("inf")'
+  const text = String(value)
+  return /[.e]/.test(text) ? text : `${text}.0`
+}
+
+export const pythonTruth = (value: boolean) => (value ? 'True' : 'False')
+
+const comparison =
+  (operator: string): Rule =>
+  ([a, b]) => ({
+    text: `${within(a, BIT_OR)} ${operator} ${within(b, BIT_OR)}`,
+    binds: ORDER,
+  })
+
+/** Operators that arrays and numbers share. */
+export const OPERATORS = {
+  neg: prefix('-', SIGN),
+  add: infix('+', SUM),
+  sub: infix('-', SUM),
+  mul: infix('*', PRODUCT),
+  div: infix('/', PRODUCT),
+  lt: comparison('<'),
+  le: comparison('<='),
+  eq: comparison('=='),
+  and: infix('&', BIT_AND),
+  or: infix('|', BIT_OR),
+  not: prefix('~', SIGN),
+} as const
+
+/** `a ** b`: the sign of the base binds less tightly. */
+export const power: Rule = ([a, b]) => ({
+  text: `${within(a, POWER + 1)} ** ${within(b, POWER)}`,
+  binds: POWER,
+})
+
+/** Arithmetic of parameters. Division by one of them would raise an error where it is 0. */
+export const PYTHON_STATICS: StaticOps = {
+  neg: OPERATORS.neg,
+  add: OPERATORS.add,
+  sub: OPERATORS.sub,
+  mul: OPERATORS.mul,
+  div: OPERATORS.div,
+  lt: OPERATORS.lt,
+  le: OPERATORS.le,
+  eq: OPERATORS.eq,
+  and: infix('and', BOTH),
+  or: infix('or', EITHER),
+  not: ([a]) => ({ text: `not ${within(a, NOT)}`, binds: NOT }),
+  max: call('max'),
+  select: ([test, yes, no]) => ({
+    text: `${within(yes, CHOICE + 1)} if ${within(test, CHOICE + 1)} else ${within(no, CHOICE)}`,
+    binds: CHOICE,
+  }),
+}
+
+/** `x[:, None]` */
+export function alignByNone(x: Code, dimensions: readonly (number | null)[]): Code {
+  return atom(`${within(x, 100)}[${dimensions.map((own) => (own === null ? 'None' : ':')).join(', ')}]`)
+}
+
+/** `x[:, 2]` */
+export function sliceByIndex(x: Code, dimension: number, place: number): Code {
+  return atom(
+    `${within(x, 100)}[${[...Array.from({ length: dimension }, () => ':'), String(place)].join(', ')}]`,
+  )
+}
+
+export const tuple = (codes: readonly { readonly text: string }[]) =>
+  `(${codes.map(({ text }) => text).join(', ')}${codes.length === 1 ? ',' : ''})`
+
+/** A call whose last argument is the dimension. */
+export const along =
+  (name: string, dimension: string): ArrayRule =>
+  (args, place) =>
+    call(name, `${dimension}=${place}`)(args)
+
+export function docstring(source: SourceProgram, notes: readonly string[], indent: string): string[] {
+  const lines = headerLines(source, notes).map((line) => `${indent}${commentSafe(line)}`.trimEnd())
+  return [`${indent}"""${lines[0].trim()}`, ...lines.slice(1), `${indent}"""`]
+}
+
+/** The arguments of a function: inputs, then parameters by keyword with their defaults. */
+export function signatureOf(source: SourceProgram, { inputs, params }: ArrayNames): string {
+  const keywords = source.params.map(({ name, value }) => `${params.get(name)}=${pythonNumber(value)}`)
+  return [...inputs.values(), '*', ...keywords, 'reduction="mean"'].join(', ')
+}
+
+/** Inputs with other axes between named ones are seen with one axis in their place. */
+export interface ShapeSyntax {
+  /** The shape with a part of it flattened: `(*x.shape[:2], -1)`. */
+  flatten(x: string, before: number, after: number): string
+  /** The size of a dimension. */
+  size(x: string, dimension: number): string
+}
+
+/** The lines that flatten inputs and read sizes. */
+export function shapeLines(
+  source: SourceProgram,
+  { inputs }: ArrayNames,
+  { sizes }: Pick<ArrayLines, 'sizes'>,
+  syntax: ShapeSyntax,
+  assign: (name: string, text: string) => string = (name, text) => `${name} = ${text}`,
+): string[] {
+  const flattened = flattenedInputs(source).map(({ name, axes }) => {
+    const own = inputs.get(name)!
+    const before = axes.indexOf('...')
+    return assign(own, syntax.flatten(own, before, axes.length - before - 1))
+  })
+  const read = [...sizes].map(([axis, name]) => {
+    const owner = source.inputs.find(({ axes }) => axes.includes(axis))!
+    return assign(name, syntax.size(inputs.get(owner.name)!, owner.axes.indexOf(axis)))
+  })
+  return [...flattened, ...read]
+}
+
+/** Inputs of which a part of the shape is seen as one axis. */
+export function flattenedInputs({ inputs, program }: SourceProgram) {
+  const isPlain = program.nodes.every(({ axes, axis, op }) => {
+    return axis === undefined && op !== 'index' && axes.every((own) => own === '...')
+  })
+  return isPlain ? [] : inputs.filter(({ axes }) => axes.includes('...'))
+}
+
+/** The part of an input's shape that values have in place of `...`; undefined if nothing is flattened. */
+export function valueShape(source: SourceProgram) {
+  const { axes } = source.program.nodes[source.program.value]
+  const owner = flattenedInputs(source)[0]
+  if (owner === undefined || !axes.includes('...')) return undefined
+  const from = owner.axes.indexOf('...')
+  return { of: owner.name, from, until: from + 1 - owner.axes.length, axes }
+}

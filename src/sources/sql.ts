@@ -1,0 +1,586 @@
+/**
+ * The writer for SQL: one query that adds the loss and its gradients to the rows of a table. A program of one row is a tree
+ * of expressions over columns; what is used more than once is a column of an inner query. Databases raise errors where
+ * IEEE 754 has infinities and NaN, so each op is guarded where its range says that it may meet one, and no row aborts the
+ * query.
+ */
+import { isValueIndependentAlong } from '../language/coupling.ts'
+import type { Node, Op } from '../language/ir.ts'
+import { batchAxisOf } from '../losses/program.ts'
+import { ATOM, atom, type Code, infix, prefix, type Rule, within } from './code.ts'
+import {
+  CannotWrite,
+  InvalidName,
+  type SourceInput,
+  type SourceProgram,
+  type WriteOptions,
+} from './contract.ts'
+import { commentSafe, headerLines } from './header.ts'
+import { fixedSize, Names } from './names.ts'
+import { holds, type Range, rangesOf } from './ranges.ts'
+import { elementName, type ScalarProgram, scalarise } from './scalarise.ts'
+
+/** Ops that are gone when every element is a column. */
+type WrittenOp =
+  | 'input'
+  | 'scalar'
+  | 'constant'
+  | 'index'
+  | 'size'
+  | 'cotangent'
+  | 'expand'
+  | 'rename'
+  | 'pick'
+  | 'reduce_sum'
+  | 'reduce_max'
+  | 'contract'
+  | 'argsort'
+  | 'gather'
+  | 'scatter'
+  | 'cumsum'
+  | 'reverse_cumsum'
+  | 'cummax_place'
+  | 'ctc'
+  | 'ctc_slope'
+  | 'shift'
+  | 'solve_lower'
+  | 'solve_upper'
+  | 'soft_dtw'
+  | 'soft_dtw_slope'
+  | 'sigmoid'
+  | 'softplus'
+
+/** What a rule may know of its arguments: it says them as often as it needs. */
+export type SqlRule = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) => Code
+
+export type SqlOps = { readonly [O in Exclude<Op, WrittenOp>]: SqlRule | undefined }
+
+/** A dialect of SQL. */
+export interface Dialect {
+  readonly name: string
+  /** An op with no row here cannot be said. */
+  readonly ops: SqlOps
+  /**
+   * @param of what it names: `table`, or an input
+   * @throws InvalidName
+   */
+  quote(name: string, of: string): string
+  double(value: number): string
+  cast(column: string): string
+  /** Whether a value is NaN. */
+  isNaN(x: Code): string
+  /** Whether overflows and underflows raise errors. */
+  readonly raises: { readonly overflow: boolean; readonly underflow: boolean }
+  /** How the columns of inner queries are left out at the end: by a word after the star, or by joining them on. */
+  readonly steps: 'EXCLUDE' | 'EXCEPT' | 'lateral'
+}
+
+/** The prefix of the columns of inner queries, so that they meet none of the table. */
+const OWN = 'lossd_'
+const MOST_TEXT = 100
+
+/** @throws CannotWrite, InvalidName */
+export function writeSql(source: SourceProgram, dialect: Dialect, options: WriteOptions): string {
+  checkRows(source)
+  const table = quotedTable(options.table, dialect)
+  const columns = columnsOf(source, options, dialect)
+  const sizes = sizesOf(source, columns)
+  const scalars = Object.fromEntries(source.params.map(({ name, value }) => [name, value]))
+  const scalar = scalarise(source, sizes, scalars)
+  const query = new SqlWriter(scalar, dialect, columns).query(table)
+  const chosen = source.params.map(({ name, value }) => `${name} = ${value}`).join(', ')
+  const notes = chosen === '' ? [] : [`With ${chosen}.`]
+  return `${[...headerLines(source, notes).map((line) => `-- ${commentSafe(line)}`.trimEnd()), ...query].join('\n')}\n`
+}
+
+/** Each row of the table is one row of the loss. */
+function checkRows({ program, loss, inputs, places }: SourceProgram) {
+  const first = batchAxisOf(loss)
+  const host = program.nodes.findIndex(({ op }) => HOST.has(op))
+  if (host >= 0)
+    throw new CannotWrite(
+      program.nodes[host].op,
+      'needs a whole axis at once, which no expression says',
+      places.get(host),
+    )
+  const coupled = [first, '...'].find(
+    (axis) => program.axes.includes(axis) && !isValueIndependentAlong(program, axis),
+  )
+  if (coupled !== undefined) {
+    const names = [
+      coupled,
+      ...Object.keys(program.renamed).filter((axis) => program.renamed[axis] === coupled),
+    ]
+    const id = program.nodes.findIndex(({ op, axis }) => {
+      return op !== 'index' && op !== 'size' && axis !== undefined && names.includes(axis)
+    })
+    throw new CannotWrite(
+      program.nodes[id].op,
+      'the loss of a row depends on other rows of the table',
+      places.get(id),
+    )
+  }
+  const shared = inputs.find(
+    ({ axes, name, trailing }) => !axes.includes(first) && !trailing && name in program.gradients,
+  )
+  if (shared !== undefined)
+    throw new CannotWrite(
+      'input',
+      `${shared.name} is shared by all rows, and its gradient is a sum over them`,
+    )
+}
+
+const HOST: ReadonlySet<Op> = new Set([
+  'argsort',
+  'gather',
+  'scatter',
+  'cumsum',
+  'reverse_cumsum',
+  'cummax_place',
+  'ctc',
+  'ctc_slope',
+  'shift',
+  'solve_lower',
+  'solve_upper',
+  'soft_dtw',
+  'soft_dtw_slope',
+] satisfies Op[])
+
+/** Names with dots are those of a table in a schema. */
+function quotedTable(table: string, dialect: Dialect): string {
+  const parts = table.split('.')
+  if (parts.length > 4) throw new InvalidName('table', 'has more than four parts')
+  return parts.map((part) => dialect.quote(part, 'table')).join('.')
+}
+
+type Columns = ReadonlyMap<string, readonly string[]>
+
+function columnsOf({ inputs, loss }: SourceProgram, { columns }: WriteOptions, dialect: Dialect): Columns {
+  const stranger = Object.keys(columns).find((name) => !Object.hasOwn(loss.inputs, name))
+  if (stranger !== undefined) throw new InvalidName(stranger, `is not an input of ${loss.name}`)
+  return new Map(
+    inputs.map(({ name }) => {
+      const own = columns[name] ?? [name]
+      return [name, own.map((column) => dialect.quote(column, name))]
+    }),
+  )
+}
+
+/**
+ * The sizes of the axes from the numbers of columns: one row, one of the other axes, and of a named axis as many as there
+ * are columns for it.
+ */
+function sizesOf({ inputs, loss, program }: SourceProgram, columns: Columns): Record<string, number> {
+  const sizes: Record<string, number> = { [batchAxisOf(loss)]: 1, '...': 1 }
+  for (const axis of inputs.flatMap(({ axes }) => axes))
+    if (fixedSize(axis) !== undefined) sizes[axis] = fixedSize(axis)!
+  const waiting = new Set(inputs)
+  for (let before = -1; waiting.size !== before; ) {
+    before = waiting.size
+    for (const input of waiting) if (settled(input, columns, sizes)) waiting.delete(input)
+  }
+  const [stuck] = waiting
+  if (stuck !== undefined)
+    throw new InvalidName(
+      stuck.name,
+      `has the axes ${stuck.axes.join(', ')}, whose sizes its number of columns does not tell`,
+    )
+  for (const [axis, from] of Object.entries(program.renamed)) sizes[axis] = sizes[from]
+  return sizes
+}
+
+/** Whether all axes of an input have a size now. */
+function settled({ name, axes }: SourceInput, columns: Columns, sizes: Record<string, number>): boolean {
+  const count = columns.get(name)!.length
+  const unknown = axes.filter((axis) => sizes[axis] === undefined)
+  if (unknown.length > 1) return false
+  const known = axes.reduce((product, axis) => product * (sizes[axis] ?? 1), 1)
+  if (unknown.length === 1 && count % known === 0) sizes[unknown[0]] = count / known
+  else if (unknown.length === 1 || known !== count)
+    throw new InvalidName(
+      name,
+      `has the axes ${axes.join(', ')} and takes ${known} columns${unknown.length === 1 ? ' or a multiple' : ''}, got ${count}; list them with commas`,
+    )
+  return true
+}
+
+class SqlWriter {
+  readonly #program: ScalarProgram
+  readonly #dialect: Dialect
+  readonly #columns: Columns
+  readonly #ranges: readonly Range[]
+  readonly #names = new Names([])
+  readonly #uses = new Map<number, number>()
+  readonly #codes = new Map<number, Code>()
+  readonly #levels = new Map<number, number>()
+  /** Level -> the columns of its query. */
+  readonly #steps: { readonly name: string; readonly text: string }[][] = []
+
+  constructor(program: ScalarProgram, dialect: Dialect, columns: Columns) {
+    this.#program = program
+    this.#dialect = dialect
+    this.#columns = columns
+    this.#ranges = rangesOf(program.nodes)
+    this.#countUses()
+  }
+
+  query(table: string): string[] {
+    for (const id of [...this.#uses.keys()].sort((a, b) => a - b)) this.#define(id)
+    const outputs = this.#outputs().map(({ name, node }) => `${this.#given(node)} AS ${name}`)
+    const own = this.#steps.flatMap((step) => step.map(({ name }) => name))
+    if (this.#dialect.steps === 'lateral') return this.#joined(table, outputs)
+    const star = own.length === 0 ? '*' : `* ${this.#dialect.steps} (${own.join(', ')})`
+    return [`SELECT ${star},`, ...listed(outputs, '  '), ...nested(this.#steps, table)]
+  }
+
+  /** The loss, and the gradient of each column. */
+  #outputs(): { readonly name: string; readonly node: number }[] {
+    const { values, gradients } = this.#program
+    const numbered = (name: string, nodes: readonly number[]) => {
+      return nodes.map((node, place) => ({ name: nodes.length === 1 ? name : `${name}_${place}`, node }))
+    }
+    const named = [
+      ...numbered('loss', values),
+      ...Object.entries(gradients).flatMap(([input, nodes]) => numbered(`gradient_${input}`, nodes)),
+    ]
+    return named.map(({ name, node }) => ({ name: this.#dialect.quote(name, 'loss'), node }))
+  }
+
+  #countUses() {
+    const { nodes } = this.#program
+    const visit = (id: number, times: number) => {
+      const before = this.#uses.get(id)
+      this.#uses.set(id, (before ?? 0) + times)
+      if (before !== undefined) return
+      for (const arg of nodes[id].args) visit(arg, this.#repeats(nodes[id]) ? 2 : 1)
+    }
+    for (const { node } of this.#outputs()) visit(node, 1)
+  }
+
+  /** Whether the text of a node may contain an argument more than once. */
+  #repeats({ op, args }: Node): boolean {
+    if (PLAIN.has(op)) return this.#dialect.raises.overflow && GUARDED.has(op)
+    if (op === 'div') return this.#dialect.raises.overflow || holds(this.#ranges[args[1]], 0)
+    if (op === 'log' || op === 'sqrt' || op === 'safe_sqrt') return this.#ranges[args[0]].low <= 0
+    return true
+  }
+
+  // Expressions
+
+  #define(id: number) {
+    const node = this.#program.nodes[id]
+    const code = this.#expression(node)
+    const level = Math.max(0, ...node.args.map((arg) => this.#levels.get(arg)!))
+    this.#levels.set(id, level)
+    this.#codes.set(id, code)
+    const isShort = node.op === 'constant' || (node.op === 'neg' && code.text.length < 30)
+    const isOnce = this.#uses.get(id)! <= 1 && code.text.length <= MOST_TEXT
+    if (!isShort && !isOnce && node.type !== 'bool') this.#name(id, code, level)
+    if (node.type === 'bool' && !isOnce && this.#uses.get(id)! > 1 && code.text.length > 40)
+      this.#name(id, code, level)
+  }
+
+  #name(id: number, code: Code, level: number) {
+    const name = this.#names.take(`${OWN}${this.#wordFor(id)}`)
+    this.#steps[level] = [...(this.#steps[level] ?? []), { name, text: code.text }]
+    this.#codes.set(id, atom(name))
+    this.#levels.set(id, level + 1)
+  }
+
+  #wordFor(id: number): string {
+    const line = this.#program.names.get(id)
+    if (line !== undefined) return line
+    const { op, name } = this.#program.nodes[id]
+    if (op === 'input') return name!.replace(/\[0\]$/, '').replace(/\[(\d+)\]$/, '_$1')
+    return `t${++this.#count}`
+  }
+
+  #count = 0
+
+  #expression({ op, args, value, type, name }: Node): Code {
+    if (op === 'constant')
+      return type === 'bool' ? atom(value === 0 ? 'FALSE' : 'TRUE') : this.#number(value!)
+    if (op === 'input') return atom(this.#dialect.cast(this.#column(name!)))
+    const rule = this.#dialect.ops[op as keyof SqlOps]
+    if (rule === undefined) throw new CannotWrite(op, `${this.#dialect.name} has no such function`)
+    const codes = args.map((arg) => this.#codes.get(arg)!)
+    return rule(
+      codes,
+      args.map((arg) => this.#ranges[arg]),
+      this.#dialect,
+    )
+  }
+
+  #number(value: number): Code {
+    const text = this.#dialect.double(value)
+    return text.startsWith('-') ? { text, binds: SIGN } : atom(text)
+  }
+
+  #column(element: string): string {
+    const [, input, place] = /^(.*)\[(\d+)\]$/.exec(element)!
+    const column = this.#columns.get(input)![Number(place)]
+    return this.#dialect.steps === 'lateral' ? `${OWN}0.${column}` : column
+  }
+
+  // NULL
+
+  /** NULL where an input is NULL, also where a CASE or a GREATEST would have swallowed it. */
+  #given(id: number): string {
+    const { text } = this.#codes.get(id)!
+    const strict = this.#strict[id]
+    const open = this.#inputs().filter((element) => !strict.has(element))
+    if (open.length === 0) return text
+    const test = open.map((element) => `${this.#column(element)} IS NOT NULL`).join(' AND ')
+    return `CASE WHEN ${test} THEN ${text} END`
+  }
+
+  #inputs(): string[] {
+    return [...this.#columns].flatMap(([name, columns]) =>
+      columns.map((_, place) => elementName(name, place)),
+    )
+  }
+
+  /** Node -> the inputs whose NULL makes it NULL. */
+  get #strict(): readonly ReadonlySet<string>[] {
+    this.#strictFound ??= strictInputs(this.#program.nodes, this.#ranges, this.#dialect)
+    return this.#strictFound
+  }
+
+  #strictFound: readonly ReadonlySet<string>[] | undefined
+
+  // Queries
+
+  /** PostgreSQL would put an inner query into the outer one, as often as it is used, but for its OFFSET. */
+  #joined(table: string, outputs: readonly string[]): string[] {
+    const joins = this.#steps.flatMap((step, level) => [
+      'CROSS JOIN LATERAL (',
+      '  SELECT',
+      ...listed(
+        step.map(({ name, text }) => `${text} AS ${name}`),
+        '    ',
+      ),
+      `  OFFSET 0) AS ${OWN}${level + 1}`,
+    ])
+    return [`SELECT ${OWN}0.*,`, ...listed(outputs, '  '), `FROM ${table} AS ${OWN}0`, ...joins]
+  }
+}
+
+/** Their text contains each argument once. */
+const PLAIN: ReadonlySet<Op> = new Set([
+  'neg',
+  'abs',
+  'add',
+  'sub',
+  'mul',
+  'lt',
+  'le',
+  'eq',
+  'and',
+  'or',
+  'not',
+  'select',
+  'exp',
+  'tanh',
+  'floor',
+  'max',
+  'stop_gradient',
+  'sin',
+  'cos',
+  'atan',
+] satisfies Op[])
+const GUARDED: ReadonlySet<Op> = new Set(['add', 'sub', 'mul', 'exp', 'select'] satisfies Op[])
+
+function listed(items: readonly string[], indent: string): string[] {
+  return items.map((item, place) => `${indent}${item}${place < items.length - 1 ? ',' : ''}`)
+}
+
+/** The innermost query reads the table. */
+function nested(
+  steps: readonly (readonly { readonly name: string; readonly text: string }[])[],
+  table: string,
+): string[] {
+  const step = steps.at(-1)
+  if (step === undefined) return [`FROM ${table}`]
+  const own = listed(
+    step.map(({ name, text }) => `${text} AS ${name}`),
+    '    ',
+  )
+  return [
+    'FROM (',
+    '  SELECT *,',
+    ...own,
+    ...nested(steps.slice(0, -1), table).map((line) => `  ${line}`),
+    `) AS ${OWN}${steps.length}`,
+  ]
+}
+
+/** CASE takes its last side where the condition is NULL; GREATEST and LEAST skip what is NULL. */
+function strictInputs(
+  nodes: readonly Node[],
+  ranges: readonly Range[],
+  dialect: Dialect,
+): ReadonlySet<string>[] {
+  const found: ReadonlySet<string>[] = []
+  const united = (sets: readonly ReadonlySet<string>[]) => new Set(sets.flatMap((set) => [...set]))
+  const common = (sets: readonly ReadonlySet<string>[]) =>
+    new Set([...sets[0]].filter((name) => sets.every((set) => set.has(name))))
+  for (const { op, args, name } of nodes) {
+    const own = args.map((arg) => found[arg])
+    if (op === 'input') found.push(new Set([name!]))
+    else if (op === 'select') found.push(common(own.slice(1)))
+    else if (op === 'max' || op === 'min') found.push(common(own))
+    else if (STRICT.has(op) && !dialect.raises.overflow) found.push(united(own))
+    else if (op === 'div' && !holds(ranges[args[1]], 0) && !dialect.raises.overflow) found.push(united(own))
+    else if (op === 'log' && ranges[args[0]].low > 0) found.push(united(own))
+    else found.push(new Set())
+  }
+  return found
+}
+
+const STRICT: ReadonlySet<Op> = new Set([
+  'neg',
+  'abs',
+  'add',
+  'sub',
+  'mul',
+  'exp',
+  'tanh',
+  'floor',
+  'stop_gradient',
+  'sin',
+  'cos',
+  'atan',
+] satisfies Op[])
+
+// What dialects share
+
+/** Of the operators. */
+export const [EITHER, BOTH, NOT, ORDER, SUM, PRODUCT, SIGN] = [1, 2, 3, 4, 6, 7, 8] as const
+
+const comparison =
+  (operator: string): Rule =>
+  ([a, b]) => ({
+    text: `${within(a, SUM)} ${operator} ${within(b, SUM)}`,
+    binds: ORDER,
+  })
+
+export const caseOf = (...branches: readonly string[]) => atom(`CASE ${branches.join(' ')} END`)
+
+const text = (code: Code, binds = ATOM) => within(code, binds)
+
+/** Comparisons as in IEEE 754, where nothing is less than NaN: databases sort it last. */
+const ordered =
+  (operator: string): SqlRule =>
+  (args, ranges, dialect) => {
+    const plain = comparison(operator)(args)
+    const tests = args.flatMap((arg, place) => (ranges[place].nan ? [`NOT ${dialect.isNaN(arg)}`] : []))
+    return tests.length === 0
+      ? plain
+      : { text: [`${text(plain, BOTH)}`, ...tests].join(' AND '), binds: BOTH }
+  }
+
+/** Ops that all dialects say alike. */
+export const COMMON = {
+  neg: (args) => prefix('-', SIGN)(args),
+  abs: ([x]) => atom(`abs(${x.text})`),
+  floor: ([x]) => atom(`floor(${x.text})`),
+  stop_gradient: ([x]) => x,
+  add: (args) => infix('+', SUM)(args),
+  sub: (args) => infix('-', SUM)(args),
+  mul: (args) => infix('*', PRODUCT)(args),
+  lt: ordered('<'),
+  le: ordered('<='),
+  eq: ordered('='),
+  and: (args) => infix('AND', BOTH)(args),
+  or: (args) => infix('OR', EITHER)(args),
+  not: ([x]) => ({ text: `NOT ${text(x, ORDER)}`, binds: NOT }),
+  select: ([test, yes, no]) => caseOf(`WHEN ${test.text} THEN ${yes.text} ELSE ${no.text}`),
+  sin: ([x]) => atom(`sin(${x.text})`),
+  cos: ([x]) => atom(`cos(${x.text})`),
+  atan: ([x]) => atom(`atan(${x.text})`),
+  exp: ([x]) => atom(`exp(${x.text})`),
+  tanh: ([x]) => atom(`tanh(${x.text})`),
+  max: ([a, b]) => atom(`greatest(${a.text}, ${b.text})`),
+  /** NaN is the greatest, so that only the least needs to look for it. */
+  min: ([a, b], ranges, dialect) => {
+    const least = `least(${a.text}, ${b.text})`
+    const strange = [a, b].filter((_, place) => ranges[place].nan)
+    if (strange.length === 0) return atom(least)
+    return caseOf(...strange.map((arg) => `WHEN ${dialect.isNaN(arg)} THEN ${arg.text}`), `ELSE ${least}`)
+  },
+  sign: ([x], _, dialect) => {
+    const one = dialect.double(1)
+    return caseOf(
+      `WHEN ${text(x, SUM)} > 0 THEN ${one} WHEN ${text(x, SUM)} < 0 THEN ${dialect.double(-1)} ELSE ${dialect.double(0)}`,
+    )
+  },
+  mul_no_nan: ([g, d], ranges, dialect) => {
+    const range = ranges[1]
+    const times = dialect.ops.mul!([g, d], ranges, dialect)
+    const isPlain = !range.nan && Number.isFinite(range.low) && Number.isFinite(range.high)
+    return isPlain && !dialect.raises.overflow
+      ? times
+      : caseOf(`WHEN ${text(g, SUM)} = 0 THEN ${dialect.double(0)} ELSE ${times.text}`)
+  },
+  div: ([a, b], [, range], dialect) => {
+    const quotient = infix('/', PRODUCT)([a, b])
+    if (!holds(range, 0)) return quotient
+    const [plus, minus, nan] = [Infinity, -Infinity, Number.NaN].map((value) => dialect.double(value))
+    return caseOf(
+      `WHEN ${text(b, SUM)} <> 0 THEN ${quotient.text}`,
+      `WHEN ${text(a, SUM)} > 0 THEN ${plus}`,
+      `WHEN ${text(a, SUM)} < 0 THEN ${minus} ELSE ${nan}`,
+    )
+  },
+  log: (args, ranges, dialect) => logarithm('ln')(args, ranges, dialect),
+  sqrt: (args, ranges, dialect) => root(args, ranges, dialect),
+  safe_sqrt: (args, ranges, dialect) => root(args, ranges, dialect),
+} satisfies Partial<SqlOps>
+
+/** A logarithm that is -Infinity at 0 and NaN below. */
+export const logarithm =
+  (name: string): SqlRule =>
+  ([x], [range], dialect) => {
+    const log = `${name}(${x.text})`
+    if (range.low > 0) return atom(log)
+    const [minus, nan] = [-Infinity, Number.NaN].map((value) => dialect.double(value))
+    const below =
+      range.low < 0 || range.nan ? [`WHEN ${text(x, SUM)} = 0 THEN ${minus} ELSE ${nan}`] : [`ELSE ${minus}`]
+    return caseOf(`WHEN ${text(x, SUM)} > 0 THEN ${log}`, ...below)
+  }
+
+const root: SqlRule = ([x], [range], dialect) => {
+  const own = `sqrt(${x.text})`
+  return range.low >= 0
+    ? atom(own)
+    : caseOf(`WHEN ${text(x, SUM)} >= 0 THEN ${own} ELSE ${dialect.double(Number.NaN)}`)
+}
+
+/** What a dialect has no function for, said with exp and ln. */
+export const SPELLED_OUT = {
+  /** ln(1 + x) with what rounding 1 + x takes from x (Goldberg 1991, theorem 4). */
+  log1p: ([x], [range], dialect) => {
+    const [a, one, minus, nan] = [
+      text(x, SUM),
+      ...[1, -Infinity, Number.NaN].map((value) => dialect.double(value)),
+    ]
+    const u = `(${one} + ${a})`
+    const exact = `ln${u} * (${a} / (${u} - ${one}))`
+    const infinite = range.high === Infinity ? [`WHEN ${a} = ${dialect.double(Infinity)} THEN ${a}`] : []
+    const beyond =
+      range.low > -1
+        ? []
+        : [`WHEN ${a} = ${dialect.double(-1)} THEN ${minus}`, `WHEN ${a} < ${dialect.double(-1)} THEN ${nan}`]
+    return caseOf(`WHEN ${u} = ${one} THEN ${a}`, ...infinite, ...beyond, `ELSE ${exact}`)
+  },
+  /** e^x - 1 with what rounding takes from it near 0 (Kahan). */
+  expm1: ([x], _, dialect) => {
+    const [a, one] = [text(x, SUM), dialect.double(1)]
+    const e = dialect.ops.exp!([x], [{ low: -1, high: 1, nan: false }], dialect).text
+    const far = dialect.ops.exp!([x], [{ low: -Infinity, high: Infinity, nan: false }], dialect).text
+    return caseOf(
+      `WHEN abs(${x.text}) >= ${one} THEN ${far} - ${one}`,
+      `WHEN ${e} = ${one} THEN ${a} ELSE (${e} - ${one}) * (${a} / ln(${e}))`,
+    )
+  },
+} satisfies Partial<SqlOps>

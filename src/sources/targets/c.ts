@@ -1,0 +1,272 @@
+/** C11, with nothing but libm. */
+import type { Precision } from '../../tensor.ts'
+import { call, indented, infix, prefix, type Rule, within } from '../code.ts'
+import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
+import { commentSafe, headerLines } from '../header.ts'
+import { helpersIn } from '../helpers.ts'
+import {
+  FRAME_WORDS,
+  type FramePhrases,
+  framed,
+  scratchOffsets,
+  signatureLines,
+  usageLines,
+} from '../loop-frame.ts'
+import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import { shortest } from '../numbers.ts'
+
+const target: Target = {
+  name: 'c',
+  family: 'loop',
+  about:
+    'A C11 function over flat arrays: value and gradient in one pass, no allocation, no dependency but libm.',
+  mediaType: 'text/x-c',
+  extension: '.c',
+  precisions: ['float64', 'float32'],
+  dialects: [],
+  write,
+}
+
+export default target
+
+/** Of the operators. */
+const [OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN, CHOICE] = [3, 4, 8, 9, 11, 12, 13, 2] as const
+
+const choice: Rule = ([test, yes, no]) => ({
+  text: `${within(test, CHOICE + 1)} ? ${within(yes, CHOICE + 1)} : ${within(no, CHOICE)}`,
+  binds: CHOICE,
+})
+
+/** Compilers warn where && stands in || without parentheses. */
+const either: Rule = ([a, b]) => ({ text: `${within(a, EQUAL)} || ${within(b, EQUAL)}`, binds: OR })
+
+function syntaxOf(precision: Precision): LoopSyntax {
+  const real = precision === 'float64' ? 'double' : 'float'
+  /** The functions of float have an f behind their names. */
+  const math = (name: string) => call(precision === 'float64' ? name : `${name}f`)
+  const cast = (type: string): Rule => prefix(`(${type})`, SIGN)
+  return {
+    ops: {
+      neg: prefix('-', SIGN),
+      abs: math('fabs'),
+      exp: math('exp'),
+      expm1: math('expm1'),
+      log: math('log'),
+      log1p: math('log1p'),
+      log2: math('log2'),
+      log10: math('log10'),
+      sqrt: math('sqrt'),
+      safe_sqrt: math('sqrt'),
+      sigmoid: undefined,
+      tanh: math('tanh'),
+      softplus: undefined,
+      sign: call('sign_of'),
+      floor: math('floor'),
+      round: math('nearbyint'),
+      sin: math('sin'),
+      cos: math('cos'),
+      atan: math('atan'),
+      asin: math('asin'),
+      acos: math('acos'),
+      erf: math('erf'),
+      lgamma: math('lgamma'),
+      digamma: undefined,
+      polygamma: undefined,
+      stop_gradient: ([x]) => x,
+      add: infix('+', SUM),
+      sub: infix('-', SUM),
+      mul: infix('*', PRODUCT),
+      div: infix('/', PRODUCT),
+      pow: math('pow'),
+      max: call('larger'),
+      min: call('smaller'),
+      mul_no_nan: call('times'),
+      lt: infix('<', ORDER),
+      le: infix('<=', ORDER),
+      eq: infix('==', EQUAL),
+      and: infix('&&', AND),
+      or: either,
+      not: prefix('!', SIGN),
+      is_finite: call('isfinite'),
+      select: choice,
+      argsort: undefined,
+      gather: undefined,
+      scatter: undefined,
+      cumsum: undefined,
+      reverse_cumsum: undefined,
+      cummax_place: undefined,
+      ctc: undefined,
+      ctc_slope: undefined,
+      shift: undefined,
+      solve_lower: undefined,
+      solve_upper: undefined,
+      soft_dtw: undefined,
+      soft_dtw_slope: undefined,
+    },
+    reserved: [...RESERVED, ...FRAME_WORDS],
+    number: (value) => numberIn(value, precision),
+    truth: (value) => (value ? 'true' : 'false'),
+    whole: String,
+    indexOfLoop: cast('int32_t'),
+    realOfSize: cast(real),
+    realOfIndex: cast(real),
+    indexOfReal: cast('int32_t'),
+    constant: (type, name, { text }) => `const ${TYPES[type] ?? real} ${name} = ${text};`,
+    variable: (type, name, { text }) => `${TYPES[type] ?? real} ${name} = ${text};`,
+    assign: (place, { text }) => `${place} = ${text};`,
+    add: (place, { text }) => `${place} += ${text};`,
+    loop: (index, size) => `for (size_t ${index} = 0; ${index} < ${size}; ${index}++) {`,
+    at: (array, offset) => `${array}[${offset.text}]`,
+    plus: infix('+', SUM),
+    times: infix('*', PRODUCT),
+    pick: call('pick'),
+  }
+}
+
+const TYPES: Readonly<Record<string, string>> = { index: 'int32_t', bool: 'bool' }
+
+function numberIn(value: number, precision: Precision): string {
+  const own = precision === 'float64' ? value : Math.fround(value)
+  if (Number.isNaN(own)) return 'NAN'
+  if (!Number.isFinite(own)) return own < 0 ? '-INFINITY' : 'INFINITY'
+  const text = String(own)
+  const real = /[.e]/.test(text) ? text : `${text}.0`
+  return precision === 'float64' ? real : `${shortest(own)}f`
+}
+
+/** Helpers stand above the function if it calls them. */
+const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => ({
+  sign_of: [
+    `static inline ${real} sign_of(${real} x) {`,
+    '  return x > 0 ? 1 : x < 0 ? -1 : x != x ? x : 0;',
+    '}',
+  ],
+  larger: [
+    '/* NaN if one of them is. */',
+    `static inline ${real} larger(${real} a, ${real} b) {`,
+    '  return a > b || a != a ? a : b;',
+    '}',
+  ],
+  smaller: [
+    '/* NaN if one of them is. */',
+    `static inline ${real} smaller(${real} a, ${real} b) {`,
+    '  return a < b || a != a ? a : b;',
+    '}',
+  ],
+  times: [
+    '/* 0 if the gradient g is 0, whatever d is: a branch that was not taken stays silent. */',
+    `static inline ${real} times(${real} g, ${real} d) {`,
+    '  return g == 0 ? 0 : g * d;',
+    '}',
+  ],
+  pick: [
+    '/* The element at a place of an axis, and 0 outside of it. */',
+    `static inline ${real} pick(const ${real} *x, size_t start, size_t stride, int32_t place, size_t size) {`,
+    '  return place >= 0 && (size_t)place < size ? x[start + (size_t)place * stride] : 0;',
+    '}',
+  ],
+  total_of: [
+    '/* With what rounding takes from it (Neumaier). */',
+    `static ${real} total_of(size_t count, const ${real} *x) {`,
+    '  double total = 0, lost = 0;',
+    '  for (size_t i = 0; i < count; i++) {',
+    '    const double next = total + x[i];',
+    '    lost += fabs(total) >= fabs((double)x[i]) ? total - next + x[i] : x[i] - next + total;',
+    '    total = next;',
+    '  }',
+    `  return (${real})(isfinite(total) ? total + lost : total);`,
+    '}',
+  ],
+})
+
+const RESERVED =
+  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main pick larger smaller times sign_of total_of exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
+    ' ',
+  )
+
+function write(source: SourceProgram, { precision, name }: WriteOptions): string {
+  const real = precision === 'float64' ? 'double' : 'float'
+  const loops = writeLoops(source, syntaxOf(precision))
+  const body = functionLines(loops, name, real)
+  const lines = [
+    ...comment([...headerLines(source), '', ...usage(source, loops, name)]),
+    '#include <math.h>',
+    '#include <stdbool.h>',
+    '#include <stddef.h>',
+    '#include <stdint.h>',
+    '',
+    ...defaults(loops, name, real),
+    `enum ${name}_reduction { ${name.toUpperCase()}_NONE, ${name.toUpperCase()}_SUM, ${name.toUpperCase()}_MEAN };`,
+    '',
+    ...helpersIn(body, HELPERS(real)),
+    ...scratchLines(loops, name),
+    ...body,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function comment(lines: readonly string[]): string[] {
+  return ['/*', ...lines.map((line) => ` * ${commentSafe(line)}`.trimEnd()), ' */']
+}
+
+function usage(source: SourceProgram, loops: LoopSource, name: string): string[] {
+  const kept = loops.scratch.length === 0 ? [] : [`scratch has room for ${name}_scratch(...) numbers.`]
+  return [...usageLines(source, loops, 'NONE'), ...kept]
+}
+
+function defaults({ params }: LoopSource, name: string, real: string): string[] {
+  if (params.length === 0) return []
+  const precision = real === 'double' ? 'float64' : 'float32'
+  const lines = params.map((param) => {
+    return `#define ${name.toUpperCase()}_${param.of.toUpperCase()} ${numberIn(param.value, precision)}`
+  })
+  return ['/* Default parameters. */', ...lines, '']
+}
+
+function scratchLines({ scratch, sizes }: LoopSource, name: string): string[] {
+  if (scratch.length === 0) return []
+  const total = scratch.map(({ length }) => length.text).join(' + ')
+  const args = sizes.map((size) => `size_t ${size.name}`)
+  const unused = sizes.filter((size) => !new RegExp(`\\b${size.name}\\b`).test(total))
+  return [
+    `size_t ${name}_scratch(${args.join(', ')}) {`,
+    ...unused.map((size) => `  (void)${size.name};`),
+    `  return ${total};`,
+    '}',
+    '',
+  ]
+}
+
+function functionLines(loops: LoopSource, name: string, real: string): string[] {
+  const { sizes, inputs, params, outputs, scratch } = loops
+  const args = [
+    ...sizes.map((size) => `size_t ${size.name}`),
+    ...inputs.map((input) => `const ${input.type === 'index' ? 'int32_t' : real} *restrict ${input.name}`),
+    ...params.map((param) => `${real} ${param.name}`),
+    `enum ${name}_reduction reduction`,
+    ...outputs.map((output) => `${real} *restrict ${output.name}`),
+    ...(scratch.length === 0 ? [] : [`${real} *restrict scratch`]),
+  ]
+  const places = scratchOffsets(scratch).map(({ array, offset }) => {
+    return `${real} *const ${array.name} = scratch${offset === '0' ? '' : ` + ${offset}`};`
+  })
+  return [
+    ...signatureLines(`${real} ${name}`, args, ' {'),
+    ...indented([...places, ...framed(loops, phrasesOf(name, real))], '  '),
+    '}',
+  ]
+}
+
+function phrasesOf(name: string, real: string): FramePhrases {
+  return {
+    is: (reduction) => `reduction == ${name.toUpperCase()}_${reduction.toUpperCase()}`,
+    constant: (own, value) => `const ${real} ${own} = ${value};`,
+    choose: (test, yes, no) => `${test} ? ${yes} : ${no}`,
+    realOf: (count) => `(${real})${within(count, SIGN)}`,
+    number: String,
+    total: (array, count) => `total_of(${count.text}, ${array})`,
+    returnIf: (test, value) => [`if (${test}) return ${value};`],
+    return: (value) => `return ${value};`,
+    scale: (array, count, factor) => [`for (size_t i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`],
+  }
+}

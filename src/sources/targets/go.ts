@@ -1,0 +1,274 @@
+/** Go, with nothing but package math. */
+import type { Precision } from '../../tensor.ts'
+import { atom, call, indented, infix, prefix, type Rule } from '../code.ts'
+import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
+import { commentSafe, headerLines } from '../header.ts'
+import { helpersIn } from '../helpers.ts'
+import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
+import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import { pascalCase } from '../names.ts'
+
+const target: Target = {
+  name: 'go',
+  family: 'loop',
+  about: 'A Go function over flat slices: value and gradient in one pass, with package math alone.',
+  mediaType: 'text/x-go',
+  extension: '.go',
+  precisions: ['float64', 'float32'],
+  dialects: [],
+  write,
+}
+
+export default target
+
+/** Of the operators. */
+const [OR, AND, ORDER, SUM, PRODUCT, SIGN] = [1, 2, 3, 4, 5, 6] as const
+
+/** Go has one set of functions, in float64. */
+function syntaxOf(precision: Precision): LoopSyntax {
+  const real = precision
+  const math =
+    (name: string): Rule =>
+    (args) => {
+      if (precision === 'float64') return call(`math.${name}`)(args)
+      return atom(`float32(math.${name}(${args.map(({ text }) => `float64(${text})`).join(', ')}))`)
+    }
+  return {
+    ops: {
+      neg: prefix('-', SIGN),
+      abs: math('Abs'),
+      exp: math('Exp'),
+      expm1: math('Expm1'),
+      log: math('Log'),
+      log1p: math('Log1p'),
+      log2: math('Log2'),
+      log10: math('Log10'),
+      sqrt: math('Sqrt'),
+      safe_sqrt: math('Sqrt'),
+      sigmoid: undefined,
+      tanh: math('Tanh'),
+      softplus: undefined,
+      sign: call('signOf'),
+      floor: math('Floor'),
+      round: math('RoundToEven'),
+      sin: math('Sin'),
+      cos: math('Cos'),
+      atan: math('Atan'),
+      asin: math('Asin'),
+      acos: math('Acos'),
+      erf: math('Erf'),
+      lgamma: undefined,
+      digamma: undefined,
+      polygamma: undefined,
+      stop_gradient: ([x]) => x,
+      add: infix('+', SUM),
+      sub: infix('-', SUM),
+      mul: infix('*', PRODUCT),
+      div: infix('/', PRODUCT),
+      pow: math('Pow'),
+      max: call('larger'),
+      min: call('smaller'),
+      mul_no_nan: call('times'),
+      lt: infix('<', ORDER),
+      le: infix('<=', ORDER),
+      eq: infix('==', ORDER),
+      and: infix('&&', AND),
+      or: infix('||', OR),
+      not: prefix('!', SIGN),
+      is_finite: call('isFinite'),
+      select: call('choose'),
+      argsort: undefined,
+      gather: undefined,
+      scatter: undefined,
+      cumsum: undefined,
+      reverse_cumsum: undefined,
+      cummax_place: undefined,
+      ctc: undefined,
+      ctc_slope: undefined,
+      shift: undefined,
+      solve_lower: undefined,
+      solve_upper: undefined,
+      soft_dtw: undefined,
+      soft_dtw_slope: undefined,
+    },
+    reserved: [...RESERVED, ...FRAME_WORDS],
+    number: (value) => numberIn(value, precision),
+    truth: String,
+    whole: String,
+    indexOfLoop: call('int32'),
+    realOfSize: call(real),
+    realOfIndex: call(real),
+    indexOfReal: call('int32'),
+    // A constant of Go has no type yet, and no infinity.
+    constant: (type, name, { text }) =>
+      type === 'real' && /^-?[\d.e+-]+$/.test(text) ? `${name} := ${real}(${text})` : `${name} := ${text}`,
+    variable: (type, name, { text }) => `${name} := ${type === 'real' ? `${real}(${text})` : text}`,
+    assign: (place, { text }) => `${place} = ${text}`,
+    add: (place, { text }) => `${place} += ${text}`,
+    loop: (index, size) => `for ${index} := 0; ${index} < ${size}; ${index}++ {`,
+    at: (array, offset) => `${array}[${offset.text}]`,
+    plus: infix('+', SUM),
+    times: infix('*', PRODUCT),
+    pick: call('pick'),
+  }
+}
+
+function numberIn(value: number, precision: Precision): string {
+  const own = precision === 'float64' ? value : Math.fround(value)
+  if (Number.isNaN(own)) return `${precision}(math.NaN())`
+  if (!Number.isFinite(own)) return `${precision}(math.Inf(${own < 0 ? -1 : 1}))`
+  return /[.e]/.test(String(own)) ? String(own) : `${own}.0`
+}
+
+const RESERVED =
+  'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf'.split(
+    ' ',
+  )
+
+const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => ({
+  signOf: [
+    `func signOf(x ${real}) ${real} {`,
+    '\tif x > 0 {',
+    '\t\treturn 1',
+    '\t}',
+    '\tif x < 0 {',
+    '\t\treturn -1',
+    '\t}',
+    '\treturn x - x',
+    '}',
+  ],
+  larger: [
+    '// larger is NaN if one of them is.',
+    `func larger(a, b ${real}) ${real} {`,
+    '\tif a > b || a != a {',
+    '\t\treturn a',
+    '\t}',
+    '\treturn b',
+    '}',
+  ],
+  smaller: [
+    '// smaller is NaN if one of them is.',
+    `func smaller(a, b ${real}) ${real} {`,
+    '\tif a < b || a != a {',
+    '\t\treturn a',
+    '\t}',
+    '\treturn b',
+    '}',
+  ],
+  times: [
+    '// times is 0 if the gradient g is 0, whatever d is: a branch that was not taken stays silent.',
+    `func times(g, d ${real}) ${real} {`,
+    '\tif g == 0 {',
+    '\t\treturn 0',
+    '\t}',
+    '\treturn g * d',
+    '}',
+  ],
+  choose: [
+    'func choose[T any](test bool, yes, no T) T {',
+    '\tif test {',
+    '\t\treturn yes',
+    '\t}',
+    '\treturn no',
+    '}',
+  ],
+  isFinite: [`func isFinite(x ${real}) bool {`, '\treturn x-x == 0', '}'],
+  pick: [
+    '// pick returns the element at a place of an axis, and 0 outside of it.',
+    `func pick(x []${real}, start, stride int, place int32, size int) ${real} {`,
+    '\tif place < 0 || int(place) >= size {',
+    '\t\treturn 0',
+    '\t}',
+    '\treturn x[start+int(place)*stride]',
+    '}',
+  ],
+  totalOf: [
+    '// totalOf adds what rounding takes from the sum (Neumaier).',
+    `func totalOf(x []${real}) ${real} {`,
+    '\ttotal, lost := 0.0, 0.0',
+    '\tfor _, value := range x {',
+    '\t\town := float64(value)',
+    '\t\tnext := total + own',
+    '\t\tif math.Abs(total) >= math.Abs(own) {',
+    '\t\t\tlost += total - next + own',
+    '\t\t} else {',
+    '\t\t\tlost += own - next + total',
+    '\t\t}',
+    '\t\ttotal = next',
+    '\t}',
+    '\tif total-total != 0 {',
+    `\t\treturn ${real}(total)`,
+    '\t}',
+    `\treturn ${real}(total + lost)`,
+    '}',
+  ],
+})
+
+function phrasesOf(real: string): FramePhrases {
+  return {
+    is: (reduction) => `reduction == "${reduction}"`,
+    constant: (name, value) => `${name} := ${value}`,
+    choose: (test, yes, no) => `choose(${test}, ${yes}, ${no})`,
+    realOf: (count) => `${real}(${count.text})`,
+    number: (value) => `${real}(${value})`,
+    total: (array, count) => `totalOf(${array}[:${count.text}])`,
+    returnIf: (test, value) => [`if ${test} {`, `\treturn ${value}`, '}'],
+    return: (value) => `return ${value}`,
+    scale: (array, count, factor) => [
+      `for i := range ${array}[:${count.text}] {`,
+      `\t${array}[i] *= ${factor}`,
+      '}',
+    ],
+  }
+}
+
+function write(source: SourceProgram, { name, precision }: WriteOptions): string {
+  const loops = writeLoops(source, syntaxOf(precision))
+  const title = pascalCase(name)
+  const body = functionLines(loops, title, precision)
+  const notes = [...headerLines(source), '', ...usageLines(source, loops, '"none"')]
+  const helpers = helpersIn(body, HELPERS(precision))
+  const defaults = loops.params.map(
+    (param) => `\tDefault${pascalCase(param.of)} = ${numberIn(param.value, 'float64')}`,
+  )
+  const lines = [
+    `// Package ${name.toLowerCase().replaceAll('_', '')} was written by lossd.`,
+    `package ${name.toLowerCase().replaceAll('_', '')}`,
+    '',
+    ...([...body, ...helpers].some((line) => line.includes('math.')) ? ['import "math"', ''] : []),
+    ...(defaults.length === 0 ? [] : ['// Default parameters.', 'const (', ...defaults, ')', '']),
+    `// ${title}:`,
+    '//',
+    ...notes.map((line) => `// ${commentSafe(line)}`.trimEnd()),
+    ...body,
+    '',
+    ...helpers,
+  ]
+  return `${lines.map(tabs).join('\n').trimEnd()}\n`
+}
+
+/** Go is indented with tabs. */
+function tabs(line: string): string {
+  if (line.startsWith('//')) return line
+  return line.replace(/^ +/, (spaces) => '\t'.repeat(Math.ceil(spaces.length / 2)))
+}
+
+function functionLines(loops: LoopSource, name: string, real: string): string[] {
+  const { sizes, inputs, params, outputs, scratch } = loops
+  const args = [
+    ...sizes.map((size) => `${size.name} int`),
+    ...inputs.map((input) => `${input.name} []${input.type === 'index' ? 'int32' : real}`),
+    ...params.map((param) => `${param.name} ${real}`),
+    'reduction string',
+    ...outputs.map((output) => `${output.name} []${real}`),
+  ]
+  const places = scratch.map((array) => `${array.name} := make([]${real}, ${array.length.text})`)
+  // The compiler leaves out the checks of each element where it knows the length.
+  const lengths = [...inputs, ...outputs].map(
+    (array) => `${array.name} = ${array.name}[:${array.length.text}]`,
+  )
+  const head = signatureLines(`func ${name}`, args, ` ${real} {`).map((line, place, all) =>
+    all.length > 1 && place === all.length - 1 ? line : line,
+  )
+  return [...head, ...indented([...lengths, ...places, ...framed(loops, phrasesOf(real))], '  '), '}']
+}

@@ -1,0 +1,92 @@
+/** Holds the sources of a target to the service's answers. */
+import type { Loss } from '../../src/losses/define.ts'
+import { CannotWrite, type Target } from '../../src/sources/contract.ts'
+import { writeSource } from '../../src/sources/write.ts'
+import type { Precision } from '../../src/tensor.ts'
+import { unitsOf } from './cases.ts'
+import { differenceIn } from './compare.ts'
+import { columnsOf } from './rows.ts'
+import type { Job, Outcome, Runner } from './runners/runner.ts'
+
+export interface Report {
+  readonly sources: number
+  readonly cases: number
+  readonly failures: readonly string[]
+  /** Loss -> why it is not written. */
+  readonly refused: ReadonlyMap<string, string>
+}
+
+export interface Bounds {
+  readonly tolerance: number
+  readonly smallest: number
+}
+
+/** Writes and runs all losses that a target can say. */
+export async function checkTarget(
+  target: Target,
+  losses: readonly Loss[],
+  runner: Runner,
+  precision: Precision,
+  bounds: Bounds,
+  dialect?: string,
+): Promise<Report> {
+  const refused = new Map<string, string>()
+  const jobs = losses.flatMap((loss) => jobsOf(target, loss, precision, refused, dialect))
+  const outcomes = await runner.run(jobs, precision)
+  const failures = jobs.flatMap((job, place) => failuresOf(job, outcomes[place]!, bounds))
+  return {
+    sources: jobs.length,
+    cases: jobs.reduce((total, { unit }) => total + unit.cases.length, 0),
+    failures,
+    refused,
+  }
+}
+
+export function jobsOf(
+  target: Target,
+  loss: Loss,
+  precision: Precision,
+  refused: Map<string, string>,
+  dialect?: string,
+): Job[] {
+  return unitsOf(loss).flatMap((unit, place) => {
+    const id = `${loss.name.replaceAll(/\W/g, '_')}_${place}`
+    try {
+      const options = {
+        precision,
+        name: loss.name,
+        ...(dialect === undefined ? {} : { dialect, columns: columnsOf(unit) }),
+      }
+      const { text } = writeSource(target, { ...unit.request, options })
+      return [{ unit, id, name: loss.name, text }]
+    } catch (error) {
+      if (!(error instanceof CannotWrite)) throw error
+      refused.set(loss.name, error.message)
+      return []
+    }
+  })
+}
+
+function failuresOf({ unit }: Job, outcomes: readonly Outcome[], bounds: Bounds): string[] {
+  return unit.cases.flatMap((one, place) => {
+    const outcome = outcomes[place]
+    if (outcome === undefined) return [`${unit.label}, ${one.label}: has no outcome`]
+    const { couples } = unit.request.loss
+    const [isElement, isBatch] = [couples === 'element', couples === 'batch']
+    const compare = (what: string, got: ArrayLike<number> | undefined, want: Float64Array) => {
+      const rows = one.sizes[Object.keys(one.sizes)[0]!] ?? 1
+      // Elements stand alone; what is compared with each other shares the rounding of the largest.
+      const width = isElement ? 1 : isBatch ? want.length : Math.max(1, Math.round(want.length / rows))
+      const found = differenceIn({ got: got ?? [], want, width, ...bounds })
+      return found === undefined
+        ? []
+        : [`${unit.label}, ${one.label}: ${what}[${found.place}] is ${found.got}, not ${found.want}`]
+    }
+    return [
+      ...compare('loss', outcome.values, one.values),
+      ...Object.entries(one.gradients).flatMap(([name, want]) =>
+        compare(`gradient of ${name}`, outcome.gradients[name], want),
+      ),
+    ]
+  })
+}

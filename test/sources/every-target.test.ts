@@ -1,0 +1,194 @@
+/** What we promise of every target, and of those that run in this process also of their numbers. A new target is tested by being there. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+import { customLoss } from '../../src/losses/custom.ts'
+import type { Loss } from '../../src/losses/define.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { CannotWrite, InvalidName, type Target } from '../../src/sources/contract.ts'
+import { DIALECTS } from '../../src/sources/dialects.ts'
+import { TARGETS } from '../../src/sources/targets.ts'
+import { writeSource } from '../../src/sources/write.ts'
+import { defaultsOf } from '../support/sample.ts'
+import { unitsOf } from './cases.ts'
+import { checkTarget } from './every-source.ts'
+import { columnsOf } from './rows.ts'
+import { RUNNERS } from './runners/all.ts'
+
+const { losses, find } = await loadCatalog()
+const filesOf = (folder: string) => readdirSync(new URL(`../../src/sources/${folder}/`, import.meta.url))
+
+/** The text, or the refusal. */
+function attempt(target: Target, loss: Loss): string | CannotWrite {
+  try {
+    const columns = target.family === 'sql' ? columnsOf(unitsOf(loss)[0]!) : {}
+    return writeSource(target, { loss, params: defaultsOf(loss), options: { columns } }).text
+  } catch (error) {
+    if (error instanceof CannotWrite) return error
+    throw error
+  }
+}
+
+describe('the registry', () => {
+  it('has every target and every dialect that there is a file for', () => {
+    expect(TARGETS.map(({ name }) => `${name}.ts`).sort()).toEqual(filesOf('targets').sort())
+    const shared = ['checked.ts', 'quoting.ts']
+    const dialects = filesOf('dialects').filter((file) => !shared.includes(file))
+    expect(DIALECTS.map(({ name }) => `${name}.ts`).sort()).toEqual(dialects.sort())
+  })
+
+  it('runs in a browser', async () => {
+    const entry = new URL('../../src/sources/targets.ts', import.meta.url).pathname
+    const bundle = await build({
+      entryPoints: [entry],
+      bundle: true,
+      write: false,
+      format: 'esm',
+      platform: 'browser',
+    })
+    // esbuild refuses modules of Node for this platform.
+    expect(bundle.errors).toEqual([])
+    expect(bundle.outputFiles[0]!.text).not.toMatch(/(from|require\() ?["']node:/)
+  })
+})
+
+describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_, target) => {
+  it('says all losses of elements, and all of rows but those whose rows share what they learn', () => {
+    const refused = losses
+      .filter(({ couples }) => couples === 'element' || couples === 'row')
+      .flatMap((loss) => {
+        return attempt(target, loss) instanceof CannotWrite ? [loss.name] : []
+      })
+    const shared = ['adaptive_log_softmax', 'linear_cross_entropy', 'margin_softmax']
+    expect(refused.sort()).toEqual(target.family === 'sql' ? shared : [])
+  })
+
+  it('names the op and its place where it refuses', () => {
+    for (const loss of losses) {
+      const found = attempt(target, loss)
+      if (typeof found === 'string') continue
+      expect(found.op, loss.name).toBeTruthy()
+      expect(found.why, loss.name).toBeTruthy()
+      if (found.op !== 'input') expect(found.at, loss.name).toBeDefined()
+    }
+  })
+
+  it('writes the same text each time, and that of the golden file', async () => {
+    const huber = find('huber')!
+    const text = attempt(target, huber)
+    expect(attempt(target, huber)).toBe(text)
+    await expect(text).toMatchFileSnapshot(
+      `golden/huber${target.extension}.txt`.replace('.py', `.${target.name}.py`),
+    )
+  })
+
+  it('renames what its language has taken', () => {
+    const inputs = { lambda: { differentiable: true }, double: {}, fn: {}, func: {}, class: {}, loss: {} }
+    const params = {
+      int: { type: 'number', default: 2 },
+      def: { type: 'number', default: 3 },
+      scale: { type: 'number', default: 1 },
+    } as const
+    const formula =
+      'import = lambda - double + fn\nreturn = abs(import) * int + def * func\nreturn * scale + class * loss'
+    const loss = customLoss({ inputs, params, formula })
+    const text = attempt(target, loss)
+    expect(text).toEqual(expect.any(String))
+  })
+})
+
+describe('typescript', () => {
+  it('compiles under the strictest options', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
+    const typescript = TARGETS.find(({ name }) => name === 'typescript')!
+    const files = losses.flatMap((loss) => {
+      const text = attempt(typescript, loss)
+      if (typeof text !== 'string') return []
+      const file = join(folder, `${loss.name}.ts`)
+      writeFileSync(file, text)
+      return [file]
+    })
+    const options = {
+      strict: true,
+      noUncheckedIndexedAccess: true,
+      noUnusedLocals: true,
+      noEmit: true,
+      target: ts.ScriptTarget.ES2022,
+      types: [],
+    }
+    const problems = ts.getPreEmitDiagnostics(ts.createProgram(files, options))
+    rmSync(folder, { recursive: true })
+    expect(
+      problems.map(
+        ({ messageText, file, start }) => `${file?.fileName}:${start} ${JSON.stringify(messageText)}`,
+      ),
+    ).toEqual([])
+    expect(files.length).toBeGreaterThan(75)
+  })
+})
+
+describe.each([
+  ['typescript', undefined],
+  ['sql', 'duckdb'],
+] as const)('%s %s', (name, dialect) => {
+  it("computes the service's float64 answers", async () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const { runner, bounds } = RUNNERS[dialect === undefined ? name : `${name} ${dialect}`]!
+    const { failures, sources, cases } = await checkTarget(
+      target,
+      losses,
+      runner,
+      'float64',
+      bounds('float64'),
+      dialect,
+    )
+    expect(failures).toEqual([])
+    expect(sources).toBeGreaterThan(150)
+    expect(cases).toBe(3 * sources)
+  }, 600_000)
+})
+
+describe('a query', () => {
+  const sql = TARGETS.find(({ name }) => name === 'sql')!
+  const huber = find('huber')!
+  const write = (options: object) =>
+    writeSource(sql, { loss: huber, params: defaultsOf(huber), options }).text
+
+  it.each([
+    '',
+    ' ',
+    'a;b',
+    'a--b',
+    'a/*b',
+    'a\\b',
+    'a\u0000',
+    'a\nb',
+    'a\u2028b',
+    'a\u202eb',
+    'x'.repeat(5000),
+  ])('refuses the name %j', (name) => {
+    expect(() => write({ table: name })).toThrow(InvalidName)
+    expect(() => write({ columns: { predictions: [name] } })).toThrow(InvalidName)
+  })
+
+  it('keeps NULL, also where a CASE would swallow it', async () => {
+    const { DuckDBInstance } = await import('@duckdb/node-api')
+    const connection = await (await DuckDBInstance.create()).connect()
+    for (const loss of losses.filter(({ couples }) => couples === 'element')) {
+      const names = Object.keys(loss.inputs).filter((name) => !loss.inputs[name]!.optional)
+      const { text } = writeSource(sql, { loss, params: defaultsOf(loss) })
+      for (const missing of names) {
+        const columns = names.map((name) => `${name === missing ? 'NULL' : '0.5'}::DOUBLE AS "${name}"`)
+        await connection.run(`CREATE OR REPLACE TABLE t AS SELECT ${columns.join(', ')}`)
+        const [row] = (await connection.runAndReadAll(text)).getRowObjects()
+        for (const [name, value] of Object.entries(row!)) {
+          if (name === 'loss' || name.startsWith('gradient_'))
+            expect(value, `${loss.name} ${name}`).toBeNull()
+        }
+      }
+    }
+  })
+})

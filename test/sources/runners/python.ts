@@ -1,0 +1,73 @@
+/** Runs sources in Python: one process for all of them. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Precision } from '../../../src/tensor.ts'
+import { fromHex, toHex } from '../doubles.ts'
+import { pythonWith } from './python-environment.ts'
+import type { Job, Outcome, Runner } from './runner.ts'
+
+/** @param driver how a function of this library is called: see drivers/ */
+export function python(driver: string, packages: readonly string[]): Runner {
+  return {
+    run: async (jobs, precision) => {
+      const interpreter = pythonWith(packages)
+      const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
+      try {
+        return runIn(folder, interpreter, driver, jobs, precision)
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    },
+  }
+}
+
+function runIn(
+  folder: string,
+  interpreter: string,
+  driver: string,
+  jobs: readonly Job[],
+  precision: Precision,
+) {
+  for (const { id, text } of jobs) writeFileSync(join(folder, `${id}.py`), text)
+  writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs.map((job) => described(job))))
+  const path = new URL(`../drivers/${driver}.py`, import.meta.url).pathname
+  const printed = execFileSync(interpreter, [path, folder, precision], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 30,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      TF_CPP_MIN_LOG_LEVEL: '3',
+      KERAS_BACKEND: process.env.KERAS_BACKEND ?? 'numpy',
+      JAX_PLATFORMS: 'cpu',
+    },
+  })
+  const answers: { values: string; gradients: Record<string, string> }[][] = JSON.parse(printed)
+  return answers.map((cases) => cases.map(outcomeOf))
+}
+
+function outcomeOf({ values, gradients }: { values: string; gradients: Record<string, string> }): Outcome {
+  const own = Object.entries(gradients).map(([name, text]) => [name, fromHex(text)] as const)
+  return { values: fromHex(values), gradients: Object.fromEntries(own) }
+}
+
+/** Inputs with their shapes, in the order of the definition, and the parameters that are arguments. */
+function described({ unit, id, name }: Job) {
+  const { loss, params } = unit.request
+  return {
+    id,
+    name,
+    params: Object.fromEntries(Object.entries(params).filter(([, value]) => typeof value === 'number')),
+    cases: unit.cases.map(({ tensors, gradients }) => ({
+      inputs: Object.keys(loss.inputs).flatMap((input) => {
+        const tensor = tensors.get(input)
+        if (tensor === undefined) return []
+        const isWhole = tensor.dtype === 'int32'
+        return [{ name: input, shape: tensor.shape, isWhole, data: toHex(tensor.data) }]
+      }),
+      gradients: Object.keys(gradients),
+    })),
+  }
+}
