@@ -23,8 +23,13 @@ export function assemble(jobs: readonly [Job, ...Job[]]): Batch {
   }
 }
 
-/** Splits the result along the batch axis, in the order of the jobs. */
+/**
+ * Splits the result along the batch axis, in the order of the jobs.
+ *
+ * @throws Error if the engine has returned more or fewer numbers than the jobs have: they would get those of others
+ */
 export function split(jobs: readonly Job[], result: BatchResult): JobSlice[] {
+  checkLengths(jobs, result)
   if (jobs.length === 1) return [result]
   const names = Object.keys(result.gradients)
   const offsets = new Map<string, number>()
@@ -45,6 +50,17 @@ export function split(jobs: readonly Job[], result: BatchResult): JobSlice[] {
       ),
     }
   })
+}
+
+function checkLengths(jobs: readonly Job[], { values, gradients, engine }: BatchResult) {
+  const check = (what: string, found: number, lengths: (job: Job) => number) => {
+    const expected = jobs.reduce((sum, job) => sum + lengths(job), 0)
+    if (found === expected) return
+    throw new Error(`${engine} returned ${found} ${what} for ${jobs.length} jobs that have ${expected}`)
+  }
+  check('values', values.length, (job) => job.values)
+  for (const name in gradients)
+    check(`gradients of ${name}`, gradients[name].length, (job) => lengthOf(job, name))
 }
 
 /** Elements of a job's derivative: as many as its input has, whether the program reads that or not. */

@@ -300,6 +300,26 @@ describe('the batcher', () => {
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
   })
 
+  it.each(['values', 'gradients'])(
+    'gives no job the numbers of another if an engine returns too few %s',
+    async (what) => {
+      const short: Engine = {
+        ...interpreter,
+        run: async (batch) => {
+          const result = await interpreter.run(batch)
+          const cut = <T extends BatchResult['values']>(numbers: T) => numbers.subarray(1) as T
+          if (what === 'values') return { ...result, values: cut(result.values) }
+          const gradients = Object.entries(result.gradients).map(([name, found]) => [name, cut(found)])
+          return { ...result, gradients: Object.fromEntries(gradients) }
+        },
+      }
+      const { batcher } = batcherOn(short)
+      const results = await Promise.allSettled([1, 2].map((rows) => batcher.submit(huberJob(rows))))
+      expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+      expect(String((results[0] as PromiseRejectedResult).reason)).toContain(`${what}`)
+    },
+  )
+
   it('fails the jobs of a lost engine with 503', async () => {
     const lost: Engine = { ...interpreter, run: () => Promise.reject(new EngineLost('gone')) }
     const { batcher, recorded } = batcherOn(lost)
