@@ -60,7 +60,7 @@ it('README names only scripts that exist', () => {
     expect(scripts).toHaveProperty([script!])
 })
 
-describe.each(['README.md', 'docs/formats.md'])('the curl commands of %s', (file) => {
+describe.each(['README.md', 'docs/formats.md', 'docs/language.md'])('the curl commands of %s', (file) => {
   let server: TestServer
   beforeAll(async () => {
     server = await startServer({ engine: 'compiled', threads: 1 })

@@ -100,7 +100,7 @@ describe('what is wrong with a function is told where it stands', () => {
     for (const text of [bomb, nested, copies]) {
       const start = performance.now()
       expect(errorOf(text).problem).toBe(
-        `with the bodies of its functions in place of their calls, the formula has more than ${LIMITS.nodes} nodes`,
+        `after its functions are expanded, the formula has more than ${LIMITS.nodes} nodes`,
       )
       expect(performance.now() - start).toBeLessThan(200)
     }
