@@ -230,7 +230,7 @@ describe('a definition', () => {
         1,
       ])
       expect(body.errors[0].column).toBe(column)
-      expect(body.errors[0].detail).toMatch(/^the denominator changes with "[xt]", which has a gradient/)
+      expect(body.errors[0].detail).toMatch(/^the denominator depends on "[xt]", which has a gradient/)
     },
   )
 
