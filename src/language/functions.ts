@@ -267,17 +267,20 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     },
     window_sum: {
       parameters: ['number', 'length', 'axis'],
-      about: 'window_sum(x, n, axis): the sum of the n elements around each element, with zeros beyond the ends',
+      about:
+        'window_sum(x, n, axis): the sum of the n elements around each element, with zeros beyond the ends',
       lower: (build, [x, length], [axis]) => windowSum(build, x, length, axis),
     },
     window_mean: {
       parameters: ['number', 'length', 'axis'],
-      about: 'window_mean(x, n, axis): the mean of the n elements around each element; at the ends, of those that exist',
+      about:
+        'window_mean(x, n, axis): the mean of the n elements around each element; at the ends, of those that exist',
       lower: (build, [x, length], [axis]) => windowMean(build, x, length, axis),
     },
     diag: {
       parameters: ['number', 'axis', 'axis'],
-      about: 'diag(x, i, j): the diagonal of a square matrix with rows i and columns j; the result has the axis i',
+      about:
+        'diag(x, i, j): the diagonal of a square matrix with rows i and columns j; the result has the axis i',
       lower: (build, [x], [rows, columns]) => {
         build.requireSquare(rows, columns)
         return build.pick(build.expand(x, [rows, columns]), build.index(rows), columns)

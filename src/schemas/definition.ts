@@ -344,7 +344,9 @@ function wrongSize(
     return `no input has the axis ${size}, which is declared as the size of ${axis}${didYouMean(size, known)}`
   let source: string | undefined = size
   while (source !== undefined && source !== axis) source = declared.get(source)
-  return source === axis ? `the size of the axis ${axis} is declared in terms of itself: declare a number or another axis` : undefined
+  return source === axis
+    ? `the size of the axis ${axis} is declared in terms of itself: declare a number or another axis`
+    : undefined
 }
 
 function wrongParams({ params = {} }: Definition, pointer: string): ProblemDetail[] {

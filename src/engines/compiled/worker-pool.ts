@@ -103,7 +103,7 @@ export class Pool {
   }
 
   #start() {
-    // For threads that start from now on: worker.ts says why.
+    // For threads that start from now on: worker.ts collects garbage itself.
     setFlagsFromString('--expose-gc')
     const thread = new Thread(spawn(new URL('./worker', import.meta.url), {}))
     this.#threads.add(thread)

@@ -1,6 +1,6 @@
 /**
  * Kernel fusion: legalized program -> stages (dispatches). Values between sums are recomputed wherever they are used
- * (rematerialization); sums, factors of matrix products and values that are read under another name of an axis are
+ * (rematerialization); sums, factors of matrix products and values that are read with renamed axes are
  * stored.
  */
 import type { Node } from '../../language/ir.ts'

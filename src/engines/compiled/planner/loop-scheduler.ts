@@ -126,7 +126,7 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** A value that is read under another name or at a distance is read as a whole, so it must be in memory. */
+  /** A value that is read with renamed axes or at a distance must be stored entirely. */
   #placeSources(items: readonly WorkItem[]) {
     for (const item of items) {
       const source = item.act === 'value' ? this.#context.storedSource(item.node) : undefined
