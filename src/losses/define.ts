@@ -127,8 +127,8 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
 }
 
 /**
- * Names of axes, the slowest first. `others=rows` is an axis with the size of another one, `row=3` one with three
- * elements. An empty text is no axis, and spaces do not matter.
+ * Names of axes, the slowest first. `others=rows` is an axis with the same size as `rows`, `row=3` an axis of size
+ * 3. An empty text means no axes, and spaces are ignored.
  *
  * @example
  * parseAxes('rows,others=rows') // { axes: ['rows', 'others'], sizes: { others: 'rows' } }
@@ -206,9 +206,9 @@ export function plainly(loss: Loss): ResolvedLoss {
   return Object.freeze({ loss, preset: undefined, params: {} })
 }
 
-/** What a loss cannot keep of what holds for all others. The tests read it, and its page shows it. */
+/** Promises that hold for all other losses, but not for this one. The tests read this, and the page of the loss shows it. */
 export interface Limits {
-  /** Real inputs beyond which the value itself is too large for float64, as e^x is above 709. */
+  /** Limits of real inputs beyond which the value itself is too large for float64, as e^x above 709. */
   readonly overflow?: { readonly above?: number; readonly below?: number }
   /**
    * The gradient is not the slope of the value, because by definition a factor of the value counts as a constant:

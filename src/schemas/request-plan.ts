@@ -103,7 +103,7 @@ export interface CheckLimits {
  */
 export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
 
-/** Maximum number of cached plans, and of the nodes of their programs. */
+/** Limits of the cache: plans, and nodes of their programs. */
 const CACHED = { entries: 1024, weight: 32_768 } as const
 
 /** The key of a plan. The cache keeps neither the structure nor the loss of a request. */

@@ -1,4 +1,4 @@
-/** Error messages for authors of custom losses: where the definition is wrong, in the words of the request. */
+/** Error messages for authors of custom losses: they point to the error, and use the names of the request. */
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
 import { createProgramSource } from '../../src/losses/program.ts'

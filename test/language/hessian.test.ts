@@ -1,4 +1,4 @@
-/** The diagonal of the second derivative of every function, against central differences of its gradient. */
+/** The diagonal of the second derivative of every function, compared with central differences of its gradient. */
 import { describe, expect, it } from 'vitest'
 import { NoHessian } from '../../src/language/hessian.ts'
 import { interpret } from '../../src/language/interpret.ts'

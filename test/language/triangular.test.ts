@@ -131,7 +131,7 @@ describe('a Gaussian with a full covariance', () => {
     [1, 3],
   ]
 
-  it('is the quadratic form of the inverse, and half the logarithm of the determinant', async () => {
+  it('is half the quadratic form of the inverse, plus half the logarithm of the determinant', async () => {
     const { loss, gradients } = await evaluate(interpreter, gaussian, tensors([[3, -1]], factor), {
       reduction: 'none',
     })
@@ -140,7 +140,7 @@ describe('a Gaussian with a full covariance', () => {
     expect(gradients.get('factor')!.data[1]).toBe(0)
   })
 
-  it('has the diagonal of the inverse as its second derivative', async () => {
+  it('has the diagonal of the inverse covariance as its second derivative', async () => {
     const { hessian } = await evaluate(interpreter, gaussian, tensors([[3, -1]], factor), {
       reduction: 'sum',
       gradients: ['x'],

@@ -53,7 +53,7 @@ interface Recent {
 /** The cache entry of a program. All references to its kernels go through it, so that they can be evicted. */
 interface Kept {
   readonly axes: LaneAxes | undefined
-  /** Emptied when the program is evicted. */
+  /** Empty after the program is evicted. */
   readonly variants: Map<string, Compiled | UnsupportedByEngine>
   /** The time of the last use, as a counter. */
   used: number
@@ -124,7 +124,7 @@ export class KernelCache {
     return kernel
   }
 
-  /** The kernel of the last launch like this one; undefined if there was none, or it was evicted. */
+  /** The kernel of the last such launch; undefined if there was none, or if it was evicted. */
   recent(batch: Wanted): Compiled | undefined {
     const recent = this.#recent.get(batch.scalars)
     if (recent === undefined || !isAnswer(recent, batch)) return undefined

@@ -22,7 +22,7 @@ export type KernelParam =
   | { readonly kind: 'first' | 'last' }
   | { readonly kind: 'size'; readonly axis: string }
   | { readonly kind: 'base'; readonly buffer: Buffer }
-  /** Bytes between neighbouring elements along an axis of a buffer. */
+  /** Bytes between neighboring elements along an axis of a buffer. */
   | { readonly kind: 'stride'; readonly buffer: Buffer; readonly dimension: number }
   /** A number, or a boolean as all ones or zeros. */
   | { readonly kind: 'scalar'; readonly node: number }

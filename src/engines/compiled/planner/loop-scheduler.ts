@@ -174,8 +174,8 @@ export class LoopLevelScheduler {
   }
 
   /**
-   * The cost of computing a node again in another part, as often as it is used there. Beyond the limit it is not
-   * counted to the end, which could take for ever.
+   * The cost of recomputing a node in another part, once per use. Counting stops at the limit, because the number of uses may
+   * be exponential.
    */
   #costOf(node: number, limit: number): number {
     const maker = this.#makers.get(node)
