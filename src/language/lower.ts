@@ -426,7 +426,7 @@ class Lowering {
     if (to in Object.prototype) throw new FormulaError(`"${to}" cannot be the name of an axis`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
-      throw new FormulaError(`"${to}" is an axis of its own; choose another name for "${from}"`, at)
+      throw new FormulaError(`"${to}" is the name of another axis; choose a different name for "${from}"`, at)
     }
     return this.#build.rename(ref, from, to)
   }

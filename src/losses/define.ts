@@ -59,9 +59,9 @@ export type BatchDependence = 'element' | 'row' | 'group' | 'batch'
 export type Params = Readonly<Record<string, number | boolean | string | null | readonly number[]>>
 
 export interface InputSpec {
-  /** Names of its axes in order. `...` stands for any number of axes; no axes: one number that all rows share. */
+  /** Names of its axes in order. `...` stands for any number of axes; no axes mean one number for all rows. */
   readonly axes: readonly string[]
-  /** Axis -> what its size is declared to be: a number, or that of another axis. */
+  /** Axis -> its declared size: a number, or another axis with the same size. */
   readonly sizes?: Readonly<Record<string, string>>
   readonly kind: Kind
   /** Whether it has a gradient. */
@@ -267,17 +267,17 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
-  /** Of a custom loss: what its author should know. */
+  /** Warnings for the author of a custom loss. */
   readonly warnings?: readonly LossWarning[]
 }
 
-/** A place in a formula that is valid, but cannot be meant. */
+/** A valid expression in a formula that is never finite. */
 export interface LossWarning {
   /** JSON pointer into the definition. */
   readonly pointer: string
   readonly line: number
   readonly column: number
-  /** What is wrong, and below it the line with a caret under the place. */
+  /** The warning, followed by the line with a caret under the expression. */
   readonly detail: string
 }
 

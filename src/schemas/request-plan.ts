@@ -325,7 +325,7 @@ function checkPlaces({ params }: Loss, options: Options, { sizes }: Axes) {
   }
 }
 
-/** Matrices of the formula are square: it sees two axes, which have sizes of their own. */
+/** Checks that matrices are square. The formula only requires two axes to be equal, but each gets its size from the request. */
 function checkSquare({ square = [] }: Program, tensors: ReadonlyMap<string, TensorInfo>, axes: Axes) {
   for (const [rows, columns] of square) {
     if (axes.sizes[rows] === axes.sizes[columns]) continue
