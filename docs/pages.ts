@@ -227,7 +227,7 @@ function namesOf({ aliases, presets }: Loss): string[] {
   return parts.length === 0 ? [] : ['## Names and presets', ...parts]
 }
 
-/** Parameters behind something else. */
+/** Parameters, to be appended to a name. */
 function further(params: Params): string {
   return Object.keys(params).length === 0 ? '' : `, ${settings(params)}`
 }

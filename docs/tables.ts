@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { settingsTable } from '../src/config.ts'
 import { parametersText } from '../src/language/arguments.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
-import type { Params } from '../src/losses/define.ts'
+import { KINDS, type Params } from '../src/losses/define.ts'
 import { guideFor, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { cookbookContents, cookbookText } from './cookbook.ts'
@@ -18,7 +18,7 @@ import { problemsText } from './problems.ts'
 export async function generated(): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
   return {
     'README.md': { config: settingsTable(), losses: await lossesTable() },
-    'docs/language.md': { functions: functionsTable() },
+    'docs/language.md': { functions: functionsTable(), kinds: kindsTable() },
     'docs/choosing.md': { guide: await guideTables() },
     'docs/cookbook.md': { contents: cookbookContents(), recipes: await cookbookText() },
     'docs/presets.md': { presets: await presetsTable() },
@@ -76,6 +76,11 @@ export function settings(params: Params): string {
 }
 
 /** One table per task. */
+function kindsTable(): string {
+  const rows = Object.entries(KINDS).map(([kind, means]) => `| \`${kind}\` | ${means} |`)
+  return ['| kind | values |', '|---|---|', ...rows].join('\n')
+}
+
 async function guideTables(): Promise<string> {
   const guide = guideFor((await loadCatalog()).losses)
   const tables = Object.entries(TASKS).map(([task, about]) => {

@@ -1,7 +1,7 @@
 /**
- * `npm run load:custom`: measures the cost of custom losses: a formula that is sent with each request compared with the
+ * `npm run load:custom`: measures the cost of custom losses: a formula that is sent with each request, compared with the
  * same formula in the catalog, the first request of a new formula, memory after thousands of formulas, registrations per
- * second, and how long others wait next to a client that sends the most expensive formulas. `-- memory` runs only that part.
+ * second, and how long other clients wait while one sends the most expensive formulas. `-- memory` runs only that part.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ import { markdown } from './table.ts'
 const quick = process.argv.includes('--quick')
 const [SECONDS, ROUNDS] = quick ? [1, 1] : [3, 5]
 const MANY = quick ? 500 : 10_000
-/** Resident memory that no number of different formulas may take the service beyond. */
+/** Maximum resident memory of the service, whatever the number of different formulas. */
 const MOST_MB = 300
 
 /** The catalog's huber, as a user would define it. */
@@ -42,7 +42,7 @@ const PARTS: Readonly<Record<string, (service: Server) => Promise<void>>> = {
 
 const chosen = process.argv.slice(2).filter((word) => word in PARTS)
 console.log(`${cpus().length} cores, Node ${process.version}, medians of ${ROUNDS} rounds of ${SECONDS} s\n`)
-// Each part has a service of its own, so that none sees what another has left in its memory.
+// Each part has its own service, so that none is affected by the memory of another.
 for (const [name, measure] of Object.entries(PARTS)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue
   const folder = mkdtempSync(join(tmpdir(), 'lossd-'))
@@ -103,7 +103,7 @@ async function timeFirstRequests({ url }: Server) {
   )
 }
 
-/** All kinds of formulas in turn, no two alike. Every other request is large enough for the threads. */
+/** All kinds of formulas in turn, all of them different. Every second request is large enough for the thread pool. */
 async function watchMemory({ url, pid }: Server) {
   const kinds = Object.values(FORMULAS)
   const before = residentMB(pid)
@@ -120,7 +120,7 @@ async function watchMemory({ url, pid }: Server) {
     `${MANY} different formulas in a row (${each.toFixed(1)} ms each): resident memory ${before.toFixed(0)} MB before, ${residentMB(pid).toFixed(0)} MB after, peak ${peak.toFixed(0)} MB; ${parts}\n`,
   )
   if (peak <= MOST_MB) return
-  console.error(`resident memory went beyond ${MOST_MB} MB`)
+  console.error(`resident memory exceeded ${MOST_MB} MB`)
   process.exitCode = 1
 }
 
@@ -152,7 +152,7 @@ async function register({ url }: Server) {
   console.log(`Registered ${(count / seconds).toFixed(0)} losses a second on SQLite, 8 connections\n`)
 }
 
-/** A client that repeats a request of the catalog, alone and beside one that sends expensive formulas without pause. */
+/** A client that repeats a request of the catalog, alone and next to one that keeps sending expensive formulas. */
 async function shareWithHostile({ url }: Server) {
   const rows = []
   const nobody: (typeof HOSTILE)[string] | undefined = undefined

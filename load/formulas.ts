@@ -1,4 +1,4 @@
-/** Formulas as users write them, and as nobody should, without end: each seed makes another one. */
+/** An unlimited supply of formulas, typical ones and deliberately expensive ones: each seed gives a different one. */
 
 type Make = (seed: number, rows?: number) => object
 
@@ -73,7 +73,7 @@ const chain = (first: string, step: string, lines: number) =>
 const sum = (count: number, term: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => term(i)).join(' + ')
 
-/** Within all limits, and as expensive as they allow. */
+/** Formulas within all limits, and as expensive as the limits allow. */
 export const HOSTILE: Readonly<Record<string, (seed: number) => Sent>> = {
   'the largest formula': (seed) => inline({ ...x, formula: sum(85, (i) => `tanh(x * ${seed + i})`) }),
   'many softmaxes': (seed) =>

@@ -1,4 +1,4 @@
-/** Another program, in any language, that answers each line of JSON with a line of JSON. */
+/** A program in any language that answers each line of JSON with a line of JSON. */
 import { spawn } from 'node:child_process'
 import { env } from 'node:process'
 import { createInterface } from 'node:readline'
@@ -12,7 +12,7 @@ export interface JsonLines {
   close(): void
 }
 
-/** Starts the program. If it is missing, it has ended before its first line. */
+/** Starts the program. If it does not exist, it appears to have ended before its first line. */
 export function openJsonLines(
   command: string,
   args: readonly string[],

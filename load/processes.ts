@@ -63,13 +63,13 @@ export function startService(settings: Readonly<Record<string, string>>): Promis
   )
 }
 
-/** What the Docker images set for glibc, read from the Dockerfile. The echo gets it, too. */
+/** The environment variables for glibc in the Docker images, read from the Dockerfile. The echo server gets them, too. */
 const IMAGE = Object.fromEntries(
   [...readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8').matchAll(/\b(MALLOC_\w+)=(\d+)/g)].map(
     ([, name, value]) => [name!, value!],
   ),
 )
-if (Object.keys(IMAGE).length === 0) throw new Error('the Dockerfile sets nothing for glibc')
+if (Object.keys(IMAGE).length === 0) throw new Error('the Dockerfile sets no variables for glibc')
 
 async function startProcess(
   args: string[],

@@ -48,7 +48,7 @@ export interface AppOptions {
 export interface App {
   readonly fastify: FastifyInstance
   readonly context: RouteContext
-  /** Compiles what the first formula would have to wait for: some 100 ms on the event loop. */
+  /** Compiles the code that the first formula would otherwise wait for: about 100 ms on the event loop. */
   warmUp(): void
   /** Turns readiness off. Requests are still served. */
   beginClosing(): void

@@ -16,7 +16,7 @@ export function putMostRecent<K, V>(cache: Map<K, V>, key: K, value: V, capacity
 
 export interface LruLimits {
   readonly entries: number
-  /** Of all entries together, in a unit of the owner's choice. */
+  /** Maximum total weight of all entries, in any unit. */
   readonly weight: number
 }
 
@@ -26,8 +26,7 @@ interface Entry<V> {
 }
 
 /**
- * A cache that is bounded by the number of its entries and by their total weight. The last entry is kept, whatever
- * it weighs.
+ * A cache with a maximum number of entries and a maximum total weight. The last entry is kept, whatever its weight.
  *
  * @example
  * const cache = new LruCache<string, Uint8Array>({ entries: 100, weight: 1e6 })

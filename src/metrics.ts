@@ -61,7 +61,7 @@ function makeCounters(register: Registry) {
     requests: new FastCounter(
       register,
       'lossd_requests_total',
-      'Number of loss requests that got a response; loss is a name, compose, inline, or registered for those beyond the first 100 registered ones',
+      'Number of loss requests that got a response; loss is the name of the loss, inline, compose, or registered for all registered losses after the first 100',
     ),
     duration: distribution(
       'lossd_request_duration_seconds',

@@ -57,7 +57,7 @@ export function suggesting(...names: readonly string[]): string {
   return `. Did you mean ${names.map((name) => `"${name}"`).join(' or ')}?`
 }
 
-/** Optimal string alignment distance: insertion, deletion, substitution and a swap of neighbours each count 1. */
+/** Optimal string alignment distance: insertion, deletion, substitution and a swap of neighbors each count 1. */
 function editDistance(a: string, b: string): number {
   let older: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j)

@@ -21,9 +21,9 @@ const leave = () => process.exit(0)
 for (const signal of SIGNALS) process.on(signal, leave)
 
 /**
- * V8 lets a heap grow to four times what is in use before it marks it. Programs and kernels that were cached for a while
- * are garbage of the kind that only marking frees: with thousands of different formulas the heap would take 300 MB for
- * the 60 that are in use.
+ * By default, V8 lets the heap grow to four times the memory in use before it marks it. Evicted programs and kernels are old
+ * enough that only marking frees them. With thousands of different formulas the heap would grow to 300 MB, of which 60 are
+ * in use.
  */
 setFlagsFromString('--heap-growing-percent=40')
 

@@ -116,7 +116,7 @@ const defines = (what: 'Format' | 'Engine') => (file: string) =>
   new RegExp(`^export default define${what}`, 'm').test(readFileSync(new URL(file, source), 'utf8'))
 
 describe('ARCHITECTURE.md', () => {
-  /** Made by the build, by glibc, by tfjs. */
+  /** Names from the build, glibc or tfjs, which are not in the sources. */
   const OUTSIDE = /^(dist\b|MALLOC_|runWebGPUProgram)/
   const exists = (path: string) =>
     OUTSIDE.test(path) || everywhere.some((file) => file === path || file.endsWith(`/${path}`))

@@ -60,7 +60,22 @@ it('README names only scripts that exist', () => {
     expect(scripts).toHaveProperty([script!])
 })
 
-describe.each(['README.md', 'docs/formats.md'])('the curl commands of %s', (file) => {
+it('docs/language.md shows the warning that its formula gets', async () => {
+  const [, formula, shown] = /The formula `(\[.*\])` gets\n\n```json\n(.+)\n```/.exec(
+    read('docs/language.md'),
+  )!
+  const server = await startServer({ engine: 'compiled', threads: 1 })
+  const response = await fetch(`${server.url}/v1/losses:evaluate`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ formula: JSON.parse(formula), predictions: [1], explain: true }),
+  })
+  const { explain } = (await response.json()) as { explain: { warnings: unknown } }
+  await server.close()
+  expect({ warnings: explain.warnings }).toEqual(JSON.parse(shown))
+})
+
+describe.each(['README.md', 'docs/formats.md', 'docs/language.md'])('the curl commands of %s', (file) => {
   let server: TestServer
   beforeAll(async () => {
     server = await startServer({ engine: 'compiled', threads: 1 })

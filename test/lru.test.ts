@@ -9,13 +9,13 @@ describe('a cache by weight', () => {
     return cache
   }
 
-  it('gives back what was put into it', () => {
+  it('returns what was set', () => {
     const cache = filled()
     expect([cache.get('a'), cache.get('b'), cache.get('c')]).toEqual([1, 2, undefined])
     expect([cache.size, cache.weight]).toEqual([2, 8])
   })
 
-  it('evicts what was not used for the longest time, until the rest is light enough', () => {
+  it('evicts the least recently used entries until the rest is within the limit', () => {
     const cache = filled()
     cache.get('a')
     expect(cache.set('c', 3, 4)).toBe(3)
@@ -24,13 +24,13 @@ describe('a cache by weight', () => {
     expect([cache.size, cache.weight]).toEqual([1, 9])
   })
 
-  it('holds so many entries and no more, however light', () => {
+  it('never has more entries than its limit, however light they are', () => {
     const cache = new LruCache<number, number>({ entries: 3, weight: 10 })
     for (let i = 0; i < 5; i++) cache.set(i, i, 0)
     expect([0, 1, 2, 3, 4].map((i) => cache.get(i))).toEqual([undefined, undefined, 2, 3, 4])
   })
 
-  it('holds the last entry, whatever it weighs', () => {
+  it('keeps the last entry, whatever its weight', () => {
     const cache = filled()
     cache.set('c', 3, 1000)
     expect([cache.get('a'), cache.get('c'), cache.weight]).toEqual([undefined, 3, 1000])
@@ -38,7 +38,7 @@ describe('a cache by weight', () => {
     expect([cache.get('c'), cache.get('d'), cache.weight]).toEqual([undefined, 4, 1])
   })
 
-  it('counts an entry once that is put again, and not one that is deleted', () => {
+  it('counts an entry that is set again once, and a deleted one not at all', () => {
     const cache = filled()
     cache.set('a', 5, 2)
     expect([cache.get('a'), cache.weight]).toEqual([5, 6])

@@ -2,8 +2,7 @@
 import { Worker } from 'node:worker_threads'
 
 /**
- * Most of what a thread holds lies outside of its heap. By default V8 would let the young generation of each grow to 48
- * MB.
+ * Most of a thread's memory is outside its heap. By default, V8 lets the young generation of each thread grow to 48 MB.
  */
 const resourceLimits = { maxYoungGenerationSizeMb: 12 }
 

@@ -1,8 +1,8 @@
 /** Argument roles: which parameter each argument of a call is for. */
 
 /**
- * `axis` arguments are names of axes, the others are values; `axes` are one or several axes, an `order` is a whole number that
- * is known before anything runs, a `length` one from 1 on, `weights` are a list, `number?` may be left out.
+ * `axis` is the name of an axis, `axes` are one or more of them; the others are values. An `order` is a constant integer, a
+ * `length` a constant positive integer. `weights` is a list. `number?` is optional.
  */
 export type Parameter =
   | 'number'
@@ -19,7 +19,7 @@ export type Parameter =
 export type Role = Exclude<Parameter, 'number?' | 'axes'>
 
 /**
- * @param isAxis whether an argument names an axis: a number may follow the axes
+ * @param isAxis whether an argument names an axis, since a number may follow the axes
  * @returns one role per argument; undefined if there are too many or too few arguments
  * @example
  * rolesOf(['number', 'axes', 'number?'], 4, (place) => place < 3) // ['number', 'axis', 'axis', 'number']
@@ -42,11 +42,11 @@ export function rolesOf(
   return roles.length === count ? roles : undefined
 }
 
-/** What messages and docs call a parameter. */
+/** The words for parameters in messages and docs. */
 const WORDS: Readonly<Partial<Record<Parameter, string>>> = { place: 'index', truth: 'condition' }
 
 /**
- * The parameters of a function, for people.
+ * The parameters of a function, as docs and messages show them.
  *
  * @example
  * parametersText(['number', 'place', 'axis']) // 'number, index, axis'

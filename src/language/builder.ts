@@ -70,11 +70,11 @@ export class Builder {
   readonly axes: string[]
   /** Renamed axis -> the axis that its size comes from. */
   readonly renamed: Record<string, string>
-  /** Axes that must have the same size, although they have sizes of their own. */
+  /** Axes that must have the same size, although each is declared separately. */
   readonly square: (readonly [string, string])[] = []
   readonly #rewrite: Rewrite
   readonly #known = new Map<string, Ref>()
-  /** Nodes without attributes, most of all, by op and arguments as one number. */
+  /** Nodes without attributes (most nodes), by op and arguments encoded as one number. */
   readonly #plain = new Map<number, Ref>()
 
   /**
@@ -194,7 +194,7 @@ export class Builder {
     return this.axesOf(x).includes(axis) ? this.make('gather', [x, this.expand(place, [axis])], { axis }) : x
   }
 
-  /** The element `steps` places before each place of an axis, 0 where there is none. */
+  /** The element `steps` before each element along an axis, and 0 where there is none. */
   shift(x: Ref, steps: number, axis: string): Ref {
     return this.make('shift', [this.expand(x, [axis]), this.constant(steps)], { axis })
   }
@@ -207,7 +207,7 @@ export class Builder {
     return this.make('cumsum', [this.expand(x, [axis])], { axis })
   }
 
-  /** Where the largest at and before each place stands. */
+  /** The index of the largest of each element and all before it. */
   cummaxPlace(x: Ref, axis: string): Ref {
     return this.make('cummax_place', [this.expand(x, [axis])], { axis })
   }
@@ -217,7 +217,7 @@ export class Builder {
     return this.make('ctc', args, { axis: time, to: classes })
   }
 
-  /** `rows` and `columns` are the axes of the matrix; the solution has the columns where the right-hand side has the rows. */
+  /** `rows` and `columns` are the axes of the matrix. The right-hand side has the rows, the solution the columns. */
   solve(op: 'solve_lower' | 'solve_upper', matrix: Ref, right: Ref, rows: string, columns: string): Ref {
     return this.make(op, [matrix, this.expand(right, [rows])], { axis: rows, to: columns })
   }
@@ -228,7 +228,7 @@ export class Builder {
     return this.make('soft_dtw', [pairs, gamma], { axis: first, to: second })
   }
 
-  /** Requires two axes to have the same size. */
+  /** Requires that two axes have the same size. */
   requireSquare(rows: string, columns: string) {
     const [a, b] = [rows, columns].map((axis) => this.renamed[axis] ?? axis)
     if (a !== b) this.square.push([a, b])
@@ -322,7 +322,7 @@ export class Builder {
     return union.filter((name) => name !== axis && (op !== 'soft_dtw' || name !== to))
   }
 
-  /** Nearly always one of the arguments has all of them, in order. */
+  /** Almost always, one of the arguments has all of them in order. */
   #unionOf(args: readonly Ref[]): readonly string[] {
     let union: readonly string[] = NO_AXES
     for (const arg of args) {
@@ -364,7 +364,7 @@ export class Builder {
   }
 }
 
-/** Arguments that fit into a safe integer beside the op. */
+/** Maximum number of arguments that fit into a safe integer together with the op. */
 const MOST_PACKED = 3
 const OP_NUMBERS = new Map<FormulaOp, number>()
 
@@ -374,7 +374,7 @@ function numberOf(op: FormulaOp): number {
   return known
 }
 
-/** Up to 128 ops, and arguments from 1 on, so that fewer of them are another number. */
+/** Up to 128 ops. Arguments count from 1, so that different numbers of arguments give different keys. */
 function packed(op: FormulaOp, args: readonly Ref[]): number {
   let key = 0
   for (const arg of args) key = key * (2 * MAX_BUILT) + arg + 1

@@ -14,7 +14,7 @@ export interface LanguageFunction {
   readonly about: string
   /** `values` and `axes` in the order of the parameters of that kind. */
   readonly lower: (build: Builder, values: readonly Ref[], axes: readonly string[]) => Ref
-  /** What is wrong with the axes of the values; undefined for nothing. */
+  /** What is wrong with the axes of the values; undefined if they are valid. */
   readonly problem?: (build: Builder, values: readonly Ref[], axes: readonly string[]) => string | undefined
 }
 
@@ -30,7 +30,7 @@ const binary = (about: string, lower: (build: Builder, a: Ref, b: Ref) => Ref): 
   lower: (build, [a, b]) => lower(build, a, b),
 })
 
-/** The same function under the name that others use for it. */
+/** The same function under another name. */
 const alias = (name: string, same: LanguageFunction): LanguageFunction => ({
   ...same,
   about: `the same as ${name}`,
@@ -81,13 +81,13 @@ const LOG_SIGMOID: LanguageFunction = {
 const CLAMP: LanguageFunction = {
   parameters: ['number', 'number', 'number'],
   about:
-    'clamp(x, low, high): x, limited to the range from low to high; the derivative at and beyond its ends is 0',
+    'clamp(x, low, high): x, limited to the range from low to high; at and beyond the ends of the range, the derivative is 0',
   lower: (build, [x, low, high]) => smaller(build, larger(build, x, low), high),
 }
 
 const SOLVE_LOWER = solver(
   'solve_lower',
-  'solve_lower(L, b, i, j): the x along j with sum(L * x, j) = b along i, for a lower triangular L; what stands above its diagonal is not read',
+  'solve_lower(L, b, i, j): the solution x, along j, of sum(L * x, j) = b, for a lower triangular matrix L with rows i and columns j; elements above the diagonal are ignored',
 )
 
 const ARGSORT = along(
@@ -123,7 +123,7 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       about: 'the smallest integer >= x; the derivative is 0',
       lower: (build, [x]) => build.neg(build.make('floor', [build.neg(x)])),
     },
-    round: unary('round', 'the nearest integer, and the even one of two; the derivative is 0'),
+    round: unary('round', 'the nearest integer; ties go to the even one; the derivative is 0'),
     sin: unary('sin', 'sine'),
     cos: unary('cos', 'cosine'),
     atan: unary('atan', 'arc tangent'),
@@ -150,7 +150,7 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       'lbeta(a, b): natural logarithm of the beta function of two positive numbers, computed without cancellation; NaN for negative numbers',
       (build, a, b) => build.make('lbeta', [a, b]),
     ),
-    stop_gradient: unary('stop_gradient', 'the value of x, as a constant for the gradient'),
+    stop_gradient: unary('stop_gradient', 'the value of x, which counts as a constant in the gradient'),
     straight_through: {
       parameters: ['number', 'number'],
       about: 'straight_through(x, slope): the value of x with the derivative of slope',
@@ -249,35 +249,38 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     scatter: {
       parameters: ['number', 'place', 'axis'],
       about:
-        'scatter(x, i, axis): at each index along the axis, the sum of the elements of x whose i it is (a segment sum)',
+        'scatter(x, i, axis): at each index along the axis, the sum of the elements of x that have this index in i (a segment sum)',
       lower: (build, [x, place], [axis]) => build.scatter(x, place, axis),
     },
     shift: {
       parameters: ['number', 'place', 'axis'],
       about:
-        'shift(x, n, axis): x, moved by n steps towards higher indices, or by -n towards lower ones; 0 is moved in',
+        'shift(x, n, axis): x, moved by n steps towards higher indices, or towards lower ones if n is negative; the gap is filled with 0',
       lower: (build, [x, steps], [axis]) =>
         build.gather(build.expand(x, [axis]), build.sub(build.index(axis), steps), axis),
     },
     conv: {
       parameters: ['number', 'weights', 'axis'],
       about:
-        'conv(x, [1/4, 1/2, 1/4], axis): the weighted sum of the elements around each place, as long as x, zeros outside; not flipped, like conv1d of PyTorch with padding "same"',
+        'conv(x, [1/4, 1/2, 1/4], axis): the weighted sum of the elements around each element, with zeros beyond the ends; as conv1d of PyTorch with padding "same"',
       lower: (build, [x, ...weights], [axis]) => convolved(build, x, weights, axis),
     },
     window_sum: {
       parameters: ['number', 'length', 'axis'],
-      about: 'window_sum(x, n, axis): the sum of the n elements around each place, zeros outside',
+      about:
+        'window_sum(x, n, axis): the sum of the n elements around each element, with zeros beyond the ends',
       lower: (build, [x, length], [axis]) => windowSum(build, x, length, axis),
     },
     window_mean: {
       parameters: ['number', 'length', 'axis'],
-      about: 'window_mean(x, n, axis): the mean of those of the n elements around each place that are there',
+      about:
+        'window_mean(x, n, axis): the mean of the n elements around each element; at the ends, of those that exist',
       lower: (build, [x, length], [axis]) => windowMean(build, x, length, axis),
     },
     diag: {
       parameters: ['number', 'axis', 'axis'],
-      about: 'diag(x, i, j): the diagonal of a square matrix with rows i and columns j, along i',
+      about:
+        'diag(x, i, j): the diagonal of a square matrix with rows i and columns j; the result has the axis i',
       lower: (build, [x], [rows, columns]) => {
         build.requireSquare(rows, columns)
         return build.pick(build.expand(x, [rows, columns]), build.index(rows), columns)
@@ -287,7 +290,7 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     solve_triangular: alias('solve_lower', SOLVE_LOWER),
     solve_upper: solver(
       'solve_upper',
-      'solve_upper(U, b, i, j): the same for an upper triangular U; what stands below its diagonal is not read',
+      'solve_upper(U, b, i, j): the same for an upper triangular matrix U; elements below the diagonal are ignored',
     ),
     cumsum: along(
       'cumulative sum: the sum of each element and all before it along an axis',
@@ -313,7 +316,7 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
     soft_dtw: {
       parameters: ['number', 'number', 'axis', 'axis'],
       about:
-        'soft_dtw(x, gamma, i, j): soft dynamic time warping of the costs x of each pair of steps; with gamma 0 the smallest cost of an alignment. gamma is constant to the gradient',
+        'soft_dtw(x, gamma, i, j): soft dynamic time warping, where x is the cost of each pair of steps; with gamma 0, the smallest cost of an alignment. gamma counts as a constant in the gradient',
       lower: (build, [x, gamma], [first, second]) =>
         build.softDtw(x, build.make('stop_gradient', [gamma]), first, second),
       problem: (build, [, gamma], axes) =>

@@ -193,8 +193,8 @@ function slopeOfArc(build: Builder, x: Ref): Ref {
 }
 
 /**
- * For A x = b: what b receives solves the transposed system, A' back = g; A receives -back x' in its triangle. A system that
- * receives nothing passes nothing on, whatever its matrix contains.
+ * For A x = b with the gradient g of x: the gradient of b solves the transposed system A' back = g, and that of A is -back x'
+ * within its triangle. If g is 0, both are 0, whatever the matrix contains.
  */
 function sharesOfSolve(
   { build, node, times, silenced, g, y }: Context,
@@ -209,7 +209,7 @@ function sharesOfSolve(
   return [onTriangle(build, node, build.neg(times(back, y))), back]
 }
 
-/** x where a solver reads its matrix, 0 elsewhere. */
+/** x in the triangle that a solver reads, and 0 elsewhere. */
 export function onTriangle(build: Builder, { op, axis, to }: Node<FormulaOp>, x: Ref): Ref {
   const [row, column] = [build.index(axis!), build.index(to!)]
   const isRead = build.make('le', op === 'solve_lower' ? [column, row] : [row, column])

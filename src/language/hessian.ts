@@ -20,17 +20,17 @@ interface Term {
   readonly coefficient: Ref
   /** Over the axes of k, and others; undefined for 1. */
   readonly reach: Ref | undefined
-  /** Axis of the node -> where x_k must be for the term not to be 0. */
+  /** Axis of the node -> the index of x_k at which the term is not 0. */
   readonly same: ReadonlyMap<string, Match>
 }
 
-/** The index of the node is that of x_k along the axis `source` of the input, and `ahead` more. */
+/** The index of the node is that of x_k along the axis `source` of the input, plus `ahead`. */
 interface Match {
   readonly source: string
   readonly ahead: number
 }
 
-/** A window of n places makes n terms of one, and n^2 of a window of it. */
+/** Maximum number of terms of a node. A window of length n turns one term into n, and a window of a window into n^2. */
 const MAX_TERMS = 512
 
 /** A program has an op without a second derivative. */
@@ -154,7 +154,7 @@ function reaching(
   return { coefficient: build.constant(1), reach: build.rename(there, axis, probeOf(source)), same: rest }
 }
 
-/** What a place reads depends on the x_k of the place that it reads from. */
+/** A shifted element depends on the x_k of the element that it reads. */
 function shifted(build: Builder, { coefficient, reach, same }: Term, axis: string, steps: number): Term {
   const match = same.get(axis)
   const isAlong = reach !== undefined && build.axesOf(reach).includes(axis)

@@ -1,6 +1,6 @@
 /**
- * The ops that need a whole line at once: sorting, moving along an axis, running sums and maxima, the alignments of CTC and of
- * soft-DTW, triangular systems. No loop over elements says them, so every engine leaves them to this: arrays in, an array out.
+ * The ops that need a whole axis at once: sorting, moves along an axis, cumulative sums and maxima, the alignments of CTC and
+ * soft-DTW, triangular systems. They are not loops over independent elements, so all engines use these functions on arrays.
  */
 import { ctcGradient, ctcLosses } from './ctc.ts'
 import { elementsOf, type FormulaOp, type HostOp, type Node } from './ir.ts'

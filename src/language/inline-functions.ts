@@ -1,7 +1,7 @@
 /**
  * Macro expansion: replaces the calls of functions that a formula defines itself by their bodies, before names are
- * resolved. A function can only call those above it, so expansion ends, and what it produces is limited. Errors in a
- * body are reported where it was written, those in an argument where the call is.
+ * resolved. A function can only call functions above it, so expansion ends, and the number of nodes that it creates is
+ * limited. An error in a body is reported at the body, and an error in an argument at the call.
  */
 import {
   type Expression,
@@ -20,9 +20,9 @@ export function isFunction(line: Line): line is FunctionDefinition {
 }
 
 /**
- * The lines without functions and calls of them.
+ * The lines that assign values, with all calls of own functions expanded.
  *
- * @param maxNodes the most nodes that they may have together
+ * @param maxNodes the maximum number of nodes in all lines together
  * @throws FormulaError for recursion, a wrong number of arguments, and too many nodes
  * @example
  * expandFunctions(lines) // [f(x) = x^2, f(a) + 1] -> [a^2 + 1]
@@ -37,7 +37,7 @@ type Bindings = ReadonlyMap<string, Expression>
 const NOTHING: Bindings = new Map()
 
 class Expansion {
-  /** Those above the line that is expanded, with everything in their bodies expanded. */
+  /** The functions above the current line. Their bodies are already expanded. */
   readonly #functions = new Map<string, FunctionDefinition>()
   readonly #all: ReadonlySet<string>
   readonly #maxNodes: number
@@ -57,7 +57,7 @@ class Expansion {
     return []
   }
 
-  /** With names replaced by what they are bound to. */
+  /** Replaces names by the expressions that they are bound to. */
   #expand(expression: Expression, bound: Bindings): Expression {
     const inside = (part: Expression) => this.#expand(part, bound)
     switch (expression.kind) {
@@ -114,12 +114,12 @@ class Expansion {
   #counted(expression: Expression, size = 1): Expression {
     this.#nodes += size
     if (this.#nodes <= this.#maxNodes) return expression
-    const detail = `with the bodies of its functions in place of their calls, the formula has more than ${this.#maxNodes} nodes`
+    const detail = `after its functions are expanded, the formula has more than ${this.#maxNodes} nodes`
     throw new FormulaError(detail, this.#line!.at)
   }
 }
 
-/** An axis may be an argument, too: it must be a name then. */
+/** An argument that is used as an axis must be a name. */
 function axisIn(bound: Bindings, axis: string): string {
   const value = bound.get(axis)
   if (value === undefined) return axis

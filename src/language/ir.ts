@@ -41,22 +41,22 @@ export type UnaryOp =
  * taken stays silent in the gradient. `polygamma(n, x)` is the nth derivative of digamma; n is a constant.
  */
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'mul_no_nan' | 'polygamma'
-/** Yes or no out. */
+/** The result is a truth value. */
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
 /**
- * Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. `shift(x, n)` reads
- * the element n places before each place, 0 where there is none; n is a constant whole number of either sign.
+ * Along one axis. `sum`, `max` and `contract` (a sum of products) remove it, and `pick` reads one element of it. `shift(x, n)` reads
+ * the element n steps before each element, and 0 where there is none; n is a constant integer of either sign.
  */
 export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'shift' | 'rename'
 /**
- * Whole lines at once (host-ops.ts). Along one axis, which stays: `argsort` is the places of the elements from the smallest to
- * the largest, equal ones by place, NaN last; `gather(x, i)` reads x at the places i, 0 outside; `scatter(x, i)` adds each
- * x up at its place i, and drops what lies outside: each is the other's transpose. `cumsum` adds up what stands at and
- * before a place, `reverse_cumsum` what stands at and behind it; `cummax_place` is where the largest of those at and before a place
- * stands, the first of equal ones, and from a NaN on that NaN. `ctc` is the loss of that name over the axes time and
- * classes, `ctc_slope` its derivative (ctc.ts). `solve_lower(a, b)` is the x of sum over the columns of a x = b, for what stands
- * on and below the diagonal of a, `solve_upper` for what stands on and above it (triangular.ts). `soft_dtw(x, gamma)` is soft
- * dynamic time warping over two axes, `soft_dtw_slope` its derivative (soft-dtw.ts).
+ * Whole-axis ops (host-ops.ts), which keep the axis. `argsort` returns the indices of the elements in ascending order; equal
+ * elements keep their order, and NaN is last. `gather(x, i)` reads x at the indices i, and 0 out of range. `scatter(x, i)` adds each
+ * element of x at its index i, and drops elements out of range; gather and scatter are transposes of each other. `cumsum` is the sum
+ * of an element and all before it, `reverse_cumsum` the sum of an element and all after it. `cummax_place` is the index of the largest
+ * of an element and all before it: the first one of equal elements, and that of the first NaN from there on. `ctc` is the CTC loss
+ * over the axes time and classes, and `ctc_slope` its derivative (ctc.ts). `solve_lower(a, b)` solves a x = b for a lower triangular
+ * a, and `solve_upper` for an upper triangular one (triangular.ts). `soft_dtw(x, gamma)` is soft dynamic time warping over two axes,
+ * and `soft_dtw_slope` its derivative (soft-dtw.ts).
  */
 export type HostOp =
   | 'argsort'

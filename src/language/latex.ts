@@ -61,14 +61,14 @@ function namedAxes(expression: Expression): string[] {
   return [...own, ...subexpressionsOf(expression).flatMap(namedAxes)]
 }
 
-/** What a name stands for depends on the formula. */
+/** What a name means depends on the formula. */
 interface Names {
   readonly axes: ReadonlySet<string>
-  /** Functions that it defines itself. */
+  /** The functions that the formula defines. */
   readonly own: ReadonlySet<string>
 }
 
-/** Marks calls: `max` and `min` over an axis have a notation of their own, and own functions have none. */
+/** Marks calls of functions that the formula defines, which have no special notation as `max` over an axis has. */
 function marked(expression: Expression, names: Names): Expression {
   const inside = (part: Expression) => marked(part, names)
   switch (expression.kind) {

@@ -35,7 +35,7 @@ export interface Scope {
   readonly params: Readonly<Record<string, ParamBinding>>
   /** All axes, in the order that the nodes follow. */
   readonly axes: readonly string[]
-  /** Axes that are second names -> the axis (or the number) that they have the size of. */
+  /** Axes with a declared size -> that size: another axis, or a number. */
   readonly renamed?: Readonly<Record<string, string>>
   /**
    * Inputs whose gradients may be requested: they share ties, whichever of them are requested. Default: those that
@@ -135,7 +135,7 @@ function traced(
   return found
 }
 
-/** Called with each expression that is lowered, and its node. */
+/** Called with each expression and the node that it is lowered to. */
 export type OnLowered = (expression: Expression, ref: Ref) => void
 
 /**
@@ -150,9 +150,9 @@ export function lowerAsWritten(formula: Formula, scope: Scope, observe: OnLowere
 }
 
 /**
- * The inputs that a formula changes smoothly with: those whose derivative is not 0 by construction.
+ * The inputs that a formula depends on smoothly: those whose derivative is not 0 by construction.
  *
- * @param inputs those to consider
+ * @param inputs the inputs to consider
  * @throws FormulaError
  * @example
  * variesWith(parse('x > 0 ? y : stop_gradient(x)'), scope, ['x', 'y']) // ['y']
@@ -165,7 +165,7 @@ export function variesWith(formula: Formula, scope: Scope, inputs: readonly stri
   return inputs.filter((_, place) => !isZero(build, slopes[place]))
 }
 
-/** Whether a derivative is 0 for all numbers that are finite. */
+/** Whether a derivative is 0 for all finite numbers. */
 function isZero(build: Builder, ref: Ref): boolean {
   const { op, args } = build.nodes[ref]
   if (op === 'constant') return build.is(ref, 0)
@@ -379,7 +379,7 @@ class Lowering {
     return found.lower(this.#build, values, axes)
   }
 
-  /** A list, or the name of a line that is one. */
+  /** A list, or the name of a line that is a list. */
   #weights(argument: Expression): Ref[] {
     const line = argument.kind === 'name' ? this.#lines.get(argument.name) : undefined
     const listed = (list: Expression) => this.#listed(list, argument.at)
@@ -477,7 +477,7 @@ class Lowering {
     if (to in Object.prototype) throw new FormulaError(`"${to}" cannot be the name of an axis`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
-      throw new FormulaError(`"${to}" is an axis of its own; choose another name for "${from}"`, at)
+      throw new FormulaError(`"${to}" is the name of another axis; choose a different name for "${from}"`, at)
     }
     return this.#build.rename(ref, from, to)
   }

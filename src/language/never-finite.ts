@@ -1,6 +1,6 @@
 /**
  * Warnings about quotients, logarithms and roots that have no finite value for any input of the declared kinds. The
- * formula is lowered as it was written: a stable form would hide what its author meant.
+ * formula is lowered as it was written, because its stable form could hide the error.
  */
 import type { Expression, Formula, Position } from './ast.ts'
 import type { Ref } from './builder.ts'
@@ -13,7 +13,7 @@ export interface Warning {
   readonly problem: string
 }
 
-/** For an op, what is wrong if it is never finite. */
+/** The reason why an op is never finite; undefined if it may be finite. */
 type Test = (args: readonly Range[]) => string | undefined
 
 const ofLog: Test = ([x]) => (x.high <= 0 ? 'its argument is never above 0' : undefined)
@@ -48,7 +48,7 @@ export function neverFinite(formula: Formula, scope: Scope, ranges: RangeSource)
   })
 }
 
-/** What a quotient or a call is called; undefined for any other expression. */
+/** The name of a quotient or a call; undefined for any other expression. */
 function nameOf(expression: Expression): string | undefined {
   if (expression.kind === 'call') return expression.name
   return expression.kind === 'binary' && expression.operator === '/' ? 'the quotient' : undefined

@@ -25,15 +25,15 @@ export function expandPseudoOp(build: Builder, op: PseudoOp, args: readonly Ref[
 }
 
 /**
- * The derivatives of atan2(y, x): x / (x^2 + y^2) and -y / (x^2 + y^2). The larger coordinate is divided out, so that
- * no square overflows or vanishes; both are 0 at the origin, which has no direction.
+ * The derivatives of atan2(y, x): x / (x^2 + y^2) and -y / (x^2 + y^2). Both coordinates are divided by the larger one, so that
+ * no square overflows or underflows. At the origin, which has no direction, both derivatives are 0.
  */
 export function slopesOfAngle(build: Builder, y: Ref, x: Ref): readonly [Ref, Ref] {
   const [size, zero] = [
     build.make('max', [build.make('abs', [y]), build.make('abs', [x])]),
     build.constant(0),
   ]
-  // The quotient does not depend on it: it is a constant for the second derivative.
+  // The quotient does not depend on the scale, so the scale is a constant for the second derivative.
   const scale = build.make('stop_gradient', [size])
   const [v, u] = [build.div(y, scale), build.div(x, scale)]
   const length = build.mul(build.add(build.mul(u, u), build.mul(v, v)), scale)
@@ -41,7 +41,7 @@ export function slopesOfAngle(build: Builder, y: Ref, x: Ref): readonly [Ref, Re
   return [slope(u), build.neg(slope(v))]
 }
 
-/** The angle of the smaller coordinate to the larger one, and then its octant by the signs, also those of zeros. */
+/** The angle between the vector and the nearest axis, then its octant by the signs, including those of zeros. */
 function angle(build: Builder, y: Ref, x: Ref): Ref {
   const [height, width] = [build.make('abs', [y]), build.make('abs', [x])]
   const [large, small] = [build.make('max', [height, width]), build.make('min', [height, width])]
@@ -54,21 +54,21 @@ function angle(build: Builder, y: Ref, x: Ref): Ref {
   return build.select(isBelowZero(build, y), build.neg(upper), upper)
 }
 
-/** Of -0, too. */
+/** True for -0, too. */
 function isBelowZero(build: Builder, x: Ref): Ref {
   const [zero, one] = [build.constant(0), build.constant(1)]
   return build.make('or', [build.lt(x, zero), build.lt(build.div(one, x), zero)])
 }
 
-/** Below this, lgamma and the recurrence of polygamma are used, and above it Stirling's series. */
+/** Smaller arguments use lgamma and the recurrence of polygamma, larger ones Stirling's series. */
 const LARGE = 8
 
-/** B_2k, from k = 1 on. */
+/** The Bernoulli numbers B_2k, starting with k = 1. */
 const BERNOULLI = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798]
 
 /**
- * ln B(a, b) for a, b > 0. For large numbers lgamma(a) + lgamma(b) - lgamma(a + b) would cancel: there it is
- * computed with Stirling's series (DiDonato and Morris 1992, algorithm 708).
+ * ln B(a, b) for a, b > 0. For large numbers, lgamma(a) + lgamma(b) - lgamma(a + b) would cancel, so Stirling's
+ * series is used instead (DiDonato and Morris 1992, algorithm 708).
  */
 function logBeta(build: Builder, a: Ref, b: Ref): Ref {
   const [p, q] = [build.make('min', [a, b]), build.make('max', [a, b])]
@@ -111,8 +111,8 @@ function polynomial(build: Builder, coefficients: readonly number[], x: Ref): Re
 }
 
 /**
- * polygamma(n, x + d) - polygamma(n, x) for x, d >= 0, in terms of one sign: the recurrence takes both to large
- * numbers, where the difference of the asymptotic series is one of powers of reciprocals.
+ * polygamma(n, x + d) - polygamma(n, x) for x, d >= 0, as a sum of terms with the same sign. The recurrence moves both arguments
+ * to large numbers, where the difference of the asymptotic series is a sum of differences of powers of reciprocals.
  */
 function polygammaRise(build: Builder, n: Ref, x: Ref, d: Ref): Ref {
   const order = build.constantOf(n)!
@@ -141,7 +141,7 @@ function asymptoticRise(build: Builder, n: number, powers: ReciprocalPowers): Re
   return [first, second, ...others]
 }
 
-/** Differences of powers of 1/p and 1/q, where q = p + d: their terms are all of one sign. */
+/** Differences of powers of 1/p and 1/q, where q = p + d, as sums of terms with the same sign. */
 class ReciprocalPowers {
   readonly #build: Builder
   readonly #p: Ref

@@ -1,6 +1,6 @@
 /**
- * Interval analysis: the range of every node of a formula, from the ranges of its inputs. It errs on one side: a
- * range may be too wide, never too narrow. Whether a number is NaN is left open.
+ * Interval analysis: the range of every node of a formula, from the ranges of its inputs. A range may be
+ * too wide, but is never too narrow. Ranges say nothing about NaN.
  */
 import type { Builder, Ref } from './builder.ts'
 import type { FormulaOp, Node } from './ir.ts'
@@ -30,17 +30,17 @@ const always =
 
 const same: Rule = ([x]) => x
 
-/** Of a function that never decreases. Engines round differently, so only the sign of the result is kept. */
+/** For a function that never decreases. Engines round differently, so only the sign of the result is kept. */
 const rising =
   (meaning: (x: number) => number): Rule =>
   ([{ low, high }]) =>
     range(meaning(low) >= 0 ? 0 : Number.NEGATIVE_INFINITY, meaning(high) <= 0 ? 0 : Number.POSITIVE_INFINITY)
 
-/** Sums of any number of elements, also of none. */
+/** Sums of any number of elements, including none. */
 const summed: Rule = ([{ low, high }]) =>
   range(low >= 0 ? 0 : Number.NEGATIVE_INFINITY, high <= 0 ? 0 : Number.POSITIVE_INFINITY)
 
-/** An element, or 0 outside of the axis. */
+/** An element, or 0 beyond the ends of the axis. */
 const elementOrZero: Rule = ([x]) => hull(x, range(0, 0))
 
 const RULES: { readonly [O in FormulaOp]?: Rule } = {
@@ -136,7 +136,7 @@ function hull(a: Range, b: Range): Range {
   return range(Math.min(a.low, b.low), Math.max(a.high, b.high))
 }
 
-/** Sums of whole numbers are exact; of others, the bounds are moved by more than any engine's rounding. */
+/** Sums of integers are exact. Other bounds are widened by more than the rounding of any engine. */
 function outward(a: Range, b: Range, sum: Range): Range {
   const bounds = [a.low, a.high, b.low, b.high].filter(Number.isFinite)
   if (bounds.every(Number.isInteger)) return sum
@@ -144,7 +144,7 @@ function outward(a: Range, b: Range, sum: Range): Range {
   return range(sum.low - slack, sum.high + slack)
 }
 
-/** Products that overflow or vanish keep their sign, so the bounds are 0 and infinity. Exactly 0 stays exactly 0. */
+/** Products may overflow or underflow but keep their sign, so the bounds are 0 and infinity. A factor that is always 0 makes the product 0. */
 function product(a: Range, b: Range): Range {
   if (isZero(a) || isZero(b)) return range(0, 0)
   return bySign(

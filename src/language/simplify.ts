@@ -141,10 +141,10 @@ function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
   return build.select(build.isInside(place, axis), yes, build.constant(0))
 }
 
-/** Beyond this distance a gather is no read of a neighbour: it stays within what the integers of all engines hold. */
+/** Maximum distance of a shift, which the integers of all engines can represent. Beyond it, a gather remains a gather. */
 const MAX_STEPS = 2 ** 20
 
-/** The whole number n if a place is `index(axis) - n` for a moderate n. */
+/** The integer n if an index is `index(axis) - n`, and n is not too large; otherwise undefined. */
 function distanceOf(build: Builder, place: Ref, axis: string): number | undefined {
   const steps = stepsOf(build, place, axis)
   return steps !== undefined && Math.abs(steps) <= MAX_STEPS ? steps : undefined

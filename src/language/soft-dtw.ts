@@ -1,7 +1,7 @@
 /**
- * Soft dynamic time warping: the softened smallest cost of all alignments of two series, and its derivative, by the recursions of
- * Cuturi and Blondel 2017 (Soft-DTW: a differentiable loss function for time-series, algorithms 1 and 2). They run along both
- * series at once, which a formula over axes cannot express, so they are implemented here, in float64.
+ * Soft dynamic time warping: the soft minimum of the costs of all alignments of two series, and its derivative, by the recursions
+ * of Cuturi and Blondel 2017 (Soft-DTW: a differentiable loss function for time-series, algorithms 1 and 2). They run along both
+ * series at once. A formula over axes cannot express this, so they are implemented here, in float64.
  */
 import { elementsOf, type Node } from './ir.ts'
 import { type Operand, offsetsOf, type Sizes, strideOf } from './strides.ts'
@@ -14,7 +14,7 @@ interface Pair {
   readonly place: (i: number, j: number) => number
   readonly rows: number
   readonly columns: number
-  /** 0 for the smallest cost itself. */
+  /** 0 for the minimum itself. */
   readonly gamma: number
 }
 
@@ -30,7 +30,7 @@ export function softDtwValues(node: Node, operands: readonly Operand[], sizes: S
   })
 }
 
-/** Writes the derivative with respect to every cost: the share of the alignments that pass there. */
+/** Writes the derivative with respect to each cost: the weight of the alignments that contain it. */
 export function softDtwSlopes(node: Node, operands: readonly Operand[], sizes: Sizes, result: FloatArray) {
   forEachPair(node, operands, sizes, (pair) => {
     const { rows, columns } = pair
@@ -42,7 +42,7 @@ export function softDtwSlopes(node: Node, operands: readonly Operand[], sizes: S
   })
 }
 
-/** The value of each beginning, with a margin for the empty one. */
+/** The value of each pair of prefixes, including empty ones. */
 function forward({ cost, rows, columns, gamma }: Pair): Float64Array {
   const width = columns + 1
   const total = new Float64Array((rows + 1) * width).fill(Number.POSITIVE_INFINITY)
@@ -56,7 +56,7 @@ function forward({ cost, rows, columns, gamma }: Pair): Float64Array {
   return total
 }
 
-/** The derivative of the last value with respect to each: what each passes on goes to those before it, by their weights. */
+/** The derivative of the last value with respect to each value. Each passes its own on to its predecessors, by their weights. */
 function backward({ rows, columns, gamma }: Pair, total: Float64Array): Float64Array {
   const width = columns + 1
   const shares = new Float64Array(total.length)
@@ -73,7 +73,7 @@ function backward({ rows, columns, gamma }: Pair, total: Float64Array): Float64A
   return shares
 }
 
-/** Both series one step back, the first one, the second one. */
+/** One step back in both series, in the first, in the second. */
 function placesBefore(at: number, width: number): readonly number[] {
   return [at - width - 1, at - width, at - 1]
 }
@@ -89,7 +89,7 @@ function softMin(values: readonly number[], gamma: number): number {
   return least - gamma * Math.log(values.reduce((sum, x) => sum + Math.exp((least - x) / gamma), 0))
 }
 
-/** The derivative of the softened minimum; with gamma 0, equal ones share it evenly. */
+/** The derivative of the soft minimum; with gamma 0, equal values share it evenly. */
 function weightsOf(values: readonly number[], gamma: number): readonly number[] {
   const least = Math.min(...values)
   const powers = values.map((x) => (x === least ? 1 : gamma === 0 ? 0 : Math.exp((least - x) / gamma)))

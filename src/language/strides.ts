@@ -10,7 +10,7 @@ export interface Operand {
 /** Axis -> its length. */
 export type Sizes = Readonly<Record<string, number>>
 
-/** The stride: the distance between neighbouring elements along an axis; 0 if the array does not have the axis. */
+/** The stride: the distance between neighboring elements along an axis; 0 if the array does not have the axis. */
 export function strideOf(sizes: Sizes, axes: readonly string[], axis: string): number {
   const place = axes.indexOf(axis)
   return place < 0 ? 0 : elementsOf(axes.slice(place + 1), sizes)

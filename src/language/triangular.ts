@@ -1,13 +1,13 @@
 /**
- * Triangular systems of linear equations, for what a Cholesky factor whitens: by substitution, in float64. A row of a system needs
- * the solutions of the rows before it, which no loop over independent elements gives.
+ * Triangular systems of linear equations, such as those of Cholesky factors: solved by substitution, in float64. Each row of a
+ * system needs the solutions of the rows before it, so a loop over independent elements cannot solve it.
  */
 import { elementsOf, type Node } from './ir.ts'
 import { type Operand, offsetsOf, type Sizes, strideOf } from './strides.ts'
 
 type FloatArray = Float32Array | Float64Array
 
-/** One system: where its parts are, and the distance between neighbours. */
+/** One system, and where its elements are in memory. */
 interface System {
   readonly size: number
   readonly coefficient: (row: number, column: number) => number
@@ -15,7 +15,7 @@ interface System {
   readonly place: (column: number) => number
 }
 
-/** Writes the x of sum over columns of A[row, column] x[column] = b[row]; what lies above the diagonal is not read. */
+/** Writes the solution x of A x = b. Elements of A above the diagonal are not read. */
 export function solveLower(node: Node, operands: readonly Operand[], sizes: Sizes, result: FloatArray) {
   forEachSystem(node, operands, sizes, (system) => {
     const x = new Float64Array(system.size)
@@ -26,7 +26,7 @@ export function solveLower(node: Node, operands: readonly Operand[], sizes: Size
   })
 }
 
-/** The same of an upper triangular matrix, from the last row up. */
+/** The same for an upper triangular matrix, from the last row to the first. */
 export function solveUpper(node: Node, operands: readonly Operand[], sizes: Sizes, result: FloatArray) {
   forEachSystem(node, operands, sizes, (system) => {
     const x = new Float64Array(system.size)

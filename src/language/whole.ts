@@ -1,11 +1,12 @@
 /**
- * Integer inference: which expressions are whole numbers by construction, so that they may be places of an axis:
- * `gather(x, index(time) - 1, time)`, `pick(sorted, size(rows) - k, rows)`. It errs on one side.
+ * Integer inference: which expressions are integers by construction and may therefore be used as indices:
+ * `gather(x, index(time) - 1, time)`, `pick(sorted, size(rows) - k, rows)`. Some integers are not recognized, but every
+ * recognized expression is an integer.
  */
 import type { Builder, Ref } from './builder.ts'
 import type { FormulaOp } from './ir.ts'
 
-/** Of whole numbers they make whole numbers. */
+/** Ops whose result is an integer if their arguments are. */
 const KEEPS_WHOLE: ReadonlySet<FormulaOp> = new Set([
   'neg',
   'abs',
@@ -18,7 +19,7 @@ const KEEPS_WHOLE: ReadonlySet<FormulaOp> = new Set([
   'stop_gradient',
 ] satisfies FormulaOp[])
 
-/** Of finite numbers they make finite numbers (but for overflow, which no size of an axis comes near). */
+/** Ops whose result is finite if their arguments are. Sizes of axes are too small to overflow. */
 const KEEPS_FINITE: ReadonlySet<FormulaOp> = new Set([...KEEPS_WHOLE, 'floor', 'round'] satisfies FormulaOp[])
 
 /**
@@ -29,7 +30,7 @@ export function isWhole(build: Builder, ref: Ref): boolean {
   return new Inference(build).isWhole(ref)
 }
 
-/** Asks about each node once, however often it is used. */
+/** Visits each node once, however often it is used. */
 class Inference {
   readonly #build: Builder
   readonly #whole = new Map<Ref, boolean>()
@@ -54,7 +55,7 @@ class Inference {
     return KEEPS_WHOLE.has(op) && args.every(this.isWhole)
   }
 
-  /** Made of whole numbers and constants alone, and divided by nothing that may be 0. */
+  /** Consists of integers and constants, and has no divisor that may be 0. */
   readonly #isFinite = (ref: Ref): boolean => {
     const known = this.#finite.get(ref) ?? this.#inferFinite(ref)
     this.#finite.set(ref, known)

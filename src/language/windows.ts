@@ -1,17 +1,18 @@
 /**
- * Windows along an axis, as sums of shifts: so that kernels, gradients and second derivatives know nothing of them. A window lies
- * around its place; of an even number of places the one more lies behind it, as with the padding "same" of PyTorch.
+ * Windows along an axis. They are lowered to sums of shifts, so that engines, gradients and second derivatives need no rule for
+ * them. A window is centered on its element. If its length is even, it has one more element after the center than before it, as
+ * with the padding "same" of PyTorch.
  */
 import type { Builder, Ref } from './builder.ts'
 
-/** A longer window would be a formula of thousands of operations. */
+/** Maximum length. A longer window would be lowered to thousands of operations. */
 export const MAX_WINDOW = 64
 
-/** How many places of a window lie before its own. */
+/** The number of elements of a window before its center. */
 const before = (length: number) => (length - 1) >> 1
 
 /**
- * The sum of weight k times the element k places behind the beginning of the window, zeros outside of the axis.
+ * The sum of the elements of the window times their weights, with zeros beyond the ends of the axis.
  *
  * @example
  * convolved(build, x, [quarter, half, quarter], 'time') // x[t - 1] / 4 + x[t] / 2 + x[t + 1] / 4
@@ -32,7 +33,7 @@ export function windowSum(build: Builder, x: Ref, length: Ref, axis: string): Re
   return convolved(build, x, new Array(build.constantOf(length)!).fill(one), axis)
 }
 
-/** Of those places of the window that are within the axis. */
+/** Elements beyond the ends of the axis do not count. */
 export function windowMean(build: Builder, x: Ref, length: Ref, axis: string): Ref {
   return build.div(windowSum(build, x, length, axis), placesWithin(build, build.constantOf(length)!, axis))
 }
@@ -46,7 +47,7 @@ function placesWithin(build: Builder, length: number, axis: string): Ref {
   return build.add(build.sub(end, start), one)
 }
 
-/** As a tree, whose rounding errors grow with the logarithm of the number of terms. */
+/** As a tree, so that rounding errors grow only with the logarithm of the number of terms. */
 function sumInPairs(build: Builder, terms: readonly Ref[]): Ref {
   if (terms.length <= 1) return terms[0] ?? build.constant(0)
   const middle = terms.length >> 1

@@ -1,11 +1,11 @@
 /**
- * Legalization of shifts: what stands n places before. Cheap arithmetic is computed again there, from the neighbours of what is
- * in memory, and so nothing is stored for it. Anything else is stored once and read at a distance.
+ * Legalization of shifts, which read the element n steps before the current one. Cheap arithmetic is recomputed there, from the
+ * neighbors of tensors in memory, so its result need not be stored. Any other result is stored once and read at a distance.
  */
 import type { Builder, Ref } from '../language/builder.ts'
 import type { FormulaOp } from '../language/ir.ts'
 
-/** Up to this many operations of several neighbours are computed again instead of storing their result. */
+/** Up to this many operations are recomputed for a neighbor instead of storing their result. */
 const CHEAP_TO_REPEAT = 4
 
 const CHEAP: ReadonlySet<FormulaOp> = new Set([
@@ -30,7 +30,8 @@ const CHEAP: ReadonlySet<FormulaOp> = new Set([
 ] satisfies FormulaOp[])
 
 /**
- * x at the place `steps` before, and 0 where there is none. Beyond the ends of the axis the reads give anything.
+ * x, `steps` elements before the current one, and 0 where there is none. Reads beyond the ends of the axis give arbitrary values,
+ * which the condition discards.
  *
  * @example
  * shifted(build, build.sub(x, y), 1, 'time') // 1 <= index(time) ? x[time - 1] - y[time - 1] : 0
@@ -59,7 +60,7 @@ class NeighborReads {
     return this.#repeated(x, { left: CHEAP_TO_REPEAT }) ?? this.#throughFactor(x) ?? this.#stored(x)
   }
 
-  /** Computed again from neighbours of what is in memory; undefined if that costs more than storing it. */
+  /** Recomputed from the neighbors of tensors in memory; undefined if that costs more than storing the result. */
   #repeated(x: Ref, budget: { left: number }): Ref | undefined {
     const build = this.#build
     const op = build.opOf(x)
@@ -71,7 +72,7 @@ class NeighborReads {
     return args.includes(undefined) ? undefined : this.#remade(x, args as Ref[])
   }
 
-  /** g times what is the same at all places: it is g that is stored, for all the windows that weigh it. */
+  /** A factor that does not vary along the axis is applied after the read, so that all windows share one stored result. */
   #throughFactor(x: Ref): Ref | undefined {
     const { args } = this.#build.nodes[x]
     const varying = args.filter((arg) => this.#varies(arg))
@@ -82,7 +83,7 @@ class NeighborReads {
     )
   }
 
-  /** With the axes that it had, even if the argument that had them is the same for all places. */
+  /** A copy with the same axes, even if none of its new arguments has them. */
   #remade(x: Ref, args: readonly Ref[]): Ref {
     return this.#build.expand(this.#build.copy(this.#build.nodes[x], args), this.#build.axesOf(x))
   }
@@ -105,7 +106,7 @@ class NeighborReads {
   }
 }
 
-/** Whether it is in memory before the kernel runs, under whatever names and at whatever distance. */
+/** Whether x is in memory before the kernel runs, with any axis names and at any distance. */
 function isRead(build: Builder, x: Ref): boolean {
   const op = build.opOf(x)
   if (op === 'shift' || op === 'rename') return isRead(build, build.argOf(x, 0))

@@ -1,8 +1,8 @@
 /**
  * Legalization: program -> the same program in fewer, more primitive ops, ready to be scheduled in loops. Compound
  * functions are expanded into exp and log (so that common subexpressions are computed once), a picked element is
- * read directly from its input, a renamed axis is pushed down to the inputs that are read under another name, and so is a
- * shift to the neighbours that are read.
+ * read directly from its input, and renamed axes and shifts are pushed down to the inputs, which are then read with renamed axes
+ * or at a distance.
  */
 
 import { Builder, type Ref } from '../language/builder.ts'
@@ -20,7 +20,7 @@ export interface LegalizedProgram {
   readonly renamed: Readonly<Record<string, string>>
   readonly inputs: Program['inputs']
   readonly roots: readonly ProgramOutput[]
-  /** The memory of the cotangent holds a single number, which is that of every value. */
+  /** The cotangent is a single number in memory, which applies to every value. */
   readonly sharesCotangent?: boolean
   /** Node of the program -> its node here. */
   readonly refs: readonly Ref[]
@@ -36,7 +36,7 @@ export interface ProgramOutput {
   readonly axes: readonly string[]
 }
 
-/** The scalar that replaces the cotangent if it is one number for all values, and none of them are summed up. */
+/** The scalar that replaces a cotangent that is one number for all values, if no cotangents are summed. */
 export const COTANGENT = '$cotangent'
 
 /** Renaming recomputes an expression of up to this many ops instead of storing it (rematerialization). */
@@ -100,8 +100,8 @@ function rootsOf(program: Program, build: Builder, made: readonly Ref[]): Progra
 }
 
 /**
- * Whether it sums up cotangents alone. Then a single number for all of them must not be multiplied by their count: it is read
- * in the same loops as one number per value, so that a job that shares a launch rounds as it does alone.
+ * Whether it sums cotangents. A single number for all of them must then not be multiplied by their count. It is read in the same
+ * loops as one number per value, so that a job rounds in a shared launch as it does alone.
  */
 function sumsCotangents({ nodes }: Program): boolean {
   const isAlone: boolean[] = []
@@ -206,7 +206,7 @@ class PickPusher {
     return args.includes(undefined) ? undefined : build.copy(build.nodes[x], args as Ref[])
   }
 
-  /** The element of a shifted array is that of the array itself, at another place. */
+  /** The element of a shifted array is an element of the array itself, at another index. */
   #pushedPast(x: Ref): Ref | undefined {
     const place = this.#build.sub(this.#place, this.#build.argOf(x, 1))
     return new PickPusher(this.#build, place, this.#axis).push(this.#build.argOf(x, 0))
@@ -236,7 +236,7 @@ function pushRename(
   return args.includes(undefined) ? undefined : build.make(op, args as Ref[])
 }
 
-/** The neighbour is that of the renamed element. */
+/** A neighbor of the renamed element. */
 function renamedShift(
   build: Builder,
   x: Ref,

@@ -41,8 +41,8 @@ export type Statement =
   /** Computes the value of a node from its arguments. */
   | { readonly kind: 'compute'; readonly node: number }
   /**
-   * Loads the value of a node from memory. The buffer holds `source`: the node itself, or the one that a `rename` or `shift`
-   * reads under another name or at a distance.
+   * Loads the value of a node from memory. The buffer contains `source`: the node itself, or the node that a `rename` or `shift`
+   * reads with renamed axes or at a distance.
    */
   | { readonly kind: 'load'; readonly node: number; readonly source: number; readonly buffer: Buffer }
   | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
@@ -140,7 +140,7 @@ export function readsInput({ nodes }: LegalizedProgram, node: Node): boolean {
   return op === 'input' || (op === 'cotangent' && node.op !== 'pick')
 }
 
-/** The node that is stored as a whole because another one reads it under another name or at a distance. */
+/** The node that is stored entirely because another one reads it with renamed axes or at a distance. */
 export function storedSource(program: LegalizedProgram, id: number): number | undefined {
   const node = program.nodes[id]
   return isIndirect(node) && !readsInput(program, node) ? memoryReadOf(program.nodes, id).source : undefined

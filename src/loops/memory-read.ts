@@ -1,22 +1,22 @@
-/** Reads of memory under other names of its axes and at a distance along them: chains of `rename` and `shift`. */
+/** Memory reads with renamed axes and at a distance along them: chains of `rename` and `shift`. */
 import type { Node } from '../language/ir.ts'
 
 /** How each axis of the memory is read. */
 export interface AxisRead {
   /** The axis of the loop. */
   readonly loop: string
-  /** How many places before the index of the loop. */
+  /** How many elements before the index of the loop. */
   readonly steps: number
 }
 
 export interface MemoryRead {
   /** The node whose value is in memory. */
   readonly source: number
-  /** Axis of the memory -> how it is read. Axes that are read as they are may be missing. */
+  /** Axis of the memory -> how it is read. Axes that are read unchanged may be missing. */
   readonly axes: Readonly<Record<string, AxisRead>>
 }
 
-/** Whether a node only says where another one is read. */
+/** Whether a node only determines where another one is read. */
 export function isIndirect({ op }: Node): boolean {
   return op === 'rename' || op === 'shift'
 }

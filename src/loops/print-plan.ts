@@ -72,7 +72,7 @@ function expression(plan: Plan, id: number): string {
   return infix === undefined ? `${op}(${operands.join(', ')})` : operands.join(` ${infix} `)
 }
 
-/** A read of an input under another name of an axis, or at a distance. */
+/** A read of an input with renamed axes or at a distance. */
 function readOf({ program: { nodes, inputs } }: Plan, id: number): string {
   const { source, axes } = memoryReadOf(nodes, id)
   const { name: own = 'cotangent', axes: all } = nodes[source]

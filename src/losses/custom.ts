@@ -40,7 +40,7 @@ export interface InputDefinition {
   readonly differentiable?: boolean
   readonly optional?: boolean
   readonly about?: string
-  /** For class indices: the axis that they index. Default: the one that the formula uses them for, or else classes. */
+  /** For class indices: the axis that they index. Default: the axis that the formula indexes with them, or else `classes`. */
   readonly places?: string
 }
 
@@ -77,7 +77,7 @@ export interface Definition {
   readonly inputs: Readonly<Record<string, InputDefinition>>
   readonly params?: Readonly<Record<string, ParamDefinition>>
   readonly formula: FormulaText
-  /** What one value adds to the denominator of `mean`. It must not change with a differentiable input. */
+  /** What one value adds to the denominator of `mean`. It must not depend on a differentiable input. */
   readonly denominator?: FormulaText
   readonly examples?: readonly Omit<Example, 'from'>[]
   readonly references?: readonly string[]
@@ -87,8 +87,8 @@ export interface Definition {
 export const ANONYMOUS = 'formula'
 
 /**
- * How many structures are tried before a definition is accepted, and how many operations their programs may have
- * together. Beyond that, a request may be the first to find an error.
+ * Limits of what is tried before a definition is accepted: the number of structures, and the operations of all their
+ * programs. Errors in other structures are found by the first request that has one.
  */
 const TRIED = { structures: 32, operations: 1024 } as const
 
@@ -97,7 +97,7 @@ const TRIED = { structures: 32, operations: 1024 } as const
  * can have, so that errors are found now.
  *
  * @param name the name in messages and metrics
- * @param programs where the program of the usual request is cached for the first one
+ * @param programs the cache for the program of a typical request
  * @throws FormulaError with line and column; ProgramTooLarge
  * @example
  * customLoss({ inputs: { x: { differentiable: true } }, formula: 'log1p(x^2)' }).couples // 'element'
@@ -122,7 +122,7 @@ export function customLoss(
   })
 }
 
-/** In a list of lines, the pointer names the line. */
+/** If the formula is a list of lines, the pointer includes the index of the line. */
 function linePointer({ formula, denominator }: Definition, { pointer, line }: LossWarning): string {
   const text = pointer === '/formula' ? formula : denominator
   return typeof text === 'string' ? pointer : `${pointer}/${line - 1}`
@@ -131,7 +131,7 @@ function linePointer({ formula, denominator }: Definition, { pointer, line }: Lo
 /**
  * These programs are not cached: few requests have such structures.
  *
- * @returns the structures that were tried within so many operations
+ * @returns the structures that were tried before the limit was reached
  */
 function tryAll(
   structures: readonly ProgramSignature[],
@@ -173,7 +173,7 @@ function mapped<A, B>(
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value, name)]))
 }
 
-/** An input that the formula uses as an index contains indices of that axis, if the author does not say otherwise. */
+/** An input that the formula uses as an index contains indices of that axis, unless its declaration says otherwise. */
 function withPlaces(
   input: InputDefinition,
   name: string,
@@ -188,7 +188,7 @@ function withPlaces(
   return input.kind === undefined && axis === undefined ? { ...input, ...indexKind(undefined) } : input
 }
 
-/** What an input of places is: indices of an axis, or whole numbers that a place is computed from. */
+/** The declaration of an input that contains indices of an axis, or integers that an index is computed from. */
 export function indexKind(axis: string | undefined): Pick<InputDefinition, 'kind' | 'places'> {
   return axis === undefined ? { kind: 'count' } : { kind: 'class', places: axis }
 }

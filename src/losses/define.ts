@@ -59,9 +59,9 @@ export type BatchDependence = 'element' | 'row' | 'group' | 'batch'
 export type Params = Readonly<Record<string, number | boolean | string | null | readonly number[]>>
 
 export interface InputSpec {
-  /** Names of its axes in order. `...` stands for any number of axes; no axes: one number that all rows share. */
+  /** Names of its axes in order. `...` stands for any number of axes; no axes mean one number for all rows. */
   readonly axes: readonly string[]
-  /** Axis -> what its size is declared to be: a number, or that of another axis. */
+  /** Axis -> its declared size: a number, or another axis with the same size. */
   readonly sizes?: Readonly<Record<string, string>>
   readonly kind: Kind
   /** Whether it has a gradient. */
@@ -127,8 +127,8 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
 }
 
 /**
- * Names of axes, the slowest first. `others=rows` is an axis with the size of another one, `row=3` one with three
- * elements. An empty text is no axis, and spaces do not matter.
+ * Names of axes, the slowest first. `others=rows` is an axis with the same size as `rows`, `row=3` an axis of size
+ * 3. An empty text means no axes, and spaces are ignored.
  *
  * @example
  * parseAxes('rows,others=rows') // { axes: ['rows', 'others'], sizes: { others: 'rows' } }
@@ -206,9 +206,9 @@ export function withoutPreset(loss: Loss): ResolvedLoss {
   return Object.freeze({ loss, preset: undefined, params: {} })
 }
 
-/** What a loss cannot keep of what holds for all others. The tests read it, and its page shows it. */
+/** Promises that hold for all other losses, but not for this one. The tests read this, and the page of the loss shows it. */
 export interface KnownLimitations {
-  /** Real inputs beyond which the value itself is too large for float64, as e^x is above 709. */
+  /** KnownLimitations of real inputs beyond which the value itself is too large for float64, as e^x above 709. */
   readonly overflow?: { readonly above?: number; readonly below?: number }
   /**
    * The gradient is not the slope of the value, because by definition a factor of the value counts as a constant:
@@ -267,17 +267,17 @@ export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
-  /** Of a custom loss: what its author should know. */
+  /** Warnings for the author of a custom loss. */
   readonly warnings?: readonly LossWarning[]
 }
 
-/** A place in a formula that is valid, but cannot be meant. */
+/** A valid expression in a formula that is never finite. */
 export interface LossWarning {
   /** JSON pointer into the definition. */
   readonly pointer: string
   readonly line: number
   readonly column: number
-  /** What is wrong, and below it the line with a caret under the place. */
+  /** The warning, followed by the line with a caret under the expression. */
   readonly detail: string
 }
 

@@ -1,6 +1,6 @@
 /**
- * The denominator of a mean is a constant for the gradient, so it must not change with an input that has one: the
- * gradient would not be that of the loss.
+ * The denominator of a mean counts as a constant in the gradient. It must not depend on an input that has a gradient,
+ * because the gradient would then be wrong.
  */
 import {
   type Expression,
@@ -23,11 +23,11 @@ export function checkDenominator(loss: Loss, structure: ProgramSignature) {
   if (denominator === undefined) return
   const [input] = variesWith(denominator, scopeOf(loss, structure), structure.wants)
   if (input === undefined) return
-  const detail = `the denominator changes with "${input}", which has a gradient, but counts as a constant in it; write "stop_gradient(...)" if that is meant, or divide in the formula itself`
+  const detail = `the denominator depends on "${input}", which has a gradient, but counts as a constant in it; write "stop_gradient(...)" if this is intended, or divide in the formula itself`
   throw new FormulaError(detail, placeOf(denominator, input))
 }
 
-/** The first name in the denominator's own lines that leads to the input. */
+/** The first name in the denominator's own lines that depends on the input. */
 function placeOf({ source, statements }: Formula, input: string): Position {
   const lines = new Map(statements.map(({ name, value }) => [name, value]))
   const leads = (expression: Expression): boolean => {
@@ -45,7 +45,7 @@ function placeOf({ source, statements }: Formula, input: string): Position {
   return own.map(({ value }) => find(value)).find((at) => at !== undefined) ?? own[0].at
 }
 
-/** Without conditions, and without what is constant to the gradient. */
+/** All parts except conditions and arguments of `stop_gradient`. */
 function smoothParts(expression: Expression): readonly Expression[] {
   if (expression.kind === 'choice') return [expression.yes, expression.no]
   const isConstant = expression.kind === 'call' && expression.name === 'stop_gradient'

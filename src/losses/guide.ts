@@ -94,14 +94,14 @@ export const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   xgboost: ['boosting'],
 }
 
-/** When to use one loss, as its own file says it. */
+/** When to use a loss, as its own file states. */
 export interface LossAdvice {
   readonly task: TaskName
   readonly trouble?: DataIssue
   readonly wish?: DesiredProperty
   /** Why: one or two sentences. */
   readonly because: string
-  /** When it is the wrong choice: completes "Avoid if ...". */
+  /** When not to use it. Completes "Avoid if ...". */
   readonly unless: string
 }
 
@@ -112,7 +112,7 @@ export interface Advice extends LossAdvice {
 }
 
 /**
- * All recommendations, by task: comparisons first, then what the losses say of themselves.
+ * All recommendations, by task: comparisons first, then the advice of the losses themselves.
  *
  * @example
  * guideFor(catalog.losses).filter(({ task }) => task === 'counts')

@@ -1,17 +1,17 @@
 /**
- * How a formula uses the names that it does not assign: which inputs are read as places of which axis, and which
- * words parameters are compared with. What an author leaves out is inferred from this.
+ * How a formula uses the names that it does not assign: which inputs are used as indices of which axis, and which
+ * words parameters are compared with. Whatever a definition leaves out is inferred from this.
  */
 import { type Expression, type Formula, subexpressionsOf } from '../language/ast.ts'
 
 export interface NameUses {
-  /** Input -> the axis that it is used as a place of; `undefined` if a place is only computed from it. */
+  /** Input -> the axis that it indexes; `undefined` if an index is only computed from it. */
   readonly places: ReadonlyMap<string, string | undefined>
   /** Parameter -> the words that it is compared with. */
   readonly words: ReadonlyMap<string, ReadonlySet<string>>
 }
 
-/** Functions that take a place of an axis: the positions of both arguments. Without an axis: any whole number. */
+/** Functions that take an index: the positions of the index and of the axis. Without an axis, the index is any integer. */
 const PLACES: Readonly<Record<string, { readonly place: number; readonly axis?: number }>> = {
   pick: { place: 1, axis: 2 },
   gather: { place: 1, axis: 2 },
@@ -39,7 +39,7 @@ class Uses implements NameUses {
     for (const part of subexpressionsOf(expression)) this.collectRenamed(part)
     if (expression.kind !== 'rename' || expression.to === expression.from) return
     const { from, to } = expression
-    // Renamed back, an axis has its own name again.
+    // An axis that is renamed back has its own name again.
     if (this.#sourceOf(from) !== to) this.#renamed.set(to, from)
   }
 
@@ -72,7 +72,7 @@ class Uses implements NameUses {
   }
 }
 
-/** A name, whose axes may have been renamed. */
+/** A name, possibly with renamed axes. */
 function plainName(expression: Expression): string | undefined {
   if (expression.kind === 'rename') return plainName(expression.argument)
   return expression.kind === 'name' ? expression.name : undefined
@@ -82,7 +82,7 @@ function axisName(expression: Expression): string | undefined {
   return expression.kind === 'number' ? String(expression.value) : plainName(expression)
 }
 
-/** The names in sums, differences and products, which are whole numbers if the result is one. */
+/** The names in sums, differences and products. They must be integers for the result to be one. */
 function namesInPlace(place: Expression): readonly string[] {
   switch (place.kind) {
     case 'name':

@@ -39,7 +39,7 @@ export interface LossProgram {
   readonly scalars: Readonly<Record<string, number>>
 }
 
-/** Maximum number of cached programs, and of their nodes, each of which takes some 300 bytes. */
+/** Limits of the cache: programs, and their nodes, each of which takes about 300 bytes. */
 const CACHED = { entries: 1024, weight: 32_768 } as const
 
 /** Maximum number of nodes in a program: the compile time of an engine grows with them. */
@@ -107,7 +107,7 @@ function checkLength({ name }: Loss, { nodes: { length } }: Program) {
   )
 }
 
-/** @throws ProgramTooLarge if it would take too long */
+/** @throws ProgramTooLarge if it would take too long to build */
 function withinLimits<T>({ name }: Loss, make: () => T): T {
   try {
     return make()

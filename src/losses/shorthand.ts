@@ -42,8 +42,7 @@ export function definitionOf({ formula, tensors, params, axes }: Shorthand): Def
 }
 
 /**
- * The first axis of the first input is that of the rows, so an input with rows comes before inputs that all rows
- * share.
+ * The first axis of the first input is the batch axis, so inputs with rows come before inputs that all rows share.
  */
 function rowsFirst<T extends readonly [string, InputDefinition]>(inputs: readonly T[]): T[] {
   const rank = ([, { axes = '' }]: T) => {

@@ -1,4 +1,4 @@
-/** Warnings about a loss that is valid, but whose formula cannot mean what its author wants. */
+/** Warnings about a loss whose formula is valid, but certainly not what its author intended. */
 import type { TSchema } from '@sinclair/typebox'
 import type { Position } from '../language/ast.ts'
 import { codeFrame } from '../language/code-frame.ts'
@@ -7,7 +7,7 @@ import { ANY_NUMBER, type Range } from '../language/ranges.ts'
 import type { Kind, Loss, LossWarning, Params } from './define.ts'
 import { type ProgramSignature, scopeOf } from './program.ts'
 
-/** Only what is checked on every request. */
+/** The ranges that are checked on every request. */
 const RANGES: Readonly<Partial<Record<Kind, Range>>> = {
   positive: { low: 0, high: Number.POSITIVE_INFINITY },
   nonnegative: { low: 0, high: Number.POSITIVE_INFINITY },
@@ -19,7 +19,7 @@ const RANGES: Readonly<Partial<Record<Kind, Range>>> = {
 }
 
 /**
- * @param structures those of the requests to consider
+ * @param structures the request structures to analyze
  * @throws FormulaError if the formula is invalid for one of them
  * @example
  * warningsOf(loss, [defaultSignature(loss)]) // [] for every loss of the catalog

@@ -94,7 +94,7 @@ function differences(
 
 type Numbers = readonly (number | undefined)[]
 
-/** Undefined for what is no number: the document may contain anything here. */
+/** Undefined if the value is not a number: the document may contain anything here. */
 function flat(nested: unknown): Numbers {
   return Array.isArray(nested) ? nested.flatMap(flat) : [numberOf(nested)]
 }

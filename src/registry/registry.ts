@@ -37,7 +37,7 @@ interface Latest {
 
 /** Maximum number of cached names. */
 const MAX_KEPT = 4096
-/** Maximum number of cached losses, and of the characters of their documents: a loss takes some 30 times as many bytes. */
+/** Limits of the cache: losses, and characters of their documents. A loss takes about 30 bytes per character. */
 const CACHED = { entries: 4096, weight: 2 ** 21 } as const
 
 export class Registry {
@@ -113,18 +113,18 @@ export class Registry {
     const draft = { namespace, name, id: loss.id, digest, document: text, createdBy: null }
     const { stored, isNew } = await this.ask((store) => store.register(draft, condition))
     this.#versions.set(keyOf(stored), { resolved, stored }, text.length)
-    // It is the latest version, or was when the store took it: looking it up now would not tell more.
+    // It is the latest version, or was when the store accepted it. A lookup would add nothing.
     return { own: { resolved, stored, retired: null }, isNew }
   }
 
-  /** Losses of a namespace, each in its latest version, without those that are retired. */
+  /** The losses of a namespace that are not retired, each in its latest version. */
   async list(namespace: string, page: LossPage): Promise<RegisteredLoss[]> {
     const found = await this.ask((store) => store.list(namespace, page))
     const losses: RegisteredLoss[] = []
     for (const { stored, loss } of found) {
       const known = this.#versions.get(keyOf(stored))
       losses.push({ ...(known ?? this.#read(stored)), retired: loss.retired })
-      // A page of losses that are not cached takes a while to read, and others want to be served meanwhile.
+      // Reading a page of losses that are not cached takes a while. Other requests are served in the meantime.
       if (known === undefined) await nextTurn()
     }
     return losses

@@ -1,4 +1,4 @@
-/** Which custom losses are served: retired ones only by an explicit version, with a Deprecation header. */
+/** Decides which custom losses are served. Retired ones are served only by an explicit version, with a Deprecation header. */
 import { Problem } from '../errors.ts'
 import { fullName, type RegisteredName, registeredName } from './name.ts'
 import type { RegisteredLoss, Registry } from './registry.ts'
@@ -6,7 +6,7 @@ import type { RegisteredLoss, Registry } from './registry.ts'
 /** The address of a custom loss in a URL. */
 export interface RegisteredAddress {
   readonly namespace: string
-  /** Perhaps with a version: `robust_log@2`. */
+  /** With or without a version: `robust_log@2`. */
   readonly name: string
 }
 
@@ -25,7 +25,7 @@ export async function findServable(
   return own
 }
 
-/** The same for what is cached: undefined if it has to be looked up, or is not served. */
+/** The same from the cache: undefined if the loss has to be looked up, or is not served. */
 export function knownServable(registry: Registry, asked: RegisteredName): RegisteredLoss | undefined {
   const own = registry.known(asked)
   return own !== undefined && isServable(own, asked) ? own : undefined

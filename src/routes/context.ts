@@ -25,7 +25,7 @@ declare module 'fastify' {
 export interface RouteContext {
   readonly config: Config
   readonly catalog: Catalog
-  /** All programs, so that each is made once. */
+  /** The cache of all programs, so that each is created once. */
   readonly programs: ProgramSource
   readonly plans: RequestPlanSource
   /** Registered custom losses. */

@@ -9,12 +9,12 @@ import type { RouteContext, Routes } from './context.ts'
 import { evaluate } from './evaluate.ts'
 import { type EncodedResponse, type LossHandler, type Received, registerExchange } from './exchange.ts'
 
-/** Maximum number of names in the metrics: each is a set of time series for as long as the process runs. */
+/** Maximum number of names in the metrics. Each adds a set of time series, which exist until the process ends. */
 const MAX_NAMED = 100
-/** The name of all others in the metrics. */
+/** The label of all other registered losses. */
 const UNNAMED = 'registered'
 
-/** The name of a registered loss in the metrics. */
+/** The label of a registered loss in the metrics. */
 type LabelOf = (own: RegisteredLoss) => string
 
 const routes: Routes = (app, context) => {
@@ -40,7 +40,7 @@ export default routes
 function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: LabelOf): LossHandler {
   const address = params as RegisteredAddress
   const name = registeredName(address.namespace, address.name)
-  // A name that does not exist gets no time series.
+  // A name that does not exist must not create a time series.
   const target = {
     name: UNNAMED,
     handle: (received: Received) => {

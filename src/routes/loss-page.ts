@@ -1,8 +1,8 @@
-/** The page of a loss, for people who open its address in a browser. Other clients get the same as JSON. */
+/** The HTML page of a loss, for browsers. Other clients get the same content as JSON. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { varies } from './negotiate.ts'
 
-/** What GET responds with, as far as the page shows it. */
+/** The part of the JSON description that the page shows. */
 interface Described {
   readonly name: string
   readonly version?: number
@@ -56,7 +56,7 @@ function pageOf(loss: Described): string {
 <pre>${escaped(formula)}</pre>
 ${section('LaTeX', `<pre>${escaped(latex)}</pre>`)}
 ${denominator === undefined ? '' : section('Denominator of the mean', `<pre>${escaped(denominator)}</pre>`)}
-${section('Inputs', table(['input', 'axes', 'each number is', 'gradient', 'meaning'], inputsOf(loss)))}
+${section('Inputs', table(['input', 'axes', 'values', 'gradient', 'meaning'], inputsOf(loss)))}
 ${section('Parameters', table(['parameter', 'default', 'meaning'], paramsOf(loss)))}
 ${section('Examples', examples.map((one) => `<pre>${escaped(JSON.stringify(one, null, 1))}</pre>`).join('\n'))}
 ${section('References', `<ul>${references.map((one) => `<li>${escaped(one)}</li>`).join('')}</ul>`)}
@@ -89,7 +89,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 
-/** Authors of registered losses write texts, not pages. */
+/** The texts of registered losses are not trusted, so they must not contain HTML. */
 function escaped(text: string): string {
   return text.replaceAll(/[&<>"]/g, (character) => ENTITIES[character])
 }

@@ -9,7 +9,7 @@ import { createInlineSource } from '../schemas/inline.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
 
-/** One formula with sums, choices and functions, and one with an axis of classes. */
+/** One formula with a choice and many functions, and one with an axis of classes. */
 const BODIES = [
   {
     formula:
@@ -29,7 +29,7 @@ const BODIES = [
   },
 ]
 
-/** Computes a formula of each kind from its text to its response. Nothing is counted or kept but the compiled code. */
+/** Runs each formula from its text to its response. Only the compiled code is kept, and nothing is counted in the metrics. */
 export function warmUp({ config, plans, engine }: Pick<RouteContext, 'config' | 'plans' | 'engine'>) {
   const json = formats.find(({ name }) => name === 'json')!
   const inline = createInlineSource()

@@ -20,7 +20,7 @@ export interface Axes {
 }
 
 interface Draft {
-  /** Axes whose sizes are declared -> the axis or the number that they have the size of. */
+  /** Axes with a declared size -> that size: another axis, or a number. */
   readonly declared: Readonly<Record<string, string>>
   readonly sizes: Record<string, { size: number; from: string }>
   rest: { shape: readonly number[]; from: string } | undefined
@@ -157,10 +157,10 @@ function matchRest(draft: Draft, name: string, shape: readonly number[], { famil
   draft.rest = known ?? { shape, from: name }
 }
 
-/** One number among tensors may be meant for all rows, which must be declared. */
+/** A single number among tensors may be intended for all rows, but that has to be declared. */
 function numberHint({ rest }: Draft, name: string, shape: readonly number[]): string {
   const single = shape.length === 0 ? name : rest!.shape.length === 0 ? rest!.from : undefined
-  return single === undefined ? '' : `. If ${single} is one number for all rows, declare it with the axes ""`
+  return single === undefined ? '' : `. If ${single} is one number for all rows, declare its axes as ""`
 }
 
 function wrongRank(name: string, shape: readonly number[], declared: readonly string[]) {

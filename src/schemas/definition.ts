@@ -36,7 +36,7 @@ const InputSchema = Type.Object(
         pattern: AXES,
         default: '...',
         description:
-          'Names of its axes separated by commas, the slowest first. `...` is any number of axes; a number is an axis with so many elements; `others=rows` is an axis with the size of `rows`, and `row=3` one with three elements. Empty: one number that all rows share.',
+          'Names of its axes separated by commas, the slowest first. `...` is any number of axes; a number is an axis of that size; `others=rows` is an axis with the same size as `rows`, and `row=3` a named axis of size 3. Empty: one number that all rows share.',
       }),
     ),
     kind: Type.Optional(
@@ -44,7 +44,7 @@ const InputSchema = Type.Object(
         Object.keys(KINDS).map((kind) => Type.Literal(kind)),
         {
           description:
-            'What its numbers mean; checked on every request. Default: `class` for an input that the formula uses as an index of an axis, `count` for one that an index is computed from, and `real` for any other.',
+            'The meaning of its numbers, which is checked on every request. Default: `class` for an input that the formula uses as an index of an axis, `count` for one that an index is computed from, and `real` for any other.',
         },
       ),
     ),
@@ -61,7 +61,7 @@ const InputSchema = Type.Object(
     places: Type.Optional(
       Type.String({
         description:
-          'For indices: the axis that they index. Default: the axis that the formula uses them for, or else `classes`.',
+          'For indices: the axis that they index. Default: the axis that the formula indexes with them, or else `classes`.',
       }),
     ),
   },
@@ -128,7 +128,7 @@ export const DefinitionSchema = Type.Object(
     ),
     denominator: Type.Optional(
       formulaSchema(
-        'What one value adds to the denominator of the mean, in the same language. It must not change with a differentiable input. Default 1.',
+        'What one value adds to the denominator of the mean, in the same language. It must not depend on a differentiable input. Default 1.',
       ),
     ),
     examples: Type.Optional(Type.Array(ExampleSchema, { maxItems: 16 })),
@@ -144,7 +144,7 @@ export const DefinitionSchema = Type.Object(
 /**
  * @param pointer JSON pointer to the document in the body
  * @param name the name of the loss in messages and metrics
- * @param programs where the program of the usual request is cached for the first one
+ * @param programs the cache for the program of a typical request
  * @throws Problem `invalid-value`, `unknown-name`, `formula-invalid`, `too-expensive`
  * @example
  * checkDefinition({ inputs: { x: { differentiable: true } }, formula: 'x^2' }, '/definition').couples // 'element'
@@ -169,7 +169,7 @@ export function checkDefinition(
   }
 }
 
-/** The formulas of a definition, as it contains them. */
+/** The formulas of a definition, as strings or lists of lines. */
 type FormulaTexts = Pick<Definition, 'formula' | 'denominator'>
 
 /** A fault in a formula as a problem of the request. Any other error is returned as it is. */
@@ -235,7 +235,7 @@ export function wrongFormula(value: unknown, pointer: string): ProblemDetail | u
 
 function expectedHere(path: string, schema: TSchema, value: unknown): string {
   if (path === '/name')
-    return 'must be namespace/name, each of small letters, digits and _, and begin with a letter'
+    return 'must be namespace/name, where both consist of lower-case letters, digits and _ and begin with a letter'
   if (path === '/inputs' && typeof value === 'object' && value !== null && !Array.isArray(value))
     return Object.keys(value).length === 0
       ? 'must declare at least one input'
@@ -298,7 +298,7 @@ function wrongAxes({ inputs, params = {} }: Definition, pointer: string): Proble
     }),
     ...Object.entries(sizes).flatMap(([axis, size]) => {
       const detail = wrongSize(axis, size, known, declared)
-      // A circle is not recorded, so that following the sizes ends.
+      // A cycle is not recorded, so that following the sizes ends.
       if (detail !== undefined) return [{ pointer: `${at}/axes`, detail }]
       declared.set(axis, size)
       return []
@@ -317,9 +317,9 @@ const NO_AXES = 'at least one input must have axes; "..." is any number of axes,
 
 const clash = (axis: string) => `the axis ${axis} has the name of an input or a parameter`
 
-/** Both of them have a name of their own, so that a formula can tell them apart. */
+/** Suggests different names, so that a formula can tell the axes apart. */
 function twice(axis: string, axes: readonly string[]): string {
-  if (axis === '...') return 'has ... twice, so that it is open which axes belong to which'
+  if (axis === '...') return 'has ... twice, so it is ambiguous which axes belong to which'
   const names = /^\d/.test(axis) ? ['row', 'column', 'other'] : [axis, `other_${axis}`]
   let count = 0
   const better = axes.map((one) => {
@@ -327,10 +327,10 @@ function twice(axis: string, axes: readonly string[]): string {
     const name = names[count++] ?? `${names.at(-1)}_${count}`
     return name === axis ? name : `${name}=${axis}`
   })
-  return `has the axis ${axis} twice: give each a name of its own and the same size, as in ${better.join(',')}`
+  return `has the axis ${axis} twice: give each its own name and the same size, as in ${better.join(',')}`
 }
 
-/** The size of an axis is declared once, as a number or as another axis, and not in a circle. */
+/** The size of an axis is declared once, as a number or as another axis, and without cycles. */
 function wrongSize(
   axis: string,
   size: string,
@@ -339,12 +339,14 @@ function wrongSize(
 ): string | undefined {
   const before = declared.get(axis)
   if (before !== undefined && before !== size)
-    return `the axis ${axis} has the size of ${size} here, and of ${before} in another input`
+    return `the axis ${axis} has the size ${size} here, but ${before} in another input`
   if (!/^\d/.test(size) && !known.has(size))
-    return `no input has the axis ${size}, whose size ${axis} should have${didYouMean(size, known)}`
+    return `no input has the axis ${size}, which is declared as the size of ${axis}${didYouMean(size, known)}`
   let source: string | undefined = size
   while (source !== undefined && source !== axis) source = declared.get(source)
-  return source === axis ? `the axis ${axis} would have its own size: declare a different one` : undefined
+  return source === axis
+    ? `the size of the axis ${axis} is declared in terms of itself: declare a number or another axis`
+    : undefined
 }
 
 function wrongParams({ params = {} }: Definition, pointer: string): ProblemDetail[] {

@@ -1,6 +1,6 @@
 /**
- * Inline losses: custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
- * the same loss, which is cached by the structure of the body and by its content.
+ * Inline losses: custom losses that are sent with the request, as a definition document or only as a formula. Equal definitions
+ * give the same loss, which is cached by the structure of the body and by its content.
  */
 import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
@@ -20,23 +20,23 @@ import { COMMON_TENSORS } from './request.ts'
 /** Maximum size of a definition document as JSON, in bytes. */
 export const MAX_DEFINITION_BYTES = 65_536
 
-/** Maximum number of cached definitions, and of their characters: a loss takes some 30 times as many bytes. */
+/** Limits of the cache: definitions, and their characters. A loss takes about 30 bytes per character. */
 const CACHED = { entries: 512, weight: 2 ** 19 } as const
 
 type Losses = LruCache<string, ResolvedLoss>
 
 /**
- * A source of losses for definitions that stand elsewhere in a body.
+ * A source of losses for definitions anywhere in a body.
  *
- * @param pointer where
+ * @param pointer JSON pointer to the definition
  * @throws Problem that says what is wrong with the definition
  */
 export type DefinitionSource = (definition: unknown, pointer: string) => ResolvedLoss
 
 /**
- * One with a bounded memory of its own: equal definitions are one object.
+ * A source with its own bounded cache. Equal definitions give the same object.
  *
- * @param programs where their programs are cached for the first request
+ * @param programs the cache for their programs
  */
 export function createDefinitionSource(programs?: ProgramSource): DefinitionSource {
   const byContent: Losses = new LruCache(CACHED)
@@ -58,9 +58,9 @@ export interface Inline {
 export type InlineSource = (decoded: Decoded) => Inline
 
 /**
- * A source with a bounded cache of its own.
+ * A source with its own bounded cache.
  *
- * @param programs where the programs of new losses are cached for the first request
+ * @param programs the cache for the programs of new losses
  */
 export function createInlineSource(programs?: ProgramSource): InlineSource {
   const byStructure = new WeakMap<object, Known>()
@@ -78,7 +78,7 @@ export function createInlineSource(programs?: ProgramSource): InlineSource {
   }
 }
 
-/** What is cached about the structure of a body. Only the bounded caches keep its loss. */
+/** What is cached for the structure of a body. The loss itself is kept alive only by the bounded caches. */
 interface Known {
   readonly loss: WeakRef<ResolvedLoss>
   readonly options: Decoded['options']
@@ -131,14 +131,14 @@ function createFormulaSource(programs: ProgramSource | undefined): FormulaSource
   }
 }
 
-/** The part of a parameter that is part of the definition. The value of a number is not. */
+/** The part of a parameter that belongs to the definition. The value of a number does not. */
 function kindOf(value: unknown): unknown {
   return typeof value === 'number' ? 'number' : value
 }
 
 function defineShorthand(shorthand: Shorthand, programs: ProgramSource | undefined): ResolvedLoss {
   try {
-    // An unknown word in the formula is reported first: the tensor that it was meant to name is then unused, too.
+    // An unknown name in the formula is reported first. Because of a typo, the tensor that it should name is unused, too.
     const resolved = withoutPreset(checkDefinition(definitionOf(shorthand), '', ANONYMOUS, programs))
     checkAllUsed(shorthand)
     return resolved
@@ -148,7 +148,7 @@ function defineShorthand(shorthand: Shorthand, programs: ProgramSource | undefin
   }
 }
 
-/** A shorthand declares no inputs: their axes stand at `/axes`, and the tensors at the top of the body. */
+/** A shorthand declares no inputs: their axes are under `/axes`, and the tensors at the top level of the body. */
 function withoutInputs(problem: Problem): Problem {
   const errors = (problem.options.errors ?? []).map((error) => ({
     ...error,
@@ -193,12 +193,12 @@ function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, st
   return axes as Record<string, string>
 }
 
-/** @throws Problem `missing-input` if there is no tensor, with what the formula seems to need */
+/** @throws Problem `missing-input` if there is no tensor; the message lists the names that the formula uses */
 function checkHasTensors({ formula, tensors, params }: Shorthand) {
   if (Object.keys(tensors).length > 0) return
   const names = [...namesUsed(formula)].filter((name) => !Object.hasOwn(params, name)).slice(0, 8)
-  const which = names.length === 0 ? '' : ` (it names ${names.join(', ')})`
-  const detail = `there is no tensor in the body: send those that the formula uses${which} as top-level members`
+  const which = names.length === 0 ? '' : ` (${names.join(', ')})`
+  const detail = `the body contains no tensors: send those that the formula uses${which} as top-level members`
   throw problemAt('missing-input', '/formula', detail)
 }
 
@@ -212,7 +212,7 @@ function namesUsed(formula: FormulaText): ReadonlySet<string> {
   }
 }
 
-/** A tensor or a parameter that the formula does not use would be silently ignored. */
+/** Otherwise, an unused tensor or parameter would be silently ignored. */
 function checkAllUsed({ formula, tensors, params }: Shorthand) {
   const names = namesIn(parse(sourceOf(formula)))
   const strange = [

@@ -103,7 +103,7 @@ export interface CheckLimits {
  */
 export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
 
-/** Maximum number of cached plans, and of the nodes of their programs. */
+/** Limits of the cache: plans, and nodes of their programs. */
 const CACHED = { entries: 1024, weight: 32_768 } as const
 
 /** The key of a plan. The cache keeps neither the structure nor the loss of a request. */
@@ -325,7 +325,7 @@ function checkPlaces({ params }: Loss, options: RequestOptions, { sizes }: Axes)
   }
 }
 
-/** Matrices of the formula are square: it sees two axes, which have sizes of their own. */
+/** Checks that matrices are square. The formula only requires two axes to be equal, but each gets its size from the request. */
 function checkSquare({ square = [] }: Program, tensors: ReadonlyMap<string, TensorInfo>, axes: Axes) {
   for (const [rows, columns] of square) {
     if (axes.sizes[rows] === axes.sizes[columns]) continue

@@ -30,7 +30,7 @@ const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs:
 /** Maximum number of unknown names that are reported in one place. A client that sent more has understood by then. */
 export const MAX_REPORTED = 32
 
-/** The members of a value that are not known: as many as a problem names. */
+/** The unknown members of a value, at most as many as a problem lists. */
 export function strangersIn(value: object, known: readonly string[]): string[] {
   return Object.keys(value)
     .filter((name) => !known.includes(name))

@@ -1,4 +1,4 @@
-/** Warnings about custom losses, as responses contain them. */
+/** The schema of warnings about custom losses in responses. */
 import { Type } from '@sinclair/typebox'
 
 export const WarningSchema = Type.Object(
@@ -8,5 +8,5 @@ export const WarningSchema = Type.Object(
     column: Type.Integer(),
     detail: Type.String(),
   },
-  { additionalProperties: false, description: 'A place in a formula that is valid, but cannot be meant.' },
+  { additionalProperties: false, description: 'A valid expression in a formula that is never finite.' },
 )

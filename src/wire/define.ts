@@ -91,12 +91,12 @@ export interface DecodeLimits {
 }
 
 /**
- * A wire format. All that the service knows of it is here: routes, negotiation, the API documentation, the hint for a
- * wrong Content-Type and the table of docs/formats.md are derived from it.
+ * A wire format. The routes, the negotiation, the API documentation, the hint for a wrong Content-Type and the table in
+ * docs/formats.md are all derived from this definition.
  */
 export interface Format {
   readonly name: string
-  /** What people call it, for messages and the docs. */
+  /** Its name in messages and docs. */
   readonly title: string
   /**
    * The first media type is canonical and is sent as `Content-Type`; the others are accepted too. Lower case, no
@@ -122,11 +122,11 @@ export interface Format {
   encode(answer: Answer): Chunks
 }
 
-/** Where things are in a body, in words, for the docs. Both texts complete "are ...". */
+/** Where tensors and options are in a body, for the docs. Both texts complete "are ...". */
 export interface BodyLayout {
   /**
    * `object`: a body is an object as the JSON Schema of a loss describes it, and gradients are members of
-   * `gradients`. `file`: OpenAPI describes it in words, and gradients are called `gradients.<name>`.
+   * `gradients`. `file`: OpenAPI describes the body in words, and gradients are called `gradients.<name>`.
    */
   readonly shape: 'object' | 'file'
   readonly tensors: string

@@ -55,7 +55,7 @@ function exponentOf(x: number): number {
   return (SCRATCH.getUint16(0) >> 4) - 1023
 }
 
-/** 2^-160 .. 2^160: the step between any two neighbouring 16-bit numbers, and its inverse. */
+/** 2^-160 .. 2^160: the step between any two neighboring 16-bit numbers, and its inverse. */
 const POWERS = Float64Array.from({ length: 321 }, (_, n) => 2 ** (n - 160))
 
 const SCRATCH = new DataView(new ArrayBuffer(8))

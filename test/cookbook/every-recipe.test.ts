@@ -43,7 +43,7 @@ const CONTINUOUS: ReadonlySet<Kind> = new Set(['real', 'positive', 'nonnegative'
 function drawn(loss: Loss, { inputs }: DrawnExample, seed: number, times = 1): Map<string, DecodedTensor> {
   const random = randomFrom(seed)
   const first = batchAxisOf(loss)
-  // A square of rows and columns cannot be repeated along its rows alone.
+  // A square matrix cannot be repeated along its rows only.
   const isSquare = Object.values(declaredSizes(loss)).includes(first)
   return new Map(
     Object.entries(inputs).map(([name, value]) => {
@@ -103,8 +103,8 @@ const BEYOND: Readonly<Record<string, string>> = {
     'what the true class of a sure row gets from itself and from the normalizer nearly cancels',
   symmetric_kl: 'logits that nearly agree have probabilities whose rounding is as large as their difference',
   spectral_magnitude: 'where two magnitudes nearly agree rounding decides the sign of their difference',
-  gaussian_full_covariance: 'a factor that is nearly singular leaves the range of float32',
-  ssim: 'what the windows around a pixel pass on to it nearly cancels',
+  gaussian_full_covariance: 'with a nearly singular factor, the result exceeds the range of float32',
+  ssim: 'the contributions of the windows around a pixel to its gradient nearly cancel',
   total_variation: 'directions to the neighbors nearly cancel',
 }
 

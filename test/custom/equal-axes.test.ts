@@ -45,7 +45,7 @@ function drawn(seed: number, ...shape: number[]) {
   return nested(fill(shape), 'float32')
 }
 
-describe('in exact numbers', () => {
+describe('with exact numbers', () => {
   const interpreter = openInterpreter()
   const lossesOf = async (loss: Loss, tensors: Readonly<Record<string, unknown>>) => {
     const given = new Map(Object.entries(tensors).map(([name, value]) => [name, nested(value)]))
@@ -82,7 +82,7 @@ describe('in exact numbers', () => {
 })
 
 describe('in a batch', () => {
-  it('no input with a second name of the rows is concatenated, even where nothing reads across rows', () => {
+  it('an input with a second axis of the size of rows is never concatenated, even if its rows are independent', () => {
     const each = lossOf({ x: 'rows,others=rows' }, 'x^2')
     const vectors = lossOf({ x: 'rows', y: 'others=rows' }, 'x * 2 + 0 * sum(y, others)')
     expect([each.couples, vectors.couples, PAIRS.couples]).toEqual(['batch', 'batch', 'batch'])
@@ -101,7 +101,7 @@ describe('in a batch', () => {
     expect(check(fixed, new Map([['x', drawn(1, 3, 2)]])).job.mergeKey).toBeUndefined()
   })
 
-  it('rows of square matrices are concatenated, and get what they get alone', async () => {
+  it('rows of square matrices are concatenated, and get the same result as alone', async () => {
     const interpreter = await openInterpreter()
     expect([MATRICES.couples, SKEW.couples]).toEqual(['row', 'row'])
     const jobs = [2, 3].map((rows) => check(SKEW, new Map([['x', drawn(rows, rows, 4, 4)]])).job)
@@ -137,7 +137,7 @@ describe.each(await availableEngines())('on $name', ({ open }) => {
     ['matrices of any size', SKEW, new Map([['x', drawn(4, 3, 5, 5)]])],
     ['many pairs', PAIRS, new Map([['logits', drawn(5, 403, 403)]])],
     [
-      'many pairs, each alone',
+      'many pairs, each by itself',
       lossOf({ x: 'rows,others=rows' }, 'softplus(x) * index(others)'),
       new Map([['x', drawn(6, 403, 403)]]),
     ],

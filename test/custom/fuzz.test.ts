@@ -198,14 +198,14 @@ it('bytes that are not JSON are rejected', async () => {
   )
 })
 
-/** Mostly one of the first, seldom one of the others. */
+/** Usually one of the first, sometimes one of the others. */
 const mostly = (usual: readonly string[], others: readonly string[]) =>
   fc.oneof(
     { weight: 15, arbitrary: fc.constantFrom(...usual) },
     { weight: 1, arbitrary: fc.constantFrom(...others) },
   )
 
-/** Arguments that fit each parameter, most of the time. */
+/** Arguments that usually fit each parameter. */
 const ARGUMENTS = {
   axis: mostly(['classes', 'rows'], ['others', '...', 'x']),
   axes: mostly(['classes', 'rows', 'rows, classes'], ['classes, classes', 'others']),
@@ -215,7 +215,7 @@ const ARGUMENTS = {
   order: mostly(['0', '2', '6'], ['7', 's', '1e99']),
 } satisfies Partial<Record<Parameter, fc.Arbitrary<string>>>
 
-/** Formulas that mean something, most of the time: every function, operator and kind of name. */
+/** Formulas that are usually valid, with every function, operator and kind of name. */
 const formula = fc.letrec<{ leaf: string; call: string; operation: string; any: string; truth: string }>(
   (tie) => ({
     leaf: mostly(
@@ -288,7 +288,7 @@ const options = fc.record(
   { requiredKeys: [] },
 )
 
-/** The tensors and parameters that a formula names: others would be refused. */
+/** Only the tensors and parameters that the formula uses, because unused ones are rejected. */
 function requestOf(text: readonly string[]) {
   const names = namesOf(text.join('\n'))
   const kept = <T extends object>(record: T) =>
@@ -304,7 +304,7 @@ function namesOf(text: string): ReadonlySet<string> {
   }
 }
 
-it('a random tree is answered, or refused with a place that exists', async () => {
+it('a random tree gets a result, or an error with a valid position', async () => {
   const seen = new Map<number, number>()
   await fc.assert(
     fc.asyncProperty(lines, options, fc.boolean(), async (text, chosen, isListed) => {
@@ -321,7 +321,7 @@ it('a random tree is answered, or refused with a place that exists', async () =>
     }),
     { numRuns: 600, seed: 20261129 },
   )
-  // The generator must not have gone astray.
+  // If most formulas were invalid, this test would check little.
   expect(seen.get(200)).toBeGreaterThan(150)
   expect(seen.get(422)).toBeGreaterThan(150)
 }, 300_000)
@@ -347,7 +347,7 @@ it.each([
   ['a long name', 'x'.repeat(4096)],
   ['empty lines', '\n'.repeat(4095)],
   ['a comment', `#${'x'.repeat(4000)}`],
-])('%s is read or refused at once', (_, text) => {
+])('%s is parsed or rejected at once', (_, text) => {
   try {
     lower(parse(text), SCOPE, ['x'])
   } catch (error) {
@@ -355,7 +355,7 @@ it.each([
   }
 })
 
-it('lists of lines are read or refused, whatever is in them', async () => {
+it('lists of lines are accepted or rejected, whatever they contain', async () => {
   const item = fc.oneof(text, leaf, fc.constantFrom<unknown>('x', '', 'y = x', 'f(a) = a', 'x\ny', [], {}))
   await fc.assert(
     fc.asyncProperty(fc.array(item, { maxLength: 6 }), async (formula) => {
@@ -381,7 +381,7 @@ it('lists of lines are read or refused, whatever is in them', async () => {
   }
 })
 
-it('axes are read or refused, whatever they say', async () => {
+it('axes are accepted or rejected, whatever they contain', async () => {
   const part = fc.constantFrom(
     'rows',
     'classes',
@@ -461,7 +461,7 @@ it('axes are read or refused, whatever they say', async () => {
   )
 })
 
-it('inputs of any kind, axes and order are served or refused', async () => {
+it('inputs with any kinds and axes, in any order, are evaluated or rejected', async () => {
   const axes = fc.constantFrom(
     '',
     '...',
@@ -533,7 +533,7 @@ it('inputs of any kind, axes and order are served or refused', async () => {
   expect([...seen].sort()).toEqual([200, 422])
 }, 120_000)
 
-it('numbers that JSON can write and no dtype holds are refused', async () => {
+it('numbers that no dtype can represent are rejected', async () => {
   for (const number of ['1e400', '-1e400', DIGITS, `0.${'0'.repeat(5000)}1`, '1e-400']) {
     const body = `{"formula": "x * s", "params": {"s": ${number}}, "x": [${number}]}`
     const { status } = await server.send('POST', '/v1/losses:evaluate', body)
@@ -543,7 +543,7 @@ it('numbers that JSON can write and no dtype holds are refused', async () => {
 })
 
 const nested = (depth: number, open: string, close: string) => `${open.repeat(depth)}1${close.repeat(depth)}`
-/** JSON texts, because some of them are no values in JavaScript. */
+/** JSON texts, because some of them have no equivalent in JavaScript. */
 const STRANGE = [
   'null',
   'true',
@@ -573,7 +573,7 @@ const STRANGE = [
   nested(60, '[', ']'),
   nested(60, '{"a":', '}'),
 ]
-/** A definition with every member there is. */
+/** A definition with every possible member. */
 const WHOLE = {
   ...ROBUST,
   inputs: {
@@ -609,7 +609,7 @@ function* replaced(text: string): Generator<string> {
   }
 }
 
-it('each member of a definition may be anything: it is a loss, or a problem', () => {
+it('a definition in which one member is replaced by anything becomes a loss, or a problem', () => {
   expect(() => checkDefinition(WHOLE, '')).not.toThrow()
   for (const text of STRANGE) {
     for (const document of replaced(text)) {
@@ -640,7 +640,7 @@ async function expectRefused(path: string, body: string | Buffer, headers: Recor
   expect(response.status, `${path} ${String(body)} -> ${text}`.slice(0, 2000)).toBeLessThan(500)
 }
 
-it('each member of a body may be anything, in both formats', async () => {
+it('any member of a body may be replaced by anything, in both formats', async () => {
   const members = [
     'formula',
     'definition',
@@ -666,7 +666,7 @@ it('each member of a body may be anything, in both formats', async () => {
   expect(({} as Record<string, unknown>).polluted).toBeUndefined()
 })
 
-it('the metadata of safetensors may be any text', async () => {
+it('the metadata of safetensors may contain any text', async () => {
   const x = { dtype: 'F32', shape: [2], bytes: f32(1, 2) }
   await fc.assert(
     fc.asyncProperty(
@@ -681,7 +681,7 @@ it('the metadata of safetensors may be any text', async () => {
   )
 })
 
-it('what is deep or wide is refused', async () => {
+it('bodies that are nested too deeply or too long are rejected', async () => {
   const wide = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`x${i}`, {}]))
   const documents = [
     nested(20_000, '[', ']'),
@@ -703,7 +703,7 @@ it('what is deep or wide is refused', async () => {
   }
 })
 
-it.each(Object.entries(HOSTILE))('%s is computed or refused soon', async (_, make) => {
+it.each(Object.entries(HOSTILE))('%s is computed or rejected quickly', async (_, make) => {
   for (let seed = 1; seed <= 2; seed++) {
     const { path, body } = make(seed)
     await expectRefused(path, body, HEADERS.json)

@@ -66,7 +66,7 @@ describe('a formula alone', () => {
     expect((await evaluate({ formula, ...body })).status).toBe(200)
   })
 
-  it('takes axes with spaces between them', async () => {
+  it('accepts spaces in axes', async () => {
     const body = { formula: 'sum(x * t, classes)', x: [[1, 2]], t: 2, reduction: 'none' }
     const close = await evaluate({ ...body, axes: { x: 'rows,classes=2', t: '' } })
     const wide = await evaluate({ ...body, axes: { x: ' rows, classes = 2 ', t: ' ' } })
@@ -81,7 +81,7 @@ describe('a formula alone', () => {
     expect([listed.status, listed.body]).toEqual([200, text.body])
   })
 
-  it('takes whole numbers that places are computed from', async () => {
+  it('accepts integers from which indices are computed', async () => {
     const body = { axes: { x: 'rows,classes', label: 'rows' }, x: [[1, 2, 3]], reduction: 'none' }
     const of = async (formula: string, label: number[]) => (await evaluate({ formula, ...body, label })).body
     expect((await of('pick(x, label - 1, classes)', [3])).loss).toEqual([3])
@@ -132,7 +132,7 @@ describe('a definition', () => {
     expect(wrong.errors[0].pointer).toBe('/params/scale')
   })
 
-  it('may have lists of lines, and says in which of them something is wrong', async () => {
+  it('may contain lists of lines, and errors name the line', async () => {
     const inputs = { x: { axes: 'rows', differentiable: true }, mask: { axes: 'rows', kind: 'binary' } }
     const lines = { inputs, formula: ['y = x^2', 'mask == 1 ? y : 0'], denominator: ['m = mask', 'm'] }
     const request = { x: [1, 2, 3], mask: [1, 0, 1] }
@@ -168,7 +168,7 @@ describe('a definition', () => {
     expect((await faults({ formula: [] })).detail).toMatch(/^the formula is empty/)
   })
 
-  it('need not declare indices: an input that is used as an index holds indices', async () => {
+  it('need not declare indices: an input that is used as an index contains indices', async () => {
     const of = (label: object, formula = '-pick(log_softmax(x, words), label, words)') => ({
       inputs: { x: { axes: 'rows,words', differentiable: true }, label: { axes: 'rows', ...label } },
       formula,
@@ -188,7 +188,7 @@ describe('a definition', () => {
     expect(real.body.errors[0]).toMatchObject({ pointer: '/definition/formula', line: 1, column: 30 })
   })
 
-  it('may declare labels before what they belong to', async () => {
+  it('may declare labels before the predictions', async () => {
     const inputs = {
       label: { axes: 'rows', kind: 'class_or_probability' },
       x: { axes: 'rows,classes', differentiable: true },
@@ -215,7 +215,7 @@ describe('a definition', () => {
     ['x > 0 ? w : t', 13],
     ['sum(w * x, rows)', 9],
   ])(
-    'is refused with the denominator %s, which changes with an input that has a gradient',
+    'is rejected with the denominator %s, which depends on an input that has a gradient',
     async (denominator, column) => {
       const real = { axes: 'rows', differentiable: true }
       const inputs = { x: real, t: real, w: { axes: 'rows' } }
@@ -230,7 +230,7 @@ describe('a definition', () => {
         1,
       ])
       expect(body.errors[0].column).toBe(column)
-      expect(body.errors[0].detail).toMatch(/^the denominator changes with "[xt]", which has a gradient/)
+      expect(body.errors[0].detail).toMatch(/^the denominator depends on "[xt]", which has a gradient/)
     },
   )
 
@@ -240,7 +240,7 @@ describe('a definition', () => {
     ['stop_gradient(abs(x))', 3],
     ['0 * x + 1', 2],
     ['floor(x) * w', 3],
-  ])('may have the denominator %s, which does not', async (denominator, sum) => {
+  ])('may have the denominator %s, which depends on none', async (denominator, sum) => {
     const inputs = { x: { axes: 'rows', differentiable: true }, w: { axes: 'rows' } }
     const definition = { inputs, formula: 'w * x^2', denominator }
     const { body } = await evaluate({ definition, x: [1, 2], w: [1, 1] })
@@ -308,7 +308,7 @@ describe('in safetensors', () => {
   })
 })
 
-describe('errors have their place', () => {
+describe('errors have a position', () => {
   const x = [[1, 2]]
   const axes = { x: 'rows,classes' }
   it.each([
@@ -370,7 +370,7 @@ describe('errors have their place', () => {
     ['a formula that is a number', { formula: 3, x: [1] }, 'invalid-value', '/formula'],
     ['a line that is a number', { formula: ['x', 3], x: [1] }, 'invalid-value', '/formula/1'],
     ['two lines in one', { formula: ['y = x\ny'], x: [1] }, 'invalid-value', '/formula/0'],
-    ['a line that is wrong', { formula: ['y = x', 'y +'], x: [1] }, 'formula-invalid', '/formula/1'],
+    ['a line with an error', { formula: ['y = x', 'y +'], x: [1] }, 'formula-invalid', '/formula/1'],
     [
       'a definition of 64 KiB',
       { definition: { ...definition, about: 'x'.repeat(70_000) }, ...pair },

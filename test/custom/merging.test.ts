@@ -1,6 +1,6 @@
 /**
  * The promise that batches stand on: a job that shares a launch gets bit for bit what it gets alone, whatever the formula and
- * whoever shares it. Thousands of random formulas, with neighbours that hold NaN and infinities.
+ * whoever shares it. Thousands of random formulas, with neighbors that hold NaN and infinities.
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -17,7 +17,7 @@ import { check, openInterpreter } from '../support/evaluate.ts'
 import { matrix } from '../support/random.ts'
 import { randomFrom } from '../support/sample.ts'
 
-/** Host ops: sorting, running sums, systems of equations, alignments. */
+/** Host ops: sorting, cumulative sums, systems of equations, alignments. */
 const whole = fc
   .tuple(
     matrix,
@@ -48,7 +48,7 @@ const formulas = fc
           .replaceAll('others', 'other_columns')
           .replaceAll('rows -> other', 'columns -> other')
       : text
-    // An axis with a second name from the start, which the renamed columns share.
+    // An input with a second axis of the size of columns.
     const within = isSquare ? own.replaceAll(/\by\b/g, 'sum(z, other_columns)') : own
     const [last, ...lines] = within.split('\n').reverse()
     const value = isSummed ? `sum(x * 0 + ${last}, columns)` : `x * 0 + ${last}`

@@ -1,4 +1,4 @@
-/** Error messages for authors of custom losses: where the definition is wrong, in the words of the request. */
+/** Error messages for authors of custom losses: they point to the error, and use the names of the request. */
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
@@ -44,11 +44,11 @@ describe('a formula alone', () => {
     ],
     [
       { formula: 'x * t', x, t: 0.5 },
-      '/t: has shape [], but x has [1, 2]; inputs are not broadcast. If t is one number for all rows, declare it with the axes ""',
+      '/t: has shape [], but x has [1, 2]; inputs are not broadcast. If t is one number for all rows, declare its axes as ""',
     ],
     [
       { formula: 'x * s - y', params: { s: 2 } },
-      '/formula: there is no tensor in the body: send those that the formula uses (it names x, y) as top-level members',
+      '/formula: the body contains no tensors: send those that the formula uses (x, y) as top-level members',
     ],
     [{ formula: 'x * t', x, t: [0.5], axes: { t: '' } }, '/t: expected one number, got shape [1]'],
     [
@@ -73,11 +73,11 @@ describe('a formula alone', () => {
     ],
     [
       { formula: 'x', x: [[1, 2]], axes: { x: 'rows,classes,classes' } },
-      '/axes/x: has the axis classes twice: give each a name of its own and the same size, as in rows,classes,other_classes=classes',
+      '/axes/x: has the axis classes twice: give each its own name and the same size, as in rows,classes,other_classes=classes',
     ],
     [
       { formula: 'x', x: [[1, 2]], axes: { x: 'rows,others=row' } },
-      '/axes/x: no input has the axis row, whose size others should have. Did you mean "rows"?',
+      '/axes/x: no input has the axis row, which is declared as the size of others. Did you mean "rows"?',
     ],
     [
       { formula: 'x', x, 'a.b': x },
@@ -100,23 +100,23 @@ describe('a definition', () => {
     ],
     [
       { ...of({ x: { axes: 'rows,3,3' } }, 'x'), x: [[[1.5]]] },
-      '/definition/inputs/x/axes: has the axis 3 twice: give each a name of its own and the same size, as in rows,row=3,column=3',
+      '/definition/inputs/x/axes: has the axis 3 twice: give each its own name and the same size, as in rows,row=3,column=3',
     ],
     [
       { ...of({ x: { axes: 'rows=classes,classes=rows,others=rows' } }, 'x'), x: [[[1.5]]] },
-      '/definition/inputs/x/axes: the axis classes would have its own size: declare a different one',
+      '/definition/inputs/x/axes: the size of the axis classes is declared in terms of itself: declare a number or another axis',
     ],
     [
       { ...of({ x: { axes: 'a=b,b=a' } }, 'x'), x: [[1.5]] },
-      '/definition/inputs/x/axes: the axis b would have its own size: declare a different one',
+      '/definition/inputs/x/axes: the size of the axis b is declared in terms of itself: declare a number or another axis',
     ],
     [
       { ...of({ x: { axes: 'rows,a=rows' }, y: { axes: 'rows,a=3' } }, 'x'), x: [[1.5]], y: [[1]] },
-      '/definition/inputs/y/axes: the axis a has the size of 3 here, and of rows in another input',
+      '/definition/inputs/y/axes: the axis a has the size 3 here, but rows in another input',
     ],
     [
       { ...of({ x: { axes: '...,...' } }, 'x'), x: [1.5] },
-      '/definition/inputs/x/axes: has ... twice, so that it is open which axes belong to which',
+      '/definition/inputs/x/axes: has ... twice, so it is ambiguous which axes belong to which',
     ],
   ])('%j: %s', (body, message) => expect(told(body)).toBe(message))
 })

@@ -32,7 +32,7 @@ describe('registering', () => {
     expect(shown.body).toEqual(made)
   })
 
-  it('warns of what is never finite, and keeps the loss', async () => {
+  it('warns of expressions that are never finite, and registers the loss', async () => {
     const formula = ['e = predictions - targets', 'e^2 / (scale - scale)']
     const { status, body: made } = await register(named('warned', { formula, examples: [] }))
     expect([status, made.definition.formula]).toEqual([201, formula])
@@ -87,7 +87,7 @@ describe('the page of a loss', () => {
     }
   }
 
-  it('is what a browser gets at its address, with formula and LaTeX, registered or of the catalog', async () => {
+  it('is returned to browsers, with formula and LaTeX, for registered losses and those of the catalog', async () => {
     await register(named('page'))
     for (const path of ['/v1/losses/acme/page', '/v1/losses/acme/page@1', '/v1/losses/huber']) {
       const { type, headers, text } = await page(path)
@@ -98,7 +98,7 @@ describe('the page of a loss', () => {
     expect((await page('/v1/losses/acme/page', '*/*')).type).toMatch('application/json')
   })
 
-  it('shows what its author has written as text', async () => {
+  it('escapes the texts of the author', async () => {
     const about = '<script>alert("x")</script> & more'
     const formula = 'r = predictions - targets # <b>\nr < 0 ? -r : r * scale'
     await register(named('page_of_markup', { about, formula, examples: [], references: ['<img src=x>'] }))
@@ -211,7 +211,7 @@ describe('listing and retiring', () => {
 })
 
 describe('metrics', () => {
-  it('count a registered loss by its name, whatever the version, and give none to a name that does not exist', async () => {
+  it('count a registered loss by its name, for all versions together, and have no label for a name that does not exist', async () => {
     await register(named('counted'))
     for (const name of ['acme/counted', 'acme/counted@1', 'acme/not_there']) await evaluate(name)
     const text = await (await fetch(`${server.url}/metrics`)).text()
@@ -222,7 +222,7 @@ describe('metrics', () => {
     expect(of('registered').map(([status]) => status)).toContain('404')
   })
 
-  it('count those beyond the first hundred together', async () => {
+  it('count all registered losses after the first hundred together', async () => {
     const other = await startKeeper()
     for (let i = 0; i < 103; i++) {
       await other.send('POST', '/v1/losses', { ...ROBUST, name: `many/loss_${i}`, examples: [] })

@@ -1,9 +1,9 @@
-/** Two servers on one store, over real sockets: what one registers or retires, the other serves or refuses. */
+/** Two servers with the same store, over real sockets: registrations and retirements on one take effect on the other. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Place, storeKinds } from '../store/stores.ts'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 
-/** Changes reach another server within half a second, on a busy machine later. */
+/** Changes reach the other server within half a second, or later on a busy machine. */
 const WAIT = { timeout: 20_000, interval: 5 }
 
 const body = { predictions: [1, 2], targets: [0, 0] }
@@ -11,7 +11,7 @@ const evaluate = (server: Kept, name: string) => server.send('POST', `/v1/losses
 const named = (name: string, changes: object = {}) => ({ ...ROBUST, name: `acme/${name}`, ...changes })
 const register = (server: Kept, definition: object) => server.send('POST', '/v1/losses', definition)
 
-describe.each(storeKinds())('two servers on one store in $title', ({ begin, make, end }) => {
+describe.each(storeKinds())('two servers with one store in $title', ({ begin, make, end }) => {
   let place: Place
   let here: Kept
   let there: Kept
@@ -27,7 +27,7 @@ describe.each(storeKinds())('two servers on one store in $title', ({ begin, make
     await place.remove()
   })
 
-  it('serve at once what the other has registered', async () => {
+  it('serve a loss as soon as the other has registered it', async () => {
     for (let i = 0; i < 20; i++) {
       const [one, other] = i % 2 === 0 ? [here, there] : [there, here]
       expect((await register(one, named(`at_once_${i}`))).status).toBe(201)
@@ -35,7 +35,7 @@ describe.each(storeKinds())('two servers on one store in $title', ({ begin, make
     }
   })
 
-  it('serve the next version there, too, and the pinned one at once', async () => {
+  it('both serve the next version, and the pinned one at once', async () => {
     await register(here, named('next'))
     expect((await evaluate(there, 'acme/next')).body.loss).toBeCloseTo((Math.log(2) + Math.log(5)) / 2, 6)
     const formula = 'abs(predictions - targets) / scale'
@@ -45,7 +45,7 @@ describe.each(storeKinds())('two servers on one store in $title', ({ begin, make
     expect((await evaluate(there, 'acme/next@1')).body.loss).toBeCloseTo((Math.log(2) + Math.log(5)) / 2, 6)
   })
 
-  it('refuse what the other has retired, and serve its pinned versions', async () => {
+  it('reject a name that the other has retired, and serve its pinned versions', async () => {
     await register(here, named('retired'))
     expect((await evaluate(there, 'acme/retired')).status).toBe(200)
     expect((await here.send('DELETE', '/v1/losses/acme/retired')).status).toBe(200)
@@ -55,7 +55,7 @@ describe.each(storeKinds())('two servers on one store in $title', ({ begin, make
     expect([pinned.status, pinned.headers.has('deprecation')]).toEqual([200, true])
   })
 
-  it('bring a name back that the other has retired', async () => {
+  it('can register a name again that the other has retired', async () => {
     await register(here, named('back'))
     await here.send('DELETE', '/v1/losses/acme/back')
     await vi.waitFor(async () => expect((await evaluate(there, 'acme/back')).status).toBe(410), WAIT)
@@ -63,7 +63,7 @@ describe.each(storeKinds())('two servers on one store in $title', ({ begin, make
     await vi.waitFor(async () => expect((await evaluate(here, 'acme/back')).status).toBe(200), WAIT)
   })
 
-  it('give every registration of a race a version of its own, without gaps', async () => {
+  it('give each of many concurrent registrations its own version, without gaps', async () => {
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, i) =>
         register(i % 2 === 0 ? here : there, named('race', { about: `Number ${i}.` })),
@@ -82,7 +82,7 @@ describe.each(storeKinds())('two servers on one store in $title', ({ begin, make
     }
   })
 
-  it('let one of two creations of the same name win', async () => {
+  it('let one of two concurrent creations of a name win', async () => {
     const create = (server: Kept, about: string) =>
       server.send('POST', '/v1/losses', named('once', { about }), { 'if-none-match': '*' })
     const answers = await Promise.all([create(here, 'A.'), create(there, 'B.')])

@@ -1,4 +1,4 @@
-/** Inputs without axes: one number that all rows share, such as a learned temperature. */
+/** Inputs without axes: one number for all rows, such as a learned temperature. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { assemble, split } from '../../src/batching/assemble.ts'
@@ -44,7 +44,7 @@ describe('over HTTP', () => {
   afterAll(() => server.close())
   const send = (body: object) => server.send('POST', '/v1/losses:evaluate', body)
 
-  it('is a bare number, and so is its gradient: the sum over all rows', async () => {
+  it('is a plain number, and so is its gradient: the sum over all rows', async () => {
     const request = { x, label: [2, 0], t: 2 }
     const { body } = await send({ definition: TEMPERED, ...request, reduction: 'sum' })
     const slope = (row: number[], label: number) => {
@@ -83,7 +83,7 @@ describe('over HTTP', () => {
     expect(Array.from(found.get('gradients.t')!)[0]).toBeCloseTo(body.gradients.t, 6)
   })
 
-  it('counts a row of weight 0 in no gradient, whatever the row contains', async () => {
+  it('has a gradient that ignores rows of weight 0, whatever they contain', async () => {
     const weighted = { x: [...x, ['NaN', 1, 2]], label: [2, 0, 1], sample_weight: [1, 1, 0] }
     const { body } = await send({ definition: TEMPERED, ...weighted, t: 2, reduction: 'sum' })
     const alone = await send({ definition: TEMPERED, x, label: [2, 0], t: 2, reduction: 'sum' })
@@ -140,7 +140,7 @@ describe('jobs with different numbers', () => {
   ]
   type Floats = Float32Array | Float64Array
 
-  it('never share a launch, and those with equal ones get what they get alone', async () => {
+  it('never share a launch, and jobs with equal numbers get the same result as alone', async () => {
     const seen = { merged: 0, apart: 0 }
     const engine = await interpreter
     await fc.assert(

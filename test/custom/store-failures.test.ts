@@ -1,4 +1,4 @@
-/** A store that fails, as clients see it: what is known goes on, what needs the store fails with a reason, and it recovers. */
+/** A failing store, as clients see it: cached losses still work, requests that need the store fail with a reason, and it recovers. */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { Cluster, findPostgres } from '../store/cluster.ts'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 
-/** Back-off takes seconds. */
+/** The backoff takes seconds. */
 const WAIT = { timeout: 30_000, interval: 50 }
 const NOBODY = 65534
 
@@ -19,7 +19,7 @@ const evaluate = (server: Kept, name: string) => server.send('POST', `/v1/losses
 const stateOf = async (server: Kept): Promise<string> =>
   (await server.send('GET', '/health/ready')).body.store
 
-/** Everything that needs no store. `acme/known` was evaluated before. */
+/** Every request that does not need the store. `acme/known` was evaluated before. */
 async function expectComputes(server: Kept) {
   const inline = { formula: 'abs(predictions - targets)', ...body }
   const terms = [{ loss: 'acme/known' }, { loss: 'l1' }]
@@ -66,7 +66,7 @@ describe.skipIf(bin === undefined)('a server of the store that is down', () => {
     await server.close()
   })
 
-  it('stops no evaluation; what needs it fails, readiness says why, and all goes on when it is back', async () => {
+  it('stops no evaluation: requests that need it fail, readiness reports why, and they work again when it is back', async () => {
     await register(server, 'unseen')
     expect(await stateOf(server)).toBe('up')
     await cluster.stop()
@@ -116,7 +116,7 @@ describe('a file of the store', () => {
     return server
   }
 
-  it('that is read-only stops no evaluation, and takes registrations again when it is not', async () => {
+  it('that is read-only stops no evaluation, and accepts registrations again when it is writable', async () => {
     const path = join(folder, 'data', 'lossd.db')
     const first = await start(path)
     await register(first, 'known')
@@ -137,10 +137,10 @@ describe('a file of the store', () => {
     await expectComputes(again)
   })
 
-  it('on a full disk keeps what was acknowledged, and takes registrations again when there is room', async () => {
+  it('on a full disk keeps every acknowledged registration, and accepts registrations again when there is space', async () => {
     const disk = join(folder, 'disk')
     mkdirSync(disk)
-    if (!mount(disk)) return console.log('no small disk can be mounted here: a full one is not tried')
+    if (!mount(disk)) return console.log('skipped: a small disk cannot be mounted here')
     try {
       const { closed, told } = await fill(disk)
       const after = await start(join(disk, 'lossd.db'))
@@ -154,7 +154,7 @@ describe('a file of the store', () => {
     }
   })
 
-  /** Registers until the disk is full, makes room, and registers once more. @returns what was acknowledged */
+  /** Registers until the disk is full, frees space, and registers once more. @returns the acknowledged registrations */
   async function fill(disk: string) {
     const filling = await startKeeper({ store: `file:${join(disk, 'lossd.db')}` })
     writeFileSync(join(disk, 'ballast'), Buffer.alloc(300_000))
@@ -179,14 +179,14 @@ describe('a file of the store', () => {
   }
 })
 
-/** Permissions do not hold for root. */
+/** File permissions do not apply to root. */
 async function withoutPrivileges(run: () => Promise<void>) {
   if (process.geteuid!() !== 0) return run()
   process.seteuid!(NOBODY)
   await run().finally(() => process.seteuid!(0))
 }
 
-/** A disk of a megabyte. @returns false where that is not allowed */
+/** Mounts a disk of one megabyte. @returns false if that is not permitted */
 function mount(folder: string): boolean {
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' })

@@ -15,7 +15,7 @@ const engines = await availableEngines()
 
 const firstAxisOf = (loss: Loss) => Object.values(loss.inputs)[0]!.axes[0]!
 
-/** What the definition says is the same for every engine. */
+/** The exact results are the same for every engine. */
 const definition = await openInterpreter()
 const said = new Map<string, ReturnType<typeof evaluate>>()
 

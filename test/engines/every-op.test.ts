@@ -11,7 +11,7 @@ const magnitudes = [0, 1e-20, 1e-9, 1e-4, 1e-3, 0.1, 0.5, 1, 2, 5, 20, 80, Numbe
 const points = Float32Array.from([...magnitudes, ...magnitudes.map((x) => -x), Number.NaN])
 const positive = Float32Array.from(magnitudes)
 
-/** Ties of rounding, and their neighbouring float32 numbers. */
+/** Ties of rounding, and their neighboring float32 numbers. */
 const halves = Float32Array.of(-3.5, -2.5, -1.5, -0.5, 0.5, 0.49999997, 1.5, 2.5, 2.5000002, 8388607.5, 1e10)
 
 /** Numbers on both sides of zeros and poles, and others. */

@@ -1,4 +1,4 @@
-/** lbeta and atan2 on every engine: value and derivatives within 16 roundings of mpmath's numbers, and their edges. */
+/** lbeta and atan2 on every engine: value and derivatives within 16 roundings of mpmath, and special cases. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -16,7 +16,7 @@ const scope: Scope = {
 }
 const ROUNDING = 2 ** -24
 const LARGEST = 3.4028234663852886e38
-/** As accuracy.ts counts: below it relative errors mean nothing. */
+/** As in accuracy.ts: relative errors of smaller numbers are meaningless. */
 const SMALLEST = 1e-30
 
 const read = (name: string): readonly (readonly number[])[] =>
@@ -106,7 +106,7 @@ describe.each(await availableEngines())('$name', ({ name, open }) => {
       rows.forEach((row, i) => {
         const want = row[place + 2]!
         if (Math.abs(want) < SMALLEST || Math.abs(want) > LARGEST) return
-        // Next to a zero of lbeta, a rounding of its arguments moves it.
+        // Near a zero of lbeta, rounding the arguments changes the value noticeably.
         const moved = place === 0 ? Math.abs(row[0]! * row[3]!) + Math.abs(row[1]! * row[4]!) : 0
         const roundings = Math.abs(found[i]! - want) / (ROUNDING * (Math.abs(want) + moved))
         if (roundings <= worst.roundings) return
@@ -119,7 +119,7 @@ describe.each(await availableEngines())('$name', ({ name, open }) => {
     }
   })
 
-  it('atan2 knows the signs of zeros, infinities and NaN', async () => {
+  it('atan2 respects the signs of zeros, and handles infinities and NaN', async () => {
     const infinity = Number.POSITIVE_INFINITY
     const pairs = [0, -0, 1, -1, infinity, -infinity, Number.NaN].flatMap((y, _, all) =>
       all.map((x) => [y, x] as const),
@@ -136,7 +136,7 @@ describe.each(await availableEngines())('$name', ({ name, open }) => {
     })
   })
 
-  it('atan2 has no derivative at the origin, and lbeta is infinite where an argument is 0', async () => {
+  it('atan2 has the derivative 0 at the origin, and lbeta is infinite if an argument is 0', async () => {
     const zero = new Float32Array(1)
     const { gradients } = await run('atan2(a, b)', zero, zero)
     expect([gradients.a![0]! + 0, gradients.b![0]! + 0]).toEqual([0, 0])

@@ -1,4 +1,4 @@
-/** Functions that a formula defines itself: they are the same as their bodies in place of their calls. */
+/** Functions that a formula defines: a call is the same as the body. */
 import { describe, expect, it } from 'vitest'
 import { FormulaError } from '../../src/language/ast.ts'
 import { toLatex } from '../../src/language/latex.ts'
@@ -35,7 +35,7 @@ describe('a function', () => {
     ['f(a) = is_index(a) ? 1 : a\nf(x)', 'x'],
     ['f(\n  a,\n  b) = a *\n  b\nf(x,\n  y)', 'x * y'],
     ['log(a) = a + 1\nlog(x) + exp(y)', 'x + 1 + exp(y)'],
-  ])('%j is %j', (text, same) => {
+  ])('%j means %j', (text, same) => {
     const own = evaluateFormula(text, values, ['x', 'y'])
     expect(own).toEqual(evaluateFormula(same, values, ['x', 'y']))
   })
@@ -49,7 +49,7 @@ describe('a function', () => {
     expect(own.values[0]).toBeCloseTo(Math.sqrt(1.7), 9)
   })
 
-  it('does not change what a loss is: it has the id of the formula without it', () => {
+  it('does not change the identity of a loss: its id is that of the expanded formula', () => {
     const inputs = { x: { differentiable: true } }
     const own = customLoss({ inputs, formula: ['half(a) = a / 2', 'half(x)^2'] })
     expect(own.id).toBe(customLoss({ inputs, formula: '(x / 2)^2' }).id)
@@ -62,7 +62,7 @@ describe('a function', () => {
   })
 })
 
-describe('what is wrong with a function is told where it stands', () => {
+describe('an error in a function has a position', () => {
   it.each([
     ['f(a) = f(a - 1)\nf(x)', 1, 8, '"f" calls itself; there is no recursion'],
     ['f(a) = g(a)\ng(a) = f(a)\nf(x)', 1, 8, '"g" is used before its line'],
@@ -92,7 +92,7 @@ describe('what is wrong with a function is told where it stands', () => {
     expect([error.line, error.column, error.problem]).toEqual([line, column, problem])
   })
 
-  it('a formula that grows beyond the limit is refused at once, however it grows', () => {
+  it('a formula that expands beyond the limit is rejected at once, in whatever way it grows', () => {
     const doubling = Array.from({ length: 40 }, (_, i) => `f${i + 1}(a) = f${i}(a) + f${i}(a)`)
     const bomb = ['f0(a) = a', ...doubling, 'f40(x)'].join('\n')
     const nested = `f(a) = a * a * a\n${'f('.repeat(30)}x${')'.repeat(30)}`
@@ -100,7 +100,7 @@ describe('what is wrong with a function is told where it stands', () => {
     for (const text of [bomb, nested, copies]) {
       const start = performance.now()
       expect(errorOf(text).problem).toBe(
-        `with the bodies of its functions in place of their calls, the formula has more than ${LIMITS.nodes} nodes`,
+        `after its functions are expanded, the formula has more than ${LIMITS.nodes} nodes`,
       )
       expect(performance.now() - start).toBeLessThan(200)
     }

@@ -1,4 +1,4 @@
-/** Lines that use the line before twice: as a tree such a formula has 2^n parts, and nothing may walk through all of them. */
+/** Lines that use the previous line twice. As a tree, such a formula has 2^n parts, which must not all be visited. */
 import { describe, expect, it } from 'vitest'
 import { compile } from '../../src/engines/compiled/kernel.ts'
 import { schedule } from '../../src/engines/webgpu/schedule.ts'
@@ -10,7 +10,7 @@ import { legalize } from '../../src/loops/legalize.ts'
 import { evaluateStaticPredicates } from '../../src/loops/static-predicates.ts'
 
 const LINES = 24
-/** A walk through 2^24 parts takes longer, on any machine. */
+/** Visiting 2^24 parts takes longer than this on any machine. */
 const SOON_MS = 2000
 
 const real = { type: 'real', axes: ['rows', 'classes'] } as const
@@ -31,7 +31,7 @@ const FORMULAS = {
   'of conditions on parameters': doubling('s > 1', '@ and not @ or @', '@ ? x : y'),
   'that a later loop reads': doubling('x', '@ * @ + 0.1', '@ / sum(@, classes)'),
   'that are picked from': doubling('x', '@ * @ + 0.1', 'pick(@, i, classes)'),
-  'that are read under another name': doubling('x', '@ * @', 'sum(abs(@ - @[rows -> others]), others)'),
+  'that are read with a renamed axis': doubling('x', '@ * @', 'sum(abs(@ - @[rows -> others]), others)'),
   'that are indices': doubling('i', '@ + @', 'pick(x, @, classes)'),
   'that are rounded': doubling('index(rows)', 'floor(@ / 2 + @ / 2)', 'pick(x, @, classes)'),
   'that are choices': doubling('x', '@ > y ? @ : y - @', '@'),
@@ -42,8 +42,8 @@ function programOf(formula: string): Program {
   return lower(parse(formula), SCOPE, ['x', 'y'])
 }
 
-describe('a formula of parts that are used twice', () => {
-  it.each(Object.entries(FORMULAS))('%s is lowered and compiled soon', (_, formula) => {
+describe('a formula whose parts are used twice', () => {
+  it.each(Object.entries(FORMULAS))('%s is lowered and compiled quickly', (_, formula) => {
     const started = performance.now()
     const program = programOf(formula)
     const staticPredicates = evaluateStaticPredicates(program, { s: 1 })
@@ -53,7 +53,7 @@ describe('a formula of parts that are used twice', () => {
     expect(performance.now() - started).toBeLessThan(SOON_MS)
   })
 
-  it('is refused where its second derivatives are too many', () => {
+  it('is rejected if its second derivatives have too many nodes', () => {
     const formula = doubling('x', 'log_softmax(@ + @ * y, classes)', 'sum(@ * y, classes)', 30)
     const started = performance.now()
     expect(() => lower(parse(formula), SCOPE, ['x'], undefined, ['x'])).toThrow(TooManyNodes)

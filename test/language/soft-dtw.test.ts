@@ -1,4 +1,4 @@
-/** Soft-DTW against the sum over all alignments, central differences and dynamic time warping itself. */
+/** Soft-DTW, compared with the sum over all alignments, central differences, and dynamic time warping. */
 import { describe, expect, it } from 'vitest'
 import { NoHessian } from '../../src/language/hessian.ts'
 import { interpret } from '../../src/language/interpret.ts'
@@ -25,7 +25,7 @@ function run(x: readonly number[], columns: number, gamma: number, rows = 1) {
   return { values: Array.from(values), slope: Array.from(gradients.x!) }
 }
 
-/** The costs of all alignments: of all ways from the first pair of steps to the last one. */
+/** The costs of all alignments, which are the paths from the first pair of steps to the last one. */
 function alignments(x: readonly number[], columns: number, i = 0, j = 0): number[] {
   const height = x.length / columns
   const own = x[i * columns + j]!
@@ -62,13 +62,13 @@ describe('soft-DTW', () => {
     expectClose(run(costs, 5, gamma).slope, slopes, { relative: 1e-7, absolute: 1e-8 })
   })
 
-  it('with gamma 0 is the smallest cost, and its alignment the gradient', () => {
+  it('with gamma 0 is the smallest cost, and its gradient is the alignment', () => {
     const x = [1, 9, 9, 1, 9, 9, 9, 1, 1]
     expect(run(x, 3, 0)).toEqual({ values: [4], slope: [1, 0, 0, 1, 0, 0, 0, 1, 1] })
     expect(run(costs, 5, 0).values[0]).toBeCloseTo(Math.min(...alignments(costs, 5)), 12)
   })
 
-  it('with gamma 0 shares the gradient evenly at each tie, which is where a small gamma leads', () => {
+  it('with gamma 0 splits the gradient evenly at each tie, which is the limit for small gamma', () => {
     const x = [0, 1, 1, 0]
     expect(run([0, 1, 1, 1], 2, 0).slope).toEqual([1, 0, 0, 1])
     expect(run([0, 0, 0, 1], 2, 0).slope).toEqual(run([0, 0, 0, 1], 2, 1e-9).slope)
@@ -88,14 +88,14 @@ describe('soft-DTW', () => {
     expect(large.slope).toEqual(small.slope)
   })
 
-  it('never passes a pair of infinite cost, and is infinite if all do', () => {
+  it('avoids pairs of infinite cost, and is infinite if no alignment can', () => {
     const open = run([1, Infinity, 2, 3], 2, 1)
     expectClose(open.values, [softened([4, 6], 1)], { relative: 1e-12 })
     expect(open.slope[1]).toBe(0)
     expect(run([1, Infinity, Infinity, Infinity], 2, 1)).toEqual({ values: [Infinity], slope: [0, 0, 0, 0] })
   })
 
-  it('leaves its neighbours alone', () => {
+  it('computes each row independently', () => {
     const together = run([...costs, ...costs.map(() => Number.NaN), ...costs.map((x) => x * x)], 5, 0.5, 3)
     expect(together.values[0]).toBe(run(costs, 5, 0.5).values[0])
     expect(together.values[1]).toBeNaN()
@@ -108,7 +108,7 @@ describe('soft-DTW', () => {
     )
   })
 
-  it('takes a gamma for each row, which is constant to the gradient', () => {
+  it('accepts a gamma per row, which counts as a constant in the gradient', () => {
     const own = lower(parse('soft_dtw(x, g, i, j)'), scope, ['x', 'g'])
     const inputs = { x: Float64Array.from([...costs, ...costs]), g: Float64Array.of(0.1, 2) }
     const { values, gradients } = interpret(own, { sizes: { rows: 2, i: 4, j: 5 }, inputs, scalars: {} })
@@ -116,11 +116,11 @@ describe('soft-DTW', () => {
     expect(Array.from(gradients.g!)).toEqual([0, 0])
   })
 
-  it('has no second derivative, and says so', () => {
+  it('has no second derivative, and reports that', () => {
     expect(() => lower(parse('soft_dtw(x, 1, i, j)'), scope, ['x'], undefined, ['x'])).toThrow(NoHessian)
   })
 
-  it('refuses a gamma for each pair of steps', () => {
+  it('rejects a gamma per pair of steps', () => {
     expect(() => lower(parse('soft_dtw(x, x, i, j)'), scope, [])).toThrow(
       'gamma must not have the axes i and j',
     )

@@ -1,4 +1,4 @@
-/** Triangular systems and diagonals: against the definition, numbers from hand, and a Gaussian whose covariance is known. */
+/** Triangular systems and diagonals: compared with the definition, with numbers computed by hand, and with a Gaussian of known covariance. */
 import { describe, expect, it } from 'vitest'
 import { interpret } from '../../src/language/interpret.ts'
 import { costOf } from '../../src/language/ir.ts'
@@ -38,7 +38,7 @@ describe('a triangular system', () => {
   const upperMatrix = [2, 1, 3, 99, 4, 5, 99, 99, 8]
   const sizes = { rows: 1, i: 3, j: 3 }
 
-  it('is solved from the first row down, and what is above the diagonal is not read', () => {
+  it('is solved from the first row down, and elements above the diagonal are not read', () => {
     // 2 x = 2, x + 4 y = 9, 3 x + 5 y + 8 z = 37
     expect(
       Array.from(run('solve_lower(a, b, i, j)', { a: lowerMatrix, b: [2, 9, 37] }, sizes).values),
@@ -47,23 +47,23 @@ describe('a triangular system', () => {
     expect(Array.from(run('solve_triangular(a, b, i, j)', unread, sizes).values)).toEqual([1, 2, 3])
   })
 
-  it('is solved from the last row up where it is upper', () => {
+  it('is solved from the last row up if it is upper triangular', () => {
     expect(
       Array.from(run('solve_upper(a, b, i, j)', { a: upperMatrix, b: [13, 23, 24] }, sizes).values),
     ).toEqual([1, 2, 3])
   })
 
-  it('with its axes exchanged is the transposed one', () => {
+  it('with swapped axes is the transposed system', () => {
     // 2 x + y + 3 z = 13, 4 y + 5 z = 23, 8 z = 24
     const transposed = run('solve_upper(a, d, j, i)', { a: lowerMatrix, d: [13, 23, 24] }, sizes)
     expect(Array.from(transposed.values)).toEqual([1, 2, 3])
   })
 
-  it('may be one for all rows, in any layout, with many right-hand sides', () => {
+  it('may be shared by all rows, in any memory layout, with many right-hand sides', () => {
     const random = randomFrom(3)
     const numbers = (count: number) => Array.from({ length: count }, () => 2 * random() - 1)
     const size = { rows: 2, i: 4, j: 4, k: 3 }
-    // `shared` lies in memory with its columns first.
+    // `shared` is stored with its columns first.
     const shared = numbers(16).map((x, at) => (at % 5 === 0 ? 3 + x : x))
     const c = numbers(24)
     const { values } = run('solve_lower(shared, c, i, j)', { shared, c }, size)
@@ -76,13 +76,13 @@ describe('a triangular system', () => {
         }
   })
 
-  it('that is singular is infinite or NaN, and leaves its neighbours alone', () => {
+  it('that is singular gives infinities or NaN, and does not affect other rows', () => {
     const a = [0, 0, 1, 1, 1, 0, 1, 1]
     const { values } = run('solve_lower(a, b, i, j)', { a, b: [1, 1, 3, 5] }, { rows: 2, i: 2, j: 2 })
     expect(Array.from(values)).toEqual([Infinity, -Infinity, 3, 2])
   })
 
-  it('on a branch that is not taken passes nothing on, whatever its matrix contains', () => {
+  it('on a branch that is not taken has no effect on the gradient, whatever its matrix contains', () => {
     const a = [0, 0, Number.NaN, 0]
     const text = 'sum(b, i) > 0 ? sum(solve_lower(a, b, i, j), j) : sum(b, i)'
     const { gradients } = run(text, { a, b: [-1, 0] }, { rows: 1, i: 2, j: 2 }, ['a', 'b'])
@@ -90,7 +90,7 @@ describe('a triangular system', () => {
     expect(Array.from(gradients.b!)).toEqual([1, 1])
   })
 
-  it('counts with the products that it sums up', () => {
+  it('costs as many operations as the products that it sums', () => {
     const size = { rows: 5, i: 10, j: 10, k: 3 }
     expect(costOf(lower(parse('solve_lower(shared, c, i, j)'), scope, []), size).operations).toBe(
       100 + 150 + 150 * 10,
@@ -102,7 +102,7 @@ describe('a triangular system', () => {
     ['solve_lower(a, a, i, j)', 'the right-hand side must not have the axis j'],
     ['solve_lower(a, b, i, i)', 'the axis "i" is named twice'],
     ['solve_lower(a, b, i, classes)', 'there is no axis "classes"'],
-  ])('%s is refused: %s', (text, problem) => {
+  ])('%s is rejected: %s', (text, problem) => {
     expect(() => lower(parse(text), scope, [])).toThrow(problem)
   })
 })
@@ -131,7 +131,7 @@ describe('a Gaussian with a full covariance', () => {
     [1, 3],
   ]
 
-  it('is the quadratic form of the inverse, and half the logarithm of the determinant', async () => {
+  it('is half the quadratic form of the inverse, plus half the logarithm of the determinant', async () => {
     const { loss, gradients } = await evaluate(interpreter, gaussian, tensors([[3, -1]], factor), {
       reduction: 'none',
     })
@@ -140,7 +140,7 @@ describe('a Gaussian with a full covariance', () => {
     expect(gradients.get('factor')!.data[1]).toBe(0)
   })
 
-  it('has the diagonal of the inverse as its second derivative', async () => {
+  it('has the diagonal of the inverse covariance as its second derivative', async () => {
     const { hessian } = await evaluate(interpreter, gaussian, tensors([[3, -1]], factor), {
       reduction: 'sum',
       gradients: ['x'],
@@ -157,7 +157,7 @@ describe('a Gaussian with a full covariance', () => {
       ],
       '/factor: has 3 along its axis j, but i has 2: the matrix must be square',
     ],
-  ])('wants a square matrix, not %j', (matrix, detail) => {
+  ])('requires a square matrix, not %j', (matrix, detail) => {
     expect(() => check(gaussian, tensors([[3, -1]], matrix))).toThrow(detail)
   })
 })

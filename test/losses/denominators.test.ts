@@ -1,4 +1,4 @@
-/** The gradient of a mean takes its denominator for a constant, so it must be one. */
+/** The denominator of a mean counts as a constant in the gradient, so it must not depend on an input that has one. */
 import { describe, expect, it } from 'vitest'
 import { readCookbook } from '../../docs/cookbook.ts'
 import { variesWith } from '../../src/language/lower.ts'
@@ -16,7 +16,7 @@ const recipes = readCookbook().flatMap((chapter) =>
 const divided = [...losses, ...recipes].filter(({ denominator }) => denominator !== undefined)
 
 it.each(divided.map((loss) => [loss.name, loss] as const))(
-  'the denominator of %s changes with no input that has a gradient',
+  'the denominator of %s depends on no input that has a gradient',
   (_, loss) => {
     expect(() => checkDenominator(loss, defaultSignature(loss))).not.toThrow()
   },
@@ -24,7 +24,7 @@ it.each(divided.map((loss) => [loss.name, loss] as const))(
 
 it('there are such losses in the catalog', () => expect(divided.length).toBeGreaterThan(5))
 
-describe('a formula changes with', () => {
+describe('a formula depends on', () => {
   it.each([
     ['x * y', ['x', 'y']],
     ['x > 0 ? y : 1', ['y']],

@@ -14,7 +14,7 @@ import { evaluate, nested, openInterpreter } from '../support/evaluate.ts'
 import { companyOf } from '../support/params.ts'
 import { defaultsOf, readingsOf, sampleTensors } from '../support/sample.ts'
 
-/** What was published of a loss, written down by hand beside the code: its signature does not change unnoticed. */
+/** The published signature of a loss, written by hand, so that it does not change unnoticed. */
 interface CatalogEntry {
   readonly name: string
   readonly family: string

@@ -1,4 +1,4 @@
-/** Quotients and logarithms that are never finite are told, and nothing else is. */
+/** There are warnings about logarithms, roots and quotients that are never finite, and about nothing else. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readCookbook } from '../../docs/cookbook.ts'
@@ -28,7 +28,7 @@ const params = { scale: { type: 'number', exclusiveMinimum: 0, default: 1 } } as
 const told = (formula: string | readonly string[], denominator?: string) =>
   customLoss({ inputs, params, formula, ...(denominator && { denominator }) }).warnings
 
-describe('a formula is warned of', () => {
+describe('there is a warning about', () => {
   it.each([
     ['log(-exp(x))', 'log is never finite here: its argument is never above 0'],
     ['log(-size)', 'log is never finite here: its argument is never above 0'],
@@ -49,7 +49,7 @@ describe('a formula is warned of', () => {
     expect(found[0]!.detail).toMatch(/\n.*\n *\^$/)
   })
 
-  it('with the line and the column, in the denominator, too', () => {
+  it('the denominator, with the line and the column', () => {
     expect(told(['e = exp(x)', 'e + log(-e)'])).toMatchObject([{ pointer: '/formula/1', line: 2, column: 5 }])
     expect(told('x', 'size / (label - label)')).toMatchObject([
       { pointer: '/denominator', line: 1, column: 1 },
@@ -57,7 +57,7 @@ describe('a formula is warned of', () => {
   })
 })
 
-describe('a formula is not warned of', () => {
+describe('there is no warning about', () => {
   it.each([
     'log(x)',
     'log(-x)',
@@ -75,7 +75,7 @@ describe('a formula is not warned of', () => {
     'x / sum(x * 0 + 1, ...)',
   ])('%s', (formula) => expect(told(formula)).toEqual([]))
 
-  it('in the catalog', () => {
+  it('any loss of the catalog', () => {
     expect(losses.length).toBeGreaterThan(80)
     for (const loss of losses) {
       const expanded = expandLoss(loss, defaultsOf(loss))
@@ -83,14 +83,14 @@ describe('a formula is not warned of', () => {
     }
   })
 
-  it('in the cookbook', () => {
+  it('any recipe of the cookbook', () => {
     const recipes = readCookbook().flatMap((chapter) => chapter.recipes)
     expect(recipes.length).toBeGreaterThan(40)
     for (const { definition } of recipes) expect(customLoss(definition).warnings, definition.name).toEqual([])
   })
 })
 
-it('what is warned of has no finite value, whatever the numbers', () => {
+it('an expression with a warning has no finite value, whatever the inputs', () => {
   const wrapped = fc
     .tuple(
       matrix,
@@ -116,7 +116,7 @@ it('what is warned of has no finite value, whatever the numbers', () => {
           inputs,
           scalars: { s: draw(1)[0]! },
         })
-        // An untaken branch may hide the place; a value that comes from it is not finite.
+        // The expression may be on a branch that is not taken. A value that comes from it is not finite.
         for (const value of values) expect(Number.isFinite(value), text).toBe(false)
       },
     ),

@@ -14,7 +14,7 @@ const PACKS: Readonly<Record<string, Pack>> = {
   gzip: zlib.gzipSync,
   'x-gzip': zlib.gzipSync,
   deflate: zlib.deflateSync,
-  // Its default is the slowest, which takes seconds.
+  // The default is the slowest level, which takes seconds.
   br: (bytes) => zlib.brotliCompressSync(bytes, { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 5 } }),
   ...(zstdCompressSync === undefined ? {} : { zstd: zstdCompressSync }),
 }

@@ -76,7 +76,7 @@ describe('OpenAPI', () => {
     expect(takesTensors(document.paths['/v1/losses']!.post!)).toBe(false)
   })
 
-  it('takes a body in every format, or a document in JSON', () => {
+  it('accepts a body in every format, or a document in JSON', () => {
     const types = formats.map(({ mediaTypes }) => mediaTypes[0])
     for (const [path, { post }] of Object.entries(document.paths))
       if (post?.requestBody !== undefined)

@@ -1,6 +1,6 @@
 /**
- * Whole servers that are killed directly after a 201, while another one registers in the same file. Each server takes
- * over from one that was killed.
+ * Whole servers that are killed right after a 201, while another one registers in the same file. A new server replaces each
+ * one that was killed.
  */
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type Service, start } from '../process/service.ts'
 import { type Acknowledged, check, goesOn, type Writer } from './killed.ts'
 
-/** So many kills a file: also the first registration is met. */
+/** Kills per file. Each file is new, so that some kills hit the first registration. */
 const KILLS_A_FILE = 20
 
 /** A server, and the client that registers through it. */
@@ -31,7 +31,7 @@ class Server implements Writer {
     return new Server(await start({ LOSSD_STORE: `file:${path}`, LOSSD_THREADS: '1' }), name)
   }
 
-  /** Right after the next 201, in the same turn of the loop that has read its head. */
+  /** Kills right after the next 201, in the same iteration of the event loop that has read its header. */
   async killAfterNext(): Promise<void> {
     this.#onTold = () => this.#kill()
     await this.kill()
@@ -53,7 +53,7 @@ class Server implements Writer {
     for (let i = 0; !this.#isKilled; i++) await this.#registerOne(i)
   }
 
-  /** A response that the kill has cut off was not told. */
+  /** A response that the kill cut off does not count as an acknowledgement. */
   async #registerOne(i: number) {
     const [writer, document] = [this.#name, documentOf(this.#name, i)]
     const text = JSON.stringify(document)
@@ -68,7 +68,7 @@ class Server implements Writer {
       const [, name, version] = /acme\/(\w+)@(\d+)$/.exec(response.headers.get('location')!)!
       const digest = createHash('sha256').update(text).digest('hex')
       this.told.push({ writer, i, name: name!, version: Number(version), digest })
-      // So that the connection is used again.
+      // So that the connection is reused.
       await response.arrayBuffer()
     } catch (error) {
       if (!this.#isKilled) throw error
@@ -76,7 +76,7 @@ class Server implements Writer {
   }
 }
 
-/** Every third one goes to a name that the other writer uses as well. */
+/** Every third one has a name that the other writer uses as well. */
 function documentOf(writer: string, i: number): object {
   return {
     name: `acme/${i % 3 === 0 ? 'shared' : `${writer}_${i % 5}`}`,
@@ -92,7 +92,7 @@ function writtenBy(document: string): Pick<Acknowledged, 'writer' | 'i'> {
   return { writer: writer!, i: Number(i) }
 }
 
-/** @returns how many registrations were acknowledged */
+/** @returns the number of acknowledged registrations */
 async function killInOneFile(path: string, kills: number): Promise<number> {
   const writers: Server[] = []
   const startNext = async () => {
@@ -118,7 +118,7 @@ async function killInOneFile(path: string, kills: number): Promise<number> {
   return writers.reduce((sum, { told }) => sum + told.length, 0)
 }
 
-/** Kills until there were as many as wanted. */
+/** Kills the requested number of times. */
 export async function killServers(wanted: number): Promise<void> {
   if (wanted === 0) return
   const started = performance.now()
@@ -128,7 +128,7 @@ export async function killServers(wanted: number): Promise<void> {
     const now = Math.min(KILLS_A_FILE, wanted - kills)
     acknowledged += await killInOneFile(join(folder, 'data', 'lossd.db'), now)
     kills += now
-    // Kept where something was wrong.
+    // Kept if something was wrong.
     rmSync(folder, { recursive: true })
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0)

@@ -1,8 +1,8 @@
 /**
- * `npm run test:store [-- --times 1000]`: acknowledged registrations survive SIGKILL. Two processes register in one file; one or
- * both are killed at random moments, also before the file exists. Then everything that was acknowledged must be there and
- * intact, plus at most one registration of each killed process that it was not told of yet. Then the same with whole
- * servers, over HTTP (kill-servers.ts).
+ * `npm run test:store [-- --times 1000]`: acknowledged registrations survive SIGKILL. Two processes register in one file. One or
+ * both are killed at random moments, some before the file exists. After that, all acknowledged registrations must be there and
+ * intact, plus at most one unacknowledged registration per killed process. Then the same with whole servers, over HTTP
+ * (kill-servers.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,7 +21,7 @@ const KILLS_A_FILE = 20
 /** Latest moment of a kill, in ms after the writers started or after an acknowledgement. */
 const LATEST_MS = 250
 
-/** A process that registers, and what was acknowledged to it so far. */
+/** A process that registers, and its acknowledged registrations so far. */
 class Process implements Writer {
   readonly told: Acknowledged[] = []
   readonly #process: ChildProcess
@@ -57,7 +57,7 @@ function builtStore(): string {
   return here(`../../dist/${build}/store/index.js`)
 }
 
-/** Runs the given number of kills on one file. @returns how many registrations were acknowledged */
+/** Runs the given number of kills on one file. @returns the number of acknowledged registrations */
 async function killInOneFile(path: string, kills: number): Promise<number> {
   const writers: Process[] = []
   while (writers.length < kills) {
@@ -94,7 +94,7 @@ async function killProcesses(wanted: number) {
     const now = Math.min(KILLS_A_FILE, wanted - kills)
     acknowledged += await killInOneFile(join(folder, 'data', 'lossd.db'), now)
     kills += now
-    // Kept where something was wrong.
+    // Kept if something was wrong.
     rmSync(folder, { recursive: true })
   }
   const seconds = ((performance.now() - start) / 1000).toFixed(0)

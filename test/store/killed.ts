@@ -1,4 +1,4 @@
-/** What must hold of a store's file after its writers were killed, whoever they were. */
+/** Checks the file of a store after its writers were killed. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 export const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 
-/** A registration that a writer was told of. */
+/** A registration that was acknowledged to a writer. */
 export interface Acknowledged {
   readonly writer: string
   /** The number of the writer's registration. */
@@ -27,29 +27,29 @@ interface Content {
   readonly versions: readonly Row[]
 }
 
-/** Registers without end, and can be killed. */
+/** Keeps registering until it is killed. */
 export interface Writer {
-  /** What it was told so far. */
+  /** The registrations that were acknowledged so far. */
   readonly told: readonly Acknowledged[]
   /** @throws Error when it has ended by itself */
   kill(): Promise<void>
 }
 
-/** Resolves when a writer was told of one more. */
+/** Resolves when another registration is acknowledged to the writer. */
 export async function goesOn({ told }: Writer): Promise<void> {
   const before = told.length
   const end = performance.now() + 20_000
   while (told.length === before) {
-    if (performance.now() > end) throw new Error('a writer stands still')
+    if (performance.now() > end) throw new Error('a writer makes no progress')
     await sleep(2)
   }
 }
 
 /**
- * Everything that was acknowledged is there and whole, and of the rest no more than what each of the killed was about
- * to be told.
+ * Checks that all acknowledged registrations are there and intact, plus at most one unacknowledged registration per writer.
  *
- * @param writtenBy who has written a document, and its number there
+ *
+ * @param writtenBy the writer of a document, and the number of the registration
  */
 export function check(path: string, writers: readonly Writer[], writtenBy: WrittenBy) {
   const acknowledged = writers.flatMap(({ told }) => told)
@@ -82,7 +82,7 @@ export function check(path: string, writers: readonly Writer[], writtenBy: Writt
 
 type WrittenBy = (document: string) => Pick<Acknowledged, 'writer' | 'i'>
 
-/** Beside what it was told, a writer may have the next one on disk. */
+/** In addition to its acknowledged registrations, the next one of a writer may be on disk. */
 function checkRest(versions: readonly Row[], writers: readonly Writer[], writtenBy: WrittenBy) {
   const expected = new Set(writers.flatMap(({ told }) => told.map(({ digest }) => digest)))
   const rest = versions.filter(({ digest }) => !expected.has(digest))

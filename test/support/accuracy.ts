@@ -186,7 +186,7 @@ interface Reference {
   readonly around: readonly Results[]
 }
 
-/** Engines are measured one after the other, and the definition says the same to each of them. */
+/** Engines are measured one after the other, and the exact results are the same for all of them. */
 const references = new WeakMap<Loss, Map<string, Promise<Reference>>>()
 
 function referenceOf(exact: Engine, loss: Loss, one: Case): Promise<Reference> {

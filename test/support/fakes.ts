@@ -1,4 +1,4 @@
-/** Fake engines whose behaviour the test controls. */
+/** Fake engines whose behavior the test controls. */
 import type { Batch, BatchResult, Engine } from '../../src/engines/contract.ts'
 
 export interface FakeOptions {

@@ -27,7 +27,7 @@ export interface SampleOptions {
   readonly perClass?: boolean
 }
 
-/** Sizes of axes by name; any other axis has 3 places. */
+/** Sizes of axes by name. All others have size 3. */
 const SIZES: Readonly<Record<string, number>> = {
   classes: 4,
   dim: 5,
@@ -84,7 +84,7 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
   return new Map(entries)
 }
 
-/** An axis may also be a number, which is its size. */
+/** The name of an axis may be a number, which is then its size. */
 function sizeOf(axis: string): number {
   return SIZES[axis] ?? (/^\d+$/.test(axis) ? Number(axis) : 3)
 }

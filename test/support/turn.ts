@@ -1,7 +1,7 @@
 /**
- * Lets the event loop turn after each test. Thousands of tests only wait for promises that are resolved already; a
- * busy machine could else run a whole file without reading what vitest answers, which vitest takes for a lost
- * connection after a minute.
+ * Yields to the event loop after each test. Thousands of tests only wait for promises that are already resolved. On a busy
+ * machine, a whole file could otherwise run without reading vitest's messages, and after a minute vitest reports a lost
+ * connection.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach } from 'vitest'

@@ -55,7 +55,7 @@ function outcome(format: Format, bytes: Uint8Array): Decoded | number {
   }
 }
 
-/** What a client is told of a body that cannot be parsed. */
+/** The problem for a body that cannot be parsed. */
 const problemOf = (format: Format, bytes: Uint8Array) =>
   thrownBy(Problem, () => decodeBody(format, bytes, LIMITS))
 

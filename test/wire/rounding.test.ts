@@ -1,4 +1,4 @@
-/** Rounding to 16 bits against a reference that tries every neighbour, and the float printer against toPrecision. */
+/** Rounding to 16 bits against a reference that tries every neighbor, and the float printer against toPrecision. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Dtype } from '../../src/tensor.ts'
@@ -111,7 +111,7 @@ describe('a float32 is printed in its shortest and closest form', () => {
     return word.getUint32(0)
   }
 
-  it('for powers of two and their neighbours, at every exponent', () => {
+  it('for powers of two and their neighbors, at every exponent', () => {
     for (let exponent = 0; exponent < 255; exponent++) {
       for (const offset of [-2, -1, 0, 1, 2, 0x400000]) check(((exponent << 23) + offset) >>> 0)
     }
@@ -122,7 +122,7 @@ describe('a float32 is printed in its shortest and closest form', () => {
     for (const power of [2 ** -96, 2 ** 87, 2 ** 90]) check(bitsOf(power))
   })
 
-  it('for powers of ten and their neighbours', () => {
+  it('for powers of ten and their neighbors', () => {
     for (let n = -44; n <= 38; n++) {
       const bits = bitsOf(Number(`1e${n}`))
       for (let offset = -50; offset <= 50; offset++) check((bits + offset) >>> 0)

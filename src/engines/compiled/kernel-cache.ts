@@ -20,8 +20,8 @@ import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm
 import type { TargetFeatures } from './wide.ts'
 
 /**
- * Maximum number of programs with cached kernels, and of the bytes of their modules. A module takes some 10 times as
- * much memory: its plan, machine code and instances, for the threads and for the main one.
+ * Maximum number of programs with cached kernels, and of the bytes of their modules. A module takes about ten times
+ * as much memory, for its plan, its machine code, and its instances on each thread.
  */
 const CACHED = { programs: 192, bytes: 2 * 1024 * 1024 } as const
 
@@ -54,12 +54,12 @@ interface Recent {
   readonly variant: string
 }
 
-/** The cache entry of a program. Everything else refers to its kernels through it, so that they can be evicted. */
+/** The cache entry of a program. All references to its kernels go through it, so that they can be evicted. */
 interface Kept {
   readonly axes: LaneAxes | undefined
-  /** Emptied when the program is evicted. */
+  /** Empty after the program is evicted. */
   readonly variants: Map<string, Compiled | UnsupportedByEngine>
-  /** When it was used last: a counter. */
+  /** The time of the last use, as a counter. */
   used: number
   /** Maximum length of the fastest axis for which another axis is vectorized. */
   readonly limits: Map<string, number>
@@ -67,7 +67,7 @@ interface Kept {
 
 /**
  * Besides the program, the key contains whether the cotangent is a single number, the values of conditions that depend
- * only on parameters (constant specialization: what a parameter switches off costs nothing), and the vectorized axis.
+ * only on parameters (constant specialization: code that a parameter disables costs nothing), and the vectorized axis.
  * Sizes matter only because lanes.ts uses them to choose that axis.
  */
 export class KernelCache {
@@ -85,7 +85,7 @@ export class KernelCache {
   #misses = 0
 
   /**
-   * @param maxNodes operations of the largest program that is compiled: it takes up to a millisecond for each
+   * @param maxNodes maximum number of operations of a program that is compiled; each takes up to a millisecond
    * @param onEvict is called for every kernel that is no longer cached
    */
   constructor(
@@ -128,7 +128,7 @@ export class KernelCache {
     return kernel
   }
 
-  /** The kernel of the last launch like this one; undefined if there was none, or it was evicted. */
+  /** The kernel of the last such launch; undefined if there was none, or if it was evicted. */
   recent(batch: Wanted): Compiled | undefined {
     const recent = this.#recent.get(batch.scalars)
     if (recent === undefined || !isAnswer(recent, batch)) return undefined
@@ -169,7 +169,7 @@ export class KernelCache {
     return key
   }
 
-  /** Evicts the programs that were not used for the longest time. The last resort are other kernels of the same one. */
+  /** Evicts the least recently used programs, and if that is not enough, other kernels of the same program. */
   #makeRoom(kept: Kept, bytes: number) {
     while (this.#kept.size > 1 && this.#isOver(bytes)) this.#evictOldest(kept)
     if (this.#isOver(bytes)) this.#empty(kept)
@@ -225,7 +225,7 @@ export class KernelCache {
   }
 
   /**
-   * Whether a program has a kernel. A large one is compiled to find out, and cached: somebody asks who may be about to
+   * Whether a program has a kernel. A large program is compiled to find out, and cached, because the caller is likely to
    * use it.
    */
   canCompile(program: Program): boolean {

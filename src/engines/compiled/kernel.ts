@@ -54,13 +54,13 @@ const MAX_KERNEL_BYTES = 512 * 1024
 /** Maximum number of slices of a launch. */
 export const MAX_ROW_RANGES = 64
 
-/** Bytes between buffers: a vector that begins at a near neighbour of the last element may read this far beyond it. */
+/** Bytes between buffers: a vector that begins at a near neighbor of the last element may read this far beyond it. */
 const PADDING = VECTOR + OVERREAD_ELEMENTS * NUMBER
 
-/** A program up to this size has a kernel of at most a tenth of what is allowed: 300 bytes for a node are many. */
+/** The kernel of a program up to this size has at most a tenth of the allowed bytes, as a node rarely takes more than 300. */
 const SMALL_NODES = 128
 
-/** Whether it is clear, without compiling it, that a program has a kernel. */
+/** Whether a program certainly has a kernel, without compiling it. */
 export function surelyCompiles({ nodes }: Program): boolean {
   return nodes.length <= SMALL_NODES && !nodes.some(({ op }) => isHostOp(op))
 }
@@ -233,7 +233,7 @@ function wordOf(
   }
 }
 
-/** In float64, and what depends on the cotangent in float32, as in a launch with a cotangent for each value. */
+/** In float64. Values that depend on the cotangent are float32, as in a launch with one cotangent per value. */
 function evaluateScalars(
   { plan: { program }, scalarNodes }: Kernel,
   { sizes, scalars, cotangent }: Arguments,

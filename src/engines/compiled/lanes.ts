@@ -38,7 +38,7 @@ export interface LaneAxes {
 export function laneAxesOf(program: Program): LaneAxes | undefined {
   const fastest = fastestAxis(program)
   const isRead = (axis: string) => Object.values(program.inputs).some(({ axes }) => axes.includes(axis))
-  // Lanes that are not contiguous find each neighbour along their axis by itself.
+  // Lanes that are not contiguous load each neighbor along their axis separately.
   const isShifted = (axis: string) => program.nodes.some((node) => node.op === 'shift' && node.axis === axis)
   const [outermost, ...middle] = program.axes.filter((axis) => axis !== fastest && isRead(axis))
   if (fastest === undefined || outermost === undefined || program.axes[0] === fastest) return undefined

@@ -52,7 +52,7 @@ export class Pool {
   readonly #threads = new Set<Thread>()
   #nextId = 1
   readonly #backoff = new Backoff(RESTART_MS)
-  /** Kernels that a launch may still be about to run. */
+  /** Kernels that pending launches may still run. */
   readonly #forgotten = new WeakSet<Compiled>()
   #closing = false
 
@@ -103,7 +103,7 @@ export class Pool {
   }
 
   #start() {
-    // For threads that start from now on: worker.ts says why.
+    // For threads that start from now on: worker.ts collects garbage itself.
     setFlagsFromString('--expose-gc')
     const thread = new Thread(spawn(new URL('./worker', import.meta.url), {}))
     this.#threads.add(thread)
@@ -150,7 +150,7 @@ export class Pool {
   }
 }
 
-/** Messages are in order: what was sent before still runs. */
+/** Messages arrive in order, so launches that were sent before still run. */
 function forget(thread: Thread, { id }: Compiled) {
   if (thread.modules.delete(id)) thread.say({ type: 'forget module', kernel: id })
 }

@@ -10,8 +10,8 @@ const memories = new Map<number, WebAssembly.Memory>()
 const bound = new Map<number, Map<number, (at: number) => void>>()
 
 /**
- * Modules that are forgotten before their memory is freed. The heap of this thread stays so small that V8 would not mark
- * it for hours, and the machine code that it refers to is none of its business.
+ * Number of forgotten modules after which garbage is collected. The heap of this thread is so small that V8 would not collect it
+ * for hours, and the machine code that it keeps alive does not count towards the heap.
  */
 const FORGOTTEN = 32
 let forgotten = 0
@@ -32,7 +32,7 @@ port.on('message', (order: WorkerCommand) => {
     case 'forget module':
       modules.delete(order.kernel)
       for (const functions of bound.values()) functions.delete(order.kernel)
-      // Takes some milliseconds: there is little on the heap. The pool has exposed it.
+      // This takes a few milliseconds, because the heap is small. The pool exposes `gc`.
       if (++forgotten % FORGOTTEN === 0) globalThis.gc?.()
       return
     case 'run':

@@ -144,7 +144,7 @@ export class Graph {
     return this.add('Range', [first, end, step], { Tidx: INT }, 'int32', [length])
   }
 
-  /** Zeros before and behind what stands along one dimension. */
+  /** Pads one dimension with zeros at both ends. */
   pad(x: Value, dimension: number, { before, after }: { before: number; after: number }): Value {
     const lengths = x.shape.flatMap((_, i) => (i === dimension ? [before, after] : [0, 0]))
     const shape = x.shape.map((size, i) => (i === dimension ? before + size + after : size))

@@ -235,7 +235,7 @@ function pick(place: LoweringContext, x: Value, at: Value): Value {
   return graph.reduce('Sum', kept, dimension(axis))
 }
 
-/** What stands before each place, with zeros where nothing does. */
+/** The element n steps before each element, and 0 where there is none. */
 function shift({ node, graph, form, dimension }: LoweringContext, x: Value): Value {
   const [axis, steps] = [dimension(node.axis!), form.program.nodes[node.args[1]].value!]
   const count = Math.min(Math.abs(steps), x.shape[axis])

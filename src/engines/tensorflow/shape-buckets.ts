@@ -38,7 +38,7 @@ export function bucketSize(count: number): number {
 interface Around {
   /** The number of runs of the axis, one after another. */
   readonly outer: number
-  /** The stride: elements between neighbours along the axis. */
+  /** The stride: elements between neighbors along the axis. */
   readonly inner: number
 }
 

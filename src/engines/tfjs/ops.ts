@@ -188,7 +188,7 @@ function pick({ node, sizes, shapeOf, dimension }: OpContext, x: T, place: T): T
   return tf.reshape(tf.where(inside, found, tf.zerosLike(found)), shape)
 }
 
-/** What stands before each place, with zeros where nothing does. */
+/** The element n steps before each element, and 0 where there is none. */
 function shift({ node, batch, dimension }: OpContext, x: T): T {
   const [axis, steps] = [dimension(node.axis!), batch.program.nodes[node.args[1]].value!]
   const count = Math.min(Math.abs(steps), x.shape[axis])

@@ -238,7 +238,7 @@ export class ExpressionEmitter {
     return this.value(x, { ...point, [axis!]: found })
   }
 
-  /** The coordinate of the place before. Outside of the axis, the nearest element is read and never used. */
+  /** The coordinate of a neighbor. Beyond the ends of the axis, the nearest element is read and never used. */
   #neighbor({ args, axis }: Node, point: Coordinates): Text {
     const steps = this.#nodes[args[1]].value!
     const level = this.#levelOf.get(point[axis!]) ?? 0

@@ -21,7 +21,7 @@ interface Strip {
 }
 
 /**
- * If each thread handles a row of its own, the elements of neighbouring threads are a row apart in memory, so direct
+ * If each thread handles a row of its own, the elements of neighboring threads are a row apart in memory, so direct
  * accesses would not be coalesced. Which arrays are copied is decided while the stage is emitted: those that are read
  * or stored row by row, as long as there is space.
  */

@@ -1,6 +1,6 @@
 /**
  * Kernel fusion: legalized program -> stages (dispatches). Values between sums are recomputed wherever they are used
- * (rematerialization); sums, factors of matrix products and values that are read under another name of an axis are
+ * (rematerialization); sums, factors of matrix products and values that are read with renamed axes are
  * stored.
  */
 import type { Node } from '../../language/ir.ts'
@@ -42,7 +42,7 @@ function isFirst({ axes, renamed }: LegalizedProgram, axis: string): boolean {
   return axis === axes[0] || renamed[axis] === axes[0]
 }
 
-/** Maximum number of nodes that a vote about layouts looks at. */
+/** Maximum number of nodes that are considered in a vote about layouts. */
 const MOST_VISITS = 10_000
 
 const SUMMED = new WeakMap<LegalizedProgram, ReadonlySet<string>>()
@@ -275,7 +275,7 @@ class Cutter {
     this.#homes.set(id, block)
   }
 
-  /** Whether a stage visits every element of a block, with neighbouring elements by neighbouring threads. */
+  /** Whether a stage visits every element of a block, with neighboring elements by neighboring threads. */
   #takes(stage: OpenRows, { axes }: BufferDeclaration): boolean {
     if (stage.parts !== undefined) return false
     if (isSame(stage.axes, axes)) return stage.lanes > 1 || stage.axes.at(-1) === axes.at(-1)
@@ -340,7 +340,7 @@ class Cutter {
 
   // Memory order
 
-  /** The axis along which neighbouring elements are contiguous. */
+  /** The axis along which neighboring elements are contiguous. */
   #fastest(axes: readonly string[]): string | undefined {
     return axes.findLast((axis) => !this.#isUnit(axis)) ?? axes.at(-1)
   }
@@ -351,8 +351,8 @@ class Cutter {
   }
 
   /**
-   * The axes of everything that these nodes read, with the names that their reader uses: as often as it is read, but
-   * in a graph of shared parts not to the end, which could take for ever.
+   * The axes of everything that these nodes read, with the names that the reader uses, once per read. The number of visits is
+   * limited, because a graph of shared parts may have exponentially many reads.
    */
   #layoutsOf(ids: readonly number[]): (readonly string[])[] {
     const found: (readonly string[])[] = []
@@ -382,7 +382,7 @@ class Cutter {
     return along.length * 2 >= layouts.length
   }
 
-  /** Orders the axes so that neighbouring points read neighbouring memory (coalesced access). */
+  /** Orders the axes so that neighboring points read neighboring memory (coalesced access). */
   #inOrderOfMemory(axes: readonly string[], args: readonly number[]): readonly string[] {
     const shared = this.#layoutsOf(args).map((layout) => layout.filter((axis) => axes.includes(axis)))
     const longest = shared.reduce((best, own) => (own.length > best.length ? own : best), [] as string[])

@@ -11,7 +11,7 @@ export interface DependencyInfo {
   readonly makers: ReadonlyMap<number, WorkItem>
   argsOf(item: WorkItem): readonly number[]
   groupOf(item: WorkItem): LoopPlacement
-  /** Whether an item reads what the loop has left behind at other places. */
+  /** Whether an item reads elements that other iterations of the loop have stored. */
   readsAcross(item: WorkItem): boolean
   /** Whether it is used outside of the block, or is itself a sum. */
   isKept(item: WorkItem): boolean

@@ -126,7 +126,7 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** A value that is read under another name or at a distance is read as a whole, so it must be in memory. */
+  /** A value that is read with renamed axes or at a distance must be stored entirely. */
   #placeSources(items: readonly WorkItem[]) {
     for (const item of items) {
       const source = item.act === 'value' ? this.#context.storedSource(item.node) : undefined
@@ -174,8 +174,8 @@ export class LoopLevelScheduler {
   }
 
   /**
-   * The cost of computing a node again in another part, as often as it is used there. Beyond the limit it is not
-   * counted to the end, which could take for ever.
+   * The cost of recomputing a node in another part, once per use. Counting stops at the limit, because the number of uses may
+   * be exponential.
    */
   #costOf(node: number, limit: number): number {
     const maker = this.#makers.get(node)

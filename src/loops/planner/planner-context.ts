@@ -79,14 +79,14 @@ export class PlannerContext {
     return isScalar(this.program, node)
   }
 
-  /** The node that is read as a whole, under another name or at a distance. */
+  /** The node that is read with renamed axes or at a distance, and so must be stored entirely. */
   storedSource(node: number): number | undefined {
     return storedSource(this.program, node)
   }
 
   /**
-   * Whether a node reads another one at other places of an axis than where the loop over it is, and so needs the loop
-   * to have ended: at a distance, or under another name (in a transposed matrix each axis has the name of the other).
+   * Whether a node reads elements of another one that the loop over the axis may not have computed yet, so that the loop
+   * must end first: at a distance, or with renamed axes (in a transposed matrix, each axis has the name of the other).
    */
   readsAcross(node: number, axis: string): boolean {
     if (this.storedSource(node) === undefined) return false

@@ -55,7 +55,7 @@ export default defineLoss({
     }),
   }),
   // 1 - p_t = y s(-x) + (1 - y) s(x), one form for hard and soft targets, so that the gradient of a target of 0 or 1
-  // is the limit of its soft neighbours'. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) the power,
+  // is the limit of its soft neighbors'. Where 1 - p_t underflows (a hard target, |x| > 85, the right side) the power,
   // which has an infinite slope at 0 for gamma < 1, is e^(-gamma |x|); only there the fading is constant in y, which leaves
   // out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|). Beyond 800 the sigmoid is 0 or 1 in every precision,
   // and its slope 0, whatever that would be multiplied by.

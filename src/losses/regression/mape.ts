@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'regression',
   couples: 'element',
   about:
-    'Absolute error relative to the target, in percent: for positive quantities of very different sizes whose relative error counts. Avoid it for targets near 0, which then dominate everything else, and if a bias matters: it favours predictions that are too small. msle treats both sides equally.',
+    'Absolute error relative to the target, in percent: for positive quantities of very different sizes whose relative error counts. Avoid it for targets near 0, which then dominate everything else, and if a bias matters: it favors predictions that are too small. msle treats both sides equally.',
   aliases: ['MeanAbsolutePercentageError'],
   presets: {
     keras: {

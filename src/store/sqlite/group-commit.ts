@@ -1,6 +1,6 @@
 /**
- * Group commit: transactions that wait while the disk syncs another commit share the next one. Each is applied or
- * refused by itself, and none is reported before the commit that it is part of is on disk.
+ * Group commit: transactions that arrive while the disk syncs a commit share the next one. Each succeeds or fails
+ * separately, and its outcome is reported only after the shared commit is on disk.
  */
 import { sql } from 'kysely'
 import type { LazyDb } from '../lazy-db.ts'
@@ -16,7 +16,7 @@ interface Member {
   readonly reject: (error: unknown) => void
 }
 
-/** Reports the outcome of a member, once that is on disk. */
+/** Reports the outcome of a member. Called when it is on disk. */
 type Report = () => void
 
 export class GroupCommit {
@@ -28,7 +28,7 @@ export class GroupCommit {
     this.#database = database
   }
 
-  /** @throws StoreDown (rejects) when the commit fails; what the transaction itself throws */
+  /** @throws StoreDown (rejects) if the commit fails, and any error of the transaction itself */
   write<T>(run: (tx: Tx) => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ run, resolve, reject })
@@ -64,7 +64,7 @@ async function runAll(tx: Tx, members: readonly Member[]): Promise<Report[]> {
   return reports
 }
 
-/** @throws SqliteFault when the database fails: then nothing of the group is committed */
+/** @throws SqliteFault if the database fails, in which case nothing of the group is committed */
 async function attempt(tx: Tx, member: Member): Promise<Report> {
   await sql`savepoint member`.execute(tx)
   const report = await runAlone(tx, member).then(

@@ -29,7 +29,7 @@ const BITS = new Uint32Array(FLOAT.buffer)
 const SCALES = Int32Array.from({ length: 256 }, (_, bits) => 8 - Math.floor(Math.log10(2 ** (bits - 127))))
 const POWERS = Float64Array.from(SCALES, (k) => Number(`1e${k}`))
 /**
- * Half the distance between two neighbouring float32 numbers, with the same scale: 5.9 to 60. Any decimal within
+ * Half the distance between two neighboring float32 numbers, with the same scale: 5.9 to 60. Any decimal within
  * this reach parses back to the same float32.
  */
 const REACHES = POWERS.map((power, bits) => 2 ** (bits - 127 - 24) * power)

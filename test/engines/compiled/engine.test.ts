@@ -204,7 +204,7 @@ describe('kernels', () => {
     expect(evicted).not.toContain(id)
   })
 
-  it('are known to be possible, without being compiled, only where they are', () => {
+  it('are predicted without being compiled, and only if they compile', () => {
     const programs = createProgramSource()
     const small = losses.map((loss) => programs(loss, defaultSignature(loss)).program).filter(surelyCompiles)
     expect(small.length).toBeGreaterThan(50)

@@ -41,7 +41,7 @@ describe('every length of a row', () => {
   })
 })
 
-describe('neighbours', () => {
+describe('neighbors', () => {
   const near = '(x - shift(x, 1, columns)) * y + shift(x * v, -3, columns)'
   const far = 'shift(x, 17, columns) * y + shift(x, -40, columns)^2 + shift(x, 300, columns)'
   const stored = 'conv(softmax(x, columns), [0.1, 0.7, -0.2, 0.3], columns)^2 * y'
@@ -71,7 +71,7 @@ describe('neighbours', () => {
       }
   })
 
-  it('beyond the ends are 0, whatever lies there', async () => {
+  it('beyond the ends are 0, whatever the memory there contains', async () => {
     const batch = batchOf('shift(x, 1, columns) + shift(x, -2, columns)', 3, 5, 1)
     const x = Float32Array.from({ length: 15 }, (_, at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
     const { values } = await engine.run({ ...batch, inputs: { ...batch.inputs, x: [x] } })
@@ -79,20 +79,20 @@ describe('neighbours', () => {
     expect(values[1]).toBe(7)
   })
 
-  it('need no memory and no second loop where their arithmetic is cheap', () => {
+  it('need no scratch memory and no second loop if their arithmetic is cheap', () => {
     const kernel = new KernelCache({ relaxed: false }).kernelFor(batchOf(near, 4, 9, 2))
     expect(kernel.plan.buffers.filter(({ role }) => role === 'scratch')).toEqual([])
     expect(kernel.plan.separable).toBe('rows')
   })
 
-  it('of what is costly are stored once, in the slice of their row', () => {
+  it('of expensive values are stored once, in the slice of their row', () => {
     const batch = batchOf(stored, 37, 13, 5)
     const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
     expect(kernel.plan.buffers.filter(({ role }) => role === 'scratch').length).toBeGreaterThan(0)
     expect(bitsIn(kernel, batch, [0, 16, 32, 37])).toEqual(bitsIn(kernel, batch, [0, 37]))
   })
 
-  it('across rows are read in slices as in the whole', () => {
+  it('across rows are the same in slices of rows as in the whole', () => {
     const batch = batchOf('abs(x - shift(x, 1, rows))', 37, 13, 4)
     const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
     expect(kernel.plan.separable).toBe('rows')
@@ -100,8 +100,8 @@ describe('neighbours', () => {
   })
 })
 
-/** Each line doubles the number of ways to the first one. */
-describe('a formula with more ways through it than can be walked', () => {
+/** Each line doubles the number of paths to the first one. */
+describe('a formula with more paths than can be visited', () => {
   const chain = (start: string, sign: string) =>
     [`a0 = ${start}`, ...Array.from({ length: 60 }, (_, k) => `a${k + 1} = a${k} ${sign} a${k}`)].join('\n')
 

@@ -102,7 +102,7 @@ describe('rows in the lanes', () => {
   })
 
   it.each(['sin(x)', 'cos(x) * y', 'exp(x) * log(abs(y)) + tanh(x)^3'])(
-    'are independent of their neighbours: %s next to large and tiny numbers and NaN',
+    'are independent of their neighbors: %s next to large and tiny numbers and NaN',
     (term) => {
       const program = lower(parse(`sum(${term}, columns)`), SCOPE, ['x'])
       const made = kernelOf(program, 'rows')

@@ -22,7 +22,7 @@ export type KernelParam =
   | { readonly kind: 'first' | 'last' }
   | { readonly kind: 'size'; readonly axis: string }
   | { readonly kind: 'base'; readonly buffer: Buffer }
-  /** Bytes between neighbouring elements along an axis of a buffer. */
+  /** Bytes between neighboring elements along an axis of a buffer. */
   | { readonly kind: 'stride'; readonly buffer: Buffer; readonly dimension: number }
   /** A number, or a boolean as all ones or zeros. */
   | { readonly kind: 'scalar'; readonly node: number }
@@ -30,7 +30,7 @@ export type KernelParam =
 /** Bytes of a number, and of a vector. */
 export const [NUMBER, VECTOR] = [4, 16]
 
-/** Elements before and behind a row that can be read without a look at where it ends: there is always memory. */
+/** Number of elements before and after a row that can be read without a bounds check: there is always memory. */
 export const OVERREAD_ELEMENTS = 16
 
 /** The words that a kernel has used so far, each in a local. */

@@ -132,9 +132,9 @@ export class LoadStoreEmitter {
   }
 
   /**
-   * Elements at a distance. Outside of the axis anything is read that is in memory: its value is never used.
+   * Elements at a distance. Beyond the ends of the axis it reads arbitrary memory, whose value is never used.
    *
-   * @param distances one for each axis that is not read where the loops are
+   * @param distances one for each axis that is not read at the index of its loop
    */
   #loadNeighbor(buffer: Buffer, names: Names, distances: readonly Distance[]): Code {
     const { laneLoop } = this.#context
@@ -158,7 +158,7 @@ export class LoadStoreEmitter {
       : this.#gatherLanes(buffer, first, offset, across)
   }
 
-  /** The lanes run along another axis of the buffer, or along none. */
+  /** For lanes along another axis of the buffer, or along none. */
   #loadLanes(buffer: Buffer, names: Names, address: Code, offset: number): Code {
     const dimension = this.#laneDimension(buffer, names)
     if (dimension === undefined) {
@@ -169,7 +169,7 @@ export class LoadStoreEmitter {
     return this.#gather((lane) => this.#ofLane(first, { buffer, dimension }, lane), offset)
   }
 
-  /** Bytes to the neighbour along an axis that has no lanes, or to the nearest end of the axis. */
+  /** Bytes to the neighbor along an axis without lanes, or to the nearest end of the axis. */
   #offsetOf(buffer: Buffer, { dimension, loop, steps }: Distance): Code {
     const open = this.#context.loopOver(loop)
     const skipped = this.#context.skippedIn(open)
@@ -183,7 +183,7 @@ export class LoadStoreEmitter {
   }
 
   /**
-   * Where the lanes begin, of which some may lie outside: at most a vector before the axis or behind it, where there is always
+   * The index of the first lane. Lanes may lie beyond the ends of the axis, but by at most one vector, where there is always
    * memory.
    */
   #firstOfLanes({ loop, steps }: Distance): Code {
@@ -197,7 +197,7 @@ export class LoadStoreEmitter {
     })
   }
 
-  /** The lanes run along an axis that is not contiguous. */
+  /** For lanes along an axis that is not contiguous. */
   #gatherLanes(buffer: Buffer, address: Code, offset: number, { dimension, loop, steps }: Distance): Code {
     const { f, words } = this.#context
     const open = this.#context.loopOver(loop)
@@ -371,7 +371,7 @@ function isLast({ axes }: Buffer, dimension: number): boolean {
   return dimension === axes.length - 1
 }
 
-/** The place of a neighbour, but not beyond the end on its side of the axis. */
+/** The index of a neighbor, limited to the end of the axis on its side. */
 function nearest(place: Code, end: Code, steps: number): Code {
   const isBefore = op('i32.lt_s', place, end)
   return steps > 0 ? select(isBefore, end, place) : select(isBefore, place, end)
