@@ -15,6 +15,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['http.ts', 'registry'],
   ['schemas', 'metrics.ts'],
   ['wire', 'batching', 'store', 'connections.ts', 'config.ts'],
+  ['analysis'],
   ['engines', 'losses'],
   ['language'],
   ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts'],
@@ -42,6 +43,10 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'store -> engines': ['engines/spawn-worker-thread.ts'],
   'store -> losses': [],
   'store -> language': [],
+  'analysis -> engines': [],
+  'wire -> analysis': [],
+  'batching -> analysis': [],
+  'store -> analysis': [],
   'wire -> engines': [],
   'wire -> losses': [],
   'wire -> language': [],
@@ -54,6 +59,7 @@ const PURE = [
   'errors.ts',
   'lru.ts',
   ...files.filter((file) => file.startsWith('language/')),
+  ...files.filter((file) => file.startsWith('analysis/')),
   ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),
 ]
 

@@ -91,6 +91,24 @@ export function lower(
   return extract(primitive.build, scope, primitive.roots)
 }
 
+/** A formula as it is before differentiation: softmax and its kin are still one op each. */
+export interface LoweredValue {
+  readonly build: Builder
+  readonly value: Ref
+}
+
+/**
+ * Lowers a formula to its value alone, for those who reason about it instead of running it.
+ *
+ * @throws FormulaError
+ * @example
+ * lowerValue(parse('logsumexp(x, rows)'), scope).build.nodes.map(({ op }) => op) // ['input', 'logsumexp']
+ */
+export function lowerValue(formula: Formula, scope: Scope): LoweredValue {
+  const build = new Builder(scope.axes, simplifyStably)
+  return { build, value: new Lowering(build, formula, scope).value() }
+}
+
 class Lowering {
   readonly #build: Builder
   readonly #formula: Formula
