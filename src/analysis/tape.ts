@@ -208,15 +208,13 @@ export interface Jet {
   readonly slopes: readonly (Interval | undefined)[] | undefined
   /** Second derivatives by variables i <= j, row by row. */
   readonly bends: readonly (Interval | undefined)[] | undefined
-}
-
-export interface Jets {
-  readonly jets: readonly Jet[]
   /** Whether no kink, jump or undecided condition lies in the box, so that the second derivatives hold. */
   readonly isSmooth: boolean
   /** Whether nothing jumps in the box, so that the first derivatives bound the differences. */
   readonly isContinuous: boolean
 }
+
+type Derivatives = Omit<Jet, 'isSmooth' | 'isContinuous'>
 
 type Slopes = (Interval | undefined)[]
 
@@ -227,19 +225,20 @@ export function differentiate(
   by: readonly string[],
   choices?: Choices,
   order: 1 | 2 = 2,
-): Jets {
+): readonly Jet[] {
   const run = new Differentiation(by, order)
   tape.nodes.forEach((node, id) => {
     run.next(node, box, choices?.get(id))
   })
-  return run
+  return run.jets
 }
 
-class Differentiation implements Jets {
+class Differentiation {
   readonly jets: Jet[] = []
   readonly #values: Interval[] = []
-  isSmooth = true
-  isContinuous = true
+  /** Of the node at hand. */
+  #isSmooth = true
+  #isContinuous = true
   readonly #by: readonly string[]
   readonly #order: 1 | 2
 
@@ -251,10 +250,22 @@ class Differentiation implements Jets {
   next(node: TapeNode, box: Box, choice: number | undefined) {
     const value = enclosed(node, this.#values, box, choice)
     this.#values.push(value)
-    this.jets.push(this.#jet(node, value, choice))
+    const counted = this.#counted(node, choice).map((arg) => this.jets[arg])
+    this.#isSmooth = counted.every(({ isSmooth }) => isSmooth)
+    this.#isContinuous = counted.every(({ isContinuous }) => isContinuous)
+    const { slopes, bends } = this.#jet(node, value, choice)
+    this.jets.push({ value, slopes, bends, isSmooth: this.#isSmooth, isContinuous: this.#isContinuous })
   }
 
-  #jet(node: TapeNode, value: Interval, choice: number | undefined): Jet {
+  /** The arguments that the value depends on. */
+  #counted({ op, args }: TapeNode, choice: number | undefined): readonly number[] {
+    if (choice !== undefined) return op === 'abs' ? args : passes(op) ? [args[choice]] : []
+    if (op !== 'select') return args
+    const test = this.#values[args[0]]
+    return test.lo > 0 ? [args[1]] : test.hi === 0 ? [args[2]] : args
+  }
+
+  #jet(node: TapeNode, value: Interval, choice: number | undefined): Derivatives {
     const { op, args } = node
     const place = op === 'variable' ? this.#by.indexOf(node.name!) : -1
     if (place >= 0)
@@ -279,25 +290,25 @@ class Differentiation implements Jets {
     }
   }
 
-  #unknown(value: Interval): Jet {
-    this.isSmooth = false
-    this.isContinuous = false
+  #unknown(value: Interval): Derivatives {
+    this.#isSmooth = false
+    this.#isContinuous = false
     const slopes = this.#by.map(() => ENTIRE)
     return { value, slopes, bends: undefined }
   }
 
-  #chosen(node: TapeNode, value: Interval, choice: number): Jet {
+  #chosen(node: TapeNode, value: Interval, choice: number): Derivatives {
     if (node.op === 'abs') return this.#weighted(value, node.args, [point(choice)])
     if (passes(node.op)) return { ...this.jets[node.args[choice]], value }
     return { value, slopes: undefined, bends: undefined }
   }
 
-  #selected({ args }: TapeNode, value: Interval): Jet {
+  #selected({ args }: TapeNode, value: Interval): Derivatives {
     const test = this.#values[args[0]]
     if (test.lo > 0) return this.jets[args[1]]
     if (test.hi === 0) return this.jets[args[2]]
-    this.isSmooth = false
-    this.isContinuous = false
+    this.#isSmooth = false
+    this.#isContinuous = false
     return { value, slopes: this.#hull(args.slice(1)), bends: undefined }
   }
 
@@ -305,7 +316,7 @@ class Differentiation implements Jets {
     return this.#by.map((_, i) => args.map((arg) => this.jets[arg].slopes?.[i] ?? NOUGHT).reduce(hull))
   }
 
-  #unary(node: TapeNode, value: Interval): Jet {
+  #unary(node: TapeNode, value: Interval): Derivatives {
     const row = node.unary!
     const x = this.#values[node.args[0]]
     this.#note(row, x)
@@ -328,21 +339,21 @@ class Differentiation implements Jets {
     if (joint === undefined) return
     if (joint === 'steps') {
       if (Math.floor(2 * x.lo) === Math.floor(2 * x.hi) && 2 * x.lo !== Math.floor(2 * x.lo)) return
-      this.isSmooth = false
-      this.isContinuous = false
+      this.#isSmooth = false
+      this.#isContinuous = false
       return
     }
     const isAside = joint === 'edge' ? x.lo > 0 : joint === 'step' ? !contains(x, 0) : x.lo >= 0 || x.hi <= 0
     if (isAside) return
-    this.isSmooth = false
-    if (joint === 'step') this.isContinuous = false
+    this.#isSmooth = false
+    if (joint === 'step') this.#isContinuous = false
   }
 
-  #binary(node: TapeNode, value: Interval): Jet {
+  #binary(node: TapeNode, value: Interval): Derivatives {
     const [a, b] = [this.#values[node.args[0]], this.#values[node.args[1]]]
     const [first, second] = [this.jets[node.args[0]], this.jets[node.args[1]]]
     const [da, db] = node.binary!.slopes(a, b, value)
-    if ((node.op === 'max' || node.op === 'min') && !isPoint(da)) this.isSmooth = false
+    if ((node.op === 'max' || node.op === 'min') && !isPoint(da)) this.#isSmooth = false
     const slopes = this.#by.map((_, i) =>
       total(scaled(first.slopes?.[i], da), scaled(second.slopes?.[i], db)),
     )
@@ -362,7 +373,7 @@ class Differentiation implements Jets {
     return { value, slopes, bends }
   }
 
-  #weighted(value: Interval, args: readonly number[], factors: readonly Interval[]): Jet {
+  #weighted(value: Interval, args: readonly number[], factors: readonly Interval[]): Derivatives {
     const sum = (pick: (jet: Jet) => Interval | undefined) =>
       args.reduce<Interval | undefined>(
         (so, arg, place) => total(so, scaled(pick(this.jets[arg]), factors[place])),
@@ -378,7 +389,7 @@ class Differentiation implements Jets {
   }
 
   /** The gradient is the softmax p, the second derivative that of a variance: sum p g g' - (sum p g)(sum p g)'. */
-  #logSumExp(value: Interval, args: readonly number[]): Jet {
+  #logSumExp(value: Interval, args: readonly number[]): Derivatives {
     const shares = args.map((own) => {
       const terms = args
         .filter((arg) => arg !== own)

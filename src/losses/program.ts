@@ -75,13 +75,7 @@ function makeProgram(
   params: Bindings,
   key: string,
 ): Omit<LossProgram, 'scalars'> {
-  const scope: Scope = {
-    inputs: structure.inputs,
-    absent: Object.keys(loss.inputs).filter((name) => !(name in structure.inputs)),
-    params,
-    axes: axesOf(loss),
-    differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
-  }
+  const scope = scopeWith(loss, structure.inputs, params)
   const program = lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians)
   const { length } = program.nodes
   if (length > MAX_NODES) {
@@ -90,6 +84,32 @@ function makeProgram(
     )
   }
   return { key, program }
+}
+
+/**
+ * What the formula of a loss may refer to, and the numbers that it gets at run time: for those who reason about the
+ * formula instead of running it.
+ *
+ * @example
+ * lowerValue(huber.formula, scopeOf(huber, { predictions: layout, targets: layout }, { delta: 1 }).scope)
+ */
+export function scopeOf(
+  loss: Loss,
+  inputs: ProgramSignature['inputs'],
+  params: Params,
+): { readonly scope: Scope; readonly scalars: Readonly<Record<string, number>> } {
+  const bindings = bindParams(loss, params)
+  return { scope: scopeWith(loss, inputs, bindings), scalars: scalarsOf(bindings, params) }
+}
+
+function scopeWith(loss: Loss, inputs: ProgramSignature['inputs'], params: Bindings): Scope {
+  return {
+    inputs,
+    absent: Object.keys(loss.inputs).filter((name) => !(name in inputs)),
+    params,
+    axes: axesOf(loss),
+    differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
+  }
 }
 
 /**

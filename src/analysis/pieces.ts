@@ -1,0 +1,397 @@
+/**
+ * Cuts a function of one variable into pieces on which it is smooth, and tells how they meet. Every kink, jump and
+ * condition of the formula is a place where some node passes 0. Those places are enclosed between two float64; on
+ * both sides of them it is certain which branch holds.
+ */
+import type { Clock } from './clock.ts'
+import { exactly } from './exact.ts'
+import { above, below, type Interval, interval, isBounded, middle, point, sub } from './interval.ts'
+import { compare, type Rational, rational } from './rational.ts'
+import { type Box, type Choices, differentiate, enclose, type Jet, type Tape } from './tape.ts'
+
+/** A function of one variable on an interval; all other variables are in the box. */
+export interface Line {
+  readonly tape: Tape
+  readonly variable: string
+  readonly lo: number
+  readonly hi: number
+  readonly box: Box
+}
+
+export interface Piece {
+  readonly lo: number
+  readonly hi: number
+  readonly choices: Choices
+}
+
+/** What a quantity is on both sides of a joint. */
+export interface Meeting {
+  readonly left: Interval
+  readonly right: Interval
+  /** Whether both are equal: exactly, or not at all; undefined if they are next to each other and nothing is certain. */
+  readonly isSame: boolean | undefined
+}
+
+/** Where two pieces meet: somewhere from `lo` to `hi`, which are next to each other. */
+export interface Joint {
+  readonly lo: number
+  readonly hi: number
+  readonly at: number
+  readonly value: Meeting
+  readonly slope: Meeting
+  /**
+   * Whether the function has no jump here by construction: nothing but kinks of continuous functions, and one side of
+   * a single kink on each side of the place.
+   */
+  readonly isContinuous: boolean
+  /** Whether the value at the place itself is that of one of its sides. */
+  readonly isOwn: boolean
+}
+
+export interface Pieces {
+  readonly line: Line
+  readonly pieces: readonly Piece[]
+  /** Between each piece and the next. */
+  readonly joints: readonly Joint[]
+}
+
+/** Boxes that are looked at, at most. */
+const MAX_BOXES = 3000
+/** A place that takes more room than this, as a share of the interval, is not a place. */
+const MAX_ZONE = 1e-9
+
+interface Smooth {
+  readonly kind: 'smooth'
+  readonly lo: number
+  readonly hi: number
+  readonly choices: Choices
+}
+interface Zone {
+  readonly kind: 'zone'
+  readonly lo: number
+  readonly hi: number
+  /** Whether it is known to be the only root of one function. */
+  readonly isSingle?: boolean
+  readonly exact?: Rational
+}
+type Part = Smooth | Zone
+
+/** Something that decides which branch holds, and is not decided over a box. */
+interface Open {
+  readonly at: (jets: readonly Jet[]) => Interval
+  readonly slope: (jets: readonly Jet[]) => Interval | undefined
+  readonly isContinuous: (jets: readonly Jet[]) => boolean
+}
+
+/**
+ * The pieces of a function; undefined if they cannot be found within the time, or if the function has no value
+ * somewhere inside.
+ *
+ * @example
+ * piecesOf({ tape: tapeOf(scalars, [huber]), variable: 'r', lo: -10, hi: 10, box }, clock).joints.map(({ at }) => at) // [-1, 1]
+ */
+export function piecesOf(line: Line, clock: Clock): Pieces | undefined {
+  const parts = new Partition(line, clock).parts()
+  return parts === undefined ? undefined : joined(line, parts)
+}
+
+class Partition {
+  readonly #line: Line
+  readonly #clock: Clock
+  #boxes = 0
+
+  constructor(line: Line, clock: Clock) {
+    this.#line = line
+    this.#clock = clock
+  }
+
+  parts(): Part[] | undefined {
+    const { lo, hi } = this.#line
+    const pending: [number, number][] = [[lo, hi]]
+    const found: Part[] = []
+    while (pending.length > 0) {
+      const [from, to] = pending.pop()!
+      if (++this.#boxes > MAX_BOXES || this.#clock.isOver()) return undefined
+      const status = statusOf(this.#line, from, to)
+      if (status.choices !== undefined)
+        found.push({ kind: 'smooth', lo: from, hi: to, choices: status.choices })
+      else if (this.#isNarrow(from, to)) found.push({ kind: 'zone', lo: from, hi: to })
+      else this.#divide(from, to, status.open, found, pending)
+    }
+    return merged(
+      found.sort((a, b) => a.lo - b.lo),
+      hi - lo,
+    )
+  }
+
+  /** At a root, if there is one that can be enclosed; else in the middle. */
+  #divide(from: number, to: number, open: readonly Open[], found: Part[], pending: [number, number][]) {
+    for (const one of open) {
+      const zone = this.#rootOf(one, from, to)
+      if (zone === undefined) continue
+      found.push(zone)
+      if (zone.hi < to) pending.push([zone.hi, to])
+      if (zone.lo > from) pending.push([from, zone.lo])
+      return
+    }
+    const cut = from < 0 && to > 0 ? 0 : middle(interval(from, to))
+    if (cut <= from || cut >= to) found.push({ kind: 'zone', lo: from, hi: to })
+    else pending.push([cut, to], [from, cut])
+  }
+
+  /** The only root of a monotone function, between float64 at which its sign is certain. */
+  #rootOf(open: Open, from: number, to: number): Zone | undefined {
+    const jets = jetsOver(this.#line, from, to)
+    const slope = open.isContinuous(jets) ? open.slope(jets) : undefined
+    if (slope === undefined || (slope.lo <= 0 && slope.hi >= 0)) return undefined
+    const rising = slope.lo > 0 ? 1 : -1
+    const signAt = (x: number) => {
+      const { lo, hi, partial } = open.at(jetsOver(this.#line, x, x))
+      return partial ? Number.NaN : rising * (lo > 0 ? 1 : hi < 0 ? -1 : 0)
+    }
+    const [atFrom, atTo] = [signAt(from), signAt(to)]
+    if (Number.isNaN(atFrom) || Number.isNaN(atTo) || atFrom > 0 || atTo < 0) return undefined
+    const first = atFrom < 0 ? bisected(from, to, (x) => signAt(x) < 0) : from
+    const last = atTo > 0 ? -bisected(-to, -from, (x) => signAt(-x) > 0) : to
+    if (last < first || last - first > MAX_ZONE * (this.#line.hi - this.#line.lo)) return undefined
+    const exact = [first, above(first), middle(interval(first, last)), below(last), last].find((x) =>
+      isExactRoot(open, jetsOver(this.#line, x, x)),
+    )
+    const place = exact === undefined ? {} : { exact: rational(exact)! }
+    return { kind: 'zone', lo: first, hi: last, isSingle: true, ...place }
+  }
+
+  #isNarrow(from: number, to: number): boolean {
+    const size = Math.max(Math.abs(from), Math.abs(to))
+    return (
+      to - from <= Math.min(4 * 2 ** -52 * size, 1e-13 * (this.#line.hi - this.#line.lo)) ||
+      to - from < 1e-300
+    )
+  }
+}
+
+const isExactRoot = (open: Open, jets: readonly Jet[]) => {
+  const { lo, hi } = open.at(jets)
+  return lo === 0 && hi === 0
+}
+
+/** The largest float64, up to two neighbours, at which the test that is true at `from` is true. */
+function bisected(from: number, to: number, test: (x: number) => boolean): number {
+  let [yes, no] = [from, to]
+  for (let i = 0; i < 1100; i++) {
+    const cut = yes / 2 + no / 2
+    if (cut <= yes || cut >= no) break
+    if (test(cut)) yes = cut
+    else no = cut
+  }
+  return yes
+}
+
+function jetsOver({ tape, variable, box }: Line, lo: number, hi: number) {
+  return differentiate(tape, new Map(box).set(variable, interval(lo, hi)), [variable], undefined, 1)
+}
+
+/** Either which side of everything holds in the whole box, or what is not decided. */
+function statusOf(
+  line: Line,
+  lo: number,
+  hi: number,
+): { readonly choices?: Choices; readonly open: readonly Open[] } {
+  const jets = jetsOver(line, lo, hi)
+  const { nodes, roots } = line.tape
+  const [choices, open] = [new Map<number, number>(), [] as Open[]]
+  const seen = new Set<number>()
+  const pending = [roots[0]]
+  let isDefined = true
+  while (pending.length > 0) {
+    const id = pending.pop()!
+    if (seen.has(id)) continue
+    seen.add(id)
+    if (jets[id].slopes === undefined && nodes[id].op !== 'select') {
+      isDefined &&= !jets[id].value.partial
+      continue
+    }
+    const found = decided(line.tape, id, jets)
+    if (found.choice !== undefined) choices.set(id, found.choice)
+    if (jets[id].value.partial && found.choice === undefined) isDefined = false
+    open.push(...found.open)
+    pending.push(...found.next)
+  }
+  return open.length > 0 || !isDefined ? { open } : { choices, open }
+}
+
+interface Decision {
+  readonly choice?: number
+  readonly open: readonly Open[]
+  /** What its value depends on. */
+  readonly next: readonly number[]
+}
+
+function decided(tape: Tape, id: number, jets: readonly Jet[]): Decision {
+  const { op, args } = tape.nodes[id]
+  const value = (arg: number) => jets[arg].value
+  switch (op) {
+    case 'abs':
+      if (value(args[0]).lo >= 0) return { choice: 1, open: [], next: args }
+      if (value(args[0]).hi <= 0) return { choice: -1, open: [], next: args }
+      return { open: [passing(args[0])], next: args }
+    case 'sign':
+      if (value(args[0]).lo > 0) return { choice: 1, open: [], next: [] }
+      if (value(args[0]).hi < 0) return { choice: -1, open: [], next: [] }
+      return { open: [passing(args[0])], next: args }
+    case 'floor':
+    case 'round':
+      if (value(id).lo === value(id).hi) return { choice: value(id).lo, open: [], next: [] }
+      return {
+        open: [passing(args[0], (op === 'floor' ? 0 : 0.5) + Math.floor(middle(value(args[0]))))],
+        next: args,
+      }
+    case 'max':
+    case 'min':
+      return larger(op, args, value)
+    case 'sqrt':
+    case 'safe_sqrt':
+      return value(args[0]).lo > 0 || jets[args[0]].slopes === undefined
+        ? { open: [], next: args }
+        : { open: [passing(args[0])], next: args }
+    case 'select':
+      return branch(tape, args, jets)
+    case 'opaque':
+      return { open: [NEVER], next: args }
+    default:
+      return { open: [], next: args }
+  }
+}
+
+/** Nothing that could be decided by looking closer. */
+const NEVER: Open = { at: () => interval(-1, 1), slope: () => undefined, isContinuous: () => false }
+
+function passing(arg: number, level = 0): Open {
+  return {
+    at: (jets) => shifted(jets[arg].value, level),
+    slope: (jets) => jets[arg].slopes?.[0],
+    isContinuous: (jets) => jets[arg].isContinuous,
+  }
+}
+
+const shifted = (x: Interval, level: number) => (level === 0 ? x : sub(x, point(level)))
+
+function larger(op: 'max' | 'min', args: readonly number[], value: (arg: number) => Interval): Decision {
+  const [a, b] = args.map(value)
+  const [first, second] = op === 'max' ? [0, 1] : [1, 0]
+  if (a.lo >= b.hi) return { choice: first, open: [], next: [args[first]] }
+  if (b.lo >= a.hi) return { choice: second, open: [], next: [args[second]] }
+  return { open: [difference(args[0], args[1])], next: args }
+}
+
+function difference(a: number, b: number): Open {
+  return {
+    at: (jets) => sub(jets[a].value, jets[b].value),
+    slope: (jets) => {
+      const [left, right] = [jets[a].slopes?.[0] ?? point(0), jets[b].slopes?.[0] ?? point(0)]
+      return sub(left, right)
+    },
+    isContinuous: (jets) => jets[a].isContinuous && jets[b].isContinuous,
+  }
+}
+
+function branch(tape: Tape, args: readonly number[], jets: readonly Jet[]): Decision {
+  const test = jets[args[0]].value
+  if (test.lo > 0) return { choice: 1, open: [], next: [args[1]] }
+  if (test.hi === 0) return { choice: 2, open: [], next: [args[2]] }
+  return { open: comparisonsIn(tape, args[0], jets), next: args.slice(1) }
+}
+
+/** The comparisons on which a condition depends and that are not decided. */
+function comparisonsIn(tape: Tape, id: number, jets: readonly Jet[]): Open[] {
+  const { op, args } = tape.nodes[id]
+  const { lo, hi } = jets[id].value
+  if (lo === hi) return []
+  if (op === 'lt' || op === 'le' || op === 'eq') return [difference(args[0], args[1])]
+  const inner = args.flatMap((arg) => comparisonsIn(tape, arg, jets))
+  return inner.length > 0 ? inner : [NEVER]
+}
+
+/** Neighbours with the same branches are one; places next to each other are one. Undefined if a place is too wide. */
+function merged(parts: readonly Part[], width: number): Part[] | undefined {
+  const result: Part[] = []
+  for (const part of parts) {
+    const before = result.at(-1)
+    if (before?.kind === 'zone' && part.kind === 'zone')
+      result[result.length - 1] = { kind: 'zone', lo: before.lo, hi: part.hi }
+    else if (before?.kind === 'smooth' && part.kind === 'smooth' && isSame(before.choices, part.choices))
+      result[result.length - 1] = { ...before, hi: part.hi }
+    else if (before?.kind === 'smooth' && part.kind === 'smooth')
+      result.push({ kind: 'zone', lo: before.hi, hi: part.lo }, part)
+    else result.push(part)
+  }
+  const isWide = result.some((part) => part.kind === 'zone' && part.hi - part.lo > MAX_ZONE * width)
+  const first = result.findIndex(({ kind }) => kind === 'smooth')
+  const last = result.findLastIndex(({ kind }) => kind === 'smooth')
+  return isWide || first < 0 ? undefined : result.slice(first, last + 1)
+}
+
+function isSame(a: Choices, b: Choices): boolean {
+  return a.size === b.size && [...a].every(([id, choice]) => b.get(id) === choice)
+}
+
+function joined(line: Line, parts: readonly Part[]): Pieces | undefined {
+  const [pieces, joints] = [[] as Piece[], [] as Joint[]]
+  for (const [place, part] of parts.entries()) {
+    if (part.kind === 'zone') continue
+    const zone = parts[place - 1]
+    const before = pieces.at(-1)
+    if (zone?.kind !== 'zone' || before === undefined) {
+      pieces.push(part)
+    } else if (isSame(before.choices, part.choices) && isSmoothOver(line, zone, part.choices)) {
+      pieces[pieces.length - 1] = { ...before, hi: part.hi }
+    } else {
+      joints.push(jointOf(line, zone, before.choices, part.choices))
+      pieces.push(part)
+    }
+  }
+  return { line, pieces, joints }
+}
+
+function isSmoothOver(line: Line, { lo, hi }: Zone, choices: Choices): boolean {
+  const box = new Map(line.box).set(line.variable, interval(lo, hi))
+  const { value, isSmooth } = differentiate(line.tape, box, [line.variable], choices)[line.tape.roots[0]]
+  return isSmooth && !value.partial && isBounded(value)
+}
+
+function jointOf(line: Line, { lo, hi, exact, isSingle }: Zone, before: Choices, after: Choices): Joint {
+  const { tape, variable, box } = line
+  const sides = [before, after].map((choices) => {
+    const place = exact === undefined ? interval(lo, hi) : point(Number(exact.top) / Number(exact.bottom))
+    const jet = differentiate(tape, new Map(box).set(variable, place), [variable], choices, 1)[tape.roots[0]]
+    const others = new Map(
+      [...box].flatMap(([name, own]) => (own.lo === own.hi ? [[name, rational(own.lo)!] as const] : [])),
+    )
+    const dual =
+      exact === undefined ? undefined : exactly(tape, exact, variable, others, choices)[tape.roots[0]]
+    return { value: jet.value, slope: jet.slopes?.[0] ?? point(0), dual }
+  })
+  const at = exact === undefined ? middle(interval(lo, hi)) : Number(exact.top) / Number(exact.bottom)
+  const own = enclose(tape, new Map(box).set(variable, point(at)))[tape.roots[0]]
+  const isOwn = sides.some(({ value }) => own.lo <= value.hi && value.lo <= own.hi) || exact === undefined
+  return {
+    lo,
+    hi,
+    at,
+    isOwn,
+    isContinuous: isSingle === true && isContinuousOver(line, lo, hi),
+    value: meeting(sides[0].value, sides[1].value, sides[0].dual?.value, sides[1].dual?.value),
+    slope: meeting(sides[0].slope, sides[1].slope, sides[0].dual?.slope, sides[1].dual?.slope),
+  }
+}
+
+function isContinuousOver(line: Line, lo: number, hi: number): boolean {
+  const { value, isContinuous } = jetsOver(line, lo, hi)[line.tape.roots[0]]
+  return isContinuous && !value.partial
+}
+
+function meeting(left: Interval, right: Interval, a: Rational | undefined, b: Rational | undefined): Meeting {
+  if (a !== undefined && b !== undefined) return { left, right, isSame: compare(a, b) === 0 }
+  const isApart = left.hi < right.lo || right.hi < left.lo
+  return { left, right, isSame: isApart ? false : undefined }
+}

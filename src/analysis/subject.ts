@@ -1,0 +1,210 @@
+/**
+ * What is analysed: a loss with its parameters at certain sizes, as a function of one input, for every value that
+ * the other inputs may have. Labels and other discrete numbers are tried one after the other (cases); real numbers
+ * stay variables with bounds.
+ */
+import { lowerValue } from '../language/lower.ts'
+import { expandLoss, type InputSpec, type Kind, type Loss, type Params } from '../losses/define.ts'
+import { axesOf, holdsIndices, scopeOf } from '../losses/program.ts'
+import { type Interval, interval } from './interval.ts'
+import { type Scalar, Scalars } from './scalars.ts'
+import { unroll } from './unroll.ts'
+
+/** What to analyse. */
+export interface Question {
+  readonly loss: Loss
+  readonly params: Params
+  /** The input to which the questions refer. */
+  readonly of: string
+  /** Input -> the numbers that it may have. */
+  readonly domain: Readonly<Record<string, readonly [number, number]>>
+  /** Axis -> its length. */
+  readonly sizes: Readonly<Record<string, number>>
+}
+
+/** The loss for one choice of all discrete inputs. */
+export interface Case {
+  readonly scalars: Scalars
+  /** The sum of all values. */
+  readonly root: Scalar
+  /** The elements of the input that the questions refer to. */
+  readonly by: readonly string[]
+  /** Bounds of all variables. */
+  readonly box: ReadonlyMap<string, Interval>
+  /** Discrete input -> its elements. */
+  readonly labels: Readonly<Record<string, readonly number[]>>
+}
+
+export interface Subject extends Question {
+  readonly cases: readonly Case[]
+  /** Whether the cases are all there are. */
+  readonly isComplete: boolean
+  /** Whether the gradient that is served may be another than the derivative (stop_gradient, straight_through). */
+  readonly hasSurrogate: boolean
+  /** Input -> its elements, as the variables are called. */
+  readonly elements: Readonly<Record<string, number>>
+}
+
+/** Cases that are tried, at most. */
+const MAX_CASES = 12
+
+/** Lengths of axes, where nothing else is asked for. */
+const DEFAULT_SIZES: Readonly<Record<string, number>> = {
+  classes: 5,
+  dim: 2,
+  items: 3,
+  count: 2,
+  features: 2,
+  thresholds: 3,
+  bins: 4,
+  time: 3,
+  labels: 1,
+  head_size: 3,
+}
+
+/** Real numbers of each kind, by default. */
+const DOMAINS: Readonly<Partial<Record<Kind, readonly [number, number]>>> = {
+  real: [-10, 10],
+  positive: [0.01, 10],
+  nonnegative: [0, 10],
+  probability: [0, 1],
+  simplex: [0, 1],
+  logprob: [-10, 0],
+  box: [0, 10],
+}
+
+const DISCRETE: Readonly<Partial<Record<Kind, readonly number[]>>> = { sign: [-1, 1], binary: [0, 1] }
+
+/** The name of a variable: an element of an input. */
+export const elementName = (input: string, place: number): string => `${input}.${place}`
+
+/**
+ * @throws FormulaError, TooManyScalars, RangeError
+ * @example
+ * subjectOf({ loss: huber, params: { delta: 1 }, of: 'predictions', domain: {}, sizes: {} }).cases.length // 1
+ */
+export function subjectOf(question: Question): Subject {
+  const expanded = expandLoss(question.loss, question.params)
+  const present = Object.entries(expanded.inputs).filter(([, spec]) => !spec.optional)
+  const sizes = sizesOf(expanded, question)
+  const layouts = present.map(
+    ([name, spec]) =>
+      [name, { type: holdsIndices(spec, spec.axes) ? 'index' : 'real', axes: spec.axes }] as const,
+  )
+  const { scope, scalars: numbers } = scopeOf(expanded, Object.fromEntries(layouts), question.params)
+  const lowered = lowerValue(expanded.formula, scope)
+  const all = {
+    ...sizes,
+    ...Object.fromEntries(Object.entries(lowered.build.renamed).map(([to, from]) => [to, sizes[from]])),
+  }
+  const elements = Object.fromEntries(
+    present.map(([name, { axes }]) => [name, axes.reduce((n, axis) => n * all[axis], 1)]),
+  )
+  const choices = present.flatMap(([name, spec]) => choicesOf(name, spec, elements[name], question, all))
+  const { combinations, isComplete } = combinationsOf(choices)
+  const cases = combinations.map((labels) => {
+    const scalars = new Scalars()
+    const box = new Map<string, Interval>()
+    const input = (name: string) =>
+      Array.from({ length: elements[name] }, (_, place) => {
+        if (labels[name] !== undefined) return scalars.constant(labels[name][place])
+        box.set(elementName(name, place), boundsOf(name, expanded.inputs[name], question))
+        return scalars.variable(elementName(name, place))
+      })
+    const leaves = {
+      sizes: all,
+      input,
+      scalar: (name: string) => scalars.constant(numbers[name]),
+      cotangent: () => scalars.constant(1),
+    }
+    const { build, value } = lowered
+    const [values] = unroll({ nodes: build.nodes, build }, [value], leaves, scalars)
+    const by = Array.from({ length: elements[question.of] }, (_, place) => elementName(question.of, place))
+    return { scalars, root: scalars.sum(values), by, box, labels }
+  })
+  const hasSurrogate = lowered.build.nodes.some(
+    ({ op }) => op === 'stop_gradient' || op === 'straight_through',
+  )
+  return { ...question, sizes, cases, isComplete, hasSurrogate, elements }
+}
+
+/** One row for a loss of rows, a few where rows are compared; one element of `...`, or a few where they are summed. */
+function sizesOf(loss: Loss, { sizes }: Question): Record<string, number> {
+  const [first] = Object.values(loss.inputs)[0].axes
+  const isPairwise = loss.couples === 'batch'
+  const entries = axesOf(loss).map((axis) => {
+    const standard =
+      axis === first ? (isPairwise ? 3 : 1) : axis === '...' ? (loss.couples === 'group' ? 2 : 1) : undefined
+    const own = standard ?? (loss.couples === 'group' && axis === 'classes' ? 2 : DEFAULT_SIZES[axis])
+    const named = Number(axis)
+    return [axis, sizes[axis] ?? own ?? (Number.isInteger(named) ? named : 2)] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+interface Choice {
+  readonly name: string
+  readonly values: readonly (readonly number[])[]
+}
+
+/** All values that the elements of a discrete input may have together; none for a real input. */
+function choicesOf(
+  name: string,
+  spec: InputSpec,
+  count: number,
+  question: Question,
+  sizes: Readonly<Record<string, number>>,
+): Choice[] {
+  const kind = spec.kindFor(question.params)
+  const given = question.domain[name]
+  const listed = DISCRETE[kind] ?? (holdsIndices(spec, spec.axes) ? indicesOf(spec, kind, sizes) : undefined)
+  if (listed === undefined) return []
+  const allowed = given === undefined ? listed : listed.filter((x) => x >= given[0] && x <= given[1])
+  if (allowed.length === 0) throw new RangeError(`the domain of ${name} contains none of its values`)
+  if (kind === 'index_list') return [{ name, values: listsOf(count) }]
+  return [{ name, values: tuplesOf(allowed, count) }]
+}
+
+function indicesOf(spec: InputSpec, kind: Kind, sizes: Readonly<Record<string, number>>): number[] {
+  const length =
+    spec.places === undefined ? (sizes.classes ?? 3) : sizes[spec.places.axis] + spec.places.offset
+  if (kind === 'count')
+    return Array.from({ length: (spec.atMost === undefined ? 3 : sizes[spec.atMost]) + 1 }, (_, k) => k)
+  const first = spec.except === undefined ? 0 : 1
+  return Array.from({ length: length - first }, (_, k) => k + first)
+}
+
+/** Some first classes, then -1. */
+const listsOf = (count: number) =>
+  Array.from({ length: count }, (_, listed) =>
+    Array.from({ length: count }, (_, k) => (k <= listed ? k : -1)),
+  )
+
+/** All tuples, or as many as there may be cases. */
+function tuplesOf(values: readonly number[], count: number): number[][] {
+  let tuples: number[][] = [[]]
+  for (let place = 0; place < count; place++) {
+    tuples = tuples.flatMap((tuple) => values.map((value) => [...tuple, value]))
+    if (tuples.length > 4096) tuples = spread(tuples, 4096)
+  }
+  return tuples
+}
+
+/** A few of a list, from its beginning to its end. */
+const spread = <T>(list: readonly T[], count: number): T[] =>
+  Array.from({ length: count }, (_, i) => list[Math.floor((i * (list.length - 1)) / Math.max(1, count - 1))])
+
+function combinationsOf(choices: readonly Choice[]) {
+  let combinations: Record<string, readonly number[]>[] = [{}]
+  for (const { name, values } of choices) {
+    const wider = combinations.flatMap((labels) => values.map((value) => ({ ...labels, [name]: value })))
+    combinations = wider
+  }
+  const isComplete = combinations.length <= MAX_CASES
+  return { combinations: isComplete ? combinations : spread(combinations, MAX_CASES), isComplete }
+}
+
+function boundsOf(name: string, spec: InputSpec, { domain, params }: Question): Interval {
+  const [lo, hi] = domain[name] ?? DOMAINS[spec.kindFor(params)] ?? [-10, 10]
+  return interval(lo, hi)
+}
