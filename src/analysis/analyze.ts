@@ -1,5 +1,5 @@
 /** Asks a loss all questions that make sense for it, within a budget of time. */
-import { clockOf } from './clock.ts'
+import { clockOf, within } from './clock.ts'
 import { curvesOf } from './lines.ts'
 import { CLASSIFICATION } from './properties/classification.ts'
 import type { Context, Property } from './properties/context.ts'
@@ -87,7 +87,7 @@ export function analyze(question: Question, budgetMs: number, only?: readonly st
 
 function found(property: Property, context: Context): Finding | undefined {
   if (context.clock.isOver()) return unknown('the time was over')
-  return property.find(context)
+  return property.find({ ...context, clock: within(context.clock, context.clock.budgetMs / 4) })
 }
 
 /** Input -> the numbers that were covered. */

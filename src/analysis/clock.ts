@@ -4,6 +4,7 @@
 export interface Clock {
   readonly isOver: () => boolean
   readonly elapsed: () => number
+  readonly budgetMs: number
 }
 
 /**
@@ -14,11 +15,11 @@ export interface Clock {
 export function clockOf(budgetMs: number): Clock {
   const start = performance.now()
   const elapsed = () => performance.now() - start
-  return { elapsed, isOver: () => elapsed() >= budgetMs }
+  return { elapsed, budgetMs, isOver: () => elapsed() >= budgetMs }
 }
 
 /** A part of the time that is left, so that one hard question does not use up that of the others. */
 export function within(clock: Clock, budgetMs: number): Clock {
   const own = clockOf(budgetMs)
-  return { elapsed: own.elapsed, isOver: () => own.isOver() || clock.isOver() }
+  return { ...own, isOver: () => own.isOver() || clock.isOver() }
 }

@@ -3,13 +3,13 @@
  * taking the residual as the variable, if only the difference counts; by the ends of its range, if the loss is affine
  * in it. Only where neither is possible, some values are tried.
  */
-import type { Clock } from './clock.ts'
+import { type Clock, within } from './clock.ts'
 import { type Interval, interval, isPoint, point } from './interval.ts'
 import { type Line, type Pieces, piecesOf } from './pieces.ts'
 import { ONE, ZERO } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
 import type { Case, Subject } from './subject.ts'
-import { differentiate, type Tape, tapeOf } from './tape.ts'
+import { type Tape, type TapeNode, tapeOf } from './tape.ts'
 
 /** A loss as a function of one number. */
 export interface Curve {
@@ -28,6 +28,9 @@ export interface Curves {
   /** Whether every value of the other inputs is covered. */
   readonly isComplete: boolean
 }
+
+/** For the pieces of one curve. */
+const MOST_MS = 200
 
 /** The name of the variable that stands for input minus target. */
 export const RESIDUAL = 'residual'
@@ -76,7 +79,7 @@ function curvesOfCase(one: Case, clock: Clock): Curves {
       line,
       isResidual: reduced.isResidual,
       at: reduced.isResidual ? one.labels : at,
-      pieces: piecesOf(line, clock),
+      pieces: piecesOf(line, within(clock, MOST_MS)),
     }
   })
   return { curves, isComplete }
@@ -116,7 +119,7 @@ function settled(
   const other = scalars.variablesOf(root).find((name) => name !== variable && !isPoint(box.get(name)!))
   if (other === undefined) return { ready: [given], isComplete: true }
   const range = box.get(other)!
-  const isEnough = isAffineIn(tapeOf(scalars, [root]), box, other)
+  const isEnough = isAffineIn(tapeOf(scalars, [root]), other)
   const values = isEnough
     ? [range.lo, range.hi]
     : TRIED.map((share) => range.lo + share * (range.hi - range.lo))
@@ -131,11 +134,32 @@ function settled(
   }
 }
 
-/** Whether the second derivative is 0 by construction, and nothing has a kink. */
-export function isAffineIn(tape: Tape, box: ReadonlyMap<string, Interval>, name: string): boolean {
-  const { bends, isSmooth, value } = differentiate(tape, box, [name])[tape.roots[0]]
-  return isSmooth && !value.partial && (bends === undefined || bends[0] === undefined)
+/** Whether the root is affine in a variable, whatever the others are. */
+export function isAffineIn(tape: Tape, name: string): boolean {
+  const degrees: number[] = []
+  tape.nodes.forEach((node) => {
+    degrees.push(
+      degreeOf(
+        node,
+        node.args.map((arg) => degrees[arg]),
+        name,
+      ),
+    )
+  })
+  return degrees[tape.roots[0]] <= 1
 }
+
+/** 0: does not depend on the variable; 1: affine in it; more: anything else. */
+function degreeOf({ op, name: own }: TapeNode, args: readonly number[], name: string): number {
+  const largest = Math.max(0, ...args)
+  if (op === 'variable') return own === name ? 1 : 0
+  if (largest === 0 || op === 'linear' || op === 'add' || op === 'sub' || op === 'neg') return largest
+  if (op === 'mul' || op === 'mul_no_nan') return args[0] + args[1]
+  if (op === 'div') return args[1] === 0 ? args[0] : OTHERWISE
+  return op === 'select' && args[0] === 0 ? largest : OTHERWISE
+}
+
+const OTHERWISE = 99
 
 /** What the variable of a curve is called for people. */
 export function nameOf({ isResidual }: Curve, subject: Subject): string {

@@ -151,14 +151,23 @@ class Partition {
     }
     const [atFrom, atTo] = [signAt(from), signAt(to)]
     if (Number.isNaN(atFrom) || Number.isNaN(atTo) || atFrom > 0 || atTo < 0) return undefined
-    const first = atFrom < 0 ? bisected(from, to, (x) => signAt(x) < 0) : from
-    const last = atTo > 0 ? -bisected(-to, -from, (x) => signAt(-x) > 0) : to
+    const guess = this.#exactRoot(open, from, to, (x) => signAt(x) < 0)
+    const [low, high] = guess === undefined ? [from, to] : [Math.max(from, below(guess)), Math.min(to, above(guess))]
+    const isTight = guess !== undefined && signAt(low) < 0 && signAt(high) > 0
+    const first = isTight ? low : atFrom < 0 ? bisected(from, to, (x) => signAt(x) < 0) : from
+    const last = isTight ? high : atTo > 0 ? -bisected(-to, -from, (x) => signAt(-x) > 0) : to
     if (last < first || last - first > MAX_ZONE * (this.#line.hi - this.#line.lo)) return undefined
-    const exact = [first, above(first), middle(interval(first, last)), below(last), last].find((x) =>
-      isExactRoot(open, jetsOver(this.#line, x, x)),
-    )
-    const place = exact === undefined ? {} : { exact: rational(exact)! }
+    const place = guess === undefined ? {} : { exact: rational(guess)! }
     return { kind: 'zone', lo: first, hi: last, isSingle: true, ...place }
+  }
+
+  /** A float64 at which the function is certainly 0. */
+  #exactRoot(open: Open, from: number, to: number, isLeft: (x: number) => boolean): number | undefined {
+    const isRoot = (x: number) => x >= from && x <= to && isExactRoot(open, jetsOver(this.#line, x, x))
+    if (isRoot(0)) return 0
+    const near = bisected(from, to, isLeft)
+    const simple = Number(near.toPrecision(12))
+    return [simple, near, above(near), above(near, 2), below(near)].find(isRoot)
   }
 
   #isNarrow(from: number, to: number): boolean {
@@ -178,9 +187,10 @@ const isExactRoot = (open: Open, jets: readonly Jet[]) => {
 /** The largest float64, up to two neighbours, at which the test that is true at `from` is true. */
 function bisected(from: number, to: number, test: (x: number) => boolean): number {
   let [yes, no] = [from, to]
-  for (let i = 0; i < 1100; i++) {
+  const least = 1e-30 * Math.max(Math.abs(from), Math.abs(to))
+  for (let i = 0; i < 200; i++) {
     const cut = yes / 2 + no / 2
-    if (cut <= yes || cut >= no) break
+    if (cut <= yes || cut >= no || no - yes < least) break
     if (test(cut)) yes = cut
     else no = cut
   }

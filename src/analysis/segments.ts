@@ -5,7 +5,7 @@
 import { type Interval, interval, point } from './interval.ts'
 import type { Line } from './pieces.ts'
 import { rational, ZERO } from './rational.ts'
-import type { Case } from './subject.ts'
+import { allowed, type Case } from './subject.ts'
 import { tapeOf } from './tape.ts'
 
 /** A line through a case: `from` + t (`to` - `from`), for t from 0 to 1. */
@@ -18,14 +18,16 @@ export interface Segment {
 const PLACE = 'place'
 
 /** A random segment of the box; all other inputs have one random value. */
-export function segmentOf({ scalars, root, by, box }: Case, random: () => number): Segment {
-  const draw = ({ lo, hi }: Interval) => Math.round((lo + (hi - lo) * random()) * 64) / 64
-  const inside = (range: Interval) => Math.min(range.hi, Math.max(range.lo, draw(range)))
-  const from = Object.fromEntries(by.map((name) => [name, inside(box.get(name)!)]))
-  const to = Object.fromEntries(by.map((name) => [name, inside(box.get(name)!)]))
-  const others = new Map(
-    [...box.keys()].filter((name) => !by.includes(name)).map((name) => [name, inside(box.get(name)!)]),
-  )
+export function segmentOf(one: Case, random: () => number): Segment {
+  const { scalars, root, by, box } = one
+  const draw = ({ lo, hi }: Interval) =>
+    Math.min(hi, Math.max(lo, Math.round((lo + (hi - lo) * random()) * 64) / 64))
+  const drawn = () => allowed(one, new Map([...box].map(([name, range]) => [name, draw(range)])))
+  const [start, end] = [drawn(), drawn()]
+  const chosen = (point: ReadonlyMap<string, number>) =>
+    Object.fromEntries(by.map((name) => [name, point.get(name)!]))
+  const [from, to] = [chosen(start), chosen(end)]
+  const others = new Map([...start].filter(([name]) => !by.includes(name)))
   const place = scalars.variable(PLACE)
   const moved = new Map(
     by.map((name) => [

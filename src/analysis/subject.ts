@@ -33,6 +33,8 @@ export interface Case {
   readonly box: ReadonlyMap<string, Interval>
   /** Discrete input -> its elements. */
   readonly labels: Readonly<Record<string, readonly number[]>>
+  /** Inputs whose elements add up to 1. */
+  readonly shares: readonly string[]
 }
 
 export interface Subject extends Question {
@@ -47,6 +49,8 @@ export interface Subject extends Question {
 
 /** Cases that are tried, at most. */
 const MAX_CASES = 12
+/** The same where rows are compared, and each case is a large formula. */
+const MAX_PAIRED_CASES = 4
 
 /** Lengths of axes, where nothing else is asked for. */
 const DEFAULT_SIZES: Readonly<Record<string, number>> = {
@@ -62,18 +66,30 @@ const DEFAULT_SIZES: Readonly<Record<string, number>> = {
   head_size: 3,
 }
 
-/** Real numbers of each kind, by default. */
+/** Real numbers of each kind, by default; not at the ends where a logarithm is infinite and what bounds it sets in. */
 const DOMAINS: Readonly<Partial<Record<Kind, readonly [number, number]>>> = {
   real: [-10, 10],
   positive: [0.01, 10],
-  nonnegative: [0, 10],
-  probability: [0, 1],
-  simplex: [0, 1],
+  nonnegative: [0.01, 10],
+  probability: [1e-6, 1 - 1e-6],
+  simplex: [1e-6, 1 - 1e-6],
   logprob: [-10, 0],
   box: [0, 10],
 }
 
 const DISCRETE: Readonly<Partial<Record<Kind, readonly number[]>>> = { sign: [-1, 1], binary: [0, 1] }
+
+/** A point that is allowed: elements that have to add up to 1 are divided by their sum. */
+export function allowed({ shares }: Case, at: ReadonlyMap<string, number>): Map<string, number> {
+  const inputOf = (name: string) => name.slice(0, name.lastIndexOf('.'))
+  const sums = new Map(
+    shares.map((input) => [
+      input,
+      [...at].reduce((sum, [name, x]) => sum + (inputOf(name) === input ? x : 0), 0),
+    ]),
+  )
+  return new Map([...at].map(([name, x]) => [name, x / (sums.get(inputOf(name)) ?? 1)]))
+}
 
 /** The name of a variable: an element of an input. */
 export const elementName = (input: string, place: number): string => `${input}.${place}`
@@ -101,7 +117,13 @@ export function subjectOf(question: Question): Subject {
     present.map(([name, { axes }]) => [name, axes.reduce((n, axis) => n * all[axis], 1)]),
   )
   const choices = present.flatMap(([name, spec]) => choicesOf(name, spec, elements[name], question, all))
-  const { combinations, isComplete } = combinationsOf(choices)
+  const { combinations, isComplete } = combinationsOf(
+    choices,
+    question.loss.couples === 'batch' ? MAX_PAIRED_CASES : MAX_CASES,
+  )
+  const shares = present.flatMap(([name, spec]) =>
+    spec.kindFor(question.params) === 'simplex' ? [name] : [],
+  )
   const cases = combinations.map((labels) => {
     const scalars = new Scalars()
     const box = new Map<string, Interval>()
@@ -109,7 +131,7 @@ export function subjectOf(question: Question): Subject {
       Array.from({ length: elements[name] }, (_, place) => {
         if (labels[name] !== undefined) return scalars.constant(labels[name][place])
         box.set(elementName(name, place), boundsOf(name, expanded.inputs[name], question))
-        return scalars.variable(elementName(name, place))
+        return corner(scalars, name, place, expanded.inputs[name].kindFor(question.params) === 'box')
       })
     const leaves = {
       sizes: all,
@@ -120,7 +142,7 @@ export function subjectOf(question: Question): Subject {
     const { build, value } = lowered
     const [values] = unroll({ nodes: build.nodes, build }, [value], leaves, scalars)
     const by = Array.from({ length: elements[question.of] }, (_, place) => elementName(question.of, place))
-    return { scalars, root: scalars.sum(values), by, box, labels }
+    return { scalars, root: scalars.sum(values), by, box, labels, shares }
   })
   const hasSurrogate = lowered.build.nodes.some(
     ({ op }) => op === 'stop_gradient' || op === 'straight_through',
@@ -133,6 +155,7 @@ function sizesOf(loss: Loss, { sizes }: Question): Record<string, number> {
   const [first] = Object.values(loss.inputs)[0].axes
   const isPairwise = loss.couples === 'batch'
   const entries = axesOf(loss).map((axis) => {
+    if (loss.couples === 'element') return [axis, sizes[axis] ?? 1] as const
     const standard =
       axis === first ? (isPairwise ? 3 : 1) : axis === '...' ? (loss.couples === 'group' ? 2 : 1) : undefined
     const own = standard ?? (loss.couples === 'group' && axis === 'classes' ? 2 : DEFAULT_SIZES[axis])
@@ -140,6 +163,14 @@ function sizesOf(loss: Loss, { sizes }: Question): Record<string, number> {
     return [axis, sizes[axis] ?? own ?? (Number.isInteger(named) ? named : 2)] as const
   })
   return Object.fromEntries(entries)
+}
+
+/** Of a box, the second corner is the first one plus the sides, which are not negative. */
+function corner(scalars: Scalars, name: string, place: number, isBox: boolean): Scalar {
+  const own = scalars.variable(elementName(name, place))
+  return isBox && place % 4 >= 2
+    ? scalars.make('add', [scalars.variable(elementName(name, place - 2)), own])
+    : own
 }
 
 interface Choice {
@@ -194,17 +225,19 @@ function tuplesOf(values: readonly number[], count: number): number[][] {
 const spread = <T>(list: readonly T[], count: number): T[] =>
   Array.from({ length: count }, (_, i) => list[Math.floor((i * (list.length - 1)) / Math.max(1, count - 1))])
 
-function combinationsOf(choices: readonly Choice[]) {
+function combinationsOf(choices: readonly Choice[], most: number) {
   let combinations: Record<string, readonly number[]>[] = [{}]
   for (const { name, values } of choices) {
     const wider = combinations.flatMap((labels) => values.map((value) => ({ ...labels, [name]: value })))
     combinations = wider
   }
-  const isComplete = combinations.length <= MAX_CASES
-  return { combinations: isComplete ? combinations : spread(combinations, MAX_CASES), isComplete }
+  const isComplete = combinations.length <= most
+  return { combinations: isComplete ? combinations : spread(combinations, most), isComplete }
 }
 
-function boundsOf(name: string, spec: InputSpec, { domain, params }: Question): Interval {
-  const [lo, hi] = domain[name] ?? DOMAINS[spec.kindFor(params)] ?? [-10, 10]
+function boundsOf(name: string, spec: InputSpec, { domain, params, of }: Question): Interval {
+  const kind = spec.kindFor(params)
+  const isLabel = name !== of && (kind === 'probability' || kind === 'simplex')
+  const [lo, hi] = domain[name] ?? (isLabel ? [0, 1] : DOMAINS[kind]) ?? [-10, 10]
   return interval(lo, hi)
 }

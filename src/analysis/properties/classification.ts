@@ -1,10 +1,11 @@
 /** Properties of losses of two or more classes. */
 import { within } from '../clock.ts'
 import { sigmoid } from '../elementary.ts'
-import { add, type Interval, interval, isZero, magnitude, mul, point, sub } from '../interval.ts'
+import { add, type Interval, interval, isZero, magnitude, mul, point, sub, UNDEFINED } from '../interval.ts'
 import type { Curve } from '../lines.ts'
 import type { Pieces } from '../pieces.ts'
 import { boundsOver, rangeOf } from '../shape.ts'
+import { allowed } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
 import { type Context, cut, type Property, rounded } from './context.ts'
@@ -37,6 +38,7 @@ function sidesOf(context: Context): Sides | undefined {
 function at({ pieces }: { readonly pieces: Pieces }, order: 0 | 1, place: number): Interval {
   const found = pieces.pieces.filter(({ lo, hi }) => lo <= place && place <= hi)
   const bounds = found.map((piece) => boundsOver(pieces, piece, order, place, place))
+  if (bounds.length === 0) return UNDEFINED
   return bounds.reduce((a, b) => interval(Math.min(a.lo, b.lo), Math.max(a.hi, b.hi), a.partial || b.partial))
 }
 
@@ -138,20 +140,16 @@ function noiseTolerant(context: Context): Finding | undefined {
     subject.isComplete &&
     subject.loss.inputs[labels[0]].kind.startsWith('class')
   if (!isOverClasses || subject.loss.couples === 'batch' || subject.loss.couples === 'group') return undefined
-  const [{ by, box }] = subject.cases
+  const [first] = subject.cases
   const sums = [0.1, 0.4, 0.9].map((share) => {
-    const at = new Map(
-      by.map((name, i) => [
-        name,
-        point(box.get(name)!.lo + ((share * (1 + i)) % 1) * (box.get(name)!.hi - box.get(name)!.lo)),
-      ]),
+    const drawn = [...first.box].map(
+      ([name, { lo, hi }], i) => [name, lo + ((share * (1 + i)) % 1) * (hi - lo)] as const,
     )
+    const at = new Map([...allowed(first, new Map(drawn))].map(([name, x]) => [name, point(x)]))
     return subject.cases
       .map(({ scalars, root }) => {
         const tape = tapeOf(scalars, [root])
-        return enclose(tape, new Map([...box].map(([name, { lo }]) => [name, at.get(name) ?? point(lo)])))[
-          tape.roots[0]
-        ]
+        return enclose(tape, at)[tape.roots[0]]
       })
       .reduce(add)
   })

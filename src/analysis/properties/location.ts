@@ -6,7 +6,7 @@ import { type Curve, lineOf } from '../lines.ts'
 import type { Piece, Pieces } from '../pieces.ts'
 import { negated, ONE, ZERO } from '../rational.ts'
 import { boundsOver, isNeverNegative, rangeOf } from '../shape.ts'
-import { elementName, type Subject } from '../subject.ts'
+import { allowed, elementName, type Subject } from '../subject.ts'
 import { enclose, evaluate, tapeOf } from '../tape.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
 import { type Context, type Property, residualCurve, rounded } from './context.ts'
@@ -16,7 +16,13 @@ const GROWTH = 'leading terms at both ends'
 /** The input that plays the target: of the same kind and axes. */
 function targetOf({ loss, of, cases }: Subject): string | undefined {
   const own = loss.inputs[of]
-  return Object.keys(loss.inputs).find((name) => {
+  const names = Object.keys(loss.inputs)
+  const candidates = names.includes('targets')
+    ? ['targets']
+    : Object.keys(cases[0].labels).length === 0
+      ? names
+      : []
+  return candidates.find((name) => {
     const { axes, kind, optional } = loss.inputs[name]
     const isReal = cases[0].box.has(elementName(name, 0))
     return (
@@ -39,7 +45,8 @@ function translationInvariant({ subject, curves }: Context): Finding | undefined
   if (target === undefined) return undefined
   if (curves.curves.length > 0 && curves.curves.every(({ isResidual }) => isResidual))
     return proved('the formula depends on the difference of the two inputs alone')
-  const findings = subject.cases.map(({ scalars, root, by, box }) => {
+  const findings = subject.cases.map(({ scalars, root, by, box, shares }) => {
+    if (shares.length > 0) return unknown('shares of a whole cannot be moved')
     const tape = tapeOf(scalars, [root])
     for (const share of [0.2, 0.35, 0.6]) {
       const at = (shift: number) =>
@@ -71,7 +78,8 @@ function isApart(a: Interval, b: Interval): boolean {
 function zeroAtTarget({ subject }: Context): Finding | undefined {
   const target = targetOf(subject)
   if (target === undefined) return undefined
-  const findings = subject.cases.map(({ scalars, root, by, box }) => {
+  const findings = subject.cases.map((one) => {
+    const { scalars, root, by, box } = one
     const places = new Map(
       by.map((name, place) => [scalars.variable(name), scalars.variable(elementName(target, place))]),
     )
@@ -82,12 +90,13 @@ function zeroAtTarget({ subject }: Context): Finding | undefined {
     const over = enclose(tape, box)[tape.roots[0]]
     if (isZero(over) && !over.partial) return proved('enclosed: 0 where the inputs are equal')
     const shares = [0, 0.1, 0.33, 0.5, 0.71, 1]
-    const values = shares.map(
-      (share) =>
-        enclose(tape, new Map([...box].map(([name, { lo, hi }]) => [name, point(lo + share * (hi - lo))])))[
-          tape.roots[0]
-        ],
-    )
+    const values = shares.map((share) => {
+      const at = allowed(
+        one,
+        new Map([...box].map(([name, { lo, hi }], i) => [name, lo + ((share + i * 0.11) % 1) * (hi - lo)])),
+      )
+      return enclose(tape, new Map([...at].map(([name, x]) => [name, point(x)])))[tape.roots[0]]
+    })
     const wrong = values.findIndex(({ lo, hi, partial }) => !partial && (lo > 1e-9 || hi < -1e-9))
     if (wrong >= 0) return refuted('the loss of equal inputs is not 0', { loss: rounded(values[wrong].lo) })
     return supported('0 to within rounding where both inputs are equal', { points: values.length })
@@ -262,9 +271,7 @@ function sidesOf({ pieces }: { readonly pieces: Pieces }, order: 1 | 2): Sides |
       ? undefined
       : interval(Math.min(...found.map(({ lo }) => lo)), Math.max(...found.map(({ hi }) => hi)))
   }
-  const [left, right] = [of(({ hi }) => hi < 1e-300), of(({ lo }) => lo > -1e-300)]
-  const whole = left === undefined && right === undefined ? of(() => true) : undefined
-  if (whole !== undefined) return { left: whole, right: whole }
+  const [left, right] = [of(({ lo }) => lo < -1e-300), of(({ hi }) => hi > 1e-300)]
   return left === undefined || right === undefined ? undefined : { left, right }
 }
 

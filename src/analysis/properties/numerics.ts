@@ -146,7 +146,9 @@ const rangeIn =
         const found = enclose(tape, box)
         return (
           tape.roots.every((root) => isBounded(found[root]) && !found[root].partial) &&
-          found.every((value, id) => tape.nodes[id].op === 'constant' || magnitude(value) <= 0.99 * LIMITS[format])
+          found.every(
+            (value, id) => tape.nodes[id].op === 'constant' || magnitude(value) <= 0.99 * LIMITS[format],
+          )
         )
       })
     let exponent = -3
