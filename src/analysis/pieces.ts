@@ -152,7 +152,8 @@ class Partition {
     const [atFrom, atTo] = [signAt(from), signAt(to)]
     if (Number.isNaN(atFrom) || Number.isNaN(atTo) || atFrom > 0 || atTo < 0) return undefined
     const guess = this.#exactRoot(open, from, to, (x) => signAt(x) < 0)
-    const [low, high] = guess === undefined ? [from, to] : [Math.max(from, below(guess)), Math.min(to, above(guess))]
+    const [low, high] =
+      guess === undefined ? [from, to] : [Math.max(from, below(guess)), Math.min(to, above(guess))]
     const isTight = guess !== undefined && signAt(low) < 0 && signAt(high) > 0
     const first = isTight ? low : atFrom < 0 ? bisected(from, to, (x) => signAt(x) < 0) : from
     const last = isTight ? high : atTo > 0 ? -bisected(-to, -from, (x) => signAt(-x) > 0) : to
