@@ -6,7 +6,7 @@
 import type { Clock } from './clock.ts'
 import { exactly } from './exact.ts'
 import { above, below, type Interval, interval, isBounded, middle, point, sub } from './interval.ts'
-import { compare, type Rational, rational } from './rational.ts'
+import { compare, type Rational, rational, toNumber } from './rational.ts'
 import { type Box, type Choices, differentiate, enclose, type Jet, type Tape } from './tape.ts'
 
 /** A function of one variable on an interval; all other variables are in the box. */
@@ -46,6 +46,8 @@ export interface Joint {
   readonly isContinuous: boolean
   /** Whether the value at the place itself is that of one of its sides. */
   readonly isOwn: boolean
+  /** The value at the place. */
+  readonly own: Interval
 }
 
 export interface Pieces {
@@ -290,6 +292,8 @@ const shifted = (x: Interval, level: number) => (level === 0 ? x : sub(x, point(
 function larger(op: 'max' | 'min', args: readonly number[], value: (arg: number) => Interval): Decision {
   const [a, b] = args.map(value)
   const [first, second] = op === 'max' ? [0, 1] : [1, 0]
+  // The larger of a number and of nothing is nothing.
+  if (a.partial || b.partial) return { open: [NEVER], next: args }
   if (a.lo >= b.hi) return { choice: first, open: [], next: [args[first]] }
   if (b.lo >= a.hi) return { choice: second, open: [], next: [args[second]] }
   return { open: [difference(args[0], args[1])], next: args }
@@ -337,17 +341,17 @@ function merged(parts: readonly Part[], width: number): Part[] | undefined {
     else result.push(part)
   }
   const isWide = result.some((part) => part.kind === 'zone' && part.hi - part.lo > MAX_ZONE * width)
-  const first = result.findIndex(({ kind }) => kind === 'smooth')
-  const last = result.findLastIndex(({ kind }) => kind === 'smooth')
-  return isWide || first < 0 ? undefined : result.slice(first, last + 1)
+  return isWide || !result.some(({ kind }) => kind === 'smooth') ? undefined : result
 }
 
 function isSame(a: Choices, b: Choices): boolean {
   return a.size === b.size && [...a].every(([id, choice]) => b.get(id) === choice)
 }
 
-function joined(line: Line, parts: readonly Part[]): Pieces | undefined {
+function joined(line: Line, all: readonly Part[]): Pieces | undefined {
   const [pieces, joints] = [[] as Piece[], [] as Joint[]]
+  const parts = withoutEnds(line, all)
+  if (parts === undefined) return undefined
   for (const [place, part] of parts.entries()) {
     if (part.kind === 'zone') continue
     const zone = parts[place - 1]
@@ -358,10 +362,29 @@ function joined(line: Line, parts: readonly Part[]): Pieces | undefined {
       pieces[pieces.length - 1] = { ...before, hi: part.hi }
     } else {
       joints.push(jointOf(line, zone, before.choices, part.choices))
-      pieces.push(part)
+      const [end, start] =
+        zone.exact === undefined ? [zone.hi, zone.lo] : [toNumber(zone.exact), toNumber(zone.exact)]
+      pieces[pieces.length - 1] = { ...before, hi: end }
+      pieces.push({ ...part, lo: start })
     }
   }
   return { line, pieces, joints }
+}
+
+/**
+ * A kink at an end of the interval has only one side that counts, so it belongs to the piece next to it. A jump there
+ * is not understood.
+ */
+function withoutEnds(line: Line, parts: readonly Part[]): Part[] | undefined {
+  const inner = parts.filter(({ kind }, place) => kind === 'smooth' || (place > 0 && place < parts.length - 1))
+  const ends = parts.filter((part) => !inner.includes(part))
+  if (ends.some(({ lo, hi }) => !isContinuousOver(line, lo, hi))) return undefined
+  const [first, last] = [inner[0], inner.at(-1)!]
+  return inner.map((part) => ({
+    ...part,
+    lo: part === first ? parts[0].lo : part.lo,
+    hi: part === last ? parts.at(-1)!.hi : part.hi,
+  }))
 }
 
 function isSmoothOver(line: Line, { lo, hi }: Zone, choices: Choices): boolean {
@@ -383,13 +406,19 @@ function jointOf(line: Line, { lo, hi, exact, isSingle }: Zone, before: Choices,
     return { value: jet.value, slope: jet.slopes?.[0] ?? point(0), dual }
   })
   const at = exact === undefined ? middle(interval(lo, hi)) : Number(exact.top) / Number(exact.bottom)
-  const own = enclose(tape, new Map(box).set(variable, point(at)))[tape.roots[0]]
-  const isOwn = sides.some(({ value }) => own.lo <= value.hi && value.lo <= own.hi) || exact === undefined
+  const whole = exact === undefined ? interval(lo, hi) : point(at)
+  const own = enclose(tape, new Map(box).set(variable, whole))[tape.roots[0]]
+  const isOwn =
+    !own.partial &&
+    (exact === undefined
+      ? isSingle === true
+      : sides.some(({ value }) => own.lo <= value.hi && value.lo <= own.hi))
   return {
     lo,
     hi,
     at,
     isOwn,
+    own,
     isContinuous: isSingle === true && isContinuousOver(line, lo, hi),
     value: meeting(sides[0].value, sides[1].value, sides[0].dual?.value, sides[1].dual?.value),
     slope: meeting(sides[0].slope, sides[1].slope, sides[0].dual?.slope, sides[1].dual?.slope),

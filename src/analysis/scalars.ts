@@ -81,6 +81,24 @@ const ODD: ReadonlySet<ScalarOp> = new Set([
   'sign',
 ] satisfies ScalarOp[])
 
+/** Ops that have no value for some numbers: 0 times one of them is not 0 everywhere. */
+const NOT_TOTAL: ReadonlySet<ScalarOp> = new Set([
+  'log',
+  'log1p',
+  'log2',
+  'log10',
+  'sqrt',
+  'safe_sqrt',
+  'div',
+  'pow',
+  'asin',
+  'acos',
+  'lgamma',
+  'digamma',
+  'polygamma',
+  'opaque',
+] satisfies ScalarOp[])
+
 /** Exact values of functions at 0 and at 1. */
 const AT_ZERO: Readonly<Partial<Record<ScalarOp, Rational>>> = {
   exp: ONE,
@@ -109,6 +127,8 @@ const AT_ONE: Readonly<Partial<Record<ScalarOp, Rational>>> = {
 export class Scalars {
   readonly nodes: ScalarNode[] = []
   readonly #known = new Map<string, Scalar>()
+  /** Whether each node has a value for all numbers. */
+  readonly #isTotal: boolean[] = []
   readonly #isCanonical: boolean
 
   /**
@@ -222,7 +242,9 @@ export class Scalars {
     let sum: Linear | undefined = { terms: new Map(), offset }
     args.forEach((arg, place) => {
       const scaled = scaledBy(this.#linear(arg), factors[place])
-      sum = sum === undefined || scaled === undefined ? undefined : added(sum, scaled)
+      const isLost = signOf(factors[place]) === 0 && !this.#isTotal[arg]
+      sum =
+        sum === undefined || scaled === undefined || isLost ? undefined : added(sum, scaled, this.#isTotal)
     })
     if (sum !== undefined) return this.#fromLinear(sum)
     return args.reduce((total, arg, place) => {
@@ -245,7 +267,9 @@ export class Scalars {
       case 'neg':
         return this.#isFinite(a) ? this.combination([a], [negated(ONE)], ZERO) : undefined
       case 'mul':
+        return this.#isFinite(a, b) ? this.#product(a, b) : undefined
       case 'mul_no_nan':
+        if (this.constantOf(a)?.top === 0n) return this.constant(0)
         return this.#isFinite(a, b) ? this.#product(a, b) : undefined
       case 'div':
         return this.#isFinite(a, b) ? this.#quotient(a, b) : undefined
@@ -413,6 +437,7 @@ export class Scalars {
     const known = this.#known.get(key)
     if (known !== undefined) return known
     this.#known.set(key, this.nodes.length)
+    this.#isTotal.push(!NOT_TOTAL.has(node.op) && node.args.every((arg) => this.#isTotal[arg]))
     return this.nodes.push(node) - 1
   }
 }
@@ -433,13 +458,15 @@ function scaledBy({ terms, offset }: Linear, factor: Rational): Linear | undefin
   return moved === undefined ? undefined : { terms: result, offset: moved }
 }
 
-function added(a: Linear, b: Linear): Linear | undefined {
+/** Undefined where something would cancel that does not have a value everywhere. */
+function added(a: Linear, b: Linear, isTotal: readonly boolean[]): Linear | undefined {
   const terms = new Map(a.terms)
   for (const [arg, factor] of b.terms) {
     const sum = kept(plus(terms.get(arg) ?? ZERO, factor))
     if (sum === undefined) return undefined
-    if (signOf(sum) === 0) terms.delete(arg)
-    else terms.set(arg, sum)
+    if (signOf(sum) !== 0) terms.set(arg, sum)
+    else if (!isTotal[arg]) return undefined
+    else terms.delete(arg)
   }
   const offset = kept(plus(a.offset, b.offset))
   return offset === undefined ? undefined : { terms, offset }

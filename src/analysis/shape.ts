@@ -118,7 +118,7 @@ class RangeSearch {
   refine(): boolean {
     const { lo, hi } = this.range().bounds
     const tolerance = 1e-3 * Math.max(1e-6, Math.abs(this.#least.value), Math.abs(this.#most.value))
-    const isLow = this.#least.value - lo > this.#most.value * 0 + tolerance
+    const isLow = this.#least.value - lo > tolerance
     const isHigh = hi - this.#most.value > tolerance
     if (!isLow && !isHigh) return false
     const place = this.#worst(isLow ? ({ bounds }) => -bounds.lo : ({ bounds }) => bounds.hi)
@@ -139,7 +139,8 @@ class RangeSearch {
   }
 
   range(): Range {
-    const all = [...this.#parts, ...this.#settled].map(({ bounds }) => bounds)
+    const places = this.#order === 0 ? this.#pieces.joints.map(({ own }) => own) : []
+    const all = [...[...this.#parts, ...this.#settled].map(({ bounds }) => bounds), ...places]
     return { bounds: all.reduce(hull), least: this.#least, most: this.#most }
   }
 }

@@ -12,6 +12,7 @@ import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
 import { Problem, problemAt } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
 import type { Loss, Params, ResolvedLoss } from '../losses/define.ts'
+import { holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
 import { isOwn } from '../registry/name.ts'
 import {
@@ -260,7 +261,7 @@ function requestsOf(resolved: ResolvedLoss, body: Record<string, unknown>, { con
   const options = { ...(body.params === undefined ? {} : { params: body.params }), reduction: 'sum' }
   const decode = (extra: object) =>
     json.decode(Buffer.from(JSON.stringify({ ...tensors, ...options, ...extra })), config)
-  return { float32: decode({}), float64: (extra: object) => widened(decode(extra)) }
+  return { float32: decode({}), float64: (extra: object) => widened(decode(extra), loss) }
 }
 
 function drawnBody(loss: Loss, params: Params): Record<string, unknown> {
@@ -278,20 +279,16 @@ function drawnBody(loss: Loss, params: Params): Record<string, unknown> {
   )
 }
 
-/** The same numbers in float64. */
-function widened({ tensors, options }: Decoded): Decoded {
-  const wide = ([name, tensor]: readonly [string, DecodedTensor]) =>
-    [
-      name,
-      /^float/.test(tensor.dtype)
-        ? {
-            ...tensor,
-            dtype: 'float64' as const,
-            typed: true,
-            data: Float64Array.from(tensor.data as ArrayLike<number>),
-          }
-        : tensor,
-    ] as const
+/** The same numbers in float64; indices stay what they are. */
+function widened({ tensors, options }: Decoded, { inputs }: Loss): Decoded {
+  const rank = tensors.get(Object.keys(inputs)[0])?.shape.length
+  const wide = ([name, tensor]: readonly [string, DecodedTensor]) => {
+    const isPerClass = inputs[name]?.perClass === true && tensor.shape.length === rank
+    const isIndex = inputs[name] !== undefined && holdsIndices(inputs[name], inputs[name].axes) && !isPerClass
+    if (isIndex || !/^float/.test(tensor.dtype)) return [name, tensor] as const
+    const data = Float64Array.from(tensor.data as ArrayLike<number>)
+    return [name, { ...tensor, dtype: 'float64' as const, typed: true, data }] as const
+  }
   return { tensors: new Map([...tensors].map(wide)), options }
 }
 
@@ -355,7 +352,7 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
     dtype: 'float32',
     data: new Array<number>(count).fill(width > 1 && start !== 0 ? 1 / width : start),
   }
-  const request = widened(decode({ ...rest, [of]: predictions, reduction: 'none', gradients: [of] }))
+  const request = widened(decode({ ...rest, [of]: predictions, reduction: 'none', gradients: [of] }), loss)
   const { job } = checkRequest(resolved, request, { plans: context.plans })
   const weights = weightsOf(body.sample_weight, job.values)
   const targets = given.tensors.get('targets')

@@ -203,3 +203,66 @@ function drawn(boxes: Boxes, random: Random): Record<string, Float64Array> {
   }
   return Object.fromEntries([...boxes.real].map(([name, own]) => [name, Float64Array.from(own, within)]))
 }
+
+const ELEMENT_LEAVES = ['x', 'x', 'x', 'x - y', 'x - y', 'y', '0.5', '2', '-1', '3', '0.1']
+const ELEMENT_UNARY = UNARY.filter((name) => name !== 'stop_gradient')
+
+/** A formula of one element x and one target y. */
+export function randomElementFormula(random: Random, depth = 3): string {
+  if (depth === 0 || random() < 0.15) return from(random, ELEMENT_LEAVES)
+  const inner = () => randomElementFormula(random, depth - 1)
+  const kind = random()
+  if (kind < 0.45) return `${from(random, ELEMENT_UNARY)}(${inner()})`
+  if (kind < 0.85) {
+    const op = from(random, BINARY)
+    if (op === '^') return `(${inner()}) ^ ${from(random, ['2', '3', '-1', '0.5', '1.5', '4'])}`
+    return op.length > 1 ? `${op}(${inner()}, ${inner()})` : `(${inner()} ${op} ${inner()})`
+  }
+  return `(${inner()} ${from(random, TESTS)} ${inner()} ? ${inner()} : ${inner()})`
+}
+
+/** Losses that people write, joined at random: proofs succeed for many of them. */
+export function randomLikelyFormula(random: Random): string {
+  const e = from(random, ['(x - y)', '(x - y) / 2', '(y - x)', 'x', '(2 * x - 1)'])
+  const shape = () =>
+    from(random, [
+      `abs(${e})`,
+      `(${e})^2`,
+      `softplus(${e})`,
+      `relu(${e})`,
+      `relu(1 - ${e})^2`,
+      `log1p((${e})^2)`,
+      `exp(-(${e}))`,
+      `tanh(${e})^2`,
+      `min(abs(${e}), 1)`,
+      `min((${e})^2, 2)`,
+      `max(abs(${e}) - 0.5, 0)`,
+      `sqrt(1 + (${e})^2)`,
+      `abs(${e})^1.5`,
+      `atan((${e})^2)`,
+      `(abs(${e}) < 1 ? (${e})^2 / 2 : abs(${e}) - 0.5)`,
+      `(abs(${e}) < 1 ? (${e})^2 : 1)`,
+      `(${e} > 0 ? 3 * ${e} : -(${e}))`,
+      `expm1(abs(${e}))`,
+      `logaddexp(${e}, 0.5)`,
+      `sigmoid(${e})`,
+      `floor(${e})`,
+      `abs(abs(${e}) - 1)`,
+      `exp_tail(${e})`,
+      `erf(${e})`,
+      `(${e} > 1 ? ${e} : (${e})^2)`,
+    ])
+  const weight = () => from(random, ['', '0.5 * ', '2 * ', '-', '0.1 * '])
+  const terms = Array.from({ length: 1 + Math.floor(random() * 3) }, () => `${weight()}${shape()}`)
+  const sum = terms.join(' + ')
+  const outer = random()
+  return outer < 0.12
+    ? `max(${sum}, ${shape()})`
+    : outer < 0.2
+      ? `(${sum}) * ${shape()}`
+      : outer < 0.26
+        ? `exp(${sum})`
+        : outer < 0.3
+          ? `(x < y ? ${sum} : ${shape()})`
+          : sum
+}

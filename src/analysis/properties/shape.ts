@@ -1,7 +1,7 @@
 /** Convex, quasiconvex, bounded below. */
 import { within } from '../clock.ts'
 import { curvatureOf } from '../curvature.ts'
-import { interval } from '../interval.ts'
+import { type Interval, interval } from '../interval.ts'
 import { type Pieces, piecesOf } from '../pieces.ts'
 import { pointOf, segmentOf } from '../segments.ts'
 import { boundsOver, convexity, isNeverNegative, rangeOf } from '../shape.ts'
@@ -27,7 +27,12 @@ function convex(context: Context): Finding {
 
 function byRules({ scalars, root, by, box }: Case, { clock }: Context): Finding {
   const { curvature } = curvatureOf({ scalars, root, by, box }, within(clock, 300))
-  return curvature.isConvex ? proved(RULES_OF_CURVATURE) : unknown('no rule says so')
+  if (!curvature.isConvex) return unknown('no rule says so')
+  const tape = tapeOf(scalars, [root])
+  const isDefined = !enclose(tape, box)[tape.roots[0]].partial
+  return isDefined
+    ? proved(RULES_OF_CURVATURE)
+    : unknown('the formula may have no value somewhere in the domain')
 }
 
 /** Three points around a place, the middle one above the chord: computed with bounds on the rounding. */
@@ -94,7 +99,9 @@ function quasiconvex(context: Context): Finding {
 function valley(pieces: Pieces, context: Context, others: object): Finding {
   const clock = within(context.clock, 200)
   const { least } = rangeOf(pieces, 0, clock, 100)
-  if (!pieces.joints.every(({ isContinuous, value }) => isContinuous || value.isSame === true))
+  if (
+    !pieces.joints.every(({ isContinuous, value, isOwn }) => isContinuous || (value.isSame === true && isOwn))
+  )
     return unknown('it may jump')
   const bottom = Number.isFinite(least.at) ? nearestBottom(pieces, least.at) : 0
   const parts = pieces.pieces.flatMap((piece) =>
@@ -153,15 +160,16 @@ function boundedBelow(context: Context): Finding {
     curves === undefined
       ? subject.cases.map(({ scalars, root, box }) => {
           const tape = tapeOf(scalars, [root])
-          return bounded(enclose(tape, box)[tape.roots[0]].lo)
+          return bounded(enclose(tape, box)[tape.roots[0]])
         })
-      : curves.map(({ pieces }) => bounded(rangeOf(pieces, 0, within(context.clock, 80), 200).bounds.lo))
+      : curves.map(({ pieces }) => bounded(rangeOf(pieces, 0, within(context.clock, 80), 200).bounds))
   return forAll(findings, curves === undefined ? subject.isComplete : context.curves.isComplete, (all) => ({
     bound: Math.min(...all.map(({ bound }) => Number(bound))),
   }))
 }
 
-function bounded(bound: number): Finding {
+function bounded({ lo: bound, partial }: Interval): Finding {
+  if (partial) return unknown('the formula may have no value somewhere in the domain')
   return Number.isFinite(bound)
     ? proved('value enclosed over the domain', { bound })
     : unknown('no lower bound was found')

@@ -1,0 +1,28 @@
+/**
+ * npm run test:proofs: thousands of random formulas are analysed, and everything that is proved is attacked with points.
+ * Ends with 1 if a single proof is false. `-- 5000` sets their number, `-- 5000 17` also the first seed.
+ */
+import { randomElementFormula, randomLikelyFormula } from '../support/attack.ts'
+import { attackProofs, elementLoss } from '../support/broken-proofs.ts'
+import { randomFrom } from '../support/sample.ts'
+
+const [count, first] = [Number(process.argv[2] ?? 3000), Number(process.argv[3] ?? 1)]
+const tally = new Map<string, number>()
+let [tried, wrong] = [0, 0]
+
+for (let seed = first; seed < first + count; seed++) {
+  const random = randomFrom(seed)
+  const formula = seed % 2 === 0 ? randomLikelyFormula(random) : randomElementFormula(random)
+  const { analysis, broken } = attackProofs(elementLoss(formula), random)
+  tried++
+  for (const [name, { verdict }] of Object.entries(analysis.properties)) {
+    tally.set(`${name} ${verdict}`, (tally.get(`${name} ${verdict}`) ?? 0) + 1)
+  }
+  for (const what of broken.slice(0, 2)) console.error(`seed ${seed}: ${formula}\n  ${what}`)
+  if (broken.length > 0) wrong++
+}
+
+const proofs = [...tally].filter(([key]) => key.endsWith(' proved')).sort()
+console.log(proofs.map(([key, n]) => `${key}: ${n}`).join('\n'))
+console.log(`${tried} formulas, ${wrong} with a false proof`)
+process.exitCode = wrong === 0 ? 0 : 1
