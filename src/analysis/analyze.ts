@@ -52,7 +52,7 @@ function randomFrom(seed: number): () => number {
  * analyze({ loss: huber, params: { delta: 1 }, of: 'predictions', domain: {}, sizes: {} }, 1000).properties.convex.verdict // 'proved'
  */
 export function analyze(question: Question, budgetMs: number, only?: readonly string[]): Analysis {
-  const clock = clockOf(budgetMs * 0.9)
+  const clock = clockOf(budgetMs * 0.75)
   const subject = subjectOf(question)
   const findings = new Map<string, Finding | undefined>()
   const finding = (name: string): Finding => {

@@ -7,8 +7,8 @@
 import type { Clock } from './clock.ts'
 import { type Interval, isBounded, isPoint } from './interval.ts'
 import { piecesOf } from './pieces.ts'
-import { signOf } from './rational.ts'
-import type { Scalar, Scalars } from './scalars.ts'
+import { compare, minus, type Rational, reciprocal, signOf, times } from './rational.ts'
+import type { Scalar, ScalarNode, Scalars } from './scalars.ts'
 import { convexity, isMonotone, type Shape } from './shape.ts'
 import { type Box, enclose, type Tape, type TapeNode, tapeOf } from './tape.ts'
 
@@ -228,7 +228,9 @@ class Rules {
       const next = pending.pop()!
       if (seen.has(next) || (this.#found[next]?.isConstant ?? false)) continue
       seen.add(next)
-      if (next !== stop) pending.push(...this.#tape.nodes[next].args)
+      const isPassage =
+        stop >= 0 && next !== id && multipleOf(this.#tape.nodes[next], this.#tape.nodes[stop]) !== undefined
+      if (next !== stop && !isPassage) pending.push(...this.#tape.nodes[next].args)
     }
     return [...seen].sort((a, b) => b - a)
   }
@@ -237,9 +239,14 @@ class Rules {
     const { scalars, box } = this.#field
     const name = 't'
     const target = this.#ids[inner]
-    const root = scalars.replace(this.#ids[id], (other) =>
-      other === target ? scalars.variable(name) : undefined,
-    )
+    const root = scalars.replace(this.#ids[id], (other) => {
+      if (other === target) return scalars.variable(name)
+      const same =
+        other === this.#ids[id] ? undefined : multipleOf(scalars.nodes[other], scalars.nodes[target])
+      return same === undefined
+        ? undefined
+        : scalars.combination([scalars.variable(name)], [same.factor], same.offset)
+    })
     const tape = tapeOf(scalars, [root])
     const others = tape.variables.filter((variable) => variable !== name)
     if (others.some((variable) => !isPoint(box.get(variable)!))) return UNKNOWN
@@ -259,6 +266,21 @@ class Rules {
           : 0
     return composed(known(up.kind === 'proved', down.kind === 'proved'), this.#found[inner], way)
   }
+}
+
+/** A sum as a multiple of another sum of the same terms, and a constant. */
+function multipleOf(
+  node: ScalarNode,
+  other: ScalarNode,
+): { readonly factor: Rational; readonly offset: Rational } | undefined {
+  if (node.op !== 'linear' || other.op !== 'linear' || node.args.length !== other.args.length)
+    return undefined
+  const factor = times(node.factors![0], reciprocal(other.factors![0])!)
+  const isSame = node.args.every(
+    (arg, place) =>
+      arg === other.args[place] && compare(node.factors![place], times(factor, other.factors![place])) === 0,
+  )
+  return isSame ? { factor, offset: minus(node.exact!, times(factor, other.exact!)) } : undefined
 }
 
 function combined(a: Curvature, b: Curvature): Curvature {

@@ -4,7 +4,7 @@
  * both sides of them it is certain which branch holds.
  */
 import type { Clock } from './clock.ts'
-import { exactly } from './exact.ts'
+import { type Dual, exactly } from './exact.ts'
 import { above, below, type Interval, interval, isBounded, middle, point, sub } from './interval.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
 import { type Box, type Choices, differentiate, enclose, type Jet, type Tape } from './tape.ts'
@@ -44,8 +44,8 @@ export interface Joint {
    * a single kink on each side of the place.
    */
   readonly isContinuous: boolean
-  /** Whether the value at the place itself is that of one of its sides. */
-  readonly isOwn: boolean
+  /** Whether the value at the place itself is that of one of its sides; undefined if that is not certain. */
+  readonly isOwn: boolean | undefined
   /** The value at the place. */
   readonly own: Interval
 }
@@ -80,7 +80,10 @@ type Part = Smooth | Zone
 
 /** Something that decides which branch holds, and is not decided over a box. */
 interface Open {
-  readonly at: (jets: readonly Jet[]) => Interval
+  /** The nodes whose difference from each other, or from a level, decides. */
+  readonly nodes: readonly [number, number | undefined]
+  readonly level: number
+  readonly at: (values: readonly Interval[]) => Interval
   readonly slope: (jets: readonly Jet[]) => Interval | undefined
   readonly isContinuous: (jets: readonly Jet[]) => boolean
 }
@@ -148,7 +151,7 @@ class Partition {
     if (slope === undefined || (slope.lo <= 0 && slope.hi >= 0)) return undefined
     const rising = slope.lo > 0 ? 1 : -1
     const signAt = (x: number) => {
-      const { lo, hi, partial } = open.at(jetsOver(this.#line, x, x))
+      const { lo, hi, partial } = open.at(valuesAt(this.#line, x))
       return partial ? Number.NaN : rising * (lo > 0 ? 1 : hi < 0 ? -1 : 0)
     }
     const [atFrom, atTo] = [signAt(from), signAt(to)]
@@ -166,7 +169,7 @@ class Partition {
 
   /** A float64 at which the function is certainly 0. */
   #exactRoot(open: Open, from: number, to: number, isLeft: (x: number) => boolean): number | undefined {
-    const isRoot = (x: number) => x >= from && x <= to && isExactRoot(open, jetsOver(this.#line, x, x))
+    const isRoot = (x: number) => x >= from && x <= to && isExactRoot(open, this.#line, x)
     if (isRoot(0)) return 0
     const near = bisected(from, to, isLeft)
     const simple = Number(near.toPrecision(12))
@@ -182,9 +185,25 @@ class Partition {
   }
 }
 
-const isExactRoot = (open: Open, jets: readonly Jet[]) => {
-  const { lo, hi } = open.at(jets)
-  return lo === 0 && hi === 0
+/** In exact arithmetic, or at least by an enclosure that is 0. */
+function isExactRoot({ nodes: [a, b], level, at }: Open, line: Line, x: number): boolean {
+  const { lo, hi } = at(valuesAt(line, x))
+  if (lo > 0 || hi < 0) return false
+  if (lo === 0 && hi === 0) return true
+  const duals = exactly(line.tape, rational(x)!, line.variable, othersOf(line), new Map())
+  const [left, right] = [duals[a]?.value, b === undefined ? rational(level) : duals[b]?.value]
+  return left !== undefined && right !== undefined && compare(left, right) === 0
+}
+
+/** The other variables that are certain. */
+function othersOf({ box }: Line): ReadonlyMap<string, Rational> {
+  return new Map(
+    [...box].flatMap(([name, { lo, hi }]) => (lo === hi ? [[name, rational(lo)!] as const] : [])),
+  )
+}
+
+function valuesAt({ tape, variable, box }: Line, x: number): readonly Interval[] {
+  return enclose(tape, new Map(box).set(variable, point(x)))
 }
 
 /** The largest float64, up to two neighbours, at which the test that is true at `from` is true. */
@@ -277,11 +296,19 @@ function decided(tape: Tape, id: number, jets: readonly Jet[]): Decision {
 }
 
 /** Nothing that could be decided by looking closer. */
-const NEVER: Open = { at: () => interval(-1, 1), slope: () => undefined, isContinuous: () => false }
+const NEVER: Open = {
+  nodes: [-1, undefined],
+  level: 0,
+  at: () => interval(-1, 1),
+  slope: () => undefined,
+  isContinuous: () => false,
+}
 
 function passing(arg: number, level = 0): Open {
   return {
-    at: (jets) => shifted(jets[arg].value, level),
+    nodes: [arg, undefined],
+    level,
+    at: (values) => shifted(values[arg], level),
     slope: (jets) => jets[arg].slopes?.[0],
     isContinuous: (jets) => jets[arg].isContinuous,
   }
@@ -301,7 +328,9 @@ function larger(op: 'max' | 'min', args: readonly number[], value: (arg: number)
 
 function difference(a: number, b: number): Open {
   return {
-    at: (jets) => sub(jets[a].value, jets[b].value),
+    nodes: [a, b],
+    level: 0,
+    at: (values) => sub(values[a], values[b]),
     slope: (jets) => {
       const [left, right] = [jets[a].slopes?.[0] ?? point(0), jets[b].slopes?.[0] ?? point(0)]
       return sub(left, right)
@@ -358,7 +387,7 @@ function joined(line: Line, all: readonly Part[]): Pieces | undefined {
     const before = pieces.at(-1)
     if (zone?.kind !== 'zone' || before === undefined) {
       pieces.push(part)
-    } else if (isSame(before.choices, part.choices) && isSmoothOver(line, zone, part.choices)) {
+    } else if (isSame(before.choices, part.choices) && isOneFunction(line, zone, part.choices)) {
       pieces[pieces.length - 1] = { ...before, hi: part.hi }
     } else {
       joints.push(jointOf(line, zone, before.choices, part.choices))
@@ -376,7 +405,9 @@ function joined(line: Line, all: readonly Part[]): Pieces | undefined {
  * is not understood.
  */
 function withoutEnds(line: Line, parts: readonly Part[]): Part[] | undefined {
-  const inner = parts.filter(({ kind }, place) => kind === 'smooth' || (place > 0 && place < parts.length - 1))
+  const inner = parts.filter(
+    ({ kind }, place) => kind === 'smooth' || (place > 0 && place < parts.length - 1),
+  )
   const ends = parts.filter((part) => !inner.includes(part))
   if (ends.some(({ lo, hi }) => !isContinuousOver(line, lo, hi))) return undefined
   const [first, last] = [inner[0], inner.at(-1)!]
@@ -387,42 +418,64 @@ function withoutEnds(line: Line, parts: readonly Part[]): Part[] | undefined {
   }))
 }
 
-function isSmoothOver(line: Line, { lo, hi }: Zone, choices: Choices): boolean {
+/** Whether nothing happens at a place after all: both sides are one smooth function, and so is the place itself. */
+function isOneFunction(line: Line, { lo, hi }: Zone, choices: Choices): boolean {
   const box = new Map(line.box).set(line.variable, interval(lo, hi))
   const { value, isSmooth } = differentiate(line.tape, box, [line.variable], choices)[line.tape.roots[0]]
-  return isSmooth && !value.partial && isBounded(value)
+  return isSmooth && !value.partial && isBounded(value) && isContinuousOver(line, lo, hi)
 }
 
-function jointOf(line: Line, { lo, hi, exact, isSingle }: Zone, before: Choices, after: Choices): Joint {
-  const { tape, variable, box } = line
-  const sides = [before, after].map((choices) => {
-    const place = exact === undefined ? interval(lo, hi) : point(Number(exact.top) / Number(exact.bottom))
-    const jet = differentiate(tape, new Map(box).set(variable, place), [variable], choices, 1)[tape.roots[0]]
-    const others = new Map(
-      [...box].flatMap(([name, own]) => (own.lo === own.hi ? [[name, rational(own.lo)!] as const] : [])),
-    )
-    const dual =
-      exact === undefined ? undefined : exactly(tape, exact, variable, others, choices)[tape.roots[0]]
-    return { value: jet.value, slope: jet.slopes?.[0] ?? point(0), dual }
-  })
-  const at = exact === undefined ? middle(interval(lo, hi)) : Number(exact.top) / Number(exact.bottom)
-  const whole = exact === undefined ? interval(lo, hi) : point(at)
-  const own = enclose(tape, new Map(box).set(variable, whole))[tape.roots[0]]
-  const isOwn =
-    !own.partial &&
-    (exact === undefined
-      ? isSingle === true
-      : sides.some(({ value }) => own.lo <= value.hi && value.lo <= own.hi))
+interface Side {
+  readonly value: Interval
+  readonly slope: Interval
+  readonly dual: Dual | undefined
+}
+
+function jointOf(line: Line, zone: Zone, before: Choices, after: Choices): Joint {
+  const { lo, hi, exact, isSingle } = zone
+  const [left, right] = [sideOf(line, zone, before), sideOf(line, zone, after)]
+  const at = exact === undefined ? middle(interval(lo, hi)) : toNumber(exact)
+  const own = enclose(
+    line.tape,
+    new Map(line.box).set(line.variable, exact === undefined ? interval(lo, hi) : point(at)),
+  )[line.tape.roots[0]]
   return {
     lo,
     hi,
     at,
-    isOwn,
+    isOwn: isOwnOf(line, zone, own, [left, right]),
     own,
     isContinuous: isSingle === true && isContinuousOver(line, lo, hi),
-    value: meeting(sides[0].value, sides[1].value, sides[0].dual?.value, sides[1].dual?.value),
-    slope: meeting(sides[0].slope, sides[1].slope, sides[0].dual?.slope, sides[1].dual?.slope),
+    value: meeting(left.value, right.value, left.dual?.value, right.dual?.value),
+    slope: meeting(left.slope, right.slope, left.dual?.slope, right.dual?.slope),
   }
+}
+
+/** The function as it is on one side, at the place where the sides meet. */
+function sideOf(line: Line, { lo, hi, exact }: Zone, choices: Choices): Side {
+  const { tape, variable, box } = line
+  const place = exact === undefined ? interval(lo, hi) : point(toNumber(exact))
+  const jet = differentiate(tape, new Map(box).set(variable, place), [variable], choices, 1)[tape.roots[0]]
+  const dual =
+    exact === undefined ? undefined : exactly(tape, exact, variable, othersOf(line), choices)[tape.roots[0]]
+  return { value: jet.value, slope: jet.slopes?.[0] ?? point(0), dual }
+}
+
+/** Whether the value at the place is that of a side. */
+function isOwnOf(
+  line: Line,
+  { exact, isSingle }: Zone,
+  own: Interval,
+  sides: readonly Side[],
+): boolean | undefined {
+  if (own.partial) return undefined
+  if (sides.every(({ value }) => own.lo > value.hi || own.hi < value.lo)) return false
+  // Between neighbouring float64 only one thing changes, and no number lies there.
+  if (exact === undefined) return isSingle
+  const { tape, variable } = line
+  const dual = exactly(tape, exact, variable, othersOf(line), new Map())[tape.roots[0]]
+  if (dual === undefined || sides.some((side) => side.dual === undefined)) return undefined
+  return sides.some((side) => compare(side.dual!.value, dual.value) === 0)
 }
 
 function isContinuousOver(line: Line, lo: number, hi: number): boolean {

@@ -179,8 +179,9 @@ export function convexity(pieces: Pieces, clock: Clock, sign: 1 | -1 = 1): Shape
 
 /** How far a joint is from turning in the right direction (0: it does). */
 function turnsAt({ value, slope, isContinuous, isOwn }: Joint, sign: 1 | -1): number | 'wrong' | undefined {
-  const gap = isContinuous || (value.isSame === true && isOwn) ? 0 : gapOf(value)
-  if (gap === undefined || !isOwn) return value.isSame === false ? 'wrong' : undefined
+  const gap = isContinuous || (value.isSame === true && isOwn === true) ? 0 : gapOf(value)
+  if (gap === undefined || isOwn !== true)
+    return value.isSame === false || isOwn === false ? 'wrong' : undefined
   const [left, right] = sign > 0 ? [slope.left, slope.right] : [slope.right, slope.left]
   if (slope.isSame === true || left.hi <= right.lo) return gap
   if (left.lo > right.hi + ROUNDING * scaleOf(left, right)) return gap === 0 ? 'wrong' : undefined

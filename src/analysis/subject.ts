@@ -126,11 +126,18 @@ export function subjectOf(question: Question): Subject {
   )
   const cases = combinations.map((labels) => {
     const scalars = new Scalars()
-    const box = new Map<string, Interval>()
+    const reals = present.filter(([name]) => labels[name] === undefined)
+    const box = new Map(
+      reals.flatMap(([name, spec]) =>
+        Array.from(
+          { length: elements[name] },
+          (_, place) => [elementName(name, place), boundsOf(name, spec, question)] as const,
+        ),
+      ),
+    )
     const input = (name: string) =>
       Array.from({ length: elements[name] }, (_, place) => {
         if (labels[name] !== undefined) return scalars.constant(labels[name][place])
-        box.set(elementName(name, place), boundsOf(name, expanded.inputs[name], question))
         return corner(scalars, name, place, expanded.inputs[name].kindFor(question.params) === 'box')
       })
     const leaves = {

@@ -41,8 +41,15 @@ function checked(pieces: Pieces, lo: number, hi: number, found: Finding, others:
   const value = (at: number) =>
     enclose(line.tape, new Map(line.box).set(line.variable, interval(at, at)))[line.tape.roots[0]]
   const centre = lo / 2 + hi / 2
-  for (const width of [hi - lo, (hi - lo) / 2, 1, 0.1, 1e-2, 1e-3, 1e-4, 1e-6]) {
-    const [a, b] = [Math.max(line.lo, centre - width / 2), Math.min(line.hi, centre + width / 2)]
+  const widths = [hi - lo, (hi - lo) / 2, 1, 0.1, 1e-2, 1e-3, 1e-4, 1e-6]
+  // At a jump the middle has to lie beyond it.
+  for (const [width, shift] of widths.flatMap((width) =>
+    [0, 0.25, -0.25].map((share) => [width, share * width]),
+  )) {
+    const [a, b] = [
+      Math.max(line.lo, centre + shift - width / 2),
+      Math.min(line.hi, centre + shift + width / 2),
+    ]
     const m = a / 2 + b / 2
     const [left, right, between] = [value(a), value(b), value(m)]
     const chord = left.hi / 2 + right.hi / 2

@@ -52,7 +52,7 @@ export function alongSegments(
 }
 
 const jumps = ({ value, isContinuous, isOwn }: Joint) =>
-  !isContinuous && (value.isSame === false || !isOwn) && (gapOf(value) === undefined || !isOwn)
+  !isContinuous && (isOwn === false || (value.isSame === false && gapOf(value) === undefined))
 const bends = (joint: Joint) =>
   jumps(joint) || (joint.slope.isSame === false && gapOf(joint.slope) === undefined)
 
