@@ -51,7 +51,10 @@ const NameAddress = Type.Object({ name: Type.String({ examples: ['huber'] }) })
 const problems = [404, 410, 422, 429, 501, 503]
 const Tensors = Type.Object(
   { params: Type.Optional(Type.Record(Type.String(), Type.Unknown())), of: Type.Optional(Type.String()) },
-  { additionalProperties: true, description: 'Tensors, parameters, and `of`: the input that is checked.' },
+  {
+    additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }),
+    description: 'Tensors, parameters, and `of`: the input that is checked.',
+  },
 )
 
 const routes: Routes = (app, context) => {

@@ -1,4 +1,5 @@
 /** POST :analyze, :check and :constant, GET /explanation: what is proved of a loss, over HTTP. */
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -160,4 +161,27 @@ describe('GET /explanation', () => {
     expect(response.headers.get('content-type')).toMatch('text/html')
     expect((await response.text()).match(/<svg/g)).toHaveLength(3)
   })
+})
+
+describe('docs/analysis.md', () => {
+  const text = readFileSync(new URL('../../docs/analysis.md', import.meta.url), 'utf8')
+  const examples = [
+    ...text.matchAll(
+      /curl -s localhost:8080\/v1\/losses(\S+) [^\n]*\n([^']*)'\n```\n```json\n([^\n]*)\n```/g,
+    ),
+  ]
+
+  it('has an example for each route', () => {
+    expect(examples.map(([, path]) => path!.replace(/.*:/, ''))).toEqual(['analyze', 'check', 'constant'])
+  })
+
+  it.each(examples.map(([, path, body, answer]) => [path!, body!, answer!]))(
+    '%s with %s answers what it says',
+    async (path, body, answer) => {
+      const got = await ask(path, JSON.parse(body))
+      expect(got.body).toMatchObject(
+        JSON.parse(answer, (_, x) => (typeof x === 'number' ? expect.closeTo(x, 6) : x)),
+      )
+    },
+  )
 })
