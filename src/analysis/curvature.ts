@@ -252,7 +252,7 @@ class Rules {
     if (others.some((variable) => !isPoint(box.get(variable)!))) return UNKNOWN
     const { lo, hi } = this.#ranges[inner]
     if (lo >= hi) return UNKNOWN
-    const pieces = piecesOf({ tape, variable: name, lo, hi, box }, this.#clock)
+    const pieces = piecesOf({ tape, variable: name, lo, hi, box, graph: { scalars, root } }, this.#clock)
     if (pieces === undefined) return UNKNOWN
     const [up, down] = [convexity(pieces, this.#clock), convexity(pieces, this.#clock, -1)]
     const isWhole = id === this.#tape.roots[0] && this.#tape.nodes[inner].op === 'variable'

@@ -6,7 +6,6 @@ import {
   compare,
   floorOf,
   kept,
-  minus,
   negated,
   ONE,
   plus,
@@ -19,13 +18,17 @@ import {
 } from './rational.ts'
 import type { Choices, Tape, TapeNode } from './tape.ts'
 
-/** A number and its derivative. */
+/** A number and its derivative, as far as they are rational. */
 export interface Dual {
-  readonly value: Rational
-  readonly slope: Rational
+  readonly value: Rational | undefined
+  readonly slope: Rational | undefined
 }
 
+type Part = Rational | undefined
+
 const TWO = plus(ONE, ONE)
+const MINUS_ONE = negated(ONE)
+const HALF: Rational = { top: 1n, bottom: 2n }
 const QUARTER: Rational = { top: 1n, bottom: 4n }
 
 /** Values and slopes at 0. */
@@ -74,7 +77,8 @@ function dualOf(
   if (choice !== undefined) return chosen(node, args, choice)
   if (node.op === 'select') return selected(args)
   if (args.some((arg) => arg === undefined)) return undefined
-  return limited(combined(node, args as Dual[]))
+  const found = combined(node, args as Dual[])
+  return found === undefined ? undefined : limited(found)
 }
 
 /** Only the side that counts has to be known. */
@@ -86,92 +90,128 @@ function chosen({ op }: TapeNode, args: readonly (Dual | undefined)[], choice: n
 }
 
 function selected([test, yes, no]: readonly (Dual | undefined)[]): Dual | undefined {
-  if (test === undefined) return undefined
+  if (test?.value === undefined) return undefined
   return signOf(test.value) !== 0 ? yes : no
 }
 
-const opposite = ({ value, slope }: Dual): Dual => ({ value: negated(value), slope: negated(slope) })
+const opposite = ({ value, slope }: Dual): Dual => ({
+  value: product(MINUS_ONE, value),
+  slope: product(MINUS_ONE, slope),
+})
 
-function limited(dual: Dual | undefined): Dual | undefined {
-  if (dual === undefined || kept(dual.value) === undefined || kept(dual.slope) === undefined) return undefined
-  return dual
+function limited({ value, slope }: Dual): Dual {
+  return { value: kept(value), slope: kept(slope) }
 }
+
+/** 0 times a number is 0, even if the number is not rational. */
+function product(a: Part, b: Part): Part {
+  if ((a !== undefined && signOf(a) === 0) || (b !== undefined && signOf(b) === 0)) return ZERO
+  return a === undefined || b === undefined ? undefined : times(a, b)
+}
+
+const sum = (a: Part, b: Part): Part => (a === undefined || b === undefined ? undefined : plus(a, b))
 
 function combined(node: TapeNode, args: readonly Dual[]): Dual | undefined {
   const [a, b] = args
   switch (node.op) {
     case 'linear':
-      return args.reduce(
-        (sum, { value, slope }, place) => {
+      return args.reduce<Dual>(
+        (so, { value, slope }, place) => {
           const factor = node.factors![place]
           return {
-            value: plus(sum.value, times(factor, value)),
-            slope: plus(sum.slope, times(factor, slope)),
+            value: sum(so.value, product(factor, value)),
+            slope: sum(so.slope, product(factor, slope)),
           }
         },
         { value: node.exact!, slope: ZERO },
       )
     case 'square':
-      return { value: times(a.value, a.value), slope: times(TWO, times(a.value, a.slope)) }
+      return { value: product(a.value, a.value), slope: product(TWO, product(a.value, a.slope)) }
     case 'mul':
     case 'mul_no_nan':
-      return { value: times(a.value, b.value), slope: plus(times(a.slope, b.value), times(a.value, b.slope)) }
+      return {
+        value: product(a.value, b.value),
+        slope: sum(product(a.slope, b.value), product(a.value, b.slope)),
+      }
     case 'div':
       return quotient(a, b)
     case 'pow':
       return power(a, b)
-    case 'abs':
-      return {
-        value: signOf(a.value) < 0 ? negated(a.value) : a.value,
-        slope: signOf(a.value) < 0 ? negated(a.slope) : a.slope,
-      }
-    case 'max':
-      return compare(a.value, b.value) >= 0 ? a : b
-    case 'min':
-      return compare(a.value, b.value) <= 0 ? a : b
-    case 'lt':
-      return truth(compare(a.value, b.value) < 0)
-    case 'le':
-      return truth(compare(a.value, b.value) <= 0)
-    case 'eq':
-      return truth(compare(a.value, b.value) === 0)
-    case 'and':
-      return truth(signOf(a.value) !== 0 && signOf(b.value) !== 0)
-    case 'or':
-      return truth(signOf(a.value) !== 0 || signOf(b.value) !== 0)
     case 'not':
-      return truth(signOf(a.value) === 0)
+      return a.value === undefined ? undefined : truth(signOf(a.value) === 0)
     case 'sign':
-      return { value: rational(signOf(a.value))!, slope: ZERO }
+      return a.value === undefined ? undefined : { value: rational(signOf(a.value))!, slope: ZERO }
     case 'floor':
-      return { value: floorOf(a.value), slope: ZERO }
-    case 'log':
-      return compare(a.value, ONE) === 0 ? { value: ZERO, slope: a.slope } : undefined
+      return a.value === undefined ? undefined : { value: floorOf(a.value), slope: ZERO }
+    case 'abs':
+      return a.value === undefined ? undefined : signOf(a.value) < 0 ? opposite(a) : a
+    case 'max':
+    case 'min':
+    case 'lt':
+    case 'le':
+    case 'eq':
+    case 'and':
+    case 'or':
+      return a.value === undefined || b.value === undefined ? undefined : compared(node.op, a, b)
     default:
-      return atZero(node.op, a)
+      return functionOf(node.op, a)
+  }
+}
+
+function compared(op: TapeNode['op'], a: Dual, b: Dual): Dual {
+  const [x, y] = [a.value!, b.value!]
+  switch (op) {
+    case 'max':
+      return compare(x, y) >= 0 ? a : b
+    case 'min':
+      return compare(x, y) <= 0 ? a : b
+    case 'lt':
+      return truth(compare(x, y) < 0)
+    case 'le':
+      return truth(compare(x, y) <= 0)
+    case 'eq':
+      return truth(compare(x, y) === 0)
+    case 'and':
+      return truth(signOf(x) !== 0 && signOf(y) !== 0)
+    default:
+      return truth(signOf(x) !== 0 || signOf(y) !== 0)
   }
 }
 
 const truth = (yes: boolean): Dual => ({ value: yes ? ONE : ZERO, slope: ZERO })
 
-function atZero(op: TapeNode['op'], { value, slope }: Dual): Dual | undefined {
+/** Functions whose slope may be rational where their value is not. */
+function functionOf(op: TapeNode['op'], { value, slope }: Dual): Dual | undefined {
+  if (value === undefined) return undefined
+  if (op === 'log' || op === 'log1p') {
+    const inside = op === 'log' ? value : plus(ONE, value)
+    if (signOf(inside) <= 0) return undefined
+    return { value: compare(inside, ONE) === 0 ? ZERO : undefined, slope: product(slope, reciprocal(inside)) }
+  }
+  if (op === 'atan') {
+    const rest = reciprocal(plus(ONE, times(value, value)))
+    return { value: signOf(value) === 0 ? ZERO : undefined, slope: product(slope, rest) }
+  }
+  if (signOf(value) !== 0) return undefined
+  if (op === 'softplus') return { value: undefined, slope: product(HALF, slope) }
   const found = AT_ZERO[op]
-  if (found === undefined || signOf(value) !== 0) return undefined
-  return { value: found[0], slope: times(found[1], slope) }
+  return found === undefined ? undefined : { value: found[0], slope: product(found[1], slope) }
 }
 
 function quotient(a: Dual, b: Dual): Dual | undefined {
-  const inverse = reciprocal(b.value)
+  const inverse = b.value === undefined ? undefined : reciprocal(b.value)
   if (inverse === undefined) return undefined
-  const value = times(a.value, inverse)
-  return { value, slope: times(minus(a.slope, times(value, b.slope)), inverse) }
+  const value = product(a.value, inverse)
+  const moved = product(MINUS_ONE, product(value, b.slope))
+  return { value, slope: product(sum(a.slope, moved), inverse) }
 }
 
 function power(base: Dual, exponent: Dual): Dual | undefined {
+  if (exponent.value === undefined || base.value === undefined) return undefined
   const n = Number(exponent.value.top)
-  if (exponent.value.bottom !== 1n || signOf(exponent.slope) !== 0 || n < 1 || n > 32) return undefined
-  let before: Rational | undefined = ONE
-  for (let k = 1; k < n; k++) before = before === undefined ? undefined : kept(times(before, base.value))
-  if (before === undefined) return undefined
-  return { value: times(before, base.value), slope: times(times(exponent.value, before), base.slope) }
+  const isConstant = exponent.slope !== undefined && signOf(exponent.slope) === 0
+  if (exponent.value.bottom !== 1n || !isConstant || n < 1 || n > 32) return undefined
+  let before: Part = ONE
+  for (let k = 1; k < n; k++) before = kept(product(before, base.value))
+  return { value: product(before, base.value), slope: product(product(exponent.value, before), base.slope) }
 }

@@ -91,7 +91,7 @@ export function lineOf(
 ): Line {
   const tape = tapeOf(scalars, [root])
   const { lo, hi } = box.get(variable)!
-  return { tape, variable, lo, hi, box }
+  return { tape, variable, lo, hi, box, graph: { scalars, root } }
 }
 
 /** In terms of the residual, if the loss depends on nothing else. */

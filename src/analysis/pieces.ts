@@ -5,8 +5,9 @@
  */
 import type { Clock } from './clock.ts'
 import { type Dual, exactly } from './exact.ts'
-import { above, below, type Interval, interval, isBounded, middle, point, sub } from './interval.ts'
+import { above, below, type Interval, interval, isBounded, isPoint, middle, point, sub } from './interval.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
+import type { Scalar, Scalars } from './scalars.ts'
 import { type Box, type Choices, differentiate, enclose, type Jet, type Tape } from './tape.ts'
 
 /** A function of one variable on an interval; all other variables are in the box. */
@@ -16,6 +17,8 @@ export interface Line {
   readonly lo: number
   readonly hi: number
   readonly box: Box
+  /** The graph that the tape was made of, if it is at hand: with it, equal numbers are recognized that are not rational. */
+  readonly graph?: { readonly scalars: Scalars; readonly root: Scalar }
 }
 
 export interface Piece {
@@ -230,7 +233,8 @@ function statusOf(
   hi: number,
 ): { readonly choices?: Choices; readonly open: readonly Open[] } {
   const jets = jetsOver(line, lo, hi)
-  const { nodes, roots } = line.tape
+  const { roots } = line.tape
+  const varying = varyingOf(line)
   const [choices, open] = [new Map<number, number>(), [] as Open[]]
   const seen = new Set<number>()
   const pending = [roots[0]]
@@ -239,17 +243,31 @@ function statusOf(
     const id = pending.pop()!
     if (seen.has(id)) continue
     seen.add(id)
-    if (jets[id].slopes === undefined && nodes[id].op !== 'select') {
+    // What is constant in this box, but not everywhere, has its branches recorded as well.
+    if (!varying[id]) {
       isDefined &&= !jets[id].value.partial
       continue
     }
     const found = decided(line.tape, id, jets)
     if (found.choice !== undefined) choices.set(id, found.choice)
-    if (jets[id].value.partial && found.choice === undefined) isDefined = false
+    if (jets[id].value.partial) isDefined = false
     open.push(...found.open)
     pending.push(...found.next)
   }
   return open.length > 0 || !isDefined ? { open } : { choices, open }
+}
+
+const dependence = new WeakMap<Tape, readonly boolean[]>()
+
+/** Which nodes depend on the variable. A tape belongs to one line. */
+function varyingOf({ tape, variable }: Line): readonly boolean[] {
+  const found = dependence.get(tape) ?? []
+  if (found.length > 0) return found
+  const varying: boolean[] = []
+  for (const { op, name, args } of tape.nodes)
+    varying.push(op === 'variable' ? name === variable : args.some((arg) => varying[arg]))
+  dependence.set(tape, varying)
+  return varying
 }
 
 interface Decision {
@@ -426,6 +444,8 @@ function isOneFunction(line: Line, { lo, hi }: Zone, choices: Choices): boolean 
 }
 
 interface Side {
+  /** The node of the graph that is its value; equal nodes are equal numbers. */
+  readonly node: Scalar | undefined
   readonly value: Interval
   readonly slope: Interval
   readonly dual: Dual | undefined
@@ -439,6 +459,8 @@ function jointOf(line: Line, zone: Zone, before: Choices, after: Choices): Joint
     line.tape,
     new Map(line.box).set(line.variable, exact === undefined ? interval(lo, hi) : point(at)),
   )[line.tape.roots[0]]
+  const isEqual = left.node !== undefined && left.node === right.node
+  const value = meeting(left.value, right.value, left.dual?.value, right.dual?.value)
   return {
     lo,
     hi,
@@ -446,7 +468,7 @@ function jointOf(line: Line, zone: Zone, before: Choices, after: Choices): Joint
     isOwn: isOwnOf(line, zone, own, [left, right]),
     own,
     isContinuous: isSingle === true && isContinuousOver(line, lo, hi),
-    value: meeting(left.value, right.value, left.dual?.value, right.dual?.value),
+    value: isEqual ? { ...value, isSame: true } : value,
     slope: meeting(left.slope, right.slope, left.dual?.slope, right.dual?.slope),
   }
 }
@@ -458,7 +480,18 @@ function sideOf(line: Line, { lo, hi, exact }: Zone, choices: Choices): Side {
   const jet = differentiate(tape, new Map(box).set(variable, place), [variable], choices, 1)[tape.roots[0]]
   const dual =
     exact === undefined ? undefined : exactly(tape, exact, variable, othersOf(line), choices)[tape.roots[0]]
-  return { value: jet.value, slope: jet.slopes?.[0] ?? point(0), dual }
+  return { node: nodeAt(line, exact, choices), value: jet.value, slope: jet.slopes?.[0] ?? point(0), dual }
+}
+
+function nodeAt(
+  { graph, variable, tape }: Line,
+  exact: Rational | undefined,
+  choices: Choices,
+): Scalar | undefined {
+  if (graph === undefined || exact === undefined) return undefined
+  const places = new Map(graph.scalars.reachable(graph.root).map((id, place) => [id, place]))
+  if (places.size !== tape.nodes.length) return undefined
+  return graph.scalars.settled(graph.root, variable, exact, (id) => choices.get(places.get(id) ?? -1))
 }
 
 /** Whether the value at the place is that of a side. */
@@ -473,9 +506,12 @@ function isOwnOf(
   // Between neighbouring float64 only one thing changes, and no number lies there.
   if (exact === undefined) return isSingle
   const { tape, variable } = line
-  const dual = exactly(tape, exact, variable, othersOf(line), new Map())[tape.roots[0]]
-  if (dual === undefined || sides.some((side) => side.dual === undefined)) return undefined
-  return sides.some((side) => compare(side.dual!.value, dual.value) === 0)
+  const node = nodeAt(line, exact, new Map())
+  if (node !== undefined && sides.some((side) => side.node === node)) return true
+  const value = exactly(tape, exact, variable, othersOf(line), new Map())[tape.roots[0]]?.value
+  const known = sides.map((side) => side.dual?.value)
+  if (value === undefined || known.some((one) => one === undefined)) return undefined
+  return known.some((one) => compare(one!, value) === 0)
 }
 
 function isContinuousOver(line: Line, lo: number, hi: number): boolean {
@@ -485,6 +521,8 @@ function isContinuousOver(line: Line, lo: number, hi: number): boolean {
 
 function meeting(left: Interval, right: Interval, a: Rational | undefined, b: Rational | undefined): Meeting {
   if (a !== undefined && b !== undefined) return { left, right, isSame: compare(a, b) === 0 }
+  // An enclosure that is a point is the number itself.
+  if (isPoint(left) && isPoint(right)) return { left, right, isSame: left.lo === right.lo }
   const isApart = left.hi < right.lo || right.hi < left.lo
   return { left, right, isSame: isApart ? false : undefined }
 }

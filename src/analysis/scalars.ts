@@ -228,6 +228,39 @@ export class Scalars {
     return done.get(root)!
   }
 
+  /**
+   * The function at an exact place, as it is on one side of its kinks. Equal nodes are equal numbers, whether they
+   * are rational or not.
+   *
+   * @param choose which side counts at a node: see `Choices` of tape.ts
+   */
+  settled(root: Scalar, variable: string, at: Rational, choose: (id: Scalar) => number | undefined): Scalar {
+    const done = new Map<Scalar, Scalar>()
+    for (const id of this.reachable(root)) {
+      const node = this.nodes[id]
+      const args = node.args.map((arg) => done.get(arg)!)
+      done.set(id, this.#settledNode(node, id, args, variable, at, choose(id)))
+    }
+    return done.get(root)!
+  }
+
+  #settledNode(
+    node: ScalarNode,
+    id: Scalar,
+    args: readonly Scalar[],
+    variable: string,
+    at: Rational,
+    choice: number | undefined,
+  ): Scalar {
+    if (node.op === 'variable') return node.name === variable ? this.exact(at) : id
+    if (node.args.length === 0) return id
+    if (choice === undefined) return this.#rebuilt(node, args)
+    if (node.op === 'abs') return this.combination(args, [choice > 0 ? ONE : negated(ONE)], ZERO)
+    return node.op === 'max' || node.op === 'min' || node.op === 'select'
+      ? args[choice]
+      : this.constant(choice)
+  }
+
   /** A node of the same kind on other arguments. */
   #rebuilt(node: ScalarNode, args: readonly Scalar[]): Scalar {
     if (node.op === 'select') return this.select(args[0], args[1], args[2])
@@ -400,6 +433,7 @@ export class Scalars {
   #functionOfConstant(op: ScalarOp, x: Rational): Scalar | undefined {
     if (op === 'sign') return this.constant(signOf(x))
     if (op === 'floor') return this.exact(floorOf(x))
+    if (op === 'log1p') return this.make('log', [this.exact(plus(ONE, x))])
     const exact = signOf(x) === 0 ? AT_ZERO[op] : compare(x, ONE) === 0 ? AT_ONE[op] : undefined
     return exact === undefined ? undefined : this.exact(exact)
   }

@@ -178,10 +178,14 @@ export function convexity(pieces: Pieces, clock: Clock, sign: 1 | -1 = 1): Shape
 }
 
 /** How far a joint is from turning in the right direction (0: it does). */
-function turnsAt({ value, slope, isContinuous, isOwn }: Joint, sign: 1 | -1): number | 'wrong' | undefined {
-  const gap = isContinuous || (value.isSame === true && isOwn === true) ? 0 : gapOf(value)
-  if (gap === undefined || isOwn !== true)
-    return value.isSame === false || isOwn === false ? 'wrong' : undefined
+function turnsAt(
+  { value, slope, isContinuous, isOwn, own }: Joint,
+  sign: 1 | -1,
+): number | 'wrong' | undefined {
+  if (isOwn === false) return 'wrong'
+  const isExact = isContinuous || (value.isSame === true && isOwn === true)
+  const gap = isExact ? 0 : gapAround(value, own)
+  if (gap === undefined) return value.isSame === false ? 'wrong' : undefined
   const [left, right] = sign > 0 ? [slope.left, slope.right] : [slope.right, slope.left]
   if (slope.isSame === true || left.hi <= right.lo) return gap
   if (left.lo > right.hi + ROUNDING * scaleOf(left, right)) return gap === 0 ? 'wrong' : undefined
@@ -194,6 +198,13 @@ export function gapOf({ left, right, isSame }: Joint['value']): number | undefin
   if (isSame === true) return 0
   const gap = Math.max(left.hi, right.hi) - Math.min(left.lo, right.lo)
   return gap <= ROUNDING * scaleOf(left, right) ? gap : undefined
+}
+
+/** The same for both sides and the value at the place itself. */
+function gapAround(value: Joint['value'], own: Interval): number | undefined {
+  const gaps = [gapOf(value), gapOf({ left: value.left, right: own, isSame: undefined })]
+  if (own.partial || gaps.some((gap) => gap === undefined)) return undefined
+  return Math.max(Number.MIN_VALUE, ...gaps.map((gap) => gap!))
 }
 
 const scaleOf = (a: Interval, b: Interval) => Math.max(1, magnitude(a), magnitude(b))

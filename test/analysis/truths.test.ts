@@ -52,6 +52,9 @@ const TRUTHS: readonly Truth[] = [
   ['soft_margin', {}, 'classification_calibrated', 'proved'],
   ['soft_margin', {}, 'proper', 'supported', { link: 'sigmoid' }],
   ['soft_margin', {}, 'convex', 'proved'],
+  ['binary_cross_entropy_with_logits', {}, 'convex', 'proved'],
+  ['binary_cross_entropy_with_logits', {}, 'classification_calibrated', 'proved'],
+  ['binary_cross_entropy', {}, 'convex', 'proved'],
   ['hinge', {}, 'classification_calibrated', 'proved'],
   ['hinge', {}, 'proper', 'refuted'],
   ['hinge', {}, 'differentiable', 'refuted'],
@@ -127,6 +130,26 @@ describe('a formula', () => {
     expect(verdictsOf('max(20, asin(x)^4)').convex!.verdict).not.toBe('proved')
     expect(verdictsOf('relu(log(x))').bounded_below!.verdict).not.toBe('proved')
     expect(verdictsOf('0 * log(x)').finite!.verdict).toBe('refuted')
+  })
+
+  it('that is constant on one side of a jump keeps the jump', () => {
+    const { continuous, differentiable, convex } = verdictsOf('max((3 <= x ? x : 2) - log1p(2), 1.5)')
+    expect([continuous, differentiable, convex].map((found) => found!.verdict)).toEqual([
+      'refuted',
+      'refuted',
+      'refuted',
+    ])
+    expect(continuous!.evidence).toMatchObject({ at: 3 })
+  })
+
+  it('that rounds what has no value is not proved to be bounded', () => {
+    expect(verdictsOf('round(safe_sqrt(round(x)))').bounded_below!.verdict).not.toBe('proved')
+  })
+
+  it('whose branches meet in numbers that are not rational is proved to be smooth', () => {
+    const { convex, differentiable, smooth } = verdictsOf('x > 0 ? softplus(-x) + x : softplus(x)')
+    expect([convex, differentiable].map((found) => found!.verdict)).toEqual(['proved', 'proved'])
+    expect(smooth!.evidence).toMatchObject({ bound: expect.closeTo(0.25, 9) })
   })
 
   it('is never proved to be what a point contradicts', () => {

@@ -87,6 +87,7 @@ export function attackProofs(loss: Loss, random: Random, points = 300, budgetMs 
       isProved('continuous') &&
       right - left < 1e-5 &&
       rise > 1 &&
+      Math.abs(fb.lo) < 1e3 &&
       (!isProved('lipschitz') || number('lipschitz', 'bound') < 1e4)
     )
       tell('continuous')
