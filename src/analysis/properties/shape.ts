@@ -3,7 +3,7 @@ import { within } from '../clock.ts'
 import { curvatureOf } from '../curvature.ts'
 import { type Interval, interval } from '../interval.ts'
 import { type Pieces, piecesOf } from '../pieces.ts'
-import { pointOf, segmentOf } from '../segments.ts'
+import { pointBox, pointOf, segmentOf } from '../segments.ts'
 import { boundsOver, convexity, isNeverNegative, rangeOf } from '../shape.ts'
 import type { Case } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
@@ -11,6 +11,7 @@ import { type Finding, forAll, proved, refuted, supported, unknown } from '../ve
 import { type Context, cut, ofShape, type Property, RULES_OF_CURVATURE, rounded } from './context.ts'
 
 const SEGMENTS = 16
+const CHORDS = 200
 
 function convex(context: Context): Finding {
   const ruled = context.subject.cases.map((one) => byRules(one, context))
@@ -86,8 +87,36 @@ function alongSegments(context: Context, ruled: readonly Finding[]): Finding {
   if (open.length === 0)
     return supported(`${RULES_OF_CURVATURE}, in ${ruled.length} of all cases`, { cases: ruled.length })
   return count === 0
-    ? unknown('no rule says so, and the formula could not be cut into pieces')
+    ? byPoints(open, context)
     : supported(`convex on ${count} random lines`, { lines: count })
+}
+
+/** Random chords, their ends and their middles enclosed. */
+function byPoints(cases: readonly Case[], { clock, random }: Context): Finding {
+  const own = within(clock, 400)
+  const tapes = cases.map(({ scalars, root }) => tapeOf(scalars, [root]))
+  let count = 0
+  for (let i = 0; i < CHORDS && !own.isOver(); i++) {
+    const [one, tape] = [cases[i % cases.length], tapes[i % cases.length]]
+    const segment = segmentOf(one, random)
+    const [a, m, b] = [0, 0.5, 1].map((t) => enclose(tape, pointBox(pointOf(segment, t)))[tape.roots[0]])
+    if ([a, m, b].some(({ lo, hi, partial }) => partial || !(hi - lo < 1e-6 * Math.max(1, Math.abs(lo)))))
+      continue
+    count++
+    const chord = a.hi / 2 + b.hi / 2
+    if (m.lo > chord + 1e-9 * Math.max(1, Math.abs(chord))) {
+      const points = [0, 0.5, 1].map((t) => pointOf(segment, t))
+      const losses = [a.lo, m.lo, b.lo].map(rounded)
+      return refuted('the chord between two points lies below the loss', {
+        points,
+        losses,
+        labels: one.labels,
+      })
+    }
+  }
+  return count === 0
+    ? unknown('no rule says so, and the formula could not be cut into pieces')
+    : supported(`no chord of ${count} lies below the loss`, { chords: count })
 }
 
 function quasiconvex(context: Context): Finding {

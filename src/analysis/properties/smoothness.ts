@@ -172,7 +172,34 @@ function steepest(pieces: NonNullable<Context['curves']['curves'][number]['piece
 }
 
 /** The Euclidean norm of the bounds of the partial derivatives. */
-function lipschitzOverBox({ subject }: Context): Finding {
+function lipschitzOverBox(context: Context): Finding {
+  const whole = enclosedGradient(context)
+  return whole.verdict === 'unknown' ? slopesAlongSegments(context, whole) : whole
+}
+
+/** The slopes along random lines have bounds: no proof that all have. */
+function slopesAlongSegments({ subject, clock, random }: Context, otherwise: Finding): Finding {
+  const own = within(clock, 400)
+  let [count, steepest] = [0, 0]
+  for (let i = 0; i < SEGMENTS && !own.isOver(); i++) {
+    const segment = segmentOf(subject.cases[i % subject.cases.length], random)
+    const pieces = piecesOf(segment.line, own)
+    if (pieces === undefined || pieces.joints.some(jumps)) continue
+    const length = Math.hypot(...Object.keys(segment.to).map((name) => segment.to[name] - segment.from[name]))
+    const { bounds, least, most } = rangeOf(pieces, 1, own, 60)
+    if (!Number.isFinite(magnitude(bounds)) || length === 0) continue
+    count++
+    steepest = Math.max(steepest, -least.value / length, most.value / length)
+  }
+  return count === 0
+    ? otherwise
+    : supported(`the slopes along ${count} random lines have a bound`, {
+        lines: count,
+        attained: rounded(steepest),
+      })
+}
+
+function enclosedGradient({ subject }: Context): Finding {
   const findings = subject.cases.map((one) => {
     const { slopes, isContinuous, value } = overBox(one)
     if (!isContinuous || value.partial) return unknown('a condition or a jump depends on the input')
