@@ -14,7 +14,7 @@ COPY setup/build.js setup/
 COPY src src
 RUN npm run build
 
-# What runs: without the GPU's packages, and with them. SQLite's are optional, too, one a platform, and needed.
+# The production dependencies, without and with the GPU packages. The binary of SQLite is an optional package, too, but needed.
 FROM sources AS dependencies
 RUN npm ci --omit=dev --ignore-scripts \
   && rm -r node_modules/webgpu node_modules/@tensorflow/tfjs-backend-webgpu
@@ -22,7 +22,7 @@ RUN npm ci --omit=dev --ignore-scripts \
 FROM sources AS dependencies-with-gpu
 RUN npm ci --omit=dev --ignore-scripts
 
-# TensorFlow's library and the addon that calls it. Python, pip and a compiler stay behind in this stage.
+# TensorFlow's library and the addon that calls it. Python, pip and the compiler remain in this stage.
 FROM sources AS tensorflow
 # Debian drops old versions from its mirrors: a pinned one would not build next month.
 # hadolint ignore=DL3008
@@ -37,17 +37,17 @@ RUN npm run setup:tensorflow -- --gpu
 
 FROM node:24-bookworm-slim AS runtime
 ENV NODE_ENV=production PORT=8080
-# Why glibc shall keep 32 MB: ARCHITECTURE.md, "The event loop".
+# Why glibc should keep 32 MB: see ARCHITECTURE.md, "The event loop".
 ENV MALLOC_TRIM_THRESHOLD_=33554432 MALLOC_MMAP_THRESHOLD_=33554432
 WORKDIR /app
 COPY --from=build /app/dist dist
 COPY package.json LICENSE ./
-# Registered losses: -v lossd:/app/data keeps them.
+# To keep registered losses, run with -v lossd:/app/data.
 RUN install --directory --owner 1000 data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# Why the flag: ARCHITECTURE.md, "The event loop".
+# Why this flag: see ARCHITECTURE.md, "The event loop".
 CMD ["node", "--single-threaded-gc", "dist/server.js"]
 
 # docker run --gpus all --shm-size 1g: the NVIDIA container toolkit brings the driver.

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { swiftshaderEnvironment } from './test/support/swiftshader.ts'
 
@@ -5,6 +6,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    // The default leaves one core free. Many tests wait for a disk, a process or a timer, so no core needs to be.
+    poolOptions: { forks: { maxForks: availableParallelism() } },
+    setupFiles: ['test/support/turn.ts'],
     env: swiftshaderEnvironment(),
     // Servers, threads and trainings start in tests; a slow machine is not a failure.
     testTimeout: 60_000,

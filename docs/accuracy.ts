@@ -3,12 +3,11 @@
  * hard inputs and writes docs/accuracy.md, together with PyTorch's errors if `LOSSD_BENCH_PYTHON` (default python3)
  * has torch. With --only it prints the table instead. Fails if a loss exceeds its bound.
  */
-import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { env } from 'node:process'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { openJsonLines } from '../load/json-lines.ts'
 import compiled from '../src/engines/compiled.ts'
 import type { Engine } from '../src/engines/contract.ts'
 import type { Loss } from '../src/losses/define.ts'
@@ -200,16 +199,8 @@ interface Torch {
 async function openTorch(): Promise<Torch> {
   const python = env.LOSSD_BENCH_PYTHON || 'python3'
   const script = fileURLToPath(new URL('accuracy_torch.py', import.meta.url))
-  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] })
-  child.on('error', () => {})
-  child.stdin.on('error', () => {})
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const hear = async () => {
-    const { value, done } = await lines.next()
-    return done ? undefined : JSON.parse(value)
-  }
+  const { hear, ask, close } = openJsonLines(python, [script])
   const hello = await hear()
-  const close = () => child.stdin.end()
   if (hello?.about === undefined) {
     return {
       about: `PyTorch is not available here (${hello?.unavailable ?? `${python} does not run`})`,
@@ -227,8 +218,7 @@ async function openTorch(): Promise<Torch> {
       params: { ...defaultsOf(loss), ...params },
       tensors: Object.fromEntries(sent),
     }
-    child.stdin.write(`${JSON.stringify(request)}\n`)
-    return resultsIn(await hear())
+    return resultsIn(await ask(request))
   }
   return { about: hello.about, answer, close }
 }

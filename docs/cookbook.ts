@@ -1,19 +1,24 @@
 /**
- * The cookbook: definition documents in docs/cookbook/, their order and one request of each in docs/cookbook.json. From them
- * `npm run docs` writes docs/cookbook.md; test/cookbook/ holds them to the code.
+ * Generates docs/cookbook.md (`npm run docs`) from the definition documents in docs/cookbook/ and from docs/cookbook.json,
+ * which has their order and one request each. test/cookbook/ tests them.
  */
 import { readFileSync } from 'node:fs'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import type { Definition, InputDefinition, ParamDefinition } from '../src/losses/custom.ts'
+import {
+  type Definition,
+  type InputDefinition,
+  type ParamDefinition,
+  sourceOf,
+} from '../src/losses/custom.ts'
 import type { BatchDependence } from '../src/losses/define.ts'
 
 export interface Recipe {
   readonly name: string
   readonly title: string
-  /** What is inferred from the formula. */
+  /** The dependence between rows that lossd infers from the formula. */
   readonly couples: Exclude<BatchDependence, 'group'>
-  /** Whether the formula alone defines it: the request holds it then. */
+  /** Whether the formula and the tensors are enough. The request then contains the formula. */
   readonly shorthand?: boolean
   /** Inputs and options. */
   readonly request: Readonly<Record<string, unknown>>
@@ -36,7 +41,7 @@ export function readCookbook(): readonly Chapter[] {
   }))
 }
 
-/** What the page shows of all recipes, with the answers of a service. */
+/** All recipes as Markdown, with the responses of a service. */
 export async function cookbookText(): Promise<string> {
   const chapters = readCookbook()
   const answers = await answersOf(chapters.flatMap(({ recipes }) => recipes))
@@ -47,14 +52,14 @@ export async function cookbookText(): Promise<string> {
     .join('\n\n')
 }
 
-/** The titles, with links. */
+/** The table of contents. */
 export function cookbookContents(): string {
   return readCookbook()
     .map(({ title, recipes }) => `- ${title}: ${recipes.map((recipe) => linkTo(recipe.title)).join(', ')}`)
     .join('\n')
 }
 
-/** As GitHub makes anchors of headings. */
+/** The anchor that GitHub generates for a heading. */
 function linkTo(title: string): string {
   const anchor = title
     .toLowerCase()
@@ -63,7 +68,7 @@ function linkTo(title: string): string {
   return `[${title}](#${anchor})`
 }
 
-/** In float64, so that no machine's rounding stands in them. */
+/** Computed in float64, so that the responses do not depend on the rounding of one machine. */
 async function answersOf(recipes: readonly Recipe[]): Promise<Map<Recipe, string>> {
   const { fastify } = await buildApp({ ...loadConfig({}), engine: 'interpreter', store: 'none' })
   const url = await fastify.listen({ port: 0, host: '127.0.0.1' })
@@ -89,9 +94,9 @@ function shorthandOf({ definition: { formula }, request }: Recipe): object {
 }
 
 const COUPLES: Readonly<Record<Recipe['couples'], string>> = {
-  element: 'Every element is computed by itself.',
-  row: 'Every row is computed by itself.',
-  batch: 'The rows of a request are compared with each other: send the whole batch at once.',
+  element: 'Each element is computed independently.',
+  row: 'Each row is computed independently.',
+  batch: 'The rows of a request depend on each other: send the whole batch in one request.',
 }
 
 function section(recipe: Recipe, answer: string): string {
@@ -100,7 +105,7 @@ function section(recipe: Recipe, answer: string): string {
   return [
     `### ${title}`,
     about,
-    `\`\`\`\n${formula}\n\`\`\``,
+    `\`\`\`\n${sourceOf(formula)}\n\`\`\``,
     declarations(definition),
     command(recipe),
     `\`\`\`json\n${answer}\n\`\`\``,
@@ -110,19 +115,25 @@ function section(recipe: Recipe, answer: string): string {
     .replace('```\n\n```json', '```\n```json')
 }
 
-/** Inputs, parameters and denominator, a line each. */
+/** The inputs, parameters and denominator, one line each. */
 function declarations({ inputs, params = {}, denominator }: Definition): string {
   return [
     ...Object.entries(inputs).map(inputLine),
     ...Object.entries(params).map(paramLine),
-    ...(denominator === undefined ? [] : [`- The mean divides by the sum of \`${denominator}\`.`]),
+    ...(denominator === undefined ? [] : [`- The mean divides by the sum of \`${sourceOf(denominator)}\`.`]),
   ].join('\n')
 }
 
 function inputLine([name, input]: [string, InputDefinition]): string {
   const { axes = '...', kind = 'real', differentiable, optional, about } = input
-  const notes = [kind, ...(optional ? ['optional'] : []), ...(differentiable ? ['with a gradient'] : [])]
-  return `- \`${name}[${axes.replaceAll(',', ', ')}]\` (${notes.join(', ')}): ${about}`
+  const notes = [
+    ...(axes === '' ? ['one number'] : []),
+    kind,
+    ...(optional ? ['optional'] : []),
+    ...(differentiable ? ['with a gradient'] : []),
+  ]
+  const layout = axes === '' ? '' : `[${axes.replaceAll(',', ', ')}]`
+  return `- \`${name}${layout}\` (${notes.join(', ')}): ${about}`
 }
 
 function paramLine([name, { default: standard, description }]: [string, ParamDefinition]): string {
@@ -135,7 +146,7 @@ function command(recipe: Recipe): string {
   return `\`\`\`sh\ncurl -s localhost:8080${path} -H 'content-type: application/json' -d '\n  ${laidOut(body)}'\n\`\`\``
 }
 
-/** A member a line, short ones side by side. */
+/** One member per line, with short ones on the same line. */
 function laidOut(body: object): string {
   const members = Object.entries(body).map(([name, value]) => `${JSON.stringify(name)}: ${spaced(value)}`)
   const lines: string[] = []

@@ -1,4 +1,4 @@
-/** The parts of docs/formats.md that are generated: dtypes, and a request and its answer byte by byte. */
+/** Generates parts of docs/formats.md: the formats, the dtypes, and a hex dump of a request and its response. */
 import { loadConfig } from '../src/config.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { createProgramSource } from '../src/losses/program.ts'
@@ -11,7 +11,29 @@ import { DTYPE_OF_CODE } from '../src/wire/safetensors/dtype-codes.ts'
 /** Marker -> text. */
 export async function formatsText(): Promise<Readonly<Record<string, string>>> {
   const request = exampleRequest()
-  return { dtypes: dtypesTable(), request: dump(request), answer: dump(await answerTo(request)) }
+  return {
+    formats: formatsTable(),
+    dtypes: dtypesTable(),
+    request: dump(request),
+    answer: dump(await answerTo(request)),
+  }
+}
+
+function formatsTable(): string {
+  const rows = formats.map(({ title, mediaTypes, layout, bodyLimit, compresses }) => {
+    const types = mediaTypes.map((type) => `\`${type}\``).join(', or ')
+    const cells = [title, types, layout.tensors, layout.options, LIMITS[bodyLimit], compresses ? 'yes' : 'no']
+    return `| ${cells.join(' | ')} |`
+  })
+  const head = '| format | media type | tensors | everything else | largest body | compressed answers |'
+  return [head, '|---|---|---|---|---|---|', ...rows].join('\n')
+}
+
+const mebibytes = (bytes: number) => `${bytes / 2 ** 20} MiB`
+const { jsonBodyLimit, binaryBodyLimit } = loadConfig({})
+const LIMITS = {
+  json: `\`LOSSD_JSON_BODY_LIMIT\`, ${mebibytes(jsonBodyLimit)}`,
+  binary: `\`LOSSD_BINARY_BODY_LIMIT\`, ${mebibytes(binaryBodyLimit)}`,
 }
 
 function dtypesTable(): string {
@@ -19,7 +41,7 @@ function dtypesTable(): string {
   return ['| dtype | in safetensors | bytes |', '|---|---|---|', ...rows].join('\n')
 }
 
-/** Huber with delta 2 of two numbers, written as any other client would. */
+/** A request for huber with delta 2 and two numbers, written without the service's own encoder. */
 function exampleRequest(): Buffer {
   const header = {
     __metadata__: { params: '{"delta":2}' },
@@ -43,7 +65,7 @@ async function answerTo(request: Buffer): Promise<Buffer> {
 
 const WIDTH = 16
 
-/** As `xxd -g 1` prints it. */
+/** A hex dump like that of `xxd -g 1`. */
 function dump(bytes: Buffer): string {
   const lines: string[] = []
   for (let at = 0; at < bytes.length; at += WIDTH) {

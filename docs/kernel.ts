@@ -1,6 +1,7 @@
 /**
- * `npm run kernel -- huber [param=value ...]`: prints the formula of a loss and the loops of the kernel that
- * computes its value and gradients. A loss of your own is given by the file of its definition. The instructions are defined in src/engines/compiled/emit.ts and emit/.
+ * `npm run kernel -- huber [param=value ...]`: prints the formula of a loss and the loops of the kernel that computes its
+ * value and gradients. For a custom loss, pass the file of its definition instead of a name. The instructions are defined
+ * in src/engines/compiled/emit.ts and emit/.
  */
 import { readFileSync } from 'node:fs'
 import { planOf } from '../src/engines/compiled/kernel.ts'
@@ -14,7 +15,7 @@ import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { createProgramSource, type ProgramSignature } from '../src/losses/program.ts'
 import { checkDefinition } from '../src/schemas/definition.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
-import { formats } from '../src/wire/index.ts'
+import { decodeObject } from '../src/wire/index.ts'
 
 /** One cotangent for all values, and no parameter known at compile time. */
 const VARIANT = { uniform: true, staticPredicates: new Map() }
@@ -46,7 +47,7 @@ function formulaOf({ name: title, formula, denominator }: Loss): string {
   return `# ${title}\n${lines}${denominator === undefined ? '' : `\n# each value's share of the mean's denominator\n${denominator.source}`}`
 }
 
-/** The kernel that the service would compile for the loss's first example, or for a usual request of an own loss. */
+/** The kernel that the service would compile for the loss's first example, or for a typical request of a custom loss. */
 function kernelOf(chosen: Loss, params: Params): string {
   const { program } = createProgramSource()(chosen, structureOf(chosen, params))
   return [printPlan(planOf(program, VARIANT)), ...shortRows(program)].join('\n\n')
@@ -59,9 +60,8 @@ function structureOf(chosen: Loss, params: Params): ProgramSignature {
     return { ...usual, params: { ...usual.params, ...params } }
   }
   const body = { ...example.inputs, params: { ...example.params, ...params } }
-  const json = formats.find((format) => format.name === 'json')!
   const limits = { maxElements: 1e6, maxTensors: 32, maxIntermediate: 1e9, maxCost: 1e12 }
-  const decoded = json.decode(Buffer.from(JSON.stringify(body)), limits)
+  const decoded = decodeObject(body, limits)
   const plan = createRequestPlanSource(createProgramSource(), limits)(catalog.resolve(chosen.name)!, decoded)
   return { inputs: plan.layouts, params: plan.options.params, wants: plan.wants, hessians: [] }
 }

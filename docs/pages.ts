@@ -1,6 +1,6 @@
 /**
- * `npm run docs`, its last part: writes a page for each loss into docs/losses, and their index, from the definitions.
- * Tests fail while they differ.
+ * The last part of `npm run docs`: generates docs/losses, a page for each loss and an index, from the definitions. A test
+ * fails when they are out of date.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
@@ -9,22 +9,24 @@ import { loadConfig } from '../src/config.ts'
 import { Problem } from '../src/errors.ts'
 import { toLatex } from '../src/language/latex.ts'
 import { type DependsOnParam, type InputSpec, KINDS, type Loss, type Params } from '../src/losses/define.ts'
-import { GUIDE } from '../src/losses/guide.ts'
+import { guideFor } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { axesOf, createProgramSource } from '../src/losses/program.ts'
 import { evaluateExactly } from '../src/schemas/evaluate-exactly.ts'
 import { EXAMPLE_ANSWERS } from '../src/schemas/example-answers.ts'
-import type { Explanation } from '../src/schemas/explain.ts'
+import type { Explanation } from '../src/schemas/explain-request.ts'
 import { exampleBody } from '../src/schemas/openapi.ts'
-import { describe } from '../src/schemas/params.ts'
+import { describeSchema } from '../src/schemas/options.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
-import { formats } from '../src/wire/index.ts'
+import { decodeObject } from '../src/wire/index.ts'
+import { settings } from './tables.ts'
 
 const FOLDER = new URL('losses/', import.meta.url)
 const config = loadConfig({})
 const plans = createRequestPlanSource(createProgramSource(), config)
 const { losses } = await loadCatalog()
-/** Losses whose names are words of English, too, so that not each of them in a text is meant. */
+const guide = guideFor(losses)
+/** Losses whose names are also English words. These are not turned into links, because a text may mean the word. */
 const WORDS: ReadonlySet<string> = new Set([
   'asymmetric',
   'circle',
@@ -52,8 +54,8 @@ function index(): string {
   })
   return document([
     '# Losses',
-    `All ${losses.length}, by family. Which one to take: [choosing.md](../choosing.md). What frameworks call them: [presets.md](../presets.md). The language of the formulas: [language.md](../language.md).`,
-    'The answers on these pages were computed in float64 and rounded to float32; the last digit of a service that computes in float32 may differ.',
+    `All ${losses.length} losses, by family. To choose one, see [choosing.md](../choosing.md). For the names that frameworks use, see [presets.md](../presets.md). The formulas are written in the [formula language](../language.md).`,
+    'The responses on these pages were computed in float64 and rounded to float32. A service that computes in float32 may return a different last digit.',
     ...parts,
   ])
 }
@@ -68,6 +70,7 @@ function pageOf(loss: Loss): string {
     ...paramsOf(loss),
     ...formulaOf(loss),
     ...reductionOf(loss),
+    ...limitsOf(loss),
     ...namesOf(loss),
     ...examplesOf(loss),
     ...referencesOf(loss),
@@ -75,12 +78,12 @@ function pageOf(loss: Loss): string {
 }
 
 function adviceOn({ name }: Loss): string[] {
-  const rows = GUIDE.filter((advice) => advice.losses.includes(name)).map(
-    ({ task, trouble, wish, because, unless }) => {
-      return [[task, trouble, wish].filter(Boolean).join(', '), because, `Not if ${unless}`]
-    },
-  )
-  return rows.length === 0 ? [] : ['## When to take it', table(['task', 'why', 'but'], rows)]
+  const rows = guide
+    .filter((advice) => advice.losses.includes(name))
+    .map(({ task, trouble, wish, because, unless }) => {
+      return [[task, trouble, wish].filter(Boolean).join(', '), because, unless]
+    })
+  return rows.length === 0 ? [] : ['## When to use it', table(['task', 'why', 'avoid if'], rows)]
 }
 
 function inputsOf({ inputs }: Loss): string[] {
@@ -94,33 +97,33 @@ function inputsOf({ inputs }: Loss): string[] {
     spec.about,
   ])
   const hasRest = specs.some(([, { axes }]) => axes.includes('...'))
-  const legend = hasRest ? ' `...` stands for any number of axes, or none, the same in all inputs.' : ''
+  const legend = hasRest ? ' `...` is any number of axes, the same for all inputs.' : ''
   return [
     '## Inputs',
-    table(['input', 'shape', 'each number is', 'gradient', 'meaning'], rows),
-    `Axes of one name have one size; nothing is broadcast.${legend}`,
+    table(['input', 'shape', 'values', 'gradient', 'meaning'], rows),
+    `Axes with the same name have the same size. Inputs are not broadcast.${legend}`,
   ]
 }
 
 function gradientOf({ differentiable, kind }: InputSpec): string {
   if (differentiable) return 'yes'
-  return kind === 'class_or_probability' ? 'of probabilities, where `gradients` names it' : 'no'
+  return kind === 'class_or_probability' ? 'for probabilities, if listed in `gradients`' : 'no'
 }
 
 function shapeOf({ axes, perClass, trailing }: InputSpec, first: string): string {
   const shape = axes.join(', ')
-  if (trailing) return `\`[${shape}]\`, as long as the last axis of \`${first}\``
+  if (trailing) return `\`[${shape}]\`, the size of the last axis of \`${first}\``
   return `\`[${shape}]\`${perClass ? `, or the shape of \`${first}\`` : ''}`
 }
 
 function paramsOf({ params }: Loss): string[] {
   const rows = Object.entries(params.properties).map(([name, schema]) => [
     `\`${name}\``,
-    describe(schema),
+    describeSchema(schema),
     `\`${JSON.stringify(schema.default)}\``,
     `${schema.description}${onlyWithText(schema)}`,
   ])
-  const none = 'It has none.'
+  const none = 'None.'
   return [
     '## Parameters',
     rows.length === 0 ? none : table(['parameter', 'value', 'default', 'meaning'], rows),
@@ -136,7 +139,7 @@ function onlyWithText({ onlyWith }: TSchema): string {
 function formulaOf(loss: Loss): string[] {
   return [
     '## Formula',
-    'In the [loss language](../language.md):',
+    'In the [formula language](../language.md):',
     fenced('text', dedented(loss.formula.source)),
     'As LaTeX:',
     `$$\n${toLatex(loss.formula, axesOf(loss))}\n$$`,
@@ -146,36 +149,56 @@ function formulaOf(loss: Loss): string[] {
 function reductionOf(loss: Loss): string[] {
   const { denominator, meanPer } = loss
   const unreduced = explanationOf(loss).value.replace(/one number for each of (\[.*\])/, 'of shape `$1`')
-  const values = `Unreduced (\`reduction: "none"\`) the loss is ${unreduced}. \`mean\`, the default, is its sum divided by`
+  const values = `With \`reduction: "none"\`, the loss is ${unreduced}. \`mean\`, the default, is its sum divided by`
   const per =
     meanPer === undefined
       ? ''
-      : ` Before that each row's loss is divided by its \`${meanPer}\`, at least by 1.`
+      : ` Before that, each row's loss is divided by its \`${meanPer}\`, but at least by 1.`
   const mean =
     denominator === undefined
       ? [`${values} the number of values.${per}`]
       : [
-          `${values} the sum of this, for each value, with the names of the formula:`,
+          `${values} the sum of the following expression over all values (names as in the formula):`,
           fenced('text', dedented(denominator.source)),
         ]
   return ['## Reduction and derivatives', ...mean, `${COUPLING[loss.couples]} ${hessianOf(loss)}`]
 }
 
-const COUPLING: Readonly<Record<Loss['couples'], string>> = {
-  element: 'Each element has a loss of its own.',
-  row: 'Each row has a loss of its own.',
-  group: 'Within a row (a list, an image, a sequence) values depend on each other; rows do not.',
-  batch: 'Rows depend on each other: another batch gives the same row another loss.',
+function limitsOf({ limits: { overflow, detached } = {} }: Loss): string[] {
+  const ends = Object.entries(overflow ?? {}).map(([side, limit]) => `${side} ${limit}`)
+  const when =
+    detached === undefined || detached === true
+      ? ''
+      : ` with \`${detached.param}\` ${detached.values.join(' or ')}`
+  return [
+    ...(ends.length === 0
+      ? []
+      : [
+          `Where a real input is ${ends.join(' or ')}, the value itself is too large for float64, and the response says \`finite: false\`.`,
+        ]),
+    ...(detached === undefined
+      ? []
+      : [
+          `The gradient${when} is not the slope of the value: by definition a factor of the value counts as a constant.`,
+        ]),
+  ]
 }
 
-/** Whether it is offered is found by asking for it. */
+const COUPLING: Readonly<Record<Loss['couples'], string>> = {
+  element: 'The loss of each element is independent of all others.',
+  row: 'The loss of each row is independent of the other rows.',
+  group: 'Values within a row (a list, an image, a sequence) depend on each other; rows are independent.',
+  batch: 'Rows depend on each other: the loss of a row depends on the rest of the batch.',
+}
+
+/** Requests the second derivative to find out whether it is supported. */
 function hessianOf(loss: Loss): string {
   try {
     evaluateExample(loss, { hessian: 'diagonal' })
-    return '`hessian: "diagonal"` is offered.'
+    return '`hessian: "diagonal"` is supported.'
   } catch (error) {
     if (!(error instanceof Problem)) throw error
-    return '`hessian: "diagonal"` is not offered.'
+    return '`hessian: "diagonal"` is not supported.'
   }
 }
 
@@ -183,11 +206,9 @@ function explanationOf(loss: Loss): Explanation {
   return evaluateExample(loss, { explain: true, reduction: 'sum' }).members.explain as Explanation
 }
 
-/** The first example, asked for with other options. */
+/** Evaluates the first example with other options. */
 function evaluateExample(loss: Loss, options: object) {
-  const json = formats.find(({ name }) => name === 'json')!
-  const body = { ...exampleBody(loss.examples[0]!), ...options }
-  const decoded = json.decode(Buffer.from(JSON.stringify(body)), config)
+  const decoded = decodeObject({ ...exampleBody(loss.examples[0]!), ...options }, config)
   return evaluateExactly({ loss, preset: undefined, params: {} }, decoded, plans)
 }
 
@@ -195,28 +216,27 @@ function namesOf({ aliases, presets }: Loss): string[] {
   const also = aliases.map((alias) => `\`${alias}\``).join(', ')
   const rows = Object.entries(presets).map(
     ([framework, { names, params = {}, reduction = 'mean', note = '' }]) => {
-      const spellings = Object.entries(names).map(([name, implied]) => `\`${name}\`${settings(implied)}`)
-      return [framework, spellings.join('<br>') || '-', `reduction ${reduction}${settings(params)}`, note]
+      const spellings = Object.entries(names).map(([name, implied]) => `\`${name}\`${further(implied)}`)
+      return [framework, spellings.join('<br>') || '-', `reduction ${reduction}${further(params)}`, note]
     },
   )
   const parts = [
     ...(also === '' ? [] : [`Also called ${also}.`]),
-    ...(rows.length === 0 ? [] : [table(['preset', 'names that bring it along', 'sets', 'note'], rows)]),
+    ...(rows.length === 0 ? [] : [table(['preset', 'names that select it', 'sets', 'note'], rows)]),
   ]
   return parts.length === 0 ? [] : ['## Names and presets', ...parts]
 }
 
-function settings(params: Params): string {
-  return Object.entries(params)
-    .map(([name, value]) => `, ${name} ${JSON.stringify(value)}`)
-    .join('')
+/** Parameters behind something else. */
+function further(params: Params): string {
+  return Object.keys(params).length === 0 ? '' : `, ${settings(params)}`
 }
 
 function examplesOf({ name, examples }: Loss): string[] {
-  const answers = EXAMPLE_ANSWERS[name]!
+  const answers = EXAMPLE_ANSWERS[name] ?? []
   const parts = examples.flatMap((example, place) => [
-    `Checked against ${example.from.replace(/^by hand/, 'numbers worked out by hand')}.`,
-    `${fenced('sh', curl(name, exampleBody(example)))}\n${fenced('json', answers[place]!)}`,
+    `Checked against ${example.from.replace(/^by hand/, 'numbers computed by hand')}.`,
+    `${fenced('sh', curl(name, exampleBody(example)))}\n${fenced('json', answers[place] ?? '')}`,
   ])
   return [examples.length === 1 ? '## Example' : '## Examples', ...parts]
 }
@@ -238,7 +258,7 @@ function referencesOf({ references }: Loss): string[] {
   return ['## References', items.join('\n')]
 }
 
-/** Losses that a text names become links. */
+/** Turns the names of losses in a text into links. */
 function linked(text: string, self: string): string {
   return text.replaceAll(/(?<![\w.])[a-z]\w*/g, (word) =>
     linkable.has(word) && word !== self ? `[${word}](${word}.md)` : word,

@@ -1,6 +1,6 @@
 /**
- * What docs/problems.md says about each problem: what usually causes it, what to do, and requests that end in it. The
- * answers are asked of a service whenever the page is made, so that each example is known to produce its problem.
+ * Generates docs/problems.md: for each problem its usual cause, what to do, and requests that produce it. The requests are
+ * sent to a service each time, so that every example is known to produce its problem.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { request as open } from 'node:http'
@@ -14,28 +14,28 @@ import { PROBLEMS, type ProblemCode } from '../src/errors.ts'
 
 interface Request {
   readonly path: string
-  /** Default: POST where there is a body, else GET. */
+  /** Default: POST with a body, otherwise GET. */
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
-  /** Text, or what is sent as JSON. */
+  /** Text, or an object that is sent as JSON. */
   readonly body?: string | object
-  /** Whether the next one is sent before this one is answered. */
+  /** Whether the next request is sent without waiting for this response. */
   readonly background?: boolean
 }
 
 interface Example {
-  /** What the service is started with. */
+  /** Environment variables of the service. */
   readonly settings?: Readonly<Record<string, string>>
-  /** The last one is answered with the problem. */
+  /** The response to the last request is the problem. */
   readonly requests: readonly [Request, ...Request[]]
-  /** Whether the last one is sent while the service shuts down. */
+  /** Whether the last request is sent while the service shuts down. */
   readonly closing?: boolean
 }
 
 interface Explained {
   readonly cause: string
   readonly remedy: string
-  /** Absent where no request alone produces it; test/routes/problems.test.ts produces these. */
+  /** Absent if no request alone produces the problem. test/routes/problems.test.ts produces those. */
   readonly example?: Example
 }
 
@@ -45,7 +45,7 @@ const SQUARED = {
   inputs: { predictions: { differentiable: true }, targets: {} },
   formula: '(predictions - targets)^2',
 }
-/** Without a kernel, so that the request waits in the queue. */
+/** An engine without kernels, and a batching delay, so that the request waits in the queue. */
 const SLOW = { LOSSD_ENGINE: 'interpreter', LOSSD_MAX_DELAY_MS: '1000' }
 const pair = { predictions: [1, 2], targets: [1, 3] }
 
@@ -57,32 +57,33 @@ function loss(name: string, body: object): Example {
   return { requests: [{ path: `/v1/losses/${name}`, body }] }
 }
 
-/** Of every problem; the compiler tells which is missing. */
+/** One entry per problem. The compiler reports a missing one. */
 export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   moved: {
     cause: 'The path ends with a slash.',
-    remedy: 'Follow `Location`, or leave the slash out; a 308 keeps method and body.',
+    remedy:
+      'Remove the slash, or follow `Location`. A redirect with status 308 keeps the method and the body.',
     example: { requests: [{ path: '/v1/losses/' }] },
   },
   'bad-request': {
     cause:
-      'The bytes are not a valid HTTP request: no `Host` header, a broken URL, a body that is not what `Content-Encoding` says.',
-    remedy: 'Fix the client. A proxy between the two is a common culprit.',
+      'The bytes are not a valid HTTP request: the `Host` header is missing, the URL is malformed, or the body does not match its `Content-Encoding`.',
+    remedy: 'Fix the client. If there is a proxy in between, check that as well.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { 'content-encoding': 'gzip' }, body: pair }],
     },
   },
   'malformed-json': {
     cause:
-      'The body is not JSON: it was cut off, holds `NaN` without quotes, a trailing comma, or the same key twice. `detail` says at which byte.',
+      'The body is not valid JSON: it is truncated, or contains `NaN` without quotes, a trailing comma or a duplicate key. `detail` has the byte offset.',
     remedy:
-      'Use a JSON library. Write NaN and infinities as `"NaN"`, `"Infinity"` and `"-Infinity"`. Check that a safetensors body is not sent as `application/json`.',
+      'Use a JSON library. Write NaN and infinities as `"NaN"`, `"Infinity"` and `"-Infinity"`. If the body is a safetensors file, send it as `application/x-safetensors`.',
     example: { requests: [{ path: '/v1/losses/huber', body: '{"predictions": [NaN], "targets": [1]}' }] },
   },
   'malformed-safetensors': {
-    cause: 'The header is not valid, or its offsets do not cover the data without gaps and overlaps.',
+    cause: 'The header is not valid, or the offsets do not cover the data exactly, without gaps or overlaps.',
     remedy:
-      'Write files with the `safetensors` library; [formats.md](formats.md#layout) shows the layout byte by byte.',
+      'Write files with the `safetensors` library. [formats.md](formats.md#layout) shows the layout byte by byte.',
     example: {
       requests: [
         { path: '/v1/losses/huber', headers: { 'content-type': SAFETENSORS }, body: 'no safetensors' },
@@ -90,32 +91,34 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'not-found': {
-    cause: 'The URL is not one of the service, often because `/v1` is missing.',
-    remedy: '`/docs` lists all addresses.',
+    cause: 'No route matches the URL. Often `/v1` is missing.',
+    remedy: 'See `/docs` for all routes.',
     example: { requests: [{ path: '/losses/huber', body: pair }] },
   },
   'unknown-loss': {
-    cause: 'No loss has this name, or an own loss was never registered here.',
+    cause: 'The name is misspelled, or a custom loss was not registered with this service.',
     remedy:
-      '`detail` names the nearest loss. `GET /v1/losses` lists all of them, [losses](losses/README.md) describes them.',
+      '`detail` suggests the closest name. `GET /v1/losses` lists all losses, and [losses](losses/README.md) describes them.',
     example: loss('hubber', pair),
   },
   'method-not-allowed': {
-    cause: 'The address exists, but not with this method.',
-    remedy: 'Use one of those in the `Allow` header; losses are evaluated with POST.',
+    cause: 'The route exists, but does not support this method.',
+    remedy: 'Use one of the methods in the `Allow` header. Losses are evaluated with POST.',
     example: { requests: [{ path: '/v1/losses/huber', method: 'PUT', body: pair }] },
   },
   'not-acceptable': {
-    cause: '`Accept` excludes both `application/json` and `application/x-safetensors`.',
-    remedy: 'Send one of the two, `*/*`, or no `Accept`: the answer then has the format of the body.',
+    cause: '`Accept` excludes every media type of [formats.md](formats.md).',
+    remedy:
+      'Accept one of them, or `*/*`. Without `Accept`, the response has the same format as the request.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { accept: 'image/png' }, body: pair }],
     },
   },
   'request-timeout': {
     cause:
-      'The request did not arrive in time (`LOSSD_HEADERS_TIMEOUT_MS`, `LOSSD_BODY_TIMEOUT_MS`), or `Content-Length` promises more bytes than were sent.',
-    remedy: 'Send again. If it repeats, send less at once, compress the body, or raise the limits.',
+      'The request did not arrive in time (`LOSSD_HEADERS_TIMEOUT_MS`, `LOSSD_BODY_TIMEOUT_MS`), or fewer bytes were sent than `Content-Length` announces.',
+    remedy:
+      'Send the request again. If that happens repeatedly, send smaller bodies, compress them, or raise the timeouts.',
     example: {
       settings: { LOSSD_HEADERS_TIMEOUT_MS: '100', LOSSD_BODY_TIMEOUT_MS: '200' },
       requests: [
@@ -124,8 +127,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   gone: {
-    cause: 'The own loss was retired with DELETE.',
-    remedy: 'Name a version, as in `acme/retired@1`: versions still answer. Or register the loss again.',
+    cause: 'The registered loss was retired with DELETE.',
+    remedy: 'Use a pinned version, such as `acme/retired@1`, which still works. Or register the loss again.',
     example: {
       requests: [
         { path: '/v1/losses', body: { ...SQUARED, name: 'acme/retired' } },
@@ -136,26 +139,26 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   'precondition-failed': {
     cause:
-      '`If-Match` is not the ETag of the latest version, or `If-None-Match: *` met a loss that exists. Somebody else has registered meanwhile.',
-    remedy: 'Get the loss, look at what changed, and send its `ETag` as `If-Match`.',
+      '`If-Match` is not the ETag of the latest version, or the loss already exists and the request has `If-None-Match: *`. Somebody else may have registered it in the meantime.',
+    remedy: 'Get the loss, check what has changed, and send its `ETag` as `If-Match`.',
     example: { requests: [{ path: '/v1/losses', headers: { 'if-match': '"7"' }, body: SQUARED }] },
   },
   'payload-too-large': {
     cause:
-      'The body, or a definition in it, is larger than the limit; or it holds more tensors or numbers than are allowed. A compressed body may grow a hundredfold.',
+      'The body, or a definition in it, is larger than the limit, or contains too many tensors or numbers. A compressed body may expand to at most 100 times its size.',
     remedy:
-      'Split the batch and add up the losses (`denominator` keeps the mean exact), take safetensors instead of JSON, or raise `LOSSD_JSON_BODY_LIMIT`, `LOSSD_BINARY_BODY_LIMIT`, `LOSSD_MAX_TENSORS` or `LOSSD_MAX_ELEMENTS`.',
+      'Split the batch and add up the losses (`denominator` keeps the mean exact), use safetensors instead of JSON, or raise `LOSSD_JSON_BODY_LIMIT`, `LOSSD_BINARY_BODY_LIMIT`, `LOSSD_MAX_TENSORS` or `LOSSD_MAX_ELEMENTS`.',
     example: { settings: { LOSSD_JSON_BODY_LIMIT: '32' }, ...huber(pair) },
   },
   'uri-too-long': {
-    cause: 'A part of the path has more than 100 characters.',
-    remedy: 'Check what the client puts into the URL: data belongs in the body.',
+    cause: 'A segment of the path has more than 100 characters.',
+    remedy: 'Check what the client puts into the URL. Data belongs in the body.',
     example: { requests: [{ path: `/v1/losses/${'x'.repeat(101)}`, body: pair }] },
   },
   'unsupported-media-type': {
     cause:
-      '`Content-Type` is missing, names another format, or another charset than UTF-8. curl sends `application/x-www-form-urlencoded` unless it is told.',
-    remedy: 'Send `application/json` or `application/x-safetensors`.',
+      '`Content-Type` is missing, or names another format or a charset other than UTF-8. By default, curl sends `application/x-www-form-urlencoded`.',
+    remedy: 'Send a body in one of the [formats](formats.md), with its media type.',
     example: {
       requests: [
         {
@@ -167,96 +170,97 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'unsupported-encoding': {
-    cause: '`Content-Encoding` names a coding that is not read, or more than one.',
-    remedy: 'Use one of those in the `Accept-Encoding` header of the answer, or none.',
+    cause: '`Content-Encoding` names an unsupported encoding, or more than one.',
+    remedy: 'Use one of the encodings in the `Accept-Encoding` header of the response, or none.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { 'content-encoding': 'compress' }, body: pair }],
     },
   },
   'expectation-failed': {
-    cause: '`Expect` holds something other than `100-continue`.',
-    remedy: 'Leave the header out.',
+    cause: 'The value of `Expect` is not `100-continue`.',
+    remedy: 'Remove the header.',
     example: { requests: [{ path: '/v1/losses/huber', headers: { expect: '200-ok' }, body: pair }] },
   },
   'headers-too-large': {
     cause:
-      'The headers have more than 16 KiB, or more than 100 lines. Cookies of another application on the same host are a common cause.',
-    remedy: 'Send fewer.',
+      'The headers are larger than 16 KiB, or there are more than 100. Cookies of another application on the same host are a common cause.',
+    remedy: 'Send fewer or smaller headers.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { 'x-note': 'x'.repeat(20_000) }, body: pair }],
     },
   },
   'unknown-name': {
     cause:
-      'An input, option or parameter is misspelt, or stands at the wrong level: inputs and options stand at the top, parameters in `params`.',
-    remedy: '`errors` names every wrong name at once, each with what was probably meant.',
+      'An input, option or parameter is misspelled or at the wrong level: inputs and options are top-level fields, parameters belong in `params`.',
+    remedy: '`errors` lists all unknown names, each with the closest valid one.',
     example: huber({ ...pair, params: { dleta: 2 } }),
   },
   'missing-input': {
-    cause: 'The loss needs a tensor that is not there.',
-    remedy: 'Send it under the name in `pointer`. The page of the loss lists its inputs.',
+    cause: 'A required tensor is missing.',
+    remedy: 'Add it under the name in `pointer`. The page of each loss lists its inputs.',
     example: huber({ predictions: [1, 2] }),
   },
   'invalid-value': {
     cause:
-      'A number is not what its input means (a probability of 1.2), or an option has another type, or two options contradict each other.',
+      'A number is not valid for its input (a probability of 1.2), an option has the wrong type, or two options contradict each other.',
     remedy:
-      '`pointer` names the first element; `detail` what would be right. Often logits were sent where probabilities are meant, or the other way round.',
+      '`pointer` locates the first such element, and `detail` says what is expected. Often logits were sent instead of probabilities, or the other way round.',
     example: loss('binary_cross_entropy', { predictions: [0.2, 1.2], targets: [0, 1] }),
   },
   'param-invalid': {
-    cause: 'A parameter is outside of its range, or has no effect together with another one.',
-    remedy: 'The page of the loss lists the ranges.',
+    cause: 'A parameter is out of range, or has no effect in combination with another one.',
+    remedy: 'The page of each loss lists the ranges.',
     example: huber({ ...pair, params: { delta: 0 } }),
   },
   'shape-mismatch': {
     cause:
-      'Two inputs differ in an axis that they share, or `shape` is not the shape of `data`. Nothing is broadcast: `[N, 1]` against `[N]` is an error.',
+      'Two inputs have different sizes on an axis that they share, or `shape` does not match `data`. Inputs are never broadcast: `[N, 1]` with `[N]` is an error.',
     remedy: 'Reshape before sending: `predictions.squeeze(-1)`.',
     example: huber({ predictions: [[1], [2]], targets: [1, 3] }),
   },
   'shape-overflow': {
     cause: 'A shape has more elements than `LOSSD_MAX_ELEMENTS`.',
-    remedy: 'Usually the shape is wrong, since the data would have to be as large. Else split the batch.',
+    remedy:
+      'Usually the shape is wrong, because the data would have to be just as large. Otherwise split the batch.',
     example: huber({ predictions: { shape: [100_000, 100_000], dtype: 'float32', data: [] }, targets: [1] }),
   },
   'dtype-unsupported': {
     cause:
-      'A dtype is not known, class indices were sent as floats, or a gradient was asked for with respect to integers.',
+      'The dtype is unknown, class indices were sent as floats, or the gradient with respect to an integer tensor was requested.',
     remedy:
-      'Use float32, float64, float16, bfloat16, int64, int32, uint8 or bool; cast labels with `.long()`, predictions with `.float()`.',
+      'Use float32, float64, float16, bfloat16, int64, int32, uint8 or bool. Cast labels with `.long()` and predictions with `.float()`.',
     example: loss('cross_entropy', {
       predictions: [[0.1, 0.9]],
       targets: { shape: [1], dtype: 'float32', data: [1] },
     }),
   },
   'label-out-of-range': {
-    cause:
-      'A class index is negative, or not below the number of classes. Labels that count from 1 are the usual case.',
-    remedy: 'Subtract 1, or mark rows that do not count with the `ignore_index` of the loss.',
+    cause: 'A class index is negative or not less than the number of classes. Usually the labels start at 1.',
+    remedy: 'Subtract 1, or mark the rows to ignore with the `ignore_index` of the loss.',
     example: loss('cross_entropy', { predictions: [[0.1, 0.9]], targets: [2] }),
   },
   'non-finite-input': {
     cause:
-      'With `nonfinite: "error"`, an input holds NaN or an infinity. A number that does not fit its dtype (`1e999`) is refused always.',
+      'With `nonfinite: "error"`, an input contains NaN or an infinity. A number that its dtype cannot represent (`1e999`) is always rejected.',
     remedy:
-      'Look at the step before: the model has diverged, or data is missing. `nonfinite: "propagate"` computes on.',
+      'Check the previous training step: the model may have diverged, or data may be missing. With `nonfinite: "propagate"`, lossd computes with such values.',
     example: huber({ predictions: [1, 'NaN'], targets: [1, 3], nonfinite: 'error' }),
   },
   'non-finite-result': {
     cause:
-      'With `nonfinite: "error"`, the loss or a gradient is NaN or infinite although the inputs are finite: it overflows float32.',
+      'With `nonfinite: "error"`, the loss or a gradient is NaN or infinite although the inputs are finite, because it overflows float32.',
     remedy: 'Scale the inputs, or send float64.',
     example: loss('mse', { predictions: [1e30], targets: [0], nonfinite: 'error' }),
   },
   'empty-batch': {
-    cause: 'There are no rows, and the reduction is a mean.',
-    remedy: 'Skip the step, use `reduction: "sum"` or `"none"`, or give a `denominator`.',
+    cause: 'The batch has no rows, and the reduction is a mean.',
+    remedy: 'Skip the step, use `reduction: "sum"` or `"none"`, or set a `denominator`.',
     example: huber({ predictions: [], targets: [] }),
   },
   'example-fails': {
-    cause: 'A definition brings an example, and its formula gives another number.',
-    remedy: '`detail` says what came out. One of the two is wrong; examples are held to nine digits.',
+    cause: 'For an example in the definition, the formula gives a different result.',
+    remedy:
+      '`detail` has the result. Either the formula or the example is wrong. Examples are compared to nine digits.',
     example: {
       requests: [
         {
@@ -267,16 +271,16 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'formula-invalid': {
-    cause: 'A formula cannot be parsed, names something that does not exist, or its shapes do not fit.',
+    cause:
+      'The formula has a syntax error, uses an unknown name, or its axes do not match; or a denominator depends on an input that has a gradient.',
     remedy:
-      '`errors` has line and column, and the line with a mark below it. [language.md](language.md) is the reference.',
+      '`errors` has the line and column, and shows the place with a caret. In a list of lines, `pointer` names the line as well. The reference is [language.md](language.md).',
     example: {
       requests: [{ path: '/v1/losses:evaluate', body: { formula: 'abs(predictions - target)', ...pair } }],
     },
   },
   'too-expensive': {
-    cause:
-      'The loss compares all rows with each other, and there are too many rows; or the tensors are very large.',
+    cause: 'The loss compares all pairs of rows, and there are too many rows, or the tensors are very large.',
     remedy: 'Send fewer rows, or raise `LOSSD_MAX_INTERMEDIATE` and `LOSSD_MAX_COST`.',
     example: {
       settings: { LOSSD_MAX_INTERMEDIATE: '8' },
@@ -291,9 +295,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   'too-many-losses': {
-    cause: 'The namespace holds `LOSSD_MAX_LOSSES` own losses.',
+    cause: 'The namespace already has `LOSSD_MAX_LOSSES` losses.',
     remedy:
-      'Remove some with `DELETE /v1/losses/{namespace}/{name}?purge=true`, or raise the limit. A new version of a loss needs no place.',
+      'Delete some with `DELETE /v1/losses/{namespace}/{name}?purge=true`, or raise the limit. New versions of existing losses do not count.',
     example: {
       settings: { LOSSD_MAX_LOSSES: '1' },
       requests: [
@@ -303,8 +307,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     },
   },
   overloaded: {
-    cause: 'More requests wait than `LOSSD_QUEUE_JOBS`, `LOSSD_QUEUE_ELEMENTS` or `LOSSD_QUEUE_BYTES` allow.',
-    remedy: 'Wait for `Retry-After` seconds, then send again. If it lasts, add a replica.',
+    cause:
+      'More requests are waiting than `LOSSD_QUEUE_JOBS`, `LOSSD_QUEUE_ELEMENTS` or `LOSSD_QUEUE_BYTES` allow.',
+    remedy: 'Retry after `Retry-After` seconds. If this persists, add a replica.',
     example: {
       settings: { ...SLOW, LOSSD_QUEUE_JOBS: '1' },
       requests: [
@@ -315,11 +320,11 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   internal: {
     cause: 'A bug in lossd.',
-    remedy: 'Report it with the line of the log that has the `requestId`.',
+    remedy: 'Report it, with the log line that has the `requestId`.',
   },
   'unsupported-transfer': {
-    cause: '`Transfer-Encoding` names something other than `chunked`.',
-    remedy: 'Compress with `Content-Encoding` instead.',
+    cause: 'The value of `Transfer-Encoding` is not `chunked`.',
+    remedy: 'To compress the body, use `Content-Encoding`.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { 'transfer-encoding': 'gzip, chunked' }, body: pair }],
     },
@@ -327,7 +332,7 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   'not-kept': {
     cause: '`LOSSD_STORE` is `none`.',
     remedy:
-      'Send the definition with each request to `POST /v1/losses:evaluate`, or give the service a store.',
+      'Send the definition with each request to `POST /v1/losses:evaluate`, or configure a store ([store.md](store.md)).',
     example: {
       settings: { LOSSD_STORE: 'none' },
       requests: [{ path: '/v1/losses', body: SQUARED }],
@@ -335,41 +340,44 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   'store-down': {
     cause:
-      'The database of own losses cannot be reached. Losses of the catalog, and own losses that are in memory, still answer.',
-    remedy: 'Send again after `Retry-After` seconds. `detail` says what is wrong with the database.',
+      'The database of custom losses is unavailable. The catalog, and custom losses that are cached in memory, still work.',
+    remedy: 'Retry after `Retry-After` seconds. `detail` says what is wrong with the database.',
     example: {
       settings: { LOSSD_STORE: 'postgres://127.0.0.1:1/lossd' },
       requests: [{ path: '/v1/losses', body: SQUARED }],
     },
   },
   'not-ready': {
-    cause: 'The engine is being started or restarted. Only `/health/ready` answers so; requests wait.',
-    remedy: 'Load balancers send requests elsewhere meanwhile.',
+    cause:
+      'The engine is starting or restarting. Only `/health/ready` responds with this problem; other requests wait.',
+    remedy: 'None. Load balancers send requests to other replicas in the meantime.',
   },
   draining: {
-    cause: 'The service has got a SIGTERM.',
-    remedy: 'Open a new connection: another replica, or the next process, answers it.',
+    cause: 'The service received a SIGTERM.',
+    remedy: 'Open a new connection, which reaches another replica or the next process.',
     example: { closing: true, requests: [{ path: '/health/ready' }] },
   },
   'engine-lost': {
     cause:
-      "The process or device that computed the request has died: a GPU's driver was reset, or the system killed it for its memory.",
+      'The process or device that computed the request died: the GPU driver was reset, or the system ran out of memory and killed the process.',
     remedy:
-      'Send again after `Retry-After` seconds; it is restarted at once. If one request always ends so, it is the cause.',
+      'Retry after `Retry-After` seconds. The engine is restarted at once. If one request always fails like this, it is probably the cause.',
   },
   'out-of-memory': {
-    cause: 'The device has no memory for this request while others are computed, or at all.',
-    remedy: 'Send again after `Retry-After` seconds, or split the batch.',
+    cause:
+      'The device does not have enough memory for this request, either at all or while it computes others.',
+    remedy: 'Retry after `Retry-After` seconds, or split the batch.',
   },
   'answers-unread': {
-    cause: '`LOSSD_OUTBOUND_BYTES` of answers wait for clients that read slowly or not at all.',
+    cause:
+      'Responses of `LOSSD_OUTBOUND_BYTES` in total are waiting for clients that read slowly or not at all.',
     remedy:
-      'Send again after `Retry-After` seconds. Read answers to the end; ask for fewer gradients (`gradients: ["predictions"]`).',
+      'Retry after `Retry-After` seconds. Read each response to its end, and request fewer gradients (`gradients: ["predictions"]`).',
   },
   'deadline-exceeded': {
     cause:
-      'The answer was not there within `X-Request-Timeout-Ms`, or `LOSSD_DEADLINE_MS` where the request says nothing.',
-    remedy: 'Send again with a longer deadline. If the service is always busy, add a replica.',
+      'The response was not ready within `X-Request-Timeout-Ms`, or `LOSSD_DEADLINE_MS` if the request does not set it.',
+    remedy: 'Retry with a longer deadline. If the service is always busy, add a replica.',
     example: {
       settings: SLOW,
       requests: [{ path: '/v1/losses/huber', headers: { 'x-request-timeout-ms': '5' }, body: pair }],
@@ -398,7 +406,7 @@ async function section(code: ProblemCode, services: Services): Promise<string> {
   const { status, title, retryable } = PROBLEMS[code]
   const parts = [
     `## ${code}`,
-    `${status}: ${title}. ${retryable ? 'Worth a retry.' : 'Sending it again does not help.'}`,
+    `${status}: ${title}. ${retryable ? 'A retry can help.' : 'A retry does not help.'}`,
     `**Cause:** ${cause}`,
     `**What to do:** ${remedy}`,
     ...(example === undefined ? [] : [await shown(code, example, services)]),
@@ -410,17 +418,17 @@ async function shown(code: ProblemCode, example: Example, services: Services): P
   const variables = Object.entries(example.settings ?? {}).map(([name, value]) => `\`${name}=${value}\``)
   const when = [
     ...(variables.length === 0 ? [] : [`With ${variables.join(', ')}`]),
-    ...(example.closing ? ['While the service shuts down'] : []),
+    ...(example.closing ? ['While the service is shutting down'] : []),
   ]
   const answer = masked(await answerTo(example, await services.get(example)))
   if ((JSON.parse(answer) as { type?: string }).type !== `urn:lossd:problem:${code}`)
-    throw new Error(`the example of ${code} is answered with ${answer}`)
+    throw new Error(`the response to the example of ${code} is ${answer}`)
   const lead = when.length === 0 ? '' : `${when.join(', ')}:\n\n`
   const commands = example.requests.map(curl).join('\n')
   return `${lead}\`\`\`sh\n${commands}\n\`\`\`\n\`\`\`json\n${answer}\n\`\`\``
 }
 
-/** One for each group of settings that an example needs. */
+/** One service for each combination of settings that an example needs. */
 class Services {
   readonly #folder = mkdtempSync(join(tmpdir(), 'lossd-docs-'))
   readonly #apps = new Map<string, App>()
@@ -462,7 +470,7 @@ async function somethingWaits({ context }: App) {
   while (context.batcher.depth().jobs === 0) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
-/** Over a connection of its own, because `fetch` does not let all headers pass. */
+/** Sends with node:http, because `fetch` does not allow all headers. */
 function send({ fastify }: App, request: Request): Promise<string> {
   const text = textOf(request)
   const { port } = fastify.server.address() as AddressInfo
@@ -477,7 +485,7 @@ function send({ fastify }: App, request: Request): Promise<string> {
   })
 }
 
-/** What differs from answer to answer, and from one Node to another. */
+/** Masks what differs between responses and between versions of Node. */
 function masked(answer: string): string {
   return answer
     .replace(/"requestId":"[^"]+"/, '"requestId":"..."')
@@ -509,7 +517,7 @@ function curl(request: Request): string {
   return `${parts.join(' ')}${request.background ? ' &' : ''}`
 }
 
-/** A word of a shell; what is repeated often is left to printf. */
+/** Quotes an argument for the shell. A long run of one character is written with printf. */
 function quoted(text: string): string {
   const repeated = /(.)\1{99,}$/.exec(text)
   if (repeated !== null) {

@@ -5,9 +5,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { settingsTable } from '../src/config.ts'
+import { parametersText } from '../src/language/arguments.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
 import type { Params } from '../src/losses/define.ts'
-import { GUIDE, TASKS } from '../src/losses/guide.ts'
+import { guideFor, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { cookbookContents, cookbookText } from './cookbook.ts'
 import { formatsText } from './formats.ts'
@@ -18,7 +19,7 @@ export async function generated(): Promise<Readonly<Record<string, Readonly<Reco
   return {
     'README.md': { config: settingsTable(), losses: await lossesTable() },
     'docs/language.md': { functions: functionsTable() },
-    'docs/choosing.md': { guide: guideTables() },
+    'docs/choosing.md': { guide: await guideTables() },
     'docs/cookbook.md': { contents: cookbookContents(), recipes: await cookbookText() },
     'docs/presets.md': { presets: await presetsTable() },
     'docs/formats.md': await formatsText(),
@@ -67,21 +68,23 @@ async function presetsTable(): Promise<string> {
   return [...head, ...rows].join('\n')
 }
 
-function settings(params: Params): string {
+/** Parameters with their values: `delta 1, label_smoothing 0.1`. */
+export function settings(params: Params): string {
   return Object.entries(params)
     .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
     .join(', ')
 }
 
 /** One table per task. */
-function guideTables(): string {
+async function guideTables(): Promise<string> {
+  const guide = guideFor((await loadCatalog()).losses)
   const tables = Object.entries(TASKS).map(([task, about]) => {
-    const rows = GUIDE.filter((advice) => advice.task === task).map(
-      ({ trouble, wish, losses, because, unless }) => {
+    const rows = guide
+      .filter((advice) => advice.task === task)
+      .map(({ trouble, wish, losses, because, unless }) => {
         const names = losses.map((name) => `\`${name}\``).join(' ')
         return `| ${[trouble, wish].filter(Boolean).join(', ') || '-'} | ${names} | ${because} | ${unless} |`
-      },
-    )
+      })
     const head = ['| trouble or wish | losses | why | avoid if |', '|---|---|---|---|']
     return [`### ${task}: ${about}`, '', ...head, ...rows].join('\n')
   })
@@ -90,7 +93,7 @@ function guideTables(): string {
 
 function functionsTable(): string {
   const rows = [...FUNCTIONS].map(
-    ([name, { parameters, about }]) => `| \`${name}\` | ${parameters.join(', ')} | ${about} |`,
+    ([name, { parameters, about }]) => `| \`${name}\` | ${parametersText(parameters)} | ${about} |`,
   )
   return ['| function | arguments | meaning |', '|---|---|---|', ...rows].join('\n')
 }

@@ -5,11 +5,11 @@
 
 export interface LossAndGradient {
   readonly loss: number
-  /** Of the loss with respect to the predictions, in their shape. */
+  /** The gradient of the loss with respect to the predictions, in their shape. */
   readonly gradient: number[][]
 }
 
-/** Anything that gives a loss and its gradient for a matrix of predictions. */
+/** Anything that computes a loss and its gradient for a matrix of predictions. */
 export type GradientSource = (
   predictions: readonly (readonly number[])[],
   targets: readonly number[] | readonly (readonly number[])[],
@@ -40,13 +40,13 @@ async function post(url: string, type: string, body: string | Uint8Array<ArrayBu
   const response = await fetch(url, { method: 'POST', headers: { 'content-type': type }, body }).catch(
     (cause) => {
       const hint =
-        'start one with `npm start`, or give the address of one, as in `npm run example:iris -- http://localhost:9090`'
-      throw new Error(`No lossd answers at ${origin}: ${hint}`, { cause })
+        'start it with `npm start`, or pass the address of a running service: `npm run example:iris -- http://localhost:9090`'
+      throw new Error(`lossd is not running at ${origin}: ${hint}`, { cause })
     },
   )
   if (response.ok) return response
   const problem = await response.text()
-  throw new Error(`${origin} answers ${response.status}: ${problem.slice(0, 500)}`)
+  throw new Error(`${origin} responded with ${response.status}: ${problem.slice(0, 500)}`)
 }
 
 type Nested = readonly number[] | readonly (readonly number[])[]

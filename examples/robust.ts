@@ -1,6 +1,6 @@
 /**
  * A straight line through data of which a tenth is wrong: petal width from petal length of Fisher's irises, with every
- * tenth width entered in millimetres. Squared error follows the typos, huber does not.
+ * tenth width entered in millimetres. Squared error follows the typos, `huber` does not.
  * `npm run example:robust [-- URL]` against a running server.
  */
 

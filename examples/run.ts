@@ -1,7 +1,7 @@
 /** Runs an example from the command line: `npm run example:iris [-- URL]`. */
 import { pathToFileURL } from 'node:url'
 
-/** Runs it where its module was started, and not only imported; a failure is told in a sentence. */
+/** Runs it if its module was started directly, not imported. An error is printed in one sentence. */
 export async function runExample(module: string, example: (url: string) => Promise<void>): Promise<void> {
   if (module !== pathToFileURL(process.argv[1] ?? '').href) return
   try {
@@ -12,10 +12,11 @@ export async function runExample(module: string, example: (url: string) => Promi
   }
 }
 
-/** `9090` and `localhost:9090` will do for `http://localhost:9090`. */
+/** `9090` and `localhost:9090` are accepted for `http://localhost:9090`. */
 function urlOf(text: string): string {
   const host = /^\d+$/.test(text) ? `localhost:${text}` : text
   const url = host.includes('://') ? host : `http://${host}`
-  if (!URL.canParse(url)) throw new Error(`"${text}" is no address; give one as in http://localhost:8080`)
+  if (!URL.canParse(url))
+    throw new Error(`"${text}" is not an address; use one such as http://localhost:8080`)
   return url.replace(/\/+$/, '')
 }

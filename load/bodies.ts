@@ -8,7 +8,7 @@ export interface Work {
   readonly columns: number
   /** JSON as Python writes it with `json.dumps(array.tolist())`: all digits of the double that a float32 widens to. */
   readonly python?: boolean
-  /** Members of the body beside its tensors and `gradients`: an own loss that comes with the request. */
+  /** Members of the body beside its tensors and `gradients`: a custom loss that is sent with the request. */
   readonly members?: Readonly<Record<string, unknown>>
 }
 

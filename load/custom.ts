@@ -1,20 +1,23 @@
 /**
- * `npm run load:custom`: what own losses cost. The same formula in the catalog and sent with each request, in pairs; how long
- * the first request of a new formula takes; how memory grows over thousands of formulas; how many losses are registered in a
- * second.
+ * `npm run load:custom`: measures the cost of custom losses: a formula that is sent with each request compared with the
+ * same formula in the catalog, the first request of a new formula, memory after thousands of formulas, registrations per
+ * second, and how long others wait next to a client that sends the most expensive formulas. `-- memory` runs only that part.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bodyOf, type Work } from './bodies.ts'
 import { perSecond, post } from './client.ts'
+import { FORMULAS, HOSTILE } from './formulas.ts'
 import { type Server, withService } from './processes.ts'
 import { inTurn } from './rounds.ts'
 import { markdown } from './table.ts'
 
 const quick = process.argv.includes('--quick')
 const [SECONDS, ROUNDS] = quick ? [1, 1] : [3, 5]
-const FORMULAS = quick ? 500 : 10_000
+const MANY = quick ? 500 : 10_000
+/** Resident memory that no number of different formulas may take the service beyond. */
+const MOST_MB = 300
 
 /** The catalog's huber, as a user would define it. */
 const HUBER = {
@@ -26,23 +29,28 @@ const HUBER = {
   formula: 'r = abs(predictions - targets)\nr <= delta ? r * r / 2 : delta * (r - delta / 2)',
 }
 
+const JSON_TYPE = { 'content-type': 'application/json' }
 const TENSORS = { predictions: [0.5, 1, 2], targets: [0, 0, 0] }
 
-const folder = mkdtempSync(join(tmpdir(), 'lossd-'))
-try {
-  await withService({ LOSSD_STORE: `file:${folder}/lossd.db` }, measureAll)
-} finally {
-  rmSync(folder, { recursive: true, force: true })
+const PARTS: Readonly<Record<string, (service: Server) => Promise<void>>> = {
+  first: timeFirstRequests,
+  catalog: compareWithCatalog,
+  memory: watchMemory,
+  register,
+  hostile: shareWithHostile,
 }
 
-async function measureAll(service: Server) {
-  console.log(
-    `${cpus().length} cores, Node ${process.version}, medians of ${ROUNDS} rounds of ${SECONDS} s\n`,
-  )
-  await compareWithCatalog(service)
-  await timeFirstRequests(service)
-  await watchMemory(service)
-  await register(service)
+const chosen = process.argv.slice(2).filter((word) => word in PARTS)
+console.log(`${cpus().length} cores, Node ${process.version}, medians of ${ROUNDS} rounds of ${SECONDS} s\n`)
+// Each part has a service of its own, so that none sees what another has left in its memory.
+for (const [name, measure] of Object.entries(PARTS)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue
+  const folder = mkdtempSync(join(tmpdir(), 'lossd-'))
+  try {
+    await withService({ LOSSD_STORE: `file:${folder}/lossd.db` }, measure)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 async function compareWithCatalog({ url }: Server) {
@@ -81,20 +89,11 @@ async function send(url: string, body: object): Promise<Response> {
   return response
 }
 
-/** Ten lines, and no two alike. */
-function formulaOf(seed: number): string {
-  const lines = Array.from(
-    { length: 8 },
-    (_, i) => `a${i} = ${i === 0 ? 'r' : `a${i - 1}`} * ${seed + i}e-6 + tanh(r * ${i + 1}) / ${i + 2}`,
-  )
-  return `r = predictions - targets\n${lines.join('\n')}\nlog1p(a7 * a7) + r^2`
-}
-
 async function timeFirstRequests({ url }: Server) {
   const times: number[] = []
   for (let i = 0; i < 50; i++) {
     const started = performance.now()
-    await send(`${url}/v1/losses:evaluate`, { formula: formulaOf(i), ...TENSORS })
+    await send(`${url}/v1/losses:evaluate`, FORMULAS.lines(i))
     times.push(performance.now() - started)
   }
   const sorted = times.toSorted((a, b) => a - b)
@@ -104,16 +103,32 @@ async function timeFirstRequests({ url }: Server) {
   )
 }
 
+/** All kinds of formulas in turn, no two alike. Every other request is large enough for the threads. */
 async function watchMemory({ url, pid }: Server) {
+  const kinds = Object.values(FORMULAS)
   const before = residentMB(pid)
   let peak = before
-  for (let i = 0; i < FORMULAS; i++) {
-    await send(`${url}/v1/losses:evaluate`, { formula: formulaOf(1000 + i), ...TENSORS })
+  const started = performance.now()
+  for (let i = 0; i < MANY; i++) {
+    const make = kinds[i % kinds.length]!
+    await send(`${url}/v1/losses:evaluate`, make(1000 + i, i % 2 === 0 ? 2 : 2000))
     if (i % 50 === 0) peak = Math.max(peak, residentMB(pid))
   }
+  const each = (performance.now() - started) / MANY
+  const parts = await memoryParts(url)
   console.log(
-    `${FORMULAS} different formulas in a row: resident memory ${before.toFixed(0)} MB before, ${residentMB(pid).toFixed(0)} MB after, peak ${peak.toFixed(0)} MB\n`,
+    `${MANY} different formulas in a row (${each.toFixed(1)} ms each): resident memory ${before.toFixed(0)} MB before, ${residentMB(pid).toFixed(0)} MB after, peak ${peak.toFixed(0)} MB; ${parts}\n`,
   )
+  if (peak <= MOST_MB) return
+  console.error(`resident memory went beyond ${MOST_MB} MB`)
+  process.exitCode = 1
+}
+
+async function memoryParts(url: string): Promise<string> {
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  const read = (name: string) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(metrics)![1]) / 2 ** 20
+  const [heap, external] = [read('nodejs_heap_size_total_bytes'), read('nodejs_external_memory_bytes')]
+  return `main heap ${heap.toFixed(0)} MB, external ${external.toFixed(0)} MB`
 }
 
 function residentMB(pid: number): number {
@@ -128,10 +143,47 @@ async function register({ url }: Server) {
   await Promise.all(
     Array.from({ length: 8 }, async () => {
       for (let i = each.pop(); i !== undefined; i = each.pop()) {
-        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...HUBER })
+        const formula = `${HUBER.formula} + ${i}e-6 * r`
+        await send(`${url}/v1/losses`, { name: `load/loss_${i}`, ...HUBER, formula })
       }
     }),
   )
   const seconds = (performance.now() - started) / 1000
   console.log(`Registered ${(count / seconds).toFixed(0)} losses a second on SQLite, 8 connections\n`)
+}
+
+/** A client that repeats a request of the catalog, alone and beside one that sends expensive formulas without pause. */
+async function shareWithHostile({ url }: Server) {
+  const rows = []
+  const nobody: (typeof HOSTILE)[string] | undefined = undefined
+  const all: Record<string, (typeof HOSTILE)[string] | undefined> = { nobody, ...HOSTILE }
+  for (const [name, make] of Object.entries(all)) {
+    let isOver = false
+    let sent = 0
+    const hostile = async () => {
+      for (; make !== undefined && !isOver; sent++) {
+        const { path, body } = make(sent)
+        await fetch(url + path, { method: 'POST', headers: JSON_TYPE, body }).then((answer) => answer.text())
+      }
+    }
+    const loop = hostile()
+    const times = await repeat(`${url}/v1/losses/huber`, SECONDS * 1000)
+    isOver = true
+    await loop
+    const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))]!
+    rows.push([name, sent, times.length, at(0.5), at(0.99), at(1)])
+  }
+  const head = ['beside', 'requests of it', 'requests of huber', 'median ms', 'p99 ms', 'slowest ms']
+  console.log(markdown({ title: 'huber 3 elements, one after the other', about: '', head, rows }))
+}
+
+/** @returns milliseconds of each request, sorted */
+async function repeat(url: string, ms: number): Promise<number[]> {
+  const times: number[] = []
+  for (const end = performance.now() + ms; performance.now() < end; ) {
+    const started = performance.now()
+    await send(url, TENSORS)
+    times.push(performance.now() - started)
+  }
+  return times.sort((a, b) => a - b)
 }

@@ -7,7 +7,7 @@ import { compile, layoutOf, packKernelParams } from '../src/engines/compiled/ker
 import { detectTarget, KernelCache } from '../src/engines/compiled/kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate } from '../src/engines/compiled/launch.ts'
 import type { Batch } from '../src/engines/contract.ts'
-import { withAliasedSizes } from '../src/language/ir.ts'
+import { sizesWithRenamedAxes } from '../src/language/ir.ts'
 import { batchesOf, requestOf } from './bench/batches.ts'
 import { inTurn } from './rounds.ts'
 import { type Cell, markdown } from './table.ts'
@@ -51,7 +51,7 @@ async function rowOf(loss: string, columns: number): Promise<Cell[]> {
 /** Everything except the kernel is done beforehand. */
 function launchOf(batch: Batch, lanes: string | undefined): () => void {
   const kernel = compile(batch.program, { uniform: true, staticPredicates: new Map(), lanes }, target)
-  const sizes = withAliasedSizes(batch.program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
   const layout = layoutOf(kernel, sizes)
   const arena = new Arena()
   arena.reserve(bytesFor(layout, 1))

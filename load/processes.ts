@@ -1,6 +1,7 @@
 /** The built service and the echo server, each in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 export interface Server {
@@ -62,11 +63,13 @@ export function startService(settings: Readonly<Record<string, string>>): Promis
   )
 }
 
-/**
- * Environment variables that the Docker images set and that are not settings of the service. The echo gets them
- * too.
- */
-const IMAGE = { MALLOC_TRIM_THRESHOLD_: '33554432', MALLOC_MMAP_THRESHOLD_: '33554432' }
+/** What the Docker images set for glibc, read from the Dockerfile. The echo gets it, too. */
+const IMAGE = Object.fromEntries(
+  [...readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8').matchAll(/\b(MALLOC_\w+)=(\d+)/g)].map(
+    ([, name, value]) => [name!, value!],
+  ),
+)
+if (Object.keys(IMAGE).length === 0) throw new Error('the Dockerfile sets nothing for glibc')
 
 async function startProcess(
   args: string[],

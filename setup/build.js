@@ -1,12 +1,12 @@
 /**
- * `npm run build`: compiles src where it has changed. Plain JavaScript, because it needs nothing but TypeScript itself.
+ * `npm run build`: compiles src if it has changed. Plain JavaScript, because it needs nothing but TypeScript itself.
  *
- *   dist/<hash of the sources>/   a build, made elsewhere and renamed: it is there as a whole or not at all
- *   dist/server.js                starts the latest one, and is replaced by renaming
- *   dist/store-cli.js             the same for the store's command
+ *   dist/<hash of the sources>/   a build, which is renamed into place, so that it is always complete
+ *   dist/server.js                starts the latest build, and is replaced atomically by renaming
+ *   dist/store-cli.js             the same for the store command
  *
- * So builds disturb neither each other nor a service that runs: it loads modules and workers as it needs them, from the
- * build that it was started with. What nobody runs is removed when it was not the latest for a day.
+ * So concurrent builds do not disturb each other or a running service, which loads modules and workers on demand from the
+ * build that it was started with. Builds that nobody runs are removed when they have not been the latest for a day.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
@@ -30,7 +30,7 @@ const name = build()
 for (const entry of ENTRIES) point(entry, name)
 prune(name)
 
-/** @returns the name of the build that the sources make */
+/** @returns the name of the build of the current sources */
 function build() {
   for (let i = 0; i < TRIES; i++) {
     const name = hashOfSources()
@@ -57,7 +57,7 @@ function filesOf(path) {
   return files.map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(ROOT.length)).sort()
 }
 
-/** @returns the folder with what was made */
+/** @returns the folder with the compiled files */
 function compile() {
   const folder = join(DIST, `.new-${randomUUID()}`)
   const tsc = require.resolve('typescript/bin/tsc')
@@ -73,14 +73,14 @@ function settle(folder, name) {
   try {
     fs.renameSync(folder, join(DIST, name))
   } catch (error) {
-    // Another one was faster, with the same.
+    // Another process has made the same build in the meantime.
     if (!fs.existsSync(join(DIST, name))) throw error
     fs.rmSync(folder, { recursive: true, force: true })
   }
   return name
 }
 
-/** Lets dist/<file> start a build. */
+/** Makes dist/<file> start a build. */
 function point(file, name) {
   const entry = join(DIST, file)
   const text = entryOf(file, name)
@@ -94,12 +94,12 @@ function point(file, name) {
 }
 
 function entryOf(file, name) {
-  return `// Written by setup/build.js: starts the latest build, and leaves a note there that it runs.
+  return `// Written by setup/build.js: starts the latest build, and leaves a file there that marks it as running.
 import { writeFileSync } from 'node:fs'
 try {
   writeFileSync(new URL(\`./${name}/.used-by-\${process.pid}\`, import.meta.url), '')
 } catch {
-  // Who may not write here is in an image, where nothing is built any more.
+  // Without write permission this is a container image, in which nothing is built any more.
 }
 await import('./${name}/${file}')
 `
@@ -109,7 +109,7 @@ function touch(path) {
   try {
     fs.utimesSync(path, new Date(), new Date())
   } catch {
-    // It is gone already.
+    // Another process has already removed it.
   }
 }
 
@@ -126,7 +126,7 @@ function isFresh(path) {
   return Date.now() - (fs.statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < KEPT_MS
 }
 
-/** Whether a process runs it; notes of those that have ended are removed. */
+/** Whether a process runs it. The marks of processes that have ended are removed. */
 function isInUse(path) {
   if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return false
   const notes = fs.readdirSync(path).filter((file) => file.startsWith('.used-by-'))

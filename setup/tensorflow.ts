@@ -1,5 +1,5 @@
 /**
- * `npm run setup:tensorflow [-- --gpu] [--again]`: puts a current TensorFlow, and tfjs-node's addon built against it, into
+ * `npm run setup:tensorflow [-- --gpu] [--again]`: installs a current TensorFlow, and tfjs-node's addon built against it, into
  * .tensorflow beside the sources. Nothing else is touched; what is there already is kept, so that a run that was cut short
  * is repaired by the next. `--again` starts from nothing.
  */
@@ -16,7 +16,7 @@ import { place } from './tensorflow/wheels.ts'
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const FOLDER = join(ROOT, '.tensorflow')
 const READY = join(FOLDER, 'setup.json')
-/** How the line of prove.ts begins, among those of TensorFlow. */
+/** The start of the output line of prove.ts, to find it in the output of TensorFlow. */
 const PROOF = 'proved: '
 const OPTIONS = ['--gpu', '--again']
 
@@ -28,11 +28,11 @@ try {
   process.exitCode = 1
 }
 
-/** Every step leaves what is there already as it is. */
+/** Every step keeps what is already there. */
 async function setUp(options: readonly string[]) {
   const unknown = options.find((option) => !OPTIONS.includes(option))
   if (unknown !== undefined)
-    throw new SetupError(`there is no option ${unknown}: there are ${OPTIONS.join(', ')}`)
+    throw new SetupError(`unknown option ${unknown}: the options are ${OPTIONS.join(', ')}`)
   const plan = planFor(process, options.includes('--gpu'))
   if (typeof plan === 'string') throw new SetupError(plan)
   if (options.includes('--again')) await rm(FOLDER, { recursive: true, force: true })
@@ -47,14 +47,14 @@ async function setUp(options: readonly string[]) {
   console.log(`${((await sizeOf(FOLDER)) / 1e9).toFixed(1)} GB in .tensorflow`)
 }
 
-/** TensorFlow's own wheel lands in `include` and `lib`, CUDA's in `nvidia`, where TensorFlow looks for it. */
+/** TensorFlow's own wheel is extracted to `include` and `lib`, CUDA's wheels to `nvidia`, where TensorFlow looks for them. */
 async function fetchLibraries({ package: name, wheels }: Plan, python: string) {
   const home = join(FOLDER, 'node_modules', name, 'deps')
   await removeLeftovers(home)
   for (const wheel of wheels) await place(wheel, home, python)
 }
 
-/** Wheels of a run that was cut short, and the libraries of the other package. */
+/** Removes wheels of an interrupted run, and the libraries of the other package (CPU or GPU). */
 async function removeLeftovers(home: string) {
   await mkdir(home, { recursive: true })
   const stale = (await readdir(home)).filter((name) => name.startsWith('download-'))
@@ -66,7 +66,7 @@ async function removeLeftovers(home: string) {
     await rm(folder, { recursive: true, force: true })
 }
 
-/** @returns what was computed; where it is not right, nothing counts as set up */
+/** @returns what was computed. If it is wrong, the setup does not count as complete. */
 async function prove({ package: name, version, isForGpu }: Plan): Promise<string> {
   await writeFile(READY, JSON.stringify({ package: name, version, isForGpu }))
   const script = fileURLToPath(new URL('tensorflow/prove.ts', import.meta.url))
@@ -76,16 +76,16 @@ async function prove({ package: name, version, isForGpu }: Plan): Promise<string
   const failure = code === 0 && proof !== undefined ? withoutGpu(isForGpu, proof, said) : lineOf(said)
   if (failure === undefined) return proof!.slice(PROOF.length)
   await rm(READY, { force: true })
-  throw new SetupError(`it is built, but does not work: ${failure}`)
+  throw new SetupError(`the addon was built, but does not work: ${failure}`)
 }
 
-/** Why TensorFlow uses no GPU although there is a driver for one. */
+/** Why TensorFlow does not use a GPU although there is a driver. */
 function withoutGpu(isForGpu: boolean, proof: string, said: string): string | undefined {
   if (!isForGpu || driver() === undefined || proof.includes('XLA, GPU')) return undefined
   const line = said
     .split('\n')
     .find((text) => /Could not load dynamic library|Cannot dlopen|CUDA_ERROR|failed call to cu/.test(text))
-  return `TensorFlow sees no GPU (${line?.trim() ?? 'nvidia-smi says whether the driver does'})`
+  return `TensorFlow sees no GPU (${line?.trim() ?? 'run nvidia-smi to see whether the driver does'})`
 }
 
 async function sizeOf(folder: string): Promise<number> {

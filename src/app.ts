@@ -28,6 +28,7 @@ import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes, varies } from './routes/negotiate.ts'
 import { BodyPool } from './routes/request-body.ts'
 import { ResponseCoalescer, whenGone } from './routes/response-coalescer.ts'
+import { warmUp } from './routes/warm-up.ts'
 import { COMPONENTS } from './schemas/openapi.ts'
 import { finishDocument } from './schemas/openapi-document.ts'
 import { ProblemSchema } from './schemas/problem.ts'
@@ -49,6 +50,8 @@ export interface AppOptions {
 export interface App {
   readonly fastify: FastifyInstance
   readonly context: RouteContext
+  /** Compiles what the first formula would have to wait for: some 100 ms on the event loop. */
+  warmUp(): void
   /** Turns readiness off. Requests are still served. */
   beginClosing(): void
   /**
@@ -84,6 +87,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   return {
     fastify,
     context,
+    warmUp: () => warmUp(context),
     beginClosing: () => connections.beginClosing(),
     drain: () => connections.drain(config.shutdownGraceMs),
   }
@@ -101,15 +105,17 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
   const responses = new ResponseCoalescer(config.outboundBytes)
   const turns = createEventLoopYield(responses.empty)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
-  const plans = createRequestPlanSource(createProgramSource(), config)
+  const programs = createProgramSource()
+  const plans = createRequestPlanSource(programs, config)
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
   const connections = new Connections()
   return {
     config,
     catalog,
+    programs,
     plans,
-    registry: new Registry(openStore(config.store, { maxLosses: config.maxLosses, log })),
+    registry: new Registry(openStore(config.store, { maxLosses: config.maxLosses, log }), programs),
     analyzer: createAnalyzer(),
     engine,
     batcher,

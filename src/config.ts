@@ -46,10 +46,10 @@ const SETTINGS = {
       expects: 'file:path, postgres://user@host/database or none',
       isSecret: true,
       description:
-        'Where custom losses are stored: `file:path` (SQLite, made on the first registration), `postgres://...`, which replicas may share, or `none`.',
+        'Where registered losses are stored: `file:path` (SQLite, created on the first registration), `postgres://...`, which replicas may share, or `none`.',
     }),
   ],
-  maxLosses: ['LOSSD_MAX_LOSSES', count(1000, 'Most registered losses of a namespace.')],
+  maxLosses: ['LOSSD_MAX_LOSSES', count(1000, 'Maximum number of registered losses in a namespace.')],
   engine: [
     'LOSSD_ENGINE',
     words(

@@ -1,9 +1,6 @@
 /**
- * Connection draining and slow-reader timeouts: tracks the open connections of the server, finds clients that no
- * longer read, and closes connections gracefully at shutdown. HTTP/1.1 has only one way to close a keep-alive
- * connection without losing a request in flight: the previous response says `Connection: close`. If a connection is
- * simply closed, a request may be on its way, and its client gets a reset. This file knows nothing about the
- * content of requests.
+ * Connection draining and slow-reader timeouts: tracks the open connections of the server, finds clients that no longer
+ * read, and closes connections gracefully at shutdown. This file knows nothing about the content of requests.
  */
 import type { IncomingMessage } from 'node:http'
 import { type Server, type Socket, Server as TcpServer } from 'node:net'
@@ -49,6 +46,10 @@ interface Place {
   readonly since: number
 }
 
+/**
+ * HTTP/1.1 has only one way to close a keep-alive connection without losing a request in flight: the previous response
+ * says `Connection: close`. If a connection is simply closed, a request may be on its way, and its client gets a reset.
+ */
 export class Connections {
   readonly #servers = new Set<Server>()
   readonly #open = new Set<HttpSocket>()

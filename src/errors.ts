@@ -15,10 +15,10 @@ const kind = (status: number, title: string, retryable = false): ProblemKind => 
 /** Code -> status and title. To add a way to fail, add a row here and nothing else. */
 export const PROBLEMS = {
   moved: kind(308, 'The resource is at another path'),
-  'bad-request': kind(400, 'The request violates HTTP'),
+  'bad-request': kind(400, 'The request is not valid HTTP'),
   'malformed-json': kind(400, 'The body is not valid JSON'),
   'malformed-safetensors': kind(400, 'The body is not a valid safetensors file'),
-  'not-found': kind(404, 'There is nothing at this path'),
+  'not-found': kind(404, 'No route has this path'),
   'unknown-loss': kind(404, 'No loss has this name'),
   'method-not-allowed': kind(405, 'This method is not allowed here'),
   'not-acceptable': kind(406, 'None of the accepted media types can be produced'),
@@ -41,7 +41,7 @@ export const PROBLEMS = {
   'label-out-of-range': kind(422, 'A label is out of range'),
   'non-finite-input': kind(422, 'An input is not finite'),
   'non-finite-result': kind(422, 'The result is not finite'),
-  'empty-batch': kind(422, 'The mean over nothing is undefined'),
+  'empty-batch': kind(422, 'The mean of an empty batch is undefined'),
   'example-fails': kind(422, 'An example in the definition fails'),
   'formula-invalid': kind(422, 'The formula is invalid'),
   'too-expensive': kind(422, 'The request costs more than the limit'),
@@ -49,8 +49,8 @@ export const PROBLEMS = {
   overloaded: kind(429, 'The queue is full', true),
   internal: kind(500, 'Internal error'),
   'unsupported-transfer': kind(501, 'This transfer coding is not supported'),
-  'not-kept': kind(501, 'Custom losses are not stored here'),
-  'store-down': kind(503, 'The store of custom losses is unavailable', true),
+  'not-kept': kind(501, 'Losses cannot be registered here'),
+  'store-down': kind(503, 'The store of registered losses is unavailable', true),
   'not-ready': kind(503, 'The service is not ready', true),
   draining: kind(503, 'The service is shutting down', true),
   'engine-lost': kind(503, 'The engine was lost and is being restarted', true),
@@ -60,6 +60,15 @@ export const PROBLEMS = {
 } as const satisfies Record<string, ProblemKind>
 
 export type ProblemCode = keyof typeof PROBLEMS
+
+/** The code for bodies that a wire format cannot parse. A format that has no row above needs none. */
+export type MalformedCode = `malformed-${string}`
+const MALFORMED = kind(400, 'The body is not valid in its format')
+
+/** Status, title and whether a retry can help. */
+export function problemKindOf(code: ProblemCode | MalformedCode): ProblemKind {
+  return Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : MALFORMED
+}
 
 /** One place in the request that is wrong. */
 export interface ProblemDetail {
@@ -88,10 +97,10 @@ export interface ProblemOptions {
  * throw new Problem('param-invalid', 'delta must be > 0, got -1', blameAt('/params/delta', 'must be > 0, got -1'))
  */
 export class Problem extends Error {
-  readonly code: ProblemCode
+  readonly code: ProblemCode | MalformedCode
   readonly options: ProblemOptions
 
-  constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
+  constructor(code: ProblemCode | MalformedCode, detail: string, options: ProblemOptions = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'Problem'
     this.code = code
@@ -100,22 +109,22 @@ export class Problem extends Error {
   }
 
   get status(): number {
-    return PROBLEMS[this.code].status
+    return problemKindOf(this.code).status
   }
 }
 
 /** Options that report one place in the request. */
-export function blameAt(pointer: string, detail: string): ProblemOptions {
+export function errorAtPointer(pointer: string, detail: string): ProblemOptions {
   return { errors: [{ pointer, detail }] }
 }
 
 /** A problem with one place in the request. The detail appears at the pointer and in the summary. */
-export function problemAt(code: ProblemCode, pointer: string, detail: string): Problem {
-  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, blameAt(pointer, detail))
+export function problemAt(code: Problem['code'], pointer: string, detail: string): Problem {
+  return new Problem(code, `${cutPointer(pointer)}: ${detail}`, errorAtPointer(pointer, detail))
 }
 
 /** A problem that blames several places: the first is in the summary, the others are counted. */
-export function problemAtAll(code: ProblemCode, errors: readonly ProblemDetail[]): Problem {
+export function problemAtAll(code: Problem['code'], errors: readonly ProblemDetail[]): Problem {
   const [{ pointer, detail }, ...others] = errors
   const more = others.length === 0 ? '' : `; and ${others.length} more`
   return new Problem(code, `${pointer}: ${detail}${more}`, { errors })

@@ -10,7 +10,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import { Cancelled } from './batching/batcher.ts'
 import type { Connections } from './connections.ts'
 import { cut, PROBLEMS, Problem, type ProblemCode } from './errors.ts'
-import { PROBLEM_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
+import { PROBLEM_MEDIA_TYPE, problemBody, problemHeaders } from './schemas/problem.ts'
 
 /** More header lines than any client sends. */
 const MAX_HEADERS = 100
@@ -66,7 +66,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   reply
     .code(problem.status)
     .headers({ ...problemHeaders(problem), 'X-Request-Id': request.id, 'Content-Length': body.length })
-    .type(PROBLEM_TYPE)
+    .type(PROBLEM_MEDIA_TYPE)
   if (request.raw.complete) return reply.send(body)
   // The rest of an unread body would be taken for the next request.
   refused.add(request.raw.socket)
@@ -288,7 +288,7 @@ function notFound(routes: RouteTable, { url, method }: FastifyRequest): Problem 
   const allowed = [...routes]
     .filter(([pattern]) => matches(pattern, path))
     .flatMap(([, methods]) => [...methods])
-  if (allowed.length === 0) return new Problem('not-found', `there is nothing at ${cut(path)}; see /docs`)
+  if (allowed.length === 0) return new Problem('not-found', `no route has the path ${cut(path)}; see /docs`)
   const list = [...new Set(allowed)].sort().join(', ')
   return new Problem('method-not-allowed', `${method} is not allowed here; use ${list}`, {
     headers: { Allow: list },
@@ -319,7 +319,7 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `X-Request-Id: ${id}`,
-    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ]

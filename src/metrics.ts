@@ -61,7 +61,7 @@ function makeCounters(register: Registry) {
     requests: new FastCounter(
       register,
       'lossd_requests_total',
-      'Number of loss requests that got a response',
+      'Number of loss requests that got a response; loss is a name, compose, inline, or registered for those beyond the first 100 registered ones',
     ),
     duration: distribution(
       'lossd_request_duration_seconds',

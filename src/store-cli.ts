@@ -1,6 +1,6 @@
 /**
- * `npm run store -- export > losses.jsonl`, `npm run store -- import < losses.jsonl`: moves everything out of the store of
- * the configuration, or into it, with its version numbers. Where there is no npm: `node dist/store-cli.js export`.
+ * Exports and imports the configured store: `npm run --silent store -- export > losses.jsonl`, `... import < losses.jsonl`.
+ * Without npm: `node dist/store-cli.js export`.
  */
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
@@ -10,20 +10,20 @@ import { InvalidAddress, type LossStore, StoreDown } from './store/contract.ts'
 import { openStore } from './store/index.ts'
 import { exportLines, importLines, LineRefused } from './store/lines.ts'
 
-/** What is wrong outside of this program: a message is enough. */
+/** Errors that are not bugs of this program: the message is enough. */
 const TOLD = [ConfigError, InvalidAddress, LineRefused, StoreDown]
 
 try {
   await run(process.argv[2] ?? '')
 } catch (error) {
   process.exitCode = 1
-  // Who has read enough closes the pipe.
+  // EPIPE: the reader of the pipe, such as `head`, has read enough.
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') report(error as Error)
 }
 
 async function run(command: string) {
   const work = new Map(Object.entries({ export: runExport, import: runImport })).get(command)
-  if (work === undefined) throw new ConfigError('say export or import')
+  if (work === undefined) throw new ConfigError('expected the argument export or import')
   const { store: address, maxLosses } = loadConfig(process.env)
   const store = openStore(address, { maxLosses })
   if (store === undefined) throw new ConfigError('LOSSD_STORE is none')

@@ -46,7 +46,7 @@ export function isInteger(dtype: Dtype): boolean {
  * A number as it was written: a float32 in its shortest form, 1.2 instead of 1.2000000476837158.
  *
  * @example
- * spellElement(Float32Array.of(1.2), 0) // '1.2'
+ * formatElement(Float32Array.of(1.2), 0) // '1.2'
  */
 export function formatElement(data: NumericArray, element: number): string {
   return String(data instanceof Float32Array ? shortest(data[element]) : data[element])

@@ -1,4 +1,4 @@
-/** Imports point one way, down the floors of ARCHITECTURE.md. */
+/** Import rules: imports point only downwards, as in the floors of ARCHITECTURE.md. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 
@@ -6,6 +6,19 @@ const source = new URL('../src/', import.meta.url)
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) =>
   file.endsWith('.ts'),
 )
+
+/** The floors from top to bottom. Imports go down, or stay within a room; rooms on the same floor do not import each other. */
+const root = new URL('../', import.meta.url)
+const PLACES = ['src', 'test', 'docs', 'load', 'setup', 'examples']
+const everywhere = [
+  ...readdirSync(root),
+  ...PLACES.flatMap((place) =>
+    readdirSync(new URL(`${place}/`, root), { recursive: true, encoding: 'utf8' }).map(
+      (file) => `${place}/${file}`,
+    ),
+  ),
+]
+const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
 
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
@@ -18,10 +31,10 @@ const FLOORS: readonly (readonly string[])[] = [
   ['analysis'],
   ['engines', 'losses'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts'],
+  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts'],
 ]
 
-/** Where a room takes only a leaf of a room below, or nothing. */
+/** Rooms that may import only one file of a lower room, or nothing of it. */
 const ONLY: Readonly<Record<string, readonly string[]>> = {
   'app.ts -> language': [],
   'routes -> language': ['language/latex.ts'],
@@ -52,7 +65,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'wire -> language': [],
 }
 
-/** What runs anywhere, a browser's page included: no module of Node's below it, and none of the packages of the service. */
+/** Rooms that run anywhere, including browsers: they import no Node module and none of the service's packages, even indirectly. */
 const PURE = [
   'tensor.ts',
   'nearest.ts',
@@ -88,7 +101,7 @@ function packagesOf(file: string): string[] {
   return [...text.matchAll(/^(?:import|export)[^'"]*from '([^.'][^']*)'/gm)].map((match) => match[1]!)
 }
 
-/** Files that reach themselves, as they are met by a walk along the imports. */
+/** Files that import themselves through others, found by a walk along the imports. */
 function circles(): string[] {
   const done = new Set<string>()
   const found: string[] = []
@@ -102,26 +115,66 @@ function circles(): string[] {
   return found
 }
 
-const exportsFormat = (file: string) =>
-  /^export default defineFormat/m.test(readFileSync(new URL(file, source), 'utf8'))
+const defines = (what: 'Format' | 'Engine') => (file: string) =>
+  new RegExp(`^export default define${what}`, 'm').test(readFileSync(new URL(file, source), 'utf8'))
 
-describe('the house', () => {
-  it('has no room that the list of floors does not know', () => {
+describe('ARCHITECTURE.md', () => {
+  /** Made by the build, by glibc, by tfjs. */
+  const OUTSIDE = /^(dist\b|MALLOC_|runWebGPUProgram)/
+  const exists = (path: string) =>
+    OUTSIDE.test(path) || everywhere.some((file) => file === path || file.endsWith(`/${path}`))
+
+  it('names files that exist, from the root, from src, or by their last parts', () => {
+    const files = [...architecture.matchAll(/(?<![\w./<>-])[\w./-]+\.(?:ts|js|json|md|py)\b/g)].map(
+      ([file]) => file,
+    )
+    expect(files.length).toBeGreaterThan(80)
+    expect(files.filter((file) => !exists(file))).toEqual([])
+  })
+
+  it('names folders that exist', () => {
+    const folders = [...architecture.matchAll(/`([\w/-]+)\/`/g)].map(([, folder]) => folder!)
+    expect(folders.length).toBeGreaterThan(10)
+    expect(folders.filter((folder) => !exists(folder))).toEqual([])
+  })
+
+  it('names functions, types and constants that exist', () => {
+    const modules = everywhere.filter((file) => file.endsWith('.ts'))
+    const code = modules.map((file) => readFileSync(new URL(file, root), 'utf8')).join('\n')
+    const names = [...architecture.matchAll(/`(\w*[a-z][A-Z]\w*|[A-Z][A-Z_]+)\b[^`]*`/g)].map(
+      ([, name]) => name!,
+    )
+    expect(names.length).toBeGreaterThan(10)
+    const isCode = (name: string) => OUTSIDE.test(name) || new RegExp(`\\b${name}\\b`).test(code)
+    expect(names.filter((name) => !isCode(name))).toEqual([])
+  })
+
+  it('has the floors of this test', () => {
+    const rows = [...architecture.matchAll(/^\| [^|]+ \| ((?:`[\w./-]+`(?:, )?)+) \|$/gm)].map(
+      ([, rooms]) => rooms!,
+    )
+    const floors = rows.map((rooms) => rooms.replaceAll(/[`/]/g, '').split(', '))
+    expect(floors.slice(0, FLOORS.length)).toEqual(FLOORS)
+  })
+})
+
+describe('the architecture', () => {
+  it('lists every room on a floor', () => {
     expect([...new Set(files.map(partOf))].sort()).toEqual(FLOORS.flat().sort())
   })
 
-  it('has imports that go down', () => {
+  it('has only imports that point downwards', () => {
     const strays = imports.filter(
       ({ from, to }) => partOf(from) !== partOf(to) && floorOf(partOf(from)) >= floorOf(partOf(to)),
     )
     expect(strays).toEqual([])
   })
 
-  it('has no file that imports itself through others', () => {
+  it('has no import cycles', () => {
     expect(circles()).toEqual([])
   })
 
-  it('has pure rooms, which know neither Node nor a server', () => {
+  it('has pure rooms, which use neither Node nor the server', () => {
     const packages = PURE.flatMap((file) => packagesOf(file).map((name) => ({ file, name })))
     expect(
       packages.filter(
@@ -131,7 +184,7 @@ describe('the house', () => {
     expect(imports.filter(({ from, to }) => PURE.includes(from) && !PURE.includes(to))).toEqual([])
   })
 
-  it.each(Object.entries(ONLY))('%s takes only %j', (edge, leaves) => {
+  it.each(Object.entries(ONLY))('%s imports only %j', (edge, leaves) => {
     const [part, other] = edge.split(' -> ')
     const strays = imports.filter(
       ({ from, to }) => partOf(from) === part && partOf(to) === other && !leaves.includes(to),
@@ -139,18 +192,21 @@ describe('the house', () => {
     expect(strays).toEqual([])
   })
 
-  it('has losses, formats and engines that do not know each other', () => {
+  it('has losses, formats and engines that do not import each other', () => {
     const isLoss = (file: string) => /^losses\/\w+\/\w+\.ts$/.test(file)
     const shared = ['losses/define.ts', 'losses/formula-snippets.ts', 'losses/regions.ts', 'losses/boxes.ts']
     expect(imports.filter(({ from, to }) => isLoss(from) && !shared.includes(to))).toEqual([])
-    const isFormat = (file: string) => /^wire\/(\w+\/index|\w+)\.ts$/.test(file) && exportsFormat(file)
-    expect(files.filter(isFormat).length).toBeGreaterThanOrEqual(2)
-    expect(imports.filter(({ from, to }) => isFormat(from) && isFormat(to))).toEqual([])
-    const isEngine = (file: string) => /^engines\/(wasm|cpu|tensorflow|interpreter)\.ts$/.test(file)
-    expect(imports.filter(({ from, to }) => isEngine(from) && isEngine(to))).toEqual([])
+    for (const [what, least] of [
+      ['Format', 2],
+      ['Engine', 6],
+    ] as const) {
+      const found = new Set(files.filter(defines(what)))
+      expect(found.size).toBeGreaterThanOrEqual(least)
+      expect(imports.filter(({ from, to }) => found.has(from) && found.has(to))).toEqual([])
+    }
   })
 
-  it('touches the process in programs alone, and tfjs in engines alone', () => {
+  it('uses the global process only in entry points, and tfjs only in engines', () => {
     const text = (file: string) =>
       readFileSync(new URL(file, source), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
     expect(
@@ -159,7 +215,7 @@ describe('the house', () => {
     expect(files.filter((file) => !file.startsWith('engines/') && /@tensorflow/.test(text(file)))).toEqual([])
   })
 
-  it('hands the environment on to engines that have a process of their own, and to nothing else', () => {
+  it('passes the environment only to engine processes', () => {
     const text = (file: string) => readFileSync(new URL(file, source), 'utf8')
     expect(files.filter((file) => /from 'node:process'/.test(text(file))).sort()).toEqual([
       'engines/remote/child.ts',
@@ -167,7 +223,7 @@ describe('the house', () => {
     ])
   })
 
-  it('hands no text to an evaluator', () => {
+  it('never evaluates text as code', () => {
     const text = (file: string) => readFileSync(new URL(file, source), 'utf8')
     expect(files.filter((file) => /\bnew Function\b|\bvm\b'|\beval\(/.test(text(file)))).toEqual([])
   })

@@ -1,4 +1,4 @@
-/** Connections end without losing what is on its way, and those who do not read are cut off. */
+/** Connection draining loses no request in flight, and clients that stop reading are disconnected. */
 import dns, { type LookupOptions } from 'node:dns'
 import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
@@ -40,7 +40,7 @@ async function start(settings: Partial<Config> = {}, host = '127.0.0.1'): Promis
 
 type Lookup = [host: string, options: LookupOptions, done: (error: null, found: unknown) => void]
 
-/** A connection that collects what comes. */
+/** A connection that collects what it receives. */
 async function dial(port: number, host = '127.0.0.1') {
   const socket = connect({ port, host, allowHalfOpen: true })
   sockets.push(socket)
@@ -70,7 +70,7 @@ async function until(holds: () => boolean | Promise<boolean>) {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
-/** Accepted, and not only connected. */
+/** Waits until the connection is accepted, not only established. */
 async function welcomed(port: number, host?: string) {
   const line = await dial(port, host)
   line.socket.write(requestOf(pair))
@@ -78,8 +78,8 @@ async function welcomed(port: number, host?: string) {
   return line
 }
 
-describe('a drain', () => {
-  it('answers what comes on an open connection, for the last time, and accepts no new one', async () => {
+describe('a drained server', () => {
+  it('responds on open connections one last time, and accepts no new ones', async () => {
     const { app, port } = await start({ shutdownGraceMs: 60_000 })
     const { socket, heard } = await welcomed(port)
     expect(heard.text).not.toMatch(/connection: close/i)
@@ -95,7 +95,7 @@ describe('a drain', () => {
     await drained
   })
 
-  it('answers all of a pipeline, and closes with the last', async () => {
+  it('responds to all pipelined requests, and closes with the last response', async () => {
     const { app, port } = await start({ shutdownGraceMs: 60_000 })
     const { socket, heard } = await welcomed(port)
     const drained = app.drain()
@@ -112,19 +112,19 @@ describe('a drain', () => {
     await drained
   })
 
-  it('ends connections on which nothing is asked when the grace is over, with an end and no reset', async () => {
+  it('closes idle connections after the grace period, without a reset', async () => {
     const { app, port } = await start({ shutdownGraceMs: 100 })
     const { socket, heard } = await welcomed(port)
     const drained = app.drain()
     await until(() => heard.ended)
-    // A request that crosses the end on its way.
+    // A request that is sent while the server closes the connection.
     socket.write(requestOf(pair))
     await drained
     expect(heard.error).toBeUndefined()
     expect(answersIn(heard.text)).toBe(1)
   })
 
-  it('waits for an upload that is under way when the grace is over, and answers it', async () => {
+  it('waits for an upload in progress when the grace period ends, and responds to it', async () => {
     const { app, port } = await start({ shutdownGraceMs: 100 })
     const { socket, heard } = await dial(port)
     const request = requestOf(pair)
@@ -141,7 +141,7 @@ describe('a drain', () => {
     await drained
   })
 
-  it('closes both addresses of localhost, and loses nothing on either', async () => {
+  it('closes both addresses of localhost without losing requests', async () => {
     // Not every machine has both.
     const addresses = ['127.0.0.1', '::1'].map((address, i) => ({ address, family: i === 0 ? 4 : 6 }))
     const { lookup } = dns
@@ -166,14 +166,14 @@ describe('a drain', () => {
   })
 })
 
-/** Its answer is more than what the system keeps for a connection. */
+/** Its response is larger than the socket buffers of the system. */
 const large = { predictions: Array(1_500_000).fill(0.123), targets: Array(1_500_000).fill(0) }
 const statusCount = async (port: number, status: number) => {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   return Number(new RegExp(`lossd_requests_total{.*status="${status}"} (\\d+)`).exec(text)?.[1] ?? 0)
 }
 
-describe('a reader who takes nothing', () => {
+describe('a client that reads nothing', () => {
   const settings = {
     writeTimeoutMs: 1000,
     jsonBodyLimit: 2 ** 25,
@@ -189,7 +189,7 @@ describe('a reader who takes nothing', () => {
     return socket
   }
 
-  it('is cut off, counted as 499 and told in one line', async () => {
+  it('is disconnected, counted as 499 and logged in one line', async () => {
     const started = await start(settings)
     await stalled(started)
     await until(() => started.app.context.responses.unread === 0)
@@ -198,11 +198,11 @@ describe('a reader who takes nothing', () => {
     expect(started.lines.filter(({ message }) => message.includes('stopped reading'))).toHaveLength(1)
   })
 
-  it('keeps others from being served only until then, and what is refused is refused unread', async () => {
+  it('blocks others only until then, and rejected bodies are not read', async () => {
     const started = await start(settings)
     await stalled(started)
     const { socket, heard } = await dial(started.port)
-    // Of the body nothing is sent.
+    // Nothing of the body is sent.
     socket.write(`${requestOf(pair).split('\r\n\r\n')[0]}\r\n\r\n`)
     await until(() => heard.text.includes('503'))
     expect(heard.text).toMatch(/retry-after: 1/i)
@@ -211,7 +211,7 @@ describe('a reader who takes nothing', () => {
     await welcomed(started.port)
   })
 
-  it('is given back what it held although its answers were queued on one connection', async () => {
+  it('frees its memory even if its responses were queued on one connection', async () => {
     const started = await start({ ...settings, outboundBytes: 2 ** 30 })
     const socket = await stalled(started)
     socket.write(requestOf(large).repeat(2))
@@ -221,14 +221,14 @@ describe('a reader who takes nothing', () => {
     await until(() => started.app.context.responses.unread === 0)
   })
 
-  it('is not one who takes little at a time', async () => {
+  it('is not the same as a client that reads slowly', async () => {
     const { port, lines } = await start({ ...settings, writeTimeoutMs: 500 })
     const { socket, heard } = await dial(port)
     socket.pause()
     socket.write(requestOf(large))
     for (let i = 0; i < 8; i++) {
       await new Promise((resolve) => setTimeout(resolve, 250))
-      // The system tells of room when there is enough of it.
+      // The system reports writable space only when there is enough of it.
       const before = heard.text.length
       socket.resume()
       await until(() => heard.text.length > before + 2 ** 20 || heard.text.endsWith('}'))
@@ -238,7 +238,7 @@ describe('a reader who takes nothing', () => {
   })
 })
 
-it('an upload that its client breaks off is one line, no error, and a 499', async () => {
+it('an aborted upload is logged in one line as 499, not as an error', async () => {
   const { port, lines } = await start()
   const { socket } = await dial(port)
   socket.write(requestOf(pair).slice(0, -5))

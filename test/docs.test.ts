@@ -1,4 +1,4 @@
-/** What the documents say is what the code does: generated tables, and README's commands with their answers. */
+/** The docs match the code: generated tables, and the commands of README.md with their responses. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pages } from '../docs/pages.ts'
@@ -11,18 +11,18 @@ const tables = Object.entries(await generated()).flatMap(([file, parts]) => {
   return Object.entries(parts).map(([marker, text]) => [file, marker, text] as const)
 })
 
-it.each(tables)('%s has the table "%s" as the code makes it (npm run docs)', (file, marker, text) => {
+it.each(tables)('%s has the current table "%s" (npm run docs)', (file, marker, text) => {
   expect(between(read(file), marker)).toBe(text)
 })
 
 describe('the pages of the losses (npm run docs)', () => {
   const made = pages()
 
-  it.each([...made])('docs/losses/%s is as the code makes it', (file, text) => {
+  it.each([...made])('docs/losses/%s is up to date', (file, text) => {
     expect(read(`docs/losses/${file}`)).toBe(text)
   })
 
-  it('are those of the catalog, and no others', () => {
+  it('exist for exactly the losses of the catalog', () => {
     expect(readdirSync(new URL('../docs/losses/', import.meta.url)).sort()).toEqual([...made.keys()].sort())
   })
 })
@@ -43,7 +43,7 @@ function documents(): string[] {
   return ['README.md', 'ARCHITECTURE.md', ...pagesOfDocs]
 }
 
-/** What a link may name behind `#`. */
+/** The valid anchors of a page. */
 function headingsOf(file: URL): string[] {
   const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading!)
   return headings.map((heading) =>
@@ -73,13 +73,13 @@ describe.each(['README.md', 'docs/formats.md'])('the curl commands of %s', (file
     ),
   ]
 
-  // The last digits of float32 are the machine's own: with fused multiply-add they are others.
+  // The last digits of float32 depend on the machine: with fused multiply-add they differ.
   const rounded = (text: string) => text.replaceAll(/-?\d+\.\d+/g, (number) => Number(number).toPrecision(5))
 
-  it('are there', () => expect(commands.length).toBeGreaterThanOrEqual(2))
+  it('exist', () => expect(commands.length).toBeGreaterThanOrEqual(2))
 
   it.each(commands.map((match) => match.slice(1) as [string, string, string, string]))(
-    '%s gives the answer that stands below it',
+    '%s gives the response shown below it',
     async (path, type, body, answer) => {
       const response = await fetch(server.url + path, {
         method: 'POST',

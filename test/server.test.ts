@@ -1,7 +1,8 @@
-/** The process: it starts, says what it is, and goes down without losing a request. */
+/** The process: it starts, logs what it is, and shuts down without losing a request. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
+import { listening, outputOf } from './support/child.ts'
 
 const children: ChildProcess[] = []
 afterEach(() => {
@@ -22,26 +23,10 @@ function start(env: Readonly<Record<string, string>>): Started {
     env: { ...rest, ...settings },
   })
   children.push(child)
-  let output = ''
-  for (const stream of [child.stdout!, child.stderr!]) {
-    stream.on('data', (data: Buffer) => {
-      output += data
-    })
-  }
-  return { child, output: () => output, exit: once(child, 'exit').then(([code]) => code as number | null) }
+  return { child, output: outputOf(child), exit: once(child, 'exit').then(([code]) => code as number | null) }
 }
 
-async function listening({ output, exit }: Started): Promise<string> {
-  let ended = false
-  void exit.then(() => {
-    ended = true
-  })
-  while (!output().includes('lossd listens on')) {
-    if (ended) throw new Error(output())
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  return /lossd listens on (http:\/\/[\d.:]+)/.exec(output())![1]!
-}
+const urlOf = ({ output, exit }: Started) => listening(output, exit)
 
 const post = (url: string, rows: number) =>
   fetch(`${url}/v1/losses/nt_xent`, {
@@ -59,9 +44,9 @@ async function waiting(url: string): Promise<number> {
 }
 
 describe('the process', () => {
-  it('logs one JSON object a line where no person looks on, and names its engine', async () => {
+  it('logs one JSON object per line if stdout is not a terminal, and names its engine', async () => {
     const started = start({})
-    await listening(started)
+    await urlOf(started)
     const lines = started
       .output()
       .trim()
@@ -70,29 +55,29 @@ describe('the process', () => {
     expect(lines.at(-1)).toMatchObject({ engine: 'wasm', why: 'selected by name' })
   })
 
-  it('answers every accepted request before it goes down on SIGTERM, and exits 0', async () => {
+  it('responds to every accepted request after SIGTERM, and exits with 0', async () => {
     const started = start({})
-    const url = await listening(started)
+    const url = await urlOf(started)
     await post(url, 10)
     let answered = 0
     const requests = Array.from({ length: 6 }, async () => {
       const answer = await post(url, 1200)
       answered++
-      // An answer that its caller does not take keeps its connection, and the process waits for that.
+      // A response that is not read keeps its connection open, and the process waits for that.
       await answer.arrayBuffer()
       const { status } = answer
       return status
     })
-    // Two are with the engine, the others wait: then all six are accepted.
+    // Two are running and the others are queued: then all six are accepted.
     while ((await waiting(url)) + answered < 4) await new Promise((resolve) => setTimeout(resolve, 5))
     started.child.kill('SIGTERM')
     expect(await Promise.all(requests)).toEqual(Array(6).fill(200))
     expect(await started.exit).toBe(0)
   })
 
-  it('turns readiness off at once and serves on while balancers notice', async () => {
+  it('turns readiness off at once and keeps serving until load balancers notice', async () => {
     const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '1500' })
-    const url = await listening(started)
+    const url = await urlOf(started)
     started.child.kill('SIGTERM')
     while ((await fetch(`${url}/health/ready`)).status !== 503)
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -102,9 +87,9 @@ describe('the process', () => {
     expect(await started.exit).toBe(0)
   })
 
-  it('exits at once on the second signal', async () => {
+  it('exits at once on a second signal', async () => {
     const started = start({ LOSSD_SHUTDOWN_DELAY_MS: '60000' })
-    await listening(started)
+    await urlOf(started)
     started.child.kill('SIGTERM')
     while (!started.output().includes('closing')) await new Promise((resolve) => setTimeout(resolve, 10))
     started.child.kill('SIGTERM')
@@ -123,7 +108,7 @@ describe('the process', () => {
       { LOSSD_ENGINE: 'quantum' },
       'LOSSD_ENGINE must be auto, tensorflow, webgpu, compiled, wasm, cpu, interpreter, got "quantum"',
     ],
-  ])('refuses %s in one line and exits 1', async (_, env, line) => {
+  ])('rejects %s in one line and exits with 1', async (_, env, line) => {
     const started = start(env)
     expect(await started.exit).toBe(1)
     expect(started.output().trim()).toBe(`lossd: ${line}`)

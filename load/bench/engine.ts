@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline'
 import { type BatchResult, type Engine, UnsupportedByEngine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
-import { engineDefinitions } from '../../src/engines/open.ts'
+import { engineDefinitions } from '../../src/engines/engine-registry.ts'
 import type { CheckedRequest } from '../../src/schemas/check.ts'
 import { batchesOf, requestOf } from './batches.ts'
 import type { Hello, Measured, Reply, Task } from './tasks.ts'

@@ -2,12 +2,11 @@
  * The sides of the comparison, each in a process of its own: one per engine, and PyTorch with one thread and with
  * all threads.
  */
-import { spawn } from 'node:child_process'
 import { env, execPath } from 'node:process'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { EngineDefinition } from '../../src/engines/define.ts'
-import { engineDefinitions } from '../../src/engines/open.ts'
+import { engineDefinitions } from '../../src/engines/engine-registry.ts'
+import { openJsonLines } from '../json-lines.ts'
 import type { Hello, Measured, Reply, Task } from './tasks.ts'
 
 /** One column of the comparison. */
@@ -120,21 +119,6 @@ async function start(
   args: string[],
   variables: Readonly<Record<string, string>>,
 ): Promise<Started> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...env, ...variables } })
-  // A missing command and a closed pipe both show up as the end of the output.
-  child.on('error', () => {})
-  child.stdin.on('error', () => {})
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const hear = async () => {
-    const { value, done } = await lines.next()
-    return done ? undefined : JSON.parse(value)
-  }
-  return {
-    hello: (await hear()) ?? { unavailable: `${command} does not run` },
-    ask: (task) => {
-      child.stdin.write(`${JSON.stringify(task)}\n`)
-      return hear()
-    },
-    close: () => child.stdin.end(),
-  }
+  const { hear, ask, close } = openJsonLines(command, args, variables)
+  return { hello: (await hear()) ?? { unavailable: `${command} does not run` }, ask, close }
 }

@@ -1,4 +1,4 @@
-/** The npm package with the addon's sources, and the addon built from them against the libraries that the wheels left. */
+/** Installs the npm package with the addon's sources, and compiles the addon against the libraries from the wheels. */
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,31 +9,31 @@ const LOCKED = fileURLToPath(new URL('npm/', import.meta.url))
 const LOCK = 'package-lock.json'
 
 /**
- * What of the packages must not be there twice: the addon's package then finds lossd's own, one folder further up, and both
+ * The package that must not be installed twice: without it, the addon finds lossd's own, one folder further up, and both
  * have one registry of backends.
  */
 const SHARED = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-cpu']
 
-/** The Node-API version for which the package looks for its addon; Node 20 has 9, and what is built holds for all later. */
+/** The Node-API version in the path where the package looks for its addon. Node 20 has 9, and all later versions support it. */
 const NODE_API = 8
 
-/** @throws SetupError when npm cannot install what is locked */
+/** @throws SetupError if npm cannot install the locked packages */
 export async function installPackages(folder: string): Promise<void> {
   if (await isInstalled(folder)) return
   console.log('installing the packages of the addon')
   await rm(join(folder, LOCK), { force: true })
   await copyFile(join(LOCKED, 'package.json'), join(folder, 'package.json'))
   await copyFile(join(LOCKED, LOCK), join(folder, 'npm-shrinkwrap.json'))
-  // No install scripts: the package's own would fetch a TensorFlow of 2022.
+  // Without install scripts: the package's own would download a TensorFlow from 2022.
   const { code, said } = await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
     cwd: folder,
   })
   if (code !== 0)
     throw new SetupError(
-      `the npm registry is out of reach or lacks a package: check the network and npm config get registry (npm: ${lineOf(said)})`,
+      `the npm registry is unreachable or lacks a package: check the network and npm config get registry (npm: ${lineOf(said)})`,
     )
   for (const name of SHARED) await rm(join(folder, 'node_modules', name), { recursive: true, force: true })
-  // Its being there under this name says that all of it is.
+  // Renamed last, so that a folder of this name is always complete.
   await rename(join(folder, 'npm-shrinkwrap.json'), join(folder, LOCK))
 }
 
@@ -44,10 +44,10 @@ async function isInstalled(folder: string): Promise<boolean> {
 }
 
 /**
- * Two files that need neither node-gyp nor make nor Node's own headers: those of the Node-API, which is the same in every
- * Node, come as a package.
+ * Compiles two files, which need neither node-gyp nor make nor Node's own headers: those of the Node-API, which is the
+ * same in every version of Node, are in a package.
  *
- * @throws SetupError when the compiler fails
+ * @throws SetupError if the compiler fails
  */
 export async function build(folder: string, name: string, compiler: string): Promise<void> {
   const home = join(folder, 'node_modules', name)
@@ -69,7 +69,9 @@ export async function build(folder: string, name: string, compiler: string): Pro
     { cwd: home },
   )
   if (code !== 0)
-    throw new SetupError(`the addon cannot be built with ${compiler}, which must know C++17: ${lineOf(said)}`)
+    throw new SetupError(
+      `the addon cannot be built with ${compiler}, which must support C++17: ${lineOf(said)}`,
+    )
   await rename(`${target}.part`, target)
 }
 

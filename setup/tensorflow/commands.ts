@@ -1,7 +1,7 @@
-/** Other programs, run to their end: what they said, or one line that says what is wrong and what to do. */
+/** Runs other programs, and turns their output into one line that says what is wrong and what to do. */
 import { spawn, spawnSync } from 'node:child_process'
 
-/** The setup cannot go on; the message is one line for whoever runs it. */
+/** The setup cannot continue. The message is one line for whoever runs it. */
 export class SetupError extends Error {
   override readonly name = 'SetupError'
 }
@@ -28,19 +28,19 @@ export function run(
   })
 }
 
-/** Whether a program is there and answers. */
+/** Whether a program is installed and runs. */
 export function answers(command: string, args: readonly string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
-/** What a program writes to its standard output; empty where it fails. */
+/** The standard output of a program; empty if it fails. */
 export function saidBy(command: string, args: readonly string[]): string {
   const { status, stdout } = spawnSync(command, args, { encoding: 'utf8' })
   return status === 0 ? stdout : ''
 }
 
-/** The line that says most: the last that names an error, else the last. */
+/** The most informative line: the last one with an error, otherwise the last one. */
 export function lineOf(said: string): string {
   const lines = said.split('\n').filter((line) => line.trim() !== '' && !line.includes('A complete log'))
-  return (lines.findLast((line) => /\berror\b/i.test(line)) ?? lines.at(-1) ?? 'it said nothing').trim()
+  return (lines.findLast((line) => /\berror\b/i.test(line)) ?? lines.at(-1) ?? 'no output').trim()
 }

@@ -1,10 +1,10 @@
-/** What has to be on the machine before anything is fetched: each thing that can be missing is one line, with its cure. */
+/** Checks the requirements before anything is downloaded. For each missing one, one line says what to do. */
 import { existsSync, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { answers, SetupError, saidBy } from './commands.ts'
 import { LEAST_DRIVER, LEAST_GLIBC, type Plan } from './plan.ts'
 
-/** The first that knows wheels by the C library that they need (PEP 600). */
+/** The first version of pip that supports the platform tags of the wheels (PEP 600). */
 const LEAST_PIP = '20.3'
 
 export interface Tools {
@@ -12,27 +12,27 @@ export interface Tools {
   readonly compiler: string
 }
 
-/** @throws SetupError naming the first thing that is missing */
+/** @throws SetupError with the first missing requirement */
 export function findTools(plan: Plan): Tools {
   checkLibrary(glibc())
   if (plan.isForGpu) checkDriver(driver())
   const python = firstOf(
     [process.env.PYTHON, 'python3', 'python'],
     ['-c', 'import sys; sys.exit(sys.version_info < (3, 6))'],
-    'Python 3.6 or later is missing: apt-get install python3 python3-pip, or name one in PYTHON',
+    'Python 3.6 or later is missing: apt-get install python3 python3-pip, or set PYTHON',
   )
   checkPip(python, saidBy(python, ['-m', 'pip', '--version']))
   const compiler = firstOf(
     [process.env.CXX, 'g++', 'clang++', 'c++'],
     ['--version'],
-    'a C++ compiler is missing: apt-get install g++, or name one in CXX',
+    'a C++ compiler is missing: apt-get install g++, or set CXX',
   )
   return { python, compiler }
 }
 
 /**
- * @param said by `pip --version`; empty where it is not there
- * @throws SetupError when it is missing or does not know today's names of platforms
+ * @param said the output of `pip --version`; empty if pip is missing
+ * @throws SetupError if it is missing or does not support the wheels' platform tags
  */
 export function checkPip(python: string, said: string) {
   const version = said.match(/^pip (\d+(\.\d+)*)/)?.[1]
@@ -42,7 +42,7 @@ export function checkPip(python: string, said: string) {
     )
   if (isOlder(version, LEAST_PIP))
     throw new SetupError(
-      `pip is ${version}, and ${LEAST_PIP} or later is needed: ${python} -m pip install --upgrade pip, or name a newer Python in PYTHON`,
+      `pip is ${version}, and ${LEAST_PIP} or later is needed: ${python} -m pip install --upgrade pip, or set PYTHON to a newer one`,
     )
 }
 
@@ -62,16 +62,16 @@ function glibc(): string | undefined {
   return header.glibcVersionRuntime
 }
 
-/** @throws SetupError where the wheels' libraries cannot be loaded */
+/** @throws SetupError if the libraries of the wheels cannot be loaded */
 export function checkLibrary(version: string | undefined) {
   if (version !== undefined && !isOlder(version, LEAST_GLIBC)) return
-  const own = version === undefined ? 'this system has another C library (musl)' : `glibc is ${version}`
+  const own = version === undefined ? 'this system has a different C library (musl)' : `glibc is ${version}`
   throw new SetupError(
     `${own}: TensorFlow's wheels need glibc ${LEAST_GLIBC} or later (Debian 10, Ubuntu 18.04)`,
   )
 }
 
-/** Version of the NVIDIA driver; undefined where none is loaded. */
+/** Version of the NVIDIA driver; undefined if none is loaded. */
 export function driver(): string | undefined {
   const file = '/proc/driver/nvidia/version'
   if (!existsSync(file)) return undefined
@@ -79,14 +79,14 @@ export function driver(): string | undefined {
 }
 
 /**
- * No driver is no obstacle: images are built on machines without one.
+ * A missing driver is not an error, because container images are built on machines without one.
  *
- * @throws SetupError where it is too old
+ * @throws SetupError if it is too old
  */
 export function checkDriver(version: string | undefined) {
   if (version === undefined) {
     console.log(
-      `no NVIDIA driver is loaded here: it is set up, but proved on the processor; where it runs, driver ${LEAST_DRIVER} or later is needed`,
+      `no NVIDIA driver is loaded here: the setup continues, but is tested on the CPU; lossd needs driver ${LEAST_DRIVER} or later to use a GPU`,
     )
   } else if (isOlder(version, LEAST_DRIVER)) {
     throw new SetupError(
@@ -95,17 +95,17 @@ export function checkDriver(version: string | undefined) {
   }
 }
 
-/** @throws SetupError where there is less room than is still needed */
+/** @throws SetupError if there is not enough disk space */
 export async function checkSpace(folder: string, needed: number) {
   const { bavail, bsize } = await statfs(folder)
   if (bavail * bsize >= needed) return
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1)
   throw new SetupError(
-    `${gigabytes(bavail * bsize)} GB are free under ${folder}, ${gigabytes(needed)} GB are needed: make room`,
+    `${gigabytes(bavail * bsize)} GB are free under ${folder}, ${gigabytes(needed)} GB are needed: free some disk space`,
   )
 }
 
-/** Compares numbers with dots. */
+/** Compares dotted version numbers. */
 export function isOlder(version: string, than: string): boolean {
   const [own, other] = [version, than].map((text) => text.split('.').map(Number))
   const place = other.findIndex((number, i) => (own[i] ?? 0) !== number)

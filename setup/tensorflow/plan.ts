@@ -1,6 +1,6 @@
 /**
- * What is fetched for which machine: packages and wheels by version and SHA-256, and what is taken out of each. Nothing is
- * done here. A newer TensorFlow is a new version and new hashes here, and `npm run test:tensorflow`.
+ * The download plan for each machine: packages and wheels by version and SHA-256, and what is extracted from each. Data
+ * only. To update TensorFlow, change the version and the hashes here and run `npm run test:tensorflow`.
  */
 
 /** A file of the Python registry. */
@@ -8,9 +8,9 @@ export interface Wheel {
   readonly name: string
   readonly version: string
   readonly sha256: string
-  /** Tags under which pip is to look for it. */
+  /** The platform tags that pip searches for. */
   readonly platforms: readonly string[]
-  /** What is taken out of it, and where it goes: a regular expression (Python's) for whole paths, and its replacement. */
+  /** Which files are extracted, and to where: a Python regular expression for whole paths, and its replacement. */
   readonly members: readonly (readonly [string, string])[]
 }
 
@@ -20,16 +20,16 @@ export interface Plan {
   readonly version: string
   readonly isForGpu: boolean
   readonly wheels: readonly Wheel[]
-  /** Bytes that have to be free: what stays, and the largest wheel beside it. */
+  /** Required disk space in bytes: everything that is installed, plus the largest wheel. */
   readonly space: number
 }
 
 export const VERSION = '2.21.0'
 
-/** From CUDA 12.0 on all of CUDA 12 runs on this driver. */
+/** The minimum driver of CUDA 12.0, on which all versions of CUDA 12 run. */
 export const LEAST_DRIVER = '525.60'
 
-/** The oldest C library that the wheels are built for. */
+/** The oldest C library that the wheels support. */
 export const LEAST_GLIBC = '2.27'
 
 const X64 = ['manylinux_2_27_x86_64', 'manylinux_2_17_x86_64', 'manylinux2014_x86_64'] as const
@@ -43,7 +43,7 @@ const TENSORFLOW_MEMBERS = [
   ['tensorflow/(include/xla/tsl/c/tsl_status\\.h)', '\\1'],
 ] as const
 
-/** Libraries that TensorFlow looks for, in the folders beside its own where it looks for them. */
+/** CUDA's libraries, in the folders where TensorFlow looks for them. */
 const CUDA = [
   [
     'nvidia-cublas-cu12',
@@ -136,7 +136,7 @@ const GPU_WHEELS: readonly Wheel[] = [
   }),
 ]
 
-/** Wheels of the processor's own, by Node's name of it. */
+/** The wheels for each CPU architecture, by Node's name for it. */
 const CPU_WHEELS: Readonly<Record<string, Wheel>> = {
   x64: tensorflow('tensorflow-cpu', '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c', X64),
   arm64: tensorflow('tensorflow', '4b24aca16d527a3cf1c37f720c04c484c3d20f4d0fdfa98632ac8b9f3be6eb5c', [
@@ -145,7 +145,7 @@ const CPU_WHEELS: Readonly<Record<string, Wheel>> = {
 }
 
 /**
- * @returns why there is none, in one line, where the machine is not one of those
+ * @returns the plan, or in one line why this machine is not supported
  * @example
  * planFor({ platform: 'linux', arch: 'x64' }, false)
  */
@@ -153,12 +153,12 @@ export function planFor(
   { platform, arch }: { readonly platform: string; readonly arch: string },
   isForGpu: boolean,
 ): Plan | string {
-  if (platform !== 'linux')
-    return `there is no setup for ${platform}: run it on Linux, or in Docker (see Dockerfile)`
+  if (platform !== 'linux') return `${platform} is not supported: use Linux, or Docker (see Dockerfile)`
   const cpu = CPU_WHEELS[arch]
-  if (cpu === undefined) return `TensorFlow has no wheel for ${arch}: x64 and arm64 have one`
+  if (cpu === undefined) return `TensorFlow has no wheel for ${arch}, only for x64 and arm64`
   const common = { version: VERSION, isForGpu }
   if (!isForGpu) return { ...common, package: '@tensorflow/tfjs-node', wheels: [cpu], space: 2e9 }
-  if (arch !== 'x64') return `TensorFlow's wheel for ${arch} holds no CUDA: set it up without --gpu`
+  if (arch !== 'x64')
+    return `TensorFlow's wheel for ${arch} does not contain CUDA: run the setup without --gpu`
   return { ...common, package: '@tensorflow/tfjs-node-gpu', wheels: GPU_WHEELS, space: 7e9 }
 }

@@ -1,4 +1,4 @@
-/** Opens the engine as the server does, which computes one loss and its gradient and compares them; run by the setup. */
+/** The setup's final test: opens the engine as the server does, which computes one loss and its gradient and checks them. */
 import { isUnavailable } from '../../src/engines/define.ts'
 import { probe } from '../../src/engines/tensorflow/self-test.ts'
 import tensorflow from '../../src/engines/tensorflow.ts'

@@ -1,6 +1,6 @@
 /**
- * `npm run test:tensorflow`: what every engine promises, held against the one on TensorFlow, and what it promises itself.
- * Sets nothing up: where TensorFlow is not, it says so in one line and is content.
+ * `npm run test:tensorflow`: runs the conformance suite of the engines and the tests of the TensorFlow engine. It does not
+ * install anything: without TensorFlow, it prints one line and passes.
  */
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -22,7 +22,7 @@ else process.exitCode = [run([...SHARED, '-t', 'tensorflow']), run(OWN)].find((c
 function run(args: readonly string[]): number {
   const home = dirname(createRequire(import.meta.url).resolve('vitest/package.json'))
   const command = [join(home, 'vitest.mjs'), 'run', ...args]
-  // As its own process would have it.
+  // The environment that the engine's own process would have.
   const env = { ...process.env, ...tensorflow.environment?.() }
   return spawnSync(process.execPath, command, { stdio: 'inherit', env }).status ?? 1
 }

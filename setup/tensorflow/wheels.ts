@@ -1,14 +1,14 @@
-/** Fetches a wheel through pip, which checks its hash, and takes out of it what is needed; the wheel itself does not stay. */
+/** Downloads a wheel with pip, which checks its hash, and extracts what is needed. The wheel itself is deleted. */
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lineOf, run, SetupError } from './commands.ts'
 import type { Wheel } from './plan.ts'
 
-/** Any Python's pip can fetch the wheel of this one: nothing of it is run. */
+/** The Python version of the wheel. The pip of any Python can download it, because nothing in it is run. */
 const PYTHON = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311', '--abi', 'none']
 
-/** Reads a wheel, a folder, and pairs of pattern and target; what may be executed stays so. */
+/** Extracts a wheel into a folder by pairs of pattern and target. Executable files stay executable. */
 const UNZIP = `
 import os, re, shutil, sys, zipfile
 wheel, folder = sys.argv[1:3]
@@ -27,13 +27,13 @@ with zipfile.ZipFile(wheel) as archive:
                 shutil.copyfileobj(source, sink, 1 << 20)
             os.chmod(path, 0o755 if member.external_attr >> 16 & 0o111 else 0o644)
 if not found:
-    sys.exit('error: nothing in the wheel is what was looked for')
+    sys.exit('error: the wheel contains none of the expected files')
 `
 
 /**
- * Leaves the wheel's members in a folder; nothing is done where they are there already.
+ * Downloads a wheel and extracts its files into a folder, unless they are already there.
  *
- * @throws SetupError when the registry is out of reach, has no such wheel, or sends another
+ * @throws SetupError if the registry is unreachable, has no such wheel, or sends a different one
  */
 export async function place(wheel: Wheel, folder: string, python: string): Promise<void> {
   const done = join(folder, '.done', `${wheel.name}-${wheel.sha256}`)
@@ -64,11 +64,11 @@ async function fetch(wheel: Wheel, folder: string, python: string): Promise<stri
   return join(folder, file)
 }
 
-/** pip's words as one line. */
+/** An error of pip as one line. */
 export function explained({ name, version }: Pick<Wheel, 'name' | 'version'>, said: string): string {
   if (/DO NOT MATCH THE HASHES/i.test(said))
-    return `the Python registry sent a ${name} ${version} that is not the one known here (SHA-256): try again, and if it stays so do not trust that registry`
-  if (/No space left/i.test(said)) return `the disk is full: make room, then run this again`
+    return `the Python registry sent a ${name} ${version} that does not match the known SHA-256: try again; if this persists, do not trust that registry`
+  if (/No space left/i.test(said)) return `the disk is full: free some space, then run this again`
   const reason = lineOf(said)
-  return `the Python registry is out of reach or has no ${name} ${version}: check the network, proxies and PIP_INDEX_URL (pip: ${reason})`
+  return `the Python registry is unreachable or has no ${name} ${version}: check the network, proxies and PIP_INDEX_URL (pip: ${reason})`
 }

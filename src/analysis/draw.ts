@@ -1,6 +1,6 @@
 /** Draws inputs for a check, by the kinds of a loss, when the caller sends none. */
 import { expandLoss, type InputSpec, type Kind, type Loss, type Params } from '../losses/define.ts'
-import { holdsIndices } from '../losses/program.ts'
+import { batchAxisOf, declaredSizes, holdsIndices } from '../losses/program.ts'
 
 export interface Drawn {
   readonly shape: readonly number[]
@@ -51,17 +51,23 @@ const DRAW: Readonly<Record<Kind, (random: () => number) => number>> = {
  */
 export function drawInputs(loss: Loss, params: Params, random: () => number): Record<string, Drawn> {
   const expanded = expandLoss(loss, params)
-  const [first] = Object.values(expanded.inputs)[0].axes
-  const lengthOf = (axis: string) =>
-    axis === first || axis === '...' ? (axis === first ? ROWS : 2) : (SIZES[axis] ?? (Number(axis) || 2))
+  const [first, declared] = [batchAxisOf(expanded), declaredSizes(expanded)]
+  const lengthOf = (name: string) => {
+    const axis = declared[name] ?? name
+    return axis === first ? ROWS : (SIZES[axis] ?? (Number(axis) || 2))
+  }
   const present = Object.entries(expanded.inputs).filter(([, spec]) => !spec.optional)
-  return Object.fromEntries(
-    present.map(([name, spec]) => [name, drawn(spec, spec.axes.map(lengthOf), params, random)]),
-  )
+  return Object.fromEntries(present.map(([name, spec]) => [name, drawn(spec, lengthOf, params, random)]))
 }
 
-function drawn(spec: InputSpec, shape: readonly number[], params: Params, random: () => number): Drawn {
+function drawn(
+  spec: InputSpec,
+  lengthOf: (axis: string) => number,
+  params: Params,
+  random: () => number,
+): Drawn {
   const kind = spec.kindFor(params)
+  const shape = spec.axes.map(lengthOf)
   const count = shape.reduce((product, size) => product * size, 1)
   const numbers = Array.from({ length: count }, () => DRAW[kind](random))
   return {

@@ -24,7 +24,7 @@ import {
 
 /**
  * The ops of scalars. `linear` is a sum of multiples of its arguments and a constant; `opaque` is a number of which
- * only bounds are known.
+ * only bounds are known; without bounds, not even that it is defined.
  */
 export type ScalarOp =
   | UnaryOp

@@ -3,9 +3,17 @@
  * the other inputs may have. Labels and other discrete numbers are tried one after the other (cases); real numbers
  * stay variables with bounds.
  */
+import type { Builder } from '../language/builder.ts'
 import { lowerValue } from '../language/lower.ts'
 import { expandLoss, type InputSpec, type Kind, type Loss, type Params } from '../losses/define.ts'
-import { axesOf, holdsIndices, scopeOf } from '../losses/program.ts'
+import {
+  axesOf,
+  batchAxisOf,
+  declaredSizes,
+  holdsIndices,
+  runTimeParams,
+  scopeOf,
+} from '../losses/program.ts'
 import { type Interval, interval } from './interval.ts'
 import { type Scalar, Scalars } from './scalars.ts'
 import { unroll } from './unroll.ts'
@@ -102,21 +110,18 @@ export const elementName = (input: string, place: number): string => `${input}.$
 export function subjectOf(question: Question): Subject {
   const expanded = expandLoss(question.loss, question.params)
   const present = Object.entries(expanded.inputs).filter(([, spec]) => !spec.optional)
-  const sizes = sizesOf(expanded, question)
   const layouts = present.map(
     ([name, spec]) =>
       [name, { type: holdsIndices(spec, spec.axes) ? 'index' : 'real', axes: spec.axes }] as const,
   )
-  const { scope, scalars: numbers } = scopeOf(expanded, Object.fromEntries(layouts), question.params)
+  const scope = scopeOf(expanded, { inputs: Object.fromEntries(layouts), params: question.params })
+  const numbers = runTimeParams(expanded, question.params)
   const lowered = lowerValue(expanded.formula, scope)
-  const all = {
-    ...sizes,
-    ...Object.fromEntries(Object.entries(lowered.build.renamed).map(([to, from]) => [to, sizes[from]])),
-  }
+  const sizes = sizesOf(expanded, question, lowered.build)
   const elements = Object.fromEntries(
-    present.map(([name, { axes }]) => [name, axes.reduce((n, axis) => n * all[axis], 1)]),
+    present.map(([name, { axes }]) => [name, axes.reduce((n, axis) => n * sizes[axis], 1)]),
   )
-  const choices = present.flatMap(([name, spec]) => choicesOf(name, spec, elements[name], question, all))
+  const choices = present.flatMap(([name, spec]) => choicesOf(name, spec, elements[name], question, sizes))
   const { combinations, isComplete } = combinationsOf(
     choices,
     question.loss.couples === 'batch' ? MAX_PAIRED_CASES : MAX_CASES,
@@ -141,7 +146,7 @@ export function subjectOf(question: Question): Subject {
         return corner(scalars, name, place, expanded.inputs[name].kindFor(question.params) === 'box')
       })
     const leaves = {
-      sizes: all,
+      sizes,
       input,
       scalar: (name: string) => scalars.constant(numbers[name]),
       cotangent: () => scalars.constant(1),
@@ -157,19 +162,45 @@ export function subjectOf(question: Question): Subject {
   return { ...question, sizes, cases, isComplete, hasSurrogate, elements }
 }
 
+/** The length of every axis, second names included. */
+function sizesOf(loss: Loss, question: Question, build: Builder): Record<string, number> {
+  const renamed = { ...declaredSizes(loss), ...build.renamed }
+  const sizes = new Map<string, number>()
+  for (const axis of axesOf(loss)) {
+    const source = renamed[axis] ?? axis
+    sizes.set(source, lengthOf(loss, source, question.sizes[source] ?? question.sizes[axis]))
+  }
+  const sourceOf = (axis: string) => renamed[axis] ?? axis
+  for (const [rows, columns] of build.square)
+    makeEqual(sizes, sourceOf(rows), sourceOf(columns), question.sizes)
+  const names = Object.entries(renamed).map(([name, source]) => [name, sizes.get(source)!] as const)
+  return { ...Object.fromEntries(sizes), ...Object.fromEntries(names) }
+}
+
 /** One row for a loss of rows, a few where rows are compared; one element of `...`, or a few where they are summed. */
-function sizesOf(loss: Loss, { sizes }: Question): Record<string, number> {
-  const [first] = Object.values(loss.inputs)[0].axes
-  const isPairwise = loss.couples === 'batch'
-  const entries = axesOf(loss).map((axis) => {
-    if (loss.couples === 'element') return [axis, sizes[axis] ?? 1] as const
-    const standard =
-      axis === first ? (isPairwise ? 3 : 1) : axis === '...' ? (loss.couples === 'group' ? 2 : 1) : undefined
-    const own = standard ?? (loss.couples === 'group' && axis === 'classes' ? 2 : DEFAULT_SIZES[axis])
-    const named = Number(axis)
-    return [axis, sizes[axis] ?? own ?? (Number.isInteger(named) ? named : 2)] as const
-  })
-  return Object.fromEntries(entries)
+function lengthOf(loss: Loss, axis: string, given: number | undefined): number {
+  if (isCount(axis)) return Number(axis)
+  if (given !== undefined || loss.couples === 'element') return given ?? 1
+  const isGroup = loss.couples === 'group'
+  if (axis === batchAxisOf(loss)) return loss.couples === 'batch' ? 3 : 1
+  if (axis === '...') return isGroup ? 2 : 1
+  return isGroup && axis === 'classes' ? 2 : (DEFAULT_SIZES[axis] ?? 2)
+}
+
+/** An axis with so many elements. */
+const isCount = (axis: string) => /^\d+$/.test(axis)
+
+/**
+ * Rows and columns of a square matrix. A default gives way to what is asked for.
+ *
+ * @throws RangeError if both are asked for, or fixed
+ */
+function makeEqual(sizes: Map<string, number>, rows: string, columns: string, given: Question['sizes']) {
+  if (sizes.get(rows) === sizes.get(columns)) return
+  const isFree = (axis: string) => !isCount(axis) && given[axis] === undefined
+  if (isFree(columns)) sizes.set(columns, sizes.get(rows)!)
+  else if (isFree(rows)) sizes.set(rows, sizes.get(columns)!)
+  else throw new RangeError(`the axes ${rows} and ${columns} of a square matrix must have the same size`)
 }
 
 /** Of a box, the second corner is the first one plus the sides, which are not negative. */

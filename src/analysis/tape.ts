@@ -127,6 +127,12 @@ function logSumExp(xs: readonly number[]): number {
 
 // In intervals
 
+/** Without any bound, a number may be undefined as well. */
+function encloseOpaque([lo, hi]: readonly [number, number], args: readonly Interval[]): Interval {
+  const isAnything = lo === Number.NEGATIVE_INFINITY && hi === Number.POSITIVE_INFINITY
+  return interval(lo, hi, isAnything || args.some(({ partial }) => partial))
+}
+
 /** All nodes over a box. A variable that the box does not have may be anything. */
 export function enclose(tape: Tape, box: Box, choices?: Choices): Interval[] {
   const values: Interval[] = []
@@ -159,10 +165,9 @@ function enclosed(
     case 'logsumexp':
       return encloseLogSumExp(args.map((arg) => values[arg]))
     case 'opaque':
-      return interval(
-        node.bounds![0],
-        node.bounds![1],
-        args.some((arg) => values[arg].partial),
+      return encloseOpaque(
+        node.bounds!,
+        args.map((arg) => values[arg]),
       )
     default:
       if (node.unary !== undefined) return node.unary.enclose(values[args[0]])

@@ -7,6 +7,7 @@ import type { Builder, Ref } from '../language/builder.ts'
 import { FUNCTIONS } from '../language/functions.ts'
 import { elementsOf, type FormulaOp, type Node } from '../language/ir.ts'
 import { offsetsOf, type Sizes, strideOf } from '../language/strides.ts'
+import { above } from './interval.ts'
 import { toNumber } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
 
@@ -27,16 +28,43 @@ export class TooManyScalars extends Error {
 
 const MAX_SCALARS = 60_000
 
+/** Bounds of a number that may be undefined. */
+const ANYTHING = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const
+/** Not below pi. */
+const HALF_TURN = above(Math.PI)
+
 interface Context {
   readonly into: Scalars
   readonly node: Node<FormulaOp>
   readonly id: Ref
   readonly leaves: Leaves
   readonly formula: Unrollable
+  /** All elements of an argument, in the order of its own axes. */
+  readonly data: (place: number) => readonly Scalar[]
   /** An argument, element by element of the node's own axes. */
   readonly aligned: (place: number) => readonly Scalar[]
   /** The lines of an argument along the node's axis: for each element of the axes `over`, its elements. */
   readonly lines: (place: number, over: readonly string[]) => readonly (readonly Scalar[])[]
+}
+
+/** Ops of which no more than bounds is known. */
+const OPAQUE: ReadonlySet<FormulaOp> = new Set([
+  'argsort',
+  'cummax_place',
+  'ctc',
+  'ctc_slope',
+  'solve_lower',
+  'solve_upper',
+  'soft_dtw',
+  'soft_dtw_slope',
+  'atan2',
+  'lbeta',
+  'polygamma_rise',
+] satisfies FormulaOp[])
+
+/** Whether the op becomes a number of which no more than bounds is known. */
+export function isOpaque(op: FormulaOp): boolean {
+  return OPAQUE.has(op)
 }
 
 /** The nodes of a builder or of a program. */
@@ -165,10 +193,23 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
       ),
     )
   }),
+  // The places that are read are constant, so a derivative is exact; outside of the axis, there is 0.
+  shift: alongLine(({ into, data }, line) => {
+    const steps = toNumber(into.constantOf(data(1)[0])!)
+    return line.map((_, k) => line[k - steps] ?? into.constant(0))
+  }),
   cumsum: alongLine(({ into }, line) => line.map((_, k) => into.sum(line.slice(0, k + 1)))),
   reverse_cumsum: alongLine(({ into }, line) => line.map((_, k) => into.sum(line.slice(k)))),
   ctc: (context) => opaqueOf(context, [0, Number.POSITIVE_INFINITY]),
   ctc_slope: (context) => opaqueOf(context, [-1, 0]),
+
+  solve_lower: unknown,
+  solve_upper: unknown,
+  soft_dtw: unknown,
+  soft_dtw_slope: unknown,
+  lbeta: unknownElements,
+  polygamma_rise: unknownElements,
+  atan2: (context) => opaqueElements(context, [-HALF_TURN, HALF_TURN]),
 
   logsumexp: reduced((into, line) => into.logsumexp(line)),
   log_softmax: alongLine(({ into }, line) => line.map((x) => minus(into, x, into.logsumexp(line)))),
@@ -188,10 +229,32 @@ function opaqueIndex(context: Context): readonly Scalar[] {
   return opaqueOf(context, [0, leaves.sizes[node.axis!] - 1])
 }
 
+/** Nothing is known of the numbers, not even that there are any: a matrix may have no inverse. */
+function unknown(context: Context): readonly Scalar[] {
+  return opaqueOf(context, ANYTHING)
+}
+
+function unknownElements(context: Context): readonly Scalar[] {
+  return opaqueElements(context, ANYTHING)
+}
+
+/** Every element depends only on the same element of each argument. */
+function opaqueElements(context: Context, bounds: readonly [number, number]): readonly Scalar[] {
+  const { into, node, aligned } = context
+  const args = node.args.map((_, place) => aligned(place))
+  return args[0].map((_, i) =>
+    into.opaque(
+      args.map((arg) => arg[i]),
+      node.op,
+      bounds,
+    ),
+  )
+}
+
 /** Every element depends on everything that the op gets. */
 function opaqueOf(context: Context, bounds: readonly [number, number]): readonly Scalar[] {
-  const { into, node, aligned, id } = context
-  const args = [...new Set(node.args.flatMap((_, place) => [...aligned(place)]))]
+  const { into, node, data, id } = context
+  const args = [...new Set(node.args.flatMap((_, place) => [...data(place)]))]
   return Array.from({ length: countOf(context) }, (_, i) =>
     into.opaque(args, `${node.op} ${id} ${i}`, bounds),
   )
@@ -265,7 +328,7 @@ export function unroll(
         Array.from({ length: sizes[node.axis!] }, (_, k) => data(place)[offset + k * stride]),
       )
     }
-    done.set(id, RULES[node.op]({ into, node, id, leaves, formula, aligned, lines }))
+    done.set(id, RULES[node.op]({ into, node, id, leaves, formula, data, aligned, lines }))
     if (into.nodes.length > MAX_SCALARS)
       throw new TooManyScalars(`the formula takes more than ${MAX_SCALARS} scalars`)
   }

@@ -4,7 +4,7 @@
  */
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../engines/spawn-worker-thread.ts'
-import { use } from '../lru.ts'
+import { putMostRecent } from '../lru.ts'
 import type { Results, Task } from './tasks.ts'
 
 export interface Request {
@@ -71,7 +71,7 @@ class Thread implements Analyzer {
     const known = this.#kept.get(key) as Promise<Results[K]> | undefined
     const answer = known ?? (this.#submit(task) as Promise<Results[K]>)
     if (known === undefined) answer.catch(() => this.#kept.delete(key))
-    use(this.#kept, key, answer, MAX_KEPT)
+    putMostRecent(this.#kept, key, answer, MAX_KEPT)
     return answer
   }
 

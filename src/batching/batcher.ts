@@ -1,9 +1,6 @@
 /**
- * Dynamic micro-batching: decides when jobs run. A job that the engine can compute almost instantly never waits.
- * For the others there is no batching timer. When the engine is free, whatever is queued runs; while it runs, new
- * jobs collect into the next batch. One batch is handed over in advance, so that the engine is never idle. Nobody
- * waits for ever: a full queue rejects requests at once (load shedding), deadlines also apply in the queue, and
- * jobs of disconnected clients are dropped.
+ * Dynamic micro-batching: decides when jobs run. A job that the engine can compute almost instantly never waits; the
+ * others are queued and share launches.
  */
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/contract.ts'
 import { many, Problem } from '../errors.ts'
@@ -62,6 +59,12 @@ export class Cancelled extends Error {
 /** How many batches the engine gets at once by default: one that runs, and one that is ready to follow it. */
 const AHEAD = 2
 
+/**
+ * There is no batching timer. When the engine is free, whatever is queued runs; while it runs, new jobs collect into
+ * the next batch. One batch is handed over in advance, so that the engine is never idle. Nobody waits for ever: a full
+ * queue rejects requests at once (load shedding), deadlines also apply in the queue, and jobs of disconnected clients
+ * are dropped.
+ */
 export function createBatcher(options: BatcherOptions): Batcher {
   return new EventDrivenBatcher(options)
 }

@@ -1,11 +1,10 @@
 /**
- * The gamma function's logarithm and its derivatives as engines compute them: one way, in whatever arithmetic an engine has
- * (float64 in the lanes of a vector, float32 in WGSL, tensors). Polynomials stand for what the definition
- * (language/gamma.ts) sums up: about the zeros as factors, so that the digits next to them stay, beyond 3 for what
- * Stirling's first terms leave. Both sides of 0 are computed, and one is taken.
+ * lgamma, digamma and polygamma for all engines: one algorithm (polynomial approximation, Stirling's series, reflection),
+ * generic in the engine's arithmetic: float64 in SIMD lanes, float32 in WGSL, tensors. It is branch-free: all cases are
+ * computed, and one is selected. language/gamma.ts is the reference.
  */
 import {
-  cotangentSlope,
+  cotDerivativePolynomial,
   DIGAMMA_ZERO,
   digamma as exactDigamma,
   lgamma as exactLgamma,
@@ -14,9 +13,9 @@ import {
 } from '../language/gamma.ts'
 import { interpolate } from './compiled/chebyshev.ts'
 
-/** What an engine computes with; truths are values of the same kind. */
+/** The arithmetic of an engine. Truth values have the same type as numbers. */
 export interface Arithmetic<T> {
-  /** Infinities and NaN included. */
+  /** A constant, which may be infinite or NaN. */
   number(value: number): T
   add(a: T, b: T): T
   sub(a: T, b: T): T
@@ -26,39 +25,39 @@ export interface Arithmetic<T> {
   madd(a: T, b: T, c: T): T
   less(a: T, b: T): T
   select(test: T, yes: T, no: T): T
-  /** Names a value that is read more than once. */
+  /** Stores a value that is read more than once. */
   keep(x: T): T
 }
 
-/** A number, and what is exact of it also where the engine's steps are rounded. */
-export interface Argument<T> {
+/** A number and parts of it, all of which are exact even in an engine that rounds every step. */
+export interface ReducedArgument<T> {
   readonly x: T
   /** |x| */
   readonly size: T
-  /** x less the whole number next to it, and how much that is. */
+  /** x minus the nearest integer, and the absolute value of that. */
   readonly rest: T
   readonly distance: T
 }
 
-/** Natural logarithms; of 0 it is -infinity, of what is not finite it may be anything. */
-export interface Logarithms<T> {
+/** Natural logarithms. That of 0 is -infinity; that of a number that is not finite may be anything. */
+export interface ArgumentLogs<T> {
   readonly ofSize: T
   readonly ofDistance: T
 }
 
-/** Where Stirling's terms begin. */
+/** From here on, Stirling's series is used. */
 const END = 3
 /** ln(2 pi) / 2 - 1/2 */
 const STIRLING = (Math.log(2 * Math.PI) - 1) / 2
-/** Of an odd degree: the points of an even number lie in pairs about 2, and none on it. */
+/** Odd, so that the interpolation points are in pairs around 2 and none is at 2, where the quotient is 0 / 0. */
 const DEGREE = 17
-/** ln gamma(y) / ((y - 1) (y - 2)) in y - 2 on [-1, 1]. */
+/** ln gamma(y) / ((y - 1) (y - 2)) in y - 2 on [-1, 1]. The zeros are factors, so that no digits are lost near them. */
 const LGAMMA = interpolate((t) => exactLgamma(t + 2) / (t * (t + 1)), -1, 1, DEGREE)
 /** digamma(y) / (y - zero) in y - 2 on [-1, 1]. */
 const DIGAMMA = interpolate((t) => exactDigamma(t + 2) / fromZero(t + 2), -1, 1, DEGREE)
-/** What Stirling's first terms leave of ln gamma(y), times y, in 1 / y^2 on [0, 1/9]. */
+/** ln gamma(y) minus the first terms of Stirling's series, times y, in 1 / y^2 on [0, 1/9]. */
 const LGAMMA_TAIL = interpolate((w) => stirlingRest(1 / Math.sqrt(w)), 0, 1 / END ** 2, 6)
-/** What ln y - 1 / 2y leaves of digamma(y), times y^2, in the same. */
+/** ln y - 1 / 2y minus digamma(y), times y^2, in the same variable. */
 const DIGAMMA_TAIL = interpolate((w) => digammaRest(1 / Math.sqrt(w)), 0, 1 / END ** 2, 6)
 /** ln(sin(pi r) / (pi r)), and pi r cot(pi r) / (1 - 4 r^2), in r^2 on [0, 1/4]. */
 const LOG_SINE = interpolate((w) => logSine(Math.PI * Math.sqrt(w)), 0, 1 / 4, 10)
@@ -90,18 +89,18 @@ function horner<T>(on: Arithmetic<T>, t: T, coefficients: readonly number[]): T 
   return rest.reduce((sum, c) => on.madd(sum, t, on.number(c)), on.number(highest))
 }
 
-/** Of 1 / y^2 on [0, 1/9], from -1 to 1. */
+/** A polynomial in 1 / y^2 on [0, 1/9], mapped to [-1, 1]. */
 function tail<T>(on: Arithmetic<T>, square: T, coefficients: readonly number[]): T {
   return horner(on, on.keep(on.madd(square, on.number(2 * END ** 2), on.number(-1))), coefficients)
 }
 
-/** Of r^2 on [0, 1/4], from -1 to 1. */
+/** A polynomial in r^2 on [0, 1/4], mapped to [-1, 1]. */
 function ofTurn<T>(on: Arithmetic<T>, rest: T, coefficients: readonly number[]): T {
   const square = on.mul(rest, rest)
   return horner(on, on.keep(on.madd(square, on.number(8), on.number(-1))), coefficients)
 }
 
-/** Which form computes |x|: below 1 that of |x| + 1. */
+/** The cases for |x|. Below 1, the polynomial is evaluated at |x| + 1. */
 function formOf<T>(on: Arithmetic<T>, size: T) {
   const isSmall = on.keep(on.less(size, on.number(1)))
   const isNear = on.keep(on.less(size, on.number(END)))
@@ -113,15 +112,15 @@ function formOf<T>(on: Arithmetic<T>, size: T) {
   return { isSmall, isNear, near, far, lessOne, lessTwo }
 }
 
-/** Whether x lies on the left of 0, and on no pole there. */
-function sidesOf<T>(on: Arithmetic<T>, { x, distance }: Argument<T>) {
+/** Whether x is negative, and whether it is not an integer (there is a pole at each negative integer). */
+function sidesOf<T>(on: Arithmetic<T>, { x, distance }: ReducedArgument<T>) {
   const zero = on.number(0)
-  // The distance of an infinity is NaN, which is not beside 0 either.
+  // For an infinity the distance is NaN, so that this is false, too.
   return { isLeft: on.keep(on.less(x, zero)), isBeside: on.keep(on.less(zero, distance)) }
 }
 
 /** ln |gamma(x)|. */
-export function lgamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: Logarithms<T>): T {
+export function lgamma<T>(on: Arithmetic<T>, argument: ReducedArgument<T>, logarithms: ArgumentLogs<T>): T {
   const { size, rest } = argument
   const { isSmall, isNear, far, lessOne, lessTwo } = formOf(on, size)
   const product = on.mul(on.mul(lessOne, lessTwo), horner(on, lessTwo, LGAMMA))
@@ -141,7 +140,7 @@ export function lgamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: 
 }
 
 /** The derivative of lgamma. */
-export function digamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms: Logarithms<T>): T {
+export function digamma<T>(on: Arithmetic<T>, argument: ReducedArgument<T>, logarithms: ArgumentLogs<T>): T {
   const { x, size } = argument
   const { isSmall, isNear, near, far, lessTwo } = formOf(on, size)
   const y = on.add(near, on.select(isSmall, on.number(1), on.number(0)))
@@ -160,16 +159,16 @@ export function digamma<T>(on: Arithmetic<T>, argument: Argument<T>, logarithms:
   return on.select(isLeft, on.select(isBeside, left, on.number(Number.NaN)), right)
 }
 
-/** pi cot(pi x); exactly 0 in the middle between two whole numbers. */
-function cotangentOf<T>(on: Arithmetic<T>, { rest, distance }: Argument<T>): T {
+/** pi cot(pi x); exactly 0 halfway between two integers. */
+function cotangentOf<T>(on: Arithmetic<T>, { rest, distance }: ReducedArgument<T>): T {
   const [one, twice] = [on.number(1), on.keep(on.add(distance, distance))]
   const left = on.mul(on.sub(one, twice), on.add(one, twice))
   return on.div(on.mul(left, ofTurn(on, rest, COTANGENT)), rest)
 }
 
 /**
- * (y - zero) slope, with the zero in two parts, of which float32 holds the first. A compiler that added both of them up would
- * lose the second, so that it is said otherwise: (y - high) slope - low slope.
+ * (y - zero) slope, with the zero in two parts, the first of which is a float32. A compiler that added the two parts would
+ * lose the second, so it is computed as (y - high) slope - low slope.
  */
 function timesFromZero<T>(on: Arithmetic<T>, y: T, slope: T): T {
   const high = Math.fround(DIGAMMA_ZERO.high)
@@ -177,11 +176,11 @@ function timesFromZero<T>(on: Arithmetic<T>, y: T, slope: T): T {
   return on.madd(on.sub(y, on.number(high)), slope, on.mul(on.number(-low), slope))
 }
 
-/** Terms that are added up before Euler and Maclaurin's series, and of that. */
+/** Number of terms that are added up directly, and number of terms of the Euler-Maclaurin series for the rest. */
 const [TERMS, SERIES] = [8, 6]
 
 /** The nth derivative of digamma, n > 0. */
-export function polygamma<T>(on: Arithmetic<T>, n: number, argument: Argument<T>): T {
+export function polygamma<T>(on: Arithmetic<T>, n: number, argument: ReducedArgument<T>): T {
   const { x, size } = argument
   const { isLeft, isBeside } = sidesOf(on, argument)
   const sign = n % 2 === 0 ? -1 : 1
@@ -195,8 +194,8 @@ export function polygamma<T>(on: Arithmetic<T>, n: number, argument: Argument<T>
 }
 
 /**
- * n! (1 / y^s + 1 / (y + 1)^s + ...) with s = n + 1, for y > 0. The factor is part of the numbers, so that no step is smaller
- * than the result.
+ * n! (1 / y^s + 1 / (y + 1)^s + ...) with s = n + 1, for y > 0. The factor n! is multiplied into the terms, so that no
+ * intermediate result is smaller than the result.
  */
 function derivative<T>(on: Arithmetic<T>, n: number, y: T): T {
   const [s, factor] = [n + 1, factorial(n)]
@@ -208,7 +207,7 @@ function derivative<T>(on: Arithmetic<T>, n: number, y: T): T {
   const rest = hurwitzTail(s, SERIES).map((c) => c * factor)
   const series = on.madd(horner(on, square, rest), inverse, on.number(factor / 2))
   const last = on.mul(power(on, inverse, n), on.madd(series, inverse, on.number(factor / n)))
-  // The small ones first; the last is the largest by far where y is large.
+  // The smallest first. For a large y, the remainder is by far the largest term.
   const terms = reciprocals.map((one) => power(on, one, s)).reverse()
   const sum = terms.reduce((so, one) => on.add(so, one))
   return on.madd(on.keep(sum), on.number(factor), last)
@@ -221,9 +220,9 @@ function power<T>(on: Arithmetic<T>, x: T, exponent: number): T {
   return exponent % 2 === 0 ? square : on.mul(square, x)
 }
 
-/** The nth derivative of cot u in c = cot u: a polynomial in c^2, times c where n is even. */
+/** The nth derivative of cot u as a function of c = cot u: a polynomial in c^2, times c if n is even. */
 function slopeOf<T>(on: Arithmetic<T>, n: number, c: T): T {
-  const all = cotangentSlope(n)
+  const all = cotDerivativePolynomial(n)
   const start = n % 2 === 0 ? 1 : 0
   const own = all.filter((_, power) => power % 2 === start)
   const value = horner(on, on.keep(on.mul(c, c)), own)

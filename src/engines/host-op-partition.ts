@@ -6,7 +6,7 @@
 
 import { evaluateHostOp, isHostOp } from '../language/host-ops.ts'
 import type { InputLayout, Node, Program } from '../language/ir.ts'
-import { inputOfResultKey, withAliasedSizes } from '../language/ir.ts'
+import { inputOfResultKey, sizesWithRenamedAxes } from '../language/ir.ts'
 import type { NumericArray } from '../tensor.ts'
 import { type Batch, type BatchResult, concatChunks, type Engine } from './contract.ts'
 
@@ -196,7 +196,7 @@ function partBatch(
 /** @returns milliseconds */
 function evaluateLines(batch: Batch, program: Program, part: Part, found: Map<number, NumericArray>): number {
   const started = performance.now()
-  const sizes = withAliasedSizes(program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(program, batch.sizes)
   for (const id of part.lines) {
     const node = program.nodes[id]
     const operands = node.args.map((arg) => ({

@@ -9,7 +9,7 @@ import type { Worker } from 'node:worker_threads'
 import { openCompiled } from './compiled/engine.ts'
 import type { Engine } from './contract.ts'
 import type { EngineDefinition } from './define.ts'
-import { definitionOf, engineDefinitions } from './open.ts'
+import { definitionOf, engineDefinitions } from './engine-registry.ts'
 import { openProcess } from './remote/process.ts'
 import { openThread } from './remote/thread.ts'
 import { costBasedRouter } from './routing/cost-based-router.ts'
@@ -83,8 +83,8 @@ async function tryDevice(
 }
 
 /**
- * Operations of the largest program that is compiled on the event loop: some 200 ms on a busy machine. Larger ones, which few
- * formulas with their derivatives are, are compiled and run on the thread behind it, so that nobody else waits for that.
+ * Maximum number of operations of a program that is compiled on the event loop, which takes about 200 ms on a busy machine.
+ * Larger programs, which are rare, are compiled and run on the fallback thread, so that no other request waits for them.
  */
 const EVENT_LOOP_NODES = 400
 

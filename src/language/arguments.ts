@@ -2,9 +2,18 @@
 
 /**
  * `axis` arguments are names of axes, the others are values; `axes` are one or several axes, an `order` is a whole number that
- * is known before anything runs, `number?` may be left out.
+ * is known before anything runs, a `length` one from 1 on, `weights` are a list, `number?` may be left out.
  */
-export type Parameter = 'number' | 'number?' | 'place' | 'order' | 'truth' | 'axis' | 'axes'
+export type Parameter =
+  | 'number'
+  | 'number?'
+  | 'place'
+  | 'order'
+  | 'length'
+  | 'weights'
+  | 'truth'
+  | 'axis'
+  | 'axes'
 
 /** How an argument is interpreted. */
 export type Role = Exclude<Parameter, 'number?' | 'axes'>
@@ -33,9 +42,22 @@ export function rolesOf(
   return roles.length === count ? roles : undefined
 }
 
+/** What messages and docs call a parameter. */
+const WORDS: Readonly<Partial<Record<Parameter, string>>> = { place: 'index', truth: 'condition' }
+
+/**
+ * The parameters of a function, for people.
+ *
+ * @example
+ * parametersText(['number', 'place', 'axis']) // 'number, index, axis'
+ */
+export function parametersText(parameters: readonly Parameter[]): string {
+  return parameters.map((parameter) => WORDS[parameter] ?? parameter).join(', ')
+}
+
 /** `2 arguments (number, axis)` */
-export function wanted(parameters: readonly Parameter[]): string {
+export function formatSignature(parameters: readonly Parameter[]): string {
   const count = parameters.filter((parameter) => parameter !== 'number?').length
   const isOpen = count < parameters.length || parameters.includes('axes')
-  return `${isOpen ? 'at least ' : ''}${count} argument${count === 1 ? '' : 's'} (${parameters.join(', ')})`
+  return `${isOpen ? 'at least ' : ''}${count} argument${count === 1 ? '' : 's'} (${parametersText(parameters)})`
 }

@@ -39,12 +39,13 @@ export type Expression = { readonly at: Position } & (
       readonly right: Expression
     }
   | { readonly kind: 'choice'; readonly test: Expression; readonly yes: Expression; readonly no: Expression }
+  | { readonly kind: 'list'; readonly items: readonly Expression[] }
   | { readonly kind: 'call'; readonly name: string; readonly arguments: readonly Expression[] }
   | { readonly kind: 'rename'; readonly argument: Expression; readonly from: string; readonly to: string }
 )
 
 /** The direct subexpressions of an expression. */
-export function partsOf(expression: Expression): readonly Expression[] {
+export function subexpressionsOf(expression: Expression): readonly Expression[] {
   switch (expression.kind) {
     case 'unary':
     case 'rename':
@@ -53,6 +54,8 @@ export function partsOf(expression: Expression): readonly Expression[] {
       return [expression.left, expression.right]
     case 'choice':
       return [expression.test, expression.yes, expression.no]
+    case 'list':
+      return expression.items
     case 'call':
       return expression.arguments
     default:
@@ -67,10 +70,21 @@ export interface Statement {
   readonly at: Position
 }
 
+/** A function that the formula defines: `f(x, y) = ...`. Its calls are expanded while the formula is parsed. */
+export interface FunctionDefinition {
+  readonly name: string
+  readonly parameters: readonly string[]
+  readonly value: Expression
+  readonly at: Position
+}
+
 export interface Formula {
   /** The text as it was written. */
   readonly source: string
+  /** With all calls of the formula's own functions expanded. */
   readonly statements: readonly Statement[]
+  /** The lines as they were written, if there are functions among them. */
+  readonly written?: readonly (Statement | FunctionDefinition)[]
 }
 
 /**

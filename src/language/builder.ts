@@ -3,7 +3,14 @@
  * creates the same node twice (common subexpression elimination by hash consing). It does not know formulas, names
  * or losses.
  */
-import { type ElementType, type FastMathFlag, type FormulaOp, isComposite, type Node } from './ir.ts'
+import {
+  type ElementType,
+  type FastMathFlag,
+  type FormulaOp,
+  isComposite,
+  isPseudoOp,
+  type Node,
+} from './ir.ts'
 
 /** A node, by its index. */
 export type Ref = number
@@ -38,20 +45,45 @@ const REMOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
   'contract',
   'pick',
   'logsumexp',
+  'solve_lower',
+  'solve_upper',
+  'soft_dtw',
 ] satisfies FormulaOp[])
+
+const NO_AXES: readonly string[] = []
+const NO_ATTRIBUTES: Attributes = {}
+
+/**
+ * Maximum number of nodes that are built for one program, most of which it does not keep. It bounds the time that
+ * lowering takes, whatever the formula.
+ */
+const MAX_BUILT = 2 ** 13
+
+/** A formula whose derivatives would take too long to build. */
+export class TooManyNodes extends Error {
+  override readonly name = 'TooManyNodes'
+}
 
 export class Builder {
   readonly nodes: Node<FormulaOp>[] = []
   /** The order in which every node lists its axes. */
   readonly axes: string[]
   /** Renamed axis -> the axis that its size comes from. */
-  readonly renamed: Record<string, string> = {}
+  readonly renamed: Record<string, string>
+  /** Axes that must have the same size, although they have sizes of their own. */
+  readonly square: (readonly [string, string])[] = []
   readonly #rewrite: Rewrite
   readonly #known = new Map<string, Ref>()
+  /** Nodes without attributes, most of all, by op and arguments as one number. */
+  readonly #plain = new Map<number, Ref>()
 
-  /** @param rewrite tried on each op before it is created: those of simplify.ts */
-  constructor(axes: readonly string[], rewrite: Rewrite) {
+  /**
+   * @param rewrite tried on each op before it is created: those of simplify.ts
+   * @param renamed axes that are second names from the start
+   */
+  constructor(axes: readonly string[], rewrite: Rewrite, renamed: Readonly<Record<string, string>> = {}) {
     this.axes = [...axes]
+    this.renamed = { ...renamed }
     this.#rewrite = rewrite
   }
 
@@ -88,12 +120,13 @@ export class Builder {
   // Operations
 
   /** Any op by name. The named methods below are for rules that read like mathematics. */
-  make(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
+  make(op: FormulaOp, args: readonly Ref[], attributes: Attributes = NO_ATTRIBUTES): Ref {
     return this.#rewrite(this, op, args, attributes) ?? this.raw(op, args, attributes)
   }
 
   /** The same without rewriting, for rules whose result would be rewritten to itself. */
-  raw(op: FormulaOp, args: readonly Ref[], attributes: Attributes = {}): Ref {
+  raw(op: FormulaOp, args: readonly Ref[], attributes: Attributes = NO_ATTRIBUTES): Ref {
+    if (attributes === NO_ATTRIBUTES && args.length <= MOST_PACKED) return this.#internPlain(op, args)
     return this.#intern({
       op,
       args,
@@ -161,6 +194,11 @@ export class Builder {
     return this.axesOf(x).includes(axis) ? this.make('gather', [x, this.expand(place, [axis])], { axis }) : x
   }
 
+  /** The element `steps` places before each place of an axis, 0 where there is none. */
+  shift(x: Ref, steps: number, axis: string): Ref {
+    return this.make('shift', [this.expand(x, [axis]), this.constant(steps)], { axis })
+  }
+
   scatter(x: Ref, place: Ref, axis: string): Ref {
     return this.make('scatter', [x, this.expand(place, [axis])], { axis })
   }
@@ -179,13 +217,34 @@ export class Builder {
     return this.make('ctc', args, { axis: time, to: classes })
   }
 
+  /** `rows` and `columns` are the axes of the matrix; the solution has the columns where the right-hand side has the rows. */
+  solve(op: 'solve_lower' | 'solve_upper', matrix: Ref, right: Ref, rows: string, columns: string): Ref {
+    return this.make(op, [matrix, this.expand(right, [rows])], { axis: rows, to: columns })
+  }
+
+  /** The costs have both axes. */
+  softDtw(costs: Ref, gamma: Ref, first: string, second: string): Ref {
+    const pairs = this.expand(costs, [first, second, ...this.axesOf(gamma)])
+    return this.make('soft_dtw', [pairs, gamma], { axis: first, to: second })
+  }
+
+  /** Requires two axes to have the same size. */
+  requireSquare(rows: string, columns: string) {
+    const [a, b] = [rows, columns].map((axis) => this.renamed[axis] ?? axis)
+    if (a !== b) this.square.push([a, b])
+  }
+
   /** Gives an axis a second name, so that every row can be combined with every other row. */
   rename(x: Ref, axis: string, to: string): Ref {
-    if (!this.axes.includes(to)) {
-      this.axes.splice(this.axes.indexOf(axis) + 1, 0, to)
-      this.renamed[to] = this.renamed[axis] ?? axis
-    }
+    this.nameAgain(axis, to)
     return this.axesOf(x).includes(axis) ? this.make('rename', [x], { axis, to }) : x
+  }
+
+  /** Introduces a second name of an axis. */
+  nameAgain(axis: string, to: string) {
+    if (this.axes.includes(to)) return
+    this.axes.splice(this.axes.indexOf(axis) + 1, 0, to)
+    this.renamed[to] = this.renamed[axis] ?? axis
   }
 
   /** Broadcasts along missing axes, so that the node has at least these. */
@@ -203,6 +262,7 @@ export class Builder {
     if (op === 'reduce_sum') return this.sum(args[0], axis!)
     if (op === 'reduce_max') return this.max(args[0], axis!, node.hint)
     if (op === 'rename') return this.rename(args[0], axis!, node.to!)
+    if (axis === undefined && node.to === undefined && node.hint === undefined) return this.make(op, args)
     return this.make(op, args, {
       ...(axis && { axis }),
       ...(node.to && { to: node.to }),
@@ -216,7 +276,7 @@ export class Builder {
    * @throws TypeError if a composite op has not been decomposed
    */
   primitives(): readonly Node[] {
-    const left = this.nodes.find(({ op }) => isComposite(op) || op === 'straight_through')
+    const left = this.nodes.find(({ op }) => isComposite(op) || isPseudoOp(op) || op === 'straight_through')
     if (left !== undefined) throw new TypeError(`${left.op} has not been decomposed`)
     return this.nodes as readonly Node[]
   }
@@ -253,34 +313,81 @@ export class Builder {
   }
 
   #axesOf(op: FormulaOp, args: readonly Ref[], { axis, to }: Attributes): readonly string[] {
-    const union = [...new Set(args.flatMap((arg) => this.axesOf(arg)))]
     // A row's loss has the axes of its length; the slope is laid out as what it is the slope of.
     if (op === 'ctc') return this.axesOf(args[2])
-    if (op === 'ctc_slope') return this.axesOf(args[0])
+    if (op === 'ctc_slope' || op === 'soft_dtw_slope') return this.axesOf(args[0])
+    const union = this.#unionOf(args)
     if (op === 'rename') return this.#sorted(union.map((name) => (name === axis ? to! : name)))
-    return this.#sorted(REMOVES_AXIS.has(op) ? union.filter((name) => name !== axis) : union)
+    if (!REMOVES_AXIS.has(op)) return union
+    return union.filter((name) => name !== axis && (op !== 'soft_dtw' || name !== to))
+  }
+
+  /** Nearly always one of the arguments has all of them, in order. */
+  #unionOf(args: readonly Ref[]): readonly string[] {
+    let union: readonly string[] = NO_AXES
+    for (const arg of args) {
+      const axes = this.axesOf(arg)
+      if (includesAll(union, axes)) continue
+      union = includesAll(axes, union) ? axes : this.#sorted([...new Set([...union, ...axes])])
+    }
+    return union
   }
 
   #sorted(axes: readonly string[]): readonly string[] {
+    if (axes.length < 2) return axes
     return [...axes].sort((a, b) => this.axes.indexOf(a) - this.axes.indexOf(b))
   }
 
   #intern(node: Node<FormulaOp>): Ref {
-    const value = Object.is(node.value, -0) ? '-0' : node.value
-    const key = [
-      node.op,
-      node.args.join(','),
-      node.type,
-      value,
-      node.name,
-      node.axis,
-      node.to,
-      node.axes.join(','),
-      node.hint,
-    ].join('|')
+    const key = keyOf(node)
     const known = this.#known.get(key)
     if (known !== undefined) return known
-    this.#known.set(key, this.nodes.length)
+    const ref = this.#add(node)
+    this.#known.set(key, ref)
+    return ref
+  }
+
+  #internPlain(op: FormulaOp, args: readonly Ref[]): Ref {
+    const key = packed(op, args)
+    const known = this.#plain.get(key)
+    if (known !== undefined) return known
+    const type = this.#typeOf(op, args)
+    const ref = this.#add({ op, args, type, axes: this.#axesOf(op, args, NO_ATTRIBUTES) })
+    this.#plain.set(key, ref)
+    return ref
+  }
+
+  #add(node: Node<FormulaOp>): Ref {
+    if (this.nodes.length >= MAX_BUILT)
+      throw new TooManyNodes(`more than ${MAX_BUILT} operations have to be built`)
     return this.nodes.push(Object.freeze(node)) - 1
   }
+}
+
+/** Arguments that fit into a safe integer beside the op. */
+const MOST_PACKED = 3
+const OP_NUMBERS = new Map<FormulaOp, number>()
+
+function numberOf(op: FormulaOp): number {
+  const known = OP_NUMBERS.get(op) ?? OP_NUMBERS.size
+  OP_NUMBERS.set(op, known)
+  return known
+}
+
+/** Up to 128 ops, and arguments from 1 on, so that fewer of them are another number. */
+function packed(op: FormulaOp, args: readonly Ref[]): number {
+  let key = 0
+  for (const arg of args) key = key * (2 * MAX_BUILT) + arg + 1
+  return key * 128 + numberOf(op)
+}
+
+function keyOf({ op, args, type, axes, value, name, axis, to, hint }: Node<FormulaOp>): string {
+  let key = `${op} ${type} ${Object.is(value, -0) ? '-0' : value} ${name} ${axis} ${to} ${hint}`
+  for (const arg of args) key += ` ${arg}`
+  for (const one of axes) key += `,${one}`
+  return key
+}
+
+function includesAll(axes: readonly string[], others: readonly string[]): boolean {
+  return axes === others || others.every((axis) => axes.includes(axis))
 }

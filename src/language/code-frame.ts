@@ -12,7 +12,7 @@ const INDENT = '  '
 
 /**
  * @example
- * quote({ line: 1, column: 4, source: 'x +* y' })
+ * codeFrame({ line: 1, column: 4, source: 'x +* y' })
  * //   x +* y
  * //      ^
  */

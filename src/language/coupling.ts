@@ -26,6 +26,8 @@ const PLACEWISE: ReadonlySet<Op> = new Set([
  * isIndependentAlong(program, 'rows') // true for softmax over classes, false where rows are compared with each other
  */
 export function isIndependentAlong(program: Program, axis: string, results = resultsOf(program)): boolean {
+  // A second name has the size of another axis, whatever is concatenated along it.
+  if (Object.hasOwn(program.renamed, axis)) return false
   const nodes = reachable(program, results)
   return (
     results.every((result) => program.nodes[result].axes.includes(axis)) &&
@@ -61,7 +63,9 @@ function namesOf({ renamed }: Program, axis: string): readonly string[] {
 }
 
 /** Ops along another axis handle each index of this one separately. */
-function keepsPlaces({ op, axis: along, to }: Node, names: readonly string[]): boolean {
+function keepsPlaces({ op, axis: along, to, axes }: Node, names: readonly string[]): boolean {
+  // Concatenated inputs have no common size along a second name of the axis.
+  if (op === 'input' && axes.some((axis) => names.indexOf(axis) > 0)) return false
   if (PLACEWISE.has(op) || isElementwise(op)) return true
   return along !== undefined && !names.includes(along) && (to === undefined || !names.includes(to))
 }

@@ -2,7 +2,8 @@
 
 import { Builder, type Ref } from './builder.ts'
 import { decompose, timesSoftmax } from './composite.ts'
-import { isComposite } from './ir.ts'
+import { isComposite, isPseudoOp } from './ir.ts'
+import { expandPseudoOp } from './pseudo-ops.ts'
 import { simplify } from './simplify.ts'
 
 /** The results of a program. */
@@ -32,8 +33,7 @@ class Placing {
 
   constructor(from: Builder) {
     this.#from = from
-    this.build = new Builder(from.axes, simplify)
-    Object.assign(this.build.renamed, from.renamed)
+    this.build = new Builder(from.axes, simplify, from.renamed)
   }
 
   /** With the axes that it had, even if a simplified argument needs fewer. */
@@ -49,6 +49,10 @@ class Placing {
     const { op, args, axis } = this.#from.nodes[ref]
     if (op === 'stop_gradient' || op === 'straight_through') return this.placed(args[0])
     if (isComposite(op)) return decompose(this.build, op, this.placed(args[0]), axis!)
+    if (isPseudoOp(op)) {
+      const placed = args.map((arg) => this.placed(arg))
+      return expandPseudoOp(this.build, op, placed)
+    }
     return (
       this.#timesSoftmax(ref) ??
       this.build.copy(

@@ -14,7 +14,7 @@ export function termOf(build: Builder, ref: Ref): Term {
 }
 
 /** The terms that these terms are sums of; undefined if there are too many. */
-export function partsOf(build: Builder, terms: readonly Term[]): Term[] | undefined {
+export function flattenSum(build: Builder, terms: readonly Term[]): Term[] | undefined {
   const [open, parts] = [[...terms], [] as Term[]]
   for (let term = open.shift(); term !== undefined; term = open.shift()) {
     if (open.length + parts.length >= MAX_TERMS) return undefined
@@ -35,7 +35,7 @@ function addendsOf(build: Builder, { ref, negative }: Term): Term[] | undefined 
   ]
 }
 
-export function total(build: Builder, terms: readonly Term[]): Ref {
+export function sumTerms(build: Builder, terms: readonly Term[]): Ref {
   const sum = (isNegative: boolean) =>
     terms
       .filter(({ negative }) => negative === isNegative)

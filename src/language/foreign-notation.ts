@@ -14,13 +14,13 @@ export function writeHint(...ways: readonly string[]): string {
 
 // Characters
 
-const NO_STRING = '; there are no strings, words stand without quotes: mode == soft'
-const NO_DEFINITION = '; functions are not defined here, write the expression itself'
-const NO_BLOCK = '; there are no blocks, a choice is "c ? a : b"'
-const NO_LATEX = '; this is not LaTeX, write functions by name: sqrt(x), exp(x)'
-const ONE_VALUE = '; a name gets its value once, write a new one: b = a + 1'
-export const ABOUT_ELEMENTS = '; write "pick(x, 0, axis)" for one element along an axis'
-export const ABOUT_ARGUMENTS = '; arguments have no names, write the axis itself: sum(x, classes)'
+const NO_STRING = '; words are written without quotes: mode == soft'
+const NO_DEFINITION = '; define a function on a line of its own, as in "f(x) = x^2"'
+const NO_BLOCK = '; there are no blocks; a choice is "c ? a : b"'
+const NO_LATEX = '; LaTeX is not supported; write functions by name: sqrt(x), exp(x)'
+const ONE_VALUE = '; a name is assigned only once; use a new one: b = a + 1'
+export const INDEXING_HINT = '; write "pick(x, 0, axis)" for one element along an axis'
+export const KEYWORD_ARGUMENT_HINT = '; arguments have no names; write the axis itself: sum(x, classes)'
 
 /**
  * Text that no formula can contain, although its first character may be an operator here. If two start alike, the
@@ -69,12 +69,12 @@ const SIGNS: ReadonlyMap<string, string> = new Map([
   ...each('‖∥', writeHint('norm(x, axis)')),
   ...each('⌊⌋', writeHint('floor(x)')),
   ...each('∞', writeHint('1 / 0')),
-  ...each('∂∇', '; gradients are derived, write the value alone'),
+  ...each('∂∇', '; gradients are derived automatically; write only the value'),
   ...each('π', writeHint('3.141592653589793')),
   ...each('σ', writeHint('sigma', 'sigmoid(x)')),
   ...each('%', writeHint('a - b * floor(a / b)')),
   ...each('@', writeHint('sum(a * b, axis)')),
-  ...each(';', '; a line ends where it ends, write each on a line of its own'),
+  ...each(';', '; write each statement on a line of its own'),
   ...each('"\'`“”‘’„«»', NO_STRING),
   ...each('{}', NO_BLOCK),
   ...each('\\$', NO_LATEX),
@@ -130,7 +130,7 @@ const codeOf = (letter: string) => `U+${letter.codePointAt(0)!.toString(16).toUp
 function asLetter(letter: string): string {
   const plain = inAscii(letter)
   if (plain !== undefined) return plain === ' ' ? '; write a plain space' : writeHint(plain)
-  return /\p{C}/u.test(letter) ? '; take it out' : ' (names are ASCII letters, digits and _)'
+  return /\p{C}/u.test(letter) ? '; remove it' : ' (names are ASCII letters, digits and _)'
 }
 
 /** The ASCII equivalent of a letter, by its name, its shape or its Unicode decomposition. */
@@ -174,7 +174,7 @@ export function memberHint(source: string, offset: number, owner: string | undef
   const member = chain.split('.').at(-1)!.trim()
   const subject = owner === undefined || isModule(owner) ? 'x' : owner
   const way = NAMES.get(member) ?? translateCall(member, subject)
-  return way === undefined ? '; functions stand alone: abs(x)' : writeHint(way)
+  return way === undefined ? '; functions are called without a prefix: abs(x)' : writeHint(way)
 }
 
 // Functions
@@ -201,6 +201,7 @@ export const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
   ln: 'log(x)',
   clip_by_value: 'clamp(x, low, high)',
   arctan: 'atan(x)',
+  arctan2: 'atan2(x, y)',
   arcsin: 'asin(x)',
   arccos: 'acos(x)',
   rint: 'round(x)',
@@ -221,8 +222,9 @@ export const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
   log_gamma: 'lgamma(x)',
   gamma: 'exp(lgamma(x))',
   factorial: 'exp(lgamma(x + 1))',
-  lbeta: 'lgamma(x) + lgamma(y) - lgamma(x + y)',
-  betaln: 'lgamma(x) + lgamma(y) - lgamma(x + y)',
+  betaln: 'lbeta(x, y)',
+  log_beta: 'lbeta(x, y)',
+  beta: 'exp(lbeta(x, y))',
   psi: 'digamma(x)',
   heaviside: 'x > 0 ? 1 : 0',
   isfinite: 'is_finite(x)',
@@ -254,6 +256,17 @@ export const FOREIGN_FUNCTIONS: Readonly<Record<string, string>> = {
   lag: 'shift(x, 1, axis)',
   lead: 'shift(x, -1, axis)',
   diff: 'x - shift(x, 1, axis)',
+  convolve: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  convolve1d: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  conv1d: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  correlate: 'conv(x, [0.25, 0.5, 0.25], axis)',
+  avg_pool1d: 'window_mean(x, 3, axis)',
+  uniform_filter1d: 'window_mean(x, 3, axis)',
+  rolling: 'window_mean(x, 3, axis)',
+  diagonal: 'diag(x, rows, axis)',
+  trace: 'sum(diag(x, rows, axis), rows)',
+  logdet: '2 * sum(log(diag(x, rows, axis)), rows)',
+  slogdet: '2 * sum(log(diag(x, rows, axis)), rows)',
   l2_normalize: 'x / norm(x, axis)',
   normalize: 'x / norm(x, axis)',
   dot: 'sum(x * y, axis)',
@@ -293,6 +306,8 @@ const ARGUMENTS: Readonly<Record<Parameter, readonly string[]>> = {
   'number?': [],
   place: ['i', 'j', 'k'],
   order: ['n'],
+  length: ['n'],
+  weights: ['[0.25, 0.5, 0.25]'],
   truth: ['c'],
   axis: ['axis', 'other'],
   axes: ['axis'],
@@ -302,7 +317,7 @@ const ARGUMENTS: Readonly<Record<Parameter, readonly string[]>> = {
  * How to write a function of another language here; undefined if nothing is similar.
  *
  * @example
- * wayToCall('reduce_sum') // 'sum(x, axis)'
+ * translateCall('reduce_sum') // 'sum(x, axis)'
  */
 export function translateCall(name: string, subject = 'x'): string | undefined {
   const found = Object.hasOwn(FOREIGN_FUNCTIONS, name) ? FOREIGN_FUNCTIONS[name] : exampleOf(name)
@@ -331,10 +346,10 @@ export function callHint(name: string): string {
 // Words
 
 const CHOICE = writeHint('c ? a : b')
-const AS_NAMED = '; a line that is named is "e = x - y", without a word before it'
+const AS_NAMED = '; write "e = x - y", without a keyword'
 
-const NO_LOOP = '; there are no loops, write "sum(x, axis)" or another function over an axis'
-const NO_IMPORT = '; nothing is imported, functions stand alone: abs(x)'
+const NO_LOOP = '; there are no loops; write "sum(x, axis)" or another function over an axis'
+const NO_IMPORT = '; nothing needs to be imported; write "abs(x)"'
 
 /** Words of other grammars. */
 const WORDS: ReadonlyMap<string, string> = new Map([
@@ -343,7 +358,7 @@ const WORDS: ReadonlyMap<string, string> = new Map([
   ...words('lambda def function fn fun func class', NO_DEFINITION),
   ...words('for while', NO_LOOP),
   ...words('import from', NO_IMPORT),
-  ['return', '; the last line is the value, write it alone'],
+  ['return', '; the last line is the value; write it without a keyword'],
   ['is', writeHint('==')],
   ['in', writeHint('a == b or a == c')],
   ['mod', writeHint('a - b * floor(a / b)')],
@@ -375,9 +390,9 @@ const NOTHING: ReadonlySet<string> = new Set(['None', 'null', 'nil', 'undefined'
 export function foreignNameHint(name: string): string | undefined {
   const number = NAMES.get(name)
   if (number !== undefined) return writeHint(number)
-  if (NOTHING.has(name)) return '; ask with given(x) whether something is there'
+  if (NOTHING.has(name)) return '; test with given(x) whether it is in the request'
   return (
-    WORDS.get(name) ?? (FUNCTIONS.has(name) ? `, it is a function${writeHint(exampleOf(name)!)}` : undefined)
+    WORDS.get(name) ?? (FUNCTIONS.has(name) ? `; it is a function${writeHint(exampleOf(name)!)}` : undefined)
   )
 }
 
@@ -435,7 +450,7 @@ export function operatorHint(before: Word | undefined, found: Word): string {
 
 /** The hint for a token where a value is expected. */
 export function valueHint({ text }: Word): string {
-  if (text === '+') return '; a value stands without a sign'
+  if (text === '+') return '; write a positive value without a sign'
   if (text === '=') return writeHint('==', '<=', '>=')
-  return text === '[' ? '; there are no lists' : ''
+  return ''
 }

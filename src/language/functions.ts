@@ -6,6 +6,7 @@
 import type { Parameter } from './arguments.ts'
 import type { Builder, Ref } from './builder.ts'
 import type { CompositeOp } from './ir.ts'
+import { convolved, windowMean, windowSum } from './windows.ts'
 
 export interface LanguageFunction {
   readonly parameters: readonly Parameter[]
@@ -13,6 +14,8 @@ export interface LanguageFunction {
   readonly about: string
   /** `values` and `axes` in the order of the parameters of that kind. */
   readonly lower: (build: Builder, values: readonly Ref[], axes: readonly string[]) => Ref
+  /** What is wrong with the axes of the values; undefined for nothing. */
+  readonly problem?: (build: Builder, values: readonly Ref[], axes: readonly string[]) => string | undefined
 }
 
 const unary = (op: Parameters<Builder['make']>[0], about: string): LanguageFunction => ({
@@ -71,91 +74,111 @@ const smaller = (build: Builder, a: Ref, b: Ref): Ref => build.make('min', [a, b
 const SIGMOID = unary('sigmoid', '1 / (1 + e^-x)')
 const LOG_SIGMOID: LanguageFunction = {
   parameters: ['number'],
-  about: 'ln sigmoid(x), without underflow',
+  about: 'ln(sigmoid(x)), computed without underflow',
   // ln(1 / (1 + e^-x)) = -ln(1 + e^-x)
   lower: (build, [x]) => build.neg(build.make('softplus', [build.neg(x)])),
 }
 const CLAMP: LanguageFunction = {
   parameters: ['number', 'number', 'number'],
-  about: 'clamp(x, low, high); derivative 0 at and beyond the bounds',
+  about:
+    'clamp(x, low, high): x, limited to the range from low to high; the derivative at and beyond its ends is 0',
   lower: (build, [x, low, high]) => smaller(build, larger(build, x, low), high),
 }
 
+const SOLVE_LOWER = solver(
+  'solve_lower',
+  'solve_lower(L, b, i, j): the x along j with sum(L * x, j) = b along i, for a lower triangular L; what stands above its diagonal is not read',
+)
+
 const ARGSORT = along(
-  'the places of the elements along an axis from the smallest to the largest, equal ones by place; derivative 0',
+  'the indices that sort the elements along an axis in ascending order; equal elements keep their order; the derivative is 0',
   (build, x, axis) => build.argsort(x, axis),
 )
 
 /** Every function by name. `max` and `min` also exist over an axis: see REDUCING. */
 export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
   Object.entries({
-    abs: unary('abs', 'absolute value; derivative 0 at 0'),
+    abs: unary('abs', 'absolute value; the derivative at 0 is 0'),
     exp: unary('exp', 'e^x'),
-    expm1: unary('expm1', 'e^x - 1, exact near 0'),
+    expm1: unary('expm1', 'e^x - 1, accurate near 0'),
     exp_tail: {
       parameters: ['number'],
-      about: 'e^x - 1 - x, exact near 0',
+      about: 'e^x - 1 - x, accurate near 0',
       lower: (build, [x]) => expTail(build, x),
     },
     log: unary('log', 'natural logarithm'),
-    log1p: unary('log1p', 'ln(1 + x), exact near 0'),
+    log1p: unary('log1p', 'ln(1 + x), accurate near 0'),
     log2: unary('log2', 'logarithm to base 2'),
     log10: unary('log10', 'logarithm to base 10'),
-    sqrt: unary('sqrt', 'square root; derivative infinite at 0'),
-    safe_sqrt: unary('safe_sqrt', 'square root; derivative 0 at 0'),
+    sqrt: unary('sqrt', 'square root; the derivative at 0 is infinite'),
+    safe_sqrt: unary('safe_sqrt', 'square root; the derivative at 0 is 0'),
     sigmoid: SIGMOID,
     expit: alias('sigmoid', SIGMOID),
     tanh: unary('tanh', 'hyperbolic tangent'),
-    softplus: unary('softplus', 'ln(1 + e^x), without overflow'),
-    sign: unary('sign', '-1, 0 or 1; derivative 0'),
-    floor: unary('floor', 'largest integer not above x; derivative 0'),
+    softplus: unary('softplus', 'ln(1 + e^x), computed without overflow'),
+    sign: unary('sign', '-1, 0 or 1; the derivative is 0'),
+    floor: unary('floor', 'the largest integer <= x; the derivative is 0'),
     ceil: {
       parameters: ['number'],
-      about: 'smallest integer not below x; derivative 0',
+      about: 'the smallest integer >= x; the derivative is 0',
       lower: (build, [x]) => build.neg(build.make('floor', [build.neg(x)])),
     },
-    round: unary('round', 'nearest integer, of two the even one; derivative 0'),
+    round: unary('round', 'the nearest integer, and the even one of two; the derivative is 0'),
     sin: unary('sin', 'sine'),
     cos: unary('cos', 'cosine'),
     atan: unary('atan', 'arc tangent'),
-    asin: unary('asin', 'arc sine; derivative infinite at -1 and 1'),
-    acos: unary('acos', 'arc cosine; derivative infinite at -1 and 1'),
+    asin: unary('asin', 'arc sine; the derivative at -1 and 1 is infinite'),
+    acos: unary('acos', 'arc cosine; the derivative at -1 and 1 is infinite'),
+    atan2: binary(
+      'atan2(y, x): the angle of the point (x, y), from -pi to pi; the derivative at (0, 0) is 0',
+      (build, y, x) => build.make('atan2', [y, x]),
+    ),
     erf: unary('erf', 'error function'),
-    lgamma: unary('lgamma', 'ln of the absolute value of the gamma function'),
-    digamma: unary('digamma', 'derivative of lgamma'),
+    lgamma: unary('lgamma', 'natural logarithm of the absolute value of the gamma function'),
+    digamma: unary('digamma', 'the derivative of lgamma'),
     trigamma: {
       parameters: ['number'],
-      about: 'derivative of digamma',
+      about: 'the derivative of digamma',
       lower: (build, [x]) => polygamma(build, build.constant(1), x),
     },
     polygamma: {
       parameters: ['order', 'number'],
-      about: 'polygamma(n, x): the nth derivative of digamma, for n from 0 to 6',
+      about: 'polygamma(n, x): the nth derivative of digamma, for a constant n from 0 to 6',
       lower: (build, [n, x]) => polygamma(build, n, x),
     },
-    stop_gradient: unary('stop_gradient', 'the value itself, constant to the gradient'),
+    lbeta: binary(
+      'lbeta(a, b): natural logarithm of the beta function of two positive numbers, computed without cancellation; NaN for negative numbers',
+      (build, a, b) => build.make('lbeta', [a, b]),
+    ),
+    stop_gradient: unary('stop_gradient', 'the value of x, as a constant for the gradient'),
     straight_through: {
       parameters: ['number', 'number'],
       about: 'straight_through(x, slope): the value of x with the derivative of slope',
       lower: (build, values) => build.make('straight_through', values),
     },
-    is_finite: unary('is_finite', 'whether x is neither NaN nor infinite'),
+    is_finite: unary('is_finite', 'true unless x is NaN or infinite'),
     logsigmoid: LOG_SIGMOID,
     log_sigmoid: alias('logsigmoid', LOG_SIGMOID),
     silu: {
       parameters: ['number'],
-      about: 'x sigmoid(x)',
+      about: 'x * sigmoid(x)',
       lower: (build, [x]) => build.mul(x, build.make('sigmoid', [x])),
     },
     relu: {
       parameters: ['number'],
-      about: 'max(x, 0); derivative 0 at 0',
+      about: 'max(x, 0); the derivative at 0 is 0',
       lower: (build, [x]) => build.make('max', [x, build.constant(0)]),
     },
-    max: binary('the larger one; or over an axis: max(x, axis). Ties share the gradient evenly', larger),
-    min: binary('the smaller one; or over an axis: min(x, axis). Ties share the gradient evenly', smaller),
-    maximum: binary('the larger one; ties share the gradient evenly', larger),
-    minimum: binary('the smaller one; ties share the gradient evenly', smaller),
+    max: binary(
+      'the larger of two numbers; max(x, axis) is the largest along an axis. Ties share the gradient equally',
+      larger,
+    ),
+    min: binary(
+      'the smaller of two numbers; min(x, axis) is the smallest along an axis. Ties share the gradient equally',
+      smaller,
+    ),
+    maximum: binary('the larger of two numbers; ties share the gradient equally', larger),
+    minimum: binary('the smaller of two numbers; ties share the gradient equally', smaller),
     clamp: CLAMP,
     clip: alias('clamp', CLAMP),
     square: {
@@ -164,105 +187,149 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
       lower: (build, [x]) => build.mul(x, x),
     },
     power: binary('power(a, b): a^b', (build, a, b) => build.make('pow', [a, b])),
-    logaddexp: binary('ln(e^a + e^b), without overflow', logAddExp),
+    logaddexp: binary('ln(e^a + e^b), computed without overflow', logAddExp),
     weigh: {
       parameters: ['number', 'number'],
-      about: 'weigh(w, x): w x, and 0 where w is 0 whatever x is',
+      about: 'weigh(w, x): w * x, but 0 where w is 0, even if x is infinite or NaN',
       lower: (build, [w, x]) => build.mulNoNan(w, x),
     },
     xlogy: {
       parameters: ['number', 'number'],
-      about: 'x ln y, and 0 where x is 0 whatever y is',
+      about: 'xlogy(x, y): x * ln(y), but 0 where x is 0, whatever y is',
       lower: (build, [x, y]) => {
         const zero = build.constant(0)
         return build.select(build.eq(x, zero), zero, build.mul(x, build.make('log', [y])))
       },
     },
-    sum: over('sum over one axis or several', sum),
-    mean: over('mean over one axis or several', mean),
+    sum: over('sum over one or more axes', sum),
+    mean: over('mean over one or more axes', mean),
     var: spread(
-      'variance over one axis or several, of all n elements; var(x, axis, 1) divides by n - 1',
+      'variance over one or more axes; it divides by the number of elements n, and var(x, axis, 1) by n - 1',
       (_, found) => found,
     ),
-    std: spread('standard deviation, the square root of var; gradient 0 where it is 0', (build, found) =>
-      build.make('safe_sqrt', [found]),
+    std: spread(
+      'standard deviation, the square root of var; where it is 0, the gradient is 0',
+      (build, found) => build.make('safe_sqrt', [found]),
     ),
-    any: ofTruths('whether a condition holds anywhere along one axis or several', any),
-    all: ofTruths('whether a condition holds everywhere along one axis or several', (build, test, axes) =>
+    any: ofTruths('true if a condition holds anywhere along one or more axes', any),
+    all: ofTruths('true if a condition holds everywhere along one or more axes', (build, test, axes) =>
       build.make('not', [any(build, build.make('not', [test]), axes)]),
     ),
-    count: ofTruths('how often a condition holds along one axis or several; derivative 0', count),
+    count: ofTruths('how often a condition holds along one or more axes; the derivative is 0', count),
     logsumexp: along(
-      'ln of the sum of e^x over an axis, without overflow',
+      'natural logarithm of the sum of e^x over an axis, computed without overflow',
       composite('logsumexp', (build, x, length) => build.add(x, build.make('log', [length]))),
     ),
     softmax: along(
-      'e^x over its sum along an axis, without overflow',
+      'e^x divided by its sum over an axis, computed without overflow',
       composite('softmax', (build, _x, length) => build.div(build.constant(1), length)),
     ),
     log_softmax: along(
       'x - logsumexp(x) along an axis',
       composite('log_softmax', (build, _x, length) => build.neg(build.make('log', [length]))),
     ),
-    norm: over('Euclidean length over one axis or several; gradient 0 where the length is 0', norm),
+    norm: over('Euclidean norm over one or more axes; where it is 0, the gradient is 0', norm),
     safe_norm: over('the same as norm', norm),
     pick: {
       parameters: ['number', 'place', 'axis'],
-      about: 'pick(x, i, axis): the element of x at place i of the axis; 0 outside',
+      about: 'pick(x, i, axis): the element of x at index i along the axis; 0 if i is out of range',
       lower: (build, [x, place], [axis]) => build.pick(x, place, axis),
     },
-    sort: along('from the smallest to the largest along an axis', (build, x, axis) =>
+    sort: along('the elements along an axis in ascending order', (build, x, axis) =>
       build.gather(x, build.argsort(x, axis), axis),
     ),
     argsort: ARGSORT,
     order: alias('argsort', ARGSORT),
     gather: {
       parameters: ['number', 'place', 'axis'],
-      about: 'gather(x, i, axis): x at the places i, which lie along the same axis; 0 outside',
+      about:
+        'gather(x, i, axis): the elements of x at the indices i, which have the same axis; 0 where i is out of range',
       lower: (build, [x, place], [axis]) => build.gather(x, place, axis),
     },
     scatter: {
       parameters: ['number', 'place', 'axis'],
       about:
-        'scatter(x, i, axis): at each place of the axis the sum of those x whose i it is (a segment sum)',
+        'scatter(x, i, axis): at each index along the axis, the sum of the elements of x whose i it is (a segment sum)',
       lower: (build, [x, place], [axis]) => build.scatter(x, place, axis),
     },
     shift: {
       parameters: ['number', 'place', 'axis'],
       about:
-        'shift(x, n, axis): at each place of the axis what stands n places before it, for a whole n of either sign; 0 where nothing does',
+        'shift(x, n, axis): x, moved by n steps towards higher indices, or by -n towards lower ones; 0 is moved in',
       lower: (build, [x, steps], [axis]) =>
         build.gather(build.expand(x, [axis]), build.sub(build.index(axis), steps), axis),
     },
-    cumsum: along('at each place of an axis the sum up to it, itself included', (build, x, axis) =>
-      build.cumsum(x, axis),
+    conv: {
+      parameters: ['number', 'weights', 'axis'],
+      about:
+        'conv(x, [1/4, 1/2, 1/4], axis): the weighted sum of the elements around each place, as long as x, zeros outside; not flipped, like conv1d of PyTorch with padding "same"',
+      lower: (build, [x, ...weights], [axis]) => convolved(build, x, weights, axis),
+    },
+    window_sum: {
+      parameters: ['number', 'length', 'axis'],
+      about: 'window_sum(x, n, axis): the sum of the n elements around each place, zeros outside',
+      lower: (build, [x, length], [axis]) => windowSum(build, x, length, axis),
+    },
+    window_mean: {
+      parameters: ['number', 'length', 'axis'],
+      about: 'window_mean(x, n, axis): the mean of those of the n elements around each place that are there',
+      lower: (build, [x, length], [axis]) => windowMean(build, x, length, axis),
+    },
+    diag: {
+      parameters: ['number', 'axis', 'axis'],
+      about: 'diag(x, i, j): the diagonal of a square matrix with rows i and columns j, along i',
+      lower: (build, [x], [rows, columns]) => {
+        build.requireSquare(rows, columns)
+        return build.pick(build.expand(x, [rows, columns]), build.index(rows), columns)
+      },
+    },
+    solve_lower: SOLVE_LOWER,
+    solve_triangular: alias('solve_lower', SOLVE_LOWER),
+    solve_upper: solver(
+      'solve_upper',
+      'solve_upper(U, b, i, j): the same for an upper triangular U; what stands below its diagonal is not read',
+    ),
+    cumsum: along(
+      'cumulative sum: the sum of each element and all before it along an axis',
+      (build, x, axis) => build.cumsum(x, axis),
     ),
     cummax: along(
-      'at each place of an axis the largest up to it, itself included; the first of equal ones gets the gradient',
+      'cumulative maximum: the largest of each element and all before it along an axis; of equal elements, the first gets the gradient',
       (build, x, axis) => largestSoFar(build, x, x, axis),
     ),
     cummin: along(
-      'at each place of an axis the smallest up to it, itself included; the first of equal ones gets the gradient',
+      'cumulative minimum: the smallest of each element and all before it along an axis; of equal elements, the first gets the gradient',
       (build, x, axis) => largestSoFar(build, x, build.neg(x), axis),
     ),
     ctc: {
       parameters: ['number', 'place', 'place', 'place', 'number', 'axis', 'axis'],
       about:
-        'ctc(x, labels, input_lengths, target_lengths, blank, time, classes): the CTC loss of log-probabilities x; infinite where the labels do not fit into the time',
+        'ctc(x, labels, input_lengths, target_lengths, blank, time, classes): the CTC loss for log-probabilities x; infinite if there are too few time steps for the labels',
       lower: (build, values, [time, classes]) => {
         const [x, labels, inputLengths, targetLengths, blank] = values
         return build.ctc([x, labels, inputLengths, targetLengths, blank], time, classes)
       },
     },
+    soft_dtw: {
+      parameters: ['number', 'number', 'axis', 'axis'],
+      about:
+        'soft_dtw(x, gamma, i, j): soft dynamic time warping of the costs x of each pair of steps; with gamma 0 the smallest cost of an alignment. gamma is constant to the gradient',
+      lower: (build, [x, gamma], [first, second]) =>
+        build.softDtw(x, build.make('stop_gradient', [gamma]), first, second),
+      problem: (build, [, gamma], axes) =>
+        build.axesOf(gamma).some((axis) => axes.includes(axis))
+          ? `gamma must not have the axes ${axes.join(' and ')}`
+          : undefined,
+    },
     one_hot: {
       parameters: ['place', 'axis'],
-      about: 'one_hot(i, axis): 1 at place i of the axis, else 0',
+      about: 'one_hot(i, axis): 1 at index i along the axis, and 0 elsewhere',
       lower: (build, [place], [axis]) =>
         build.select(build.eq(build.index(axis), place), build.constant(1), build.constant(0)),
     },
     index: {
       parameters: ['axis'],
-      about: 'the place along an axis, from 0',
+      about: 'the index along an axis, from 0',
       lower: (build, _, [axis]) => build.index(axis),
     },
     size: {
@@ -274,12 +341,30 @@ export const FUNCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
 )
 
 /** The forms over an axis of functions that also take two values. */
-export const AXIS_REDUCTIONS: ReadonlyMap<string, LanguageFunction> = new Map(
+export const AXIS_OVERLOADS: ReadonlyMap<string, LanguageFunction> = new Map(
   Object.entries({
-    max: along('largest over an axis', (build, x, axis) => build.max(x, axis)),
-    min: along('smallest over an axis', (build, x, axis) => build.neg(build.max(build.neg(x), axis))),
+    max: along('the largest along an axis', (build, x, axis) => build.max(x, axis)),
+    min: along('the smallest along an axis', (build, x, axis) => build.neg(build.max(build.neg(x), axis))),
   }),
 )
+
+function solver(op: 'solve_lower' | 'solve_upper', about: string): LanguageFunction {
+  return {
+    parameters: ['number', 'number', 'axis', 'axis'],
+    about,
+    lower: (build, [matrix, right], [rows, columns]) => {
+      build.requireSquare(rows, columns)
+      return build.solve(op, matrix, right, rows, columns)
+    },
+    problem: (build, [matrix, right], [rows, columns]) => {
+      if (![rows, columns].every((axis) => build.axesOf(matrix).includes(axis)))
+        return `the matrix must have the axes ${rows} and ${columns}`
+      return build.axesOf(right).includes(columns)
+        ? `the right-hand side must not have the axis ${columns}, which the solution gets`
+        : undefined
+    },
+  }
+}
 
 /**
  * max(a, b) + ln(1 + e^-|a - b|), with the derivative of a + softplus(b - a), which has no kink. Equal infinities

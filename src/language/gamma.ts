@@ -115,7 +115,7 @@ export function polygamma(n: number, x: number): number {
   const sign = n % 2 === 0 ? -1 : 1
   if (x <= 0 && (Number.isInteger(x) || !Number.isFinite(x))) return sign * Number.POSITIVE_INFINITY
   if (x > 0) return sign * factorial(n) * hurwitz(n + 1, x)
-  const turned = Math.PI ** (n + 1) * horner(cotangentSlope(n), cotangentOfTurn(x))
+  const turned = Math.PI ** (n + 1) * horner(cotDerivativePolynomial(n), cotangentOfTurn(x))
   return -turned - sign * polygamma(n, 1 - x)
 }
 
@@ -153,11 +153,11 @@ export function hurwitzTail(s: number, count: number): number[] {
  * The polynomial, lowest power first, that the nth derivative of cot u is in cot u itself.
  *
  * @example
- * cotangentSlope(1) // [-1, 0, -1]: -(1 + cot^2)
+ * cotDerivativePolynomial(1) // [-1, 0, -1]: -(1 + cot^2)
  */
-export function cotangentSlope(n: number): number[] {
+export function cotDerivativePolynomial(n: number): number[] {
   if (n === 0) return [0, 1]
-  const slope = cotangentSlope(n - 1).map((c, power) => c * power)
+  const slope = cotDerivativePolynomial(n - 1).map((c, power) => c * power)
   const lowered = slope.slice(1)
   return Array.from({ length: lowered.length + 2 }, (_, power) => {
     return -((lowered[power] ?? 0) + (lowered[power - 2] ?? 0))

@@ -4,10 +4,11 @@
  * a hinge, an even split among tied maxima, 0 at a zero norm.
  */
 import type { Builder, Ref } from './builder.ts'
-import { partsOf, total } from './flattened-sum.ts'
-import { accumulateGradients } from './gradient-accumulation.ts'
+import { accumulateGradients } from './cancellation-free-sum.ts'
+import { flattenSum, sumTerms } from './flattened-sum.ts'
 import type { FormulaOp, Node } from './ir.ts'
-import { placeOf } from './simplify.ts'
+import { slopesOfAngle } from './pseudo-ops.ts'
+import { oneHotIndexOf } from './simplify.ts'
 
 interface Context {
   readonly build: Builder
@@ -51,6 +52,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   argsort: silent,
   cummax_place: silent,
   ctc_slope: silent,
+  soft_dtw_slope: silent,
 
   // Linear: the derivative is a constant.
   neg: ({ build, g }) => [build.neg(g)],
@@ -68,6 +70,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     const here = build.eq(build.index(node.axis!), place)
     return [build.select(here, g, build.constant(0))]
   },
+  shift: ({ build, node, g }, _x, steps) => [build.shift(g, -build.constantOf(steps)!, node.axis!)],
   gather: ({ build, node, g }, _x, place) => [build.scatter(g, place, node.axis!)],
   // An upstream gradient that is the same for the whole axis has to get the axis first: these ops depend on places.
   scatter: ({ build, node, g }, _x, place) => [
@@ -131,6 +134,19 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     const next = build.constant(build.constantOf(n)! + 1)
     return [undefined, times(g, build.make('polygamma', [next, x]))]
   },
+  atan2: ({ build, times, g }, y, x) => {
+    const [upward, rightward] = slopesOfAngle(build, y, x)
+    return [times(g, upward), times(g, rightward)]
+  },
+  lbeta: ({ build, times, g }, a, b) => {
+    const slope = (x: Ref, d: Ref) => build.neg(build.make('polygamma_rise', [build.constant(0), x, d]))
+    return [times(g, slope(a, b)), times(g, slope(b, a))]
+  },
+  polygamma_rise: ({ build, times, g }, n, x, d) => {
+    const next = build.constant(build.constantOf(n)! + 1)
+    const slope = build.make('polygamma', [next, build.add(x, d)])
+    return [undefined, times(g, build.make('polygamma_rise', [next, x, d])), times(g, slope)]
+  },
   // d a^b = b a^(b-1) da + a^b ln a db. b = 0 makes the first a plain 0 (not 0 * inf at a = 0), a = 0 the second.
   pow: ({ build, times, g, y }, a, b) => {
     const [zero, one] = [build.constant(0), build.constant(1)]
@@ -144,13 +160,18 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   ctc: ({ build, node, times, g }, ...args) => [
     times(g, build.make('ctc_slope', args, { axis: node.axis!, to: node.to! })),
   ],
+  soft_dtw: ({ build, node, times, g }, ...args) => [
+    times(g, build.make('soft_dtw_slope', args, { axis: node.axis!, to: node.to! })),
+  ],
+  solve_lower: (context, matrix) => sharesOfSolve(context, matrix, 'solve_upper'),
+  solve_upper: (context, matrix) => sharesOfSolve(context, matrix, 'solve_lower'),
 
   logsumexp: ({ build, node, times, g }, x) => [times(g, softmax(build, x, node.axis!))],
   log_softmax: (context, x) => {
     const { build, g } = context
-    const parts = partsOf(build, [{ ref: g, negative: false }]) ?? [{ ref: g, negative: false }]
+    const parts = flattenSum(build, [{ ref: g, negative: false }]) ?? [{ ref: g, negative: false }]
     const shares = parts.map(({ ref, negative }) => ({ ref: shareOfLogSoftmax(context, ref, x), negative }))
-    return [total(build, shares)]
+    return [sumTerms(build, shares)]
   },
   softmax: (context, x) => [shareOfSoftmax(context, context.y, x)],
   softmax_rest: (context, x) => {
@@ -174,6 +195,30 @@ function slopeOfArc(build: Builder, x: Ref): Ref {
   const one = build.constant(1)
   const square = build.mul(build.sub(one, x), build.add(one, x))
   return build.div(one, build.make('sqrt', [square]))
+}
+
+/**
+ * For A x = b: what b receives solves the transposed system, A' back = g; A receives -back x' in its triangle. A system that
+ * receives nothing passes nothing on, whatever its matrix contains.
+ */
+function sharesOfSolve(
+  { build, node, times, silenced, g, y }: Context,
+  matrix: Ref,
+  transposed: 'solve_lower' | 'solve_upper',
+): readonly Ref[] {
+  const { axis: rows, to: columns } = node
+  const solved = build.solve(transposed, matrix, g, columns!, rows!)
+  const zero = build.constant(0)
+  const isReached = build.lt(zero, build.max(build.make('abs', [g]), columns!))
+  const back = silenced ? build.select(isReached, solved, zero) : solved
+  return [onTriangle(build, node, build.neg(times(back, y))), back]
+}
+
+/** x where a solver reads its matrix, 0 elsewhere. */
+export function onTriangle(build: Builder, { op, axis, to }: Node<FormulaOp>, x: Ref): Ref {
+  const [row, column] = [build.index(axis!), build.index(to!)]
+  const isRead = build.make('le', op === 'solve_lower' ? [column, row] : [row, column])
+  return build.select(isRead, x, build.constant(0))
 }
 
 function softmax(build: Builder, x: Ref, axis: string): Ref {
@@ -215,7 +260,7 @@ function shareOfSoftmax(context: Context, p: Ref, x: Ref): Ref {
 function onlyOne(build: Builder, received: Ref, axis: string) {
   if (build.opOf(received) !== 'select') return undefined
   const [test, g, no] = build.nodes[received].args
-  const place = build.opOf(test) === 'eq' ? placeOf(build, test, axis) : undefined
+  const place = build.opOf(test) === 'eq' ? oneHotIndexOf(build, test, axis) : undefined
   const isAlone = place !== undefined && build.is(no, 0) && !build.axesOf(g).includes(axis)
   return isAlone ? { test, g, place } : undefined
 }
@@ -321,11 +366,18 @@ export function derivativesOf(
   return RULES[node.op](context, ...node.args)
 }
 
+/** Ops whose result has the axis `to` where their argument has `axis`. */
+const MOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
+  'rename',
+  'solve_lower',
+  'solve_upper',
+] satisfies FormulaOp[])
+
 /** Adds a contribution to the gradient of a node, summed over the axes along which the node was broadcast. */
 function receive(context: Context, received: Map<Ref, Ref[]>, arg: Ref, share: Ref) {
   const { build, node } = context
   const own = build.axesOf(arg)
-  const spread = node.axes.map((axis) => (node.op === 'rename' && axis === node.to ? node.axis! : axis))
+  const spread = node.axes.map((axis) => (MOVES_AXIS.has(node.op) && axis === node.to ? node.axis! : axis))
   const extra = [...new Set([...spread, ...build.axesOf(share)])].filter((axis) => !own.includes(axis))
   const fitted = extra.reduce((sum, axis) => build.sum(sum, axis), share)
   received.set(arg, [...(received.get(arg) ?? []), fitted])

@@ -3,7 +3,7 @@
  * differentiated once more in forward mode, with respect to one element of an input at a time. The effect of an
  * element on the rest of its row is carried along as a sum of terms
  *
- *     d n / d x_k = sum of  coefficient * reach(k) * [the indices of n are those of x_k]
+ *     d n / d x_k = sum of  coefficient * reach(k) * [the indices of n are those of x_k, or lie at a distance from them]
  *
  * so that a softmax costs as much as its gradient, and no matrix of classes by classes is created. The indices k
  * have axis names of their own (`classes'`), which become those of the input in the end. Products are gated: an
@@ -11,7 +11,7 @@
  */
 import type { Builder, Ref } from './builder.ts'
 import { slopesOf } from './composite.ts'
-import { derivativesOf } from './gradient.ts'
+import { derivativesOf, onTriangle } from './gradient.ts'
 import { isHostOp } from './host-ops.ts'
 import { type FormulaOp, isComposite, type Node } from './ir.ts'
 
@@ -20,9 +20,18 @@ interface Term {
   readonly coefficient: Ref
   /** Over the axes of k, and others; undefined for 1. */
   readonly reach: Ref | undefined
-  /** Axis of the node -> axis of the input: the term is 0 unless the indices along them are equal. */
-  readonly same: ReadonlyMap<string, string>
+  /** Axis of the node -> where x_k must be for the term not to be 0. */
+  readonly same: ReadonlyMap<string, Match>
 }
+
+/** The index of the node is that of x_k along the axis `source` of the input, and `ahead` more. */
+interface Match {
+  readonly source: string
+  readonly ahead: number
+}
+
+/** A window of n places makes n terms of one, and n^2 of a window of it. */
+const MAX_TERMS = 512
 
 /** A program has an op without a second derivative. */
 export class NoHessian extends Error {
@@ -34,7 +43,7 @@ export class NoHessian extends Error {
  *
  * @param gradient the gradient of that input, with the input's axes
  * @returns a node with the input's axes
- * @throws NoHessian if the gradient contains a whole-axis op (sorting, CTC)
+ * @throws NoHessian if the gradient contains a whole-axis op (sorting, CTC, soft-DTW)
  * @example
  * const b = new Builder(['rows']), x = b.input('x', 'real', ['rows'])
  * diagonalHessian(b, b.mul(b.constant(2), x), x) // 2
@@ -44,12 +53,20 @@ export function diagonalHessian(build: Builder, gradient: Ref, input: Ref): Ref 
   const terms = new Map<Ref, readonly Term[]>([
     [
       input,
-      [{ coefficient: build.constant(1), reach: undefined, same: new Map(axes.map((axis) => [axis, axis])) }],
+      [
+        {
+          coefficient: build.constant(1),
+          reach: undefined,
+          same: new Map(axes.map((source) => [source, { source, ahead: 0 }])),
+        },
+      ],
     ],
   ])
   for (let y = input + 1; y <= gradient; y++) {
-    const found = termsOf(build, y, terms)
-    if (found.length > 0) terms.set(y, merged(build, found))
+    const found = merged(build, termsOf(build, y, terms))
+    if (found.length > MAX_TERMS)
+      throw new NoHessian('too many elements depend on each other for a second derivative')
+    if (found.length > 0) terms.set(y, found)
   }
   const parts = (terms.get(gradient) ?? []).map((term) => onDiagonal(build, term, axes))
   const sum = parts.reduce((total, part) => build.add(total, part), build.constant(0))
@@ -75,9 +92,15 @@ function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]
   const node = build.nodes[y]
   const varying = node.args.flatMap((arg, place) => (terms.get(arg) ?? []).map((term) => ({ term, place })))
   if (varying.length === 0) return []
+  if (node.op === 'solve_lower' || node.op === 'solve_upper')
+    return varying.map(({ term, place }) =>
+      solved(build, place === 0 ? ofMatrix(build, term, y) : term, node),
+    )
   if (isHostOp(node.op)) throw new NoHessian(`${node.op} has no second derivative here`)
   if (node.op === 'expand') return varying.map(({ term }) => term)
   if (node.op === 'rename') return varying.map(({ term }) => renamed(build, term, node.axis!, node.to!))
+  if (node.op === 'shift')
+    return varying.map(({ term }) => shifted(build, term, node.axis!, build.constantOf(node.args[1])!))
   if (node.op === 'pick')
     return varying.flatMap(({ term, place }) => (place === 0 ? [picked(build, term, node)] : []))
   if (isComposite(node.op)) return varying.flatMap(({ term }) => throughComposite(build, term, y))
@@ -111,25 +134,42 @@ function times(build: Builder, term: Term, slope: Ref): Term {
 
 function summed(build: Builder, term: Term, axis: string): Term {
   const { coefficient, reach, same } = term
-  const source = same.get(axis)
-  if (source !== undefined) return reaching(build, term, axis, source)
+  const match = same.get(axis)
+  if (match !== undefined) return reaching(build, term, axis, match)
   if (reach === undefined || !build.axesOf(reach).includes(axis))
     return { ...term, coefficient: build.sum(coefficient, axis) }
   return { coefficient: build.constant(1), reach: build.sum(build.mulNoNan(reach, coefficient), axis), same }
 }
 
 /** Of all indices along the axis, only that of x_k counts: the whole term becomes the reach of x_k. */
-function reaching(build: Builder, { coefficient, reach, same }: Term, axis: string, source: string): Term {
+function reaching(
+  build: Builder,
+  { coefficient, reach, same }: Term,
+  axis: string,
+  { source, ahead }: Match,
+): Term {
   const whole = reach === undefined ? coefficient : build.mulNoNan(reach, coefficient)
+  const there = ahead === 0 ? whole : build.shift(whole, -ahead, axis)
   const rest = new Map([...same].filter(([own]) => own !== axis))
-  return { coefficient: build.constant(1), reach: build.rename(whole, axis, probeOf(source)), same: rest }
+  return { coefficient: build.constant(1), reach: build.rename(there, axis, probeOf(source)), same: rest }
+}
+
+/** What a place reads depends on the x_k of the place that it reads from. */
+function shifted(build: Builder, { coefficient, reach, same }: Term, axis: string, steps: number): Term {
+  const match = same.get(axis)
+  const isAlong = reach !== undefined && build.axesOf(reach).includes(axis)
+  return {
+    coefficient: build.shift(coefficient, steps, axis),
+    reach: isAlong ? build.shift(reach, steps, axis) : reach,
+    same: match === undefined ? same : new Map(same).set(axis, { ...match, ahead: match.ahead + steps }),
+  }
 }
 
 function renamed(build: Builder, { coefficient, reach, same }: Term, axis: string, to: string): Term {
   return {
     coefficient: build.rename(coefficient, axis, to),
     reach: reach === undefined ? undefined : build.rename(reach, axis, to),
-    same: new Map([...same].map(([own, source]) => [own === axis ? to : own, source])),
+    same: new Map([...same].map(([own, match]) => [own === axis ? to : own, match])),
   }
 }
 
@@ -137,10 +177,11 @@ function renamed(build: Builder, { coefficient, reach, same }: Term, axis: strin
 function picked(build: Builder, term: Term, { args, axis }: Node<FormulaOp>): Term {
   const { coefficient, reach, same } = term
   const place = args[1]
-  const source = same.get(axis!)
-  if (source !== undefined) {
-    const whole = reaching(build, term, axis!, source)
-    const here = build.eq(build.index(probeOf(source)), place)
+  const match = same.get(axis!)
+  if (match !== undefined) {
+    const whole = reaching(build, term, axis!, match)
+    const own = build.add(build.index(probeOf(match.source)), build.constant(match.ahead))
+    const here = build.eq(own, place)
     return { ...whole, reach: build.select(here, whole.reach!, build.constant(0)) }
   }
   return {
@@ -150,11 +191,36 @@ function picked(build: Builder, term: Term, { args, axis }: Node<FormulaOp>): Te
   }
 }
 
+/** dA changes the solution of A x = b as -dA x on the right-hand side would. */
+function ofMatrix(build: Builder, term: Term, solution: Ref): Term {
+  const node = build.nodes[solution]
+  return summed(build, times(build, term, onTriangle(build, node, build.neg(solution))), node.to!)
+}
+
+/** The solution depends on every element of the right-hand side: one system for each x_k. */
+function solved(build: Builder, { coefficient, reach, same }: Term, node: Node<FormulaOp>): Term {
+  const [rows, match] = [node.axis!, same.get(node.axis!)]
+  const whole = reach === undefined ? coefficient : build.mulNoNan(reach, coefficient)
+  const right = match === undefined ? whole : onlyAt(build, whole, rows, match)
+  return {
+    coefficient: build.constant(1),
+    reach: build.solve(node.op as 'solve_lower', node.args[0], right, rows, node.to!),
+    same: new Map([...same].filter(([own]) => own !== rows)),
+  }
+}
+
+/** As a function of the index along an axis and of that of x_k. */
+function onlyAt(build: Builder, x: Ref, axis: string, { source, ahead }: Match): Ref {
+  build.nameAgain(source, probeOf(source))
+  const place = build.add(build.index(probeOf(source)), build.constant(ahead))
+  return build.select(build.eq(build.index(axis), place), x, build.constant(0))
+}
+
 /** Combines terms with the same reach. */
 function merged(build: Builder, terms: readonly Term[]): Term[] {
   const found = new Map<string, Term>()
   for (const term of terms) {
-    const key = `${term.reach} ${[...term.same].map((pair) => pair.join()).sort()}`
+    const key = `${term.reach} ${[...term.same].map(([own, { source, ahead }]) => `${own} ${source} ${ahead}`).sort()}`
     const before = found.get(key)
     const coefficient =
       before === undefined ? term.coefficient : build.add(before.coefficient, term.coefficient)
@@ -165,8 +231,10 @@ function merged(build: Builder, terms: readonly Term[]): Term[] {
 
 /** The term where the index in the gradient equals that of k. */
 function onDiagonal(build: Builder, { coefficient, reach, same }: Term, axes: readonly string[]): Ref {
+  const matches = [...same.values()]
+  if (matches.some(({ ahead }) => ahead !== 0)) return build.constant(0)
   if (reach === undefined) return coefficient
-  const free = axes.filter((axis) => ![...same.values()].includes(axis))
+  const free = axes.filter((axis) => !matches.some(({ source }) => source === axis))
   const here = free.reduce((ref, axis) => build.pick(ref, build.index(axis), probeOf(axis)), reach)
   return build.mulNoNan(here, coefficient)
 }

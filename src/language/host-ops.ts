@@ -1,10 +1,12 @@
 /**
- * The ops that need a whole line at once: sorting, moving along an axis, running sums and maxima, and the alignments of CTC. No loop
- * over elements says them, so every engine leaves them to this: arrays in, an array out.
+ * The ops that need a whole line at once: sorting, moving along an axis, running sums and maxima, the alignments of CTC and of
+ * soft-DTW, triangular systems. No loop over elements says them, so every engine leaves them to this: arrays in, an array out.
  */
 import { ctcGradient, ctcLosses } from './ctc.ts'
 import { elementsOf, type FormulaOp, type HostOp, type Node } from './ir.ts'
+import { softDtwSlopes, softDtwValues } from './soft-dtw.ts'
 import { broadcastTo, type Operand, offsetsOf, type Sizes, strideOf } from './strides.ts'
+import { solveLower, solveUpper } from './triangular.ts'
 
 type Floats = Float32Array | Float64Array
 
@@ -27,6 +29,10 @@ const RULES: { readonly [O in HostOp]: Rule } = {
   cummax_place: cummaxPlace,
   ctc: ({ node, operands, sizes, result }) => ctcLosses(node, operands, sizes, result),
   ctc_slope: ({ node, operands, sizes, result }) => ctcGradient(node, operands, sizes, result),
+  solve_lower: ({ node, operands, sizes, result }) => solveLower(node, operands, sizes, result),
+  solve_upper: ({ node, operands, sizes, result }) => solveUpper(node, operands, sizes, result),
+  soft_dtw: ({ node, operands, sizes, result }) => softDtwValues(node, operands, sizes, result),
+  soft_dtw_slope: ({ node, operands, sizes, result }) => softDtwSlopes(node, operands, sizes, result),
 }
 
 /** Whether the op is one of these. */
@@ -40,7 +46,7 @@ export function isHostOp(op: FormulaOp): op is HostOp {
  * @param precision of the result; it is computed in float64 and rounded once
  * @throws TypeError if the op is not one of these
  * @example
- * evaluateWhole({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
+ * evaluateHostOp({ op: 'cumsum', axis: 'rows', axes: ['rows'], ... }, [{ data: [1, 2], axes: ['rows'] }], { rows: 2 }, 'float64') // [1, 3]
  */
 export function evaluateHostOp(
   node: Node,

@@ -4,7 +4,7 @@
  */
 import type { NumericArray } from '../tensor.ts'
 import { evaluateHostOp } from './host-ops.ts'
-import { elementsOf, layoutOf, type Node, type Program, withAliasedSizes } from './ir.ts'
+import { elementsOf, layoutOf, type Node, type Program, sizesWithRenamedAxes } from './ir.ts'
 import { isElementwise, SCALAR_SEMANTICS } from './scalar.ts'
 import { broadcastTo, type Operand, offsetsOf, type Sizes, strideOf } from './strides.ts'
 
@@ -31,7 +31,12 @@ export interface Interpreted {
  * interpret(program, { sizes: { rows: 2 }, inputs: { x: Float32Array.of(1, 2) }, scalars: {} }).values
  */
 export function interpret(program: Program, args: Arguments): Interpreted {
-  const run = { program, args, sizes: withAliasedSizes(program, args.sizes), results: [] as NumericArray[] }
+  const run = {
+    program,
+    args,
+    sizes: sizesWithRenamedAxes(program, args.sizes),
+    results: [] as NumericArray[],
+  }
   for (const node of program.nodes) run.results.push(evaluate(run, node))
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
     const node = program.nodes[id]
@@ -81,6 +86,8 @@ function evaluate(run: Run, node: Node): NumericArray {
       return contract(run, node)
     case 'pick':
       return pick(run, node)
+    case 'shift':
+      return shift(run, node)
     default:
       return evaluateHostOp(
         node,
@@ -171,5 +178,14 @@ function pick(run: Run, node: Node): Float64Array {
   return Float64Array.from(offsets, (offset, i) => {
     const k = place(i)
     return k >= 0 && k < length ? data[offset + k * stride] : 0
+  })
+}
+
+function shift(run: Run, node: Node): Float64Array {
+  const [data, [steps]] = [argument(run, node, 0), argument(run, node, 1)]
+  const [length, stride] = [run.sizes[node.axis!], strideOf(run.sizes, node.axes, node.axis!)]
+  return Float64Array.from({ length: elementsOf(node.axes, run.sizes) }, (_, i) => {
+    const from = (Math.floor(i / stride) % length) - steps
+    return from >= 0 && from < length ? data[i - steps * stride] : 0
   })
 }

@@ -43,15 +43,20 @@ export type UnaryOp =
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'mul_no_nan' | 'polygamma'
 /** Yes or no out. */
 export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
-/** Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. */
-export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'rename'
+/**
+ * Along one axis: `sum`, `max` and `contract` (a sum of products) remove it, `pick` reads one element of it. `shift(x, n)` reads
+ * the element n places before each place, 0 where there is none; n is a constant whole number of either sign.
+ */
+export type AxisOp = 'reduce_sum' | 'reduce_max' | 'contract' | 'pick' | 'shift' | 'rename'
 /**
  * Whole lines at once (host-ops.ts). Along one axis, which stays: `argsort` is the places of the elements from the smallest to
  * the largest, equal ones by place, NaN last; `gather(x, i)` reads x at the places i, 0 outside; `scatter(x, i)` adds each
  * x up at its place i, and drops what lies outside: each is the other's transpose. `cumsum` adds up what stands at and
  * before a place, `reverse_cumsum` what stands at and behind it; `cummax_place` is where the largest of those at and before a place
  * stands, the first of equal ones, and from a NaN on that NaN. `ctc` is the loss of that name over the axes time and
- * classes, `ctc_slope` its derivative (ctc.ts).
+ * classes, `ctc_slope` its derivative (ctc.ts). `solve_lower(a, b)` is the x of sum over the columns of a x = b, for what stands
+ * on and below the diagonal of a, `solve_upper` for what stands on and above it (triangular.ts). `soft_dtw(x, gamma)` is soft
+ * dynamic time warping over two axes, `soft_dtw_slope` its derivative (soft-dtw.ts).
  */
 export type HostOp =
   | 'argsort'
@@ -62,6 +67,10 @@ export type HostOp =
   | 'cummax_place'
   | 'ctc'
   | 'ctc_slope'
+  | 'solve_lower'
+  | 'solve_upper'
+  | 'soft_dtw'
+  | 'soft_dtw_slope'
 /** `select(c, a, b)` never mixes: a NaN on the side not taken stays there. `expand` repeats along missing axes. */
 export type StructuralOp = 'select' | 'expand'
 
@@ -79,8 +88,14 @@ const COMPOSITE_OPS = ['softmax', 'softmax_rest', 'log_softmax', 'logsumexp', 's
  * afterwards.
  */
 export type GradientMarkerOp = 'straight_through'
+/**
+ * Element-wise ops that also exist only while a formula is differentiated; pseudo-ops.ts expands them.
+ * `polygamma_rise(n, x, d)` is polygamma(n, x + d) - polygamma(n, x).
+ */
+export type PseudoOp = (typeof PSEUDO_OPS)[number]
+const PSEUDO_OPS = ['atan2', 'lbeta', 'polygamma_rise'] as const
 /** The ops of a formula before that. */
-export type FormulaOp = Op | CompositeOp | GradientMarkerOp
+export type FormulaOp = Op | CompositeOp | PseudoOp | GradientMarkerOp
 
 /**
  * Hints that an engine may use for speed, or ignore: the NaN of a `reduce_max` reaches the results in another way
@@ -91,6 +106,11 @@ export type FastMathFlag = 'skips NaN' | 'up to 0'
 /** Whether composite.ts decomposes the op. */
 export function isComposite(op: FormulaOp): op is CompositeOp {
   return (COMPOSITE_OPS as readonly string[]).includes(op)
+}
+
+/** Whether pseudo-ops.ts expands the op. */
+export function isPseudoOp(op: FormulaOp): op is PseudoOp {
+  return (PSEUDO_OPS as readonly string[]).includes(op)
 }
 
 /** One operation. `args` are indices of earlier nodes. */
@@ -106,7 +126,7 @@ export interface Node<O extends FormulaOp = Op> {
   readonly name?: string
   /** `index`, `size` and the axis ops. */
   readonly axis?: string
-  /** `rename`: the new name of `axis`; `ctc`: the axis of the classes. */
+  /** `rename`: the new name of `axis`; `ctc`: the axis of the classes; `soft_dtw` and the solvers: the second axis, the columns. */
   readonly to?: string
   readonly hint?: FastMathFlag
 }
@@ -125,6 +145,8 @@ export interface Program {
   readonly axes: readonly string[]
   /** Renamed axis -> the axis whose size it has. */
   readonly renamed: Readonly<Record<string, string>>
+  /** Axes that must have the same size: the rows and columns of square matrices. */
+  readonly square?: readonly (readonly [string, string])[]
   readonly inputs: Readonly<Record<string, InputLayout>>
   /** Numeric parameters that are passed at run time. */
   readonly scalars: readonly string[]
@@ -167,7 +189,7 @@ export function elementsOf(axes: readonly string[], sizes: Readonly<Record<strin
 }
 
 /** Sizes of all axes of a program, including the renamed ones. */
-export function withAliasedSizes(
+export function sizesWithRenamedAxes(
   program: Program,
   sizes: Readonly<Record<string, number>>,
 ): Record<string, number> {
@@ -181,19 +203,21 @@ export function withAliasedSizes(
 
 /** The cost of running a program. */
 export interface Cost {
-  /** Elements of all nodes. A contraction is counted with the axis that it sums over. */
+  /** Elements of all nodes. What sums over an axis for each element (a contraction, a solver) is counted with that axis. */
   readonly operations: number
   /** Elements of the largest node, which an engine may have to hold in memory at once. */
   readonly widest: number
 }
 
+const SUMS_PER_ELEMENT: ReadonlySet<Op> = new Set(['contract', 'solve_lower', 'solve_upper'] satisfies Op[])
+
 /** The cost is known before anything runs. */
 export function costOf(program: Program, sizes: Readonly<Record<string, number>>): Cost {
-  const all = withAliasedSizes(program, sizes)
+  const all = sizesWithRenamedAxes(program, sizes)
   let [operations, widest] = [0, 0]
   for (const { op, axes, axis } of program.nodes) {
     const elements = elementsOf(axes, all)
-    operations += elements * (op === 'contract' ? all[axis!] : 1)
+    operations += elements * (SUMS_PER_ELEMENT.has(op) ? all[axis!] : 1)
     widest = Math.max(widest, elements)
   }
   return { operations, widest }

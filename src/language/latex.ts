@@ -1,6 +1,7 @@
 /** Formats a formula as LaTeX, for the docs. It is only for reading: nothing is computed from it. */
-import { type Expression, type Formula, partsOf } from './ast.ts'
-import { AXIS_REDUCTIONS } from './functions.ts'
+import { type Expression, type Formula, subexpressionsOf } from './ast.ts'
+import { AXIS_OVERLOADS } from './functions.ts'
+import { isFunction } from './inline-functions.ts'
 
 /** Operator precedence. An operator of lower precedence inside one of higher precedence needs parentheses. */
 const LEVEL = {
@@ -39,23 +40,37 @@ const GREEK: ReadonlySet<string> = new Set(
  * @param axes the axes that `max(x, axis)` may reduce over, in addition to those that the formula itself names
  */
 export function toLatex(formula: Formula, axes: readonly string[] = []): string {
-  const known = new Set([...axes, ...formula.statements.flatMap(({ value }) => namedAxes(value))])
-  const lines = formula.statements.map(({ name, value }) => {
-    const text = write(overAxes(value, known), LEVEL.choice)
-    return `${name === undefined ? '\\ell' : identifier(name)} &= ${text}`
-  })
+  const written = formula.written ?? formula.statements
+  const known = new Set([...axes, ...written.flatMap(({ value }) => namedAxes(value))])
+  const names = { axes: known, own: new Set(written.filter(isFunction).map(({ name }) => name)) }
+  const lines = written.map((line) => `${subject(line)} &= ${write(marked(line.value, names), LEVEL.choice)}`)
   return `\\begin{aligned} ${lines.join(' \\\\ ')} \\end{aligned}`
+}
+
+/** What a line defines: `e`, `f(x)`, or the value. */
+function subject(line: NonNullable<Formula['written']>[number]): string {
+  if (line.name === undefined) return '\\ell'
+  return isFunction(line)
+    ? `${identifier(line.name)}\\left(${line.parameters.map(identifier).join(', ')}\\right)`
+    : identifier(line.name)
 }
 
 /** The second names that an expression gives to axes. */
 function namedAxes(expression: Expression): string[] {
   const own = expression.kind === 'rename' ? [expression.to] : []
-  return [...own, ...partsOf(expression).flatMap(namedAxes)]
+  return [...own, ...subexpressionsOf(expression).flatMap(namedAxes)]
 }
 
-/** `max` and `min` over an axis have a notation of their own. */
-function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression {
-  const inside = (part: Expression) => overAxes(part, axes)
+/** What a name stands for depends on the formula. */
+interface Names {
+  readonly axes: ReadonlySet<string>
+  /** Functions that it defines itself. */
+  readonly own: ReadonlySet<string>
+}
+
+/** Marks calls: `max` and `min` over an axis have a notation of their own, and own functions have none. */
+function marked(expression: Expression, names: Names): Expression {
+  const inside = (part: Expression) => marked(part, names)
   switch (expression.kind) {
     case 'unary':
     case 'rename':
@@ -69,11 +84,14 @@ function overAxes(expression: Expression, axes: ReadonlySet<string>): Expression
         yes: inside(expression.yes),
         no: inside(expression.no),
       }
+    case 'list':
+      return { ...expression, items: expression.items.map(inside) }
     case 'call': {
       const [, last] = expression.arguments
-      const isOver = AXIS_REDUCTIONS.has(expression.name) && last?.kind === 'name' && axes.has(last.name)
-      const name = isOver ? `${expression.name} over` : expression.name
-      return { ...expression, name, arguments: expression.arguments.map(inside) }
+      const { name } = expression
+      const isOver = AXIS_OVERLOADS.has(name) && last?.kind === 'name' && names.axes.has(last.name)
+      const marking = names.own.has(name) ? `${OWN}${name}` : isOver ? `${name} over` : name
+      return { ...expression, name: marking, arguments: expression.arguments.map(inside) }
     }
     default:
       return expression
@@ -101,6 +119,10 @@ function spell(expression: Expression): [text: string, level: number] {
       return binary(expression)
     case 'choice':
       return [cases(expression), LEVEL.atom]
+    case 'list': {
+      const items = expression.items.map((item) => write(item, LEVEL.choice))
+      return [`\\left[${items.join(', ')}\\right]`, LEVEL.atom]
+    }
     case 'call': {
       const power = asPower(expression)
       return power === undefined ? [call(expression.name, expression.arguments), LEVEL.atom] : binary(power)
@@ -119,9 +141,9 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
   switch (operator) {
     case '+':
     case '-':
-      return infix(operator, LEVEL.sum)
+      return sum(operator, left, right)
     case '*':
-      return infix('\\cdot', LEVEL.product)
+      return [`${write(left, LEVEL.product)} \\cdot ${write(right, LEVEL.power)}`, LEVEL.product]
     case '/':
       return [`\\frac{${write(left, LEVEL.choice)}}{${write(right, LEVEL.choice)}}`, LEVEL.atom]
     case '^':
@@ -133,6 +155,20 @@ function binary({ operator, left, right }: Expression & { kind: 'binary' }): [st
     default:
       return infix(COMPARISONS[operator], LEVEL.compare)
   }
+}
+
+/** `1 + -q` is written as `1 - q`. */
+function sum(operator: '+' | '-', left: Expression, right: Expression): [string, number] {
+  const positive = withoutMinus(right)
+  const sign = positive === undefined ? operator : operator === '+' ? '-' : '+'
+  return [`${write(left, LEVEL.sum)} ${sign} ${write(positive ?? right, LEVEL.product)}`, LEVEL.sum]
+}
+
+/** The rest of a term that begins with a minus. */
+function withoutMinus(term: Expression): Expression | undefined {
+  if (term.kind === 'unary' && term.operator === '-') return term.argument
+  const left = term.kind === 'binary' && term.operator === '*' ? withoutMinus(term.left) : undefined
+  return left === undefined ? undefined : ({ ...term, left } as Expression)
 }
 
 /** `square(x)` and `power(a, b)` are written as powers. */
@@ -152,7 +188,7 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   abs: (x) => `\\left|${x}\\right|`,
   exp: (x) => `e^{${x}}`,
   log: (x) => `\\ln\\left(${x}\\right)`,
-  log1p: (x) => `\\ln\\left(1 + ${x}\\right)`,
+  log1p: (x) => `\\ln\\left(1 ${x.startsWith('-') ? `- ${x.slice(1)}` : `+ ${x}`}\\right)`,
   expm1: (x) => `\\left(e^{${x}} - 1\\right)`,
   log2: (x) => `\\log_{2}\\left(${x}\\right)`,
   log10: (x) => `\\log_{10}\\left(${x}\\right)`,
@@ -171,6 +207,7 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   acos: (x) => `\\arccos\\left(${x}\\right)`,
   atan: (x) => `\\arctan\\left(${x}\\right)`,
   lgamma: (x) => `\\ln\\Gamma\\left(${x}\\right)`,
+  lbeta: (a, b) => `\\ln\\mathrm{B}\\left(${a}, ${b}\\right)`,
   digamma: (x) => `\\psi\\left(${x}\\right)`,
   trigamma: (x) => `\\psi'\\left(${x}\\right)`,
   polygamma: (n, x) => `\\psi^{\\left(${n}\\right)}\\left(${x}\\right)`,
@@ -180,6 +217,20 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   all: (c, ...axes) => `\\forall_{${axes.join(', ')}} \\left(${c}\\right)`,
   norm: (x, ...axes) => `\\left\\lVert ${x} \\right\\rVert_{${axes.join(', ')}}`,
   pick: (x, place, axis) => `\\left[${x}\\right]_{${axis} = ${place}}`,
+  diag: (x, rows, columns) => `\\left[${x}\\right]_{${rows} = ${columns}}`,
+  shift: (x, steps, axis) => `\\left[${x}\\right]_{${axis} - ${steps}}`,
+  conv: (x, weights, axis) => `\\left(${weights} \\star_{${axis}} ${x}\\right)`,
+  window_sum: (x, length, axis) => `\\sum_{${length} \\text{ of } ${axis}} \\left(${x}\\right)`,
+  window_mean: (x, length, axis) =>
+    `\\operatorname{mean}_{${length} \\text{ of } ${axis}} \\left(${x}\\right)`,
+  solve_lower: (a, b, rows, columns) =>
+    `{\\operatorname{tril}_{${rows}, ${columns}}\\left(${a}\\right)}^{-1} \\left(${b}\\right)`,
+  solve_triangular: (a, b, rows, columns) =>
+    `{\\operatorname{tril}_{${rows}, ${columns}}\\left(${a}\\right)}^{-1} \\left(${b}\\right)`,
+  solve_upper: (a, b, rows, columns) =>
+    `{\\operatorname{triu}_{${rows}, ${columns}}\\left(${a}\\right)}^{-1} \\left(${b}\\right)`,
+  soft_dtw: (x, gamma, first, second) =>
+    `\\operatorname{dtw}^{${gamma}}_{${first}, ${second}}\\left(${x}\\right)`,
   softmax: (x, axis) => `\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
   log_softmax: (x, axis) => `\\ln\\operatorname{softmax}_{${axis}}\\left(${x}\\right)`,
   logsumexp: (x, axis) => `\\ln\\sum_{${axis}} e^{${x}}`,
@@ -188,7 +239,13 @@ const NOTATION: Readonly<Record<string, (...args: string[]) => string>> = {
   size: (axis) => `\\left|${axis}\\right|`,
 }
 
+const OWN = 'own '
+
 function call(name: string, args: readonly Expression[]): string {
+  if (name.startsWith(OWN)) {
+    const list = args.map((arg) => write(arg, LEVEL.choice)).join(', ')
+    return `${identifier(name.slice(OWN.length))}\\left(${list}\\right)`
+  }
   const isSum = name === 'sum' || name === 'mean' || name.endsWith(' over')
   const written = args.map((arg, place) => write(arg, isSum && place === 0 ? LEVEL.product : LEVEL.choice))
   const notation = NOTATION[name]

@@ -4,17 +4,19 @@
  * that only the branch that is taken is compiled.
  */
 import { nearest, suggesting } from '../nearest.ts'
-import { type Parameter, type Role, rolesOf, wanted } from './arguments.ts'
+import { formatSignature, type Parameter, type Role, rolesOf } from './arguments.ts'
 import { type Expression, type Formula, FormulaError, type Position, type Statement } from './ast.ts'
 import { Builder, type Ref } from './builder.ts'
 import { decomposed, type Roots } from './decompose.ts'
 import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
-import { AXIS_REDUCTIONS, FUNCTIONS, type LanguageFunction } from './functions.ts'
+import { AXIS_OVERLOADS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
 import { diagonalHessian } from './hessian.ts'
-import { hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
-import { simplifyStably } from './simplify.ts'
+import { isFunction } from './inline-functions.ts'
+import { type FormulaOp, hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
+import { simplify, simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
+import { MAX_WINDOW } from './windows.ts'
 
 /** A parameter in a formula: a number passed at run time, or a value that is known now. */
 export type ParamBinding =
@@ -33,6 +35,8 @@ export interface Scope {
   readonly params: Readonly<Record<string, ParamBinding>>
   /** All axes, in the order that the nodes follow. */
   readonly axes: readonly string[]
+  /** Axes that are second names -> the axis (or the number) that they have the size of. */
+  readonly renamed?: Readonly<Record<string, string>>
   /**
    * Inputs whose gradients may be requested: they share ties, whichever of them are requested. Default: those that
    * are requested.
@@ -65,7 +69,7 @@ export function lower(
   denominator?: Formula,
   hessians: readonly string[] = [],
 ): Program {
-  const build = new Builder(scope.axes, simplifyStably)
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
   const value = new Lowering(build, formula, scope).value()
   const axes = build.axesOf(value)
   const share =
@@ -88,7 +92,8 @@ export function lower(
   }
   const denominators = build.is(share, 1) ? undefined : build.expand(share, axes)
   const primitive = decomposed(build, { value, denominators, gradients: results })
-  return extract(primitive.build, scope, primitive.roots)
+  const program = extract(primitive.build, scope, primitive.roots)
+  return build.square.length === 0 ? program : { ...program, square: [...build.square] }
 }
 
 /** A formula as it is before differentiation: softmax and its kin are still one op each. */
@@ -105,9 +110,57 @@ export interface LoweredValue {
  * lowerValue(parse('logsumexp(x, rows)'), scope).build.nodes.map(({ op }) => op) // ['input', 'logsumexp']
  */
 export function lowerValue(formula: Formula, scope: Scope): LoweredValue {
-  const build = new Builder(scope.axes, simplifyStably)
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
   return { build, value: new Lowering(build, formula, scope).value() }
 }
+
+/** Called with each expression that is lowered, and its node. */
+export type OnLowered = (expression: Expression, ref: Ref) => void
+
+/**
+ * The nodes of a formula as it was written, without stable forms and derivatives: for analyses.
+ *
+ * @throws FormulaError
+ */
+export function lowerAsWritten(formula: Formula, scope: Scope, observe: OnLowered): Builder {
+  const build = new Builder(scope.axes, simplify, scope.renamed)
+  new Lowering(build, formula, scope, observe).value()
+  return build
+}
+
+/**
+ * The inputs that a formula changes smoothly with: those whose derivative is not 0 by construction.
+ *
+ * @param inputs those to consider
+ * @throws FormulaError
+ * @example
+ * variesWith(parse('x > 0 ? y : stop_gradient(x)'), scope, ['x', 'y']) // ['y']
+ */
+export function variesWith(formula: Formula, scope: Scope, inputs: readonly string[]): string[] {
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
+  const value = new Lowering(build, formula, scope).value()
+  const refs = inputs.map((name) => build.input(name, 'real', scope.inputs[name].axes))
+  const slopes = differentiate(build, value, build.cotangent(build.axesOf(value)), refs)
+  return inputs.filter((_, place) => !isZero(build, slopes[place]))
+}
+
+/** Whether a derivative is 0 for all numbers that are finite. */
+function isZero(build: Builder, ref: Ref): boolean {
+  const { op, args } = build.nodes[ref]
+  if (op === 'constant') return build.is(ref, 0)
+  if (op === 'mul' || op === 'mul_no_nan') return args.some((arg) => isZero(build, arg))
+  if (op === 'select') return args.slice(1).every((arg) => isZero(build, arg))
+  return ZERO_OF_ZEROS.has(op) && args.every((arg) => isZero(build, arg))
+}
+
+const ZERO_OF_ZEROS: ReadonlySet<FormulaOp> = new Set([
+  'neg',
+  'add',
+  'sub',
+  'expand',
+  'rename',
+  'reduce_sum',
+] satisfies FormulaOp[])
 
 class Lowering {
   readonly #build: Builder
@@ -118,15 +171,21 @@ class Lowering {
   /** The statement that is being lowered. It can only refer to earlier ones. */
   #place: number
 
-  constructor(build: Builder, formula: Formula, scope: Scope) {
+  readonly #observe: OnLowered | undefined
+
+  constructor(build: Builder, formula: Formula, scope: Scope, observe?: OnLowered) {
     this.#build = build
+    this.#observe = observe
     this.#formula = formula
     this.#scope = scope
     this.#place = formula.statements.length - 1
     for (const statement of formula.statements) {
       if (statement.name === undefined) continue
       if (this.#isDeclared(statement.name)) {
-        throw new FormulaError(`"${statement.name}" is already an input or a parameter`, statement.at)
+        throw new FormulaError(
+          `"${statement.name}" is already the name of an input or a parameter`,
+          statement.at,
+        )
       }
       this.#lines.set(statement.name, statement)
     }
@@ -138,6 +197,12 @@ class Lowering {
   }
 
   #lower(expression: Expression): Ref {
+    const ref = this.#refOf(expression)
+    this.#observe?.(expression, ref)
+    return ref
+  }
+
+  #refOf(expression: Expression): Ref {
     switch (expression.kind) {
       case 'number':
         return this.#build.constant(expression.value)
@@ -153,6 +218,8 @@ class Lowering {
         return this.#binary(expression)
       case 'choice':
         return this.#choice(expression)
+      case 'list':
+        throw new FormulaError(ABOUT_LISTS, expression.at)
       case 'call':
         return this.#call(expression)
       case 'rename':
@@ -171,33 +238,37 @@ class Lowering {
   /** Lines are lowered lazily: a line that only an untaken branch needs may refer to something that does not exist. */
   #resolve(name: string, at: Position): Ref {
     const line = this.#lines.get(name)
-    if (line !== undefined) return this.#line(line, at)
+    if (line !== undefined) return this.#line(line, at, (value) => this.#lower(value))
     const input = own(this.#scope.inputs, name)
     if (input !== undefined) return this.#build.input(name, input.type, input.axes)
     const param = own(this.#scope.params, name)
     if (param !== undefined) return this.#param(name, param, at)
     if (this.#scope.absent.includes(name)) {
-      throw new FormulaError(`"${name}" was not given; ask with given(${name})`, at)
+      throw new FormulaError(`"${name}" is not in this request; test that with given(${name})`, at)
     }
     throw this.#unknown(name, at)
   }
 
   #unknown(name: string, at: Position): FormulaError {
-    const hint = this.#build.axes.includes(name) ? axisHint(name) : foreignNameHint(name)
+    const hint = this.#ownFunctions().includes(name)
+      ? `; it is a function${writeHint(`${name}(...)`)}`
+      : this.#build.axes.includes(name)
+        ? axisHint(name)
+        : foreignNameHint(name)
     const problem = `"${name}" is not known here`
     return hint === undefined
       ? withNearest(problem, name, this.#names(), at)
       : new FormulaError(`${problem}${hint}`, at)
   }
 
-  #line(line: Statement, at: Position): Ref {
+  #line<T>(line: Statement, at: Position, lower: (value: Expression) => T): T {
     const place = this.#formula.statements.indexOf(line)
     if (place >= this.#place) throw new FormulaError(`"${line.name}" is used before its line`, at)
     const before = this.#place
     this.#place = place
-    const ref = this.#lower(line.value)
+    const result = lower(line.value)
     this.#place = before
-    return ref
+    return result
   }
 
   #param(name: string, param: ParamBinding, at: Position): Ref {
@@ -250,7 +321,8 @@ class Lowering {
     if (known !== undefined) return this.#lower(known ? yes : no)
     const [a, b] = [this.#lower(yes), this.#lower(no)]
     const isTruth = (ref: Ref) => this.#build.typeOf(ref) === 'bool'
-    if (isTruth(a) !== isTruth(b)) throw new FormulaError('both sides of "?" must be of one type', yes.at)
+    if (isTruth(a) !== isTruth(b))
+      throw new FormulaError('both sides of ":" must be numbers, or both conditions', yes.at)
     return this.#build.select(condition, a, b)
   }
 
@@ -265,15 +337,26 @@ class Lowering {
     if (roles === undefined) throw this.#wrongCount(found, expression)
     const values = args.flatMap((arg, place) => {
       if (roles[place] === 'axis') return []
+      if (roles[place] === 'weights') return this.#weights(arg)
       return [place === 0 && first !== undefined ? first : this.#argument(arg, roles[place])]
     })
-    return found.lower(this.#build, values, this.#axes(args.filter((_, place) => roles[place] === 'axis')))
+    const axes = this.#axes(args.filter((_, place) => roles[place] === 'axis'))
+    const problem = found.problem?.(this.#build, values, axes)
+    if (problem !== undefined) throw new FormulaError(problem, at)
+    return found.lower(this.#build, values, axes)
+  }
+
+  /** A list, or the name of a line that is one. */
+  #weights(argument: Expression): Ref[] {
+    const line = argument.kind === 'name' ? this.#lines.get(argument.name) : undefined
+    const listed = (list: Expression) => this.#listed(list, argument.at)
+    return line === undefined ? listed(argument) : this.#line(line, argument.at, listed)
   }
 
   /** Lowered before the other arguments: max(v[rows -> others], others) itself introduces the axis that it names. */
   #first({ name, arguments: args }: Expression & { kind: 'call' }): Ref | undefined {
     const parameters: readonly Parameter[] = FUNCTIONS.get(name)?.parameters ?? []
-    const mayName = parameters.includes('axes') || (AXIS_REDUCTIONS.has(name) && args.length === 2)
+    const mayName = parameters.includes('axes') || (AXIS_OVERLOADS.has(name) && args.length === 2)
     return mayName && args.length > 0 ? this.#argument(args[0], parameters[0] as Role) : undefined
   }
 
@@ -281,20 +364,25 @@ class Lowering {
     const problem = `there is no function "${name}"`
     const hint = this.#isKnown(name) ? writeHint(`${name} * (...)`) : callHint(name)
     return hint === ''
-      ? withNearest(problem, name, functionNames(), at)
+      ? withNearest(problem, name, [...this.#ownFunctions(), ...functionNames()], at)
       : new FormulaError(`${problem}${hint}`, at)
+  }
+
+  /** The functions that the formula defines. */
+  #ownFunctions(): string[] {
+    return (this.#formula.written ?? []).filter(isFunction).map(({ name }) => name)
   }
 
   #wrongCount(found: LanguageFunction, { name, arguments: args, at }: Expression & { kind: 'call' }) {
     const { parameters } = found
     const isOverAxes = parameters.includes('axis') || parameters.includes('axes')
     const axes = isOverAxes && args.length < parameters.length ? this.#ofAxes() : ''
-    return new FormulaError(`${name} takes ${wanted(parameters)}, found ${args.length}${axes}`, at)
+    return new FormulaError(`${name} takes ${formatSignature(parameters)}, found ${args.length}${axes}`, at)
   }
 
   #function({ name, arguments: args }: Expression & { kind: 'call' }): LanguageFunction | undefined {
     const isOverAxis = args[1]?.kind === 'name' && this.#isAxis(args[1])
-    return (isOverAxis ? AXIS_REDUCTIONS.get(name) : undefined) ?? FUNCTIONS.get(name)
+    return (isOverAxis ? AXIS_OVERLOADS.get(name) : undefined) ?? FUNCTIONS.get(name)
   }
 
   /** Whether an argument can only be the name of an axis. */
@@ -306,21 +394,28 @@ class Lowering {
   #argument(argument: Expression, role: Role): Ref {
     if (role === 'truth') return this.#truth(argument)
     const ref = this.#number(argument)
-    if (role === 'order') this.#checkOrder(ref, argument.at)
+    if (role === 'order') this.#checkWhole(ref, 0, MAX_ORDER, argument.at)
+    if (role === 'length') this.#checkWhole(ref, 1, MAX_WINDOW, argument.at)
     if (role === 'place' && !isWhole(this.#build, ref)) {
       const found = this.#build.opOf(ref) === 'scalar' ? ABOUT_SCALAR : 'a real number'
       throw new FormulaError(
-        `expected an index (class labels, index(axis), whole numbers and their sums), found ${found}`,
+        `expected an index (class labels, index(axis), or whole numbers computed from these), found ${found}`,
         argument.at,
       )
     }
     return ref
   }
 
-  #checkOrder(ref: Ref, at: Position) {
-    const order = this.#build.constantOf(ref)
-    if (Number.isInteger(order) && order! >= 0 && order! <= MAX_ORDER) return
-    throw new FormulaError(`expected a whole number from 0 to ${MAX_ORDER}, known before anything runs`, at)
+  #listed(list: Expression, at: Position): Ref[] {
+    if (list.kind !== 'list') throw new FormulaError(`expected ${ABOUT_WEIGHTS}`, at)
+    if (list.items.length > MAX_WINDOW) throw new FormulaError(`expected at most ${MAX_WINDOW} weights`, at)
+    return list.items.map((item) => this.#number(item))
+  }
+
+  #checkWhole(ref: Ref, least: number, most: number, at: Position) {
+    const value = this.#build.constantOf(ref)
+    if (Number.isInteger(value) && value! >= least && value! <= most) return
+    throw new FormulaError(`expected a constant whole number from ${least} to ${most}`, at)
   }
 
   /**
@@ -346,9 +441,10 @@ class Lowering {
     if (!this.#build.axes.includes(from)) throw this.#noSuchAxis(from, at)
     if (this.#build.axesOf(ref).includes(to))
       throw new FormulaError(`the value already has an axis "${to}"`, at)
+    if (to in Object.prototype) throw new FormulaError(`"${to}" cannot be the name of an axis`, at)
     const source = this.#build.renamed[from] ?? from
     if (this.#build.axes.includes(to) && this.#build.renamed[to] !== source && to !== source) {
-      throw new FormulaError(`the axis "${to}" is not another name of "${from}"`, at)
+      throw new FormulaError(`"${to}" is an axis of its own; choose another name for "${from}"`, at)
     }
     return this.#build.rename(ref, from, to)
   }
@@ -366,7 +462,7 @@ class Lowering {
     const names = expressions.map((expression) => this.#axis(expression))
     const again = names.findIndex((name, place) => names.indexOf(name) < place)
     if (again < 0) return names
-    throw new FormulaError(`the axis "${names[again]}" stands here twice`, expressions[again].at)
+    throw new FormulaError(`the axis "${names[again]}" is named twice`, expressions[again].at)
   }
 
   #noSuchAxis(name: string, at: Position): FormulaError {
@@ -381,14 +477,14 @@ class Lowering {
   #number(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) !== 'bool') return ref
-    throw new FormulaError('expected a number, found a truth value; write "c ? 1 : 0"', expression.at)
+    throw new FormulaError('expected a number, found a condition; write "c ? 1 : 0"', expression.at)
   }
 
   #truth(expression: Expression): Ref {
     const ref = this.#lower(expression)
     if (this.#build.typeOf(ref) === 'bool') return ref
     const way = expression.kind === 'name' ? writeHint(`${expression.name} == 1`) : ''
-    throw new FormulaError(`expected a truth value (a comparison), found a number${way}`, expression.at)
+    throw new FormulaError(`expected a condition, such as x > 0, found a number${way}`, expression.at)
   }
 
   #isDeclared(name: string): boolean {
@@ -413,13 +509,16 @@ export function functionNames(): string[] {
   return [...FUNCTIONS.keys(), ...QUESTIONS, 'where']
 }
 
+const ABOUT_WEIGHTS = 'a list of weights, such as [0.25, 0.5, 0.25]'
+const ABOUT_LISTS = 'there are no lists, except for the weights of conv(x, [0.25, 0.5, 0.25], axis)'
+
 /** A parameter that is given at run time, where the program itself depends on it. */
 const ABOUT_SCALAR = 'a parameter that may be any number; declare it with "type": "integer"'
 
 /** Three dots between brackets would look like something left out. */
-const UNNAMED = '; the axes have no names here, all of them together are written "..."'
+const UNNAMED = '; the axes have no names here: "..." stands for all of them'
 
-const axisHint = (name: string) => `, it is an axis${writeHint(`size(${name})`, `index(${name})`)}`
+const axisHint = (name: string) => `; it is an axis${writeHint(`size(${name})`, `index(${name})`)}`
 
 /** The problem with a name, with a suggestion of what was probably meant. */
 function withNearest(problem: string, name: string, candidates: Iterable<string>, at: Position) {

@@ -1,35 +1,41 @@
 /**
  * The parser: text -> Formula (an AST), by precedence climbing. The grammar, lowest precedence first:
  *
- *   formula   = { name "=" choice newline } choice
+ *   formula   = { ( name | signature ) "=" choice newline } choice
+ *   signature = name "(" name { "," name } ")"
  *   choice    = or [ "?" choice ":" choice ]
  *   or        = and { "or" and }              and = not { "and" not }         not = "not" not | compare
  *   compare   = sum [ ("<"|"<="|">"|">="|"=="|"!=") sum ]
  *   sum       = product { ("+"|"-") product } product = unary { ("*"|"/") unary }
  *   unary     = "-" unary | power             power = postfix [ ("^"|"**") unary ]
  *   postfix   = primary { "[" axis "->" axis "]" }
- *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")"
+ *   primary   = number | "true" | "false" | name | name "(" choice { "," choice } ")" | "(" choice ")" | list
+ *   list      = "[" choice { "," choice } "]"
  *
  * `where(c, a, b)` is parsed as `c ? a : b`.
  * A statement continues on the next line after an operator, before and after `?` and `:`, and inside brackets.
- * There are no members, strings or loops, and a name is assigned only once, so a formula cannot be used to run code.
+ * Calls of functions that the formula defines are expanded here (inline-functions.ts), so that nothing after the parser knows them.
+ * There are no members, strings, loops or recursion, and a name is assigned only once, so a formula cannot be used to
+ * run code.
  */
 import {
   type BinaryOperator,
   type Expression,
   type Formula,
   FormulaError,
+  type FunctionDefinition,
   type Position,
   type Statement,
 } from './ast.ts'
 import {
-  ABOUT_ARGUMENTS,
-  ABOUT_ELEMENTS,
   foreignWord,
+  INDEXING_HINT,
+  KEYWORD_ARGUMENT_HINT,
   operatorHint,
   valueHint,
   wordHint,
 } from './foreign-notation.ts'
+import { expandFunctions, isFunction } from './inline-functions.ts'
 import { type Token, tokenize, unsupportedTokenMessage } from './tokens.ts'
 
 /** Limits on the size of a formula. */
@@ -54,8 +60,10 @@ export function parse(source: string): Formula {
       source,
     })
   }
-  return Object.freeze({ source, statements: new Parser(tokenize(source)).formula() })
+  return Object.freeze({ source, ...new Parser(tokenize(source)).formula() })
 }
+
+type Line = Statement | FunctionDefinition
 
 class Parser {
   readonly #tokens: readonly Token[]
@@ -69,47 +77,87 @@ class Parser {
     this.#tokens = tokens
   }
 
-  formula(): Statement[] {
-    const statements: Statement[] = []
+  formula(): Omit<Formula, 'source'> {
+    const lines: Line[] = []
     const names = new Map<string, Position>()
     this.#skipNewlines()
     while (this.#peek().kind !== 'end') {
-      const previous = statements.at(-1)
+      const previous = lines.at(-1)
       if (previous !== undefined && previous.name === undefined) {
-        throw new FormulaError('only the last line may stand without a name', previous.at)
+        throw new FormulaError('only the last line may be without a name', previous.at)
       }
-      statements.push(this.#statement(names))
+      lines.push(this.#line(names))
       this.#endOfLine()
     }
-    this.#checkLast(statements)
-    return statements
+    this.#checkLast(lines)
+    if (!lines.some(isFunction)) return { statements: lines as Statement[] }
+    return { statements: expandFunctions(lines, LIMITS.nodes), written: lines }
   }
 
-  #checkLast(statements: readonly Statement[]) {
-    const last = statements.at(-1)
+  #checkLast(lines: readonly Line[]) {
+    const last = lines.at(-1)
     if (last === undefined) throw new FormulaError('the formula is empty', this.#peek().at)
     if (last.name !== undefined) {
       throw new FormulaError(
-        `the last line is the value and must not be named (here "${last.name}")`,
+        `the last line is the value and has no name; here it is named "${last.name}"`,
         last.at,
       )
     }
   }
 
-  #statement(names: Map<string, Position>): Statement {
+  #line(names: Map<string, Position>): Line {
     const first = this.#peek()
-    const named = first.kind === 'name' && this.#tokens[this.#next + 1]?.text === '='
-    if (!named) return { name: undefined, value: this.#choice(), at: first.at }
+    if (first.kind !== 'name') return { name: undefined, value: this.#choice(), at: first.at }
+    if (this.#tokens[this.#next + 1].text === '=') {
+      this.#checkName(first, names)
+      this.#next += 2
+      return { name: first.text, value: this.#choice(), at: first.at }
+    }
+    if (this.#beginsDefinition()) return this.#definition(names)
+    return { name: undefined, value: this.#choice(), at: first.at }
+  }
+
+  /** Whether "=" follows the brackets after the name: no value can be assigned to a call. */
+  #beginsDefinition(): boolean {
+    let place = this.#next + 1
+    if (this.#tokens[place].text !== '(') return false
+    for (let open = 0; this.#tokens[place].kind !== 'end'; place++) {
+      const { text } = this.#tokens[place]
+      if (text === '(') open++
+      if (text === ')' && --open === 0) return this.#tokens[place + 1].text === '='
+    }
+    return false
+  }
+
+  #definition(names: Map<string, Position>): FunctionDefinition {
+    const first = this.#peek()
+    if (first.text === 'where') throw new FormulaError('"where" cannot be a name', first.at)
     this.#checkName(first, names)
     this.#next += 2
-    return { name: first.text, value: this.#choice(), at: first.at }
+    const parameters = this.#inBrackets(() => this.#parameters())
+    this.#expect(')', 'after the parameters of a function')
+    this.#expect('=', 'after the parameters of a function')
+    return { name: first.text, parameters, value: this.#choice(), at: first.at }
+  }
+
+  #parameters(): string[] {
+    const names = new Map<string, Position>()
+    do {
+      const token = this.#peek()
+      if (token.kind !== 'name') throw this.#unexpected('the name of a parameter', '')
+      if (names.has(token.text))
+        throw new FormulaError(`the parameter "${token.text}" is named twice`, token.at)
+      this.#checkName(token, names)
+      this.#next++
+    } while (this.#accept(','))
+    return [...names.keys()]
   }
 
   #checkName(token: Token, names: Map<string, Position>) {
     const earlier = names.get(token.text)
     if (RESERVED.has(token.text)) throw new FormulaError(`"${token.text}" cannot be a name`, token.at)
     if (earlier)
-      throw new FormulaError(`"${token.text}" already has a value, from line ${earlier.line}`, token.at)
+      throw new FormulaError(`"${token.text}" is already defined on line ${earlier.line}`, token.at)
     names.set(token.text, token.at)
   }
 
@@ -146,7 +194,7 @@ class Parser {
     const compared = this.#node({ kind: 'binary', operator, left, right: this.#sum(), at: left.at })
     const again = this.#acceptAny(['<', '<=', '>', '>=', '==', '!='])
     if (again === undefined) return compared
-    throw new FormulaError(`comparisons do not chain; write "a ${operator} b and b ${again} c"`, left.at)
+    throw new FormulaError(`comparisons cannot be chained; write "a ${operator} b and b ${again} c"`, left.at)
   }
 
   #sum(): Expression {
@@ -174,7 +222,7 @@ class Parser {
     let argument = this.#primary()
     while (this.#accept('[')) {
       const from = this.#axis()
-      this.#expect('->', 'between the old and the new name of an axis', ABOUT_ELEMENTS)
+      this.#expect('->', 'between the old and the new name of an axis', INDEXING_HINT)
       argument = this.#node({ kind: 'rename', argument, from, to: this.#axis(), at: argument.at })
       this.#expect(']', 'after the new name of an axis')
     }
@@ -191,6 +239,7 @@ class Parser {
       return this.#node({ kind: 'boolean', value: token.text === 'true', at: token.at })
     }
     if (this.#accept('(')) return this.#parenthesised()
+    if (this.#accept('[')) return this.#list(token)
     throw this.#unexpected('a value', valueHint(token))
   }
 
@@ -202,11 +251,7 @@ class Parser {
   #named(token: Token): Expression {
     this.#next++
     if (!this.#accept('(')) return this.#node({ kind: 'name', name: token.text, at: token.at })
-    const list = this.#inBrackets(() => {
-      const found = [this.#choice()]
-      while (this.#accept(',')) found.push(this.#choice())
-      return found
-    })
+    const list = this.#inBrackets(() => this.#choices())
     this.#expect(')', `to close "${token.text}("`)
     if (token.text === 'where') return this.#where(token, list)
     return this.#node({ kind: 'call', name: token.text, arguments: list, at: token.at })
@@ -219,6 +264,18 @@ class Parser {
     throw new FormulaError(`where takes 3 arguments (condition, value, value), found ${list.length}`, at)
   }
 
+  #choices(): Expression[] {
+    const found = [this.#choice()]
+    while (this.#accept(',')) found.push(this.#choice())
+    return found
+  }
+
+  #list({ at }: Token): Expression {
+    const items = this.#inBrackets(() => this.#choices())
+    this.#expect(']', 'to close "["')
+    return this.#node({ kind: 'list', items, at })
+  }
+
   #parenthesised(): Expression {
     const inner = this.#inBrackets(() => this.#choice())
     this.#expect(')', 'to close "("')
@@ -228,7 +285,7 @@ class Parser {
   #axis(): string {
     const token = this.#peek()
     if (token.kind !== 'name' && token.text !== '...')
-      throw this.#unexpected('the name of an axis', ABOUT_ELEMENTS)
+      throw this.#unexpected('the name of an axis', INDEXING_HINT)
     this.#next++
     return token.text
   }
@@ -251,7 +308,7 @@ class Parser {
 
   #deeper<T>(inner: () => T): T {
     if (++this.#depth > LIMITS.depth) {
-      throw new FormulaError(`the formula is nested deeper than ${LIMITS.depth}`, this.#peek().at)
+      throw new FormulaError(`the formula is nested more than ${LIMITS.depth} levels deep`, this.#peek().at)
     }
     const result = inner()
     this.#depth--
@@ -308,7 +365,7 @@ class Parser {
 
   #hintInside(): string {
     const token = this.#peek()
-    return token.text === '=' ? ABOUT_ARGUMENTS : operatorHint(this.#before(), token)
+    return token.text === '=' ? KEYWORD_ARGUMENT_HINT : operatorHint(this.#before(), token)
   }
 
   #before(): Token | undefined {

@@ -106,6 +106,16 @@ const RULES: { readonly [O in FormulaOp]?: Rule } = {
   and: (build, [a, b]) => choose(build, a, b, build.truth(false)) ?? choose(build, b, a, build.truth(false)),
   or: (build, [a, b]) => choose(build, a, build.truth(true), b) ?? choose(build, b, build.truth(true), a),
   select: (build, [test, yes, no]) => choose(build, test, yes, no) ?? when(yes === no, yes),
+  shift: (build, [x, steps]) => when(build.is(steps, 0), x),
+  gather: (build, [x, place], { axis }) => {
+    const steps = build.typeOf(x) === 'real' ? distanceOf(build, place, axis!) : undefined
+    return steps === undefined ? undefined : build.shift(x, steps, axis!)
+  },
+  // Each place receives from one other place, or from none.
+  scatter: (build, [x, place], { axis }) => {
+    const steps = distanceOf(build, place, axis!)
+    return steps === undefined ? undefined : build.shift(x, -steps, axis!)
+  },
   pick: (build, [x], { axis }) => when(!build.axesOf(x).includes(axis!), x),
   reduce_sum: (build, [x], { axis }) =>
     sumOfProduct(build, x, axis!) ??
@@ -126,13 +136,38 @@ function sumOfProduct(build: Builder, x: Ref, axis: string): Ref | undefined {
 function sumOfOne(build: Builder, x: Ref, axis: string): Ref | undefined {
   if (build.opOf(x) !== 'select') return undefined
   const [test, yes, no] = [build.argOf(x, 0), build.argOf(x, 1), build.argOf(x, 2)]
-  const place = build.opOf(test) === 'eq' ? placeOf(build, test, axis) : undefined
+  const place = build.opOf(test) === 'eq' ? oneHotIndexOf(build, test, axis) : undefined
   if (place === undefined || !build.is(no, 0) || build.axesOf(yes).includes(axis)) return undefined
   return build.select(build.isInside(place, axis), yes, build.constant(0))
 }
 
+/** Beyond this distance a gather is no read of a neighbour: it stays within what the integers of all engines hold. */
+const MAX_STEPS = 2 ** 20
+
+/** The whole number n if a place is `index(axis) - n` for a moderate n. */
+function distanceOf(build: Builder, place: Ref, axis: string): number | undefined {
+  const steps = stepsOf(build, place, axis)
+  return steps !== undefined && Math.abs(steps) <= MAX_STEPS ? steps : undefined
+}
+
+function stepsOf(build: Builder, place: Ref, axis: string): number | undefined {
+  const [op, args] = [build.opOf(place), build.nodes[place].args]
+  if (place === build.index(axis)) return 0
+  if (op === 'expand') return stepsOf(build, args[0], axis)
+  if (op === 'sub') return movedBy(build, args[0], args[1], axis, 1)
+  if (op === 'add')
+    return movedBy(build, args[0], args[1], axis, -1) ?? movedBy(build, args[1], args[0], axis, -1)
+  return undefined
+}
+
+function movedBy(build: Builder, from: Ref, by: Ref, axis: string, sign: 1 | -1): number | undefined {
+  const distance = build.constantOf(by)
+  const steps = Number.isInteger(distance) ? stepsOf(build, from, axis) : undefined
+  return steps === undefined ? undefined : steps + sign * distance!
+}
+
 /** What an element's index along an axis is compared with, if that is one integer for all elements. */
-export function placeOf(build: Builder, test: Ref, axis: string): Ref | undefined {
+export function oneHotIndexOf(build: Builder, test: Ref, axis: string): Ref | undefined {
   const [a, b] = [build.argOf(test, 0), build.argOf(test, 1)]
   const place = a === build.index(axis) ? b : b === build.index(axis) ? a : undefined
   return place !== undefined && build.typeOf(place) === 'index' && !build.axesOf(place).includes(axis)

@@ -5,7 +5,7 @@
  * in intermediate results.
  */
 import type { Builder, Ref } from './builder.ts'
-import { partsOf, type Term, total } from './flattened-sum.ts'
+import { flattenSum, sumTerms, type Term } from './flattened-sum.ts'
 import type { FormulaOp } from './ir.ts'
 
 type Rule = (build: Builder, ...args: Ref[]) => Ref | undefined
@@ -148,10 +148,10 @@ function ofPicked(
 /** 1 - a / (a + b) = b / (a + b), if the terms of a are among those of the denominator. */
 function otherShare(build: Builder, x: Ref): Ref | undefined {
   if (build.opOf(x) !== 'div') return undefined
-  const [above, below] = build.nodes[x].args.map((ref) => partsOf(build, [{ ref, negative: false }]))
+  const [above, below] = build.nodes[x].args.map((ref) => flattenSum(build, [{ ref, negative: false }]))
   if (above === undefined || below === undefined) return undefined
   const rest = withoutTerms(below, above)
-  return rest === undefined ? undefined : build.div(total(build, rest), build.argOf(x, 1))
+  return rest === undefined ? undefined : build.div(sumTerms(build, rest), build.argOf(x, 1))
 }
 
 function withoutTerms(all: readonly Term[], taken: readonly Term[]): Term[] | undefined {

@@ -98,7 +98,7 @@ const ownerOf = ({ kind, text }: Token) => (kind === 'name' ? text : undefined)
 function noMember(owner: Token, at: Position, hint: string): FormulaError {
   if (owner.kind === 'name' && isModule(owner.text))
     return new FormulaError(`there are no modules${hint}`, owner.at)
-  return new FormulaError(`there are no members${hint}`, at)
+  return new FormulaError(`values have no members${hint}`, at)
 }
 
 /** `"&&" is not part of the language; write "and"`. */

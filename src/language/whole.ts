@@ -26,25 +26,51 @@ const KEEPS_FINITE: ReadonlySet<FormulaOp> = new Set([...KEEPS_WHOLE, 'floor', '
  * isWhole(build, build.sub(build.index('time'), build.constant(1))) // true
  */
 export function isWhole(build: Builder, ref: Ref): boolean {
-  const { op, args, type } = build.nodes[ref]
-  if (type === 'index' || op === 'size') return true
-  if (op === 'constant') return Number.isInteger(build.constantOf(ref))
-  if (op === 'select') return isWhole(build, args[1]) && isWhole(build, args[2])
-  if (op === 'floor' || op === 'round') return isFiniteNumber(build, args[0])
-  return KEEPS_WHOLE.has(op) && args.every((arg) => isWhole(build, arg))
+  return new Inference(build).isWhole(ref)
 }
 
-/** Made of whole numbers and constants alone, and divided by nothing that may be 0. */
-function isFiniteNumber(build: Builder, ref: Ref): boolean {
-  const { op, args } = build.nodes[ref]
-  if (isWhole(build, ref)) return true
-  if (op === 'constant') return Number.isFinite(build.constantOf(ref))
-  if (op === 'div')
-    return isFiniteNumber(build, args[0]) && isFiniteNumber(build, args[1]) && isNonZero(build, args[1])
-  return KEEPS_FINITE.has(op) && args.every((arg) => isFiniteNumber(build, arg))
-}
+/** Asks about each node once, however often it is used. */
+class Inference {
+  readonly #build: Builder
+  readonly #whole = new Map<Ref, boolean>()
+  readonly #finite = new Map<Ref, boolean>()
 
-function isNonZero(build: Builder, ref: Ref): boolean {
-  const value = build.constantOf(ref)
-  return value !== undefined && value !== 0
+  constructor(build: Builder) {
+    this.#build = build
+  }
+
+  readonly isWhole = (ref: Ref): boolean => {
+    const known = this.#whole.get(ref) ?? this.#inferWhole(ref)
+    this.#whole.set(ref, known)
+    return known
+  }
+
+  #inferWhole(ref: Ref): boolean {
+    const { op, args, type } = this.#build.nodes[ref]
+    if (type === 'index' || op === 'size') return true
+    if (op === 'constant') return Number.isInteger(this.#build.constantOf(ref))
+    if (op === 'select') return this.isWhole(args[1]) && this.isWhole(args[2])
+    if (op === 'floor' || op === 'round') return this.#isFinite(args[0])
+    return KEEPS_WHOLE.has(op) && args.every(this.isWhole)
+  }
+
+  /** Made of whole numbers and constants alone, and divided by nothing that may be 0. */
+  readonly #isFinite = (ref: Ref): boolean => {
+    const known = this.#finite.get(ref) ?? this.#inferFinite(ref)
+    this.#finite.set(ref, known)
+    return known
+  }
+
+  #inferFinite(ref: Ref): boolean {
+    const { op, args } = this.#build.nodes[ref]
+    if (this.isWhole(ref)) return true
+    if (op === 'constant') return Number.isFinite(this.#build.constantOf(ref))
+    if (op === 'div') return args.every(this.#isFinite) && this.#isNonZero(args[1])
+    return KEEPS_FINITE.has(op) && args.every(this.#isFinite)
+  }
+
+  #isNonZero(ref: Ref): boolean {
+    const value = this.#build.constantOf(ref)
+    return value !== undefined && value !== 0
+  }
 }

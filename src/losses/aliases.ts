@@ -38,7 +38,7 @@ const KERAS_SHORT: Readonly<Record<string, string>> = {
  * already has are left out.
  *
  * @example
- * namesBeside(byName).get('nn.MSELoss') // the same as 'torch.nn.MSELoss'
+ * derivedAliases(byName).get('nn.MSELoss') // the same as 'torch.nn.MSELoss'
  */
 export function derivedAliases(byName: ReadonlyMap<string, ResolvedLoss>): Map<string, ResolvedLoss> {
   const found = new Map<string, ResolvedLoss>()
@@ -176,7 +176,7 @@ export const NAMES_IN_OTHER_LIBRARIES: Readonly<Record<string, readonly string[]
  * @param known every known name
  * @returns the most likely first; empty if nothing is close
  * @example
- * meantBy('binary:logistic', known) // ['binary_cross_entropy_with_logits']
+ * suggestLosses('binary:logistic', known) // ['binary_cross_entropy_with_logits']
  */
 export function suggestLosses(name: string, known: readonly string[], nearest: Nearest): readonly string[] {
   const plain = plainOf(name.toLowerCase())

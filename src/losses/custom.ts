@@ -5,6 +5,7 @@
  */
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { InputLayout } from '../language/ir.ts'
+import { parse } from '../language/parse.ts'
 import {
   defineLoss,
   type Example,
@@ -12,28 +13,34 @@ import {
   input,
   type Kind,
   type Loss,
+  type LossWarning,
   nullable,
   oneOf,
   type Params,
+  parseAxes,
 } from './define.ts'
+import { checkDenominator } from './denominator.ts'
+import { type NameUses, nameUsesIn } from './name-uses.ts'
 import {
-  couplesIn,
+  batchAxisOf,
+  batchDependenceOf,
   createProgramSource,
-  firstAxisOf,
   holdsIndices,
   type ProgramSignature,
+  type ProgramSource,
 } from './program.ts'
+import { warningsOf } from './warnings.ts'
 
 /** An input as a definition document declares it. */
 export interface InputDefinition {
-  /** Separated by commas, the slowest first; default `...`. */
+  /** As `parseAxes` reads them; default `...`. */
   readonly axes?: string
-  /** Default `real`. */
+  /** Default: `class` for an input that the formula uses as an index of an axis, and `real` for any other. */
   readonly kind?: Kind
   readonly differentiable?: boolean
   readonly optional?: boolean
   readonly about?: string
-  /** For class indices: the axis that they index, if it is not called classes. */
+  /** For class indices: the axis that they index. Default: the one that the formula uses them for, or else classes. */
   readonly places?: string
 }
 
@@ -49,6 +56,19 @@ export interface ParamDefinition {
   readonly description?: string
 }
 
+/** A formula as a document contains it: one string, or a list of its lines. */
+export type FormulaText = string | readonly string[]
+
+/**
+ * The text that the parser reads.
+ *
+ * @example
+ * sourceOf(['e = x - y', 'e^2']) // 'e = x - y\ne^2'
+ */
+export function sourceOf(text: FormulaText): string {
+  return typeof text === 'string' ? text : text.join('\n')
+}
+
 /** What a user writes: one JSON document, both for single requests and for the registry. */
 export interface Definition {
   /** `namespace/name`; absent if the loss is sent with the request that uses it. */
@@ -56,9 +76,9 @@ export interface Definition {
   readonly about?: string
   readonly inputs: Readonly<Record<string, InputDefinition>>
   readonly params?: Readonly<Record<string, ParamDefinition>>
-  readonly formula: string
-  /** What one value adds to the denominator of `mean`. */
-  readonly denominator?: string
+  readonly formula: FormulaText
+  /** What one value adds to the denominator of `mean`. It must not change with a differentiable input. */
+  readonly denominator?: FormulaText
   readonly examples?: readonly Omit<Example, 'from'>[]
   readonly references?: readonly string[]
 }
@@ -67,47 +87,110 @@ export interface Definition {
 export const ANONYMOUS = 'formula'
 
 /**
- * How many structures are tried before a definition is accepted. If there are more, a request may be the first to
- * find an error.
+ * How many structures are tried before a definition is accepted, and how many operations their programs may have
+ * together. Beyond that, a request may be the first to find an error.
  */
-const MAX_STRUCTURES = 32
+const TRIED = { structures: 32, operations: 1024 } as const
 
 /**
  * Creates a loss from its definition. Its formula is lowered and differentiated for the structures that requests
  * can have, so that errors are found now.
  *
  * @param name the name in messages and metrics
+ * @param programs where the program of the usual request is cached for the first one
  * @throws FormulaError with line and column; ProgramTooLarge
  * @example
  * customLoss({ inputs: { x: { differentiable: true } }, formula: 'log1p(x^2)' }).couples // 'element'
  */
-export function customLoss(definition: Definition, name = definition.name ?? ANONYMOUS): Loss {
+export function customLoss(
+  definition: Definition,
+  name = definition.name ?? ANONYMOUS,
+  programs = createProgramSource(),
+): Loss {
   const declared = declare(definition, name)
-  const programs = createProgramSource()
   const [usual, ...others] = structuresOf(declared)
   const { program } = programs(declared, usual)
-  for (const structure of others) programs(declared, structure)
-  return Object.freeze({ ...declared, couples: couplesIn(program, declared, firstAxisOf(declared)) })
+  const tried = [usual, ...tryAll(others, declared, TRIED.operations - program.nodes.length)]
+  for (const structure of tried) checkDenominator(declared, structure)
+  return Object.freeze({
+    ...declared,
+    couples: batchDependenceOf(program, declared, batchAxisOf(declared)),
+    warnings: warningsOf(declared, tried).map((warning) => ({
+      ...warning,
+      pointer: linePointer(definition, warning),
+    })),
+  })
+}
+
+/** In a list of lines, the pointer names the line. */
+function linePointer({ formula, denominator }: Definition, { pointer, line }: LossWarning): string {
+  const text = pointer === '/formula' ? formula : denominator
+  return typeof text === 'string' ? pointer : `${pointer}/${line - 1}`
+}
+
+/**
+ * These programs are not cached: few requests have such structures.
+ *
+ * @returns the structures that were tried within so many operations
+ */
+function tryAll(
+  structures: readonly ProgramSignature[],
+  loss: Loss,
+  operations: number,
+): readonly ProgramSignature[] {
+  const programs: ProgramSource = createProgramSource()
+  let left = operations
+  const isLeft = (structure: ProgramSignature) => {
+    if (left > 0) left -= programs(loss, structure).program.nodes.length
+    else return false
+    return true
+  }
+  return structures.filter(isLeft)
 }
 
 function declare(definition: Definition, name: string): Loss {
-  const { about = '', inputs, params = {}, formula, denominator, references = [], examples = [] } = definition
+  const { about = '', inputs, params = {}, denominator, references = [], examples = [] } = definition
+  const formula = sourceOf(definition.formula)
+  const uses = nameUsesIn(parse(formula))
   return defineLoss({
     name,
     family: 'custom',
     couples: 'batch',
     about,
-    inputs: mapped(inputs, inputOf),
+    inputs: mapped(inputs, (input, name) => inputOf(withPlaces(input, name, inputs, uses))),
     params: Type.Object(mapped(params, schemaOf)),
     formula,
-    ...(denominator === undefined ? {} : { denominator }),
+    ...(denominator === undefined ? {} : { denominator: sourceOf(denominator) }),
     references,
     examples: examples.map((example) => ({ ...example, from: 'its author' })),
   })
 }
 
-function mapped<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]))
+function mapped<A, B>(
+  record: Readonly<Record<string, A>>,
+  change: (value: A, name: string) => B,
+): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value, name)]))
+}
+
+/** An input that the formula uses as an index contains indices of that axis, if the author does not say otherwise. */
+function withPlaces(
+  input: InputDefinition,
+  name: string,
+  inputs: Definition['inputs'],
+  { places }: NameUses,
+): InputDefinition {
+  const isStated = input.places !== undefined || (input.kind ?? 'class') !== 'class'
+  if (isStated || input.differentiable || !places.has(name)) return input
+  const axis = places.get(name)
+  const isAxis = Object.values(inputs).some(({ axes = '...' }) => parseAxes(axes).axes.includes(axis ?? ''))
+  if (isAxis) return { ...input, ...indexKind(axis) }
+  return input.kind === undefined && axis === undefined ? { ...input, ...indexKind(undefined) } : input
+}
+
+/** What an input of places is: indices of an axis, or whole numbers that a place is computed from. */
+export function indexKind(axis: string | undefined): Pick<InputDefinition, 'kind' | 'places'> {
+  return axis === undefined ? { kind: 'count' } : { kind: 'class', places: axis }
 }
 
 function inputOf({ axes = '...', kind = 'real', places, ...options }: InputDefinition): InputSpec {
@@ -135,7 +218,7 @@ function structuresOf(loss: Loss): [ProgramSignature, ...ProgramSignature[]] {
   const absences = subsetsOf(optional)
   const params = paramsOf(loss)
   const all = absences.flatMap((absent) => params.map((values) => structureOf(loss, absent, values)))
-  return all.slice(0, MAX_STRUCTURES) as [ProgramSignature, ...ProgramSignature[]]
+  return all.slice(0, TRIED.structures) as [ProgramSignature, ...ProgramSignature[]]
 }
 
 /** A request with all inputs and default parameters. */
@@ -176,7 +259,7 @@ function alternativesOf(schema: TSchema): Params[string][] {
 function subsetsOf(names: readonly string[]): string[][] {
   let sets: string[][] = [[]]
   for (const name of names) {
-    sets = sets.concat(sets.map((set) => set.concat(name))).slice(0, MAX_STRUCTURES)
+    sets = sets.concat(sets.map((set) => set.concat(name))).slice(0, TRIED.structures)
   }
   return sets
 }

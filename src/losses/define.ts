@@ -5,6 +5,7 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Formula } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
+import type { LossAdvice } from './guide.ts'
 import { identify } from './identity.ts'
 import type { Reduction } from './reduction.ts'
 
@@ -36,7 +37,7 @@ export const KIND_OF_SOFT_LABELS: Readonly<Partial<Record<Kind, Kind>>> = {
   class_or_binary: 'binary',
 }
 
-export type Family =
+export type LossFamily =
   | 'regression'
   | 'binary'
   | 'margin'
@@ -58,8 +59,10 @@ export type BatchDependence = 'element' | 'row' | 'group' | 'batch'
 export type Params = Readonly<Record<string, number | boolean | string | null | readonly number[]>>
 
 export interface InputSpec {
-  /** Names of its axes in order. `...` stands for any number of axes. */
+  /** Names of its axes in order. `...` stands for any number of axes; no axes: one number that all rows share. */
   readonly axes: readonly string[]
+  /** Axis -> what its size is declared to be: a number, or that of another axis. */
+  readonly sizes?: Readonly<Record<string, string>>
   readonly kind: Kind
   /** Whether it has a gradient. */
   readonly differentiable: boolean
@@ -96,7 +99,7 @@ type InputOptions = Partial<Omit<InputSpec, 'axes' | 'kind'>>
 /**
  * Declares one input.
  *
- * @param axes comma-separated axis names, as in the catalog: `'rows,classes,...'`
+ * @param axes comma-separated axis names, as in the catalog: `'rows,classes,...'`; see `parseAxes`
  * @example
  * input('rows,classes', 'real', { differentiable: true })
  */
@@ -105,7 +108,7 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
   const { perClass = Object.hasOwn(KIND_OF_SOFT_LABELS, kind), masks = false } = options
   const { kindFor = () => kind, atMost, paddedTo, places, except, ordered = false, outside = '' } = options
   return {
-    axes: axes.split(','),
+    ...parseAxes(axes),
     kind,
     differentiable,
     optional,
@@ -123,24 +126,53 @@ export function input(axes: string, kind: Kind, options: InputOptions = {}): Inp
   }
 }
 
+/**
+ * Names of axes, the slowest first. `others=rows` is an axis with the size of another one, `row=3` one with three
+ * elements. An empty text is no axis, and spaces do not matter.
+ *
+ * @example
+ * parseAxes('rows,others=rows') // { axes: ['rows', 'others'], sizes: { others: 'rows' } }
+ */
+export function parseAxes(text: string): Pick<InputSpec, 'axes' | 'sizes'> {
+  const parts =
+    text.trim() === '' ? [] : text.split(',').map((part) => part.split('=').map((word) => word.trim()))
+  const sized = parts.filter(([, size]) => size !== undefined)
+  return {
+    axes: parts.map(([name]) => name),
+    ...(sized.length === 0 ? {} : { sizes: Object.fromEntries(sized) as Record<string, string> }),
+  }
+}
+
+type Axes = Pick<InputSpec, 'axes'> & { readonly sizes?: InputSpec['sizes'] | undefined }
+
+/**
+ * The text that `parseAxes` reads.
+ *
+ * @example
+ * axesText({ axes: ['rows', 'others'], sizes: { others: 'rows' } }) // 'rows,others=rows'
+ */
+export function axesText({ axes, sizes = {} }: Axes): string {
+  return axes.map((axis) => (Object.hasOwn(sizes, axis) ? `${axis}=${sizes[axis]}` : axis)).join(',')
+}
+
 /** Nested numbers, as in a JSON body. */
-export type Nested = number | string | readonly Nested[]
+export type NestedNumbers = number | string | readonly NestedNumbers[]
 
 export interface Example {
-  readonly inputs: Readonly<Record<string, Nested>>
+  readonly inputs: Readonly<Record<string, NestedNumbers>>
   readonly params?: Params
   /** Default `none`. */
   readonly reduction?: Reduction
-  readonly loss: Nested
+  readonly loss: NestedNumbers
   /** Gradients of the reduced loss, if the example gives them. */
-  readonly gradients?: Readonly<Record<string, Nested>>
+  readonly gradients?: Readonly<Record<string, NestedNumbers>>
   /** The source of the numbers: `by hand`, `torch 2.13.0` ... */
   readonly from: string
 }
 
 /** The frameworks whose conventions a request can select. */
-export const PRESETS = ['torch', 'keras', 'optax', 'tfjs'] as const
-export type PresetName = (typeof PRESETS)[number]
+export const FRAMEWORKS = ['torch', 'keras', 'optax', 'tfjs'] as const
+export type PresetName = (typeof FRAMEWORKS)[number]
 
 /** A framework's defaults, so that someone who moves a training job to lossd gets the same numbers. */
 export interface Preset {
@@ -170,23 +202,36 @@ export interface ResolvedLoss extends Alias {
 }
 
 /** A loss by a name that implies nothing. */
-export function plainly(loss: Loss): ResolvedLoss {
+export function withoutPreset(loss: Loss): ResolvedLoss {
   return Object.freeze({ loss, preset: undefined, params: {} })
+}
+
+/** What a loss cannot keep of what holds for all others. The tests read it, and its page shows it. */
+export interface KnownLimitations {
+  /** Real inputs beyond which the value itself is too large for float64, as e^x is above 709. */
+  readonly overflow?: { readonly above?: number; readonly below?: number }
+  /**
+   * The gradient is not the slope of the value, because by definition a factor of the value counts as a constant:
+   * always, or with these values of a parameter.
+   */
+  readonly detached?: true | DependsOnParam
 }
 
 /** What the author of a loss writes. */
 export interface LossSpec {
   readonly name: string
-  readonly family: Family
+  readonly family: LossFamily
   readonly couples: BatchDependence
   /** One or two sentences: what it is and when to use it. */
   readonly about: string
   /** Other names, in the order of the catalog. As a record: with the parameters that each implies. */
   readonly aliases?: readonly string[] | Readonly<Record<string, Params>>
   readonly presets?: Readonly<Partial<Record<PresetName, Preset>>>
+  /** When to use it, for the guide. A loss of the catalog has some, here or in a comparison of `guide.ts`. */
+  readonly advice?: readonly LossAdvice[]
   readonly inputs: Readonly<Record<string, InputSpec>>
   readonly params: TObject
-  /** In the loss language. Its last line is the unreduced value. */
+  /** In the formula language. Its last line is the unreduced value. */
   readonly formula: string
   /**
    * The inputs and the formula for given parameters, if they depend on parameters (a list of cutoffs).
@@ -204,22 +249,36 @@ export interface LossSpec {
    * lengths).
    */
   readonly meanPer?: string
+  readonly limits?: KnownLimitations
   readonly references: readonly string[]
   /** At least one for losses of the catalog. */
   readonly examples: readonly Example[]
 }
 
 /** A validated, frozen definition. */
-export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'formula' | 'denominator'> {
+export interface Loss extends Omit<LossSpec, 'aliases' | 'presets' | 'advice' | 'formula' | 'denominator'> {
   /** A hash of what it computes. It is the cache key for programs, kernels and plans. */
   readonly id: string
   readonly aliases: readonly string[]
   readonly presets: Readonly<Partial<Record<PresetName, Preset>>>
+  readonly advice: readonly LossAdvice[]
   /** All of its names, its own first. */
   readonly spellings: ReadonlyMap<string, Alias>
   readonly formula: Formula
   readonly denominator: Formula | undefined
   readonly params: TObject
+  /** Of a custom loss: what its author should know. */
+  readonly warnings?: readonly LossWarning[]
+}
+
+/** A place in a formula that is valid, but cannot be meant. */
+export interface LossWarning {
+  /** JSON pointer into the definition. */
+  readonly pointer: string
+  readonly line: number
+  readonly column: number
+  /** What is wrong, and below it the line with a caret under the place. */
+  readonly detail: string
 }
 
 /** The loss for given parameters: the loss itself, unless it has `expand`. */
@@ -260,7 +319,7 @@ export function nullable<T extends TSchema>(
  * published schema.
  *
  * @example
- * Type.Number({ default: 2, ...onlyWith('distance', 'lp') })
+ * Type.Number({ default: 2, ...dependsOnParam('distance', 'lp') })
  */
 export function dependsOnParam(
   param: string,
@@ -299,6 +358,7 @@ export function oneOf<const W extends readonly string[]>(
  *   },
  *   params: noParams,
  *   formula: 'abs(predictions - targets)',
+ *   advice: [{ task: 'regression', because: 'It is smallest at the median.', unless: 'the mean matters.' }],
  *   references: ['torch.nn.functional.l1_loss'],
  *   examples: [{ inputs: { predictions: [1, 2], targets: [3, 2] }, loss: [2, 0], from: 'by hand' }],
  * })
@@ -313,6 +373,7 @@ export function defineLoss(spec: LossSpec): Loss {
     params,
     aliases: Object.keys(impliedBy(spec.aliases)),
     presets: spec.presets ?? {},
+    advice: spec.advice ?? [],
     spellings: spellingsOf(spec),
     formula,
     denominator,
@@ -332,7 +393,7 @@ function spellingsOf({ name, aliases, presets = {} }: LossSpec): Map<string, Ali
     params,
     preset: undefined,
   }))
-  const framed = PRESETS.flatMap((preset) =>
+  const framed = FRAMEWORKS.flatMap((preset) =>
     Object.entries(presets[preset]?.names ?? {}).map(([alias, params]) => ({ alias, params, preset })),
   )
   const spellings = new Map<string, Alias>()

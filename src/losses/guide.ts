@@ -1,6 +1,7 @@
 /**
- * Recommendations: from a task to the losses to use, why, and when they are the wrong choice. This file is data only. The
- * route /v1/guide and docs/choosing.md are generated from it. The facts come from the references of the losses.
+ * Recommendations: from a task to the losses to use, why, and when they are the wrong choice. Advice about one loss is in
+ * the file of that loss (`advice`), advice that compares several is here. The route /v1/guide, docs/choosing.md and the
+ * pages of the losses are generated from both. The facts come from the references of the losses.
  */
 
 export const TASKS = {
@@ -32,7 +33,7 @@ export const DATA_ISSUES = {
   'few negatives': 'batches are small or contain few negatives',
   'hard examples': 'most examples are easy and drown out the hard ones',
 } as const
-export type TroubleName = keyof typeof DATA_ISSUES
+export type DataIssue = keyof typeof DATA_ISSUES
 
 export const DESIRED_PROPERTIES = {
   probabilities: 'outputs that can be read as probabilities',
@@ -43,10 +44,10 @@ export const DESIRED_PROPERTIES = {
   boosting: 'a second derivative that is useful everywhere',
   metric: 'a loss as close as possible to the evaluation metric',
 } as const
-export type WishName = keyof typeof DESIRED_PROPERTIES
+export type DesiredProperty = keyof typeof DESIRED_PROPERTIES
 
 /** Synonyms -> the tasks, troubles and wishes that they may mean, the most likely first. */
-export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
+export const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   classification: ['multiclass', 'binary', 'multilabel'],
   classes: ['multiclass'],
   logistic: ['binary'],
@@ -93,19 +94,40 @@ export const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   xgboost: ['boosting'],
 }
 
-/** One recommendation. */
-export interface Advice {
+/** When to use one loss, as its own file says it. */
+export interface LossAdvice {
   readonly task: TaskName
-  readonly trouble?: TroubleName
-  readonly wish?: WishName
-  /** The recommended losses, the best first. */
-  readonly losses: readonly [string, ...string[]]
+  readonly trouble?: DataIssue
+  readonly wish?: DesiredProperty
+  /** Why: one or two sentences. */
   readonly because: string
-  /** When they are the wrong choice: completes "Avoid if ...". */
+  /** When it is the wrong choice: completes "Avoid if ...". */
   readonly unless: string
 }
 
-export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
+/** One recommendation. */
+export interface Advice extends LossAdvice {
+  /** The recommended losses, the best first. */
+  readonly losses: readonly [string, ...string[]]
+}
+
+/**
+ * All recommendations, by task: comparisons first, then what the losses say of themselves.
+ *
+ * @example
+ * guideFor(catalog.losses).filter(({ task }) => task === 'counts')
+ */
+export function guideFor(
+  losses: readonly { readonly name: string; readonly advice: readonly LossAdvice[] }[],
+): readonly Advice[] {
+  const own = losses.flatMap(({ name, advice }) =>
+    advice.map(({ task, ...rest }): Advice => ({ task, losses: [name], ...rest })),
+  )
+  const all = [...COMPARISONS, ...own]
+  return Object.keys(TASKS).flatMap((name) => all.filter(({ task }) => task === name))
+}
+
+const COMPARISONS: readonly Advice[] = Object.freeze<Advice[]>([
   {
     task: 'regression',
     losses: ['mse', 'half_squared'],
@@ -118,14 +140,6 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     losses: ['huber', 'smooth_l1', 'log_cosh', 'l1'],
     because: 'They are linear for large errors, so the pull of an outlier is bounded.',
     unless: 'the large errors are real and matter most. l1 is smallest at the median, not at the mean.',
-  },
-  {
-    task: 'regression',
-    trouble: 'outliers',
-    wish: 'robustness',
-    losses: ['barron_robust'],
-    because: 'One parameter moves from squared error to losses whose gradient fades to 0 for outliers.',
-    unless: 'you need convexity: for alpha below 1 there can be more than one minimum.',
   },
   {
     task: 'regression',
@@ -144,13 +158,6 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
   },
   {
     task: 'counts',
-    wish: 'convexity',
-    losses: ['poisson_nll'],
-    because: 'It models counts whose variance equals their mean, and is convex in the log-rate.',
-    unless: 'the variance of the counts exceeds their mean, or most counts are zero.',
-  },
-  {
-    task: 'counts',
     trouble: 'heavy tails',
     losses: ['tweedie', 'gamma_nll'],
     because:
@@ -163,13 +170,6 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     because:
       'Each quantile is predicted on its own, without assuming a distribution. Expectiles are a smooth alternative.',
     unless: 'you need a full density: several predicted quantiles may cross.',
-  },
-  {
-    task: 'uncertainty',
-    wish: 'probabilities',
-    losses: ['gaussian_nll'],
-    because: 'The mean and the variance are learned together, and confident errors cost most.',
-    unless: 'errors are heavy-tailed: if the variance collapses, gradients explode.',
   },
   {
     task: 'binary',
@@ -197,32 +197,11 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     unless: 'you need probabilities.',
   },
   {
-    task: 'binary',
-    wish: 'sparsity',
-    losses: ['sparsemax'],
-    because: 'The matching link function reaches exactly 0 and 1.',
-    unless: 'every example must keep a nonzero gradient.',
-  },
-  {
     task: 'multilabel',
     losses: ['binary_cross_entropy_with_logits', 'multilabel_soft_margin'],
     because:
       'Each label is an independent yes/no decision. multilabel_soft_margin averages the labels of a row.',
     unless: 'positives are very rare among many labels.',
-  },
-  {
-    task: 'multilabel',
-    trouble: 'imbalance',
-    losses: ['asymmetric'],
-    because: 'Negatives are down-weighted more than positives, and the easiest negatives are dropped.',
-    unless: 'labels are balanced, or probabilities must be calibrated.',
-  },
-  {
-    task: 'multilabel',
-    wish: 'margins',
-    losses: ['multilabel_margin'],
-    because: 'Every listed class must outscore every other class by a margin.',
-    unless: 'there are hundreds of classes: the number of pairs grows with their square.',
   },
   {
     task: 'multiclass',
@@ -277,25 +256,11 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     unless: 'there are many classes: the cost of a row grows with their square.',
   },
   {
-    task: 'multiclass',
-    wish: 'boosting',
-    losses: ['cross_entropy'],
-    because:
-      "With hessian: diagonal the response includes p(1 - p), on request in LightGBM's class-major layout.",
-    unless: 'leaves can be pure and you have not set hessian_floor: p(1 - p) is then nearly 0.',
-  },
-  {
     task: 'vocabulary',
     losses: ['linear_cross_entropy', 'adaptive_log_softmax'],
     because:
       'The last layer is part of the loss, so that logits are never sent. adaptive_log_softmax saves parameters for rare words.',
     unless: 'there are few classes.',
-  },
-  {
-    task: 'ordinal',
-    losses: ['ordinal'],
-    because: 'There is one threshold per grade, so that being off by one costs less than being off by three.',
-    unless: 'the grades have no order.',
   },
   {
     task: 'ranking',
@@ -338,15 +303,8 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     task: 'embedding',
     trouble: 'hard examples',
     losses: ['triplet_batch', 'multi_similarity', 'circle'],
-    because: 'They mine the batch for the triplets and pairs that still have something to teach.',
+    because: 'They select or emphasize the hard triplets and pairs of the batch.',
     unless: 'labels are noisy: the hardest pairs are then the mislabelled ones.',
-  },
-  {
-    task: 'embedding',
-    wish: 'margins',
-    losses: ['margin_softmax'],
-    because: 'Each class has a learned direction, and the right class must win by an angular margin.',
-    unless: 'there are few training classes, and they have nothing in common with those at test time.',
   },
   {
     task: 'retrieval',
@@ -354,13 +312,6 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     because:
       'The rest of the batch serves as negatives. multiple_negatives_ranking with symmetric: true is the CLIP loss; supcon uses labels and all positives.',
     unless: 'batches are small, or contain duplicates, which then count as negatives.',
-  },
-  {
-    task: 'retrieval',
-    trouble: 'few negatives',
-    losses: ['info_nce'],
-    because: 'You send the negatives of each query yourself.',
-    unless: 'the batch already contains enough negatives.',
   },
   {
     task: 'distillation',
@@ -416,18 +367,5 @@ export const GUIDE: readonly Advice[] = Object.freeze<Advice[]>([
     because:
       'For dense detectors: varifocal learns scores that predict IoU, distribution_focal learns box borders as distributions over bins.',
     unless: 'there are few candidate boxes.',
-  },
-  {
-    task: 'sequence',
-    losses: ['ctc'],
-    because: 'It sums over all alignments of the labels with the time steps.',
-    unless: 'there can be more labels than time steps, or their order is free.',
-  },
-  {
-    task: 'preference',
-    losses: ['dpo'],
-    because:
-      'It learns from preferences between two responses, without a reward model. The variants ipo and robust are for noisy preferences.',
-    unless: 'you have rewards, or single responses rated good or bad.',
   },
 ])

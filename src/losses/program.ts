@@ -1,15 +1,14 @@
 /**
- * An LRU cache of programs: loss + structure of a request -> program. The structure is everything that changes the
- * computation itself: which inputs there are, their memory layout, and parameters that are words, booleans or
- * integers (constant specialization). Real parameters (delta, gamma ...) stay run-time scalars, so that changing
- * them at every step needs no new program.
+ * An LRU cache of programs: loss + structure of a request -> program. Parameters that are words, booleans or integers
+ * are part of the structure (constant specialization); real ones stay run-time scalars.
  */
 
 import { Kind as SchemaKind, type TSchema } from '@sinclair/typebox'
+import { TooManyNodes } from '../language/builder.ts'
 import { isValueIndependentAlong } from '../language/coupling.ts'
 import type { InputLayout, Program } from '../language/ir.ts'
 import { lower, type ParamBinding, type Scope } from '../language/lower.ts'
-import { use } from '../lru.ts'
+import { LruCache } from '../lru.ts'
 import {
   type BatchDependence,
   type InputSpec,
@@ -18,7 +17,11 @@ import {
   type Params,
 } from './define.ts'
 
-/** What determines the program. */
+/**
+ * The structure of a request, which determines its program: which inputs there are, their memory layout, and parameters
+ * that are words, booleans or integers. Real parameters (delta, gamma ...) can change at every step of a training without
+ * a new program.
+ */
 export interface ProgramSignature {
   readonly inputs: Readonly<Record<string, InputLayout>>
   readonly params: Params
@@ -36,8 +39,8 @@ export interface LossProgram {
   readonly scalars: Readonly<Record<string, number>>
 }
 
-/** Maximum number of cached programs (LRU). */
-const MAX_KEPT = 1024
+/** Maximum number of cached programs, and of their nodes, each of which takes some 300 bytes. */
+const CACHED = { entries: 1024, weight: 32_768 } as const
 
 /** Maximum number of nodes in a program: the compile time of an engine grows with them. */
 const MAX_NODES = 4096
@@ -57,12 +60,12 @@ export type ProgramSource = (loss: Loss, structure: ProgramSignature) => LossPro
  * programs(huber, { inputs: { predictions: layout, targets: layout }, params: { delta: 1 }, wants: ['predictions'], hessians: [] })
  */
 export function createProgramSource(): ProgramSource {
-  const kept = new Map<string, Omit<LossProgram, 'scalars'>>()
+  const kept = new LruCache<string, Omit<LossProgram, 'scalars'>>(CACHED)
+  const keep = (made: Omit<LossProgram, 'scalars'>) => kept.set(made.key, made, made.program.nodes.length)
   return (loss, structure) => {
     const bindings = bindParams(loss, structure.params)
     const key = keyOf(loss, structure, bindings)
-    const made = kept.get(key) ?? makeProgram(loss, structure, bindings, key)
-    use(kept, key, made, MAX_KEPT)
+    const made = kept.get(key) ?? keep(makeProgram(loss, structure, bindings, key))
     return { ...made, scalars: scalarsOf(bindings, structure.params) }
   }
 }
@@ -75,8 +78,8 @@ function makeProgram(
   params: Bindings,
   key: string,
 ): Omit<LossProgram, 'scalars'> {
-  const scope = scopeWith(loss, structure.inputs, params)
-  const program = lower(loss.formula, scope, structure.wants, loss.denominator, structure.hessians)
+  const scope = scopeWith(loss, structure, params)
+  const program = lowered(loss, scope, structure)
   const { length } = program.nodes
   if (length > MAX_NODES) {
     throw new ProgramTooLarge(
@@ -86,30 +89,35 @@ function makeProgram(
   return { key, program }
 }
 
-/**
- * What the formula of a loss may refer to, and the numbers that it gets at run time: for those who reason about the
- * formula instead of running it.
- *
- * @example
- * lowerValue(huber.formula, scopeOf(huber, { predictions: layout, targets: layout }, { delta: 1 }).scope)
- */
-export function scopeOf(
-  loss: Loss,
-  inputs: ProgramSignature['inputs'],
-  params: Params,
-): { readonly scope: Scope; readonly scalars: Readonly<Record<string, number>> } {
-  const bindings = bindParams(loss, params)
-  return { scope: scopeWith(loss, inputs, bindings), scalars: scalarsOf(bindings, params) }
+/** @throws ProgramTooLarge if it would take too long */
+function lowered(loss: Loss, scope: Scope, { wants, hessians }: ProgramSignature): Program {
+  try {
+    return lower(loss.formula, scope, wants, loss.denominator, hessians)
+  } catch (error) {
+    if (!(error instanceof TooManyNodes)) throw error
+    throw new ProgramTooLarge(`${loss.name} and its derivatives are too large: ${error.message}`)
+  }
 }
 
-function scopeWith(loss: Loss, inputs: ProgramSignature['inputs'], params: Bindings): Scope {
+/** What the formula of a loss may refer to in a request of this structure. */
+export function scopeOf(loss: Loss, structure: Pick<ProgramSignature, 'inputs' | 'params'>): Scope {
+  return scopeWith(loss, structure, bindParams(loss, structure.params))
+}
+
+function scopeWith(loss: Loss, { inputs }: Pick<ProgramSignature, 'inputs'>, params: Bindings): Scope {
   return {
     inputs,
     absent: Object.keys(loss.inputs).filter((name) => !(name in inputs)),
     params,
     axes: axesOf(loss),
+    renamed: declaredSizes(loss),
     differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
   }
+}
+
+/** The parameters of a loss that its formula gets at run time. */
+export function runTimeParams(loss: Loss, params: Params): Readonly<Record<string, number>> {
+  return scalarsOf(bindParams(loss, params), params)
 }
 
 /**
@@ -130,12 +138,25 @@ export function holdsIndices(spec: InputSpec, layout: readonly string[]): boolea
 }
 
 /** The slowest axis: sample weights apply to it, and jobs are concatenated along it. */
-export function firstAxisOf(loss: Loss): string {
-  return Object.values(loss.inputs)[0].axes[0]
+export function batchAxisOf({ inputs }: Pick<Loss, 'inputs'>): string {
+  return Object.values(inputs).find(({ axes }) => axes.length > 0)!.axes[0]
+}
+
+/**
+ * Axes whose sizes are declared -> the axis or the number that they have the size of. Such an axis is a second name
+ * of that one.
+ *
+ * @example
+ * declaredSizes({ inputs: { logits: input('rows,texts=rows', 'real') } }) // { texts: 'rows' }
+ */
+export function declaredSizes({ inputs }: Pick<Loss, 'inputs'>): Readonly<Record<string, string>> {
+  const direct: Record<string, string> = Object.assign({}, ...Object.values(inputs).map(({ sizes }) => sizes))
+  const rootOf = (axis: string): string => (Object.hasOwn(direct, axis) ? rootOf(direct[axis]) : axis)
+  return Object.fromEntries(Object.entries(direct).map(([axis, size]) => [axis, rootOf(size)]))
 }
 
 /** How rows depend on each other according to the program, whatever the loss declares: batching relies on this. */
-export function couplesIn(program: Program, { couples }: Loss, first: string): BatchDependence {
+export function batchDependenceOf(program: Program, { couples }: Loss, first: string): BatchDependence {
   if (!isValueIndependentAlong(program, first)) return 'batch'
   if (couples !== 'batch') return couples
   return first === '...' ? 'element' : 'row'

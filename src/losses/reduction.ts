@@ -135,7 +135,7 @@ function scaleOf({ reduction, rows }: ReductionSpec, denominator: number): numbe
   return reduction === 'batchmean' ? 1 / rows : 1
 }
 
-/** The mean over nothing is 0. */
+/** The mean of no values is 0. */
 function inverse(denominator: number): number {
   return denominator === 0 ? 0 : 1 / denominator
 }

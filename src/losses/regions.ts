@@ -39,7 +39,7 @@ export const activation = (standard: 'sigmoid' | 'softmax') =>
 
 export const ignoredClass = Type.Integer({
   ...ignoreIndex,
-  description: 'Pixels with this class index count in no sum, whatever the predictions contain there.',
+  description: 'Pixels with this class index are ignored, whatever the predictions contain there.',
   ...dependsOnParam('targets', 'class'),
 })
 
@@ -56,10 +56,10 @@ export const MASKED_REGIONS = `
     scores = kept ? predictions : log(0)`
 
 /** What a region adds to the denominator of the mean: nothing if none of its pixels is kept. */
-export const REGIONS_WITH_PIXELS = 'max(kept ? 1 : 0, ...)'
+export const COUNT_NONEMPTY_REGIONS = 'max(kept ? 1 : 0, ...)'
 
 /** The same for all regions of a row together. */
-export const ROWS_WITH_PIXELS = 'max(max(kept ? 1 : 0, ...), classes)'
+export const COUNT_NONEMPTY_ROWS = 'max(max(kept ? 1 : 0, ...), classes)'
 
 /**
  * How much of a region is found (`hit`), predicted outside of it (`extra`) and not found (`missed`). All three are

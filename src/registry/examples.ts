@@ -1,17 +1,22 @@
 /** Checks the examples of a definition: the interpreter must compute them in float64 to nine digits. */
 import { Problem, type ProblemDetail } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
-import type { Nested } from '../losses/define.ts'
+import type { Kind, NestedNumbers } from '../losses/define.ts'
 import type { Answer, AnswerTensor } from '../wire/define.ts'
 
 /** Relative; for values below 1, absolute. */
 const TOLERANCE = 1e-9
 
+/** The examples of a definition, and the kinds of its inputs, stated or inferred. */
+type Examples = Pick<Definition, 'examples'> & {
+  readonly inputs: Readonly<Record<string, { readonly kind?: Kind }>>
+}
+
 /**
  * @param evaluate computes the response to a request with these members
  * @throws Problem `example-fails`, with the computed value
  */
-export function checkExamples({ examples = [], inputs }: Definition, evaluate: (body: object) => Answer) {
+export function checkExamples({ examples = [], inputs }: Examples, evaluate: (body: object) => Answer) {
   examples.forEach((example, place) => {
     const pointer = `/examples/${place}`
     const tensors = Object.entries(example.inputs).map(([name, data]) => [
@@ -34,7 +39,7 @@ export function checkExamples({ examples = [], inputs }: Definition, evaluate: (
 }
 
 /** Real numbers as float64, indices as they are written. */
-function tensorOf(data: Nested, kind = 'real'): object | Nested {
+function tensorOf(data: NestedNumbers, kind = 'real'): object | NestedNumbers {
   const isIndex = kind === 'class' || kind === 'count' || kind === 'index_list'
   return isIndex || kind.startsWith('class_or')
     ? data
@@ -61,10 +66,12 @@ function within<T>(pointer: string, run: () => T): T {
 
 function differences(
   pointer: string,
-  expected: Nested,
+  expected: NestedNumbers,
   { shape, data: found }: AnswerTensor,
 ): ProblemDetail[] {
-  const [numbers, written] = [flat(expected), shapeOf(expected)]
+  const numbers = flat(expected)
+  const written = shapeOf(expected)
+  if (!isNumbers(numbers)) return [{ pointer, detail: 'must be a number, or an array of numbers' }]
   if (numbers.length !== found.length) {
     return [
       {
@@ -74,7 +81,7 @@ function differences(
     ]
   }
   if (numbers.length > 0 && written.join() !== shape.join())
-    return [{ pointer, detail: `has the shape [${written}], [${shape}] came out: ${listed(found)}` }]
+    return [{ pointer, detail: `has the shape [${written}], but [${shape}] was computed: ${listed(found)}` }]
   const wrong = numbers.findIndex((number, i) => !isClose(number, found[i]))
   if (wrong < 0) return []
   return [
@@ -85,11 +92,25 @@ function differences(
   ]
 }
 
-function flat(nested: Nested): number[] {
-  return Array.isArray(nested) ? nested.flatMap(flat) : [Number(nested)]
+type Numbers = readonly (number | undefined)[]
+
+/** Undefined for what is no number: the document may contain anything here. */
+function flat(nested: unknown): Numbers {
+  return Array.isArray(nested) ? nested.flatMap(flat) : [numberOf(nested)]
 }
 
-function shapeOf(nested: Nested): number[] {
+function numberOf(value: unknown): number | undefined {
+  if (typeof value === 'number') return value
+  return typeof value === 'string' && SPELLED.test(value) ? Number(value) : undefined
+}
+
+const SPELLED = /^(NaN|-?Infinity)$/
+
+function isNumbers(values: Numbers): values is readonly number[] {
+  return !values.includes(undefined)
+}
+
+function shapeOf(nested: NestedNumbers): number[] {
   return Array.isArray(nested) ? [nested.length, ...shapeOf(nested[0] ?? 0)] : []
 }
 

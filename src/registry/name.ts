@@ -1,7 +1,7 @@
-/** Names of custom losses in URLs: `acme/robust_log`, and `acme/robust_log@2` for a fixed version. */
+/** Names of registered losses in URLs: `acme/robust_log`, and `acme/robust_log@2` for a fixed version. */
 import { Problem } from '../errors.ts'
 
-export interface OwnName {
+export interface RegisteredName {
   readonly namespace: string
   readonly name: string
   /** Absent: the latest version. */
@@ -14,9 +14,9 @@ const VERSION = /^[1-9]\d{0,8}$/
 /**
  * @throws Problem `unknown-loss` if no loss can have this name
  * @example
- * ownName('acme', 'robust_log@2') // { namespace: 'acme', name: 'robust_log', version: 2 }
+ * registeredName('acme', 'robust_log@2') // { namespace: 'acme', name: 'robust_log', version: 2 }
  */
-export function ownName(namespace: string, nameAndVersion: string): OwnName {
+export function registeredName(namespace: string, nameAndVersion: string): RegisteredName {
   const [name, version, ...rest] = nameAndVersion.split('@')
   const isVersion = version === undefined || VERSION.test(version)
   if (PART.test(namespace) && PART.test(name) && isVersion && rest.length === 0) {
@@ -25,15 +25,15 @@ export function ownName(namespace: string, nameAndVersion: string): OwnName {
   const shown = `${namespace}/${nameAndVersion}`.slice(0, 150)
   throw new Problem(
     'unknown-loss',
-    `there is no loss "${shown}"; a custom loss is called namespace/name, or namespace/name@version`,
+    `there is no loss "${shown}"; a registered loss is called namespace/name, or namespace/name@version`,
   )
 }
 
-/** Whether a term of a composition refers to a custom loss. */
-export function isOwn(name: string): boolean {
+/** Whether a term of a composition refers to a registered loss. */
+export function isRegisteredName(name: string): boolean {
   return name.includes('/')
 }
 
-export function fullName({ namespace, name }: Pick<OwnName, 'namespace' | 'name'>): string {
+export function fullName({ namespace, name }: Pick<RegisteredName, 'namespace' | 'name'>): string {
   return `${namespace}/${name}`
 }

@@ -3,23 +3,26 @@
  * stays valid. Which version is the latest is cached until the store reports a change.
  */
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Problem } from '../errors.ts'
-import { plainly, type ResolvedLoss } from '../losses/define.ts'
-import { use } from '../lru.ts'
+import { type ResolvedLoss, withoutPreset } from '../losses/define.ts'
+import type { ProgramSource } from '../losses/program.ts'
+import { LruCache, putMostRecent } from '../lru.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import {
   type Condition,
   type FoundVersion,
+  type LossPage,
   type LossStore,
   NamespaceFull,
   PreconditionFailed,
   StoreDown,
   type StoredVersion,
 } from '../store/contract.ts'
-import { fullName, type OwnName } from './name.ts'
+import { fullName, type RegisteredName } from './name.ts'
 
-/** A custom loss, ready to be evaluated. */
-export interface OwnLoss {
+/** A registered loss, ready to be evaluated. */
+export interface RegisteredLoss {
   readonly resolved: ResolvedLoss
   readonly stored: StoredVersion
   /** When its name was retired. */
@@ -32,21 +35,28 @@ interface Latest {
   readonly retired: string | null
 }
 
-/** Maximum number of cached losses, and of cached names. */
+/** Maximum number of cached names. */
 const MAX_KEPT = 4096
+/** Maximum number of cached losses, and of the characters of their documents: a loss takes some 30 times as many bytes. */
+const CACHED = { entries: 4096, weight: 2 ** 21 } as const
 
 export class Registry {
   readonly #store: LossStore | undefined
-  readonly #versions = new Map<string, Pick<OwnLoss, 'resolved' | 'stored'>>()
+  readonly #programs: ProgramSource | undefined
+  readonly #versions = new LruCache<string, Pick<RegisteredLoss, 'resolved' | 'stored'>>(CACHED)
   readonly #latest = new Map<string, Latest>()
   /** What was known before a change: good enough while the store is unavailable. */
   readonly #stale = new Map<string, Latest>()
   /** Counts changes. A lookup that began before a change does not tell which version is the latest now. */
   #changes = 0
 
-  /** @param store undefined if nothing is stored */
-  constructor(store: LossStore | undefined) {
+  /**
+   * @param store undefined if nothing is stored
+   * @param programs where the programs of losses are cached for the first request
+   */
+  constructor(store: LossStore | undefined, programs?: ProgramSource) {
     this.#store = store
+    this.#programs = programs
     store?.onChange((change) => this.#forget(change === 'all' ? undefined : fullName(change)))
   }
 
@@ -54,12 +64,12 @@ export class Registry {
     if (this.#store !== undefined) return this.#store
     throw new Problem(
       'not-kept',
-      'custom losses are not stored here (LOSSD_STORE is none); send them with POST /v1/losses:evaluate',
+      'losses cannot be registered here (LOSSD_STORE is none); send them inline, with POST /v1/losses:evaluate',
     )
   }
 
   /** The cached loss; undefined if the store must be asked. */
-  known(name: OwnName): OwnLoss | undefined {
+  known(name: RegisteredName): RegisteredLoss | undefined {
     const latest = this.#latest.get(fullName(name))
     if (latest === undefined) return undefined
     return this.#versionOf(name, latest)
@@ -68,7 +78,7 @@ export class Registry {
   /**
    * @throws Problem `unknown-loss`, `store-down`
    */
-  async find(name: OwnName): Promise<OwnLoss> {
+  async find(name: RegisteredName): Promise<RegisteredLoss> {
     const known = this.known(name)
     if (known !== undefined) return known
     const before = this.#changes
@@ -93,7 +103,7 @@ export class Registry {
     document: unknown,
     resolved: ResolvedLoss,
     condition: Condition | undefined,
-  ): Promise<{ readonly own: OwnLoss; readonly isNew: boolean }> {
+  ): Promise<{ readonly own: RegisteredLoss; readonly isNew: boolean }> {
     const { loss } = resolved
     const [namespace, name] = loss.name.split('/')
     if (name === undefined)
@@ -102,8 +112,22 @@ export class Registry {
     const digest = createHash('sha256').update(text).digest('hex')
     const draft = { namespace, name, id: loss.id, digest, document: text, createdBy: null }
     const { stored, isNew } = await this.ask((store) => store.register(draft, condition))
-    use(this.#versions, keyOf(stored), { resolved, stored }, MAX_KEPT)
-    return { own: await this.find(stored), isNew }
+    this.#versions.set(keyOf(stored), { resolved, stored }, text.length)
+    // It is the latest version, or was when the store took it: looking it up now would not tell more.
+    return { own: { resolved, stored, retired: null }, isNew }
+  }
+
+  /** Losses of a namespace, each in its latest version, without those that are retired. */
+  async list(namespace: string, page: LossPage): Promise<RegisteredLoss[]> {
+    const found = await this.ask((store) => store.list(namespace, page))
+    const losses: RegisteredLoss[] = []
+    for (const { stored, loss } of found) {
+      const known = this.#versions.get(keyOf(stored))
+      losses.push({ ...(known ?? this.#read(stored)), retired: loss.retired })
+      // A page of losses that are not cached takes a while to read, and others want to be served meanwhile.
+      if (known === undefined) await nextTurn()
+    }
+    return losses
   }
 
   /** Queries the store, and turns its errors into problems. */
@@ -131,26 +155,30 @@ export class Registry {
     await this.#store?.close()
   }
 
-  #keep({ stored, loss }: FoundVersion, before: number): OwnLoss {
-    const key = keyOf(stored)
-    const kept = this.#versions.get(key) ?? {
-      resolved: plainly(checkDefinition(JSON.parse(stored.document), '')),
-      stored,
-    }
-    use(this.#versions, key, kept, MAX_KEPT)
+  #keep({ stored, loss }: FoundVersion, before: number): RegisteredLoss {
+    const kept = this.#versions.get(keyOf(stored)) ?? this.#read(stored)
     const latest = { version: loss.latest, retired: loss.retired }
-    use(this.#stale, fullName(stored), latest, MAX_KEPT)
+    putMostRecent(this.#stale, fullName(stored), latest, MAX_KEPT)
     if (this.#store!.hearsChanges && before === this.#changes)
-      use(this.#latest, fullName(stored), latest, MAX_KEPT)
+      putMostRecent(this.#latest, fullName(stored), latest, MAX_KEPT)
     return { ...kept, retired: loss.retired }
   }
 
-  #staleOf(name: OwnName): OwnLoss | undefined {
+  #read(stored: StoredVersion): Pick<RegisteredLoss, 'resolved' | 'stored'> {
+    const loss = checkDefinition(JSON.parse(stored.document), '', undefined, this.#programs)
+    return this.#versions.set(
+      keyOf(stored),
+      { resolved: withoutPreset(loss), stored },
+      stored.document.length,
+    )
+  }
+
+  #staleOf(name: RegisteredName): RegisteredLoss | undefined {
     const latest = this.#stale.get(fullName(name))
     return latest && this.#versionOf(name, latest)
   }
 
-  #versionOf(name: OwnName, latest: Latest): OwnLoss | undefined {
+  #versionOf(name: RegisteredName, latest: Latest): RegisteredLoss | undefined {
     const found = this.#versions.get(keyOf({ ...name, version: name.version ?? latest.version }))
     return found && { ...found, retired: latest.retired }
   }
@@ -170,7 +198,7 @@ function keyOf(stored: Pick<StoredVersion, 'namespace' | 'name' | 'version'>): s
   return `${fullName(stored)}@${stored.version}`
 }
 
-function unknown(name: OwnName): Problem {
+function unknown(name: RegisteredName): Problem {
   const version = name.version === undefined ? '' : `@${name.version}`
   return new Problem(
     'unknown-loss',

@@ -14,7 +14,8 @@ import type { Definition } from '../losses/custom.ts'
 import type { Loss, Params, ResolvedLoss } from '../losses/define.ts'
 import { holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
-import { isOwn } from '../registry/name.ts'
+import { isRegisteredName } from '../registry/name.ts'
+import { findServable } from '../registry/retirement.ts'
 import {
   AnalysisSchema,
   AnalyzeBody,
@@ -25,16 +26,15 @@ import {
   ExplanationSchema,
 } from '../schemas/analysis.ts'
 import { checkRequest } from '../schemas/check.ts'
+import { resolveLoss } from '../schemas/find-loss.ts'
 import { definitionOfFormula } from '../schemas/formula-source.ts'
 import { createDefinitionSource } from '../schemas/inline.ts'
-import { OwnAddress } from '../schemas/openapi.ts'
-import { checkOptions } from '../schemas/params.ts'
-import { resolveLoss } from '../schemas/resolve-loss.ts'
+import { RegisteredAddress } from '../schemas/openapi.ts'
+import { checkOptions } from '../schemas/options.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
 import { formats } from '../wire/index.ts'
 import { parseJson } from '../wire/json/parse-json.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { findServable } from './registry.ts'
 
 /** A loss, and how the thread finds it. */
 interface Subject {
@@ -58,7 +58,7 @@ const Tensors = Type.Object(
 )
 
 const routes: Routes = (app, context) => {
-  const definitions = createDefinitionSource()
+  const definitions = createDefinitionSource(context.programs)
   const inline = (body: Record<string, unknown>) => subjectOf(body, context, definitions)
 
   const analyze = {
@@ -115,7 +115,7 @@ const routes: Routes = (app, context) => {
     ],
     [
       '/v1/losses/:namespace/:name',
-      { operationId: 'Own', params: OwnAddress },
+      { operationId: 'Own', params: RegisteredAddress },
       (request) => subjectOfName(request.params as Address, context),
     ],
   ]
@@ -170,7 +170,7 @@ async function subjectOfName({ namespace, name }: Address, context: RouteContext
     const resolved = resolveLoss(context.catalog, name)
     return { resolved, source: { name: resolved.loss.name } }
   }
-  const { resolved, stored } = await findServable(context, { namespace, name })
+  const { resolved, stored } = await findServable(context.registry, { namespace, name })
   return { resolved, source: { definition: JSON.parse(stored.document) } }
 }
 
@@ -184,7 +184,7 @@ async function subjectOf(
   if (given.length !== 1)
     throw problemAt('missing-input', '/loss', 'send one of loss, definition and formula')
   if (typeof body.loss === 'string') {
-    if (!isOwn(body.loss)) return subjectOfName({ name: body.loss }, context)
+    if (!isRegisteredName(body.loss)) return subjectOfName({ name: body.loss }, context)
     const [namespace, ...rest] = body.loss.split('/')
     return subjectOfName({ namespace, name: rest.join('/') }, context)
   }

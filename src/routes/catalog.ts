@@ -1,12 +1,13 @@
 /** The catalog: the list of losses, and everything about one of them, read from its definition. */
 import { Type } from '@sinclair/typebox'
 import { toLatex } from '../language/latex.ts'
-import { KINDS, type Loss } from '../losses/define.ts'
+import { axesText, KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
-import { resolveLoss } from '../schemas/resolve-loss.ts'
+import { resolveLoss } from '../schemas/find-loss.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
+import { sendDescription } from './loss-page.ts'
 
 const closed = { additionalProperties: false } as const
 const words = Type.Array(Type.String())
@@ -23,7 +24,6 @@ const Listed = Type.Object(
       Type.Object(
         {
           ...summary,
-          couples: Type.Optional(summary.couples),
           version: Type.Optional(Type.Integer()),
           created: Type.Optional(Type.String()),
         },
@@ -37,14 +37,14 @@ const Listed = Type.Object(
   closed,
 )
 
-/** Own losses of one page. */
+/** Registered losses per page. */
 const PAGE = 100
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
 
 /** The description of a loss, from the catalog or custom. */
 export const describedSchema = {
   ...summary,
-  formula: Type.String({ description: 'In the loss language.' }),
+  formula: Type.String({ description: 'In the formula language.' }),
   latex: Type.String(),
   denominator: Type.Optional(
     Type.String({ description: 'What each value adds to the denominator of the mean.' }),
@@ -84,22 +84,18 @@ const routes: Routes = (app, context) => {
   const engines = createEngineSupport(context)
   const tags = ['catalog']
   const listed = {
-    losses: catalog.losses.map(({ name, family, couples, about, aliases }) => ({
-      name,
-      family,
-      couples,
-      about,
-      aliases,
-    })),
+    losses: catalog.losses.map(summaryOf),
   }
 
   const list = {
     tags,
     operationId: 'listLosses',
-    summary: 'All losses of the catalog; with a namespace, the own losses in it',
+    summary: 'All losses of the catalog; with a namespace, its registered losses',
     querystring: Type.Object({
-      namespace: Type.Optional(Type.String({ description: 'Of own losses.', examples: ['acme'] })),
-      after: Type.Optional(Type.String({ description: 'Name of the last own loss of the page before.' })),
+      namespace: Type.Optional(
+        Type.String({ description: 'Lists the registered losses of this namespace.', examples: ['acme'] }),
+      ),
+      after: Type.Optional(Type.String({ description: 'The name of the last loss on the previous page.' })),
     }),
     response: { 200: Listed },
     'x-problems': [422, 501, 503],
@@ -107,7 +103,8 @@ const routes: Routes = (app, context) => {
   app.get<{ Querystring: { namespace?: string; after?: string } }>(
     '/v1/losses',
     { schema: list },
-    ({ query }) => (query.namespace === undefined ? listed : listOwn(context, query.namespace, query.after)),
+    ({ query }) =>
+      query.namespace === undefined ? listed : listRegistered(context, query.namespace, query.after),
   )
 
   const one = {
@@ -120,28 +117,24 @@ const routes: Routes = (app, context) => {
     response: { 200: Described },
     'x-problems': [404, 414],
   }
-  app.get<{ Params: { name: string } }>('/v1/losses/:name', { schema: one }, ({ params }) => {
-    const loss = resolveLoss(catalog, params.name).loss
-    return describeLoss(loss, engines)
+  app.get<{ Params: { name: string } }>('/v1/losses/:name', { schema: one }, (request, reply) => {
+    const { loss } = resolveLoss(catalog, request.params.name)
+    return sendDescription(request, reply, describeLoss(loss, engines))
   })
 }
 
 export default routes
 
+function summaryOf({ name, family, couples, about, aliases }: Loss) {
+  return { name, family, couples, about, aliases }
+}
+
 /** Without retired ones. */
-async function listOwn({ registry }: RouteContext, namespace: string, after: string | undefined) {
+async function listRegistered({ registry }: RouteContext, namespace: string, after: string | undefined) {
   const page = { limit: PAGE, ...(after === undefined ? {} : { after: { namespace, name: after } }) }
-  const found = await registry.ask((store) => store.list(namespace, page))
-  const losses = found.map(({ stored: { name, version, created, document } }) => {
-    const { about = '' } = JSON.parse(document) as { about?: string }
-    return {
-      name: `${namespace}/${name}`,
-      family: 'custom',
-      about,
-      aliases: [],
-      version,
-      created,
-    }
+  const found = await registry.list(namespace, page)
+  const losses = found.map(({ stored: { version, created }, resolved: { loss } }) => {
+    return { ...summaryOf(loss), version, created }
   })
   return { losses, ...(found.length === PAGE ? { next: found.at(-1)!.stored.name } : {}) }
 }
@@ -158,10 +151,10 @@ export function describeLoss(loss: Loss, engines: (loss: Loss) => EngineSupport)
     latex: toLatex(loss.formula, axesOf(loss)),
     ...(loss.denominator === undefined ? {} : { denominator: loss.denominator.source.trim() }),
     inputs: Object.entries(loss.inputs).map(
-      ([input, { axes, perClass, kind, differentiable, optional, about: meaning }]) => {
+      ([input, { axes, sizes, perClass, kind, differentiable, optional, about: meaning }]) => {
         return {
           name: input,
-          axes: axes.join(','),
+          axes: axesText({ axes, sizes }),
           perClass,
           kind,
           means: KINDS[kind],

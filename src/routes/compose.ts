@@ -1,18 +1,18 @@
 /** POST /v1/losses:compose: a weighted sum of losses over shared tensors. Its terms run concurrently. */
 import type { JobTiming } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
-import { isOwn } from '../registry/name.ts'
+import { isRegisteredName } from '../registry/name.ts'
+import { findServable } from '../registry/retirement.ts'
 import { type Composition, checkComposition, MAX_TERMS, type TermLosses } from '../schemas/compose.ts'
+import { resolveLoss } from '../schemas/find-loss.ts'
 import { createDefinitionSource, type DefinitionSource } from '../schemas/inline.ts'
 import { compositionSchema } from '../schemas/openapi.ts'
-import { resolveLoss } from '../schemas/resolve-loss.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { type EncodedResponse, type Received, registerExchange } from './exchange.ts'
-import { findServable } from './registry.ts'
 
 const routes: Routes = (app, context) => {
-  const definitions = createDefinitionSource()
+  const definitions = createDefinitionSource(context.programs)
   const handle = async (received: Received) => {
     const losses = await lossesOf(received.decoded.options.get('terms'), context, definitions)
     return compose(context, received, losses)
@@ -28,16 +28,16 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-/** The losses of all terms: own ones that memory does not know are looked up in the store first. */
+/** The losses of all terms. Custom losses that are not cached are looked up in the store first. */
 async function lossesOf(
   terms: unknown,
   context: RouteContext,
   definitions: DefinitionSource,
 ): Promise<TermLosses> {
   const own = new Map<string, ResolvedLoss>()
-  for (const name of ownNamesIn(terms)) {
+  for (const name of registeredNamesIn(terms)) {
     const [namespace, ...rest] = name.split('/')
-    own.set(name, (await findServable(context, { namespace, name: rest.join('/') })).resolved)
+    own.set(name, (await findServable(context.registry, { namespace, name: rest.join('/') })).resolved)
   }
   return {
     resolve: (loss, place) =>
@@ -49,10 +49,10 @@ async function lossesOf(
 }
 
 /** Before terms have been checked: whatever looks like a name. */
-function ownNamesIn(terms: unknown): ReadonlySet<string> {
+function registeredNamesIn(terms: unknown): ReadonlySet<string> {
   const list: readonly { loss?: unknown }[] = Array.isArray(terms) ? terms.slice(0, MAX_TERMS) : []
   const names = list.map((term) => term?.loss).filter((loss) => typeof loss === 'string')
-  return new Set(names.filter(isOwn))
+  return new Set(names.filter(isRegisteredName))
 }
 
 async function compose(

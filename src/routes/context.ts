@@ -9,6 +9,7 @@ import type { Config } from '../config.ts'
 import type { Connections } from '../connections.ts'
 import type { Engine } from '../engines/contract.ts'
 import type { Catalog } from '../losses/catalog.ts'
+import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
@@ -25,6 +26,8 @@ declare module 'fastify' {
 export interface RouteContext {
   readonly config: Config
   readonly catalog: Catalog
+  /** All programs, so that each is made once. */
+  readonly programs: ProgramSource
   readonly plans: RequestPlanSource
   /** Registered custom losses. */
   readonly registry: Registry

@@ -1,44 +1,47 @@
 /**
- * Which engines support a loss. The engine is asked with the program of the loss's first example, or of the usual
+ * Which engines support a loss. The engine is asked with the program of the loss's first example, or of a typical
  * request of a custom loss.
  */
 import { defaultSignature } from '../losses/custom.ts'
 import type { Loss } from '../losses/define.ts'
-import { createProgramSource } from '../losses/program.ts'
+import { LruCache } from '../lru.ts'
 import type { Precision } from '../tensor.ts'
-import { formats } from '../wire/index.ts'
+import { decodeObject } from '../wire/index.ts'
 import type { RouteContext } from './context.ts'
 
 /** Names of engines, in the order in which they are tried. */
 export type EngineSupport = Readonly<Record<Precision, readonly string[]>>
 
-/** Caches its results, because asking may compile a kernel. */
+/** Maximum number of cached results. */
+const MAX_KEPT = 1024
+
+/** Caches its results by what a loss computes, because asking may compile a kernel. */
 export function createEngineSupport({
   catalog,
+  programs,
   plans,
   engine,
   config,
-}: Pick<RouteContext, 'catalog' | 'plans' | 'engine' | 'config'>): (loss: Loss) => EngineSupport {
-  const known = new WeakMap<Loss, EngineSupport>()
-  const json = formats.find(({ name }) => name === 'json')!
-  const programs = createProgramSource()
+}: Pick<RouteContext, 'catalog' | 'programs' | 'plans' | 'engine' | 'config'>): (
+  loss: Loss,
+) => EngineSupport {
+  const known = new LruCache<string, EngineSupport>({ entries: MAX_KEPT, weight: 0 })
   const programOf = (loss: Loss) => {
     const [example] = loss.examples
     if (example === undefined || loss.family === 'custom')
       return programs(loss, defaultSignature(loss)).program
     const { inputs, params } = example
-    const body = Buffer.from(JSON.stringify({ ...inputs, ...(params === undefined ? {} : { params }) }))
-    return plans(catalog.resolve(loss.name)!, json.decode(body, config)).program.program
+    const decoded = decodeObject({ ...inputs, ...(params === undefined ? {} : { params }) }, config)
+    return plans(catalog.resolve(loss.name)!, decoded).program.program
   }
   return (loss) => {
-    const found = known.get(loss)
+    const found = known.get(loss.id)
     if (found !== undefined) return found
     const program = programOf(loss)
     const made = {
       float32: engine.serving(program, 'float32'),
       float64: engine.serving(program, 'float64'),
     }
-    known.set(loss, made)
-    return made
+    return known.set(loss.id, made, 0)
   }
 }

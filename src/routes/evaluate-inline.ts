@@ -1,4 +1,4 @@
-/** POST /v1/losses:evaluate: a custom loss that is sent with the request, as a definition or only as a formula. */
+/** POST /v1/losses:evaluate: an inline loss, sent with the request, as a definition or only as a formula. */
 import { createInlineSource } from '../schemas/inline.ts'
 import { inlineSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
@@ -7,7 +7,7 @@ import { evaluate } from './evaluate.ts'
 import { type Received, registerExchange } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
-  const inline = createInlineSource()
+  const inline = createInlineSource(context.programs)
   const handle = (received: Received) => {
     const { resolved, request } = inline(received.decoded)
     return evaluate(resolved, context, received, request)

@@ -7,17 +7,17 @@ import type { FastifyRequest } from 'fastify'
 import type { JobResult } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
+import { resolveLoss } from '../schemas/find-loss.ts'
 import { lossSchema } from '../schemas/openapi.ts'
-import { resolveLoss } from '../schemas/resolve-loss.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
-import { type EncodedResponse, type Received, registerExchange, type Target } from './exchange.ts'
+import { type EncodedResponse, type LossHandler, type Received, registerExchange } from './exchange.ts'
 
 const routes: Routes = (app, context) => {
   const { catalog } = context
   for (const { name } of catalog.losses) {
     const resolved = resolveLoss(catalog, name)
-    const target = targetOf(resolved, context)
+    const target = handlerOf(resolved, context)
     const schema = lossSchema(resolved.loss, formats)
     registerExchange(app, context, { path: `/v1/losses/${name}`, schema, target: () => target })
   }
@@ -25,14 +25,14 @@ const routes: Routes = (app, context) => {
     path: '/v1/losses/:name',
     schema: { hide: true },
     target: ({ params }: FastifyRequest) =>
-      targetOf(resolveLoss(catalog, (params as { name: string }).name), context),
+      handlerOf(resolveLoss(catalog, (params as { name: string }).name), context),
   })
 }
 
 export default routes
 
 /** A loss as a target of requests, wherever it comes from. */
-export function targetOf(resolved: ResolvedLoss, context: RouteContext): Target {
+export function handlerOf(resolved: ResolvedLoss, context: RouteContext): LossHandler {
   return { name: resolved.loss.name, handle: (received) => evaluate(resolved, context, received) }
 }
 

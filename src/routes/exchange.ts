@@ -1,16 +1,14 @@
 /**
- * The request/response cycle that all tensor routes share: one exchange per request, from its headers to the last
- * byte of its response. It begins in Fastify's first hook and writes to the connection itself, because the steps of
- * Fastify in between (a parser's async resource, validation, payload hooks) cost as much as a small loss. Failures
- * are passed to Fastify, which responds with a problem document.
+ * The request/response cycle that all tensor routes share: one exchange per request, from its headers to the last byte
+ * of its response. Failures are passed to Fastify, which responds with a problem document.
  */
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import type { JobResult, JobTiming } from '../batching/job.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Chunks, Decoded } from '../wire/define.ts'
-import { formatOf } from '../wire/index.ts'
-import { allocate, releaseChunks, retainedBytes } from '../wire/slab.ts'
+import { decodeBody, formatOf } from '../wire/index.ts'
+import { allocate, releaseChunks, retainedBytes } from '../wire/response-slab.ts'
 import { codingFor, pack } from './content-encoding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
@@ -54,18 +52,22 @@ export interface ExchangeRoute {
   readonly path: string
   readonly schema: FastifySchema
   /** Selects the target of a request by its path, before its body is read. Throws a Problem. */
-  readonly target: (request: FastifyRequest) => Target
+  readonly target: (request: FastifyRequest) => LossHandler
 }
 
 /** What computes a response: one loss, one composition ... */
-export interface Target {
+export interface LossHandler {
   /** Its name in the metrics. */
   readonly name: string
   /** Computes the response, or throws a Problem. */
   readonly handle: (received: Received) => EncodedResponse | Promise<EncodedResponse>
 }
 
-/** Registers the route. Requests that cannot be served are rejected before their body is read. */
+/**
+ * Registers the route. Requests that cannot be served are rejected before their body is read. An exchange begins in
+ * Fastify's first hook and writes to the connection itself, because the steps of Fastify in between (a parser's async
+ * resource, validation, payload hooks) cost as much as a small loss.
+ */
 export function registerExchange(app: FastifyInstance, context: RouteContext, route: ExchangeRoute) {
   app.post(route.path, {
     schema: route.schema,
@@ -86,7 +88,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   readonly #reply: FastifyReply
   readonly #response: ServerResponse
   readonly #handOver: (error: Error) => void
-  #target: Target | undefined
+  #target: LossHandler | undefined
   #formats: Formats | undefined
   #deadlineMs = 0
   /** When the whole body had arrived. */
@@ -190,7 +192,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   #answer(bytes: Uint8Array, body: Body) {
     this.#started = performance.now()
     try {
-      this.decoded = this.#formats!.input.decode(bytes, this.#context.config)
+      this.decoded = decodeBody(this.#formats!.input, bytes, this.#context.config)
       const encoded = this.#target!.handle(this)
       if (encoded instanceof Promise) void this.#finishLater(encoded, body)
       else this.#finish(encoded, body)
@@ -223,7 +225,7 @@ class Exchange implements Received, Receiver, PendingWrite {
 
   /** Compresses a response if it is large enough and the client accepts it. */
   #codingOf(parts: Chunks): string | undefined {
-    if (lengthOf(parts) < this.#context.config.compressBytes || this.#formats!.output.name !== 'json') return
+    if (!this.#formats!.output.compresses || lengthOf(parts) < this.#context.config.compressBytes) return
     return codingFor(this.#request.raw.headers['accept-encoding'] as string | undefined)
   }
 

@@ -2,7 +2,7 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { problemAt } from '../errors.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { DATA_ISSUES, DESIRED_PROPERTIES, GUIDE, OTHER_WORDS, TASKS } from '../losses/guide.ts'
+import { DATA_ISSUES, DESIRED_PROPERTIES, guideFor, SYNONYMS, TASKS } from '../losses/guide.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Routes } from './context.ts'
 
@@ -58,9 +58,10 @@ const schema = {
 }
 
 const routes: Routes = (app, { catalog }) => {
+  const guide = guideFor(catalog.losses)
   app.get<{ Querystring: Record<string, unknown> }>('/v1/guide', { schema }, ({ query }) => {
     const filters = Object.entries(query).map(([name, value]) => checked(name, value))
-    const advice = GUIDE.filter((entry) => filters.every(([name, value]) => entry[name] === value))
+    const advice = guide.filter((entry) => filters.every(([name, value]) => entry[name] === value))
     return {
       tasks: TASKS,
       troubles: DATA_ISSUES,
@@ -94,7 +95,7 @@ function checked(name: string, value: unknown): [Filter, string] {
 
 function hint(given: string, words: readonly string[]): string {
   const called = given.toLowerCase()
-  const others = Object.hasOwn(OTHER_WORDS, called) ? OTHER_WORDS[called] : []
+  const others = Object.hasOwn(SYNONYMS, called) ? SYNONYMS[called] : []
   const meant = others.filter((word) => words.includes(word))
   return meant.length === 0 ? didYouMean(given, words) : suggesting(...meant)
 }

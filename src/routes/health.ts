@@ -29,7 +29,8 @@ const ready = {
         device: Type.String(),
         reason: Type.String({ description: 'Why this engine.' }),
         store: Type.String({
-          description: 'Of own losses: `none`, `up`, or why it is down; the service stays ready then.',
+          description:
+            'The store of registered losses: `none`, `up`, or why it is down. The service is ready even if it is down.',
         }),
         queue: Type.Object(
           { jobs: whole, elements: whole, bytes: whole },
@@ -45,7 +46,8 @@ const routes: Routes = (app, { engine, batcher, connections, registry }) => {
   app.get('/health/live', { schema: live }, () => ({ status: 'live' }))
 
   app.get('/health/ready', { schema: ready }, async () => {
-    if (connections.isClosing) throw new Problem('draining', 'no new work is taken', { retryAfter: 1 })
+    if (connections.isClosing)
+      throw new Problem('draining', 'the service is shutting down', { retryAfter: 1 })
     if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
     const { name, device, reason } = engine.info
     const store = await registry.storeState()

@@ -1,22 +1,25 @@
-/** Registering, showing, listing and retiring custom losses. routes/evaluate-own.ts evaluates them. */
+/** Registering, showing, listing and retiring losses. routes/evaluate-registered.ts evaluates them. */
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, problemAt } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
-import { type Loss, plainly, type ResolvedLoss } from '../losses/define.ts'
+import { type Loss, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import { checkExamples } from '../registry/examples.ts'
-import { fullName, ownName } from '../registry/name.ts'
-import type { OwnLoss } from '../registry/registry.ts'
+import { fullName, registeredName } from '../registry/name.ts'
+import type { RegisteredLoss } from '../registry/registry.ts'
+import { deprecationOf, findServable } from '../registry/retirement.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
 import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
-import { bodySchemaOf, OwnAddress } from '../schemas/openapi.ts'
+import { bodySchemaOf, RegisteredAddress } from '../schemas/openapi.ts'
+import { WarningSchema } from '../schemas/warnings.ts'
 import type { Condition, StoredVersion } from '../store/contract.ts'
-import { formats } from '../wire/index.ts'
+import { decodeObject } from '../wire/index.ts'
 import { parseJson } from '../wire/json/parse-json.ts'
 import { describedSchema, describeLoss } from './catalog.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
+import { sendDescription } from './loss-page.ts'
 
 const closed = { additionalProperties: false } as const
 const tags = ['custom']
@@ -29,12 +32,13 @@ const versioned = {
   createdBy: Type.Union([Type.String(), Type.Null()]),
 }
 const Version = Type.Object(versioned, closed)
-const Own = Type.Object(
+const Registered = Type.Object(
   {
     ...describedSchema,
     ...versioned,
     retired: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
     definition: Type.Unsafe({ $ref: 'Definition#' }),
+    warnings: Type.Array(WarningSchema, { description: 'Quotients and logarithms that are never finite.' }),
   },
   closed,
 )
@@ -58,12 +62,12 @@ const routes: Routes = (app, context) => {
     description:
       'Sending the same document again responds with 200 and the existing version. `If-None-Match: *` only creates a name; `If-Match` with the ETag of the latest version only adds the version after it.',
     body: { content: { 'application/json': { schema: Type.Unsafe({ $ref: 'Definition#' }) } } },
-    response: { 200: Own, 201: Own },
+    response: { 200: Registered, 201: Registered },
     'x-problems': [400, 412, 413, 422, 429, 501, 503],
   }
   app.post('/v1/losses', { schema: register }, async (request, reply) => {
     const document = documentOf(request.body as Uint8Array)
-    const resolved = plainly(checkDefinition(document, ''))
+    const resolved = withoutPreset(checkDefinition(document, '', undefined, context.programs))
     holdExamples(document as Definition, resolved, context)
     const { own, isNew } = await registry.register(document, resolved, conditionOf(request))
     tell(reply, own)
@@ -73,23 +77,23 @@ const routes: Routes = (app, context) => {
 
   const one = {
     tags,
-    operationId: 'describeOwnLoss',
-    summary: 'One custom loss, by default its latest version',
-    params: OwnAddress,
-    response: { 200: Own },
+    operationId: 'describeRegisteredLoss',
+    summary: 'One registered loss, by default its latest version',
+    params: RegisteredAddress,
+    response: { 200: Registered },
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name', { schema: one }, async (request, reply) => {
-    const own = await findServable(context, request.params)
+    const own = await findServable(registry, request.params)
     tell(reply, own)
-    return shown(own, engines)
+    return sendDescription(request, reply, shown(own, engines))
   })
 
   const versions = {
     tags,
     operationId: 'listVersions',
-    summary: 'The versions of a custom loss, the newest first',
-    params: OwnAddress,
+    summary: 'The versions of a registered loss, the newest first',
+    params: RegisteredAddress,
     querystring: Type.Object({ before: Type.Optional(Type.Integer({ minimum: 1 })) }),
     response: { 200: Type.Object({ versions: Type.Array(Version) }, closed) },
     'x-problems': [...problems, 422],
@@ -98,7 +102,7 @@ const routes: Routes = (app, context) => {
     '/v1/losses/:namespace/:name/versions',
     { schema: versions },
     async (request) => {
-      const { namespace, name } = ownName(request.params.namespace, request.params.name)
+      const { namespace, name } = registeredName(request.params.namespace, request.params.name)
       const page = { limit: PAGE, ...beforeOf(request.query.before) }
       const found = await registry.ask((store) => store.versions(namespace, name, page))
       if (found.length === 0 && page.before === undefined)
@@ -109,23 +113,23 @@ const routes: Routes = (app, context) => {
 
   const schema = {
     tags,
-    operationId: 'ownLossSchema',
-    summary: 'JSON Schema of a request to a custom loss',
-    params: OwnAddress,
+    operationId: 'registeredLossSchema',
+    summary: 'JSON Schema of a request to a registered loss',
+    params: RegisteredAddress,
     response: { 200: Type.Record(Type.String(), Type.Unknown()) },
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name/schema', { schema }, async ({ params: address }) =>
-    bodySchemaOf((await findServable(context, address)).resolved.loss),
+    bodySchemaOf((await findServable(registry, address)).resolved.loss),
   )
 
   const retire = {
     tags,
     operationId: 'retireLoss',
-    summary: 'Retire a custom loss',
+    summary: 'Retire a registered loss',
     description:
       'Afterwards the bare name responds with 410. Versions that are requested explicitly continue to work, with a Deprecation header. `purge=true` deletes everything.',
-    params: OwnAddress,
+    params: RegisteredAddress,
     querystring: Type.Object({ purge: Type.Optional(Type.Boolean()) }),
     response: { 200: Removed },
     'x-problems': [...problems, 422],
@@ -134,7 +138,7 @@ const routes: Routes = (app, context) => {
     '/v1/losses/:namespace/:name',
     { schema: retire },
     async ({ params: address, query }) => {
-      const own = ownName(address.namespace, address.name)
+      const own = registeredName(address.namespace, address.name)
       if (own.version !== undefined)
         throw problemAt('invalid-value', '/name', 'a single version cannot be removed')
       const isPurge = query.purge === 'true' || query.purge === ''
@@ -150,22 +154,6 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
-/** @throws Problem `gone` for the bare name of a retired loss */
-export async function findServable({ registry }: RouteContext, address: Address['Params']): Promise<OwnLoss> {
-  const name = ownName(address.namespace, address.name)
-  const own = await registry.find(name)
-  if (name.version === undefined && own.retired !== null) throw gone(own)
-  return own
-}
-
-function gone({ stored, retired }: OwnLoss): Problem {
-  const { version } = stored
-  return new Problem(
-    'gone',
-    `${fullName(stored)} was retired on ${retired}; its versions up to @${version} are still available`,
-  )
-}
-
 /** @throws Problem `payload-too-large`, `malformed-json` */
 function documentOf(bytes: Uint8Array | undefined): unknown {
   if (bytes !== undefined && bytes.length > 2 * MAX_DEFINITION_BYTES) {
@@ -180,10 +168,11 @@ function documentOf(bytes: Uint8Array | undefined): unknown {
 }
 
 /** Checks the examples of a definition before it is stored. */
-function holdExamples(definition: Definition, resolved: ResolvedLoss, { plans, config }: RouteContext) {
-  const json = formats.find(({ name }) => name === 'json')!
-  const decode = (body: object) => json.decode(Buffer.from(JSON.stringify(body)), config)
-  checkExamples(definition, (body) => evaluateExactly(resolved, decode(body), plans))
+function holdExamples({ examples }: Definition, resolved: ResolvedLoss, { plans, config }: RouteContext) {
+  const { inputs } = resolved.loss
+  checkExamples({ ...(examples && { examples }), inputs }, (body) =>
+    evaluateExactly(resolved, decodeObject(body, config), plans),
+  )
 }
 
 /** @throws Problem `invalid-value` for an ETag that lossd did not create */
@@ -200,22 +189,21 @@ function conditionOf({ headers }: FastifyRequest): Condition | undefined {
   return { follows: Number(version[1]) }
 }
 
-function tell(reply: FastifyReply, { stored, retired }: OwnLoss) {
+function tell(reply: FastifyReply, { stored, retired }: RegisteredLoss) {
   reply.header('ETag', `"${stored.version}"`)
   if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
 }
 
-/** The time of the retirement in seconds (RFC 9745). */
-export function deprecationOf(retired: string): string {
-  return `@${Math.floor(Date.parse(retired) / 1000)}`
-}
-
-function shown({ resolved: { loss }, stored, retired }: OwnLoss, engines: (loss: Loss) => EngineSupport) {
+function shown(
+  { resolved: { loss }, stored, retired }: RegisteredLoss,
+  engines: (loss: Loss) => EngineSupport,
+) {
   return {
     ...describeLoss(loss, engines),
     ...versionOf(stored),
     retired,
     definition: JSON.parse(stored.document) as object,
+    warnings: loss.warnings ?? [],
   }
 }
 

@@ -1,8 +1,6 @@
 /**
- * Response coalescing: responses that become ready in one event loop iteration are sent together at its end. A
- * client on the same machine is woken up for every response that finds it waiting, and that costs as much as a
- * small loss. When several responses arrive together, only the first one wakes it up. This file does not write
- * anything itself. It also provides backpressure: it counts the responses that clients have not read yet.
+ * Response coalescing and backpressure: responses that become ready in one event loop iteration are sent together at
+ * its end, and the responses that clients have not read yet are counted.
  */
 import type { Socket } from 'node:net'
 import { Problem } from '../errors.ts'
@@ -16,6 +14,11 @@ export interface PendingWrite {
 /** The longest time that a response waits for others, in addition to the time that one of them takes. */
 const LONGEST_MS = 1
 
+/**
+ * A client on the same machine is woken up for every response that finds it waiting, and that costs as much as a small
+ * loss. When several responses arrive together, only the first one wakes it up. This class does not write anything
+ * itself.
+ */
 export class ResponseCoalescer {
   #ready: PendingWrite[] = []
   /** When the first one was added. */

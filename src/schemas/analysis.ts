@@ -2,7 +2,8 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { problemAt } from '../errors.ts'
-import { expected } from './params.ts'
+import { formulaSchema } from './definition.ts'
+import { expectationMessage } from './options.ts'
 
 const closed = { additionalProperties: false } as const
 const anything = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
@@ -40,7 +41,7 @@ const asked = {
 const source = {
   loss: Type.Optional(Type.String({ description: 'A loss of the catalog, or `namespace/name`.' })),
   definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
-  formula: Type.Optional(Type.String({ description: 'In the loss language.' })),
+  formula: Type.Optional(formulaSchema('In the loss language: one string, or a list of its lines.')),
   axes: Type.Optional(
     Type.Record(Type.String(), Type.String(), { description: 'With `formula`: the axes of its inputs.' }),
   ),
@@ -136,7 +137,7 @@ export function checkBody<T extends TSchema>(schema: T, body: unknown): Static<T
       )
     }
     if (own.$ref === undefined && !Value.Check(own, value))
-      throw problemAt('invalid-value', `/${name}`, expected(own, value))
+      throw problemAt('invalid-value', `/${name}`, expectationMessage(own, value))
   }
   return body as Static<T>
 }

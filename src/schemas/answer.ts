@@ -86,7 +86,7 @@ interface Finishing {
  */
 function finish({ request, silent, factor, scale }: Finishing, name: string, data: Floats): boolean {
   if (silent.length > 0) silence(request, name, data, silent)
-  // The mean over nothing has no gradient, whatever was computed.
+  // The mean of no values has no gradient, whatever was computed.
   if (factor === 0) data.fill(0)
   return scale(data, factor)
 }

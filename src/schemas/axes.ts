@@ -4,9 +4,10 @@
  */
 import { many, problemAt } from '../errors.ts'
 import type { Loss, Params } from '../losses/define.ts'
+import { declaredSizes } from '../losses/program.ts'
 import { sizeOf } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import type { Options } from './params.ts'
+import type { RequestOptions } from './options.ts'
 
 /** What the shapes of one request determine. */
 export interface Axes {
@@ -19,6 +20,8 @@ export interface Axes {
 }
 
 interface Draft {
+  /** Axes whose sizes are declared -> the axis or the number that they have the size of. */
+  readonly declared: Readonly<Record<string, string>>
   readonly sizes: Record<string, { size: number; from: string }>
   rest: { shape: readonly number[]; from: string } | undefined
   readonly layouts: Map<string, readonly string[]>
@@ -31,9 +34,9 @@ interface Draft {
 export function matchAxes(
   loss: Loss,
   tensors: ReadonlyMap<string, TensorInfo>,
-  { params, layout }: Pick<Options, 'params' | 'layout'>,
+  { params, layout }: Pick<RequestOptions, 'params' | 'layout'>,
 ): Axes {
-  const draft: Draft = { sizes: {}, rest: undefined, layouts: new Map() }
+  const draft: Draft = { declared: declaredSizes(loss), sizes: {}, rest: undefined, layouts: new Map() }
   for (const [name, tensor] of tensors) {
     if (!loss.inputs[name].trailing) matchInput(loss, draft, name, tensor, params, layout)
   }
@@ -52,7 +55,7 @@ function matchInput(
   name: string,
   { shape }: TensorInfo,
   params: Params,
-  order: Options['layout'],
+  order: RequestOptions['layout'],
 ) {
   const declared = inOrder(declaredAxes(loss, draft, name, shape, params), order)
   const named = declared.filter((axis) => axis !== '...')
@@ -64,7 +67,7 @@ function matchInput(
   for (const axis of declared) {
     const width = axis === '...' ? restRank : 1
     const part = shape.slice(place, place + width)
-    if (axis === '...') matchRest(draft, name, part)
+    if (axis === '...') matchRest(draft, name, part, loss)
     else matchSize(draft, name, axis, part[0])
     place += width
   }
@@ -90,26 +93,21 @@ function declaredAxes(
   params: Params,
 ): readonly string[] {
   const { axes, perClass } = loss.inputs[name]
-  if (perClass) return axesByRank(loss, draft, shape, axes)
+  if (perClass) return axesByRank(draft, shape, axes)
   const movable = axes.includes('classes') && axes.includes('...') && typeof params.class_axis === 'number'
   return movable ? withClassAxis(axes, shape, params.class_axis as number) : axes
 }
 
-/** If it has the rank of the predictions, it has one number per class; with one rank less, one for all classes. */
-function axesByRank(
-  loss: Loss,
-  draft: Draft,
-  shape: readonly number[],
-  axes: readonly string[],
-): readonly string[] {
-  const predictions = Object.keys(loss.inputs)[0]
-  const layout = draft.layouts.get(predictions)!
+/** If it has the rank of the input before it, it has one number per class; with one rank less, one for all classes. */
+function axesByRank(draft: Draft, shape: readonly number[], axes: readonly string[]): readonly string[] {
+  const layout = [...draft.layouts.values()].find((matched) => matched.length > 0)
+  if (layout === undefined) return axes
   const rank = layout.length - (layout.includes('...') ? 1 : 0) + (draft.rest?.shape.length ?? 0)
   return shape.length === rank ? layout : axes
 }
 
 /** Class-major: tensors with rows and classes have the classes first. */
-function inOrder(axes: readonly string[], order: Options['layout']): readonly string[] {
+function inOrder(axes: readonly string[], order: RequestOptions['layout']): readonly string[] {
   if (order === 'row' || !axes.includes('classes') || axes[0] === 'classes') return axes
   return ['classes', ...axes.filter((axis) => axis !== 'classes')]
 }
@@ -124,20 +122,21 @@ function withClassAxis(axes: readonly string[], shape: readonly number[], given:
   return [...axes.filter((axis) => axis !== 'classes'), 'classes']
 }
 
-function matchSize(draft: Draft, name: string, axis: string, size: number) {
-  if (/^\d+$/.test(axis) && size !== Number(axis)) {
-    const detail = `has ${many(size, 'elements')} along an axis that must have ${axis}`
+function matchSize({ declared, sizes }: Draft, name: string, axis: string, size: number) {
+  const source = declared[axis] ?? axis
+  const known = sizes[source]
+  if (/^\d+$/.test(source) && size !== Number(source)) {
+    const which = axis === source ? 'an axis that' : `its axis ${axis}, which`
+    const detail = `has ${many(size, 'elements')} along ${which} must have ${source}`
     throw problemAt('shape-mismatch', `/${name}`, detail)
   }
-  const known = draft.sizes[axis]
   if (known !== undefined && known.size !== size) {
-    throw problemAt(
-      'shape-mismatch',
-      `/${name}`,
-      `has ${along(axis, size)}, but ${known.from} has ${known.size}`,
-    )
+    const [own, other] =
+      axis === source ? [along(axis, size), ''] : [`${size} along its axis ${axis}`, ` ${source}`]
+    throw problemAt('shape-mismatch', `/${name}`, `has ${own}, but ${known.from} has ${known.size}${other}`)
   }
-  draft.sizes[axis] = known ?? { size, from: name }
+  sizes[source] = known ?? { size, from: name }
+  sizes[axis] = sizes[source]
 }
 
 /** `1 class`, `3 along its axis dim`. */
@@ -145,24 +144,30 @@ function along(axis: string, size: number): string {
   return axis.endsWith('s') ? many(size, axis) : `${size} along its axis ${axis}`
 }
 
-function matchRest(draft: Draft, name: string, shape: readonly number[]) {
+function matchRest(draft: Draft, name: string, shape: readonly number[], { family }: Loss) {
   const known = draft.rest
   if (known !== undefined && !sameShape(known.shape, shape)) {
     const [got, want] = [formatShape(shape), formatShape(known.shape)]
     throw problemAt(
       'shape-mismatch',
       `/${name}`,
-      `has shape ${got}, but ${known.from} has ${want}; inputs are not broadcast`,
+      `has shape ${got}, but ${known.from} has ${want}; inputs are not broadcast${family === 'custom' ? numberHint(draft, name, shape) : ''}`,
     )
   }
   draft.rest = known ?? { shape, from: name }
+}
+
+/** One number among tensors may be meant for all rows, which must be declared. */
+function numberHint({ rest }: Draft, name: string, shape: readonly number[]): string {
+  const single = shape.length === 0 ? name : rest!.shape.length === 0 ? rest!.from : undefined
+  return single === undefined ? '' : `. If ${single} is one number for all rows, declare it with the axes ""`
 }
 
 function wrongRank(name: string, shape: readonly number[], declared: readonly string[]) {
   return problemAt(
     'shape-mismatch',
     `/${name}`,
-    `expected axes [${declared.join(', ')}], got shape ${formatShape(shape)}`,
+    `expected ${declared.length === 0 ? 'one number' : `axes [${declared.join(', ')}]`}, got shape ${formatShape(shape)}`,
   )
 }
 

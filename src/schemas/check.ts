@@ -1,8 +1,6 @@
 /**
  * Request validation: decoded body + loss -> a job that cannot fail for reasons that the client could fix, or one
- * precise problem. A request is validated once, after decoding. request-plan.ts decides everything that depends
- * only on the structure of the request; this file checks the numbers; answer.ts turns the engine's values into the
- * response.
+ * precise problem. This file checks the numbers; request-plan.ts decides everything that depends only on the structure.
  */
 import type { Job, JobResult } from '../batching/job.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
@@ -10,7 +8,7 @@ import { cotangentOf, type ReductionSpec } from '../losses/reduction.ts'
 import type { NumericArray } from '../tensor.ts'
 import type { Answer, Decoded } from '../wire/define.ts'
 import { makeAnswer } from './answer.ts'
-import { digest } from './content-hash.ts'
+import { digest } from './array-hash.ts'
 import { readInputs } from './inputs.ts'
 import type { NonfinitePolicy } from './request.ts'
 import type { BatchKey, RequestPlan, RequestPlanSource } from './request-plan.ts'

@@ -12,10 +12,10 @@ import { shortest } from '../tensor.ts'
 import type { Answer, AnswerTensor, Decoded } from '../wire/define.ts'
 import { allFinite, nonFinite } from './answer.ts'
 import { type CheckContext, type CheckedRequest, checkRequest } from './check.ts'
+import { expectationMessage } from './options.ts'
 import { staysFinite } from './overflow-check.ts'
-import { expected } from './params.ts'
 import { COMMON_TENSORS, type NonfinitePolicy, OptionSchemas } from './request.ts'
-import { MOST_TOLD, meantInput, refuse } from './unknown-names.ts'
+import { MAX_REPORTED, strangersIn, suggestInput, throwUnknownNames } from './unknown-names.ts'
 
 /** More terms than anybody adds up. */
 export const MAX_TERMS = 32
@@ -106,7 +106,7 @@ export function checkComposition(losses: TermLosses, decoded: Decoded, context: 
 
 function termsOf({ options }: Decoded, losses: TermLosses): readonly Term[] {
   const strange = [...options.keys()].filter((name) => !Object.hasOwn(ComposeSchemas, name))
-  if (strange.length > 0) refuse(strange.slice(0, MOST_TOLD).map(strangeMember))
+  if (strange.length > 0) throwUnknownNames(strange.slice(0, MAX_REPORTED).map(strangeMember))
   const terms = options.get('terms')
   if (terms === undefined) throw problemAt('missing-input', '/terms', 'is required in a composition')
   refuseIfAny(
@@ -125,7 +125,7 @@ function termsOf({ options }: Decoded, losses: TermLosses): readonly Term[] {
 }
 
 function refuseIfAny(errors: readonly ProblemDetail[]) {
-  if (errors.length > 0) refuse(errors)
+  if (errors.length > 0) throwUnknownNames(errors)
 }
 
 function strangeMember(name: string): ProblemDetail {
@@ -141,13 +141,10 @@ function strangeInTerm(losses: TermLosses, term: unknown, place: number): Proble
   if (typeof term !== 'object' || term === null) return []
   const known = Object.keys(TermSchema.properties)
   const loss = 'loss' in term && typeof term.loss === 'string' ? losses.hint(term.loss) : undefined
-  return Object.keys(term)
-    .filter((name) => !known.includes(name))
-    .slice(0, MOST_TOLD)
-    .map((name) => ({
-      pointer: `/terms/${place}/${pointerToken(name)}`,
-      detail: `is not a member of a term, which has ${known.join(', ')}${termHint(name, known, loss)}`,
-    }))
+  return strangersIn(term, known).map((name) => ({
+    pointer: `/terms/${place}/${pointerToken(name)}`,
+    detail: `is not a member of a term, which has ${known.join(', ')}${termHint(name, known, loss)}`,
+  }))
 }
 
 function termHint(name: string, known: readonly string[], loss: Loss | undefined): string {
@@ -165,7 +162,11 @@ function wrongMember(name: string, { path, schema, value }: ValueError): Problem
       value.length === 0 ? 'must contain at least one term' : `must contain at most ${MAX_TERMS} terms`
     return problemAt('invalid-value', pointer, `${wants}, got ${many(value.length, 'terms')}`)
   }
-  return problemAt('invalid-value', pointer, value === undefined ? 'is missing' : expected(schema, value))
+  return problemAt(
+    'invalid-value',
+    pointer,
+    value === undefined ? 'is missing' : expectationMessage(schema, value),
+  )
 }
 
 /** @throws Problem `unknown-name`, `unknown-loss` */
@@ -176,9 +177,9 @@ function checkInputs(losses: TermLosses, terms: readonly Term[]) {
     const isFree = (input: string) => !Object.hasOwn(inputs, input) && known.includes(input)
     return Object.keys(inputs)
       .filter((input) => !known.includes(input))
-      .slice(0, MOST_TOLD)
+      .slice(0, MAX_REPORTED)
       .map((input) => {
-        const meant = meantInput(loss, input, isFree)
+        const meant = suggestInput(loss, input, isFree)
         const hint = meant === undefined ? didYouMean(input, known) : suggesting(meant)
         const detail = `is not an input of ${loss.name}, which has ${known.join(', ')}${hint}`
         return { pointer: `/terms/${place}/inputs/${pointerToken(input)}`, detail }
@@ -296,7 +297,7 @@ function blaming(
     return Object.hasOwn(names, first) ? ['', names[first], ...rest].join('/') : `/terms/${place}${pointer}`
   }
   const errors = options.errors?.map(
-    ({ pointer, detail }): ProblemDetail => ({ pointer: pointerOf(pointer), detail }),
+    ({ pointer, ...place }): ProblemDetail => ({ ...place, pointer: pointerOf(pointer) }),
   )
   return new Problem(code, `term ${place}: ${message}`, {
     ...options,
@@ -314,7 +315,7 @@ function checkGradients({ options, tensors }: Decoded, terms: readonly CheckedTe
     offered.includes(name) ? [] : [{ name, place }],
   )
   refuseIfAny(
-    strange.slice(0, MOST_TOLD).map(({ name, place }) => {
+    strange.slice(0, MAX_REPORTED).map(({ name, place }) => {
       const detail = `no term reads it; the terms read ${cut(offered.join(', '))}${didYouMean(name, offered)}`
       return { pointer: `/gradients/${place}`, detail }
     }),

@@ -7,20 +7,26 @@ import { Value, type ValueError } from '@sinclair/typebox/value'
 import { Problem, type ProblemDetail, pointerToken, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
 import { RESERVED } from '../language/parse.ts'
-import { customLoss, type Definition, type ParamDefinition } from '../losses/custom.ts'
-import { KINDS, type Loss } from '../losses/define.ts'
-import { ProgramTooLarge } from '../losses/program.ts'
+import { customLoss, type Definition, type ParamDefinition, sourceOf } from '../losses/custom.ts'
+import { KINDS, type Loss, parseAxes } from '../losses/define.ts'
+import { type ProgramSource, ProgramTooLarge } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean } from '../nearest.ts'
 import { isPlainMember } from '../wire/define.ts'
-import { expected } from './params.ts'
+import { expectationMessage } from './options.ts'
 import { COMMON_TENSORS } from './request.ts'
-import { MOST_TOLD } from './unknown-names.ts'
+import { MAX_REPORTED } from './unknown-names.ts'
 
 const closed = { additionalProperties: false } as const
 const text = (maxLength: number, description: string) => Type.String({ maxLength, description })
-const AXES =
-  '^(\\.\\.\\.|[A-Za-z_]\\w{0,31}|[1-9]\\d{0,5})(,(\\.\\.\\.|[A-Za-z_]\\w{0,31}|[1-9]\\d{0,5})){0,7}$'
+const AXIS = '[A-Za-z_]\\w{0,31}'
+const COUNT = '[1-9]\\d{0,5}'
+/** `...`, a number of elements, a name, or a name with the axis or the number that it has the size of. */
+const AXIS_PART = ` *(\\.\\.\\.|${COUNT}|${AXIS}( *= *(${AXIS}|${COUNT}))?) *`
+const AXES = `^(${AXIS_PART}(,${AXIS_PART}){0,7}| *)$`
+/** One string with line breaks, or one string per line. */
+export const formulaSchema = (description: string) =>
+  Type.Union([Type.String(), Type.Array(Type.String({ pattern: '^[^\\r\\n]*$' }))], { description })
 const Word = Type.String({ pattern: '^[A-Za-z_]\\w{0,63}$' })
 
 const InputSchema = Type.Object(
@@ -29,13 +35,17 @@ const InputSchema = Type.Object(
       Type.String({
         pattern: AXES,
         default: '...',
-        description: 'Names of its axes separated by commas, the slowest first; `...` is any number of axes.',
+        description:
+          'Names of its axes separated by commas, the slowest first. `...` is any number of axes; a number is an axis with so many elements; `others=rows` is an axis with the size of `rows`, and `row=3` one with three elements. Empty: one number that all rows share.',
       }),
     ),
     kind: Type.Optional(
       Type.Union(
         Object.keys(KINDS).map((kind) => Type.Literal(kind)),
-        { default: 'real', description: 'What its numbers mean; checked on every request.' },
+        {
+          description:
+            'What its numbers mean; checked on every request. Default: `class` for an input that the formula uses as an index of an axis, `count` for one that an index is computed from, and `real` for any other.',
+        },
       ),
     ),
     differentiable: Type.Optional(
@@ -50,7 +60,8 @@ const InputSchema = Type.Object(
     about: Type.Optional(text(2000, 'One sentence for the docs.')),
     places: Type.Optional(
       Type.String({
-        description: 'For indices: the axis that they index, if it is not called classes.',
+        description:
+          'For indices: the axis that they index. Default: the axis that the formula uses them for, or else `classes`.',
       }),
     ),
   },
@@ -112,11 +123,13 @@ export const DefinitionSchema = Type.Object(
     about: Type.Optional(text(4000, 'What it is, and when to use it.')),
     inputs: Type.Record(Type.String(), InputSchema, { minProperties: 1, maxProperties: 32 }),
     params: Type.Optional(Type.Record(Type.String(), ParamSchema, { maxProperties: 64 })),
-    formula: Type.String({ description: 'In the loss language; its last line is the unreduced value.' }),
+    formula: formulaSchema(
+      'In the loss language, as one string or as a list of lines; the last line is the unreduced value.',
+    ),
     denominator: Type.Optional(
-      Type.String({
-        description: 'What one value adds to the denominator of the mean, in the same language. Default 1.',
-      }),
+      formulaSchema(
+        'What one value adds to the denominator of the mean, in the same language. It must not change with a differentiable input. Default 1.',
+      ),
     ),
     examples: Type.Optional(Type.Array(ExampleSchema, { maxItems: 16 })),
     references: Type.Optional(Type.Array(text(1000, 'A paper or a web page.'), { maxItems: 32 })),
@@ -131,11 +144,17 @@ export const DefinitionSchema = Type.Object(
 /**
  * @param pointer JSON pointer to the document in the body
  * @param name the name of the loss in messages and metrics
+ * @param programs where the program of the usual request is cached for the first one
  * @throws Problem `invalid-value`, `unknown-name`, `formula-invalid`, `too-expensive`
  * @example
  * checkDefinition({ inputs: { x: { differentiable: true } }, formula: 'x^2' }, '/definition').couples // 'element'
  */
-export function checkDefinition(value: unknown, pointer: string, name?: string): Loss {
+export function checkDefinition(
+  value: unknown,
+  pointer: string,
+  name?: string,
+  programs?: ProgramSource,
+): Loss {
   checkShape(value, pointer)
   const definition = value as unknown as Definition
   refuseAny([
@@ -144,18 +163,28 @@ export function checkDefinition(value: unknown, pointer: string, name?: string):
     ...wrongParams(definition, pointer),
   ])
   try {
-    return customLoss(definition, name)
+    return customLoss(definition, name, programs)
   } catch (error) {
-    throw formulaProblem(error, pointer, definition.formula)
+    throw formulaProblem(error, pointer, definition)
   }
 }
 
+/** The formulas of a definition, as it contains them. */
+type FormulaTexts = Pick<Definition, 'formula' | 'denominator'>
+
 /** A fault in a formula as a problem of the request. Any other error is returned as it is. */
-export function formulaProblem(error: unknown, pointer: string, formula: string): unknown {
+export function formulaProblem(
+  error: unknown,
+  pointer: string,
+  { formula, denominator }: FormulaTexts,
+): unknown {
   if (error instanceof ProgramTooLarge) return new Problem('too-expensive', error.message)
   if (!(error instanceof FormulaError)) return error
   const { line, column, detail } = error
-  const place = `${pointer}/${error.at.source === formula ? 'formula' : 'denominator'}`
+  const isInFormula = error.at.source === sourceOf(formula)
+  const text = isInFormula ? formula : denominator
+  const member = `${pointer}/${isInFormula ? 'formula' : 'denominator'}`
+  const place = typeof text === 'object' ? `${member}/${line - 1}` : member
   const summary = `${place}, line ${line}, column ${column}: ${error.problem}`
   return new Problem('formula-invalid', summary, {
     errors: [{ pointer: place, line, column, detail }],
@@ -167,7 +196,7 @@ function checkShape(value: unknown, pointer: string): asserts value is Static<ty
   const errors: ProblemDetail[] = []
   for (const error of Value.Errors(DefinitionSchema, value)) {
     errors.push(detailOf(error, pointer))
-    if (errors.length === MOST_TOLD) break
+    if (errors.length === MAX_REPORTED) break
   }
   refuseAny(errors)
 }
@@ -183,15 +212,37 @@ function detailOf({ path, schema, value, message }: ValueError, pointer: string)
     }
   }
   if (message === 'Expected required property') return { pointer: place, detail: 'is missing' }
-  return { pointer: place, detail: expectedHere(path, schema, value) }
+  const wrong = path === '/formula' || path === '/denominator' ? wrongFormula(value, place) : undefined
+  return wrong ?? { pointer: place, detail: expectedHere(path, schema, value) }
+}
+
+/**
+ * What is wrong with the value of a member that must contain a formula, apart from the formula itself.
+ *
+ * @example
+ * wrongFormula(3, '/formula')?.detail // 'must be a string, or a list of strings: one per line'
+ */
+export function wrongFormula(value: unknown, pointer: string): ProblemDetail | undefined {
+  if (typeof value === 'string') return undefined
+  if (!Array.isArray(value))
+    return { pointer, detail: 'must be a string, or a list of strings: one per line' }
+  const wrong = value.findIndex((line) => typeof line !== 'string' || /[\r\n]/.test(line))
+  if (wrong < 0) return undefined
+  const isText = typeof value[wrong] === 'string'
+  const detail = isText ? 'contains a line break: split it into two strings' : 'must be a string: one line'
+  return { pointer: `${pointer}/${wrong}`, detail }
 }
 
 function expectedHere(path: string, schema: TSchema, value: unknown): string {
   if (path === '/name')
     return 'must be namespace/name, each of small letters, digits and _, and begin with a letter'
+  if (path === '/inputs' && typeof value === 'object' && value !== null && !Array.isArray(value))
+    return Object.keys(value).length === 0
+      ? 'must declare at least one input'
+      : 'must declare at most 32 inputs'
   if (/\/axes$/.test(path))
-    return 'must be names of axes with commas between them: rows,classes; one number for all rows has the axis 1'
-  return expected(schema, value)
+    return 'must be names of axes separated by commas, as in rows,classes or rows,others=rows'
+  return expectationMessage(schema, value)
 }
 
 /** The schema of the object that contains a property. */
@@ -227,31 +278,73 @@ function wrongName(name: string): string | undefined {
   return name in Object.prototype ? 'is not allowed as a name: choose another name' : undefined
 }
 
-/** An axis occurs only once in an input, and does not have the name of a parameter or an input. */
 function wrongAxes({ inputs, params = {} }: Definition, pointer: string): ProblemDetail[] {
-  return Object.entries(inputs).flatMap(([name, { axes = '...', places }]) => {
-    const own = axes.split(',')
-    const at = `${pointer}/inputs/${pointerToken(name)}`
-    const twice = own.find((axis, place) => own.indexOf(axis) < place)
-    const known = new Set(Object.values(inputs).flatMap((input) => (input.axes ?? '...').split(',')))
-    const clash = own.find((axis) => Object.hasOwn(params, axis) || Object.hasOwn(inputs, axis))
-    return [
-      ...(twice === undefined
-        ? []
-        : [{ pointer: `${at}/axes`, detail: `has the axis ${twice} twice; give one of them another name` }]),
-      ...(clash === undefined
-        ? []
-        : [{ pointer: `${at}/axes`, detail: `the axis ${clash} has the name of an input or a parameter` }]),
-      ...(places === undefined || known.has(places)
-        ? []
-        : [
-            {
-              pointer: `${at}/places`,
-              detail: `no input has the axis ${places}${didYouMean(places, known)}`,
-            },
-          ]),
-    ]
+  const all = Object.entries(inputs).map(([name, { axes = '...', places }]) => {
+    return { name, places, ...parseAxes(axes), at: `${pointer}/inputs/${pointerToken(name)}` }
   })
+  const known = new Set(all.flatMap(({ axes }) => axes))
+  const declared = new Map<string, string>()
+  const found = all.flatMap(({ axes, sizes = {}, places, at }) => [
+    ...axes.flatMap((axis, place) => {
+      const isClash = Object.hasOwn(params, axis) || Object.hasOwn(inputs, axis)
+      const detail = isInherited(axis)
+        ? `${axis} is not allowed as the name of an axis: choose another name`
+        : axes.indexOf(axis) < place
+          ? twice(axis, axes)
+          : isClash
+            ? clash(axis)
+            : undefined
+      return detail === undefined ? [] : [{ pointer: `${at}/axes`, detail }]
+    }),
+    ...Object.entries(sizes).flatMap(([axis, size]) => {
+      const detail = wrongSize(axis, size, known, declared)
+      // A circle is not recorded, so that following the sizes ends.
+      if (detail !== undefined) return [{ pointer: `${at}/axes`, detail }]
+      declared.set(axis, size)
+      return []
+    }),
+    ...(places === undefined || known.has(places)
+      ? []
+      : [{ pointer: `${at}/places`, detail: `no input has the axis ${places}${didYouMean(places, known)}` }]),
+  ])
+  return known.size > 0 ? found : [...found, { pointer: `${pointer}/inputs`, detail: NO_AXES }]
+}
+
+/** Names of axes are keys of objects. */
+const isInherited = (name: string) => name in Object.prototype
+
+const NO_AXES = 'at least one input must have axes; "..." is any number of axes, even none'
+
+const clash = (axis: string) => `the axis ${axis} has the name of an input or a parameter`
+
+/** Both of them have a name of their own, so that a formula can tell them apart. */
+function twice(axis: string, axes: readonly string[]): string {
+  if (axis === '...') return 'has ... twice, so that it is open which axes belong to which'
+  const names = /^\d/.test(axis) ? ['row', 'column', 'other'] : [axis, `other_${axis}`]
+  let count = 0
+  const better = axes.map((one) => {
+    if (one !== axis) return one
+    const name = names[count++] ?? `${names.at(-1)}_${count}`
+    return name === axis ? name : `${name}=${axis}`
+  })
+  return `has the axis ${axis} twice: give each a name of its own and the same size, as in ${better.join(',')}`
+}
+
+/** The size of an axis is declared once, as a number or as another axis, and not in a circle. */
+function wrongSize(
+  axis: string,
+  size: string,
+  known: ReadonlySet<string>,
+  declared: ReadonlyMap<string, string>,
+): string | undefined {
+  const before = declared.get(axis)
+  if (before !== undefined && before !== size)
+    return `the axis ${axis} has the size of ${size} here, and of ${before} in another input`
+  if (!/^\d/.test(size) && !known.has(size))
+    return `no input has the axis ${size}, whose size ${axis} should have${didYouMean(size, known)}`
+  let source: string | undefined = size
+  while (source !== undefined && source !== axis) source = declared.get(source)
+  return source === axis ? `the axis ${axis} would have its own size: declare a different one` : undefined
 }
 
 function wrongParams({ params = {} }: Definition, pointer: string): ProblemDetail[] {
@@ -285,5 +378,5 @@ function wrongDefault(
   )
   const schema =
     type === 'boolean' ? Type.Boolean() : type === 'integer' ? Type.Integer(limits) : Type.Number(limits)
-  return Value.Check(schema, standard) ? undefined : expected(schema, standard)
+  return Value.Check(schema, standard) ? undefined : expectationMessage(schema, standard)
 }

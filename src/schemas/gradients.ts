@@ -5,8 +5,8 @@ import type { BatchDependence, InputSpec, Loss } from '../losses/define.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import type { Options } from './params.ts'
-import { MOST_TOLD, meantInput, refuse } from './unknown-names.ts'
+import type { RequestOptions } from './options.ts'
+import { MAX_REPORTED, suggestInput, throwUnknownNames } from './unknown-names.ts'
 
 /**
  * The inputs to differentiate, in the loss's order.
@@ -17,7 +17,7 @@ export function wantedGradients(
   loss: Loss,
   tensors: ReadonlyMap<string, TensorInfo>,
   layouts: Readonly<Record<string, InputLayout>>,
-  { gradients }: Options,
+  { gradients }: RequestOptions,
 ): string[] {
   if (gradients === false) return []
   if (gradients === true) return defaultGradients(loss, tensors)
@@ -41,7 +41,7 @@ export function wantedHessians(
   couples: BatchDependence,
   wants: readonly string[],
   first: string,
-  { hessian }: Options,
+  { hessian }: RequestOptions,
 ): string[] {
   if (hessian === 'none') return []
   const own = wants.filter((input) => inputs[input].axes[0] === first)
@@ -74,12 +74,12 @@ function checkAreInputs(loss: Loss, offered: readonly string[], gradients: reado
   const strange = gradients.flatMap((name, place) =>
     Object.hasOwn(loss.inputs, name) ? [] : [{ name, place }],
   )
-  const errors = strange.slice(0, MOST_TOLD).map(({ name, place }) => {
-    const meant = meantInput(loss, name, (input) => offered.includes(input))
+  const errors = strange.slice(0, MAX_REPORTED).map(({ name, place }) => {
+    const meant = suggestInput(loss, name, (input) => offered.includes(input))
     const hint = meant === undefined ? didYouMean(name, offered) : suggesting(meant)
     return { pointer: `/gradients/${place}`, detail: `${hasGradients(loss, offered)}${hint}` }
   })
-  if (errors.length > 0) refuse(errors)
+  if (errors.length > 0) throwUnknownNames(errors)
 }
 
 function hasGradients({ name }: Loss, offered: readonly string[]): string {

@@ -1,25 +1,29 @@
 /**
- * Custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
+ * Inline losses: custom losses that are sent with the request: a definition document, or only a formula. The same definition gives
  * the same loss, which is cached by the structure of the body and by its content.
  */
 import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
-import { ANONYMOUS } from '../losses/custom.ts'
-import { plainly, type ResolvedLoss } from '../losses/define.ts'
-import { definitionOf, namesIn, type Shorthand } from '../losses/shorthand.ts'
-import { use } from '../lru.ts'
+import { ANONYMOUS, type FormulaText, sourceOf } from '../losses/custom.ts'
+import { type ResolvedLoss, withoutPreset } from '../losses/define.ts'
+import { namesIn } from '../losses/name-uses.ts'
+import type { ProgramSource } from '../losses/program.ts'
+import { definitionOf, type Shorthand } from '../losses/shorthand.ts'
+import { LruCache } from '../lru.ts'
 import { didYouMean } from '../nearest.ts'
 import { isInteger } from '../tensor.ts'
 import type { Decoded } from '../wire/define.ts'
-import { checkDefinition, formulaProblem } from './definition.ts'
+import { checkDefinition, formulaProblem, wrongFormula } from './definition.ts'
 import { COMMON_TENSORS } from './request.ts'
 
 /** Maximum size of a definition document as JSON, in bytes. */
 export const MAX_DEFINITION_BYTES = 65_536
 
-/** Maximum number of cached definitions (LRU). */
-const MAX_KEPT = 512
+/** Maximum number of cached definitions, and of their characters: a loss takes some 30 times as many bytes. */
+const CACHED = { entries: 512, weight: 2 ** 19 } as const
+
+type Losses = LruCache<string, ResolvedLoss>
 
 /**
  * A source of losses for definitions that stand elsewhere in a body.
@@ -29,15 +33,18 @@ const MAX_KEPT = 512
  */
 export type DefinitionSource = (definition: unknown, pointer: string) => ResolvedLoss
 
-/** One with a bounded memory of its own: equal definitions are one object. */
-export function createDefinitionSource(): DefinitionSource {
-  const byContent = new Map<string, ResolvedLoss>()
+/**
+ * One with a bounded memory of its own: equal definitions are one object.
+ *
+ * @param programs where their programs are cached for the first request
+ */
+export function createDefinitionSource(programs?: ProgramSource): DefinitionSource {
+  const byContent: Losses = new LruCache(CACHED)
   return (definition, pointer) => {
     const key = JSON.stringify(definition)
     checkSize(key, pointer)
-    const known = byContent.get(key)
-    const resolved = known ?? plainly(checkDefinition(definition, pointer, ANONYMOUS))
-    return use(byContent, key, resolved, MAX_KEPT)
+    const make = () => withoutPreset(checkDefinition(definition, pointer, ANONYMOUS, programs))
+    return byContent.get(key) ?? byContent.set(key, make(), key.length)
   }
 }
 
@@ -50,22 +57,31 @@ export interface Inline {
 /** @throws Problem that says what is wrong with the definition */
 export type InlineSource = (decoded: Decoded) => Inline
 
-/** A source with a bounded cache of its own. */
-export function createInlineSource(): InlineSource {
-  const byStructure = new WeakMap<object, Pick<Inline, 'resolved'> & Pick<Decoded, 'options'>>()
-  const definitions = createDefinitionSource()
-  const formulas = new Map<string, ResolvedLoss>()
-  const find = (decoded: Decoded) => ({
-    resolved: resolve(decoded, definitions, formulas),
-    options: withoutDefinition(decoded.options),
-  })
+/**
+ * A source with a bounded cache of its own.
+ *
+ * @param programs where the programs of new losses are cached for the first request
+ */
+export function createInlineSource(programs?: ProgramSource): InlineSource {
+  const byStructure = new WeakMap<object, Known>()
+  const definitions = createDefinitionSource(programs)
+  const formulas = createFormulaSource(programs)
   return (decoded) => {
     const { structure } = decoded
-    const known = structure === undefined ? undefined : byStructure.get(structure)
-    const { resolved, options } = known ?? find(decoded)
-    if (known === undefined && structure !== undefined) byStructure.set(structure, { resolved, options })
+    const known = structure && byStructure.get(structure)
+    const again = known?.loss.deref()
+    if (again !== undefined) return { resolved: again, request: { ...decoded, options: known!.options } }
+    const resolved = resolve(decoded, definitions, formulas)
+    const options = withoutDefinition(decoded.options)
+    if (structure !== undefined) byStructure.set(structure, { loss: new WeakRef(resolved), options })
     return { resolved, request: { ...decoded, options } }
   }
+}
+
+/** What is cached about the structure of a body. Only the bounded caches keep its loss. */
+interface Known {
+  readonly loss: WeakRef<ResolvedLoss>
+  readonly options: Decoded['options']
 }
 
 function withoutDefinition(options: Decoded['options']): Decoded['options'] {
@@ -74,18 +90,14 @@ function withoutDefinition(options: Decoded['options']): Decoded['options'] {
   return others
 }
 
-function resolve(
-  decoded: Decoded,
-  definitions: DefinitionSource,
-  formulas: Map<string, ResolvedLoss>,
-): ResolvedLoss {
+function resolve(decoded: Decoded, definitions: DefinitionSource, formulas: FormulaSource): ResolvedLoss {
   const { options } = decoded
   const [definition, formula] = [options.get('definition'), options.get('formula')]
   if ((definition === undefined) === (formula === undefined)) {
     const detail = 'send either a formula or a definition'
     throw problemAt('missing-input', definition === undefined ? '/formula' : '/definition', detail)
   }
-  if (definition === undefined) return resolveFormula(formula, decoded, formulas)
+  if (definition === undefined) return formulas(formula, decoded)
   if (options.has('axes')) {
     const detail = 'is only for a formula; a definition specifies the axes of its inputs'
     throw problemAt('unknown-name', '/axes', detail)
@@ -104,16 +116,19 @@ export function checkSize(json: string, pointer: string) {
   )
 }
 
-function resolveFormula(
-  formula: unknown,
-  decoded: Decoded,
-  formulas: Map<string, ResolvedLoss>,
-): ResolvedLoss {
-  if (typeof formula !== 'string') throw problemAt('invalid-value', '/formula', 'must be a string')
-  const shorthand = shorthandOf(formula, decoded)
-  const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
-  const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
-  return use(formulas, key, formulas.get(key) ?? defineShorthand(shorthand), MAX_KEPT)
+type FormulaSource = (formula: unknown, decoded: Decoded) => ResolvedLoss
+
+function createFormulaSource(programs: ProgramSource | undefined): FormulaSource {
+  const known: Losses = new LruCache(CACHED)
+  return (formula, decoded) => {
+    const wrong = wrongFormula(formula, '/formula')
+    if (wrong !== undefined) throw problemAt('invalid-value', wrong.pointer, wrong.detail)
+    const shorthand = shorthandOf(formula as FormulaText, decoded)
+    checkHasTensors(shorthand)
+    const kinds = Object.entries(shorthand.params).map(([name, value]) => [name, kindOf(value)])
+    const key = JSON.stringify([formula, shorthand.tensors, shorthand.axes, kinds])
+    return known.get(key) ?? known.set(key, defineShorthand(shorthand, programs), key.length)
+  }
 }
 
 /** The part of a parameter that is part of the definition. The value of a number is not. */
@@ -121,14 +136,14 @@ function kindOf(value: unknown): unknown {
   return typeof value === 'number' ? 'number' : value
 }
 
-function defineShorthand(shorthand: Shorthand): ResolvedLoss {
+function defineShorthand(shorthand: Shorthand, programs: ProgramSource | undefined): ResolvedLoss {
   try {
     // An unknown word in the formula is reported first: the tensor that it was meant to name is then unused, too.
-    const resolved = plainly(checkDefinition(definitionOf(shorthand), '', ANONYMOUS))
+    const resolved = withoutPreset(checkDefinition(definitionOf(shorthand), '', ANONYMOUS, programs))
     checkAllUsed(shorthand)
     return resolved
   } catch (error) {
-    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand.formula)
+    if (error instanceof FormulaError) throw formulaProblem(error, '', shorthand)
     throw error instanceof Problem ? withoutInputs(error) : error
   }
 }
@@ -145,12 +160,12 @@ function withoutInputs(problem: Problem): Problem {
 
 function shorter(pointer: string): string {
   const [, name, part] = /^\/inputs\/([^/]+)(?:\/(\w+))?$/.exec(pointer) ?? []
-  if (name === undefined) return pointer
+  if (name === undefined) return pointer === '/inputs' ? '/axes' : pointer
   if (part === 'places') return '/axes'
   return part === 'axes' ? `/axes/${name}` : `/${name}`
 }
 
-function shorthandOf(formula: string, { tensors, options }: Decoded): Shorthand {
+function shorthandOf(formula: FormulaText, { tensors, options }: Decoded): Shorthand {
   const own = [...tensors].filter(([name]) => !Object.hasOwn(COMMON_TENSORS, name))
   const params = options.get('params') ?? {}
   if (typeof params !== 'object') throw problemAt('invalid-value', '/params', 'must be an object')
@@ -178,9 +193,28 @@ function checkAxes(axes: unknown, tensors: readonly string[]): Record<string, st
   return axes as Record<string, string>
 }
 
+/** @throws Problem `missing-input` if there is no tensor, with what the formula seems to need */
+function checkHasTensors({ formula, tensors, params }: Shorthand) {
+  if (Object.keys(tensors).length > 0) return
+  const names = [...namesUsed(formula)].filter((name) => !Object.hasOwn(params, name)).slice(0, 8)
+  const which = names.length === 0 ? '' : ` (it names ${names.join(', ')})`
+  const detail = `there is no tensor in the body: send those that the formula uses${which} as top-level members`
+  throw problemAt('missing-input', '/formula', detail)
+}
+
+/** @throws Problem `formula-invalid` */
+function namesUsed(formula: FormulaText): ReadonlySet<string> {
+  try {
+    return namesIn(parse(sourceOf(formula)))
+  } catch (error) {
+    if (error instanceof FormulaError) throw formulaProblem(error, '', { formula })
+    throw error
+  }
+}
+
 /** A tensor or a parameter that the formula does not use would be silently ignored. */
 function checkAllUsed({ formula, tensors, params }: Shorthand) {
-  const names = namesIn(parse(formula))
+  const names = namesIn(parse(sourceOf(formula)))
   const strange = [
     ...Object.keys(tensors).map((name) => ({ name, pointer: `/${pointerToken(name)}` })),
     ...Object.keys(params).map((name) => ({ name, pointer: `/params/${pointerToken(name)}` })),

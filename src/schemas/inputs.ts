@@ -2,12 +2,13 @@
 import { many, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import { type InputSpec, KIND_OF_SOFT_LABELS, type Kind, type Loss } from '../losses/define.ts'
+import { batchAxisOf } from '../losses/program.ts'
 import type { NumericArray, Precision } from '../tensor.ts'
 import type { Decoded, DecodedTensor, TensorInfo } from '../wire/define.ts'
 import type { Axes } from './axes.ts'
 import { checkBoxCorners, classIndices, type IsMasked, realNumbers } from './input-kinds.ts'
 import { isMaskedBy, type MaskInput, maskInputsOf } from './masked-elements.ts'
-import type { Options } from './params.ts'
+import type { RequestOptions } from './options.ts'
 
 /** The validation rule of an input: everything about it that the structure of a request determines. */
 export interface InputRule {
@@ -44,7 +45,7 @@ export function rulesOf(
   tensors: ReadonlyMap<string, TensorInfo>,
   layouts: Readonly<Record<string, InputLayout>>,
   axes: Axes,
-  options: Options,
+  options: RequestOptions,
 ): InputRule[] {
   return Object.keys(layouts).map((name, place) => {
     const spec = inputs[name]
@@ -61,7 +62,7 @@ export function rulesOf(
       takesTruths:
         layouts[name].type === 'real' && (kind === 'binary' || (kind === 'probability' && place > 0)),
       ordered: spec.ordered,
-      rows: rowsOf(layouts[name].axes, Object.values(inputs)[0].axes[0], axes),
+      rows: rowsOf(layouts[name].axes, batchAxisOf({ inputs }), axes),
       silencers: spec.trailing ? [] : maskInputsOf(inputs, layouts, axes, options, name),
       spread: spec.trailing ? { width: axes.rest.at(-1), elements: axes.sizes['...'] } : undefined,
     }
@@ -71,7 +72,7 @@ export function rulesOf(
 /** The parts of a request's plan that reading the inputs needs. */
 interface Reading {
   readonly inputs: readonly InputRule[]
-  readonly options: Options
+  readonly options: RequestOptions
   readonly precision: Precision
 }
 
@@ -170,7 +171,7 @@ function outsideOf({ perClass, outside }: InputSpec, { type }: InputLayout, { si
   return isOnly ? 'for one class send 0 or 1 in the shape of the predictions' : outside
 }
 
-function kindOf(spec: InputSpec, options: Options): Kind {
+function kindOf(spec: InputSpec, options: RequestOptions): Kind {
   const kind = spec.kindFor(options.params)
   return KIND_OF_SOFT_LABELS[kind] ?? kind
 }
@@ -186,7 +187,7 @@ function placesOf({ kind, atMost, places }: InputSpec, { sizes }: Axes): number 
 const MOST_COUNTED = 2 ** 31
 
 /** The one allowed label outside of the range. */
-function ignoredBy({ kind }: InputSpec, { params }: Options): number | undefined {
+function ignoredBy({ kind }: InputSpec, { params }: RequestOptions): number | undefined {
   return kind === 'index_list' ? -1 : (params.ignore_index as number | undefined)
 }
 

@@ -8,7 +8,7 @@ import { strideOf } from '../language/strides.ts'
 import type { InputSpec } from '../losses/define.ts'
 import type { NumericArray } from '../tensor.ts'
 import type { Axes } from './axes.ts'
-import type { Options } from './params.ts'
+import type { RequestOptions } from './options.ts'
 
 /** An input that masks elements of another one. */
 export interface MaskInput {
@@ -29,7 +29,7 @@ export function maskInputsOf(
   inputs: Inputs,
   layouts: Layouts,
   axes: Axes,
-  options: Options,
+  options: RequestOptions,
   name: string,
 ): MaskInput[] {
   return Object.keys(layouts).flatMap((other) => {
@@ -43,7 +43,7 @@ export function maskInputsOf(
 function silenceIn(
   { masks }: InputSpec,
   { type }: InputLayout,
-  { params: { ignore_index: ignored } }: Options,
+  { params: { ignore_index: ignored } }: RequestOptions,
 ) {
   if (masks) return (x: number) => x !== 1
   return type === 'index' && typeof ignored === 'number' ? (x: number) => x === ignored : undefined

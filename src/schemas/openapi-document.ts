@@ -6,7 +6,7 @@
 import { PROBLEMS } from '../errors.ts'
 import type { Loss } from '../losses/define.ts'
 import { EXAMPLE_ANSWERS } from './example-answers.ts'
-import { PROBLEM_TYPE } from './problem.ts'
+import { PROBLEM_MEDIA_TYPE } from './problem.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a document is whatever its parts say.
 type Json = any
@@ -32,8 +32,8 @@ function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
   const families = new Map<string, string[]>()
   for (const { name, family } of losses) families.set(family, [...(families.get(family) ?? []), name])
   return [
-    { name: 'catalog', description: 'Which losses there are, and which one to choose.' },
-    { name: 'custom', description: 'Losses of your own: sent with a request, or registered.' },
+    { name: 'catalog', description: 'All losses, and how to choose one.' },
+    { name: 'custom', description: 'Custom losses: sent inline with a request, or registered.' },
     { name: 'compose', description: 'Several losses of the same tensors in one request.' },
     ...[...families].map(([name, members]) => ({ name, description: members.join(', ') })),
     { name: 'service', description: 'Engines, health and metrics.' },
@@ -61,7 +61,7 @@ function refusals() {
   for (const { status, title } of Object.values(PROBLEMS)) {
     if (status !== PROBLEMS.moved.status) statuses.set(status, [...(statuses.get(status) ?? []), title])
   }
-  const content = { [PROBLEM_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } }
+  const content = { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } }
   return Object.fromEntries(
     [...statuses].map(([status, titles]) => [status, { description: `${titles.join('; ')}.`, content }]),
   )

@@ -4,12 +4,13 @@
  */
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
-import { KINDS } from '../losses/define.ts'
-import type { Format } from '../wire/define.ts'
+import { axesText, KINDS } from '../losses/define.ts'
+import type { BodyLayout, Format } from '../wire/define.ts'
 import { ComposeSchemas } from './compose.ts'
-import { DefinitionSchema } from './definition.ts'
+import { DefinitionSchema, formulaSchema } from './definition.ts'
 import { DtypeSchema } from './dtype.ts'
 import { COMMON_TENSORS, OptionSchemas } from './request.ts'
+import { WarningSchema } from './warnings.ts'
 
 const CLOSED = { additionalProperties: false } as const
 const Shape = Type.Array(Type.Integer({ minimum: 0 }))
@@ -59,7 +60,7 @@ const Answered = Type.Union([numbersRef, Type.Null()])
 const AnsweredNumber = Type.Union([JsonNumber, Type.Null()])
 const Derivatives = (description: string) => Type.Record(Type.String(), Answered, { description })
 
-/** What the request was resolved to (explain.ts). */
+/** What the request was resolved to (explain-request.ts). */
 export const ExplanationSchema = Type.Object(
   {
     loss: Type.String(),
@@ -80,6 +81,7 @@ export const ExplanationSchema = Type.Object(
     precision: Type.String(),
     merges: Type.Boolean(),
     kinks: Type.String(),
+    warnings: Type.Optional(Type.Array(WarningSchema)),
   },
   { $id: 'Explanation', ...CLOSED, description: 'What was resolved, inferred or decided by convention.' },
 )
@@ -191,7 +193,7 @@ export function compositionSchema(formats: readonly Format[]) {
     summary: 'A weighted sum of losses',
     description: text,
     headers: HeadersSchema,
-    body: bodyOf(formats, body, 'The tensors; `terms` as JSON in `__metadata__`.'),
+    body: bodyOf(formats, body),
     response: responses(formats),
   }
 }
@@ -200,10 +202,9 @@ export function compositionSchema(formats: readonly Format[]) {
 export function inlineSchema(formats: readonly Format[]) {
   const members = {
     formula: Type.Optional(
-      Type.String({
-        description:
-          'In the loss language; its last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
-      }),
+      formulaSchema(
+        'In the formula language, as one string or as a list of lines; the last line is the unreduced value. The tensors of the request are its inputs, the members of `params` its parameters.',
+      ),
     ),
     axes: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
@@ -222,44 +223,40 @@ export function inlineSchema(formats: readonly Format[]) {
   return {
     operationId: 'evaluate',
     tags: ['custom'],
-    summary: 'Evaluate a custom loss that is sent with the request',
+    summary: 'Evaluate an inline custom loss: one that is sent with the request',
     description:
       'Send a `formula` with the tensors and parameters that it uses, or a `definition` that declares them. The value, the gradients and all options are the same as for a loss of the catalog. A definition is compiled once; repeating it costs no more than a loss of the catalog.',
     headers: HeadersSchema,
-    body: bodyOf(
-      formats,
-      body,
-      'The tensors; `formula` as text, or `definition` as JSON, in `__metadata__`.',
-    ),
+    body: bodyOf(formats, body),
     response: responses(formats),
   }
 }
 
 /** The address of a registered loss. */
-export const OwnAddress = Type.Object({
+export const RegisteredAddress = Type.Object({
   namespace: Type.String({ examples: ['acme'] }),
   name: Type.String({ description: 'The name; `name@2` selects a version.', examples: ['robust_log'] }),
 })
 
 /**
- * The route schema of POST /v1/losses/{namespace}/{name}: one for all custom losses. Each of them has its own JSON
+ * The route schema of POST /v1/losses/{namespace}/{name}: one for all registered losses. Each of them has its own JSON
  * Schema.
  */
-export function ownSchema(formats: readonly Format[]) {
+export function registeredSchema(formats: readonly Format[]) {
   const shared = Object.fromEntries([...SHARED.keys()].map((name) => [name, Type.Optional(refTo(name))]))
   const body = Type.Object(
     { params: Type.Optional(OptionSchemas.params), ...shared },
     { additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }) },
   )
   return {
-    operationId: 'evaluateOwnLoss',
+    operationId: 'evaluateRegisteredLoss',
     tags: ['custom'],
-    summary: 'Evaluate a registered custom loss',
+    summary: 'Evaluate a registered loss',
     description:
       'Its inputs are top-level members under their names. `GET /v1/losses/{namespace}/{name}/schema` returns the JSON Schema of the body.',
     headers: HeadersSchema,
-    params: OwnAddress,
-    body: bodyOf(formats, body, 'The tensors; everything else in `__metadata__`.'),
+    params: RegisteredAddress,
+    body: bodyOf(formats, body),
     response: responses(formats),
   }
 }
@@ -283,7 +280,7 @@ const OPTIONS_OF_INLINE = Object.keys(OptionSchemas).filter((name) => name !== '
 /** The examples in the documentation. */
 export const INLINE_EXAMPLES = {
   formula: {
-    summary: 'A formula alone',
+    summary: 'Only a formula',
     value: {
       formula: 'log1p(((predictions - targets) / scale)^2)',
       params: { scale: 2 },
@@ -300,7 +297,7 @@ export const INLINE_EXAMPLES = {
           targets: { axes: '...', kind: 'real' },
         },
         params: { scale: { type: 'number', exclusiveMinimum: 0, default: 1 } },
-        formula: 'r = (predictions - targets) / scale\nlog1p(r^2)',
+        formula: ['r = (predictions - targets) / scale', 'log1p(r^2)'],
       },
       params: { scale: 2 },
       predictions: [1, 5],
@@ -319,10 +316,19 @@ export const COMPOSITION = {
   mask: [[[1, 0, 1, 0]]],
 }
 
-/** @param binary describes the body in a binary format */
-function bodyOf(formats: readonly Format[], json: TSchema, binary: string) {
-  const schema = Type.String({ format: 'binary', description: binary })
-  return contentOf(formats, ({ bodyLimit }) => ({ schema: bodyLimit === 'json' ? json : schema }))
+function bodyOf(formats: readonly Format[], schema: TSchema) {
+  return contentOf(formats, ({ layout }) =>
+    layout.shape === 'object' ? { schema } : file(`The tensors are ${placesIn(layout)}`),
+  )
+}
+
+function file(description: string) {
+  return { schema: Type.String({ format: 'binary', description }) }
+}
+
+/** Completes "The tensors are ...". */
+function placesIn({ tensors, options }: BodyLayout): string {
+  return `${tensors}; all other members are ${options}.`
 }
 
 function contentOf(formats: readonly Format[], content: (format: Format) => object) {
@@ -341,8 +347,7 @@ function describe(loss: Loss): string {
 }
 
 function bodyContent(loss: Loss, format: Format) {
-  if (format.bodyLimit === 'binary')
-    return { schema: Type.String({ format: 'binary', description: tensorsOf(loss) }) }
+  if (format.layout.shape === 'file') return file(`${tensorsOf(loss)}\n\nThey are ${placesIn(format.layout)}`)
   const examples = loss.examples.map((example, place) => {
     return [`example${place + 1}`, { summary: `from: ${example.from}`, value: exampleBody(example) }]
   })
@@ -350,14 +355,9 @@ function bodyContent(loss: Loss, format: Format) {
   return { schema: { ...bodySchema(loss), 'x-examples': Object.fromEntries(examples) } }
 }
 
-function resultContent(format: Format) {
-  if (format.bodyLimit === 'json') return { schema: { $ref: 'Result#' } }
-  return {
-    schema: Type.String({
-      format: 'binary',
-      description: '`loss` and `gradients.<name>`; everything else in `__metadata__`.',
-    }),
-  }
+function resultContent({ layout }: Format) {
+  if (layout.shape === 'object') return { schema: { $ref: 'Result#' } }
+  return file(`\`loss\` and \`gradients.<name>\` are ${placesIn(layout)}`)
 }
 
 /** An example as a request body. */
@@ -381,11 +381,12 @@ function closedParams(loss: Loss): TObject {
   return Type.Object(Object.fromEntries(params), CLOSED)
 }
 
-function inputText({ axes, kind, about, differentiable }: InputSpec): string {
-  return `[${axes.join(', ')}] ${about} Each is ${KINDS[kind]}.${differentiable ? ' Differentiable.' : ''}`
+function inputText({ axes, sizes, kind, about, differentiable }: InputSpec): string {
+  const layout = axes.length === 0 ? 'One number.' : `[${axesText({ axes, sizes }).replaceAll(',', ', ')}]`
+  return `${layout} ${about} Each is ${KINDS[kind]}.${differentiable ? ' Differentiable.' : ''}`
 }
 
 function tensorsOf(loss: Loss): string {
   const tensors = Object.entries(loss.inputs).map(([name, spec]) => `- \`${name}\`: ${inputText(spec)}`)
-  return `A safetensors file with\n${tensors.join('\n')}\n\nand options as JSON strings in \`__metadata__\`.`
+  return `Tensors:\n${tensors.join('\n')}`
 }

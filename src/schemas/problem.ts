@@ -1,13 +1,13 @@
 /** The wire form of a failure: RFC 9457 problem details, the same for every route and every status. */
 import { type Static, Type } from '@sinclair/typebox'
-import { PROBLEMS, type Problem } from '../errors.ts'
+import { type Problem, problemKindOf } from '../errors.ts'
 
 export const ProblemSchema = Type.Object(
   {
     type: Type.String({ description: 'Stable: `urn:lossd:problem:` and the code.' }),
     title: Type.String(),
     status: Type.Integer(),
-    detail: Type.String({ description: 'What was sent, and what would have been right.' }),
+    detail: Type.String({ description: 'What was sent, and what is expected.' }),
     errors: Type.Array(
       Type.Object(
         {
@@ -25,11 +25,11 @@ export const ProblemSchema = Type.Object(
   { $id: 'Problem', additionalProperties: false, description: 'RFC 9457 problem details' },
 )
 
-export const PROBLEM_TYPE = 'application/problem+json'
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 
 /** @param requestId the id that the response also has as `X-Request-Id` */
 export function problemBody(problem: Problem, requestId: string): Static<typeof ProblemSchema> {
-  const { status, title, retryable } = PROBLEMS[problem.code]
+  const { status, title, retryable } = problemKindOf(problem.code)
   return {
     type: `urn:lossd:problem:${problem.code}`,
     title,

@@ -16,28 +16,29 @@ import {
 } from '../language/ir.ts'
 import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import {
-  couplesIn,
-  firstAxisOf,
+  batchAxisOf,
+  batchDependenceOf,
   holdsIndices,
   type LossProgram,
   type ProgramSignature,
   type ProgramSource,
 } from '../losses/program.ts'
 import { cotangentOf, dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
+import { LruCache } from '../lru.ts'
 import type { Precision } from '../tensor.ts'
 import type { Decoded, TensorInfo } from '../wire/define.ts'
 import { type Axes, matchAxes } from './axes.ts'
 import { formulaProblem } from './definition.ts'
-import { type Explanation, explanationOf, inferredKind } from './explain.ts'
+import { type Explanation, explanationOf, inferredKind } from './explain-request.ts'
 import { wantedGradients, wantedHessians } from './gradients.ts'
 import { type InputRule, rulesOf } from './inputs.ts'
-import { checkConditionalParams, checkOptions, type Options } from './params.ts'
+import { checkConditionalParams, checkOptions, type RequestOptions } from './options.ts'
 import { OPTION_NAMES } from './request.ts'
 import { checkNames, checkParamNames } from './unknown-names.ts'
 
 export interface RequestPlan {
   readonly loss: Loss
-  readonly options: Options
+  readonly options: RequestOptions
   /** The inputs in the request, in the loss's order. */
   readonly tensors: ReadonlyMap<string, TensorInfo>
   readonly axes: Axes
@@ -102,16 +103,26 @@ export interface CheckLimits {
  */
 export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
 
-/** A source of plans. A plan is cached as long as its format caches the structure. */
+/** Maximum number of cached plans, and of the nodes of their programs. */
+const CACHED = { entries: 1024, weight: 32_768 } as const
+
+/** The key of a plan. The cache keeps neither the structure nor the loss of a request. */
+type Slot = Readonly<Record<never, never>>
+
+/** A source of plans. A plan is cached while its format caches the structure, if there are not too many. */
 export function createRequestPlanSource(programs: ProgramSource, limits: CheckLimits): RequestPlanSource {
-  const kept = new WeakMap<object, Map<ResolvedLoss, RequestPlan>>()
+  const slots = new WeakMap<object, WeakMap<ResolvedLoss, Slot>>()
+  const kept = new LruCache<Slot, RequestPlan>(CACHED)
   return (resolved, decoded) => {
     const { structure } = decoded
-    const known = structure === undefined ? undefined : kept.get(structure)?.get(resolved)
+    const slot = structure && slots.get(structure)?.get(resolved)
+    const known = slot && kept.get(slot)
     if (known !== undefined) return known
     const made = makePlan(resolved, decoded, programs, limits)
-    if (structure !== undefined) kept.set(structure, (kept.get(structure) ?? new Map()).set(resolved, made))
-    return made
+    if (structure === undefined) return made
+    const fresh = {}
+    slots.set(structure, (slots.get(structure) ?? new WeakMap()).set(resolved, fresh))
+    return kept.set(fresh, made, made.program.program.nodes.length)
   }
 }
 
@@ -135,16 +146,17 @@ function makePlan(
   checkConditionalParams(loss, options, (decoded.options.get('params') ?? {}) as object, read)
   const precision = precisionOf(tensors)
   const wants = wantedGradients(loss, tensors, layouts, options)
-  const first = firstAxisOf(loss)
+  const first = batchAxisOf(loss)
   const structure = { inputs: layouts, params: options.params, wants, hessians: [] }
   const once = makeProgram(programs, loss, structure)
-  const couples = couplesIn(once.program, loss, first)
+  const couples = batchDependenceOf(once.program, loss, first)
   const hessians = wantedHessians(loss, couples, wants, first, options)
   const program = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
   checkScalars(program, precision)
   checkCost(loss, program, axes, limits)
   const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
   checkNotHollow(tensors, axes, first)
+  checkSquare(program.program, tensors, axes)
   const sketch = {
     loss,
     options,
@@ -177,7 +189,7 @@ function makePlan(
 }
 
 /** @throws Problem `param-invalid` for parameters that contradict each other */
-function expanded(loss: Loss, { params }: Options): Loss {
+function expanded(loss: Loss, { params }: RequestOptions): Loss {
   try {
     return expandLoss(loss, params)
   } catch (error) {
@@ -197,7 +209,7 @@ function makeProgram(programs: ProgramSource, loss: Loss, structure: ProgramSign
   } catch (error) {
     if (error instanceof NoHessian)
       throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
-    throw formulaProblem(error, '', loss.formula.source)
+    throw formulaProblem(error, '', { formula: loss.formula.source })
   }
 }
 
@@ -271,7 +283,7 @@ function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits
 function plainReductionSpec(
   { program }: LossProgram,
   axes: Axes,
-  { reduction, denominator }: Options,
+  { reduction, denominator }: RequestOptions,
   precision: Precision,
   first: string,
 ): ReductionSpec {
@@ -303,13 +315,23 @@ function sourceOf({ renamed }: Program, axis: string): string {
 }
 
 /** A parameter that names a place of an axis names one that is there. */
-function checkPlaces({ params }: Loss, options: Options, { sizes }: Axes) {
+function checkPlaces({ params }: Loss, options: RequestOptions, { sizes }: Axes) {
   for (const [name, schema] of Object.entries(params.properties)) {
     const size = sizes[schema.placeOf as string]
     const place = options.params[name]
     if (size === undefined || typeof place !== 'number' || place < size) continue
     const detail = `must be less than the number of ${schema.placeOf}, ${size}; got ${place}`
     throw problemAt('param-invalid', `/params/${name}`, detail)
+  }
+}
+
+/** Matrices of the formula are square: it sees two axes, which have sizes of their own. */
+function checkSquare({ square = [] }: Program, tensors: ReadonlyMap<string, TensorInfo>, axes: Axes) {
+  for (const [rows, columns] of square) {
+    if (axes.sizes[rows] === axes.sizes[columns]) continue
+    const owner = [...tensors.keys()].find((name) => axes.layouts.get(name)?.includes(columns))
+    const detail = `has ${axes.sizes[columns]} along its axis ${columns}, but ${rows} has ${axes.sizes[rows]}: the matrix must be square`
+    throw problemAt('shape-mismatch', `/${owner}`, detail)
   }
 }
 
@@ -361,7 +383,7 @@ function answerPlanOf(
 
 /** An unreduced loss has the encoding of the predictions. A single number needs no shape and dtype. */
 function lossEncoding(
-  { reduction }: Options,
+  { reduction }: RequestOptions,
   tensors: ReadonlyMap<string, TensorInfo>,
 ): TensorInfo['encoding'] {
   const { encoding } = [...tensors.values()][0]

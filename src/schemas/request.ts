@@ -3,7 +3,7 @@
  * formats share them. Inputs and parameters are defined by each loss (losses/define.ts).
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
-import { PRESETS } from '../losses/define.ts'
+import { FRAMEWORKS } from '../losses/define.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import type { PlainMember } from '../wire/define.ts'
 import { DtypeSchema } from './dtype.ts'
@@ -13,7 +13,7 @@ export type OptionName = Exclude<PlainMember, 'terms' | 'definition' | 'formula'
 
 export const OptionSchemas = {
   preset: Type.Union(
-    PRESETS.map((name) => Type.Literal(name)),
+    FRAMEWORKS.map((name) => Type.Literal(name)),
     {
       description:
         "Use a framework's defaults: parameters, clamping, label mode and reduction. Values in the request take precedence.",

@@ -28,7 +28,14 @@ const SYNONYMS: readonly { readonly words: ReadonlySet<string>; readonly inputs:
 ]
 
 /** Maximum number of unknown names that are reported in one place. A client that sent more has understood by then. */
-export const MOST_TOLD = 32
+export const MAX_REPORTED = 32
+
+/** The members of a value that are not known: as many as a problem names. */
+export function strangersIn(value: object, known: readonly string[]): string[] {
+  return Object.keys(value)
+    .filter((name) => !known.includes(name))
+    .slice(0, MAX_REPORTED)
+}
 
 function wordsOf(text: string): ReadonlySet<string> {
   return new Set(text.trim().split(/\s+/))
@@ -42,21 +49,21 @@ function wordsOf(text: string): ReadonlySet<string> {
  */
 export function checkNames(loss: Loss, { tensors, options }: Decoded) {
   const sent = [...tensors.keys(), ...options.keys()]
-  const wrong = sent.filter((name) => !isMember(loss, name)).slice(0, MOST_TOLD)
+  const wrong = sent.filter((name) => !isMember(loss, name)).slice(0, MAX_REPORTED)
   const strange = strangeParams(loss, options.get('params'))
   if (wrong.length === 0 && strange.length === 0) return
-  refuse([...wrong.map((name) => strangeMember(loss, name, { tensors, options })), ...strange])
+  throwUnknownNames([...wrong.map((name) => strangeMember(loss, name, { tensors, options })), ...strange])
 }
 
 /** Like `checkNames`, but only for the parameters: which inputs there are may depend on them. */
 export function checkParamNames(loss: Loss, { options }: Pick<Decoded, 'options'>) {
   const strange = strangeParams(loss, options.get('params'))
-  if (strange.length > 0) refuse(strange)
+  if (strange.length > 0) throwUnknownNames(strange)
 }
 
 /** @throws Problem `unknown-name`, with each wrong place */
-export function refuse(all: readonly ProblemDetail[]): never {
-  const errors = all.slice(0, MOST_TOLD)
+export function throwUnknownNames(all: readonly ProblemDetail[]): never {
+  const errors = all.slice(0, MAX_REPORTED)
   const [{ pointer, detail }, ...others] = errors
   const more = others.length === 0 ? '' : ` (and ${others.map((other) => other.pointer).join(', ')})`
   throw new Problem('unknown-name', `${pointer}: ${detail}${more}`, { errors })
@@ -79,7 +86,7 @@ function inputsText({ inputs }: Loss): string {
 function memberHint(loss: Loss, name: string, { tensors, options }: Decoded): string {
   const params = Object.keys(loss.params.properties)
   const isFree = (one: string) => !tensors.has(one) && !options.has(one)
-  const synonym = meantInput(loss, name, isFree)
+  const synonym = suggestInput(loss, name, isFree)
   if (params.includes(name)) {
     if (synonym === undefined) return '. It is a parameter: put it into params'
     return `${suggesting(synonym)} The parameter of that name belongs into params`
@@ -99,9 +106,9 @@ function memberHint(loss: Loss, name: string, { tensors, options }: Decoded): st
  *
  * @param isFree whether the request does not contain the input already
  * @example
- * meantInput(mse, 'y_true', () => true) // 'targets'
+ * suggestInput(mse, 'y_true', () => true) // 'targets'
  */
-export function meantInput(
+export function suggestInput(
   { inputs }: Pick<Loss, 'inputs'>,
   name: string,
   isFree: (input: string) => boolean,
@@ -126,13 +133,10 @@ function strangeParams(loss: Loss, given: unknown): ProblemDetail[] {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return []
   const known = Object.keys(loss.params.properties)
   const has = known.length === 0 ? 'which has none' : `which has ${known.join(', ')}`
-  return Object.keys(given)
-    .filter((name) => !known.includes(name))
-    .slice(0, MOST_TOLD)
-    .map((name) => ({
-      pointer: `/params/${pointerToken(name)}`,
-      detail: `is not a parameter of ${loss.name}, ${has}${paramHint(loss, name, known)}`,
-    }))
+  return strangersIn(given, known).map((name) => ({
+    pointer: `/params/${pointerToken(name)}`,
+    detail: `is not a parameter of ${loss.name}, ${has}${paramHint(loss, name, known)}`,
+  }))
 }
 
 function paramHint(loss: Loss, name: string, known: readonly string[]): string {
@@ -141,7 +145,7 @@ function paramHint(loss: Loss, name: string, known: readonly string[]): string {
   if (OPTION_NAMES.has(name)) return '. It is an option: put it at the top level'
   const guess = didYouMean(name, known)
   if (guess !== '') return guess
-  const elsewhere = meantInput(loss, name, () => true)
+  const elsewhere = suggestInput(loss, name, () => true)
   const input = elsewhere === undefined ? didYouMean(name, Object.keys(loss.inputs)) : suggesting(elsewhere)
   return input === '' ? '' : `${input} It is a top-level member`
 }

@@ -1,19 +1,19 @@
-/** What the store's operations ask of a database. */
+/** The interface of a database backend: transactions, locks, and notification of changes. */
 import type { Change } from './contract.ts'
 import type { CallOptions } from './lazy-db.ts'
 import type { Db, Tx } from './tables.ts'
 
-/** A database that is opened when it is needed. Whatever it does not do is a StoreDown. */
+/** A database that is opened on first use. Every failure of it is a StoreDown. */
 export interface Backend {
-  /** Runs on the database, or resolves with `empty` where there is none yet. */
+  /** Runs a query, or resolves with `empty` if the database does not exist yet. */
   read<T>(empty: T, run: (db: Db) => Promise<T>): Promise<T>
-  /** Runs in a transaction, on a database that is made where there is none yet. */
+  /** Runs a transaction, and creates the database if it does not exist yet. */
   write<T>(run: (tx: Tx) => Promise<T>, options?: CallOptions): Promise<T>
-  /** Until the end of the transaction nobody else writes to the namespace. */
+  /** Locks the namespace for writing until the transaction ends. */
   lock(tx: Tx, namespace: string): Promise<void>
-  /** Lets other processes hear of a change, once the transaction is done. */
+  /** Notifies other processes of a change when the transaction commits. */
   announce(tx: Tx, change: Change): Promise<void>
-  /** Takes who is to be told when another process has changed something. */
+  /** Sets the callback for changes that other processes make. */
   listen(heard: (change: Change) => void): void
   readonly hearsChanges: boolean
   close(): Promise<void>

@@ -1,4 +1,4 @@
-/** Keeps callers from a database that has just failed: they would all wait for the same answer. */
+/** A circuit breaker with exponential backoff: while a database is down, calls fail at once instead of waiting in turn. */
 import { StoreDown } from './contract.ts'
 
 const FIRST_MS = 50
@@ -9,7 +9,7 @@ export class CircuitBreaker {
   #until = 0
   #reason = ''
 
-  /** @throws StoreDown while it is too early for another try */
+  /** @throws StoreDown while it is too early to try again */
   check(): void {
     if (performance.now() < this.#until) throw new StoreDown(this.#reason)
   }

@@ -1,7 +1,8 @@
 /**
- * What the store of own losses promises, whichever database keeps it. A version never changes once it is registered, so
- * it may be cached for ever; what can change is which version is the latest, and whether a name is retired.
+ * The interface of the store of registered losses, the same for every database. A registered version never changes, so it
+ * may be cached for ever. What can change is which version is the latest and whether a name is retired.
  */
+import { many } from '../errors.ts'
 
 /** A registered name, without its version: `acme/robust_log`. */
 export interface LossName {
@@ -9,29 +10,29 @@ export interface LossName {
   readonly name: string
 }
 
-/** What is registered. The store does not look into the document. */
+/** A loss to register. The store does not look into the document. */
 export interface Draft extends LossName {
   /** SHA-256 of what the loss computes, in hex. */
   readonly id: string
-  /** SHA-256 of the whole document, in hex: equal documents are recognised by it. */
+  /** SHA-256 of the whole document, in hex. Equal documents have equal digests. */
   readonly digest: string
-  /** The definition, JSON text, kept as it is. */
+  /** The definition as JSON text, stored unchanged. */
   readonly document: string
   readonly createdBy: string | null
 }
 
 /** One version of a loss. It never changes. */
 export interface StoredVersion extends Draft {
-  /** Counts from 1 for each name, and is never given twice, not even after a purge. */
+  /** Counts from 1 for each name. A number is never used twice, not even after a purge. */
   readonly version: number
   /** When it was registered: ISO 8601, UTC. */
   readonly created: string
 }
 
-/** What can change about a name. */
+/** The state of a name, which can change. */
 export interface StoredLoss extends LossName {
   readonly latest: number
-  /** Since when it is retired (ISO 8601, UTC), or null. */
+  /** When it was retired (ISO 8601, UTC), or null. */
   readonly retired: string | null
 }
 
@@ -42,11 +43,11 @@ export interface FoundVersion {
 
 export interface Registered {
   readonly stored: StoredVersion
-  /** False where the latest version is the same document already: that version is `stored`. */
+  /** False if the latest version already has the same document. `stored` is then that version. */
   readonly isNew: boolean
 }
 
-/** `onlyCreate`: the name must not be there, or be retired. `follows`: this must be the latest version, and not retired. */
+/** `onlyCreate`: the name must not exist, or be retired. `follows`: this must be the latest version, and not retired. */
 export type Condition = { readonly onlyCreate: true } | { readonly follows: number }
 
 export interface VersionPage {
@@ -57,21 +58,21 @@ export interface VersionPage {
 
 export interface LossPage {
   readonly limit: number
-  /** Only names behind this one; the last of the page before. */
+  /** The cursor: only names after this one, the last name of the previous page. */
   readonly after?: LossName
-  /** Retired names as well. */
+  /** Include retired names. */
   readonly withRetired?: boolean
 }
 
-/** The name whose latest version or retirement has changed; `all` where any may have, unheard. */
+/** The name whose latest version or retirement changed. `all`: any name may have changed without a notification. */
 export type Change = LossName | 'all'
 
-/** A name in an export. Its versions follow. */
+/** A name in an export. The records of its versions follow. */
 export interface LossRecord extends LossName {
   readonly kind: 'loss'
-  /** Null for a purged one, of which only its last number is left. */
+  /** Null if the name was purged and only its last version number is left. */
   readonly latest: number | null
-  /** The highest version that was ever given. */
+  /** The highest version number that was ever used. */
   readonly numbered: number
   readonly retired: string | null
 }
@@ -82,75 +83,83 @@ export interface VersionRecord extends StoredVersion {
 
 export type ExportRecord = LossRecord | VersionRecord
 
-/** Every method rejects with {@link StoreDown} where the database does not do its part. */
+/** Every method rejects with {@link StoreDown} if the database fails. */
 export interface LossStore {
   /**
-   * Registers a document as the next version of its name. It is on disk when this resolves. A retired name comes back
-   * with the next version.
+   * Registers a document as the next version of its name. When this resolves, the version is on disk. Registering a
+   * retired name brings it back with the next version.
    *
-   * @throws PreconditionFailed when the condition does not hold
-   * @throws NamespaceFull when the name is new and its namespace has as many as are allowed
+   * @throws PreconditionFailed if the condition does not hold
+   * @throws NamespaceFull if the name is new and its namespace is at the limit
    * @example
    * const { stored, isNew } = await store.register(draft, { follows: 2 }) // stored.version === 3
    */
   register(draft: Draft, condition?: Condition): Promise<Registered>
-  /** A version, by default the latest; undefined where there is none. Retired ones are found too: `loss.retired` says so. */
+  /** A version, by default the latest; undefined if there is none. Also finds retired names (see `loss.retired`). */
   find(namespace: string, name: string, version?: number): Promise<FoundVersion | undefined>
-  /** Newest first. */
+  /** The versions of a name, newest first. */
   versions(namespace: string, name: string, page: VersionPage): Promise<readonly StoredVersion[]>
-  /** Names with their latest versions, in the order of namespaces and names. */
+  /** Names with their latest versions, ordered by namespace and name. */
   list(namespace: string | undefined, page: LossPage): Promise<readonly FoundVersion[]>
-  /** @returns whether it was there and not retired yet */
+  /** @returns whether the name existed and was not retired yet */
   retire(namespace: string, name: string): Promise<boolean>
   /**
-   * Removes all versions. The number of the last one is kept: registered again, the name goes on behind it.
+   * Deletes all versions. The last version number is kept: if the name is registered again, numbering continues after it.
    *
-   * @returns whether it was there
+   * @returns whether the name existed
    */
   purge(namespace: string, name: string): Promise<boolean>
   /**
-   * Tells of changes, those made through this store included, before the call that made them resolves.
+   * Reports changes. A change made through this store is reported before the call that made it resolves.
    *
-   * A reader who caches the latest version drops it then. A `find` that began before the change may still answer with
-   * what was there before: its answer must not be cached when a change came in the meantime.
+   * A caller that caches the latest version must drop it then. A `find` that began before the change may still return the
+   * old state, so its result must not be cached if a change was reported in the meantime.
    *
-   * @returns ends it
+   * @returns a function that removes the listener
    */
   onChange(listener: (change: Change) => void): () => void
   /**
-   * Whether changes made elsewhere are heard now: at once from PostgreSQL, and within half a second from another process
-   * that has the same file open. While false, do not cache which version is the latest. It turns false at most five
-   * seconds after a connection has died in silence, and listeners are then told `all`.
+   * Whether changes made by other processes are reported now: at once with PostgreSQL, and within half a second if another
+   * process has the same file open. While false, do not cache which version is the latest. If a connection dies silently,
+   * this becomes false within five seconds, and listeners receive `all`.
    */
   readonly hearsChanges: boolean
-  /** Resolves when the database answers. */
+  /** Resolves if the database responds. */
   health(): Promise<void>
   export(): AsyncIterable<ExportRecord>
   /**
-   * Adds what is missing, with its version numbers, all of it or nothing. `maxLosses` does not count here.
+   * Adds the records that are missing, with their version numbers, in one transaction. `maxLosses` does not apply.
    *
    * @returns how many versions are new
-   * @throws ImportRefused when a version is there with another document
+   * @throws ImportRefused if a version already exists with a different document
    */
   import(records: Iterable<ExportRecord>): Promise<number>
-  /** Waits for what is under way. Afterwards nothing else may be asked. */
+  /** Waits for pending calls and closes the database. The store cannot be used after that. */
   close(): Promise<void>
 }
 
-/** The database does not do its part now. The message names the cause, and no credentials. */
+/** The database is unavailable. The message states the cause and contains no credentials. */
 export class StoreDown extends Error {
   override readonly name = 'StoreDown'
+
+  /** A database that cannot be used, and why. */
+  static because(
+    reason: string,
+    { title, cause }: { readonly title: string; readonly cause: unknown },
+  ): StoreDown {
+    return new StoreDown(`the store ${title} cannot be used: ${reason}`, { cause })
+  }
 }
 
-/** The setting names no store. The message repeats nothing of it that may be a password. */
+/** The setting is not the address of a store. The message repeats nothing that may be a password. */
 export class InvalidAddress extends Error {
   override readonly name = 'InvalidAddress'
 }
 
-/** The condition of a registration does not hold. */
+/** The condition of a registration does not hold (optimistic concurrency). */
 export class PreconditionFailed extends Error {
   override readonly name = 'PreconditionFailed'
-  /** The latest version that is not retired, where there is one. */
+  /** The latest version, if there is one and the name is not retired. */
   readonly latest: number | undefined
 
   constructor(message: string, latest: number | undefined) {
@@ -159,21 +168,21 @@ export class PreconditionFailed extends Error {
   }
 }
 
-/** A namespace has as many names as are allowed. */
+/** A namespace is at its limit of names. */
 export class NamespaceFull extends Error {
   override readonly name = 'NamespaceFull'
   readonly limit: number
 
   constructor(namespace: string, limit: number) {
-    super(`${namespace} has ${limit} losses already, which is the limit`)
+    super(`${namespace} already has ${many(limit, 'losses')}, which is the limit`)
     this.limit = limit
   }
 }
 
-/** An import contradicts what is stored. */
+/** An import conflicts with what is stored. */
 export class ImportRefused extends Error {
   override readonly name = 'ImportRefused'
-  /** Which record it was, from 0. */
+  /** The index of the record, from 0. */
   readonly index: number
 
   constructor(message: string, index: number) {

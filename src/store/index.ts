@@ -1,4 +1,4 @@
-/** Opens the store that the setting names. */
+/** Opens the store that the setting `LOSSD_STORE` names: SQLite, PostgreSQL or none. */
 import { InvalidAddress, type LossStore } from './contract.ts'
 import type { StoreLog } from './lazy-db.ts'
 import { createPostgresBackend } from './postgres/backend.ts'
@@ -6,13 +6,13 @@ import { SqlStore } from './sql-store.ts'
 import { createSqliteBackend } from './sqlite/backend.ts'
 
 export interface StoreOptions {
-  /** Most names of a namespace. */
+  /** Maximum number of names in a namespace. */
   readonly maxLosses: number
   readonly log?: StoreLog
 }
 
 /**
- * Nothing is opened, and nothing made, before it is needed.
+ * Creates the store. The database is opened, or created, on first use.
  *
  * @param url `file:path`, `postgres://...`, or `none`
  * @returns undefined for `none`

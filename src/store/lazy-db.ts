@@ -1,10 +1,10 @@
-/** A database that is opened when it is asked for, dropped when it fails, and opened again, with a growing pause between. */
+/** Lazy connection with reconnect: a database is opened on first use, dropped when it fails, and reopened after a backoff. */
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { StoreDown } from './contract.ts'
 import { within } from './deadline.ts'
 import type { Db } from './tables.ts'
 
-/** Where it is told that the database is lost, and that it is back. */
+/** Logs that the database is lost, and that it is back. */
 export interface StoreLog {
   warn(message: string): void
   info(message: string): void
@@ -12,21 +12,21 @@ export interface StoreLog {
 
 export interface LazyDbOptions {
   readonly log?: StoreLog | undefined
-  /** Opens the database, its schema up to date. */
+  /** Opens the database and brings its schema up to date. */
   readonly open: () => Promise<Db>
   /** How long a call may take, in ms. */
   readonly callMs: number
-  /** @returns undefined for what is no failure of the database */
+  /** @returns undefined if the error is not a failure of the database */
   readonly toStoreDown: (error: Error) => StoreDown | undefined
-  /** Whether a failure is one of the database as it was opened, so that it has to be opened again. */
+  /** Whether the database has to be reopened after this error. */
   readonly isLasting: (error: Error) => boolean
   readonly onDropped: () => void
-  /** What is to be done with a sound database before it is closed. */
+  /** Called before a working database is closed. */
   readonly beforeClose?: (db: Db) => Promise<unknown>
 }
 
 export interface CallOptions {
-  /** Without end: for work that is as long as its input. */
+  /** No time limit, for work that takes as long as its input is. */
   readonly isPatient?: boolean
 }
 
@@ -41,12 +41,12 @@ export class LazyDb {
     this.#options = options
   }
 
-  /** Whether it was opened and has not failed since. */
+  /** Whether the database was opened and has not failed since. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** @throws StoreDown when the database cannot be opened, fails, or takes too long */
+  /** @throws StoreDown if the database cannot be opened, fails, or takes too long */
   async use<T>(run: (db: Db) => Promise<T>, { isPatient = false }: CallOptions = {}): Promise<T> {
     const opened = this.#get()
     try {
@@ -72,7 +72,7 @@ export class LazyDb {
     if (this.#opened !== undefined) return this.#opened
     this.#breaker.check()
     const opened = this.#options.open().then((db) => {
-      // It may have taken too long, and be given up.
+      // It may have taken so long that it was given up.
       if (this.#opened === opened) this.#succeeded()
       return db
     })
@@ -83,15 +83,15 @@ export class LazyDb {
   #succeeded() {
     this.#isOpen = true
     this.#breaker.succeeded()
-    if (this.#isLost) this.#options.log?.info('the store answers again')
+    if (this.#isLost) this.#options.log?.info('the store is available again')
     this.#isLost = false
   }
 
-  /** @returns what the caller is told */
+  /** @returns the error that the caller receives */
   #judge(error: Error, opened: Promise<Db>): Error {
     const down = error instanceof StoreDown ? error : this.#options.toStoreDown(error)
     if (down === undefined) return error
-    // Of many calls that fail together the first one drops it.
+    // If many calls fail together, the first one drops the database.
     if (this.#opened === opened && this.#options.isLasting(error)) {
       this.#breaker.failed(down)
       if (!this.#isLost) this.#options.log?.warn(down.message)

@@ -1,9 +1,9 @@
-/** An export as text: one JSON object a line. */
+/** Exports as JSON Lines: one JSON object per line. Lines of an import are validated. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { type ExportRecord, ImportRefused, type LossStore } from './contract.ts'
 
-/** A line of an import cannot be used. The message begins with its number. */
+/** A line of an import is invalid. The message begins with the line number. */
 export class LineRefused extends Error {
   override readonly name = 'LineRefused'
 
@@ -51,16 +51,16 @@ const RECORDS = {
   ),
 }
 
-/** Everything in the store, as lines without their ends. */
+/** Everything in the store, as lines without line terminators. */
 export async function* exportLines(store: LossStore): AsyncGenerator<string> {
   for await (const record of store.export()) yield JSON.stringify(record)
 }
 
 /**
- * Adds what the store lacks, all of it or nothing.
+ * Adds what the store does not have yet, in one transaction.
  *
  * @returns how many versions are new
- * @throws LineRefused when a line cannot be read, or contradicts what is stored
+ * @throws LineRefused if a line is invalid or conflicts with what is stored
  */
 export async function importLines(store: LossStore, lines: AsyncIterable<string>): Promise<number> {
   const records: ExportRecord[] = []
@@ -79,7 +79,7 @@ export async function importLines(store: LossStore, lines: AsyncIterable<string>
   }
 }
 
-/** An empty line, or one with which npm begins what a script prints. */
+/** An empty line, or one of the lines that npm prints before the output of a script. */
 function isForeign(line: string): boolean {
   return line.trim() === '' || line.startsWith('> ')
 }
@@ -87,7 +87,7 @@ function isForeign(line: string): boolean {
 function parseLine(line: string, number: number): ExportRecord {
   const record = parse(line, number)
   const { kind } = (record ?? {}) as { kind?: unknown }
-  if (kind !== 'loss' && kind !== 'version') throw new LineRefused(number, 'it is no line of an export')
+  if (kind !== 'loss' && kind !== 'version') throw new LineRefused(number, 'not a record of an export')
   const fault = RECORDS[kind].Errors(record).First()
   if (fault !== undefined) throw new LineRefused(number, `${fault.path.slice(1)}: ${fault.message}`)
   const known = record as ExportRecord
@@ -99,6 +99,6 @@ function parse(text: string, number: number): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new LineRefused(number, 'it is not valid JSON')
+    throw new LineRefused(number, 'not valid JSON')
   }
 }

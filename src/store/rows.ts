@@ -1,10 +1,10 @@
-/** Rows of the tables, and what they stand for. */
+/** Maps rows of the tables to the store's types, and back. */
 import type { FoundVersion, LossName, StoredVersion } from './contract.ts'
 import type { Tables } from './tables.ts'
 
 type VersionRow = Tables['lossd_versions']
 
-/** The columns of a name, which both tables have. */
+/** The key columns of a name, which both tables have. */
 export function nameOf({ namespace, name }: LossName): { namespace: string; name: string } {
   return { namespace, name }
 }
@@ -21,6 +21,6 @@ export function toRow({ createdBy, ...rest }: StoredVersion): VersionRow {
 
 export function toFound(row: VersionRow & { latest: number | null; retired: string | null }): FoundVersion {
   const stored = toVersion(row)
-  // The join has found a version, so there is a latest one.
+  // The join found a version, so there is a latest one.
   return { stored, loss: { ...nameOf(row), latest: row.latest!, retired: row.retired } }
 }

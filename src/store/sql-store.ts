@@ -1,4 +1,4 @@
-/** The store's operations, once for both databases. */
+/** The store's operations as SQL, written once for both databases with the query builder kysely. */
 import type { Backend } from './backend.ts'
 import type {
   Change,
@@ -23,7 +23,7 @@ export class SqlStore implements LossStore {
   readonly #backend: Backend
   readonly #maxLosses: number
   readonly #listeners = new Set<(change: Change) => void>()
-  /** Those that are under way. */
+  /** Pending calls, which `close` waits for. */
   readonly #calls = new Set<Promise<unknown>>()
 
   constructor(backend: Backend, maxLosses: number) {
@@ -94,7 +94,7 @@ export class SqlStore implements LossStore {
     return this.#counted(this.#backend.read(empty, run))
   }
 
-  /** @param change what it may change: when it fails on the way, nobody knows whether it was done */
+  /** @param change what the call may change. If it fails midway, nobody knows whether it was committed. */
   async #write<T>(change: Change, run: (tx: Tx) => Promise<T>, options?: CallOptions): Promise<T> {
     try {
       return await this.#counted(this.#backend.write(run, options))
@@ -113,7 +113,7 @@ export class SqlStore implements LossStore {
     }
   }
 
-  /** Runs under the lock of the name's namespace, and tells where something has changed. */
+  /** Runs with the lock of the namespace and reports what has changed. */
   async #change<T>(
     loss: LossName,
     run: (tx: Tx) => Promise<T>,
@@ -130,7 +130,7 @@ export class SqlStore implements LossStore {
     return result
   }
 
-  /** Where there is no database nothing is stored, and none is made. */
+  /** Without a database nothing is stored, so this does not create one. */
   async #changeStored(loss: LossName, run: (tx: Tx, loss: LossName) => Promise<boolean>): Promise<boolean> {
     const isThere = await this.#read(false, async () => true)
     return isThere && this.#change(loss, (tx) => run(tx, loss), Boolean)
@@ -161,11 +161,11 @@ async function register(
 function hold(condition: Condition | undefined, latest: number | undefined, name: string) {
   if (condition === undefined) return
   if ('onlyCreate' in condition) {
-    if (latest !== undefined) throw new PreconditionFailed(`${name} is there already: @${latest}`, latest)
+    if (latest !== undefined) throw new PreconditionFailed(`${name} already exists: @${latest}`, latest)
   } else if (latest !== condition.follows) {
     const found = latest === undefined ? 'there is none' : `it is @${latest}`
     throw new PreconditionFailed(
-      `the latest version of ${name} must be @${condition.follows}, and ${found}`,
+      `the latest version of ${name} must be @${condition.follows}, but ${found}`,
       latest,
     )
   }

@@ -1,4 +1,4 @@
-/** The tables, for both databases, and how they came about. */
+/** The tables of both databases, and the schema migrations that create them. */
 import { type Kysely, sql, type Transaction } from 'kysely'
 import { StoreDown } from './contract.ts'
 
@@ -6,9 +6,9 @@ export interface Tables {
   readonly lossd_losses: {
     namespace: string
     name: string
-    /** Null where all versions are removed, and only the last number is kept. */
+    /** Null if all versions were purged and only the last number is kept. */
     latest: number | null
-    /** The highest version that was ever given. */
+    /** The highest version number that was ever used. */
     numbered: number
     retired: string | null
   }
@@ -29,10 +29,10 @@ export type Db = Kysely<Tables>
 export type Tx = Transaction<Tables>
 export type Dialect = 'sqlite' | 'postgres'
 
-/** Names are ordered by their bytes, as SQLite does it by itself. */
+/** Names are ordered by their bytes, which is SQLite's default. */
 const NAME = { sqlite: sql`text`, postgres: sql`text collate "C"` }
 
-/** What makes an UPDATE of a version fail. */
+/** Triggers that make an UPDATE of a version fail. */
 const IMMUTABLE = {
   sqlite: [
     sql`create trigger lossd_versions_immutable before update on lossd_versions
@@ -46,7 +46,7 @@ const IMMUTABLE = {
   ],
 }
 
-/** From version i to version i + 1 of the schema. Only ever add to the end. */
+/** Entry i migrates the schema from version i to i + 1. Only append to this list. */
 const MIGRATIONS: readonly ((tx: Tx, dialect: Dialect) => Promise<void>)[] = [createTables]
 
 async function createTables(tx: Tx, dialect: Dialect) {
@@ -81,14 +81,14 @@ async function createTables(tx: Tx, dialect: Dialect) {
 
 export interface MigrateOptions {
   readonly dialect: Dialect
-  /** Waits until nobody else migrates. */
+  /** Waits until no other process migrates. */
   readonly lock: (tx: Tx) => Promise<void>
 }
 
 /**
- * Brings the schema up to date, once, whoever else tries at the same time.
+ * Brings the schema up to date. Several processes may call this at the same time.
  *
- * @throws StoreDown when the schema is newer than this code
+ * @throws StoreDown if the schema is newer than this code
  */
 export async function migrate(db: Db, { dialect, lock }: MigrateOptions): Promise<void> {
   if ((await schemaVersion(db, dialect)) === MIGRATIONS.length) return
@@ -109,13 +109,13 @@ async function schemaVersion(db: Db, dialect: Dialect): Promise<number> {
   const version = row?.version ?? 0
   if (version <= MIGRATIONS.length) return version
   throw new StoreDown(
-    `the store has schema ${version}, and this lossd knows up to ${MIGRATIONS.length}: a newer lossd has used it`,
+    `the store has schema version ${version}, but this lossd supports only up to ${MIGRATIONS.length}: a newer lossd has used it`,
   )
 }
 
 const HAS_SCHEMA = {
   sqlite: sql`select 1 from sqlite_master where name = 'lossd_schema'`,
-  // Not to_regclass: what it has not found once it may not find later on in the same session, even when it is there.
+  // Not to_regclass: if it has not found a table once, it may not find it later in the same session either.
   postgres: sql`select 1 from pg_class where relname = 'lossd_schema' and pg_table_is_visible(oid)`,
 }
 

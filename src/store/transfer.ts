@@ -1,4 +1,4 @@
-/** Moves everything from one store to another, version numbers included. */
+/** Export and import: copies everything from one store to another, version numbers included (keyset pagination). */
 import type { Backend } from './backend.ts'
 import {
   type ExportRecord,
@@ -11,12 +11,12 @@ import {
 import { nameOf, toRow, toVersion } from './rows.ts'
 import type { Tables, Tx } from './tables.ts'
 
-/** So many rows are read at once. A document has up to 64 KiB. */
+/** How many rows are read at once. A document has up to 64 KiB. */
 const ROWS = 100
 
 type LossRow = Tables['lossd_losses']
 
-/** Each name with its versions, oldest first. What is registered meanwhile is in it, or not. */
+/** Each name with its versions, oldest first. Whether it includes what is registered meanwhile is not defined. */
 export async function* exportAll(read: Backend['read']): AsyncGenerator<ExportRecord> {
   let losses = await readLosses(read)
   while (losses.length > 0) {
@@ -49,7 +49,7 @@ function readLosses(read: Backend['read'], after?: LossName): Promise<LossRow[]>
   })
 }
 
-/** Up to the version that was the latest when the name was read: what is behind it would have no line of its own. */
+/** Only up to the version that was the highest when the name was read, so that the two records agree. */
 function readVersions(read: Backend['read'], loss: LossRow, after: number) {
   return read([], (db) =>
     db
@@ -79,11 +79,11 @@ export async function importAll(backend: Backend, tx: Tx, records: Iterable<Expo
   return added
 }
 
-/** The newer of two states counts; where both have the same latest version, a retirement stays. */
+/** The newer of the two states wins. If both have the same latest version, a retirement is kept. */
 async function importLoss(tx: Tx, { namespace, name, latest, numbered, retired }: LossRecord) {
   const known = await lossRow(tx, { namespace, name })
   if (known === undefined) {
-    // Its versions make it more than a number.
+    // The records of its versions set `latest`.
     await tx.insertInto('lossd_losses').values({ namespace, name, latest: null, numbered, retired }).execute()
     return
   }
@@ -106,7 +106,8 @@ async function importVersion(tx: Tx, record: VersionRecord, index: number): Prom
 
 async function addVersion(tx: Tx, stored: StoredVersion, index: number) {
   const loss = await lossRow(tx, stored)
-  if (loss === undefined) throw new ImportRefused(`${title(stored)} comes before its name`, index)
+  if (loss === undefined)
+    throw new ImportRefused(`${title(stored)} comes before the record of its name`, index)
   await tx.insertInto('lossd_versions').values(toRow(stored)).execute()
   const latest = Math.max(loss.latest ?? 0, stored.version)
   await update(tx, loss, { latest, numbered: Math.max(loss.numbered, latest) })
@@ -114,7 +115,7 @@ async function addVersion(tx: Tx, stored: StoredVersion, index: number) {
 
 function refuseAnother(known: StoredVersion, stored: StoredVersion, index: number) {
   if (known.document === stored.document && known.id === stored.id && known.digest === stored.digest) return
-  throw new ImportRefused(`${title(stored)} is stored already, with another document`, index)
+  throw new ImportRefused(`${title(stored)} is already stored with a different document`, index)
 }
 
 function title({ namespace, name, version }: StoredVersion): string {

@@ -90,18 +90,47 @@ export interface DecodeLimits {
   readonly maxTensors: number
 }
 
+/**
+ * A wire format. All that the service knows of it is here: routes, negotiation, the API documentation, the hint for a
+ * wrong Content-Type and the table of docs/formats.md are derived from it.
+ */
 export interface Format {
   readonly name: string
+  /** What people call it, for messages and the docs. */
+  readonly title: string
   /**
    * The first media type is canonical and is sent as `Content-Type`; the others are accepted too. Lower case, no
    * parameters.
    */
   readonly mediaTypes: readonly [string, ...string[]]
-  /** Which body limit applies. */
+  /** Among formats that an `Accept` header rates equally, the lowest rank wins, after the request's own format. */
+  readonly rank: number
+  /** Which body limit applies: that for numbers as text, or that for numbers as bytes. */
   readonly bodyLimit: 'json' | 'binary'
-  /** @throws Problem `malformed-*` (400) if the bytes cannot be parsed, or a 422 code if a tensor is invalid. */
+  /** Whether large responses are compressed for clients that accept it. Random digits as bytes hardly compress. */
+  readonly compresses: boolean
+  readonly layout: BodyLayout
+  /**
+   * Whether the first bytes look like this format, in a body that another format cannot parse. The client is then
+   * told which Content-Type to send.
+   */
+  recognizes(bytes: Uint8Array): boolean
+  /**
+   * @throws Problem `malformed-<name>` (400) if the bytes cannot be parsed, or a 422 code if a tensor is invalid.
+   */
   decode(bytes: Uint8Array, limits: DecodeLimits): Decoded
   encode(answer: Answer): Chunks
+}
+
+/** Where things are in a body, in words, for the docs. Both texts complete "are ...". */
+export interface BodyLayout {
+  /**
+   * `object`: a body is an object as the JSON Schema of a loss describes it, and gradients are members of
+   * `gradients`. `file`: OpenAPI describes it in words, and gradients are called `gradients.<name>`.
+   */
+  readonly shape: 'object' | 'file'
+  readonly tensors: string
+  readonly options: string
 }
 
 /**

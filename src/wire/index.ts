@@ -4,11 +4,14 @@
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Format } from './define.ts'
+import { Problem } from '../errors.ts'
+import type { Decoded, DecodeLimits, Format } from './define.ts'
+import { wrongFormatHint } from './wrong-format-hint.ts'
 
-/** All formats, by name. */
+/** All formats, by rank. */
 export const formats: readonly Format[] = Object.freeze(await loadFormats())
 
+const json = formats.find(({ name }) => name === 'json')!
 const byMediaType = new Map(formats.flatMap((format) => format.mediaTypes.map((type) => [type, format])))
 
 /**
@@ -22,18 +25,49 @@ export function formatOf(mediaType: string): Format | undefined {
 }
 
 /**
+ * Decodes the body of a request. If it cannot be parsed and looks like another format, the problem says so.
+ *
+ * @throws Problem as the format's `decode`
+ */
+export function decodeBody(format: Format, bytes: Uint8Array, limits: DecodeLimits): Decoded {
+  try {
+    return format.decode(bytes, limits)
+  } catch (error) {
+    if (!(error instanceof Problem) || !error.code.startsWith('malformed-')) throw error
+    const hint = wrongFormatHint(bytes, format, formats)
+    throw hint === undefined ? error : new Problem(error.code, hint)
+  }
+}
+
+/**
+ * A body that was written as an object, decoded as if it had been sent as JSON.
+ *
+ * @throws Problem as for a request
+ * @example
+ * decodeObject({ predictions: [1], targets: [2] }, config).tensors.get('targets')
+ */
+export function decodeObject(body: object, limits: DecodeLimits): Decoded {
+  return json.decode(Buffer.from(JSON.stringify(body)), limits)
+}
+
+/**
  * Content negotiation: the format that an `Accept` header asks for (RFC 9110, 12.5.1).
  *
  * @param fallback the request's own format, which wins among equals
+ * @param among the formats to choose from
  * @returns undefined if none is acceptable
  */
-export function negotiate(accept: string | undefined, fallback: Format): Format | undefined {
+export function negotiate(
+  accept: string | undefined,
+  fallback: Format,
+  among: readonly Format[] = formats,
+): Format | undefined {
   const ranges = (accept ?? '')
     .split(',')
     .map(readRange)
     .filter(({ type }) => type !== '')
   if (ranges.length === 0) return fallback
-  const rated = [fallback, ...formats.filter((format) => format !== fallback)].map((format) => {
+  const rated = [fallback, ...among.filter((format) => format !== fallback)].map((format) => {
     return { format, quality: qualityOf(format, ranges) }
   })
   const best = rated.reduce((a, b) => (b.quality > a.quality ? b : a))
@@ -69,7 +103,7 @@ async function loadFormats(): Promise<Format[]> {
   const modules: { default?: Format }[] = await Promise.all(candidates().map((url) => import(url.href)))
   const found = modules.flatMap(({ default: format }) => (format === undefined ? [] : [format]))
   checkUnique(found)
-  return found.sort((a, b) => (a.name < b.name ? -1 : 1))
+  return found.sort((a, b) => a.rank - b.rank || (a.name < b.name ? -1 : 1))
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The batcher's promises: the answer does not depend on company, and nobody waits for ever. */
+/** The batcher: a result does not depend on what else is in the batch, and no job waits for ever. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Batcher, type BatcherLimits, Cancelled, createBatcher } from '../../src/batching/batcher.ts'
@@ -40,7 +40,7 @@ function batcherOn(
   return { batcher: createBatcher({ engine, events, limits: { ...LIMITS, ...limits } }), recorded }
 }
 
-/** An engine whose batches end when the test says so. */
+/** An engine whose batches finish when the test decides. */
 function steppedEngine(inner: Engine) {
   const started: Batch[] = []
   const gates: (() => void)[] = []
@@ -66,7 +66,7 @@ const codeOf = async (promise: Promise<unknown>) =>
     (error: unknown) => (error instanceof Problem ? error.code : (error as Error).name),
   )
 
-describe('any interleaving of any jobs', () => {
+describe('any interleaving of jobs', () => {
   let engine: Engine
   beforeAll(async () => {
     engine = (await wasm.open('test')) as Engine
@@ -96,7 +96,7 @@ describe('any interleaving of any jobs', () => {
     { minLength: 2, maxLength: 24 },
   )
 
-  it('gives each job bit for bit what it gets alone, NaN neighbours included', async () => {
+  it('gives each job bit for bit the result that it gets alone, even next to NaN', async () => {
     const property = fc.asyncProperty(
       jobs,
       fc.integer({ min: 20, max: 400 }),
@@ -132,7 +132,7 @@ describe('the batcher', () => {
     interpreter = await openInterpreter()
   })
 
-  it('runs at once what comes alone, and gathers what comes while it runs', async () => {
+  it('runs a single job at once, and batches the jobs that arrive while it runs', async () => {
     const { engine, started, next } = steppedEngine(interpreter)
     const { batcher, recorded } = batcherOn(engine)
     const results = [batcher.submit(huberJob())]
@@ -152,14 +152,14 @@ describe('the batcher', () => {
     expect(recorded.batches).toEqual([1, 1, 5])
   })
 
-  it('shares a launch among requests of one turn', async () => {
+  it('batches jobs that arrive in the same event loop iteration', async () => {
     const { batcher, recorded } = batcherOn(interpreter)
     const results = await Promise.all([1, 2, 3].map((rows) => batcher.submit(huberJob(rows))))
     expect(recorded.batches).toEqual([3])
     expect(results[0]!.timing.batchJobs).toBe(3)
   })
 
-  it('keeps a batch within its budget, but runs a job that is larger than any', async () => {
+  it('keeps batches within their budget, but runs a job that exceeds it alone', async () => {
     const { batcher, recorded } = batcherOn(interpreter, { batchElements: 30 })
     await Promise.all([3, 3, 3, 40].map((rows) => batcher.submit(huberJob(rows))))
     expect(recorded.batches).toEqual([2, 1, 1])
@@ -174,7 +174,7 @@ describe('the batcher', () => {
     expect(recorded.batches).toEqual([1, 1])
   })
 
-  it('lets groups take turns, so that a flood of one loss does not starve another', async () => {
+  it('alternates between groups (round robin), so that many requests for one loss do not starve another', async () => {
     const { engine, started, next } = steppedEngine(interpreter)
     const { batcher } = batcherOn(engine, { batchElements: 12 })
     const flood = Array.from({ length: 8 }, () => batcher.submit(huberJob(1)))
@@ -195,7 +195,7 @@ describe('the batcher', () => {
     clearInterval(pump)
   })
 
-  it('refuses at once when the queue is full, and says when to come back', async () => {
+  it('rejects at once when the queue is full, with Retry-After', async () => {
     const { engine, next } = steppedEngine(interpreter)
     const { batcher, recorded } = batcherOn(engine, { queueJobs: 2 })
     const accepted: Promise<unknown>[] = []
@@ -216,7 +216,7 @@ describe('the batcher', () => {
   it.each([
     ['elements', { queueElements: 20 }],
     ['bytes', { queueBytes: 80 }],
-  ])('bounds the queue in %s, not only in requests', async (_, limits) => {
+  ])('limits the queue in %s, not only in requests', async (_, limits) => {
     const { engine, next } = steppedEngine(interpreter)
     const { batcher } = batcherOn(engine, limits)
     const codes = Array.from({ length: 4 }, () => codeOf(batcher.submit(huberJob(3))))
@@ -225,7 +225,7 @@ describe('the batcher', () => {
     clearInterval(pump)
   })
 
-  it('drops a job whose caller has gone, before it is computed', async () => {
+  it('drops the queued job of a client that has disconnected', async () => {
     const { engine, started, next } = steppedEngine(interpreter)
     const { batcher, recorded } = batcherOn(engine)
     const first = [batcher.submit(huberJob())]
@@ -245,14 +245,14 @@ describe('the batcher', () => {
     expect(recorded.shed).toEqual(['cancelled'])
   })
 
-  it('does not start for a caller who has already gone', async () => {
+  it('does not queue a job whose client has already disconnected', async () => {
     const { batcher } = batcherOn(interpreter)
     await expect(batcher.submit(huberJob(3, { signal: () => AbortSignal.abort() }))).rejects.toBeInstanceOf(
       Cancelled,
     )
   })
 
-  it('fires a deadline that has passed before it is queued, and Node has nothing to warn of', async () => {
+  it('rejects a job whose deadline has passed before it is queued, without a warning from Node', async () => {
     const warnings: string[] = []
     const note = ({ name }: Error) => void warnings.push(name)
     process.on('warning', note)
@@ -267,7 +267,7 @@ describe('the batcher', () => {
     expect(warnings).toEqual([])
   })
 
-  it('fires a deadline while the job is queued, and while it runs', async () => {
+  it('enforces deadlines while a job is queued and while it runs', async () => {
     const { engine, next } = steppedEngine(interpreter)
     const { batcher, recorded } = batcherOn(engine)
     const soon = () => performance.now() + 20
@@ -284,7 +284,7 @@ describe('the batcher', () => {
     expect(recorded.shed).toEqual(['deadline', 'deadline'])
   })
 
-  it('lets a bad job fail alone', async () => {
+  it('isolates a failing job from the others in its batch', async () => {
     const failing: Engine = {
       ...interpreter,
       run: async (batch) => {
@@ -300,7 +300,7 @@ describe('the batcher', () => {
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
   })
 
-  it('answers 503 for what a lost engine took along', async () => {
+  it('fails the jobs of a lost engine with 503', async () => {
     const lost: Engine = { ...interpreter, run: () => Promise.reject(new EngineLost('gone')) }
     const { batcher, recorded } = batcherOn(lost)
     expect(await Promise.all([1, 2].map((rows) => codeOf(batcher.submit(huberJob(rows)))))).toEqual([
@@ -310,7 +310,7 @@ describe('the batcher', () => {
     expect(recorded.shed).toEqual(['engine-lost', 'engine-lost'])
   })
 
-  it('drains: refuses newcomers and answers everyone it accepted', async () => {
+  it('drains: rejects new jobs and finishes all accepted ones', async () => {
     const { engine, next } = steppedEngine(interpreter)
     const { batcher } = batcherOn(engine)
     const accepted = Array.from({ length: 5 }, () => batcher.submit(huberJob()))
@@ -322,7 +322,7 @@ describe('the batcher', () => {
     expect((await Promise.all(accepted)).every((result) => result.values.length === 6)).toBe(true)
   })
 
-  it('waits for company when it is told to', async () => {
+  it('waits for more jobs if a batching delay is set', async () => {
     const { batcher, recorded } = batcherOn(interpreter, { maxDelayMs: 30 })
     const first = batcher.submit(huberJob())
     await turn()
@@ -331,7 +331,7 @@ describe('the batcher', () => {
     expect(recorded.batches).toEqual([2])
   })
 
-  it('answers an empty batch without the engine', async () => {
+  it('computes an empty batch without the engine', async () => {
     const never: Engine = {
       ...interpreter,
       run: (): Promise<BatchResult> => Promise.reject(new Error('must not run')),

@@ -1,8 +1,8 @@
-/** Large pieces of work: one in each round of the event loop. */
+/** Cooperative scheduling: large pieces of work run one per event loop iteration. */
 import { expect, it } from 'vitest'
 import { createEventLoopYield, LARGE_BYTES } from '../../src/batching/event-loop-yield.ts'
 
-it('large pieces run in different rounds, in the order in which they came', async () => {
+it('large pieces run in different iterations, in order of arrival', async () => {
   const turns = createEventLoopYield()
   let round = 0
   const count = () => {
@@ -17,6 +17,6 @@ it('large pieces run in different rounds, in the order in which they came', asyn
   expect([...rounds].sort((a, b) => a - b)).toEqual(rounds)
 })
 
-it('small ones wait for nobody', () => {
+it('small pieces run at once', () => {
   expect(createEventLoopYield().next(LARGE_BYTES - 1)).toBeUndefined()
 })

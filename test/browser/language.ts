@@ -1,4 +1,4 @@
-/** The language in a page: the pure rooms, bundled, evaluate and differentiate a loss without a server. */
+/** The pure rooms, bundled for the browser: a page evaluates and differentiates a loss without a server. */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -6,7 +6,7 @@ import { build, type Plugin } from 'esbuild'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
-import { launchChromium } from '../support/chromium.ts'
+import { sharedChromium } from '../support/chromium.ts'
 
 const source = new URL('../../src/', import.meta.url)
 const root = fileURLToPath(source)
@@ -22,7 +22,7 @@ const ENTRY = `
   const programs = createProgramSource()
   const layout = { type: 'real', axes: ['...'] }
 
-  /** Value and gradient of an element loss of predictions and targets. */
+  /** Value and gradient of an element-wise loss of predictions and targets. */
   function evaluate(loss, params, predictions, targets) {
     const inputs = { predictions: layout, targets: layout }
     const made = programs(loss, { inputs, params, wants: ['predictions'], hessians: [] })
@@ -70,7 +70,7 @@ const optionsFor = (entry: string) => ({
 
 const bundle = async (entry: string) => (await build(optionsFor(entry))).outputFiles[0]!.text
 
-/** Modules that the bundle would ask the page for; Node's own are left outside for this. */
+/** Modules that the bundle would import at run time. Node's own are marked as external, so that they show up here. */
 async function importsLeft(entry: string): Promise<string[]> {
   const { metafile } = await build({ ...optionsFor(entry), metafile: true as const, external: ['node:*'] })
   return Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
@@ -78,7 +78,7 @@ async function importsLeft(entry: string): Promise<string[]> {
 
 const kilobytes = (text: string) => `${(gzipSync(text, { level: 9 }).length / 1000).toFixed(1)} kB compressed`
 
-const browser: Browser | undefined = await launchChromium()
+const browser: Browser | undefined = await sharedChromium()
 const page = await browser?.newPage()
 const evaluated = <T>(expression: string) => page!.evaluate<T>(expression)
 
@@ -92,13 +92,13 @@ describe('the language and the catalog in a page', () => {
     )
     await page?.addScriptTag({ content: script })
   })
-  afterAll(() => browser?.close())
+  afterAll(() => page?.close())
 
   it('imports nothing that is not in the bundle', async () => {
     expect(await importsLeft(ENTRY)).toEqual([])
   })
 
-  it.skipIf(browser === undefined)('holds every loss', async () => {
+  it.skipIf(browser === undefined)('contains every loss', async () => {
     const { losses } = await loadCatalog()
     expect((await evaluated<string[]>('lossd.names')).sort()).toEqual(losses.map(({ name }) => name).sort())
   })

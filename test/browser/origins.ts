@@ -1,15 +1,15 @@
-/** Pages of other origins: what a trainer in a real browser may call and read, and what stays closed. */
+/** CORS in a real browser: what pages of other origins may send and read, and what they may not. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { launchChromium } from '../support/chromium.ts'
+import { sharedChromium } from '../support/chromium.ts'
 import { safetensors, startServer, type TestServer } from '../support/server.ts'
 
-const browser: Browser | undefined = await launchChromium()
+const browser: Browser | undefined = await sharedChromium()
 let pages: Server
-let page: Page
-/** Of the page: another host and another port than the services. */
+let page: Page | undefined
+/** The origin of the page, with a different host and port from the services. */
 let origin: string
 
 beforeAll(async () => {
@@ -21,7 +21,7 @@ beforeAll(async () => {
   await page.goto(origin)
 })
 afterAll(async () => {
-  await browser?.close()
+  await page?.close()
   pages.close()
 })
 
@@ -33,9 +33,9 @@ interface Call {
   readonly body?: string | readonly number[]
 }
 
-/** From within the page; undefined where the browser refuses. */
+/** A fetch from the page; undefined if the browser blocks it. */
 function call(server: TestServer, { path, body, ...init }: Call) {
-  return page.evaluate(
+  return page!.evaluate(
     async ([url, options, content]) => {
       const sent = Array.isArray(content) ? Uint8Array.from(content) : content
       const response = await fetch(url, {
@@ -57,7 +57,7 @@ const mse: Call = {
   headers: JSON_TYPE,
   body: '{"predictions":[1,2],"targets":[1,4]}',
 }
-/** Answers of it leave in parts, from the engine's memory. */
+/** Large enough for a response that is sent in parts from the engine's memory. */
 const large: Call = {
   ...mse,
   body: JSON.stringify({ predictions: new Array(50_000).fill(1.5), targets: new Array(50_000).fill(0.25) }),
@@ -91,7 +91,7 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
   it.each([
     ['a list that has it', () => `https://example.org, ${origin}`],
     ['*', () => '*'],
-  ])('under %s may post, and read answers of every kind', async (_, origins) => {
+  ])('may post and read all responses under %s', async (_, origins) => {
     await withServer(origins(), async (server) => {
       const answer = await call(server, mse)
       expect(JSON.parse(answer!.text)).toMatchObject({ loss: 2 })
@@ -108,7 +108,7 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
     })
   })
 
-  it('may read what is refused, wherever in the service', async () => {
+  it('may read error responses of every route', async () => {
     await withServer(origin, async (server) => {
       const codeOf = async (refused: Call) => JSON.parse((await call(server, refused))!.text).type
       expect(await codeOf({ ...mse, body: '{"predictions":[1]}' })).toContain('missing-input')
@@ -126,7 +126,7 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
   it.each([
     ['a list without it', 'https://example.org'],
     ['the default', ''],
-  ])('under %s may read nothing', async (_, origins) => {
+  ])('may read nothing under %s', async (_, origins) => {
     await withServer(origins, async (server) => {
       expect(await call(server, mse)).toBeUndefined()
       expect(await call(server, { path: '/v1/losses' })).toBeUndefined()
@@ -134,8 +134,8 @@ describe.skipIf(browser === undefined)('a page of another origin', () => {
   })
 })
 
-describe('whoever is no browser', () => {
-  it('is told what varies, and sees no header where no origin is allowed', async () => {
+describe('a client that is not a browser', () => {
+  it('gets a Vary header, and no CORS headers if no origin is allowed', async () => {
     await withServer(origin, async (server) => {
       const allowed = await server.post('mse', mse.body, { ...JSON_TYPE, origin })
       expect(allowed.headers.get('access-control-allow-origin')).toBe(origin)

@@ -1,29 +1,22 @@
-/** The API's page and the first page, as people see them: in a real Chromium, wide and narrow. */
+/** The API page and the landing page in Chromium, at wide and narrow widths. */
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { launchChromium } from '../support/chromium.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { sharedChromium } from '../support/chromium.ts'
+import { sharedServer } from '../support/server.ts'
 
-const browser: Browser | undefined = await launchChromium()
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(async () => {
-  await browser?.close()
-  await server.close()
-})
+const browser: Browser | undefined = await sharedChromium()
+const server = sharedServer()
 
 const open = async (path: string, width: number): Promise<Page> => {
   const page = await browser!.newPage({ viewport: { width, height: 800 } })
   await page.goto(server.url + path)
   return page
 }
-/** How far it scrolls to the side. */
+/** How far the page scrolls horizontally. */
 const overhang = (page: Page) => page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
 
 describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (width) => {
-  it("the API's page has its own name, and groups that open when asked", async () => {
+  it('the API page has its own title, and groups that open on click', async () => {
     const page = await open('/docs', width)
     await page.waitForSelector('.opblock-tag')
     expect(await page.title()).toBe('lossd')
@@ -37,7 +30,7 @@ describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (wi
     await page.close()
   })
 
-  it('an operation shows a real answer, and gives it', async () => {
+  it('an operation shows an example response, and returns the same one', async () => {
     const page = await open('/docs#/regression/huber', width)
     const operation = page.locator('#operations-regression-huber')
     const example = await operation.locator('.responses-table .example').first().textContent()
@@ -50,7 +43,7 @@ describe.skipIf(browser === undefined).each([1280, 400])('at a width of %d', (wi
     await page.close()
   })
 
-  it('the first page fits, and leads on', async () => {
+  it('the landing page fits the width, and its links work', async () => {
     const page = await open('/', width)
     expect(await overhang(page)).toBeLessThanOrEqual(0)
     await page.click('a[href="/docs"]')

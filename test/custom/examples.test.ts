@@ -1,4 +1,4 @@
-/** The examples of a definition must hold: values, gradients and shapes, or it is refused with what came out. */
+/** The examples of a definition are checked: values, gradients and shapes. The error shows what was computed. */
 import { describe, expect, it } from 'vitest'
 import type { Definition } from '../../src/losses/custom.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
@@ -26,7 +26,7 @@ describe('an example', () => {
     { inputs, loss: [[1, 9]], gradients: { x: [[2, 6]] } },
     { inputs, loss: [[1, 9 + 8e-9]] },
     { inputs, reduction: 'mean', loss: 5, gradients: { x: [[1, 3]] } },
-  ])('that holds is taken: %j', (example) => expect(() => hold(example)).not.toThrow())
+  ])('that matches is accepted: %j', (example) => expect(() => hold(example)).not.toThrow())
 
   it.each([
     [
@@ -34,13 +34,13 @@ describe('an example', () => {
       '/examples/0/loss: is 9.0000001, but 9 was computed (element 1 of [1, 9])',
     ],
     [{ inputs, loss: [[1]] }, '/examples/0/loss: has 1 numbers, but 2 were computed: [1, 9]'],
-    [{ inputs, loss: [1, 9] }, '/examples/0/loss: has the shape [2], [1,2] came out: [1, 9]'],
+    [{ inputs, loss: [1, 9] }, '/examples/0/loss: has the shape [2], but [1,2] was computed: [1, 9]'],
     [{ inputs, loss: 5 }, '/examples/0/loss: has 1 numbers, but 2 were computed: [1, 9]'],
     [
       { inputs, loss: [[1, 9]], gradients: { x: [[2], [6]] } },
-      '/examples/0/gradients/x: has the shape [2,1], [1,2] came out: [2, 6]',
+      '/examples/0/gradients/x: has the shape [2,1], but [1,2] was computed: [2, 6]',
     ],
-  ])('that does not is refused: %j', (example, message) => {
+  ])('that does not match is rejected: %j', (example, message) => {
     expect(() => hold(example)).toThrow(message)
   })
 })

@@ -1,4 +1,4 @@
-/** Own losses that come with the request, over a real socket, in both formats. */
+/** Custom losses that are sent with the request, over a real socket, in both formats. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 import { f32, readSafetensors, safetensors } from '../support/server.ts'
@@ -14,7 +14,7 @@ const { name: _, ...definition } = ROBUST
 const pair = { predictions: [1, 5], targets: [0, 0] }
 
 describe('a formula alone', () => {
-  it('has its tensors as inputs and its params as parameters', async () => {
+  it('uses the tensors as inputs and params as parameters', async () => {
     const formula = 'log1p(((predictions - targets) / scale)^2)'
     const { body } = await evaluate({ formula, params: { scale: 2 }, ...pair })
     expect(body.loss).toBeCloseTo((Math.log1p(0.25) + Math.log1p(6.25)) / 2, 6)
@@ -22,7 +22,7 @@ describe('a formula alone', () => {
     expect(body.gradients.targets[0]).toBeCloseTo(-0.2, 6)
   })
 
-  it('answers what the catalog answers to the same formula, bit for bit', async () => {
+  it('gives bit for bit the result of the same formula in the catalog', async () => {
     const formula = 'r = abs(predictions - targets)\nr <= delta ? r * r / 2 : delta * (r - delta / 2)'
     const body = {
       predictions: [
@@ -41,7 +41,7 @@ describe('a formula alone', () => {
     expect(own.body).toEqual(catalog.body)
   })
 
-  it('takes named axes, and a tensor that is read as a place for indices', async () => {
+  it('accepts named axes, and treats a tensor used as an index as class indices', async () => {
     const formula = '-log_softmax(pick(x, label, classes) - logsumexp(x, classes) + 0 * x, classes)'
     const simple = '-pick(log_softmax(x, classes), label, classes)'
     const body = {
@@ -66,7 +66,31 @@ describe('a formula alone', () => {
     expect((await evaluate({ formula, ...body })).status).toBe(200)
   })
 
-  it('takes words, switches and null as parameters', async () => {
+  it('takes axes with spaces between them', async () => {
+    const body = { formula: 'sum(x * t, classes)', x: [[1, 2]], t: 2, reduction: 'none' }
+    const close = await evaluate({ ...body, axes: { x: 'rows,classes=2', t: '' } })
+    const wide = await evaluate({ ...body, axes: { x: ' rows, classes = 2 ', t: ' ' } })
+    expect([wide.status, wide.body]).toEqual([200, close.body])
+  })
+
+  it('may be a list of lines', async () => {
+    const lines = ['r = (predictions - targets) / scale', '', 'log1p(r^2)']
+    const params = { scale: 2 }
+    const listed = await evaluate({ formula: lines, params, ...pair })
+    const text = await evaluate({ formula: lines.join('\n'), params, ...pair })
+    expect([listed.status, listed.body]).toEqual([200, text.body])
+  })
+
+  it('takes whole numbers that places are computed from', async () => {
+    const body = { axes: { x: 'rows,classes', label: 'rows' }, x: [[1, 2, 3]], reduction: 'none' }
+    const of = async (formula: string, label: number[]) => (await evaluate({ formula, ...body, label })).body
+    expect((await of('pick(x, label - 1, classes)', [3])).loss).toEqual([3])
+    expect((await of('shift(x, label, classes)', [1])).loss).toEqual([[0, 1, 2]])
+    expect((await of('pick(x[classes -> k], label, k)', [2])).loss).toEqual([3])
+    expect((await of('pick(x[classes -> k], label, k)', [3])).errors[0].pointer).toBe('/label/0')
+  })
+
+  it('accepts words, booleans and null as parameters', async () => {
     const formula = 'form == squared ? r2 : given(cap) ? min(abs(predictions), cap) : abs(predictions)'
     const lines = `r2 = predictions^2\n${formula}`
     const of = async (params: object) =>
@@ -76,7 +100,7 @@ describe('a formula alone', () => {
     expect(await of({ form: 'absolute', cap: 2 })).toBe(2)
   })
 
-  it('may have one value for the whole batch, and refuses weights of rows then', async () => {
+  it('may have one value for the whole batch, and then rejects sample weights', async () => {
     const body = { formula: 'mean((x - y)^2, rows)', axes: { x: 'rows', y: 'rows' }, x: [1, 3], y: [1, 1] }
     expect((await evaluate(body)).body).toMatchObject({ loss: 2, gradients: { x: [0, 2] } })
     const weighted = await evaluate({ ...body, sample_weight: [1, 0] })
@@ -85,7 +109,7 @@ describe('a formula alone', () => {
 })
 
 describe('a definition', () => {
-  it('is held to on every request, and evaluated with all options', async () => {
+  it('is validated on every request, and supports all options', async () => {
     const { body } = await evaluate({
       definition,
       ...pair,
@@ -108,7 +132,73 @@ describe('a definition', () => {
     expect(wrong.errors[0].pointer).toBe('/params/scale')
   })
 
-  it('goes with a denominator of its own', async () => {
+  it('may have lists of lines, and says in which of them something is wrong', async () => {
+    const inputs = { x: { axes: 'rows', differentiable: true }, mask: { axes: 'rows', kind: 'binary' } }
+    const lines = { inputs, formula: ['y = x^2', 'mask == 1 ? y : 0'], denominator: ['m = mask', 'm'] }
+    const request = { x: [1, 2, 3], mask: [1, 0, 1] }
+    expect((await evaluate({ definition: lines, ...request })).body).toMatchObject({
+      loss: 5,
+      denominator: 2,
+    })
+    const faults = async (change: object) =>
+      (await evaluate({ definition: { ...lines, ...change }, ...request })).body.errors[0]
+    expect(await faults({ formula: ['y = x^2', 'mask == 1 ? z : 0'] })).toEqual({
+      pointer: '/definition/formula/1',
+      line: 2,
+      column: 13,
+      detail: '"z" is not known here\n  mask == 1 ? z : 0\n              ^',
+    })
+    expect(await faults({ denominator: ['m = mask', 'n'] })).toMatchObject({
+      pointer: '/definition/denominator/1',
+      line: 2,
+      column: 1,
+    })
+    expect(await faults({ formula: ['x', 3] })).toEqual({
+      pointer: '/definition/formula/1',
+      detail: 'must be a string: one line',
+    })
+    expect(await faults({ formula: ['y = x\ny'] })).toEqual({
+      pointer: '/definition/formula/0',
+      detail: 'contains a line break: split it into two strings',
+    })
+    expect(await faults({ denominator: 3 })).toEqual({
+      pointer: '/definition/denominator',
+      detail: 'must be a string, or a list of strings: one per line',
+    })
+    expect((await faults({ formula: [] })).detail).toMatch(/^the formula is empty/)
+  })
+
+  it('need not declare indices: an input that is used as an index holds indices', async () => {
+    const of = (label: object, formula = '-pick(log_softmax(x, words), label, words)') => ({
+      inputs: { x: { axes: 'rows,words', differentiable: true }, label: { axes: 'rows', ...label } },
+      formula,
+    })
+    const request = { x: [[1, 2, 3]], label: [2], gradients: ['x'], reduction: 'none' }
+    const stated = await evaluate({ definition: of({ kind: 'class', places: 'words' }), ...request })
+    for (const label of [{}, { kind: 'class' }, { places: 'words', kind: 'class' }])
+      expect((await evaluate({ definition: of(label), ...request })).body).toEqual(stated.body)
+    const outside = await evaluate({ definition: of({}), ...request, label: [3] })
+    expect(outside.body.errors[0]).toEqual({
+      pointer: '/label/0',
+      detail: 'must be an integer from 0 to 2, got 3',
+    })
+    const moved = of({}, 'pick(x, label - 1, words)')
+    expect((await evaluate({ definition: moved, ...request, label: [3] })).body.loss).toEqual([3])
+    const real = await evaluate({ definition: of({ kind: 'real' }), ...request })
+    expect(real.body.errors[0]).toMatchObject({ pointer: '/definition/formula', line: 1, column: 30 })
+  })
+
+  it('may declare labels before what they belong to', async () => {
+    const inputs = {
+      label: { axes: 'rows', kind: 'class_or_probability' },
+      x: { axes: 'rows,classes', differentiable: true },
+    }
+    const definition = { inputs, formula: '-pick(log_softmax(x, classes), label, classes)' }
+    const { status, body } = await evaluate({ definition, x: [[1, 1]], label: [1] })
+    expect([status, body.loss]).toEqual([200, expect.closeTo(Math.LN2, 6)])
+  })
+
+  it('may have its own denominator', async () => {
     const masked = {
       inputs: { x: { axes: 'rows', differentiable: true }, mask: { axes: 'rows', kind: 'binary' } },
       formula: 'mask == 1 ? x^2 : 0',
@@ -118,7 +208,61 @@ describe('a definition', () => {
     expect(body).toMatchObject({ loss: 5, denominator: 2 })
   })
 
-  it('is found again: the second request with it answers the same', async () => {
+  it.each([
+    ['abs(x)', 5],
+    ['e', 1],
+    ['w * stop_gradient(x) + x * w', 24],
+    ['x > 0 ? w : t', 13],
+    ['sum(w * x, rows)', 9],
+  ])(
+    'is refused with the denominator %s, which changes with an input that has a gradient',
+    async (denominator, column) => {
+      const real = { axes: 'rows', differentiable: true }
+      const inputs = { x: real, t: real, w: { axes: 'rows' } }
+      const tensors = { x: [1, 2], t: [1, 1], w: [1, 1] }
+      const { status, body } = await evaluate({
+        definition: { inputs, formula: ['e = x - t', 'w * e^2'], denominator },
+        ...tensors,
+      })
+      expect([status, body.errors[0].pointer, body.errors[0].line]).toEqual([
+        422,
+        '/definition/denominator',
+        1,
+      ])
+      expect(body.errors[0].column).toBe(column)
+      expect(body.errors[0].detail).toMatch(/^the denominator changes with "[xt]", which has a gradient/)
+    },
+  )
+
+  it.each([
+    ['w', 2],
+    ['w * (x > 1 ? 1 : 0)', 1],
+    ['stop_gradient(abs(x))', 3],
+    ['0 * x + 1', 2],
+    ['floor(x) * w', 3],
+  ])('may have the denominator %s, which does not', async (denominator, sum) => {
+    const inputs = { x: { axes: 'rows', differentiable: true }, w: { axes: 'rows' } }
+    const definition = { inputs, formula: 'w * x^2', denominator }
+    const { body } = await evaluate({ definition, x: [1, 2], w: [1, 1] })
+    expect([body.loss, body.denominator]).toEqual([expect.closeTo(5 / sum, 6), sum])
+  })
+
+  it('has warnings in its explanation', async () => {
+    const { body } = await evaluate({ formula: ['e = exp(x)', 'log(-e)'], x: [1], explain: true })
+    expect(body.explain.warnings).toEqual([
+      {
+        pointer: '/formula/1',
+        line: 2,
+        column: 1,
+        detail: 'log is never finite here: its argument is never above 0\n  log(-e)\n  ^',
+      },
+    ])
+    expect((await evaluate({ formula: 'log(x)', x: [1], explain: true })).body.explain).not.toHaveProperty(
+      'warnings',
+    )
+  })
+
+  it('is cached: the second request gives the same result', async () => {
     const answers = []
     for (let i = 0; i < 3; i++) answers.push((await evaluate({ definition, ...pair })).body)
     expect(answers[1]).toEqual(answers[0])
@@ -150,15 +294,21 @@ describe('in safetensors', () => {
     return Buffer.concat([size, text, made.subarray(8 + length)])
   }
 
-  it('a formula is text, or JSON of it; a definition is JSON', async () => {
+  it('a formula is text or a JSON string; a definition is JSON', async () => {
     const formula = 'log1p((predictions - targets)^2)'
     const loss = (Math.log1p(1) + Math.log1p(25)) / 2
-    const answers = [await send({ formula }), await send({}, { formula }), await send({ definition })]
+    const lines = ['e = predictions - targets', 'log1p(e^2)']
+    const answers = [
+      await send({ formula }),
+      await send({}, { formula }),
+      await send({ definition }),
+      await send({ formula: lines }),
+    ]
     for (const { tensors: found } of answers) expect(found.get('loss')![0]).toBeCloseTo(loss, 6)
   })
 })
 
-describe('what is wrong is told with its place', () => {
+describe('errors have their place', () => {
   const x = [[1, 2]]
   const axes = { x: 'rows,classes' }
   it.each([
@@ -178,7 +328,7 @@ describe('what is wrong is told with its place', () => {
       'no axis "classes"',
     ],
     ['a boolean where a number is needed', { formula: 'x + (x < 1)', x: [1] }, 1, 6, 'number'],
-    ['a number where a condition is needed', { formula: 'x ? 1 : 2', x: [1] }, 1, 1, 'truth value'],
+    ['a number where a condition is needed', { formula: 'x ? 1 : 2', x: [1] }, 1, 1, 'condition'],
     ['a real number used as an index', { formula: 'pick(x, 1.5, classes)', axes, x }, 1, 9, 'index'],
     ['an operator without a value', { formula: 'y = x\ny +* 2', x: [1] }, 2, 4, 'expected a value'],
     ['an open bracket', { formula: '(x', x: [1] }, 1, 3, ')'],
@@ -218,6 +368,9 @@ describe('what is wrong is told with its place', () => {
     ['both a formula and a definition', { formula: 'x', definition, x: [1] }, 'missing-input', '/definition'],
     ['neither', { x: [1] }, 'missing-input', '/formula'],
     ['a formula that is a number', { formula: 3, x: [1] }, 'invalid-value', '/formula'],
+    ['a line that is a number', { formula: ['x', 3], x: [1] }, 'invalid-value', '/formula/1'],
+    ['two lines in one', { formula: ['y = x\ny'], x: [1] }, 'invalid-value', '/formula/0'],
+    ['a line that is wrong', { formula: ['y = x', 'y +'], x: [1] }, 'formula-invalid', '/formula/1'],
     [
       'a definition of 64 KiB',
       { definition: { ...definition, about: 'x'.repeat(70_000) }, ...pair },

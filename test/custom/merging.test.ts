@@ -17,22 +17,49 @@ import { check, openInterpreter } from '../support/evaluate.ts'
 import { matrix } from '../support/random.ts'
 import { randomFrom } from '../support/sample.ts'
 
-/** Formulas of the language's fuzz, half of them without what reads across rows, and sometimes with a sum over columns. */
-const formulas = fc.tuple(matrix, fc.boolean(), fc.boolean()).map(([text, isOwn, isSummed]) => {
-  const within = isOwn
-    ? text
-        .replaceAll(', rows)', ', columns)')
-        .replaceAll('size(rows)', '3')
-        .replaceAll('others', 'other_columns')
-        .replaceAll('rows -> other', 'columns -> other')
-    : text
-  return isSummed ? `sum(x * 0 + ${within}, columns)` : `x * 0 + ${within}`
-})
+/** Host ops: sorting, running sums, systems of equations, alignments. */
+const whole = fc
+  .tuple(
+    matrix,
+    fc.constantFrom(
+      (x: string) => `sort(${x}, columns)`,
+      (x: string) => `cumsum(${x}, columns) * cummax(y, columns)`,
+      (x: string) => `window_mean(x * 0 + ${x}, 3, columns) * conv(y, [0.5, s, v], columns)`,
+      (x: string) =>
+        `${SQUARE}\nsum(solve_lower(a, x * 0 + ${x}, columns, wide) * diag(a, wide, columns), wide)`,
+      (x: string) => `${SQUARE}\nsum(solve_upper(a, x * 0 + ${x}, columns, wide)^2, wide)`,
+      (x: string) => `soft_dtw((x - y[columns -> wide])^2 + tanh(${x}), 0.5, columns, wide)`,
+    ),
+  )
+  .map(([inner, around]) => around(inner))
+
+const SQUARE = 'a = x * y[columns -> wide] + (index(columns) == index(wide) ? 3 : 0)'
+
+/** Random formulas, half of them without reads across rows, and some with a sum over columns. */
+const expressions = fc.oneof({ arbitrary: matrix, weight: 4 }, { arbitrary: whole, weight: 1 })
+
+const formulas = fc
+  .tuple(expressions, fc.boolean(), fc.boolean(), fc.boolean())
+  .map(([text, isOwn, isSummed, isSquare]) => {
+    const own = isOwn
+      ? text
+          .replaceAll(', rows)', ', columns)')
+          .replaceAll('size(rows)', '3')
+          .replaceAll('others', 'other_columns')
+          .replaceAll('rows -> other', 'columns -> other')
+      : text
+    // An axis with a second name from the start, which the renamed columns share.
+    const within = isSquare ? own.replaceAll(/\by\b/g, 'sum(z, other_columns)') : own
+    const [last, ...lines] = within.split('\n').reverse()
+    const value = isSummed ? `sum(x * 0 + ${last}, columns)` : `x * 0 + ${last}`
+    return [...lines.reverse(), value].join('\n')
+  })
 
 const definitionOf = (formula: string): Definition => ({
   inputs: {
     x: { axes: 'rows,columns', differentiable: true },
     y: { axes: 'rows,columns' },
+    z: { axes: 'rows,columns,other_columns=columns' },
     v: { axes: 'rows', differentiable: true },
     i: { axes: 'rows', kind: 'class', places: 'columns' },
   },
@@ -40,7 +67,7 @@ const definitionOf = (formula: string): Definition => ({
   formula,
 })
 
-/** The loss, where the formula means something: v has no columns that could be renamed. */
+/** The loss, if the formula is valid: v has no columns that could be renamed. */
 function lossOf(formula: string): Loss | undefined {
   try {
     return customLoss(definitionOf(formula))
@@ -51,7 +78,14 @@ function lossOf(formula: string): Loss | undefined {
 
 const STRANGE = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38, 1e-40]
 
-function jobOf(loss: Loss, rows: number, columns: number, seed: number, isStrange: boolean): Job {
+function jobOf(
+  loss: Loss,
+  rows: number,
+  columns: number,
+  seed: number,
+  isStrange: boolean,
+  reduction = 'sum',
+): Job {
   const random = randomFrom(seed)
   const number = () =>
     isStrange && random() < 0.3 ? STRANGE[Math.floor(random() * STRANGE.length)]! : 3 * random() - 1.5
@@ -64,8 +98,14 @@ function jobOf(loss: Loss, rows: number, columns: number, seed: number, isStrang
   })
   const places = Int32Array.from({ length: rows }, () => Math.floor(random() * columns))
   const i: DecodedTensor = { dtype: 'int32', shape: [rows], data: places, encoding: 'nested', typed: true }
-  const tensors = { x: real([rows, columns]), y: real([rows, columns]), v: real([rows]), i }
-  return check(loss, new Map(Object.entries(tensors)), { reduction: 'sum' }).job
+  const tensors = {
+    x: real([rows, columns]),
+    y: real([rows, columns]),
+    z: real([rows, columns, columns]),
+    v: real([rows]),
+    i,
+  }
+  return check(loss, new Map(Object.entries(tensors)), { reduction }).job
 }
 
 const kept = ({ values, denominators, gradients }: JobSlice) => ({
@@ -88,7 +128,7 @@ describe.each([
   ['interpreter', 1500],
   ['compiled', 500],
 ] as const)('on the %s engine', (name, numRuns) => {
-  it('random own losses get in company what they get alone', async () => {
+  it('random custom losses get the same bits in a batch as alone', async () => {
     const seen = { formulas: 0, merged: 0, coupled: 0 }
     await fc.assert(
       fc.asyncProperty(
@@ -123,8 +163,29 @@ describe.each([
       ),
       { numRuns, seed: 20261129 },
     )
-    // The generator must not have gone astray: both kinds are there in numbers.
+    // The generator must produce enough of both kinds.
     expect(seen.merged).toBeGreaterThan(numRuns / 5)
     expect(seen.coupled).toBeGreaterThan(numRuns / 20)
   }, 240_000)
+})
+
+describe('one number as the cotangent of all values', () => {
+  it.each([
+    'x - mean(x, columns)',
+    'sum(x * 0.1 + y, columns) + x',
+    'x * 0.1 + sum(x, columns) * 0.7',
+    'y * v * 0.3 - sum(0.7 * v + x, columns)',
+    'window_mean(x, 3, columns) + sum(shift(x * 0.3, 1, columns), columns)',
+  ])('gives the bits of one number for each: %s', async (formula) => {
+    for (const columns of [1, 3, 9, 70, 131]) {
+      const loss = customLoss(definitionOf(formula))
+      const jobs = [3, 1, 2].map((rows, seed) => jobOf(loss, rows, columns, seed, false, 'mean'))
+      const batch = jobs as [Job, ...Job[]]
+      const together = split(batch, await engines.compiled!.run(assemble(batch))).map(kept)
+      for (const [place, job] of jobs.entries())
+        expect(split([job], await engines.compiled!.run(assemble([job]))).map(kept)).toEqual([
+          together[place],
+        ])
+    }
+  })
 })

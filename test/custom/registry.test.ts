@@ -1,4 +1,4 @@
-/** Own losses that are kept, over a real socket: registered, versioned, evaluated by name, retired. */
+/** Registered custom losses over a real socket: registered, versioned, evaluated by name, retired. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Kept, ROBUST, startKeeper } from '../support/custom.ts'
 
@@ -14,7 +14,7 @@ const body = { predictions: [1, 2], targets: [0, 0] }
 const evaluate = (name: string, more = {}) => server.send('POST', `/v1/losses/${name}`, { ...body, ...more })
 
 describe('registering', () => {
-  it('answers 201 with where it is, its version, and the loss as GET shows it', async () => {
+  it('responds with 201, Location, the version, and the loss as GET returns it', async () => {
     const { status, headers, body: made } = await register(named('first'))
     expect(status).toBe(201)
     expect(headers.get('location')).toBe('/v1/losses/acme/first@1')
@@ -32,7 +32,22 @@ describe('registering', () => {
     expect(shown.body).toEqual(made)
   })
 
-  it('answers 200 with the version there is for the same document, and gives a changed one the next', async () => {
+  it('warns of what is never finite, and keeps the loss', async () => {
+    const formula = ['e = predictions - targets', 'e^2 / (scale - scale)']
+    const { status, body: made } = await register(named('warned', { formula, examples: [] }))
+    expect([status, made.definition.formula]).toEqual([201, formula])
+    expect(made.warnings).toEqual([
+      {
+        pointer: '/formula/1',
+        line: 2,
+        column: 1,
+        detail: 'the quotient is never finite here: its divisor is always 0\n  e^2 / (scale - scale)\n  ^',
+      },
+    ])
+    expect((await register(named('sound'))).body.warnings).toEqual([])
+  })
+
+  it('responds with 200 and the existing version for an equal document; a changed one becomes the next version', async () => {
     await register(named('versions'))
     const again = await register(named('versions'))
     expect([again.status, again.body.version]).toEqual([200, 1])
@@ -46,7 +61,7 @@ describe('registering', () => {
     expect((await evaluate('acme/versions@1')).body.loss).toBeCloseTo(1.1512926, 6)
   })
 
-  it('creates only under If-None-Match: *, and follows only the version that If-Match names', async () => {
+  it('only creates with If-None-Match: *, and only follows the version in If-Match', async () => {
     expect((await register(named('conditions'), { 'if-none-match': '*' })).status).toBe(201)
     const changed = named('conditions', { about: 'Changed.' })
     expect((await register(changed, { 'if-none-match': '*' })).status).toBe(412)
@@ -55,15 +70,46 @@ describe('registering', () => {
     expect((await register(changed, { 'if-match': 'W/x' })).body.type).toContain('precondition-failed')
   })
 
-  it('gives each of two changed documents at once a version of its own', async () => {
+  it('gives each of two concurrent documents its own version', async () => {
     await register(named('race'))
     const both = await Promise.all(['A.', 'B.'].map((about) => register(named('race', { about }))))
     expect(both.map((made) => made.body.version).sort()).toEqual([2, 3])
   })
 })
 
+describe('the page of a loss', () => {
+  const page = async (path: string, accept = 'text/html,application/xhtml+xml,*/*;q=0.8') => {
+    const response = await fetch(`${server.url}${path}`, { headers: { accept } })
+    return {
+      type: response.headers.get('content-type')!,
+      headers: response.headers,
+      text: await response.text(),
+    }
+  }
+
+  it('is what a browser gets at its address, with formula and LaTeX, registered or of the catalog', async () => {
+    await register(named('page'))
+    for (const path of ['/v1/losses/acme/page', '/v1/losses/acme/page@1', '/v1/losses/huber']) {
+      const { type, headers, text } = await page(path)
+      expect([path, type, headers.get('vary')]).toEqual([path, 'text/html; charset=utf-8', 'Accept'])
+      expect(text).toContain('<h2>Formula</h2>')
+      expect(text).toMatch(/<h2>LaTeX<\/h2>\n<pre>.*\\/)
+    }
+    expect((await page('/v1/losses/acme/page', '*/*')).type).toMatch('application/json')
+  })
+
+  it('shows what its author has written as text', async () => {
+    const about = '<script>alert("x")</script> & more'
+    const formula = 'r = predictions - targets # <b>\nr < 0 ? -r : r * scale'
+    await register(named('page_of_markup', { about, formula, examples: [], references: ['<img src=x>'] }))
+    const { text } = await page('/v1/losses/acme/page_of_markup')
+    expect(text).not.toMatch(/<script|<b>|<img/)
+    expect(text).toContain('&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; more')
+  })
+})
+
 describe('evaluating by name', () => {
-  it('answers value, gradient and every option as a loss of the catalog does', async () => {
+  it('supports the value, the gradient and every option like a loss of the catalog', async () => {
     await register(named('options'))
     const plain = await evaluate('acme/options', { params: { scale: 2 }, reduction: 'none' })
     expect(plain.body.loss[0]).toBeCloseTo(Math.log1p(0.25), 6)
@@ -73,7 +119,7 @@ describe('evaluating by name', () => {
     expect(all.body.explain.loss).toBe('acme/options')
   })
 
-  it('refuses what its definition refuses, by name', async () => {
+  it('rejects what its definition rejects, with the name', async () => {
     await register(named('refusals'))
     const wrong = await evaluate('acme/refusals', { params: { scale: 0 } })
     expect(wrong.status).toBe(422)
@@ -82,7 +128,7 @@ describe('evaluating by name', () => {
     expect(strange.body.detail).toContain('Did you mean "targets"?')
   })
 
-  it('answers 404 where there is no such name or version, and says where the list is', async () => {
+  it('responds with 404 for an unknown name or version, with the URL of the list', async () => {
     for (const name of ['acme/nothing', 'acme/first@9', 'Acme/x', 'acme/a@b', 'acme/a@1@2']) {
       const { status, body: problem } = await evaluate(name)
       expect([name, status]).toEqual([name, 404])
@@ -99,7 +145,7 @@ describe('evaluating by name', () => {
       expect(Object.keys(schema.$defs)).toContain(reference[1]!.replace('#/$defs/', ''))
   })
 
-  it('takes part in a composition, by name and by definition', async () => {
+  it('can be a term of a composition, by name or by definition', async () => {
     await register(named('term'))
     const { name: _, ...definition } = ROBUST
     const terms = [{ loss: 'acme/term', weight: 2 }, { loss: { definition } }, { loss: 'l1', weight: 0.5 }]
@@ -131,6 +177,9 @@ describe('listing and retiring', () => {
       'pages/loss_1',
       'pages/loss_2',
     ])
+    const { body: one } = await server.send('GET', '/v1/losses/pages/loss_0')
+    const { name, family, couples, about, aliases, version, created } = one
+    expect(all.losses[0]).toEqual({ name, family, couples, about, aliases, version, created })
     const { body: rest } = await server.send('GET', '/v1/losses?namespace=pages&after=loss_1')
     expect(rest.losses).toHaveLength(1)
     expect((await server.send('GET', '/v1/losses?namespace=empty')).body.losses).toEqual([])
@@ -139,7 +188,7 @@ describe('listing and retiring', () => {
     )
   })
 
-  it('a retired name answers 410, its versions go on with a Deprecation header, and purging removes all', async () => {
+  it('a retired name responds with 410, its versions work with a Deprecation header, and a purge deletes all', async () => {
     await register(named('old'))
     await evaluate('acme/old')
     expect((await server.send('DELETE', '/v1/losses/acme/old')).body).toEqual({
@@ -161,7 +210,33 @@ describe('listing and retiring', () => {
   })
 })
 
-describe('what is refused', () => {
+describe('metrics', () => {
+  it('count a registered loss by its name, whatever the version, and give none to a name that does not exist', async () => {
+    await register(named('counted'))
+    for (const name of ['acme/counted', 'acme/counted@1', 'acme/not_there']) await evaluate(name)
+    const text = await (await fetch(`${server.url}/metrics`)).text()
+    const counted = [...text.matchAll(/^lossd_requests_total\{loss="([^"]*)",.*status="(\d+)"\} (\d+)/gm)]
+    const of = (loss: string) => counted.filter((line) => line[1] === loss).map((line) => [line[2], line[3]])
+    expect(of('acme/counted')).toEqual([['200', '2']])
+    expect(text).not.toContain('not_there')
+    expect(of('registered').map(([status]) => status)).toContain('404')
+  })
+
+  it('count those beyond the first hundred together', async () => {
+    const other = await startKeeper()
+    for (let i = 0; i < 103; i++) {
+      await other.send('POST', '/v1/losses', { ...ROBUST, name: `many/loss_${i}`, examples: [] })
+      expect((await other.send('POST', `/v1/losses/many/loss_${i}`, body)).status).toBe(200)
+    }
+    const text = await (await fetch(`${other.url}/metrics`)).text()
+    const series = [...text.matchAll(/^lossd_requests_total\{loss="([^"]*)"/gm)].map((line) => line[1])
+    expect(series.filter((name) => name!.startsWith('many/'))).toHaveLength(100)
+    expect(text).toMatch(/^lossd_requests_total\{loss="registered",format="json",status="200"\} 3$/m)
+    await other.close()
+  })
+})
+
+describe('rejected requests', () => {
   const { name: _, ...nameless } = ROBUST
   it.each([
     ['no name', nameless, 422, '/name'],
@@ -200,13 +275,13 @@ describe('what is refused', () => {
     expect([answer.status, answer.body.errors[0].pointer]).toEqual([status, pointer])
   })
 
-  it('what is no JSON, and what is beyond 64 KiB', async () => {
+  it('bodies that are not JSON or larger than 64 KiB', async () => {
     expect((await register('{"name": ' as unknown as object)).status).toBe(400)
     expect((await register({ ...ROBUST, about: 'x'.repeat(70_000) })).status).toBe(413)
     expect((await register({ ...ROBUST, about: 'x'.repeat(700_000) })).status).toBe(413)
   })
 
-  it('more losses than a namespace may have', async () => {
+  it('more losses than the limit of a namespace', async () => {
     const small = await startKeeper({ maxLosses: 2 })
     const answers = []
     for (let i = 0; i < 3; i++)
@@ -215,7 +290,7 @@ describe('what is refused', () => {
     await small.close()
   })
 
-  it('everything but inline losses where nothing is kept', async () => {
+  it('everything except inline losses, without a store', async () => {
     const none = await startKeeper({ store: 'none' })
     expect((await none.send('POST', '/v1/losses', ROBUST)).status).toBe(501)
     expect((await none.send('POST', '/v1/losses/acme/x', body)).status).toBe(501)

@@ -1,4 +1,4 @@
-/** A value may keep an axis that it got by renaming: pairs of rows, frequencies of a signal. */
+/** Values with a renamed axis, such as pairs of rows or frequencies of a signal. */
 import { describe, expect, it } from 'vitest'
 import { assemble, split } from '../../src/batching/assemble.ts'
 import { checkDefinition } from '../../src/schemas/definition.ts'
@@ -31,7 +31,7 @@ describe('a value with a renamed axis', () => {
     expect(Array.from(answer.gradients.get('x')!.data)).toEqual(slopes)
   })
 
-  it('gets in company what it gets alone', async () => {
+  it('gets the same bits in a batch as alone', async () => {
     const requests = [[[1, 2, 4]], [[0, 5, -1] as number[], [3, 3, 1]]].map((x) => check(steps, tensors(x)))
     const jobs = requests.map(({ job }) => job) as [(typeof requests)[0]['job'], (typeof requests)[0]['job']]
     expect(jobs[0].mergeKey).toBe(jobs[1].mergeKey)

@@ -1,4 +1,4 @@
-/** Every function of the language on every engine: value and gradient are what the definition says. */
+/** Every function of the language on every engine: values and gradients equal the definition. */
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
 import { interpret } from '../../src/language/interpret.ts'

@@ -1,4 +1,4 @@
-/** Every engine computes each element-wise function as its definition does, near 0, far away and at the infinities. */
+/** Every element-wise op on every engine equals its definition, near 0, for large numbers and at infinity. */
 import { describe, expect, it } from 'vitest'
 import { interpret } from '../../src/language/interpret.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
@@ -11,10 +11,10 @@ const magnitudes = [0, 1e-20, 1e-9, 1e-4, 1e-3, 0.1, 0.5, 1, 2, 5, 20, 80, Numbe
 const points = Float32Array.from([...magnitudes, ...magnitudes.map((x) => -x), Number.NaN])
 const positive = Float32Array.from(magnitudes)
 
-/** Ties of rounding, and what lies a float32 beside one. */
+/** Ties of rounding, and their neighbouring float32 numbers. */
 const halves = Float32Array.of(-3.5, -2.5, -1.5, -0.5, 0.5, 0.49999997, 1.5, 2.5, 2.5000002, 8388607.5, 1e10)
 
-/** Those, both sides of zeros and of poles, and what has neither. */
+/** Numbers on both sides of zeros and poles, and others. */
 const gammas = Float32Array.of(
   ...points,
   ...[1, 2, 3, 1.4616321, 0.5, 1.5, 2.5, 4, 10, 1e4, 1e30].flatMap((x) => [
@@ -69,7 +69,7 @@ const FUNCTIONS = [
 ] as const
 
 describe.each(await availableEngines())('$name', ({ open, flushesSubnormals }) => {
-  // What is too small for a normal float32, or the smallest one.
+  // Subnormal numbers, or the smallest normal float32.
   const tiny = flushesSubnormals ? 2 ** -126 : 1e-44
 
   it.each(FUNCTIONS)('%s', async (text, x) => {
@@ -99,11 +99,11 @@ describe.each(await availableEngines())('$name', ({ open, flushesSubnormals }) =
   })
 })
 
-it('every op of one argument is among them', () => {
+it('every unary op is tested', () => {
   const tried = new Set<string>(
     FUNCTIONS.flatMap(([text]) => lower(parse(text), scope, []).nodes.map(({ op }) => op)),
   )
-  // A mark for the gradient, which is gone when an engine sees the program.
+  // A marker for the gradient, which is no longer in the program that an engine gets.
   tried.add('stop_gradient')
   const unary = Object.entries(SCALAR_SEMANTICS).filter(([, meaning]) => meaning.length === 1)
   expect(unary.map(([op]) => op).filter((op) => !tried.has(op))).toEqual([])

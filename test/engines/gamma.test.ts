@@ -11,7 +11,7 @@ const scope: Scope = { inputs: { x: { type: 'real', axes: ['...'] } }, absent: [
 /** Half of the distance between 1 and the next float32. */
 const ROUNDING = 2 ** -24
 const LARGEST = 3.4028234663852886e38
-/** As accuracy.ts counts: below it relative errors mean nothing. */
+/** As in accuracy.ts: below this, relative errors mean nothing. */
 const SMALLEST = 1e-30
 
 describe.each(await availableEngines())('$name', ({ name, open }) => {
@@ -44,7 +44,7 @@ describe.each(await availableEngines())('$name', ({ name, open }) => {
         expect(got[place]! * Math.sign(want), `${text} at ${x}`).toBeGreaterThan(LARGEST * 0.999)
         return
       }
-      // On the left of 0 a function has zeros without number; next to them a rounding of x moves it.
+      // Left of 0 the function has infinitely many zeros, near which a rounding of x changes the result.
       const moved = x < 0 ? Math.abs(x * slopes[place]!) : 0
       const roundings = Math.abs(got[place]! - want) / (ROUNDING * (Math.abs(want) + moved)) || 0
       if (got[place] !== want && !(roundings <= worst.roundings)) worst = { roundings, place }

@@ -1,22 +1,22 @@
-/** Engines are found by being there, and everything that names them names all of them. */
+/** Engine discovery: engines are found by their files, and every list of engines is complete. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { ConfigError, loadConfig } from '../../src/config.ts'
-import { engineDefinitions } from '../../src/engines/open.ts'
+import { engineDefinitions } from '../../src/engines/engine-registry.ts'
 
 const names = (await engineDefinitions()).map(({ name }) => name)
 
 describe('every engine', () => {
-  it.each(['auto', ...names])('%s may be asked for', (engine) => {
+  it.each(['auto', ...names])('%s can be selected', (engine) => {
     expect(loadConfig({ LOSSD_ENGINE: engine }).engine).toBe(engine)
   })
 
-  it('and no other', () => {
+  it('and no other name', () => {
     const words = refusalOf('none of them').replace(/^.*must be (.*), got.*$/s, '$1')
     expect(words.split(', ').sort()).toEqual(['auto', ...names].sort())
   })
 
-  it.each(names)('%s stands in docs/engines.md', (name) => {
+  it.each(names)('%s is documented in docs/engines.md', (name) => {
     expect(readFileSync('docs/engines.md', 'utf8')).toContain(`\`${name}\``)
   })
 })

@@ -1,17 +1,13 @@
-/** The examples from the command line, as README runs them. */
+/** The examples, run from the command line as in README.md. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const run = (example: string, ...args: string[]) =>
   promisify(execFile)(process.execPath, ['--import', 'tsx', `examples/${example}.ts`, ...args], {
@@ -22,20 +18,22 @@ const run = (example: string, ...args: string[]) =>
   )
 
 describe.each(['iris', 'robust'])('the example %s', (example) => {
-  it('where nothing listens says so in one line, and how to go on', async () => {
+  it('without a server reports that in one line, and what to do', async () => {
     const { code, stderr } = await run(example, 'http://127.0.0.1:1')
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^No lossd answers at http:\/\/127\.0\.0\.1:1: start one with `npm start`, .*\n$/)
+    expect(stderr).toMatch(
+      /^lossd is not running at http:\/\/127\.0\.0\.1:1: start it with `npm start`, .*\n$/,
+    )
   })
 
-  it('where something else listens says what it answers', async () => {
+  it('with another server shows its response', async () => {
     const other = createServer((_, response) => response.writeHead(404).end('nothing')).listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
     const { code, stderr } = await run(example, `127.0.0.1:${port}`)
     other.close()
     expect(code).toBe(1)
-    expect(stderr).toBe(`http://127.0.0.1:${port} answers 404: nothing\n`)
+    expect(stderr).toBe(`http://127.0.0.1:${port} responded with 404: nothing\n`)
   })
 
   it('finds a service on another port', async () => {
@@ -44,8 +42,8 @@ describe.each(['iris', 'robust'])('the example %s', (example) => {
     expect(stdout).toContain(example === 'iris' ? 'accuracy 0.9733' : 'huber, with typos: width = 0.4')
   })
 
-  it('needs an address that is one', async () => {
+  it('rejects an invalid address', async () => {
     const { stderr } = await run(example, 'http://')
-    expect(stderr).toMatch(/^"http:\/\/" is no address.*\n$/)
+    expect(stderr).toMatch(/^"http:\/\/" is not an address.*\n$/)
   })
 })

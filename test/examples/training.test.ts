@@ -1,17 +1,13 @@
-/** lossd does its job: models trained through the running server equal those trained with a local gradient. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+/** End to end: models trained through the running server equal those trained with a local gradient. */
+import { describe, expect, it } from 'vitest'
 import { type GradientSource, httpJson, httpSafetensors } from '../../examples/client.ts'
 import { accuracyOf, trainIris } from '../../examples/iris.ts'
 import { fitLine, loadPetals } from '../../examples/robust.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
-/** Softmax cross-entropy in float64, written here and nowhere else. */
+/** Softmax cross-entropy in float64, implemented independently of lossd. */
 const localCrossEntropy: GradientSource = async (logits, targets) => {
   const labels = targets as readonly number[]
   const rows = logits.map((row, i) => {
@@ -43,24 +39,21 @@ describe('a softmax classifier on iris', () => {
   it.each([
     ['JSON', httpJson],
     ['safetensors', httpSafetensors],
-  ])(
-    'through %s ends with the weights of the same training with a local gradient',
-    async (_format, client) => {
-      const [remote, local] = [
-        await trainIris(client('cross_entropy', server.url), 200),
-        await trainIris(localCrossEntropy, 200),
-      ]
-      remote.weights.flat().forEach((weight, i) => {
-        expect(Math.abs(weight - local.weights.flat()[i]!)).toBeLessThan(1e-5)
-      })
-      expect(remote.losses.at(-1)!).toBeLessThan(0.1)
-      expect(accuracyOf(remote.weights)).toBeGreaterThanOrEqual(0.96)
-    },
-  )
+  ])('through %s gets the same weights as with a local gradient', async (_format, client) => {
+    const [remote, local] = [
+      await trainIris(client('cross_entropy', server.url), 200),
+      await trainIris(localCrossEntropy, 200),
+    ]
+    remote.weights.flat().forEach((weight, i) => {
+      expect(Math.abs(weight - local.weights.flat()[i]!)).toBeLessThan(1e-5)
+    })
+    expect(remote.losses.at(-1)!).toBeLessThan(0.1)
+    expect(accuracyOf(remote.weights)).toBeGreaterThanOrEqual(0.96)
+  })
 })
 
 describe('a line through data with typos', () => {
-  it('fitted with huber equals the local fit, and is the line of the clean data', async () => {
+  it('fitted with huber equals the local fit and the line of the clean data', async () => {
     const points = loadPetals(true)
     const remote = await fitLine(httpSafetensors('huber', server.url, { delta: 0.2 }), points, 300)
     const local = await fitLine(localHuber(0.2), points, 300)
@@ -73,7 +66,7 @@ describe('a line through data with typos', () => {
     expect(Math.abs(remote.slope - clean.slope)).toBeLessThan(0.03)
   })
 
-  it('fitted with mse is dragged away', async () => {
+  it('fitted with mse is pulled away by the outliers', async () => {
     const dragged = await fitLine(httpSafetensors('mse', server.url), loadPetals(true), 300)
     expect(Math.abs(dragged.slope - 0.4158)).toBeGreaterThan(0.2)
   })

@@ -1,4 +1,4 @@
-/** Functions over one axis or several: moments, conditions, and what is said of axes that are none. */
+/** Functions over one or several axes: moments, conditions, and error messages about axes. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { interpret } from '../../src/language/interpret.ts'
@@ -39,13 +39,13 @@ describe('over axes', () => {
     expectClose(valuesOf(text), want, { relative: 1e-15 })
   })
 
-  it('a variance by no elements is what NumPy says', () => {
+  it('a variance of no elements is that of NumPy', () => {
     expect(valuesOf('var(x, columns, 1)', { x: [5] })).toEqual([Number.NaN])
     expect(valuesOf('var(x, columns)', { x: [5] })).toEqual([0])
     expect(valuesOf('var(x, columns, 3)', { x: [1, 2, 3] })).toEqual([Number.POSITIVE_INFINITY])
   })
 
-  it('all holds of no elements, any does not', () => {
+  it('all is true for no elements, any is false', () => {
     expect(valuesOf('all(x > 0, columns) ? 1 : 0', { x: [], rows: 1 })).toEqual([1])
     expect(valuesOf('any(x > 0, columns) ? 1 : 0', { x: [], rows: 1 })).toEqual([0])
   })
@@ -65,7 +65,7 @@ describe('over axes', () => {
     )
   })
 
-  it('a variance keeps its digits far from 0', () => {
+  it('a variance far from 0 does not cancel', () => {
     expectClose(valuesOf('var(x, columns)', { x: [1e15, 1e15 + 1, 1e15 + 5] }), [14 / 3], { relative: 1e-15 })
   })
 
@@ -79,7 +79,7 @@ describe('over axes', () => {
 
 describe('a message', () => {
   it.each([
-    ['sum(x, rows, rows)', 'line 1, column 14: the axis "rows" stands here twice'],
+    ['sum(x, rows, rows)', 'line 1, column 14: the axis "rows" is named twice'],
     [
       'sum(x, rows, colums)',
       'line 1, column 14: there is no axis "colums" (axes: rows, columns). Did you mean "columns"?',
@@ -92,8 +92,8 @@ describe('a message', () => {
       'var(x, columns, 1, 2)',
       'line 1, column 1: var takes at least 2 arguments (number, axes, number?), found 4',
     ],
-    ['any(x, columns) ? 1 : 0', 'line 1, column 5: expected a truth value (a comparison), found a number'],
-    ['sum(x > 0, columns)', 'line 1, column 5: expected a number, found a truth value; write "c ? 1 : 0"'],
+    ['any(x, columns) ? 1 : 0', 'line 1, column 5: expected a condition, such as x > 0, found a number'],
+    ['sum(x > 0, columns)', 'line 1, column 5: expected a number, found a condition; write "c ? 1 : 0"'],
     ['var(x, columns, colums)', 'line 1, column 17: "colums" is not known here'],
   ])('%j says %s', (text, message) => {
     expect(() => lower(parse(text), SCOPE, [])).toThrow(message)

@@ -1,4 +1,4 @@
-/** lgamma and its derivatives in float64: mpmath's numbers, the conventions at poles, and derivatives of derivatives. */
+/** lgamma and its derivatives in float64: reference values of mpmath, poles, and higher derivatives. */
 import { describe, expect, it } from 'vitest'
 import { digamma, lgamma, polygamma } from '../../src/language/gamma.ts'
 import { interpret } from '../../src/language/interpret.ts'
@@ -14,7 +14,7 @@ const x = [...GAMMA_POINTS]
 describe.each(GAMMA_FUNCTIONS)('$text', ({ text, values, slopes }) => {
   const got = evaluateFormula(text, { x }, ['x'])
 
-  it('is right to 1e-14, on the left of 0 but for what a rounding of x moves', () => {
+  it('is accurate to 1e-14; left of 0, to the effect of rounding x', () => {
     x.forEach((at, i) => {
       const moved = at < 0 ? 2 ** -53 * Math.abs(at * slopes[i]!) : 0
       const error = Math.abs(got.values[i]! - values[i]!)
@@ -24,18 +24,18 @@ describe.each(GAMMA_FUNCTIONS)('$text', ({ text, values, slopes }) => {
     })
   })
 
-  it('has the next one as its derivative', () => {
+  it('has the next function as its derivative', () => {
     const isPlain = (i: number) => x[i]! > 0 || Math.abs(x[i]! - Math.round(x[i]!)) > 1e-6
     const places = [...x.keys()].filter(isPlain)
     const [gradient, want] = [got.gradients.x!, slopes].map((all) => places.map((i) => all[i]!))
     want!.forEach((slope, i) => {
-      // What is beyond float64's own range is infinite.
+      // Results beyond the range of float64 are infinite.
       if (Math.abs(slope) < 1e300) expectClose([gradient![i]!], [slope], { relative: 1e-11, absolute: 0 })
     })
   })
 })
 
-describe('at its edges', () => {
+describe('special cases', () => {
   it.each([
     ['lgamma', lgamma, 0, INFINITY],
     ['lgamma', lgamma, -0, INFINITY],
@@ -83,7 +83,7 @@ describe('a second derivative', () => {
     expectClose([hessianOf(text, at)], [want], { relative: 1e-14, absolute: 0 })
   })
 
-  it('of a loss: the negative binomial by its mean and by its dispersion', () => {
+  it('of a loss: the negative binomial with respect to its mean and its dispersion', () => {
     const text = '-(lgamma(y + x) - lgamma(x) - lgamma(y + 1) + x * log(x / (x + s)) + y * log(s / (x + s)))'
     const gradientAt = (at: number) =>
       evaluateFormula(text, { x: [at], y: [1.3], s: 2 }, ['x']).gradients.x![0]!
@@ -95,7 +95,7 @@ describe('a second derivative', () => {
 })
 
 describe('an order', () => {
-  it('of 0 is digamma, and a parameter that is known is one, too', () => {
+  it('of 0 is digamma, and may be a known parameter', () => {
     expect(evaluateFormula('polygamma(0, x)', { x: [2.5] }).values).toEqual([digamma(2.5)])
     const scope = { ...SCOPE, params: { k: { kind: 'fixed', value: 3 } } } as const
     const program = lower(parse('polygamma(k, x)'), scope, [])
@@ -105,10 +105,10 @@ describe('an order', () => {
   })
 
   it.each(['polygamma(x, y)', 'polygamma(s, x)', 'polygamma(1.5, x)', 'polygamma(-1, x)', 'polygamma(7, x)'])(
-    'in %s is refused',
+    'in %s is rejected',
     (text) => {
       expect(() => lower(parse(text), SCOPE, [])).toThrow(
-        'line 1, column 11: expected a whole number from 0 to 6, known before anything runs',
+        'line 1, column 11: expected a constant whole number from 0 to 6',
       )
     },
   )

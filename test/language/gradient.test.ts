@@ -1,4 +1,6 @@
-/** Every rule of the gradient table against central differences, the conventions at kinks, and silence behind choices. */
+/**
+ * Automatic differentiation: every gradient rule against central differences, conventions at kinks, and conditionals.
+ */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FUNCTIONS } from '../../src/language/functions.ts'
@@ -6,7 +8,7 @@ import { CONSTANT, SMOOTH, VALUES } from '../support/calls.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluateFormula, type Values } from '../support/formulas.ts'
 
-/** Off by h^2 f''' / 6 and 1e-16 / h. */
+/** The error is h^2 f''' / 6 plus 1e-16 / h. */
 const h = 1e-5
 
 function differences(text: string, values: Values, name: 'x' | 'y' | 'v'): number[] {
@@ -33,13 +35,13 @@ describe('the gradient equals central differences', () => {
     }
   })
 
-  it('of what is constant is zero', () => {
+  it('of a constant is zero', () => {
     for (const text of CONSTANT) {
       expect(evaluateFormula(text, VALUES, ['x']).gradients.x, text).toEqual([0, 0, 0, 0, 0, 0])
     }
   })
 
-  // ctc wants labels and lengths: whole.test.ts
+  // ctc needs labels and lengths: see whole.test.ts
   it('for every function of the language', () => {
     const called = [...SMOOTH, ...CONSTANT].join('\n')
     const missing = [...FUNCTIONS.keys()].filter(
@@ -49,7 +51,7 @@ describe('the gradient equals central differences', () => {
   })
 })
 
-/** Central differences with the leading error taken out (Richardson): off by about h^4 f^(5). */
+/** Central differences with Richardson extrapolation: the error is about h^4 f^(5). */
 function slopeOf(text: string, x: readonly number[], place: number): number {
   const total = (step: number) => {
     const moved = x.map((value, i) => (i === place ? value + step : value))
@@ -86,7 +88,7 @@ describe('the gradient equals differences at any point', () => {
     const numbers = fc.array(fc.double({ min: low, max: high, noNaN: true }), { minLength: 1, maxLength: 5 })
     fc.assert(
       fc.property(numbers, (x) => {
-        // Where several are equal or nearly so, order and spread have kinks.
+        // Sorting and variance have kinks at equal or nearly equal numbers.
         const sorted = x.map(Math.abs).sort((a, b) => a - b)
         fc.pre(sorted.every((value, i) => i === 0 || value - sorted[i - 1]! > 0.02))
         const { gradients } = evaluateFormula(text, { x }, ['x'])
@@ -123,7 +125,7 @@ describe('at a kink the gradient is the published convention', () => {
   })
 })
 
-describe('a branch that is not taken', () => {
+describe('a branch that is not selected', () => {
   it.each([
     ['log of a negative', 'x > 0 ? log(x) : x', -1, 1],
     ['division by zero', 'x == 0 ? x : 1 / x', 0, 1],
@@ -131,13 +133,13 @@ describe('a branch that is not taken', () => {
     ['overflow', 'x < 100 ? exp(x) : x', 1e4, 1],
     ['a chain', 'x > 0 ? log(sqrt(x)) * exp(1 / x) : 2 * x', 0, 2],
     ['a choice in a choice', 'x > 0 ? (x > 1 ? log(x - 1) : sqrt(x)) : 3 * x', -5, 3],
-  ])('by %s reaches neither value nor gradient', (_, text, input, slope) => {
+  ])('by %s affects neither value nor gradient', (_, text, input, slope) => {
     const { values: found, gradients } = evaluateFormula(text, { x: [input] }, ['x'])
     expect(Number.isFinite(found[0])).toBe(true)
     expect(gradients.x).toEqual([slope])
   })
 
-  it('keeps silent also when the input itself is NaN', () => {
+  it('has no effect even if the input itself is NaN', () => {
     const text = 'v > 0 ? x * x : 0'
     const { gradients } = evaluateFormula(text, { x: [Number.NaN, 3], v: [-1, 1], rows: 2 }, ['x'])
     expect(gradients.x).toEqual([0, 6])
@@ -150,7 +152,7 @@ describe('a branch that is not taken', () => {
       sum(pair ? sum(x * x[rows -> others], columns) : 0, others)`
     const input = { x: [broken, 1, 3, 4], v: [-1, 1], rows: 2 }
 
-    it('keeps silent', () => {
+    it('has no effect', () => {
       const { values: found, gradients } = evaluateFormula(text('v > 0 and v[rows -> others] > 0'), input, [
         'x',
       ])
@@ -158,7 +160,7 @@ describe('a branch that is not taken', () => {
       expect(gradients.x).toEqual([0, 0, 6, 8])
     })
 
-    it('is not hushed up where one of them counts', () => {
+    it('has an effect if one of them counts', () => {
       const { gradients } = evaluateFormula(text('v > v[rows -> others]'), input, ['x'])
       expect(gradients.x!.map(Number.isFinite)).toEqual([false, false, false, false])
     })
@@ -188,7 +190,7 @@ describe('numerics', () => {
     expectClose(gradients.x!, [-0.5, 0, 0.5], { relative: 1e-15 })
   })
 
-  it('the slope of expm1 keeps its digits where expm1 itself is -1', () => {
+  it('the slope of expm1 is accurate where expm1 itself is -1', () => {
     const { gradients } = evaluateFormula('expm1(x)', { x: [-50] }, ['x'])
     expectClose(gradients.x!, [Math.exp(-50)], { relative: 1e-15, absolute: 0 })
   })

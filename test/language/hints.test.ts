@@ -1,24 +1,18 @@
-/** What a formula from another language is answered: where it goes wrong, and what to write instead. */
+/** Hints for formulas in the notation of another language: where it is wrong, and what to write instead. */
 import { describe, expect, it } from 'vitest'
 import { FormulaError } from '../../src/language/ast.ts'
 import { FOREIGN_FUNCTIONS, translateCall } from '../../src/language/foreign-notation.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { LIMITS, parse } from '../../src/language/parse.ts'
 import { SCOPE } from '../support/formulas.ts'
+import { thrownBy } from '../support/thrown.ts'
 
-function errorOf(text: string, scope: Scope = SCOPE): FormulaError {
-  try {
-    lower(parse(text), scope, [])
-  } catch (error) {
-    if (error instanceof FormulaError) return error
-    throw error
-  }
-  throw new Error(`${text} is a formula`)
-}
+const errorOf = (text: string, scope: Scope = SCOPE) =>
+  thrownBy(FormulaError, () => lower(parse(text), scope, []))
 
 const CHOICE = 'write "c ? a : b"'
 
-describe('what is written from habit is told how it is said here', () => {
+describe('foreign notation is answered with how to write it here', () => {
   it.each([
     ['if x > 0 then x else y', 1, CHOICE],
     ['if (x > 0) x else y', 1, CHOICE],
@@ -35,13 +29,13 @@ describe('what is written from habit is told how it is said here', () => {
     ['y.abs()', 2, 'write "abs(y)"'],
     ['(x - y).mean()', 8, 'write "mean(x, axis)"'],
     ['predictions.shape[0]', 12, 'write "size(axis)"'],
-    ['F.mse_loss(x, y)', 1, 'functions stand alone: abs(x)'],
+    ['F.mse_loss(x, y)', 1, 'functions are called without a prefix: abs(x)'],
     ['reduce_sum(x)', 1, 'write "sum(x, axis)"'],
     ['ln(x)', 1, 'write "log(x)"'],
-    ['lambda p: p', 1, 'write the expression itself'],
-    ['f = lambda p, t: p\nx', 5, 'write the expression itself'],
-    ['def f(p):\n  x', 1, 'write the expression itself'],
-    ['x => y', 3, 'write the expression itself'],
+    ['lambda p: p', 1, 'define a function on a line of its own'],
+    ['f = lambda p, t: p\nx', 5, 'define a function on a line of its own'],
+    ['def f(p):\n  x', 1, 'define a function on a line of its own'],
+    ['x => y', 3, 'define a function on a line of its own'],
     ['x > 0 & y > 0 ? x : y', 7, 'write "and"'],
     ['x > 0 && y > 0 ? x : y', 7, 'write "and"'],
     ['x > 0 | y > 0 ? x : y', 7, 'write "or"'],
@@ -56,15 +50,15 @@ describe('what is written from habit is told how it is said here', () => {
     ['x !== y ? 1 : 0', 3, 'write "!="'],
     ['x <> y ? 1 : 0', 3, 'write "!="'],
     ['x is y ? 1 : 0', 3, 'write "=="'],
-    ['return x', 1, 'the last line is the value, write it alone'],
-    ['return -x', 1, 'the last line is the value, write it alone'],
-    ['return(x)', 1, 'the last line is the value, write it alone'],
-    ['let e = x\ne', 1, 'a line that is named is "e = x - y"'],
-    ['const e = x\ne', 1, 'a line that is named is "e = x - y"'],
-    ['e = x; e', 6, 'write each on a line of its own'],
-    ['e = x\ne += 1\ne', 3, 'a name gets its value once'],
+    ['return x', 1, 'the last line is the value; write it without a keyword'],
+    ['return -x', 1, 'the last line is the value; write it without a keyword'],
+    ['return(x)', 1, 'the last line is the value; write it without a keyword'],
+    ['let e = x\ne', 1, 'write "e = x - y"'],
+    ['const e = x\ne', 1, 'write "e = x - y"'],
+    ['e = x; e', 6, 'write each statement on a line of its own'],
+    ['e = x\ne += 1\ne', 3, 'a name is assigned only once'],
     ['for k in x', 1, 'there are no loops'],
-    ['import numpy', 1, 'nothing is imported'],
+    ['import numpy', 1, 'nothing needs to be imported'],
     ['x × y', 3, 'write "*"'],
     ['x − y', 3, 'write "-"'],
     ['x²', 2, 'write "^2"'],
@@ -79,31 +73,31 @@ describe('what is written from habit is told how it is said here', () => {
     ['p\u0304 - x', 2, 'write "_bar"'],
     ['р + x', 1, 'write "p"'],
     ['x +\u00a0y', 4, 'write a plain space'],
-    ['x\u200b + y', 2, '"U+200B" is not part of the language; take it out'],
-    ['mode == "soft" ? 1 : 2', 9, 'words stand without quotes'],
+    ['x\u200b + y', 2, '"U+200B" is not part of the language; remove it'],
+    ['mode == "soft" ? 1 : 2', 9, 'words are written without quotes'],
     ['x // y', 3, 'write "floor(a / b)"'],
     ['x % y', 3, 'write "a - b * floor(a / b)"'],
     ['x @ y', 3, 'write "sum(a * b, axis)"'],
     ['x .* y', 3, 'write "*"'],
-    ['\\frac{x}{y}', 1, 'this is not LaTeX'],
+    ['\\frac{x}{y}', 1, 'LaTeX is not supported'],
     ['2x', 2, 'write "*" between factors'],
     ['(x)(y)', 4, 'write "*" between factors'],
     ['x(y)', 1, 'write "x * (...)"'],
-    ['+x', 1, 'a value stands without a sign'],
+    ['+x', 1, 'write a positive value without a sign'],
     ['[x, y]', 1, 'there are no lists'],
     ['x, y', 2, 'a formula has one value'],
     ['x[0]', 3, 'write "pick(x, 0, axis)"'],
     ['x[:, 0]', 3, 'write "pick(x, 0, axis)"'],
     ['x[i]', 4, 'write "pick(x, 0, axis)"'],
     ['x = y = 1', 7, 'write "==" to compare'],
-    ['sum(x, axis=columns)', 12, 'arguments have no names, write the axis itself'],
+    ['sum(x, axis=columns)', 12, 'arguments have no names; write the axis itself'],
     ['sum(x, -1)', 8, '(axes: rows, columns)'],
     ['sum(x)', 1, '(axes: rows, columns)'],
     ['x / columns', 5, 'it is an axis; write "size(columns)"'],
     ['x - softplus', 5, 'it is a function; write "softplus(x)"'],
     ['pi * x', 1, 'write "3.141592653589793"'],
     ['e ^ x', 1, 'write "exp(1)"'],
-    ['None', 1, 'ask with given(x)'],
+    ['None', 1, 'test with given(x)'],
     ['True ? x : y', 1, 'write "true"'],
   ])('%j', (text, column, hint) => {
     const error = errorOf(text)
@@ -112,7 +106,7 @@ describe('what is written from habit is told how it is said here', () => {
     expect([error.line, error.column]).toEqual([line, column])
   })
 
-  it('only where it is out of place: elsewhere such words are names', () => {
+  it('only where it is wrong: elsewhere such words are names', () => {
     const scope: Scope = {
       ...SCOPE,
       params: { lambda: { kind: 'scalar' }, mod: { kind: 'scalar' }, div: { kind: 'scalar' } },
@@ -124,7 +118,7 @@ describe('what is written from habit is told how it is said here', () => {
   })
 })
 
-describe('every way that is proposed for a function', () => {
+describe('every suggested replacement', () => {
   const matrix = { type: 'real', axes: ['rows', 'axis'] } as const
   const scope: Scope = {
     inputs: { x: matrix, y: matrix, i: { type: 'index', axes: ['rows', 'axis'] } },
@@ -136,14 +130,14 @@ describe('every way that is proposed for a function', () => {
   const isOfTruths = (way: string) =>
     /\b(c \?|where\(c|an?[yl]l?\(c|x and y|x or y|not x|x \? not y)/.test(way)
 
-  it.each(Object.entries(FOREIGN_FUNCTIONS))('%s: %s can be read', (_, way) => {
+  it.each(Object.entries(FOREIGN_FUNCTIONS))('%s: %s is a valid formula', (_, way) => {
     expect(() => parse(`(${way}) ? 1 : 0`)).not.toThrow()
     const isTruth = /^[^(]*(?<!-)[<>]|^[^(]*[!=]=|^is_finite/.test(way) && !way.includes('?')
     const asNumber = isTruth ? `${way} ? 1 : 0` : way
     if (!isOfTruths(way)) expect(() => lower(parse(asNumber), scope, [])).not.toThrow()
   })
 
-  it('stands for the value that was asked about', () => {
+  it('computes the same value', () => {
     expect(translateCall('rsqrt', 'predictions')).toBe('1 / sqrt(predictions)')
     expect(translateCall('max', 'predictions')).toBe('max(predictions, y)')
     expect(translateCall('sofplus')).toBe('softplus(x)')
@@ -152,7 +146,7 @@ describe('every way that is proposed for a function', () => {
 })
 
 describe('an error', () => {
-  it('has its place, its sentence and the nearest known word as parts', () => {
+  it('has its place, its message and the nearest known word', () => {
     const { line, column, problem, suggestion, message } = errorOf('e = x - y\ne * predicsions')
     expect({ line, column, suggestion }).toEqual({ line: 2, column: 5, suggestion: 'predictions' })
     expect(problem).toBe('"predicsions" is not known here. Did you mean "predictions"?')
@@ -164,30 +158,30 @@ describe('an error', () => {
     ['sum(x, colums)', 'columns'],
     ['given(predicions) ? 1 : 0', 'predictions'],
     ['frobnicate(x)', undefined],
-  ])('in %j proposes %s', (text, suggestion) => {
+  ])('in %j suggests %s', (text, suggestion) => {
     expect(errorOf(text).suggestion).toBe(suggestion)
   })
 
-  it('shows the line with a caret under the place', () => {
+  it('shows the line with a caret under the error', () => {
     expect(errorOf('e = x - y\n\te * * 2   # squared').detail).toBe(
       'expected a value, found "*"\n  \te * * 2   # squared\n  \t    ^',
     )
     expect(errorOf('e = x -').detail).toBe('expected a value, found the end\n  e = x -\n         ^')
   })
 
-  it('of a long line shows what is around the place', () => {
+  it('in a long line shows the part around the error', () => {
     const detail = errorOf(`${'x + '.repeat(100)}nobody${' + x'.repeat(100)}`).detail.split('\n')
     expect(detail[1]).toHaveLength(2 + 4 + 80 + 4)
     expect(detail[1]!.slice(detail[2]!.length - 1)).toMatch(/^nobody \+ x/)
   })
 
-  it('repeats nothing that steers a terminal', () => {
+  it('repeats no control characters', () => {
     expect(errorOf('x + \u001b[2J').detail).toBe(
-      '"U+001B" is not part of the language; take it out\n  x + \ufffd[2J\n      ^',
+      '"U+001B" is not part of the language; remove it\n  x + \ufffd[2J\n      ^',
     )
   })
 
-  it('in a line that a second formula shares is shown as it was written', () => {
+  it('in a line shared with a second formula shows the line as written', () => {
     const first = parse('e = nobody\nx')
     const second = parse('e')
     const shared = { source: second.source, statements: [first.statements[0]!, ...second.statements] }

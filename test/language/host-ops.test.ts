@@ -1,4 +1,4 @@
-/** What takes whole lines: sorting, moving along an axis, running sums, CTC; and how engines of loops come by it. */
+/** Whole-axis ops: sorting, shifting, cumulative sums, CTC, and how engines that only run loops get them. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -12,7 +12,7 @@ import { randomFrom } from '../support/sample.ts'
 
 const values = (text: string, x: number[], rows = 1) => evaluateFormula(text, { x, rows }).values
 
-describe('whole lines', () => {
+describe('whole-axis ops', () => {
   it.each<[string, string, number[], number[]]>([
     ['sort puts the smallest first', 'sort(x, columns)', [3, 1, 2], [1, 2, 3]],
     ['order says where they were, equal ones by place', 'order(x, columns)', [2, 1, 2, 1], [1, 3, 0, 2]],
@@ -43,7 +43,7 @@ describe('whole lines', () => {
     expect(values(text, x)).toEqual(want)
   })
 
-  it('keeps each row to itself', () => {
+  it('keeps rows independent', () => {
     expect(values('sort(x, columns)', [2, 1, 4, 3], 2)).toEqual([1, 2, 3, 4])
     expect(values('cumsum(x, rows)', [1, 2, 3, 4], 2)).toEqual([1, 2, 4, 6])
     expect(values('cummax(x, columns)', [2, 1, 4, 3], 2)).toEqual([2, 2, 4, 4])
@@ -59,12 +59,12 @@ describe('whole lines', () => {
     expect(gradients.x).toEqual([2, 0, 1])
   })
 
-  it('shifts each row by itself, or the rows', () => {
+  it('shifts each row, or the rows', () => {
     expect(values('shift(x, 1, columns)', [1, 2, 3, 4], 2)).toEqual([0, 1, 0, 3])
     expect(values('shift(x, 1, rows)', [1, 2, 3, 4], 2)).toEqual([0, 0, 1, 2])
   })
 
-  it('differentiates a shift: each element gets what stands where it is read', () => {
+  it('differentiates a shift: each element gets the gradient of the place where it is read', () => {
     const { gradients } = evaluateFormula(
       'sum(shift(x, 1, columns) * y, columns)',
       { x: [1, 1, 1], y: [1, 10, 100] },
@@ -73,7 +73,7 @@ describe('whole lines', () => {
     expect(gradients.x).toEqual([10, 100, 0])
   })
 
-  it('differentiates a running sum: each element gets what stands at and behind it', () => {
+  it('differentiates a cumulative sum: each element gets the sum of the gradients from its place on', () => {
     const { gradients } = evaluateFormula(
       'sum(cumsum(x, columns) * y, columns)',
       { x: [1, 1, 1], y: [1, 10, 100] },
@@ -90,7 +90,7 @@ describe('whole lines', () => {
   })
 })
 
-describe('the gradient of a running maximum', () => {
+describe('the gradient of a cumulative maximum', () => {
   it.each([
     ['goes to where it stands', 'cummax(x, columns)', [2, 1, 3, 0], [2, 0, 2, 0]],
     ['goes to the first of equal ones', 'cummax(x, columns)', [2, 2, 1, 2], [4, 0, 0, 0]],
@@ -105,7 +105,7 @@ describe('the gradient of a running maximum', () => {
     expect(evaluateFormula(text, { x }, ['x']).gradients.x).toEqual(want)
   })
 
-  it('has no second derivative, and says so', () => {
+  it('has no second derivative, and reports that', () => {
     expect(() => lower(parse('cummax(x * x, columns)'), FORMULA_SCOPE, ['x'], undefined, ['x'])).toThrow(
       NoHessian,
     )
@@ -141,7 +141,7 @@ describe('ctc', () => {
       scalars: {},
     })
 
-  /** Every path through the classes, and what is left of it without repeats and blanks. */
+  /** Every path through the classes, and its labels without repeats and blanks. */
   function bruteForce(labels: readonly number[], times: number): number {
     let total = 0
     for (let path = 0; path < 3 ** times; path++) {
@@ -159,7 +159,7 @@ describe('ctc', () => {
       expectClose(run(labels, { times: 3 }).values, [bruteForce(labels, 3)], { relative: 1e-12 })
   })
 
-  it('has the gradient that central differences find, and none beyond the length', () => {
+  it('has the gradient of central differences, and none beyond the length', () => {
     const { gradients } = run([1, 2], { times: 3 })
     const slopes = Array.from(x, (value, place) => {
       const at = (step: number) => run([1, 2], { times: 3, data: x.with(place, value + step) }).values[0]!
@@ -169,14 +169,14 @@ describe('ctc', () => {
     expect(Array.from(gradients.x!.slice(9))).toEqual([0, 0, 0])
   })
 
-  it('is infinite where the labels do not fit, with a gradient of 0', () => {
+  it('is infinite if the labels do not fit, with gradient 0', () => {
     const { values: loss, gradients } = run([2, 2], { times: 2 })
     expect(loss[0]).toBe(Number.POSITIVE_INFINITY)
     expect(Array.from(gradients.x!, Math.abs).every((g) => g === 0)).toBe(true)
   })
 })
 
-describe('an engine of loops', () => {
+describe('an engine that only runs loops', () => {
   let engine: Engine
   beforeAll(async () => {
     engine = (await compiled.open('test')) as Engine
@@ -193,7 +193,7 @@ describe('an engine of loops', () => {
     'sum(cumsum(x, rows), columns) * s',
     '(x - shift(x, 1, columns))^2 * shift(y, -1, columns)',
     'shift(v, 1, columns) * x',
-  ])('runs %s in stages, as it is defined', async (text) => {
+  ])('runs %s in parts, with the reference result', async (text) => {
     const matrix = { type: 'real', axes: ['rows', 'columns'] } as const
     const scope: Scope = {
       inputs: { x: matrix, y: matrix, v: { type: 'real', axes: ['rows'] } },

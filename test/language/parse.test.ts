@@ -1,4 +1,4 @@
-/** What the parser promises to those who write formulas, and to those who would abuse it. */
+/** The parser: precedence, error messages, and resistance to hostile formulas. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Expression } from '../../src/language/ast.ts'
@@ -11,7 +11,7 @@ import { evaluateFormula, numberOf, SCOPE } from '../support/formulas.ts'
 const compile = (text: string) => lower(parse(text), SCOPE, [])
 
 describe('a formula', () => {
-  it('binds as mathematics does', () => {
+  it('has the operator precedence of mathematics', () => {
     expect(numberOf('-2 ^ 2')).toBe(-4)
     expect(numberOf('2 ^ 3 ^ 2')).toBe(512)
     expect(numberOf('1 - 2 - 3')).toBe(-4)
@@ -24,17 +24,17 @@ describe('a formula', () => {
     expect(numberOf('false ? 1 : 2')).toBe(2)
   })
 
-  it('goes on over lines after an operator, inside brackets, and around a choice', () => {
+  it('continues on the next line after an operator, inside brackets, and around a conditional', () => {
     expect(numberOf('1 +\n2')).toBe(3)
     expect(numberOf('max(1,\n  2\n)')).toBe(2)
     expect(numberOf('1 < 2\n  ? 3\n  : 4')).toBe(3)
   })
 
-  it('may hold comments and names', () => {
+  it('may contain comments and names', () => {
     expect(numberOf('# two lines\ntwo = 2   # a name\ntwo * 3')).toBe(6)
   })
 
-  it('computes what the same tree computes in JavaScript', () => {
+  it('computes the same as the equivalent JavaScript', () => {
     const agrees = fc.property(arithmetic(), ({ text, value }) => {
       expect(numberOf(text) + 0).toBe(value + 0)
     })
@@ -42,7 +42,7 @@ describe('a formula', () => {
   })
 })
 
-/** Random arithmetic, spelled with as few parentheses as its tree needs, beside its value. */
+/** Random arithmetic, written with as few parentheses as possible, and its value. */
 function arithmetic(): fc.Arbitrary<{ text: string; value: number }> {
   type Spelled = { text: string; value: number; level: number }
   const wrap = ({ text, level }: Spelled, least: number) => (level < least ? `(${text})` : text)
@@ -63,7 +63,7 @@ function arithmetic(): fc.Arbitrary<{ text: string; value: number }> {
         .tuple(tie('tree'), tie('tree'))
         .map(([a, b]) => ({ text: `${wrap(a, 3)} / ${wrap(b, 4)}`, value: a.value / b.value, level: 3 })),
       tie('tree').map((a) => ({ text: `-${wrap(a, 5)}`, value: -a.value, level: 5 })),
-      // Its right side may be signed or a power again.
+      // The right side may have a sign or be another power.
       fc
         .tuple(tie('tree'), tie('tree'))
         .map(([a, b]) => ({ text: `${wrap(a, 8)} ^ ${wrap(b, 5)}`, value: a.value ** b.value, level: 7 })),
@@ -83,10 +83,10 @@ describe('a message', () => {
     ['x +* y', 'line 1, column 4: expected a value, found "*"'],
     ['(x', 'line 1, column 3: expected ")" to close "(", found the end'],
     ['x y', 'line 1, column 3: expected an operator or the end of the line, found "y"'],
-    ['e = x', 'line 1, column 1: the last line is the value and must not be named (here "e")'],
-    ['x\ny', 'line 1, column 1: only the last line may stand without a name'],
-    ['e = 1\ne = 2\ne', 'line 2, column 1: "e" already has a value, from line 1'],
-    ['x < y < 1', 'line 1, column 1: comparisons do not chain; write "a < b and b < c"'],
+    ['e = x', 'line 1, column 1: the last line is the value and has no name; here it is named "e"'],
+    ['x\ny', 'line 1, column 1: only the last line may be without a name'],
+    ['e = 1\ne = 2\ne', 'line 2, column 1: "e" is already defined on line 1'],
+    ['x < y < 1', 'line 1, column 1: comparisons cannot be chained; write "a < b and b < c"'],
     ['', 'line 1, column 1: the formula is empty'],
     ['predicsions', 'line 1, column 1: "predicsions" is not known here. Did you mean "predictions"?'],
     ['softplsu(x)', 'line 1, column 1: there is no function "softplsu". Did you mean "softplus"?'],
@@ -96,23 +96,23 @@ describe('a message', () => {
     ],
     ['where(x > 0)', 'line 1, column 1: where takes 3 arguments (condition, value, value), found 1'],
     ['max(x)', 'line 1, column 1: max takes 2 arguments (number, number), found 1'],
-    ['x + (x < y)', 'line 1, column 6: expected a number, found a truth value; write "c ? 1 : 0"'],
-    ['x ? 1 : 2', 'line 1, column 1: expected a truth value (a comparison), found a number'],
+    ['x + (x < y)', 'line 1, column 6: expected a number, found a condition; write "c ? 1 : 0"'],
+    ['x ? 1 : 2', 'line 1, column 1: expected a condition, such as x > 0, found a number'],
     ['later + 1\n', 'line 1, column 1: "later" is not known here'],
     ['a = b\nb = 1\na', 'line 1, column 5: "b" is used before its line'],
-    ['x = 1\nx', 'line 1, column 1: "x" is already an input or a parameter'],
+    ['x = 1\nx', 'line 1, column 1: "x" is already the name of an input or a parameter'],
     [
       'pick(x, y, columns)',
-      'line 1, column 9: expected an index (class labels, index(axis), whole numbers and their sums), found a real number',
+      'line 1, column 9: expected an index (class labels, index(axis), or whole numbers computed from these), found a real number',
     ],
     [
       'shift(x, s, columns)',
-      'line 1, column 10: expected an index (class labels, index(axis), whole numbers and their sums), found a parameter that may be any number; declare it with "type": "integer"',
+      'line 1, column 10: expected an index (class labels, index(axis), or whole numbers computed from these), found a parameter that may be any number; declare it with "type": "integer"',
     ],
     ['sum(x, 4)', 'line 1, column 8: there is no axis "4" (axes: rows, columns)'],
     ['mode == loud ? 1 : 2', 'line 1, column 9: expected one of soft, hard, found "loud"'],
     ['mode + 1', 'line 1, column 1: "mode" is not a number here; compare it: mode == soft'],
-  ])('%j says where and what: %s', (text, message) => {
+  ])('%j reports the place and the error: %s', (text, message) => {
     expect(() => compile(text)).toThrow(message)
   })
 })
@@ -137,29 +137,29 @@ describe('an attack', () => {
     ['a right-to-left override', 'x \u202e + y'],
     ['a semicolon', 'x; y'],
     ['NUL', 'x\0'],
-  ])('by %s is refused with a position', (_, text) => {
+  ])('by %s is rejected with a position', (_, text) => {
     expect(() => compile(text)).toThrow(/^line \d+, column \d+: /)
   })
 
-  it('by length, size or depth meets the limits', () => {
+  it('by length, size or depth exceeds a limit', () => {
     expect(() => parse(`x + ${' '.repeat(LIMITS.bytes)}`)).toThrow(
       'the formula has 4100 bytes, the limit is 4096',
     )
     expect(() => parse(Array(400).fill('x').join('+'))).toThrow('more than 512 nodes')
-    expect(() => parse(`${'('.repeat(500)}x${')'.repeat(500)}`)).toThrow('nested deeper than 64')
-    expect(() => parse(`${'-'.repeat(2000)}x`)).toThrow('nested deeper than 64')
-    expect(() => parse(`${'not '.repeat(900)}true ? 1 : 0`)).toThrow('nested deeper than 64')
-    expect(() => parse(`x${'^x'.repeat(200)}`)).toThrow('nested deeper than 64')
-    expect(() => parse(`${'abs('.repeat(900)}x`)).toThrow('nested deeper than 64')
+    expect(() => parse(`${'('.repeat(500)}x${')'.repeat(500)}`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`${'-'.repeat(2000)}x`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`${'not '.repeat(900)}true ? 1 : 0`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`x${'^x'.repeat(200)}`)).toThrow('nested more than 64 levels deep')
+    expect(() => parse(`${'abs('.repeat(900)}x`)).toThrow('nested more than 64 levels deep')
   })
 
-  it('by squaring again and again costs what its nodes cost', () => {
+  it('by repeated squaring costs no more than its nodes', () => {
     const lines = Array.from({ length: 40 }, (_, i) => `a${i + 1} = a${i} * a${i}`)
     const program = lower(parse(['a0 = x', ...lines, 'a40'].join('\n')), SCOPE, ['x'])
     expect(program.nodes.length).toBeLessThan(200)
   })
 
-  it('by any text at all ends in a formula or a FormulaError', () => {
+  it('by any text ends in a formula or a FormulaError', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
         try {
@@ -171,7 +171,7 @@ describe('an attack', () => {
     )
   })
 
-  it('by towers and overflow is a number that is not finite, at once', () => {
+  it('by towers of powers is a non-finite number, at once', () => {
     expect(numberOf('9 ^ 9 ^ 9')).toBe(Number.POSITIVE_INFINITY)
     expect(evaluateFormula('exp(exp(exp(x)))', { x: [10] }).values).toEqual([Number.POSITIVE_INFINITY])
     expect(evaluateFormula('x ^ x ^ x ^ x', { x: [10] }, ['x']).values).toEqual([Number.POSITIVE_INFINITY])
@@ -179,29 +179,29 @@ describe('an attack', () => {
 })
 
 describe('LaTeX', () => {
-  it('shows the losses', async () => {
+  it('is generated for every loss', async () => {
     const { find } = await loadCatalog()
     expect(toLatex(find('huber')!.formula)).toMatchInlineSnapshot(
       `"\\begin{aligned} e &= \\mathrm{predictions} - \\mathrm{targets} \\\\ q &= \\operatorname{min}\\left(\\left|e\\right|, \\delta\\right) \\\\ \\ell &= \\frac{{q}^{2}}{2} + \\delta \\cdot \\left(\\left|e\\right| - q\\right) \\end{aligned}"`,
     )
     expect(toLatex(find('sigmoid_focal')!.formula)).toMatchInlineSnapshot(
-      `"\\begin{aligned} x &= \\mathrm{predictions} \\\\ y &= \\mathrm{targets} \\\\ \\mathrm{low} &= -\\ln\\left(1 + -\\epsilon\\right) \\\\ \\mathrm{high} &= -\\ln\\left(\\epsilon\\right) \\\\ \\mathrm{yes} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(-x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(-x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{no} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{bce} &= y \\cdot \\mathrm{yes} + \\left(1 - y\\right) \\cdot \\mathrm{no} \\\\ \\mathrm{logit} &= \\begin{cases} x & \\text{if } \\left|x\\right| < 800 \\\\ \\operatorname{stop\\_gradient}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{miss} &= y \\cdot \\sigma\\left(-\\mathrm{logit}\\right) + \\left(1 - y\\right) \\cdot \\sigma\\left(\\mathrm{logit}\\right) \\\\ \\mathrm{power} &= \\begin{cases} {\\mathrm{miss}}^{\\gamma} & \\text{if } \\mathrm{miss} > 1 \\cdot 10^{-37} \\\\ e^{-\\gamma \\cdot \\left|x\\right|} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{fading} &= \\begin{cases} {\\mathrm{miss}}^{2} & \\text{if } \\gamma = 2 \\\\ \\mathrm{power} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{weight} &= \\begin{cases} \\alpha \\cdot y + \\left(1 - \\alpha\\right) \\cdot \\left(1 - y\\right) & \\text{if } \\operatorname{given}\\left(\\alpha\\right) \\\\ 1 & \\text{otherwise} \\end{cases} \\\\ \\ell &= \\mathrm{weight} \\cdot \\mathrm{fading} \\cdot \\mathrm{bce} \\end{aligned}"`,
+      `"\\begin{aligned} x &= \\mathrm{predictions} \\\\ y &= \\mathrm{targets} \\\\ \\mathrm{low} &= -\\ln\\left(1 - \\epsilon\\right) \\\\ \\mathrm{high} &= -\\ln\\left(\\epsilon\\right) \\\\ \\mathrm{yes} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(-x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(-x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{no} &= \\begin{cases} \\operatorname{clamp}\\left(\\operatorname{softplus}\\left(x\\right), \\mathrm{low}, \\mathrm{high}\\right) & \\text{if } \\epsilon > 0 \\\\ \\operatorname{softplus}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{bce} &= y \\cdot \\mathrm{yes} + \\left(1 - y\\right) \\cdot \\mathrm{no} \\\\ \\mathrm{logit} &= \\begin{cases} x & \\text{if } \\left|x\\right| < 800 \\\\ \\operatorname{stop\\_gradient}\\left(x\\right) & \\text{otherwise} \\end{cases} \\\\ \\mathrm{miss} &= y \\cdot \\sigma\\left(-\\mathrm{logit}\\right) + \\left(1 - y\\right) \\cdot \\sigma\\left(\\mathrm{logit}\\right) \\\\ \\mathrm{power} &= \\begin{cases} {\\mathrm{miss}}^{\\gamma} & \\text{if } \\mathrm{miss} > 1 \\cdot 10^{-37} \\\\ e^{-\\gamma \\cdot \\left|x\\right|} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{fading} &= \\begin{cases} {\\mathrm{miss}}^{2} & \\text{if } \\gamma = 2 \\\\ \\mathrm{power} & \\text{otherwise} \\end{cases} \\\\ \\mathrm{weight} &= \\begin{cases} \\alpha \\cdot y + \\left(1 - \\alpha\\right) \\cdot \\left(1 - y\\right) & \\text{if } \\operatorname{given}\\left(\\alpha\\right) \\\\ 1 & \\text{otherwise} \\end{cases} \\\\ \\ell &= \\mathrm{weight} \\cdot \\mathrm{fading} \\cdot \\mathrm{bce} \\end{aligned}"`,
     )
   })
 
-  it('shows a formula as mathematics', () => {
+  it('writes a formula as mathematics', () => {
     expect(toLatex(parse('e = x - y\nabs(e) < beta ? e^2 / (2 * beta) : abs(e)'))).toBe(
       '\\begin{aligned} e &= x - y \\\\ \\ell &= \\begin{cases} \\frac{{e}^{2}}{2 \\cdot \\beta} & \\text{if } \\left|e\\right| < \\beta \\\\ \\left|e\\right| & \\text{otherwise} \\end{cases} \\end{aligned}',
     )
   })
 
-  it('shows functions as what they are', () => {
+  it('writes functions by their names', () => {
     expect(toLatex(parse('square(x - y) - power(x, y) / where(x < y, x, y) ** 2'))).toBe(
       '\\begin{aligned} \\ell &= {\\left(x - y\\right)}^{2} - \\frac{{x}^{y}}{{\\begin{cases} x & \\text{if } x < y \\\\ y & \\text{otherwise} \\end{cases}}^{2}} \\end{aligned}',
     )
   })
 
-  it('shows functions in the notation of their field', () => {
+  it('writes functions in the notation of their field', () => {
     expect(toLatex(parse('lgamma(x) + digamma(y) * trigamma(x) - polygamma(2, x)'))).toBe(
       "\\begin{aligned} \\ell &= \\ln\\Gamma\\left(x\\right) + \\psi\\left(y\\right) \\cdot \\psi'\\left(x\\right) - \\psi^{\\left(2\\right)}\\left(x\\right) \\end{aligned}",
     )
@@ -212,7 +212,24 @@ describe('LaTeX', () => {
     )
   })
 
-  it('keeps the parentheses that change the meaning', () => {
+  it.each([
+    ['1 + -q', '1 - q'],
+    ['1 - -q', '1 + q'],
+    ['1 + -(x - y)', '1 - \\left(x - y\\right)'],
+    ['1 + -2 * x * y', '1 - 2 \\cdot x \\cdot y'],
+    ['x + -y - z', 'x - y - z'],
+    ['log1p(-x)', '\\ln\\left(1 - x\\right)'],
+    ['log1p(-x + y)', '\\ln\\left(1 - x + y\\right)'],
+    ['x * -y', 'x \\cdot \\left(-y\\right)'],
+    [
+      'lbeta(x, y) + atan2(y, x)',
+      '\\ln\\mathrm{B}\\left(x, y\\right) + \\operatorname{atan2}\\left(y, x\\right)',
+    ],
+  ])('writes %s as %s', (text, latex) => {
+    expect(toLatex(parse(text))).toBe(`\\begin{aligned} \\ell &= ${latex} \\end{aligned}`)
+  })
+
+  it('keeps parentheses that change the meaning', () => {
     expect(toLatex(parse('max(x, rows) - max(x, y)'), ['rows'])).toContain(
       '{\\max_{\\mathrm{rows}} x} - \\operatorname{max}\\left(x, y\\right)',
     )
@@ -222,7 +239,7 @@ describe('LaTeX', () => {
   })
 })
 
-it('freezes the tree, so that nobody changes a formula that others share', () => {
+it('freezes the tree, because formulas are shared', () => {
   const { statements } = parse('x + 1')
   expect(Object.isFrozen(statements[0]!.value as Expression)).toBe(true)
 })

@@ -1,4 +1,7 @@
-/** What the IR promises: shared subexpressions, folded constants, no dead code, a cost known before running. */
+/**
+ * The IR: common subexpression elimination, constant folding, dead code elimination, and a cost that is known in
+ * advance.
+ */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { interpret } from '../../src/language/interpret.ts'
@@ -20,11 +23,11 @@ describe('a program', () => {
     expect(ops('not (not (x > 0)) ? x : y')).not.toContain('not')
   })
 
-  it('holds nothing that the result does not need', () => {
+  it('contains no dead code', () => {
     expect(ops('unused = exp(x)\ny')).toEqual(['input'])
   })
 
-  it('builds only the side that a known choice takes', () => {
+  it('builds only the selected branch of a known condition', () => {
     expect(ops('mode == soft ? x : exp(y)')).toEqual(['input'])
     expect(ops('given(w) ? w : x')).toEqual(['input'])
     expect(ops('is_index(i) ? x : exp(x)')).toEqual(['input'])
@@ -35,12 +38,12 @@ describe('a program', () => {
     expect(ops('sum(x * y, columns)')).not.toContain('contract')
   })
 
-  it('finds the axis that the argument of max brings in', () => {
+  it('finds the axis that the argument of max introduces', () => {
     const text = 'max(v[rows -> others], others) - min(v[rows -> others], others)'
     expect(evaluateFormula(text, { v: [3, -1, 2], rows: 3 }).values).toEqual([4])
   })
 
-  it('never builds the products of a contraction, also not for gradients behind a choice', () => {
+  it('never materializes the products of a contraction, not even for gradients inside a conditional', () => {
     const sizes = { rows: 1000, columns: 50 }
     const text = 'sum(v > v[rows -> others] ? exp(sum(x * x[rows -> others], columns)) : 0, others)'
     const program = compile(text, ['x'])
@@ -48,7 +51,7 @@ describe('a program', () => {
     expect(costOf(program, sizes).widest).toBe(1e6)
   })
 
-  it('reads a fixed place of an axis that is called by its size', () => {
+  it('reads a fixed element of an axis that is named by its size', () => {
     const scope = {
       ...SCOPE,
       inputs: { box: { type: 'real', axes: ['rows', '4'] } },
@@ -61,14 +64,14 @@ describe('a program', () => {
     expect(Array.from(found.gradients.box!)).toEqual([-1, 0, 1, 0])
   })
 
-  it('has a cost that is known before it runs', () => {
+  it('has a cost that is known before the launch', () => {
     const sizes = { rows: 1000, columns: 8 }
     const program = compile('sum(sum(x * x[rows -> others], columns), others)')
     expect(costOf(program, sizes).widest).toBe(1e6)
     expect(costOf(program, sizes).operations).toBeGreaterThanOrEqual(8e6)
   })
 
-  it('can be printed for a reader', () => {
+  it('can be printed for people', () => {
     expect(print(compile('sum(x * y, columns)', ['x']))).toMatchInlineSnapshot(`
       "%0 = input x [rows columns]
       %1 = input y [rows columns]
@@ -81,7 +84,7 @@ describe('a program', () => {
     `)
   })
 
-  it('says what the same formula says without its simplifications', () => {
+  it('equals the same formula without simplification', () => {
     const disguise = (text: string) => `(${text}) * (s / s) + (x - x) * 0`
     fc.assert(
       fc.property(
@@ -101,7 +104,7 @@ describe('a program', () => {
   })
 })
 
-describe('a spelling that others have', () => {
+describe('an alternative name', () => {
   it.each([
     ['x ** 2', 'x ^ 2'],
     ['where(x > y, x, v)', 'x > y ? x : v'],
@@ -116,7 +119,7 @@ describe('a spelling that others have', () => {
     ['log_sigmoid(x)', 'logsigmoid(x)'],
     ['1 - expit(x)', 'sigmoid(-x)'],
     ['silu(x)', 'x * sigmoid(x)'],
-  ])('%s computes what %s does', (spelt, plain) => {
+  ])('%s computes the same as %s', (spelt, plain) => {
     const values = { x: [0.3, -1.2], y: [1.1, -0.6], v: [0.5] }
     expect(evaluateFormula(spelt, values, ['x', 'y'])).toEqual(evaluateFormula(plain, values, ['x', 'y']))
   })
@@ -142,7 +145,7 @@ describe('logaddexp', () => {
     expect(evaluateFormula('logaddexp(x, y)', { x: [x], y: [y] }).values).toEqual([want])
   })
 
-  it('has no kink where both are equal, also in the second derivative, and keeps the digits of small shares', () => {
+  it('has no kink at equal arguments, not even in the second derivative, and is accurate for small shares', () => {
     const slopes = (x: number, y: number) => {
       const { gradients } = evaluateFormula('logaddexp(x, y)', { x: [x], y: [y] }, ['x', 'y'])
       return [gradients.x![0], gradients.y![0]]

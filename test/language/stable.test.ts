@@ -1,4 +1,4 @@
-/** What people write is computed in its stable form: value and gradient, where the written form has no digit left. */
+/** Numerically stable rewriting: formulas that cancel or overflow as written are computed in a stable form. */
 import { describe, expect, it } from 'vitest'
 import { print } from '../../src/language/ir.ts'
 import { lower } from '../../src/language/lower.ts'
@@ -11,10 +11,10 @@ const relative = 1e-14
 const close = (got: readonly number[], want: readonly number[], what: string) =>
   expectClose(got, want, { relative, absolute: 0, what })
 
-/** e^-40, which is also what is left of 1 - sigmoid(40). */
+/** e^-40, which is also 1 - sigmoid(40). */
 const tiny = 4.248354255291589e-18
 
-/** Formula, x, value, derivative by x. */
+/** Formula, x, value, derivative with respect to x. */
 const VALUES: readonly (readonly [string, number, number, number])[] = [
   ['1 - sigmoid(x)', 40, tiny, -tiny],
   ['log(sigmoid(x))', 800, 0, 0],
@@ -54,7 +54,7 @@ describe('a form that cancels or overflows is computed in its stable form', () =
   })
 })
 
-describe('a sure class keeps the digits of what is left for the others', () => {
+describe('a confident class keeps the digits of 1 - p', () => {
   const x = [45, 5, 5, -300]
   const left = 2 * tiny
 
@@ -74,7 +74,7 @@ describe('a sure class keeps the digits of what is left for the others', () => {
     expect(gradients.x![3]).toBeLessThan(1e-140)
   })
 
-  it('several largest share evenly, none is left out', () => {
+  it('tied maxima share the gradient evenly', () => {
     const { values, gradients } = evaluateFormula(
       '-pick(log_softmax(x, columns), i, columns)',
       { x: [0, 0, 0], i: [1] },
@@ -84,7 +84,7 @@ describe('a sure class keeps the digits of what is left for the others', () => {
     close(gradients.x!, [1 / 3, -2 / 3, 1 / 3], 'gradient')
   })
 
-  it('a masked class has no part, and a row of nothing but masked classes is NaN', () => {
+  it('a masked class does not count, and a row of masked classes only is NaN', () => {
     const masked = evaluateFormula('logsumexp(x, columns)', { x: [1, Number.NEGATIVE_INFINITY] }, ['x'])
     expect(masked).toEqual({ values: [1], gradients: { x: [1, 0] } })
     const all = { x: [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY] }
@@ -93,7 +93,7 @@ describe('a sure class keeps the digits of what is left for the others', () => {
   })
 })
 
-describe('shares of a gradient that cancel are not added up', () => {
+describe('contributions to a gradient that cancel are left out', () => {
   it.each([
     ['q = min(abs(x), s)\nq^2 / 2 + s * (abs(x) - q)', 1e-20, 1e-20],
     ['s * x - s * max(x - 1, 0) + (x < 1 ? x^2 / 2 - s * x : 0)', 1e-20, 1e-20],
@@ -106,17 +106,17 @@ describe('shares of a gradient that cancel are not added up', () => {
     close(gradients.x!, [slope], 'gradient')
   })
 
-  it('by a target the slope of the logistic loss is minus the logit', () => {
+  it('the slope of the logistic loss with respect to a target is minus the logit', () => {
     const text = 'v * softplus(-x) + (1 - v) * softplus(x)'
     expect(evaluateFormula(text, { x: [3e-20], v: [1] }, ['v']).gradients.v).toEqual([-3e-20])
   })
 
-  it('a difference of squares keeps the digits of the difference', () => {
+  it('a difference of squares does not cancel', () => {
     const near = 1 + 2 ** -40
     expect(evaluateFormula('x^2 - y^2', { x: [near], y: [1] }).values).toEqual([2 ** -39 + 2 ** -80])
   })
 
-  it('a share of a sum keeps its digits where it is nearly all', () => {
+  it('a share of a sum is accurate near 1', () => {
     const { gradients } = evaluateFormula('x / (x + v)', { x: [1e20], v: [1e-20] }, ['x'])
     close(gradients.x!, [1e-60], 'gradient')
   })

@@ -1,18 +1,14 @@
-/** Losses answer by the names that people know them by, or the nearest one is told; what comes near to nothing has no hint. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+/** Aliases: losses are found by the names that people know, otherwise the closest one is suggested, if any is close. */
+import { describe, expect, it } from 'vitest'
 import { NAMES_IN_OTHER_LIBRARIES } from '../../src/losses/aliases.ts'
-import { DATA_ISSUES, DESIRED_PROPERTIES, OTHER_WORDS, TASKS } from '../../src/losses/guide.ts'
+import { DATA_ISSUES, DESIRED_PROPERTIES, SYNONYMS, TASKS } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
 const catalog = await loadCatalog()
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
-describe('answers, with what its framework takes', () => {
+describe('is found, with the defaults of its framework', () => {
   it.each([
     ['MSELoss', 'mse', 'torch'],
     ['torch.nn.MSELoss', 'mse', 'torch'],
@@ -69,7 +65,7 @@ const hintOf = async (name: string): Promise<string> => {
   return /Did you mean (.*)\?$/.exec(detail)?.[1] ?? ''
 }
 
-describe('is told what comes nearest', () => {
+describe('gets the closest suggestion', () => {
   it.each([
     ['logloss', '"binary_cross_entropy" or "binary_cross_entropy_with_logits"'],
     ['neg_log_loss', '"binary_cross_entropy" or "binary_cross_entropy_with_logits"'],
@@ -97,17 +93,17 @@ describe('is told what comes nearest', () => {
   ])('%s', async (name, hint) => expect(await hintOf(name)).toBe(hint))
 })
 
-describe('is told nothing, because nothing comes near', () => {
+describe('gets no suggestion, because nothing is close', () => {
   it.each(['xyz', 'classification', 'ssim', 'wasserstein', 'toString', '__proto__', 'loss', 'a'.repeat(90)])(
     '%.20s',
     async (name) => expect(await hintOf(name)).toBe(''),
   )
 
-  it('no name at all', () => expect(catalog.nearest('')).toEqual([]))
+  it('an empty name', () => expect(catalog.nearest('')).toEqual([]))
 })
 
-describe('what is told', () => {
-  it('are losses, for names that none has', () => {
+describe('suggestions', () => {
+  it('are losses, for unknown names of losses', () => {
     const own = new Set(catalog.losses.map(({ name }) => name))
     for (const [name, losses] of Object.entries(NAMES_IN_OTHER_LIBRARIES)) {
       expect(losses.length, name).toBeGreaterThan(0)
@@ -119,9 +115,9 @@ describe('what is told', () => {
     }
   })
 
-  it('are words of the guide, for words that it has not', () => {
+  it('are words of the guide, for unknown words', () => {
     const words = new Set([TASKS, DATA_ISSUES, DESIRED_PROPERTIES].flatMap((some) => Object.keys(some)))
-    for (const [other, meant] of Object.entries(OTHER_WORDS)) {
+    for (const [other, meant] of Object.entries(SYNONYMS)) {
       expect(words.has(other), other).toBe(false)
       expect(
         meant.filter((word) => !words.has(word)),

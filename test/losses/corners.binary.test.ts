@@ -1,3 +1,4 @@
+/** Corner cases of the binary losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const e20 = Math.exp(-20)

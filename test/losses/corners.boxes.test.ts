@@ -1,3 +1,4 @@
+/** Corner cases of the boxes losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const exact = { epsilon: 0 }

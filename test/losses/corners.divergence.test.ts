@@ -1,3 +1,4 @@
+/** Corner cases of the divergence losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const inf = Number.POSITIVE_INFINITY

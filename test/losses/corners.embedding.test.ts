@@ -1,3 +1,4 @@
+/** Corner cases of the embedding losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 /** A zero row has cosine 0 to the two unit vectors beside it. */

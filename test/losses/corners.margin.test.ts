@@ -1,3 +1,4 @@
+/** Corner cases of the margin losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const third = 1 / 3

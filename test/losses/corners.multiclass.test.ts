@@ -1,3 +1,4 @@
+/** Corner cases of the multiclass losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const clipped = -Math.log(1e-7)

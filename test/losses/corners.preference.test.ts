@@ -1,3 +1,4 @@
+/** Corner cases of the preference losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const one = { policy_chosen: [0], policy_rejected: [0], reference_chosen: [0], reference_rejected: [0] }

@@ -1,3 +1,4 @@
+/** Corner cases of the ranking losses, with numbers computed by hand. */
 import { describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
@@ -107,7 +108,7 @@ describe('padding', async () => {
   const padded = losses.filter(({ family, inputs }) => family === 'ranking' && inputs.mask !== undefined)
 
   it.each(padded.map((loss) => [loss.name, loss] as const))(
-    'vanishes from %s, whatever it holds',
+    'has no effect in %s, whatever it contains',
     async (_, loss) => {
       const bare = { predictions: [[0.5, -1, 2]], targets: [[2, 0, 1]] }
       const full = { predictions: [[0.5, -1, 2, Number.NaN]], targets: [[2, 0, 1, 3]], mask: [[1, 1, 1, 0]] }
@@ -124,7 +125,7 @@ describe('padding', async () => {
   )
 
   it.each(padded.map((loss) => [loss.name, loss] as const))(
-    'alone is no list to the mean of %s',
+    'without items does not count in the mean of %s',
     async (_, loss) => {
       const row = { predictions: [0.5, -1, 2], targets: [2, 0, 1], mask: [1, 1, 1] }
       const empty = { ...row, mask: [0, 0, 0] }

@@ -1,3 +1,4 @@
+/** Corner cases of the regression losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 describeCorners([

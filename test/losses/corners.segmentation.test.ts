@@ -1,3 +1,4 @@
+/** Corner cases of the segmentation losses, with numbers computed by hand. */
 import { describeCorners } from '../support/corners.ts'
 
 const bare = { activation: 'none', smooth: 0 }
@@ -6,7 +7,7 @@ describeCorners([
   ...['dice', 'jaccard', 'tversky', 'focal_tversky'].map(
     (name) =>
       [
-        // Keras: 1, because nothing was found of nothing.
+        // Keras: 1, because 0 of 0 pixels were found.
         `an empty region that is predicted empty costs ${name} nothing, also without smoothing`,
         name,
         { predictions: [[[0, 0]]], targets: [[[0, 0]]] },
@@ -23,7 +24,7 @@ describeCorners([
     { loss: [1e-18] },
   ],
   [
-    // Keras up to 3.15.1 weighs the false negatives with alpha: 0.1 / 1.1.
+    // In Keras up to 3.15.1, alpha weights the false negatives: 0.1 / 1.1.
     'alpha weighs false positives',
     'tversky',
     { predictions: [[[1, 1]]], targets: [[[1, 0]]] },
@@ -38,7 +39,7 @@ describeCorners([
     { loss: [0], predictions: [0, 0] },
   ],
   [
-    // 1 / 0^2 is not taken: the class weighs what the rarest of the others does, here 1 / 2^2.
+    // Not 1 / 0^2: the class has the weight of the rarest other class, here 1 / 2^2.
     'an absent class has the weight of the rarest one that is there',
     'generalized_dice',
     {

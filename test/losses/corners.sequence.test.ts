@@ -1,4 +1,4 @@
-/** CTC where it is delicate: padding, impossible labellings, repeated labels. */
+/** Corner cases of CTC: padding, impossible alignments, repeated labels. */
 import { describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
@@ -19,7 +19,7 @@ const answerOf = (parts: Record<string, unknown>, options = {}) =>
   evaluate(engine, ctc, request(parts), { reduction: 'none', ...options })
 
 describe('ctc', () => {
-  it('never looks beyond a length, whatever stands there', async () => {
+  it('ignores everything beyond a length', async () => {
     const plain = await answerOf({
       predictions: [logits],
       targets: [[1, 2]],
@@ -40,7 +40,7 @@ describe('ctc', () => {
   })
 
   // optax answers about 1e5 here, Keras on TensorFlow 708.
-  it('is infinite for an impossible labelling, or 0 where that is asked for, and pulls nowhere', async () => {
+  it('is infinite for an impossible alignment, or 0 with zero_infinity, with gradient 0', async () => {
     const impossible = { predictions: [logits], targets: [[1, 1]], input_lengths: [2], target_lengths: [2] }
     const infinite = await answerOf(impossible)
     expect(Array.from(infinite.loss.data)).toEqual([Number.POSITIVE_INFINITY])
@@ -51,14 +51,14 @@ describe('ctc', () => {
       expect(gradients.get('predictions')!.data.every((g) => g === 0)).toBe(true)
   })
 
-  it('refuses a length that is longer than what there is', async () => {
+  it('rejects a length beyond the data', async () => {
     const long = { predictions: [logits], targets: [[1]], input_lengths: [4], target_lengths: [1] }
     await expect(answerOf(long)).rejects.toThrow('/input_lengths/0: must be an integer from 0 to 3, got 4')
     const labels = { ...long, input_lengths: [3], target_lengths: [2] }
     await expect(answerOf(labels)).rejects.toThrow('/target_lengths/0: must be an integer from 0 to 1, got 2')
   })
 
-  it('refuses a label that is no class, inside of its length', async () => {
+  it('rejects an invalid label within the length', async () => {
     const wrong = { predictions: [logits], targets: [[1, 7]], input_lengths: [3], target_lengths: [2] }
     await expect(answerOf(wrong)).rejects.toThrow('/targets/0/1: must be an integer from 0 to 2, got 7')
   })

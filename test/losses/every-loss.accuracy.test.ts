@@ -1,4 +1,4 @@
-/** How exact the float32 answers are: within 16 roundings of the definition, at inputs that hurt, on every engine. */
+/** Accuracy: float32 results are within 16 roundings of the definition, for hard inputs, on every engine. */
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
@@ -24,7 +24,7 @@ for (const tested of (await availableEngines()).filter(({ name }) => name !== 'i
     const engine = await tested.open()
     afterAll(() => engine.close())
 
-    it.each(losses.map((loss) => [loss.name, loss] as const))('%s keeps its digits', async (_, loss) => {
+    it.each(losses.map((loss) => [loss.name, loss] as const))('%s is accurate', async (_, loss) => {
       const found = await inaccuraciesOf({ answer: answersOf(engine), exact }, loss, 101)
       const limit = limitOf(loss, tested.name)
       expect(found.length).toBeGreaterThan(0)
@@ -33,7 +33,7 @@ for (const tested of (await availableEngines()).filter(({ name }) => name !== 'i
   })
 }
 
-it('no loss is excused that is not in the catalog', () => {
+it('every exception is a loss of the catalog', () => {
   const names = losses.map(({ name }) => name)
   expect(Object.keys(BEYOND).filter((name) => !names.includes(name))).toEqual([])
 })

@@ -1,4 +1,4 @@
-/** Dense prediction: what a loss answers for pixels is what it answers for rows, wherever the classes stand. */
+/** Dense prediction: a loss gives pixels the same result as rows, wherever the class axis is. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
 import type { Loss } from '../../src/losses/define.ts'
@@ -17,10 +17,10 @@ beforeAll(async () => {
 
 type Tensors = ReadonlyMap<string, DecodedTensor>
 
-/** Images of so many pixels, which the sampler draws for `...`. */
+/** Images with this many pixels, which the sampler draws for `...`. */
 const [N, C, P] = [2, 4, 3]
 
-/** `[N, C, P]`, and `[N, P]` for what has no classes. */
+/** `[N, C, P]`, and `[N, P]` for inputs without classes. */
 const imagesOf = (loss: Loss): Tensors =>
   sampleTensors(loss, { seed: 61, rows: N, precision: 'float64', bare: true })
 
@@ -35,7 +35,7 @@ const reshaped = (tensor: DecodedTensor, shape: number[], from: (i: number) => n
 
 const hasClasses = ({ shape }: DecodedTensor) => shape.length === 3
 
-/** Place with the classes last -> place with the classes behind the rows. */
+/** Index with the classes last -> index with the classes after the rows. */
 const fromFirst = (i: number) => {
   const [c, p, n] = [i % C, Math.floor(i / C) % P, Math.floor(i / (C * P))]
   return (n * C + c) * P + p
@@ -60,7 +60,7 @@ describe.each(dense.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
     for (const [name, { data }] of want) expectClose(got.get(name)!.data, data, { ...exact, what: name })
   }
 
-  it('takes images with the classes behind the rows', async () => {
+  it('accepts images with the classes after the rows', async () => {
     const want = await evaluate(engine, loss, rows, { reduction: 'none' })
     const got = await evaluate(engine, loss, images, { reduction: 'none' })
     expect(got.loss.shape).toEqual([N, P])
@@ -72,7 +72,7 @@ describe.each(dense.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
     expectSame(new Map(gradients), want.gradients)
   })
 
-  it('takes images with the classes last', async () => {
+  it('accepts images with the classes last', async () => {
     const want = await evaluate(engine, loss, rows, { reduction: 'none' })
     const options = { reduction: 'none', params: { class_axis: -1 } }
     const got = await evaluate(engine, loss, withLast(images, [N, P]), options)
@@ -88,7 +88,7 @@ describe.each(dense.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
   })
 })
 
-it('every loss on one label of many classes takes images', () => {
+it('every loss with one label out of many classes accepts images', () => {
   const onClasses = losses.filter(
     ({ couples, inputs }) =>
       couples === 'row' &&

@@ -1,6 +1,6 @@
 /**
- * No answer is NaN because an intermediate result overflowed or underflowed: each loss's own examples, with one number
- * replaced by one at the ends of float32. Where the exact answer is beyond float32 it is an infinity of the right sign.
+ * No result is NaN because an intermediate result overflows or underflows: the examples of each loss, with one number
+ * replaced by an extreme float32. A result beyond float32 is an infinity of the right sign.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
@@ -21,7 +21,7 @@ afterAll(() => engine.close())
 const EVERYWHERE = [1e15, -1e15, 1e-45, -1e-45]
 const ENDS = [...EVERYWHERE, 1e20, -1e20, 3e38, -3e38]
 
-/** Losses with differences of distances, or logits, that overflow themselves: their docs say so. */
+/** Losses in which differences of distances, or logits, overflow, as their docs state. */
 const OVERFLOWING: ReadonlySet<string> = new Set([
   'triplet_batch',
   'triplet_margin',
@@ -48,7 +48,7 @@ function* replacements(example: Example, values: readonly number[]) {
   }
 }
 
-/** Results that hold a NaN; undefined where such inputs are refused. */
+/** Results that contain a NaN; undefined if such inputs are rejected. */
 async function nansOf(loss: Loss, example: Example, tensors: Tensors): Promise<string[] | undefined> {
   try {
     const answer = await evaluate(engine, loss, tensors, { reduction: 'none', params: example.params ?? {} })
@@ -63,7 +63,7 @@ async function nansOf(loss: Loss, example: Example, tensors: Tensors): Promise<s
 }
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (name, loss) => {
-  it('answers no NaN at the ends of float32', async () => {
+  it('returns no NaN at the limits of float32', async () => {
     const values = OVERFLOWING.has(name) ? EVERYWHERE : ENDS
     let answered = 0
     const wrong: string[] = []

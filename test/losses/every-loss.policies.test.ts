@@ -1,4 +1,7 @@
-/** Promises of every loss: rows of weight 0 hold anything, gradients do not depend on each other, nothing is ignored. */
+/**
+ * Promises of every loss: rows of weight 0 may contain anything, gradients do not depend on each other, nothing is
+ * ignored.
+ */
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -19,7 +22,7 @@ beforeAll(async () => {
 type Tensors = ReadonlyMap<string, DecodedTensor>
 
 const ROWS = 3
-/** Outside of every kind that has an outside. */
+/** A number that is invalid for every kind with invalid numbers. */
 const MISFIT: Readonly<Partial<Record<Kind, number>>> = {
   class: 255,
   class_or_probability: 255,
@@ -34,7 +37,7 @@ const MISFIT: Readonly<Partial<Record<Kind, number>>> = {
   positive: -1,
 }
 
-/** The last row of each input that has rows, filled with what does not fit its kind. */
+/** Fills the last row of each input that has rows with invalid numbers. */
 function spoiled(loss: Loss, tensors: Tensors): Tensors {
   const [first] = Object.values(loss.inputs)[0]!.axes
   const entries = [...tensors].map(([name, tensor]) => {
@@ -63,7 +66,7 @@ const bitsOfAnswer = async (loss: Loss, tensors: Tensors, options: Record<string
 
 const apart = losses.filter(({ couples, expand }) => couples !== 'batch' && expand === undefined)
 
-describe('a row of weight 0 changes nothing, whatever it holds', () => {
+describe('a row of weight 0 has no effect, whatever it contains', () => {
   const readings = apart.flatMap((loss) => readingsOf(loss).map((reading) => ({ loss, reading })))
   it.each(readings.map((one) => [one.loss.name, one.reading, one] as const))(
     '%s, %j',
@@ -79,7 +82,7 @@ describe('a row of weight 0 changes nothing, whatever it holds', () => {
   )
 })
 
-/** All numbers of one kind are equal, so that whatever can tie does. */
+/** All numbers of one kind are equal, so that there are as many ties as possible. */
 function tied(loss: Loss, params: Params, reading: Reading): Tensors {
   const tensors = sampleTensors(loss, { seed: 41, rows: ROWS, params, bare: true, ...reading })
   const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...params })
@@ -114,7 +117,7 @@ function settingsOf(loss: Loss): Params[] {
 
 const cases = losses.flatMap((loss) => settingsOf(loss).map((params) => ({ loss, params })))
 
-describe('which other gradients are asked for changes none, at ties', () => {
+describe('a gradient does not depend on which others are requested, even at ties', () => {
   it.each(cases.map((one) => [one.loss.name, JSON.stringify(one.params), one] as const))(
     '%s %s',
     async (_name, _params, { loss, params }) => {
@@ -134,7 +137,7 @@ describe('which other gradients are asked for changes none, at ties', () => {
   )
 })
 
-describe('no parameter is ignored in silence', () => {
+describe('no parameter is silently ignored', () => {
   it.each(cases.map((one) => [one.loss.name, JSON.stringify(one.params), one] as const))(
     '%s %s',
     (_name, _params, { loss, params }) => {

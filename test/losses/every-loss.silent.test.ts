@@ -1,4 +1,4 @@
-/** What is ignored is refused, and what a row of weight 0 holds is held to nothing: of every loss, from its definition. */
+/** For every loss: parameters that would be ignored are rejected, and rows of weight 0 are not validated. */
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
@@ -41,7 +41,7 @@ const problemOf = (run: () => unknown): Problem | undefined => {
 
 // What has no say
 
-/** Another value than the default, of any parameter but the words and switches, which `choicesOf` goes through. */
+/** A value other than the default, for parameters other than words and booleans, which `choicesOf` covers. */
 function otherValue(schema: TSchema): number | number[] | undefined {
   if (schema.type === 'array') return [2]
   const parts: readonly TSchema[] = schema.anyOf ?? [schema]
@@ -64,7 +64,7 @@ function layoutsOf(loss: Loss, tensors: Tensors): Record<string, InputLayout>[] 
   return [layouts, { ...layouts, ...Object.fromEntries(real) }]
 }
 
-/** Whether a parameter changes anything of what is computed. */
+/** Whether a parameter changes the result. */
 function isHeard(
   loss: Loss,
   inputs: Record<string, InputLayout>,
@@ -87,11 +87,11 @@ function isHeard(
 const kindIn = (loss: Loss, inputs: Record<string, InputLayout>, name: string) =>
   inputs[name]!.type === 'index' ? 'class' : KIND_OF_SOFT_LABELS[loss.inputs[name]!.kind]
 
-/** It says where the classes lie, which the layouts have settled here. */
+/** The position of the classes, which the layouts determine here. */
 const OF_LAYOUT: ReadonlySet<string> = new Set(['class_axis', 'cutoffs'])
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it('says of every parameter that has no say beside some others that it has none', () => {
+  it('rejects every parameter that has no effect in combination with others', () => {
     const tensors = sampleTensors(loss, { seed: 1 })
     for (const inputs of layoutsOf(loss, tensors)) {
       for (const choice of choicesOf(loss)) {
@@ -119,7 +119,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   const choices = choicesOf(loss)
   if (loss.couples === 'batch') return
 
-  it.each(choices)('gives a row of weight 0 no say, whatever does not fit in it, with %j', async (params) => {
+  it.each(choices)('ignores a row of weight 0, even with invalid values, with %j', async (params) => {
     for (const engine of engines) {
       const precision = engine === engines[0] ? 'float64' : 'float32'
       for (const [seed, reading] of [1, 2].flatMap((n) => readingsOf(loss).map((one) => [n, one] as const))) {
@@ -134,17 +134,15 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
             return [name, name === 'sample_weight' || hasRows(name) ? withoutRow(tensor, place) : tensor]
           }),
         )
-        for (const name of [...tensors.keys()].filter(hasRows)) {
-          for (const junk of JUNK) {
-            const spoilt = spoil(tensors, name, place, junk).set('sample_weight', weights)
-            for (const nonfinite of ['propagate', 'error']) {
-              const options = { params, nonfinite }
+        for (const nonfinite of ['propagate', 'error']) {
+          const options = { params, nonfinite }
+          const sum = { ...options, reduction: 'sum' }
+          const want = await evaluate(engine, loss, without, sum)
+          for (const name of [...tensors.keys()].filter(hasRows)) {
+            for (const junk of JUNK) {
+              const spoilt = spoil(tensors, name, place, junk).set('sample_weight', weights)
               const what = `${name} ${junk} ${nonfinite}`
-              const sum = { ...options, reduction: 'sum' }
-              const [got, want] = [
-                await evaluate(engine, loss, spoilt, sum),
-                await evaluate(engine, loss, without, sum),
-              ]
+              const got = await evaluate(engine, loss, spoilt, sum)
               expect(bitsOf(got.loss.data), what).toBe(bitsOf(want.loss.data))
               for (const [input, { data }] of want.gradients) {
                 if (!hasRows(input)) continue
@@ -161,7 +159,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it.each(choices.slice(0, 1))('still refuses in any other row what does not fit', (params) => {
+  it.each(choices.slice(0, 1))('still rejects invalid values in any other row', (params) => {
     const tensors = sampleTensors(loss, { seed: 1, params })
     for (const name of [...tensors.keys()].filter(hasRows)) {
       const weighted = (weights: number[]) =>

@@ -1,4 +1,6 @@
-/** What we promise of every loss beside its numbers: order, padding, masks, corners of the ranges, and what is refused. */
+/**
+ * Promises of every loss in addition to its numbers: order, padding, masks, limits of parameters, and what is rejected.
+ */
 import type { TSchema } from '@sinclair/typebox'
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
@@ -25,7 +27,7 @@ const ROWS = 5
 const firstAxisOf = (loss: Loss) => Object.values(loss.inputs)[0]!.axes[0]
 const hasRows = (loss: Loss, name: string) => loss.inputs[name]?.axes[0] === firstAxisOf(loss)
 
-/** Rows in another order, of every array that has them. */
+/** Permutes the rows of every array that has rows. */
 const reordered = (data: ArrayLike<number>, order: readonly number[]) => {
   const width = data.length / order.length
   return order.flatMap((row) => Array.from({ length: width }, (_, i) => data[row * width + i]!))
@@ -36,7 +38,7 @@ const withData = (tensor: DecodedTensor, data: readonly number[], shape = tensor
   return { ...tensor, shape, data: Numbers.from(data) }
 }
 
-/** More places along the last axis, filled with something that must not matter. */
+/** Extends the last axis with numbers that must not matter. */
 const padded = (tensor: DecodedTensor, by: number, filler: number): DecodedTensor => {
   const width = tensor.shape.at(-1)!
   const rows = Array.from({ length: tensor.data.length / width }, (_, row) => [
@@ -49,7 +51,7 @@ const padded = (tensor: DecodedTensor, by: number, filler: number): DecodedTenso
 const unpadded = (data: ArrayLike<number>, width: number, by: number) =>
   Array.from(data).filter((_, i) => i % (width + by) < width)
 
-/** A value just outside of each bound of a number's schema. */
+/** A value just outside each bound of a number's schema. */
 function outside(schema: TSchema): number[] {
   const parts: readonly TSchema[] = schema.anyOf ?? [schema]
   return parts.flatMap(({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }) => [
@@ -69,7 +71,7 @@ const problemOf = (run: () => unknown): unknown => {
 }
 
 describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it('answers rows in another order in that order', async () => {
+  it('permutes the results if rows are permuted', async () => {
     const order = [3, 0, 4, 2, 1]
     const tensors = sampleTensors(loss, { seed: 21, rows: ROWS, precision: 'float64' })
     const turned: Tensors = new Map(
@@ -84,7 +86,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
       await evaluate(engine, loss, tensors, { reduction: 'none' }),
       await evaluate(engine, loss, turned, { reduction: 'none' }),
     ]
-    // Where rows meet, or are summed up, the order of a sum is another one.
+    // If rows interact or are summed, the order of summation differs.
     const exactly = {
       relative: loss.couples === 'batch' ? 1e-9 : 0,
       absolute: loss.couples === 'batch' ? 1e-10 : 0,
@@ -98,7 +100,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   if ('mask' in loss.inputs)
-    it.each([Number.NaN, 1e4, -1e4])('lets no masked item leak that holds %d', async (filler) => {
+    it.each([Number.NaN, 1e4, -1e4])('is not affected by a masked item that contains %d', async (filler) => {
       const tensors = new Map(sampleTensors(loss, { seed: 22, precision: 'float64' }))
       const width = tensors.get('predictions')!.shape.at(-1)!
       const mask = tensors.get('mask')!
@@ -118,7 +120,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     })
 
   if (loss.couples === 'batch') {
-    it('says nothing about one row, and counts none', async () => {
+    it('has no value for a single row, and counts none', async () => {
       const answer = await evaluate(engine, loss, sampleTensors(loss, { seed: 23, rows: 1 }))
       expect(Array.from(answer.loss.data)).toEqual([0])
       for (const [name, { data }] of answer.gradients)
@@ -130,7 +132,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     })
 
     if ('labels' in loss.inputs)
-      it('says nothing where no two rows belong together', async () => {
+      it('has loss 0 if no two rows belong together', async () => {
         const tensors = new Map(sampleTensors(loss, { seed: 24, rows: 4 }))
         tensors.set('labels', withData(tensors.get('labels')!, [0, 1, 2, 3]))
         const answer = await evaluate(engine, loss, tensors)
@@ -143,7 +145,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   const ranged = Object.entries(loss.params.properties).flatMap(([name, schema]) =>
     outside(schema).map((value) => [name, value] as const),
   )
-  it.skipIf(ranged.length === 0).each(ranged)('refuses %s = %d and names the range', (name, value) => {
+  it.skipIf(ranged.length === 0).each(ranged)('rejects %s = %d and shows the range', (name, value) => {
     const tensors = sampleTensors(loss, { seed: 25 })
     const refuse = () => check(loss, tensors, { params: { [name]: value } })
     expect(refuse).toThrow(Problem)
@@ -155,7 +157,7 @@ describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   // The service's own arithmetic is float32; what overflows it is what overflows the definition, too.
-  it.each([0, 1e-8, 88.7, -104, 1e4, -1e4])('stays finite in float32 where real inputs are %d', async (x) => {
+  it.each([0, 1e-8, 88.7, -104, 1e4, -1e4])('is finite in float32 for real inputs of %d', async (x) => {
     const draw = (_: () => number, kind: Kind) =>
       kind === 'real' ? x : kind === 'logprob' ? -Math.abs(x) : undefined
     const tensors = sampleTensors(loss, { seed: 26, draw })

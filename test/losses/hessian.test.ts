@@ -1,4 +1,4 @@
-/** The diagonal of the second derivative, of every loss that offers it, from its definition alone. */
+/** The diagonal of the second derivative, for every loss that supports it. */
 import { describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -28,7 +28,7 @@ const widened = (tensor: DecodedTensor): DecodedTensor =>
 
 const h = 1e-5
 
-/** The defaults, and every other word of the parameters that are words. */
+/** The defaults, and every other word of parameters whose values are words. */
 const wordings = (loss: Loss): Params[] => [
   {},
   ...Object.entries(loss.params.properties).flatMap(([name, schema]) =>
@@ -38,61 +38,64 @@ const wordings = (loss: Loss): Params[] => [
   ),
 ]
 
-/** A factor of their value is constant to every derivative, by definition; differences see it move (every-loss.test.ts). */
+/**
+ * By definition, every derivative treats a factor of their value as constant, but differences include its change (see
+ * every-loss.test.ts).
+ */
 const DETACHED: ReadonlySet<string> = new Set(['ciou'])
 
 const whole = offering.filter(({ name }) => !DETACHED.has(name))
 
 describe.each(whole.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
-  it.each(wordings(loss))(
-    'has the second derivative that central differences of its gradient find, with %j',
-    async (params) => {
-      // Rates and the like, that the service does not refuse outside of their range, stay inside of it.
-      const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
-      for (const seed of [1, 2]) {
-        const tensors = sampleTensors(loss, {
-          seed,
-          params,
-          precision: 'float64',
-          ...(seed === 2 ? { draw } : {}),
-        })
-        const options = { reduction: 'mean', hessian: 'diagonal', params }
-        const { hessian } = await evaluate(engine, loss, tensors, options)
-        for (const [name, { data }] of hessian!) {
-          const gradientAt = async (place: number, step: number) =>
-            (
-              await evaluate(engine, loss, moved(tensors, name, place, step), { gradients: [name], params })
-            ).gradients.get(name)!.data[place]!
-          const numeric: number[] = []
-          for (const place of data.keys())
-            numeric.push(((await gradientAt(place, h)) - (await gradientAt(place, -h))) / (2 * h))
-          // Off by about h^2 f'''' and by 1e-16 / h of rounding.
-          expectClose(data, numeric, { relative: 2e-6, absolute: 2e-6, what: `${name}, seed ${seed}` })
-        }
+  it.each(wordings(loss))('has the second derivative of central differences, with %j', async (params) => {
+    // Inputs such as rates, which the service does not validate, stay within their range.
+    const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 0.1 + 2 * random() : undefined)
+    for (const seed of [1, 2]) {
+      const tensors = sampleTensors(loss, {
+        seed,
+        params,
+        precision: 'float64',
+        ...(seed === 2 ? { draw } : {}),
+      })
+      const options = { reduction: 'mean', hessian: 'diagonal', params }
+      const { hessian } = await evaluate(engine, loss, tensors, options)
+      for (const [name, { data }] of hessian!) {
+        const gradientAt = async (place: number, step: number) =>
+          (
+            await evaluate(engine, loss, moved(tensors, name, place, step), { gradients: [name], params })
+          ).gradients.get(name)!.data[place]!
+        const numeric: number[] = []
+        for (const place of data.keys())
+          numeric.push(((await gradientAt(place, h)) - (await gradientAt(place, -h))) / (2 * h))
+        // The error is about h^2 f'''' plus 1e-16 / h of rounding.
+        expectClose(data, numeric, { relative: 2e-6, absolute: 2e-6, what: `${name}, seed ${seed}` })
       }
-    },
-  )
+    }
+  })
 })
 
-it.each(offering.map((loss) => [loss.name, loss] as const))('%s: kernels have it, too', async (_, loss) => {
-  const kernels = (await compiled.open('test')) as Engine
-  const options = { reduction: 'sum', hessian: 'diagonal' }
-  // Logits of a temperature of 0.07 would be in the hundreds, and their squares have no digits to spare.
-  const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 2 * random() - 1 : undefined)
-  const tensors = sampleTensors(loss, { seed: 3, draw })
-  const wide = new Map([...tensors].map(([name, tensor]) => [name, widened(tensor)]))
-  const [got, want] = [
-    await evaluate(kernels, loss, tensors, options),
-    await evaluate(engine, loss, wide, options),
-  ]
-  // A variance is the difference of two squares. With a 1 beside them, the scale of rounding is at least 1.
-  for (const [name, { data }] of want.hessian!)
-    expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
-      relative: 1e-4,
-      absolute: 1e-4,
-      what: name,
-    })
-})
+it.each(offering.map((loss) => [loss.name, loss] as const))(
+  '%s: kernels compute it, too',
+  async (_, loss) => {
+    const kernels = (await compiled.open('test')) as Engine
+    const options = { reduction: 'sum', hessian: 'diagonal' }
+    // With a temperature of 0.07, logits would be in the hundreds, and their squares would lose too many digits.
+    const draw = (random: () => number, kind: Kind) => (kind === 'real' ? 2 * random() - 1 : undefined)
+    const tensors = sampleTensors(loss, { seed: 3, draw })
+    const wide = new Map([...tensors].map(([name, tensor]) => [name, widened(tensor)]))
+    const [got, want] = [
+      await evaluate(kernels, loss, tensors, options),
+      await evaluate(engine, loss, wide, options),
+    ]
+    // A variance is the difference of two squares, so the scale of the rounding errors is at least 1.
+    for (const [name, { data }] of want.hessian!)
+      expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
+        relative: 1e-4,
+        absolute: 1e-4,
+        what: name,
+      })
+  },
+)
 
 describe('for boosting', () => {
   const logits = {
@@ -103,7 +106,7 @@ describe('for boosting', () => {
     targets: nested([2, 0]),
   }
 
-  it('a softmax has p (1 - p), class-major where that is asked for', async () => {
+  it('a softmax has p (1 - p), class-major if requested', async () => {
     const loss = catalog.find('cross_entropy')!
     const row = await evaluate(engine, loss, new Map(Object.entries(logits)), {
       reduction: 'sum',
@@ -135,7 +138,7 @@ describe('for boosting', () => {
     }
   })
 
-  it('raises what lies below the floor', async () => {
+  it('raises values below the floor', async () => {
     const loss = catalog.find('huber')!
     const inputs = new Map(Object.entries({ predictions: nested([0.5, 3]), targets: nested([0, 0]) }))
     const answer = await evaluate(engine, loss, inputs, {
@@ -149,13 +152,13 @@ describe('for boosting', () => {
   it.each([
     ['nt_xent', {}, 'nt_xent couples the rows of a batch'],
     ['huber', { gradients: false }, 'requires gradients'],
-  ])('refuses %s with %j', async (name, options, detail) => {
+  ])('rejects %s with %j', async (name, options, detail) => {
     const loss = catalog.find(name)!
     const tensors = sampleTensors(loss, { seed: 1 })
     await expect(evaluate(engine, loss, tensors, { hessian: 'diagonal', ...options })).rejects.toThrow(detail)
   })
 
-  it('refuses a floor without a second derivative', async () => {
+  it('rejects a floor without a second derivative', async () => {
     const loss = catalog.find('huber')!
     await expect(
       evaluate(engine, loss, sampleTensors(loss, { seed: 1 }), { hessian_floor: 1 }),

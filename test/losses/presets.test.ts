@@ -1,12 +1,11 @@
 /**
- * A framework's own spelling gives the framework's own numbers: what it answers with nothing but inputs, the value and the
- * gradient by every input. The numbers are the frameworks' (test/oracles/presets, by the scripts beside them), also where
- * they are odd. EXCEPTIONS is the one place that says where ours are others, and why: at kinks, where a framework answers
- * NaN or infinity, and where it contradicts its own documentation.
+ * Presets give a framework's own numbers: its defaults, values and gradients, recorded by the scripts in
+ * test/oracles/scripts. EXCEPTIONS lists where ours differ, and why: at kinks, where the framework returns NaN or
+ * infinity, and where it contradicts its own documentation.
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { type Loss, PRESETS, type PresetName } from '../../src/losses/define.ts'
+import { FRAMEWORKS, type Loss, type PresetName } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { expectClose } from '../support/close.ts'
 import { evaluate, openInterpreter } from '../support/evaluate.ts'
@@ -18,7 +17,7 @@ interface PresetCase extends Pick<OracleCase, 'inputs'> {
   readonly source: string
   readonly loss: unknown
   readonly gradients: Readonly<Record<string, unknown>>
-  /** Stated where the preset has no name for the loss. */
+  /** Set if the preset has no name for the loss. */
   readonly preset?: PresetName
   readonly params?: Readonly<Record<string, unknown>>
 }
@@ -26,7 +25,9 @@ interface PresetCase extends Pick<OracleCase, 'inputs'> {
 const catalog = await loadCatalog()
 const engine = await openInterpreter()
 
-/** TensorFlow Addons are Keras' losses, in a file of their own because they need a TensorFlow of their time. */
+/**
+ * The losses of TensorFlow Addons belong to Keras. They are in a separate file because they need an old TensorFlow.
+ */
 const FILES: Readonly<Record<PresetName, readonly string[]>> = {
   torch: ['torch'],
   keras: ['keras', 'tfa'],
@@ -38,13 +39,14 @@ const casesOf = (preset: PresetName): PresetCase[] =>
     JSON.parse(readFileSync(new URL(`../oracles/presets/${file}.json`, import.meta.url), 'utf8')),
   )
 
-/** Keras rounds constants and steps to float32, others compute in it; PyTorch and optax are float64 throughout. */
+/**
+ * Keras rounds constants and intermediate results to float32, others compute in float32; PyTorch and optax use only
+ * float64.
+ */
 const toleranceOf = ({ source }: PresetCase) =>
   source.includes('float32') ? 1e-5 : source.startsWith('keras') ? 2e-6 : 1e-8
 
-/**
- * Framework and loss, case or part of one -> why our number is another, with theirs where it is short.
- */
+/** Framework and loss, case or part of a case -> why our result differs, with theirs if it is short. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   'torch binary_cross_entropy/right targets':
     'PyTorch: infinite at a probability of 0 or 1, although its loss cuts the logarithms at -100',
@@ -106,7 +108,7 @@ const WITHOUT_CASE: Readonly<Record<string, string>> = {
     'PyTorch has no such loss; MONAI computes it with DiceLoss(jaccard=True), which no name stands for',
 }
 
-/** From all of a loss down to one part of one case: what EXCEPTIONS may call it. */
+/** The keys of EXCEPTIONS that match, from a whole loss down to one part of one case. */
 const keysOf = (preset: PresetName, { id }: PresetCase, part: string) => {
   const loss = id.slice(0, id.indexOf('/'))
   return [loss, `${loss} ${part}`, id, `${id} ${part}`].map((key) => `${preset} ${key}`)
@@ -117,7 +119,7 @@ const isExcepted = (preset: PresetName, one: PresetCase, part: string) =>
 
 const partsOf = ({ gradients }: PresetCase) => ['loss', ...Object.keys(gradients)]
 
-/** What we answer, by part; refused requests have no parts. */
+/** Our results by part; rejected requests have no parts. */
 async function answerTo({ name, preset, params, gradients, ...one }: PresetCase) {
   const stated = { ...(preset && { preset }), ...(params && { params }) }
   const options = { ...stated, explain: true, gradients: Object.keys(gradients) }
@@ -136,24 +138,24 @@ function expectPart(one: PresetCase, part: string, got: ArrayLike<number>) {
   expectClose(got, want, { relative: tolerance, absolute: tolerance, what: part })
 }
 
-describe.each(PRESETS)('%s', (preset) => {
+describe.each(FRAMEWORKS)('%s', (preset) => {
   const cases = casesOf(preset)
   const having = catalog.losses.filter(({ presets }) => presets[preset] !== undefined)
   const namesIn = ({ presets }: Loss) => Object.keys(presets[preset]!.names)
 
-  it('has numbers of the framework for every spelling', () => {
+  it('has reference values for every name', () => {
     const proved = new Set(cases.map(({ name }) => name))
     expect(having.flatMap(namesIn).filter((name) => !proved.has(name))).toEqual([])
   })
 
-  it('has numbers of the framework for every loss, or says why not', () => {
+  it('has reference values for every loss, or a reason why not', () => {
     const proved = new Set(cases.map(({ id }) => id.slice(0, id.indexOf('/'))))
     const bare = having.filter(({ name }) => !proved.has(name)).map(({ name }) => `${preset} ${name}`)
     expect(bare).toEqual(Object.keys(WITHOUT_CASE).filter((key) => key.startsWith(`${preset} `)))
   })
 
   it.each(cases.map((one) => [one.name, one.id, one] as const))(
-    '%s answers the value and the gradients that it answers there: %s',
+    '%s returns the value and the gradients of the framework: %s',
     async (_name, _id, one) => {
       const parts = partsOf(one).filter((part) => !isExcepted(preset, one, part))
       if (parts.length === 0) return
@@ -164,7 +166,7 @@ describe.each(PRESETS)('%s', (preset) => {
   )
 
   const excepted = Object.keys(EXCEPTIONS).filter((key) => key.startsWith(`${preset} `))
-  it.each(excepted)('%s differs indeed', async (key) => {
+  it.each(excepted)('%s does differ', async (key) => {
     const differing = await Promise.all(
       cases.flatMap((one) =>
         partsOf(one)
@@ -176,7 +178,7 @@ describe.each(PRESETS)('%s', (preset) => {
   })
 })
 
-/** Whether one part of our answer is another, or the request is refused. */
+/** Whether one part of our result differs, or the request is rejected. */
 async function differs(one: PresetCase, part: string): Promise<boolean> {
   try {
     expectPart(one, part, (await answerTo(one)).parts.get(part)!)

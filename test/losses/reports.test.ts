@@ -1,6 +1,6 @@
 /**
- * Faults that were reported of other libraries' losses, one of each kind: float32 on compiled kernels, against the exact
- * value.
+ * Bugs that were reported for losses of other libraries, one of each kind: float32 on compiled kernels, against the
+ * exact value.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
@@ -22,9 +22,9 @@ interface Report {
   readonly loss: string
   readonly inputs: Readonly<Record<string, unknown>>
   readonly params?: Params
-  /** The unreduced loss, and gradients of its sum by input. */
+  /** The unreduced loss, and the gradients of its sum with respect to each input. */
   readonly want: Readonly<Record<string, number | readonly number[]>>
-  /** Sixteen roundings where it is not said. */
+  /** Default: sixteen roundings. */
   readonly relative?: number
 }
 
@@ -162,7 +162,7 @@ const REPORTS: readonly Report[] = [
   },
 ]
 
-describe('a fault that others have', () => {
+describe('a bug that others have', () => {
   it.each(REPORTS.map((report) => [`${report.loss}: ${report.what}`, report] as const))(
     '%s',
     async (_, { loss, inputs, params = {}, want, relative = 16 * 2 ** -24 }) => {
@@ -179,7 +179,7 @@ describe('a fault that others have', () => {
     },
   )
 
-  it('cosine_similarity: a row of 300 numbers is at distance 0 of itself', async () => {
+  it('cosine_similarity: a row of 300 numbers has distance 0 from itself', async () => {
     for (let seed = 1; seed <= 50; seed++) {
       const row = Array.from({ length: 300 }, (_, i) => Math.sin(seed * (i + 1)) * 3)
       const tensors = new Map(['predictions', 'targets'].map((name) => [name, nested([row], 'float32')]))

@@ -1,4 +1,4 @@
-/** Masks, class indices and ignored pixels: what the segmentation losses promise of them, on kernels and by definition. */
+/** Masks, class indices and ignored pixels in the segmentation losses, on kernels and by definition. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -30,7 +30,7 @@ const [N, C, H, W] = [3, 4, 2, 3]
 const P = H * W
 const IGNORED = 255
 
-/** What fits nowhere: each stands for what a masked pixel may hold. */
+/** Invalid values, each of which a masked pixel may contain. */
 const JUNK = [Number.NaN, Number.POSITIVE_INFINITY, -7, 0.3, 1e30]
 
 const numbers = (precision: Precision, shape: number[], data: ArrayLike<number>): DecodedTensor => ({
@@ -54,7 +54,7 @@ interface Drawn {
   readonly predictions: readonly number[]
   /** Class indices. */
   readonly drawn: readonly number[]
-  /** 0 or 1 a pixel, and a pixel and class; every pixel of the last row is masked in both. */
+  /** 0 or 1 per pixel, and per pixel and class. Every pixel of the last row is masked in both. */
   readonly pixels: readonly number[]
   readonly elements: readonly number[]
 }
@@ -89,13 +89,13 @@ const tensorsOf = (precision: Precision, { predictions, targets, mask }: Sent): 
     ...(mask === undefined ? [] : [['mask', mask] as const]),
   ])
 
-/** All bits of an answer, but for the sign of a 0: -0 + 0 is 0. */
+/** All bits of a result except the sign of 0, because -0 + 0 is 0. */
 const bits = ({ loss, gradients }: Answer) =>
   [['loss', loss] as const, ...gradients].map(([name, { data }]) => {
     return `${name} ${bitsOf((data as Float32Array).map((x) => x + 0))}`
   })
 
-/** One engine, one choice of words, one draw. */
+/** One engine, one combination of parameters, one random draw. */
 interface Trial extends Drawn {
   readonly engine: Engine
   readonly precision: Precision
@@ -104,7 +104,7 @@ interface Trial extends Drawn {
   readonly hot: readonly number[]
   /** A tensor of the shape of the predictions. */
   full(data: readonly number[]): DecodedTensor
-  /** The answer, by default summed. */
+  /** The response, by default with reduction sum. */
   ask(sent: Sent, options?: { readonly params?: Params; readonly [option: string]: unknown }): Promise<Answer>
 }
 
@@ -130,7 +130,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   }
   const settings = choicesOf(loss)
 
-  it.each(settings)('counts a masked pixel in no sum, whatever it holds, with %j', async (params) => {
+  it.each(settings)('counts a masked pixel in no sum, whatever it contains, with %j', async (params) => {
     for (const { ask, full, hot, drawn, pixels, predictions } of trialsOf(params)) {
       const [mask, kept] = [ofPixels(pixels), perClass(pixels)]
       const spoilt = {
@@ -154,7 +154,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   it.each(settings)(
-    'counts a masked class of a pixel in no sum, whatever it holds, with %j',
+    'counts a masked class of a pixel in no sum, whatever it contains, with %j',
     async (params) => {
       for (const { ask, full, hot, elements, predictions } of trialsOf(params)) {
         const mask = full(elements)
@@ -171,7 +171,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     },
   )
 
-  it.each(settings)('ignores a class index as a mask does its pixels, with %j', async (params) => {
+  it.each(settings)('ignores a class index like a mask of its pixels, with %j', async (params) => {
     for (const { ask, drawn, pixels, predictions } of trialsOf(params)) {
       const masked = await ask({ predictions, targets: ofPixels(drawn), mask: ofPixels(pixels) })
       const targets = ofPixels(where(pixels, drawn, IGNORED))
@@ -180,7 +180,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
         const ignored = await ask(sent, { params: { ignore_index: IGNORED }, nonfinite: 'error' })
         expect(bits(ignored)).toEqual(bits(masked))
       }
-      // A class that there is may be ignored, too.
+      // An existing class may be ignored, too.
       const others = drawn.map((label) => (label === 1 ? 0 : 1))
       const ignored = await ask({ predictions, targets: ofPixels(drawn) }, { params: { ignore_index: 1 } })
       const without = await ask({ predictions, targets: ofPixels(drawn), mask: ofPixels(others) })
@@ -189,7 +189,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
   })
 
   it.each(settings)(
-    'answers class indices as their regions, and a mask a pixel as one a class, with %j',
+    'treats class indices as regions, and a mask per pixel as one per class, with %j',
     async (params) => {
       for (const { ask, full, hot, drawn, pixels, predictions } of trialsOf(params)) {
         const [index, regions] = [ofPixels(drawn), full(hot)]
@@ -205,7 +205,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     },
   )
 
-  it.each(settings)('answers as if masked pixels were cut out, with %j', async (params) => {
+  it.each(settings)('gives the same result as without the masked pixels, with %j', async (params) => {
     for (const { ask, engine, precision, full, hot, predictions } of trialsOf(params)) {
       const isUpper = (i: number) => i % P < W
       const upper = <T>(data: readonly T[]) => data.filter((_x, i) => isUpper(i))
@@ -224,7 +224,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it.each(settings)('answers a mask of ones as none, with %j', async (params) => {
+  it.each(settings)('treats a mask of ones as no mask, with %j', async (params) => {
     for (const { ask, full, hot, drawn, predictions } of trialsOf(params)) {
       for (const targets of [ofPixels(drawn), full(hot)]) {
         const mask = ofPixels(drawn.map(() => 1))
@@ -257,7 +257,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it('takes masks and class indices beside class-major predictions', async () => {
+  it('accepts masks and class indices with class-major predictions', async () => {
     for (const { ask, full, precision, drawn, pixels, elements, predictions, engine } of trialsOf({})) {
       const turned = (data: readonly number[]) =>
         numbers(
@@ -287,7 +287,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     }
   })
 
-  it('still refuses what does not fit where it counts', () => {
+  it('still rejects invalid values where they count', () => {
     const { drawn, pixels, elements, predictions } = draw(1, {})
     const mask = ofPixels(pixels)
     const refused = (sent: Sent, params: Params = {}) => {
@@ -315,7 +315,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     expect(refused({ predictions, targets: label, mask: mostly })).toThrow('must be an integer from 0 to 3')
   })
 
-  it('refuses a mask of other shapes, and says what it wants', () => {
+  it('rejects a mask of another shape, and shows the expected one', () => {
     const { drawn, predictions } = draw(1, {})
     const shaped = (shape: number[]) => ({
       ...numbers(
@@ -330,7 +330,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     expect(refused(shaped([N, P]))).toThrow('inputs are not broadcast')
   })
 
-  it('says of one class that its region has the shape of the predictions', () => {
+  it('suggests a region in the shape of the predictions for one class', () => {
     const { drawn, predictions } = draw(1, {})
     const first = numbers('float32', [N, 1, H, W], predictions.slice(0, N * P))
     const tensors = new Map([
@@ -340,7 +340,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
     expect(() => check(loss, tensors)).toThrow('for one class send 0 or 1 in the shape of the predictions')
   })
 
-  it('explains how it has read targets and mask', async () => {
+  it('explains how it interpreted targets and mask', async () => {
     const { drawn, pixels, elements, predictions } = draw(1, {})
     const each = (data: readonly number[]) => numbers('float32', [N, C, H, W], data)
     const read = async (targets: DecodedTensor, mask: DecodedTensor) => {
@@ -362,7 +362,7 @@ describe.each(family.map((loss) => [loss.name, loss] as const))('%s', (_, loss) 
 describe('with a softmax', () => {
   const soft = family.filter(({ name }) => name !== 'lovasz')
   it.each(soft.map((loss) => [loss.name, loss] as const))(
-    '%s shares a pixel among the classes that count',
+    '%s normalizes a pixel over the classes that count',
     async (_, loss) => {
       const [engine] = engines[0]!
       const ask = (predictions: number[][], targets: number[][], mask?: number[][]) => {

@@ -1,4 +1,4 @@
-"""Calls a service through the client that openapi-python-client has made: python call.py URL FOLDER."""
+"""Calls a service through the client that openapi-python-client generated: python call.py URL FOLDER."""
 
 import sys
 

@@ -1,7 +1,7 @@
 /**
- * `npm run test:openapi [-- EXAMPLES]`: the OpenAPI document in the hands of others. openapi-typescript makes types of it,
- * openapi-python-client a client, which then asks a service, and Schemathesis holds the service to every sentence of it.
- * They are installed beside the system's temporary files; where that cannot be done, one line says so.
+ * `npm run test:openapi [-- EXAMPLES]`: tests the OpenAPI document with other tools. openapi-typescript generates types
+ * from it, openapi-python-client a client, which calls a service, and Schemathesis tests the service against it. The
+ * tools are installed in the system's temporary folder. If that is not possible, one line says so.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ const TOOLS = {
   typescript: 'openapi-typescript@7.13.0',
   python: ['openapi-python-client==0.29.1', 'schemathesis==4.32.5'],
 }
-/** Cases of each operation, beside those that cover its schema. */
+/** Cases per operation, in addition to those that cover its schema. */
 const examples = process.argv[2] ?? '10'
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
@@ -23,12 +23,12 @@ const within = (...parts: string[]) => join(folder, ...parts)
 const bin = within('python', process.platform === 'win32' ? 'Scripts' : 'bin')
 const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, FORCE_COLOR: '0', NO_COLOR: '1' }
 
-/** @throws Error where it fails, after what it said */
+/** @throws Error if it fails, after printing its output */
 function run(command: string, ...args: string[]) {
   execFileSync(command, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 28 })
 }
 
-/** @returns why it cannot be done */
+/** @returns the reason if it is not possible */
 function install(): string | undefined {
   try {
     run('npm', 'install', '--no-save', '--ignore-scripts', '--prefix', folder, TOOLS.typescript)

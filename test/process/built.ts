@@ -1,4 +1,4 @@
-/** The build: two starts at once, a start beside a running service, and none where nothing has changed. */
+/** The build: concurrent starts, a start while a service is running, and no build if nothing has changed. */
 import { appendFileSync, cpSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ async function checkIn(folder: string) {
   appendFileSync(join(folder, 'src/server.ts'), '\n// Changed.\n')
   const third = await npmStart(folder)
   check(buildsIn(folder).length === 2, 'changed sources have a build of their own')
-  // Its thread, and what runs there, was not loaded before.
+  // Its thread and the code that runs there have not been loaded before.
   check(await answers(first, 'float64'), 'a service that runs has all its modules still')
   check(await answers(third, 'float64'), 'the new one answers')
   console.log('build: a start beside a running service leaves it what it has not loaded yet')

@@ -1,7 +1,7 @@
 /**
- * Trainers as they are out there: clients/ has one program a language, which sends requests over COUNT connections that are
- * kept, some without a pause and some with short ones, until connections are refused. Each prints "warm" when all have been
- * answered a few times, and at the end one line of JSON: answered, refused, and what else went wrong with its count.
+ * Realistic clients: clients/ has one program per language. Each sends requests over COUNT keep-alive connections, some
+ * without pauses and some with short ones, until connections are refused. It prints "warm" when every connection has
+ * received a few responses, and at the end a line of JSON: answered, refused, and a count of each other error.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
@@ -18,13 +18,13 @@ export interface Outcome {
 
 export interface Client {
   readonly language: string
-  /** Program and arguments before URL and COUNT; undefined where the machine has not what it takes. */
+  /** Program and arguments before URL and COUNT; undefined if this machine lacks something. */
   readonly command: readonly string[] | undefined
 }
 
 const source = (name: string) => fileURLToPath(new URL(`clients/${name}`, import.meta.url))
 
-/** All of them; Go's is compiled once. */
+/** All clients. Go's is compiled once. */
 export function clients(): Client[] {
   return [
     { language: 'Node', command: [process.execPath, source('client.mjs')] },

@@ -1,4 +1,4 @@
-/** SIGTERM under clients that keep their connections: each gets the answer to all that it has sent. */
+/** SIGTERM while clients use keep-alive connections: every request that was sent gets a response. */
 import { clients, type Outcome, run } from './clients.ts'
 import { check, start } from './service.ts'
 

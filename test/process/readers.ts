@@ -1,4 +1,7 @@
-/** A thousand callers who never read: memory stays bounded, all are cut off, and then nobody else is refused. */
+/**
+ * A thousand clients that never read: memory stays bounded, all are disconnected, and nobody else is rejected
+ * afterwards.
+ */
 import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -9,7 +12,7 @@ const COUNT = 1000
 const BYTES = 1_200_000
 const MOST_MB = 1000
 const TIMEOUT_MS = 5000
-/** What is held is bounded; the peak also has what V8 has not collected yet, which depends on who else has the processor. */
+/** Retained memory is bounded. The peak also includes garbage that V8 has not collected yet, which depends on the load. */
 const ATTEMPTS = 3
 
 export async function checkReaders(): Promise<void> {
@@ -23,7 +26,7 @@ export async function checkReaders(): Promise<void> {
   check(Math.min(...found) <= MOST_MB, `${found.join(', ')} MB above the start are more than ${MOST_MB}`)
 }
 
-/** @returns the peak of the resident memory above the start, in MB */
+/** @returns how far the peak of the resident memory is above the start, in MB */
 async function mostUnderAttack(): Promise<number> {
   const service = await start({ LOSSD_WRITE_TIMEOUT_MS: String(TIMEOUT_MS), LOSSD_LOG_LEVEL: 'info' })
   check((await ask(service.url)) === 200, 'it answers')
@@ -45,7 +48,7 @@ async function attack(url: string) {
   const child = spawn('python3', [program, url, String(COUNT), String(BYTES), 'mixed'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  // Twice the timeout beside what sending and dropping takes.
+  // Twice the timeout, in addition to the time that sending and dropping takes.
   const limit = setTimeout(() => child.kill('SIGKILL'), 2 * TIMEOUT_MS + 20_000)
   let last = ''
   for await (const line of createInterface({ input: child.stdout })) last = line
@@ -64,7 +67,7 @@ async function ask(url: string): Promise<number> {
   return response.status
 }
 
-/** Of a process, in MB of a million bytes. */
+/** The resident memory of a process, in MB (10^6 bytes). */
 function memoryOf(pid: number, field: string): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const kilobytes = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)![1])

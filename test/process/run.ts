@@ -1,6 +1,6 @@
 /**
- * `npm run test:process [-- part ...]`: what the process promises, held against it with real signals, sockets and clients.
- * It starts the built service, and npm itself. Exits 1 at the first promise that does not hold.
+ * `npm run test:process [-- part ...]`: tests the process with real signals, sockets and clients. It starts the built
+ * service, and npm itself. Exits with 1 at the first failure.
  */
 import { checkBuilt } from './built.ts'
 import { checkDrain } from './drain.ts'

@@ -1,7 +1,8 @@
-/** The built service as a process of its own, however it was started. */
+/** The built service as a separate process, however it was started. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { listening, outputOf } from '../support/child.ts'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -15,7 +16,7 @@ export interface Service {
 
 const started: ChildProcess[] = []
 
-/** Ends whatever a check has left behind. */
+/** Ends all processes that a check has left running. */
 export function endAll() {
   for (const child of started.splice(0)) {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
@@ -38,28 +39,10 @@ export async function start(
     env: { ...process.env, ...settings },
   })
   started.push(child)
-  let output = ''
-  for (const stream of [child.stdout!, child.stderr!]) {
-    stream.on('data', (data: Buffer) => {
-      output += data
-    })
-  }
+  const output = outputOf(child)
   const exit = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string)
-  const url = await listening(() => output, exit)
-  return { child, url, output: () => output, exit }
-}
-
-async function listening(output: () => string, exit: Promise<unknown>): Promise<string> {
-  let ended = false
-  void exit.then(() => {
-    ended = true
-  })
-  for (;;) {
-    const found = /lossd listens on (http:\/\/[\d.:]+)/.exec(output())
-    if (found !== null) return found[1]!
-    if (ended) throw new Error(`it did not start: ${output()}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
+  const url = await listening(output, exit)
+  return { child, url, output, exit }
 }
 
 /** @throws Error that says so */

@@ -1,11 +1,11 @@
-/** `npm start`: a signal to npm, or to all that a terminal has started, ends the service, too, after its drain. */
+/** `npm start`: a signal to npm, or to the whole process group of a terminal, shuts the service down gracefully. */
 import { spawn, spawnSync } from 'node:child_process'
 import { clients, run } from './clients.ts'
 import { check, endAll, ROOT, type Service, start } from './service.ts'
 
 const PORT = String(20_000 + (process.pid % 20_000))
 
-/** What ends it, by what a person or a supervisor does. */
+/** The ways in which a person or a supervisor ends it. */
 const WAYS: Readonly<Record<string, (service: Service) => void>> = {
   'SIGTERM to npm': ({ child }) => child.kill('SIGTERM'),
   'SIGINT to npm': ({ child }) => child.kill('SIGINT'),
@@ -23,7 +23,7 @@ export async function checkStarted(): Promise<void> {
 const npmStart = (env: Readonly<Record<string, string>> = {}) =>
   start({ PORT, ...env }, ['npm', 'start'], { detached: true })
 
-/** Each start takes the port of the one before. */
+/** Each start uses the same port as the one before. */
 async function checkWay(way: string, end: (service: Service) => void) {
   const service = await npmStart()
   const { warm, outcome } = run(clients()[0]!.command!, service.url, 24)
@@ -37,7 +37,7 @@ async function checkWay(way: string, end: (service: Service) => void) {
   console.log(`npm start: ended by ${way}, with its drain`)
 }
 
-/** Nothing of the group is left, and nobody listens. */
+/** No process of the group is left, and nobody listens on the port. */
 async function gone({ child, url }: Service, way: string) {
   for (let i = 0; isThere(-child.pid!); i++) {
     check(i < 100, `${way}: something runs on`)
@@ -59,7 +59,7 @@ function isThere(pid: number): boolean {
   }
 }
 
-/** A terminal that is closed takes stdout along; Python has terminals where Node has none. */
+/** Closing a terminal also closes stdout. Python can open terminals, Node cannot. */
 async function checkTerminal() {
   if (spawnSync('python3', ['--version']).status !== 0) {
     console.log('npm start: in a terminal it is not tested here, the machine has no Python')
@@ -80,7 +80,7 @@ async function checkTerminal() {
   }
 }
 
-/** The second one, when the first is no news, ends it at once. */
+/** A second signal, unless it is a duplicate of the first, ends it at once. */
 async function checkSecond() {
   const service = await npmStart({ LOSSD_SHUTDOWN_DELAY_MS: '60000' })
   service.child.kill('SIGTERM')

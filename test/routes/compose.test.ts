@@ -1,20 +1,9 @@
-/** POST /v1/losses:compose over a real socket: the sum of its terms, in both formats, and what it refuses. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+/** POST /v1/losses:compose over a real socket: the sum of its terms, in both formats, and errors. */
+import { describe, expect, it } from 'vitest'
 import { expectClose } from '../support/close.ts'
-import {
-  f32,
-  type JsonAnswer,
-  readSafetensors,
-  safetensors,
-  startServer,
-  type TestServer,
-} from '../support/server.ts'
+import { f32, type JsonAnswer, readSafetensors, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer({ engine: 'compiled', threads: 1 })
-})
-afterAll(() => server.close())
+const server = sharedServer({ engine: 'compiled', threads: 1 })
 
 const logits = [[[2, -1, 0.5, -3]]]
 const mask = [[[1, 0, 1, 0]]]
@@ -44,7 +33,7 @@ const alone = async (loss: string, body: unknown) =>
 const flat = (numbers: unknown) => [numbers].flat(9) as number[]
 
 describe('a composition', () => {
-  it('takes a tensor for the input that a term names, and not for an optional one that is called so', async () => {
+  it('uses a tensor for the input that a term maps it to, not for an optional one of the same name', async () => {
     const [, dice] = terms
     const called = await composed({ terms: [dice], logits, mask })
     const other = { ...dice!, inputs: { ...names, targets: 'regions' } }
@@ -53,7 +42,7 @@ describe('a composition', () => {
     expect((await composed({ terms: [other], logits, regions: mask, mask })).loss).not.toBe(anyhow.loss)
   })
 
-  it('is the weighted sum of what its terms are alone, gradients too', async () => {
+  it('is the weighted sum of its terms and their gradients', async () => {
     const answer = await composed({ terms, logits, mask })
     const first = await alone('binary_cross_entropy_with_logits', { predictions: logits, targets: mask })
     const second = await alone('dice', { predictions: logits, targets: mask, params: { smooth: 0 } })
@@ -76,7 +65,7 @@ describe('a composition', () => {
     expect(gradients.x).toEqual([0, 0])
   })
 
-  it('speaks safetensors', async () => {
+  it('supports safetensors', async () => {
     const tensor = (numbers: number[]) => ({ dtype: 'F32', shape: [1, 1, 4], bytes: f32(...numbers) })
     const body = safetensors({ logits: tensor(flat(logits)), mask: tensor(flat(mask)) }, { terms })
     const headers = { 'content-type': 'application/x-safetensors' }
@@ -92,14 +81,14 @@ describe('a composition', () => {
     expect(members.terms).toEqual(json.terms)
   })
 
-  it('lets a term of weight 0 say nothing, whatever it finds', async () => {
+  it('ignores a term of weight 0, whatever its value is', async () => {
     const infinite = { loss: 'poisson_nll', weight: 0, inputs: { predictions: 'x', targets: 'y' } }
     const plain = { loss: 'mse', inputs: { predictions: 'x', targets: 'y' } }
     const answer = await composed({ terms: [plain, infinite], x: [1e3], y: [1] })
     expect(answer).toMatchObject({ loss: 998001, gradients: { x: [1998] }, finite: true })
   })
 
-  it('differentiates what is asked for alone', async () => {
+  it('computes only the requested gradients', async () => {
     const three = [
       { loss: 'triplet_margin' },
       { loss: 'mse', inputs: { predictions: 'anchor', targets: 'positive' } },
@@ -110,7 +99,7 @@ describe('a composition', () => {
   })
 })
 
-describe('what is wrong with one', () => {
+describe('an invalid composition', () => {
   it.each<[string, object, number, string, string]>([
     ['no terms', { logits }, 422, '/terms', 'is required in a composition'],
     [

@@ -1,22 +1,11 @@
-/** The contract over HTTP: what a caller may send and what comes back, in both formats. */
+/** The HTTP contract: what a client may send, and what it receives, in both formats. */
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { expectClose } from '../support/close.ts'
 import { type OracleCase, oracleNumbers } from '../support/oracles.ts'
-import {
-  f32,
-  type JsonAnswer,
-  readSafetensors,
-  safetensors,
-  startServer,
-  type TestServer,
-} from '../support/server.ts'
+import { f32, type JsonAnswer, readSafetensors, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const BINARY = { 'content-type': 'application/x-safetensors' }
 const tensor = (shape: readonly number[], ...numbers: number[]) => ({
@@ -37,7 +26,7 @@ const binaryAnswer = async (loss: string, body: Buffer, headers = BINARY) => {
 }
 
 describe('a JSON request', () => {
-  it('gets the loss, the gradient and what it was divided by', async () => {
+  it('returns the loss, the gradient and the denominator', async () => {
     const body = {
       predictions: [[2.1, -0.3, 0.4]],
       targets: [0],
@@ -51,7 +40,7 @@ describe('a JSON request', () => {
     expect(answer).toMatchObject({ denominator: 1, count: 1, finite: true })
   })
 
-  it('may ask for no gradient, or for some', async () => {
+  it('may request no gradients, or some', async () => {
     const pair = { predictions: [1], targets: [3] }
     expect(await answerOf('mse', { ...pair, gradients: false })).not.toHaveProperty('gradients')
     expect(Object.keys((await answerOf('mse', { ...pair, gradients: ['targets'] })).gradients)).toEqual([
@@ -60,7 +49,7 @@ describe('a JSON request', () => {
     expect(Object.keys((await answerOf('mse', pair)).gradients)).toEqual(['predictions', 'targets'])
   })
 
-  it('gets its numbers spelled as it spelled them', async () => {
+  it('returns numbers in the notation of the request', async () => {
     const flat = { shape: [2], dtype: 'float32', data: [2, 1] }
     const base64 = {
       shape: [2],
@@ -72,7 +61,7 @@ describe('a JSON request', () => {
     expect(answer.gradients.predictions).toEqual({ shape: [2], dtype: 'float16', data: 'ALwAPA==' })
   })
 
-  it('carries NaN and infinities both ways, and is told', async () => {
+  it('exchanges NaN and infinities in both directions, and reports them', async () => {
     const answer = await answerOf('mse', {
       predictions: ['NaN', '-Infinity', 1],
       targets: [0, 0, 0],
@@ -83,7 +72,7 @@ describe('a JSON request', () => {
     expect(answer.finite).toBe(false)
   })
 
-  it('may answer in safetensors', async () => {
+  it('may have a safetensors response', async () => {
     const headers = { 'content-type': 'application/json', accept: 'application/x-safetensors' }
     const { tensors, members } = await binaryAnswer(
       'mse',
@@ -97,7 +86,7 @@ describe('a JSON request', () => {
 })
 
 describe('a safetensors request', () => {
-  it('gets its gradient in the dtype of its input, or in the one it asks for', async () => {
+  it('returns gradients in the dtype of the input, or in the requested one', async () => {
     const half = { dtype: 'F16', shape: [2], bytes: new Uint8Array(new Uint16Array([0x3c00, 0x4000]).buffer) }
     const inputs = { predictions: half, targets: tensor([2], 0, 0) }
     const send = async (metadata: object) => {
@@ -115,7 +104,7 @@ describe('a safetensors request', () => {
     expect(await send({ gradient_dtype: 'float32' })).toBe('F32')
   })
 
-  it('takes every integer dtype for labels', async () => {
+  it('accepts every integer dtype for labels', async () => {
     const bytes = {
       I64: new Uint8Array(BigInt64Array.of(1n).buffer),
       I32: new Uint8Array(Int32Array.of(1).buffer),
@@ -172,7 +161,7 @@ describe('reduction', () => {
     expect(answer.gradients.predictions[0][0]).toBeCloseTo(2 / denominator, 6)
   })
 
-  it('none keeps the shape, and chains a cotangent', async () => {
+  it('none keeps the shape and accepts an upstream gradient', async () => {
     const answer = await answerOf('mse', {
       ...pair,
       reduction: 'none',
@@ -191,14 +180,14 @@ describe('reduction', () => {
     ])
   })
 
-  it("takes the caller's denominator, so that shards add up", async () => {
+  it("accepts the client's denominator, so that shards add up", async () => {
     const shard = (rows: number[][]) =>
       answerOf('mse', { predictions: rows, targets: rows.map(() => [0, 0]), denominator: 4 })
     const [a, b] = [await shard([[1, 2]]), await shard([[3, 4]])]
     expect(a.loss + b.loss).toBe(7.5)
   })
 
-  it('weights rows, and a row of weight 0 is silent also when it is NaN', async () => {
+  it('weights rows, and ignores a row of weight 0 even if it is NaN', async () => {
     const answer = await answerOf('mse', {
       predictions: [
         ['NaN', 1],
@@ -237,7 +226,7 @@ describe('reduction', () => {
 })
 
 describe('class_axis', () => {
-  it('finds the classes in the last axis as well as in the second', async () => {
+  it('supports classes in the last axis as well as in the second', async () => {
     const last = {
       predictions: [
         [
@@ -269,7 +258,7 @@ describe('class_axis', () => {
 })
 
 describe('pos_weight', () => {
-  it('stands for the last axis', async () => {
+  it('applies to the last axis', async () => {
     const answer = await answerOf('bce_with_logits', {
       predictions: [[0, 0]],
       targets: [[1, 1]],
@@ -280,7 +269,7 @@ describe('pos_weight', () => {
   })
 })
 
-describe('what a mask leaves out', () => {
+describe('a masked value', () => {
   const numbers = [1, 0.5, 0, 7, 0, 0.5, 1, -3]
   const options = { params: { activation: 'none', smooth: 0 }, reduction: 'none' }
   const inputs = { predictions: [[numbers.slice(0, 4), numbers.slice(4)]], targets: [[0, 0, 1, 9]] }
@@ -304,7 +293,7 @@ describe('what a mask leaves out', () => {
       ],
     ],
     ['a typed tensor', { dtype: 'uint8', shape: [1, 4], data: [1, 1, 1, 0] }],
-  ])('is welcome in JSON, whatever it is, with a mask of %s', async (_, mask) => {
+  ])('may be anything in JSON, with a mask of %s', async (_, mask) => {
     const answer = await answerOf('dice', { ...inputs, ...options, mask, nonfinite: 'error' })
     expect(answer).toMatchObject(want)
     const { targets, predictions } = inputs
@@ -318,7 +307,7 @@ describe('what a mask leaves out', () => {
     expect(await answerOf('dice', { targets, predictions: spoilt, ...options, mask })).toEqual(answer)
   })
 
-  it.each(['BOOL', 'U8'])('is welcome in safetensors, with a mask of %s', async (dtype) => {
+  it.each(['BOOL', 'U8'])('may be anything in safetensors, with a mask of %s', async (dtype) => {
     const tensors = {
       predictions: tensor([1, 2, 4], ...numbers),
       targets: {
@@ -333,7 +322,7 @@ describe('what a mask leaves out', () => {
     expect([3, 7].map((place) => answer.get('gradients.predictions')![place])).toEqual([0, 0])
   })
 
-  it('is refused where the mask counts it', async () => {
+  it('is rejected if the mask counts it', async () => {
     const response = await server.post('dice', { ...inputs, ...options, mask: [[1, 1, 0, 1]] })
     expect(response.status).toBe(422)
     const { errors } = (await response.json()) as { errors: { pointer: string; detail: string }[] }
@@ -343,7 +332,7 @@ describe('what a mask leaves out', () => {
   })
 })
 
-describe('the oracles hold', () => {
+describe('the oracles are reproduced', () => {
   const names = [
     'huber',
     'cross_entropy',

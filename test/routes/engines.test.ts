@@ -1,4 +1,4 @@
-/** GET /v1/engines: what computes, what it serves, and what stands behind it. */
+/** GET /v1/engines: devices, supported losses, and fallbacks. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -27,28 +27,28 @@ describe('the engines', () => {
   })
   afterAll(() => server.close())
 
-  it('that were opened are told with their device and why', () => {
+  it('that were opened are listed with their device and the reason', () => {
     const [first] = told.engines
     expect(first).toMatchObject({ name: 'compiled', isReady: true, holds: { tensors: 0 } })
-    expect(first).toMatchObject({ compiled: { capacity: 512 }, limits: { memoryBytes: 2 ** 30 } })
+    expect(first).toMatchObject({ compiled: { capacity: 192 }, limits: { memoryBytes: 2 ** 30 } })
     expect(first!.device).toMatch(/^fused wasm/)
     expect(first!.reason).toMatch(/tensorflow: .+; webgpu: .+/)
   })
 
-  it('serve every loss in float32, and every loss in float64, between them', () => {
+  it('support every loss in float32 and in float64, together', () => {
     for (const precision of ['float32', 'float64'] as const) {
       const served = new Set(told.engines.flatMap(({ serves }) => serves[precision]))
       expect([...served].sort()).toEqual([...names].sort())
     }
   })
 
-  it('that are compiled leave what takes whole lines to those behind', () => {
+  it('that are compiled leave whole-axis ops to their fallbacks', () => {
     const serving = (name: string) => told.engines.find((one) => one.name === name)!.serves.float32
     expect(serving('interpreter')).toContain('ctc')
     expect(serving('compiled')).toContain('huber')
   })
 
-  it('say the same in the metrics', async () => {
+  it('report the same in the metrics', async () => {
     const text = await (await fetch(`${server.url}/metrics`)).text()
     expect(text).toMatch(/lossd_engine_info\{engine="compiled",device="fused wasm.*"\} 1/)
     expect(text).toContain('lossd_engine_ready{engine="compiled"} 1')

@@ -1,6 +1,6 @@
 /**
- * Bad input, row by row: the right refusal, never a 500, never a wrong number with status 200, never a leak. Every row
- * ends with a health check and the same tensor count as before.
+ * Invalid input, row by row: the right error, never a 500, never a wrong result with status 200, never a leak. After
+ * each row, the service is healthy and has the same number of tensors as before.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -832,7 +832,7 @@ async function expectProblem(row: Fault, response: Response) {
   expect(JSON.stringify(problem)).not.toMatch(/node_modules|\/src\/|\.ts:|at Object/)
 }
 
-/** Zeros for nothing, else finite numbers: never NaN dressed as a number, never null. */
+/** Zeros for an empty batch, otherwise finite numbers: never NaN, never null. */
 async function expectNumbers(response: Response) {
   const answer = (await response.json()) as JsonAnswer
   expect(typeof answer.loss).toBe('number')

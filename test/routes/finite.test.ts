@@ -1,13 +1,9 @@
-/** `finite` and `nonfinite: error` speak of the numbers that leave, in the dtype in which they leave. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+/** `finite` and `nonfinite: error` refer to the numbers in the response, in the dtype of the response. */
+import { describe, expect, it } from 'vitest'
 import { toBfloat16, toHalf } from '../../src/wire/dtypes.ts'
-import { f32, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { f32, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 interface Problem {
   readonly type: string
@@ -15,12 +11,7 @@ interface Problem {
   readonly errors: readonly { pointer: string; detail: string }[]
 }
 
-const ask = (path: string, body: unknown) =>
-  fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const ask = server.ask
 
 const tensor = (dtype: string, ...data: (number | string)[]) => ({ shape: [data.length], dtype, data })
 const x = (dtype: string, number: number) => ({
@@ -29,7 +20,7 @@ const x = (dtype: string, number: number) => ({
 })
 const sum = { reduction: 'sum' }
 
-/** What overflows on its way out, and the place that is named. */
+/** Results that overflow their output dtype, and the place that is reported. */
 const TOO_LARGE: readonly [what: string, path: string, body: object, pointer: string, detail: RegExp][] = [
   ['a float16 gradient', 'losses/mse', x('float16', 60000), '/gradients/predictions/0', /120000.*float16/],
   ['a bfloat16 gradient', 'losses/mse', x('bfloat16', 3.38e38), '/loss', /Infinity/],
@@ -113,7 +104,7 @@ const TOO_LARGE: readonly [what: string, path: string, body: object, pointer: st
 ]
 
 describe('under nonfinite: error', () => {
-  it.each(TOO_LARGE)('%s is refused with its place', async (_, path, body, pointer, detail) => {
+  it.each(TOO_LARGE)('%s is rejected with its place', async (_, path, body, pointer, detail) => {
     const response = await ask(path, { ...body, nonfinite: 'error' })
     const problem = (await response.json()) as Problem
     expect(response.status, problem.detail).toBe(422)
@@ -125,7 +116,7 @@ describe('under nonfinite: error', () => {
   it.each([
     ['float16', 65519, 65504],
     ['bfloat16', 3.3e38, 3.3e38],
-  ])('the largest %s leaves', async (dtype, slope, narrowed) => {
+  ])('the largest %s is returned', async (dtype, slope, narrowed) => {
     const weighted = { predictions: [1], targets: [0], ...sum, sample_weight: [slope], gradient_dtype: dtype }
     const response = await ask('losses/l1', { ...weighted, nonfinite: 'error' })
     expect(response.status).toBe(200)
@@ -137,7 +128,7 @@ describe('under nonfinite: error', () => {
     expect(Math.abs(gradients.predictions[0]! / narrowed - 1)).toBeLessThan(0.01)
   })
 
-  it('a second derivative that its floor makes finite leaves', async () => {
+  it('a second derivative that its floor makes finite is returned', async () => {
     const infinite = { predictions: [1], targets: [0], reduction: 'sum', sample_weight: [-3e38] }
     const body = { ...infinite, hessian: 'diagonal', hessian_floor: 1, nonfinite: 'error' }
     const response = await ask('losses/half_squared', body)
@@ -178,7 +169,7 @@ describe('in safetensors', () => {
   ]
 
   it.each(sent)(
-    '%s: a gradient that is too large is refused, or makes finite false',
+    '%s: a gradient that is too large is rejected, or makes finite false',
     async (_, predictions, options) => {
       const targets = { ...predictions, bytes: new Uint8Array(predictions.bytes.length) }
       for (const [path, extra] of [
@@ -196,7 +187,7 @@ describe('in safetensors', () => {
   )
 })
 
-it('a dtype of gradients goes with a composition where only some terms have any', async () => {
+it('gradient_dtype works for a composition in which only some terms have gradients', async () => {
   const terms = [{ loss: 'mse' }, { loss: 'l1', inputs: { predictions: 'a', targets: 'b' } }]
   const tensors = { predictions: [1], targets: [0], a: [1], b: [2] }
   const response = await ask('losses:compose', {

@@ -1,15 +1,12 @@
-/** GET /v1/guide: every loss has its place, every advice its reasons, and a query narrows it down. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Advice, DATA_ISSUES, DESIRED_PROPERTIES, GUIDE, TASKS } from '../../src/losses/guide.ts'
+/** GET /v1/guide: every loss appears, every recommendation has reasons, and queries filter. */
+import { describe, expect, it } from 'vitest'
+import { type Advice, DATA_ISSUES, DESIRED_PROPERTIES, guideFor, TASKS } from '../../src/losses/guide.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { sharedServer } from '../support/server.ts'
 
 const { losses } = await loadCatalog()
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const all = guideFor(losses)
+const server = sharedServer()
 
 interface Guide {
   readonly advice: readonly (Advice & { readonly references: readonly string[] })[]
@@ -20,21 +17,21 @@ const guide = async (query = '') => {
 }
 
 describe('the guide', () => {
-  it('has a place for every loss, and names no other', () => {
-    const named = new Set(GUIDE.flatMap((entry) => entry.losses))
+  it('mentions every loss, and no unknown one', () => {
+    const named = new Set(all.flatMap((entry) => entry.losses))
     expect([...named].sort()).toEqual(losses.map(({ name }) => name).sort())
   })
 
-  it('has advice for every task, trouble and wish', () => {
-    expect(new Set(GUIDE.map(({ task }) => task))).toEqual(new Set(Object.keys(TASKS)))
-    expect(new Set(GUIDE.flatMap(({ trouble = [] }) => trouble))).toEqual(new Set(Object.keys(DATA_ISSUES)))
-    expect(new Set(GUIDE.flatMap(({ wish = [] }) => wish))).toEqual(new Set(Object.keys(DESIRED_PROPERTIES)))
+  it('has recommendations for every task, trouble and wish', () => {
+    expect(new Set(all.map(({ task }) => task))).toEqual(new Set(Object.keys(TASKS)))
+    expect(new Set(all.flatMap(({ trouble = [] }) => trouble))).toEqual(new Set(Object.keys(DATA_ISSUES)))
+    expect(new Set(all.flatMap(({ wish = [] }) => wish))).toEqual(new Set(Object.keys(DESIRED_PROPERTIES)))
   })
 
   it('gives reasons, exceptions and references with each', async () => {
     const { status, body } = await guide()
     expect(status).toBe(200)
-    expect(body.advice).toHaveLength(GUIDE.length)
+    expect(body.advice).toHaveLength(all.length)
     for (const { because, unless, references } of body.advice) {
       expect(because).toMatch(/\.$/)
       expect(unless).toMatch(/\.$/)
@@ -42,7 +39,7 @@ describe('the guide', () => {
     }
   })
 
-  it('is narrowed down by task, trouble and wish together', async () => {
+  it('can be filtered by task, trouble and wish together', async () => {
     const { body } = await guide('?task=regression&trouble=outliers&wish=robustness')
     expect(body.advice.map(({ losses: names }) => names)).toEqual([['barron_robust']])
   })
@@ -52,7 +49,7 @@ describe('the guide', () => {
     ['?tsak=regression', 'is not a query parameter; use task, trouble, wish'],
     ['?wish=speed', 'must be one of probabilities'],
     ['?task=binary&task=ranking', 'must be one of'],
-  ])('refuses %s', async (query, detail) => {
+  ])('rejects %s', async (query, detail) => {
     const { status, body } = await guide(query)
     expect(status).toBe(422)
     expect(body.detail).toContain(detail)

@@ -1,12 +1,8 @@
-/** What a new user meets first: `/`, a slash too many, and what every answer carries. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startServer, type TestServer } from '../support/server.ts'
+/** First contact: `/`, trailing slashes, and headers of every response. */
+import { describe, expect, it } from 'vitest'
+import { sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const HTML = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' }
 const get = (path: string, headers = {}) => fetch(server.url + path, { headers, redirect: 'manual' })
@@ -14,7 +10,7 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 const BODY = JSON.stringify({ predictions: [1, 2], targets: [1, 4] })
 
 describe('/', () => {
-  it('tells programs where to go, and every place is there', async () => {
+  it('gives programs links, all of which work', async () => {
     const response = await get('/')
     expect(response.headers.get('content-type')).toContain('application/json')
     const { places } = (await response.json()) as { places: Record<string, string> }
@@ -22,7 +18,7 @@ describe('/', () => {
     expect(Object.keys(places)).toContain('/docs')
   })
 
-  it('is a page for browsers, whose links are right', async () => {
+  it('is a page for browsers, whose links work', async () => {
     const response = await get('/', HTML)
     expect(response.headers.get('content-type')).toContain('text/html')
     expect(response.headers.get('vary')).toBe('Accept')
@@ -39,7 +35,7 @@ describe('/', () => {
   })
 })
 
-describe('a slash at the end', () => {
+describe('a trailing slash', () => {
   it.each([
     ['/v1/losses/', '/v1/losses'],
     ['/v1/losses//', '/v1/losses'],
@@ -47,13 +43,13 @@ describe('a slash at the end', () => {
     ['/v1/guide/?task=regression', '/v1/guide?task=regression'],
     ['/health/ready/', '/health/ready'],
     ['/openapi.json/', '/openapi.json'],
-  ])('of %s is forgiven: 308 to %s', async (path, place) => {
+  ])('of %s redirects with 308 to %s', async (path, place) => {
     const response = await get(path)
     expect(response.status).toBe(308)
     expect(response.headers.get('location')).toBe(place)
   })
 
-  it.each(['mse/', ':compose/'])('of a posted %s, too, and the body goes along', async (name) => {
+  it.each(['mse/', ':compose/'])('of POST %s redirects, too, and keeps the body', async (name) => {
     const terms = [{ loss: 'mse' }]
     const body = name === 'mse/' ? BODY : JSON.stringify({ ...JSON.parse(BODY), terms })
     const path = name === 'mse/' ? `/v1/losses/${name}` : `/v1/losses${name}`
@@ -62,16 +58,16 @@ describe('a slash at the end', () => {
     expect(((await response.json()) as { loss: number }).loss).toBe(2)
   })
 
-  it('is left alone where nothing is without it, and leads to no other host', async () => {
+  it('does not redirect if there is no such route, or to another host', async () => {
     expect((await get('/nothing/')).status).toBe(404)
     expect((await get('//example.org/')).status).toBe(404)
     expect((await get('//example.org/v1/losses/')).status).toBe(404)
   })
 })
 
-describe('a method that is not offered', () => {
+describe('an unsupported method', () => {
   it.each(['QUERY', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND'])(
-    '%s is told so, and which are',
+    '%s is rejected with the supported ones',
     async (method) => {
       for (const path of ['/', '/v1/losses', '/v1/losses/mse', '/v1/guide', '/health/live', '/metrics']) {
         const response = await fetch(server.url + path, { method })
@@ -97,7 +93,7 @@ describe('Server-Timing', () => {
     ['/v1/guide?task=nothing', 422],
     ['/v1/losses:compose', 405],
     ['/v1/losses/', 308],
-  ])('stands on the answer to GET %s', async (path, status) => {
+  ])('is in the response to GET %s', async (path, status) => {
     const response = await get(path)
     expect(response.status).toBe(status)
     expect(response.headers.get('server-timing')).toMatch(/^total;dur=\d+(\.\d{1,3})?$/)
@@ -106,7 +102,7 @@ describe('Server-Timing', () => {
   it.each([
     ['{"predictions":[1]}', 422],
     ['{', 400],
-  ])('stands on the refusal of %s, with the time that it took', async (body, status) => {
+  ])('is in the error response to %s, with the time that it took', async (body, status) => {
     const response = await server.post('mse', body)
     expect(response.status).toBe(status)
     expect(response.headers.get('server-timing')).toMatch(/^total;dur=(?!0$)\d+(\.\d{1,3})?$/)

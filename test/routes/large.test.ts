@@ -1,18 +1,16 @@
-/** Megabytes there and back: right to the bit beside each other, and the memory is given back whoever leaves when. */
+/**
+ * Large requests and responses: correct to the bit when concurrent, and memory is released whoever disconnects when.
+ */
 import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readSafetensors, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { readSafetensors, safetensors, sharedServer, startServer } from '../support/server.ts'
 
 const [ROWS, COLUMNS] = [1024, 500]
 const COUNT = ROWS * COLUMNS
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer({ engine: 'compiled', threads: 2 })
-})
-afterAll(() => server.close())
+const server = sharedServer({ engine: 'compiled', threads: 2 })
 
-/** Predictions that lie `error` above the targets; huber's gradient of their sum is the error up to 1. */
+/** Predictions that are `error` above the targets. The gradient of huber with reduction sum is the error, up to 1. */
 function bodyOf(error: number, metadata: Record<string, unknown> = { reduction: 'sum' }): Buffer {
   const shape = [ROWS, COLUMNS]
   const column = (value: number) => ({
@@ -33,7 +31,7 @@ async function gradientOf(response: Response): Promise<number[]> {
   return tensors.get('gradients.predictions')!
 }
 
-/** Waits for what the server does a little later than its caller can see. */
+/** Waits for what the server does a little after the client has its response. */
 async function expectNothingHeld() {
   for (let i = 0; i < 100 && (await server.tensors()) > 0; i++)
     await new Promise((next) => setTimeout(next, 20))
@@ -48,8 +46,8 @@ function speak(act: (socket: Socket) => void): Promise<void> {
   })
 }
 
-describe('a large answer', () => {
-  it('is its own request’s, many at once and one after the other', async () => {
+describe('a large response', () => {
+  it('belongs to its own request, concurrently and in sequence', async () => {
     const errors = [0.5, 0.25, 0.125, 0.75, 2, 0.375]
     const answers = await Promise.all(errors.map((error) => server.post('huber', bodyOf(error), TYPE)))
     for (const [i, answer] of answers.entries()) {
@@ -63,13 +61,13 @@ describe('a large answer', () => {
     await expectNothingHeld()
   })
 
-  it('comes in another dtype and in JSON, too', async () => {
+  it('can have another dtype, or be JSON', async () => {
     const half = await server.post(
       'huber',
       bodyOf(0.5, { reduction: 'sum', gradient_dtype: 'float16' }),
       TYPE,
     )
-    // The last tensor is the gradient by the targets: -0.5.
+    // The last tensor is the gradient with respect to the targets: -0.5.
     const bytes = Buffer.from(await half.arrayBuffer())
     expect(
       bytes.subarray(bytes.length - COUNT * 2).every((byte, i) => byte === (i % 2 === 0 ? 0 : 0xb8)),
@@ -81,8 +79,8 @@ describe('a large answer', () => {
   })
 })
 
-describe('a caller who hangs up', () => {
-  it('in the middle of its body holds nothing', async () => {
+describe('a client that disconnects', () => {
+  it('during its body holds no memory', async () => {
     const body = bodyOf(0.5)
     await speak((socket) => {
       socket.write(head(body.length))
@@ -91,7 +89,7 @@ describe('a caller who hangs up', () => {
     await expectNothingHeld()
   })
 
-  it('behind its body, while it is computed, holds nothing', async () => {
+  it('while its request is computed holds no memory', async () => {
     const body = bodyOf(0.5)
     await speak((socket) => {
       socket.write(head(body.length))
@@ -100,7 +98,7 @@ describe('a caller who hangs up', () => {
     await expectNothingHeld()
   })
 
-  it('in the middle of its answer holds nothing, and others are served meanwhile', async () => {
+  it('during its response holds no memory, and others are served in the meantime', async () => {
     const body = bodyOf(0.5)
     const stuck: Socket[] = []
     const gone = Array.from({ length: 4 }, () =>
@@ -119,7 +117,7 @@ describe('a caller who hangs up', () => {
     await expectNothingHeld()
   })
 
-  it('of a pipeline holds nothing either', async () => {
+  it('with pipelined requests holds no memory either', async () => {
     const body = bodyOf(0.5)
     await speak((socket) => {
       socket.once('data', () => socket.destroy())
@@ -136,7 +134,7 @@ describe('a caller who hangs up', () => {
 })
 
 describe('with little memory', () => {
-  it('callers who do not read their answers keep nobody from being served', async () => {
+  it('clients that do not read their responses do not block others', async () => {
     const small = await startServer({ engine: 'compiled', threads: 1, computeMemory: 32 * 2 ** 20 })
     const body = bodyOf(0.5)
     const stuck = Array.from({ length: 6 }, () => {

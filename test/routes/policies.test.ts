@@ -1,28 +1,19 @@
 /**
- * What is refused because it would be ignored, or be no loss, and what is not although it looks wrong: over a real socket,
- * in JSON and in safetensors.
+ * What is rejected because it would be ignored or would be no loss, and what is accepted although it looks wrong: over
+ * a real socket, in JSON and in safetensors.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type JsonAnswer, safetensors, startServer, type TestServer } from '../support/server.ts'
+import { describe, expect, it } from 'vitest'
+import { type JsonAnswer, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
-const post = (path: string, body: unknown) =>
-  fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+const post = server.ask
 
 interface Told {
   readonly errors: readonly { readonly pointer: string; readonly detail: string }[]
 }
 
-describe('refused', () => {
+describe('rejected', () => {
   const box = [[0, 0, 2, 2]]
   const mask = { predictions: [[[0.5, 1.5]]], targets: [[[1, 0]]] }
   const ctc = {
@@ -199,7 +190,7 @@ describe('refused', () => {
     expect(told.errors[0]!.detail).toContain(detail)
   })
 
-  it('a composition whose sum overflows the dtype in which it leaves', async () => {
+  it('a composition whose sum overflows its output dtype', async () => {
     const terms = [1, 1].map((weight) => ({
       loss: 'mse',
       weight,
@@ -233,8 +224,8 @@ describe('refused', () => {
   })
 })
 
-describe('told, where it is not refused', () => {
-  it('what overflows when it leaves is not finite', async () => {
+describe('reported, if not rejected', () => {
+  it('a result that overflows its output dtype is not finite', async () => {
     const half = (value: number) => ({ shape: [1], dtype: 'float16', data: [value] })
     const response = await post('losses/mse', { predictions: half(60000), targets: half(0) })
     const answer = (await response.json()) as JsonAnswer
@@ -299,7 +290,7 @@ describe('accepted', () => {
     expect(((await response.json()) as JsonAnswer).finite).toBe(true)
   })
 
-  it('Welsch is the limit of barron_robust at alpha -Infinity, also far out', async () => {
+  it('Welsch is the limit of barron_robust at alpha -Infinity, even for large errors', async () => {
     const response = await post('losses/barron_robust', {
       predictions: [2, 1e20],
       targets: [0, 0],
@@ -312,7 +303,7 @@ describe('accepted', () => {
   })
 })
 
-it('an int64 beyond int32 is told with the limit and the number, in a safetensors body too', async () => {
+it('an int64 beyond int32 is reported with the limit and the number, in safetensors, too', async () => {
   const labels = {
     dtype: 'I64',
     shape: [2],

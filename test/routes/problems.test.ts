@@ -1,4 +1,4 @@
-/** Every problem can be met: by a request that docs/problems.md shows, or else by what is done here to a service. */
+/** Every problem can be produced: by a request in docs/problems.md, or by what this test does to a service. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { EXPLAINED } from '../../docs/problems.ts'
 import { EngineLost, OutOfMemory } from '../../src/engines/contract.ts'
@@ -7,7 +7,7 @@ import type { RouteContext } from '../../src/routes/context.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 interface Event {
-  /** Why no request alone produces it. */
+  /** Why no single request produces it. */
   readonly reason: string
   readonly happen: (context: RouteContext) => void
   /** Default: a loss. */
@@ -48,7 +48,7 @@ it('docs/problems.md shows a request for each of the others', () => {
   expect(codes.filter((code) => EXPLAINED[code].example === undefined)).toEqual(Object.keys(EVENTS))
 })
 
-describe('what no request alone produces', () => {
+describe('problems that no single request produces', () => {
   it.each(Object.entries(EVENTS))('%s', async (code, { happen, path }) => {
     happen(server.app.context)
     const response = await (path === undefined

@@ -1,4 +1,4 @@
-/** Raw bytes on a real socket: what breaks HTTP is refused in order, and the next request is served. */
+/** Raw bytes on a real socket: requests that violate HTTP are rejected properly, and the next request is served. */
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -19,7 +19,7 @@ interface Spoken {
   readonly closed: boolean
 }
 
-/** Sends bytes and reads until the server closes, or nothing more comes for `quietMs`. */
+/** Sends bytes and reads until the server closes the connection, or nothing arrives for `quietMs`. */
 function speak(chunks: readonly (string | Buffer)[], { quietMs = 400, gapMs = 0 } = {}): Promise<Spoken> {
   return new Promise((resolve) => {
     const socket = connect(server.port, '127.0.0.1')
@@ -329,7 +329,7 @@ const rows: Row[] = [
   },
 ]
 
-describe('a request that breaks the rules', () => {
+describe('a request that violates HTTP', () => {
   it.each(rows.map((row) => [row.id, row.what, row.status, row] as const))(
     '%s %s: %d',
     async (_id, _what, _status, row) => {
@@ -349,12 +349,12 @@ describe('a request that breaks the rules', () => {
     },
   )
 
-  it('P8 HTTP/0.9 is refused', async () => {
+  it('P8 HTTP/0.9 is rejected', async () => {
     const { text } = await speak(['GET /health/live\r\n\r\n'])
     expect(text).not.toContain('"live"')
   })
 
-  it('O7 a body that drips is cut', async () => {
+  it('O7 a body that arrives too slowly is rejected', async () => {
     const drops = [head(json(1000)), ...Array(20).fill('x')]
     const { text } = await speak(drops, { gapMs: 150, quietMs: 3000 })
     expect(statusesOf(text)).toEqual([408])
@@ -362,7 +362,7 @@ describe('a request that breaks the rules', () => {
 })
 
 describe('a connection', () => {
-  it('P16 answers 50 pipelined requests in order', async () => {
+  it('P16 responds to 50 pipelined requests in order', async () => {
     const bodies = Array.from(
       { length: 50 },
       (_, i) => `{"predictions":[${i}],"targets":[0],"reduction":"sum"}`,
@@ -375,18 +375,18 @@ describe('a connection', () => {
     expect(losses).toEqual(bodies.map((_, i) => i))
   })
 
-  it('P17 is not out of step after a refusal in the middle of a body', async () => {
+  it('P17 stays in sync after an error in the middle of a body', async () => {
     const { text } = await speak([head([...json(40_000), 'Accept: image/png']), 'x'.repeat(40_000) + request])
     expect(statusesOf(text)).toEqual([406])
   })
 
-  it('P17 is read on after a refusal, so that a client that writes first sees the answer', async () => {
+  it('P17 is still read after an error, so that a client that writes first sees the response', async () => {
     const socket = connect(server.port, '127.0.0.1')
     const text = await new Promise<string>((resolve, reject) => {
       let answer = ''
       socket.once('error', reject)
       socket.on('close', () => resolve(answer))
-      // Like Python's http.client: nothing is read before everything is written.
+      // Like Python's http.client, which reads nothing before it has written everything.
       socket.write(head(json(30_000_000)) + ' '.repeat(30_000_000), () => {
         socket.on('data', (data) => {
           answer += data
@@ -396,13 +396,13 @@ describe('a connection', () => {
     expect(statusesOf(text)).toEqual([413])
   })
 
-  it('counts what was refused before it was computed', async () => {
+  it('counts requests that were rejected before they were computed', async () => {
     await server.post('dice', BODY, { 'content-type': 'application/json', accept: 'image/png' })
     const text = await (await fetch(`${server.url}/metrics`)).text()
     expect(text).toContain('lossd_requests_total{loss="dice",format="json",status="406"} 1')
   })
 
-  it('carries the request id there and back, and makes one where it is none', async () => {
+  it('returns the request id, and creates one if there is none', async () => {
     const own = await server.post('mse', BODY, {
       'content-type': 'application/json',
       'x-request-id': 'job-42',
@@ -417,7 +417,7 @@ describe('a connection', () => {
     expect(next.headers.get('x-request-id')).not.toBe(strange.headers.get('x-request-id'))
   })
 
-  it('O10 a caller who hangs up frees its place', async () => {
+  it('O10 a client that disconnects frees its place', async () => {
     const rows = Array.from({ length: 900 }, () => [0.5, 1.5])
     const body = JSON.stringify({ embeddings: rows, labels: rows.map((_, i) => i % 2) })
     const socket = connect(server.port, '127.0.0.1')

@@ -1,4 +1,4 @@
-/** Bodies: complete whatever their size and their parts, refused beyond the limit, their memory lent and given back. */
+/** Request bodies: complete whatever their size and chunks, rejected beyond the limit, with memory from a pool. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
@@ -26,7 +26,7 @@ afterAll(() => {
   server.close()
 })
 
-/** What became of one body; `speak` writes to the connection behind the headers. */
+/** The result of one body; `speak` writes to the connection after the headers. */
 function receive(pool: BodyPool, head: string, speak: (socket: Socket) => void): Promise<Body | Error> {
   return new Promise((resolve) => {
     heard = (raw) => receiveBody(raw, LIMIT, pool, { take: resolve, fail: resolve })
@@ -63,7 +63,7 @@ describe('a body', () => {
     expect(sent.equals((got as Body).bytes)).toBe(true)
   })
 
-  it('arrives beside many others, none of which gets what is another one’s', async () => {
+  it('arrives among many others without mixing them up', async () => {
     const pool = new BodyPool(4 * MiB)
     const sent = Array.from({ length: 6 }, (_, i) => Buffer.alloc(MiB + i, i + 1))
     const waiting = new Map<number, (body: Body) => void>()
@@ -83,7 +83,7 @@ describe('a body', () => {
     expect(pool.bytes).toBeLessThanOrEqual(4 * MiB)
   })
 
-  it('beyond the limit is refused as soon as it is', async () => {
+  it('beyond the limit is rejected at once', async () => {
     const pool = new BodyPool(16 * MiB)
     const chunk = `${MiB.toString(16)}\r\n${'x'.repeat(MiB)}\r\n`
     const got = await receive(pool, 'Transfer-Encoding: chunked', (socket) => socket.write(chunk.repeat(5)))
@@ -91,7 +91,7 @@ describe('a body', () => {
     expect((got as Problem).code).toBe('payload-too-large')
   })
 
-  it('whose sender hangs up leaves its memory for the next', async () => {
+  it('whose client disconnects releases its memory', async () => {
     const pool = new BodyPool(16 * MiB)
     const got = await receive(pool, `Content-Length: ${MiB}`, (socket) => {
       socket.write(Buffer.alloc(MiB / 2), () => socket.destroy())
@@ -103,8 +103,8 @@ describe('a body', () => {
   })
 })
 
-describe('memory for bodies', () => {
-  it('is used again when nobody reads it, and never when somebody may', () => {
+describe('the buffer pool', () => {
+  it('reuses memory that nobody reads, and never memory that somebody may read', () => {
     const pool = new BodyPool(4 * MiB)
     const first = pool.take(MiB)!
     pool.giveBack(first)
@@ -113,7 +113,7 @@ describe('memory for bodies', () => {
     expect(pool.take(MiB) === first).toBe(false)
   })
 
-  it('is bounded, and idle memory makes room for other sizes', () => {
+  it('is bounded, and drops idle memory for other sizes', () => {
     const pool = new BodyPool(4 * MiB)
     const first = pool.take(3 * MiB)!
     expect(pool.take(2 * MiB)).toBeUndefined()

@@ -1,4 +1,6 @@
-/** Answers leave together at the end of a round of the event loop, and wait for nothing longer. */
+/**
+ * Response coalescing: responses are sent together at the end of an event loop iteration, and wait for nothing longer.
+ */
 import { expect, it } from 'vitest'
 import { createEventLoopYield, LARGE_BYTES } from '../../src/batching/event-loop-yield.ts'
 import { ResponseCoalescer } from '../../src/routes/response-coalescer.ts'
@@ -12,7 +14,7 @@ function boxOf() {
 
 const nextRound = () => new Promise((resolve) => setImmediate(resolve))
 
-it('what is ready in one round leaves at its end, in order', async () => {
+it('responses of one iteration are sent at its end, in order', async () => {
   const { left, add } = boxOf()
   add('first')
   add('second')
@@ -22,7 +24,7 @@ it('what is ready in one round leaves at its end, in order', async () => {
   expect(left).toEqual(['first', 'second'])
 })
 
-it('nothing leaves twice, and a next round has its own answers', async () => {
+it('nothing is sent twice, and the next iteration has its own responses', async () => {
   const { left, add } = boxOf()
   add('first')
   await nextRound()
@@ -32,7 +34,7 @@ it('nothing leaves twice, and a next round has its own answers', async () => {
   expect(left).toEqual(['first', 'second'])
 })
 
-it('the first waits a millisecond for the others at most', () => {
+it('the first response waits at most a millisecond for the others', () => {
   const { left, add } = boxOf()
   add('first', 100)
   add('second', 100.9)
@@ -41,7 +43,7 @@ it('the first waits a millisecond for the others at most', () => {
   expect(left).toEqual(['first', 'second', 'third'])
 })
 
-it('an answer that comes while the others leave has a round of its own', async () => {
+it('a response that becomes ready while others are sent is sent in the next iteration', async () => {
   const { responses, left, add } = boxOf()
   responses.add({ depart: () => add('late') }, 0)
   await nextRound()
@@ -50,7 +52,7 @@ it('an answer that comes while the others leave has a round of its own', async (
   expect(left).toEqual(['late'])
 })
 
-it('they are gone before a large piece of work has its turn', async () => {
+it('responses are sent before a large piece of work runs', async () => {
   const { responses, left, add } = boxOf()
   const turns = createEventLoopYield(responses.empty)
   const working = turns.next(LARGE_BYTES)!.then(() => [...left])

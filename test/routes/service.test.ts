@@ -1,16 +1,12 @@
 /** The rest of the service: catalog, documentation, health, metrics, deadlines. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { formats } from '../../src/wire/index.ts'
 import { expectClose } from '../support/close.ts'
 import { oracleNumbers } from '../support/oracles.ts'
-import { type JsonAnswer, startServer, type TestServer } from '../support/server.ts'
+import { type JsonAnswer, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 const { losses } = await loadCatalog()
 const get = async <T = unknown>(path: string): Promise<T> => {
@@ -26,7 +22,7 @@ describe('the catalog', () => {
   })
 
   it.each(losses.map(({ name, aliases }) => [name, aliases] as const))(
-    'describes %s, also by its aliases',
+    'describes %s, by its aliases, too',
     async (name, aliases) => {
       const described = await get(`/v1/losses/${name}`)
       for (const key of [
@@ -45,9 +41,7 @@ describe('the catalog', () => {
   )
 })
 
-/** Takes definitions and no tensors. */
-const REGISTRY = '/v1/losses'
-/** Take questions about a loss, in JSON alone. */
+/** They take questions about a loss, which have domains and parameters with names of the client's. */
 const PROOFS = [
   '/v1/losses:analyze',
   '/v1/losses:check',
@@ -56,14 +50,13 @@ const PROOFS = [
   '/v1/losses/{namespace}/{name}:check',
   '/v1/losses/{namespace}/{name}:constant',
 ]
-const takesTensors = (path: string) => path !== REGISTRY && !PROOFS.includes(path)
-/** Their tensors have names of the caller's own. */
+/** Their tensors have names that the client chooses. */
 const OWN_NAMES = ['/v1/losses:compose', '/v1/losses:evaluate', '/v1/losses/{namespace}/{name}']
 
 describe('OpenAPI', () => {
   interface Operation {
     operationId: string
-    requestBody: {
+    requestBody?: {
       content: Record<string, { schema: object; examples?: Record<string, { value: { loss?: unknown } }> }>
     }
     responses: Record<
@@ -71,6 +64,8 @@ describe('OpenAPI', () => {
       { content: Record<string, { examples: Record<string, { value: JsonAnswer }> }> }
     >
   }
+  /** A route of `registerExchange`; the others take a document, if they take a body. */
+  const takesTensors = ({ requestBody }: Operation) => Object.keys(requestBody?.content ?? {}).length > 1
   let document: {
     openapi: string
     paths: Record<string, { post?: Operation }>
@@ -80,26 +75,24 @@ describe('OpenAPI', () => {
     document = await get<typeof document>('/openapi.json')
   })
 
-  it('is 3.1 with one typed operation a loss, and only aliases hidden', () => {
+  it('is version 3.1, with one typed operation per loss, and only aliases are hidden', () => {
     expect(document.openapi).toBe('3.1.0')
     const posts = Object.entries(document.paths).filter(([, { post }]) => post !== undefined)
-    expect(posts.map(([path]) => path).sort()).toEqual(
-      [
-        ...losses.map(({ name }) => `/v1/losses/${name}`),
-        '/v1/losses',
-        '/v1/losses/{namespace}/{name}',
-        '/v1/losses:compose',
-        '/v1/losses:evaluate',
-        ...PROOFS,
-      ].sort(),
-    )
-    for (const [path, { post }] of posts.filter(([path]) => takesTensors(path)))
-      expect(Object.keys(post!.requestBody.content).sort(), path).toEqual(
-        formats.map(({ mediaTypes }) => mediaTypes[0]).sort(),
-      )
+    const named = posts.map(([path]) => path).filter((path) => /^\/v1\/losses\/[^/{]+$/.test(path))
+    expect(named.sort()).toEqual(losses.map(({ name }) => `/v1/losses/${name}`).sort())
+    for (const path of [...named, ...OWN_NAMES])
+      expect(takesTensors(document.paths[path]!.post!), path).toBe(true)
+    expect(takesTensors(document.paths['/v1/losses']!.post!)).toBe(false)
   })
 
-  it('refers to nothing that is not there', () => {
+  it('takes a body in every format, or a document in JSON', () => {
+    const types = formats.map(({ mediaTypes }) => mediaTypes[0])
+    for (const [path, { post }] of Object.entries(document.paths))
+      if (post?.requestBody !== undefined)
+        expect([types, ['application/json']], path).toContainEqual(Object.keys(post.requestBody.content))
+  })
+
+  it('has no dangling references', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1]!)
     expect(references.length).toBeGreaterThan(0)
     for (const reference of new Set(references)) {
@@ -108,10 +101,10 @@ describe('OpenAPI', () => {
     }
   })
 
-  it('says what each input and each header means', () => {
-    for (const [path, { post }] of Object.entries(document.paths)) {
-      if (post === undefined || !takesTensors(path)) continue
-      const schema = post.requestBody.content['application/json']!.schema as {
+  it('describes each input and each header', () => {
+    for (const { post } of Object.values(document.paths)) {
+      if (post === undefined || !takesTensors(post)) continue
+      const schema = post.requestBody!.content['application/json']!.schema as {
         required?: string[]
         properties: Record<string, { description?: string }>
       }
@@ -120,7 +113,7 @@ describe('OpenAPI', () => {
     }
   })
 
-  it('says all that may come back, and nothing else may', () => {
+  it('lists all possible responses, and no other occurs', () => {
     for (const [path, operations] of Object.entries(document.paths)) {
       for (const { operationId, responses } of Object.values(operations)) {
         expect(operationId, path).toBeTruthy()
@@ -150,8 +143,8 @@ describe('OpenAPI', () => {
 
   it('closes every request body and its parameters', () => {
     for (const [path, { post }] of Object.entries(document.paths)) {
-      if (post === undefined || !takesTensors(path) || OWN_NAMES.includes(path)) continue
-      const schema = post.requestBody.content['application/json']!.schema as {
+      if (post === undefined || !takesTensors(post) || OWN_NAMES.includes(path)) continue
+      const schema = post.requestBody!.content['application/json']!.schema as {
         additionalProperties: boolean
         properties: { params: { additionalProperties: boolean } }
       }
@@ -164,7 +157,7 @@ describe('OpenAPI', () => {
     'has examples for %s that run',
     async (name, loss) => {
       const examples = Object.values(
-        document.paths[`/v1/losses/${name}`]!.post!.requestBody.content['application/json']!.examples!,
+        document.paths[`/v1/losses/${name}`]!.post!.requestBody!.content['application/json']!.examples!,
       )
       expect(examples).toHaveLength(loss.examples.length)
       const answers =
@@ -174,7 +167,7 @@ describe('OpenAPI', () => {
         expect(response.status, await response.clone().text()).toBe(200)
         const answer = (await response.json()) as JsonAnswer
         expectClose(oracleNumbers(answer.loss), oracleNumbers(loss.examples[place]!.loss), { relative: 1e-5 })
-        // What the document says is answered (npm run docs).
+        // The responses in the document (npm run docs).
         const { value: told } = answers[`example${place + 1}`]!
         expectClose(oracleNumbers(answer.loss), oracleNumbers(told.loss), { relative: 1e-5 })
         expect(Object.keys(answer.gradients ?? {})).toEqual(Object.keys(told.gradients ?? {}))
@@ -189,7 +182,7 @@ describe('OpenAPI', () => {
 })
 
 describe('the docs page', () => {
-  it('is served without the network', async () => {
+  it('works without network access', async () => {
     const page = await (await fetch(`${server.url}/docs`)).text()
     expect(page).toContain('swagger-ui')
     expect(page).not.toMatch(/(src|href)="https?:/)
@@ -197,7 +190,7 @@ describe('the docs page', () => {
 })
 
 describe('health', () => {
-  it('is live, and ready with the engine and the reason', async () => {
+  it('is live, and ready, with the engine and the reason', async () => {
     expect(await get('/health/live')).toEqual({ status: 'live' })
     expect(await get('/health/ready')).toMatchObject({
       status: 'ready',
@@ -207,8 +200,8 @@ describe('health', () => {
   })
 })
 
-describe('an answer', () => {
-  it('tells where its time went', async () => {
+describe('a response', () => {
+  it('has a Server-Timing header', async () => {
     const response = await server.post('mse', { predictions: [1], targets: [2] })
     const timing = response.headers.get('server-timing')!
     for (const part of ['decode', 'queue', 'compute', 'encode'])
@@ -217,7 +210,7 @@ describe('an answer', () => {
     expect(response.headers.get('cache-control')).toBe('no-store')
   })
 
-  it('comes before its deadline, or 504 does', async () => {
+  it('arrives before its deadline, otherwise a 504 does', async () => {
     const headers = { 'content-type': 'application/json', 'x-request-timeout-ms': '1' }
     const rows = Array.from({ length: 1500 }, (_, i) => [Math.sin(i), Math.cos(i)])
     const response = await server.post(
@@ -234,7 +227,7 @@ describe('an answer', () => {
 })
 
 describe('metrics', () => {
-  it('count requests, batches, shedding and what is not finite', async () => {
+  it('count requests, batches, shed requests and non-finite results', async () => {
     await server.post('mse', { predictions: ['NaN'], targets: [2] })
     await server.post('mse', { predictions: [1] })
     const text = await (await fetch(`${server.url}/metrics`)).text()
@@ -257,7 +250,7 @@ describe('metrics', () => {
 })
 
 describe('the event loop', () => {
-  it('turns on while the engine computes', async () => {
+  it('is not blocked while the engine computes', async () => {
     const rows = Array.from({ length: 1500 }, (_, i) => [Math.sin(i), Math.cos(i)])
     const slow = server.post('nt_xent', { embeddings: rows, labels: rows.map((_, i) => i % 3) })
     let done = false

@@ -1,12 +1,10 @@
-/** What trips a new user: names of other frameworks, names in the wrong place, numbers of another kind; each is told what to do. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { f32, safetensors, startServer, type TestServer } from '../support/server.ts'
+/**
+ * Common mistakes of new users: names of other frameworks, misplaced names, wrong kinds of numbers; each gets a hint.
+ */
+import { describe, expect, it } from 'vitest'
+import { f32, safetensors, sharedServer } from '../support/server.ts'
 
-let server: TestServer
-beforeAll(async () => {
-  server = await startServer()
-})
-afterAll(() => server.close())
+const server = sharedServer()
 
 interface Told {
   readonly type: string
@@ -15,11 +13,7 @@ interface Told {
 }
 
 const told = async (path: string, body: object, status = 422): Promise<Told> => {
-  const response = await fetch(`${server.url}/v1/${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
+  const response = await server.ask(path, body)
   const problem = (await response.json()) as Told
   expect(response.status, JSON.stringify(problem)).toBe(status)
   return problem
@@ -28,7 +22,7 @@ const places = ({ errors }: Told) => errors.map(({ pointer }) => pointer)
 
 const [x, y] = [{ predictions: [1] }, { targets: [1] }]
 
-describe('an input by the name that others have for it', () => {
+describe("an input under another framework's name", () => {
   it.each<[sent: string, loss: string, rest: object, meant: string]>([
     ...[
       'logits',
@@ -73,25 +67,25 @@ describe('an input by the name that others have for it', () => {
     expect(problem.errors[0]!.detail).toContain(`Did you mean "${meant}"?`)
   })
 
-  it('is not proposed where that input is there already', async () => {
+  it('is not suggested if the request has that input already', async () => {
     const { errors } = await told('losses/mse', { ...x, ...y, logits: [1] })
     expect(errors[0]!.detail).not.toContain('Did you mean')
   })
 
-  it('is not guessed at where nothing comes near', async () => {
+  it('is not guessed if nothing is close', async () => {
     const { errors } = await told('losses/mse', { ...x, ...y, zebra: [1] })
     expect(errors[0]!.detail).not.toContain('Did you mean')
   })
 })
 
-it('a wrong name is told the inputs first, and the options apart', async () => {
+it('the error for an unknown name lists the inputs first, and the options separately', async () => {
   const { errors } = await told('losses/cross_entropy', { foo: [1] })
   expect(errors[0]!.detail).toMatch(
     /^is not an input or an option. cross_entropy has the inputs predictions, targets, class_weights and, like every loss, sample_weight, grad_output; options are preset, /,
   )
 })
 
-it('all wrong names are told at once', async () => {
+it('all unknown names are reported at once', async () => {
   const body = { logits: [1], y_true: [1], foo: 1, params: { dleta: 1, bar: 2 }, reducton: 'sum' }
   const problem = await told('losses/huber', body)
   expect(places(problem)).toEqual(['/logits', '/y_true', '/foo', '/reducton', '/params/dleta', '/params/bar'])
@@ -100,7 +94,7 @@ it('all wrong names are told at once', async () => {
   )
 })
 
-it('and in a safetensors body', async () => {
+it('in a safetensors body, too', async () => {
   const tensor = { dtype: 'F32', shape: [1], bytes: f32(1) }
   const file = safetensors({ logits: tensor, labels: tensor }, { delta: 2 })
   const headers = { 'content-type': 'application/x-safetensors' }
@@ -108,7 +102,7 @@ it('and in a safetensors body', async () => {
   expect(places((await response.json()) as Told).sort()).toEqual(['/delta', '/labels', '/logits'])
 })
 
-describe('what stands in the wrong place is told where it belongs', () => {
+describe('the error for a misplaced name says where it belongs', () => {
   const soft = { predictions: [[1, 2]], targets: [0] }
   it.each<[what: string, path: string, body: object, pointer: string, detail: string]>([
     [
@@ -260,7 +254,7 @@ describe('what stands in the wrong place is told where it belongs', () => {
   })
 })
 
-describe('in English', () => {
+describe('grammar of the messages', () => {
   it.each<[what: string, path: string, body: object, pointer: string, detail: string]>([
     [
       'no terms',
@@ -434,7 +428,7 @@ describe('true and false', () => {
     ['dice', { predictions: [[[0.5, 1]]], targets: [[[true, false]]] }],
     ['lovasz', { predictions: [[[0.5, 1]]], targets: [[[true, false]]] }],
     ['softmax_ranking', { predictions: [[1, 2]], targets: [[1, 0]], mask: [[true, false]] }],
-  ])('are 1 and 0 where those are meant: %s %j', async (loss, body) => {
+  ])('are 1 and 0 where those are expected: %s %j', async (loss, body) => {
     const numbers = JSON.parse(JSON.stringify(body).replaceAll('true', '1').replaceAll('false', '0'))
     const [got, want] = [await server.post(loss, body), await server.post(loss, numbers)]
     const [answer, same] = [
@@ -500,7 +494,7 @@ describe('true and false', () => {
       '/targets/data/0',
       'must be a number (float32), got a boolean',
     ],
-  ])('are refused elsewhere: %s %j', async (loss, body, pointer, detail) => {
+  ])('are rejected elsewhere: %s %j', async (loss, body, pointer, detail) => {
     const { errors } = await told(`losses/${loss}`, body)
     expect(errors).toMatchObject([{ pointer }])
     expect(errors[0]!.detail).toContain(detail)
@@ -525,13 +519,13 @@ describe('GET', () => {
     expect(detail).not.toContain('Did you mean')
   })
 
-  it('/v1/losses/ guesses nothing', async () => {
+  it('/v1/losses/ suggests nothing', async () => {
     const response = await fetch(`${server.url}/v1/losses/`)
     expect(await response.text()).not.toContain('Did you mean')
   })
 })
 
-describe('a word by another one', () => {
+describe('a word of another framework', () => {
   it.each<[member: string, value: unknown, hint: string]>([
     ['reduction', 'average', 'mean'],
     ['reduction', 'Sum', 'sum'],
@@ -547,7 +541,7 @@ describe('a word by another one', () => {
     expect(errors[0]!.detail).toContain(`Did you mean "${hint}"?`)
   })
 
-  it('gradients of inputs by the names that others have for them, all at once', async () => {
+  it("gradients of inputs under other frameworks' names, all at once", async () => {
     const problem = await told('losses/mse', { ...x, ...y, gradients: ['y_pred', 'target', 'foo'] })
     expect(places(problem)).toEqual(['/gradients/0', '/gradients/1', '/gradients/2'])
     expect(problem.errors.map(({ detail }) => /mean (".*")/.exec(detail)?.[1])).toEqual([
@@ -558,7 +552,7 @@ describe('a word by another one', () => {
   })
 })
 
-it('a body full of wrong names is told some of them', async () => {
+it('a body full of unknown names gets some of them reported', async () => {
   const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`name${i}`, i]))
   const names = Object.keys(many)
   for (const [path, body] of [

@@ -1,4 +1,4 @@
-/** Numbers are held to what their kind says, the first that does not fit is named, and NaN is another policy's affair. */
+/** Numbers are validated by kind, and the first invalid one is reported. NaN is left to the `nonfinite` policy. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
@@ -7,7 +7,7 @@ import { realNumbers } from '../../src/schemas/input-kinds.ts'
 
 type Numbers = Float32Array | Float64Array | Int32Array
 
-/** The place of the element that is refused; -1 where none is. */
+/** The index of the rejected element; -1 if there is none. */
 function refused(kind: Kind, data: Numbers): number {
   const tensor = { dtype: 'float32', shape: [data.length], data, encoding: 'nested', typed: false } as const
   try {
@@ -37,7 +37,7 @@ const number = fc.oneof(
 )
 
 it.each(Object.entries(WELCOME) as [Kind, (x: number) => boolean][])(
-  '%s: the first element that does not fit, in every type of array',
+  '%s: the first invalid element, in every type of array',
   (kind, isWelcome) => {
     fc.assert(
       fc.property(fc.array(number, { maxLength: 30 }), (given) => {

@@ -1,4 +1,4 @@
-/** The setup of TensorFlow before it touches anything: what it would fetch, and one line for each thing that can be wrong. */
+/** The setup of TensorFlow: the download plan, and one line for each thing that can be missing. */
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { describe, expect, it, vi } from 'vitest'
@@ -19,7 +19,7 @@ describe('the plan', () => {
     expect([plan.wheels[0]!.name, plan.package]).toEqual([wheel, name])
   })
 
-  it('names every wheel with a version and a SHA-256 of its own', () => {
+  it('has a version and a SHA-256 for every wheel', () => {
     const wheels = [...planOf('x64', false).wheels, ...planOf('x64', true).wheels]
     for (const { sha256, version } of wheels) {
       expect(sha256).toMatch(/^[0-9a-f]{64}$/)
@@ -28,7 +28,7 @@ describe('the plan', () => {
     expect(new Set(wheels.map(({ sha256 }) => sha256)).size).toBe(wheels.length)
   })
 
-  it('has all that tensorflow[and-cuda] names', () => {
+  it('contains everything that tensorflow[and-cuda] requires', () => {
     const parts = planOf('x64', true).wheels.map(({ name }) => name.replace(/^nvidia-|-cu12$/g, ''))
     const named =
       'cublas cuda-cupti cuda-nvcc cuda-nvrtc cuda-runtime cudnn cufft curand cusolver cusparse nccl nvjitlink'
@@ -36,9 +36,9 @@ describe('the plan', () => {
   })
 
   it.each([
-    ['darwin', 'arm64', false, /no setup for darwin/],
+    ['darwin', 'arm64', false, /darwin is not supported/],
     ['linux', 'riscv64', false, /no wheel for riscv64/],
-    ['linux', 'arm64', true, /holds no CUDA/],
+    ['linux', 'arm64', true, /does not contain CUDA/],
   ] as const)('is one line for %s %s, gpu %s', (platform, arch, isForGpu, line) => {
     expect(planFor({ platform, arch }, isForGpu)).toMatch(line)
   })
@@ -52,7 +52,7 @@ describe('the plan', () => {
   })
 })
 
-describe('what is missing is one line that says what to do', () => {
+describe('a missing requirement is one line that says what to do', () => {
   it.each([
     [() => checkPip('python3', ''), /python3 has no pip: .*ensurepip/],
     [() => checkPip('python3', 'pip 18.1 from /usr/lib (python 3.6)'), /pip is 18.1, and 20.3 .*upgrade pip/],
@@ -64,12 +64,12 @@ describe('what is missing is one line that says what to do', () => {
     expect(check).toThrow(line)
   })
 
-  it('no room', async () => {
-    await expect(checkSpace(tmpdir(), 1e18)).rejects.toThrow(/GB are free.*make room/)
+  it('not enough disk space', async () => {
+    await expect(checkSpace(tmpdir(), 1e18)).rejects.toThrow(/GB are free.*free some disk space/)
     await expect(checkSpace(tmpdir(), 1)).resolves.toBeUndefined()
   })
 
-  it('and what is there is accepted', () => {
+  it('what is there is accepted', () => {
     const log = vi.spyOn(console, 'log').mockImplementation(() => {})
     checkPip('python3', 'pip 23.2.1 from /usr/lib (python 3.11)')
     checkLibrary('2.36')
@@ -80,13 +80,13 @@ describe('what is missing is one line that says what to do', () => {
     log.mockRestore()
   })
 
-  it('pip says that the hash differs, that it reached nobody, that the disk is full', () => {
+  it("pip's errors: a wrong hash, no network, a full disk", () => {
     const wheel = { name: 'tensorflow-cpu', version: '2.21.0' }
     expect(explained(wheel, 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM ...')).toMatch(
-      /not the one known/,
+      /does not match the known SHA-256/,
     )
     expect(explained(wheel, 'ERROR: No matching distribution found for x')).toMatch(
-      /out of reach .*No matching/,
+      /unreachable .*No matching/,
     )
     expect(explained(wheel, 'OSError: [Errno 28] No space left on device')).toMatch(/disk is full/)
   })
@@ -100,10 +100,10 @@ describe('small parts', () => {
     expect(isOlder('20', '20.3')).toBe(true)
   })
 
-  it('of much output the line with the last error is told', () => {
+  it('the last error line of a long output is reported', () => {
     expect(lineOf('one\nerror: two\nthree\n')).toBe('error: two')
     expect(lineOf('npm error two\nnpm error A complete log of this run is in x')).toBe('npm error two')
     expect(lineOf('one\ntwo\n')).toBe('two')
-    expect(lineOf('')).toBe('it said nothing')
+    expect(lineOf('')).toBe('no output')
   })
 })

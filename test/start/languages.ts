@@ -1,4 +1,4 @@
-/** What runs the programs of a page: Python with packages of its own, Go, and a browser. */
+/** Runs the programs of a docs page: Python with its packages, Go, and a browser. */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { homedir } from 'node:os'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
-import { launchChromium } from '../support/chromium.ts'
+import { sharedChromium } from '../support/chromium.ts'
 
 /** Runs a file of a folder against a service, and returns what it prints. */
 export interface Run {
@@ -15,15 +15,15 @@ export interface Run {
   close?(): Promise<void>
 }
 
-/** This machine lacks something, and it is said what. */
+/** Something is missing on this machine; the message says what. */
 export class NotHere extends Error {}
 
-/** Longest installation, longest program and longest page, in ms. */
+/** Timeouts of an installation, a program and a page, in ms. */
 const [INSTALLATION, PROGRAM, PAGE] = [20 * 60_000, 5 * 60_000, 60_000]
 
 const execute = promisify(execFile)
 
-/** For all clones, because PyTorch is gigabytes. */
+/** Shared by all clones, because PyTorch takes gigabytes. */
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lossd-start')
 
 /**
@@ -78,9 +78,9 @@ export async function go(): Promise<Run> {
   }
 }
 
-/** The page comes from an origin of its own, and is busy until it has printed all. */
+/** The page has its own origin, and is busy until it has printed everything. */
 export async function browser(): Promise<Run> {
-  const chromium = await launchChromium()
+  const chromium = await sharedChromium()
   if (chromium === undefined) throw new NotHere('there is no Chromium')
   const run: Run = async (folder, file, url) => {
     const pages = createServer((request, response) => serve(folder, request.url!, response))
@@ -110,7 +110,7 @@ function serve(folder: string, path: string, response: ServerResponse) {
   return response.writeHead(200, { 'Content-Type': type }).end(readFileSync(file))
 }
 
-/** @throws Error with what it said */
+/** @throws Error with its output */
 async function printed(program: string, args: readonly string[], cwd: string, url: string): Promise<string> {
   const env = { ...process.env, LOSSD_URL: url }
   return (await execute(program, args, { cwd, env, timeout: PROGRAM })).stdout

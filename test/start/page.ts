@@ -1,4 +1,4 @@
-/** Reads a page of docs/start: its files, and what its programs print. */
+/** Parses a page of docs/start: its files, and what its programs print. */
 import { readFileSync } from 'node:fs'
 
 export interface StartPage {
@@ -13,7 +13,7 @@ export interface Program {
   readonly prints: string
 }
 
-/** @throws Error for code that has no file's name, and so would never run */
+/** @throws Error for code without a file name, which would never run */
 export function readPage(path: URL): StartPage {
   const text = readFileSync(path, 'utf8')
   const blocks = [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language, body]) => {
@@ -29,7 +29,7 @@ export function readPage(path: URL): StartPage {
   return { files, programs }
 }
 
-/** Languages that are not run: commands for people, and what is printed. */
+/** Languages that are not run: commands for people, and output. */
 const SPOKEN: ReadonlySet<string> = new Set(['sh', 'text', 'json'])
 
 /** `# first.py`, `// main.go`, `<!-- index.html -->`. */

@@ -1,6 +1,6 @@
 /**
- * A proxy before a service that does to clients what full queues and networks do, and watches how they take it: the first request
- * is refused for now, and the connection of a later one is cut.
+ * A fault-injecting proxy: it does to clients what full queues and networks do. The first request is rejected for now,
+ * and the connection of a later one is cut.
  */
 import { createServer, type IncomingMessage, request as open, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,12 +8,12 @@ import { buffer } from 'node:stream/consumers'
 
 export interface RoughProxy {
   readonly url: string
-  /** What clients did wrong so far. */
+  /** The mistakes of the clients so far. */
   faults(): readonly string[]
   stop(): void
 }
 
-/** The requests, counted from 1, that are not let through. */
+/** The requests that are not let through, counted from 1. */
 const [REFUSED, CUT] = [1, 4]
 const RETRY_AFTER = 1
 const REFUSAL = {
@@ -25,7 +25,7 @@ const REFUSAL = {
   requestId: 'rough',
   retryable: true,
 }
-/** Requests that a connection carries at least, over all programs of a page. */
+/** Minimum number of requests per connection, over all programs of a page. */
 const KEPT = 5
 
 export async function roughly(service: string): Promise<RoughProxy> {
@@ -68,16 +68,16 @@ function refuse(response: ServerResponse) {
   response.writeHead(REFUSAL.status, headers).end(JSON.stringify(REFUSAL))
 }
 
-/** What a client has sent, and what it was told. */
+/** What a client has sent, and the responses. */
 class Watch {
   connections = 0
   readonly #faults: string[] = []
   #posts = 0
   #last: { readonly body: Buffer; readonly at: number } | undefined
-  /** The status of the last answer; 0 where the connection was cut. */
+  /** The status of the last response; 0 if the connection was cut. */
   #status = 200
 
-  /** @returns which request it is */
+  /** @returns the number of the request */
   posted(body: Buffer): number {
     this.#check(body)
     this.#last = { body, at: performance.now() }

@@ -1,6 +1,7 @@
 /**
- * `npm run test:start [-- page ...]`: runs the programs of docs/start as they stand there, each page against a service of its
- * own that is now and then out of reach, and holds what they print to what the page shows. Where a machine lacks a language or its packages, one line says so.
+ * `npm run test:start [-- page ...]`: runs the programs of docs/start unchanged, each page against its own service
+ * behind a fault-injecting proxy, and compares their output with the page. If a language or its packages are missing,
+ * one line says so.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +13,7 @@ import { roughly } from './rough.ts'
 
 const GB = 1e9
 
-/** Page -> what runs its programs. The PyTorch of PyPI for Linux brings CUDA along, also where there is no GPU. */
+/** Page -> what runs its programs. PyPI's PyTorch for Linux includes CUDA, even if there is no GPU. */
 const PAGES: Readonly<Record<string, () => Promise<Run>>> = {
   numpy: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0'),
   xgboost: () => python(GB, 'numpy==2.4.6', 'safetensors==0.8.0', 'xgboost-cpu==3.2.0'),
@@ -38,7 +39,7 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Files that several pages have are the same in all of them. */
+/** Checks that files which occur on several pages are identical. */
 function checkAlike() {
   const known = new Map<string, string>()
   for (const [name, { files }] of pages) {

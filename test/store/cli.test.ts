@@ -1,4 +1,4 @@
-/** The command that moves a store's content, as a process. */
+/** The command `store export` and `store import`, run as a process. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -50,8 +50,8 @@ async function fill(name: string, losses = 3) {
   await store.close()
 }
 
-describe('the command of the store', () => {
-  it('exports everything, and imports it elsewhere', async () => {
+describe('the store command', () => {
+  it('exports everything and imports it into another store', async () => {
     await fill('here')
     const { code, out, errors } = await run('export', urlOf('here'))
     expect({ code, errors }).toEqual({ code: 0, errors: '' })
@@ -61,35 +61,39 @@ describe('the command of the store', () => {
     expect(await contentOf('there')).toEqual(await contentOf('here'))
   })
 
-  it('says in which line an import is wrong, and imports nothing then', async () => {
+  it('reports the invalid line of an import, and imports nothing then', async () => {
     await fill('here')
     const { out } = await run('export', urlOf('here'))
     const answer = await run('import', urlOf('there'), { input: out.slice(0, -3) })
-    expect(answer).toEqual({ code: 1, out: '', errors: 'lossd: line 7: it is not valid JSON\n' })
+    expect(answer).toEqual({ code: 1, out: '', errors: 'lossd: line 7: not valid JSON\n' })
     expect(await contentOf('there')).toEqual([])
   })
 
-  it('exports nothing of a store that is not there, and does not make it', async () => {
+  it('exports nothing from a store that does not exist, and does not create it', async () => {
     expect(await run('export', urlOf('none'))).toEqual({ code: 0, out: '', errors: '' })
     expect(await contentOf('none')).toEqual([])
   })
 
-  it('says what is wrong with its words and its setting', async () => {
+  it('reports what is wrong with its arguments and its setting', async () => {
     expect(await run('', urlOf('here'))).toEqual({
       code: 1,
       out: '',
-      errors: 'lossd: say export or import\n',
+      errors: 'lossd: expected the argument export or import\n',
     })
-    expect((await run('toString', urlOf('here'))).errors).toBe('lossd: say export or import\n')
+    expect((await run('toString', urlOf('here'))).errors).toBe(
+      'lossd: expected the argument export or import\n',
+    )
     expect((await run('export', 'none')).errors).toBe('lossd: LOSSD_STORE is none\n')
     const wrong = await run('export', 'mysql://u:secret@h/d')
     expect(wrong.errors).toBe('lossd: LOSSD_STORE must be file:path, postgres://user@host/database or none\n')
     const down = await run('export', 'postgres://u:secret@127.0.0.1:1/db')
-    expect(down.errors).toBe('lossd: the store db at 127.0.0.1:1 cannot be used: nothing listens there\n')
+    expect(down.errors).toBe(
+      'lossd: the store db at 127.0.0.1:1 cannot be used: no server is listening there\n',
+    )
     expect(down.code).toBe(1)
   })
 
-  it('ends quietly when its reader has read enough', async () => {
+  it('exits quietly when the reader closes the pipe', async () => {
     await fill('here', 40)
     const { errors } = await run('export', urlOf('here'), { readOnly: 1 })
     expect(errors).toBe('')

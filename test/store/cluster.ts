@@ -1,4 +1,4 @@
-/** A PostgreSQL server of the machine's own package, in a folder that is thrown away, on a socket that nobody else sees. */
+/** A temporary PostgreSQL server from the machine's own package, on a private Unix socket. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** Where Debian's packages lie. */
+/** Where Debian installs PostgreSQL. */
 const PACKAGES = '/usr/lib/postgresql'
-/** The socket's name ends with it; no port is opened. */
+/** The suffix of the socket's name. No port is opened. */
 const PORT = 5432
 
-/** @returns undefined where the machine has no PostgreSQL */
+/** @returns undefined if PostgreSQL is not installed */
 export function findPostgres(): string | undefined {
   if (!existsSync(PACKAGES)) return undefined
   const versions = readdirSync(PACKAGES).sort((a, b) => Number(b) - Number(a))
@@ -45,7 +45,7 @@ export class Cluster {
     return join(this.#folder, 'data')
   }
 
-  /** @param settings of the server, as `name=value` */
+  /** @param settings of the server, each `name=value` */
   async start(settings: readonly string[] = []): Promise<void> {
     const all = ['listen_addresses=', `unix_socket_directories=${this.#folder}`, ...settings]
     const args = ['-D', this.#data, '-F', '-p', `${PORT}`, ...all.flatMap((setting) => ['-c', setting])]
@@ -76,7 +76,7 @@ export class Cluster {
     await ended
   }
 
-  /** Makes a database. @returns its address */
+  /** Creates a database. @returns its address */
   createDatabase(options = ''): string {
     const name = `t${this.#databases++}`
     this.query('postgres', `create database ${name} ${options}`)
@@ -87,7 +87,7 @@ export class Cluster {
     return `postgres://${user}@/${database}?host=${encodeURIComponent(this.#folder)}&port=${PORT}`
   }
 
-  /** @returns what psql prints of it, without headings */
+  /** @returns what psql prints, without headings */
   query(database: string, sql: string): string {
     const args = ['-h', this.#folder, '-p', `${PORT}`, '-U', 'lossd', '-d', database]
     return this.#run('psql', [...args, '-v', 'ON_ERROR_STOP=1', '-XAtqc', sql])
@@ -99,7 +99,7 @@ export class Cluster {
     return spawn(join(this.#bin, 'psql'), args, { ...this.#user, cwd: this.#folder, stdio: 'ignore' })
   }
 
-  /** To the server and all its processes. */
+  /** Sends a signal to the server and all its processes. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     const server = this.#server!.pid!
     const children = readFileSync(`/proc/${server}/task/${server}/children`, 'utf8').trim().split(' ')

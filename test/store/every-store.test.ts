@@ -1,5 +1,5 @@
-/** What every store of own losses promises. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+/** The conformance suite of the stores: every kind of store keeps these promises. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
   type Change,
   ImportRefused,
@@ -10,7 +10,7 @@ import {
 import { allOf, draftOf, sha256 } from './drafts.ts'
 import { type Place, storeKinds } from './stores.ts'
 
-/** Notices and back-off take a moment, on a busy machine a long one. */
+/** Notifications and backoff take a moment, and on a busy machine longer. */
 const WAIT = { timeout: 20_000, interval: 20 }
 
 describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
@@ -22,6 +22,13 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
   })
   afterEach(() => place.remove())
 
+  /** A second place for one test. */
+  async function elsewhere(): Promise<Place> {
+    const other = await make()
+    onTestFinished(() => other.remove())
+    return other
+  }
+
   it('is empty at first', async () => {
     const store = place.open()
     expect(await store.find('acme', 'none')).toBeUndefined()
@@ -30,7 +37,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await store.health()
   })
 
-  it('gives back what was registered, sign for sign', async () => {
+  it('returns what was registered, character for character', async () => {
     const store = place.open()
     const document = '{ "about": "\\u0000 \\"Δ\\" 𝄞",\n\t"formula": "predictions - targets" }'
     const draft = draftOf('acme/robust_log', document, { createdBy: 'Zoë <z@example.org>' })
@@ -47,7 +54,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect(await place.open().find('acme', 'robust_log', 1)).toEqual({ stored, loss })
   })
 
-  it('holds the largest document that there may be', async () => {
+  it('stores a document of the maximum size', async () => {
     const store = place.open()
     const document = JSON.stringify('é'.repeat(32 * 1024 - 1))
     expect(Buffer.byteLength(document)).toBe(64 * 1024)
@@ -55,7 +62,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect((await store.find('acme', 'long'))!.stored.document).toBe(document)
   })
 
-  it('takes the same document once, and another for the next version', async () => {
+  it('registers an equal document once, and a different one as the next version', async () => {
     const store = place.open()
     const first = await store.register(draftOf('acme/a', '1'))
     expect(await store.register(draftOf('acme/a', '1', { createdBy: 'another' }))).toEqual({
@@ -63,7 +70,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
       isNew: false,
     })
     expect((await store.register(draftOf('acme/a', '2'))).stored.version).toBe(2)
-    // Back to the first one: it is not the latest any more.
+    // The first document again: it is no longer the latest, so this is a new version.
     expect((await store.register(draftOf('acme/a', '1'))).stored.version).toBe(3)
     expect((await store.find('acme', 'a', 1))!.stored).toEqual(first.stored)
     expect((await store.find('acme', 'a'))!.stored.version).toBe(3)
@@ -104,21 +111,21 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect(others).toEqual([])
   })
 
-  it('creates only, where that is the condition', async () => {
+  it('with the condition onlyCreate, registers only new names', async () => {
     const store = place.open()
     await store.register(draftOf('acme/a', '1'), { onlyCreate: true })
     const again = store.register(draftOf('acme/a', '1'), { onlyCreate: true })
     await expect(again).rejects.toThrow(PreconditionFailed)
-    await expect(again).rejects.toMatchObject({ latest: 1, message: 'acme/a is there already: @1' })
+    await expect(again).rejects.toMatchObject({ latest: 1, message: 'acme/a already exists: @1' })
     await store.retire('acme', 'a')
     expect((await store.register(draftOf('acme/a', '1'), { onlyCreate: true })).stored.version).toBe(2)
   })
 
-  it('follows only the version that the condition names', async () => {
+  it('with the condition follows, registers only after that version', async () => {
     const store = place.open()
     await expect(store.register(draftOf('acme/a', '1'), { follows: 1 })).rejects.toMatchObject({
       latest: undefined,
-      message: 'the latest version of acme/a must be @1, and there is none',
+      message: 'the latest version of acme/a must be @1, but there is none',
     })
     await store.register(draftOf('acme/a', '1'))
     expect((await store.register(draftOf('acme/a', '2'), { follows: 1 })).stored.version).toBe(2)
@@ -131,7 +138,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect(await store.find('acme', 'a', 3)).toBeUndefined()
   })
 
-  it('retires a name, whose versions are still found, and brings it back with the next one', async () => {
+  it('still finds the versions of a retired name, and brings it back with the next version', async () => {
     const store = place.open()
     await store.register(draftOf('acme/a', '1'))
     expect(await store.retire('acme', 'a')).toBe(true)
@@ -149,7 +156,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect((await store.find('acme', 'a', 1))!.loss).toMatchObject({ latest: 2, retired: null })
   })
 
-  it('purges a name, and never gives its numbers again', async () => {
+  it('purges a name, and never uses its version numbers again', async () => {
     const store = place.open()
     for (const document of ['1', '2']) await store.register(draftOf('acme/a', document))
     expect(await store.purge('acme', 'a')).toBe(true)
@@ -173,13 +180,13 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect((await store.register(draftOf('acme/a', '1'))).stored.version).toBe(2)
   })
 
-  it('has so many names in a namespace and no more', async () => {
+  it('limits the number of names in a namespace', async () => {
     const store = place.open({ maxLosses: 2 })
     for (const name of ['acme/a', 'acme/b', 'other/a']) await store.register(draftOf(name))
     const full = store.register(draftOf('acme/c'))
     await expect(full).rejects.toThrow(NamespaceFull)
     await expect(full).rejects.toMatchObject({ limit: 2 })
-    // Names that are there go on.
+    // Existing names still accept new versions.
     expect((await store.register(draftOf('acme/a', '2'))).stored.version).toBe(2)
     await store.retire('acme', 'a')
     await expect(store.register(draftOf('acme/c'))).rejects.toThrow(NamespaceFull)
@@ -189,7 +196,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await expect(store.register(draftOf('acme/a', '4'))).rejects.toThrow(NamespaceFull)
   })
 
-  it('gives each of many registrations at once a version of its own', async () => {
+  it('gives each of many concurrent registrations its own version', async () => {
     const stores = [place.open(), place.open(), place.open()]
     const drafts = Array.from({ length: 60 }, (_, i) => draftOf('acme/a', `${i}`))
     const registered = await Promise.all(drafts.map((draft, i) => stores[i % 3]!.register(draft)))
@@ -202,7 +209,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     }
   })
 
-  it('lets one of many creations at once win, and one of many successors', async () => {
+  it('lets one of many concurrent creations win, and one of many concurrent successors', async () => {
     const stores = [place.open(), place.open()]
     const attempt = (condition: Parameters<(typeof stores)[0]['register']>[1]) =>
       Promise.allSettled(
@@ -220,7 +227,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect((await stores[0]!.find('acme', 'a'))!.loss.latest).toBe(2)
   })
 
-  it('fills a namespace to its limit, whoever registers at once', async () => {
+  it('fills a namespace exactly to its limit under concurrent registrations', async () => {
     const stores = [place.open({ maxLosses: 5 }), place.open({ maxLosses: 5 })]
     const outcomes = await Promise.allSettled(
       Array.from({ length: 20 }, (_, i) => stores[i % 2]!.register(draftOf(`acme/a${i}`))),
@@ -229,14 +236,14 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect(await stores[0]!.list('acme', { limit: 100 })).toHaveLength(5)
   })
 
-  it('makes its tables once, however many begin at once, and again never', async () => {
+  it('creates its tables once, however many processes start at the same time', async () => {
     const stores = Array.from({ length: 6 }, () => place.open())
     await Promise.all(stores.map((store, i) => store.register(draftOf(`acme/a${i}`))))
     await Promise.all(stores.map((store) => store.close()))
     expect(await place.open().list('acme', { limit: 10 })).toHaveLength(6)
   })
 
-  it('lets nobody change a version', async () => {
+  it('rejects updates of a version', async () => {
     const store = place.open()
     const { stored } = await store.register(draftOf('acme/a', '1'))
     await expect(place.query("update lossd_versions set document = '2'")).rejects.toThrow(
@@ -247,11 +254,12 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect((await store.find('acme', 'a', 1))!.stored).toEqual(stored)
   })
 
-  it('leaves tables alone that a newer lossd has made', async () => {
+  it('does not touch the tables of a newer lossd', async () => {
     await place.open().register(draftOf('acme/a'))
     await place.query('update lossd_schema set version = version + 41')
     const store = place.open()
-    const message = /the store has schema 42, and this lossd knows up to 1: a newer lossd has used it/
+    const message =
+      /the store has schema version 42, but this lossd supports only up to 1: a newer lossd has used it/
     for (const call of [store.find('acme', 'a'), store.register(draftOf('acme/b')), store.health()]) {
       await expect(call).rejects.toThrow(StoreDown)
       await expect(call).rejects.toThrow(message)
@@ -260,7 +268,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await vi.waitFor(async () => expect(await store.find('acme', 'a')).toBeDefined(), WAIT)
   })
 
-  it('tells of its own changes before they are answered, and of nothing else', async () => {
+  it('reports its own changes before the calls resolve, and nothing else', async () => {
     const store = place.open()
     const changes: Change[] = []
     await store.register(draftOf('acme/a', '0'))
@@ -284,7 +292,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect(await heard(store.register(draftOf('acme/a', '3')))).toEqual([])
   })
 
-  it('tells of changes that another has made, which finds them at once', async () => {
+  it('reports the changes of another store, which finds them at once', async () => {
     const [here, there] = [place.open(), place.open()]
     await here.register(draftOf('acme/a', '1'))
     await there.health()
@@ -308,7 +316,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect(await there.find('acme', 'b')).toEqual(await here.find('acme', 'b'))
   })
 
-  it('finishes what is under way when it is closed', async () => {
+  it('finishes pending calls when it is closed', async () => {
     const store = place.open()
     const calls = Array.from({ length: 10 }, (_, i) => store.register(draftOf('acme/a', `${i}`)))
     await store.close()
@@ -317,7 +325,7 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect((await place.open().find('acme', 'a'))!.loss.latest).toBe(10)
   })
 
-  it('moves all of it elsewhere, numbers, purged and retired names included', async () => {
+  it('exports and imports everything, including version numbers, purged and retired names', async () => {
     const store = place.open()
     for (let i = 0; i < 250; i++) await store.register(draftOf(`acme/a${i % 120}`, `"Δ ${i}\\n"`))
     await store.retire('acme', 'a1')
@@ -325,66 +333,54 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await store.purge('acme', 'a3')
     await store.register(draftOf('acme/a3', 'again', { createdBy: 'Zoë' }))
     const exported = await allOf(store.export())
-    const other = await make()
-    try {
-      const copy = other.open({ maxLosses: 1 })
-      expect(await copy.import(exported)).toBe(245)
-      expect(await allOf(copy.export())).toEqual(exported)
-      expect(await copy.import(exported)).toBe(0)
-      expect(await allOf(copy.export())).toEqual(exported)
-      expect(await copy.find('acme', 'a1')).toEqual(await store.find('acme', 'a1'))
-      expect(await copy.find('acme', 'a2')).toBeUndefined()
-      await copy.purge('acme', 'a0')
-      expect((await copy.register(draftOf('acme/a1', 'next'))).stored.version).toBe(4)
-      await copy.purge('acme', 'a1')
-    } finally {
-      await other.remove()
-    }
+    const other = await elsewhere()
+    const copy = other.open({ maxLosses: 1 })
+    expect(await copy.import(exported)).toBe(245)
+    expect(await allOf(copy.export())).toEqual(exported)
+    expect(await copy.import(exported)).toBe(0)
+    expect(await allOf(copy.export())).toEqual(exported)
+    expect(await copy.find('acme', 'a1')).toEqual(await store.find('acme', 'a1'))
+    expect(await copy.find('acme', 'a2')).toBeUndefined()
+    await copy.purge('acme', 'a0')
+    expect((await copy.register(draftOf('acme/a1', 'next'))).stored.version).toBe(4)
+    await copy.purge('acme', 'a1')
   })
 
-  it('imports all or nothing, and no other document for a version that is there', async () => {
-    const [store, other] = [place.open(), await make()]
-    try {
-      await store.register(draftOf('acme/b', '1'))
-      const copy = other.open()
-      await copy.register(draftOf('acme/a', '1'))
-      await copy.register(draftOf('acme/b', '2'))
-      const records = await allOf(copy.export())
-      const refused = store.import(records)
-      await expect(refused).rejects.toThrow(ImportRefused)
-      await expect(refused).rejects.toMatchObject({
-        index: 3,
-        message: 'acme/b@1 is stored already, with another document',
-      })
-      expect(await store.find('acme', 'a')).toBeUndefined()
-      await expect(store.import(records.slice(1))).rejects.toMatchObject({
-        index: 0,
-        message: 'acme/a@1 comes before its name',
-      })
-      expect(await store.import(records.slice(0, 2))).toBe(1)
-      expect((await store.find('acme', 'a'))!.stored).toEqual((await copy.find('acme', 'a'))!.stored)
-    } finally {
-      await other.remove()
-    }
+  it('imports all or nothing, and refuses a different document for an existing version', async () => {
+    const [store, other] = [place.open(), await elsewhere()]
+    await store.register(draftOf('acme/b', '1'))
+    const copy = other.open()
+    await copy.register(draftOf('acme/a', '1'))
+    await copy.register(draftOf('acme/b', '2'))
+    const records = await allOf(copy.export())
+    const refused = store.import(records)
+    await expect(refused).rejects.toThrow(ImportRefused)
+    await expect(refused).rejects.toMatchObject({
+      index: 3,
+      message: 'acme/b@1 is already stored with a different document',
+    })
+    expect(await store.find('acme', 'a')).toBeUndefined()
+    await expect(store.import(records.slice(1))).rejects.toMatchObject({
+      index: 0,
+      message: 'acme/a@1 comes before the record of its name',
+    })
+    expect(await store.import(records.slice(0, 2))).toBe(1)
+    expect((await store.find('acme', 'a'))!.stored).toEqual((await copy.find('acme', 'a'))!.stored)
   })
 
-  it('merges an import into what is there: the higher number is the latest', async () => {
-    const [store, other] = [place.open(), await make()]
-    try {
-      const older = await store.register(draftOf('acme/a', '1'))
-      const copy = other.open()
-      await copy.import(await allOf(store.export()))
-      for (const document of ['2', '3']) await store.register(draftOf('acme/a', document))
-      await copy.retire('acme', 'a')
-      // What is older there changes nothing here.
-      await store.import(await allOf(copy.export()))
-      expect((await store.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
-      // What is newer here counts there.
-      await copy.import(await allOf(store.export()))
-      expect((await copy.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
-      expect((await copy.find('acme', 'a', 1))!.stored).toEqual(older.stored)
-    } finally {
-      await other.remove()
-    }
+  it('merges an import with what is stored: the higher version is the latest', async () => {
+    const [store, other] = [place.open(), await elsewhere()]
+    const older = await store.register(draftOf('acme/a', '1'))
+    const copy = other.open()
+    await copy.import(await allOf(store.export()))
+    for (const document of ['2', '3']) await store.register(draftOf('acme/a', document))
+    await copy.retire('acme', 'a')
+    // Older state in the import changes nothing.
+    await store.import(await allOf(copy.export()))
+    expect((await store.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
+    // Newer state in the import wins.
+    await copy.import(await allOf(store.export()))
+    expect((await copy.find('acme', 'a'))!.loss).toMatchObject({ latest: 3, retired: null })
+    expect((await copy.find('acme', 'a', 1))!.stored).toEqual(older.stored)
   })
 })

@@ -1,4 +1,4 @@
-/** Registers until the store takes no more, and prints what it took. */
+/** Registers until the store fails, and prints what was acknowledged. */
 import { StoreDown } from '../../src/store/contract.ts'
 import { openStore } from '../../src/store/index.ts'
 import { draftOf } from './drafts.ts'

@@ -1,46 +1,28 @@
 /**
- * `npm run test:store [-- kills]`: what the store has acknowledged survives SIGKILL. Two processes register in one file; one
- * or both are killed at a random moment, from before the file is there on. Then everything that was acknowledged must be
- * there and whole, and of the rest no more than what each of the killed was about to be told.
+ * `npm run test:store [-- --times 1000]`: acknowledged registrations survive SIGKILL. Two processes register in one file; one or
+ * both are killed at random moments, also before the file exists. Then everything that was acknowledged must be there and
+ * intact, plus at most one registration of each killed process that it was not told of yet. Then the same with whole
+ * servers, over HTTP (kill-servers.ts).
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { killServers } from './kill-servers.ts'
+import { type Acknowledged, check, goesOn, here, type Writer } from './killed.ts'
 
-const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
-
-/** A full run is 1000 kills, by the argument; this is what every run of CI does. */
-const KILLS = 100
-/** So many kills a file: also the first registration is met. */
+/** How many kills CI runs: of processes, and of servers, which take a second to start. */
+const TIMES = { processes: 100, servers: 20 } as const
+/** Kills per file. A new file after these, so that some kills hit the first registration. */
 const KILLS_A_FILE = 20
-/** Latest moment of a kill, in ms: after the writers were started, or after one was told of something. */
+/** Latest moment of a kill, in ms after the writers started or after an acknowledgement. */
 const LATEST_MS = 250
 
-interface Acknowledged {
-  readonly writer: string
-  readonly i: number
-  readonly name: string
-  readonly version: number
-  readonly digest: string
-}
-
-interface Row extends Omit<Acknowledged, 'writer' | 'i'> {
-  readonly document: string
-}
-
-interface Content {
-  readonly integrity: readonly string[]
-  readonly losses: readonly { name: string; latest: number; numbered: number; retired: null }[]
-  readonly versions: readonly Row[]
-}
-
-/** A process that registers, and what it was told so far. */
-class Writer {
+/** A process that registers, and what was acknowledged to it so far. */
+class Process implements Writer {
   readonly told: Acknowledged[] = []
   readonly #process: ChildProcess
   #rest = ''
@@ -54,7 +36,6 @@ class Writer {
     })
   }
 
-  /** @throws Error when it has ended by itself */
   async kill(): Promise<void> {
     if (this.#process.exitCode !== null) throw new Error(`a writer has failed: ${this.#faults}`)
     const closed = once(this.#process, 'close')
@@ -63,17 +44,7 @@ class Writer {
     if (code !== null) throw new Error(`a writer has failed: ${this.#faults}`)
   }
 
-  /** Resolves when it was told of one more. */
-  async goesOn(): Promise<void> {
-    const before = this.told.length
-    const end = performance.now() + 20_000
-    while (this.told.length === before) {
-      if (performance.now() > end) throw new Error('a writer stands still')
-      await sleep(2)
-    }
-  }
-
-  /** A line that was cut off was not told. */
+  /** An incomplete line is no acknowledgement. */
   #read(text: string) {
     const lines = (this.#rest + text).split('\n')
     this.#rest = lines.pop()!
@@ -86,87 +57,56 @@ function builtStore(): string {
   return here(`../../dist/${build}/store/index.js`)
 }
 
-/** Kills until there were as many as wanted, in one file. @returns how many registrations were acknowledged */
+/** Runs the given number of kills on one file. @returns how many registrations were acknowledged */
 async function killInOneFile(path: string, kills: number): Promise<number> {
-  const writers: Writer[] = []
+  const writers: Process[] = []
   while (writers.length < kills) {
-    const pair = ['a', 'b'].map((letter) => new Writer(`file:${path}`, `${letter}${writers.length}`))
+    const next = (letter: string) => new Process(`file:${path}`, `${letter}${writers.length}`)
+    const pair = [next('a'), next('b')] as const
     writers.push(...pair)
-    await endPair(pair as [Writer, Writer])
-    check(path, writers)
+    await endPair(pair)
+    check(path, writers, (document) => JSON.parse(document) as Pick<Acknowledged, 'writer' | 'i'>)
   }
   return writers.reduce((sum, { told }) => sum + told.length, 0)
 }
 
-/** Both at once, or one, and the other when it has gone on without it. */
-async function endPair([first, second]: [Writer, Writer]) {
-  // One third while they begin.
-  if (Math.random() < 0.67) await first.goesOn()
+/** Kills both at once, or one first and the other after it has continued alone. */
+async function endPair([first, second]: readonly [Writer, Writer]) {
+  // A third of the kills come while the writers start.
+  if (Math.random() < 0.67) await goesOn(first)
   await sleep(Math.random() * LATEST_MS)
   if (Math.random() < 0.5) {
     await Promise.all([first.kill(), second.kill()])
   } else {
     await first.kill()
-    await second.goesOn()
+    await goesOn(second)
     await sleep(Math.random() * 20)
     await second.kill()
   }
 }
 
-function check(path: string, writers: readonly Writer[]) {
-  const acknowledged = writers.flatMap(({ told }) => told)
-  if (!existsSync(path)) return expect(acknowledged.length === 0, 'the file is not there')
-  const text = execFileSync(process.execPath, [here('read-file.js'), path], {
-    maxBuffer: 2 ** 30,
-    encoding: 'utf8',
-  })
-  const { integrity, losses, versions } = JSON.parse(text) as Content
-  expect(integrity.join() === 'ok', `integrity_check: ${integrity}`)
-  const rows = new Map(versions.map((row) => [`${row.name}@${row.version}`, row]))
-  for (const { name, version, digest } of acknowledged)
-    expect(
-      rows.get(`${name}@${version}`)?.digest === digest,
-      `${name}@${version} was acknowledged, and is not there`,
-    )
-  for (const { name, version, document, digest } of versions)
-    expect(createHash('sha256').update(document).digest('hex') === digest, `${name}@${version} is not whole`)
-  for (const { name, latest, numbered } of losses) {
-    const numbers = versions.filter((row) => row.name === name).map(({ version }) => version)
-    const isWhole = latest === numbered && numbers.length === latest && Math.max(...numbers) === latest
-    expect(isWhole, `${name} has ${numbers.length} versions, and its latest is ${latest}`)
+async function killProcesses(wanted: number) {
+  if (wanted === 0) return
+  const start = performance.now()
+  let [kills, acknowledged] = [0, 0]
+  while (kills < wanted) {
+    const folder = mkdtempSync(join(tmpdir(), 'lossd-kill-'))
+    const now = Math.min(KILLS_A_FILE, wanted - kills)
+    acknowledged += await killInOneFile(join(folder, 'data', 'lossd.db'), now)
+    kills += now
+    // Kept where something was wrong.
+    rmSync(folder, { recursive: true })
   }
-  expect(
-    versions.every(({ name }) => losses.some((loss) => loss.name === name)),
-    'a version has no name',
+  const seconds = ((performance.now() - start) / 1000).toFixed(0)
+  console.log(
+    `${kills} kills of processes in ${seconds} s: ${acknowledged} acknowledged registrations, all there and whole`,
   )
-  checkRest(versions, writers)
 }
 
-/** Beside what it was told, a writer may have the next one on disk. */
-function checkRest(versions: readonly Row[], writers: readonly Writer[]) {
-  const expected = new Set(writers.flatMap(({ told }) => told.map(({ digest }) => digest)))
-  const rest = versions.filter(({ digest }) => !expected.has(digest))
-  const next = rest.map(({ document }) => JSON.parse(document) as Pick<Acknowledged, 'writer' | 'i'>)
-  for (const { writer, i } of next) {
-    const told = writers.flatMap(({ told }) => told).filter((line) => line.writer === writer)
-    expect(i === told.length, `${writer} was told of ${told.length}, and number ${i} is on disk`)
-  }
+const { values } = parseArgs({ options: { times: { type: 'string' }, only: { type: 'string' } } })
+const timesOf = (what: keyof typeof TIMES) => {
+  if (values.only !== undefined && values.only !== what) return 0
+  return Number(values.times ?? TIMES[what])
 }
-
-function expect(holds: boolean, message: string): void {
-  if (!holds) throw new Error(message)
-}
-
-const wanted = Number(process.argv[2] ?? KILLS)
-const start = performance.now()
-let [kills, acknowledged] = [0, 0]
-while (kills < wanted) {
-  const folder = mkdtempSync(join(tmpdir(), 'lossd-kill-'))
-  const now = Math.min(KILLS_A_FILE, wanted - kills)
-  acknowledged += await killInOneFile(join(folder, 'data', 'lossd.db'), now)
-  kills += now
-  // Kept where something was wrong.
-  rmSync(folder, { recursive: true })
-}
-const seconds = ((performance.now() - start) / 1000).toFixed(0)
-console.log(`${kills} kills in ${seconds} s: ${acknowledged} acknowledged registrations, all there and whole`)
+await killProcesses(timesOf('processes'))
+await killServers(timesOf('servers'))

@@ -1,4 +1,4 @@
-/** An export as text, and what an import makes of it. */
+/** Exports as JSON Lines, and their import. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ afterAll(async () => {
 const into = (lines: readonly string[]) => importLines(store, Readable.from(lines))
 
 describe('the lines of an export', () => {
-  it('are a name and its versions, one each', () => {
+  it('are one per name and one per version', () => {
     expect(lines.map((line) => JSON.parse(line))).toEqual([
       { kind: 'loss', namespace: 'acme', name: 'a', latest: 2, numbered: 2, retired: null },
       expect.objectContaining({ kind: 'version', version: 1, document: '{"about":"Δ\\n"}', createdBy: null }),
@@ -37,16 +37,16 @@ describe('the lines of an export', () => {
     expect(lines.join('')).not.toContain('\n')
   })
 
-  it('may stand among what npm prints', async () => {
+  it('may be mixed with what npm prints', async () => {
     expect(
       await into(['', '> lossd@0.1.0 store', '> node dist/store-cli.js export', '', ...lines, '\r']),
     ).toBe(0)
   })
 
   it.each([
-    ['no JSON', (line: string) => line.slice(0, -1), 'it is not valid JSON'],
-    ['no line of an export', () => '{"kind":"lose"}', 'it is no line of an export'],
-    ['null', () => 'null', 'it is no line of an export'],
+    ['invalid JSON', (line: string) => line.slice(0, -1), 'not valid JSON'],
+    ['a record of another kind', () => '{"kind":"lose"}', 'not a record of an export'],
+    ['null', () => 'null', 'not a record of an export'],
     [
       'version 0',
       (line: string) => line.replace('"version":1', '"version":0'),
@@ -57,23 +57,23 @@ describe('the lines of an export', () => {
       (line: string) => line.replace('acme', 'ACME'),
       'namespace: Expected string to match',
     ],
-    ['a name with more', (line: string) => line.replace('{', '{"x":1,'), 'x: Unexpected property'],
+    ['an unknown field', (line: string) => line.replace('{', '{"x":1,'), 'x: Unexpected property'],
     [
-      'a document that is no JSON',
+      'a document that is not JSON',
       (line: string) => line.replace('"document":"{', '"document":"'),
-      'it is not valid JSON',
+      'not valid JSON',
     ],
     [
-      'another document',
+      'a different document',
       (line: string) => line.replace('Δ', 'D'),
-      'acme/a@1 is stored already, with another document',
+      'acme/a@1 is already stored with a different document',
     ],
     [
       'a version without its name',
       (line: string) => line.replace('"a"', '"b"'),
-      'acme/b@1 comes before its name',
+      'acme/b@1 comes before the record of its name',
     ],
-  ])('are refused for %s, by the number of the line', async (_, change, message) => {
+  ])('are refused for %s, with the number of the line', async (_, change, message) => {
     const [name, first, ...rest] = lines as [string, string, ...string[]]
     expect(change(first)).not.toBe(first)
     const before = await allOf(exportLines(store))

@@ -1,4 +1,4 @@
-/** What a server may suffer, and what the store says of it. */
+/** Faults of a PostgreSQL server, and what the store reports. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Change, type LossStore, StoreDown } from '../../src/store/contract.ts'
@@ -6,7 +6,7 @@ import { openStore } from '../../src/store/index.ts'
 import { Cluster, findPostgres } from './cluster.ts'
 import { draftOf } from './drafts.ts'
 
-/** Back-off takes seconds. */
+/** Backoff takes seconds. */
 const WAIT = { timeout: 30_000, interval: 50 }
 
 const bin = findPostgres()
@@ -74,7 +74,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
       await hears(stores[0]!, false)
       expect(changes).toContain('all')
       await expect(stores[0]!.health()).rejects.toThrow(
-        /^the store t\d+ at .*:5432 cannot be used: (nothing listens there|the server is starting or stopping|the connection was lost)$/,
+        /^the store t\d+ at .*:5432 cannot be used: (no server is listening there|the server is starting or stopping|the connection was lost)$/,
       )
       await cluster.start()
       for (const store of stores) await hears(store)
@@ -83,7 +83,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     await Promise.all(using)
     const found = new Set(query('select name from lossd_losses').split('\n'))
     expect(kept.filter((name) => !found.has(name))).toEqual([])
-    // The other one hears of changes again.
+    // The other store receives changes again.
     changes.length = 0
     await vi.waitFor(() => stores[1]!.register(draftOf('acme/last')), WAIT)
     await vi.waitFor(() => expect(changes).toContainEqual({ namespace: 'acme', name: 'last' }), WAIT)
@@ -96,8 +96,8 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     const store = openStore(url, { maxLosses: 1000, log })!
     opened.push(store)
     try {
-      await expectDown(store.find('acme', 'a'), /cannot be used: nothing listens there/)
-      await expectDown(store.register(draftOf('acme/a')), /nothing listens there/)
+      await expectDown(store.find('acme', 'a'), /cannot be used: no server is listening there/)
+      await expectDown(store.register(draftOf('acme/a')), /no server is listening there/)
       expect(store.hearsChanges).toBe(false)
     } finally {
       await cluster.start()
@@ -106,12 +106,12 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     await hears(store)
     // Once each, however many calls fail.
     expect(lines).toEqual([
-      expect.stringMatching(/^the store t\d+ at .* cannot be used: nothing listens there$/),
-      'the store answers again',
+      expect.stringMatching(/^the store t\d+ at .* cannot be used: no server is listening there$/),
+      'the store is available again',
     ])
   })
 
-  it('may end the connection that listens: what was cached until then is told to be old', async () => {
+  it('may close the connection that listens: caches are told that they may be out of date', async () => {
     const store = open()
     await store.health()
     await hears(store)
@@ -127,14 +127,14 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     await vi.waitFor(() => expect(changes).toContainEqual({ namespace: 'acme', name: 'a' }), WAIT)
   })
 
-  it('may hang: calls end in time, listeners are told, and all goes on when it does', async () => {
+  it('may hang: calls time out, listeners are told, and the store works again when it does', async () => {
     const store = open()
     await store.register(draftOf('acme/a'))
     await hears(store)
     cluster.signal('SIGSTOP')
     try {
       const start = performance.now()
-      await expectDown(store.find('acme', 'a'), /did not answer/)
+      await expectDown(store.find('acme', 'a'), /did not respond/)
       expect(performance.now() - start).toBeLessThan(8000)
       await hears(store, false)
     } finally {
@@ -144,7 +144,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     await hears(store)
   })
 
-  it('is not asked by everybody while it is down', async () => {
+  it('is not contacted for each call while it is down (circuit breaker)', async () => {
     await cluster.stop()
     const store = open()
     try {
@@ -152,7 +152,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
         await store.health().catch(() => {})
         await sleep(200)
       }
-      // The pause has grown by now; these do not wait for a connection.
+      // The backoff has grown by now, so these calls fail without waiting for a connection.
       const start = performance.now()
       for (let i = 0; i < 1000; i++) await expect(store.health()).rejects.toThrow(StoreDown)
       expect(performance.now() - start).toBeLessThan(2000)
@@ -162,7 +162,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     await vi.waitFor(() => store.health(), WAIT)
   })
 
-  it('may be read-only, and is read', async () => {
+  it('may be read-only: reads still work', async () => {
     const writer = open()
     await writer.register(draftOf('acme/a'))
     query(`alter database ${databaseOf(url)} set default_transaction_read_only = on`)
@@ -172,43 +172,43 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     expect(await store.find('acme', 'a')).toBeDefined()
   })
 
-  it('says what is wrong with the address, and no password', async () => {
+  it('reports what is wrong with the address, without the password', async () => {
     await expectDown(open(cluster.addressOf('nowhere')).health(), /nowhere at .* there is no such database/)
     await expectDown(
       open(cluster.addressOf(databaseOf(url), 'stranger:secret')).health(),
-      /^(?!.*(secret|stranger)).*the server refuses our user or password/,
+      /^(?!.*(secret|stranger)).*the server rejects the user or password/,
     )
     await expectDown(
       open('postgres://u:secret@127.0.0.1:1/db').health(),
-      /^the store db at 127\.0\.0\.1:1 cannot be used: nothing listens there$/,
+      /^the store db at 127\.0\.0\.1:1 cannot be used: no server is listening there$/,
     )
     await expectDown(
       open('postgres://u:secret@nowhere.invalid/db').health(),
-      /its host (is not known|cannot be looked up now)$/,
+      /the host name (does not exist|cannot be resolved at the moment)$/,
     )
   })
 
-  it('wants permissions, and says which', async () => {
+  it('reports which permission is missing', async () => {
     query('create role reader login')
     const store = open(cluster.addressOf(databaseOf(url), 'reader'))
-    await expectDown(store.health(), /our user lacks a permission: permission denied for schema public/)
+    await expectDown(store.health(), /the user lacks a permission: permission denied for schema public/)
     await open().register(draftOf('acme/a'))
     await vi.waitFor(() => expectDown(store.health(), /permission denied for table lossd_schema/), WAIT)
     query('grant select on all tables in schema public to reader')
     await vi.waitFor(async () => expect(await store.find('acme', 'a')).toBeDefined(), WAIT)
     await expectDown(store.register(draftOf('acme/b')), /permission denied for table lossd_losses/)
-    // What docs/store.md says is enough.
+    // These permissions are enough according to docs/store.md.
     query('grant insert, update, delete on lossd_losses, lossd_versions to reader')
     await vi.waitFor(() => store.register(draftOf('acme/b')), WAIT)
     expect(await store.purge('acme', 'b')).toBe(true)
   })
 
-  it('must keep Unicode', async () => {
+  it('must use UTF-8', async () => {
     url = cluster.createDatabase("encoding 'SQL_ASCII' template template0 locale 'C'")
-    await expectDown(open().health(), /database must be in UTF8, and is in SQL_ASCII/)
+    await expectDown(open().health(), /database must have the encoding UTF8, but has SQL_ASCII/)
   })
 
-  it('names the trouble when another transaction keeps a name locked', async () => {
+  it('reports that another transaction has locked the name', async () => {
     const store = open()
     await store.register(draftOf('acme/a'))
     query('create table held(); ')
@@ -223,7 +223,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
       WAIT,
     )
     try {
-      await expectDown(store.register(draftOf('acme/b')), /another process keeps it locked/)
+      await expectDown(store.register(draftOf('acme/b')), /another process has locked it/)
     } finally {
       holder.kill()
       query(
@@ -233,7 +233,7 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     expect((await store.register(draftOf('acme/b'))).isNew).toBe(true)
   })
 
-  it('has written to disk what it acknowledges, whatever its default', async () => {
+  it('has acknowledged commits on disk, whatever its default', async () => {
     query(`alter database ${databaseOf(url)} set synchronous_commit = off`)
     query(`create table seen(value text); create function see() returns trigger language plpgsql as
       $$ begin insert into seen values (current_setting('synchronous_commit')); return new; end $$`)
@@ -244,11 +244,11 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     expect(query('select value from seen')).toBe('on')
   })
 
-  it('may be restored to an older day, with nothing in it', async () => {
+  it('may be restored from an old backup without the tables', async () => {
     const store = open()
     await store.register(draftOf('acme/a'))
     query('drop table lossd_versions, lossd_losses, lossd_schema; drop function lossd_refuse_update')
-    await expectDown(store.find('acme', 'a'), /its tables are missing/)
+    await expectDown(store.find('acme', 'a'), /the tables are missing/)
     await vi.waitFor(() => store.register(draftOf('acme/a')), WAIT)
     expect((await store.find('acme', 'a'))!.stored.version).toBe(1)
   })

@@ -1,4 +1,4 @@
-/** Prints what is in a store's file, without our own code: `node read-file.js <path>`. In a process of its own, as after a crash. */
+/** Prints the content of a store's file without our own code: `node read-file.js <path>`. */
 import Database from 'libsql'
 
 const database = new Database(process.argv[2])

@@ -1,4 +1,4 @@
-/** What a file may suffer, and what the store says of it. */
+/** Faults of a SQLite file and its disk, and what the store reports. */
 import { execFileSync, spawn } from 'node:child_process'
 import {
   chmodSync,
@@ -20,7 +20,7 @@ import { type Change, type LossStore, StoreDown } from '../../src/store/contract
 import { openStore } from '../../src/store/index.ts'
 import { draftOf } from './drafts.ts'
 
-/** Back-off takes a moment, on a busy machine a long one. */
+/** Backoff takes a moment, and on a busy machine longer. */
 const WAIT = { timeout: 20_000, interval: 20 }
 const NOBODY = 65534
 
@@ -45,7 +45,7 @@ function open(at = path): LossStore {
   return store
 }
 
-/** Permissions do not hold for root. */
+/** File permissions do not apply to root. */
 async function withoutPrivileges(run: () => Promise<void>) {
   if (process.geteuid!() !== 0) return run()
   process.seteuid!(NOBODY)
@@ -57,13 +57,13 @@ async function expectDown(call: Promise<unknown>, reason: RegExp) {
   await expect(call).rejects.toThrow(StoreDown)
 }
 
-/** The store is used again until it answers. */
+/** Retries until the store responds. */
 function recovers(store: LossStore, name = 'acme/after') {
   return vi.waitFor(() => store.register(draftOf(name)), WAIT)
 }
 
 describe('the file of the store', () => {
-  it('is made on the first registration, with its folders, and not before', async () => {
+  it('is created on the first registration, with its folders, and not before', async () => {
     const store = open(join(folder, 'a', 'b', 'lossd.db'))
     await store.health()
     await store.find('acme', 'a')
@@ -82,7 +82,7 @@ describe('the file of the store', () => {
     expect(existsSync(path)).toBe(true)
   })
 
-  it('is found by readers when another process has made it', async () => {
+  it('is found by readers when another process has created it', async () => {
     const [reader, writer] = [open(), open()]
     expect(await reader.find('acme', 'a')).toBeUndefined()
     expect(reader.hearsChanges).toBe(false)
@@ -91,7 +91,7 @@ describe('the file of the store', () => {
     expect(reader.hearsChanges).toBe(true)
   })
 
-  it('may be one of an empty text, as a process leaves it that is killed while it makes it', async () => {
+  it('may be empty, as left by a process that was killed while it created the file', async () => {
     mkdirSync(join(folder, 'data'))
     writeFileSync(path, '')
     const store = open()
@@ -110,26 +110,26 @@ describe('the file of the store', () => {
   })
 
   it.each([
-    ['EIO', 'fails to read or write'],
-    ['ENOSPC', '(is full|fails to read or write)'],
-  ])('acknowledges nothing that the disk answers with %s', async (code, reason) => {
+    ['EIO', 'disk I/O error'],
+    ['ENOSPC', '(the disk is full|disk I/O error)'],
+  ])('acknowledges nothing if the disk reports %s', async (code, reason) => {
     const store = open()
     await store.register(draftOf('acme/a', '1'))
     const trace = await traced(
       ['trace=fdatasync,fsync', `inject=fdatasync,fsync:error=${code}`],
       async () => {
-        await expectDown(store.register(draftOf('acme/a', '2')), new RegExp(`the disk ${reason}`))
+        await expectDown(store.register(draftOf('acme/a', '2')), new RegExp(`cannot be used: ${reason}`))
       },
     )
     if (trace === undefined) return console.log('strace is not on this machine: a failing disk is not tried')
     await recovers(store)
-    // It may be there or not, and is whole.
+    // The second version may be there or not, and is intact.
     const { stored, loss } = (await store.find('acme', 'a'))!
     expect([1, 2]).toContain(loss.latest)
     expect(stored).toMatchObject(draftOf('acme/a', `${loss.latest}`))
   })
 
-  it('may lie on a disk that hangs: calls end, and the loop goes on', async () => {
+  it('may be on a disk that hangs: calls time out, and the event loop is not blocked', async () => {
     const store = open()
     await store.register(draftOf('acme/a', '1'))
     const changes: Change[] = []
@@ -138,7 +138,7 @@ describe('the file of the store', () => {
     const hang = ['trace=fdatasync,fsync', 'inject=fdatasync,fsync:delay_enter=13s']
     const trace = await traced(hang, async () => {
       loop.enable()
-      const down = /did not answer within 10 s/
+      const down = /did not respond within 10 s/
       await Promise.all([
         expectDown(store.register(draftOf('acme/a', '2')), down),
         expectDown(store.find('acme', 'a'), down),
@@ -148,24 +148,24 @@ describe('the file of the store', () => {
     })
     if (trace === undefined) return console.log('strace is not on this machine: a hanging disk is not tried')
     expect(loop.max / 1e6).toBeLessThan(2000)
-    // Whether it is there nobody knows yet.
+    // Nobody knows yet whether it was committed.
     expect(changes).toContainEqual({ namespace: 'acme', name: 'a' })
     await recovers(store)
     expect((await store.find('acme', 'a'))!.stored.digest).toBe(draftOf('acme/a', '2').digest)
   })
 
-  it('says so when its folder is read-only, and recovers', async () => {
+  it('may have a read-only folder: the error says so, and the store recovers', async () => {
     await open().register(draftOf('acme/a'))
     chmodSync(join(folder, 'data'), 0o555)
     const store = open()
     await withoutPrivileges(async () => {
       await expectDown(
         store.register(draftOf('acme/b')),
-        /lossd\.db cannot be used: (the file, or its folder, is read-only|the file cannot be opened)/,
+        /lossd\.db cannot be used: (the file or its folder is read-only|the file cannot be opened)/,
       )
       await expectDown(
         open(join(folder, 'other', 'lossd.db')).register(draftOf('acme/b')),
-        /access to the file, or its folder, is denied/,
+        /access to the file or its folder is denied/,
       )
     })
     chmodSync(join(folder, 'data'), 0o755)
@@ -173,7 +173,7 @@ describe('the file of the store', () => {
     expect((await store.list('acme', { limit: 10 })).map(({ loss }) => loss.name)).toEqual(['a', 'after'])
   })
 
-  it('holds everything when the store has been closed, and may be copied alone', async () => {
+  it('contains everything once the store is closed, so that a copy of it is enough', async () => {
     const store = open()
     for (let i = 0; i < 5; i++) await store.register(draftOf(`acme/a${i}`))
     await store.close()
@@ -181,21 +181,21 @@ describe('the file of the store', () => {
     expect(await open(join(folder, 'copy.db')).list('acme', { limit: 10 })).toHaveLength(5)
   })
 
-  it('may lie where it cannot lie', async () => {
+  it('may have an impossible path: the error says so', async () => {
     writeFileSync(join(folder, 'data'), '')
-    await expectDown(open().register(draftOf('acme/a')), /a part of its path is no folder/)
+    await expectDown(open().register(draftOf('acme/a')), /part of the path is not a folder/)
     mkdirSync(join(folder, 'lossd.db'))
     await expectDown(open(join(folder, 'lossd.db')).find('acme', 'a'), /cannot be used/)
   })
 
   it.each([
-    ['is no database', () => 'this is not a database '.repeat(500)],
-    ['is one that was cut off', (bytes: Buffer) => bytes.subarray(0, 5000)],
+    ['is not a database', () => 'this is not a database '.repeat(500)],
+    ['was truncated', (bytes: Buffer) => bytes.subarray(0, 5000)],
     [
-      'is one whose pages were overwritten',
+      'has overwritten pages',
       (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(bytes.length - 100, 7)]),
     ],
-  ])('%s: it says so, and goes on when it is replaced', async (_, damage) => {
+  ])('%s: the error says so, and the store works again when the file is replaced', async (_, damage) => {
     const before = open()
     for (let i = 0; i < 50; i++) await before.register(draftOf(`acme/a${i}`, 'x'.repeat(500)))
     await before.close()
@@ -203,7 +203,7 @@ describe('the file of the store', () => {
     for (const file of readdirSync(join(folder, 'data'))) rmSync(join(folder, 'data', file))
     writeFileSync(path, damage(good))
     const store = open()
-    const reason = /lossd\.db cannot be used: the file is (damaged|no SQLite database)/
+    const reason = /lossd\.db cannot be used: the file is (damaged|not a SQLite database)/
     await expectDown(store.register(draftOf('acme/b')), reason)
     await expectDown(store.find('acme', 'a1'), reason)
     await expectDown(store.health(), reason)
@@ -212,7 +212,7 @@ describe('the file of the store', () => {
     expect((await store.find('acme', 'a1'))!.stored.document).toBe('x'.repeat(500))
   })
 
-  it('is not written to when it was removed or replaced while it was open', async () => {
+  it('is not written to after it was removed or replaced while open', async () => {
     const store = open()
     await store.register(draftOf('acme/a'))
     for (const file of readdirSync(join(folder, 'data'))) rmSync(join(folder, 'data', file))
@@ -222,7 +222,7 @@ describe('the file of the store', () => {
     expect(await store.find('acme', 'a')).toBeUndefined()
   })
 
-  it('waits for another process that writes, and says so when that takes too long', async () => {
+  it('waits for another process that writes, and reports that when it takes too long', async () => {
     const store = open()
     await store.register(draftOf('acme/a'))
     const { default: Database } = await import('libsql')
@@ -232,15 +232,15 @@ describe('the file of the store', () => {
     setTimeout(() => other.exec('rollback'), 300)
     expect((await waiting).isNew).toBe(true)
     other.exec('begin immediate')
-    await expectDown(store.register(draftOf('acme/c')), /another process keeps the file locked/)
-    // Readers do not wait for it.
+    await expectDown(store.register(draftOf('acme/c')), /another process has locked the file/)
+    // Readers do not wait for the writer.
     expect(await store.find('acme', 'b')).toBeDefined()
     other.exec('rollback')
     other.close()
     expect((await store.register(draftOf('acme/c'))).isNew).toBe(true)
   })
 
-  it('stays whole on a full disk, and takes registrations again when there is room', async () => {
+  it('stays intact on a full disk, and accepts registrations again when there is space', async () => {
     const disk = join(folder, 'disk')
     mkdirSync(disk)
     if (!mount(disk)) return console.log('no small disk can be mounted here: a full one is not tried')
@@ -256,7 +256,7 @@ describe('the file of the store', () => {
       writeFileSync(join(disk, 'ballast'), Buffer.alloc(200_000))
       await expectDown(fill(), /lossd\.db cannot be used: the disk is full/)
       expect(kept.length).toBeGreaterThan(5)
-      // It answers meanwhile.
+      // Reads work meanwhile.
       expect((await store.find('acme', kept.at(-1)!))!.stored.document).toContain(`x${kept.length - 1}"`)
       expect(await store.find('acme', `a${kept.length}`)).toBeUndefined()
       rmSync(join(disk, 'ballast'))
@@ -270,10 +270,10 @@ describe('the file of the store', () => {
     }
   })
 
-  it('stays whole when the system lets it grow no more', async () => {
+  it('stays intact when it reaches the file size limit', async () => {
     const { lines, code } = await inChild('ulimit -f 400', path)
     expect(code).toBe(0)
-    expect(lines.at(-1)).toMatch(/^down: .*cannot be used: the disk (is full|fails to read or write)/)
+    expect(lines.at(-1)).toMatch(/^down: .*cannot be used: (the disk is full|disk I\/O error)/)
     const kept = lines.slice(0, -1)
     expect(kept.length).toBeGreaterThan(3)
     const found = await open().list('acme', { limit: 1000 })
@@ -287,7 +287,7 @@ describe('the setting of the store', () => {
     expect(openStore('none', { maxLosses: 1 })).toBeUndefined()
   })
 
-  it('is refused without its password where it is nothing that we know', () => {
+  it('is refused without repeating its password if the address is not valid', () => {
     for (const url of ['mysql://u:secret@h/db', 'postgres://u:secret@h:port/db', 'lossd.db']) {
       const attempt = () => openStore(url, { maxLosses: 1 })
       expect(attempt).toThrow(/a store is file:path|address of the PostgreSQL server/)
@@ -296,7 +296,7 @@ describe('the setting of the store', () => {
   })
 })
 
-/** The whole of a database in one file: what its log holds is in it. */
+/** A copy of the whole database in one file, including the write-ahead log. */
 function copyOf(path: string): Buffer {
   const copy = `${path}-copy`
   execFileSync(process.execPath, [
@@ -320,7 +320,7 @@ function mount(at: string): boolean {
   }
 }
 
-/** @returns what strace writes of this process's system calls meanwhile, or undefined where there is no strace */
+/** @returns strace's log of this process's system calls meanwhile, or undefined without strace */
 async function traced(rules: readonly string[], run: () => Promise<void>): Promise<string | undefined> {
   const args = ['-f', '-p', `${process.pid}`, ...rules.flatMap((rule) => ['-e', rule])]
   const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -342,7 +342,7 @@ async function traced(rules: readonly string[], run: () => Promise<void>): Promi
   return text
 }
 
-/** Registers acme/a0, acme/a1 ... in another process, until it cannot. */
+/** Registers acme/a0, acme/a1 ... in another process until that fails. */
 async function inChild(limit: string, path: string) {
   const script = fileURLToPath(new URL('./fill.ts', import.meta.url))
   const command = `${limit} && exec "${process.execPath}" --import tsx "${script}" "file:${path}"`

@@ -1,4 +1,4 @@
-/** The stores that tests run on: one of each kind that this machine has. */
+/** The stores that the tests run on: one of each kind that this machine has. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,28 +6,28 @@ import type { LossStore } from '../../src/store/contract.ts'
 import { openStore } from '../../src/store/index.ts'
 import { Cluster, findPostgres } from './cluster.ts'
 
-/** A database, empty at first, to which stores can be opened, also several at once. */
+/** A new, empty database on which one or several stores can be opened. */
 export interface Place {
   readonly url: string
   open(options?: { maxLosses?: number }): LossStore
-  /** Runs SQL on it, behind the stores' backs. */
+  /** Runs SQL directly on the database. */
   query(sql: string): Promise<void>
-  /** Closes what was opened, and removes it all. */
+  /** Closes the stores and deletes the database. */
   remove(): Promise<void>
 }
 
 export interface StoreKind {
   readonly title: string
-  /** Before the first place. */
+  /** Called before the first place. */
   begin(): Promise<void>
   make(): Promise<Place>
-  /** After the last one. */
+  /** Called after the last place. */
   end(): Promise<void>
 }
 
 const DEFAULTS = { maxLosses: 1000 }
 
-/** Opens stores at an address, and closes them at the end. */
+/** Opens stores at an address and closes them at the end. */
 function placeAt(url: string, query: Place['query'], removeIt: () => void): Place {
   const opened: LossStore[] = []
   return {
@@ -65,7 +65,7 @@ export const sqlite: StoreKind = {
   end: async () => {},
 }
 
-/** One server for all its places. */
+/** One server with a database per place. */
 export function postgres(bin: string): StoreKind & { readonly cluster: Cluster } {
   let cluster: Cluster
   return {

@@ -1,5 +1,5 @@
 /**
- * A process that registers for ever and prints what was acknowledged, a JSON line each. Plain JavaScript on the built
+ * Registers in an endless loop and prints each acknowledgement as a line of JSON. Plain JavaScript that uses the built
  * store, because it is started a thousand times.
  *
  *   node writer.js <module of the store> <url> <writer's name>
@@ -12,7 +12,7 @@ const store = openStore(url, { maxLosses: 1000 })
 const sha256 = (text) => createHash('sha256').update(text).digest('hex')
 
 for (let i = 0; ; i++) {
-  // Every third one goes to a name that the other writer uses as well.
+  // Every third registration uses a name that the other writer uses, too.
   const name = i % 3 === 0 ? 'shared' : `${writer}_${i % 5}`
   const document = JSON.stringify({ writer, i, formula: 'x'.repeat((i * 977) % 9000) })
   const digest = sha256(document)

@@ -12,7 +12,7 @@ import type { Engine } from '../../src/engines/contract.ts'
 import { KIND_OF_SOFT_LABELS, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { evaluate } from './evaluate.ts'
-import { defaultsOf, type Reading, randomFrom, readingsOf, sampleTensors } from './sample.ts'
+import { defaultsOf, type Reading, randomFrom, readingsOf, sampleTensors, widened } from './sample.ts'
 
 /** Half of the distance between 1 and the next float32. */
 const ROUNDING = 2 ** -24
@@ -166,17 +166,9 @@ function toSimplex({ data, shape }: DecodedTensor) {
 async function measure({ answer, exact }: Sides, loss: Loss, one: Case): Promise<Inaccuracy[]> {
   const tensors = tensorsOf(loss, one)
   if (tensors === undefined) return []
-  const random = randomFrom(one.seed + 1)
   const got = await answer(loss, tensors, one.params)
   if (got === undefined) return []
-  const wide = widened(tensors)
-  const want = await resultsOf(exact, loss, wide, one.params)
-  const around: Results[] = []
-  for (let i = 0; i < MOVES; i++) {
-    around.push(
-      await resultsOf(exact, loss, moved(wide, loss, random), movedParams(loss, one.params, random)),
-    )
-  }
+  const { want, around } = await referenceOf(exact, loss, one)
   return [...want].flatMap(([result, numbers]) => {
     if (!got.has(result)) return []
     const moves = around.map((results) => results.get(result)!)
@@ -186,6 +178,37 @@ async function measure({ answer, exact }: Sides, loss: Loss, one: Case): Promise
       ? []
       : [{ result, params: one.params, mode: one.mode.label, perClass: one.perClass, ...worst }]
   })
+}
+
+/** The exact results of a case, and those of inputs that are moved by up to one rounding. */
+interface Reference {
+  readonly want: Results
+  readonly around: readonly Results[]
+}
+
+/** Engines are measured one after the other, and the definition says the same to each of them. */
+const references = new WeakMap<Loss, Map<string, Promise<Reference>>>()
+
+function referenceOf(exact: Engine, loss: Loss, one: Case): Promise<Reference> {
+  const known = references.get(loss) ?? new Map<string, Promise<Reference>>()
+  references.set(loss, known)
+  const key = JSON.stringify(one)
+  const found = known.get(key) ?? makeReference(exact, loss, one)
+  known.set(key, found)
+  return found
+}
+
+async function makeReference(exact: Engine, loss: Loss, one: Case): Promise<Reference> {
+  const random = randomFrom(one.seed + 1)
+  const wide = widened(tensorsOf(loss, one)!)
+  const want = await resultsOf(exact, loss, wide, one.params)
+  const around: Results[] = []
+  for (let i = 0; i < MOVES; i++) {
+    around.push(
+      await resultsOf(exact, loss, moved(wide, loss, random), movedParams(loss, one.params, random)),
+    )
+  }
+  return { want, around }
 }
 
 async function resultsOf(engine: Engine, loss: Loss, tensors: Tensors, params: Params): Promise<Results> {
@@ -236,17 +259,6 @@ function roundingsOf(got: number, exact: number, around: readonly number[], floo
   const condition = Math.max(...around.map((one) => Math.abs(one - exact)))
   const roundings = Math.abs(got - exact) / (ROUNDING * Math.max(Math.abs(exact), floor) + condition)
   return Number.isNaN(roundings) ? Number.POSITIVE_INFINITY : roundings
-}
-
-function widened(tensors: Tensors): Tensors {
-  return new Map(
-    [...tensors].map(([name, tensor]) => [
-      name,
-      tensor.dtype === 'float32'
-        ? { ...tensor, dtype: 'float64', data: Float64Array.from(tensor.data as Float32Array) }
-        : tensor,
-    ]),
-  )
 }
 
 const jittered = (random: () => number, x: number) => x * (1 + (2 * random() - 1) * ROUNDING)

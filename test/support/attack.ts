@@ -6,7 +6,7 @@ import { enclose, evaluate, tapeOf } from '../../src/analysis/tape.ts'
 import { unroll } from '../../src/analysis/unroll.ts'
 import { NoHessian } from '../../src/language/hessian.ts'
 import { interpret } from '../../src/language/interpret.ts'
-import { elementsOf, type Program, withAliasedSizes } from '../../src/language/ir.ts'
+import { elementsOf, type Program, sizesWithRenamedAxes } from '../../src/language/ir.ts'
 import { lower } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
 import { SCOPE } from './formulas.ts'
@@ -145,7 +145,7 @@ export interface Broken {
 export function brokenEnclosures(program: Program, boxes: Boxes, random: Random, points: number): Broken[] {
   const scalars = new Scalars(false)
   const box = new Map<string, Interval>()
-  const sizes = withAliasedSizes(program, SIZES)
+  const sizes = sizesWithRenamedAxes(program, SIZES)
   const input = (name: string, axes: readonly string[]) =>
     Array.from({ length: elementsOf(axes, sizes) }, (_, place) => {
       if (name === 'i') return scalars.constant(boxes.index)

@@ -6,6 +6,9 @@ const y = [1.1, 0.6, -0.9, 1.8, 0.2, -1.3]
 /** Two rows of three columns, away from kinks and from the edges of domains. */
 export const VALUES: Values = { x, y, v: [0.5, -0.8], i: [2, 0], s: 1.7, rows: 2 }
 
+/** A square matrix that is far from singular. */
+const SQUARE = 'a = x * y[columns -> others] / 4 + (index(columns) == index(others) ? 3 + v : 0)'
+
 /** Formulas that call every function of the language whose derivative is not 0 everywhere. */
 export const SMOOTH = [
   '-x',
@@ -34,6 +37,8 @@ export const SMOOTH = [
   'polygamma(1, s) * x + lgamma(s) * digamma(s)',
   'trigamma(sort(exp(x), columns)) * y',
   'lgamma(size(columns)) * x',
+  'atan2(x, y) * v',
+  'lbeta(exp(x), exp(y)) * v',
   'x + y',
   'x - y * v',
   'x * y',
@@ -97,6 +102,20 @@ export const SMOOTH = [
   'weigh(x, y) * weigh(y, exp(x))',
   'straight_through(2 * x, x^2 - (x - 2) * x)',
   'sort(x, columns) * y',
+  'conv(x, [0.25, 0.5, 0.25], columns) * y',
+  'conv(x * y, [s, 0, -1, 2], columns) * v',
+  'k = [0.1, -0.7, 0.2, 0.3, v]\nconv(conv(exp(x), k, columns) * y, k, rows)',
+  'conv(v, [1, 1], rows) * x',
+  'window_sum(x * y, 3, columns) * x',
+  'window_mean(tanh(x), 4, columns) * y',
+  'window_mean(x * y, 5, rows)',
+  'diag(x * y[columns -> others], columns, others) * v',
+  `${SQUARE}\nsum(solve_lower(a, x, columns, others) * y[columns -> others], others)`,
+  `${SQUARE}\nsum(solve_upper(a, x * v, columns, others)^2, others)`,
+  `${SQUARE}\nsum(solve_triangular(a, x, columns, others) * log(diag(a, columns, others)), columns, others)`,
+  'soft_dtw((x - y[columns -> others])^2, 0.7, columns, others) * v',
+  'soft_dtw(x, s, rows, columns)',
+  'soft_dtw(abs(x - y[columns -> others]), 0, columns, others) * x',
   'cumsum(x * y, columns) * x',
   'cummax(x * y, columns) * x',
   'cummin(x, rows) * y',
@@ -104,6 +123,16 @@ export const SMOOTH = [
   'gather(x, order(y, columns), columns) * y',
   'scatter(x * x, order(y, columns), columns) * y',
   'shift(x, 1, columns) * y',
+  'shift(exp(x), -2, columns) * y',
+  'x * y + shift(x, 1000000, columns) - shift(x, -4000000000, columns)',
+  'shift(softmax(x, columns), 1, columns) * softmax(shift(y, -1, rows), rows)',
+  'shift(sum(x * y, columns), 1, rows) * v',
+  'shift(shift(x * y, 1, columns), -1, rows) * shift(shift(exp(x), -1, rows), 2, columns)',
+  'sum(softplus(shift(x, 1, columns) - shift(exp(y), -1, rows)[rows -> others]), others)',
+  'shift(v, 1, columns) * x + shift(x, 9, columns)',
+  'pick(shift(tanh(x) * y, 1, columns), i, columns) * v',
+  'safe_sqrt((x - shift(x, 1, columns))^2 + (x - shift(x, 1, rows))^2 + 0.1) * y',
+  'shift(logsumexp(x, columns) * y, -1, columns) * shift(max(x, rows), 1, columns)',
   'gather(x, index(columns) + 1, columns) * y',
   'gather(x, size(columns) - 1 - index(columns), columns) * y',
   'pick(x, size(columns) - 2, columns) * y',

@@ -6,8 +6,15 @@ import { arch, platform } from 'node:os'
 import chromium from '@sparticuz/chromium'
 import { type Browser, chromium as driver } from 'playwright-core'
 
-/** @returns undefined if this machine cannot run it; the reason is printed */
-export async function launchChromium(): Promise<Browser | undefined> {
+let launched: Promise<Browser | undefined> | undefined
+
+/** One browser for all tests of a process. @returns undefined if this machine cannot run it; the reason is printed */
+export function sharedChromium(): Promise<Browser | undefined> {
+  launched ??= launchChromium()
+  return launched
+}
+
+async function launchChromium(): Promise<Browser | undefined> {
   if (platform() !== 'linux' || arch() !== 'x64')
     return none(`it is built for x64 Linux, this is ${arch()} ${platform()}`)
   const executablePath = await chromium.executablePath()

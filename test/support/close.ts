@@ -16,7 +16,7 @@ export function expectClose(
 ) {
   expect(got.length, `${what}: number of elements`).toBe(want.length)
   const finite = Array.from(want).filter(Number.isFinite).map(Math.abs)
-  const scale = Math.max(1e-3, ...finite)
+  const scale = finite.reduce((most, x) => Math.max(most, x), 1e-3)
   for (let i = 0; i < want.length; i++) {
     const [g, w] = [got[i] as number, want[i] as number]
     if (Object.is(g, w) || g === w) continue

@@ -1,4 +1,4 @@
-/** Definitions of own losses for tests, and a server that keeps them in a folder of its own. */
+/** Definitions of custom losses for tests, and a server with a store in a folder of its own. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ export const ROBUST = {
   ],
 }
 
-/** A server, and what is sent to it. */
+/** A server, and helpers that send requests to it. */
 export interface Kept extends TestServer {
   readonly folder: string
   send(
@@ -43,7 +43,7 @@ export interface Sent {
   readonly body: any
 }
 
-/** Keeps losses in a folder of its own, which goes when it is closed. */
+/** Stores losses in a temporary folder, which is deleted when the server is closed. */
 export async function startKeeper(settings: Partial<Config> = {}): Promise<Kept> {
   const folder = mkdtempSync(join(tmpdir(), 'lossd-custom-'))
   const server = await startServer({

@@ -1,7 +1,8 @@
 /** Every engine that opens on this machine, in this thread, and for the others the reason why they do not. */
+import { afterEach } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
-import { engineDefinitions } from '../../src/engines/open.ts'
+import { engineDefinitions } from '../../src/engines/engine-registry.ts'
 
 export interface TestedEngine {
   readonly name: string
@@ -26,6 +27,18 @@ export async function availableEngines(): Promise<TestedEngine[]> {
       })
   }
   return found
+}
+
+/** Closes after each test the engines that the test has passed to it. */
+export function closedAfterEach(): (engine: Engine) => Engine {
+  const opened: Engine[] = []
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((engine) => engine.close()))
+  })
+  return (engine) => {
+    opened.push(engine)
+    return engine
+  }
 }
 
 /** Whether an engine opens on this machine. */

@@ -9,7 +9,7 @@ import {
   type Node,
   type Op,
   type Program,
-  withAliasedSizes,
+  sizesWithRenamedAxes,
 } from '../../src/language/ir.ts'
 import { lower } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
@@ -51,10 +51,15 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
   counted: fc
     .tuple(tie('leaf'), tie('leaf'), fc.constantFrom('columns', 'rows', 'rows, columns'), tie('any'))
     .map(([a, b, axes, inner]) => `(any(${a} < ${b}, ${axes}) ? count(${b} < ${a}, columns) : ${inner})`),
+  moved: fc
+    .tuple(tie('any'), fc.constantFrom(-4, -1, 1, 2), fc.constantFrom('columns', 'columns', 'rows'))
+    .map(([inner, steps, axis]) => `shift(x * 0 + ${inner}, ${steps}, ${axis})`),
   paired: tie('any').map((inner) => `sum(tanh(v[rows -> others] - ${inner}), others)`),
   any: fc.oneof(
     { maxDepth: 4, depthSize: 'small' },
-    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'paired'].map((name) => tie(name)),
+    ...['leaf', 'unary', 'binary', 'guarded', 'reduced', 'counted', 'moved', 'paired'].map((name) =>
+      tie(name),
+    ),
   ),
 })).any as fc.Arbitrary<string>
 
@@ -153,7 +158,7 @@ function interpretRounded(batch: Batch, seed: number): Interpreted {
   const args = argumentsOf(batch)
   const { program, factors } = withRoundings(batch.program)
   const random = randomFrom(seed)
-  const sizes = withAliasedSizes(batch.program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
   const drawn = Object.entries(factors).map(([name, { axes }]) => {
     const draw = () => 1 + ROUNDING * (2 * random() - 1)
     return [name, Float64Array.from({ length: elementsOf(axes, sizes) }, draw)] as const
@@ -191,3 +196,12 @@ function withRoundings(program: Program): { program: Program; factors: Program['
     }
   }
 }
+
+/** A formula over rows and columns, up to so many of each, and a seed for its numbers. */
+export const matrixCases = (rows: number, columns: number) =>
+  fc.record({
+    text: matrix,
+    rows: fc.integer({ min: 1, max: rows }),
+    columns: fc.integer({ min: 1, max: columns }),
+    seed: fc.nat(),
+  })

@@ -10,6 +10,7 @@ import {
   type Loss,
   type Params,
 } from '../../src/losses/define.ts'
+import { batchAxisOf, declaredSizes } from '../../src/losses/program.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 
 export interface SampleOptions {
@@ -26,29 +27,24 @@ export interface SampleOptions {
   readonly perClass?: boolean
 }
 
+/** Sizes of axes by name; any other axis has 3 places. */
 const SIZES: Readonly<Record<string, number>> = {
   classes: 4,
   dim: 5,
   items: 4,
-  features: 3,
   time: 8,
   labels: 2,
-  thresholds: 3,
-  count: 3,
   bins: 5,
   head_size: 4,
   last: 2,
   width_0: 2,
-  quantiles: 3,
   members: 4,
-  samples: 3,
   tokens: 4,
-  points: 3,
   true_points: 4,
-  height: 3,
   width: 4,
-  row: 3,
-  column: 3,
+  steps: 4,
+  moments: 5,
+  channels: 2,
   tasks: 2,
 }
 
@@ -68,11 +64,13 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
   const random = randomFrom(options.seed)
   const rest = loss.couples === 'element' ? [options.rows ?? 3, 2] : []
   const { inputs } = expandLoss(loss, { ...defaultsOf(loss), ...options.params })
-  const [first] = Object.values(inputs)[0]!.axes
+  const first = batchAxisOf({ inputs })
+  const declared = declaredSizes({ inputs })
   const shapeOf = (axes: readonly string[]) =>
     axes.flatMap((axis, place) => {
       if (axis === '...') return rest.length > 0 || place === 0 ? rest : [3]
-      return [axis === first ? (options.rows ?? 3) : (SIZES[axis] ?? Number(axis))]
+      const source = declared[axis] ?? axis
+      return [source === first ? (options.rows ?? 3) : sizeOf(source)]
     })
   const entries = Object.entries(inputs).flatMap(([name, spec]) => {
     if (spec.optional && options.bare === true) return []
@@ -84,6 +82,23 @@ export function sampleTensors(loss: Loss, options: SampleOptions): Map<string, D
     return [[name, sampleTensor(random, kind, shape, options)] as const]
   })
   return new Map(entries)
+}
+
+/** An axis may also be a number, which is its size. */
+function sizeOf(axis: string): number {
+  return SIZES[axis] ?? (/^\d+$/.test(axis) ? Number(axis) : 3)
+}
+
+/** The same numbers as float64, which the interpreter then computes in. Labels stay integers. */
+export function widened(tensors: ReadonlyMap<string, DecodedTensor>): Map<string, DecodedTensor> {
+  return new Map(
+    [...tensors].map(([name, tensor]) => [
+      name,
+      tensor.dtype === 'float32'
+        ? { ...tensor, dtype: 'float64', data: Float64Array.from(tensor.data) }
+        : tensor,
+    ]),
+  )
 }
 
 /** The kind and the shape that an input is drawn with. */

@@ -1,4 +1,5 @@
 /** A real server on a real socket, in this process. */
+import { afterAll, beforeAll } from 'vitest'
 import { type App, buildApp } from '../../src/app.ts'
 import { type Config, loadConfig } from '../../src/config.ts'
 
@@ -9,6 +10,8 @@ export interface TestServer {
   /** Number of tensors that the engine holds. */
   tensors(): Promise<number>
   post(loss: string, body: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>
+  /** Posts JSON to a path below /v1/. */
+  ask(path: string, body: unknown): Promise<Response>
   close(): Promise<void>
 }
 
@@ -26,7 +29,32 @@ export async function startServer(settings: Partial<Config> = {}): Promise<TestS
       const payload = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
       return fetch(`${url}/v1/losses/${loss}`, { method: 'POST', headers, body: payload as string })
     },
+    ask: (path, body) =>
+      fetch(`${url}/v1/${path}`, { method: 'POST', headers: json, body: JSON.stringify(body) }),
     close: () => app.fastify.close(),
+  }
+}
+
+/** One server for all tests of a file: started before the first of them, closed after the last. */
+export function sharedServer(settings: Partial<Config> = {}): Omit<TestServer, 'close'> {
+  let server: TestServer
+  beforeAll(async () => {
+    server = await startServer(settings)
+  })
+  afterAll(() => server.close())
+  return {
+    get url() {
+      return server.url
+    },
+    get port() {
+      return server.port
+    },
+    get app() {
+      return server.app
+    },
+    tensors: () => server.tensors(),
+    post: (...request) => server.post(...request),
+    ask: (...request) => server.ask(...request),
   }
 }
 

@@ -1,16 +1,17 @@
-/** What every wire format promises: what is written reads back, and no bytes at all make it fail in another way. */
+/** The conformance suite of the wire formats: what is written reads back, and no bytes cause any other error. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
 import { DTYPES, isInteger, sizeOf } from '../../src/tensor.ts'
 import type { Answer, AnswerTensor, Decoded, Format } from '../../src/wire/define.ts'
 import { roundTo } from '../../src/wire/dtypes.ts'
-import { formatOf, formats, negotiate } from '../../src/wire/index.ts'
+import { decodeBody, formatOf, formats, negotiate } from '../../src/wire/index.ts'
+import { thrownBy } from '../support/thrown.ts'
 
 const LIMITS = { maxElements: 100_000, maxTensors: 32 }
 const FLOATS = DTYPES.filter((dtype) => dtype.includes('float'))
 
-/** Bytes that mean something to a parser. */
+/** Bytes that have a meaning for a parser. */
 const HOSTILE = [...Buffer.from('[]{}",:\\-.eE019 tfn\0\xff', 'latin1')]
 
 const answers: fc.Arbitrary<Answer> = fc
@@ -37,7 +38,7 @@ const answers: fc.Arbitrary<Answer> = fc
     return { loss, gradients: new Map([['predictions', tensor]]), members: { finite: true, denominator: 3 } }
   })
 
-/** An answer as a request, so that the format's own reader can read it: JSON keeps gradients one level down. */
+/** A response as a request, so that the format's own reader can read it: in JSON, gradients are one level deeper. */
 function asRequest(name: string, body: Uint8Array): Uint8Array {
   if (name !== 'json') return body
   const text = Buffer.from(body).toString().replace('"gradients":{"predictions":', '"gradients.predictions":')
@@ -54,6 +55,14 @@ function outcome(format: Format, bytes: Uint8Array): Decoded | number {
   }
 }
 
+/** What a client is told of a body that cannot be parsed. */
+const problemOf = (format: Format, bytes: Uint8Array) =>
+  thrownBy(Problem, () => decodeBody(format, bytes, LIMITS))
+
+function numbers(shape: readonly number[]): AnswerTensor {
+  return { dtype: 'float32', shape, data: new Float32Array(sizeOf(shape)), encoding: 'binary' }
+}
+
 function expectClean(format: Format, bytes: Uint8Array) {
   const result = outcome(format, bytes)
   if (typeof result === 'number') {
@@ -66,15 +75,27 @@ function expectClean(format: Format, bytes: Uint8Array) {
 describe.each(formats.map((format) => [format.name, format] as const))('%s', (name, format) => {
   it('reads back every number that it writes, NaN and infinities included', () => {
     const property = fc.property(answers, (answer) => {
-      const { tensors } = format.decode(asRequest(name, Buffer.concat(format.encode(answer))), LIMITS)
-      for (const [key, written] of [
-        ['gradients.predictions', answer.gradients.get('predictions')!],
-        ['loss', answer.loss],
+      const gradient = answer.gradients.get('predictions')!
+      // An unreduced loss has a shape, too.
+      const unreduced = format.decode(
+        Buffer.concat(format.encode({ loss: gradient, gradients: new Map(), members: answer.members })),
+        LIMITS,
+      )
+      const { tensors, options } = format.decode(
+        asRequest(name, Buffer.concat(format.encode(answer))),
+        LIMITS,
+      )
+      const isApart = tensors.has('gradients.predictions')
+      if (!isApart)
+        expect(format.layout.shape === 'object' && options.get('gradients')).toHaveProperty('predictions')
+      for (const [read, written] of [
+        [unreduced.tensors.get('loss')!, gradient],
+        [tensors.get('loss')!, answer.loss],
+        ...(isApart ? [[tensors.get('gradients.predictions')!, gradient] as const] : []),
       ] as const) {
-        const read = tensors.get(key)!
-        // Nothing between brackets tells [0, 3] from [0].
+        // Nested arrays cannot distinguish [0, 3] from [0].
         if (read.typed || written.data.length > 0) expect(read.shape).toEqual(written.shape)
-        // What says no dtype is float32.
+        // Without a dtype it is float32.
         const seen = read.typed ? (x: number) => x : Math.fround
         expect(Array.from(read.data, seen)).toEqual(Array.from(written.data, seen))
         if (read.typed) expect(read.dtype).toBe(written.dtype)
@@ -83,7 +104,7 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
     fc.assert(property, { numRuns: 500 })
   })
 
-  it('ends in a body or in a Problem of the caller, however its bytes are changed or cut', () => {
+  it('ends in a body or a client error, however its bytes are changed or truncated', () => {
     const mutations = fc.array(fc.tuple(fc.nat(), fc.oneof(fc.nat(255), fc.constantFrom(...HOSTILE))), {
       maxLength: 6,
     })
@@ -96,8 +117,27 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
     fc.assert(property, { numRuns: 1500 })
   })
 
-  it('ends in a body or in a Problem of the caller, whatever bytes come', () => {
+  it('ends in a body or a client error, whatever the bytes are', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => expectClean(format, bytes)))
+  })
+
+  it('is recognized by another format that cannot parse it, which says so', () => {
+    const answer: Answer = { loss: numbers([2]), gradients: new Map(), members: {} }
+    const body = Buffer.concat(format.encode(answer))
+    for (const other of formats.filter((one) => one !== format)) {
+      const problem = problemOf(other, body)
+      expect(problem.message).toBe(
+        `this looks like ${format.title}: send it with Content-Type: ${format.mediaTypes[0]}`,
+      )
+      expect(problem).toMatchObject({ code: `malformed-${other.name}`, status: 400 })
+      expect(problemOf(other, Buffer.of(0x1f, 0x8b, 8, 0)).message).toContain('Content-Encoding: gzip')
+    }
+    expect(format.recognizes(body)).toBe(true)
+  })
+
+  it('says what it is, for the docs', () => {
+    for (const text of [format.title, format.layout.tensors, format.layout.options])
+      expect(text).toMatch(/\w/)
   })
 
   it('is found by its media types, whatever their case and parameters', () => {
@@ -105,6 +145,33 @@ describe.each(formats.map((format) => [format.name, format] as const))('%s', (na
       expect(formatOf(type)).toBe(format)
       expect(formatOf(`${type.toUpperCase()} ; charset=utf-8`)).toBe(format)
     }
+  })
+})
+
+describe('a body with the wrong Content-Type', () => {
+  const [json, safetensors] = [formatOf('application/json')!, formatOf('application/x-safetensors')!]
+
+  it.each(['{"x":[1]}', '{}', ' {"predictions": [1, 2], "targets": [1, 2]}'])('is JSON: %s', (text) => {
+    expect(problemOf(safetensors, Buffer.from(text)).message).toBe(
+      'this looks like JSON: send it with Content-Type: application/json',
+    )
+  })
+
+  it('is safetensors, even if the length begins with a brace', () => {
+    const header = '{"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+    for (const length of [header.length, 123]) {
+      const size = Buffer.alloc(8)
+      size.writeBigUInt64LE(BigInt(length))
+      expect(problemOf(json, Buffer.concat([size, Buffer.from(header.padEnd(length))])).message).toBe(
+        'this looks like safetensors: send it with Content-Type: application/x-safetensors',
+      )
+    }
+  })
+
+  it('is its own format, and only wrong', () => {
+    expect(problemOf(json, Buffer.from('{"x":[1')).message).toBe(
+      'at byte 7: expected , or ], found the end of the body',
+    )
   })
 })
 
@@ -127,12 +194,12 @@ describe('Accept', () => {
     ['image/png', undefined],
     ['*/*;q=0', undefined],
   ])('%s of a safetensors request is answered in %s', (accept, name) => {
-    expect(negotiate(accept, safetensors)?.name).toBe(name)
+    expect(negotiate(accept, safetensors, [json, safetensors])?.name).toBe(name)
   })
   it('of a JSON request falls back to JSON', () => expect(negotiate('*/*', json)).toBe(json))
 })
 
-it('every dtype is the same tensor in both spellings with bytes', () => {
+it('every dtype is the same tensor in both notations with bytes', () => {
   for (const dtype of DTYPES) {
     const data =
       dtype === 'float64'
@@ -152,7 +219,7 @@ it('every dtype is the same tensor in both spellings with bytes', () => {
   }
 })
 
-it('formats have names and media types of their own, and cannot be changed', () => {
+it('formats have unique names and media types, and are frozen', () => {
   const types = formats.flatMap(({ mediaTypes }) => mediaTypes)
   expect(new Set(types).size).toBe(types.length)
   expect(formats.map(({ name }) => name)).toEqual(expect.arrayContaining(['json', 'safetensors']))

@@ -1,4 +1,4 @@
-/** Numbers on the wire are exact: read correctly rounded, printed in the shortest form that reads back. */
+/** Numbers on the wire are exact: correctly rounded when read, and printed in the shortest form that reads back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromHalf, readElements, roundTo, toBfloat16, toHalf, writeElements } from '../../src/wire/dtypes.ts'
@@ -18,7 +18,7 @@ describe('the JSON reader', () => {
     fc.assert(property, { numRuns: 500 })
   })
 
-  it('reads every spelling of a number as the nearest double', () => {
+  it('reads every notation of a number as the nearest double', () => {
     const digits = fc.stringMatching(/^(0|[1-9]\d{0,25})(\.\d{1,25})?([eE][+-]?\d{1,3})?$/)
     const property = fc.property(digits, fc.boolean(), (text, negative) => {
       const spelled = negative ? `-${text}` : text
@@ -43,10 +43,10 @@ describe('the JSON reader', () => {
       word.setBigInt64(0, word.getBigInt64(0) + by)
       return word.getFloat64(0)
     }
-    /** Positive, finite, up to 2^24: beyond it whole numbers stay doubles. */
+    /** Positive, finite, up to 2^24: larger integers stay doubles. */
     const float = fc.integer({ min: 1, max: 0x4b7fffff }).map(fromBits)
 
-    it('as the float32 nearest to their nearest double, also next to the middle of two', () => {
+    it('as the float32 nearest to their nearest double, even next to ties', () => {
       const texts = fc.tuple(float, fc.integer({ min: -3, max: 3 }), fc.boolean()).map(([x, by, minus]) => {
         const middle = (x + fromBits(new Uint32Array(Float32Array.of(x).buffer)[0]! + 1)) / 2
         const near = neighbour(middle, BigInt(by))
@@ -61,7 +61,7 @@ describe('the JSON reader', () => {
       fc.assert(property, { numRuns: 5000 })
     })
 
-    it('of every spelling', () => {
+    it('in every notation', () => {
       const text = fc.stringMatching(/^-?(0|[1-9]\d{0,7})\.\d{9,40}([eE]-?\d{1,2})?$/)
       const property = fc.property(fc.array(text, { minLength: 1, maxLength: 20 }), (list) => {
         const read = list.filter((one) => Math.abs(Number(one)) <= 2 ** 24)
@@ -70,7 +70,7 @@ describe('the JSON reader', () => {
       fc.assert(property, { numRuns: 5000 })
     })
 
-    it('as doubles where the dtype is one, said before the data or behind it', () => {
+    it('as doubles if the dtype is float64, before or after the data', () => {
       const texts = [
         '0.10000000149011612',
         '1.2345678901234567e-30',
@@ -84,13 +84,13 @@ describe('the JSON reader', () => {
         expect(row(texts, spell)).toEqual(texts.map(Number))
     })
 
-    it('and keeps labels that float32 would blur', () => {
+    it('without rounding labels that float32 cannot represent', () => {
       expect(row(['16777217.00000000000', '16777219.0000000000'])).toEqual([16777217, 16777219])
       expect(row(['16777217', '0.99999999990000000000'])).toEqual([16777217, 0.9999999999])
     })
   })
 
-  it('reads blanks wherever JSON allows them', () => {
+  it('accepts whitespace wherever JSON allows it', () => {
     const { tensors } = json.decode(
       Buffer.from(' {\n"predictions" : [ [ 1 , 2 ] ,\t[ 3 , 4 ] ]\r\n} '),
       LIMITS,
@@ -98,7 +98,7 @@ describe('the JSON reader', () => {
     expect(tensors.get('predictions')).toMatchObject({ shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) })
   })
 
-  it('keeps whole numbers that float32 would blur, for labels', () => {
+  it('keeps integers that float32 cannot represent, for labels', () => {
     const { tensors } = json.decode(Buffer.from('{"labels":[16777217,1]}'), LIMITS)
     expect(Array.from(tensors.get('labels')!.data)).toEqual([16777217, 1])
   })
@@ -115,7 +115,7 @@ describe('a printed float32', () => {
     return String(Number(x.toPrecision(9)))
   }
 
-  it('reads back to the same bits and has no digit too many, over random bits and every exponent', () => {
+  it('reads back to the same bits in the fewest digits, for random bits and every exponent', () => {
     for (let i = 0; i < 60_000; i++) {
       view.setUint32(0, i < 2048 ? i << 20 : (Math.imul(i, 2654435761) ^ (i << 7)) >>> 0)
       const x = view.getFloat32(0)

@@ -1,4 +1,4 @@
-/** Rounding to 16 bits against a reference that tries every neighbour, and the printer against toPrecision. */
+/** Rounding to 16 bits against a reference that tries every neighbour, and the float printer against toPrecision. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Dtype } from '../../src/tensor.ts'
@@ -16,7 +16,7 @@ describe.each(['float16', 'bfloat16'] as const)('%s', (dtype) => {
   const largest = sorted.at(-1)!
   const step = largest - sorted.at(-2)!
 
-  /** Nearest by distance, ties to the one whose last bit is 0. */
+  /** The nearest one; ties go to the one whose last bit is 0. */
   const reference = (x: number) => {
     if (Math.abs(x) >= largest + step / 2) return Math.sign(x) * Number.POSITIVE_INFINITY
     let [low, high] = [0, sorted.length - 1]
@@ -35,7 +35,7 @@ describe.each(['float16', 'bfloat16'] as const)('%s', (dtype) => {
     return bytes[0]! % 2 === 0
   }
 
-  it('rounds to nearest even, also from doubles', () => {
+  it('rounds to nearest even, even from doubles', () => {
     const near = fc.tuple(
       fc.nat(sorted.length - 2),
       fc.constantFrom(0, 0.25, 0.5, 0.5 - 2 ** -30, 0.5 + 2 ** -30, 1),
@@ -76,13 +76,16 @@ it('bfloat16 is the upper half of a float32', () => {
   expect(fromHalf(1)).toBe(2 ** -24)
 })
 
-describe('a float32 is printed as short as it can be, and as close', () => {
+describe('a float32 is printed in its shortest and closest form', () => {
   const buffer = Buffer.alloc(64)
   const target = new DataView(buffer.buffer, buffer.byteOffset, buffer.length)
   const word = new DataView(new ArrayBuffer(4))
   const readsBack = (text: string, x: number) => Math.fround(Number(text)) === x
 
-  /** The nearest decimal of the fewest digits; just above a power of two the nearest may fall short, the next does not. */
+  /**
+   * The nearest decimal with the fewest digits. Just above a power of two, the nearest may not read back, but the
+   * next one does.
+   */
   const reference = (x: number) => {
     for (let digits = 1; digits < 9; digits++) {
       const nearest = x.toExponential(digits - 1)
@@ -108,32 +111,32 @@ describe('a float32 is printed as short as it can be, and as close', () => {
     return word.getUint32(0)
   }
 
-  it('over powers of two and their neighbours, at every exponent', () => {
+  it('for powers of two and their neighbours, at every exponent', () => {
     for (let exponent = 0; exponent < 255; exponent++) {
       for (const offset of [-2, -1, 0, 1, 2, 0x400000]) check(((exponent << 23) + offset) >>> 0)
     }
   })
 
-  it('where the nearest decimal falls short of a power of two', () => {
+  it('if the nearest decimal is below a power of two', () => {
     expect(reference(2 ** -96)).toBe('1.2621775e-29')
     for (const power of [2 ** -96, 2 ** 87, 2 ** 90]) check(bitsOf(power))
   })
 
-  it('over powers of ten and their neighbours', () => {
+  it('for powers of ten and their neighbours', () => {
     for (let n = -44; n <= 38; n++) {
       const bits = bitsOf(Number(`1e${n}`))
       for (let offset = -50; offset <= 50; offset++) check((bits + offset) >>> 0)
     }
   })
 
-  it('over everything that half precision holds', () => {
+  it('for all numbers of half precision', () => {
     for (let bits = 0; bits < 65536; bits++) {
       check(bitsOf(fromHalf(bits)))
       check((bits << 16) >>> 0)
     }
   })
 
-  it('over whole numbers, and short and long fractions, which lie on ties and on borders', () => {
+  it('for integers, and short and long fractions, which are ties or at boundaries', () => {
     for (let n = 1; n < 20_000; n++) {
       check(bitsOf(n))
       check(bitsOf(n * 839))
@@ -144,11 +147,11 @@ describe('a float32 is printed as short as it can be, and as close', () => {
     }
   })
 
-  it('over all subnormals of few bits, and many others', () => {
+  it('for all subnormals with few bits, and many others', () => {
     for (let bits = 1; bits < 2 ** 23; bits += bits < 3000 ? 1 : 991) check(bits)
   })
 
-  it('over 100000 random patterns, negative numbers among them', () => {
+  it('for 100000 random bit patterns, including negative numbers', () => {
     let state = 12345
     for (let i = 0; i < 100_000; i++) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0
@@ -156,7 +159,7 @@ describe('a float32 is printed as short as it can be, and as close', () => {
     }
   })
 
-  it('over whatever patterns fast-check tries', () => {
+  it('for all patterns that fast-check tries', () => {
     fc.assert(fc.property(fc.nat(2 ** 32 - 1), check), { numRuns: 5000 })
   })
 })

@@ -1,11 +1,11 @@
-/** Rows of numbers have a quick way through the JSON reader: it must say what the plain way and JSON.parse say. */
+/** The fast path of the JSON parser for rows of numbers agrees with the slow path and JSON.parse. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
 import json from '../../src/wire/json/index.ts'
 
 const LIMITS = { maxElements: 5000, maxTensors: 4 }
-/** The quick way keeps away from the end of the body, so that blanks behind it open the way to all numbers before. */
+/** The fast path stops before the end of the body, so whitespace at the end lets it read all numbers. */
 const ROOM = ' '.repeat(64)
 
 function outcome(text: string) {
@@ -70,7 +70,7 @@ const rowsOf = (element: fc.Arbitrary<string>) =>
     .map(([rows, separator]) => `[${rows.map((row) => `[${row.join(separator)}]`).join(separator)}]`)
 
 describe('a row of numbers', () => {
-  it('holds what JSON.parse reads, rounded once', () => {
+  it('equals JSON.parse, rounded once', () => {
     const property = fc.property(rowsOf(numberText), (text) => {
       const expected = (JSON.parse(text) as number[][]).flat()
       fc.pre(expected.every((x) => Number.isFinite(Math.fround(x))))
@@ -90,7 +90,7 @@ describe('a row of numbers', () => {
     fc.assert(property, { numRuns: 2000 })
   })
 
-  it('ends alike on the quick way and on the plain one, whatever stands in it', () => {
+  it('ends in the same way on the fast and the slow path, whatever it contains', () => {
     const text = rowsOf(fc.oneof({ weight: 12, arbitrary: numberText }, { weight: 1, arbitrary: otherText }))
     const property = fc.property(
       text,
@@ -100,7 +100,7 @@ describe('a row of numbers', () => {
         const place = at % rows.length
         for (const changed of [rows, rows.slice(0, place) + put + rows.slice(place + 1)]) {
           const body = `{"x":${changed}}`
-          // A short body is too near to its end for the quick way.
+          // A short body is too close to its end for the fast path.
           expect(outcome(body + ROOM)).toEqual(outcome(body))
         }
       },
@@ -108,7 +108,7 @@ describe('a row of numbers', () => {
     fc.assert(property, { numRuns: 4000 })
   })
 
-  it('is right for every count of digits on both sides of the point', () => {
+  it('is correct for any number of digits before and after the point', () => {
     for (let whole = 1; whole < 24; whole++) {
       for (let places = 0; places < 28; places++) {
         const digits = '9182736450918273645091827364'
@@ -124,7 +124,7 @@ describe('a row of numbers', () => {
     }
   })
 
-  it('is right for more digits than a double holds, also beside the middle of two doubles', () => {
+  it('is correct for more digits than a double has, even next to ties', () => {
     const double = fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n })
     const property = fc.property(double, fc.nat(69), fc.nat(22), fc.nat(4), (bits, shift, places, beside) => {
       const middle = ((2n * bits + 1n) * 10n ** BigInt(places)) >> BigInt(shift)
@@ -152,12 +152,12 @@ describe('a row of numbers', () => {
     ['[[1,2],[3,4],[5,6,]]', 'malformed-json at byte 23: expected a value'],
     ['[[1,2],[3,4],[5 6]]', 'malformed-json at byte 21: expected , or ]'],
     ['[[1,2],[3,4][5,6]]', 'malformed-json at byte 17: expected , or ]'],
-  ])('is refused in %s: %s', (text, problem) => {
+  ])('is rejected in %s: %s', (text, problem) => {
     const { code, message } = outcome(`{"x":${text}}${ROOM}`)
     expect(`${code} ${message}`).toBe(problem)
   })
 
-  it('may be one of many: their room grows to what the body holds', () => {
+  it('may be one of many: the buffer grows to the size of the body', () => {
     for (const width of [1, 3, 64, 65, 1000]) {
       const rows = Array.from({ length: Math.floor(5000 / width) }, (_, row) =>
         Array.from({ length: width }, (_, i) => (row * width + i) / (i % 3 === 0 ? 1 : 7)),

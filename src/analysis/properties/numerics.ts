@@ -1,9 +1,9 @@
 /** What floating point makes of the loss: the value and gradient as they are served. */
 
-import { elementsOf, withAliasedSizes } from '../../language/ir.ts'
+import { elementsOf, sizesWithRenamedAxes } from '../../language/ir.ts'
 import { lower } from '../../language/lower.ts'
 import { expandLoss } from '../../losses/define.ts'
-import { holdsIndices, scopeOf } from '../../losses/program.ts'
+import { holdsIndices, runTimeParams, scopeOf } from '../../losses/program.ts'
 import { type Interval, interval, isBounded, magnitude } from '../interval.ts'
 import { Scalars } from '../scalars.ts'
 import { type Case, elementName, type Subject } from '../subject.ts'
@@ -29,10 +29,11 @@ function makeServedTape(subject: Subject, labels: Case['labels']): Tape {
     ([name, spec]) =>
       [name, { type: holdsIndices(spec, spec.axes) ? 'index' : 'real', axes: spec.axes }] as const,
   )
-  const { scope, scalars: numbers } = scopeOf(expanded, Object.fromEntries(layouts), params)
+  const scope = scopeOf(expanded, { inputs: Object.fromEntries(layouts), params })
+  const numbers = runTimeParams(expanded, params)
   const program = lower(expanded.formula, scope, [of])
   const scalars = new Scalars(false)
-  const sizes = withAliasedSizes(program, subject.sizes)
+  const sizes = sizesWithRenamedAxes(program, subject.sizes)
   const input = (name: string, axes: readonly string[]) => {
     const own = expanded.inputs[name].axes
     const places =

@@ -1,15 +1,14 @@
-/**
- * Arena allocator: WebAssembly memories that launches borrow and return. One memory holds the argument, inputs,
- * results and scratch of one launch. Memories are shared between threads, so data is copied in once and read where
- * the kernel wrote it. Their total size is bounded. A memory cannot shrink, so memories that have grown large are
- * dropped when they become idle.
- */
+/** Arena allocator: a bounded pool of WebAssembly memories that launches borrow and return. */
 import { OutOfMemory } from '../contract.ts'
 import { MAX_PAGES, withUnsharedMemory } from './wasm-encoder.ts'
 
 const PAGE = 65536
 
-/** One memory and its views. */
+/**
+ * One memory and its views. It holds the argument, inputs, results and scratch of one launch. Memories are shared
+ * between threads, so data is copied in once and read where the kernel wrote it. A memory cannot shrink, so memories
+ * that have grown large are dropped when they become idle.
+ */
 export class Arena {
   static #next = 1
   readonly id = Arena.#next++

@@ -1,8 +1,6 @@
 /**
- * Code generation: plan -> WebAssembly SIMD. Every value is one vector: four elements along the axis of the current
- * vectorized loop, or four copies of the same number. It makes no decisions, because the plan says what is computed
- * where. This file emits the statements and the loops (with loop unrolling); loads, arithmetic and reductions are
- * in emit/.
+ * Code generation: plan -> WebAssembly SIMD. It makes no decisions, because the plan says what is computed where. This
+ * file emits the statements and the loops (with loop unrolling); loads, arithmetic and reductions are in emit/.
  */
 import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
 import { ExpressionEmitter } from './emit/expressions.ts'
@@ -12,7 +10,7 @@ import { ReductionEmitter } from './emit/reductions.ts'
 import { costOf, type Loop, type Plan, type Statement } from './loop-plan.ts'
 import { HOST_IMPORTS } from './math.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
-import type { Target } from './wide.ts'
+import type { TargetFeatures } from './wide.ts'
 
 export type { KernelParam as Word }
 
@@ -33,12 +31,13 @@ const UNROLLED_LONG = [2] as const
 const LONG = 200
 
 /**
- * The module of a plan. It imports its memory and exports `run(arguments)`.
+ * The module of a plan. It imports its memory and exports `run(arguments)`. Every value is one vector: four elements
+ * along the axis of the current vectorized loop, or four copies of the same number.
  *
  * @example
  * new WebAssembly.Module(emit(plan(legalize(program, variant)), { relaxed: false }).bytes)
  */
-export function emit(plan: Plan, target: Target): Emitted {
+export function emit(plan: Plan, target: TargetFeatures): Emitted {
   return new Emitter(plan, target).emit()
 }
 
@@ -48,7 +47,7 @@ class Emitter {
   readonly #values: ExpressionEmitter
   readonly #sums: ReductionEmitter
 
-  constructor(plan: Plan, target: Target) {
+  constructor(plan: Plan, target: TargetFeatures) {
     this.#context = new CodegenContext(plan, target)
     this.#memory = new LoadStoreEmitter(this.#context)
     this.#values = new ExpressionEmitter(this.#context, this.#memory)
@@ -73,22 +72,22 @@ class Emitter {
   }
 
   #statement(statement: Statement) {
-    const { nodes } = this.#context
     switch (statement.kind) {
       case 'loop':
         return this.#loop(statement)
       case 'compute':
-        return this.#context.define(statement.node, this.#values.compute(nodes[statement.node]))
+        return this.#context.define(statement.node, this.#values.compute(statement.node))
       case 'load':
-        return this.#context.define(
-          statement.node,
-          this.#memory.read(nodes[statement.node], statement.buffer),
-        )
+        return this.#context.define(statement.node, this.#load(statement))
       case 'store':
         return this.#memory.store(statement.buffer, this.#context.value(statement.node))
       case 'accumulate':
         return this.#sums.accumulate(statement.node, statement.memory)
     }
+  }
+
+  #load({ node, source, buffer }: Statement & { kind: 'load' }): Code {
+    return source === node ? this.#memory.load(buffer) : this.#memory.read(node, buffer)
   }
 
   #loop(loop: Loop) {

@@ -4,7 +4,7 @@
  * earlier launches of the same kernel.
  */
 
-import { type Program, withAliasedSizes } from '../../language/ir.ts'
+import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
@@ -16,7 +16,7 @@ import {
   UnsupportedByEngine,
 } from '../contract.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_SLICES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
+import { layoutOf, MAX_ROW_RANGES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { type BoundLaunch, fill, LaunchCache } from './launch-cache.ts'
@@ -27,7 +27,7 @@ export interface CompiledOptions extends PoolOptions {
   readonly reason: string
   /** Maximum size of all memories together. */
   readonly memoryBytes: number
-  /** Operations of the largest program that is compiled on the caller's thread. Default: no limit. */
+  /** Maximum number of operations of a program that is compiled on the caller's thread. Default: no limit. */
   readonly maxNodes?: number
 }
 
@@ -75,10 +75,10 @@ class CompiledEngine implements Engine {
     this.width = threads + 1
     this.#threads = threads
     this.#memoryBytes = options.memoryBytes
-    this.#kernels = new KernelCache(target, options.maxNodes)
+    this.#kernels = new KernelCache(target, options.maxNodes, (kernel) => this.#pool.forgetKernel(kernel))
     this.#pool = new Pool(options)
     this.#arenas = new Arenas({ bytes: options.memoryBytes, keptBytes: KEPT_BYTES }, (arena) =>
-      this.#pool.forget(arena),
+      this.#pool.forgetMemory(arena),
     )
   }
 
@@ -88,21 +88,21 @@ class CompiledEngine implements Engine {
 
   runNow(batch: Batch): BatchResult | undefined {
     if (batch.precision !== 'float32') return undefined
-    const ready = this.#ready.find(batch, this.#own)
+    const ready = this.#findReady(batch)
     if (ready !== undefined) return isQuick(ready) ? this.#runReady(ready, batch) : undefined
     const kernel = this.#kernels.find(batch)
     if (kernel === undefined) return undefined
-    const sizes = allSizes(batch)
+    const sizes = sizesOf(batch)
     return isQuick({ kernel, turns: turnsOf(batch, sizes) }) ? this.#runHere(kernel, batch, sizes) : undefined
   }
 
   async run(batch: Batch): Promise<BatchResult> {
     if (batch.precision !== 'float32')
       throw new UnsupportedByEngine(`compiled kernels do not support ${batch.precision}`)
-    const ready = this.#threads === 0 ? this.#ready.find(batch, this.#own) : undefined
+    const ready = this.#threads === 0 ? this.#findReady(batch) : undefined
     if (ready !== undefined) return copied(this.#runReady(ready, batch))
     const kernel = this.#kernels.kernelFor(batch)
-    const sizes = allSizes(batch)
+    const sizes = sizesOf(batch)
     if (this.#threads === 0) return copied(this.#runHere(kernel, batch, sizes))
     return this.#runThere(kernel, batch, sizes)
   }
@@ -122,6 +122,11 @@ class CompiledEngine implements Engine {
 
   close(): Promise<void> {
     return this.#pool.close()
+  }
+
+  #findReady(batch: Batch): BoundLaunch | undefined {
+    const kernel = this.#kernels.recent(batch)
+    return kernel === undefined ? undefined : this.#ready.find(kernel, batch, this.#own)
   }
 
   #runHere(kernel: Compiled, batch: Batch, sizes: Sizes): BatchResult {
@@ -171,7 +176,7 @@ class CompiledEngine implements Engine {
   }
 
   #worthwhile(ns: number): number {
-    return Math.max(1, Math.min(this.#threads, MAX_SLICES, Math.floor(ns / SLICE_NS)))
+    return Math.max(1, Math.min(this.#threads, MAX_ROW_RANGES, Math.floor(ns / SLICE_NS)))
   }
 }
 
@@ -213,8 +218,8 @@ function copied({ values, denominators, gradients, scale: _, ...rest }: BatchRes
 }
 
 /** Sizes of all axes. If the program renames none, this is the batch's own object, so that caches recognize it. */
-function allSizes({ program, sizes }: Batch): Sizes {
-  for (const _ in program.renamed) return withAliasedSizes(program, sizes)
+function sizesOf({ program, sizes }: Batch): Sizes {
+  for (const _ in program.renamed) return sizesWithRenamedAxes(program, sizes)
   return sizes
 }
 

@@ -1,71 +1,76 @@
-/** The gamma function's logarithm and its derivatives on four float32: engines/gamma.ts with float64 in the lanes. */
+/** lgamma, digamma and polygamma of four float32 numbers (SIMD), computed in float64: engines/gamma.ts has the algorithm. */
 import * as gamma from '../gamma.ts'
 import { type Code, constF32x4, constF64x2, type FunctionBuilder, op } from './wasm-encoder.ts'
 import {
   addWide,
-  choose,
+  bitselect,
   type Lanes,
   log2Wide,
   maddWide,
+  mapHalves,
   mulWide,
-  onBothHalves,
   promoted,
   splitExponent,
   subWide,
-  type Target,
+  type TargetFeatures,
 } from './wide.ts'
 
-export function lgamma(f: FunctionBuilder, target: Target, x: Code): Code {
+export function lgamma(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   return ofLogarithms(f, target, x, gamma.lgamma)
 }
 
-export function digamma(f: FunctionBuilder, target: Target, x: Code): Code {
+export function digamma(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   return ofLogarithms(f, target, x, gamma.digamma)
 }
 
-/** @param n which derivative of digamma; not 0 */
-export function polygamma(f: FunctionBuilder, target: Target, n: number, x: Code): Code {
+/** @param n the order of the derivative of digamma, at least 1 */
+export function polygamma(f: FunctionBuilder, target: TargetFeatures, n: number, x: Code): Code {
   const argument = argumentOf(f, x)
   const on = arithmeticOf(f, target)
-  return onBothHalves(f, (lanes) => gamma.polygamma(on, n, widened(f, argument, lanes)))
+  return mapHalves(f, (lanes) => gamma.polygamma(on, n, widened(f, argument, lanes)))
 }
 
-function ofLogarithms(f: FunctionBuilder, target: Target, x: Code, run: typeof gamma.lgamma<Code>): Code {
+function ofLogarithms(
+  f: FunctionBuilder,
+  target: TargetFeatures,
+  x: Code,
+  run: typeof gamma.lgamma<Code>,
+): Code {
   const argument = argumentOf(f, x)
   const [ofSize, ofDistance] = [argument.size, argument.distance].map((of) => logarithm(f, target, of))
   const on = arithmeticOf(f, target)
-  return onBothHalves(f, (lanes) =>
+  return mapHalves(f, (lanes) =>
     run(on, widened(f, argument, lanes), { ofSize: ofSize(lanes), ofDistance: ofDistance(lanes) }),
   )
 }
 
-/** In float32, where all of it is exact. */
-function argumentOf(f: FunctionBuilder, x: Code): gamma.Argument<Code> {
+/** In float32, in which all parts are exact. */
+function argumentOf(f: FunctionBuilder, x: Code): gamma.ReducedArgument<Code> {
   const rest = f.let(op('f32x4.sub', x, op('f32x4.nearest', x)))
   return { x, size: f.let(op('f32x4.abs', x)), rest, distance: f.let(op('f32x4.abs', rest)) }
 }
 
 function widened(
   f: FunctionBuilder,
-  { x, size, rest, distance }: gamma.Argument<Code>,
+  { x, size, rest, distance }: gamma.ReducedArgument<Code>,
   lanes: Lanes,
-): gamma.Argument<Code> {
+): gamma.ReducedArgument<Code> {
   const part = (of: Code) => promoted(f, of, lanes)
   return { x: part(x), size: part(size), rest: part(rest), distance: part(distance) }
 }
 
-/** Of what is finite and not below 0. */
-function logarithm(f: FunctionBuilder, target: Target, x: Code): (lanes: Lanes) => Code {
+/** The logarithm of finite numbers >= 0. */
+function logarithm(f: FunctionBuilder, target: TargetFeatures, x: Code): (lanes: Lanes) => Code {
   const { m, e } = splitExponent(f, x)
   const z = f.let(op('f32x4.sub', m, constF32x4(1)))
   return (lanes) => {
     const plain = f.let(mulWide(log2Wide(f, target, z, e, lanes), constF64x2(Math.LN2)))
     const isZero = op('f64x2.eq', promoted(f, x, lanes), constF64x2(0))
-    return f.let(choose(isZero, constF64x2(Number.NEGATIVE_INFINITY), plain))
+    return f.let(bitselect(isZero, constF64x2(Number.NEGATIVE_INFINITY), plain))
   }
 }
 
-function arithmeticOf(f: FunctionBuilder, target: Target): gamma.Arithmetic<Code> {
+function arithmeticOf(f: FunctionBuilder, target: TargetFeatures): gamma.Arithmetic<Code> {
   return {
     number: constF64x2,
     add: addWide,
@@ -74,7 +79,7 @@ function arithmeticOf(f: FunctionBuilder, target: Target): gamma.Arithmetic<Code
     div: (a, b) => op('f64x2.div', a, b),
     madd: (a, b, c) => maddWide(target, a, b, c),
     less: (a, b) => op('f64x2.lt', a, b),
-    select: choose,
+    select: bitselect,
     keep: (x) => f.let(x),
   }
 }

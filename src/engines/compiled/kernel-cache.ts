@@ -1,14 +1,8 @@
-/**
- * The kernel cache (LRU): programs -> compiled kernels. Besides the program, the key contains whether the cotangent
- * is a single number, the values of conditions that depend only on parameters (constant specialization: what a
- * parameter switches off costs nothing), and the vectorized axis. Sizes matter only because lanes.ts uses them to
- * choose that axis.
- */
+/** The kernel cache (LRU): programs -> compiled kernels. */
 
 import type { Program } from '../../language/ir.ts'
-import { use } from '../../lru.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
-import { compile, type Kernel, planOf } from './kernel.ts'
+import { compile, type Kernel, planOf, surelyCompiles } from './kernel.ts'
 import {
   type LaneAxes,
   laneAxesOf,
@@ -19,10 +13,13 @@ import {
 import type { Specialization } from './legalize.ts'
 import { evaluateStaticPredicates, NO_STATIC_PREDICATES, type StaticPredicates } from './static-predicates.ts'
 import { constF32x4, encodeModule, FunctionBuilder, get, op, V128 } from './wasm-encoder.ts'
-import type { Target } from './wide.ts'
+import type { TargetFeatures } from './wide.ts'
 
-/** Maximum number of programs with cached kernels. */
-const MAX_KEPT = 512
+/**
+ * Maximum number of programs with cached kernels, and of the bytes of their modules. A module takes some 10 times as
+ * much memory: its plan, machine code and instances, for the threads and for the main one.
+ */
+const CACHED = { programs: 192, bytes: 2 * 1024 * 1024 } as const
 
 /** A kernel and its module. */
 export interface Compiled extends Kernel {
@@ -34,7 +31,7 @@ export interface Compiled extends Kernel {
 }
 
 /** Whether this runtime supports relaxed SIMD. */
-export function detectTarget(): Target {
+export function detectTarget(): TargetFeatures {
   const f = new FunctionBuilder([V128], [V128])
   f.add(op('f32x4.relaxed_madd', get(0), get(0), constF32x4(1)))
   const bytes = encodeModule({ imports: [], functions: [f], exports: {}, maxPages: 1 })
@@ -49,32 +46,52 @@ interface Recent {
   readonly uniform: boolean
   readonly axes: LaneAxes | undefined
   readonly sizes: Batch['sizes']
-  readonly kernel: Compiled
+  readonly kept: Kept
+  readonly variant: string
 }
 
-/** The cache entry of a program. */
+/** The cache entry of a program. Everything else refers to its kernels through it, so that they can be evicted. */
 interface Kept {
   readonly axes: LaneAxes | undefined
+  /** Emptied when the program is evicted. */
   readonly variants: Map<string, Compiled | UnsupportedByEngine>
+  /** When it was used last: a counter. */
+  used: number
   /** Maximum length of the fastest axis for which another axis is vectorized. */
   readonly limits: Map<string, number>
 }
 
+/**
+ * Besides the program, the key contains whether the cotangent is a single number, the values of conditions that depend
+ * only on parameters (constant specialization: what a parameter switches off costs nothing), and the vectorized axis.
+ * Sizes matter only because lanes.ts uses them to choose that axis.
+ */
 export class KernelCache {
-  readonly #target: Target
+  readonly #target: TargetFeatures
   readonly #maxNodes: number
+  readonly #onEvict: (kernel: Compiled) => void
   /** By program: equal programs are one object, because their source keeps them. */
   readonly #kept = new Map<Program, Kept>()
   /** Fast path keyed by the parameters object, which requests of one structure share. */
   readonly #recent = new WeakMap<object, Recent>()
   #nextId = 1
+  #bytes = 0
+  #uses = 0
   #hits = 0
   #misses = 0
 
-  /** @param maxNodes operations of the largest program that is compiled: it takes up to a millisecond for each */
-  constructor(target: Target, maxNodes = Number.POSITIVE_INFINITY) {
+  /**
+   * @param maxNodes operations of the largest program that is compiled: it takes up to a millisecond for each
+   * @param onEvict is called for every kernel that is no longer cached
+   */
+  constructor(
+    target: TargetFeatures,
+    maxNodes = Number.POSITIVE_INFINITY,
+    onEvict: (kernel: Compiled) => void = () => {},
+  ) {
     this.#target = target
     this.#maxNodes = maxNodes
+    this.#onEvict = onEvict
   }
 
   /** Number of programs with cached kernels. */
@@ -82,22 +99,38 @@ export class KernelCache {
     return this.#kept.size
   }
 
+  /** Total size of the cached modules. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** Cache statistics. A launch like the last one does not count as a lookup. */
   get state(): CompileCache {
-    return { entries: this.#kept.size, capacity: MAX_KEPT, hits: this.#hits, misses: this.#misses }
+    return { entries: this.#kept.size, capacity: CACHED.programs, hits: this.#hits, misses: this.#misses }
   }
 
   /** @throws UnsupportedByEngine if the program's kernel would be too large */
   kernelFor(batch: Wanted): Compiled {
-    const { program, sizes, scalars, cotangent } = batch
-    const uniform = cotangent.length === 1 && cotangent[0].length === 1
-    const recent = this.#recent.get(scalars)
-    if (recent !== undefined && isAnswer(recent, program, uniform, sizes)) return recent.kernel
+    const recent = this.recent(batch)
+    if (recent !== undefined) return recent
+    const { program, sizes, scalars } = batch
+    const uniform = isUniform(batch)
     this.#checkSize(program)
     const kept = this.#keptOf(program)
-    const kernel = this.#find(kept, batch, uniform)
-    this.#recent.set(scalars, { program, uniform, axes: kept.axes, sizes, kernel })
+    const variant = this.#find(kept, batch, uniform)
+    const kernel = kept.variants.get(variant)!
+    if (kernel instanceof UnsupportedByEngine) throw kernel
+    this.#recent.set(scalars, { program, uniform, axes: kept.axes, sizes, kept, variant })
     return kernel
+  }
+
+  /** The kernel of the last launch like this one; undefined if there was none, or it was evicted. */
+  recent(batch: Wanted): Compiled | undefined {
+    const recent = this.#recent.get(batch.scalars)
+    if (recent === undefined || !isAnswer(recent, batch)) return undefined
+    recent.kept.used = ++this.#uses
+    const kernel = recent.kept.variants.get(recent.variant)
+    return kernel instanceof UnsupportedByEngine ? undefined : kernel
   }
 
   #checkSize({ nodes: { length } }: Program) {
@@ -107,31 +140,58 @@ export class KernelCache {
     )
   }
 
-  #find(kept: Kept, { program, sizes, scalars }: Wanted, uniform: boolean): Compiled {
+  /** @returns the key of the variant, which is cached */
+  #find(kept: Kept, { program, sizes, scalars }: Wanted, uniform: boolean): string {
     const staticPredicates = evaluateStaticPredicates(program, scalars)
     const lanes = this.#lanesFor(kept, program, staticPredicates, sizes)
-    const made = this.#variant(kept, program, { uniform, staticPredicates, lanes })
+    const key = this.#variant(kept, program, { uniform, staticPredicates, lanes })
     // A kernel with the rows in the lanes may be too large.
-    const found =
-      made instanceof UnsupportedByEngine && lanes !== undefined
-        ? this.#variant(kept, program, { uniform, staticPredicates })
-        : made
-    if (found instanceof UnsupportedByEngine) throw found
-    return found
+    const isTooLarge = lanes !== undefined && kept.variants.get(key) instanceof UnsupportedByEngine
+    return isTooLarge ? this.#variant(kept, program, { uniform, staticPredicates }) : key
   }
 
-  #variant({ variants }: Kept, program: Program, variant: Specialization): Compiled | UnsupportedByEngine {
+  #variant(kept: Kept, program: Program, variant: Specialization): string {
     const { uniform, staticPredicates, lanes } = variant
     const key = `${uniform} ${[...staticPredicates.values()]} ${lanes ?? ''}`
-    const known = variants.get(key)
-    if (known !== undefined) {
+    if (kept.variants.has(key)) {
       this.#hits++
-      return known
+      return key
     }
     this.#misses++
     const made = this.#compile(program, variant)
-    variants.set(key, made)
-    return made
+    this.#makeRoom(kept, bytesOf(made))
+    kept.variants.set(key, made)
+    this.#bytes += bytesOf(made)
+    return key
+  }
+
+  /** Evicts the programs that were not used for the longest time. The last resort are other kernels of the same one. */
+  #makeRoom(kept: Kept, bytes: number) {
+    while (this.#kept.size > 1 && this.#isOver(bytes)) this.#evictOldest(kept)
+    if (this.#isOver(bytes)) this.#empty(kept)
+  }
+
+  #isOver(bytes: number): boolean {
+    return this.#kept.size > CACHED.programs || this.#bytes + bytes > CACHED.bytes
+  }
+
+  #evictOldest(current: Kept) {
+    let oldest: [Program, Kept] | undefined
+    for (const entry of this.#kept) {
+      if (entry[1] !== current && (oldest === undefined || entry[1].used < oldest[1].used)) oldest = entry
+    }
+    if (oldest === undefined) return
+    this.#kept.delete(oldest[0])
+    this.#empty(oldest[1])
+  }
+
+  #empty({ variants, limits }: Kept) {
+    for (const made of variants.values()) {
+      this.#bytes -= bytesOf(made)
+      if (!(made instanceof UnsupportedByEngine)) this.#onEvict(made)
+    }
+    variants.clear()
+    limits.clear()
   }
 
   /** The axis to vectorize; undefined for the fastest one. */
@@ -160,13 +220,16 @@ export class KernelCache {
     }
   }
 
-  /** Whether a program has a kernel. It is compiled to find out, but not cached. */
+  /**
+   * Whether a program has a kernel. A large one is compiled to find out, and cached: somebody asks who may be about to
+   * use it.
+   */
   canCompile(program: Program): boolean {
     if (program.nodes.length > this.#maxNodes) return false
-    return !(
-      this.#compile(program, { uniform: true, staticPredicates: NO_STATIC_PREDICATES }) instanceof
-      UnsupportedByEngine
-    )
+    if (surelyCompiles(program)) return true
+    const kept = this.#keptOf(program)
+    const variant = this.#variant(kept, program, { uniform: true, staticPredicates: NO_STATIC_PREDICATES })
+    return !(kept.variants.get(variant) instanceof UnsupportedByEngine)
   }
 
   #keptOf(program: Program): Kept {
@@ -174,8 +237,11 @@ export class KernelCache {
       axes: laneAxesOf(program),
       variants: new Map(),
       limits: new Map(),
+      used: 0,
     }
-    return use(this.#kept, program, kept, MAX_KEPT)
+    kept.used = ++this.#uses
+    this.#kept.set(program, kept)
+    return kept
   }
 
   /** Programs that cannot be compiled are cached, too. */
@@ -190,9 +256,18 @@ export class KernelCache {
   }
 }
 
-function isAnswer(recent: Recent, program: Program, uniform: boolean, sizes: Batch['sizes']): boolean {
-  if (recent.program !== program || recent.uniform !== uniform) return false
-  return recent.axes === undefined || sameVectorAxis(recent.axes, recent.sizes, sizes)
+function isAnswer(recent: Recent, batch: Wanted): boolean {
+  if (recent.program !== batch.program || recent.uniform !== isUniform(batch)) return false
+  return recent.axes === undefined || sameVectorAxis(recent.axes, recent.sizes, batch.sizes)
+}
+
+/** Whether the cotangent is one number for all values. */
+function isUniform({ cotangent }: Wanted): boolean {
+  return cotangent.length === 1 && cotangent[0].length === 1
+}
+
+function bytesOf(made: Compiled | UnsupportedByEngine): number {
+  return made instanceof UnsupportedByEngine ? 0 : made.bytes.length
 }
 
 /** The same for every cotangent, so that a job uses the same lanes alone and in a batch. */

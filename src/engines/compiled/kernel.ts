@@ -7,11 +7,12 @@ import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import { UnsupportedByEngine } from '../contract.ts'
+import { NUMBER, OVERREAD_ELEMENTS, VECTOR } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import { COTANGENT, legalize, type Specialization } from './legalize.ts'
 import { type Buffer, type Plan, totalCost } from './loop-plan.ts'
 import { plan } from './planner.ts'
-import type { Target } from './wide.ts'
+import type { TargetFeatures } from './wide.ts'
 
 /** Sizes of all axes, including the renamed ones. */
 export type Sizes = Readonly<Record<string, number>>
@@ -50,10 +51,18 @@ const MAX_NODES = 4096
 const MAX_KERNEL_BYTES = 512 * 1024
 
 /** Maximum number of slices of a launch. */
-export const MAX_SLICES = 64
+export const MAX_ROW_RANGES = 64
 
-/** Bytes between buffers: a vector that begins at the last element may read this far beyond it. */
-const PADDING = 16
+/** Bytes between buffers: a vector that begins at a near neighbour of the last element may read this far beyond it. */
+const PADDING = VECTOR + OVERREAD_ELEMENTS * NUMBER
+
+/** A program up to this size has a kernel of at most a tenth of what is allowed: 300 bytes for a node are many. */
+const SMALL_NODES = 128
+
+/** Whether it is clear, without compiling it, that a program has a kernel. */
+export function surelyCompiles({ nodes }: Program): boolean {
+  return nodes.length <= SMALL_NODES && !nodes.some(({ op }) => isHostOp(op))
+}
 
 /**
  * The loops of a program.
@@ -74,7 +83,7 @@ export function planOf(program: Program, variant: Specialization): Plan {
  *
  * @throws UnsupportedByEngine if the kernel would be too large, or the program has whole-axis ops
  */
-export function compile(program: Program, variant: Specialization, target: Target): Kernel {
+export function compile(program: Program, variant: Specialization, target: TargetFeatures): Kernel {
   const planned = planOf(program, variant)
   const { bytes, words } = emit(planned, target)
   if (bytes.length > MAX_KERNEL_BYTES) {
@@ -113,7 +122,7 @@ export function layoutOf(kernel: Kernel, sizes: Sizes): Layout {
 }
 
 function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes): Layout {
-  let end = argumentBytes(words) * MAX_SLICES
+  let end = argumentBytes(words) * MAX_ROW_RANGES
   let start = 0
   const bases: number[] = []
   const counts: number[] = []
@@ -228,19 +237,34 @@ function wordOf(
   }
 }
 
+/** In float64, and what depends on the cotangent in float32, as in a launch with a cotangent for each value. */
 function evaluateScalars(
   { plan: { program }, scalarNodes }: Kernel,
   { sizes, scalars, cotangent }: Arguments,
 ): number[] {
   const values: number[] = []
+  const ofCotangent = new Set<number>()
   for (const id of scalarNodes) {
     const { op, args, value, name, axis } = program.nodes[id]
     if (op === 'constant') values[id] = value!
     else if (op === 'size') values[id] = sizes[axis!]
     else if (op === 'scalar') values[id] = name === COTANGENT ? cotangent : scalars[name!]
     else if (op === 'select') values[id] = values[args[0]] !== 0 ? values[args[1]] : values[args[2]]
-    else if (isElementwise(op)) values[id] = evaluateScalar(op, [values[args[0]], values[args[1]]])
+    else if (isElementwise(op)) values[id] = evaluateScalar(op, narrowed(args, values, ofCotangent))
     else throw new UnsupportedByEngine(`${op} of a single number`)
+    if (name !== COTANGENT && !args.some((arg) => ofCotangent.has(arg))) continue
+    ofCotangent.add(id)
+    values[id] = Math.fround(values[id])
   }
   return values
+}
+
+/** The other factor of a cotangent reaches the lanes in float32. */
+function narrowed(
+  args: readonly number[],
+  values: readonly number[],
+  ofCotangent: ReadonlySet<number>,
+): number[] {
+  const isNarrow = args.some((arg) => ofCotangent.has(arg))
+  return [values[args[0]], values[args[1]]].map((value) => (isNarrow ? Math.fround(value) : value))
 }

@@ -1,14 +1,9 @@
 /**
- * Vectorization: chooses the axis whose elements go into the SIMD lanes. Elements of the fastest axis are
- * contiguous and can be read four at once. But if that axis is short (10 classes are 2.5 vectors), the small loops
- * over it, their remainders and the sums across lanes cost more than the arithmetic. Then four rows go into the
- * lanes instead, and sums over the short axis stay within their lanes.
- *
- * The choice depends on sizes that all jobs of a launch share, never on the length of the batch: a batched job runs
- * through the same kernel as alone.
+ * Vectorization: chooses the axis whose elements go into the SIMD lanes. The choice depends on sizes that all jobs of a
+ * launch share, never on the length of the batch: a batched job runs through the same kernel as alone.
  */
 import type { Program } from '../../language/ir.ts'
-import { fastestAxis } from './loop-order.ts'
+import { fastestAxis } from './loop-interchange.ts'
 import { costOf, type Loop, type Plan, readsInput, type Statement } from './loop-plan.ts'
 
 /** An axis longer than this is never short; measured with `load/lanes.ts`. */
@@ -43,15 +38,21 @@ export interface LaneAxes {
 export function laneAxesOf(program: Program): LaneAxes | undefined {
   const fastest = fastestAxis(program)
   const isRead = (axis: string) => Object.values(program.inputs).some(({ axes }) => axes.includes(axis))
+  // Lanes that are not contiguous find each neighbour along their axis by itself.
+  const isShifted = (axis: string) => program.nodes.some((node) => node.op === 'shift' && node.axis === axis)
   const [outermost, ...middle] = program.axes.filter((axis) => axis !== fastest && isRead(axis))
   if (fastest === undefined || outermost === undefined || program.axes[0] === fastest) return undefined
-  return { fastest, middle: middle.reverse(), outermost }
+  if (isShifted(outermost)) return undefined
+  return { fastest, middle: middle.reverse().filter((axis) => !isShifted(axis)), outermost }
 }
 
 type Sizes = Readonly<Record<string, number>>
 
 /**
- * The axes that may be vectorized instead of the fastest, if that is short; the best first.
+ * The axes that may be vectorized instead of the fastest, if that is short; the best first. Elements of the fastest axis
+ * are contiguous and can be read four at once. But if it is short (10 classes are 2.5 vectors), the small loops over it,
+ * their remainders and the sums across lanes cost more than the arithmetic. Then four rows go into the lanes instead,
+ * and sums over the short axis stay within their lanes.
  *
  * @example
  * stridedVectorAxes(axes, { rows: 8, '...': 4096, classes: 10 }) // ['...', 'rows']
@@ -110,7 +111,7 @@ function tilesIn({ program, buffers }: Plan, { axis, body }: Loop): number {
       return statement.buffer.role !== 'scratch' && statement.buffer.axes.at(-1) === axis
     if (statement.kind !== 'compute') return false
     const node = program.nodes[statement.node]
-    if (!readsInput(program, node) || node.op === 'pick') return false
+    if (!readsInput(program, node) || node.op === 'pick' || node.op === 'shift') return false
     return buffers.some(
       ({ role, name, axes }) => role === 'input' && name === node.name && axes.at(-1) === axis,
     )

@@ -31,15 +31,24 @@ export interface BoundLaunch {
   readonly floats: Float32Array
   readonly argument: Int32Array
   readonly inputs: readonly Place[]
+  /** Where the kernel reads the cotangent from memory. */
+  readonly cotangentAt: number | undefined
 }
 
-/** Keyed by the sizes object, which requests of one structure share. */
+/**
+ * Keyed by the kernel, so that its launches end with it, and by the sizes object, which requests of one structure
+ * share.
+ */
 export class LaunchCache {
-  readonly #known = new WeakMap<object, BoundLaunch>()
+  readonly #known = new WeakMap<Compiled, WeakMap<object, BoundLaunch>>()
 
   /** Undefined if there was no such launch before, or if the memory has grown since. */
-  find({ sizes, program, scalars, cotangent }: Batch, { floats }: Arena): BoundLaunch | undefined {
-    const ready = this.#known.get(sizes)
+  find(
+    kernel: Compiled,
+    { sizes, program, scalars, cotangent }: Batch,
+    { floats }: Arena,
+  ): BoundLaunch | undefined {
+    const ready = this.#known.get(kernel)?.get(sizes)
     const isAlike =
       ready !== undefined &&
       ready.program === program &&
@@ -63,9 +72,12 @@ export class LaunchCache {
   ) {
     const { sizes, program, scalars, cotangent, inputs } = batch
     const buffers = kernel.plan.buffers.filter(({ role }) => role === 'input')
+    const ofCotangent = kernel.plan.buffers.find(({ role }) => role === 'cotangent')
     // The sizes of a combined batch belong to it alone and never occur again.
     if (!isOneNumber(cotangent) || buffers.some(({ name }) => inputs[name].length !== 1)) return
-    this.#known.set(sizes, {
+    const launches = this.#known.get(kernel) ?? new WeakMap()
+    this.#known.set(kernel, launches)
+    launches.set(sizes, {
       kernel,
       turns,
       run,
@@ -76,6 +88,7 @@ export class LaunchCache {
       floats: arena.floats,
       argument: arena.words.slice(0, kernel.words.length),
       inputs: buffers.map(({ name, id }) => ({ name, at: layout.bases[id] / 4 })),
+      cotangentAt: ofCotangent && layout.bases[ofCotangent.id] / 4,
     })
   }
 }
@@ -85,8 +98,13 @@ function isOneNumber(cotangent: Batch['cotangent']): boolean {
 }
 
 /** Copies a batch's numbers to where the kernel reads them. */
-export function fill({ inputs, argument }: BoundLaunch, batch: Batch, { floats, words }: Arena) {
+export function fill(
+  { inputs, argument, cotangent, cotangentAt }: BoundLaunch,
+  batch: Batch,
+  { floats, words }: Arena,
+) {
   words.set(argument)
+  if (cotangentAt !== undefined) floats[cotangentAt] = cotangent
   for (const { name, at } of inputs) {
     const data = batch.inputs[name][0]
     if (data instanceof Int32Array) words.set(data, at)

@@ -1,13 +1,16 @@
 /**
  * Legalization: program -> the same program in fewer, more primitive ops, ready to be scheduled in loops. Compound
  * functions are expanded into exp and log (so that common subexpressions are computed once), a picked element is
- * read directly from its input, and a renamed axis is pushed down to the inputs that are read under another name.
+ * read directly from its input, a renamed axis is pushed down to the inputs that are read under another name, and so is a
+ * shift to the neighbours that are read.
  */
 
-import { Builder, type Ref } from '../../language/builder.ts'
+import { Builder, type Ref, TooManyNodes } from '../../language/builder.ts'
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { isElementwise } from '../../language/scalar.ts'
 import { simplify } from '../../language/simplify.ts'
+import { UnsupportedByEngine } from '../contract.ts'
+import { legalizeShift } from './legalize-shift.ts'
 import type { StaticPredicates } from './static-predicates.ts'
 
 /** A program for the planner. */
@@ -17,11 +20,13 @@ export interface LegalizedProgram {
   readonly axes: readonly string[]
   readonly renamed: Readonly<Record<string, string>>
   readonly inputs: Program['inputs']
-  readonly roots: readonly Output[]
+  readonly roots: readonly ProgramOutput[]
+  /** The memory of the cotangent holds a single number, which is that of every value. */
+  readonly sharesCotangent?: boolean
 }
 
 /** A result of the kernel. */
-export interface Output {
+export interface ProgramOutput {
   readonly role: 'values' | 'denominators' | 'gradient'
   /** The input, for a gradient. */
   readonly name: string
@@ -30,7 +35,7 @@ export interface Output {
   readonly axes: readonly string[]
 }
 
-/** The scalar that replaces the cotangent if it is one number for all values. */
+/** The scalar that replaces the cotangent if it is one number for all values, and none of them are summed up. */
 export const COTANGENT = '$cotangent'
 
 /** Renaming recomputes an expression of up to this many ops instead of storing it (rematerialization). */
@@ -46,48 +51,85 @@ export interface Specialization {
   readonly lanes?: string | undefined
 }
 
-/** @example legalize(program, { uniform: true, staticPredicates: new Map() }).roots */
-export function legalize(
+/**
+ * @throws UnsupportedByEngine if there would be too many ops
+ * @example
+ * legalize(program, { uniform: true, staticPredicates: new Map() }).roots
+ */
+export function legalize(program: Program, variant: Omit<Specialization, 'lanes'>): LegalizedProgram {
+  try {
+    return expanded(program, variant)
+  } catch (error) {
+    throw error instanceof TooManyNodes ? new UnsupportedByEngine(error.message) : error
+  }
+}
+
+function expanded(
   program: Program,
   { uniform, staticPredicates }: Omit<Specialization, 'lanes'>,
 ): LegalizedProgram {
   const build = new Builder(program.axes, simplify)
+  const asNumber = uniform && !sumsCotangents(program)
   const made: Ref[] = []
   program.nodes.forEach((node, id) => {
     const args = node.args.map((arg) => made[arg])
     const known = staticPredicates.get(id)
-    made.push(known === undefined ? remake(build, node, args, uniform) : build.truth(known))
+    made.push(known === undefined ? remake(build, node, args, asNumber) : build.truth(known))
   })
-  const root = (role: Output['role'], name: string, id: number, axes: readonly string[]): Output => {
-    return { role, name, node: build.expand(made[id], program.nodes[id].axes), axes }
-  }
-  const { value, denominators, gradients, nodes } = program
-  const roots = [
-    root('values', '', value, nodes[value].axes),
-    ...(denominators === undefined ? [] : [root('denominators', '', denominators, nodes[denominators].axes)]),
-    ...Object.entries(gradients).map(([name, id]) => {
-      return root('gradient', name, id, layoutOf(program, name))
-    }),
-  ]
   return {
     nodes: build.primitives(),
     axes: program.axes,
     renamed: program.renamed,
     inputs: program.inputs,
-    roots,
+    roots: rootsOf(program, build, made),
+    ...(uniform && !asNumber ? { sharesCotangent: true } : {}),
   }
 }
 
-function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boolean): Ref {
+function rootsOf(program: Program, build: Builder, made: readonly Ref[]): ProgramOutput[] {
+  const root = (
+    role: ProgramOutput['role'],
+    name: string,
+    id: number,
+    axes: readonly string[],
+  ): ProgramOutput => {
+    return { role, name, node: build.expand(made[id], program.nodes[id].axes), axes }
+  }
+  const { value, denominators, gradients, nodes } = program
+  return [
+    root('values', '', value, nodes[value].axes),
+    ...(denominators === undefined ? [] : [root('denominators', '', denominators, nodes[denominators].axes)]),
+    ...Object.entries(gradients).map(([name, id]) => root('gradient', name, id, layoutOf(program, name))),
+  ]
+}
+
+/**
+ * Whether it sums up cotangents alone. Then a single number for all of them must not be multiplied by their count: it is read
+ * in the same loops as one number per value, so that a job that shares a launch rounds as it does alone.
+ */
+function sumsCotangents({ nodes }: Program): boolean {
+  const isAlone: boolean[] = []
+  for (const { op, args, axes } of nodes) {
+    const varying = args.filter((arg) => nodes[arg].axes.length > 0)
+    const isOfAlone = varying.length > 0 && varying.every((arg) => isAlone[arg])
+    isAlone.push(op === 'cotangent' || (axes.length > 0 && isOfAlone))
+    if (op === 'reduce_sum' && isOfAlone) return true
+  }
+  return false
+}
+
+function remake(build: Builder, node: Node, args: readonly Ref[], asNumber: boolean): Ref {
   switch (node.op) {
     case 'cotangent':
-      return uniform ? build.scalar(COTANGENT) : build.copy(node, args)
+      return asNumber ? build.scalar(COTANGENT) : build.copy(node, args)
     case 'sigmoid':
       return sigmoid(build, args[0])
     case 'softplus':
       return softplus(build, args[0])
     case 'pick':
       return pick(build, args[0], args[1], node.axis!)
+    case 'shift':
+      return legalizeShift(build, args[0], build.constantOf(args[1])!, node.axis!)
     case 'mul_no_nan':
       return mulNoNan(build, args[0], args[1])
     case 'rename':
@@ -97,7 +139,7 @@ function remake(build: Builder, node: Node, args: readonly Ref[], uniform: boole
   }
 }
 
-/** Where one g is for many d, whether it is 0 is asked once. */
+/** If one g is broadcast to many d, the comparison of g with 0 is done once per g. */
 function mulNoNan(build: Builder, g: Ref, d: Ref): Ref {
   const own = build.axesOf(g)
   if (build.axesOf(d).every((axis) => own.includes(axis))) return build.mulNoNan(g, d)
@@ -122,7 +164,7 @@ function softplus(build: Builder, x: Ref): Ref {
 /** Picking an index outside of the axis gives 0, whatever the formula is there. */
 function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
   if (!build.axesOf(x).includes(axis)) return x
-  const read = pushPick(build, x, place, axis)
+  const read = new PickPusher(build, place, axis).push(x)
   if (read === undefined) {
     const here = build.eq(build.index(axis), place)
     return build.sum(build.select(here, x, build.constant(0)), axis)
@@ -132,21 +174,47 @@ function pick(build: Builder, x: Ref, place: Ref, axis: string): Ref {
 
 /**
  * Pushes the pick down to the inputs of an expression, so that it is computed only for these elements; undefined if
- * that is not possible.
+ * that is not possible. Each part of it is pushed once, however often it is used.
  */
-function pushPick(build: Builder, x: Ref, place: Ref, axis: string): Ref | undefined {
-  if (!build.axesOf(x).includes(axis)) return x
-  const op = build.opOf(x)
-  if (op === 'input') return build.pick(x, place, axis)
-  if (op === 'index') return place
-  if (op === 'expand') {
-    const inner = pushPick(build, build.argOf(x, 0), place, axis)
-    const axes = build.axesOf(x).filter((name) => name !== axis)
-    return inner === undefined ? undefined : build.expand(inner, axes)
+class PickPusher {
+  readonly #build: Builder
+  readonly #place: Ref
+  readonly #axis: string
+  readonly #known = new Map<Ref, Ref | undefined>()
+
+  constructor(build: Builder, place: Ref, axis: string) {
+    this.#build = build
+    this.#place = place
+    this.#axis = axis
   }
-  if (!isElementwise(op) && op !== 'select') return undefined
-  const args = build.nodes[x].args.map((arg) => pushPick(build, arg, place, axis))
-  return args.includes(undefined) ? undefined : build.copy(build.nodes[x], args as Ref[])
+
+  readonly push = (x: Ref): Ref | undefined => {
+    if (!this.#known.has(x)) this.#known.set(x, this.#pushed(x))
+    return this.#known.get(x)
+  }
+
+  #pushed(x: Ref): Ref | undefined {
+    const build = this.#build
+    if (!build.axesOf(x).includes(this.#axis)) return x
+    const op = build.opOf(x)
+    if (op === 'input') return build.pick(x, this.#place, this.#axis)
+    if (op === 'index') return this.#place
+    if (op === 'shift' && build.nodes[x].axis === this.#axis) return this.#pushedPast(x)
+    if (op === 'expand') {
+      const inner = this.push(build.argOf(x, 0))
+      const axes = build.axesOf(x).filter((name) => name !== this.#axis)
+      return inner === undefined ? undefined : build.expand(inner, axes)
+    }
+    if (!isElementwise(op) && op !== 'select') return undefined
+    const args = build.nodes[x].args.map(this.push)
+    return args.includes(undefined) ? undefined : build.copy(build.nodes[x], args as Ref[])
+  }
+
+  /** The element of a shifted array is that of the array itself, at another place. */
+  #pushedPast(x: Ref): Ref | undefined {
+    const place = this.#build.sub(this.#place, this.#build.argOf(x, 1))
+    return new PickPusher(this.#build, place, this.#axis).push(this.#build.argOf(x, 0))
+  }
 }
 
 function rename(build: Builder, x: Ref, axis: string, to: string): Ref {
@@ -166,9 +234,24 @@ function pushRename(
   const op = build.opOf(x)
   if (op === 'input') return build.rename(x, axis, to)
   if (op === 'index') return build.index(to)
+  if (op === 'shift') return renamedShift(build, x, axis, to, budget)
   if (!CHEAP.has(op) || --budget.left < 0) return undefined
   const args = build.nodes[x].args.map((arg) => pushRename(build, arg, axis, to, budget))
   return args.includes(undefined) ? undefined : build.make(op, args as Ref[])
+}
+
+/** The neighbour is that of the renamed element. */
+function renamedShift(
+  build: Builder,
+  x: Ref,
+  axis: string,
+  to: string,
+  budget: { left: number },
+): Ref | undefined {
+  const { args, axis: along } = build.nodes[x]
+  const inner = pushRename(build, args[0], axis, to, budget)
+  if (inner === undefined) return undefined
+  return build.make('shift', [inner, args[1]], { axis: along === axis ? to : along! })
 }
 
 const CHEAP: ReadonlySet<string> = new Set([

@@ -4,12 +4,13 @@
  * print-plan.ts into text.
  */
 import type { Node, Op } from '../../language/ir.ts'
-import type { LegalizedProgram, Output } from './legalize.ts'
+import type { LegalizedProgram, ProgramOutput } from './legalize.ts'
+import { isIndirect, memoryReadOf } from './memory-read.ts'
 
 /** A block of memory: an input, a result, or scratch. */
 export interface Buffer {
   readonly id: number
-  readonly role: 'input' | 'cotangent' | Output['role'] | 'scratch'
+  readonly role: 'input' | 'cotangent' | ProgramOutput['role'] | 'scratch'
   /** The input, for inputs and gradients. */
   readonly name: string
   /** Slowest first. */
@@ -39,8 +40,11 @@ export type Statement =
   | Loop
   /** Computes the value of a node from its arguments. */
   | { readonly kind: 'compute'; readonly node: number }
-  /** Loads the value of a node from memory; a `rename` loads that of its argument. */
-  | { readonly kind: 'load'; readonly node: number; readonly buffer: Buffer }
+  /**
+   * Loads the value of a node from memory. The buffer holds `source`: the node itself, or the one that a `rename` or `shift`
+   * reads under another name or at a distance.
+   */
+  | { readonly kind: 'load'; readonly node: number; readonly source: number; readonly buffer: Buffer }
   | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'accumulate'; readonly node: number; readonly memory: CompensatedSumBuffers | undefined }
 
@@ -77,6 +81,7 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   safe_sqrt: 5,
   pick: 4,
   rename: 2,
+  shift: 2,
   exp: 20,
   log: 25,
   log1p: 35,
@@ -109,18 +114,36 @@ export function totalCost({ nodes }: LegalizedProgram): number {
   return nodes.reduce((total, { op, axes }) => total + (axes.length === 0 ? 0 : (COSTS[op] ?? 1)), 1)
 }
 
+const SCALARS = new WeakMap<LegalizedProgram, readonly boolean[]>()
+
 /** Nodes that have no axes and read no elements. JavaScript computes them in float64 before the launch. */
 export function isScalar(program: LegalizedProgram, id: number): boolean {
-  const { op, axes, args } = program.nodes[id]
-  if (axes.length > 0) return false
-  if (op === 'scalar' || op === 'constant' || op === 'size') return true
-  return args.length > 0 && op !== 'pick' && args.every((arg) => isScalar(program, arg))
+  const known = SCALARS.get(program) ?? scalarsOf(program)
+  SCALARS.set(program, known)
+  return known[id]
+}
+
+function scalarsOf({ nodes }: LegalizedProgram): boolean[] {
+  const found: boolean[] = []
+  for (const { op, axes, args } of nodes) {
+    const isGiven = op === 'scalar' || op === 'constant' || op === 'size'
+    const isComputed = args.length > 0 && op !== 'pick' && args.every((arg) => found[arg])
+    found.push(axes.length === 0 && (isGiven || isComputed))
+  }
+  return found
 }
 
 /** Whether a node reads memory that exists before the kernel runs. */
-export function readsInput(program: LegalizedProgram, node: Node): boolean {
-  const isOfInput = (node.op === 'rename' || node.op === 'pick') && program.nodes[node.args[0]].op === 'input'
-  return node.op === 'input' || node.op === 'cotangent' || isOfInput
+export function readsInput({ nodes }: LegalizedProgram, node: Node): boolean {
+  const isChain = isIndirect(node) || node.op === 'pick'
+  const { op } = isChain ? nodes[memoryReadOf(nodes, node.args[0]).source] : node
+  return op === 'input' || (op === 'cotangent' && node.op !== 'pick')
+}
+
+/** The node that is stored as a whole because another one reads it under another name or at a distance. */
+export function storedSource(program: LegalizedProgram, id: number): number | undefined {
+  const node = program.nodes[id]
+  return isIndirect(node) && !readsInput(program, node) ? memoryReadOf(program.nodes, id).source : undefined
 }
 
 /** A sum or maximum over one axis, possibly of a product. */

@@ -1,10 +1,7 @@
 /**
- * The math library: the language's functions on four float32 at once (SIMD). The error is at most 4 ulp over the
- * whole range, including denormals, infinities and NaN (test/engines/compiled/math.test.ts sweeps it). Each
- * function takes and returns one vector and does not know where the numbers come from.
- *
- * exp and log follow Cephes' expf and logf (Moshier, https://www.netlib.org/cephes/). The rarer functions are
- * computed in float64, two lanes at a time, where plain polynomials are accurate enough.
+ * The math library: the language's functions on four float32 at once (SIMD). exp and log follow Cephes' expf and logf
+ * (Moshier, https://www.netlib.org/cephes/). The rarer functions are computed in float64, two lanes at a time, with
+ * plain polynomials.
  */
 import { SCALAR_SEMANTICS } from '../../language/scalar.ts'
 import { interpolate } from './chebyshev.ts'
@@ -30,18 +27,18 @@ import {
 } from './wasm-encoder.ts'
 import {
   addWide,
-  choose,
+  bitselect,
   HIGH,
   hornerWide,
   type Lanes,
   LOW,
   log2Wide,
+  mapHalves,
+  mapHalvesAsFloat64,
   mulWide,
-  onBothHalves,
   splitExponent,
   subWide,
-  type Target,
-  wide,
+  type TargetFeatures,
 } from './wide.ts'
 
 export type MathOp =
@@ -63,9 +60,13 @@ export type MathOp =
   | 'digamma'
 
 /** Emits the code of a function into `f`. */
-type Writer = (f: FunctionBuilder, target: Target, ...args: Code[]) => Code
+type Writer = (f: FunctionBuilder, target: TargetFeatures, ...args: Code[]) => Code
 
-/** Op -> its code. `inline` ops are emitted where they are used; the others are functions of the module. */
+/**
+ * Op -> its code, which takes and returns one vector. The error is at most 4 ulp over the whole range, including denormals,
+ * infinities and NaN (test/engines/compiled/math.test.ts sweeps it). `inline` ops are emitted where they are used; the
+ * others are functions of the module.
+ */
 export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly inline: boolean }>> = {
   exp: { write: exp, inline: true },
   log: { write: log, inline: true },
@@ -101,12 +102,12 @@ const mul = (a: Code, b: Code) => op('f32x4.mul', a, b)
 const div = (a: Code, b: Code) => op('f32x4.div', a, b)
 
 /** a * b + c. */
-function madd({ relaxed }: Target, a: Code, b: Code, c: Code): Code {
+function madd({ relaxed }: TargetFeatures, a: Code, b: Code, c: Code): Code {
   return relaxed ? op('f32x4.relaxed_madd', a, b, c) : add(mul(a, b), c)
 }
 
 /** Horner's rule, coefficients from the highest power down. */
-function horner(target: Target, x: Code, coefficients: readonly number[]): Code {
+function horner(target: TargetFeatures, x: Code, coefficients: readonly number[]): Code {
   const [highest, ...rest] = coefficients
   return rest.reduce<Code>(
     (sum, coefficient) => madd(target, sum, x, constF32x4(coefficient)),
@@ -114,7 +115,7 @@ function horner(target: Target, x: Code, coefficients: readonly number[]): Code 
   )
 }
 
-// exp and its kin
+// exp and related functions
 
 const EXP_END = Math.LN2 / 2
 /**
@@ -143,7 +144,7 @@ const ROUNDER_BITS = 0x4b400000
  * Range reduction: x = n ln 2 + r with an integer n, also as an int32 k. ln 2 is split in two parts, so that the
  * first product is exact.
  */
-function reduceExp(f: FunctionBuilder, target: Target, x: Code): { n: Code; k: Code; r: Code } {
+function reduceExp(f: FunctionBuilder, target: TargetFeatures, x: Code): { n: Code; k: Code; r: Code } {
   const rounded = f.let(madd(target, x, constF32x4(Math.LOG2E), constF32x4(ROUNDER)))
   const n = f.let(sub(rounded, constF32x4(ROUNDER)))
   const k = f.let(op('i32x4.sub', rounded, constI32x4(ROUNDER_BITS)))
@@ -151,7 +152,7 @@ function reduceExp(f: FunctionBuilder, target: Target, x: Code): { n: Code; k: C
   return { n, k, r: f.let(madd(target, n, constF32x4(-LN2_LOW), high)) }
 }
 
-function exp(f: FunctionBuilder, target: Target, x: Code): Code {
+function exp(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   // Beyond these bounds the result is 0 or infinity. NaN passes through pmin and pmax in this order.
   const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-105)), constF32x4(89)))
   const { k, r } = reduceExp(f, target, within)
@@ -163,7 +164,7 @@ function exp(f: FunctionBuilder, target: Target, x: Code): Code {
 /**
  * exp of arguments <= 0, flushing denormals to 0: the bits for 2^-127 are those of 0, so a single factor is enough.
  */
-export function expUpToZero(f: FunctionBuilder, target: Target, x: Code): Code {
+export function expUpToZero(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const within = f.let(op('f32x4.pmax', x, constF32x4(-88)))
   const { k, r } = reduceExp(f, target, within)
   const tail = f.let(horner(target, r, EXP))
@@ -183,17 +184,17 @@ function powerOfTwo(k: Code): Code {
 }
 
 /** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which neither cancels nor overflows early. */
-function expm1(f: FunctionBuilder, target: Target, x: Code): Code {
+function expm1(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-30)), constF32x4(89)))
   const { n, k, r } = reduceExp(f, target, within)
   const small = f.let(madd(target, mul(r, r), f.let(horner(target, r, EXP)), r))
   const s = f.let(powerOfTwo(op('i32x4.sub', k, constI32x4(1))))
   const half = f.let(madd(target, s, small, sub(s, constF32x4(0.5))))
-  return choose(op('f32x4.eq', n, constF32x4(0)), small, add(half, half))
+  return bitselect(op('f32x4.eq', n, constF32x4(0)), small, add(half, half))
 }
 
 /** tanh |x| = (e^2|x| - 1) / (e^2|x| + 1), with the sign restored. */
-function tanh(f: FunctionBuilder, target: Target, x: Code): Code {
+function tanh(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const magnitude = op('f32x4.pmin', op('f32x4.abs', x), constF32x4(10))
   const grown = f.let(expm1(f, target, f.let(mul(magnitude, constF32x4(2)))))
   const ratio = div(grown, add(grown, constF32x4(2)))
@@ -207,7 +208,7 @@ const LOG = [
   7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
   2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 ]
-function log(f: FunctionBuilder, target: Target, x: Code): Code {
+function log(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const { m, e: exponent } = splitExponent(f, x)
   const e = f.let(op('f32x4.convert_i32x4_s', exponent))
   const z = f.let(sub(m, constF32x4(1)))
@@ -231,11 +232,11 @@ function withLogEdges(f: FunctionBuilder, x: Code, result: Code): Code {
     op('f32x4.gt', x, constF32x4(0)),
     op('f32x4.lt', x, constF32x4(Number.POSITIVE_INFINITY)),
   )
-  return choose(isPlain, f.let(result), f.let(edge))
+  return bitselect(isPlain, f.let(result), f.let(edge))
 }
 
 /** log(1 + x) with u = 1 + x as rounded: log u, plus the rounding error divided by u (Goldberg 1991, theorem 4). */
-function log1p(f: FunctionBuilder, target: Target, x: Code): Code {
+function log1p(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const u = f.let(add(x, constF32x4(1)))
   const lost = f.let(div(sub(x, sub(u, constF32x4(1))), u))
   // At u = 0 and u = infinity there is no rounding error, and the quotient is NaN.
@@ -254,7 +255,7 @@ function atanhTail(s: number): number {
  * log(1 + x) for 0 <= x <= 1, which softplus needs: 2 atanh(x / (2 + x)) requires neither an exponent nor special
  * cases.
  */
-export function log1pUnitInterval(f: FunctionBuilder, target: Target, x: Code): Code {
+export function log1pUnitInterval(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const s = f.let(div(x, add(x, constF32x4(2))))
   const twice = f.let(add(s, s))
   const square = f.let(mul(s, s))
@@ -277,8 +278,8 @@ function quotientAtZero(g: (x: number, unused: number) => number, x: number, lim
   return x < 1e-9 ? limit : g(x, 0) / x
 }
 
-function erf(f: FunctionBuilder, target: Target, x: Code): Code {
-  return wide(f, x, (pair) => {
+function erf(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  return mapHalvesAsFloat64(f, x, (pair) => {
     const within = f.let(op('f64x2.pmin', op('f64x2.pmax', pair, constF64x2(-ERF_END)), constF64x2(ERF_END)))
     const middle = ERF_END ** 2 / 2
     const t = f.let(subWide(mulWide(mulWide(within, within), constF64x2(1 / middle)), constF64x2(1)))
@@ -290,14 +291,14 @@ function erf(f: FunctionBuilder, target: Target, x: Code): Code {
 const ATAN = interpolate((square) => quotientAtZero(Math.atan, Math.sqrt(square), 1), 0, 1, 14)
 
 /** atan x = pi / 2 - atan(1 / x) beyond 1. */
-function atan(f: FunctionBuilder, target: Target, x: Code): Code {
+function atan(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const magnitude = f.let(op('f32x4.abs', x))
-  const found = wide(f, magnitude, (pair) => {
+  const found = mapHalvesAsFloat64(f, magnitude, (pair) => {
     const isLarge = f.let(op('f64x2.lt', constF64x2(1), pair))
-    const inner = f.let(choose(isLarge, op('f64x2.div', constF64x2(1), pair), pair))
+    const inner = f.let(bitselect(isLarge, op('f64x2.div', constF64x2(1), pair), pair))
     const t = f.let(subWide(mulWide(mulWide(inner, inner), constF64x2(2)), constF64x2(1)))
     const angle = f.let(mulWide(inner, hornerWide(target, t, ATAN)))
-    return choose(isLarge, subWide(constF64x2(Math.PI / 2), angle), angle)
+    return bitselect(isLarge, subWide(constF64x2(Math.PI / 2), angle), angle)
   })
   return op('v128.or', found, op('v128.and', x, constI32x4(SIGN_BIT)))
 }
@@ -309,48 +310,48 @@ const ASIN = interpolate((square) => quotientAtZero(Math.asin, Math.sqrt(square)
  * asin of s in [0, 1/2], where s is x, or the sine of half of the angle that is missing to a right angle: asin x =
  * pi / 2 - 2 asin s.
  */
-function arc(f: FunctionBuilder, target: Target, magnitude: Code): { isFar: Code; angle: Code } {
+function arc(f: FunctionBuilder, target: TargetFeatures, magnitude: Code): { isFar: Code; angle: Code } {
   const [half, one] = [constF64x2(0.5), constF64x2(1)]
   const isFar = f.let(op('f64x2.lt', half, magnitude))
   const far = mulWide(half, subWide(one, magnitude))
-  const square = f.let(choose(isFar, far, mulWide(magnitude, magnitude)))
-  const s = choose(isFar, op('f64x2.sqrt', square), magnitude)
+  const square = f.let(bitselect(isFar, far, mulWide(magnitude, magnitude)))
+  const s = bitselect(isFar, op('f64x2.sqrt', square), magnitude)
   const t = f.let(subWide(mulWide(square, constF64x2(8)), one))
   return { isFar, angle: f.let(mulWide(f.let(s), hornerWide(target, t, ASIN))) }
 }
 
-function asin(f: FunctionBuilder, target: Target, x: Code): Code {
-  const found = wide(f, f.let(op('f32x4.abs', x)), (magnitude) => {
+function asin(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  const found = mapHalvesAsFloat64(f, f.let(op('f32x4.abs', x)), (magnitude) => {
     const { isFar, angle } = arc(f, target, magnitude)
-    return choose(isFar, subWide(constF64x2(Math.PI / 2), addWide(angle, angle)), angle)
+    return bitselect(isFar, subWide(constF64x2(Math.PI / 2), addWide(angle, angle)), angle)
   })
   return op('v128.or', found, op('v128.and', x, constI32x4(SIGN_BIT)))
 }
 
-function acos(f: FunctionBuilder, target: Target, x: Code): Code {
-  return wide(f, x, (pair) => {
+function acos(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  return mapHalvesAsFloat64(f, x, (pair) => {
     const { isFar, angle } = arc(f, target, f.let(op('f64x2.abs', pair)))
     const isNegative = f.let(op('f64x2.lt', pair, constF64x2(0)))
     const twice = f.let(addWide(angle, angle))
-    const far = f.let(choose(isNegative, subWide(constF64x2(Math.PI), twice), twice))
+    const far = f.let(bitselect(isNegative, subWide(constF64x2(Math.PI), twice), twice))
     const right = constF64x2(Math.PI / 2)
-    const near = f.let(choose(isNegative, addWide(right, angle), subWide(right, angle)))
-    return choose(isFar, far, near)
+    const near = f.let(bitselect(isNegative, addWide(right, angle), subWide(right, angle)))
+    return bitselect(isFar, far, near)
   })
 }
 
 const EXP2 = interpolate((t) => 2 ** (t / 2), -1, 1, 10)
 
 /** log2 x times a factor, rounded once: powers of the base have whole logarithms. */
-function logarithm(f: FunctionBuilder, target: Target, x: Code, factor: number): Code {
+function logarithm(f: FunctionBuilder, target: TargetFeatures, x: Code, factor: number): Code {
   const { m, e } = splitExponent(f, x)
   const z = f.let(sub(m, constF32x4(1)))
-  const scaled = onBothHalves(f, (lanes) => mulWide(log2Wide(f, target, z, e, lanes), constF64x2(factor)))
+  const scaled = mapHalves(f, (lanes) => mulWide(log2Wide(f, target, z, e, lanes), constF64x2(factor)))
   return withLogEdges(f, x, scaled)
 }
 
 /** |a|^b = 2^(b log2 |a|) in float64, then JavaScript's rules for signs and special cases. */
-function pow(f: FunctionBuilder, target: Target, a: Code, b: Code): Code {
+function pow(f: FunctionBuilder, target: TargetFeatures, a: Code, b: Code): Code {
   const magnitude = f.let(op('f32x4.abs', a))
   const power = f.let(powOfMagnitude(f, target, magnitude, b))
   const isWhole = f.let(op('f32x4.eq', op('f32x4.trunc', b), b))
@@ -362,16 +363,16 @@ function pow(f: FunctionBuilder, target: Target, a: Code, b: Code): Code {
     op('f32x4.lt', a, constF32x4(0)),
     op('f32x4.gt', a, constF32x4(Number.NEGATIVE_INFINITY)),
   )
-  const real = choose(op('v128.andnot', isFiniteNegative, isWhole), constF32x4(Number.NaN), signed)
-  return choose(op('f32x4.eq', b, constF32x4(0)), constF32x4(1), f.let(real))
+  const real = bitselect(op('v128.andnot', isFiniteNegative, isWhole), constF32x4(Number.NaN), signed)
+  return bitselect(op('f32x4.eq', b, constF32x4(0)), constF32x4(1), f.let(real))
 }
 
-function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): Code {
+function powOfMagnitude(f: FunctionBuilder, target: TargetFeatures, a: Code, b: Code): Code {
   const { m, e } = splitExponent(f, a)
   const z = f.let(sub(m, constF32x4(1)))
   const isZero = op('f32x4.eq', a, constF32x4(0))
   // log2 of 0, infinity and NaN, added to an exponent that is meaningless for them.
-  const edge = f.let(choose(isZero, constF32x4(Number.NEGATIVE_INFINITY), a))
+  const edge = f.let(bitselect(isZero, constF32x4(Number.NEGATIVE_INFINITY), a))
   const isEdge = f.let(
     op(
       'v128.not',
@@ -387,7 +388,7 @@ function powOfMagnitude(f: FunctionBuilder, target: Target, a: Code, b: Code): C
     const part = (x: Code) => shuffle(x, x, lanes)
     const wideMask = shuffle(isEdge, isEdge, [lanes[0], lanes[0], lanes[1], lanes[1]])
     const log2 = log2Wide(f, target, z, e, lanes)
-    const edged = choose(wideMask, op('f64x2.promote_low_f32x4', part(edge)), log2)
+    const edged = bitselect(wideMask, op('f64x2.promote_low_f32x4', part(edge)), log2)
     const product = mulWide(op('f64x2.promote_low_f32x4', part(b)), f.let(edged))
     const within = f.let(op('f64x2.pmin', op('f64x2.pmax', product, constF64x2(-200)), constF64x2(200)))
     const n = f.let(op('f64x2.nearest', within))
@@ -410,10 +411,10 @@ const HALF_PI_LOW = 6.077100506506192e-11
 const EXACT_REDUCTION = 2 ** 20
 
 /** x = k pi / 2 + r: the sine or cosine of r with a sign, selected by k and the `shift` of a quarter turn. */
-function circular(f: FunctionBuilder, target: Target, x: Code, shift: 0 | 1): Code {
+function circular(f: FunctionBuilder, target: TargetFeatures, x: Code, shift: 0 | 1): Code {
   const turns: Code[] = []
   const cosines: Code[] = []
-  const sines = wide(f, x, (pair) => {
+  const sines = mapHalvesAsFloat64(f, x, (pair) => {
     const n = f.let(op('f64x2.nearest', mulWide(pair, constF64x2(2 / Math.PI))))
     turns.push(f.let(op('i32x4.trunc_sat_f64x2_s_zero', n)))
     const r = f.let(
@@ -429,7 +430,7 @@ function circular(f: FunctionBuilder, target: Target, x: Code, shift: 0 | 1): Co
   const isOdd = op('i32x4.eq', op('v128.and', k, constI32x4(1)), constI32x4(1))
   const sign = op('i32x4.shl', op('v128.and', k, constI32x4(2)), i32(30))
   const result = f.local(V128)
-  f.add(set(result, op('v128.xor', choose(isOdd, f.let(cosine), f.let(sines)), sign)))
+  f.add(set(result, op('v128.xor', bitselect(isOdd, f.let(cosine), f.let(sines)), sign)))
   return byHostWhereLarge(f, x, result, shift)
 }
 
@@ -443,7 +444,7 @@ function byHostWhereLarge(f: FunctionBuilder, x: Code, result: number, shift: 0 
   const lanes = [0, 1, 2, 3].map((lane) =>
     set(exact, replaceF32(get(exact), lane, call(shift, extractF32(x, lane)))),
   )
-  const chosen = set(result, choose(isLarge, get(exact), get(result)))
+  const chosen = set(result, bitselect(isLarge, get(exact), get(result)))
   f.add(ifElse(op('v128.any_true', isLarge), [...lanes, chosen]))
   return get(result)
 }

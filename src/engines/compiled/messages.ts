@@ -4,7 +4,7 @@ export type WorkerCommand =
   | { readonly type: 'module'; readonly kernel: number; readonly module: WebAssembly.Module }
   | { readonly type: 'memory'; readonly arena: number; readonly memory: WebAssembly.Memory }
   | { readonly type: 'forget memory'; readonly arena: number }
-  | { readonly type: 'forget modules' }
+  | { readonly type: 'forget module'; readonly kernel: number }
   | {
       readonly type: 'run'
       readonly id: number

@@ -1,23 +1,21 @@
 /**
  * Loop fusion and scheduling: legalized program -> loops. It decides in which loop each value is computed, what is
  * stored in scratch memory and what is computed again (rematerialization), and which loops are vectorized.
- *
- * The loops are nested in a fixed order of axes. At each level, values with the level's axis go into a loop over
- * it, and the others stay outside. A sum (or maximum) over the axis ends the loop, and what needs its result goes
- * into another loop after it. A value that a later loop needs is recomputed if that is cheap, and stored otherwise.
- *
- * This file handles the levels and the statements of the innermost one; planner/loop-scheduler.ts divides one level
- * into its loops.
  */
-import type { Op } from '../../language/ir.ts'
 import type { LegalizedProgram } from './legalize.ts'
-import { fastestAxis, loopOrder } from './loop-order.ts'
-import { isReduction, type Plan, readsInput, type Statement } from './loop-plan.ts'
+import { fastestAxis, loopOrder } from './loop-interchange.ts'
+import { isReduction, type Plan, type Statement } from './loop-plan.ts'
 import { LoopLevelScheduler } from './planner/loop-scheduler.ts'
 import { PlannerContext } from './planner/planner-context.ts'
 import type { Scope, WorkItem } from './planner/work-items.ts'
 
 /**
+ * The loops are nested in a fixed order of axes. At each level, values with the level's axis go into a loop over it,
+ * and the others stay outside. A sum (or maximum) over the axis ends the loop, and what needs its result goes into
+ * another loop after it. A value that a later loop needs is recomputed if that is cheap, and stored otherwise. This
+ * file handles the levels and the statements of the innermost one; planner/loop-scheduler.ts divides one level into its
+ * loops.
+ *
  * @param lanes the axis to vectorize, where its loops allow that; default: the fastest axis
  * @throws never: every program has a plan
  */
@@ -97,14 +95,14 @@ class Planner {
   }
 
   #one({ act, node, again }: WorkItem, scope: Scope): Statement[] {
-    const { op, args } = this.#context.nodes[node]
+    const { args } = this.#context.nodes[node]
     if (act === 'sum') return this.#leave(node, scope)
     if (act === 'add') {
       const loads = args.flatMap((arg) => this.#ensure(arg, scope))
       return [...loads, { kind: 'accumulate', node, memory: this.#context.memory.get(node) }]
     }
     if (scope.known.has(node)) return []
-    const made = this.#make(node, op, scope)
+    const made = this.#make(node, scope)
     scope.known.add(node)
     const home = scope.assignment.get(node)
     const kept: Statement[] = home === undefined ? [] : [{ kind: 'store', node, buffer: home }]
@@ -119,10 +117,9 @@ class Planner {
     return stores.length === 0 ? [] : [...this.#ensure(node, scope), ...stores]
   }
 
-  #make(node: number, op: Op, scope: Scope): Statement[] {
-    if (op === 'rename' && !readsInput(this.#context.program, this.#context.nodes[node])) {
-      return [{ kind: 'load', node, buffer: scope.assignment.get(this.#context.nodes[node].args[0])! }]
-    }
+  #make(node: number, scope: Scope): Statement[] {
+    const source = this.#context.storedSource(node)
+    if (source !== undefined) return [{ kind: 'load', node, source, buffer: scope.assignment.get(source)! }]
     const loads = this.#context
       .argsOf({ act: 'value', node, again: false })
       .flatMap((arg) => this.#ensure(arg, scope))
@@ -134,7 +131,7 @@ class Planner {
     const buffer = assignment.get(node)
     if (buffer === undefined) throw new Error(`the plan lost node ${node}`)
     known.add(node)
-    return [{ kind: 'load', node, buffer }]
+    return [{ kind: 'load', node, source: node, buffer }]
   }
 
   #storeResults(node: number): Statement[] {

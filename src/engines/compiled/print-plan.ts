@@ -1,7 +1,7 @@
 /** Prints a plan for people: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
-import type { Node } from '../../language/ir.ts'
 import type { Buffer, Plan, Statement } from './loop-plan.ts'
 import { isScalar } from './loop-plan.ts'
+import { type AxisRead, isIndirect, memoryReadOf } from './memory-read.ts'
 
 const INFIX: Readonly<Record<string, string>> = {
   add: '+',
@@ -15,11 +15,8 @@ const INFIX: Readonly<Record<string, string>> = {
 
 /** @example printPlan(plan(legalize(program, variant))) // for ... by 4 { v2 = predictions[...] ... } */
 export function printPlan(plan: Plan): string {
-  const { nodes } = plan.program
   const used = usedScalars(plan)
-  const scalars = [...used]
-    .sort((a, b) => a - b)
-    .map((id) => `${name(plan, id)} = ${expression(plan, nodes[id])}`)
+  const scalars = [...used].sort((a, b) => a - b).map((id) => `${name(plan, id)} = ${expression(plan, id)}`)
   const scratch = plan.buffers
     .filter(({ role }) => role === 'scratch')
     .map((buffer) => `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`)
@@ -41,13 +38,12 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
       return [head, ...lines(plan, body, `${indent}  `), `${indent}}`]
     }
     case 'compute':
-      return [
-        `${indent}${name(plan, statement.node)} = ${expression(plan, plan.program.nodes[statement.node])}`,
-      ]
-    case 'load':
-      return [
-        `${indent}${name(plan, statement.node)} = ${spell(statement.buffer, renaming(plan, statement.node))}`,
-      ]
+      return [`${indent}${name(plan, statement.node)} = ${expression(plan, statement.node)}`]
+    case 'load': {
+      const { node, source, buffer } = statement
+      const reads = source === node ? {} : memoryReadOf(plan.program.nodes, node).axes
+      return [`${indent}${name(plan, node)} = ${spell(buffer, reads)}`]
+    }
     case 'store':
       return [`${indent}${spell(statement.buffer)} = ${name(plan, statement.node)}`]
     case 'accumulate': {
@@ -60,14 +56,15 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
   }
 }
 
-function expression(plan: Plan, { op, args, axis, to, value, name: own, axes }: Node): string {
+function expression(plan: Plan, id: number): string {
+  const { op, args, axis, value, name: own, axes } = plan.program.nodes[id]
   const operands = args.map((arg) => name(plan, arg))
   if (op === 'constant') return String(value)
   if (op === 'scalar') return own!
   if (op === 'input') return `${own}[${axes}]`
   if (op === 'cotangent') return `cotangent[${axes}]`
   if (op === 'index' || op === 'size') return `${op}(${axis})`
-  if (op === 'rename') return `${plan.program.nodes[args[0]].name}[${axis} -> ${to}]`
+  if (isIndirect(plan.program.nodes[id])) return readOf(plan, id)
   if (op === 'pick') return `${plan.program.nodes[args[0]].name}[${axis} = ${operands[1]}]`
   if (op === 'expand') return operands[0]
   if (op === 'select') return `${operands[0]} ? ${operands[1]} : ${operands[2]}`
@@ -75,14 +72,24 @@ function expression(plan: Plan, { op, args, axis, to, value, name: own, axes }: 
   return infix === undefined ? `${op}(${operands.join(', ')})` : operands.join(` ${infix} `)
 }
 
-function renaming(plan: Plan, id: number): Readonly<Record<string, string>> {
-  const { op, axis, to } = plan.program.nodes[id]
-  return op === 'rename' ? { [axis!]: to! } : {}
+/** A read of an input under another name of an axis, or at a distance. */
+function readOf({ program: { nodes, inputs } }: Plan, id: number): string {
+  const { source, axes } = memoryReadOf(nodes, id)
+  const { name: own = 'cotangent', axes: all } = nodes[source]
+  return `${own}[${(inputs[own]?.axes ?? all).map((axis) => placeOf(axis, axes[axis]))}]`
 }
 
-function spell({ role, name: own, axes, id }: Buffer, names: Readonly<Record<string, string>> = {}): string {
+function placeOf(axis: string, { loop, steps }: AxisRead = { loop: axis, steps: 0 }): string {
+  const name = loop === axis ? axis : `${axis} -> ${loop}`
+  return steps === 0 ? name : `${name} ${steps > 0 ? '-' : '+'} ${Math.abs(steps)}`
+}
+
+function spell(
+  { role, name: own, axes, id }: Buffer,
+  reads: Readonly<Record<string, AxisRead>> = {},
+): string {
   const title = role === 'scratch' ? `m${id}` : role === 'gradient' ? `gradient(${own})` : own || role
-  return `${title}[${axes.map((axis) => names[axis] ?? axis)}]`
+  return `${title}[${axes.map((axis) => placeOf(axis, { loop: reads[axis]?.loop ?? axis, steps: reads[axis]?.steps ?? 0 }))}]`
 }
 
 /** Constants are printed as numbers. */

@@ -24,20 +24,22 @@ export function evaluateStaticPredicates(
   const switches = SWITCHES.get(program) ?? switchesOf(program)
   SWITCHES.set(program, switches)
   if (switches.length === 0) return NO_STATIC_PREDICATES
-  const value = (id: number): number => scalarOf(program.nodes[id], scalars, value)
+  const known = new Map<number, number>()
+  const value = (id: number): number => {
+    const found = known.get(id) ?? scalarOf(program.nodes[id], scalars, value)
+    known.set(id, found)
+    return found
+  }
   return new Map(switches.map((id) => [id, value(id) !== 0]))
 }
 
 function switchesOf({ nodes }: Program): number[] {
-  const dependsOnParams = (node: Node): boolean =>
-    node.op === 'scalar' ||
-    node.op === 'constant' ||
-    (isElementwise(node.op) &&
-      node.axes.length === 0 &&
-      node.args.every((arg) => dependsOnParams(nodes[arg])))
-  return nodes.flatMap((node, id) =>
-    node.type === 'bool' && node.op !== 'constant' && dependsOnParams(node) ? [id] : [],
-  )
+  const known: boolean[] = []
+  for (const { op, axes, args } of nodes) {
+    const isComputed = isElementwise(op) && axes.length === 0 && args.every((arg) => known[arg])
+    known.push(op === 'scalar' || op === 'constant' || isComputed)
+  }
+  return nodes.flatMap(({ type, op }, id) => (type === 'bool' && op !== 'constant' && known[id] ? [id] : []))
 }
 
 function scalarOf(

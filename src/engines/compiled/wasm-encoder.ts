@@ -1,10 +1,7 @@
 /**
- * A small WebAssembly assembler: expressions are trees of bytes, functions collect them, and `encodeModule` wraps
- * them in sections. It encodes bytes itself instead of using a text assembler: this is 200 lines, compared with 2
- * to 12 MB of wabt or binaryen, and people read a kernel's loop plan (print-plan.ts), not its instructions. It
- * knows no losses and no loops.
- *
- * @see https://webassembly.github.io/spec/core/binary/index.html
+ * A small WebAssembly assembler: expressions are trees of bytes, functions collect them, and `encodeModule` wraps them
+ * in sections. A text assembler (wabt, binaryen) would add 2 to 12 MB, and people read a kernel's loop plan, not its
+ * instructions.
  */
 
 /** Bytes that, when executed in order, push at most one value. */
@@ -17,6 +14,13 @@ export const V128 = 0x7b
 export type ValueType = typeof I32 | typeof F32 | typeof V128
 
 const BLOCK_WITHOUT_VALUE = 0x40
+
+/** Code that occurs many times in every kernel is one object: kernels are trees of hundreds of thousands of parts. */
+const GETS: Code[] = []
+const SIMD_CODES: Code[] = []
+/** By the bits of a lane. */
+const SPLATS = new Map<number, Code>()
+const MOST_SPLATS = 1024
 
 /** Pages of 64 KiB, 4 GiB in total: the range of 32-bit addresses. */
 export const MAX_PAGES = 65536
@@ -112,14 +116,21 @@ export function op(name: CoreOp | SimdOp, ...operands: Code[]): Code {
 }
 
 export const i32 = (value: number): Code => [0x41, signed(value)]
-export const get = (local: number): Code => [0x20, unsigned(local)]
+export const get = (local: number): Code => {
+  GETS[local] ??= [0x20, unsigned(local)]
+  return GETS[local]
+}
 export const set = (local: number, value: Code): Code => [value, 0x21, unsigned(local)]
 export const call = (target: number, ...operands: Code[]): Code => [operands, 0x10, unsigned(target)]
 export const loadI32 = (address: Code, offset = 0): Code => [address, 0x28, 2, unsigned(offset)]
 
 /** Four equal lanes, as bits or as numbers. */
-export const constI32x4 = (value: number): Code => lanes(Int32Array.from({ length: 4 }, () => value))
-export const constF32x4 = (value: number): Code => lanes(Float32Array.from({ length: 4 }, () => value))
+export const constI32x4 = (value: number): Code => {
+  const known = SPLATS.get(value) ?? lanes(Int32Array.of(value, value, value, value))
+  if (SPLATS.size < MOST_SPLATS) SPLATS.set(value, known)
+  return known
+}
+export const constF32x4 = (value: number): Code => constI32x4(bitsOf(value))
 export const constF64x2 = (value: number): Code => lanes(Float64Array.of(value, value))
 /** 0, 1, 2, 3: the indices of the lanes. */
 export const IOTA: Code = lanes(Int32Array.of(0, 1, 2, 3))
@@ -271,7 +282,11 @@ export interface ModuleParts {
 const SHARED_MEMORY = [text('env'), text('memory'), 0x02, 0x03]
 const OF_ONE_THREAD = 0x01
 
-/** The bytes of a module. */
+/**
+ * The bytes of a module.
+ *
+ * @see https://webassembly.github.io/spec/core/binary/index.html
+ */
 export function encodeModule({
   imports,
   functions,
@@ -326,15 +341,28 @@ function text(name: string): Code {
 }
 
 function simd(opcode: number): Code {
-  return [0xfd, unsigned(opcode)]
+  SIMD_CODES[opcode] ??= [0xfd, unsigned(opcode)]
+  return SIMD_CODES[opcode]
 }
 
 function lanes(values: Int32Array | Float32Array | Float64Array): Code {
-  return [simd(0x0c), [...new Uint8Array(values.buffer)]]
+  return [simd(0x0c), new Uint8Array(values.buffer)]
+}
+
+const number = new Float32Array(1)
+const bits = new Int32Array(number.buffer)
+
+function bitsOf(value: number): number {
+  number[0] = value
+  return bits[0]
 }
 
 /** LEB128. */
-function unsigned(value: number): number[] {
+function unsigned(value: number): Code {
+  return value >= 0 && value < 0x80 ? value : longUnsigned(value)
+}
+
+function longUnsigned(value: number): number[] {
   const bytes: number[] = []
   let rest = value >>> 0
   do {
@@ -345,7 +373,11 @@ function unsigned(value: number): number[] {
   return bytes
 }
 
-function signed(value: number): number[] {
+function signed(value: number): Code {
+  return value >= -0x40 && value < 0x40 ? value & 0x7f : longSigned(value)
+}
+
+function longSigned(value: number): number[] {
   const bytes: number[] = []
   let rest = value | 0
   for (;;) {
@@ -359,22 +391,29 @@ function signed(value: number): number[] {
 
 function flatten(code: Code): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(lengthOf(code))
-  let at = 0
-  const visit = (part: Code) => {
-    if (typeof part === 'number') bytes[at++] = part
-    else if (part instanceof Uint8Array) {
-      bytes.set(part, at)
-      at += part.length
-    } else for (const inner of part) visit(inner)
-  }
-  visit(code)
+  write(code, bytes, 0)
   return bytes
+}
+
+/** @returns where the next byte goes */
+function write(code: Code, bytes: Uint8Array, start: number): number {
+  if (typeof code === 'number') {
+    bytes[start] = code
+    return start + 1
+  }
+  if (code instanceof Uint8Array) {
+    bytes.set(code, start)
+    return start + code.length
+  }
+  let at = start
+  for (let i = 0; i < code.length; i++) at = write(code[i], bytes, at)
+  return at
 }
 
 function lengthOf(code: Code): number {
   if (typeof code === 'number') return 1
   if (code instanceof Uint8Array) return code.length
   let length = 0
-  for (const inner of code) length += lengthOf(inner)
+  for (let i = 0; i < code.length; i++) length += lengthOf(code[i])
   return length
 }

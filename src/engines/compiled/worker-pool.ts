@@ -3,16 +3,15 @@
  * a thread dies, the runs on it fail, and another thread replaces it.
  */
 
+import { setFlagsFromString } from 'node:v8'
 import type { Worker } from 'node:worker_threads'
-import { Backoff } from '../backoff.ts'
+import { Backoff } from '../../backoff.ts'
 import { EngineLost } from '../contract.ts'
 import { spawn } from '../spawn-worker-thread.ts'
 import type { Arena } from './arena.ts'
 import type { Compiled } from './kernel-cache.ts'
 import type { WorkerCommand, WorkerReport } from './messages.ts'
 
-/** Maximum number of modules that a thread caches before its cache is cleared. */
-const MAX_MODULES = 1024
 /** Exponential backoff: the delay before a lost thread is restarted doubles with each consecutive loss. */
 const RESTART_MS = { first: 50, most: 5000 } as const
 
@@ -53,6 +52,8 @@ export class Pool {
   readonly #threads = new Set<Thread>()
   #nextId = 1
   readonly #backoff = new Backoff(RESTART_MS)
+  /** Kernels that a launch may still be about to run. */
+  readonly #forgotten = new WeakSet<Compiled>()
   #closing = false
 
   constructor(options: PoolOptions) {
@@ -79,11 +80,18 @@ export class Pool {
     return new Promise((resolve, reject) => {
       thread.waiters.set(id, { resolve, reject })
       thread.say({ type: 'run', id, kernel: kernel.id, arena: arena.id, at })
+      if (this.#forgotten.has(kernel)) forget(thread, kernel)
     })
   }
 
+  /** Tells the threads to release a module. */
+  forgetKernel(kernel: Compiled) {
+    this.#forgotten.add(kernel)
+    for (const thread of this.#threads) forget(thread, kernel)
+  }
+
   /** Tells the threads to release a memory. */
-  forget({ id }: Arena) {
+  forgetMemory({ id }: Arena) {
     for (const thread of this.#threads) {
       if (thread.arenas.delete(id)) thread.say({ type: 'forget memory', arena: id })
     }
@@ -95,6 +103,8 @@ export class Pool {
   }
 
   #start() {
+    // For threads that start from now on: worker.ts says why.
+    setFlagsFromString('--expose-gc')
     const thread = new Thread(spawn(new URL('./worker', import.meta.url), {}))
     this.#threads.add(thread)
     thread.worker.on('message', (report: WorkerReport) => this.#settle(thread, report))
@@ -112,10 +122,6 @@ export class Pool {
   }
 
   #introduce(thread: Thread, kernel: Compiled, arena: Arena) {
-    if (thread.modules.size >= MAX_MODULES) {
-      thread.modules.clear()
-      thread.say({ type: 'forget modules' })
-    }
     if (!thread.modules.has(kernel.id))
       thread.say({ type: 'module', kernel: kernel.id, module: kernel.module })
     if (!thread.arenas.has(arena.id)) thread.say({ type: 'memory', arena: arena.id, memory: arena.memory })
@@ -142,6 +148,11 @@ export class Pool {
       if (!this.#closing) this.#start()
     }, wait).unref()
   }
+}
+
+/** Messages are in order: what was sent before still runs. */
+function forget(thread: Thread, { id }: Compiled) {
+  if (thread.modules.delete(id)) thread.say({ type: 'forget module', kernel: id })
 }
 
 async function end(thread: Thread): Promise<void> {

@@ -9,6 +9,13 @@ const memories = new Map<number, WebAssembly.Memory>()
 /** Memory -> kernel -> its function. */
 const bound = new Map<number, Map<number, (at: number) => void>>()
 
+/**
+ * Modules that are forgotten before their memory is freed. The heap of this thread stays so small that V8 would not mark
+ * it for hours, and the machine code that it refers to is none of its business.
+ */
+const FORGOTTEN = 32
+let forgotten = 0
+
 port.on('message', (order: WorkerCommand) => {
   switch (order.type) {
     case 'module':
@@ -22,9 +29,11 @@ port.on('message', (order: WorkerCommand) => {
       memories.delete(order.arena)
       bound.delete(order.arena)
       return
-    case 'forget modules':
-      modules.clear()
-      for (const functions of bound.values()) functions.clear()
+    case 'forget module':
+      modules.delete(order.kernel)
+      for (const functions of bound.values()) functions.delete(order.kernel)
+      // Takes some milliseconds: there is little on the heap. The pool has exposed it.
+      if (++forgotten % FORGOTTEN === 0) globalThis.gc?.()
       return
     case 'run':
       port.postMessage(run(order.id, order.kernel, order.arena, order.at))

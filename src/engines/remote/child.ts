@@ -4,7 +4,7 @@
  */
 import { Socket } from 'node:net'
 import { argv, exit } from 'node:process'
-import { openWithoutFallback } from '../open.ts'
+import { openWithoutFallback } from '../engine-registry.ts'
 import { IpcTransport } from './ipc-transport.ts'
 import type { Request } from './messages.ts'
 import { PIPE, type ProcessStart } from './process.ts'

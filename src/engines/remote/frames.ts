@@ -1,9 +1,4 @@
-/**
- * Message framing: serializes messages with typed arrays for a pipe. A frame consists of the lengths of the header
- * and the payload, the header (the message without its arrays, in Node's own serialization, which supports NaN and
- * undefined), and the payload: the arrays themselves, written without copying and read in place, each at a multiple
- * of eight bytes.
- */
+/** Message framing: serializes messages with typed arrays for a pipe, without copying the arrays. */
 import { deserialize, serialize } from 'node:v8'
 
 /** Two lengths, as float64: payloads may be larger than 4 GiB. */
@@ -72,7 +67,11 @@ function replaced(value: unknown, place: (array: NumberArray) => Place): unknown
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, replaced(part, place)]))
 }
 
-/** The parts of a frame, in the order in which they must be written. */
+/**
+ * The parts of a frame, in the order in which they must be written: the lengths of the header and the payload, the
+ * header (the message without its arrays, in Node's own serialization, which supports NaN and undefined), and the
+ * payload: the arrays themselves, written without copying and read in place, each at a multiple of eight bytes.
+ */
 export function frameOf(header: unknown, pieces: readonly Uint8Array[] = [], bytes = 0): Uint8Array[] {
   const text = serialize(header)
   return [new Uint8Array(Float64Array.of(text.length, bytes).buffer), text, ...pieces]

@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Backoff } from '../backoff.ts'
+import { Backoff } from '../../backoff.ts'
 import {
   type Batch,
   type BatchResult,
@@ -22,7 +22,7 @@ import type { Answer, Hello, Reply, Request } from './messages.ts'
 import type { Channel } from './transport.ts'
 
 /** Maximum number of programs that both sides cache before both clear their caches. */
-const MAX_PROGRAMS = 512
+const MAX_PROGRAMS = 128
 /** Exponential backoff: the delay before a restart doubles with each consecutive loss. */
 const RESTART_MS = { first: 50, most: 30_000 } as const
 /** Loading a library and compiling the first kernels takes seconds. If it takes longer than this, a driver hangs. */

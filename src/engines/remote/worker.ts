@@ -1,6 +1,6 @@
 /** The entry point of an engine's worker thread. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { openLocal } from '../open.ts'
+import { openLocal } from '../engine-registry.ts'
 import type { RemoteOptions, Reply, SentResult } from './messages.ts'
 import { arraysOf, serve } from './serve.ts'
 

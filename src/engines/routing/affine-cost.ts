@@ -1,9 +1,4 @@
-/**
- * Cost model: predicts the time of a launch as a + b x elements. It is refitted after every measured launch by
- * weighted least squares of the relative errors, so that small launches count as much as large ones. The weights of
- * old launches decay exponentially, so that the model follows a machine that becomes busier or a clock that slows
- * down.
- */
+/** Cost model: predicts the time of a launch as a + b x elements, fitted by weighted least squares. */
 
 /** In milliseconds. */
 export interface AffineCost {
@@ -25,6 +20,10 @@ const ANCHOR_WEIGHT = 0.01
 const FINEST_MS = 1e-3
 
 /**
+ * Refitted after every measured launch, by the relative errors, so that small launches count as much as large ones. The
+ * weights of old launches decay exponentially, so that the model follows a machine that becomes busier or a clock that
+ * slows down.
+ *
  * @example
  * const model = new CostModel({ launch: 1, element: 1e-6 })
  * model.observe(1024, 0.8)

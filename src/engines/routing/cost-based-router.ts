@@ -1,12 +1,10 @@
 /**
  * Cost-based routing between a device (GPU) and the CPU: each batch runs where it is expected to finish first,
- * according to the cost model of its program on both sides and to what is already running there. A program that the
- * device has not compiled yet runs on the CPU, while a copy of the batch, whose result is discarded, warms up the
- * device.
+ * according to the cost model of its program on both sides and to what is already running there.
  */
 
 import type { Program } from '../../language/ir.ts'
-import { use } from '../../lru.ts'
+import { putMostRecent } from '../../lru.ts'
 import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
@@ -39,7 +37,13 @@ const MAX_WARM = 8192
  */
 const REVIEW = { every: 64, within: 4 } as const
 
-/** @example const engine = costBasedRouter(await openProcess(options), processor, console.log) */
+/**
+ * A program that the device has not compiled yet runs on the CPU, while a copy of the batch, whose result is discarded,
+ * warms up the device.
+ *
+ * @example
+ * const engine = costBasedRouter(await openProcess(options), processor, console.log)
+ */
 export function costBasedRouter(device: Engine, processor: Engine, log: Log): Engine {
   return new ChoosingEngine(device, processor, log)
 }
@@ -200,7 +204,7 @@ class Side {
 
   #modelOf({ programKey }: Batch): CostModel {
     const model = this.#models.get(programKey) ?? new CostModel(this.#overall.line)
-    return use(this.#models, programKey, model, MAX_MODELS)
+    return putMostRecent(this.#models, programKey, model, MAX_MODELS)
   }
 }
 

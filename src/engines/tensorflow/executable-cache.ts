@@ -7,12 +7,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
-import { type Program, withAliasedSizes } from '../../language/ir.ts'
+import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import { type Batch, type CompileCache, DeviceLost, OutOfMemory, UnsupportedByEngine } from '../contract.ts'
 import { classifyError } from './classify-error.ts'
 import type { Value } from './graph.ts'
 import { type Lowered, lower, type Result } from './lower.ts'
-import type { Argument } from './lowering-context.ts'
+import type { OpArgument } from './lowering-context.ts'
 import type { LoadedModel, Native } from './native.ts'
 import { SIGNATURE, savedModel, TAG } from './saved-model.ts'
 import { batchAxisOf, bucketSize, type PaddedDim } from './shape-buckets.ts'
@@ -32,7 +32,7 @@ export interface CompiledExecutable {
   readonly sizes: Readonly<Record<string, number>>
   /** Absent if the shape is exact. */
   readonly rows?: Pick<PaddedDim, 'axis' | 'room'>
-  readonly arguments: readonly (Argument & { readonly shape: readonly number[] })[]
+  readonly arguments: readonly (OpArgument & { readonly shape: readonly number[] })[]
   readonly outputs: readonly Result[]
   readonly model: LoadedModel
 }
@@ -128,7 +128,7 @@ function wantedBy({ program, programKey, sizes, cotangent }: Batch): Wanted {
   const isUniform = cotangent.length === 1 && cotangent[0].length === 1
   const axis = rowsIn(program)
   const room = axis === undefined ? 0 : bucketSize(sizes[axis])
-  const all = withAliasedSizes(program, axis === undefined ? sizes : { ...sizes, [axis]: room })
+  const all = sizesWithRenamedAxes(program, axis === undefined ? sizes : { ...sizes, [axis]: room })
   const lengths = program.axes.map((name) => all[name]).join()
   const key = `${programKey} ${lengths} ${isUniform}`
   return { key, sizes: all, isUniform, ...(axis === undefined ? {} : { rows: { axis, room } }) }

@@ -1,34 +1,37 @@
-/** The gamma function's logarithm and its derivatives in a graph: engines/gamma.ts in float64. */
+/** lgamma, digamma and polygamma in a TensorFlow graph, in float64: engines/gamma.ts has the algorithm. */
 import * as gamma from '../gamma.ts'
 import type { Graph, Value } from './graph.ts'
 
-/** Takes and gives float64. */
+/** Its argument and result are float64. */
 export function lgamma(graph: Graph, x: Value): Value {
   const argument = argumentOf(graph, x)
   return gamma.lgamma(arithmeticOf(graph), argument, logarithmsOf(graph, argument))
 }
 
-/** Takes and gives float64. */
+/** Its argument and result are float64. */
 export function digamma(graph: Graph, x: Value): Value {
   const argument = argumentOf(graph, x)
   return gamma.digamma(arithmeticOf(graph), argument, logarithmsOf(graph, argument))
 }
 
 /**
- * Takes and gives float64.
+ * Its argument and result are float64.
  *
- * @param n which derivative of digamma; not 0
+ * @param n the order of the derivative of digamma, at least 1
  */
 export function polygamma(graph: Graph, n: number, x: Value): Value {
   return gamma.polygamma(arithmeticOf(graph), n, argumentOf(graph, x))
 }
 
-function argumentOf(graph: Graph, x: Value): gamma.Argument<Value> {
+function argumentOf(graph: Graph, x: Value): gamma.ReducedArgument<Value> {
   const rest = graph.binary('Sub', x, graph.unary('Rint', x))
   return { x, size: graph.unary('Abs', x), rest, distance: graph.unary('Abs', rest) }
 }
 
-function logarithmsOf(graph: Graph, { size, distance }: gamma.Argument<Value>): gamma.Logarithms<Value> {
+function logarithmsOf(
+  graph: Graph,
+  { size, distance }: gamma.ReducedArgument<Value>,
+): gamma.ArgumentLogs<Value> {
   return { ofSize: graph.unary('Log', size), ofDistance: graph.unary('Log', distance) }
 }
 

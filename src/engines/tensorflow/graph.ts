@@ -95,7 +95,7 @@ export class Graph {
     return this.add(op, [a, b], {}, 'bool', broadcastOf(a.shape, b.shape))
   }
 
-  /** TensorFlow makes "not less than" of a LogicalNot, which a NaN is not either: so it is said as a choice. */
+  /** A select instead of LogicalNot: TensorFlow rewrites "not (a < b)" to "a >= b", which is wrong for NaN. */
   not(x: Value): Value {
     const [yes, no] = [1, 0].map((truth) => this.constant('bool', [truth]))
     return this.select(x, no, yes)
@@ -142,6 +142,22 @@ export class Graph {
   range(length: number): Value {
     const [first, end, step] = [0, length, 1].map((place) => this.constant('int32', [place]))
     return this.add('Range', [first, end, step], { Tidx: INT }, 'int32', [length])
+  }
+
+  /** Zeros before and behind what stands along one dimension. */
+  pad(x: Value, dimension: number, { before, after }: { before: number; after: number }): Value {
+    const lengths = x.shape.flatMap((_, i) => (i === dimension ? [before, after] : [0, 0]))
+    const shape = x.shape.map((size, i) => (i === dimension ? before + size + after : size))
+    const paddings = this.constant('int32', lengths, [x.shape.length, 2])
+    return this.add('Pad', [x, paddings], { T: { type: x.type }, Tpaddings: INT }, x.type, shape)
+  }
+
+  /** `length` elements along one dimension, from `start` on. */
+  slice(x: Value, dimension: number, start: number, length: number): Value {
+    const begin = x.shape.map((_, i) => (i === dimension ? start : 0))
+    const shape = x.shape.map((size, i) => (i === dimension ? length : size))
+    const attributes = { T: { type: x.type }, Index: INT }
+    return this.add('Slice', [x, this.#list(begin), this.#list(shape)], attributes, x.type, shape)
   }
 
   /** `Sum` or `Max` along one dimension, which is kept with size 1. */

@@ -5,7 +5,7 @@
  */
 import { layoutOf, type Node, type Program } from '../../language/ir.ts'
 import { Graph, type Value } from './graph.ts'
-import type { Argument, CompileSpec, LoweringContext } from './lowering-context.ts'
+import type { CompileSpec, LoweringContext, OpArgument } from './lowering-context.ts'
 import { RULES } from './lowering-rules.ts'
 
 export interface Result {
@@ -18,7 +18,7 @@ export interface Result {
 
 export interface Lowered {
   readonly graph: Graph
-  readonly arguments: readonly Argument[]
+  readonly arguments: readonly OpArgument[]
   /** Names in the graph, in the order of `outputs`. */
   readonly results: Readonly<Record<string, Value>>
   readonly outputs: readonly Result[]
@@ -26,8 +26,6 @@ export interface Lowered {
 
 /**
  * @throws UnsupportedByEngine for ops that a graph cannot express
- *
- * @throws UnsupportedByEngine for ops that no graph says
  * @example
  * lower({ program, sizes: { rows: 32, classes: 10 }, rows: 'rows', isUniform: true }).graph.nodes
  */
@@ -87,7 +85,7 @@ function placesIn(form: CompileSpec, graph: Graph, taken: Arguments): (node: Nod
 
 /** The arguments of the graph, created when they are first used. */
 class Arguments {
-  readonly taken: Argument[] = []
+  readonly taken: OpArgument[] = []
   readonly #graph: Graph
   readonly #form: CompileSpec
   readonly #known = new Map<string, Value>()
@@ -97,7 +95,7 @@ class Arguments {
     this.#form = form
   }
 
-  argument(argument: Argument): Value {
+  argument(argument: OpArgument): Value {
     const key = argument.kind === 'input' ? `input ${argument.name}` : argument.kind
     const known = this.#known.get(key)
     if (known !== undefined) return known
@@ -110,7 +108,7 @@ class Arguments {
    * Real numbers are passed as the bits of integers: tfjs-node leaves integers on the host, and copies floats to
    * the GPU and back.
    */
-  #take(argument: Argument): Value {
+  #take(argument: OpArgument): Value {
     const { program, sizes, isUniform } = this.#form
     const name = `a${this.taken.length}`
     this.taken.push(argument)

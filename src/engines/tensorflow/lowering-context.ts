@@ -14,7 +14,7 @@ export interface CompileSpec {
 }
 
 /** The arguments of each run, in the order of the graph's arguments. */
-export type Argument =
+export type OpArgument =
   | { readonly kind: 'input'; readonly name: string }
   | { readonly kind: 'cotangent'; readonly axes: readonly string[] }
   /** The scalars in the program's order, followed by the cotangent if it is a single number. */
@@ -32,5 +32,5 @@ export interface LoweringContext {
   /** The full-rank shape of a value with these axes. */
   readonly shapeOf: (axes: readonly string[]) => number[]
   readonly axesOf: (place: number) => readonly string[]
-  readonly argumentOf: (argument: Argument) => Value
+  readonly argumentOf: (argument: OpArgument) => Value
 }

@@ -114,6 +114,7 @@ export const RULES: { readonly [O in Op]: Rule } = {
   reduce_max: (place, [x]) => reduceMax(place, present(place, x, Number.NEGATIVE_INFINITY)),
   contract: (place, [a, b]) => contract(place, present(place, a, 0), present(place, b, 0)),
   pick: (place, [x, at]) => pick(place, x, at),
+  shift: (place, [x]) => shift(place, present(place, x, 0)),
   rename: ({ node, graph, dimension }, [x]) => swap(graph, x, dimension(node.axis!), dimension(node.to!)),
   expand: ({ node, graph, shapeOf }, [x]) => graph.broadcast(x, shapeOf(node.axes)),
   argsort: wholeLines,
@@ -124,6 +125,10 @@ export const RULES: { readonly [O in Op]: Rule } = {
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
+  solve_lower: wholeLines,
+  solve_upper: wholeLines,
+  soft_dtw: wholeLines,
+  soft_dtw_slope: wholeLines,
 }
 
 function real(graph: Graph, x: Value): Value {
@@ -228,6 +233,14 @@ function pick(place: LoweringContext, x: Value, at: Value): Value {
   const isHere = graph.compare('Equal', ...alike(graph, places, at))
   const kept = graph.select(isHere, present(place, x, 0), graph.number(0))
   return graph.reduce('Sum', kept, dimension(axis))
+}
+
+/** What stands before each place, with zeros where nothing does. */
+function shift({ node, graph, form, dimension }: LoweringContext, x: Value): Value {
+  const [axis, steps] = [dimension(node.axis!), form.program.nodes[node.args[1]].value!]
+  const count = Math.min(Math.abs(steps), x.shape[axis])
+  const padded = graph.pad(x, axis, steps > 0 ? { before: count, after: 0 } : { before: 0, after: count })
+  return graph.slice(padded, axis, steps > 0 ? 0 : count, x.shape[axis])
 }
 
 function pickFromList({ node, graph, form }: LoweringContext, x: Value, at: Value): Value {

@@ -1,8 +1,6 @@
 /**
- * Serialization: a graph -> the bytes of a TensorFlow SavedModel (Protocol Buffers). It contains one function that
- * XLA must compile, called once between placeholders and a signature. The field numbers are those of TensorFlow's
- * .proto files, which never change. The wire format is written by google-protobuf, a dependency of tfjs-node that
- * is always installed where this runs.
+ * Serialization: a graph -> the bytes of a TensorFlow SavedModel (Protocol Buffers). The wire format is written by
+ * google-protobuf, a dependency of tfjs-node that is always installed where this runs.
  */
 import type { Attribute, Constant, Graph, GraphNode, TensorType, Value } from './graph.ts'
 
@@ -39,6 +37,9 @@ export const TAG = 'serve'
 export const SIGNATURE = 'serving_default'
 
 /**
+ * The model contains one function that XLA must compile, called once between placeholders and a signature. The field
+ * numbers are those of TensorFlow's .proto files, which never change.
+ *
  * @example
  * writeFileSync(join(folder, 'saved_model.pb'), savedModel(new BinaryWriter(), compilable))
  */

@@ -24,8 +24,6 @@ export interface Probed {
 
 /**
  * @throws Error if the numbers differ from the interpreter's
- *
- * @throws Error when the numbers are not those of the definition
  * @example
  * await probe(engine) // { values: [1.4076059...], gradient: [...], isCompiled: true }
  */

@@ -4,7 +4,7 @@
  * even if an op throws.
  */
 import * as tf from '@tensorflow/tfjs-core'
-import { layoutOf, type Node, type Program, withAliasedSizes } from '../../language/ir.ts'
+import { layoutOf, type Node, type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import { type Batch, type BatchResult, UnsupportedByEngine } from '../contract.ts'
 import type { OpContext } from './op-context.ts'
 import { OPS, permute } from './ops.ts'
@@ -69,7 +69,7 @@ function columnsOf({ value, denominators }: Program): number[] {
 
 function contexts(batch: Batch): (node: Node) => OpContext {
   const { program } = batch
-  const sizes = withAliasedSizes(program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(program, batch.sizes)
   const dimension = (axis: string) => program.axes.indexOf(axis)
   const shapeOf = (axes: readonly string[]) =>
     program.axes.map((axis) => (axes.includes(axis) ? sizes[axis] : 1))
@@ -80,8 +80,8 @@ function contexts(batch: Batch): (node: Node) => OpContext {
 }
 
 /** A gradient has the memory layout of its input. */
-function inLayout({ program, sizes }: Batch, name: string, node: Node, gradient: tf.Tensor): tf.Tensor {
-  const layout = layoutOf(program, name)
+function inLayout({ program, ...batch }: Batch, name: string, node: Node, gradient: tf.Tensor): tf.Tensor {
+  const [layout, sizes] = [layoutOf(program, name), sizesWithRenamedAxes(program, batch.sizes)]
   const dense = tf.reshape(
     gradient,
     node.axes.map((axis) => sizes[axis]),

@@ -1,4 +1,4 @@
-/** The gamma function's logarithm and its derivatives on tensors: engines/gamma.ts, an op a step. */
+/** lgamma, digamma and polygamma on tfjs tensors, one op per step: engines/gamma.ts has the algorithm. */
 import * as tf from '@tensorflow/tfjs-core'
 import * as gamma from '../gamma.ts'
 
@@ -26,16 +26,16 @@ export function digamma(x: T): T {
   return gamma.digamma(ON, argument, logarithmsOf(argument))
 }
 
-/** @param n which derivative of digamma; not 0 */
+/** @param n the order of the derivative of digamma, at least 1 */
 export function polygamma(n: number, x: T): T {
   return gamma.polygamma(ON, n, argumentOf(x))
 }
 
-function argumentOf(x: T): gamma.Argument<T> {
+function argumentOf(x: T): gamma.ReducedArgument<T> {
   const rest = tf.sub(x, tf.round(x))
   return { x, size: tf.abs(x), rest, distance: tf.abs(rest) }
 }
 
-function logarithmsOf({ size, distance }: gamma.Argument<T>): gamma.Logarithms<T> {
+function logarithmsOf({ size, distance }: gamma.ReducedArgument<T>): gamma.ArgumentLogs<T> {
   return { ofSize: tf.log(size), ofDistance: tf.log(distance) }
 }

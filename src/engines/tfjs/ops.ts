@@ -96,6 +96,7 @@ export const OPS: { readonly [O in Op]: Rule } = {
   reduce_max: ({ node, dimension }, x) => tf.max(x, dimension(node.axis!), true),
   contract: (context, a, b) => contract(context, a, b),
   pick: (context, x, place) => pick(context, x, place),
+  shift: (context, x) => shift(context, x),
   rename: ({ node, dimension }, x) => swap(x, dimension(node.axis!), dimension(node.to!)),
   argsort: wholeLines,
   gather: wholeLines,
@@ -105,6 +106,10 @@ export const OPS: { readonly [O in Op]: Rule } = {
   cummax_place: wholeLines,
   ctc: wholeLines,
   ctc_slope: wholeLines,
+  solve_lower: wholeLines,
+  solve_upper: wholeLines,
+  soft_dtw: wholeLines,
+  soft_dtw_slope: wholeLines,
   // A tensor of its own even if nothing is repeated, because each node's tensor is disposed of separately.
   expand: ({ node, shapeOf }, x) => tf.clone(spread(x, shapeOf(node.axes))),
 }
@@ -181,6 +186,16 @@ function pick({ node, sizes, shapeOf, dimension }: OpContext, x: T, place: T): T
     tf.add(starts, tf.where(inside, places, zeros)) as tf.Tensor1D,
   )
   return tf.reshape(tf.where(inside, found, tf.zerosLike(found)), shape)
+}
+
+/** What stands before each place, with zeros where nothing does. */
+function shift({ node, batch, dimension }: OpContext, x: T): T {
+  const [axis, steps] = [dimension(node.axis!), batch.program.nodes[node.args[1]].value!]
+  const count = Math.min(Math.abs(steps), x.shape[axis])
+  const zeros = tf.zeros(x.shape.with(axis, count))
+  const begin = x.shape.map((_, i) => (i === axis && steps < 0 ? count : 0))
+  const rest = tf.slice(x, begin, x.shape.with(axis, x.shape[axis] - count))
+  return tf.concat(steps > 0 ? [zeros, rest] : [rest, zeros], axis)
 }
 
 /** The shape with the size at `to` moved to `from`, and another size in its place. */

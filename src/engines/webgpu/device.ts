@@ -38,8 +38,6 @@ export class NoDevice extends Error {
 
 /**
  * @throws NoDevice if there is none
- *
- * @throws NoDevice when there is none
  * @example
  * const { device, info } = await openDevice()
  * info.architecture // 'hopper'

@@ -4,7 +4,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core'
-import { Backoff } from '../backoff.ts'
+import { Backoff } from '../../backoff.ts'
 import {
   type Batch,
   DeviceLost,

@@ -1,8 +1,6 @@
 /**
- * Code generation: nodes -> WGSL expressions. A node is computed at a point, which consists of one coordinate (the
- * name of a u32) per axis, so renaming an axis or picking an element only changes coordinates. Each line is emitted
- * in the outermost open loop in which all of its coordinates are known, and only once (loop-invariant code motion
- * and common subexpression elimination).
+ * Code generation: nodes -> WGSL expressions, with loop-invariant code motion and common subexpression elimination:
+ * each line is emitted only once, in the outermost open loop in which all of its coordinates are known.
  */
 import type { BinaryOp, LogicOp, Node, Op, UnaryOp } from '../../language/ir.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
@@ -79,13 +77,17 @@ export interface ShaderContext {
 }
 
 /** Rows that a workgroup keeps in shared memory; see row-staging.ts. */
-export interface Shared {
+export interface SharedMemoryReader {
   read(name: string, axes: readonly string[], point: Coordinates): Text | undefined
 }
 
-export class Values {
+/**
+ * A node is computed at a point, which consists of one coordinate (the name of a u32) per axis, so renaming an axis or
+ * picking an element only changes coordinates.
+ */
+export class ExpressionEmitter {
   /** Set if there is shared memory that should be read first. */
-  shared: Shared | undefined
+  shared: SharedMemoryReader | undefined
   /** Names of the functions that the source calls. */
   readonly functions = new Set<string>()
   readonly #memory: ShaderContext
@@ -183,6 +185,8 @@ export class Values {
         return this.value(node.args[0], { ...point, [node.axis!]: point[node.to!] })
       case 'pick':
         return this.#pick(node, point)
+      case 'shift':
+        return this.value(node.args[0], { ...point, [node.axis!]: this.#neighbor(node, point) })
       case 'select':
         return this.#select(node, point)
       default:
@@ -232,6 +236,20 @@ export class Values {
     // Outside of the axis, the nearest element is read and never used.
     const found = this.name(`u32(clamp(${whole}, 0, max(${last}, 0)))`, level)
     return this.value(x, { ...point, [axis!]: found })
+  }
+
+  /** The coordinate of the place before. Outside of the axis, the nearest element is read and never used. */
+  #neighbor({ args, axis }: Node, point: Coordinates): Text {
+    const steps = this.#nodes[args[1]].value!
+    const level = this.#levelOf.get(point[axis!]) ?? 0
+    const { known } = this.#levels[level]
+    const key = `neighbor ${axis} ${point[axis!]} ${steps}`
+    const made = known.get(key)
+    if (made !== undefined) return made
+    const last = `i32(${this.#size(axis!)}) - 1`
+    const found = this.name(`u32(clamp(i32(${point[axis!]}) - (${steps}), 0, max(${last}, 0)))`, level)
+    known.set(key, found)
+    return found
   }
 
   #scalar(id: number): Text {

@@ -1,8 +1,8 @@
-/** The gamma function's logarithm and its derivatives in WGSL: engines/gamma.ts, each step a line in float32. */
+/** lgamma, digamma and polygamma in WGSL, in float32, one line per step: engines/gamma.ts has the algorithm. */
 import * as gamma from '../gamma.ts'
 import { literal } from './literal.ts'
 
-/** What the functions call. */
+/** The functions of math.ts that these call. */
 export const NEEDS = ['is_nan', 'log1', 'quotient'] as const
 
 /**
@@ -23,7 +23,12 @@ export function polygamma(n: number): string {
   return functionOf(`polygamma_${n}`, (on) => gamma.polygamma(on, n, ARGUMENT))
 }
 
-const ARGUMENT: gamma.Argument<string> = { x: 'x', size: 'abs(x)', rest: 'rest', distance: 'abs(rest)' }
+const ARGUMENT: gamma.ReducedArgument<string> = {
+  x: 'x',
+  size: 'abs(x)',
+  rest: 'rest',
+  distance: 'abs(rest)',
+}
 
 function ofLogarithms(name: string, run: typeof gamma.lgamma<string>): string {
   return functionOf(name, (on) => {

@@ -3,12 +3,12 @@
  * schedule.ts creates it from a legalized program, row-kernels.ts and matmul-tiles.ts turn each dispatch into WGSL,
  * and memory-layout.ts computes the layout for given sizes.
  */
-import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
+import type { LegalizedProgram, ProgramOutput } from '../compiled/legalize.ts'
 
 /** A block of memory that a dispatch writes. Scratch lives as long as the batch; the others are results. */
 export interface BufferDeclaration {
   readonly id: number
-  readonly role: Output['role'] | 'scratch'
+  readonly role: ProgramOutput['role'] | 'scratch'
   /** The input, for a gradient. */
   readonly name: string
   readonly node: number
@@ -100,7 +100,7 @@ export function rowTileSize(size: number): number | undefined {
 }
 
 /** Threads, and so rows, of a workgroup that keeps its rows in shared memory. */
-export function stripThreads({ strips }: RowReductionKernel): number {
+export function rowTileThreads({ strips }: RowReductionKernel): number {
   return Math.max(...Object.values(strips)) > 16 ? 32 : 64
 }
 

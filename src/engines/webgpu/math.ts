@@ -1,11 +1,6 @@
 /**
- * The math library in WGSL: the language's functions on one float32. The built-in functions are not accurate enough
- * (log only to 2^-21, and pow and tanh inherit that), and they may assume that NaN and infinities do not occur. So
- * NaN and infinities are detected by their bits and come from `words`, never from literals. This file does not know
- * where the numbers come from.
- *
- * exp, log and atan follow Cephes' single precision (Moshier, https://www.netlib.org/cephes/); erf is N. Juffa's
- * fit (https://stackoverflow.com/a/35148199). test/engines/webgpu/math.test.ts sweeps all of them.
+ * The math library in WGSL: the language's functions on one float32. exp, log and atan follow Cephes' single precision
+ * (Moshier, https://www.netlib.org/cephes/); erf is N. Juffa's fit (https://stackoverflow.com/a/35148199).
  */
 import { interpolate } from '../compiled/chebyshev.ts'
 import { digamma, lgamma, NEEDS, polygamma } from './gamma.ts'
@@ -433,7 +428,10 @@ fn cos1(x: f32) -> f32 { return circular(x, 1u, false); }`,
 }
 
 /**
- * The source of some functions and of all functions that they call, each once and before its use.
+ * The source of some functions and of all functions that they call, each once and before its use. The built-in
+ * functions of WGSL are not accurate enough (log only to 2^-21, and pow and tanh inherit that), and they may assume
+ * that NaN and infinities do not occur. So NaN and infinities are detected by their bits and come from `words`, never
+ * from literals. test/engines/webgpu/math.test.ts sweeps all functions.
  *
  * @example
  * mathSource(['tanh1']) // fn is_nan ... fn power_of_two ... fn expm1 ... fn tanh1 ...

@@ -1,11 +1,9 @@
 /**
- * GEMM (tiled matmul) in WGSL: a workgroup computes one square tile of the result from strips of both factors in
- * shared memory, and each thread a small square of it (register tiling). Factors are expressions that are computed
- * while they are loaded. The terms of an element are always added in the same order, wherever it is: within blocks
- * as deep as a strip, then over the blocks.
+ * GEMM (tiled matmul) in WGSL: a workgroup computes one square tile of the result from strips of both factors in shared
+ * memory, and each thread a small square of it (register tiling).
  */
 import type { LegalizedProgram } from '../compiled/legalize.ts'
-import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
+import { type Coordinates, ExpressionEmitter, type ShaderContext } from './expressions.ts'
 import { TILE, type TiledMatmulKernel } from './kernel-schedule.ts'
 import { indented, type ShaderFragment } from './row-kernels.ts'
 
@@ -15,8 +13,12 @@ export const TILE_THREADS = SIDE * SIDE
 /** Row pitch of a strip: odd, so that threads that write a column hit different banks (no bank conflicts). */
 const PITCH = TILE.side + 1
 
+/**
+ * Factors are expressions that are computed while they are loaded. The terms of an element are always added in the same
+ * order, wherever it is: within blocks as deep as a strip, then over the blocks.
+ */
 export function tileSource(stage: TiledMatmulKernel, memory: ShaderContext): ShaderFragment {
-  const values = new Values(memory)
+  const values = new ExpressionEmitter(memory)
   const writer = new TileWriter(stage, memory, values)
   return { text: writer.text(), functions: values.functions }
 }
@@ -25,9 +27,9 @@ class TileWriter {
   readonly #stage: TiledMatmulKernel
   readonly #memory: ShaderContext
   readonly #program: LegalizedProgram
-  readonly #values: Values
+  readonly #values: ExpressionEmitter
 
-  constructor(stage: TiledMatmulKernel, memory: ShaderContext, values: Values) {
+  constructor(stage: TiledMatmulKernel, memory: ShaderContext, values: ExpressionEmitter) {
     this.#stage = stage
     this.#memory = memory
     this.#program = memory.program
@@ -144,7 +146,7 @@ ${indented([indented([indented([indented(store)])])])}
   }
 
   /** The coordinates of several axes from a combined index. */
-  #split(axes: readonly string[], from: string, values: Values): Coordinates {
+  #split(axes: readonly string[], from: string, values: ExpressionEmitter): Coordinates {
     const point: Record<string, string> = {}
     let rest = from
     for (const [place, axis] of [...axes.entries()].reverse()) {

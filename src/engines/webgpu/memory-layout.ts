@@ -2,7 +2,7 @@
  * The memory layout of one batch, the content of its uniform buffer, and the number of workgroups of each stage.
  * Pure arithmetic.
  */
-import { type Program, withAliasedSizes } from '../../language/ir.ts'
+import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { type Batch, OutOfMemory, UnsupportedByEngine } from '../contract.ts'
@@ -32,7 +32,7 @@ export interface Layout {
 
 /** @throws OutOfMemory if an offset does not fit into a word */
 export function layoutOf({ stages, blocks }: Module, batch: Batch): Layout {
-  const sizes = withAliasedSizes(batch.program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
   const inputs = new Region()
   const starts = Object.entries(batch.inputs).map(
     ([name, column]) => [name, inputs.take(lengthOf(column))] as const,
@@ -173,5 +173,5 @@ function scalarReader({ nodes }: LegalizedProgram, { scalars }: Batch, sizes: Si
 
 /** The length of a result, in the order of the results. */
 export function resultLength(program: Program, { axes }: BufferDeclaration, sizes: Sizes): number {
-  return product(axes, withAliasedSizes(program, sizes))
+  return product(axes, sizesWithRenamedAxes(program, sizes))
 }

@@ -1,7 +1,7 @@
 /** Program -> the WGSL of its stages, and the numbers that they share. Pure: it knows no device. */
 
 import { isHostOp } from '../../language/host-ops.ts'
-import { type Program, withAliasedSizes } from '../../language/ir.ts'
+import type { Program } from '../../language/ir.ts'
 import { type LegalizedProgram, legalize } from '../compiled/legalize.ts'
 import { NO_STATIC_PREDICATES, type StaticPredicates } from '../compiled/static-predicates.ts'
 import { UnsupportedByEngine } from '../contract.ts'
@@ -9,7 +9,7 @@ import type { BufferDeclaration, Dispatch, KernelSchedule } from './kernel-sched
 import { mathSource } from './math.ts'
 import { tileSource } from './matmul-tiles.ts'
 import { rowSource, type ShaderFragment } from './row-kernels.ts'
-import { schedule, scheduleKey } from './schedule.ts'
+import { schedule } from './schedule.ts'
 import { UniformLayout } from './uniform-layout.ts'
 
 /** The language's 512 nodes become a few hundred operations, including gradients. Drivers are slow with more. */
@@ -30,7 +30,7 @@ export interface Module extends KernelSchedule {
  * @param staticPredicates the values of conditions that depend only on parameters
  * @throws UnsupportedByEngine if it is too large, or has whole-axis ops
  */
-export function expanded(
+export function legalizeForShaders(
   program: Program,
   staticPredicates: StaticPredicates = NO_STATIC_PREDICATES,
 ): LegalizedProgram {
@@ -45,7 +45,7 @@ export function expanded(
 /**
  * @param sizes of the program's axes; only their classes matter
  * @example
- * moduleOf(expanded(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
+ * moduleOf(legalizeForShaders(program), { rows: 1024, classes: 10 }).sources[0] // 'struct Words { ...'
  */
 export function moduleOf(program: LegalizedProgram, sizes: Readonly<Record<string, number>>): Module {
   const made = schedule(program, sizes)
@@ -84,14 +84,4 @@ function homesBefore({ stages }: KernelSchedule, place: number): Map<number, Buf
     else for (const item of stage.items) if (item.kind === 'store') add(item.block)
   }
   return homes
-}
-
-/** The key of the program variant that a batch with these sizes needs. */
-export function variantOf(program: LegalizedProgram, sizes: Readonly<Record<string, number>>): string {
-  return scheduleKey(program, sizes)
-}
-
-/** Sizes of a program's axes, including the renamed ones. */
-export function allSizes(program: Program, sizes: Readonly<Record<string, number>>): Record<string, number> {
-  return withAliasedSizes(program, sizes)
 }

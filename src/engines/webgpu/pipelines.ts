@@ -4,12 +4,13 @@
  * that cannot be compiled are cached, too.
  */
 
-import type { Program } from '../../language/ir.ts'
-import { use } from '../../lru.ts'
+import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
+import { putMostRecent } from '../../lru.ts'
 import type { LegalizedProgram } from '../compiled/legalize.ts'
 import { evaluateStaticPredicates, type StaticPredicates } from '../compiled/static-predicates.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
-import { allSizes, expanded, type Module, moduleOf, variantOf } from './module.ts'
+import { legalizeForShaders, type Module, moduleOf } from './module.ts'
+import { scheduleKey } from './schedule.ts'
 
 /** Maximum number of entries. */
 const MAX_KEPT = 512
@@ -49,19 +50,19 @@ export class PipelineCache {
     const staticPredicates = evaluateStaticPredicates(batch.program, batch.scalars)
     const name = `${batch.programKey} ${[...staticPredicates.values()]}`
     const program = this.#expand(name, batch.program, staticPredicates)
-    const sizes = allSizes(batch.program, batch.sizes)
-    const key = `${name} ${variantOf(program, sizes)}`
+    const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
+    const key = `${name} ${scheduleKey(program, sizes)}`
     const known = this.#kept.get(key)
     if (known === undefined) this.#misses++
     else this.#hits++
     const found = known ?? this.#compile(program, sizes)
-    use(this.#kept, key, found, MAX_KEPT)
+    putMostRecent(this.#kept, key, found, MAX_KEPT)
     return found
   }
 
   #expand(name: string, program: Program, staticPredicates: StaticPredicates): LegalizedProgram {
-    const found = this.#expanded.get(name) ?? tried(() => expanded(program, staticPredicates))
-    use(this.#expanded, name, found, MAX_KEPT)
+    const found = this.#expanded.get(name) ?? tried(() => legalizeForShaders(program, staticPredicates))
+    putMostRecent(this.#expanded, name, found, MAX_KEPT)
     if (found instanceof UnsupportedByEngine) throw found
     return found
   }

@@ -1,17 +1,15 @@
 /**
- * Row kernels (fused reductions) in WGSL: each point of the stage's axes belongs to one thread, or to several lanes
- * of a workgroup that iterate over the other axes together and combine their sums in a tree reduction. The grouping
- * of the terms depends only on the length of the axis, so that a row gets the same bits whatever else is in the
- * batch.
+ * Row kernels (fused reductions) in WGSL: each point of the stage's axes belongs to one thread, or to several lanes of
+ * a workgroup that iterate over the other axes together and combine their sums in a tree reduction.
  */
 import type { LegalizedProgram } from '../compiled/legalize.ts'
-import { type Coordinates, type ShaderContext, Values } from './expressions.ts'
+import { type Coordinates, ExpressionEmitter, type ShaderContext } from './expressions.ts'
 import {
   type KernelOp,
   type Reduce,
   type RowReductionKernel,
+  rowTileThreads,
   type Store,
-  stripThreads,
   WORKGROUP_SIZE,
 } from './kernel-schedule.ts'
 import { SharedMemoryTiles } from './row-staging.ts'
@@ -27,7 +25,7 @@ export interface ShaderFragment {
 const BLOCK = 32
 
 export function threadsOf(stage: RowReductionKernel): number {
-  return Object.keys(stage.strips).length > 0 ? stripThreads(stage) : Math.max(WORKGROUP_SIZE, stage.lanes)
+  return Object.keys(stage.strips).length > 0 ? rowTileThreads(stage) : Math.max(WORKGROUP_SIZE, stage.lanes)
 }
 
 /** Number of sums that are reduced with the same barriers. */
@@ -52,6 +50,10 @@ interface Pass {
   readonly stores: Store[]
 }
 
+/**
+ * The grouping of the terms depends only on the length of the axis, so that a row gets the same bits whatever else is
+ * in the batch.
+ */
 export function rowSource(stage: RowReductionKernel, memory: ShaderContext): ShaderFragment {
   return new RowWriter(stage, memory).source()
 }
@@ -60,7 +62,7 @@ class RowWriter {
   readonly #stage: RowReductionKernel
   readonly #memory: ShaderContext
   readonly #program: LegalizedProgram
-  readonly #values: Values
+  readonly #values: ExpressionEmitter
   readonly #lines: string[] = []
   readonly #point: Record<string, string> = {}
   readonly #strips: SharedMemoryTiles
@@ -71,7 +73,7 @@ class RowWriter {
     this.#stage = stage
     this.#memory = memory
     this.#program = memory.program
-    this.#values = new Values(memory)
+    this.#values = new ExpressionEmitter(memory)
     this.#strips = new SharedMemoryTiles(stage, memory, this.#point)
     this.#values.shared = this.#strips
   }

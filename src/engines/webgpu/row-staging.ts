@@ -1,12 +1,10 @@
 /**
- * Shared-memory tiles for short rows. If each thread handles a row of its own, the elements of neighbouring threads
- * are a row apart in memory. So a workgroup copies its rows in and out with coalesced accesses, and its threads
- * read them from shared memory. Which arrays are copied is decided while the stage is emitted: those that are read
- * or stored row by row, as long as there is space.
+ * Shared-memory tiles for short rows: a workgroup copies its rows in and out with coalesced accesses, and its threads
+ * read them from shared memory.
  */
 
 import type { Coordinates, ShaderContext } from './expressions.ts'
-import { type BufferDeclaration, type RowReductionKernel, stripThreads } from './kernel-schedule.ts'
+import { type BufferDeclaration, type RowReductionKernel, rowTileThreads } from './kernel-schedule.ts'
 
 /** Bytes of shared memory that every WebGPU device has per workgroup. */
 const ROOM = 16384
@@ -22,6 +20,11 @@ interface Strip {
   readonly to: 'results' | 'scratch' | undefined
 }
 
+/**
+ * If each thread handles a row of its own, the elements of neighbouring threads are a row apart in memory, so direct
+ * accesses would not be coalesced. Which arrays are copied is decided while the stage is emitted: those that are read
+ * or stored row by row, as long as there is space.
+ */
 export class SharedMemoryTiles {
   readonly #stage: RowReductionKernel
   readonly #memory: ShaderContext
@@ -87,7 +90,7 @@ export class SharedMemoryTiles {
 
   /** One word in 33 is unused. */
   #words(axis: string): number {
-    return Math.ceil((stripThreads(this.#stage) * this.#stage.strips[axis] * 33) / 32)
+    return Math.ceil((rowTileThreads(this.#stage) * this.#stage.strips[axis] * 33) / 32)
   }
 
   #size(axis: string): string {
@@ -111,7 +114,7 @@ fn padded(place: u32) -> u32 { return place + (place >> 5u); }
   /** Lines before all others: load what is read. */
   loads(points: string): string[] {
     if (this.#strips.size === 0) return []
-    const threads = stripThreads(this.#stage)
+    const threads = rowTileThreads(this.#stage)
     const read = [...this.#strips.values()].filter(({ to }) => to === undefined)
     return [
       `let first_row = min((group.x + group.y * 65535u) * ${threads}u, ${points});`,
@@ -139,7 +142,7 @@ ${[...places, ...loads, ...stores].join('\n')}
 
   /** Lines after all others: write what was stored. */
   flushes(): string[] {
-    const threads = stripThreads(this.#stage)
+    const threads = rowTileThreads(this.#stage)
     const written = [...this.#strips.values()].filter(({ to }) => to !== undefined)
     const lines = written.map(({ array, axis, start, to }) => {
       const size = this.#size(axis)

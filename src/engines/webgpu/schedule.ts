@@ -1,12 +1,12 @@
 /**
- * Kernel fusion: legalized program -> stages (dispatches). Values between sums are recomputed wherever they are
- * used (rematerialization). Sums, factors of matrix products and values that are read under another axis's name are
- * stored in memory. A sum is fused into an earlier stage if everything that it needs is known there at the same
- * point, so that a whole row (maximum, sum, value, gradient) is one dispatch.
+ * Kernel fusion: legalized program -> stages (dispatches). Values between sums are recomputed wherever they are used
+ * (rematerialization); sums, factors of matrix products and values that are read under another name of an axis are
+ * stored.
  */
 import type { Node } from '../../language/ir.ts'
-import type { LegalizedProgram, Output } from '../compiled/legalize.ts'
+import type { LegalizedProgram, ProgramOutput } from '../compiled/legalize.ts'
 import { COSTS, isReduction, isScalar } from '../compiled/loop-plan.ts'
+import { isIndirect } from '../compiled/memory-read.ts'
 import {
   type BufferDeclaration,
   type Dispatch,
@@ -42,6 +42,9 @@ function isFirst({ axes, renamed }: LegalizedProgram, axis: string): boolean {
   return axis === axes[0] || renamed[axis] === axes[0]
 }
 
+/** Maximum number of nodes that a vote about layouts looks at. */
+const MOST_VISITS = 10_000
+
 const SUMMED = new WeakMap<LegalizedProgram, ReadonlySet<string>>()
 
 function summedAxes(program: LegalizedProgram): ReadonlySet<string> {
@@ -51,7 +54,12 @@ function summedAxes(program: LegalizedProgram): ReadonlySet<string> {
   return found
 }
 
-/** @param sizes any sizes with the same `scheduleKey` */
+/**
+ * A sum is fused into an earlier stage if everything that it needs is known there at the same point, so that a whole
+ * row (maximum, sum, value, gradient) is one dispatch.
+ *
+ * @param sizes any sizes with the same `scheduleKey`
+ */
 export function schedule(program: LegalizedProgram, sizes: Sizes): KernelSchedule {
   return new Cutter(program, sizes).cut()
 }
@@ -93,7 +101,7 @@ class Cutter {
   /** Stored node -> the stage that computes it. */
   readonly #stageOf = new Map<number, number>()
   readonly #homes = new Map<number, BufferDeclaration>()
-  readonly #roots: readonly Output[]
+  readonly #roots: readonly ProgramOutput[]
 
   constructor(program: LegalizedProgram, sizes: Sizes) {
     this.#program = program
@@ -142,7 +150,7 @@ class Cutter {
 
   #keepArguments(id: number) {
     const node = this.#nodes[id]
-    if (node.op === 'rename') this.#keepUnlessRead(node.args[0])
+    if (isIndirect(node)) this.#keepUnlessRead(node.args[0])
     if (isMatrix(this.#program, node)) {
       for (const arg of node.args) if (this.#costOf(arg) > DEAR_FACTOR) this.#keepUnlessRead(arg)
     }
@@ -150,7 +158,7 @@ class Cutter {
 
   #keepUnlessRead(id: number) {
     const { op, args } = this.#nodes[id]
-    if (op === 'expand' || op === 'rename') this.#keepUnlessRead(args[0])
+    if (op === 'expand' || isIndirect(this.#nodes[id])) this.#keepUnlessRead(args[0])
     else if (!READ.has(op) && !isReduction(this.#nodes[id]) && !isScalar(this.#program, id))
       this.#kept.add(id)
   }
@@ -166,15 +174,18 @@ class Cutter {
   /** The stored nodes that the computation of these nodes reads, not including these nodes. */
   #needsOf(ids: readonly number[]): Need[] {
     const found = new Map<string, Need>()
+    const seen = new Set<string>()
     const visit = (id: number, renamed: ReadonlySet<string>) => {
       const node = this.#nodes[id]
-      if (isScalar(this.#program, id)) return
+      const key = `${id} ${[...renamed]}`
+      if (isScalar(this.#program, id) || seen.has(key)) return
+      seen.add(key)
       if (this.#stageOf.has(id)) {
         const elsewhere = node.axes.some((axis) => renamed.has(axis))
         found.set(`${id} ${elsewhere}`, { node: id, elsewhere })
         return
       }
-      const moved = node.op === 'rename' || node.op === 'pick' ? new Set([...renamed, node.axis!]) : renamed
+      const moved = isIndirect(node) || node.op === 'pick' ? new Set([...renamed, node.axis!]) : renamed
       for (const arg of node.args) visit(arg, moved)
     }
     for (const id of ids) visit(id, new Set())
@@ -248,7 +259,7 @@ class Cutter {
     this.#store(id, this.#block('scratch', '', id, axes))
   }
 
-  #root({ role, name, node, axes }: Output) {
+  #root({ role, name, node, axes }: ProgramOutput) {
     this.#store(node, this.#block(role, name, node, axes))
   }
 
@@ -339,12 +350,16 @@ class Cutter {
     return !isFirst(this.#program, axis) && this.#sizes[axis] === 1
   }
 
-  /** The axes of everything that these nodes read, with the names that their reader uses. */
+  /**
+   * The axes of everything that these nodes read, with the names that their reader uses: as often as it is read, but
+   * in a graph of shared parts not to the end, which could take for ever.
+   */
   #layoutsOf(ids: readonly number[]): (readonly string[])[] {
     const found: (readonly string[])[] = []
+    let visits = 0
     const visit = (id: number, names: Readonly<Record<string, string>>) => {
       const node = this.#nodes[id]
-      if (node.axes.length === 0) return
+      if (node.axes.length === 0 || visits++ > MOST_VISITS) return
       const own = node.op === 'input' ? this.#program.inputs[node.name!].axes : node.axes
       const isRead = node.op === 'input' || node.op === 'cotangent' || this.#stageOf.has(id)
       if (isRead) found.push(own.map((axis) => names[axis] ?? axis))

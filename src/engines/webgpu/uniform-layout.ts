@@ -25,8 +25,6 @@ export class UniformLayout {
 
   /**
    * @returns the WGSL expression that reads it
-   *
-   * @returns how WGSL reads it
    * @example
    * words.use({ kind: 'size', axis: 'rows' }) // 'words.w2'
    */

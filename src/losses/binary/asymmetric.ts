@@ -8,6 +8,14 @@ export default defineLoss({
   couples: 'element',
   about:
     'For multilabel classification where most labels are absent. Negatives are down-weighted more than positives, and negatives with a probability below clip do not count at all, which also makes missing labels harmless. Avoid it if a row has exactly one label (use cross_entropy or softmax_focal), or if probabilities must be calibrated: it pushes them up.',
+  advice: [
+    {
+      task: 'multilabel',
+      trouble: 'imbalance',
+      because: 'Negatives are down-weighted more than positives, and the easiest negatives are dropped.',
+      unless: 'labels are balanced, or probabilities must be calibrated.',
+    },
+  ],
   inputs: {
     predictions: input('rows,classes', 'real', { differentiable: true, about: 'Logits, one per label.' }),
     targets: input('rows,classes', 'binary', { about: '1 if the label is present, otherwise 0.' }),

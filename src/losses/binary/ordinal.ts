@@ -7,6 +7,14 @@ export default defineLoss({
   couples: 'row',
   about:
     'For ordered grades (stars, stages of a disease). Output k of K answers whether the grade is above k, so that an error of two grades costs more than an error of one. K outputs distinguish K + 1 grades. Avoid it for classes without an order (use cross_entropy), or if the distances between grades are known (use mse).',
+  advice: [
+    {
+      task: 'ordinal',
+      because:
+        'There is one threshold per grade, so that being off by one costs less than being off by three.',
+      unless: 'the grades have no order.',
+    },
+  ],
   inputs: {
     predictions: input('rows,thresholds', 'real', {
       differentiable: true,

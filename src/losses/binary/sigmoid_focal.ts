@@ -60,7 +60,7 @@ export default defineLoss({
   // out gamma / |x| of a gradient that is at most |x| e^(-gamma |x|). Beyond 800 the sigmoid is 0 or 1 in every precision,
   // and its slope 0, whatever that would be multiplied by.
   // Clipping p to [e, 1 - e] inside -ln p and -ln(1 - p) clips both to [-ln(1 - e), -ln e].
-  // The square stands by itself because nearly all use it, and it costs half as much.
+  // The square is a separate case, because nearly everybody uses it and it costs half as much.
   formula: `
     x = predictions
     y = targets

@@ -38,6 +38,7 @@ export default defineLoss({
     doubt = 1 - iou + v + epsilon
     alpha = stop_gradient(doubt == 0 ? 0 : v / doubt)
     1 - iou + (diagonal == 0 ? 0 : distance / (diagonal + small)) + alpha * v`,
+  limits: { detached: true },
   references: [
     'Zheng et al. 2020, Distance-IoU Loss, arXiv:1911.08287',
     'torchvision.ops.complete_box_iou_loss',

@@ -71,6 +71,7 @@ export default defineLoss({
     compares = sum(positive ? 1 : 0, others) > 0 and sum(same ? 0 : 1, others) > 0
     compares ? softplus(pulls + pushes) : 0`,
   denominator: 'compares ? 1 : 0',
+  limits: { detached: { param: 'weights', values: ['constant'] } },
   references: [
     'Sun et al. 2020, Circle Loss: A Unified Perspective of Pair Similarity Optimization, arXiv:2002.10857',
     'keras.losses.Circle',

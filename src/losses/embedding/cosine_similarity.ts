@@ -1,4 +1,4 @@
-/** Cosine of the angle between two vectors, as a distance or as it is. */
+/** Cosine of the angle between two vectors, as a distance or as a similarity. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss, dependsOnParam, input, oneOf } from '../define.ts'
 

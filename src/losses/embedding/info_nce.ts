@@ -8,6 +8,14 @@ export default defineLoss({
   couples: 'row',
   about:
     'Contrastive learning with separate negatives for each query (a queue, mined passages): cross-entropy of choosing the positive by its dot product. Vectors are used unchanged; normalize them first if you want cosines. If the other rows of the batch are the negatives, use multiple_negatives_ranking or nt_xent.',
+  advice: [
+    {
+      task: 'retrieval',
+      trouble: 'few negatives',
+      because: 'You send the negatives of each query yourself.',
+      unless: 'the batch already contains enough negatives.',
+    },
+  ],
   inputs: {
     query: input('rows,dim', 'real', { differentiable: true, about: 'Embeddings of the queries.' }),
     positive: input('rows,dim', 'real', {

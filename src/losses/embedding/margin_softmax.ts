@@ -22,6 +22,14 @@ export default defineLoss({
       note: 'weight has shape [classes, dim]; in pytorch-metric-learning it is [dim, classes]. margin is in radians; ArcFaceLoss takes degrees, 28.6 by default.',
     },
   },
+  advice: [
+    {
+      task: 'embedding',
+      wish: 'margins',
+      because: 'Each class has a learned direction, and the right class must win by an angular margin.',
+      unless: 'there are few training classes, and they have nothing in common with those at test time.',
+    },
+  ],
   inputs: {
     embeddings: input('rows,dim', 'real', {
       differentiable: true,

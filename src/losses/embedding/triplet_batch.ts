@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'batch',
   about:
-    'Triplet loss with triplets mined from the labels of a batch, of which each class should have several rows; on squared Euclidean distances unless distance says otherwise. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon counts mostly triplets of loss 0. Where triplets are given use triplet_margin. semihard and all compare every row with every pair, so that their cost grows with the cube of the rows.',
+    'Triplet loss with triplets mined from the labels of a batch, in which each class should have several rows. Distances are squared Euclidean by default. semihard learns steadily; hard is for clean labels, because it follows every wrong one; all soon averages mostly over triplets of loss 0. If you have triplets, use triplet_margin. semihard and all compare every row with every pair, so their cost grows with the cube of the number of rows.',
   presets: {
     keras: {
       names: {
@@ -34,12 +34,13 @@ export default defineLoss({
     margin: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'What the negative shall be farther off than the positive, in units of the distance.',
+      description:
+        'How much farther away the negative should be than the positive, in units of the distance.',
     }),
     alone: oneOf(['skip', 'count'], {
       default: 'skip',
       description:
-        'Of mining hard, a row without another one of its class: skip leaves it out; count gives it a positive at distance 0, itself, as TensorFlow Addons does.',
+        'With mining hard, what to do with a row that is the only one of its class: skip leaves it out; count uses the row itself as its positive, at distance 0, as TensorFlow Addons does.',
       ...dependsOnParam('mining', 'hard'),
     }),
     distance: oneOf(['sqeuclidean', 'euclidean'], {

@@ -7,7 +7,7 @@ export default defineLoss({
   family: 'embedding',
   couples: 'row',
   about:
-    'For embeddings: an anchor must be closer to its positive than to its negative by a margin. Most triplets soon count nothing, so choose hard ones, or let triplet_batch find them. If only pairs are known, use contrastive.',
+    'For embeddings: an anchor must be closer to its positive than to its negative by a margin. Most triplets soon have loss 0, so choose hard ones, or let triplet_batch find them. If only pairs are known, use contrastive.',
   aliases: ['triplet'],
   presets: {
     torch: {

@@ -12,6 +12,14 @@ export default defineLoss({
       names: { 'torch.nn.functional.multilabel_margin_loss': {}, 'torch.nn.MultiLabelMarginLoss': {} },
     },
   },
+  advice: [
+    {
+      task: 'multilabel',
+      wish: 'margins',
+      because: 'Every listed class must outscore every other class by a margin.',
+      unless: 'there are hundreds of classes: the number of pairs grows with their square.',
+    },
+  ],
   inputs: {
     predictions: input('rows,classes', 'real', { differentiable: true, about: 'Scores, one per class.' }),
     targets: input('rows,classes', 'index_list', {

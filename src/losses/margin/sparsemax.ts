@@ -8,6 +8,14 @@ export default defineLoss({
   about:
     'Between hinge and logistic loss, for targets 0 and 1. Like logistic loss it is smooth; like hinge it is exactly 0 from a margin of 1 on. Its link function gives probabilities that reach 0 and 1. If rows that are far on the wrong side must be distinguished by likelihood, use binary_cross_entropy_with_logits. For more than two classes use multiclass_sparsemax.',
   presets: { optax: { names: { 'optax.losses.sparsemax_loss': {} }, reduction: 'none' } },
+  advice: [
+    {
+      task: 'binary',
+      wish: 'sparsity',
+      because: 'The matching link function reaches exactly 0 and 1.',
+      unless: 'every example must keep a nonzero gradient.',
+    },
+  ],
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('...', 'binary', { about: '0 or 1.' }),

@@ -39,6 +39,15 @@ export default defineLoss({
       note: 'label_smoothing divides by the number of classes; tfjs divides by the size of the second axis, even if the classes are on another one.',
     },
   },
+  advice: [
+    {
+      task: 'multiclass',
+      wish: 'boosting',
+      because:
+        "With hessian: diagonal the response includes p(1 - p), on request in LightGBM's class-major layout.",
+      unless: 'leaves can be pure and you have not set hessian_floor: p(1 - p) is then nearly 0.',
+    },
+  ],
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: input('rows,...', 'class_or_probability', {
@@ -62,7 +71,7 @@ export default defineLoss({
     gradient: oneOf(['exact', 'residual'], {
       default: 'exact',
       description:
-        'With probability targets. exact: the derivative of the loss; residual: softmax - targets by the predictions and targets - softmax by the targets, as tfjs answers. With class indices both are the same.',
+        'With probability targets. exact: the derivative of the loss; residual: softmax - targets for the predictions and targets - softmax for the targets, as in tfjs. With class indices both are the same.',
     }),
   }),
   // -sum_c w_c t_c ln p_c with the smoothed target t = (1-s) y + s/C, as in PyTorch. A class with target
@@ -84,6 +93,7 @@ export default defineLoss({
     residual = by_logits + sum(surplus * t, classes)
     kept ? (gradient == residual and not is_index(targets) ? straight_through(soft, residual) : soft) : 0`,
   denominator: 'is_index(targets) ? (kept ? pick(w, targets, classes) : 0) : 1',
+  limits: { detached: { param: 'gradient', values: ['residual'] } },
   references: [
     'torch.nn.functional.cross_entropy',
     'keras.losses.SparseCategoricalCrossentropy(from_logits=True)',

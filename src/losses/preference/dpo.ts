@@ -8,6 +8,14 @@ export default defineLoss({
   couples: 'row',
   about:
     'Teaches a language model to prefer the chosen one of two completions, measured against a frozen reference model, without a reward model. Use it with log-probabilities summed over the tokens of a completion (averaged for ipo). It needs a separate reference: if policy and reference are the same, only the starting point is measured. sigmoid sees only the difference of the two, so both log-probabilities may fall: watch them, or use nca_pair or apo_zero.',
+  advice: [
+    {
+      task: 'preference',
+      because:
+        'It learns from preferences between two responses, without a reward model. The variants ipo and robust are for noisy preferences.',
+      unless: 'you have rewards, or single responses rated good or bad.',
+    },
+  ],
   inputs: {
     policy_chosen: input('rows', 'logprob', {
       differentiable: true,

@@ -15,6 +15,15 @@ export default defineLoss({
     // Minus infinity is not a JSON number. At this value float64 shows no difference.
     welsch: { alpha: -1e30 },
   },
+  advice: [
+    {
+      task: 'regression',
+      trouble: 'outliers',
+      wish: 'robustness',
+      because: 'One parameter moves from squared error to losses whose gradient fades to 0 for outliers.',
+      unless: 'you need convexity: for alpha below 1 there can be more than one minimum.',
+    },
+  ],
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Model output.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

@@ -19,6 +19,7 @@ export default defineLoss({
     z = -predictions
     ratio = z > 44 ? exp(z - 44) * (targets * 12851600114359308276) : targets * exp(z)
     predictions + (targets == 0 ? 0 : ratio)`,
+  limits: { overflow: { below: -700 } },
   references: [
     'McCullagh and Nelder 1989, Generalized Linear Models, doi:10.1007/978-1-4899-3242-6',
     'sklearn._loss.HalfGammaLoss',

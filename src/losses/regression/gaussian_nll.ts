@@ -12,6 +12,14 @@ export default defineLoss({
   presets: {
     torch: { names: { 'torch.nn.functional.gaussian_nll_loss': {}, 'torch.nn.GaussianNLLLoss': {} } },
   },
+  advice: [
+    {
+      task: 'uncertainty',
+      wish: 'probabilities',
+      because: 'The mean and the variance are learned together, and confident errors cost most.',
+      unless: 'errors are heavy-tailed: if the variance collapses, gradients explode.',
+    },
+  ],
   inputs: {
     predictions: input('...', 'real', { differentiable: true, about: 'Predicted means.' }),
     targets: input('...', 'real', { differentiable: true, about: 'Ground truth.' }),

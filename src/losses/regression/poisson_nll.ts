@@ -16,6 +16,14 @@ export default defineLoss({
       params: { log_input: false, epsilon: 1e-7 },
     },
   },
+  advice: [
+    {
+      task: 'counts',
+      wish: 'convexity',
+      because: 'It models counts whose variance equals their mean, and is convex in the log-rate.',
+      unless: 'the variance of the counts exceeds their mean, or most counts are zero.',
+    },
+  ],
   inputs: {
     predictions: input('...', 'real', {
       outside: 'logarithms of rates go with log_input true',
@@ -53,6 +61,7 @@ export default defineLoss({
     far = core + y * (log(y) - 1)
     stirling = (abs(d) < 0.5 ? near : far) + log(6.283185307179586 * y) / 2
     full and targets > 1 ? straight_through(stirling, core) : core`,
+  limits: { overflow: { above: 700 } },
   references: ['torch.nn.functional.poisson_nll_loss', 'keras.losses.Poisson (log_input false)'],
   examples: [
     {

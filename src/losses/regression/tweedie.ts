@@ -35,6 +35,7 @@ export default defineLoss({
     size = b == 0 ? predictions : mean
     overflows = abs(size) > 1e38 and abs(data) > 1e38
     targets == 0 ? size : overflows ? (predictions < 0 ? -data : size) : size - data`,
+  limits: { overflow: { above: 1400, below: -1400 } },
   references: [
     'Jorgensen 1987, Exponential Dispersion Models, doi:10.1111/j.2517-6161.1987.tb01685.x',
     'sklearn._loss.HalfTweedieLoss',

@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -16,17 +16,17 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Overlap of predicted and true regions, per row and class: blind to how large the background is. The default for segmentation with unbalanced regions. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Not where probabilities must be calibrated: it drives them to 0 and 1. An empty region (an absent class) costs 0 where it is predicted empty, else E / (E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
+    'Overlap of predicted and true regions, per row and class, independent of the size of the background. The default for segmentation with unbalanced regions. Early in training and for tiny regions it is noisy: add cross-entropy. Avoid it if probabilities must be calibrated: it pushes them to 0 and 1. An empty region (an absent class) has loss 0 if it is predicted empty, otherwise E / (E + smooth), where E is the sum of the predictions. With smooth 0 that is 1 and has no gradient. It counts in the mean, as in MONAI.',
   presets: {
     torch: {
       names: { 'monai.losses.DiceLoss': {}, 'monai.losses.MaskedDiceLoss': {} },
       params: { activation: 'none', smooth: 1e-5 },
-      note: "MONAI's sigmoid=True and softmax=True are the activation here. Class indices (to_onehot_y=True) and a mask come without the axis of length 1. A row that is masked as a whole leaves the mean, in MONAI it counts as 0; NaN behind the mask stays there. segmentation_models_pytorch has no name here, because its regions reach over the batch, and an absent class counts 0: for its number send all pixels as one row, and twice its smooth.",
+      note: "activation replaces MONAI's sigmoid=True and softmax=True. Class indices (to_onehot_y=True) and a mask have no axis of length 1. A row that is completely masked is left out of the mean; in MONAI it counts as 0. NaN in masked pixels has no effect. No preset exists for segmentation_models_pytorch, because its regions span the batch and absent classes count as 0: for its result, send all pixels as one row and twice its smooth.",
     },
     keras: {
       names: { 'keras.losses.Dice': {}, 'keras.losses.dice': {} },
       params: { activation: 'none', smooth: 0 },
-      note: 'Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; Keras adds an epsilon of 1e-7 to the denominator, which is not added here.',
+      note: 'By default, Keras treats the whole batch as one region; here each row and class is a region, so that a mean does not depend on what else is in the batch. An empty region that is predicted empty has loss 0; in Keras it has loss 1. Keras adds an epsilon of 1e-7 to the denominator, which is not added here.',
     },
     optax: {
       names: {
@@ -35,7 +35,7 @@ export default defineLoss({
       },
       params: { smooth: 2 },
       reduction: 'none',
-      note: 'optax halves the numerator and the denominator before it adds smooth to both, so its smooth of 1 is 2 here. It averages the classes of a row (ours are apart: their mean is its number) and has them last; with its alpha and beta take tversky. For one class its dice_loss means a sigmoid: take binary_dice_loss.',
+      note: 'optax halves the numerator and the denominator before it adds smooth to both, so its smooth of 1 is 2 here. It averages over the classes of a row, which come last; here each class has its own value, and their mean is the result of optax. For its alpha and beta, use tversky. For a single class its dice_loss uses a sigmoid: use binary_dice_loss.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
@@ -45,7 +45,7 @@ export default defineLoss({
       minimum: 0,
       default: 1,
       description:
-        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+        'Added to the numerator and the denominator, in elements. An empty region that is predicted empty has loss 0, even with smooth 0 (the gradient is then 0, too).',
     }),
     ignore_index: ignoredClass,
   }),
@@ -53,7 +53,7 @@ export default defineLoss({
   formula: `${TP_FP_FN}
     total = 2 * hit + extra + missed + smoothed
     total == 0 ? 0 : (extra + missed) / total`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Milletari et al. 2016, V-Net, arXiv:1606.04797',
     'optax.losses.binary_dice_loss',

@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -16,7 +16,7 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'The Tversky loss of each row and class to the power gamma. gamma below 1 (0.75 is common) keeps pushing regions that are nearly right, above 1 turns to those that are badly wrong; 1 is tversky. Not with gamma far below 1 near convergence: its slope grows without bound as the loss goes to 0. An empty region (an absent class) costs 0 where it is predicted empty, else the same power of alpha E / (alpha E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean.',
+    'The Tversky loss of each row and class, raised to the power gamma. With gamma below 1 (0.75 is common), regions that are nearly right keep a large gradient; with gamma above 1, training concentrates on regions that are badly wrong; 1 is tversky. Avoid gamma far below 1 near convergence: the slope grows without bound as the loss approaches 0. An empty region (an absent class) has loss 0 if it is predicted empty, otherwise the same power of alpha E / (alpha E + smooth), where E is the sum of the predictions. With smooth 0 that is 1 and has no gradient. It counts in the mean.',
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
   params: Type.Object({
     activation: activation('sigmoid'),
@@ -25,21 +25,21 @@ export default defineLoss({
     gamma: Type.Number({
       exclusiveMinimum: 0,
       default: 1,
-      description: 'Power of the Tversky loss; the gamma of Abraham and Khan is 1 / this.',
+      description: 'Exponent of the Tversky loss. The gamma of Abraham and Khan is 1 / this.',
     }),
     ignore_index: ignoredClass,
     smooth: Type.Number({
       minimum: 0,
       default: 1,
       description:
-        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+        'Added to the numerator and the denominator, in elements. An empty region that is predicted empty has loss 0, even with smooth 0 (the gradient is then 0, too).',
     }),
   }),
-  // As tversky, then the power. A region without any error rests: there a power below 1 has an infinite slope.
+  // As tversky, then the power. A region without any error has gradient 0: a power below 1 has an infinite slope there.
   formula: `${TP_FP_FN}
     wrong = alpha * extra + beta * missed
     wrong == 0 ? 0 : (wrong / (hit + wrong + smoothed))^gamma`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Abraham and Khan 2019, A Novel Focal Tversky Loss Function, arXiv:1810.07842 (power 1 / gamma)',
     'segmentation_models_pytorch.losses.TverskyLoss(gamma): the power of the mean over classes of the whole batch, of which absent ones count 0',
@@ -64,7 +64,7 @@ export default defineLoss({
       },
       params: { activation: 'none', alpha: 0.3, beta: 0.7, gamma: 2, smooth: 0 },
       loss: [[0.035792549306062814, 0.01701323251417769]],
-      from: 'by hand: the squares of 0.35 / 1.85 and 0.15 / 1.15; the last pixel is masked, whatever it holds',
+      from: 'by hand: the squares of 0.35 / 1.85 and 0.15 / 1.15; the last pixel is masked, whatever it contains',
     },
   ],
 })

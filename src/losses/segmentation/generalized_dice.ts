@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_ROWS,
   ignoredClass,
   pixelMask,
-  ROWS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -16,16 +16,16 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'One Dice overlap over all classes of a row, each class weighted by 1 / its true size squared, so that rare classes count as much as large ones. Use it for a few classes of very different sizes. Not where classes are often absent from a row: an absent one gets the largest weight of the others, as in MONAI, and false positives in it dominate (predicted empty it adds nothing). A row without any region costs 0. Not for a single class: that is dice.',
+    'A single Dice overlap for all classes of a row, each weighted by the inverse square of its true size, so that rare classes count as much as large ones. Use it for a few classes of very different sizes. Avoid it if classes are often absent from a row: an absent class gets the largest weight of the others, as in MONAI, so its false positives dominate (if it is predicted empty, it adds nothing). A row without any region has loss 0. For a single class, use dice.',
   presets: {
     torch: {
       names: { 'monai.losses.GeneralizedDiceLoss': {} },
       params: { activation: 'none', smooth: 1e-5 },
-      note: "MONAI's sigmoid=True and softmax=True are the activation here; its weights are rounded to float32.",
+      note: "activation replaces MONAI's sigmoid=True and softmax=True. MONAI rounds the weights to float32.",
     },
     optax: {
       names: { 'optax.losses.multiclass_generalized_dice_loss': {} },
-      note: "optax takes a weighted mean of each class's own Dice loss, with weights from the whole batch; this is the overlap of Sudre et al. (and MONAI) with weights from each row, so that an answer does not depend on who shares the batch. optax has the classes last.",
+      note: 'optax computes a weighted mean of the Dice losses of the classes, with weights from the whole batch. This loss is the overlap of Sudre et al. (and MONAI) with weights from each row, so that a result does not depend on what else is in the batch. In optax the classes come last.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
@@ -35,7 +35,7 @@ export default defineLoss({
       minimum: 0,
       default: 1,
       description:
-        'Added above and below, in weighted elements: next to weights of 1 / size^2 even 1 is much. A row without any true region has loss 0.',
+        'Added to the numerator and the denominator, in weighted elements: compared with weights of 1 / size^2, even 1 is large. A row without any true region has loss 0.',
     }),
     ignore_index: ignoredClass,
   }),
@@ -49,7 +49,7 @@ export default defineLoss({
     wrong = sum(w * (extra + missed), classes)
     total = 2 * sum(w * hit, classes) + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
-  denominator: ROWS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_ROWS,
   references: [
     'Sudre et al. 2017, Generalised Dice overlap as a deep learning loss function, arXiv:1707.03237',
     'monai.losses.GeneralizedDiceLoss',

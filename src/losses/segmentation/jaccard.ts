@@ -3,9 +3,9 @@ import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -16,12 +16,12 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Soft IoU of predicted and true regions, per row and class: blind to how large the background is. Use it where the metric is IoU; it punishes a half-found region harder than dice does. Not alone early in training or for tiny regions, where it is noisy: add cross-entropy. Soft targets have a loss above 0 even when they are met exactly. An empty region (an absent class) costs 0 where it is predicted empty, else E / (E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
+    'Soft IoU of predicted and true regions, per row and class, independent of the size of the background. Use it if the metric is IoU. It penalizes a half-found region more than dice. Early in training and for tiny regions it is noisy: add cross-entropy. For soft targets the loss is above 0 even if the predictions equal them. An empty region (an absent class) has loss 0 if it is predicted empty, otherwise E / (E + smooth), where E is the sum of the predictions. With smooth 0 that is 1 and has no gradient. It counts in the mean, as in MONAI.',
   presets: {
     torch: {
       names: {},
       params: { activation: 'none', smooth: 5e-6 },
-      note: 'MONAI calls it DiceLoss(jaccard=True), whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch takes the batch as one region, and an absent class counts 0 there.',
+      note: 'Corresponds to DiceLoss(jaccard=True) of MONAI, whose smooth of 1e-5 is added to twice the intersection and twice the union. The JaccardLoss of segmentation_models_pytorch treats the batch as one region, and absent classes count as 0 there.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
@@ -31,7 +31,7 @@ export default defineLoss({
       minimum: 0,
       default: 1,
       description:
-        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+        'Added to the numerator and the denominator, in elements. An empty region that is predicted empty has loss 0, even with smooth 0 (the gradient is then 0, too).',
     }),
     ignore_index: ignoredClass,
   }),
@@ -39,7 +39,7 @@ export default defineLoss({
   formula: `${TP_FP_FN}
     union = hit + extra + missed
     union + smoothed == 0 ? 0 : (extra + missed) / (union + smoothed)`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Rahman and Wang 2016, Optimizing Intersection-Over-Union in Deep Neural Networks, doi:10.1007/978-3-319-50835-1_22',
     'monai.losses.DiceLoss(jaccard=True): its smooth is twice this one',
@@ -66,7 +66,7 @@ export default defineLoss({
       },
       params: { activation: 'none', smooth: 0 },
       loss: [[0.25, 0.3333333333333333]],
-      from: 'by hand: 0.5 of 2, and 0.5 of 1.5; the last pixel is masked, whatever it holds',
+      from: 'by hand: 0.5 of 2, and 0.5 of 1.5; the last pixel is masked, whatever it contains',
     },
   ],
 })

@@ -8,7 +8,7 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Fine-tunes segmentation for the Jaccard index (IoU) itself, per row and class, each image by itself. Its gradient is sparse far from the solution: start with cross-entropy or dice, and do not use it alone from scratch. An empty region (an absent class) costs its largest error with mode hinge, 0 once all its logits are below -1, and counts in the mean; with mode softmax it leaves sum and mean.',
+    'Optimizes the Jaccard index (IoU) itself, per row (image) and class; for fine-tuning segmentation models. Far from the solution its gradient is sparse: start with cross-entropy or dice, and do not train from scratch with it alone. An empty region (an absent class) costs its largest error with mode hinge (0 once all its logits are below -1) and counts in the mean; with mode softmax it is left out of the sum and the mean.',
   inputs: {
     predictions: input('rows,classes,...', 'real', { differentiable: true, about: 'Logits.' }),
     targets: hardMaskInput,
@@ -18,14 +18,14 @@ export default defineLoss({
     mode: oneOf(['hinge', 'softmax'], {
       default: 'hinge',
       description:
-        'hinge: each class is a region of its own, errors are hinges; softmax: classes exclude each other, errors are those of the probabilities, and classes that a row does not hold are left out.',
+        'hinge: each class is a separate region, and errors are hinges; softmax: classes are mutually exclusive, errors are those of the probabilities, and classes that do not occur in a row are left out.',
     }),
     ignore_index: ignoredClass,
   }),
-  // Errors from the largest to the smallest, each times the growth of the Jaccard distance when its pixel becomes wrong too
-  // (Berman et al., algorithm 1). With k pixels wrong, the intersection is what is left of the region and the union grew by
-  // the false positives; the step before is the same without this pixel, so that nothing has to be shifted. Pixels that
-  // are not kept come last, without an error.
+  // The errors in descending order, each times the increase of the Jaccard distance when its pixel becomes wrong, too
+  // (Berman et al., algorithm 1). With k pixels wrong, the intersection is the rest of the region, and the union has grown by
+  // the false positives. The previous step is the same without this pixel, so no array has to be shifted. Ignored pixels
+  // come last, with error 0.
   formula: `${MASKED_REGIONS}
     p = softmax(scores, classes)
     right = mode == hinge ? x * (2 * true_region - 1) : true_region * p + (1 - true_region) * (1 - p)
@@ -58,7 +58,7 @@ export default defineLoss({
       inputs: { predictions: [[[2, -0.5, -2, 'NaN']]], targets: [[[1, 1, 0, 1]]], mask: [[1, 1, 1, 0]] },
       loss: [[0.75]],
       gradients: { predictions: [[[0, -0.5, 0, 0]]] },
-      from: 'by hand: the same, with a pixel that is masked, whatever it holds',
+      from: 'by hand: the same, with a pixel that is masked, whatever it contains',
     },
     {
       inputs: {

@@ -1,11 +1,11 @@
-/** Tversky loss: overlap with false positives and false negatives weighed apart. */
+/** Tversky loss: overlap with separate weights for false positives and false negatives. */
 import { Type } from '@sinclair/typebox'
 import { defineLoss } from '../define.ts'
 import {
   activation,
+  COUNT_NONEMPTY_REGIONS,
   ignoredClass,
   pixelMask,
-  REGIONS_WITH_PIXELS,
   scoresInput,
   softMaskInput,
   TP_FP_FN,
@@ -16,17 +16,17 @@ export default defineLoss({
   family: 'segmentation',
   couples: 'group',
   about:
-    'Overlap of predicted and true regions, per row and class, where alpha weighs what is predicted too much and beta what is missed. Use beta > alpha where small regions get lost (0.3 and 0.7 are common). With alpha = beta = 0.5 it is dice (with half its smooth), with 1 and 1 jaccard: take those for balanced errors. Not alone early in training: add cross-entropy. An empty region (an absent class) costs 0 where it is predicted empty, else alpha E / (alpha E + smooth) with E the sum of what is predicted, which with smooth 0 is 1 without a gradient; it counts in the mean, as in MONAI.',
+    'Overlap of predicted and true regions, per row and class, where alpha weights false positives and beta false negatives. Use beta > alpha if small regions are missed (0.3 and 0.7 are common). With alpha = beta = 0.5 it is dice (with half its smooth), with alpha = beta = 1 it is jaccard: use those for balanced errors. Early in training it is noisy: add cross-entropy. An empty region (an absent class) has loss 0 if it is predicted empty, otherwise alpha E / (alpha E + smooth), where E is the sum of the predictions. With smooth 0 that is 1 and has no gradient. It counts in the mean, as in MONAI.',
   presets: {
     torch: {
       names: { 'monai.losses.TverskyLoss': {} },
       params: { activation: 'none', smooth: 1e-5 },
-      note: "MONAI's sigmoid=True and softmax=True are the activation here; alpha weighs false positives in both. Class indices (to_onehot_y=True) come without the axis of length 1. A row that is ignored as a whole leaves the mean, in MONAI it counts as 0. The TverskyLoss of segmentation_models_pytorch takes the batch as one region, and an absent class counts 0 there.",
+      note: "activation replaces MONAI's sigmoid=True and softmax=True; alpha weights false positives in both. Class indices (to_onehot_y=True) have no axis of length 1. A row that is completely ignored is left out of the mean; in MONAI it counts as 0. The TverskyLoss of segmentation_models_pytorch treats the batch as one region, and absent classes count as 0 there.",
     },
     keras: {
       names: { 'keras.losses.Tversky': {}, 'keras.losses.tversky': {} },
       params: { activation: 'none', smooth: 0 },
-      note: 'alpha weighs false positives, as in the paper and in Keras from keras#23333 on; Keras up to 3.15 weighs false negatives with it: swap the two for its numbers. Keras takes the whole batch as one region unless axis says otherwise; here each row and class is one, so that a mean does not depend on who shares the batch. An empty region predicted empty costs 0, in Keras 1; Keras adds an epsilon of 1e-7 to the denominator, which is not added here.',
+      note: 'alpha weights false positives, as in the paper and in Keras since keras#23333. In Keras up to 3.15, alpha weights false negatives: swap alpha and beta for its results. By default, Keras treats the whole batch as one region; here each row and class is a region, so that a mean does not depend on what else is in the batch. An empty region that is predicted empty has loss 0; in Keras it has loss 1. Keras adds an epsilon of 1e-7 to the denominator, which is not added here.',
     },
   },
   inputs: { predictions: scoresInput, targets: softMaskInput, mask: pixelMask },
@@ -38,7 +38,7 @@ export default defineLoss({
       minimum: 0,
       default: 1,
       description:
-        'Added above and below, in elements. An empty region that is predicted empty has loss 0, also with smooth 0 (gradient 0 then).',
+        'Added to the numerator and the denominator, in elements. An empty region that is predicted empty has loss 0, even with smooth 0 (the gradient is then 0, too).',
     }),
     ignore_index: ignoredClass,
   }),
@@ -47,7 +47,7 @@ export default defineLoss({
     wrong = alpha * extra + beta * missed
     total = hit + wrong + smoothed
     total == 0 ? 0 : wrong / total`,
-  denominator: REGIONS_WITH_PIXELS,
+  denominator: COUNT_NONEMPTY_REGIONS,
   references: [
     'Salehi et al. 2017, Tversky loss function for image segmentation, arXiv:1706.05721',
     'keras.losses.Tversky',

@@ -24,6 +24,13 @@ export default defineLoss({
       note: "Lengths replace optax's paddings. An impossible alignment has loss Infinity; optax returns about 1e5.",
     },
   },
+  advice: [
+    {
+      task: 'sequence',
+      because: 'It sums over all alignments of the labels with the time steps.',
+      unless: 'there can be more labels than time steps, or their order is free.',
+    },
+  ],
   inputs: {
     predictions: input('rows,time,classes', 'logprob', {
       differentiable: true,

@@ -1,4 +1,4 @@
-/** A PostgreSQL server, which several replicas may share. */
+/** The PostgreSQL backend, which several replicas may share: advisory locks, NOTIFY, and settings per transaction. */
 import { createHash, randomUUID } from 'node:crypto'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
@@ -11,17 +11,17 @@ import { CHANNEL, encodeChange, Listener } from './listener.ts'
 
 /** How long a call may take, in ms. */
 const CALL_MS = 5000
-/** How long it waits for another transaction: less, so that the server says what the matter is. */
+/** How long it waits for a lock. Less than CALL_MS, so that the server reports the cause. */
 const LOCK_MS = 4000
 const CONNECTIONS = 4
 
-/** What a transaction sets for itself. A session's settings would be lost behind some poolers. */
+/** Set in each transaction, because some poolers lose the settings of a session. */
 const SETTINGS = sql`select
   set_config('lock_timeout', ${`${LOCK_MS}`}, true),
   set_config('statement_timeout', ${`${CALL_MS}`}, true),
-  -- A replica that has lost its network must not keep its locks.
+  -- A replica that loses its network must not keep its locks.
   set_config('idle_in_transaction_session_timeout', ${`${CALL_MS}`}, true),
-  -- What was acknowledged is on disk, whatever the server's default.
+  -- An acknowledged commit is on disk, whatever the server's default.
   set_config('synchronous_commit', case current_setting('synchronous_commit')
     when 'off' then 'on' else current_setting('synchronous_commit') end, true)`
 
@@ -41,7 +41,7 @@ export function createPostgresBackend(url: string, log?: StoreLog): Backend {
     callMs: CALL_MS,
     toStoreDown: (error) => toStoreDown(error, title),
     isLasting: needsReconnect,
-    // What was given up may still be done: its notice is then another's, and heard.
+    // A call that was given up may still commit. With a new origin, its notification is not ignored as our own.
     onDropped: () => {
       origin = randomUUID()
     },
@@ -77,20 +77,20 @@ function configOf(connectionString: string): pg.ClientConfig {
   }
 }
 
-/** The server and the database, without user and password. */
+/** The database and the server, without user and password. */
 function titleOf(config: pg.ClientConfig): string {
   try {
     const { host, port, database } = new pg.Client(config)
     return `${database} at ${host}:${port}`
   } catch {
-    // What pg says repeats the address, and with it a password.
-    throw new InvalidAddress('the address of the PostgreSQL server cannot be read')
+    // pg's own message repeats the address, and with it a password.
+    throw new InvalidAddress('the address of the PostgreSQL server is not valid')
   }
 }
 
 async function connect(config: pg.ClientConfig): Promise<Db> {
   const pool = new pg.Pool({ ...config, max: CONNECTIONS })
-  // A connection that is lost fails its query, or is replaced when the next one is needed; the event would end the process.
+  // A lost connection fails its query or is replaced on next use. Without a listener the event would end the process.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
@@ -104,14 +104,15 @@ async function connect(config: pg.ClientConfig): Promise<Db> {
   }
 }
 
-/** Documents are Unicode. */
+/** Documents are Unicode, so the database must use UTF-8. */
 async function refuseEncoding(db: Db) {
   const { rows } = await sql<{ server_encoding: string }>`show server_encoding`.execute(db)
   const encoding = rows[0]?.server_encoding
-  if (encoding !== 'UTF8') throw new StoreDown(`the store's database must be in UTF8, and is in ${encoding}`)
+  if (encoding !== 'UTF8')
+    throw new StoreDown(`the store's database must have the encoding UTF8, but has ${encoding}`)
 }
 
-/** At the end of a lock's wait the transaction must see what was committed meanwhile, whatever the server's default. */
+/** Read committed, whatever the server's default: after waiting for a lock, the transaction must see what others committed. */
 function transact<T>(db: Db, run: (tx: Tx) => Promise<T>): Promise<T> {
   return db
     .transaction()
@@ -122,7 +123,7 @@ function transact<T>(db: Db, run: (tx: Tx) => Promise<T>): Promise<T> {
     })
 }
 
-/** Until the end of the transaction nobody else holds the same. Names that are new have no row that could be locked. */
+/** An advisory lock until the transaction ends. New names have no row yet that could be locked. */
 async function lock(tx: Tx, what: string) {
   const key = createHash('sha256').update(`lossd ${what}`).digest().readBigInt64BE()
   await sql`select pg_advisory_xact_lock(${key.toString()}::bigint)`.execute(tx)

@@ -1,31 +1,32 @@
 /**
- * Hears of changes that other replicas make. A connection of its own listens; it is looked after, because one that has
- * died in silence sounds like one on which nothing happens.
+ * Subscribes to the changes of other replicas (LISTEN/NOTIFY) on a connection of its own. A heartbeat checks it, because
+ * a connection that has died silently looks like one on which nothing happens.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { Backoff } from '../../backoff.ts'
 import type { Change } from '../contract.ts'
 import { within } from '../deadline.ts'
 
 export const CHANNEL = 'lossd_changes'
 
-/** How often the connection is tried, in ms. */
+/** How often the connection is checked, in ms. */
 const HEARTBEAT_MS = 2000
-/** How long it may take to answer, in ms. */
+/** How long the server may take to respond, in ms. */
 const ANSWER_MS = 3000
-const FIRST_RETRY_MS = 50
-const MOST_RETRY_MS = 5000
+/** Exponential backoff: the delay before it connects again doubles with each failure. */
+const RETRY_MS = { first: 50, most: 5000 }
 
 export interface ListenerOptions {
   readonly config: pg.ClientConfig
-  /** Marks what this process sends: it is not told of that. */
+  /** Marks the messages of this process, which it ignores. */
   readonly origin: () => string
-  /** A change was made elsewhere, or may have been while nobody listened. */
+  /** Another process made a change, or may have made one while the connection was down. */
   readonly heard: (change: Change) => void
 }
 
-/** A message, as it goes over the channel. */
+/** A message as it is sent on the channel. */
 export function encodeChange(origin: string, change: Change): string {
   return `${origin} ${change === 'all' ? 'all' : `${change.namespace}/${change.name}`}`
 }
@@ -41,7 +42,7 @@ export class Listener {
   /** Aborted when the connection is lost. */
   #session = new AbortController()
   #hears = false
-  #retryMs = FIRST_RETRY_MS
+  readonly #backoff = new Backoff(RETRY_MS)
   #running: Promise<void> | undefined
 
   constructor(options: ListenerOptions) {
@@ -52,7 +53,7 @@ export class Listener {
     return this.#hears
   }
 
-  /** Listens from now on. Again changes nothing. */
+  /** Starts listening. Further calls have no effect. */
   start(): void {
     this.#running ??= this.#run()
   }
@@ -68,12 +69,11 @@ export class Listener {
     while (!signal.aborted) {
       await this.#listen().catch(() => {})
       if (this.#hears) this.#turn(false)
-      await sleep(this.#retryMs, undefined, { signal }).catch(() => {})
-      this.#retryMs = Math.min(2 * this.#retryMs, MOST_RETRY_MS)
+      await sleep(this.#backoff.next(), undefined, { signal }).catch(() => {})
     }
   }
 
-  /** Resolves, or rejects, when the connection is lost. */
+  /** Settles when the connection is lost. */
   async #listen() {
     const client = new pg.Client({ ...this.#options.config, query_timeout: ANSWER_MS })
     const session = new AbortController()
@@ -89,12 +89,12 @@ export class Listener {
     }
   }
 
-  /** Connects, and rejects when the connection does not answer any more. */
+  /** Connects, and rejects when the connection stops responding. */
   async #keep(client: pg.Client, signal: AbortSignal) {
     await client.connect()
     await this.#subscribe(client)
     signal.throwIfAborted()
-    this.#retryMs = FIRST_RETRY_MS
+    this.#backoff.reset()
     this.#turn(true)
     for (;;) {
       await sleep(HEARTBEAT_MS, undefined, { signal })
@@ -102,7 +102,7 @@ export class Listener {
     }
   }
 
-  /** What is sent must arrive: through some poolers it does not. */
+  /** Sends itself a message and waits for it, because some poolers do not deliver notifications. */
   async #subscribe(client: pg.Client) {
     const hello = `${randomUUID()} hello`
     const arrived = new Promise<void>((resolve) => {
@@ -124,7 +124,7 @@ export class Listener {
 
   #turn(hears: boolean) {
     this.#hears = hears
-    // What was read while nobody listened may be old.
+    // Whatever was cached while the connection was down may be out of date.
     this.#options.heard('all')
   }
 }

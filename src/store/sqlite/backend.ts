@@ -1,4 +1,4 @@
-/** A file, by SQLite. It is made on the first registration; until then there is nothing to be read. */
+/** The SQLite backend: one file, created on the first registration, in WAL mode. Until then reads return nothing. */
 import { lstat, mkdir, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { Kysely, sql } from 'kysely'
@@ -9,11 +9,12 @@ import { type Db, migrate, type Tables } from '../tables.ts'
 import { Connection } from './connection.ts'
 import { createDialect } from './dialect.ts'
 import { needsReconnect, toStoreDown } from './error-translation.ts'
+import { GroupCommit } from './group-commit.ts'
 
-/** How long a call may take, the wait for its turn included, in ms. */
+/** How long a call may take, in ms, including the time in the queue. */
 const CALL_MS = 10_000
 
-/** @param file as in the setting, relative to the working directory */
+/** @param file the path in the setting, relative to the working directory */
 export function createSqliteBackend(file: string, log?: StoreLog): Backend {
   const path = resolve(file)
   let heard: (change: Change) => void = () => {}
@@ -21,7 +22,7 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
   const database = new LazyDb({
     log,
     open: async () => {
-      // On a disk that hangs there would soon be many threads that hang.
+      // Otherwise a disk that hangs would soon leave many hanging threads.
       await connection?.ended
       return connect(path, () => {
         connection = new Connection({ path, onChanged: () => heard('all') })
@@ -32,16 +33,20 @@ export function createSqliteBackend(file: string, log?: StoreLog): Backend {
     toStoreDown: (error) => toStoreDown(error, file),
     isLasting: needsReconnect,
     onDropped: () => heard('all'),
-    // What is in the log goes into the file, which may then be copied alone.
+    // Moves the content of the write-ahead log into the file, which can then be copied by itself.
     beforeClose: (db) => sql`pragma wal_checkpoint(truncate)`.execute(db),
   })
+  const commits = new GroupCommit(database)
 
   return {
     read: async (empty, run) => (database.isOpen || (await exists(path)) ? database.use(run) : empty),
-    write: (run, options) => database.use((db) => db.transaction().execute(run), options),
-    // A transaction has the file to itself.
+    write: (run, options) => {
+      const isAlone = options?.isPatient === true
+      return isAlone ? database.use((db) => db.transaction().execute(run), options) : commits.write(run)
+    },
+    // A transaction locks the whole file.
     lock: async () => {},
-    // The threads of other processes see it in the file.
+    // The threads of other processes notice it in the file.
     announce: async () => {},
     listen: (listener) => {
       heard = listener
@@ -67,7 +72,7 @@ async function connect(path: string, start: () => Connection): Promise<Db> {
   }
 }
 
-/** Whatever is there: what is wrong with it, opening it will tell. */
+/** Whether anything is at the path. If it is not a usable file, opening it reports why. */
 async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
@@ -75,7 +80,7 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-/** A file is found after a power cut if its folder is on disk, too, and a folder that was made if the one around it is. */
+/** Fsyncs the folders: after a power cut, a new file exists only if its folder is on disk, and likewise a new folder. */
 async function syncFolders(folder: string, made: string | undefined) {
   const outermost = made === undefined ? folder : dirname(made)
   for (let path = folder; ; path = dirname(path)) {
@@ -84,7 +89,7 @@ async function syncFolders(folder: string, made: string | undefined) {
   }
 }
 
-/** Not every system opens folders, nor does one that may be written but not listed. */
+/** Some systems cannot open folders. A folder that may be written but not listed cannot be opened either. */
 const UNOPENED = ['EACCES', 'EPERM', 'EISDIR', 'EINVAL']
 
 async function syncFolder(path: string) {

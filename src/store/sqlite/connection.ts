@@ -1,10 +1,10 @@
-/** The store's end of the thread: statements out, rows back. */
+/** The main thread's side of the SQLite thread: sends statements, receives rows. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../../engines/spawn-worker-thread.ts'
 import type { Reply, Request, SentError, StatementResult, WorkerOptions } from './messages.ts'
 
-/** How long to wait for the thread's end, in ms. */
+/** How long to wait for the thread to end, in ms. */
 const CLOSE_MS = 3000
 
 interface Waiting {
@@ -32,7 +32,7 @@ export interface ConnectionOptions {
 export class Connection {
   readonly #worker: Worker
   readonly #waiting = new Map<number, Waiting>()
-  /** Resolves when the thread has let go of the file. */
+  /** Resolves when the thread has released the file. */
   readonly ended: Promise<void>
   #id = 0
   #hasEnded = false
@@ -56,7 +56,7 @@ export class Connection {
     const id = this.#id++
     return new Promise((resolve, reject) => {
       if (this.#hasEnded) return reject(ended())
-      // The process goes on while it waits for an answer, and not for the thread's sake alone.
+      // An open call keeps the process alive; the idle thread does not.
       this.#worker.ref()
       this.#waiting.set(id, { resolve, reject })
       this.#worker.postMessage({ id, sql, parameters } satisfies Request)
@@ -64,8 +64,8 @@ export class Connection {
   }
 
   /**
-   * Resolves when the thread has ended, or does not for a while: it may hang in a call to the disk. It is never terminated,
-   * because libsql aborts the whole process when that happens in one of its calls.
+   * Asks the thread to end and waits for it, though not for long, because it may hang in a call to the disk. It is never
+   * terminated: if that happens during one of its calls, libsql aborts the whole process.
    */
   async close(): Promise<void> {
     if (this.#hasEnded) return

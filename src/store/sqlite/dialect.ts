@@ -1,4 +1,4 @@
-/** SQLite on a thread, for kysely: its own dialect calls a database that answers at once. */
+/** A kysely dialect for SQLite on a thread, because kysely's own calls the database synchronously. */
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -20,10 +20,10 @@ export function createDialect(connection: Connection): Dialect {
   }
 }
 
-/** One connection, which is lent to one after the other. */
+/** A pool of one connection. Whoever wants it waits in a queue. */
 class ThreadDriver implements Driver {
   readonly #connection: Connection
-  /** Resolves when the last one in the queue gives the connection back. */
+  /** Resolves when the last one in the queue releases the connection. */
   #last: Promise<void> = Promise.resolve()
   readonly #release = new WeakMap<DatabaseConnection, () => void>()
 
@@ -47,7 +47,7 @@ class ThreadDriver implements Driver {
     this.#release.get(lent)?.()
   }
 
-  /** Takes the lock for writing at once: a transaction that wants it later may find that another was faster. */
+  /** Takes the write lock at once, because upgrading from a read lock later fails if another transaction was faster. */
   async beginTransaction(lent: DatabaseConnection) {
     await lent.executeQuery(CompiledQuery.raw('begin immediate'))
   }
@@ -57,7 +57,7 @@ class ThreadDriver implements Driver {
   }
 
   async rollbackTransaction(lent: DatabaseConnection) {
-    // SQLite has rolled back by itself where the disk is full or broken, and then refuses; the first error is told.
+    // If the disk is full or broken, SQLite has already rolled back and this fails. The first error is the one reported.
     await lent.executeQuery(CompiledQuery.raw('rollback')).catch(() => {})
   }
 
@@ -78,9 +78,9 @@ class ThreadConnection implements DatabaseConnection {
     return { rows: rows as R[], numAffectedRows: BigInt(changes) }
   }
 
-  // biome-ignore lint/correctness/useYield: nothing here streams, and the interface wants it.
+  // biome-ignore lint/correctness/useYield: nothing here streams, but the interface requires it.
   async *streamQuery<R>(): AsyncGenerator<QueryResult<R>> {
-    throw new Error('the thread of the store does not stream')
+    throw new Error('the SQLite thread does not support streaming')
   }
 }
 

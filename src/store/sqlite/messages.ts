@@ -1,4 +1,4 @@
-/** What is said between the store and the thread that has the file open. */
+/** The messages between the main thread and the thread that has the file open. */
 
 export interface WorkerOptions {
   /** Absolute. */
@@ -11,7 +11,7 @@ export interface Statement {
   readonly parameters: readonly unknown[]
 }
 
-/** To the thread: a statement, or that it is to close the file and end. */
+/** To the thread: a statement, or the request to close the file and end. */
 export type Request = Statement | 'close'
 
 export interface StatementResult {
@@ -19,12 +19,12 @@ export interface StatementResult {
   readonly changes: number
 }
 
-/** An error of SQLite or of the file system, as far as it can be sent. */
+/** An error of SQLite or of the file system, in a form that can be sent between threads. */
 export interface SentError {
   readonly message: string
   /** SQLite's result code, or 0. */
   readonly sqlite: number
-  /** The system's name of an error, or empty. */
+  /** The system's error code, such as ENOSPC, or empty. */
   readonly system: string
 }
 

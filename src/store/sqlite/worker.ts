@@ -1,22 +1,22 @@
 /**
- * The thread that has the file open. SQLite waits for the disk and for other processes, and this is where it may: a commit
- * on a slow disk must not stop the loop that answers requests.
+ * The worker thread that has the SQLite file open. SQLite blocks while it waits for the disk and for other processes, and
+ * a commit on a slow disk must not block the event loop.
  */
 import { statSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import Database from 'libsql'
 import type { Reply, Request, SentError, Statement, StatementResult, WorkerOptions } from './messages.ts'
 
-/** How long a transaction waits for one of another process, in ms. */
+/** How long a transaction waits for one of another process, in ms (SQLite's busy timeout). */
 const BUSY_MS = 4000
-/** How often the file is looked at for what other processes have written, in ms. */
+/** How often the file is polled for writes of other processes, in ms. */
 const LOOK_MS = 500
 
-/** FULL: a commit is on disk when it returns, also in a WAL. */
+/** FULL: a commit is on disk when it returns, in WAL mode too. */
 const PRAGMAS = ['journal_mode = WAL', 'synchronous = FULL', 'foreign_keys = ON']
 
-/** What begins and ends a transaction. */
-const CONTROL = /^(begin|commit|rollback)\b/
+/** Statements that begin or end a transaction, or a part of one. */
+const CONTROL = /^(begin|commit|rollback|savepoint|release)\b/
 
 const port = parentPort!
 const { path } = workerData as WorkerOptions
@@ -35,7 +35,7 @@ port.on('message', (request: Request) => {
 })
 setInterval(look, LOOK_MS).unref()
 
-/** The thread ends by itself, for nothing is left to wait for. */
+/** The thread then ends by itself, because it has nothing left to wait for. */
 function close() {
   opened?.database.close()
   port.close()
@@ -62,7 +62,8 @@ function open(): Opened {
 }
 
 function execute(database: Database.Database, sql: string, parameters: readonly unknown[]): StatementResult {
-  // A prepared one that finds the file locked counts as running until it is collected, and lets no other commit.
+  // Not prepared: a prepared statement that finds the file locked counts as running until it is garbage-collected, and
+  // no transaction can commit until then.
   if (CONTROL.test(sql)) {
     database.exec(sql)
     return { rows: [], changes: 0 }
@@ -72,7 +73,7 @@ function execute(database: Database.Database, sql: string, parameters: readonly 
   return { rows: [], changes: statement.run(parameters).changes }
 }
 
-/** Who removes or replaces the file leaves us with one that nobody will find again: nothing may be promised about it. */
+/** If the file was removed or replaced, the one that is open is lost: nothing written to it would be found again. */
 function refuseMoved({ file }: Opened) {
   if (identityOf(path) !== file) throw Object.assign(new Error('the file was replaced'), { code: 'ESTALE' })
 }
@@ -82,7 +83,7 @@ function identityOf(path: string): string {
   return `${dev}:${ino}`
 }
 
-/** Tells when another connection has written. */
+/** Reports writes of other connections. */
 function look() {
   if (opened === undefined) return
   try {
@@ -90,7 +91,7 @@ function look() {
     if (version !== opened.seen) reply({ type: 'changed' })
     opened.seen = version
   } catch {
-    // The next statement fails in the same way, and has somebody to tell.
+    // The next statement fails in the same way and reports it to its caller.
   }
 }
 
@@ -100,7 +101,7 @@ function dataVersion(database: Database.Database): number {
 
 function toSent(error: unknown): SentError {
   const { message, code, rawCode } = error as Error & { code?: string; rawCode?: number }
-  // libsql names no code when a file cannot be opened, but ends with it.
+  // If a file cannot be opened, libsql sets no code, but its message ends with it.
   const sqlite = rawCode ?? Number(/: (\d+)"\)$/.exec(message)?.[1] ?? 0)
   return { message, sqlite, system: rawCode === undefined ? (code ?? '') : '' }
 }

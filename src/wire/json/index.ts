@@ -11,7 +11,6 @@ import {
   isPlainMember,
   PLAIN_MEMBERS,
 } from '../define.ts'
-import { wrongFormatHint } from '../wrong-format-hint.ts'
 import { type Numbers, NumbersReader, parseNonFinite, tooManyNumbers } from './numbers.ts'
 import { parseCached } from './parse-cache.ts'
 import { type Json, JsonReader } from './reader.ts'
@@ -21,34 +20,35 @@ import { writeAnswer } from './writer.ts'
 
 const OPEN_LIST = 0x5b
 const OPEN_OBJECT = 0x7b
+const BLANK = 0x20
 const BYTE_ORDER_MARK = 0xef
 
 export default defineFormat({
   name: 'json',
+  title: 'JSON',
   mediaTypes: ['application/json'],
+  rank: 0,
   bodyLimit: 'json',
+  compresses: true,
+  layout: { shape: 'object', tensors: 'top-level members', options: 'top-level members' },
+  recognizes,
   decode,
   encode: (answer) => [writeAnswer(answer)],
 })
 
 function decode(bytes: Uint8Array, limits: DecodeLimits): Decoded {
-  if (bytes[7] === 0) failAs(bytes)
   const reader = new JsonReader(bytes)
   if (bytes[0] === BYTE_ORDER_MARK) reader.fail('an object in UTF-8 without a byte order mark')
-  if (reader.peek() !== OPEN_OBJECT) {
-    failAs(bytes)
-    reader.fail('an object, {"predictions": ..., "targets": ...}')
-  }
+  if (reader.peek() !== OPEN_OBJECT) reader.fail('an object, {"predictions": ..., "targets": ...}')
   const body = new Body(reader, limits)
   reader.members((name) => body.member(name))
   reader.end()
   return finished(body)
 }
 
-/** @throws Problem if the body is in another format. JSON never contains a zero byte. */
-function failAs(bytes: Uint8Array) {
-  const hint = wrongFormatHint(bytes, 'application/json')
-  if (hint !== undefined) throw new Problem('malformed-json', hint)
+/** An opening brace. JSON never contains a zero byte; the length that a binary file begins with does. */
+function recognizes(bytes: Uint8Array): boolean {
+  return bytes.find((byte) => byte > BLANK) === OPEN_OBJECT && !bytes.subarray(0, 8).includes(0)
 }
 
 function finished({ tensors, options }: Body): Decoded {

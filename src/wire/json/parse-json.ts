@@ -4,7 +4,7 @@ import { type Json, JsonReader } from './reader.ts'
 /**
  * @throws Problem `malformed-json`
  * @example
- * readDocument(Buffer.from('{"name": "acme/x"}')) // { name: 'acme/x' }
+ * parseJson(Buffer.from('{"name": "acme/x"}')) // { name: 'acme/x' }
  */
 export function parseJson(bytes: Uint8Array): Json {
   const reader = new JsonReader(bytes)

@@ -8,11 +8,11 @@ import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../d
 import { readElements } from '../dtypes.ts'
 import { type Json, JsonReader } from '../json/reader.ts'
 import { checkShape, isShape } from '../shape.ts'
-import { wrongFormatHint } from '../wrong-format-hint.ts'
 import { DTYPE_OF_CODE } from './dtype-codes.ts'
 
 /** The reference implementation allows 100 MB. The header of a request is small. */
 const MAX_HEADER = 64 * 1024
+const OPEN_OBJECT = 0x7b
 
 /** Options that are a single word. Their quotes may be omitted. */
 const WORDS: ReadonlySet<string> = new Set(['reduction', 'nonfinite', 'gradient_dtype'])
@@ -124,16 +124,20 @@ function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: Dec
   }
 }
 
+/** A 64-bit header length and an opening brace. Text contains no zero bytes. */
+export function recognizes(bytes: Uint8Array): boolean {
+  return bytes[7] === 0 && bytes[8] === OPEN_OBJECT
+}
+
 /** The offset at which the header ends and the data begins. */
 function endOfHeader(bytes: Uint8Array): number {
-  const fail = (detail: string) => malformed(wrongFormatHint(bytes, 'application/x-safetensors') ?? detail)
-  if (bytes.length < 8) throw fail(`a body needs at least 8 bytes, got ${bytes.length}`)
+  if (bytes.length < 8) throw malformed(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
   if (length > MAX_HEADER)
-    throw fail(`the header length is ${many(length, 'bytes')}, the limit is ${MAX_HEADER}`)
+    throw malformed(`the header length is ${many(length, 'bytes')}, the limit is ${MAX_HEADER}`)
   const end = 8 + length
   if (end > bytes.length)
-    throw fail(`the header length is ${many(length, 'bytes')}, but only ${bytes.length - 8} follow`)
+    throw malformed(`the header length is ${many(length, 'bytes')}, but only ${bytes.length - 8} follow`)
   return end
 }
 
@@ -143,7 +147,7 @@ function lengthAt(bytes: Uint8Array, at: number): number {
 }
 
 function parseHeader(text: Uint8Array): { [name: string]: Json } {
-  if (text[0] !== 0x7b) throw malformed('the header must start with {')
+  if (text[0] !== OPEN_OBJECT) throw malformed('the header must start with {')
   const parsed = parse(text, 'the header')
   return parsed as { [name: string]: Json }
 }
@@ -246,8 +250,8 @@ function readMetadata(metadata: Json | undefined): Map<string, unknown> {
 function readOption(name: string, text: Json): unknown {
   if (typeof text !== 'string') throw malformed(`__metadata__ ${quote(name)} must be a string`)
   if (WORDS.has(name) && /^\w+$/.test(text)) return text
-  // A formula is already text. A JSON string of it is accepted too.
-  if (name === 'formula' && !text.startsWith('"')) return text
+  // A formula is already text. JSON of it is accepted too: a string, or a list of lines.
+  if (name === 'formula' && !/^\s*(\[\s*)?"/.test(text)) return text
   return parse(Buffer.from(text), `__metadata__ ${quote(name)}`)
 }
 

@@ -6,7 +6,7 @@ import { sizeOf } from '../../tensor.ts'
 import { type Answer, type AnswerTensor, BYTES, type Chunks } from '../define.ts'
 import { asBytes, writeElements } from '../dtypes.ts'
 import { stringifyMember } from '../json/writer.ts'
-import { allocate } from '../slab.ts'
+import { allocate } from '../response-slab.ts'
 import { SAFETENSORS_CODE } from './dtype-codes.ts'
 
 /** The order and offsets of the tensors of a response, and the text of the header about them. */

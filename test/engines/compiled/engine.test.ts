@@ -1,9 +1,10 @@
-/** The compiled engine around its kernels: what runs where, memory that is lent and given back, threads that die. */
+/** The compiled engine around its kernels: which thread runs what, memory, and threads that die. */
 import type { Worker } from 'node:worker_threads'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { Arena, Arenas } from '../../../src/engines/compiled/arena.ts'
 import { type CompiledOptions, openCompiled } from '../../../src/engines/compiled/engine.ts'
+import { compile, surelyCompiles } from '../../../src/engines/compiled/kernel.ts'
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
 import { instantiate } from '../../../src/engines/compiled/launch.ts'
 import { KernelTrapped, Pool } from '../../../src/engines/compiled/worker-pool.ts'
@@ -15,10 +16,16 @@ import {
   UnsupportedByEngine,
 } from '../../../src/engines/contract.ts'
 import type { Program } from '../../../src/language/ir.ts'
+import { lower } from '../../../src/language/lower.ts'
+import { parse } from '../../../src/language/parse.ts'
+import { customLoss, defaultSignature } from '../../../src/losses/custom.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
+import { createProgramSource } from '../../../src/losses/program.ts'
 import type { DecodedTensor } from '../../../src/wire/define.ts'
 import { bitsOf } from '../../support/close.ts'
+import { closedAfterEach } from '../../support/engines.ts'
 import { check } from '../../support/evaluate.ts'
+import { SCOPE } from '../../support/formulas.ts'
 
 const { losses } = await loadCatalog()
 const lossOf = (name: string) => losses.find((loss) => loss.name === name)!
@@ -37,15 +44,9 @@ function batchOf(rows: number, columns: number, params: Record<string, number> =
   return assemble([check(lossOf('huber'), tensors, { params }).job])
 }
 
-const engines: Engine[] = []
-function open(options: Partial<CompiledOptions> = {}): Engine {
-  const engine = openCompiled({ reason: 'test', threads: 2, memoryBytes: 2 ** 28, log: () => {}, ...options })
-  engines.push(engine)
-  return engine
-}
-afterEach(async () => {
-  await Promise.all(engines.splice(0).map((engine) => engine.close()))
-})
+const closed = closedAfterEach()
+const open = (options: Partial<CompiledOptions> = {}) =>
+  closed(openCompiled({ reason: 'test', threads: 2, memoryBytes: 2 ** 28, log: () => {}, ...options }))
 
 const bits = ({ values, gradients }: Pick<Awaited<ReturnType<Engine['run']>>, 'values' | 'gradients'>) => [
   bitsOf(values.slice()),
@@ -53,13 +54,13 @@ const bits = ({ values, gradients }: Pick<Awaited<ReturnType<Engine['run']>>, 'v
 ]
 
 describe('the compiled engine', () => {
-  it('computes what is tiny at once and leaves the rest to its threads', () => {
+  it('computes tiny batches at once and leaves the others to its threads', () => {
     const engine = open()
     expect(engine.runNow!(batchOf(8, 4))?.engine).toBe('compiled')
     expect(engine.runNow!(batchOf(4000, 1000))).toBeUndefined()
   })
 
-  it('gives the same bits on this thread, on another, and in slices on several', async () => {
+  it('gives the same bits on this thread, on another thread, and in slices on several', async () => {
     const batch = batchOf(3000, 100)
     const alone = await open({ threads: 0 }).run(batch)
     const spread = await open({ threads: 3 }).run(batch)
@@ -67,7 +68,7 @@ describe('the compiled engine', () => {
     spread.release?.()
   })
 
-  it('holds the memory of a result until it is released, and no longer', async () => {
+  it('keeps the memory of a result until it is released', async () => {
     const engine = open()
     const before = await engine.stats()
     const result = await engine.run(batchOf(200, 50))
@@ -76,7 +77,7 @@ describe('the compiled engine', () => {
     expect((await engine.stats()).tensors).toBe(before.tensors)
   })
 
-  it('computes the next step of the same structure from its own numbers, also when its memory has grown between', () => {
+  it('computes the next batch of the same structure from its own numbers, even if the memory has grown in between', () => {
     const engine = open()
     const first = batchOf(8, 4)
     const next = { ...first, inputs: batchOf(8, 4).inputs, scalars: first.scalars }
@@ -90,7 +91,7 @@ describe('the compiled engine', () => {
     expect(once).not.toEqual(alone)
   })
 
-  it('takes another cotangent or parameter for what it is, though all else is the same', () => {
+  it('notices that only the cotangent or a parameter differs', () => {
     const engine = open()
     const batch = batchOf(8, 4)
     const variants = [
@@ -104,13 +105,33 @@ describe('the compiled engine', () => {
     expect(new Set(alone.map((one) => JSON.stringify(one))).size).toBe(3)
   })
 
-  it('says that it cannot compute float64', async () => {
+  it('reads the one cotangent of sums anew at every step, whatever ran between', () => {
+    const engine = open()
+    const batch: Batch = {
+      programKey: 'centered',
+      program: lower(parse('x - mean(x, columns)'), SCOPE, ['x']),
+      precision: 'float32',
+      sizes: { rows: 3, columns: 4 },
+      scalars: {},
+      inputs: { x: [Float32Array.from({ length: 12 }, (_, i) => Math.cos(i))] },
+      cotangent: [Float32Array.of(0.3)],
+    }
+    const alone = bits(open().runNow!(batch)!)
+    for (let step = 0; step < 3; step++) {
+      expect(bits(engine.runNow!(batch)!)).toEqual(alone)
+      engine.runNow!(batchOf(8, 4))
+    }
+    const each = { ...batch, cotangent: [new Float32Array(12).fill(0.3)] }
+    expect(bits(engine.runNow!(each)!)).toEqual(alone)
+  })
+
+  it('rejects float64 as unsupported', async () => {
     await expect(open().run({ ...batchOf(2, 2), precision: 'float64' })).rejects.toBeInstanceOf(
       UnsupportedByEngine,
     )
   })
 
-  it('says that it cannot compile a formula whose kernel would be huge', async () => {
+  it('rejects a formula whose kernel would be too large as unsupported', async () => {
     const batch = batchOf(2, 2)
     const nodes = [...batch.program.nodes]
     let last = batch.program.value
@@ -122,7 +143,7 @@ describe('the compiled engine', () => {
     await expect(open().run({ ...batch, program })).rejects.toThrow(/it has \d+ operations, the limit is/)
   })
 
-  it('refuses a launch that can never fit its memory, and others go on', async () => {
+  it('rejects a launch that can never fit into its memory, and still runs others', async () => {
     const engine = open({ memoryBytes: 2 ** 20 })
     await expect(engine.run(batchOf(2000, 1000))).rejects.toBeInstanceOf(OutOfMemory)
     const result = await engine.run(batchOf(20, 10))
@@ -130,7 +151,7 @@ describe('the compiled engine', () => {
     result.release!()
   })
 
-  it('loses what ran on a thread that dies, and starts another', async () => {
+  it('fails the launches of a thread that dies, and starts another', async () => {
     const workers: Worker[] = []
     const engine = open({ threads: 1, onStart: (worker) => workers.push(worker) })
     ;(await engine.run(batchOf(100, 100))).release!()
@@ -145,7 +166,7 @@ describe('the compiled engine', () => {
 })
 
 describe('kernels', () => {
-  it('are compiled once for all sizes, and anew for what a parameter switches off', () => {
+  it('are compiled once for all sizes, and again if a parameter switches something off', () => {
     const kernels = new KernelCache({ relaxed: false })
     expect(kernels.kernelFor(batchOf(2, 3))).toBe(kernels.kernelFor(batchOf(5, 7)))
     const tensors = new Map([
@@ -160,7 +181,7 @@ describe('kernels', () => {
     expect(smoothed(0).bytes.length).toBeLessThan(smoothed(0.1).bytes.length)
   })
 
-  it('are forgotten when too many others came', () => {
+  it('are evicted from the cache (LRU)', () => {
     const kernels = new KernelCache({ relaxed: false })
     const batch = batchOf(2, 2)
     for (let i = 0; i < 600; i++)
@@ -168,13 +189,67 @@ describe('kernels', () => {
     expect(kernels.size).toBeLessThanOrEqual(512)
   })
 
-  it('cannot reach beyond their memory', () => {
+  it('are evicted when they take too much memory in total, the least recently used first', () => {
+    const evicted: number[] = []
+    const kernels = new KernelCache({ relaxed: false }, undefined, ({ id }) => evicted.push(id))
+    const inUse = batchOf(2, 2)
+    const { id } = kernels.kernelFor(inUse)
+    const large = largeBatch()
+    for (let i = 0; i < 100; i++) {
+      kernels.kernelFor({ ...large, program: { ...large.program }, scalars: { ...large.scalars } })
+      expect(kernels.recent(inUse)!.id).toBe(id)
+    }
+    expect(kernels.bytes).toBeLessThanOrEqual(2 * 1024 * 1024)
+    expect(evicted.length).toBeGreaterThan(10)
+    expect(evicted).not.toContain(id)
+  })
+
+  it('are known to be possible, without being compiled, only where they are', () => {
+    const programs = createProgramSource()
+    const small = losses.map((loss) => programs(loss, defaultSignature(loss)).program).filter(surelyCompiles)
+    expect(small.length).toBeGreaterThan(50)
+    for (const program of small) {
+      const { bytes } = compile(program, { uniform: false, staticPredicates: new Map() }, { relaxed: false })
+      // Far from the limit of 512 kB.
+      expect(bytes.length).toBeLessThan(64 * 1024)
+    }
+    const sorted = customLoss({
+      inputs: { x: { axes: 'rows,steps' } },
+      formula: 'sum(sort(x, steps), steps)',
+    })
+    expect(surelyCompiles(programs(sorted, defaultSignature(sorted)).program)).toBe(false)
+  })
+
+  it('are compiled again after eviction, to the same bytes', () => {
+    const kernels = new KernelCache({ relaxed: false })
+    const batch = batchOf(2, 2)
+    const before = kernels.kernelFor(batch)
+    for (let i = 0; i < 600; i++)
+      kernels.kernelFor({ ...batch, program: { ...batch.program }, scalars: { ...batch.scalars } })
+    expect(kernels.recent(batch)).toBeUndefined()
+    const after = kernels.kernelFor(batch)
+    expect(after).not.toBe(before)
+    expect(after.bytes).toEqual(before.bytes)
+  })
+
+  it('cannot access memory out of bounds', () => {
     const { kernel, arena, at } = outOfBounds()
     expect(() => instantiate(kernel.module, arena.memory)(at)).toThrow(/out of bounds/)
   })
 })
 
-/** A kernel whose argument says that its arrays lie beyond the memory. */
+/** A batch whose kernel has about 80 kB. */
+function largeBatch(): Batch {
+  const loss = customLoss({
+    inputs: { x: { axes: 'rows,classes', differentiable: true } },
+    formula: Array.from({ length: 12 }, (_, i) => `sum(softmax(x * ${i + 1}, classes) * x, classes)`).join(
+      ' + ',
+    ),
+  })
+  return assemble([check(loss, new Map([['x', real(new Float32Array(6), [2, 3])]]), {}).job])
+}
+
+/** A kernel whose argument places its arrays beyond the memory. */
 function outOfBounds() {
   const kernel = new KernelCache({ relaxed: false }).kernelFor(batchOf(2, 2))
   const arena = new Arena()
@@ -202,14 +277,14 @@ describe('memories', () => {
     return { dropped, pool: new Arenas({ bytes, keptBytes }, (arena) => dropped.push(arena)) }
   }
 
-  it('are used again', async () => {
+  it('are reused', async () => {
     const { pool } = arenas(2 ** 24)
     const first = await pool.take(1000)
     pool.giveBack(first)
     expect(await pool.take(2000)).toBe(first)
   })
 
-  it('are waited for when all bytes are lent, in line', async () => {
+  it('are waited for in a queue when all bytes are in use', async () => {
     const { pool } = arenas(2 ** 20)
     const first = await pool.take(2 ** 20)
     const order: string[] = []
@@ -223,7 +298,7 @@ describe('memories', () => {
     expect(pool.lent).toBe(2)
   })
 
-  it('are kept for slow readers up to a quarter of the bytes', async () => {
+  it('are kept for slow clients up to a quarter of the bytes', async () => {
     const { pool } = arenas(2 ** 20)
     const sizes = [2 ** 17, 2 ** 17, 2 ** 16]
     const [first, second, third] = await Promise.all(sizes.map((bytes) => pool.take(bytes)))
@@ -233,7 +308,7 @@ describe('memories', () => {
     expect(pool.keep(third!)).toBe(true)
   })
 
-  it('that grew too large are given up', async () => {
+  it('that have grown too large are dropped', async () => {
     const { pool, dropped } = arenas(2 ** 26, 2 ** 16)
     const large = await pool.take(2 ** 22)
     pool.giveBack(large)

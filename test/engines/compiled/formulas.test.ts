@@ -1,28 +1,25 @@
-/** Formulas nobody wrote: compiled, they are what the interpreter says, in every shape, merged and in slices. */
+/** Random formulas: compiled kernels agree with the interpreter in every shape, batched and in slices. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { openCompiled } from '../../../src/engines/compiled/engine.ts'
+import { compile } from '../../../src/engines/compiled/kernel.ts'
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
+import { evaluateStaticPredicates } from '../../../src/engines/compiled/static-predicates.ts'
+import { legalizeForShaders, moduleOf } from '../../../src/engines/webgpu/module.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
 import { SCOPE } from '../../support/formulas.ts'
-import { batchOf, expectNear, matrix } from '../../support/random.ts'
+import { batchOf, expectNear, matrixCases } from '../../support/random.ts'
 import { bitsIn } from './launch.ts'
 
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 
 describe('a random formula', () => {
-  it('compiled is what the interpreter says, value and gradient', async () => {
-    const cases = fc.record({
-      text: matrix,
-      rows: fc.integer({ min: 1, max: 9 }),
-      columns: fc.integer({ min: 1, max: 21 }),
-      seed: fc.nat(),
-    })
+  it("gives the interpreter's value and gradient when compiled", async () => {
     await fc.assert(
-      fc.asyncProperty(cases, async ({ text, rows, columns, seed }) => {
+      fc.asyncProperty(matrixCases(9, 21), async ({ text, rows, columns, seed }) => {
         const batch = batchOf(text, rows, columns, seed)
         expectNear(await engine.run(batch), batch, text)
       }),
@@ -44,8 +41,91 @@ describe('every length of a row', () => {
   })
 })
 
+describe('neighbours', () => {
+  const near = '(x - shift(x, 1, columns)) * y + shift(x * v, -3, columns)'
+  const far = 'shift(x, 17, columns) * y + shift(x, -40, columns)^2 + shift(x, 300, columns)'
+  const stored = 'conv(softmax(x, columns), [0.1, 0.7, -0.2, 0.3], columns)^2 * y'
+  const deep = 'sqrt((x - shift(x, -1, rows))^2 + (x - shift(shift(x, 1, columns), 2, rows))^2 + 0.1)'
+
+  it.each(SHAPES)('are those of the definition in rows of %i', async (columns) => {
+    for (const text of [near, far, stored, deep]) {
+      const batch = batchOf(text, 6, columns, columns)
+      const [got, want] = [await engine.run(batch), definition(batch)]
+      expectClose(got.values, want.values, { relative: 2e-5, what: text })
+      for (const [name, data] of Object.entries(want.gradients))
+        expectClose(got.gradients[name]!, data, { relative: 2e-5, what: `${name} of ${text}` })
+    }
+  })
+
+  it('that are stored themselves are read back where they are', async () => {
+    const spread = 'var(x * 0.1 + sum(tanh(v[rows -> others] - sum(x, columns)), others), rows)'
+    for (const steps of [-4, -1, 1, 2])
+      for (const [rows, columns] of [
+        [2, 3],
+        [2, 9],
+        [7, 13],
+        [5, 70],
+      ] as const) {
+        const batch = batchOf(`shift(x, ${steps}, columns) * ${spread}`, rows, columns, 1)
+        expectNear(await engine.run(batch), batch, `a stored shift by ${steps} of ${rows}x${columns}`)
+      }
+  })
+
+  it('beyond the ends are 0, whatever lies there', async () => {
+    const batch = batchOf('shift(x, 1, columns) + shift(x, -2, columns)', 3, 5, 1)
+    const x = Float32Array.from({ length: 15 }, (_, at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
+    const { values } = await engine.run({ ...batch, inputs: { ...batch.inputs, x: [x] } })
+    expect(values[0]).toBeNaN()
+    expect(values[1]).toBe(7)
+  })
+
+  it('need no memory and no second loop where their arithmetic is cheap', () => {
+    const kernel = new KernelCache({ relaxed: false }).kernelFor(batchOf(near, 4, 9, 2))
+    expect(kernel.plan.buffers.filter(({ role }) => role === 'scratch')).toEqual([])
+    expect(kernel.plan.separable).toBe('rows')
+  })
+
+  it('of what is costly are stored once, in the slice of their row', () => {
+    const batch = batchOf(stored, 37, 13, 5)
+    const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
+    expect(kernel.plan.buffers.filter(({ role }) => role === 'scratch').length).toBeGreaterThan(0)
+    expect(bitsIn(kernel, batch, [0, 16, 32, 37])).toEqual(bitsIn(kernel, batch, [0, 37]))
+  })
+
+  it('across rows are read in slices as in the whole', () => {
+    const batch = batchOf('abs(x - shift(x, 1, rows))', 37, 13, 4)
+    const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
+    expect(kernel.plan.separable).toBe('rows')
+    expect(bitsIn(kernel, batch, [0, 16, 32, 37])).toEqual(bitsIn(kernel, batch, [0, 37]))
+  })
+})
+
+/** Each line doubles the number of ways to the first one. */
+describe('a formula with more ways through it than can be walked', () => {
+  const chain = (start: string, sign: string) =>
+    [`a0 = ${start}`, ...Array.from({ length: 60 }, (_, k) => `a${k + 1} = a${k} ${sign} a${k}`)].join('\n')
+
+  it.each([
+    `${chain('s', '*')}\nx * a60`,
+    `${chain('s', '*')}\na60 > 0 ? x : x * x`,
+    `${chain('x', '*')}\na60 - mean(a60, columns)`,
+    `${chain('i', '+')}\npick(x, a60, columns)`,
+    `${chain('x', '*')}\npick(a60, i, columns)`,
+    `${chain('x', '*')}\nsum(a60 - a60[columns -> others], others)`,
+    `${chain('x', '*')}\nsoftmax(a60, columns)`,
+    `${chain('x', '*')}\nconv(a60, [1, 2, 1], columns)`,
+  ])('is compiled as fast as any: %s', (text) => {
+    const started = performance.now()
+    const program = lower(parse(text), SCOPE, ['x'])
+    const staticPredicates = evaluateStaticPredicates(program, { s: 0.5 })
+    compile(program, { uniform: true, staticPredicates }, { relaxed: false })
+    moduleOf(legalizeForShaders(program, staticPredicates), { rows: 4, columns: 5, others: 5 })
+    expect(performance.now() - started).toBeLessThan(3000)
+  })
+})
+
 describe('slices', () => {
-  it('of rows give the bits of the whole', () => {
+  it('of rows give the same bits as the whole batch', () => {
     const batch = batchOf('softplus(x) * tanh(y) + logsumexp(x, columns)', 70, 13, 5)
     const kernel = new KernelCache({ relaxed: false }).kernelFor(batch)
     expect(kernel.plan.separable).toBe('rows')
@@ -54,7 +134,7 @@ describe('slices', () => {
 })
 
 describe('long sums', () => {
-  it('the sum of 1e7 elements is right to 1e-6', async () => {
+  it('the sum of 1e7 elements is accurate to 1e-6', async () => {
     const count = 10_000_000
     const scope = {
       inputs: { x: { type: 'real', axes: ['n'] } },
@@ -76,7 +156,7 @@ describe('long sums', () => {
     expect(Math.abs(values[0]! - exact) / exact).toBeLessThan(1e-6)
   })
 
-  it('an infinity among many terms stays one', async () => {
+  it('an infinite term makes the sum infinite, not NaN', async () => {
     const batch = batchOf('x', 1, 1000, 3)
     ;(batch.inputs.x![0] as Float32Array)[500] = Number.POSITIVE_INFINITY
     const program = lower(parse('sum(x, columns)'), SCOPE, [])

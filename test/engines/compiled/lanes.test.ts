@@ -1,4 +1,7 @@
-/** Whichever axis goes through the lanes: the same numbers, nothing beyond the ends, and a choice that rows do not know of. */
+/**
+ * Vectorization along any axis: the same numbers, no access beyond the ends, and a choice independent of the number of
+ * rows.
+ */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
@@ -22,7 +25,7 @@ const target = { relaxed: false }
 const kernelOf = (program: Program, lanes?: string, uniform = true): Kernel =>
   compile(program, { uniform, staticPredicates: new Map(), lanes }, target)
 
-/** Sums, maxima, picks, places, and what differs from element to element. */
+/** Sums, maxima, picks, indices, and values that differ between elements. */
 const ROW =
   'logsumexp(x, columns) * v + max(x * y, columns) - softplus(x) * index(columns) * pick(y, i, columns)'
 
@@ -44,20 +47,20 @@ function rowsOf(batch: Batch, from: number, to: number): Batch {
   return { ...batch, sizes: { rows: to - from, columns: columns! }, inputs: Object.fromEntries(inputs) }
 }
 
-/** The first is one of the few whose sine the kernel and JavaScript round apart. */
+/** The first is one of the few numbers whose sine the kernel and JavaScript round differently. */
 const ROW_OF_X = Float32Array.of(49.89141082763672, 0.1, -1.2, 2.5, 0.7, -0.3, 3)
 
 describe('rows in the lanes', () => {
   const kernel = kernelOf(rowProgram, 'rows')
   const plain = kernelOf(rowProgram)
 
-  it('are what is planned', () => {
+  it('are chosen by the planner', () => {
     const loop = (made: Kernel) => made.plan.body.find(({ kind }) => kind === 'loop')
     expect(loop(kernel)).toMatchObject({ axis: 'rows', lanes: true })
     expect(loop(plain)).toMatchObject({ axis: 'rows', lanes: false })
   })
 
-  it('give what classes in the lanes give, for 1 to 9 rows of 1 to 40', () => {
+  it('give the same results as classes in the lanes, for 1 to 9 rows of 1 to 40', () => {
     for (let rows = 1; rows <= 9; rows++) {
       for (let columns = 1; columns <= 40; columns++) {
         const batch = rowBatch(rows, columns, rows * 100 + columns)
@@ -69,7 +72,7 @@ describe('rows in the lanes', () => {
     }
   })
 
-  it('give what the interpreter says', () => {
+  it("give the interpreter's results", () => {
     for (const columns of [1, 2, 3, 4, 6, 10, 31, 64, 65, 130]) {
       const batch = rowBatch(7, columns, columns)
       const [got, want] = [launch(kernel, batch, [0, 7]), definition(batch)]
@@ -99,7 +102,7 @@ describe('rows in the lanes', () => {
   })
 
   it.each(['sin(x)', 'cos(x) * y', 'exp(x) * log(abs(y)) + tanh(x)^3'])(
-    'have nothing of their neighbours: %s beside what is large, tiny or no number',
+    'are independent of their neighbours: %s next to large and tiny numbers and NaN',
     (term) => {
       const program = lower(parse(`sum(${term}, columns)`), SCOPE, ['x'])
       const made = kernelOf(program, 'rows')
@@ -114,14 +117,14 @@ describe('rows in the lanes', () => {
     },
   )
 
-  it('read nothing beyond the memory where rows are fewer than lanes', () => {
+  it('read nothing beyond the memory if there are fewer rows than lanes', () => {
     const program = lower(parse('sum(x * y, columns)'), SCOPE, [])
     const batch: Batch = { ...rowBatch(1, 100_000), program }
     const { values } = launch(kernelOf(program, 'rows'), batch, [0, 1])
     expectClose(values, definition(batch).values, { relative: 1e-5 })
   })
 
-  it('write nothing beyond their results, and their neighbours reach nothing', () => {
+  it('write nothing beyond their results', () => {
     for (const rows of [1, 2, 3, 5, 6, 7]) {
       const { arena, layout } = launch(kernel, rowBatch(rows, 5), [0, rows])
       const taken = new Uint8Array(arena.bytes)
@@ -139,7 +142,7 @@ describe('rows in the lanes', () => {
 })
 
 describe('a random formula with any axis in the lanes', () => {
-  it('is what the interpreter says, value and gradient', () => {
+  it("gives the interpreter's value and gradient", () => {
     const cases = fc.record({
       text: matrix,
       rows: fc.integer({ min: 1, max: 9 }),
@@ -158,7 +161,7 @@ describe('a random formula with any axis in the lanes', () => {
   })
 })
 
-/** x lies with its columns, y with its pixels, side by side; labels and weights have fewer axes. */
+/** In x the columns are contiguous, in y the pixels; labels and weights have fewer axes. */
 const IMAGES: Scope = {
   inputs: {
     x: { type: 'real', axes: ['rows', 'pixels', 'columns'] },
@@ -197,7 +200,7 @@ describe('layouts of three axes', () => {
     }
   }
 
-  it.each(['rows', 'pixels', 'columns'])('%s in the lanes are what the interpreter says', (lanes) => {
+  it.each(['rows', 'pixels', 'columns'])("%s in the lanes gives the interpreter's results", (lanes) => {
     const kernel = kernelOf(program, lanes, false)
     for (const rows of [1, 4, 6])
       for (const pixels of [1, 3, 4, 9])
@@ -213,7 +216,7 @@ describe('layouts of three axes', () => {
 
 const { losses } = await loadCatalog()
 
-/** A job of one loss with drawn logits; labels in range. */
+/** A job of one loss with random logits and valid labels. */
 function jobOf(name: string, rows: number, classes: number, options: Record<string, unknown> = {}) {
   const random = randomFrom(rows * classes)
   const real = (data: Float32Array, shape: readonly number[]): DecodedTensor => ({
@@ -236,7 +239,7 @@ describe('the choice of lanes', () => {
   const kernels = new KernelCache({ relaxed: false })
   const lanesOf = (kernel: Kernel) => kernel.plan.body.some((loop) => loop.kind === 'loop' && loop.lanes)
 
-  it('puts rows of few classes into the lanes, and classes where there are many', () => {
+  it('vectorizes rows if there are few classes, and classes if there are many', () => {
     const of = (classes: number) => kernels.kernelFor(assemble([jobOf('cross_entropy', 8, classes)]))
     expect(lanesOf(of(10))).toBe(true)
     expect(lanesOf(of(1000))).toBe(false)
@@ -245,7 +248,7 @@ describe('the choice of lanes', () => {
   })
 
   it.each(['cross_entropy', 'softmax_focal', 'multi_margin'])(
-    'of %s is the same for every number of rows, alone and merged',
+    'of %s is the same for every number of rows, alone and in a batch',
     (name) => {
       for (const classes of [2, 10, 30, 40, 48, 49, 100]) {
         const [one, many] = [1, 1000].map((rows) => assemble([jobOf(name, rows, classes)]))

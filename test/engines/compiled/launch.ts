@@ -1,4 +1,4 @@
-/** Launches of kernels as they are, without the engine around them. */
+/** Launches kernels directly, without the engine around them. */
 import { Arena } from '../../../src/engines/compiled/arena.ts'
 import { type Kernel, layoutOf, packKernelParams } from '../../../src/engines/compiled/kernel.ts'
 import {
@@ -9,12 +9,12 @@ import {
   resultsOf,
 } from '../../../src/engines/compiled/launch.ts'
 import type { Batch } from '../../../src/engines/contract.ts'
-import { withAliasedSizes } from '../../../src/language/ir.ts'
+import { sizesWithRenamedAxes } from '../../../src/language/ir.ts'
 import { bitsOf } from '../../support/close.ts'
 
-/** A launch of one kernel, in slices that begin and end at these rows; its memory holds NaN wherever no input lies. */
+/** A launch of one kernel in slices that begin and end at these rows. Its memory contains NaN wherever there is no input. */
 export function launch(kernel: Kernel, batch: Batch, bounds: readonly number[]) {
-  const sizes = withAliasedSizes(batch.program, batch.sizes)
+  const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
   const arena = new Arena()
   const layout = layoutOf(kernel, sizes)
   arena.reserve(bytesFor(layout, bounds.length))

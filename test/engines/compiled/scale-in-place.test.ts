@@ -1,4 +1,4 @@
-/** Gradients are multiplied where the kernel left them, to the bit as a loop would, and what is not finite is seen. */
+/** In-place scaling of gradients: the same bits as a loop, and non-finite numbers are detected. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { Arena } from '../../../src/engines/compiled/arena.ts'
@@ -6,10 +6,10 @@ import { scaleInPlace } from '../../../src/engines/compiled/scale-in-place.ts'
 import { bitsOf } from '../../support/close.ts'
 
 const arena = new Arena()
-/** More than any run takes, so that what lies beside it is seen. */
+/** Larger than any run needs, so that writes beyond it are detected. */
 const ROOM = 64
 
-/** A part of the arena with these numbers, ones around it. */
+/** A part of the arena with these numbers, surrounded by ones. */
 function placed(numbers: readonly number[], start: number) {
   arena.floats.fill(1, 0, ROOM)
   arena.floats.set(numbers, start)
@@ -19,7 +19,7 @@ function placed(numbers: readonly number[], start: number) {
 const numbers = fc.array(fc.float(), { maxLength: 40 })
 const start = fc.integer({ min: 0, max: 8 })
 
-it('is what a loop of float32 gives, of any length, at any place, and nothing beside it changes', () => {
+it('equals a float32 loop for any length and offset, and changes nothing else', () => {
   fc.assert(
     fc.property(numbers, start, fc.float(), (given, at, factor) => {
       const data = placed(given, at)
@@ -35,7 +35,7 @@ it('is what a loop of float32 gives, of any length, at any place, and nothing be
 })
 
 it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
-  'sees %d at every place',
+  'detects %d at every position',
   (wrong) => {
     for (let place = 0; place < 11; place++) {
       const data = placed(
@@ -47,7 +47,7 @@ it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
   },
 )
 
-it('sees what overflows only now', () => {
+it('detects an overflow caused by the scaling', () => {
   expect(scaleInPlace(arena, placed([1, 2, 3e38, 4], 0), 2)).toBe(false)
   expect(scaleInPlace(arena, placed([1, 2, 3e38, 4], 0), 0.5)).toBe(true)
 })

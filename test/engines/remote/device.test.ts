@@ -1,4 +1,4 @@
-/** A device behind the one Engine that the service sees: killed, it costs its own batches, and no other request. */
+/** Failover of a device: if it is killed, only the batches that it was computing fail. */
 import type { ChildProcess } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
@@ -15,7 +15,7 @@ const batchOf = (name: string, precision: 'float32' | 'float64' = 'float32') => 
   return assemble([check(loss, sampleTensors(loss, { seed: 1, precision })).job])
 }
 
-describe.skipIf(!(await isHere('webgpu')))('webgpu, asked for by name', () => {
+describe.skipIf(!(await isHere('webgpu')))('webgpu, selected by name', () => {
   const children: ChildProcess[] = []
   let engine: Engine
   beforeAll(async () => {
@@ -27,20 +27,20 @@ describe.skipIf(!(await isHere('webgpu')))('webgpu, asked for by name', () => {
   })
   afterAll(() => engine.close())
 
-  it('computes what it can, and the processor the rest', async () => {
+  it('computes what it supports, and the CPU the rest', async () => {
     expect((await engine.run(batchOf('huber'))).engine).toBe('webgpu')
     expect((await engine.run(batchOf('huber', 'float64'))).engine).toBe('interpreter')
     expect(leafEngines(engine).map(({ info }) => info.name)).toEqual(['webgpu', 'compiled'])
   })
 
-  it('tells its device, its limits and what it has compiled', async () => {
+  it('reports its device, its limits and what it has compiled', async () => {
     const details = (await leafEngines(engine)[0]!.describe!())!
     expect(details.driver).toBeTruthy()
     expect(details.limits!.maxBufferSize).toBeGreaterThan(0)
     expect(details.compiled!.entries).toBeGreaterThan(0)
   })
 
-  it('killed loses what it computed, is replaced by the processor, and comes back', async () => {
+  it('loses its batches when it is killed, is replaced by the CPU, and restarts', async () => {
     const running = engine.run(batchOf('cross_entropy'))
     children[0]!.kill('SIGKILL')
     await expect(running).rejects.toBeInstanceOf(EngineLost)
@@ -52,7 +52,7 @@ describe.skipIf(!(await isHere('webgpu')))('webgpu, asked for by name', () => {
   })
 })
 
-it('an engine that cannot be had is refused in one line', async () => {
+it('an unavailable engine is rejected in one line', async () => {
   if (await isHere('tensorflow')) return
   const opened = openEngine({ engine: 'tensorflow', log: () => {} })
   await expect(opened).rejects.toThrow(/^[^\n]*not (set up|installed)[^\n]*$/)

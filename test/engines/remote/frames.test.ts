@@ -1,4 +1,4 @@
-/** Frames: whatever is sent arrives, in whatever pieces the pipe delivers it. */
+/** Message framing: messages arrive intact, however the pipe splits them. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { FrameReader, frameOf, pack, unpack } from '../../../src/engines/remote/frames.ts'
@@ -19,7 +19,7 @@ function encodeFrame(one: unknown): Uint8Array[] {
   return frameOf(rest, pieces, bytes)
 }
 
-/** What a reader hears of these bytes, delivered in pieces of so many. */
+/** The messages that a reader gets from these bytes, delivered in chunks of this size. */
 function heard(bytes: Uint8Array, size: number): unknown[] {
   const found: unknown[] = []
   const reader = new FrameReader((rest, payload) => found.push(unpack(rest, payload)))
@@ -28,7 +28,7 @@ function heard(bytes: Uint8Array, size: number): unknown[] {
 }
 
 describe('a frame', () => {
-  it('arrives as it was sent, also several in one piece and one in many', () => {
+  it('arrives intact, even if several come in one chunk or one comes in many', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 4 }), fc.integer({ min: 1, max: 64 }), (messages, size) => {
         const bytes = Buffer.concat(messages.flatMap(encodeFrame))
@@ -43,7 +43,7 @@ describe('a frame', () => {
     expect(encodeFrame({ values }).some(({ buffer }) => buffer === values.buffer)).toBe(true)
   })
 
-  it('sends a part of an array, not all of its memory', () => {
+  it('sends only the part of the memory that an array covers', () => {
     const values = Float32Array.of(1, 2, 3, 4).subarray(1, 3)
     const bytes = Buffer.concat(encodeFrame({ values }))
     expect(heard(bytes, bytes.length)).toEqual([{ values: Float32Array.of(2, 3) }])

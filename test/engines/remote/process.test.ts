@@ -1,10 +1,10 @@
-/** An engine in a process of its own: it computes there, its errors keep their meaning, and its death harms nobody else. */
+/** Engines in a process of their own: results, typed errors, and the death of the process. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { type Engine, EngineLost, UnsupportedByEngine } from '../../../src/engines/contract.ts'
-import { definitionOf, engineDefinitions } from '../../../src/engines/open.ts'
+import { definitionOf, engineDefinitions } from '../../../src/engines/engine-registry.ts'
 import { openProcess } from '../../../src/engines/remote/process.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { check, evaluate, openInterpreter } from '../../support/evaluate.ts'
@@ -36,7 +36,7 @@ describe('an engine in its own process', () => {
     logged.length = 0
   })
 
-  it('answers what it answers here', async () => {
+  it('gives the same results as in this process', async () => {
     const remote = await open('interpreter')
     const tensors = sampleTensors(huber, { seed: 4 })
     expect(await evaluate(remote, huber, tensors)).toEqual(
@@ -46,7 +46,7 @@ describe('an engine in its own process', () => {
     expect(await remote.stats()).toEqual({ tensors: 0, bytes: 0 })
   })
 
-  it('carries megabytes there and back', async () => {
+  it('exchanges megabytes in both directions', async () => {
     const remote = await open('compiled')
     const tensors = sampleTensors(huber, { seed: 4, rows: 300_000 })
     const got = await evaluate(remote, huber, tensors)
@@ -54,19 +54,19 @@ describe('an engine in its own process', () => {
     expect(got).toEqual(await evaluate(await openCompiledHere(), huber, tensors))
   })
 
-  it('keeps the meaning of a typed "I cannot"', async () => {
+  it('keeps the class of UnsupportedByEngine', async () => {
     const remote = await open('cpu')
     await expect(remote.run(assemble([job('float64')]))).rejects.toBeInstanceOf(UnsupportedByEngine)
   })
 
-  it('fails only the batch that is wrong', async () => {
+  it('fails only the invalid batch', async () => {
     const remote = await open('cpu')
     const broken = { ...assemble([job()]), program: { ...job().program, value: 999 }, programKey: 'broken' }
     await expect(remote.run(broken)).rejects.toThrow()
     expect((await remote.run(assemble([job()]))).values.length).toBe(6)
   })
 
-  it('that aborts loses its batches, starts again, and knows its programs anew', async () => {
+  it('that aborts fails its batches, restarts, and learns its programs again', async () => {
     const remote = await open('cpu')
     const before = await evaluate(remote, huber, sampleTensors(huber, { seed: 4 }))
     // Long enough that it still runs when its process ends.
@@ -79,7 +79,7 @@ describe('an engine in its own process', () => {
     expect(await evaluate(remote, huber, sampleTensors(huber, { seed: 4 }))).toEqual(before)
   })
 
-  it('ends when it is closed, and when nobody holds the pipe any more', async () => {
+  it('ends when it is closed, and when the pipe is closed', async () => {
     const remote = await open('cpu')
     const gone = once(children[0]!, 'exit')
     await remote.close()
@@ -92,7 +92,7 @@ describe('an engine in its own process', () => {
     await left
   })
 
-  it('says in one line why it cannot be opened', async () => {
+  it('reports in one line why it cannot be opened', async () => {
     const definition = { ...definitionOf('cpu', definitions), name: 'quantum' }
     const opened = openProcess({ definition, reason: 'test', log: () => {} })
     await expect(opened).rejects.toThrow('there is no engine "quantum"')

@@ -1,4 +1,4 @@
-/** The compute thread: it computes elsewhere, survives its own death, and says why it cannot start. */
+/** Engines in a worker thread: they compute there, restart after a crash, and report why they cannot start. */
 import type { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
@@ -20,13 +20,13 @@ describe('the compute thread', () => {
   let engine: Engine | undefined
   afterEach(async () => engine?.close())
 
-  it('opens the engine that is asked for and says so', async () => {
+  it('opens the selected engine and reports it', async () => {
     engine = await openEngine({ engine: 'cpu', log })
     expect(engine.info).toMatchObject({ name: 'cpu', reason: 'selected by name' })
     expect((await engine.run(assemble([job()]))).engine).toBe('cpu')
   })
 
-  it('with auto computes with compiled kernels', async () => {
+  it('uses compiled kernels with auto', async () => {
     engine = await openEngine({ engine: 'auto', log })
     expect(engine.info).toMatchObject({ name: 'compiled' })
     expect(engine.info.reason).toMatch(/^the best available engine \(tensorflow: .+\)$/)
@@ -35,31 +35,31 @@ describe('the compute thread', () => {
     result.release?.()
   })
 
-  it('stands behind the compiled engine for what that cannot do', async () => {
+  it('is the fallback of the compiled engine', async () => {
     engine = await openEngine({ engine: 'compiled', threads: 1, log })
     expect((await engine.run(assemble([job('float64')]))).engine).toBe('interpreter')
   })
 
-  it('refuses in one line what does not exist', async () => {
+  it('rejects an unknown engine in one line', async () => {
     await expect(openEngine({ engine: 'quantum', log })).rejects.toThrow(
       'there is no engine "quantum" (there are auto,',
     )
   })
 
-  it('hands float64 to the interpreter, and remembers', async () => {
+  it('passes float64 to the interpreter, and caches that', async () => {
     engine = await openEngine({ engine: 'wasm', log })
     for (let i = 0; i < 2; i++)
       expect((await engine.run(assemble([job('float64')]))).engine).toBe('interpreter')
   })
 
-  it('fails only the batch that is wrong', async () => {
+  it('fails only the invalid batch', async () => {
     engine = await openEngine({ engine: 'wasm', log })
     const broken = { ...assemble([job()]), program: { ...job().program, value: 999 }, programKey: 'broken' }
     await expect(engine.run(broken)).rejects.toThrow()
     expect((await engine.run(assemble([job()]))).values.length).toBe(6)
   })
 
-  it('that dies loses its batches, starts again, and knows its programs anew', async () => {
+  it('that dies fails its batches, restarts, and learns its programs again', async () => {
     const workers: Worker[] = []
     engine = await openEngine({ engine: 'wasm', log, onStart: (worker) => workers.push(worker as Worker) })
     const before = await evaluate(engine, huber, sampleTensors(huber, { seed: 4 }))

@@ -1,4 +1,4 @@
-/** The cost model finds the line that launches follow, whatever was thought before. */
+/** The cost model converges to the measured cost of launches, whatever the prior. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CostModel } from '../../../src/engines/routing/affine-cost.ts'
@@ -6,11 +6,11 @@ import { CostModel } from '../../../src/engines/routing/affine-cost.ts'
 const PRIOR = { launch: 1, element: 1e-6 }
 
 describe('a cost model', () => {
-  it('says what was thought before, until something is measured', () => {
+  it('predicts the prior until something is measured', () => {
     expect(new CostModel(PRIOR).predict(1e6)).toBeCloseTo(2)
   })
 
-  it('finds any line from launches of different sizes, within a tenth', () => {
+  it('fits any affine cost from launches of different sizes, within a tenth', () => {
     const line = fc.record({
       launch: fc.double({ min: 0.01, max: 100, noNaN: true }),
       element: fc.double({ min: 1e-8, max: 1e-4, noNaN: true }),
@@ -22,7 +22,7 @@ describe('a cost model', () => {
           const elements = 10 ** (2 + (i % 6))
           model.observe(elements, launch + element * elements)
         }
-        // What holds the line to its past counts little beside ten launches.
+        // After ten launches the regularization has little weight.
         for (const elements of [1e3, 1e5, 1e7])
           expect(model.predict(elements) / (launch + element * elements)).toBeCloseTo(1, 1)
       }),
@@ -36,9 +36,9 @@ describe('a cost model', () => {
     expect(model.predict(1e4)).toBeCloseTo(5, 0)
   })
 
-  it('never predicts less than nothing', () => {
+  it('never predicts a negative time', () => {
     const model = new CostModel(PRIOR)
-    // Larger is faster, as when a kernel changes with the size.
+    // Larger batches are faster, as when the kernel depends on the size.
     for (let i = 0; i < 20; i++) {
       model.observe(1e3, 4)
       model.observe(1e6, 1)

@@ -1,4 +1,4 @@
-/** Between a device and the processor each batch goes where it is answered soonest, and that is learned. */
+/** Cost-based routing: each batch goes to the side that is expected to finish first, and the costs are learned. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
@@ -17,7 +17,7 @@ const batchOf = (rows: number, precision: 'float32' | 'float64' = 'float32'): Ba
 const [SMALL, LARGE] = [batchOf(2), batchOf(20_000)]
 const elementsOf = (batch: Batch) => batch.inputs.predictions![0]!.length * 2
 
-/** Takes so many milliseconds a launch and a million elements. */
+/** An engine that takes this many milliseconds per launch and per million elements. */
 function timed(
   name: string,
   launch: number,
@@ -38,15 +38,15 @@ async function learn(engine: ReturnType<typeof costBasedRouter>) {
   for (let i = 0; i < 8; i++) for (const batch of [SMALL, LARGE]) await engine.run(batch)
 }
 
-describe('the choice', () => {
-  it('sends small batches to the processor and large ones to the device', async () => {
+describe('the router', () => {
+  it('sends small batches to the CPU and large ones to the device', async () => {
     const engine = costBasedRouter(timed('device', 20, 0), timed('processor', 1, 2000), () => {})
     await learn(engine)
     expect((await engine.run(SMALL)).engine).toBe('processor')
     expect((await engine.run(LARGE)).engine).toBe('device')
   })
 
-  it('computes what the device has not compiled yet on the processor, and lets the device get ready', async () => {
+  it('runs programs that the device has not compiled yet on the CPU, and warms up the device', async () => {
     const device = timed('device', 0, 0)
     const engine = costBasedRouter(device, timed('processor', 5, 0), () => {})
     expect((await engine.run(LARGE)).engine).toBe('processor')
@@ -54,7 +54,7 @@ describe('the choice', () => {
     expect((await engine.run(LARGE)).engine).toBe('device')
   })
 
-  it('does not fail a request because the device could not get ready', async () => {
+  it('does not fail a request if the warm-up fails', async () => {
     const logged: string[] = []
     const lost = () => new EngineLost('the process ended')
     const engine = costBasedRouter(timed('device', 0, 0, lost), timed('processor', 5, 0), (line) =>
@@ -64,7 +64,7 @@ describe('the choice', () => {
     expect(logged).toEqual(['the device failed to warm up for a program'])
   })
 
-  it('tells what it has learned, by engine and program', async () => {
+  it('reports its cost models, by engine and program', async () => {
     const engine = costBasedRouter(timed('device', 20, 0), timed('processor', 1, 2000), () => {})
     await learn(engine)
     const learned = engine.learned!()
@@ -75,14 +75,14 @@ describe('the choice', () => {
     expect(device.launch).toBeGreaterThan(5)
   })
 
-  it('keeps float64 from the device', async () => {
+  it('never sends float64 to the device', async () => {
     const device = timed('device', 0, 0)
     const engine = costBasedRouter(device, timed('processor', 0, 0), () => {})
     for (let i = 0; i < 3; i++) await engine.run(batchOf(4, 'float64'))
     expect(device.batches).toEqual([])
   })
 
-  it('lets newcomers go to the idle side while the other one is busy', async () => {
+  it('sends new batches to the idle side while the other one is busy', async () => {
     const device = timed('device', 30, 0)
     const processor = timed('processor', 40, 0)
     const engine = costBasedRouter(device, processor, () => {})

@@ -1,4 +1,4 @@
-/** Half and half is the whole: for every loss whose rows stand each by itself, and for no other. */
+/** Splitting batches: two halves give the result of the whole for every loss with independent rows. */
 import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import { halve, rejoin } from '../../../src/engines/routing/halve-batch.ts'
@@ -11,7 +11,7 @@ const engine = await openInterpreter()
 
 describe('two halves', () => {
   it.each(losses.map((loss) => [loss.name, loss] as const))(
-    'of %s are the whole, where there are halves',
+    'of %s give the whole result, if it can be split',
     async (_, loss) => {
       const tensors = sampleTensors(loss, { seed: 3, rows: 5 })
       const batch = assemble([check(loss, tensors, { reduction: 'none' }).job])
@@ -29,7 +29,7 @@ describe('two halves', () => {
     },
   )
 
-  it('are there for most losses, and cut a column of cotangents, too', async () => {
+  it('exist for most losses, and split the cotangents, too', async () => {
     const huber = losses.find(({ name }) => name === 'huber')!
     const jobs = [1, 2].map((rows) => check(huber, sampleTensors(huber, { seed: rows, rows })).job)
     const batch = assemble([jobs[0]!, jobs[1]!])
@@ -38,7 +38,7 @@ describe('two halves', () => {
     expect(joinedUp.gradients).toEqual((await engine.run(batch)).gradients)
   })
 
-  it('are not there for a single row', () => {
+  it('do not exist for a single row', () => {
     const mse = losses.find(({ name }) => name === 'cross_entropy')!
     expect(halve(assemble([check(mse, sampleTensors(mse, { seed: 1, rows: 1 })).job]))).toBeUndefined()
   })

@@ -1,4 +1,4 @@
-/** Behind a device stands the processor: lost, full or unable, the device is nobody's trouble. */
+/** Failover: a device that is lost, full or unable is replaced by its standby, and clients do not notice. */
 import { describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import {
@@ -37,13 +37,13 @@ function pair(run: (batch: Batch, call: number) => Promise<BatchResult>, isReady
 }
 
 describe('a device with a standby', () => {
-  it('computes what it can', async () => {
+  it('computes what it supports', async () => {
     const { engine, processor } = pair((batch) => computes('device', batch))
     expect((await engine.run(batchOf('huber'))).engine).toBe('device')
     expect(processor.batches).toEqual([])
   })
 
-  it('is asked once for what it cannot, and not again', async () => {
+  it('is asked only once for a program that it does not support', async () => {
     const { engine, device } = pair(async () => {
       throw new UnsupportedByEngine('it has no such op')
     })
@@ -51,7 +51,7 @@ describe('a device with a standby', () => {
     expect(device.batches.length).toBe(1)
   })
 
-  it('that is lost costs one retry, on the standby', async () => {
+  it('that is lost causes one retry, on the standby', async () => {
     const { engine, logged } = pair(async () => {
       throw new DeviceLost('the driver was reset')
     })
@@ -59,7 +59,7 @@ describe('a device with a standby', () => {
     expect(logged).toEqual(['the device was lost'])
   })
 
-  it('that is being restarted is named, with what serves instead', async () => {
+  it('that is restarting is reported, with the engine that replaces it', async () => {
     const { engine } = pair(
       (batch) => computes('device', batch),
       () => false,
@@ -72,7 +72,7 @@ describe('a device with a standby', () => {
     })
   })
 
-  it('that is full gets two halves, once', async () => {
+  it('that is out of memory gets two halves, once', async () => {
     const full = (limit: number) =>
       pair(async (batch) => {
         if (batch.sizes['...']! > limit) throw new OutOfMemory('no room')
@@ -92,7 +92,7 @@ describe('a device with a standby', () => {
     expect(still.device.batches.length).toBe(2)
   })
 
-  it('that is full hands on what cannot be halved', async () => {
+  it('that is out of memory passes a batch that cannot be split to the standby', async () => {
     const { engine, device } = pair(async () => {
       throw new OutOfMemory('no room')
     })
@@ -100,7 +100,7 @@ describe('a device with a standby', () => {
     expect(device.batches.length).toBe(1)
   })
 
-  it('whose process dies does not hand the batch on: it may have been the reason', async () => {
+  it('whose process dies does not pass the batch on, because it may be the cause', async () => {
     const { engine, processor } = pair(async () => {
       throw new EngineLost('the process ended (SIGABRT)')
     })

@@ -1,16 +1,16 @@
-/** What TensorFlow and nvidia-smi say, and that every program of the catalog can be said as a graph; all without TensorFlow. */
+/** Messages of TensorFlow and nvidia-smi, and the lowering of every program of the catalog; all without TensorFlow. */
 import { describe, expect, it } from 'vitest'
 import { DeviceLost, OutOfMemory, UnsupportedByEngine } from '../../../src/engines/contract.ts'
 import { classifyError } from '../../../src/engines/tensorflow/classify-error.ts'
 import { readGpu } from '../../../src/engines/tensorflow/gpu.ts'
 import { lower } from '../../../src/engines/tensorflow/lower.ts'
 import { isHostOp } from '../../../src/language/host-ops.ts'
-import { withAliasedSizes } from '../../../src/language/ir.ts'
+import { sizesWithRenamedAxes } from '../../../src/language/ir.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
 import { check } from '../../support/evaluate.ts'
 import { sampleTensors } from '../../support/sample.ts'
 
-describe('a message of TensorFlow', () => {
+describe('a TensorFlow error', () => {
   it.each([
     ['Session fail to run with error: OOM when allocating tensor with shape[1024,1024]', OutOfMemory],
     [
@@ -24,7 +24,7 @@ describe('a message of TensorFlow', () => {
     expect(classifyError(new Error(message))).toBeInstanceOf(meaning)
   })
 
-  it('that says none of these is a bug and stays what it is', () => {
+  it('of any other kind is a bug and is left unchanged', () => {
     const error = new Error('Session fail to run with error: INVALID_ARGUMENT: You must feed a value')
     expect(classifyError(error)).toBe(error)
     const other = new TypeError('out of memory of what it was')
@@ -33,7 +33,7 @@ describe('a message of TensorFlow', () => {
 })
 
 describe('nvidia-smi', () => {
-  it('says name, driver and memory in one line, or nothing of use', () => {
+  it('is parsed into name, driver and memory, or ignored', () => {
     const gpu = { name: 'NVIDIA H100 80GB HBM3', driver: '570.86.15', memoryBytes: 81559 * 2 ** 20 }
     expect(readGpu('NVIDIA H100 80GB HBM3, 570.86.15, 81559\n')).toEqual(gpu)
     expect(readGpu('No devices were found')).toBeUndefined()
@@ -47,11 +47,11 @@ describe('a graph', async () => {
   )
 
   it.each(said.filter(([, { program }]) => !program.nodes.some(({ op }) => isHostOp(op))))(
-    'of %s names each result once and reads only what it has',
+    'of %s names each result once and reads only existing values',
     (_name, { program, sizes }) => {
       const { graph, results, outputs } = lower({
         program,
-        sizes: withAliasedSizes(program, sizes),
+        sizes: sizesWithRenamedAxes(program, sizes),
         isUniform: true,
       })
       const known = new Set([
@@ -69,7 +69,7 @@ describe('a graph', async () => {
     },
   )
 
-  it('is not made of a program that takes whole lines', () => {
+  it('is not built for programs with whole-axis ops', () => {
     const ctc = said.find(([name]) => name === 'ctc')![1]
     expect(() => lower({ ...ctc, isUniform: true })).toThrow(UnsupportedByEngine)
   })

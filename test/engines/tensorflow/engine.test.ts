@@ -1,8 +1,8 @@
-/** The engine on TensorFlow around its formulas: what is compiled when, what is kept, and that nothing is left behind. */
+/** The TensorFlow engine around its executables: compilation, caching, and no leaks. */
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   type Batch,
   DeviceLost,
@@ -15,6 +15,7 @@ import { type LoadedModel, loadNative } from '../../../src/engines/tensorflow/na
 import { readSetup, type Setup } from '../../../src/engines/tensorflow/setup.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
+import { closedAfterEach } from '../../support/engines.ts'
 import { openTensorflow, untested } from '../../support/tensorflow.ts'
 
 const AXES = ['rows', 'columns']
@@ -25,7 +26,7 @@ const scope: Scope = {
   axes: AXES,
 }
 const program = lower(parse('sum(exp(x) * s, columns)'), scope, ['x'])
-/** One that couples its rows, so that nothing may be added to them. */
+/** A program that couples its rows, so that they cannot be padded. */
 const coupled = lower(parse('sum(max(x, columns)[rows -> others], others) + sum(x, columns)'), scope, ['x'])
 
 let keys = 0
@@ -43,19 +44,12 @@ function batchOf(programKey: string, rows: number, columns: number, of = program
   }
 }
 
-describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
-  const engines: Engine[] = []
-  async function open(): Promise<Engine> {
-    const engine = await openTensorflow()
-    engines.push(engine)
-    return engine
-  }
-  afterEach(async () => {
-    await Promise.all(engines.splice(0).map((engine) => engine.close()))
-  })
+describe.skipIf(untested !== undefined)('the TensorFlow engine', () => {
+  const closed = closedAfterEach()
+  const open = async () => closed(await openTensorflow())
   const compiled = async (engine: Engine) => (await engine.describe!()).compiled!
 
-  it('compiles a program at its first request, and says how long that took beside the arithmetic', async () => {
+  it('compiles a program at its first request, and reports the compile time separately', async () => {
     const engine = await open()
     const key = newKey()
     const [first, second] = [await engine.run(batchOf(key, 3, 4)), await engine.run(batchOf(key, 3, 4))]
@@ -64,7 +58,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(await compiled(engine)).toMatchObject({ entries: 1, hits: 1, misses: 1 })
   })
 
-  it('runs any number of rows that a room holds on one compiled form', async () => {
+  it('runs any number of rows of one shape bucket on one executable', async () => {
     const engine = await open()
     const key = newKey()
     for (const rows of [1, 5, 16, 2]) {
@@ -74,7 +68,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(await compiled(engine)).toMatchObject({ entries: 1, hits: 3, misses: 1 })
   })
 
-  it('compiles another shape when it comes for the second time, and answers op by op until then', async () => {
+  it('compiles another shape when it is seen for the second time, and runs op by op until then', async () => {
     const engine = await open()
     const key = newKey()
     await engine.run(batchOf(key, 6, 3, coupled))
@@ -88,7 +82,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     })
   })
 
-  it('compiles once what several batches want at the same time', async () => {
+  it('compiles once for several concurrent batches', async () => {
     const engine = await open()
     const key = newKey()
     const results = await Promise.all([1, 2, 3, 4].map((rows) => engine.run(batchOf(key, rows, 5))))
@@ -96,7 +90,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(await compiled(engine)).toMatchObject({ entries: 1, misses: 1 })
   })
 
-  it('keeps no more forms than it says, and runs what fell out again', async () => {
+  it('limits its cache of executables (LRU), and recompiles evicted ones', async () => {
     const engine = await open()
     const { capacity } = await compiled(engine)
     const simple = lower(parse('sum(x, columns)'), scope, [])
@@ -109,47 +103,45 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
     expect(values[0]).toBeCloseTo(Math.sin(0) + Math.sin(1), 5)
   }, 120_000)
 
-  it('leaves no tensor and no file behind, whether a batch succeeds or not', async () => {
+  it('leaks no tensor and no file, whether a batch succeeds or fails', async () => {
     const engine = await open()
     const files = () => readdirSync(tmpdir()).filter((name) => name.startsWith('lossd-xla-')).length
     const before = [(await engine.stats()).tensors, files()]
     const key = newKey()
     await engine.run(batchOf(key, 3, 4))
     await expect(engine.run({ ...batchOf(key, 3, 4), inputs: {} })).rejects.toThrow()
-    // Too few elements for the shape: tfjs refuses the second of two tensors.
+    // Too few elements for the shape: tfjs rejects the second of two tensors.
     const short = { ...batchOf(key, 16, 4), inputs: { x: [new Float32Array(3)] } }
     await expect(engine.run(short)).rejects.toThrow()
     expect([(await engine.stats()).tensors, files()]).toEqual(before)
   })
 
-  it('has no float64 and says so', async () => {
+  it('rejects float64 as unsupported', async () => {
     const engine = await open()
     await expect(engine.run({ ...batchOf(newKey(), 2, 2), precision: 'float64' })).rejects.toThrow(
       UnsupportedByEngine,
     )
   })
 
-  it('shares one registry of backends with everything else on tfjs', async () => {
+  it('shares one backend registry with all other users of tfjs', async () => {
     await open()
     expect(tf.findBackend('tensorflow')).not.toBeNull()
     expect(tf.getBackend()).toBe('tensorflow')
   })
 
-  it('opens again after it was closed', async () => {
+  it('can be opened again after it was closed', async () => {
     await (await open()).close()
     const { values } = await (await open()).run(batchOf(newKey(), 1, 1))
     expect(values[0]).toBeCloseTo(2, 5)
   })
 
   describe('when TensorFlow fails', () => {
-    /** An engine whose models are as `change` makes them. */
+    /** An engine whose models are modified by `change`. */
     async function openWith(change: (model: LoadedModel) => LoadedModel): Promise<Engine> {
       const native = loadNative(readSetup() as Setup)
       const loadSavedModel: typeof native.loadSavedModel = async (...of) =>
         change(await native.loadSavedModel(...of))
-      const engine = await tensorflowEngine({ ...native, loadSavedModel }, 'test')
-      engines.push(engine)
-      return engine
+      return closed(await tensorflowEngine({ ...native, loadSavedModel }, 'test'))
     }
 
     /** Throws at one of its runs; the first of all is the one that compiles. */
@@ -162,7 +154,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       return { predict, dispose: () => model.dispose() }
     }
 
-    it('at compiling, the program runs op by op, and is not compiled again', async () => {
+    it('to compile, the program runs op by op, and is not compiled again', async () => {
       let models = 0
       const engine = await openWith((model) => {
         models++
@@ -175,7 +167,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       expect(models).toBe(1)
     })
 
-    it('for want of memory, it says so, leaves nothing behind, and computes the next batch', async () => {
+    it('for lack of memory, the error says so, nothing leaks, and the next batch runs', async () => {
       const message = 'Session fail to run with error: OOM when allocating tensor with shape[9]'
       const engine = await openWith(failingAt(2, message))
       const { tensors } = await engine.stats()
@@ -186,7 +178,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       expect(engine.isReady).toBe(true)
     })
 
-    it('for want of memory at compiling, that is no reason to run op by op for ever', async () => {
+    it('to compile for lack of memory, it tries again later', async () => {
       let models = 0
       const engine = await openWith((model) => {
         const isFirst = models++ === 0
@@ -198,7 +190,7 @@ describe.skipIf(untested !== undefined)('the engine on TensorFlow', () => {
       expect((await engine.run(batchOf(key, 2, 3))).compileMs).toBeDefined()
     })
 
-    it('because the device is lost, it says so and is not ready any more', async () => {
+    it('because the device is lost, the error says so, and it is no longer ready', async () => {
       const message = 'Session fail to run with error: INTERNAL: CUDA_ERROR_ILLEGAL_ADDRESS'
       const engine = await openWith(failingAt(2, message))
       await expect(engine.run(batchOf(newKey(), 2, 3))).rejects.toThrow(DeviceLost)

@@ -1,4 +1,4 @@
-/** Functions under XLA, swept over the whole float32 range against the definition in float64. */
+/** The math functions of XLA, swept over the whole float32 range and compared with float64. */
 import { describe, expect, it } from 'vitest'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
@@ -8,9 +8,9 @@ import { openTensorflow, untested } from '../../support/tensorflow.ts'
 const real = { type: 'real', axes: ['...'] } as const
 const scope: Scope = { inputs: { x: real, y: real }, absent: [], params: {}, axes: ['...'] }
 
-/** Every so many-th bit pattern, both signs, infinities and NaN included; odd, so that all exponents meet all endings. */
+/** Step through the bit patterns of float32 (both signs, infinities, NaN). Odd, so that exponents and low bits vary independently. */
 const STEP = 20011
-/** TensorFlow takes what is smaller for 0. */
+/** TensorFlow flushes smaller numbers to 0. */
 const SMALLEST = 2 ** -126
 
 const sweep = (() => {
@@ -21,11 +21,11 @@ const sweep = (() => {
   return Float32Array.from(all.filter((x) => x === 0 || !(Math.abs(x) < SMALLEST)))
 })()
 
-/** Distance in units of the last place; a wrong NaN or infinity is infinitely far. */
+/** Distance in ulp; infinite for a wrong NaN or infinity. */
 function ulps(got: number, want: number): number {
   const nearest = Math.fround(want)
   if (got === nearest || (Number.isNaN(got) && Number.isNaN(nearest))) return 0
-  // A function may go through a power of e that is below the smallest.
+  // An intermediate power of e may be below the smallest number.
   if (Math.abs(want) < 4 * SMALLEST && Math.abs(got) < 4 * SMALLEST) return 0
   const isEdge = Math.abs(want) > 3.4e38 && Math.abs(got) > 3.4e38 && got * want > 0
   if (!Number.isFinite(got) || !Number.isFinite(nearest)) return isEdge ? 1 : Number.POSITIVE_INFINITY
@@ -89,7 +89,7 @@ describe.skipIf(untested !== undefined)('functions that XLA compiles', async () 
     expect(await worst('x ^ y', SCALAR_SEMANTICS.pow, y, 4)).toBe('')
   })
 
-  it.each(['max', 'min'] as const)('%s keeps NaN, on either side', async (name) => {
+  it.each(['max', 'min'] as const)('%s propagates NaN from either argument', async (name) => {
     for (const y of [Number.NaN, 0.5, -infinity])
       expect(await worst(`${name}(x, y)`, SCALAR_SEMANTICS[name], y, 0)).toBe('')
   })

@@ -1,4 +1,4 @@
-/** Rooms: how large they are, and that filling and cutting are inverses in every layout. */
+/** Shape buckets: their sizes, and that padding and unpadding are inverses in every memory layout. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { batchAxisOf, bucketSize, padded, unpad } from '../../../src/engines/tensorflow/shape-buckets.ts'
@@ -6,7 +6,7 @@ import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { SCOPE } from '../../support/formulas.ts'
 
-describe('a room', () => {
+describe('a shape bucket', () => {
   it.each([
     [0, 16],
     [1, 16],
@@ -20,7 +20,7 @@ describe('a room', () => {
     expect(bucketSize(count)).toBe(room)
   })
 
-  it('holds what it is for and, beyond 1024, is at most a quarter empty', () => {
+  it('is large enough and, beyond 1024, at most a quarter empty', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 26 }), (count) => {
         const room = bucketSize(count)
@@ -31,7 +31,7 @@ describe('a room', () => {
     )
   })
 
-  it('is made along rows that do not meet, and along nothing where they do', () => {
+  it('pads independent rows, and nothing if rows interact', () => {
     const rows = (text: string) => batchAxisOf(lower(parse(text), SCOPE, ['x']))
     expect(rows('sum(x, columns)')).toBe('rows')
     expect(rows('sum(v[rows -> others] * v, others)')).toBeUndefined()
@@ -39,13 +39,13 @@ describe('a room', () => {
   })
 })
 
-describe('filling a room', () => {
+describe('padding', () => {
   const cases = fc.record({
     axes: fc.shuffledSubarray(['a', 'rows', 'b'], { minLength: 1 }),
     count: fc.integer({ min: 0, max: 5 }),
     extra: fc.integer({ min: 0, max: 3 }),
   })
-  it('adds zeros, and cutting takes them off again', () => {
+  it('adds zeros, and unpadding removes them', () => {
     fc.assert(
       fc.property(cases, ({ axes, count, extra }) => {
         const lengths: Record<string, number> = { a: 2, b: 3, rows: count }

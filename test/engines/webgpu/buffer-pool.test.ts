@@ -1,9 +1,12 @@
-/** Buffers are used again, bounded, and their lack is told; on a device that is played, so that it can be out of memory. */
+/**
+ * The buffer pool: buffers are reused and bounded, and lack of memory is reported; on a fake device that can run out of
+ * memory.
+ */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { OutOfMemory } from '../../../src/engines/contract.ts'
 import { BufferPool, sizeClassOf } from '../../../src/engines/webgpu/buffer-pool.ts'
 
-/** Has so many bytes, and answers one that it has not as Dawn does: by its error scope, or at once when mapped. */
+/** A fake device with this many bytes. It reports out of memory like Dawn: by its error scope, or at once for mapped buffers. */
 class Device {
   readonly limits = { maxBufferSize: 2 ** 24, maxStorageBufferBindingSize: 2 ** 22 }
   readonly #bytes: number
@@ -58,7 +61,7 @@ describe('the pool', () => {
     Object.assign(globalThis, { GPUBufferUsage: flags, GPUMapMode: { READ: 1, WRITE: 2 } })
   })
 
-  it('hands out again what was given back, for the same use and size class', async () => {
+  it('reuses a released buffer for the same role and size class', async () => {
     const device = new Device(2 ** 24)
     const pool = poolOn(device)
     const first = await pool.take('inputs', 9000)
@@ -68,7 +71,7 @@ describe('the pool', () => {
     expect(device.made).toBe(2)
   })
 
-  it('hands an upload buffer out again only when it is mapped', async () => {
+  it('reuses an upload buffer only when it is mapped', async () => {
     const pool = poolOn(new Device(2 ** 24))
     const first = await pool.take('upload', 100)
     pool.give(first)
@@ -78,7 +81,7 @@ describe('the pool', () => {
     expect(first.mapState).toBe('mapped')
   })
 
-  it('gives idle buffers up to the bound, the one unused for longest first', async () => {
+  it('evicts idle buffers above the limit, the least recently used first', async () => {
     const device = new Device(2 ** 24)
     const pool = poolOn(device, undefined, 2 ** 17)
     const taken = [
@@ -93,7 +96,7 @@ describe('the pool', () => {
   })
 
   it.each(['scratch', 'upload'] as const)(
-    'makes room for %s from what lies idle before it says out of memory',
+    'evicts idle buffers to make space for %s before it reports out of memory',
     async (use) => {
       const device = new Device(2 ** 17)
       const pool = poolOn(device)
@@ -104,7 +107,7 @@ describe('the pool', () => {
     },
   )
 
-  it('refuses what its own limit, or one binding, cannot hold', async () => {
+  it('rejects what exceeds its own limit, or that of a binding', async () => {
     const pool = poolOn(new Device(2 ** 30), 2 ** 23)
     await expect(pool.take('inputs', 2 ** 22 + 4)).rejects.toBeInstanceOf(OutOfMemory)
     await pool.take('download', 2 ** 23)
@@ -112,7 +115,7 @@ describe('the pool', () => {
     expect(pool.used).toEqual({ count: 1, bytes: 2 ** 23 })
   })
 
-  it('wastes at most a quarter by size classes', () => {
+  it('wastes at most a quarter through size classes', () => {
     for (const bytes of [5000, 8193, 65536, 70001, 1e6, 123456789]) {
       expect(sizeClassOf(bytes)).toBeGreaterThanOrEqual(bytes)
       expect(sizeClassOf(bytes)).toBeLessThanOrEqual(bytes * 1.25 + 4096)

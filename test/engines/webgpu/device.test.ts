@@ -1,11 +1,11 @@
-/** What is missing is told in a glance; the rest of it is in engine.test.ts, where processes without a driver are started. */
+/** Detecting at a glance that there is no GPU. engine.test.ts starts processes without a driver. */
 import { existsSync, readdirSync } from 'node:fs'
 import { platform } from 'node:os'
 import { expect, it } from 'vitest'
 import webgpu from '../../../src/engines/webgpu.ts'
 import { openHere } from './support.ts'
 
-it('a Linux machine without any GPU device need not be tried, others may', () => {
+it('a Linux machine without GPU device files is not tried, others are', () => {
   const nodes = existsSync('/dev/dri') ? readdirSync('/dev/dri') : []
   const known = ['/dev/nvidiactl', '/dev/dxg'].filter(existsSync)
   const hasOne =
@@ -13,7 +13,7 @@ it('a Linux machine without any GPU device need not be tried, others may', () =>
   expect(webgpu.missing!()).toBe(hasOne ? undefined : 'no GPU device')
 })
 
-it('a processor that plays a GPU is not told to be one', async () => {
+it('a software renderer is not reported as a GPU', async () => {
   const engine = await openHere()
   if (engine === undefined) return
   const isPlayed = /swiftshader|llvmpipe|software/i.test(engine.info.device)

@@ -1,4 +1,4 @@
-/** What the WebGPU engine promises beyond every engine: nothing left on the device, its loss survived, its limits told. */
+/** The WebGPU engine in addition to the conformance suite: no leaks, loss of the device, limits. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -35,7 +35,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
   })
   afterEach(() => engine.close())
 
-  it('answers batches under way together as it answers each alone', async () => {
+  it('gives concurrent batches the same results as one at a time', async () => {
     const batches = [1, 2, 3, 4, 5, 6].map((seed) => batchOf('cross_entropy', 40 * seed, seed))
     const together = await Promise.all(batches.map((batch) => engine.run(batch)))
     for (const [i, batch] of batches.entries()) {
@@ -45,7 +45,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     }
   })
 
-  it('holds no buffers after a batch, and makes none for the next one like it', async () => {
+  it('uses no buffers after a batch, and creates none for the next one like it', async () => {
     const batch = batchOf('cross_entropy', 100)
     await engine.run(batch)
     await settled(engine)
@@ -59,7 +59,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expect(engine.session!.loss.waiting).toBe(0)
   })
 
-  it('leaves out what a parameter switches off, and compiles anew for what it switches on', async () => {
+  it('leaves out what a parameter switches off, and compiles again if it is switched on', async () => {
     const run = async (gamma: number) => {
       const batch = batchOf('sigmoid_focal', 30, 1, { params: { gamma } })
       const [found, { values }] = [await engine.run(batch), definition(batch)]
@@ -71,7 +71,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expect([await run(0.5), await run(2)]).toEqual([other, other])
   })
 
-  it('compiles a program once for all sizes of one class, and says how long that took', async () => {
+  it('compiles a program once for all sizes of one class, and reports the compile time', async () => {
     const first = await engine.run(batchOf('cross_entropy', 3))
     const second = await engine.run(batchOf('cross_entropy', 500))
     expect(first.compileMs).toBeGreaterThan(second.compileMs!)
@@ -79,7 +79,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expect(compiled).toMatchObject({ entries: 1, misses: 1, hits: 1 })
   })
 
-  it('rejects what is under way when the device is lost, and serves on with the next one', async () => {
+  it('rejects pending batches when the device is lost, and continues with the next device', async () => {
     const batch = batchOf('cross_entropy', 2000)
     const want = await engine.run(batch)
     const lost = [engine.run(batch), engine.run(batch)]
@@ -94,7 +94,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expect(await engine.stats()).toMatchObject({ bytes: 0 })
   })
 
-  it('refuses what exceeds its memory, takes less right after, and leaks nothing', async () => {
+  it('rejects what exceeds its memory, accepts less right after, and leaks nothing', async () => {
     const small = (await openHere({ memoryBytes: 2 ** 20, idleBytes: 2 ** 18 }))!
     try {
       await expect(small.run(batchOf('multilabel_soft_margin', 100_000))).rejects.toBeInstanceOf(OutOfMemory)
@@ -106,7 +106,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     }
   })
 
-  it('says that a batch beyond what the device binds is out of memory, before anything is allocated', async () => {
+  it('reports out of memory for a batch beyond the binding limit, before it allocates anything', async () => {
     const { maxStorageBufferBindingSize } = engine.session!.device.limits
     const count = maxStorageBufferBindingSize / 4 / 2 + 64
     // Untouched pages of zeros cost nothing.
@@ -121,7 +121,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expect(await engine.stats()).toMatchObject({ bytes: 0 })
   })
 
-  it('leaves float64 to others', async () => {
+  it('rejects float64 as unsupported', async () => {
     const batch: Batch = { ...batchOf('mse', 2), precision: 'float64' }
     await expect(engine.run(batch)).rejects.toBeInstanceOf(UnsupportedByEngine)
     expect(engine.serving(batch.program, 'float64')).toEqual([])
@@ -136,7 +136,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     'triplet_margin',
     'iou',
     'approx_ndcg',
-  ])('%s op by op, through tfjs on the same device, is what it is fused', async (name) => {
+  ])('%s gives the same result op by op in tfjs as fused', async (name) => {
     const fallback = await openFallback(engine.session!.opened, 'webgpu')
     const batch = batchOf(name, 5)
     const [slow, fused] = [await fallback.run(batch), await engine.run(batch)]
@@ -148,7 +148,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     fallback.close()
   })
 
-  it('goes on op by op where a program is too large to be fused', async () => {
+  it('runs op by op if a program is too large to be fused', async () => {
     const { program, ...rest } = batchOf('huber', 3)
     // Nodes that nothing reads: only their number counts.
     const spare = Array.from(
@@ -164,7 +164,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expectClose((await engine.run(padded)).values, want.values, { relative: 1e-6 })
   })
 
-  it('dispatches more rows than one dimension of workgroups holds', async () => {
+  it('dispatches more rows than fit into one dimension of workgroups', async () => {
     const count = 128 * 65535 + 1000
     const batch = batchOf('half_squared', 1)
     const x = Float32Array.from({ length: count }, (_, i) => i % 1000)
@@ -178,7 +178,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
       expect(values[i]).toBe((i % 1000) ** 2 / 2)
   })
 
-  it('measures its kernels with the data on the device, and how fast the device copies', async () => {
+  it('measures kernels with the data on the device, and the copy bandwidth', async () => {
     const batch = batchOf('cross_entropy', 1000)
     const { milliseconds, bytes } = await measureKernel(engine.session!, batch, 5)
     expect(milliseconds).toBeGreaterThan(0)
@@ -188,7 +188,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
     expect(await engine.stats()).toMatchObject({ bytes: 0 })
   })
 
-  it('tells device, driver and limits', async () => {
+  it('reports device, driver and limits', async () => {
     expect(engine.info).toMatchObject({ name: 'webgpu', device: expect.stringContaining('through WebGPU') })
     const { driver, limits } = await engine.describe!()
     expect(driver).toMatch(/\w/)
@@ -196,7 +196,7 @@ describe.skipIf(probe === undefined)('webgpu', () => {
   })
 })
 
-describe('where there is no GPU', () => {
+describe('without a GPU', () => {
   const program = `
     const { default: webgpu } = await import(${JSON.stringify(fileURLToPath(new URL('../../../src/engines/webgpu.ts', import.meta.url)))})
     const opened = await webgpu.open('test')
@@ -212,7 +212,7 @@ describe('where there is no GPU', () => {
     })
   }
 
-  it('says so in one line, and the process ends by itself', () => {
+  it('the reason is reported in one line, and the process ends by itself', () => {
     const { stdout, status } = runAlone({ VK_DRIVER_FILES: '/nonexistent.json' })
     expect(stdout.trim()).toMatch(/^(no adapter: .+|libvulkan.so.1 is missing .+|the package webgpu .+)$/)
     expect(status).toBe(0)

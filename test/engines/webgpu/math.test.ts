@@ -1,4 +1,7 @@
-/** The functions in WGSL stay close to float64 over the whole range, and say what JavaScript says at the edges. */
+/**
+ * The math library in WGSL, swept over the whole range and compared with float64; special cases are those of
+ * JavaScript.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Batch } from '../../../src/engines/contract.ts'
 import type { WebGpuEngine } from '../../../src/engines/webgpu/engine.ts'
@@ -16,7 +19,7 @@ const scope: Scope = {
   axes: ['...'],
 }
 
-/** Every power of two with mantissas between, both signs, and the edges. */
+/** Every power of two with mantissas in between, both signs, and special values. */
 const sweep = Float32Array.from([
   ...Array.from(
     { length: 253 * 16 },
@@ -56,7 +59,7 @@ const FUNCTIONS = [
   ['round(x)', 0, [both, near(-10, 10)]],
 ] as const
 
-/** Below it a GPU may say 0. */
+/** A GPU may flush smaller numbers to 0. */
 const SMALLEST = 2 ** -126
 const UNIT = 2 ** -23
 
@@ -84,7 +87,7 @@ describe.skipIf(opened === undefined)('WGSL', () => {
       const rounded = Math.fround(exact)
       const got = values[i]!
       const isSame = got === rounded || (Number.isNaN(got) && Number.isNaN(rounded))
-      // A result at the edge of the range may fall on the other side of it.
+      // A result at the limit of the range may be on either side of it.
       const isAtEdge = Math.abs(exact) > 3.402e38 && Math.abs(got) > 3.402e38 && got * exact > 0
       if (isSame || isAtEdge || Math.abs(got - exact) <= SMALLEST) return
       const error = Math.abs(got - exact) / Math.abs(exact) / UNIT
@@ -93,7 +96,7 @@ describe.skipIf(opened === undefined)('WGSL', () => {
     return worst
   }
 
-  it.each(FUNCTIONS)('%s is right to %d units in the last place', async (text, units, ranges) => {
+  it.each(FUNCTIONS)('%s is accurate to %d ulp', async (text, units, ranges) => {
     for (const x of ranges) {
       const normal = x.filter((value) => value === 0 || !(Math.abs(value) < SMALLEST))
       const [error, where] = await compare(text, normal, normal)
@@ -101,13 +104,13 @@ describe.skipIf(opened === undefined)('WGSL', () => {
     }
   })
 
-  it('log takes the smallest numbers for what they are, where arithmetic takes them for 0', async () => {
+  it('log is accurate for subnormal numbers, which arithmetic flushes to 0', async () => {
     const x = Float32Array.from({ length: 149 - 126 }, (_, i) => 1.25 * 2 ** -(127 + i))
     const [error, where] = await compare('log(x)', x, x)
     expect(error, where).toBeLessThanOrEqual(4)
   })
 
-  it('log10 of powers of ten is whole to one rounding, log2 of powers of two is whole', async () => {
+  it('log10 of powers of ten is an integer to one rounding, log2 of powers of two exactly', async () => {
     const powers = Float32Array.from({ length: 11 }, (_, k) => 10 ** k)
     const doubles = Float32Array.from({ length: 250 }, (_, k) => 2 ** (k - 125))
     const [[error, where], exact] = [
@@ -118,7 +121,7 @@ describe.skipIf(opened === undefined)('WGSL', () => {
     expect(exact).toEqual([0, ''])
   })
 
-  it('x ^ y is right to 2e-6 and has the edges of JavaScript', async () => {
+  it('x ^ y is accurate to 2e-6 and has the special cases of JavaScript', async () => {
     const edges = [0, -0, 1, -1, 2, -2, 0.5, -0.5, 3, 1e20, 1e-20, -1e20, Number.NaN, Infinity, -Infinity]
     const pairs = edges.flatMap((a) => edges.map((b) => [a, b] as const))
     const grid = Array.from(
@@ -132,7 +135,7 @@ describe.skipIf(opened === undefined)('WGSL', () => {
     }
   })
 
-  it.each(['sin(x)', 'cos(x)'])('%s is right to 3e-7 of 1, for the largest arguments, too', async (text) => {
+  it.each(['sin(x)', 'cos(x)'])('%s is accurate to 3e-7, even for the largest arguments', async (text) => {
     for (const x of [near(-700, 700), both.filter((value) => Math.abs(value) > 1e-30)]) {
       const program = lower(parse(text), scope, [])
       const shared = {

@@ -1,10 +1,10 @@
-/** Into which dispatches programs are cut, and that every way of adding up gives what the definition says. */
+/** Scheduling of programs into dispatches, and that every way of summation gives the reference result. */
 import { afterAll, describe, expect, it } from 'vitest'
 import { assemble } from '../../../src/batching/assemble.ts'
 import type { Batch } from '../../../src/engines/contract.ts'
-import { allSizes, expanded, moduleOf } from '../../../src/engines/webgpu/module.ts'
+import { legalizeForShaders, moduleOf } from '../../../src/engines/webgpu/module.ts'
 import { isHostOp } from '../../../src/language/host-ops.ts'
-import { elementsOf, type InputLayout } from '../../../src/language/ir.ts'
+import { elementsOf, type InputLayout, sizesWithRenamedAxes } from '../../../src/language/ir.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
 import { loadCatalog } from '../../../src/losses/load-catalog.ts'
@@ -20,7 +20,10 @@ afterAll(() => engine?.close())
 
 /** Stages in short: axes of the points / lanes, or the product. */
 function stagesOf(batch: Batch): string[] {
-  const { stages } = moduleOf(expanded(batch.program), allSizes(batch.program, batch.sizes))
+  const { stages } = moduleOf(
+    legalizeForShaders(batch.program),
+    sizesWithRenamedAxes(batch.program, batch.sizes),
+  )
   return stages.map((stage) =>
     stage.kind === 'rows'
       ? `${stage.axes.join()}/${stage.lanes}${stage.parts === undefined ? '' : ` parts of ${stage.parts}`}`
@@ -33,8 +36,8 @@ function batchOf(name: string, reading?: Reading): Batch {
   return assemble([check(loss, sampleTensors(loss, { seed: 1, rows: 5, bare: true, ...reading })).job])
 }
 
-describe('a program is cut', () => {
-  it('into one dispatch where rows need nothing of each other, value and gradient together', () => {
+describe('a program is divided', () => {
+  it('into one dispatch, value and gradient together, if rows are independent', () => {
     for (const name of [
       'huber',
       'sigmoid_focal',
@@ -44,11 +47,11 @@ describe('a program is cut', () => {
       'triplet_margin',
     ])
       expect(stagesOf(batchOf(name)), name).toHaveLength(1)
-    // Of class indices it also counts the rows that have pixels.
+    // With class indices it also counts the rows that have pixels.
     expect(stagesOf(batchOf('dice', { perClass: true }))).toHaveLength(1)
   })
 
-  it('at products of matrices where the batch is coupled', () => {
+  it('at matrix products if the rows are coupled', () => {
     expect(stagesOf(batchOf('nt_xent')).filter((stage) => stage.includes(' x '))).toEqual([
       'rows x others over dim',
       'rows x dim over others',
@@ -57,19 +60,22 @@ describe('a program is cut', () => {
   })
 
   const read = losses.flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading] as const))
-  it.each(read)('%s with %j has a place for all that it computes, or takes whole lines', (name, reading) => {
-    const batch = batchOf(name, reading)
-    if (batch.program.nodes.some(({ op }) => isHostOp(op))) return
-    const stages = stagesOf(batch)
-    expect(stages.length).toBeGreaterThan(0)
-  })
+  it.each(read)(
+    '%s with %j stores everything that it computes, unless it has whole-axis ops',
+    (name, reading) => {
+      const batch = batchOf(name, reading)
+      if (batch.program.nodes.some(({ op }) => isHostOp(op))) return
+      const stages = stagesOf(batch)
+      expect(stages.length).toBeGreaterThan(0)
+    },
+  )
 })
 
 interface Case {
   readonly text: string
   readonly inputs: Readonly<Record<string, readonly string[]>>
   readonly sizes: Readonly<Record<string, number>>
-  /** What the cut must hold, so that each case tests what it says. */
+  /** What the schedule must contain, so that each case tests what it claims to. */
   readonly has: string
 }
 
@@ -184,7 +190,7 @@ function caseOf({ text, inputs, sizes }: Case): Batch {
   return { ...shared, sizes, inputs: Object.fromEntries(arrays), cotangent: [Float32Array.of(0.5)] }
 }
 
-describe.skipIf(engine === undefined)('adding up', () => {
+describe.skipIf(engine === undefined)('summation', () => {
   it.each(Object.entries(CASES))('%s', async (_, tested) => {
     const batch = caseOf(tested)
     expect(stagesOf(batch).join(' | ')).toContain(tested.has)
@@ -195,7 +201,7 @@ describe.skipIf(engine === undefined)('adding up', () => {
       expectClose(got.gradients[name]!, gradient, { relative: 5e-6, what: name })
   })
 
-  it('of one row first does not decide for more rows', async () => {
+  it('of a single row does not determine the schedule for more rows', async () => {
     const pairs = { text: 'x - x[a -> o]', inputs: { x: ['a'] }, has: '' }
     for (const a of [1, 5]) {
       const batch = caseOf({ ...pairs, sizes: { a } })
@@ -205,7 +211,7 @@ describe.skipIf(engine === undefined)('adding up', () => {
     }
   })
 
-  it('gives a row the same bits among one and among thousands', async () => {
+  it('gives a row the same bits alone and among thousands', async () => {
     for (const name of [
       'a short axis, a row a thread',
       'an axis by a whole workgroup',

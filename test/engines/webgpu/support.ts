@@ -1,8 +1,8 @@
-/** The engine for its own tests: on SwiftShader or a GPU, or absent with the reason said once. */
+/** The WebGPU engine for its own tests, on SwiftShader or a GPU. If it is not available, the reason is printed once. */
 import { NoDevice } from '../../../src/engines/webgpu/device.ts'
 import { openWebGpu, type WebGpuEngine, type WebGpuOptions } from '../../../src/engines/webgpu/engine.ts'
 
-/** @returns undefined where there is no device; the tests are then skipped */
+/** @returns undefined without a device; the tests are then skipped */
 export async function openHere(options: Partial<WebGpuOptions> = {}): Promise<WebGpuEngine | undefined> {
   try {
     return await openWebGpu({ reason: 'test', ...options })

@@ -13,7 +13,7 @@ def case(classes, cutoffs, features=8, rows=6):
     torch.manual_seed(classes)
     # A ratio of 2 makes the tails' widths features / 2, features / 4, ...
     module = torch.nn.AdaptiveLogSoftmaxWithLoss(features, classes, cutoffs, div_value=2.0)
-    # A cluster that no row is in has no gradient in PyTorch, which is 0.
+    # For a cluster without rows, PyTorch has no gradient, which means 0.
     module = module.double()
     hidden = torch.randn(rows, features).double().requires_grad_()
     targets = torch.arange(rows) * (classes - 1) // (rows - 1)

@@ -1,4 +1,4 @@
-"""References for binary losses. Needs torch 2.15."""
+"""Reference values for binary losses. Needs torch 2.15."""
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits

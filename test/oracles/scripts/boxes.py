@@ -1,4 +1,4 @@
-"""References for detection losses. Needs torch 2.15 and torchvision 0.29."""
+"""Reference values for detection losses. Needs torch 2.15 and torchvision 0.29."""
 
 import numpy as np
 import torch

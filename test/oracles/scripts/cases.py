@@ -13,12 +13,12 @@ def rng(seed):
 
 
 def exact(values):
-    """float64 numbers that float32 holds exactly."""
+    """float64 numbers that are exactly representable in float32."""
     return np.asarray(values, np.float32).astype(np.float64)
 
 
 def case(name, source, loss, inputs, params=None, differentiable=("predictions",)):
-    """One case from a torch function of float64 tensors; gradients are those of the mean."""
+    """One case computed by a torch function of float64 tensors. The gradients are those of the mean."""
     import torch  # not above: what draws inputs alone runs beside other frameworks
 
     tensors = {key: torch.tensor(value) for key, value in inputs.items()}
@@ -51,7 +51,7 @@ def write(name, cases):
 
 
 def inputs_of(name):
-    """The inputs of the cases that are there, for computing their results again."""
+    """The inputs of the existing cases, to compute their results again."""
     cases = json.loads((FOLDER / f"{name}.json").read_text())
     arrays = [{key: np.array(t["data"], t["dtype"]).reshape(t["shape"]) for key, t in one["inputs"].items()} for one in cases]
     return arrays

@@ -1,7 +1,7 @@
 """Writes the numbers of the examples in docs/cookbook/*.json: float64, by PyTorch's autograd. Needs torch 2.15.
 
-What is written here follows the papers and reference implementations, not our formulas: other forms of the same loss where
-there are any. `python cookbook.py` fills in all examples, `python cookbook.py huber` one file's; biome then lays them out.
+The code follows the papers and reference implementations, not our formulas, and uses a different form of the loss if there is
+one. `python cookbook.py` writes all examples, `python cookbook.py huber` those of one file. Format the files with biome afterwards.
 """
 
 import json
@@ -77,6 +77,11 @@ def trend(predictions, targets, weight=1):
     return level + weight * F.pad(change, (1, 0))
 
 
+def hodrick_prescott(predictions, targets, smoothness=100):
+    bend = torch.diff(predictions, n=2, dim=1)
+    return (predictions - targets) ** 2 + smoothness * F.pad(bend**2, (1, 1))
+
+
 # Distributions
 
 
@@ -108,6 +113,12 @@ def negative_binomial_nll(predictions, log_dispersion, targets):
 
 def student_t_nll(predictions, log_scale, targets, nu=4):
     return -torch.distributions.StudentT(torch.tensor(nu, dtype=torch.float64), predictions, log_scale.exp()).log_prob(targets)
+
+
+def gaussian_full_covariance(predictions, factor, targets):
+    diagonal = torch.diag_embed(factor.diagonal(dim1=1, dim2=2).exp())
+    covariance = (factor.tril(-1) + diagonal) @ (factor.tril(-1) + diagonal).mT
+    return -torch.distributions.MultivariateNormal(predictions, covariance).log_prob(targets)
 
 
 def cox_partial_likelihood(predictions, time, event):
@@ -322,6 +333,36 @@ def total_variation(images, epsilon=0.001):
     return torch.sqrt(down**2 + right**2 + epsilon**2) - epsilon
 
 
+def soft_dtw(predictions, targets, gamma=1):
+    """The recursion of the paper, differentiated by autograd."""
+    cost = torch.cdist(predictions, targets) ** 2
+    rows, steps, moments = cost.shape
+    infinity = torch.full((rows,), torch.inf, dtype=cost.dtype)
+    total = {(0, 0): torch.zeros(rows, dtype=cost.dtype)}
+    for i in range(1, steps + 1):
+        for j in range(1, moments + 1):
+            before = [total.get(place, infinity) for place in ((i - 1, j - 1), (i - 1, j), (i, j - 1))]
+            total[i, j] = cost[:, i - 1, j - 1] - gamma * torch.logsumexp(-torch.stack(before) / gamma, 0)
+    return total[steps, moments]
+
+
+def ssim(predictions, targets, data_range=1):
+    """Every window by itself, by its weighted moments about its own mean."""
+    height, width = predictions.shape[1:]
+    near = lambda size: (torch.arange(size)[:, None] - torch.arange(size)).double() ** 2
+    weights = torch.exp(-(near(height)[:, None, :, None] + near(width)[None, :, None, :]) / 4.5)
+    weights = weights * (near(height)[:, None, :, None] <= 25) * (near(width)[None, :, None, :] <= 25)
+    weights = weights / weights.sum((2, 3), keepdim=True)
+    mean = lambda x: torch.einsum("hwij,nij->nhw", weights, x)
+    about = lambda x: x[:, None, None] - mean(x)[:, :, :, None, None]
+    moment = lambda x, y: torch.einsum("hwij,nhwij->nhw", weights, about(x) * about(y))
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    a, b = mean(predictions), mean(targets)
+    light = (2 * a * b + c1) / (a**2 + b**2 + c1)
+    variances = moment(predictions, predictions) + moment(targets, targets)
+    return 1 - light * (2 * moment(predictions, targets) + c2) / (variances + c2)
+
+
 # Geometry
 
 
@@ -341,8 +382,15 @@ def great_circle(predictions, targets, radius=6371.0088):
     return radius * torch.atan2(torch.linalg.cross(a, b).norm(dim=1), (a * b).sum(1))
 
 
+def pair_logits(logits):
+    """As in the pseudocode of the paper, for each row."""
+    labels = torch.arange(len(logits))
+    of_rows = F.cross_entropy(logits, labels, reduction="none")
+    return (of_rows + F.cross_entropy(logits.T, labels, reduction="none")) / 2
+
+
 def rotation_angle(predictions, targets):
-    """By the sine and cosine of half of it, for any two matrices: what autograd sees is not only rotations."""
+    """From the sine and cosine of half the angle, for any two matrices, because autograd does not see only rotations."""
     half = (predictions - targets).flatten(1).norm(dim=1) / math.sqrt(8)
     return 2 * torch.atan2(half, torch.sqrt(1 - half**2))
 
@@ -366,7 +414,7 @@ def tensor(data, declared):
 
 
 def numbers(data):
-    """What JSON has no number for is a string: "NaN"."""
+    """Numbers that JSON cannot represent are strings, such as "NaN"."""
     return [numbers(part) for part in data] if isinstance(data, list) else float(data) if isinstance(data, str) else data
 
 

@@ -1,4 +1,4 @@
-"""References for divergences. Needs torch 2.15 and torchmetrics 1.9.0."""
+"""Reference values for divergences. Needs torch 2.15 and torchmetrics 1.9.0."""
 
 from torchmetrics.functional.regression import jensen_shannon_divergence
 

@@ -1,4 +1,4 @@
-"""References for embedding losses. Needs torch 2.15 and pytorch-metric-learning 2.9.0."""
+"""Reference values for embedding losses. Needs torch 2.15 and pytorch-metric-learning 2.9.0."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ LABELS = [[0, 1, 0, 2, 1, 0, 3], [1, 1, 0, 0, 2, 2]]
 
 
 def case(name, source, loss, inputs, params, differentiable=("embeddings",), counts=None):
-    """`counts` is what each value adds to the denominator of the mean; gradients are those of the sum."""
+    """`counts` is what each value adds to the denominator of the mean. The gradients are those of the sum."""
     tensors = {key: torch.tensor(value) for key, value in inputs.items()}
     for key in differentiable:
         tensors[key].requires_grad_(True)

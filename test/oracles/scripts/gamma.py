@@ -23,7 +23,7 @@ def rounded(x):
 
 
 def beside(x, steps):
-    """The float32 that many places further."""
+    """The float32 that is this many steps further."""
     bits = struct.unpack("i", struct.pack("f", float(x)))[0]
     return struct.unpack("f", struct.pack("i", bits + steps))[0]
 

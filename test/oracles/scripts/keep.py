@@ -1,4 +1,4 @@
-"""Adds cases to a file of reference values that holds others already."""
+"""Adds cases to an existing file of reference values."""
 
 import json
 
@@ -6,7 +6,7 @@ from cases import FOLDER, write
 
 
 def add(name, made):
-    """Cases with the same id are replaced, all others stay."""
+    """Replaces cases with the same id and keeps all others."""
     file = FOLDER / f"{name}.json"
     there = json.loads(file.read_text()) if file.exists() else []
     write(name, [one for one in there if one["id"] not in {new["id"] for new in made}] + made)

@@ -1,4 +1,4 @@
-"""References for margin losses. Needs torch 2.15, optax 0.2.8 and entmax 1.3."""
+"""Reference values for margin losses. Needs torch 2.15, optax 0.2.8 and entmax 1.3."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""References for preference losses. Needs torch 2.15."""
+"""Reference values for preference losses. Needs torch 2.15."""
 
 import torch
 from torch.nn.functional import logsigmoid

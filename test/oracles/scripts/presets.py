@@ -1,7 +1,7 @@
 """
-What the scripts of the presets share: inputs under our names, many of them nasty, and how a case is written. A script
-calls each of a framework's spellings with the framework's own defaults; test/losses/presets.test.ts posts the same
-inputs to the spelling.
+Shared by the scripts of the presets: inputs under our names, including difficult ones, and the format of a case. Each script
+calls the losses of a framework by all of their names with the framework's own defaults; test/losses/presets.test.ts sends the
+same inputs to these names.
 """
 
 import json
@@ -27,7 +27,7 @@ def real(seed, *shape):
 
 
 def unit(seed, *shape):
-    """Between 0 and 1, well off both."""
+    """Between 0 and 1, and not close to either."""
     return exact(rng(seed).uniform(0.02, 0.98, shape))
 
 
@@ -62,7 +62,7 @@ def pairs(**cases):
 
 
 def ends():
-    """Probabilities on both sides of every bound, clipping and epsilon that a framework has, but not on them: 0 to 1."""
+    """Probabilities from 0 to 1, on both sides of every bound and epsilon of the frameworks, but not exactly on them."""
     near = array([1e-30, 3e-13, 3e-9, 3e-7, 1e-3])
     return np.concatenate([near, 1 - near[1:]])
 
@@ -106,11 +106,11 @@ SHARES = pairs(
 TIED = pairs(tied=(array([[1, 0, 2], [0, 0, 0]]), array([0, 1], int)))
 
 ROWS = named("embeddings labels", real(22, 6, 4), array([0, 1, 0, 1, 2, 0], int))
-"""Every row has a positive and a negative; those of a class lie close together."""
+"""Every row has a positive and a negative. Rows of one class are close together."""
 GATHERED = named("embeddings labels", exact(real(134, 3, 4)[[0, 0, 1, 1, 2, 2, 2]] + 0.1 * real(135, 7, 4)), array([0, 0, 1, 1, 2, 2, 2], int))
 SCATTERED = named("embeddings labels", real(136, 6, 4), array([0, 1, 0, 1, 1, 0], int))
 SINGLES = {"embeddings": real(23, 3, 4), "labels": array([0, 1, 2], int)}
-"""One of them without a length."""
+"""One of them has length 0."""
 AT_ORIGIN = {**SCATTERED, "embeddings": SCATTERED["embeddings"] * array([[1], [1], [0], [1], [1], [1]])}
 ONE_CLASS = {"embeddings": real(137, 3, 4), "labels": array([1, 1, 1], int)}
 
@@ -121,7 +121,7 @@ def unit_rows(inputs):
 
 
 def boxes(seed, count):
-    """Corner to corner, many of them across each other."""
+    """Boxes as two corners, many of them overlapping."""
     corners = rng(seed).uniform(0, 4, (count, 2, 2))
     return exact(np.sort(corners, 1).reshape(count, 4))
 
@@ -182,14 +182,14 @@ SEQUENCES = {
 
 
 def weighted(cases, of="plain"):
-    """The cases, and one of them once more with a weight a row, one of them 0."""
+    """The cases, and one of them again with one weight per row, one of which is 0."""
     first = cases[of]
     rows = len(next(iter(first.values())))
     return {**cases, "weighted": {**first, "sample_weight": array([2, 0, 0.5, 1, 3])[:rows]}}
 
 
 def case(loss, name, identity, source, inputs, value, gradients, **options):
-    """The options are what a request states beside the name: a preset that has no name for the loss, parameters."""
+    """The options are what a request has in addition to the name: parameters, or a preset that has no name for the loss."""
     answers = {key: spelled(gradient) for key, gradient in gradients.items()}
     given = {key: spelled(one) for key, one in inputs.items()}
     return {"name": name, "id": f"{loss}/{identity}", "source": source, "inputs": given, "loss": spelled(value), "gradients": answers, **options}

@@ -1,6 +1,6 @@
 """
-What Keras' losses answer with their defaults, in float64 on its torch backend. Needs keras 3.15. A function answers one
-number a row; the preset stands for their mean, which is what the class answers.
+The results of Keras' losses with their defaults, in float64 on the torch backend. Needs keras 3.15. A function returns one
+number per row. The preset corresponds to their mean, which the class returns.
 """
 
 import os
@@ -16,12 +16,12 @@ import presets as p
 keras.config.set_floatx("float64")
 SOURCE = f"keras {keras.__version__} on torch {torch.__version__.split('+')[0]}, autograd"
 
-"""What a function has no default for, as its class has it."""
+"""Arguments without a default in the function, with the default of the class."""
 REQUIRED = {"categorical_generalized_cross_entropy": {"q": 0.5}}
 
 
 def run(function, module, loss, cases, read=lambda predictions, targets: (targets, predictions)):
-    """A function, where one is given, and its class; only the class takes weights."""
+    """A class, and its function if given. Only the class accepts weights."""
     made = []
     for identity, inputs in cases.items():
         weight = inputs.get("sample_weight")
@@ -34,12 +34,12 @@ def run(function, module, loss, cases, read=lambda predictions, targets: (target
 
 
 def from_logits(module, loss, cases, params=None, **arguments):
-    """A class on logits, which is another loss here: the preset goes with it, and no name."""
+    """A class with from_logits, which is a different loss here: it has the preset, but no name."""
     return configured(module, loss, loss, cases, {"preset": "keras", "params": params or {}}, from_logits=True, **arguments)
 
 
 def configured(module, name, loss, cases, options, read=lambda predictions, targets: (targets, predictions), **arguments):
-    """A class with arguments of its own; the options say the same in a request."""
+    """A class with arguments. The options are the equivalent in a request."""
     words = "-".join([module, *(f"{key}={value}" for key, value in arguments.items())])
     return [
         differentiated(name, loss, f"{identity}-{words}", inputs, answer_of(getattr(keras.losses, module)(**arguments), inputs.get("sample_weight")), read, **options)
@@ -52,7 +52,7 @@ def answer_of(made, weight):
 
 
 def differentiated(name, loss, identity, inputs, answer, read, **options):
-    """One case: the value of the answer, and its gradients by our inputs."""
+    """One case: the value, and the gradients with respect to our inputs."""
     tensors = {key: torch.tensor(value) for key, value in inputs.items() if key != "sample_weight"}
     wants = [key for key in p.differentiable(loss) if tensors[key].is_floating_point()]
     for key in wants:
@@ -64,7 +64,7 @@ def differentiated(name, loss, identity, inputs, answer, read, **options):
 
 
 def one_hot(cases):
-    """Those cases that Keras takes with one-hot targets, which are class indices here."""
+    """Cases with one-hot targets in Keras, which are class indices here."""
     read = lambda predictions, targets: (torch.nn.functional.one_hot(targets, predictions.shape[-1]).double(), predictions)
     return cases, read
 
@@ -86,7 +86,7 @@ LABELLED = {
 
 
 def lengths(case):
-    """Keras counts the labels that are not 0, and takes every step."""
+    """Keras takes the number of nonzero labels as their length, and uses every time step."""
     rows, steps, _ = case["predictions"].shape
     return {**case, "input_lengths": np.full(rows, steps), "target_lengths": (case["targets"] != 0).sum(1)}
 
@@ -136,7 +136,7 @@ def cases():
 
 
 def with_arguments():
-    """Where an argument meets what the preset sets."""
+    """Arguments that interact with settings of the preset."""
     named = lambda module, loss, cases, params, **arguments: configured(module, f"keras.losses.{module}", loss, cases, {"params": params}, **arguments)
     probabilities, logits = p.PROBABILITIES, p.LOGITS
     balanced = {"apply_class_balancing": True, "alpha": 0.3, "gamma": 3.0}

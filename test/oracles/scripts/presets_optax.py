@@ -1,4 +1,4 @@
-"""What optax' losses answer with their defaults, in float64. Needs optax 0.2.8 and jax 0.10."""
+"""The results of optax's losses with their defaults, in float64. Needs optax 0.2.8 and jax 0.10."""
 
 import jax
 
@@ -14,7 +14,7 @@ SOURCE = f"optax {optax.__version__} on jax {jax.__version__}, grad"
 
 
 def run(name, loss, cases, call=lambda f, **inputs: f(*inputs.values())):
-    """A function under every path that optax exports it by: the value, and its sum's gradients."""
+    """A function under every name by which optax exports it: the value, and the gradients of its sum."""
     paths = [path for path in [f"optax.losses.{name}", f"optax.{name}"] if find(path) is not None]
     made = []
     for path in paths:
@@ -31,23 +31,23 @@ def run(name, loss, cases, call=lambda f, **inputs: f(*inputs.values())):
 
 
 def find(path):
-    """No default: `optax.losses` warns about what it lacks."""
+    """No default: `optax.losses` warns about attributes that do not exist."""
     module = optax.losses if path.startswith("optax.losses.") else optax
     return getattr(module, path.split(".")[-1]) if path.split(".")[-1] in dir(module) else None
 
 
 def classes_last(f, predictions, targets):
-    """optax has the classes last; here they come second."""
+    """In optax the classes come last, here second."""
     return f(jnp.moveaxis(predictions, 1, -1), jnp.moveaxis(targets, 1, -1))
 
 
 def binary(f, predictions, targets):
-    """One class, which optax leaves out."""
+    """A single class, for which optax has no axis."""
     return f(predictions[:, 0, :, None], targets[:, 0, :, None])
 
 
 def ctc(f, predictions, targets, input_lengths, target_lengths):
-    """Paddings are 1 behind the lengths."""
+    """Paddings are 1 after the lengths."""
     steps = jnp.arange(predictions.shape[1]) >= input_lengths[:, None]
     labels = jnp.arange(targets.shape[1]) >= target_lengths[:, None]
     return f(predictions, steps.astype(float), targets, labels.astype(float))

@@ -1,4 +1,4 @@
-"""What the losses of TensorFlow Addons answer with their defaults, in float32. Needs tensorflow-addons 0.23 and tensorflow 2.15."""
+"""The results of TensorFlow Addons' losses with their defaults, in float32. Needs tensorflow-addons 0.23 and tensorflow 2.15."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +10,7 @@ SOURCE = f"tensorflow-addons {tfa.__version__} on tensorflow {tf.__version__}, G
 
 
 def run(function, module, cases):
-    """A function and its class, which answer the same."""
+    """A function and its class, which return the same result."""
     made = []
     for identity, inputs in cases.items():
         for name, call in [(function, getattr(tfa.losses, function)), (module, getattr(tfa.losses, module)())]:

@@ -1,13 +1,13 @@
 /**
- * What tfjs' losses answer with their defaults: `npx tsx test/oracles/scripts/presets_tfjs.mjs`. tfjs knows float32 only.
- * The inputs are those of presets/keras.json and presets/optax.json (as float32 holds them), so that the frameworks can be compared.
+ * The results of tfjs's losses with their defaults: `npx tsx test/oracles/scripts/presets_tfjs.mjs`. tfjs has only float32.
+ * The inputs are those of presets/keras.json and presets/optax.json, rounded to float32, so that the frameworks can be compared.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-backend-cpu'
 
-// Its files are modules of no declared kind, which tsx reads and Node alone does not.
+// tfjs's files do not declare their module type: tsx can load them, Node by itself cannot.
 createRequire(import.meta.url)('@tensorflow/tfjs-core/dist/register_all_gradients')
 
 const folder = new URL('../presets/', import.meta.url)
@@ -15,7 +15,7 @@ const read = (framework) => JSON.parse(readFileSync(new URL(`${framework}.json`,
 
 const SMOOTHING = 0.125
 
-/** tfjs' function -> our loss, the spelling that lends its inputs, which of them are differentiable, whether it smooths labels. */
+/** tfjs's function -> our loss, the name whose inputs are used, which of them are differentiable, whether it smooths labels. */
 const LOSSES = {
   absoluteDifference: {
     loss: 'l1',
@@ -56,7 +56,7 @@ const LOSSES = {
 
 const lent = [...read('keras'), ...read('optax')].filter(({ params }) => params === undefined)
 
-/** The lender's cases, the first of them again with its labels smoothed, and with a weight a row unless it has such a case. */
+/** The cases of that name, the first of them again with smoothed labels, and with one weight per row unless there is such a case. */
 function casesOf({ lender, smooths = false }) {
   const plain = lent.filter(({ name }) => name === lender)
   const smoothed = { ...plain[0], id: '/smoothed', params: { label_smoothing: SMOOTHING } }
@@ -70,14 +70,14 @@ function casesOf({ lender, smooths = false }) {
 
 const tensorOf = ({ data, shape }) => tf.tensor(data, shape, 'float32')
 
-/** One weight a row, of the rank of what is weighed. */
+/** One weight per row, with the rank of the weighted tensor. */
 function weightOf({ sample_weight, predictions }, loss) {
   if (sample_weight === undefined) return undefined
   const trailing = predictions.shape.length - (loss === 'cross_entropy' ? 2 : 1)
   return tensorOf({ ...sample_weight, shape: [...sample_weight.shape, ...Array(trailing).fill(1)] })
 }
 
-/** As float32 holds them. */
+/** Rounded to float32. */
 const rounded = (inputs) =>
   Object.fromEntries(
     Object.entries(inputs).map(([key, tensor]) => [

@@ -1,5 +1,5 @@
 """
-What PyTorch's losses, and those of libraries built on it, answer with their defaults. Needs torch 2.15, torchvision 0.29,
+The results of the losses of PyTorch, and of libraries built on it, with their defaults. Needs torch 2.15, torchvision 0.29,
 torchmetrics 1.9, pytorch-metric-learning 2.9, sentence-transformers 6.2, open_clip 3.3 and MONAI 1.6.
 """
 
@@ -20,7 +20,7 @@ F = torch.nn.functional
 
 
 def run(name, loss, cases, function):
-    """One case for each of the inputs: the value, and its sum's gradients."""
+    """One case for each of the inputs: the value, and the gradients of its sum."""
     made = []
     for identity, inputs in cases.items():
         tensors = {key: torch.tensor(value) for key, value in inputs.items()}
@@ -40,7 +40,7 @@ def source_of(name):
 
 
 def both(function, module, loss, cases, call=lambda f, **inputs: f(*inputs.values())):
-    """A function and its class, which answer the same."""
+    """A function and its class, which return the same result."""
     return [
         *run(f"torch.nn.functional.{function}", loss, cases, lambda **inputs: call(getattr(F, function), **inputs)),
         *run(f"torch.nn.{module}", loss, cases, lambda **inputs: call(getattr(torch.nn, module)(), **inputs)),
@@ -131,7 +131,7 @@ def torch_cases():
 
 
 def adaptive_cases():
-    """The class owns its weights; two clusters behind a head of four classes."""
+    """The class owns its weights: two clusters after a head of four classes."""
     classes, features, cutoffs = 12, 6, [4, 8]
     weights = {"head": (6, 6), "tails_0_projection": (3, 6), "tails_0_weight": (4, 3), "tails_1_projection": (1, 6), "tails_1_weight": (4, 1)}
     inputs = {"hidden": p.real(147, 5, features), **{name: p.real(148 + i, *shape) for i, (name, shape) in enumerate(weights.items())}, "targets": p.array([0, 3, 5, 11, 6], int)}
@@ -160,7 +160,7 @@ def torchvision_cases():
 
 
 def metric_learning_cases():
-    """Those with a matrix of their own take it as ours lie: [classes, dim]."""
+    """Losses that own a weight matrix get it with our shape, [classes, dim]."""
     in_batch = {"NTXentLoss": "nt_xent", "SupConLoss": "supcon", "CircleLoss": "circle", "MultiSimilarityLoss": "multi_similarity"}
     rows = {"plain": p.ROWS, "gathered": p.GATHERED, "origin": p.AT_ORIGIN, "one": p.ONE_CLASS, "singles": p.SINGLES}
     weights = p.named("embeddings weight targets", p.real(73, 4, 3), p.real(74, 5, 3), p.classes(75, 5, 4))
@@ -193,7 +193,7 @@ def sentence_cases():
         return st.CachedMultipleNegativesRankingLoss(model).calculate_loss([[anchor], [positive]])
 
     def clip(anchor, positive):
-        """Its features are normalised, its scale is given, by CLIP itself."""
+        """CLIP itself normalizes the features and provides the scale."""
         return open_clip.loss.ClipLoss()(F.normalize(anchor), F.normalize(positive), torch.tensor(20.0, dtype=torch.float64))
 
     def distill(student, teacher):
@@ -230,7 +230,7 @@ def torchmetrics_cases():
 
 
 def monai_cases():
-    """Its generalized Dice rounds its weights to float32: of sizes that are powers of 2 they are exact."""
+    """MONAI's generalized Dice rounds its weights to float32. For sizes that are powers of 2, they are exact."""
     regions = p.SHARED_REGIONS
     powers = (np.arange(5) < np.array([[1, 4], [2, 1], [4, 2]])[..., None]).astype(np.float64)
     sized = {"powers": {**regions["plain"], "targets": powers}, "empty": regions["empty"]}

@@ -1,4 +1,4 @@
-"""References for ranking losses. Needs rax 0.4, optax 0.2.8 and torch 2.15."""
+"""Reference values for ranking losses. Needs rax 0.4, optax 0.2.8 and torch 2.15."""
 
 from functools import partial
 

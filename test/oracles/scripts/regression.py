@@ -1,4 +1,4 @@
-"""References for regression losses. Needs torch 2.15 and scikit-learn 1.9."""
+"""Reference values for regression losses. Needs torch 2.15 and scikit-learn 1.9."""
 
 import torch
 from sklearn._loss.loss import HalfGammaLoss, HalfTweedieLoss
@@ -35,7 +35,7 @@ def expectile():
 
 
 def sklearn_case(name, source, loss, predictions, targets, params=None):
-    """scikit-learn's losses take flat arrays and give values and gradients, unreduced."""
+    """scikit-learn's losses accept flat arrays and return unreduced values and gradients."""
     value, slope = loss.loss_gradient(targets.reshape(-1), predictions.reshape(-1))
     shape = predictions.shape
     gradients = {"predictions": slope.reshape(shape) / slope.size}

@@ -1,4 +1,4 @@
-"""References for segmentation losses. Needs torch 2.15 and MONAI 1.6."""
+"""Reference values for segmentation losses. Needs torch 2.15 and MONAI 1.6."""
 
 import torch
 from monai.losses import GeneralizedDiceLoss, TverskyLoss
@@ -17,7 +17,7 @@ def images(seed, shape, empty=False):
 
 
 def generalized_dice():
-    """MONAI rounds its weights to float32; with sizes that are powers of 2 they are exact."""
+    """MONAI rounds its weights to float32. For sizes that are powers of 2, they are exact."""
 
     def loss(predictions, targets, activation, smooth):
         overlap = GeneralizedDiceLoss(reduction="none", smooth_nr=smooth, smooth_dr=smooth)

@@ -1,8 +1,8 @@
 """
-Masks, class indices and ignored pixels of the segmentation losses, added to their other cases. Needs torch 2.15, MONAI 1.6
-and segmentation-models-pytorch 0.6. MONAI's regions are one a row and class, as ours. Those of segmentation-models-pytorch
-reach over the whole batch, and a class that is absent counts 0 in its means: so it is asked for one row at a time that holds
-all classes.
+Reference values for masks, class indices and ignored pixels in the segmentation losses, added to their other cases. Needs torch
+2.15, MONAI 1.6 and segmentation-models-pytorch 0.6. As here, MONAI has one region per row and class. The regions of
+segmentation-models-pytorch span the whole batch, and absent classes count as 0 in its means, so it gets one row at a time that
+contains all classes.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ SHAPE = (3, 4, 3, 4)
 
 
 def pixels(seed, shape=SHAPE, *, ignored=False):
-    """Logits, and a class index a pixel; of the ignored ones the last row has nothing else."""
+    """Logits, and one class index per pixel. All pixels of the last row are ignored."""
     random = rng(seed)
     rows, classes, *places = shape
     labels = random.integers(0, classes, (rows, *places))
@@ -31,7 +31,7 @@ def pixels(seed, shape=SHAPE, *, ignored=False):
 
 
 def regions(seed, mask_shape, shape=SHAPE):
-    """Logits, regions that overlap, one of them empty, and what counts."""
+    """Logits, overlapping regions (one of them empty), and a mask."""
     random = rng(seed)
     targets = random.integers(0, 2, shape)
     targets[0, 0] = 0
@@ -40,12 +40,12 @@ def regions(seed, mask_shape, shape=SHAPE):
 
 
 def one_hot(labels, classes):
-    """Of an ignored pixel all zeros."""
+    """One-hot targets; all zeros for ignored pixels."""
     return torch.stack([(labels == c).double() for c in range(classes)], 1)
 
 
 def kept(what, name, source, loss, inputs, params, counts):
-    """A case whose mean is over what has pixels at all."""
+    """A case whose mean is over the regions that have pixels."""
     made = case(name, source, loss, inputs, params)
     share = np.asarray(counts).size / np.count_nonzero(counts)
     expected = made["expected"]
@@ -57,14 +57,14 @@ def kept(what, name, source, loss, inputs, params, counts):
 
 
 def with_pixels(mask, classes):
-    """For each row and class whether anything counts there."""
+    """Whether any pixel counts, for each row and class."""
     rows = mask.reshape(len(mask), -1).any(1) if mask.ndim < 4 else mask.reshape(*mask.shape[:2], -1).any(2)
     return np.repeat(rows[:, None], classes, 1) if rows.ndim == 1 else rows
 
 
 def overlaps(name, source, make, params):
     """
-    The cases of a loss that MONAI has: class indices, of which some are ignored by MONAI itself, a mask a pixel, one a
+    The cases of a loss that MONAI has: class indices, some of which MONAI itself ignores, a mask per pixel, and a mask per
     pixel and class.
 
     make(params, **options) is MONAI's loss of probabilities.
@@ -77,7 +77,7 @@ def overlaps(name, source, make, params):
     def of_labels(predictions, targets, activation, ignore_index=-100, **rest):
         x = activated(predictions, activation)
         if name == "generalized_dice":
-            # MONAI's has no ignore_index: what its MaskedLoss leaves is the same.
+            # MONAI's loss has no ignore_index; its MaskedLoss is equivalent.
             keeps = (targets != ignore_index)[:, None].double()
             return MaskedLoss(make(rest))(x, one_hot(targets, x.shape[1]), keeps).flatten(1 if x.ndim > 2 else 0).reshape(len(x), -1)
         loss = make(rest, to_onehot_y=True, ignore_index=ignore_index)
@@ -100,7 +100,7 @@ def overlaps(name, source, make, params):
         found = with_pixels(keeps, SHAPE[1])
         return found.any(1) if by_row else found
 
-    # A softmax is over the classes that count; without one MONAI's answer is that of the elements that are kept.
+    # A softmax is taken over the classes that count. Without a softmax, MONAI's result is that of the remaining elements.
     each = {**params, "activation": "sigmoid"}
     return [
         kept("classes", name, source, of_labels, plain, params, counts(plain["targets"] >= 0)),
@@ -151,13 +151,13 @@ def focal_tversky():
         loss = tversky_of(params, **options)
         return lambda *inputs: loss(*inputs) ** params["gamma"]
 
-    # Of a region without pixels, whose loss is 0, a power below 1 would have no gradient in PyTorch.
+    # For a region without pixels, whose loss is 0, a power below 1 has no gradient in PyTorch.
     params = {"activation": "softmax", "alpha": 0.3, "beta": 0.7, "gamma": 1.5, "smooth": 1}
     return overlaps("focal_tversky", "MONAI 1.6.1 TverskyLoss to the power gamma", make, params)
 
 
 def generalized_dice():
-    """MONAI rounds its weights to float32; these are not."""
+    """MONAI rounds its weights to float32; these weights are not rounded."""
 
     class Exact(GeneralizedDiceLoss):
         def w_func(self, grnd):
@@ -172,7 +172,7 @@ def generalized_dice():
 
 
 def batchwise(name, what, make, params, inputs):
-    """segmentation-models-pytorch's number for one row that holds all its classes: their mean."""
+    """The result of segmentation-models-pytorch for one row that contains all classes: their mean."""
 
     def loss(predictions, targets, **_):
         return make(predictions, targets)
@@ -181,7 +181,7 @@ def batchwise(name, what, make, params, inputs):
 
 
 def scalar(what, made):
-    """The case of a loss that answers nothing but the mean."""
+    """A case of a loss that returns only the mean."""
     expected = {key: made["expected"][key] for key in ["mean", "gradients", "gradients_of"]}
     name, rest = made["id"].split("/", 1)
     return {**made, "id": f"{name}/{what}/{rest}", "expected": expected}
@@ -196,7 +196,7 @@ def of_many():
     options = {"mode": "multiclass", "ignore_index": IGNORED}
     softmax = {"activation": "softmax", **params}
     weights = {"alpha": 0.3, "beta": 0.7}
-    # Its Dice is Tversky's with halves, so that smooth counts twice.
+    # Its Dice loss is Tversky with alpha = beta = 1/2, so smooth counts twice.
     return {
         "dice": [batchwise("dice", "DiceLoss", smp.DiceLoss(**options, smooth=1), {**softmax, "smooth": 2}, inputs)],
         "jaccard": [batchwise("jaccard", "JaccardLoss", smp.JaccardLoss(**options, smooth=1), softmax, inputs)],
@@ -207,7 +207,7 @@ def of_many():
 
 
 def of_one():
-    """One region, whose power of the mean is the mean of the powers; where the regions are given, a mask says what counts."""
+    """One region, so that the power of the mean is the mean of the powers. If regions are given, a mask selects the pixels."""
     inputs = regions(7, (1, 6, 5), (1, 1, 6, 5))
     inputs["targets"][0, 0, 0] = 1
     inputs["mask"][0, 0] = 1
@@ -222,7 +222,7 @@ def of_one():
 
 
 def lovasz():
-    """Berman's algorithm on the pixels that are kept."""
+    """Berman's algorithm on the pixels that count."""
 
     def value(predictions, regions_of, keeps, mode):
         p = torch.softmax(predictions, 1)
@@ -264,7 +264,7 @@ def lovasz():
 
 
 def check_lovasz(of_labels, inputs):
-    """segmentation-models-pytorch computes it in float32 alone, and there with the same numbers; its mean is over images first."""
+    """segmentation-models-pytorch computes this only in float32, with the same results; it averages over images first."""
     x, labels = torch.tensor(inputs["predictions"][:1]), torch.tensor(inputs["targets"][:1])
     theirs = smp.LovaszLoss("multiclass", per_image=True, ignore_index=IGNORED)(x.float(), labels)
     ours = of_labels(x, labels, "softmax", IGNORED)

@@ -1,4 +1,4 @@
-"""Keep-alive clients of Python's http.client, one a thread: client.py URL COUNT. See ../clients.ts for what is printed."""
+"""Keep-alive clients of Python's http.client, one per thread: client.py URL COUNT. See ../clients.ts for what is printed."""
 import http.client
 import json
 import random

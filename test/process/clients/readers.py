@@ -1,7 +1,7 @@
 """
-Callers who never read: readers.py URL COUNT BYTES FORMAT. Each sends a body of so many bytes, all at once, and leaves its
-answer where it is; FORMAT is that of both (json, safetensors), or a short body's with a long answer (mixed). Prints a line of JSON when no more is sent, and another when the service has closed
-all connections.
+Clients that never read: readers.py URL COUNT BYTES FORMAT. Each sends a body of this many bytes at once and does not read the
+response. FORMAT is that of both (json, safetensors), or mixed: a short body with a long response. Prints a line of JSON when
+everything is sent, and another one when the service has closed all connections.
 """
 import array
 import json

@@ -1,6 +1,6 @@
 """
-`npm start` in a terminal of its own, ended as a person does: terminal.py ctrl-c|close PORT. A request is on its way
-meanwhile. Prints what became of it and of the service.
+Runs `npm start` in a terminal and ends it like a person: terminal.py ctrl-c|close PORT. A request is in flight at that moment.
+Prints what happened to it and to the service.
 """
 import http.client
 import json
@@ -19,7 +19,7 @@ shown = b""
 while b"lossd listens on" not in shown:
     shown += os.read(terminal, 65536)
 
-# Long enough to be still on its way.
+# Long enough that the request is still in flight.
 rows = 1500
 body = json.dumps({"embeddings": [[i % 7, i % 5] for i in range(rows)], "labels": [i % 3 for i in range(rows)]})
 outcome = []

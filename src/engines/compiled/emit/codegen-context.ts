@@ -17,7 +17,7 @@ import {
   set,
   V128,
 } from '../wasm-encoder.ts'
-import type { Target } from '../wide.ts'
+import type { TargetFeatures } from '../wide.ts'
 import { Helpers } from './helpers.ts'
 import { KernelParams } from './kernel-params.ts'
 
@@ -50,7 +50,7 @@ export class CodegenContext {
   readonly plan: Plan
   readonly program: LegalizedProgram
   readonly nodes: readonly Node[]
-  readonly target: Target
+  readonly target: TargetFeatures
   readonly f = new FunctionBuilder([I32], [])
   readonly words = new KernelParams(this.f)
   readonly helpers: Helpers
@@ -60,7 +60,7 @@ export class CodegenContext {
   #copies: Map<number, Code>[] = []
   #copy = 0
 
-  constructor(plan: Plan, target: Target) {
+  constructor(plan: Plan, target: TargetFeatures) {
     this.plan = plan
     this.program = plan.program
     this.nodes = plan.program.nodes

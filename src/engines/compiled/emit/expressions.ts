@@ -5,6 +5,7 @@
 import type { Node } from '../../../language/ir.ts'
 import { isScalar, readsInput } from '../loop-plan.ts'
 import { expUpToZero, log1pUnitInterval, MATH, type MathOp } from '../math.ts'
+import { memoryReadOf } from '../memory-read.ts'
 import {
   type Code,
   call,
@@ -28,8 +29,9 @@ export class ExpressionEmitter {
     this.#memory = memory
   }
 
-  compute(node: Node): Code {
-    if (readsInput(this.#context.program, node)) return this.#read(node)
+  compute(id: number): Code {
+    const node = this.#context.nodes[id]
+    if (readsInput(this.#context.program, node)) return this.#read(id, node)
     const value = (id: number) => this.#context.value(id)
     switch (node.op) {
       case 'index':
@@ -64,10 +66,10 @@ export class ExpressionEmitter {
     return this.#context.nodes[id].type === 'index' ? value : op('i32x4.trunc_sat_f32x4_s', value)
   }
 
-  #read(node: Node): Code {
+  #read(id: number, node: Node): Code {
     if (node.op === 'pick') return this.#memory.pick(node, this.#whole(node.args[1]))
-    const source = node.op === 'rename' ? this.#context.nodes[node.args[0]] : node
-    return this.#memory.read(node, this.#context.inputBuffer(source))
+    const { source } = memoryReadOf(this.#context.nodes, id)
+    return this.#memory.read(id, this.#context.inputBuffer(this.#context.nodes[source]))
   }
 
   #index(axis: string): Code {

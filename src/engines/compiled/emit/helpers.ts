@@ -1,6 +1,5 @@
 /**
- * Functions of the module beside `run`: what is called rather than written where it is used. Each is written when it is
- * first asked for.
+ * Helper functions of the module in addition to `run`, for code that is not inlined. Each is emitted on first use.
  */
 import { polygamma } from '../gamma.ts'
 import { HOST_IMPORTS, MATH, type MathOp } from '../math.ts'
@@ -18,7 +17,7 @@ import {
   V128,
   whileLoop,
 } from '../wasm-encoder.ts'
-import type { Target } from '../wide.ts'
+import type { TargetFeatures } from '../wide.ts'
 import { VECTOR } from './kernel-params.ts'
 
 /** A function of the language, or one that walks over a buffer of sums. */
@@ -26,10 +25,10 @@ export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
 
 /** The helpers of one module. `run` comes between the host's functions and them. */
 export class Helpers {
-  readonly #target: Target
+  readonly #target: TargetFeatures
   readonly #made = new Map<Helper, FunctionBuilder>()
 
-  constructor(target: Target) {
+  constructor(target: TargetFeatures) {
     this.#target = target
   }
 

@@ -30,6 +30,9 @@ export type KernelParam =
 /** Bytes of a number, and of a vector. */
 export const [NUMBER, VECTOR] = [4, 16]
 
+/** Elements before and behind a row that can be read without a look at where it ends: there is always memory. */
+export const OVERREAD_ELEMENTS = 16
+
 /** The words that a kernel has used so far, each in a local. */
 export class KernelParams {
   readonly list: KernelParam[] = []

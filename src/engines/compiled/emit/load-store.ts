@@ -1,18 +1,17 @@
 /**
- * Loads and stores: computes addresses, and reads and writes elements whose lanes are contiguous or strided
- * (gather), up to the ends of rows.
- *
- * If the lanes run across the rows of a buffer, an unrolled loop along the rows moves tiles of four rows by four
- * columns, or by two: each row is one vector and is transposed in registers, instead of sixteen separate numbers.
+ * Loads and stores: computes addresses, and reads and writes elements whose lanes are contiguous or strided (gather),
+ * up to the ends of rows.
  */
 import type { Node } from '../../../language/ir.ts'
 import type { Buffer } from '../loop-plan.ts'
+import { type AxisRead, memoryReadOf } from '../memory-read.ts'
 import {
   type Code,
   constI32x4,
   extractI32,
   get,
   I32,
+  IOTA,
   i32,
   ifElse,
   loadHalf,
@@ -29,10 +28,15 @@ import {
   transposed,
 } from '../wasm-encoder.ts'
 import type { CodegenContext, OpenLoop } from './codegen-context.ts'
-import { NUMBER, VECTOR } from './kernel-params.ts'
+import { NUMBER, OVERREAD_ELEMENTS, VECTOR } from './kernel-params.ts'
 
 /** Buffer axis -> the loop axis under which it is read, if a rename makes them different. */
 type Names = Readonly<Record<string, string>>
+
+/** An axis of a buffer that is read at a distance. */
+interface Distance extends AxisRead {
+  readonly dimension: number
+}
 
 /** A dimension of a buffer along which the lanes run. */
 interface Across {
@@ -48,7 +52,11 @@ interface Place {
 
 const LANES = [0, 1, 2, 3] as const
 
-/** Loads and stores at the current point of a context. */
+/**
+ * Loads and stores at the current point of a context. If the lanes run across the rows of a buffer, an unrolled loop
+ * along the rows moves tiles of four rows by four columns, or by two: each row is one vector and is transposed in
+ * registers, instead of sixteen separate numbers.
+ */
 export class LoadStoreEmitter {
   readonly #context: CodegenContext
 
@@ -56,9 +64,17 @@ export class LoadStoreEmitter {
     this.#context = context
   }
 
-  /** Loads the value of a node from a buffer; a `rename` loads its argument's elements. */
-  read({ op: name, axis, to }: Node, buffer: Buffer): Code {
-    return this.load(buffer, name === 'rename' ? { [axis!]: to! } : {})
+  /** Loads the value of a node from a buffer; `rename` and `shift` load the elements of their argument. */
+  read(id: number, buffer: Buffer): Code {
+    if (buffer.role === 'cotangent' && this.#context.program.sharesCotangent)
+      return loadSplat(this.#context.words.base(buffer))
+    const { axes } = memoryReadOf(this.#context.nodes, id)
+    const names = Object.fromEntries(Object.entries(axes).map(([axis, { loop }]) => [axis, loop]))
+    const distances = buffer.axes.flatMap((axis, dimension) => {
+      const steps = axes[axis]?.steps ?? 0
+      return steps === 0 ? [] : [{ dimension, loop: names[axis], steps }]
+    })
+    return distances.length === 0 ? this.load(buffer, names) : this.#loadNeighbor(buffer, names, distances)
   }
 
   load(buffer: Buffer, names: Names = {}): Code {
@@ -106,13 +122,93 @@ export class LoadStoreEmitter {
     const stride = words.stride(buffer, buffer.axes.indexOf(axis!))
     const end = op('i32x4.sub', op('i32x4.splat', words.size(axis!)), constI32x4(1))
     const place = f.let(op('i32x4.max_s', op('i32x4.min_s', whole, end), constI32x4(0)))
-    const { address, offset } = this.#place(buffer, {}, axis!)
+    const { address, offset } = this.#place(buffer, {}, [axis!])
     const at = (lane: number) => op('i32.add', address, op('i32.mul', extractI32(place, lane), stride))
     if (laneLoop === undefined || !axes.includes(laneLoop.axis)) return loadSplat(at(0), offset)
     // If the lanes run along the buffer too, each lane starts at its own element.
     const dimension = buffer.axes.indexOf(laneLoop.axis)
     if (dimension < 0) return this.#gather(at, offset)
     return this.#gather((lane) => this.#ofLane(at(lane), { buffer, dimension }, lane), offset)
+  }
+
+  /**
+   * Elements at a distance. Outside of the axis anything is read that is in memory: its value is never used.
+   *
+   * @param distances one for each axis that is not read where the loops are
+   */
+  #loadNeighbor(buffer: Buffer, names: Names, distances: readonly Distance[]): Code {
+    const { laneLoop } = this.#context
+    const across = distances.find(({ loop }) => loop === laneLoop?.axis)
+    const others = distances.filter((distance) => distance !== across)
+    const isNear =
+      across !== undefined && Math.abs(across.steps) <= OVERREAD_ELEMENTS && isLast(buffer, across.dimension)
+    const skipped = (isNear ? others : distances).map(({ dimension }) => buffer.axes[dimension])
+    const { address, offset } = this.#place(buffer, names, skipped)
+    const first = others.reduce(
+      (sum, distance) => op('i32.add', sum, this.#offsetOf(buffer, distance)),
+      address,
+    )
+    if (across === undefined) return this.#loadLanes(buffer, names, first, offset)
+    if (isNear) {
+      const earliest = op('i32.sub', first, i32(OVERREAD_ELEMENTS * NUMBER))
+      return loadVector(earliest, offset + (OVERREAD_ELEMENTS - across.steps) * NUMBER)
+    }
+    return isLast(buffer, across.dimension)
+      ? loadVector(op('i32.add', first, op('i32.mul', this.#firstOfLanes(across), i32(NUMBER))), offset)
+      : this.#gatherLanes(buffer, first, offset, across)
+  }
+
+  /** The lanes run along another axis of the buffer, or along none. */
+  #loadLanes(buffer: Buffer, names: Names, address: Code, offset: number): Code {
+    const dimension = this.#laneDimension(buffer, names)
+    if (dimension === undefined) {
+      return buffer.vectors ? loadVector(address, offset) : loadSplat(address, offset)
+    }
+    if (isLast(buffer, dimension)) return loadVector(address, offset)
+    const first = this.#context.f.let(address, I32)
+    return this.#gather((lane) => this.#ofLane(first, { buffer, dimension }, lane), offset)
+  }
+
+  /** Bytes to the neighbour along an axis that has no lanes, or to the nearest end of the axis. */
+  #offsetOf(buffer: Buffer, { dimension, loop, steps }: Distance): Code {
+    const open = this.#context.loopOver(loop)
+    const skipped = this.#context.skippedIn(open)
+    const stride = this.#context.words.stride(buffer, dimension)
+    return this.#once(open, `neighbor ${buffer.id} ${dimension} ${steps} ${skipped}`, () => {
+      const place = this.#context.f.local(I32)
+      const end = steps > 0 ? i32(0) : op('i32.sub', this.#context.words.size(loop), i32(1))
+      open.prologue.push(set(place, op('i32.add', get(open.index), i32(skipped - steps))))
+      return op('i32.mul', nearest(get(place), end, steps), stride)
+    })
+  }
+
+  /**
+   * Where the lanes begin, of which some may lie outside: at most a vector before the axis or behind it, where there is always
+   * memory.
+   */
+  #firstOfLanes({ loop, steps }: Distance): Code {
+    const open = this.#context.loopOver(loop)
+    const skipped = this.#context.skippedIn(open)
+    return this.#once(open, `lanes ${loop} ${steps} ${skipped}`, () => {
+      const place = this.#context.f.local(I32)
+      const end = steps > 0 ? i32(-LANES.length) : this.#context.words.size(loop)
+      open.prologue.push(set(place, op('i32.add', get(open.index), i32(skipped - steps))))
+      return nearest(get(place), end, steps)
+    })
+  }
+
+  /** The lanes run along an axis that is not contiguous. */
+  #gatherLanes(buffer: Buffer, address: Code, offset: number, { dimension, loop, steps }: Distance): Code {
+    const { f, words } = this.#context
+    const open = this.#context.loopOver(loop)
+    const start = op('i32.add', get(open.index), i32(this.#context.skippedIn(open) - steps))
+    const end = op('i32x4.sub', op('i32x4.splat', words.size(loop)), constI32x4(1))
+    const places = op('i32x4.add', op('i32x4.splat', start), IOTA)
+    const within = f.let(op('i32x4.max_s', op('i32x4.min_s', places, end), constI32x4(0)))
+    const first = f.let(address, I32)
+    const stride = words.stride(buffer, dimension)
+    const at = (lane: number) => op('i32.add', first, op('i32.mul', extractI32(within, lane), stride))
+    return this.#gather(at, offset)
   }
 
   /** Four numbers that are not contiguous. */
@@ -225,14 +321,14 @@ export class LoadStoreEmitter {
   /**
    * The address of the current element, or of the first lane's.
    *
-   * @param skip a buffer axis that the caller adds
+   * @param skip axes of the buffer that the caller adds
    */
-  #place(buffer: Buffer, names: Names, skip?: string): Place {
+  #place(buffer: Buffer, names: Names, skip: readonly string[] = []): Place {
     const { innermost, words } = this.#context
     const address = this.#address(buffer, names, skip)
     const skipped = innermost === undefined ? 0 : this.#context.skippedIn(innermost)
     const dimension = buffer.axes.findIndex(
-      (axis) => axis !== skip && (names[axis] ?? axis) === innermost?.axis,
+      (axis) => !skip.includes(axis) && (names[axis] ?? axis) === innermost?.axis,
     )
     if (skipped === 0 || dimension < 0) return { address, offset: 0 }
     if (isLast(buffer, dimension)) return { address, offset: skipped * (buffer.vectors ? VECTOR : NUMBER) }
@@ -244,9 +340,9 @@ export class LoadStoreEmitter {
    * The address for the first vector of an iteration. The parts that belong to an outer loop are computed at the
    * start of its body.
    */
-  #address(buffer: Buffer, names: Names, skip?: string): Code {
+  #address(buffer: Buffer, names: Names, skip: readonly string[] = []): Code {
     const { words, loops } = this.#context
-    const spelled = buffer.axes.map((axis) => (axis === skip ? '' : (names[axis] ?? axis)))
+    const spelled = buffer.axes.map((axis) => (skip.includes(axis) ? '' : (names[axis] ?? axis)))
     const key = `${buffer.id} ${spelled.join()}`
     let address = words.base(buffer)
     for (const loop of loops) {
@@ -273,4 +369,10 @@ export class LoadStoreEmitter {
 
 function isLast({ axes }: Buffer, dimension: number): boolean {
   return dimension === axes.length - 1
+}
+
+/** The place of a neighbour, but not beyond the end on its side of the axis. */
+function nearest(place: Code, end: Code, steps: number): Code {
+  const isBefore = op('i32.lt_s', place, end)
+  return steps > 0 ? select(isBefore, end, place) : select(isBefore, place, end)
 }

@@ -2,7 +2,7 @@
  * Scheduling of items into phases: each loop over the block's axis is one phase. A loop ends where a sum over its
  * axis is needed; what needs the sum goes into a later loop.
  */
-import type { Placement, WorkItem } from './work-items.ts'
+import type { LoopPlacement, WorkItem } from './work-items.ts'
 
 /** What the phases depend on. */
 export interface DependencyInfo {
@@ -10,7 +10,9 @@ export interface DependencyInfo {
   /** Node -> the item of this block that computes it. */
   readonly makers: ReadonlyMap<number, WorkItem>
   argsOf(item: WorkItem): readonly number[]
-  groupOf(item: WorkItem): Placement
+  groupOf(item: WorkItem): LoopPlacement
+  /** Whether an item reads what the loop has left behind at other places. */
+  readsAcross(item: WorkItem): boolean
   /** Whether it is used outside of the block, or is itself a sum. */
   isKept(item: WorkItem): boolean
 }
@@ -35,16 +37,17 @@ function asEarlyAsPossible(question: DependencyInfo): Map<WorkItem, number> {
 }
 
 function phaseAfter(
-  { makers, argsOf, groupOf }: DependencyInfo,
+  { makers, argsOf, groupOf, readsAcross }: DependencyInfo,
   item: WorkItem,
   phases: ReadonlyMap<WorkItem, number>,
 ) {
   const group = groupOf(item)
+  const isAcross = readsAcross(item)
   const bounds = argsOf(item).map((arg) => {
     const maker = makers.get(arg)
     if (maker === undefined) return 0
     const own = groupOf(maker)
-    return phases.get(maker)! + Number(own !== 'outside' && own !== group)
+    return phases.get(maker)! + Number(own !== 'outside' && (own !== group || isAcross))
   })
   return Math.max(0, ...bounds)
 }
@@ -57,14 +60,14 @@ function asLateAsPossible(
   question: DependencyInfo,
   early: ReadonlyMap<WorkItem, number>,
 ): Map<WorkItem, number> {
-  const { items, groupOf, isKept } = question
+  const { items, groupOf, readsAcross, isKept } = question
   const phases = new Map(early)
   const readers = readersOf(question)
   for (const item of [...items].reverse()) {
     const group = groupOf(item)
     const own = readers.get(item) ?? []
     const isBound = item.act !== 'value' || group === 'outside' || isKept(item) || own.length === 0
-    if (isBound || own.some((reader) => groupOf(reader) !== group)) continue
+    if (isBound || own.some((reader) => groupOf(reader) !== group || readsAcross(reader))) continue
     phases.set(item, Math.min(...own.map((reader) => phases.get(reader)!)))
   }
   return phases
@@ -75,7 +78,10 @@ function readersOf({ items, makers, argsOf }: DependencyInfo): Map<WorkItem, Wor
   for (const item of items) {
     for (const arg of argsOf(item)) {
       const maker = makers.get(arg)
-      if (maker !== undefined) readers.set(maker, [...(readers.get(maker) ?? []), item])
+      if (maker === undefined) continue
+      const known = readers.get(maker)
+      if (known === undefined) readers.set(maker, [item])
+      else known.push(item)
     }
   }
   return readers

@@ -6,7 +6,14 @@
 import { type Accumulator, type Buffer, COSTS, isReduction, type Statement } from '../loop-plan.ts'
 import { phasesOf } from './loop-phases.ts'
 import type { PlannerContext } from './planner-context.ts'
-import { keyOf, type LoopSegment, type Placement, type Scope, sorted, type WorkItem } from './work-items.ts'
+import {
+  type LoopPlacement,
+  type LoopSegment,
+  type Scope,
+  topologicallySorted,
+  type WorkItem,
+  workItemKey,
+} from './work-items.ts'
 
 /** Recomputing up to this cost is cheaper than a nearby store and load, or the store and load of a whole matrix. */
 const CHEAP = { nearby: 6, matrix: 40 } as const
@@ -44,7 +51,7 @@ export class LoopLevelScheduler {
     for (const item of items) if (item.act !== 'add') this.#makers.set(item.node, item)
     this.#assign(this.#phasesOf(items))
     this.#placeSums(items)
-    this.#placeRenamed(items)
+    this.#placeSources(items)
     for (const part of [...this.#parts].reverse()) this.#fill(part)
   }
 
@@ -62,6 +69,7 @@ export class LoopLevelScheduler {
       makers: this.#makers,
       argsOf: (item) => this.#context.argsOf(item),
       groupOf: (item) => this.#groupOf(item),
+      readsAcross: ({ act, node }) => act === 'value' && this.#context.readsAcross(node, this.#axis),
       isKept: (item) => this.#isKept(item),
     })
   }
@@ -78,8 +86,10 @@ export class LoopLevelScheduler {
       const name = `${phase} ${group}`
       const part = found.get(name) ?? { phase, group, items: new Map() }
       found.set(name, part)
-      this.#partOf.set(keyOf(item), part)
-      this.#assigned.set(part, [...(this.#assigned.get(part) ?? []), item])
+      this.#partOf.set(workItemKey(item), part)
+      const assigned = this.#assigned.get(part)
+      if (assigned === undefined) this.#assigned.set(part, [item])
+      else assigned.push(item)
     }
     const rank = { outside: 0, deep: 1, flat: 2 }
     this.#parts.push(
@@ -89,7 +99,7 @@ export class LoopLevelScheduler {
 
   readonly #assigned = new Map<LoopSegment, WorkItem[]>()
 
-  #groupOf(item: WorkItem): Placement {
+  #groupOf(item: WorkItem): LoopPlacement {
     if (!this.#context.isInside(item, this.#axis)) return 'outside'
     return this.#context.isPair(this.#axis) && this.#isDeep(item) ? 'deep' : 'flat'
   }
@@ -116,13 +126,14 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** A value that is read under another name is read as a whole, so it must be in memory. */
-  #placeRenamed(items: readonly WorkItem[]) {
+  /** A value that is read under another name or at a distance is read as a whole, so it must be in memory. */
+  #placeSources(items: readonly WorkItem[]) {
     for (const item of items) {
-      if (item.act !== 'value' || !this.#context.isWholeRename(item.node)) continue
-      const [source] = this.#context.nodes[item.node].args
+      const source = item.act === 'value' ? this.#context.storedSource(item.node) : undefined
+      if (source === undefined) continue
       const maker = this.#makers.get(source)
-      const isApart = maker !== undefined && this.#partOf.get(keyOf(maker)) !== this.#partOf.get(keyOf(item))
+      const isApart =
+        maker !== undefined && this.#partOf.get(workItemKey(maker)) !== this.#partOf.get(workItemKey(item))
       if (isApart && !this.#assignment.has(source)) this.#keep(source)
     }
   }
@@ -144,7 +155,7 @@ export class LoopLevelScheduler {
   }
 
   #include(part: LoopSegment, item: WorkItem) {
-    const key = keyOf(item)
+    const key = workItemKey(item)
     if (part.items.has(key)) return
     part.items.set(key, item)
     for (const arg of this.#context.argsOf(item)) this.#supply(part, arg)
@@ -153,31 +164,38 @@ export class LoopLevelScheduler {
   #supply(part: LoopSegment, arg: number) {
     const maker = this.#makers.get(arg)
     if (maker === undefined) return
-    if (this.#partOf.get(keyOf(maker)) === part) return this.#include(part, maker)
+    if (this.#partOf.get(workItemKey(maker)) === part) return this.#include(part, maker)
     if (this.#assignment.has(arg)) return
     const free = this.#context.deeper(this.#context.nodes[arg].axes, this.#scope.depth)
     const limit = free.length === 1 ? CHEAP.nearby : CHEAP.matrix
     if (free.length === 0) this.#exported.add(arg)
-    else if (this.#costOf(arg) <= limit) this.#include(part, { ...maker, again: true })
+    else if (this.#costOf(arg, limit) <= limit) this.#include(part, { ...maker, again: true })
     else this.#keep(arg)
   }
 
-  /** The cost of computing a node again in another part. */
-  #costOf(node: number): number {
+  /**
+   * The cost of computing a node again in another part, as often as it is used there. Beyond the limit it is not
+   * counted to the end, which could take for ever.
+   */
+  #costOf(node: number, limit: number): number {
     const maker = this.#makers.get(node)
     if (this.#context.isScalar(node)) return 0
     if (this.#assignment.has(node)) return 1
     if (maker === undefined) return 0
     if (this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth).length === 0) return 0
     if (maker.act === 'sum' || isReduction(this.#context.nodes[node])) return Number.POSITIVE_INFINITY
-    const own = COSTS[this.#context.nodes[node].op] ?? 1
-    return this.#context.argsOf(maker).reduce((total, arg) => total + this.#costOf(arg), own)
+    let total = COSTS[this.#context.nodes[node].op] ?? 1
+    for (const arg of this.#context.argsOf(maker)) {
+      if (total > limit) return total
+      total += this.#costOf(arg, limit - total)
+    }
+    return total
   }
 
   // Statements
 
   #outside({ items }: LoopSegment): Statement[] {
-    return this.#inner(sorted(items), this.#innerScope({}))
+    return this.#inner(topologicallySorted(items), this.#innerScope({}))
   }
 
   #loop({ items }: LoopSegment): Statement[] {
@@ -188,7 +206,7 @@ export class LoopLevelScheduler {
     const accumulators = added.map(({ node }) => ({ node, memory: this.#context.memory.get(node) }))
     const lanes = !insideLanes && this.#takesLanes(items, accumulators)
     const inner = this.#innerScope({ insideLanes: insideLanes || lanes, known: new Set(known) })
-    const body = this.#inner(sorted(items), inner)
+    const body = this.#inner(topologicallySorted(items), inner)
     for (const { node, memory } of accumulators) if (memory === undefined) known.add(node)
     return [{ kind: 'loop', axis: this.#axis, lanes, accumulators, body }]
   }

@@ -4,8 +4,16 @@
  */
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../legalize.ts'
-import { fastestAxis } from '../loop-order.ts'
-import { type Buffer, type CompensatedSumBuffers, isReduction, isScalar, readsInput } from '../loop-plan.ts'
+import { fastestAxis } from '../loop-interchange.ts'
+import {
+  type Buffer,
+  type CompensatedSumBuffers,
+  isReduction,
+  isScalar,
+  readsInput,
+  storedSource,
+} from '../loop-plan.ts'
+import { memoryReadOf } from '../memory-read.ts'
 import type { WorkItem } from './work-items.ts'
 
 /** The state that a planner and its blocks share. */
@@ -71,8 +79,20 @@ export class PlannerContext {
     return isScalar(this.program, node)
   }
 
-  isWholeRename(node: number): boolean {
-    return this.nodes[node].op === 'rename' && !readsInput(this.program, this.nodes[node])
+  /** The node that is read as a whole, under another name or at a distance. */
+  storedSource(node: number): number | undefined {
+    return storedSource(this.program, node)
+  }
+
+  /**
+   * Whether a node reads another one at other places of an axis than where the loop over it is, and so needs the loop
+   * to have ended: at a distance, or under another name (in a transposed matrix each axis has the name of the other).
+   */
+  readsAcross(node: number, axis: string): boolean {
+    if (this.storedSource(node) === undefined) return false
+    return Object.entries(memoryReadOf(this.nodes, node).axes).some(
+      ([own, { loop, steps }]) => (loop === axis && steps !== 0) || (own === axis && loop !== axis),
+    )
   }
 
   /** The nodes whose values an item needs. */
@@ -80,6 +100,8 @@ export class PlannerContext {
     if (act === 'sum') return []
     const { op, args } = this.nodes[node]
     if (op === 'pick') return this.#real(args.slice(1))
+    const source = this.storedSource(node)
+    if (source !== undefined) return [source]
     return readsInput(this.program, this.nodes[node]) ? [] : this.#real(args)
   }
 

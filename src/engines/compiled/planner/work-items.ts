@@ -16,12 +16,12 @@ export interface WorkItem {
 /** One segment of a block: what is between two loops, or in one loop. */
 export interface LoopSegment {
   readonly phase: number
-  readonly group: Placement
+  readonly group: LoopPlacement
   readonly items: Map<string, WorkItem>
 }
 
 /** Outside of the block's loops, in a loop that contains other loops, or in one that does not. */
-export type Placement = 'outside' | 'deep' | 'flat'
+export type LoopPlacement = 'outside' | 'deep' | 'flat'
 
 /** Node -> the memory that holds its value. */
 export type BufferAssignment = ReadonlyMap<number, Buffer>
@@ -37,11 +37,11 @@ export interface Scope {
   readonly exported: ReadonlySet<number>
 }
 
-export function keyOf({ act, node }: WorkItem): string {
+export function workItemKey({ act, node }: WorkItem): string {
   return `${act} ${node}`
 }
 
 /** In an order in which they can be computed (topological). */
-export function sorted(items: ReadonlyMap<string, WorkItem>): WorkItem[] {
+export function topologicallySorted(items: ReadonlyMap<string, WorkItem>): WorkItem[] {
   return [...items.values()].sort((a, b) => a.node - b.node)
 }

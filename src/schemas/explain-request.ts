@@ -1,11 +1,11 @@
 /** What a request was resolved to, for `explain`: everything that was resolved, inferred or decided by convention. */
 import { type InputLayout, valueAxes } from '../language/ir.ts'
-import { KIND_OF_SOFT_LABELS, KINDS, type Kind, type Loss } from '../losses/define.ts'
+import { KIND_OF_SOFT_LABELS, KINDS, type Kind, type Loss, type LossWarning } from '../losses/define.ts'
 import type { LossProgram } from '../losses/program.ts'
 import { dividesByDenominator, type ReductionSpec } from '../losses/reduction.ts'
 import type { Precision } from '../tensor.ts'
 import type { TensorInfo } from '../wire/define.ts'
-import type { Options } from './params.ts'
+import type { RequestOptions } from './options.ts'
 
 /** How each input was interpreted, and what the numbers of the response mean. */
 export interface Explanation {
@@ -21,12 +21,14 @@ export interface Explanation {
   readonly precision: string
   readonly merges: boolean
   readonly kinks: string
+  /** Of a custom loss, if there are any. */
+  readonly warnings?: readonly LossWarning[]
 }
 
 /** The parts of a request's plan that the explanation needs. */
 interface Explained {
   readonly loss: Loss
-  readonly options: Options
+  readonly options: RequestOptions
   readonly tensors: ReadonlyMap<string, TensorInfo>
   readonly layouts: Readonly<Record<string, InputLayout>>
   readonly wants: readonly string[]
@@ -45,6 +47,7 @@ const KINKS =
  */
 export function explanationOf(plan: Explained): Explanation {
   const { loss, options, wants, precision, batchKey, program } = plan
+  const { warnings = [] } = loss
   const note = options.preset && loss.presets[options.preset]?.note
   return {
     loss: loss.name,
@@ -59,6 +62,7 @@ export function explanationOf(plan: Explained): Explanation {
     precision,
     merges: batchKey !== undefined,
     kinks: KINKS,
+    ...(warnings.length === 0 ? {} : { warnings }),
   }
 }
 

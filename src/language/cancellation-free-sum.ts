@@ -6,18 +6,18 @@
  * which is -x.
  */
 import type { Builder, Ref } from './builder.ts'
-import { partsOf, type Term, termOf, total } from './flattened-sum.ts'
+import { flattenSum, sumTerms, type Term, termOf } from './flattened-sum.ts'
 import { stable } from './stable.ts'
 
 /**
  * @example
- * sumOf(build, [delta, build.select(isSmall, build.sub(q, delta), zero)]) // isSmall ? q : delta
+ * accumulateGradients(build, [delta, build.select(isSmall, build.sub(q, delta), zero)]) // isSmall ? q : delta
  */
 export function accumulateGradients(build: Builder, shares: readonly Ref[]): Ref {
   const plain = shares.map((ref) => termOf(build, ref))
-  const terms = partsOf(build, plain)
+  const terms = flattenSum(build, plain)
   const settled = terms === undefined ? plain : withoutPairs(build, terms)
-  return total(build, settled.length < (terms ?? plain).length ? settled : plain)
+  return sumTerms(build, settled.length < (terms ?? plain).length ? settled : plain)
 }
 
 function withoutPairs(build: Builder, terms: readonly Term[]): Term[] {
@@ -97,13 +97,13 @@ function withinChoice(build: Builder, a: Term, choice: Term): Term[] | undefined
   if (build.opOf(choice.ref) !== 'select') return undefined
   const [test, yes, no] = build.nodes[choice.ref].args
   const added = { ref: a.ref, negative: a.negative !== choice.negative }
-  const sides = [yes, no].map((ref) => partsOf(build, [{ ref, negative: false }]) ?? [])
+  const sides = [yes, no].map((ref) => flattenSum(build, [{ ref, negative: false }]) ?? [])
   if (
     sides.some((parts) => parts.length === 0) ||
     !sides.some((parts) => parts.some((part) => opposite(part, added)))
   )
     return undefined
-  const [ifYes, ifNo] = sides.map((parts) => total(build, withoutPairs(build, [added, ...parts])))
+  const [ifYes, ifNo] = sides.map((parts) => sumTerms(build, withoutPairs(build, [added, ...parts])))
   return [{ ref: build.select(test, ifYes, ifNo), negative: choice.negative }]
 }
 

@@ -1,9 +1,9 @@
-/** Memory for answers is nobody else's while it is out, and is lent again when it has come back. */
+/** The slab allocator never lends memory twice, and reuses what was released. */
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { allocate, releaseChunks } from '../../src/wire/slab.ts'
+import { allocate, releaseChunks } from '../../src/wire/response-slab.ts'
 
-/** The bytes that a cut may write. */
+/** The bytes that an allocation may write. */
 function partOf(length: number): Buffer {
   const { bytes, floats, start } = allocate(length)
   expect(start % 8).toBe(0)
@@ -12,7 +12,7 @@ function partOf(length: number): Buffer {
   return bytes.subarray(start, start + length)
 }
 
-it('what is out is never lent twice, whatever comes back in between', () => {
+it('borrowed memory is never lent twice, whatever is released in between', () => {
   const length = fc.oneof(
     fc.integer({ min: 0, max: 20_000 }),
     fc.constantFrom(16_384, 16_385, 65_536, 2 ** 20, 2 ** 20 + 1),
@@ -30,13 +30,13 @@ it('what is out is never lent twice, whatever comes back in between', () => {
   )
 })
 
-it('a large one that has come back is the next of its size', () => {
+it('a large slab that was released is the next one of its size', () => {
   const first = partOf(50_000)
   releaseChunks([first])
   expect(partOf(40_000).buffer).toBe(first.buffer)
 })
 
-it('what comes back twice is lent once', () => {
+it('memory that is released twice is lent once', () => {
   const first = partOf(100_000)
   releaseChunks([first, first])
   releaseChunks([first])
@@ -45,7 +45,7 @@ it('what comes back twice is lent once', () => {
   expect(third.buffer).not.toBe(first.buffer)
 })
 
-it('foreign memory is left alone', () => {
+it('foreign memory is ignored', () => {
   const foreign = Buffer.alloc(65_536)
   releaseChunks([foreign])
   expect(partOf(65_536).buffer).not.toBe(foreign.buffer)

@@ -1,9 +1,4 @@
-/**
- * A slab allocator for response bodies, aligned to 8 bytes and with a float view of the memory. Small responses are
- * cut from a shared slab, like Node's own buffer pool, so that writing a response creates one view instead of one
- * per tensor. Larger ones borrow a whole slab and return it to a free list: allocating a fresh one for every
- * response would keep the garbage collector busy all the time.
- */
+/** A slab allocator with free lists for response bodies, aligned to 8 bytes and with a float view of the memory. */
 
 /** The size of a shared slab, and the largest response that is cut from one. */
 const [SLAB_BYTES, MOST_BYTES] = [64 * 1024, 16 * 1024]
@@ -30,7 +25,9 @@ let idleBytes = 0
 const lent = new WeakMap<ArrayBufferLike, Slab>()
 
 /**
- * Memory for a response, not cleared.
+ * Memory for a response, not cleared. Small responses are cut from a shared slab, like Node's own buffer pool, so that
+ * writing a response creates one view instead of one per tensor. Larger ones borrow a whole slab and return it to a free
+ * list: allocating a fresh one for every response would keep the garbage collector busy all the time.
  *
  * @example
  * const { floats, start } = allocate(1024)

@@ -1,4 +1,4 @@
-/** Exponential backoff: how long to wait before something that was lost is started again. */
+/** Exponential backoff: how long to wait before a lost thread, process or device is restarted. */
 
 /** @see https://en.wikipedia.org/wiki/Exponential_backoff */
 export class Backoff {
@@ -6,7 +6,7 @@ export class Backoff {
   readonly #most: number
   #losses = 0
 
-  /** @param ms the first delay, which doubles with each loss in a row, and the longest */
+  /** @param ms the first delay, which doubles with each consecutive loss, and the maximum */
   constructor({ first, most }: { readonly first: number; readonly most: number }) {
     this.#first = first
     this.#most = most
@@ -17,7 +17,7 @@ export class Backoff {
     return Math.min(this.#first * 2 ** this.#losses++, this.#most)
   }
 
-  /** It works again. */
+  /** Call this when it works again. */
   reset() {
     this.#losses = 0
   }

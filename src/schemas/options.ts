@@ -12,7 +12,7 @@ import type { Dtype } from '../tensor.ts'
 import { type NonfinitePolicy, type OptionName, OptionSchemas } from './request.ts'
 
 /** The plain members of a request with their defaults. */
-export interface Options {
+export interface RequestOptions {
   readonly preset: PresetName | undefined
   readonly params: Params
   readonly reduction: Reduction
@@ -30,14 +30,14 @@ export interface Options {
  * @param resolved the loss; the names of its parameters have already been checked by unknown-names.ts
  * @throws Problem `invalid-value`, `param-invalid`
  */
-export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, unknown>): Options {
+export function checkOptions(resolved: ResolvedLoss, given: ReadonlyMap<string, unknown>): RequestOptions {
   const option = <T>(name: OptionName, fallback: T): T =>
     (checkOption(given, name) as T | undefined) ?? fallback
   const { loss } = resolved
   const preset = checkPreset(resolved, option<PresetName | undefined>('preset', undefined))
   const framework = preset === undefined ? undefined : loss.presets[preset]
   const implied = { ...framework?.params, ...resolved.params }
-  const options: Options = {
+  const options: RequestOptions = {
     preset,
     params: checkParams(loss, implied, option<object>('params', {})),
     reduction: option<Reduction>('reduction', framework?.reduction ?? 'mean'),
@@ -74,7 +74,8 @@ function checkOption(given: ReadonlyMap<string, unknown>, name: OptionName): unk
   const value = given.get(name)
   if (name === 'params') return checkIsObject(value)
   const schema = OptionSchemas[name]
-  if (!Value.Check(schema, value)) throw problemAt('invalid-value', `/${name}`, expected(schema, value))
+  if (!Value.Check(schema, value))
+    throw problemAt('invalid-value', `/${name}`, expectationMessage(schema, value))
   return value
 }
 
@@ -90,7 +91,7 @@ function checkCombination({
   gradients,
   hessian,
   hessianFloor,
-}: Options) {
+}: RequestOptions) {
   if (hessianFloor !== undefined && hessian === 'none') {
     throw problemAt('invalid-value', '/hessian_floor', 'requires hessian diagonal')
   }
@@ -124,7 +125,10 @@ function checkParams(loss: Loss, implied: object, given: object): Params {
       ([name, value]) =>
         !(schemas[name].infinite === true && isInfinite(value)) && !Value.Check(schemas[name], value),
     )
-    .map(([name, value]) => ({ pointer: `/params/${name}`, detail: expected(schemas[name], value) }))
+    .map(([name, value]) => ({
+      pointer: `/params/${name}`,
+      detail: expectationMessage(schemas[name], value),
+    }))
   if (errors.length > 0)
     throw new Problem('param-invalid', `${errors[0].pointer}: ${errors[0].detail}`, { errors })
   const params = Object.fromEntries(resolved) as Params
@@ -163,7 +167,7 @@ function checkHasEffect(schema: TSchema, name: string, params: Params) {
  */
 export function checkConditionalParams(
   { params: { properties }, inputs }: Loss,
-  { params, layout }: Options,
+  { params, layout }: RequestOptions,
   given: object,
   read: (input: string) => Kind,
 ) {
@@ -182,8 +186,8 @@ function checkGoesWith(name: string, { param, values }: DependsOnParam, found: s
 }
 
 /** What would have been right, and what was sent. */
-export function expected(schema: TSchema, value: unknown): string {
-  return `must be ${describe(schema)}, got ${spell(value)}${typeof value === 'string' ? wordMeant(schema, value) : ''}`
+export function expectationMessage(schema: TSchema, value: unknown): string {
+  return `must be ${describeSchema(schema)}, got ${spell(value)}${typeof value === 'string' ? wordMeant(schema, value) : ''}`
 }
 
 /** Words of other frameworks -> ours. */
@@ -220,9 +224,9 @@ function wordMeant({ anyOf = [] }: TSchema, value: string): string {
  * A schema in words, including its range.
  *
  * @example
- * describe(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
+ * describeSchema(Type.Number({ exclusiveMinimum: 0 })) // 'a number > 0'
  */
-export function describe(schema: TSchema): string {
+export function describeSchema(schema: TSchema): string {
   if (Array.isArray(schema.anyOf)) return alternatives(schema.anyOf)
   if (schema.const !== undefined) return JSON.stringify(schema.const)
   const bounds = BOUNDS.flatMap(([key, sign]) =>
@@ -234,7 +238,7 @@ export function describe(schema: TSchema): string {
 }
 
 function alternatives(schemas: readonly TSchema[]): string {
-  const words = schemas.map(describe)
+  const words = schemas.map(describeSchema)
   const last = words.pop()
   return words.length === 0 ? last! : `${words.join(', ')} or ${last}`
 }
