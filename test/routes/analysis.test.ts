@@ -81,6 +81,89 @@ describe('POST /v1/losses:analyze', () => {
   })
 })
 
+describe('a custom loss', () => {
+  const real = (axes: string) => ({ axes, kind: 'real', differentiable: true })
+  const [x, series] = [real('...'), real('rows,time')]
+  /** Part of the language -> a loss with it, and whether it is convex. */
+  const LOSSES: readonly [string, object, 'proved' | 'refuted' | 'unknown'][] = [
+    ['shift', { inputs: { x: series }, formula: 'sum(abs(x - shift(x, 1, time)), time)' }, 'proved'],
+    ['shift back', { inputs: { x: series }, formula: 'sum(-(x - shift(x, -2, time))^2, time)' }, 'refuted'],
+    ['conv', { inputs: { x: series }, formula: 'sum(conv(x, [1, -2, 1], time)^2, time)' }, 'proved'],
+    [
+      'solve_lower',
+      {
+        inputs: { x: real('rows,i'), l: { axes: 'i,j', kind: 'real' } },
+        formula: 'sum(solve_lower(l, x, i, j)^2, j)',
+      },
+      'unknown',
+    ],
+    [
+      'solve_upper',
+      { inputs: { x: real('rows,i'), u: real('i,j') }, formula: 'sum(abs(solve_upper(u, x, i, j)), j)' },
+      'unknown',
+    ],
+    ['diag', { inputs: { x: real('rows,i,j') }, formula: 'sum(exp(diag(x, i, j)), i)' }, 'proved'],
+    [
+      'soft_dtw',
+      { inputs: { x: series, y: real('rows,steps') }, formula: 'soft_dtw((x - y)^2, 0.5, time, steps)' },
+      'unknown',
+    ],
+    ['atan2', { inputs: { x, y: x }, formula: 'atan2(x, y)^2' }, 'unknown'],
+    ['lbeta', { inputs: { x, y: x }, formula: 'lbeta(x, y)' }, 'unknown'],
+    ['a scalar input', { inputs: { x, s: real('') }, formula: '(x - s)^2' }, 'proved'],
+    [
+      'an axis that has the size of another',
+      {
+        inputs: { x: real('rows,others=rows') },
+        formula: 'logsumexp(x, others) - sum(x, others) / size(rows)',
+      },
+      'proved',
+    ],
+    ['an axis with a size', { inputs: { x: real('rows,row=3') }, formula: 'sum(x^2, row)' }, 'proved'],
+    ['lines', { inputs: { x, y: x }, formula: ['e = x - y', 'sqrt(1 + e^2)'] }, 'proved'],
+    ['a function of its own', { inputs: { x, y: x }, formula: 'f(u) = softplus(u)\nf(x) + f(-x)' }, 'proved'],
+  ]
+
+  it.each(LOSSES)('with %s is analysed, and nothing false is claimed', async (_, definition, convex) => {
+    const { status, body } = await ask(':analyze', { definition, properties: ['convex', 'differentiable'] })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body.properties.convex, JSON.stringify(body.properties.convex)).toMatchObject({ verdict: convex })
+    if (convex === 'unknown') expect(body.properties.differentiable?.verdict).not.toBe('proved')
+  })
+
+  it.each(LOSSES)('with %s has a gradient that is checked', async (_, definition) => {
+    const { status, body } = await ask(':check', { definition })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body).toMatchObject({ passes: true, served: { passes: true }, differences: { passes: true } })
+  })
+
+  it('is analysed with all of its properties', async () => {
+    for (const [name, definition] of LOSSES) {
+      const { status, body } = await ask(':analyze', { definition, budgetMs: 300 })
+      expect(status, `${name}: ${JSON.stringify(body)}`).toBe(200)
+    }
+  }, 30_000)
+
+  it('gets square matrices by default, and is not analysed with others', async () => {
+    const definition = { inputs: { x: real('rows,i,j') }, formula: 'sum(diag(x, i, j)^2, i)' }
+    const square = await ask(':analyze', { definition, sizes: { j: 3 }, properties: ['convex'] })
+    expect(square.body.sizes).toMatchObject({ i: 3, j: 3 })
+    const { status, body } = await ask(':analyze', { definition, sizes: { i: 2, j: 3 } })
+    expect(status).toBe(422)
+    expect(body.detail).toMatch('must have the same size')
+  })
+
+  it('may be a formula of lines that names axes and words', async () => {
+    const { status, body } = await ask(':analyze', {
+      formula: ['near = mode == soft ? softplus(x[rows -> others] - x) : x', 'sum(near, others)'],
+      axes: { x: 'rows' },
+      params: { mode: 'soft' },
+    })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(Object.keys(body.properties)).toContain('convex')
+  })
+})
+
 describe('POST :check', () => {
   it.each(['huber', 'cross_entropy', 'binary_cross_entropy_with_logits', 'log_cosh', 'contrastive', 'dice'])(
     'finds nothing wrong with the gradient of %s',

@@ -64,7 +64,23 @@ const UNARY = [
   '1 / ',
   '0.3 * ',
 ]
-const BINARY = ['+', '-', '*', '+', '-', '*', '/', 'max', 'min', 'logaddexp', 'weigh', 'xlogy', '^']
+const BINARY = [
+  '+',
+  '-',
+  '*',
+  '+',
+  '-',
+  '*',
+  '/',
+  'max',
+  'min',
+  'logaddexp',
+  'weigh',
+  'xlogy',
+  'atan2',
+  'lbeta',
+  '^',
+]
 const EXPONENTS = ['2', '3', '-1', '-2', '0.5', '1.5', '0', 's', 'y']
 const AXIS = [
   'sum',
@@ -91,6 +107,8 @@ export function randomFormula(random: Random, depth = 4): string {
   if (kind < 0.4) return `${from(random, UNARY)}(${inner()})`
   if (kind < 0.72) return binary(random, inner)
   if (kind < 0.85) return `(${inner()} ${from(random, TESTS)} ${inner()} ? ${inner()} : ${inner()})`
+  if (kind > 0.97) return `shift(x * 0.1 + ${inner()}, ${from(random, ['1', '-1', '2', '-4'])}, columns)`
+  if (kind > 0.96) return `soft_dtw(x * 0.1 + ${inner()}, 0.5, rows, columns)`
   return `${from(random, AXIS)}(x * 0.1 + ${inner()}, columns)`
 }
 
