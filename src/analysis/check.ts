@@ -6,6 +6,7 @@
 
 import { interpret } from '../language/interpret.ts'
 import { elementsOf, type Program, sizesWithRenamedAxes, valueAxes } from '../language/ir.ts'
+import { offsetsOf } from '../language/strides.ts'
 import type { NumericArray } from '../tensor.ts'
 import { complexValue } from './complex.ts'
 import { Scalars } from './scalars.ts'
@@ -203,17 +204,9 @@ function valueTape({ program, sizes, inputs, scalars }: GradientCheck): Tape | u
   if (elementsOf(valueAxes(program), all) > 2000 || program.nodes.some(({ op }) => isOpaque(op)))
     return undefined
   const input = (name: string, axes: readonly string[]) => {
-    const own = program.inputs[name].axes
-    const strides = new Map(
-      own.map((axis, place) => [axis, own.slice(place + 1).reduce((n, other) => n * all[other], 1)]),
-    )
-    const places = axes.reduce<number[]>(
-      (so, axis) =>
-        so.flatMap((place) => Array.from({ length: all[axis] }, (_, k) => place + k * strides.get(axis)!)),
-      [0],
-    )
+    const places = offsetsOf(all, axes, program.inputs[name].axes)
     const isIndex = program.inputs[name].type === 'index'
-    return places.map((place) =>
+    return Array.from(places, (place) =>
       isIndex ? into.constant(Number(inputs[name][place])) : into.variable(`${name}.${place}`),
     )
   }

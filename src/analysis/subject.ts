@@ -5,6 +5,7 @@
  */
 import type { Builder } from '../language/builder.ts'
 import { lowerValue } from '../language/lower.ts'
+import { offsetsOf } from '../language/strides.ts'
 import { expandLoss, type InputSpec, type Kind, type Loss, type Params } from '../losses/define.ts'
 import {
   axesOf,
@@ -140,8 +141,8 @@ export function subjectOf(question: Question): Subject {
         ),
       ),
     )
-    const input = (name: string) =>
-      Array.from({ length: elements[name] }, (_, place) => {
+    const input = (name: string, axes: readonly string[]) =>
+      Array.from(offsetsOf(sizes, axes, expanded.inputs[name].axes), (place) => {
         if (labels[name] !== undefined) return scalars.constant(labels[name][place])
         return corner(scalars, name, place, expanded.inputs[name].kindFor(question.params) === 'box')
       })

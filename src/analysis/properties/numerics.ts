@@ -1,7 +1,8 @@
 /** What floating point makes of the loss: the value and gradient as they are served. */
 
-import { elementsOf, sizesWithRenamedAxes } from '../../language/ir.ts'
+import { sizesWithRenamedAxes } from '../../language/ir.ts'
 import { lower } from '../../language/lower.ts'
+import { offsetsOf } from '../../language/strides.ts'
 import { expandLoss } from '../../losses/define.ts'
 import { holdsIndices, runTimeParams, scopeOf } from '../../losses/program.ts'
 import { type Interval, interval, isBounded, magnitude } from '../interval.ts'
@@ -35,12 +36,8 @@ function makeServedTape(subject: Subject, labels: Case['labels']): Tape {
   const scalars = new Scalars(false)
   const sizes = sizesWithRenamedAxes(program, subject.sizes)
   const input = (name: string, axes: readonly string[]) => {
-    const own = expanded.inputs[name].axes
-    const places =
-      axes.length === own.length
-        ? placesOf(axes, own, sizes)
-        : Array.from({ length: elementsOf(axes, sizes) }, (_, i) => i)
-    return places.map((place) =>
+    const places = offsetsOf(sizes, axes, expanded.inputs[name].axes)
+    return Array.from(places, (place) =>
       labels[name] === undefined
         ? scalars.variable(elementName(name, place))
         : scalars.constant(labels[name][place]),
@@ -54,24 +51,6 @@ function makeServedTape(subject: Subject, labels: Case['labels']): Tape {
   }
   const roots = unroll(program, [program.value, program.gradients[of]], leaves, scalars)
   return tapeOf(scalars, roots.flat())
-}
-
-/** For each element in the order of `axes`, its place in the order of `own`. */
-function placesOf(
-  axes: readonly string[],
-  own: readonly string[],
-  sizes: Readonly<Record<string, number>>,
-): number[] {
-  const strides = new Map(
-    own.map((axis, place) => [axis, own.slice(place + 1).reduce((n, other) => n * sizes[other], 1)]),
-  )
-  return axes.reduce<number[]>(
-    (places, axis) =>
-      places.flatMap((place) =>
-        Array.from({ length: sizes[axis] }, (_, k) => place + k * strides.get(axis)!),
-      ),
-    [0],
-  )
 }
 
 /** Shares of the range of each input at which the loss is computed. */
