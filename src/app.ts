@@ -2,12 +2,14 @@
  * The application (composition root): creates the objects that hold state (engine, batcher, metrics ...) and passes
  * them to the routes. It never listens and never touches the process; server.ts does.
  */
+
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
 import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { createAnalyzer } from './analyzer/analyzer.ts'
 import { createBatcher } from './batching/batcher.ts'
 import { createEventLoopYield } from './batching/event-loop-yield.ts'
 import type { Config } from './config.ts'
@@ -114,6 +116,7 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
     programs,
     plans,
     registry: new Registry(openStore(config.store, { maxLosses: config.maxLosses, log }), programs),
+    analyzer: createAnalyzer(),
     engine,
     batcher,
     metrics,
@@ -268,7 +271,7 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 /** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
-  { batcher, engine, metrics, connections, registry }: RouteContext,
+  { batcher, engine, metrics, connections, registry, analyzer }: RouteContext,
 ) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')
@@ -276,6 +279,7 @@ function closeInOrder(
   })
   app.addHook('onClose', async () => {
     await batcher.drain()
+    await analyzer.close()
     await engine.close()
     await registry.close()
     metrics.close()

@@ -72,9 +72,14 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   },
   shift: ({ build, node, g }, _x, steps) => [build.shift(g, -build.constantOf(steps)!, node.axis!)],
   gather: ({ build, node, g }, _x, place) => [build.scatter(g, place, node.axis!)],
-  scatter: ({ build, node, g }, _x, place) => [build.gather(g, place, node.axis!)],
-  cumsum: ({ build, node, g }) => [build.make('reverse_cumsum', [g], { axis: node.axis! })],
-  reverse_cumsum: ({ build, node, g }) => [build.make('cumsum', [g], { axis: node.axis! })],
+  // An upstream gradient that is the same for the whole axis has to get the axis first: these ops depend on places.
+  scatter: ({ build, node, g }, _x, place) => [
+    build.gather(build.expand(g, [node.axis!]), place, node.axis!),
+  ],
+  cumsum: ({ build, node, g }) => [
+    build.make('reverse_cumsum', [build.expand(g, [node.axis!])], { axis: node.axis! }),
+  ],
+  reverse_cumsum: ({ build, node, g }) => [build.cumsum(g, node.axis!)],
 
   // Bilinear.
   mul: ({ times, g }, a, b) => [times(g, b), times(g, a)],

@@ -135,6 +135,24 @@ function traced(
   return found
 }
 
+/** A formula as it is before differentiation: softmax and its kin are still one op each. */
+export interface LoweredValue {
+  readonly build: Builder
+  readonly value: Ref
+}
+
+/**
+ * Lowers a formula to its value alone, for those who reason about it instead of running it.
+ *
+ * @throws FormulaError
+ * @example
+ * lowerValue(parse('logsumexp(x, rows)'), scope).build.nodes.map(({ op }) => op) // ['input', 'logsumexp']
+ */
+export function lowerValue(formula: Formula, scope: Scope): LoweredValue {
+  const build = new Builder(scope.axes, simplifyStably, scope.renamed)
+  return { build, value: new Lowering(build, formula, scope).value() }
+}
+
 /** Called with each expression and the node that it is lowered to. */
 export type OnLowered = (expression: Expression, ref: Ref) => void
 

@@ -40,7 +40,7 @@ export interface LossProgram {
 }
 
 /** Limits of the cache: programs, and their nodes, each of which takes about 300 bytes. */
-const CACHED = { entries: 1024, weight: 32_768 } as const
+const CACHED = { entries: 1024, weight: 24_576 } as const
 
 /** Maximum number of nodes in a program: the compile time of an engine grows with them. */
 const MAX_NODES = 4096
@@ -118,11 +118,11 @@ function withinLimits<T>({ name }: Loss, make: () => T): T {
 }
 
 /** What the formula of a loss may refer to in a request of this structure. */
-export function scopeOf(loss: Loss, structure: ProgramSignature): Scope {
+export function scopeOf(loss: Loss, structure: Pick<ProgramSignature, 'inputs' | 'params'>): Scope {
   return scopeWith(loss, structure, bindParams(loss, structure.params))
 }
 
-function scopeWith(loss: Loss, { inputs }: ProgramSignature, params: Bindings): Scope {
+function scopeWith(loss: Loss, { inputs }: Pick<ProgramSignature, 'inputs'>, params: Bindings): Scope {
   return {
     inputs,
     absent: Object.keys(loss.inputs).filter((name) => !(name in inputs)),
@@ -131,6 +131,11 @@ function scopeWith(loss: Loss, { inputs }: ProgramSignature, params: Bindings): 
     renamed: declaredSizes(loss),
     differentiable: Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable),
   }
+}
+
+/** The parameters of a loss that its formula gets at run time. */
+export function runTimeParams(loss: Loss, params: Params): Readonly<Record<string, number>> {
+  return scalarsOf(bindParams(loss, params), params)
 }
 
 /**

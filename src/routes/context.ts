@@ -3,6 +3,7 @@
  * only.
  */
 import type { FastifyInstance } from 'fastify'
+import type { Analyzer } from '../analyzer/analyzer.ts'
 import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
 import type { Connections } from '../connections.ts'
@@ -30,6 +31,8 @@ export interface RouteContext {
   readonly plans: RequestPlanSource
   /** Registered custom losses. */
   readonly registry: Registry
+  /** Runs proofs on a thread of their own. */
+  readonly analyzer: Analyzer
   readonly engine: Engine
   readonly batcher: Batcher
   readonly metrics: Metrics

@@ -104,7 +104,7 @@ export interface CheckLimits {
 export type RequestPlanSource = (resolved: ResolvedLoss, decoded: Decoded) => RequestPlan
 
 /** Limits of the cache: plans, and nodes of their programs. */
-const CACHED = { entries: 1024, weight: 32_768 } as const
+const CACHED = { entries: 1024, weight: 24_576 } as const
 
 /** The key of a plan. The cache keeps neither the structure nor the loss of a request. */
 type Slot = Readonly<Record<never, never>>

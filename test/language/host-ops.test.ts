@@ -81,6 +81,13 @@ describe('whole-axis ops', () => {
     )
     expect(gradients.x).toEqual([111, 110, 100])
   })
+
+  it.each([
+    ['a running sum', 'sum(cumsum(x, columns), columns)', [3, 2, 1]],
+    ['moved elements', 'sum(scatter(x, index(columns) - 1, columns), columns)', [0, 1, 1]],
+  ])('differentiates %s that all weigh the same by their places, too', (_, text, want) => {
+    expect(evaluateFormula(text, { x: [1, 2, 4] }, ['x']).gradients.x).toEqual(want)
+  })
 })
 
 describe('the gradient of a cumulative maximum', () => {

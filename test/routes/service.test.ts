@@ -41,6 +41,15 @@ describe('the catalog', () => {
   )
 })
 
+/** They take questions about a loss, which have domains and parameters with names of the client's. */
+const PROOFS = [
+  '/v1/losses:analyze',
+  '/v1/losses:check',
+  '/v1/losses/{name}:check',
+  '/v1/losses/{name}:constant',
+  '/v1/losses/{namespace}/{name}:check',
+  '/v1/losses/{namespace}/{name}:constant',
+]
 /** Their tensors have names that the client chooses. */
 const OWN_NAMES = ['/v1/losses:compose', '/v1/losses:evaluate', '/v1/losses/{namespace}/{name}']
 
@@ -126,7 +135,9 @@ describe('OpenAPI', () => {
       return [...own, ...Object.values(schema).flatMap(open)]
     }
     expect(open(document.components.schemas)).toEqual([])
-    const others = Object.entries(document.paths).filter(([path]) => !OWN_NAMES.includes(path))
+    const others = Object.entries(document.paths).filter(
+      ([path]) => !OWN_NAMES.includes(path) && !PROOFS.includes(path),
+    )
     expect(open(Object.fromEntries(others))).toEqual([])
   })
 

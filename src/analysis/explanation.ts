@@ -1,0 +1,213 @@
+/**
+ * What a loss does, for people: sentences from the verdicts, and curves of loss, gradient and second derivative over
+ * the residual, margin or logit. No sentence is written for a particular loss.
+ */
+import { type Analysis, analyze } from './analyze.ts'
+import { clockOf } from './clock.ts'
+import { middle, point } from './interval.ts'
+import { curvesOf, RESIDUAL } from './lines.ts'
+import { kinksOf } from './properties/smoothness.ts'
+import { boundsOver } from './shape.ts'
+import { type Question, subjectOf } from './subject.ts'
+import { valueAt } from './tape.ts'
+import type { Finding } from './verdict.ts'
+
+export interface PlottedCurve {
+  /** The other inputs, as in `targets = 1`. */
+  readonly label: string
+  readonly places: readonly number[]
+  readonly loss: readonly (number | null)[]
+  readonly slope: readonly (number | null)[]
+  readonly bend: readonly (number | null)[]
+  /** Where the slope jumps. */
+  readonly kinks: readonly { readonly at: number; readonly left: number; readonly right: number }[]
+}
+
+export interface Explanation {
+  readonly loss: string
+  /** What the plots are over: `residual`, or the input. */
+  readonly over: string
+  readonly sentences: readonly {
+    readonly property: string
+    readonly verdict: string
+    readonly text: string
+  }[]
+  readonly curves: readonly PlottedCurve[]
+  readonly analysis: Analysis
+}
+
+const number = (x: unknown): string => (typeof x === 'number' ? String(Number(x.toPrecision(4))) : '?')
+
+type Sentence = (finding: Finding) => string
+
+/** Property -> what it means, if it holds and if it does not. */
+const SENTENCES: Readonly<Record<string, { readonly holds: Sentence; readonly fails: Sentence }>> = {
+  finite: {
+    holds: () => 'Value and gradient are finite on the whole domain.',
+    fails: ({ evidence }) => `The ${evidence.what ?? 'value'} is not finite at some inputs.`,
+  },
+  continuous: {
+    holds: () => 'The loss never jumps.',
+    fails: ({ evidence }) =>
+      `The loss jumps at ${number(evidence.at)}, from ${number(evidence.left)} to ${number(evidence.right)}.`,
+  },
+  differentiable: {
+    holds: () => 'The gradient exists everywhere and does not jump.',
+    fails: ({ evidence }) => {
+      const kinks = (evidence.kinks ?? []) as readonly { at: number; left: number; right: number }[]
+      if (kinks.length === 0) return 'The gradient jumps at some inputs.'
+      return `The slope jumps: ${kinks.map(({ at, left, right }) => `at ${number(at)} from ${number(left)} to ${number(right)}`).join(', ')}.`
+    },
+  },
+  lipschitz: {
+    holds: ({ evidence }) => `The gradient is never larger than ${number(evidence.bound)} on the domain.`,
+    fails: () => 'The gradient has no bound.',
+  },
+  smooth: {
+    holds: ({ evidence }) =>
+      `The gradient changes by at most ${number(evidence.bound)} times a change of the input; gradient descent is stable up to a step of ${number(evidence.largestStableStep)}.`,
+    fails: () => 'The gradient changes abruptly, so no fixed step is stable next to the minimum.',
+  },
+  convex: {
+    holds: () => 'It is convex: every local minimum in this input is global.',
+    fails: () => 'It is not convex: some chord lies below the loss.',
+  },
+  quasiconvex: {
+    holds: () => 'It falls to its minimum and rises from there: it has one valley.',
+    fails: () => 'It has more than one valley.',
+  },
+  bounded_below: {
+    holds: ({ evidence }) => `It is never below ${number(evidence.bound)}.`,
+    fails: () => 'It has no lower bound.',
+  },
+  zero_at_target: {
+    holds: () => 'A prediction equal to the target costs nothing.',
+    fails: () => 'A prediction equal to the target still costs something.',
+  },
+  minimum_at_target: {
+    holds: () => 'Nothing costs less than a prediction equal to the target.',
+    fails: () => 'Some prediction costs less than the target itself.',
+  },
+  symmetric: {
+    holds: () => 'Too much and too little cost the same.',
+    fails: () => 'Too much and too little cost differently.',
+  },
+  translation_invariant: {
+    holds: () => 'Only the difference of prediction and target counts.',
+    fails: () => 'The same difference costs differently at different targets.',
+  },
+  bounded_influence: {
+    holds: () => 'A single target, however far away, has a bounded influence.',
+    fails: () => 'A single target that is far enough away outweighs all others.',
+  },
+  redescending: {
+    holds: () => 'The influence of far targets fades to 0: they are ignored in the end.',
+    fails: () => 'Far targets keep their influence.',
+  },
+  robust: {
+    holds: ({ evidence }) =>
+      `Its location estimate survives up to ${number(Number(evidence.breakdown) * 100)} % of bad data.`,
+    fails: () => 'One bad target is enough to spoil its location estimate.',
+  },
+  efficiency: {
+    holds: ({ evidence }) =>
+      `For Gaussian data it is ${number(Number(evidence.efficiency) * 100)} % as efficient as the mean.`,
+    fails: () => '',
+  },
+  estimates: {
+    holds: ({ evidence }) =>
+      `The best constant prediction is the ${evidence.of}${evidence.level === undefined ? '' : ` at level ${number(evidence.level)}`} of the targets.`,
+    fails: () => '',
+  },
+  classification_calibrated: {
+    holds: () => 'With enough data the sign of its best prediction is that of the more likely class.',
+    fails: () => 'Its best prediction may have the sign of the less likely class.',
+  },
+  proper: {
+    holds: ({ evidence }) =>
+      `It is least at the true probability${evidence.link === 'sigmoid' ? ', through a sigmoid' : ''}.`,
+    fails: () => 'Its best prediction is not the true probability.',
+  },
+  noise_tolerant: {
+    holds: () => 'Uniform label noise does not move its minimum.',
+    fails: () => 'Uniform label noise moves its minimum.',
+  },
+  saturates: {
+    holds: ({ evidence }) =>
+      `From ${number(evidence.from)} to ${number(evidence.to)} the gradient is 0 although the loss is not least.`,
+    fails: () => 'No prediction that could be better has gradient 0 on a whole interval.',
+  },
+  float32: {
+    holds: ({ evidence }) => `Inputs up to ${number(evidence.largestInput)} overflow nowhere in float32.`,
+    fails: () => '',
+  },
+  float16: {
+    holds: ({ evidence }) => `Inputs up to ${number(evidence.largestInput)} overflow nowhere in float16.`,
+    fails: () => '',
+  },
+}
+
+function sentenceOf(property: string, finding: Finding) {
+  const { holds, fails } = SENTENCES[property]
+  if (finding.verdict === 'unknown') return undefined
+  const text = finding.verdict === 'refuted' ? fails(finding) : holds(finding)
+  const hedge = finding.verdict === 'supported' ? `${text} (No counterexample: ${finding.method}.)` : text
+  return text === '' ? undefined : { property, verdict: finding.verdict, text: hedge }
+}
+
+/** Points of a plot. */
+const POINTS = 241
+/** Plots show what happens near the minimum. */
+const SHOWN = 6
+
+/**
+ * @throws FormulaError, TooManyScalars, RangeError
+ * @example
+ * explain({ loss: huber, ... }, 500).sentences[0].text // 'Value and gradient are finite on the whole domain.'
+ */
+export function explain(question: Question, budgetMs: number): Explanation {
+  const analysis = analyze(question, budgetMs)
+  const subject = subjectOf(question)
+  const { curves } = curvesOf(subject, clockOf(budgetMs / 2))
+  const sentences = Object.entries(analysis.properties).flatMap(
+    ([property, verdict]) => sentenceOf(property, verdict) ?? [],
+  )
+  const plotted = curves.slice(0, 6).map(({ line, at, pieces }): PlottedCurve => {
+    const [lo, hi] = [Math.max(line.lo, -SHOWN), Math.min(line.hi, SHOWN)]
+    const places = Array.from({ length: POINTS }, (_, i) => lo + ((hi - lo) * i) / (POINTS - 1))
+    const derivative = (order: 1 | 2) =>
+      places.map((place) => {
+        const piece = pieces?.pieces.find((one) => one.lo <= place && place <= one.hi)
+        return piece === undefined
+          ? null
+          : finiteOrNull(middle(boundsOver(pieces!, piece, order, place, place)))
+      })
+    const label = Object.entries(at)
+      .map(([name, values]) => `${name} = ${values.map((x) => Number(x.toPrecision(3)))}`)
+      .join(', ')
+    const loss = places.map((place) =>
+      finiteOrNull(
+        valueAt(line.tape, (name) =>
+          name === line.variable ? place : middle(line.box.get(name) ?? point(0)),
+        ),
+      ),
+    )
+    return {
+      label,
+      places,
+      loss,
+      slope: derivative(1),
+      bend: derivative(2),
+      kinks: pieces === undefined ? [] : kinksOf(pieces.joints),
+    }
+  })
+  return {
+    loss: analysis.loss,
+    over: curves[0]?.isResidual ? RESIDUAL : question.of,
+    sentences,
+    curves: plotted,
+    analysis,
+  }
+}
+
+const finiteOrNull = (x: number) => (Number.isFinite(x) ? Number(x.toPrecision(7)) : null)

@@ -1,0 +1,62 @@
+/** What the properties share: the subject, its curves, and the clock. */
+import type { Clock } from '../clock.ts'
+import type { Curve, Curves } from '../lines.ts'
+import type { Shape } from '../shape.ts'
+import type { Subject } from '../subject.ts'
+import { type Finding, proved, refuted, supported, unknown } from '../verdict.ts'
+
+export interface Context {
+  readonly subject: Subject
+  /** None if the input has several elements. */
+  readonly curves: Curves
+  readonly clock: Clock
+  readonly random: () => number
+  /** Findings that other properties build on, computed once. */
+  readonly finding: (property: string) => Finding
+}
+
+/** A question that a loss can be asked. */
+export interface Property {
+  readonly name: string
+  /** One line: what it means if it is proved. */
+  readonly about: string
+  /** Undefined where the question makes no sense for the loss. */
+  readonly find: (context: Context) => Finding | undefined
+}
+
+/** The curves, if there are any and all of them have pieces. */
+export function cut({
+  curves,
+}: Context): readonly (Curve & { readonly pieces: NonNullable<Curve['pieces']> })[] | undefined {
+  const found = curves.curves.filter((curve): curve is ReturnType<typeof sure> => curve.pieces !== undefined)
+  return found.length > 0 && found.length === curves.curves.length ? found : undefined
+}
+declare function sure(): Curve & { readonly pieces: NonNullable<Curve['pieces']> }
+
+/** The curve of a loss that depends on the residual alone. */
+export function residualCurve(context: Context) {
+  const all = cut(context)
+  return all?.length === 1 && all[0].isResidual ? all[0] : undefined
+}
+
+export const RULES_OF_CURVATURE = 'rules of curvature and sign for every operation'
+
+/** What shape.ts found, as a finding. */
+export function ofShape(shape: Shape): Finding {
+  switch (shape.kind) {
+    case 'proved':
+      return proved(shape.how)
+    case 'nearly':
+      return supported(
+        `${shape.how}; jumps of at most ${shape.slack.toPrecision(2)} remain, the size of rounding`,
+        { rounding: shape.slack },
+      )
+    case 'refuted':
+      return refuted(shape.how, { near: [shape.at.lo, shape.at.hi] })
+    case 'unknown':
+      return unknown(shape.how)
+  }
+}
+
+/** A number for people. */
+export const rounded = (x: number): number => Number(x.toPrecision(10))

@@ -1,0 +1,444 @@
+/**
+ * What can be proved of a loss: its properties, whether its gradient is right, and its best constant prediction. The
+ * work is done on the analyzer's thread.
+ */
+import { Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { drawInputs } from '../analysis/draw.ts'
+import { pageOf } from '../analysis/page.ts'
+import { analysisTable } from '../analysis/table.ts'
+import { AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
+import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
+import { Problem, problemAt } from '../errors.ts'
+import type { Definition } from '../losses/custom.ts'
+import type { Loss, Params, ResolvedLoss } from '../losses/define.ts'
+import { holdsIndices } from '../losses/program.ts'
+import { didYouMean } from '../nearest.ts'
+import { isRegisteredName } from '../registry/name.ts'
+import { findServable } from '../registry/retirement.ts'
+import {
+  AnalysisSchema,
+  AnalyzeBody,
+  BUDGET,
+  CheckSchema,
+  ConstantSchema,
+  checkBody,
+  ExplanationSchema,
+} from '../schemas/analysis.ts'
+import { checkRequest } from '../schemas/check.ts'
+import { resolveLoss } from '../schemas/find-loss.ts'
+import { definitionOfFormula } from '../schemas/formula-source.ts'
+import { createDefinitionSource } from '../schemas/inline.ts'
+import { RegisteredAddress } from '../schemas/openapi.ts'
+import { checkOptions } from '../schemas/options.ts'
+import type { Decoded, DecodedTensor } from '../wire/define.ts'
+import { formats } from '../wire/index.ts'
+import { parseJson } from '../wire/json/parse-json.ts'
+import type { RouteContext, Routes } from './context.ts'
+
+/** A loss, and how the thread finds it. */
+interface Subject {
+  readonly resolved: ResolvedLoss
+  readonly source: Source
+}
+
+type Address = { readonly namespace?: string; readonly name: string }
+type Ask = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
+const tags = ['proofs']
+const jsonBody = (schema: unknown) => ({ content: { 'application/json': { schema } } })
+const NameAddress = Type.Object({ name: Type.String({ examples: ['huber'] }) })
+const problems = [404, 410, 422, 429, 501, 503]
+const Tensors = Type.Object(
+  { params: Type.Optional(Type.Record(Type.String(), Type.Unknown())), of: Type.Optional(Type.String()) },
+  {
+    additionalProperties: Type.Unsafe({ $ref: 'Numbers#' }),
+    description: 'Tensors, parameters, and `of`: the input that is checked.',
+  },
+)
+
+const routes: Routes = (app, context) => {
+  const definitions = createDefinitionSource(context.programs)
+  const inline = (body: Record<string, unknown>) => subjectOf(body, context, definitions)
+
+  const analyze = {
+    tags,
+    operationId: 'analyzeLoss',
+    summary: 'What can be proved of a loss',
+    description:
+      'Each property has a verdict. `proved` comes from rules and interval arithmetic with outward rounding, never from samples; `refuted` has a counterexample.',
+    body: jsonBody(AnalyzeBody),
+    response: { 200: AnalysisSchema },
+    'x-problems': problems,
+  }
+  app.post('/v1/losses::analyze', { schema: analyze }, async (request, reply) => {
+    const body = checkBody(AnalyzeBody, bodyOf(request))
+    const { resolved, source } = await inline(body as Record<string, unknown>)
+    const question = questionOf(resolved.loss, source, body as Record<string, unknown>)
+    const analysis = await asked(context, { kind: 'analyze', ...question, properties: body.properties })
+    if (!String(request.headers.accept ?? '').startsWith('text/plain')) return analysis
+    return reply.type('text/plain; charset=utf-8').serializer(String).send(analysisTable(analysis))
+  })
+
+  const check = {
+    tags,
+    summary: 'Check the gradient of a loss',
+    description:
+      'Compares the served float32 gradient and the second derivative with reverse mode in float64, the complex step and central differences. Without tensors, it draws some.',
+    body: jsonBody(Tensors),
+    response: { 200: CheckSchema },
+    'x-problems': problems,
+  }
+  const constant = {
+    tags,
+    summary: 'The best constant prediction for given targets',
+    description:
+      'The constant that minimises the (weighted) mean loss, as boosting libraries need to start from.',
+    body: jsonBody(Tensors),
+    response: { 200: ConstantSchema },
+    'x-problems': problems,
+  }
+  const explanation = {
+    tags,
+    summary: 'What a loss does, in words and plots',
+    querystring: Type.Object({
+      format: Type.Optional(Type.Union([Type.Literal('html'), Type.Literal('json')])),
+    }),
+    response: { 200: ExplanationSchema },
+    'x-problems': problems,
+  }
+  const named: readonly [string, object, (request: FastifyRequest) => Promise<Subject>][] = [
+    [
+      '/v1/losses/:name',
+      { operationId: '', params: NameAddress },
+      (request) => subjectOfName(request.params as Address, context),
+    ],
+    [
+      '/v1/losses/:namespace/:name',
+      { operationId: 'Own', params: RegisteredAddress },
+      (request) => subjectOfName(request.params as Address, context),
+    ],
+  ]
+  app.post('/v1/losses::check', { schema: { ...check, operationId: 'checkInline' } }, async (request) => {
+    const body = bodyOf(request)
+    return checked(await inline(body), without(body, SOURCES), context)
+  })
+  for (const [path, { operationId, params }, find] of named as readonly [
+    string,
+    { operationId: string; params: unknown },
+    (typeof named)[0][2],
+  ][]) {
+    const addressed = (verb: string, schema: object) => ({
+      schema: { ...schema, params, operationId: `${verb}${operationId}Loss` },
+    })
+    const at = (verb: string) => path.replace(/:name$/, `:name(^[^:/]+)::${verb}`)
+    const post = (verb: string, schema: object, ask: Ask) => app.post(at(verb), addressed(verb, schema), ask)
+    post('check', check, async (request) => checked(await find(request), bodyOf(request), context))
+    post('constant', constant, async (request) => best(await find(request), bodyOf(request), context))
+    app.get(`${path}/explanation`, addressed('explain', explanation), async (request, reply) => {
+      const { resolved, source } = await find(request)
+      const explained = await asked(context, { kind: 'explain', ...questionOf(resolved.loss, source, {}) })
+      const { format } = request.query as { format?: string }
+      const isHtml =
+        format === 'html' || (format === undefined && String(request.headers.accept).includes('text/html'))
+      return isHtml
+        ? reply.type('text/html; charset=utf-8').serializer(String).send(pageOf(explained))
+        : explained
+    })
+  }
+}
+
+export default routes
+
+const SOURCES = ['loss', 'definition', 'formula', 'axes'] as const
+
+/** @throws Problem `malformed-json`, `invalid-value` */
+function bodyOf({ body }: FastifyRequest): Record<string, unknown> {
+  const bytes = body as Uint8Array | undefined
+  const parsed = bytes === undefined || bytes.length === 0 ? {} : parseJson(bytes)
+  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
+    return parsed as Record<string, unknown>
+  throw problemAt('invalid-value', '', 'the body must be a JSON object')
+}
+
+function without(body: Record<string, unknown>, names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(body).filter(([name]) => !names.includes(name)))
+}
+
+async function subjectOfName({ namespace, name }: Address, context: RouteContext): Promise<Subject> {
+  if (namespace === undefined) {
+    const resolved = resolveLoss(context.catalog, name)
+    return { resolved, source: { name: resolved.loss.name } }
+  }
+  const { resolved, stored } = await findServable(context.registry, { namespace, name })
+  return { resolved, source: { definition: JSON.parse(stored.document) } }
+}
+
+/** @throws Problem `missing-input`, and what is wrong with the definition */
+async function subjectOf(
+  body: Record<string, unknown>,
+  context: RouteContext,
+  definitions: ReturnType<typeof createDefinitionSource>,
+): Promise<Subject> {
+  const given = (['loss', 'definition', 'formula'] as const).filter((name) => body[name] !== undefined)
+  if (given.length !== 1)
+    throw problemAt('missing-input', '/loss', 'send one of loss, definition and formula')
+  if (typeof body.loss === 'string') {
+    if (!isRegisteredName(body.loss)) return subjectOfName({ name: body.loss }, context)
+    const [namespace, ...rest] = body.loss.split('/')
+    return subjectOfName({ namespace, name: rest.join('/') }, context)
+  }
+  if (given[0] === 'loss') throw problemAt('invalid-value', '/loss', 'must be a string')
+  const definition = given[0] === 'formula' ? definitionOfFormula(body) : (body.definition as Definition)
+  return {
+    resolved: definitions(definition, given[0] === 'formula' ? '' : '/definition'),
+    source: { definition },
+  }
+}
+
+/** @throws Problem `unknown-name`, `invalid-value`, `param-invalid` */
+function questionOf(loss: Loss, source: Source, body: Record<string, unknown>): Asked {
+  const own = Object.keys(loss.inputs)
+  const of = (body.of as string | undefined) ?? own.find((name) => loss.inputs[name].differentiable)
+  if (of === undefined || !loss.inputs[of]?.differentiable) {
+    throw problemAt(
+      'unknown-name',
+      '/of',
+      `is not a differentiable input of ${loss.name}, which has ${own.join(', ')}${didYouMean(String(of), own)}`,
+    )
+  }
+  const domain = (body.domain ?? {}) as Asked['domain']
+  for (const [name, [low, high]] of Object.entries(domain)) {
+    if (loss.inputs[name] === undefined)
+      throw problemAt(
+        'unknown-name',
+        `/domain/${name}`,
+        `is not an input of ${loss.name}${didYouMean(name, own)}`,
+      )
+    if (!(low <= high))
+      throw problemAt('invalid-value', `/domain/${name}`, 'must be two numbers in ascending order')
+  }
+  const params = paramsOf(loss, source, body.params)
+  return {
+    source,
+    params,
+    of,
+    domain,
+    sizes: (body.sizes ?? {}) as Asked['sizes'],
+    budgetMs: Number(body.budgetMs ?? BUDGET.default),
+  }
+}
+
+function paramsOf(loss: Loss, _: Source, given: unknown = {}): Params {
+  const known = Object.keys(loss.params.properties)
+  const strange = Object.keys(given as object).find((name) => !known.includes(name))
+  if (strange !== undefined) {
+    throw problemAt(
+      'unknown-name',
+      `/params/${strange}`,
+      `is not a parameter of ${loss.name}${didYouMean(strange, known)}`,
+    )
+  }
+  return checkOptions({ loss, preset: undefined, params: {} }, new Map([['params', given]])).params
+}
+
+/** @throws Problem `invalid-value` for a question that cannot be answered, `overloaded` */
+async function asked<K extends Task['kind']>({ analyzer }: RouteContext, task: Task & { readonly kind: K }) {
+  try {
+    return await analyzer.ask<K>(task)
+  } catch (error) {
+    if (error instanceof Unanswerable) throw new Problem('invalid-value', error.message)
+    if (error instanceof AnalyzerBusy) throw new Problem('overloaded', error.message)
+    throw error
+  }
+}
+
+/** Requests as a client would send them: float32 as it is served, and float64 as it is defined. */
+function requestsOf(resolved: ResolvedLoss, body: Record<string, unknown>, { config }: RouteContext) {
+  const { loss } = resolved
+  const hasTensors = Object.keys(loss.inputs).some((name) => body[name] !== undefined)
+  const tensors = hasTensors
+    ? without(body, ['of', 'params'])
+    : drawnBody(loss, paramsOf(loss, { name: '' }, body.params))
+  const json = formats.find(({ name }) => name === 'json')!
+  const options = { ...(body.params === undefined ? {} : { params: body.params }), reduction: 'sum' }
+  const decode = (extra: object) =>
+    json.decode(Buffer.from(JSON.stringify({ ...tensors, ...options, ...extra })), config)
+  return { float32: decode({}), float64: (extra: object) => widened(decode(extra), loss) }
+}
+
+function drawnBody(loss: Loss, params: Params): Record<string, unknown> {
+  let state = 7
+  const random = () => {
+    state = (state * 48271) % 2147483647
+    return state / 2147483647
+  }
+  const drawn = Object.entries(drawInputs(loss, params, random))
+  return Object.fromEntries(
+    drawn.map(([name, { shape, data, isIndex }]) => [
+      name,
+      { shape, data, dtype: isIndex ? 'int32' : 'float32' },
+    ]),
+  )
+}
+
+/** The same numbers in float64; indices stay what they are. */
+function widened({ tensors, options }: Decoded, { inputs }: Loss): Decoded {
+  const rank = tensors.get(Object.keys(inputs)[0])?.shape.length
+  const wide = ([name, tensor]: readonly [string, DecodedTensor]) => {
+    const isPerClass = inputs[name]?.perClass === true && tensor.shape.length === rank
+    const isIndex = inputs[name] !== undefined && holdsIndices(inputs[name], inputs[name].axes) && !isPerClass
+    if (isIndex || !/^float/.test(tensor.dtype)) return [name, tensor] as const
+    const data = Float64Array.from(tensor.data as ArrayLike<number>)
+    return [name, { ...tensor, dtype: 'float64' as const, typed: true, data }] as const
+  }
+  return { tensors: new Map([...tensors].map(wide)), options }
+}
+
+async function checked({ resolved }: Subject, body: Record<string, unknown>, context: RouteContext) {
+  const { plans, batcher } = context
+  const { loss } = resolved
+  const { of } = questionOf(loss, { name: loss.name }, { of: body.of })
+  const requests = requestsOf(resolved, body, context)
+  const small = checkRequest(resolved, requests.float32, { plans })
+  const served = await batcher.submit(small.job, (result) =>
+    Float64Array.from(small.answer(result).gradients.get(of)!.data as ArrayLike<number>),
+  )
+  const { job } = exactly(resolved, requests, of, plans)
+  const inputs = Object.fromEntries(Object.entries(job.inputs).map(([name, data]) => [name, data.slice()]))
+  const report = await asked(context, {
+    kind: 'check',
+    program: job.program,
+    sizes: job.sizes,
+    inputs,
+    scalars: job.scalars,
+    of,
+    served,
+  })
+  return { loss: loss.name, of, ...report }
+}
+
+/** With the second derivative, unless the loss has none. */
+function exactly(
+  resolved: ResolvedLoss,
+  requests: ReturnType<typeof requestsOf>,
+  of: string,
+  plans: RouteContext['plans'],
+) {
+  try {
+    return checkRequest(resolved, requests.float64({ gradients: [of], hessian: 'diagonal' }), { plans })
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    return checkRequest(resolved, requests.float64({ gradients: [of] }), { plans })
+  }
+}
+
+async function best({ resolved, source }: Subject, body: Record<string, unknown>, context: RouteContext) {
+  const { loss } = resolved
+  const rest = without(body, ['of', 'domain', 'classes', 'budgetMs', 'sample_weight'])
+  const question = questionOf(loss, source, {
+    of: body.of,
+    params: body.params,
+    budgetMs: body.budgetMs,
+    domain: body.domain,
+  })
+  const { of } = question
+  const json = formats.find(({ name }) => name === 'json')!
+  const decode = (value: object) => json.decode(Buffer.from(JSON.stringify(value)), context.config)
+  const given = decode(rest)
+  const width = classesOf(loss, of, given, body.classes)
+  const shape = shapeOf(loss, of, given, width)
+  const count = shape.reduce((product, size) => product * size, 1)
+  const start = startOf(loss, of, question.params)
+  const predictions = {
+    shape,
+    dtype: 'float32',
+    data: new Array<number>(count).fill(width > 1 && start !== 0 ? 1 / width : start),
+  }
+  const request = widened(decode({ ...rest, [of]: predictions, reduction: 'none', gradients: [of] }), loss)
+  const { job } = checkRequest(resolved, request, { plans: context.plans })
+  const weights = weightsOf(body.sample_weight, job.values)
+  const targets = given.tensors.get('targets')
+  const task: ConstantTask = {
+    kind: 'constant',
+    ...question,
+    domain: {},
+    program: job.program,
+    axisSizes: job.sizes,
+    inputs: Object.fromEntries(
+      Object.entries(job.inputs).map(([name, data]) => [name, Float64Array.from(data as ArrayLike<number>)]),
+    ),
+    scalars: job.scalars,
+    weights,
+    width,
+    stride: width === 1 ? 1 : shape.slice(2).reduce((product, size) => product * size, 1),
+    range: rangeOf(loss, of, question.params),
+    kinks:
+      width === 1 && targets !== undefined
+        ? [...new Set(Array.from(targets.data as ArrayLike<number>))].slice(0, 2000)
+        : [],
+  }
+  const { constant, loss: value, slopes, iterations, isStationary, convexity } = await asked(context, task)
+  const optimality = !isStationary ? 'best found' : convexity.verdict === 'proved' ? 'proved' : 'stationary'
+  return {
+    loss: loss.name,
+    of,
+    constant: width === 1 ? constant[0] : constant,
+    value,
+    optimality,
+    slopes,
+    iterations,
+  }
+}
+
+/** How many numbers a constant has. */
+function classesOf(loss: Loss, of: string, { tensors }: Decoded, given: unknown): number {
+  if (!loss.inputs[of].axes.includes('classes')) return 1
+  if (Number.isInteger(given) && (given as number) >= 2) return given as number
+  const labels = tensors.get('targets')
+  if (labels === undefined) throw problemAt('missing-input', '/targets', 'is required')
+  const isIndex = !/^float/.test(labels.dtype) || labels.shape.length === 1
+  return isIndex ? 1 + Math.max(1, ...Array.from(labels.data as ArrayLike<number>)) : labels.shape[1]
+}
+
+function shapeOf(loss: Loss, of: string, { tensors }: Decoded, width: number): number[] {
+  const targets = tensors.get('targets') ?? [...tensors.values()][0]
+  if (targets === undefined) throw problemAt('missing-input', '/targets', 'is required')
+  if (width === 1 && loss.inputs[of].axes.join() === '...') return [...targets.shape]
+  if (width > 1) return [targets.shape[0], width]
+  throw problemAt(
+    'invalid-value',
+    '/of',
+    `a constant ${of} of ${loss.name} is more than one number; there is none to look for`,
+  )
+}
+
+function startOf(loss: Loss, of: string, params: Params): number {
+  const kind = loss.inputs[of].kindFor(params)
+  return kind === 'probability' || kind === 'simplex'
+    ? 0.5
+    : kind === 'positive' || kind === 'nonnegative'
+      ? 1
+      : kind === 'logprob'
+        ? -1
+        : 0
+}
+
+function rangeOf(loss: Loss, of: string, params: Params): readonly [number, number] {
+  const kind = loss.inputs[of].kindFor(params)
+  if (kind === 'probability' || kind === 'simplex') return [0, 1]
+  if (kind === 'positive' || kind === 'nonnegative') return [0, 1e30]
+  return kind === 'logprob' ? [-1e30, 0] : [-1e30, 1e30]
+}
+
+/** @throws Problem `shape-mismatch`, `invalid-value` */
+function weightsOf(given: unknown, count: number): Float64Array {
+  if (given === undefined) return new Float64Array(count).fill(1)
+  if (!Array.isArray(given) || given.some((weight) => typeof weight !== 'number' || !(weight >= 0)))
+    throw problemAt('invalid-value', '/sample_weight', 'must be an array of numbers that are not negative')
+  if (given.length !== count)
+    throw problemAt('shape-mismatch', '/sample_weight', `must have ${count} numbers, got ${given.length}`)
+  if (given.every((weight) => weight === 0))
+    throw problemAt('invalid-value', '/sample_weight', 'must not be 0 everywhere')
+  return Float64Array.from(given)
+}

@@ -1,0 +1,163 @@
+/** What the literature says about losses of the catalog is what the analysis finds. */
+import { describe, expect, it } from 'vitest'
+import { type Analysis, analyze } from '../../src/analysis/analyze.ts'
+import type { Params } from '../../src/losses/define.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { randomElementFormula, randomLikelyFormula } from '../support/attack.ts'
+import { attackProofs, elementLoss } from '../support/broken-proofs.ts'
+import { defaultsOf, randomFrom } from '../support/sample.ts'
+
+const catalog = await loadCatalog()
+const known = new Map<string, Analysis>()
+
+function analysisOf(name: string, params: Params = {}): Analysis {
+  const key = name + JSON.stringify(params)
+  const loss = catalog.find(name)!
+  const of = Object.keys(loss.inputs).find((input) => loss.inputs[input]!.differentiable)!
+  const question = { loss, params: { ...defaultsOf(loss), ...params }, of, domain: {}, sizes: {} }
+  const found = known.get(key) ?? analyze(question, 3000)
+  known.set(key, found)
+  return found
+}
+
+type Truth = readonly [loss: string, params: Params, property: string, verdict: string, evidence?: object]
+
+const TRUTHS: readonly Truth[] = [
+  // Huber 1964.
+  ['huber', { delta: 1.345 }, 'convex', 'proved'],
+  ['huber', { delta: 1.345 }, 'differentiable', 'proved'],
+  ['huber', { delta: 1.345 }, 'lipschitz', 'proved', { bound: 1.345 }],
+  ['huber', { delta: 1.345 }, 'bounded_influence', 'proved'],
+  ['huber', { delta: 1.345 }, 'redescending', 'refuted'],
+  ['huber', { delta: 1.345 }, 'efficiency', 'supported', { efficiency: expect.closeTo(0.95, 3) }],
+  ['huber', {}, 'robust', 'proved', { breakdown: 0.5 }],
+  ['huber', {}, 'smooth', 'proved', { bound: 1, largestStableStep: 2 }],
+  ['huber', {}, 'minimum_at_target', 'proved'],
+  ['l1', {}, 'estimates', 'proved', { of: 'median' }],
+  ['l1', {}, 'differentiable', 'refuted', { kinks: [{ at: 0, left: -1, right: 1 }] }],
+  ['l1', {}, 'efficiency', 'supported', { efficiency: expect.closeTo(2 / Math.PI, 3) }],
+  ['mse', {}, 'estimates', 'proved', { of: 'mean' }],
+  ['mse', {}, 'bounded_influence', 'refuted'],
+  ['mse', {}, 'robust', 'refuted', { breakdown: 0 }],
+  ['mse', {}, 'efficiency', 'supported', { efficiency: 1 }],
+  // Koenker and Bassett 1978; Newey and Powell 1987.
+  ['quantile', { quantile: 0.9 }, 'estimates', 'proved', { of: 'quantile', level: 0.9 }],
+  ['quantile', { quantile: 0.9 }, 'robust', 'proved', { breakdown: 0.1 }],
+  ['quantile', { quantile: 0.9 }, 'symmetric', 'refuted'],
+  ['expectile', { tau: 0.8 }, 'estimates', 'proved', { of: 'expectile', level: 0.8 }],
+  ['expectile', { tau: 0.8 }, 'differentiable', 'proved'],
+  ['log_cosh', {}, 'symmetric', 'proved'],
+  ['log_cosh', {}, 'efficiency', 'supported', { efficiency: expect.closeTo(0.93, 2) }],
+  // Bartlett, Jordan, McAuliffe 2006; Reid and Williamson 2010.
+  ['soft_margin', {}, 'classification_calibrated', 'proved'],
+  ['soft_margin', {}, 'proper', 'supported', { link: 'sigmoid' }],
+  ['soft_margin', {}, 'convex', 'proved'],
+  ['binary_cross_entropy_with_logits', {}, 'convex', 'proved'],
+  ['binary_cross_entropy_with_logits', {}, 'classification_calibrated', 'proved'],
+  ['binary_cross_entropy', {}, 'convex', 'proved'],
+  ['hinge', {}, 'classification_calibrated', 'proved'],
+  ['hinge', {}, 'proper', 'refuted'],
+  ['hinge', {}, 'differentiable', 'refuted'],
+  ['squared_hinge', {}, 'classification_calibrated', 'proved'],
+  ['squared_hinge', {}, 'differentiable', 'proved'],
+  ['perceptron', {}, 'classification_calibrated', 'refuted'],
+  // Softmax losses: logsumexp is convex; focal and poly-1 are not.
+  ['cross_entropy', {}, 'convex', 'proved'],
+  ['cross_entropy', {}, 'differentiable', 'proved'],
+  ['cross_entropy', {}, 'noise_tolerant', 'refuted'],
+  ['poly1_cross_entropy', {}, 'convex', 'refuted'],
+  ['crammer_singer', {}, 'convex', 'proved'],
+  ['multiclass_perceptron', {}, 'convex', 'proved'],
+  ['info_nce', {}, 'convex', 'proved'],
+  ['poisson_nll', {}, 'convex', 'proved'],
+  ['poisson_nll', {}, 'estimates', 'proved', { of: 'mean, through a link' }],
+  ['dice', {}, 'convex', 'refuted'],
+  ['sparsemax', {}, 'differentiable', 'proved'],
+  ['smooth_l1', { beta: 0.5 }, 'smooth', 'proved', { bound: 2 }],
+]
+
+describe('a loss of the catalog', () => {
+  it.each(TRUTHS.map((truth) => [...truth] as [string, Params, string, string, object | undefined]))(
+    '%s with %j: %s is %s',
+    (loss, params, property, verdict, evidence) => {
+      const found = analysisOf(loss, params).properties[property]!
+      expect(found, JSON.stringify(found)).toMatchObject({ verdict, ...(evidence && { evidence }) })
+    },
+  )
+})
+
+describe('a formula', () => {
+  const verdictsOf = (formula: string) =>
+    analyze({ loss: elementLoss(formula), params: {}, of: 'x', domain: {}, sizes: {} }, 1000).properties
+
+  it("that is Tukey's biweight is not convex, and redescends", () => {
+    const { convex, redescending, quasiconvex, efficiency, differentiable, smooth } = verdictsOf(
+      'u = (x - y) / 4.685\nabs(u) < 1 ? 1 - (1 - u^2)^3 : 1',
+    )
+    expect(
+      [convex, redescending, quasiconvex, differentiable, smooth].map((found) => found!.verdict),
+    ).toEqual(['refuted', 'proved', 'proved', 'proved', 'proved'])
+    expect(efficiency!.evidence.efficiency).toBeCloseTo(0.95, 3)
+  })
+
+  it('that is exponential has unbounded influence, and that of Cauchy a bounded one', () => {
+    expect(verdictsOf('exp(abs(x - y))').bounded_influence!.verdict).toBe('refuted')
+    expect(verdictsOf('log1p((x - y)^2)').bounded_influence!.verdict).toBe('proved')
+    expect(verdictsOf('log1p((x - y)^2)').redescending!.verdict).toBe('proved')
+  })
+
+  it('with a jump is not continuous, whatever its slopes', () => {
+    const { continuous, convex, lipschitz } = verdictsOf('x > 1 ? x + 0.5 : x')
+    expect([continuous, convex, lipschitz].map((found) => found!.verdict)).toEqual([
+      'refuted',
+      'refuted',
+      'refuted',
+    ])
+    expect(continuous!.evidence).toMatchObject({ at: 1 })
+  })
+
+  it('with a single odd value in the middle is not continuous', () => {
+    expect(verdictsOf('x == 1 ? 5 : x^2').continuous!.verdict).toBe('refuted')
+  })
+
+  it('that jumps at the end of its domain is not proved to be anything there', () => {
+    const { continuous, convex } = verdictsOf('floor(x) * 0 + (x >= 10 ? 1 : 0)')
+    expect(continuous!.verdict).not.toBe('proved')
+    expect(convex!.verdict).not.toBe('proved')
+  })
+
+  it('that has no value somewhere is not proved convex', () => {
+    expect(verdictsOf('max(20, asin(x)^4)').convex!.verdict).not.toBe('proved')
+    expect(verdictsOf('relu(log(x))').bounded_below!.verdict).not.toBe('proved')
+    expect(verdictsOf('0 * log(x)').finite!.verdict).toBe('refuted')
+  })
+
+  it('that is constant on one side of a jump keeps the jump', () => {
+    const { continuous, differentiable, convex } = verdictsOf('max((3 <= x ? x : 2) - log1p(2), 1.5)')
+    expect([continuous, differentiable, convex].map((found) => found!.verdict)).toEqual([
+      'refuted',
+      'refuted',
+      'refuted',
+    ])
+    expect(continuous!.evidence).toMatchObject({ at: 3 })
+  })
+
+  it('that rounds what has no value is not proved to be bounded', () => {
+    expect(verdictsOf('round(safe_sqrt(round(x)))').bounded_below!.verdict).not.toBe('proved')
+  })
+
+  it('whose branches meet in numbers that are not rational is proved to be smooth', () => {
+    const { convex, differentiable, smooth } = verdictsOf('x > 0 ? softplus(-x) + x : softplus(x)')
+    expect([convex, differentiable].map((found) => found!.verdict)).toEqual(['proved', 'proved'])
+    expect(smooth!.evidence).toMatchObject({ bound: expect.closeTo(0.25, 9) })
+  })
+
+  it('is never proved to be what a point contradicts', () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = randomFrom(seed)
+      const formula = seed % 2 === 0 ? randomLikelyFormula(random) : randomElementFormula(random)
+      const { broken } = attackProofs(elementLoss(formula), random, 60, 150)
+      expect(broken, `${seed}: ${formula}`).toEqual([])
+    }
+  })
+})
