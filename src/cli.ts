@@ -1,14 +1,20 @@
 #!/usr/bin/env node
 /**
- * `lossd serve`, `lossd losses`, `lossd source huber --target sql --dialect duckdb`: the service, its catalog, and a loss as
- * source, on the command line. Where there is no npm: `node dist/cli.js`.
+ * The command line: `lossd serve`, `lossd losses`, `lossd source huber --target sql --dialect duckdb`, `lossd analyze
+ * formula.txt`. Without npm: `node dist/cli.js`.
  */
 import { parseArgs } from 'node:util'
+import { explain } from './analysis/explanation.ts'
+import type { Question } from './analysis/subject.ts'
+import { analysisTable, smallPlot } from './analysis/table.ts'
 import { Problem } from './errors.ts'
-import { type ResolvedLoss, withoutPreset } from './losses/define.ts'
+import { ANONYMOUS } from './losses/custom.ts'
+import { type Params, type ResolvedLoss, withoutPreset } from './losses/define.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
 import { checkDefinition } from './schemas/definition.ts'
 import { resolveLoss } from './schemas/find-loss.ts'
+import { definitionOfFormula } from './schemas/formula-source.ts'
+import { checkOptions } from './schemas/options.ts'
 import { findTarget, SOURCE_OPTIONS, sourceProblem, sourceRequest } from './schemas/source-request.ts'
 import { TARGETS } from './sources/targets.ts'
 import { writeSource } from './sources/write.ts'
@@ -16,13 +22,21 @@ import { writeSource } from './sources/write.ts'
 const USAGE = `lossd serve                             starts the service; its settings are environment variables
 lossd losses                            lists the catalog
 lossd source <loss> --target <target>   prints a loss as source
+lossd analyze <loss>                    prints what can be proved of a loss, and a plot
 
-  <loss>      a name of the catalog, or the file of a definition
+  <loss>      a name of the catalog, or a file: a definition (.json), or a formula
   --target    ${TARGETS.map(({ name }) => name).join(', ')}
   --dialect, --table, --params, --precision, --gradients, --optional, --per_class, --name
-  --columns   SQL: {"predictions": "y_hat"}`
+  --columns   SQL: {"predictions": "y_hat"}
 
-const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = { serve, losses, source }
+  analyze: --of <input>, --params, --budget <ms>, --json`
+
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  serve,
+  losses,
+  source,
+  analyze,
+}
 
 try {
   const [command = '', ...args] = process.argv.slice(2)
@@ -69,8 +83,37 @@ async function source(args: string[]) {
   }
 }
 
-async function lossOf(name: string): Promise<ResolvedLoss> {
-  if (!name.endsWith('.json')) return resolveLoss(await loadCatalog(), name)
-  const { readFileSync } = await import('node:fs')
-  return withoutPreset(checkDefinition(JSON.parse(readFileSync(name, 'utf8')), ''))
+async function analyze(args: string[]) {
+  const text = { type: 'string' } as const
+  const options = { of: text, params: text, budget: text, json: { type: 'boolean' } } as const
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true })
+  if (positionals.length !== 1) throw new TypeError(USAGE)
+  const given = (values.params === undefined ? {} : JSON.parse(values.params)) as Params
+  const resolved = await lossOf(positionals[0], given)
+  const { analysis, curves } = explain(questionOf(resolved, given, values.of), Number(values.budget ?? 2000))
+  if (values.json) return console.log(JSON.stringify(analysis, null, 2))
+  console.log(analysisTable(analysis))
+  if (curves[0] !== undefined) console.log(smallPlot(curves[0]))
+}
+
+function questionOf(resolved: ResolvedLoss, given: Params, asked: string | undefined): Question {
+  const { loss } = resolved
+  const names = Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable)
+  const of = asked ?? names[0]
+  if (of === undefined || !names.includes(of))
+    throw new TypeError(
+      `${loss.name} has no gradient with respect to "${of ?? ''}", only to ${names.join(', ')}`,
+    )
+  const { params } = checkOptions(resolved, new Map([['params', given]]))
+  return { loss, params, of, domain: {}, sizes: {} }
+}
+
+/** @param params of a formula that stands alone */
+async function lossOf(name: string, params: Params = {}): Promise<ResolvedLoss> {
+  const { existsSync, readFileSync } = await import('node:fs')
+  if (name.endsWith('.json'))
+    return withoutPreset(checkDefinition(JSON.parse(readFileSync(name, 'utf8')), ''))
+  if (!existsSync(name)) return resolveLoss(await loadCatalog(), name)
+  const formula = readFileSync(name, 'utf8').trimEnd()
+  return withoutPreset(checkDefinition(definitionOfFormula({ formula, params }), '', ANONYMOUS))
 }

@@ -1,15 +1,12 @@
 /** What a request wants to have written: the options of a source, from a query or a body, checked for one loss and target. */
 import { cut, Problem, pointerToken, problemAt } from '../errors.ts'
-import { type Expression, subexpressionsOf } from '../language/ast.ts'
-import { parse } from '../language/parse.ts'
-import { ANONYMOUS, type FormulaText, sourceOf } from '../losses/custom.ts'
+import { ANONYMOUS } from '../losses/custom.ts'
 import { expandLoss, type Loss, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
-import { namesIn } from '../losses/name-uses.ts'
-import { definitionOf } from '../losses/shorthand.ts'
 import { didYouMean } from '../nearest.ts'
 import { CannotWrite, InvalidName, type SourceRequest, type Target } from '../sources/contract.ts'
 import type { Precision } from '../tensor.ts'
-import { checkDefinition, formulaProblem, wrongFormula } from './definition.ts'
+import { checkDefinition, formulaProblem } from './definition.ts'
+import { definitionOfFormula } from './formula-source.ts'
 import { checkSize } from './inline.ts'
 import { checkOptions } from './options.ts'
 import { checkParamNames } from './unknown-names.ts'
@@ -201,44 +198,16 @@ export function inlineSource(body: unknown): { readonly resolved: ResolvedLoss; 
   }
   if (definition !== undefined)
     return { resolved: withoutPreset(checkDefinition(definition, '/definition', ANONYMOUS)), rest }
-  const wrong = wrongFormula(formula, '/formula')
-  if (wrong !== undefined) throw problemAt('invalid-value', wrong.pointer, wrong.detail)
-  const spelled = jsonObject(axes, '/axes') as Record<string, string>
   const params = rest.params === undefined ? {} : jsonObject(rest.params, '/params')
-  return { resolved: withoutPreset(formulaLoss(formula as FormulaText, params, spelled)), rest }
+  const document = definitionOfFormula({ formula, params, axes: axisTexts(axes) })
+  return { resolved: withoutPreset(checkDefinition(document, '', ANONYMOUS)), rest }
 }
 
-/** Without tensors, whatever a formula reads and nothing else explains is an input. */
-function formulaLoss(formula: FormulaText, params: object, axes: Readonly<Record<string, string>>): Loss {
-  try {
-    const inputs = inputsOf(formula, params, axes)
-    const tensors = Object.fromEntries(inputs.map((name) => [name, { isInteger: false }]))
-    return checkDefinition(
-      definitionOf({ formula, tensors, params: params as Record<string, unknown>, axes }),
-      '',
-      ANONYMOUS,
-    )
-  } catch (error) {
-    throw formulaProblem(error, '', { formula })
-  }
-}
-
-function inputsOf(formula: FormulaText, params: object, axes: Readonly<Record<string, unknown>>): string[] {
-  for (const [name, value] of Object.entries(axes)) {
+function axisTexts(axes: unknown): Record<string, unknown> {
+  const texts = jsonObject(axes, '/axes') as Record<string, unknown>
+  for (const [name, value] of Object.entries(texts)) {
     if (typeof value !== 'string')
       throw problemAt('invalid-value', `/axes/${pointerToken(name)}`, 'must be a string: rows,classes')
   }
-  const parsed = parse(sourceOf(formula))
-  const known = new Set([
-    ...parsed.statements.map(({ name }) => name),
-    ...Object.keys(params),
-    ...Object.values(axes).flatMap((own) => String(own).split(',')),
-    ...parsed.statements.flatMap(({ value }) => renamedAxes(value)),
-  ])
-  return [...namesIn(parsed)].filter((name) => !known.has(name))
-}
-
-function renamedAxes(expression: Expression): string[] {
-  const own = expression.kind === 'rename' ? [expression.to, expression.from] : []
-  return [...own, ...subexpressionsOf(expression).flatMap(renamedAxes)]
+  return texts
 }
