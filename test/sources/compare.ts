@@ -13,8 +13,6 @@ export interface Comparison {
   readonly smallest: number
   /** Numbers per row. */
   readonly width: number
-  /** Row -> the largest of the numbers that were added and taken away for it, whose rounding it shares, too. */
-  readonly scales?: readonly number[]
 }
 
 export interface Difference {
@@ -26,12 +24,11 @@ export interface Difference {
 const SHARED = 1e-3
 
 /** The first number that is too far off; undefined if all agree. */
-export function differenceIn(comparison: Comparison): Difference | undefined {
-  const { got, want, tolerance, smallest, width, scales = [] } = comparison
+export function differenceIn({ got, want, tolerance, smallest, width }: Comparison): Difference | undefined {
   if (got.length !== want.length) return { place: -1, got: got.length, want: want.length }
   for (let place = 0; place < want.length; place++) {
     const row = Array.from({ length: width }, (_, i) => Math.abs(want[place - (place % width) + i] ?? 0))
-    const largest = Math.max(...row.filter(Number.isFinite), scales[Math.floor(place / width)] ?? 0)
+    const largest = Math.max(...row.filter(Number.isFinite), 0)
     if (!isClose(got[place]!, want[place]!, tolerance, Math.max(smallest, SHARED * largest)))
       return { place, got: got[place]!, want: want[place]! }
   }
