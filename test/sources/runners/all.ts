@@ -22,7 +22,9 @@ interface Entry {
 /** The same operations in the same order; only exp, log and their kin may differ in the last bits, and sums in their order. */
 const ROUNDINGS: Readonly<Record<Precision, Bounds>> = {
   float64: { tolerance: 1e-12, smallest: 1e-290 },
-  float32: { tolerance: 3e-5, smallest: 1e-30 },
+  // The answers are those for inputs that are not rounded to float32: a slope of 56 or a difference of equal numbers
+  // multiplies that rounding (6e-8). The same text is held to 1e-12 in float64.
+  float32: { tolerance: 5e-4, smallest: 1e-3 },
 }
 
 /** What is promised of queries. */
@@ -51,11 +53,17 @@ const JAX: Bounds = {
       within: 256,
       because: 'distances of 1e18 cancel, which round by 128',
     },
+    ...['margin=0.7', 'swap=true'].map((param) => ({
+      source: `triplet_margin, ${param}`,
+      what: 'loss',
+      within: 2.4e-7,
+      because: 'distances of 1e9 cancel, which round by 1.2e-7',
+    })),
     ...['predictions', 'targets'].map((input) => ({
       source: 'binary_cross_entropy, weight',
       what: `gradient of ${input}`,
-      within: 3e-14,
-      because: 'the rounding of the slope, 1.1e-16, is multiplied by weights above 100',
+      within: 2.4e-7,
+      because: 'the rounding of the slope, 1.1e-16, is multiplied by weights of up to 1e9',
     })),
     {
       source: 'categorical_hinge, targets per class',
