@@ -75,7 +75,8 @@ reduction: \`avg(loss)\` is the mean. NULL stays NULL. Where a database would ra
 comment or a control, is a 422.
 
 Every target that this machine can run is run against the service's float64 answers (\`npm run test:sources\`), on ordinary,
-extreme and tied inputs: queries agree to 1e-12, the others to a few roundings.
+extreme and tied inputs: queries agree to 1e-12, the others to a few roundings. XLA on CPUs takes subnormal numbers
+(below 2.2e-308) for 0, so JAX answers for those what the service answers for 0.
 
 ## Which loss goes where
 

@@ -574,10 +574,10 @@ export const SPELLED_OUT = {
     return caseOf(`WHEN ${u} = ${one} THEN ${a}`, ...infinite, ...beyond, `ELSE ${exact}`)
   },
   /** e^x - 1 with what rounding takes from it near 0 (Kahan). */
-  expm1: ([x], _, dialect) => {
+  expm1: ([x], [{ nan }], dialect) => {
     const [a, one] = [text(x, SUM), dialect.double(1)]
     const e = dialect.ops.exp!([x], [{ low: -1, high: 1, nan: false }], dialect).text
-    const far = dialect.ops.exp!([x], [{ low: -Infinity, high: Infinity, nan: false }], dialect).text
+    const far = dialect.ops.exp!([x], [{ low: -Infinity, high: Infinity, nan }], dialect).text
     return caseOf(
       `WHEN abs(${x.text}) >= ${one} THEN ${far} - ${one}`,
       `WHEN ${e} = ${one} THEN ${a} ELSE (${e} - ${one}) * (${a} / ln(${e}))`,

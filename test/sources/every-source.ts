@@ -16,10 +16,25 @@ export interface Report {
   readonly refused: ReadonlyMap<string, string>
 }
 
+/** Which structures of a loss are written: all, or that of the defaults alone. */
+export type Scope = 'all' | 'defaults'
+
 export interface Bounds {
   readonly tolerance: number
   readonly smallest: number
+  /** Where roundings of a tool are larger on extreme inputs, and why. */
+  readonly known?: readonly Known[]
 }
+
+/** A result that may be off by an absolute number on extreme inputs. */
+export interface Known {
+  readonly source: string
+  readonly what: string
+  readonly within: number
+  readonly because: string
+}
+
+const within = (bound: number): Bounds => ({ tolerance: 1e-12, smallest: bound / 1e-12 })
 
 /** Writes and runs all losses that a target can say. */
 export async function checkTarget(
@@ -29,11 +44,12 @@ export async function checkTarget(
   precision: Precision,
   bounds: Bounds,
   dialect?: string,
+  scope: Scope = 'all',
 ): Promise<Report> {
   const refused = new Map<string, string>()
-  const jobs = losses.flatMap((loss) => jobsOf(target, loss, precision, refused, dialect))
+  const jobs = losses.flatMap((loss) => jobsOf(target, loss, precision, refused, dialect, scope))
   const outcomes = await runner.run(jobs, precision)
-  const failures = jobs.flatMap((job, place) => failuresOf(job, outcomes[place]!, bounds))
+  const failures = jobs.flatMap((job, place) => failuresOf(job, outcomes[place]!, precision, bounds))
   return {
     sources: jobs.length,
     cases: jobs.reduce((total, { unit }) => total + unit.cases.length, 0),
@@ -48,8 +64,10 @@ export function jobsOf(
   precision: Precision,
   refused: Map<string, string>,
   dialect?: string,
+  scope: Scope = 'all',
 ): Job[] {
-  return unitsOf(loss).flatMap((unit, place) => {
+  const units = unitsOf(loss)
+  return (scope === 'all' ? units : units.slice(0, 1)).flatMap((unit, place) => {
     const id = `${loss.name.replaceAll(/\W/g, '_')}_${place}`
     try {
       const options = {
@@ -67,8 +85,15 @@ export function jobsOf(
   })
 }
 
-function failuresOf({ unit }: Job, outcomes: readonly Outcome[], bounds: Bounds): string[] {
+function failuresOf(
+  { unit }: Job,
+  outcomes: readonly Outcome[],
+  precision: Precision,
+  bounds: Bounds,
+): string[] {
   return unit.cases.flatMap((one, place) => {
+    // Extremes such as 1e-300 and 1 - 1e-12 are no float32 numbers: what is asked there is another question.
+    if (precision === 'float32' && one.label === 'extreme') return []
     const outcome = outcomes[place]
     if (outcome === undefined) return [`${unit.label}, ${one.label}: has no outcome`]
     const { couples } = unit.request.loss
@@ -77,7 +102,9 @@ function failuresOf({ unit }: Job, outcomes: readonly Outcome[], bounds: Bounds)
       const rows = one.sizes[Object.keys(one.sizes)[0]!] ?? 1
       // Elements stand alone; what is compared with each other shares the rounding of the largest.
       const width = isElement ? 1 : isBatch ? want.length : Math.max(1, Math.round(want.length / rows))
-      const found = differenceIn({ got: got ?? [], want, width, ...bounds })
+      const known = bounds.known?.find((it) => it.source === unit.label && it.what === what)
+      const own = known === undefined || one.label !== 'extreme' ? bounds : within(known.within)
+      const found = differenceIn({ got: got ?? [], want, width, ...own })
       return found === undefined
         ? []
         : [`${unit.label}, ${one.label}: ${what}[${found.place}] is ${found.got}, not ${found.want}`]

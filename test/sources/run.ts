@@ -1,10 +1,10 @@
 /**
- * `npm run test:sources [-- target ...]`: writes all losses as everything that this machine can compile or run, and holds
+ * `npm run test:sources [-- --all] [-- target ...]`: writes all losses as everything that this machine can compile or run, and holds
  * them to the service's answers. Where something is missing, one line says so.
  */
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
-import { checkTarget } from './every-source.ts'
+import { checkTarget, type Report } from './every-source.ts'
 import { unparsed } from './parsed.ts'
 import { RUNNERS } from './runners/all.ts'
 import { NotHere } from './runners/runner.ts'
@@ -12,16 +12,20 @@ import { NotHere } from './runners/runner.ts'
 /** Those of them run with every test already. */
 const IN_PROCESS = ['typescript', 'sql duckdb']
 
-const wanted = process.argv.slice(2)
+const given = process.argv.slice(2)
+const isAll = given.includes('--all')
+const wanted = given.filter((word) => word !== '--all')
 const { losses } = await loadCatalog()
-for (const [name, { runner, bounds }] of Object.entries(RUNNERS)) {
+for (const [name, { runner, bounds, isSlow }] of Object.entries(RUNNERS)) {
   if (wanted.length > 0 ? !wanted.includes(name) : IN_PROCESS.includes(name)) continue
   const [base, dialect] = name.split(' ')
   const target = TARGETS.find((one) => one.name === base)!
+  const scope = isSlow && !isAll ? 'defaults' : 'all'
   for (const precision of target.precisions) {
     try {
-      const report = await checkTarget(target, losses, runner, precision, bounds(precision), dialect)
-      tell(`${name} ${precision}`, report)
+      const since = performance.now()
+      const report = await checkTarget(target, losses, runner, precision, bounds(precision), dialect, scope)
+      tell(`${name} ${precision}`, report, since)
     } catch (error) {
       if (!(error instanceof NotHere)) throw error
       console.log(`${name} is not run here: ${error.message}`)
@@ -43,9 +47,12 @@ for (const dialect of ['bigquery', 'snowflake']) {
   }
 }
 
-function tell(name: string, { sources, cases, failures, refused }: Awaited<ReturnType<typeof checkTarget>>) {
+function tell(name: string, { sources, cases, failures, refused }: Report, since: number) {
   for (const failure of failures) console.error(`FAIL ${name}: ${failure}`)
   if (failures.length > 0) process.exitCode = 1
   const without = refused.size === 0 ? '' : `, without ${[...refused.keys()].join(', ')}`
-  console.log(`${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong${without}`)
+  const seconds = Math.round((performance.now() - since) / 1000)
+  console.log(
+    `${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong in ${seconds} s${without}`,
+  )
 }

@@ -34,6 +34,8 @@ function sum([a, b]: readonly Code[], [x, y]: readonly Range[], dialect: Dialect
   const above = sign === '+' ? `${right} > ${most} - ${left}` : `${right} < ${left} - ${most}`
   const below = sign === '+' ? `${right} < -${most} - ${left}` : `${right} > ${left} + ${most}`
   return caseOf(
+    // Compared with NaN, which is greater than any number, the sum would look like an overflow.
+    ...strange([a, b], [x, y], dialect),
     `WHEN ${left} > 0 THEN CASE WHEN ${above} THEN ${plus} ELSE ${plain.text} END`,
     `WHEN ${left} < 0 THEN CASE WHEN ${below} THEN ${minus} ELSE ${plain.text} END`,
     `ELSE ${plain.text}`,
@@ -101,7 +103,7 @@ export const exp: SqlRule = ([x], [range], dialect) => {
 }
 
 /** Of a base that is not negative, or of a whole exponent. */
-export const pow: SqlRule = ([a, b], _, dialect) => {
+export const pow: SqlRule = ([a, b], ranges, dialect) => {
   const [base, exponent] = [within(a, SUM), within(b, SUM)]
   const [zero, one, plus, nan] = [0, 1, Infinity, Number.NaN].map((value) => dialect.double(value))
   const size = (of: string) => `${within(b, PRODUCT)} * ln(${of})`
@@ -110,6 +112,7 @@ export const pow: SqlRule = ([a, b], _, dialect) => {
   const parity = `CASE WHEN ${exponent} / 2 = floor(${exponent} / 2) THEN ${one} ELSE ${dialect.double(-1)} END`
   return caseOf(
     `WHEN ${exponent} = 0 THEN ${one}`,
+    ...strange([a, b], ranges, dialect),
     `WHEN ${base} > 0 THEN ${of(a.text)}`,
     `WHEN ${base} = 0 THEN CASE WHEN ${exponent} > 0 THEN ${zero} ELSE ${plus} END`,
     `WHEN ${exponent} = floor(${exponent}) THEN ${parity} * ${of(`abs(${a.text})`)}`,

@@ -1,6 +1,6 @@
 /** Go, with nothing but package math. */
 import type { Precision } from '../../tensor.ts'
-import { atom, call, indented, infix, prefix, type Rule } from '../code.ts'
+import { atom, type Code, call, indented, infix, prefix, type Rule } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
@@ -76,7 +76,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       or: infix('||', OR),
       not: prefix('!', SIGN),
       is_finite: call('isFinite'),
-      select: call('choose'),
+      select: (args) => call(chooser(args, precision))(args),
       argsort: undefined,
       gather: undefined,
       scatter: undefined,
@@ -111,6 +111,12 @@ function syntaxOf(precision: Precision): LoopSyntax {
     times: infix('*', PRODUCT),
     pick: call('pick'),
   }
+}
+
+/** Between two literals a type is inferred that they have by default: float64. */
+function chooser([, yes, no]: readonly Code[], precision: Precision): string {
+  const areLiterals = [yes, no].every(({ text }) => /^-?\d[\d.]*([.e][+-]?\d+)$/.test(text))
+  return areLiterals && precision === 'float32' ? 'choose[float32]' : 'choose'
 }
 
 function numberIn(value: number, precision: Precision): string {

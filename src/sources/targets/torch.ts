@@ -60,7 +60,7 @@ const SYNTAX: ArraySyntax = {
     log10: call('torch.log10'),
     sqrt: call('torch.sqrt'),
     safe_sqrt: call('torch.sqrt'),
-    sigmoid: call('torch.sigmoid'),
+    sigmoid: call('_sigmoid'),
     tanh: call('torch.tanh'),
     softplus: template('torch.logaddexp($0, torch.zeros_like($0))'),
     sign: call('torch.sign'),
@@ -118,6 +118,15 @@ const SYNTAX: ArraySyntax = {
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
+  // torch.sigmoid is 1 / (1 + e^-x) on both sides; where a target cancels it, that rounding is all that is left.
+  // -|x| would say the same, but its derivative at 0 is 0.
+  _sigmoid: [
+    'def _sigmoid(x):',
+    '    """1 / (1 + e^-x), and e^x / (1 + e^x) below 0."""',
+    '    e = torch.exp(torch.where(x >= 0, -x, x))',
+    '    return torch.where(x >= 0, 1.0, e) / (1 + e)',
+    '',
+  ],
   _times: [
     'def _times(g, d):',
     '    """g * d, but 0 where the gradient g is 0: a branch that was not taken stays silent."""',

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { NotHere } from './runner.ts'
 
 const FOLDER = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lossd-sources')
+/** A download that takes longer is given up, and its target is not run. */
+const MOST_MILLISECONDS = 120_000
 const quiet = { stdio: 'pipe', encoding: 'utf8' } as const
 
 /**
@@ -18,7 +20,10 @@ export function pythonWith(packages: readonly string[]): string {
   try {
     if (!existsSync(interpreter)) execFileSync('python3', ['-m', 'venv', FOLDER], quiet)
     if (!hasAll(interpreter, packages))
-      execFileSync(interpreter, ['-m', 'pip', 'install', '-q', ...packages], quiet)
+      execFileSync(interpreter, ['-m', 'pip', 'install', '-q', ...packages], {
+        ...quiet,
+        timeout: MOST_MILLISECONDS,
+      })
     return interpreter
   } catch (error) {
     const { stderr = '', message } = error as Error & { stderr?: string }
