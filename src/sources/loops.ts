@@ -133,6 +133,7 @@ function planned({ program }: SourceProgram, staticPredicates: StaticPredicates)
  * versions share their arguments, and have no memory of their own.
  */
 function specialized(source: SourceProgram, general: Plan): Specialized | undefined {
+  if (powersIn(general) === 0) return undefined
   for (const id of switchesOf(source.program)) {
     const plans = [true, false].map((truth) => planned(source, new Map([[id, truth]])))
     if (powersIn(plans[0]) < powersIn(general) && [general, ...plans].every(hasNoScratch))
