@@ -33,7 +33,8 @@ export function evaluateStaticPredicates(
   return new Map(switches.map((id) => [id, value(id) !== 0]))
 }
 
-function switchesOf({ nodes }: Program): number[] {
+/** The conditions that depend only on parameters. */
+export function switchesOf({ nodes }: Program): number[] {
   const known: boolean[] = []
   for (const { op, axes, args } of nodes) {
     const isComputed = isElementwise(op) && axes.length === 0 && args.every((arg) => known[arg])

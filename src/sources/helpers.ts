@@ -8,7 +8,7 @@ export function helpersIn(
   const needed = new Set<string>()
   const visit = (text: string) => {
     for (const [name, own] of Object.entries(helpers)) {
-      if (needed.has(name) || !new RegExp(`\\b${name}\\b`).test(text)) continue
+      if (needed.has(name) || !hasWord(text, name)) continue
       needed.add(name)
       visit(own.join('\n'))
     }
@@ -17,4 +17,9 @@ export function helpersIn(
   return Object.keys(helpers)
     .filter((name) => needed.has(name))
     .flatMap((name) => [...helpers[name], ''])
+}
+
+/** Most names do not occur at all, which needs no regular expression. */
+function hasWord(text: string, word: string): boolean {
+  return text.includes(word) && new RegExp(`\\b${word}\\b`).test(text)
 }

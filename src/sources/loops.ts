@@ -16,6 +16,7 @@ import {
   type Statement,
 } from '../loops/loop-plan.ts'
 import { plan } from '../loops/planner.ts'
+import { type StaticPredicates, switchesOf } from '../loops/static-predicates.ts'
 import { atom, type Code, indented, type Rule } from './code.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
 import { axisWord, fixedSize, Names } from './names.ts'
@@ -61,6 +62,8 @@ export interface LoopSyntax {
   add(target: string, value: Code): string
   /** The head of a loop; it ends with `}`. */
   loop(index: string, size: string): string
+  /** Two versions of the loops. A language without it has the general one alone. */
+  readonly branch?: (test: Code, yes: readonly string[], no: readonly string[]) => readonly string[]
   /** An element of an array. */
   at(array: string, offset: Code): string
   /** The sum and the product of two sizes or indices. */
@@ -113,8 +116,50 @@ const INDICES = ['i', 'j', 'k', 'l', 'm', 'n1', 'n2', 'n3', 'n4', 'n5']
  */
 export function writeLoops(source: SourceProgram, syntax: LoopSyntax): LoopSource {
   checkOps(source, syntax)
-  const legal = legalize(source.program, { uniform: true, mayCount: true, staticPredicates: new Map() })
-  return new LoopWriter(source, plan(legal), syntax).write()
+  const general = planned(source, new Map())
+  const writer = new LoopWriter(source, general, syntax)
+  const special = syntax.branch === undefined ? undefined : specialized(source, general)
+  if (special === undefined) return writer.write()
+  const [yes, no] = special.plans.map((own) => new LoopWriter(source, own, syntax).write())
+  return { ...no, body: [...syntax.branch!(writer.test(special.condition), yes.body, no.body)] }
+}
+
+function planned({ program }: SourceProgram, staticPredicates: StaticPredicates): Plan {
+  return plan(legalize(program, { uniform: true, mayCount: true, staticPredicates }))
+}
+
+/**
+ * Constant specialization: a condition on parameters that spares each element a power is tested once, before the loops. The
+ * versions share their arguments, and have no memory of their own.
+ */
+function specialized(source: SourceProgram, general: Plan): Specialized | undefined {
+  if (powersIn(general) === 0) return undefined
+  for (const id of switchesOf(source.program)) {
+    const plans = [true, false].map((truth) => planned(source, new Map([[id, truth]])))
+    if (powersIn(plans[0]) < powersIn(general) && [general, ...plans].every(hasNoScratch))
+      return { condition: general.program.refs[id], plans }
+  }
+  return undefined
+}
+
+interface Specialized {
+  /** Its node in the general plan. */
+  readonly condition: number
+  /** Where it is true, and where it is false. */
+  readonly plans: readonly Plan[]
+}
+
+function powersIn({ program, body }: Plan): number {
+  const count = (statements: readonly Statement[]): number =>
+    statements.reduce((total, statement) => {
+      if (statement.kind === 'loop') return total + count(statement.body)
+      return total + Number(statement.kind === 'compute' && program.nodes[statement.node].op === 'pow')
+    }, 0)
+  return count(body)
+}
+
+function hasNoScratch({ buffers }: Plan): boolean {
+  return buffers.every(({ role }) => role !== 'scratch')
 }
 
 /** @throws CannotWrite */
@@ -189,6 +234,11 @@ class LoopWriter {
       body: lines,
       values: this.#product(values.axes),
     }
+  }
+
+  /** A condition on parameters. */
+  test(id: number): Code {
+    return this.#value(id)
   }
 
   // Names

@@ -71,6 +71,10 @@ export interface Dialect {
   isNaN(x: Code): string
   /** Whether overflows and underflows raise errors. */
   readonly raises: { readonly overflow: boolean; readonly underflow: boolean }
+  /** Whether the sign of NULL is NULL. */
+  readonly isSignStrict?: boolean
+  /** Whether the larger of two numbers is said with a CASE, which repeats them. */
+  readonly choosesByCase?: boolean
   /** How the columns of inner queries are left out at the end: by a word after the star, or by joining them on. */
   readonly steps: 'EXCLUDE' | 'EXCEPT' | 'lateral'
 }
@@ -217,10 +221,10 @@ class SqlWriter {
   readonly #steps: { readonly name: string; readonly text: string }[][] = []
 
   constructor(program: ScalarProgram, dialect: Dialect, columns: Columns) {
-    this.#program = program
+    this.#ranges = rangesOf(program.nodes)
+    this.#program = withoutIdleSelects(program, this.#ranges)
     this.#dialect = dialect
     this.#columns = columns
-    this.#ranges = rangesOf(program.nodes)
     this.#countUses()
   }
 
@@ -259,6 +263,7 @@ class SqlWriter {
 
   /** Whether the text of a node may contain an argument more than once. */
   #repeats({ op, args }: Node): boolean {
+    if (op === 'max' && this.#dialect.choosesByCase) return true
     if (PLAIN.has(op)) return this.#dialect.raises.overflow && GUARDED.has(op)
     if (op === 'div') return this.#dialect.raises.overflow || holds(this.#ranges[args[1]], 0)
     if (op === 'log' || op === 'sqrt' || op === 'safe_sqrt') return this.#ranges[args[0]].low <= 0
@@ -365,6 +370,39 @@ class SqlWriter {
   }
 }
 
+/** Where a < b decides between their minimum and b, it is the minimum: so end the derivatives of losses that are clipped. */
+function withoutIdleSelects(program: ScalarProgram, ranges: readonly Range[]): ScalarProgram {
+  const kept: number[] = []
+  const nodes = program.nodes.map((node, id) => {
+    const own = { ...node, args: node.args.map((arg) => kept[arg]) }
+    kept.push(isIdle(own, program.nodes, ranges) ? own.args[1] : id)
+    return own
+  })
+  const moved = (refs: readonly number[]) => refs.map((ref) => kept[ref])
+  return {
+    nodes,
+    values: moved(program.values),
+    gradients: Object.fromEntries(
+      Object.entries(program.gradients).map(([name, refs]) => [name, moved(refs)]),
+    ),
+    names: program.names,
+  }
+}
+
+/** With NaN, the minimum would be NaN. */
+function isIdle(
+  { op, args: [test, yes, no] }: Node,
+  nodes: readonly Node[],
+  ranges: readonly Range[],
+): boolean {
+  if (op !== 'select' || nodes[test].op !== 'lt') return false
+  const [a, b] = nodes[test].args
+  const { op: extreme, args } = nodes[yes]
+  const isOfBoth =
+    args.length === 2 && args.includes(a) && args.includes(b) && !ranges[a].nan && !ranges[b].nan
+  return isOfBoth && ((extreme === 'min' && no === b) || (extreme === 'max' && no === a))
+}
+
 /** Their text contains each argument once. */
 const PLAIN: ReadonlySet<Op> = new Set([
   'neg',
@@ -430,6 +468,7 @@ function strictInputs(
     else if (op === 'select') found.push(common(own.slice(1)))
     else if (op === 'max' || op === 'min') found.push(common(own))
     else if (STRICT.has(op) && !dialect.raises.overflow) found.push(united(own))
+    else if (op === 'sign' && dialect.isSignStrict && !ranges[args[0]].nan) found.push(own[0])
     else if (op === 'div' && !holds(ranges[args[1]], 0) && !dialect.raises.overflow) found.push(united(own))
     else if (op === 'log' && ranges[args[0]].low > 0) found.push(united(own))
     else found.push(new Set())

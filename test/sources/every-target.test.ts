@@ -100,6 +100,41 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
   })
 })
 
+describe('c', () => {
+  const c = TARGETS.find(({ name }) => name === 'c')!
+  const write = (name: string) => attempt(c, find(name)!) as string
+
+  it('tests once, before the loops, for the exponent that needs no power', () => {
+    const [, special, general] = /if \(gamma_ == 2\.0\) \{(.*)\} else \{(.*)/s.exec(write('sigmoid_focal'))!
+    expect(special).not.toMatch(/\bpow\(/)
+    expect(general).toMatch(/\bpow\(/)
+    expect(special).toContain('gradient_targets[i] =')
+  })
+
+  it('brings only the functions along that it calls', () => {
+    for (const loss of losses) {
+      const text = attempt(c, loss)
+      if (typeof text !== 'string') continue
+      for (const [, name] of text.matchAll(/^static (?:inline )?\w+ (\w+)\(/gm)) {
+        expect(text.match(new RegExp(`\\b${name}\\(`, 'g'))!.length, `${loss.name} ${name}`).toBeGreaterThan(
+          1,
+        )
+      }
+    }
+    expect(write('huber')).not.toContain('exp_of')
+  })
+})
+
+describe('a query for DuckDB', () => {
+  it('ends in the value that was clipped, with no choice but one', () => {
+    const sql = TARGETS.find(({ name }) => name === 'sql')!
+    const huber = find('huber')!
+    const { text } = writeSource(sql, { loss: huber, params: defaultsOf(huber), gradients: ['predictions'] })
+    expect(text.match(/CASE/g)).toHaveLength(1)
+    expect(text).toContain('lossd_q * sign(lossd_e)::DOUBLE AS "gradient_predictions"')
+  })
+})
+
 describe('typescript', () => {
   it('compiles under the strictest options', () => {
     const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))

@@ -1,6 +1,7 @@
 /** DuckDB computes as IEEE 754 does, but for logarithms and roots. */
-import { atom } from '../code.ts'
-import { COMMON, type Dialect, logarithm, SPELLED_OUT } from '../sql.ts'
+import { atom, type Code, within } from '../code.ts'
+import type { Range } from '../ranges.ts'
+import { COMMON, caseOf, type Dialect, logarithm, SPELLED_OUT, SUM } from '../sql.ts'
 import { quoted } from './quoting.ts'
 
 export const duckdb: Dialect = {
@@ -10,6 +11,12 @@ export const duckdb: Dialect = {
     ...SPELLED_OUT,
     log2: logarithm('log2'),
     log10: logarithm('log10'),
+    // Two to four times as fast as GREATEST, LEAST and a CASE for the sign.
+    max: (args, ranges) => chosen('>', args, ranges) ?? COMMON.max(args),
+    min: (args, ranges, dialect) => chosen('<', args, ranges) ?? COMMON.min(args, ranges, dialect),
+    sign: (args, ranges, dialect) => {
+      return ranges[0].nan ? COMMON.sign(args, ranges, dialect) : atom(`sign(${args[0].text})::DOUBLE`)
+    },
     round: ([x]) => atom(`round_even(${x.text}, 0)`),
     asin: undefined,
     acos: undefined,
@@ -30,5 +37,13 @@ export const duckdb: Dialect = {
   cast: (column) => `CAST(${column} AS DOUBLE)`,
   isNaN: (x) => `isnan(${x.text})`,
   raises: { overflow: false, underflow: false },
+  isSignStrict: true,
+  choosesByCase: true,
   steps: 'EXCLUDE',
+}
+
+/** One of two numbers that are not NaN; undefined if one of them may be. */
+function chosen(order: '<' | '>', [a, b]: readonly Code[], ranges: readonly Range[]): Code | undefined {
+  if (ranges.some(({ nan }) => nan)) return undefined
+  return caseOf(`WHEN ${within(a, SUM)} ${order} ${within(b, SUM)} THEN ${a.text} ELSE ${b.text}`)
 }

@@ -1,5 +1,6 @@
 /** C11, with nothing but libm. */
 import type { Precision } from '../../tensor.ts'
+import { mathHelpers } from '../c-math.ts'
 import { call, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
@@ -49,16 +50,16 @@ function syntaxOf(precision: Precision): LoopSyntax {
     ops: {
       neg: prefix('-', SIGN),
       abs: math('fabs'),
-      exp: math('exp'),
-      expm1: math('expm1'),
-      log: math('log'),
-      log1p: math('log1p'),
+      exp: call('exp_of'),
+      expm1: call('expm1_of'),
+      log: call('log_of'),
+      log1p: call('log1p_of'),
       log2: math('log2'),
       log10: math('log10'),
       sqrt: math('sqrt'),
       safe_sqrt: math('sqrt'),
       sigmoid: undefined,
-      tanh: math('tanh'),
+      tanh: call('tanh_of'),
       softplus: undefined,
       sign: call('sign_of'),
       floor: math('floor'),
@@ -115,6 +116,13 @@ function syntaxOf(precision: Precision): LoopSyntax {
     variable: (type, name, { text }) => `${TYPES[type] ?? real} ${name} = ${text};`,
     assign: (place, { text }) => `${place} = ${text};`,
     add: (place, { text }) => `${place} += ${text};`,
+    branch: ({ text }, yes, no) => [
+      `if (${text}) {`,
+      ...indented(yes, '  '),
+      '} else {',
+      ...indented(no, '  '),
+      '}',
+    ],
     loop: (index, size) => `for (size_t ${index} = 0; ${index} < ${size}; ${index}++) {`,
     at: (array, offset) => `${array}[${offset.text}]`,
     plus: infix('+', SUM),
@@ -180,7 +188,7 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
 })
 
 const RESERVED =
-  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main pick larger smaller times sign_of total_of exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
+  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main pick larger smaller times sign_of total_of from_bits to_bits power_of_2 expm1_near_0 exp_of expm1_of log_with log_of log1p_of tanh_of memcpy memmove memset memcmp exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
     ' ',
   )
 
@@ -188,22 +196,39 @@ function write(source: SourceProgram, { precision, name }: WriteOptions): string
   const real = precision === 'float64' ? 'double' : 'float'
   const loops = writeLoops(source, syntaxOf(precision))
   const body = functionLines(loops, name, real)
+  const helpers = helpersIn(body, { ...HELPERS(real), ...mathHelpers(precision) })
+  const usesMath = helpers.some((line) => line.includes('memcpy'))
   const lines = [
     ...comment([...headerLines(source), '', ...usage(source, loops, name)]),
     '#include <math.h>',
     '#include <stdbool.h>',
     '#include <stddef.h>',
     '#include <stdint.h>',
+    ...(usesMath ? ['#include <string.h>'] : []),
     '',
     ...defaults(loops, name, real),
     `enum ${name}_reduction { ${name.toUpperCase()}_NONE, ${name.toUpperCase()}_SUM, ${name.toUpperCase()}_MEAN };`,
     '',
-    ...helpersIn(body, HELPERS(real)),
+    ...(usesMath ? RELAXED : []),
+    ...helpers,
     ...scratchLines(loops, name),
     ...body,
+    ...(usesMath ? RESTORED : []),
   ]
   return `${lines.join('\n')}\n`
 }
+
+/** GCC would branch rather than compute what might set a flag that nobody reads. No result changes. */
+const RELAXED = [
+  '/* Nobody reads errno or the flags of exceptions, so that GCC may vectorize selections. */',
+  '#if defined(__GNUC__) && !defined(__clang__)',
+  '#pragma GCC push_options',
+  '#pragma GCC optimize ("no-trapping-math", "no-math-errno")',
+  '#endif',
+  '',
+]
+
+const RESTORED = ['', '#if defined(__GNUC__) && !defined(__clang__)', '#pragma GCC pop_options', '#endif']
 
 function comment(lines: readonly string[]): string[] {
   return ['/*', ...lines.map((line) => ` * ${commentSafe(line)}`.trimEnd()), ' */']
