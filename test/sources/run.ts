@@ -15,9 +15,11 @@ const IN_PROCESS = ['typescript', 'sql duckdb']
 const wanted = process.argv.slice(2)
 const { losses } = await loadCatalog()
 for (const [name, { runner, bounds }] of Object.entries(RUNNERS)) {
-  if (wanted.length > 0 ? !wanted.includes(name) : IN_PROCESS.includes(name)) continue
-  const [base, dialect] = name.split(' ')
+  const [base, variant] = name.split(' ')
+  const isWanted = wanted.includes(name) || wanted.includes(base!)
+  if (wanted.length > 0 ? !isWanted : IN_PROCESS.includes(name)) continue
   const target = TARGETS.find((one) => one.name === base)!
+  const dialect = target.dialects.find((one) => one === variant)
   for (const precision of target.precisions) {
     try {
       const report = await checkTarget(target, losses, runner, precision, bounds(precision), dialect)

@@ -37,10 +37,23 @@ const LIBRARY: Readonly<Record<Precision, Bounds>> = {
 const library = (precision: Precision) => LIBRARY[precision]
 const roundings = (precision: Precision) => ROUNDINGS[precision]
 
+/** The same source on one of its backends. */
+function keras(backend: string, needs: string): Entry {
+  const packages = ['numpy==2.4.6', 'keras==3.15.1', needs]
+  return { runner: python('keras_driver', packages, { KERAS_BACKEND: backend }), bounds: library }
+}
+
 export const RUNNERS: Readonly<Record<string, Entry>> = {
   numpy: { runner: python('numpy_driver', ['numpy==2.4.6']), bounds: roundings },
   jax: { runner: python('jax_driver', ['numpy==2.4.6', 'jax==0.10.2']), bounds: library },
   torch: { runner: python('torch_driver', ['numpy==2.4.6', 'torch==2.15.0']), bounds: library },
+  tensorflow: {
+    runner: python('tensorflow_driver', ['numpy==2.4.6', 'tensorflow-cpu==2.21.0']),
+    bounds: library,
+  },
+  'keras tensorflow': keras('tensorflow', 'tensorflow-cpu==2.21.0'),
+  'keras jax': keras('jax', 'jax==0.10.2'),
+  'keras torch': keras('torch', 'torch==2.15.0'),
   c: { runner: c, bounds: roundings },
   // math.Pow of Go is off by up to 1e-10 where its exponent is not whole and its base is far from 1.
   go: {
