@@ -94,11 +94,11 @@ function partsOf(
 }
 
 /** Arguments as tensors whose dimensions are the axes of the formula. */
-function preparation({ source, phrases, names, value, gradient, shares }: Parts): string[] {
+function preparation(parts: Parts): string[] {
+  const { source, phrases, names } = parts
   const own = (name: string) => names.inputs.get(name)!
   const real = own(source.inputs.find(({ type }) => type === 'real')!.name)
   const shape = valueShape(source)
-  const asArrays = new Set([...value.asArrays, ...gradient.asArrays, ...(shares?.asArrays ?? [])])
   return [
     ...[...names.inputs.values()].map((name) => `${name} = ${phrases.convert(name)}`),
     ...(shape === undefined ? [] : [`shape = ${rest(phrases.shapeOf(own(shape.of)), shape)}`]),
@@ -106,11 +106,14 @@ function preparation({ source, phrases, names, value, gradient, shares }: Parts)
       const before = axes.indexOf('...')
       return `${own(name)} = ${phrases.flatten(own(name), before, axes.length - before - 1)}`
     }),
-    ...[...asArrays].map((name) => {
-      const param = names.params.get(name)!
-      return `${param} = ${phrases.convertLike(param, real)}`
-    }),
+    ...arrayParams(parts).map((name) => `${name} = ${phrases.convertLike(name, real)}`),
   ]
+}
+
+/** The parameters that must be tensors. */
+function arrayParams({ names, value, gradient, shares }: Parts): string[] {
+  const all = new Set([...value.asArrays, ...gradient.asArrays, ...(shares?.asArrays ?? [])])
+  return [...all].map((name) => names.params.get(name)!)
 }
 
 function rest(shape: string, { from, until }: { readonly from: number; readonly until: number }): string {
@@ -126,9 +129,10 @@ function sizeLines({ source, phrases, names }: Parts, { sizes }: ArrayLines): st
   })
 }
 
+/** All tensors are arguments: JAX traces these functions once more when it differentiates, and may then read no others. */
 function valueLines(parts: Parts): string[] {
   const { phrases, names, loss, value, wanted } = parts
-  const given = wanted.map((name) => names.inputs.get(name)!).join(', ')
+  const given = [...names.inputs.values(), ...arrayParams(parts)].join(', ')
   const lines = [...sizeLines(parts, value), ...value.lines]
   if (wanted.length === 0) return lines
   return [
@@ -142,10 +146,13 @@ function valueLines(parts: Parts): string[] {
 }
 
 function gradientLines(parts: Parts): string[] {
-  const { phrases, names, gradient } = parts
+  const { phrases, names, gradient, wanted } = parts
   const upstream = phrases.upstream(names.cotangent)
-  const [first, ...others] = gradient.results
-  const returned = others.length === 0 ? first.text : tuple(gradient.results.map(({ text }) => atom(text)))
+  const ofInputs = [...names.inputs.keys()].map((name) => {
+    return gradient.results[wanted.indexOf(name)] ?? atom('None')
+  })
+  const all = [...ofInputs, ...arrayParams(parts).map(() => atom('None'))]
+  const returned = all.length === 1 ? all[0].text : tuple(all)
   return [
     `def gradient(${upstream.arguments}):`,
     ...indented(
