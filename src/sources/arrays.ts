@@ -62,6 +62,10 @@ export interface ArraySyntax {
   realOf(x: Code, like: Code): Code
   /** A number of the host language as an array of one element. */
   arrayOf(number: Code, like: Code): Code
+  /** The size of a dimension, which may be a tensor of integers, in arithmetic. Absent if it is a number as it is. */
+  realOfSize?(size: Code, like: Code): Code
+  /** An integer that is compared with indices, in a language that does not compare them with other numbers. */
+  readonly integer?: (value: number) => string
 }
 
 /** Lines that compute some results of a program. */
@@ -219,7 +223,8 @@ class ArrayWriter {
     const found = new Set<number>()
     this.#program.nodes.forEach(({ op, args, axes }, id) => {
       if (!this.#uses.has(id) || axes.length > 0) return
-      const isLeaf = op === 'constant' || op === 'size' || (op === 'scalar' && !asArrays)
+      const isSize = op === 'size' && this.#syntax.realOfSize === undefined
+      const isLeaf = op === 'constant' || isSize || (op === 'scalar' && !asArrays)
       const isKnown =
         args.length > 0 &&
         (isElementwise(op) || op === 'select') &&
@@ -286,7 +291,7 @@ class ArrayWriter {
       case 'cotangent':
         return plain(atom(this.#arguments.cotangent))
       case 'size':
-        return plain(this.#size(axis!))
+        return plain(this.#realSize(axis!))
       case 'index':
         return plain(this.#syntax.range(this.#size(axis!)))
       case 'expand':
@@ -325,6 +330,11 @@ class ArrayWriter {
     const name = this.#sizes.get(source) ?? this.#names.take(axisWord(source))
     this.#sizes.set(source, name)
     return atom(name)
+  }
+
+  #realSize(axis: string): Code {
+    const size = this.#size(axis)
+    return this.#syntax.realOfSize?.(size, this.#like()) ?? size
   }
 
   #elementwise({ op, args, type }: Node, id: number): Value {
@@ -384,8 +394,10 @@ class ArrayWriter {
   }
 
   #typed(code: Code, id: number, wanted: Node['type'] | undefined): Code {
-    const { type } = this.#program.nodes[id]
+    const { op, type, value } = this.#program.nodes[id]
     const isNumber = this.#statics.has(id) && type === 'real'
+    const { integer } = this.#syntax
+    if (wanted === 'index' && op === 'constant' && integer !== undefined) return atom(integer(value!))
     if (isNumber) return { ...code, isNumber }
     return type === 'index' && wanted === 'real' ? this.#syntax.realOf(code, this.#like()) : code
   }
@@ -406,7 +418,7 @@ class ArrayWriter {
     // The same along the whole axis.
     if (op === 'reduce_max') return { code, axes: rest }
     const times = this.#rule('mul', id)
-    return { code: times([code, this.#size(axis!)], -1), axes: axes.filter((own) => rest.includes(own)) }
+    return { code: times([code, this.#realSize(axis!)], -1), axes: axes.filter((own) => rest.includes(own)) }
   }
 
   #alongAxis({ op, args, axis, axes }: Node, id: number): Value {

@@ -4,10 +4,24 @@ import c from './targets/c.ts'
 import go from './targets/go.ts'
 import java from './targets/java.ts'
 import jax from './targets/jax.ts'
+import keras from './targets/keras.ts'
 import numpy from './targets/numpy.ts'
 import rust from './targets/rust.ts'
 import sql from './targets/sql.ts'
+import tensorflow from './targets/tensorflow.ts'
 import torch from './targets/torch.ts'
 import typescript from './targets/typescript.ts'
 
-export const TARGETS: readonly Target[] = [numpy, torch, jax, c, go, rust, java, typescript, sql]
+export const TARGETS: readonly Target[] = [
+  numpy,
+  torch,
+  jax,
+  tensorflow,
+  keras,
+  c,
+  go,
+  rust,
+  java,
+  typescript,
+  sql,
+]

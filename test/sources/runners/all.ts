@@ -17,6 +17,8 @@ interface Entry {
   /** Whether each source takes this so long that all structures are only run with `--all`. */
   readonly isSlow?: boolean
   bounds(precision: Precision): Bounds
+  /** Cases (as failures begin) that the library itself gets wrong, with the reason. */
+  readonly excused?: Readonly<Record<string, string>>
 }
 
 /** The same operations in the same order; only exp, log and their kin may differ in the last bits, and sums in their order. */
@@ -74,12 +76,39 @@ const JAX: Bounds = {
     },
   ],
 }
+/** TensorFlow and Keras on its backends add in an order of their own: terms of size 1 that cancel leave roundings behind. */
+const LIBRARY: Bounds = { tolerance: 1e-10, smallest: 1e-4 }
+const library = () => LIBRARY
 const roundings = (precision: Precision) => ROUNDINGS[precision]
+
+/** TensorFlow's kernels flush denormals: 1e-300 * 1e-9 is 0, and equal to 1e-300 * 1e-30. */
+const DENORMALS = { 'categorical_hinge, targets per class, extreme': 'two products differ by denormals' }
+
+/** The same source on one of its backends. */
+function keras(backend: string, needs: string): Entry {
+  const packages = ['numpy==2.4.6', 'keras==3.15.1', needs]
+  const runner = python('keras_driver', packages, { KERAS_BACKEND: backend })
+  return {
+    runner,
+    bounds: library,
+    isSlow: true,
+    ...(backend === 'tensorflow' ? { excused: DENORMALS } : {}),
+  }
+}
 
 export const RUNNERS: Readonly<Record<string, Entry>> = {
   numpy: { runner: python('numpy_driver', ['numpy==2.4.6']), bounds: roundings },
   jax: { runner: python('jax_driver', ['numpy==2.4.6', 'jax==0.10.2']), bounds: () => JAX, isSlow: true },
   torch: { runner: python('torch_driver', ['numpy==2.4.6', 'torch==2.15.0']), bounds: () => TORCH },
+  tensorflow: {
+    runner: python('tensorflow_driver', ['numpy==2.4.6', 'tensorflow-cpu==2.21.0']),
+    bounds: library,
+    isSlow: true,
+    excused: DENORMALS,
+  },
+  'keras tensorflow': keras('tensorflow', 'tensorflow-cpu==2.21.0'),
+  'keras jax': keras('jax', 'jax==0.10.2'),
+  'keras torch': keras('torch', 'torch==2.15.0'),
   c: { runner: c, bounds: roundings },
   // math.Pow of Go is off by up to 1e-10 where its exponent is not whole and its base is far from 1.
   go: {

@@ -8,14 +8,21 @@ import { fromHex, toHex } from '../doubles.ts'
 import { pythonWith } from './python-environment.ts'
 import type { Job, Outcome, Runner } from './runner.ts'
 
-/** @param driver how a function of this library is called: see drivers/ */
-export function python(driver: string, packages: readonly string[]): Runner {
+/**
+ * @param driver how a function of this library is called: see drivers/
+ * @param env for the process
+ */
+export function python(
+  driver: string,
+  packages: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Runner {
   return {
     run: async (jobs, precision) => {
       const interpreter = pythonWith(packages)
       const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
       try {
-        return runIn(folder, interpreter, driver, jobs, precision)
+        return runIn(folder, interpreter, driver, jobs, precision, env)
       } finally {
         rmSync(folder, { recursive: true, force: true })
       }
@@ -29,6 +36,7 @@ function runIn(
   driver: string,
   jobs: readonly Job[],
   precision: Precision,
+  env: Readonly<Record<string, string>>,
 ) {
   for (const { id, text } of jobs) writeFileSync(join(folder, `${id}.py`), text)
   writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs.map((job) => described(job))))
@@ -40,8 +48,8 @@ function runIn(
     env: {
       ...process.env,
       TF_CPP_MIN_LOG_LEVEL: '3',
-      KERAS_BACKEND: process.env.KERAS_BACKEND ?? 'numpy',
       JAX_PLATFORMS: 'cpu',
+      ...env,
     },
   })
   const answers: { values: string; gradients: Record<string, string> }[][] = JSON.parse(printed)

@@ -1,0 +1,183 @@
+/**
+ * The frame of Python libraries whose custom gradients are closures: one function, in which the value is decorated and
+ * returns its gradient as a second function. Tensors are made and reshaped outside of both, so that the library
+ * differentiates the reshaping.
+ */
+import { type ArrayLines, type ArrayNames, type ArraySyntax, argumentNames, writeArrays } from './arrays.ts'
+import { atom, indented } from './code.ts'
+import type { SourceProgram } from './contract.ts'
+import { helpersIn } from './helpers.ts'
+import { docstring, flattenedInputs, signatureOf, tuple, valueShape } from './python.ts'
+
+/** What a library calls the parts of the frame. */
+export interface CustomGradientPhrases {
+  readonly imports: readonly string[]
+  readonly decorator: string
+  /** An argument, which may be a list or an array of another library, as a tensor. */
+  convert(name: string): string
+  /** A number as a tensor with the precision of another. */
+  convertLike(name: string, like: string): string
+  shapeOf(x: string): string
+  size(x: string, dimension: number): string
+  /** With one dimension in place of those between the first `before` and the last `after`. */
+  flatten(x: string, before: number, after: number): string
+  /** With `shape[from:until]` in place of the dimension `place`. */
+  unflatten(x: string, place: number, shape: string): string
+  /** How the gradient takes what comes from after the loss. */
+  upstream(name: string): { readonly arguments: string; readonly lines: readonly string[] }
+  sum(x: string): string
+  mean(x: string): string
+  /** 0 if there is nothing to divide by. */
+  ratio(total: string, count: string): string
+  readonly helpers: Readonly<Record<string, readonly string[]>>
+  readonly notes: readonly string[]
+}
+
+/** Names of the frame. */
+const RESERVED = ['values', 'gradient', 'count', 'args', 'shape']
+
+interface Parts {
+  readonly source: SourceProgram
+  readonly phrases: CustomGradientPhrases
+  readonly names: ArrayNames
+  readonly loss: string
+  readonly value: ArrayLines
+  readonly gradient: ArrayLines
+  /** What each value adds to the denominator of the mean; absent if that is 1. */
+  readonly shares: ArrayLines | undefined
+  /** The inputs that have a gradient. */
+  readonly wanted: readonly string[]
+}
+
+/** @throws CannotWrite */
+export function writeCustomGradient(
+  source: SourceProgram,
+  syntax: ArraySyntax,
+  phrases: CustomGradientPhrases,
+  name: string,
+): string {
+  const parts = partsOf(source, syntax, phrases, name)
+  const body = [
+    `def ${name}(${signatureOf(source, parts.names)}):`,
+    ...docstring(source, phrases.notes, '    '),
+    ...indented([...preparation(parts), ...valueLines(parts), ...reduction(parts)], '    '),
+  ]
+  const helpers = helpersIn(body, phrases.helpers).flatMap((line, place, all) =>
+    line === '' && all[place + 1] === '' ? [''] : [line],
+  )
+  return `${[...phrases.imports, '', '', ...helpers, ...body].join('\n')}\n`
+}
+
+function partsOf(
+  source: SourceProgram,
+  syntax: ArraySyntax,
+  phrases: CustomGradientPhrases,
+  name: string,
+): Parts {
+  const { program } = source
+  const names = argumentNames(source, [...syntax.reserved, ...RESERVED, name], 'upstream')
+  const loss = names.names.take('loss')
+  const { axes } = program.nodes[program.value]
+  const lines = (node: number, own: readonly string[], of: string) => ({ node, axes: own, name: of })
+  const wanted = source.inputs.flatMap((input) => (input.name in program.gradients ? [input.name] : []))
+  const gradients = wanted.map((of) => {
+    return lines(program.gradients[of], program.inputs[of].axes, names.names.take(`grad_${of}`))
+  })
+  const shares = program.denominators
+  const ofShares =
+    shares === undefined
+      ? undefined
+      : writeArrays(source, syntax, names, [lines(shares, axes, names.names.take('shares'))])
+  const value = writeArrays(source, syntax, names, [lines(program.value, axes, loss)])
+  const gradient = writeArrays(source, syntax, names, gradients)
+  return { source, phrases, names, loss, value, gradient, shares: ofShares, wanted }
+}
+
+/** Arguments as tensors whose dimensions are the axes of the formula. */
+function preparation(parts: Parts): string[] {
+  const { source, phrases, names } = parts
+  const own = (name: string) => names.inputs.get(name)!
+  const real = own(source.inputs.find(({ type }) => type === 'real')!.name)
+  const shape = valueShape(source)
+  return [
+    ...[...names.inputs.values()].map((name) => `${name} = ${phrases.convert(name)}`),
+    ...(shape === undefined ? [] : [`shape = ${rest(phrases.shapeOf(own(shape.of)), shape)}`]),
+    ...flattenedInputs(source).map(({ name, axes }) => {
+      const before = axes.indexOf('...')
+      return `${own(name)} = ${phrases.flatten(own(name), before, axes.length - before - 1)}`
+    }),
+    ...arrayParams(parts).map((name) => `${name} = ${phrases.convertLike(name, real)}`),
+  ]
+}
+
+/** The parameters that must be tensors. */
+function arrayParams({ names, value, gradient, shares }: Parts): string[] {
+  const all = new Set([...value.asArrays, ...gradient.asArrays, ...(shares?.asArrays ?? [])])
+  return [...all].map((name) => names.params.get(name)!)
+}
+
+function rest(shape: string, { from, until }: { readonly from: number; readonly until: number }): string {
+  if (from === 0 && until === 0) return shape
+  return `${shape}[${from === 0 ? '' : from}:${until === 0 ? '' : until}]`
+}
+
+/** Each function reads the sizes that it needs itself, because its names are its own. */
+function sizeLines({ source, phrases, names }: Parts, { sizes }: ArrayLines): string[] {
+  return [...sizes].map(([axis, name]) => {
+    const owner = source.inputs.find(({ axes }) => axes.includes(axis))!
+    return `${name} = ${phrases.size(names.inputs.get(owner.name)!, owner.axes.indexOf(axis))}`
+  })
+}
+
+/** All tensors are arguments: JAX traces these functions once more when it differentiates, and may then read no others. */
+function valueLines(parts: Parts): string[] {
+  const { phrases, names, loss, value, wanted } = parts
+  const given = [...names.inputs.values(), ...arrayParams(parts)].join(', ')
+  const lines = [...sizeLines(parts, value), ...value.lines]
+  if (wanted.length === 0) return lines
+  return [
+    '',
+    phrases.decorator,
+    `def values(${given}):`,
+    ...indented([...lines, '', ...gradientLines(parts), '', `return ${loss}, gradient`], '    '),
+    '',
+    `${loss} = values(${given})`,
+  ]
+}
+
+function gradientLines(parts: Parts): string[] {
+  const { phrases, names, gradient, wanted } = parts
+  const upstream = phrases.upstream(names.cotangent)
+  const ofInputs = [...names.inputs.keys()].map((name) => {
+    return gradient.results[wanted.indexOf(name)] ?? atom('None')
+  })
+  const all = [...ofInputs, ...arrayParams(parts).map(() => atom('None'))]
+  const returned = all.length === 1 ? all[0].text : tuple(all)
+  return [
+    `def gradient(${upstream.arguments}):`,
+    ...indented(
+      [...upstream.lines, ...sizeLines(parts, gradient), ...gradient.lines, `return ${returned}`],
+      '    ',
+    ),
+  ]
+}
+
+function reduction(parts: Parts): string[] {
+  const { source, phrases, loss, shares } = parts
+  const shape = valueShape(source)
+  const shaped = shape === undefined ? loss : phrases.unflatten(loss, shape.axes.indexOf('...'), 'shape')
+  return [
+    'if reduction == "none":',
+    `    return ${shaped}`,
+    ...(shares === undefined
+      ? [`return ${phrases.sum(loss)} if reduction == "sum" else ${phrases.mean(loss)}`]
+      : [
+          'if reduction == "sum":',
+          `    return ${phrases.sum(loss)}`,
+          ...sizeLines(parts, shares),
+          ...shares.lines,
+          `count = ${phrases.sum(shares.results[0].text)}`,
+          `return ${phrases.ratio(phrases.sum(loss), 'count')}`,
+        ]),
+  ]
+}

@@ -1,0 +1,223 @@
+/** TensorFlow: a function with a tf.custom_gradient, which also reduces. */
+import type { ArrayRule, ArraySyntax } from '../arrays.ts'
+import { atom, call, template } from '../code.ts'
+import type { Target } from '../contract.ts'
+import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
+import {
+  alignByNone,
+  along,
+  OPERATORS,
+  PYTHON_STATICS,
+  PYTHON_WORDS,
+  power,
+  pythonNumber,
+  pythonTruth,
+  sliceByIndex,
+} from '../python.ts'
+
+const target: Target = {
+  name: 'tensorflow',
+  family: 'array',
+  about: 'A TensorFlow function with a tf.custom_gradient, eager or in a tf.function.',
+  mediaType: 'text/x-python',
+  extension: '.py',
+  precisions: ['float64'],
+  dialects: [],
+  write: (source, { name }) => writeCustomGradient(source, SYNTAX, PHRASES, name),
+}
+
+export default target
+
+const helper =
+  (name: string): ArrayRule =>
+  (args, axis) =>
+    call(name, `axis=${axis}`)(args)
+
+/** The first argument decides on the type of a number. */
+const tensorFirst =
+  (name: string): ArrayRule =>
+  ([a, b]) =>
+    call(name)(a.isNumber === true ? [b, a] : [a, b])
+
+const SYNTAX: ArraySyntax = {
+  ops: {
+    ...OPERATORS,
+    abs: call('tf.abs'),
+    exp: call('tf.exp'),
+    expm1: call('tf.math.expm1'),
+    log: call('tf.math.log'),
+    log1p: call('tf.math.log1p'),
+    log2: template('tf.math.log($0) * 1.4426950408889634', 10),
+    log10: template('tf.math.log($0) * 0.4342944819032518', 10),
+    sqrt: call('tf.sqrt'),
+    safe_sqrt: call('tf.sqrt'),
+    sigmoid: call('_sigmoid'),
+    tanh: call('tf.tanh'),
+    softplus: call('_softplus'),
+    sign: call('tf.sign'),
+    floor: call('tf.floor'),
+    round: call('tf.round'),
+    sin: call('tf.sin'),
+    cos: call('tf.cos'),
+    atan: call('tf.atan'),
+    asin: call('tf.asin'),
+    acos: call('tf.acos'),
+    erf: call('tf.math.erf'),
+    lgamma: call('tf.math.lgamma'),
+    digamma: call('tf.math.digamma'),
+    polygamma: template('tf.math.polygamma(tf.fill(tf.shape($1), tf.constant($0, $1.dtype)), $1)'),
+    pow: power,
+    max: tensorFirst('tf.maximum'),
+    min: tensorFirst('tf.minimum'),
+    mul_no_nan: call('_times'),
+    is_finite: call('tf.math.is_finite'),
+    select: call('_where'),
+    reduce_sum: along('tf.reduce_sum', 'axis'),
+    reduce_max: along('tf.reduce_max', 'axis'),
+    argsort: (args, axis) => call('tf.argsort', `axis=${axis}`, 'stable=True')(args),
+    gather: helper('_gather'),
+    scatter: helper('_scatter'),
+    cumsum: along('tf.cumsum', 'axis'),
+    reverse_cumsum: (args, axis) => call('tf.cumsum', `axis=${axis}`, 'reverse=True')(args),
+    cummax_place: helper('_cummax_place'),
+    ctc: undefined,
+    ctc_slope: undefined,
+    shift: undefined,
+    solve_lower: undefined,
+    solve_upper: undefined,
+    soft_dtw: undefined,
+    soft_dtw_slope: undefined,
+  },
+  statics: PYTHON_STATICS,
+  reserved: PYTHON_WORDS,
+  number: pythonNumber,
+  truth: pythonTruth,
+  integer: String,
+  assign: (name, { text }) => `${name} = ${text}`,
+  align: alignByNone,
+  broadcast: (x, shape) => atom(`tf.broadcast_to(${x.text}, [${shape.map(({ text }) => text).join(', ')}])`),
+  broadcastLike: (x, like) => atom(`tf.broadcast_to(${x.text}, tf.shape(${like.text}))`),
+  transpose: (x, order) => atom(`tf.transpose(${x.text}, [${order.join(', ')}])`),
+  slice: sliceByIndex,
+  pick: (x, places, axis) => atom(`_pick(${x.text}, ${places.text}, axis=${axis})`),
+  einsum: (equation, a, b) => atom(`tf.einsum("${equation}", ${a.text}, ${b.text})`),
+  range: (size) => atom(`tf.range(${size.text})`),
+  realOf: (x, like) => atom(`tf.cast(${x.text}, ${like.text}.dtype)`),
+  arrayOf: (number, like) => atom(`tf.convert_to_tensor(${number.text}, ${like.text}.dtype)`),
+  realOfSize: (size, like) =>
+    atom(/^\d+$/.test(size.text) ? `${size.text}.0` : `tf.cast(${size.text}, ${like.text}.dtype)`),
+}
+
+const HELPERS: Readonly<Record<string, readonly string[]>> = {
+  _where: [
+    'def _where(test, yes, no):',
+    '    """tf.where, in the precision of the side that is a tensor."""',
+    '    dtype = yes.dtype if tf.is_tensor(yes) else no.dtype',
+    '    return tf.where(test, tf.convert_to_tensor(yes, dtype), tf.convert_to_tensor(no, dtype))',
+    '',
+  ],
+  _sigmoid: [
+    'def _sigmoid(x):',
+    '    """1 / (1 + e^-x), with all digits on the left."""',
+    '    e = tf.exp(-tf.abs(x))',
+    '    return tf.where(x >= 0, tf.ones_like(e), e) / (1 + e)',
+    '',
+  ],
+  _softplus: [
+    'def _softplus(x):',
+    '    """log(1 + e^x), with all digits on the left."""',
+    '    return tf.maximum(x, 0) + tf.math.log1p(tf.exp(-tf.abs(x)))',
+    '',
+  ],
+  _times: [
+    'def _times(g, d):',
+    '    """g * d, but 0 where the gradient g is 0: a branch that was not taken stays silent."""',
+    '    return tf.where(g == 0, tf.zeros_like(g), g * d)',
+    '',
+  ],
+  _pick: [
+    'def _pick(x, place, axis):',
+    '    """The elements of x at these places of an axis, and 0 outside of it."""',
+    '    order = [k for k in range(x.shape.rank) if k != axis] + [axis]',
+    '    x = tf.transpose(x, order)',
+    '    place = tf.broadcast_to(tf.cast(place, tf.int32), tf.shape(x)[:-1])',
+    '    inside = (place >= 0) & (place < tf.shape(x)[-1])',
+    '    found = tf.gather(x, tf.where(inside, place, 0), batch_dims=x.shape.rank - 1)',
+    '    return tf.where(inside, found, tf.zeros_like(found))',
+    '',
+  ],
+  _gather: [
+    'def _gather(x, place, axis):',
+    '    """x at these places of an axis, and 0 outside of it."""',
+    '    x, place = _last(x, axis), _last(tf.cast(place, tf.int32), axis)',
+    '    inside = (place >= 0) & (place < tf.shape(x)[-1])',
+    '    found = tf.gather(x, tf.where(inside, place, 0), batch_dims=x.shape.rank - 1)',
+    '    return _last(tf.where(inside, found, tf.zeros_like(found)), axis)',
+    '',
+  ],
+  _scatter: [
+    'def _scatter(x, place, axis):',
+    '    """The sum of those x that go to each place of an axis; what goes outside is dropped."""',
+    '    x, place = _last(x, axis), _last(tf.cast(place, tf.int32), axis)',
+    '    shape, count = tf.shape(x), tf.shape(x)[-1]',
+    '    inside = (place >= 0) & (place < count)',
+    '    start = count * tf.reshape(tf.range(tf.reduce_prod(shape[:-1])), tf.concat([shape[:-1], [1]], 0))',
+    '    flat = tf.where(inside, start + place, -1)',
+    '    sums = tf.math.unsorted_segment_sum(tf.reshape(x, [-1]), tf.reshape(flat, [-1]), tf.size(x))',
+    '    return _last(tf.reshape(sums, shape), axis)',
+    '',
+  ],
+  _last: [
+    'def _last(x, axis):',
+    '    """Exchanges an axis with the last one."""',
+    '    order = list(range(x.shape.rank))',
+    '    order[axis], order[-1] = order[-1], order[axis]',
+    '    return tf.transpose(x, order)',
+    '',
+  ],
+  _cummax_place: [
+    'def _cummax_place(x, axis):',
+    '    """Where the largest so far stands: the first of equal ones; nothing is larger than a NaN."""',
+    '',
+    '    def step(so_far, element):',
+    '        (largest, place), (value, k) = so_far, element',
+    '        rises = (value > largest) | (tf.math.is_nan(value) & ~tf.math.is_nan(largest))',
+    '        return tf.where(rises, value, largest), tf.where(rises, k, place)',
+    '',
+    '    x = tf.transpose(x, [axis] + [k for k in range(x.shape.rank) if k != axis])',
+    '    start = (x[0], tf.zeros_like(x[0], tf.int32))',
+    '    _, places = tf.scan(step, (x, tf.range(tf.shape(x)[0])), start)',
+    '    order = list(range(1, x.shape.rank))',
+    '    return tf.transpose(places, order[:axis] + [0] + order[axis:])',
+    '',
+  ],
+}
+
+const PHRASES: CustomGradientPhrases = {
+  imports: ['import tensorflow as tf'],
+  decorator: '@tf.custom_gradient',
+  convert: (name) => `tf.convert_to_tensor(${name})`,
+  convertLike: (name, like) => `tf.convert_to_tensor(${name}, ${like}.dtype)`,
+  shapeOf: (x) => `tf.shape(${x})`,
+  size: (x, dimension) => `tf.shape(${x})[${dimension}]`,
+  flatten: (x, before, after) => {
+    const parts = [
+      ...(before === 0 ? [] : [`tf.shape(${x})[:${before}]`]),
+      '[-1]',
+      ...(after === 0 ? [] : [`tf.shape(${x})[-${after}:]`]),
+    ]
+    return `tf.reshape(${x}, ${parts.length === 1 ? parts[0] : `tf.concat([${parts.join(', ')}], 0)`})`
+  },
+  unflatten: (x, place, shape) =>
+    place === 0
+      ? `tf.reshape(${x}, ${shape})`
+      : `tf.reshape(${x}, tf.concat([tf.shape(${x})[:${place}], ${shape}], 0))`,
+  upstream: (name) => ({ arguments: name, lines: [] }),
+  sum: (x) => `tf.reduce_sum(${x})`,
+  mean: (x) => `tf.reduce_mean(${x})`,
+  ratio: (total, count) => `tf.math.divide_no_nan(${total}, ${count})`,
+  helpers: HELPERS,
+  notes: [
+    'Returns the loss, reduced by "mean", "sum" or "none". Its gradient is written out, and may be differentiated once more; parameters and labels have none.',
+  ],
+}
