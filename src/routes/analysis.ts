@@ -104,7 +104,15 @@ const routes: Routes = (app, context) => {
     querystring: Type.Object({
       format: Type.Optional(Type.Union([Type.Literal('html'), Type.Literal('json')])),
     }),
-    response: { 200: ExplanationSchema },
+    response: {
+      200: {
+        description: 'JSON, or a page for browsers.',
+        content: {
+          'application/json': { schema: ExplanationSchema },
+          'text/html': { schema: { type: 'string' } },
+        },
+      },
+    },
     'x-problems': problems,
   }
   const named: readonly [string, object, (request: FastifyRequest) => Promise<Subject>][] = [
@@ -136,9 +144,11 @@ const routes: Routes = (app, context) => {
     post('check', check, async (request) => checked(await find(request), bodyOf(request), context))
     post('constant', constant, async (request) => best(await find(request), bodyOf(request), context))
     app.get(`${path}/explanation`, addressed('explain', explanation), async (request, reply) => {
+      const { format } = request.query as { format?: string }
+      if (format !== undefined && !FORMATS.includes(format))
+        throw problemAt('invalid-value', '/format', `must be ${FORMATS.join(' or ')}`)
       const { resolved, source } = await find(request)
       const explained = await asked(context, { kind: 'explain', ...questionOf(resolved.loss, source, {}) })
-      const { format } = request.query as { format?: string }
       const isHtml =
         format === 'html' || (format === undefined && String(request.headers.accept).includes('text/html'))
       return isHtml
@@ -150,6 +160,7 @@ const routes: Routes = (app, context) => {
 
 export default routes
 
+const FORMATS: readonly string[] = ['html', 'json']
 const SOURCES = ['loss', 'definition', 'formula', 'axes'] as const
 
 /** @throws Problem `malformed-json`, `invalid-value` */
@@ -199,6 +210,8 @@ async function subjectOf(
 /** @throws Problem `unknown-name`, `invalid-value`, `param-invalid` */
 function questionOf(loss: Loss, source: Source, body: Record<string, unknown>): Asked {
   const own = Object.keys(loss.inputs)
+  if (body.of !== undefined && typeof body.of !== 'string')
+    throw problemAt('invalid-value', '/of', 'must be the name of an input')
   const of = (body.of as string | undefined) ?? own.find((name) => loss.inputs[name].differentiable)
   if (of === undefined || !loss.inputs[of]?.differentiable) {
     throw problemAt(

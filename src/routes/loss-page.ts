@@ -48,6 +48,7 @@ function pageOf(loss: Described): string {
   :root { color-scheme: light dark; }
   body { font: 1rem/1.6 system-ui, sans-serif; max-width: 52rem; margin: 3rem auto; padding: 0 1rem; }
   pre { overflow-x: auto; padding: 1rem; border: 1px solid #8886; border-radius: 0.4rem; }
+  table { display: block; overflow-x: auto; }
   td, th { padding: 0.2rem 1rem 0.2rem 0; text-align: left; vertical-align: top; }
 </style>
 <h1>${title}</h1>

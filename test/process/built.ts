@@ -59,8 +59,9 @@ async function stop({ child, exit }: Service) {
   await exit
 }
 
+/** Everything but the files that start the latest build. */
 function buildsIn(folder: string): string[] {
-  return readdirSync(join(folder, 'dist')).filter((name) => !['server.js', 'store-cli.js'].includes(name))
+  return readdirSync(join(folder, 'dist')).filter((name) => !name.endsWith('.js'))
 }
 
 function builtAt(folder: string): number {
