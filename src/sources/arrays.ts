@@ -4,31 +4,23 @@
  * that has it, and nothing is repeated in memory unless an op reads it whole. The library's table says how each op is
  * spelled.
  */
-import type { Node, Op, Program } from '../language/ir.ts'
+import type { LeafOp, Node, Op, Program } from '../language/ir.ts'
 import { isElementwise } from '../language/scalar.ts'
 import { atom, type Code, type Rule } from './code.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
 import { axisWord, fixedSize, Names } from './names.ts'
 
 /** Ops that the writer spells itself, because they are names, dimensions or nothing at all. */
-type WrittenOp =
-  | 'input'
-  | 'scalar'
-  | 'constant'
-  | 'index'
-  | 'size'
-  | 'cotangent'
-  | 'expand'
-  | 'rename'
-  | 'pick'
-  | 'contract'
-  | 'stop_gradient'
+type WrittenOp = LeafOp | 'expand' | 'rename' | 'pick' | 'contract' | 'stop_gradient'
+
+/** Ops that no library says as one call. */
+type UnsaidOp = 'ctc' | 'ctc_slope' | 'shift' | 'solve_lower' | 'solve_upper' | 'soft_dtw' | 'soft_dtw_slope'
 
 /** An op along a dimension gets its number. */
 export type ArrayRule = (args: readonly Code[], dimension: number) => Code
 
 /** How a library spells each op. A new op of the IR is missing in each table until someone has thought of it. */
-export type ArrayOps = { readonly [O in Exclude<Op, WrittenOp>]: ArrayRule | undefined }
+export type ArrayOps = { readonly [O in Exclude<Op, WrittenOp | UnsaidOp>]: ArrayRule | undefined }
 
 /** Of numbers that are known before an array is: of the host language. */
 export type StaticOps = { readonly [O in Op]?: Rule }

@@ -57,6 +57,14 @@ export function indented(lines: readonly string[], indent: string): string[] {
   return lines.map((line) => (line === '' ? '' : `${indent}${line}`))
 }
 
+/** `test ? yes : no`, which is grouped from the right. */
+export const conditional =
+  (binds: number): Rule =>
+  ([test, yes, no]) => ({
+    text: `${within(test, binds + 1)} ? ${within(yes, binds + 1)} : ${within(no, binds)}`,
+    binds,
+  })
+
 /** A paragraph in lines of at most this many characters. */
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = []

@@ -4,10 +4,15 @@
  * the two refusals only.
  */
 import type { Position } from '../language/ast.ts'
-import type { FormulaOp, InputLayout } from '../language/ir.ts'
+import type { BinaryOp, FormulaOp, InputLayout, LogicOp, UnaryOp } from '../language/ir.ts'
 import type { TracedProgram } from '../language/lower.ts'
 import type { Loss, Params } from '../losses/define.ts'
 import type { Precision } from '../tensor.ts'
+
+/**
+ * The ops of single elements, which each language spells in its own way. `sigmoid` and `softplus` are taken apart before.
+ */
+export type ElementOp = Exclude<UnaryOp, 'sigmoid' | 'softplus'> | BinaryOp | LogicOp | 'select'
 
 /** How a family of targets says a program: whole arrays at once, loops over elements, or one row of a table. */
 export type TargetFamily = 'array' | 'loop' | 'sql' | 'boosting'

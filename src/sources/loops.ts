@@ -18,29 +18,14 @@ import {
 import { plan } from '../loops/planner.ts'
 import { type StaticPredicates, switchesOf } from '../loops/static-predicates.ts'
 import { atom, type Code, indented, type Rule } from './code.ts'
-import { CannotWrite, type SourceProgram } from './contract.ts'
+import { CannotWrite, type ElementOp, type SourceProgram } from './contract.ts'
 import { axisWord, fixedSize, Names } from './names.ts'
-
-/** Ops that the writer spells itself, because they are loops, memory or names. */
-type WrittenOp =
-  | 'input'
-  | 'scalar'
-  | 'constant'
-  | 'index'
-  | 'size'
-  | 'cotangent'
-  | 'expand'
-  | 'rename'
-  | 'pick'
-  | 'reduce_sum'
-  | 'reduce_max'
-  | 'contract'
 
 /** The types of values. */
 export type ValueType = 'real' | 'index' | 'bool'
 
 /** How a language spells each op. A new op of the IR is missing in each table until someone has thought of it. */
-export type LoopOps = { readonly [O in Exclude<Op, WrittenOp>]: Rule | undefined }
+export type LoopOps = { readonly [O in ElementOp]: Rule | undefined }
 
 /** How a language spells everything else. */
 export interface LoopSyntax {

@@ -1,6 +1,6 @@
 /** What the array targets in Python share: operators, numbers, the docstring, and how shapes are read. */
 
-import type { ArrayLines, ArrayNames, ArrayRule, StaticOps } from './arrays.ts'
+import type { ArrayLines, ArrayNames, ArrayRule, ArraySyntax, StaticOps } from './arrays.ts'
 import { atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
 import type { SourceProgram } from './contract.ts'
 import { commentSafe, headerLines } from './header.ts'
@@ -22,7 +22,7 @@ export function pythonNumber(value: number): string {
   return /[.e]/.test(text) ? text : `${text}.0`
 }
 
-export const pythonTruth = (value: boolean) => (value ? 'True' : 'False')
+const pythonTruth = (value: boolean) => (value ? 'True' : 'False')
 
 const comparison =
   (operator: string): Rule =>
@@ -53,7 +53,7 @@ export const power: Rule = ([a, b]) => ({
 })
 
 /** Arithmetic of parameters. Division by one of them would raise an error where it is 0. */
-export const PYTHON_STATICS: StaticOps = {
+const PYTHON_STATICS: StaticOps = {
   neg: OPERATORS.neg,
   add: OPERATORS.add,
   sub: OPERATORS.sub,
@@ -73,16 +73,28 @@ export const PYTHON_STATICS: StaticOps = {
 }
 
 /** `x[:, None]` */
-export function alignByNone(x: Code, dimensions: readonly (number | null)[]): Code {
+function alignByNone(x: Code, dimensions: readonly (number | null)[]): Code {
   return atom(`${within(x, 100)}[${dimensions.map((own) => (own === null ? 'None' : ':')).join(', ')}]`)
 }
 
 /** `x[:, 2]` */
-export function sliceByIndex(x: Code, dimension: number, place: number): Code {
+function sliceByIndex(x: Code, dimension: number, place: number): Code {
   return atom(
     `${within(x, 100)}[${[...Array.from({ length: dimension }, () => ':'), String(place)].join(', ')}]`,
   )
 }
+
+/** What the array targets spell alike; a target may have its own in place of any. */
+export const PYTHON_SYNTAX = {
+  statics: PYTHON_STATICS,
+  reserved: PYTHON_WORDS,
+  number: pythonNumber,
+  truth: pythonTruth,
+  assign: (name, { text }) => `${name} = ${text}`,
+  align: alignByNone,
+  slice: sliceByIndex,
+  pick: (x, places, axis) => atom(`_pick(${x.text}, ${places.text}, axis=${axis})`),
+} satisfies Partial<ArraySyntax>
 
 export const tuple = (codes: readonly { readonly text: string }[]) =>
   `(${codes.map(({ text }) => text).join(', ')}${codes.length === 1 ? ',' : ''})`

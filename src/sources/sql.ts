@@ -5,11 +5,13 @@
  * query.
  */
 import { isValueIndependentAlong } from '../language/coupling.ts'
+import { isHostOp } from '../language/host-ops.ts'
 import type { Node, Op } from '../language/ir.ts'
 import { batchAxisOf } from '../losses/program.ts'
 import { ATOM, atom, type Code, infix, prefix, type Rule, within } from './code.ts'
 import {
   CannotWrite,
+  type ElementOp,
   InvalidName,
   type SourceInput,
   type SourceProgram,
@@ -20,40 +22,10 @@ import { fixedSize, Names } from './names.ts'
 import { holds, type Range, rangesOf } from './ranges.ts'
 import { elementName, type ScalarProgram, scalarise } from './scalarise.ts'
 
-/** Ops that are gone when every element is a column. */
-type WrittenOp =
-  | 'input'
-  | 'scalar'
-  | 'constant'
-  | 'index'
-  | 'size'
-  | 'cotangent'
-  | 'expand'
-  | 'rename'
-  | 'pick'
-  | 'reduce_sum'
-  | 'reduce_max'
-  | 'contract'
-  | 'argsort'
-  | 'gather'
-  | 'scatter'
-  | 'cumsum'
-  | 'reverse_cumsum'
-  | 'cummax_place'
-  | 'ctc'
-  | 'ctc_slope'
-  | 'shift'
-  | 'solve_lower'
-  | 'solve_upper'
-  | 'soft_dtw'
-  | 'soft_dtw_slope'
-  | 'sigmoid'
-  | 'softplus'
-
 /** What a rule may know of its arguments: it says them as often as it needs. */
 export type SqlRule = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) => Code
 
-export type SqlOps = { readonly [O in Exclude<Op, WrittenOp>]: SqlRule | undefined }
+export type SqlOps = { readonly [O in ElementOp]: SqlRule | undefined }
 
 /** A dialect of SQL. */
 export interface Dialect {
@@ -100,7 +72,7 @@ export function writeSql(source: SourceProgram, dialect: Dialect, options: Write
 /** Each row of the table is one row of the loss. */
 function checkRows({ program, loss, inputs, places }: SourceProgram) {
   const first = batchAxisOf(loss)
-  const host = program.nodes.findIndex(({ op }) => HOST.has(op))
+  const host = program.nodes.findIndex(({ op }) => isHostOp(op) || op === 'shift')
   if (host >= 0)
     throw new CannotWrite(
       program.nodes[host].op,
@@ -133,22 +105,6 @@ function checkRows({ program, loss, inputs, places }: SourceProgram) {
       `${shared.name} is shared by all rows, and its gradient is a sum over them`,
     )
 }
-
-const HOST: ReadonlySet<Op> = new Set([
-  'argsort',
-  'gather',
-  'scatter',
-  'cumsum',
-  'reverse_cumsum',
-  'cummax_place',
-  'ctc',
-  'ctc_slope',
-  'shift',
-  'solve_lower',
-  'solve_upper',
-  'soft_dtw',
-  'soft_dtw_slope',
-] satisfies Op[])
 
 /** Names with dots are those of a table in a schema. */
 function quotedTable(table: string, dialect: Dialect): string {

@@ -2,7 +2,7 @@
 import { atom } from '../code.ts'
 import { InvalidName } from '../contract.ts'
 import { COMMON, type Dialect, logarithm, SPELLED_OUT } from '../sql.ts'
-import { add, div, exp, mul, pow, sub } from './checked.ts'
+import { CHECKED, roundHalfEven } from './checked.ts'
 import { quoted } from './quoting.ts'
 
 export const bigquery: Dialect = {
@@ -10,18 +10,10 @@ export const bigquery: Dialect = {
   ops: {
     ...COMMON,
     ...SPELLED_OUT,
-    add,
-    sub,
-    mul,
-    div,
-    exp,
-    pow,
+    ...CHECKED,
     log2: undefined,
     log10: logarithm('log10'),
-    round: ([x]) => {
-      const half = `abs(${x.text} - trunc(${x.text})) = 0.5`
-      return atom(`CASE WHEN ${half} THEN 2 * round(${x.text} / 2) ELSE round(${x.text}) END`)
-    },
+    round: roundHalfEven,
     asin: ([x]) => atom(`asin(${x.text})`),
     acos: ([x]) => atom(`acos(${x.text})`),
     erf: undefined,

@@ -18,9 +18,9 @@ const strange = (args: readonly Code[], ranges: readonly Range[], dialect: Diale
 /** e^x is finite and normal between these. */
 const EXP = { over: 709.782712893384, under: -745, denormal: -708 } as const
 
-export const add: SqlRule = ([a, b], ranges, dialect) => sum([a, b], ranges, dialect, '+')
+const add: SqlRule = ([a, b], ranges, dialect) => sum([a, b], ranges, dialect, '+')
 
-export const sub: SqlRule = ([a, b], [x, y], dialect) => {
+const sub: SqlRule = ([a, b], [x, y], dialect) => {
   return sum([a, b], [x, { low: -y.high, high: -y.low, nan: y.nan }], dialect, '-')
 }
 
@@ -48,7 +48,7 @@ const sizes = ({ low, high }: Range) => {
   return { least, most: Math.max(...ends) }
 }
 
-export const mul: SqlRule = ([a, b], [x, y], dialect) => {
+const mul: SqlRule = ([a, b], [x, y], dialect) => {
   const plain = infix('*', PRODUCT)([a, b])
   const [p, q] = [sizes(x), sizes(y)]
   const [over, under] = [p.most * q.most > MOST, p.least * q.least === 0]
@@ -65,7 +65,7 @@ export const mul: SqlRule = ([a, b], [x, y], dialect) => {
   )
 }
 
-export const div: SqlRule = ([a, b], [x, y], dialect) => {
+const div: SqlRule = ([a, b], [x, y], dialect) => {
   const plain = infix('/', PRODUCT)([a, b])
   const [p, q] = [sizes(x), sizes(y)]
   const [over, under] = [p.most / q.least > MOST, p.least / q.most === 0]
@@ -84,7 +84,7 @@ export const div: SqlRule = ([a, b], [x, y], dialect) => {
 }
 
 /** A denormal result counts as an error, too: it is the product of two normal numbers. */
-export const exp: SqlRule = ([x], [range], dialect) => {
+const exp: SqlRule = ([x], [range], dialect) => {
   const own = within(x, SUM)
   const plain = `exp(${x.text})`
   const branches = [
@@ -103,7 +103,7 @@ export const exp: SqlRule = ([x], [range], dialect) => {
 }
 
 /** Of a base that is not negative, or of a whole exponent. */
-export const pow: SqlRule = ([a, b], ranges, dialect) => {
+const pow: SqlRule = ([a, b], ranges, dialect) => {
   const [base, exponent] = [within(a, SUM), within(b, SUM)]
   const [zero, one, plus, nan] = [0, 1, Infinity, Number.NaN].map((value) => dialect.double(value))
   const size = (of: string) => `${within(b, PRODUCT)} * ln(${of})`
@@ -118,4 +118,13 @@ export const pow: SqlRule = ([a, b], ranges, dialect) => {
     `WHEN ${exponent} = floor(${exponent}) THEN ${parity} * ${of(`abs(${a.text})`)}`,
     `ELSE ${nan}`,
   )
+}
+
+/** Arithmetic that asks before a database raises an error. */
+export const CHECKED = { add, sub, mul, div, exp, pow } as const
+
+/** Half to even, where `round` goes away from 0. */
+export const roundHalfEven: SqlRule = ([x]) => {
+  const half = `abs(${x.text} - trunc(${x.text})) = 0.5`
+  return atom(`CASE WHEN ${half} THEN 2 * round(${x.text} / 2) ELSE round(${x.text}) END`)
 }

@@ -1,7 +1,7 @@
 /** PostgreSQL raises an error where a result overflows, underflows or divides by zero; NaN equals itself and sorts last. */
 import { atom } from '../code.ts'
 import { COMMON, type Dialect, logarithm, SPELLED_OUT } from '../sql.ts'
-import { add, div, exp, mul, pow, sub } from './checked.ts'
+import { CHECKED } from './checked.ts'
 import { quoted } from './quoting.ts'
 
 export const postgres: Dialect = {
@@ -9,12 +9,7 @@ export const postgres: Dialect = {
   ops: {
     ...COMMON,
     ...SPELLED_OUT,
-    add,
-    sub,
-    mul,
-    div,
-    exp,
-    pow,
+    ...CHECKED,
     log2: undefined,
     log10: logarithm('log'),
     round: ([x]) => atom(`round(${x.text})`),

@@ -1,7 +1,7 @@
 /** Snowflake raises errors as PostgreSQL does; NaN equals itself and sorts last. */
 import { atom } from '../code.ts'
 import { COMMON, type Dialect, SPELLED_OUT } from '../sql.ts'
-import { add, div, exp, mul, pow, sub } from './checked.ts'
+import { CHECKED, roundHalfEven } from './checked.ts'
 import { quoted } from './quoting.ts'
 
 export const snowflake: Dialect = {
@@ -9,18 +9,10 @@ export const snowflake: Dialect = {
   ops: {
     ...COMMON,
     ...SPELLED_OUT,
-    add,
-    sub,
-    mul,
-    div,
-    exp,
-    pow,
+    ...CHECKED,
     log2: undefined,
     log10: undefined,
-    round: ([x]) => {
-      const half = `abs(${x.text} - trunc(${x.text})) = 0.5`
-      return atom(`CASE WHEN ${half} THEN 2 * round(${x.text} / 2) ELSE round(${x.text}) END`)
-    },
+    round: roundHalfEven,
     asin: ([x]) => atom(`asin(${x.text})`),
     acos: ([x]) => atom(`acos(${x.text})`),
     erf: undefined,

@@ -1,7 +1,7 @@
 /** C11, with nothing but libm. */
 import type { Precision } from '../../tensor.ts'
 import { mathHelpers } from '../c-math.ts'
-import { call, indented, infix, prefix, type Rule, within } from '../code.ts'
+import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
@@ -33,11 +33,6 @@ export default target
 /** Of the operators. */
 const [OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN, CHOICE] = [3, 4, 8, 9, 11, 12, 13, 2] as const
 
-const choice: Rule = ([test, yes, no]) => ({
-  text: `${within(test, CHOICE + 1)} ? ${within(yes, CHOICE + 1)} : ${within(no, CHOICE)}`,
-  binds: CHOICE,
-})
-
 /** Compilers warn where && stands in || without parentheses. */
 const either: Rule = ([a, b]) => ({ text: `${within(a, EQUAL)} || ${within(b, EQUAL)}`, binds: OR })
 
@@ -58,9 +53,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       log10: math('log10'),
       sqrt: math('sqrt'),
       safe_sqrt: math('sqrt'),
-      sigmoid: undefined,
       tanh: call('tanh_of'),
-      softplus: undefined,
       sign: call('sign_of'),
       floor: math('floor'),
       round: math('nearbyint'),
@@ -89,20 +82,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       or: either,
       not: prefix('!', SIGN),
       is_finite: call('isfinite'),
-      select: choice,
-      argsort: undefined,
-      gather: undefined,
-      scatter: undefined,
-      cumsum: undefined,
-      reverse_cumsum: undefined,
-      cummax_place: undefined,
-      ctc: undefined,
-      ctc_slope: undefined,
-      shift: undefined,
-      solve_lower: undefined,
-      solve_upper: undefined,
-      soft_dtw: undefined,
-      soft_dtw_slope: undefined,
+      select: conditional(CHOICE),
     },
     reserved: [...RESERVED, ...FRAME_WORDS],
     number: (value) => numberIn(value, precision),

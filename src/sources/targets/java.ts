@@ -1,6 +1,6 @@
 /** Java, with nothing but Math. */
 import type { Precision } from '../../tensor.ts'
-import { call, indented, infix, prefix, type Rule, within } from '../code.ts'
+import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
@@ -24,11 +24,6 @@ export default target
 
 /** Of the operators. */
 const [CHOICE, OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN] = [2, 3, 4, 8, 9, 11, 12, 13] as const
-
-const choice: Rule = ([test, yes, no]) => ({
-  text: `${within(test, CHOICE + 1)} ? ${within(yes, CHOICE + 1)} : ${within(no, CHOICE)}`,
-  binds: CHOICE,
-})
 
 const cast = (type: string): Rule => prefix(`(${type}) `, SIGN)
 
@@ -55,9 +50,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       log10: math('log10'),
       sqrt: math('sqrt'),
       safe_sqrt: math('sqrt'),
-      sigmoid: undefined,
       tanh: math('tanh'),
-      softplus: undefined,
       sign: call('Math.signum'),
       floor: math('floor'),
       round: math('rint'),
@@ -86,20 +79,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       or: infix('||', OR),
       not: prefix('!', SIGN),
       is_finite: call(precision === 'float64' ? 'Double.isFinite' : 'Float.isFinite'),
-      select: choice,
-      argsort: undefined,
-      gather: undefined,
-      scatter: undefined,
-      cumsum: undefined,
-      reverse_cumsum: undefined,
-      cummax_place: undefined,
-      ctc: undefined,
-      ctc_slope: undefined,
-      shift: undefined,
-      solve_lower: undefined,
-      solve_upper: undefined,
-      soft_dtw: undefined,
-      soft_dtw_slope: undefined,
+      select: conditional(CHOICE),
     },
     reserved: [...RESERVED, ...FRAME_WORDS],
     number: (value) => numberIn(value, precision),

@@ -1,22 +1,18 @@
 /** JAX: a custom_vjp with our gradient, and a function that reduces it. */
-import type { ArrayLines, ArrayRule, ArraySyntax } from '../arrays.ts'
+import type { ArrayLines, ArraySyntax } from '../arrays.ts'
 import { type Halves, halves } from '../autograd.ts'
 import { ATOM, atom, call, indented, template, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { helpersIn } from '../helpers.ts'
 import {
-  alignByNone,
   along,
   docstring,
   flattenedInputs,
   OPERATORS,
-  PYTHON_WORDS,
+  PYTHON_SYNTAX,
   power,
-  pythonNumber,
-  pythonTruth,
   shapeLines,
   signatureOf,
-  sliceByIndex,
   tuple,
   valueShape,
 } from '../python.ts'
@@ -34,12 +30,8 @@ const target: Target = {
 
 export default target
 
-const helper =
-  (name: string): ArrayRule =>
-  (args, axis) =>
-    call(name, `axis=${axis}`)(args)
-
 const SYNTAX: ArraySyntax = {
+  ...PYTHON_SYNTAX,
   ops: {
     ...OPERATORS,
     abs: call('jnp.abs'),
@@ -75,19 +67,12 @@ const SYNTAX: ArraySyntax = {
     reduce_sum: along('jnp.sum', 'axis'),
     reduce_max: along('jnp.max', 'axis'),
     argsort: (args, axis) => call('jnp.argsort', `axis=${axis}`, 'stable=True')(args),
-    gather: helper('_gather'),
-    scatter: helper('_scatter'),
+    gather: along('_gather', 'axis'),
+    scatter: along('_scatter', 'axis'),
     cumsum: along('jnp.cumsum', 'axis'),
     reverse_cumsum: ([x], axis) =>
       atom(`jnp.flip(jnp.cumsum(jnp.flip(${x.text}, ${axis}), ${axis}), ${axis})`),
-    cummax_place: helper('_cummax_place'),
-    ctc: undefined,
-    ctc_slope: undefined,
-    shift: undefined,
-    solve_lower: undefined,
-    solve_upper: undefined,
-    soft_dtw: undefined,
-    soft_dtw_slope: undefined,
+    cummax_place: along('_cummax_place', 'axis'),
   },
   // Parameters may be traced, and then have no truth that Python could ask for.
   statics: {
@@ -97,16 +82,9 @@ const SYNTAX: ArraySyntax = {
     mul: OPERATORS.mul,
     div: OPERATORS.div,
   },
-  reserved: [...PYTHON_WORDS],
-  number: pythonNumber,
-  truth: pythonTruth,
-  assign: (name, { text }) => `${name} = ${text}`,
-  align: alignByNone,
   broadcast: (x, shape) => atom(`jnp.broadcast_to(${x.text}, ${tuple(shape)})`),
   broadcastLike: (x, like) => atom(`jnp.broadcast_to(${x.text}, ${like.text}.shape)`),
   transpose: (x, order) => atom(`jnp.transpose(${x.text}, (${order.join(', ')}))`),
-  slice: sliceByIndex,
-  pick: (x, places, axis) => atom(`_pick(${x.text}, ${places.text}, axis=${axis})`),
   einsum: (equation, a, b) => atom(`jnp.einsum("${equation}", ${a.text}, ${b.text}, precision="highest")`),
   range: (size) => atom(`jnp.arange(${size.text})`),
   realOf: (x, like) => atom(`${within(x, ATOM)}.astype(${like.text}.dtype)`),

@@ -2,22 +2,11 @@
  * Keras 3: a function of keras.ops with an ops.custom_gradient, so that TensorFlow, JAX and PyTorch have the
  * conventions at kinks of the service and not their own.
  */
-import type { ArrayRule, ArraySyntax } from '../arrays.ts'
+import type { ArraySyntax } from '../arrays.ts'
 import { ATOM, atom, call, within } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import {
-  alignByNone,
-  along,
-  OPERATORS,
-  PYTHON_STATICS,
-  PYTHON_WORDS,
-  power,
-  pythonNumber,
-  pythonTruth,
-  sliceByIndex,
-  tuple,
-} from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, tuple } from '../python.ts'
 
 const target: Target = {
   name: 'keras',
@@ -32,12 +21,8 @@ const target: Target = {
 
 export default target
 
-const helper =
-  (name: string): ArrayRule =>
-  (args, axis) =>
-    call(name, `axis=${axis}`)(args)
-
 const SYNTAX: ArraySyntax = {
+  ...PYTHON_SYNTAX,
   ops: {
     ...OPERATORS,
     abs: call('ops.abs'),
@@ -72,33 +57,18 @@ const SYNTAX: ArraySyntax = {
     select: call('_where'),
     reduce_sum: along('ops.sum', 'axis'),
     reduce_max: along('ops.max', 'axis'),
-    argsort: helper('_argsort'),
-    gather: helper('_gather'),
-    scatter: helper('_scatter'),
+    argsort: along('_argsort', 'axis'),
+    gather: along('_gather', 'axis'),
+    scatter: along('_scatter', 'axis'),
     cumsum: along('ops.cumsum', 'axis'),
     reverse_cumsum: ([x], axis) =>
       atom(`ops.flip(ops.cumsum(ops.flip(${x.text}, axis=${axis}), axis=${axis}), axis=${axis})`),
-    cummax_place: helper('_cummax_place'),
-    ctc: undefined,
-    ctc_slope: undefined,
-    shift: undefined,
-    solve_lower: undefined,
-    solve_upper: undefined,
-    soft_dtw: undefined,
-    soft_dtw_slope: undefined,
+    cummax_place: along('_cummax_place', 'axis'),
   },
-  statics: PYTHON_STATICS,
-  reserved: PYTHON_WORDS,
-  number: pythonNumber,
-  truth: pythonTruth,
   integer: String,
-  assign: (name, { text }) => `${name} = ${text}`,
-  align: alignByNone,
   broadcast: (x, shape) => atom(`ops.broadcast_to(${x.text}, ${tuple(shape)})`),
   broadcastLike: (x, like) => atom(`ops.broadcast_to(${x.text}, ops.shape(${like.text}))`),
   transpose: (x, order) => atom(`ops.transpose(${x.text}, (${order.join(', ')}))`),
-  slice: sliceByIndex,
-  pick: (x, places, axis) => atom(`_pick(${x.text}, ${places.text}, axis=${axis})`),
   einsum: (equation, a, b) => atom(`ops.einsum("${equation}", ${a.text}, ${b.text})`),
   range: (size) => atom(`ops.arange(${size.text}, dtype="int32")`),
   realOf: (x, like) => atom(`ops.cast(${x.text}, ${like.text}.dtype)`),

@@ -4,19 +4,14 @@ import { atom, call, indented, template, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { helpersIn } from '../helpers.ts'
 import {
-  alignByNone,
   along,
   docstring,
   flattenedInputs,
   OPERATORS,
-  PYTHON_STATICS,
-  PYTHON_WORDS,
+  PYTHON_SYNTAX,
   power,
-  pythonNumber,
-  pythonTruth,
   shapeLines,
   signatureOf,
-  sliceByIndex,
   tuple,
 } from '../python.ts'
 
@@ -36,6 +31,7 @@ export default target
 const where: ArrayRule = call('np.where')
 
 const SYNTAX: ArraySyntax = {
+  ...PYTHON_SYNTAX,
   ops: {
     ...OPERATORS,
     abs: call('np.abs'),
@@ -76,25 +72,10 @@ const SYNTAX: ArraySyntax = {
     cumsum: along('np.cumsum', 'axis'),
     reverse_cumsum: ([x], axis) => atom(`np.flip(np.cumsum(np.flip(${x.text}, ${axis}), ${axis}), ${axis})`),
     cummax_place: (args, axis) => call('_cummax_place', `axis=${axis}`)(args),
-    ctc: undefined,
-    ctc_slope: undefined,
-    shift: undefined,
-    solve_lower: undefined,
-    solve_upper: undefined,
-    soft_dtw: undefined,
-    soft_dtw_slope: undefined,
   },
-  statics: PYTHON_STATICS,
-  reserved: [...PYTHON_WORDS],
-  number: pythonNumber,
-  truth: pythonTruth,
-  assign: (name, { text }) => `${name} = ${text}`,
-  align: alignByNone,
   broadcast: (x, shape) => atom(`np.broadcast_to(${x.text}, ${tuple(shape)})`),
   broadcastLike: (x, like) => atom(`np.broadcast_to(${x.text}, ${like.text}.shape)`),
   transpose: (x, order) => atom(`np.transpose(${x.text}, (${order.join(', ')}))`),
-  slice: sliceByIndex,
-  pick: (x, places, axis) => atom(`_pick(${x.text}, ${places.text}, axis=${axis})`),
   einsum: (equation, a, b) => atom(`np.einsum("${equation}", ${a.text}, ${b.text})`),
   range: (size) => atom(`np.arange(${size.text})`),
   realOf: (x, like) => atom(`${within(x, 100)}.astype(${like.text}.dtype)`),

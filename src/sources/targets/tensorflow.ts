@@ -3,17 +3,7 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { atom, call, template } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import {
-  alignByNone,
-  along,
-  OPERATORS,
-  PYTHON_STATICS,
-  PYTHON_WORDS,
-  power,
-  pythonNumber,
-  pythonTruth,
-  sliceByIndex,
-} from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power } from '../python.ts'
 
 const target: Target = {
   name: 'tensorflow',
@@ -28,11 +18,6 @@ const target: Target = {
 
 export default target
 
-const helper =
-  (name: string): ArrayRule =>
-  (args, axis) =>
-    call(name, `axis=${axis}`)(args)
-
 /** The first argument decides on the type of a number. */
 const tensorFirst =
   (name: string): ArrayRule =>
@@ -40,6 +25,7 @@ const tensorFirst =
     call(name)(a.isNumber === true ? [b, a] : [a, b])
 
 const SYNTAX: ArraySyntax = {
+  ...PYTHON_SYNTAX,
   ops: {
     ...OPERATORS,
     abs: call('tf.abs'),
@@ -75,31 +61,16 @@ const SYNTAX: ArraySyntax = {
     reduce_sum: along('tf.reduce_sum', 'axis'),
     reduce_max: along('tf.reduce_max', 'axis'),
     argsort: (args, axis) => call('tf.argsort', `axis=${axis}`, 'stable=True')(args),
-    gather: helper('_gather'),
-    scatter: helper('_scatter'),
+    gather: along('_gather', 'axis'),
+    scatter: along('_scatter', 'axis'),
     cumsum: along('tf.cumsum', 'axis'),
     reverse_cumsum: (args, axis) => call('tf.cumsum', `axis=${axis}`, 'reverse=True')(args),
-    cummax_place: helper('_cummax_place'),
-    ctc: undefined,
-    ctc_slope: undefined,
-    shift: undefined,
-    solve_lower: undefined,
-    solve_upper: undefined,
-    soft_dtw: undefined,
-    soft_dtw_slope: undefined,
+    cummax_place: along('_cummax_place', 'axis'),
   },
-  statics: PYTHON_STATICS,
-  reserved: PYTHON_WORDS,
-  number: pythonNumber,
-  truth: pythonTruth,
   integer: String,
-  assign: (name, { text }) => `${name} = ${text}`,
-  align: alignByNone,
   broadcast: (x, shape) => atom(`tf.broadcast_to(${x.text}, [${shape.map(({ text }) => text).join(', ')}])`),
   broadcastLike: (x, like) => atom(`tf.broadcast_to(${x.text}, tf.shape(${like.text}))`),
   transpose: (x, order) => atom(`tf.transpose(${x.text}, [${order.join(', ')}])`),
-  slice: sliceByIndex,
-  pick: (x, places, axis) => atom(`_pick(${x.text}, ${places.text}, axis=${axis})`),
   einsum: (equation, a, b) => atom(`tf.einsum("${equation}", ${a.text}, ${b.text})`),
   range: (size) => atom(`tf.range(${size.text})`),
   realOf: (x, like) => atom(`tf.cast(${x.text}, ${like.text}.dtype)`),

@@ -6,18 +6,14 @@ import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { helpersIn } from '../helpers.ts'
 import { pascalCase } from '../names.ts'
 import {
-  alignByNone,
   docstring,
   flattenedInputs,
   OPERATORS,
-  PYTHON_STATICS,
+  PYTHON_SYNTAX,
   PYTHON_WORDS,
   power,
-  pythonNumber,
-  pythonTruth,
   shapeLines,
   signatureOf,
-  sliceByIndex,
   tuple,
 } from '../python.ts'
 
@@ -49,6 +45,7 @@ const bound =
   }
 
 const SYNTAX: ArraySyntax = {
+  ...PYTHON_SYNTAX,
   ops: {
     ...OPERATORS,
     abs: call('torch.abs'),
@@ -92,24 +89,11 @@ const SYNTAX: ArraySyntax = {
         `torch.flip(torch.cumsum(torch.flip(${x.text}, (${dimension},)), dim=${dimension}), (${dimension},))`,
       ),
     cummax_place: along('_cummax_place'),
-    ctc: undefined,
-    ctc_slope: undefined,
-    shift: undefined,
-    solve_lower: undefined,
-    solve_upper: undefined,
-    soft_dtw: undefined,
-    soft_dtw_slope: undefined,
   },
-  statics: PYTHON_STATICS,
   reserved: [...PYTHON_WORDS, 'ctx', 'apply'],
-  number: pythonNumber,
-  truth: pythonTruth,
-  assign: (name, { text }) => `${name} = ${text}`,
-  align: alignByNone,
   broadcast: (x, shape) => atom(`torch.broadcast_to(${x.text}, ${tuple(shape)})`),
   broadcastLike: (x, like) => atom(`torch.broadcast_to(${x.text}, ${like.text}.shape)`),
   transpose: (x, order) => atom(`${within(x, ATOM)}.permute(${order.join(', ')})`),
-  slice: sliceByIndex,
   pick: (x, places, dimension) => atom(`_pick(${x.text}, ${places.text}, dim=${dimension})`),
   einsum: (equation, a, b) => atom(`torch.einsum("${equation}", ${a.text}, ${b.text})`),
   range: (size) => atom(`torch.arange(${size.text}, device=device)`),

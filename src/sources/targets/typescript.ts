@@ -1,5 +1,5 @@
 /** TypeScript, with nothing but Math. */
-import { call, indented, infix, prefix, type Rule, within } from '../code.ts'
+import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
@@ -23,11 +23,6 @@ export default target
 /** Of the operators. */
 const [CHOICE, OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN] = [2, 3, 4, 8, 9, 11, 12, 14] as const
 
-const choice: Rule = ([test, yes, no]) => ({
-  text: `${within(test, CHOICE + 1)} ? ${within(yes, CHOICE + 1)} : ${within(no, CHOICE)}`,
-  binds: CHOICE,
-})
-
 const same: Rule = ([x]) => x
 
 export const SYNTAX: LoopSyntax = {
@@ -42,9 +37,7 @@ export const SYNTAX: LoopSyntax = {
     log10: call('Math.log10'),
     sqrt: call('Math.sqrt'),
     safe_sqrt: call('Math.sqrt'),
-    sigmoid: undefined,
     tanh: call('Math.tanh'),
-    softplus: undefined,
     sign: call('Math.sign'),
     floor: call('Math.floor'),
     round: call('roundToEven'),
@@ -73,20 +66,7 @@ export const SYNTAX: LoopSyntax = {
     or: infix('||', OR),
     not: prefix('!', SIGN),
     is_finite: call('Number.isFinite'),
-    select: choice,
-    argsort: undefined,
-    gather: undefined,
-    scatter: undefined,
-    cumsum: undefined,
-    reverse_cumsum: undefined,
-    cummax_place: undefined,
-    ctc: undefined,
-    ctc_slope: undefined,
-    shift: undefined,
-    solve_lower: undefined,
-    solve_upper: undefined,
-    soft_dtw: undefined,
-    soft_dtw_slope: undefined,
+    select: conditional(CHOICE),
   },
   reserved: [
     ...'break case catch class const continue debugger default delete do else enum export extends false finally for function if import in instanceof new null return super switch this throw true try typeof var void while with yield let static implements interface package private protected public await async of any boolean number string symbol type Math Number Float64Array pick times totalOf roundToEven eval arguments undefined NaN Infinity'.split(
