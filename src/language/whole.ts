@@ -27,8 +27,13 @@ const KEEPS_FINITE: ReadonlySet<FormulaOp> = new Set([...KEEPS_WHOLE, 'floor', '
  * isWhole(build, build.sub(build.index('time'), build.constant(1))) // true
  */
 export function isWhole(build: Builder, ref: Ref): boolean {
-  return new Inference(build).isWhole(ref)
+  const known = INFERENCES.get(build) ?? new Inference(build)
+  INFERENCES.set(build, known)
+  return known.isWhole(ref)
 }
+
+/** Nodes of a builder never change, so what is inferred of them may be kept. */
+const INFERENCES = new WeakMap<Builder, Inference>()
 
 /** Visits each node once, however often it is used. */
 class Inference {
