@@ -1,6 +1,6 @@
 /** Asks a loss all questions that make sense for it, within a budget of time. */
 import { clockOf, within } from './clock.ts'
-import { curvesOf } from './lines.ts'
+import { type Curve, curvesOf } from './lines.ts'
 import { CLASSIFICATION } from './properties/classification.ts'
 import type { Context, Property } from './properties/context.ts'
 import { LOCATION } from './properties/location.ts'
@@ -52,6 +52,15 @@ function randomFrom(seed: number): () => number {
  * analyze({ loss: huber, params: { delta: 1 }, of: 'predictions', domain: {}, sizes: {} }, 1000).properties.convex.verdict // 'proved'
  */
 export function analyze(question: Question, budgetMs: number, only?: readonly string[]): Analysis {
+  return analyzeWithCurves(question, budgetMs, only).analysis
+}
+
+/** The same with the curves that the verdicts rest on, for plots of them. */
+export function analyzeWithCurves(
+  question: Question,
+  budgetMs: number,
+  only?: readonly string[],
+): { readonly analysis: Analysis; readonly curves: readonly Curve[] } {
   const clock = clockOf(budgetMs * 0.75)
   const subject = subjectOf(question)
   const findings = new Map<string, Finding | undefined>()
@@ -74,7 +83,7 @@ export function analyze(question: Question, budgetMs: number, only?: readonly st
     return own === undefined ? [] : [[name, { ...own, domain }] as const]
   })
   const { loss, of, params, sizes, hasSurrogate } = subject
-  return {
+  const analysis = {
     loss: loss.name,
     of,
     params,
@@ -83,6 +92,7 @@ export function analyze(question: Question, budgetMs: number, only?: readonly st
     properties: Object.fromEntries(asked),
     elapsedMs: Math.round(clock.elapsed()),
   }
+  return { analysis, curves: context.curves.curves }
 }
 
 function found(property: Property, context: Context): Finding | undefined {

@@ -2,13 +2,12 @@
  * What a loss does, for people: sentences from the verdicts, and curves of loss, gradient and second derivative over
  * the residual, margin or logit. No sentence is written for a particular loss.
  */
-import { type Analysis, analyze } from './analyze.ts'
-import { clockOf } from './clock.ts'
+import { type Analysis, analyzeWithCurves } from './analyze.ts'
 import { middle, point } from './interval.ts'
-import { curvesOf, RESIDUAL } from './lines.ts'
+import { type Curve, RESIDUAL } from './lines.ts'
 import { kinksOf } from './properties/smoothness.ts'
 import { boundsOver } from './shape.ts'
-import { type Question, subjectOf } from './subject.ts'
+import type { Question } from './subject.ts'
 import { valueAt } from './tape.ts'
 import type { Finding } from './verdict.ts'
 
@@ -159,6 +158,7 @@ function sentenceOf(property: string, finding: Finding) {
 const POINTS = 241
 /** Plots show what happens near the minimum. */
 const SHOWN = 6
+const MAX_PLOTS = 6
 
 /**
  * @throws FormulaError, TooManyScalars, RangeError
@@ -166,47 +166,40 @@ const SHOWN = 6
  * explain({ loss: huber, ... }, 500).sentences[0].text // 'Value and gradient are finite on the whole domain.'
  */
 export function explain(question: Question, budgetMs: number): Explanation {
-  const analysis = analyze(question, budgetMs)
-  const subject = subjectOf(question)
-  const { curves } = curvesOf(subject, clockOf(budgetMs / 2))
+  const { analysis, curves } = analyzeWithCurves(question, budgetMs)
   const sentences = Object.entries(analysis.properties).flatMap(
     ([property, verdict]) => sentenceOf(property, verdict) ?? [],
   )
-  const plotted = curves.slice(0, 6).map(({ line, at, pieces }): PlottedCurve => {
-    const [lo, hi] = [Math.max(line.lo, -SHOWN), Math.min(line.hi, SHOWN)]
-    const places = Array.from({ length: POINTS }, (_, i) => lo + ((hi - lo) * i) / (POINTS - 1))
-    const derivative = (order: 1 | 2) =>
-      places.map((place) => {
-        const piece = pieces?.pieces.find((one) => one.lo <= place && place <= one.hi)
-        return piece === undefined
-          ? null
-          : finiteOrNull(middle(boundsOver(pieces!, piece, order, place, place)))
-      })
-    const label = Object.entries(at)
-      .map(([name, values]) => `${name} = ${values.map((x) => Number(x.toPrecision(3)))}`)
-      .join(', ')
-    const loss = places.map((place) =>
-      finiteOrNull(
-        valueAt(line.tape, (name) =>
-          name === line.variable ? place : middle(line.box.get(name) ?? point(0)),
-        ),
-      ),
-    )
-    return {
-      label,
-      places,
-      loss,
-      slope: derivative(1),
-      bend: derivative(2),
-      kinks: pieces === undefined ? [] : kinksOf(pieces.joints),
-    }
-  })
   return {
     loss: analysis.loss,
     over: curves[0]?.isResidual ? RESIDUAL : question.of,
     sentences,
-    curves: plotted,
+    curves: curves.slice(0, MAX_PLOTS).map(plotOf),
     analysis,
+  }
+}
+
+function plotOf({ line, at, pieces }: Curve): PlottedCurve {
+  const [lo, hi] = [Math.max(line.lo, -SHOWN), Math.min(line.hi, SHOWN)]
+  const places = Array.from({ length: POINTS }, (_, i) => lo + ((hi - lo) * i) / (POINTS - 1))
+  const lossAt = (place: number) =>
+    valueAt(line.tape, (name) => (name === line.variable ? place : middle(line.box.get(name) ?? point(0))))
+  const derivative = (order: 1 | 2) =>
+    places.map((place) => {
+      const piece = pieces?.pieces.find((one) => one.lo <= place && place <= one.hi)
+      return piece === undefined
+        ? null
+        : finiteOrNull(middle(boundsOver(pieces!, piece, order, place, place)))
+    })
+  return {
+    label: Object.entries(at)
+      .map(([name, values]) => `${name} = ${values.map((x) => Number(x.toPrecision(3)))}`)
+      .join(', '),
+    places,
+    loss: places.map((place) => finiteOrNull(lossAt(place))),
+    slope: derivative(1),
+    bend: derivative(2),
+    kinks: pieces === undefined ? [] : kinksOf(pieces.joints),
   }
 }
 

@@ -5,8 +5,12 @@ const [WIDTH, HEIGHT, MARGIN] = [560, 220, 36]
 const COLORS = ['#1f6feb', '#d1242f', '#1a7f37', '#9a6700', '#8250df', '#57606a']
 const MARKS = { proved: '✓', refuted: '✗', supported: '~', unknown: '?' } as const
 
-const escaped = (text: string) =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!)
+const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
+
+/** The texts of custom losses are not trusted, so they must not contain HTML. */
+export function escaped(text: string): string {
+  return text.replaceAll(/[&<>"]/g, (character) => ENTITIES[character])
+}
 
 /**
  * @example

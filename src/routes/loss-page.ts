@@ -1,5 +1,6 @@
 /** The HTML page of a loss, for browsers. Other clients get the same content as JSON. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { escaped } from '../analysis/page.ts'
 import { varies } from './negotiate.ts'
 
 /** The part of the JSON description that the page shows. */
@@ -86,11 +87,4 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
     row.map((text) => `<${tag}>${escaped(text)}</${tag}>`)
   const lines = [cells('th', head), ...rows.map((row) => cells('td', row))]
   return `<table>\n${lines.map((line) => `<tr>${line.join('')}</tr>`).join('\n')}\n</table>`
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-
-/** The texts of registered losses are not trusted, so they must not contain HTML. */
-function escaped(text: string): string {
-  return text.replaceAll(/[&<>"]/g, (character) => ENTITIES[character])
 }
