@@ -14,8 +14,8 @@ import { loadCatalog } from './losses/load-catalog.ts'
 import { checkDefinition } from './schemas/definition.ts'
 import { resolveLoss } from './schemas/find-loss.ts'
 import { definitionOfFormula } from './schemas/formula-source.ts'
-import { checkOptions } from './schemas/options.ts'
 import { findTarget, SOURCE_OPTIONS, sourceProblem, sourceRequest } from './schemas/source-request.ts'
+import { checkParams } from './schemas/unknown-names.ts'
 import { TARGETS } from './sources/targets.ts'
 import { writeSource } from './sources/write.ts'
 
@@ -104,8 +104,7 @@ function questionOf(resolved: ResolvedLoss, given: Params, asked: string | undef
     throw new TypeError(
       `${loss.name} has no gradient with respect to "${of ?? ''}", only to ${names.join(', ')}`,
     )
-  const { params } = checkOptions(resolved, new Map([['params', given]]))
-  return { loss, params, of, domain: {}, sizes: {} }
+  return { loss, params: checkParams(resolved, given), of, domain: {}, sizes: {} }
 }
 
 /** @param params of a formula that stands alone */

@@ -11,7 +11,7 @@ import { AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
 import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
 import { Problem, problemAt } from '../errors.ts'
 import type { Definition } from '../losses/custom.ts'
-import type { Loss, Params, ResolvedLoss } from '../losses/define.ts'
+import { type Loss, type Params, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import { holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
 import { isRegisteredName } from '../registry/name.ts'
@@ -30,9 +30,9 @@ import { resolveLoss } from '../schemas/find-loss.ts'
 import { definitionOfFormula } from '../schemas/formula-source.ts'
 import { createDefinitionSource } from '../schemas/inline.ts'
 import { RegisteredAddress } from '../schemas/openapi.ts'
-import { checkOptions } from '../schemas/options.ts'
+import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
-import { formats } from '../wire/index.ts'
+import { decodeObject } from '../wire/index.ts'
 import { parseJson } from '../wire/json/parse-json.ts'
 import type { RouteContext, Routes } from './context.ts'
 
@@ -115,29 +115,18 @@ const routes: Routes = (app, context) => {
     },
     'x-problems': problems,
   }
-  const named: readonly [string, object, (request: FastifyRequest) => Promise<Subject>][] = [
-    [
-      '/v1/losses/:name',
-      { operationId: '', params: NameAddress },
-      (request) => subjectOfName(request.params as Address, context),
-    ],
-    [
-      '/v1/losses/:namespace/:name',
-      { operationId: 'Own', params: RegisteredAddress },
-      (request) => subjectOfName(request.params as Address, context),
-    ],
+  const named = [
+    { path: '/v1/losses/:name', of: '', params: NameAddress },
+    { path: '/v1/losses/:namespace/:name', of: 'Own', params: RegisteredAddress },
   ]
+  const find = ({ params }: FastifyRequest) => subjectOfName(params as Address, context)
   app.post('/v1/losses::check', { schema: { ...check, operationId: 'checkInline' } }, async (request) => {
     const body = bodyOf(request)
     return checked(await inline(body), without(body, SOURCES), context)
   })
-  for (const [path, { operationId, params }, find] of named as readonly [
-    string,
-    { operationId: string; params: unknown },
-    (typeof named)[0][2],
-  ][]) {
+  for (const { path, of, params } of named) {
     const addressed = (verb: string, schema: object) => ({
-      schema: { ...schema, params, operationId: `${verb}${operationId}Loss` },
+      schema: { ...schema, params, operationId: `${verb}${of}Loss` },
     })
     const at = (verb: string) => path.replace(/:name$/, `:name(^[^:/]+)::${verb}`)
     const post = (verb: string, schema: object, ask: Ask) => app.post(at(verb), addressed(verb, schema), ask)
@@ -231,7 +220,7 @@ function questionOf(loss: Loss, source: Source, body: Record<string, unknown>): 
     if (!(low <= high))
       throw problemAt('invalid-value', `/domain/${name}`, 'must be two numbers in ascending order')
   }
-  const params = paramsOf(loss, source, body.params)
+  const params = checkParams(withoutPreset(loss), body.params)
   return {
     source,
     params,
@@ -240,19 +229,6 @@ function questionOf(loss: Loss, source: Source, body: Record<string, unknown>): 
     sizes: (body.sizes ?? {}) as Asked['sizes'],
     budgetMs: Number(body.budgetMs ?? BUDGET.default),
   }
-}
-
-function paramsOf(loss: Loss, _: Source, given: unknown = {}): Params {
-  const known = Object.keys(loss.params.properties)
-  const strange = Object.keys(given as object).find((name) => !known.includes(name))
-  if (strange !== undefined) {
-    throw problemAt(
-      'unknown-name',
-      `/params/${strange}`,
-      `is not a parameter of ${loss.name}${didYouMean(strange, known)}`,
-    )
-  }
-  return checkOptions({ loss, preset: undefined, params: {} }, new Map([['params', given]])).params
 }
 
 /** @throws Problem `invalid-value` for a question that cannot be answered, `overloaded` */
@@ -272,11 +248,9 @@ function requestsOf(resolved: ResolvedLoss, body: Record<string, unknown>, { con
   const hasTensors = Object.keys(loss.inputs).some((name) => body[name] !== undefined)
   const tensors = hasTensors
     ? without(body, ['of', 'params'])
-    : drawnBody(loss, paramsOf(loss, { name: '' }, body.params))
-  const json = formats.find(({ name }) => name === 'json')!
+    : drawnBody(loss, checkParams(withoutPreset(loss), body.params))
   const options = { ...(body.params === undefined ? {} : { params: body.params }), reduction: 'sum' }
-  const decode = (extra: object) =>
-    json.decode(Buffer.from(JSON.stringify({ ...tensors, ...options, ...extra })), config)
+  const decode = (extra: object) => decodeObject({ ...tensors, ...options, ...extra }, config)
   return { float32: decode({}), float64: (extra: object) => widened(decode(extra), loss) }
 }
 
@@ -356,8 +330,7 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
     domain: body.domain,
   })
   const { of } = question
-  const json = formats.find(({ name }) => name === 'json')!
-  const decode = (value: object) => json.decode(Buffer.from(JSON.stringify(value)), context.config)
+  const decode = (value: object) => decodeObject(value, context.config)
   const given = decode(rest)
   const width = classesOf(loss, of, given, body.classes)
   const shape = shapeOf(loss, of, given, width)

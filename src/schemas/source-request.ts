@@ -8,8 +8,7 @@ import type { Precision } from '../tensor.ts'
 import { checkDefinition, formulaProblem } from './definition.ts'
 import { definitionOfFormula } from './formula-source.ts'
 import { checkSize } from './inline.ts'
-import { checkOptions } from './options.ts'
-import { checkParamNames } from './unknown-names.ts'
+import { checkParams } from './unknown-names.ts'
 
 /**
  * The members of a request for a source that are not columns. Columns are members of their own in a query, and those of
@@ -41,9 +40,7 @@ export function findTarget(targets: readonly Target[], name: string): Target {
 export function sourceRequest(resolved: ResolvedLoss, target: Target, ask: SourceAsk): SourceRequest {
   const { loss } = resolved
   const given = ask.params === undefined ? {} : jsonObject(ask.params, '/params')
-  const options = new Map([['params', given]])
-  checkParamNames(loss, { options })
-  const { params } = checkOptions(resolved, options)
+  const params = checkParams(resolved, given)
   const { inputs } = expandLoss(loss, params)
   checkMembers(loss, target, inputs, ask)
   const columns = columnsOf(inputs, ask.columns === undefined ? ask : jsonObject(ask.columns, '/columns'))

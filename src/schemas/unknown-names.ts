@@ -1,8 +1,9 @@
 /** Finds unknown and misplaced names in a request, and suggests what was probably meant. */
 import { Problem, type ProblemDetail, pointerToken } from '../errors.ts'
-import type { Loss } from '../losses/define.ts'
+import type { Loss, Params, ResolvedLoss } from '../losses/define.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
 import type { Decoded } from '../wire/define.ts'
+import { checkOptions } from './options.ts'
 import { COMMON_TENSORS, OPTION_NAMES } from './request.ts'
 
 /** The names that frameworks use for predictions, targets, weights and so on, and our names for them. */
@@ -59,6 +60,17 @@ export function checkNames(loss: Loss, { tensors, options }: Decoded) {
 export function checkParamNames(loss: Loss, { options }: Pick<Decoded, 'options'>) {
   const strange = strangeParams(loss, options.get('params'))
   if (strange.length > 0) throwUnknownNames(strange)
+}
+
+/**
+ * Parameters that come without a request, with their defaults.
+ *
+ * @throws Problem `unknown-name`, `param-invalid`
+ */
+export function checkParams(resolved: ResolvedLoss, given: unknown = {}): Params {
+  const options = new Map([['params', given]])
+  checkParamNames(resolved.loss, { options })
+  return checkOptions(resolved, options).params
 }
 
 /** @throws Problem `unknown-name`, with each wrong place */
