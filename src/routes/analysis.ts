@@ -117,7 +117,7 @@ const routes: Routes = (app, context) => {
   }
   const named = [
     { path: '/v1/losses/:name', of: '', params: NameAddress },
-    { path: '/v1/losses/:namespace/:name', of: 'Own', params: RegisteredAddress },
+    { path: '/v1/losses/:namespace/:name', of: 'Registered', params: RegisteredAddress },
   ]
   const find = ({ params }: FastifyRequest) => subjectOfName(params as Address, context)
   app.post('/v1/losses::check', { schema: { ...check, operationId: 'checkInline' } }, async (request) => {

@@ -10,14 +10,13 @@ import type { RegisteredLoss } from '../registry/registry.ts'
 import { deprecationOf, findServable } from '../registry/retirement.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import { evaluateExactly } from '../schemas/evaluate-exactly.ts'
-import { checkSize, MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
 import { bodySchemaOf, RegisteredAddress } from '../schemas/openapi.ts'
 import { WarningSchema } from '../schemas/warnings.ts'
 import type { Condition, StoredVersion } from '../store/contract.ts'
 import { decodeObject } from '../wire/index.ts'
-import { parseJson } from '../wire/json/parse-json.ts'
 import { describedSchema, describeLoss } from './catalog.ts'
 import type { RouteContext, Routes } from './context.ts'
+import { documentOf } from './definition-body.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 import { sendDescription } from './loss-page.ts'
 
@@ -153,19 +152,6 @@ const routes: Routes = (app, context) => {
 }
 
 export default routes
-
-/** @throws Problem `payload-too-large`, `malformed-json` */
-function documentOf(bytes: Uint8Array | undefined): unknown {
-  if (bytes !== undefined && bytes.length > 2 * MAX_DEFINITION_BYTES) {
-    throw new Problem(
-      'payload-too-large',
-      `a definition has at most ${MAX_DEFINITION_BYTES} bytes, got ${bytes.length}`,
-    )
-  }
-  const document = parseJson(bytes ?? new Uint8Array())
-  checkSize(JSON.stringify(document), '')
-  return document
-}
 
 /** Checks the examples of a definition before it is stored. */
 function holdExamples({ examples }: Definition, resolved: ResolvedLoss, { plans, config }: RouteContext) {

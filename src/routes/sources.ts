@@ -4,11 +4,10 @@
  */
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
-import { Problem } from '../errors.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { deprecationOf, findServable } from '../registry/retirement.ts'
+import { formulaSchema } from '../schemas/definition.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
-import { MAX_DEFINITION_BYTES } from '../schemas/inline.ts'
 import { RegisteredAddress } from '../schemas/openapi.ts'
 import {
   findTarget,
@@ -20,8 +19,8 @@ import {
 import type { Target } from '../sources/contract.ts'
 import { TARGETS } from '../sources/targets.ts'
 import { writeSource } from '../sources/write.ts'
-import { parseJson } from '../wire/json/parse-json.ts'
 import type { Routes } from './context.ts'
+import { documentOf } from './definition-body.ts'
 
 const TargetName = Type.String({
   description: `What to write: ${TARGETS.map(({ name }) => name).join(', ')}.`,
@@ -63,9 +62,7 @@ const Body = Type.Object(
   {
     target: TargetName,
     formula: Type.Optional(
-      Type.String({
-        description: 'In the loss language. Names that are neither parameters nor axes are inputs.',
-      }),
+      formulaSchema('In the formula language. Names that are neither parameters nor axes are inputs.'),
     ),
     definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
     axes: Type.Optional(
@@ -119,9 +116,9 @@ const routes: Routes = (app, context) => {
     },
   )
 
-  const ofOwn = {
+  const ofRegistered = {
     tags,
-    operationId: 'ownLossSource',
+    operationId: 'registeredLossSource',
     summary: 'A registered loss as source',
     params: Type.Object({ ...RegisteredAddress.properties, target: TargetName }),
     querystring: Query,
@@ -130,7 +127,7 @@ const routes: Routes = (app, context) => {
   }
   app.get<Ask & { Params: { namespace: string; name: string; target: string } }>(
     '/v1/losses/:namespace/:name/source/:target',
-    { schema: ofOwn },
+    { schema: ofRegistered },
     async ({ params, query }, reply) => {
       const { resolved, retired } = await findServable(context.registry, params)
       if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
@@ -155,15 +152,6 @@ const routes: Routes = (app, context) => {
 }
 
 export default routes
-
-/** @throws Problem `payload-too-large`, `malformed-json` */
-function documentOf(bytes: Uint8Array = new Uint8Array()): unknown {
-  if (bytes.length <= 2 * MAX_DEFINITION_BYTES) return parseJson(bytes)
-  throw new Problem(
-    'payload-too-large',
-    `the body has at most ${2 * MAX_DEFINITION_BYTES} bytes, got ${bytes.length}`,
-  )
-}
 
 function send(reply: FastifyReply, resolved: ResolvedLoss, target: Target, ask: SourceAsk) {
   const { text, mediaType, fileName } = written(resolved, target, ask)

@@ -41,7 +41,7 @@ const asked = {
 const source = {
   loss: Type.Optional(Type.String({ description: 'A loss of the catalog, or `namespace/name`.' })),
   definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
-  formula: Type.Optional(formulaSchema('In the loss language: one string, or a list of its lines.')),
+  formula: Type.Optional(formulaSchema('In the formula language: one string, or a list of its lines.')),
   axes: Type.Optional(
     Type.Record(Type.String(), Type.String(), { description: 'With `formula`: the axes of its inputs.' }),
   ),

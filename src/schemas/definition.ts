@@ -124,7 +124,7 @@ export const DefinitionSchema = Type.Object(
     inputs: Type.Record(Type.String(), InputSchema, { minProperties: 1, maxProperties: 32 }),
     params: Type.Optional(Type.Record(Type.String(), ParamSchema, { maxProperties: 64 })),
     formula: formulaSchema(
-      'In the loss language, as one string or as a list of lines; the last line is the unreduced value.',
+      'In the formula language, as one string or as a list of lines; the last line is the unreduced value.',
     ),
     denominator: Type.Optional(
       formulaSchema(
@@ -137,7 +137,7 @@ export const DefinitionSchema = Type.Object(
   {
     $id: 'Definition',
     ...closed,
-    description: 'A custom loss: inputs, parameters and a formula in the loss language.',
+    description: 'A custom loss: inputs, parameters and a formula.',
   },
 )
 

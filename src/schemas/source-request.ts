@@ -7,7 +7,6 @@ import { CannotWrite, InvalidName, type SourceRequest, type Target } from '../so
 import type { Precision } from '../tensor.ts'
 import { checkDefinition, formulaProblem } from './definition.ts'
 import { definitionOfFormula } from './formula-source.ts'
-import { checkSize } from './inline.ts'
 import { checkParams } from './unknown-names.ts'
 
 /**
@@ -188,7 +187,6 @@ export function sourceProblem(error: unknown, loss: Loss, { name, family }: Targ
 /** The loss of a body with a definition or a formula, and its other members. */
 export function inlineSource(body: unknown): { readonly resolved: ResolvedLoss; readonly rest: SourceAsk } {
   const { definition, formula, axes = {}, ...rest } = jsonObject(body, '') as Record<string, unknown>
-  checkSize(JSON.stringify(body), '')
   if ((definition === undefined) === (formula === undefined)) {
     const detail = 'send either a formula or a definition'
     throw problemAt('missing-input', definition === undefined ? '/formula' : '/definition', detail)
