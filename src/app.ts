@@ -44,6 +44,8 @@ const BINDINGS = 'fastify.serverBindings'
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
+  /** Called for each program that is evicted from its cache. */
+  readonly onProgramEvicted?: () => void
 }
 
 /** A built application, and what the process needs to shut it down gracefully. */
@@ -71,7 +73,7 @@ export interface App {
 export async function buildApp(config: Config, options: AppOptions = {}): Promise<App> {
   const fastify = createFastify(config)
   const log = options.log ?? fastify.log
-  const context = await createContext(config, log)
+  const context = await createContext(config, log, options.onProgramEvicted)
   const { connections } = context
   await allowOrigins(fastify, config)
   const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
@@ -93,7 +95,11 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   }
 }
 
-async function createContext(config: Config, log: FastifyBaseLogger): Promise<RouteContext> {
+async function createContext(
+  config: Config,
+  log: FastifyBaseLogger,
+  onProgramEvicted?: () => void,
+): Promise<RouteContext> {
   const metrics = createMetrics()
   const engine = await openEngine({
     engine: config.engine,
@@ -105,7 +111,7 @@ async function createContext(config: Config, log: FastifyBaseLogger): Promise<Ro
   const responses = new ResponseCoalescer(config.outboundBytes)
   const turns = createEventLoopYield(responses.empty)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
-  const programs = createProgramSource()
+  const programs = createProgramSource(onProgramEvicted)
   const plans = createRequestPlanSource(programs, config)
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)

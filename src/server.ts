@@ -4,10 +4,10 @@
  */
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
 import pino, { type Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
+import { createHeapGrowthLimit } from './heap-growth.ts'
 
 // Process 1 of a container does not receive signals that it does not handle. Nothing is accepted yet, so nothing is
 // lost.
@@ -19,13 +19,6 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 const ECHO_MS = process.argv.includes('--under-npm') ? 500 : 0
 const leave = () => process.exit(0)
 for (const signal of SIGNALS) process.on(signal, leave)
-
-/**
- * By default, V8 lets the heap grow to four times the memory in use before it marks it. Evicted programs and kernels are old
- * enough that only marking frees them. With thousands of different formulas the heap would grow to 300 MB, of which 60 are
- * in use.
- */
-setFlagsFromString('--heap-growing-percent=40')
 
 const config = readConfig()
 const log = createLogger(config)
@@ -52,7 +45,7 @@ function createLogger({ logLevel }: Config): Logger {
 }
 
 async function start(config: Config, log: Logger): Promise<void> {
-  const app = await buildApp(config, { log })
+  const app = await buildApp(config, { log, onProgramEvicted: createHeapGrowthLimit() })
   app.warmUp()
   await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context

@@ -55,12 +55,13 @@ export type ProgramSource = (loss: Loss, structure: ProgramSignature) => LossPro
 /**
  * A source of programs with a bounded cache of its own.
  *
+ * @param onEvict called for each program that the cache evicts
  * @example
  * const programs = createProgramSource()
  * programs(huber, { inputs: { predictions: layout, targets: layout }, params: { delta: 1 }, wants: ['predictions'], hessians: [] })
  */
-export function createProgramSource(): ProgramSource {
-  const kept = new LruCache<string, Omit<LossProgram, 'scalars'>>(CACHED)
+export function createProgramSource(onEvict?: () => void): ProgramSource {
+  const kept = new LruCache<string, Omit<LossProgram, 'scalars'>>(CACHED, onEvict)
   const keep = (made: Omit<LossProgram, 'scalars'>) => kept.set(made.key, made, made.program.nodes.length)
   return (loss, structure) => {
     const bindings = bindParams(loss, structure.params)
