@@ -8,9 +8,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text as textBody } from 'node:stream/consumers'
-import { type App, buildApp } from '../src/app.ts'
 import { keySourceOf } from '../src/access/key-source.ts'
 import { generateKey, type NewKey } from '../src/access/keys.ts'
+import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { PROBLEMS, type ProblemCode, problemTypeOf } from '../src/errors.ts'
 
@@ -100,7 +100,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   unauthenticated: {
     cause:
       'The service asks for keys, and the request has none, or one that is not valid, expired or revoked. `WWW-Authenticate` says which.',
-    remedy: 'Send `Authorization: Bearer` with a key or a token. [access.md](access.md) shows how to make a key.',
+    remedy:
+      'Send `Authorization: Bearer` with a key or a token. [access.md](access.md) shows how to make a key.',
     example: { key: TRAINER, requests: [{ path: '/v1/losses/huber', body: pair }] },
   },
   forbidden: {
@@ -482,7 +483,9 @@ async function shown(code: ProblemCode, example: Example, services: Services): P
     ...(example.key?.quotas ?? []).map((quota) => ` --quota ${quota}`),
   ]
   const when = [
-    ...(example.key === undefined ? [] : [`With a key from \`lossd keys add --name trainer${options.join('')}\``]),
+    ...(example.key === undefined
+      ? []
+      : [`With a key from \`lossd keys add --name trainer${options.join('')}\``]),
     ...(variables.length === 0 ? [] : [`With ${variables.join(', ')}`]),
     ...(example.closing ? ['While the service is shutting down'] : []),
   ]
@@ -522,7 +525,13 @@ class Services {
   }
 
   async #keep(setting: string, { grants, quotas }: NonNullable<Example['key']>): Promise<string> {
-    const { text, record } = generateKey({ name: 'trainer', grants, quotas, createdBy: 'docs', expires: null })
+    const { text, record } = generateKey({
+      name: 'trainer',
+      grants,
+      quotas,
+      createdBy: 'docs',
+      expires: null,
+    })
     await keySourceOf(setting, undefined).put(record)
     return text
   }

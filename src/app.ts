@@ -185,7 +185,9 @@ function createFastify(config: Config, certificates: Certificates | undefined): 
     connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
   }
   const app = Fastify({
-    ...(certificates === undefined ? { http } : { https: { ...http, ...secureOptions(config, certificates) } }),
+    ...(certificates === undefined
+      ? { http }
+      : { https: { ...http, ...secureOptions(config, certificates) } }),
     // Fastify's logger would listen for the end of every response, although nothing is logged then. http.ts logs
     // failures.
     logger: false,
@@ -378,7 +380,8 @@ async function describeApi(app: FastifyInstance, { losses }: Catalog, { isOpen }
       },
     },
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `schema${i}`) },
-    transformObject: (made) => finishDocument('openapiObject' in made ? made.openapiObject : made, losses, !isOpen),
+    transformObject: (made) =>
+      finishDocument('openapiObject' in made ? made.openapiObject : made, losses, !isOpen),
   })
   await app.register(swaggerUi, pageOptions())
 }

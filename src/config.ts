@@ -100,11 +100,18 @@ const SETTINGS = {
       pattern: JWKS,
       default: '',
       expects: 'https://..., http:// on this machine, or file:path',
-      description: 'Where the identity provider publishes the keys of its JSON Web Tokens: `https://...` or `file:path`.',
+      description:
+        'Where the identity provider publishes the keys of its JSON Web Tokens: `https://...` or `file:path`.',
     }),
   ],
-  jwtIssuer: ['LOSSD_JWT_ISSUER', Type.String({ default: '', description: 'The `iss` that tokens must have.' })],
-  jwtAudience: ['LOSSD_JWT_AUDIENCE', Type.String({ default: '', description: 'The `aud` that tokens must have.' })],
+  jwtIssuer: [
+    'LOSSD_JWT_ISSUER',
+    Type.String({ default: '', description: 'The `iss` that tokens must have.' }),
+  ],
+  jwtAudience: [
+    'LOSSD_JWT_AUDIENCE',
+    Type.String({ default: '', description: 'The `aud` that tokens must have.' }),
+  ],
   jwtAlgorithms: [
     'LOSSD_JWT_ALGORITHMS',
     Type.String({
@@ -119,7 +126,8 @@ const SETTINGS = {
     Type.String({
       minLength: 1,
       default: 'scope',
-      description: 'The claim of a token that has its grants, as in `evaluate:acme`; a dot leads into an object.',
+      description:
+        'The claim of a token that has its grants, as in `evaluate:acme`; a dot leads into an object.',
     }),
   ],
   tlsCert: [
@@ -129,12 +137,16 @@ const SETTINGS = {
       description: 'File with the certificate and its chain (PEM). With it, the service speaks HTTPS.',
     }),
   ],
-  tlsKey: ['LOSSD_TLS_KEY', Type.String({ default: '', description: 'File with the private key of the certificate (PEM).' })],
+  tlsKey: [
+    'LOSSD_TLS_KEY',
+    Type.String({ default: '', description: 'File with the private key of the certificate (PEM).' }),
+  ],
   tlsClientCa: [
     'LOSSD_TLS_CLIENT_CA',
     Type.String({
       default: '',
-      description: 'File with an authority (PEM). With it, only clients with a certificate of this authority are served (mutual TLS).',
+      description:
+        'File with an authority (PEM). With it, only clients with a certificate of this authority are served (mutual TLS).',
     }),
   ],
   corsOrigins: [

@@ -100,7 +100,10 @@ describe('the process', () => {
     const warned = async (env: Readonly<Record<string, string>>) => {
       const started = start(env)
       await urlOf(started)
-      return started.output().split('\n').filter((line) => line.includes('"level":40')).length
+      return started
+        .output()
+        .split('\n')
+        .filter((line) => line.includes('"level":40')).length
     }
     expect(await warned({ HOST: '0.0.0.0' })).toBe(1)
     expect(await warned({ HOST: '127.0.0.1' })).toBe(0)

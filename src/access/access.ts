@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { LruCache } from '../lru.ts'
 import type { KeyStore } from '../store/contract.ts'
-import type { AccessLog, Audit } from './audit.ts'
+import type { AccessLog, Audit, Change } from './audit.ts'
 import { ANYONE, Caller } from './caller.ts'
-import { InvalidAccess, readGrants } from './grants.ts'
+import { type Grant, InvalidAccess, readGrants } from './grants.ts'
 import { type KeySource, keySourceOf } from './key-source.ts'
 import { isKey, isSecretOf, type KeyRecord, lapsed, partsOf } from './keys.ts'
 import { Meter, readQuotas } from './quotas.ts'
@@ -113,7 +113,8 @@ export class Access {
     if (this.isOpen) return ANYONE
     const text = credentialsOf(headers)
     const known = connection[KNOWN]
-    if (known !== undefined && this.#holds(known) && isEqualInConstantTime(known.text, text)) return known.caller
+    if (known !== undefined && this.#holds(known) && isEqualInConstantTime(known.text, text))
+      return known.caller
     const found = isKey(text) ? this.#callerOfKey(text) : this.#callerOfToken(text)
     if (!(found instanceof Promise)) return this.#remember(connection, text, found)
     return found.then((late) => this.#remember(connection, text, late))
@@ -124,12 +125,16 @@ export class Access {
     if (this.#source === undefined) return
     try {
       this.#take(await this.#source.read())
-      if (this.#fault !== undefined) this.#options.log.info({}, `the keys in ${this.#source.title} can be read again`)
+      if (this.#fault !== undefined)
+        this.#options.log.info({}, `the keys in ${this.#source.title} can be read again`)
       this.#fault = undefined
     } catch (error) {
       const why = (error as Error).message
       if (why !== this.#fault)
-        this.#options.log.error({ why }, `the keys in ${this.#source.title} cannot be read; the earlier ones stay valid`)
+        this.#options.log.error(
+          { why },
+          `the keys in ${this.#source.title} cannot be read; the earlier ones stay valid`,
+        )
       this.#fault = why
     }
   }
@@ -143,7 +148,9 @@ export class Access {
     try {
       this.#keep(await source.read())
     } catch (error) {
-      throw new Error(`the keys in ${source.title} cannot be read: ${(error as Error).message}`, { cause: error })
+      throw new Error(`the keys in ${source.title} cannot be read: ${(error as Error).message}`, {
+        cause: error,
+      })
     }
     this.#poll()
   }
@@ -187,9 +194,11 @@ export class Access {
   #callerOfKey(text: string): Found {
     const parts = partsOf(text)
     const record = parts && this.#keys.get(parts.id)
-    if (record === undefined || !isSecretOf(record, parts!.secret)) throw credentialsInvalid('the key is not valid')
+    if (record === undefined || !isSecretOf(record, parts!.secret))
+      throw credentialsInvalid('the key is not valid')
     const end = lapsed(record, Date.now())
-    if (end !== undefined) throw credentialsInvalid(end === 'revoked' ? 'the key is revoked' : 'the key has expired')
+    if (end !== undefined)
+      throw credentialsInvalid(end === 'revoked' ? 'the key is revoked' : 'the key has expired')
     const until = record.expires === null ? Number.POSITIVE_INFINITY : Date.parse(record.expires)
     return { caller: this.#callerOf(record), until }
   }
@@ -212,7 +221,7 @@ export class Access {
     )
   }
 
-  #caller(id: string, grants: ReturnType<typeof readGrants>, quotas: readonly string[]): Caller {
+  #caller(id: string, grants: readonly Grant[], quotas: readonly string[]): Caller {
     const own = quotas.length > 0 ? quotas : wordsOf(this.#options.settings.quota)
     return new Caller({ id, grants, shared: this.#shared, meter: this.#meterOf(id, own) })
   }
@@ -241,7 +250,10 @@ interface Found {
 }
 
 function wordsOf(list: string): string[] {
-  return list.split(',').map((word) => word.trim()).filter((word) => word !== '')
+  return list
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
 }
 
 function tokensOf({ jwtJwks, jwtIssuer, jwtAudience, jwtAlgorithms, jwtClaim }: AccessSettings) {
@@ -277,18 +289,23 @@ function isEqualInConstantTime(known: string, text: string): boolean {
 }
 
 /** What changed between two readings of the keys. Who made or revoked a key stands in its record. */
-function changesBetween(before: ReadonlyMap<string, KeyRecord>, now: ReadonlyMap<string, KeyRecord>) {
-  const changed = [...now.values()].flatMap((record) => {
-    const was = before.get(record.id)
-    const { name, grants, quotas, expires, createdBy } = record
-    const details = { name, grants, quotas, expires }
-    const what = `key:${record.id}`
-    if (was === undefined) return [{ action: 'key-add' as const, who: createdBy, what, details }]
-    if (JSON.stringify(was) === JSON.stringify(record)) return []
-    const isRevoked = was.revoked === null && record.revoked !== null
-    if (isRevoked) return [{ action: 'key-revoke' as const, who: record.revokedBy, what, details }]
-    return [{ action: 'key-change' as const, who: null, what, details }]
-  })
+function changesBetween(
+  before: ReadonlyMap<string, KeyRecord>,
+  now: ReadonlyMap<string, KeyRecord>,
+): readonly Change[] {
   const removed = [...before.keys()].filter((id) => !now.has(id))
-  return [...changed, ...removed.map((id) => ({ action: 'key-remove' as const, who: null, what: `key:${id}` }))]
+  return [
+    ...[...now.values()].flatMap((record) => changeOf(before.get(record.id), record) ?? []),
+    ...removed.map((id) => ({ action: 'key-remove' as const, who: null, what: `key:${id}` })),
+  ]
+}
+
+function changeOf(was: KeyRecord | undefined, record: KeyRecord): Change | undefined {
+  const { id, name, grants, quotas, expires } = record
+  const change = { what: `key:${id}`, details: { name, grants, quotas, expires } }
+  if (was === undefined) return { action: 'key-add', who: record.createdBy, ...change }
+  if (JSON.stringify(was) === JSON.stringify(record)) return undefined
+  if (was.revoked === null && record.revoked !== null)
+    return { action: 'key-revoke', who: record.revokedBy, ...change }
+  return { action: 'key-change', who: null, ...change }
 }

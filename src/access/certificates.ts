@@ -71,7 +71,8 @@ export class Certificates {
       this.#log.info({ certificate: this.#settings.tlsCert }, 'a new certificate is in use')
     } catch (error) {
       const why = (error as Error).message
-      if (why !== this.#fault) this.#log.error({ why }, 'the certificate cannot be read again; the earlier one stays in use')
+      if (why !== this.#fault)
+        this.#log.error({ why }, 'the certificate cannot be read again; the earlier one stays in use')
       this.#fault = why
     }
   }

@@ -62,7 +62,13 @@ async function list({ source, out }: KeysCommand) {
   ])
   const table = [['id', 'state', 'name', 'grants', 'quotas', 'created'], ...rows]
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)))
-  for (const row of table) out(row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd())
+  for (const row of table)
+    out(
+      row
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
 }
 
 async function revoke(id: string, { source, user, note }: KeysCommand) {

@@ -103,7 +103,8 @@ async function replaceFile(path: string, text: string) {
 async function locked<T>(path: string, run: () => Promise<T>): Promise<T> {
   const end = performance.now() + LOCK.mostMs
   while (!(await couldCreate(path))) {
-    if (performance.now() > end) throw new InvalidAccess(`${path} is held by another process; if none runs, remove it`)
+    if (performance.now() > end)
+      throw new InvalidAccess(`${path} is held by another process; if none runs, remove it`)
     await sleep(LOCK.everyMs)
   }
   try {

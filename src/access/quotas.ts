@@ -69,6 +69,9 @@ function invalid(text: string): InvalidAccess {
   )
 }
 
+/** A unit, less what rounding may lose: who comes back at the very moment that was promised must be served. */
+const ONE = 0.999
+
 /** How much is left of one quota. */
 class Bucket {
   readonly quota: Quota
@@ -141,7 +144,7 @@ export class Meter {
    */
   enter(bytes: number) {
     const now = this.#clock()
-    const used = this.#buckets.filter((bucket) => bucket.left(now) < 1)
+    const used = this.#buckets.filter((bucket) => bucket.left(now) < ONE)
     if (used.length > 0) throw exceeded(used, now)
     if (this.#concurrency !== undefined && this.#open >= this.#concurrency) throw tooMany(this.#concurrency)
     this.#open++
@@ -166,7 +169,7 @@ export class Meter {
   remaining(): string {
     const now = this.#clock()
     const counted = this.#buckets.map((bucket) => {
-      const left = Math.max(0, Math.floor(bucket.left(now)))
+      const left = Math.max(0, Math.floor(bucket.left(now) + 1 - ONE))
       const wanted = left === 0 ? 1 : bucket.quota.amount
       return `"${bucket.quota.name}";r=${left};t=${bucket.secondsUntil(wanted, now)}`
     })

@@ -32,11 +32,16 @@ export type TokenVerifier = (token: string) => Promise<Verified>
 
 /** Keys that were fetched this long ago are not used any more, even if the provider is down, in ms. */
 const STALE_MS = 24 * 60 * 60 * 1000
-/** Afterwards the keys are fetched again, so that a key that its provider has withdrawn is not trusted for long, in ms. */
-const FRESH_MS = 10 * 60 * 1000
+/**
+ * After the first time, the keys are fetched again while requests go on; after the second, requests wait for that. So a key
+ * that its provider has withdrawn is not trusted for long. In ms.
+ */
+const [FRESH_MS, OLD_MS] = [10 * 60 * 1000, 20 * 60 * 1000]
 /** Unknown key ids make lossd fetch at most this often, in ms. */
 const COOLDOWN_MS = 30_000
 const FETCH_MS = 5000
+/** After a fetch that failed, there is none for this long, in ms. */
+const PAUSE_MS = 1000
 /** A verified token is verified again after this, in ms. */
 const REMEMBERED_MS = 60_000
 /** Clocks of different machines, in s. */
@@ -45,7 +50,8 @@ const CLOCK_TOLERANCE_S = 5
 /** jose's error codes -> what is wrong. Its messages repeat parts of tokens. */
 const FAULTS: Readonly<Record<string, string>> = {
   ERR_JWT_EXPIRED: 'the token has expired',
-  ERR_JWT_CLAIM_VALIDATION_FAILED: 'a claim of the token is missing or not accepted here: iss, aud, sub, exp or nbf',
+  ERR_JWT_CLAIM_VALIDATION_FAILED:
+    'a claim of the token is missing or not accepted here: iss, aud, sub, exp or nbf',
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'the signature of the token is not valid',
   ERR_JWKS_NO_MATCHING_KEY: 'the token is signed with a key that its issuer does not publish',
   ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'the token must name its key (kid)',
@@ -126,12 +132,16 @@ async function keySetOf(jwks: string, log: AccessLog): Promise<KeySet> {
     return { find: createLocalJWKSet(JSON.parse(text)), isOutdated: () => false }
   }
   const published = new PublishedKeys(log)
-  const find = createRemoteJWKSet(new URL(jwks), {
+  const set = createRemoteJWKSet(new URL(jwks), {
     cooldownDuration: COOLDOWN_MS,
-    cacheMaxAge: FRESH_MS,
+    cacheMaxAge: OLD_MS,
     timeoutDuration: FETCH_MS,
     [customFetch]: (url: string, options: RequestInit) => published.fetch(url, options),
   })
+  const find: JWTVerifyGetKey = (header, token) => {
+    if (published.isAging && !set.reloading) set.reload().catch(() => {})
+    return set(header, token)
+  }
   return { find, isOutdated: () => published.isOutdated }
 }
 
@@ -139,35 +149,46 @@ async function keySetOf(jwks: string, log: AccessLog): Promise<KeySet> {
 class PublishedKeys {
   readonly #log: AccessLog
   #last: { readonly text: string; readonly at: number } | undefined
-  #isDown = false
+  /** Since when, and why, it cannot be fetched. */
+  #failed: { readonly at: number; readonly error: unknown } | undefined
 
   constructor(log: AccessLog) {
     this.#log = log
   }
 
   get isOutdated(): boolean {
-    return this.#isDown
+    return this.#failed !== undefined
+  }
+
+  get isAging(): boolean {
+    return this.#last !== undefined && Date.now() - this.#last.at > FRESH_MS && !this.#pauses
+  }
+
+  get #pauses(): boolean {
+    return this.#failed !== undefined && Date.now() - this.#failed.at < PAUSE_MS
   }
 
   async fetch(url: string, options: RequestInit): Promise<Response> {
+    if (this.#pauses) return this.#standIn(this.#failed!.error)
     try {
       const text = await keysAt(url, options)
-      if (this.#isDown) this.#log.info({ url }, 'the keys of the identity provider can be fetched again')
-      this.#isDown = false
+      if (this.isOutdated) this.#log.info({}, 'the keys of the identity provider can be fetched again')
+      this.#failed = undefined
       this.#last = { text, at: Date.now() }
       return new Response(text)
     } catch (error) {
-      this.#fail(url, error)
-      if (this.#last === undefined || Date.now() - this.#last.at > STALE_MS) throw error
-      return new Response(this.#last.text)
+      // Once per outage.
+      if (!this.isOutdated)
+        this.#log.warn({ why: reasonOf(error) }, 'the keys of the identity provider cannot be fetched')
+      this.#failed = { at: Date.now(), error }
+      return this.#standIn(error)
     }
   }
 
-  /** Once per outage. */
-  #fail(url: string, error: unknown) {
-    if (!this.#isDown)
-      this.#log.warn({ url, why: reasonOf(error) }, 'the keys of the identity provider cannot be fetched')
-    this.#isDown = true
+  /** The keys that were last fetched. */
+  #standIn(error: unknown): Response {
+    if (this.#last === undefined || Date.now() - this.#last.at > STALE_MS) throw error
+    return new Response(this.#last.text)
   }
 }
 

@@ -59,7 +59,8 @@ export class RegistryView {
   async versions(name: RegisteredName, page: VersionPage): Promise<readonly StoredVersion[]> {
     this.#seen(name)
     const found = await this.#registry.ask((store) => store.versions(name.namespace, name.name, page))
-    if (found.length === 0 && page.before === undefined) await this.#registry.find({ ...name, version: undefined })
+    if (found.length === 0 && page.before === undefined)
+      await this.#registry.find({ ...name, version: undefined })
     return found
   }
 

@@ -106,7 +106,12 @@ export function quotaHeaders({ caller }: FastifyRequest): string[] {
 }
 
 /** What one caller gets, no cache may give to another. */
-function tell(request: FastifyRequest, reply: FastifyReply, payload: unknown, done: (e: null, p: unknown) => void) {
+function tell(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+  done: (e: null, p: unknown) => void,
+) {
   if (request.caller !== null && !reply.hasHeader('Cache-Control')) reply.header('Cache-Control', 'no-store')
   const headers = quotaHeaders(request)
   for (let i = 0; i < headers.length; i += 2) reply.header(headers[i], headers[i + 1])

@@ -17,7 +17,12 @@ const routes: Routes = (app, context) => {
   const definitions = createDefinitionSource(context.programs)
   const handle = async (received: Received) => {
     const registry = context.seenBy(received.request)
-    const losses = await lossesOf(received.decoded.options.get('terms'), context.catalog, registry, definitions)
+    const losses = await lossesOf(
+      received.decoded.options.get('terms'),
+      context.catalog,
+      registry,
+      definitions,
+    )
     return compose(context, received, losses)
   }
   const target = { name: 'compose', handle }

@@ -5,7 +5,8 @@ import { type Problem, problemKindOf, problemTypeOf } from '../errors.ts'
 export const ProblemSchema = Type.Object(
   {
     type: Type.String({
-      description: 'Stable: `urn:lossd:problem:` and the code, or the URI of a problem that is defined elsewhere.',
+      description:
+        'Stable: `urn:lossd:problem:` and the code, or the URI of a problem that is defined elsewhere.',
     }),
     title: Type.String(),
     status: Type.Integer(),
@@ -24,7 +25,9 @@ export const ProblemSchema = Type.Object(
     requestId: Type.String(),
     retryable: Type.Boolean({ description: 'Whether the same request may succeed later.' }),
     'violated-policies': Type.Optional(
-      Type.Array(Type.String(), { description: 'The quotas that are used up, as `RateLimit-Policy` names them.' }),
+      Type.Array(Type.String(), {
+        description: 'The quotas that are used up, as `RateLimit-Policy` names them.',
+      }),
     ),
   },
   { $id: 'Problem', additionalProperties: false, description: 'RFC 9457 problem details' },

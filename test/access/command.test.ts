@@ -43,7 +43,16 @@ describe.each(['file', 'store'] as const)('lossd keys, in a %s', (kind) => {
   })
 
   it('makes a key that a service accepts, lists it, and revokes it while the service runs', async () => {
-    const made = await lossd(env(), 'add', '--name', 'trainer', '--grant', 'evaluate:acme', '--quota', 'requests=9/s')
+    const made = await lossd(
+      env(),
+      'add',
+      '--name',
+      'trainer',
+      '--grant',
+      'evaluate:acme',
+      '--quota',
+      'requests=9/s',
+    )
     expect(made.code).toBe(0)
     const key = made.out.trim()
     expect(key).toMatch(/^lossd_[0-9a-f]{12}_[\w-]{43}$/)
@@ -80,5 +89,7 @@ describe.each(['file', 'store'] as const)('lossd keys, in a %s', (kind) => {
 
 it('lossd keys says that it takes LOSSD_KEYS', async () => {
   expect((await lossd({ LOSSD_KEYS: '' }, 'list')).err).toContain('LOSSD_KEYS says where keys are kept')
-  expect((await lossd({ LOSSD_KEYS: `file:${folder}/none.json` }, 'list')).err).toContain('there is no such file')
+  expect((await lossd({ LOSSD_KEYS: `file:${folder}/none.json` }, 'list')).err).toContain(
+    'there is no such file',
+  )
 })

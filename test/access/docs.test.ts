@@ -19,11 +19,19 @@ let server: TestServer
 let secure: TestServer
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lossd-access-docs-'))
-  writeFileSync(join(folder, 'npx'), `#!/bin/sh\nshift\ncd ${root} && exec node --import tsx src/cli.ts "$@"\n`, { mode: 0o755 })
+  writeFileSync(
+    join(folder, 'npx'),
+    `#!/bin/sh\nshift\ncd ${root} && exec node --import tsx src/cli.ts "$@"\n`,
+    { mode: 0o755 },
+  )
   const certificates = join(root, 'test/support/certificates')
   for (const file of ['server.pem', 'server.key', 'ca.pem'])
     writeFileSync(join(folder, file), readFileSync(join(certificates, file)))
-  secure = await startServer({ tlsCert: `${folder}/server.pem`, tlsKey: `${folder}/server.key`, engine: 'interpreter' })
+  secure = await startServer({
+    tlsCert: `${folder}/server.pem`,
+    tlsKey: `${folder}/server.key`,
+    engine: 'interpreter',
+  })
 }, 60_000)
 afterAll(async () => {
   await server?.close()
@@ -52,7 +60,12 @@ function runnable(command: string): string {
 }
 
 async function shell(script: string, key = ''): Promise<string> {
-  const env = { ...process.env, PATH: `${folder}:${process.env.PATH}`, KEY: key, LOSSD_KEYS: `file:${folder}/keys.json` }
+  const env = {
+    ...process.env,
+    PATH: `${folder}:${process.env.PATH}`,
+    KEY: key,
+    LOSSD_KEYS: `file:${folder}/keys.json`,
+  }
   const child = spawn('bash', ['-euc', script], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] })
   return textOf(child.stdout)
 }
@@ -90,8 +103,9 @@ function normal(text: string): string {
 
 it('docs/access.md names every grant, quota and setting of access', () => {
   const config = readFileSync(join(root, 'src/config.ts'), 'utf8')
-  const settings = [...config.matchAll(/'(LOSSD_(?:KEYS|QUOTA|SHARED_NAMESPACES|JWT_\w+|TLS_\w+))'/g)].map(([, name]) => name!)
+  const settings = [...config.matchAll(/'(LOSSD_(?:KEYS|QUOTA|SHARED_NAMESPACES|JWT_\w+|TLS_\w+))'/g)].map(
+    ([, name]) => name!,
+  )
   expect(settings.length).toBeGreaterThanOrEqual(11)
   for (const name of settings) expect(page).toContain(name)
 })
-

@@ -67,7 +67,9 @@ function pathOf(pattern: string, namespace: string, name: string): string {
 
 /** Without what differs between two responses to the same request. */
 function comparable({ status, body }: Sent, name: string): unknown {
-  return JSON.parse(JSON.stringify({ status, body: { ...Object(body), requestId: '' } }).replaceAll(name, 'NAME'))
+  return JSON.parse(
+    JSON.stringify({ status, body: { ...Object(body), requestId: '' } }).replaceAll(name, 'NAME'),
+  )
 }
 
 const isPlain = (method: string) => method === 'GET' || method === 'HEAD'
@@ -142,10 +144,12 @@ describe('a loss of a namespace that a caller may not see', () => {
           const sent = await send(method, path + more, stranger, body)
           const told = JSON.stringify(sent.body ?? '').replaceAll(JSON.stringify(body ?? ''), '')
           // A message may repeat what was asked for: then it is the one for a name that nobody has registered.
-          const again = body === undefined ? body : JSON.parse(JSON.stringify(body).replaceAll(MARK, 'nonesuch'))
+          const again =
+            body === undefined ? body : JSON.parse(JSON.stringify(body).replaceAll(MARK, 'nonesuch'))
           const absent = await send(method, path + more, stranger, again)
           if (body === undefined) expect([path + more, told.includes(MARK)]).toEqual([path + more, false])
-          else expect([path, body, comparable(sent, MARK)]).toEqual([path, body, comparable(absent, 'nonesuch')])
+          else
+            expect([path, body, comparable(sent, MARK)]).toEqual([path, body, comparable(absent, 'nonesuch')])
         }
       }
     }
@@ -174,7 +178,9 @@ describe('a loss of a namespace that a caller may not see', () => {
 
   it('is in no page that a browser gets', async () => {
     for (const path of [`/v1/losses/acme/${MARK}`, `/v1/losses/acme/${MARK}/explanation`]) {
-      const response = await fetch(server.url + path, { headers: { ...bearer(stranger), accept: 'text/html' } })
+      const response = await fetch(server.url + path, {
+        headers: { ...bearer(stranger), accept: 'text/html' },
+      })
       expect(response.status).toBe(404)
       expect((await response.text()).replaceAll(`acme/${MARK}`, '')).not.toContain(MARK)
     }
@@ -193,7 +199,9 @@ describe('roles', () => {
     await server.app.reload()
     const refused = await register('roles/one', evaluates!)
     expect([refused.status, refused.body.type]).toEqual([403, 'urn:lossd:problem:forbidden'])
-    expect(refused.headers.get('www-authenticate')).toContain('error="insufficient_scope", scope="register:roles"')
+    expect(refused.headers.get('www-authenticate')).toContain(
+      'error="insufficient_scope", scope="register:roles"',
+    )
     expect((await register('roles/one', registers!)).status).toBe(201)
     const path = '/v1/losses/roles/one'
     expect((await server.send('GET', path, undefined, bearer(evaluates!))).status).toBe(200)
@@ -229,7 +237,9 @@ describe('roles', () => {
     expect((await shared.send('POST', '/v1/losses', definition, bearer(keeper))).status).toBe(201)
     const body = { predictions: [1], targets: [0] }
     expect((await shared.send('POST', '/v1/losses/common/robust', body, bearer(nobody))).status).toBe(200)
-    expect((await shared.send('DELETE', '/v1/losses/common/robust', undefined, bearer(nobody))).status).toBe(403)
+    expect((await shared.send('DELETE', '/v1/losses/common/robust', undefined, bearer(nobody))).status).toBe(
+      403,
+    )
     await shared.close()
   })
 })

@@ -1,6 +1,6 @@
 /** API keys over a real socket: who is let in, and who is not. */
 import { statSync, writeFileSync } from 'node:fs'
-import { request as open } from 'node:http'
+import { Agent, request as open } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
@@ -143,7 +143,7 @@ describe('a service with keys', () => {
   })
 })
 
-/** Keys that were sent one after the other on the same connection. */
+/** For keys that are sent one after the other on the same connection. */
 function onOneConnection(text: string): Promise<{ status: number }> {
   return new Promise((resolve, reject) => {
     const options = { host: '127.0.0.1', port: server.port, path: '/v1/guide', headers: bearer(text), agent }
@@ -154,7 +154,6 @@ function onOneConnection(text: string): Promise<{ status: number }> {
       .end()
   })
 }
-const { Agent } = await import('node:http')
 const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 afterAll(() => agent.destroy())
 
@@ -167,7 +166,11 @@ describe('a file of keys', () => {
   })
 
   it('must exist: a service does not start open by accident', async () => {
-    const config = { ...loadConfig({}), engine: 'interpreter' as const, keys: `file:${ring.folder}/none.json` }
+    const config = {
+      ...loadConfig({}),
+      engine: 'interpreter' as const,
+      keys: `file:${ring.folder}/none.json`,
+    }
     await expect(buildApp(config)).rejects.toThrow(/none\.json cannot be read: there is no such file/)
   })
 

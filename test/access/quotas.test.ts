@@ -44,23 +44,26 @@ describe('a meter', () => {
     ['bytes=1000/s', 5_500],
     ['bytes=10M/h', 123_456_789],
     ['elements=3/2s', 0],
-  ])('with %s: who comes back after Retry-After is served, who comes a second earlier is not', (quota, bytes) => {
-    const { clock, meter } = meterWith(quota)
-    let refused: Problem | undefined
-    while (refused === undefined) {
-      refused = isRefused(() => meter.enter(bytes))
-      meter.charge('elements', 2)
-    }
-    meter.charge('elements', -2)
-    const { retryAfter } = refused.options
-    expect(retryAfter).toBeGreaterThanOrEqual(1)
-    if (retryAfter! > 1) {
-      clock.now += (retryAfter! - 1) * 1000
-      expect(isRefused(() => meter.enter(bytes))).toBeInstanceOf(Problem)
-      clock.now += 1000
-    } else clock.now += 1000
-    expect(isRefused(() => meter.enter(bytes))).toBeUndefined()
-  })
+  ])(
+    'with %s: who comes back after Retry-After is served, who comes a second earlier is not',
+    (quota, bytes) => {
+      const { clock, meter } = meterWith(quota)
+      let refused: Problem | undefined
+      while (refused === undefined) {
+        refused = isRefused(() => meter.enter(bytes))
+        meter.charge('elements', 2)
+      }
+      meter.charge('elements', -2)
+      const { retryAfter } = refused.options
+      expect(retryAfter).toBeGreaterThanOrEqual(1)
+      if (retryAfter! > 1) {
+        clock.now += (retryAfter! - 1) * 1000
+        expect(isRefused(() => meter.enter(bytes))).toBeInstanceOf(Problem)
+        clock.now += 1000
+      } else clock.now += 1000
+      expect(isRefused(() => meter.enter(bytes))).toBeUndefined()
+    },
+  )
 
   it('admits a request of any size some time, and charges it in full', () => {
     const { clock, meter } = meterWith('bytes=1000/s')
@@ -106,10 +109,17 @@ describe('a meter', () => {
     expect(meter.remaining()).toContain('"requests";r=100;t=0')
   })
 
-  it.each(['requests', 'requests=0/s', 'requests=1.5/s', 'requests=-1/s', 'loss=1/s', 'bytes=1T/s', 'requests=1/0s', 'concurrency=0', 'concurrency=1/s'])(
-    'cannot be made of %s',
-    (text) => expect(() => readQuotas([text])).toThrow(/is not a quota/),
-  )
+  it.each([
+    'requests',
+    'requests=0/s',
+    'requests=1.5/s',
+    'requests=-1/s',
+    'loss=1/s',
+    'bytes=1T/s',
+    'requests=1/0s',
+    'concurrency=0',
+    'concurrency=1/s',
+  ])('cannot be made of %s', (text) => expect(() => readQuotas([text])).toThrow(/is not a quota/))
 
   it('cannot limit the same twice', () => {
     expect(() => readQuotas(['requests=1/s', 'requests=5/m'])).toThrow(/twice/)
@@ -164,7 +174,7 @@ describe('a caller with quotas', () => {
   })
 
   it('is charged for elements and bytes, with and without a length', async () => {
-    const { send } = await caller('elements=1k/h', 'bytes=100k/h')
+    const { send } = await caller('elements=1k/h', 'bytes=100k/d')
     const body = { predictions: Array(300).fill(1), targets: Array(300).fill(2) }
     const { length } = JSON.stringify(body)
     const left = async (sent: Promise<{ headers: Headers }>) =>
@@ -180,7 +190,7 @@ describe('a caller with quotas', () => {
     })
     const chunked = await fetch(`${server.url}/v1/losses/huber`, {
       method: 'POST',
-      headers: { ...bearer((await caller('bytes=100k/h')).key), 'content-type': 'application/json' },
+      headers: { ...bearer((await caller('bytes=100k/d')).key), 'content-type': 'application/json' },
       body: stream,
       duplex: 'half',
     } as RequestInit)

@@ -1,6 +1,6 @@
 /** TLS: with and without client certificates, renewed while connections are open. */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, type RequestOptions, request as open } from 'node:https'
+import { Agent, request as open, type RequestOptions } from 'node:https'
 import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,7 +44,7 @@ function ask(options: RequestOptions = {}, body?: object): Promise<Answer> {
     const type = body === undefined ? {} : { 'content-type': 'application/json' }
     const method = body === undefined ? 'GET' : 'POST'
     const sent = open({ ...base, method, agent: false, ...options, headers: type }, async (response) => {
-      const name = (response.socket as TLSSocket).getPeerCertificate().subject?.CN
+      const name = (response.socket as TLSSocket).getPeerCertificate().subject?.CN as string
       const text = await textOf(response)
       resolve({ status: response.statusCode!, text, connection: response.headers.connection, server: name })
     })
@@ -79,7 +79,12 @@ describe('a service with a certificate', () => {
   it('does not speak versions that are not safe', async () => {
     use('server')
     server = await startServer(settings())
-    const old = { ca: read('ca.pem'), minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
+    const old = {
+      ca: read('ca.pem'),
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    } as const
     await expect(ask(old)).rejects.toThrow()
   })
 
@@ -139,7 +144,9 @@ describe('a service with a certificate', () => {
     const after = connect({ port: server.port, host: '127.0.0.1', ca: read('ca.pem') })
     await new Promise((resolve) => after.on('secureConnect', resolve))
     expect(server.app.context.connections.count).toBe(2)
-    const ended = Promise.all([before, after].map((one) => new Promise((resolve) => one.resume().on('end', resolve))))
+    const ended = Promise.all(
+      [before, after].map((one) => new Promise((resolve) => one.resume().on('end', resolve))),
+    )
     await server.app.drain()
     await ended
     expect(server.app.context.connections.count).toBe(0)
@@ -157,7 +164,11 @@ describe('a service that wants client certificates', () => {
 })
 
 it.each([
-  ['a certificate that does not exist', { tlsCert: '/nonexistent.pem' }, /nonexistent\.pem cannot be read: ENOENT/],
+  [
+    'a certificate that does not exist',
+    { tlsCert: '/nonexistent.pem' },
+    /nonexistent\.pem cannot be read: ENOENT/,
+  ],
   ['a key of another certificate', { tlsKey: made('renewed.key').pathname }, /cannot be used/],
 ])('a service with %s does not start, and says which file it is', async (_, wrong, why) => {
   use('server')

@@ -50,7 +50,8 @@ describe('a token', () => {
     const server = await start({ jwtClaim: 'realm_access.roles' })
     const definition = { name: 'acme/mine', inputs: { x: { differentiable: true } }, formula: 'x^2' }
     const register = async (claims: object) =>
-      (await server.send('POST', '/v1/losses', definition, bearer(await provider.token({ ...claims })))).status
+      (await server.send('POST', '/v1/losses', definition, bearer(await provider.token({ ...claims }))))
+        .status
     expect(await register({ realm_access: { roles: ['offline_access', 'admin:acme'] } })).toBe(201)
     expect(await register({ realm_access: { roles: 'admin:acme' } })).toBe(200)
     expect(await register({ scope: 'admin:acme' })).toBe(403)
@@ -58,7 +59,11 @@ describe('a token', () => {
   })
 
   it.each<[string, () => Promise<string>, RegExp]>([
-    ['that has expired', () => provider.token({}, { expires: Math.floor(Date.now() / 1000) - 60 }), /expired/],
+    [
+      'that has expired',
+      () => provider.token({}, { expires: Math.floor(Date.now() / 1000) - 60 }),
+      /expired/,
+    ],
     ['of another issuer', () => provider.token({ iss: 'https://evil.example' }), /claim/],
     ['for another service', () => provider.token({ aud: 'billing' }), /claim/],
     ['without a subject', () => provider.token({ sub: undefined as never }), /claim/],
@@ -100,11 +105,9 @@ describe('a token', () => {
     const server = await start({ quota: 'requests=10/h' })
     const left = async (sub: string) =>
       (await guide(server, await provider.token({ sub }))).headers.get('ratelimit')
-    expect([await left('bob'), await left('bob'), await left('carol')].map((text) => text!.split(';')[1])).toEqual([
-      'r=9',
-      'r=8',
-      'r=9',
-    ])
+    expect(
+      [await left('bob'), await left('bob'), await left('carol')].map((text) => text!.split(';')[1]),
+    ).toEqual(['r=9', 'r=8', 'r=9'])
   })
 })
 
@@ -138,29 +141,41 @@ describe('the keys of the provider', () => {
     const server = await start()
     const token = await provider.token({}, { expires: '3h' })
     expect((await guide(server, token)).status).toBe(200)
+    const { asked } = provider
     await provider.rotate('third', { withdraw: true })
+    // The first request after ten minutes need not wait.
     later(11 * 60_000)
+    expect((await guide(server, token)).status).toBe(200)
+    await expect.poll(() => provider.asked).toBe(asked + 1)
+    later(61_000)
     expect((await guide(server, token)).status).toBe(401)
   })
 
-  it.each(['down', 'a page'] as const)('stay valid while the provider is %s, and only those', async (mood) => {
-    const server = await start()
-    const [token, another] = [await provider.token({}, { expires: '40h' }), await provider.token({ sub: 'dan' })]
-    expect((await guide(server, token)).status).toBe(200)
-    provider.mood = mood
-    const unknown = await provider.token({}, { kid: 'next' })
-    later(31_000)
-    expect((await guide(server, another)).status).toBe(200)
-    const { status, headers, body } = await guide(server, unknown)
-    expect([status, headers.get('retry-after')]).toEqual([503, '5'])
-    expect(body).toMatchObject({ type: 'urn:lossd:problem:identity-down', retryable: true })
-    later(12 * 60_000)
-    expect((await guide(server, token)).status).toBe(200)
-    later(25 * 3600_000)
-    expect((await guide(server, token)).status).toBe(503)
-    provider.mood = 'well'
-    expect((await guide(server, token)).status).toBe(200)
-  })
+  it.each(['down', 'a page'] as const)(
+    'stay valid while the provider is %s, and only those',
+    async (mood) => {
+      const server = await start()
+      const [token, another] = [
+        await provider.token({}, { expires: '40h' }),
+        await provider.token({ sub: 'dan' }),
+      ]
+      expect((await guide(server, token)).status).toBe(200)
+      provider.mood = mood
+      const unknown = await provider.token({}, { kid: 'next' })
+      later(31_000)
+      expect((await guide(server, another)).status).toBe(200)
+      const { status, headers, body } = await guide(server, unknown)
+      expect([status, headers.get('retry-after')]).toEqual([503, '5'])
+      expect(body).toMatchObject({ type: 'urn:lossd:problem:identity-down', retryable: true })
+      later(12 * 60_000)
+      expect((await guide(server, token)).status).toBe(200)
+      later(25 * 3600_000)
+      expect((await guide(server, token)).status).toBe(503)
+      provider.mood = 'well'
+      later(1100)
+      expect((await guide(server, token)).status).toBe(200)
+    },
+  )
 
   it('are waited for if they cannot be fetched at first: tokens get a 503, keys work', async () => {
     provider.mood = 'down'
@@ -169,7 +184,18 @@ describe('the keys of the provider', () => {
     expect((await guide(server, await provider.token())).status).toBe(503)
     expect((await guide(server, key)).status).toBe(200)
     provider.mood = 'well'
+    later(1100)
     expect((await guide(server, await provider.token())).status).toBe(200)
+  })
+
+  it('are asked for once a second while they cannot be fetched, however many tokens come', async () => {
+    provider.mood = 'down'
+    const server = await start()
+    const before = provider.asked
+    const tokens = await Promise.all(Array.from({ length: 30 }, (_, i) => provider.token({ sub: `s${i}` })))
+    const since = performance.now()
+    for (const token of tokens) expect((await guide(server, token)).status).toBe(503)
+    expect(provider.asked - before).toBeLessThanOrEqual(1 + Math.ceil((performance.now() - since) / 1000))
   })
 })
 

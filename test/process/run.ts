@@ -9,7 +9,13 @@ import { endAll } from './service.ts'
 import { checkSignals } from './signals.ts'
 import { checkStarted } from './started.ts'
 
-const PARTS = { drain: checkDrain, started: checkStarted, signals: checkSignals, built: checkBuilt, readers: checkReaders } as const
+const PARTS = {
+  drain: checkDrain,
+  started: checkStarted,
+  signals: checkSignals,
+  built: checkBuilt,
+  readers: checkReaders,
+} as const
 
 const wanted = process.argv.slice(2)
 const parts = Object.entries(PARTS).filter(([name]) => wanted.length === 0 || wanted.includes(name))

@@ -70,7 +70,10 @@ async function checkReload(folder: string, ring: KeyRing) {
   await Promise.all(clients)
   check(load.faults.length === 0, `clients see ${load.faults.slice(0, 3).join('; ')}`)
   check(load.answered > 500, `only ${load.answered} requests were answered`)
-  check([...load.certificates].sort().join() === 'renewed,server', `they saw ${[...load.certificates].join()}`)
+  check(
+    [...load.certificates].sort().join() === 'renewed,server',
+    `they saw ${[...load.certificates].join()}`,
+  )
   await end(service)
   console.log(`signals: ${RELOADS} reloads by SIGHUP with keys and TLS: ${load.answered} answered, 0 faults`)
 }
@@ -88,7 +91,13 @@ async function keepAsking(load: Load, port: string, key: string, isKept: boolean
 
 function ask(load: Load, port: string, key: string, agent: Agent | false): Promise<void> {
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-  const options = { host: '127.0.0.1', port, path: '/v1/losses/huber', method: 'POST', ca: readFileSync(made('ca.pem')) }
+  const options = {
+    host: '127.0.0.1',
+    port,
+    path: '/v1/losses/huber',
+    method: 'POST',
+    ca: readFileSync(made('ca.pem')),
+  }
   return new Promise((resolve, reject) => {
     const sent = open({ ...options, agent, headers }, (response) => {
       // Without a new handshake there is none.
@@ -116,11 +125,17 @@ async function checkNpm(ring: KeyRing) {
   const service = await start(env, ['npm', 'start'], { detached: true })
   const npm = service.child.pid!
   process.kill(childOf(npm), 'SIGHUP')
-  await until(() => service.output().includes('reloading'), `SIGHUP to the service reloads: ${service.output()}`)
+  await until(
+    () => service.output().includes('reloading'),
+    `SIGHUP to the service reloads: ${service.output()}`,
+  )
   check((await fetch(`${service.url}/health/live`)).status === 200, 'it goes on')
   process.kill(-npm, 'SIGHUP')
   await service.exit
-  await until(() => service.output().includes('"closed"'), `SIGHUP to npm and the service ends both: ${service.output()}`)
+  await until(
+    () => service.output().includes('"closed"'),
+    `SIGHUP to npm and the service ends both: ${service.output()}`,
+  )
   console.log('signals: npm start with keys: SIGHUP to the service reloads, SIGHUP to the group ends it')
 }
 
@@ -138,7 +153,11 @@ async function checkTerminal(ring: KeyRing) {
   const program = new URL('clients/terminal.py', import.meta.url).pathname
   const own = { PORT, HOST: '127.0.0.1', LOSSD_ENGINE: 'compiled', LOSSD_KEYS: `file:${ring.path}` }
   const env = { ...process.env, ...own, KEY: await ring.add() }
-  const child = spawn('python3', [program, 'close', PORT], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn('python3', [program, 'close', PORT], {
+    cwd: ROOT,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let said = ''
   for await (const data of child.stdout) said += data
   check(said.trim() === 'answered, gone', `in a terminal with keys: ${said}`)

@@ -1,7 +1,7 @@
 /** An identity provider: publishes keys over HTTP, signs tokens, rotates its keys, and has outages. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
 
 export const ISSUER = 'https://id.example'
 export const AUDIENCE = 'lossd'
@@ -47,10 +47,17 @@ export class IdentityProvider {
     this.#signs = { kid, alg, key: privateKey }
   }
 
-  token(claims: JWTPayload = {}, { expires = '5m' as string | number, kid = this.#signs!.kid } = {}): Promise<string> {
+  token(
+    claims: JWTPayload = {},
+    { expires = '5m' as string | number, kid = this.#signs!.kid } = {},
+  ): Promise<string> {
     const { alg, key } = this.#signs!
     const payload = { iss: ISSUER, aud: AUDIENCE, sub: 'alice', ...claims }
-    return new SignJWT(payload).setProtectedHeader({ alg, kid }).setIssuedAt().setExpirationTime(expires).sign(key)
+    return new SignJWT(payload)
+      .setProtectedHeader({ alg, kid })
+      .setIssuedAt()
+      .setExpirationTime(expires)
+      .sign(key)
   }
 
   get publicKeys(): readonly JWK[] {
