@@ -76,6 +76,7 @@ export async function createTokenVerifier(settings: TokenSettings, log: AccessLo
       const { payload } = await jwtVerify(token, keys.find, options)
       return verified(payload, claim)
     } catch (error) {
+      if (error instanceof Problem) throw error
       const { code } = error as { code?: string }
       const isKnown = error instanceof errors.JOSEError && code !== undefined
       if (isKnown && !isOutage(code, keys)) throw credentialsInvalid(FAULTS[code] ?? 'the token is not valid')
