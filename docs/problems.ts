@@ -105,7 +105,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { key: TRAINER, requests: [{ path: '/v1/losses/huber', body: pair }] },
   },
   forbidden: {
-    cause: 'The caller can see the losses of a namespace, but has not the role that this takes.',
+    cause:
+      'The caller lacks the role that this takes in the namespace: `register` to register or retire a loss, `admin` to delete one.',
     remedy: '`detail` names the role. Use a key that has it ([access.md](access.md#roles)).',
     example: { key: TRAINER, requests: [{ path: '/v1/losses', body: SQUARED, isAuthorized: true }] },
   },
