@@ -3,8 +3,9 @@
  * namespace. A new route is tested by being there.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bearer, KeyRing, startGuarded } from '../support/access.ts'
+import { bearer, startGuarded } from '../support/access.ts'
 import { type Kept, ROBUST, type Sent } from '../support/custom.ts'
+import { KeyRing } from '../support/key-ring.ts'
 
 /** Open to all, on purpose. A route that is missing here needs a key. */
 const PUBLIC = ['/', '/health/live', '/health/ready', '/openapi.json']

@@ -4,8 +4,9 @@ import { Agent, request as open } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
-import { bearer, KeyRing, startGuarded } from '../support/access.ts'
+import { bearer, startGuarded } from '../support/access.ts'
 import type { Kept } from '../support/custom.ts'
+import { KeyRing } from '../support/key-ring.ts'
 
 const ring = new KeyRing()
 let server: Kept

@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Meter, readQuotas } from '../../src/access/quotas.ts'
 import { Problem } from '../../src/errors.ts'
-import { bearer, KeyRing, startGuarded } from '../support/access.ts'
+import { bearer, startGuarded } from '../support/access.ts'
 import type { Kept } from '../support/custom.ts'
+import { KeyRing } from '../support/key-ring.ts'
 import { thrownBy } from '../support/thrown.ts'
 
 function meterWith(...quotas: string[]) {

@@ -9,9 +9,10 @@ import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type App, buildApp } from '../../src/app.ts'
 import { type Config, ConfigError, loadConfig } from '../../src/config.ts'
-import { bearer, KeyRing } from '../support/access.ts'
+import { bearer } from '../support/access.ts'
 import { ROBUST } from '../support/custom.ts'
 import { AUDIENCE, IdentityProvider, ISSUER } from '../support/identity-provider.ts'
+import { KeyRing } from '../support/key-ring.ts'
 
 let folder: string
 let ring: KeyRing

@@ -1,9 +1,10 @@
 /** JSON Web Tokens: what is accepted, rotation of keys, and outages of the provider. */
 import { SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { bearer, KeyRing } from '../support/access.ts'
+import { bearer } from '../support/access.ts'
 import { type Kept, startKeeper } from '../support/custom.ts'
 import { AUDIENCE, IdentityProvider, ISSUER } from '../support/identity-provider.ts'
+import { KeyRing } from '../support/key-ring.ts'
 
 let provider: IdentityProvider
 const ring = new KeyRing()

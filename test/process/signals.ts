@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
-import { KeyRing } from '../support/access.ts'
+import { KeyRing } from '../support/key-ring.ts'
 import { check, ROOT, type Service, start } from './service.ts'
 
 const CONNECTIONS = 16
