@@ -75,6 +75,10 @@ const ONE = 0.999
 /** How much is left of one quota. */
 class Bucket {
   readonly quota: Quota
+  /** What a millisecond adds. */
+  readonly #rate: number
+  /** The beginning of its part of the header RateLimit. */
+  readonly #title: string
   /** Negative: debt. */
   #left: number
   /** When `#left` was right, in ms. */
@@ -82,13 +86,14 @@ class Bucket {
 
   constructor(quota: Quota, now: number) {
     this.quota = quota
+    this.#rate = quota.amount / quota.seconds / 1000
+    this.#title = `"${quota.name}";r=`
     this.#left = quota.amount
     this.#at = now
   }
 
   left(now: number): number {
-    const { amount, seconds } = this.quota
-    this.#left = Math.min(amount, this.#left + ((now - this.#at) / 1000) * (amount / seconds))
+    this.#left = Math.min(this.quota.amount, this.#left + (now - this.#at) * this.#rate)
     this.#at = now
     return this.#left
   }
@@ -99,8 +104,17 @@ class Bucket {
 
   /** Whole seconds until this much is left. */
   secondsUntil(wanted: number, now: number): number {
-    const { amount, seconds } = this.quota
-    return Math.max(0, Math.ceil(((wanted - this.left(now)) * seconds) / amount))
+    const missing = wanted - this.left(now)
+    return missing <= 0 ? 0 : Math.ceil(missing / this.#rate / 1000)
+  }
+
+  /**
+   * Its part of the header RateLimit. `t` is when the quota is whole again or, if nothing is left, when a request is admitted
+   * again, as in `Retry-After`.
+   */
+  remaining(now: number): string {
+    const left = Math.max(0, Math.floor(this.left(now) + 1 - ONE))
+    return `${this.#title}${left};t=${this.secondsUntil(left === 0 ? 1 : this.quota.amount, now)}`
   }
 }
 
@@ -144,8 +158,7 @@ export class Meter {
    */
   enter(bytes: number) {
     const now = this.#clock()
-    const used = this.#buckets.filter((bucket) => bucket.left(now) < ONE)
-    if (used.length > 0) throw exceeded(used, now)
+    for (const bucket of this.#buckets) if (bucket.left(now) < ONE) throw this.#exceeded(now)
     if (this.#concurrency !== undefined && this.#open >= this.#concurrency) throw tooMany(this.#concurrency)
     this.#open++
     this.charge('requests', 1)
@@ -162,19 +175,20 @@ export class Meter {
     this.#open--
   }
 
-  /**
-   * The value of the header RateLimit. `t` is when the quota is whole again or, if nothing is left, when a request is admitted
-   * again, as in `Retry-After`.
-   */
+  /** The value of the header RateLimit. */
   remaining(): string {
     const now = this.#clock()
-    const counted = this.#buckets.map((bucket) => {
-      const left = Math.max(0, Math.floor(bucket.left(now) + 1 - ONE))
-      const wanted = left === 0 ? 1 : bucket.quota.amount
-      return `"${bucket.quota.name}";r=${left};t=${bucket.secondsUntil(wanted, now)}`
-    })
-    if (this.#concurrency === undefined) return counted.join(', ')
-    return [...counted, `"concurrency";r=${Math.max(0, this.#concurrency - this.#open)}`].join(', ')
+    let text = ''
+    for (const bucket of this.#buckets) text += (text && ', ') + bucket.remaining(now)
+    if (this.#concurrency === undefined) return text
+    return `${text}${text && ', '}"concurrency";r=${Math.max(0, this.#concurrency - this.#open)}`
+  }
+
+  #exceeded(now: number): Problem {
+    return exceeded(
+      this.#buckets.filter((bucket) => bucket.left(now) < ONE),
+      now,
+    )
   }
 }
 

@@ -34,7 +34,7 @@ export function authorizeRequests(app: FastifyInstance, access: Access): void {
   const guard: Guard = (request, reply, done) => {
     try {
       const found = access.identify(request.raw.headers, request.raw.socket)
-      if (found instanceof Promise) found.then((caller) => admit(request, reply, caller, done), done)
+      if (found instanceof Promise) found.then((caller) => admitLate(request, reply, caller, done), done)
       else admit(request, reply, found, done)
     } catch (error) {
       done(error as Error)
@@ -62,6 +62,12 @@ export function callerOf({ caller }: FastifyRequest): Caller {
 
 export function originOf({ id, raw }: FastifyRequest): Origin {
   return { reqId: id, from: raw.socket.remoteAddress }
+}
+
+/** The client may have disconnected while its token was verified. Then nobody would tell the meter that the request is over. */
+function admitLate(request: FastifyRequest, reply: FastifyReply, caller: Caller, done: Done) {
+  if (request.raw.socket.destroyed) reply.hijack()
+  else admit(request, reply, caller, done)
 }
 
 function admit(request: FastifyRequest, reply: FastifyReply, caller: Caller, done: Done) {
