@@ -45,8 +45,9 @@ COPY package.json LICENSE ./
 # To keep registered losses, run with -v lossd:/app/data.
 RUN install --directory --owner 1000 data
 EXPOSE 8080
+# With TLS, the certificate is not for 127.0.0.1; and a service that asks for a client certificate is alive.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "const { PORT, LOSSD_TLS_CERT } = process.env; require(LOSSD_TLS_CERT ? 'https' : 'http').get({ host: '127.0.0.1', port: PORT, path: '/health/live', rejectUnauthorized: false }, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on('error', (e) => process.exit(/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE/.test(e.code) ? 0 : 1))"]
 # Why this flag: see ARCHITECTURE.md, "The event loop".
 CMD ["node", "--single-threaded-gc", "dist/server.js"]
 

@@ -8,9 +8,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text as textBody } from 'node:stream/consumers'
+import { keySourceOf } from '../src/access/key-source.ts'
+import { generateKey, type NewKey } from '../src/access/keys.ts'
 import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { PROBLEMS, type ProblemCode } from '../src/errors.ts'
+import { PROBLEMS, type ProblemCode, problemTypeOf } from '../src/errors.ts'
 
 interface Request {
   readonly path: string
@@ -19,6 +21,8 @@ interface Request {
   readonly headers?: Readonly<Record<string, string>>
   /** Text, or an object that is sent as JSON. */
   readonly body?: string | object
+  /** Whether it has the key of the example. */
+  readonly isAuthorized?: boolean
   /** Whether the next request is sent without waiting for this response. */
   readonly background?: boolean
 }
@@ -26,6 +30,8 @@ interface Request {
 interface Example {
   /** Environment variables of the service. */
   readonly settings?: Readonly<Record<string, string>>
+  /** The service asks for keys, and has this one. */
+  readonly key?: Pick<NewKey, 'grants' | 'quotas'>
   /** The response to the last request is the problem. */
   readonly requests: readonly [Request, ...Request[]]
   /** Whether the last request is sent while the service shuts down. */
@@ -39,6 +45,7 @@ interface Explained {
   readonly example?: Example
 }
 
+const TRAINER = { grants: ['evaluate:acme'], quotas: [] }
 const SAFETENSORS = 'application/x-safetensors'
 const SQUARED = {
   name: 'acme/squared',
@@ -89,6 +96,19 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
         { path: '/v1/losses/huber', headers: { 'content-type': SAFETENSORS }, body: 'no safetensors' },
       ],
     },
+  },
+  unauthenticated: {
+    cause:
+      'The service asks for keys, and the request has none, or one that is not valid, expired or revoked. `WWW-Authenticate` says which.',
+    remedy:
+      'Send `Authorization: Bearer` with a key or a token. [access.md](access.md) shows how to make a key.',
+    example: { key: TRAINER, requests: [{ path: '/v1/losses/huber', body: pair }] },
+  },
+  forbidden: {
+    cause:
+      'The caller lacks the role that this takes in the namespace: `register` to register or retire a loss, `admin` to delete one.',
+    remedy: '`detail` names the role. Use a key that has it ([access.md](access.md#roles)).',
+    example: { key: TRAINER, requests: [{ path: '/v1/losses', body: SQUARED, isAuthorized: true }] },
   },
   'not-found': {
     cause: 'No route matches the URL. Often `/v1` is missing.',
@@ -317,6 +337,19 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
       ],
     },
   },
+  'quota-exceeded': {
+    cause:
+      'The caller has sent more requests, elements or bytes than its key allows, or has too many requests open. `violated-policies` names the quotas.',
+    remedy:
+      'Retry after `Retry-After` seconds: then the quotas admit a request again. The header `RateLimit` of every response says how much is left.',
+    example: {
+      key: { ...TRAINER, quotas: ['requests=1/m'] },
+      requests: [
+        { path: '/v1/losses/huber', body: pair, isAuthorized: true },
+        { path: '/v1/losses/huber', body: pair, isAuthorized: true },
+      ],
+    },
+  },
   overloaded: {
     cause:
       'More requests are waiting than `LOSSD_QUEUE_JOBS`, `LOSSD_QUEUE_ELEMENTS` or `LOSSD_QUEUE_BYTES` allow.',
@@ -356,6 +389,25 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: {
       settings: { LOSSD_STORE: 'postgres://127.0.0.1:1/lossd' },
       requests: [{ path: '/v1/losses', body: SQUARED }],
+    },
+  },
+  'identity-down': {
+    cause:
+      'The request has a token, and the keys of its issuer cannot be fetched from `LOSSD_JWT_JWKS`. Keys that were fetched within a day stand in for them, unless the token is signed with another one.',
+    remedy: 'Retry after `Retry-After` seconds. API keys work meanwhile.',
+    example: {
+      settings: {
+        LOSSD_JWT_JWKS: 'http://127.0.0.1:1/jwks',
+        LOSSD_JWT_ISSUER: 'https://id.example',
+        LOSSD_JWT_AUDIENCE: 'lossd',
+      },
+      requests: [
+        {
+          path: '/v1/losses/huber',
+          headers: { authorization: 'Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.e30.AA' },
+          body: pair,
+        },
+      ],
     },
   },
   'not-ready': {
@@ -427,52 +479,80 @@ async function section(code: ProblemCode, services: Services): Promise<string> {
 
 async function shown(code: ProblemCode, example: Example, services: Services): Promise<string> {
   const variables = Object.entries(example.settings ?? {}).map(([name, value]) => `\`${name}=${value}\``)
+  const options = [
+    ...(example.key?.grants ?? []).map((grant) => ` --grant ${grant}`),
+    ...(example.key?.quotas ?? []).map((quota) => ` --quota ${quota}`),
+  ]
   const when = [
+    ...(example.key === undefined
+      ? []
+      : [`With a key from \`lossd keys add --name trainer${options.join('')}\``]),
     ...(variables.length === 0 ? [] : [`With ${variables.join(', ')}`]),
     ...(example.closing ? ['While the service is shutting down'] : []),
   ]
   const answer = masked(await answerTo(example, await services.get(example)))
-  if ((JSON.parse(answer) as { type?: string }).type !== `urn:lossd:problem:${code}`)
+  if ((JSON.parse(answer) as { type?: string }).type !== problemTypeOf(code))
     throw new Error(`the response to the example of ${code} is ${answer}`)
   const lead = when.length === 0 ? '' : `${when.join(', ')}:\n\n`
   const commands = example.requests.map(curl).join('\n')
   return `${lead}\`\`\`sh\n${commands}\n\`\`\`\n\`\`\`json\n${answer}\n\`\`\``
 }
 
+interface Service {
+  readonly app: App
+  /** The text of its key. */
+  readonly key: string | undefined
+}
+
 /** One service for each combination of settings that an example needs. */
 class Services {
   readonly #folder = mkdtempSync(join(tmpdir(), 'lossd-docs-'))
-  readonly #apps = new Map<string, App>()
+  readonly #services = new Map<string, Service>()
 
-  async get({ settings = {}, closing }: Example): Promise<App> {
-    const key = JSON.stringify([settings, closing])
-    const app = this.#apps.get(key) ?? (await this.#start(settings))
-    this.#apps.set(key, app)
-    return app
+  async get({ settings = {}, closing, key }: Example): Promise<Service> {
+    const name = JSON.stringify([settings, closing, key])
+    const service = this.#services.get(name) ?? (await this.#start(settings, key))
+    this.#services.set(name, service)
+    return service
   }
 
-  async #start(settings: Readonly<Record<string, string>>): Promise<App> {
-    const store = `file:${this.#folder}/${this.#apps.size}.db`
-    const app = await buildApp(loadConfig({ LOSSD_ENGINE: 'interpreter', LOSSD_STORE: store, ...settings }))
+  async #start(settings: Readonly<Record<string, string>>, key: Example['key']): Promise<Service> {
+    const place = `file:${this.#folder}/${this.#services.size}`
+    const text = key && (await this.#keep(`${place}.json`, key))
+    const own = { LOSSD_STORE: `${place}.db`, ...(key && { LOSSD_KEYS: `${place}.json` }) }
+    const app = await buildApp(loadConfig({ LOSSD_ENGINE: 'interpreter', ...own, ...settings }))
     await app.fastify.listen({ port: 0, host: '127.0.0.1' })
-    return app
+    return { app, key: text }
+  }
+
+  async #keep(setting: string, { grants, quotas }: NonNullable<Example['key']>): Promise<string> {
+    const { text, record } = generateKey({
+      name: 'trainer',
+      grants,
+      quotas,
+      createdBy: 'docs',
+      expires: null,
+    })
+    await keySourceOf(setting, undefined).put(record)
+    return text
   }
 
   async close() {
-    for (const { fastify } of this.#apps.values()) await fastify.close()
+    for (const { app } of this.#services.values()) await app.fastify.close()
     rmSync(this.#folder, { recursive: true })
   }
 }
 
-async function answerTo({ requests, closing = false }: Example, app: App): Promise<string> {
+async function answerTo({ requests, closing = false }: Example, service: Service): Promise<string> {
+  const { app } = service
   const others: Promise<string>[] = []
   for (const request of requests.slice(0, -1)) {
-    const answer = send(app, request)
+    const answer = send(service, request)
     others.push(answer)
     await (request.background ? somethingWaits(app) : answer)
   }
   if (closing) app.beginClosing()
-  const answer = await send(app, requests.at(-1)!)
+  const answer = await send(service, requests.at(-1)!)
   await Promise.all(others)
   return answer
 }
@@ -482,12 +562,13 @@ async function somethingWaits({ context }: App) {
 }
 
 /** Sends with node:http, because `fetch` does not allow all headers. */
-function send({ fastify }: App, request: Request): Promise<string> {
+function send({ app: { fastify }, key }: Service, request: Request): Promise<string> {
   const text = textOf(request)
   const { port } = fastify.server.address() as AddressInfo
   const isChunked = request.headers?.['transfer-encoding'] !== undefined
   const length = text === undefined || isChunked ? {} : { 'content-length': Buffer.byteLength(text) }
-  const headers = { ...length, ...headersOf(request) }
+  const credentials = request.isAuthorized ? { authorization: `Bearer ${key}` } : {}
+  const headers = { ...length, ...credentials, ...headersOf(request) }
   const options = { port, path: request.path, method: methodOf(request), headers, agent: false }
   return new Promise((resolve, reject) => {
     const sent = open({ host: '127.0.0.1', ...options }, (response) => resolve(textBody(response)))
@@ -522,6 +603,7 @@ function curl(request: Request): string {
   const isPlain = method === (text === undefined ? 'GET' : 'POST')
   const parts = [
     `curl -s ${isPlain ? '' : `-X ${method} `}${quoted(`localhost:8080${request.path}`)}`,
+    ...(request.isAuthorized ? ['-H "authorization: Bearer $KEY"'] : []),
     ...Object.entries(headersOf(request)).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`),
     ...(text === undefined ? [] : [`-d ${quoted(text)}`]),
   ]

@@ -5,11 +5,17 @@ import type { Body } from './bodies.ts'
 /** The length of a round: seconds, or a number of requests. */
 export type Span = { readonly duration: number } | { readonly amount: number }
 
-export function post(url: string, body: Body, connections: number, span: Span): Promise<Result> {
+export function post(
+  url: string,
+  body: Body,
+  connections: number,
+  span: Span,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Result> {
   return autocannon({
     url,
     method: 'POST',
-    headers: { 'content-type': body.contentType },
+    headers: { 'content-type': body.contentType, ...headers },
     body: body.bytes,
     connections,
     // A round ends with a sample, and its duration is that of its samples. Large bodies take seconds on a busy

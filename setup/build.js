@@ -98,6 +98,8 @@ function entryOf(file, name) {
   return `#!/usr/bin/env node
 // Written by setup/build.js: starts the latest build, and leaves a file there that marks it as running.
 import { writeFileSync } from 'node:fs'
+// Node would open its inspector.
+process.on('SIGUSR1', () => {})
 try {
   writeFileSync(new URL(\`./${name}/.used-by-\${process.pid}\`, import.meta.url), '')
 } catch {

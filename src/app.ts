@@ -5,10 +5,14 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
+import { Server as SecureServer } from 'node:https'
 import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import { Access } from './access/access.ts'
+import { type AccessLog, type Audit, createAudit } from './access/audit.ts'
+import { Certificates } from './access/certificates.ts'
 import { createAnalyzer } from './analyzer/analyzer.ts'
 import { createBatcher } from './batching/batcher.ts'
 import { createEventLoopYield } from './batching/event-loop-yield.ts'
@@ -21,7 +25,9 @@ import { loadCatalog } from './losses/load-catalog.ts'
 import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import { Registry } from './registry/registry.ts'
+import { RegistryView } from './registry/view.ts'
 import { pageOptions } from './routes/api-page.ts'
+import { authorizeRequests, callerOf, originOf } from './routes/authorize.ts'
 import { codingFor, codings, pack } from './routes/content-encoding.ts'
 import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
@@ -48,10 +54,18 @@ export interface AppOptions {
   readonly onProgramEvicted?: () => void
 }
 
-/** A built application, and what the process needs to shut it down gracefully. */
+/** A built application, and what the process needs to reload it and to shut it down gracefully. */
 export interface App {
   readonly fastify: FastifyInstance
   readonly context: RouteContext
+  /** Pattern -> methods. */
+  readonly routes: ReadonlyMap<string, ReadonlySet<string>>
+  /** Whether everyone who reaches the port may do everything: there are neither keys, tokens nor client certificates. */
+  readonly isOpen: boolean
+  /** Whether there are keys or certificates to reload. */
+  readonly canReload: boolean
+  /** Reads keys and certificates again. What cannot be read stays as it is. */
+  reload(): Promise<void>
   /** Compiles the code that the first formula would otherwise wait for: about 100 ms on the event loop. */
   warmUp(): void
   /** Turns readiness off. Requests are still served. */
@@ -71,35 +85,56 @@ export interface App {
  * await fastify.listen({ port: 8080 })
  */
 export async function buildApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const fastify = createFastify(config)
+  const certificates = await Certificates.open(config, options.log ?? NO_LOG)
+  const fastify = createFastify(config, certificates)
   const log = options.log ?? fastify.log
-  const context = await createContext(config, log, options.onProgramEvicted)
+  const made = await createContext(config, log, options.onProgramEvicted)
+  const { context, access } = made
   const { connections } = context
   await allowOrigins(fastify, config)
   const limitOf = (type: string) => bodyLimitOf(formatOf(type), config)
-  hardenHttp(fastify, { mediaTypes: mediaTypes(), codings, limitOf, log, connections })
+  const routes = hardenHttp(fastify, { mediaTypes: mediaTypes(), codings, limitOf, log, connections })
+  authorizeRequests(fastify, access)
   acceptFormats(fastify, config)
   watchConnections(fastify, connections)
   packDocuments(fastify, config)
   countUnread(fastify, context.responses)
   closeStalled(fastify, context, log)
-  closeInOrder(fastify, context)
-  await describeApi(fastify, context.catalog)
+  closeInOrder(fastify, made)
+  if (certificates !== undefined) renewCertificates(fastify, certificates)
+  await describeApi(fastify, context.catalog, access)
   await registerRoutes(fastify, context)
   return {
     fastify,
     context,
+    routes,
+    isOpen: access.isOpen && config.tlsClientCa === '',
+    canReload: access.canReload || certificates !== undefined,
+    reload: async () => {
+      await Promise.all([access.reload(), certificates?.reload()])
+    },
     warmUp: () => warmUp(context),
     beginClosing: () => connections.beginClosing(),
     drain: () => connections.drain(config.shutdownGraceMs),
   }
 }
 
+/** The objects with state, and those of them that routes do not see. */
+interface Made {
+  readonly context: RouteContext
+  readonly access: Access
+  readonly registry: Registry
+}
+
 async function createContext(
   config: Config,
   log: FastifyBaseLogger,
   onProgramEvicted?: () => void,
-): Promise<RouteContext> {
+): Promise<Made> {
+  const store = openStore(config.store, { maxLosses: config.maxLosses, log })
+  const audit = createAudit(auditLogOf(log))
+  // First, because it may refuse to start.
+  const access = await Access.open({ settings: config, store, log, audit })
   const metrics = createMetrics()
   const engine = await openEngine({
     engine: config.engine,
@@ -116,12 +151,14 @@ async function createContext(
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
   const connections = new Connections()
-  return {
+  const registry = new Registry(store, programs)
+  const context = {
     config,
     catalog,
     programs,
     plans,
-    registry: new Registry(openStore(config.store, { maxLosses: config.maxLosses, log }), programs),
+    seenBy: viewOf(registry, audit),
+    storeState: () => registry.storeState(),
     analyzer: createAnalyzer(),
     engine,
     batcher,
@@ -130,10 +167,33 @@ async function createContext(
     responses,
     connections,
   }
+  return { context, access, registry }
 }
 
-function createFastify(config: Config): FastifyInstance {
+function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
+  return (request) =>
+    new RegistryView({ registry, caller: callerOf(request), audit, origin: () => originOf(request) })
+}
+
+const NO_LOG: AccessLog = { info: () => {}, warn: () => {}, error: () => {} }
+
+/** Who changed what is logged at any level of severity that is logged at all. */
+function auditLogOf(log: FastifyBaseLogger): AccessLog {
+  return log.level === 'silent' ? log : log.child({}, { level: 'info' })
+}
+
+function createFastify(config: Config, certificates: Certificates | undefined): FastifyInstance {
+  const http = {
+    headersTimeout: config.headersTimeoutMs,
+    requestTimeout: config.bodyTimeoutMs,
+    // Node responds to a missing Host header with an empty response. http.ts responds with a problem document.
+    requireHostHeader: false,
+    connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
+  }
   const app = Fastify({
+    ...(certificates === undefined
+      ? { http }
+      : { https: { ...http, ...secureOptions(config, certificates) } }),
     // Fastify's logger would listen for the end of every response, although nothing is logged then. http.ts logs
     // failures.
     logger: false,
@@ -142,24 +202,37 @@ function createFastify(config: Config): FastifyInstance {
     // swapped.
     requestTimeout: config.bodyTimeoutMs,
     keepAliveTimeout: config.keepAliveTimeoutMs,
-    http: {
-      headersTimeout: config.headersTimeoutMs,
-      requestTimeout: config.bodyTimeoutMs,
-      // Node responds to a missing Host header with an empty response. http.ts responds with a problem document.
-      requireHostHeader: false,
-      connectionsCheckingInterval: Math.min(500, config.headersTimeoutMs),
-    },
     genReqId: requestIds(),
     // During shutdown, requests on open connections still get a response.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 100 },
     frameworkErrors: (error, request, reply) => sendProblem(request, reply, toProblem(error)),
     clientErrorHandler: handleClientError,
-  })
+    // Both servers have the same interface for everything that is done with them here.
+  } as FastifyServerOptions) as FastifyInstance
   // Validation happens once, in schemas/check.ts. These schemas are only for the documentation.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   return app
+}
+
+function secureOptions({ headersTimeoutMs, tlsClientCa }: Config, { files }: Certificates) {
+  return {
+    ...files,
+    requestCert: tlsClientCa !== '',
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2' as const,
+    // A client that opens a connection and says nothing is closed as one that sends no headers.
+    handshakeTimeout: headersTimeoutMs,
+  }
+}
+
+/** New connections use the latest certificate. Open ones keep theirs. */
+function renewCertificates(app: FastifyInstance, certificates: Certificates) {
+  certificates.watch((files) => {
+    for (const server of serversOf(app)) if (server instanceof SecureServer) server.setSecureContext(files)
+  })
+  app.addHook('onClose', async () => certificates.close())
 }
 
 /**
@@ -187,8 +260,11 @@ async function allowOrigins(app: FastifyInstance, { corsOrigins }: Config) {
       'Deprecation',
       'ETag',
       'Location',
+      'RateLimit',
+      'RateLimit-Policy',
       'Retry-After',
       'Server-Timing',
+      'WWW-Authenticate',
       'X-Request-Id',
     ],
     // The maximum that Chromium accepts. Without it, a trainer would send a preflight for every step.
@@ -210,14 +286,18 @@ function acceptFormats(app: FastifyInstance, config: Config) {
   }
 }
 
-/** Fastify listens with a second server if the host has two addresses, and does not expose it. */
 function watchConnections(app: FastifyInstance, connections: Connections) {
   connections.watch(app.server)
   app.addHook('onListen', async () => {
-    const bindings = Object.getOwnPropertySymbols(app).find((symbol) => symbol.description === BINDINGS)
-    const servers = bindings === undefined ? [] : (app as unknown as Record<symbol, Server[]>)[bindings]
-    for (const server of servers) connections.watch(server)
+    for (const server of serversOf(app)) connections.watch(server)
   })
+}
+
+/** Fastify listens with a second server if the host has two addresses, and does not expose it. */
+function serversOf(app: FastifyInstance): Server[] {
+  const bindings = Object.getOwnPropertySymbols(app).find((symbol) => symbol.description === BINDINGS)
+  const others = bindings === undefined ? [] : (app as unknown as Record<symbol, Server[]>)[bindings]
+  return [app.server, ...others]
 }
 
 /** Compresses JSON documents. Exchanges compress their own responses. */
@@ -277,13 +357,14 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 /** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
-  { batcher, engine, metrics, connections, registry, analyzer }: RouteContext,
+  { access, registry, context: { batcher, engine, metrics, connections, analyzer } }: Made,
 ) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')
     done(null, payload)
   })
   app.addHook('onClose', async () => {
+    access.close()
     await batcher.drain()
     await analyzer.close()
     await engine.close()
@@ -292,7 +373,7 @@ function closeInOrder(
   })
 }
 
-async function describeApi(app: FastifyInstance, { losses }: Catalog) {
+async function describeApi(app: FastifyInstance, { losses }: Catalog, { isOpen }: Access) {
   for (const schema of [ProblemSchema, ...COMPONENTS]) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
@@ -305,7 +386,8 @@ async function describeApi(app: FastifyInstance, { losses }: Catalog) {
       },
     },
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `schema${i}`) },
-    transformObject: (made) => finishDocument('openapiObject' in made ? made.openapiObject : made, losses),
+    transformObject: (made) =>
+      finishDocument('openapiObject' in made ? made.openapiObject : made, losses, !isOpen),
   })
   await app.register(swaggerUi, pageOptions())
 }

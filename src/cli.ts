@@ -1,12 +1,17 @@
 #!/usr/bin/env node
 /**
  * The command line: `lossd serve`, `lossd losses`, `lossd source huber --target sql --dialect duckdb`, `lossd analyze
- * formula.txt`. Without npm: `node dist/cli.js`.
+ * formula.txt`, `lossd keys add --name trainer`. Without npm: `node dist/cli.js`.
  */
+import { userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
+import { KEYS_USAGE, runKeys } from './access/command.ts'
+import { InvalidAccess } from './access/grants.ts'
+import { keySourceOf } from './access/key-source.ts'
 import { explain } from './analysis/explanation.ts'
 import type { Question } from './analysis/subject.ts'
 import { analysisTable, smallPlot } from './analysis/table.ts'
+import { ConfigError, loadConfig } from './config.ts'
 import { Problem } from './errors.ts'
 import { ANONYMOUS } from './losses/custom.ts'
 import { type Params, type ResolvedLoss, withoutPreset } from './losses/define.ts'
@@ -18,6 +23,8 @@ import { findTarget, SOURCE_OPTIONS, sourceProblem, sourceRequest } from './sche
 import { checkParams } from './schemas/unknown-names.ts'
 import { TARGETS } from './sources/targets.ts'
 import { writeSource } from './sources/write.ts'
+import { StoreDown } from './store/contract.ts'
+import { openStore } from './store/index.ts'
 
 const USAGE = `lossd serve                             starts the service; its settings are environment variables
 lossd losses                            lists the catalog
@@ -29,14 +36,20 @@ lossd analyze <loss>                    prints what can be proved of a loss, and
   --dialect, --table, --params, --precision, --gradients, --optional, --per_class, --name
   --columns   SQL: {"predictions": "y_hat"}
 
-  analyze: --of <input>, --params, --budget <ms>, --json`
+  analyze: --of <input>, --params, --budget <ms>, --json
+
+${KEYS_USAGE}`
 
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   serve,
   losses,
   source,
   analyze,
+  keys,
 }
+
+/** Errors that are not bugs of this program: the message is enough. */
+const TOLD = [Problem, TypeError, ConfigError, InvalidAccess, StoreDown]
 
 try {
   const [command = '', ...args] = process.argv.slice(2)
@@ -44,7 +57,7 @@ try {
   if (run === undefined) throw new TypeError(USAGE)
   await run(args)
 } catch (error) {
-  const isTold = error instanceof Problem || error instanceof TypeError
+  const isTold = TOLD.some((kind) => error instanceof kind)
   console.error(isTold ? (error as Error).message : error)
   process.exitCode = 1
 }
@@ -94,6 +107,31 @@ async function analyze(args: string[]) {
   if (values.json) return console.log(JSON.stringify(analysis, null, 2))
   console.log(analysisTable(analysis))
   if (curves[0] !== undefined) console.log(smallPlot(curves[0]))
+}
+
+async function keys(args: string[]) {
+  const config = loadConfig(process.env)
+  if (config.keys === '') throw new ConfigError('LOSSD_KEYS says where keys are kept: file:path, or store')
+  const store = config.keys === 'store' ? openStore(config.store, config) : undefined
+  try {
+    await runKeys(args, {
+      source: keySourceOf(config.keys, store),
+      user: userName(),
+      out: (line) => console.log(line),
+      note: (line) => console.error(line),
+    })
+  } finally {
+    await store?.close()
+  }
+}
+
+/** A container may run as a user that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.()}`
+  }
 }
 
 function questionOf(resolved: ResolvedLoss, given: Params, asked: string | undefined): Question {

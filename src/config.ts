@@ -26,6 +26,15 @@ const ORIGINS = String.raw`^(\*|${ORIGIN}(\s*,\s*${ORIGIN})*)?$`
 /** A relative path has no slashes before it: `file://data` would be a host. */
 const STORE = '^(none|file:(?!//[^/]).+|postgres(ql)?://.+)$'
 
+const KEYS = '^(store|file:.+)?$'
+const NAMESPACE = '[a-z][a-z0-9_]{0,63}'
+const NAMESPACES = String.raw`^(${NAMESPACE}(\s*,\s*${NAMESPACE})*)?$`
+/** Over plain HTTP, anybody on the way could publish keys of their own. */
+const JWKS = String.raw`^(https://.+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/.*|file:.+)?$`
+/** Not HS256: the service would need the secret that signs tokens. */
+const ALGORITHM = '(RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA)'
+const ALGORITHMS = String.raw`^${ALGORITHM}(\s*,\s*${ALGORITHM})*$`
+
 /** Property -> its environment variable and schema. */
 const SETTINGS = {
   port: [
@@ -57,6 +66,88 @@ const SETTINGS = {
       'auto',
       'The engine that computes. auto: the compiled kernels, and a GPU if there is one.',
     ),
+  ],
+  keys: [
+    'LOSSD_KEYS',
+    Type.String({
+      pattern: KEYS,
+      default: '',
+      expects: 'file:path or store',
+      description:
+        'Where API keys are kept: `file:path`, or `store` (with the registered losses). Without it and without `LOSSD_JWT_JWKS`, everyone who reaches the port may do everything.',
+    }),
+  ],
+  sharedNamespaces: [
+    'LOSSD_SHARED_NAMESPACES',
+    Type.String({
+      pattern: NAMESPACES,
+      default: '',
+      expects: 'namespaces with commas between them',
+      description: 'Namespaces whose losses every caller may evaluate, separated by commas.',
+    }),
+  ],
+  quota: [
+    'LOSSD_QUOTA',
+    Type.String({
+      default: '',
+      description:
+        'Quotas of callers whose key has none of its own, separated by commas: `requests=100/s,elements=50M/m,bytes=64M/10s,concurrency=8`.',
+    }),
+  ],
+  jwtJwks: [
+    'LOSSD_JWT_JWKS',
+    Type.String({
+      pattern: JWKS,
+      default: '',
+      expects: 'https://..., http:// on this machine, or file:path',
+      description:
+        'Where the identity provider publishes the keys of its JSON Web Tokens: `https://...` or `file:path`.',
+    }),
+  ],
+  jwtIssuer: [
+    'LOSSD_JWT_ISSUER',
+    Type.String({ default: '', description: 'The `iss` that tokens must have.' }),
+  ],
+  jwtAudience: [
+    'LOSSD_JWT_AUDIENCE',
+    Type.String({ default: '', description: 'The `aud` that tokens must have.' }),
+  ],
+  jwtAlgorithms: [
+    'LOSSD_JWT_ALGORITHMS',
+    Type.String({
+      pattern: ALGORITHMS,
+      default: 'RS256,ES256,EdDSA',
+      expects: 'algorithms with public keys, with commas between them',
+      description: 'Algorithms that tokens may be signed with, separated by commas.',
+    }),
+  ],
+  jwtClaim: [
+    'LOSSD_JWT_CLAIM',
+    Type.String({
+      minLength: 1,
+      default: 'scope',
+      description:
+        'The claim of a token that has its grants, as in `evaluate:acme`; a dot leads into an object.',
+    }),
+  ],
+  tlsCert: [
+    'LOSSD_TLS_CERT',
+    Type.String({
+      default: '',
+      description: 'File with the certificate and its chain (PEM). With it, the service speaks HTTPS.',
+    }),
+  ],
+  tlsKey: [
+    'LOSSD_TLS_KEY',
+    Type.String({ default: '', description: 'File with the private key of the certificate (PEM).' }),
+  ],
+  tlsClientCa: [
+    'LOSSD_TLS_CLIENT_CA',
+    Type.String({
+      default: '',
+      description:
+        'File with an authority (PEM). With it, only clients with a certificate of this authority are served (mutual TLS).',
+    }),
   ],
   corsOrigins: [
     'LOSSD_CORS_ORIGINS',
@@ -216,7 +307,32 @@ const ORDERED = [
   ['deadlineMs', 'maxDeadlineMs'],
 ] as const
 
+/** Settings that mean nothing without another one. */
+const NEEDED = [
+  ['jwtJwks', 'jwtIssuer'],
+  ['jwtJwks', 'jwtAudience'],
+  ['jwtIssuer', 'jwtJwks'],
+  ['jwtAudience', 'jwtJwks'],
+  ['tlsCert', 'tlsKey'],
+  ['tlsKey', 'tlsCert'],
+  ['tlsClientCa', 'tlsCert'],
+] as const
+
 function contradictions(config: Config): string[] {
+  return [...disordered(config), ...lonely(config)]
+}
+
+function lonely(config: Config): string[] {
+  const missing = NEEDED.filter(([name, other]) => config[name] !== '' && config[other] === '')
+  const isOpen = config.keys === '' && config.jwtJwks === ''
+  const idle = (['quota', 'sharedNamespaces'] as const).filter((name) => isOpen && config[name] !== '')
+  return [
+    ...missing.map(([name, other]) => `${SETTINGS[name][0]} needs ${SETTINGS[other][0]}`),
+    ...idle.map((name) => `${SETTINGS[name][0]} needs LOSSD_KEYS or LOSSD_JWT_JWKS`),
+  ]
+}
+
+function disordered(config: Config): string[] {
   const wrong = ORDERED.filter(([lower, upper]) => config[lower] > config[upper])
   return wrong.map(([lower, upper]) => {
     const [left, right] = [SETTINGS[lower][0], SETTINGS[upper][0]]

@@ -38,6 +38,11 @@ interface HttpSocket extends Socket {
   readonly _handle?: { readonly writeQueueSize?: number } | null
 }
 
+/** A socket of TLS, and the one that it reads from and writes to. */
+interface SecureSocket extends HttpSocket {
+  readonly _parent?: HttpSocket | null
+}
+
 /** How far a connection had got at a check, and since when it has not moved. */
 interface Place {
   /** Bytes of completed writes, and bytes of the current write that are left. */
@@ -59,10 +64,17 @@ export class Connections {
   watch(server: Server): void {
     if (this.#servers.has(server)) return
     this.#servers.add(server)
-    server.on('connection', (socket: Socket) => {
-      this.#open.add(socket)
-      socket.once('close', () => this.#open.delete(socket))
+    server.on('connection', (socket: Socket) => this.#track(socket))
+    // With TLS, requests belong to a socket of their own, which takes the place of the one below it.
+    server.on('secureConnection', (socket: SecureSocket) => {
+      if (socket._parent) this.#open.delete(socket._parent)
+      this.#track(socket)
     })
+  }
+
+  #track(socket: HttpSocket) {
+    this.#open.add(socket)
+    socket.once('close', () => this.#open.delete(socket))
   }
 
   /** Number of open connections. */

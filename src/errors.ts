@@ -8,9 +8,14 @@ interface ProblemKind {
   readonly status: number
   readonly title: string
   readonly retryable: boolean
+  /** If another specification has defined its type: that URI. */
+  readonly type?: string
 }
 
 const kind = (status: number, title: string, retryable = false): ProblemKind => ({ status, title, retryable })
+
+/** As draft-ietf-httpapi-ratelimit-headers defines it, so that clients that know the draft know it. */
+const QUOTA_EXCEEDED = 'https://iana.org/assignments/http-problem-types#quota-exceeded'
 
 /** Code -> status and title. To add a way to fail, add a row here and nothing else. */
 export const PROBLEMS = {
@@ -18,6 +23,8 @@ export const PROBLEMS = {
   'bad-request': kind(400, 'The request is not valid HTTP'),
   'malformed-json': kind(400, 'The body is not valid JSON'),
   'malformed-safetensors': kind(400, 'The body is not a valid safetensors file'),
+  unauthenticated: kind(401, 'The request has no valid credentials'),
+  forbidden: kind(403, 'The caller lacks a role'),
   'not-found': kind(404, 'No route has this path'),
   'unknown-loss': kind(404, 'No loss has this name'),
   'unknown-target': kind(404, 'No target or dialect has this name'),
@@ -48,11 +55,13 @@ export const PROBLEMS = {
   'formula-invalid': kind(422, 'The formula is invalid'),
   'too-expensive': kind(422, 'The request costs more than the limit'),
   'too-many-losses': kind(429, 'The namespace is full'),
+  'quota-exceeded': { ...kind(429, 'A quota of the caller is used up', true), type: QUOTA_EXCEEDED },
   overloaded: kind(429, 'The queue is full', true),
   internal: kind(500, 'Internal error'),
   'unsupported-transfer': kind(501, 'This transfer coding is not supported'),
   'not-kept': kind(501, 'Losses cannot be registered here'),
   'store-down': kind(503, 'The store of registered losses is unavailable', true),
+  'identity-down': kind(503, 'Tokens cannot be verified at the moment', true),
   'not-ready': kind(503, 'The service is not ready', true),
   draining: kind(503, 'The service is shutting down', true),
   'engine-lost': kind(503, 'The engine was lost and is being restarted', true),
@@ -72,6 +81,11 @@ export function problemKindOf(code: ProblemCode | MalformedCode): ProblemKind {
   return Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code as ProblemCode] : MALFORMED
 }
 
+/** The `type` of a problem document. */
+export function problemTypeOf(code: ProblemCode | MalformedCode): string {
+  return problemKindOf(code).type ?? `urn:lossd:problem:${code}`
+}
+
 /** One place in the request that is wrong. */
 export interface ProblemDetail {
   /** RFC 6901 JSON pointer into the body; for safetensors, into the equivalent JSON body. */
@@ -86,6 +100,8 @@ export interface ProblemOptions {
   readonly errors?: readonly ProblemDetail[]
   /** Seconds after which a retry makes sense, sent as `Retry-After`. */
   readonly retryAfter?: number
+  /** The quotas that are used up. */
+  readonly violatedPolicies?: readonly string[]
   /** Additional response headers (`Allow`, `Accept` ...). */
   readonly headers?: Readonly<Record<string, string>>
   readonly cause?: unknown

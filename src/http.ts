@@ -98,8 +98,12 @@ function restOf(request: IncomingMessage): Promise<void> {
   })
 }
 
-/** Installs the error handlers and guards on an application. */
-export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
+/**
+ * Installs the error handlers and guards on an application.
+ *
+ * @returns all routes that are registered afterwards
+ */
+export function hardenHttp(app: FastifyInstance, options: EdgeOptions): RouteTable {
   app.setErrorHandler((error, request, reply) => handleError(error, request, reply, options.log))
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, notFound(routes, request)))
   const routes = collectRoutes(app)
@@ -125,6 +129,7 @@ export function hardenHttp(app: FastifyInstance, options: EdgeOptions): void {
     done(null, payload)
   })
   continueLate(app, options)
+  return routes
 }
 
 function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: FastifyBaseLogger) {
@@ -307,6 +312,11 @@ function matches(pattern: string, path: string): boolean {
 /** Fastify's `clientErrorHandler`: for bytes that are not a request, or that did not arrive in time. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
+  // Before TLS is established, nothing that is written would be understood.
+  if (/^ERR_(SSL|TLS)_/.test(error.code ?? '')) {
+    socket.destroy()
+    return
+  }
   if (refused.has(socket)) {
     socket.destroySoon()
     return

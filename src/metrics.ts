@@ -26,8 +26,12 @@ export interface Metrics {
    * every scrape.
    */
   watch(engine: Engine, lossOf: (programKey: string) => string): void
-  /** The exposition text and its media type. */
-  expose(): Promise<{ readonly text: string; readonly type: string }>
+  /**
+   * The exposition text and its media type.
+   *
+   * @param shows whether the reader may know of a loss; by default, of every one
+   */
+  expose(shows?: (loss: string) => boolean): Promise<{ readonly text: string; readonly type: string }>
   close(): void
 }
 
@@ -42,7 +46,10 @@ export function createMetrics(): Metrics {
     events: batcherEvents(counters),
     answered: (request) => countAnswer(counters, request),
     watch: (engine, lossOf) => watch(registry, engine, lossOf),
-    expose: async () => ({ text: await registry.metrics(), type: registry.contentType }),
+    expose: async (shows) => {
+      const text = await registry.metrics()
+      return { text: shows === undefined ? text : linesFor(text, shows), type: registry.contentType }
+    },
     close: () => registry.clear(),
   }
 }
@@ -104,6 +111,15 @@ function countAnswer(counters: Counters, { loss, format, status, seconds, finite
   counters.requests.add(`${loss} ${format} ${status}`, () => ({ loss, format, status: String(status) }))
   if (seconds !== undefined) counters.duration.observe(seconds, loss)
   if (finite === false) counters.nonfinite.inc({ loss })
+}
+
+/** Without the time series of losses that the reader may not know of. */
+function linesFor(text: string, shows: (loss: string) => boolean): string {
+  const isShown = (line: string) => {
+    const loss = /[{,]loss="((?:[^"\\]|\\.)*)"/.exec(line)?.[1]
+    return loss === undefined || shows(loss)
+  }
+  return text.split('\n').filter(isShown).join('\n')
 }
 
 /** Gauges whose values are read at every scrape. */

@@ -12,11 +12,20 @@ import { createHeapGrowthLimit } from './heap-growth.ts'
 // Process 1 of a container does not receive signals that it does not handle. Nothing is accepted yet, so nothing is
 // lost.
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+// Node would open its inspector, which runs any code. setup/build.js does the same while modules are loaded.
+process.on('SIGUSR1', () => {})
+/**
+ * SIGHUP means "reload" to a service, and "your terminal is gone" to a program that somebody runs in one.
+ */
+const HAS_TERMINAL = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
+/** Under npm: npm. */
+const PARENT = process.ppid
 /**
  * Under npm each signal may arrive twice: Ctrl-C or a supervisor signals both npm and the service, and npm passes
  * it on. These count as one.
  */
-const ECHO_MS = process.argv.includes('--under-npm') ? 500 : 0
+const IS_UNDER_NPM = process.argv.includes('--under-npm')
+const ECHO_MS = IS_UNDER_NPM ? 500 : 0
 const leave = () => process.exit(0)
 for (const signal of SIGNALS) process.on(signal, leave)
 
@@ -51,14 +60,26 @@ async function start(config: Config, log: Logger): Promise<void> {
   const { engine, catalog } = app.context
   // Before the line is logged, because its reader may send a signal at once.
   closeOnSignals(app, config, log)
+  warnIfOpen(app, log)
   const details = { engine: engine.info.name, device: engine.info.device, why: engine.info.reason }
   log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${addressOf(app)}`)
+}
+
+/** One line that nobody overlooks: without keys, a port that others reach is open to them. */
+function warnIfOpen({ isOpen, fastify }: App, log: Logger) {
+  const { address } = fastify.server.address() as AddressInfo
+  if (!isOpen || /^(127\.|::1$)/.test(address)) return
+  log.warn(
+    { address },
+    'OPEN TO EVERYONE: whoever reaches this port may evaluate, register and delete losses. LOSSD_KEYS asks for keys (docs/access.md)',
+  )
 }
 
 /** The address that was bound. Fastify reports one address of several. */
 function addressOf({ fastify }: App): string {
   const { address, family, port } = fastify.server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  const scheme = config.tlsCert === '' ? 'http' : 'https'
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
 
 function closeOnSignals(app: App, config: Config, log: Logger) {
@@ -68,7 +89,8 @@ function closeOnSignals(app: App, config: Config, log: Logger) {
     void shutDown(app, config, log, why).then((clean) => process.exit(clean ? code : 1))
   }
   for (const signal of SIGNALS) {
-    process.on(signal, () => {
+    process.on(signal, async () => {
+      if (since === undefined && signal === 'SIGHUP' && (await canReload(app))) return reload(app, log)
       if (since === undefined) close(signal, 0)
       // A second signal means: exit now.
       else if (performance.now() - since >= ECHO_MS) process.exit(1)
@@ -83,6 +105,23 @@ function closeOnSignals(app: App, config: Config, log: Logger) {
       else process.exit(1)
     })
   }
+}
+
+/**
+ * Whether SIGHUP reloads. It ends the service if there is nothing to reload, or if nobody could tell it from a terminal that
+ * was closed: then the service would stay behind and keep its port.
+ */
+async function canReload({ canReload: hasFiles }: App): Promise<boolean> {
+  if (!hasFiles || HAS_TERMINAL) return false
+  if (!IS_UNDER_NPM) return true
+  // npm does not pass SIGHUP on, but dies of it. If it was sent to both, whoever started npm takes the service for ended.
+  await sleep(ECHO_MS)
+  return process.ppid === PARENT
+}
+
+async function reload(app: App, log: Logger): Promise<void> {
+  log.info('reloading keys and certificates')
+  await app.reload()
 }
 
 /** @returns whether every accepted request got a response in time */

@@ -96,6 +96,30 @@ describe('the process', () => {
     expect(await started.exit).toBe(1)
   })
 
+  it('says in one line that it is open to everyone, if others can reach it and no keys are asked for', async () => {
+    const warned = async (env: Readonly<Record<string, string>>) => {
+      const started = start(env)
+      await urlOf(started)
+      return started
+        .output()
+        .split('\n')
+        .filter((line) => line.includes('"level":40')).length
+    }
+    expect(await warned({ HOST: '0.0.0.0' })).toBe(1)
+    expect(await warned({ HOST: '127.0.0.1' })).toBe(0)
+  })
+
+  it('opens no inspector on SIGUSR1, and ends on SIGHUP if there is nothing to reload', async () => {
+    const started = start({})
+    const url = await urlOf(started)
+    started.child.kill('SIGUSR1')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect((await fetch(`${url}/health/live`)).status).toBe(200)
+    started.child.kill('SIGHUP')
+    expect(await started.exit).toBe(0)
+    expect(started.output()).not.toContain('Debugger')
+  })
+
   it.each([
     ['a port that is none', { PORT: 'http' }, 'PORT must be an integer from 0 to 65535, got "http"'],
     [
@@ -107,6 +131,12 @@ describe('the process', () => {
       'an engine that is none',
       { LOSSD_ENGINE: 'quantum' },
       'LOSSD_ENGINE must be auto, tensorflow, webgpu, compiled, wasm, cpu, interpreter, got "quantum"',
+    ],
+    ['a certificate without its key', { LOSSD_TLS_CERT: 'cert.pem' }, 'LOSSD_TLS_CERT needs LOSSD_TLS_KEY'],
+    [
+      'algorithms with a shared secret',
+      { LOSSD_JWT_ALGORITHMS: 'HS256' },
+      'LOSSD_JWT_ALGORITHMS must be algorithms with public keys, with commas between them, got "HS256"',
     ],
   ])('rejects %s in one line and exits with 1', async (_, env, line) => {
     const started = start(env)

@@ -68,6 +68,11 @@ export class Registry {
     )
   }
 
+  /** @throws Problem `not-kept` if nothing is stored */
+  checkStored() {
+    this.store
+  }
+
   /** The cached loss; undefined if the store must be asked. */
   known(name: RegisteredName): RegisteredLoss | undefined {
     const latest = this.#latest.get(fullName(name))
@@ -84,7 +89,7 @@ export class Registry {
     const before = this.#changes
     try {
       const found = await this.store.find(name.namespace, name.name, name.version)
-      if (found === undefined) throw unknown(name)
+      if (found === undefined) throw unknownLoss(name)
       return this.#keep(found, before)
     } catch (error) {
       const stale = error instanceof StoreDown ? this.#staleOf(name) : undefined
@@ -97,12 +102,14 @@ export class Registry {
    * Stores a document as the next version of its name. It is on disk when the promise resolves.
    *
    * @param resolved the loss that the document defines, already validated
+   * @param createdBy the id of the caller
    * @throws Problem `missing-input`, `precondition-failed`, `too-many-losses`, `store-down`
    */
   async register(
     document: unknown,
     resolved: ResolvedLoss,
     condition: Condition | undefined,
+    createdBy: string | null = null,
   ): Promise<{ readonly own: RegisteredLoss; readonly isNew: boolean }> {
     const { loss } = resolved
     const [namespace, name] = loss.name.split('/')
@@ -110,7 +117,7 @@ export class Registry {
       throw new Problem('missing-input', '/name: is required to register a loss', nameMissing)
     const text = JSON.stringify(document)
     const digest = createHash('sha256').update(text).digest('hex')
-    const draft = { namespace, name, id: loss.id, digest, document: text, createdBy: null }
+    const draft = { namespace, name, id: loss.id, digest, document: text, createdBy }
     const { stored, isNew } = await this.ask((store) => store.register(draft, condition))
     this.#versions.set(keyOf(stored), { resolved, stored }, text.length)
     // It is the latest version, or was when the store accepted it. A lookup would add nothing.
@@ -198,7 +205,7 @@ function keyOf(stored: Pick<StoredVersion, 'namespace' | 'name' | 'version'>): s
   return `${fullName(stored)}@${stored.version}`
 }
 
-function unknown(name: RegisteredName): Problem {
+export function unknownLoss(name: RegisteredName): Problem {
   const version = name.version === undefined ? '' : `@${name.version}`
   return new Problem(
     'unknown-loss',

@@ -10,12 +10,14 @@ import { analysisTable } from '../analysis/table.ts'
 import { AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
 import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
 import { Problem, problemAt } from '../errors.ts'
+import type { Catalog } from '../losses/catalog.ts'
 import type { Definition } from '../losses/custom.ts'
 import { type Loss, type Params, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import { holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
 import { isRegisteredName } from '../registry/name.ts'
 import { findServable } from '../registry/retirement.ts'
+import type { RegistryView } from '../registry/view.ts'
 import {
   AnalysisSchema,
   AnalyzeBody,
@@ -59,7 +61,8 @@ const Tensors = Type.Object(
 
 const routes: Routes = (app, context) => {
   const definitions = createDefinitionSource(context.programs)
-  const inline = (body: Record<string, unknown>) => subjectOf(body, context, definitions)
+  const inline = (request: FastifyRequest, body: Record<string, unknown>) =>
+    subjectOf(body, context.catalog, context.seenBy(request), definitions)
 
   const analyze = {
     tags,
@@ -73,7 +76,7 @@ const routes: Routes = (app, context) => {
   }
   app.post('/v1/losses::analyze', { schema: analyze }, async (request, reply) => {
     const body = checkBody(AnalyzeBody, bodyOf(request))
-    const { resolved, source } = await inline(body as Record<string, unknown>)
+    const { resolved, source } = await inline(request, body as Record<string, unknown>)
     const question = questionOf(resolved.loss, source, body as Record<string, unknown>)
     const analysis = await asked(context, { kind: 'analyze', ...question, properties: body.properties })
     if (!String(request.headers.accept ?? '').startsWith('text/plain')) return analysis
@@ -119,10 +122,11 @@ const routes: Routes = (app, context) => {
     { path: '/v1/losses/:name', of: '', params: NameAddress },
     { path: '/v1/losses/:namespace/:name', of: 'Registered', params: RegisteredAddress },
   ]
-  const find = ({ params }: FastifyRequest) => subjectOfName(params as Address, context)
+  const find = (request: FastifyRequest) =>
+    subjectOfName(request.params as Address, context.catalog, context.seenBy(request))
   app.post('/v1/losses::check', { schema: { ...check, operationId: 'checkInline' } }, async (request) => {
     const body = bodyOf(request)
-    return checked(await inline(body), without(body, SOURCES), context)
+    return checked(await inline(request, body), without(body, SOURCES), context)
   })
   for (const { path, of, params } of named) {
     const addressed = (verb: string, schema: object) => ({
@@ -165,28 +169,33 @@ function without(body: Record<string, unknown>, names: readonly string[]): Recor
   return Object.fromEntries(Object.entries(body).filter(([name]) => !names.includes(name)))
 }
 
-async function subjectOfName({ namespace, name }: Address, context: RouteContext): Promise<Subject> {
+async function subjectOfName(
+  { namespace, name }: Address,
+  catalog: Catalog,
+  registry: RegistryView,
+): Promise<Subject> {
   if (namespace === undefined) {
-    const resolved = resolveLoss(context.catalog, name)
+    const resolved = resolveLoss(catalog, name)
     return { resolved, source: { name: resolved.loss.name } }
   }
-  const { resolved, stored } = await findServable(context.registry, { namespace, name })
+  const { resolved, stored } = await findServable(registry, { namespace, name })
   return { resolved, source: { definition: JSON.parse(stored.document) } }
 }
 
 /** @throws Problem `missing-input`, and what is wrong with the definition */
 async function subjectOf(
   body: Record<string, unknown>,
-  context: RouteContext,
+  catalog: Catalog,
+  registry: RegistryView,
   definitions: ReturnType<typeof createDefinitionSource>,
 ): Promise<Subject> {
   const given = (['loss', 'definition', 'formula'] as const).filter((name) => body[name] !== undefined)
   if (given.length !== 1)
     throw problemAt('missing-input', '/loss', 'send one of loss, definition and formula')
   if (typeof body.loss === 'string') {
-    if (!isRegisteredName(body.loss)) return subjectOfName({ name: body.loss }, context)
+    if (!isRegisteredName(body.loss)) return subjectOfName({ name: body.loss }, catalog, registry)
     const [namespace, ...rest] = body.loss.split('/')
-    return subjectOfName({ namespace, name: rest.join('/') }, context)
+    return subjectOfName({ namespace, name: rest.join('/') }, catalog, registry)
   }
   if (given[0] === 'loss') throw problemAt('invalid-value', '/loss', 'must be a string')
   const definition = given[0] === 'formula' ? definitionOfFormula(body) : (body.definition as Definition)

@@ -3,10 +3,11 @@
  * registers).
  */
 import type { FastifySwaggerUiOptions } from '@fastify/swagger-ui'
+import { PUBLIC } from './authorize.ts'
 import type { Routes } from './context.ts'
 
 const routes: Routes = (app) => {
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  app.get('/openapi.json', { schema: { hide: true }, config: PUBLIC }, () => app.swagger())
 }
 
 export default routes

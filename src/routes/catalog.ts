@@ -4,8 +4,9 @@ import { toLatex } from '../language/latex.ts'
 import { axesText, KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
+import type { RegistryView } from '../registry/view.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
-import type { RouteContext, Routes } from './context.ts'
+import type { Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 import { sendDescription } from './loss-page.ts'
 
@@ -103,8 +104,10 @@ const routes: Routes = (app, context) => {
   app.get<{ Querystring: { namespace?: string; after?: string } }>(
     '/v1/losses',
     { schema: list },
-    ({ query }) =>
-      query.namespace === undefined ? listed : listRegistered(context, query.namespace, query.after),
+    (request) => {
+      const { namespace, after } = request.query
+      return namespace === undefined ? listed : listRegistered(context.seenBy(request), namespace, after)
+    },
   )
 
   const one = {
@@ -130,7 +133,7 @@ function summaryOf({ name, family, couples, about, aliases }: Loss) {
 }
 
 /** Without retired ones. */
-async function listRegistered({ registry }: RouteContext, namespace: string, after: string | undefined) {
+async function listRegistered(registry: RegistryView, namespace: string, after: string | undefined) {
   const page = { limit: PAGE, ...(after === undefined ? {} : { after: { namespace, name: after } }) }
   const found = await registry.list(namespace, page)
   const losses = found.map(({ stored: { version, created }, resolved: { loss } }) => {

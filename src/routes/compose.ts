@@ -1,8 +1,10 @@
 /** POST /v1/losses:compose: a weighted sum of losses over shared tensors. Its terms run concurrently. */
 import type { JobTiming } from '../batching/job.ts'
+import type { Catalog } from '../losses/catalog.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { isRegisteredName } from '../registry/name.ts'
 import { findServable } from '../registry/retirement.ts'
+import type { RegistryView } from '../registry/view.ts'
 import { type Composition, checkComposition, MAX_TERMS, type TermLosses } from '../schemas/compose.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
 import { createDefinitionSource, type DefinitionSource } from '../schemas/inline.ts'
@@ -14,7 +16,13 @@ import { type EncodedResponse, type Received, registerExchange } from './exchang
 const routes: Routes = (app, context) => {
   const definitions = createDefinitionSource(context.programs)
   const handle = async (received: Received) => {
-    const losses = await lossesOf(received.decoded.options.get('terms'), context, definitions)
+    const registry = context.seenBy(received.request)
+    const losses = await lossesOf(
+      received.decoded.options.get('terms'),
+      context.catalog,
+      registry,
+      definitions,
+    )
     return compose(context, received, losses)
   }
   const target = { name: 'compose', handle }
@@ -31,20 +39,21 @@ export default routes
 /** The losses of all terms. Custom losses that are not cached are looked up in the store first. */
 async function lossesOf(
   terms: unknown,
-  context: RouteContext,
+  catalog: Catalog,
+  registry: RegistryView,
   definitions: DefinitionSource,
 ): Promise<TermLosses> {
   const own = new Map<string, ResolvedLoss>()
   for (const name of registeredNamesIn(terms)) {
     const [namespace, ...rest] = name.split('/')
-    own.set(name, (await findServable(context.registry, { namespace, name: rest.join('/') })).resolved)
+    own.set(name, (await findServable(registry, { namespace, name: rest.join('/') })).resolved)
   }
   return {
     resolve: (loss, place) =>
       typeof loss === 'string'
-        ? (own.get(loss) ?? resolveLoss(context.catalog, loss))
+        ? (own.get(loss) ?? resolveLoss(catalog, loss))
         : definitions(loss.definition, `/terms/${place}/loss/definition`),
-    hint: (name) => own.get(name)?.loss ?? context.catalog.find(name),
+    hint: (name) => own.get(name)?.loss ?? catalog.find(name),
   }
 }
 

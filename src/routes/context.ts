@@ -2,7 +2,7 @@
  * The context that app.ts passes to every route: the objects that hold state, and the frozen definitions. Types
  * only.
  */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Analyzer } from '../analyzer/analyzer.ts'
 import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
@@ -11,7 +11,7 @@ import type { Engine } from '../engines/contract.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { RegistryView } from '../registry/view.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
 import type { BodyPool } from './request-body.ts'
 import type { ResponseCoalescer } from './response-coalescer.ts'
@@ -29,8 +29,10 @@ export interface RouteContext {
   /** The cache of all programs, so that each is created once. */
   readonly programs: ProgramSource
   readonly plans: RequestPlanSource
-  /** Registered custom losses. */
-  readonly registry: Registry
+  /** Registered custom losses, as the caller of a request sees them. */
+  seenBy(request: FastifyRequest): RegistryView
+  /** The state of their store: `none`, `up`, or in one sentence why it is down. */
+  storeState(): Promise<string>
   /** Runs proofs on a thread of their own. */
   readonly analyzer: Analyzer
   readonly engine: Engine

@@ -7,8 +7,10 @@ import { Type } from '@sinclair/typebox'
 import { type CostEstimate, type Engine, type EngineDetails, leafEngines } from '../engines/contract.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { lossNameOfKey } from '../losses/program.ts'
+import { callerOf } from './authorize.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
+import { programsShownTo } from './visibility.ts'
 
 const closed = { additionalProperties: false } as const
 const whole = Type.Integer({ minimum: 0 })
@@ -68,14 +70,20 @@ const routes: Routes = (app, context) => {
     summary: 'The engines: devices, limits, supported losses, costs',
     response: { 200: Engines },
   }
-  app.get('/v1/engines', { schema }, () => describeEngines(context, serving))
+  app.get('/v1/engines', { schema }, (request) =>
+    describeEngines(context, serving, programsShownTo(callerOf(request), context.catalog)),
+  )
 }
 
 export default routes
 
 type ServingOf = ReturnType<typeof createEngineSupport>
 
-async function describeEngines({ engine, catalog }: RouteContext, serving: ServingOf) {
+async function describeEngines(
+  { engine, catalog }: RouteContext,
+  serving: ServingOf,
+  shows: (programKey: string) => boolean,
+) {
   const served = await servedBy(catalog, serving)
   const members = leafEngines(engine)
   const opened = await Promise.all(members.map((member) => describe(member)))
@@ -85,7 +93,7 @@ async function describeEngines({ engine, catalog }: RouteContext, serving: Servi
       ...opened,
       ...standing.map((name) => ({ name, reason: 'computes what the engines before it cannot' })),
     ].map((one) => ({ ...one, serves: served.get(one.name) ?? NOTHING })),
-    learned: (engine.learned?.() ?? []).map(spellLearned),
+    learned: (engine.learned?.() ?? []).filter(({ programKey }) => shows(programKey)).map(spellLearned),
   }
 }
 

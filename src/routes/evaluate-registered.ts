@@ -37,14 +37,15 @@ function createLabels(): LabelOf {
 
 export default routes
 
-function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: LabelOf): LossHandler {
-  const address = params as RegisteredAddress
+function targetOf(request: FastifyRequest, context: RouteContext, labelOf: LabelOf): LossHandler {
+  const address = request.params as RegisteredAddress
+  const registry = context.seenBy(request)
   const name = registeredName(address.namespace, address.name)
   // A name that does not exist must not create a time series.
   const target = {
     name: UNNAMED,
     handle: (received: Received) => {
-      const known = knownServable(context.registry, name)
+      const known = knownServable(registry, name)
       return known === undefined ? look(received) : serve(known, received)
     },
   }
@@ -53,7 +54,7 @@ function targetOf({ params }: FastifyRequest, context: RouteContext, labelOf: La
     return answer(own, context, received)
   }
   /** The slow path: a loss that is not cached, or that is rejected. */
-  const look = async (received: Received) => serve(await findServable(context.registry, address), received)
+  const look = async (received: Received) => serve(await findServable(registry, address), received)
   return target
 }
 

@@ -9,6 +9,7 @@ import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Chunks, Decoded } from '../wire/define.ts'
 import { decodeBody, formatOf } from '../wire/index.ts'
 import { allocate, releaseChunks, retainedBytes } from '../wire/response-slab.ts'
+import { chargeBytes, quotaHeaders } from './authorize.ts'
 import { codingFor, pack } from './content-encoding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
@@ -17,6 +18,7 @@ import { type PendingWrite, whenGone } from './response-coalescer.ts'
 
 /** A request whose body has been read. */
 export interface Received {
+  readonly request: FastifyRequest
   readonly decoded: Decoded
   /** The context that its validation needs. */
   readonly check: CheckContext
@@ -84,7 +86,7 @@ const NOTHING: Decoded = { tensors: new Map(), options: new Map() }
 class Exchange implements Received, Receiver, PendingWrite {
   readonly #context: RouteContext
   readonly #route: ExchangeRoute
-  readonly #request: FastifyRequest
+  readonly request: FastifyRequest
   readonly #reply: FastifyReply
   readonly #response: ServerResponse
   readonly #handOver: (error: Error) => void
@@ -112,21 +114,21 @@ class Exchange implements Received, Receiver, PendingWrite {
   ) {
     this.#context = context
     this.#route = route
-    this.#request = request
+    this.request = request
     this.#reply = reply
     this.#response = reply.raw
     this.#handOver = handOver
   }
 
   begin() {
-    const { raw } = this.#request
+    const { raw } = this.request
     const { config, bodies, responses } = this.#context
     const end = () => this.#end()
     this.#response.on('close', end)
     if (this.#response.socket === null) whenGone(raw.socket, end)
     try {
       responses.admit()
-      this.#target = this.#route.target(this.#request)
+      this.#target = this.#route.target(this.request)
       this.#formats = formatsOf(raw.headers)
       this.#deadlineMs = deadlineOf(raw.headers, config)
       const limit = bodyLimitOf(this.#formats.input, config)
@@ -192,7 +194,9 @@ class Exchange implements Received, Receiver, PendingWrite {
   #answer(bytes: Uint8Array, body: Body) {
     this.#started = performance.now()
     try {
+      chargeBytes(this.request, bytes.length)
       this.decoded = decodeBody(this.#formats!.input, bytes, this.#context.config)
+      this.request.caller?.meter?.charge('elements', elementsOf(this.decoded))
       const encoded = this.#target!.handle(this)
       if (encoded instanceof Promise) void this.#finishLater(encoded, body)
       else this.#finish(encoded, body)
@@ -226,7 +230,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   /** Compresses a response if it is large enough and the client accepts it. */
   #codingOf(parts: Chunks): string | undefined {
     if (!this.#formats!.output.compresses || lengthOf(parts) < this.#context.config.compressBytes) return
-    return codingFor(this.#request.raw.headers['accept-encoding'] as string | undefined)
+    return codingFor(this.request.raw.headers['accept-encoding'] as string | undefined)
   }
 
   async #sendPacked(coding: string) {
@@ -270,11 +274,12 @@ class Exchange implements Received, Receiver, PendingWrite {
       'Server-Timing',
       serverTiming,
       'X-Request-Id',
-      this.#request.id,
+      this.request.id,
     ]
     if (this.#encoded!.headers !== undefined) headers.push(...this.#encoded!.headers)
+    if (this.request.caller?.meter !== undefined) headers.push(...quotaHeaders(this.request))
     if (this.#coding !== undefined) headers.push('Content-Encoding', this.#coding, 'Vary', 'Accept-Encoding')
-    if (this.#context.connections.isLast(this.#request.raw)) headers.push('Connection', 'close')
+    if (this.#context.connections.isLast(this.request.raw)) headers.push('Connection', 'close')
     // Earlier hooks set headers only for CORS.
     if (this.#context.config.corsOrigins !== '') headers.push(...listOf(this.#reply.getHeaders()))
     return headers
@@ -301,7 +306,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   }
 
   get #hasLeft(): boolean {
-    return this.#response.writableFinished && !this.#context.connections.wasCut(this.#request.raw)
+    return this.#response.writableFinished && !this.#context.connections.wasCut(this.request.raw)
   }
 
   /** Releases the response, if there is one, because nobody reads it any more. */
@@ -318,7 +323,7 @@ class Exchange implements Received, Receiver, PendingWrite {
 
   /** A client that disconnected is reported as 499, as proxies log it. */
   #report() {
-    const format = this.#formats?.input ?? formatOf(this.#request.headers['content-type'] ?? '')
+    const format = this.#formats?.input ?? formatOf(this.request.headers['content-type'] ?? '')
     const { statusCode } = this.#response
     this.#context.metrics.answered({
       loss: this.#target?.name ?? 'unknown',
@@ -344,6 +349,13 @@ function joined(parts: Chunks): Uint8Array {
     at += part.length
   }
   return bytes.subarray(start, at)
+}
+
+/** What a body asks to be computed, before anything is widened. */
+function elementsOf({ tensors }: Decoded): number {
+  let elements = 0
+  for (const { data } of tensors.values()) elements += data.length
+  return elements
 }
 
 function lengthOf(parts: Chunks): number {

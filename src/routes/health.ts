@@ -4,6 +4,7 @@
  */
 import { Type } from '@sinclair/typebox'
 import { Problem } from '../errors.ts'
+import { PUBLIC } from './authorize.ts'
 import type { Routes } from './context.ts'
 
 const closed = { additionalProperties: false } as const
@@ -42,15 +43,15 @@ const ready = {
   },
 }
 
-const routes: Routes = (app, { engine, batcher, connections, registry }) => {
-  app.get('/health/live', { schema: live }, () => ({ status: 'live' }))
+const routes: Routes = (app, { engine, batcher, connections, storeState }) => {
+  app.get('/health/live', { schema: live, config: PUBLIC }, () => ({ status: 'live' }))
 
-  app.get('/health/ready', { schema: ready }, async () => {
+  app.get('/health/ready', { schema: ready, config: PUBLIC }, async () => {
     if (connections.isClosing)
       throw new Problem('draining', 'the service is shutting down', { retryAfter: 1 })
     if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
     const { name, device, reason } = engine.info
-    const store = await registry.storeState()
+    const store = await storeState()
     return { status: 'ready', engine: name, device, reason, store, queue: batcher.depth() }
   })
 }

@@ -1,4 +1,5 @@
 /** `/`: links to the main pages, as HTML for browsers and as JSON for other clients. */
+import { PUBLIC } from './authorize.ts'
 import type { Routes } from './context.ts'
 import { varies } from './negotiate.ts'
 
@@ -17,7 +18,7 @@ const ABOUT = 'Loss functions with exact gradients over HTTP.'
 const EXAMPLE = { path: '/v1/losses/huber', body: { predictions: [1, 2], targets: [1, 4] } }
 
 const routes: Routes = (app) => {
-  app.get('/', { schema: { hide: true } }, ({ headers }, reply) => {
+  app.get('/', { schema: { hide: true }, config: PUBLIC }, ({ headers }, reply) => {
     varies(reply, 'Accept')
     if (/\btext\/html\b/.test(headers.accept ?? '')) return reply.type('text/html; charset=utf-8').send(PAGE)
     return { name: 'lossd', about: ABOUT, places: PLACES, example: { method: 'POST', ...EXAMPLE } }

@@ -50,7 +50,7 @@ interface Address {
 const PAGE = 100
 
 const routes: Routes = (app, context) => {
-  const { registry } = context
+  const seen = (request: FastifyRequest) => context.seenBy(request)
   const engines = createEngineSupport(context)
   const problems = [404, 501, 503]
 
@@ -67,6 +67,10 @@ const routes: Routes = (app, context) => {
   app.post('/v1/losses', { schema: register }, async (request, reply) => {
     const document = documentOf(request.body as Uint8Array)
     const resolved = withoutPreset(checkDefinition(document, '', undefined, context.programs))
+    const registry = seen(request)
+    // Before anything is computed. Without a namespace, registering says what is missing.
+    const [namespace, ...rest] = resolved.loss.name.split('/')
+    if (rest.length > 0) registry.checkRole('register', namespace)
     holdExamples(document as Definition, resolved, context)
     const { own, isNew } = await registry.register(document, resolved, conditionOf(request))
     tell(reply, own)
@@ -83,7 +87,7 @@ const routes: Routes = (app, context) => {
     'x-problems': [...problems, 410],
   }
   app.get<Address>('/v1/losses/:namespace/:name', { schema: one }, async (request, reply) => {
-    const own = await findServable(registry, request.params)
+    const own = await findServable(seen(request), request.params)
     tell(reply, own)
     return sendDescription(request, reply, shown(own, engines))
   })
@@ -101,11 +105,9 @@ const routes: Routes = (app, context) => {
     '/v1/losses/:namespace/:name/versions',
     { schema: versions },
     async (request) => {
-      const { namespace, name } = registeredName(request.params.namespace, request.params.name)
+      const own = registeredName(request.params.namespace, request.params.name)
       const page = { limit: PAGE, ...beforeOf(request.query.before) }
-      const found = await registry.ask((store) => store.versions(namespace, name, page))
-      if (found.length === 0 && page.before === undefined)
-        await registry.find({ namespace, name, version: undefined })
+      const found = await seen(request).versions(own, page)
       return { versions: found.map(versionOf) }
     },
   )
@@ -118,8 +120,8 @@ const routes: Routes = (app, context) => {
     response: { 200: Type.Record(Type.String(), Type.Unknown()) },
     'x-problems': [...problems, 410],
   }
-  app.get<Address>('/v1/losses/:namespace/:name/schema', { schema }, async ({ params: address }) =>
-    bodySchemaOf((await findServable(registry, address)).resolved.loss),
+  app.get<Address>('/v1/losses/:namespace/:name/schema', { schema }, async (request) =>
+    bodySchemaOf((await findServable(seen(request), request.params)).resolved.loss),
   )
 
   const retire = {
@@ -136,16 +138,13 @@ const routes: Routes = (app, context) => {
   app.delete<Address & { Querystring: { purge?: string } }>(
     '/v1/losses/:namespace/:name',
     { schema: retire },
-    async ({ params: address, query }) => {
+    async (request) => {
+      const { params: address, query } = request
       const own = registeredName(address.namespace, address.name)
       if (own.version !== undefined)
         throw problemAt('invalid-value', '/name', 'a single version cannot be removed')
       const isPurge = query.purge === 'true' || query.purge === ''
-      const { namespace, name } = own
-      const done = await registry.ask((store) =>
-        isPurge ? store.purge(namespace, name) : store.retire(namespace, name),
-      )
-      if (!done) await registry.find(own)
+      await seen(request).remove(own, isPurge)
       return { retired: !isPurge, purged: isPurge }
     },
   )

@@ -128,8 +128,9 @@ const routes: Routes = (app, context) => {
   app.get<Ask & { Params: { namespace: string; name: string; target: string } }>(
     '/v1/losses/:namespace/:name/source/:target',
     { schema: ofRegistered },
-    async ({ params, query }, reply) => {
-      const { resolved, retired } = await findServable(context.registry, params)
+    async (request, reply) => {
+      const { params, query } = request
+      const { resolved, retired } = await findServable(context.seenBy(request), params)
       if (retired !== null) reply.header('Deprecation', deprecationOf(retired))
       return send(reply, resolved, findTarget(TARGETS, params.target), query)
     },

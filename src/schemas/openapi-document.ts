@@ -15,15 +15,37 @@ type Json = any
 const ALWAYS = [400, 408, 415, 417, 431, 500, 501, 503] as const
 /** Additional errors of requests with a body. */
 const WITH_BODY = [406, 413, 422, 429, 499, 504] as const
+/** Additional errors of services that ask for keys. */
+const WITH_KEYS = [401, 403, 429] as const
+/** How keys and tokens are sent. */
+const SCHEMES = {
+  bearer: { type: 'http', scheme: 'bearer', description: 'An API key, or a JSON Web Token.' },
+  apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key', description: 'An API key.' },
+}
 
-/** @param losses the losses of the catalog, in its order */
-export function finishDocument(document: Json, losses: readonly Pick<Loss, 'name' | 'family'>[]): Json {
+/**
+ * @param losses the losses of the catalog, in its order
+ * @param asksForKeys whether operations need credentials, unless their `security` is empty
+ */
+export function finishDocument(
+  document: Json,
+  losses: readonly Pick<Loss, 'name' | 'family'>[],
+  asksForKeys = false,
+): Json {
   const operations: Json[] = Object.values(document.paths as object).flatMap((path) => Object.values(path))
-  for (const operation of operations) finishOperation(operation)
+  for (const operation of operations) {
+    const takesKeys = asksForKeys && operation.security === undefined
+    finishOperation(operation, takesKeys ? WITH_KEYS : [])
+  }
   return shortened({
     ...document,
+    ...(asksForKeys && { security: Object.keys(SCHEMES).map((name) => ({ [name]: [] })) }),
     tags: tagsOf(losses),
-    components: { ...document.components, responses: refusals() },
+    components: {
+      ...document.components,
+      responses: refusals(),
+      ...(asksForKeys && { securitySchemes: SCHEMES }),
+    },
   })
 }
 
@@ -41,10 +63,10 @@ function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
   ]
 }
 
-function finishOperation(operation: Json) {
+function finishOperation(operation: Json, more: readonly number[]) {
   const { 'x-problems': own = [], requestBody, operationId, responses } = operation
   delete operation['x-problems']
-  const statuses = [...ALWAYS, ...(requestBody === undefined ? [] : WITH_BODY), ...own] as number[]
+  const statuses = [...ALWAYS, ...(requestBody === undefined ? [] : WITH_BODY), ...own, ...more] as number[]
   for (const status of statuses.sort()) responses[status] = { $ref: `#/components/responses/${status}` }
   const answers = EXAMPLE_ANSWERS[operationId]
   if (answers === undefined) return

@@ -1,10 +1,13 @@
 /** The wire form of a failure: RFC 9457 problem details, the same for every route and every status. */
 import { type Static, Type } from '@sinclair/typebox'
-import { type Problem, problemKindOf } from '../errors.ts'
+import { type Problem, problemKindOf, problemTypeOf } from '../errors.ts'
 
 export const ProblemSchema = Type.Object(
   {
-    type: Type.String({ description: 'Stable: `urn:lossd:problem:` and the code.' }),
+    type: Type.String({
+      description:
+        'Stable: `urn:lossd:problem:` and the code, or the URI of a problem that is defined elsewhere.',
+    }),
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.String({ description: 'What was sent, and what is expected.' }),
@@ -21,6 +24,11 @@ export const ProblemSchema = Type.Object(
     ),
     requestId: Type.String(),
     retryable: Type.Boolean({ description: 'Whether the same request may succeed later.' }),
+    'violated-policies': Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'The quotas that are used up, as `RateLimit-Policy` names them.',
+      }),
+    ),
   },
   { $id: 'Problem', additionalProperties: false, description: 'RFC 9457 problem details' },
 )
@@ -30,16 +38,18 @@ export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
 /** @param requestId the id that the response also has as `X-Request-Id` */
 export function problemBody(problem: Problem, requestId: string): Static<typeof ProblemSchema> {
   const { status, title, retryable } = problemKindOf(problem.code)
+  const { errors = [], violatedPolicies } = problem.options
   return {
-    type: `urn:lossd:problem:${problem.code}`,
+    type: problemTypeOf(problem.code),
     title,
     status,
     // Internal details belong in the log, not in the response.
     detail:
       status === 500 ? 'This is a bug in lossd. The log has details under the request id.' : problem.message,
-    errors: [...(problem.options.errors ?? [])],
+    errors: [...errors],
     requestId,
     retryable,
+    ...(violatedPolicies === undefined ? {} : { 'violated-policies': [...violatedPolicies] }),
   }
 }
 

@@ -83,8 +83,22 @@ export interface VersionRecord extends StoredVersion {
 
 export type ExportRecord = LossRecord | VersionRecord
 
+/** What is kept of an API key. The store does not look into the record. */
+export interface StoredKey {
+  readonly id: string
+  readonly record: string
+}
+
 /** Every method rejects with {@link StoreDown} if the database fails. */
-export interface LossStore {
+export interface KeyStore {
+  /** All keys, ordered by their ids. */
+  keys(): Promise<readonly StoredKey[]>
+  /** Adds a key, or replaces the one with its id. */
+  putKey(key: StoredKey): Promise<void>
+}
+
+/** Every method rejects with {@link StoreDown} if the database fails. */
+export interface LossStore extends KeyStore {
   /**
    * Registers a document as the next version of its name. When this resolves, the version is on disk. Registering a
    * retired name brings it back with the next version.

@@ -10,6 +10,7 @@ import type {
   LossPage,
   LossStore,
   Registered,
+  StoredKey,
   StoredVersion,
   VersionPage,
 } from './contract.ts'
@@ -59,6 +60,22 @@ export class SqlStore implements LossStore {
 
   purge(namespace: string, name: string): Promise<boolean> {
     return this.#changeStored({ namespace, name }, purge)
+  }
+
+  keys(): Promise<readonly StoredKey[]> {
+    return this.#read([], (db) => db.selectFrom('lossd_keys').selectAll().orderBy('id').execute())
+  }
+
+  async putKey({ id, record }: StoredKey): Promise<void> {
+    await this.#counted(
+      this.#backend.write((tx) =>
+        tx
+          .insertInto('lossd_keys')
+          .values({ id, record })
+          .onConflict((conflict) => conflict.column('id').doUpdateSet({ record }))
+          .execute(),
+      ),
+    )
   }
 
   onChange(listener: (change: Change) => void): () => void {

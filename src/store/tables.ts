@@ -22,6 +22,8 @@ export interface Tables {
     created: string
     created_by: string | null
   }
+  /** API keys, as access/ writes them. */
+  readonly lossd_keys: { id: string; record: string }
   readonly lossd_schema: { version: number }
 }
 
@@ -47,7 +49,7 @@ const IMMUTABLE = {
 }
 
 /** Entry i migrates the schema from version i to i + 1. Only append to this list. */
-const MIGRATIONS: readonly ((tx: Tx, dialect: Dialect) => Promise<void>)[] = [createTables]
+const MIGRATIONS: readonly ((tx: Tx, dialect: Dialect) => Promise<void>)[] = [createTables, createKeys]
 
 async function createTables(tx: Tx, dialect: Dialect) {
   const name = NAME[dialect]
@@ -77,6 +79,16 @@ async function createTables(tx: Tx, dialect: Dialect) {
     ])
     .execute()
   for (const statement of IMMUTABLE[dialect]) await statement.execute(tx)
+}
+
+async function createKeys(tx: Tx, dialect: Dialect) {
+  await tx.schema
+    .createTable('lossd_keys')
+    // Restoring the other tables from an older backup leaves it behind.
+    .ifNotExists()
+    .addColumn('id', NAME[dialect], (column) => column.primaryKey())
+    .addColumn('record', 'text', (column) => column.notNull())
+    .execute()
 }
 
 export interface MigrateOptions {

@@ -6,9 +6,16 @@ import { checkBuilt } from './built.ts'
 import { checkDrain } from './drain.ts'
 import { checkReaders } from './readers.ts'
 import { endAll } from './service.ts'
+import { checkSignals } from './signals.ts'
 import { checkStarted } from './started.ts'
 
-const PARTS = { drain: checkDrain, started: checkStarted, built: checkBuilt, readers: checkReaders } as const
+const PARTS = {
+  drain: checkDrain,
+  started: checkStarted,
+  signals: checkSignals,
+  built: checkBuilt,
+  readers: checkReaders,
+} as const
 
 const wanted = process.argv.slice(2)
 const parts = Object.entries(PARTS).filter(([name]) => wanted.length === 0 || wanted.includes(name))

@@ -254,17 +254,41 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect((await store.find('acme', 'a', 1))!.stored).toEqual(stored)
   })
 
+  it('keeps keys, the latest record of each, in the order of their ids', async () => {
+    const store = place.open()
+    expect(await store.keys()).toEqual([])
+    await store.putKey({ id: 'b', record: '{"n": 1}' })
+    await store.putKey({ id: 'a', record: '"Zoë"' })
+    await store.putKey({ id: 'b', record: '{"n": 2}' })
+    const kept = [
+      { id: 'a', record: '"Zoë"' },
+      { id: 'b', record: '{"n": 2}' },
+    ]
+    expect(await store.keys()).toEqual(kept)
+    expect(await place.open().keys()).toEqual(kept)
+  })
+
+  it('brings the tables of an earlier lossd up to date, with what they have', async () => {
+    const { stored } = await place.open().register(draftOf('acme/a'))
+    await place.query('drop table lossd_keys')
+    await place.query('update lossd_schema set version = 1')
+    const store = place.open()
+    await store.putKey({ id: 'a', record: '{}' })
+    expect(await store.keys()).toHaveLength(1)
+    expect((await store.find('acme', 'a'))!.stored).toEqual(stored)
+  })
+
   it('does not touch the tables of a newer lossd', async () => {
     await place.open().register(draftOf('acme/a'))
     await place.query('update lossd_schema set version = version + 41')
     const store = place.open()
     const message =
-      /the store has schema version 42, but this lossd supports only up to 1: a newer lossd has used it/
+      /the store has schema version 43, but this lossd supports only up to 2: a newer lossd has used it/
     for (const call of [store.find('acme', 'a'), store.register(draftOf('acme/b')), store.health()]) {
       await expect(call).rejects.toThrow(StoreDown)
       await expect(call).rejects.toThrow(message)
     }
-    await place.query('update lossd_schema set version = 1')
+    await place.query('update lossd_schema set version = 2')
     await vi.waitFor(async () => expect(await store.find('acme', 'a')).toBeDefined(), WAIT)
   })
 

@@ -201,6 +201,9 @@ describe.skipIf(bin === undefined)('the server of the store', () => {
     query('grant insert, update, delete on lossd_losses, lossd_versions to reader')
     await vi.waitFor(() => store.register(draftOf('acme/b')), WAIT)
     expect(await store.purge('acme', 'b')).toBe(true)
+    query('grant insert, update on lossd_keys to reader')
+    for (const record of ['1', '2']) await store.putKey({ id: 'a', record })
+    expect(await store.keys()).toEqual([{ id: 'a', record: '2' }])
   })
 
   it('must use UTF-8', async () => {

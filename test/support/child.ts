@@ -23,7 +23,7 @@ export async function listening(output: () => string, exit: Promise<unknown>): P
     ended = true
   })
   for (;;) {
-    const found = /lossd listens on (http:\/\/[\d.:]+)/.exec(output())
+    const found = /lossd listens on (https?:\/\/[\d.:]+)/.exec(output())
     if (found !== null) return found[1]!
     if (ended) throw new Error(`it did not start: ${output()}`)
     await new Promise((resolve) => setTimeout(resolve, 20))

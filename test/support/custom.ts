@@ -60,7 +60,9 @@ export async function startKeeper(settings: Partial<Config> = {}): Promise<Kept>
       headers: { ...type, ...headers },
       ...(payload === undefined ? {} : { body: payload }),
     })
-    return { status: response.status, headers: response.headers, body: await response.json() }
+    const text = await response.text()
+    const isJson = text !== '' && /json/.test(response.headers.get('content-type') ?? '')
+    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
   }
   const close = async () => {
     await server.close()

@@ -3,13 +3,16 @@
  * to end, nothing is left to wait for and the process exits, even if a driver still has handles open.
  */
 import { Socket } from 'node:net'
-import { argv, exit } from 'node:process'
+import self, { argv, exit } from 'node:process'
 import { openWithoutFallback } from '../engine-registry.ts'
 import { IpcTransport } from './ipc-transport.ts'
 import type { Request } from './messages.ts'
 import { PIPE, type ProcessStart } from './process.ts'
 import { serve } from './serve.ts'
 import { SharedMemorySlots } from './shared-memory-slots.ts'
+
+// Node would open its inspector.
+self.on('SIGUSR1', () => {})
 
 const options = JSON.parse(argv[2]) as ProcessStart
 const slotsFrom = (first: number) => Array.from({ length: options.slots }, (_, i) => first + i)

@@ -22,13 +22,16 @@ while b"lossd listens on" not in shown:
 # Long enough that the request is still in flight.
 rows = 1500
 body = json.dumps({"embeddings": [[i % 7, i % 5] for i in range(rows)], "labels": [i % 3 for i in range(rows)]})
+headers = {"content-type": "application/json"}
+if "KEY" in os.environ:
+    headers["x-api-key"] = os.environ["KEY"]
 outcome = []
 
 
 def ask():
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request("POST", "/v1/losses/nt_xent", body, {"content-type": "application/json"})
+        connection.request("POST", "/v1/losses/nt_xent", body, headers)
         response = connection.getresponse()
         response.read()
         outcome.append("answered" if response.status == 200 else f"status {response.status}")
