@@ -26,7 +26,7 @@ function definitionOf(loss: Loss, options: SampleOptions) {
   return found
 }
 
-describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_, { open, mergesExactly }) => {
+describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_, { open, mergesExactly, precisions }) => {
   let engine: Engine
   let tensorsBefore: number
   beforeAll(async () => {
@@ -65,7 +65,7 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
   const mergeable = losses
     .filter(({ couples }) => couples !== 'batch')
     .flatMap((loss) => readingsOf(loss).map((reading) => [loss.name, reading, loss] as const))
-  it.each(mergeable)(
+  it.each(mergeable.flatMap(([name, reading, loss]) => precisions.map((precision) => [name, { ...reading, precision }, loss] as const)))(
     '%s with %j gives the same result in a batch as alone, even next to NaN (bit for bit if the engine promises that)',
     async (_name, reading, loss) => {
       const poison = () => Number.NaN
@@ -97,6 +97,39 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))('%s', (_,
         expectSame(merged[place]!.values, alone.values)
         for (const [name, data] of Object.entries(alone.gradients))
           expectSame(merged[place]!.gradients[name]!, data)
+      }
+    },
+  )
+
+  it.runIf(precisions.includes('float64')).each(losses.map((loss) => [loss.name, loss] as const))(
+    '%s equals its definition in float64, too',
+    async (_name, loss) => {
+      for (const reading of readingsOf(loss)) {
+        const tensors = sampleTensors(loss, { seed: 13, rows: 5, precision: 'float64', ...reading })
+        const [got, want] = [await evaluate(engine, loss, tensors), await evaluate(definition, loss, tensors)]
+        // About 100 roundings of 1e-16, more where terms cancel.
+        expectClose(got.loss.data, want.loss.data, { relative: 1e-14, what: 'loss' })
+        for (const [name, { data }] of want.gradients)
+          expectClose(got.gradients.get(name)!.data, data, { relative: 1e-14, absolute: 1e-14, what: name })
+      }
+    },
+  )
+
+  it.runIf(precisions.includes('float64')).each(losses.map((loss) => [loss.name, loss] as const))(
+    '%s gives the same bits if float32 inputs beside float64 ones are widened before',
+    async (_name, loss) => {
+      for (const reading of readingsOf(loss)) {
+        const tensors = sampleTensors(loss, { seed: 14, rows: 6, ...reading })
+        const [first] = [...tensors].filter(([, { dtype }]) => dtype === 'float32')
+        if (first === undefined) continue
+        const mixed = new Map([...tensors, ...widened(new Map([first]))])
+        const [got, want] = [mixed, widened(tensors)].map((sent) => check(loss, sent).job)
+        const results = [await engine.run(assemble([got!])), await engine.run(assemble([want!]))]
+        const bits = results.map(({ values, gradients }) => [
+          bitsOf(values),
+          ...Object.values(gradients).map((data) => bitsOf(data)),
+        ])
+        expect(bits[0]).toEqual(bits[1])
       }
     },
   )
