@@ -125,6 +125,9 @@ ${MODES.map(({ label }) => label).join('; ')}. Each is computed with its default
 numeric parameter changed, for the seeds ${seeds.join(', ')}. A number smaller than 1/4096 of the largest number in its row counts
 as if it had that size.
 
+float64 results are measured in the same way, with \`2^-53\` and against exact results of a hundred digits:
+\`npm run accuracy -- --dtype float64\`.
+
 Some errors are unavoidable in float32. At a stationary point (poisson_nll where exp(x) = y, a softmax that equals its soft
 targets) the gradient is the difference of two equal numbers, and only their rounding errors remain. Single elements far below
 the largest one of their row carry the rounding errors of the row's sums. Where the exact result exceeds the range of float32,

@@ -19,7 +19,12 @@ const limits = { maxIntermediate: Infinity, maxCost: Infinity }
 const outlines = createRequestPlanSource(createProgramSource(), limits)
 
 /** The request of a task: the loss, and the gradient of the first input. */
-export async function requestOf({ loss: name, rows, columns, dtype = 'float32' }: Task): Promise<CheckedRequest> {
+export async function requestOf({
+  loss: name,
+  rows,
+  columns,
+  dtype = 'float32',
+}: Task): Promise<CheckedRequest> {
   const asked = (await loadCatalog()).resolve(name)
   if (asked === undefined) throw new Error(`there is no loss "${name}"`)
   const inputs = Object.entries(inputsOf(name, rows, columns))

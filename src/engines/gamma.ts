@@ -202,10 +202,14 @@ export function digamma<T>(
   const { x, size } = argument
   const { isSmall, isNear, near, far, lessTwo } = formOf(on, size)
   const y = on.add(near, on.select(isSmall, on.number(1), on.number(0)))
-  const product = timesFromZero(on, y, on.keep(horner(on, lessTwo, polynomials.digamma)))
+  const product = timesFromZero(on, precision, y, on.keep(horner(on, lessTwo, polynomials.digamma)))
   const reciprocal = on.keep(on.div(on.number(1), far))
   const square = on.keep(on.mul(reciprocal, reciprocal))
-  const correction = on.madd(on.mul(tail(on, square, polynomials.digammaTail), square), on.number(-1), logarithms.ofSize)
+  const correction = on.madd(
+    on.mul(tail(on, square, polynomials.digammaTail), square),
+    on.number(-1),
+    logarithms.ofSize,
+  )
   const stirling = on.sub(correction, on.mul(on.number(1 / 2), reciprocal))
   const beyond = on.select(on.less(size, on.number(Number.POSITIVE_INFINITY)), stirling, size)
   /** digamma of y: for a small x that is digamma(x) + 1 / x. */
@@ -218,22 +222,18 @@ export function digamma<T>(
 }
 
 /** pi cot(pi x); exactly 0 halfway between two integers. */
-function cotangentOf<T>(
-  on: Arithmetic<T>,
-  { rest, distance }: ReducedArgument<T>,
-  precision: Precision,
-): T {
+function cotangentOf<T>(on: Arithmetic<T>, { rest, distance }: ReducedArgument<T>, precision: Precision): T {
   const [one, twice] = [on.number(1), on.keep(on.add(distance, distance))]
   const left = on.mul(on.sub(one, twice), on.add(one, twice))
   return on.div(on.mul(left, ofTurn(on, rest, POLYNOMIALS[precision].cotangent)), rest)
 }
 
 /**
- * (y - zero) slope, with the zero in two parts, the first of which is a float32. A compiler that added the two parts would
+ * (y - zero) slope, with the zero in two parts, the first of which is in the precision of y. A compiler that added the two parts would
  * lose the second, so it is computed as (y - high) slope - low slope.
  */
-function timesFromZero<T>(on: Arithmetic<T>, y: T, slope: T): T {
-  const high = Math.fround(DIGAMMA_ZERO.high)
+function timesFromZero<T>(on: Arithmetic<T>, precision: Precision, y: T, slope: T): T {
+  const high = precision === 'float64' ? DIGAMMA_ZERO.high : Math.fround(DIGAMMA_ZERO.high)
   const low = DIGAMMA_ZERO.high - high + DIGAMMA_ZERO.low
   return on.madd(on.sub(y, on.number(high)), slope, on.mul(on.number(-low), slope))
 }

@@ -36,25 +36,28 @@ describe.each(await availableEngines())('$name', ({ open, precisions }) => {
   afterAll(() => engine.close())
 
   const calls = [...SMOOTH, ...CONSTANT]
-  it.each(calls.flatMap((text) => precisions.map((precision) => [text, precision] as const)))('%s in %s', async (text, precision) => {
-    const program = lower(parse(text), SCOPE, ['x', 'y', 'v'])
-    const inputs = Object.fromEntries(
-      Object.keys(program.inputs).map((name) => [name, inPrecision(all[name]!, precision)]),
-    )
-    const [sizes, scalars] = [{ rows, columns }, { s: 1.75 }]
-    const want = interpret(program, { sizes, scalars, inputs })
-    const got = await engine.run({
-      programKey: `every function: ${text}`,
-      program,
-      precision,
-      sizes,
-      scalars,
-      inputs: Object.fromEntries(Object.entries(inputs).map(([name, data]) => [name, [data]])),
-      cotangent: [inPrecision(Float32Array.of(1), precision) as Float32Array | Float64Array],
-    })
-    const relative = RELATIVE[precision]
-    expectClose(got.values, want.values, { relative })
-    for (const [name, data] of Object.entries(want.gradients))
-      expectClose(got.gradients[name]!, data, { relative, what: name })
-  })
+  it.each(calls.flatMap((text) => precisions.map((precision) => [text, precision] as const)))(
+    '%s in %s',
+    async (text, precision) => {
+      const program = lower(parse(text), SCOPE, ['x', 'y', 'v'])
+      const inputs = Object.fromEntries(
+        Object.keys(program.inputs).map((name) => [name, inPrecision(all[name]!, precision)]),
+      )
+      const [sizes, scalars] = [{ rows, columns }, { s: 1.75 }]
+      const want = interpret(program, { sizes, scalars, inputs })
+      const got = await engine.run({
+        programKey: `every function: ${text}`,
+        program,
+        precision,
+        sizes,
+        scalars,
+        inputs: Object.fromEntries(Object.entries(inputs).map(([name, data]) => [name, [data]])),
+        cotangent: [inPrecision(Float32Array.of(1), precision) as Float32Array | Float64Array],
+      })
+      const relative = RELATIVE[precision]
+      expectClose(got.values, want.values, { relative })
+      for (const [name, data] of Object.entries(want.gradients))
+        expectClose(got.gradients[name]!, data, { relative, what: name })
+    },
+  )
 })

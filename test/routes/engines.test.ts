@@ -67,7 +67,10 @@ describe('the engines', () => {
       })
     for (const beside of [double(targets!), { ...double(targets!), dtype: 'float32' }, targets]) {
       const response = await post({ predictions: double(predictions!), targets: beside })
-      const answer = (await response.json()) as { loss: { data: number[] } & number; gradients: { predictions: { data: number[] } } }
+      const answer = (await response.json()) as {
+        loss: { data: number[] } & number
+        gradients: { predictions: { data: number[] } }
+      }
       expect(response.headers.get('server-timing')).toContain('compiled')
       expect(answer.gradients.predictions.data).toHaveLength(3)
       const isExact = beside === targets || (beside as { dtype: string }).dtype === 'float64'

@@ -135,7 +135,10 @@ interface Case extends Reading {
 }
 
 /** The tensors of a case; undefined if the mode does not apply to this loss. */
-export function tensorsOf(loss: Loss, { params, mode, seed, precision, perClass }: Case): Tensors | undefined {
+export function tensorsOf(
+  loss: Loss,
+  { params, mode, seed, precision, perClass }: Case,
+): Tensors | undefined {
   const random = randomFrom(seed)
   const draw = (next: () => number, kind: Kind) => drawn(next, kind, mode)
   const tensors = sampleTensors(loss, { seed, precision, rows: ROWS, bare: true, params, draw, perClass })
@@ -161,7 +164,7 @@ function drawn(random: () => number, kind: Kind, { scale = 1, edge }: Mode): num
 }
 
 function toSimplex({ data, shape }: DecodedTensor) {
-  const [row, width] = [data, shape.at(-1)!]
+  const [row, width] = [data as Float64Array, shape.at(-1)!]
   for (let i = 0; i < row.length; i += width) {
     const sum = row.slice(i, i + width).reduce((so, x) => so + x, 0)
     for (let j = i; j < i + width; j++) row[j]! /= sum
@@ -211,7 +214,12 @@ async function makeReference(exact: Engine, loss: Loss, one: Case): Promise<Refe
   const around: Results[] = []
   for (let i = 0; i < MOVES; i++) {
     around.push(
-      await resultsOf(exact, loss, moved(wide, loss, one.precision, random), movedParams(loss, one.params, one.precision, random)),
+      await resultsOf(
+        exact,
+        loss,
+        moved(wide, loss, one.precision, random),
+        movedParams(loss, one.params, one.precision, random),
+      ),
     )
   }
   return { want, around }
@@ -271,7 +279,8 @@ function roundingsOf(
   if (Math.abs(exact) > LARGEST[precision])
     return got === Math.sign(exact) * Number.POSITIVE_INFINITY ? 0 : Number.POSITIVE_INFINITY
   const condition = Math.max(...around.map((one) => Math.abs(one - exact)))
-  const roundings = Math.abs(got - exact) / (ROUNDING[precision] * Math.max(Math.abs(exact), floor) + condition)
+  const roundings =
+    Math.abs(got - exact) / (ROUNDING[precision] * Math.max(Math.abs(exact), floor) + condition)
   return Number.isNaN(roundings) ? Number.POSITIVE_INFINITY : roundings
 }
 
@@ -303,7 +312,9 @@ function movedParams(loss: Loss, params: Params, precision: Precision, random: (
   })
   return {
     ...params,
-    ...Object.fromEntries(numbers.map(([name, value]) => [name, jittered(random, value as number, precision)])),
+    ...Object.fromEntries(
+      numbers.map(([name, value]) => [name, jittered(random, value as number, precision)]),
+    ),
   }
 }
 

@@ -85,11 +85,19 @@ function evaluate(run: Run, node: Node): Wide[] {
   const axesOf = (place: number) => batch.program.nodes[node.args[place]!]!.axes
   const data = (place: number) => run.results[node.args[place]!]!
   const aligned = (place: number) => {
-    const at = broadcastTo(sizes, { data: Int32Array.from(data(place), (_, i) => i), axes: axesOf(place) }, node.axes)
+    const at = broadcastTo(
+      sizes,
+      { data: Int32Array.from(data(place), (_, i) => i), axes: axesOf(place) },
+      node.axes,
+    )
     return (i: number) => data(place)[at(i)]!
   }
   const each = (value: (i: number) => Wide) => Array.from({ length: count }, (_, i) => value(i))
-  const reduced = (start: Wide, step: (so: Wide, x: Wide) => Wide, term = (at: number, k: number) => data(0)[at + k * stride(0)]!) => {
+  const reduced = (
+    start: Wide,
+    step: (so: Wide, x: Wide) => Wide,
+    term = (at: number, k: number) => data(0)[at + k * stride(0)]!,
+  ) => {
     const offsets = offsetsOf(sizes, node.axes, axesOf(0))
     return Array.from(offsets, (offset) => {
       let sum = start
@@ -137,7 +145,15 @@ function evaluate(run: Run, node: Node): Wide[] {
       return reduced(0n, plus)
     case 'reduce_max':
       return reduced(Number.NEGATIVE_INFINITY, (a, b) => {
-        return typeof a === 'bigint' && typeof b === 'bigint' ? (a > b ? a : b) : a === -Infinity ? b : b === -Infinity ? a : wide(Math.max(narrow(a), narrow(b)))
+        return typeof a === 'bigint' && typeof b === 'bigint'
+          ? a > b
+            ? a
+            : b
+          : a === -Infinity
+            ? b
+            : b === -Infinity
+              ? a
+              : wide(Math.max(narrow(a), narrow(b)))
       })
     case 'contract': {
       const others = offsetsOf(sizes, node.axes, axesOf(1))
@@ -145,7 +161,11 @@ function evaluate(run: Run, node: Node): Wide[] {
       return own.map((offset, i) => {
         let sum: Wide = 0n
         for (let k = 0; k < sizes[node.axis!]!; k++) {
-          const product = elementwise('mul', data(0)[offset + k * stride(0)]!, data(1)[others[i]! + k * stride(1)]!)
+          const product = elementwise(
+            'mul',
+            data(0)[offset + k * stride(0)]!,
+            data(1)[others[i]! + k * stride(1)]!,
+          )
           sum = plus(sum, product)
         }
         return sum

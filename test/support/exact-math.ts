@@ -203,5 +203,34 @@ export function exactMath(BITS: bigint) {
     return log(y) - div(ONE, 2n * y) - tail - sum
   }
 
-  return { ONE, exactly, toNumber, roundingsOf, add, mul, div, sqrt, LN2, PI, exp, log, expm1, log1p, log2, log10, pow, sigmoid, softplus, tanh, sin, cos, atan, asin, acos, erf, lgamma, digamma }
+  return {
+    ONE,
+    exactly,
+    toNumber,
+    roundingsOf,
+    add,
+    mul,
+    div,
+    sqrt,
+    LN2,
+    PI,
+    exp,
+    log,
+    expm1,
+    log1p,
+    log2,
+    log10,
+    pow,
+    sigmoid,
+    softplus,
+    tanh,
+    sin,
+    cos,
+    atan,
+    asin,
+    acos,
+    erf,
+    lgamma,
+    digamma,
+  }
 }

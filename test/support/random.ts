@@ -64,6 +64,16 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
   ),
 })).any as fc.Arbitrary<string>
 
+/** Numbers in the array of a precision. */
+export function realsOf(
+  precision: Precision,
+  length: number,
+  at: (place: number) => number,
+): Float32Array | Float64Array {
+  const numbers = Array.from({ length }, (_, place) => at(place))
+  return precision === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
+}
+
 /** A formula summed over its columns, with random inputs. With an even seed, all values share one cotangent. */
 export function batchOf(
   text: string,
@@ -73,8 +83,7 @@ export function batchOf(
   precision: Precision = 'float32',
 ): Batch {
   const random = randomFrom(seed)
-  const Real = precision === 'float64' ? Float64Array : Float32Array
-  const draw = (count: number) => Real.from({ length: count }, () => 3 * random() - 1.5)
+  const draw = (count: number) => realsOf(precision, count, () => 3 * random() - 1.5)
   const program = lower(parse(`sum(x * 0 + ${text}, columns)`), SCOPE, ['x', 'v'])
   const all: Record<string, NumericArray> = {
     x: draw(rows * columns),
@@ -90,7 +99,7 @@ export function batchOf(
     sizes: { rows, columns },
     inputs,
     scalars: { s: 0.75 },
-    cotangent: [seed % 2 === 0 ? Real.of(0.5) : draw(rows)],
+    cotangent: [seed % 2 === 0 ? realsOf(precision, 1, () => 0.5) : draw(rows)],
   }
 }
 
@@ -136,7 +145,9 @@ function isRepresentable(batch: Batch): boolean {
   const { program } = batch
   const everyNode = Object.fromEntries(program.nodes.map((_, id) => [`node ${id}`, id]))
   const { gradients } = interpret({ ...program, gradients: everyNode }, argumentsOf(batch))
-  return Object.values(gradients).every((data) => data.every((x) => Math.abs(x) < REPRESENTABLE[batch.precision]))
+  return Object.values(gradients).every((data) =>
+    data.every((x) => Math.abs(x) < REPRESENTABLE[batch.precision]),
+  )
 }
 
 const ROUNDED_RUNS = 3

@@ -16,15 +16,31 @@ export function interpolate(f: (x: number) => number, low: number, high: number,
   const [middle, half] = [(low + high) / 2, (high - low) / 2]
   const samples = Array.from({ length: count }, (_, i) => f(middle + half * cosine(2 * i + 1, count)))
   const chebyshev = Array.from({ length: count }, (_, k) => {
-    const sum = samples.reduce((total, sample, i) => total + sample * cosine(k * (2 * i + 1), count), 0)
-    return (sum * (k === 0 ? 1 : 2)) / count
+    const terms = samples.map((sample, i) => sample * cosine(k * (2 * i + 1), count))
+    return (sumOf(terms) * (k === 0 ? 1 : 2)) / count
   })
   return fromChebyshev(chebyshev)
 }
 
-/** cos(pi step / 2 count). Whole turns are taken from the integer, where they cost no digits. */
+/** cos(pi step / 2 count). Turns are taken from the integer, where they cost no digits. */
 function cosine(step: number, count: number): number {
-  return Math.cos((Math.PI * (step % (4 * count))) / (2 * count))
+  const rest = step % (4 * count)
+  const place = rest > 2 * count ? 4 * count - rest : rest
+  if (place > count) return -cosine(2 * count - place, count)
+  const angle = (of: number) => (Math.PI * of) / (2 * count)
+  return 2 * place > count ? Math.sin(angle(count - place)) : Math.cos(angle(place))
+}
+
+/** Compensated (Kahan): what each addition loses is subtracted from the next term. */
+function sumOf(terms: readonly number[]): number {
+  let [sum, lost] = [0, 0]
+  for (const term of terms) {
+    const corrected = term - lost
+    const next = sum + corrected
+    lost = next - sum - corrected
+    sum = next
+  }
+  return sum
 }
 
 /** T0 = 1, T1 = t, T(k+1) = 2 t T(k) - T(k-1), multiplied by their coefficients and summed. */

@@ -4,12 +4,12 @@
  */
 
 import { costOf, type Loop, type Plan, type Statement } from '../../loops/loop-plan.ts'
+import { ALL_FLOAT32, type ElementTypes } from './element-types.ts'
 import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
 import { ExpressionEmitter } from './emit/expressions.ts'
 import type { KernelParam } from './emit/kernel-params.ts'
 import { LoadStoreEmitter } from './emit/load-store.ts'
 import { ReductionEmitter } from './emit/reductions.ts'
-import { ALL_FLOAT32, type ElementTypes } from './element-types.ts'
 import { hostImportsOf } from './math.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
 import type { TargetFeatures } from './wide.ts'

@@ -6,14 +6,7 @@
 
 import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
-import {
-  type Batch,
-  type BatchResult,
-  type Engine,
-  type EngineDetails,
-  type EngineInfo,
-  type EngineStats,
-} from '../contract.ts'
+import type { Batch, BatchResult, Engine, EngineDetails, EngineInfo, EngineStats } from '../contract.ts'
 import { Arena, Arenas } from './arena.ts'
 import { layoutOf, MAX_ROW_RANGES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'

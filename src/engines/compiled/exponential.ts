@@ -6,8 +6,8 @@ import { factorial } from '../../language/gamma.ts'
 import { economize, interpolate } from './chebyshev.ts'
 import { horner, madd, type Writer, withSignOf } from './lane-math.ts'
 import type { LaneType } from './lane-type.ts'
-import { type Code, type FunctionBuilder, i32, op } from './wasm-encoder.ts'
-import { bitselect, type TargetFeatures } from './wide.ts'
+import { type Code, type FunctionBuilder, i32 } from './wasm-encoder.ts'
+import type { TargetFeatures } from './wide.ts'
 
 interface ExpConstants {
   /** 1.5 * 2^m for m bits after the point: adding it to a small number rounds that to an integer, which is then in the low bits. */
@@ -73,8 +73,8 @@ const CONSTANTS: Readonly<Record<LaneType['precision'], ExpConstants>> = {
     bias: 1023,
     mantissa: 52,
     // fdlibm's e_exp.c (Sun Microsystems 1993, https://www.netlib.org/fdlibm/).
-    ln2High: 6.93147180369123816490e-1,
-    ln2Low: 1.90821492927058770002e-10,
+    ln2High: 0.6931471803691238,
+    ln2Low: 1.9082149292705877e-10,
     tail: economize((k) => 1 / factorial(k + 2), END, 10, { symmetric: true }).reverse(),
     lowest: -746,
     highest: 710,
@@ -131,9 +131,7 @@ export function exp(lane: LaneType, f: FunctionBuilder, target: TargetFeatures, 
   const { lowest, highest } = CONSTANTS[lane.precision]
   const { k, r } = reduceExp(lane, f, target, f.let(within(lane, x, lowest, highest)))
   const tail = f.let(expTail(lane, target, r))
-  const power = f.let(
-    lane.op('add', madd(lane, target, lane.op('mul', r, r), tail, r), lane.constant(1)),
-  )
+  const power = f.let(lane.op('add', madd(lane, target, lane.op('mul', r, r), tail, r), lane.constant(1)))
   return scaleByPower(lane, f, power, k)
 }
 

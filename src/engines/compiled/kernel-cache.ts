@@ -8,7 +8,7 @@ import {
   type StaticPredicates,
 } from '../../loops/static-predicates.ts'
 import type { Precision } from '../../tensor.ts'
-import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
+import { type Batch, type ChunkedArray, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import type { ElementTypes } from './element-types.ts'
 import { compile, type Kernel, planOf, surelyCompiles } from './kernel.ts'
 import { lanesOf } from './lane-type.ts'
@@ -260,11 +260,7 @@ export class KernelCache {
   }
 
   /** Programs that cannot be compiled are cached, too. */
-  #compile(
-    program: Program,
-    types: ElementTypes,
-    variant: Specialization,
-  ): Compiled | UnsupportedByEngine {
+  #compile(program: Program, types: ElementTypes, variant: Specialization): Compiled | UnsupportedByEngine {
     try {
       const kernel = compile(program, variant, this.#target, types)
       return compiled(kernel, this.#nextId++)
@@ -286,14 +282,17 @@ const NONE: ReadonlySet<string> = new Set()
 /** The float32 inputs of a float64 batch. A column with numbers of both precisions is float64. */
 function narrowInputsOf({ precision, inputs }: Wanted): ReadonlySet<string> {
   if (precision === 'float32') return NONE
-  const isNarrow = (name: string) => inputs[name].every((part) => part instanceof Float32Array)
-  return new Set(Object.keys(inputs).filter(isNarrow))
+  return new Set(Object.keys(inputs).filter((name) => isFloat32(inputs[name])))
 }
 
-function isAsNarrow({ narrow }: Recent, batch: Wanted): boolean {
-  if (batch.precision === 'float32') return true
-  const own = narrowInputsOf(batch)
-  return own.size === narrow.size && [...own].every((name) => narrow.has(name))
+function isAsNarrow({ narrow }: Recent, { precision, inputs }: Wanted): boolean {
+  if (precision === 'float32') return true
+  for (const name in inputs) if (isFloat32(inputs[name]) !== narrow.has(name)) return false
+  return true
+}
+
+function isFloat32(column: ChunkedArray): boolean {
+  return column.every((part) => part instanceof Float32Array)
 }
 
 /** Whether the cotangent is one number for all values. */

@@ -11,7 +11,7 @@ import { type Buffer, type Plan, totalCost } from '../../loops/loop-plan.ts'
 import { plan } from '../../loops/planner.ts'
 import { UnsupportedByEngine } from '../contract.ts'
 import { legalizeWithin } from '../legalize-within.ts'
-import { ALL_FLOAT32, elementBytesOf, type ElementTypes, VECTOR } from './element-types.ts'
+import { ALL_FLOAT32, type ElementTypes, elementBytesOf, VECTOR } from './element-types.ts'
 import { OVERREAD_ELEMENTS } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import type { LaneType } from './lane-type.ts'
@@ -152,11 +152,7 @@ function makeLayout({ plan: { buffers, program }, types, words }: Kernel, sizes:
 }
 
 /** Rows of scratch memory start at vector boundaries. Inputs and results are dense. */
-function stridesOf(
-  types: ElementTypes,
-  buffer: Buffer,
-  sizes: Sizes,
-): { strides: number[]; bytes: number } {
+function stridesOf(types: ElementTypes, buffer: Buffer, sizes: Sizes): { strides: number[]; bytes: number } {
   const { axes, role } = buffer
   const strides: number[] = []
   let width = elementBytesOf(types, buffer)

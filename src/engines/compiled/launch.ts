@@ -28,11 +28,7 @@ export function copyInputs({ plan, types }: Kernel, { bases }: Layout, batch: Ba
 }
 
 /** The memory as elements of a buffer. */
-export function viewOf(
-  { words, floats, doubles }: Arena,
-  types: ElementTypes,
-  buffer: Buffer,
-): NumericArray {
+export function viewOf({ words, floats, doubles }: Arena, types: ElementTypes, buffer: Buffer): NumericArray {
   if (buffer.role === 'input' && buffer.type === 'index') return words
   return storedTypeOf(types, buffer).bytes === 8 ? doubles : floats
 }

@@ -87,10 +87,7 @@ function split(f: FunctionBuilder, x: Code): { m: Code; e: Code } {
   const distance = f.let(op('i64x2.sub', bits, SQRT_HALF_BITS))
   const m = f.let(op('i64x2.sub', bits, op('v128.and', distance, EXPONENT_BITS)))
   const upper = op('i32x4.shr_s', shuffle(distance, distance, [1, 3, 1, 3]), i32(20))
-  const e = sub(
-    op('f64x2.convert_low_i32x4_s', upper),
-    op('v128.and', isTiny, number(TINY_SHIFT)),
-  )
+  const e = sub(op('f64x2.convert_low_i32x4_s', upper), op('v128.and', isTiny, number(TINY_SHIFT)))
   return { m, e: f.let(e) }
 }
 
@@ -132,7 +129,11 @@ interface Pair {
 /** (log((1 + s) / (1 - s)) - 2s - 2/3 s^3) 3 / (2 s^5) = 3/5 + 3 s^2 / 7 + ... (e_pow.c) */
 const LOG2 = inSquare((k) => 3 / (2 * k + 5), S_END, 6)
 /** 2 / (3 ln 2), rounded, and in two parts (e_pow.c). */
-const CP = { whole: 9.61796693925975554329e-1, high: 9.61796700954437255859e-1, low: -7.02846165095275826516e-9 }
+const CP = {
+  whole: 0.9617966939259756,
+  high: 0.9617967009544373,
+  low: -7.028461650952758e-9,
+}
 
 /** log2 of a positive finite number, with 20 more bits than float64 has. */
 function log2Pair(f: FunctionBuilder, target: TargetFeatures, x: Code): Pair {
@@ -156,9 +157,7 @@ function log2Pair(f: FunctionBuilder, target: TargetFeatures, x: Code): Pair {
   const pHigh = f.let(truncated(add(u, v)))
   const pLow = sub(v, sub(pHigh, u))
   const high = f.let(mul(number(CP.high), pHigh))
-  const low = f.let(
-    madd(FLOAT64, target, number(CP.low), pHigh, mul(pLow, number(CP.whole))),
-  )
+  const low = f.let(madd(FLOAT64, target, number(CP.low), pHigh, mul(pLow, number(CP.whole))))
   const whole = f.let(truncated(add(add(high, low), e)))
   return { high: whole, low: f.let(sub(low, sub(sub(whole, e), high))) }
 }
@@ -169,7 +168,7 @@ function log2(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
 }
 
 /** log10 2 in two parts, the first of which has 32 bits. */
-const LOG10_2 = { high: 0.3010299955494702, low: 1.1451100898021838691e-10 }
+const LOG10_2 = { high: 0.3010299955494702, low: 1.1451100898021838e-10 }
 
 function log10(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const { high, low } = log2Pair(f, target, x)
@@ -180,7 +179,7 @@ function log10(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
 // Powers
 
 /** ln 2 in two parts, the first of which has 21 bits (e_pow.c). */
-const LN2 = { high: 6.93147182464599609375e-1, low: -1.90465429995776804525e-9 }
+const LN2 = { high: 0.6931471824645996, low: -1.904654299957768e-9 }
 /** Beyond these exponents of 2, a result is 0 or infinity. */
 const [FEWEST, MOST] = [-1080, 1030]
 
@@ -210,14 +209,20 @@ function exp2(f: FunctionBuilder, target: TargetFeatures, { high, low }: Pair): 
   const v = f.let(madd(FLOAT64, target, lost, number(Math.LN2), mul(rest, number(LN2.low))))
   const z = f.let(add(u, v))
   const error = f.let(sub(v, sub(z, u)))
-  const tail = madd(FLOAT64, target, mul(z, z), f.let(expTail(FLOAT64, target, z)), madd(FLOAT64, target, error, z, error))
+  const tail = madd(
+    FLOAT64,
+    target,
+    mul(z, z),
+    f.let(expTail(FLOAT64, target, z)),
+    madd(FLOAT64, target, error, z, error),
+  )
   return scaleByPower(FLOAT64, f, f.let(add(add(f.let(tail), z), ONE)), f.let(integerOf(FLOAT64, n)))
 }
 
 // The error function
 
 /** 2 / sqrt(pi) - 1 (s_erf.c). */
-const ERF_SLOPE = 1.28379167095512586316e-1
+const ERF_SLOPE = 0.1283791670955126
 /** erf x / x - 1 in x^2 on [0, 1], by its Maclaurin series (https://dlmf.nist.gov/7.6). */
 const ERF_NEAR = inSquare(
   (k) => (k === 0 ? ERF_SLOPE : ((1 + ERF_SLOPE) * alternating(k)) / (factorial(k) * (2 * k + 1))),
@@ -265,10 +270,10 @@ function expOfNegative(f: FunctionBuilder, target: TargetFeatures, x: Code): Cod
 /** Tangents between which arguments are reduced, and their arctangents in two parts (s_atan.c). */
 const ARCS = [
   { from: 0, high: 0, low: 0 },
-  { from: 7 / 16, high: 4.63647609000806093515e-1, low: 2.26987774529616870924e-17 },
-  { from: 11 / 16, high: 7.85398163397448278999e-1, low: 3.06161699786838301793e-17 },
-  { from: 19 / 16, high: 9.82793723247329054082e-1, low: 1.3903311031230998491e-17 },
-  { from: 39 / 16, high: 1.570796326794896558, low: 6.12323399573676603587e-17 },
+  { from: 7 / 16, high: 0.4636476090008061, low: 2.2698777452961687e-17 },
+  { from: 11 / 16, high: Math.PI / 4, low: 3.061616997868383e-17 },
+  { from: 19 / 16, high: 0.982793723247329, low: 1.3903311031230998e-17 },
+  { from: 39 / 16, high: Math.PI / 2, low: 6.123233995736766e-17 },
 ] as const
 /** (atan t - t) / t^3 in t^2. */
 const ATAN = inSquare((k) => -alternating(k) / (2 * k + 3), 7 / 16, 11)
@@ -279,13 +284,7 @@ function atan(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const above = ARCS.slice(1).map(({ from }) => f.let(op('f64x2.le', number(from), size)))
   const choose = (options: readonly Code[]) =>
     f.let(options.slice(1).reduce<Code>((chosen, next, i) => bitselect(above[i], next, chosen), options[0]))
-  const top = choose([
-    size,
-    sub(add(size, size), ONE),
-    sub(size, ONE),
-    sub(size, number(1.5)),
-    number(-1),
-  ])
+  const top = choose([size, sub(add(size, size), ONE), sub(size, ONE), sub(size, number(1.5)), number(-1)])
   const bottom = choose([
     ONE,
     add(size, TWO),
@@ -293,7 +292,10 @@ function atan(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
     madd(FLOAT64, target, size, number(1.5), ONE),
     size,
   ])
-  const [high, low] = [choose(ARCS.map((arc) => number(arc.high))), choose(ARCS.map((arc) => number(arc.low)))]
+  const [high, low] = [
+    choose(ARCS.map((arc) => number(arc.high))),
+    choose(ARCS.map((arc) => number(arc.low))),
+  ]
   const t = f.let(div(top, bottom))
   const square = f.let(mul(t, t))
   const tail = f.let(mul(mul(square, t), polynomial(target, square, ATAN)))
@@ -301,7 +303,7 @@ function atan(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
 }
 
 /** pi / 2 in two parts (e_asin.c). */
-const RIGHT = { high: 1.570796326794896558, low: 6.12323399573676603587e-17 }
+const RIGHT = { high: Math.PI / 2, low: 6.123233995736766e-17 }
 /** (asin s - s) / s^3 in s^2 on [0, 1/4]. */
 const ASIN = inSquare(asinCoefficient, 1 / 2, 15)
 
@@ -354,10 +356,10 @@ function acos(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
 
 /** pi / 2 in four parts. The first three have 33 bits, so that their multiples below 2^20 are exact (e_rem_pio2.c). */
 const RIGHTS = {
-  first: 1.57079632673412561417,
-  second: 6.0771005063039659766e-11,
-  third: 2.02226624871116645580e-21,
-  rest: 8.47842766036889956997e-32,
+  first: 1.5707963267341256,
+  second: 6.077100506303966e-11,
+  third: 2.0222662487111665e-21,
+  rest: 8.4784276603689e-32,
 } as const
 const LARGEST_ANGLE = 2 ** 20
 /** A little more than a quarter turn of pi / 2, because the quotient is rounded. */
@@ -393,7 +395,13 @@ function circular(f: FunctionBuilder, target: TargetFeatures, x: Code, shift: 0 
   const half = f.let(mul(square, HALF))
   // sin(r + low) = r + r^3 P + low cos r, cos(r + low) = 1 - r^2 / 2 + r^4 Q - low r (k_sin.c, k_cos.c)
   const cube = mul(square, r)
-  const sineTail = madd(FLOAT64, target, cube, f.let(polynomial(target, square, SINE)), sub(low, mul(half, low)))
+  const sineTail = madd(
+    FLOAT64,
+    target,
+    cube,
+    f.let(polynomial(target, square, SINE)),
+    sub(low, mul(half, low)),
+  )
   const sine = f.let(add(r, f.let(sineTail)))
   const near = f.let(sub(ONE, half))
   const cosineTail = sub(mul(mul(square, square), polynomial(target, square, COSINE)), mul(r, low))

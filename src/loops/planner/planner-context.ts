@@ -43,7 +43,8 @@ export class PlannerContext {
     this.order = order
     this.#fastest = fastestAxis(program)
     this.#lanes = lanes
-    for (const [name, { axes, type }] of Object.entries(program.inputs)) this.#buffer('input', name, axes, { type })
+    for (const [name, { axes, type }] of Object.entries(program.inputs))
+      this.#buffer('input', name, axes, { type })
     const cotangent = program.nodes.find(({ op }) => op === 'cotangent')
     if (cotangent !== undefined) this.#buffer('cotangent', '', cotangent.axes)
     this.roots = this.#rootBuffers()

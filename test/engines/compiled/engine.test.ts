@@ -8,12 +8,7 @@ import { compile, surelyCompiles } from '../../../src/engines/compiled/kernel.ts
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
 import { instantiate } from '../../../src/engines/compiled/launch.ts'
 import { KernelTrapped, Pool } from '../../../src/engines/compiled/worker-pool.ts'
-import {
-  type Batch,
-  type Engine,
-  EngineLost,
-  OutOfMemory,
-} from '../../../src/engines/contract.ts'
+import { type Batch, type Engine, EngineLost, OutOfMemory } from '../../../src/engines/contract.ts'
 import type { Program } from '../../../src/language/ir.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
@@ -127,7 +122,10 @@ describe('the compiled engine', () => {
   it('computes float64 in float64, on any thread, and keeps the kernels of both precisions apart', async () => {
     const single = batchOf(3000, 100)
     const inputs = Object.fromEntries(
-      Object.entries(single.inputs).map(([name, column]) => [name, column.map((part) => Float64Array.from(part))]),
+      Object.entries(single.inputs).map(([name, column]) => [
+        name,
+        column.map((part) => Float64Array.from(part)),
+      ]),
     )
     const batch: Batch = { ...single, precision: 'float64', inputs, cotangent: [Float64Array.of(0.1)] }
     const engine = open({ threads: 3 })

@@ -11,7 +11,7 @@ import { evaluateStaticPredicates } from '../../../src/loops/static-predicates.t
 import { expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
 import { SCOPE } from '../../support/formulas.ts'
-import { batchOf, expectNear, matrixCases } from '../../support/random.ts'
+import { batchOf, expectNear, matrixCases, realsOf } from '../../support/random.ts'
 import { bitsIn } from './launch.ts'
 
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
@@ -79,8 +79,7 @@ describe.each([
 
   it('beyond the ends are 0, whatever the memory there contains', async () => {
     const batch = batchOf('shift(x, 1, columns) + shift(x, -2, columns)', 3, 5, 1, precision)
-    const Real = precision === 'float64' ? Float64Array : Float32Array
-    const x = Real.from({ length: 15 }, (_, at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
+    const x = realsOf(precision, 15, (at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
     const { values } = await engine.run({ ...batch, inputs: { ...batch.inputs, x: [x] } })
     expect(values[0]).toBeNaN()
     expect(values[1]).toBe(7)

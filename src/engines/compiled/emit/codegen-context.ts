@@ -7,16 +7,7 @@ import type { LegalizedProgram } from '../../../loops/legalize.ts'
 import { type Buffer, isScalar, type Plan } from '../../../loops/loop-plan.ts'
 import { type ElementTypes, storedTypeOf } from '../element-types.ts'
 import type { LaneType, StoredType } from '../lane-type.ts'
-import {
-  type Code,
-  constI32x4,
-  FunctionBuilder,
-  get,
-  I32,
-  op,
-  set,
-  V128,
-} from '../wasm-encoder.ts'
+import { type Code, constI32x4, FunctionBuilder, get, I32, op, set, V128 } from '../wasm-encoder.ts'
 import type { TargetFeatures } from '../wide.ts'
 import { Helpers } from './helpers.ts'
 import { KernelParams } from './kernel-params.ts'

@@ -99,7 +99,11 @@ function flushFunction(lane: LaneType): FunctionBuilder {
     const [partial, total, lost] = [0, 1, 2].map((base) => f.let(op('i32.add', get(base), offset), I32))
     const [summed, before, error] = [partial, total, lost].map((address) => f.let(loadVector(address)))
     const next = compensated(lane, f, summed, before, error)
-    f.add(storeVector(lost, next.lost), storeVector(total, next.total), storeVector(partial, lane.constant(0)))
+    f.add(
+      storeVector(lost, next.lost),
+      storeVector(total, next.total),
+      storeVector(partial, lane.constant(0)),
+    )
   })
   return f
 }

@@ -4,17 +4,7 @@
  */
 import type { Buffer } from '../../../loops/loop-plan.ts'
 import { type ElementTypes, elementBytesOf } from '../element-types.ts'
-import {
-  type Code,
-  type FunctionBuilder,
-  get,
-  I32,
-  i32,
-  loadI32,
-  op,
-  set,
-  V128,
-} from '../wasm-encoder.ts'
+import { type Code, type FunctionBuilder, get, I32, i32, loadI32, op, set, V128 } from '../wasm-encoder.ts'
 
 /** One 32-bit word of a launch. The kernel's whole argument is a list of them in memory. */
 export type KernelParam =

@@ -125,7 +125,8 @@ export class LoadStoreEmitter {
     const place = f.let(op('i32x4.max_s', op('i32x4.min_s', whole, end), constI32x4(0)))
     const { address, offset } = this.#place(buffer, {}, [axis!])
     const at = (lane: number) => op('i32.add', address, op('i32.mul', extractI32(place, lane), stride))
-    if (laneLoop === undefined || !axes.includes(laneLoop.axis)) return this.#context.stored(buffer).splat(at(0), offset)
+    if (laneLoop === undefined || !axes.includes(laneLoop.axis))
+      return this.#context.stored(buffer).splat(at(0), offset)
     // If the lanes run along the buffer too, each lane starts at its own element.
     const dimension = buffer.axes.indexOf(laneLoop.axis)
     if (dimension < 0) return this.#gather(buffer, at, offset)
@@ -156,7 +157,10 @@ export class LoadStoreEmitter {
       return stored.vector(earliest, offset + (OVERREAD_ELEMENTS - across.steps) * stored.bytes)
     }
     return isLast(buffer, across.dimension)
-      ? stored.vector(op('i32.add', first, op('i32.mul', this.#firstOfLanes(across), i32(stored.bytes))), offset)
+      ? stored.vector(
+          op('i32.add', first, op('i32.mul', this.#firstOfLanes(across), i32(stored.bytes))),
+          offset,
+        )
       : this.#gatherLanes(buffer, first, offset, across)
   }
 
@@ -348,7 +352,8 @@ export class LoadStoreEmitter {
       (axis) => !skip.includes(axis) && (names[axis] ?? axis) === innermost?.axis,
     )
     if (skipped === 0 || dimension < 0) return { address, offset: 0 }
-    if (isLast(buffer, dimension)) return { address, offset: skipped * elementBytesOf(this.#context.types, buffer) }
+    if (isLast(buffer, dimension))
+      return { address, offset: skipped * elementBytesOf(this.#context.types, buffer) }
     const step = op('i32.mul', i32(skipped), words.stride(buffer, dimension))
     return { address: op('i32.add', address, step), offset: 0 }
   }

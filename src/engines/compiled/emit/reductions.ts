@@ -5,16 +5,7 @@
  */
 import type { Accumulator } from '../../../loops/loop-plan.ts'
 import type { LaneOp } from '../lane-type.ts'
-import {
-  type Code,
-  call,
-  get,
-  i32,
-  ifElse,
-  op,
-  set,
-  V128,
-} from '../wasm-encoder.ts'
+import { type Code, call, get, i32, ifElse, op, set, V128 } from '../wasm-encoder.ts'
 import type { CodegenContext, OpenLoop } from './codegen-context.ts'
 import type { ExpressionEmitter } from './expressions.ts'
 import { compensated } from './helpers.ts'
@@ -116,7 +107,16 @@ export class ReductionEmitter {
     f.add(set(largest, lane.op('pmax', get(largest), this.#inPairs('pmax', terms))))
     if (strange === undefined) return
     const notNumbers = terms.map((term) => lane.op('ne', term, term))
-    f.add(set(strange, op('v128.or', get(strange), inPairs((a, b) => op('v128.or', a, b), notNumbers))))
+    f.add(
+      set(
+        strange,
+        op(
+          'v128.or',
+          get(strange),
+          inPairs((a, b) => op('v128.or', a, b), notNumbers),
+        ),
+      ),
+    )
   }
 
   /** At the end of an iteration, after the index of the loop has been incremented. */
