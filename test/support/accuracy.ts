@@ -18,7 +18,7 @@ import { defaultsOf, type Reading, randomFrom, readingsOf, sampleTensors, widene
 /** Half of the distance between 1 and the next number. */
 const ROUNDING: Readonly<Record<Precision, number>> = { float32: 2 ** -24, float64: 2 ** -53 }
 /** Below this a number has fewer digits, and relative errors mean nothing. */
-const SMALLEST: Readonly<Record<Precision, number>> = { float32: 1e-30, float64: 1e-290 }
+const SMALLEST: Readonly<Record<Precision, number>> = { float32: 1e-30, float64: 1e-90 }
 const LARGEST: Readonly<Record<Precision, number>> = {
   float32: 3.4028234663852886e38,
   float64: Number.MAX_VALUE,
@@ -27,8 +27,8 @@ const LARGEST: Readonly<Record<Precision, number>> = {
 export const ROWS = 16
 /** A number this far below the largest of its row may carry the rounding errors of the largest. */
 const FAR_BELOW = 2 ** -12
-/** How many times the inputs are moved by up to one rounding. */
-const MOVES = 4
+/** How many times the inputs are moved by up to one rounding. With so few steps as float64 has, two inputs often move alike. */
+const MOVES: Readonly<Record<Precision, number>> = { float32: 4, float64: 8 }
 
 export type Tensors = ReadonlyMap<string, DecodedTensor>
 
@@ -212,7 +212,7 @@ async function makeReference(exact: Engine, loss: Loss, one: Case): Promise<Refe
   const wide = widened(tensorsOf(loss, one)!)
   const want = await resultsOf(exact, loss, wide, one.params)
   const around: Results[] = []
-  for (let i = 0; i < MOVES; i++) {
+  for (let i = 0; i < MOVES[one.precision]; i++) {
     around.push(
       await resultsOf(
         exact,
@@ -284,8 +284,12 @@ function roundingsOf(
   return Number.isNaN(roundings) ? Number.POSITIVE_INFINITY : roundings
 }
 
-const jittered = (random: () => number, x: number, precision: Precision) =>
-  x * (1 + (2 * random() - 1) * ROUNDING[precision])
+/** Up to one rounding away; in float64 the number itself or the next on either side, because anything nearer is rounded to one of them. */
+function jittered(random: () => number, x: number, precision: Precision): number {
+  const away = 2 * random() - 1
+  if (precision === 'float32') return x * (1 + away * ROUNDING.float32)
+  return x + x * Math.round(1.5 * away) * 1.01 * ROUNDING.float64
+}
 
 /** Kinds whose numbers are measured or computed. Integers, labels and signs are exact. */
 const ROUNDED: ReadonlySet<Kind> = new Set([...FREE, 'probability', 'simplex', 'box'])
