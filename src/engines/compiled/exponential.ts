@@ -25,8 +25,6 @@ interface ExpConstants {
   /** Beyond these, exp is 0 or infinity. */
   readonly lowest: number
   readonly highest: number
-  /** From here down, the bits of 2^n are those of 0. */
-  readonly flushed: number
   /** From here down, expm1 is -1; from here up, tanh is 1. */
   readonly expm1Lowest: number
   readonly tanhHighest: number
@@ -38,6 +36,11 @@ function tailOf(degree: number): number[] {
   return interpolate(tail, -END, END, degree)
     .map((coefficient, power) => coefficient / END ** power)
     .reverse()
+}
+
+/** The same in float64, from the coefficients of the series. */
+export function economizedTail(degree: number): number[] {
+  return economize((k) => 1 / factorial(k + 2), END, degree, { symmetric: true }).reverse()
 }
 
 /** Its series, whose terms vanish after the twelfth. */
@@ -63,7 +66,6 @@ const CONSTANTS: Readonly<Record<LaneType['precision'], ExpConstants>> = {
     tail: tailOf(4),
     lowest: -105,
     highest: 89,
-    flushed: -88,
     expm1Lowest: -30,
     tanhHighest: 10,
   },
@@ -75,10 +77,9 @@ const CONSTANTS: Readonly<Record<LaneType['precision'], ExpConstants>> = {
     // fdlibm's e_exp.c (Sun Microsystems 1993, https://www.netlib.org/fdlibm/).
     ln2High: 0.6931471803691238,
     ln2Low: 1.9082149292705877e-10,
-    tail: economize((k) => 1 / factorial(k + 2), END, 10, { symmetric: true }).reverse(),
+    tail: economizedTail(9),
     lowest: -746,
     highest: 710,
-    flushed: -709.1,
     expm1Lowest: -40,
     tanhHighest: 22,
   },
@@ -133,18 +134,6 @@ export function exp(lane: LaneType, f: FunctionBuilder, target: TargetFeatures, 
   const tail = f.let(expTail(lane, target, r))
   const power = f.let(lane.op('add', madd(lane, target, lane.op('mul', r, r), tail, r), lane.constant(1)))
   return scaleByPower(lane, f, power, k)
-}
-
-/**
- * exp of arguments <= 0, flushing denormals to 0: the bits for the power below the smallest normal one are those of 0, so a
- * single factor is enough.
- */
-export function expUpToZero(lane: LaneType, f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const limited = f.let(lane.op('pmax', x, lane.constant(CONSTANTS[lane.precision].flushed)))
-  const { k, r } = reduceExp(lane, f, target, limited)
-  const tail = f.let(expTail(lane, target, r))
-  const power = lane.op('add', madd(lane, target, lane.op('mul', r, r), tail, r), lane.constant(1))
-  return lane.op('mul', power, powerOfTwo(lane, k))
 }
 
 /** x * 2^k in two steps, so that neither power overflows and denormals are rounded once. */

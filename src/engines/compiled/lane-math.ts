@@ -9,6 +9,8 @@ export type Writer = (f: FunctionBuilder, target: TargetFeatures, ...args: Code[
 /** The functions that each lane type has its own algorithms for. */
 export interface OwnMath {
   readonly expm1: Writer
+  /** exp of arguments <= 0, flushing denormals to 0. */
+  readonly expUpToZero: Writer
   readonly log: Writer
   /** The logarithm to another base, whose powers have whole logarithms. */
   readonly log2: Writer

@@ -7,6 +7,7 @@
 import { factorial } from '../../language/gamma.ts'
 import { economize, interpolate } from './chebyshev.ts'
 import {
+  economizedTail,
   expTail,
   integerOf,
   powerOfTwo,
@@ -55,6 +56,27 @@ const alternating = (k: number) => (k % 2 === 0 ? 1 : -1)
 const polynomial = (target: TargetFeatures, x: Code, coefficients: Polynomial) =>
   horner(FLOAT64, target, x, coefficients)
 
+/** Rounds to an integer (exponential.ts), and has the exponent of 1 in its low bits. */
+const BIASED_ROUNDER = number(1.5 * 2 ** 52 + 1023)
+/** From here down, the bits of 2^n are those of 0. */
+const FLUSHED = number(-709.1)
+
+/** The lowest bits of the rounded quotient are the exponent of 2^n, and a shift leaves nothing else of it. */
+function expUpToZero(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  const { high, low } = splitLn2(FLOAT64)
+  const limited = f.let(op('f64x2.pmax', x, FLUSHED))
+  const rounded = f.let(madd(FLOAT64, target, limited, number(Math.LOG2E), BIASED_ROUNDER))
+  const n = f.let(sub(rounded, BIASED_ROUNDER))
+  const near = madd(FLOAT64, target, n, number(-high), limited)
+  const r = f.let(madd(FLOAT64, target, n, number(-low), near))
+  const tail = f.let(expTail(FLOAT64, target, r))
+  const power = add(madd(FLOAT64, target, mul(r, r), tail, r), ONE)
+  return mul(power, op('i64x2.shl', rounded, i32(52)))
+}
+
+/** One more coefficient than exp has: where e^x is near 3/2, its error would count three times. */
+const EXPM1 = economizedTail(10)
+
 /**
  * With s = 2^(n-1): e^x - 1 = 2 ((s d + s - 1/2) + s (e^r - 1 - d)), where d is x - n ln 2 but for the second part of ln 2, and
  * exact. Its rounded sum with that part would lose a digit where e^x is near 3/2.
@@ -63,7 +85,7 @@ function expm1(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const limited = f.let(withinExpm1(FLOAT64, x))
   const { n, k, r } = reduceExp(FLOAT64, f, target, limited)
   const { high, low } = splitLn2(FLOAT64)
-  const tail = f.let(mul(mul(r, r), f.let(expTail(FLOAT64, target, r))))
+  const tail = f.let(mul(mul(r, r), f.let(polynomial(target, r, EXPM1))))
   const s = f.let(powerOfTwo(FLOAT64, op('i64x2.sub', k, constI64x2(1n))))
   const near = madd(FLOAT64, target, n, number(-high), limited)
   const leading = madd(FLOAT64, target, s, near, sub(s, HALF))
@@ -111,13 +133,12 @@ function log(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
 /** The same on [0, 1/3], where it needs neither an exponent nor special cases. */
 const ATANH = inSquare((k) => 2 / (2 * k + 3), 1 / 3, 9)
 
-/** log(1 + x) = x - (x^2 / 2 - s (x^2 / 2 + s^2 P)) with s = x / (2 + x). */
+/** log(1 + x) = x - s (x - s^2 P) with s = x / (2 + x). */
 function log1pUnitInterval(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const s = f.let(div(x, add(x, TWO)))
   const square = f.let(mul(s, s))
-  const half = f.let(mul(mul(x, x), HALF))
-  const rest = madd(FLOAT64, target, square, f.let(polynomial(target, square, ATANH)), half)
-  return sub(x, sub(half, mul(s, rest)))
+  const rest = mul(square, polynomial(target, square, ATANH))
+  return sub(x, mul(s, sub(x, rest)))
 }
 
 /** A number as the sum of two. The first has 21 bits. */
@@ -414,6 +435,7 @@ function circular(f: FunctionBuilder, target: TargetFeatures, x: Code, shift: 0 
 
 export const FLOAT64_MATH: OwnMath = {
   expm1,
+  expUpToZero,
   log,
   log2,
   log10,

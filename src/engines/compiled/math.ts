@@ -8,7 +8,6 @@ import { interpolate } from './chebyshev.ts'
 import {
   exp,
   expTail,
-  expUpToZero,
   powerOfTwo,
   reduceExp,
   scaleByPower,
@@ -117,7 +116,7 @@ function libraryOf(lane: LaneType, own: OwnMath): MathLibrary {
       sin: apart((f, target, x) => byHostWhereLarge(lane, own.largestAngle, f, x, own.sin(f, target, x), 0)),
       cos: apart((f, target, x) => byHostWhereLarge(lane, own.largestAngle, f, x, own.cos(f, target, x), 1)),
     },
-    expUpToZero: (f, target, x) => expUpToZero(lane, f, target, x),
+    expUpToZero: own.expUpToZero,
     log1pUnitInterval: own.log1pUnitInterval,
     polygamma: (f, target, n, x) => polygamma(lane, f, target, n, x),
   }
@@ -131,6 +130,15 @@ const div = (a: Code, b: Code) => op('f32x4.div', a, b)
 /** a * b + c. */
 function madd({ relaxed }: TargetFeatures, a: Code, b: Code, c: Code): Code {
   return relaxed ? op('f32x4.relaxed_madd', a, b, c) : add(mul(a, b), c)
+}
+
+/** The bits for 2^-127 are those of 0, so a single factor is enough. */
+function expUpToZero(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  const limited = f.let(op('f32x4.pmax', x, constF32x4(-88)))
+  const { k, r } = reduceExp(FLOAT32, f, target, limited)
+  const tail = f.let(expTail(FLOAT32, target, r))
+  const power = add(madd(target, mul(r, r), tail, r), constF32x4(1))
+  return mul(power, powerOfTwo(FLOAT32, k))
 }
 
 /** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which neither cancels nor overflows early. */
@@ -394,6 +402,7 @@ function byHostWhereLarge(
 
 const FLOAT32_MATH: OwnMath = {
   expm1,
+  expUpToZero,
   log,
   log2: (f, target, x) => logarithm(f, target, x, 1),
   log10: (f, target, x) => logarithm(f, target, x, Math.LOG10E * Math.LN2),
