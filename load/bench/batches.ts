@@ -9,6 +9,7 @@ import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { createProgramSource } from '../../src/losses/program.ts'
 import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
 import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
+import type { Precision } from '../../src/tensor.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { type Column, inputsOf } from '../inputs.ts'
 import type { Task } from './tasks.ts'
@@ -18,11 +19,16 @@ const limits = { maxIntermediate: Infinity, maxCost: Infinity }
 const outlines = createRequestPlanSource(createProgramSource(), limits)
 
 /** The request of a task: the loss, and the gradient of the first input. */
-export async function requestOf({ loss: name, rows, columns }: Task): Promise<CheckedRequest> {
+export async function requestOf({
+  loss: name,
+  rows,
+  columns,
+  dtype = 'float32',
+}: Task): Promise<CheckedRequest> {
   const asked = (await loadCatalog()).resolve(name)
   if (asked === undefined) throw new Error(`there is no loss "${name}"`)
   const inputs = Object.entries(inputsOf(name, rows, columns))
-  const tensors = new Map(inputs.map(([input, column]) => [input, decoded(column)]))
+  const tensors = new Map(inputs.map(([input, column]) => [input, decoded(column, dtype)]))
   const options = new Map<string, unknown>([['gradients', [inputs[0][0]]]])
   return checkRequest(asked, { tensors, options }, { plans: outlines })
 }
@@ -39,7 +45,8 @@ function ownArrays(job: Job): Job {
   return { ...job, inputs: Object.fromEntries(inputs), cotangent: job.cotangent.slice() }
 }
 
-function decoded({ shape, data }: Column): DecodedTensor {
-  const dtype = data instanceof Float32Array ? 'float32' : 'int32'
-  return { dtype, shape, data, encoding: 'binary', typed: true }
+function decoded({ shape, data }: Column, real: Precision): DecodedTensor {
+  const shared = { shape, encoding: 'binary', typed: true } as const
+  if (data instanceof Int32Array) return { ...shared, dtype: 'int32', data }
+  return { ...shared, dtype: real, data: real === 'float64' ? Float64Array.from(data) : data }
 }

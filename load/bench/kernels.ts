@@ -1,4 +1,5 @@
 /** The computation alone, without HTTP: every engine, and PyTorch, on the same numbers. */
+import type { Precision } from '../../src/tensor.ts'
 import { inTurn } from '../rounds.ts'
 import { SIZES, type Size } from '../scenarios.ts'
 import type { Cell, Table } from '../table.ts'
@@ -23,13 +24,51 @@ const kernels: Part = async ({ quick, say }) => {
         rows.push(rowOf(loss, size, found, others))
       }
     }
-    return [tableOf(sides, columns, others, rows, effort)]
+    const doubles = await doublesOf(columns, leadOf(engines), quick ? SIZES.slice(0, 2) : SIZES, effort, say)
+    return [tableOf(sides, columns, others, rows, effort), doubles]
   } finally {
     for (const side of sides) side.close()
   }
 }
 
 export default kernels
+
+/** float64 beside float32 on the lead, and beside the other sides in float64. */
+async function doublesOf(
+  sides: readonly Side[],
+  lead: Side,
+  sizes: readonly Size[],
+  effort: Effort,
+  say: (message: string) => void,
+): Promise<Table> {
+  const others = sides.filter(({ name }) => /^(interpreter|PyTorch)/.test(name))
+  const rows: Cell[][] = []
+  for (const loss of LOSSES) {
+    for (const size of sizes) {
+      say(`kernels in float64: ${loss} ${size.rows}x${size.columns}`)
+      const [single] = await measure([lead], loss, size, effort)
+      const found = await measure([lead, ...others], loss, size, effort, 'float64')
+      const micros = [single, ...found].map((measured) => measured && measured.nanoseconds / 1e3)
+      const ratio = (a: Cell, b: Cell) => (typeof a === 'number' && typeof b === 'number' ? a / b : undefined)
+      const ratios = micros.slice(2).map((time) => ratio(time, micros[1]))
+      rows.push([loss, `${size.rows}x${size.columns}`, ...micros, ratio(micros[1], micros[0]), ...ratios])
+    }
+  }
+  return {
+    title: 'Kernels in float64',
+    about: `Microseconds per call, value and gradient, measured like the table above. The first column is ${lead.name} in float32.`,
+    head: [
+      'loss',
+      'size',
+      `${lead.name} float32`,
+      lead.name,
+      ...others.map(({ name }) => name),
+      'float64 : float32',
+      ...others.map(({ name }) => `${name} : ${lead.name}`),
+    ],
+    rows,
+  }
+}
 
 interface Effort {
   readonly rounds: number
@@ -42,8 +81,9 @@ async function measure(
   loss: string,
   { rows, columns }: Size,
   { rounds, seconds }: Effort,
+  dtype: Precision = 'float32',
 ) {
-  const task = { loss, rows, columns, seconds }
+  const task = { loss, rows, columns, seconds, dtype }
   const found = await inTurn(
     sides,
     rounds,

@@ -1,12 +1,15 @@
 /** The messages between the benchmark and the processes that compute for it: one JSON object per line. */
 
 import type { DeviceTiming } from '../../src/engines/contract.ts'
+import type { Precision } from '../../src/tensor.ts'
 
 /** One measurement of one loss, value and gradient. */
 export interface Task {
   readonly loss: string
   readonly rows: number
   readonly columns: number
+  /** Of all real numbers; default: float32. */
+  readonly dtype?: Precision
   /** Minimum time to measure, after the warm-up. */
   readonly seconds: number
 }

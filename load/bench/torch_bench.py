@@ -1,7 +1,7 @@
 """
 A process that times PyTorch: `python torch_bench.py THREADS [cuda] [compile]`. THREADS is a number or `all`; `cuda` puts data
 and kernels on the GPU; `compile` uses torch.compile. It reads one task per line and prints one reply per line, as in tasks.ts.
-Inputs and losses are those of load/inputs.ts, in float32, with reduction mean.
+Inputs and losses are those of load/inputs.ts, in float32 or float64, with reduction mean.
 """
 
 import json
@@ -30,6 +30,10 @@ if DEVICE == "cuda" and not torch.cuda.is_available():
 def reals(rows, columns, at):
     places = torch.arange(rows * columns, dtype=torch.float64, device=DEVICE)
     return (3 * at(places)).float().reshape(rows, columns)
+
+
+def in_precision(x, task):
+    return x.double() if task.get("dtype") == "float64" and x.is_floating_point() else x
 
 
 def sparse(places):
@@ -81,8 +85,8 @@ def reply_to(task):
     loss, targets_of = LOSSES[task["loss"]]
     if "compile" in sys.argv[2:]:
         loss = torch.compile(loss)
-    targets = targets_of(task["rows"], task["columns"])
-    x = reals(task["rows"], task["columns"], torch.sin).requires_grad_()
+    targets = in_precision(targets_of(task["rows"], task["columns"]), task)
+    x = in_precision(reals(task["rows"], task["columns"], torch.sin), task).requires_grad_()
 
     def call():
         x.grad = None

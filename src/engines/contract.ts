@@ -8,11 +8,12 @@ import type { NumericArray, Precision } from '../tensor.ts'
 /** The arrays of several jobs, to be concatenated. The engine copies them once, to where it computes. */
 export type ChunkedArray<T extends NumericArray = NumericArray> = readonly T[]
 
-/** One array. It is copied only if there are several. */
+/** One array. It is copied only if there are several. If any is float64, so is the whole. */
 export function concatChunks<T extends NumericArray>(column: ChunkedArray<T>): T {
   if (column.length === 1) return column[0]
   const length = column.reduce((total, part) => total + part.length, 0)
-  const whole = new (column[0].constructor as new (length: number) => T)(length)
+  const widest = column.find((part) => part instanceof Float64Array) ?? column[0]
+  const whole = new (widest.constructor as new (length: number) => T)(length)
   let offset = 0
   for (const part of column) {
     whole.set(part, offset)
@@ -29,7 +30,7 @@ export interface Batch {
   readonly precision: Precision
   /** The size of every axis that the program names. */
   readonly sizes: Readonly<Record<string, number>>
-  /** Input name -> its elements, in the program's layout of that input. */
+  /** Input name -> its elements, in the program's layout of that input. Inputs of a float64 batch may be float32. */
   readonly inputs: Readonly<Record<string, ChunkedArray>>
   /** Numeric parameters. */
   readonly scalars: Readonly<Record<string, number>>

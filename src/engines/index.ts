@@ -101,7 +101,7 @@ function openProcessor(options: EngineOptions, reason: string): Engine {
   const behind = () =>
     openThread({ engine: BEHIND_COMPILED, reason: 'for whole-axis ops', log, ...listener(onStart) })
   return withFallback(compiled, behind, (precision) =>
-    precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : ['interpreter'],
+    precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : [BEHIND_COMPILED, 'interpreter'],
   )
 }
 

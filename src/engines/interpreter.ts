@@ -1,6 +1,6 @@
 /**
- * The float64 interpreter as an engine: the reference implementation of every program, and the only engine with
- * float64.
+ * The float64 interpreter as an engine: the reference implementation of every program. What it computes in float32 is float64,
+ * rounded once.
  */
 import { interpret } from '../language/interpret.ts'
 import { type Batch, type BatchResult, concatChunks } from './contract.ts'

@@ -67,8 +67,8 @@ function lgammaFar(x: number): number {
   return (x - 1 / 2) * (Math.log(x) - 1) + (HALF_LN_TAU - 1 / 2) + stirlingTail(x)
 }
 
-/** sum of B_2k / (2k (2k - 1) x^(2k - 1)) */
-function stirlingTail(x: number): number {
+/** What Stirling's series adds to its first terms, for x >= 10: sum of B_2k / (2k (2k - 1) x^(2k - 1)). */
+export function stirlingTail(x: number): number {
   const square = 1 / (x * x)
   return BERNOULLI.reduceRight((sum, b, i) => sum * square + b / ((2 * i + 2) * (2 * i + 1)), 0) / x
 }
@@ -96,11 +96,14 @@ function digammaReflected(x: number): number {
   return digamma(1 - x) - Math.PI * cotangentOfTurn(x)
 }
 
-/** ln x - 1 / 2x - sum of B_2k / (2k x^2k) */
 function digammaFar(x: number): number {
+  return Math.log(x) - 1 / (2 * x) - digammaTail(x)
+}
+
+/** ln x - 1 / 2x - digamma(x) for x >= 10: sum of B_2k / (2k x^2k). */
+export function digammaTail(x: number): number {
   const square = 1 / (x * x)
-  const tail = BERNOULLI.reduceRight((sum, b, i) => sum * square + b / (2 * i + 2), 0) * square
-  return Math.log(x) - 1 / (2 * x) - tail
+  return BERNOULLI.reduceRight((sum, b, i) => sum * square + b / (2 * i + 2), 0) * square
 }
 
 /**

@@ -15,7 +15,9 @@ export interface Buffer {
   readonly name: string
   /** Slowest first. */
   readonly axes: readonly string[]
-  /** Scratch memory inside of a vectorized loop holds a vector of four numbers per element. */
+  /** What an input holds; everything else is as the lanes are. */
+  readonly type: 'real' | 'index'
+  /** Scratch memory inside of a vectorized loop holds a vector per element. */
   readonly vectors: boolean
 }
 
@@ -51,7 +53,7 @@ export type Statement =
 export interface Loop {
   readonly kind: 'loop'
   readonly axis: string
-  /** Whether the loop is vectorized: an iteration computes four elements. */
+  /** Whether the loop is vectorized: an iteration computes as many elements as there are lanes. */
   readonly lanes: boolean
   readonly accumulators: readonly Accumulator[]
   readonly body: readonly Statement[]

@@ -108,7 +108,8 @@ function forgiven(
 }
 
 /**
- * Real numbers in the precision of the job.
+ * Real numbers in the precision of the job. float32 stays as it is in a float64 job: engines widen it where they read it,
+ * which is exact.
  *
  * @param instead a hint about what to send instead
  * @throws Problem `invalid-value` for the first element that is invalid for the kind
@@ -124,8 +125,12 @@ export function realNumbers(
   const range = RANGES[kind]
   const wrong = range === undefined ? -1 : misfit(tensor.data, range, 0)
   const data = wrong < 0 ? tensor.data : withinRange(name, tensor, range!, wrong, isSilent, instead)
-  const Wanted = precision === 'float64' ? Float64Array : Float32Array
-  return data instanceof Wanted ? data : Wanted.from(data)
+  if (data instanceof Float32Array) return data
+  return precision === 'float32' ? Float32Array.from(data) : asFloat64(data)
+}
+
+function asFloat64(data: NumericArray): Float64Array {
+  return data instanceof Float64Array ? data : Float64Array.from(data)
 }
 
 function withinRange(

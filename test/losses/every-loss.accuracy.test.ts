@@ -1,10 +1,13 @@
-/** Accuracy: float32 results are within 16 roundings of the definition, for hard inputs, on every engine. */
+/** Accuracy: results are within 16 roundings of the definition, for hard inputs, on every engine. */
 import { afterAll, describe, expect, it } from 'vitest'
+import compiled from '../../src/engines/compiled.ts'
+import type { Engine } from '../../src/engines/contract.ts'
 import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { answersOf, BEYOND, type Inaccuracy, inaccuraciesOf } from '../support/accuracy.ts'
 import { availableEngines } from '../support/engines.ts'
 import { openInterpreter } from '../support/evaluate.ts'
+import { EXACT_ENGINE } from '../support/exact-interpreter.ts'
 
 const { losses } = await loadCatalog()
 const exact = await openInterpreter()
@@ -32,6 +35,37 @@ for (const tested of (await availableEngines()).filter(({ name }) => name !== 'i
     })
   })
 }
+
+/**
+ * Each uses other functions, sums or picks. A hundred digits take so long that only `npm run accuracy -- --dtype float64` computes
+ * all losses with them.
+ */
+const IN_FLOAT64 = [
+  'huber',
+  'log_cosh',
+  'gamma_nll',
+  'cross_entropy',
+  'softmax_focal',
+  'ciou',
+  'barron_robust',
+]
+
+describe('in float64, compared with a hundred digits', async () => {
+  const engine = (await compiled.open('test')) as Engine
+  afterAll(() => engine.close())
+  const chosen = losses.filter(({ name }) => IN_FLOAT64.includes(name))
+
+  it.each(chosen.map((loss) => [loss.name, loss] as const))('%s is accurate', async (_, loss) => {
+    const sides = { answer: answersOf(engine), exact: EXACT_ENGINE, precision: 'float64' } as const
+    const found = await inaccuraciesOf(sides, loss, 101)
+    expect(found.length).toBeGreaterThan(0)
+    expect(found.filter(({ roundings }) => !(roundings <= LIMIT)).map(told)).toEqual([])
+  })
+
+  it('are losses of the catalog', () => {
+    expect(chosen).toHaveLength(IN_FLOAT64.length)
+  })
+})
 
 it('every exception is a loss of the catalog', () => {
   const names = losses.map(({ name }) => name)

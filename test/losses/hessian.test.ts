@@ -74,9 +74,14 @@ describe.each(whole.map((loss) => [loss.name, loss] as const))('%s', (_, loss) =
   })
 })
 
-it.each(offering.map((loss) => [loss.name, loss] as const))(
-  '%s: kernels compute it, too',
-  async (_, loss) => {
+const PRECISIONS = [
+  ['float32', 1e-4],
+  ['float64', 1e-12],
+] as const
+
+it.each(offering.flatMap((loss) => PRECISIONS.map((precision) => [loss.name, ...precision, loss] as const)))(
+  '%s: kernels compute it in %s, too',
+  async (_, precision, tolerance, loss) => {
     const kernels = (await compiled.open('test')) as Engine
     const options = { reduction: 'sum', hessian: 'diagonal' }
     // With a temperature of 0.07, logits would be in the hundreds, and their squares would lose too many digits.
@@ -84,14 +89,14 @@ it.each(offering.map((loss) => [loss.name, loss] as const))(
     const tensors = sampleTensors(loss, { seed: 3, draw })
     const wide = new Map([...tensors].map(([name, tensor]) => [name, widened(tensor)]))
     const [got, want] = [
-      await evaluate(kernels, loss, tensors, options),
+      await evaluate(kernels, loss, precision === 'float64' ? wide : tensors, options),
       await evaluate(engine, loss, wide, options),
     ]
     // A variance is the difference of two squares, so the scale of the rounding errors is at least 1.
     for (const [name, { data }] of want.hessian!)
       expectClose([...got.hessian!.get(name)!.data, 1], [...data, 1], {
-        relative: 1e-4,
-        absolute: 1e-4,
+        relative: tolerance,
+        absolute: tolerance,
         what: name,
       })
   },

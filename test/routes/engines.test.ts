@@ -48,6 +48,41 @@ describe('the engines', () => {
     expect(serving('compiled')).toContain('huber')
   })
 
+  it('that are compiled serve the same losses in float64', () => {
+    const { serves } = told.engines.find(({ name }) => name === 'compiled')!
+    expect(serves.float64).toEqual(serves.float32)
+  })
+
+  it('compute a float64 request in compiled kernels, whatever its other inputs are', async () => {
+    const [predictions, targets] = [
+      [0.1, 1.7, -2.3],
+      [0.3, 0.5, 0.1],
+    ]
+    const double = (data: readonly number[]) => ({ shape: [3], dtype: 'float64', data })
+    const post = (body: object) =>
+      fetch(`${server.url}/v1/losses/huber`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ reduction: 'sum', ...body }),
+      })
+    for (const beside of [double(targets!), { ...double(targets!), dtype: 'float32' }, targets]) {
+      const response = await post({ predictions: double(predictions!), targets: beside })
+      const answer = (await response.json()) as {
+        loss: { data: number[] } & number
+        gradients: { predictions: { data: number[] } }
+      }
+      expect(response.headers.get('server-timing')).toContain('compiled')
+      expect(answer.gradients.predictions.data).toHaveLength(3)
+      const isExact = (beside as { dtype?: string }).dtype === 'float64'
+      const wide = isExact ? targets! : targets!.map(Math.fround)
+      const terms = predictions!.map((x, i) => {
+        const size = Math.abs(x - wide[i]!)
+        return size <= 1 ? size ** 2 / 2 : size - 0.5
+      })
+      expect(answer.loss).toBeCloseTo(terms[0]! + terms[1]! + terms[2]!, 14)
+    }
+  })
+
   it('report the same in the metrics', async () => {
     const text = await (await fetch(`${server.url}/metrics`)).text()
     expect(text).toMatch(/lossd_engine_info\{engine="compiled",device="fused wasm.*"\} 1/)

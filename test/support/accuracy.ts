@@ -1,30 +1,34 @@
 /**
- * Counts how many roundings the float32 result of an engine is away from the exact one, for any loss, on
+ * Counts how many roundings the float32 or float64 result of an engine is away from the exact one, for any loss, on
  * numerically hard inputs: tiny, small, ordinary and large numbers, probabilities near 0 and 1, predictions close
  * to their targets.
  *
- * The exact result is that of the float64 definition, for the same float32 inputs. A float32 result may differ from
- * it by what one rounding of its inputs and parameters changes, and by its own roundings, so the error is counted
- * as error / (2^-24 |exact| + moved). A number smaller than 1/4096 of the largest number in its row counts as if it
+ * The exact result is that of the float64 definition, for the same float32 inputs; for float64 that of
+ * exact-interpreter.ts. A result may differ from it by what one rounding of its inputs and parameters changes, and by its
+ * own roundings, so the error is counted as error / (2^-24 |exact| + moved), and with 2^-53 for float64. A number smaller than 1/4096 of the largest number in its row counts as if it
  * had that size, because the row's sums are rounded relative to their largest terms.
  */
 import type { Engine } from '../../src/engines/contract.ts'
 import { KIND_OF_SOFT_LABELS, type Kind, type Loss, type Params } from '../../src/losses/define.ts'
+import type { Precision } from '../../src/tensor.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { evaluate } from './evaluate.ts'
 import { defaultsOf, type Reading, randomFrom, readingsOf, sampleTensors, widened } from './sample.ts'
 
-/** Half of the distance between 1 and the next float32. */
-const ROUNDING = 2 ** -24
-/** Below this a float32 has fewer digits, and relative errors mean nothing. */
-const SMALLEST = 1e-30
-const LARGEST = 3.4028234663852886e38
+/** Half of the distance between 1 and the next number. */
+const ROUNDING: Readonly<Record<Precision, number>> = { float32: 2 ** -24, float64: 2 ** -53 }
+/** Below this a number has fewer digits, and relative errors mean nothing. */
+const SMALLEST: Readonly<Record<Precision, number>> = { float32: 1e-30, float64: 1e-90 }
+const LARGEST: Readonly<Record<Precision, number>> = {
+  float32: 3.4028234663852886e38,
+  float64: Number.MAX_VALUE,
+}
 /** Number of rows that are drawn. */
 export const ROWS = 16
 /** A number this far below the largest of its row may carry the rounding errors of the largest. */
 const FAR_BELOW = 2 ** -12
-/** How many times the inputs are moved by up to one rounding. */
-const MOVES = 4
+/** How many times the inputs are moved by up to one rounding. With so few steps as float64 has, two inputs often move alike. */
+const MOVES: Readonly<Record<Precision, number>> = { float32: 4, float64: 8 }
 
 export type Tensors = ReadonlyMap<string, DecodedTensor>
 
@@ -64,13 +68,15 @@ export interface Inaccuracy {
 /** Result (`loss`, `gradients.predictions` ...) -> its numbers. */
 export type Results = ReadonlyMap<string, ArrayLike<number>>
 
-/** Computes a request in float32; undefined if it does not have the loss. */
+/** Computes a request; undefined if it does not have the loss. */
 export type Answering = (loss: Loss, tensors: Tensors, params: Params) => Promise<Results | undefined>
 
 export interface Sides {
   readonly answer: Answering
-  /** The float64 definition. */
+  /** The float64 definition, or for float64 something more precise. */
   readonly exact: Engine
+  /** Default: float32. */
+  readonly precision?: Precision
 }
 
 /** Computes requests with an engine. */
@@ -86,7 +92,7 @@ export function answersOf(engine: Engine): Answering {
  */
 export async function inaccuraciesOf(sides: Sides, loss: Loss, seed: number): Promise<Inaccuracy[]> {
   const worst = new Map<string, Inaccuracy>()
-  for (const one of casesOf(loss, seed)) {
+  for (const one of casesOf(loss, seed, sides.precision ?? 'float32')) {
     for (const found of await measure(sides, loss, one)) {
       const before = worst.get(found.result)
       if (before === undefined || !(found.roundings <= before.roundings)) worst.set(found.result, found)
@@ -95,10 +101,10 @@ export async function inaccuraciesOf(sides: Sides, loss: Loss, seed: number): Pr
   return [...worst.values()]
 }
 
-function casesOf(loss: Loss, seed: number): Case[] {
+function casesOf(loss: Loss, seed: number, precision: Precision): Case[] {
   const readings = readingsOf(loss).filter(({ perClass }) => perClass || !Object.hasOwn(SYMMETRIC, loss.name))
   return variantsOf(loss).flatMap((params) =>
-    MODES.flatMap((mode) => readings.map((reading) => ({ params, mode, seed, ...reading }))),
+    MODES.flatMap((mode) => readings.map((reading) => ({ params, mode, seed, precision, ...reading }))),
   )
 }
 
@@ -125,23 +131,25 @@ interface Case extends Reading {
   readonly params: Params
   readonly mode: Mode
   readonly seed: number
+  readonly precision: Precision
 }
 
 /** The tensors of a case; undefined if the mode does not apply to this loss. */
-export function tensorsOf(loss: Loss, { params, mode, seed, perClass }: Case): Tensors | undefined {
+export function tensorsOf(
+  loss: Loss,
+  { params, mode, seed, precision, perClass }: Case,
+): Tensors | undefined {
   const random = randomFrom(seed)
   const draw = (next: () => number, kind: Kind) => drawn(next, kind, mode)
-  const tensors = sampleTensors(loss, { seed, rows: ROWS, bare: true, params, draw, perClass })
+  const tensors = sampleTensors(loss, { seed, precision, rows: ROWS, bare: true, params, draw, perClass })
   for (const [name, tensor] of tensors) {
     if (loss.inputs[name]?.kind === 'simplex') toSimplex(tensor)
   }
   if (mode.close === undefined) return tensors
-  const reals = [...tensors].filter(([, { dtype }]) => dtype === 'float32')
+  const reals = [...tensors].filter(([, { dtype }]) => dtype === precision)
   const [[first, a], [, b]] = [reals[0]!, reals[1] ?? reals[0]!]
   if (a === b || a.data.length !== b.data.length || loss.inputs[first]!.kind !== 'real') return undefined
-  const near = Float32Array.from(b.data as Float32Array, (x) => {
-    return x + (2 * random() - 1) * mode.close! * Math.abs(x)
-  })
+  const near = b.data.map((x) => x + (2 * random() - 1) * mode.close! * Math.abs(x))
   return new Map([...tensors, [first, { ...a, data: near }]])
 }
 
@@ -156,7 +164,7 @@ function drawn(random: () => number, kind: Kind, { scale = 1, edge }: Mode): num
 }
 
 function toSimplex({ data, shape }: DecodedTensor) {
-  const [row, width] = [data as Float32Array, shape.at(-1)!]
+  const [row, width] = [data as Float64Array, shape.at(-1)!]
   for (let i = 0; i < row.length; i += width) {
     const sum = row.slice(i, i + width).reduce((so, x) => so + x, 0)
     for (let j = i; j < i + width; j++) row[j]! /= sum
@@ -173,7 +181,8 @@ async function measure({ answer, exact }: Sides, loss: Loss, one: Case): Promise
     if (!got.has(result)) return []
     const moves = around.map((results) => results.get(result)!)
     const width = loss.couples === 'element' ? 1 : numbers.length / ROWS
-    const worst = worstOf({ got: got.get(result)!, exact: numbers, around: moves, width })
+    const { precision } = one
+    const worst = worstOf({ got: got.get(result)!, exact: numbers, around: moves, width, precision })
     return worst === undefined
       ? []
       : [{ result, params: one.params, mode: one.mode.label, perClass: one.perClass, ...worst }]
@@ -203,9 +212,14 @@ async function makeReference(exact: Engine, loss: Loss, one: Case): Promise<Refe
   const wide = widened(tensorsOf(loss, one)!)
   const want = await resultsOf(exact, loss, wide, one.params)
   const around: Results[] = []
-  for (let i = 0; i < MOVES; i++) {
+  for (let i = 0; i < MOVES[one.precision]; i++) {
     around.push(
-      await resultsOf(exact, loss, moved(wide, loss, random), movedParams(loss, one.params, random)),
+      await resultsOf(
+        exact,
+        loss,
+        moved(wide, loss, one.precision, random),
+        movedParams(loss, one.params, one.precision, random),
+      ),
     )
   }
   return { want, around }
@@ -225,15 +239,17 @@ interface Compared {
   readonly around: readonly ArrayLike<number>[]
   /** Numbers per row. */
   readonly width: number
+  readonly precision: Precision
 }
 
-function worstOf({ got, exact, around, width }: Compared) {
+function worstOf({ got, exact, around, width, precision }: Compared) {
   const floors = floorsOf(exact, width)
   let worst: Pick<Inaccuracy, 'roundings' | 'got' | 'exact' | 'place'> | undefined
   for (let place = 0; place < exact.length; place++) {
     const want = exact[place]!
-    if (!Number.isFinite(want) || Math.abs(want) < SMALLEST) continue
+    if (!Number.isFinite(want) || Math.abs(want) < SMALLEST[precision]) continue
     const roundings = roundingsOf(
+      precision,
       got[place]!,
       want,
       around.map((one) => one[place]!),
@@ -253,33 +269,45 @@ function floorsOf(exact: ArrayLike<number>, width: number): number[] {
   })
 }
 
-function roundingsOf(got: number, exact: number, around: readonly number[], floor: number): number {
-  if (Math.abs(exact) > LARGEST)
+function roundingsOf(
+  precision: Precision,
+  got: number,
+  exact: number,
+  around: readonly number[],
+  floor: number,
+): number {
+  if (Math.abs(exact) > LARGEST[precision])
     return got === Math.sign(exact) * Number.POSITIVE_INFINITY ? 0 : Number.POSITIVE_INFINITY
   const condition = Math.max(...around.map((one) => Math.abs(one - exact)))
-  const roundings = Math.abs(got - exact) / (ROUNDING * Math.max(Math.abs(exact), floor) + condition)
+  const roundings =
+    Math.abs(got - exact) / (ROUNDING[precision] * Math.max(Math.abs(exact), floor) + condition)
   return Number.isNaN(roundings) ? Number.POSITIVE_INFINITY : roundings
 }
 
-const jittered = (random: () => number, x: number) => x * (1 + (2 * random() - 1) * ROUNDING)
+/** Up to one rounding away; in float64 the number itself or the next on either side, because anything nearer is rounded to one of them. */
+function jittered(random: () => number, x: number, precision: Precision): number {
+  const away = 2 * random() - 1
+  if (precision === 'float32') return x * (1 + away * ROUNDING.float32)
+  return x + x * Math.round(1.5 * away) * 1.01 * ROUNDING.float64
+}
 
 /** Kinds whose numbers are measured or computed. Integers, labels and signs are exact. */
 const ROUNDED: ReadonlySet<Kind> = new Set([...FREE, 'probability', 'simplex', 'box'])
 
-function moved(tensors: Tensors, loss: Loss, random: () => number): Tensors {
+function moved(tensors: Tensors, loss: Loss, precision: Precision, random: () => number): Tensors {
   return new Map(
     [...tensors].map(([name, tensor]) => {
       const said = loss.inputs[name]?.kind ?? 'real'
       const kind = KIND_OF_SOFT_LABELS[said] ?? said
       if (tensor.dtype !== 'float64' || !ROUNDED.has(kind)) return [name, tensor]
       const bound = kind === 'probability' || kind === 'simplex' ? 1 : Number.POSITIVE_INFINITY
-      const data = (tensor.data as Float64Array).map((x) => Math.min(bound, jittered(random, x)))
+      const data = (tensor.data as Float64Array).map((x) => Math.min(bound, jittered(random, x, precision)))
       return [name, { ...tensor, data }]
     }),
   )
 }
 
-function movedParams(loss: Loss, params: Params, random: () => number): Params {
+function movedParams(loss: Loss, params: Params, precision: Precision, random: () => number): Params {
   const all: Params = { ...defaultsOf(loss), ...params }
   const numbers = Object.entries(all).filter(([name, value]) => {
     const { type, minimum, maximum, onlyWith } = loss.params.properties[name]!
@@ -288,7 +316,9 @@ function movedParams(loss: Loss, params: Params, random: () => number): Params {
   })
   return {
     ...params,
-    ...Object.fromEntries(numbers.map(([name, value]) => [name, jittered(random, value as number)])),
+    ...Object.fromEntries(
+      numbers.map(([name, value]) => [name, jittered(random, value as number, precision)]),
+    ),
   }
 }
 

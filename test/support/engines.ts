@@ -3,11 +3,16 @@ import { afterEach } from 'vitest'
 import type { Engine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/engine-registry.ts'
+import type { Precision } from '../../src/tensor.ts'
+
+const FLOAT64_ENGINES: ReadonlySet<string> = new Set(['compiled', 'interpreter'])
 
 export interface TestedEngine {
   readonly name: string
   readonly mergesExactly: boolean
   readonly flushesSubnormals: boolean
+  /** What it must compute. float64 may be rejected by the others. */
+  readonly precisions: readonly Precision[]
   open(): Promise<Engine>
 }
 
@@ -23,6 +28,7 @@ export async function availableEngines(): Promise<TestedEngine[]> {
         name: definition.name,
         mergesExactly: definition.mergesExactly,
         flushesSubnormals: definition.flushesSubnormals ?? false,
+        precisions: FLOAT64_ENGINES.has(definition.name) ? ['float32', 'float64'] : ['float32'],
         open: async () => (await definition.open('test')) as Engine,
       })
   }

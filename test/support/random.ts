@@ -1,4 +1,4 @@
-/** Random formulas and batches, and how accurately float32 can compute them. */
+/** Random formulas and batches, and how accurately their precision can compute them. */
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import type { Batch } from '../../src/engines/contract.ts'
@@ -13,6 +13,7 @@ import {
 } from '../../src/language/ir.ts'
 import { lower } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
+import type { NumericArray, Precision } from '../../src/tensor.ts'
 import { argumentsOf, definition } from './definition.ts'
 import { SCOPE } from './formulas.ts'
 import { randomFrom } from './sample.ts'
@@ -63,12 +64,28 @@ export const matrix: fc.Arbitrary<string> = fc.letrec((tie) => ({
   ),
 })).any as fc.Arbitrary<string>
 
+/** Numbers in the array of a precision. */
+export function realsOf(
+  precision: Precision,
+  length: number,
+  at: (place: number) => number,
+): Float32Array | Float64Array {
+  const numbers = Array.from({ length }, (_, place) => at(place))
+  return precision === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
+}
+
 /** A formula summed over its columns, with random inputs. With an even seed, all values share one cotangent. */
-export function batchOf(text: string, rows: number, columns: number, seed: number): Batch {
+export function batchOf(
+  text: string,
+  rows: number,
+  columns: number,
+  seed: number,
+  precision: Precision = 'float32',
+): Batch {
   const random = randomFrom(seed)
-  const draw = (count: number) => Float32Array.from({ length: count }, () => 3 * random() - 1.5)
+  const draw = (count: number) => realsOf(precision, count, () => 3 * random() - 1.5)
   const program = lower(parse(`sum(x * 0 + ${text}, columns)`), SCOPE, ['x', 'v'])
-  const all: Record<string, Float32Array | Int32Array> = {
+  const all: Record<string, NumericArray> = {
     x: draw(rows * columns),
     y: draw(rows * columns),
     v: draw(rows),
@@ -78,18 +95,18 @@ export function batchOf(text: string, rows: number, columns: number, seed: numbe
   return {
     programKey: text,
     program,
-    precision: 'float32',
+    precision,
     sizes: { rows, columns },
     inputs,
     scalars: { s: 0.75 },
-    cotangent: [seed % 2 === 0 ? Float32Array.of(0.5) : draw(rows)],
+    cotangent: [seed % 2 === 0 ? realsOf(precision, 1, () => 0.5) : draw(rows)],
   }
 }
 
 /**
- * Checks that results are as close to the definition as float32 allows. Rounding itself tells how close that is
+ * Checks that results are as close to the definition as their precision allows. Rounding itself tells how close that is
  * (stochastic arithmetic: Vignes 1993): the definition runs again with the result of every operation changed by a
- * few float32 roundings, and a result may differ by as much as it moves then. Real faults differ by whole terms.
+ * few roundings, and a result may differ by as much as it moves then. Real faults differ by whole terms.
  */
 export function expectNear(got: Results, batch: Batch, what: string): void {
   const want = definition(batch)
@@ -99,7 +116,7 @@ export function expectNear(got: Results, batch: Batch, what: string): void {
     const others = rounded.map((one) => results(one).get(name)!)
     const largest = data.reduce((most, x) => Math.max(most, Math.abs(x)), 1)
     const moved = Math.max(...others.map((other) => farthest(other, data)))
-    const allowed = 1e-5 * largest + 10 * moved
+    const allowed = CLOSE[batch.precision] * largest + 10 * moved
     const own = results(got).get(name)!
     const at = data.findIndex((w, i) => !(Math.abs(own[i]! - w) <= allowed))
     if (at >= 0)
@@ -120,17 +137,22 @@ function farthest(one: Float64Array, other: Float64Array): number {
   return one.reduce((most, x, i) => Math.max(most, Math.abs(x - other[i]!)), 0)
 }
 
-/** Whether every intermediate number fits into float32: float64 continues where float32 has overflowed. */
+const CLOSE: Readonly<Record<Precision, number>> = { float32: 1e-5, float64: 1e-13 }
+const REPRESENTABLE: Readonly<Record<Precision, number>> = { float32: 1e30, float64: 1e290 }
+
+/** Whether every intermediate number fits into the precision: float64 continues where float32 has overflowed. */
 function isRepresentable(batch: Batch): boolean {
   const { program } = batch
   const everyNode = Object.fromEntries(program.nodes.map((_, id) => [`node ${id}`, id]))
   const { gradients } = interpret({ ...program, gradients: everyNode }, argumentsOf(batch))
-  return Object.values(gradients).every((data) => data.every((x) => Math.abs(x) < 1e30))
+  return Object.values(gradients).every((data) =>
+    data.every((x) => Math.abs(x) < REPRESENTABLE[batch.precision]),
+  )
 }
 
 const ROUNDED_RUNS = 3
-/** The relative error of one operation: the functions of the kernels may be off by 4 ulp of 2^-24 .. 2^-23. */
-const ROUNDING = 2 ** -22
+/** The relative error of one operation: the functions of the kernels may be off by some ulp of 2^-24 or 2^-53. */
+const ROUNDING: Readonly<Record<Precision, number>> = { float32: 2 ** -22, float64: 2 ** -51 }
 /** Operations that are exact or that select (max, sign, comparisons) are left as they are. */
 const ROUNDS: ReadonlySet<Op> = new Set<Op>([
   'exp',
@@ -160,7 +182,7 @@ function interpretRounded(batch: Batch, seed: number): Interpreted {
   const random = randomFrom(seed)
   const sizes = sizesWithRenamedAxes(batch.program, batch.sizes)
   const drawn = Object.entries(factors).map(([name, { axes }]) => {
-    const draw = () => 1 + ROUNDING * (2 * random() - 1)
+    const draw = () => 1 + ROUNDING[batch.precision] * (2 * random() - 1)
     return [name, Float64Array.from({ length: elementsOf(axes, sizes) }, draw)] as const
   })
   return interpret(program, { ...args, inputs: { ...args.inputs, ...Object.fromEntries(drawn) } })

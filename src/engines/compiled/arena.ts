@@ -15,6 +15,7 @@ export class Arena {
   readonly memory: WebAssembly.Memory
   floats: Float32Array
   words: Int32Array
+  doubles: Float64Array
   readonly #shared: boolean
   /** The exported functions of the modules that were instantiated with this memory. */
   readonly #bound = new WeakMap<object, unknown>()
@@ -25,6 +26,7 @@ export class Arena {
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared })
     this.floats = new Float32Array(this.memory.buffer)
     this.words = new Int32Array(this.memory.buffer)
+    this.doubles = new Float64Array(this.memory.buffer)
   }
 
   get bytes(): number {
@@ -41,6 +43,7 @@ export class Arena {
     }
     this.floats = new Float32Array(this.memory.buffer)
     this.words = new Int32Array(this.memory.buffer)
+    this.doubles = new Float64Array(this.memory.buffer)
   }
 
   /** A module's function on this memory, instantiated once. */

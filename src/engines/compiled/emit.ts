@@ -4,12 +4,13 @@
  */
 
 import { costOf, type Loop, type Plan, type Statement } from '../../loops/loop-plan.ts'
+import { ALL_FLOAT32, type ElementTypes } from './element-types.ts'
 import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
 import { ExpressionEmitter } from './emit/expressions.ts'
 import type { KernelParam } from './emit/kernel-params.ts'
 import { LoadStoreEmitter } from './emit/load-store.ts'
 import { ReductionEmitter } from './emit/reductions.ts'
-import { HOST_IMPORTS } from './math.ts'
+import { hostImportsOf } from './math.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
 import type { TargetFeatures } from './wide.ts'
 
@@ -32,14 +33,14 @@ const UNROLLED_LONG = [2] as const
 const LONG = 200
 
 /**
- * The module of a plan. It imports its memory and exports `run(arguments)`. Every value is one vector: four elements
- * along the axis of the current vectorized loop, or four copies of the same number.
+ * The module of a plan. It imports its memory and exports `run(arguments)`. Every value is one vector: elements along the axis
+ * of the current vectorized loop, or copies of the same number.
  *
  * @example
  * new WebAssembly.Module(emit(plan(legalize(program, variant)), { relaxed: false }).bytes)
  */
-export function emit(plan: Plan, target: TargetFeatures): Emitted {
-  return new Emitter(plan, target).emit()
+export function emit(plan: Plan, target: TargetFeatures, types: ElementTypes = ALL_FLOAT32): Emitted {
+  return new Emitter(plan, target, types).emit()
 }
 
 class Emitter {
@@ -48,21 +49,22 @@ class Emitter {
   readonly #values: ExpressionEmitter
   readonly #sums: ReductionEmitter
 
-  constructor(plan: Plan, target: TargetFeatures) {
-    this.#context = new CodegenContext(plan, target)
+  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes) {
+    this.#context = new CodegenContext(plan, target, types)
     this.#memory = new LoadStoreEmitter(this.#context)
     this.#values = new ExpressionEmitter(this.#context, this.#memory)
     this.#sums = new ReductionEmitter(this.#context, this.#memory, this.#values)
   }
 
   emit(): Emitted {
-    const { f, plan, words, helpers } = this.#context
+    const { f, plan, words, helpers, lane } = this.#context
+    const imports = hostImportsOf(lane)
     const body = f.capture(() => this.#statements(plan.body))
     f.add(...words.prologue, body)
     const bytes = encodeModule({
-      imports: HOST_IMPORTS,
+      imports,
       functions: [f, ...helpers.functions],
-      exports: { run: HOST_IMPORTS.length },
+      exports: { run: imports.length },
       maxPages: MAX_PAGES,
     })
     return { bytes, words: words.list }
@@ -93,14 +95,15 @@ class Emitter {
 
   #loop(loop: Loop) {
     const { axis, lanes, accumulators } = loop
-    const { f, words } = this.#context
+    const { f, words, lane } = this.#context
+    const width = lanes ? lane.count : 1
     const isSliced = this.#context.isSliced(axis)
     const last = isSliced ? words.last() : words.size(axis)
     const index = f.local(I32)
     for (const accumulator of accumulators) this.#sums.begin(accumulator)
     f.add(set(index, isSliced ? words.first() : i32(0)))
     for (const copies of this.#unrolling(loop)) {
-      const end = f.let(op('i32.sub', last, i32((lanes ? 4 : 1) * copies - 1)), I32)
+      const end = f.let(op('i32.sub', last, i32(width * copies - 1)), I32)
       this.#turns(loop, { index, copies, full: true }, end)
     }
     this.#turns(loop, { index, copies: 1, full: false }, last)
@@ -117,12 +120,13 @@ class Emitter {
   #turns(loop: Loop, turn: Pick<OpenLoop, 'index' | 'copies' | 'full'>, end: Code) {
     const { axis, lanes, accumulators, body } = loop
     const { index, copies } = turn
-    const step = (lanes ? 4 : 1) * copies
+    const width = lanes ? this.#context.lane.count : 1
+    const step = width * copies
     const open: OpenLoop = { ...turn, ...newLoop(), axis, lanes }
     const inside = this.#context.inside(open, () => {
       this.#context.unrolled(copies, body, (statement) => this.#statement(statement))
       this.#context.f.add(set(index, op('i32.add', get(index), i32(step))))
-      this.#sums.flushEveryBlock(accumulators, index, lanes ? 4 : 1)
+      this.#sums.flushEveryBlock(accumulators, index, width)
     })
     this.#context.f.add(whileLoop(op('i32.lt_s', get(index), end), inside))
   }

@@ -6,15 +6,7 @@
 
 import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
-import {
-  type Batch,
-  type BatchResult,
-  type Engine,
-  type EngineDetails,
-  type EngineInfo,
-  type EngineStats,
-  UnsupportedByEngine,
-} from '../contract.ts'
+import type { Batch, BatchResult, Engine, EngineDetails, EngineInfo, EngineStats } from '../contract.ts'
 import { Arena, Arenas } from './arena.ts'
 import { layoutOf, MAX_ROW_RANGES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
@@ -87,7 +79,6 @@ class CompiledEngine implements Engine {
   }
 
   runNow(batch: Batch): BatchResult | undefined {
-    if (batch.precision !== 'float32') return undefined
     const ready = this.#findReady(batch)
     if (ready !== undefined) return isQuick(ready) ? this.#runReady(ready, batch) : undefined
     const kernel = this.#kernels.find(batch)
@@ -97,8 +88,6 @@ class CompiledEngine implements Engine {
   }
 
   async run(batch: Batch): Promise<BatchResult> {
-    if (batch.precision !== 'float32')
-      throw new UnsupportedByEngine(`compiled kernels do not support ${batch.precision}`)
     const ready = this.#threads === 0 ? this.#findReady(batch) : undefined
     if (ready !== undefined) return copied(this.#runReady(ready, batch))
     const kernel = this.#kernels.kernelFor(batch)
@@ -108,7 +97,7 @@ class CompiledEngine implements Engine {
   }
 
   serving(program: Program, precision: Precision): readonly string[] {
-    return precision === 'float32' && this.#kernels.canCompile(program) ? [this.info.name] : []
+    return this.#kernels.canCompile(program, precision) ? [this.info.name] : []
   }
 
   async stats(): Promise<EngineStats> {

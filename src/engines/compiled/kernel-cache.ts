@@ -7,8 +7,11 @@ import {
   NO_STATIC_PREDICATES,
   type StaticPredicates,
 } from '../../loops/static-predicates.ts'
-import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
+import type { Precision } from '../../tensor.ts'
+import { type Batch, type ChunkedArray, type CompileCache, UnsupportedByEngine } from '../contract.ts'
+import type { ElementTypes } from './element-types.ts'
 import { compile, type Kernel, planOf, surelyCompiles } from './kernel.ts'
+import { lanesOf } from './lane-type.ts'
 import {
   type LaneAxes,
   laneAxesOf,
@@ -43,10 +46,12 @@ export function detectTarget(): TargetFeatures {
 }
 
 /** The parts of a batch that select its kernel. */
-type Wanted = Pick<Batch, 'program' | 'sizes' | 'scalars' | 'cotangent'>
+type Wanted = Pick<Batch, 'program' | 'precision' | 'sizes' | 'inputs' | 'scalars' | 'cotangent'>
 
 interface Recent {
   readonly program: Program
+  readonly precision: Batch['precision']
+  readonly narrow: ReadonlySet<string>
   readonly uniform: boolean
   readonly axes: LaneAxes | undefined
   readonly sizes: Batch['sizes']
@@ -66,7 +71,7 @@ interface Kept {
 }
 
 /**
- * Besides the program, the key contains whether the cotangent is a single number, the values of conditions that depend
+ * Besides the program, the key contains the element types, whether the cotangent is a single number, the values of conditions that depend
  * only on parameters (constant specialization: code that a parameter disables costs nothing), and the vectorized axis.
  * Sizes matter only because lanes.ts uses them to choose that axis.
  */
@@ -117,14 +122,15 @@ export class KernelCache {
   kernelFor(batch: Wanted): Compiled {
     const recent = this.recent(batch)
     if (recent !== undefined) return recent
-    const { program, sizes, scalars } = batch
+    const { program, precision, sizes, scalars } = batch
     const uniform = isUniform(batch)
+    const narrow = narrowInputsOf(batch)
     this.#checkSize(program)
     const kept = this.#keptOf(program)
-    const variant = this.#find(kept, batch, uniform)
+    const variant = this.#find(kept, batch, uniform, { lane: lanesOf(precision), narrow })
     const kernel = kept.variants.get(variant)!
     if (kernel instanceof UnsupportedByEngine) throw kernel
-    this.#recent.set(scalars, { program, uniform, axes: kept.axes, sizes, kept, variant })
+    this.#recent.set(scalars, { program, precision, narrow, uniform, axes: kept.axes, sizes, kept, variant })
     return kernel
   }
 
@@ -145,24 +151,25 @@ export class KernelCache {
   }
 
   /** @returns the key of the variant, which is cached */
-  #find(kept: Kept, { program, sizes, scalars }: Wanted, uniform: boolean): string {
+  #find(kept: Kept, { program, sizes, scalars }: Wanted, uniform: boolean, types: ElementTypes): string {
     const staticPredicates = evaluateStaticPredicates(program, scalars)
     const lanes = this.#lanesFor(kept, program, staticPredicates, sizes)
-    const key = this.#variant(kept, program, { uniform, staticPredicates, lanes })
+    const key = this.#variant(kept, program, types, { uniform, staticPredicates, lanes })
     // A kernel with the rows in the lanes may be too large.
     const isTooLarge = lanes !== undefined && kept.variants.get(key) instanceof UnsupportedByEngine
-    return isTooLarge ? this.#variant(kept, program, { uniform, staticPredicates }) : key
+    return isTooLarge ? this.#variant(kept, program, types, { uniform, staticPredicates }) : key
   }
 
-  #variant(kept: Kept, program: Program, variant: Specialization): string {
+  #variant(kept: Kept, program: Program, types: ElementTypes, variant: Specialization): string {
     const { uniform, staticPredicates, lanes } = variant
-    const key = `${uniform} ${[...staticPredicates.values()]} ${lanes ?? ''}`
+    const { lane, narrow } = types
+    const key = `${lane.precision} ${[...narrow]} ${uniform} ${[...staticPredicates.values()]} ${lanes ?? ''}`
     if (kept.variants.has(key)) {
       this.#hits++
       return key
     }
     this.#misses++
-    const made = this.#compile(program, variant)
+    const made = this.#compile(program, types, variant)
     this.#makeRoom(kept, bytesOf(made))
     kept.variants.set(key, made)
     this.#bytes += bytesOf(made)
@@ -228,11 +235,15 @@ export class KernelCache {
    * Whether a program has a kernel. A large program is compiled to find out, and cached, because the caller is likely to
    * use it.
    */
-  canCompile(program: Program): boolean {
+  canCompile(program: Program, precision: Precision): boolean {
     if (program.nodes.length > this.#maxNodes) return false
     if (surelyCompiles(program)) return true
     const kept = this.#keptOf(program)
-    const variant = this.#variant(kept, program, { uniform: true, staticPredicates: NO_STATIC_PREDICATES })
+    const types = { lane: lanesOf(precision), narrow: new Set<string>() }
+    const variant = this.#variant(kept, program, types, {
+      uniform: true,
+      staticPredicates: NO_STATIC_PREDICATES,
+    })
     return !(kept.variants.get(variant) instanceof UnsupportedByEngine)
   }
 
@@ -249,9 +260,9 @@ export class KernelCache {
   }
 
   /** Programs that cannot be compiled are cached, too. */
-  #compile(program: Program, variant: Specialization): Compiled | UnsupportedByEngine {
+  #compile(program: Program, types: ElementTypes, variant: Specialization): Compiled | UnsupportedByEngine {
     try {
-      const kernel = compile(program, variant, this.#target)
+      const kernel = compile(program, variant, this.#target, types)
       return compiled(kernel, this.#nextId++)
     } catch (error) {
       if (error instanceof UnsupportedByEngine) return error
@@ -261,8 +272,27 @@ export class KernelCache {
 }
 
 function isAnswer(recent: Recent, batch: Wanted): boolean {
-  if (recent.program !== batch.program || recent.uniform !== isUniform(batch)) return false
+  if (recent.program !== batch.program || recent.precision !== batch.precision) return false
+  if (recent.uniform !== isUniform(batch) || !isAsNarrow(recent, batch)) return false
   return recent.axes === undefined || sameVectorAxis(recent.axes, recent.sizes, batch.sizes)
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** The float32 inputs of a float64 batch. A column with numbers of both precisions is float64. */
+function narrowInputsOf({ precision, inputs }: Wanted): ReadonlySet<string> {
+  if (precision === 'float32') return NONE
+  return new Set(Object.keys(inputs).filter((name) => isFloat32(inputs[name])))
+}
+
+function isAsNarrow({ narrow }: Recent, { precision, inputs }: Wanted): boolean {
+  if (precision === 'float32') return true
+  for (const name in inputs) if (isFloat32(inputs[name]) !== narrow.has(name)) return false
+  return true
+}
+
+function isFloat32(column: ChunkedArray): boolean {
+  return column.every((part) => part instanceof Float32Array)
 }
 
 /** Whether the cotangent is one number for all values. */

@@ -11,8 +11,10 @@ import { type Buffer, type Plan, totalCost } from '../../loops/loop-plan.ts'
 import { plan } from '../../loops/planner.ts'
 import { UnsupportedByEngine } from '../contract.ts'
 import { legalizeWithin } from '../legalize-within.ts'
-import { NUMBER, OVERREAD_ELEMENTS, VECTOR } from './emit/kernel-params.ts'
+import { ALL_FLOAT32, type ElementTypes, elementBytesOf, VECTOR } from './element-types.ts'
+import { OVERREAD_ELEMENTS } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
+import type { LaneType } from './lane-type.ts'
 import type { TargetFeatures } from './wide.ts'
 
 /** Sizes of all axes, including the renamed ones. */
@@ -23,7 +25,7 @@ export interface Layout {
   readonly sizes: readonly number[]
   /** The offset of each buffer, in bytes. */
   readonly bases: readonly number[]
-  /** The length of each buffer in elements of 4 bytes, without padding. */
+  /** The length of each buffer in elements, without padding. */
   readonly counts: readonly number[]
   readonly strides: readonly (readonly number[])[]
   /** The size of each buffer in bytes, a multiple of a vector. */
@@ -36,6 +38,7 @@ export interface Layout {
 
 export interface Kernel {
   readonly plan: Plan
+  readonly types: ElementTypes
   readonly words: readonly Word[]
   readonly bytes: Uint8Array<ArrayBuffer>
   /** Nodes without axes, which a launch evaluates in this order. */
@@ -55,7 +58,9 @@ const MAX_KERNEL_BYTES = 512 * 1024
 export const MAX_ROW_RANGES = 64
 
 /** Bytes between buffers: a vector that begins at a near neighbor of the last element may read this far beyond it. */
-const PADDING = VECTOR + OVERREAD_ELEMENTS * NUMBER
+function paddingOf({ lane }: ElementTypes): number {
+  return VECTOR + OVERREAD_ELEMENTS * lane.native.bytes
+}
 
 /** The kernel of a program up to this size has at most a tenth of the allowed bytes, as a node rarely takes more than 300. */
 const SMALL_NODES = 128
@@ -79,20 +84,27 @@ export function planOf(program: Program, variant: Specialization): Plan {
  *
  * @throws UnsupportedByEngine if the kernel would be too large, or the program has whole-axis ops
  */
-export function compile(program: Program, variant: Specialization, target: TargetFeatures): Kernel {
+export function compile(
+  program: Program,
+  variant: Specialization,
+  target: TargetFeatures,
+  types: ElementTypes = ALL_FLOAT32,
+): Kernel {
   const planned = planOf(program, variant)
-  const { bytes, words } = emit(planned, target)
+  const { bytes, words } = emit(planned, target, types)
   if (bytes.length > MAX_KERNEL_BYTES) {
     throw new UnsupportedByEngine(`its kernel has ${bytes.length} bytes, the limit is ${MAX_KERNEL_BYTES}`)
   }
-  const wanted = words.flatMap((word) => (word.kind === 'scalar' ? [word.node] : []))
+  const wanted = words.flatMap((word) => (word.kind === 'scalar' && word.part === 0 ? [word.node] : []))
   const scalarNodes = scalarClosure(planned, wanted)
   return {
     plan: planned,
+    types,
     words,
     bytes,
     scalarNodes,
-    weight: totalCost(planned.program),
+    // With half as many lanes, everything takes twice as many vectors.
+    weight: (totalCost(planned.program) * 4) / types.lane.count,
     lastLayout: undefined,
   }
 }
@@ -117,7 +129,7 @@ export function layoutOf(kernel: Kernel, sizes: Sizes): Layout {
   return kernel.lastLayout
 }
 
-function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes): Layout {
+function makeLayout({ plan: { buffers, program }, types, words }: Kernel, sizes: Sizes): Layout {
   let end = argumentBytes(words) * MAX_ROW_RANGES
   let start = 0
   const bases: number[] = []
@@ -127,12 +139,12 @@ function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes)
   for (const buffer of buffers) {
     // Scratch memory comes last.
     if (buffer.role === 'scratch' && start === 0) start = end
-    const own = stridesOf(buffer, sizes)
+    const own = stridesOf(types, buffer, sizes)
     bases.push(end)
     counts.push(buffer.axes.reduce((product, axis) => product * sizes[axis], 1))
     strides.push(own.strides)
     bytes.push(align(own.bytes))
-    end += align(own.bytes) + PADDING
+    end += align(own.bytes) + paddingOf(types)
   }
   if (start === 0) start = end
   const scratch = { start, bytes: end - start }
@@ -140,9 +152,10 @@ function makeLayout({ plan: { buffers, program }, words }: Kernel, sizes: Sizes)
 }
 
 /** Rows of scratch memory start at vector boundaries. Inputs and results are dense. */
-function stridesOf({ axes, role, vectors }: Buffer, sizes: Sizes): { strides: number[]; bytes: number } {
+function stridesOf(types: ElementTypes, buffer: Buffer, sizes: Sizes): { strides: number[]; bytes: number } {
+  const { axes, role } = buffer
   const strides: number[] = []
-  let width = vectors ? 16 : 4
+  let width = elementBytesOf(types, buffer)
   for (let place = axes.length - 1; place >= 0; place--) {
     strides[place] = width
     width *= sizes[axes[place]]
@@ -175,10 +188,24 @@ export interface RowRange {
   readonly last: number
 }
 
-/** Two views of one memory. */
+/** Views of one memory. */
 interface Memory {
   readonly words: Int32Array
-  readonly floats: Float32Array
+}
+
+/** The bits of a number, in one word or, the lower one first, in two. */
+const FLOAT = new Float32Array(1)
+const FLOAT_BITS = new Int32Array(FLOAT.buffer)
+const DOUBLE = new Float64Array(1)
+const DOUBLE_BITS = new Int32Array(DOUBLE.buffer)
+
+function bitsOf(value: number, { lane }: ElementTypes, part: 0 | 1): number {
+  if (lane.native.bytes === 4) {
+    FLOAT[0] = value
+    return FLOAT_BITS[0]
+  }
+  DOUBLE[0] = value
+  return DOUBLE_BITS[part]
 }
 
 /**
@@ -201,7 +228,7 @@ export function packKernelParams(
       if (word.kind !== 'scalar') memory.words[at] = wordOf(word, layout, args.sizes, slice)
       else if (kernel.plan.program.nodes[word.node].type === 'bool')
         memory.words[at] = values[word.node] === 0 ? 0 : -1
-      else memory.floats[at] = values[word.node]
+      else memory.words[at] = bitsOf(values[word.node], kernel.types, word.part)
       at++
     }
     return address
@@ -233,9 +260,9 @@ function wordOf(
   }
 }
 
-/** In float64. Values that depend on the cotangent are float32, as in a launch with one cotangent per value. */
+/** In float64. Values that depend on the cotangent are rounded, as in a launch with one cotangent per value. */
 function evaluateScalars(
-  { plan: { program }, scalarNodes }: Kernel,
+  { plan: { program }, types: { lane }, scalarNodes }: Kernel,
   { sizes, scalars, cotangent }: Arguments,
 ): number[] {
   const values: number[] = []
@@ -246,21 +273,22 @@ function evaluateScalars(
     else if (op === 'size') values[id] = sizes[axis!]
     else if (op === 'scalar') values[id] = name === COTANGENT ? cotangent : scalars[name!]
     else if (op === 'select') values[id] = values[args[0]] !== 0 ? values[args[1]] : values[args[2]]
-    else if (isElementwise(op)) values[id] = evaluateScalar(op, narrowed(args, values, ofCotangent))
+    else if (isElementwise(op)) values[id] = evaluateScalar(op, narrowed(lane, args, values, ofCotangent))
     else throw new UnsupportedByEngine(`${op} of a single number`)
     if (name !== COTANGENT && !args.some((arg) => ofCotangent.has(arg))) continue
     ofCotangent.add(id)
-    values[id] = Math.fround(values[id])
+    values[id] = lane.round(values[id])
   }
   return values
 }
 
-/** The other factor of a cotangent reaches the lanes in float32. */
+/** The other factor of a cotangent reaches the lanes in their precision. */
 function narrowed(
+  lane: LaneType,
   args: readonly number[],
   values: readonly number[],
   ofCotangent: ReadonlySet<number>,
 ): number[] {
   const isNarrow = args.some((arg) => ofCotangent.has(arg))
-  return [values[args[0]], values[args[1]]].map((value) => (isNarrow ? Math.fround(value) : value))
+  return [values[args[0]], values[args[1]]].map((value) => (isNarrow ? lane.round(value) : value))
 }

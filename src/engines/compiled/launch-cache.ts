@@ -4,15 +4,18 @@
  * all that is left is to copy the inputs and run.
  */
 import type { Program } from '../../language/ir.ts'
+import type { Buffer } from '../../loops/loop-plan.ts'
+import type { NumericArray } from '../../tensor.ts'
 import type { Batch } from '../contract.ts'
 import type { Arena } from './arena.ts'
 import type { Layout } from './kernel.ts'
 import type { Compiled } from './kernel-cache.ts'
-import { type Results, resultsOf } from './launch.ts'
+import { type Results, resultsOf, viewOf } from './launch.ts'
 
 interface Place {
   readonly name: string
-  /** Element offset in the memory. */
+  /** The memory as elements of the input, and the offset of the first one. */
+  readonly view: NumericArray
   readonly at: number
 }
 
@@ -32,7 +35,7 @@ export interface BoundLaunch {
   readonly argument: Int32Array
   readonly inputs: readonly Place[]
   /** Where the kernel reads the cotangent from memory. */
-  readonly cotangentAt: number | undefined
+  readonly cotangentPlace: Place | undefined
 }
 
 /**
@@ -77,6 +80,10 @@ export class LaunchCache {
     if (!isOneNumber(cotangent) || buffers.some(({ name }) => inputs[name].length !== 1)) return
     const launches = this.#known.get(kernel) ?? new WeakMap()
     this.#known.set(kernel, launches)
+    const placeOf = (buffer: Buffer): Place => {
+      const view = viewOf(arena, kernel.types, buffer)
+      return { name: buffer.name, view, at: layout.bases[buffer.id] / view.BYTES_PER_ELEMENT }
+    }
     launches.set(sizes, {
       kernel,
       turns,
@@ -87,8 +94,8 @@ export class LaunchCache {
       cotangent: cotangent[0][0],
       floats: arena.floats,
       argument: arena.words.slice(0, kernel.words.length),
-      inputs: buffers.map(({ name, id }) => ({ name, at: layout.bases[id] / 4 })),
-      cotangentAt: ofCotangent && layout.bases[ofCotangent.id] / 4,
+      inputs: buffers.map(placeOf),
+      cotangentPlace: ofCotangent && placeOf(ofCotangent),
     })
   }
 }
@@ -99,15 +106,11 @@ function isOneNumber(cotangent: Batch['cotangent']): boolean {
 
 /** Copies a batch's numbers to where the kernel reads them. */
 export function fill(
-  { inputs, argument, cotangent, cotangentAt }: BoundLaunch,
+  { inputs, argument, cotangent, cotangentPlace }: BoundLaunch,
   batch: Batch,
-  { floats, words }: Arena,
+  { words }: Arena,
 ) {
   words.set(argument)
-  if (cotangentAt !== undefined) floats[cotangentAt] = cotangent
-  for (const { name, at } of inputs) {
-    const data = batch.inputs[name][0]
-    if (data instanceof Int32Array) words.set(data, at)
-    else floats.set(data, at)
-  }
+  if (cotangentPlace !== undefined) cotangentPlace.view[cotangentPlace.at] = cotangent
+  for (const { name, view, at } of inputs) view.set(batch.inputs[name][0], at)
 }

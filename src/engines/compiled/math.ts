@@ -1,26 +1,36 @@
 /**
- * The math library: the language's functions on four float32 at once (SIMD). exp and log follow Cephes' expf and logf
- * (Moshier, https://www.netlib.org/cephes/). The rarer functions are computed in float64, two lanes at a time, with
- * plain polynomials.
+ * The math library: the language's functions on the lanes of a vector. exp, tanh and their kin are the same for both lane
+ * types (exponential.ts). In float32, log follows Cephes' logf (Moshier, https://www.netlib.org/cephes/), and the rarer
+ * functions are computed in float64, two lanes at a time, with plain polynomials. float64 has its own in math-float64.ts.
  */
 import { SCALAR_SEMANTICS } from '../../language/scalar.ts'
 import { interpolate } from './chebyshev.ts'
-import { digamma, lgamma } from './gamma.ts'
+import {
+  exp,
+  expTail,
+  powerOfTwo,
+  reduceExp,
+  scaleByPower,
+  splitLn2,
+  tanh,
+  withinExpm1,
+} from './exponential.ts'
+import { digamma, lgamma, polygamma } from './gamma.ts'
+import { horner, type OwnMath, type Writer, withLogEdges, withSignOf } from './lane-math.ts'
+import { FLOAT32, FLOAT64, type LaneType } from './lane-type.ts'
+import { FLOAT64_MATH } from './math-float64.ts'
 import {
   type Code,
   call,
   constF32x4,
   constF64x2,
   constI32x4,
-  extractF32,
-  F32,
   type FunctionBuilder,
   get,
   type Import,
   i32,
   ifElse,
   op,
-  replaceF32,
   set,
   shuffle,
   V128,
@@ -59,42 +69,58 @@ export type MathOp =
   | 'lgamma'
   | 'digamma'
 
-/** Emits the code of a function into `f`. */
-type Writer = (f: FunctionBuilder, target: TargetFeatures, ...args: Code[]) => Code
-
-/**
- * Op -> its code, which takes and returns one vector. The error is at most 4 ulp over the whole range, including denormals,
- * infinities and NaN (test/engines/compiled/math.test.ts sweeps it). `inline` ops are emitted where they are used; the
- * others are functions of the module.
- */
-export const MATH: Readonly<Record<MathOp, { readonly write: Writer; readonly inline: boolean }>> = {
-  exp: { write: exp, inline: true },
-  log: { write: log, inline: true },
-  log1p: { write: log1p, inline: true },
-  expm1: { write: expm1, inline: true },
-  log2: { write: (f, target, x) => logarithm(f, target, x, 1), inline: false },
-  log10: { write: (f, target, x) => logarithm(f, target, x, Math.LOG10E * Math.LN2), inline: false },
-  tanh: { write: tanh, inline: false },
-  pow: { write: pow, inline: false },
-  erf: { write: erf, inline: false },
-  lgamma: { write: lgamma, inline: false },
-  digamma: { write: digamma, inline: false },
-  atan: { write: atan, inline: false },
-  asin: { write: asin, inline: false },
-  acos: { write: acos, inline: false },
-  sin: { write: (f, target, x) => circular(f, target, x, 0), inline: false },
-  cos: { write: (f, target, x) => circular(f, target, x, 1), inline: false },
+/** The functions of one lane type. `inline` ops are emitted where they are used; the others are functions of the module. */
+export interface MathLibrary {
+  readonly ops: Readonly<Record<MathOp, { readonly write: Writer; readonly inline: boolean }>>
+  /** exp of arguments <= 0, flushing denormals to 0. */
+  readonly expUpToZero: Writer
+  readonly log1pUnitInterval: Writer
+  /** The nth derivative of digamma. */
+  polygamma(f: FunctionBuilder, target: TargetFeatures, n: number, x: Code): Code
 }
 
 /** What the module imports from JavaScript: sines of arguments whose range reduction would need hundreds of bits. */
-export const HOST_IMPORTS: readonly (Import & { readonly run: (x: number) => number })[] = [
-  { name: 'sin', params: [F32], results: [F32], run: Math.sin },
-  { name: 'cos', params: [F32], results: [F32], run: Math.cos },
-]
+export const HOST_FUNCTIONS: Readonly<Record<'sin' | 'cos', (x: number) => number>> = {
+  sin: Math.sin,
+  cos: Math.cos,
+}
 
-const LN2_HIGH = 0.693359375
-const LN2_LOW = -2.1219444e-4
-const SIGN_BIT = -0x80000000
+/** Their types in a module with these lanes. The order is that of their indices. */
+export function hostImportsOf({ scalar }: LaneType): Import[] {
+  return Object.keys(HOST_FUNCTIONS).map((name) => ({ name, params: [scalar], results: [scalar] }))
+}
+
+/**
+ * The error is at most 4 ulp in float32 and 2 roundings in float64 (a few more for the gamma functions), over the whole range
+ * with denormals, infinities and NaN (test/engines/compiled/math.test.ts and math-float64.test.ts sweep it).
+ */
+function libraryOf(lane: LaneType, own: OwnMath): MathLibrary {
+  const inline = (write: Writer) => ({ write, inline: true })
+  const apart = (write: Writer) => ({ write, inline: false })
+  return {
+    ops: {
+      exp: inline((f, target, x) => exp(lane, f, target, x)),
+      log: inline(own.log),
+      log1p: inline((f, target, x) => log1p(lane, own.log, f, target, x)),
+      expm1: inline(own.expm1),
+      log2: apart(own.log2),
+      log10: apart(own.log10),
+      tanh: apart((f, target, x) => tanh(lane, own.expm1, f, target, x)),
+      pow: apart((f, target, a, b) => pow(lane, own.powOfMagnitude, f, target, a, b)),
+      erf: apart(own.erf),
+      lgamma: apart((f, target, x) => lgamma(lane, own.log, f, target, x)),
+      digamma: apart((f, target, x) => digamma(lane, own.log, f, target, x)),
+      atan: apart(own.atan),
+      asin: apart(own.asin),
+      acos: apart(own.acos),
+      sin: apart((f, target, x) => byHostWhereLarge(lane, own.largestAngle, f, x, own.sin(f, target, x), 0)),
+      cos: apart((f, target, x) => byHostWhereLarge(lane, own.largestAngle, f, x, own.cos(f, target, x), 1)),
+    },
+    expUpToZero: own.expUpToZero,
+    log1pUnitInterval: own.log1pUnitInterval,
+    polygamma: (f, target, n, x) => polygamma(lane, f, target, n, x),
+  }
+}
 
 const add = (a: Code, b: Code) => op('f32x4.add', a, b)
 const sub = (a: Code, b: Code) => op('f32x4.sub', a, b)
@@ -106,99 +132,22 @@ function madd({ relaxed }: TargetFeatures, a: Code, b: Code, c: Code): Code {
   return relaxed ? op('f32x4.relaxed_madd', a, b, c) : add(mul(a, b), c)
 }
 
-/** Horner's rule, coefficients from the highest power down. */
-function horner(target: TargetFeatures, x: Code, coefficients: readonly number[]): Code {
-  const [highest, ...rest] = coefficients
-  return rest.reduce<Code>(
-    (sum, coefficient) => madd(target, sum, x, constF32x4(coefficient)),
-    constF32x4(highest),
-  )
-}
-
-// exp and related functions
-
-const EXP_END = Math.LN2 / 2
-/**
- * e^r - 1 - r over r^2 on [-ln 2 / 2, ln 2 / 2], from the highest power down. One more coefficient would gain a
- * tenth of an ulp.
- */
-const EXP = interpolate(expTail, -EXP_END, EXP_END, 4)
-  .map((coefficient, power) => coefficient / EXP_END ** power)
-  .reverse()
-
-/** Its series, whose terms vanish after the twelfth. */
-function expTail(r: number): number {
-  let [term, sum] = [1 / 2, 0]
-  for (let power = 3; power < 16; power++) {
-    sum += term
-    term *= r / power
-  }
-  return sum
-}
-
-/** 1.5 * 2^23: adding it to a small number rounds that to an integer, which is then in the low bits of the sum. */
-const ROUNDER = 12582912
-const ROUNDER_BITS = 0x4b400000
-
-/**
- * Range reduction: x = n ln 2 + r with an integer n, also as an int32 k. ln 2 is split in two parts, so that the
- * first product is exact.
- */
-function reduceExp(f: FunctionBuilder, target: TargetFeatures, x: Code): { n: Code; k: Code; r: Code } {
-  const rounded = f.let(madd(target, x, constF32x4(Math.LOG2E), constF32x4(ROUNDER)))
-  const n = f.let(sub(rounded, constF32x4(ROUNDER)))
-  const k = f.let(op('i32x4.sub', rounded, constI32x4(ROUNDER_BITS)))
-  const high = madd(target, n, constF32x4(-LN2_HIGH), x)
-  return { n, k, r: f.let(madd(target, n, constF32x4(-LN2_LOW), high)) }
-}
-
-function exp(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  // Beyond these bounds the result is 0 or infinity. NaN passes through pmin and pmax in this order.
-  const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-105)), constF32x4(89)))
-  const { k, r } = reduceExp(f, target, within)
-  const tail = f.let(horner(target, r, EXP))
-  const power = f.let(add(madd(target, mul(r, r), tail, r), constF32x4(1)))
-  return scaleByPower(f, power, k)
-}
-
-/**
- * exp of arguments <= 0, flushing denormals to 0: the bits for 2^-127 are those of 0, so a single factor is enough.
- */
-export function expUpToZero(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const within = f.let(op('f32x4.pmax', x, constF32x4(-88)))
-  const { k, r } = reduceExp(f, target, within)
-  const tail = f.let(horner(target, r, EXP))
+/** The bits for 2^-127 are those of 0, so a single factor is enough. */
+function expUpToZero(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  const limited = f.let(op('f32x4.pmax', x, constF32x4(-88)))
+  const { k, r } = reduceExp(FLOAT32, f, target, limited)
+  const tail = f.let(expTail(FLOAT32, target, r))
   const power = add(madd(target, mul(r, r), tail, r), constF32x4(1))
-  return mul(power, powerOfTwo(k))
-}
-
-/** x * 2^k in two steps, so that neither power overflows and denormals are rounded once. */
-function scaleByPower(f: FunctionBuilder, x: Code, k: Code): Code {
-  const half = f.let(op('i32x4.shr_s', k, i32(1)))
-  return mul(mul(x, powerOfTwo(half)), powerOfTwo(op('i32x4.sub', k, half)))
-}
-
-/** 2^k for -126 <= k <= 127, constructed from its bits. */
-function powerOfTwo(k: Code): Code {
-  return op('i32x4.shl', op('i32x4.add', k, constI32x4(127)), i32(23))
+  return mul(power, powerOfTwo(FLOAT32, k))
 }
 
 /** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which neither cancels nor overflows early. */
 function expm1(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const within = f.let(op('f32x4.pmin', op('f32x4.pmax', x, constF32x4(-30)), constF32x4(89)))
-  const { n, k, r } = reduceExp(f, target, within)
-  const small = f.let(madd(target, mul(r, r), f.let(horner(target, r, EXP)), r))
-  const s = f.let(powerOfTwo(op('i32x4.sub', k, constI32x4(1))))
+  const { n, k, r } = reduceExp(FLOAT32, f, target, f.let(withinExpm1(FLOAT32, x)))
+  const small = f.let(madd(target, mul(r, r), f.let(expTail(FLOAT32, target, r)), r))
+  const s = f.let(powerOfTwo(FLOAT32, op('i32x4.sub', k, constI32x4(1))))
   const half = f.let(madd(target, s, small, sub(s, constF32x4(0.5))))
   return bitselect(op('f32x4.eq', n, constF32x4(0)), small, add(half, half))
-}
-
-/** tanh |x| = (e^2|x| - 1) / (e^2|x| + 1), with the sign restored. */
-function tanh(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const magnitude = op('f32x4.pmin', op('f32x4.abs', x), constF32x4(10))
-  const grown = f.let(expm1(f, target, f.let(mul(magnitude, constF32x4(2)))))
-  const ratio = div(grown, add(grown, constF32x4(2)))
-  return op('v128.or', ratio, op('v128.and', x, constI32x4(SIGN_BIT)))
 }
 
 // log and related functions
@@ -209,38 +158,25 @@ const LOG = [
   2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 ]
 function log(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  const { high: ln2High, low: ln2Low } = splitLn2(FLOAT32)
   const { m, e: exponent } = splitExponent(f, x)
   const e = f.let(op('f32x4.convert_i32x4_s', exponent))
   const z = f.let(sub(m, constF32x4(1)))
   const square = f.let(mul(z, z))
-  const cubic = mul(mul(horner(target, z, LOG), z), square)
-  const low = f.let(madd(target, e, constF32x4(LN2_LOW), cubic))
+  const cubic = mul(mul(horner(FLOAT32, target, z, LOG), z), square)
+  const low = f.let(madd(target, e, constF32x4(ln2Low), cubic))
   const tail = madd(target, square, constF32x4(-0.5), low)
-  const result = madd(target, e, constF32x4(LN2_HIGH), add(z, tail))
-  return withLogEdges(f, x, result)
-}
-
-/**
- * log 0 = -infinity, log infinity = infinity, and NaN for negative numbers and NaN. sqrt gives all of these except
- * the first.
- */
-function withLogEdges(f: FunctionBuilder, x: Code, result: Code): Code {
-  const isZero = op('f32x4.eq', x, constF32x4(0))
-  const edge = add(op('f32x4.sqrt', x), op('v128.and', isZero, constF32x4(Number.NEGATIVE_INFINITY)))
-  const isPlain = op(
-    'v128.and',
-    op('f32x4.gt', x, constF32x4(0)),
-    op('f32x4.lt', x, constF32x4(Number.POSITIVE_INFINITY)),
-  )
-  return bitselect(isPlain, f.let(result), f.let(edge))
+  const result = madd(target, e, constF32x4(ln2High), add(z, tail))
+  return withLogEdges(FLOAT32, f, x, result)
 }
 
 /** log(1 + x) with u = 1 + x as rounded: log u, plus the rounding error divided by u (Goldberg 1991, theorem 4). */
-function log1p(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const u = f.let(add(x, constF32x4(1)))
-  const lost = f.let(div(sub(x, sub(u, constF32x4(1))), u))
+function log1p(lane: LaneType, log: Writer, f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+  const u = f.let(lane.op('add', x, lane.constant(1)))
+  const error = lane.op('sub', x, lane.op('sub', u, lane.constant(1)))
+  const lost = f.let(lane.op('div', error, u))
   // At u = 0 and u = infinity there is no rounding error, and the quotient is NaN.
-  return add(log(f, target, u), op('v128.and', lost, op('f32x4.eq', lost, lost)))
+  return lane.op('add', log(f, target, u), op('v128.and', lost, lane.op('eq', lost, lost)))
 }
 
 /** (atanh s - s) / s^3 in s^2 on [0, 1/9]. */
@@ -255,12 +191,12 @@ function atanhTail(s: number): number {
  * log(1 + x) for 0 <= x <= 1, which softplus needs: 2 atanh(x / (2 + x)) requires neither an exponent nor special
  * cases.
  */
-export function log1pUnitInterval(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
+function log1pUnitInterval(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
   const s = f.let(div(x, add(x, constF32x4(2))))
   const twice = f.let(add(s, s))
   const square = f.let(mul(s, s))
   const t = f.let(madd(target, square, constF32x4(18), constF32x4(-1)))
-  return madd(target, mul(twice, square), f.let(horner(target, t, [...ATANH].reverse())), twice)
+  return madd(target, mul(twice, square), f.let(horner(FLOAT32, target, t, [...ATANH].reverse())), twice)
 }
 
 // In float64, two lanes at a time
@@ -300,7 +236,7 @@ function atan(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
     const angle = f.let(mulWide(inner, hornerWide(target, t, ATAN)))
     return bitselect(isLarge, subWide(constF64x2(Math.PI / 2), angle), angle)
   })
-  return op('v128.or', found, op('v128.and', x, constI32x4(SIGN_BIT)))
+  return withSignOf(FLOAT32, found, x)
 }
 
 /** asin s / s in s^2 on [0, 1/4]. */
@@ -325,7 +261,7 @@ function asin(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
     const { isFar, angle } = arc(f, target, magnitude)
     return bitselect(isFar, subWide(constF64x2(Math.PI / 2), addWide(angle, angle)), angle)
   })
-  return op('v128.or', found, op('v128.and', x, constI32x4(SIGN_BIT)))
+  return withSignOf(FLOAT32, found, x)
 }
 
 function acos(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
@@ -347,26 +283,34 @@ function logarithm(f: FunctionBuilder, target: TargetFeatures, x: Code, factor: 
   const { m, e } = splitExponent(f, x)
   const z = f.let(sub(m, constF32x4(1)))
   const scaled = mapHalves(f, (lanes) => mulWide(log2Wide(f, target, z, e, lanes), constF64x2(factor)))
-  return withLogEdges(f, x, scaled)
+  return withLogEdges(FLOAT32, f, x, scaled)
 }
 
-/** |a|^b = 2^(b log2 |a|) in float64, then JavaScript's rules for signs and special cases. */
-function pow(f: FunctionBuilder, target: TargetFeatures, a: Code, b: Code): Code {
-  const magnitude = f.let(op('f32x4.abs', a))
+/** |a|^b, then JavaScript's rules for signs and special cases. */
+function pow(
+  lane: LaneType,
+  powOfMagnitude: Writer,
+  f: FunctionBuilder,
+  target: TargetFeatures,
+  a: Code,
+  b: Code,
+): Code {
+  const magnitude = f.let(lane.op('abs', a))
   const power = f.let(powOfMagnitude(f, target, magnitude, b))
-  const isWhole = f.let(op('f32x4.eq', op('f32x4.trunc', b), b))
-  const half = f.let(mul(b, constF32x4(0.5)))
-  const isOdd = op('v128.andnot', isWhole, op('f32x4.eq', op('f32x4.trunc', half), half))
-  const signed = op('v128.xor', power, op('v128.and', op('v128.and', a, constI32x4(SIGN_BIT)), isOdd))
+  const isWhole = f.let(lane.op('eq', lane.op('trunc', b), b))
+  const half = f.let(lane.op('mul', b, lane.constant(0.5)))
+  const isOdd = op('v128.andnot', isWhole, lane.op('eq', lane.op('trunc', half), half))
+  const signed = op('v128.xor', power, op('v128.and', op('v128.and', a, lane.constant(-0)), isOdd))
   const isFiniteNegative = op(
     'v128.and',
-    op('f32x4.lt', a, constF32x4(0)),
-    op('f32x4.gt', a, constF32x4(Number.NEGATIVE_INFINITY)),
+    lane.op('lt', a, lane.constant(0)),
+    lane.op('gt', a, lane.constant(Number.NEGATIVE_INFINITY)),
   )
-  const real = bitselect(op('v128.andnot', isFiniteNegative, isWhole), constF32x4(Number.NaN), signed)
-  return bitselect(op('f32x4.eq', b, constF32x4(0)), constF32x4(1), f.let(real))
+  const real = bitselect(op('v128.andnot', isFiniteNegative, isWhole), lane.constant(Number.NaN), signed)
+  return bitselect(lane.op('eq', b, lane.constant(0)), lane.constant(1), f.let(real))
 }
 
+/** 2^(b log2 |a|) in float64. */
 function powOfMagnitude(f: FunctionBuilder, target: TargetFeatures, a: Code, b: Code): Code {
   const { m, e } = splitExponent(f, a)
   const z = f.let(sub(m, constF32x4(1)))
@@ -398,7 +342,7 @@ function powOfMagnitude(f: FunctionBuilder, target: TargetFeatures, a: Code, b: 
   }
   const [low, high] = [whole(LOW), whole(HIGH)]
   const k = f.let(shuffle(exponents[0], exponents[1], [0, 1, 4, 5]))
-  return scaleByPower(f, f.let(shuffle(low, high, [0, 1, 4, 5])), k)
+  return scaleByPower(FLOAT32, f, f.let(shuffle(low, high, [0, 1, 4, 5])), k)
 }
 
 /** sin r / r and cos r in r^2 on [0, (pi/4)^2], extended slightly for the rounding of the quotient. */
@@ -429,22 +373,56 @@ function circular(f: FunctionBuilder, target: TargetFeatures, x: Code, shift: 0 
   const cosine = shuffle(cosines[0], cosines[1], [0, 1, 4, 5])
   const isOdd = op('i32x4.eq', op('v128.and', k, constI32x4(1)), constI32x4(1))
   const sign = op('i32x4.shl', op('v128.and', k, constI32x4(2)), i32(30))
-  const result = f.local(V128)
-  f.add(set(result, op('v128.xor', bitselect(isOdd, f.let(cosine), f.let(sines)), sign)))
-  return byHostWhereLarge(f, x, result, shift)
+  return op('v128.xor', bitselect(isOdd, f.let(cosine), f.let(sines)), sign)
 }
 
 /**
  * Only for large arguments: what a lane contains must not depend on the other lanes, which may belong to another
  * request.
  */
-function byHostWhereLarge(f: FunctionBuilder, x: Code, result: number, shift: 0 | 1): Code {
-  const isLarge = f.let(op('f32x4.gt', op('f32x4.abs', x), constF32x4(EXACT_REDUCTION)))
+function byHostWhereLarge(
+  lane: LaneType,
+  largest: number,
+  f: FunctionBuilder,
+  x: Code,
+  found: Code,
+  host: number,
+): Code {
+  const result = f.local(V128)
+  f.add(set(result, found))
+  const isLarge = f.let(lane.op('gt', lane.op('abs', x), lane.constant(largest)))
   const exact = f.local(V128)
-  const lanes = [0, 1, 2, 3].map((lane) =>
-    set(exact, replaceF32(get(exact), lane, call(shift, extractF32(x, lane)))),
+  const each = lane.places.map((place) =>
+    set(exact, lane.replace(get(exact), place, call(host, lane.extract(x, place)))),
   )
   const chosen = set(result, bitselect(isLarge, get(exact), get(result)))
-  f.add(ifElse(op('v128.any_true', isLarge), [...lanes, chosen]))
+  f.add(ifElse(op('v128.any_true', isLarge), [...each, chosen]))
   return get(result)
+}
+
+const FLOAT32_MATH: OwnMath = {
+  expm1,
+  expUpToZero,
+  log,
+  log2: (f, target, x) => logarithm(f, target, x, 1),
+  log10: (f, target, x) => logarithm(f, target, x, Math.LOG10E * Math.LN2),
+  log1pUnitInterval,
+  powOfMagnitude,
+  erf,
+  atan,
+  asin,
+  acos,
+  sin: (f, target, x) => circular(f, target, x, 0),
+  cos: (f, target, x) => circular(f, target, x, 1),
+  largestAngle: EXACT_REDUCTION,
+}
+
+const LIBRARIES: Readonly<Record<LaneType['precision'], MathLibrary>> = {
+  float32: libraryOf(FLOAT32, FLOAT32_MATH),
+  float64: libraryOf(FLOAT64, FLOAT64_MATH),
+}
+
+/** The functions on lanes of this type. */
+export function mathOf({ precision }: LaneType): MathLibrary {
+  return LIBRARIES[precision]
 }

@@ -4,51 +4,43 @@
  * so that kernels do not depend on it.
  */
 import type { Arena } from './arena.ts'
+import { FLOAT32, FLOAT64, type LaneType } from './lane-type.ts'
 import {
   type Code,
-  constI32x4,
   encodeModule,
   extractI32,
-  F32,
   FunctionBuilder,
   get,
   I32,
   i32,
-  loadSplat,
   loadVector,
   MAX_PAGES,
   op,
   set,
-  storeLane,
   storeVector,
   V128,
   whileLoop,
 } from './wasm-encoder.ts'
 
-/** The bits of infinity. Those of NaN are larger, those of finite magnitudes smaller. */
-const INFINITY_BITS = 0x7f800000
-const MAGNITUDE_BITS = 0x7fffffff
-
 /** `scale(address, bytes, factor)`, 1 if everything that was written is finite. */
 type Scale = (address: number, bytes: number, factor: number) => number
 
-const code = {
-  bytes: encodeModule({
-    imports: [],
-    functions: [scaleFunction()],
-    exports: { scale: 0 },
-    maxPages: MAX_PAGES,
-  }),
+const CODE = { float32: codeFor(FLOAT32), float64: codeFor(FLOAT64) } as const
+
+function codeFor(lane: LaneType) {
+  const functions = [scaleFunction(lane)]
+  return { bytes: encodeModule({ imports: [], functions, exports: { scale: 0 }, maxPages: MAX_PAGES }) }
 }
 
 /**
- * Multiplies an array of an arena in place, in float32.
+ * Multiplies an array of an arena in place, in its own precision.
  *
  * @returns whether all of it is finite afterwards
  * @example
  * scaleInPlace(arena, results.gradients.predictions, 1 / 32)
  */
 export function scaleInPlace(arena: Arena, data: Float32Array | Float64Array, factor: number): boolean {
+  const code = data instanceof Float64Array ? CODE.float64 : CODE.float32
   return arena.bind(code, instantiate)(data.byteOffset, data.byteLength, factor) === 1
 }
 
@@ -56,13 +48,14 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Sc
   return new WebAssembly.Instance(module, { env: { memory } }).exports.scale as Scale
 }
 
-function scaleFunction(): FunctionBuilder {
-  const f = new FunctionBuilder([I32, I32, F32], [I32])
+function scaleFunction(lane: LaneType): FunctionBuilder {
+  const { native, finite } = lane
+  const f = new FunctionBuilder([I32, I32, lane.scalar], [I32])
   const [address, end] = [0, f.local(I32)]
   const [factor, largest] = [f.local(V128), f.local(V128)]
-  const product = (load: (address: Code) => Code) => f.let(op('f32x4.mul', load(get(address)), get(factor)))
+  const product = (load: (address: Code) => Code) => f.let(lane.op('mul', load(get(address)), get(factor)))
   const note = (value: Code) =>
-    set(largest, op('i32x4.max_s', get(largest), op('v128.and', value, constI32x4(MAGNITUDE_BITS))))
+    set(largest, op('i32x4.max_s', get(largest), op('v128.and', value, finite.magnitude)))
   const turns = (last: Code, bytes: number, load: (address: Code) => Code, store: typeof storeVector) => {
     const turn = f.capture(() => {
       const value = product(load)
@@ -70,10 +63,15 @@ function scaleFunction(): FunctionBuilder {
     })
     f.add(whileLoop(op('i32.lt_u', get(address), last), turn))
   }
-  f.add(set(end, op('i32.add', get(address), get(1))), set(factor, op('f32x4.splat', get(2))))
+  f.add(set(end, op('i32.add', get(address), get(1))), set(factor, lane.op('splat', get(2))))
   turns(f.let(op('i32.add', get(address), op('i32.and', get(1), i32(-16))), I32), 16, loadVector, storeVector)
-  turns(get(end), 4, loadSplat, (at, value) => storeLane(at, value, 0))
-  const sound = op('i32x4.lt_s', get(largest), constI32x4(INFINITY_BITS))
+  turns(
+    get(end),
+    native.bytes,
+    (at) => native.splat(at, 0),
+    (at, value) => lane.storeOne(at, value, 0, 0),
+  )
+  const sound = op('i32x4.lt_s', get(largest), finite.limit)
   f.add(allOf(f.let(sound)))
   return f
 }

@@ -10,8 +10,9 @@ export type Code = number | Uint8Array | readonly Code[]
 /** Value types by their byte. */
 export const I32 = 0x7f
 export const F32 = 0x7d
+export const F64 = 0x7c
 export const V128 = 0x7b
-export type ValueType = typeof I32 | typeof F32 | typeof V128
+export type ValueType = typeof I32 | typeof F32 | typeof F64 | typeof V128
 
 const BLOCK_WITHOUT_VALUE = 0x40
 
@@ -43,6 +44,7 @@ const CORE = {
 const SIMD = {
   'i32x4.splat': 0x11,
   'f32x4.splat': 0x13,
+  'f64x2.splat': 0x14,
   'i32x4.eq': 0x37,
   'i32x4.lt_s': 0x39,
   'i32x4.gt_s': 0x3b,
@@ -54,7 +56,11 @@ const SIMD = {
   'f32x4.le': 0x45,
   'f32x4.ge': 0x46,
   'f64x2.eq': 0x47,
+  'f64x2.ne': 0x48,
   'f64x2.lt': 0x49,
+  'f64x2.gt': 0x4a,
+  'f64x2.le': 0x4b,
+  'f64x2.ge': 0x4c,
   'v128.not': 0x4d,
   'v128.and': 0x4e,
   'v128.andnot': 0x4f,
@@ -67,6 +73,8 @@ const SIMD = {
   'f32x4.floor': 0x68,
   'f32x4.trunc': 0x69,
   'f32x4.nearest': 0x6a,
+  'f64x2.floor': 0x75,
+  'f64x2.trunc': 0x7a,
   'f64x2.nearest': 0x94,
   'i32x4.shl': 0xab,
   'i32x4.shr_s': 0xac,
@@ -75,6 +83,10 @@ const SIMD = {
   'i32x4.sub': 0xb1,
   'i32x4.min_s': 0xb6,
   'i32x4.max_s': 0xb8,
+  'i64x2.shl': 0xcb,
+  'i64x2.shr_s': 0xcc,
+  'i64x2.add': 0xce,
+  'i64x2.sub': 0xd1,
   'f32x4.abs': 0xe0,
   'f32x4.neg': 0xe1,
   'f32x4.sqrt': 0xe3,
@@ -87,11 +99,14 @@ const SIMD = {
   'f32x4.pmin': 0xea,
   'f32x4.pmax': 0xeb,
   'f64x2.abs': 0xec,
+  'f64x2.neg': 0xed,
   'f64x2.sqrt': 0xef,
   'f64x2.add': 0xf0,
   'f64x2.sub': 0xf1,
   'f64x2.mul': 0xf2,
   'f64x2.div': 0xf3,
+  'f64x2.min': 0xf4,
+  'f64x2.max': 0xf5,
   'f64x2.pmin': 0xf6,
   'f64x2.pmax': 0xf7,
   'i32x4.trunc_sat_f32x4_s': 0xf8,
@@ -132,11 +147,17 @@ export const constI32x4 = (value: number): Code => {
 }
 export const constF32x4 = (value: number): Code => constI32x4(bitsOf(value))
 export const constF64x2 = (value: number): Code => lanes(Float64Array.of(value, value))
+/** Two equal lanes, as bits. */
+export const constI64x2 = (value: bigint): Code => lanes(BigInt64Array.of(value, value))
 /** 0, 1, 2, 3: the indices of the lanes. */
 export const IOTA: Code = lanes(Int32Array.of(0, 1, 2, 3))
 
 export const loadVector = (address: Code, offset = 0): Code => [address, simd(0x00), 2, unsigned(offset)]
 export const loadSplat = (address: Code, offset = 0): Code => [address, simd(0x09), 2, unsigned(offset)]
+/** The same for a number of 64 bits. */
+export const loadSplat64 = (address: Code, offset = 0): Code => [address, simd(0x0a), 2, unsigned(offset)]
+/** Loads 64 bits into the lower half of a vector. */
+export const loadLowHalf = (address: Code, offset = 0): Code => [address, simd(0x5d), 2, unsigned(offset)]
 export const loadLane = (address: Code, vector: Code, lane: number, offset = 0): Code => [
   address,
   vector,
@@ -160,26 +181,28 @@ export const storeLane = (address: Code, value: Code, lane: number, offset = 0):
   unsigned(offset),
   lane,
 ]
-/** Loads two numbers into one of the two halves of a vector. */
-export const loadHalf = (address: Code, vector: Code, half: number): Code => [
+/** Loads 64 bits into one of the two halves of a vector. */
+export const loadHalf = (address: Code, vector: Code, half: number, offset = 0): Code => [
   address,
   vector,
   simd(0x57),
   2,
-  0,
+  unsigned(offset),
   half,
 ]
-export const storeHalf = (address: Code, value: Code, half: number): Code => [
+export const storeHalf = (address: Code, value: Code, half: number, offset = 0): Code => [
   address,
   value,
   simd(0x5b),
   2,
-  0,
+  unsigned(offset),
   half,
 ]
 export const extractI32 = (vector: Code, lane: number): Code => [vector, simd(0x1b), lane]
 export const extractF32 = (vector: Code, lane: number): Code => [vector, simd(0x1f), lane]
 export const replaceF32 = (vector: Code, lane: number, value: Code): Code => [vector, value, simd(0x20), lane]
+export const extractF64 = (vector: Code, lane: number): Code => [vector, simd(0x21), lane]
+export const replaceF64 = (vector: Code, lane: number, value: Code): Code => [vector, value, simd(0x22), lane]
 /** Picks four of the eight 32-bit lanes of a and b. */
 export const shuffle = (a: Code, b: Code, picks: readonly [number, number, number, number]): Code => [
   a,
@@ -187,20 +210,6 @@ export const shuffle = (a: Code, b: Code, picks: readonly [number, number, numbe
   simd(0x0d),
   picks.flatMap((pick) => [pick * 4, pick * 4 + 1, pick * 4 + 2, pick * 4 + 3]),
 ]
-
-/** Transposes four vectors: rows become columns. */
-export function transposed(f: FunctionBuilder, [a, b, c, d]: readonly Code[]): Code[] {
-  const pair = (x: Code, y: Code, picks: readonly [number, number, number, number]) =>
-    f.let(shuffle(x, y, picks))
-  const [lowAB, lowCD] = [pair(a, b, [0, 4, 1, 5]), pair(c, d, [0, 4, 1, 5])]
-  const [highAB, highCD] = [pair(a, b, [2, 6, 3, 7]), pair(c, d, [2, 6, 3, 7])]
-  return [
-    pair(lowAB, lowCD, [0, 1, 4, 5]),
-    pair(lowAB, lowCD, [2, 3, 6, 7]),
-    pair(highAB, highCD, [0, 1, 4, 5]),
-    pair(highAB, highCD, [2, 3, 6, 7]),
-  ]
-}
 
 /** One of two values, both of which are computed. */
 export const select = (condition: Code, yes: Code, no: Code): Code => [yes, no, condition, 0x1b]
@@ -345,7 +354,7 @@ function simd(opcode: number): Code {
   return SIMD_CODES[opcode]
 }
 
-function lanes(values: Int32Array | Float32Array | Float64Array): Code {
+function lanes(values: Int32Array | BigInt64Array | Float64Array): Code {
   return [simd(0x0c), new Uint8Array(values.buffer)]
 }
 

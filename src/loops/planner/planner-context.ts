@@ -43,7 +43,8 @@ export class PlannerContext {
     this.order = order
     this.#fastest = fastestAxis(program)
     this.#lanes = lanes
-    for (const [name, { axes }] of Object.entries(program.inputs)) this.#buffer('input', name, axes)
+    for (const [name, { axes, type }] of Object.entries(program.inputs))
+      this.#buffer('input', name, axes, { type })
     const cotangent = program.nodes.find(({ op }) => op === 'cotangent')
     if (cotangent !== undefined) this.#buffer('cotangent', '', cotangent.axes)
     this.roots = this.#rootBuffers()
@@ -57,8 +58,13 @@ export class PlannerContext {
     return roots
   }
 
-  #buffer(role: Buffer['role'], name: string, axes: readonly string[], vectors = false): Buffer {
-    const buffer = { id: this.buffers.length, role, name, axes, vectors }
+  #buffer(
+    role: Buffer['role'],
+    name: string,
+    axes: readonly string[],
+    { type = 'real', vectors = false }: Partial<Pick<Buffer, 'type' | 'vectors'>> = {},
+  ): Buffer {
+    const buffer = { id: this.buffers.length, role, name, axes, type, vectors }
     this.buffers.push(buffer)
     return buffer
   }
@@ -66,7 +72,7 @@ export class PlannerContext {
   /** A scratch buffer for a value with these axes. The fastest one is contiguous. */
   scratch(node: number, axes: readonly string[], vectors: boolean): Buffer {
     const ordered = [...axes].sort((a, b) => Number(this.isFastest(a)) - Number(this.isFastest(b)))
-    return this.#buffer('scratch', String(node), ordered, vectors)
+    return this.#buffer('scratch', String(node), ordered, { vectors })
   }
 
   // Nodes

@@ -8,13 +8,7 @@ import { compile, surelyCompiles } from '../../../src/engines/compiled/kernel.ts
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
 import { instantiate } from '../../../src/engines/compiled/launch.ts'
 import { KernelTrapped, Pool } from '../../../src/engines/compiled/worker-pool.ts'
-import {
-  type Batch,
-  type Engine,
-  EngineLost,
-  OutOfMemory,
-  UnsupportedByEngine,
-} from '../../../src/engines/contract.ts'
+import { type Batch, type Engine, EngineLost, OutOfMemory } from '../../../src/engines/contract.ts'
 import type { Program } from '../../../src/language/ir.ts'
 import { lower } from '../../../src/language/lower.ts'
 import { parse } from '../../../src/language/parse.ts'
@@ -125,10 +119,36 @@ describe('the compiled engine', () => {
     expect(bits(engine.runNow!(each)!)).toEqual(alone)
   })
 
-  it('rejects float64 as unsupported', async () => {
-    await expect(open().run({ ...batchOf(2, 2), precision: 'float64' })).rejects.toBeInstanceOf(
-      UnsupportedByEngine,
+  it('computes float64 in float64, on any thread, and keeps the kernels of both precisions apart', async () => {
+    const single = batchOf(3000, 100)
+    const inputs = Object.fromEntries(
+      Object.entries(single.inputs).map(([name, column]) => [
+        name,
+        column.map((part) => Float64Array.from(part)),
+      ]),
     )
+    const batch: Batch = { ...single, precision: 'float64', inputs, cotangent: [Float64Array.of(0.1)] }
+    const engine = open({ threads: 3 })
+    const alone = await open({ threads: 0 }).run(batch)
+    const spread = await engine.run(batch)
+    expect(alone.values).toBeInstanceOf(Float64Array)
+    expect(bits(spread)).toEqual(bits(alone))
+    spread.release?.()
+    const narrow = await engine.run(single)
+    expect(narrow.values).toBeInstanceOf(Float32Array)
+    narrow.release?.()
+    const small = (precision: 'float32' | 'float64') => ({ ...batchOf(8, 4), precision })
+    expect(open().runNow!(small('float64'))?.values).toBeInstanceOf(Float64Array)
+    expect(open().runNow!(small('float32'))?.values).toBeInstanceOf(Float32Array)
+  })
+
+  it('loads float32 inputs of a float64 batch as they are', () => {
+    const kernels = new KernelCache({ relaxed: false })
+    const batch: Batch = { ...batchOf(8, 4), precision: 'float64' }
+    const wide = Float64Array.from(batch.inputs.predictions![0]!)
+    const mixed = { ...batch, inputs: { ...batch.inputs, predictions: [wide] } }
+    expect([...kernels.kernelFor(batch).types.narrow]).toEqual(['predictions', 'targets'])
+    expect([...kernels.kernelFor(mixed).types.narrow]).toEqual(['targets'])
   })
 
   it('rejects a formula whose kernel would be too large as unsupported', async () => {

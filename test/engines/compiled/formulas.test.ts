@@ -11,16 +11,16 @@ import { evaluateStaticPredicates } from '../../../src/loops/static-predicates.t
 import { expectClose } from '../../support/close.ts'
 import { definition } from '../../support/definition.ts'
 import { SCOPE } from '../../support/formulas.ts'
-import { batchOf, expectNear, matrixCases } from '../../support/random.ts'
+import { batchOf, expectNear, matrixCases, realsOf } from '../../support/random.ts'
 import { bitsIn } from './launch.ts'
 
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 
-describe('a random formula', () => {
+describe.each(['float32', 'float64'] as const)('a random formula in %s', (precision) => {
   it("gives the interpreter's value and gradient when compiled", async () => {
     await fc.assert(
       fc.asyncProperty(matrixCases(9, 21), async ({ text, rows, columns, seed }) => {
-        const batch = batchOf(text, rows, columns, seed)
+        const batch = batchOf(text, rows, columns, seed, precision)
         expectNear(await engine.run(batch), batch, text)
       }),
       { numRuns: 150 },
@@ -30,18 +30,24 @@ describe('a random formula', () => {
 
 const SHAPES = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 23, 31, 32, 33, 64, 100, 257]
 
-describe('every length of a row', () => {
+describe.each([
+  ['float32', 2e-5],
+  ['float64', 1e-14],
+] as const)('every length of a row in %s', (precision, relative) => {
   const text = 'logsumexp(x, columns) * y + max(x * y, columns) - softplus(x) * v'
   it.each(SHAPES)('%i columns', async (columns) => {
-    const batch = batchOf(text, 6, columns, columns)
+    const batch = batchOf(text, 6, columns, columns, precision)
     const [got, want] = [await engine.run(batch), definition(batch)]
-    expectClose(got.values, want.values, { relative: 2e-5 })
+    expectClose(got.values, want.values, { relative, absolute: relative })
     for (const name of ['x', 'v'])
-      expectClose(got.gradients[name]!, want.gradients[name]!, { relative: 2e-5 })
+      expectClose(got.gradients[name]!, want.gradients[name]!, { relative, absolute: relative })
   })
 })
 
-describe('neighbors', () => {
+describe.each([
+  ['float32', 2e-5],
+  ['float64', 1e-13],
+] as const)('neighbors in %s', (precision, relative) => {
   const near = '(x - shift(x, 1, columns)) * y + shift(x * v, -3, columns)'
   const far = 'shift(x, 17, columns) * y + shift(x, -40, columns)^2 + shift(x, 300, columns)'
   const stored = 'conv(softmax(x, columns), [0.1, 0.7, -0.2, 0.3], columns)^2 * y'
@@ -49,11 +55,11 @@ describe('neighbors', () => {
 
   it.each(SHAPES)('are those of the definition in rows of %i', async (columns) => {
     for (const text of [near, far, stored, deep]) {
-      const batch = batchOf(text, 6, columns, columns)
+      const batch = batchOf(text, 6, columns, columns, precision)
       const [got, want] = [await engine.run(batch), definition(batch)]
-      expectClose(got.values, want.values, { relative: 2e-5, what: text })
+      expectClose(got.values, want.values, { relative, what: text })
       for (const [name, data] of Object.entries(want.gradients))
-        expectClose(got.gradients[name]!, data, { relative: 2e-5, what: `${name} of ${text}` })
+        expectClose(got.gradients[name]!, data, { relative, what: `${name} of ${text}` })
     }
   })
 
@@ -66,14 +72,14 @@ describe('neighbors', () => {
         [7, 13],
         [5, 70],
       ] as const) {
-        const batch = batchOf(`shift(x, ${steps}, columns) * ${spread}`, rows, columns, 1)
+        const batch = batchOf(`shift(x, ${steps}, columns) * ${spread}`, rows, columns, 1, precision)
         expectNear(await engine.run(batch), batch, `a stored shift by ${steps} of ${rows}x${columns}`)
       }
   })
 
   it('beyond the ends are 0, whatever the memory there contains', async () => {
-    const batch = batchOf('shift(x, 1, columns) + shift(x, -2, columns)', 3, 5, 1)
-    const x = Float32Array.from({ length: 15 }, (_, at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
+    const batch = batchOf('shift(x, 1, columns) + shift(x, -2, columns)', 3, 5, 1, precision)
+    const x = realsOf(precision, 15, (at) => (at >= 5 && at < 10 ? 1 : Number.NaN))
     const { values } = await engine.run({ ...batch, inputs: { ...batch.inputs, x: [x] } })
     expect(values[0]).toBeNaN()
     expect(values[1]).toBe(7)

@@ -29,5 +29,5 @@ export function launch(kernel: Kernel, batch: Batch, bounds: readonly number[]) 
 export function bitsIn(kernel: Kernel, batch: Batch, bounds: readonly number[]): Record<string, string> {
   const { values, gradients } = launch(kernel, batch, bounds)
   const all = Object.entries({ values, ...gradients })
-  return Object.fromEntries(all.map(([name, data]) => [name, bitsOf(Float32Array.from(data))]))
+  return Object.fromEntries(all.map(([name, data]) => [name, bitsOf(data.slice())]))
 }

@@ -10,10 +10,10 @@ const arena = new Arena()
 const ROOM = 64
 
 /** A part of the arena with these numbers, surrounded by ones. */
-function placed(numbers: readonly number[], start: number) {
-  arena.floats.fill(1, 0, ROOM)
-  arena.floats.set(numbers, start)
-  return arena.floats.subarray(start, start + numbers.length)
+function placed(numbers: readonly number[], start: number, view: 'floats' | 'doubles' = 'floats') {
+  arena[view].fill(1, 0, ROOM)
+  arena[view].set(numbers, start)
+  return arena[view].subarray(start, start + numbers.length)
 }
 
 const numbers = fc.array(fc.float(), { maxLength: 40 })
@@ -34,6 +34,21 @@ it('equals a float32 loop for any length and offset, and changes nothing else', 
   )
 })
 
+it('equals a float64 loop, too', () => {
+  fc.assert(
+    fc.property(fc.array(fc.double(), { maxLength: 40 }), start, fc.double(), (given, at, factor) => {
+      const data = placed(given, at, 'doubles')
+      const want = Float64Array.from(given, (x) => x * factor)
+      const sound = scaleInPlace(arena, data, factor)
+      expect(bitsOf(data)).toBe(bitsOf(want))
+      expect(sound).toBe(want.every(Number.isFinite))
+      const beside = [...arena.doubles.subarray(0, at), ...arena.doubles.subarray(at + given.length, ROOM)]
+      expect(beside.every((x) => x === 1)).toBe(true)
+    }),
+    { numRuns: 500 },
+  )
+})
+
 it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
   'detects %d at every position',
   (wrong) => {
@@ -43,6 +58,12 @@ it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
         3,
       )
       expect(scaleInPlace(arena, data, 0.5)).toBe(false)
+      const wide = placed(
+        Array.from({ length: 11 }, (_, i) => (i === place ? wrong : -3)),
+        3,
+        'doubles',
+      )
+      expect(scaleInPlace(arena, wide, 0.5)).toBe(false)
     }
   },
 )

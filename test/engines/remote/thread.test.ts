@@ -35,9 +35,22 @@ describe('the compute thread', () => {
     result.release?.()
   })
 
-  it('is the fallback of the compiled engine', async () => {
-    engine = await openEngine({ engine: 'compiled', threads: 1, log })
-    expect((await engine.run(assemble([job('float64')]))).engine).toBe('interpreter')
+  it('is the fallback of the compiled engine, in both precisions', async () => {
+    const started: unknown[] = []
+    engine = await openEngine({
+      engine: 'compiled',
+      threads: 1,
+      log,
+      onStart: (worker) => started.push(worker),
+    })
+    for (const precision of ['float32', 'float64'] as const) {
+      const lovasz = losses.find(({ name }) => name === 'lovasz')!
+      const sorted = check(lovasz, sampleTensors(lovasz, { seed: 1, precision })).job
+      const { values } = await engine.run(assemble([sorted]))
+      expect(values).toBeInstanceOf(precision === 'float64' ? Float64Array : Float32Array)
+    }
+    // Its own thread, and the one that it falls back to.
+    expect(started).toHaveLength(2)
   })
 
   it('rejects an unknown engine in one line', async () => {

@@ -5,18 +5,9 @@
 import type { Node } from '../../../language/ir.ts'
 import type { LegalizedProgram } from '../../../loops/legalize.ts'
 import { type Buffer, isScalar, type Plan } from '../../../loops/loop-plan.ts'
-import {
-  type Code,
-  constF32x4,
-  constI32x4,
-  FunctionBuilder,
-  get,
-  I32,
-  IOTA,
-  op,
-  set,
-  V128,
-} from '../wasm-encoder.ts'
+import { type ElementTypes, storedTypeOf } from '../element-types.ts'
+import type { LaneType, StoredType } from '../lane-type.ts'
+import { type Code, constI32x4, FunctionBuilder, get, I32, op, set, V128 } from '../wasm-encoder.ts'
 import type { TargetFeatures } from '../wide.ts'
 import { Helpers } from './helpers.ts'
 import { KernelParams } from './kernel-params.ts'
@@ -39,7 +30,7 @@ export interface OpenLoop {
   /** In a vectorized loop that is not full: which lanes are within the axis, and how many elements are left. */
   mask: Code | undefined
   left: Code | undefined
-  /** Tiles of four rows by four columns that have been loaded, or that are waiting to be stored. */
+  /** Tiles of as many rows as there are lanes that have been loaded, or that are waiting to be stored. */
   readonly tiles: Map<string, readonly Code[]>
   /** For sums over this loop: the terms of an iteration. */
   readonly terms: Map<number, readonly Code[]>
@@ -51,8 +42,9 @@ export class CodegenContext {
   readonly program: LegalizedProgram
   readonly nodes: readonly Node[]
   readonly target: TargetFeatures
+  readonly types: ElementTypes
   readonly f = new FunctionBuilder([I32], [])
-  readonly words = new KernelParams(this.f)
+  readonly words: KernelParams
   readonly helpers: Helpers
   readonly loops: OpenLoop[] = []
   readonly #values = new Map<number, Code>()
@@ -60,12 +52,24 @@ export class CodegenContext {
   #copies: Map<number, Code>[] = []
   #copy = 0
 
-  constructor(plan: Plan, target: TargetFeatures) {
+  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes) {
     this.plan = plan
     this.program = plan.program
     this.nodes = plan.program.nodes
     this.target = target
-    this.helpers = new Helpers(target)
+    this.types = types
+    this.words = new KernelParams(this.f, types)
+    this.helpers = new Helpers(types.lane, target)
+  }
+
+  /** The type of the lanes. */
+  get lane(): LaneType {
+    return this.types.lane
+  }
+
+  /** How the elements of a buffer are stored. */
+  stored(buffer: Buffer): StoredType {
+    return storedTypeOf(this.types, buffer)
   }
 
   // Values
@@ -83,7 +87,7 @@ export class CodegenContext {
   #constant(node: number): Code | undefined {
     const { op: name, type, value } = this.nodes[node]
     if (name !== 'constant') return undefined
-    return type === 'bool' ? constI32x4(value === 0 ? 0 : -1) : constF32x4(value!)
+    return type === 'bool' ? constI32x4(value === 0 ? 0 : -1) : this.lane.constant(value!)
   }
 
   /** The buffer of an input or of the cotangent. */
@@ -103,7 +107,7 @@ export class CodegenContext {
 
   /** The number of elements of a loop before the current vector of its iteration. */
   skippedIn({ copies, lanes }: OpenLoop): number {
-    return copies === 1 ? 0 : this.#copy * (lanes ? 4 : 1)
+    return copies === 1 ? 0 : this.#copy * (lanes ? this.lane.count : 1)
   }
 
   /** Emits each part for all vectors of an iteration before the next part. */
@@ -163,8 +167,8 @@ export class CodegenContext {
   maskOf(loop: OpenLoop): Code {
     if (loop.mask !== undefined) return loop.mask
     const local = this.f.local(V128)
-    const places = op('i32x4.add', op('i32x4.splat', get(loop.index)), IOTA)
-    loop.prologue.push(set(local, op('i32x4.lt_s', places, op('i32x4.splat', this.endOf(loop)))))
+    const [places, end] = [this.lane.indices(get(loop.index)), this.lane.indexSplat(this.endOf(loop))]
+    loop.prologue.push(set(local, this.lane.compareWhole('lt', false, places, end)))
     loop.mask = get(local)
     return loop.mask
   }

@@ -5,17 +5,9 @@
 import type { Node } from '../../../language/ir.ts'
 import { isScalar, readsInput } from '../../../loops/loop-plan.ts'
 import { memoryReadOf } from '../../../loops/memory-read.ts'
-import { expUpToZero, log1pUnitInterval, MATH, type MathOp } from '../math.ts'
-import {
-  type Code,
-  call,
-  constF32x4,
-  constI32x4,
-  type FunctionBuilder,
-  get,
-  IOTA,
-  op,
-} from '../wasm-encoder.ts'
+import type { LaneType } from '../lane-type.ts'
+import { type MathOp, mathOf } from '../math.ts'
+import { type Code, call, type FunctionBuilder, get, op } from '../wasm-encoder.ts'
 import type { CodegenContext } from './codegen-context.ts'
 import type { LoadStoreEmitter } from './load-store.ts'
 
@@ -54,16 +46,16 @@ export class ExpressionEmitter {
     }
   }
 
-  /** As float32. */
+  /** As a number. */
   real(id: number): Code {
     const value = this.#context.value(id)
-    return this.#context.nodes[id].type === 'index' ? op('f32x4.convert_i32x4_s', value) : value
+    return this.#context.nodes[id].type === 'index' ? this.#context.lane.indexToReal(value) : value
   }
 
   /** As int32. */
   #whole(id: number): Code {
-    const value = this.#context.value(id)
-    return this.#context.nodes[id].type === 'index' ? value : op('i32x4.trunc_sat_f32x4_s', value)
+    const { lane, nodes } = this.#context
+    return lane.toInt32(this.#context.value(id), nodes[id].type === 'index')
   }
 
   #read(id: number, node: Node): Code {
@@ -73,11 +65,11 @@ export class ExpressionEmitter {
   }
 
   #index(axis: string): Code {
+    const { lane } = this.#context
     const loop = this.#context.loopOver(axis)
-    const start = op('i32x4.splat', get(loop.index))
-    const first = loop.lanes ? op('i32x4.add', start, IOTA) : start
+    const first = loop.lanes ? lane.indices(get(loop.index)) : lane.indexSplat(get(loop.index))
     const skipped = this.#context.skippedIn(loop)
-    return skipped === 0 ? first : op('i32x4.add', first, constI32x4(skipped))
+    return skipped === 0 ? first : lane.indexAdd(first, skipped)
   }
 
   #select({ args, type }: Node): Code {
@@ -96,24 +88,26 @@ export class ExpressionEmitter {
   }
 
   #compare(name: 'eq' | 'lt' | 'le', [a, b]: readonly number[]): Code {
-    const { nodes } = this.#context
-    const areWhole = nodes[a].type !== 'real' && nodes[b].type !== 'real'
-    if (!areWhole) return op(`f32x4.${name}`, this.real(a), this.real(b))
-    const whole = { eq: 'i32x4.eq', lt: 'i32x4.lt_s', le: 'i32x4.le_s' } as const
-    return op(whole[name], this.#context.value(a), this.#context.value(b))
+    const { nodes, lane } = this.#context
+    const types = [nodes[a].type, nodes[b].type]
+    if (types.includes('real')) return lane.op(name, this.real(a), this.real(b))
+    const areTruths = types.every((type) => type === 'bool')
+    return lane.compareWhole(name, areTruths, this.#context.value(a), this.#context.value(b))
   }
 
   #elementwise({ op: name, args, hint }: Node): Code {
-    const { f, target, program } = this.#context
+    const { f, target, program, lane } = this.#context
+    const math = mathOf(lane)
     if (name === 'polygamma') return this.#polygamma(args)
     const [a, b] = args.map((arg) => this.real(arg))
-    if (name === 'log1p' && this.#isUnit(args[0])) return log1pUnitInterval(f, target, a)
-    if (name === 'exp' && hint === 'up to 0') return expUpToZero(f, target, f.let(a))
-    if (name in MATH) return this.#math(name as MathOp, args.length === 1 ? [a] : [a, b])
-    if ((name === 'max' || name === 'min') && isScalar(program, args[1])) return againstNumber(name, a, b)
+    if (name === 'log1p' && this.#isUnit(args[0])) return math.log1pUnitInterval(f, target, a)
+    if (name === 'exp' && hint === 'up to 0') return math.expUpToZero(f, target, f.let(a))
+    if (name in math.ops) return this.#math(name as MathOp, args.length === 1 ? [a] : [a, b])
+    // If one argument is a constant other than NaN, one comparison replaces several instructions.
+    if ((name === 'max' || name === 'min') && isScalar(program, args[1])) return lane.op(`p${name}`, a, b)
     const simple = SIMPLE[name]
     if (simple === undefined) throw new Error(`the compiler does not support ${name}`)
-    return simple(f, a, b)
+    return simple(lane, f, a, b)
   }
 
   /** Whether a node is exp(-|x|), which is between 0 and 1. */
@@ -130,41 +124,36 @@ export class ExpressionEmitter {
   }
 
   #math(name: MathOp, args: readonly Code[]): Code {
-    const { f, target, helpers } = this.#context
-    const { write, inline } = MATH[name]
+    const { f, target, helpers, lane } = this.#context
+    const { write, inline } = mathOf(lane).ops[name]
     if (!inline) return call(helpers.indexOf(name), ...args)
     return write(f, target, ...args.map((arg) => f.let(arg)))
   }
 }
 
-/** If one argument is a constant other than NaN, one comparison replaces several instructions. */
-function againstNumber(name: 'max' | 'min', a: Code, number: Code): Code {
-  return op(`f32x4.p${name}`, a, number)
-}
-
-type Simple = (f: FunctionBuilder, a: Code, b: Code) => Code
+type Simple = (lane: LaneType, f: FunctionBuilder, a: Code, b: Code) => Code
 
 /** Ops that are a single instruction, or a few. */
 const SIMPLE: Readonly<Record<string, Simple>> = {
-  neg: (_, a) => op('f32x4.neg', a),
-  abs: (_, a) => op('f32x4.abs', a),
-  sqrt: (_, a) => op('f32x4.sqrt', a),
-  safe_sqrt: (_, a) => op('f32x4.sqrt', a),
-  floor: (_, a) => op('f32x4.floor', a),
-  round: (_, a) => op('f32x4.nearest', a),
-  add: (_, a, b) => op('f32x4.add', a, b),
-  sub: (_, a, b) => op('f32x4.sub', a, b),
-  mul: (_, a, b) => op('f32x4.mul', a, b),
-  div: (_, a, b) => op('f32x4.div', a, b),
-  max: (_, a, b) => op('f32x4.max', a, b),
-  min: (_, a, b) => op('f32x4.min', a, b),
+  neg: (lane, _, a) => lane.op('neg', a),
+  abs: (lane, _, a) => lane.op('abs', a),
+  sqrt: (lane, _, a) => lane.op('sqrt', a),
+  safe_sqrt: (lane, _, a) => lane.op('sqrt', a),
+  floor: (lane, _, a) => lane.op('floor', a),
+  round: (lane, _, a) => lane.op('nearest', a),
+  add: (lane, _, a, b) => lane.op('add', a, b),
+  sub: (lane, _, a, b) => lane.op('sub', a, b),
+  mul: (lane, _, a, b) => lane.op('mul', a, b),
+  div: (lane, _, a, b) => lane.op('div', a, b),
+  max: (lane, _, a, b) => lane.op('max', a, b),
+  min: (lane, _, a, b) => lane.op('min', a, b),
   // g * d, but 0 where g is 0.
-  mul_no_nan: (_, g, d) => op('v128.and', op('f32x4.mul', g, d), op('f32x4.ne', g, constF32x4(0))),
-  is_finite: (_, a) => op('f32x4.lt', op('f32x4.abs', a), constF32x4(Number.POSITIVE_INFINITY)),
-  sign: (f, a) => {
+  mul_no_nan: (lane, _, g, d) => op('v128.and', lane.op('mul', g, d), lane.op('ne', g, lane.constant(0))),
+  is_finite: (lane, _, a) => lane.op('lt', lane.op('abs', a), lane.constant(Number.POSITIVE_INFINITY)),
+  sign: (lane, f, a) => {
     const x = f.let(a)
-    const one = op('v128.or', op('v128.and', x, constI32x4(-0x80000000)), constF32x4(1))
-    const isZeroOrNaN = op('v128.not', op('f32x4.gt', op('f32x4.abs', x), constF32x4(0)))
+    const one = op('v128.or', op('v128.and', x, lane.constant(-0)), lane.constant(1))
+    const isZeroOrNaN = op('v128.not', lane.op('gt', lane.op('abs', x), lane.constant(0)))
     return op('v128.bitselect', x, one, isZeroOrNaN)
   },
 }

@@ -1,11 +1,11 @@
 /**
  * Helper functions of the module in addition to `run`, for code that is not inlined. Each is emitted on first use.
  */
-import { polygamma } from '../gamma.ts'
-import { HOST_IMPORTS, MATH, type MathOp } from '../math.ts'
+import { VECTOR } from '../element-types.ts'
+import type { LaneType } from '../lane-type.ts'
+import { hostImportsOf, type MathOp, mathOf } from '../math.ts'
 import {
   type Code,
-  constF32x4,
   FunctionBuilder,
   get,
   I32,
@@ -18,17 +18,18 @@ import {
   whileLoop,
 } from '../wasm-encoder.ts'
 import type { TargetFeatures } from '../wide.ts'
-import { VECTOR } from './kernel-params.ts'
 
 /** A function of the language, or one that walks over a buffer of sums. */
 export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
 
 /** The helpers of one module. `run` comes between the host's functions and them. */
 export class Helpers {
+  readonly #lane: LaneType
   readonly #target: TargetFeatures
   readonly #made = new Map<Helper, FunctionBuilder>()
 
-  constructor(target: TargetFeatures) {
+  constructor(lane: LaneType, target: TargetFeatures) {
+    this.#lane = lane
     this.#target = target
   }
 
@@ -39,12 +40,12 @@ export class Helpers {
   /** Its index among the functions of the module. */
   indexOf(name: Helper): number {
     if (!this.#made.has(name)) this.#made.set(name, this.#write(name))
-    return HOST_IMPORTS.length + 1 + [...this.#made.keys()].indexOf(name)
+    return hostImportsOf(this.#lane).length + 1 + [...this.#made.keys()].indexOf(name)
   }
 
   #write(name: Helper): FunctionBuilder {
     if (name === 'fill') return fillFunction()
-    if (name === 'flush') return flushFunction()
+    if (name === 'flush') return flushFunction(this.#lane)
     const count = name === 'pow' ? 2 : 1
     const f = new FunctionBuilder(new Array(count).fill(V128), [V128])
     const args = Array.from({ length: count }, (_, i) => get(i))
@@ -53,22 +54,24 @@ export class Helpers {
   }
 
   #body(name: Exclude<Helper, 'fill' | 'flush'>, f: FunctionBuilder, args: readonly Code[]): Code {
-    if (name in MATH) return MATH[name as MathOp].write(f, this.#target, ...args)
+    const { ops, polygamma } = mathOf(this.#lane)
+    if (name in ops) return ops[name as MathOp].write(f, this.#target, ...args)
     return polygamma(f, this.#target, Number(name.split(' ')[1]), args[0])
   }
 }
 
 /** Kahan summation of a block into a total. Uncompensated if the total is not finite. */
 export function compensated(
+  lane: LaneType,
   f: FunctionBuilder,
   partial: Code,
   total: Code,
   lost: Code,
 ): { total: Code; lost: Code } {
-  const corrected = f.let(op('f32x4.sub', partial, lost))
-  const next = f.let(op('f32x4.add', total, corrected))
-  const rest = f.let(op('f32x4.sub', op('f32x4.sub', next, total), corrected))
-  const isSound = op('f32x4.lt', op('f32x4.abs', rest), constF32x4(Number.POSITIVE_INFINITY))
+  const corrected = f.let(lane.op('sub', partial, lost))
+  const next = f.let(lane.op('add', total, corrected))
+  const rest = f.let(lane.op('sub', lane.op('sub', next, total), corrected))
+  const isSound = lane.op('lt', lane.op('abs', rest), lane.constant(Number.POSITIVE_INFINITY))
   return { total: next, lost: op('v128.and', rest, isSound) }
 }
 
@@ -90,12 +93,17 @@ function fillFunction(): FunctionBuilder {
 }
 
 /** flush(partial, total, lost, bytes): adds the sum of each block to the total. */
-function flushFunction(): FunctionBuilder {
+function flushFunction(lane: LaneType): FunctionBuilder {
   const f = new FunctionBuilder([I32, I32, I32, I32], [])
   eachVector(f, get(3), (offset) => {
     const [partial, total, lost] = [0, 1, 2].map((base) => f.let(op('i32.add', get(base), offset), I32))
-    const next = compensated(f, f.let(loadVector(partial)), f.let(loadVector(total)), f.let(loadVector(lost)))
-    f.add(storeVector(lost, next.lost), storeVector(total, next.total), storeVector(partial, constF32x4(0)))
+    const [summed, before, error] = [partial, total, lost].map((address) => f.let(loadVector(address)))
+    const next = compensated(lane, f, summed, before, error)
+    f.add(
+      storeVector(lost, next.lost),
+      storeVector(total, next.total),
+      storeVector(partial, lane.constant(0)),
+    )
   })
   return f
 }

@@ -3,18 +3,8 @@
  * This file defines the words and their order; kernel.ts fills them in for each launch.
  */
 import type { Buffer } from '../../../loops/loop-plan.ts'
-import {
-  type Code,
-  type FunctionBuilder,
-  get,
-  I32,
-  i32,
-  loadI32,
-  loadSplat,
-  op,
-  set,
-  V128,
-} from '../wasm-encoder.ts'
+import { type ElementTypes, elementBytesOf } from '../element-types.ts'
+import { type Code, type FunctionBuilder, get, I32, i32, loadI32, op, set, V128 } from '../wasm-encoder.ts'
 
 /** One 32-bit word of a launch. The kernel's whole argument is a list of them in memory. */
 export type KernelParam =
@@ -24,11 +14,8 @@ export type KernelParam =
   | { readonly kind: 'base'; readonly buffer: Buffer }
   /** Bytes between neighboring elements along an axis of a buffer. */
   | { readonly kind: 'stride'; readonly buffer: Buffer; readonly dimension: number }
-  /** A number, or a boolean as all ones or zeros. */
-  | { readonly kind: 'scalar'; readonly node: number }
-
-/** Bytes of a number, and of a vector. */
-export const [NUMBER, VECTOR] = [4, 16]
+  /** A number, or a boolean as all ones or zeros. A number of 64 bits takes two words, of which `part` 1 is the upper. */
+  | { readonly kind: 'scalar'; readonly node: number; readonly part: 0 | 1 }
 
 /** Number of elements before and after a row that can be read without a bounds check: there is always memory. */
 export const OVERREAD_ELEMENTS = 16
@@ -39,10 +26,12 @@ export class KernelParams {
   /** The code that reads them, at the start of the kernel. */
   readonly prologue: Code[] = []
   readonly #f: FunctionBuilder
+  readonly #types: ElementTypes
   readonly #locals = new Map<string, Code>()
 
-  constructor(f: FunctionBuilder) {
+  constructor(f: FunctionBuilder, types: ElementTypes) {
     this.#f = f
+    this.#types = types
   }
 
   first(): Code {
@@ -67,15 +56,18 @@ export class KernelParams {
   }
 
   stride(buffer: Buffer, dimension: number): Code {
-    if (dimension === buffer.axes.length - 1) return i32(buffer.vectors ? VECTOR : NUMBER)
+    if (dimension === buffer.axes.length - 1) return i32(elementBytesOf(this.#types, buffer))
     return this.#word({ kind: 'stride', buffer, dimension }, `stride ${buffer.id} ${dimension}`)
   }
 
-  /** In all four lanes. */
+  /** In all lanes. */
   scalar(node: number): Code {
     return this.#once(`scalar ${node}`, () => {
-      const offset = this.list.push({ kind: 'scalar', node }) * 4 - 4
-      return [loadSplat(op('i32.add', get(0), i32(offset))), V128]
+      const { native } = this.#types.lane
+      const offset = this.list.length * 4
+      this.list.push({ kind: 'scalar', node, part: 0 })
+      if (native.bytes === 8) this.list.push({ kind: 'scalar', node, part: 1 })
+      return [native.splat(op('i32.add', get(0), i32(offset)), 0), V128]
     })
   }
 

@@ -5,6 +5,7 @@
 import type { Node } from '../../../language/ir.ts'
 import type { Buffer } from '../../../loops/loop-plan.ts'
 import { type AxisRead, memoryReadOf } from '../../../loops/memory-read.ts'
+import { elementBytesOf } from '../element-types.ts'
 import {
   type Code,
   constI32x4,
@@ -15,20 +16,16 @@ import {
   i32,
   ifElse,
   loadHalf,
-  loadLane,
-  loadSplat,
   loadVector,
   op,
   select,
   set,
   shuffle,
   storeHalf,
-  storeLane,
   storeVector,
-  transposed,
 } from '../wasm-encoder.ts'
 import type { CodegenContext, OpenLoop } from './codegen-context.ts'
-import { NUMBER, OVERREAD_ELEMENTS, VECTOR } from './kernel-params.ts'
+import { OVERREAD_ELEMENTS } from './kernel-params.ts'
 
 /** Buffer axis -> the loop axis under which it is read, if a rename makes them different. */
 type Names = Readonly<Record<string, string>>
@@ -50,12 +47,10 @@ interface Place {
   readonly offset: number
 }
 
-const LANES = [0, 1, 2, 3] as const
-
 /**
  * Loads and stores at the current point of a context. If the lanes run across the rows of a buffer, an unrolled loop
- * along the rows moves tiles of four rows by four columns, or by two: each row is one vector and is transposed in
- * registers, instead of sixteen separate numbers.
+ * along the rows moves tiles of as many rows as there are lanes, by four columns or by two: rows are read as vectors and
+ * transposed in registers, instead of as separate numbers.
  */
 export class LoadStoreEmitter {
   readonly #context: CodegenContext
@@ -67,7 +62,7 @@ export class LoadStoreEmitter {
   /** Loads the value of a node from a buffer; `rename` and `shift` load the elements of their argument. */
   read(id: number, buffer: Buffer): Code {
     if (buffer.role === 'cotangent' && this.#context.program.sharesCotangent)
-      return loadSplat(this.#context.words.base(buffer))
+      return this.#context.stored(buffer).splat(this.#context.words.base(buffer), 0)
     const { axes } = memoryReadOf(this.#context.nodes, id)
     const names = Object.fromEntries(Object.entries(axes).map(([axis, { loop }]) => [axis, loop]))
     const distances = buffer.axes.flatMap((axis, dimension) => {
@@ -81,25 +76,30 @@ export class LoadStoreEmitter {
     const dimension = this.#laneDimension(buffer, names)
     if (dimension === undefined) {
       const { address, offset } = this.#place(buffer, names)
-      return buffer.vectors ? loadVector(address, offset) : loadSplat(address, offset)
+      return this.#loadSame(buffer, address, offset)
     }
     if (this.#isTiled(buffer, names)) return this.#loadTile({ buffer, dimension }, names)
     const { address, offset } = this.#place(buffer, names)
-    if (isLast(buffer, dimension)) return loadVector(address, offset)
+    if (isLast(buffer, dimension)) return this.#context.stored(buffer).vector(address, offset)
     const first = this.#context.f.let(address, I32)
     const at = (lane: number) => this.#ofLane(first, { buffer, dimension }, lane)
-    return this.#gather(at, offset)
+    return this.#gather(buffer, at, offset)
+  }
+
+  /** The element of the current iteration, which all lanes share. */
+  #loadSame(buffer: Buffer, address: Code, offset: number): Code {
+    return buffer.vectors ? loadVector(address, offset) : this.#context.stored(buffer).splat(address, offset)
   }
 
   store(buffer: Buffer, value: Code) {
-    const { f, laneLoop } = this.#context
+    const { f, laneLoop, lane: type } = this.#context
     const dimension = this.#laneDimension(buffer, {})
     if (dimension !== undefined && this.#isTiled(buffer, {}))
       return this.#storeTile({ buffer, dimension }, value)
     const { address, offset } = this.#place(buffer, {})
     if (dimension === undefined) {
       return f.add(
-        buffer.vectors ? storeVector(address, value, offset) : storeLane(address, value, 0, offset),
+        buffer.vectors ? storeVector(address, value, offset) : type.storeOne(address, value, 0, offset),
       )
     }
     // Rows of scratch memory are padded to whole vectors, so reading past their end is harmless.
@@ -108,8 +108,9 @@ export class LoadStoreEmitter {
       return f.add(storeVector(address, value, offset))
     const [first, kept] = [f.let(address, I32), f.let(value)]
     const one = (lane: number) =>
-      storeLane(this.#ofLane(first, { buffer, dimension }, lane), kept, lane, offset)
-    f.add(this.#within(laneLoop!, one, isContiguous ? storeVector(first, kept, offset) : LANES.map(one)))
+      type.storeOne(this.#ofLane(first, { buffer, dimension }, lane), kept, lane, offset)
+    const all = isContiguous ? storeVector(first, kept, offset) : type.places.map(one)
+    f.add(this.#within(laneLoop!, one, all))
   }
 
   /**
@@ -124,11 +125,12 @@ export class LoadStoreEmitter {
     const place = f.let(op('i32x4.max_s', op('i32x4.min_s', whole, end), constI32x4(0)))
     const { address, offset } = this.#place(buffer, {}, [axis!])
     const at = (lane: number) => op('i32.add', address, op('i32.mul', extractI32(place, lane), stride))
-    if (laneLoop === undefined || !axes.includes(laneLoop.axis)) return loadSplat(at(0), offset)
+    if (laneLoop === undefined || !axes.includes(laneLoop.axis))
+      return this.#context.stored(buffer).splat(at(0), offset)
     // If the lanes run along the buffer too, each lane starts at its own element.
     const dimension = buffer.axes.indexOf(laneLoop.axis)
-    if (dimension < 0) return this.#gather(at, offset)
-    return this.#gather((lane) => this.#ofLane(at(lane), { buffer, dimension }, lane), offset)
+    if (dimension < 0) return this.#gather(buffer, at, offset)
+    return this.#gather(buffer, (lane) => this.#ofLane(at(lane), { buffer, dimension }, lane), offset)
   }
 
   /**
@@ -138,6 +140,7 @@ export class LoadStoreEmitter {
    */
   #loadNeighbor(buffer: Buffer, names: Names, distances: readonly Distance[]): Code {
     const { laneLoop } = this.#context
+    const stored = this.#context.stored(buffer)
     const across = distances.find(({ loop }) => loop === laneLoop?.axis)
     const others = distances.filter((distance) => distance !== across)
     const isNear =
@@ -150,11 +153,14 @@ export class LoadStoreEmitter {
     )
     if (across === undefined) return this.#loadLanes(buffer, names, first, offset)
     if (isNear) {
-      const earliest = op('i32.sub', first, i32(OVERREAD_ELEMENTS * NUMBER))
-      return loadVector(earliest, offset + (OVERREAD_ELEMENTS - across.steps) * NUMBER)
+      const earliest = op('i32.sub', first, i32(OVERREAD_ELEMENTS * stored.bytes))
+      return stored.vector(earliest, offset + (OVERREAD_ELEMENTS - across.steps) * stored.bytes)
     }
     return isLast(buffer, across.dimension)
-      ? loadVector(op('i32.add', first, op('i32.mul', this.#firstOfLanes(across), i32(NUMBER))), offset)
+      ? stored.vector(
+          op('i32.add', first, op('i32.mul', this.#firstOfLanes(across), i32(stored.bytes))),
+          offset,
+        )
       : this.#gatherLanes(buffer, first, offset, across)
   }
 
@@ -162,11 +168,11 @@ export class LoadStoreEmitter {
   #loadLanes(buffer: Buffer, names: Names, address: Code, offset: number): Code {
     const dimension = this.#laneDimension(buffer, names)
     if (dimension === undefined) {
-      return buffer.vectors ? loadVector(address, offset) : loadSplat(address, offset)
+      return this.#loadSame(buffer, address, offset)
     }
-    if (isLast(buffer, dimension)) return loadVector(address, offset)
+    if (isLast(buffer, dimension)) return this.#context.stored(buffer).vector(address, offset)
     const first = this.#context.f.let(address, I32)
-    return this.#gather((lane) => this.#ofLane(first, { buffer, dimension }, lane), offset)
+    return this.#gather(buffer, (lane) => this.#ofLane(first, { buffer, dimension }, lane), offset)
   }
 
   /** Bytes to the neighbor along an axis without lanes, or to the nearest end of the axis. */
@@ -191,7 +197,7 @@ export class LoadStoreEmitter {
     const skipped = this.#context.skippedIn(open)
     return this.#once(open, `lanes ${loop} ${steps} ${skipped}`, () => {
       const place = this.#context.f.local(I32)
-      const end = steps > 0 ? i32(-LANES.length) : this.#context.words.size(loop)
+      const end = steps > 0 ? i32(-this.#context.lane.count) : this.#context.words.size(loop)
       open.prologue.push(set(place, op('i32.add', get(open.index), i32(skipped - steps))))
       return nearest(get(place), end, steps)
     })
@@ -208,19 +214,26 @@ export class LoadStoreEmitter {
     const first = f.let(address, I32)
     const stride = words.stride(buffer, dimension)
     const at = (lane: number) => op('i32.add', first, op('i32.mul', extractI32(within, lane), stride))
-    return this.#gather(at, offset)
+    return this.#gather(buffer, at, offset)
   }
 
-  /** Four numbers that are not contiguous. */
-  #gather(at: (lane: number) => Code, offset: number): Code {
-    return LANES.reduce<Code>((vector, lane) => loadLane(at(lane), vector, lane, offset), constI32x4(0))
+  /** Elements that are not contiguous. */
+  #gather(buffer: Buffer, at: (lane: number) => Code, offset: number): Code {
+    const stored = this.#context.stored(buffer)
+    const raw = this.#context.lane.places.reduce<Code>(
+      (vector, lane) => stored.lane(at(lane), vector, lane, offset),
+      constI32x4(0),
+    )
+    return stored.converted(raw)
   }
 
   // Tiles
 
   /** Whether the unrolled loop runs along the rows of the buffer, and the lanes across them. */
-  #isTiled({ axes, vectors }: Buffer, names: Names): boolean {
+  #isTiled(buffer: Buffer, names: Names): boolean {
+    const { axes, vectors } = buffer
     const { innermost } = this.#context
+    if (!this.#context.stored(buffer).isNative) return false
     if (innermost === undefined || innermost.lanes || innermost.copies === 1) return false
     const last = axes.at(-1)!
     return !vectors && (names[last] ?? last) === innermost.axis
@@ -234,7 +247,7 @@ export class LoadStoreEmitter {
     if (known !== undefined) return known[copy]
     const first = f.let(this.#address(buffer, names), I32)
     const at = (lane: number) => this.#ofLane(first, { buffer, dimension }, lane)
-    const columns = innermost!.copies === LANES.length ? this.#fourColumns(at) : this.#twoColumns(at)
+    const columns = this.#columns(at, innermost!.copies)
     innermost!.tiles.set(key, columns)
     return columns[copy]
   }
@@ -247,17 +260,18 @@ export class LoadStoreEmitter {
     innermost!.tiles.set(key, columns)
     if (columns.length < innermost!.copies) return
     const first = f.let(this.#address(buffer, {}), I32)
-    const at = (lane: number) => this.#ofLane(first, { buffer, dimension }, lane)
-    const one = columns.length === LANES.length ? this.#rows(columns, at) : this.#halfRows(columns, at)
-    f.add(this.#within(laneLoop!, one, LANES.map(one)))
+    const one = this.#rows(columns, (lane) => this.#ofLane(first, { buffer, dimension }, lane))
+    f.add(this.#within(laneLoop!, one, this.#context.lane.places.map(one)))
   }
 
-  #fourColumns(at: (lane: number) => Code): Code[] {
-    const { f } = this.#context
-    return transposed(
-      f,
-      LANES.map((lane) => f.let(loadVector(at(lane)))),
-    )
+  /** The columns of rows whose first elements are at these addresses: in blocks of whole vectors, or in half of one. */
+  #columns(at: (lane: number) => Code, count: number): Code[] {
+    const { f, lane: type } = this.#context
+    if (count < type.count) return this.#twoColumns(at)
+    return blocksOf(count, type.count).flatMap((start) => {
+      const rows = type.places.map((lane) => f.let(loadVector(at(lane), start * type.native.bytes)))
+      return type.transposed(f, rows)
+    })
   }
 
   #twoColumns(at: (lane: number) => Code): Code[] {
@@ -267,15 +281,21 @@ export class LoadStoreEmitter {
     return [f.let(shuffle(upper, lower, [0, 2, 4, 6])), f.let(shuffle(upper, lower, [1, 3, 5, 7]))]
   }
 
-  #rows(columns: readonly Code[], at: (lane: number) => Code) {
-    const rows = transposed(this.#context.f, columns)
-    return (lane: number) => storeVector(at(lane), rows[lane])
+  /** The stores of each row. */
+  #rows(columns: readonly Code[], at: (lane: number) => Code): (lane: number) => Code {
+    const { f, lane: type } = this.#context
+    if (columns.length < type.count) return this.#halfRows(columns, at)
+    const blocks = blocksOf(columns.length, type.count).map((start) => ({
+      offset: start * type.native.bytes,
+      rows: type.transposed(f, columns.slice(start, start + type.count)),
+    }))
+    return (lane) => blocks.map(({ rows, offset }) => storeVector(at(lane), rows[lane], offset))
   }
 
-  #halfRows([a, b]: readonly Code[], at: (lane: number) => Code) {
+  #halfRows([a, b]: readonly Code[], at: (lane: number) => Code): (lane: number) => Code {
     const { f } = this.#context
     const pairs = [f.let(shuffle(a, b, [0, 4, 1, 5])), f.let(shuffle(a, b, [2, 6, 3, 7]))]
-    return (lane: number) => storeHalf(at(lane), pairs[lane >> 1], lane % 2)
+    return (lane) => storeHalf(at(lane), pairs[lane >> 1], lane % 2)
   }
 
   // Lanes
@@ -284,8 +304,9 @@ export class LoadStoreEmitter {
   #within(loop: OpenLoop, one: (lane: number) => Code, all: Code): Code {
     if (loop.full) return all
     const left = this.#context.leftOf(loop)
-    const single = LANES.map((lane) => ifElse(op('i32.lt_s', i32(lane), left), one(lane)))
-    return ifElse(op('i32.ge_s', left, i32(LANES.length)), all, single)
+    const { count, places } = this.#context.lane
+    const single = places.map((lane) => ifElse(op('i32.lt_s', i32(lane), left), one(lane)))
+    return ifElse(op('i32.ge_s', left, i32(count)), all, single)
   }
 
   /** The address of a lane's element, relative to the first lane. Lanes beyond the end read the last element again. */
@@ -331,7 +352,8 @@ export class LoadStoreEmitter {
       (axis) => !skip.includes(axis) && (names[axis] ?? axis) === innermost?.axis,
     )
     if (skipped === 0 || dimension < 0) return { address, offset: 0 }
-    if (isLast(buffer, dimension)) return { address, offset: skipped * (buffer.vectors ? VECTOR : NUMBER) }
+    if (isLast(buffer, dimension))
+      return { address, offset: skipped * elementBytesOf(this.#context.types, buffer) }
     const step = op('i32.mul', i32(skipped), words.stride(buffer, dimension))
     return { address: op('i32.add', address, step), offset: 0 }
   }
@@ -375,4 +397,9 @@ function isLast({ axes }: Buffer, dimension: number): boolean {
 function nearest(place: Code, end: Code, steps: number): Code {
   const isBefore = op('i32.lt_s', place, end)
   return steps > 0 ? select(isBefore, end, place) : select(isBefore, place, end)
+}
+
+/** The start of each block of a number of columns. */
+function blocksOf(count: number, width: number): number[] {
+  return Array.from({ length: count / width }, (_, block) => block * width)
 }

@@ -4,19 +4,8 @@
  * summation).
  */
 import type { Accumulator } from '../../../loops/loop-plan.ts'
-import {
-  type Code,
-  call,
-  constF32x4,
-  get,
-  i32,
-  ifElse,
-  op,
-  type SimdOp,
-  set,
-  shuffle,
-  V128,
-} from '../wasm-encoder.ts'
+import type { LaneOp } from '../lane-type.ts'
+import { type Code, call, get, i32, ifElse, op, set, V128 } from '../wasm-encoder.ts'
 import type { CodegenContext, OpenLoop } from './codegen-context.ts'
 import type { ExpressionEmitter } from './expressions.ts'
 import { compensated } from './helpers.ts'
@@ -55,8 +44,8 @@ export class ReductionEmitter {
 
   /** Before its loop. */
   begin({ node, memory }: Accumulator) {
-    const { f, helpers, words } = this.#context
-    const start = constF32x4(this.#isMax(node) ? Number.NEGATIVE_INFINITY : 0)
+    const { f, helpers, words, lane } = this.#context
+    const start = lane.constant(this.#isMax(node) ? Number.NEGATIVE_INFINITY : 0)
     if (memory !== undefined) {
       const buffers = this.#isMax(node) ? [memory.total] : [memory.partial, memory.total, memory.lost]
       for (const buffer of buffers)
@@ -68,7 +57,7 @@ export class ReductionEmitter {
       const max = { largest: f.local(V128), strange: skips ? undefined : f.local(V128) }
       this.#maxima.set(node, max)
       f.add(set(max.largest, start))
-      if (max.strange !== undefined) f.add(set(max.strange, constF32x4(0)))
+      if (max.strange !== undefined) f.add(set(max.strange, lane.constant(0)))
       return
     }
     const sum = { partial: f.local(V128), total: f.local(V128), lost: f.local(V128) }
@@ -79,15 +68,16 @@ export class ReductionEmitter {
   /** Adds one term. */
   accumulate(node: number, memory: Accumulator['memory']) {
     const { axis, args } = this.#context.nodes[node]
+    const { lane } = this.#context
     const loop = this.#context.loopOver(axis!)
     const [a, b] = args.map((arg) => this.#values.real(arg))
-    const term = b === undefined ? a : op('f32x4.mul', a, b)
+    const term = b === undefined ? a : lane.op('mul', a, b)
     const inside = loop.lanes && !loop.full ? this.#onlyInside(node, term, loop) : term
     if (memory !== undefined) {
       const [target, combine] = this.#isMax(node)
-        ? ([memory.total, 'f32x4.max'] as const)
-        : ([memory.partial, 'f32x4.add'] as const)
-      return this.#memory.store(target, op(combine, this.#memory.load(target), inside))
+        ? ([memory.total, 'max'] as const)
+        : ([memory.partial, 'add'] as const)
+      return this.#memory.store(target, lane.op(combine, this.#memory.load(target), inside))
     }
     const terms = this.#ofTurn(node, inside, loop)
     if (terms.length < loop.copies) return
@@ -104,7 +94,8 @@ export class ReductionEmitter {
   }
 
   #add({ partial }: LocalSum, terms: readonly Code[]) {
-    this.#context.f.add(set(partial, op('f32x4.add', get(partial), inPairs('f32x4.add', terms))))
+    const { f, lane } = this.#context
+    f.add(set(partial, lane.op('add', get(partial), this.#inPairs('add', terms))))
   }
 
   /**
@@ -112,10 +103,20 @@ export class ReductionEmitter {
    * two and a third.
    */
   #raise({ largest, strange }: LocalMax, terms: readonly Code[]) {
-    this.#context.f.add(set(largest, op('f32x4.pmax', get(largest), inPairs('f32x4.pmax', terms))))
+    const { f, lane } = this.#context
+    f.add(set(largest, lane.op('pmax', get(largest), this.#inPairs('pmax', terms))))
     if (strange === undefined) return
-    const notNumbers = terms.map((term) => op('f32x4.ne', term, term))
-    this.#context.f.add(set(strange, op('v128.or', get(strange), inPairs('v128.or', notNumbers))))
+    const notNumbers = terms.map((term) => lane.op('ne', term, term))
+    f.add(
+      set(
+        strange,
+        op(
+          'v128.or',
+          get(strange),
+          inPairs((a, b) => op('v128.or', a, b), notNumbers),
+        ),
+      ),
+    )
   }
 
   /** At the end of an iteration, after the index of the loop has been incremented. */
@@ -136,8 +137,8 @@ export class ReductionEmitter {
     if (!isMax) this.#flush(accumulator)
     if (memory !== undefined) return
     const value = isMax
-      ? this.#across('f32x4.max', largestOf(this.#maxima.get(node)!), lanes)
-      : this.#across('f32x4.add', get(this.#sums.get(node)!.total), lanes)
+      ? this.#across('max', largestOf(this.#maxima.get(node)!), lanes)
+      : this.#across('add', get(this.#sums.get(node)!.total), lanes)
     this.#context.define(node, value)
   }
 
@@ -149,27 +150,35 @@ export class ReductionEmitter {
   #onlyInside(node: number, term: Code, loop: OpenLoop): Code {
     const mask = this.#context.maskOf(loop)
     if (!this.#isMax(node)) return op('v128.and', term, mask)
-    return op('v128.bitselect', term, constF32x4(Number.NEGATIVE_INFINITY), mask)
+    return op('v128.bitselect', term, this.#context.lane.constant(Number.NEGATIVE_INFINITY), mask)
   }
 
   #flush({ node, memory }: Accumulator) {
-    const { f, helpers, words } = this.#context
+    const { f, helpers, words, lane } = this.#context
     if (memory !== undefined) {
       const bases = [memory.partial, memory.total, memory.lost].map((buffer) => words.base(buffer))
       f.add(call(helpers.indexOf('flush'), ...bases, words.bytes(memory.partial)))
       return
     }
     const { partial, total, lost } = this.#sums.get(node)!
-    const next = compensated(f, get(partial), get(total), get(lost))
-    f.add(set(lost, next.lost), set(total, next.total), set(partial, constF32x4(0)))
+    const next = compensated(lane, f, get(partial), get(total), get(lost))
+    f.add(set(lost, next.lost), set(total, next.total), set(partial, lane.constant(0)))
   }
 
-  /** Horizontal reduction: combines the four lanes, in pairs. The result is in all of them. */
-  #across(combine: SimdOp, value: Code, lanes: boolean): Code {
+  /** Horizontal reduction: combines the lanes, in pairs. The result is in all of them. */
+  #across(combine: 'max' | 'add', value: Code, lanes: boolean): Code {
     if (!lanes) return value
-    const own = this.#context.f.let(value)
-    const pairs = this.#context.f.let(op(combine, own, shuffle(own, own, [2, 3, 0, 1])))
-    return op(combine, pairs, shuffle(pairs, pairs, [1, 0, 3, 2]))
+    const { f, lane } = this.#context
+    let found = value
+    for (let distance = lane.count / 2; distance >= 1; distance /= 2) {
+      const own = f.let(found)
+      found = lane.op(combine, own, lane.swapped(own, distance))
+    }
+    return found
+  }
+
+  #inPairs(combine: LaneOp, terms: readonly Code[]): Code {
+    return inPairs((a, b) => this.#context.lane.op(combine, a, b), terms)
   }
 }
 
@@ -179,8 +188,8 @@ function largestOf({ largest, strange }: LocalMax): Code {
 }
 
 /** Combines a power of two of terms as a tree: one by one, each would wait for the one before. */
-function inPairs(combine: SimdOp, terms: readonly Code[]): Code {
+function inPairs(combine: (a: Code, b: Code) => Code, terms: readonly Code[]): Code {
   if (terms.length === 1) return terms[0]
   const middle = terms.length / 2
-  return op(combine, inPairs(combine, terms.slice(0, middle)), inPairs(combine, terms.slice(middle)))
+  return combine(inPairs(combine, terms.slice(0, middle)), inPairs(combine, terms.slice(middle)))
 }
