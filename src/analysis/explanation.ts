@@ -2,7 +2,7 @@
  * What a loss does, for people: sentences from the verdicts, and curves of loss, gradient and second derivative over
  * the residual, margin or logit. No sentence is written for a particular loss.
  */
-import { type Analysis, analyzeWithCurves } from './analyze.ts'
+import { type Analysis, analyzeWithCurves, type Progress } from './analyze.ts'
 import { middle, point } from './interval.ts'
 import { type Curve, RESIDUAL } from './lines.ts'
 import { kinksOf } from './properties/smoothness.ts'
@@ -20,6 +20,8 @@ export interface PlottedCurve {
   readonly bend: readonly (number | null)[]
   /** Where the slope jumps. */
   readonly kinks: readonly { readonly at: number; readonly left: number; readonly right: number }[]
+  /** Where the formula changes: slope or second derivative may jump. */
+  readonly joints: readonly number[]
 }
 
 export interface Explanation {
@@ -136,6 +138,11 @@ const SENTENCES: Readonly<Record<string, { readonly holds: Sentence; readonly fa
       `From ${number(evidence.from)} to ${number(evidence.to)} the gradient is 0 although the loss is not least.`,
     fails: () => 'No prediction that could be better has gradient 0 on a whole interval.',
   },
+  equivalent_to: {
+    holds: ({ evidence }) =>
+      `It is ${multiple(evidence.factor)}${evidence.loss}${withParams(evidence.params)}.`,
+    fails: () => '',
+  },
   float32: {
     holds: ({ evidence }) => `Inputs up to ${number(evidence.largestInput)} overflow nowhere in float32.`,
     fails: () => '',
@@ -144,6 +151,15 @@ const SENTENCES: Readonly<Record<string, { readonly holds: Sentence; readonly fa
     holds: ({ evidence }) => `Inputs up to ${number(evidence.largestInput)} overflow nowhere in float16.`,
     fails: () => '',
   },
+}
+
+const multiple = (factor: unknown) => (factor === 1 ? '' : `${number(factor)} times `)
+
+function withParams(params: unknown): string {
+  const parts = Object.entries((params ?? {}) as Record<string, unknown>).map(
+    ([name, value]) => `${name} ${value}`,
+  )
+  return parts.length === 0 ? '' : ` with ${parts.join(', ')}`
 }
 
 function sentenceOf(property: string, finding: Finding) {
@@ -165,8 +181,12 @@ const MAX_PLOTS = 6
  * @example
  * explain({ loss: huber, ... }, 500).sentences[0].text // 'Value and gradient are finite on the whole domain.'
  */
-export function explain(question: Question, budgetMs: number): Explanation {
-  const { analysis, curves } = analyzeWithCurves(question, budgetMs)
+export function explain(
+  question: Question,
+  budgetMs: number,
+  tell?: (progress: Progress) => void,
+): Explanation {
+  const { analysis, curves } = analyzeWithCurves(question, budgetMs, undefined, tell)
   const sentences = Object.entries(analysis.properties).flatMap(
     ([property, verdict]) => sentenceOf(property, verdict) ?? [],
   )
@@ -200,6 +220,7 @@ function plotOf({ line, at, pieces }: Curve): PlottedCurve {
     slope: derivative(1),
     bend: derivative(2),
     kinks: pieces === undefined ? [] : kinksOf(pieces.joints),
+    joints: pieces === undefined ? [] : pieces.joints.map(({ at: place }) => place),
   }
 }
 

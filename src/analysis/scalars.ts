@@ -235,30 +235,57 @@ export class Scalars {
    * @param choose which side counts at a node: see `Choices` of tape.ts
    */
   settled(root: Scalar, variable: string, at: Rational, choose: (id: Scalar) => number | undefined): Scalar {
+    return this.#onSide(root, choose, (name) => (name === variable ? this.exact(at) : undefined))
+  }
+
+  /** The function as it is on one side of its kinks. */
+  onSide(root: Scalar, choose: (id: Scalar) => number | undefined): Scalar {
+    return this.#onSide(root, choose, () => undefined)
+  }
+
+  #onSide(
+    root: Scalar,
+    choose: (id: Scalar) => number | undefined,
+    leaf: (name: string) => Scalar | undefined,
+  ): Scalar {
     const done = new Map<Scalar, Scalar>()
     for (const id of this.reachable(root)) {
       const node = this.nodes[id]
       const args = node.args.map((arg) => done.get(arg)!)
-      done.set(id, this.#settledNode(node, id, args, variable, at, choose(id)))
+      const own = node.op === 'variable' ? (leaf(node.name!) ?? id) : id
+      done.set(id, args.length === 0 ? own : this.#nodeOnSide(node, args, choose(id)))
     }
     return done.get(root)!
   }
 
-  #settledNode(
-    node: ScalarNode,
-    id: Scalar,
-    args: readonly Scalar[],
-    variable: string,
-    at: Rational,
-    choice: number | undefined,
-  ): Scalar {
-    if (node.op === 'variable') return node.name === variable ? this.exact(at) : id
-    if (node.args.length === 0) return id
+  #nodeOnSide(node: ScalarNode, args: readonly Scalar[], choice: number | undefined): Scalar {
     if (choice === undefined) return this.#rebuilt(node, args)
     if (node.op === 'abs') return this.combination(args, [choice > 0 ? ONE : negated(ONE)], ZERO)
     return node.op === 'max' || node.op === 'min' || node.op === 'select'
       ? args[choice]
       : this.constant(choice)
+  }
+
+  /**
+   * A function of another graph, in this one.
+   *
+   * @param variable what takes the place of a variable
+   */
+  copy(
+    from: Scalars,
+    root: Scalar,
+    variable: (name: string) => Scalar = (name) => this.variable(name),
+  ): Scalar {
+    const done = new Map<Scalar, Scalar>()
+    for (const id of from.reachable(root)) {
+      const node = from.nodes[id]
+      const args = node.args.map((arg) => done.get(arg)!)
+      if (node.op === 'variable') done.set(id, variable(node.name!))
+      else if (node.op === 'constant')
+        done.set(id, node.exact === undefined ? this.constant(node.value!) : this.exact(node.exact))
+      else done.set(id, this.#rebuilt(node, args))
+    }
+    return done.get(root)!
   }
 
   /** A node of the same kind on other arguments. */

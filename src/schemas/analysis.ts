@@ -113,8 +113,13 @@ export const ConstantSchema = Type.Object(
     constant: Type.Union([Type.Number(), Type.Array(Type.Number())]),
     value: Type.Number({ description: 'The weighted mean of the loss there.' }),
     optimality: Type.Union([Type.Literal('proved'), Type.Literal('stationary'), Type.Literal('best found')], {
-      description: 'proved: stationary, and the loss is proved convex in the predictions.',
+      description:
+        'proved: no other constant in `searched` is better by more than `gap`, because the loss is proved convex there.',
     }),
+    gap: Type.Optional(
+      Type.Number({ description: 'By enclosed slopes: by how much another one may be better.' }),
+    ),
+    searched: Type.Optional(pair('The constants for which this holds.')),
     slopes: Type.Array(Type.Number()),
     iterations: Type.Integer(),
   },

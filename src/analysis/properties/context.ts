@@ -1,9 +1,10 @@
 /** What the properties share: the subject, its curves, and the clock. */
 import type { Clock } from '../clock.ts'
 import type { Curve, Curves } from '../lines.ts'
+import type { Pieces } from '../pieces.ts'
 import type { Shape } from '../shape.ts'
 import type { Subject } from '../subject.ts'
-import { type Finding, proved, refuted, supported, unknown } from '../verdict.ts'
+import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
 
 export interface Context {
   readonly subject: Subject
@@ -24,14 +25,41 @@ export interface Property {
   readonly find: (context: Context) => Finding | undefined
 }
 
-/** The curves, if there are any and all of them have pieces. */
-export function cut({
-  curves,
-}: Context): readonly (Curve & { readonly pieces: NonNullable<Curve['pieces']> })[] | undefined {
-  const found = curves.curves.filter((curve): curve is ReturnType<typeof sure> => curve.pieces !== undefined)
-  return found.length > 0 && found.length === curves.curves.length ? found : undefined
+/** A curve that could be cut into pieces. */
+export type CutCurve = Curve & { readonly pieces: Pieces }
+
+const hasPieces = (curve: Curve): curve is CutCurve => curve.pieces !== undefined
+
+function allCut(curves: readonly Curve[]): readonly CutCurve[] | undefined {
+  const found = curves.filter(hasPieces)
+  return found.length > 0 && found.length === curves.length ? found : undefined
 }
-declare function sure(): Curve & { readonly pieces: NonNullable<Curve['pieces']> }
+
+/** The curves, if there are any and all of them have pieces. */
+export function cut({ curves }: Context): readonly CutCurve[] | undefined {
+  return allCut(curves.curves)
+}
+
+/**
+ * A claim about every curve. Where only some values of other inputs were tried, curves that enclose all of them may
+ * prove what those only support.
+ *
+ * @returns undefined if there are no curves
+ */
+export function forAllCurves(
+  context: Context,
+  ask: (curve: CutCurve) => Finding,
+  merge?: Parameters<typeof forAll>[2],
+  isComplete = context.curves.isComplete,
+): Finding | undefined {
+  const curves = cut(context)
+  const tried = curves === undefined ? undefined : forAll(curves.map(ask), isComplete, merge)
+  const isOpen = tried === undefined || tried.verdict === 'supported' || tried.verdict === 'unknown'
+  const enclosing = isOpen && context.subject.isComplete ? allCut(context.curves.enclosing) : undefined
+  if (enclosing === undefined || enclosing === curves) return tried
+  const whole = forAll(enclosing.map(ask), true, merge)
+  return whole.verdict === 'proved' ? whole : tried
+}
 
 /** The curve of a loss that depends on the residual alone. */
 export function residualCurve(context: Context) {

@@ -1,14 +1,15 @@
 /** Convex, quasiconvex, bounded below. */
 import { within } from '../clock.ts'
 import { curvatureOf } from '../curvature.ts'
+import { decidedOver } from '../decisions.ts'
 import { type Interval, interval } from '../interval.ts'
 import { type Pieces, piecesOf } from '../pieces.ts'
 import { pointBox, pointOf, segmentOf } from '../segments.ts'
 import { boundsOver, convexity, isNeverNegative, rangeOf } from '../shape.ts'
 import type { Case } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
-import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, cut, ofShape, type Property, RULES_OF_CURVATURE, rounded } from './context.ts'
+import { type Evidence, type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
+import { type Context, forAllCurves, ofShape, type Property, RULES_OF_CURVATURE, rounded } from './context.ts'
 
 const SEGMENTS = 16
 const CHORDS = 200
@@ -16,17 +17,16 @@ const CHORDS = 200
 function convex(context: Context): Finding {
   const ruled = context.subject.cases.map((one) => byRules(one, context))
   if (context.subject.isComplete && ruled.every(({ verdict }) => verdict === 'proved')) return ruled[0]
-  const curves = cut(context)
-  if (curves === undefined) return alongSegments(context, ruled)
-  const findings = curves.map(({ pieces, at }) => {
+  const found = forAllCurves(context, ({ pieces, at }) => {
     const shape = convexity(pieces, within(context.clock, 250))
-    const found = ofShape(shape)
-    return shape.kind === 'refuted' ? checked(pieces, shape.at.lo, shape.at.hi, found, at) : found
+    const own = ofShape(shape)
+    return shape.kind === 'refuted' ? checked(pieces, shape.at.lo, shape.at.hi, own, at) : own
   })
-  return forAll(findings, context.curves.isComplete)
+  return found ?? alongSegments(context, ruled)
 }
 
-function byRules({ scalars, root, by, box }: Case, { clock }: Context): Finding {
+function byRules({ scalars, root: whole, by, box }: Case, { clock }: Context): Finding {
+  const root = decidedOver(scalars, whole, box)
   const { curvature } = curvatureOf({ scalars, root, by, box }, within(clock, 300))
   if (!curvature.isConvex) return unknown('no rule says so')
   const tape = tapeOf(scalars, [root])
@@ -122,13 +122,18 @@ function byPoints(cases: readonly Case[], { clock, random }: Context): Finding {
 function quasiconvex(context: Context): Finding {
   const convexity = context.finding('convex')
   if (convexity.verdict === 'proved') return proved('it is convex', convexity.evidence)
-  const curves = cut(context)
-  if (curves === undefined)
-    return convexity.verdict === 'supported'
-      ? supported('it may be convex', convexity.evidence)
-      : unknown('no rule for several elements')
-  const findings = curves.map(({ pieces, at }) => valley(pieces, context, at))
-  return forAll(findings, context.curves.isComplete)
+  const { isComplete, isMixed } = context.curves
+  // The mean of two losses with one valley each may have two.
+  const found = forAllCurves(
+    context,
+    ({ pieces, at }) => valley(pieces, context, at),
+    undefined,
+    isComplete && !isMixed,
+  )
+  if (found !== undefined) return found
+  return convexity.verdict === 'supported'
+    ? supported('it may be convex', convexity.evidence)
+    : unknown('no rule for several elements')
 }
 
 /** Falls to its least value, and rises from there. */
@@ -190,18 +195,19 @@ function slopeAt(pieces: Pieces, at: number): boolean {
 }
 
 function boundedBelow(context: Context): Finding {
-  const curves = cut(context)
   const { subject } = context
-  const findings =
-    curves === undefined
-      ? subject.cases.map(({ scalars, root, box }) => {
-          const tape = tapeOf(scalars, [root])
-          return bounded(enclose(tape, box)[tape.roots[0]])
-        })
-      : curves.map(({ pieces }) => bounded(rangeOf(pieces, 0, within(context.clock, 80), 200).bounds))
-  return forAll(findings, curves === undefined ? subject.isComplete : context.curves.isComplete, (all) => ({
-    bound: Math.min(...all.map(({ bound }) => Number(bound))),
-  }))
+  const merge = (all: readonly Evidence[]) => ({ bound: Math.min(...all.map(({ bound }) => Number(bound))) })
+  const found = forAllCurves(
+    context,
+    ({ pieces }) => bounded(rangeOf(pieces, 0, within(context.clock, 80), 200).bounds),
+    merge,
+  )
+  if (found !== undefined) return found
+  const findings = subject.cases.map(({ scalars, root, box }) => {
+    const tape = tapeOf(scalars, [root])
+    return bounded(enclose(tape, box)[tape.roots[0]])
+  })
+  return forAll(findings, subject.isComplete, merge)
 }
 
 function bounded({ lo: bound, partial }: Interval): Finding {
