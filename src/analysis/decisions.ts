@@ -4,6 +4,7 @@
  */
 import type { Interval } from './interval.ts'
 import { NormalForms } from './normal-form.ts'
+import { ONE, ZERO } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
 import { type Box, enclose, type TapeNode, tapeOf } from './tape.ts'
 
@@ -52,8 +53,9 @@ const MAX_CONDITIONS = 48
 const MAX_SIZE = 2500
 
 /**
- * The same function without conditions whose branches are equal: those are there for the sake of rounding. Both
- * branches must have a value everywhere, so that nothing is defined that was not.
+ * The same function without conditions that are none: both branches are equal, as in formulas that are written twice for
+ * the sake of rounding, or they meet where the condition changes, as in a maximum. Both branches must have a value
+ * everywhere, so that nothing is defined that was not.
  */
 export function withoutRewordings(scalars: Scalars, root: Scalar): Scalar {
   let [result, count] = [root, 0]
@@ -64,12 +66,36 @@ export function withoutRewordings(scalars: Scalars, root: Scalar): Scalar {
     if (nodes.length > MAX_SIZE) return result
     const place = nodes.find((id) => scalars.nodes[id].op === 'select' && !differs.has(id))
     if (place === undefined || ++count > MAX_CONDITIONS) return result
-    const [, yes, no] = scalars.nodes[place].args
-    if (!forms.areEqual(yes, no) || !forms.hasValue(yes) || !forms.hasValue(no)) {
-      differs.add(place)
-      continue
-    }
-    const shorter = scalars.reachable(yes).length <= scalars.reachable(no).length ? yes : no
-    result = scalars.replace(result, (id) => (id === place ? shorter : undefined))
+    const simpler = withoutCondition(scalars, forms, place)
+    if (simpler === undefined) differs.add(place)
+    else result = scalars.replace(result, (id) => (id === place ? simpler : undefined))
   }
+}
+
+function withoutCondition(scalars: Scalars, forms: NormalForms, select: Scalar): Scalar | undefined {
+  const [test, yes, no] = scalars.nodes[select].args
+  const isSame = forms.areEqual(yes, no)
+  const simpler = isSame ? shorter(scalars, yes, no) : asKink(scalars, forms, test, yes, no)
+  return simpler !== undefined && forms.hasValue(yes) && forms.hasValue(no) ? simpler : undefined
+}
+
+const shorter = (scalars: Scalars, a: Scalar, b: Scalar): Scalar =>
+  scalars.reachable(a).length <= scalars.reachable(b).length ? a : b
+
+/** `a < 0 ? b + k a : b` is `b + k min(a, 0)`, and `a == 0 ? b + k a : b` is b. */
+function asKink(
+  scalars: Scalars,
+  forms: NormalForms,
+  test: Scalar,
+  yes: Scalar,
+  no: Scalar,
+): Scalar | undefined {
+  const { op, args } = scalars.nodes[test]
+  if (op !== 'lt' && op !== 'le' && op !== 'eq') return undefined
+  if (scalars.constantOf(args[1])?.top !== 0n) return undefined
+  const factor = forms.ratio(scalars.difference(yes, no), args[0])
+  if (factor === undefined || !forms.hasValue(args[0])) return undefined
+  if (op === 'eq') return no
+  const part = scalars.make('min', [args[0], scalars.constant(0)])
+  return scalars.combination([no, part], [ONE, factor], ZERO)
 }

@@ -65,6 +65,8 @@ export interface EquivalenceSearch {
 
 /** Points for each choice of labels. */
 const POINTS = 8
+/** So many times as many more, before anything is said without a proof. */
+const MORE = 12
 /** Labels that are compared. */
 const MAX_COMPARISONS = 12
 /** What the ratios of two losses that are multiples may differ by: rounding, and constants with some digits. */
@@ -77,6 +79,8 @@ export function findEquivalent(subject: Subject, clock: Clock, random: () => num
   const search = new Search(subject, clock, random)
   for (const loss of lossesLike(subject)) {
     if (clock.isOver()) return search.result(false)
+    const hasNumbers = Object.keys(loss.params.properties).length > 0
+    if (search.isFound && hasNumbers) return search.result(true)
     for (const candidate of formsOf(loss, subject)) if (search.tries(candidate)) return search.result(true)
   }
   return search.result(!clock.isOver())
@@ -98,7 +102,12 @@ class Search {
     this.#pool = numbersIn(subject)
   }
 
-  /** Whether the loss is proved to be this one. */
+  /** Whether some loss is proved to be a multiple. */
+  get isFound(): boolean {
+    return this.#found?.isProved === true
+  }
+
+  /** Whether nothing can be closer than this one: it is the same loss. */
   tries(candidate: KnownLoss): boolean {
     const comparisons = comparisonsWith(candidate, this.#subject)
     if (comparisons.length === 0) return false
@@ -110,14 +119,27 @@ class Search {
       if (same.isSame === false) this.#nearest = nearer(this.#nearest, candidate, setting, same)
       if (same.isSame !== true) continue
       const equivalent = proven(candidate, setting, comparisons, same.ratio, this.#clock)
-      if (equivalent.isProved || this.#found === undefined) this.#found = equivalent
-      if (equivalent.isProved) return true
+      if (!equivalent.isProved && !this.#isLikely(candidate, setting, comparisons)) continue
+      if (this.#found === undefined || (equivalent.isProved && !this.#found.isProved)) this.#found = equivalent
+      if (!equivalent.isProved) continue
+      if (equivalent.factor === 1) this.#found = equivalent
+      return equivalent.factor === 1 || candidate.numbers.length > 0
     }
     return false
   }
 
+  /** Whether many more points agree. */
+  #isLikely(candidate: KnownLoss, setting: Params, comparisons: readonly Comparison[]): boolean {
+    const samples = Array.from({ length: MORE }, () =>
+      comparisons.flatMap((comparison) => sampled(comparison, candidate, this.#random)),
+    ).flat()
+    const same = compared(samples, setting)
+    if (same.isSame === false) this.#nearest = nearer(this.#nearest, candidate, setting, same)
+    return same.isSame === true
+  }
+
   result(isOver: boolean): EquivalenceSearch {
-    return { found: this.#found, tried: this.#tried, points: POINTS, nearest: this.#nearest, isOver }
+    return { found: this.#found, tried: this.#tried, points: POINTS * (1 + MORE), nearest: this.#nearest, isOver }
   }
 }
 

@@ -24,9 +24,12 @@ const MAX_FORMS = 24
 /** Combinations of real parameters of one loss, at most. */
 const MAX_SETTINGS = 300
 
-/** Losses that depend on their rows in the same way. */
+/** Losses that depend on their rows in the same way, those without parameters first. */
 export function lossesLike({ catalog = [], loss }: Subject): readonly Loss[] {
-  return catalog.filter(({ name, couples }) => name !== loss.name && couples === loss.couples)
+  const count = ({ params }: Loss) => Object.keys(params.properties).length
+  return catalog
+    .filter(({ name, couples }) => name !== loss.name && couples === loss.couples)
+    .sort((a, b) => count(a) - count(b))
 }
 
 /** A loss with every combination of its words and truth values, if it could be the same. */
@@ -194,9 +197,11 @@ function isAllowed(schema: TSchema, value: number): boolean {
   )
 }
 
-const MAX_POOL = 48
+const MAX_POOL = 64
+/** Numbers of the formula itself of which others are made. */
+const MAX_OWN = 8
 
-/** The numbers of a formula and what people make of them: halves, squares, complements, reciprocals. */
+/** The numbers of a formula and what people make of them: shares, halves, squares, complements, reciprocals. */
 export function numbersIn({ cases, params }: Subject): readonly number[] {
   const [{ scalars, root }] = cases
   const exact = (x: Rational | undefined) => (x === undefined ? [] : [Math.abs(toNumber(x))])
@@ -205,17 +210,9 @@ export function numbersIn({ cases, params }: Subject): readonly number[] {
     return [...exact(value), ...factors.flatMap(exact)]
   })
   const given = Object.values(params).filter((value) => typeof value === 'number')
-  const kin = [...given, ...own].flatMap((x) => [
-    x,
-    1 - x,
-    1 / x,
-    2 * x,
-    x / 2,
-    Math.sqrt(x),
-    x * x,
-    1 + x,
-    x - 1,
-  ])
-  const all = [1, 0.5, 2, 0, ...given, ...own, ...kin].filter(Number.isFinite)
+  const few = [...new Set([...given, ...own])].slice(0, MAX_OWN)
+  const shares = few.flatMap((x) => few.map((y) => x / (x + y)))
+  const kin = few.flatMap((x) => [x, 1 - x, 1 / x, 2 * x, x / 2, Math.sqrt(x), x * x, 1 + x, x - 1])
+  const all = [1, 0.5, 2, 0, ...few, ...shares, ...kin].filter(Number.isFinite)
   return [...new Set(all)].slice(0, MAX_POOL)
 }

@@ -4,7 +4,8 @@
  * along; functions are taken to be within a few units in the last place, which their tests hold them to.
  */
 import type { Clock } from './clock.ts'
-import { type Interval, interval, isBounded, magnitude, middle } from './interval.ts'
+import { type Interval, interval, isBounded, magnitude, middle, point, sub, widthOf } from './interval.ts'
+import { UNARY } from './primitives.ts'
 import { type Box, enclose, type Tape, type TapeNode } from './tape.ts'
 
 /** A floating-point format. */
@@ -52,7 +53,7 @@ export function errorsOver(
 ): readonly number[] {
   const errors: number[] = []
   for (const [id, node] of nodes.entries()) {
-    const own = inherited(node, values, errors)
+    const own = node.name === DIFFERENCE ? rounding * magnitude(values[id]) : inherited(node, values, errors)
     const size = magnitude(values[id]) + own
     const error =
       own + roundingsOf(node, values, rounding) * rounding * size + (EXACT.has(node.op) ? 0 : tiny)
@@ -214,17 +215,53 @@ interface Part {
  *
  * @returns infinity if nothing bounds it in the time
  */
-export function largestError(tape: Tape, box: Box, format: Format, clock: Clock): number {
+export function largestError(given: Tape, box: Box, format: Format, clock: Clock): number {
+  const { tape, box: start } = byDifference(given, box)
   const measure = (own: Box): Part => ({ box: own, error: mixedError(tape, own, format) })
-  const parts = [measure(box)]
+  const parts = [measure(start)]
   for (let count = 0; count < MAX_PARTS && !clock.isOver(); count++) {
     const worst = parts.reduce((best, { error }, place) => (error > parts[best].error ? place : best), 0)
-    const [part] = parts.splice(worst, 1)
-    const halves = halved(part.box)
-    if (halves === undefined) return part.error
-    parts.push(...halves.map(measure))
+    const halves = betterHalves(parts[worst], measure)
+    if (halves === undefined) break
+    parts.splice(worst, 1, ...halves)
   }
   return Math.max(...parts.map(({ error }) => error))
+}
+
+/** Of the ways to halve a box, the one that leaves the least error; undefined if it is too small for any. */
+function betterHalves({ box }: Part, measure: (box: Box) => Part): readonly Part[] | undefined {
+  const sides = [...box].filter(([, { lo, hi }]) => hi > lo).sort(([, a], [, b]) => widthOf(b) - widthOf(a))
+  const ways = sides.slice(0, 2).flatMap(([name, side]) => {
+    const halves = halved(box, name, side)
+    return halves === undefined ? [] : [halves.map(measure)]
+  })
+  const sizeOf = (parts: readonly Part[]) => parts.reduce((sum, { error }) => sum + Math.min(error, 1e300), 0)
+  return ways.sort((a, b) => sizeOf(a) - sizeOf(b))[0]
+}
+
+const DIFFERENCE = 'difference'
+
+/** Where only the difference of two inputs counts, it is one variable, rounded once. */
+function byDifference(tape: Tape, box: Box): { readonly tape: Tape; readonly box: Box } {
+  const given = { tape, box }
+  const [first, second, ...more] = tape.nodes.flatMap(({ op }, id) => (op === 'variable' ? [id] : []))
+  if (second === undefined || more.length > 0) return given
+  const isPair = ({ op, args }: TapeNode) =>
+    op === 'sub' && args.includes(first) && args.includes(second) && args.length === 2
+  const isOther = (node: TapeNode) =>
+    !isPair(node) && (node.args.includes(first) || node.args.includes(second))
+  const own = tape.nodes.findIndex(isPair)
+  if (own < 0 || tape.nodes.some(isOther) || tape.roots.some((root) => root === first || root === second))
+    return given
+  const [left] = tape.nodes[own].args
+  const nodes = tape.nodes.map((node, id): TapeNode => {
+    if (id === own) return { ...node, op: 'variable', name: DIFFERENCE, args: [] }
+    if (!isPair(node)) return node
+    return node.args[0] === left ? node : { ...node, op: 'neg', args: [own], unary: UNARY.neg, binary: undefined }
+  })
+  const [a, b] = tape.nodes[own].args.map((arg) => box.get(tape.nodes[arg].name!)!)
+  const others = [...box].map(([name, { lo }]) => [name, point(lo)] as const)
+  return { tape: { ...tape, nodes }, box: new Map([...others, [DIFFERENCE, sub(a, b)]]) }
 }
 
 function mixedError(tape: Tape, box: Box, format: Format): number {
@@ -240,10 +277,12 @@ function mixedError(tape: Tape, box: Box, format: Format): number {
   )
 }
 
-/** Along its longest side; at 0 first. */
-function halved(box: Box): readonly [Box, Box] | undefined {
-  const [[name, side]] = [...box].sort(([, a], [, b]) => b.hi - b.lo - (a.hi - a.lo))
+/** At 0 first. */
+function halved(box: Box, name: string, side: Interval): readonly Box[] | undefined {
   const cut = side.lo < 0 && side.hi > 0 ? 0 : middle(side)
   if (cut <= side.lo || cut >= side.hi) return undefined
-  return [new Map(box).set(name, interval(side.lo, cut)), new Map(box).set(name, interval(cut, side.hi))]
+  return [
+    new Map(box).set(name, interval(side.lo, cut)),
+    new Map(box).set(name, interval(cut, side.hi)),
+  ]
 }

@@ -34,7 +34,7 @@ describe('a loss of rows', () => {
     ['crammer_singer', 'lipschitz', Math.SQRT2],
     ['multiclass_perceptron', 'lipschitz', Math.SQRT2],
     ['categorical_hinge', 'lipschitz', Math.SQRT2],
-    ['ordinal', 'lipschitz', Math.sqrt(3)],
+    ['multi_margin', 'lipschitz', Math.sqrt(20) / 5],
   ])('%s is %s with the bound %f', (name, property, bound) => {
     expect(boundOf(name, property)).toBeGreaterThanOrEqual(bound)
     expect(boundOf(name, property)).toBeLessThan(bound * (1 + 1e-9))
