@@ -1,5 +1,5 @@
 /** Asks a loss all questions that make sense for it, within a budget of time. */
-import { clockOf, within } from './clock.ts'
+import { clockOf, portionOf } from './clock.ts'
 import { type Curve, curvesOf } from './lines.ts'
 import { CLASSIFICATION } from './properties/classification.ts'
 import type { Context, Property } from './properties/context.ts'
@@ -119,7 +119,7 @@ export function analyzeWithCurves(
 
 function found(property: Property, context: Context): Finding | undefined {
   if (context.clock.isOver()) return unknown('the time was over')
-  return property.find({ ...context, clock: within(context.clock, context.clock.budgetMs / 4) })
+  return property.find({ ...context, clock: portionOf(context.clock, 1 / 4) })
 }
 
 /** Input -> the numbers that were covered. */

@@ -247,12 +247,9 @@ interface Sample {
 function sampled({ one, root, box, labels }: Comparison, known: KnownLoss, random: () => number): Sample[] {
   const own = tapeOf(one.scalars, [root])
   const tape = tapeOfKnown(known, labels)
-  const shares = [...known.places].flatMap(([name, target]) =>
-    kindOf(known.compiled.loss.inputs[name], known).kind === 'simplex' ? [target] : [],
-  )
   return Array.from({ length: POINTS }, () => {
     const drawn = new Map([...box].map(([name, { lo, hi }]) => [name, lo + (hi - lo) * random()]))
-    const at = allowed({ ...one, shares: [...new Set([...one.shares, ...shares])] }, drawn)
+    const at = allowed(one, drawn)
     const value = evaluate(own, (name) => at.get(name)!)[own.roots[0]]
     const names = tape.variables.filter((name) => paramName(name) === undefined)
     return {

@@ -26,7 +26,7 @@ export interface Curve {
 export interface Curves {
   readonly curves: readonly Curve[]
   /** If some values of other inputs were only tried: curves that enclose all of them. */
-  readonly enclosing: readonly Curve[]
+  readonly enclosing: () => readonly Curve[]
   /** Whether every value of the other inputs is covered. */
   readonly isComplete: boolean
   /** Whether there are losses in between, which are means of two curves with weights that add up to 1. */
@@ -53,7 +53,7 @@ export function curvesOf(subject: Subject, clock: Clock): Curves {
   const found = subject.cases.map((one) => curvesOfCase(one, clock))
   return {
     curves: found.flatMap(({ curves }) => curves),
-    enclosing: found.flatMap(({ enclosing }) => enclosing),
+    enclosing: once(() => found.flatMap(({ enclosing }) => enclosing())),
     isComplete: subject.isComplete && found.every(({ isComplete }) => isComplete),
     isMixed: found.some(({ isMixed }) => isMixed),
   }
@@ -87,16 +87,26 @@ export function reductionOf(
 }
 
 function curvesOfCase(one: Case, clock: Clock): Curves {
-  if (one.by.length !== 1) return { curves: [], enclosing: [], isComplete: false, isMixed: false }
+  if (one.by.length !== 1) return { curves: [], enclosing: () => [], isComplete: false, isMixed: false }
   const { scalars, root, box } = one
   const [variable] = one.by
   const { ready, isComplete, isMixed } = reductionOf(scalars, root, box, variable)
   const curves = ready.map((reduced) => curveOf(one, reduced, within(clock, MOST_MS)))
-  const others = isComplete ? [] : partsOf(scalars, root, box, variable)
-  const enclosing = others.map((part) =>
-    curveOf(one, { root, box: part, variable, isResidual: false }, within(clock, MOST_MS)),
-  )
-  return { curves, enclosing: isComplete ? curves : enclosing, isComplete, isMixed }
+  const enclosing = () =>
+    isComplete
+      ? []
+      : partsOf(scalars, root, box, variable).map((part) =>
+          curveOf(one, { root, box: part, variable, isResidual: false }, within(clock, MOST_MS)),
+        )
+  return { curves, enclosing, isComplete, isMixed }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
 }
 
 function curveOf(

@@ -388,10 +388,14 @@ export class Scalars {
 
   #power(base: Scalar, exponent: Scalar): Scalar | undefined {
     const n = this.constantOf(exponent)
+    if (n?.top === 1n && n.bottom === 2n) return this.make('sqrt', [base])
     if (n === undefined || n.bottom !== 1n) return undefined
     if (n.top === 1n) return base
     if (n.top === 0n) return this.constant(1)
     if (n.top === 2n) return this.make('square', [base])
+    const known = this.constantOf(base)
+    const folded = known === undefined || n.top < 0n || n.top > 32n ? undefined : powerOf(known, Number(n.top))
+    if (folded !== undefined) return this.exact(folded)
     return n.top === -1n ? this.make('div', [this.constant(1), base]) : undefined
   }
 
@@ -448,6 +452,8 @@ export class Scalars {
     const known = this.constantOf(a)
     if (known !== undefined) return this.#functionOfConstant(op, known)
     if (op === 'log' && this.nodes[a].op === 'exp') return this.nodes[a].args[0]
+    const power = op === 'exp' || op === 'expm1' ? this.#powerInExponent(a) : undefined
+    if (power !== undefined) return op === 'exp' ? power : this.combination([power], [ONE], negated(ONE))
     const { factor } = this.#primitive(a)
     if (signOf(factor) > 0) return undefined
     const turned = this.combination([a], [negated(ONE)], ZERO)
@@ -455,6 +461,23 @@ export class Scalars {
     return ODD.has(op)
       ? this.combination([this.make(op as UnaryOp, [turned])], [negated(ONE)], ZERO)
       : undefined
+  }
+
+  /** e^(c ln(1 + u)) is (1 + u)^c, where u is never negative: both have a value everywhere. */
+  #powerInExponent(a: Scalar): Scalar | undefined {
+    const { op, args, factors, exact } = this.nodes[a]
+    const isMultiple = op === 'linear' && args.length === 1 && signOf(exact!) === 0
+    const [inner, factor] = isMultiple ? [args[0], factors![0]] : [a, ONE]
+    const { op: log, args: inside } = this.nodes[inner]
+    if (log !== 'log1p' || !this.#isNeverNegative(inside[0])) return undefined
+    return this.make('pow', [this.combination([inside[0]], [ONE], ONE), this.exact(factor)])
+  }
+
+  #isNeverNegative(a: Scalar): boolean {
+    const { op, args, factors, exact } = this.nodes[a]
+    if (op !== 'linear') return NEVER_NEGATIVE.has(op) && this.#isTotal[a]
+    const isSum = signOf(exact!) >= 0 && factors!.every((factor) => signOf(factor) > 0)
+    return isSum && args.every((arg) => this.#isNeverNegative(arg))
   }
 
   #functionOfConstant(op: ScalarOp, x: Rational): Scalar | undefined {
@@ -501,6 +524,12 @@ export class Scalars {
     this.#isTotal.push(!NOT_TOTAL.has(node.op) && node.args.every((arg) => this.#isTotal[arg]))
     return this.nodes.push(node) - 1
   }
+}
+
+function powerOf(base: Rational, n: number): Rational | undefined {
+  let power: Rational | undefined = ONE
+  for (let k = 0; k < n && power !== undefined; k++) power = kept(times(power, base))
+  return power
 }
 
 function magnitudeOf(x: Rational): Rational {

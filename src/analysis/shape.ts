@@ -21,7 +21,7 @@ import {
 import { type Joint, jetsOf, type Piece, type Pieces } from './pieces.ts'
 
 /** Splits of one piece, at most. */
-const MAX_SPLITS = 1500
+const MAX_SPLITS = 5000
 
 /** An enclosure over a part of a piece, as it comes from the operations. */
 function boundsByOperations(jets: Jets, order: Order, lo: number, hi: number): Interval {
@@ -145,6 +145,9 @@ interface Extremes {
   readonly highest: number
 }
 
+/** How close bounds have to come to what is attained, of values, slopes and second derivatives. */
+const TOLERANCES = [1e-3, 1e-3, 5e-3] as const
+
 class RangeSearch {
   readonly #pieces: Pieces
   readonly #order: Order
@@ -184,7 +187,7 @@ class RangeSearch {
   /** Halves the part with the worst bound; false if nothing is left to gain. */
   refine(): boolean {
     const { bounds, lowest, highest } = this.#extremes()
-    const tolerance = 1e-3 * Math.max(1e-6, Math.abs(this.#least.value), Math.abs(this.#most.value))
+    const tolerance = TOLERANCES[this.#order] * Math.max(1e-6, Math.abs(this.#least.value), Math.abs(this.#most.value))
     const isLow = this.#least.value - bounds.lo > tolerance
     const isHigh = bounds.hi - this.#most.value > tolerance
     const place = isLow ? lowest : isHigh ? highest : -1

@@ -133,8 +133,12 @@ describe('bounds of rounding', () => {
     (name) => {
       const loss = catalog.find(name)!
       const params = defaultsOf(loss)
-      const [{ scalars, root, box }] = subjectOf({ loss, params, of: 'predictions', domain: {}, sizes: {} })
-        .cases as [ReturnType<typeof subjectOf>['cases'][0]]
+      const question = { loss, params, of: 'predictions', domain: {}, sizes: {} }
+      const [{ box }] = subjectOf(question).cases as [ReturnType<typeof subjectOf>['cases'][0]]
+      const scalars = new Scalars(false)
+      const root = compile(question).root(scalars, (input, place) =>
+        scalars.variable(elementName(input, place)),
+      )
       const tape = tapeOf(scalars, [root])
       const error = largestError(tape, box, FORMATS.float32, clockOf(500))
       expect(error).toBeLessThan(1e-4)

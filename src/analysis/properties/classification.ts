@@ -11,7 +11,7 @@ import { type Pieces, piecesOf } from '../pieces.ts'
 import { negated, ONE, rational, ZERO } from '../rational.ts'
 import { type Scalar, Scalars } from '../scalars.ts'
 import { boundsOver, isMonotone, rangeOf } from '../shape.ts'
-import { allowed, elementName } from '../subject.ts'
+import { allowed, elementName, type Subject } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
 import { type Context, cut, type Property, rounded } from './context.ts'
@@ -26,7 +26,7 @@ interface Sides {
 function sidesOf(context: Context): Sides | undefined {
   const all = cut(context)
   if (all?.length !== 2 || all.some(({ isResidual }) => isResidual) || !context.curves.isComplete)
-    return undefined
+    return certainSides(context)
   const label = Object.keys(all[0].at).find(
     (name) => all[0].at[name].length === 1 && all[0].at[name][0] !== all[1].at[name][0],
   )
@@ -39,6 +39,36 @@ function sidesOf(context: Context): Sides | undefined {
     return undefined
   const [a, b] = all
   return a.at[label][0] > b.at[label][0] ? { yes: a, no: b } : { yes: b, no: a }
+}
+
+const knownSides = new WeakMap<Subject, Sides | undefined>()
+
+/** If the label is a probability, the two certain ones. */
+function certainSides(context: Context): Sides | undefined {
+  const { subject } = context
+  if (!knownSides.has(subject)) knownSides.set(subject, sidesOfProbability(context))
+  return knownSides.get(subject)
+}
+
+function sidesOfProbability({ subject, clock }: Context): Sides | undefined {
+  const [{ scalars, root, by, box, labels }, ...others] = subject.cases
+  const names = scalars.variablesOf(root).filter((name) => !by.includes(name))
+  if (by.length !== 1 || names.length !== 1 || others.length > 0 || Object.keys(labels).length > 0)
+    return undefined
+  const [name] = names
+  const label = name.slice(0, name.lastIndexOf('.'))
+  if (subject.loss.inputs[label].kindFor(subject.params) !== 'probability') return undefined
+  const sides = [1, 0].map((value) => {
+    const self = scalars.variable(name)
+    const fixed = scalars.replace(root, (id) => (id === self ? scalars.constant(value) : undefined))
+    const line = lineOf(scalars, { root: fixed, box: new Map(box).set(name, point(value)), variable: by[0] })
+    const pieces = piecesOf(line, within(clock, 100))
+    return { scalars, root: fixed, line, isResidual: false, at: { [label]: [value] }, pieces }
+  })
+  const [yes, no] = sides
+  return yes.pieces === undefined || no.pieces === undefined
+    ? undefined
+    : { yes: { ...yes, pieces: yes.pieces }, no: { ...no, pieces: no.pieces } }
 }
 
 function at({ pieces }: { readonly pieces: Pieces }, order: 0 | 1, place: number): Interval {

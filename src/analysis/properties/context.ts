@@ -1,10 +1,14 @@
 /** What the properties share: the subject, its curves, and the clock. */
-import type { Clock } from '../clock.ts'
+import { type Clock, within } from '../clock.ts'
 import type { Curve, Curves } from '../lines.ts'
 import type { Pieces } from '../pieces.ts'
 import type { Shape } from '../shape.ts'
 import type { Subject } from '../subject.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
+
+/** For all curves together, and for those that enclose others. */
+const MOST_MS = 400
+const MOST_ENCLOSING_MS = 150
 
 export interface Context {
   readonly subject: Subject
@@ -48,16 +52,19 @@ export function cut({ curves }: Context): readonly CutCurve[] | undefined {
  */
 export function forAllCurves(
   context: Context,
-  ask: (curve: CutCurve) => Finding,
+  ask: (curve: CutCurve, clock: Clock) => Finding,
   merge?: Parameters<typeof forAll>[2],
   isComplete = context.curves.isComplete,
 ): Finding | undefined {
   const curves = cut(context)
-  const tried = curves === undefined ? undefined : forAll(curves.map(ask), isComplete, merge)
+  const { clock } = context
+  const askAll = (all: readonly CutCurve[], mostMs: number) =>
+    all.map((curve) => ask(curve, within(clock, mostMs / all.length)))
+  const tried = curves === undefined ? undefined : forAll(askAll(curves, MOST_MS), isComplete, merge)
   const isOpen = tried === undefined || tried.verdict === 'supported' || tried.verdict === 'unknown'
-  const enclosing = isOpen && context.subject.isComplete ? allCut(context.curves.enclosing) : undefined
-  if (enclosing === undefined || enclosing === curves) return tried
-  const whole = forAll(enclosing.map(ask), true, merge)
+  const enclosing = isOpen && context.subject.isComplete ? allCut(context.curves.enclosing()) : undefined
+  if (enclosing === undefined) return tried
+  const whole = forAll(askAll(enclosing, MOST_ENCLOSING_MS), true, merge)
   return whole.verdict === 'proved' ? whole : tried
 }
 

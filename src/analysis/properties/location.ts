@@ -239,7 +239,7 @@ function efficiency(context: Context): Finding | undefined {
     box: new Map(curve.line.box).set(curve.line.variable, interval(-12, 12)),
     variable: curve.line.variable,
   })
-  const [n, end] = [4000, 10]
+  const [n, end] = [2000, 10]
   let [slope, square] = [0, 0]
   const value = (z: number) => evaluate(wide.tape, () => z)[wide.tape.roots[0]]
   const [step, h] = [(2 * end) / n, 1e-5]
@@ -252,7 +252,7 @@ function efficiency(context: Context): Finding | undefined {
   }
   const found = slope ** 2 / square
   return Number.isFinite(found)
-    ? supported('quadrature with 4000 points', { efficiency: Number(found.toPrecision(4)) })
+    ? supported('quadrature with 2000 points', { efficiency: Number(found.toPrecision(4)) })
     : unknown('the quadrature has no value')
 }
 

@@ -1,5 +1,5 @@
 /** Convex, quasiconvex, bounded below. */
-import { within } from '../clock.ts'
+import { type Clock, within } from '../clock.ts'
 import { curvatureOf } from '../curvature.ts'
 import { decidedOver } from '../decisions.ts'
 import { type Interval, interval } from '../interval.ts'
@@ -15,13 +15,14 @@ const SEGMENTS = 16
 const CHORDS = 200
 
 function convex(context: Context): Finding {
-  const ruled = context.subject.cases.map((one) => byRules(one, context))
-  if (context.subject.isComplete && ruled.every(({ verdict }) => verdict === 'proved')) return ruled[0]
-  const found = forAllCurves(context, ({ pieces, at }) => {
-    const shape = convexity(pieces, within(context.clock, 250))
+  const found = forAllCurves(context, ({ pieces, at }, clock) => {
+    const shape = convexity(pieces, within(clock, 250))
     const own = ofShape(shape)
     return shape.kind === 'refuted' ? checked(pieces, shape.at.lo, shape.at.hi, own, at) : own
   })
+  if (found?.verdict === 'proved' || found?.verdict === 'refuted') return found
+  const ruled = context.subject.cases.map((one) => byRules(one, context))
+  if (context.subject.isComplete && ruled.every(({ verdict }) => verdict === 'proved')) return ruled[0]
   return found ?? alongSegments(context, ruled)
 }
 
@@ -126,7 +127,7 @@ function quasiconvex(context: Context): Finding {
   // The mean of two losses with one valley each may have two.
   const found = forAllCurves(
     context,
-    ({ pieces, at }) => valley(pieces, context, at),
+    ({ pieces, at }, clock) => valley(pieces, within(clock, 200), at),
     undefined,
     isComplete && !isMixed,
   )
@@ -137,8 +138,7 @@ function quasiconvex(context: Context): Finding {
 }
 
 /** Falls to its least value, and rises from there. */
-function valley(pieces: Pieces, context: Context, others: object): Finding {
-  const clock = within(context.clock, 200)
+function valley(pieces: Pieces, clock: Clock, others: object): Finding {
   const { least } = rangeOf(pieces, 0, clock, 100)
   if (
     !pieces.joints.every(({ isContinuous, value, isOwn }) => isContinuous || (value.isSame === true && isOwn))
@@ -199,7 +199,7 @@ function boundedBelow(context: Context): Finding {
   const merge = (all: readonly Evidence[]) => ({ bound: Math.min(...all.map(({ bound }) => Number(bound))) })
   const found = forAllCurves(
     context,
-    ({ pieces }) => bounded(rangeOf(pieces, 0, within(context.clock, 80), 200).bounds),
+    ({ pieces }, clock) => bounded(rangeOf(pieces, 0, within(clock, 80), 200).bounds),
     merge,
   )
   if (found !== undefined) return found

@@ -1,6 +1,6 @@
 /** Continuous, differentiable, Lipschitz, smooth. */
 
-import { within } from '../clock.ts'
+import { type Clock, within } from '../clock.ts'
 import { decidedOver } from '../decisions.ts'
 import { Jets } from '../derivatives.ts'
 import { type GradientBounds, gradientBounds } from '../gradient-hull.ts'
@@ -162,8 +162,8 @@ function lipschitz(context: Context): Finding {
   const continuity = context.finding('continuous')
   if (cut(context) !== undefined && continuity.verdict === 'refuted')
     return refuted('it jumps', continuity.evidence)
-  const find = ({ pieces, at }: CutCurve) => {
-    const { bounds, least, most } = rangeOf(pieces, 1, within(context.clock, 150))
+  const find = ({ pieces, at }: CutCurve, clock: Clock) => {
+    const { bounds, least, most } = rangeOf(pieces, 1, within(clock, 150))
     const attained = Math.max(-least.value, most.value)
     const bound = magnitude(bounds)
     if (Number.isFinite(bound))
@@ -251,8 +251,8 @@ function smooth(context: Context): Finding {
   const merge = (all: readonly Evidence[]) => stepOf(Math.max(...all.map(({ bound }) => Number(bound))))
   const byCurves = forAllCurves(
     context,
-    ({ pieces }) => {
-      const { bounds } = rangeOf(pieces, 2, within(context.clock, 150))
+    ({ pieces }, clock) => {
+      const { bounds } = rangeOf(pieces, 2, within(clock, 150))
       return ofBend(magnitude(bounds), 'second derivative enclosed on every piece')
     },
     merge,
