@@ -21,7 +21,7 @@ import {
 import { NormalForms } from './normal-form.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
-import type { Box, Choices, Tape } from './tape.ts'
+import { type Box, type Choices, type Tape, tapeOf } from './tape.ts'
 
 /** A function of one variable on an interval; all other variables are in the box. */
 export interface Line {
@@ -227,9 +227,26 @@ const NO_CHOICES: Choices = new Map()
 export function jetsOf(line: Line, choices: Choices = NO_CHOICES): Jets {
   const known = evaluators.get(line) ?? new Map<Choices, Jets>()
   evaluators.set(line, known)
-  const jets = known.get(choices) ?? new Jets(line.tape, [line.variable], line.box, choices)
+  const jets = known.get(choices) ?? jetsOnSide(line, choices)
   known.set(choices, jets)
   return jets
+}
+
+/** A formula of its own, if there is a graph: without the other sides, more of it can be simplified. */
+function jetsOnSide(line: Line, choices: Choices): Jets {
+  const { tape, variable, box, graph } = line
+  const side = choices.size === 0 ? undefined : formulaOnSide(line, choices)
+  return side === undefined
+    ? new Jets(tape, [variable], box, choices)
+    : new Jets(tapeOf(graph!.scalars, [side]), [variable], box)
+}
+
+function formulaOnSide({ graph, tape }: Line, choices: Choices): Scalar | undefined {
+  if (graph === undefined) return undefined
+  const { scalars, root } = graph
+  const places = new Map(scalars.reachable(root).map((id, place) => [id, place]))
+  if (places.size !== tape.nodes.length) return undefined
+  return scalars.onSide(root, (id) => choices.get(places.get(id) ?? -1))
 }
 
 function valuesAt(line: Line, x: number): Jets {
@@ -495,15 +512,11 @@ const hasNoValue = ({ value, slope }: Side) => value.partial || slope.partial
 const MAX_COMPARED = 300
 
 /** Whether both sides are the same function, written in two ways for the sake of rounding. */
-function isSameFormula({ graph, tape }: Line, before: Choices, after: Choices): boolean {
-  if (graph === undefined || tape.nodes.length > MAX_COMPARED) return false
-  const { scalars, root } = graph
-  const places = new Map(scalars.reachable(root).map((id, place) => [id, place]))
-  if (places.size !== tape.nodes.length) return false
-  const [left, right] = [before, after].map((choices) =>
-    scalars.onSide(root, (id) => choices.get(places.get(id) ?? -1)),
-  )
-  return new NormalForms(scalars).areEqual(left, right)
+function isSameFormula(line: Line, before: Choices, after: Choices): boolean {
+  if (line.tape.nodes.length > MAX_COMPARED) return false
+  const [left, right] = [before, after].map((choices) => formulaOnSide(line, choices))
+  if (left === undefined || right === undefined) return false
+  return new NormalForms(line.graph!.scalars).areEqual(left, right)
 }
 
 /** The function as it is on one side, at the place where the sides meet. */
