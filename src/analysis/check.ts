@@ -206,12 +206,18 @@ function differenceAt(
  */
 function changes(up: ArrayLike<number>, here: ArrayLike<number>, down: ArrayLike<number>, h: number) {
   let [rise, turn] = [0, 0]
+  let [isMoved, isUndefined] = [false, false]
   for (let i = 0; i < here.length; i++) {
+    isUndefined ||= Number.isNaN(here[i])
     if (Object.is(up[i], here[i]) && Object.is(down[i], here[i])) continue
+    isMoved = true
     rise += up[i] - down[i]
     turn += up[i] - here[i] - (here[i] - down[i])
   }
-  return { slope: rise / (2 * h), turn: turn / h }
+  // Nothing moves a value that is undefined, so nothing is known of it.
+  return !isMoved && isUndefined
+    ? { slope: Number.NaN, turn: Number.NaN }
+    : { slope: rise / (2 * h), turn: turn / h }
 }
 
 interface Tolerance {

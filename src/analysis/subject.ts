@@ -191,6 +191,11 @@ export function compile(question: Pick<Question, 'loss' | 'params' | 'sizes'>): 
   return { loss: expanded, params, sizes, inputs, hasSurrogate, root }
 }
 
+/** Whether the gradient that is served may be another than the derivative, because the formula says so. */
+export function hasSurrogateGradient(loss: Loss, params: Params): boolean {
+  return compile({ loss, params, sizes: {} }).hasSurrogate
+}
+
 /** An element as a variable; of a box, the second corner is the first one plus the sides, which are not negative. */
 export function elementOf(
   scalars: Scalars,

@@ -8,6 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Analysis, Progress } from '../analysis/analyze.ts'
 import { drawInputs } from '../analysis/draw.ts'
 import { pageOf } from '../analysis/page.ts'
+import { hasSurrogateGradient } from '../analysis/subject.ts'
 import { analysisTable } from '../analysis/table.ts'
 import { AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
 import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
@@ -348,7 +349,8 @@ async function checked({ resolved }: Subject, body: Record<string, unknown>, con
     served,
     rowAxis: loss.couples === 'element' || loss.couples === 'row' ? batchAxisOf(loss) : undefined,
   })
-  return { loss: loss.name, of, ...report }
+  const hasSurrogate = hasSurrogateGradient(loss, checkParams(withoutPreset(loss), body.params))
+  return { loss: loss.name, of, hasSurrogate, ...report }
 }
 
 /** With the second derivative, unless the loss has none. */

@@ -95,6 +95,9 @@ export const CheckSchema = Type.Object(
   {
     loss: Type.String(),
     of: Type.String(),
+    hasSurrogate: Type.Boolean({
+      description: 'Whether the formula itself asks for another gradient (stop_gradient, straight_through).',
+    }),
     passes: Type.Boolean(),
     elements: Type.Integer(),
     served: Compared,

@@ -212,6 +212,26 @@ describe('POST :check', () => {
     expect(body.differences).toMatchObject({ passes: true, compared: 2 })
   })
 
+  it('checks every loss of the catalog, and tells which of them ask for another gradient', async () => {
+    const { losses } = (await (await fetch(`${server.url}/v1/losses`)).json()) as Json
+    for (const { name } of losses) {
+      const { status, body } = await ask(`/${name}:check`, {})
+      expect(status, name).toBe(200)
+      expect(body.served.passes, name).toBe(true)
+      expect(body.passes || body.hasSurrogate, `${name}: ${JSON.stringify(body)}`).toBe(true)
+      expect(body.differences.compared, name).toBeGreaterThan(0)
+    }
+  }, 120_000)
+
+  it('compares some of many rows, and names them as the caller does', async () => {
+    const n = 1000
+    const predictions = Array.from({ length: n }, (_, i) => Math.sin(i))
+    const { body } = await ask('/mse:check', { predictions, targets: predictions.map((x) => x - 0.5) })
+    expect(body).toMatchObject({ passes: true, elements: n, served: { compared: 128 } })
+    const { element, input } = body.differences.worst
+    expect(Math.fround(predictions[element]!)).toBe(input)
+  })
+
   it('finds a gradient that is not the derivative', async () => {
     const { body } = await ask(':check', {
       formula: 'straight_through(predictions^2, predictions)',
