@@ -120,7 +120,8 @@ class Search {
       if (same.isSame !== true) continue
       const equivalent = proven(candidate, setting, comparisons, same.ratio, this.#clock)
       if (!equivalent.isProved && !this.#isLikely(candidate, setting, comparisons)) continue
-      if (this.#found === undefined || (equivalent.isProved && !this.#found.isProved)) this.#found = equivalent
+      if (this.#found === undefined || (equivalent.isProved && !this.#found.isProved))
+        this.#found = equivalent
       if (!equivalent.isProved) continue
       if (equivalent.factor === 1) this.#found = equivalent
       return equivalent.factor === 1 || candidate.numbers.length > 0
@@ -139,7 +140,13 @@ class Search {
   }
 
   result(isOver: boolean): EquivalenceSearch {
-    return { found: this.#found, tried: this.#tried, points: POINTS * (1 + MORE), nearest: this.#nearest, isOver }
+    return {
+      found: this.#found,
+      tried: this.#tried,
+      points: POINTS * (1 + MORE),
+      nearest: this.#nearest,
+      isOver,
+    }
   }
 }
 

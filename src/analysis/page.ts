@@ -122,8 +122,7 @@ function plotOf(
     high,
   }
   const paths = curves.map(
-    (curve, i) =>
-      `<path stroke="var(--c${i % COLORS})" d="${pathOf(curve, pick(curve), frame, title === 'Loss')}"/>`,
+    (curve, i) => `<path stroke="var(--c${i % COLORS})" d="${pathOf(curve, pick(curve), frame)}"/>`,
   )
   return `<figure><figcaption>${title} <small>over ${escaped(over)}</small></figcaption>
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title} over ${escaped(over)}">
@@ -189,14 +188,15 @@ function rangeOf(values: readonly number[]): readonly [number, number] {
 }
 
 /** A line that ends where the function jumps, and where it leaves the picture. */
-function pathOf(curve: PlottedCurve, values: Values, { x, y, low, high }: Frame, isWhole: boolean): string {
-  const { places, joints } = curve
+function pathOf({ places, joints }: PlottedCurve, values: Values, { x, y, low, high }: Frame): string {
   let isDown = false
+  const isJump = (i: number) =>
+    Math.abs(values[i]! - values[i - 1]!) > 0.05 * (high - low) &&
+    joints.some((at) => at >= places[i - 1] && at <= places[i])
   const parts = places.map((place, i) => {
     const value = values[i]
-    const isBroken = !isWhole && i > 0 && joints.some((at) => at >= places[i - 1] && at < place)
     const isShown = value !== null && value >= low && value <= high
-    const part = isShown ? `${isDown && !isBroken ? 'L' : 'M'}${x(place)} ${y(value)}` : ''
+    const part = isShown ? `${isDown && !isJump(i) ? 'L' : 'M'}${x(place)} ${y(value)}` : ''
     isDown = isShown
     return part
   })

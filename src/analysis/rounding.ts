@@ -257,7 +257,9 @@ function byDifference(tape: Tape, box: Box): { readonly tape: Tape; readonly box
   const nodes = tape.nodes.map((node, id): TapeNode => {
     if (id === own) return { ...node, op: 'variable', name: DIFFERENCE, args: [] }
     if (!isPair(node)) return node
-    return node.args[0] === left ? node : { ...node, op: 'neg', args: [own], unary: UNARY.neg, binary: undefined }
+    return node.args[0] === left
+      ? node
+      : { ...node, op: 'neg', args: [own], unary: UNARY.neg, binary: undefined }
   })
   const [a, b] = tape.nodes[own].args.map((arg) => box.get(tape.nodes[arg].name!)!)
   const others = [...box].map(([name, { lo }]) => [name, point(lo)] as const)
@@ -281,8 +283,5 @@ function mixedError(tape: Tape, box: Box, format: Format): number {
 function halved(box: Box, name: string, side: Interval): readonly Box[] | undefined {
   const cut = side.lo < 0 && side.hi > 0 ? 0 : middle(side)
   if (cut <= side.lo || cut >= side.hi) return undefined
-  return [
-    new Map(box).set(name, interval(side.lo, cut)),
-    new Map(box).set(name, interval(cut, side.hi)),
-  ]
+  return [new Map(box).set(name, interval(side.lo, cut)), new Map(box).set(name, interval(cut, side.hi))]
 }

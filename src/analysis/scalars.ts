@@ -394,7 +394,8 @@ export class Scalars {
     if (n.top === 0n) return this.constant(1)
     if (n.top === 2n) return this.make('square', [base])
     const known = this.constantOf(base)
-    const folded = known === undefined || n.top < 0n || n.top > 32n ? undefined : powerOf(known, Number(n.top))
+    const folded =
+      known === undefined || n.top < 0n || n.top > 32n ? undefined : powerOf(known, Number(n.top))
     if (folded !== undefined) return this.exact(folded)
     return n.top === -1n ? this.make('div', [this.constant(1), base]) : undefined
   }

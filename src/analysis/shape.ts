@@ -187,7 +187,8 @@ class RangeSearch {
   /** Halves the part with the worst bound; false if nothing is left to gain. */
   refine(): boolean {
     const { bounds, lowest, highest } = this.#extremes()
-    const tolerance = TOLERANCES[this.#order] * Math.max(1e-6, Math.abs(this.#least.value), Math.abs(this.#most.value))
+    const tolerance =
+      TOLERANCES[this.#order] * Math.max(1e-6, Math.abs(this.#least.value), Math.abs(this.#most.value))
     const isLow = this.#least.value - bounds.lo > tolerance
     const isHigh = bounds.hi - this.#most.value > tolerance
     const place = isLow ? lowest : isHigh ? highest : -1

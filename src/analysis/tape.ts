@@ -39,6 +39,8 @@ export interface TapeNode extends ScalarNode {
   readonly factorNumbers: readonly number[]
   readonly unary: UnaryRow | undefined
   readonly binary: BinaryRow | undefined
+  /** Bounds by what a sum or a difference is made of. */
+  readonly known: readonly [number, number] | undefined
 }
 
 /** Node -> which side of a kink or condition holds: see `chosen`. */
@@ -49,15 +51,67 @@ export function tapeOf(scalars: Scalars, roots: readonly Scalar[]): Tape {
   const isNeeded = new Set(roots.flatMap((root) => scalars.reachable(root)))
   const order = [...isNeeded].sort((a, b) => a - b)
   const places = new Map(order.map((id, place) => [id, place]))
-  const nodes = order.map((id) => prepared(scalars.nodes[id], places))
+  const nodes = order.map((id) => prepared(scalars, id, places))
   const variables = nodes.flatMap(({ op, name }) => (op === 'variable' ? [name!] : []))
   return { nodes, roots: roots.map((root) => places.get(root)!), variables }
 }
 
-function prepared(node: ScalarNode, places: ReadonlyMap<Scalar, number>): TapeNode {
+/** Arguments of a maximum or a sum that are looked through. */
+const MAX_MEMBERS = 64
+
+/** What a node is made of by one op, taken apart; nothing if that is too much. */
+function membersOf({ nodes }: Scalars, root: Scalar, op: ScalarNode['op']): readonly Scalar[] {
+  const [members, pending] = [[] as Scalar[], [root]]
+  for (let count = 0; pending.length > 0 && count < 2 * MAX_MEMBERS; count++) {
+    const id = pending.pop()!
+    if (nodes[id].op === op) pending.push(...nodes[id].args)
+    else members.push(id)
+  }
+  return pending.length > 0 ? [] : members
+}
+
+/** The maximum in `m == -inf ? 0 : m`, which is subtracted to keep exponentials small; a maximum itself. */
+function maximumIn({ nodes }: Scalars, id: Scalar): Scalar {
+  const { op, args } = nodes[id]
+  if (op !== 'select' || nodes[args[0]].op !== 'eq' || nodes[args[1]].op !== 'constant') return id
+  const [compared, level] = nodes[args[0]].args
+  const isGuard = compared === args[2] && nodes[level].value === Number.NEGATIVE_INFINITY
+  return isGuard && Number.isFinite(nodes[args[1]].value) ? args[2] : id
+}
+
+/** Whether a node is a number minus a maximum that it is taken of: never above 0. */
+function isBelowMaximum(scalars: Scalars, { op, args }: ScalarNode): boolean {
+  return op === 'sub' && membersOf(scalars, maximumIn(scalars, args[1]), 'max').includes(args[0])
+}
+
+/** Whether a node is a sum of e^(x - max) over all x that the maximum is taken of: never below 1. */
+function isSumOfShares(scalars: Scalars, id: Scalar): boolean {
+  const { nodes } = scalars
+  if (nodes[id].op !== 'add') return false
+  const rests = membersOf(scalars, id, 'add').map((term) =>
+    nodes[term].op === 'exp' && nodes[nodes[term].args[0]].op === 'sub'
+      ? nodes[nodes[term].args[0]]
+      : undefined,
+  )
+  const [first] = rests
+  if (first === undefined || rests.some((rest) => rest?.args[1] !== first.args[1])) return false
+  const summed = new Set(rests.map((rest) => rest!.args[0]))
+  const members = membersOf(scalars, maximumIn(scalars, first.args[1]), 'max')
+  return members.length > 0 && members.every((member) => summed.has(member))
+}
+
+/** Bounds of a node that are known by what it is made of. */
+function knownBounds(scalars: Scalars, id: Scalar): readonly [number, number] | undefined {
+  if (isBelowMaximum(scalars, scalars.nodes[id])) return [Number.NEGATIVE_INFINITY, 0]
+  return isSumOfShares(scalars, id) ? [1, Number.POSITIVE_INFINITY] : undefined
+}
+
+function prepared(scalars: Scalars, id: Scalar, places: ReadonlyMap<Scalar, number>): TapeNode {
+  const node = scalars.nodes[id]
   const factors = node.factors ?? []
   return {
     ...node,
+    known: knownBounds(scalars, id),
     args: node.args.map((arg) => places.get(arg)!),
     factorBounds: factors.map(boundsOf),
     factorNumbers: factors.map(toNumber),
@@ -164,9 +218,14 @@ export function enclosed(
       )
     default:
       if (node.unary !== undefined) return node.unary.enclose(values[args[0]])
-      if (node.binary !== undefined) return node.binary.enclose(values[args[0]], values[args[1]])
+      if (node.binary !== undefined) return enclosedPair(node, values[args[0]], values[args[1]])
       return LOGIC[op as 'lt'](values[args[0]], values[args[1]])
   }
+}
+
+function enclosedPair({ binary, known }: TapeNode, a: Interval, b: Interval): Interval {
+  const bounds = binary!.enclose(a, b)
+  return known === undefined ? bounds : clipped(bounds, known[0], known[1])
 }
 
 function enclosedSum(

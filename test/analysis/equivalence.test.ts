@@ -69,7 +69,10 @@ const OTHER: readonly [Definition['inputs'], string][] = [
 describe('a formula', () => {
   it.each(SAME)('with %j, %s, is %s with %j times %f', (inputs, formula, loss, params, factor) => {
     const own = customLoss({ inputs, formula }, 'own')
-    const found = equivalentTo(own, catalog.filter(({ name }) => name === loss))
+    const found = equivalentTo(
+      own,
+      catalog.filter(({ name }) => name === loss),
+    )
     expect(found, JSON.stringify(found)).toMatchObject({
       verdict: 'proved',
       evidence: { loss, params, factor: expect.closeTo(factor, 9) },

@@ -137,7 +137,7 @@ const rangeIn =
   ({ subject, clock }: Context): Finding | undefined => {
     const kind = subject.loss.inputs[subject.of].kindFor(subject.params)
     if (kind !== 'real' && kind !== 'logprob') return undefined
-    const tapes = subject.cases.slice(0, 4).map((one) => ({ one, tape: servedTape(subject, one.labels) }))
+    const tapes = subject.cases.slice(0, 6).map((one) => ({ one, tape: servedTape(subject, one.labels) }))
     const fits = (size: number) =>
       !clock.isOver() &&
       tapes.every(({ one, tape }) => {
