@@ -92,13 +92,22 @@ function curvesOfCase(one: Case, clock: Clock): Curves {
   const [variable] = one.by
   const { ready, isComplete, isMixed } = reductionOf(scalars, root, box, variable)
   const curves = ready.map((reduced) => curveOf(one, reduced, within(clock, MOST_MS)))
-  const enclosing = () =>
-    isComplete
-      ? []
-      : partsOf(scalars, root, box, variable).map((part) =>
-          curveOf(one, { root, box: part, variable, isResidual: false }, within(clock, MOST_MS)),
-        )
+  const enclosing = () => (isComplete ? [] : enclosingCurves(one, clock))
   return { curves, enclosing, isComplete, isMixed }
+}
+
+/** None if one of them has no pieces: then the places of kinks depend on the other inputs. */
+function enclosingCurves(one: Case, clock: Clock): readonly Curve[] {
+  const { scalars, root, box, by } = one
+  const parts = partsOf(scalars, root, box, by[0])
+  const curves: Curve[] = []
+  for (const part of parts) {
+    const reduced = { root, box: part, variable: by[0], isResidual: false }
+    const curve = curveOf(one, reduced, within(clock, MOST_MS / parts.length))
+    if (curve.pieces === undefined) return []
+    curves.push(curve)
+  }
+  return curves
 }
 
 function once<T>(make: () => T): () => T {

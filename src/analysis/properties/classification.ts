@@ -57,7 +57,8 @@ function sidesOfProbability({ subject, clock }: Context): Sides | undefined {
     return undefined
   const [name] = names
   const label = name.slice(0, name.lastIndexOf('.'))
-  if (subject.loss.inputs[label].kindFor(subject.params) !== 'probability') return undefined
+  const kind = (input: string) => subject.loss.inputs[input].kindFor(subject.params)
+  if (kind(label) !== 'probability' || !['real', 'probability'].includes(kind(subject.of))) return undefined
   const sides = [1, 0].map((value) => {
     const self = scalars.variable(name)
     const fixed = scalars.replace(root, (id) => (id === self ? scalars.constant(value) : undefined))

@@ -6,9 +6,10 @@ import type { Shape } from '../shape.ts'
 import type { Subject } from '../subject.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
 
-/** For all curves together, and for those that enclose others. */
+/** For all curves together; for those that enclose others, and for others if there are such. */
 const MOST_MS = 400
-const MOST_ENCLOSING_MS = 150
+const MOST_ENCLOSING_MS = 120
+const MOST_TRIED_MS = 100
 
 export interface Context {
   readonly subject: Subject
@@ -56,16 +57,17 @@ export function forAllCurves(
   merge?: Parameters<typeof forAll>[2],
   isComplete = context.curves.isComplete,
 ): Finding | undefined {
-  const curves = cut(context)
-  const { clock } = context
+  const { clock, curves, subject } = context
   const askAll = (all: readonly CutCurve[], mostMs: number) =>
     all.map((curve) => ask(curve, within(clock, mostMs / all.length)))
-  const tried = curves === undefined ? undefined : forAll(askAll(curves, MOST_MS), isComplete, merge)
-  const isOpen = tried === undefined || tried.verdict === 'supported' || tried.verdict === 'unknown'
-  const enclosing = isOpen && context.subject.isComplete ? allCut(context.curves.enclosing()) : undefined
-  if (enclosing === undefined) return tried
-  const whole = forAll(askAll(enclosing, MOST_ENCLOSING_MS), true, merge)
-  return whole.verdict === 'proved' ? whole : tried
+  const enclosing = curves.isComplete || !subject.isComplete ? undefined : allCut(curves.enclosing())
+  const whole =
+    enclosing === undefined ? undefined : forAll(askAll(enclosing, MOST_ENCLOSING_MS), true, merge)
+  if (whole?.verdict === 'proved') return whole
+  const some = cut(context)
+  return some === undefined
+    ? undefined
+    : forAll(askAll(some, whole === undefined ? MOST_MS : MOST_TRIED_MS), isComplete, merge)
 }
 
 /** The curve of a loss that depends on the residual alone. */
