@@ -43,8 +43,9 @@ function others(properties: Readonly<Record<string, Verdict>>): string {
     .flatMap((name) => {
       const found = properties[name]
       if (found === undefined || found.verdict === 'unknown' || name.startsWith('float')) return []
-      const { of, level, breakdown, efficiency } = found.evidence
-      const detail = of ?? breakdown ?? efficiency
+      const { of, level, breakdown, efficiency, loss, factor } = found.evidence
+      const detail =
+        of ?? breakdown ?? efficiency ?? (loss === undefined ? undefined : `${factor} times ${loss}`)
       const shown = detail === undefined ? '' : `: ${detail}${level === undefined ? '' : ` ${level}`}`
       return found.verdict === 'refuted'
         ? []
@@ -57,7 +58,7 @@ const { losses } = await loadCatalog()
 const open: string[] = []
 const rows = losses.map((loss) => {
   const of = Object.keys(loss.inputs).find((name) => loss.inputs[name].differentiable)!
-  const question = { loss, params: defaultsOf(loss), of, domain: {}, sizes: {} }
+  const question = { loss, params: defaultsOf(loss), of, domain: {}, sizes: {}, catalog: losses }
   const { properties } = analyze(question, BUDGET_MS)
   for (const name of ['convex', 'lipschitz', 'differentiable']) {
     const found = properties[name]

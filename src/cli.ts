@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { KEYS_USAGE, runKeys } from './access/command.ts'
 import { InvalidAccess } from './access/grants.ts'
 import { keySourceOf } from './access/key-source.ts'
+import type { Progress } from './analysis/analyze.ts'
 import { explain } from './analysis/explanation.ts'
 import type { Question } from './analysis/subject.ts'
 import { analysisTable, smallPlot } from './analysis/table.ts'
@@ -103,7 +104,15 @@ async function analyze(args: string[]) {
   if (positionals.length !== 1) throw new TypeError(USAGE)
   const given = (values.params === undefined ? {} : JSON.parse(values.params)) as Params
   const resolved = await lossOf(positionals[0], given)
-  const { analysis, curves } = explain(questionOf(resolved, given, values.of), Number(values.budget ?? 2000))
+  const { losses: catalog } = await loadCatalog()
+  const question = { ...questionOf(resolved, given, values.of), catalog }
+  const { isTTY } = process.stderr
+  const { analysis, curves } = explain(
+    question,
+    Number(values.budget ?? 2000),
+    isTTY ? showProgress : undefined,
+  )
+  if (isTTY) process.stderr.write(CLEAR_LINE)
   if (values.json) return console.log(JSON.stringify(analysis, null, 2))
   console.log(analysisTable(analysis))
   if (curves[0] !== undefined) console.log(smallPlot(curves[0]))
@@ -132,6 +141,15 @@ function userName(): string {
   } catch {
     return `uid ${process.getuid?.()}`
   }
+}
+
+const CLEAR_LINE = '\r\x1b[K'
+
+/** One line that is written over. */
+function showProgress({ property, done, total }: Progress) {
+  const width = 20
+  const bar = '#'.repeat(Math.round((width * done) / total)).padEnd(width, '.')
+  process.stderr.write(`${CLEAR_LINE}[${bar}] ${done} of ${total}: ${property}`)
 }
 
 function questionOf(resolved: ResolvedLoss, given: Params, asked: string | undefined): Question {

@@ -1,8 +1,9 @@
 /** Asks a loss all questions that make sense for it, within a budget of time. */
-import { clockOf, within } from './clock.ts'
+import { clockOf, portionOf } from './clock.ts'
 import { type Curve, curvesOf } from './lines.ts'
 import { CLASSIFICATION } from './properties/classification.ts'
 import type { Context, Property } from './properties/context.ts'
+import { EQUIVALENCE } from './properties/equivalence.ts'
 import { LOCATION } from './properties/location.ts'
 import { NUMERICS } from './properties/numerics.ts'
 import { SHAPE } from './properties/shape.ts'
@@ -17,6 +18,7 @@ export const PROPERTIES: readonly Property[] = [
   ...SHAPE,
   ...LOCATION,
   ...CLASSIFICATION,
+  ...EQUIVALENCE,
 ]
 
 export interface Analysis {
@@ -42,17 +44,31 @@ function randomFrom(seed: number): () => number {
   }
 }
 
+/** A verdict that has just been found, and how many there are so far. */
+export interface Progress {
+  readonly property: string
+  readonly verdict: Verdict['verdict']
+  readonly done: number
+  readonly total: number
+}
+
 /**
  * The verdicts on a loss.
  *
  * @param budgetMs what is not decided by then is unknown
  * @param only properties that are asked for; default: all
+ * @param tell is called with each verdict
  * @throws FormulaError, TooManyScalars, RangeError
  * @example
  * analyze({ loss: huber, params: { delta: 1 }, of: 'predictions', domain: {}, sizes: {} }, 1000).properties.convex.verdict // 'proved'
  */
-export function analyze(question: Question, budgetMs: number, only?: readonly string[]): Analysis {
-  return analyzeWithCurves(question, budgetMs, only).analysis
+export function analyze(
+  question: Question,
+  budgetMs: number,
+  only?: readonly string[],
+  tell?: (progress: Progress) => void,
+): Analysis {
+  return analyzeWithCurves(question, budgetMs, only, tell).analysis
 }
 
 /** The same with the curves that the verdicts rest on, for plots of them. */
@@ -60,6 +76,7 @@ export function analyzeWithCurves(
   question: Question,
   budgetMs: number,
   only?: readonly string[],
+  tell?: (progress: Progress) => void,
 ): { readonly analysis: Analysis; readonly curves: readonly Curve[] } {
   const clock = clockOf(budgetMs * 0.75)
   const subject = subjectOf(question)
@@ -76,10 +93,15 @@ export function analyzeWithCurves(
     random: randomFrom(1),
     finding,
   }
-  for (const { name } of PROPERTIES) if (only?.includes(name) ?? true) finding(name)
+  const asked = PROPERTIES.filter(({ name }) => only?.includes(name) ?? true)
+  for (const [place, { name }] of asked.entries()) {
+    const { verdict } = finding(name)
+    if (findings.get(name) !== undefined)
+      tell?.({ property: name, verdict, done: place + 1, total: asked.length })
+  }
   const domain = domainOf(subject)
-  const asked = PROPERTIES.flatMap(({ name }) => {
-    const own = (only?.includes(name) ?? true) ? findings.get(name) : undefined
+  const answers = asked.flatMap(({ name }) => {
+    const own = findings.get(name)
     return own === undefined ? [] : [[name, { ...own, domain }] as const]
   })
   const { loss, of, params, sizes, hasSurrogate } = subject
@@ -89,7 +111,7 @@ export function analyzeWithCurves(
     params,
     sizes,
     hasSurrogate,
-    properties: Object.fromEntries(asked),
+    properties: Object.fromEntries(answers),
     elapsedMs: Math.round(clock.elapsed()),
   }
   return { analysis, curves: context.curves.curves }
@@ -97,7 +119,7 @@ export function analyzeWithCurves(
 
 function found(property: Property, context: Context): Finding | undefined {
   if (context.clock.isOver()) return unknown('the time was over')
-  return property.find({ ...context, clock: within(context.clock, context.clock.budgetMs / 4) })
+  return property.find({ ...context, clock: portionOf(context.clock, 1 / 4) })
 }
 
 /** Input -> the numbers that were covered. */

@@ -22,6 +22,8 @@ export interface GradientCheck {
   readonly of: string
   /** The gradient of the sum of all values that the service computed in float32. */
   readonly served: ArrayLike<number> | undefined
+  /** The axis along which no value depends on another, if there is one: then some of many rows are enough. */
+  readonly rowAxis?: string | undefined
 }
 
 /** One way to compute derivatives, compared with reverse mode in float64. */
@@ -59,14 +61,77 @@ const MOST = 64
  * @example
  * checkGradient({ program, sizes: { rows: 2 }, inputs, scalars: {}, of: 'predictions', served: undefined }).passes
  */
-export function checkGradient(check: GradientCheck): CheckReport {
+export function checkGradient(whole: GradientCheck): CheckReport {
+  const { check, rows, block } = someRows(whole)
+  const report = checkRows(check)
+  if (rows === undefined) return { ...report, elements: whole.inputs[whole.of].length }
+  const named = (element: number) => rows[Math.floor(element / block)] * block + (element % block)
+  const renamed = (compared: Compared): Compared =>
+    compared.worst === undefined
+      ? compared
+      : { ...compared, worst: { ...compared.worst, element: named(compared.worst.element) } }
+  return {
+    ...report,
+    elements: whole.inputs[whole.of].length,
+    served: renamed(report.served),
+    complexStep: renamed(report.complexStep),
+    differences: renamed(report.differences),
+    secondDerivative: renamed(report.secondDerivative),
+    leftOut: report.leftOut.map((one) => ({ ...one, element: named(one.element) })),
+  }
+}
+
+/** Rows that are checked, at most. */
+const MOST_ROWS = 128
+
+interface SomeRows {
+  readonly check: GradientCheck
+  /** The rows that were taken, of many. */
+  readonly rows?: readonly number[]
+  /** Elements of a row. */
+  readonly block: number
+}
+
+/** Evenly from the first row to the last. */
+function someRows(whole: GradientCheck): SomeRows {
+  const { rowAxis, program, sizes, inputs, served, of } = whole
+  const count = rowAxis === undefined ? 0 : sizes[rowAxis]
+  const layouts = Object.entries(program.inputs)
+  const isFirst = layouts.every(([, { axes }]) => !axes.includes(rowAxis!) || axes[0] === rowAxis)
+  if (count <= MOST_ROWS || !isFirst || program.inputs[of]?.axes[0] !== rowAxis)
+    return { check: whole, block: 1 }
+  const rows = Array.from({ length: MOST_ROWS }, (_, i) => Math.floor((i * count) / MOST_ROWS))
+  const taken = <T extends ArrayLike<number>>(data: T): Float64Array => {
+    const block = data.length / count
+    const result = new Float64Array(rows.length * block)
+    for (const [i, row] of rows.entries())
+      for (let k = 0; k < block; k++) result[i * block + k] = Number(data[row * block + k])
+    return result
+  }
+  const some = layouts.map(([name, { axes }]) => [
+    name,
+    axes[0] === rowAxis ? taken(inputs[name] as ArrayLike<number>) : inputs[name],
+  ])
+  return {
+    check: {
+      ...whole,
+      sizes: { ...sizes, [rowAxis!]: rows.length },
+      inputs: { ...inputs, ...Object.fromEntries(some) },
+      served: served === undefined ? undefined : taken(served),
+    },
+    rows,
+    block: inputs[of].length / count,
+  }
+}
+
+function checkRows(check: GradientCheck): CheckReport {
   const own = check.inputs[check.of]
   const elements = Array.from({ length: Math.min(MOST, own.length) }, (_, i) =>
     Math.floor((i * own.length) / Math.min(MOST, own.length)),
   )
   const { gradients } = run(check, own)
   const reverse = gradients[check.of]
-  const slopes = elements.map((element) => differenceAt(check, element, (values) => sum(values.values)))
+  const slopes = elements.map((element) => differenceAt(check, element, ({ values }) => values))
   const leftOut = elements.flatMap((element, i) =>
     slopes[i].isKink ? [{ element, input: Number(own[element]), zone: 2 * slopes[i].step }] : [],
   )
@@ -76,7 +141,7 @@ export function checkGradient(check: GradientCheck): CheckReport {
   const report = {
     elements: own.length,
     served: compare(
-      served === undefined ? [] : elements,
+      served === undefined ? [] : Array.from(own, (_, element) => element),
       (e) => served![e],
       reverse,
       own,
@@ -91,8 +156,6 @@ export function checkGradient(check: GradientCheck): CheckReport {
   const { served: first, complexStep: second, differences, secondDerivative: last } = report
   return { passes: [first, second, differences, last].every(({ passes }) => passes !== false), ...report }
 }
-
-const sum = (values: ArrayLike<number>) => Array.from(values).reduce((so, x) => so + x, 0)
 
 function run(check: GradientCheck, own: NumericArray) {
   const { program, sizes, inputs, scalars, of } = check
@@ -110,7 +173,7 @@ interface Difference {
 function differenceAt(
   check: GradientCheck,
   element: number,
-  measure: (values: ReturnType<typeof run>) => number,
+  measure: (values: ReturnType<typeof run>) => ArrayLike<number>,
 ): Difference {
   const own = Float64Array.from(check.inputs[check.of])
   const centre = own[element]
@@ -120,10 +183,9 @@ function differenceAt(
     return measure(run(check, own))
   }
   const here = value(centre)
-  const [d1, d2, d3] = [step, step / 2, step / 4].map(
-    (h) => (value(centre + h) - value(centre - h)) / (2 * h),
-  )
-  const sides = [step, step / 2, step / 4].map((h) => (value(centre + h) - 2 * here + value(centre - h)) / h)
+  const around = [step, step / 2, step / 4].map((h) => changes(value(centre + h), here, value(centre - h), h))
+  const [d1, d2, d3] = around.map(({ slope }) => slope)
+  const sides = around.map(({ turn }) => turn)
   const [first, second] = [d2 + (d2 - d1) / 3, d3 + (d3 - d2) / 3]
   // The difference of the one-sided slopes halves with the step, unless there is a kink.
   const isKink =
@@ -136,6 +198,26 @@ function differenceAt(
     step,
     isKink: isKink || isRough || !Number.isFinite(second),
   }
+}
+
+/**
+ * The slope, and by how much it turns. What one element changes is subtracted value by value: the sum of many others
+ * would only add its rounding.
+ */
+function changes(up: ArrayLike<number>, here: ArrayLike<number>, down: ArrayLike<number>, h: number) {
+  let [rise, turn] = [0, 0]
+  let [isMoved, isUndefined] = [false, false]
+  for (let i = 0; i < here.length; i++) {
+    isUndefined ||= Number.isNaN(here[i])
+    if (Object.is(up[i], here[i]) && Object.is(down[i], here[i])) continue
+    isMoved = true
+    rise += up[i] - down[i]
+    turn += up[i] - here[i] - (here[i] - down[i])
+  }
+  // Nothing moves a value that is undefined, so nothing is known of it.
+  return !isMoved && isUndefined
+    ? { slope: Number.NaN, turn: Number.NaN }
+    : { slope: rise / (2 * h), turn: turn / h }
 }
 
 interface Tolerance {
@@ -236,7 +318,7 @@ function secondDerivative(
   if (hessian === undefined) return compare([], () => 0, [], own, tolerance, true)
   const found = new Map<number, number>()
   for (const element of elements) {
-    const difference = differenceAt(check, element, (values) => values.gradients[check.of][element])
+    const difference = differenceAt(check, element, ({ gradients: slopes }) => [slopes[check.of][element]])
     if (!difference.isKink) found.set(element, difference.value)
   }
   return compare([...found.keys()], (element) => found.get(element)!, hessian, own, tolerance)

@@ -20,6 +20,7 @@ import {
   magnitude,
   mul,
   neg,
+  point,
   UNDEFINED,
   UNIT,
   widthOf,
@@ -183,9 +184,29 @@ function wholePower(base: Interval, n: number): Interval {
 
 function powerOfPositive(base: Interval, n: number): Interval {
   const isPole = n < 0 && base.lo === 0
+  if (n > 0 && n <= MAX_MULTIPLIED) return multiplied(base, n)
   const bounds = positivePower(base, interval(n, n))
   const exact = base.lo === 0 && n > 0 ? interval(0, bounds.hi, bounds.partial) : bounds
   return isPole ? interval(exact.lo, Number.POSITIVE_INFINITY, true) : exact
+}
+
+/** Small powers are products, which round less than the library's power. */
+const MAX_MULTIPLIED = 8
+
+function multiplied(base: Interval, n: number): Interval {
+  const powerOf = (x: number) => {
+    let power = UNIT
+    for (let k = 0; k < n; k++) power = mul(power, point(x))
+    return power
+  }
+  // The library's power is exact where every product is one of 0 and 1.
+  const isExact = (x: number) => x === 0 || x === 1
+  const [lo, hi] = [powerOf(base.lo).lo, powerOf(base.hi).hi]
+  return interval(
+    isExact(base.lo) ? base.lo : Math.max(0, below(lo, ULPS)),
+    isExact(base.hi) ? base.hi : above(hi, ULPS),
+    base.partial,
+  )
 }
 
 /** The nearest whole number and the largest not above it: both never decrease. */

@@ -154,7 +154,7 @@ function combined(node: TapeNode, args: readonly Dual[]): Dual | undefined {
     case 'or':
       return a.value === undefined || b.value === undefined ? undefined : compared(node.op, a, b)
     default:
-      return functionOf(node.op, a)
+      return a === undefined ? undefined : functionOf(node.op, a)
   }
 }
 

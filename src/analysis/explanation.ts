@@ -2,14 +2,16 @@
  * What a loss does, for people: sentences from the verdicts, and curves of loss, gradient and second derivative over
  * the residual, margin or logit. No sentence is written for a particular loss.
  */
-import { type Analysis, analyzeWithCurves } from './analyze.ts'
+import { type Analysis, analyzeWithCurves, type Progress } from './analyze.ts'
+import { clockOf } from './clock.ts'
 import { middle, point } from './interval.ts'
-import { type Curve, RESIDUAL } from './lines.ts'
+import { type Curve, lineOf, RESIDUAL } from './lines.ts'
+import { piecesOf } from './pieces.ts'
 import { kinksOf } from './properties/smoothness.ts'
 import { boundsOver } from './shape.ts'
-import type { Question } from './subject.ts'
+import { type Question, subjectOf } from './subject.ts'
 import { valueAt } from './tape.ts'
-import type { Finding } from './verdict.ts'
+import type { Evidence, Finding } from './verdict.ts'
 
 export interface PlottedCurve {
   /** The other inputs, as in `targets = 1`. */
@@ -20,6 +22,8 @@ export interface PlottedCurve {
   readonly bend: readonly (number | null)[]
   /** Where the slope jumps. */
   readonly kinks: readonly { readonly at: number; readonly left: number; readonly right: number }[]
+  /** Where the formula changes: slope or second derivative may jump. */
+  readonly joints: readonly number[]
 }
 
 export interface Explanation {
@@ -114,8 +118,7 @@ const SENTENCES: Readonly<Record<string, { readonly holds: Sentence; readonly fa
     fails: () => '',
   },
   estimates: {
-    holds: ({ evidence }) =>
-      `The best constant prediction is the ${evidence.of}${evidence.level === undefined ? '' : ` at level ${number(evidence.level)}`} of the targets.`,
+    holds: ({ evidence }) => estimateOf(evidence),
     fails: () => '',
   },
   classification_calibrated: {
@@ -136,21 +139,56 @@ const SENTENCES: Readonly<Record<string, { readonly holds: Sentence; readonly fa
       `From ${number(evidence.from)} to ${number(evidence.to)} the gradient is 0 although the loss is not least.`,
     fails: () => 'No prediction that could be better has gradient 0 on a whole interval.',
   },
+  equivalent_to: {
+    holds: ({ evidence }) =>
+      `It is ${multiple(evidence.factor)}${evidence.loss}${withParams(evidence.params)}.`,
+    fails: () => '',
+  },
   float32: {
-    holds: ({ evidence }) => `Inputs up to ${number(evidence.largestInput)} overflow nowhere in float32.`,
+    holds: ({ evidence }) => floatsOf('float32', evidence),
     fails: () => '',
   },
   float16: {
-    holds: ({ evidence }) => `Inputs up to ${number(evidence.largestInput)} overflow nowhere in float16.`,
+    holds: ({ evidence }) => floatsOf('float16', evidence),
     fails: () => '',
   },
+}
+
+function floatsOf(format: string, { largestInput, digits }: Evidence): string {
+  const range = `Inputs up to ${number(largestInput)} overflow nowhere in ${format}`
+  return typeof digits === 'number' && digits > 0
+    ? `${range}; on the domain, ${digits} digits of value and gradient are right.`
+    : `${range}.`
+}
+
+function estimateOf({ of, level, link, smoothedBy }: Evidence): string {
+  if (of === 'location (M-estimator)')
+    return 'The best constant prediction is an M-estimate of the location of the targets.'
+  const how = [
+    level === undefined ? '' : ` at level ${number(level)}`,
+    smoothedBy === undefined ? '' : `, smoothed by the kernel ${smoothedBy}`,
+  ].join('')
+  const name = link === undefined ? of : link === 'identity' ? 'mean' : `mean through a ${link} link`
+  return `The best constant prediction is the ${name}${how} of the targets.`.replace(
+    /(, smoothed by .*?) of the targets/,
+    ' of the targets$1',
+  )
+}
+
+const multiple = (factor: unknown) => (factor === 1 ? '' : `${number(factor)} times `)
+
+function withParams(params: unknown): string {
+  const parts = Object.entries((params ?? {}) as Record<string, unknown>).map(
+    ([name, value]) => `${name} ${value}`,
+  )
+  return parts.length === 0 ? '' : ` with ${parts.join(', ')}`
 }
 
 function sentenceOf(property: string, finding: Finding) {
   const { holds, fails } = SENTENCES[property]
   if (finding.verdict === 'unknown') return undefined
   const text = finding.verdict === 'refuted' ? fails(finding) : holds(finding)
-  const hedge = finding.verdict === 'supported' ? `${text} (No counterexample: ${finding.method}.)` : text
+  const hedge = finding.verdict === 'supported' ? `${text} (Not proved: ${finding.method}.)` : text
   return text === '' ? undefined : { property, verdict: finding.verdict, text: hedge }
 }
 
@@ -165,18 +203,56 @@ const MAX_PLOTS = 6
  * @example
  * explain({ loss: huber, ... }, 500).sentences[0].text // 'Value and gradient are finite on the whole domain.'
  */
-export function explain(question: Question, budgetMs: number): Explanation {
-  const { analysis, curves } = analyzeWithCurves(question, budgetMs)
+export function explain(
+  question: Question,
+  budgetMs: number,
+  tell?: (progress: Progress) => void,
+): Explanation {
+  const { analysis, curves } = analyzeWithCurves(question, budgetMs, undefined, tell)
   const sentences = Object.entries(analysis.properties).flatMap(
     ([property, verdict]) => sentenceOf(property, verdict) ?? [],
   )
+  const rows = curves.length === 0 ? rowCurves(question) : undefined
   return {
     loss: analysis.loss,
-    over: curves[0]?.isResidual ? RESIDUAL : question.of,
+    over: rows?.over ?? (curves[0]?.isResidual ? RESIDUAL : question.of),
     sentences,
-    curves: curves.slice(0, MAX_PLOTS).map(plotOf),
+    curves: (rows?.curves ?? curves).slice(0, MAX_PLOTS).map(plotOf),
     analysis,
   }
+}
+
+/** For the pieces of the curves of a row. */
+const ROW_MS = 100
+/** Labels of a row that are shown. */
+const MAX_LABELS = 2
+
+/** Of a loss of rows: the first number of a row varies, and the others stay where they are. */
+function rowCurves(question: Question): { readonly over: string; readonly curves: readonly Curve[] } {
+  const { cases } = subjectOf(question)
+  const [{ by, box }] = cases
+  const [first, ...others] = by
+  const fixed = new Map(
+    [...box].flatMap(([name, range]) => (name === first ? [] : [[name, middle(range)] as const])),
+  )
+  const curves = cases.slice(0, MAX_LABELS).map(({ scalars, root, labels }) => {
+    const moved = scalars.replace(root, (id) => {
+      const value = scalars.nodes[id].op === 'variable' ? fixed.get(scalars.nodes[id].name!) : undefined
+      return value === undefined ? undefined : scalars.constant(value)
+    })
+    const points = [...fixed].map(([name, value]) => [name, point(value)] as const)
+    const line = lineOf(scalars, { root: moved, box: new Map([...box, ...points]), variable: first })
+    return {
+      scalars,
+      root: moved,
+      line,
+      isResidual: false,
+      at: labels,
+      pieces: piecesOf(line, clockOf(ROW_MS)),
+    }
+  })
+  const same = others.length === 0 ? '' : `, the others ${number(fixed.get(others[0]))}`
+  return { over: `${question.of}[0]${same}`, curves }
 }
 
 function plotOf({ line, at, pieces }: Curve): PlottedCurve {
@@ -200,6 +276,7 @@ function plotOf({ line, at, pieces }: Curve): PlottedCurve {
     slope: derivative(1),
     bend: derivative(2),
     kinks: pieces === undefined ? [] : kinksOf(pieces.joints),
+    joints: pieces === undefined ? [] : pieces.joints.map(({ at: place }) => place),
   }
 }
 

@@ -25,8 +25,12 @@ export interface Curve {
 
 export interface Curves {
   readonly curves: readonly Curve[]
+  /** If some values of other inputs were only tried: curves that enclose all of them. */
+  readonly enclosing: () => readonly Curve[]
   /** Whether every value of the other inputs is covered. */
   readonly isComplete: boolean
+  /** Whether there are losses in between, which are means of two curves with weights that add up to 1. */
+  readonly isMixed: boolean
 }
 
 /** For the pieces of one curve. */
@@ -49,40 +53,115 @@ export function curvesOf(subject: Subject, clock: Clock): Curves {
   const found = subject.cases.map((one) => curvesOfCase(one, clock))
   return {
     curves: found.flatMap(({ curves }) => curves),
+    enclosing: once(() => found.flatMap(({ enclosing }) => enclosing())),
     isComplete: subject.isComplete && found.every(({ isComplete }) => isComplete),
+    isMixed: found.some(({ isMixed }) => isMixed),
   }
 }
 
-interface Reduced {
+/** A function of one variable: all others are certain. */
+export interface Reduced {
   readonly root: Scalar
   readonly box: ReadonlyMap<string, Interval>
   readonly variable: string
   readonly isResidual: boolean
+  /** Does with another function of the same variables what was done with this one. */
+  readonly reduce: (root: Scalar) => Scalar
+}
+
+export interface Reduction {
+  readonly ready: readonly Reduced[]
+  readonly isComplete: boolean
+  readonly isMixed: boolean
+}
+
+/** Removes all variables but one. */
+export function reductionOf(
+  scalars: Scalars,
+  root: Scalar,
+  box: ReadonlyMap<string, Interval>,
+  variable: string,
+): Reduction {
+  const given = { root, box, variable, isResidual: false, reduce: (other: Scalar) => other }
+  return settled(scalars, residualOf(scalars, given))
 }
 
 function curvesOfCase(one: Case, clock: Clock): Curves {
-  if (one.by.length !== 1) return { curves: [], isComplete: false }
+  if (one.by.length !== 1) return { curves: [], enclosing: () => [], isComplete: false, isMixed: false }
   const { scalars, root, box } = one
   const [variable] = one.by
-  const start = residualOf(scalars, { root, box, variable, isResidual: false })
-  const { ready, isComplete } = settled(scalars, start)
-  const curves = ready.map((reduced) => {
-    const line = lineOf(scalars, reduced)
-    const others = [...reduced.box].filter(([name]) => name !== variable && name !== reduced.variable)
-    const at = {
-      ...one.labels,
-      ...Object.fromEntries(others.map(([name, own]) => [name.replace(/\.0$/, ''), [own.lo]])),
-    }
-    return {
-      scalars,
-      root: reduced.root,
-      line,
-      isResidual: reduced.isResidual,
-      at: reduced.isResidual ? one.labels : at,
-      pieces: piecesOf(line, within(clock, MOST_MS)),
-    }
-  })
-  return { curves, isComplete }
+  const { ready, isComplete, isMixed } = reductionOf(scalars, root, box, variable)
+  const curves = ready.map((reduced) => curveOf(one, reduced, within(clock, MOST_MS)))
+  const enclosing = () => (isComplete ? [] : enclosingCurves(one, clock))
+  return { curves, enclosing, isComplete, isMixed }
+}
+
+/** None if one of them has no pieces: then the places of kinks depend on the other inputs. */
+function enclosingCurves(one: Case, clock: Clock): readonly Curve[] {
+  const { scalars, root, box, by } = one
+  const parts = partsOf(scalars, root, box, by[0])
+  const curves: Curve[] = []
+  for (const part of parts) {
+    const reduced = { root, box: part, variable: by[0], isResidual: false }
+    const curve = curveOf(one, reduced, within(clock, MOST_MS / parts.length))
+    if (curve.pieces === undefined) return []
+    curves.push(curve)
+  }
+  return curves
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
+function curveOf(
+  one: Case,
+  reduced: Pick<Reduced, 'root' | 'box' | 'variable' | 'isResidual'>,
+  clock: Clock,
+): Curve {
+  const { scalars } = one
+  const line = lineOf(scalars, reduced)
+  const others = [...reduced.box].filter(([name]) => name !== one.by[0] && name !== reduced.variable)
+  const at = {
+    ...one.labels,
+    ...Object.fromEntries(others.map(([name, own]) => [name.replace(/\.0$/, ''), [own.lo]])),
+  }
+  return {
+    scalars,
+    root: reduced.root,
+    line,
+    isResidual: reduced.isResidual,
+    at: reduced.isResidual ? one.labels : at,
+    pieces: piecesOf(line, clock),
+  }
+}
+
+/** The ranges of all other variables in a few parts. */
+function partsOf(
+  scalars: Scalars,
+  root: Scalar,
+  box: ReadonlyMap<string, Interval>,
+  variable: string,
+): ReadonlyMap<string, Interval>[] {
+  const names = scalars.variablesOf(root).filter((name) => name !== variable && !isPoint(box.get(name)!))
+  const count = names.length === 1 ? 6 : 3
+  if (names.length > 2) return []
+  return names.reduce<ReadonlyMap<string, Interval>[]>(
+    (parts, name) => {
+      const { lo, hi } = box.get(name)!
+      const cuts = Array.from({ length: count + 1 }, (_, i) =>
+        i === count ? hi : lo + ((hi - lo) * i) / count,
+      )
+      return cuts
+        .slice(1)
+        .flatMap((to, i) => parts.map((part) => new Map(part).set(name, interval(cuts[i], to))))
+    },
+    [box],
+  )
 }
 
 export function lineOf(
@@ -101,36 +180,43 @@ function residualOf(scalars: Scalars, given: Reduced): Reduced {
   for (const other of others) {
     const [self, residual] = [scalars.variable(variable), scalars.variable(RESIDUAL)]
     const moved = scalars.combination([residual, scalars.variable(other)], [ONE, ONE], ZERO)
-    const found = scalars.replace(root, (id) => (id === self ? moved : undefined))
+    const reduce = (one: Scalar) => scalars.replace(one, (id) => (id === self ? moved : undefined))
+    const found = reduce(root)
     if (scalars.variablesOf(found).includes(other)) continue
     const [own, target] = [box.get(variable)!, box.get(other)!]
     const bounds = interval(own.lo - target.hi, own.hi - target.lo)
-    return { root: found, box: new Map(box).set(RESIDUAL, bounds), variable: RESIDUAL, isResidual: true }
+    const wider = new Map(box).set(RESIDUAL, bounds)
+    return { root: found, box: wider, variable: RESIDUAL, isResidual: true, reduce }
   }
   return given
 }
 
 /** Removes all other variables. */
-function settled(
-  scalars: Scalars,
-  given: Reduced,
-): { readonly ready: Reduced[]; readonly isComplete: boolean } {
+function settled(scalars: Scalars, given: Reduced): Reduction {
   const { root, box, variable } = given
   const other = scalars.variablesOf(root).find((name) => name !== variable && !isPoint(box.get(name)!))
-  if (other === undefined) return { ready: [given], isComplete: true }
+  if (other === undefined) return { ready: [given], isComplete: true, isMixed: false }
   const range = box.get(other)!
   const isEnough = isAffineIn(tapeOf(scalars, [root]), other)
   const values = isEnough
     ? [range.lo, range.hi]
     : TRIED.map((share) => range.lo + share * (range.hi - range.lo))
+  const self = scalars.variable(other)
   const parts = values.map((value) => {
-    const self = scalars.variable(other)
-    const fixed = scalars.replace(root, (id) => (id === self ? scalars.constant(value) : undefined))
-    return settled(scalars, { ...given, root: fixed, box: new Map(box).set(other, point(value)) })
+    const fix = (one: Scalar) =>
+      scalars.replace(one, (id) => (id === self ? scalars.constant(value) : undefined))
+    const reduce = (one: Scalar) => fix(given.reduce(one))
+    return settled(scalars, {
+      ...given,
+      root: fix(root),
+      box: new Map(box).set(other, point(value)),
+      reduce,
+    })
   })
   return {
     ready: parts.flatMap(({ ready }) => ready),
     isComplete: isEnough && parts.every(({ isComplete }) => isComplete),
+    isMixed: isEnough,
   }
 }
 

@@ -4,11 +4,24 @@
  * both sides of them it is certain which branch holds.
  */
 import type { Clock } from './clock.ts'
+import { Jets } from './derivatives.ts'
 import { type Dual, exactly } from './exact.ts'
-import { above, below, type Interval, interval, isBounded, isPoint, middle, point, sub } from './interval.ts'
+import {
+  above,
+  below,
+  type Interval,
+  interval,
+  isBounded,
+  isPoint,
+  isZero,
+  middle,
+  point,
+  sub,
+} from './interval.ts'
+import { NormalForms } from './normal-form.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
-import { type Box, type Choices, differentiate, enclose, type Jet, type Tape } from './tape.ts'
+import { type Box, type Choices, type Tape, tapeOf } from './tape.ts'
 
 /** A function of one variable on an interval; all other variables are in the box. */
 export interface Line {
@@ -47,6 +60,8 @@ export interface Joint {
    * a single kink on each side of the place.
    */
   readonly isContinuous: boolean
+  /** Whether only one thing changes here, so that each number belongs to one of the sides, but for the place itself. */
+  readonly isSingle: boolean
   /** Whether the value at the place itself is that of one of its sides; undefined if that is not certain. */
   readonly isOwn: boolean | undefined
   /** The value at the place. */
@@ -86,9 +101,9 @@ interface Open {
   /** The nodes whose difference from each other, or from a level, decides. */
   readonly nodes: readonly [number, number | undefined]
   readonly level: number
-  readonly at: (values: readonly Interval[]) => Interval
-  readonly slope: (jets: readonly Jet[]) => Interval | undefined
-  readonly isContinuous: (jets: readonly Jet[]) => boolean
+  readonly at: (jets: Jets) => Interval
+  readonly slope: (jets: Jets) => Interval
+  readonly isContinuous: (jets: Jets) => boolean
 }
 
 /**
@@ -205,8 +220,39 @@ function othersOf({ box }: Line): ReadonlyMap<string, Rational> {
   )
 }
 
-function valuesAt({ tape, variable, box }: Line, x: number): readonly Interval[] {
-  return enclose(tape, new Map(box).set(variable, point(x)))
+const evaluators = new WeakMap<Line, Map<Choices, Jets>>()
+const NO_CHOICES: Choices = new Map()
+
+/** What evaluates a line, on one side of its kinks. It is made once, because each piece is looked at many times. */
+export function jetsOf(line: Line, choices: Choices = NO_CHOICES): Jets {
+  const known = evaluators.get(line) ?? new Map<Choices, Jets>()
+  evaluators.set(line, known)
+  const jets = known.get(choices) ?? jetsOnSide(line, choices)
+  known.set(choices, jets)
+  return jets
+}
+
+/** A formula of its own, if there is a graph: without the other sides, more of it can be simplified. */
+function jetsOnSide(line: Line, choices: Choices): Jets {
+  const { tape, variable, box, graph } = line
+  const side = choices.size === 0 ? undefined : formulaOnSide(line, choices)
+  return side === undefined
+    ? new Jets(tape, [variable], box, choices)
+    : new Jets(tapeOf(graph!.scalars, [side]), [variable], box)
+}
+
+function formulaOnSide({ graph, tape }: Line, choices: Choices): Scalar | undefined {
+  if (graph === undefined) return undefined
+  const { scalars, root } = graph
+  const places = new Map(scalars.reachable(root).map((id, place) => [id, place]))
+  if (places.size !== tape.nodes.length) return undefined
+  return scalars.onSide(root, (id) => choices.get(places.get(id) ?? -1))
+}
+
+function valuesAt(line: Line, x: number): Jets {
+  const jets = jetsOf(line)
+  jets.run([point(x)], 0)
+  return jets
 }
 
 /** The largest float64, up to two neighbours, at which the test that is true at `from` is true. */
@@ -222,8 +268,10 @@ function bisected(from: number, to: number, test: (x: number) => boolean): numbe
   return yes
 }
 
-function jetsOver({ tape, variable, box }: Line, lo: number, hi: number) {
-  return differentiate(tape, new Map(box).set(variable, interval(lo, hi)), [variable], undefined, 1)
+function jetsOver(line: Line, lo: number, hi: number): Jets {
+  const jets = jetsOf(line)
+  jets.run([interval(lo, hi)], 1)
+  return jets
 }
 
 /** Either which side of everything holds in the whole box, or what is not decided. */
@@ -234,7 +282,6 @@ function statusOf(
 ): { readonly choices?: Choices; readonly open: readonly Open[] } {
   const jets = jetsOver(line, lo, hi)
   const { roots } = line.tape
-  const varying = varyingOf(line)
   const [choices, open] = [new Map<number, number>(), [] as Open[]]
   const seen = new Set<number>()
   const pending = [roots[0]]
@@ -244,30 +291,17 @@ function statusOf(
     if (seen.has(id)) continue
     seen.add(id)
     // What is constant in this box, but not everywhere, has its branches recorded as well.
-    if (!varying[id]) {
-      isDefined &&= !jets[id].value.partial
+    if (!jets.varies(id)) {
+      isDefined &&= !jets.value(id).partial
       continue
     }
     const found = decided(line.tape, id, jets)
     if (found.choice !== undefined) choices.set(id, found.choice)
-    if (jets[id].value.partial) isDefined = false
+    if (jets.value(id).partial) isDefined = false
     open.push(...found.open)
     pending.push(...found.next)
   }
   return open.length > 0 || !isDefined ? { open } : { choices, open }
-}
-
-const dependence = new WeakMap<Tape, readonly boolean[]>()
-
-/** Which nodes depend on the variable. A tape belongs to one line. */
-function varyingOf({ tape, variable }: Line): readonly boolean[] {
-  const found = dependence.get(tape) ?? []
-  if (found.length > 0) return found
-  const varying: boolean[] = []
-  for (const { op, name, args } of tape.nodes)
-    varying.push(op === 'variable' ? name === variable : args.some((arg) => varying[arg]))
-  dependence.set(tape, varying)
-  return varying
 }
 
 interface Decision {
@@ -277,9 +311,9 @@ interface Decision {
   readonly next: readonly number[]
 }
 
-function decided(tape: Tape, id: number, jets: readonly Jet[]): Decision {
+function decided(tape: Tape, id: number, jets: Jets): Decision {
   const { op, args } = tape.nodes[id]
-  const value = (arg: number) => jets[arg].value
+  const value = (arg: number) => jets.value(arg)
   switch (op) {
     case 'abs':
       if (value(args[0]).lo >= 0) return { choice: 1, open: [], next: args }
@@ -301,7 +335,7 @@ function decided(tape: Tape, id: number, jets: readonly Jet[]): Decision {
       return larger(op, args, value)
     case 'sqrt':
     case 'safe_sqrt':
-      return value(args[0]).lo > 0 || jets[args[0]].slopes === undefined
+      return value(args[0]).lo > 0 || isZero(jets.slope(0, args[0]))
         ? { open: [], next: args }
         : { open: [passing(args[0])], next: args }
     case 'select':
@@ -318,7 +352,7 @@ const NEVER: Open = {
   nodes: [-1, undefined],
   level: 0,
   at: () => interval(-1, 1),
-  slope: () => undefined,
+  slope: () => interval(-1, 1),
   isContinuous: () => false,
 }
 
@@ -326,9 +360,9 @@ function passing(arg: number, level = 0): Open {
   return {
     nodes: [arg, undefined],
     level,
-    at: (values) => shifted(values[arg], level),
-    slope: (jets) => jets[arg].slopes?.[0],
-    isContinuous: (jets) => jets[arg].isContinuous,
+    at: (jets) => shifted(jets.value(arg), level),
+    slope: (jets) => jets.slope(0, arg),
+    isContinuous: (jets) => jets.isContinuous(arg),
   }
 }
 
@@ -348,26 +382,23 @@ function difference(a: number, b: number): Open {
   return {
     nodes: [a, b],
     level: 0,
-    at: (values) => sub(values[a], values[b]),
-    slope: (jets) => {
-      const [left, right] = [jets[a].slopes?.[0] ?? point(0), jets[b].slopes?.[0] ?? point(0)]
-      return sub(left, right)
-    },
-    isContinuous: (jets) => jets[a].isContinuous && jets[b].isContinuous,
+    at: (jets) => sub(jets.value(a), jets.value(b)),
+    slope: (jets) => sub(jets.slope(0, a), jets.slope(0, b)),
+    isContinuous: (jets) => jets.isContinuous(a) && jets.isContinuous(b),
   }
 }
 
-function branch(tape: Tape, args: readonly number[], jets: readonly Jet[]): Decision {
-  const test = jets[args[0]].value
+function branch(tape: Tape, args: readonly number[], jets: Jets): Decision {
+  const test = jets.value(args[0])
   if (test.lo > 0) return { choice: 1, open: [], next: [args[1]] }
   if (test.hi === 0) return { choice: 2, open: [], next: [args[2]] }
   return { open: comparisonsIn(tape, args[0], jets), next: args.slice(1) }
 }
 
 /** The comparisons on which a condition depends and that are not decided. */
-function comparisonsIn(tape: Tape, id: number, jets: readonly Jet[]): Open[] {
+function comparisonsIn(tape: Tape, id: number, jets: Jets): Open[] {
   const { op, args } = tape.nodes[id]
-  const { lo, hi } = jets[id].value
+  const { lo, hi } = jets.value(id)
   if (lo === hi) return []
   if (op === 'lt' || op === 'le' || op === 'eq') return [difference(args[0], args[1])]
   const inner = args.flatMap((arg) => comparisonsIn(tape, arg, jets))
@@ -438,9 +469,10 @@ function withoutEnds(line: Line, parts: readonly Part[]): Part[] | undefined {
 
 /** Whether nothing happens at a place after all: both sides are one smooth function, and so is the place itself. */
 function isOneFunction(line: Line, { lo, hi }: Zone, choices: Choices): boolean {
-  const box = new Map(line.box).set(line.variable, interval(lo, hi))
-  const { value, isSmooth } = differentiate(line.tape, box, [line.variable], choices)[line.tape.roots[0]]
-  return isSmooth && !value.partial && isBounded(value) && isContinuousOver(line, lo, hi)
+  const jets = jetsOf(line, choices)
+  jets.run([interval(lo, hi)], 1)
+  const value = jets.value()
+  return jets.isSmooth() && !value.partial && isBounded(value) && isContinuousOver(line, lo, hi)
 }
 
 interface Side {
@@ -455,12 +487,12 @@ function jointOf(line: Line, zone: Zone, before: Choices, after: Choices): Joint
   const { lo, hi, exact, isSingle } = zone
   const [left, right] = [sideOf(line, zone, before), sideOf(line, zone, after)]
   const at = exact === undefined ? middle(interval(lo, hi)) : toNumber(exact)
-  const own = enclose(
-    line.tape,
-    new Map(line.box).set(line.variable, exact === undefined ? interval(lo, hi) : point(at)),
-  )[line.tape.roots[0]]
+  const own = jetsOver(line, exact === undefined ? lo : at, exact === undefined ? hi : at).value()
   const isEqual = left.node !== undefined && left.node === right.node
   const value = meeting(left.value, right.value, left.dual?.value, right.dual?.value)
+  const slope = meeting(left.slope, right.slope, left.dual?.slope, right.dual?.slope)
+  const isOpen = (value.isSame === undefined && !isEqual) || slope.isSame === undefined
+  const isOne = isOpen && isSameFormula(line, before, after) && ![left, right].some(hasNoValue)
   return {
     lo,
     hi,
@@ -468,19 +500,33 @@ function jointOf(line: Line, zone: Zone, before: Choices, after: Choices): Joint
     isOwn: isOwnOf(line, zone, own, [left, right]),
     own,
     isContinuous: isSingle === true && isContinuousOver(line, lo, hi),
-    value: isEqual ? { ...value, isSame: true } : value,
-    slope: meeting(left.slope, right.slope, left.dual?.slope, right.dual?.slope),
+    isSingle: isSingle === true,
+    value: isEqual || isOne ? { ...value, isSame: true } : value,
+    slope: isOne ? { ...slope, isSame: true } : slope,
   }
+}
+
+const hasNoValue = ({ value, slope }: Side) => value.partial || slope.partial
+
+/** Larger formulas are not compared. */
+const MAX_COMPARED = 300
+
+/** Whether both sides are the same function, written in two ways for the sake of rounding. */
+function isSameFormula(line: Line, before: Choices, after: Choices): boolean {
+  if (line.tape.nodes.length > MAX_COMPARED) return false
+  const [left, right] = [before, after].map((choices) => formulaOnSide(line, choices))
+  if (left === undefined || right === undefined) return false
+  return new NormalForms(line.graph!.scalars).areEqual(left, right)
 }
 
 /** The function as it is on one side, at the place where the sides meet. */
 function sideOf(line: Line, { lo, hi, exact }: Zone, choices: Choices): Side {
-  const { tape, variable, box } = line
-  const place = exact === undefined ? interval(lo, hi) : point(toNumber(exact))
-  const jet = differentiate(tape, new Map(box).set(variable, place), [variable], choices, 1)[tape.roots[0]]
+  const { tape, variable } = line
+  const jets = jetsOf(line, choices)
+  jets.run([exact === undefined ? interval(lo, hi) : point(toNumber(exact))], 1)
   const dual =
     exact === undefined ? undefined : exactly(tape, exact, variable, othersOf(line), choices)[tape.roots[0]]
-  return { node: nodeAt(line, exact, choices), value: jet.value, slope: jet.slopes?.[0] ?? point(0), dual }
+  return { node: nodeAt(line, exact, choices), value: jets.value(), slope: jets.slope(), dual }
 }
 
 function nodeAt(
@@ -515,8 +561,8 @@ function isOwnOf(
 }
 
 function isContinuousOver(line: Line, lo: number, hi: number): boolean {
-  const { value, isContinuous } = jetsOver(line, lo, hi)[line.tape.roots[0]]
-  return isContinuous && !value.partial
+  const jets = jetsOver(line, lo, hi)
+  return jets.isContinuous() && !jets.value().partial
 }
 
 function meeting(left: Interval, right: Interval, a: Rational | undefined, b: Rational | undefined): Meeting {

@@ -235,30 +235,57 @@ export class Scalars {
    * @param choose which side counts at a node: see `Choices` of tape.ts
    */
   settled(root: Scalar, variable: string, at: Rational, choose: (id: Scalar) => number | undefined): Scalar {
+    return this.#onSide(root, choose, (name) => (name === variable ? this.exact(at) : undefined))
+  }
+
+  /** The function as it is on one side of its kinks. */
+  onSide(root: Scalar, choose: (id: Scalar) => number | undefined): Scalar {
+    return this.#onSide(root, choose, () => undefined)
+  }
+
+  #onSide(
+    root: Scalar,
+    choose: (id: Scalar) => number | undefined,
+    leaf: (name: string) => Scalar | undefined,
+  ): Scalar {
     const done = new Map<Scalar, Scalar>()
     for (const id of this.reachable(root)) {
       const node = this.nodes[id]
       const args = node.args.map((arg) => done.get(arg)!)
-      done.set(id, this.#settledNode(node, id, args, variable, at, choose(id)))
+      const own = node.op === 'variable' ? (leaf(node.name!) ?? id) : id
+      done.set(id, args.length === 0 ? own : this.#nodeOnSide(node, args, choose(id)))
     }
     return done.get(root)!
   }
 
-  #settledNode(
-    node: ScalarNode,
-    id: Scalar,
-    args: readonly Scalar[],
-    variable: string,
-    at: Rational,
-    choice: number | undefined,
-  ): Scalar {
-    if (node.op === 'variable') return node.name === variable ? this.exact(at) : id
-    if (node.args.length === 0) return id
+  #nodeOnSide(node: ScalarNode, args: readonly Scalar[], choice: number | undefined): Scalar {
     if (choice === undefined) return this.#rebuilt(node, args)
     if (node.op === 'abs') return this.combination(args, [choice > 0 ? ONE : negated(ONE)], ZERO)
     return node.op === 'max' || node.op === 'min' || node.op === 'select'
       ? args[choice]
       : this.constant(choice)
+  }
+
+  /**
+   * A function of another graph, in this one.
+   *
+   * @param variable what takes the place of a variable
+   */
+  copy(
+    from: Scalars,
+    root: Scalar,
+    variable: (name: string) => Scalar = (name) => this.variable(name),
+  ): Scalar {
+    const done = new Map<Scalar, Scalar>()
+    for (const id of from.reachable(root)) {
+      const node = from.nodes[id]
+      const args = node.args.map((arg) => done.get(arg)!)
+      if (node.op === 'variable') done.set(id, variable(node.name!))
+      else if (node.op === 'constant')
+        done.set(id, node.exact === undefined ? this.constant(node.value!) : this.exact(node.exact))
+      else done.set(id, this.#rebuilt(node, args))
+    }
+    return done.get(root)!
   }
 
   /** A node of the same kind on other arguments. */
@@ -361,10 +388,15 @@ export class Scalars {
 
   #power(base: Scalar, exponent: Scalar): Scalar | undefined {
     const n = this.constantOf(exponent)
+    if (n?.top === 1n && n.bottom === 2n) return this.make('sqrt', [base])
     if (n === undefined || n.bottom !== 1n) return undefined
     if (n.top === 1n) return base
     if (n.top === 0n) return this.constant(1)
     if (n.top === 2n) return this.make('square', [base])
+    const known = this.constantOf(base)
+    const folded =
+      known === undefined || n.top < 0n || n.top > 32n ? undefined : powerOf(known, Number(n.top))
+    if (folded !== undefined) return this.exact(folded)
     return n.top === -1n ? this.make('div', [this.constant(1), base]) : undefined
   }
 
@@ -421,6 +453,8 @@ export class Scalars {
     const known = this.constantOf(a)
     if (known !== undefined) return this.#functionOfConstant(op, known)
     if (op === 'log' && this.nodes[a].op === 'exp') return this.nodes[a].args[0]
+    const power = op === 'exp' || op === 'expm1' ? this.#powerInExponent(a) : undefined
+    if (power !== undefined) return op === 'exp' ? power : this.combination([power], [ONE], negated(ONE))
     const { factor } = this.#primitive(a)
     if (signOf(factor) > 0) return undefined
     const turned = this.combination([a], [negated(ONE)], ZERO)
@@ -428,6 +462,23 @@ export class Scalars {
     return ODD.has(op)
       ? this.combination([this.make(op as UnaryOp, [turned])], [negated(ONE)], ZERO)
       : undefined
+  }
+
+  /** e^(c ln(1 + u)) is (1 + u)^c, where u is never negative: both have a value everywhere. */
+  #powerInExponent(a: Scalar): Scalar | undefined {
+    const { op, args, factors, exact } = this.nodes[a]
+    const isMultiple = op === 'linear' && args.length === 1 && signOf(exact!) === 0
+    const [inner, factor] = isMultiple ? [args[0], factors![0]] : [a, ONE]
+    const { op: log, args: inside } = this.nodes[inner]
+    if (log !== 'log1p' || !this.#isNeverNegative(inside[0])) return undefined
+    return this.make('pow', [this.combination([inside[0]], [ONE], ONE), this.exact(factor)])
+  }
+
+  #isNeverNegative(a: Scalar): boolean {
+    const { op, args, factors, exact } = this.nodes[a]
+    if (op !== 'linear') return NEVER_NEGATIVE.has(op) && this.#isTotal[a]
+    const isSum = signOf(exact!) >= 0 && factors!.every((factor) => signOf(factor) > 0)
+    return isSum && args.every((arg) => this.#isNeverNegative(arg))
   }
 
   #functionOfConstant(op: ScalarOp, x: Rational): Scalar | undefined {
@@ -474,6 +525,12 @@ export class Scalars {
     this.#isTotal.push(!NOT_TOTAL.has(node.op) && node.args.every((arg) => this.#isTotal[arg]))
     return this.nodes.push(node) - 1
   }
+}
+
+function powerOf(base: Rational, n: number): Rational | undefined {
+  let power: Rational | undefined = ONE
+  for (let k = 0; k < n && power !== undefined; k++) power = kept(times(power, base))
+  return power
 }
 
 function magnitudeOf(x: Rational): Rational {

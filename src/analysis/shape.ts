@@ -4,17 +4,38 @@
  * not decided when the time is over stays unknown.
  */
 import type { Clock } from './clock.ts'
-import { hull, type Interval, interval, magnitude, middle, NOUGHT, point } from './interval.ts'
-import type { Joint, Piece, Pieces } from './pieces.ts'
-import { differentiate } from './tape.ts'
-
-/** The value, the slope or the second derivative. */
-export type Order = 0 | 1 | 2
+import type { Jets, Order } from './derivatives.ts'
+import {
+  add,
+  asPartial,
+  hull,
+  type Interval,
+  interval,
+  isBounded,
+  magnitude,
+  middle,
+  mul,
+  point,
+  sub,
+} from './interval.ts'
+import { type Joint, jetsOf, type Piece, type Pieces } from './pieces.ts'
 
 /** Splits of one piece, at most. */
-const MAX_SPLITS = 1500
+const MAX_SPLITS = 5000
 
-/** An enclosure over a part of a piece. */
+/** An enclosure over a part of a piece, as it comes from the operations. */
+function boundsByOperations(jets: Jets, order: Order, lo: number, hi: number): Interval {
+  jets.run([interval(lo, hi)], order)
+  return quantity(jets, order)
+}
+
+const quantity = (jets: Jets, order: Order) =>
+  order === 0 ? jets.value() : order === 1 ? jets.slope() : jets.bend()
+
+/**
+ * An enclosure over a part of a piece. Where its derivative has one sign, the quantity lies between its values at the
+ * ends; else the mean value theorem may say more than the operations do.
+ */
 export function boundsOver(
   { line }: Pieces,
   { choices }: Piece,
@@ -22,11 +43,38 @@ export function boundsOver(
   lo: number,
   hi: number,
 ): Interval {
-  const { tape, variable, box } = line
-  const at = new Map(box).set(variable, interval(lo, hi))
-  const jet = differentiate(tape, at, [variable], choices, order === 2 ? 2 : 1)[tape.roots[0]]
-  if (order === 0) return jet.value
-  return (order === 1 ? jet.slopes?.[0] : jet.bends?.[0]) ?? NOUGHT
+  const jets = jetsOf(line, choices)
+  if (order === 2 || lo === hi) return boundsByOperations(jets, order, lo, hi)
+  jets.run([interval(lo, hi)], order === 0 ? 1 : 2)
+  const [whole, rate] = [quantity(jets, order), quantity(jets, order === 0 ? 1 : 2)]
+  const isMean = order === 0 ? jets.isContinuous() : jets.isSmooth()
+  return isMean && !whole.partial && !rate.partial ? sharpened(jets, order, lo, hi, whole, rate) : whole
+}
+
+function sharpened(
+  jets: Jets,
+  order: Order,
+  lo: number,
+  hi: number,
+  whole: Interval,
+  rate: Interval,
+): Interval {
+  if (rate.lo >= 0 || rate.hi <= 0)
+    return common(
+      whole,
+      hull(boundsByOperations(jets, order, lo, lo), boundsByOperations(jets, order, hi, hi)),
+    )
+  if (!isBounded(rate)) return whole
+  const centre = middle(interval(lo, hi))
+  const steps = sub(interval(lo, hi), point(centre))
+  return common(whole, add(boundsByOperations(jets, order, centre, centre), mul(rate, steps)))
+}
+
+/** Two enclosures of the same, joined. */
+function common(a: Interval, b: Interval): Interval {
+  if (b.partial) return a
+  const [lo, hi] = [Math.max(a.lo, b.lo), Math.min(a.hi, b.hi)]
+  return lo <= hi ? interval(lo, hi) : a
 }
 
 /** Whether a quantity is at least 0 on a whole piece; if not, a box on which it is certainly below. */
@@ -43,15 +91,18 @@ export function isNeverNegative(
   sign: 1 | -1 = 1,
 ): Signed {
   const pending: [number, number][] = [[piece.lo, piece.hi]]
+  const jets = jetsOf(pieces.line, piece.choices)
   let isOpen = false
   for (let splits = 0; pending.length > 0; splits++) {
     const [lo, hi] = pending.pop()!
-    const bounds = boundsOver(pieces, piece, order, lo, hi)
+    const rough = boundsByOperations(jets, order, lo, hi)
+    const isClear = (sign > 0 ? rough.lo : -rough.hi) >= 0
+    const bounds = isClear || order === 2 ? rough : boundsOver(pieces, piece, order, lo, hi)
     const [least, most] = sign > 0 ? [bounds.lo, bounds.hi] : [-bounds.hi, -bounds.lo]
     const isDefined = !bounds.partial || lo === piece.lo || hi === piece.hi
     if (least >= 0 && isDefined) continue
     if (most < 0 && !bounds.partial) return { holds: false, below: interval(lo, hi) }
-    const cut = middle(interval(lo, hi))
+    const cut = cutOf(lo, hi)
     const isTiny = cut <= lo || cut >= hi || hi - lo < 1e-12 * (piece.hi - piece.lo)
     if (isTiny || splits > MAX_SPLITS || clock.isOver()) {
       if (splits > MAX_SPLITS || clock.isOver()) return { holds: undefined }
@@ -62,6 +113,9 @@ export function isNeverNegative(
   }
   return { holds: isOpen ? undefined : true }
 }
+
+/** Where to halve: at 0 first, where most losses are least. */
+const cutOf = (lo: number, hi: number) => (lo < 0 && hi > 0 ? 0 : middle(interval(lo, hi)))
 
 /** Bounds of a quantity, and places where it comes close to them. */
 export interface Range {
@@ -84,31 +138,47 @@ interface Part {
   readonly bounds: Interval
 }
 
+/** The bounds of all parts, and which of them are the worst. */
+interface Extremes {
+  readonly bounds: Interval
+  readonly lowest: number
+  readonly highest: number
+}
+
+/** How close bounds have to come to what is attained, of values, slopes and second derivatives. */
+const TOLERANCES = [1e-3, 1e-3, 5e-3] as const
+
 class RangeSearch {
   readonly #pieces: Pieces
   readonly #order: Order
   readonly #parts: Part[] = []
-  readonly #settled: Part[] = []
+  /** Bounds of what cannot be halved. */
+  readonly #settled: Interval[] = []
   #least = { at: Number.NaN, value: Number.POSITIVE_INFINITY }
   #most = { at: Number.NaN, value: Number.NEGATIVE_INFINITY }
 
   constructor(pieces: Pieces, order: Order) {
     this.#pieces = pieces
     this.#order = order
-    for (const piece of pieces.pieces) this.#add(piece, piece.lo, piece.hi)
+    if (order === 0) this.#settled.push(...pieces.joints.map(({ own }) => own))
+    for (const piece of pieces.pieces) {
+      this.#visit(piece, piece.lo)
+      this.#visit(piece, piece.hi)
+      this.#add(piece, piece.lo, piece.hi)
+    }
   }
 
   #add(piece: Piece, lo: number, hi: number) {
     const bounds = boundsOver(this.#pieces, piece, this.#order, lo, hi)
-    const at = middle(interval(lo, hi))
-    for (const place of [lo, at, hi]) this.#visit(piece, place)
-    const part = { piece, lo, hi, bounds }
+    const at = cutOf(lo, hi)
+    this.#visit(piece, at)
     const isTiny = at <= lo || at >= hi || hi - lo < 1e-13 * (piece.hi - piece.lo)
-    ;(isTiny ? this.#settled : this.#parts).push(part)
+    if (isTiny) this.#settled.push(bounds)
+    else this.#parts.push({ piece, lo, hi, bounds })
   }
 
   #visit(piece: Piece, at: number) {
-    const value = boundsOver(this.#pieces, piece, this.#order, at, at)
+    const value = boundsByOperations(jetsOf(this.#pieces.line, piece.choices), this.#order, at, at)
     if (value.partial) return
     if (value.hi < this.#least.value) this.#least = { at, value: value.hi }
     if (value.lo > this.#most.value) this.#most = { at, value: value.lo }
@@ -116,32 +186,35 @@ class RangeSearch {
 
   /** Halves the part with the worst bound; false if nothing is left to gain. */
   refine(): boolean {
-    const { lo, hi } = this.range().bounds
-    const tolerance = 1e-3 * Math.max(1e-6, Math.abs(this.#least.value), Math.abs(this.#most.value))
-    const isLow = this.#least.value - lo > tolerance
-    const isHigh = hi - this.#most.value > tolerance
-    if (!isLow && !isHigh) return false
-    const place = this.#worst(isLow ? ({ bounds }) => -bounds.lo : ({ bounds }) => bounds.hi)
+    const { bounds, lowest, highest } = this.#extremes()
+    const tolerance =
+      TOLERANCES[this.#order] * Math.max(1e-6, Math.abs(this.#least.value), Math.abs(this.#most.value))
+    const isLow = this.#least.value - bounds.lo > tolerance
+    const isHigh = bounds.hi - this.#most.value > tolerance
+    const place = isLow ? lowest : isHigh ? highest : -1
     if (place < 0) return false
-    const [{ piece, lo: from, hi: to }] = this.#parts.splice(place, 1)
-    const cut = middle(interval(from, to))
-    this.#add(piece, from, cut)
-    this.#add(piece, cut, to)
+    const [{ piece, lo, hi }] = this.#parts.splice(place, 1)
+    const cut = cutOf(lo, hi)
+    this.#add(piece, lo, cut)
+    this.#add(piece, cut, hi)
     return true
   }
 
-  #worst(badness: (part: Part) => number): number {
-    let worst = -1
-    this.#parts.forEach((part, place) => {
-      if (worst < 0 || badness(part) > badness(this.#parts[worst])) worst = place
-    })
-    return worst
+  #extremes(): Extremes {
+    const parts = this.#parts
+    let [lowest, highest] = parts.length === 0 ? [-1, -1] : [0, 0]
+    for (let i = 1; i < parts.length; i++) {
+      if (parts[i].bounds.lo < parts[lowest].bounds.lo) lowest = i
+      if (parts[i].bounds.hi > parts[highest].bounds.hi) highest = i
+    }
+    const ends = lowest < 0 ? [] : [parts[lowest].bounds, parts[highest].bounds]
+    const partial = parts.some(({ bounds }) => bounds.partial)
+    const all = [...ends, ...this.#settled].reduce(hull)
+    return { bounds: partial ? asPartial(all) : all, lowest, highest }
   }
 
   range(): Range {
-    const places = this.#order === 0 ? this.#pieces.joints.map(({ own }) => own) : []
-    const all = [...[...this.#parts, ...this.#settled].map(({ bounds }) => bounds), ...places]
-    return { bounds: all.reduce(hull), least: this.#least, most: this.#most }
+    return { bounds: this.#extremes().bounds, least: this.#least, most: this.#most }
   }
 }
 

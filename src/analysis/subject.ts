@@ -15,6 +15,7 @@ import {
   runTimeParams,
   scopeOf,
 } from '../losses/program.ts'
+import { withoutRewordings } from './decisions.ts'
 import { type Interval, interval } from './interval.ts'
 import { type Scalar, Scalars } from './scalars.ts'
 import { unroll } from './unroll.ts'
@@ -29,6 +30,8 @@ export interface Question {
   readonly domain: Readonly<Record<string, readonly [number, number]>>
   /** Axis -> its length. */
   readonly sizes: Readonly<Record<string, number>>
+  /** Losses that it may be equivalent to. */
+  readonly catalog?: readonly Loss[]
 }
 
 /** The loss for one choice of all discrete inputs. */
@@ -109,30 +112,20 @@ export const elementName = (input: string, place: number): string => `${input}.$
  * subjectOf({ loss: huber, params: { delta: 1 }, of: 'predictions', domain: {}, sizes: {} }).cases.length // 1
  */
 export function subjectOf(question: Question): Subject {
-  const expanded = expandLoss(question.loss, question.params)
-  const present = Object.entries(expanded.inputs).filter(([, spec]) => !spec.optional)
-  const layouts = present.map(
-    ([name, spec]) =>
-      [name, { type: holdsIndices(spec, spec.axes) ? 'index' : 'real', axes: spec.axes }] as const,
-  )
-  const scope = scopeOf(expanded, { inputs: Object.fromEntries(layouts), params: question.params })
-  const numbers = runTimeParams(expanded, question.params)
-  const lowered = lowerValue(expanded.formula, scope)
-  const sizes = sizesOf(expanded, question, lowered.build)
+  const compiled = compile(question)
+  const { sizes, inputs } = compiled
   const elements = Object.fromEntries(
-    present.map(([name, { axes }]) => [name, axes.reduce((n, axis) => n * sizes[axis], 1)]),
+    inputs.map(([name, { axes }]) => [name, axes.reduce((n, axis) => n * sizes[axis], 1)]),
   )
-  const choices = present.flatMap(([name, spec]) => choicesOf(name, spec, elements[name], question, sizes))
+  const choices = inputs.flatMap(([name, spec]) => choicesOf(name, spec, elements[name], question, sizes))
   const { combinations, isComplete } = combinationsOf(
     choices,
     question.loss.couples === 'batch' ? MAX_PAIRED_CASES : MAX_CASES,
   )
-  const shares = present.flatMap(([name, spec]) =>
-    spec.kindFor(question.params) === 'simplex' ? [name] : [],
-  )
+  const shares = inputs.flatMap(([name, spec]) => (spec.kindFor(question.params) === 'simplex' ? [name] : []))
   const cases = combinations.map((labels) => {
     const scalars = new Scalars()
-    const reals = present.filter(([name]) => labels[name] === undefined)
+    const reals = inputs.filter(([name]) => labels[name] === undefined)
     const box = new Map(
       reals.flatMap(([name, spec]) =>
         Array.from(
@@ -141,30 +134,82 @@ export function subjectOf(question: Question): Subject {
         ),
       ),
     )
-    const input = (name: string, axes: readonly string[]) =>
-      Array.from(offsetsOf(sizes, axes, expanded.inputs[name].axes), (place) => {
-        if (labels[name] !== undefined) return scalars.constant(labels[name][place])
-        return corner(scalars, name, place, expanded.inputs[name].kindFor(question.params) === 'box')
-      })
-    const leaves = {
-      sizes,
-      input,
-      scalar: (name: string) => scalars.constant(numbers[name]),
-      cotangent: () => scalars.constant(1),
-    }
-    const { build, value } = lowered
-    const [values] = unroll({ nodes: build.nodes, build }, [value], leaves, scalars)
+    const written = compiled.root(scalars, (name, place) =>
+      labels[name] === undefined
+        ? elementOf(scalars, compiled, name, place)
+        : scalars.constant(labels[name][place]),
+    )
+    const root = withoutRewordings(scalars, written)
     const by = Array.from({ length: elements[question.of] }, (_, place) => elementName(question.of, place))
-    return { scalars, root: scalars.sum(values), by, box, labels, shares }
+    return { scalars, root, by, box, labels, shares }
   })
-  const hasSurrogate = lowered.build.nodes.some(
-    ({ op }) => op === 'stop_gradient' || op === 'straight_through',
+  return { ...question, sizes, cases, isComplete, hasSurrogate: compiled.hasSurrogate, elements }
+}
+
+/** A loss whose formula can be written into any graph. */
+export interface Compiled {
+  readonly loss: Loss
+  readonly params: Params
+  readonly sizes: Readonly<Record<string, number>>
+  /** Those that are not optional. */
+  readonly inputs: readonly (readonly [name: string, spec: InputSpec])[]
+  readonly hasSurrogate: boolean
+  /**
+   * The sum of all values.
+   *
+   * @param element an element of an input
+   * @param param a parameter that is a real number; default: its value
+   */
+  readonly root: (
+    scalars: Scalars,
+    element: (input: string, place: number) => Scalar,
+    param?: (name: string) => Scalar,
+  ) => Scalar
+}
+
+/** @throws FormulaError, RangeError; TooManyScalars when it is written into a graph */
+export function compile(question: Pick<Question, 'loss' | 'params' | 'sizes'>): Compiled {
+  const { loss, params } = question
+  const expanded = expandLoss(loss, params)
+  const inputs = Object.entries(expanded.inputs).filter(([, spec]) => !spec.optional)
+  const layouts = inputs.map(
+    ([name, spec]) =>
+      [name, { type: holdsIndices(spec, spec.axes) ? 'index' : 'real', axes: spec.axes }] as const,
   )
-  return { ...question, sizes, cases, isComplete, hasSurrogate, elements }
+  const scope = scopeOf(expanded, { inputs: Object.fromEntries(layouts), params })
+  const numbers = runTimeParams(expanded, params)
+  const { build, value } = lowerValue(expanded.formula, scope)
+  const sizes = sizesOf(expanded, question, build)
+  const root: Compiled['root'] = (scalars, element, param = (name) => scalars.constant(numbers[name])) => {
+    const input = (name: string, axes: readonly string[]) =>
+      Array.from(offsetsOf(sizes, axes, expanded.inputs[name].axes), (place) => element(name, place))
+    const leaves = { sizes, input, scalar: param, cotangent: () => scalars.constant(1) }
+    const [values] = unroll({ nodes: build.nodes, build }, [value], leaves, scalars)
+    return scalars.sum(values)
+  }
+  const hasSurrogate = build.nodes.some(({ op }) => op === 'stop_gradient' || op === 'straight_through')
+  return { loss: expanded, params, sizes, inputs, hasSurrogate, root }
+}
+
+/** Whether the gradient that is served may be another than the derivative, because the formula says so. */
+export function hasSurrogateGradient(loss: Loss, params: Params): boolean {
+  return compile({ loss, params, sizes: {} }).hasSurrogate
+}
+
+/** An element as a variable; of a box, the second corner is the first one plus the sides, which are not negative. */
+export function elementOf(
+  scalars: Scalars,
+  { loss, params }: Pick<Compiled, 'loss' | 'params'>,
+  name: string,
+  place: number,
+): Scalar {
+  const own = scalars.variable(elementName(name, place))
+  const isSide = loss.inputs[name].kindFor(params) === 'box' && place % 4 >= 2
+  return isSide ? scalars.make('add', [scalars.variable(elementName(name, place - 2)), own]) : own
 }
 
 /** The length of every axis, second names included. */
-function sizesOf(loss: Loss, question: Question, build: Builder): Record<string, number> {
+function sizesOf(loss: Loss, question: Pick<Question, 'sizes'>, build: Builder): Record<string, number> {
   const renamed = { ...declaredSizes(loss), ...build.renamed }
   const sizes = new Map<string, number>()
   for (const axis of axesOf(loss)) {
@@ -202,14 +247,6 @@ function makeEqual(sizes: Map<string, number>, rows: string, columns: string, gi
   if (isFree(columns)) sizes.set(columns, sizes.get(rows)!)
   else if (isFree(rows)) sizes.set(rows, sizes.get(columns)!)
   else throw new RangeError(`the axes ${rows} and ${columns} of a square matrix must have the same size`)
-}
-
-/** Of a box, the second corner is the first one plus the sides, which are not negative. */
-function corner(scalars: Scalars, name: string, place: number, isBox: boolean): Scalar {
-  const own = scalars.variable(elementName(name, place))
-  return isBox && place % 4 >= 2
-    ? scalars.make('add', [scalars.variable(elementName(name, place - 2)), own])
-    : own
 }
 
 interface Choice {
@@ -276,7 +313,12 @@ function combinationsOf(choices: readonly Choice[], most: number) {
 
 function boundsOf(name: string, spec: InputSpec, { domain, params, of }: Question): Interval {
   const kind = spec.kindFor(params)
-  const isLabel = name !== of && (kind === 'probability' || kind === 'simplex')
-  const [lo, hi] = domain[name] ?? (isLabel ? [0, 1] : DOMAINS[kind]) ?? [-10, 10]
+  const [lo, hi] = domain[name] ?? boundsOfKind(kind, name !== of) ?? DOMAINS.real!
   return interval(lo, hi)
+}
+
+/** The numbers of a kind, if these are not all: labels may be certain, predictions are not. */
+export function boundsOfKind(kind: Kind, isLabel: boolean): readonly [number, number] | undefined {
+  if (isLabel && (kind === 'probability' || kind === 'simplex')) return [0, 1]
+  return kind === 'real' ? undefined : DOMAINS[kind]
 }

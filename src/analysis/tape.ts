@@ -1,7 +1,6 @@
 /**
- * Evaluates a graph of scalars: in float64, in intervals, and in intervals together with first and second
- * derivatives (forward mode). On a piece where it is known which side of each kink and condition holds, the
- * function is evaluated as on that side.
+ * Evaluates a graph of scalars: in float64, and in intervals. On a piece where it is known which side of each kink and
+ * condition holds, the function is evaluated as on that side.
  */
 import { SCALAR_SEMANTICS } from '../language/scalar.ts'
 import * as elementary from './elementary.ts'
@@ -10,18 +9,14 @@ import {
   add,
   below,
   clipped,
-  contains,
   ENTIRE,
   hull,
   type Interval,
   interval,
   isBounded,
-  isPoint,
   mul,
-  NOUGHT,
   neg,
   point,
-  square,
   sub,
   UNDEFINED,
 } from './interval.ts'
@@ -44,6 +39,8 @@ export interface TapeNode extends ScalarNode {
   readonly factorNumbers: readonly number[]
   readonly unary: UnaryRow | undefined
   readonly binary: BinaryRow | undefined
+  /** Bounds by what a sum or a difference is made of. */
+  readonly known: readonly [number, number] | undefined
 }
 
 /** Node -> which side of a kink or condition holds: see `chosen`. */
@@ -54,15 +51,67 @@ export function tapeOf(scalars: Scalars, roots: readonly Scalar[]): Tape {
   const isNeeded = new Set(roots.flatMap((root) => scalars.reachable(root)))
   const order = [...isNeeded].sort((a, b) => a - b)
   const places = new Map(order.map((id, place) => [id, place]))
-  const nodes = order.map((id) => prepared(scalars.nodes[id], places))
+  const nodes = order.map((id) => prepared(scalars, id, places))
   const variables = nodes.flatMap(({ op, name }) => (op === 'variable' ? [name!] : []))
   return { nodes, roots: roots.map((root) => places.get(root)!), variables }
 }
 
-function prepared(node: ScalarNode, places: ReadonlyMap<Scalar, number>): TapeNode {
+/** Arguments of a maximum or a sum that are looked through. */
+const MAX_MEMBERS = 64
+
+/** What a node is made of by one op, taken apart; nothing if that is too much. */
+function membersOf({ nodes }: Scalars, root: Scalar, op: ScalarNode['op']): readonly Scalar[] {
+  const [members, pending] = [[] as Scalar[], [root]]
+  for (let count = 0; pending.length > 0 && count < 2 * MAX_MEMBERS; count++) {
+    const id = pending.pop()!
+    if (nodes[id].op === op) pending.push(...nodes[id].args)
+    else members.push(id)
+  }
+  return pending.length > 0 ? [] : members
+}
+
+/** The maximum in `m == -inf ? 0 : m`, which is subtracted to keep exponentials small; a maximum itself. */
+function maximumIn({ nodes }: Scalars, id: Scalar): Scalar {
+  const { op, args } = nodes[id]
+  if (op !== 'select' || nodes[args[0]].op !== 'eq' || nodes[args[1]].op !== 'constant') return id
+  const [compared, level] = nodes[args[0]].args
+  const isGuard = compared === args[2] && nodes[level].value === Number.NEGATIVE_INFINITY
+  return isGuard && Number.isFinite(nodes[args[1]].value) ? args[2] : id
+}
+
+/** Whether a node is a number minus a maximum that it is taken of: never above 0. */
+function isBelowMaximum(scalars: Scalars, { op, args }: ScalarNode): boolean {
+  return op === 'sub' && membersOf(scalars, maximumIn(scalars, args[1]), 'max').includes(args[0])
+}
+
+/** Whether a node is a sum of e^(x - max) over all x that the maximum is taken of: never below 1. */
+function isSumOfShares(scalars: Scalars, id: Scalar): boolean {
+  const { nodes } = scalars
+  if (nodes[id].op !== 'add') return false
+  const rests = membersOf(scalars, id, 'add').map((term) =>
+    nodes[term].op === 'exp' && nodes[nodes[term].args[0]].op === 'sub'
+      ? nodes[nodes[term].args[0]]
+      : undefined,
+  )
+  const [first] = rests
+  if (first === undefined || rests.some((rest) => rest?.args[1] !== first.args[1])) return false
+  const summed = new Set(rests.map((rest) => rest!.args[0]))
+  const members = membersOf(scalars, maximumIn(scalars, first.args[1]), 'max')
+  return members.length > 0 && members.every((member) => summed.has(member))
+}
+
+/** Bounds of a node that are known by what it is made of. */
+function knownBounds(scalars: Scalars, id: Scalar): readonly [number, number] | undefined {
+  if (isBelowMaximum(scalars, scalars.nodes[id])) return [Number.NEGATIVE_INFINITY, 0]
+  return isSumOfShares(scalars, id) ? [1, Number.POSITIVE_INFINITY] : undefined
+}
+
+function prepared(scalars: Scalars, id: Scalar, places: ReadonlyMap<Scalar, number>): TapeNode {
+  const node = scalars.nodes[id]
   const factors = node.factors ?? []
   return {
     ...node,
+    known: knownBounds(scalars, id),
     args: node.args.map((arg) => places.get(arg)!),
     factorBounds: factors.map(boundsOf),
     factorNumbers: factors.map(toNumber),
@@ -142,7 +191,8 @@ export function enclose(tape: Tape, box: Box, choices?: Choices): Interval[] {
   return values
 }
 
-function enclosed(
+/** A node from the enclosures of its arguments; of a side that is known to hold, only from what that side needs. */
+export function enclosed(
   node: TapeNode,
   values: readonly Interval[],
   box: Box,
@@ -156,10 +206,7 @@ function enclosed(
     case 'constant':
       return node.constantBounds
     case 'linear':
-      return args.reduce(
-        (sum, arg, place) => add(sum, mul(node.factorBounds[place], values[arg])),
-        node.constantBounds,
-      )
+      return enclosedSum(node, values)
     case 'select':
       return selected(values[args[0]], values[args[1]], values[args[2]])
     case 'logsumexp':
@@ -171,9 +218,30 @@ function enclosed(
       )
     default:
       if (node.unary !== undefined) return node.unary.enclose(values[args[0]])
-      if (node.binary !== undefined) return node.binary.enclose(values[args[0]], values[args[1]])
+      if (node.binary !== undefined) return enclosedPair(node, values[args[0]], values[args[1]])
       return LOGIC[op as 'lt'](values[args[0]], values[args[1]])
   }
+}
+
+function enclosedPair({ binary, known }: TapeNode, a: Interval, b: Interval): Interval {
+  const bounds = binary!.enclose(a, b)
+  return known === undefined ? bounds : clipped(bounds, known[0], known[1])
+}
+
+function enclosedSum(
+  { args, factorBounds, constantBounds }: TapeNode,
+  values: readonly Interval[],
+): Interval {
+  let sum = constantBounds
+  for (let place = 0; place < args.length; place++)
+    sum = add(sum, multiple(factorBounds[place], values[args[place]]))
+  return sum
+}
+
+/** Most factors are 1 or -1. */
+function multiple(factor: Interval, x: Interval): Interval {
+  if (factor.lo === 1 && factor.hi === 1) return x
+  return factor.lo === -1 && factor.hi === -1 ? neg(x) : mul(factor, x)
 }
 
 /** The side that is known to hold: `abs`, its sign; `max`, `min` and `select`, the argument; else the value itself. */
@@ -182,10 +250,11 @@ function chosen({ op, args }: TapeNode, values: readonly Interval[], choice: num
     return choice > 0
       ? clipped(values[args[0]], 0, Number.POSITIVE_INFINITY)
       : neg(clipped(values[args[0]], Number.NEGATIVE_INFINITY, 0))
-  return passes(op) ? values[args[choice]] : point(choice)
+  return passesArgument(op) ? values[args[choice]] : point(choice)
 }
 
-const passes = (op: TapeNode['op']) => op === 'max' || op === 'min' || op === 'select'
+/** Whether the op is one of its arguments, whichever a choice says. */
+export const passesArgument = (op: TapeNode['op']) => op === 'max' || op === 'min' || op === 'select'
 
 function selected(test: Interval, yes: Interval, no: Interval): Interval {
   if (test.lo > 0) return yes
@@ -203,251 +272,6 @@ function encloseLogSumExp(xs: readonly Interval[]): Interval {
   }
   const partial = xs.some((x) => x.partial)
   return interval(at('lo').lo, at('hi').hi, partial)
-}
-
-// With derivatives
-
-/** A value and its derivatives by the variables of interest; undefined for those that are 0 exactly. */
-export interface Jet {
-  readonly value: Interval
-  readonly slopes: readonly (Interval | undefined)[] | undefined
-  /** Second derivatives by variables i <= j, row by row. */
-  readonly bends: readonly (Interval | undefined)[] | undefined
-  /** Whether no kink, jump or undecided condition lies in the box, so that the second derivatives hold. */
-  readonly isSmooth: boolean
-  /** Whether nothing jumps in the box, so that the first derivatives bound the differences. */
-  readonly isContinuous: boolean
-}
-
-type Derivatives = Omit<Jet, 'isSmooth' | 'isContinuous'>
-
-type Slopes = (Interval | undefined)[]
-
-/** Values and derivatives of all nodes over a box. */
-export function differentiate(
-  tape: Tape,
-  box: Box,
-  by: readonly string[],
-  choices?: Choices,
-  order: 1 | 2 = 2,
-): readonly Jet[] {
-  const run = new Differentiation(by, order)
-  tape.nodes.forEach((node, id) => {
-    run.next(node, box, choices?.get(id))
-  })
-  return run.jets
-}
-
-class Differentiation {
-  readonly jets: Jet[] = []
-  readonly #values: Interval[] = []
-  /** Of the node at hand. */
-  #isSmooth = true
-  #isContinuous = true
-  readonly #by: readonly string[]
-  readonly #order: 1 | 2
-
-  constructor(by: readonly string[], order: 1 | 2) {
-    this.#by = by
-    this.#order = order
-  }
-
-  next(node: TapeNode, box: Box, choice: number | undefined) {
-    const value = enclosed(node, this.#values, box, choice)
-    this.#values.push(value)
-    const counted = this.#counted(node, choice).map((arg) => this.jets[arg])
-    this.#isSmooth = counted.every(({ isSmooth }) => isSmooth)
-    this.#isContinuous = counted.every(({ isContinuous }) => isContinuous)
-    const { slopes, bends } = this.#jet(node, value, choice)
-    this.jets.push({ value, slopes, bends, isSmooth: this.#isSmooth, isContinuous: this.#isContinuous })
-  }
-
-  /** The arguments that the value depends on. */
-  #counted({ op, args }: TapeNode, choice: number | undefined): readonly number[] {
-    if (choice !== undefined) return op === 'abs' ? args : passes(op) ? [args[choice]] : []
-    if (op !== 'select') return args
-    const test = this.#values[args[0]]
-    return test.lo > 0 ? [args[1]] : test.hi === 0 ? [args[2]] : args
-  }
-
-  #jet(node: TapeNode, value: Interval, choice: number | undefined): Derivatives {
-    const { op, args } = node
-    const place = op === 'variable' ? this.#by.indexOf(node.name!) : -1
-    if (place >= 0)
-      return { value, slopes: this.#by.map((_, i) => (i === place ? point(1) : undefined)), bends: undefined }
-    if (args.every((arg) => this.jets[arg].slopes === undefined))
-      return { value, slopes: undefined, bends: undefined }
-    if (choice !== undefined) return this.#chosen(node, value, choice)
-    switch (op) {
-      case 'linear':
-        return this.#weighted(value, args, node.factorBounds)
-      case 'logsumexp':
-        return this.#logSumExp(value, args)
-      case 'select':
-        return this.#selected(node, value)
-      case 'opaque':
-        return this.#unknown(value)
-      default:
-        if (node.unary !== undefined) return this.#unary(node, value)
-        if (node.binary !== undefined) return this.#binary(node, value)
-        // A condition jumps only through what depends on it.
-        return { value, slopes: isPoint(value) ? undefined : this.#unknown(value).slopes, bends: undefined }
-    }
-  }
-
-  #unknown(value: Interval): Derivatives {
-    this.#isSmooth = false
-    this.#isContinuous = false
-    const slopes = this.#by.map(() => ENTIRE)
-    return { value, slopes, bends: undefined }
-  }
-
-  #chosen(node: TapeNode, value: Interval, choice: number): Derivatives {
-    if (node.op === 'abs') return this.#weighted(value, node.args, [point(choice)])
-    if (passes(node.op)) return { ...this.jets[node.args[choice]], value }
-    return { value, slopes: undefined, bends: undefined }
-  }
-
-  #selected({ args }: TapeNode, value: Interval): Derivatives {
-    const test = this.#values[args[0]]
-    if (test.lo > 0) return this.jets[args[1]]
-    if (test.hi === 0) return this.jets[args[2]]
-    this.#isSmooth = false
-    this.#isContinuous = false
-    return { value, slopes: this.#hull(args.slice(1)), bends: undefined }
-  }
-
-  #hull(args: readonly number[]): Slopes {
-    return this.#by.map((_, i) => args.map((arg) => this.jets[arg].slopes?.[i] ?? NOUGHT).reduce(hull))
-  }
-
-  #unary(node: TapeNode, value: Interval): Derivatives {
-    const row = node.unary!
-    const x = this.#values[node.args[0]]
-    this.#note(row, x)
-    const [slope, bend] = [row.slope(x, value), this.#order === 2 ? row.bend(x, value) : NOUGHT]
-    const { slopes, bends } = this.jets[node.args[0]]
-    return {
-      value,
-      slopes: slopes!.map((own) => scaled(own, slope)),
-      bends:
-        this.#order === 1
-          ? undefined
-          : this.#bends((i, j) => {
-              const curved = i === j ? squared(slopes![i]) : product(slopes![i], slopes![j])
-              return total(scaled(curved, bend), scaled(bends?.[this.#place(i, j)], slope))
-            }),
-    }
-  }
-
-  #note({ joint }: UnaryRow, x: Interval) {
-    if (joint === undefined) return
-    if (joint === 'steps') {
-      if (Math.floor(2 * x.lo) === Math.floor(2 * x.hi) && 2 * x.lo !== Math.floor(2 * x.lo)) return
-      this.#isSmooth = false
-      this.#isContinuous = false
-      return
-    }
-    const isAside = joint === 'edge' ? x.lo > 0 : joint === 'step' ? !contains(x, 0) : x.lo >= 0 || x.hi <= 0
-    if (isAside) return
-    this.#isSmooth = false
-    if (joint === 'step') this.#isContinuous = false
-  }
-
-  #binary(node: TapeNode, value: Interval): Derivatives {
-    const [a, b] = [this.#values[node.args[0]], this.#values[node.args[1]]]
-    const [first, second] = [this.jets[node.args[0]], this.jets[node.args[1]]]
-    const [da, db] = node.binary!.slopes(a, b, value)
-    if ((node.op === 'max' || node.op === 'min') && !isPoint(da)) this.#isSmooth = false
-    const slopes = this.#by.map((_, i) =>
-      total(scaled(first.slopes?.[i], da), scaled(second.slopes?.[i], db)),
-    )
-    if (this.#order === 1) return { value, slopes, bends: undefined }
-    const [aa, ab, bb] = node.binary!.bends(a, b, value)
-    const bends = this.#bends((i, j) => {
-      const place = this.#place(i, j)
-      const own = total(scaled(first.bends?.[place], da), scaled(second.bends?.[place], db))
-      const crossed = total(
-        product(first.slopes?.[i], second.slopes?.[j]),
-        product(first.slopes?.[j], second.slopes?.[i]),
-      )
-      const pure = (jet: Jet) =>
-        i === j ? squared(jet.slopes?.[i]) : product(jet.slopes?.[i], jet.slopes?.[j])
-      return total(total(own, scaled(crossed, ab)), total(scaled(pure(first), aa), scaled(pure(second), bb)))
-    })
-    return { value, slopes, bends }
-  }
-
-  #weighted(value: Interval, args: readonly number[], factors: readonly Interval[]): Derivatives {
-    const sum = (pick: (jet: Jet) => Interval | undefined) =>
-      args.reduce<Interval | undefined>(
-        (so, arg, place) => total(so, scaled(pick(this.jets[arg]), factors[place])),
-        undefined,
-      )
-    const slopes = this.#by.map((_, i) => sum((jet) => jet.slopes?.[i]))
-    const curved = args.some((arg) => this.jets[arg].bends !== undefined)
-    return {
-      value,
-      slopes,
-      bends: curved ? this.#bends((i, j) => sum((jet) => jet.bends?.[this.#place(i, j)])) : undefined,
-    }
-  }
-
-  /** The gradient is the softmax p, the second derivative that of a variance: sum p g g' - (sum p g)(sum p g)'. */
-  #logSumExp(value: Interval, args: readonly number[]): Derivatives {
-    const shares = args.map((own) => {
-      const terms = args
-        .filter((arg) => arg !== own)
-        .map((arg) => elementary.exp(sub(this.#values[arg], this.#values[own])))
-      return clipped(UNARY_RECIPROCAL(terms.reduce(add, point(args.length - terms.length))), 0, 1)
-    })
-    const { slopes, bends } = this.#weighted(value, args, shares)
-    if (this.#order === 1) return { value, slopes, bends: undefined }
-    return {
-      value,
-      slopes,
-      bends: this.#bends((i, j) => {
-        const spread = args.reduce<Interval | undefined>((so, arg, place) => {
-          const own = this.jets[arg].slopes
-          const curved = i === j ? squared(own?.[i]) : product(own?.[i], own?.[j])
-          return total(so, scaled(curved, shares[place]))
-        }, undefined)
-        const mean = i === j ? squared(slopes![i]) : product(slopes![i], slopes![j])
-        const variance = total(spread, scaled(mean, point(-1)))
-        const bounded =
-          i === j && variance !== undefined ? clipped(variance, 0, Number.POSITIVE_INFINITY) : variance
-        return total(bounded, bends?.[this.#place(i, j)])
-      }),
-    }
-  }
-
-  #bends(entry: (i: number, j: number) => Interval | undefined): Slopes {
-    return this.#by.flatMap((_, i) => this.#by.slice(i).map((_, k) => entry(i, i + k)))
-  }
-
-  /** Of i <= j among the second derivatives. */
-  #place(i: number, j: number): number {
-    return i * this.#by.length - (i * (i - 1)) / 2 + (j - i)
-  }
-}
-
-const UNARY_RECIPROCAL = (x: Interval) => BINARY.div.enclose(point(1), x)
-
-function scaled(x: Interval | undefined, factor: Interval): Interval | undefined {
-  if (x === undefined || (factor.lo === 0 && factor.hi === 0)) return undefined
-  if (factor.lo === 1 && factor.hi === 1) return x
-  return mul(x, factor)
-}
-
-function product(a: Interval | undefined, b: Interval | undefined): Interval | undefined {
-  return a === undefined || b === undefined ? undefined : mul(a, b)
-}
-
-const squared = (x: Interval | undefined) => (x === undefined ? undefined : square(x))
-
-function total(a: Interval | undefined, b: Interval | undefined): Interval | undefined {
-  if (a === undefined) return b
-  return b === undefined ? a : add(a, b)
 }
 
 /** Whether an enclosure says that there is a finite value everywhere. */

@@ -212,12 +212,10 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
   atan2: (context) => opaqueElements(context, [-HALF_TURN, HALF_TURN]),
 
   logsumexp: reduced((into, line) => into.logsumexp(line)),
-  log_softmax: alongLine(({ into }, line) => line.map((x) => minus(into, x, into.logsumexp(line)))),
-  softmax: alongLine(({ into }, line) =>
-    line.map((x) => into.make('exp', [minus(into, x, into.logsumexp(line))])),
-  ),
+  log_softmax: alongLine(({ into }, line) => line.map((x) => logShare(into, line, x))),
+  softmax: alongLine(({ into }, line) => line.map((x) => into.make('exp', [logShare(into, line, x)]))),
   softmax_rest: alongLine(({ into }, line) =>
-    line.map((x) => into.make('neg', [into.make('expm1', [minus(into, x, into.logsumexp(line))])])),
+    line.map((x) => into.make('neg', [into.make('expm1', [logShare(into, line, x)])])),
   ),
   sum_others: alongLine(({ into }, line) => line.map((_, k) => into.sum(line.filter((_, i) => i !== k)))),
   straight_through: (context) => recognized(context) ?? context.aligned(0),
@@ -265,6 +263,14 @@ function placesOf(node: Node<FormulaOp>, lines: Context['lines']): readonly (rea
     1,
     node.axes.filter((axis) => axis !== node.axis),
   )
+}
+
+/** ln(e^x / sum e^line) as -ln(sum e^(line - x)): bounds of the differences know that a share is at most 1. */
+function logShare(into: Scalars, line: readonly Scalar[], x: Scalar): Scalar {
+  const isMasked = into.nodes[x].op === 'constant' && into.constantOf(x) === undefined
+  if (line.length === 1 || isMasked) return minus(into, x, into.logsumexp(line))
+  const others = line.map((other) => (other === x ? into.constant(0) : minus(into, other, x)))
+  return into.make('neg', [into.logsumexp(others)])
 }
 
 /** The element of a line at a place, 0 outside. */

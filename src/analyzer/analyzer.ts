@@ -3,6 +3,7 @@
  * are answered from memory.
  */
 import type { Worker } from 'node:worker_threads'
+import type { Progress } from '../analysis/analyze.ts'
 import { spawn } from '../engines/spawn-worker-thread.ts'
 import { putMostRecent } from '../lru.ts'
 import type { Results, Task } from './tasks.ts'
@@ -14,6 +15,8 @@ export interface Request {
 
 export interface Reply {
   readonly id: number
+  /** There will be another reply. */
+  readonly progress?: Progress
   readonly result?: unknown
   readonly error?: {
     readonly message: string
@@ -35,9 +38,12 @@ export class AnalyzerBusy extends Error {
 interface Waiting {
   readonly id: number
   readonly task: Task
+  readonly tell: Tell | undefined
   readonly resolve: (result: never) => void
   readonly reject: (error: Error) => void
 }
+
+type Tell = (progress: Progress) => void
 
 /** Answers that are kept (LRU). */
 const MAX_KEPT = 512
@@ -47,8 +53,11 @@ const MAX_WAITING = 64
 const GRACE_MS = 20_000
 
 export interface Analyzer {
-  /** @throws Unanswerable, AnalyzerBusy */
-  ask<K extends Task['kind']>(task: Task & { readonly kind: K }): Promise<Results[K]>
+  /**
+   * @param tell is called with each verdict of an analysis, unless the answer is known or on its way already
+   * @throws Unanswerable, AnalyzerBusy
+   */
+  ask<K extends Task['kind']>(task: Task & { readonly kind: K }, tell?: Tell): Promise<Results[K]>
   close(): Promise<void>
 }
 
@@ -65,11 +74,11 @@ class Thread implements Analyzer {
   #timer: NodeJS.Timeout | undefined
   #id = 0
 
-  ask<K extends Task['kind']>(task: Task & { readonly kind: K }): Promise<Results[K]> {
+  ask<K extends Task['kind']>(task: Task & { readonly kind: K }, tell?: Tell): Promise<Results[K]> {
     if (task.kind === 'check' || task.kind === 'constant') return this.#submit(task) as Promise<Results[K]>
     const key = JSON.stringify(task)
     const known = this.#kept.get(key) as Promise<Results[K]> | undefined
-    const answer = known ?? (this.#submit(task) as Promise<Results[K]>)
+    const answer = known ?? (this.#submit(task, tell) as Promise<Results[K]>)
     if (known === undefined) answer.catch(() => this.#kept.delete(key))
     putMostRecent(this.#kept, key, answer, MAX_KEPT)
     return answer
@@ -81,11 +90,11 @@ class Thread implements Analyzer {
     await worker?.terminate()
   }
 
-  #submit(task: Task): Promise<unknown> {
+  #submit(task: Task, tell?: Tell): Promise<unknown> {
     if (this.#queue.length >= MAX_WAITING)
       return Promise.reject(new AnalyzerBusy('too many analyses are waiting'))
     return new Promise((resolve, reject) => {
-      this.#queue.push({ id: this.#id++, task, resolve, reject })
+      this.#queue.push({ id: this.#id++, task, tell, resolve, reject })
       this.#next()
     })
   }
@@ -113,9 +122,10 @@ class Thread implements Analyzer {
     return worker
   }
 
-  #settle({ id, result, error }: Reply) {
+  #settle({ id, progress, result, error }: Reply) {
     const done = this.#current
     if (done?.id !== id) return
+    if (progress !== undefined) return done.tell?.(progress)
     clearTimeout(this.#timer)
     this.#current = undefined
     if (error === undefined) done.resolve(result as never)

@@ -1,9 +1,11 @@
 /** What the thread is asked to do, and what it does. Everything here can be sent between threads. */
-import { type Analysis, analyze } from '../analysis/analyze.ts'
+import { type Analysis, analyze, type Progress } from '../analysis/analyze.ts'
+import { certifiedGap, type WeightedRow } from '../analysis/certificate.ts'
 import { type CheckReport, checkGradient, type GradientCheck } from '../analysis/check.ts'
 import { clockOf } from '../analysis/clock.ts'
 import { type Constant, minimize } from '../analysis/constant.ts'
 import { type Explanation, explain } from '../analysis/explanation.ts'
+import { boundsOfKind } from '../analysis/subject.ts'
 import type { Verdict } from '../analysis/verdict.ts'
 import { interpret } from '../language/interpret.ts'
 import type { Program } from '../language/ir.ts'
@@ -59,6 +61,10 @@ export type Task = AnalyzeTask | ExplainTask | CheckTask | ConstantTask
 
 export interface ConstantResult extends Constant {
   readonly convexity: Verdict
+  /** By how much another constant in the range can be better, if the loss is convex; undefined if nothing is certain. */
+  readonly gap: number | undefined
+  /** The constants for which both hold. */
+  readonly searched: readonly [number, number]
 }
 
 /** Task -> its result. */
@@ -70,10 +76,14 @@ export interface Results {
 }
 
 /** Does what is asked for. */
-export function perform(task: Task, catalog: Catalog): Results[Task['kind']] {
+export function perform(
+  task: Task,
+  catalog: Catalog,
+  tell?: (progress: Progress) => void,
+): Results[Task['kind']] {
   switch (task.kind) {
     case 'analyze':
-      return analyze(questionOf(task, catalog), task.budgetMs, task.properties)
+      return analyze(questionOf(task, catalog), task.budgetMs, task.properties, tell)
     case 'explain':
       return explain(questionOf(task, catalog), task.budgetMs)
     case 'check':
@@ -84,7 +94,7 @@ export function perform(task: Task, catalog: Catalog): Results[Task['kind']] {
 }
 
 function questionOf({ source, params, of, domain, sizes }: Asked, catalog: Catalog) {
-  return { loss: lossOf(source, catalog), params, of, domain, sizes }
+  return { loss: lossOf(source, catalog), params, of, domain, sizes, catalog: catalog.losses }
 }
 
 function lossOf(source: Source, catalog: Catalog): Loss {
@@ -113,6 +123,88 @@ function bestConstant(task: ConstantTask, catalog: Catalog): ConstantResult {
   }
   const { range, kinks, width: size } = task
   const found = minimize({ size, at, range, kinks }, clockOf(task.budgetMs))
-  const analysis = analyze(questionOf(task, catalog), Math.max(200, task.budgetMs), ['convex'])
-  return { ...found, convexity: analysis.properties.convex }
+  return { ...found, ...certificateOf(task, found, catalog) }
+}
+
+/** Whether the loss is convex around the constant, and how far from the best it can then be. */
+function certificateOf(task: ConstantTask, { constant }: Constant, catalog: Catalog) {
+  const { params, of } = task
+  const question = questionOf(task, catalog)
+  const { loss } = question
+  const searched = searchedRange(task, constant, loss)
+  const domain = { ...domainsOf(task, loss), [of]: searched }
+  const sizes = Object.fromEntries(
+    loss.inputs[of].axes.map((axis) => [axis, axis === 'classes' ? task.width : 1]),
+  )
+  const analysis = analyze({ ...question, domain, sizes }, Math.max(200, task.budgetMs), ['convex'])
+  const rows = rowsOf(task, loss)
+  const gap =
+    rows === undefined ? undefined : certifiedGap({ loss, params, of, rows, constant, range: searched })
+  return { convexity: analysis.properties.convex, gap, searched }
+}
+
+/** From below the least target to above the largest; for other kinds, what the analysis takes for granted. */
+function searchedRange(
+  { of, params, kinks, range }: ConstantTask,
+  constant: readonly number[],
+  loss: Loss,
+): readonly [number, number] {
+  const usual = boundsOfKind(loss.inputs[of].kindFor(params), false) ?? [-10, 10]
+  const known = [...kinks, ...constant].filter(Number.isFinite)
+  const [least, most] = [Math.min(...known), Math.max(...known)]
+  const margin = Math.max(1, most - least)
+  const isReal = range[0] < 0 && range[1] > 0
+  return [
+    Math.max(range[0], Math.min(usual[0], isReal ? least - margin : least)),
+    Math.min(range[1], Math.max(usual[1], most + (range[1] > 1 ? margin : 0))),
+  ]
+}
+
+/** The numbers that the other inputs have. */
+function domainsOf({ inputs, of, params }: ConstantTask, loss: Loss) {
+  const isNumeric = (name: string) =>
+    ['real', 'positive', 'nonnegative', 'probability', 'logprob'].includes(
+      loss.inputs[name]?.kindFor(params) ?? '',
+    )
+  const known = Object.entries(inputs).filter(
+    ([name, { length }]) => name !== of && length > 0 && isNumeric(name),
+  )
+  return Object.fromEntries(
+    known.map(([name, data]) => {
+      const numbers = Array.from(data as ArrayLike<number>)
+      const [low, high] = numbers.reduce(
+        ([a, b], x) => [Math.min(a, x), Math.max(b, x)],
+        [numbers[0], numbers[0]],
+      )
+      return [name, [low, high] as const]
+    }),
+  )
+}
+
+/** Rows that are certified, at most. */
+const MOST_ROWS = 2000
+
+/** Equal rows once, with their weights added up; undefined where an input does not belong to single rows. */
+function rowsOf(task: ConstantTask, loss: Loss): WeightedRow[] | undefined {
+  const { inputs, of, width, stride, weights } = task
+  const count = inputs[of].length / width
+  if (stride !== 1 || weights.length !== count) return undefined
+  const others = Object.keys(loss.inputs).filter((name) => name !== of && inputs[name] !== undefined)
+  const rows = new Map<string, WeightedRow>()
+  for (let row = 0; row < count; row++) {
+    if (weights[row] === 0) continue
+    const own: Record<string, readonly number[]> = {}
+    for (const name of others) {
+      const data = inputs[name]
+      const isShared = loss.inputs[name].axes.length === 0
+      const each = isShared ? data.length : data.length / count
+      if (!Number.isInteger(each)) return undefined
+      const start = isShared ? 0 : row * each
+      own[name] = Array.from({ length: each }, (_, i) => Number(data[start + i]))
+    }
+    const key = JSON.stringify(own)
+    rows.set(key, { inputs: own, weight: weights[row] + (rows.get(key)?.weight ?? 0) })
+    if (rows.size > MOST_ROWS) return undefined
+  }
+  return [...rows.values()]
 }

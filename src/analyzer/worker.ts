@@ -1,5 +1,6 @@
 /** The thread of the analyzer: one task after the other. */
 import { parentPort } from 'node:worker_threads'
+import type { Progress } from '../analysis/analyze.ts'
 import { FormulaError } from '../language/ast.ts'
 import { loadCatalog } from '../losses/load-catalog.ts'
 import type { Reply, Request } from './analyzer.ts'
@@ -10,7 +11,8 @@ const port = parentPort!
 
 port.on('message', async ({ id, task }: Request) => {
   const known = await catalog
-  port.postMessage(answer(id, () => perform(task, known)))
+  const tell = (progress: Progress) => port.postMessage({ id, progress } satisfies Reply)
+  port.postMessage(answer(id, () => perform(task, known, tell)))
 })
 
 function answer(id: number, compute: () => unknown): Reply {

@@ -2,18 +2,22 @@
  * What can be proved of a loss: its properties, whether its gradient is right, and its best constant prediction. The
  * work is done on the analyzer's thread.
  */
+import { PassThrough, type Readable } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Analysis, Progress } from '../analysis/analyze.ts'
 import { drawInputs } from '../analysis/draw.ts'
 import { pageOf } from '../analysis/page.ts'
+import { hasSurrogateGradient } from '../analysis/subject.ts'
 import { analysisTable } from '../analysis/table.ts'
 import { AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
 import type { Asked, ConstantTask, Source, Task } from '../analyzer/tasks.ts'
 import { Problem, problemAt } from '../errors.ts'
+import { toProblem } from '../http.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { Definition } from '../losses/custom.ts'
 import { type Loss, type Params, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
-import { holdsIndices } from '../losses/program.ts'
+import { batchAxisOf, holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
 import { isRegisteredName } from '../registry/name.ts'
 import { findServable } from '../registry/retirement.ts'
@@ -32,6 +36,7 @@ import { resolveLoss } from '../schemas/find-loss.ts'
 import { definitionOfFormula } from '../schemas/formula-source.ts'
 import { createDefinitionSource } from '../schemas/inline.ts'
 import { RegisteredAddress } from '../schemas/openapi.ts'
+import { problemBody } from '../schemas/problem.ts'
 import { checkParams } from '../schemas/unknown-names.ts'
 import type { Decoded, DecodedTensor } from '../wire/define.ts'
 import { decodeObject } from '../wire/index.ts'
@@ -71,15 +76,31 @@ const routes: Routes = (app, context) => {
     description:
       'Each property has a verdict. `proved` comes from rules and interval arithmetic with outward rounding, never from samples; `refuted` has a counterexample.',
     body: jsonBody(AnalyzeBody),
-    response: { 200: AnalysisSchema },
+    response: {
+      200: {
+        description:
+          'JSON, a table as text, or events: a `verdict` for each property, in the end the `analysis`.',
+        content: {
+          'application/json': { schema: AnalysisSchema },
+          'text/plain': { schema: { type: 'string' } },
+          'text/event-stream': { schema: { type: 'string' } },
+        },
+      },
+    },
     'x-problems': problems,
   }
   app.post('/v1/losses::analyze', { schema: analyze }, async (request, reply) => {
     const body = checkBody(AnalyzeBody, bodyOf(request))
     const { resolved, source } = await inline(request, body as Record<string, unknown>)
     const question = questionOf(resolved.loss, source, body as Record<string, unknown>)
-    const analysis = await asked(context, { kind: 'analyze', ...question, properties: body.properties })
-    if (!String(request.headers.accept ?? '').startsWith('text/plain')) return analysis
+    const task = { kind: 'analyze', ...question, properties: body.properties } as const
+    const accept = String(request.headers.accept ?? '')
+    if (accept.startsWith('text/event-stream')) {
+      const events = eventsOf(request.id, (tell) => asked(context, task, tell))
+      return reply.type('text/event-stream; charset=utf-8').header('cache-control', 'no-store').send(events)
+    }
+    const analysis = await asked(context, task)
+    if (!accept.startsWith('text/plain')) return analysis
     return reply.type('text/plain; charset=utf-8').serializer(String).send(analysisTable(analysis))
   })
 
@@ -124,10 +145,17 @@ const routes: Routes = (app, context) => {
   ]
   const find = (request: FastifyRequest) =>
     subjectOfName(request.params as Address, context.catalog, context.seenBy(request))
-  app.post('/v1/losses::check', { schema: { ...check, operationId: 'checkInline' } }, async (request) => {
-    const body = bodyOf(request)
-    return checked(await inline(request, body), without(body, SOURCES), context)
-  })
+  const inlinePost = (verb: string, schema: object, ask: typeof checked | typeof best) =>
+    app.post(
+      `/v1/losses::${verb}`,
+      { schema: { ...schema, operationId: `${verb}Inline` } },
+      async (request) => {
+        const body = bodyOf(request)
+        return ask(await inline(request, body), without(body, SOURCES), context)
+      },
+    )
+  inlinePost('check', check, checked)
+  inlinePost('constant', constant, best)
   for (const { path, of, params } of named) {
     const addressed = (verb: string, schema: object) => ({
       schema: { ...schema, params, operationId: `${verb}${of}Loss` },
@@ -240,10 +268,28 @@ function questionOf(loss: Loss, source: Source, body: Record<string, unknown>): 
   }
 }
 
+/** Server-sent events: a `verdict` for each property that is decided, in the end the `analysis`, or the `problem`. */
+function eventsOf(id: string, analysis: (tell: (progress: Progress) => void) => Promise<Analysis>): Readable {
+  const events = new PassThrough()
+  const send = (event: string, data: unknown) =>
+    events.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+  analysis((progress) => send('verdict', progress))
+    .then(
+      (found) => send('analysis', found),
+      (error) => send('problem', problemBody(toProblem(error), id)),
+    )
+    .finally(() => events.end())
+  return events
+}
+
 /** @throws Problem `invalid-value` for a question that cannot be answered, `overloaded` */
-async function asked<K extends Task['kind']>({ analyzer }: RouteContext, task: Task & { readonly kind: K }) {
+async function asked<K extends Task['kind']>(
+  { analyzer }: RouteContext,
+  task: Task & { readonly kind: K },
+  tell?: (progress: Progress) => void,
+) {
   try {
-    return await analyzer.ask<K>(task)
+    return await analyzer.ask<K>(task, tell)
   } catch (error) {
     if (error instanceof Unanswerable) throw new Problem('invalid-value', error.message)
     if (error instanceof AnalyzerBusy) throw new Problem('overloaded', error.message)
@@ -310,8 +356,10 @@ async function checked({ resolved }: Subject, body: Record<string, unknown>, con
     scalars: job.scalars,
     of,
     served,
+    rowAxis: loss.couples === 'element' || loss.couples === 'row' ? batchAxisOf(loss) : undefined,
   })
-  return { loss: loss.name, of, ...report }
+  const hasSurrogate = hasSurrogateGradient(loss, checkParams(withoutPreset(loss), body.params))
+  return { loss: loss.name, of, hasSurrogate, ...report }
 }
 
 /** With the second derivative, unless the loss has none. */
@@ -333,7 +381,7 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
   const { loss } = resolved
   const rest = without(body, ['of', 'domain', 'classes', 'budgetMs', 'sample_weight'])
   const question = questionOf(loss, source, {
-    of: body.of,
+    of: body.of ?? missingInput(loss, body),
     params: body.params,
     budgetMs: body.budgetMs,
     domain: body.domain,
@@ -373,17 +421,30 @@ async function best({ resolved, source }: Subject, body: Record<string, unknown>
         ? [...new Set(Array.from(targets.data as ArrayLike<number>))].slice(0, 2000)
         : [],
   }
-  const { constant, loss: value, slopes, iterations, isStationary, convexity } = await asked(context, task)
-  const optimality = !isStationary ? 'best found' : convexity.verdict === 'proved' ? 'proved' : 'stationary'
+  const { constant, loss: value, ...found } = await asked(context, task)
+  const { slopes, iterations, isStationary, convexity, gap, searched } = found
+  const isBest =
+    convexity.verdict === 'proved' && gap !== undefined && gap <= NO_GAP * Math.max(1, Math.abs(value))
   return {
     loss: loss.name,
     of,
     constant: width === 1 ? constant[0] : constant,
     value,
-    optimality,
+    optimality: isBest ? 'proved' : isStationary ? 'stationary' : 'best found',
+    ...(isBest ? { gap, searched } : {}),
     slopes,
     iterations,
   }
+}
+
+/** What another constant may be better by, relative to the loss, if this one is to be the best. */
+const NO_GAP = 1e-8
+
+/** The differentiable input that is not sent: that is what the constant is for. */
+function missingInput(loss: Loss, body: Record<string, unknown>): string | undefined {
+  return Object.keys(loss.inputs).find(
+    (name) => loss.inputs[name].differentiable && !loss.inputs[name].optional && body[name] === undefined,
+  )
 }
 
 /** How many numbers a constant has. */

@@ -95,6 +95,9 @@ export const CheckSchema = Type.Object(
   {
     loss: Type.String(),
     of: Type.String(),
+    hasSurrogate: Type.Boolean({
+      description: 'Whether the formula itself asks for another gradient (stop_gradient, straight_through).',
+    }),
     passes: Type.Boolean(),
     elements: Type.Integer(),
     served: Compared,
@@ -113,8 +116,13 @@ export const ConstantSchema = Type.Object(
     constant: Type.Union([Type.Number(), Type.Array(Type.Number())]),
     value: Type.Number({ description: 'The weighted mean of the loss there.' }),
     optimality: Type.Union([Type.Literal('proved'), Type.Literal('stationary'), Type.Literal('best found')], {
-      description: 'proved: stationary, and the loss is proved convex in the predictions.',
+      description:
+        'proved: no other constant in `searched` is better by more than `gap`, because the loss is proved convex there.',
     }),
+    gap: Type.Optional(
+      Type.Number({ description: 'By enclosed slopes: by how much another one may be better.' }),
+    ),
+    searched: Type.Optional(pair('The constants for which this holds.')),
     slopes: Type.Array(Type.Number()),
     iterations: Type.Integer(),
   },

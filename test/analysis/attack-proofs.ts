@@ -1,8 +1,11 @@
 /**
  * npm run test:proofs: thousands of random formulas are analysed, and everything that is proved is attacked with points;
+ * losses of a margin, a quarter as many, with a grid;
  * as many programs are enclosed with their gradients and second derivatives, and evaluated in their boxes. Ends with 1 if
  * a single proof or enclosure is false. `-- 5000` sets their number, `-- 5000 17` also the first seed.
  */
+import type { Analysis } from '../../src/analysis/analyze.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import {
   attacked,
   brokenEnclosures,
@@ -11,21 +14,35 @@ import {
   randomFormula,
   randomLikelyFormula,
 } from '../support/attack.ts'
+import { attackClassifier, marginLoss, randomMarginFormula } from '../support/broken-classifiers.ts'
 import { attackProofs, elementLoss } from '../support/broken-proofs.ts'
 import { randomFrom } from '../support/sample.ts'
 
+const { losses: catalog } = await loadCatalog()
 const [count, first] = [Number(process.argv[2] ?? 2000), Number(process.argv[3] ?? 1)]
 const tally = new Map<string, number>()
 let [tried, wrong] = [0, 0]
 
+function note(properties: Analysis['properties']) {
+  for (const [name, { verdict }] of Object.entries(properties))
+    tally.set(`${name} ${verdict}`, (tally.get(`${name} ${verdict}`) ?? 0) + 1)
+}
+
 for (let seed = first; seed < first + count; seed++) {
   const random = randomFrom(seed)
   const formula = seed % 2 === 0 ? randomLikelyFormula(random) : randomElementFormula(random)
-  const { analysis, broken } = attackProofs(elementLoss(formula), random)
+  const { analysis, broken } = attackProofs(elementLoss(formula), random, 300, 400, catalog)
   tried++
-  for (const [name, { verdict }] of Object.entries(analysis.properties)) {
-    tally.set(`${name} ${verdict}`, (tally.get(`${name} ${verdict}`) ?? 0) + 1)
-  }
+  note(analysis.properties)
+  for (const what of broken.slice(0, 2)) console.error(`seed ${seed}: ${formula}\n  ${what}`)
+  if (broken.length > 0) wrong++
+}
+
+for (let seed = first; seed < first + count; seed += 4) {
+  const formula = randomMarginFormula(randomFrom(seed))
+  const { analysis, broken } = attackClassifier(marginLoss(formula))
+  tried++
+  note(analysis.properties)
   for (const what of broken.slice(0, 2)) console.error(`seed ${seed}: ${formula}\n  ${what}`)
   if (broken.length > 0) wrong++
 }

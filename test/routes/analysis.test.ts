@@ -54,6 +54,37 @@ describe('POST /v1/losses:analyze', () => {
     expect(body.elapsedMs).toBeLessThan(720)
   })
 
+  it('tells of each verdict as soon as it is found, and answers in the end', async () => {
+    const response = await fetch(`${server.url}/v1/losses:analyze`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: JSON.stringify({ loss: 'huber', params: { delta: 1.7 } }),
+    })
+    expect(response.headers.get('content-type')).toMatch('text/event-stream')
+    const events = (await response.text())
+      .split('\n\n')
+      .filter((text) => text !== '')
+      .map((text) => /^event: (.*)\ndata: (.*)$/.exec(text)!)
+      .map(([, event, data]) => ({ event, data: JSON.parse(data!) as Json }))
+    const { event, data } = events.at(-1)!
+    expect(event).toBe('analysis')
+    const told = events.slice(0, -1).map((one) => [one.data.property, one.data.verdict])
+    expect(Object.fromEntries(told)).toEqual(
+      Object.fromEntries(Object.entries<Json>(data.properties).map(([name, { verdict }]) => [name, verdict])),
+    )
+    expect(events.slice(0, -1).every((one) => one.event === 'verdict')).toBe(true)
+  })
+
+  it('tells what is wrong with a question in the events, too', async () => {
+    const response = await fetch(`${server.url}/v1/losses:analyze`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: JSON.stringify({ loss: 'hinge', domain: { targets: [3, 4] } }),
+    })
+    const text = await response.text()
+    expect(text).toMatch(/^event: problem\ndata: \{.*"type":"urn:lossd:problem:invalid-value"/)
+  })
+
   it('writes a table for whoever asks for text', async () => {
     const response = await fetch(`${server.url}/v1/losses:analyze`, {
       method: 'POST',
@@ -181,6 +212,26 @@ describe('POST :check', () => {
     expect(body.differences).toMatchObject({ passes: true, compared: 2 })
   })
 
+  it('checks every loss of the catalog, and tells which of them ask for another gradient', async () => {
+    const { losses } = (await (await fetch(`${server.url}/v1/losses`)).json()) as Json
+    for (const { name } of losses) {
+      const { status, body } = await ask(`/${name}:check`, {})
+      expect(status, name).toBe(200)
+      expect(body.served.passes, name).toBe(true)
+      expect(body.passes || body.hasSurrogate, `${name}: ${JSON.stringify(body)}`).toBe(true)
+      expect(body.differences.compared, name).toBeGreaterThan(0)
+    }
+  }, 120_000)
+
+  it('compares some of many rows, and names them as the caller does', async () => {
+    const n = 1000
+    const predictions = Array.from({ length: n }, (_, i) => Math.sin(i))
+    const { body } = await ask('/mse:check', { predictions, targets: predictions.map((x) => x - 0.5) })
+    expect(body).toMatchObject({ passes: true, elements: n, served: { compared: 128 } })
+    const { element, input } = body.differences.worst
+    expect(Math.fround(predictions[element]!)).toBe(input)
+  })
+
   it('finds a gradient that is not the derivative', async () => {
     const { body } = await ask(':check', {
       formula: 'straight_through(predictions^2, predictions)',
@@ -227,6 +278,61 @@ describe('POST :constant', () => {
     const [a, b, c] = body.constant
     expect(a - b).toBeCloseTo(Math.log(2), 7)
     expect(c - b).toBeCloseTo(Math.log(3), 7)
+  })
+
+  it('finds that of a formula, for the input that is not sent', async () => {
+    const { status, body } = await ask(':constant', {
+      formula: 'log1p(((targets - predictions) / scale)^2)',
+      params: { scale: 2 },
+      targets: [0, 0.5, 1],
+    })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body).toMatchObject({
+      of: 'predictions',
+      constant: expect.closeTo(0.5, 9),
+      optimality: 'stationary',
+    })
+  })
+
+  it('finds that of a definition, by classes and weights', async () => {
+    const definition = {
+      inputs: {
+        scores: { axes: 'rows,classes', kind: 'real', differentiable: true },
+        targets: { axes: 'rows', kind: 'class' },
+      },
+      formula: 'logsumexp(scores, classes) - pick(scores, targets, classes) + 0.01 * sum(scores^2, classes)',
+    }
+    const { status, body } = await ask(':constant', {
+      definition,
+      targets: [0, 1, 2],
+      sample_weight: [2, 1, 1],
+    })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body).toMatchObject({ of: 'scores', optimality: 'proved' })
+    const [a, b, c] = body.constant
+    expect(b).toBeCloseTo(c, 8)
+    // Stationary: p - share + 0.02 x = 0.
+    const total = Math.exp(a) + Math.exp(b) + Math.exp(c)
+    expect(Math.exp(a) / total - 0.5 + 0.02 * a).toBeCloseTo(0, 8)
+    expect(body.gap).toBeLessThan(1e-8)
+  })
+
+  it.each([
+    ['huber', { delta: 1 }, { targets: [0, 1, 2, 50] }],
+    ['l1', {}, { targets: [3, 1, 2] }],
+    ['quantile', { quantile: 0.25 }, { targets: [1, 2, 4, 8, 100] }],
+    ['hinge', {}, { targets: [1, 1, -1] }],
+    ['cross_entropy', {}, { targets: [0, 0, 1, 2, 2, 2] }],
+    ['mse', {}, { targets: [1000, 2000, 4000], sample_weight: [1, 0, 3] }],
+  ])('proves that nothing is better for %s', async (loss, params, rest) => {
+    const { body } = await ask(`/${loss}:constant`, { params, ...rest })
+    expect(body, JSON.stringify(body)).toMatchObject({ optimality: 'proved' })
+    expect(body.gap).toBeLessThanOrEqual(1e-8 * Math.max(1, Math.abs(body.value)))
+  })
+
+  it('does not call a minimum of a loss that is not convex proved', async () => {
+    const { body } = await ask('/barron_robust:constant', { targets: [0, 0, 9, 9], params: { alpha: -2 } })
+    expect(body.optimality).not.toBe('proved')
   })
 })
 

@@ -1,13 +1,15 @@
 /** Attacks every `proved` of an analysis with points, and checks every `refuted` again. */
 import { type Analysis, analyze } from '../../src/analysis/analyze.ts'
 import { type Interval, point } from '../../src/analysis/interval.ts'
-import { elementName, subjectOf } from '../../src/analysis/subject.ts'
-import { enclose, tapeOf } from '../../src/analysis/tape.ts'
+import { Scalars } from '../../src/analysis/scalars.ts'
+import { compile, elementName, subjectOf } from '../../src/analysis/subject.ts'
+import { enclose, evaluate, tapeOf } from '../../src/analysis/tape.ts'
 import { interpret } from '../../src/language/interpret.ts'
 import { lower } from '../../src/language/lower.ts'
 import { customLoss, defaultSignature } from '../../src/losses/custom.ts'
-import type { Loss } from '../../src/losses/define.ts'
+import type { Loss, Params } from '../../src/losses/define.ts'
 import { scopeOf } from '../../src/losses/program.ts'
+import { defaultsOf } from './sample.ts'
 
 type Random = () => number
 type Value = (x: number, y: number) => Interval
@@ -35,10 +37,16 @@ function servedValue(loss: Loss): (x: number, y: number) => number {
 }
 
 /** Analyses a loss of one element on a random domain, and attacks what is proved. */
-export function attackProofs(loss: Loss, random: Random, points = 300, budgetMs = 400): Attack {
+export function attackProofs(
+  loss: Loss,
+  random: Random,
+  points = 300,
+  budgetMs = 400,
+  catalog: readonly Loss[] = [],
+): Attack {
   const edge = [1, 2, 5][Math.floor(random() * 3)]!
   const domain = Object.fromEntries(Object.keys(loss.inputs).map((name) => [name, [-edge, edge] as const]))
-  const question = { loss, params: {}, of: 'x', domain, sizes: {} }
+  const question = { loss, params: {}, of: 'x', domain, sizes: {}, catalog }
   const analysis = analyze(question, budgetMs)
   const [{ scalars, root }] = subjectOf(question).cases
   const tape = tapeOf(scalars, [root])
@@ -65,6 +73,7 @@ export function attackProofs(loss: Loss, random: Random, points = 300, budgetMs 
     if (kind < 0.25) return Math.max(-edge, Math.min(edge, Math.round((2 * random() - 1) * edge * 2) / 2))
     return (2 * random() - 1) * edge
   }
+  broken.push(...wrongEquivalence(analysis, catalog, served, draw))
   for (let i = 0; i < points; i++) {
     const y = 'y' in loss.inputs ? draw() : 0
     const near = random() < 0.4 ? 10 ** (-6 * random()) : edge
@@ -126,6 +135,37 @@ export function attackProofs(loss: Loss, random: Random, points = 300, budgetMs 
     if (isProved('zero_at_target') && (value(y, y).lo > 0 || value(y, y).hi < 0)) tell('zero_at_target')
   }
   return { analysis, broken }
+}
+
+/** Points at which the loss is not that multiple of the other one. */
+function wrongEquivalence(
+  { properties: { equivalent_to: found } }: Analysis,
+  catalog: readonly Loss[],
+  served: (x: number, y: number) => number,
+  draw: () => number,
+): string[] {
+  if (found?.verdict !== 'proved') return []
+  const { loss: name, params, factor } = found.evidence as { loss: string; params: Params; factor: number }
+  const loss = catalog.find((one) => one.name === name)!
+  const compiled = compile({ loss, params: { ...defaultsOf(loss), ...params }, sizes: {} })
+  const scalars = new Scalars()
+  const [first, second] = compiled.inputs.map(([input]) => input)
+  const root = compiled.root(scalars, (input, place) => scalars.variable(elementName(input, place)))
+  const tape = tapeOf(scalars, [root])
+  return Array.from({ length: 20 }, () => [draw(), second === undefined ? 0 : draw()] as const).flatMap(
+    ([x, y]) => {
+      const at = (variable: string) => (variable === elementName(first!, 0) ? x : y)
+      const [own, other] = [served(x, y), factor * evaluate(tape, at)[tape.roots[0]!]!]
+      const isSame =
+        !Number.isFinite(own) ||
+        !Number.isFinite(other) ||
+        Math.abs(own - other) <= 1e-8 * Math.max(1, Math.abs(own))
+      // A label may have been fixed: then only its values count.
+      return isSame || compiled.inputs.some(([, { kind }]) => kind !== 'real')
+        ? []
+        : [`equivalent_to: at ${x}, ${y}: ${own} and ${other}; ${JSON.stringify(found.evidence)}`]
+    },
+  )
 }
 
 /** The middle of a chord, rounded up. */

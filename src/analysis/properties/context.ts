@@ -1,9 +1,15 @@
 /** What the properties share: the subject, its curves, and the clock. */
-import type { Clock } from '../clock.ts'
+import { type Clock, within } from '../clock.ts'
 import type { Curve, Curves } from '../lines.ts'
+import type { Pieces } from '../pieces.ts'
 import type { Shape } from '../shape.ts'
 import type { Subject } from '../subject.ts'
-import { type Finding, proved, refuted, supported, unknown } from '../verdict.ts'
+import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
+
+/** For all curves together; for those that enclose others, and for others if there are such. */
+const MOST_MS = 400
+const MOST_ENCLOSING_MS = 120
+const MOST_TRIED_MS = 100
 
 export interface Context {
   readonly subject: Subject
@@ -24,14 +30,45 @@ export interface Property {
   readonly find: (context: Context) => Finding | undefined
 }
 
-/** The curves, if there are any and all of them have pieces. */
-export function cut({
-  curves,
-}: Context): readonly (Curve & { readonly pieces: NonNullable<Curve['pieces']> })[] | undefined {
-  const found = curves.curves.filter((curve): curve is ReturnType<typeof sure> => curve.pieces !== undefined)
-  return found.length > 0 && found.length === curves.curves.length ? found : undefined
+/** A curve that could be cut into pieces. */
+export type CutCurve = Curve & { readonly pieces: Pieces }
+
+const hasPieces = (curve: Curve): curve is CutCurve => curve.pieces !== undefined
+
+function allCut(curves: readonly Curve[]): readonly CutCurve[] | undefined {
+  const found = curves.filter(hasPieces)
+  return found.length > 0 && found.length === curves.length ? found : undefined
 }
-declare function sure(): Curve & { readonly pieces: NonNullable<Curve['pieces']> }
+
+/** The curves, if there are any and all of them have pieces. */
+export function cut({ curves }: Context): readonly CutCurve[] | undefined {
+  return allCut(curves.curves)
+}
+
+/**
+ * A claim about every curve. Where only some values of other inputs were tried, curves that enclose all of them may
+ * prove what those only support.
+ *
+ * @returns undefined if there are no curves
+ */
+export function forAllCurves(
+  context: Context,
+  ask: (curve: CutCurve, clock: Clock) => Finding,
+  merge?: Parameters<typeof forAll>[2],
+  isComplete = context.curves.isComplete,
+): Finding | undefined {
+  const { clock, curves, subject } = context
+  const askAll = (all: readonly CutCurve[], mostMs: number) =>
+    all.map((curve) => ask(curve, within(clock, mostMs / all.length)))
+  const enclosing = curves.isComplete || !subject.isComplete ? undefined : allCut(curves.enclosing())
+  const whole =
+    enclosing === undefined ? undefined : forAll(askAll(enclosing, MOST_ENCLOSING_MS), true, merge)
+  if (whole?.verdict === 'proved') return whole
+  const some = cut(context)
+  return some === undefined
+    ? undefined
+    : forAll(askAll(some, whole === undefined ? MOST_MS : MOST_TRIED_MS), isComplete, merge)
+}
 
 /** The curve of a loss that depends on the residual alone. */
 export function residualCurve(context: Context) {

@@ -1,7 +1,7 @@
 /** Properties of losses that compare a prediction with a target: what the residual does. */
 import { within } from '../clock.ts'
-import { growthOf, printed, slopeOf } from '../growth.ts'
-import { type Interval, interval, isZero, magnitude, point } from '../interval.ts'
+import { type Growth, growthOf, printed, slopeOf } from '../growth.ts'
+import { type Interval, interval, isZero, magnitude, middle, point } from '../interval.ts'
 import { type Curve, lineOf } from '../lines.ts'
 import type { Piece, Pieces } from '../pieces.ts'
 import { negated, ONE, ZERO } from '../rational.ts'
@@ -9,7 +9,7 @@ import { boundsOver, isNeverNegative, rangeOf } from '../shape.ts'
 import { allowed, elementName, type Subject } from '../subject.ts'
 import { enclose, evaluate, tapeOf } from '../tape.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, type Property, residualCurve, rounded } from './context.ts'
+import { type Context, cut, type Property, residualCurve, rounded } from './context.ts'
 
 const GROWTH = 'leading terms at both ends'
 
@@ -239,7 +239,7 @@ function efficiency(context: Context): Finding | undefined {
     box: new Map(curve.line.box).set(curve.line.variable, interval(-12, 12)),
     variable: curve.line.variable,
   })
-  const [n, end] = [4000, 10]
+  const [n, end] = [2000, 10]
   let [slope, square] = [0, 0]
   const value = (z: number) => evaluate(wide.tape, () => z)[wide.tape.roots[0]]
   const [step, h] = [(2 * end) / n, 1e-5]
@@ -252,7 +252,7 @@ function efficiency(context: Context): Finding | undefined {
   }
   const found = slope ** 2 / square
   return Number.isFinite(found)
-    ? supported('quadrature with 4000 points', { efficiency: Number(found.toPrecision(4)) })
+    ? supported('quadrature with 2000 points', { efficiency: Number(found.toPrecision(4)) })
     : unknown('the quadrature has no value')
 }
 
@@ -308,19 +308,81 @@ function estimates(context: Context): Finding | undefined {
       ? proved('a constant second derivative', { of: 'mean' })
       : proved('a constant second derivative on each side', { of: 'expectile', level: rounded(level) })
   }
-  return supported('it is a function of the residual', { of: 'location (M-estimator)' })
+  return modeOf(context) ?? supported('it is a function of the residual', { of: 'location (M-estimator)' })
 }
 
+/**
+ * With one valley and the same limit M on both sides, the least expected loss is the largest expectation of M - loss: a
+ * kernel, and so the mode of the targets as a kernel density estimate smooths them (Chernoff 1964; Yao, Lindsay, Li 2012).
+ */
+function modeOf(context: Context): Finding | undefined {
+  const sides = ends(context)?.sides
+  if (sides === undefined || !isLevel(sides.left) || !isLevel(sides.right)) return undefined
+  const [low, high] = [sides.left.factor, sides.right.factor].sort((a, b) => a - b)
+  if (high - low > 1e-12 * Math.abs(high)) return undefined
+  const needed = ['quasiconvex', 'minimum_at_target', 'symmetric'].map(
+    (name) => context.finding(name).verdict,
+  )
+  if (needed.some((verdict) => verdict === 'refuted' || verdict === 'unknown')) return undefined
+  const say = needed.every((verdict) => verdict === 'proved') ? proved : supported
+  return say('one valley, and the same limit on both sides: limit - loss is a kernel', {
+    of: 'mode',
+    smoothedBy: `${rounded(high)} - loss`,
+    limit: rounded(high),
+  })
+}
+
+/** Whether it goes to a number. */
+const isLevel = ({ rate, power, logs, isVague }: Growth) =>
+  rate === 0 && power === 0 && logs === 0 && isVague !== true
+
 /** If the loss is affine in the targets, only their mean counts. */
-function byMean({ subject, curves }: Context): Finding | undefined {
+function byMean(context: Context): Finding | undefined {
+  const { subject, curves } = context
   if (curves.curves.length === 0 || curves.curves.some(({ isResidual }) => isResidual)) return undefined
   const target = Object.keys(subject.loss.inputs).find(
     (name) => name !== subject.of && subject.cases[0].box.has(elementName(name, 0)),
   )
   if (target === undefined || !curves.isComplete) return undefined
+  const link = linkOf(context)
   return proved('the loss is affine in the targets, so only their mean counts', {
     of: 'mean, through a link',
+    ...(link === undefined ? {} : { link }),
   })
+}
+
+/** The mean of the targets for which a prediction is the best. */
+const LINKS: Readonly<Record<string, (x: number) => number>> = {
+  identity: (x) => x,
+  log: Math.exp,
+  logit: (x) => 1 / (1 + Math.exp(-x)),
+  inverse: (x) => 1 / x,
+  'square root': (x) => x * x,
+}
+
+/** What the link is called: it has the right slopes of 0 at some predictions. */
+function linkOf(context: Context): string | undefined {
+  const curves = cut(context)
+  const targets = curves?.map(({ at }) => Object.values(at)[0]?.[0])
+  if (curves?.length !== 2 || targets?.[0] === undefined || targets[1] === undefined) return undefined
+  const [first, second] = [targets[0], targets[1]]
+  const { lo, hi } = curves[0].line
+  const shares = [0.31, 0.45, 0.58, 0.66]
+  const means = shares.map((share) => {
+    const place = lo + share * (hi - lo)
+    const [a, b] = curves.map(({ pieces }) => slopeAt(pieces, place))
+    return { place, mean: first - (a * (second - first)) / (b - a) }
+  })
+  return Object.keys(LINKS).find((name) =>
+    means.every(
+      ({ place, mean }) => Math.abs(LINKS[name](place) - mean) <= 1e-7 * Math.max(1e-3, Math.abs(mean)),
+    ),
+  )
+}
+
+function slopeAt(pieces: Pieces, place: number): number {
+  const piece = pieces.pieces.find(({ lo, hi }) => lo <= place && place <= hi)
+  return piece === undefined ? Number.NaN : middle(boundsOver(pieces, piece, 1, place, place))
 }
 
 export const LOCATION: readonly Property[] = [

@@ -5,7 +5,10 @@ import { lower } from '../../language/lower.ts'
 import { offsetsOf } from '../../language/strides.ts'
 import { expandLoss } from '../../losses/define.ts'
 import { holdsIndices, runTimeParams, scopeOf } from '../../losses/program.ts'
+import { within } from '../clock.ts'
 import { type Interval, interval, isBounded, magnitude } from '../interval.ts'
+import type { Curve } from '../lines.ts'
+import { FORMATS, largestError } from '../rounding.ts'
 import { Scalars } from '../scalars.ts'
 import { type Case, elementName, type Subject } from '../subject.ts'
 import { enclose, evaluate, type Tape, tapeOf } from '../tape.ts'
@@ -51,6 +54,22 @@ function makeServedTape(subject: Subject, labels: Case['labels']): Tape {
   }
   const roots = unroll(program, [program.value, program.gradients[of]], leaves, scalars)
   return tapeOf(scalars, roots.flat())
+}
+
+/** The gradient that is served at a place of a curve: at a kink, the one that was chosen. */
+export function servedSlope(subject: Subject, { at, isResidual }: Curve, place: number): number | undefined {
+  const own = subject.cases.find(({ labels }) =>
+    Object.entries(labels).every(([name, values]) => at[name]?.join() === values.join()),
+  )
+  if (own === undefined) return undefined
+  const tape = servedTape(subject, own.labels)
+  const variable = elementName(subject.of, 0)
+  // Of a residual, the target is 0.
+  const values = evaluate(tape, (name) =>
+    name === variable ? place : isResidual ? 0 : (at[name.slice(0, name.lastIndexOf('.'))]?.[0] ?? 0),
+  )
+  const slope = values[tape.roots[1]]
+  return Number.isFinite(slope) ? slope : undefined
 }
 
 /** Shares of the range of each input at which the loss is computed. */
@@ -112,15 +131,13 @@ function coversFinitely(tape: Tape, { box }: Case, isOver: () => boolean): boole
   return true
 }
 
-const LIMITS = { float32: 3.4028234663852886e38, float16: 65504 } as const
-
 /** How far from 0 the inputs may go before some number on the way leaves the range of the format. */
 const rangeIn =
-  (format: keyof typeof LIMITS) =>
+  (format: keyof typeof FORMATS) =>
   ({ subject, clock }: Context): Finding | undefined => {
     const kind = subject.loss.inputs[subject.of].kindFor(subject.params)
     if (kind !== 'real' && kind !== 'logprob') return undefined
-    const tapes = subject.cases.slice(0, 4).map((one) => ({ one, tape: servedTape(subject, one.labels) }))
+    const tapes = subject.cases.slice(0, 6).map((one) => ({ one, tape: servedTape(subject, one.labels) }))
     const fits = (size: number) =>
       !clock.isOver() &&
       tapes.every(({ one, tape }) => {
@@ -136,7 +153,8 @@ const rangeIn =
         return (
           tape.roots.every((root) => isBounded(found[root]) && !found[root].partial) &&
           found.every(
-            (value, id) => tape.nodes[id].op === 'constant' || magnitude(value) <= 0.99 * LIMITS[format],
+            (value, id) =>
+              tape.nodes[id].op === 'constant' || magnitude(value) <= 0.99 * FORMATS[format].largest,
           )
         )
       })
@@ -145,8 +163,17 @@ const rangeIn =
     if (exponent < -2) return unknown(`no range without overflow in ${format} was found`)
     const isWhole = subject.isComplete && tapes.length === subject.cases.length
     const say = isWhole ? proved : supported
-    return say('every operation of value and gradient enclosed', { largestInput: 2 ** exponent })
+    const own = within(clock, MOST_MS)
+    const error = Math.max(...tapes.map(({ one, tape }) => largestError(tape, one.box, FORMATS[format], own)))
+    return say('every operation of value and gradient enclosed', {
+      largestInput: 2 ** exponent,
+      ...(error < 1 ? { error: roundedUp(error), digits: Math.floor(-Math.log10(error)) } : {}),
+    })
   }
+
+/** For the errors of all tapes. */
+const MOST_MS = 40
+const roundedUp = (x: number) => Number((x * 1.005).toPrecision(3))
 
 export const NUMERICS: readonly Property[] = [
   { name: 'finite', about: 'value and gradient are finite on the domain', find: finite },

@@ -1,32 +1,33 @@
 /** Convex, quasiconvex, bounded below. */
-import { within } from '../clock.ts'
+import { type Clock, within } from '../clock.ts'
 import { curvatureOf } from '../curvature.ts'
+import { decidedOver } from '../decisions.ts'
 import { type Interval, interval } from '../interval.ts'
 import { type Pieces, piecesOf } from '../pieces.ts'
 import { pointBox, pointOf, segmentOf } from '../segments.ts'
 import { boundsOver, convexity, isNeverNegative, rangeOf } from '../shape.ts'
 import type { Case } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
-import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, cut, ofShape, type Property, RULES_OF_CURVATURE, rounded } from './context.ts'
+import { type Evidence, type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
+import { type Context, forAllCurves, ofShape, type Property, RULES_OF_CURVATURE, rounded } from './context.ts'
 
 const SEGMENTS = 16
 const CHORDS = 200
 
 function convex(context: Context): Finding {
+  const found = forAllCurves(context, ({ pieces, at }, clock) => {
+    const shape = convexity(pieces, within(clock, 250))
+    const own = ofShape(shape)
+    return shape.kind === 'refuted' ? checked(pieces, shape.at.lo, shape.at.hi, own, at) : own
+  })
+  if (found?.verdict === 'proved' || found?.verdict === 'refuted') return found
   const ruled = context.subject.cases.map((one) => byRules(one, context))
   if (context.subject.isComplete && ruled.every(({ verdict }) => verdict === 'proved')) return ruled[0]
-  const curves = cut(context)
-  if (curves === undefined) return alongSegments(context, ruled)
-  const findings = curves.map(({ pieces, at }) => {
-    const shape = convexity(pieces, within(context.clock, 250))
-    const found = ofShape(shape)
-    return shape.kind === 'refuted' ? checked(pieces, shape.at.lo, shape.at.hi, found, at) : found
-  })
-  return forAll(findings, context.curves.isComplete)
+  return found ?? alongSegments(context, ruled)
 }
 
-function byRules({ scalars, root, by, box }: Case, { clock }: Context): Finding {
+function byRules({ scalars, root: whole, by, box }: Case, { clock }: Context): Finding {
+  const root = decidedOver(scalars, whole, box)
   const { curvature } = curvatureOf({ scalars, root, by, box }, within(clock, 300))
   if (!curvature.isConvex) return unknown('no rule says so')
   const tape = tapeOf(scalars, [root])
@@ -122,18 +123,22 @@ function byPoints(cases: readonly Case[], { clock, random }: Context): Finding {
 function quasiconvex(context: Context): Finding {
   const convexity = context.finding('convex')
   if (convexity.verdict === 'proved') return proved('it is convex', convexity.evidence)
-  const curves = cut(context)
-  if (curves === undefined)
-    return convexity.verdict === 'supported'
-      ? supported('it may be convex', convexity.evidence)
-      : unknown('no rule for several elements')
-  const findings = curves.map(({ pieces, at }) => valley(pieces, context, at))
-  return forAll(findings, context.curves.isComplete)
+  const { isComplete, isMixed } = context.curves
+  // The mean of two losses with one valley each may have two.
+  const found = forAllCurves(
+    context,
+    ({ pieces, at }, clock) => valley(pieces, within(clock, 200), at),
+    undefined,
+    isComplete && !isMixed,
+  )
+  if (found !== undefined) return found
+  return convexity.verdict === 'supported'
+    ? supported('it may be convex', convexity.evidence)
+    : unknown('no rule for several elements')
 }
 
 /** Falls to its least value, and rises from there. */
-function valley(pieces: Pieces, context: Context, others: object): Finding {
-  const clock = within(context.clock, 200)
+function valley(pieces: Pieces, clock: Clock, others: object): Finding {
   const { least } = rangeOf(pieces, 0, clock, 100)
   if (
     !pieces.joints.every(({ isContinuous, value, isOwn }) => isContinuous || (value.isSame === true && isOwn))
@@ -190,18 +195,19 @@ function slopeAt(pieces: Pieces, at: number): boolean {
 }
 
 function boundedBelow(context: Context): Finding {
-  const curves = cut(context)
   const { subject } = context
-  const findings =
-    curves === undefined
-      ? subject.cases.map(({ scalars, root, box }) => {
-          const tape = tapeOf(scalars, [root])
-          return bounded(enclose(tape, box)[tape.roots[0]])
-        })
-      : curves.map(({ pieces }) => bounded(rangeOf(pieces, 0, within(context.clock, 80), 200).bounds))
-  return forAll(findings, curves === undefined ? subject.isComplete : context.curves.isComplete, (all) => ({
-    bound: Math.min(...all.map(({ bound }) => Number(bound))),
-  }))
+  const merge = (all: readonly Evidence[]) => ({ bound: Math.min(...all.map(({ bound }) => Number(bound))) })
+  const found = forAllCurves(
+    context,
+    ({ pieces }, clock) => bounded(rangeOf(pieces, 0, within(clock, 80), 200).bounds),
+    merge,
+  )
+  if (found !== undefined) return found
+  const findings = subject.cases.map(({ scalars, root, box }) => {
+    const tape = tapeOf(scalars, [root])
+    return bounded(enclose(tape, box)[tape.roots[0]])
+  })
+  return forAll(findings, subject.isComplete, merge)
 }
 
 function bounded({ lo: bound, partial }: Interval): Finding {

@@ -1,26 +1,55 @@
 /** Continuous, differentiable, Lipschitz, smooth. */
 
-import { within } from '../clock.ts'
+import { type Clock, within } from '../clock.ts'
+import { decidedOver } from '../decisions.ts'
+import { Jets } from '../derivatives.ts'
+import { type GradientBounds, gradientBounds } from '../gradient-hull.ts'
 import { magnitude } from '../interval.ts'
 import type { Joint } from '../pieces.ts'
 import { piecesOf } from '../pieces.ts'
 import { pointOf, segmentOf } from '../segments.ts'
 import { boundsOver, gapOf, rangeOf } from '../shape.ts'
 import type { Case } from '../subject.ts'
-import { differentiate, isFinitelyDefined, tapeOf } from '../tape.ts'
-import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, cut, type Property, rounded } from './context.ts'
+import { isFinitelyDefined, tapeOf } from '../tape.ts'
+import { type Evidence, type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
+import { type Context, type CutCurve, cut, forAllCurves, type Property, rounded } from './context.ts'
+import { servedSlope } from './numerics.ts'
 
 const ENCLOSED = 'kinks and jumps enclosed, both sides compared'
 const BY_CONSTRUCTION = 'no operation has a kink or a jump within its range'
 
 /** Segments that are tried for a loss of many elements. */
 const SEGMENTS = 12
+/** Second derivatives of all operations by all pairs of variables, at most. */
+const MAX_ENTRIES = 1_000_000
+
+interface Whole {
+  readonly jets: Jets
+  readonly bounds: GradientBounds
+  readonly isContinuous: boolean
+  readonly isSmooth: boolean
+}
+
+const enclosedCases = new WeakMap<Case, Whole>()
 
 /** The whole box at once: what no operation breaks is whole. */
-function overBox({ scalars, root, by, box }: Case) {
-  const tape = tapeOf(scalars, [root])
-  return differentiate(tape, box, by, undefined, 1)[tape.roots[0]]
+function overBox(one: Case): Whole {
+  const known = enclosedCases.get(one)
+  if (known !== undefined) return known
+  const { scalars, root, by, box } = one
+  const tape = tapeOf(scalars, [decidedOver(scalars, root, box)])
+  const jets = new Jets(tape, by, box)
+  const at = by.map((name) => box.get(name)!)
+  jets.run(at, tape.nodes.length * by.length ** 2 > MAX_ENTRIES ? 1 : 2)
+  const isDefined = !jets.value().partial
+  const whole = {
+    jets,
+    bounds: gradientBounds(tape, by, jets),
+    isContinuous: isDefined && jets.isContinuous(),
+    isSmooth: isDefined && jets.isSmooth(),
+  }
+  enclosedCases.set(one, whole)
+  return whole
 }
 
 /** The question put to random lines through the loss. */
@@ -57,17 +86,10 @@ const bends = (joint: Joint) =>
   jumps(joint) || (joint.slope.isSame === false && gapOf(joint.slope) === undefined)
 
 function continuous(context: Context): Finding {
-  const curves = cut(context)
-  if (curves === undefined) {
-    const whole = context.subject.cases.map((one) => overBox(one))
-    if (
-      context.subject.isComplete &&
-      whole.every(({ isContinuous, value }) => isContinuous && !value.partial)
-    )
-      return proved(BY_CONSTRUCTION)
-    return alongSegments(context, (joints) => joints.find(jumps), 'a jump')
-  }
-  const findings = curves.map(({ pieces, at }) => {
+  const { cases, isComplete: isWhole } = context.subject
+  const isConstructed = () => isWhole && cases.every((one) => overBox(one).isContinuous)
+  if (context.curves.curves.length === 0 && isConstructed()) return proved(BY_CONSTRUCTION)
+  const found = forAllCurves(context, ({ pieces, at }) => {
     const wrong = pieces.joints.find(jumps)
     if (wrong !== undefined)
       return refuted(ENCLOSED, {
@@ -81,7 +103,9 @@ function continuous(context: Context): Finding {
     )
     return isExact ? proved(ENCLOSED) : nearly(pieces.joints.map(({ value }) => value))
   })
-  return forAll(findings, context.curves.isComplete)
+  if (found?.verdict === 'proved' || found?.verdict === 'refuted') return found
+  if (isConstructed()) return proved(BY_CONSTRUCTION)
+  return found ?? alongSegments(context, (joints) => joints.find(jumps), 'a jump')
 }
 
 const middleOf = ({ lo, hi }: { lo: number; hi: number }) => rounded((lo + hi) / 2)
@@ -95,23 +119,28 @@ function nearly(meetings: readonly Joint['value'][]): Finding {
   })
 }
 
-/** Where the slope jumps, and the slope that is served there. */
+/** Where the slope jumps, and between which numbers. */
 export function kinksOf(joints: readonly Joint[]) {
   return joints
     .filter(bends)
     .map(({ at, slope }) => ({ at, left: middleOf(slope.left), right: middleOf(slope.right) }))
 }
 
+/** The same with the slope that is served there. */
+function servedKinks(curve: CutCurve, { subject }: Context) {
+  return kinksOf(curve.pieces.joints).map((kink) => {
+    const chosen = servedSlope(subject, curve, kink.at)
+    return chosen === undefined ? kink : { ...kink, chosen: rounded(chosen) }
+  })
+}
+
 function differentiable(context: Context): Finding {
-  const curves = cut(context)
-  if (curves === undefined) {
-    const whole = context.subject.cases.map((one) => overBox(one))
-    if (context.subject.isComplete && whole.every(({ isSmooth, value }) => isSmooth && !value.partial))
-      return proved(BY_CONSTRUCTION)
-    return alongSegments(context, (joints) => joints.find(bends), 'a kink')
-  }
-  const findings = curves.map(({ pieces, at }) => {
-    const kinks = kinksOf(pieces.joints)
+  const { cases, isComplete: isWhole } = context.subject
+  const isConstructed = () => isWhole && cases.every((one) => overBox(one).isSmooth)
+  if (context.curves.curves.length === 0 && isConstructed()) return proved(BY_CONSTRUCTION)
+  const found = forAllCurves(context, (curve) => {
+    const { pieces, at } = curve
+    const kinks = servedKinks(curve, context)
     if (kinks.length > 0) return refuted(ENCLOSED, { kinks, others: at })
     const isExact = pieces.joints.every(
       ({ isContinuous, value, slope, isOwn }) =>
@@ -125,16 +154,16 @@ function differentiable(context: Context): Finding {
       ? refuted('the slope is infinite at an end of the domain', { at: edge[0], others: at })
       : proved(ENCLOSED, { kinks })
   })
-  return forAll(findings, context.curves.isComplete)
+  if (found?.verdict === 'proved' || found?.verdict === 'refuted') return found
+  return found ?? alongSegments(context, (joints) => joints.find(bends), 'a kink')
 }
 
 function lipschitz(context: Context): Finding {
-  const curves = cut(context)
-  if (curves === undefined) return lipschitzOverBox(context)
   const continuity = context.finding('continuous')
-  if (continuity.verdict === 'refuted') return refuted('it jumps', continuity.evidence)
-  const findings = curves.map(({ pieces, at }) => {
-    const { bounds, least, most } = rangeOf(pieces, 1, within(context.clock, 150))
+  if (cut(context) !== undefined && continuity.verdict === 'refuted')
+    return refuted('it jumps', continuity.evidence)
+  const find = ({ pieces, at }: CutCurve, clock: Clock) => {
+    const { bounds, least, most } = rangeOf(pieces, 1, within(clock, 150))
     const attained = Math.max(-least.value, most.value)
     const bound = magnitude(bounds)
     if (Number.isFinite(bound))
@@ -143,8 +172,9 @@ function lipschitz(context: Context): Finding {
     return place === undefined
       ? unknown('no bound of the slope was found')
       : refuted('the slope has no bound', { ...place, others: at })
-  })
-  const whole = forAll(findings, context.curves.isComplete, largestBound)
+  }
+  const whole = forAllCurves(context, find, largestBound)
+  if (whole === undefined) return lipschitzOverBox(context)
   return continuity.verdict === 'proved' || whole.verdict !== 'proved'
     ? whole
     : supported(`${whole.method}; ${continuity.method}`, whole.evidence)
@@ -171,7 +201,7 @@ function steepest(pieces: NonNullable<Context['curves']['curves'][number]['piece
   return undefined
 }
 
-/** The Euclidean norm of the bounds of the partial derivatives. */
+/** The largest Euclidean length of a gradient. */
 function lipschitzOverBox(context: Context): Finding {
   const whole = enclosedGradient(context)
   return whole.verdict === 'unknown' ? slopesAlongSegments(context, whole) : whole
@@ -201,9 +231,10 @@ function slopesAlongSegments({ subject, clock, random }: Context, otherwise: Fin
 
 function enclosedGradient({ subject }: Context): Finding {
   const findings = subject.cases.map((one) => {
-    const { slopes, isContinuous, value } = overBox(one)
-    if (!isContinuous || value.partial) return unknown('a condition or a jump depends on the input')
-    const bound = Math.hypot(...one.by.map((_, i) => (slopes?.[i] === undefined ? 0 : magnitude(slopes[i]))))
+    const { jets, bounds, isContinuous } = overBox(one)
+    if (!isContinuous) return unknown('a condition or a jump depends on the input')
+    const length = Math.hypot(...one.by.map((_, i) => magnitude(jets.slope(i)))) * (1 + 1e-14)
+    const bound = Math.min(length, bounds.length)
     return Number.isFinite(bound)
       ? proved('gradient enclosed over the whole domain', { bound })
       : unknown('no bound of the slope was found')
@@ -216,18 +247,23 @@ function enclosedGradient({ subject }: Context): Finding {
 function smooth(context: Context): Finding {
   const first = context.finding('differentiable')
   if (first.verdict === 'refuted') return refuted('the slope jumps', first.evidence)
-  const curves = cut(context)
-  const findings =
-    curves === undefined
-      ? context.subject.cases.map((one) => smoothOverBox(one))
-      : curves.map(({ pieces }) => {
-          const { bounds } = rangeOf(pieces, 2, within(context.clock, 150))
-          return ofBend(magnitude(bounds), 'second derivative enclosed on every piece')
-        })
-  const isComplete = curves === undefined ? context.subject.isComplete : context.curves.isComplete
-  const whole = forAll(findings, isComplete, (all) =>
-    stepOf(Math.max(...all.map(({ bound }) => Number(bound)))),
+  const { subject } = context
+  const merge = (all: readonly Evidence[]) => stepOf(Math.max(...all.map(({ bound }) => Number(bound))))
+  const byCurves = forAllCurves(
+    context,
+    ({ pieces }, clock) => {
+      const { bounds } = rangeOf(pieces, 2, within(clock, 150))
+      return ofBend(magnitude(bounds), 'second derivative enclosed on every piece')
+    },
+    merge,
   )
+  const whole =
+    byCurves ??
+    forAll(
+      subject.cases.map((one) => smoothOverBox(one)),
+      subject.isComplete,
+      merge,
+    )
   return first.verdict === 'proved' || whole.verdict !== 'proved'
     ? whole
     : supported(`${whole.method}; ${first.method}`, whole.evidence)
@@ -246,17 +282,12 @@ function ofBend(bound: number, method: string): Finding {
 }
 
 /** The spectral norm is at most the largest sum of a row. */
-function smoothOverBox({ scalars, root, by, box }: Case): Finding {
-  const tape = tapeOf(scalars, [root])
-  const { bends: found, isSmooth, value } = differentiate(tape, box, by)[tape.roots[0]]
-  if (!isSmooth || value.partial) return unknown('a kink or a condition depends on the input')
-  const n = by.length
-  const entry = (i: number, j: number) =>
-    found?.[Math.min(i, j) * n - (Math.min(i, j) * (Math.min(i, j) - 1)) / 2 + Math.abs(j - i)]
-  const rows = by.map((_, i) =>
-    by.reduce((sum, _, j) => sum + (entry(i, j) === undefined ? 0 : magnitude(entry(i, j)!)), 0),
-  )
-  return ofBend(Math.max(...rows) * (1 + 1e-12), 'second derivatives enclosed over the whole domain')
+function smoothOverBox(one: Case): Finding {
+  const { jets, bounds, isSmooth } = overBox(one)
+  if (!isSmooth) return unknown('a kink or a condition depends on the input')
+  const rows = one.by.map((_, i) => one.by.reduce((sum, _, j) => sum + magnitude(jets.bend(i, j)), 0))
+  const sums = jets.order < 2 ? Number.POSITIVE_INFINITY : Math.max(...rows) * (1 + 1e-12)
+  return ofBend(Math.min(sums, bounds.curvature), 'second derivatives enclosed over the whole domain')
 }
 
 export const SMOOTHNESS: readonly Property[] = [
