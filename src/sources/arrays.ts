@@ -5,6 +5,7 @@
  * spelled.
  */
 import type { LeafOp, Node, Op, Program } from '../language/ir.ts'
+import { placeOf } from '../language/places.ts'
 import { isElementwise } from '../language/scalar.ts'
 import { atom, type Code, type Rule } from './code.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
@@ -13,14 +14,14 @@ import { axisWord, fixedSize, Names } from './names.ts'
 /** Ops that the writer spells itself, because they are names, dimensions or nothing at all. */
 type WrittenOp = LeafOp | 'expand' | 'rename' | 'pick' | 'contract' | 'stop_gradient'
 
-/** Ops that no library says as one call. */
-type UnsaidOp = 'ctc' | 'ctc_slope' | 'shift' | 'solve_lower' | 'solve_upper' | 'soft_dtw' | 'soft_dtw_slope'
-
-/** An op along a dimension gets its number. */
+/**
+ * An op along a dimension gets its number. What has two axes of its own has them last: the matrices of `solve_lower` and the costs of
+ * `soft_dtw`. `ctc` gets `[rows, time, classes]`, `[rows, labels]`, two lengths for each row, and the blank.
+ */
 export type ArrayRule = (args: readonly Code[], dimension: number) => Code
 
 /** How a library spells each op. A new op of the IR is missing in each table until someone has thought of it. */
-export type ArrayOps = { readonly [O in Exclude<Op, WrittenOp | UnsaidOp>]: ArrayRule | undefined }
+export type ArrayOps = { readonly [O in Exclude<Op, WrittenOp>]: ArrayRule | undefined }
 
 /** Of numbers that are known before an array is: of the host language. */
 export type StaticOps = { readonly [O in Op]?: Rule }
@@ -83,6 +84,8 @@ export interface ArrayResult {
 
 /** Longer expressions are divided. */
 const MOST_TEXT = 72
+/** Sizes are 32-bit integers in some libraries. */
+const MOST_STEPS = 2 ** 31 - 1
 
 /** The names of arguments, the same in each function of a source. */
 export interface ArrayNames {
@@ -298,6 +301,17 @@ class ArrayWriter {
       case 'reduce_sum':
       case 'reduce_max':
         return this.#reduce(node, id)
+      case 'shift':
+        return this.#shift(node, id)
+      case 'solve_lower':
+      case 'solve_upper':
+        return this.#solve(node, id)
+      case 'soft_dtw':
+      case 'soft_dtw_slope':
+        return this.#softDtw(node, id)
+      case 'ctc':
+      case 'ctc_slope':
+        return this.#ctc(node, id)
       default:
         return isElementwise(op) || op === 'select' ? this.#elementwise(node, id) : this.#alongAxis(node, id)
     }
@@ -396,8 +410,9 @@ class ArrayWriter {
 
   #rule(op: keyof ArrayOps, id: number): ArrayRule {
     const rule = this.#syntax.ops[op]
+    const { nodes } = this.#program
     if (rule === undefined)
-      throw new CannotWrite(op, 'the library has no such function', this.#source.places.get(id))
+      throw new CannotWrite(op, 'the library has no such function', placeOf(nodes, this.#source.places, id))
     return rule
   }
 
@@ -416,6 +431,47 @@ class ArrayWriter {
   #alongAxis({ op, args, axis, axes }: Node, id: number): Value {
     const codes = args.map((arg) => this.#whole(arg, axes))
     return { code: this.#rule(op as keyof ArrayOps, id)(codes, axes.indexOf(axis!)), axes }
+  }
+
+  /** No axis is longer than the longest shift that is written. */
+  #shift({ args: [x, by], axis, axes }: Node, id: number): Value {
+    const steps = Math.max(-MOST_STEPS, Math.min(this.#program.nodes[by].value!, MOST_STEPS))
+    const code = this.#rule('shift', id)([this.#whole(x, axes), atom(String(steps))], axes.indexOf(axis!))
+    return { code, axes }
+  }
+
+  #solve({ op, args: [matrix, right], axis, to, axes }: Node, id: number): Value {
+    const others = axes.filter((own) => own !== to)
+    const codes = [this.#laid(matrix, [...others, axis!, to!]), this.#laid(right, [...others, axis!])]
+    const code = this.#rule(op as keyof ArrayOps, id)(codes, -1)
+    return { code: this.#ordered(code, [...others, to!], axes), axes }
+  }
+
+  #softDtw({ op, args: [costs, gamma], axis, to, axes }: Node, id: number): Value {
+    const own = this.#program.nodes[costs].axes
+    const others = own.filter((name) => name !== axis && name !== to)
+    const pairs = [...others, axis!, to!]
+    const codes = [this.#laid(costs, pairs), this.#asArray(this.#laid(gamma, others))]
+    const code = this.#rule(op as keyof ArrayOps, id)(codes, -1)
+    return { code: op === 'soft_dtw' ? code : this.#ordered(code, pairs, axes), axes }
+  }
+
+  #ctc({ op, args, axis, to, axes }: Node, id: number): Value {
+    const [x, labels, lengths, counts, blank] = args
+    const { op: from, value } = this.#program.nodes[blank]
+    if (from !== 'constant')
+      throw new CannotWrite('ctc', 'the class of the blank must be a number', this.#source.places.get(id))
+    const rows = this.#program.nodes[lengths].axes
+    const listed = this.#program.nodes[labels].axes.filter((own) => !rows.includes(own))
+    const cube = [...rows, axis!, to!]
+    const codes = [
+      this.#laid(x, cube),
+      this.#laid(labels, [...rows, ...listed]),
+      ...[lengths, counts].map((length) => this.#laid(length, rows)),
+      atom(String(value)),
+    ]
+    const code = this.#rule(op as keyof ArrayOps, id)(codes, -1)
+    return { code: op === 'ctc' ? code : this.#ordered(code, cube, axes), axes }
   }
 
   #renamed({ args, axis, to }: Node): Value {
@@ -441,11 +497,7 @@ class ArrayWriter {
       }
     }
     const whole = this.#sorted([...axes, axis!])
-    const places =
-      this.#program.nodes[place].axes.length === 0
-        ? this.#whole(place, axes)
-        : this.#aligned(this.#value(place), axes)
-    const code = this.#syntax.pick(this.#whole(from, whole), places, whole.indexOf(axis!))
+    const code = this.#syntax.pick(this.#whole(from, whole), this.#whole(place, axes), whole.indexOf(axis!))
     return { code, axes }
   }
 
@@ -488,6 +540,17 @@ class ArrayWriter {
     if (own.length === axes.length) return code
     const value = { code: this.#asArray(code), axes: own }
     return this.#spread(value, axes)
+  }
+
+  /** With all of these axes in memory, in this order. */
+  #laid(id: number, axes: readonly string[]): Code {
+    const sorted = this.#sorted(axes)
+    return this.#ordered(this.#whole(id, sorted), sorted, axes)
+  }
+
+  #ordered(code: Code, from: readonly string[], to: readonly string[]): Code {
+    const order = to.map((axis) => from.indexOf(axis))
+    return order.every((own, place) => own === place) ? code : this.#syntax.transpose(code, order)
   }
 
   #spread(value: Value, axes: readonly string[]): Code {

@@ -30,6 +30,8 @@ export interface Target {
   readonly precisions: readonly Precision[]
   /** Variants of the language; the first is the default. Empty if there is only one. */
   readonly dialects: readonly string[]
+  /** The program that it is written from, if that is another one than value and gradients. */
+  readonly programOf?: (request: SourceRequest) => SourceProgram
   /** @throws CannotWrite, InvalidName */
   readonly write: (source: SourceProgram, options: WriteOptions) => string
 }

@@ -6,8 +6,9 @@
 import { type ArrayLines, type ArrayNames, type ArraySyntax, argumentNames, writeArrays } from './arrays.ts'
 import { atom, indented } from './code.ts'
 import type { SourceProgram } from './contract.ts'
+import { flattenedInputs, valueShape } from './flattening.ts'
 import { helpersIn } from './helpers.ts'
-import { docstring, flattenedInputs, signatureOf, tuple, valueShape } from './python.ts'
+import { docstring, signatureOf, tuple } from './python.ts'
 
 /** What a library calls the parts of the frame. */
 export interface CustomGradientPhrases {

@@ -15,17 +15,30 @@ import { fixedSize } from './names.ts'
  */
 export function sourceProgram(request: SourceRequest): SourceProgram {
   const loss = expandLoss(request.loss, request.params)
-  const signature = signatureOf(loss, request)
+  return programOf(loss, request, signatureOf(loss, request))
+}
+
+/**
+ * The program of an expanded loss for a signature of one's own.
+ *
+ * @throws ProgramTooLarge, FormulaError, NoHessian
+ */
+export function programOf(
+  loss: Loss,
+  { params }: Pick<SourceRequest, 'params'>,
+  signature: ProgramSignature,
+): SourceProgram {
   const traced = withFixedSizes(traceProgram(loss, signature))
   return {
     ...traced,
     loss,
     inputs: inputsOf(loss, traced.program),
-    ...paramsOf(loss, traced.program, request.params),
+    ...paramsOf(loss, traced.program, params),
   }
 }
 
-function signatureOf(
+/** The structure of requests that a source is written for. */
+export function signatureOf(
   loss: Loss,
   { params, optional = [], perClass = [], gradients }: SourceRequest,
 ): ProgramSignature {

@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
@@ -30,6 +31,15 @@ function attempt(target: Target, loss: Loss): string | CannotWrite {
     if (error instanceof CannotWrite) return error
     throw error
   }
+}
+
+/** Targets whose files end like those of others. */
+const SHARES_EXTENSION = /^(numpy|torch|jax|tensorflow|keras|tfjs|xgboost|lightgbm)$/
+
+/** Losses of elements and rows that read more than scores and one label for each row, or have no second derivative. */
+const NO_TREES: Readonly<Record<string, readonly string[]>> = {
+  xgboost: [],
+  lightgbm: [],
 }
 
 describe('the registry', () => {
@@ -63,7 +73,8 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
         return attempt(target, loss) instanceof CannotWrite ? [loss.name] : []
       })
     const shared = ['adaptive_log_softmax', 'linear_cross_entropy', 'margin_softmax']
-    expect(refused.sort()).toEqual(target.family === 'sql' ? shared : [])
+    const expected = target.family === 'sql' ? shared : target.family === 'boosting' ? NO_TREES[target.name] : []
+    expect(refused.sort()).toEqual(expected)
   })
 
   it('names the op and its place where it refuses', () => {
@@ -81,7 +92,7 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
     const text = attempt(target, huber)
     expect(attempt(target, huber)).toBe(text)
     await expect(text).toMatchFileSnapshot(
-      `golden/huber${target.extension}.txt`.replace('.py', `.${target.name}.py`),
+      `golden/huber${SHARES_EXTENSION.test(target.name) ? `.${target.name}` : ''}${target.extension}.txt`,
     )
   })
 
@@ -95,7 +106,12 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
     const formula =
       'import = lambda - double + fn\nreturn = abs(import) * int + def * func\nreturn * scale + class * loss'
     const loss = customLoss({ inputs, params, formula })
-    const text = attempt(target, loss)
+    const ofTrees = customLoss({
+      inputs: { preds: { differentiable: true }, class: {} },
+      params,
+      formula: 'grad = preds - class\nhess = abs(grad) * int + def * grad\nhess * scale',
+    })
+    const text = attempt(target, target.family === 'boosting' ? ofTrees : loss)
     expect(text).toEqual(expect.any(String))
   })
 })
@@ -135,12 +151,14 @@ describe('a query for DuckDB', () => {
   })
 })
 
-describe('typescript', () => {
+const TFJS = new URL('../../node_modules/@tensorflow/tfjs-core/dist/index.d.ts', import.meta.url)
+
+describe.each(['typescript', 'tfjs'])('%s', (name) => {
   it('compiles under the strictest options', () => {
     const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
-    const typescript = TARGETS.find(({ name }) => name === 'typescript')!
+    const target = TARGETS.find((one) => one.name === name)!
     const files = losses.flatMap((loss) => {
-      const text = attempt(typescript, loss)
+      const text = attempt(target, loss)
       if (typeof text !== 'string') return []
       const file = join(folder, `${loss.name}.ts`)
       writeFileSync(file, text)
@@ -153,6 +171,10 @@ describe('typescript', () => {
       noEmit: true,
       target: ts.ScriptTarget.ES2022,
       types: [],
+      skipLibCheck: true,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      module: ts.ModuleKind.ESNext,
+      paths: { '@tensorflow/tfjs-core': [fileURLToPath(TFJS)] },
     }
     const problems = ts.getPreEmitDiagnostics(ts.createProgram(files, options))
     rmSync(folder, { recursive: true })
@@ -167,17 +189,19 @@ describe('typescript', () => {
 
 describe.each([
   ['typescript', undefined],
+  ['tfjs', undefined],
   ['sql', 'duckdb'],
 ] as const)('%s %s', (name, dialect) => {
   it("computes the service's float64 answers", async () => {
     const target = TARGETS.find((one) => one.name === name)!
     const { runner, bounds } = RUNNERS[dialect === undefined ? name : `${name} ${dialect}`]!
+    const [precision] = target.precisions
     const { failures, sources, cases } = await checkTarget(
       target,
       losses,
       runner,
-      'float64',
-      bounds('float64'),
+      precision!,
+      bounds(precision!),
       dialect,
     )
     expect(failures).toEqual([])

@@ -4,13 +4,15 @@
  */
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
+import { checkBoosting } from './boosting.ts'
 import { checkTarget, type Report } from './every-source.ts'
 import { unparsed } from './parsed.ts'
 import { RUNNERS } from './runners/all.ts'
 import { NotHere } from './runners/runner.ts'
+import { treeDifferences } from './trees.ts'
 
 /** Those of them run with every test already. */
-const IN_PROCESS = ['typescript', 'sql duckdb']
+const IN_PROCESS = ['typescript', 'tfjs', 'sql duckdb']
 
 const given = process.argv.slice(2)
 const isAll = given.includes('--all')
@@ -36,6 +38,21 @@ for (const [name, { runner, bounds, isSlow, excused = {} }] of Object.entries(RU
       console.log(`${name} is not run here: ${error.message}`)
       break
     }
+  }
+}
+
+for (const target of TARGETS.filter(({ family }) => family === 'boosting')) {
+  if (wanted.length > 0 && !wanted.includes(target.name)) continue
+  try {
+    const since = performance.now()
+    tell(target.name, checkBoosting(target, losses), since)
+    for (const [name, found] of await treeDifferences(target.name)) {
+      if (found.length > 0) process.exitCode = 1
+      console.log(`${name}: ${found.length === 0 ? 'the same trees' : `FAIL ${found.join('; ')}`}`)
+    }
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    console.log(`${target.name} is not run here: ${error.message}`)
   }
 }
 

@@ -3,19 +3,20 @@ import type { ArrayLines, ArraySyntax } from '../arrays.ts'
 import { type Halves, halves } from '../autograd.ts'
 import { ATOM, atom, call, indented, template, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
+import { flattenedInputs, valueShape } from '../flattening.ts'
 import { helpersIn } from '../helpers.ts'
 import {
   along,
   docstring,
-  flattenedInputs,
   OPERATORS,
-  PYTHON_SYNTAX,
   power,
+  PYTHON_SYNTAX,
   shapeLines,
   signatureOf,
   tuple,
-  valueShape,
+  WHOLE_AXIS_CALLS,
 } from '../python.ts'
+import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
   name: 'jax',
@@ -73,6 +74,7 @@ const SYNTAX: ArraySyntax = {
     reverse_cumsum: ([x], axis) =>
       atom(`jnp.flip(jnp.cumsum(jnp.flip(${x.text}, ${axis}), ${axis}), ${axis})`),
     cummax_place: along('_cummax_place', 'axis'),
+    ...WHOLE_AXIS_CALLS,
   },
   // Parameters may be traced, and then have no truth that Python could ask for.
   statics: {
@@ -89,6 +91,24 @@ const SYNTAX: ArraySyntax = {
   range: (size) => atom(`jnp.arange(${size.text})`),
   realOf: (x, like) => atom(`${within(x, ATOM)}.astype(${like.text}.dtype)`),
   arrayOf: (number, like) => atom(`jnp.asarray(${number.text}, ${like.text}.dtype)`),
+}
+
+const WORDS: PythonWords = {
+  module: 'jnp',
+  log: 'jnp.log',
+  max: 'jnp.max',
+  sum: 'jnp.sum',
+  concat: 'jnp.concatenate',
+  axis: 'axis',
+  arange: (size) => `jnp.arange(${size})`,
+  like: (x, other) => `(${x}).astype(${other}.dtype)`,
+  takeLast: (x, places) => `${x}[..., jnp.array(${places}, int)]`,
+  take: (x, places, axis) => `jnp.take(${x}, jnp.array(${places}, int), ${axis})`,
+  takeClasses: (x, states) =>
+    `jnp.take_along_axis(${x}, jnp.clip(${states}, 0, ${x}.shape[2] - 1)[:, None], 2)`,
+  truths: (list) => `jnp.array(${list}, bool)`,
+  solve: (a, b, isLower) =>
+    `jax.lax.linalg.triangular_solve(${a}, ${b}[..., None], left_side=True, lower=${isLower ? 'True' : 'False'})[..., 0]`,
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
@@ -141,6 +161,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return jnp.moveaxis(jnp.stack(places), 0, axis)',
     '',
   ],
+  ...pythonHelpers(WORDS),
 }
 
 const NOTES = [
