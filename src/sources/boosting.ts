@@ -21,8 +21,9 @@ import {
 import { helpersIn } from './helpers.ts'
 import { checkIndependentRows } from './independent-rows.ts'
 import { NUMPY, NUMPY_HELPERS } from './numpy.ts'
-import { programOf, rebuilt, signatureOf } from './program.ts'
+import { programOf, signatureOf } from './program.ts'
 import { docstring, pythonNumber, shapeLines } from './python.ts'
+import { withUnitCotangent } from './unit-cotangent.ts'
 
 /** What differs between the libraries. */
 export interface BoostingPhrases {
@@ -54,7 +55,7 @@ export function boostingProgram(request: SourceRequest): SourceProgram {
   const scores = scoresOf(loss, signature.wants, request.gradients)
   const source = withSecondDerivative(loss, request, { ...signature, wants: [scores], hessians: [scores] })
   checkRows(source)
-  return withoutCotangent(source)
+  return { ...source, ...withUnitCotangent(source) }
 }
 
 /** Scores are one number per row, or one per class: other axes than these are empty. */
@@ -101,14 +102,6 @@ function checkRows(source: SourceProgram) {
   throw new CannotWrite(nodes[id].op, 'couples the members of a group, and trees see one row alone', placeOf(nodes, places, id))
 }
 
-/** The gradient of a sum: the loss of each row counts once. */
-function withoutCotangent(source: SourceProgram): SourceProgram {
-  const traced = rebuilt(source, (build, { op, axes }) => {
-    return op === 'cotangent' ? build.expand(build.constant(1), axes) : undefined
-  })
-  return { ...source, ...traced }
-}
-
 /** @throws CannotWrite if the data has no place for an input */
 function rolesOf({ inputs, program, loss }: SourceProgram, phrases: BoostingPhrases): Roles {
   const [of] = Object.keys(program.gradients)
@@ -136,7 +129,7 @@ function checkShape(loss: Loss, { name, axes }: SourceInput, what: string, most:
 }
 
 /** Names of the frame. */
-const RESERVED = ['preds', 'dtrain', 'hessian_floor', 'grad', 'hess', 'total', 'count', 'label']
+const RESERVED = ['preds', 'dtrain', 'hessian_floor', 'grad', 'hess', 'total', 'count', 'row_weight']
 
 /** @throws CannotWrite */
 export function writeBoosting(source: SourceProgram, { name }: WriteOptions, phrases: BoostingPhrases): string {
@@ -214,7 +207,8 @@ function objectiveLines(source: SourceProgram, names: ArrayNames, roles: Roles):
   return [
     ...preparation(source, names, roles, written),
     ...written.lines,
-    ...['grad', 'hess'].map((name) => `${name} = _weighted(${name}, dtrain.get_weight())`),
+    'row_weight = dtrain.get_weight()',
+    'grad, hess = _weighted(grad, row_weight), _weighted(hess, row_weight)',
     `return ${asScores('grad', roles)}, ${asScores('np.where(hess < hessian_floor, hessian_floor, hess)', roles)}`,
   ]
 }
@@ -235,11 +229,13 @@ function metricLines(
     { node: program.value, axes, name: loss },
     ...(shares === undefined ? [] : [{ node: program.denominators!, axes, name: shares }]),
   ])
-  const sum = (of: string) => `_weighted(${of}, dtrain.get_weight()).sum(dtype=float)`
+  const sum = (of: string) => `_weighted(${of}, row_weight).sum(dtype=float)`
   return [
     ...preparation(source, names, roles, written),
     ...written.lines,
-    `total, count = ${sum(loss)}, ${sum(shares ?? `np.ones_like(${loss})`)}`,
+    'row_weight = dtrain.get_weight()',
+    `total = ${sum(loss)}`,
+    `count = ${sum(shares ?? `np.ones_like(${loss})`)}`,
     `return ${phrases.metric(name, 'total / count if count != 0 else 0.0')}`,
   ]
 }

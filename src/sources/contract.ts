@@ -83,6 +83,8 @@ export interface SourceProgram extends TracedProgram {
   readonly params: readonly SourceParam[]
   /** Parameters that are part of the program, for the header: `reduction of labels: soft`. */
   readonly fixed: Params
+  /** The input that the loss of each row is divided by in a mean, where it is more than 1. */
+  readonly lengths: string | undefined
 }
 
 export interface WrittenSource {

@@ -4,6 +4,7 @@
  */
 import type { Code } from './code.ts'
 import type { SourceProgram } from './contract.ts'
+import type { HelperSyntax } from './loop-helpers.ts'
 import type { LoopArray, LoopSource } from './loops.ts'
 
 /** How a language says it. */
@@ -21,6 +22,7 @@ export interface FramePhrases {
   return(value: string): string
   /** Multiplies each element. */
   scale(array: string, count: Code, factor: string): readonly string[]
+  readonly helpers: HelperSyntax
 }
 
 /** The body of the function. */
@@ -32,7 +34,9 @@ export function framed(loops: LoopSource, phrases: FramePhrases): string[] {
   const count = phrases.realOf(values)
   const known = shares === undefined ? phrases.choose(phrases.is('mean'), `${one} / ${count}`, one) : one
   const after =
-    shares === undefined
+    loops.lengths !== undefined
+      ? byLengths(loops, loops.lengths, phrases)
+      : shares === undefined
       ? [phrases.return(phrases.choose(phrases.is('mean'), `total / ${count}`, 'total'))]
       : byDenominator(loops, shares, phrases)
   return [
@@ -41,6 +45,25 @@ export function framed(loops: LoopSource, phrases: FramePhrases): string[] {
     ...phrases.returnIf(phrases.is('none'), phrases.number(0)),
     phrases.constant('total', phrases.total(loss, values)),
     ...after,
+  ]
+}
+
+/** The loss and the gradient of each row are divided by its length. */
+function byLengths(
+  { outputs, values }: LoopSource,
+  { name, rows }: NonNullable<LoopSource['lengths']>,
+  phrases: FramePhrases,
+): string[] {
+  const { helpers } = phrases
+  const called = (words: string, ...args: readonly string[]) => `${helpers.name(words)}(${args.join(', ')})`
+  const loss = outputs.find(({ role }) => role === 'values')!
+  const divided = outputs.filter(({ role }) => role === 'gradient').map((gradient) => {
+    return helpers.run(called('divide by lengths', gradient.name, name, rows.text, gradient.length.text))
+  })
+  return [
+    ...phrases.returnIf(phrases.is('sum'), 'total'),
+    ...divided,
+    phrases.return(`${called('total by lengths', loss.name, name, rows.text)} / ${phrases.realOf(values)}`),
   ]
 }
 

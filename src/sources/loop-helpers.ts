@@ -5,8 +5,8 @@
  */
 import type { HostOp } from '../language/ir.ts'
 
-/** `reals` are read, `out` is written to; sizes are also places in arrays. */
-export type HelperType = 'reals' | 'out' | 'size' | 'real'
+/** `reals` and `whole` numbers are read, `out` is written to; sizes are also places in arrays. */
+export type HelperType = 'reals' | 'whole' | 'out' | 'size' | 'real'
 
 export type HelperParams = readonly (readonly [name: string, type: HelperType])[]
 
@@ -56,6 +56,7 @@ type Statements = readonly (string | readonly string[])[]
 export function loopHelpers(syntax: HelperSyntax): Readonly<Record<string, readonly string[]>> {
   const s = wordsOf(syntax)
   const functions = [
+    ...lengthFunctions(s),
     ...lineFunctions(s),
     ...systemFunctions(s),
     ...ctcFunctions(s),
@@ -65,7 +66,7 @@ export function loopHelpers(syntax: HelperSyntax): Readonly<Record<string, reado
 }
 
 /** Functions that those of the ops call. */
-const PARTS = ['ctc class', 'log add', 'ctc forward', 'soft min', 'soft weight', 'soft dtw forward'] as const
+const PARTS = ['total by lengths', 'divide by lengths', 'ctc class', 'log add', 'ctc forward', 'soft min', 'soft weight', 'soft dtw forward'] as const
 
 /** The name of the function of an op. */
 export const HELPER_NAMES: Readonly<Record<HostOp, string>> = {
@@ -105,6 +106,42 @@ export const helperParams = (text: string): HelperParams =>
   text.split(', ').map((part) => part.split(': ') as unknown as readonly [string, HelperType])
 
 const LINE = 'start: size, stride: size, size: size'
+
+// Means
+
+function lengthFunctions(s: Words): Function[] {
+  const length = [
+    s.variable('real', 'length', s.real(s.at('lengths', 'i'))),
+    ...s.when(`length < ${s.number(1)}`, [s.set('length', s.number(1))]),
+  ]
+  const define = (name: string, own: string, result: 'real' | undefined, about: string, body: string[]): Function => [
+    name,
+    s.define(name, helperParams(own), result, about, body),
+  ]
+  return [
+    define(
+      'total by lengths',
+      'x: reals, lengths: whole, rows: size',
+      'real',
+      'The sum of the losses, each divided by the length of its row, or by 1.',
+      [
+        s.variable('real', 'total', s.number(0)),
+        ...s.each('i', '0', 'rows', [...length, s.set('total', `total + ${s.at('x', 'i')} / length`)]),
+        s.return('total'),
+      ],
+    ),
+    define(
+      'divide by lengths',
+      'x: out, lengths: whole, rows: size, count: size',
+      undefined,
+      'Divides the elements of each row by its length, or by 1.',
+      s.each('i', '0', 'rows', [
+        ...length,
+        ...s.each('k', 'i * (count / rows)', '(i + 1) * (count / rows)', [s.set('x[k]', `${s.at('x', 'k')} / length`)]),
+      ]),
+    ),
+  ]
+}
 
 // Lines
 

@@ -85,6 +85,8 @@ export interface LoopSource {
   readonly body: readonly string[]
   /** The number of values, from the sizes. */
   readonly values: Code
+  /** What the loss of each row is divided by in a mean. */
+  readonly lengths: { readonly name: string; readonly rows: Code } | undefined
 }
 
 export interface LoopArray {
@@ -405,7 +407,14 @@ class LoopWriter {
       usesScale: this.#program.nodes.some(({ name }) => name === COTANGENT),
       body: lines,
       values: this.#product(values.axes),
+      lengths: this.#lengths(),
     }
+  }
+
+  #lengths(): LoopSource['lengths'] {
+    const input = this.#source.inputs.find(({ name }) => name === this.#source.lengths)
+    if (input === undefined) return undefined
+    return { name: this.#names.array('input', input.name), rows: this.#product(input.axes) }
   }
 
   /** A condition on parameters. */

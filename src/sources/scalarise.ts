@@ -3,14 +3,14 @@
  * term by term. What depends on constants and places alone is folded on the way.
  */
 import type { Position } from '../language/ast.ts'
-import { Builder, type Ref, type Rewrite } from '../language/builder.ts'
+import { Builder, type Ref } from '../language/builder.ts'
 import { isHostOp } from '../language/host-ops.ts'
 import type { Node } from '../language/ir.ts'
 import { elementsOf } from '../language/ir.ts'
 import { placeOf } from '../language/places.ts'
-import { simplify } from '../language/simplify.ts'
 import { offsetsOf, type Sizes, strideOf } from '../language/strides.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
+import { simplifyUnit } from './unit-cotangent.ts'
 
 export interface ScalarProgram {
   readonly nodes: readonly Node[]
@@ -42,15 +42,6 @@ export function scalarise(
   return new Scalariser(source, sizes, scalars).write()
 }
 
-/** Also what is left of a derivative once its cotangent is 1: `0.5 q + 0.5 q` is q. */
-const simplifyScalars: Rewrite = (build, op, args, attributes) => {
-  if (op !== 'add' || args[0] !== args[1] || build.opOf(args[0]) !== 'mul')
-    return simplify(build, op, args, attributes)
-  const [a, b] = build.nodes[args[0]].args
-  const factor = build.constantOf(a)
-  return factor === undefined ? undefined : build.mul(build.constant(2 * factor), b)
-}
-
 /** With e = exp(-|x|): 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0. */
 function sigmoid(build: Builder, x: Ref): Ref {
   const e = build.exp(build.neg(build.make('abs', [x])))
@@ -68,7 +59,7 @@ class Scalariser {
   readonly #source: SourceProgram
   readonly #sizes: Sizes
   readonly #scalars: Readonly<Record<string, number>>
-  readonly #build = new Builder([], simplifyScalars)
+  readonly #build = new Builder([], simplifyUnit)
   readonly #made: (readonly Ref[])[] = []
 
   constructor(source: SourceProgram, sizes: Sizes, scalars: Readonly<Record<string, number>>) {

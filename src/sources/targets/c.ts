@@ -134,7 +134,7 @@ const C_MATH = { abs: 'fabs', floor: 'floor', sin: 'sin', cos: 'cos', log1p: 'lo
 /** How the functions for ops on a whole axis are spelled. */
 function styleOf(precision: Precision): BraceStyle {
   const real = precision === 'float64' ? 'double' : 'float'
-  const types = { reals: `const ${real} *`, out: `${real} *`, size: 'size_t ', real: `${real} ` }
+  const types = { reals: `const ${real} *`, whole: 'const int32_t *', out: `${real} *`, size: 'size_t ', real: `${real} ` }
   return {
     end: ';',
     indent: '  ',
@@ -316,6 +316,7 @@ function phrasesOf(name: string, real: string): FramePhrases {
     total: (array, count) => `total_of(${count.text}, ${array})`,
     returnIf: (test, value) => [`if (${test}) return ${value};`],
     return: (value) => `return ${value};`,
+    helpers: braces(styleOf(real === 'double' ? 'float64' : 'float32')),
     scale: (array, count, factor) => [`for (size_t i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`],
   }
 }

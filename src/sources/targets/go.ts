@@ -126,7 +126,7 @@ const GO_MATH = { abs: 'Abs', floor: 'Floor', sin: 'Sin', cos: 'Cos', log1p: 'Lo
 
 /** How the functions for ops on a whole axis are spelled. */
 function styleOf(precision: Precision): BraceStyle {
-  const types = { reals: `[]${precision}`, out: `[]${precision}`, size: 'int', real: precision }
+  const types = { reals: `[]${precision}`, whole: '[]int32', out: `[]${precision}`, size: 'int', real: precision }
   const math = (name: string) => (x: string) =>
     precision === 'float64' ? `math.${name}(${x})` : `float32(math.${name}(float64(${x})))`
   return {
@@ -235,7 +235,7 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
   ],
 })
 
-function phrasesOf(real: string): FramePhrases {
+function phrasesOf(real: Precision): FramePhrases {
   return {
     is: (reduction) => `reduction == "${reduction}"`,
     constant: (name, value) => `${name} := ${value}`,
@@ -245,6 +245,7 @@ function phrasesOf(real: string): FramePhrases {
     total: (array, count) => `totalOf(${array}[:${count.text}])`,
     returnIf: (test, value) => [`if ${test} {`, `\treturn ${value}`, '}'],
     return: (value) => `return ${value}`,
+    helpers: braces(styleOf(real)),
     scale: (array, count, factor) => [
       `for i := range ${array}[:${count.text}] {`,
       `\t${array}[i] *= ${factor}`,
@@ -288,7 +289,7 @@ function tabs(line: string): string {
   return line.replace(/^ +/, (spaces) => '\t'.repeat(Math.ceil(spaces.length / 2)))
 }
 
-function functionLines(loops: LoopSource, name: string, real: string): string[] {
+function functionLines(loops: LoopSource, name: string, real: Precision): string[] {
   const { sizes, inputs, params, outputs, scratch } = loops
   const args = [
     ...sizes.map((size) => `${size.name} int`),

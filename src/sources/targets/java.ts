@@ -121,7 +121,7 @@ const RESERVED =
 
 /** How the functions for ops on a whole axis are spelled. */
 function styleOf(real: string, precision: Precision): BraceStyle {
-  const types = { reals: `${real}[]`, out: `${real}[]`, size: 'int', real }
+  const types = { reals: `${real}[]`, whole: 'int[]', out: `${real}[]`, size: 'int', real }
   const math = (name: string) => (x: string) =>
     precision === 'float64' ? `Math.${name}(${x})` : `(float) Math.${name}(${x})`
   return {
@@ -189,6 +189,7 @@ function phrasesOf(real: string): FramePhrases {
     total: (array, count) => `totalOf(${array}, ${count.text})`,
     returnIf: (test, value) => [`if (${test}) return ${value};`],
     return: (value) => `return ${value};`,
+    helpers: braces(styleOf(real, real === 'double' ? 'float64' : 'float32')),
     scale: (array, count, factor) => [`for (int i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`],
   }
 }

@@ -203,7 +203,7 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     '',
     `def ${name}(${signatureOf(source, made.names)}):`,
     ...docstring(source, NOTES, '    '),
-    ...indented(reduction(made, `_${name}(${args.join(', ')})`), '    '),
+    ...indented(reduction(source, made, `_${name}(${args.join(', ')})`), '    '),
   ]
   const helpers = helpersIn(body, HELPERS).flatMap((line, place, all) =>
     line === '' && all[place + 1] === '' ? [''] : [line],
@@ -260,10 +260,11 @@ function returned(source: SourceProgram, { names, gradients }: Halves, args: rea
   return [...own, ...args.slice(own.length).map(() => 'None')]
 }
 
-function reduction({ loss, shares }: Halves, applied: string): string[] {
+function reduction({ lengths }: SourceProgram, { loss, shares, names }: Halves, applied: string): string[] {
+  const own = lengths === undefined ? loss : `(${loss} / jnp.maximum(${names.inputs.get(lengths)}, 1))`
   const count = shares === undefined ? [] : [`count = ${shares}.sum()`]
   const mean =
-    shares === undefined ? `${loss}.mean()` : `${loss}.sum() * jnp.where(count == 0, 0.0, 1 / count)`
+    shares === undefined ? `${own}.mean()` : `${loss}.sum() * jnp.where(count == 0, 0.0, 1 / count)`
   return [
     `${loss}${shares === undefined ? '' : `, ${shares}`} = ${applied}`,
     'if reduction == "none":',

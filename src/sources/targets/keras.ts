@@ -237,6 +237,7 @@ const PHRASES: CustomGradientPhrases = {
     arguments: `*args, ${name}=None`,
     lines: [`${name} = args[0] if ${name} is None else ${name}`],
   }),
+  byLengths: (x, lengths) => `${x} / ops.cast(ops.maximum(${lengths}, 1), ${x}.dtype)`,
   sum: (x) => `ops.sum(${x})`,
   mean: (x) => `ops.mean(${x})`,
   ratio: (total, count) => `${total} * ops.where(${count} == 0, 0.0, 1 / ${count})`,

@@ -31,6 +31,16 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return loss.sum() * loss.dtype.type(scale), np.full_like(loss, scale)',
     '',
   ],
+  _reduce_by_lengths: [
+    'def _reduce_by_lengths(loss, reduction, lengths):',
+    '    """The same; in a mean the loss of each row is divided by its length, or by 1."""',
+    '    if reduction != "mean":',
+    '        return _reduce(loss, reduction)',
+    '    lengths = np.maximum(lengths, 1)',
+    '    reduced, g = _reduce((loss / lengths).astype(loss.dtype), reduction)',
+    '    return reduced, (g / lengths).astype(loss.dtype)',
+    '',
+  ],
   ...NUMPY_HELPERS,
 }
 
@@ -54,6 +64,16 @@ const NOTES = [
   'Returns the loss, reduced by "mean", "sum" or "none", and the gradient of what is returned with respect to each input that has one; for "none", of each value.',
 ]
 
+function reductionOf(
+  { lengths }: SourceProgram,
+  { inputs }: ArrayNames,
+  loss: string,
+  shares: string | undefined,
+): string {
+  if (lengths !== undefined) return `_reduce_by_lengths(${loss}, reduction, ${inputs.get(lengths)})`
+  return `_reduce(${[loss, 'reduction', ...(shares === undefined ? [] : [shares])].join(', ')})`
+}
+
 function bodyLines(source: SourceProgram, names: ArrayNames): string[] {
   const { program } = source
   const loss = names.names.take('loss')
@@ -75,7 +95,7 @@ function bodyLines(source: SourceProgram, names: ArrayNames): string[] {
   const shape = (of: string) => `shape_${names.inputs.get(of)}`
   const back = (of: string, text: string) =>
     restored.some((input) => input.name === of) ? `${text}.reshape(${shape(of)})` : text
-  const given = `${reduced}, ${names.cotangent} = _reduce(${[loss, 'reduction', ...((shares ?? '') ? [`${shares}`] : [])].join(', ')})`
+  const given = `${reduced}, ${names.cotangent} = ${reductionOf(source, names, loss, shares)}`
   return [
     ...restored.map(({ name }) => `${shape(name)} = ${names.inputs.get(name)}.shape`),
     ...shapeLines(source, names, written, {

@@ -129,7 +129,7 @@ const RESERVED =
 
 /** How the functions for ops on a whole axis are spelled. */
 function styleOf(real: string, precision: Precision): BraceStyle {
-  const types = { reals: `&[${real}]`, out: `&mut [${real}]`, size: 'usize', real }
+  const types = { reals: `&[${real}]`, whole: '&[i32]', out: `&mut [${real}]`, size: 'usize', real }
   const method = (name: string) => (x: string) => `${/^\w+$/.test(x) ? x : `(${x})`}.${name}()`
   return {
     end: ';',
@@ -214,6 +214,7 @@ function phrasesOf(real: string): FramePhrases {
     total: (array, count) => `total_of(&${array}[..${count.text}])`,
     returnIf: (test, value) => [`if ${test} {`, `    return ${value};`, '}'],
     return: (value) => value,
+    helpers: braces(styleOf(real, real === 'f64' ? 'float64' : 'float32')),
     scale: (array, count, factor) => [
       `for value in &mut ${array}[..${count.text}] {`,
       `    *value *= ${factor};`,

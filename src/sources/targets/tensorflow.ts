@@ -215,6 +215,7 @@ const PHRASES: CustomGradientPhrases = {
       ? `tf.reshape(${x}, ${shape})`
       : `tf.reshape(${x}, tf.concat([tf.shape(${x})[:${place}], ${shape}], 0))`,
   upstream: (name) => ({ arguments: name, lines: [] }),
+  byLengths: (x, lengths) => `${x} / tf.cast(tf.maximum(${lengths}, 1), ${x}.dtype)`,
   sum: (x) => `tf.reduce_sum(${x})`,
   mean: (x) => `tf.reduce_mean(${x})`,
   ratio: (total, count) => `tf.math.divide_no_nan(${total}, ${count})`,

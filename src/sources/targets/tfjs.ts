@@ -555,14 +555,16 @@ function gradientLines(parts: Parts): string[] {
 }
 
 function reduction(parts: Parts): string[] {
-  const { source, loss, shares } = parts
+  const { source, names, loss, shares } = parts
+  const { lengths } = source
+  const mean = lengths === undefined ? loss : `tf.div(${loss}, tf.maximum(${names.inputs.get(lengths)}, 1))`
   const shape = valueShape(source)
   const sizes = shape?.axes.map((axis, place) => (axis === '...' ? '...rest' : `${loss}.shape[${place}]!`))
   const shaped = sizes === undefined ? loss : `tf.reshape(${loss}, [${sizes.join(', ')}])`
   if (shares === undefined)
     return [
       `if (reduction === 'none') return ${shaped}`,
-      `return reduction === 'sum' ? tf.sum(${loss}) : tf.mean(${loss})`,
+      `return reduction === 'sum' ? tf.sum(${loss}) : tf.mean(${mean})`,
     ]
   return [
     `if (reduction === 'none') return ${shaped}`,

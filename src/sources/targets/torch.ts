@@ -217,7 +217,7 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     '',
     `def ${name}(${signatureOf(source, made.names)}):`,
     ...docstring(source, NOTES, '    '),
-    ...indented(reduction(made, `${title}.apply(${args.join(', ')})`), '    '),
+    ...indented(reduction(source, made, `${title}.apply(${args.join(', ')})`), '    '),
   ]
   const helpers = helpersIn(body, HELPERS).flatMap((line, place, all) =>
     line === '' && all[place + 1] === '' ? [''] : [line],
@@ -282,13 +282,15 @@ function returned(source: SourceProgram, { names, gradients }: Halves, params: n
   return [...own, ...Array.from({ length: params }, () => 'None')]
 }
 
-function reduction({ loss, shares }: Halves, applied: string): string[] {
+function reduction({ lengths }: SourceProgram, { loss, shares, names }: Halves, applied: string): string[] {
+  const mean =
+    lengths === undefined ? loss : `(${loss} / ${names.inputs.get(lengths)}.clamp(min=1))`
   if (shares === undefined)
     return [
       `${loss} = ${applied}`,
       'if reduction == "none":',
       `    return ${loss}`,
-      `return ${loss}.sum() if reduction == "sum" else ${loss}.mean()`,
+      `return ${loss}.sum() if reduction == "sum" else ${mean}.mean()`,
     ]
   return [
     `${loss}, ${shares} = ${applied}`,

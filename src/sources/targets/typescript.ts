@@ -37,7 +37,7 @@ export default target
 
 const same: Rule = ([x]) => x
 
-const TYPES = { reals: 'ArrayLike<number>', out: 'Float64Array', size: 'number', real: 'number' } as const
+const TYPES = { reals: 'ArrayLike<number>', whole: 'ArrayLike<number>', out: 'Float64Array', size: 'number', real: 'number' } as const
 
 /** How the functions for ops on a whole axis are spelled. */
 const STYLE: BraceStyle = {
@@ -183,6 +183,7 @@ const PHRASES: FramePhrases = {
   total: (array, count) => `totalOf(${array}, ${count.text})`,
   returnIf: (test, value) => [`if (${test}) return ${value}`],
   return: (value) => `return ${value}`,
+  helpers: braces(STYLE),
   scale: (array, count, factor) => [`for (let i = 0; i < ${count.text}; i++) ${array}[i]! *= ${factor}`],
 }
 
