@@ -167,7 +167,7 @@ class ArrayWriter {
   }
 
   write(): ArrayLines {
-    const last = new Map(this.#results.map((result) => [result.node, result.name]))
+    const last = new Map(this.#results.map((result) => [result.node, result]))
     let ofValue: number | undefined
     for (const id of [...this.#uses.keys()].sort((a, b) => a - b)) {
       if (this.#program.nodes[id].op === 'cotangent') ofValue ??= this.#lines.length
@@ -232,11 +232,13 @@ class ArrayWriter {
 
   // Lines
 
-  #define(id: number, given: string | undefined) {
+  #define(id: number, result: ArrayResult | undefined) {
     const node = this.#program.nodes[id]
     const isNumber = this.#statics.has(id) && node.type === 'real'
     const found = this.#expression(node, id)
     const value = isNumber ? { ...found, code: { ...found.code, isNumber } } : found
+    // A result that is repeated or transposed afterwards has another name before.
+    const given = result !== undefined && result.axes.join() === value.axes.join() ? result.name : undefined
     const line = given ?? this.#source.names.get(id)
     if (given === undefined && (LEAVES.has(node.op) || this.#isPlain(value))) {
       const alias = this.#source.names.get(id)

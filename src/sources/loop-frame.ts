@@ -103,11 +103,11 @@ export function usageLines({ inputs }: SourceProgram, loops: LoopSource, none: s
   ]
 }
 
-/** Where each scratch array begins in the memory for all of them. */
-export function scratchOffsets(scratch: readonly LoopArray[]): { array: LoopArray; offset: string }[] {
+/** Each scratch array begins where the one before ends. */
+export function scratchOffsets(scratch: readonly LoopArray[]): { array: LoopArray; begin: string }[] {
   return scratch.map((array, place) => {
-    const before = scratch.slice(0, place).map(({ length }) => length.text)
-    return { array, offset: before.join(' + ') || '0' }
+    const before = scratch[place - 1]
+    return { array, begin: before === undefined ? 'scratch' : `${before.name} + ${before.length.text}` }
   })
 }
 

@@ -294,16 +294,17 @@ function systemFunctions(s: Words): Function[] {
 function ctcFunctions(s: Words): Function[] {
   const never = s.number(Number.NEGATIVE_INFINITY)
   const row =
-    'x: reals, start: size, next: size, step: size, times: size, labels: reals, first: size, stride: size, count: size, blank: size'
+    'x: reals, start: size, next: size, step: size, moments: size, labels: reals, first: size, stride: size, count: size, blank: size'
   const given = [
     'x',
-    ...'start next step times'.split(' '),
+    ...'start next step moments'.split(' '),
     'labels',
     ...'first stride count blank'.split(' '),
   ]
   const emitted = (time: string, state: string) =>
     s.at('x', `start + ${time} * next + ${classOf(state)} * step`)
-  const classOf = (state: string) => s.call('ctc class', 'labels', 'first', 'stride', 'blank', state)
+  const classOf = (state: string) =>
+    s.call('ctc class', 'labels', 'first', 'stride', 'blank', state.replace(/^\((.*)\)$/, '$1'))
   const skips = (state: string) =>
     `${s.equal(`${state} % 2`, '1')} && ${state} > 1 && ${s.differs(classOf(state), classOf(`${state} - 2`))}`
   const before = (array: string, time: string, state: string) => s.at(array, `${time} * states + ${state}`)
@@ -340,7 +341,7 @@ function ctcFunctions(s: Words): Function[] {
         'Fills alpha with ln of the probability of all ways to be in a state at a time, and returns that of all alignments.',
         [
           s.constant('size', 'states', '2 * count + 1'),
-          ...s.each('t', '0', 'times', s.each('state', '0', 'states', [
+          ...s.each('t', '0', 'moments', s.each('state', '0', 'states', [
             s.variable('real', 'total', never),
             ...s.when(
               s.equal('t', '0'),
@@ -355,8 +356,8 @@ function ctcFunctions(s: Words): Function[] {
             ),
             s.set('alpha[t * states + state]', `total + ${emitted('t', 'state')}`),
           ])),
-          ...s.when(s.equal('times', '0'), s.when(s.equal('states', '1'), [s.return(s.number(0))], [s.return(never)])),
-          s.constant('size', 'last', 'times * states - 1'),
+          ...s.when(s.equal('moments', '0'), s.when(s.equal('states', '1'), [s.return(s.number(0))], [s.return(never)])),
+          s.constant('size', 'last', 'moments * states - 1'),
           s.variable('real', 'other', never),
           ...s.when('states > 1', [s.set('other', s.at('alpha', 'last - 1'))]),
           s.return(s.call('log add', s.at('alpha', 'last'), 'other', never)),
@@ -386,8 +387,8 @@ function ctcFunctions(s: Words): Function[] {
             s.set('slope[start + t * next + k * step]', s.number(0)),
           ])),
           s.constant('real', 'total', s.call('ctc forward', ...given, 'alpha')),
-          ...s.when(s.differs('total', never), s.each('k', '0', 'times', [
-            s.constant('size', 't', 'times - 1 - k'),
+          ...s.when(s.differs('total', never), s.each('k', '0', 'moments', [
+            s.constant('size', 't', 'moments - 1 - k'),
             ...s.each('j', '0', 'states', [
               s.constant('size', 'state', 'states - 1 - j'),
               s.variable('real', 'rest', never),

@@ -135,7 +135,7 @@ function writeStages(source: SourceProgram, syntax: LoopSyntax): LoopSource {
     times: (a, b) => syntax.times([a, b]),
     loop: syntax.loop,
     spare: (length) => {
-      const name = names.all.number('spare')
+      const name = names.memory('spare')
       spares.push({ name, role: 'scratch', of: '', type: 'real', axes: [], length })
       return name
     },
@@ -144,6 +144,7 @@ function writeStages(source: SourceProgram, syntax: LoopSyntax): LoopSource {
     const isLast = place === parts.length - 1
     const own = { ...source, program: part.program, names: namesIn(part, source) }
     const made = planned(own, new Map())
+    names.beginPart()
     const writer = new LoopWriter(own, isLast ? made : withoutValues(made), syntax, names)
     const loops = part.leaves.length > 0 || isLast ? writer.write() : undefined
     return { loops, calls: part.lines.flatMap((id) => hostCall(source, id, names, context)) }
@@ -164,8 +165,14 @@ function writeStages(source: SourceProgram, syntax: LoopSyntax): LoopSource {
     scratch,
     sizes: names.read(),
     usesScale: all.some((loops) => loops.usesScale),
-    body: written.flatMap(({ loops, calls }) => [...(loops?.body ?? []), ...calls]),
+    body: written.flatMap(({ loops, calls }) => [...inBlock(loops?.body ?? []), ...calls]),
   }
+}
+
+/** Names of a part are its own: those outside of its loops need a block. */
+function inBlock(lines: readonly string[]): readonly string[] {
+  const areLoops = lines.every((line) => line.startsWith(' ') || line.endsWith('{') || line === '}')
+  return areLoops ? lines : ['{', ...indented(lines, '  '), '}']
 }
 
 function keptArray(name: string, axes: readonly string[], product: (axes: readonly string[]) => Code): LoopArray {
@@ -218,7 +225,11 @@ function withoutValues(of: Plan): Plan {
  * them, and what one part leaves in memory for another.
  */
 class LoopNames {
-  readonly all: Names
+  /** Of arguments and arrays. */
+  readonly #all: Names
+  /** Of values in the part that is being written, and those in all parts. */
+  #locals: Names
+  readonly #everLocal = new Set<string>()
   readonly scale: string
   readonly scalars = new Map<string, string>()
   readonly sizes = new Map<string, string>()
@@ -229,21 +240,57 @@ class LoopNames {
 
   constructor(source: SourceProgram, syntax: LoopSyntax) {
     this.#source = source
-    this.all = new Names([...syntax.reserved, ...INDICES])
+    this.#all = new Names([...syntax.reserved, ...INDICES])
     const { inputs, denominators, gradients } = source.program
     for (const name of Object.keys(inputs)) this.#take('input', name, name)
-    for (const { name } of source.params) this.scalars.set(name, this.all.take(name))
+    for (const { name } of source.params) this.scalars.set(name, this.#all.take(name))
     const axes = this.#axes()
-    for (const axis of axes) this.sizes.set(axis, this.all.take(sizeWord(axis, axes)))
+    for (const axis of axes) this.sizes.set(axis, this.#all.take(sizeWord(axis, axes)))
     this.#take('values', '', 'loss')
     if (denominators !== undefined) this.#take('denominators', '', 'denominators')
     for (const name of Object.keys(gradients)) this.#take('gradient', name, `gradient_${name}`)
-    this.scale = this.all.take('scale')
+    this.scale = this.#all.take('scale')
+    this.#locals = this.#all.copy()
   }
 
   /** An argument, or what a part leaves. */
   array(role: Buffer['role'], name: string): string {
     return name.startsWith('$') ? this.kept(Number(name.slice(1))).name : this.#arrays.get(`${role} ${name}`)!
+  }
+
+  /** Another part has values of its own. */
+  beginPart() {
+    this.#locals = this.#all.copy()
+  }
+
+  /** A value of this part. */
+  local(wanted: string): string {
+    return this.#used(this.#locals.take(wanted))
+  }
+
+  numbered(base: string): string {
+    return this.#used(this.#locals.number(base))
+  }
+
+  /** An array that is named after a line of the formula, or only numbered. */
+  memoryOf(line: string): string {
+    return this.#unlikeLocals(() => this.#all.take(`${line}s`))
+  }
+
+  memory(base: string): string {
+    return this.#unlikeLocals(() => this.#all.number(base))
+  }
+
+  #used(name: string): string {
+    this.#everLocal.add(name)
+    return name
+  }
+
+  #unlikeLocals(next: () => string): string {
+    let name = next()
+    while (this.#everLocal.has(name)) name = next()
+    this.#locals.take(name)
+    return name
   }
 
   input({ name, axes }: Node): Kept {
@@ -253,7 +300,7 @@ class LoopNames {
   kept(id: number): Kept {
     const { op, axes } = this.#source.program.nodes[id]
     const line = this.#source.names.get(id)
-    const name = this.#kept.get(id) ?? (line === undefined ? this.all.number(KEPT[op] ?? 's') : this.all.take(`${line}s`))
+    const name = this.#kept.get(id) ?? (line === undefined ? this.memory(KEPT[op] ?? 's') : this.memoryOf(line))
     this.#kept.set(id, name)
     return { name, axes }
   }
@@ -291,7 +338,7 @@ class LoopNames {
   }
 
   #take(role: Buffer['role'], name: string, wanted: string) {
-    this.#arrays.set(`${role} ${name}`, this.all.take(wanted))
+    this.#arrays.set(`${role} ${name}`, this.#all.take(wanted))
   }
 }
 
@@ -462,7 +509,7 @@ class LoopWriter {
 
   #scratchName(node: string): string {
     const line = this.#lineNames.get(Number(node))
-    return line === undefined ? this.#names.all.number('s') : this.#names.all.take(`${line}s`)
+    return line === undefined ? this.#names.memory('s') : this.#names.memoryOf(line)
   }
 
   /** A name for a value that is used more than once. */
@@ -477,10 +524,10 @@ class LoopWriter {
 
   #newName(id: number): string {
     const line = this.#lineNames.get(id)
-    if (line !== undefined) return this.#names.all.take(line)
+    if (line !== undefined) return this.#names.local(line)
     const node = this.#program.nodes[id]
-    if (node.op === 'input') return this.#names.all.take(`${node.name!.replace('$', 'kept_')}_i`)
-    return this.#names.all.number(BASES[node.op] ?? (node.type === 'bool' ? 'is' : 't'))
+    if (node.op === 'input') return this.#names.local(`${this.#names.array('input', node.name!)}_i`)
+    return this.#names.numbered(BASES[node.op] ?? (node.type === 'bool' ? 'is' : 't'))
   }
 
   // Statements

@@ -296,9 +296,7 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
     ...outputs.map((output) => `${real} *restrict ${output.name}`),
     ...(scratch.length === 0 ? [] : [`${real} *restrict scratch`]),
   ]
-  const places = scratchOffsets(scratch).map(({ array, offset }) => {
-    return `${real} *const ${array.name} = scratch${offset === '0' ? '' : ` + ${offset}`};`
-  })
+  const places = scratchOffsets(scratch).map(({ array, begin }) => `${real} *const ${array.name} = ${begin};`)
   return [
     ...signatureLines(`${real} ${name}`, args, ' {'),
     ...indented([...places, ...framed(loops, phrasesOf(name, real))], '  '),
