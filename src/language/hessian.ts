@@ -77,11 +77,7 @@ export function diagonalHessian(build: Builder, gradient: Ref, input: Ref): Ref 
   for (let y = input + 1; y <= gradient; y++) {
     const found = merged(build, termsOf(build, y, terms))
     if (found.length > MAX_TERMS)
-      throw new NoHessian(
-        'too many elements depend on each other for a second derivative',
-        build.opOf(y),
-        y,
-      )
+      throw new NoHessian('too many elements depend on each other for a second derivative', build.opOf(y), y)
     if (found.length > 0) terms.set(y, found)
   }
   const parts = (terms.get(gradient) ?? []).map((term) => onDiagonal(build, term, axes))

@@ -6,8 +6,8 @@
 import { NoHessian } from '../language/hessian.ts'
 import { hessianKey } from '../language/ir.ts'
 import { placeOf } from '../language/places.ts'
-import { batchDependenceOf, batchAxisOf } from '../losses/program.ts'
 import { expandLoss, KINDS, type Kind, type Loss } from '../losses/define.ts'
+import { batchAxisOf, batchDependenceOf } from '../losses/program.ts'
 import { type ArrayNames, argumentNames, writeArrays } from './arrays.ts'
 import { indented } from './code.ts'
 import {
@@ -99,7 +99,11 @@ function checkRows(source: SourceProgram) {
   if (batchDependenceOf(program, loss, batchAxisOf(loss)) !== 'group') return
   const { nodes } = program
   const id = nodes.findIndex(({ op, axis }) => axis !== undefined && op !== 'index' && op !== 'size')
-  throw new CannotWrite(nodes[id].op, 'couples the members of a group, and trees see one row alone', placeOf(nodes, places, id))
+  throw new CannotWrite(
+    nodes[id].op,
+    'couples the members of a group, and trees see one row alone',
+    placeOf(nodes, places, id),
+  )
 }
 
 /** @throws CannotWrite if the data has no place for an input */
@@ -132,7 +136,11 @@ function checkShape(loss: Loss, { name, axes }: SourceInput, what: string, most:
 const RESERVED = ['preds', 'dtrain', 'hessian_floor', 'grad', 'hess', 'total', 'count', 'row_weight']
 
 /** @throws CannotWrite */
-export function writeBoosting(source: SourceProgram, { name }: WriteOptions, phrases: BoostingPhrases): string {
+export function writeBoosting(
+  source: SourceProgram,
+  { name }: WriteOptions,
+  phrases: BoostingPhrases,
+): string {
   const roles = rolesOf(source, phrases)
   const metric = `${name}_metric`
   const names = argumentNames(source, [...NUMPY.reserved, ...RESERVED, name, metric], 'g')
@@ -172,12 +180,17 @@ const BOUNDED: ReadonlySet<Kind> = new Set(['positive', 'nonnegative', 'probabil
 
 function notes(source: SourceProgram, { scores, shared }: Roles, phrases: BoostingPhrases, name: string) {
   const kind = source.loss.inputs[scores.name].kindFor(
-    Object.fromEntries([...source.params.map((param) => [param.name, param.value]), ...Object.entries(source.fixed)]),
+    Object.fromEntries([
+      ...source.params.map((param) => [param.name, param.value]),
+      ...Object.entries(source.fixed),
+    ]),
   )
   return [
     `${phrases.usage(name)} Arguments after the star are bound by functools.partial.`,
     'Returns the first and second derivatives of the loss of each row, times its weight. Second derivatives below hessian_floor are raised to it.',
-    ...shared.map((input) => `${input.name} is the same for all rows${input.about === '' ? '.' : `: ${input.about}`}`),
+    ...shared.map(
+      (input) => `${input.name} is the same for all rows${input.about === '' ? '.' : `: ${input.about}`}`,
+    ),
     ...(BOUNDED.has(kind) ? [`Trees predict any number; this loss reads ${KINDS[kind]}.`] : []),
   ]
 }
@@ -263,7 +276,9 @@ function preparation(
     ...(label === undefined ? [] : [`${own(label)} = ${labels(label, scores, typed(label))}`]),
     ...roles.shared.map((input) => `${own(input)} = np.asarray(${own(input)}, ${typed(input)})`),
     ...shapeLines(source, names, written, { flatten: (x) => x, size: (x, place) => `${x}.shape[${place}]` }),
-    ...written.asArrays.map((param) => `${names.params.get(param)} = ${scores}.dtype.type(${names.params.get(param)})`),
+    ...written.asArrays.map(
+      (param) => `${names.params.get(param)} = ${scores}.dtype.type(${names.params.get(param)})`,
+    ),
   ]
 }
 

@@ -67,10 +67,7 @@ export function braces(style: BraceStyle): HelperSyntax {
 }
 
 /** Parameters with their types before or behind their names. */
-export function parameterList(
-  params: HelperParams,
-  one: (name: string, type: HelperType) => string,
-): string {
+export function parameterList(params: HelperParams, one: (name: string, type: HelperType) => string): string {
   return params.map(([name, type]) => one(name, type)).join(', ')
 }
 
@@ -78,4 +75,5 @@ export function parameterList(
 export const snakeWords = (words: string) => words.replaceAll(' ', '_')
 
 /** `argsort along` -> `argsortAlong`. */
-export const camelWords = (words: string) => words.replaceAll(/ (\w)/g, (_, letter: string) => letter.toUpperCase())
+export const camelWords = (words: string) =>
+  words.replaceAll(/ (\w)/g, (_, letter: string) => letter.toUpperCase())

@@ -37,8 +37,8 @@ export function framed(loops: LoopSource, phrases: FramePhrases): string[] {
     loops.lengths !== undefined
       ? byLengths(loops, loops.lengths, phrases)
       : shares === undefined
-      ? [phrases.return(phrases.choose(phrases.is('mean'), `total / ${count}`, 'total'))]
-      : byDenominator(loops, shares, phrases)
+        ? [phrases.return(phrases.choose(phrases.is('mean'), `total / ${count}`, 'total'))]
+        : byDenominator(loops, shares, phrases)
   return [
     ...(usesScale ? [phrases.constant(scale, known)] : []),
     ...body,
@@ -57,9 +57,11 @@ function byLengths(
   const { helpers } = phrases
   const called = (words: string, ...args: readonly string[]) => `${helpers.name(words)}(${args.join(', ')})`
   const loss = outputs.find(({ role }) => role === 'values')!
-  const divided = outputs.filter(({ role }) => role === 'gradient').map((gradient) => {
-    return helpers.run(called('divide by lengths', gradient.name, name, rows.text, gradient.length.text))
-  })
+  const divided = outputs
+    .filter(({ role }) => role === 'gradient')
+    .map((gradient) => {
+      return helpers.run(called('divide by lengths', gradient.name, name, rows.text, gradient.length.text))
+    })
   return [
     ...phrases.returnIf(phrases.is('sum'), 'total'),
     ...divided,

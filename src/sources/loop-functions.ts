@@ -35,7 +35,9 @@ export const FUNCTION_WORDS: readonly string[] = [
 ]
 
 /** How ops become calls of them. */
-export function functionRules({ name }: HelperSyntax): Readonly<Record<'erf' | 'lgamma' | 'digamma' | 'polygamma', Rule>> {
+export function functionRules({
+  name,
+}: HelperSyntax): Readonly<Record<'erf' | 'lgamma' | 'digamma' | 'polygamma', Rule>> {
   const rule =
     (own: string): Rule =>
     ([x]) =>
@@ -80,42 +82,56 @@ const whole = (s: Words, x: string) => s.equal(s.math('floor', x), x)
 
 function erf(s: Words): string[] {
   const two = 2 / Math.sqrt(Math.PI)
-  return s.define('erf of', X, 'real', 'The error function: its Maclaurin series below 2, a continued fraction above.', [
-    s.constant('real', 'size', s.math('abs', 'x')),
-    ...s.when(s.differs('x', 'x'), [s.return('x')]),
-    s.variable('real', 'sign', s.number(1)),
-    ...s.when(`x < ${s.number(0)}`, [s.set('sign', s.number(-1))]),
-    ...s.when(`size > ${s.number(6)}`, [s.return('sign')]),
-    ...s.when(`size < ${s.number(2)}`, [
-      s.variable('real', 'term', 'x'),
-      s.variable('real', 'sum', 'x'),
-      ...s.each('k', '1', '60', [
-        s.set('term', `-term * x * x / ${s.real('k')}`),
-        s.set('sum', `sum + term / ${s.real('(2 * k + 1)')}`),
+  return s.define(
+    'erf of',
+    X,
+    'real',
+    'The error function: its Maclaurin series below 2, a continued fraction above.',
+    [
+      s.constant('real', 'size', s.math('abs', 'x')),
+      ...s.when(s.differs('x', 'x'), [s.return('x')]),
+      s.variable('real', 'sign', s.number(1)),
+      ...s.when(`x < ${s.number(0)}`, [s.set('sign', s.number(-1))]),
+      ...s.when(`size > ${s.number(6)}`, [s.return('sign')]),
+      ...s.when(`size < ${s.number(2)}`, [
+        s.variable('real', 'term', 'x'),
+        s.variable('real', 'sum', 'x'),
+        ...s.each('k', '1', '60', [
+          s.set('term', `-term * x * x / ${s.real('k')}`),
+          s.set('sum', `sum + term / ${s.real('(2 * k + 1)')}`),
+        ]),
+        s.return(`${s.number(two)} * sum`),
       ]),
-      s.return(`${s.number(two)} * sum`),
-    ]),
-    s.variable('real', 'fraction', s.number(0)),
-    ...s.each('k', '0', '60', [
-      s.constant('real', 'half', `${s.real('(60 - k)')} / ${s.number(2)}`),
-      s.set('fraction', 'half / (size + fraction)'),
-    ]),
-    s.return(
-      `sign * (${s.number(1)} - ${s.exp('-size * size')} / (${s.number(Math.sqrt(Math.PI))} * (size + fraction)))`,
-    ),
-  ])
+      s.variable('real', 'fraction', s.number(0)),
+      ...s.each('k', '0', '60', [
+        s.constant('real', 'half', `${s.real('(60 - k)')} / ${s.number(2)}`),
+        s.set('fraction', 'half / (size + fraction)'),
+      ]),
+      s.return(
+        `sign * (${s.number(1)} - ${s.exp('-size * size')} / (${s.number(Math.sqrt(Math.PI))} * (size + fraction)))`,
+      ),
+    ],
+  )
 }
 
 function cotOfTurn(s: Words): string[] {
   const tan = (x: string) => `${s.math('sin', x)} / ${s.math('cos', x)}`
   const pi = s.number(Math.PI)
-  return s.define('cot of turn', X, 'real', 'cot(pi x); next to a quarter turn by what is left to it, which is exact.', [
-    s.constant('real', 'rest', `x - ${s.math('floor', `x + ${s.number(0.5)}`)}`),
-    s.constant('real', 'left', `${s.number(0.5)} - ${s.math('abs', 'rest')}`),
-    ...s.when(`left > ${s.number(0.25)}`, [s.return(`${s.math('cos', `${pi} * rest`)} / ${s.math('sin', `${pi} * rest`)}`)]),
-    ...s.when(`rest < ${s.number(0)}`, [s.return(`-${tan(`${pi} * left`)}`)]),
-    s.return(tan(`${pi} * left`)),
-  ])
+  return s.define(
+    'cot of turn',
+    X,
+    'real',
+    'cot(pi x); next to a quarter turn by what is left to it, which is exact.',
+    [
+      s.constant('real', 'rest', `x - ${s.math('floor', `x + ${s.number(0.5)}`)}`),
+      s.constant('real', 'left', `${s.number(0.5)} - ${s.math('abs', 'rest')}`),
+      ...s.when(`left > ${s.number(0.25)}`, [
+        s.return(`${s.math('cos', `${pi} * rest`)} / ${s.math('sin', `${pi} * rest`)}`),
+      ]),
+      ...s.when(`rest < ${s.number(0)}`, [s.return(`-${tan(`${pi} * left`)}`)]),
+      s.return(tan(`${pi} * left`)),
+    ],
+  )
 }
 
 function lgamma(s: Words): string[] {
@@ -143,7 +159,10 @@ function lgamma(s: Words): string[] {
       ]),
       s.variable('real', 'z', `x - ${s.number(2)}`),
       s.variable('real', 'more', s.number(0)),
-      ...s.when(`x < ${s.number(0.5)}`, [s.set('z', 'x'), s.set('more', `-${s.math('log1p', 'x')} - ${s.log('x')}`)]),
+      ...s.when(`x < ${s.number(0.5)}`, [
+        s.set('z', 'x'),
+        s.set('more', `-${s.math('log1p', 'x')} - ${s.log('x')}`),
+      ]),
       ...s.when(`x >= ${s.number(0.5)} && x < ${s.number(1.5)}`, [
         s.set('z', `x - ${s.number(1)}`),
         s.set('more', `-${s.math('log1p', 'z')}`),
@@ -151,7 +170,10 @@ function lgamma(s: Words): string[] {
       ...s.when(`x > ${s.number(2.5)}`, [
         s.variable('real', 'y', 'x'),
         s.variable('real', 'product', s.number(1)),
-        ...s.repeat(`y > ${s.number(2.5)}`, [s.set('y', `y - ${s.number(1)}`), s.set('product', 'product * y')]),
+        ...s.repeat(`y > ${s.number(2.5)}`, [
+          s.set('y', `y - ${s.number(1)}`),
+          s.set('product', 'product * y'),
+        ]),
         s.set('z', `y - ${s.number(2)}`),
         s.set('more', s.log('product')),
       ]),

@@ -66,7 +66,16 @@ export function loopHelpers(syntax: HelperSyntax): Readonly<Record<string, reado
 }
 
 /** Functions that those of the ops call. */
-const PARTS = ['total by lengths', 'divide by lengths', 'ctc class', 'log add', 'ctc forward', 'soft min', 'soft weight', 'soft dtw forward'] as const
+const PARTS = [
+  'total by lengths',
+  'divide by lengths',
+  'ctc class',
+  'log add',
+  'ctc forward',
+  'soft min',
+  'soft weight',
+  'soft dtw forward',
+] as const
 
 /** The name of the function of an op. */
 export const HELPER_NAMES: Readonly<Record<HostOp, string>> = {
@@ -114,10 +123,13 @@ function lengthFunctions(s: Words): Function[] {
     s.variable('real', 'length', s.real(s.at('lengths', 'i'))),
     ...s.when(`length < ${s.number(1)}`, [s.set('length', s.number(1))]),
   ]
-  const define = (name: string, own: string, result: 'real' | undefined, about: string, body: string[]): Function => [
-    name,
-    s.define(name, helperParams(own), result, about, body),
-  ]
+  const define = (
+    name: string,
+    own: string,
+    result: 'real' | undefined,
+    about: string,
+    body: string[],
+  ): Function => [name, s.define(name, helperParams(own), result, about, body)]
   return [
     define(
       'total by lengths',
@@ -137,7 +149,9 @@ function lengthFunctions(s: Words): Function[] {
       'Divides the elements of each row by its length, or by 1.',
       s.each('i', '0', 'rows', [
         ...length,
-        ...s.each('k', 'i * (count / rows)', '(i + 1) * (count / rows)', [s.set('x[k]', `${s.at('x', 'k')} / length`)]),
+        ...s.each('k', 'i * (count / rows)', '(i + 1) * (count / rows)', [
+          s.set('x[k]', `${s.at('x', 'k')} / length`),
+        ]),
       ]),
     ),
   ]
@@ -241,10 +255,9 @@ function lineFunctions(s: Words): Function[] {
       s.each('k', '0', 'size', [
         s.constant('real', 'value', here('x')),
         s.constant('real', 'largest', here('x', 'place')),
-        ...s.when(
-          `value > largest || (${s.differs('value', 'value')} && ${s.equal('largest', 'largest')})`,
-          [s.set('place', 'k')],
-        ),
+        ...s.when(`value > largest || (${s.differs('value', 'value')} && ${s.equal('largest', 'largest')})`, [
+          s.set('place', 'k'),
+        ]),
         s.set(spot('places'), s.real('place')),
       ]),
     ),
@@ -268,7 +281,10 @@ function systemFunctions(s: Words): Function[] {
         ...(row === 'k' ? [] : [s.constant('size', 'row', row)]),
         s.variable('real', 'rest', s.at('b', `start + ${row === 'k' ? 'k' : 'row'} * stride`)),
         ...s.each('j', from, end, [
-          s.set('rest', `rest - ${coefficient(row === 'k' ? 'k' : 'row', 'j')} * ${s.at('x', 'begin + j * step')}`),
+          s.set(
+            'rest',
+            `rest - ${coefficient(row === 'k' ? 'k' : 'row', 'j')} * ${s.at('x', 'begin + j * step')}`,
+          ),
         ]),
         s.set(
           `x[begin + ${row === 'k' ? 'k' : 'row'} * step]`,
@@ -341,22 +357,26 @@ function ctcFunctions(s: Words): Function[] {
         'Fills alpha with ln of the probability of all ways to be in a state at a time, and returns that of all alignments.',
         [
           s.constant('size', 'states', '2 * count + 1'),
-          ...s.each('t', '0', 'moments', s.each('state', '0', 'states', [
-            s.variable('real', 'total', never),
-            ...s.when(
-              s.equal('t', '0'),
-              s.when('state < 2', [s.set('total', s.number(0))]),
-              [
+          ...s.each(
+            't',
+            '0',
+            'moments',
+            s.each('state', '0', 'states', [
+              s.variable('real', 'total', never),
+              ...s.when(s.equal('t', '0'), s.when('state < 2', [s.set('total', s.number(0))]), [
                 s.variable('real', 'single', never),
                 s.variable('real', 'twice', never),
                 ...s.when('state > 0', [s.set('single', before('alpha', '(t - 1)', 'state - 1'))]),
                 ...s.when(skips('state'), [s.set('twice', before('alpha', '(t - 1)', 'state - 2'))]),
                 s.set('total', s.call('log add', before('alpha', '(t - 1)', 'state'), 'single', 'twice')),
-              ],
-            ),
-            s.set('alpha[t * states + state]', `total + ${emitted('t', 'state')}`),
-          ])),
-          ...s.when(s.equal('moments', '0'), s.when(s.equal('states', '1'), [s.return(s.number(0))], [s.return(never)])),
+              ]),
+              s.set('alpha[t * states + state]', `total + ${emitted('t', 'state')}`),
+            ]),
+          ),
+          ...s.when(
+            s.equal('moments', '0'),
+            s.when(s.equal('states', '1'), [s.return(s.number(0))], [s.return(never)]),
+          ),
           s.constant('size', 'last', 'moments * states - 1'),
           s.variable('real', 'other', never),
           ...s.when('states > 1', [s.set('other', s.at('alpha', 'last - 1'))]),
@@ -383,39 +403,51 @@ function ctcFunctions(s: Words): Function[] {
         'Its derivative: minus the share of the alignments that pass through each class at each time.',
         [
           s.constant('size', 'states', '2 * count + 1'),
-          ...s.each('t', '0', 'steps', s.each('k', '0', 'classes', [
-            s.set('slope[start + t * next + k * step]', s.number(0)),
-          ])),
+          ...s.each(
+            't',
+            '0',
+            'steps',
+            s.each('k', '0', 'classes', [s.set('slope[start + t * next + k * step]', s.number(0))]),
+          ),
           s.constant('real', 'total', s.call('ctc forward', ...given, 'alpha')),
-          ...s.when(s.differs('total', never), s.each('k', '0', 'moments', [
-            s.constant('size', 't', 'moments - 1 - k'),
-            ...s.each('j', '0', 'states', [
-              s.constant('size', 'state', 'states - 1 - j'),
-              s.variable('real', 'rest', never),
-              ...s.when(
-                s.equal('k', '0'),
-                s.when('state + 2 >= states', [s.set('rest', s.number(0))]),
-                [
+          ...s.when(
+            s.differs('total', never),
+            s.each('k', '0', 'moments', [
+              s.constant('size', 't', 'moments - 1 - k'),
+              ...s.each('j', '0', 'states', [
+                s.constant('size', 'state', 'states - 1 - j'),
+                s.variable('real', 'rest', never),
+                ...s.when(s.equal('k', '0'), s.when('state + 2 >= states', [s.set('rest', s.number(0))]), [
                   s.variable('real', 'single', never),
                   s.variable('real', 'twice', never),
                   ...s.when('state + 1 < states', [
-                    s.set('single', `${before('beta', '(t + 1)', 'state + 1')} + ${emitted('(t + 1)', '(state + 1)')}`),
+                    s.set(
+                      'single',
+                      `${before('beta', '(t + 1)', 'state + 1')} + ${emitted('(t + 1)', '(state + 1)')}`,
+                    ),
                   ]),
                   ...s.when(`state + 2 < states && ${skips('(state + 2)')}`, [
-                    s.set('twice', `${before('beta', '(t + 1)', 'state + 2')} + ${emitted('(t + 1)', '(state + 2)')}`),
+                    s.set(
+                      'twice',
+                      `${before('beta', '(t + 1)', 'state + 2')} + ${emitted('(t + 1)', '(state + 2)')}`,
+                    ),
                   ]),
-                  s.constant('real', 'stay', `${before('beta', '(t + 1)', 'state')} + ${emitted('(t + 1)', 'state')}`),
+                  s.constant(
+                    'real',
+                    'stay',
+                    `${before('beta', '(t + 1)', 'state')} + ${emitted('(t + 1)', 'state')}`,
+                  ),
                   s.set('rest', s.call('log add', 'stay', 'single', 'twice')),
-                ],
-              ),
-              s.set('beta[t * states + state]', 'rest'),
-              s.constant('size', 'place', `start + t * next + ${classOf('state')} * step`),
-              s.set(
-                'slope[place]',
-                `${s.at('slope', 'place')} - ${s.exp(`${before('alpha', 't', 'state')} + rest - total`)}`,
-              ),
+                ]),
+                s.set('beta[t * states + state]', 'rest'),
+                s.constant('size', 'place', `start + t * next + ${classOf('state')} * step`),
+                s.set(
+                  'slope[place]',
+                  `${s.at('slope', 'place')} - ${s.exp(`${before('alpha', 't', 'state')} + rest - total`)}`,
+                ),
+              ]),
             ]),
-          ])),
+          ),
         ],
       ),
     ],

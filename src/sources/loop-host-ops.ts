@@ -227,6 +227,8 @@ class HostOpCall {
   #stride({ axes }: Kept, axis: string): string {
     const behind = axes.slice(axes.indexOf(axis) + 1).map((own) => this.#context.size(own))
     const [first, ...rest] = behind
-    return first === undefined ? '1' : rest.reduce((product, own) => this.#context.times(product, own), first).text
+    return first === undefined
+      ? '1'
+      : rest.reduce((product, own) => this.#context.times(product, own), first).text
   }
 }

@@ -113,7 +113,8 @@ const INDICES = ['i', 'j', 'k', 'l', 'm', 'n1', 'n2', 'n3', 'n4', 'n5']
  */
 export function writeLoops(source: SourceProgram, syntax: LoopSyntax): LoopSource {
   checkOps(source, syntax)
-  if (source.program.nodes.some(({ op }) => isHostOp(op))) return writeStages(withWholeOperands(source), syntax)
+  if (source.program.nodes.some(({ op }) => isHostOp(op)))
+    return writeStages(withWholeOperands(source), syntax)
   const general = planned(source, new Map())
   const writer = new LoopWriter(source, general, syntax)
   const special = syntax.branch === undefined ? undefined : specialized(source, general)
@@ -160,7 +161,14 @@ function writeStages(source: SourceProgram, syntax: LoopSyntax): LoopSource {
   return {
     ...last,
     inputs: source.inputs.map(({ name, type, axes }) => {
-      return { name: names.array('input', name), role: 'input', of: name, type, axes, length: names.product(axes, syntax) }
+      return {
+        name: names.array('input', name),
+        role: 'input',
+        of: name,
+        type,
+        axes,
+        length: names.product(axes, syntax),
+      }
     }),
     scratch,
     sizes: names.read(),
@@ -175,7 +183,11 @@ function inBlock(lines: readonly string[]): readonly string[] {
   return areLoops ? lines : ['{', ...indented(lines, '  '), '}']
 }
 
-function keptArray(name: string, axes: readonly string[], product: (axes: readonly string[]) => Code): LoopArray {
+function keptArray(
+  name: string,
+  axes: readonly string[],
+  product: (axes: readonly string[]) => Code,
+): LoopArray {
   return { name, role: 'scratch', of: '', type: 'real', axes, length: product(axes) }
 }
 
@@ -196,7 +208,9 @@ function hostCall(source: SourceProgram, id: number, names: LoopNames, context: 
   const node = nodes[id]
   const blank = node.op.startsWith('ctc') ? nodes[node.args[4]].value! : 0
   const operands = node.op.startsWith('ctc') ? node.args.slice(0, 4) : node.args
-  const kept = operands.map((arg) => (isKnown(source.program, arg) ? names.input(nodes[arg]) : names.kept(arg)))
+  const kept = operands.map((arg) =>
+    isKnown(source.program, arg) ? names.input(nodes[arg]) : names.kept(arg),
+  )
   return hostOpLines(node, kept, names.kept(id), blank, context)
 }
 
@@ -213,10 +227,11 @@ function namesIn({ placed }: Part, { names }: SourceProgram): Map<number, string
 /** The value of a part that only leaves something for later ones is none of the results. */
 function withoutValues(of: Plan): Plan {
   const without = (statements: readonly Statement[]): Statement[] =>
-    statements.flatMap((statement) => {
-      if (statement.kind === 'loop') return [{ ...statement, body: without(statement.body) }]
-      return statement.kind === 'store' && statement.buffer.role === 'values' ? [] : [statement]
-    })
+    statements
+      .filter((statement) => statement.kind !== 'store' || statement.buffer.role !== 'values')
+      .map((statement) => {
+        return statement.kind === 'loop' ? { ...statement, body: without(statement.body) } : statement
+      })
   return { ...of, body: without(of.body) }
 }
 
@@ -300,7 +315,8 @@ class LoopNames {
   kept(id: number): Kept {
     const { op, axes } = this.#source.program.nodes[id]
     const line = this.#source.names.get(id)
-    const name = this.#kept.get(id) ?? (line === undefined ? this.memory(KEPT[op] ?? 's') : this.memoryOf(line))
+    const name =
+      this.#kept.get(id) ?? (line === undefined ? this.memory(KEPT[op] ?? 's') : this.memoryOf(line))
     this.#kept.set(id, name)
     return { name, axes }
   }
@@ -446,7 +462,9 @@ class LoopWriter {
       inputs: inOrder(of('input'), this.#source),
       outputs: of('values', 'denominators', 'gradient'),
       scratch,
-      sizes: [...this.#names.sizes].flatMap(([axis, name]) => (this.#isArgument(axis) ? [{ axis, name }] : [])),
+      sizes: [...this.#names.sizes].flatMap(([axis, name]) =>
+        this.#isArgument(axis) ? [{ axis, name }] : [],
+      ),
       params: this.#source.params.map(({ name, value, about }) => {
         return { name: this.#names.scalars.get(name)!, of: name, value, about }
       }),
@@ -747,16 +765,21 @@ class LoopWriter {
   /** Elements before the first and after the last one are 0. */
   #read(buffer: Buffer, axes: Readonly<Record<string, AxisRead>>): Code {
     const names = Object.fromEntries(Object.entries(axes).map(([axis, { loop }]) => [axis, loop]))
-    const shifted = Object.entries(axes).filter(([axis, { steps }]) => steps !== 0 && buffer.axes.includes(axis))
+    const shifted = Object.entries(axes).filter(
+      ([axis, { steps }]) => steps !== 0 && buffer.axes.includes(axis),
+    )
     if (shifted.length === 0) return atom(this.#element(buffer, names))
     this.#touch(buffer)
     const [[axis, { loop, steps }]] = shifted
     const place = this.#moved(this.#syntax.indexOfLoop([atom(this.#open.get(loop)!)]), steps)
     if (shifted.length === 1) return this.#picked(buffer, axis, place, names)
     // Whoever reads at a distance along two axes knows which elements are inside.
-    const flat = shifted.reduce((offset, [own, read]) => {
-      return this.#moved(offset, read.steps, this.#strideOf(buffer, own))
-    }, this.#syntax.indexOfLoop([this.#offset(buffer, names, NOWHERE)]))
+    const flat = shifted.reduce(
+      (offset, [own, read]) => {
+        return this.#moved(offset, read.steps, this.#strideOf(buffer, own))
+      },
+      this.#syntax.indexOfLoop([this.#offset(buffer, names, NOWHERE)]),
+    )
     return this.#syntax.pick([
       atom(this.#arrayName(buffer)),
       atom('0'),

@@ -1,7 +1,7 @@
 /** How NumPy spells ops, for the targets that are NumPy functions. */
 import type { ArraySyntax } from './arrays.ts'
 import { atom, call, template, within } from './code.ts'
-import { along, OPERATORS, power, PYTHON_SYNTAX, tuple, WHOLE_AXIS_CALLS } from './python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, tuple, WHOLE_AXIS_CALLS } from './python.ts'
 import { type PythonWords, pythonHelpers } from './python-helpers.ts'
 
 export const NUMPY: ArraySyntax = {

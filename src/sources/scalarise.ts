@@ -4,8 +4,7 @@
  */
 import type { Position } from '../language/ast.ts'
 import { Builder, type Ref } from '../language/builder.ts'
-import { isHostOp } from '../language/host-ops.ts'
-import type { Node } from '../language/ir.ts'
+import type { Node, Op } from '../language/ir.ts'
 import { elementsOf } from '../language/ir.ts'
 import { placeOf } from '../language/places.ts'
 import { offsetsOf, type Sizes, strideOf } from '../language/strides.ts'
@@ -29,6 +28,19 @@ export function elementName(input: string, place: number): string {
 
 /** A query with more steps than this is not one that a warehouse plans in reasonable time. */
 const MOST_NODES = 20_000
+
+/** Whether an op needs a recursion along an axis, which no expression says. */
+export function isRecursive(op: Op): boolean {
+  return RECURSIVE.has(op)
+}
+
+const RECURSIVE: ReadonlySet<Op> = new Set([
+  'cummax_place',
+  'ctc',
+  'ctc_slope',
+  'soft_dtw',
+  'soft_dtw_slope',
+] satisfies Op[])
 
 /**
  * @param scalars the values of the parameters
@@ -71,7 +83,7 @@ class Scalariser {
   write(): ScalarProgram {
     const { program, names } = this.#source
     program.nodes.forEach((node, id) => {
-      this.#made.push(this.#elements(node, id))
+      this.#made.push(this.#elements(node))
       if (this.#build.nodes.length > MOST_NODES)
         throw new CannotWrite(
           node.op,
@@ -99,7 +111,7 @@ class Scalariser {
     return placeOf(this.#source.program.nodes, this.#source.places, id)
   }
 
-  #elements(node: Node, id: number): readonly Ref[] {
+  #elements(node: Node): readonly Ref[] {
     const { op, args, axes, axis, value, type, name } = node
     const build = this.#build
     switch (op) {
@@ -140,7 +152,6 @@ class Scalariser {
       case 'solve_upper':
         return this.#solved(node)
       default:
-        if (isHostOp(op)) throw new CannotWrite(op, 'no expression says this', this.#placeOf(id))
         return this.#elementwise(node)
     }
   }

@@ -20,7 +20,7 @@ import { commentSafe, headerLines } from './header.ts'
 import { checkIndependentRows } from './independent-rows.ts'
 import { fixedSize, Names } from './names.ts'
 import { holds, type Range, rangesOf } from './ranges.ts'
-import { elementName, type ScalarProgram, scalarise } from './scalarise.ts'
+import { elementName, isRecursive, type ScalarProgram, scalarise } from './scalarise.ts'
 
 /** What a rule may know of its arguments: it says them as often as it needs. */
 export type SqlRule = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) => Code
@@ -82,8 +82,14 @@ function queryOf({ program: { nodes }, places }: SourceProgram, write: () => str
 
 /** Each row of the table is one row of the loss. */
 function checkRows(source: SourceProgram) {
-  const { program, loss, inputs } = source
+  const { program, places, loss, inputs } = source
   const first = batchAxisOf(loss)
+  const { nodes } = program
+  const recursive = nodes.findIndex(({ op }) => isRecursive(op))
+  if (recursive >= 0) {
+    const why = 'is a recursion along an axis, which no expression says'
+    throw new CannotWrite(nodes[recursive].op, why, placeOf(nodes, places, recursive))
+  }
   checkIndependentRows(source, 'the loss of a row depends on other rows of the table')
   const shared = inputs.find(
     ({ axes, name, trailing }) => !axes.includes(first) && !trailing && name in program.gradients,

@@ -35,7 +35,11 @@ const simplifyRepeated: Rewrite = (build, op, args, attributes) => {
     )
     return build.expand(inner, axes)
   }
-  return ungated(build, op, args) ?? diagonal(build, op, args, attributes) ?? simplifyUnit(build, op, args, attributes)
+  return (
+    ungated(build, op, args) ??
+    diagonal(build, op, args, attributes) ??
+    simplifyUnit(build, op, args, attributes)
+  )
 }
 
 const isPointwise = (op: FormulaOp) => isElementwise(op) || op === 'select'
@@ -53,7 +57,12 @@ function ungated(build: Builder, op: FormulaOp, [first, second, third]: readonly
 }
 
 /** The elements on the diagonal of what differs along one of its axes alone are all there are. */
-function diagonal(build: Builder, op: FormulaOp, [x, place]: readonly Ref[], { axis }: Attributes): Ref | undefined {
+function diagonal(
+  build: Builder,
+  op: FormulaOp,
+  [x, place]: readonly Ref[],
+  { axis }: Attributes,
+): Ref | undefined {
   if (op !== 'pick') return undefined
   const { op: from, axis: own } = build.nodes[unrepeated(build, place)]
   const isSecondName = from === 'index' && axis !== undefined && build.renamed[axis] === own

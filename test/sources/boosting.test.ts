@@ -12,7 +12,11 @@ import { defaultsOf, sampleTensors } from '../support/sample.ts'
 
 const { losses, find } = await loadCatalog()
 
-function written(target: typeof xgboost, loss: Loss, request: Partial<SourceRequest> = {}): string | CannotWrite {
+function written(
+  target: typeof xgboost,
+  loss: Loss,
+  request: Partial<SourceRequest> = {},
+): string | CannotWrite {
   try {
     return writeSource(target, { loss, params: defaultsOf(loss), ...request }).text
   } catch (error) {
@@ -44,8 +48,12 @@ describe.each([xgboost, lightgbm])('$name', (target) => {
 
   it('takes what all rows share as arguments', () => {
     const source = written(target, find('cross_entropy')!, { optional: ['class_weights'] })
-    expect(source).toContain('def cross_entropy(preds, dtrain, *, class_weights, label_smoothing=0.0, hessian_floor=1e-6):')
-    expect(source).toContain('def cross_entropy_metric(preds, dtrain, *, class_weights, label_smoothing=0.0):')
+    expect(source).toContain(
+      'def cross_entropy(preds, dtrain, *, class_weights, label_smoothing=0.0, hessian_floor=1e-6):',
+    )
+    expect(source).toContain(
+      'def cross_entropy_metric(preds, dtrain, *, class_weights, label_smoothing=0.0):',
+    )
   })
 
   it('predicts the input whose gradient is asked for', () => {
@@ -54,12 +62,17 @@ describe.each([xgboost, lightgbm])('$name', (target) => {
       formula: 'exp(spread) + (location - 1)^2',
     })
     expect(written(target, loss, { gradients: ['spread'] })).toContain('spread = preds')
-    expect(() => writeSource(target, { loss, params: {}, gradients: ['location', 'spread'] })).toThrow(InvalidName)
+    expect(() => writeSource(target, { loss, params: {}, gradients: ['location', 'spread'] })).toThrow(
+      InvalidName,
+    )
   })
 
   it('says at which place there is no second derivative', () => {
     const inputs = { x: { axes: 'rows,columns', differentiable: true }, label: { axes: 'rows' } }
-    const loss = customLoss({ inputs, formula: 'y = sort(x, columns)\nsum(y * index(columns), columns) * label' })
+    const loss = customLoss({
+      inputs,
+      formula: 'y = sort(x, columns)\nsum(y * index(columns), columns) * label',
+    })
     const refusal = written(target, loss) as CannotWrite
     expect(refusal).toBeInstanceOf(CannotWrite)
     expect(refusal.why).toContain('second derivative')

@@ -52,7 +52,9 @@ interface Job {
 
 export function checkBoosting(target: Target, losses: readonly Loss[]): Report {
   const refused = new Map<string, string>()
-  const jobs = losses.flatMap((loss) => unitsOf(loss).flatMap((unit, place) => jobOf(target, unit, place, refused)))
+  const jobs = losses.flatMap((loss) =>
+    unitsOf(loss).flatMap((unit, place) => jobOf(target, unit, place, refused)),
+  )
   const answers = run(jobs)
   const failures = jobs.flatMap((job, place) => {
     const own = questionsOf(job)
@@ -96,7 +98,9 @@ function run(jobs: readonly Job[]): Answer[][] {
     const driver = new URL('drivers/boosting_driver.py', import.meta.url).pathname
     const options = { encoding: 'utf8', maxBuffer: 2 ** 30 } as const
     // Python writes NaN and Infinity, which JSON has not.
-    return JSON.parse(execFileSync(interpreter, [driver, folder], options).replaceAll(/\bNaN\b|-?\bInfinity\b/g, 'null'))
+    return JSON.parse(
+      execFileSync(interpreter, [driver, folder], options).replaceAll(/\bNaN\b|-?\bInfinity\b/g, 'null'),
+    )
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -141,7 +145,10 @@ function expected({ unit, source }: Job, { one, weight, floor }: Asked): Expecte
     numbers.map((x, i) => (weightOf(numbers.length, i) === 0 ? 0 : x * weightOf(numbers.length, i)))
   const hessian = weighted(gradients[hessianKey(of!)]!)
   const total = weighted(values).reduce((sum, x) => sum + x, 0)
-  const count = weighted(denominators ?? new Float64Array(values.length).fill(1)).reduce((sum, x) => sum + x, 0)
+  const count = weighted(denominators ?? new Float64Array(values.length).fill(1)).reduce(
+    (sum, x) => sum + x,
+    0,
+  )
   return {
     gradient: weighted(gradients[of!]!),
     hessian: hessian.map((x) => (x < floor ? floor : x)),

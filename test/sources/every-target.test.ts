@@ -36,10 +36,35 @@ function attempt(target: Target, loss: Loss): string | CannotWrite {
 /** Targets whose files end like those of others. */
 const SHARES_EXTENSION = /^(numpy|torch|jax|tensorflow|keras|tfjs|xgboost|lightgbm)$/
 
-/** Losses of elements and rows that read more than scores and one label for each row, or have no second derivative. */
+const MORE_INPUTS = [
+  'contrastive',
+  'cosine_embedding',
+  'dpo',
+  'gaussian_nll',
+  'info_nce',
+  'margin_ranking',
+  'triplet_margin',
+]
+
+/** One label for each row cannot be a distribution, a list or a box. */
+const LABEL_MATRIX = [
+  'ciou',
+  'cosine_similarity',
+  'diou',
+  'distillation_kl',
+  'fenchel_young',
+  'generalized_kl_div',
+  'giou',
+  'iou',
+  'js_div',
+  'multilabel_margin',
+  'multilabel_soft_margin',
+]
+
+/** Losses of elements and rows that read more than scores and one label for each row. */
 const NO_TREES: Readonly<Record<string, readonly string[]>> = {
-  xgboost: [],
-  lightgbm: [],
+  xgboost: MORE_INPUTS,
+  lightgbm: [...MORE_INPUTS, ...LABEL_MATRIX].sort(),
 }
 
 describe('the registry', () => {
@@ -73,7 +98,8 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
         return attempt(target, loss) instanceof CannotWrite ? [loss.name] : []
       })
     const shared = ['adaptive_log_softmax', 'linear_cross_entropy', 'margin_softmax']
-    const expected = target.family === 'sql' ? shared : target.family === 'boosting' ? NO_TREES[target.name] : []
+    const expected =
+      target.family === 'sql' ? shared : target.family === 'boosting' ? NO_TREES[target.name] : []
     expect(refused.sort()).toEqual(expected)
   })
 
@@ -174,7 +200,7 @@ describe.each(['typescript', 'tfjs'])('%s', (name) => {
       skipLibCheck: true,
       moduleResolution: ts.ModuleResolutionKind.Bundler,
       module: ts.ModuleKind.ESNext,
-      paths: { '@tensorflow/tfjs-core': [fileURLToPath(TFJS)] },
+      paths: { '@tensorflow/tfjs': [fileURLToPath(TFJS)] },
     }
     const problems = ts.getPreEmitDiagnostics(ts.createProgram(files, options))
     rmSync(folder, { recursive: true })

@@ -4,7 +4,7 @@ import { mathHelpers } from '../c-math.ts'
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
-import { braces, type BraceStyle, snakeWords, parameterList } from '../helper-syntax.ts'
+import { type BraceStyle, braces, parameterList, snakeWords } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import {
   FRAME_WORDS,
@@ -134,7 +134,13 @@ const C_MATH = { abs: 'fabs', floor: 'floor', sin: 'sin', cos: 'cos', log1p: 'lo
 /** How the functions for ops on a whole axis are spelled. */
 function styleOf(precision: Precision): BraceStyle {
   const real = precision === 'float64' ? 'double' : 'float'
-  const types = { reals: `const ${real} *`, whole: 'const int32_t *', out: `${real} *`, size: 'size_t ', real: `${real} ` }
+  const types = {
+    reals: `const ${real} *`,
+    whole: 'const int32_t *',
+    out: `${real} *`,
+    size: 'size_t ',
+    real: `${real} `,
+  }
   return {
     end: ';',
     indent: '  ',

@@ -3,7 +3,7 @@ import type { Precision } from '../../tensor.ts'
 import { atom, type Code, call, indented, infix, prefix, type Rule } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
-import { braces, type BraceStyle, camelWords, parameterList } from '../helper-syntax.ts'
+import { type BraceStyle, braces, camelWords, parameterList } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
@@ -126,7 +126,13 @@ const GO_MATH = { abs: 'Abs', floor: 'Floor', sin: 'Sin', cos: 'Cos', log1p: 'Lo
 
 /** How the functions for ops on a whole axis are spelled. */
 function styleOf(precision: Precision): BraceStyle {
-  const types = { reals: `[]${precision}`, whole: '[]int32', out: `[]${precision}`, size: 'int', real: precision }
+  const types = {
+    reals: `[]${precision}`,
+    whole: '[]int32',
+    out: `[]${precision}`,
+    size: 'int',
+    real: precision,
+  }
   const math = (name: string) => (x: string) =>
     precision === 'float64' ? `math.${name}(${x})` : `float32(math.${name}(float64(${x})))`
   return {

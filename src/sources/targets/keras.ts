@@ -6,7 +6,7 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { ATOM, atom, call, within } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, power, PYTHON_SYNTAX, tuple, WHOLE_AXIS_CALLS } from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, tuple, WHOLE_AXIS_CALLS } from '../python.ts'
 import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {

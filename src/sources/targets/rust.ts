@@ -3,7 +3,7 @@ import type { Precision } from '../../tensor.ts'
 import { ATOM, call, indented, infix, method, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
-import { braces, type BraceStyle, snakeWords, parameterList } from '../helper-syntax.ts'
+import { type BraceStyle, braces, parameterList, snakeWords } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
@@ -245,10 +245,10 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
     ...body,
     '',
     ...helpersIn(body, {
-    ...HELPERS(real),
-    ...loopFunctions(braces(styleOf(real, precision))),
-    ...loopHelpers(braces(styleOf(real, precision))),
-  }),
+      ...HELPERS(real),
+      ...loopFunctions(braces(styleOf(real, precision))),
+      ...loopHelpers(braces(styleOf(real, precision))),
+    }),
   ]
   return `${lines.join('\n').trimEnd()}\n`
 }

@@ -3,7 +3,7 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { atom, call, template } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, power, PYTHON_SYNTAX, WHOLE_AXIS_CALLS } from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, WHOLE_AXIS_CALLS } from '../python.ts'
 import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {

@@ -299,7 +299,9 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '}',
   ],
   TAYLOR: [`const TAYLOR = ${numbers(LGAMMA_TAYLOR.slice(0, 16))}`],
-  STIRLING: [`const STIRLING = ${numbers(BERNOULLI.slice(0, 5).map((b, i) => b / ((2 * i + 2) * (2 * i + 1))))}`],
+  STIRLING: [
+    `const STIRLING = ${numbers(BERNOULLI.slice(0, 5).map((b, i) => b / ((2 * i + 2) * (2 * i + 1))))}`,
+  ],
   BERNOULLI: [`const BERNOULLI = ${numbers(BERNOULLI.slice(0, 6))}`],
   ...TFJS_ALIGNMENTS,
   shiftAlong: [
@@ -378,7 +380,17 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Names of the frame. */
-const RESERVED = [...Object.keys(HELPERS), 'tf', 'reduction', 'values', 'args', 'save', 'saved', 'total', 'rest']
+const RESERVED = [
+  ...Object.keys(HELPERS),
+  'tf',
+  'reduction',
+  'values',
+  'args',
+  'save',
+  'saved',
+  'total',
+  'rest',
+]
 
 const NOTES = [
   'Returns the loss, reduced by "mean", "sum" or "none". Its gradient is written out; parameters and labels have none.',
@@ -403,7 +415,7 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
   const parts = partsOf(source, own)
   const body = functionLines(parts, own)
   const lines = [
-    "import * as tf from '@tensorflow/tfjs-core'",
+    "import * as tf from '@tensorflow/tfjs'",
     '',
     ...optionsLines(parts, own),
     '',
@@ -503,7 +515,12 @@ function mentions(lines: readonly string[], name: string): boolean {
 }
 
 /** `const [predictions, , targets] = args`, with those that the lines read. */
-function taken(from: string, all: readonly string[], types: readonly string[], lines: readonly string[]): string[] {
+function taken(
+  from: string,
+  all: readonly string[],
+  types: readonly string[],
+  lines: readonly string[],
+): string[] {
   const used = all.map((name) => (mentions(lines, name) ? name : ''))
   const last = used.findLastIndex((name) => name !== '')
   if (last < 0) return []
@@ -533,7 +550,7 @@ function valueLines(parts: Parts): string[] {
         ...taken('args', [...inputs, 'save'], [...tensors, 'tf.GradSaveFunc'], body),
         ...body,
         'return {',
-        `  value: ${loss},`,
+        `  value: ${isInput(parts) ? `tf.clone(${loss})` : loss},`,
         `  gradFunc: (${mentions(gradient, names.cotangent) ? names.cotangent : '_'}: tf.Tensor, saved: tf.Tensor[]) => {`,
         ...indented([...taken('saved', saved, tensors, gradient), ...gradient], '    '),
         '  },',
@@ -544,6 +561,11 @@ function valueLines(parts: Parts): string[] {
     '})',
     `const ${loss} = values(${inputs.join(', ')})`,
   ]
+}
+
+/** A value that is an input would have the gradient of the input. */
+function isInput({ source: { program } }: Parts): boolean {
+  return program.nodes[program.value].op === 'input'
 }
 
 function gradientLines(parts: Parts): string[] {

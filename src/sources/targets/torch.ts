@@ -9,9 +9,9 @@ import { pascalCase } from '../names.ts'
 import {
   docstring,
   OPERATORS,
-  power,
   PYTHON_SYNTAX,
   PYTHON_WORDS,
+  power,
   shapeLines,
   signatureOf,
   tuple,
@@ -114,7 +114,8 @@ const WORDS: PythonWords = {
   arange: (size, beside) => `torch.arange(${size}, device=${beside}.device)`,
   like: (x, other) => `(${x}).to(${other}.dtype)`,
   takeLast: (x, places) => `${x}[..., ${places}]`,
-  take: (x, places, axis) => `torch.index_select(${x}, ${axis}, torch.tensor(${places}, dtype=torch.long, device=${x}.device))`,
+  take: (x, places, axis) =>
+    `torch.index_select(${x}, ${axis}, torch.tensor(${places}, dtype=torch.long, device=${x}.device))`,
   takeClasses: (x, states) =>
     `torch.take_along_dim(${x}, ${states}.long().clamp(0, ${x}.shape[2] - 1)[:, None], 2)`,
   truths: (list, beside) => `torch.tensor(${list}, dtype=torch.bool, device=${beside}.device)`,
@@ -283,8 +284,7 @@ function returned(source: SourceProgram, { names, gradients }: Halves, params: n
 }
 
 function reduction({ lengths }: SourceProgram, { loss, shares, names }: Halves, applied: string): string[] {
-  const mean =
-    lengths === undefined ? loss : `(${loss} / ${names.inputs.get(lengths)}.clamp(min=1))`
+  const mean = lengths === undefined ? loss : `(${loss} / ${names.inputs.get(lengths)}.clamp(min=1))`
   if (shares === undefined)
     return [
       `${loss} = ${applied}`,

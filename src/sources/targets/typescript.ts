@@ -2,7 +2,7 @@
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
-import { braces, type BraceStyle, camelWords, parameterList } from '../helper-syntax.ts'
+import { type BraceStyle, braces, camelWords, parameterList } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import {
   AND,
@@ -37,7 +37,13 @@ export default target
 
 const same: Rule = ([x]) => x
 
-const TYPES = { reals: 'ArrayLike<number>', whole: 'ArrayLike<number>', out: 'Float64Array', size: 'number', real: 'number' } as const
+const TYPES = {
+  reals: 'ArrayLike<number>',
+  whole: 'ArrayLike<number>',
+  out: 'Float64Array',
+  size: 'number',
+  real: 'number',
+} as const
 
 /** How the functions for ops on a whole axis are spelled. */
 const STYLE: BraceStyle = {
@@ -138,7 +144,6 @@ export const SYNTAX: LoopSyntax = {
 /** Elements that are only assigned take no exclamation mark. */
 const plainTargets = (line: string) => line.replace(/^(\s*[\w$]+\[.*?\])!( = )/, '$1$2')
 
-
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
   roundToEven: [
     '/** Rounds half to even. */',
@@ -199,10 +204,10 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     ...body,
     '',
     ...helpersIn(body, {
-    ...HELPERS,
-    ...loopFunctions(braces(STYLE)),
-    ...loopHelpers(braces(STYLE)),
-  }),
+      ...HELPERS,
+      ...loopFunctions(braces(STYLE)),
+      ...loopHelpers(braces(STYLE)),
+    }),
   ]
   return `${lines.join('\n').trimEnd()}\n`
 }
