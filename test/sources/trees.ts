@@ -28,8 +28,10 @@ interface Own {
   readonly params?: Params
   /** Of the library's second derivatives. */
   readonly factor?: number
-  /** Of the library's gradients. */
-  readonly rate?: number
+  /** Below which second derivatives are raised. */
+  readonly floor?: number
+  /** Whether it is only compared without weights: the floor is that of weighted second derivatives, as in the service. */
+  readonly isPlain?: boolean
   /** Whether its metric is the mean of the loss. */
   readonly told?: boolean
   readonly settings?: object
@@ -42,14 +44,39 @@ const lightgbm = { library: 'lightgbm' } as const
 const logistic = { loss: 'binary_cross_entropy_with_logits', label: 'binary', told: true } as const
 const softmax = { loss: 'cross_entropy', label: 'class', told: true } as const
 const squared = { loss: 'half_squared', label: 'real' } as const
+const huber = {
+  loss: 'huber',
+  params: { delta: 0.9 },
+  label: 'real',
+  floor: 1,
+  told: true,
+  isPlain: true,
+} as const
+const gamma = { loss: 'gamma_nll', label: 'positive' } as const
+const tweedie = { loss: 'tweedie', label: 'positive' } as const
+/** Both libraries multiply its second derivative by e^max_delta_step, with 0.7 by default. */
+const poisson = {
+  loss: 'poisson_nll',
+  label: 'count',
+  factor: Math.exp(0.7),
+  settings: { max_delta_step: 0.7 },
+} as const
 
 export const OWN: readonly Own[] = [
   { ...xgboost, ...squared, objective: 'reg:squarederror', metric: 'rmse' },
-  { ...xgboost, ...logistic, objective: 'binary:logistic', metric: 'logloss' },
+  // Its base score is a probability.
+  { ...xgboost, ...logistic, objective: 'binary:logistic', metric: 'logloss', own: { base_score: 0.5 } },
   { ...xgboost, ...softmax, objective: 'multi:softprob', metric: 'mlogloss', factor: 2 },
+  { ...xgboost, ...gamma, objective: 'reg:gamma', metric: 'gamma-nloglik', own: { base_score: 1 } },
+  { ...xgboost, ...tweedie, objective: 'reg:tweedie', metric: 'tweedie-nloglik@1.5', own: { base_score: 1 } },
+  { ...xgboost, ...poisson, objective: 'count:poisson', metric: 'poisson-nloglik', own: { base_score: 1 } },
   { ...lightgbm, ...squared, objective: 'regression', metric: 'l2' },
+  { ...lightgbm, ...huber, objective: 'huber', metric: 'huber', own: { alpha: 0.9 } },
   { ...lightgbm, ...logistic, objective: 'binary', metric: 'binary_logloss' },
   { ...lightgbm, ...softmax, objective: 'multiclass', metric: 'multi_logloss', factor: 3 / 2 },
+  { ...lightgbm, ...gamma, objective: 'gamma', metric: 'gamma' },
+  { ...lightgbm, ...tweedie, objective: 'tweedie', metric: 'tweedie' },
+  { ...lightgbm, ...poisson, objective: 'poisson', metric: 'poisson', told: true },
 ]
 
 /**
@@ -62,7 +89,9 @@ export async function treeDifferences(of: string): Promise<Map<string, readonly 
   const interpreter = pythonWith(PACKAGES[of]!)
   const folder = mkdtempSync(join(tmpdir(), 'lossd-trees-'))
   const own = OWN.filter(({ library }) => library === of)
-  const cases = own.flatMap((one) => [false, true].map((weighted) => ({ ...one, weighted })))
+  const cases = own.flatMap((one) =>
+    (one.isPlain ? [false] : [false, true]).map((weighted) => ({ ...one, weighted })),
+  )
   try {
     cases.forEach(({ library, loss: name, params = {} }, place) => {
       const loss = find(name)!
@@ -72,7 +101,7 @@ export async function treeDifferences(of: string): Promise<Map<string, readonly 
     })
     const described = cases.map((one, place) => ({
       factor: 1,
-      rate: 1,
+      floor: 1e-16,
       told: false,
       settings: {},
       own: {},
