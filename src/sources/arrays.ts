@@ -168,19 +168,21 @@ class ArrayWriter {
 
   write(): ArrayLines {
     const last = new Map(this.#results.map((result) => [result.node, result]))
+    const results = new Map<ArrayResult, Code>()
     let ofValue: number | undefined
     for (const id of [...this.#uses.keys()].sort((a, b) => a - b)) {
       if (this.#program.nodes[id].op === 'cotangent') ofValue ??= this.#lines.length
       this.#define(id, last.get(id))
+      // At once: what follows may be told apart by where it begins, and then needs it.
+      for (const result of this.#results) if (result.node === id) results.set(result, this.#result(result))
     }
-    const results = this.#results.map((result) => this.#result(result))
     const scalars = this.#program.nodes.flatMap(({ op, name }, id) => {
       return op === 'scalar' && this.#uses.has(id) ? [name!] : []
     })
     return {
       lines: this.#lines,
       ofValue: ofValue ?? this.#lines.length,
-      results,
+      results: this.#results.map((result) => results.get(result)!),
       asArrays: this.#asArrays ? scalars : [],
       sizes: this.#sizes,
     }
@@ -387,11 +389,12 @@ class ArrayWriter {
     return (op === 'eq' || op === 'lt' || op === 'le') && areWhole ? 'index' : 'real'
   }
 
-  /** A choice between two numbers has the precision of the inputs. */
+  /** What the library computes of numbers alone has the precision of the inputs. */
   #withArray(op: Op, codes: readonly Code[]): readonly Code[] {
-    const [test, yes, no] = codes
-    if (op !== 'select' || yes.isNumber !== true || no.isNumber !== true) return codes
-    return [test, this.#asArray(yes), no]
+    const operands = op === 'select' ? codes.slice(1) : codes
+    if (!operands.every(({ isNumber }) => isNumber === true)) return codes
+    const place = op === 'select' ? 1 : codes.length - 1
+    return codes.with(place, this.#asArray(codes[place]))
   }
 
   /** An input of numbers. */

@@ -544,8 +544,13 @@ class LoopWriter {
     const line = this.#lineNames.get(id)
     if (line !== undefined) return this.#names.local(line)
     const node = this.#program.nodes[id]
-    if (node.op === 'input') return this.#names.local(`${this.#names.array('input', node.name!)}_i`)
+    if (node.op === 'input') return this.#names.local(`${this.#inputWord(node.name!)}_i`)
     return this.#names.numbered(BASES[node.op] ?? (node.type === 'bool' ? 'is' : 't'))
+  }
+
+  /** An input, or what a part left in memory. */
+  #inputWord(name: string): string {
+    return name.startsWith('$') ? this.#names.array('input', name) : name
   }
 
   // Statements

@@ -16,6 +16,7 @@ import { writeSource } from '../../src/sources/write.ts'
 import { defaultsOf } from '../support/sample.ts'
 import { unitsOf } from './cases.ts'
 import { checkTarget } from './every-source.ts'
+import { callLosses, checkFunctions, recipeLosses } from './functions.ts'
 import { columnsOf } from './rows.ts'
 import { RUNNERS } from './runners/all.ts'
 
@@ -236,6 +237,34 @@ describe.each([
   }, 600_000)
 })
 
+describe.each(['typescript', 'tfjs'])('%s', (name) => {
+  it('says every function of the language, and every recipe of the cookbook', async () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const { runner, bounds } = RUNNERS[name]!
+    const [precision] = target.precisions
+    const formulas = [...callLosses(), ...recipeLosses()]
+    const { failures, refused } = await checkFunctions(
+      target,
+      formulas,
+      runner,
+      precision!,
+      bounds(precision!),
+    )
+    expect(failures).toEqual([])
+    expect([...refused]).toEqual([])
+  }, 600_000)
+})
+
+describe('every target for arrays and loops', () => {
+  it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
+    '$name says every loss, every function and every recipe',
+    (target) => {
+      for (const loss of [...losses, ...callLosses(), ...recipeLosses()])
+        expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
+    },
+  )
+})
+
 describe('a query', () => {
   const sql = TARGETS.find(({ name }) => name === 'sql')!
   const huber = find('huber')!
@@ -257,6 +286,21 @@ describe('a query', () => {
   ])('refuses the name %j', (name) => {
     expect(() => write({ table: name })).toThrow(InvalidName)
     expect(() => write({ columns: { predictions: [name] } })).toThrow(InvalidName)
+  })
+
+  it('is refused at the function whose derivative no dialect says', () => {
+    const loss = customLoss({ inputs: { x: { differentiable: true } }, formula: 'y = x + 1\ny * lgamma(y)' })
+    const refusal = attempt(sql, loss) as CannotWrite
+    expect(refusal).toBeInstanceOf(CannotWrite)
+    expect([refusal.op, refusal.at]).toEqual(['digamma', { line: 2, column: 5 }])
+  })
+
+  it('sorts and adds up along columns', () => {
+    const inputs = { x: { axes: 'rows,columns', differentiable: true } }
+    const formula = 'sum(cumsum(sort(x, columns), columns) * shift(x, 1, columns), columns)'
+    const loss = customLoss({ inputs, formula })
+    const { text } = writeSource(sql, { loss, params: {}, options: { columns: { x: ['a', 'b', 'c'] } } })
+    expect(text).toContain('gradient_x_2')
   })
 
   it('keeps NULL, also where a CASE would swallow it', async () => {

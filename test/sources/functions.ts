@@ -2,11 +2,13 @@
 import { readCookbook } from '../../docs/cookbook.ts'
 import { customLoss, type InputDefinition } from '../../src/losses/custom.ts'
 import type { Loss } from '../../src/losses/define.ts'
-import type { Target } from '../../src/sources/contract.ts'
+import { CannotWrite, type Target } from '../../src/sources/contract.ts'
+import { writeSource } from '../../src/sources/write.ts'
 import type { Precision } from '../../src/tensor.ts'
 import { CONSTANT, SMOOTH } from '../support/calls.ts'
-import { type Bounds, failuresOf, jobsOf, type Report } from './every-source.ts'
-import type { Runner } from './runners/runner.ts'
+import { usualUnitOf } from './cases.ts'
+import { type Bounds, failuresOf, type Report } from './every-source.ts'
+import type { Job, Runner } from './runners/runner.ts'
 
 /** The inputs that the calls read: two matrices, a vector, and one index per row. */
 const INPUTS: Readonly<Record<string, InputDefinition>> = {
@@ -35,6 +37,13 @@ export function recipeLosses(): Loss[] {
   )
 }
 
+/** The trigamma function of PyTorch has ten digits. */
+const TOLERANCES: Readonly<Record<string, number>> = { torch: 1e-9, 'keras torch': 1e-9 }
+
+export function functionBounds(runner: string, bounds: Bounds): Bounds {
+  return { ...bounds, tolerance: TOLERANCES[runner] ?? bounds.tolerance }
+}
+
 /** On ordinary inputs: the functions themselves are what is tested. */
 export async function checkFunctions(
   target: Target,
@@ -44,10 +53,7 @@ export async function checkFunctions(
   bounds: Bounds,
 ): Promise<Report> {
   const refused = new Map<string, string>()
-  const jobs = losses.flatMap((loss) => {
-    const [usual] = jobsOf(target, loss, precision, refused, undefined, 'defaults')
-    return usual === undefined ? [] : [{ ...usual, unit: withOrdinaryCases(usual.unit) }]
-  })
+  const jobs = losses.flatMap((loss) => jobOf(target, loss, precision, refused))
   const outcomes = await runner.run(jobs, precision)
   const failures = jobs.flatMap((job, place) => failuresOf(job, outcomes[place]!, precision, bounds))
   const formulas = failures.map((failure) => {
@@ -57,8 +63,16 @@ export async function checkFunctions(
   return { sources: jobs.length, cases: jobs.length, failures: formulas, refused }
 }
 
-type Unit = ReturnType<typeof jobsOf>[number]['unit']
-
-function withOrdinaryCases(unit: Unit): Unit {
-  return { ...unit, cases: unit.cases.filter(({ label }) => label === 'ordinary') }
+function jobOf(target: Target, loss: Loss, precision: Precision, refused: Map<string, string>): Job[] {
+  const unit = usualUnitOf(loss)
+  const { name } = loss
+  try {
+    const { text } = writeSource(target, { ...unit.request, options: { precision, name } })
+    const cases = unit.cases.filter(({ label }) => label === 'ordinary')
+    return [{ unit: { ...unit, cases }, id: `${name}_0`, name, text }]
+  } catch (error) {
+    if (!(error instanceof CannotWrite)) throw error
+    refused.set(name, error.message)
+    return []
+  }
 }

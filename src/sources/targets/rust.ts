@@ -1,6 +1,6 @@
 /** Rust, with nothing but its standard library. */
 import type { Precision } from '../../tensor.ts'
-import { ATOM, call, indented, infix, method, prefix, type Rule, within } from '../code.ts'
+import { ATOM, atom, call, indented, infix, method, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { type BraceStyle, braces, parameterList, snakeWords } from '../helper-syntax.ts'
@@ -105,7 +105,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
     at: (array, offset) => `${array}[${offset.text}]`,
     plus: infix('+', SUM),
     times: infix('*', PRODUCT),
-    pick: call('pick'),
+    pick: ([x, ...places]) => call('pick')([atom(`&${x.text}`), ...places]),
     helpers,
   }
 }

@@ -193,6 +193,18 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '',
   ],
   ...pythonHelpers(WORDS),
+  // Sizes may be unknown while a tf.function is traced.
+  _shift: [
+    'def _shift(x, steps, axis):',
+    '    """The element that many steps before each one, and 0 where there is none."""',
+    '    size = tf.shape(x)[axis]',
+    '    places = tf.range(size) - tf.clip_by_value(steps, -size, size)',
+    '    inside = (places >= 0) & (places < size)',
+    '    found = tf.gather(x, tf.where(inside, places, 0), axis=axis)',
+    '    inside = tf.reshape(inside, [-1 if k == axis else 1 for k in range(x.shape.rank)])',
+    '    return tf.where(inside, found, tf.zeros_like(found))',
+    '',
+  ],
 }
 
 const PHRASES: CustomGradientPhrases = {

@@ -501,12 +501,16 @@ function flattening({ source, names }: Parts): string[] {
 }
 
 /** Each function reads the sizes that it needs itself, because its names are its own. */
-function prelude({ source, names, numbers }: Parts, { sizes, asArrays }: ArrayLines): string[] {
+function prelude({ source, names, numbers }: Parts, { sizes, asArrays, lines }: ArrayLines): string[] {
   const read = [...sizes].map(([axis, name]) => {
     const owner = source.inputs.find(({ axes }) => axes.includes(axis))!
     return `const ${name} = ${names.inputs.get(owner.name)}.shape[${owner.axes.indexOf(axis)}]!`
   })
-  const made = asArrays.map((name) => `const ${names.params.get(name)} = tf.scalar(${numbers.get(name)})`)
+  const made = [...numbers].flatMap(([param, number]) => {
+    const own = names.params.get(param)!
+    if (asArrays.includes(param)) return [`const ${own} = tf.scalar(${number})`]
+    return mentions(lines, own) ? [`const ${own} = ${number}`] : []
+  })
   return [...made, ...read]
 }
 
