@@ -360,7 +360,15 @@ class ArrayWriter {
       op === 'select' && this.#statics.has(args[0]) && this.#syntax.statics.select !== undefined
     if (isStatic) return { code: this.#syntax.statics[op]!(codes), axes }
     if (isChosen) return { code: this.#syntax.statics.select!(this.#alike(args, codes, axes)), axes }
+    if (op === 'mul_no_nan') return { code: this.#gated(args[0], id, codes), axes }
     return { code: this.#rule(op as keyof ArrayOps, id)(this.#withArray(op, codes), -1), axes }
+  }
+
+  /** A gradient that is a number of its own is never 0. */
+  #gated(gradient: number, id: number, [g, d]: readonly Code[]): Code {
+    const { op, value } = this.#program.nodes[gradient]
+    if (op === 'constant' && value !== 0) return this.#rule('mul', id)([g, d], -1)
+    return this.#rule('mul_no_nan', id)([this.#asArray(g), d], -1)
   }
 
   /** Both sides of a choice that is made before anything runs have the same dimensions. */
