@@ -2,12 +2,12 @@
 import type { Position } from './ast.ts'
 import type { FormulaOp, Node } from './ir.ts'
 
-type Nodes = readonly Pick<Node<FormulaOp>, 'args'>[]
+type Nodes = readonly Pick<Node<FormulaOp>, 'op' | 'args'>[]
 type Places = ReadonlyMap<number, Position>
 
 /**
- * The place of the node itself, or of one that it is a derivative of: a node with the same arguments, or else the nearest one that
- * it is computed from.
+ * The place of the node itself, or of a function that it is the derivative of, or else of the nearest node that it is computed
+ * from.
  *
  * @example
  * placeOf(nodes, places, digamma) // that of lgamma(x), whose derivative it is
@@ -16,13 +16,26 @@ export function placeOf(nodes: Nodes, places: Places, id: number): Position | un
   return places.get(id) ?? placeOfKin(nodes, places, id) ?? placeBefore(nodes, places, id)
 }
 
-/** The derivatives of `lgamma(x)` and `gather(x, i)` have the same arguments, or the same last one. */
+/** Ops of derivatives -> the functions that they are derivatives of. */
+const ORIGINS: Readonly<Partial<Record<FormulaOp, readonly FormulaOp[]>>> = {
+  digamma: ['lgamma'],
+  polygamma: ['digamma', 'lgamma', 'polygamma'],
+  gather: ['scatter'],
+  scatter: ['gather'],
+  cumsum: ['reverse_cumsum'],
+  reverse_cumsum: ['cumsum'],
+  ctc_slope: ['ctc'],
+  soft_dtw_slope: ['soft_dtw'],
+  solve_lower: ['solve_upper'],
+  solve_upper: ['solve_lower'],
+}
+
+/** A function that the node is a derivative of, best with an argument in common: `digamma(x)` is that of `lgamma(x)`. */
 function placeOfKin(nodes: Nodes, places: Places, id: number): Position | undefined {
-  const { args } = nodes[id]
-  const placed = [...places.keys()].filter((other) => other < nodes.length)
-  const twin = placed.find((other) => args.length > 0 && nodes[other].args.join() === args.join())
-  const kin = placed.find((other) => args.length > 1 && nodes[other].args.at(-1) === args.at(-1))
-  return places.get(twin ?? kin ?? -1)
+  const { op, args } = nodes[id]
+  const kin = [...places.keys()].filter((other) => ORIGINS[op]?.includes(nodes[other]?.op))
+  const closest = kin.find((other) => nodes[other].args.some((arg) => args.includes(arg)))
+  return places.get(closest ?? kin[0] ?? -1)
 }
 
 /** The first place that is found in the arguments, in their arguments, and so on. */

@@ -50,8 +50,8 @@ export function pythonHelpers(words: PythonWords): Readonly<Record<string, reado
     ],
     ...solvers(words),
     ...gammas(words),
-    _ctc: [
-      'def _ctc(x, labels, lengths, counts, blank):',
+    _ctc_values: [
+      'def _ctc_values(x, labels, lengths, counts, blank):',
       '    """Minus the logarithm of the probability of all alignments (Graves et al. 2006)."""',
       '    states = _ctc_states(labels, counts, blank)',
       `    alpha = _ctc_forward(${words.takeClasses('x', 'states')}, states)`,
@@ -134,8 +134,8 @@ export function pythonHelpers(words: PythonWords): Readonly<Record<string, reado
       `    safe = ${where}(top == -float("inf"), ${module}.zeros_like(top), top)`,
       `    return safe + ${log}(${module}.exp(a - safe) + ${module}.exp(b - safe) + ${module}.exp(c - safe))`,
     ],
-    _soft_dtw: [
-      'def _soft_dtw(costs, gamma):',
+    _soft_dtw_values: [
+      'def _soft_dtw_values(costs, gamma):',
       '    """The soft minimum of the costs of all alignments of two series (Cuturi and Blondel 2017)."""',
       '    return _soft_dtw_table(costs, gamma)[-1][..., -1]',
     ],

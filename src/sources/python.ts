@@ -105,9 +105,9 @@ export const WHOLE_AXIS_CALLS = {
   shift: ([x, steps], axis) => atom(`_shift(${x.text}, ${steps.text}, ${axis})`),
   solve_lower: call('_solve_lower'),
   solve_upper: call('_solve_upper'),
-  ctc: call('_ctc'),
+  ctc: call('_ctc_values'),
   ctc_slope: call('_ctc_slope'),
-  soft_dtw: call('_soft_dtw'),
+  soft_dtw: call('_soft_dtw_values'),
   soft_dtw_slope: call('_soft_dtw_slope'),
 } satisfies Partial<ArraySyntax['ops']>
 

@@ -288,11 +288,12 @@ describe('a query', () => {
     expect(() => write({ columns: { predictions: [name] } })).toThrow(InvalidName)
   })
 
-  it('is refused at the function whose derivative no dialect says', () => {
+  it('is refused at the function that no dialect says', () => {
     const loss = customLoss({ inputs: { x: { differentiable: true } }, formula: 'y = x + 1\ny * lgamma(y)' })
     const refusal = attempt(sql, loss) as CannotWrite
     expect(refusal).toBeInstanceOf(CannotWrite)
-    expect([refusal.op, refusal.at]).toEqual(['digamma', { line: 2, column: 5 }])
+    expect(refusal.op).toBe('lgamma')
+    expect(refusal.at).toMatchObject({ line: 2, column: 5 })
   })
 
   it('sorts and adds up along columns', () => {

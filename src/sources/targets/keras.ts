@@ -74,7 +74,7 @@ const SYNTAX: ArraySyntax = {
       atom(`ops.flip(ops.cumsum(ops.flip(${x.text}, axis=${axis}), axis=${axis}), axis=${axis})`),
     cummax_place: along('_cummax_place', 'axis'),
     ...WHOLE_AXIS_CALLS,
-    ctc: ctc('_ctc'),
+    ctc: ctc('_ctc_values'),
     ctc_slope: ctc('_ctc_slope'),
   },
   integer: String,

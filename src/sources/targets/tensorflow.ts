@@ -76,7 +76,7 @@ const SYNTAX: ArraySyntax = {
     reverse_cumsum: (args, axis) => call('tf.cumsum', `axis=${axis}`, 'reverse=True')(args),
     cummax_place: along('_cummax_place', 'axis'),
     ...WHOLE_AXIS_CALLS,
-    ctc: ctc('_ctc'),
+    ctc: ctc('_ctc_values'),
     ctc_slope: ctc('_ctc_slope'),
   },
   integer: String,
