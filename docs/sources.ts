@@ -26,13 +26,19 @@ function cell(target: Target, loss: Loss): string {
     return 'yes'
   } catch (error) {
     if (!(error instanceof CannotWrite)) throw error
-    // What is shared has another name in each loss.
-    const why =
-      error.op === 'input' ? 'an input is shared by all rows, and its gradient is a sum over them' : error.why
+    const why = error.op === 'input' ? reasonOfInput(target, error.why) : error.why
     const text = `\`${error.op}\`: ${why}`
     const known = reasons.indexOf(text)
     return `no (${known >= 0 ? known + 1 : reasons.push(text)})`
   }
+}
+
+/** Without the names of inputs, which differ from loss to loss. */
+function reasonOfInput({ family }: Target, why: string): string {
+  if (family === 'sql') return 'an input is shared by all rows, and its gradient is a sum over them'
+  return why.includes('has the axes')
+    ? 'scores and labels have one number per row, or one per class'
+    : 'the data has a label for each row, and the loss reads more inputs than scores and labels'
 }
 
 function page(): string {
@@ -69,10 +75,25 @@ The options are members of the query, or of the body of \`POST /v1/losses:source
 | *an input* | Of SQL: its column, or several with commas (\`predictions=a,b,c\`). In a body: a member of \`columns\`. Default: the name of the input. |
 
 Functions reduce by \`mean\` (the default), \`sum\` or \`none\`. **Loops** read flat arrays and fill arrays that the caller passes; they
-allocate nothing in the loop. **SQL** answers one query that adds \`loss\` and \`gradient_<input>\` to each row, in doubles, without
+allocate nothing in the loop. What needs a whole axis at once (sorting, running sums, CTC) stands between loops as a function that the
+source brings along. **SQL** answers one query that adds \`loss\` and \`gradient_<input>\` to each row, in doubles, without
 reduction: \`avg(loss)\` is the mean. NULL stays NULL. Where a database would raise an error (a division by zero, a logarithm of
 0) the query has the infinity or NaN of IEEE 754. Names are quoted; one that cannot be, or that contains the end of a statement, a
 comment or a control, is a 422.
+
+**XGBoost and LightGBM** get an objective of \`(preds, dtrain)\`, which returns the first and second derivatives of each row's loss,
+and a metric with \`_metric\` behind its name. The scores that trees predict are the first input that has a gradient, or the one
+that \`gradients\` names; the label is the other input with rows. Class weights and other inputs that all rows share are arguments.
+Second derivatives are exact, weights are those of the data, and \`hessian_floor\` is that of the service. Trees equal those of the
+library's own objective where it has the loss; its second derivatives may have a factor, as the 2 of \`multi:softprob\`.
+
+\`\`\`python
+from functools import partial
+from huber import huber, huber_metric   # curl -s localhost:8080/v1/losses/huber/source/xgboost > huber.py
+
+booster = xgb.train({"disable_default_eval_metric": 1}, dtrain, 100, obj=partial(huber, delta=2, hessian_floor=1),
+                    custom_metric=partial(huber_metric, delta=2), evals=[(dtrain, "train")])
+\`\`\`
 
 Every target that this machine can run is run against the service's float64 answers (\`npm run test:sources\`), on ordinary,
 extreme and tied inputs: queries agree to 1e-12, the others to a few roundings. XLA on CPUs takes subnormal numbers

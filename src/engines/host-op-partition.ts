@@ -5,8 +5,8 @@
  */
 
 import { evaluateHostOp, isHostOp } from '../language/host-ops.ts'
-import type { InputLayout, Node, Program } from '../language/ir.ts'
-import { inputOfResultKey, sizesWithRenamedAxes } from '../language/ir.ts'
+import { type Program, sizesWithRenamedAxes } from '../language/ir.ts'
+import { cut, nameOf, type Part, type Stages } from '../language/stages.ts'
 import type { NumericArray } from '../tensor.ts'
 import { type Batch, type BatchResult, concatChunks, type Engine } from './contract.ts'
 
@@ -38,129 +38,6 @@ export function withHostOps(engine: Engine): Engine {
     ...(engine.describe === undefined ? {} : { describe: () => engine.describe!() }),
     ...(engine.time === undefined ? {} : { time: (batch, launches) => engine.time!(batch, launches) }),
     close: () => engine.close(),
-  }
-}
-
-/**
- * The parts in order, each followed by the whole-axis ops whose arguments it computes. The last part computes the
- * results.
- */
-interface Stages {
-  readonly program: Program
-  readonly parts: readonly Part[]
-}
-
-interface Part {
-  readonly program: Program
-  /** Nodes of the whole program that this part computes for later ones. */
-  readonly leaves: readonly number[]
-  /** Whole-axis ops that can run after this part. */
-  readonly lines: readonly number[]
-}
-
-/** The name of a node of the whole program as an input of a part. */
-const nameOf = (id: number) => `$${id}`
-
-function cut(program: Program): Stages {
-  const levels = levelsOf(program)
-  const last = Math.max(...levels)
-  const parts = Array.from({ length: last + 1 }, (_, level) => {
-    const lines = program.nodes.flatMap(({ op }, id) =>
-      isHostOp(op) && levels[id] === level + 1 ? [id] : [],
-    )
-    const wanted = new Set(lines.flatMap((id) => program.nodes[id].args))
-    const leaves = [...wanted].filter((id) => !isHostOp(program.nodes[id].op) && !isAtHand(program, id))
-    const part = new PartBuilder(program)
-    return { lines, leaves, program: level === last ? part.answering() : part.leaving(leaves) }
-  })
-  return { program, parts }
-}
-
-/** Whether the batch already contains the value of the node as it is needed. */
-function isAtHand({ nodes, inputs }: Program, id: number): boolean {
-  const { op, name, axes } = nodes[id]
-  if (op === 'constant' || op === 'scalar') return true
-  return op === 'input' && inputs[name!].axes.join() === axes.join()
-}
-
-/** For each node, the number of whole-axis ops on the longest path up to and including it. */
-function levelsOf({ nodes }: Program): number[] {
-  const levels: number[] = []
-  for (const { op, args } of nodes)
-    levels.push(Math.max(0, ...args.map((arg) => levels[arg])) + Number(isHostOp(op)))
-  return levels
-}
-
-/** Builds a separate program from nodes of a program, with the whole-axis ops below them as inputs. */
-class PartBuilder {
-  readonly #program: Program
-  readonly #nodes: Node[] = []
-  readonly #inputs: Record<string, InputLayout> = {}
-  readonly #placed = new Map<number, number>()
-
-  constructor(program: Program) {
-    this.#program = program
-  }
-
-  /** A part that computes these nodes as intermediate results, as real numbers. */
-  leaving(leaves: readonly number[]): Program {
-    const gradients = leaves.map((id) => [nameOf(id), this.#asReal(this.#place(id))] as const)
-    const value = gradients[0]?.[1] ?? this.#constant(0)
-    return this.#finished({ value, gradients: Object.fromEntries(gradients) })
-  }
-
-  /** The last part, which computes the results of the whole program. */
-  answering(): Program {
-    const { value, denominators, gradients } = this.#program
-    const derivatives = Object.entries(gradients).map(([name, id]) => [name, this.#place(id)] as const)
-    const shares = denominators === undefined ? {} : { denominators: this.#place(denominators) }
-    // An input that this part does not read still determines the layout of its gradient.
-    for (const name of derivatives.map(([result]) => inputOfResultKey(result))) {
-      if (Object.hasOwn(this.#program.inputs, name)) this.#inputs[name] = this.#program.inputs[name]
-    }
-    return this.#finished({
-      value: this.#place(value),
-      ...shares,
-      gradients: Object.fromEntries(derivatives),
-    })
-  }
-
-  #finished(results: Pick<Program, 'value' | 'denominators' | 'gradients'>): Program {
-    const { axes, renamed } = this.#program
-    const scalars = this.#nodes.flatMap(({ op, name }) => (op === 'scalar' ? [name!] : []))
-    return { axes, renamed, nodes: this.#nodes, inputs: this.#inputs, scalars, ...results }
-  }
-
-  #place(id: number): number {
-    const known = this.#placed.get(id)
-    if (known !== undefined) return known
-    const node = this.#program.nodes[id]
-    if (node.op === 'input') this.#inputs[node.name!] = this.#program.inputs[node.name!]
-    const made = isHostOp(node.op)
-      ? this.#input(node, id)
-      : this.#add({ ...node, args: node.args.map((arg) => this.#place(arg)) })
-    this.#placed.set(id, made)
-    return made
-  }
-
-  #input({ type, axes }: Node, id: number): number {
-    this.#inputs[nameOf(id)] = { type: type === 'index' ? 'index' : 'real', axes }
-    return this.#add({ op: 'input', args: [], type, axes, name: nameOf(id) })
-  }
-
-  /** Converts an index to a real number: the maximum of the index and a smaller real number. */
-  #asReal(id: number): number {
-    const { type, axes } = this.#nodes[id]
-    if (type !== 'index') return id
-    return this.#add({ op: 'max', args: [id, this.#constant(-(2 ** 31))], type: 'real', axes })
-  }
-
-  #constant(value: number): number {
-    return this.#add({ op: 'constant', args: [], type: 'real', axes: [], value })
-  }
-
-  #add(node: Node): number {
-    return this.#nodes.push(node) - 1
   }
 }
 

@@ -7,7 +7,7 @@
  */
 
 /** B_2, B_4, ... B_24. */
-const BERNOULLI = [
+export const BERNOULLI = [
   1 / 6,
   -1 / 30,
   1 / 42,
@@ -191,13 +191,13 @@ export function factorial(n: number): number {
 }
 
 /** ln gamma(2 + z) / z = 1 - Euler's constant + sum of (zeta(k) - 1) (-1)^k z^(k - 1) / k. */
-const LGAMMA_TAYLOR = [
+export const LGAMMA_TAYLOR: readonly number[] = [
   ONE_LESS_EULER,
   ...Array.from({ length: TAYLOR_TERMS }, (_, i) => ((-1) ** i * hurwitz(i + 2, 2)) / (i + 2)),
 ]
 
 /** digamma(zero + z) / z; its kth derivative over k! is the sum of 1 / (zero + j)^(k + 1), with a sign. */
-const DIGAMMA_TAYLOR = Array.from(
+export const DIGAMMA_TAYLOR: readonly number[] = Array.from(
   { length: TAYLOR_TERMS },
   (_, i) => (-1) ** i * hurwitz(i + 2, DIGAMMA_ZERO.high),
 )

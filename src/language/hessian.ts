@@ -9,6 +9,7 @@
  * have axis names of their own (`classes'`), which become those of the input in the end. Products are gated: an
  * element that does not count has no effect, even on a branch that was not taken.
  */
+import type { Position } from './ast.ts'
 import type { Builder, Ref } from './builder.ts'
 import { slopesOf } from './composite.ts'
 import { derivativesOf, onTriangle } from './gradient.ts'
@@ -36,6 +37,17 @@ const MAX_TERMS = 512
 /** A program has an op without a second derivative. */
 export class NoHessian extends Error {
   override readonly name = 'NoHessian'
+  readonly op: FormulaOp
+  /** The node of the builder that it was thrown for. */
+  readonly ref: Ref
+  /** Where the formula has it; whoever lowers a formula knows. */
+  at: Position | undefined
+
+  constructor(message: string, op: FormulaOp, ref: Ref) {
+    super(message)
+    this.op = op
+    this.ref = ref
+  }
 }
 
 /**
@@ -65,7 +77,7 @@ export function diagonalHessian(build: Builder, gradient: Ref, input: Ref): Ref 
   for (let y = input + 1; y <= gradient; y++) {
     const found = merged(build, termsOf(build, y, terms))
     if (found.length > MAX_TERMS)
-      throw new NoHessian('too many elements depend on each other for a second derivative')
+      throw new NoHessian('too many elements depend on each other for a second derivative', build.opOf(y), y)
     if (found.length > 0) terms.set(y, found)
   }
   const parts = (terms.get(gradient) ?? []).map((term) => onDiagonal(build, term, axes))
@@ -96,7 +108,7 @@ function termsOf(build: Builder, y: Ref, terms: ReadonlyMap<Ref, readonly Term[]
     return varying.map(({ term, place }) =>
       solved(build, place === 0 ? ofMatrix(build, term, y) : term, node),
     )
-  if (isHostOp(node.op)) throw new NoHessian(`${node.op} has no second derivative here`)
+  if (isHostOp(node.op)) throw new NoHessian(`${node.op} has no second derivative here`, node.op, y)
   if (node.op === 'expand') return varying.map(({ term }) => term)
   if (node.op === 'rename') return varying.map(({ term }) => renamed(build, term, node.axis!, node.to!))
   if (node.op === 'shift')

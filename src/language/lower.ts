@@ -11,9 +11,10 @@ import { type Decomposed, decomposed, type Roots } from './decompose.ts'
 import { callHint, foreignNameHint, writeHint } from './foreign-notation.ts'
 import { AXIS_OVERLOADS, FUNCTIONS, type LanguageFunction } from './functions.ts'
 import { differentiate } from './gradient.ts'
-import { diagonalHessian } from './hessian.ts'
+import { diagonalHessian, NoHessian } from './hessian.ts'
 import { isFunction } from './inline-functions.ts'
 import { type FormulaOp, hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
+import { placeOf } from './places.ts'
 import { simplify, simplifyStably } from './simplify.ts'
 import { isWhole } from './whole.ts'
 import { MAX_WINDOW } from './windows.ts'
@@ -109,13 +110,23 @@ export function lowerTraced(
   const results = new Map(wants.map((name, place) => [name, gradients[place]]))
   for (const name of hessians) {
     const place = wants.indexOf(name)
-    results.set(hessianKey(name), diagonalHessian(build, gradients[place], inputs[place]))
+    results.set(hessianKey(name), hessianOf(build, gradients[place], inputs[place], lowering.places))
   }
   const denominators = build.is(share, 1) ? undefined : build.expand(share, axes)
   const primitive = decomposed(build, { value, denominators, gradients: results })
   const { program, placed } = extract(primitive.build, scope, primitive.roots)
   const square = build.square.length === 0 ? {} : { square: [...build.square] }
   return { program: { ...program, ...square }, ...traced(lowering, primitive, placed) }
+}
+
+/** @throws NoHessian, which says where the formula has what has none */
+function hessianOf(build: Builder, gradient: Ref, input: Ref, places: ReadonlyMap<Ref, Position>): Ref {
+  try {
+    return diagonalHessian(build, gradient, input)
+  } catch (error) {
+    if (error instanceof NoHessian) error.at = placeOf(build.nodes, places, error.ref)
+    throw error
+  }
 }
 
 function traced(

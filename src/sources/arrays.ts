@@ -5,6 +5,7 @@
  * spelled.
  */
 import type { LeafOp, Node, Op, Program } from '../language/ir.ts'
+import { placeOf } from '../language/places.ts'
 import { isElementwise } from '../language/scalar.ts'
 import { atom, type Code, type Rule } from './code.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
@@ -13,14 +14,14 @@ import { axisWord, fixedSize, Names } from './names.ts'
 /** Ops that the writer spells itself, because they are names, dimensions or nothing at all. */
 type WrittenOp = LeafOp | 'expand' | 'rename' | 'pick' | 'contract' | 'stop_gradient'
 
-/** Ops that no library says as one call. */
-type UnsaidOp = 'ctc' | 'ctc_slope' | 'shift' | 'solve_lower' | 'solve_upper' | 'soft_dtw' | 'soft_dtw_slope'
-
-/** An op along a dimension gets its number. */
+/**
+ * An op along a dimension gets its number. What has two axes of its own has them last: the matrices of `solve_lower` and the costs of
+ * `soft_dtw`. `ctc` gets `[rows, time, classes]`, `[rows, labels]`, two lengths for each row, and the blank.
+ */
 export type ArrayRule = (args: readonly Code[], dimension: number) => Code
 
 /** How a library spells each op. A new op of the IR is missing in each table until someone has thought of it. */
-export type ArrayOps = { readonly [O in Exclude<Op, WrittenOp | UnsaidOp>]: ArrayRule | undefined }
+export type ArrayOps = { readonly [O in Exclude<Op, WrittenOp>]: ArrayRule | undefined }
 
 /** Of numbers that are known before an array is: of the host language. */
 export type StaticOps = { readonly [O in Op]?: Rule }
@@ -83,6 +84,8 @@ export interface ArrayResult {
 
 /** Longer expressions are divided. */
 const MOST_TEXT = 72
+/** Sizes are 32-bit integers in some libraries. */
+const MOST_STEPS = 2 ** 31 - 1
 
 /** The names of arguments, the same in each function of a source. */
 export interface ArrayNames {
@@ -164,20 +167,22 @@ class ArrayWriter {
   }
 
   write(): ArrayLines {
-    const last = new Map(this.#results.map((result) => [result.node, result.name]))
+    const last = new Map(this.#results.map((result) => [result.node, result]))
+    const results = new Map<ArrayResult, Code>()
     let ofValue: number | undefined
     for (const id of [...this.#uses.keys()].sort((a, b) => a - b)) {
       if (this.#program.nodes[id].op === 'cotangent') ofValue ??= this.#lines.length
       this.#define(id, last.get(id))
+      // At once: what follows may be told apart by where it begins, and then needs it.
+      for (const result of this.#results) if (result.node === id) results.set(result, this.#result(result))
     }
-    const results = this.#results.map((result) => this.#result(result))
     const scalars = this.#program.nodes.flatMap(({ op, name }, id) => {
       return op === 'scalar' && this.#uses.has(id) ? [name!] : []
     })
     return {
       lines: this.#lines,
       ofValue: ofValue ?? this.#lines.length,
-      results,
+      results: this.#results.map((result) => results.get(result)!),
       asArrays: this.#asArrays ? scalars : [],
       sizes: this.#sizes,
     }
@@ -229,11 +234,13 @@ class ArrayWriter {
 
   // Lines
 
-  #define(id: number, given: string | undefined) {
+  #define(id: number, result: ArrayResult | undefined) {
     const node = this.#program.nodes[id]
     const isNumber = this.#statics.has(id) && node.type === 'real'
     const found = this.#expression(node, id)
     const value = isNumber ? { ...found, code: { ...found.code, isNumber } } : found
+    // A result that is repeated or transposed afterwards has another name before.
+    const given = result !== undefined && result.axes.join() === value.axes.join() ? result.name : undefined
     const line = given ?? this.#source.names.get(id)
     if (given === undefined && (LEAVES.has(node.op) || this.#isPlain(value))) {
       const alias = this.#source.names.get(id)
@@ -298,6 +305,17 @@ class ArrayWriter {
       case 'reduce_sum':
       case 'reduce_max':
         return this.#reduce(node, id)
+      case 'shift':
+        return this.#shift(node, id)
+      case 'solve_lower':
+      case 'solve_upper':
+        return this.#solve(node, id)
+      case 'soft_dtw':
+      case 'soft_dtw_slope':
+        return this.#softDtw(node, id)
+      case 'ctc':
+      case 'ctc_slope':
+        return this.#ctc(node, id)
       default:
         return isElementwise(op) || op === 'select' ? this.#elementwise(node, id) : this.#alongAxis(node, id)
     }
@@ -342,7 +360,15 @@ class ArrayWriter {
       op === 'select' && this.#statics.has(args[0]) && this.#syntax.statics.select !== undefined
     if (isStatic) return { code: this.#syntax.statics[op]!(codes), axes }
     if (isChosen) return { code: this.#syntax.statics.select!(this.#alike(args, codes, axes)), axes }
+    if (op === 'mul_no_nan') return { code: this.#gated(args[0], id, codes), axes }
     return { code: this.#rule(op as keyof ArrayOps, id)(this.#withArray(op, codes), -1), axes }
+  }
+
+  /** A gradient that is a number of its own is never 0. */
+  #gated(gradient: number, id: number, [g, d]: readonly Code[]): Code {
+    const { op, value } = this.#program.nodes[gradient]
+    if (op === 'constant' && value !== 0) return this.#rule('mul', id)([g, d], -1)
+    return this.#rule('mul_no_nan', id)([this.#asArray(g), d], -1)
   }
 
   /** Both sides of a choice that is made before anything runs have the same dimensions. */
@@ -371,11 +397,12 @@ class ArrayWriter {
     return (op === 'eq' || op === 'lt' || op === 'le') && areWhole ? 'index' : 'real'
   }
 
-  /** A choice between two numbers has the precision of the inputs. */
+  /** What the library computes of numbers alone has the precision of the inputs. */
   #withArray(op: Op, codes: readonly Code[]): readonly Code[] {
-    const [test, yes, no] = codes
-    if (op !== 'select' || yes.isNumber !== true || no.isNumber !== true) return codes
-    return [test, this.#asArray(yes), no]
+    const operands = op === 'select' ? codes.slice(1) : codes
+    if (!operands.every(({ isNumber }) => isNumber === true)) return codes
+    const place = op === 'select' ? 1 : codes.length - 1
+    return codes.with(place, this.#asArray(codes[place]))
   }
 
   /** An input of numbers. */
@@ -396,8 +423,9 @@ class ArrayWriter {
 
   #rule(op: keyof ArrayOps, id: number): ArrayRule {
     const rule = this.#syntax.ops[op]
+    const { nodes } = this.#program
     if (rule === undefined)
-      throw new CannotWrite(op, 'the library has no such function', this.#source.places.get(id))
+      throw new CannotWrite(op, 'the library has no such function', placeOf(nodes, this.#source.places, id))
     return rule
   }
 
@@ -416,6 +444,47 @@ class ArrayWriter {
   #alongAxis({ op, args, axis, axes }: Node, id: number): Value {
     const codes = args.map((arg) => this.#whole(arg, axes))
     return { code: this.#rule(op as keyof ArrayOps, id)(codes, axes.indexOf(axis!)), axes }
+  }
+
+  /** No axis is longer than the longest shift that is written. */
+  #shift({ args: [x, by], axis, axes }: Node, id: number): Value {
+    const steps = Math.max(-MOST_STEPS, Math.min(this.#program.nodes[by].value!, MOST_STEPS))
+    const code = this.#rule('shift', id)([this.#whole(x, axes), atom(String(steps))], axes.indexOf(axis!))
+    return { code, axes }
+  }
+
+  #solve({ op, args: [matrix, right], axis, to, axes }: Node, id: number): Value {
+    const others = axes.filter((own) => own !== to)
+    const codes = [this.#laid(matrix, [...others, axis!, to!]), this.#laid(right, [...others, axis!])]
+    const code = this.#rule(op as keyof ArrayOps, id)(codes, -1)
+    return { code: this.#ordered(code, [...others, to!], axes), axes }
+  }
+
+  #softDtw({ op, args: [costs, gamma], axis, to, axes }: Node, id: number): Value {
+    const own = this.#program.nodes[costs].axes
+    const others = own.filter((name) => name !== axis && name !== to)
+    const pairs = [...others, axis!, to!]
+    const codes = [this.#laid(costs, pairs), this.#asArray(this.#laid(gamma, others))]
+    const code = this.#rule(op as keyof ArrayOps, id)(codes, -1)
+    return { code: op === 'soft_dtw' ? code : this.#ordered(code, pairs, axes), axes }
+  }
+
+  #ctc({ op, args, axis, to, axes }: Node, id: number): Value {
+    const [x, labels, lengths, counts, blank] = args
+    const { op: from, value } = this.#program.nodes[blank]
+    if (from !== 'constant')
+      throw new CannotWrite('ctc', 'the class of the blank must be a number', this.#source.places.get(id))
+    const rows = this.#program.nodes[lengths].axes
+    const listed = this.#program.nodes[labels].axes.filter((own) => !rows.includes(own))
+    const cube = [...rows, axis!, to!]
+    const codes = [
+      this.#laid(x, cube),
+      this.#laid(labels, [...rows, ...listed]),
+      ...[lengths, counts].map((length) => this.#laid(length, rows)),
+      atom(String(value)),
+    ]
+    const code = this.#rule(op as keyof ArrayOps, id)(codes, -1)
+    return { code: op === 'ctc' ? code : this.#ordered(code, cube, axes), axes }
   }
 
   #renamed({ args, axis, to }: Node): Value {
@@ -441,11 +510,7 @@ class ArrayWriter {
       }
     }
     const whole = this.#sorted([...axes, axis!])
-    const places =
-      this.#program.nodes[place].axes.length === 0
-        ? this.#whole(place, axes)
-        : this.#aligned(this.#value(place), axes)
-    const code = this.#syntax.pick(this.#whole(from, whole), places, whole.indexOf(axis!))
+    const code = this.#syntax.pick(this.#whole(from, whole), this.#whole(place, axes), whole.indexOf(axis!))
     return { code, axes }
   }
 
@@ -488,6 +553,17 @@ class ArrayWriter {
     if (own.length === axes.length) return code
     const value = { code: this.#asArray(code), axes: own }
     return this.#spread(value, axes)
+  }
+
+  /** With all of these axes in memory, in this order. */
+  #laid(id: number, axes: readonly string[]): Code {
+    const sorted = this.#sorted(axes)
+    return this.#ordered(this.#whole(id, sorted), sorted, axes)
+  }
+
+  #ordered(code: Code, from: readonly string[], to: readonly string[]): Code {
+    const order = to.map((axis) => from.indexOf(axis))
+    return order.every((own, place) => own === place) ? code : this.#syntax.transpose(code, order)
   }
 
   #spread(value: Value, axes: readonly string[]): Code {

@@ -30,6 +30,8 @@ export interface Target {
   readonly precisions: readonly Precision[]
   /** Variants of the language; the first is the default. Empty if there is only one. */
   readonly dialects: readonly string[]
+  /** The program that it is written from, if that is another one than value and gradients. */
+  readonly programOf?: (request: SourceRequest) => SourceProgram
   /** @throws CannotWrite, InvalidName */
   readonly write: (source: SourceProgram, options: WriteOptions) => string
 }
@@ -81,6 +83,8 @@ export interface SourceProgram extends TracedProgram {
   readonly params: readonly SourceParam[]
   /** Parameters that are part of the program, for the header: `reduction of labels: soft`. */
   readonly fixed: Params
+  /** The input that the loss of each row is divided by in a mean, where it is more than 1. */
+  readonly lengths: string | undefined
 }
 
 export interface WrittenSource {

@@ -6,8 +6,9 @@
 import { type ArrayLines, type ArrayNames, type ArraySyntax, argumentNames, writeArrays } from './arrays.ts'
 import { atom, indented } from './code.ts'
 import type { SourceProgram } from './contract.ts'
+import { flattenedInputs, valueShape } from './flattening.ts'
 import { helpersIn } from './helpers.ts'
-import { docstring, flattenedInputs, signatureOf, tuple, valueShape } from './python.ts'
+import { docstring, signatureOf, tuple } from './python.ts'
 
 /** What a library calls the parts of the frame. */
 export interface CustomGradientPhrases {
@@ -25,6 +26,8 @@ export interface CustomGradientPhrases {
   unflatten(x: string, place: number, shape: string): string
   /** How the gradient takes what comes from after the loss. */
   upstream(name: string): { readonly arguments: string; readonly lines: readonly string[] }
+  /** Losses divided by the lengths of their rows, or by 1. */
+  byLengths(x: string, lengths: string): string
   sum(x: string): string
   mean(x: string): string
   /** 0 if there is nothing to divide by. */
@@ -163,14 +166,16 @@ function gradientLines(parts: Parts): string[] {
 }
 
 function reduction(parts: Parts): string[] {
-  const { source, phrases, loss, shares } = parts
+  const { source, phrases, names, loss, shares } = parts
+  const { lengths } = source
+  const mean = lengths === undefined ? loss : phrases.byLengths(loss, names.inputs.get(lengths)!)
   const shape = valueShape(source)
   const shaped = shape === undefined ? loss : phrases.unflatten(loss, shape.axes.indexOf('...'), 'shape')
   return [
     'if reduction == "none":',
     `    return ${shaped}`,
     ...(shares === undefined
-      ? [`return ${phrases.sum(loss)} if reduction == "sum" else ${phrases.mean(loss)}`]
+      ? [`return ${phrases.sum(loss)} if reduction == "sum" else ${phrases.mean(mean)}`]
       : [
           'if reduction == "sum":',
           `    return ${phrases.sum(loss)}`,

@@ -4,6 +4,7 @@
  */
 import type { Code } from './code.ts'
 import type { SourceProgram } from './contract.ts'
+import type { HelperSyntax } from './loop-helpers.ts'
 import type { LoopArray, LoopSource } from './loops.ts'
 
 /** How a language says it. */
@@ -21,6 +22,7 @@ export interface FramePhrases {
   return(value: string): string
   /** Multiplies each element. */
   scale(array: string, count: Code, factor: string): readonly string[]
+  readonly helpers: HelperSyntax
 }
 
 /** The body of the function. */
@@ -32,15 +34,38 @@ export function framed(loops: LoopSource, phrases: FramePhrases): string[] {
   const count = phrases.realOf(values)
   const known = shares === undefined ? phrases.choose(phrases.is('mean'), `${one} / ${count}`, one) : one
   const after =
-    shares === undefined
-      ? [phrases.return(phrases.choose(phrases.is('mean'), `total / ${count}`, 'total'))]
-      : byDenominator(loops, shares, phrases)
+    loops.lengths !== undefined
+      ? byLengths(loops, loops.lengths, phrases)
+      : shares === undefined
+        ? [phrases.return(phrases.choose(phrases.is('mean'), `total / ${count}`, 'total'))]
+        : byDenominator(loops, shares, phrases)
   return [
     ...(usesScale ? [phrases.constant(scale, known)] : []),
     ...body,
     ...phrases.returnIf(phrases.is('none'), phrases.number(0)),
     phrases.constant('total', phrases.total(loss, values)),
     ...after,
+  ]
+}
+
+/** The loss and the gradient of each row are divided by its length. */
+function byLengths(
+  { outputs, values }: LoopSource,
+  { name, rows }: NonNullable<LoopSource['lengths']>,
+  phrases: FramePhrases,
+): string[] {
+  const { helpers } = phrases
+  const called = (words: string, ...args: readonly string[]) => `${helpers.name(words)}(${args.join(', ')})`
+  const loss = outputs.find(({ role }) => role === 'values')!
+  const divided = outputs
+    .filter(({ role }) => role === 'gradient')
+    .map((gradient) => {
+      return helpers.run(called('divide by lengths', gradient.name, name, rows.text, gradient.length.text))
+    })
+  return [
+    ...phrases.returnIf(phrases.is('sum'), 'total'),
+    ...divided,
+    phrases.return(`${called('total by lengths', loss.name, name, rows.text)} / ${phrases.realOf(values)}`),
   ]
 }
 
@@ -80,11 +105,11 @@ export function usageLines({ inputs }: SourceProgram, loops: LoopSource, none: s
   ]
 }
 
-/** Where each scratch array begins in the memory for all of them. */
-export function scratchOffsets(scratch: readonly LoopArray[]): { array: LoopArray; offset: string }[] {
+/** Each scratch array begins where the one before ends. */
+export function scratchOffsets(scratch: readonly LoopArray[]): { array: LoopArray; begin: string }[] {
   return scratch.map((array, place) => {
-    const before = scratch.slice(0, place).map(({ length }) => length.text)
-    return { array, offset: before.join(' + ') || '0' }
+    const before = scratch[place - 1]
+    return { array, begin: before === undefined ? 'scratch' : `${before.name} + ${before.length.text}` }
   })
 }
 

@@ -4,8 +4,10 @@
  * names the values, puts those that are used once where they are used, and spells addresses.
  */
 import { isHostOp } from '../language/host-ops.ts'
-import type { Node, Op } from '../language/ir.ts'
+import type { Node, Op, Program } from '../language/ir.ts'
+import { placeOf } from '../language/places.ts'
 import { isElementwise } from '../language/scalar.ts'
+import { cut, type Part } from '../language/stages.ts'
 import { COTANGENT, type LegalizedProgram, legalize } from '../loops/legalize.ts'
 import {
   type Accumulator,
@@ -13,12 +15,16 @@ import {
   isScalar,
   type Loop,
   type Plan,
+  readsInput,
   type Statement,
 } from '../loops/loop-plan.ts'
+import { type AxisRead, isIndirect, memoryReadOf } from '../loops/memory-read.ts'
 import { plan } from '../loops/planner.ts'
 import { type StaticPredicates, switchesOf } from '../loops/static-predicates.ts'
 import { atom, type Code, indented, type Rule } from './code.ts'
 import { CannotWrite, type ElementOp, type SourceProgram } from './contract.ts'
+import type { HelperSyntax } from './loop-helpers.ts'
+import { type HostCallContext, hostOpLines, type Kept, withWholeOperands } from './loop-host-ops.ts'
 import { axisWord, fixedSize, Names } from './names.ts'
 
 /** The types of values. */
@@ -56,6 +62,8 @@ export interface LoopSyntax {
   readonly times: Rule
   /** `pick(array, offset, stride, place, size)`: 0 where the place is outside. */
   readonly pick: Rule
+  /** How functions for ops on a whole axis are spelled. A language without it has none of these ops. */
+  readonly helpers?: HelperSyntax
 }
 
 /** A program in a language, for the frame of its function. */
@@ -77,6 +85,8 @@ export interface LoopSource {
   readonly body: readonly string[]
   /** The number of values, from the sizes. */
   readonly values: Code
+  /** What the loss of each row is divided by in a mean. */
+  readonly lengths: { readonly name: string; readonly rows: Code } | undefined
 }
 
 export interface LoopArray {
@@ -92,6 +102,8 @@ export interface LoopArray {
 
 /** Longer expressions are divided. */
 const MOST_TEXT = 88
+/** An index that is moved by so many steps is still a 32-bit integer. */
+const MOST_STEPS = 2 ** 30
 const INDICES = ['i', 'j', 'k', 'l', 'm', 'n1', 'n2', 'n3', 'n4', 'n5']
 
 /**
@@ -101,12 +113,258 @@ const INDICES = ['i', 'j', 'k', 'l', 'm', 'n1', 'n2', 'n3', 'n4', 'n5']
  */
 export function writeLoops(source: SourceProgram, syntax: LoopSyntax): LoopSource {
   checkOps(source, syntax)
+  if (source.program.nodes.some(({ op }) => isHostOp(op)))
+    return writeStages(withWholeOperands(source), syntax)
   const general = planned(source, new Map())
   const writer = new LoopWriter(source, general, syntax)
   const special = syntax.branch === undefined ? undefined : specialized(source, general)
   if (special === undefined) return writer.write()
   const [yes, no] = special.plans.map((own) => new LoopWriter(source, own, syntax).write())
   return { ...no, body: [...syntax.branch!(writer.test(special.condition), yes.body, no.body)] }
+}
+
+/** Loops, and between them what needs a whole axis at once. All of them share their names. */
+function writeStages(source: SourceProgram, syntax: LoopSyntax): LoopSource {
+  const { program } = source
+  const names = new LoopNames(source, syntax)
+  const { parts } = cut(program, isKnown)
+  const spares: LoopArray[] = []
+  const context: HostCallContext = {
+    helpers: syntax.helpers!,
+    size: (axis) => names.size(axis),
+    plus: (a, b) => syntax.plus([a, b]),
+    times: (a, b) => syntax.times([a, b]),
+    loop: syntax.loop,
+    spare: (length) => {
+      const name = names.memory('spare')
+      spares.push({ name, role: 'scratch', of: '', type: 'real', axes: [], length })
+      return name
+    },
+  }
+  const written = parts.map((part, place) => {
+    const isLast = place === parts.length - 1
+    const own = { ...source, program: part.program, names: namesIn(part, source) }
+    const made = planned(own, new Map())
+    names.beginPart()
+    const writer = new LoopWriter(own, isLast ? made : withoutValues(made), syntax, names)
+    const loops = part.leaves.length > 0 || isLast ? writer.write() : undefined
+    return { loops, calls: part.lines.flatMap((id) => hostCall(source, id, names, context)) }
+  })
+  const all = written.flatMap(({ loops }) => (loops === undefined ? [] : [loops]))
+  const kept = keptNodes(source, parts).map((id) => names.kept(id))
+  const last = all.at(-1)!
+  const scratch = [
+    ...kept.map(({ name, axes }) => keptArray(name, axes, (own) => names.product(own, syntax))),
+    ...all.flatMap((loops) => loops.scratch),
+    ...spares,
+  ]
+  return {
+    ...last,
+    inputs: source.inputs.map(({ name, type, axes }) => {
+      return {
+        name: names.array('input', name),
+        role: 'input',
+        of: name,
+        type,
+        axes,
+        length: names.product(axes, syntax),
+      }
+    }),
+    scratch,
+    sizes: names.read(),
+    usesScale: all.some((loops) => loops.usesScale),
+    body: written.flatMap(({ loops, calls }) => [...inBlock(loops?.body ?? []), ...calls]),
+  }
+}
+
+/** Names of a part are its own: those outside of its loops need a block. */
+function inBlock(lines: readonly string[]): readonly string[] {
+  const areLoops = lines.every((line) => line.startsWith(' ') || line.endsWith('{') || line === '}')
+  return areLoops ? lines : ['{', ...indented(lines, '  '), '}']
+}
+
+function keptArray(
+  name: string,
+  axes: readonly string[],
+  product: (axes: readonly string[]) => Code,
+): LoopArray {
+  return { name, role: 'scratch', of: '', type: 'real', axes, length: product(axes) }
+}
+
+/** A number, or an input of numbers in the layout of the node. */
+function isKnown({ nodes, inputs }: Program, id: number): boolean {
+  const { op, name, axes, type } = nodes[id]
+  return op === 'constant' || (op === 'input' && type === 'real' && inputs[name!].axes.join() === axes.join())
+}
+
+/** Nodes that stay in memory from one part to another. */
+function keptNodes({ program }: SourceProgram, parts: readonly Part[]): number[] {
+  const results = program.nodes.flatMap(({ op }, id) => (isHostOp(op) ? [id] : []))
+  return [...new Set([...parts.flatMap(({ leaves }) => leaves), ...results])].sort((a, b) => a - b)
+}
+
+function hostCall(source: SourceProgram, id: number, names: LoopNames, context: HostCallContext): string[] {
+  const { nodes } = source.program
+  const node = nodes[id]
+  const blank = node.op.startsWith('ctc') ? nodes[node.args[4]].value! : 0
+  const operands = node.op.startsWith('ctc') ? node.args.slice(0, 4) : node.args
+  const kept = operands.map((arg) =>
+    isKnown(source.program, arg) ? names.input(nodes[arg]) : names.kept(arg),
+  )
+  return hostOpLines(node, kept, names.kept(id), blank, context)
+}
+
+/** The formula's names for the nodes of a part. */
+function namesIn({ placed }: Part, { names }: SourceProgram): Map<number, string> {
+  const found = new Map<number, string>()
+  for (const [id, name] of names) {
+    const own = placed.get(id)
+    if (own !== undefined && !found.has(own)) found.set(own, name)
+  }
+  return found
+}
+
+/** The value of a part that only leaves something for later ones is none of the results. */
+function withoutValues(of: Plan): Plan {
+  const without = (statements: readonly Statement[]): Statement[] =>
+    statements
+      .filter((statement) => statement.kind !== 'store' || statement.buffer.role !== 'values')
+      .map((statement) => {
+        return statement.kind === 'loop' ? { ...statement, body: without(statement.body) } : statement
+      })
+  return { ...of, body: without(of.body) }
+}
+
+/**
+ * The names of one function: those of its arguments first, which keep the names of the definition. Parts of a program share
+ * them, and what one part leaves in memory for another.
+ */
+class LoopNames {
+  /** Of arguments and arrays. */
+  readonly #all: Names
+  /** Of values in the part that is being written, and those in all parts. */
+  #locals: Names
+  readonly #everLocal = new Set<string>()
+  readonly scale: string
+  readonly scalars = new Map<string, string>()
+  readonly sizes = new Map<string, string>()
+  readonly #source: SourceProgram
+  readonly #arrays = new Map<string, string>()
+  readonly #kept = new Map<number, string>()
+  readonly #sizesRead = new Set<string>()
+
+  constructor(source: SourceProgram, syntax: LoopSyntax) {
+    this.#source = source
+    this.#all = new Names([...syntax.reserved, ...INDICES])
+    const { inputs, denominators, gradients } = source.program
+    for (const name of Object.keys(inputs)) this.#take('input', name, name)
+    for (const { name } of source.params) this.scalars.set(name, this.#all.take(name))
+    const axes = this.#axes()
+    for (const axis of axes) this.sizes.set(axis, this.#all.take(sizeWord(axis, axes)))
+    this.#take('values', '', 'loss')
+    if (denominators !== undefined) this.#take('denominators', '', 'denominators')
+    for (const name of Object.keys(gradients)) this.#take('gradient', name, `gradient_${name}`)
+    this.scale = this.#all.take('scale')
+    this.#locals = this.#all.copy()
+  }
+
+  /** An argument, or what a part leaves. */
+  array(role: Buffer['role'], name: string): string {
+    return name.startsWith('$') ? this.kept(Number(name.slice(1))).name : this.#arrays.get(`${role} ${name}`)!
+  }
+
+  /** Another part has values of its own. */
+  beginPart() {
+    this.#locals = this.#all.copy()
+  }
+
+  /** A value of this part. */
+  local(wanted: string): string {
+    return this.#used(this.#locals.take(wanted))
+  }
+
+  numbered(base: string): string {
+    return this.#used(this.#locals.number(base))
+  }
+
+  /** An array that is named after a line of the formula, or only numbered. */
+  memoryOf(line: string): string {
+    return this.#unlikeLocals(() => this.#all.take(`${line}s`))
+  }
+
+  memory(base: string): string {
+    return this.#unlikeLocals(() => this.#all.number(base))
+  }
+
+  #used(name: string): string {
+    this.#everLocal.add(name)
+    return name
+  }
+
+  #unlikeLocals(next: () => string): string {
+    let name = next()
+    while (this.#everLocal.has(name)) name = next()
+    this.#locals.take(name)
+    return name
+  }
+
+  input({ name, axes }: Node): Kept {
+    return { name: this.array('input', name!), axes }
+  }
+
+  kept(id: number): Kept {
+    const { op, axes } = this.#source.program.nodes[id]
+    const line = this.#source.names.get(id)
+    const name =
+      this.#kept.get(id) ?? (line === undefined ? this.memory(KEPT[op] ?? 's') : this.memoryOf(line))
+    this.#kept.set(id, name)
+    return { name, axes }
+  }
+
+  size(axis: string): Code {
+    const source = this.sourceOf(axis)
+    const fixed = fixedSize(source)
+    if (fixed !== undefined) return atom(String(fixed))
+    this.#sizesRead.add(source)
+    return atom(this.sizes.get(source)!)
+  }
+
+  product(axes: readonly string[], syntax: LoopSyntax): Code {
+    const sizes = axes.map((axis) => this.size(axis))
+    return sizes.length === 0 ? atom('1') : sizes.reduce((product, size) => syntax.times([product, size]))
+  }
+
+  /** The sizes that were asked for. */
+  read(): { readonly axis: string; readonly name: string }[] {
+    return [...this.sizes].flatMap(([axis, name]) => (this.#sizesRead.has(axis) ? [{ axis, name }] : []))
+  }
+
+  sourceOf(axis: string): string {
+    return this.#source.program.renamed[axis] ?? axis
+  }
+
+  /** Axes that give loops or arrays a size, in the order of the inputs. */
+  #axes(): readonly string[] {
+    const { axes, renamed } = this.#source.program
+    const declared = this.#source.inputs.flatMap((input) => input.axes)
+    const all = [...new Set([...declared, ...axes])]
+    return all.filter(
+      (axis) => axes.includes(axis) && renamed[axis] === undefined && fixedSize(axis) === undefined,
+    )
+  }
+
+  #take(role: Buffer['role'], name: string, wanted: string) {
+    this.#arrays.set(`${role} ${name}`, this.#all.take(wanted))
+  }
+}
+
+/** Names for results in memory that have none in the formula. */
+const KEPT: Readonly<Partial<Record<Op, string>>> = {
+  argsort: 'order',
+  gather: 'found',
+  scatter: 'moved',
+  cumsum: 'sums',
+  reverse_cumsum: 'sums',
 }
 
 function planned({ program }: SourceProgram, staticPredicates: StaticPredicates): Plan {
@@ -148,17 +406,13 @@ function hasNoScratch({ buffers }: Plan): boolean {
 }
 
 /** @throws CannotWrite */
-function checkOps({ program, places }: SourceProgram, { ops }: LoopSyntax) {
+function checkOps({ program, places }: SourceProgram, { ops, helpers }: LoopSyntax) {
   program.nodes.forEach(({ op }, id) => {
-    if (isHostOp(op))
-      throw new CannotWrite(
-        op,
-        'needs a whole axis at once, which no loop over elements says',
-        places.get(id),
-      )
-    const isTabled = isElementwise(op) || op === 'select' || op === 'shift'
-    if (isTabled && ops[op as keyof LoopOps] === undefined && !LEGALIZED.has(op))
-      throw new CannotWrite(op, 'the language has no such function', places.get(id))
+    const isMissing = isHostOp(op)
+      ? helpers === undefined
+      : (isElementwise(op) || op === 'select') && ops[op as keyof LoopOps] === undefined && !LEGALIZED.has(op)
+    if (isMissing)
+      throw new CannotWrite(op, 'the language has no such function', placeOf(program.nodes, places, id))
   })
 }
 
@@ -170,28 +424,28 @@ class LoopWriter {
   readonly #plan: Plan
   readonly #program: LegalizedProgram
   readonly #syntax: LoopSyntax
-  readonly #names: Names
-  readonly #sizes = new Map<string, string>()
+  readonly #names: LoopNames
   readonly #arrays = new Map<number, string>()
-  readonly #scalars = new Map<string, string>()
   /** Node -> what stands for it where it is used. */
   readonly #values = new Map<number, Code>()
   /** Axis -> the index of the loop that is open over it. */
   readonly #open = new Map<string, string>()
   readonly #uses: ReadonlyMap<number, number>
   readonly #lineNames: ReadonlyMap<number, string>
-  readonly #scale: string
 
-  constructor(source: SourceProgram, planned: Plan, syntax: LoopSyntax) {
+  constructor(
+    source: SourceProgram,
+    planned: Plan,
+    syntax: LoopSyntax,
+    names = new LoopNames(source, syntax),
+  ) {
     this.#source = source
     this.#plan = planned
     this.#program = planned.program
     this.#syntax = syntax
-    this.#names = new Names([...syntax.reserved, ...INDICES])
+    this.#names = names
     this.#uses = usesIn(planned)
     this.#lineNames = lineNames(source, planned.program)
-    this.#nameArguments()
-    this.#scale = this.#names.take('scale')
   }
 
   write(): LoopSource {
@@ -208,17 +462,24 @@ class LoopWriter {
       inputs: inOrder(of('input'), this.#source),
       outputs: of('values', 'denominators', 'gradient'),
       scratch,
-      sizes: [...this.#sizes]
-        .filter(([axis]) => this.#isArgument(axis))
-        .map(([axis, name]) => ({ axis, name })),
+      sizes: [...this.#names.sizes].flatMap(([axis, name]) =>
+        this.#isArgument(axis) ? [{ axis, name }] : [],
+      ),
       params: this.#source.params.map(({ name, value, about }) => {
-        return { name: this.#scalars.get(name)!, of: name, value, about }
+        return { name: this.#names.scalars.get(name)!, of: name, value, about }
       }),
-      scale: this.#scale,
+      scale: this.#names.scale,
       usesScale: this.#program.nodes.some(({ name }) => name === COTANGENT),
       body: lines,
       values: this.#product(values.axes),
+      lengths: this.#lengths(),
     }
+  }
+
+  #lengths(): LoopSource['lengths'] {
+    const input = this.#source.inputs.find(({ name }) => name === this.#source.lengths)
+    if (input === undefined) return undefined
+    return { name: this.#names.array('input', input.name), rows: this.#product(input.axes) }
   }
 
   /** A condition on parameters. */
@@ -228,60 +489,21 @@ class LoopWriter {
 
   // Names
 
-  /** Arguments first: they keep the names of the definition. */
-  #nameArguments() {
-    const { inputs, buffers } = { ...this.#program, buffers: this.#plan.buffers }
-    for (const name of Object.keys(inputs)) this.#nameBuffer('input', name, name)
-    for (const { name } of this.#source.params) this.#scalars.set(name, this.#names.take(name))
-    for (const axis of this.#axes()) this.#sizes.set(axis, this.#names.take(sizeWord(axis, this.#axes())))
-    this.#nameBuffer('values', '', 'loss')
-    this.#nameBuffer('denominators', '', 'denominators')
-    for (const { role, name } of buffers)
-      if (role === 'gradient') this.#nameBuffer('gradient', name, `gradient_${name}`)
-  }
-
-  #nameBuffer(role: Buffer['role'], name: string, wanted: string) {
-    const found = this.#plan.buffers.find((buffer) => buffer.role === role && buffer.name === name)
-    if (found !== undefined) this.#arrays.set(found.id, this.#names.take(wanted))
-  }
-
-  /** Axes that give loops or arrays a size, in the order of the inputs. */
-  #axes(): readonly string[] {
-    const { axes, renamed } = this.#program
-    const declared = this.#source.inputs.flatMap((input) => input.axes)
-    const all = [...new Set([...declared, ...axes])]
-    return all.filter(
-      (axis) => axes.includes(axis) && renamed[axis] === undefined && fixedSize(axis) === undefined,
-    )
-  }
-
   #isArgument(axis: string): boolean {
     return (
-      this.#plan.buffers.some(({ axes }) => axes.some((name) => this.#sourceOf(name) === axis)) ||
-      this.#sizesRead.has(axis)
+      this.#plan.buffers.some(({ axes }) => axes.some((name) => this.#names.sourceOf(name) === axis)) ||
+      this.#names.read().some((size) => size.axis === axis)
     )
   }
 
-  readonly #sizesRead = new Set<string>()
   readonly #touched = new Set<number>()
 
-  #sourceOf(axis: string): string {
-    return this.#program.renamed[axis] ?? axis
-  }
-
   #size(axis: string): Code {
-    const source = this.#sourceOf(axis)
-    const fixed = fixedSize(source)
-    if (fixed !== undefined) return atom(String(fixed))
-    this.#sizesRead.add(source)
-    return atom(this.#sizes.get(source)!)
+    return this.#names.size(axis)
   }
 
   #product(axes: readonly string[]): Code {
-    const sizes = axes.map((axis) => this.#size(axis))
-    return sizes.length === 0
-      ? atom('1')
-      : sizes.reduce((product, size) => this.#syntax.times([product, size]))
+    return this.#names.product(axes, this.#syntax)
   }
 
   #array(buffer: Buffer): LoopArray {
@@ -298,10 +520,14 @@ class LoopWriter {
   #arrayName({ id, role, name }: Buffer): string {
     const known = this.#arrays.get(id)
     if (known !== undefined) return known
-    const line = role === 'scratch' ? this.#lineNames.get(Number(name)) : undefined
-    const own = line === undefined ? this.#names.number('s') : this.#names.take(`${line}s`)
+    const own = role === 'scratch' ? this.#scratchName(name) : this.#names.array(role, name)
     this.#arrays.set(id, own)
     return own
+  }
+
+  #scratchName(node: string): string {
+    const line = this.#lineNames.get(Number(node))
+    return line === undefined ? this.#names.memory('s') : this.#names.memoryOf(line)
   }
 
   /** A name for a value that is used more than once. */
@@ -316,10 +542,15 @@ class LoopWriter {
 
   #newName(id: number): string {
     const line = this.#lineNames.get(id)
-    if (line !== undefined) return this.#names.take(line)
+    if (line !== undefined) return this.#names.local(line)
     const node = this.#program.nodes[id]
-    if (node.op === 'input') return this.#names.take(`${node.name}_i`)
-    return this.#names.number(BASES[node.op] ?? (node.type === 'bool' ? 'is' : 't'))
+    if (node.op === 'input') return this.#names.local(`${this.#inputWord(node.name!)}_i`)
+    return this.#names.numbered(BASES[node.op] ?? (node.type === 'bool' ? 'is' : 't'))
+  }
+
+  /** An input, or what a part left in memory. */
+  #inputWord(name: string): string {
+    return name.startsWith('$') ? this.#names.array('input', name) : name
   }
 
   // Statements
@@ -392,10 +623,9 @@ class LoopWriter {
   #crossingFound: ReadonlySet<number> | undefined
 
   #load(id: number, buffer: Buffer): string[] {
-    const { op, axis, to, type } = this.#program.nodes[id]
-    const names: Record<string, string> = op === 'rename' ? { [axis!]: to! } : {}
-    const element = atom(this.#element(buffer, names))
-    return [this.#declare(id, this.#loaded(element, type))]
+    const { nodes } = this.#program
+    const code = this.#read(buffer, memoryReadOf(nodes, id).axes)
+    return [this.#declare(id, this.#loaded(code, nodes[id].type))]
   }
 
   #loaded(code: Code, type: ValueType): Code {
@@ -455,17 +685,18 @@ class LoopWriter {
         if (type === 'bool') return atom(this.#syntax.truth(value !== 0))
         return atom(this.#syntax.number(value!))
       case 'scalar':
-        return atom(name === COTANGENT ? this.#scale : this.#scalars.get(name!)!)
+        return atom(name === COTANGENT ? this.#names.scale : this.#names.scalars.get(name!)!)
       case 'size':
         return this.#syntax.realOfSize([this.#size(axis!)])
       case 'index':
         return this.#syntax.indexOfLoop([atom(this.#open.get(axis!)!)])
       case 'input':
-        return atom(this.#element(this.#inputBuffer(name!)))
+        return this.#fromInput(name!, atom(this.#element(this.#inputBuffer(name!))))
       case 'expand':
         return this.#value(args[0])
       case 'rename':
-        return this.#renamed(node)
+      case 'shift':
+        return this.#neighbor(node)
       case 'pick':
         return this.#pick(node)
       case 'select':
@@ -522,34 +753,96 @@ class LoopWriter {
     return this.#plan.buffers.find((buffer) => buffer.role === 'input' && buffer.name === name)!
   }
 
-  #renamed({ args: [source], axis, to }: Node): Code {
-    return atom(this.#element(this.#inputBuffer(this.#program.nodes[source].name!), { [axis!]: to! }))
+  /** Indices that a part left in memory are numbers there. */
+  #fromInput(name: string, code: Code): Code {
+    const isKept = name.startsWith('$') && this.#program.inputs[name].type === 'index'
+    return isKept ? this.#syntax.indexOfReal([code]) : code
   }
 
-  /** A known place within an axis of known size needs no check. */
-  #pick({ args: [source, place], axis }: Node): Code {
-    const buffer = this.#inputBuffer(this.#program.nodes[source].name!)
-    const whole = this.#wholeConstant(place)
-    const size = fixedSize(axis!)
-    if (whole !== undefined && size !== undefined && whole >= 0 && whole < size) {
-      return atom(this.#element(buffer, {}, new Map([[axis!, atom(String(whole))]])))
-    }
-    const offset = this.#offset(buffer, {}, new Map([[axis!, atom('0')]]))
-    const stride = this.#product(buffer.axes.slice(buffer.axes.indexOf(axis!) + 1))
+  /** An input with renamed axes, or at a distance. */
+  #neighbor(node: Node): Code {
+    const { nodes } = this.#program
+    const { source, axes } = memoryReadOf(nodes, nodes.indexOf(node))
+    const { name } = nodes[source]
+    return this.#fromInput(name!, this.#read(this.#inputBuffer(name!), axes))
+  }
+
+  /** Elements before the first and after the last one are 0. */
+  #read(buffer: Buffer, axes: Readonly<Record<string, AxisRead>>): Code {
+    const names = Object.fromEntries(Object.entries(axes).map(([axis, { loop }]) => [axis, loop]))
+    const shifted = Object.entries(axes).filter(
+      ([axis, { steps }]) => steps !== 0 && buffer.axes.includes(axis),
+    )
+    if (shifted.length === 0) return atom(this.#element(buffer, names))
+    this.#touch(buffer)
+    const [[axis, { loop, steps }]] = shifted
+    const place = this.#moved(this.#syntax.indexOfLoop([atom(this.#open.get(loop)!)]), steps)
+    if (shifted.length === 1) return this.#picked(buffer, axis, place, names)
+    // Whoever reads at a distance along two axes knows which elements are inside.
+    const flat = shifted.reduce(
+      (offset, [own, read]) => {
+        return this.#moved(offset, read.steps, this.#strideOf(buffer, own))
+      },
+      this.#syntax.indexOfLoop([this.#offset(buffer, names, NOWHERE)]),
+    )
+    return this.#syntax.pick([
+      atom(this.#arrayName(buffer)),
+      atom('0'),
+      atom('1'),
+      flat,
+      this.#product(buffer.axes),
+    ])
+  }
+
+  /** An index some steps before. No axis is longer than the longest distance that is written. */
+  #moved(index: Code, steps: number, stride: Code = atom('1')): Code {
+    const { ops, whole, times, indexOfLoop } = this.#syntax
+    const count = atom(whole(Math.min(Math.abs(steps), MOST_STEPS)))
+    const distance = stride.text === '1' ? count : times([count, indexOfLoop([stride])])
+    return (steps > 0 ? ops.sub! : ops.add!)([index, distance])
+  }
+
+  #picked(buffer: Buffer, axis: string, place: Code, names: Readonly<Record<string, string>> = {}): Code {
+    const offset = this.#offset(buffer, names, new Map([[axis, atom('0')]]))
     return this.#syntax.pick([
       atom(this.#arrayName(buffer)),
       offset,
-      stride,
-      this.#index(place),
-      this.#size(axis!),
+      this.#strideOf(buffer, axis),
+      place,
+      this.#size(axis),
     ])
+  }
+
+  #strideOf({ axes }: Buffer, axis: string): Code {
+    return this.#product(axes.slice(axes.indexOf(axis) + 1))
+  }
+
+  /** A known place within an axis of known size needs no check. */
+  #pick({ args: [from, place], axis }: Node): Code {
+    const { nodes } = this.#program
+    const { source, axes } = memoryReadOf(nodes, from)
+    const { name } = nodes[source]
+    const buffer = this.#inputBuffer(name!)
+    const names = Object.fromEntries(Object.entries(axes).map(([own, { loop }]) => [own, loop]))
+    const own = Object.keys(names).find((one) => names[one] === axis) ?? axis!
+    const whole = this.#wholeConstant(place)
+    const size = fixedSize(own)
+    if (whole !== undefined && size !== undefined && whole >= 0 && whole < size) {
+      const element = this.#element(buffer, names, new Map([[own, atom(String(whole))]]))
+      return this.#fromInput(name!, atom(element))
+    }
+    return this.#fromInput(name!, this.#picked(buffer, own, this.#index(place), names))
   }
 
   // Addresses
 
   #element(buffer: Buffer, names: Readonly<Record<string, string>> = {}, places: Places = NOWHERE): string {
-    if (buffer.role === 'scratch') this.#touched.add(buffer.id)
+    this.#touch(buffer)
     return this.#syntax.at(this.#arrayName(buffer), this.#offset(buffer, names, places))
+  }
+
+  #touch({ role, id }: Buffer) {
+    if (role === 'scratch') this.#touched.add(id)
   }
 
   /** `(i * rows + j) * classes + k` */
@@ -635,10 +928,9 @@ function usesIn({ program, body }: Plan): Map<number, number> {
 }
 
 /** The nodes whose values the text of a node contains. */
-function argsOf(node: Node, { nodes }: LegalizedProgram): readonly number[] {
+function argsOf(node: Node, program: LegalizedProgram): readonly number[] {
   if (node.op === 'pick') return node.args.slice(1)
-  const isOfInput = node.op === 'rename' && nodes[node.args[0]].op === 'input'
-  return isOfInput ? [] : node.args
+  return isIndirect(node) && readsInput(program, node) ? [] : node.args
 }
 
 /** Nodes that are computed in one loop, or in none, and used in another one inside of it. */

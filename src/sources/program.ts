@@ -1,5 +1,5 @@
 /** A loss and what one wants of it -> the program that the writers read. */
-import { Builder, type Ref } from '../language/builder.ts'
+import { Builder, type Ref, type Rewrite } from '../language/builder.ts'
 import type { InputLayout, Node, Program } from '../language/ir.ts'
 import type { TracedProgram } from '../language/lower.ts'
 import { simplify } from '../language/simplify.ts'
@@ -15,17 +15,31 @@ import { fixedSize } from './names.ts'
  */
 export function sourceProgram(request: SourceRequest): SourceProgram {
   const loss = expandLoss(request.loss, request.params)
-  const signature = signatureOf(loss, request)
+  return programOf(loss, request, signatureOf(loss, request))
+}
+
+/**
+ * The program of an expanded loss for a signature of one's own.
+ *
+ * @throws ProgramTooLarge, FormulaError, NoHessian
+ */
+export function programOf(
+  loss: Loss,
+  { params }: Pick<SourceRequest, 'params'>,
+  signature: ProgramSignature,
+): SourceProgram {
   const traced = withFixedSizes(traceProgram(loss, signature))
   return {
     ...traced,
     loss,
     inputs: inputsOf(loss, traced.program),
-    ...paramsOf(loss, traced.program, request.params),
+    lengths: loss.meanPer,
+    ...paramsOf(loss, traced.program, params),
   }
 }
 
-function signatureOf(
+/** The structure of requests that a source is written for. */
+export function signatureOf(
   loss: Loss,
   { params, optional = [], perClass = [], gradients }: SourceRequest,
 ): ProgramSignature {
@@ -73,10 +87,14 @@ function paramsOf(loss: Loss, { scalars }: Program, params: Params): Pick<Source
 /** How a node is made anew; undefined to copy it. */
 export type Remake = (build: Builder, node: Node, args: readonly Ref[], id: number) => Ref | undefined
 
-/** The same program with some nodes in another form, simplified once more. Names and places move along. */
-export function rebuilt(traced: TracedProgram, remake: Remake): TracedProgram {
+/**
+ * The same program with some nodes in another form, simplified once more. Names and places move along.
+ *
+ * @param rewrite how it is simplified
+ */
+export function rebuilt(traced: TracedProgram, remake: Remake, rewrite: Rewrite = simplify): TracedProgram {
   const { program } = traced
-  const build = new Builder(program.axes, simplify)
+  const build = new Builder(program.axes, rewrite)
   Object.assign(build.renamed, program.renamed)
   const made: Ref[] = []
   program.nodes.forEach((node, id) => {

@@ -3,6 +3,7 @@
 import type { ArrayLines, ArrayNames, ArrayRule, ArraySyntax, StaticOps } from './arrays.ts'
 import { atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
 import type { SourceProgram } from './contract.ts'
+import { flattenedInputs } from './flattening.ts'
 import { commentSafe, headerLines } from './header.ts'
 
 /** Of the operators. */
@@ -99,6 +100,17 @@ export const PYTHON_SYNTAX = {
 export const tuple = (codes: readonly { readonly text: string }[]) =>
   `(${codes.map(({ text }) => text).join(', ')}${codes.length === 1 ? ',' : ''})`
 
+/** Ops on a whole axis that python-helpers.ts has functions for. */
+export const WHOLE_AXIS_CALLS = {
+  shift: ([x, steps], axis) => atom(`_shift(${x.text}, ${steps.text}, ${axis})`),
+  solve_lower: call('_solve_lower'),
+  solve_upper: call('_solve_upper'),
+  ctc: call('_ctc_values'),
+  ctc_slope: call('_ctc_slope'),
+  soft_dtw: call('_soft_dtw_values'),
+  soft_dtw_slope: call('_soft_dtw_slope'),
+} satisfies Partial<ArraySyntax['ops']>
+
 /** A call whose last argument is the dimension. */
 export const along =
   (name: string, dimension: string): ArrayRule =>
@@ -142,21 +154,4 @@ export function shapeLines(
     return assign(name, syntax.size(inputs.get(owner.name)!, owner.axes.indexOf(axis)))
   })
   return [...flattened, ...read]
-}
-
-/** Inputs of which a part of the shape is seen as one axis. */
-export function flattenedInputs({ inputs, program }: SourceProgram) {
-  const isPlain = program.nodes.every(({ axes, axis, op }) => {
-    return axis === undefined && op !== 'index' && axes.every((own) => own === '...')
-  })
-  return isPlain ? [] : inputs.filter(({ axes }) => axes.includes('...'))
-}
-
-/** The part of an input's shape that values have in place of `...`; undefined if nothing is flattened. */
-export function valueShape(source: SourceProgram) {
-  const { axes } = source.program.nodes[source.program.value]
-  const owner = flattenedInputs(source)[0]
-  if (owner === undefined || !axes.includes('...')) return undefined
-  const from = owner.axes.indexOf('...')
-  return { of: owner.name, from, until: from + 1 - owner.axes.length, axes }
 }

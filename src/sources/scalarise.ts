@@ -2,13 +2,14 @@
  * A program for known sizes as one without axes: every element of every value is a node of its own, and sums are added up
  * term by term. What depends on constants and places alone is folded on the way.
  */
-import { Builder, type Ref, type Rewrite } from '../language/builder.ts'
-import { isHostOp } from '../language/host-ops.ts'
-import type { Node } from '../language/ir.ts'
+import type { Position } from '../language/ast.ts'
+import { Builder, type Ref } from '../language/builder.ts'
+import type { Node, Op } from '../language/ir.ts'
 import { elementsOf } from '../language/ir.ts'
-import { simplify } from '../language/simplify.ts'
+import { placeOf } from '../language/places.ts'
 import { offsetsOf, type Sizes, strideOf } from '../language/strides.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
+import { simplifyUnit } from './unit-cotangent.ts'
 
 export interface ScalarProgram {
   readonly nodes: readonly Node[]
@@ -28,6 +29,19 @@ export function elementName(input: string, place: number): string {
 /** A query with more steps than this is not one that a warehouse plans in reasonable time. */
 const MOST_NODES = 20_000
 
+/** Whether an op needs a recursion along an axis, which no expression says. */
+export function isRecursive(op: Op): boolean {
+  return RECURSIVE.has(op)
+}
+
+const RECURSIVE: ReadonlySet<Op> = new Set([
+  'cummax_place',
+  'ctc',
+  'ctc_slope',
+  'soft_dtw',
+  'soft_dtw_slope',
+] satisfies Op[])
+
 /**
  * @param scalars the values of the parameters
  * @throws CannotWrite for ops on a whole axis, and for too many elements
@@ -38,15 +52,6 @@ export function scalarise(
   scalars: Readonly<Record<string, number>>,
 ): ScalarProgram {
   return new Scalariser(source, sizes, scalars).write()
-}
-
-/** Also what is left of a derivative once its cotangent is 1: `0.5 q + 0.5 q` is q. */
-const simplifyScalars: Rewrite = (build, op, args, attributes) => {
-  if (op !== 'add' || args[0] !== args[1] || build.opOf(args[0]) !== 'mul')
-    return simplify(build, op, args, attributes)
-  const [a, b] = build.nodes[args[0]].args
-  const factor = build.constantOf(a)
-  return factor === undefined ? undefined : build.mul(build.constant(2 * factor), b)
 }
 
 /** With e = exp(-|x|): 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0. */
@@ -66,7 +71,7 @@ class Scalariser {
   readonly #source: SourceProgram
   readonly #sizes: Sizes
   readonly #scalars: Readonly<Record<string, number>>
-  readonly #build = new Builder([], simplifyScalars)
+  readonly #build = new Builder([], simplifyUnit)
   readonly #made: (readonly Ref[])[] = []
 
   constructor(source: SourceProgram, sizes: Sizes, scalars: Readonly<Record<string, number>>) {
@@ -78,12 +83,12 @@ class Scalariser {
   write(): ScalarProgram {
     const { program, names } = this.#source
     program.nodes.forEach((node, id) => {
-      this.#made.push(this.#elements(node, id))
+      this.#made.push(this.#elements(node))
       if (this.#build.nodes.length > MOST_NODES)
         throw new CannotWrite(
           node.op,
           `takes more than ${MOST_NODES} steps for so many columns`,
-          this.#source.places.get(id),
+          this.#placeOf(id),
         )
     })
     const gradients = Object.entries(program.gradients).map(([name, id]) => {
@@ -102,7 +107,11 @@ class Scalariser {
     }
   }
 
-  #elements(node: Node, id: number): readonly Ref[] {
+  #placeOf(id: number): Position | undefined {
+    return placeOf(this.#source.program.nodes, this.#source.places, id)
+  }
+
+  #elements(node: Node): readonly Ref[] {
     const { op, args, axes, axis, value, type, name } = node
     const build = this.#build
     switch (op) {
@@ -132,15 +141,120 @@ class Scalariser {
         return this.#contract(node)
       case 'pick':
         return this.#pick(node)
+      case 'shift':
+      case 'cumsum':
+      case 'reverse_cumsum':
+      case 'argsort':
+      case 'gather':
+      case 'scatter':
+        return this.#alongLines(node)
+      case 'solve_lower':
+      case 'solve_upper':
+        return this.#solved(node)
       default:
-        if (isHostOp(op))
-          throw new CannotWrite(
-            op,
-            'needs a whole axis at once, which no expression says',
-            this.#source.places.get(id),
-          )
         return this.#elementwise(node)
     }
+  }
+
+  /** Ops on a whole axis, for each line along it. */
+  #alongLines(node: Node): readonly Ref[] {
+    const { axes, axis } = node
+    const operands = node.args.map((arg) => this.#aligned(arg, axes))
+    const stride = strideOf(this.#sizes, axes, axis!)
+    const others = axes.filter((own) => own !== axis)
+    const found: Ref[] = []
+    for (const start of offsetsOf(this.#sizes, others, axes)) {
+      const line = Array.from({ length: this.#sizes[axis!] }, (_, k) => start + k * stride)
+      const results = this.#line(
+        node,
+        operands.map((operand) => line.map((at) => operand[at])),
+      )
+      line.forEach((at, k) => {
+        found[at] = results[k]
+      })
+    }
+    return found
+  }
+
+  #line({ op, args }: Node, [x, places]: readonly (readonly Ref[])[]): readonly Ref[] {
+    const build = this.#build
+    const zero = build.constant(0)
+    switch (op) {
+      case 'shift': {
+        const steps = this.#source.program.nodes[args[1]].value!
+        return x.map((_, k) => x[k - steps] ?? zero)
+      }
+      case 'cumsum':
+        return this.#runningSums(x)
+      case 'reverse_cumsum':
+        return this.#runningSums(x.toReversed()).toReversed()
+      case 'gather':
+        return places.map((place) => this.#pickFrom(x, place))
+      case 'scatter':
+        return x.map((_, k) => {
+          const here = x.map((own, i) => build.select(build.eq(places[i], build.constant(k)), own, zero))
+          return here.reduce((sum, own) => build.add(sum, own))
+        })
+      default:
+        return this.#order(x)
+    }
+  }
+
+  #runningSums(x: readonly Ref[]): Ref[] {
+    const sums: Ref[] = []
+    for (const own of x) sums.push(sums.length === 0 ? own : this.#build.add(sums.at(-1)!, own))
+    return sums
+  }
+
+  /** Each element is compared with each other one: the number of those before it is its rank. NaN is last. */
+  #order(x: readonly Ref[]): Ref[] {
+    const build = this.#build
+    const [zero, one] = [build.constant(0), build.constant(1)]
+    const isNumber = x.map((own) => build.eq(own, own))
+    const isBefore = (j: number, i: number) => {
+      const isLess = j < i ? build.make('le', [x[j], x[i]]) : build.lt(x[j], x[i])
+      const isBroken = build.make('not', [isNumber[i]])
+      const isFirst = j < i ? isBroken : build.make('and', [isBroken, isNumber[j]])
+      return build.make('or', [isLess, isFirst])
+    }
+    const ranks = x.map((_, i) => {
+      const before = x.flatMap((_, j) => (j === i ? [] : [build.select(isBefore(j, i), one, zero)]))
+      return before.reduce((sum, own) => build.add(sum, own), zero)
+    })
+    const indices = x.map((_, i) => build.constant(i))
+    return indices.map((rank) => {
+      return ranks.reduceRight((rest, own, i) => build.select(build.eq(own, rank), indices[i], rest), zero)
+    })
+  }
+
+  /** By substitution, from the first row or from the last one. */
+  #solved({ op, args: [matrix, right], axes, axis, to }: Node): readonly Ref[] {
+    const build = this.#build
+    const others = axes.filter((own) => own !== to)
+    const size = this.#sizes[axis!]
+    const [a, b] = [this.#aligned(matrix, [...others, axis!, to!]), this.#aligned(right, [...others, axis!])]
+    const rows = Array.from({ length: size }, (_, row) => (op === 'solve_lower' ? row : size - 1 - row))
+    const solutions = Array.from({ length: elementsOf(others, this.#sizes) }, (_, system) => {
+      const x: Ref[] = []
+      for (const row of rows) {
+        const coefficient = (column: number) => a[(system * size + row) * size + column]
+        const rest = x.reduce(
+          (left, own, column) => build.sub(left, build.mul(coefficient(column), own)),
+          b[system * size + row],
+        )
+        x[row] = build.div(rest, coefficient(row))
+      }
+      return x
+    }).flat()
+    return [...offsetsOf(this.#sizes, axes, [...others, to!])].map((offset) => solutions[offset])
+  }
+
+  #pickFrom(x: readonly Ref[], place: Ref): Ref {
+    const build = this.#build
+    return x.reduceRight(
+      (rest, own, k) => build.select(build.eq(place, build.constant(k)), own, rest),
+      build.constant(0),
+    )
   }
 
   #input({ name, axes, type }: Node): Ref[] {
@@ -191,14 +305,8 @@ class Scalariser {
 
   /** One after the other is compared with the place. */
   #pick(node: Node): Ref[] {
-    const build = this.#build
     const lines = this.#lines(node.args[0], node)
     const places = this.#aligned(node.args[1], node.axes)
-    return lines.map((line, i) => {
-      return line.reduceRight(
-        (rest, x, k) => build.select(build.eq(places[i], build.constant(k)), x, rest),
-        build.constant(0),
-      )
-    })
+    return lines.map((line, i) => this.#pickFrom(line, places[i]))
   }
 }

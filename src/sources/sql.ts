@@ -4,9 +4,8 @@
  * IEEE 754 has infinities and NaN, so each op is guarded where its range says that it may meet one, and no row aborts the
  * query.
  */
-import { isValueIndependentAlong } from '../language/coupling.ts'
-import { isHostOp } from '../language/host-ops.ts'
 import type { Node, Op } from '../language/ir.ts'
+import { placeOf } from '../language/places.ts'
 import { batchAxisOf } from '../losses/program.ts'
 import { ATOM, atom, type Code, infix, prefix, type Rule, within } from './code.ts'
 import {
@@ -18,9 +17,10 @@ import {
   type WriteOptions,
 } from './contract.ts'
 import { commentSafe, headerLines } from './header.ts'
+import { checkIndependentRows } from './independent-rows.ts'
 import { fixedSize, Names } from './names.ts'
 import { holds, type Range, rangesOf } from './ranges.ts'
-import { elementName, type ScalarProgram, scalarise } from './scalarise.ts'
+import { elementName, isRecursive, type ScalarProgram, scalarise } from './scalarise.ts'
 
 /** What a rule may know of its arguments: it says them as often as it needs. */
 export type SqlRule = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) => Code
@@ -63,39 +63,34 @@ export function writeSql(source: SourceProgram, dialect: Dialect, options: Write
   const sizes = sizesOf(source, columns)
   const scalars = Object.fromEntries(source.params.map(({ name, value }) => [name, value]))
   const scalar = scalarise(source, sizes, scalars)
-  const query = new SqlWriter(scalar, dialect, columns).query(table)
+  const query = queryOf(source, () => new SqlWriter(scalar, dialect, columns).query(table))
   const chosen = source.params.map(({ name, value }) => `${name} = ${value}`).join(', ')
   const notes = chosen === '' ? [] : [`With ${chosen}.`]
   return `${[...headerLines(source, notes).map((line) => `-- ${commentSafe(line)}`.trimEnd()), ...query].join('\n')}\n`
 }
 
-/** Each row of the table is one row of the loss. */
-function checkRows({ program, loss, inputs, places }: SourceProgram) {
-  const first = batchAxisOf(loss)
-  const host = program.nodes.findIndex(({ op }) => isHostOp(op) || op === 'shift')
-  if (host >= 0)
-    throw new CannotWrite(
-      program.nodes[host].op,
-      'needs a whole axis at once, which no expression says',
-      places.get(host),
-    )
-  const coupled = [first, '...'].find(
-    (axis) => program.axes.includes(axis) && !isValueIndependentAlong(program, axis),
-  )
-  if (coupled !== undefined) {
-    const names = [
-      coupled,
-      ...Object.keys(program.renamed).filter((axis) => program.renamed[axis] === coupled),
-    ]
-    const id = program.nodes.findIndex(({ op, axis }) => {
-      return op !== 'index' && op !== 'size' && axis !== undefined && names.includes(axis)
-    })
-    throw new CannotWrite(
-      program.nodes[id].op,
-      'the loss of a row depends on other rows of the table',
-      places.get(id),
-    )
+/** @throws CannotWrite, with the place of the first node that has the op: elements are not traced */
+function queryOf({ program: { nodes }, places }: SourceProgram, write: () => string[]): string[] {
+  try {
+    return write()
+  } catch (error) {
+    if (!(error instanceof CannotWrite) || error.at !== undefined) throw error
+    const id = nodes.findIndex(({ op }) => op === error.op)
+    throw new CannotWrite(error.op, error.why, id < 0 ? undefined : placeOf(nodes, places, id))
   }
+}
+
+/** Each row of the table is one row of the loss. */
+function checkRows(source: SourceProgram) {
+  const { program, places, loss, inputs } = source
+  const first = batchAxisOf(loss)
+  const { nodes } = program
+  const recursive = nodes.findIndex(({ op }) => isRecursive(op))
+  if (recursive >= 0) {
+    const why = 'is a recursion along an axis, which no expression says'
+    throw new CannotWrite(nodes[recursive].op, why, placeOf(nodes, places, recursive))
+  }
+  checkIndependentRows(source, 'the loss of a row depends on other rows of the table')
   const shared = inputs.find(
     ({ axes, name, trailing }) => !axes.includes(first) && !trailing && name in program.gradients,
   )

@@ -5,12 +5,15 @@ import go from './targets/go.ts'
 import java from './targets/java.ts'
 import jax from './targets/jax.ts'
 import keras from './targets/keras.ts'
+import lightgbm from './targets/lightgbm.ts'
 import numpy from './targets/numpy.ts'
 import rust from './targets/rust.ts'
 import sql from './targets/sql.ts'
 import tensorflow from './targets/tensorflow.ts'
+import tfjs from './targets/tfjs.ts'
 import torch from './targets/torch.ts'
 import typescript from './targets/typescript.ts'
+import xgboost from './targets/xgboost.ts'
 
 export const TARGETS: readonly Target[] = [
   numpy,
@@ -18,10 +21,13 @@ export const TARGETS: readonly Target[] = [
   jax,
   tensorflow,
   keras,
+  tfjs,
   c,
   go,
   rust,
   java,
   typescript,
   sql,
+  xgboost,
+  lightgbm,
 ]

@@ -9,7 +9,8 @@ import { sourceProgram } from './program.ts'
  */
 export function writeSource(target: Target, request: SourceRequest): WrittenSource {
   const options = optionsOf(target, request)
-  const text = target.write(sourceProgram(request), options)
+  const { programOf = sourceProgram } = target
+  const text = target.write(programOf(request), options)
   return { text, mediaType: target.mediaType, fileName: `${options.name}${target.extension}` }
 }
 

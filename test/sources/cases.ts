@@ -44,6 +44,11 @@ export function unitsOf(loss: Loss): Unit[] {
   return [...plain, ...others]
 }
 
+/** The unit of the defaults alone. */
+export function usualUnitOf(loss: Loss): Unit {
+  return unit(loss, {}, [], [])
+}
+
 /** The defaults, and each word, truth and number that the program depends on in another value. */
 function variationsOf(loss: Loss): Params[] {
   const moved = Object.entries(loss.params.properties).flatMap(([name, schema]) => {

@@ -85,7 +85,7 @@ export function jobsOf(
   })
 }
 
-function failuresOf(
+export function failuresOf(
   { unit }: Job,
   outcomes: readonly Outcome[],
   precision: Precision,

@@ -2,6 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
@@ -15,6 +16,7 @@ import { writeSource } from '../../src/sources/write.ts'
 import { defaultsOf } from '../support/sample.ts'
 import { unitsOf } from './cases.ts'
 import { checkTarget } from './every-source.ts'
+import { callLosses, checkFunctions, recipeLosses } from './functions.ts'
 import { columnsOf } from './rows.ts'
 import { RUNNERS } from './runners/all.ts'
 
@@ -30,6 +32,40 @@ function attempt(target: Target, loss: Loss): string | CannotWrite {
     if (error instanceof CannotWrite) return error
     throw error
   }
+}
+
+/** Targets whose files end like those of others. */
+const SHARES_EXTENSION = /^(numpy|torch|jax|tensorflow|keras|tfjs|xgboost|lightgbm)$/
+
+const MORE_INPUTS = [
+  'contrastive',
+  'cosine_embedding',
+  'dpo',
+  'gaussian_nll',
+  'info_nce',
+  'margin_ranking',
+  'triplet_margin',
+]
+
+/** One label for each row cannot be a distribution, a list or a box. */
+const LABEL_MATRIX = [
+  'ciou',
+  'cosine_similarity',
+  'diou',
+  'distillation_kl',
+  'fenchel_young',
+  'generalized_kl_div',
+  'giou',
+  'iou',
+  'js_div',
+  'multilabel_margin',
+  'multilabel_soft_margin',
+]
+
+/** Losses of elements and rows that read more than scores and one label for each row. */
+const NO_TREES: Readonly<Record<string, readonly string[]>> = {
+  xgboost: MORE_INPUTS,
+  lightgbm: [...MORE_INPUTS, ...LABEL_MATRIX].sort(),
 }
 
 describe('the registry', () => {
@@ -63,7 +99,9 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
         return attempt(target, loss) instanceof CannotWrite ? [loss.name] : []
       })
     const shared = ['adaptive_log_softmax', 'linear_cross_entropy', 'margin_softmax']
-    expect(refused.sort()).toEqual(target.family === 'sql' ? shared : [])
+    const expected =
+      target.family === 'sql' ? shared : target.family === 'boosting' ? NO_TREES[target.name] : []
+    expect(refused.sort()).toEqual(expected)
   })
 
   it('names the op and its place where it refuses', () => {
@@ -81,7 +119,7 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
     const text = attempt(target, huber)
     expect(attempt(target, huber)).toBe(text)
     await expect(text).toMatchFileSnapshot(
-      `golden/huber${target.extension}.txt`.replace('.py', `.${target.name}.py`),
+      `golden/huber${SHARES_EXTENSION.test(target.name) ? `.${target.name}` : ''}${target.extension}.txt`,
     )
   })
 
@@ -95,7 +133,12 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_,
     const formula =
       'import = lambda - double + fn\nreturn = abs(import) * int + def * func\nreturn * scale + class * loss'
     const loss = customLoss({ inputs, params, formula })
-    const text = attempt(target, loss)
+    const ofTrees = customLoss({
+      inputs: { preds: { differentiable: true }, class: {} },
+      params,
+      formula: 'grad = preds - class\nhess = abs(grad) * int + def * grad\nhess * scale',
+    })
+    const text = attempt(target, target.family === 'boosting' ? ofTrees : loss)
     expect(text).toEqual(expect.any(String))
   })
 })
@@ -135,12 +178,14 @@ describe('a query for DuckDB', () => {
   })
 })
 
-describe('typescript', () => {
+const TFJS = new URL('../../node_modules/@tensorflow/tfjs-core/dist/index.d.ts', import.meta.url)
+
+describe.each(['typescript', 'tfjs'])('%s', (name) => {
   it('compiles under the strictest options', () => {
     const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
-    const typescript = TARGETS.find(({ name }) => name === 'typescript')!
+    const target = TARGETS.find((one) => one.name === name)!
     const files = losses.flatMap((loss) => {
-      const text = attempt(typescript, loss)
+      const text = attempt(target, loss)
       if (typeof text !== 'string') return []
       const file = join(folder, `${loss.name}.ts`)
       writeFileSync(file, text)
@@ -153,6 +198,10 @@ describe('typescript', () => {
       noEmit: true,
       target: ts.ScriptTarget.ES2022,
       types: [],
+      skipLibCheck: true,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      module: ts.ModuleKind.ESNext,
+      paths: { '@tensorflow/tfjs': [fileURLToPath(TFJS)] },
     }
     const problems = ts.getPreEmitDiagnostics(ts.createProgram(files, options))
     rmSync(folder, { recursive: true })
@@ -167,23 +216,53 @@ describe('typescript', () => {
 
 describe.each([
   ['typescript', undefined],
+  ['tfjs', undefined],
   ['sql', 'duckdb'],
 ] as const)('%s %s', (name, dialect) => {
   it("computes the service's float64 answers", async () => {
     const target = TARGETS.find((one) => one.name === name)!
     const { runner, bounds } = RUNNERS[dialect === undefined ? name : `${name} ${dialect}`]!
+    const [precision] = target.precisions
     const { failures, sources, cases } = await checkTarget(
       target,
       losses,
       runner,
-      'float64',
-      bounds('float64'),
+      precision!,
+      bounds(precision!),
       dialect,
     )
     expect(failures).toEqual([])
     expect(sources).toBeGreaterThan(150)
     expect(cases).toBe(3 * sources)
   }, 600_000)
+})
+
+describe.each(['typescript', 'tfjs'])('%s', (name) => {
+  it('says every function of the language, and every recipe of the cookbook', async () => {
+    const target = TARGETS.find((one) => one.name === name)!
+    const { runner, bounds } = RUNNERS[name]!
+    const [precision] = target.precisions
+    const formulas = [...callLosses(), ...recipeLosses()]
+    const { failures, refused } = await checkFunctions(
+      target,
+      formulas,
+      runner,
+      precision!,
+      bounds(precision!),
+    )
+    expect(failures).toEqual([])
+    expect([...refused]).toEqual([])
+  }, 600_000)
+})
+
+describe('every target for arrays and loops', () => {
+  it.each(TARGETS.filter(({ family }) => family === 'array' || family === 'loop'))(
+    '$name says every loss, every function and every recipe',
+    (target) => {
+      for (const loss of [...losses, ...callLosses(), ...recipeLosses()])
+        expect(attempt(target, loss), loss.name).toEqual(expect.any(String))
+    },
+  )
 })
 
 describe('a query', () => {
@@ -207,6 +286,22 @@ describe('a query', () => {
   ])('refuses the name %j', (name) => {
     expect(() => write({ table: name })).toThrow(InvalidName)
     expect(() => write({ columns: { predictions: [name] } })).toThrow(InvalidName)
+  })
+
+  it('is refused at the function that no dialect says', () => {
+    const loss = customLoss({ inputs: { x: { differentiable: true } }, formula: 'y = x + 1\ny * lgamma(y)' })
+    const refusal = attempt(sql, loss) as CannotWrite
+    expect(refusal).toBeInstanceOf(CannotWrite)
+    expect(refusal.op).toBe('lgamma')
+    expect(refusal.at).toMatchObject({ line: 2, column: 5 })
+  })
+
+  it('sorts and adds up along columns', () => {
+    const inputs = { x: { axes: 'rows,columns', differentiable: true } }
+    const formula = 'sum(cumsum(sort(x, columns), columns) * shift(x, 1, columns), columns)'
+    const loss = customLoss({ inputs, formula })
+    const { text } = writeSource(sql, { loss, params: {}, options: { columns: { x: ['a', 'b', 'c'] } } })
+    expect(text).toContain('gradient_x_2')
   })
 
   it('keeps NULL, also where a CASE would swallow it', async () => {

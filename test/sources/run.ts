@@ -4,18 +4,22 @@
  */
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
+import { checkBoosting } from './boosting.ts'
 import { checkTarget, type Report } from './every-source.ts'
+import { callLosses, checkFunctions, functionBounds, recipeLosses } from './functions.ts'
 import { unparsed } from './parsed.ts'
 import { RUNNERS } from './runners/all.ts'
 import { NotHere } from './runners/runner.ts'
+import { treeDifferences } from './trees.ts'
 
 /** Those of them run with every test already. */
-const IN_PROCESS = ['typescript', 'sql duckdb']
+const IN_PROCESS = ['typescript', 'tfjs', 'sql duckdb']
 
 const given = process.argv.slice(2)
 const isAll = given.includes('--all')
 const wanted = given.filter((word) => word !== '--all')
 const { losses } = await loadCatalog()
+const formulas = [...callLosses(), ...recipeLosses()]
 for (const [name, { runner, bounds, isSlow, excused = {} }] of Object.entries(RUNNERS)) {
   const [base, variant] = name.split(' ')
   const isWanted = wanted.includes(name) || wanted.includes(base!)
@@ -31,11 +35,30 @@ for (const [name, { runner, bounds, isSlow, excused = {} }] of Object.entries(RU
         Object.keys(excused).some((label) => failure.startsWith(`${label}:`))
       const failures = report.failures.filter((failure) => !isExcused(failure))
       tell(`${name} ${precision}`, { ...report, failures }, since)
+      if (target.family === 'sql' || precision !== target.precisions[0] || (isSlow && !isAll)) continue
+      const sinceThen = performance.now()
+      const own = functionBounds(name, bounds(precision))
+      tell(`${name} functions`, await checkFunctions(target, formulas, runner, precision, own), sinceThen)
     } catch (error) {
       if (!(error instanceof NotHere)) throw error
       console.log(`${name} is not run here: ${error.message}`)
       break
     }
+  }
+}
+
+for (const target of TARGETS.filter(({ family }) => family === 'boosting')) {
+  if (wanted.length > 0 && !wanted.includes(target.name)) continue
+  try {
+    const since = performance.now()
+    tell(target.name, checkBoosting(target, losses), since)
+    for (const [name, found] of await treeDifferences(target.name)) {
+      if (found.length > 0) process.exitCode = 1
+      console.log(`${name}: ${found.length === 0 ? 'the same trees' : `FAIL ${found.join('; ')}`}`)
+    }
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    console.log(`${target.name} is not run here: ${error.message}`)
   }
 }
 

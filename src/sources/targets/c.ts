@@ -4,6 +4,7 @@ import { mathHelpers } from '../c-math.ts'
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
+import { type BraceStyle, braces, parameterList, snakeWords } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import {
   FRAME_WORDS,
@@ -13,6 +14,8 @@ import {
   signatureLines,
   usageLines,
 } from '../loop-frame.ts'
+import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
+import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 import { shortest } from '../numbers.ts'
 
@@ -41,6 +44,8 @@ function syntaxOf(precision: Precision): LoopSyntax {
   /** The functions of float have an f behind their names. */
   const math = (name: string) => call(precision === 'float64' ? name : `${name}f`)
   const cast = (type: string): Rule => prefix(`(${type})`, SIGN)
+  const helpers = braces(styleOf(precision))
+  const functions = functionRules(helpers)
   return {
     ops: {
       neg: prefix('-', SIGN),
@@ -64,8 +69,8 @@ function syntaxOf(precision: Precision): LoopSyntax {
       acos: math('acos'),
       erf: math('erf'),
       lgamma: math('lgamma'),
-      digamma: undefined,
-      polygamma: undefined,
+      digamma: functions.digamma,
+      polygamma: functions.polygamma,
       stop_gradient: ([x]) => x,
       add: infix('+', SUM),
       sub: infix('-', SUM),
@@ -84,7 +89,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       is_finite: call('isfinite'),
       select: conditional(CHOICE),
     },
-    reserved: [...RESERVED, ...FRAME_WORDS],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)],
     number: (value) => numberIn(value, precision),
     truth: (value) => (value ? 'true' : 'false'),
     whole: String,
@@ -108,6 +113,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
     plus: infix('+', SUM),
     times: infix('*', PRODUCT),
     pick: call('pick'),
+    helpers,
   }
 }
 
@@ -123,6 +129,45 @@ function numberIn(value: number, precision: Precision): string {
 }
 
 /** Helpers stand above the function if it calls them. */
+const C_MATH = { abs: 'fabs', floor: 'floor', sin: 'sin', cos: 'cos', log1p: 'log1p_of' } as const
+
+/** How the functions for ops on a whole axis are spelled. */
+function styleOf(precision: Precision): BraceStyle {
+  const real = precision === 'float64' ? 'double' : 'float'
+  const types = {
+    reals: `const ${real} *`,
+    whole: 'const int32_t *',
+    out: `${real} *`,
+    size: 'size_t ',
+    real: `${real} `,
+  }
+  return {
+    end: ';',
+    indent: '  ',
+    name: snakeWords,
+    comment: (_, about) => `/* ${about} */`,
+    head: (name, params, result) => {
+      const list = parameterList(params, (own, type) => `${types[type]}${own}`)
+      return `static ${result === undefined ? 'void ' : types[result]}${name}(${list})`
+    },
+    constant: (type, name, value) => `const ${types[type]}${name} = ${value}`,
+    variable: (type, name, value) => `${types[type]}${name} = ${value}`,
+    test: (text) => `(${text})`,
+    whileWord: 'while',
+    each: (index, first, end) => `for (size_t ${index} = ${first}; ${index} < ${end}; ${index}++)`,
+    number: (value) => numberIn(value, precision),
+    real: (size) => `(${real})${size}`,
+    size: (value) => `(size_t)${value}`,
+    at: (array, place) => `${array}[${place}]`,
+    equal: '==',
+    differs: '!=',
+    exp: (x) => `exp_of(${x})`,
+    log: (x) => `log_of(${x})`,
+    math: (name, x) => `${C_MATH[name]}${precision === 'float64' || name === 'log1p' ? '' : 'f'}(${x})`,
+    pass: (array) => array,
+  }
+}
+
 const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => ({
   sign_of: [
     `static inline ${real} sign_of(${real} x) {`,
@@ -176,7 +221,12 @@ function write(source: SourceProgram, { precision, name }: WriteOptions): string
   const real = precision === 'float64' ? 'double' : 'float'
   const loops = writeLoops(source, syntaxOf(precision))
   const body = functionLines(loops, name, real)
-  const helpers = helpersIn(body, { ...HELPERS(real), ...mathHelpers(precision) })
+  const helpers = helpersIn(body, {
+    ...HELPERS(real),
+    ...mathHelpers(precision),
+    ...loopFunctions(braces(styleOf(precision))),
+    ...loopHelpers(braces(styleOf(precision))),
+  })
   const usesMath = helpers.some((line) => line.includes('memcpy'))
   const lines = [
     ...comment([...headerLines(source), '', ...usage(source, loops, name)]),
@@ -252,9 +302,7 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
     ...outputs.map((output) => `${real} *restrict ${output.name}`),
     ...(scratch.length === 0 ? [] : [`${real} *restrict scratch`]),
   ]
-  const places = scratchOffsets(scratch).map(({ array, offset }) => {
-    return `${real} *const ${array.name} = scratch${offset === '0' ? '' : ` + ${offset}`};`
-  })
+  const places = scratchOffsets(scratch).map(({ array, begin }) => `${real} *const ${array.name} = ${begin};`)
   return [
     ...signatureLines(`${real} ${name}`, args, ' {'),
     ...indented([...places, ...framed(loops, phrasesOf(name, real))], '  '),
@@ -272,6 +320,7 @@ function phrasesOf(name: string, real: string): FramePhrases {
     total: (array, count) => `total_of(${count.text}, ${array})`,
     returnIf: (test, value) => [`if (${test}) return ${value};`],
     return: (value) => `return ${value};`,
+    helpers: braces(styleOf(real === 'double' ? 'float64' : 'float32')),
     scale: (array, count, factor) => [`for (size_t i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`],
   }
 }

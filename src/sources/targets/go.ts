@@ -3,8 +3,11 @@ import type { Precision } from '../../tensor.ts'
 import { atom, type Code, call, indented, infix, prefix, type Rule } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
+import { type BraceStyle, braces, camelWords, parameterList } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
+import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
+import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 import { pascalCase } from '../names.ts'
 
@@ -33,6 +36,8 @@ function syntaxOf(precision: Precision): LoopSyntax {
       if (precision === 'float64') return call(`math.${name}`)(args)
       return atom(`float32(math.${name}(${args.map(({ text }) => `float64(${text})`).join(', ')}))`)
     }
+  const helpers = braces(styleOf(precision))
+  const functions = functionRules(helpers)
   return {
     ops: {
       neg: prefix('-', SIGN),
@@ -55,9 +60,9 @@ function syntaxOf(precision: Precision): LoopSyntax {
       asin: math('Asin'),
       acos: math('Acos'),
       erf: math('Erf'),
-      lgamma: undefined,
-      digamma: undefined,
-      polygamma: undefined,
+      lgamma: functions.lgamma,
+      digamma: functions.digamma,
+      polygamma: functions.polygamma,
       stop_gradient: ([x]) => x,
       add: infix('+', SUM),
       sub: infix('-', SUM),
@@ -76,7 +81,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       is_finite: call('isFinite'),
       select: (args) => call(chooser(args, precision))(args),
     },
-    reserved: [...RESERVED, ...FRAME_WORDS],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)],
     number: (value) => numberIn(value, precision),
     truth: String,
     whole: String,
@@ -95,6 +100,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
     plus: infix('+', SUM),
     times: infix('*', PRODUCT),
     pick: call('pick'),
+    helpers,
   }
 }
 
@@ -115,6 +121,46 @@ const RESERVED =
   'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf'.split(
     ' ',
   )
+
+const GO_MATH = { abs: 'Abs', floor: 'Floor', sin: 'Sin', cos: 'Cos', log1p: 'Log1p' } as const
+
+/** How the functions for ops on a whole axis are spelled. */
+function styleOf(precision: Precision): BraceStyle {
+  const types = {
+    reals: `[]${precision}`,
+    whole: '[]int32',
+    out: `[]${precision}`,
+    size: 'int',
+    real: precision,
+  }
+  const math = (name: string) => (x: string) =>
+    precision === 'float64' ? `math.${name}(${x})` : `float32(math.${name}(float64(${x})))`
+  return {
+    end: '',
+    indent: '\t',
+    name: camelWords,
+    comment: (name, about) => `// ${name}: ${about}`,
+    head: (name, params, result) => {
+      const list = parameterList(params, (own, type) => `${own} ${types[type]}`)
+      return `func ${name}(${list})${result === undefined ? '' : ` ${types[result]}`}`
+    },
+    constant: (type, name, value) => `${name} := ${types[type]}(${value})`,
+    variable: (type, name, value) => `${name} := ${types[type]}(${value})`,
+    test: (text) => text,
+    whileWord: 'for',
+    each: (index, first, end) => `for ${index} := ${first}; ${index} < ${end}; ${index}++`,
+    number: (value) => numberIn(value, precision),
+    real: (size) => `${precision}(${size})`,
+    size: (value) => `int(${value})`,
+    at: (array, place) => `${array}[${place}]`,
+    equal: '==',
+    differs: '!=',
+    exp: math('Exp'),
+    log: math('Log'),
+    math: (name, x) => math(GO_MATH[name])(x),
+    pass: (array) => array,
+  }
+}
 
 const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => ({
   signOf: [
@@ -195,7 +241,7 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
   ],
 })
 
-function phrasesOf(real: string): FramePhrases {
+function phrasesOf(real: Precision): FramePhrases {
   return {
     is: (reduction) => `reduction == "${reduction}"`,
     constant: (name, value) => `${name} := ${value}`,
@@ -205,6 +251,7 @@ function phrasesOf(real: string): FramePhrases {
     total: (array, count) => `totalOf(${array}[:${count.text}])`,
     returnIf: (test, value) => [`if ${test} {`, `\treturn ${value}`, '}'],
     return: (value) => `return ${value}`,
+    helpers: braces(styleOf(real)),
     scale: (array, count, factor) => [
       `for i := range ${array}[:${count.text}] {`,
       `\t${array}[i] *= ${factor}`,
@@ -218,7 +265,11 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const title = pascalCase(name)
   const body = functionLines(loops, title, precision)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, '"none"')]
-  const helpers = helpersIn(body, HELPERS(precision))
+  const helpers = helpersIn(body, {
+    ...HELPERS(precision),
+    ...loopFunctions(braces(styleOf(precision))),
+    ...loopHelpers(braces(styleOf(precision))),
+  })
   const defaults = loops.params.map(
     (param) => `\tDefault${pascalCase(param.of)} = ${numberIn(param.value, 'float64')}`,
   )
@@ -244,7 +295,7 @@ function tabs(line: string): string {
   return line.replace(/^ +/, (spaces) => '\t'.repeat(Math.ceil(spaces.length / 2)))
 }
 
-function functionLines(loops: LoopSource, name: string, real: string): string[] {
+function functionLines(loops: LoopSource, name: string, real: Precision): string[] {
   const { sizes, inputs, params, outputs, scratch } = loops
   const args = [
     ...sizes.map((size) => `${size.name} int`),

@@ -3,8 +3,11 @@ import type { Precision } from '../../tensor.ts'
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
+import { type BraceStyle, braces, camelWords, parameterList } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
+import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
+import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 import { camelCase, pascalCase } from '../names.ts'
 import { shortest } from '../numbers.ts'
@@ -35,6 +38,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       const called = call(`Math.${name}`)(args)
       return precision === 'float64' ? called : cast(real)([called])
     }
+  const helpers = braces(styleOf(real, precision))
   return {
     ops: {
       neg: prefix('-', SIGN),
@@ -59,10 +63,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       atan: math('atan'),
       asin: math('asin'),
       acos: math('acos'),
-      erf: undefined,
-      lgamma: undefined,
-      digamma: undefined,
-      polygamma: undefined,
+      ...functionRules(helpers),
       stop_gradient: ([x]) => x,
       add: infix('+', SUM),
       sub: infix('-', SUM),
@@ -81,7 +82,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       is_finite: call(precision === 'float64' ? 'Double.isFinite' : 'Float.isFinite'),
       select: conditional(CHOICE),
     },
-    reserved: [...RESERVED, ...FRAME_WORDS],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)],
     number: (value) => numberIn(value, precision),
     truth: String,
     whole: String,
@@ -98,6 +99,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
     plus: infix('+', SUM),
     times: infix('*', PRODUCT),
     pick: call('pick'),
+    helpers,
   }
 }
 
@@ -116,6 +118,38 @@ const RESERVED =
   'abstract assert boolean break byte case catch char class const continue default do double else enum extends final finally float for goto if implements import instanceof int interface long native new package private protected public return short static strictfp super switch synchronized this throw throws transient try void volatile while true false null var record yield String Math Double Float Reduction pick times totalOf'.split(
     ' ',
   )
+
+/** How the functions for ops on a whole axis are spelled. */
+function styleOf(real: string, precision: Precision): BraceStyle {
+  const types = { reals: `${real}[]`, whole: 'int[]', out: `${real}[]`, size: 'int', real }
+  const math = (name: string) => (x: string) =>
+    precision === 'float64' ? `Math.${name}(${x})` : `(float) Math.${name}(${x})`
+  return {
+    end: ';',
+    indent: '  ',
+    name: camelWords,
+    comment: (_, about) => `/** ${about} */`,
+    head: (name, params, result) => {
+      const list = parameterList(params, (own, type) => `${types[type]} ${own}`)
+      return `private static ${result === undefined ? 'void' : types[result]} ${name}(${list})`
+    },
+    constant: (type, name, value) => `final ${types[type]} ${name} = ${value}`,
+    variable: (type, name, value) => `${types[type]} ${name} = ${value}`,
+    test: (text) => `(${text})`,
+    whileWord: 'while',
+    each: (index, first, end) => `for (int ${index} = ${first}; ${index} < ${end}; ${index}++)`,
+    number: (value) => numberIn(value, precision),
+    real: (size) => `(${real}) ${size}`,
+    size: (value) => `(int) ${value}`,
+    at: (array, place) => `${array}[${place}]`,
+    equal: '==',
+    differs: '!=',
+    exp: math('exp'),
+    log: math('log'),
+    math: (name, x) => (name === 'abs' ? `Math.abs(${x})` : math(name)(x)),
+    pass: (array) => array,
+  }
+}
 
 const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => ({
   times: [
@@ -155,6 +189,7 @@ function phrasesOf(real: string): FramePhrases {
     total: (array, count) => `totalOf(${array}, ${count.text})`,
     returnIf: (test, value) => [`if (${test}) return ${value};`],
     return: (value) => `return ${value};`,
+    helpers: braces(styleOf(real, real === 'double' ? 'float64' : 'float32')),
     scale: (array, count, factor) => [`for (int i = 0; i < ${count.text}; i++) ${array}[i] *= ${factor};`],
   }
 }
@@ -167,7 +202,11 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const defaults = loops.params.map((param) => {
     return `public static final ${real} ${param.of.toUpperCase()} = ${numberIn(param.value, precision)};`
   })
-  const helpers = helpersIn(body, HELPERS(real))
+  const helpers = helpersIn(body, {
+    ...HELPERS(real),
+    ...loopFunctions(braces(styleOf(real, precision))),
+    ...loopHelpers(braces(styleOf(real, precision))),
+  })
   const members = [
     'public enum Reduction { NONE, SUM, MEAN }',
     '',

@@ -3,19 +3,20 @@ import type { ArrayLines, ArraySyntax } from '../arrays.ts'
 import { type Halves, halves } from '../autograd.ts'
 import { ATOM, atom, call, indented, template, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
+import { flattenedInputs, valueShape } from '../flattening.ts'
 import { helpersIn } from '../helpers.ts'
 import {
   along,
   docstring,
-  flattenedInputs,
   OPERATORS,
   PYTHON_SYNTAX,
   power,
   shapeLines,
   signatureOf,
   tuple,
-  valueShape,
+  WHOLE_AXIS_CALLS,
 } from '../python.ts'
+import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
   name: 'jax',
@@ -73,6 +74,7 @@ const SYNTAX: ArraySyntax = {
     reverse_cumsum: ([x], axis) =>
       atom(`jnp.flip(jnp.cumsum(jnp.flip(${x.text}, ${axis}), ${axis}), ${axis})`),
     cummax_place: along('_cummax_place', 'axis'),
+    ...WHOLE_AXIS_CALLS,
   },
   // Parameters may be traced, and then have no truth that Python could ask for.
   statics: {
@@ -89,6 +91,24 @@ const SYNTAX: ArraySyntax = {
   range: (size) => atom(`jnp.arange(${size.text})`),
   realOf: (x, like) => atom(`${within(x, ATOM)}.astype(${like.text}.dtype)`),
   arrayOf: (number, like) => atom(`jnp.asarray(${number.text}, ${like.text}.dtype)`),
+}
+
+const WORDS: PythonWords = {
+  module: 'jnp',
+  log: 'jnp.log',
+  max: 'jnp.max',
+  sum: 'jnp.sum',
+  concat: 'jnp.concatenate',
+  axis: 'axis',
+  arange: (size) => `jnp.arange(${size})`,
+  like: (x, other) => `(${x}).astype(${other}.dtype)`,
+  takeLast: (x, places) => `${x}[..., jnp.array(${places}, int)]`,
+  take: (x, places, axis) => `jnp.take(${x}, jnp.array(${places}, int), ${axis})`,
+  takeClasses: (x, states) =>
+    `jnp.take_along_axis(${x}, jnp.clip(${states}, 0, ${x}.shape[2] - 1)[:, None], 2)`,
+  truths: (list) => `jnp.array(${list}, bool)`,
+  solve: (a, b, isLower) =>
+    `jax.lax.linalg.triangular_solve(${a}, ${b}[..., None], left_side=True, lower=${isLower ? 'True' : 'False'})[..., 0]`,
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
@@ -141,6 +161,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return jnp.moveaxis(jnp.stack(places), 0, axis)',
     '',
   ],
+  ...pythonHelpers(WORDS),
 }
 
 const NOTES = [
@@ -182,7 +203,7 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     '',
     `def ${name}(${signatureOf(source, made.names)}):`,
     ...docstring(source, NOTES, '    '),
-    ...indented(reduction(made, `_${name}(${args.join(', ')})`), '    '),
+    ...indented(reduction(source, made, `_${name}(${args.join(', ')})`), '    '),
   ]
   const helpers = helpersIn(body, HELPERS).flatMap((line, place, all) =>
     line === '' && all[place + 1] === '' ? [''] : [line],
@@ -239,10 +260,11 @@ function returned(source: SourceProgram, { names, gradients }: Halves, args: rea
   return [...own, ...args.slice(own.length).map(() => 'None')]
 }
 
-function reduction({ loss, shares }: Halves, applied: string): string[] {
+function reduction({ lengths }: SourceProgram, { loss, shares, names }: Halves, applied: string): string[] {
+  const own = lengths === undefined ? loss : `(${loss} / jnp.maximum(${names.inputs.get(lengths)}, 1))`
   const count = shares === undefined ? [] : [`count = ${shares}.sum()`]
   const mean =
-    shares === undefined ? `${loss}.mean()` : `${loss}.sum() * jnp.where(count == 0, 0.0, 1 / count)`
+    shares === undefined ? `${own}.mean()` : `${loss}.sum() * jnp.where(count == 0, 0.0, 1 / count)`
   return [
     `${loss}${shares === undefined ? '' : `, ${shares}`} = ${applied}`,
     'if reduction == "none":',

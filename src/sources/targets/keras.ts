@@ -2,11 +2,12 @@
  * Keras 3: a function of keras.ops with an ops.custom_gradient, so that TensorFlow, JAX and PyTorch have the
  * conventions at kinks of the service and not their own.
  */
-import type { ArraySyntax } from '../arrays.ts'
+import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { ATOM, atom, call, within } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, PYTHON_SYNTAX, power, tuple } from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, tuple, WHOLE_AXIS_CALLS } from '../python.ts'
+import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
   name: 'keras',
@@ -20,6 +21,14 @@ const target: Target = {
 }
 
 export default target
+
+/** Labels and lengths in the type that sizes have. */
+const ctc =
+  (name: string): ArrayRule =>
+  ([x, labels, lengths, counts, blank]) => {
+    const whole = [labels, lengths, counts].map(({ text }) => atom(`ops.cast(${text}, "int32")`))
+    return call(name)([x, ...whole, blank])
+  }
 
 const SYNTAX: ArraySyntax = {
   ...PYTHON_SYNTAX,
@@ -47,8 +56,8 @@ const SYNTAX: ArraySyntax = {
     acos: call('ops.arccos'),
     erf: call('ops.erf'),
     lgamma: call('_lgamma'),
-    digamma: undefined,
-    polygamma: undefined,
+    digamma: call('_digamma'),
+    polygamma: call('_polygamma'),
     pow: power,
     max: call('_maximum'),
     min: call('_minimum'),
@@ -64,6 +73,9 @@ const SYNTAX: ArraySyntax = {
     reverse_cumsum: ([x], axis) =>
       atom(`ops.flip(ops.cumsum(ops.flip(${x.text}, axis=${axis}), axis=${axis}), axis=${axis})`),
     cummax_place: along('_cummax_place', 'axis'),
+    ...WHOLE_AXIS_CALLS,
+    ctc: ctc('_ctc_values'),
+    ctc_slope: ctc('_ctc_slope'),
   },
   integer: String,
   broadcast: (x, shape) => atom(`ops.broadcast_to(${x.text}, ${tuple(shape)})`),
@@ -75,6 +87,24 @@ const SYNTAX: ArraySyntax = {
   arrayOf: (number, like) => atom(`ops.convert_to_tensor(${number.text}, ${like.text}.dtype)`),
   realOfSize: (size, like) =>
     atom(/^\d+$/.test(size.text) ? `${size.text}.0` : `ops.cast(${within(size, ATOM)}, ${like.text}.dtype)`),
+}
+
+const WORDS: PythonWords = {
+  module: 'ops',
+  log: 'ops.log',
+  max: 'ops.max',
+  sum: 'ops.sum',
+  concat: 'ops.concatenate',
+  axis: 'axis',
+  arange: (size) => `ops.arange(${size}, dtype="int32")`,
+  like: (x, other) => `ops.cast(${x}, ${other}.dtype)`,
+  takeLast: (x, places) => `ops.take(${x}, ${places}, axis=-1)`,
+  take: (x, places, axis) => `ops.take(${x}, ops.convert_to_tensor(${places}, "int32"), axis=${axis})`,
+  takeClasses: (x, states) =>
+    `ops.take_along_axis(${x}, ops.broadcast_to(ops.clip(${states}, 0, ${x}.shape[2] - 1)[:, None], (*${x}.shape[:2], ${states}.shape[1])), axis=2)`,
+  truths: (list) => `ops.convert_to_tensor(${list}, "bool")`,
+  solve: (a, b, isLower) =>
+    `ops.solve_triangular(${a}, ${b}[..., None], lower=${isLower ? 'True' : 'False'})[..., 0]`,
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
@@ -183,6 +213,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return ops.moveaxis(ops.stack(places), 0, axis)',
     '',
   ],
+  ...pythonHelpers(WORDS),
 }
 
 const PHRASES: CustomGradientPhrases = {
@@ -206,6 +237,7 @@ const PHRASES: CustomGradientPhrases = {
     arguments: `*args, ${name}=None`,
     lines: [`${name} = args[0] if ${name} is None else ${name}`],
   }),
+  byLengths: (x, lengths) => `${x} / ops.cast(ops.maximum(${lengths}, 1), ${x}.dtype)`,
   sum: (x) => `ops.sum(${x})`,
   mean: (x) => `ops.mean(${x})`,
   ratio: (total, count) => `${total} * ops.where(${count} == 0, 0.0, 1 / ${count})`,

@@ -1,19 +1,11 @@
 /** NumPy: a function that returns the loss and its gradients. */
-import { type ArrayNames, type ArrayRule, type ArraySyntax, argumentNames, writeArrays } from '../arrays.ts'
-import { atom, call, indented, template, within } from '../code.ts'
+import { type ArrayNames, argumentNames, writeArrays } from '../arrays.ts'
+import { indented } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
+import { flattenedInputs } from '../flattening.ts'
 import { helpersIn } from '../helpers.ts'
-import {
-  along,
-  docstring,
-  flattenedInputs,
-  OPERATORS,
-  PYTHON_SYNTAX,
-  power,
-  shapeLines,
-  signatureOf,
-  tuple,
-} from '../python.ts'
+import { NUMPY, NUMPY_HELPERS } from '../numpy.ts'
+import { docstring, shapeLines, signatureOf } from '../python.ts'
 
 const target: Target = {
   name: 'numpy',
@@ -28,60 +20,6 @@ const target: Target = {
 
 export default target
 
-const where: ArrayRule = call('np.where')
-
-const SYNTAX: ArraySyntax = {
-  ...PYTHON_SYNTAX,
-  ops: {
-    ...OPERATORS,
-    abs: call('np.abs'),
-    exp: call('np.exp'),
-    expm1: call('np.expm1'),
-    log: call('np.log'),
-    log1p: call('np.log1p'),
-    log2: call('np.log2'),
-    log10: call('np.log10'),
-    sqrt: call('np.sqrt'),
-    safe_sqrt: call('np.sqrt'),
-    sigmoid: call('_sigmoid'),
-    tanh: call('np.tanh'),
-    softplus: template('np.logaddexp(0.0, $0)'),
-    sign: call('np.sign'),
-    floor: call('np.floor'),
-    round: call('np.round'),
-    sin: call('np.sin'),
-    cos: call('np.cos'),
-    atan: call('np.arctan'),
-    asin: call('np.arcsin'),
-    acos: call('np.arccos'),
-    erf: call('_erf'),
-    lgamma: call('_lgamma'),
-    digamma: undefined,
-    polygamma: undefined,
-    pow: power,
-    max: call('np.maximum'),
-    min: call('np.minimum'),
-    mul_no_nan: call('_times'),
-    is_finite: call('np.isfinite'),
-    select: where,
-    reduce_sum: along('np.sum', 'axis'),
-    reduce_max: along('np.max', 'axis'),
-    argsort: (args, axis) => call('np.argsort', `axis=${axis}`, 'kind="stable"')(args),
-    gather: (args, axis) => call('_gather', `axis=${axis}`)(args),
-    scatter: (args, axis) => call('_scatter', `axis=${axis}`)(args),
-    cumsum: along('np.cumsum', 'axis'),
-    reverse_cumsum: ([x], axis) => atom(`np.flip(np.cumsum(np.flip(${x.text}, ${axis}), ${axis}), ${axis})`),
-    cummax_place: (args, axis) => call('_cummax_place', `axis=${axis}`)(args),
-  },
-  broadcast: (x, shape) => atom(`np.broadcast_to(${x.text}, ${tuple(shape)})`),
-  broadcastLike: (x, like) => atom(`np.broadcast_to(${x.text}, ${like.text}.shape)`),
-  transpose: (x, order) => atom(`np.transpose(${x.text}, (${order.join(', ')}))`),
-  einsum: (equation, a, b) => atom(`np.einsum("${equation}", ${a.text}, ${b.text})`),
-  range: (size) => atom(`np.arange(${size.text})`),
-  realOf: (x, like) => atom(`${within(x, 100)}.astype(${like.text}.dtype)`),
-  arrayOf: (number, like) => atom(`${like.text}.dtype.type(${number.text})`),
-}
-
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
   _reduce: [
     'def _reduce(loss, reduction, shares=None):',
@@ -93,64 +31,21 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return loss.sum() * loss.dtype.type(scale), np.full_like(loss, scale)',
     '',
   ],
-  _sigmoid: [
-    'def _sigmoid(x):',
-    '    """1 / (1 + e^-x), without overflow on either side."""',
-    '    e = np.exp(-np.abs(x))',
-    '    return np.where(x >= 0, 1, e) / (1 + e)',
+  _reduce_by_lengths: [
+    'def _reduce_by_lengths(loss, reduction, lengths):',
+    '    """The same; in a mean the loss of each row is divided by its length, or by 1."""',
+    '    if reduction != "mean":',
+    '        return _reduce(loss, reduction)',
+    '    lengths = np.maximum(lengths, 1)',
+    '    reduced, g = _reduce((loss / lengths).astype(loss.dtype), reduction)',
+    '    return reduced, (g / lengths).astype(loss.dtype)',
     '',
   ],
-  _erf: ['_erf = np.vectorize(math.erf, otypes=[float])', ''],
-  _lgamma: ['_lgamma = np.vectorize(math.lgamma, otypes=[float])', ''],
-  _times: [
-    'def _times(g, d):',
-    '    """g * d, but 0 where the gradient g is 0: a branch that was not taken stays silent."""',
-    '    return np.where(g == 0, 0.0, g * d)',
-    '',
-  ],
-  _pick: [
-    'def _pick(x, place, axis):',
-    '    """The elements of x at these places of an axis, and 0 outside of it."""',
-    '    inside = (place >= 0) & (place < x.shape[axis])',
-    '    index = np.expand_dims(np.where(inside, place, 0).astype(int), axis)',
-    '    return np.where(inside, np.take_along_axis(x, index, axis).squeeze(axis), 0.0)',
-    '',
-  ],
-  _gather: [
-    'def _gather(x, place, axis):',
-    '    """x at these places of an axis, and 0 outside of it."""',
-    '    inside = (place >= 0) & (place < x.shape[axis])',
-    '    return np.where(inside, np.take_along_axis(x, np.where(inside, place, 0).astype(int), axis), 0.0)',
-    '',
-  ],
-  _scatter: [
-    'def _scatter(x, place, axis):',
-    '    """The sum of those x that go to each place of an axis; what goes outside is dropped."""',
-    '    inside = (place >= 0) & (place < x.shape[axis])',
-    '    index = list(np.indices(x.shape))',
-    '    index[axis] = np.where(inside, place, 0).astype(int)',
-    '    sums = np.zeros_like(x)',
-    '    np.add.at(sums, tuple(index), np.where(inside, x, 0.0))',
-    '    return sums',
-    '',
-  ],
-  _cummax_place: [
-    'def _cummax_place(x, axis):',
-    '    """Where the largest so far stands: the first of equal ones; nothing is larger than a NaN."""',
-    '    x = np.moveaxis(x, axis, 0)',
-    '    place = np.zeros(x.shape, dtype=int)',
-    '    largest = x[0]',
-    '    for k in range(1, len(x)):',
-    '        rises = (x[k] > largest) | (np.isnan(x[k]) & ~np.isnan(largest))',
-    '        place[k] = np.where(rises, k, place[k - 1])',
-    '        largest = np.where(rises, x[k], largest)',
-    '    return np.moveaxis(place, 0, axis)',
-    '',
-  ],
+  ...NUMPY_HELPERS,
 }
 
 function write(source: SourceProgram, { name }: WriteOptions): string {
-  const names = argumentNames(source, [...SYNTAX.reserved, name], 'g')
+  const names = argumentNames(source, [...NUMPY.reserved, name], 'g')
   const body = bodyLines(source, names)
   const lines = [
     `def ${name}(${signatureOf(source, names)}):`,
@@ -169,13 +64,23 @@ const NOTES = [
   'Returns the loss, reduced by "mean", "sum" or "none", and the gradient of what is returned with respect to each input that has one; for "none", of each value.',
 ]
 
+function reductionOf(
+  { lengths }: SourceProgram,
+  { inputs }: ArrayNames,
+  loss: string,
+  shares: string | undefined,
+): string {
+  if (lengths !== undefined) return `_reduce_by_lengths(${loss}, reduction, ${inputs.get(lengths)})`
+  return `_reduce(${[loss, 'reduction', ...(shares === undefined ? [] : [shares])].join(', ')})`
+}
+
 function bodyLines(source: SourceProgram, names: ArrayNames): string[] {
   const { program } = source
   const loss = names.names.take('loss')
   const shares = program.denominators === undefined ? undefined : names.names.take('shares')
   const gradients = Object.keys(program.gradients).map((of) => ({ of, name: names.names.take(`grad_${of}`) }))
   const reduced = names.names.take('reduced')
-  const written = writeArrays(source, SYNTAX, names, [
+  const written = writeArrays(source, NUMPY, names, [
     { node: program.value, axes: program.nodes[program.value].axes, name: loss },
     ...(shares === undefined
       ? []
@@ -190,7 +95,7 @@ function bodyLines(source: SourceProgram, names: ArrayNames): string[] {
   const shape = (of: string) => `shape_${names.inputs.get(of)}`
   const back = (of: string, text: string) =>
     restored.some((input) => input.name === of) ? `${text}.reshape(${shape(of)})` : text
-  const given = `${reduced}, ${names.cotangent} = _reduce(${[loss, 'reduction', ...((shares ?? '') ? [`${shares}`] : [])].join(', ')})`
+  const given = `${reduced}, ${names.cotangent} = ${reductionOf(source, names, loss, shares)}`
   return [
     ...restored.map(({ name }) => `${shape(name)} = ${names.inputs.get(name)}.shape`),
     ...shapeLines(source, names, written, {

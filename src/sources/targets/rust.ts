@@ -1,10 +1,13 @@
 /** Rust, with nothing but its standard library. */
 import type { Precision } from '../../tensor.ts'
-import { ATOM, call, indented, infix, method, prefix, type Rule, within } from '../code.ts'
+import { ATOM, atom, call, indented, infix, method, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
+import { type BraceStyle, braces, parameterList, snakeWords } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
+import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
+import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 import { shortest } from '../numbers.ts'
 
@@ -45,6 +48,7 @@ const ordered =
   }
 
 function syntaxOf(real: string, precision: Precision): LoopSyntax {
+  const helpers = braces(styleOf(real, precision))
   return {
     ops: {
       neg: prefix('-', SIGN),
@@ -66,10 +70,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       atan: method('atan'),
       asin: method('asin'),
       acos: method('acos'),
-      erf: undefined,
-      lgamma: undefined,
-      digamma: undefined,
-      polygamma: undefined,
+      ...functionRules(helpers),
       stop_gradient: ([x]) => x,
       add: infix('+', SUM),
       sub: infix('-', SUM),
@@ -88,7 +89,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       is_finite: method('is_finite'),
       select: choice,
     },
-    reserved: [...RESERVED, ...FRAME_WORDS],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)],
     number: (value) => numberIn(value, precision),
     truth: String,
     whole: String,
@@ -104,7 +105,8 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
     at: (array, offset) => `${array}[${offset.text}]`,
     plus: infix('+', SUM),
     times: infix('*', PRODUCT),
-    pick: call('pick'),
+    pick: ([x, ...places]) => call('pick')([atom(`&${x.text}`), ...places]),
+    helpers,
   }
 }
 
@@ -124,6 +126,37 @@ const RESERVED =
   'as break const continue crate else enum extern false fn for if impl in let loop match mod move mut pub ref return self Self static struct super trait true type unsafe use where while async await dyn abstract become box do final macro override priv typeof unsized virtual yield try union f32 f64 i32 usize bool str vec pick larger smaller times sign_of total_of Reduction'.split(
     ' ',
   )
+
+/** How the functions for ops on a whole axis are spelled. */
+function styleOf(real: string, precision: Precision): BraceStyle {
+  const types = { reals: `&[${real}]`, whole: '&[i32]', out: `&mut [${real}]`, size: 'usize', real }
+  const method = (name: string) => (x: string) => `${/^\w+$/.test(x) ? x : `(${x})`}.${name}()`
+  return {
+    end: ';',
+    indent: '    ',
+    name: snakeWords,
+    comment: (_, about) => `/// ${about}`,
+    head: (name, params, result) => {
+      const list = parameterList(params, (own, type) => `${own}: ${types[type]}`)
+      return `fn ${name}(${list})${result === undefined ? '' : ` -> ${types[result]}`}`
+    },
+    constant: (type, name, value) => `let ${name}: ${types[type]} = ${value}`,
+    variable: (type, name, value) => `let mut ${name}: ${types[type]} = ${value}`,
+    test: (text) => text,
+    whileWord: 'while',
+    each: (index, first, end) => `for ${index} in ${first}..${end}`,
+    number: (value) => numberIn(value, precision),
+    real: (size) => `${size} as ${real}`,
+    size: (value) => `${value} as usize`,
+    at: (array, place) => `${array}[${place}]`,
+    equal: '==',
+    differs: '!=',
+    exp: method('exp'),
+    log: method('ln'),
+    math: (name, x) => method(name === 'log1p' ? 'ln_1p' : name)(x),
+    pass: (array, type) => (type === 'out' ? `&mut ${array}` : `&${array}`),
+  }
+}
 
 const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => ({
   sign_of: [
@@ -181,6 +214,7 @@ function phrasesOf(real: string): FramePhrases {
     total: (array, count) => `total_of(&${array}[..${count.text}])`,
     returnIf: (test, value) => [`if ${test} {`, `    return ${value};`, '}'],
     return: (value) => value,
+    helpers: braces(styleOf(real, real === 'f64' ? 'float64' : 'float32')),
     scale: (array, count, factor) => [
       `for value in &mut ${array}[..${count.text}] {`,
       `    *value *= ${factor};`,
@@ -210,7 +244,11 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
     '',
     ...body,
     '',
-    ...helpersIn(body, HELPERS(real)),
+    ...helpersIn(body, {
+      ...HELPERS(real),
+      ...loopFunctions(braces(styleOf(real, precision))),
+      ...loopHelpers(braces(styleOf(real, precision))),
+    }),
   ]
   return `${lines.join('\n').trimEnd()}\n`
 }
@@ -234,7 +272,7 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
       `let mut ${array.name} = vec![${numberIn(0, real === 'f64' ? 'float64' : 'float32')}; ${array.length.text}];`,
   )
   return [
-    '#[allow(clippy::all, clippy::pedantic)]',
+    '#[allow(non_snake_case, clippy::all, clippy::pedantic)]',
     ...signatureLines(`pub fn ${name}`, args, ` -> ${real} {`),
     ...indented([...lengths, ...places, ...framed(loops, phrasesOf(real))], '    '),
     '}',

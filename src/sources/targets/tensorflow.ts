@@ -3,7 +3,8 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { atom, call, template } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, PYTHON_SYNTAX, power } from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, WHOLE_AXIS_CALLS } from '../python.ts'
+import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
   name: 'tensorflow',
@@ -23,6 +24,14 @@ const tensorFirst =
   (name: string): ArrayRule =>
   ([a, b]) =>
     call(name)(a.isNumber === true ? [b, a] : [a, b])
+
+/** Labels and lengths in the type that sizes have. */
+const ctc =
+  (name: string): ArrayRule =>
+  ([x, labels, lengths, counts, blank]) => {
+    const whole = [labels, lengths, counts].map(({ text }) => atom(`tf.cast(${text}, tf.int32)`))
+    return call(name)([x, ...whole, blank])
+  }
 
 const SYNTAX: ArraySyntax = {
   ...PYTHON_SYNTAX,
@@ -66,6 +75,9 @@ const SYNTAX: ArraySyntax = {
     cumsum: along('tf.cumsum', 'axis'),
     reverse_cumsum: (args, axis) => call('tf.cumsum', `axis=${axis}`, 'reverse=True')(args),
     cummax_place: along('_cummax_place', 'axis'),
+    ...WHOLE_AXIS_CALLS,
+    ctc: ctc('_ctc_values'),
+    ctc_slope: ctc('_ctc_slope'),
   },
   integer: String,
   broadcast: (x, shape) => atom(`tf.broadcast_to(${x.text}, [${shape.map(({ text }) => text).join(', ')}])`),
@@ -77,6 +89,24 @@ const SYNTAX: ArraySyntax = {
   arrayOf: (number, like) => atom(`tf.convert_to_tensor(${number.text}, ${like.text}.dtype)`),
   realOfSize: (size, like) =>
     atom(/^\d+$/.test(size.text) ? `${size.text}.0` : `tf.cast(${size.text}, ${like.text}.dtype)`),
+}
+
+const WORDS: PythonWords = {
+  module: 'tf',
+  log: 'tf.math.log',
+  max: 'tf.reduce_max',
+  sum: 'tf.reduce_sum',
+  concat: 'tf.concat',
+  axis: 'axis',
+  arange: (size) => `tf.range(${size})`,
+  like: (x, other) => `tf.cast(${x}, ${other}.dtype)`,
+  takeLast: (x, places) => `tf.gather(${x}, ${places}, axis=-1)`,
+  take: (x, places, axis) => `tf.gather(${x}, tf.constant(${places}, tf.int32), axis=${axis})`,
+  takeClasses: (x, states) =>
+    `tf.gather(${x}, tf.clip_by_value(${states}, 0, ${x}.shape[2] - 1), axis=2, batch_dims=1)`,
+  truths: (list) => `tf.constant(${list}, tf.bool)`,
+  solve: (a, b, isLower) =>
+    `tf.linalg.triangular_solve(${a}, ${b}[..., None], lower=${isLower ? 'True' : 'False'})[..., 0]`,
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
@@ -162,6 +192,19 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return tf.transpose(places, order[:axis] + [0] + order[axis:])',
     '',
   ],
+  ...pythonHelpers(WORDS),
+  // Sizes may be unknown while a tf.function is traced.
+  _shift: [
+    'def _shift(x, steps, axis):',
+    '    """The element that many steps before each one, and 0 where there is none."""',
+    '    size = tf.shape(x)[axis]',
+    '    places = tf.range(size) - tf.clip_by_value(steps, -size, size)',
+    '    inside = (places >= 0) & (places < size)',
+    '    found = tf.gather(x, tf.where(inside, places, 0), axis=axis)',
+    '    inside = tf.reshape(inside, [-1 if k == axis else 1 for k in range(x.shape.rank)])',
+    '    return tf.where(inside, found, tf.zeros_like(found))',
+    '',
+  ],
 }
 
 const PHRASES: CustomGradientPhrases = {
@@ -184,6 +227,7 @@ const PHRASES: CustomGradientPhrases = {
       ? `tf.reshape(${x}, ${shape})`
       : `tf.reshape(${x}, tf.concat([tf.shape(${x})[:${place}], ${shape}], 0))`,
   upstream: (name) => ({ arguments: name, lines: [] }),
+  byLengths: (x, lengths) => `${x} / tf.cast(tf.maximum(${lengths}, 1), ${x}.dtype)`,
   sum: (x) => `tf.reduce_sum(${x})`,
   mean: (x) => `tf.reduce_mean(${x})`,
   ratio: (total, count) => `tf.math.divide_no_nan(${total}, ${count})`,

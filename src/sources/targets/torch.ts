@@ -3,11 +3,11 @@ import type { ArrayLines, ArrayRule, ArraySyntax } from '../arrays.ts'
 import { type Halves, halves } from '../autograd.ts'
 import { ATOM, atom, call, indented, template, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
+import { flattenedInputs } from '../flattening.ts'
 import { helpersIn } from '../helpers.ts'
 import { pascalCase } from '../names.ts'
 import {
   docstring,
-  flattenedInputs,
   OPERATORS,
   PYTHON_SYNTAX,
   PYTHON_WORDS,
@@ -15,7 +15,9 @@ import {
   shapeLines,
   signatureOf,
   tuple,
+  WHOLE_AXIS_CALLS,
 } from '../python.ts'
+import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
   name: 'torch',
@@ -89,6 +91,7 @@ const SYNTAX: ArraySyntax = {
         `torch.flip(torch.cumsum(torch.flip(${x.text}, (${dimension},)), dim=${dimension}), (${dimension},))`,
       ),
     cummax_place: along('_cummax_place'),
+    ...WHOLE_AXIS_CALLS,
   },
   reserved: [...PYTHON_WORDS, 'ctx', 'apply'],
   broadcast: (x, shape) => atom(`torch.broadcast_to(${x.text}, ${tuple(shape)})`),
@@ -99,6 +102,25 @@ const SYNTAX: ArraySyntax = {
   range: (size) => atom(`torch.arange(${size.text}, device=device)`),
   realOf: (x, like) => atom(`${within(x, ATOM)}.to(${like.text}.dtype)`),
   arrayOf: (number, like) => atom(`${like.text}.new_tensor(${number.text})`),
+}
+
+const WORDS: PythonWords = {
+  module: 'torch',
+  log: 'torch.log',
+  max: 'torch.amax',
+  sum: 'torch.sum',
+  concat: 'torch.cat',
+  axis: 'dim',
+  arange: (size, beside) => `torch.arange(${size}, device=${beside}.device)`,
+  like: (x, other) => `(${x}).to(${other}.dtype)`,
+  takeLast: (x, places) => `${x}[..., ${places}]`,
+  take: (x, places, axis) =>
+    `torch.index_select(${x}, ${axis}, torch.tensor(${places}, dtype=torch.long, device=${x}.device))`,
+  takeClasses: (x, states) =>
+    `torch.take_along_dim(${x}, ${states}.long().clamp(0, ${x}.shape[2] - 1)[:, None], 2)`,
+  truths: (list, beside) => `torch.tensor(${list}, dtype=torch.bool, device=${beside}.device)`,
+  solve: (a, b, isLower) =>
+    `torch.linalg.solve_triangular(${a}, ${b}[..., None], upper=${isLower ? 'False' : 'True'})[..., 0]`,
 }
 
 const HELPERS: Readonly<Record<string, readonly string[]>> = {
@@ -153,6 +175,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
     '    return torch.stack(places).movedim(0, dim)',
     '',
   ],
+  ...pythonHelpers(WORDS),
 }
 
 const NOTES = [
@@ -195,7 +218,7 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     '',
     `def ${name}(${signatureOf(source, made.names)}):`,
     ...docstring(source, NOTES, '    '),
-    ...indented(reduction(made, `${title}.apply(${args.join(', ')})`), '    '),
+    ...indented(reduction(source, made, `${title}.apply(${args.join(', ')})`), '    '),
   ]
   const helpers = helpersIn(body, HELPERS).flatMap((line, place, all) =>
     line === '' && all[place + 1] === '' ? [''] : [line],
@@ -260,13 +283,14 @@ function returned(source: SourceProgram, { names, gradients }: Halves, params: n
   return [...own, ...Array.from({ length: params }, () => 'None')]
 }
 
-function reduction({ loss, shares }: Halves, applied: string): string[] {
+function reduction({ lengths }: SourceProgram, { loss, shares, names }: Halves, applied: string): string[] {
+  const mean = lengths === undefined ? loss : `(${loss} / ${names.inputs.get(lengths)}.clamp(min=1))`
   if (shares === undefined)
     return [
       `${loss} = ${applied}`,
       'if reduction == "none":',
       `    return ${loss}`,
-      `return ${loss}.sum() if reduction == "sum" else ${loss}.mean()`,
+      `return ${loss}.sum() if reduction == "sum" else ${mean}.mean()`,
     ]
   return [
     `${loss}, ${shares} = ${applied}`,

@@ -2,8 +2,23 @@
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
+import { type BraceStyle, braces, camelWords, parameterList } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
+import {
+  AND,
+  CHOICE,
+  EQUAL,
+  JAVASCRIPT_WORDS,
+  javascriptNumber,
+  OR,
+  ORDER,
+  PRODUCT,
+  SIGN,
+  SUM,
+} from '../javascript.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
+import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
+import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 import { camelCase } from '../names.ts'
 
@@ -20,10 +35,42 @@ const target: Target = {
 
 export default target
 
-/** Of the operators. */
-const [CHOICE, OR, AND, EQUAL, ORDER, SUM, PRODUCT, SIGN] = [2, 3, 4, 8, 9, 11, 12, 14] as const
-
 const same: Rule = ([x]) => x
+
+const TYPES = {
+  reals: 'ArrayLike<number>',
+  whole: 'ArrayLike<number>',
+  out: 'Float64Array',
+  size: 'number',
+  real: 'number',
+} as const
+
+/** How the functions for ops on a whole axis are spelled. */
+const STYLE: BraceStyle = {
+  end: '',
+  indent: '  ',
+  name: camelWords,
+  comment: (_, about) => `/** ${about} */`,
+  head: (name, params, result) => {
+    const list = parameterList(params, (own, type) => `${own}: ${TYPES[type]}`)
+    return `function ${name}(${list}): ${result === undefined ? 'void' : 'number'}`
+  },
+  constant: (_, name, value) => `const ${name} = ${value}`,
+  variable: (_, name, value) => `let ${name} = ${value}`,
+  test: (text) => `(${text})`,
+  whileWord: 'while',
+  each: (index, first, end) => `for (let ${index} = ${first}; ${index} < ${end}; ${index}++)`,
+  number: javascriptNumber,
+  real: (size) => size,
+  size: (value) => value,
+  at: (array, place) => `${array}[${place}]!`,
+  equal: '===',
+  differs: '!==',
+  exp: (x) => `Math.exp(${x})`,
+  log: (x) => `Math.log(${x})`,
+  math: (name, x) => `Math.${name}(${x})`,
+  pass: (array) => array,
+}
 
 export const SYNTAX: LoopSyntax = {
   ops: {
@@ -46,10 +93,7 @@ export const SYNTAX: LoopSyntax = {
     atan: call('Math.atan'),
     asin: call('Math.asin'),
     acos: call('Math.acos'),
-    erf: undefined,
-    lgamma: undefined,
-    digamma: undefined,
-    polygamma: undefined,
+    ...functionRules(braces(STYLE)),
     stop_gradient: same,
     add: infix('+', SUM),
     sub: infix('-', SUM),
@@ -69,16 +113,16 @@ export const SYNTAX: LoopSyntax = {
     select: conditional(CHOICE),
   },
   reserved: [
-    ...'break case catch class const continue debugger default delete do else enum export extends false finally for function if import in instanceof new null return super switch this throw true try typeof var void while with yield let static implements interface package private protected public await async of any boolean number string symbol type Math Number Float64Array pick times totalOf roundToEven eval arguments undefined NaN Infinity'.split(
-      ' ',
-    ),
+    ...JAVASCRIPT_WORDS,
+    'Float64Array',
+    'pick',
+    'times',
+    'totalOf',
+    'roundToEven',
     ...FRAME_WORDS,
+    ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords),
   ],
-  number: (value) => {
-    if (Number.isNaN(value)) return 'Number.NaN'
-    if (!Number.isFinite(value)) return value < 0 ? 'Number.NEGATIVE_INFINITY' : 'Number.POSITIVE_INFINITY'
-    return Object.is(value, -0) ? '-0' : String(value)
-  },
+  number: javascriptNumber,
   truth: String,
   whole: String,
   indexOfLoop: same,
@@ -94,6 +138,7 @@ export const SYNTAX: LoopSyntax = {
   plus: infix('+', SUM),
   times: infix('*', PRODUCT),
   pick: call('pick'),
+  helpers: braces(STYLE),
 }
 
 /** Elements that are only assigned take no exclamation mark. */
@@ -143,6 +188,7 @@ const PHRASES: FramePhrases = {
   total: (array, count) => `totalOf(${array}, ${count.text})`,
   returnIf: (test, value) => [`if (${test}) return ${value}`],
   return: (value) => `return ${value}`,
+  helpers: braces(STYLE),
   scale: (array, count, factor) => [`for (let i = 0; i < ${count.text}; i++) ${array}[i]! *= ${factor}`],
 }
 
@@ -157,7 +203,11 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     ' */',
     ...body,
     '',
-    ...helpersIn(body, HELPERS),
+    ...helpersIn(body, {
+      ...HELPERS,
+      ...loopFunctions(braces(STYLE)),
+      ...loopHelpers(braces(STYLE)),
+    }),
   ]
   return `${lines.join('\n').trimEnd()}\n`
 }

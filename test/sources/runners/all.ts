@@ -10,6 +10,7 @@ import { python } from './python.ts'
 import type { Runner } from './runner.ts'
 import { rust } from './rust.ts'
 import { spark } from './spark.ts'
+import { tfjs } from './tfjs.ts'
 import { typescript } from './typescript.ts'
 
 interface Entry {
@@ -109,6 +110,7 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
   'keras tensorflow': keras('tensorflow', 'tensorflow-cpu==2.21.0'),
   'keras jax': keras('jax', 'jax==0.10.2'),
   'keras torch': keras('torch', 'torch==2.15.0'),
+  tfjs: { runner: tfjs, bounds: roundings },
   c: { runner: c, bounds: roundings },
   // math.Pow of Go is off by up to 1e-10 where its exponent is not whole and its base is far from 1.
   go: {

@@ -75,6 +75,7 @@ function caller({ id, name, call }: NativeJob, precision: Precision): string {
     ...outputs.map((_, place) => `y${place}`),
     ...(scratch.length === 0 ? [] : ['scratch']),
   ]
+  const counts = sizes.map((_, place) => `(size_t)sizes[${place}]`).join(', ')
   return `#include "words.h"
 void run_${id}(void);
 void run_${id}(void) {
@@ -86,7 +87,8 @@ ${read.join('\n')}
   double *room = word(&count);
   (void)sizes; (void)params;
 ${outputs.map((_, place) => `  ${real} *y${place} = malloc(8 * ((size_t)lengths[${place}] + 1));`).join('\n')}
-  ${real} *scratch = malloc(8 * ((size_t)room[0] + 1));
+  (void)room;
+  ${real} *scratch = malloc(8 * (${scratch.length === 0 ? '1' : `${name}_scratch(${counts}) + 1`}));
   (void)scratch;
   ${name}(${args.join(', ')});
 ${outputs.map((_, place) => `  for (size_t i = 0; i < (size_t)lengths[${place}]; i++) tell(y${place}[i]);\n  printf("\\n");`).join('\n')}

@@ -1,0 +1,81 @@
+/** Holds sources of formulas that call every function of the language, and of the recipes of the cookbook, to the service's answers. */
+import { readCookbook } from '../../docs/cookbook.ts'
+import { customLoss, type InputDefinition } from '../../src/losses/custom.ts'
+import type { Loss } from '../../src/losses/define.ts'
+import { CannotWrite, type Target } from '../../src/sources/contract.ts'
+import { writeSource } from '../../src/sources/write.ts'
+import type { Precision } from '../../src/tensor.ts'
+import { CONSTANT, SMOOTH } from '../support/calls.ts'
+import { usualUnitOf } from './cases.ts'
+import { type Bounds, failuresOf, type Report } from './every-source.ts'
+import type { Job, Runner } from './runners/runner.ts'
+
+/** The inputs that the calls read: two matrices, a vector, and one index per row. */
+const INPUTS: Readonly<Record<string, InputDefinition>> = {
+  x: { axes: 'rows,columns', differentiable: true },
+  y: { axes: 'rows,columns', differentiable: true },
+  v: { axes: 'rows', differentiable: true },
+  i: { axes: 'rows', kind: 'class', places: 'columns' },
+}
+
+const mentions = (formula: string, name: string) => new RegExp(`\\b${name}\\b`).test(formula)
+
+/** One loss for each call. */
+export function callLosses(): Loss[] {
+  return [...SMOOTH, ...CONSTANT]
+    .filter((formula) => mentions(formula, 'x'))
+    .map((formula, place) => {
+      const inputs = Object.entries(INPUTS).filter(([name]) => mentions(formula, name))
+      const params = mentions(formula, 's') ? { s: { type: 'number', default: 1.7 } as const } : {}
+      return customLoss({ inputs: Object.fromEntries(inputs), params, formula }, `call_${place}`)
+    })
+}
+
+export function recipeLosses(): Loss[] {
+  return readCookbook().flatMap(({ recipes }) =>
+    recipes.map(({ name, definition }) => customLoss(definition, name)),
+  )
+}
+
+/**
+ * The trigamma function of PyTorch has ten digits. XLA contracts products and sums, which leaves roundings of 1e-15 where terms cancel,
+ * and ldam multiplies them by its scale of 30.
+ */
+const TOLERANCES: Readonly<Record<string, number>> = { torch: 1e-9, 'keras torch': 1e-9, jax: 1e-10 }
+
+export function functionBounds(runner: string, bounds: Bounds): Bounds {
+  return { ...bounds, tolerance: TOLERANCES[runner] ?? bounds.tolerance }
+}
+
+/** On ordinary inputs: the functions themselves are what is tested. */
+export async function checkFunctions(
+  target: Target,
+  losses: readonly Loss[],
+  runner: Runner,
+  precision: Precision,
+  bounds: Bounds,
+): Promise<Report> {
+  const refused = new Map<string, string>()
+  const jobs = losses.flatMap((loss) => jobOf(target, loss, precision, refused))
+  const outcomes = await runner.run(jobs, precision)
+  const failures = jobs.flatMap((job, place) => failuresOf(job, outcomes[place]!, precision, bounds))
+  const formulas = failures.map((failure) => {
+    const loss = losses.find(({ name }) => failure.startsWith(`${name},`))
+    return `${failure} (${loss?.formula.source.replaceAll('\n', '; ')})`
+  })
+  return { sources: jobs.length, cases: jobs.length, failures: formulas, refused }
+}
+
+function jobOf(target: Target, loss: Loss, precision: Precision, refused: Map<string, string>): Job[] {
+  const unit = usualUnitOf(loss)
+  const { name } = loss
+  try {
+    const { text } = writeSource(target, { ...unit.request, options: { precision, name } })
+    const cases = unit.cases.filter(({ label }) => label === 'ordinary')
+    return [{ unit: { ...unit, cases }, id: `${name}_0`, name, text }]
+  } catch (error) {
+    if (!(error instanceof CannotWrite)) throw error
+    refused.set(name, error.message)
+    return []
+  }
+}
