@@ -11,11 +11,12 @@ import { generateKey } from '../src/access/keys.ts'
 import { type Body, bodyOf } from './bodies.ts'
 import { failed, perSecond, post } from './client.ts'
 import { type Started, startService } from './processes.ts'
-import { inTurn } from './rounds.ts'
 import { FORMATS, SIZES } from './scenarios.ts'
 import { markdown } from './table.ts'
 
-const [SECONDS, ROUNDS] = process.argv.includes('--smoke') ? [1, 1] : [3, 9]
+const [SECONDS, ROUNDS] = process.argv.includes('--smoke') ? [1, 1] : [1, 12]
+/** Seconds. */
+const WARM_UP = 3
 const MOST = 0.03
 const [SMALL] = SIZES
 /** Of /proc/PID/stat. */
@@ -42,7 +43,7 @@ try {
   console.log(
     markdown({
       title: 'Keys and quotas',
-      about: `sigmoid_focal 32x10 over ${SMALL.connections} connections, ${cpus().length} cores, Node ${process.version}, median of ${ROUNDS} rounds of ${SECONDS} s, in turn. The clients share the cores.`,
+      about: `sigmoid_focal 32x10 over ${SMALL.connections} connections, ${cpus().length} cores, Node ${process.version}, the round with the least CPU time of ${ROUNDS} rounds of ${SECONDS} s, in turn. The clients share the cores.`,
       head: ['format', 'service', 'requests/s', 'CPU us per request', 'cost', 'failed'],
       rows: rows.map(({ row }) => row),
     }),
@@ -55,11 +56,11 @@ try {
 }
 
 async function startSides(): Promise<Side[]> {
-  const plain = await side('open', [])
   const sent = { authorization: `Bearer lossd_${'0'.repeat(12)}_${'A'.repeat(43)}` }
   return [
-    plain,
-    { name: 'open, with a header that nobody reads', started: plain.started, headers: sent },
+    await side('open', []),
+    // Each has a process of its own: one that serves twice as much is compiled better.
+    { ...(await side('open, with a header that nobody reads', [])), headers: sent },
     await side('key', ['']),
     await side('key and quotas', ['requests=1M/s', 'elements=1G/s', 'bytes=1G/s', 'concurrency=1000']),
   ]
@@ -86,13 +87,8 @@ async function side(name: string, quotas: readonly string[]): Promise<Side> {
 
 async function compare(format: (typeof FORMATS)[number]) {
   const body = bodyOf({ ...SMALL, loss: 'sigmoid_focal', format })
-  for (const one of sides) await measure(one, body, 1)
-  const found = await inTurn(
-    sides,
-    ROUNDS,
-    (one) => measure(one, body, SECONDS),
-    ({ micros }) => micros,
-  )
+  for (const one of sides) await measure(one, body, WARM_UP)
+  const found = await leastInTurn(body)
   return found.map((measured, place) => {
     const cost = measured.micros / found[0]!.micros - 1
     const { name } = sides[place]!
@@ -102,6 +98,18 @@ async function compare(format: (typeof FORMATS)[number]) {
       fault: isDear ? `${format}: a key costs ${(cost * 100).toFixed(1)} %` : undefined,
     }
   })
+}
+
+/** The least CPU time of all rounds: whatever else runs on the machine only adds to it. */
+async function leastInTurn(body: Body): Promise<Measured[]> {
+  const least: Measured[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [place, one] of sides.entries()) {
+      const measured = await measure(one, body, SECONDS)
+      if (round === 0 || measured.micros < least[place]!.micros) least[place] = measured
+    }
+  }
+  return least
 }
 
 async function measure({ started, headers }: Side, body: Body, duration: number): Promise<Measured> {

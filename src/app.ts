@@ -177,9 +177,9 @@ function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
 
 const NO_LOG: AccessLog = { info: () => {}, warn: () => {}, error: () => {} }
 
-/** Who changed what is logged at any level of severity that is logged at all. */
+/** Who changed what is logged whatever the minimum severity is, unless nothing is logged. */
 function auditLogOf(log: FastifyBaseLogger): AccessLog {
-  return log.level === 'silent' ? log : log.child({}, { level: 'info' })
+  return 'child' in log && log.level !== 'silent' ? log.child({}, { level: 'info' }) : log
 }
 
 function createFastify(config: Config, certificates: Certificates | undefined): FastifyInstance {

@@ -41,7 +41,8 @@ const KEPT = { entries: 10_000, weight: 0 } as const
 
 /** What was found out about the latest credentials of a connection. */
 interface Known {
-  readonly text: string
+  /** As it was sent. */
+  readonly header: string
   readonly caller: Caller
   readonly until: number
   /** The reading of the keys after which it was found out. */
@@ -111,13 +112,15 @@ export class Access {
    */
   identify(headers: IncomingHttpHeaders, connection: Connection): Caller | Promise<Caller> {
     if (this.isOpen) return ANYONE
-    const text = credentialsOf(headers)
+    // As it was sent: taking it apart for every request would cost more than comparing it.
+    const header = soleHeader(headers)
     const known = connection[KNOWN]
-    if (known !== undefined && this.#holds(known) && isEqualInConstantTime(known.text, text))
+    if (known !== undefined && this.#holds(known) && isEqualInConstantTime(known.header, header))
       return known.caller
+    const text = credentialsOf(headers)
     const found = isKey(text) ? this.#callerOfKey(text) : this.#callerOfToken(text)
-    if (!(found instanceof Promise)) return this.#remember(connection, text, found)
-    return found.then((late) => this.#remember(connection, text, late))
+    if (!(found instanceof Promise)) return this.#remember(connection, header, found)
+    return found.then((late) => this.#remember(connection, header, late))
   }
 
   /** Reads the keys again. If that fails, the earlier ones stay valid. */
@@ -186,8 +189,8 @@ export class Access {
     return reading === this.#reading && Date.now() < until
   }
 
-  #remember(connection: Connection, text: string, { caller, until }: Found): Caller {
-    connection[KNOWN] = { text, caller, until, reading: this.#reading }
+  #remember(connection: Connection, header: string, { caller, until }: Found): Caller {
+    connection[KNOWN] = { header, caller, until, reading: this.#reading }
     return caller
   }
 
@@ -264,6 +267,12 @@ function tokensOf({ jwtJwks, jwtIssuer, jwtAudience, jwtAlgorithms, jwtClaim }: 
     algorithms: wordsOf(jwtAlgorithms),
     claim: jwtClaim,
   }
+}
+
+/** The header with the credentials; empty if there are none or two. */
+function soleHeader({ authorization, 'x-api-key': apiKey }: IncomingHttpHeaders): string {
+  if (apiKey === undefined) return authorization ?? ''
+  return authorization === undefined && typeof apiKey === 'string' ? apiKey : ''
 }
 
 /** @throws Problem `unauthenticated` */

@@ -4,6 +4,7 @@
  * while, because tokens that it signed with them are still good.
  */
 import { readFile } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
 import type { JWTPayload, JWTVerifyGetKey } from 'jose'
 import { Problem } from '../errors.ts'
 import type { AccessLog } from './audit.ts'
@@ -127,18 +128,18 @@ interface KeySet {
 }
 
 async function keySetOf(jwks: string, log: AccessLog): Promise<KeySet> {
-  const { createLocalJWKSet, createRemoteJWKSet, customFetch } = await import('jose')
-  if (jwks.startsWith('file:')) {
-    const text = await readFile(jwks.slice('file:'.length), 'utf8')
-    return { find: createLocalJWKSet(JSON.parse(text)), isOutdated: () => false }
-  }
+  const { createRemoteJWKSet, customFetch } = await import('jose')
+  const isFile = jwks.startsWith('file:')
+  const url = isFile ? pathToFileURL(jwks.slice('file:'.length)) : new URL(jwks)
   const published = new PublishedKeys(log)
-  const set = createRemoteJWKSet(new URL(jwks), {
+  const set = createRemoteJWKSet(url, {
     cooldownDuration: COOLDOWN_MS,
     cacheMaxAge: OLD_MS,
     timeoutDuration: FETCH_MS,
     [customFetch]: (url: string, options: RequestInit) => published.fetch(url, options),
   })
+  // A provider may be down for the moment, but a file that is missing is a mistake.
+  if (isFile) await set.reload()
   const find: JWTVerifyGetKey = (header, token) => {
     if (published.isAging && !set.reloading) set.reload().catch(() => {})
     return set(header, token)
@@ -195,11 +196,15 @@ class PublishedKeys {
 
 /** @throws Error if what is there is not a set of keys: a page of a proxy must not replace one */
 async function keysAt(url: string, options: RequestInit): Promise<string> {
-  const response = await fetch(url, options)
-  if (response.status !== 200) throw new Error(`it responds with ${response.status}`)
-  const text = await response.text()
+  const text = await (url.startsWith('file:') ? readFile(new URL(url), 'utf8') : fetched(url, options))
   if (!Array.isArray(JSON.parse(text).keys)) throw new Error('it is not a set of keys')
   return text
+}
+
+async function fetched(url: string, options: RequestInit): Promise<string> {
+  const response = await fetch(url, options)
+  if (response.status !== 200) throw new Error(`it responds with ${response.status}`)
+  return response.text()
 }
 
 function reasonOf(error: unknown): string {

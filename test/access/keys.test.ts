@@ -38,7 +38,7 @@ describe('a service with keys', () => {
     expect(body).toMatchObject({ type: 'urn:lossd:problem:unauthenticated', status: 401, retryable: false })
   })
 
-  it('keeps the connection of a refused request usable, and its body is not taken for a request', async () => {
+  it('serves the next request after one that it refused, whose body is not taken for a request', async () => {
     const { status } = await huber()
     expect([status, (await huber(bearer(key))).status]).toEqual([401, 200])
   })

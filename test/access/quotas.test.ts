@@ -159,7 +159,7 @@ describe('a caller with quotas', () => {
     expect([wrong.status, wrong.headers.get('ratelimit')]).toEqual([422, '"requests";r=0;t=1200'])
   })
 
-  it('gets a problem of the type of the draft when nothing is left, and keeps its connection', async () => {
+  it('gets a problem of the type of the draft when nothing is left, and Retry-After for the same moment as RateLimit', async () => {
     const { send } = await caller('requests=1/h')
     await send()
     const { status, headers, body } = await send()
@@ -169,7 +169,6 @@ describe('a caller with quotas', () => {
       retryable: true,
       'violated-policies': ['requests'],
     })
-    // RateLimit and Retry-After name the same moment.
     expect(headers.get('retry-after')).toBe('3600')
     expect(headers.get('ratelimit')).toBe('"requests";r=0;t=3600')
   })

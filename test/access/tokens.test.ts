@@ -1,4 +1,5 @@
 /** JSON Web Tokens: what is accepted, rotation of keys, and outages of the provider. */
+import { writeFileSync } from 'node:fs'
 import { SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bearer } from '../support/access.ts'
@@ -95,11 +96,16 @@ describe('a token', () => {
   })
 
   it('may be verified with keys from a file', async () => {
-    const { writeFileSync } = await import('node:fs')
     const path = `${ring.folder}/jwks.json`
-    writeFileSync(path, JSON.stringify({ keys: provider.publicKeys }))
+    const publish = () => writeFileSync(path, JSON.stringify({ keys: provider.publicKeys }))
+    publish()
     const server = await start({ jwtJwks: `file:${path}` })
     expect((await guide(server, await provider.token())).status).toBe(200)
+    await provider.rotate('in a file')
+    publish()
+    later(31_000)
+    expect((await guide(server, await provider.token())).status).toBe(200)
+    await expect(start({ jwtJwks: `file:${ring.folder}/none.json` })).rejects.toThrow(/ENOENT/)
   })
 
   it('has quotas of its own subject', async () => {
