@@ -342,12 +342,12 @@ function factorOf(comparison: Comparison, known: KnownLoss, setting: Params, clo
   const { one, root, box } = comparison
   const other = written(comparison, known, setting)
   const { scalars } = one
-  const whole = sameFactor(scalars, decidedOver(scalars, root, box), decidedOver(scalars, other, box))
+  const whole = sameFactor(scalars, decidedOver(scalars, root, box), decidedOver(scalars, other, box), clock)
   return whole ?? (one.by.length === 1 ? factorByPieces(one, root, other, box, clock) : undefined)
 }
 
-function sameFactor(scalars: Scalars, own: Scalar, other: Scalar): Factor {
-  const forms = new NormalForms(scalars)
+function sameFactor(scalars: Scalars, own: Scalar, other: Scalar, clock: Clock): Factor {
+  const forms = new NormalForms(scalars, clock)
   return forms.isNought(own) && forms.isNought(other) ? 'any' : forms.ratio(own, other)
 }
 
@@ -449,7 +449,7 @@ function factorOnLine(
   for (const { choices } of pieces.pieces) {
     const sides = new Map([...choices].map(([place, choice]) => [ids[place], choice]))
     const onSide = (root: Scalar) => scalars.onSide(root, (id) => sides.get(id))
-    const found = sameFactor(scalars, onSide(own), onSide(other))
+    const found = sameFactor(scalars, onSide(own), onSide(other), clock)
     if (found === undefined) return undefined
     if (found === 'any') continue
     if (factor !== 'any' && compare(factor as Rational, found) !== 0) return undefined
@@ -467,7 +467,7 @@ export function areEqualOnLine(
   clock: Clock,
 ): boolean {
   const [a, b] = [own, other].map((root) => decidedOver(scalars, root, box))
-  const whole = sameFactor(scalars, a, b)
+  const whole = sameFactor(scalars, a, b, clock)
   const root = scalars.combination([own, other], [ONE, STRANGE], ZERO)
   const factor = whole ?? factorOnLine(scalars, { root, box, variable }, own, other, clock)
   return factor === 'any' || (factor !== undefined && compare(factor, ONE) === 0)

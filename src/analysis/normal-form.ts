@@ -4,6 +4,7 @@
  * their logarithms, so `log(1 + exp(-x))` and `softplus(x) - x` have the same form. Equal forms mean equal functions,
  * wherever both have a value; different forms mean nothing.
  */
+import type { Clock } from './clock.ts'
 import {
   atomPolynomial,
   commonMonomial,
@@ -75,8 +76,12 @@ export class NormalForms {
   /** Argument of an exponential -> the multiple of it that is an atom. */
   readonly #units = new Map<string, Rational>()
 
-  constructor(scalars: Scalars) {
+  readonly #clock: Pick<Clock, 'isOver'> | undefined
+
+  /** @param clock when to give up */
+  constructor(scalars: Scalars, clock?: Pick<Clock, 'isOver'>) {
     this.#scalars = scalars
+    this.#clock = clock
   }
 
   /** Whether a node is 0 wherever it has a value. False means nothing. */
@@ -264,6 +269,7 @@ export class NormalForms {
 
   /** The product, with powers of roots replaced. */
   #product(a: Polynomial, b: Polynomial): Polynomial {
+    if (this.#clock?.isOver()) throw new TooManyTerms('the time is over')
     let result = productOf(a, b)
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const found = [...result.values()].find(({ monomial }) => this.#fullRoot(monomial) !== undefined)

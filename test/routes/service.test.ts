@@ -45,6 +45,7 @@ describe('the catalog', () => {
 const PROOFS = [
   '/v1/losses:analyze',
   '/v1/losses:check',
+  '/v1/losses:constant',
   '/v1/losses/{name}:check',
   '/v1/losses/{name}:constant',
   '/v1/losses/{namespace}/{name}:check',

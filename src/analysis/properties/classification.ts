@@ -247,7 +247,7 @@ function isStationaryByFormula(sides: Sides, isDirect: boolean, { clock }: Conte
     )
     if (slopes.some((slope) => slope === undefined)) return false
     const terms = [share, rest].map((weight, i) => scalars.make('mul', [weight, slopes[i]!]))
-    return new NormalForms(scalars).isNought(scalars.sum(terms))
+    return new NormalForms(scalars, own).isNought(scalars.sum(terms))
   })
 }
 
@@ -302,7 +302,7 @@ function properOfClasses(context: Context): Finding | undefined {
         slope: rounded(found.lo),
       })
   }
-  const forms = new NormalForms(scalars)
+  const forms = new NormalForms(scalars, clock)
   const isStationary = slopes.every((slope) => !clock.isOver() && forms.isNought(slope!))
   if (isStationary && context.finding('convex').verdict === 'proved')
     return proved(
@@ -325,7 +325,7 @@ function noiseTolerant(context: Context): Finding | undefined {
   const { subject } = context
   const [first] = subject.cases
   const sum = all.scalars.sum(all.roots)
-  if (new NormalForms(all.scalars).isConstant(withoutLastShares(all.scalars, sum, context)))
+  if (new NormalForms(all.scalars, context.clock).isConstant(withoutLastShares(all.scalars, sum, context)))
     return proved(BY_FORMULA)
   const tape = tapeOf(all.scalars, [sum])
   const sums = [0.1, 0.4, 0.9].map((share) => {
