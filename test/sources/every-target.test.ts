@@ -16,7 +16,7 @@ import { writeSource } from '../../src/sources/write.ts'
 import { defaultsOf } from '../support/sample.ts'
 import { unitsOf } from './cases.ts'
 import { checkTarget } from './every-source.ts'
-import { callLosses, checkFunctions, recipeLosses } from './functions.ts'
+import { callLosses, checkFunctions, columnLosses, recipeLosses } from './functions.ts'
 import { columnsOf } from './rows.ts'
 import { RUNNERS } from './runners/all.ts'
 
@@ -296,12 +296,12 @@ describe('a query', () => {
     expect(refusal.at).toMatchObject({ line: 2, column: 5 })
   })
 
-  it('sorts and adds up along columns', () => {
-    const inputs = { x: { axes: 'rows,columns', differentiable: true } }
-    const formula = 'sum(cumsum(sort(x, columns), columns) * shift(x, 1, columns), columns)'
-    const loss = customLoss({ inputs, formula })
-    const { text } = writeSource(sql, { loss, params: {}, options: { columns: { x: ['a', 'b', 'c'] } } })
-    expect(text).toContain('gradient_x_2')
+  it('sorts, shifts, adds up and solves along columns', async () => {
+    const { runner, bounds } = RUNNERS['sql duckdb']!
+    const of = columnLosses()
+    const report = await checkTarget(sql, of, runner, 'float64', bounds('float64'), 'duckdb', 'defaults')
+    expect(report.failures).toEqual([])
+    expect([report.sources, [...report.refused]]).toEqual([of.length, []])
   })
 
   it('keeps NULL, also where a CASE would swallow it', async () => {

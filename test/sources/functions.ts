@@ -31,6 +31,24 @@ export function callLosses(): Loss[] {
     })
 }
 
+const MATRIX = 'a = x * y[columns -> others] / 4 + (index(columns) == index(others) ? 4 : 0)\n'
+
+/** Ops on a whole axis along the columns of a table: each row is on its own. */
+export function columnLosses(): Loss[] {
+  const formulas = [
+    'sum(sort(x, columns) * y, columns)',
+    'sort(x, columns) * y',
+    'sum(cumsum(x * y, columns) * x, columns)',
+    'sum(shift(x, 1, columns) * y + shift(y, -2, columns), columns)',
+    'sum(gather(x, order(y, columns), columns) * y, columns)',
+    'sum(scatter(x * x, order(y, columns), columns) * y, columns)',
+    `${MATRIX}sum(solve_lower(a, x, columns, others) * y[columns -> others], others)`,
+    `${MATRIX}sum(solve_upper(a, x, columns, others)^2, others)`,
+  ]
+  const inputs = { x: INPUTS.x!, y: INPUTS.y! }
+  return formulas.map((formula, place) => customLoss({ inputs, formula }, `columns_${place}`))
+}
+
 export function recipeLosses(): Loss[] {
   return readCookbook().flatMap(({ recipes }) =>
     recipes.map(({ name, definition }) => customLoss(definition, name)),
