@@ -190,3 +190,15 @@ describe.each(engines.map((tested) => [tested.name, tested] as const))(
 it('at least wasm, cpu and the interpreter are tested on every machine', () => {
   expect(engines.map(({ name }) => name)).toEqual(expect.arrayContaining(['wasm', 'cpu', 'interpreter']))
 })
+
+it.each(engines.map((tested) => [tested.name, tested] as const))(
+  '%s opens again after it has been closed',
+  async (_, { open }) => {
+    const loss = losses.find(({ name }) => name === 'huber')!
+    await (await open()).close()
+    const engine = await open()
+    const got = await evaluate(engine, loss, sampleTensors(loss, { seed: 1, rows: 3 }))
+    expect(got.loss.data[0]).toBeGreaterThan(0)
+    await engine.close()
+  },
+)

@@ -19,6 +19,13 @@ export async function tfjsEngine(
     run: (batch) => execute(batch, name),
     serving: (_, precision) => (precision === 'float32' ? [name] : []),
     stats: async () => ({ tensors: tf.memory().numTensors, bytes: tf.memory().numBytes }),
-    close: async () => tf.removeBackend(backend),
+    close: async () => close(backend),
   }
+}
+
+/** tfjs forgets a removed backend for good, unless it is registered again. */
+function close(backend: string) {
+  const factory = tf.findBackendFactory(backend)
+  tf.removeBackend(backend)
+  tf.registerBackend(backend, factory)
 }
