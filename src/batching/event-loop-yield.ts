@@ -47,6 +47,7 @@ class FairTurns implements EventLoopYield {
   #iteration = 0
   /** Until when large pieces may start in this iteration. */
   #until = 0
+  #isRunning = false
   /** When the last piece ended, or when a piece began to wait while there was none. */
   #idleSince = 0
 
@@ -74,6 +75,8 @@ class FairTurns implements EventLoopYield {
     this.#immediates++
     const setIn = this.#iteration
     setImmediate(() => this.#turn(setIn))
+    // A piece runs in the microtasks between its turn and this.
+    setImmediate(() => this.#end())
   }
 
   /** @param setIn the iteration in which the immediate was set */
@@ -93,12 +96,12 @@ class FairTurns implements EventLoopYield {
     const resolve = this.#begun.shift() ?? this.#fresh.shift()
     if (resolve === undefined) return
     this.#before()
+    this.#isRunning = true
     resolve()
-    // The piece runs in microtasks. A tick that one of them sets runs after all of them.
-    queueMicrotask(() => process.nextTick(() => this.#end()))
   }
 
   #end() {
-    this.#idleSince = this.#now()
+    if (this.#isRunning) this.#idleSince = this.#now()
+    this.#isRunning = false
   }
 }
