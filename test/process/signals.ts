@@ -45,6 +45,8 @@ interface Load {
   answered: number
   readonly faults: string[]
   readonly certificates: Set<string>
+  /** The service was told to end. */
+  isEnding: boolean
   /** A connection was refused. */
   isOver: boolean
 }
@@ -57,7 +59,7 @@ async function checkReload(folder: string, ring: KeyRing) {
     LOSSD_TLS_CERT: join(folder, 'cert.pem'),
     LOSSD_TLS_KEY: join(folder, 'key.pem'),
   })
-  const load: Load = { answered: 0, faults: [], certificates: new Set(), isOver: false }
+  const load: Load = { answered: 0, faults: [], certificates: new Set(), isEnding: false, isOver: false }
   const { port } = new URL(service.url)
   const clients = Array.from({ length: CONNECTIONS }, (_, i) => keepAsking(load, port, key, i % 2 === 0))
   for (let i = 0; i < RELOADS; i++) {
@@ -68,6 +70,7 @@ async function checkReload(folder: string, ring: KeyRing) {
   }
   await sleep(300)
   // Every client goes on until its connection is refused.
+  load.isEnding = true
   await end(service)
   await Promise.all(clients)
   check(load.faults.length === 0, `clients see ${load.faults.slice(0, 3).join('; ')}`)
@@ -89,11 +92,24 @@ function renew(folder: string, name: string) {
 async function keepAsking(load: Load, port: string, key: string, isKept: boolean) {
   const agent = isKept ? new Agent({ keepAlive: true, maxSockets: 1 }) : false
   while (!load.isOver)
-    await ask(load, port, key, agent).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED') load.isOver = true
+    await ask(load, port, key, agent).catch((error: AskError) => {
+      if (isRefused(error, load)) load.isOver = true
       else load.faults.push(String(error))
     })
   if (agent !== false) agent.destroy()
+}
+
+/**
+ * The system resets connections that wait to be accepted when the listener closes. Before the handshake has ended, no request
+ * has been sent on it, so none is lost.
+ */
+function isRefused({ code, isUnsent = false }: AskError, { isEnding }: Load): boolean {
+  return code === 'ECONNREFUSED' || (isEnding && isUnsent && code === 'ECONNRESET')
+}
+
+interface AskError extends NodeJS.ErrnoException {
+  /** The connection had not completed its handshake. */
+  readonly isUnsent?: boolean
 }
 
 function ask(load: Load, port: string, key: string, agent: Agent | false): Promise<void> {
@@ -114,7 +130,14 @@ function ask(load: Load, port: string, key: string, agent: Agent | false): Promi
       else load.faults.push(`status ${response.statusCode}`)
       response.resume().on('end', resolve).on('error', reject)
     })
-    sent.on('error', reject)
+    let isSecure = false
+    sent.on('socket', (socket) => {
+      isSecure = sent.reusedSocket
+      socket.once('secureConnect', () => {
+        isSecure = true
+      })
+    })
+    sent.on('error', (error) => reject(Object.assign(error, { isUnsent: !isSecure })))
     sent.end('{"predictions":[1,2],"targets":[1,4]}')
   })
 }
