@@ -30,6 +30,8 @@ export interface Target {
   readonly precisions: readonly Precision[]
   /** Variants of the language; the first is the default. Empty if there is only one. */
   readonly dialects: readonly string[]
+  /** Names that its function must not have: words of the language, and names that the source itself gives or calls. */
+  readonly taken?: readonly string[]
   /** @throws CannotWrite, InvalidName */
   readonly write: (source: SourceProgram, options: WriteOptions) => string
 }
@@ -85,6 +87,8 @@ export interface SourceProgram extends TracedProgram {
 
 export interface WrittenSource {
   readonly text: string
+  /** Of its function, in the form that the request has it: a language may spell it in camel case. */
+  readonly name: string
   readonly mediaType: string
   readonly fileName: string
 }

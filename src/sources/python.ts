@@ -15,6 +15,9 @@ export const PYTHON_WORDS =
     ' ',
   )
 
+/** Names that a function in Python must not have, also those that its helpers call. */
+export const TAKEN_IN_PYTHON = [...PYTHON_WORDS, 'list', 'tuple', 'hasattr', 'staticmethod']
+
 export function pythonNumber(value: number): string {
   if (Number.isNaN(value)) return 'float("nan")'
   if (!Number.isFinite(value)) return value < 0 ? '-float("inf")' : 'float("inf")'

@@ -169,7 +169,7 @@ class SqlWriter {
   readonly #dialect: Dialect
   readonly #columns: Columns
   readonly #ranges: readonly Range[]
-  readonly #names = new Names([])
+  readonly #names: Names
   readonly #uses = new Map<number, number>()
   readonly #codes = new Map<number, Code>()
   readonly #levels = new Map<number, number>()
@@ -181,6 +181,7 @@ class SqlWriter {
     this.#program = withoutIdleSelects(program, this.#ranges)
     this.#dialect = dialect
     this.#columns = columns
+    this.#names = new Names([...columns.values()].flat().map((column) => column.slice(1, -1).toLowerCase()))
     this.#countUses()
   }
 
@@ -242,7 +243,8 @@ class SqlWriter {
   }
 
   #name(id: number, code: Code, level: number) {
-    const name = this.#names.take(`${OWN}${this.#wordFor(id)}`)
+    // A name without quotes has no case.
+    const name = this.#names.take(`${OWN}${this.#wordFor(id)}`.toLowerCase())
     this.#steps[level] = [...(this.#steps[level] ?? []), { name, text: code.text }]
     this.#codes.set(id, atom(name))
     this.#levels.set(id, level + 1)

@@ -1,5 +1,6 @@
 /** A loss as source. */
 import type { SourceRequest, Target, WriteOptions, WrittenSource } from './contract.ts'
+import { freeName } from './names.ts'
 import { sourceProgram } from './program.ts'
 
 /**
@@ -10,7 +11,8 @@ import { sourceProgram } from './program.ts'
 export function writeSource(target: Target, request: SourceRequest): WrittenSource {
   const options = optionsOf(target, request)
   const text = target.write(sourceProgram(request), options)
-  return { text, mediaType: target.mediaType, fileName: `${options.name}${target.extension}` }
+  const { name } = options
+  return { text, name, mediaType: target.mediaType, fileName: `${name}${target.extension}` }
 }
 
 function optionsOf(target: Target, { loss, options = {} }: SourceRequest): WriteOptions {
@@ -18,9 +20,9 @@ function optionsOf(target: Target, { loss, options = {} }: SourceRequest): Write
   return {
     precision,
     dialect: target.dialects[0] ?? '',
-    name: loss.name.replace(/^.*\//, ''),
     table: 't',
     columns: {},
     ...options,
+    name: freeName(options.name ?? loss.name.replace(/^.*\//, ''), target.taken ?? []),
   }
 }

@@ -1,4 +1,5 @@
 /** Losses as source over HTTP. */
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TARGETS } from '../../src/sources/targets.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -158,4 +159,52 @@ describe('a loss that is sent along', () => {
     expect(response.status).toBe(422)
     expect(((await response.json()) as Refusal).errors![0]).toMatchObject({ pointer: '/formula', line: 1 })
   })
+})
+
+describe('any request', () => {
+  const text = fc.oneof(
+    fc.constantFrom('', 'x', 'double', '__proto__', 'constructor', 'a.b', "'; DROP TABLE t; --", '\u0000', '[', '["a"', '9'),
+    fc.string({ maxLength: 20, unit: 'grapheme' }),
+    fc.string({ minLength: 3000, maxLength: 3000 }),
+  )
+  const anything = fc.oneof({ weight: 3, arbitrary: text }, { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) })
+  const numbers = fc.oneof(fc.double(), fc.integer(), anything)
+  const name = fc.oneof(fc.constantFrom('predictions', 'targets', 'scale'), text)
+  const body = fc.record(
+    {
+      target: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...TARGETS.map((target) => target.name)) }, { weight: 1, arbitrary: anything }),
+      formula: fc.oneof(
+        { weight: 5, arbitrary: fc.constantFrom('predictions - targets', 'log1p(((predictions - targets) / scale)^2)') },
+        { weight: 1, arbitrary: anything },
+      ),
+      params: fc.oneof(fc.dictionary(name, numbers, { maxKeys: 3 }), anything),
+      axes: fc.dictionary(name, text, { maxKeys: 2 }),
+      columns: fc.oneof(fc.dictionary(name, fc.oneof(text, fc.array(text, { maxLength: 3 })), { maxKeys: 3 }), anything),
+      table: anything,
+      name: anything,
+      dialect: fc.oneof(fc.constantFrom('duckdb', 'postgres', 'spark', 'bigquery', 'snowflake'), anything),
+      precision: fc.oneof(fc.constantFrom('float64', 'float32'), anything),
+      gradients: anything,
+      optional: anything,
+      per_class: anything,
+    },
+    { requiredKeys: ['target', 'formula'] },
+  )
+
+  it('gets source, or a problem document that says what is wrong with it', async () => {
+    const statuses = new Map<number, number>()
+    await fc.assert(
+      fc.asyncProperty(body, async (asked) => {
+        const response = await post(asked)
+        statuses.set(response.status, 1 + (statuses.get(response.status) ?? 0))
+        const found = await response.text()
+        if (response.status === 200) return expect(found.length).toBeGreaterThan(100)
+        expect([400, 404, 409, 413, 422], `${response.status} ${found}`).toContain(response.status)
+        expect(JSON.parse(found).type).toMatch(/^urn:lossd:problem:/)
+      }),
+      { numRuns: 1000 },
+    )
+    expect(statuses.get(200)).toBeGreaterThan(10)
+    expect(statuses.get(422)).toBeGreaterThan(100)
+  }, 120_000)
 })

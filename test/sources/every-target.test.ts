@@ -182,7 +182,7 @@ describe.each([
     )
     expect(failures).toEqual([])
     expect(sources).toBeGreaterThan(150)
-    expect(cases).toBe(3 * sources)
+    expect(cases).toBe(4 * sources)
   }, 600_000)
 })
 

@@ -4,10 +4,17 @@
  */
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
+import type { Precision } from '../../src/tensor.ts'
 import { checkTarget, type Report } from './every-source.ts'
 import { unparsed } from './parsed.ts'
 import { RUNNERS } from './runners/all.ts'
+import { duckdb } from './runners/duckdb.ts'
+import { postgres } from './runners/postgres.ts'
 import { NotHere } from './runners/runner.ts'
+import { spark } from './runners/spark.ts'
+import { specialRows } from './special-rows.ts'
+import { strangeLosses } from './strange.ts'
+import { vectorisedLoops } from './vectorised.ts'
 
 /** Those of them run with every test already. */
 const IN_PROCESS = ['typescript', 'sql duckdb']
@@ -15,7 +22,8 @@ const IN_PROCESS = ['typescript', 'sql duckdb']
 const given = process.argv.slice(2)
 const isAll = given.includes('--all')
 const wanted = given.filter((word) => word !== '--all')
-const { losses } = await loadCatalog()
+const { losses: catalog } = await loadCatalog()
+const losses = [...catalog, ...strangeLosses()]
 for (const [name, { runner, bounds, isSlow, excused = {} }] of Object.entries(RUNNERS)) {
   const [base, variant] = name.split(' ')
   const isWanted = wanted.includes(name) || wanted.includes(base!)
@@ -39,6 +47,29 @@ for (const [name, { runner, bounds, isSlow, excused = {} }] of Object.entries(RU
   }
 }
 
+if (wanted.length === 0 || wanted.includes('c')) {
+  try {
+    for (const precision of ['float64', 'float32'] as const) tellLoops(precision)
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    console.log(`loops are not vectorised here: ${error.message}`)
+  }
+}
+
+for (const [dialect, database] of Object.entries({ duckdb, postgres, spark })) {
+  if (wanted.length > 0 && !wanted.includes(`sql ${dialect}`) && !wanted.includes('sql')) continue
+  try {
+    const since = performance.now()
+    const faults = await specialRows(TARGETS.find(({ name }) => name === 'sql')!, losses, dialect, database)
+    for (const fault of faults) console.error(`FAIL sql ${dialect}: ${fault}`)
+    if (faults.length > 0) process.exitCode = 1
+    console.log(`sql ${dialect}: special rows, ${faults.length} wrong in ${secondsSince(since)} s`)
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    console.log(`sql ${dialect} is not run here: ${error.message}`)
+  }
+}
+
 for (const dialect of ['bigquery', 'snowflake']) {
   if (wanted.length > 0 && !wanted.includes(`sql ${dialect}`)) continue
   try {
@@ -52,12 +83,25 @@ for (const dialect of ['bigquery', 'snowflake']) {
   }
 }
 
+function tellLoops(precision: Precision) {
+  const c = TARGETS.find(({ name }) => name === 'c')!
+  const { loops, calling, scalar } = vectorisedLoops(c, catalog, precision)
+  for (const loop of scalar) console.error(`FAIL c: ${loop} is not vectorised`)
+  if (scalar.length > 0) process.exitCode = 1
+  console.log(
+    `c ${precision}: ${loops} loops of losses of elements, ${loops - calling.length - scalar.length} vectorised, ${calling.length} call libm, ${scalar.length} neither`,
+  )
+}
+
 function tell(name: string, { sources, cases, failures, refused }: Report, since: number) {
   for (const failure of failures) console.error(`FAIL ${name}: ${failure}`)
   if (failures.length > 0) process.exitCode = 1
   const without = refused.size === 0 ? '' : `, without ${[...refused.keys()].join(', ')}`
-  const seconds = Math.round((performance.now() - since) / 1000)
   console.log(
-    `${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong in ${seconds} s${without}`,
+    `${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong in ${secondsSince(since)} s${without}`,
   )
+}
+
+function secondsSince(since: number): number {
+  return Math.round((performance.now() - since) / 1000)
 }

@@ -14,6 +14,7 @@ import {
   usageLines,
 } from '../loop-frame.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import { Names } from '../names.ts'
 import { shortest } from '../numbers.ts'
 
 const target: Target = {
@@ -25,6 +26,9 @@ const target: Target = {
   extension: '.c',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return RESERVED
+  },
   write,
 }
 
@@ -168,7 +172,7 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
 })
 
 const RESERVED =
-  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main pick larger smaller times sign_of total_of from_bits to_bits power_of_2 expm1_near_0 exp_of expm1_of log_with log_of log1p_of tanh_of memcpy memmove memset memcmp exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
+  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false NULL size_t ptrdiff_t int32_t uint32_t uint64_t main pick larger smaller times sign_of total_of from_bits to_bits power_of_2 expm1_near_0 exp_of expm1_of log_with log_of log1p_of tanh_of memcpy memmove memset memcmp exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
     ' ',
   )
 
@@ -222,8 +226,10 @@ function usage(source: SourceProgram, loops: LoopSource, name: string): string[]
 function defaults({ params }: LoopSource, name: string, real: string): string[] {
   if (params.length === 0) return []
   const precision = real === 'double' ? 'float64' : 'float32'
+  const macro = `${name.toUpperCase()}_`
+  const names = new Names(['NONE', 'SUM', 'MEAN'].map((word) => `${macro}${word}`))
   const lines = params.map((param) => {
-    return `#define ${name.toUpperCase()}_${param.of.toUpperCase()} ${numberIn(param.value, precision)}`
+    return `#define ${names.take(`${macro}${param.of.toUpperCase()}`)} ${numberIn(param.value, precision)}`
   })
   return ['/* Default parameters. */', ...lines, '']
 }

@@ -6,7 +6,7 @@ import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
-import { pascalCase } from '../names.ts'
+import { Names, pascalCase } from '../names.ts'
 
 const target: Target = {
   name: 'go',
@@ -16,6 +16,9 @@ const target: Target = {
   extension: '.go',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return RESERVED
+  },
   write,
 }
 
@@ -219,12 +222,13 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const body = functionLines(loops, title, precision)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, '"none"')]
   const helpers = helpersIn(body, HELPERS(precision))
+  const names = new Names([title])
   const defaults = loops.params.map(
-    (param) => `\tDefault${pascalCase(param.of)} = ${numberIn(param.value, 'float64')}`,
+    (param) => `\t${names.take(`Default${pascalCase(param.of)}`)} = ${numberIn(param.value, 'float64')}`,
   )
   const lines = [
-    `// Package ${name.toLowerCase().replaceAll('_', '')} was written by lossd.`,
-    `package ${name.toLowerCase().replaceAll('_', '')}`,
+    `// Package ${packageName(name)} was written by lossd.`,
+    `package ${packageName(name)}`,
     '',
     ...([...body, ...helpers].some((line) => line.includes('math.')) ? ['import "math"', ''] : []),
     ...(defaults.length === 0 ? [] : ['// Default parameters.', 'const (', ...defaults, ')', '']),
@@ -236,6 +240,12 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
     ...helpers,
   ]
   return `${lines.map(tabs).join('\n').trimEnd()}\n`
+}
+
+/** Lower case without underscores. `main` would have to be a program. */
+function packageName(name: string): string {
+  const own = name.toLowerCase().replaceAll('_', '')
+  return RESERVED.includes(own) || own === 'main' ? `${own}loss` : own
 }
 
 /** Go is indented with tabs. */

@@ -6,7 +6,7 @@ import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
-import { camelCase, pascalCase } from '../names.ts'
+import { camelCase, Names, pascalCase } from '../names.ts'
 import { shortest } from '../numbers.ts'
 
 const target: Target = {
@@ -17,6 +17,9 @@ const target: Target = {
   extension: '.java',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return RESERVED
+  },
   write,
 }
 
@@ -164,8 +167,9 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const loops = writeLoops(source, syntaxOf(real, precision))
   const body = functionLines(loops, camelCase(name), real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'NONE')]
+  const names = new Names([])
   const defaults = loops.params.map((param) => {
-    return `public static final ${real} ${param.of.toUpperCase()} = ${numberIn(param.value, precision)};`
+    return `public static final ${real} ${names.take(param.of.toUpperCase())} = ${numberIn(param.value, precision)};`
   })
   const helpers = helpersIn(body, HELPERS(real))
   const members = [

@@ -13,6 +13,7 @@ import {
   power,
   shapeLines,
   signatureOf,
+  TAKEN_IN_PYTHON,
   tuple,
   valueShape,
 } from '../python.ts'
@@ -25,6 +26,8 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  // The function of the value has an underscore before its name.
+  taken: [...TAKEN_IN_PYTHON, ...'forward backward sigmoid times pick gather scatter cummax_place'.split(' ')],
   write,
 }
 

@@ -6,7 +6,7 @@ import type { ArraySyntax } from '../arrays.ts'
 import { ATOM, atom, call, within } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, PYTHON_SYNTAX, power, tuple } from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, TAKEN_IN_PYTHON, tuple } from '../python.ts'
 
 const target: Target = {
   name: 'keras',
@@ -16,6 +16,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write: (source, { name }) => writeCustomGradient(source, SYNTAX, PHRASES, name),
 }
 

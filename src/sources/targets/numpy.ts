@@ -12,6 +12,7 @@ import {
   power,
   shapeLines,
   signatureOf,
+  TAKEN_IN_PYTHON,
   tuple,
 } from '../python.ts'
 
@@ -23,6 +24,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write,
 }
 

@@ -6,6 +6,7 @@ import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import { Names } from '../names.ts'
 import { shortest } from '../numbers.ts'
 
 const target: Target = {
@@ -16,6 +17,9 @@ const target: Target = {
   extension: '.rs',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return RESERVED
+  },
   write,
 }
 
@@ -194,8 +198,11 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const loops = writeLoops(source, syntaxOf(real, precision))
   const body = functionLines(loops, name, real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'Reduction::None')]
+  // A pattern that is the name of a constant would be compared with it: so none has the name of an argument.
+  const names = new Names([...loops.inputs, ...loops.params, ...loops.sizes, ...loops.outputs].map((own) => own.name))
   const defaults = loops.params.map(
-    (param) => `pub const ${param.of.toUpperCase()}: ${real} = ${numberIn(param.value, precision)};`,
+    (param) =>
+      `pub const ${names.take(param.of.toUpperCase())}: ${real} = ${numberIn(param.value, precision)};`,
   )
   const lines = [
     ...notes.map((line) => `// ${commentSafe(line)}`.trimEnd()),

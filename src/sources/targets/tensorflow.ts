@@ -3,7 +3,7 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { atom, call, template } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, PYTHON_SYNTAX, power } from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, TAKEN_IN_PYTHON } from '../python.ts'
 
 const target: Target = {
   name: 'tensorflow',
@@ -13,6 +13,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write: (source, { name }) => writeCustomGradient(source, SYNTAX, PHRASES, name),
 }
 

@@ -14,6 +14,7 @@ import {
   power,
   shapeLines,
   signatureOf,
+  TAKEN_IN_PYTHON,
   tuple,
 } from '../python.ts'
 
@@ -25,6 +26,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write,
 }
 
@@ -160,8 +162,8 @@ const NOTES = [
 ]
 
 function write(source: SourceProgram, { name }: WriteOptions): string {
-  const made = halves(source, SYNTAX, [name, 'total', 'count'], 'grad_output')
-  const title = pascalCase(name)
+  const title = titleOf(name)
+  const made = halves(source, SYNTAX, [name, title, 'total', 'count'], 'grad_output')
   const inputs = [...made.names.inputs.values()]
   const params = source.params.map((param) => made.names.params.get(param.name)!)
   const args = [...inputs, ...params]
@@ -201,6 +203,12 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     line === '' && all[place + 1] === '' ? [''] : [line],
   )
   return `${['import torch', '', '', ...helpers, ...body].join('\n')}\n`
+}
+
+/** The name of the class, which is not that of the function and no word of Python. */
+function titleOf(name: string): string {
+  const title = pascalCase(name)
+  return title === name || PYTHON_WORDS.includes(title) ? `${title}Function` : title
 }
 
 function prelude(source: SourceProgram, { names }: Halves, lines: ArrayLines): string[] {

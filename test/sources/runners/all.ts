@@ -2,14 +2,14 @@
 import type { Precision } from '../../../src/tensor.ts'
 import type { Bounds } from '../every-source.ts'
 import { c } from './c.ts'
-import { duckdb } from './duckdb.ts'
+import { duckdbRunner } from './duckdb.ts'
 import { go } from './go.ts'
 import { java } from './java.ts'
-import { postgres } from './postgres.ts'
+import { postgresRunner } from './postgres.ts'
 import { python } from './python.ts'
 import type { Runner } from './runner.ts'
 import { rust } from './rust.ts'
-import { spark } from './spark.ts'
+import { sparkRunner } from './spark.ts'
 import { typescript } from './typescript.ts'
 
 interface Entry {
@@ -119,7 +119,7 @@ export const RUNNERS: Readonly<Record<string, Entry>> = {
   rust: { runner: rust, bounds: roundings },
   java: { runner: java, bounds: roundings },
   typescript: { runner: typescript, bounds: roundings },
-  'sql postgres': { runner: postgres, bounds: () => QUERY },
-  'sql spark': { runner: spark, bounds: () => QUERY },
-  'sql duckdb': { runner: duckdb, bounds: () => QUERY },
+  'sql postgres': { runner: postgresRunner, bounds: () => QUERY },
+  'sql spark': { runner: sparkRunner, bounds: () => QUERY },
+  'sql duckdb': { runner: duckdbRunner, bounds: () => QUERY },
 }

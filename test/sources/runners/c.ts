@@ -1,6 +1,6 @@
 /** C through gcc: each source is a file of its own, which includes how to call it. */
 import type { Precision } from '../../../src/tensor.ts'
-import { type NativeJob, native } from './native.ts'
+import { callsOf, type NativeJob, native } from './native.ts'
 
 const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-O0']
 
@@ -56,7 +56,7 @@ static inline void tell(double value) {
 
 function main(jobs: readonly NativeJob[]): string {
   const declared = jobs.map(({ id }) => `void run_${id}(void);`)
-  const called = jobs.flatMap(({ id, unit }) => unit.cases.map(() => `  run_${id}();`))
+  const called = jobs.flatMap((job) => Array.from({ length: callsOf(job) }, () => `  run_${job.id}();`))
   return `${declared.join('\n')}\nint main(void) {\n${called.join('\n')}\n  return 0;\n}\n`
 }
 
@@ -71,7 +71,7 @@ function caller({ id, name, call }: NativeJob, precision: Precision): string {
     ...sizes.map((_, place) => `(size_t)sizes[${place}]`),
     ...inputs.map((_, place) => `x${place}`),
     ...params.map((_, place) => `(${real})params[${place}]`),
-    `${name.toUpperCase()}_NONE`,
+    `(enum ${name}_reduction)(int)reduction[0]`,
     ...outputs.map((_, place) => `y${place}`),
     ...(scratch.length === 0 ? [] : ['scratch']),
   ]
@@ -84,11 +84,13 @@ ${read.join('\n')}
   double *params = word(&count);
   double *lengths = word(&count);
   double *room = word(&count);
+  double *reduction = word(&count);
   (void)sizes; (void)params;
 ${outputs.map((_, place) => `  ${real} *y${place} = malloc(8 * ((size_t)lengths[${place}] + 1));`).join('\n')}
   ${real} *scratch = malloc(8 * ((size_t)room[0] + 1));
   (void)scratch;
-  ${name}(${args.join(', ')});
+  tell(${name}(${args.join(', ')}));
+  printf("\\n");
 ${outputs.map((_, place) => `  for (size_t i = 0; i < (size_t)lengths[${place}]; i++) tell(y${place}[i]);\n  printf("\\n");`).join('\n')}
 }
 `
