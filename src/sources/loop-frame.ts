@@ -31,9 +31,11 @@ export function framed(loops: LoopSource, phrases: FramePhrases): string[] {
   const one = phrases.number(1)
   const count = phrases.realOf(values)
   const known = shares === undefined ? phrases.choose(phrases.is('mean'), `${one} / ${count}`, one) : one
+  // The mean of no values is 0, as their total.
+  const isMean = `${phrases.is('mean')} && ${values.text} > 0`
   const after =
     shares === undefined
-      ? [phrases.return(phrases.choose(phrases.is('mean'), `total / ${count}`, 'total'))]
+      ? [phrases.return(phrases.choose(isMean, `total / ${count}`, 'total'))]
       : byDenominator(loops, shares, phrases)
   return [
     ...(usesScale ? [phrases.constant(scale, known)] : []),

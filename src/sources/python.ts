@@ -10,8 +10,9 @@ export const [CHOICE, EITHER, BOTH, NOT, ORDER, BIT_OR, BIT_AND, SUM, PRODUCT, S
   1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12,
 ] as const
 
+/** Words of the language, and names that sources import, call or define. */
 export const PYTHON_WORDS =
-  'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield print len range float int abs min max sum round pow type self reduction np torch jax jnp tf keras ops math inf nan'.split(
+  'False None True and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield print len range float int abs min max sum round pow type self reduction np torch jax jnp tf keras ops math inf nan device _reduce _sigmoid _softplus _erf _lgamma _times _where _maximum _minimum _pick _argsort _gather _scatter _cummax_place _last _forward _backward'.split(
     ' ',
   )
 

@@ -15,19 +15,29 @@ export interface Difference {
   readonly allowed: number
 }
 
-/** The first number that is too far off; undefined if all agree. */
-export function differenceIn({ got, want, allowed }: Comparison): Difference | undefined {
-  if (got.length !== want.length) return { place: -1, got: got.length, want: want.length, allowed: 0 }
+export interface Compared {
+  /** The first number that is too far off; undefined if all agree. */
+  readonly difference: Difference | undefined
+  /** How many numbers may be anything. */
+  readonly unbounded: number
+}
+
+export function compare({ got, want, allowed }: Comparison): Compared {
+  if (got.length !== want.length)
+    return { difference: { place: -1, got: got.length, want: want.length, allowed: 0 }, unbounded: 0 }
+  let difference: Difference | undefined
+  let unbounded = 0
   for (let place = 0; place < want.length; place++) {
     const most = allowed(place)
-    if (!isClose(got[place]!, want[place]!, most))
-      return { place, got: got[place]!, want: want[place]!, allowed: most }
+    if (most === Infinity) unbounded++
+    else if (!isClose(got[place]!, want[place]!, most))
+      difference ??= { place, got: got[place]!, want: want[place]!, allowed: most }
   }
-  return undefined
+  return { difference, unbounded }
 }
 
 function isClose(got: number, want: number, allowed: number): boolean {
-  if (Object.is(got, want) || got === want || allowed === Infinity) return true
+  if (Object.is(got, want) || got === want) return true
   if (!Number.isFinite(want) || !Number.isFinite(got)) return Number.isNaN(got) && Number.isNaN(want)
   return Math.abs(got - want) <= allowed
 }

@@ -5,8 +5,8 @@ import { sourceProgram } from '../../src/sources/program.ts'
 import { writeSource } from '../../src/sources/write.ts'
 import type { Precision } from '../../src/tensor.ts'
 import { type Case, type Unit, unitsOf } from './cases.ts'
-import { allowedIn, type Difference, differenceIn, type Tolerance } from './compare.ts'
-import { asLoops, roundingBounds } from './rounding.ts'
+import { allowedIn, compare, type Difference, type Tolerance } from './compare.ts'
+import { type Arithmetic, asLoops, FLOAT32, roundingBounds } from './rounding.ts'
 import { columnsOf } from './rows.ts'
 import type { Job, Outcome, Runner } from './runners/runner.ts'
 
@@ -14,6 +14,9 @@ export interface Report {
   readonly sources: number
   readonly cases: number
   readonly failures: readonly string[]
+  /** Numbers that were compared, and how many of them nothing can be said of, because the arithmetic overflows. */
+  readonly numbers: number
+  readonly unbounded: number
   /** Loss -> why it is not written. */
   readonly refused: ReadonlyMap<string, string>
 }
@@ -21,19 +24,8 @@ export interface Report {
 /** Which structures of a loss are written: all, or that of the defaults alone. */
 export type Scope = 'all' | 'defaults'
 
-/** In float64. In float32 the bounds are those of rounding.ts. */
-export interface Bounds extends Tolerance {
-  /** Where roundings of a tool are larger on extreme inputs, and why. */
-  readonly known?: readonly Known[]
-}
-
-/** A result that may be off by an absolute number on extreme inputs. */
-export interface Known {
-  readonly source: string
-  readonly what: string
-  readonly within: number
-  readonly because: string
-}
+/** How far results in float64 may be off: by a tolerance, or by what an arithmetic allows (rounding.ts). In float32 always that. */
+export type Bounds = Tolerance | Arithmetic
 
 /** Writes and runs all losses that a target can say. */
 export async function checkTarget(
@@ -48,11 +40,17 @@ export async function checkTarget(
   const refused = new Map<string, string>()
   const jobs = losses.flatMap((loss) => jobsOf(target, loss, precision, refused, dialect, scope))
   const outcomes = await runner.run(jobs, precision)
-  const failures = jobs.flatMap((job, place) => failuresOf(job, outcomes[place]!, precision, bounds))
+  const judged = jobs.flatMap((job, place) => {
+    const { cases } = job.unit
+    return cases.map((one, at) => judge(job.unit, one, outcomes[place]![at], precision, bounds, target))
+  })
+  const total = (of: (found: Judged) => number) => judged.reduce((sum, found) => sum + of(found), 0)
   return {
     sources: jobs.length,
-    cases: jobs.reduce((total, { unit }) => total + unit.cases.length, 0),
-    failures,
+    cases: judged.length,
+    failures: judged.flatMap((found) => found.failures),
+    numbers: total((found) => found.numbers),
+    unbounded: total((found) => found.unbounded),
     refused,
   }
 }
@@ -91,23 +89,39 @@ interface Result {
   readonly allowed: (place: number) => number
 }
 
-function failuresOf(
-  { unit }: Job,
-  outcomes: readonly Outcome[],
+type Judged = Pick<Report, 'failures' | 'numbers' | 'unbounded'>
+
+function judge(
+  unit: Unit,
+  one: Case,
+  outcome: Outcome | undefined,
   precision: Precision,
   bounds: Bounds,
-): string[] {
-  return unit.cases.flatMap((one, place) => {
-    const label = `${unit.label}, ${one.label}`
-    const outcome = outcomes[place]
-    if (outcome === undefined) return [`${label}: has no outcome`]
-    const allowance = precision === 'float32' ? roundings(unit, one) : tolerances(unit, one, bounds)
-    const wrong = resultsOf(one, outcome, allowance).flatMap(({ what, got = [], want, allowed }) => {
-      const found = differenceIn({ got, want, allowed })
-      return found === undefined ? [] : [`${label}: ${differs(what, found)}`]
-    })
-    return [...wrong, ...(outcome.problems ?? []).map((problem) => `${label}: ${problem}`)]
-  })
+  target: Target,
+): Judged {
+  const label = `${unit.label}, ${one.label}`
+  if (outcome === undefined) return { failures: [`${label}: has no outcome`], numbers: 0, unbounded: 0 }
+  const results = resultsOf(one, outcome, allowanceOf(unit, one, precision, bounds, target))
+  const compared = results.map(({ got = [], want, allowed }) => compare({ got, want, allowed }))
+  const wrong = compared.flatMap(({ difference }, place) =>
+    difference === undefined ? [] : [differs(results[place]!.what, difference)],
+  )
+  return {
+    failures: [...wrong, ...(outcome.problems ?? [])].map((fault) => `${label}: ${fault}`),
+    numbers: results.reduce((total, { want }) => total + want.length, 0),
+    unbounded: compared.reduce((total, { unbounded }) => total + unbounded, 0),
+  }
+}
+
+function allowanceOf(
+  unit: Unit,
+  one: Case,
+  precision: Precision,
+  bounds: Bounds,
+  { family }: Target,
+): Allowance {
+  if (precision === 'float32') return roundings(unit, one, family, FLOAT32)
+  return 'rounding' in bounds ? roundings(unit, one, family, bounds) : tolerances(unit, one, bounds)
 }
 
 function differs(what: string, { place, got, want, allowed }: Difference): string {
@@ -147,31 +161,35 @@ function resultsOf(one: Case, outcome: Outcome, { values, gradients, reducing }:
   return [...plain, ...others]
 }
 
-function tolerances(unit: Unit, one: Case, bounds: Bounds): Allowance {
+function tolerances(unit: Unit, one: Case, tolerance: Tolerance): Allowance {
   const { couples } = unit.request.loss
   const rows = one.sizes[Object.keys(one.sizes)[0]!] ?? 1
-  const allowed = (what: string, want: Float64Array) => {
-    const known = bounds.known?.find((it) => it.source === unit.label && it.what === what)
-    if (known !== undefined && one.label === 'extreme') return () => known.within
+  const allowed = (want: Float64Array) => {
     // Elements stand alone; what is compared with each other shares the rounding of the largest.
     const shared = couples === 'batch' ? want.length : Math.max(1, Math.round(want.length / rows))
-    return allowedIn(want, couples === 'element' ? 1 : shared, bounds)
+    return allowedIn(want, couples === 'element' ? 1 : shared, tolerance)
   }
   return {
-    values: allowed('loss', one.values),
-    gradients: (name) => allowed(`gradient of ${name}`, one.gradients[name]!),
+    values: allowed(one.values),
+    gradients: (name) => allowed(one.gradients[name]!),
     reducing: (one.values.length + 4) * 2 ** -53,
   }
 }
 
-/** Sums are compensated and in doubles; the factor, the product and the quotient are rounded. */
-function roundings({ request }: Unit, one: Case): Allowance {
+/** The answers are float64 themselves: what is true of the source is true of them, too. */
+function roundings({ request }: Unit, one: Case, family: Target['family'], arithmetic: Arithmetic): Allowance {
   const { program, params } = sourceProgram(request)
-  const scalars = Object.fromEntries(params.map(({ name, value }) => [name, Math.fround(value)]))
-  const { values, gradients } = roundingBounds(asLoops(program), { ...one, scalars })
+  const isNarrow = arithmetic === FLOAT32
+  const scalars = Object.fromEntries(
+    params.map(({ name, value }) => [name, isNarrow ? Math.fround(value) : value]),
+  )
+  const written = family === 'loop' ? asLoops(program) : program
+  const { values, gradients } = roundingBounds(written, { ...one, scalars }, arithmetic)
+  const sides = isNarrow ? 1 : 2
   return {
-    values: (place) => values[place]!,
-    gradients: (name) => (place) => gradients[name]![place]!,
-    reducing: 5 * 2 ** -24,
+    values: (place) => sides * values[place]!,
+    gradients: (name) => (place) => sides * gradients[name]![place]!,
+    // A sum in any order, the factor, the product and the quotient.
+    reducing: sides * (one.values.length + 4) * arithmetic.rounding,
   }
 }

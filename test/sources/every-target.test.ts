@@ -177,7 +177,7 @@ describe.each([
       losses,
       runner,
       'float64',
-      bounds('float64'),
+      bounds,
       dialect,
     )
     expect(failures).toEqual([])

@@ -1,7 +1,7 @@
 /**
- * How far a float32 result may be from the exact one: a running error analysis (Wilkinson; Higham 2002, section 3.3). The
- * program is computed in float64 for inputs that float32 holds exactly, and each number carries a bound on what float32 makes
- * of it: what its operation makes of the errors of its arguments, and one rounding of its own. Nothing here is measured. Where a
+ * How far a result may be from the exact one: a running error analysis (Wilkinson; Higham 2002, section 3.3). The program is
+ * computed in float64 for inputs that the arithmetic holds exactly, and each number carries a bound on what the arithmetic
+ * makes of it: what its operation makes of the errors of its arguments, and its own rounding. Nothing here is measured. Where a
  * comparison is within the errors of its sides, either branch is right.
  */
 import { interpret } from '../../src/language/interpret.ts'
@@ -17,15 +17,33 @@ import { broadcastTo, offsetsOf, type Sizes, strideOf } from '../../src/language
 import { COTANGENT, legalize } from '../../src/loops/legalize.ts'
 import type { NumericArray } from '../../src/tensor.ts'
 
-/** Half the distance from 1 to the next float32. */
-const ROUNDING = 2 ** -24
-/** The distance of the smallest numbers: what an underflow costs. */
-const SMALLEST = 2 ** -149
-const LARGEST = 3.4028234663852886e38
-/** Of a function of a library, in roundings: 3 ulp. That of glibc and of c-math.ts are below 2.5 ulp each. */
-const FUNCTION = 6
+/** How numbers are rounded. */
+export interface Arithmetic {
+  /** Half the distance from 1 to the next number. */
+  readonly rounding: number
+  /** What an underflow costs: the smallest number, or the smallest normal one where others are taken for 0. */
+  readonly smallest: number
+  readonly largest: number
+  /** The error of a function of its library, in roundings. */
+  readonly functions: number
+}
 
-/** Bounds on absolute errors, in the layouts of the results. `Infinity` where float32 overflows on the way. */
+/** 4 ulp, as NumPy promises. glibc, SLEEF and c-math.ts are below 2.5 ulp. */
+const FUNCTIONS = 8
+export const FLOAT32: Arithmetic = {
+  rounding: 2 ** -24,
+  smallest: 2 ** -149,
+  largest: 3.4028234663852886e38,
+  functions: FUNCTIONS,
+}
+export const FLOAT64: Arithmetic = {
+  rounding: 2 ** -53,
+  smallest: 2 ** -1074,
+  largest: Number.MAX_VALUE,
+  functions: FUNCTIONS,
+}
+
+/** Bounds on absolute errors, in the layouts of the results. `Infinity` where the arithmetic overflows on the way. */
 export interface RoundingBounds {
   readonly values: Float64Array
   readonly gradients: Readonly<Record<string, Float64Array>>
@@ -56,9 +74,9 @@ export function asLoops(program: Program): Program {
   }
 }
 
-export function roundingBounds(program: Program, args: Arguments): RoundingBounds {
+export function roundingBounds(program: Program, args: Arguments, arithmetic: Arithmetic): RoundingBounds {
   const scalars = { ...args.scalars, [COTANGENT]: 1 }
-  const run = new ErrorAnalysis(program, { ...args, scalars })
+  const run = new ErrorAnalysis(program, { ...args, scalars }, arithmetic)
   const errors = program.nodes.map((node, id) => run.errorsOf(node, id))
   const sizes = sizesWithRenamedAxes(program, args.sizes)
   const gradients = Object.entries(program.gradients).map(([name, id]) => {
@@ -77,11 +95,13 @@ interface Inexact {
 class ErrorAnalysis {
   readonly #program: Program
   readonly #sizes: Sizes
+  readonly #arithmetic: Arithmetic
   readonly #values: readonly Float64Array[]
   readonly #errors: Float64Array[] = []
 
-  constructor(program: Program, args: Arguments) {
+  constructor(program: Program, args: Arguments, arithmetic: Arithmetic) {
     this.#program = program
+    this.#arithmetic = arithmetic
     this.#sizes = sizesWithRenamedAxes(program, args.sizes)
     const gradients = Object.fromEntries(program.nodes.map((_, id) => [`node ${id}`, id]))
     const all = interpret({ ...program, gradients }, args).gradients
@@ -93,8 +113,8 @@ class ErrorAnalysis {
     const errors = this.#rule(node)
     const found = values.map((x, i) => {
       const e = errors(i)
-      // Beyond the largest float32 nothing is known; an infinity is one in both precisions.
-      if (Number.isNaN(e) || (Number.isFinite(x) && Math.abs(x) + e > LARGEST)) return Infinity
+      // Beyond the largest number nothing is known; an infinity is one in all precisions.
+      if (Number.isNaN(e) || (Number.isFinite(x) && Math.abs(x) + e > this.#arithmetic.largest)) return Infinity
       return e
     })
     this.#errors.push(found)
@@ -103,7 +123,7 @@ class ErrorAnalysis {
 
   #rule(node: Node): (element: number) => number {
     const { op, args, value } = node
-    if (op === 'constant') return () => Math.abs(Math.fround(value!) - value!)
+    if (op === 'constant') return () => (this.#isNarrow ? Math.abs(Math.fround(value!) - value!) : 0)
     if (args.length === 0) return () => 0
     if (op === 'select') return this.#select(node)
     if (isElementwise(op)) return this.#elementwise(node)
@@ -114,6 +134,10 @@ class ErrorAnalysis {
     if (op === 'reduce_sum' || op === 'reduce_max' || op === 'contract') return this.#reduced(node)
     // Sorting and its kin: known only if what is sorted is exact.
     return () => (this.#isExact(args) ? 0 : Infinity)
+  }
+
+  get #isNarrow(): boolean {
+    return this.#arithmetic.rounding === FLOAT32.rounding
   }
 
   #isExact(args: readonly number[]): boolean {
@@ -136,7 +160,7 @@ class ErrorAnalysis {
   #elementwise(node: Node): (element: number) => number {
     const [a, b] = [this.#operand(node, 0), this.#operand(node, node.args.length - 1)]
     const isSquare = node.args.length === 2 && node.args[0] === node.args[1]
-    return (element) => errorOf(node.op, a(element), b(element), isSquare)
+    return (element) => errorOf(node.op, a(element), b(element), isSquare, this.#arithmetic)
   }
 
   #select(node: Node): (element: number) => number {
@@ -175,7 +199,7 @@ class ErrorAnalysis {
       if (node.op === 'reduce_max') return Math.max(0, ...all.map(({ e }) => e))
       const size = all.reduce((sum, { x, e }) => sum + Math.abs(x) + e, 0)
       const errors = all.reduce((sum, { e }) => sum + e, 0)
-      return size === Infinity ? outOf(all) : errors + all.length * rounded(size)
+      return size === Infinity ? outOf(all) : errors + rounded(size, all.length, this.#arithmetic)
     }
   }
 
@@ -185,7 +209,7 @@ class ErrorAnalysis {
     return (element) =>
       Array.from({ length }, (_, k) => {
         const [a, b] = lines.map((line) => line(element, k))
-        return b === undefined ? a! : { x: a!.x * b.x, e: errorOf('mul', a!, b, false) }
+        return b === undefined ? a! : { x: a!.x * b.x, e: errorOf('mul', a!, b, false, this.#arithmetic) }
       })
   }
 
@@ -205,20 +229,22 @@ class ErrorAnalysis {
 const distance = (a: number, b: number) => (a === b || (Number.isNaN(a) && Number.isNaN(b)) ? 0 : Math.abs(a - b))
 
 /** What one operation adds. */
-const rounded = (value: number, roundings = 1) => roundings * (ROUNDING * Math.abs(value) + SMALLEST)
+const rounded = (value: number, roundings: number, { rounding, smallest }: Arithmetic) =>
+  roundings * (rounding * Math.abs(value) + smallest)
 
 /** Of something infinite: nothing is known if one of its parts is not. */
 const outOf = (parts: readonly Inexact[]) => (parts.every(({ e }) => Number.isFinite(e)) ? 0 : Infinity)
 
 /** The error of a result. Truths have the error 1 where they may be the other one. */
-function errorOf(op: Op, a: Inexact, b: Inexact, isSquare: boolean): number {
+function errorOf(op: Op, a: Inexact, b: Inexact, isSquare: boolean, arithmetic: Arithmetic): number {
   const value = evaluateScalar(op, [a.x, b.x])
   const rule = EXACT[op] ?? TRUTHS[op]
   if (rule !== undefined) return rule(a, b)
-  if (op === 'mul_no_nan') return silentProduct(a, b, isSquare)
+  if (op === 'mul_no_nan') return silentProduct(a, b, isSquare, arithmetic)
   // x / 0 and log 0 are infinite on one side, and anything if the 0 is not certain.
   if (!Number.isFinite(value)) return isPole(op, a, b) ? Infinity : outOf([a, b])
-  return (SLOPES[op]?.(a, b, value, isSquare) ?? Infinity) + rounded(value, ROUNDINGS[op] ?? FUNCTION)
+  const own = rounded(value, roundingsOf(op, arithmetic), arithmetic)
+  return (SLOPES[op]?.(a, b, value, isSquare) ?? Infinity) + own
 }
 
 function isPole(op: Op, a: Inexact, b: Inexact): boolean {
@@ -258,10 +284,10 @@ const TRUTHS: { readonly [O in Op]?: ErrorRule } = {
 }
 
 /** 0 if g is 0, whatever d is: so it may be 0 if g may be. */
-function silentProduct(g: Inexact, d: Inexact, isSquare: boolean): number {
+function silentProduct(g: Inexact, d: Inexact, isSquare: boolean, arithmetic: Arithmetic): number {
   if (g.x === 0 && g.e === 0) return 0
   const product = g.x * d.x
-  const error = errorOf('mul', g, d, isSquare)
+  const error = errorOf('mul', g, d, isSquare, arithmetic)
   return Math.abs(g.x) > g.e ? error : Math.max(error, Math.abs(product) + error)
 }
 
@@ -321,16 +347,12 @@ function arc({ x, e }: Inexact): number {
   return e === 0 ? 0 : Math.max(Math.asin(end) - Math.asin(Math.abs(x)), Math.asin(end) - Math.asin(Math.max(end - 2 * e, -1)))
 }
 
-/** Of operations that are rounded once, and of those that are several. */
-const ROUNDINGS: { readonly [O in Op]?: number } = {
-  add: 1,
-  sub: 1,
-  mul: 1,
-  div: 1,
-  sqrt: 1,
-  safe_sqrt: 1,
-  // exp, a sum and a quotient.
-  sigmoid: FUNCTION + 2,
-  // exp, log1p and a sum.
-  softplus: 2 * FUNCTION + 1,
+/** Operations that are rounded once. */
+const BASIC: ReadonlySet<Op> = new Set(['add', 'sub', 'mul', 'div', 'sqrt', 'safe_sqrt'] satisfies Op[])
+
+function roundingsOf(op: Op, { functions }: Arithmetic): number {
+  // exp, a sum and a quotient; exp, log1p and a sum.
+  if (op === 'sigmoid') return functions + 2
+  if (op === 'softplus') return 2 * functions + 1
+  return BASIC.has(op) ? 1 : functions
 }

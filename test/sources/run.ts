@@ -24,17 +24,17 @@ const isAll = given.includes('--all')
 const wanted = given.filter((word) => word !== '--all')
 const { losses: catalog } = await loadCatalog()
 const losses = [...catalog, ...strangeLosses()]
-for (const [name, { runner, bounds, isSlow, excused = {} }] of Object.entries(RUNNERS)) {
+for (const [name, { runner, bounds, precisions, isSlow, excused = {} }] of Object.entries(RUNNERS)) {
   const [base, variant] = name.split(' ')
   const isWanted = wanted.includes(name) || wanted.includes(base!)
   if (wanted.length > 0 ? !isWanted : IN_PROCESS.includes(name)) continue
   const target = TARGETS.find((one) => one.name === base)!
   const dialect = target.dialects.find((one) => one === variant)
   const scope = isSlow && !isAll ? 'defaults' : 'all'
-  for (const precision of target.precisions) {
+  for (const precision of precisions ?? target.precisions) {
     try {
       const since = performance.now()
-      const report = await checkTarget(target, losses, runner, precision, bounds(precision), dialect, scope)
+      const report = await checkTarget(target, losses, runner, precision, bounds, dialect, scope)
       const isExcused = (failure: string) =>
         Object.keys(excused).some((label) => failure.startsWith(`${label}:`))
       const failures = report.failures.filter((failure) => !isExcused(failure))
@@ -93,12 +93,15 @@ function tellLoops(precision: Precision) {
   )
 }
 
-function tell(name: string, { sources, cases, failures, refused }: Report, since: number) {
+function tell(name: string, report: Report, since: number) {
+  const { sources, cases, failures, refused, numbers, unbounded } = report
   for (const failure of failures) console.error(`FAIL ${name}: ${failure}`)
   if (failures.length > 0) process.exitCode = 1
+  const share = (100 * unbounded) / numbers
+  const overflows = unbounded === 0 ? '' : `, ${share.toFixed(1)} % of the numbers overflow on the way`
   const without = refused.size === 0 ? '' : `, without ${[...refused.keys()].join(', ')}`
   console.log(
-    `${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong in ${secondsSince(since)} s${without}`,
+    `${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong in ${secondsSince(since)} s${overflows}${without}`,
   )
 }
 

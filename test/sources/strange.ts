@@ -10,12 +10,13 @@ const WORDS =
     ' ',
   )
 
-/** These are no names within a formula. */
+/** These are no names within a formula, and those no names of a loss. */
 const NOT_INSIDE = ['true', 'reduction']
+const INSIDE = ['_', '_times', '_sigmoid', '_pick', '_x', 'device', 'shape_x', 'predictions_i']
 
 /** One loss for each word as the name of its function; the words after it name everything else. */
 export function strangeLosses(): Loss[] {
-  const words = WORDS.filter((word) => !NOT_INSIDE.includes(word))
+  const words = [...WORDS.filter((word) => !NOT_INSIDE.includes(word)), ...INSIDE]
   const named = WORDS.map((word, place) => {
     const own = Array.from({ length: 5 }, (_, i) => words[(place + i + 1) % words.length]!)
     return elementLoss(`acme/${word}`, own)

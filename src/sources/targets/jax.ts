@@ -151,7 +151,7 @@ const NOTES = [
 ]
 
 function write(source: SourceProgram, { name }: WriteOptions): string {
-  const made = halves(source, SYNTAX, [name, 'residuals'], 'g')
+  const made = halves(source, SYNTAX, [name, `_${name}`, 'residuals'], 'g')
   const inputs = [...made.names.inputs.values()]
   const args = [...inputs, ...source.params.map((param) => made.names.params.get(param.name)!)]
   const results = [made.loss, ...(made.shares === undefined ? [] : [made.shares])].join(', ')

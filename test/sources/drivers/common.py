@@ -55,19 +55,22 @@ def main(call, check=None, weighted=True):
         for case in job["cases"]:
             given = {entry["name"]: read(entry, precision) for entry in case["inputs"]}
             inputs = {name: array for name, array in given.items() if name in known or name + "_" in known}
-            found = {}
+            found, problems = {}, []
             for reduction in ["none", *case["reductions"]]:
                 if reduction == "weighted" and not weighted:
                     continue
                 one = Call(case, reduction, inputs, params)
                 loss, gradients = call(function, one)
+                dtypes = {str(np.asarray(result).dtype) for result in (loss, *gradients)}
+                if dtypes != {precision}:
+                    problems.append(f"{reduction} is computed in {dtypes}")
                 total = np.asarray(loss) if reduction == "none" else np.sum(np.asarray(loss) * one.upstream(loss))
                 found[reduction] = {
                     "loss": digits(total),
                     "gradients": dict(zip(case["gradients"], map(digits, gradients), strict=True)),
                 }
             isChecked = check is not None and case["label"] == "ordinary"
-            problems = check(function, Call(case, "none", inputs, params), job) if isChecked else []
+            problems += check(function, Call(case, "none", inputs, params), job) if isChecked else []
             cases.append({"found": found, "problems": problems})
         answers.append(cases)
     print("\nANSWERS" + json.dumps(answers))

@@ -24,8 +24,8 @@ def compiled(function, order, names, reduction):
             return function(*(given[name] for name in order), **params, reduction=reduction)
 
         loss, pull = jax.vjp(values, {name: inputs[name] for name in names})
-        upstream = weights.reshape(-1, *[1] * (loss.ndim - 1)).astype(loss.dtype)
-        return loss, pull(jax.numpy.broadcast_to(upstream if loss.ndim > 0 else 1, loss.shape))[0]
+        columns = weights.reshape(-1, *[1] * (loss.ndim - 1)) if loss.ndim > 0 else 1
+        return loss, pull(columns * jax.numpy.ones_like(loss))[0]
 
     return both
 
@@ -47,13 +47,13 @@ def check(function, one, job):
     if not one.wanted:
         return []
     names = one.wanted
-    twice = jax.vmap(jax.value_and_grad(mean))
-    other = {name: np.flip(array, 0) for name, array in one.inputs.items()}
+    each = jax.jit(jax.value_and_grad(mean))
+    other = {name: np.flip(array, 0) if array.ndim > 0 else array for name, array in one.inputs.items()}
     both = {name: np.stack([array, other[name]]) for name, array in one.inputs.items()}
-    loss, found = twice({name: both[name] for name in names}, both)
+    loss, found = jax.jit(jax.vmap(each))({name: both[name] for name in names}, both)
     problems = []
     for place, inputs in enumerate((one.inputs, other)):
-        alone = jax.value_and_grad(mean)({name: inputs[name] for name in names}, inputs)
+        alone = each({name: inputs[name] for name in names}, inputs)
         of_batch = (loss[place], {name: g[place] for name, g in found.items()})
         for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(of_batch), strict=True):
             if not np.allclose(a, b, rtol=1e-12, atol=1e-14, equal_nan=True):

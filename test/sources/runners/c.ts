@@ -1,11 +1,11 @@
-/** C through gcc: each source is a file of its own, which includes how to call it. */
+/** C through gcc or clang: each source is a file of its own, which includes how to call it. */
 import type { Precision } from '../../../src/tensor.ts'
 import { callsOf, type NativeJob, native } from './native.ts'
 
-const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-O0']
+const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
-export const c = native({
-  needs: ['gcc', '--version'],
+export const cWith = (compiler: string, ...options: readonly string[]) => native({
+  needs: [compiler, '--version'],
   files: (jobs, precision) =>
     new Map([
       ['words.h', WORDS],
@@ -14,7 +14,7 @@ export const c = native({
         (job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const,
       ),
     ]),
-  build: (jobs) => [['gcc', ...FLAGS, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm']],
+  build: (jobs) => [[compiler, ...FLAGS, ...options, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm']],
   run: ['./program'],
 })
 
