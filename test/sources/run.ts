@@ -7,6 +7,7 @@ import { TARGETS } from '../../src/sources/targets.ts'
 import type { Precision } from '../../src/tensor.ts'
 import { checkTarget, type Report } from './every-source.ts'
 import { unparsed } from './parsed.ts'
+import { functionLosses } from './functions.ts'
 import { RUNNERS } from './runners/all.ts'
 import { duckdb } from './runners/duckdb.ts'
 import { postgres } from './runners/postgres.ts'
@@ -23,7 +24,7 @@ const given = process.argv.slice(2)
 const isAll = given.includes('--all')
 const wanted = given.filter((word) => word !== '--all')
 const { losses: catalog } = await loadCatalog()
-const losses = [...catalog, ...strangeLosses()]
+const losses = [...catalog, ...strangeLosses(), ...functionLosses()]
 for (const [name, { runner, bounds, precisions, isSlow, excused = {} }] of Object.entries(RUNNERS)) {
   const [base, variant] = name.split(' ')
   const isWanted = wanted.includes(name) || wanted.includes(base!)

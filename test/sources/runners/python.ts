@@ -111,6 +111,7 @@ function described({ unit, id, name }: Job) {
 
 /** Whether the gradient is not the slope of the value, because a factor counts as a constant by definition. */
 function isDetached({ loss, params }: SourceRequest): boolean {
+  if (/\b(?:stop_gradient|straight_through)\b/.test(loss.formula.source) && loss.family === 'custom') return true
   const detached = loss.limits?.detached
   if (detached === undefined || detached === true) return detached === true
   return detached.values.includes(params[detached.param] as string | boolean)
