@@ -152,7 +152,10 @@ async function timeWriting() {
     const { whole, writing } = await fastest(30, {
       whole: () => {
         const begin = performance.now()
-        writeSource(target, { loss: customLoss({ inputs, params, formula: TEN_LINES }), params: { scale: 1 } })
+        writeSource(target, {
+          loss: customLoss({ inputs, params, formula: TEN_LINES }),
+          params: { scale: 1 },
+        })
         return performance.now() - begin
       },
       writing: () => {

@@ -165,19 +165,20 @@ class ArrayWriter {
 
   write(): ArrayLines {
     const last = new Map(this.#results.map((result) => [result.node, result.name]))
+    const found = new Map<ArrayResult, Code>()
     let ofValue: number | undefined
     for (const id of [...this.#uses.keys()].sort((a, b) => a - b)) {
       if (this.#program.nodes[id].op === 'cotangent') ofValue ??= this.#lines.length
       this.#define(id, last.get(id))
+      for (const result of this.#results) if (result.node === id) found.set(result, this.#result(result))
     }
-    const results = this.#results.map((result) => this.#result(result))
     const scalars = this.#program.nodes.flatMap(({ op, name }, id) => {
       return op === 'scalar' && this.#uses.has(id) ? [name!] : []
     })
     return {
       lines: this.#lines,
       ofValue: ofValue ?? this.#lines.length,
-      results,
+      results: this.#results.map((result) => found.get(result)!),
       asArrays: this.#asArrays ? scalars : [],
       sizes: this.#sizes,
     }
@@ -374,8 +375,9 @@ class ArrayWriter {
   /** A choice between two numbers has the precision of the inputs. */
   #withArray(op: Op, codes: readonly Code[]): readonly Code[] {
     const [test, yes, no] = codes
-    if (op !== 'select' || yes.isNumber !== true || no.isNumber !== true) return codes
-    return [test, this.#asArray(yes), no]
+    const areNumbers = codes.every(({ isNumber }) => isNumber === true)
+    if (op !== 'select') return areNumbers ? [this.#asArray(test), ...codes.slice(1)] : codes
+    return yes.isNumber === true && no.isNumber === true ? [test, this.#asArray(yes), no] : codes
   }
 
   /** An input of numbers. */
@@ -441,10 +443,9 @@ class ArrayWriter {
       }
     }
     const whole = this.#sorted([...axes, axis!])
-    const places =
-      this.#program.nodes[place].axes.length === 0
-        ? this.#whole(place, axes)
-        : this.#aligned(this.#value(place), axes)
+    // Places have every dimension: the one that they are along is counted from the first.
+    const own = this.#value(place)
+    const places = own.axes[0] === axes[0] ? this.#aligned(own, axes) : this.#whole(place, axes)
     const code = this.#syntax.pick(this.#whole(from, whole), places, whole.indexOf(axis!))
     return { code, axes }
   }

@@ -545,7 +545,12 @@ export const logarithm =
   }
 
 /** A function that databases refuse an infinity. */
-function finite(name: string, [x]: readonly Code[], [{ low, high, nan }]: readonly Range[], dialect: Dialect): Code {
+function finite(
+  name: string,
+  [x]: readonly Code[],
+  [{ low, high, nan }]: readonly Range[],
+  dialect: Dialect,
+): Code {
   const plain = `${name}(${x.text})`
   if (!nan && Number.isFinite(low) && Number.isFinite(high)) return atom(plain)
   return caseOf(
@@ -554,7 +559,12 @@ function finite(name: string, [x]: readonly Code[], [{ low, high, nan }]: readon
 }
 
 /** A function that databases refuse numbers beyond 1. */
-function arc(name: string, [x]: readonly Code[], [{ low, high, nan }]: readonly Range[], dialect: Dialect): Code {
+function arc(
+  name: string,
+  [x]: readonly Code[],
+  [{ low, high, nan }]: readonly Range[],
+  dialect: Dialect,
+): Code {
   const plain = `${name}(${x.text})`
   if (!nan && low >= -1 && high <= 1) return atom(plain)
   return caseOf(

@@ -163,23 +163,47 @@ describe('a loss that is sent along', () => {
 
 describe('any request', () => {
   const text = fc.oneof(
-    fc.constantFrom('', 'x', 'double', '__proto__', 'constructor', 'a.b', "'; DROP TABLE t; --", '\u0000', '[', '["a"', '9'),
+    fc.constantFrom(
+      '',
+      'x',
+      'double',
+      '__proto__',
+      'constructor',
+      'a.b',
+      "'; DROP TABLE t; --",
+      '\u0000',
+      '[',
+      '["a"',
+      '9',
+    ),
     fc.string({ maxLength: 20, unit: 'grapheme' }),
     fc.string({ minLength: 3000, maxLength: 3000 }),
   )
-  const anything = fc.oneof({ weight: 3, arbitrary: text }, { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) })
+  const anything = fc.oneof(
+    { weight: 3, arbitrary: text },
+    { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) },
+  )
   const numbers = fc.oneof(fc.double(), fc.integer(), anything)
   const name = fc.oneof(fc.constantFrom('predictions', 'targets', 'scale'), text)
   const body = fc.record(
     {
-      target: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...TARGETS.map((target) => target.name)) }, { weight: 1, arbitrary: anything }),
+      target: fc.oneof(
+        { weight: 9, arbitrary: fc.constantFrom(...TARGETS.map((target) => target.name)) },
+        { weight: 1, arbitrary: anything },
+      ),
       formula: fc.oneof(
-        { weight: 5, arbitrary: fc.constantFrom('predictions - targets', 'log1p(((predictions - targets) / scale)^2)') },
+        {
+          weight: 5,
+          arbitrary: fc.constantFrom('predictions - targets', 'log1p(((predictions - targets) / scale)^2)'),
+        },
         { weight: 1, arbitrary: anything },
       ),
       params: fc.oneof(fc.dictionary(name, numbers, { maxKeys: 3 }), anything),
       axes: fc.dictionary(name, text, { maxKeys: 2 }),
-      columns: fc.oneof(fc.dictionary(name, fc.oneof(text, fc.array(text, { maxLength: 3 })), { maxKeys: 3 }), anything),
+      columns: fc.oneof(
+        fc.dictionary(name, fc.oneof(text, fc.array(text, { maxLength: 3 })), { maxKeys: 3 }),
+        anything,
+      ),
       table: anything,
       name: anything,
       dialect: fc.oneof(fc.constantFrom('duckdb', 'postgres', 'spark', 'bigquery', 'snowflake'), anything),

@@ -57,7 +57,9 @@ export function unitsOf(loss: Loss, precision: Precision = 'float64'): Unit[] {
   const plain = variationsOf(loss).map((params) => unit(loss, params, [], [], precision))
   const others = [
     ...(optional.length > 0 ? [unit(loss, {}, optional, [], precision)] : []),
-    ...readingsOf(loss).flatMap((reading) => (reading.perClass ? [unit(loss, {}, [], perClass, precision)] : [])),
+    ...readingsOf(loss).flatMap((reading) =>
+      reading.perClass ? [unit(loss, {}, [], perClass, precision)] : [],
+    ),
   ]
   return [...plain, ...others]
 }

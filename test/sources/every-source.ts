@@ -6,7 +6,7 @@ import { writeSource } from '../../src/sources/write.ts'
 import type { Precision } from '../../src/tensor.ts'
 import { type Case, type Unit, unitsOf } from './cases.ts'
 import { allowedIn, compare, type Difference, type Tolerance } from './compare.ts'
-import { type Arithmetic, asLoops, FLOAT32, roundingBounds } from './rounding.ts'
+import { type Arithmetic, asLoops, FLOAT32, FLOAT64, roundingBounds } from './rounding.ts'
 import { columnsOf } from './rows.ts'
 import type { Job, Outcome, Runner } from './runners/runner.ts'
 
@@ -121,8 +121,24 @@ function allowanceOf(
   { family }: Target,
 ): Allowance {
   if (precision === 'float32') return roundings(unit, one, family, FLOAT32)
-  return 'rounding' in bounds ? roundings(unit, one, family, bounds) : tolerances(unit, one, bounds)
+  if ('rounding' in bounds) return roundings(unit, one, family, bounds)
+  const derived = roundings(unit, one, family, FLOAT64)
+  const strict = tolerances(unit, one, bounds)
+  const loose = larger(strict, derived)
+  // The losses of the catalog are well conditioned, in contrast to what a formula may be.
+  const isOwn = unit.request.loss.family === 'custom'
+  return { ...derived, ...(isOwn ? loose : strict), reduced: loose }
 }
+
+type Allowed = Allowance['reduced']
+
+const larger = (a: Allowed, b: Allowed): Allowed => ({
+  values: (place) => Math.max(a.values(place), b.values(place)),
+  gradients: (name) => {
+    const [x, y] = [a.gradients(name), b.gradients(name)]
+    return (place) => Math.max(x(place), y(place))
+  },
+})
 
 function differs(what: string, { place, got, want, allowed }: Difference): string {
   return `${what}[${place}] is ${got}, not ${want} within ${allowed.toPrecision(2)}`
@@ -132,12 +148,16 @@ function differs(what: string, { place, got, want, allowed }: Difference): strin
 interface Allowance {
   readonly values: (place: number) => number
   readonly gradients: (input: string) => (place: number) => number
+  /** The same for reduced results: what cancels may be added in another order. */
+  readonly reduced: Omit<Allowance, 'reduced' | 'reducing' | 'smallest'>
   /** What reducing adds: relative to the sum of the sizes, and to each number. */
   readonly reducing: number
+  readonly smallest: number
 }
 
 /** Values and gradients as they are, and reduced: multiplied by a weight each, and added in any order. */
-function resultsOf(one: Case, outcome: Outcome, { values, gradients, reducing }: Allowance): Result[] {
+function resultsOf(one: Case, outcome: Outcome, allowance: Allowance): Result[] {
+  const { values, gradients, reduced: within, reducing, smallest } = allowance
   const { reduced = new Map() } = outcome
   const plain = [
     { what: 'loss', got: outcome.values, want: one.values, allowed: values },
@@ -149,11 +169,12 @@ function resultsOf(one: Case, outcome: Outcome, { values, gradients, reducing }:
     const got = reduced.get(reduction)
     if (got === undefined) return []
     const most = scale * Math.max(1, ...weights)
-    const total = one.values.reduce((sum, x, place) => sum + values(place) + reducing * Math.abs(x), 0)
+    const total = one.values.reduce((sum, x, place) => sum + within.values(place) + reducing * Math.abs(x), 0)
     return [
       { what: `${reduction} of the loss`, got: [got.loss], want: [loss], allowed: () => most * total },
       ...Object.entries(wanted).map(([name, want]) => {
-        const allowed = (place: number) => most * gradients(name)(place) + reducing * Math.abs(want[place]!)
+        const own = within.gradients(name)
+        const allowed = (place: number) => most * own(place) + reducing * Math.abs(want[place]!) + smallest
         return { what: `gradient of ${name} for ${reduction}`, got: got.gradients[name], want, allowed }
       }),
     ]
@@ -161,7 +182,7 @@ function resultsOf(one: Case, outcome: Outcome, { values, gradients, reducing }:
   return [...plain, ...others]
 }
 
-function tolerances(unit: Unit, one: Case, tolerance: Tolerance): Allowance {
+function tolerances(unit: Unit, one: Case, tolerance: Tolerance): Allowed {
   const { couples } = unit.request.loss
   const rows = one.sizes[Object.keys(one.sizes)[0]!] ?? 1
   const allowed = (want: Float64Array) => {
@@ -172,12 +193,16 @@ function tolerances(unit: Unit, one: Case, tolerance: Tolerance): Allowance {
   return {
     values: allowed(one.values),
     gradients: (name) => allowed(one.gradients[name]!),
-    reducing: (one.values.length + 4) * 2 ** -53,
   }
 }
 
 /** The answers are float64 themselves: what is true of the source is true of them, too. */
-function roundings({ request }: Unit, one: Case, family: Target['family'], arithmetic: Arithmetic): Allowance {
+function roundings(
+  { request }: Unit,
+  one: Case,
+  family: Target['family'],
+  arithmetic: Arithmetic,
+): Allowance {
   const { program, params } = sourceProgram(request)
   const isNarrow = arithmetic === FLOAT32
   const scalars = Object.fromEntries(
@@ -186,10 +211,11 @@ function roundings({ request }: Unit, one: Case, family: Target['family'], arith
   const written = family === 'loop' ? asLoops(program) : program
   const { values, gradients } = roundingBounds(written, { ...one, scalars }, arithmetic)
   const sides = isNarrow ? 1 : 2
-  return {
+  const own: Allowed = {
     values: (place) => sides * values[place]!,
     gradients: (name) => (place) => sides * gradients[name]![place]!,
-    // A sum in any order, the factor, the product and the quotient.
-    reducing: sides * (one.values.length + 4) * arithmetic.rounding,
   }
+  // A sum in any order, the factor, the product and the quotient.
+  const reducing = sides * (one.values.length + 4) * arithmetic.rounding
+  return { ...own, reduced: own, reducing, smallest: arithmetic.smallest }
 }

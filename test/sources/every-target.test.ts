@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { build, transformSync } from 'esbuild'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { customLoss } from '../../src/losses/custom.ts'
@@ -165,6 +165,18 @@ describe('typescript', () => {
   })
 })
 
+describe('a mean', () => {
+  it('is 0 if there are no values, as that of the service', async () => {
+    const typescript = TARGETS.find(({ name }) => name === 'typescript')!
+    const text = attempt(typescript, find('huber')!) as string
+    const { code } = transformSync(text, { loader: 'ts', format: 'esm' })
+    const { huber } = await import(`data:text/javascript,${encodeURIComponent(code)}`)
+    const empty = () => new Float64Array(0)
+    expect(huber(0, empty(), empty(), empty(), empty(), empty())).toBe(0)
+    expect(huber(1, [3], [1], ...[1, 1, 1].map((size) => new Float64Array(size)))).toBe(1.5)
+  })
+})
+
 describe.each([
   ['typescript', undefined],
   ['sql', 'duckdb'],
@@ -172,14 +184,7 @@ describe.each([
   it("computes the service's float64 answers", async () => {
     const target = TARGETS.find((one) => one.name === name)!
     const { runner, bounds } = RUNNERS[dialect === undefined ? name : `${name} ${dialect}`]!
-    const { failures, sources, cases } = await checkTarget(
-      target,
-      losses,
-      runner,
-      'float64',
-      bounds,
-      dialect,
-    )
+    const { failures, sources, cases } = await checkTarget(target, losses, runner, 'float64', bounds, dialect)
     expect(failures).toEqual([])
     expect(sources).toBeGreaterThan(150)
     expect(cases).toBe(4 * sources)

@@ -41,7 +41,7 @@ const FRAGMENTS = [
   '\u202e',
   '\ufeff',
   '\ud800',
-  '${x}',
+  `$${'{x}'}`,
   '$0',
   '$&',
   ' DROP TABLE t ',
@@ -54,27 +54,32 @@ const FRAGMENTS = [
   '😀',
 ]
 const hostile = fc
-  .array(fc.oneof(fc.constantFrom(...FRAGMENTS), fc.string({ maxLength: 4, unit: 'grapheme' })), { maxLength: 8 })
+  .array(fc.oneof(fc.constantFrom(...FRAGMENTS), fc.string({ maxLength: 4, unit: 'grapheme' })), {
+    maxLength: 8,
+  })
   .map((parts) => parts.join(''))
 
 /** Source without its comments, as the compiler of its language takes them away: the first end is the end. */
 const withoutComments: Readonly<Record<string, (text: string) => string>> = {
-  '.py': (text) => text.replaceAll(/"""[^]*?"""/g, ''),
-  '.c': (text) => text.replaceAll(/\/\*[^]*?\*\//g, ''),
-  '.java': (text) => text.replaceAll(/\/\*[^]*?\*\//g, ''),
-  '.ts': (text) => text.replaceAll(/\/\*[^]*?\*\//g, ''),
-  '.js': (text) => text.replaceAll(/\/\*[^]*?\*\//g, ''),
+  '.py': (text) => text.replaceAll(/"""[\s\S]*?"""/g, ''),
+  '.c': (text) => text.replaceAll(/\/\*[\s\S]*?\*\//g, ''),
+  '.java': (text) => text.replaceAll(/\/\*[\s\S]*?\*\//g, ''),
+  '.ts': (text) => text.replaceAll(/\/\*[\s\S]*?\*\//g, ''),
+  '.js': (text) => text.replaceAll(/\/\*[\s\S]*?\*\//g, ''),
   '.go': (text) => text.replaceAll(/^\/\/.*$/gm, ''),
   '.rs': (text) => text.replaceAll(/^\/\/.*$/gm, ''),
   '.sql': (text) => text.replaceAll(/^--.*$/gm, ''),
 }
 const codeOf = (target: Target, text: string) =>
-  withoutComments[target.extension]!(text).replaceAll(/\n\s*\n/g, '\n').trim()
+  withoutComments[target.extension]!(text)
+    .replaceAll(/\n\s*\n/g, '\n')
+    .trim()
 
 describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (_, target) => {
   const plain = codeOf(
     target,
-    writeSource(target, { loss: customLoss({ inputs, params, formula: FORMULA }), params: { scale: 2 } }).text,
+    writeSource(target, { loss: customLoss({ inputs, params, formula: FORMULA }), params: { scale: 2 } })
+      .text,
   )
 
   it('has the same code, whatever the comments of the formula and the text about it contain', () => {

@@ -5,13 +5,7 @@
  * comparison is within the errors of its sides, either branch is right.
  */
 import { interpret } from '../../src/language/interpret.ts'
-import {
-  layoutOf,
-  type Node,
-  type Op,
-  type Program,
-  sizesWithRenamedAxes,
-} from '../../src/language/ir.ts'
+import { layoutOf, type Node, type Op, type Program, sizesWithRenamedAxes } from '../../src/language/ir.ts'
 import { evaluateScalar, isElementwise } from '../../src/language/scalar.ts'
 import { broadcastTo, offsetsOf, type Sizes, strideOf } from '../../src/language/strides.ts'
 import { COTANGENT, legalize } from '../../src/loops/legalize.ts'
@@ -114,7 +108,8 @@ class ErrorAnalysis {
     const found = values.map((x, i) => {
       const e = errors(i)
       // Beyond the largest number nothing is known; an infinity is one in all precisions.
-      if (Number.isNaN(e) || (Number.isFinite(x) && Math.abs(x) + e > this.#arithmetic.largest)) return Infinity
+      if (Number.isNaN(e) || (Number.isFinite(x) && Math.abs(x) + e > this.#arithmetic.largest))
+        return Infinity
       return e
     })
     this.#errors.push(found)
@@ -215,10 +210,7 @@ class ErrorAnalysis {
 
   #line(node: Node, id: number): (element: number, k: number) => Inexact {
     const own = this.#program.nodes[id]!.axes
-    const [offsets, stride] = [
-      offsetsOf(this.#sizes, node.axes, own),
-      strideOf(this.#sizes, own, node.axis!),
-    ]
+    const [offsets, stride] = [offsetsOf(this.#sizes, node.axes, own), strideOf(this.#sizes, own, node.axis!)]
     return (element, k) => {
       const at = offsets[element]! + k * stride
       return { x: this.#values[id]![at]!, e: this.#errors[id]![at]! }
@@ -226,7 +218,8 @@ class ErrorAnalysis {
   }
 }
 
-const distance = (a: number, b: number) => (a === b || (Number.isNaN(a) && Number.isNaN(b)) ? 0 : Math.abs(a - b))
+const distance = (a: number, b: number) =>
+  a === b || (Number.isNaN(a) && Number.isNaN(b)) ? 0 : Math.abs(a - b)
 
 /** What one operation adds. */
 const rounded = (value: number, roundings: number, { rounding, smallest }: Arithmetic) =>
@@ -243,6 +236,7 @@ function errorOf(op: Op, a: Inexact, b: Inexact, isSquare: boolean, arithmetic: 
   if (op === 'mul_no_nan') return silentProduct(a, b, isSquare, arithmetic)
   // x / 0 and log 0 are infinite on one side, and anything if the 0 is not certain.
   if (!Number.isFinite(value)) return isPole(op, a, b) ? Infinity : outOf([a, b])
+  if (outOf([a, b]) !== 0) return Infinity
   const own = rounded(value, roundingsOf(op, arithmetic), arithmetic)
   return (SLOPES[op]?.(a, b, value, isSquare) ?? Infinity) + own
 }
@@ -310,7 +304,8 @@ const SLOPES: { readonly [O in Op]?: SlopeRule } = {
   },
   pow: (a, b, value) => {
     if (a.e === 0 && b.e === 0) return 0
-    if (inner(a) === 0) return b.e === 0 && b.x > 0 ? (Math.abs(a.x) + a.e) ** b.x + Math.abs(value) : Infinity
+    if (inner(a) === 0)
+      return b.e === 0 && b.x > 0 ? (Math.abs(a.x) + a.e) ** b.x + Math.abs(value) : Infinity
     const relative = -Math.log1p(-a.e / Math.abs(a.x))
     const exponent = product(Math.abs(b.x) + b.e, relative) + product(b.e, Math.abs(Math.log(Math.abs(a.x))))
     return Math.abs(value) * Math.expm1(exponent)
@@ -344,7 +339,9 @@ function logarithm(x: number, e: number): number {
 /** asin is steepest at the end of its domain. */
 function arc({ x, e }: Inexact): number {
   const end = Math.min(Math.abs(x) + e, 1)
-  return e === 0 ? 0 : Math.max(Math.asin(end) - Math.asin(Math.abs(x)), Math.asin(end) - Math.asin(Math.max(end - 2 * e, -1)))
+  return e === 0
+    ? 0
+    : Math.max(Math.asin(end) - Math.asin(Math.abs(x)), Math.asin(end) - Math.asin(Math.max(end - 2 * e, -1)))
 }
 
 /** Operations that are rounded once. */

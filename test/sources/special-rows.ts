@@ -40,7 +40,10 @@ export async function specialRows(
   const jobs = losses
     .filter(({ couples }) => couples === 'element')
     .flatMap((loss) => jobsOf(sql, loss, 'float64', new Map(), dialect))
-  const queries = jobs.map(({ unit, text }) => ({ text, table: tableOf(Object.values(columnsOf(unit)).flat()) }))
+  const queries = jobs.map(({ unit, text }) => ({
+    text,
+    table: tableOf(Object.values(columnsOf(unit)).flat()),
+  }))
   const found = await database.run(queries)
   return jobs.flatMap(({ unit }, place) => {
     const { table } = queries[place]!
@@ -59,7 +62,9 @@ function tableOf(names: readonly string[]): Table {
   const random = randomFrom(names.length)
   const all = SPECIAL.length ** names.length
   const rows = Math.min(all, MOST_ROWS)
-  const picks = Array.from({ length: rows }, (_, row) => (all <= MOST_ROWS ? row : Math.floor(random() * all)))
+  const picks = Array.from({ length: rows }, (_, row) =>
+    all <= MOST_ROWS ? row : Math.floor(random() * all),
+  )
   const columns = names.map((name, place) => {
     const of = (pick: number) => SPECIAL[Math.floor(pick / SPECIAL.length ** place) % SPECIAL.length]!
     return [name, picks.map(of)] as const

@@ -11,7 +11,7 @@ const WORDS =
   )
 
 /** These are no names within a formula, and those no names of a loss. */
-const NOT_INSIDE = ['true', 'reduction']
+const NOT_INSIDE = ['true', 'reduction', 'grad_output']
 const INSIDE = ['_', '_times', '_sigmoid', '_pick', '_x', 'device', 'shape_x', 'predictions_i']
 
 /** One loss for each word as the name of its function; the words after it name everything else. */
@@ -59,7 +59,10 @@ function sameButForCase(): Loss {
 function rowLoss(): Loss {
   return customLoss(
     {
-      inputs: { for: { axes: 'int,class', differentiable: true }, return: { axes: 'int', kind: 'class', places: 'class' } },
+      inputs: {
+        for: { axes: 'int,class', differentiable: true },
+        return: { axes: 'int', kind: 'class', places: 'class' },
+      },
       params: { while: { type: 'number', default: 0.5 } },
       formula: 'double = logsumexp(for * while, class)\ndouble - pick(for * while, return, class)',
     },

@@ -9,7 +9,9 @@ import type { Precision } from '../../src/tensor.ts'
 import { jobsOf } from './every-source.ts'
 import { NotHere } from './runners/runner.ts'
 
-const FLAGS = '-std=c11 -O3 -march=native -Wall -Wextra -Wpedantic -Werror -fopt-info-vec-optimized -c'.split(' ')
+const FLAGS = '-std=c11 -O3 -march=native -Wall -Wextra -Wpedantic -Werror -fopt-info-vec-optimized -c'.split(
+  ' ',
+)
 /** Functions of libm that have no vector form without its own library of vectors. */
 const CALLS = /\b(?:pow|lgamma|erf|sin|cos|atan|asin|acos|log2|log10)f?\(/
 

@@ -27,7 +27,10 @@ const target: Target = {
   precisions: ['float64'],
   dialects: [],
   // The function of the value has an underscore before its name.
-  taken: [...TAKEN_IN_PYTHON, ...'forward backward sigmoid times pick gather scatter cummax_place'.split(' ')],
+  taken: [
+    ...TAKEN_IN_PYTHON,
+    ...'forward backward sigmoid times pick gather scatter cummax_place'.split(' '),
+  ],
   write,
 }
 

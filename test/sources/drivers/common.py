@@ -60,7 +60,12 @@ def main(call, check=None, weighted=True):
                 if reduction == "weighted" and not weighted:
                     continue
                 one = Call(case, reduction, inputs, params)
-                loss, gradients = call(function, one)
+                try:
+                    loss, gradients = call(function, one)
+                except Exception as error:  # noqa: BLE001
+                    problems.append(f"{reduction}: {type(error).__name__}: {error}")
+                    found[reduction] = {"loss": "", "gradients": {}}
+                    continue
                 dtypes = {str(np.asarray(result).dtype) for result in (loss, *gradients)}
                 if dtypes != {precision}:
                     problems.append(f"{reduction} is computed in {dtypes}")

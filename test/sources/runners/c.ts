@@ -4,19 +4,22 @@ import { callsOf, type NativeJob, native } from './native.ts'
 
 const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
-export const cWith = (compiler: string, ...options: readonly string[]) => native({
-  needs: [compiler, '--version'],
-  files: (jobs, precision) =>
-    new Map([
-      ['words.h', WORDS],
-      ['main.c', main(jobs)],
-      ...jobs.map(
-        (job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const,
-      ),
-    ]),
-  build: (jobs) => [[compiler, ...FLAGS, ...options, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm']],
-  run: ['./program'],
-})
+export const cWith = (compiler: string, ...options: readonly string[]) =>
+  native({
+    needs: [compiler, '--version'],
+    files: (jobs, precision) =>
+      new Map([
+        ['words.h', WORDS],
+        ['main.c', main(jobs)],
+        ...jobs.map(
+          (job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const,
+        ),
+      ]),
+    build: (jobs) => [
+      [compiler, ...FLAGS, ...options, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm'],
+    ],
+    run: ['./program'],
+  })
 
 /** Several sources of one loss are linked together. */
 const ownNames = ({ id, name }: NativeJob) =>

@@ -66,9 +66,7 @@ public final class Words {
 `
 
 function main(jobs: readonly NativeJob[]): string {
-  const calls = jobs.map(
-    (job) => `    for (int i = 0; i < ${callsOf(job)}; i++) ${job.id}.Caller.run();`,
-  )
+  const calls = jobs.map((job) => `    for (int i = 0; i < ${callsOf(job)}; i++) ${job.id}.Caller.run();`)
   return `package words;\npublic final class Main {\n  public static void main(String[] args) {\n${calls.join('\n')}\n    Words.flush();\n  }\n}\n`
 }
 

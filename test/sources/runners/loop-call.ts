@@ -1,11 +1,19 @@
 /** How the function of a loop source is called: the same order of arguments in every language. */
 import { elementsOf, sizesWithRenamedAxes } from '../../../src/language/ir.ts'
+import type { Code } from '../../../src/sources/code.ts'
 import { type LoopArray, type LoopSource, writeLoops } from '../../../src/sources/loops.ts'
 import { sourceProgram } from '../../../src/sources/program.ts'
-import { SYNTAX } from '../../../src/sources/targets/typescript.ts'
+import { SYNTAX as TYPESCRIPT } from '../../../src/sources/targets/typescript.ts'
 import type { Case, Reduction, Unit } from '../cases.ts'
 import { fromHex, toHex } from '../doubles.ts'
 import type { Outcome } from './runner.ts'
+
+/** Arguments do not depend on the language, and some have functions that TypeScript lacks. */
+const called = ([x]: readonly Code[]) => x!
+const SYNTAX = {
+  ...TYPESCRIPT,
+  ops: { ...TYPESCRIPT.ops, erf: called, lgamma: called, digamma: called, polygamma: called },
+}
 
 export type LoopCall = LoopSource & {
   readonly unit: Unit

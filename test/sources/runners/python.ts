@@ -41,7 +41,7 @@ function runIn(
   env: Readonly<Record<string, string>>,
 ) {
   for (const { id, text } of jobs) writeFileSync(join(folder, `${id}.py`), text)
-  writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs.map((job) => described(job))))
+  writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs.map((job) => described(job, precision))))
   const path = new URL(`../drivers/${driver}.py`, import.meta.url).pathname
   const printed = execFileSync(interpreter, [path, folder, precision], {
     encoding: 'utf8',
@@ -87,12 +87,16 @@ function gradientsOf({ gradients }: Found): Record<string, Float64Array> {
 }
 
 /** Inputs with their shapes, in the order of the definition, and the parameters that are arguments. */
-function described({ unit, id, name }: Job) {
+function described({ unit, id, name }: Job, precision: Precision) {
   const { loss, params } = unit.request
   return {
     id,
     name,
-    params: Object.fromEntries(Object.entries(params).filter(([, value]) => typeof value === 'number')),
+    params: Object.fromEntries(
+      Object.entries(params).flatMap(([param, value]) =>
+        typeof value === 'number' ? [[param, precision === 'float32' ? Math.fround(value) : value]] : [],
+      ),
+    ),
     isDetached: isDetached(unit.request),
     cases: unit.cases.map(({ label, tensors, gradients, reduced }) => ({
       label,
@@ -111,7 +115,8 @@ function described({ unit, id, name }: Job) {
 
 /** Whether the gradient is not the slope of the value, because a factor counts as a constant by definition. */
 function isDetached({ loss, params }: SourceRequest): boolean {
-  if (/\b(?:stop_gradient|straight_through)\b/.test(loss.formula.source) && loss.family === 'custom') return true
+  if (/\b(?:stop_gradient|straight_through)\b/.test(loss.formula.source) && loss.family === 'custom')
+    return true
   const detached = loss.limits?.detached
   if (detached === undefined || detached === true) return detached === true
   return detached.values.includes(params[detached.param] as string | boolean)
