@@ -21,7 +21,7 @@ export interface Report {
   readonly refused: ReadonlyMap<string, string>
 }
 
-/** Which structures of a loss are written: all, or that of the defaults alone. */
+/** Which structures of a loss of the catalog are written: all, or that of the defaults alone. */
 export type Scope = 'all' | 'defaults'
 
 /** How far results in float64 may be off: by a tolerance, or by what an arithmetic allows (rounding.ts). In float32 always that. */
@@ -64,7 +64,8 @@ export function jobsOf(
   scope: Scope = 'all',
 ): Job[] {
   const units = unitsOf(loss, precision)
-  return (scope === 'all' ? units : units.slice(0, 1)).flatMap((unit, place) => {
+  const isAll = scope === 'all' && loss.family !== 'custom'
+  return (isAll ? units : units.slice(0, 1)).flatMap((unit, place) => {
     const id = `${loss.name.replaceAll(/\W/g, '_')}_${place}`
     try {
       const options = {
@@ -125,12 +126,23 @@ function allowanceOf(
   const derived = roundings(unit, one, family, FLOAT64)
   const strict = tolerances(unit, one, bounds)
   const loose = larger(strict, derived)
-  // The losses of the catalog are well conditioned, in contrast to what a formula may be.
+  // The losses of the catalog are well conditioned, in contrast to what a formula may be; but what a denormal lacks may be
+  // multiplied by the largest number.
   const isOwn = unit.request.loss.family === 'custom'
-  return { ...derived, ...(isOwn ? loose : strict), reduced: loose }
+  const own = isOwn ? loose : one.label === 'any size' ? larger(strict, finite(derived)) : strict
+  return { ...derived, ...own, reduced: loose }
 }
 
 type Allowed = Allowance['reduced']
+
+/** Where the arithmetic overflows, the stricter bound stays. */
+const finite = (of: Allowed): Allowed => ({
+  values: (place) => (Number.isFinite(of.values(place)) ? of.values(place) : 0),
+  gradients: (name) => {
+    const own = of.gradients(name)
+    return (place) => (Number.isFinite(own(place)) ? own(place) : 0)
+  },
+})
 
 const larger = (a: Allowed, b: Allowed): Allowed => ({
   values: (place) => Math.max(a.values(place), b.values(place)),

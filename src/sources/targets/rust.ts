@@ -243,7 +243,7 @@ function functionLines(loops: LoopSource, name: string, real: string): string[] 
       `let mut ${array.name} = vec![${numberIn(0, real === 'f64' ? 'float64' : 'float32')}; ${array.length.text}];`,
   )
   return [
-    '#[allow(clippy::all, clippy::pedantic)]',
+    '#[allow(non_snake_case, clippy::all, clippy::pedantic)]',
     ...signatureLines(`pub fn ${name}`, args, ` -> ${real} {`),
     ...indented([...lengths, ...places, ...framed(loops, phrasesOf(real))], '    '),
     '}',

@@ -33,8 +33,8 @@ def check(function, one, job):
     for tested in (*slopes, torch.autograd.gradgradcheck):
         try:
             tested(values, [tensors[name] for name in one.wanted], atol=1e-5, rtol=1e-4)
-        except (RuntimeError, torch.autograd.gradcheck.GradcheckError) as error:
-            problems.append(f"{tested.__name__}: {error}")
+        except RuntimeError as error:
+            problems.append(f"{tested.__name__}: {str(error).splitlines()[0]}")
     return problems
 
 

@@ -78,7 +78,9 @@ function caller({ id, name, call }: NativeJob, precision: Precision): string {
     ...outputs.map((_, place) => `y${place}`),
     ...(scratch.length === 0 ? [] : ['scratch']),
   ]
-  return `#include "words.h"
+  return `#undef ${name}
+#undef ${name}_scratch
+#include "words.h"
 void run_${id}(void);
 void run_${id}(void) {
   size_t count;
@@ -92,7 +94,7 @@ ${read.join('\n')}
 ${outputs.map((_, place) => `  ${real} *y${place} = malloc(8 * ((size_t)lengths[${place}] + 1));`).join('\n')}
   ${real} *scratch = malloc(8 * ((size_t)room[0] + 1));
   (void)scratch;
-  tell(${name}(${args.join(', ')}));
+  tell(${id}_f(${args.join(', ')}));
   printf("\\n");
 ${outputs.map((_, place) => `  for (size_t i = 0; i < (size_t)lengths[${place}]; i++) tell(y${place}[i]);\n  printf("\\n");`).join('\n')}
 }
