@@ -91,11 +91,12 @@ for (const dialect of ['bigquery', 'snowflake']) {
 
 function tellLoops(precision: Precision) {
   const c = TARGETS.find(({ name }) => name === 'c')!
-  const { loops, calling, scalar } = vectorisedLoops(c, catalog, precision)
+  const { loops, calling, branching, scalar } = vectorisedLoops(c, catalog, precision)
+  const vectors = loops - calling.length - branching.length - scalar.length
   for (const loop of scalar) console.error(`FAIL c: ${loop} is not vectorised`)
   if (scalar.length > 0) process.exitCode = 1
   console.log(
-    `c ${precision}: ${loops} loops of losses of elements, ${loops - calling.length - scalar.length} vectorised, ${calling.length} call libm, ${scalar.length} neither`,
+    `c ${precision}: ${loops} loops over elements, ${vectors} are vectors, ${calling.length} call libm, ${branching.length} branch, ${scalar.length} wrong`,
   )
 }
 

@@ -15,11 +15,17 @@ const FLAGS = '-std=c11 -O3 -march=native -Wall -Wextra -Wpedantic -Werror -fopt
 /** Functions of libm that have no vector form without its own library of vectors. */
 const CALLS = /\b(?:pow|lgamma|erf|sin|cos|atan|asin|acos|log2|log10)f?\(/
 
+/** Structures whose loops GCC 12 leaves scalar: it branches around selections of several operations each. */
+const BRANCHING =
+  /^(?:barron_robust|varifocal|kl_div, epsilon=|binary_cross_entropy, gradient=bounded|sigmoid_focal, epsilon=)/
+
 export interface Vectorised {
   readonly loops: number
   /** Those that call a function for each element. */
   readonly calling: readonly string[]
-  /** Those that do not, and still are no vectors. */
+  /** Those that GCC is known to branch in. */
+  readonly branching: readonly string[]
+  /** All others that are no vectors. */
   readonly scalar: readonly string[]
 }
 
@@ -30,7 +36,7 @@ export interface Vectorised {
  */
 export function vectorisedLoops(c: Target, losses: readonly Loss[], precision: Precision): Vectorised {
   const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
-  const found = { loops: 0, calling: [] as string[], scalar: [] as string[] }
+  const found = { loops: 0, calling: [] as string[], branching: [] as string[], scalar: [] as string[] }
   try {
     for (const loss of losses.filter(({ couples }) => couples === 'element')) {
       for (const { unit, id, text } of jobsOf(c, loss, precision, new Map())) {
@@ -40,6 +46,7 @@ export function vectorisedLoops(c: Target, losses: readonly Loss[], precision: P
           found.loops++
           if (vectors.has(line)) continue
           if (CALLS.test(body)) found.calling.push(place)
+          else if (BRANCHING.test(unit.label)) found.branching.push(place)
           else found.scalar.push(place)
         }
       }

@@ -1,4 +1,5 @@
 /** C11, with nothing but libm. */
+import type { Op } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
 import { mathHelpers } from '../c-math.ts'
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
@@ -89,6 +90,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       select: conditional(CHOICE),
     },
     reserved: [...RESERVED, ...FRAME_WORDS],
+    alone: new Set<Op>(['exp', 'expm1', 'log', 'log1p', 'tanh', 'sqrt', 'safe_sqrt']),
     number: (value) => numberIn(value, precision),
     truth: (value) => (value ? 'true' : 'false'),
     whole: String,
@@ -193,11 +195,11 @@ function write(source: SourceProgram, { precision, name }: WriteOptions): string
     ...defaults(loops, name, real),
     `enum ${name}_reduction { ${name.toUpperCase()}_NONE, ${name.toUpperCase()}_SUM, ${name.toUpperCase()}_MEAN };`,
     '',
-    ...(usesMath ? RELAXED : []),
+    ...RELAXED,
     ...helpers,
     ...scratchLines(loops, name),
     ...body,
-    ...(usesMath ? RESTORED : []),
+    ...RESTORED,
   ]
   return `${lines.join('\n')}\n`
 }
