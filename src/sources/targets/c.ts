@@ -207,7 +207,10 @@ function write(source: SourceProgram, { precision, name }: WriteOptions): string
 /** GCC would branch rather than compute what might set a flag that nobody reads. No result changes. */
 const RELAXED = [
   '/* Nobody reads errno or the flags of exceptions, so that GCC may vectorize selections. */',
-  '#if defined(__GNUC__) && !defined(__clang__)',
+  '#if defined(__clang__)',
+  '/* Products and sums are rounded one by one. */',
+  '#pragma STDC FP_CONTRACT OFF',
+  '#elif defined(__GNUC__)',
   '#pragma GCC push_options',
   '#pragma GCC optimize ("no-trapping-math", "no-math-errno")',
   '#endif',
