@@ -175,11 +175,14 @@ const finite = (of: Allowed): Allowed => ({
   },
 })
 
+/** A part of NaN is none, and leaves what the other bound says. */
+const most = (a: number, b: number) => Math.max(Number.isNaN(a) ? 0 : a, Number.isNaN(b) ? 0 : b)
+
 const larger = (a: Allowed, b: Allowed): Allowed => ({
-  values: (place) => Math.max(a.values(place), b.values(place)),
+  values: (place) => most(a.values(place), b.values(place)),
   gradients: (name) => {
     const [x, y] = [a.gradients(name), b.gradients(name)]
-    return (place) => Math.max(x(place), y(place))
+    return (place) => most(x(place), y(place))
   },
 })
 

@@ -80,6 +80,16 @@ export function roundingBounds(program: Program, args: Arguments, arithmetic: Ar
   return { values: errors[program.value]!, gradients: Object.fromEntries(gradients) }
 }
 
+/** Recursions along axes: of these nothing is derived. functions.ts holds them to tolerances. */
+const RECURSIVE: ReadonlySet<Op> = new Set([
+  'solve_lower',
+  'solve_upper',
+  'ctc',
+  'ctc_slope',
+  'soft_dtw',
+  'soft_dtw_slope',
+] satisfies Op[])
+
 /** A number and the bound on its error. */
 interface Inexact {
   readonly x: number
@@ -127,6 +137,7 @@ class ErrorAnalysis {
     if (op === 'pick') return this.#picked(node)
     if (op === 'shift') return () => (this.#isExact(args) ? 0 : Infinity)
     if (op === 'reduce_sum' || op === 'reduce_max' || op === 'contract') return this.#reduced(node)
+    if (RECURSIVE.has(op)) return () => Infinity
     // Sorting and its kin: known only if what is sorted is exact.
     return () => (this.#isExact(args) ? 0 : Infinity)
   }

@@ -94,7 +94,7 @@ ${read.join('\n')}
   (void)sizes; (void)params;
 ${outputs.map((_, place) => `  ${real} *y${place} = malloc(8 * ((size_t)lengths[${place}] + 1));`).join('\n')}
   (void)room;
-  ${real} *scratch = malloc(8 * (${scratch.length === 0 ? '1' : `${name}_scratch(${counts}) + 1`}));
+  ${real} *scratch = malloc(8 * (${scratch.length === 0 ? '1' : `${id}_scratch(${counts}) + 1`}));
   (void)scratch;
   tell(${id}_f(${args.join(', ')}));
   printf("\\n");
