@@ -32,6 +32,8 @@ export interface Target {
   readonly dialects: readonly string[]
   /** The program that it is written from, if that is another one than value and gradients. */
   readonly programOf?: (request: SourceRequest) => SourceProgram
+  /** Names that its function must not have: words of the language, and names that the source itself gives or calls. */
+  readonly taken?: readonly string[]
   /** @throws CannotWrite, InvalidName */
   readonly write: (source: SourceProgram, options: WriteOptions) => string
 }
@@ -89,6 +91,8 @@ export interface SourceProgram extends TracedProgram {
 
 export interface WrittenSource {
   readonly text: string
+  /** Of its function, in the form that the request has it: a language may spell it in camel case. */
+  readonly name: string
   readonly mediaType: string
   readonly fileName: string
 }

@@ -33,11 +33,13 @@ export function framed(loops: LoopSource, phrases: FramePhrases): string[] {
   const one = phrases.number(1)
   const count = phrases.realOf(values)
   const known = shares === undefined ? phrases.choose(phrases.is('mean'), `${one} / ${count}`, one) : one
+  // The mean of no values is 0, as their total.
+  const isMean = `${phrases.is('mean')} && ${values.text} > 0`
   const after =
     loops.lengths !== undefined
       ? byLengths(loops, loops.lengths, phrases)
       : shares === undefined
-        ? [phrases.return(phrases.choose(phrases.is('mean'), `total / ${count}`, 'total'))]
+        ? [phrases.return(phrases.choose(isMean, `total / ${count}`, 'total'))]
         : byDenominator(loops, shares, phrases)
   return [
     ...(usesScale ? [phrases.constant(scale, known)] : []),
@@ -62,10 +64,11 @@ function byLengths(
     .map((gradient) => {
       return helpers.run(called('divide by lengths', gradient.name, name, rows.text, gradient.length.text))
     })
+  const mean = `${called('total by lengths', loss.name, name, rows.text)} / ${phrases.realOf(values)}`
   return [
     ...phrases.returnIf(phrases.is('sum'), 'total'),
     ...divided,
-    phrases.return(`${called('total by lengths', loss.name, name, rows.text)} / ${phrases.realOf(values)}`),
+    phrases.return(phrases.choose(`${values.text} > 0`, mean, 'total')),
   ]
 }
 

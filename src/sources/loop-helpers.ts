@@ -195,7 +195,7 @@ function lineFunctions(s: Words): Function[] {
               s.when('right < high', [s.set('next', 'right')]),
             ),
             s.set('spare[k]', here('places', 'next')),
-            ...s.when(s.equal('next', 'left'), [s.set('left', 'left + 1')], [s.set('right', 'right + 1')]),
+            ...s.when('next < middle', [s.set('left', 'left + 1')], [s.set('right', 'right + 1')]),
           ]),
           s.set('low', 'high'),
         ]),

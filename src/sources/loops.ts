@@ -53,6 +53,8 @@ export interface LoopSyntax {
   add(target: string, value: Code): string
   /** The head of a loop; it ends with `}`. */
   loop(index: string, size: string): string
+  /** Ops that stand on a line of their own: within a choice, a compiler would branch rather than compute them. */
+  readonly alone?: ReadonlySet<Op>
   /** Two versions of the loops. A language without it has the general one alone. */
   readonly branch?: (test: Code, yes: readonly string[], no: readonly string[]) => readonly string[]
   /** An element of an array. */
@@ -597,7 +599,9 @@ class LoopWriter {
   #define(id: number, code: Code): string[] {
     const isOnce = (this.#uses.get(id) ?? 0) <= 1 && !this.#lineNames.has(id)
     const isTrivial = this.#program.nodes[id].op === 'expand' || this.#program.nodes[id].op === 'index'
-    if (isTrivial || (isOnce && code.text.length <= MOST_TEXT && !this.#crossesLoops(id))) {
+    const isAlone = this.#syntax.alone?.has(this.#program.nodes[id].op) === true
+    const isShort = isOnce && code.text.length <= MOST_TEXT && !isAlone
+    if (isTrivial || (isShort && !this.#crossesLoops(id))) {
       this.#values.set(id, code)
       return []
     }

@@ -42,6 +42,15 @@ export class Names {
   }
 }
 
+/**
+ * The name of a function, with underscores behind it if the language has taken the name, or one of the forms that a target
+ * gives it.
+ */
+export function freeName(wanted: string, taken: readonly string[]): string {
+  const forms = [wanted, camelCase(wanted), pascalCase(wanted)]
+  return forms.some((form) => taken.includes(form)) ? freeName(`${wanted}_`, taken) : wanted
+}
+
 /** An axis as an identifier: `...` are all the others, and an axis of fixed size is called by it. */
 export function axisWord(axis: string): string {
   if (axis === '...') return 'rest'

@@ -164,7 +164,7 @@ class SqlWriter {
   readonly #dialect: Dialect
   readonly #columns: Columns
   readonly #ranges: readonly Range[]
-  readonly #names = new Names([])
+  readonly #names: Names
   readonly #uses = new Map<number, number>()
   readonly #codes = new Map<number, Code>()
   readonly #levels = new Map<number, number>()
@@ -176,6 +176,7 @@ class SqlWriter {
     this.#program = withoutIdleSelects(program, this.#ranges)
     this.#dialect = dialect
     this.#columns = columns
+    this.#names = new Names([...columns.values()].flat().map((column) => column.slice(1, -1).toLowerCase()))
     this.#countUses()
   }
 
@@ -237,7 +238,8 @@ class SqlWriter {
   }
 
   #name(id: number, code: Code, level: number) {
-    const name = this.#names.take(`${OWN}${this.#wordFor(id)}`)
+    // A name without quotes has no case.
+    const name = this.#names.take(`${OWN}${this.#wordFor(id)}`.toLowerCase())
     this.#steps[level] = [...(this.#steps[level] ?? []), { name, text: code.text }]
     this.#codes.set(id, atom(name))
     this.#levels.set(id, level + 1)
@@ -373,8 +375,6 @@ const PLAIN: ReadonlySet<Op> = new Set([
   'floor',
   'max',
   'stop_gradient',
-  'sin',
-  'cos',
   'atan',
 ] satisfies Op[])
 const GUARDED: ReadonlySet<Op> = new Set(['add', 'sub', 'mul', 'exp', 'select'] satisfies Op[])
@@ -437,8 +437,6 @@ const STRICT: ReadonlySet<Op> = new Set([
   'tanh',
   'floor',
   'stop_gradient',
-  'sin',
-  'cos',
   'atan',
 ] satisfies Op[])
 
@@ -485,8 +483,10 @@ export const COMMON = {
   or: (args) => infix('OR', EITHER)(args),
   not: ([x]) => ({ text: `NOT ${text(x, ORDER)}`, binds: NOT }),
   select: ([test, yes, no]) => caseOf(`WHEN ${test.text} THEN ${yes.text} ELSE ${no.text}`),
-  sin: ([x]) => atom(`sin(${x.text})`),
-  cos: ([x]) => atom(`cos(${x.text})`),
+  sin: (args, ranges, dialect) => finite('sin', args, ranges, dialect),
+  cos: (args, ranges, dialect) => finite('cos', args, ranges, dialect),
+  asin: (args, ranges, dialect) => arc('asin', args, ranges, dialect),
+  acos: (args, ranges, dialect) => arc('acos', args, ranges, dialect),
   atan: ([x]) => atom(`atan(${x.text})`),
   exp: ([x]) => atom(`exp(${x.text})`),
   tanh: ([x]) => atom(`tanh(${x.text})`),
@@ -538,6 +538,42 @@ export const logarithm =
       range.low < 0 || range.nan ? [`WHEN ${text(x, SUM)} = 0 THEN ${minus} ELSE ${nan}`] : [`ELSE ${minus}`]
     return caseOf(`WHEN ${text(x, SUM)} > 0 THEN ${log}`, ...below)
   }
+
+/** A function that databases refuse an infinity. */
+function finite(
+  name: string,
+  [x]: readonly Code[],
+  [{ low, high, nan }]: readonly Range[],
+  dialect: Dialect,
+): Code {
+  const plain = `${name}(${x.text})`
+  if (!nan && Number.isFinite(low) && Number.isFinite(high)) return atom(plain)
+  return caseOf(
+    `WHEN abs(${x.text}) < ${dialect.double(Infinity)} THEN ${plain} ELSE ${dialect.double(Number.NaN)}`,
+  )
+}
+
+/** A function that databases refuse numbers beyond 1. */
+function arc(
+  name: string,
+  [x]: readonly Code[],
+  [{ low, high, nan }]: readonly Range[],
+  dialect: Dialect,
+): Code {
+  const plain = `${name}(${x.text})`
+  if (!nan && low >= -1 && high <= 1) return atom(plain)
+  return caseOf(
+    `WHEN abs(${x.text}) <= ${dialect.double(1)} THEN ${plain} ELSE ${dialect.double(Number.NaN)}`,
+  )
+}
+
+/** A logarithm to another base than e, where a dialect has none. */
+export const logarithmTo =
+  (base: number): SqlRule =>
+  (args, ranges, dialect) => ({
+    text: `${logarithm('ln')(args, ranges, dialect).text} / ${dialect.double(Math.log(base))}`,
+    binds: PRODUCT,
+  })
 
 const root: SqlRule = ([x], [range], dialect) => {
   const own = `sqrt(${x.text})`

@@ -1,5 +1,6 @@
 /** A loss as source. */
 import type { SourceRequest, Target, WriteOptions, WrittenSource } from './contract.ts'
+import { freeName } from './names.ts'
 import { sourceProgram } from './program.ts'
 
 /**
@@ -11,7 +12,8 @@ export function writeSource(target: Target, request: SourceRequest): WrittenSour
   const options = optionsOf(target, request)
   const { programOf = sourceProgram } = target
   const text = target.write(programOf(request), options)
-  return { text, mediaType: target.mediaType, fileName: `${options.name}${target.extension}` }
+  const { name } = options
+  return { text, name, mediaType: target.mediaType, fileName: `${name}${target.extension}` }
 }
 
 function optionsOf(target: Target, { loss, options = {} }: SourceRequest): WriteOptions {
@@ -19,9 +21,9 @@ function optionsOf(target: Target, { loss, options = {} }: SourceRequest): Write
   return {
     precision,
     dialect: target.dialects[0] ?? '',
-    name: loss.name.replace(/^.*\//, ''),
     table: 't',
     columns: {},
     ...options,
+    name: freeName(options.name ?? loss.name.replace(/^.*\//, ''), target.taken ?? []),
   }
 }

@@ -1,4 +1,5 @@
 /** Losses as source over HTTP. */
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TARGETS } from '../../src/sources/targets.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -158,4 +159,66 @@ describe('a loss that is sent along', () => {
     expect(response.status).toBe(422)
     expect(((await response.json()) as Refusal).errors![0]).toMatchObject({ pointer: '/formula', line: 1 })
   })
+})
+
+describe('any request', () => {
+  const text = fc.oneof(
+    fc.constantFrom(
+      '',
+      'x',
+      'double',
+      '__proto__',
+      'constructor',
+      'a.b',
+      "'; DROP TABLE t; --",
+      '\u0000',
+      '[',
+      '["a"',
+      '9',
+    ),
+    fc.string({ maxLength: 20, unit: 'grapheme' }),
+    fc.string({ minLength: 3000, maxLength: 3000 }),
+  )
+  const anything = fc.oneof(text, fc.jsonValue({ maxDepth: 2 }))
+  const name = fc.oneof(fc.constantFrom('predictions', 'targets', 'scale'), text)
+  const hostile = fc.oneof(
+    anything,
+    fc.dictionary(name, fc.oneof(anything, fc.double(), fc.array(text, { maxLength: 3 })), { maxKeys: 3 }),
+  )
+  const plain = fc.record({
+    target: fc.constantFrom(...TARGETS.map((target) => target.name)),
+    formula: fc.constantFrom(
+      'scale * abs(predictions - targets)',
+      'log1p(((predictions - targets) / scale)^2)',
+    ),
+    params: fc.record({ scale: fc.oneof(fc.double(), fc.integer()) }),
+  })
+  const members =
+    'target formula definition params axes columns table name dialect precision gradients optional per_class x'.split(
+      ' ',
+    )
+  /** A request that could be met, but for one or two members. */
+  const body = fc
+    .tuple(plain, fc.dictionary(fc.constantFrom(...members), hostile, { minKeys: 0, maxKeys: 2 }))
+    .map(([request, changes]) => ({ ...request, ...changes }))
+
+  it('gets source, or a problem document that says what is wrong with it', async () => {
+    const statuses = new Map<number, number>()
+    await fc.assert(
+      fc.asyncProperty(body, async (asked) => {
+        const response = await post(asked)
+        statuses.set(response.status, 1 + (statuses.get(response.status) ?? 0))
+        const found = await response.text()
+        if (response.status === 200) {
+          expect(found.length).toBeGreaterThan(100)
+          return
+        }
+        expect([400, 404, 409, 413, 422], `${response.status} ${found}`).toContain(response.status)
+        expect(JSON.parse(found).type).toMatch(/^urn:lossd:problem:/)
+      }),
+      { numRuns: 1000 },
+    )
+    expect(statuses.get(200)).toBeGreaterThan(10)
+    expect(statuses.get(422)).toBeGreaterThan(100)
+  }, 120_000)
 })

@@ -3,11 +3,14 @@
  * tied inputs with the service's float64 answer.
  */
 import type { TSchema } from '@sinclair/typebox'
+import type { Job } from '../../src/batching/job.ts'
 import { interpret } from '../../src/language/interpret.ts'
+import { type Program, valueAxes } from '../../src/language/ir.ts'
 import type { Kind, Loss, Params } from '../../src/losses/define.ts'
+import { batchAxisOf } from '../../src/losses/program.ts'
 import type { SourceRequest } from '../../src/sources/contract.ts'
-import type { NumericArray } from '../../src/tensor.ts'
-import type { DecodedTensor } from '../../src/wire/define.ts'
+import type { NumericArray, Precision } from '../../src/tensor.ts'
+import type { Answer, DecodedTensor } from '../../src/wire/define.ts'
 import { check } from '../support/evaluate.ts'
 import { companyOf } from '../support/params.ts'
 import { defaultsOf, readingsOf, sampleTensors } from '../support/sample.ts'
@@ -30,23 +33,40 @@ export interface Case {
   readonly values: Float64Array
   /** Of each value. */
   readonly gradients: Readonly<Record<string, Float64Array>>
+  /** The reduced losses; none for extreme inputs, whose sums are NaN, infinite, or their largest value alone. */
+  readonly reduced: ReadonlyMap<Reduction, Reduced>
 }
 
-/** All units of a loss. */
-export function unitsOf(loss: Loss): Unit[] {
+/** `weighted` is the sum of the values times `weights`, as a training loop computes it from the reduction `none`. */
+export type Reduction = 'sum' | 'mean' | 'weighted'
+
+/** The service's answer to the same request with a reduction. */
+export interface Reduced {
+  readonly loss: number
+  readonly gradients: Readonly<Record<string, Float64Array>>
+  /** What sums and gradients are multiplied by. */
+  readonly scale: number
+  /** One for each row of the values. */
+  readonly weights?: Float64Array
+}
+
+/** All units of a loss. In float32 its numbers and parameters are such, and the answers are still those in float64. */
+export function unitsOf(loss: Loss, precision: Precision = 'float64'): Unit[] {
   const optional = Object.keys(loss.inputs).filter((name) => loss.inputs[name]!.optional)
   const perClass = Object.keys(loss.inputs).filter((name) => loss.inputs[name]!.perClass)
-  const plain = variationsOf(loss).map((params) => unit(loss, params, [], []))
+  const plain = variationsOf(loss).map((params) => unit(loss, params, [], [], precision))
   const others = [
-    ...(optional.length > 0 ? [unit(loss, {}, optional, [])] : []),
-    ...readingsOf(loss).flatMap((reading) => (reading.perClass ? [unit(loss, {}, [], perClass)] : [])),
+    ...(optional.length > 0 ? [unit(loss, {}, optional, [], precision)] : []),
+    ...readingsOf(loss).flatMap((reading) =>
+      reading.perClass ? [unit(loss, {}, [], perClass, precision)] : [],
+    ),
   ]
   return [...plain, ...others]
 }
 
 /** The unit of the defaults alone. */
-export function usualUnitOf(loss: Loss): Unit {
-  return unit(loss, {}, [], [])
+export function usualUnitOf(loss: Loss, precision: Precision = 'float64'): Unit {
+  return unit(loss, {}, [], [], precision)
 }
 
 /** The defaults, and each word, truth and number that the program depends on in another value. */
@@ -67,9 +87,15 @@ function alternativesTo(schema: TSchema): (number | boolean | string)[] {
   return [schema.default === 0 || schema.default < 1e-3 ? 0.05 : 0.7 * schema.default]
 }
 
-function unit(loss: Loss, params: Params, optional: readonly string[], perClass: readonly string[]): Unit {
+function unit(
+  loss: Loss,
+  params: Params,
+  optional: readonly string[],
+  perClass: readonly string[],
+  precision: Precision,
+): Unit {
   const request = { loss, params: { ...defaultsOf(loss), ...params }, optional, perClass }
-  const made = MODES.flatMap((mode) => caseOf(loss, params, optional, perClass, mode))
+  const made = modesIn(precision).flatMap((mode) => caseOf(loss, params, optional, perClass, mode, precision))
   const label = [
     loss.name,
     ...Object.entries(params).map((pair) => pair.join('=')),
@@ -81,8 +107,10 @@ function unit(loss: Loss, params: Params, optional: readonly string[], perClass:
 
 interface Mode {
   readonly label: string
-  readonly draw?: (random: () => number, kind: Kind) => number | undefined
+  readonly draw?: Draw
 }
+
+type Draw = (random: () => number, kind: Kind) => number | undefined
 
 const among = (random: () => number, numbers: readonly number[]) =>
   numbers[Math.floor(random() * numbers.length)]!
@@ -110,10 +138,24 @@ const fromTable =
     return numbers === undefined ? undefined : among(random, numbers)
   }
 
-const MODES: readonly Mode[] = [
+/** Numbers of any size that the precision has, denormals included. */
+function anySize(precision: Precision): Draw {
+  const [least, most] = precision === 'float64' ? [-1074, 1024] : [-149, 128]
+  const size = (random: () => number) => 2 ** (least + (most - least) * random())
+  return (random, kind) => {
+    if (kind === 'real') return random() < 0.5 ? size(random) : -size(random)
+    if (kind === 'positive' || kind === 'nonnegative') return size(random)
+    if (kind === 'logprob') return -size(random)
+    const small = 2 ** (least * random())
+    return kind === 'probability' ? (random() < 0.5 ? small : 1 - small) : undefined
+  }
+}
+
+const modesIn = (precision: Precision): readonly Mode[] => [
   { label: 'ordinary' },
   { label: 'extreme', draw: fromTable(EXTREME) },
   { label: 'tied', draw: fromTable(TIED) },
+  { label: 'any size', draw: anySize(precision) },
 ]
 
 /** Rows of a case: enough that every pair of extremes is likely to meet. */
@@ -125,10 +167,11 @@ function caseOf(
   optional: readonly string[],
   perClass: readonly string[],
   mode: Mode,
+  precision: Precision,
 ): Case[] {
   const rows = loss.couples === 'element' ? ROWS.element : ROWS.other
   const seed = seedOf(`${loss.name} ${mode.label}`)
-  const tensors = sampleTensors(loss, {
+  const drawn = sampleTensors(loss, {
     seed,
     rows,
     params,
@@ -137,9 +180,67 @@ function caseOf(
     perClass: perClass.length > 0,
     ...(mode.draw === undefined ? {} : { draw: mode.draw }),
   })
+  const tensors = precision === 'float64' ? drawn : narrowed(drawn)
   const { job } = check(loss, tensors, { params, reduction: 'none' })
-  const { values, gradients } = interpret(job.program, job)
-  return [{ label: mode.label, tensors, inputs: job.inputs, sizes: job.sizes, values, gradients }]
+  const { values, gradients } = interpret(job.program, inPrecision(job, precision))
+  const { inputs, sizes } = job
+  const reduced =
+    mode.label === 'extreme' || mode.label === 'any size'
+      ? new Map()
+      : reducedOf(loss, params, tensors, job.program, precision)
+  return [{ label: mode.label, tensors, inputs, sizes, values, gradients, reduced }]
+}
+
+/** Numbers that float32 holds exactly, still in float64: so the answers are exact. */
+function narrowed(tensors: ReadonlyMap<string, DecodedTensor>): Map<string, DecodedTensor> {
+  return new Map(
+    [...tensors].map(([name, tensor]) => {
+      if (tensor.dtype !== 'float64') return [name, tensor]
+      return [name, { ...tensor, data: Float64Array.from(Float32Array.from(tensor.data)) }]
+    }),
+  )
+}
+
+function inPrecision(job: Job, precision: Precision): Job {
+  if (precision === 'float64') return job
+  const scalars = Object.entries(job.scalars).map(([name, value]) => [name, Math.fround(value)] as const)
+  return { ...job, scalars: Object.fromEntries(scalars) }
+}
+
+function reducedOf(
+  loss: Loss,
+  params: Params,
+  tensors: ReadonlyMap<string, DecodedTensor>,
+  program: Program,
+  precision: Precision,
+): Map<Reduction, Reduced> {
+  const plain = (['sum', 'mean'] as const).map((reduction) => {
+    return [reduction, answerOf(loss, tensors, { params, reduction }, precision)] as const
+  })
+  if (!valueAxes(program).includes(batchAxisOf(loss))) return new Map(plain)
+  const rows = tensors.get(Object.keys(loss.inputs)[0]!)!.shape[0]!
+  const weights = Float64Array.from({ length: rows }, (_, row) => 0.5 + (row % 3))
+  const weight = { dtype: 'float64', shape: [rows], data: weights, encoding: 'nested', typed: true } as const
+  const all = new Map<string, DecodedTensor>([...tensors, ['sample_weight', weight]])
+  const weighted = answerOf(loss, all, { params, reduction: 'sum' }, precision)
+  return new Map<Reduction, Reduced>([...plain, ['weighted', { ...weighted, weights }]])
+}
+
+function answerOf(
+  loss: Loss,
+  tensors: ReadonlyMap<string, DecodedTensor>,
+  options: Readonly<Record<string, unknown>>,
+  precision: Precision,
+): Reduced {
+  const { job, answer } = check(loss, tensors, options)
+  const found: Answer = answer(interpret(job.program, inPrecision(job, precision)))
+  const gradients = [...found.gradients].map(([name, { data }]) => [name, Float64Array.from(data)] as const)
+  const denominator = Number(found.members.denominator)
+  return {
+    loss: Number(found.loss.data[0]),
+    gradients: Object.fromEntries(gradients),
+    scale: denominator === 0 ? 0 : 1 / denominator,
+  }
 }
 
 function seedOf(text: string): number {

@@ -25,9 +25,9 @@ export function columnsOf(unit: Unit): Record<string, readonly string[]> {
   )
 }
 
-/** The rows of a case: for each column its numbers. */
+/** Rows: for each column its numbers, or null. */
 export interface Table {
-  readonly columns: ReadonlyMap<string, Float64Array>
+  readonly columns: ReadonlyMap<string, ArrayLike<number | null>>
   readonly rows: number
 }
 

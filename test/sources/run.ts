@@ -1,44 +1,62 @@
 /**
- * `npm run test:sources [-- --all] [-- target ...]`: writes all losses as everything that this machine can compile or run, and holds
+ * `npm run test:sources [-- --all | --defaults] [-- target ...]`: writes all losses as everything that this machine can compile or run, and holds
  * them to the service's answers. Where something is missing, one line says so.
  */
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { TARGETS } from '../../src/sources/targets.ts'
+import type { Precision } from '../../src/tensor.ts'
 import { checkBoosting } from './boosting.ts'
 import { checkTarget, type Report } from './every-source.ts'
 import { callLosses, checkFunctions, functionBounds, recipeLosses } from './functions.ts'
 import { unparsed } from './parsed.ts'
 import { RUNNERS } from './runners/all.ts'
+import { duckdb } from './runners/duckdb.ts'
+import { postgres } from './runners/postgres.ts'
 import { NotHere } from './runners/runner.ts'
+import { spark } from './runners/spark.ts'
+import { specialRows } from './special-rows.ts'
+import { strangeLosses } from './strange.ts'
 import { treeDifferences } from './trees.ts'
+import { vectorisedLoops } from './vectorised.ts'
 
 /** Those of them run with every test already. */
 const IN_PROCESS = ['typescript', 'tfjs', 'sql duckdb']
 
 const given = process.argv.slice(2)
-const isAll = given.includes('--all')
-const wanted = given.filter((word) => word !== '--all')
-const { losses } = await loadCatalog()
-const formulas = [...callLosses(), ...recipeLosses()]
-for (const [name, { runner, bounds, isSlow, excused = {} }] of Object.entries(RUNNERS)) {
+const [isAll, areDefaults] = [given.includes('--all'), given.includes('--defaults')]
+const wanted = given.filter((word) => !word.startsWith('--'))
+const { losses: catalog } = await loadCatalog()
+const strange = strangeLosses()
+const calls = callLosses()
+const losses = [...catalog, ...strange, ...calls]
+const formulas = [...calls, ...recipeLosses()]
+/** For tools that take long: the catalog, and names that are most in the way. */
+const STRANGEST = /\/(?:forward|backward|sigmoid|times|list|double|cases|axes)$/
+const few = [...catalog, ...strange.filter(({ name }) => STRANGEST.test(name))]
+for (const [name, { runner, bounds, precisions, isSlow, excused = {} }] of Object.entries(RUNNERS)) {
   const [base, variant] = name.split(' ')
   const isWanted = wanted.includes(name) || wanted.includes(base!)
   if (wanted.length > 0 ? !isWanted : IN_PROCESS.includes(name)) continue
   const target = TARGETS.find((one) => one.name === base)!
   const dialect = target.dialects.find((one) => one === variant)
-  const scope = isSlow && !isAll ? 'defaults' : 'all'
-  for (const precision of target.precisions) {
+  const scope = areDefaults || (isSlow && !isAll) ? 'defaults' : 'all'
+  for (const precision of precisions ?? target.precisions) {
     try {
       const since = performance.now()
-      const report = await checkTarget(target, losses, runner, precision, bounds(precision), dialect, scope)
+      const own = scope === 'defaults' ? few : losses
+      const report = await checkTarget(target, own, runner, precision, bounds, dialect, scope)
       const isExcused = (failure: string) =>
         Object.keys(excused).some((label) => failure.startsWith(`${label}:`))
       const failures = report.failures.filter((failure) => !isExcused(failure))
       tell(`${name} ${precision}`, { ...report, failures }, since)
       if (target.family === 'sql' || precision !== target.precisions[0] || (isSlow && !isAll)) continue
       const sinceThen = performance.now()
-      const own = functionBounds(name, bounds(precision))
-      tell(`${name} functions`, await checkFunctions(target, formulas, runner, precision, own), sinceThen)
+      const ownBounds = functionBounds(name, bounds)
+      tell(
+        `${name} functions`,
+        await checkFunctions(target, formulas, runner, precision, ownBounds),
+        sinceThen,
+      )
     } catch (error) {
       if (!(error instanceof NotHere)) throw error
       console.log(`${name} is not run here: ${error.message}`)
@@ -51,7 +69,7 @@ for (const target of TARGETS.filter(({ family }) => family === 'boosting')) {
   if (wanted.length > 0 && !wanted.includes(target.name)) continue
   try {
     const since = performance.now()
-    tell(target.name, checkBoosting(target, losses), since)
+    tell(target.name, checkBoosting(target, catalog), since)
     for (const [name, found] of await treeDifferences(target.name)) {
       if (found.length > 0) process.exitCode = 1
       console.log(`${name}: ${found.length === 0 ? 'the same trees' : `FAIL ${found.join('; ')}`}`)
@@ -59,6 +77,29 @@ for (const target of TARGETS.filter(({ family }) => family === 'boosting')) {
   } catch (error) {
     if (!(error instanceof NotHere)) throw error
     console.log(`${target.name} is not run here: ${error.message}`)
+  }
+}
+
+if (wanted.length === 0 || wanted.includes('c')) {
+  try {
+    for (const precision of ['float64', 'float32'] as const) tellLoops(precision)
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    console.log(`loops are not vectorised here: ${error.message}`)
+  }
+}
+
+for (const [dialect, database] of Object.entries({ duckdb, postgres, spark })) {
+  if (wanted.length > 0 && !wanted.includes(`sql ${dialect}`) && !wanted.includes('sql')) continue
+  try {
+    const since = performance.now()
+    const faults = await specialRows(TARGETS.find(({ name }) => name === 'sql')!, losses, dialect, database)
+    for (const fault of faults) console.error(`FAIL sql ${dialect}: ${fault}`)
+    if (faults.length > 0) process.exitCode = 1
+    console.log(`sql ${dialect}: special rows, ${faults.length} wrong in ${secondsSince(since)} s`)
+  } catch (error) {
+    if (!(error instanceof NotHere)) throw error
+    console.log(`sql ${dialect} is not run here: ${error.message}`)
   }
 }
 
@@ -75,12 +116,31 @@ for (const dialect of ['bigquery', 'snowflake']) {
   }
 }
 
-function tell(name: string, { sources, cases, failures, refused }: Report, since: number) {
+function tellLoops(precision: Precision) {
+  const c = TARGETS.find(({ name }) => name === 'c')!
+  const { loops, calling, branching, scalar } = vectorisedLoops(c, catalog, precision)
+  const vectors = loops - calling.length - branching.length - scalar.length
+  for (const loop of scalar) console.error(`FAIL c: ${loop} is not vectorised`)
+  if (scalar.length > 0) process.exitCode = 1
+  console.log(
+    `c ${precision}: ${loops} loops over elements, ${vectors} are vectors, ${calling.length} call libm, ${branching.length} branch, ${scalar.length} wrong`,
+  )
+}
+
+function tell(name: string, report: Report, since: number) {
+  const { sources, cases, failures, refused, numbers, unbounded } = report
   for (const failure of failures) console.error(`FAIL ${name}: ${failure}`)
   if (failures.length > 0) process.exitCode = 1
-  const without = refused.size === 0 ? '' : `, without ${[...refused.keys()].join(', ')}`
-  const seconds = Math.round((performance.now() - since) / 1000)
+  const share = (100 * unbounded) / numbers
+  const overflows = unbounded === 0 ? '' : `, ${share.toFixed(1)} % of the numbers overflow on the way`
+  const missing = [...refused.keys()].filter((loss) => !loss.includes('/'))
+  const formulas = refused.size - missing.length
+  const without = refused.size === 0 ? '' : `, without ${[...missing, `${formulas} formulas`].join(', ')}`
   console.log(
-    `${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong in ${seconds} s${without}`,
+    `${name}: ${sources} sources, ${cases} cases, ${failures.length} wrong in ${secondsSince(since)} s${overflows}${without}`,
   )
+}
+
+function secondsSince(since: number): number {
+  return Math.round((performance.now() - since) / 1000)
 }

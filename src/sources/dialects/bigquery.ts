@@ -1,7 +1,7 @@
 /** GoogleSQL raises an error where a result overflows or divides by zero; an underflow is 0. NaN equals nothing. */
 import { atom } from '../code.ts'
 import { InvalidName } from '../contract.ts'
-import { COMMON, type Dialect, logarithm, SPELLED_OUT } from '../sql.ts'
+import { COMMON, type Dialect, logarithm, logarithmTo, SPELLED_OUT } from '../sql.ts'
 import { CHECKED, roundHalfEven } from './checked.ts'
 import { quoted } from './quoting.ts'
 
@@ -11,11 +11,9 @@ export const bigquery: Dialect = {
     ...COMMON,
     ...SPELLED_OUT,
     ...CHECKED,
-    log2: undefined,
+    log2: logarithmTo(2),
     log10: logarithm('log10'),
     round: roundHalfEven,
-    asin: ([x]) => atom(`asin(${x.text})`),
-    acos: ([x]) => atom(`acos(${x.text})`),
     erf: undefined,
     lgamma: undefined,
     digamma: undefined,

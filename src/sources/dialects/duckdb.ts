@@ -18,8 +18,6 @@ export const duckdb: Dialect = {
       return ranges[0].nan ? COMMON.sign(args, ranges, dialect) : atom(`sign(${args[0].text})::DOUBLE`)
     },
     round: ([x]) => atom(`round_even(${x.text}, 0)`),
-    asin: undefined,
-    acos: undefined,
     erf: undefined,
     lgamma: undefined,
     digamma: undefined,

@@ -1,6 +1,6 @@
 /** PostgreSQL raises an error where a result overflows, underflows or divides by zero; NaN equals itself and sorts last. */
 import { atom } from '../code.ts'
-import { COMMON, type Dialect, logarithm, SPELLED_OUT } from '../sql.ts'
+import { COMMON, type Dialect, logarithm, logarithmTo, SPELLED_OUT } from '../sql.ts'
 import { CHECKED } from './checked.ts'
 import { quoted } from './quoting.ts'
 
@@ -10,11 +10,9 @@ export const postgres: Dialect = {
     ...COMMON,
     ...SPELLED_OUT,
     ...CHECKED,
-    log2: undefined,
+    log2: logarithmTo(2),
     log10: logarithm('log'),
     round: ([x]) => atom(`round(${x.text})`),
-    asin: undefined,
-    acos: undefined,
     erf: undefined,
     lgamma: undefined,
     digamma: undefined,

@@ -1,6 +1,6 @@
 /** Snowflake raises errors as PostgreSQL does; NaN equals itself and sorts last. */
 import { atom } from '../code.ts'
-import { COMMON, type Dialect, SPELLED_OUT } from '../sql.ts'
+import { COMMON, type Dialect, logarithmTo, SPELLED_OUT } from '../sql.ts'
 import { CHECKED, roundHalfEven } from './checked.ts'
 import { quoted } from './quoting.ts'
 
@@ -10,11 +10,9 @@ export const snowflake: Dialect = {
     ...COMMON,
     ...SPELLED_OUT,
     ...CHECKED,
-    log2: undefined,
-    log10: undefined,
+    log2: logarithmTo(2),
+    log10: logarithmTo(10),
     round: roundHalfEven,
-    asin: ([x]) => atom(`asin(${x.text})`),
-    acos: ([x]) => atom(`acos(${x.text})`),
     erf: undefined,
     lgamma: undefined,
     digamma: undefined,

@@ -23,8 +23,6 @@ export const spark: Dialect = {
     log2: logarithm('log2'),
     log10: logarithm('log10'),
     round: ([x]) => atom(`rint(${x.text})`),
-    asin: ([x]) => atom(`asin(${x.text})`),
-    acos: ([x]) => atom(`acos(${x.text})`),
     erf: undefined,
     lgamma: undefined,
     digamma: undefined,

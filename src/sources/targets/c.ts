@@ -1,4 +1,5 @@
 /** C11, with nothing but libm. */
+import type { Op } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
 import { mathHelpers } from '../c-math.ts'
 import { call, conditional, indented, infix, prefix, type Rule, within } from '../code.ts'
@@ -17,6 +18,7 @@ import {
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
 import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import { Names } from '../names.ts'
 import { shortest } from '../numbers.ts'
 
 const target: Target = {
@@ -28,6 +30,9 @@ const target: Target = {
   extension: '.c',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return [...RESERVED, ...HELPER_NAMES]
+  },
   write,
 }
 
@@ -89,7 +94,8 @@ function syntaxOf(precision: Precision): LoopSyntax {
       is_finite: call('isfinite'),
       select: conditional(CHOICE),
     },
-    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
+    alone: new Set<Op>(['exp', 'expm1', 'log', 'log1p', 'tanh', 'sqrt', 'safe_sqrt']),
     number: (value) => numberIn(value, precision),
     truth: (value) => (value ? 'true' : 'false'),
     whole: String,
@@ -212,8 +218,11 @@ const HELPERS = (real: string): Readonly<Record<string, readonly string[]>> => (
   ],
 })
 
+/** Functions for ops on a whole axis, and special ones. */
+const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)
+
 const RESERVED =
-  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false main pick larger smaller times sign_of total_of from_bits to_bits power_of_2 expm1_near_0 exp_of expm1_of log_with log_of log1p_of tanh_of memcpy memmove memset memcmp exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
+  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while bool true false NULL size_t ptrdiff_t int32_t uint32_t uint64_t main pick larger smaller times sign_of total_of from_bits to_bits power_of_2 expm1_near_0 exp_of expm1_of log_with log_of log1p_of tanh_of memcpy memmove memset memcmp exp expf expm1 expm1f log logf log1p log1pf log2 log2f log10 log10f sqrt sqrtf tanh tanhf floor floorf nearbyint nearbyintf sin sinf cos cosf atan atanf asin asinf acos acosf erf erff erfc lgamma lgammaf tgamma pow powf fabs fabsf fmax fmin isfinite isnan isinf signbit NAN INFINITY y0 y1 yn j0 j1 jn gamma signgam div abs labs index remainder scalb significand drem'.split(
     ' ',
   )
 
@@ -239,11 +248,11 @@ function write(source: SourceProgram, { precision, name }: WriteOptions): string
     ...defaults(loops, name, real),
     `enum ${name}_reduction { ${name.toUpperCase()}_NONE, ${name.toUpperCase()}_SUM, ${name.toUpperCase()}_MEAN };`,
     '',
-    ...(usesMath ? RELAXED : []),
+    ...RELAXED,
     ...helpers,
     ...scratchLines(loops, name),
     ...body,
-    ...(usesMath ? RESTORED : []),
+    ...RESTORED,
   ]
   return `${lines.join('\n')}\n`
 }
@@ -251,7 +260,10 @@ function write(source: SourceProgram, { precision, name }: WriteOptions): string
 /** GCC would branch rather than compute what might set a flag that nobody reads. No result changes. */
 const RELAXED = [
   '/* Nobody reads errno or the flags of exceptions, so that GCC may vectorize selections. */',
-  '#if defined(__GNUC__) && !defined(__clang__)',
+  '#if defined(__clang__)',
+  '/* Products and sums are rounded one by one. */',
+  '#pragma STDC FP_CONTRACT OFF',
+  '#elif defined(__GNUC__)',
   '#pragma GCC push_options',
   '#pragma GCC optimize ("no-trapping-math", "no-math-errno")',
   '#endif',
@@ -272,8 +284,10 @@ function usage(source: SourceProgram, loops: LoopSource, name: string): string[]
 function defaults({ params }: LoopSource, name: string, real: string): string[] {
   if (params.length === 0) return []
   const precision = real === 'double' ? 'float64' : 'float32'
+  const macro = `${name.toUpperCase()}_`
+  const names = new Names(['NONE', 'SUM', 'MEAN'].map((word) => `${macro}${word}`))
   const lines = params.map((param) => {
-    return `#define ${name.toUpperCase()}_${param.of.toUpperCase()} ${numberIn(param.value, precision)}`
+    return `#define ${names.take(`${macro}${param.of.toUpperCase()}`)} ${numberIn(param.value, precision)}`
   })
   return ['/* Default parameters. */', ...lines, '']
 }

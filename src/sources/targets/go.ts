@@ -9,7 +9,7 @@ import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } fr
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
 import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
-import { pascalCase } from '../names.ts'
+import { Names, pascalCase } from '../names.ts'
 
 const target: Target = {
   name: 'go',
@@ -19,6 +19,9 @@ const target: Target = {
   extension: '.go',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return [...RESERVED, ...HELPER_NAMES]
+  },
   write,
 }
 
@@ -81,7 +84,7 @@ function syntaxOf(precision: Precision): LoopSyntax {
       is_finite: call('isFinite'),
       select: (args) => call(chooser(args, precision))(args),
     },
-    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
     number: (value) => numberIn(value, precision),
     truth: String,
     whole: String,
@@ -116,6 +119,9 @@ function numberIn(value: number, precision: Precision): string {
   if (!Number.isFinite(own)) return `${precision}(math.Inf(${own < 0 ? -1 : 1}))`
   return /[.e]/.test(String(own)) ? String(own) : `${own}.0`
 }
+
+/** Functions for ops on a whole axis, and special ones. */
+const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)
 
 const RESERVED =
   'break case chan const continue default defer else fallthrough for func go goto if import interface map package range return select struct switch type var append bool byte cap close complex complex64 complex128 copy error false float32 float64 imag int int8 int16 int32 int64 iota len make new nil panic print println real recover rune string true uint uintptr math any min max clear pick larger smaller times signOf choose isFinite totalOf'.split(
@@ -270,12 +276,13 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
     ...loopFunctions(braces(styleOf(precision))),
     ...loopHelpers(braces(styleOf(precision))),
   })
+  const names = new Names([title])
   const defaults = loops.params.map(
-    (param) => `\tDefault${pascalCase(param.of)} = ${numberIn(param.value, 'float64')}`,
+    (param) => `\t${names.take(`Default${pascalCase(param.of)}`)} = ${numberIn(param.value, 'float64')}`,
   )
   const lines = [
-    `// Package ${name.toLowerCase().replaceAll('_', '')} was written by lossd.`,
-    `package ${name.toLowerCase().replaceAll('_', '')}`,
+    `// Package ${packageName(name)} was written by lossd.`,
+    `package ${packageName(name)}`,
     '',
     ...([...body, ...helpers].some((line) => line.includes('math.')) ? ['import "math"', ''] : []),
     ...(defaults.length === 0 ? [] : ['// Default parameters.', 'const (', ...defaults, ')', '']),
@@ -287,6 +294,12 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
     ...helpers,
   ]
   return `${lines.map(tabs).join('\n').trimEnd()}\n`
+}
+
+/** Lower case without underscores. `main` would have to be a program. */
+function packageName(name: string): string {
+  const own = name.toLowerCase().replaceAll('_', '')
+  return RESERVED.includes(own) || own === 'main' ? `${own}loss` : own
 }
 
 /** Go is indented with tabs. */

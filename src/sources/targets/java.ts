@@ -9,7 +9,7 @@ import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } fr
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
 import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
-import { camelCase, pascalCase } from '../names.ts'
+import { camelCase, Names, pascalCase } from '../names.ts'
 import { shortest } from '../numbers.ts'
 
 const target: Target = {
@@ -20,6 +20,9 @@ const target: Target = {
   extension: '.java',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return [...RESERVED, ...HELPER_NAMES]
+  },
   write,
 }
 
@@ -82,7 +85,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       is_finite: call(precision === 'float64' ? 'Double.isFinite' : 'Float.isFinite'),
       select: conditional(CHOICE),
     },
-    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
     number: (value) => numberIn(value, precision),
     truth: String,
     whole: String,
@@ -113,6 +116,9 @@ function numberIn(value: number, precision: Precision): string {
   if (precision === 'float32') return `${shortest(own)}f`
   return /[.e]/.test(String(own)) ? String(own) : `${own}.0`
 }
+
+/** Functions for ops on a whole axis, and special ones. */
+const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(camelWords)
 
 const RESERVED =
   'abstract assert boolean break byte case catch char class const continue default do double else enum extends final finally float for goto if implements import instanceof int interface long native new package private protected public return short static strictfp super switch synchronized this throw throws transient try void volatile while true false null var record yield String Math Double Float Reduction pick times totalOf'.split(
@@ -199,8 +205,9 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const loops = writeLoops(source, syntaxOf(real, precision))
   const body = functionLines(loops, camelCase(name), real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'NONE')]
+  const names = new Names([])
   const defaults = loops.params.map((param) => {
-    return `public static final ${real} ${param.of.toUpperCase()} = ${numberIn(param.value, precision)};`
+    return `public static final ${real} ${names.take(param.of.toUpperCase())} = ${numberIn(param.value, precision)};`
   })
   const helpers = helpersIn(body, {
     ...HELPERS(real),

@@ -13,6 +13,7 @@ import {
   power,
   shapeLines,
   signatureOf,
+  TAKEN_IN_PYTHON,
   tuple,
   WHOLE_AXIS_CALLS,
 } from '../python.ts'
@@ -26,6 +27,11 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  // The function of the value has an underscore before its name.
+  get taken() {
+    const helpers = Object.keys(HELPERS).map((helper) => helper.slice(1))
+    return [...TAKEN_IN_PYTHON, 'forward', 'backward', ...helpers]
+  },
   write,
 }
 
@@ -169,7 +175,7 @@ const NOTES = [
 ]
 
 function write(source: SourceProgram, { name }: WriteOptions): string {
-  const made = halves(source, SYNTAX, [name, 'residuals'], 'g')
+  const made = halves(source, SYNTAX, [name, `_${name}`, 'residuals'], 'g')
   const inputs = [...made.names.inputs.values()]
   const args = [...inputs, ...source.params.map((param) => made.names.params.get(param.name)!)]
   const results = [made.loss, ...(made.shares === undefined ? [] : [made.shares])].join(', ')

@@ -6,7 +6,15 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { ATOM, atom, call, within } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, PYTHON_SYNTAX, power, tuple, WHOLE_AXIS_CALLS } from '../python.ts'
+import {
+  along,
+  OPERATORS,
+  PYTHON_SYNTAX,
+  power,
+  TAKEN_IN_PYTHON,
+  tuple,
+  WHOLE_AXIS_CALLS,
+} from '../python.ts'
 import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
@@ -17,6 +25,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write: (source, { name }) => writeCustomGradient(source, SYNTAX, PHRASES, name),
 }
 

@@ -1,6 +1,7 @@
 /** LightGBM: a custom objective and its metric, in NumPy. */
 import { type BoostingPhrases, boostingProgram, writeBoosting } from '../boosting.ts'
 import type { Target } from '../contract.ts'
+import { TAKEN_IN_PYTHON } from '../python.ts'
 
 const target: Target = {
   name: 'lightgbm',
@@ -10,6 +11,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   programOf: boostingProgram,
   write: (source, options) => writeBoosting(source, options, PHRASES),
 }

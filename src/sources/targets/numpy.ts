@@ -5,7 +5,7 @@ import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { flattenedInputs } from '../flattening.ts'
 import { helpersIn } from '../helpers.ts'
 import { NUMPY, NUMPY_HELPERS } from '../numpy.ts'
-import { docstring, shapeLines, signatureOf } from '../python.ts'
+import { docstring, shapeLines, signatureOf, TAKEN_IN_PYTHON } from '../python.ts'
 
 const target: Target = {
   name: 'numpy',
@@ -15,6 +15,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write,
 }
 

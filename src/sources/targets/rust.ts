@@ -9,6 +9,7 @@ import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } fr
 import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
 import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
+import { Names } from '../names.ts'
 import { shortest } from '../numbers.ts'
 
 const target: Target = {
@@ -19,6 +20,9 @@ const target: Target = {
   extension: '.rs',
   precisions: ['float64', 'float32'],
   dialects: [],
+  get taken() {
+    return [...RESERVED, ...HELPER_NAMES]
+  },
   write,
 }
 
@@ -89,7 +93,7 @@ function syntaxOf(real: string, precision: Precision): LoopSyntax {
       is_finite: method('is_finite'),
       select: choice,
     },
-    reserved: [...RESERVED, ...FRAME_WORDS, ...[...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)],
+    reserved: [...RESERVED, ...FRAME_WORDS, ...HELPER_NAMES],
     number: (value) => numberIn(value, precision),
     truth: String,
     whole: String,
@@ -121,6 +125,9 @@ function numberIn(value: number, precision: Precision): string {
   const text = precision === 'float64' ? String(own) : shortest(own)
   return `${/[.e]/.test(text) ? text : `${text}.0`}_${real}`
 }
+
+/** Functions for ops on a whole axis, and special ones. */
+const HELPER_NAMES = [...HELPER_WORDS, ...FUNCTION_WORDS].map(snakeWords)
 
 const RESERVED =
   'as break const continue crate else enum extern false fn for if impl in let loop match mod move mut pub ref return self Self static struct super trait true type unsafe use where while async await dyn abstract become box do final macro override priv typeof unsized virtual yield try union f32 f64 i32 usize bool str vec pick larger smaller times sign_of total_of Reduction'.split(
@@ -228,8 +235,13 @@ function write(source: SourceProgram, { name, precision }: WriteOptions): string
   const loops = writeLoops(source, syntaxOf(real, precision))
   const body = functionLines(loops, name, real)
   const notes = [...headerLines(source), '', ...usageLines(source, loops, 'Reduction::None')]
+  // A pattern that is the name of a constant would be compared with it: so none has the name of an argument.
+  const names = new Names(
+    [...loops.inputs, ...loops.params, ...loops.sizes, ...loops.outputs].map((own) => own.name),
+  )
   const defaults = loops.params.map(
-    (param) => `pub const ${param.of.toUpperCase()}: ${real} = ${numberIn(param.value, precision)};`,
+    (param) =>
+      `pub const ${names.take(param.of.toUpperCase())}: ${real} = ${numberIn(param.value, precision)};`,
   )
   const lines = [
     ...notes.map((line) => `// ${commentSafe(line)}`.trimEnd()),

@@ -3,7 +3,7 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { atom, call, template } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, PYTHON_SYNTAX, power, WHOLE_AXIS_CALLS } from '../python.ts'
+import { along, OPERATORS, PYTHON_SYNTAX, power, TAKEN_IN_PYTHON, WHOLE_AXIS_CALLS } from '../python.ts'
 import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
@@ -14,6 +14,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write: (source, { name }) => writeCustomGradient(source, SYNTAX, PHRASES, name),
 }
 

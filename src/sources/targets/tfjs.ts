@@ -36,6 +36,9 @@ const target: Target = {
   extension: '.ts',
   precisions: ['float32'],
   dialects: [],
+  get taken() {
+    return [...JAVASCRIPT_WORDS, ...RESERVED]
+  },
   write,
 }
 
@@ -389,6 +392,7 @@ const RESERVED = [
   'save',
   'saved',
   'total',
+  'count',
   'rest',
 ]
 
@@ -581,7 +585,7 @@ function gradientLines(parts: Parts): string[] {
 }
 
 function reduction(parts: Parts): string[] {
-  const { source, names, loss, shares } = parts
+  const { source, names, loss, shares, wanted } = parts
   const { lengths } = source
   const mean = lengths === undefined ? loss : `tf.div(${loss}, tf.maximum(${names.inputs.get(lengths)}, 1))`
   const shape = valueShape(source)
@@ -592,11 +596,23 @@ function reduction(parts: Parts): string[] {
       `if (reduction === 'none') return ${shaped}`,
       `return reduction === 'sum' ? tf.sum(${loss}) : tf.mean(${mean})`,
     ]
+  const own = [...prelude(parts, shares), ...shares.lines]
+  const count = `tf.sum(${shares.results[0].text})`
+  const isVaried = wanted.some((input) => mentions([...own, count], names.inputs.get(input)!))
   return [
     `if (reduction === 'none') return ${shaped}`,
     `if (reduction === 'sum') return tf.sum(${loss})`,
-    ...prelude(parts, shares),
-    ...shares.lines,
-    `return tf.divNoNan(tf.sum(${loss}), tf.sum(${shares.results[0].text}))`,
+    ...(isVaried ? constantCount(own, count) : own),
+    // The numerator of tf.divNoNan has no gradient.
+    `return tf.mul(tf.sum(${loss}), tf.divNoNan(1, ${isVaried ? 'count()' : count}))`,
+  ]
+}
+
+/** A denominator has no gradient, whatever it is computed from: nothing is recorded within a gradient of one's own. */
+function constantCount(lines: readonly string[], count: string): string[] {
+  return [
+    'const count = tf.customGrad(() => {',
+    ...indented([...lines, `return { value: ${count}, gradFunc: () => [] }`], '  '),
+    '})',
   ]
 }

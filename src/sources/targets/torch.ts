@@ -14,6 +14,7 @@ import {
   power,
   shapeLines,
   signatureOf,
+  TAKEN_IN_PYTHON,
   tuple,
   WHOLE_AXIS_CALLS,
 } from '../python.ts'
@@ -27,6 +28,7 @@ const target: Target = {
   extension: '.py',
   precisions: ['float64'],
   dialects: [],
+  taken: TAKEN_IN_PYTHON,
   write,
 }
 
@@ -136,7 +138,7 @@ const HELPERS: Readonly<Record<string, readonly string[]>> = {
   _times: [
     'def _times(g, d):',
     '    """g * d, but 0 where the gradient g is 0: a branch that was not taken stays silent."""',
-    '    return torch.where(g == 0, 0.0, g * d)',
+    '    return g * torch.where(g == 0, 0.0, d)',
     '',
   ],
   _pick: [
@@ -183,8 +185,8 @@ const NOTES = [
 ]
 
 function write(source: SourceProgram, { name }: WriteOptions): string {
-  const made = halves(source, SYNTAX, [name, 'total', 'count'], 'grad_output')
-  const title = pascalCase(name)
+  const title = titleOf(name)
+  const made = halves(source, SYNTAX, [name, title, 'total', 'count'], 'grad_output')
   const inputs = [...made.names.inputs.values()]
   const params = source.params.map((param) => made.names.params.get(param.name)!)
   const args = [...inputs, ...params]
@@ -224,6 +226,12 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
     line === '' && all[place + 1] === '' ? [''] : [line],
   )
   return `${['import torch', '', '', ...helpers, ...body].join('\n')}\n`
+}
+
+/** The name of the class, which is not that of the function and no word of Python. */
+function titleOf(name: string): string {
+  const title = pascalCase(name)
+  return title === name || PYTHON_WORDS.includes(title) ? `${title}Function` : title
 }
 
 function prelude(source: SourceProgram, { names }: Halves, lines: ArrayLines): string[] {

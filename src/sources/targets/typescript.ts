@@ -30,6 +30,9 @@ const target: Target = {
   extension: '.ts',
   precisions: ['float64'],
   dialects: [],
+  get taken() {
+    return SYNTAX.reserved
+  },
   write,
 }
 

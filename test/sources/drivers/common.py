@@ -21,8 +21,29 @@ def read(entry, precision):
     return data.astype("int32" if entry["isWhole"] else precision)
 
 
-def main(call):
-    """call(function, inputs: dict of arrays, params, gradients: list of names) -> values, dict of gradients"""
+class Call:
+    """How a case calls a function: its inputs and parameters, the inputs whose gradients it wants, and the reduction."""
+
+    def __init__(self, case, reduction, inputs, params):
+        self.inputs, self.params, self.wanted = inputs, params, case["gradients"]
+        # A training loop weights the unreduced losses itself.
+        self.reduction = "none" if reduction == "weighted" else reduction
+        self.weights = numbers(case["weights"]) if reduction == "weighted" else None
+
+    def factors(self, rank):
+        """The gradient of what comes after a loss of this rank, to be broadcast."""
+        return np.ones([1] * rank) if self.weights is None else self.weights.reshape(-1, *[1] * (rank - 1))
+
+    def upstream(self, loss):
+        """The same, as an array."""
+        return np.broadcast_to(self.factors(len(loss.shape)), tuple(loss.shape)).copy()
+
+
+def main(call, check=None, weighted=True):
+    """
+    call(function, Call) -> loss, list of gradients in the order of the wanted ones
+    check(function, Call, job) -> sentences about what is wrong, on ordinary inputs
+    """
     folder, precision = sys.argv[1:3]
     sys.path.insert(0, folder)
     answers = []
@@ -34,10 +55,27 @@ def main(call):
         for case in job["cases"]:
             given = {entry["name"]: read(entry, precision) for entry in case["inputs"]}
             inputs = {name: array for name, array in given.items() if name in known or name + "_" in known}
-            values, gradients = call(function, inputs, params, case["gradients"])
-            cases.append({
-                "values": digits(values),
-                "gradients": {name: digits(array) for name, array in gradients.items()},
-            })
+            found, problems = {}, []
+            for reduction in ["none", *case["reductions"]]:
+                if reduction == "weighted" and not weighted:
+                    continue
+                one = Call(case, reduction, inputs, params)
+                try:
+                    loss, gradients = call(function, one)
+                except Exception as error:  # noqa: BLE001
+                    problems.append(f"{reduction}: {type(error).__name__}: {error}")
+                    found[reduction] = {"loss": "", "gradients": {}}
+                    continue
+                dtypes = {str(np.asarray(result).dtype) for result in (loss, *gradients)}
+                if dtypes != {precision}:
+                    problems.append(f"{reduction} is computed in {dtypes}")
+                total = np.asarray(loss) if reduction == "none" else np.sum(np.asarray(loss) * one.upstream(loss))
+                found[reduction] = {
+                    "loss": digits(total),
+                    "gradients": dict(zip(case["gradients"], map(digits, gradients), strict=True)),
+                }
+            isChecked = check is not None and case["label"] == "ordinary"
+            problems += check(function, Call(case, "none", inputs, params), job) if isChecked else []
+            cases.append({"found": found, "problems": problems})
         answers.append(cases)
-    print(json.dumps(answers))
+    print("\nANSWERS" + json.dumps(answers))

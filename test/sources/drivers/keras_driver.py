@@ -7,43 +7,42 @@ keras.config.set_floatx("float64")
 BACKEND = keras.backend.backend()
 
 
-def with_tensorflow(values, wanted):
+def with_tensorflow(values, wanted, upstream):
     import tensorflow as tf
 
     wanted = [tf.constant(array) for array in wanted]
     with tf.GradientTape() as tape:
         tape.watch(wanted)
         loss = values(*wanted)
-    return loss, tape.gradient(loss, wanted)
+    return loss, tape.gradient(loss, wanted, tf.constant(upstream(loss)))
 
 
-def with_jax(values, wanted):
+def with_jax(values, wanted, upstream):
     import jax
 
     loss, pull = jax.vjp(jax.jit(values), *wanted)
-    return loss, pull(jax.numpy.ones_like(loss))
+    return loss, pull(jax.numpy.asarray(upstream(loss)))
 
 
-def with_torch(values, wanted):
+def with_torch(values, wanted, upstream):
     import torch
 
     wanted = [torch.from_numpy(array.copy()).requires_grad_() for array in wanted]
     loss = values(*wanted)
-    return loss.detach(), torch.autograd.grad(loss.sum(), wanted)
+    return loss.detach(), torch.autograd.grad(loss, wanted, torch.from_numpy(upstream(loss)))
 
 
-def call(function, inputs, params, names):
+def call(function, one):
     def values(*wanted):
-        given = {**inputs, **dict(zip(names, wanted, strict=True))}
-        return function(*(given[name] for name in inputs), **params, reduction="none")
+        given = {**one.inputs, **dict(zip(one.wanted, wanted, strict=True))}
+        return function(*(given[name] for name in one.inputs), **one.params, reduction=one.reduction)
 
-    wanted = [inputs[name] for name in names]
+    wanted = [one.inputs[name] for name in one.wanted]
     if wanted:
-        loss, found = globals()[f"with_{BACKEND}"](values, wanted)
+        loss, found = globals()[f"with_{BACKEND}"](values, wanted, one.upstream)
     else:
         loss, found = keras.ops.stop_gradient(values()), []
-    numpy = keras.ops.convert_to_numpy
-    return numpy(loss), {name: numpy(g) for name, g in zip(names, found, strict=True)}
+    return keras.ops.convert_to_numpy(loss), [keras.ops.convert_to_numpy(g) for g in found]
 
 
 if BACKEND == "jax":

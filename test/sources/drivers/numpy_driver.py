@@ -1,11 +1,10 @@
-"""NumPy: a function returns its loss and the gradients in the order of the inputs."""
+"""NumPy: a function returns its loss and the gradients in the order of the inputs, and takes none from outside."""
 
 from common import main
 
 
-def call(function, inputs, params, names):
-    values, gradients = function(*inputs.values(), **params, reduction="none")
-    return values, dict(zip(names, gradients, strict=True))
+def call(function, one):
+    return function(*one.inputs.values(), **one.params, reduction=one.reduction)
 
 
-main(call)
+main(call, weighted=False)

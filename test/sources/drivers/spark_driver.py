@@ -8,8 +8,19 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import DoubleType, StructField, StructType
 
 
-def numbers(text):
-    return np.frombuffer(bytes.fromhex(text), dtype=">f8").astype("float64")
+def numbers(column):
+    """Without the places that are NULL."""
+    found = list(map(float, np.frombuffer(bytes.fromhex(column["hex"]), dtype=">f8")))
+    for place in column["nulls"]:
+        found[place] = None
+    return found
+
+
+def packed(values):
+    return {
+        "hex": np.array([0.0 if x is None else x for x in values], dtype=">f8").tobytes().hex(),
+        "nulls": [place for place, x in enumerate(values) if x is None],
+    }
 
 
 spark = (
@@ -22,11 +33,11 @@ spark = (
 spark.sparkContext.setLogLevel("OFF")
 answers = []
 for job in json.load(open(sys.argv[1])):
-    columns = {name: numbers(text) for name, text in job["columns"].items()}
-    rows = list(zip(range(job["rows"]), *(map(float, values) for values in columns.values())))
+    columns = {name: numbers(column) for name, column in job["columns"].items()}
+    rows = list(zip(range(job["rows"]), *columns.values()))
     fields = [StructField(name, DoubleType()) for name in ["place", *columns]]
     spark.createDataFrame([(float(row[0]), *row[1:]) for row in rows], StructType(fields)).createOrReplaceTempView("t")
     found = sorted(spark.sql(job["text"]).collect(), key=lambda row: row["place"])
     added = [name for name in found[0].asDict() if name not in ("place", *columns)]
-    answers.append({name: np.array([row[name] for row in found], dtype=">f8").tobytes().hex() for name in added})
+    answers.append({name: packed([row[name] for row in found]) for name in added})
 print("ANSWERS" + json.dumps(answers))

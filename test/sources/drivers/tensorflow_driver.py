@@ -11,14 +11,16 @@ tf.config.optimizer.set_experimental_options({"constant_folding": False, "arithm
 
 
 @cache
-def compiled(function, params, names, specs):
-    @tf.function(input_signature=[dict(specs)])
-    def both(given):
+def compiled(function, params, names, specs, reduction):
+    @tf.function(input_signature=[dict(specs), tf.TensorSpec([None], tf.float64)])
+    def both(given, weights):
         wanted = [given[name] for name in names]
         with tf.GradientTape() as tape:
             tape.watch(wanted)
-            loss = function(*(given[name] for name, _ in specs), **dict(params), reduction="none")
-        return loss, tape.gradient(loss, wanted)
+            loss = function(*(given[name] for name, _ in specs), **dict(params), reduction=reduction)
+        columns = tf.concat([[-1], tf.ones([tf.maximum(tf.rank(loss) - 1, 0)], tf.int32)], 0)
+        upstream = tf.cast(tf.reshape(weights, columns), loss.dtype) * tf.ones_like(loss)
+        return loss, tape.gradient(loss, wanted, tf.reshape(upstream, tf.shape(loss)))
 
     return both
 
@@ -30,12 +32,12 @@ def sizes_of(function, x):
     return x.shape if is_recursion else [None] * x.shape.rank
 
 
-def call(function, inputs, params, names):
-    tensors = {name: tf.constant(array) for name, array in inputs.items()}
-    specs = ((name, tf.TensorSpec(sizes_of(function, x), x.dtype)) for name, x in tensors.items())
-    both = compiled(function, tuple(params.items()), tuple(names), tuple(specs))
-    loss, found = both(tensors)
-    return loss.numpy(), {name: g.numpy() for name, g in zip(names, found, strict=True)}
+def call(function, one):
+    tensors = {name: tf.constant(array) for name, array in one.inputs.items()}
+    specs = tuple((name, tf.TensorSpec(sizes_of(function, x), x.dtype)) for name, x in tensors.items())
+    both = compiled(function, tuple(one.params.items()), tuple(one.wanted), specs, one.reduction)
+    loss, found = both(tensors, tf.constant(one.factors(1)))
+    return loss.numpy(), [g.numpy() for g in found]
 
 
 main(call)

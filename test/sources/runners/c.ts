@@ -1,22 +1,25 @@
-/** C through gcc: each source is a file of its own, which includes how to call it. */
+/** C through gcc or clang: each source is a file of its own, which includes how to call it. */
 import type { Precision } from '../../../src/tensor.ts'
-import { type NativeJob, native } from './native.ts'
+import { callsOf, type NativeJob, native } from './native.ts'
 
-const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-O0']
+const FLAGS = ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
-export const c = native({
-  needs: ['gcc', '--version'],
-  files: (jobs, precision) =>
-    new Map([
-      ['words.h', WORDS],
-      ['main.c', main(jobs)],
-      ...jobs.map(
-        (job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const,
-      ),
-    ]),
-  build: (jobs) => [['gcc', ...FLAGS, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm']],
-  run: ['./program'],
-})
+export const cWith = (compiler: string, ...options: readonly string[]) =>
+  native({
+    needs: [compiler, '--version'],
+    files: (jobs, precision) =>
+      new Map([
+        ['words.h', WORDS],
+        ['main.c', main(jobs)],
+        ...jobs.map(
+          (job) => [`${job.id}.c`, `${ownNames(job)}${job.text}\n${caller(job, precision)}`] as const,
+        ),
+      ]),
+    build: (jobs) => [
+      [compiler, ...FLAGS, ...options, '-o', 'program', 'main.c', ...jobs.map(({ id }) => `${id}.c`), '-lm'],
+    ],
+    run: ['./program'],
+  })
 
 /** Several sources of one loss are linked together. */
 const ownNames = ({ id, name }: NativeJob) =>
@@ -56,7 +59,7 @@ static inline void tell(double value) {
 
 function main(jobs: readonly NativeJob[]): string {
   const declared = jobs.map(({ id }) => `void run_${id}(void);`)
-  const called = jobs.flatMap(({ id, unit }) => unit.cases.map(() => `  run_${id}();`))
+  const called = jobs.flatMap((job) => Array.from({ length: callsOf(job) }, () => `  run_${job.id}();`))
   return `${declared.join('\n')}\nint main(void) {\n${called.join('\n')}\n  return 0;\n}\n`
 }
 
@@ -71,12 +74,14 @@ function caller({ id, name, call }: NativeJob, precision: Precision): string {
     ...sizes.map((_, place) => `(size_t)sizes[${place}]`),
     ...inputs.map((_, place) => `x${place}`),
     ...params.map((_, place) => `(${real})params[${place}]`),
-    `${name.toUpperCase()}_NONE`,
+    `(enum ${name}_reduction)(int)reduction[0]`,
     ...outputs.map((_, place) => `y${place}`),
     ...(scratch.length === 0 ? [] : ['scratch']),
   ]
   const counts = sizes.map((_, place) => `(size_t)sizes[${place}]`).join(', ')
-  return `#include "words.h"
+  return `#undef ${name}
+#undef ${name}_scratch
+#include "words.h"
 void run_${id}(void);
 void run_${id}(void) {
   size_t count;
@@ -85,12 +90,14 @@ ${read.join('\n')}
   double *params = word(&count);
   double *lengths = word(&count);
   double *room = word(&count);
+  double *reduction = word(&count);
   (void)sizes; (void)params;
 ${outputs.map((_, place) => `  ${real} *y${place} = malloc(8 * ((size_t)lengths[${place}] + 1));`).join('\n')}
   (void)room;
-  ${real} *scratch = malloc(8 * (${scratch.length === 0 ? '1' : `${name}_scratch(${counts}) + 1`}));
+  ${real} *scratch = malloc(8 * (${scratch.length === 0 ? '1' : `${id}_scratch(${counts}) + 1`}));
   (void)scratch;
-  ${name}(${args.join(', ')});
+  tell(${id}_f(${args.join(', ')}));
+  printf("\\n");
 ${outputs.map((_, place) => `  for (size_t i = 0; i < (size_t)lengths[${place}]; i++) tell(y${place}[i]);\n  printf("\\n");`).join('\n')}
 }
 `

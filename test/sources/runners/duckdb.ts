@@ -1,28 +1,25 @@
 /** Runs queries in DuckDB, in this process. */
 import { DuckDBInstance } from '@duckdb/node-api'
-import { outcomeOf, type Table, tableOf } from '../rows.ts'
-import type { Runner } from './runner.ts'
+import type { Table } from '../rows.ts'
+import { type Columns, type Database, sqlRunner } from './sql.ts'
 
-export const duckdb: Runner = {
-  run: async (jobs) => {
+export const duckdb: Database = {
+  run: async (queries) => {
     const instance = await DuckDBInstance.create()
     const connection = await instance.connect()
-    const outcomes = []
-    for (const { unit, text } of jobs) {
-      const own = []
-      for (const one of unit.cases) {
-        await fill(connection, tableOf(unit, one))
-        const reader = await connection.runAndReadAll(`SELECT * FROM (${text}) ORDER BY place`)
-        const columns = reader.getColumnsObject()
-        own.push(outcomeOf(unit, one, (name) => columns[name] as number[]))
-      }
-      outcomes.push(own)
+    const found: Columns[] = []
+    for (const { table, text } of queries) {
+      await fill(connection, table)
+      const reader = await connection.runAndReadAll(`SELECT * FROM (${text}) ORDER BY place`)
+      found.push(new Map(Object.entries(reader.getColumnsObject() as Record<string, (number | null)[]>)))
     }
     connection.closeSync()
     instance.closeSync()
-    return outcomes
+    return found
   },
 }
+
+export const duckdbRunner = sqlRunner(duckdb)
 
 type Connection = Awaited<ReturnType<DuckDBInstance['connect']>>
 
@@ -32,7 +29,11 @@ async function fill(connection: Connection, { columns, rows }: Table) {
   const appender = await connection.createAppender('t')
   for (let row = 0; row < rows; row++) {
     appender.appendInteger(row)
-    for (const numbers of columns.values()) appender.appendDouble(numbers[row]!)
+    for (const numbers of columns.values()) {
+      const number = numbers[row]!
+      if (number === null) appender.appendNull()
+      else appender.appendDouble(number)
+    }
     appender.endRow()
   }
   appender.closeSync()

@@ -1,7 +1,7 @@
 /** Go: each source is a package of its own. */
 import { pascalCase } from '../../../src/sources/names.ts'
 import type { Precision } from '../../../src/tensor.ts'
-import { type NativeJob, native } from './native.ts'
+import { callsOf, type NativeJob, native } from './native.ts'
 
 export const go = native({
   needs: ['go', 'version'],
@@ -20,7 +20,7 @@ export const go = native({
 
 function main(jobs: readonly NativeJob[], real: Precision): string {
   const imports = jobs.map(({ id }) => `\t${id} "lossd.test/${id}"`)
-  const calls = jobs.flatMap((job) => job.unit.cases.map(() => `\trun_${job.id}()`))
+  const calls = jobs.flatMap((job) => Array.from({ length: callsOf(job) }, () => `\trun_${job.id}()`))
   return `package main
 
 import (
@@ -74,7 +74,7 @@ function caller({ id, name, call }: NativeJob, real: Precision): string {
     ...sizes.map((_, place) => `sizes[${place}]`),
     ...inputs.map((_, place) => `x${place}`),
     ...params.map((_, place) => `params[${place}]`),
-    '"none"',
+    'reduction',
     ...outputs.map((_, place) => `y${place}`),
   ]
   return `func run_${id}() {
@@ -83,8 +83,9 @@ ${inputs.map(({ type }, place) => `\tx${place} := as[${type === 'index' ? 'int32
 	params := as[${real}](word())
 	lengths := as[int](word())
 	_, _, _ = word(), sizes, params
+	reduction := []string{"none", "sum", "mean"}[int(word()[0])]
 ${outputs.map((_, place) => `\ty${place} := make([]${real}, lengths[${place}])`).join('\n')}
-	${id}.${pascalCase(name)}(${args.join(', ')})
+	tell([]${real}{${id}.${pascalCase(name)}(${args.join(', ')})})
 ${outputs.map((_, place) => `\ttell(y${place})`).join('\n')}
 }
 `

@@ -1,7 +1,7 @@
 /** Java: each source is a class in a package of its own. */
 import { camelCase, pascalCase } from '../../../src/sources/names.ts'
 import type { Precision } from '../../../src/tensor.ts'
-import { type NativeJob, native } from './native.ts'
+import { callsOf, type NativeJob, native } from './native.ts'
 
 export const java = native({
   needs: ['javac', '-version'],
@@ -66,9 +66,7 @@ public final class Words {
 `
 
 function main(jobs: readonly NativeJob[]): string {
-  const calls = jobs.map(
-    ({ id, unit }) => `    for (int i = 0; i < ${unit.cases.length}; i++) ${id}.Caller.run();`,
-  )
+  const calls = jobs.map((job) => `    for (int i = 0; i < ${callsOf(job)}; i++) ${job.id}.Caller.run();`)
   return `package words;\npublic final class Main {\n  public static void main(String[] args) {\n${calls.join('\n')}\n    Words.flush();\n  }\n}\n`
 }
 
@@ -80,7 +78,7 @@ function caller({ id, name, call }: NativeJob, precision: Precision): string {
     ...sizes.map((_, place) => `sizes[${place}]`),
     ...inputs.map((_, place) => `x${place}`),
     ...params.map((_, place) => `params[${place}]`),
-    `${own}.Reduction.NONE`,
+    `${own}.Reduction.values()[Words.ints(Words.word())[0]]`,
     ...outputs.map((_, place) => `y${place}`),
   ]
   return `package ${id};
@@ -94,7 +92,8 @@ ${inputs.map(({ type }, place) => `    final ${type === 'index' ? 'int' : real}[
     final int[] lengths = Words.ints(Words.word());
     Words.word();
 ${outputs.map((_, place) => `    final ${real}[] y${place} = new ${real}[lengths[${place}]];`).join('\n')}
-    ${own}.${camelCase(name)}(${args.join(', ')});
+    Words.tell(${own}.${camelCase(name)}(${args.join(', ')}));
+    Words.line();
 ${outputs.map((_, place) => `    for (${real} number : y${place}) Words.tell(number);\n    Words.line();`).join('\n')}
   }
 }

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Precision } from '../../../src/tensor.ts'
-import { type LoopCall, loopCall, outcomeOf, wordsOf } from './loop-call.ts'
+import { type LoopCall, loopCall, outcomeOf, reductionsOf, resultOf, wordsOf } from './loop-call.ts'
 import { type Job, NotHere, type Outcome, type Runner } from './runner.ts'
 
 /** A source, and how it is called. */
@@ -53,15 +53,25 @@ function runIn(folder: string, language: Language, jobs: readonly Job[], precisi
   const options = { cwd: folder, encoding: 'utf8', maxBuffer: 2 ** 30 } as const
   for (const [command, ...args] of language.build(called))
     execFileSync(command, args, { ...options, stdio: 'pipe' })
-  const words = called.flatMap(({ call, unit }) => unit.cases.flatMap((one) => wordsOf(call, one)))
+  const words = called.flatMap(({ call, unit }) =>
+    unit.cases.flatMap((one) => reductionsOf(one).flatMap((reduction) => wordsOf(call, one, reduction))),
+  )
   const [command, ...args] = language.run
   const lines = execFileSync(command, args, { ...options, input: `${words.join('\n')}\n` }).split('\n')
   let next = 0
   return called.map(({ call, unit }) =>
-    unit.cases.map(() => {
-      const own = lines.slice(next, next + call.outputs.length)
-      next += call.outputs.length
-      return outcomeOf(call, own)
+    unit.cases.map((one) => {
+      const calls = reductionsOf(one).map(() => {
+        const own = lines.slice(next, next + 1 + call.outputs.length)
+        next += own.length
+        return resultOf(own)
+      })
+      return outcomeOf(call, one, calls)
     }),
   )
+}
+
+/** How often a source is called: once for each case and each of its reductions. */
+export function callsOf({ unit }: NativeJob): number {
+  return unit.cases.reduce((total, one) => total + reductionsOf(one).length, 0)
 }

@@ -1,11 +1,12 @@
 /** Runs queries in a PostgreSQL server of the machine's own package. */
 import pg from 'pg'
 import { Cluster, findPostgres } from '../../store/cluster.ts'
-import { outcomeOf, type Table, tableOf } from '../rows.ts'
-import { NotHere, type Outcome, type Runner } from './runner.ts'
+import type { Table } from '../rows.ts'
+import { NotHere } from './runner.ts'
+import { type Columns, type Database, sqlRunner } from './sql.ts'
 
-export const postgres: Runner = {
-  run: async (jobs) => {
+export const postgres: Database = {
+  run: async (queries) => {
     const bin = findPostgres()
     if (bin === undefined) throw new NotHere('PostgreSQL is missing')
     const cluster = new Cluster(bin)
@@ -13,17 +14,14 @@ export const postgres: Runner = {
     const client = new pg.Client(cluster.createDatabase())
     await client.connect()
     try {
-      const outcomes: Outcome[][] = []
-      for (const { unit, text } of jobs) {
-        const own: Outcome[] = []
-        for (const one of unit.cases) {
-          await fill(client, tableOf(unit, one))
-          const { rows } = await client.query(`SELECT * FROM (${text}) AS found ORDER BY place`)
-          own.push(outcomeOf(unit, one, (name) => rows.map((row) => Number(row[name]))))
-        }
-        outcomes.push(own)
+      const found: Columns[] = []
+      for (const { table, text } of queries) {
+        await fill(client, table)
+        const { rows, fields } = await client.query(`SELECT * FROM (${text}) AS found ORDER BY place`)
+        const numbers = (name: string) => rows.map((row) => (row[name] === null ? null : Number(row[name])))
+        found.push(new Map(fields.map(({ name }) => [name, numbers(name)])))
       }
-      return outcomes
+      return found
     } finally {
       await client.end()
       await cluster.remove()
@@ -31,12 +29,15 @@ export const postgres: Runner = {
   },
 }
 
+export const postgresRunner = sqlRunner(postgres)
+
 async function fill(client: pg.Client, { columns, rows }: Table) {
   const declared = [...columns.keys()].map((name) => `"${name}" float8`)
   await client.query(`DROP TABLE IF EXISTS t; CREATE TABLE t (place integer, ${declared.join(', ')})`)
   const values = [
     Array.from({ length: rows }, (_, place) => place),
-    ...[...columns.values()].map((numbers) => [...numbers]),
+    // As text, 0 has no sign.
+    ...[...columns.values()].map((numbers) => Array.from(numbers, (x) => (Object.is(x, -0) ? '-0' : x))),
   ]
   const lists = values.map((_, place) => `$${place + 1}::${place === 0 ? 'integer' : 'float8'}[]`)
   await client.query(`INSERT INTO t SELECT * FROM unnest(${lists.join(', ')})`, values)

@@ -3,7 +3,9 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { SourceRequest } from '../../../src/sources/contract.ts'
 import type { Precision } from '../../../src/tensor.ts'
+import type { Reduction } from '../cases.ts'
 import { fromHex, toHex } from '../doubles.ts'
 import { pythonWith } from './python-environment.ts'
 import type { Job, Outcome, Runner } from './runner.ts'
@@ -39,7 +41,7 @@ function runIn(
   env: Readonly<Record<string, string>>,
 ) {
   for (const { id, text } of jobs) writeFileSync(join(folder, `${id}.py`), text)
-  writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs.map((job) => described(job))))
+  writeFileSync(join(folder, 'jobs.json'), JSON.stringify(jobs.map((job) => described(job, precision))))
   const path = new URL(`../drivers/${driver}.py`, import.meta.url).pathname
   const printed = execFileSync(interpreter, [path, folder, precision], {
     encoding: 'utf8',
@@ -52,23 +54,54 @@ function runIn(
       ...env,
     },
   })
-  const answers: { values: string; gradients: Record<string, string> }[][] = JSON.parse(printed)
+  // Libraries print, too.
+  const answers: Answer[][] = JSON.parse(printed.slice(printed.lastIndexOf('ANSWERS') + 7))
   return answers.map((cases) => cases.map(outcomeOf))
 }
 
-function outcomeOf({ values, gradients }: { values: string; gradients: Record<string, string> }): Outcome {
-  const own = Object.entries(gradients).map(([name, text]) => [name, fromHex(text)] as const)
-  return { values: fromHex(values), gradients: Object.fromEntries(own) }
+/** What a driver found for a case: hexadecimal digits for each reduction, and sentences. */
+interface Answer {
+  readonly found: Readonly<Record<'none' | Reduction, Found>>
+  readonly problems: readonly string[]
+}
+
+interface Found {
+  readonly loss: string
+  readonly gradients: Readonly<Record<string, string>>
+}
+
+function outcomeOf({ found: { none, ...others }, problems }: Answer): Outcome {
+  const reduced = Object.entries(others).map(([reduction, found]) => {
+    return [reduction as Reduction, { loss: fromHex(found.loss)[0]!, gradients: gradientsOf(found) }] as const
+  })
+  return {
+    values: fromHex(none.loss),
+    gradients: gradientsOf(none),
+    reduced: new Map(reduced),
+    problems,
+  }
+}
+
+function gradientsOf({ gradients }: Found): Record<string, Float64Array> {
+  return Object.fromEntries(Object.entries(gradients).map(([name, text]) => [name, fromHex(text)] as const))
 }
 
 /** Inputs with their shapes, in the order of the definition, and the parameters that are arguments. */
-function described({ unit, id, name }: Job) {
+function described({ unit, id, name }: Job, precision: Precision) {
   const { loss, params } = unit.request
   return {
     id,
     name,
-    params: Object.fromEntries(Object.entries(params).filter(([, value]) => typeof value === 'number')),
-    cases: unit.cases.map(({ tensors, gradients }) => ({
+    params: Object.fromEntries(
+      Object.entries(params).flatMap(([param, value]) =>
+        typeof value === 'number' ? [[param, precision === 'float32' ? Math.fround(value) : value]] : [],
+      ),
+    ),
+    isDetached: isDetached(unit.request),
+    cases: unit.cases.map(({ label, tensors, gradients, reduced }) => ({
+      label,
+      reductions: [...reduced.keys()],
+      weights: toHex(reduced.get('weighted')?.weights ?? []),
       inputs: Object.keys(loss.inputs).flatMap((input) => {
         const tensor = tensors.get(input)
         if (tensor === undefined) return []
@@ -78,4 +111,13 @@ function described({ unit, id, name }: Job) {
       gradients: Object.keys(gradients),
     })),
   }
+}
+
+/** Whether the gradient is not the slope of the value, because a factor counts as a constant by definition. */
+function isDetached({ loss, params }: SourceRequest): boolean {
+  if (/\b(?:stop_gradient|straight_through)\b/.test(loss.formula.source) && loss.family === 'custom')
+    return true
+  const detached = loss.limits?.detached
+  if (detached === undefined || detached === true) return detached === true
+  return detached.values.includes(params[detached.param] as string | boolean)
 }

@@ -1,6 +1,6 @@
 /** What runs the sources of a target on this machine. */
 import type { Precision } from '../../../src/tensor.ts'
-import type { Case, Unit } from '../cases.ts'
+import type { Case, Reduced, Reduction, Unit } from '../cases.ts'
 
 /** A source to run, and what on. */
 export interface Job {
@@ -16,6 +16,10 @@ export interface Job {
 export interface Outcome {
   readonly values: Float64Array
   readonly gradients: Readonly<Record<string, Float64Array>>
+  /** With the reductions that the target has, as far as the case asks for them. */
+  readonly reduced?: ReadonlyMap<Reduction, Pick<Reduced, 'loss' | 'gradients'>>
+  /** What else the library finds wrong, as a sentence each: its own check of gradients, or another way to call the source. */
+  readonly problems?: readonly string[]
 }
 
 export interface Runner {

@@ -1,18 +1,25 @@
 /** Rust: each source is a module of its own. */
 import type { Precision } from '../../../src/tensor.ts'
-import { type NativeJob, native } from './native.ts'
+import { callsOf, type NativeJob, native } from './native.ts'
 
 export const rust = native({
   needs: ['rustc', '--version'],
   files: (jobs, precision) =>
-    new Map([['main.rs', main(jobs, precision)], ...jobs.map((job) => [`${job.id}.rs`, job.text] as const)]),
+    new Map([
+      ['lib.rs', jobs.map(({ id }) => `pub mod ${id};\n`).join('')],
+      ['main.rs', main(jobs, precision)],
+      ...jobs.map((job) => [`${job.id}.rs`, job.text] as const),
+    ]),
   build: () => [
+    // As a library, where what is public counts as used.
+    ['rustc', '--edition', '2021', '-D', 'warnings', '--crate-type', 'lib', '--emit', 'metadata', 'lib.rs'],
     [
       'rustc',
       '--edition',
       '2021',
       '-D',
       'warnings',
+      // Nobody reads the defaults here.
       '-A',
       'dead_code',
       '-O',
@@ -28,7 +35,7 @@ export const rust = native({
 
 function main(jobs: readonly NativeJob[], precision: Precision): string {
   const real = precision === 'float64' ? 'f64' : 'f32'
-  const calls = jobs.flatMap((job) => job.unit.cases.map(() => `    run_${job.id}();`))
+  const calls = jobs.flatMap((job) => Array.from({ length: callsOf(job) }, () => `    run_${job.id}();`))
   return `use std::io::BufRead;
 ${jobs.map(({ id }) => `mod ${id};`).join('\n')}
 
@@ -57,7 +64,7 @@ function caller({ id, name, call }: NativeJob, real: string): string {
     ...sizes.map((_, place) => `_sizes[${place}] as usize`),
     ...inputs.map((_, place) => `&x${place}`),
     ...params.map((_, place) => `_params[${place}] as ${real}`),
-    `${id}::Reduction::None`,
+    'reduction',
     ...outputs.map((_, place) => `&mut y${place}`),
   ]
   return `fn run_${id}() {
@@ -66,8 +73,9 @@ ${inputs.map(({ type }, place) => `    let x${place}: Vec<${type === 'index' ? '
     let _params = word();
     let lengths = word();
     word();
+    let reduction = [${id}::Reduction::None, ${id}::Reduction::Sum, ${id}::Reduction::Mean][word()[0] as usize];
 ${outputs.map((_, place) => `    let mut y${place} = vec![0.0 as ${real}; lengths[${place}] as usize];`).join('\n')}
-    ${id}::${name}(${args.join(', ')});
+    tell(&[${id}::${name}(${args.join(', ')})]);
 ${outputs.map((_, place) => `    tell(&y${place});`).join('\n')}
 }
 `

@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fromHex, toHex } from '../doubles.ts'
-import { outcomeOf, tableOf } from '../rows.ts'
 import { pythonWith } from './python-environment.ts'
-import { NotHere, type Runner } from './runner.ts'
+import { NotHere } from './runner.ts'
+import { type Database, sqlRunner } from './sql.ts'
 
-export const spark: Runner = {
-  run: async (jobs) => {
+export const spark: Database = {
+  run: async (queries) => {
     const interpreter = pythonWith(['numpy==2.4.6', 'pyspark==4.3.0'])
     try {
       execFileSync('java', ['-version'], { stdio: 'pipe' })
@@ -18,12 +18,9 @@ export const spark: Runner = {
     }
     const folder = mkdtempSync(join(tmpdir(), 'lossd-sources-'))
     try {
-      const tables = jobs.flatMap(({ unit, text }) => {
-        return unit.cases.map((one) => {
-          const { columns, rows } = tableOf(unit, one)
-          const hex = [...columns].map(([name, numbers]) => [name, toHex(numbers)] as const)
-          return { text, rows, columns: Object.fromEntries(hex) }
-        })
+      const tables = queries.map(({ text, table: { columns, rows } }) => {
+        const all = [...columns].map(([name, numbers]) => [name, packed(Array.from(numbers))] as const)
+        return { text, rows, columns: Object.fromEntries(all) }
       })
       writeFileSync(join(folder, 'jobs.json'), JSON.stringify(tables))
       const driver = new URL('../drivers/spark_driver.py', import.meta.url).pathname
@@ -32,16 +29,29 @@ export const spark: Runner = {
         maxBuffer: 2 ** 30,
         stdio: ['ignore', 'pipe', 'pipe'],
       })
-      const answers: Record<string, string>[] = JSON.parse(printed.slice(printed.indexOf('ANSWERS') + 7))
-      let next = 0
-      return jobs.map(({ unit }) =>
-        unit.cases.map((one) => {
-          const own = answers[next++]!
-          return outcomeOf(unit, one, (name) => fromHex(own[name]!))
-        }),
-      )
+      const answers: Record<string, Packed>[] = JSON.parse(printed.slice(printed.indexOf('ANSWERS') + 7))
+      return answers.map((columns) => {
+        return new Map(Object.entries(columns).map(([name, numbers]) => [name, unpacked(numbers)]))
+      })
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
   },
+}
+
+export const sparkRunner = sqlRunner(spark)
+
+/** Numbers, and the places that are NULL. */
+interface Packed {
+  readonly hex: string
+  readonly nulls: readonly number[]
+}
+
+function packed(numbers: readonly (number | null)[]): Packed {
+  const nulls = numbers.flatMap((number, place) => (number === null ? [place] : []))
+  return { hex: toHex(numbers.map((number) => number ?? 0)), nulls }
+}
+
+function unpacked({ hex, nulls }: Packed): (number | null)[] {
+  return Array.from(fromHex(hex), (number, place) => (nulls.includes(place) ? null : number))
 }

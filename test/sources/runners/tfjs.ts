@@ -66,23 +66,45 @@ function tidily<T>(run: () => T): T {
 }
 
 function outcomeOf(unit: Unit, one: Case, loss: Loss): Outcome {
+  const plain = resultOf(unit, one, loss, 'none')
+  const reduced = [...one.reduced].map(([reduction, { weights }]) => {
+    // A training loop weights the unreduced losses itself.
+    const own = reduction === 'weighted' ? 'none' : reduction
+    const { values, gradients } = resultOf(unit, one, loss, own, weights)
+    const width = values.length / (weights?.length ?? 1)
+    const total = values.reduce((sum, x, place) => sum + x * (weights?.[Math.floor(place / width)] ?? 1), 0)
+    return [reduction, { loss: total, gradients }] as const
+  })
+  return { ...plain, reduced: new Map(reduced) }
+}
+
+function resultOf(unit: Unit, one: Case, loss: Loss, reduction: string, weights?: Float64Array) {
   const { inputs, params } = sourceProgram(unit.request)
   const options = Object.fromEntries(params.map(({ name }) => [name, unit.request.params[name]]))
   const given = new Map(inputs.map(({ name }) => [name, tensorOf(one.tensors.get(name)!)]))
   const wanted = Object.keys(one.gradients).filter((name) => given.has(name))
-  const values = (...moved: tf.Tensor[]) => {
+  const called = (...moved: tf.Tensor[]) => {
     const all = new Map([...given, ...wanted.map((name, place) => [name, moved[place]!] as const)])
-    return loss(...all.values(), { ...options, reduction: 'none' })
+    return loss(...all.values(), { ...options, reduction })
   }
-  const found = wanted.length === 0 ? [] : tf.grads(values)(wanted.map((name) => given.get(name)!))
+  const own = wanted.map((name) => given.get(name)!)
+  const values = called(...own)
+  const found = wanted.length === 0 ? [] : tf.grads(called)(own, upstream(values, weights))
   const zeros = Object.entries(one.gradients).map(
     ([name, { length }]) => [name, new Float64Array(length)] as const,
   )
   const gradients = found.map((gradient, place) => [wanted[place]!, numbersOf(gradient)] as const)
-  return {
-    values: numbersOf(values(...wanted.map((name) => given.get(name)!))),
-    gradients: Object.fromEntries([...zeros, ...gradients]),
-  }
+  return { values: numbersOf(values), gradients: Object.fromEntries([...zeros, ...gradients]) }
+}
+
+/** The gradient of what comes after the loss. */
+function upstream({ shape }: tf.Tensor, weights?: Float64Array): tf.Tensor {
+  if (weights === undefined) return tf.ones(shape)
+  const rows = tf.tensor(
+    Array.from(weights),
+    shape.map((size, place) => (place === 0 ? size : 1)),
+  )
+  return tf.broadcastTo(rows, shape)
 }
 
 function tensorOf({ data, shape, dtype }: DecodedTensor): tf.Tensor {

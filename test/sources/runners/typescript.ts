@@ -7,8 +7,8 @@ import { transformSync } from 'esbuild'
 import { elementsOf } from '../../../src/language/ir.ts'
 import { camelCase } from '../../../src/sources/names.ts'
 import type { Case } from '../cases.ts'
-import { type LoopCall, loopCall } from './loop-call.ts'
-import type { Outcome, Runner } from './runner.ts'
+import { type LoopCall, type LoopResult, loopCall, outcomeOf, reductionsOf } from './loop-call.ts'
+import type { Runner } from './runner.ts'
 
 export const typescript: Runner = {
   run: async (jobs) => {
@@ -23,7 +23,9 @@ export const typescript: Runner = {
           (...args: unknown[]) => number
         >
         const call = loopCall(unit)
-        outcomes.push(unit.cases.map((one) => outcomeOf(call, one, module[camelCase(name)]!)))
+        const called = (one: Case) =>
+          reductionsOf(one).map((reduction) => resultOf(call, one, reduction, module[camelCase(name)]!))
+        outcomes.push(unit.cases.map((one) => outcomeOf(call, one, called(one))))
       }
       return outcomes
     } finally {
@@ -33,19 +35,20 @@ export const typescript: Runner = {
 }
 
 /** Arguments with defaults come last. */
-function outcomeOf(call: LoopCall, one: Case, run: (...args: unknown[]) => number): Outcome {
+function resultOf(
+  call: LoopCall,
+  one: Case,
+  reduction: string,
+  run: (...args: unknown[]) => number,
+): LoopResult {
   const sizes = call.sizesOf(one)
   const outputs = call.outputs.map(({ axes }) => new Float64Array(elementsOf(axes, sizes)))
-  run(
+  const result = run(
     ...call.sizes.map(({ axis }) => sizes[axis]),
     ...call.inputs.map(({ of }) => one.inputs[of]),
     ...outputs,
     ...call.params.map(({ value }) => value),
-    'none',
+    reduction,
   )
-  const gradients = call.outputs.flatMap(({ role, of }, place) =>
-    role === 'gradient' ? [[of, outputs[place]!] as const] : [],
-  )
-  const values = outputs[call.outputs.findIndex(({ role }) => role === 'values')]!
-  return { values, gradients: Object.fromEntries(gradients) }
+  return { result, outputs }
 }
