@@ -240,9 +240,9 @@ class EventDrivenBatcher implements Batcher {
     const bytes = batch.reduce((total, { job }) => total + job.bytes, 0)
     try {
       // Copying the inputs and reading the results are separate pieces of work on the event loop.
-      await this.turns.next(bytes, true)
+      await this.turns.next(bytes)
       const result = await this.#engine.run(assemble(batch.map(({ job }) => job) as [Job, ...Job[]]))
-      await this.turns.next(bytes, true)
+      await this.turns.next(bytes)
       this.#deliver(batch, result, started)
     } catch (error) {
       if (error instanceof EngineLost) return this.#lose(batch)
