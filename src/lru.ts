@@ -1,23 +1,9 @@
-/** Bounded caches whose least recently used entries are evicted. */
-
-/**
- * Puts an entry at the end, and evicts the first one if there are more than allowed.
- *
- * @example
- * const cache = new Map<string, number>()
- * const value = use(cache, 'key', cache.get('key') ?? compute(), 100)
- */
-export function putMostRecent<K, V>(cache: Map<K, V>, key: K, value: V, capacity: number): V {
-  cache.delete(key)
-  cache.set(key, value)
-  if (cache.size > capacity) cache.delete(cache.keys().next().value!)
-  return value
-}
+/** A bounded cache that evicts entries which have not been used for long. */
 
 export interface LruLimits {
   readonly entries: number
-  /** Maximum total weight of all entries, in any unit. */
-  readonly weight: number
+  /** Maximum total weight of all entries, in any unit. Default: unlimited. */
+  readonly weight?: number
 }
 
 interface Entry<V> {
@@ -28,7 +14,7 @@ interface Entry<V> {
 }
 
 /**
- * A cache with a maximum number of entries and a maximum total weight. The last entry is kept, whatever its weight.
+ * A cache with a maximum number of entries and, if they differ in size, a maximum total weight. The last entry is kept, whatever its weight.
  * Evicts by second chance (the CLOCK algorithm), an approximation of least recently used: reading an entry only sets a
  * flag. Moving the entry to the end of a `Map` at each reading, as an exact order needs, makes V8 replace the map's table
  * every few readings, which cost 5 to 10 % of all small requests.
@@ -38,14 +24,14 @@ interface Entry<V> {
  * const bytes = cache.get('key') ?? cache.set('key', load(), 1000)
  */
 export class LruCache<K, V> {
-  readonly #limits: LruLimits
+  readonly #limits: Required<LruLimits>
   readonly #onEvict: () => void
   readonly #entries = new Map<K, Entry<V>>()
   #weight = 0
 
   /** @param onEvict called for each entry that is evicted */
-  constructor(limits: LruLimits, onEvict = () => {}) {
-    this.#limits = limits
+  constructor({ entries, weight = Number.POSITIVE_INFINITY }: LruLimits, onEvict = () => {}) {
+    this.#limits = { entries, weight }
     this.#onEvict = onEvict
   }
 
@@ -66,12 +52,22 @@ export class LruCache<K, V> {
   }
 
   /** @returns the value */
-  set(key: K, value: V, weight: number): V {
+  set(key: K, value: V, weight = 0): V {
     this.delete(key)
     this.#entries.set(key, { value, weight, isUsed: false })
     this.#weight += weight
     this.#evict(key)
     return value
+  }
+
+  /** Keys and values, in no particular order. It does not count as a use. */
+  *entries(): IterableIterator<[K, V]> {
+    for (const [key, { value }] of this.#entries) yield [key, value]
+  }
+
+  clear() {
+    this.#entries.clear()
+    this.#weight = 0
   }
 
   delete(key: K): boolean {

@@ -37,7 +37,7 @@ export interface AccessOptions {
 /** How often keys are read again, in ms: a key that was revoked is refused after this. */
 const POLL_MS = 2000
 /** Maximum number of callers whose quotas are kept, and of tokens that need not be verified again. */
-const KEPT = { entries: 10_000, weight: 0 } as const
+const KEPT = { entries: 10_000 } as const
 
 /** What was found out about the latest credentials of a connection. */
 interface Known {
@@ -220,7 +220,7 @@ export class Access {
     const known = this.#tokens.get(digest)
     if (known !== undefined && Date.now() < known.until) return known
     return this.#verify(text).then(({ id, grants, until }) =>
-      this.#tokens.set(digest, { caller: this.#caller(id, grants, []), until }, 0),
+      this.#tokens.set(digest, { caller: this.#caller(id, grants, []), until }),
     )
   }
 
@@ -233,7 +233,7 @@ export class Access {
   #meterOf(id: string, quotas: readonly string[]): Meter | undefined {
     if (quotas.length === 0) return undefined
     const key = `${id} ${quotas.join()}`
-    return this.#meters.get(key) ?? this.#meters.set(key, new Meter(readQuotas(quotas)), 0)
+    return this.#meters.get(key) ?? this.#meters.set(key, new Meter(readQuotas(quotas)))
   }
 }
 

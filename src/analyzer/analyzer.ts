@@ -5,7 +5,7 @@
 import type { Worker } from 'node:worker_threads'
 import type { Progress } from '../analysis/analyze.ts'
 import { spawn } from '../engines/spawn-worker-thread.ts'
-import { putMostRecent } from '../lru.ts'
+import { LruCache } from '../lru.ts'
 import type { Results, Task } from './tasks.ts'
 
 export interface Request {
@@ -67,7 +67,7 @@ export function createAnalyzer(): Analyzer {
 }
 
 class Thread implements Analyzer {
-  readonly #kept = new Map<string, Promise<unknown>>()
+  readonly #kept = new LruCache<string, Promise<unknown>>({ entries: MAX_KEPT })
   readonly #queue: Waiting[] = []
   #worker: Worker | undefined
   #current: Waiting | undefined
@@ -78,9 +78,10 @@ class Thread implements Analyzer {
     if (task.kind === 'check' || task.kind === 'constant') return this.#submit(task) as Promise<Results[K]>
     const key = JSON.stringify(task)
     const known = this.#kept.get(key) as Promise<Results[K]> | undefined
-    const answer = known ?? (this.#submit(task, tell) as Promise<Results[K]>)
-    if (known === undefined) answer.catch(() => this.#kept.delete(key))
-    putMostRecent(this.#kept, key, answer, MAX_KEPT)
+    if (known !== undefined) return known
+    const answer = this.#submit(task, tell) as Promise<Results[K]>
+    answer.catch(() => this.#kept.delete(key))
+    this.#kept.set(key, answer)
     return answer
   }
 

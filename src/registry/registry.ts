@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Problem } from '../errors.ts'
 import { type ResolvedLoss, withoutPreset } from '../losses/define.ts'
 import type { ProgramSource } from '../losses/program.ts'
-import { LruCache, putMostRecent } from '../lru.ts'
+import { LruCache } from '../lru.ts'
 import { checkDefinition } from '../schemas/definition.ts'
 import {
   type Condition,
@@ -44,9 +44,9 @@ export class Registry {
   readonly #store: LossStore | undefined
   readonly #programs: ProgramSource | undefined
   readonly #versions = new LruCache<string, Pick<RegisteredLoss, 'resolved' | 'stored'>>(CACHED)
-  readonly #latest = new Map<string, Latest>()
+  readonly #latest = new LruCache<string, Latest>({ entries: MAX_KEPT })
   /** What was known before a change: good enough while the store is unavailable. */
-  readonly #stale = new Map<string, Latest>()
+  readonly #stale = new LruCache<string, Latest>({ entries: MAX_KEPT })
   /** Counts changes. A lookup that began before a change does not tell which version is the latest now. */
   #changes = 0
 
@@ -165,9 +165,8 @@ export class Registry {
   #keep({ stored, loss }: FoundVersion, before: number): RegisteredLoss {
     const kept = this.#versions.get(keyOf(stored)) ?? this.#read(stored)
     const latest = { version: loss.latest, retired: loss.retired }
-    putMostRecent(this.#stale, fullName(stored), latest, MAX_KEPT)
-    if (this.#store!.hearsChanges && before === this.#changes)
-      putMostRecent(this.#latest, fullName(stored), latest, MAX_KEPT)
+    this.#stale.set(fullName(stored), latest)
+    if (this.#store!.hearsChanges && before === this.#changes) this.#latest.set(fullName(stored), latest)
     return { ...kept, retired: loss.retired }
   }
 

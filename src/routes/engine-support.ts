@@ -25,7 +25,7 @@ export function createEngineSupport({
 }: Pick<RouteContext, 'catalog' | 'programs' | 'plans' | 'engine' | 'config'>): (
   loss: Loss,
 ) => EngineSupport {
-  const known = new LruCache<string, EngineSupport>({ entries: MAX_KEPT, weight: 0 })
+  const known = new LruCache<string, EngineSupport>({ entries: MAX_KEPT })
   const programOf = (loss: Loss) => {
     const [example] = loss.examples
     if (example === undefined || loss.family === 'custom')
@@ -42,6 +42,6 @@ export function createEngineSupport({
       float32: engine.serving(program, 'float32'),
       float64: engine.serving(program, 'float64'),
     }
-    return known.set(loss.id, made, 0)
+    return known.set(loss.id, made)
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Program } from '../../language/ir.ts'
-import { putMostRecent } from '../../lru.ts'
+import { LruCache } from '../../lru.ts'
 import type { Precision } from '../../tensor.ts'
 import {
   type Batch,
@@ -152,7 +152,7 @@ class ChoosingEngine implements Engine {
 class Side {
   readonly engine: Engine
   readonly #name: string
-  readonly #models = new Map<string, CostModel>()
+  readonly #models = new LruCache<string, CostModel>({ entries: MAX_MODELS })
   /** The model over all programs: the prior of a program that was not measured yet. */
   readonly #overall: CostModel
   /** Estimated milliseconds of what is running. */
@@ -186,7 +186,7 @@ class Side {
   }
 
   learned(): CostEstimate[] {
-    return [...this.#models].map(([programKey, { line, observations }]) => {
+    return [...this.#models.entries()].map(([programKey, { line, observations }]) => {
       return { engine: this.#name, programKey, observations, ...line }
     })
   }
@@ -203,8 +203,7 @@ class Side {
   }
 
   #modelOf({ programKey }: Batch): CostModel {
-    const model = this.#models.get(programKey) ?? new CostModel(this.#overall.line)
-    return putMostRecent(this.#models, programKey, model, MAX_MODELS)
+    return this.#models.get(programKey) ?? this.#models.set(programKey, new CostModel(this.#overall.line))
   }
 }
 

@@ -7,7 +7,7 @@
 import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { evaluateStaticPredicates, type StaticPredicates } from '../../loops/static-predicates.ts'
-import { putMostRecent } from '../../lru.ts'
+import { LruCache } from '../../lru.ts'
 import { type Batch, type CompileCache, UnsupportedByEngine } from '../contract.ts'
 import { legalizeForShaders, type Module, moduleOf } from './module.ts'
 import { scheduleKey } from './schedule.ts'
@@ -23,8 +23,8 @@ export class PipelineCache {
   readonly layout: GPUBindGroupLayout
   readonly #device: GPUDevice
   readonly #pipelineLayout: GPUPipelineLayout
-  readonly #kept = new Map<string, Promise<Compiled>>()
-  readonly #expanded = new Map<string, LegalizedProgram | UnsupportedByEngine>()
+  readonly #kept = new LruCache<string, Promise<Compiled>>({ entries: MAX_KEPT })
+  readonly #expanded = new LruCache<string, LegalizedProgram | UnsupportedByEngine>({ entries: MAX_KEPT })
   #hits = 0
   #misses = 0
 
@@ -55,14 +55,16 @@ export class PipelineCache {
     const known = this.#kept.get(key)
     if (known === undefined) this.#misses++
     else this.#hits++
-    const found = known ?? this.#compile(program, sizes)
-    putMostRecent(this.#kept, key, found, MAX_KEPT)
-    return found
+    return known ?? this.#kept.set(key, this.#compile(program, sizes))
   }
 
   #expand(name: string, program: Program, staticPredicates: StaticPredicates): LegalizedProgram {
-    const found = this.#expanded.get(name) ?? tried(() => legalizeForShaders(program, staticPredicates))
-    putMostRecent(this.#expanded, name, found, MAX_KEPT)
+    const found =
+      this.#expanded.get(name) ??
+      this.#expanded.set(
+        name,
+        tried(() => legalizeForShaders(program, staticPredicates)),
+      )
     if (found instanceof UnsupportedByEngine) throw found
     return found
   }
