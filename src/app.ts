@@ -2,7 +2,6 @@
  * The application (composition root): creates the objects that hold state (engine, batcher, metrics ...) and passes
  * them to the routes. It never listens and never touches the process; server.ts does.
  */
-
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
 import { Server as SecureServer } from 'node:https'
@@ -33,7 +32,7 @@ import type { RouteContext } from './routes/context.ts'
 import { registerRoutes } from './routes/index.ts'
 import { bodyLimitOf, mediaTypes, varies } from './routes/negotiate.ts'
 import { BodyPool } from './routes/request-body.ts'
-import { ResponseCoalescer, whenGone } from './routes/response-coalescer.ts'
+import { ResponseCoalescer, whenOver } from './routes/response-coalescer.ts'
 import { warmUp } from './routes/warm-up.ts'
 import { COMPONENTS } from './schemas/openapi.ts'
 import { finishDocument } from './schemas/openapi-document.ts'
@@ -333,13 +332,7 @@ function countUnread(app: FastifyInstance, responses: ResponseCoalescer) {
       return done(error as Error)
     }
     responses.count(bytes)
-    let isOver = false
-    const end = () => {
-      if (!isOver) responses.count(-bytes)
-      isOver = true
-    }
-    reply.raw.on('close', end)
-    if (reply.raw.socket === null) whenGone(raw.socket, end)
+    whenOver(raw, reply.raw, () => responses.count(-bytes))
     done(null, payload)
   })
 }

@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Access } from '../access/access.ts'
 import type { Origin } from '../access/audit.ts'
 import { type Caller, NOBODY } from '../access/caller.ts'
-import { whenGone } from './response-coalescer.ts'
+import { whenOver } from './response-coalescer.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -79,18 +79,8 @@ function admit(request: FastifyRequest, reply: FastifyReply, caller: Caller, don
   } catch (error) {
     return done(error as Error)
   }
-  if (meter.countsOpen) whenOver(request, reply, () => meter.leave())
+  if (meter.countsOpen) whenOver(request.raw, reply.raw, () => meter.leave())
   done()
-}
-
-function whenOver({ raw }: FastifyRequest, reply: FastifyReply, then: () => void) {
-  let isOver = false
-  const end = () => {
-    if (!isOver) then()
-    isOver = true
-  }
-  reply.raw.on('close', end)
-  if (reply.raw.socket === null) whenGone(raw.socket, end)
 }
 
 /** Bodies without a length, which was charged when the request arrived. */

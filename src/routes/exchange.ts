@@ -14,7 +14,7 @@ import { codingFor, pack } from './content-encoding.ts'
 import type { RouteContext } from './context.ts'
 import { bodyLimitOf, deadlineOf, type Formats, formatsOf } from './negotiate.ts'
 import { type Body, type Receiver, receiveBody } from './request-body.ts'
-import { type PendingWrite, whenGone } from './response-coalescer.ts'
+import { type PendingWrite, whenOver } from './response-coalescer.ts'
 
 /** A request whose body has been read. */
 export interface Received {
@@ -123,9 +123,7 @@ class Exchange implements Received, Receiver, PendingWrite {
   begin() {
     const { raw } = this.request
     const { config, bodies, responses } = this.#context
-    const end = () => this.#end()
-    this.#response.on('close', end)
-    if (this.#response.socket === null) whenGone(raw.socket, end)
+    whenOver(raw, this.#response, () => this.#end())
     try {
       responses.admit()
       this.#target = this.#route.target(this.request)
@@ -297,7 +295,6 @@ class Exchange implements Received, Receiver, PendingWrite {
 
   /** The response is closed: it has been sent, possibly as an error, or the client has disconnected. */
   #end() {
-    if (this.#isOver) return
     this.#isOver = true
     this.decoded = NOTHING
     this.#leave()

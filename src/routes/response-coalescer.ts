@@ -2,7 +2,7 @@
  * Response coalescing and backpressure: responses that become ready in one event loop iteration are sent together at
  * its end, and the responses that clients have not read yet are counted.
  */
-import type { Socket } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Problem } from '../errors.ts'
 
 /** A response that is ready. */
@@ -75,12 +75,18 @@ function unread(): Problem {
   return new Problem('answers-unread', 'other responses are waiting to be read by their clients', options)
 }
 
-/**
- * Calls back when a connection is closed. A response that is queued behind another one on the connection does not
- * notice it.
- */
-export function whenGone(socket: Socket, then: () => void) {
+/** Calls back once, when a response has been sent or when nobody will read it any more. */
+export function whenOver({ socket }: IncomingMessage, response: ServerResponse, then: () => void) {
+  let isOver = false
+  const end = () => {
+    if (isOver) return
+    isOver = true
+    then()
+  }
+  response.on('close', end)
+  // A response that is queued behind another one on the connection does not notice that the connection is closed.
+  if (response.socket !== null) return
   // One listener for each queued response.
   socket.setMaxListeners(0)
-  socket.on('close', then)
+  socket.on('close', end)
 }
