@@ -20,11 +20,11 @@ process.on('SIGUSR1', () => {})
 const HAS_TERMINAL = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
 /** Under npm: npm. */
 const PARENT = process.ppid
+const IS_UNDER_NPM = process.argv.includes('--under-npm')
 /**
  * Under npm each signal may arrive twice: Ctrl-C or a supervisor signals both npm and the service, and npm passes
  * it on. These count as one.
  */
-const IS_UNDER_NPM = process.argv.includes('--under-npm')
 const ECHO_MS = IS_UNDER_NPM ? 500 : 0
 const leave = () => process.exit(0)
 for (const signal of SIGNALS) process.on(signal, leave)

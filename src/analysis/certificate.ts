@@ -3,8 +3,8 @@
  * of the slopes next to a point bound how much lower it can be anywhere else; enclosures make that certain.
  */
 import type { Loss, Params } from '../losses/define.ts'
-import { Jets } from './derivatives.ts'
 import { above, add, below, type Interval, interval, magnitude, mul, NOUGHT, point } from './interval.ts'
+import { Jets } from './jets.ts'
 import { Scalars } from './scalars.ts'
 import { compile, elementName, elementOf } from './subject.ts'
 import { tapeOf } from './tape.ts'

@@ -3,7 +3,7 @@
  * numbers the eigenvalues of its second derivative lie. The slopes of logsumexp and max are a mean of those of their
  * arguments, with weights that add up to 1: what the bounds of each partial derivative alone do not know.
  */
-import type { Jets } from './derivatives.ts'
+
 import {
   add,
   hull,
@@ -17,6 +17,7 @@ import {
   sub,
   UNIT,
 } from './interval.ts'
+import type { Jets } from './jets.ts'
 import type { Tape, TapeNode } from './tape.ts'
 
 /** A box of gradients: bounds for each variable. */

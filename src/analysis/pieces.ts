@@ -4,7 +4,6 @@
  * both sides of them it is certain which branch holds.
  */
 import type { Clock } from './clock.ts'
-import { Jets } from './derivatives.ts'
 import { type Dual, exactly } from './exact.ts'
 import {
   above,
@@ -18,6 +17,7 @@ import {
   point,
   sub,
 } from './interval.ts'
+import { Jets } from './jets.ts'
 import { NormalForms } from './normal-form.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'

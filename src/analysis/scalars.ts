@@ -9,7 +9,6 @@ import {
   floorOf,
   kept,
   keyOf,
-  minus,
   negated,
   ONE,
   plus,
@@ -561,9 +560,4 @@ function added(a: Linear, b: Linear, isTotal: readonly boolean[]): Linear | unde
   }
   const offset = kept(plus(a.offset, b.offset))
   return offset === undefined ? undefined : { terms, offset }
-}
-
-/** Whether a < b, for exact numbers. */
-export function isBelow(a: Rational, b: Rational): boolean {
-  return signOf(minus(a, b)) < 0
 }

@@ -4,7 +4,6 @@
  * not decided when the time is over stays unknown.
  */
 import type { Clock } from './clock.ts'
-import type { Jets, Order } from './derivatives.ts'
 import {
   add,
   asPartial,
@@ -18,6 +17,7 @@ import {
   point,
   sub,
 } from './interval.ts'
+import type { Jets, Order } from './jets.ts'
 import { type Joint, jetsOf, type Piece, type Pieces } from './pieces.ts'
 
 /** Splits of one piece, at most. */

@@ -2,9 +2,9 @@
 
 import { type Clock, within } from '../clock.ts'
 import { decidedOver } from '../decisions.ts'
-import { Jets } from '../derivatives.ts'
 import { type GradientBounds, gradientBounds } from '../gradient-hull.ts'
 import { magnitude } from '../interval.ts'
+import { Jets } from '../jets.ts'
 import type { Joint } from '../pieces.ts'
 import { piecesOf } from '../pieces.ts'
 import { pointOf, segmentOf } from '../segments.ts'
