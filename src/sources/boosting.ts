@@ -16,13 +16,14 @@ import {
   type SourceInput,
   type SourceProgram,
   type SourceRequest,
+  type Target,
   type WriteOptions,
 } from './contract.ts'
 import { helpersIn } from './helpers.ts'
 import { checkIndependentRows } from './independent-rows.ts'
 import { NUMPY, NUMPY_HELPERS } from './numpy.ts'
 import { programOf, signatureOf } from './program.ts'
-import { docstring, pythonNumber, shapeLines } from './python.ts'
+import { docstring, pythonNumber, shapeLines, TAKEN_IN_PYTHON } from './python.ts'
 import { withUnitCotangent } from './unit-cotangent.ts'
 
 /** What differs between the libraries. */
@@ -35,6 +36,31 @@ export interface BoostingPhrases {
   readonly hasLabelMatrix: boolean
   /** What the metric returns, given the name and the mean. */
   metric(name: string, mean: string): string
+}
+
+/** A target of this frame. */
+export function boostingTarget({
+  name,
+  library,
+  phrases,
+}: {
+  readonly name: string
+  /** The library, with its article. */
+  readonly library: string
+  readonly phrases: BoostingPhrases
+}): Target {
+  return {
+    name,
+    family: 'boosting',
+    about: `${library} objective of (preds, dtrain), with gradient and diagonal Hessian, and a metric.`,
+    mediaType: 'text/x-python',
+    extension: '.py',
+    precisions: ['float64'],
+    dialects: [],
+    taken: TAKEN_IN_PYTHON,
+    programOf: boostingProgram,
+    write: (source, options) => writeBoosting(source, options, phrases),
+  }
 }
 
 /** A loss as trees see it: the scores that they predict, the label of each row, and what all rows share. */
@@ -136,11 +162,7 @@ function checkShape(loss: Loss, { name, axes }: SourceInput, what: string, most:
 const RESERVED = ['preds', 'dtrain', 'hessian_floor', 'grad', 'hess', 'total', 'count', 'row_weight']
 
 /** @throws CannotWrite */
-export function writeBoosting(
-  source: SourceProgram,
-  { name }: WriteOptions,
-  phrases: BoostingPhrases,
-): string {
+function writeBoosting(source: SourceProgram, { name }: WriteOptions, phrases: BoostingPhrases): string {
   const roles = rolesOf(source, phrases)
   const metric = `${name}_metric`
   const names = argumentNames(source, [...NUMPY.reserved, ...RESERVED, name, metric], 'g')

@@ -3,10 +3,11 @@
  * returns its gradient as a second function. Tensors are made and reshaped outside of both, so that the library
  * differentiates the reshaping.
  */
-import { type ArrayLines, type ArrayNames, type ArraySyntax, argumentNames, writeArrays } from './arrays.ts'
+import type { ArrayLines, ArraySyntax } from './arrays.ts'
 import { atom, indented } from './code.ts'
 import type { SourceProgram } from './contract.ts'
 import { flattenedInputs, valueShape } from './flattening.ts'
+import { type GradientParts, gradientParts, sizesRead, tensorParams } from './gradient-parts.ts'
 import { helpersIn } from './helpers.ts'
 import { docstring, signatureOf, tuple } from './python.ts'
 
@@ -39,17 +40,8 @@ export interface CustomGradientPhrases {
 /** Names of the frame. */
 const RESERVED = ['values', 'gradient', 'count', 'args', 'shape']
 
-interface Parts {
-  readonly source: SourceProgram
+interface Parts extends GradientParts {
   readonly phrases: CustomGradientPhrases
-  readonly names: ArrayNames
-  readonly loss: string
-  readonly value: ArrayLines
-  readonly gradient: ArrayLines
-  /** What each value adds to the denominator of the mean; absent if that is 1. */
-  readonly shares: ArrayLines | undefined
-  /** The inputs that have a gradient. */
-  readonly wanted: readonly string[]
 }
 
 /** @throws CannotWrite */
@@ -59,7 +51,7 @@ export function writeCustomGradient(
   phrases: CustomGradientPhrases,
   name: string,
 ): string {
-  const parts = partsOf(source, syntax, phrases, name)
+  const parts = { ...gradientParts(source, syntax, [...RESERVED, name]), phrases }
   const body = [
     `def ${name}(${signatureOf(source, parts.names)}):`,
     ...docstring(source, phrases.notes, '    '),
@@ -69,31 +61,6 @@ export function writeCustomGradient(
     line === '' && all[place + 1] === '' ? [''] : [line],
   )
   return `${[...phrases.imports, '', '', ...helpers, ...body].join('\n')}\n`
-}
-
-function partsOf(
-  source: SourceProgram,
-  syntax: ArraySyntax,
-  phrases: CustomGradientPhrases,
-  name: string,
-): Parts {
-  const { program } = source
-  const names = argumentNames(source, [...syntax.reserved, ...RESERVED, name], 'upstream')
-  const loss = names.names.take('loss')
-  const { axes } = program.nodes[program.value]
-  const lines = (node: number, own: readonly string[], of: string) => ({ node, axes: own, name: of })
-  const wanted = source.inputs.flatMap((input) => (input.name in program.gradients ? [input.name] : []))
-  const gradients = wanted.map((of) => {
-    return lines(program.gradients[of], program.inputs[of].axes, names.names.take(`grad_${of}`))
-  })
-  const shares = program.denominators
-  const ofShares =
-    shares === undefined
-      ? undefined
-      : writeArrays(source, syntax, names, [lines(shares, axes, names.names.take('shares'))])
-  const value = writeArrays(source, syntax, names, [lines(program.value, axes, loss)])
-  const gradient = writeArrays(source, syntax, names, gradients)
-  return { source, phrases, names, loss, value, gradient, shares: ofShares, wanted }
 }
 
 /** Arguments as tensors whose dimensions are the axes of the formula. */
@@ -113,10 +80,9 @@ function preparation(parts: Parts): string[] {
   ]
 }
 
-/** The parameters that must be tensors. */
-function arrayParams({ names, value, gradient, shares }: Parts): string[] {
-  const all = new Set([...value.asArrays, ...gradient.asArrays, ...(shares?.asArrays ?? [])])
-  return [...all].map((name) => names.params.get(name)!)
+/** The names of the parameters that must be tensors. */
+function arrayParams(parts: Parts): string[] {
+  return tensorParams(parts).map((name) => parts.names.params.get(name)!)
 }
 
 function rest(shape: string, { from, until }: { readonly from: number; readonly until: number }): string {
@@ -124,12 +90,11 @@ function rest(shape: string, { from, until }: { readonly from: number; readonly 
   return `${shape}[${from === 0 ? '' : from}:${until === 0 ? '' : until}]`
 }
 
-/** Each function reads the sizes that it needs itself, because its names are its own. */
-function sizeLines({ source, phrases, names }: Parts, { sizes }: ArrayLines): string[] {
-  return [...sizes].map(([axis, name]) => {
-    const owner = source.inputs.find(({ axes }) => axes.includes(axis))!
-    return `${name} = ${phrases.size(names.inputs.get(owner.name)!, owner.axes.indexOf(axis))}`
-  })
+function sizeLines(parts: Parts, lines: ArrayLines): string[] {
+  const { phrases } = parts
+  return sizesRead(parts, lines).map(
+    ([name, argument, place]) => `${name} = ${phrases.size(argument, place)}`,
+  )
 }
 
 /** All tensors are arguments: JAX traces these functions once more when it differentiates, and may then read no others. */

@@ -159,3 +159,16 @@ export function shapeLines(
   })
   return [...flattened, ...read]
 }
+
+/**
+ * CTC with labels and lengths of another type than inputs may have.
+ *
+ * @param cast converts an argument
+ */
+export const castingCtc =
+  (cast: (argument: string) => string) =>
+  (name: string): ArrayRule =>
+  ([x, labels, lengths, counts, blank]) => {
+    const whole = [labels, lengths, counts].map(({ text }) => atom(cast(text)))
+    return call(name)([x, ...whole, blank])
+  }

@@ -483,10 +483,10 @@ export const COMMON = {
   or: (args) => infix('OR', EITHER)(args),
   not: ([x]) => ({ text: `NOT ${text(x, ORDER)}`, binds: NOT }),
   select: ([test, yes, no]) => caseOf(`WHEN ${test.text} THEN ${yes.text} ELSE ${no.text}`),
-  sin: (args, ranges, dialect) => finite('sin', args, ranges, dialect),
-  cos: (args, ranges, dialect) => finite('cos', args, ranges, dialect),
-  asin: (args, ranges, dialect) => arc('asin', args, ranges, dialect),
-  acos: (args, ranges, dialect) => arc('acos', args, ranges, dialect),
+  sin: bounded('sin', '<', Infinity),
+  cos: bounded('cos', '<', Infinity),
+  asin: bounded('asin', '<=', 1),
+  acos: bounded('acos', '<=', 1),
   atan: ([x]) => atom(`atan(${x.text})`),
   exp: ([x]) => atom(`exp(${x.text})`),
   tanh: ([x]) => atom(`tanh(${x.text})`),
@@ -539,32 +539,16 @@ export const logarithm =
     return caseOf(`WHEN ${text(x, SUM)} > 0 THEN ${log}`, ...below)
   }
 
-/** A function that databases refuse an infinity. */
-function finite(
-  name: string,
-  [x]: readonly Code[],
-  [{ low, high, nan }]: readonly Range[],
-  dialect: Dialect,
-): Code {
-  const plain = `${name}(${x.text})`
-  if (!nan && Number.isFinite(low) && Number.isFinite(high)) return atom(plain)
-  return caseOf(
-    `WHEN abs(${x.text}) < ${dialect.double(Infinity)} THEN ${plain} ELSE ${dialect.double(Number.NaN)}`,
-  )
-}
-
-/** A function that databases refuse numbers beyond 1. */
-function arc(
-  name: string,
-  [x]: readonly Code[],
-  [{ low, high, nan }]: readonly Range[],
-  dialect: Dialect,
-): Code {
-  const plain = `${name}(${x.text})`
-  if (!nan && low >= -1 && high <= 1) return atom(plain)
-  return caseOf(
-    `WHEN abs(${x.text}) <= ${dialect.double(1)} THEN ${plain} ELSE ${dialect.double(Number.NaN)}`,
-  )
+/** A function that databases refuse numbers beyond a bound. */
+function bounded(name: string, operator: '<' | '<=', bound: number): SqlRule {
+  const isBelow = (x: number) => (operator === '<' ? x < bound : x <= bound)
+  return ([x], [{ low, high, nan }], dialect) => {
+    const plain = `${name}(${x.text})`
+    if (!nan && isBelow(-low) && isBelow(high)) return atom(plain)
+    return caseOf(
+      `WHEN abs(${x.text}) ${operator} ${dialect.double(bound)} THEN ${plain} ELSE ${dialect.double(Number.NaN)}`,
+    )
+  }
 }
 
 /** A logarithm to another base than e, where a dialect has none. */

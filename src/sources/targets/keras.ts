@@ -2,12 +2,13 @@
  * Keras 3: a function of keras.ops with an ops.custom_gradient, so that TensorFlow, JAX and PyTorch have the
  * conventions at kinks of the service and not their own.
  */
-import type { ArrayRule, ArraySyntax } from '../arrays.ts'
+import type { ArraySyntax } from '../arrays.ts'
 import { ATOM, atom, call, within } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
 import {
   along,
+  castingCtc,
   OPERATORS,
   PYTHON_SYNTAX,
   power,
@@ -32,12 +33,7 @@ const target: Target = {
 export default target
 
 /** Labels and lengths in the type that sizes have. */
-const ctc =
-  (name: string): ArrayRule =>
-  ([x, labels, lengths, counts, blank]) => {
-    const whole = [labels, lengths, counts].map(({ text }) => atom(`ops.cast(${text}, "int32")`))
-    return call(name)([x, ...whole, blank])
-  }
+const ctc = castingCtc((labels) => `ops.cast(${labels}, "int32")`)
 
 const SYNTAX: ArraySyntax = {
   ...PYTHON_SYNTAX,

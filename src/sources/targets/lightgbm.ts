@@ -1,22 +1,5 @@
 /** LightGBM: a custom objective and its metric, in NumPy. */
-import { type BoostingPhrases, boostingProgram, writeBoosting } from '../boosting.ts'
-import type { Target } from '../contract.ts'
-import { TAKEN_IN_PYTHON } from '../python.ts'
-
-const target: Target = {
-  name: 'lightgbm',
-  family: 'boosting',
-  about: 'A LightGBM objective of (preds, dtrain), with gradient and diagonal Hessian, and a metric.',
-  mediaType: 'text/x-python',
-  extension: '.py',
-  precisions: ['float64'],
-  dialects: [],
-  taken: TAKEN_IN_PYTHON,
-  programOf: boostingProgram,
-  write: (source, options) => writeBoosting(source, options, PHRASES),
-}
-
-export default target
+import { type BoostingPhrases, boostingTarget } from '../boosting.ts'
 
 const PHRASES: BoostingPhrases = {
   data: 'Dataset',
@@ -25,3 +8,5 @@ const PHRASES: BoostingPhrases = {
   hasLabelMatrix: false,
   metric: (name, mean) => `"${name}", ${mean}, False`,
 }
+
+export default boostingTarget({ name: 'lightgbm', library: 'A LightGBM', phrases: PHRASES })

@@ -3,7 +3,15 @@ import type { ArrayRule, ArraySyntax } from '../arrays.ts'
 import { atom, call, template } from '../code.ts'
 import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
-import { along, OPERATORS, PYTHON_SYNTAX, power, TAKEN_IN_PYTHON, WHOLE_AXIS_CALLS } from '../python.ts'
+import {
+  along,
+  castingCtc,
+  OPERATORS,
+  PYTHON_SYNTAX,
+  power,
+  TAKEN_IN_PYTHON,
+  WHOLE_AXIS_CALLS,
+} from '../python.ts'
 import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
 
 const target: Target = {
@@ -27,12 +35,7 @@ const tensorFirst =
     call(name)(a.isNumber === true ? [b, a] : [a, b])
 
 /** Labels and lengths in the type that sizes have. */
-const ctc =
-  (name: string): ArrayRule =>
-  ([x, labels, lengths, counts, blank]) => {
-    const whole = [labels, lengths, counts].map(({ text }) => atom(`tf.cast(${text}, tf.int32)`))
-    return call(name)([x, ...whole, blank])
-  }
+const ctc = castingCtc((labels) => `tf.cast(${labels}, tf.int32)`)
 
 const SYNTAX: ArraySyntax = {
   ...PYTHON_SYNTAX,

@@ -1,16 +1,10 @@
 /** TensorFlow.js: a TypeScript function with a tf.customGrad, which also reduces. */
 import { BERNOULLI, LGAMMA_TAYLOR } from '../../language/gamma.ts'
-import {
-  type ArrayLines,
-  type ArrayNames,
-  type ArrayRule,
-  type ArraySyntax,
-  argumentNames,
-  writeArrays,
-} from '../arrays.ts'
+import type { ArrayLines, ArrayRule, ArraySyntax } from '../arrays.ts'
 import { atom, type Code, call, conditional, indented, infix, prefix } from '../code.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { flattenedInputs, valueShape } from '../flattening.ts'
+import { type GradientParts, gradientParts, sizesRead, tensorParams } from '../gradient-parts.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { helpersIn } from '../helpers.ts'
 import {
@@ -400,16 +394,7 @@ const NOTES = [
   'Returns the loss, reduced by "mean", "sum" or "none". Its gradient is written out; parameters and labels have none.',
 ]
 
-interface Parts {
-  readonly source: SourceProgram
-  readonly names: ArrayNames
-  readonly loss: string
-  readonly value: ArrayLines
-  readonly gradient: ArrayLines
-  /** What each value adds to the denominator of the mean; absent if that is 1. */
-  readonly shares: ArrayLines | undefined
-  /** The inputs that have a gradient. */
-  readonly wanted: readonly string[]
+interface Parts extends GradientParts {
   /** Parameter -> the name of its number, for those that must be tensors. */
   readonly numbers: ReadonlyMap<string, string>
 }
@@ -434,26 +419,10 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
 }
 
 function partsOf(source: SourceProgram, name: string): Parts {
-  const { program } = source
-  const names = argumentNames(source, [...SYNTAX.reserved, ...RESERVED, name], 'upstream')
-  const loss = names.names.take('loss')
-  const { axes } = program.nodes[program.value]
-  const wanted = source.inputs.flatMap((input) => (input.name in program.gradients ? [input.name] : []))
-  const results = wanted.map((of) => ({
-    node: program.gradients[of],
-    axes: program.inputs[of].axes,
-    name: names.names.take(`grad_${of}`),
-  }))
-  const shares = program.denominators
-  const ofShares =
-    shares === undefined
-      ? undefined
-      : writeArrays(source, SYNTAX, names, [{ node: shares, axes, name: names.names.take('shares') }])
-  const value = writeArrays(source, SYNTAX, names, [{ node: program.value, axes, name: loss }])
-  const gradient = writeArrays(source, SYNTAX, names, results)
-  const asArrays = new Set([value, gradient, ofShares].flatMap((lines) => lines?.asArrays ?? []))
-  const numbers = new Map([...asArrays].map((param) => [param, names.names.take(`${param}_number`)]))
-  return { source, names, loss, value, gradient, shares: ofShares, wanted, numbers }
+  const parts = gradientParts(source, SYNTAX, [...RESERVED, name])
+  const { names } = parts.names
+  const numbers = new Map(tensorParams(parts).map((param) => [param, names.take(`${param}_number`)]))
+  return { ...parts, numbers }
 }
 
 /** The parameters, which may be left out. */
@@ -504,16 +473,16 @@ function flattening({ source, names }: Parts): string[] {
   return [`const rest = ${names.inputs.get(shape.of)}.shape.slice(${shape.from}${end})`, ...flattened]
 }
 
-/** Each function reads the sizes that it needs itself, because its names are its own. */
-function prelude({ source, names, numbers }: Parts, { sizes, asArrays, lines }: ArrayLines): string[] {
-  const read = [...sizes].map(([axis, name]) => {
-    const owner = source.inputs.find(({ axes }) => axes.includes(axis))!
-    return `const ${name} = ${names.inputs.get(owner.name)}.shape[${owner.axes.indexOf(axis)}]!`
+/** What a function needs before its lines. */
+function prelude(parts: Parts, lines: ArrayLines): string[] {
+  const { names, numbers } = parts
+  const read = sizesRead(parts, lines).map(([name, argument, place]) => {
+    return `const ${name} = ${argument}.shape[${place}]!`
   })
   const made = [...numbers].flatMap(([param, number]) => {
     const own = names.params.get(param)!
-    if (asArrays.includes(param)) return [`const ${own} = tf.scalar(${number})`]
-    return mentions(lines, own) ? [`const ${own} = ${number}`] : []
+    if (lines.asArrays.includes(param)) return [`const ${own} = tf.scalar(${number})`]
+    return mentions(lines.lines, own) ? [`const ${own} = ${number}`] : []
   })
   return [...made, ...read]
 }
