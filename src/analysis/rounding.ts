@@ -3,6 +3,7 @@
  * 2002, section 3.3) over boxes instead of points. Every operation adds its own rounding to what its arguments bring
  * along; functions are taken to be within a few units in the last place, which their tests hold them to.
  */
+import { LOGIC_OPS } from '../language/ir.ts'
 import type { Clock } from './clock.ts'
 import { type Interval, interval, isBounded, magnitude, middle, point, sub, widthOf } from './interval.ts'
 import { UNARY } from './primitives.ts'
@@ -62,16 +63,7 @@ export function errorsOver(
   return errors
 }
 
-const LOGIC: ReadonlySet<TapeNode['op']> = new Set([
-  'lt',
-  'le',
-  'eq',
-  'and',
-  'or',
-  'not',
-  'is_finite',
-  'select',
-] satisfies TapeNode['op'][])
+const LOGIC: ReadonlySet<TapeNode['op']> = new Set([...LOGIC_OPS, 'select'] satisfies TapeNode['op'][])
 
 function roundingsOf({ op, args, value }: TapeNode, values: readonly Interval[], rounding: number): number {
   if (op === 'constant') return isHeld(value!, rounding) ? 0 : 1

@@ -9,6 +9,7 @@ import {
   type FormulaOp,
   isComposite,
   isPseudoOp,
+  LOGIC_OPS,
   type Node,
 } from './ir.ts'
 
@@ -29,15 +30,7 @@ export type Rewrite = (
   attributes: Attributes,
 ) => Ref | undefined
 
-const LOGIC: ReadonlySet<FormulaOp> = new Set([
-  'lt',
-  'le',
-  'eq',
-  'and',
-  'or',
-  'not',
-  'is_finite',
-] satisfies FormulaOp[])
+const LOGIC: ReadonlySet<FormulaOp> = new Set(LOGIC_OPS)
 
 const REMOVES_AXIS: ReadonlySet<FormulaOp> = new Set([
   'reduce_sum',

@@ -42,7 +42,8 @@ export type UnaryOp =
  */
 export type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'max' | 'min' | 'mul_no_nan' | 'polygamma'
 /** The result is a truth value. */
-export type LogicOp = 'lt' | 'le' | 'eq' | 'and' | 'or' | 'not' | 'is_finite'
+export type LogicOp = (typeof LOGIC_OPS)[number]
+export const LOGIC_OPS = ['lt', 'le', 'eq', 'and', 'or', 'not', 'is_finite'] as const
 /**
  * Along one axis. `sum`, `max` and `contract` (a sum of products) remove it, and `pick` reads one element of it. `shift(x, n)` reads
  * the element n steps before each element, and 0 where there is none; n is a constant integer of either sign.

@@ -5,7 +5,7 @@
  */
 
 import type { Builder, Ref, Rewrite } from './builder.ts'
-import type { FormulaOp } from './ir.ts'
+import { type FormulaOp, LOGIC_OPS } from './ir.ts'
 import { evaluateScalar } from './scalar.ts'
 import { stable } from './stable.ts'
 
@@ -46,13 +46,7 @@ const FOLDABLE: ReadonlySet<FormulaOp> = new Set([
   'min',
   'mul_no_nan',
   'polygamma',
-  'lt',
-  'le',
-  'eq',
-  'and',
-  'or',
-  'not',
-  'is_finite',
+  ...LOGIC_OPS,
 ] satisfies FormulaOp[])
 
 /**

@@ -3,7 +3,7 @@
  * neighbors of tensors in memory, so its result need not be stored. Any other result is stored once and read at a distance.
  */
 import type { Builder, Ref } from '../language/builder.ts'
-import type { FormulaOp } from '../language/ir.ts'
+import { type FormulaOp, LOGIC_OPS } from '../language/ir.ts'
 
 /** Up to this many operations are recomputed for a neighbor instead of storing their result. */
 const CHEAP_TO_REPEAT = 4
@@ -18,13 +18,7 @@ const CHEAP: ReadonlySet<FormulaOp> = new Set([
   'max',
   'min',
   'mul_no_nan',
-  'lt',
-  'le',
-  'eq',
-  'and',
-  'or',
-  'not',
-  'is_finite',
+  ...LOGIC_OPS,
   'select',
   'expand',
 ] satisfies FormulaOp[])
