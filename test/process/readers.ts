@@ -37,6 +37,8 @@ export async function checkReaders(): Promise<void> {
 async function mostUnderAttack(): Promise<number> {
   const service = await start({
     LOSSD_WRITE_TIMEOUT_MS: String(TIMEOUT_MS),
+    // A refusal fits into the buffers of the connection, which is idle from then on.
+    LOSSD_KEEP_ALIVE_TIMEOUT_MS: String(TIMEOUT_MS),
     LOSSD_QUEUE_BYTES: String(LIMIT_BYTES),
     LOSSD_OUTBOUND_BYTES: String(LIMIT_BYTES),
     LOSSD_LOG_LEVEL: 'info',
@@ -61,7 +63,7 @@ async function attack(url: string) {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   // Twice the timeout, in addition to the time that sending and dropping takes.
-  const limit = setTimeout(() => child.kill('SIGKILL'), 2 * TIMEOUT_MS + 20_000)
+  const limit = setTimeout(() => child.kill('SIGTERM'), 2 * TIMEOUT_MS + 20_000)
   let last = ''
   for await (const line of createInterface({ input: child.stdout })) last = line
   clearTimeout(limit)
