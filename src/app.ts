@@ -54,7 +54,7 @@ export interface AppOptions {
   /** Called for each program that is evicted from its cache. */
   readonly onProgramEvicted?: () => void
   /** The other processes that serve the same port. Absent if there are none. */
-  readonly link?: Peers & { shareMeter: NonNullable<AccessOptions['shareMeter']> }
+  readonly link?: Peers & { meterOf: NonNullable<AccessOptions['meterOf']> }
 }
 
 /** A built application, and what the process needs to reload it and to shut it down gracefully. */
@@ -137,8 +137,8 @@ async function createContext(
   const store = openStore(config.store, { maxLosses: config.maxLosses, log })
   const audit = createAudit(auditLogOf(log))
   // First, because it may refuse to start.
-  const shareMeter = link?.shareMeter.bind(link)
-  const access = await Access.open({ settings: config, store, log, audit, shareMeter })
+  const meterOf = link?.meterOf.bind(link)
+  const access = await Access.open({ settings: config, store, log, audit, meterOf })
   const metrics = createMetrics(link)
   const engine = await openEngine({
     engine: config.engine,

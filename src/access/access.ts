@@ -32,8 +32,8 @@ export interface AccessOptions {
   readonly store: KeyStore | undefined
   readonly log: AccessLog
   readonly audit: Audit
-  /** Called for the meter of each caller that has quotas, if other processes serve it, too. */
-  readonly shareMeter?: ((key: string, quotas: readonly string[], meter: Meter) => void) | undefined
+  /** Makes the meter of a caller, if other processes serve it, too. */
+  readonly meterOf?: ((key: string, quotas: readonly string[]) => Meter) | undefined
 }
 
 /** How often keys are read again, in ms: a key that was revoked is refused after this. */
@@ -235,13 +235,8 @@ export class Access {
   #meterOf(id: string, quotas: readonly string[]): Meter | undefined {
     if (quotas.length === 0) return undefined
     const key = `${id} ${quotas.join()}`
-    return this.#meters.get(key) ?? this.#meters.set(key, this.#newMeter(key, quotas))
-  }
-
-  #newMeter(key: string, quotas: readonly string[]): Meter {
-    const meter = new Meter(readQuotas(quotas))
-    this.#options.shareMeter?.(key, quotas, meter)
-    return meter
+    const { meterOf = (_, texts) => new Meter(readQuotas(texts)) } = this.#options
+    return this.#meters.get(key) ?? this.#meters.set(key, meterOf(key, quotas))
   }
 }
 

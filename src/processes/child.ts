@@ -1,7 +1,7 @@
 /** One worker as the parent sees it: its channel, its state, and how it ended. */
 import type { ChildProcess } from 'node:child_process'
 import type { Socket } from 'node:net'
-import type { Elsewhere, ToParent, ToWorker, WorkerInfo } from './messages.ts'
+import type { Elsewhere, Left, ToParent, ToWorker, WorkerInfo } from './messages.ts'
 
 export interface ChildEvents {
   message(worker: WorkerProcess, message: ToParent): void
@@ -69,6 +69,10 @@ export class WorkerProcess {
 
   give(connection: Socket): boolean {
     return this.send({ kind: 'connection' }, connection)
+  }
+
+  know(left: readonly Left[]) {
+    this.send({ kind: 'left', left })
   }
 
   tell(elsewhere: readonly Elsewhere[]) {

@@ -32,6 +32,7 @@ export interface Joined {
 /** What is left of the quotas of a caller. */
 export interface Left {
   readonly key: string
+  readonly quotas: readonly string[]
   readonly left: readonly number[]
   /** Its open requests in the other processes. */
   readonly elsewhere: number
@@ -69,5 +70,5 @@ export type ToWorker =
   | { readonly kind: 'close'; readonly why: string }
   | { readonly kind: 'give'; readonly id: number; readonly topic: string }
   | { readonly kind: 'gathered'; readonly id: number; readonly parts: readonly unknown[] }
-  | { readonly kind: 'left'; readonly left: Left }
+  | { readonly kind: 'left'; readonly left: readonly Left[] }
   | { readonly kind: 'elsewhere'; readonly elsewhere: readonly Elsewhere[] }

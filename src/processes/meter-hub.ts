@@ -9,14 +9,17 @@ import { Meter, readQuotas } from '../access/quotas.ts'
 import { LruCache } from '../lru.ts'
 import type { Elsewhere, Joined, Left, Spent } from './messages.ts'
 
-/** Whoever reports. */
+/** A process that serves callers. */
 export interface Reporter {
+  /** What is left of the quotas of callers that others have met. */
+  know(left: readonly Left[]): void
   tell(elsewhere: readonly Elsewhere[]): void
 }
 
 interface Shared {
+  readonly quotas: readonly string[]
   readonly meter: Meter
-  /** Open requests of each process that has met the caller. */
+  /** Open requests of each process that has any. */
   readonly open: Map<Reporter, number>
 }
 
@@ -25,60 +28,66 @@ const KEPT = { entries: 10_000 } as const
 
 export class MeterHub {
   readonly #shared = new LruCache<string, Shared>(KEPT)
-  /** Callers that a process has met. */
-  readonly #met = new Map<Reporter, Set<string>>()
+  readonly #keys = new Set<string>()
+  readonly #reporters = new Set<Reporter>()
 
-  /** @returns what is left of the quotas of a caller that a process has just met */
-  join(reporter: Reporter, { key, quotas }: Joined): Left {
-    const shared = this.#shared.get(key) ?? this.#shared.set(key, start(quotas))
-    shared.open.set(reporter, 0)
-    const met = this.#met.get(reporter) ?? new Set()
-    this.#met.set(reporter, met.add(key))
-    return { key, left: shared.meter.left(), elsewhere: elsewhereOf(shared, reporter) }
+  /** A process has started. It learns what is left of all quotas, so that it does not bring new ones. */
+  enter(reporter: Reporter) {
+    this.#reporters.add(reporter)
+    const known: Left[] = []
+    for (const key of this.#keys) {
+      const shared = this.#shared.get(key)
+      if (shared === undefined) this.#keys.delete(key)
+      else known.push(leftOf(key, shared, reporter))
+    }
+    if (known.length > 0) reporter.know(known)
+  }
+
+  /** A process has met a caller of whom it did not know. */
+  join(reporter: Reporter, { key, quotas }: Joined) {
+    const known = this.#shared.get(key)
+    const shared = known ?? this.#shared.set(key, { quotas, meter: new Meter(readQuotas(quotas)), open: new Map() })
+    this.#keys.add(key)
+    for (const one of this.#reporters)
+      if (one === reporter || known === undefined) one.know([leftOf(key, shared, one)])
   }
 
   spend(reporter: Reporter, spent: readonly Spent[]) {
-    const news = new Map<Reporter, Elsewhere[]>()
-    for (const one of spent) this.#spendOne(reporter, one, news)
-    for (const [other, elsewhere] of news) other.tell(elsewhere)
+    const known = spent.flatMap((one) => {
+      const shared = this.#shared.get(one.key)
+      return shared === undefined ? [] : [{ one, shared }]
+    })
+    for (const { one, shared } of known) {
+      shared.meter.learn(one.charges, 0)
+      setOpen(shared, reporter, one.open)
+    }
+    for (const other of this.#reporters) {
+      if (other === reporter || known.length === 0) continue
+      other.tell(
+        known.map(({ one: { key, charges }, shared }) => ({ key, charges, elsewhere: elsewhereOf(shared, other) })),
+      )
+    }
   }
 
   /** A process has ended, and with it its open requests. */
   leave(reporter: Reporter) {
-    const keys = this.#met.get(reporter) ?? new Set()
-    this.#met.delete(reporter)
-    const news = new Map<Reporter, Elsewhere[]>()
-    for (const key of keys) {
-      const shared = this.#shared.get(key)
-      if (shared === undefined) continue
-      const open = shared.open.get(reporter)
-      shared.open.delete(reporter)
-      if (open !== 0) collect(shared, { key, charges: [], open: 0 }, reporter, news)
-    }
-    for (const [other, elsewhere] of news) other.tell(elsewhere)
-  }
-
-  #spendOne(reporter: Reporter, spent: Spent, news: Map<Reporter, Elsewhere[]>) {
-    const shared = this.#shared.get(spent.key)
-    if (shared === undefined || !shared.open.has(reporter)) return
-    shared.meter.learn(spent.charges, 0)
-    shared.open.set(reporter, spent.open)
-    collect(shared, spent, reporter, news)
+    this.#reporters.delete(reporter)
+    const open = [...this.#keys].filter((key) => this.#shared.get(key)?.open.has(reporter))
+    this.spend(
+      reporter,
+      open.map((key) => ({ key, charges: [], open: 0 })),
+    )
   }
 }
 
-function start(quotas: readonly string[]): Shared {
-  return { meter: new Meter(readQuotas(quotas)), open: new Map() }
+function leftOf(key: string, shared: Shared, reporter: Reporter): Left {
+  const { quotas, meter } = shared
+  return { key, quotas, left: meter.left(), elsewhere: elsewhereOf(shared, reporter) }
 }
 
-/** Adds a report to what every other process is told. */
-function collect(shared: Shared, { key, charges }: Spent, from: Reporter, news: Map<Reporter, Elsewhere[]>) {
-  for (const other of shared.open.keys()) {
-    if (other === from) continue
-    const told = news.get(other) ?? []
-    told.push({ key, charges, elsewhere: elsewhereOf(shared, other) })
-    news.set(other, told)
-  }
+function setOpen({ open }: Shared, reporter: Reporter, count: number) {
+  if (count === 0) open.delete(reporter)
+  else open.set(reporter, count)
 }
 
 function elsewhereOf({ open }: Shared, reporter: Reporter): number {

@@ -145,6 +145,7 @@ export class Supervisor {
       ended: (from, how) => this.#ended(from, how),
     })
     this.#running.add(worker)
+    this.#meters.enter(worker)
     return worker
   }
 
@@ -165,7 +166,7 @@ export class Supervisor {
       case 'part':
         return this.#gathering.give(worker, message.id, message.part)
       case 'joined':
-        return void worker.send({ kind: 'left', left: this.#meters.join(worker, message.joined) })
+        return this.#meters.join(worker, message.joined)
       case 'spent':
         return this.#meters.spend(worker, message.spent)
     }

@@ -4,7 +4,7 @@
  */
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Meter } from '../access/quotas.ts'
+import { Meter, readQuotas } from '../access/quotas.ts'
 import { LruCache } from '../lru.ts'
 import type { Peers } from '../peers.ts'
 import type { Elsewhere, Left, ToParent, ToWorker, WorkerInfo } from './messages.ts'
@@ -69,12 +69,14 @@ export class WorkerLink implements Peers {
     this.#options.send({ kind: 'ready', info })
   }
 
-  /** Reports what a caller uses up. Until the parent has answered, it has all of its quotas. */
-  shareMeter(key: string, quotas: readonly string[], meter: Meter) {
-    this.#meters.set(key, meter)
+  /** The meter of a caller, which reports what it uses up. One that no process has met yet begins with all of its quotas. */
+  meterOf(key: string, quotas: readonly string[]): Meter {
+    const known = this.#meters.get(key)
+    if (known !== undefined) return known
+    const meter = this.#newMeter(key, quotas)
     this.#unsure.add(meter)
-    meter.share(() => this.#note(key, meter))
     this.#options.send({ kind: 'joined', joined: { key, quotas } })
+    return meter
   }
 
   /** @param connection comes with a message of the kind `connection` */
@@ -95,7 +97,8 @@ export class WorkerLink implements Peers {
         this.#gathering.delete(message.id)
         return
       case 'left':
-        return this.#restore(message.left)
+        for (const one of message.left) this.#know(one)
+        return
       case 'elsewhere':
         for (const one of message.elsewhere) this.#learn(one)
     }
@@ -131,11 +134,17 @@ export class WorkerLink implements Peers {
     })
   }
 
-  #restore({ key, left, elsewhere }: Left) {
-    const meter = this.#meters.get(key)
-    if (meter === undefined) return
+  #newMeter(key: string, quotas: readonly string[]): Meter {
+    const meter = new Meter(readQuotas(quotas))
+    meter.share(() => this.#note(key, meter))
+    return this.#meters.set(key, meter)
+  }
+
+  #know({ key, quotas, left, elsewhere }: Left) {
+    const meter = this.#meters.get(key) ?? this.#newMeter(key, quotas)
     meter.restore(left, elsewhere)
     this.#unsure.delete(meter)
+    // What it has charged in the meantime.
     this.#note(key, meter)
   }
 

@@ -1,7 +1,7 @@
 /** Quotas over several processes: over time they hold exactly, and a new process brings no new quota. */
 import { expect, it } from 'vitest'
 import { Meter, readQuotas } from '../../src/access/quotas.ts'
-import type { Elsewhere } from '../../src/processes/messages.ts'
+import type { Elsewhere, Left } from '../../src/processes/messages.ts'
 import { MeterHub, type Reporter } from '../../src/processes/meter-hub.ts'
 
 const QUOTAS = ['requests=10/h', 'concurrency=3']
@@ -14,8 +14,12 @@ class Process implements Reporter {
 
   constructor(hub: MeterHub) {
     this.#hub = hub
-    const { left, elsewhere } = hub.join(this, { key: KEY, quotas: QUOTAS })
-    this.meter.restore(left, elsewhere)
+    hub.enter(this)
+    hub.join(this, { key: KEY, quotas: QUOTAS })
+  }
+
+  know(left: readonly Left[]) {
+    for (const one of left) this.meter.restore(one.left, one.elsewhere)
   }
 
   tell(elsewhere: readonly Elsewhere[]) {
@@ -69,6 +73,17 @@ it('a process that starts later begins with what is left', () => {
   a.report()
   hub.leave(a)
   expect(new Process(hub).ask(20)).toBe(3)
+})
+
+it('a process is told of callers that it has not met', () => {
+  const hub = new MeterHub()
+  const a = new Process(hub)
+  a.ask(4)
+  a.report()
+  const known: Left[] = []
+  hub.enter({ know: (left) => known.push(...left), tell: () => {} })
+  expect(known).toMatchObject([{ key: KEY, quotas: QUOTAS, elsewhere: 0 }])
+  expect(known[0]!.left[0]).toBeCloseTo(6, 1)
 })
 
 it('what was charged before the parent has answered is not forgotten', () => {
