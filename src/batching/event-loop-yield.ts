@@ -8,9 +8,9 @@ import { FairQueue, type Sender } from './fair-queue.ts'
 /** From this size on, copying or scanning the bytes takes a millisecond or more. */
 export const LARGE_BYTES = 2 ** 20
 /** The part of its wait that the first piece makes everyone else wait. */
-const SHARE = 0.08
+const SHARE = 0.12
 /** How long everyone else may wait for large pieces, in addition to the last of them, in ms. */
-const MOST_MS = 50
+const MOST_MS = 30
 /** How much a new measurement counts. */
 const LEARNED = 0.1
 
@@ -20,6 +20,8 @@ export interface Piece {
   /** What costs the same per byte. */
   readonly kind: string
   readonly sender?: Sender | undefined
+  /** Since when its request has waited, by the clock. Default: now. */
+  readonly since?: number | undefined
 }
 
 export interface EventLoopYield {
@@ -96,7 +98,7 @@ class FairTurns implements EventLoopYield {
           reject(error)
         }
       }
-      this.#queue.push({ piece, since: this.#clock(), run }, this.#costOf(piece), piece.sender)
+      this.#queue.push({ piece, since: piece.since ?? this.#clock(), run }, this.#costOf(piece), piece.sender)
       this.#onWaiting(this.#queue.size)
       this.#arm()
     })

@@ -1,10 +1,9 @@
 /**
- * Start-time fair queuing by cost, first between callers and then between the connections of a caller. Who has used less comes
- * first: a caller with a thousand connections gets no more than one with a single connection, and a connection that has just been
- * served waits behind those that have not. Nobody starves, because everyone's turn is fixed when they arrive. It knows no time and
- * starts nothing.
+ * Start-time fair queuing by cost, first between callers and then between the connections of a caller: a caller with a thousand
+ * connections gets no more than one with a single connection, and a connection with many requests no more than one with a single
+ * request. Among equals, who came first is first. It knows no time and starts nothing.
  *
- * It does what deficit round robin does, with one difference: somebody who asks rarely is served before those who never stop, instead
+ * It divides as deficit round robin does, with one difference: a caller who asks rarely is served before those who never stop, instead
  * of after all of them.
  */
 
@@ -19,6 +18,7 @@ export interface Sender {
 interface Entry<T> {
   /** Undefined when it is gone: until its place is needed, nothing of it may stay in memory. */
   item: T | undefined
+  readonly connection: object
   readonly cost: number
   /** The virtual time at which its turn begins. */
   readonly start: number
@@ -26,7 +26,7 @@ interface Entry<T> {
   readonly order: number
 }
 
-/** Orders by virtual time, in which a sender advances by what it costs. */
+/** The virtual time of callers. Each advances by what it costs, and what it got is remembered. */
 class Clock {
   now = 0
   readonly #ends = new WeakMap<object, number>()
@@ -43,9 +43,18 @@ class Clock {
   }
 }
 
+/** What waits of one connection. */
+interface Line {
+  count: number
+  /** The virtual time at which all of it will have been served. */
+  end: number
+}
+
 /** What waits of one caller. */
 class Lane<T> {
-  readonly clock = new Clock()
+  /** Virtual time. */
+  now = 0
+  readonly lines = new Map<object, Line>()
   /** A binary heap: the earliest is first. */
   readonly entries: Entry<T>[] = []
   /** Of those that are not gone. */
@@ -73,6 +82,28 @@ class Lane<T> {
     entry.item = undefined
     this.count--
     this.cost -= entry.cost
+    const line = this.lines.get(entry.connection)!
+    line.count--
+    if (line.count === 0) this.lines.delete(entry.connection)
+  }
+
+  /**
+   * A connection has one more request.
+   *
+   * @returns when its turn begins
+   */
+  book(connection: object, cost: number): number {
+    const start = this.startOf(connection)
+    const line = this.lines.get(connection) ?? { count: 0, end: 0 }
+    this.lines.set(connection, line)
+    line.count++
+    line.end = start + cost
+    return start
+  }
+
+  /** When the next request of a connection would begin. What it got earlier is forgotten: with one request each, all are equal. */
+  startOf(connection: object): number {
+    return Math.max(this.now, this.lines.get(connection)?.end ?? 0)
   }
 
   /** The first that is not gone, which stays. */
@@ -142,7 +173,7 @@ export class FairQueue<T> {
     const lane = this.#lanes.get(caller) ?? new Lane<T>()
     if (lane.count === 0) lane.start = this.#clock.startOf(caller)
     this.#lanes.set(caller, lane)
-    const entry = { item, cost, start: lane.clock.book(connection, cost), order: this.#order++ }
+    const entry = { item, connection, cost, start: lane.book(connection, cost), order: this.#order++ }
     lane.add(entry)
     this.#places.set(item, { lane, caller, entry })
   }
@@ -171,7 +202,7 @@ export class FairQueue<T> {
     const place = this.#places.get(item)
     if (place === undefined) return
     const { lane, caller, entry } = place
-    lane.clock.now = Math.max(lane.clock.now, entry.start)
+    lane.now = Math.max(lane.now, entry.start)
     this.#clock.now = Math.max(this.#clock.now, lane.start)
     this.#clock.book(caller, entry.cost)
     this.remove(item)
@@ -184,7 +215,6 @@ export class FairQueue<T> {
     if (place === undefined) return false
     this.#places.delete(item)
     place.lane.drop(place.entry)
-    // A caller's past is kept with the clock, that of its connections ends when nothing of it waits.
     if (place.lane.count === 0) this.#lanes.delete(place.caller)
     return true
   }
@@ -192,7 +222,7 @@ export class FairQueue<T> {
   /** The cost of what would be served before something that a sender adds now. */
   costBefore(cost: number, { caller, connection }: Sender = NOBODY): number {
     const own = this.#lanes.get(caller)
-    const ahead = own === undefined ? 0 : costUntil(own, own.clock.startOf(connection))
+    const ahead = own === undefined ? 0 : costUntil(own, own.startOf(connection))
     let before = ahead
     // While this caller gets so much, each other one gets no more.
     for (const [other, lane] of this.#lanes) if (other !== caller) before += Math.min(lane.cost, ahead + cost)

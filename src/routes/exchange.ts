@@ -107,6 +107,8 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
   #started: number | undefined
   /** When a large body had arrived, which then waits for its turn. */
   #arrived: number | undefined
+  /** When a large body began to arrive. */
+  #began: number | undefined
   #finite: boolean | undefined
   #isOver = false
   #abort: AbortController | undefined
@@ -209,6 +211,7 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
 
   /** Refuses a large body that would not get its turn on the event loop before its deadline. */
   #admitLarge() {
+    this.#began = performance.now()
     const waitMs = TURN_MARGIN * this.#context.batcher.turns.backlogMs
     const lateMs = waitMs - this.#deadlineMs
     if (lateMs > 0) throw this.#context.batcher.overloaded(lateMs)
@@ -219,7 +222,7 @@ class Exchange implements Received, Receiver, PendingWrite, Sender {
     const { bytes } = body
     if (bytes.length < LARGE_BYTES) return this.#answer(bytes, body)
     this.#arrived = performance.now()
-    const piece = { bytes: bytes.length, kind: this.#formats!.input.name, sender: this }
+    const piece = { bytes: bytes.length, kind: this.#formats!.input.name, sender: this, since: this.#began }
     void this.#context.batcher.turns.run(piece, () => this.#answerLate(bytes, body))
   }
 
