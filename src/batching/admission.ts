@@ -30,10 +30,10 @@ export class Admission {
 
   /**
    * @param before the cost of what would run before it
-   * @returns undefined if it can be answered in time. With nothing before it, it is worth a try
+   * @returns undefined if it can be answered in time. With nothing before it, or with nothing measured yet, it is worth a try
    */
   judge({ deadline }: Job, cost: number, before: number): Refusal | undefined {
-    if (deadline === undefined || before === 0) return undefined
+    if (deadline === undefined || before === 0 || !this.#costs.isSure) return undefined
     const waitMs = this.#costs.wallMs(before)
     const leftMs = deadline - this.#clock()
     const lateMs = waitMs + cost - leftMs

@@ -15,8 +15,8 @@ const NODE_NS = 0.5
 const SHARE = 0.2
 /** How long the throughput is remembered, in ms. */
 const MEMORY_MS = 2000
-/** From this much evidence on, it is believed, in ms. */
-const EVIDENCE_MS = 20
+/** From this much evidence on, it is believed: ms, and launches. The first launches of a process are slower than all others. */
+const EVIDENCE = { ms: 500, launches: 8 } as const
 
 export class CostModel {
   /** Milliseconds per step. */
@@ -24,6 +24,7 @@ export class CostModel {
   readonly #prior: number
   #doneMs = 0
   #wallMs = 0
+  #launches = 0
   /** Since when the engine has been busy without a pause; undefined if it is not. */
   #busySince: number | undefined
 
@@ -58,13 +59,19 @@ export class CostModel {
       const kept = Math.exp(-ms / MEMORY_MS)
       this.#doneMs = this.#doneMs * kept + cost
       this.#wallMs = this.#wallMs * kept + ms
+      this.#launches++
     }
     this.#busySince = isBusy ? now : undefined
   }
 
+  /** Whether enough has been measured to refuse anybody. */
+  get isSure(): boolean {
+    return this.#wallMs >= EVIDENCE.ms && this.#launches >= EVIDENCE.launches
+  }
+
   /** How long the engine takes for so much, in ms. */
   wallMs(cost: number): number {
-    const rate = this.#wallMs < EVIDENCE_MS ? this.#prior : this.#doneMs / this.#wallMs
+    const rate = this.isSure ? this.#doneMs / this.#wallMs : this.#prior
     return cost / Math.max(rate, 1e-3)
   }
 }

@@ -46,7 +46,8 @@ export class MeterHub {
   /** A process has met a caller of whom it did not know. */
   join(reporter: Reporter, { key, quotas }: Joined) {
     const known = this.#shared.get(key)
-    const shared = known ?? this.#shared.set(key, { quotas, meter: new Meter(readQuotas(quotas)), open: new Map() })
+    const shared =
+      known ?? this.#shared.set(key, { quotas, meter: new Meter(readQuotas(quotas)), open: new Map() })
     this.#keys.add(key)
     for (const one of this.#reporters)
       if (one === reporter || known === undefined) one.know([leftOf(key, shared, one)])
@@ -64,7 +65,11 @@ export class MeterHub {
     for (const other of this.#reporters) {
       if (other === reporter || known.length === 0) continue
       other.tell(
-        known.map(({ one: { key, charges }, shared }) => ({ key, charges, elsewhere: elsewhereOf(shared, other) })),
+        known.map(({ one: { key, charges }, shared }) => ({
+          key,
+          charges,
+          elsewhere: elsewhereOf(shared, other),
+        })),
       )
     }
   }

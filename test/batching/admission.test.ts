@@ -20,6 +20,12 @@ it('admits a job that can be answered before its deadline, and refuses one that 
   expect(admission.judge(job(1000), 10, 1500)).toMatchObject({ retryAfter: 1 })
 })
 
+it('refuses nobody before it has measured enough', () => {
+  const costs = new CostModel(2)
+  for (let now = 0; now <= 50; now += 10) costs.completed(10, true, now)
+  expect(new Admission(costs, () => 0).judge(job(1000), 10, 1e6)).toBeUndefined()
+})
+
 it('without a deadline, or with nothing before it, any job is worth a try', () => {
   const admission = new Admission(measured(), () => 0)
   expect(admission.judge(job(), 10, 1e9)).toBeUndefined()
