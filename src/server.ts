@@ -54,7 +54,7 @@ function createLogger({ logLevel }: Config): Logger {
 }
 
 async function start(config: Config, log: Logger): Promise<void> {
-  const app = await buildApp(config, { log, onProgramEvicted: createHeapGrowthLimit() })
+  const app = await buildApp(config, { log, onCrowdedPrograms: createHeapGrowthLimit() })
   app.warmUp()
   await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context
