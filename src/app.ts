@@ -24,7 +24,7 @@ import { loadCatalog } from './losses/load-catalog.ts'
 import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import { Registry } from './registry/registry.ts'
-import { RegistryView } from './registry/view.ts'
+import { ScopedRegistry } from './registry/scoped-registry.ts'
 import { pageOptions } from './routes/api-page.ts'
 import { authorizeRequests, callerOf, originOf } from './routes/authorize.ts'
 import { codingFor, codings, pack } from './routes/content-encoding.ts'
@@ -171,7 +171,7 @@ async function createContext(
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
   return (request) =>
-    new RegistryView({ registry, caller: callerOf(request), audit, origin: () => originOf(request) })
+    new ScopedRegistry({ registry, caller: callerOf(request), audit, origin: () => originOf(request) })
 }
 
 const NO_LOG: AccessLog = { info: () => {}, warn: () => {}, error: () => {} }

@@ -27,7 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['routes'],
   ['http.ts', 'registry'],
   ['schemas', 'access', 'metrics.ts'],
-  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'heap-growth.ts', 'config.ts'],
+  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'gc-tuning.ts', 'config.ts'],
   ['sources', 'analysis'],
   ['engines', 'losses'],
   ['loops'],

@@ -4,25 +4,32 @@
  */
 import type { InputSpec, Params } from '../losses/define.ts'
 import type { Clock } from './clock.ts'
-import { decidedOver } from './decisions.ts'
+import { isAffineIn, lineOf, type Reduced, reductionOf } from './curves.ts'
 import { type Interval, interval, isPoint } from './interval.ts'
 import {
-  formsOf,
+  correspondingVariable,
   isTwoValued,
   type KnownLoss,
   lossesLike,
   numbersIn,
   paramName,
-  placeOf,
   settingsOf,
   tapeOfKnown,
+  variantsOf,
 } from './known-losses.ts'
-import { isAffineIn, lineOf, type Reduced, reductionOf } from './lines.ts'
 import { NormalForms } from './normal-form.ts'
 import { type Pieces, piecesOf } from './pieces.ts'
+import { pruneBranches } from './prune-branches.ts'
 import { compare, ONE, type Rational, signOf, toNumber, ZERO } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
-import { allowed, boundsOfKind, type Case, elementName, elementOf, type Subject } from './subject.ts'
+import {
+  boundsOfKind,
+  type Case,
+  elementName,
+  elementOf,
+  projectToFeasible,
+  type Subject,
+} from './subject.ts'
 import { evaluate, type Tape, tapeOf } from './tape.ts'
 
 type Labels = Readonly<Record<string, readonly number[]>>
@@ -72,7 +79,7 @@ const MAX_COMPARISONS = 12
 /** What the ratios of two losses that are multiples may differ by: rounding, and constants with some digits. */
 const TOLERANCE = 1e-8
 /** A loss of this size is 0 but for rounding. */
-const NOUGHT = 1e-13
+const NEGLIGIBLE = 1e-13
 
 /** Looks through the catalog. Nothing is tried if no loss has such inputs. */
 export function findEquivalent(subject: Subject, clock: Clock, random: () => number): EquivalenceSearch {
@@ -81,7 +88,7 @@ export function findEquivalent(subject: Subject, clock: Clock, random: () => num
     if (clock.isOver()) return search.result(false)
     const hasNumbers = Object.keys(loss.params.properties).length > 0
     if (search.isFound && hasNumbers) return search.result(true)
-    for (const candidate of formsOf(loss, subject)) if (search.tries(candidate)) return search.result(true)
+    for (const candidate of variantsOf(loss, subject)) if (search.tries(candidate)) return search.result(true)
   }
   return search.result(!clock.isOver())
 }
@@ -256,14 +263,14 @@ function sampled({ one, root, box, labels }: Comparison, known: KnownLoss, rando
   const tape = tapeOfKnown(known, labels)
   return Array.from({ length: POINTS }, () => {
     const drawn = new Map([...box].map(([name, { lo, hi }]) => [name, lo + (hi - lo) * random()]))
-    const at = allowed(one, drawn)
+    const at = projectToFeasible(one, drawn)
     const value = evaluate(own, (name) => at.get(name)!)[own.roots[0]]
     const names = tape.variables.filter((name) => paramName(name) === undefined)
     return {
       at: Object.fromEntries(at),
       own: value,
       tape,
-      values: new Map(names.map((name) => [name, at.get(placeOf(known, name))!])),
+      values: new Map(names.map((name) => [name, at.get(correspondingVariable(known, name))!])),
     }
   })
 }
@@ -286,7 +293,7 @@ function compared(samples: readonly Sample[], setting: Params): Compared {
       tape.roots[0]
     ]
     if (Number.isNaN(own) && Number.isNaN(other)) continue
-    if (Math.abs(own) < NOUGHT && Math.abs(other) < NOUGHT) continue
+    if (Math.abs(own) < NEGLIGIBLE && Math.abs(other) < NEGLIGIBLE) continue
     const here = own / other
     if (!(here > 0) || !Number.isFinite(here))
       return { isSame: false, ratio, samples: [sample], ratios: [here] }
@@ -342,7 +349,12 @@ function factorOf(comparison: Comparison, known: KnownLoss, setting: Params, clo
   const { one, root, box } = comparison
   const other = written(comparison, known, setting)
   const { scalars } = one
-  const whole = sameFactor(scalars, decidedOver(scalars, root, box), decidedOver(scalars, other, box), clock)
+  const whole = sameFactor(
+    scalars,
+    pruneBranches(scalars, root, box),
+    pruneBranches(scalars, other, box),
+    clock,
+  )
   return whole ?? (one.by.length === 1 ? factorByPieces(one, root, other, box, clock) : undefined)
 }
 
@@ -379,7 +391,7 @@ function renamedInputs({ compiled: { loss }, places }: KnownLoss): KnownLoss['co
 }
 
 /** A factor by which no two losses are multiples of each other, so that nothing cancels in the sum of both. */
-export const STRANGE: Rational = { top: 1999993n, bottom: 999983n }
+export const GENERIC_FACTOR: Rational = { top: 1999993n, bottom: 999983n }
 
 /** Both losses are cut where either of them has a kink; both must be continuous, so that the pieces are all there is. */
 function factorByPieces(
@@ -389,7 +401,7 @@ function factorByPieces(
   box: ReadonlyMap<string, Interval>,
   clock: Clock,
 ): Factor {
-  const both = scalars.combination([own, other], [ONE, STRANGE], ZERO)
+  const both = scalars.combination([own, other], [ONE, GENERIC_FACTOR], ZERO)
   if (!areAffineInOthers(scalars, [own, other], box, by[0])) return undefined
   const { ready, isComplete } = reductionOf(scalars, both, box, by[0])
   if (!isComplete) return undefined
@@ -413,7 +425,7 @@ function areAffineInOthers(
 ): boolean {
   const [residual] = reductionOf(
     scalars,
-    scalars.combination(roots, [ONE, STRANGE], ZERO),
+    scalars.combination(roots, [ONE, GENERIC_FACTOR], ZERO),
     box,
     variable,
   ).ready
@@ -466,9 +478,9 @@ export function areEqualOnLine(
   { variable, box }: Pick<Reduced, 'box' | 'variable'>,
   clock: Clock,
 ): boolean {
-  const [a, b] = [own, other].map((root) => decidedOver(scalars, root, box))
+  const [a, b] = [own, other].map((root) => pruneBranches(scalars, root, box))
   const whole = sameFactor(scalars, a, b, clock)
-  const root = scalars.combination([own, other], [ONE, STRANGE], ZERO)
+  const root = scalars.combination([own, other], [ONE, GENERIC_FACTOR], ZERO)
   const factor = whole ?? factorOnLine(scalars, { root, box, variable }, own, other, clock)
   return factor === 'any' || (factor !== undefined && compare(factor, ONE) === 0)
 }

@@ -262,12 +262,12 @@ function turnsAt(
   const [left, right] = sign > 0 ? [slope.left, slope.right] : [slope.right, slope.left]
   if (slope.isSame === true || left.hi <= right.lo) return gap
   if (left.lo > right.hi + ROUNDING * scaleOf(left, right)) return gap === 0 ? 'wrong' : undefined
-  const drop = gapOf(slope)
+  const drop = roundingGap(slope)
   return drop === undefined ? undefined : Math.max(gap, drop, Number.MIN_VALUE)
 }
 
 /** How far two sides may be apart, if that is no more than rounding. */
-export function gapOf({ left, right, isSame }: Joint['value']): number | undefined {
+export function roundingGap({ left, right, isSame }: Joint['value']): number | undefined {
   if (isSame === true) return 0
   const gap = Math.max(left.hi, right.hi) - Math.min(left.lo, right.lo)
   return gap <= ROUNDING * scaleOf(left, right) ? gap : undefined
@@ -275,7 +275,7 @@ export function gapOf({ left, right, isSame }: Joint['value']): number | undefin
 
 /** The same for both sides and the value at the place itself. */
 function gapAround(value: Joint['value'], own: Interval): number | undefined {
-  const gaps = [gapOf(value), gapOf({ left: value.left, right: own, isSame: undefined })]
+  const gaps = [roundingGap(value), roundingGap({ left: value.left, right: own, isSame: undefined })]
   if (own.partial || gaps.some((gap) => gap === undefined)) return undefined
   return Math.max(Number.MIN_VALUE, ...gaps.map((gap) => gap!))
 }

@@ -4,8 +4,8 @@
  * print-plan.ts into text.
  */
 import type { Node, Op } from '../language/ir.ts'
+import { isRemapped, memoryReadOf } from './access-map.ts'
 import type { LegalizedProgram, ProgramOutput } from './legalize.ts'
-import { isIndirect, memoryReadOf } from './memory-read.ts'
 
 /** A block of memory: an input, a result, or scratch. */
 export interface Buffer {
@@ -137,15 +137,15 @@ function scalarsOf({ nodes }: LegalizedProgram): boolean[] {
 
 /** Whether a node reads memory that exists before the kernel runs. */
 export function readsInput({ nodes }: LegalizedProgram, node: Node): boolean {
-  const isChain = isIndirect(node) || node.op === 'pick'
+  const isChain = isRemapped(node) || node.op === 'pick'
   const { op } = isChain ? nodes[memoryReadOf(nodes, node.args[0]).source] : node
   return op === 'input' || (op === 'cotangent' && node.op !== 'pick')
 }
 
 /** The node that is stored entirely because another one reads it with renamed axes or at a distance. */
-export function storedSource(program: LegalizedProgram, id: number): number | undefined {
+export function materializedSource(program: LegalizedProgram, id: number): number | undefined {
   const node = program.nodes[id]
-  return isIndirect(node) && !readsInput(program, node) ? memoryReadOf(program.nodes, id).source : undefined
+  return isRemapped(node) && !readsInput(program, node) ? memoryReadOf(program.nodes, id).source : undefined
 }
 
 /** A sum or maximum over one axis, possibly of a product. */

@@ -1,7 +1,8 @@
 /** Prints a plan for people: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
+
+import { type AxisRead, isRemapped, memoryReadOf } from './access-map.ts'
 import type { Buffer, Plan, Statement } from './loop-plan.ts'
 import { isScalar } from './loop-plan.ts'
-import { type AxisRead, isIndirect, memoryReadOf } from './memory-read.ts'
 
 const INFIX: Readonly<Record<string, string>> = {
   add: '+',
@@ -64,7 +65,7 @@ function expression(plan: Plan, id: number): string {
   if (op === 'input') return `${own}[${axes}]`
   if (op === 'cotangent') return `cotangent[${axes}]`
   if (op === 'index' || op === 'size') return `${op}(${axis})`
-  if (isIndirect(plan.program.nodes[id])) return readOf(plan, id)
+  if (isRemapped(plan.program.nodes[id])) return readOf(plan, id)
   if (op === 'pick') return `${plan.program.nodes[args[0]].name}[${axis} = ${operands[1]}]`
   if (op === 'expand') return operands[0]
   if (op === 'select') return `${operands[0]} ? ${operands[1]} : ${operands[2]}`

@@ -4,7 +4,7 @@
  * and later only the numbers are validated.
  */
 
-import { many, Problem, problemAt } from '../errors.ts'
+import { Problem, pluralize, problemAt } from '../errors.ts'
 import { isIndependentAlong } from '../language/coupling.ts'
 import { NoHessian } from '../language/hessian.ts'
 import {
@@ -271,11 +271,11 @@ function checkScalars({ scalars }: LossProgram, precision: Precision) {
 function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits: CheckLimits) {
   const { operations, widest } = costOf(program, sizes)
   if (widest > limits.maxIntermediate) {
-    const detail = `${loss.name} would need an intermediate result of ${many(widest, 'elements')}, the limit is ${limits.maxIntermediate}`
+    const detail = `${loss.name} would need an intermediate result of ${pluralize(widest, 'elements')}, the limit is ${limits.maxIntermediate}`
     throw new Problem('too-expensive', detail)
   }
   if (operations > limits.maxCost) {
-    const detail = `${loss.name} would cost ${many(operations, 'element operations')}, the limit is ${limits.maxCost}`
+    const detail = `${loss.name} would cost ${pluralize(operations, 'element operations')}, the limit is ${limits.maxCost}`
     throw new Problem('too-expensive', detail)
   }
 }

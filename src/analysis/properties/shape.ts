@@ -1,15 +1,22 @@
 /** Convex, quasiconvex, bounded below. */
 import { type Clock, within } from '../clock.ts'
-import { curvatureOf } from '../curvature.ts'
-import { decidedOver } from '../decisions.ts'
+import { curvatureOf } from '../convexity-rules.ts'
 import { type Interval, interval } from '../interval.ts'
 import { type Pieces, piecesOf } from '../pieces.ts'
+import { pruneBranches } from '../prune-branches.ts'
 import { pointBox, pointOf, segmentOf } from '../segments.ts'
 import { boundsOver, convexity, isNeverNegative, rangeOf } from '../shape.ts'
 import type { Case } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
 import { type Evidence, type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, forAllCurves, ofShape, type Property, RULES_OF_CURVATURE, rounded } from './context.ts'
+import {
+  type Context,
+  findingOfShape,
+  forAllCurves,
+  type Property,
+  RULES_OF_CURVATURE,
+  rounded,
+} from './context.ts'
 
 const SEGMENTS = 16
 const CHORDS = 200
@@ -17,7 +24,7 @@ const CHORDS = 200
 function convex(context: Context): Finding {
   const found = forAllCurves(context, ({ pieces, at }, clock) => {
     const shape = convexity(pieces, within(clock, 250))
-    const own = ofShape(shape)
+    const own = findingOfShape(shape)
     return shape.kind === 'refuted' ? checked(pieces, shape.at.lo, shape.at.hi, own, at) : own
   })
   if (found?.verdict === 'proved' || found?.verdict === 'refuted') return found
@@ -27,7 +34,7 @@ function convex(context: Context): Finding {
 }
 
 function byRules({ scalars, root: whole, by, box }: Case, { clock }: Context): Finding {
-  const root = decidedOver(scalars, whole, box)
+  const root = pruneBranches(scalars, whole, box)
   const { curvature } = curvatureOf({ scalars, root, by, box }, within(clock, 300))
   if (!curvature.isConvex) return unknown('no rule says so')
   const tape = tapeOf(scalars, [root])
@@ -80,7 +87,7 @@ function alongSegments(context: Context, ruled: readonly Finding[]): Finding {
     if (shape.kind === 'unknown') continue
     count++
     if (shape.kind !== 'refuted') continue
-    const found = checked(pieces, shape.at.lo, shape.at.hi, ofShape(shape), one.labels)
+    const found = checked(pieces, shape.at.lo, shape.at.hi, findingOfShape(shape), one.labels)
     if (found.verdict !== 'refuted') continue
     const points = (found.evidence.points as number[]).map((t) => pointOf(segment, t))
     return refuted(found.method, { points, losses: found.evidence.losses, labels: one.labels })

@@ -11,7 +11,7 @@ import { Arena, Arenas } from './arena.ts'
 import { layoutOf, MAX_ROW_RANGES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
-import { type BoundLaunch, fill, LaunchCache } from './launch-cache.ts'
+import { type BoundLaunch, bindInputs, LaunchCache } from './launch-cache.ts'
 import { scaleInPlace } from './scale-in-place.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './worker-pool.ts'
 
@@ -133,7 +133,7 @@ class CompiledEngine implements Engine {
   }
 
   #runReady(ready: BoundLaunch, batch: Batch): BatchResult {
-    fill(ready, batch, this.#own)
+    bindInputs(ready, batch, this.#own)
     const computeMs = timed(ready, batch, 0)
     const { values, denominators, gradients } = ready.results
     return { values, denominators, gradients, computeMs, engine: 'compiled', scale: this.#scaleHere }

@@ -10,8 +10,8 @@ import { COTANGENT, type Specialization } from '../../loops/legalize.ts'
 import { type Buffer, type Plan, totalCost } from '../../loops/loop-plan.ts'
 import { plan } from '../../loops/planner.ts'
 import { UnsupportedByEngine } from '../contract.ts'
-import { legalizeWithin } from '../legalize-within.ts'
-import { ALL_FLOAT32, type ElementTypes, elementBytesOf, VECTOR } from './element-types.ts'
+import { legalizeWithin } from '../legalize-or-reject.ts'
+import { ALL_FLOAT32, type ElementTypes, elementBytesOf, VECTOR_BYTES } from './element-types.ts'
 import { OVERREAD_ELEMENTS } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import type { LaneType } from './lane-type.ts'
@@ -59,7 +59,7 @@ export const MAX_ROW_RANGES = 64
 
 /** Bytes between buffers: a vector that begins at a near neighbor of the last element may read this far beyond it. */
 function paddingOf({ lane }: ElementTypes): number {
-  return VECTOR + OVERREAD_ELEMENTS * lane.native.bytes
+  return VECTOR_BYTES + OVERREAD_ELEMENTS * lane.native.bytes
 }
 
 /** The kernel of a program up to this size has at most a tenth of the allowed bytes, as a node rarely takes more than 300. */

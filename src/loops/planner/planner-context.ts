@@ -3,6 +3,7 @@
  * and the buffers that they have allocated.
  */
 import type { Node } from '../../language/ir.ts'
+import { memoryReadOf } from '../access-map.ts'
 import type { LegalizedProgram } from '../legalize.ts'
 import { fastestAxis } from '../loop-interchange.ts'
 import {
@@ -10,10 +11,9 @@ import {
   type CompensatedSumBuffers,
   isReduction,
   isScalar,
+  materializedSource,
   readsInput,
-  storedSource,
 } from '../loop-plan.ts'
-import { memoryReadOf } from '../memory-read.ts'
 import type { WorkItem } from './work-items.ts'
 
 /** The state that a planner and its blocks share. */
@@ -87,7 +87,7 @@ export class PlannerContext {
 
   /** The node that is read with renamed axes or at a distance, and so must be stored entirely. */
   storedSource(node: number): number | undefined {
-    return storedSource(this.program, node)
+    return materializedSource(this.program, node)
   }
 
   /**

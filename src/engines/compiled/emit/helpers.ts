@@ -1,7 +1,7 @@
 /**
  * Helper functions of the module in addition to `run`, for code that is not inlined. Each is emitted on first use.
  */
-import { VECTOR } from '../element-types.ts'
+import { VECTOR_BYTES } from '../element-types.ts'
 import type { LaneType } from '../lane-type.ts'
 import { hostImportsOf, type MathOp, mathOf } from '../math.ts'
 import {
@@ -80,7 +80,7 @@ function eachVector(f: FunctionBuilder, bytes: Code, turn: (offset: Code) => voi
   const at = f.local(I32)
   const body = f.capture(() => {
     turn(get(at))
-    f.add(set(at, op('i32.add', get(at), i32(VECTOR))))
+    f.add(set(at, op('i32.add', get(at), i32(VECTOR_BYTES))))
   })
   f.add(whileLoop(op('i32.lt_u', get(at), bytes), body))
 }

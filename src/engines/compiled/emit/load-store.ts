@@ -3,8 +3,8 @@
  * up to the ends of rows.
  */
 import type { Node } from '../../../language/ir.ts'
+import { type AxisRead, memoryReadOf } from '../../../loops/access-map.ts'
 import type { Buffer } from '../../../loops/loop-plan.ts'
-import { type AxisRead, memoryReadOf } from '../../../loops/memory-read.ts'
 import { elementBytesOf } from '../element-types.ts'
 import {
   type Code,
