@@ -24,6 +24,11 @@ export function plan(program: LegalizedProgram, lanes = fastestAxis(program)): P
   return new Planner(new PlannerContext(program, loopOrder(program), lanes)).plan()
 }
 
+/** Where statements follow each other. */
+interface StraightScope extends Scope {
+  readonly assignment: Map<number, Buffer>
+}
+
 class Planner {
   readonly #context: PlannerContext
 
@@ -89,13 +94,14 @@ class Planner {
   }
 
   /** No loops are left: one statement after the other. */
-  #straight(items: readonly WorkItem[], scope: Scope): Statement[] {
+  #straight(items: readonly WorkItem[], outer: Scope): Statement[] {
+    const scope = { ...outer, assignment: new Map(outer.assignment) }
     const statements: Statement[] = []
     for (const item of items) statements.push(...this.#one(item, scope))
     return statements
   }
 
-  #one({ act, node, again }: WorkItem, scope: Scope): Statement[] {
+  #one({ act, node, again }: WorkItem, scope: StraightScope): Statement[] {
     const { args } = this.#context.nodes[node]
     if (act === 'sum') return this.#leave(node, scope)
     if (act === 'add') {
@@ -121,9 +127,14 @@ class Planner {
   }
 
   /** The result of a whole-axis op goes where others read it, and to each result of the kernel that it is. */
-  #makeArray(node: number, scope: Scope): Statement[] {
+  #makeArray(node: number, scope: StraightScope): Statement[] {
     const home = scope.assignment.get(node)
     const targets = new Set([...(home === undefined ? [] : [home]), ...(this.#context.roots.get(node) ?? [])])
+    // What only the next whole-axis op reads is in memory for it.
+    if (targets.size === 0)
+      targets.add(this.#context.scratch(node, this.#context.storedAxes(node, scope.depth), false))
+    const [first] = targets
+    scope.assignment.set(node, first)
     return [...targets].flatMap((target) => this.#wholeAxis(node, target, scope))
   }
 

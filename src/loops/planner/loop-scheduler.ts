@@ -145,7 +145,7 @@ export class LoopLevelScheduler {
     // A whole-axis op writes a result where it belongs, and others read it there.
     const [root] = isWholeAxis(this.#context.nodes[node]) ? (this.#context.roots.get(node) ?? []) : []
     if (root !== undefined) return this.#assignment.set(node, root)
-    const axes = this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth)
+    const axes = this.#context.storedAxes(node, this.#scope.depth)
     return this.#assignment.set(node, this.#context.scratch(node, axes, this.#scope.insideLanes))
   }
 

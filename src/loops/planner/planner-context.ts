@@ -178,6 +178,13 @@ export class PlannerContext {
     return this.order.slice(depth).filter((axis) => axes.includes(axis))
   }
 
+  /** The axes of a value in memory: those of deeper loops, and those that it is computed along as a whole. */
+  storedAxes(node: number, depth: number): string[] {
+    const whole = isWholeAxis(this.nodes[node]) ? ownAxesOf(this.nodes[node]) : []
+    const inner = this.order.filter((axis, place) => place >= depth || whole.includes(axis))
+    return inner.filter((axis) => this.nodes[node].axes.includes(axis))
+  }
+
   /** The axes of the inner loops. */
   below(depth: number): readonly string[] {
     return this.order.slice(depth + 1)

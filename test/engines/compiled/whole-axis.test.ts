@@ -171,7 +171,7 @@ describe('a kernel with whole-axis ops', () => {
   })
 
   it('reads inputs where they are, and writes gradients where they belong', () => {
-    const batch = batchOf({ text: 'sum(cumsum(x, columns) * w, columns)', rows: 4, columns: 9, precision: 'float32' })
+    const batch = batchOf({ text: 'sum(cumsum(x, columns) * y, columns)', rows: 4, columns: 9, precision: 'float32' })
     const { plan } = new KernelCache({ relaxed: false }).kernelFor(batch)
     expect(printPlan(plan)).toContain('= cumsum(x[rows,columns], columns)')
     expect(printPlan(plan)).toMatch(/gradient\(x\)\[rows,columns\] = reverse_cumsum/)
