@@ -35,7 +35,9 @@ export class CompiledHostOps {
     })
     const known = this.#programs.get(node) ?? programOf(node, program)
     this.#programs.set(node, known)
-    const inputs = Object.fromEntries(operands.map(({ data }, place) => [nameOf(place), [data as NumericArray]]))
+    const inputs = Object.fromEntries(
+      operands.map(({ data }, place) => [nameOf(place), [data as NumericArray]]),
+    )
     const cotangent = [precision === 'float64' ? Float64Array.of(1) : Float32Array.of(1)]
     const batch = { programKey: node.op, program: known, sizes, scalars: {}, precision, inputs, cotangent }
     return (await this.#engine.run(batch)).values
@@ -57,7 +59,18 @@ function programOf(node: Node<HostOp>, { nodes, axes, renamed }: Program): Progr
   const own: Node = { ...node, args: inputs.map((_, place) => place) }
   const least: Node = { op: 'constant', args: [], type: 'real', axes: [], value: -(2 ** 31) }
   const real: Node = { op: 'max', args: [inputs.length, inputs.length + 1], type: 'real', axes: node.axes }
-  const layouts = inputs.map(({ name, type, axes: all }) => [name, { type: type === 'index' ? 'index' : 'real', axes: all }])
+  const layouts = inputs.map(({ name, type, axes: all }) => [
+    name,
+    { type: type === 'index' ? 'index' : 'real', axes: all },
+  ])
   const all = [...inputs, own, ...(node.type === 'index' ? [least, real] : [])]
-  return { axes, renamed, nodes: all, inputs: Object.fromEntries(layouts), scalars: [], value: all.length - 1, gradients: {} }
+  return {
+    axes,
+    renamed,
+    nodes: all,
+    inputs: Object.fromEntries(layouts),
+    scalars: [],
+    value: all.length - 1,
+    gradients: {},
+  }
 }

@@ -7,8 +7,8 @@
 import { evaluateHostOp, isHostOp } from '../language/host-ops.ts'
 import { type HostOp, type Node, type Program, sizesWithRenamedAxes } from '../language/ir.ts'
 import { cut, nameOf, type Part, type Stages } from '../language/stages.ts'
-import type { NumericArray } from '../tensor.ts'
 import type { Operand } from '../language/strides.ts'
+import type { NumericArray } from '../tensor.ts'
 import { CompiledHostOps, type HostOpContext } from './compiled-host-ops.ts'
 import { type Batch, type BatchResult, concatChunks, type Engine, UnsupportedByEngine } from './contract.ts'
 

@@ -6,9 +6,9 @@
  */
 
 import { Builder, type Ref } from '../language/builder.ts'
+import { isHostOp } from '../language/host-ops.ts'
 import { layoutOf, type Node, type Program } from '../language/ir.ts'
 import { isElementwise } from '../language/scalar.ts'
-import { isHostOp } from '../language/host-ops.ts'
 import { simplify } from '../language/simplify.ts'
 import { legalizeShift } from './legalize-shift.ts'
 import type { StaticPredicates } from './static-predicates.ts'

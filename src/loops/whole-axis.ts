@@ -86,7 +86,11 @@ const COUNTERS = 3 * 2048 * 4
 export function workspaceOf(nodes: readonly Node[], node: Node): WorkspaceNeed | undefined {
   const { op, axis, to, args } = node
   if (!isHostOp(op)) return undefined
-  const extent = EXTENTS[op](axis!, to!, IS_TABULAR.has(op) && args.length > 2 ? labelAxisOf(nodes, node) : '')
+  const extent = EXTENTS[op](
+    axis!,
+    to!,
+    IS_TABULAR.has(op) && args.length > 2 ? labelAxisOf(nodes, node) : '',
+  )
   if (extent.length === 0) return undefined
   // The derivative of a table continues where its value ended.
   return { key: IS_TABULAR.has(op) ? tableKeyOf(node) : `${op} ${axis} ${to}`, extent }

@@ -3,7 +3,14 @@
  * which loop the others are; what a later loop needs from an earlier one, and whether it is stored or computed
  * again (rematerialization). The inside of a loop belongs to the next level.
  */
-import { type Accumulator, type Buffer, COSTS, isReduction, isWholeAxis, type Statement } from '../loop-plan.ts'
+import {
+  type Accumulator,
+  type Buffer,
+  COSTS,
+  isReduction,
+  isWholeAxis,
+  type Statement,
+} from '../loop-plan.ts'
 import { phasesOf } from './loop-phases.ts'
 import type { PlannerContext } from './planner-context.ts'
 import {

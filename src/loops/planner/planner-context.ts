@@ -9,8 +9,8 @@ import {
   type Buffer,
   type CompensatedSumBuffers,
   isReduction,
-  isWholeAxis,
   isScalar,
+  isWholeAxis,
   readsInput,
   storedSource,
 } from '../loop-plan.ts'

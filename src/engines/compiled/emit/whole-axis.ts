@@ -2,15 +2,7 @@
 import type { Node } from '../../../language/ir.ts'
 import type { Buffer, WholeAxisStatement } from '../../../loops/loop-plan.ts'
 import { isSingle, labelAxisOf, tableKeyOf } from '../../../loops/whole-axis.ts'
-import {
-  type Code,
-  call,
-  extractI32,
-  F64,
-  type FunctionBuilder,
-  f64,
-  op,
-} from '../wasm-encoder.ts'
+import { type Code, call, extractI32, F64, type FunctionBuilder, f64, op } from '../wasm-encoder.ts'
 import { type CtcKinds, ctcBackward, ctcForward } from '../whole-axis/forward-backward.ts'
 import { gather, scatter } from '../whole-axis/moves.ts'
 import { argsort, type DigitBits, insertionSort, sortByDigits } from '../whole-axis/radix-sort.ts'
@@ -65,11 +57,7 @@ export class WholeAxisEmitter {
   // Lines
 
   /** A function of lines along the axis: operands, count, result, workspace. */
-  #call(
-    statement: WholeAxisStatement,
-    name: string,
-    write: (...kinds: ElementKind[]) => FunctionBuilder,
-  ) {
+  #call(statement: WholeAxisStatement, name: string, write: (...kinds: ElementKind[]) => FunctionBuilder) {
     const { operands } = statement
     const lines = operands.map((_, place) => this.#line(statement, place))
     this.#run(statement, name, lines, write)
@@ -244,7 +232,8 @@ export class WholeAxisEmitter {
 
   #define(node: number, value: Code) {
     const { lane } = this.#context
-    const splat = lane.native.bytes === 8 ? op('f64x2.splat', value) : op('f32x4.splat', op('f32.demote_f64', value))
+    const splat =
+      lane.native.bytes === 8 ? op('f64x2.splat', value) : op('f32x4.splat', op('f32.demote_f64', value))
     this.#context.define(node, splat)
   }
 }

@@ -33,8 +33,8 @@ import {
   counter,
   DOUBLE,
   doubleAt,
-  each,
   type ElementKind,
+  each,
   loadInteger,
   loadNumber,
   plus,
@@ -59,7 +59,20 @@ const NEVER_F64 = f64(Number.NEGATIVE_INFINITY)
  * The parameters of both functions: the logits and the distances between times and classes; the labels and their distance;
  * the sizes of the three axes; how many times and labels this row has; the blank; the workspace.
  */
-const PARAMS = ['logits', 'down', 'along', 'labels', 'next', 'size', 'classes', 'listed', 'times', 'count', 'blank', 'workspace'] as const
+const PARAMS = [
+  'logits',
+  'down',
+  'along',
+  'labels',
+  'next',
+  'size',
+  'classes',
+  'listed',
+  'times',
+  'count',
+  'blank',
+  'workspace',
+] as const
 
 type Params = Readonly<Record<(typeof PARAMS)[number], Code>>
 
@@ -99,7 +112,9 @@ class CtcRow {
     this.stateBytes = f.let(op('i32.shl', plus(this.states, i32(1)), i32(3)), I32)
     const line = (place: number) =>
       f.let(plus(plus(workspace, times(this.width, i32(place))), i32(MARGIN.before * DOUBLE)), I32)
-    ;[this.emitted, this.ahead, this.beta, this.skips, this.classOf, this.alpha] = [0, 1, 2, 3, 4, 5].map(line)
+    ;[this.emitted, this.ahead, this.beta, this.skips, this.classOf, this.alpha] = [0, 1, 2, 3, 4, 5].map(
+      line,
+    )
     this.sums = f.let(plus(this.alpha, times(this.width, size)), I32)
   }
 
@@ -122,7 +137,12 @@ class CtcRow {
       const label = plus(labels, times(op('i32.shr_u', state, i32(1)), next))
       own.set(blank)
       const isLabel = op('i32.and', state, i32(1))
-      f.add(ifElse(isLabel, f.capture(() => own.set(loadInteger(this.kinds.labels, label)))))
+      f.add(
+        ifElse(
+          isLabel,
+          f.capture(() => own.set(loadInteger(this.kinds.labels, label))),
+        ),
+      )
       // Labels have been validated; this keeps reads in bounds in any case.
       own.set(select(op('i32.lt_u', own.value, classes), own.value, i32(0)))
       const at = f.let(plus(classOf, op('i32.shl', state, i32(2))), I32)
@@ -166,7 +186,12 @@ export function ctcForward(kinds: CtcKinds, target: TargetFeatures): FunctionBui
   const f = new FunctionBuilder(new Array(PARAMS.length).fill(I32), [F64])
   const row = new CtcRow(f, target, kinds)
   row.describeStates()
-  f.add(ifElse(op('i32.gt_s', row.times, i32(0)), f.capture(() => begin(row))))
+  f.add(
+    ifElse(
+      op('i32.gt_s', row.times, i32(0)),
+      f.capture(() => begin(row)),
+    ),
+  )
   each(f, i32(1), row.times, (time) => advance(row, time))
   f.add(totalOf(row))
   return f

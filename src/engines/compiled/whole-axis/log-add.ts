@@ -8,7 +8,7 @@ import type { TargetFeatures } from '../wide.ts'
 export const NEVER = constF64x2(Number.NEGATIVE_INFINITY)
 const LOWEST = constF64x2(-Number.MAX_VALUE)
 
-const isNaN = (x: Code) => op('f64x2.ne', x, x)
+const notNumber = (x: Code) => op('f64x2.ne', x, x)
 
 /** ln(e^a + e^b + e^c) of values in locals. NaN is propagated. */
 export function logAdd3(f: FunctionBuilder, target: TargetFeatures, a: Code, b: Code, c: Code): Code {
@@ -25,7 +25,7 @@ export function logAdd3(f: FunctionBuilder, target: TargetFeatures, a: Code, b: 
   const found = f.let(op('f64x2.add', largest, ops.log.write(f, target, sum)))
   // The largest of infinite ones minus itself is NaN.
   const isInfinite = op('f64x2.eq', largest, constF64x2(Number.POSITIVE_INFINITY))
-  const strange = op('v128.or', op('v128.or', isNaN(b), isNaN(c)), isInfinite)
+  const strange = op('v128.or', op('v128.or', notNumber(b), notNumber(c)), isInfinite)
   return op('v128.or', op('v128.bitselect', NEVER, found, isNever), strange)
 }
 

@@ -1,5 +1,19 @@
 /** Moves of elements along an axis: gather and scatter (a segment sum). */
-import { type Code, F64, FunctionBuilder, f64, fillMemory, get, I32, i32, ifElse, loadF64, op, set, storeF64 } from '../wasm-encoder.ts'
+import {
+  type Code,
+  F64,
+  FunctionBuilder,
+  f64,
+  fillMemory,
+  get,
+  I32,
+  i32,
+  ifElse,
+  loadF64,
+  op,
+  set,
+  storeF64,
+} from '../wasm-encoder.ts'
 import {
   DOUBLE,
   doubleAt,

@@ -29,8 +29,8 @@ import {
 import {
   counter,
   DOUBLE,
-  each,
   type ElementKind,
+  each,
   type Line,
   loadNumber,
   plus,
@@ -96,7 +96,9 @@ function sortedItems(
   if (kind !== 'f64') return get(sorted)
   walk(f, count, [{ start: get(sorted), stride: i32(ITEM) }], ([item]) => {
     const from = plus(x.start, op('i32.mul', loadI32(item), x.stride))
-    f.add(storeI32(item, op('i32.wrap_i64', op('i64.shr_u', wideKey(f, loadNumber(kind, from)), i64(32n))), 4))
+    f.add(
+      storeI32(item, op('i32.wrap_i64', op('i64.shr_u', wideKey(f, loadNumber(kind, from)), i64(32n))), 4),
+    )
   })
   const other = op('i32.sub', plus(items, spare), get(sorted))
   sort(f.let(get(sorted), I32), f.let(other, I32))

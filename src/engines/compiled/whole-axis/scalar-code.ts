@@ -36,9 +36,7 @@ export const DOUBLE = 8
 /** An element as a float64. */
 export function loadNumber(kind: ElementKind, address: Code): Code {
   if (kind === 'f64') return loadF64(address)
-  return kind === 'f32'
-    ? op('f64.promote_f32', loadF32(address))
-    : op('f64.convert_i32_s', loadI32(address))
+  return kind === 'f32' ? op('f64.promote_f32', loadF32(address)) : op('f64.convert_i32_s', loadI32(address))
 }
 
 export function storeNumber(kind: ElementKind, address: Code, value: Code): Code {
@@ -54,7 +52,9 @@ export function loadInteger(kind: ElementKind, address: Code): Code {
 }
 
 export function storeInteger(kind: ElementKind, address: Code, value: Code): Code {
-  return kind === 'i32' ? storeI32(address, value) : storeNumber(kind, address, op('f64.convert_i32_s', value))
+  return kind === 'i32'
+    ? storeI32(address, value)
+    : storeNumber(kind, address, op('f64.convert_i32_s', value))
 }
 
 export const plus = (a: Code, b: Code): Code => op('i32.add', a, b)

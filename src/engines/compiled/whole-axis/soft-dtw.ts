@@ -23,7 +23,18 @@ import {
   storeF64,
 } from '../wasm-encoder.ts'
 import type { TargetFeatures } from '../wide.ts'
-import { counter, DOUBLE, doubleAt, each, type ElementKind, loadNumber, plus, storeNumber, times, walk } from './scalar-code.ts'
+import {
+  counter,
+  DOUBLE,
+  doubleAt,
+  type ElementKind,
+  each,
+  loadNumber,
+  plus,
+  storeNumber,
+  times,
+  walk,
+} from './scalar-code.ts'
 
 export interface DtwKinds {
   readonly costs: ElementKind
@@ -53,7 +64,9 @@ class Pair {
   constructor(f: FunctionBuilder, target: TargetFeatures) {
     this.f = f
     this.target = target
-    ;[this.costs, this.down, this.along, this.rows, this.columns, this.gamma, this.totals] = PARAMS.map((_, i) => get(i))
+    ;[this.costs, this.down, this.along, this.rows, this.columns, this.gamma, this.totals] = PARAMS.map(
+      (_, i) => get(i),
+    )
     this.width = f.let(op('i32.shl', plus(this.columns, i32(1)), i32(3)), I32)
     this.bytes = f.let(times(this.width, plus(this.rows, i32(1))), I32)
     this.shares = f.let(plus(this.totals, this.bytes), I32)
@@ -83,7 +96,7 @@ class Pair {
 }
 
 const sum = (a: Code, b: Code): Code => op('f64.add', a, b)
-const isFinite = (x: Code): Code => op('f64.lt', op('f64.abs', x), f64(Number.POSITIVE_INFINITY))
+const isBounded = (x: Code): Code => op('f64.lt', op('f64.abs', x), f64(Number.POSITIVE_INFINITY))
 
 /** The soft minimum of the costs of all alignments; infinite if none is possible. It leaves the values of prefixes in the workspace. */
 export function softDtwForward(kinds: DtwKinds, target: TargetFeatures): FunctionBuilder {
@@ -94,7 +107,10 @@ export function softDtwForward(kinds: DtwKinds, target: TargetFeatures): Functio
   f.add(storeF64(totals, f64(0)))
   each(f, i32(0), rows, (row) => {
     const costs = { start: plus(pair.costs, times(row, pair.down)), stride: pair.along }
-    const line = { start: plus(plus(totals, times(plus(row, i32(1)), width)), i32(DOUBLE)), stride: i32(DOUBLE) }
+    const line = {
+      start: plus(plus(totals, times(plus(row, i32(1)), width)), i32(DOUBLE)),
+      stride: i32(DOUBLE),
+    }
     walk(f, columns, [costs, line], ([cost, at]) => {
       const best = softMin(pair, pair.predecessors(at))
       f.add(storeF64(at, sum(loadNumber(kinds.costs, cost), best)))
@@ -117,7 +133,7 @@ function softMin(pair: Pair, [a, b, c]: readonly Code[]): Code {
     const logarithm = mathOf(FLOAT64).ops.log.write(f, target, f.let(total))
     f.add(set(found, op('f64.sub', least, op('f64.mul', gamma, extractF64(logarithm, 0)))))
   })
-  f.add(ifElse(op('i32.and', op('f64.ne', gamma, f64(0)), isFinite(least)), soften))
+  f.add(ifElse(op('i32.and', op('f64.ne', gamma, f64(0)), isBounded(least)), soften))
   return get(found)
 }
 
@@ -145,7 +161,12 @@ export function softDtwBackward(kinds: DtwKinds, target: TargetFeatures): Functi
       column.set(op('i32.sub', column.value, i32(1)))
       const share = f.let(loadF64(at), F64)
       f.add(storeNumber(kinds.result, plus(ofRow, times(column.value, along)), share))
-      f.add(ifElse(op('f64.ne', share, f64(0)), f.capture(() => passOn(pair, at, share))))
+      f.add(
+        ifElse(
+          op('f64.ne', share, f64(0)),
+          f.capture(() => passOn(pair, at, share)),
+        ),
+      )
     })
   })
   return f

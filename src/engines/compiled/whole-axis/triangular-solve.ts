@@ -1,6 +1,15 @@
 /** Systems of linear equations with a triangular matrix, solved by substitution, row by row. */
 import { F64, FunctionBuilder, get, I32, i32, loadF64, op, set, storeF64 } from '../wasm-encoder.ts'
-import { DOUBLE, doubleAt, type ElementKind, loadNumber, plus, storeNumber, times, walk } from './scalar-code.ts'
+import {
+  DOUBLE,
+  doubleAt,
+  type ElementKind,
+  loadNumber,
+  plus,
+  storeNumber,
+  times,
+  walk,
+} from './scalar-code.ts'
 
 /**
  * (matrix, down, along, right, stride, count, result, stride, workspace): the solution of A x = b. Each row needs the solutions of the
@@ -13,7 +22,9 @@ export function triangularSolve(
   isUpper: boolean,
 ): FunctionBuilder {
   const f = new FunctionBuilder(new Array(9).fill(I32), [])
-  const [matrix, down, along, right, rightStride, count, to, toStride, x] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(get)
+  const [matrix, down, along, right, rightStride, count, to, toStride, x] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(
+    get,
+  )
   const rest = f.local(F64)
   const last = f.let(op('i32.sub', count, i32(1)), I32)
   walk(f, count, [], (_, turn) => {
