@@ -1,7 +1,7 @@
 /** Prints a plan for people: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
 
 import { type AxisRead, isRemapped, memoryReadOf } from './access-map.ts'
-import type { Buffer, Plan, Statement } from './loop-plan.ts'
+import type { Buffer, Plan, Statement, WholeAxisStatement } from './loop-plan.ts'
 import { isScalar } from './loop-plan.ts'
 
 const INFIX: Readonly<Record<string, string>> = {
@@ -47,6 +47,8 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
     }
     case 'store':
       return [`${indent}${spell(statement.buffer)} = ${name(plan, statement.node)}`]
+    case 'whole axis':
+      return [`${indent}${wholeAxis(plan, statement)}`]
     case 'accumulate': {
       const { op, args } = plan.program.nodes[statement.node]
       const term = args.map((arg) => name(plan, arg)).join(' * ')
@@ -55,6 +57,16 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
       return [op === 'reduce_max' ? `${indent}${target} max= ${term}` : `${indent}${target} += ${term}`]
     }
   }
+}
+
+function wholeAxis(plan: Plan, { node, operands, result }: WholeAxisStatement): string {
+  const { op, args, axis, to } = plan.program.nodes[node]
+  const spelled = args.map((arg, place) => {
+    const buffer = operands[place]
+    return buffer === undefined ? name(plan, arg) : spell(buffer)
+  })
+  const target = result === undefined ? name(plan, node) : spell(result)
+  return `${target} = ${op}(${[...spelled, axis, to].filter((part) => part !== undefined).join(', ')})`
 }
 
 function expression(plan: Plan, id: number): string {
@@ -110,7 +122,7 @@ function usedScalars({ program, body }: Plan): Set<number> {
   const walk = (statements: readonly Statement[]) => {
     for (const statement of statements) {
       if (statement.kind === 'loop') walk(statement.body)
-      else if (statement.kind === 'compute' || statement.kind === 'accumulate') {
+      else if (statement.kind !== 'load' && statement.kind !== 'store') {
         for (const arg of program.nodes[statement.node].args) visit(arg)
       }
     }

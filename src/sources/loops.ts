@@ -588,6 +588,8 @@ class LoopWriter {
         return [this.#syntax.assign(this.#element(statement.buffer), this.#stored(statement))]
       case 'accumulate':
         return [this.#accumulate(statement.node, statement.memory?.total)]
+      case 'whole axis':
+        throw new Error('the program has not been cut at its whole-axis ops')
     }
   }
 

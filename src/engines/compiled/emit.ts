@@ -10,6 +10,7 @@ import { ExpressionEmitter } from './emit/expressions.ts'
 import type { KernelParam } from './emit/kernel-params.ts'
 import { LoadStoreEmitter } from './emit/load-store.ts'
 import { ReductionEmitter } from './emit/reductions.ts'
+import { WholeAxisEmitter } from './emit/whole-axis.ts'
 import { hostImportsOf } from './math.ts'
 import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
 import type { TargetFeatures } from './wide.ts'
@@ -48,12 +49,14 @@ class Emitter {
   readonly #memory: LoadStoreEmitter
   readonly #values: ExpressionEmitter
   readonly #sums: ReductionEmitter
+  readonly #lines: WholeAxisEmitter
 
   constructor(plan: Plan, target: TargetFeatures, types: ElementTypes) {
     this.#context = new CodegenContext(plan, target, types)
     this.#memory = new LoadStoreEmitter(this.#context)
     this.#values = new ExpressionEmitter(this.#context, this.#memory)
     this.#sums = new ReductionEmitter(this.#context, this.#memory, this.#values)
+    this.#lines = new WholeAxisEmitter(this.#context, this.#memory, this.#values)
   }
 
   emit(): Emitted {
@@ -86,6 +89,8 @@ class Emitter {
         return this.#memory.store(statement.buffer, this.#context.value(statement.node))
       case 'accumulate':
         return this.#sums.accumulate(statement.node, statement.memory)
+      case 'whole axis':
+        return this.#lines.emit(statement)
     }
   }
 
@@ -138,6 +143,7 @@ function newLoop() {
     addresses: new Map(),
     tiles: new Map(),
     terms: new Map(),
+    totals: new Map(),
     mask: undefined,
     left: undefined,
   }

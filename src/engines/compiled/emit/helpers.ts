@@ -20,13 +20,13 @@ import {
 import type { TargetFeatures } from '../wide.ts'
 
 /** A function of the language, or one that walks over a buffer of sums. */
-export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
+type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
 
 /** The helpers of one module. `run` comes between the host's functions and them. */
 export class Helpers {
   readonly #lane: LaneType
   readonly #target: TargetFeatures
-  readonly #made = new Map<Helper, FunctionBuilder>()
+  readonly #made = new Map<string, FunctionBuilder>()
 
   constructor(lane: LaneType, target: TargetFeatures) {
     this.#lane = lane
@@ -39,7 +39,12 @@ export class Helpers {
 
   /** Its index among the functions of the module. */
   indexOf(name: Helper): number {
-    if (!this.#made.has(name)) this.#made.set(name, this.#write(name))
+    return this.ownIndexOf(name, () => this.#write(name))
+  }
+
+  /** The same for a function that another file writes. It may call functions of the module. */
+  ownIndexOf(name: string, write: () => FunctionBuilder): number {
+    if (!this.#made.has(name)) this.#made.set(name, write())
     return hostImportsOf(this.#lane).length + 1 + [...this.#made.keys()].indexOf(name)
   }
 

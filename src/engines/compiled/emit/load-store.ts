@@ -339,6 +339,11 @@ export class LoadStoreEmitter {
 
   // Addresses
 
+  /** The address of a line of a buffer along axes that no open loop is over. */
+  lineAddress(buffer: Buffer): Code {
+    return this.#address(buffer, {})
+  }
+
   /**
    * The address of the current element, or of the first lane's.
    *
