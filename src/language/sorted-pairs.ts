@@ -50,7 +50,9 @@ function pairSumOf({ nodes, renamed }: Program, id: number): PairSum | undefined
   if (inner !== 'sub') return undefined
   const isPair = (there: number, here: number) => {
     const { op: moved, args: from, axis, to } = nodes[there]
-    return moved === 'rename' && from[0] === here && to === others && renamed[others!] === (renamed[axis!] ?? axis)
+    return (
+      moved === 'rename' && from[0] === here && to === others && renamed[others!] === (renamed[axis!] ?? axis)
+    )
   }
   const axisOf = (there: number) => nodes[there].axis!
   if (isPair(ends[0], ends[1])) return { x: ends[1], axis: axisOf(ends[0]), isToSmaller: false }

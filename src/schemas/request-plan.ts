@@ -7,7 +7,6 @@
 import { Problem, pluralize, problemAt } from '../errors.ts'
 import { isIndependentAlong } from '../language/coupling.ts'
 import { NoHessian } from '../language/hessian.ts'
-import { withSortedPairs } from '../language/sorted-pairs.ts'
 import {
   costOf,
   elementsOf,
@@ -15,6 +14,7 @@ import {
   type Program,
   valueAxes as valueAxesOf,
 } from '../language/ir.ts'
+import { withSortedPairs } from '../language/sorted-pairs.ts'
 import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import {
   batchAxisOf,

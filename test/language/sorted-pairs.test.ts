@@ -6,7 +6,10 @@ import { costOf } from '../../src/language/ir.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
 import { SORTED_FROM, withSortedPairs } from '../../src/language/sorted-pairs.ts'
-import { expectClose } from '../support/close.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import type { NumericArray } from '../../src/tensor.ts'
+import { bitsOf, expectClose } from '../support/close.ts'
+import { evaluate } from '../support/evaluate.ts'
 import { randomFrom } from '../support/sample.ts'
 
 const matrix = { type: 'real', axes: ['rows', 'columns'] } as const
@@ -34,7 +37,9 @@ const KINDS: Readonly<Record<string, Float64Array>> = {
   'few different numbers': numbers((_, random) => Math.floor(3 * random())),
   'numbers of any size': numbers((_, random) => (random() - 0.5) * 10 ** (20 * random() - 10)),
   'numbers and one NaN': numbers((place) => (place === 7 ? Number.NaN : Math.sin(place))),
-  'numbers and infinities': numbers((place) => (place % 50 === 7 ? (-1) ** place * Infinity : Math.sin(place))),
+  'numbers and infinities': numbers((place) =>
+    place % 50 === 7 ? (-1) ** place * Infinity : Math.sin(place),
+  ),
   'numbers and two negative infinities': numbers((place) => (place % 60 === 7 ? -Infinity : Math.sin(place))),
 }
 
@@ -71,6 +76,47 @@ describe('a program with a sum over pairs', () => {
     expect(withSortedPairs(program, { rows: 1, columns: 10_000 })).toBe(sorted)
     expect(sorted.axes).toEqual(['rows', 'columns'])
     expect(costOf(sorted, { rows: 1024, columns: 1000 }).widest).toBe(1024 * 1000)
+  })
+
+  it('gives rows the same bits alone and together', async () => {
+    const sorted = withSortedPairs(programOf(SUPPORT), sizes)
+    const run = async (rows: number, x: Float32Array) => {
+      const shared = { programKey: 'support', program: sorted, precision: 'float32', scalars: {} } as const
+      const cotangent = [Float32Array.of(1)]
+      const { values, gradients } = await engine.run({
+        ...shared,
+        sizes: { rows, columns },
+        inputs: { x: [x] },
+        cotangent,
+      })
+      return { values: bitsOf(values), gradient: bitsOf(gradients.x!) }
+    }
+    const x = Float32Array.from(KINDS['random numbers']!)
+    const alone = [await run(1, x.slice(0, columns)), await run(1, x.slice(columns))]
+    const together = await run(2, x)
+    expect(together.values).toBe(alone.map(({ values }) => values).join(''))
+    expect(together.gradient).toBe(alone.map(({ gradient }) => gradient).join(''))
+  })
+
+  it('is what makes a loss over many classes affordable', async () => {
+    const { losses } = await loadCatalog()
+    const [rows, classes] = [1024, 1000]
+    const tensor = (dtype: 'float32' | 'int32', shape: number[], data: NumericArray) =>
+      ({ dtype, shape, data, encoding: 'binary', typed: true }) as const
+    const x = Float32Array.from({ length: rows * classes }, (_, place) => Math.sin(place * place))
+    const tensors = new Map([
+      ['predictions', tensor('float32', [rows, classes], x)],
+      ['targets', tensor('int32', [rows], new Int32Array(rows))],
+    ])
+    const loss = losses.find(({ name }) => name === 'multiclass_sparsemax')!
+    const { gradients } = await evaluate(engine, loss, tensors, { reduction: 'sum' })
+    const slopes = Array.from(gradients.get('predictions')!.data)
+    // The probabilities of a row sum to 1, and so do its slopes with the target's.
+    for (const row of [0, 500, 1023]) {
+      const own = slopes.slice(row * classes, (row + 1) * classes)
+      expect(own.reduce((sum, slope) => sum + slope, 0)).toBeCloseTo(0, 5)
+      expect(own.filter((slope) => slope > 0).length).toBeGreaterThan(1)
+    }
   })
 
   it.each([
