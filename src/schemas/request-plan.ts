@@ -14,6 +14,7 @@ import {
   type Program,
   valueAxes as valueAxesOf,
 } from '../language/ir.ts'
+import { withSortedPairs } from '../language/sorted-pairs.ts'
 import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import {
   batchAxisOf,
@@ -151,7 +152,8 @@ function makePlan(
   const once = makeProgram(programs, loss, structure)
   const couples = batchDependenceOf(once.program, loss, first)
   const hessians = wantedHessians(loss, couples, wants, first, options)
-  const program = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
+  const all = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
+  const program = forSizes(all, axes)
   checkScalars(program, precision)
   checkCost(loss, program, axes, limits)
   const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
@@ -211,6 +213,12 @@ function makeProgram(programs: ProgramSource, loss: Loss, structure: ProgramSign
       throw problemAt('invalid-value', '/hessian', `of ${loss.name}: ${error.message}`)
     throw formulaProblem(error, '', { formula: loss.formula.source })
   }
+}
+
+/** Long axes are sorted instead of comparing all pairs of their elements. */
+function forSizes(made: LossProgram, { sizes }: Axes): LossProgram {
+  const program = withSortedPairs(made.program, sizes)
+  return program === made.program ? made : { ...made, program, key: `${made.key}|sorted ${program.axes}` }
 }
 
 /** @throws Problem `invalid-value` for a member that is neither an option nor a tensor */
