@@ -29,7 +29,9 @@ const interpreter = await openInterpreter()
 
 const catalog = {
   version,
-  functions: Object.fromEntries(Object.entries(FUNCTIONS).map(([name, { parameters }]) => [name, parameters])),
+  functions: Object.fromEntries(
+    Object.entries(FUNCTIONS).map(([name, { parameters }]) => [name, parameters]),
+  ),
   losses: Object.fromEntries(losses.map((loss) => [loss.name, entryOf(loss)])),
 }
 for (const file of ['clients/python/src/lossd/_catalog.json', 'clients/typescript/src/catalog.json'])
@@ -71,7 +73,9 @@ async function casesOf(loss: Loss) {
       made.push(await caseOf(loss, tensors, { params, reduction: place === 0 ? 'mean' : 'sum' }))
       if (rows === 3) made.push(await caseOf(loss, tensors, { params, reduction: 'none' }))
       else if (takesWeights(loss, tensors, params))
-        made.push(await caseOf(loss, weighted(tensors, rows, precision), { params, reduction: 'weighted_mean' }))
+        made.push(
+          await caseOf(loss, weighted(tensors, rows, precision), { params, reduction: 'weighted_mean' }),
+        )
     }
   }
   return made
@@ -97,7 +101,8 @@ function takesWeights(loss: Loss, tensors: Tensors, params: object): boolean {
 async function caseOf(loss: Loss, tensors: Tensors, options: Options & { reduction: string }) {
   const inputs = Object.fromEntries([...tensors].map(([name, tensor]) => [name, encoded(tensor)]))
   const kernel = kernelFor(loss, tensors, options)
-  const want = kernel === undefined ? await byService(loss, tensors, options) : byKernel(kernel, tensors, options)
+  const want =
+    kernel === undefined ? await byService(loss, tensors, options) : byKernel(kernel, tensors, options)
   return { loss: loss.name, ...options, tensors: inputs, kernel: kernel !== undefined, want }
 }
 
@@ -121,7 +126,9 @@ function byKernel(host: KernelHost, tensors: Tensors, options: Options & { reduc
   return {
     loss: base64(values),
     dtype: options.reduction === 'none' ? host.manifest.precision : 'float64',
-    gradients: Object.fromEntries(gradients.map(([name, data]) => [name.slice('gradients.'.length), base64(data)])),
+    gradients: Object.fromEntries(
+      gradients.map(([name, data]) => [name.slice('gradients.'.length), base64(data)]),
+    ),
     denominator: result.denominator,
     count: result.count,
   }
@@ -169,11 +176,20 @@ function faultsOf() {
     { loss: 'cross_entropy', tensors: { predictions: logits, targets: labels([2], -1, 0) } },
     { loss: 'cross_entropy', tensors: { predictions: logits, targets: labels([3], 1, 1, 1) } },
     { loss: 'cross_entropy', tensors: { predictions: logits, targets: reals([2], 1, 1) } },
-    { loss: 'cross_entropy', tensors: { predictions: reals([2, 3], 1, 2, 3, 4, 5, 6), targets: reals([2, 3], 1, 0, 0, 1.5, 0, 0) } },
+    {
+      loss: 'cross_entropy',
+      tensors: { predictions: reals([2, 3], 1, 2, 3, 4, 5, 6), targets: reals([2, 3], 1, 0, 0, 1.5, 0, 0) },
+    },
     { loss: 'nll', tensors: { predictions: logits, targets: labels([2], 7, 0) } },
     { loss: 'binary_cross_entropy', tensors: { predictions: reals([2], 0.5, 1.25), targets: pair } },
-    { loss: 'binary_cross_entropy', tensors: { predictions: doubles([2], 0.5, -1e-9), targets: doubles([2], 0, 1) } },
-    { loss: 'binary_cross_entropy', tensors: { predictions: reals([2], 0.5, 0.25), targets: reals([2], 0.1, 1.1) } },
+    {
+      loss: 'binary_cross_entropy',
+      tensors: { predictions: doubles([2], 0.5, -1e-9), targets: doubles([2], 0, 1) },
+    },
+    {
+      loss: 'binary_cross_entropy',
+      tensors: { predictions: reals([2], 0.5, 0.25), targets: reals([2], 0.1, 1.1) },
+    },
     { loss: 'poisson_nll', tensors: { predictions: pair, targets: reals([2], 1, -0.1) } },
     { loss: 'hinge', tensors: { predictions: pair, targets: reals([2], 1, 0) } },
     { loss: 'giou', tensors: { predictions: reals([1, 4], 0, 0, 1, 1), targets: reals([1, 4], 0, 2, 1, 1) } },
@@ -181,7 +197,11 @@ function faultsOf() {
     { loss: 'huber', tensors: { predictions: pair, targets: pair }, options: { params: { delta: -1 } } },
     { loss: 'huber', tensors: { predictions: pair, targets: pair }, options: { params: { delta: 1e-50 } } },
     { loss: 'huber', tensors: { predictions: pair, targets: pair }, options: { reduction: 'median' } },
-    { loss: 'huber', tensors: { predictions: pair, targets: pair }, options: { reduction: 'sum', denominator: 2 } },
+    {
+      loss: 'huber',
+      tensors: { predictions: pair, targets: pair },
+      options: { reduction: 'sum', denominator: 2 },
+    },
     { loss: 'huber', tensors: { predictions: pair, targets: pair, sample_weight: reals([3], 1, 1, 1) } },
     { loss: 'huber', tensors: { predictions: pair, targets: pair, grad_output: reals([2], 1, 1) } },
     { loss: 'huber', tensors: { predictions: reals([0]), targets: reals([0]) } },
@@ -193,7 +213,11 @@ function faultsOf() {
   return all.map(faultCase).filter((made) => made !== undefined)
 }
 
-function tensorOf(dtype: 'float32' | 'float64' | 'int32', shape: readonly number[], numbers: readonly number[]) {
+function tensorOf(
+  dtype: 'float32' | 'float64' | 'int32',
+  shape: readonly number[],
+  numbers: readonly number[],
+) {
   const Column = { float32: Float32Array, float64: Float64Array, int32: Int32Array }[dtype]
   return { dtype, shape, data: Column.from(numbers), encoding: 'binary', typed: true } as const
 }
@@ -206,7 +230,12 @@ function faultCase({ loss: name, tensors, options = {} }: Fault) {
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     const pointer = error.options.errors?.[0]?.pointer ?? ''
-    return { loss: name, ...options, tensors: inputs, problem: { code: error.code, pointer, detail: error.message } }
+    return {
+      loss: name,
+      ...options,
+      tensors: inputs,
+      problem: { code: error.code, pointer, detail: error.message },
+    }
   }
   throw new Error(`${name} accepts ${JSON.stringify(inputs)}`)
 }

@@ -104,7 +104,9 @@ const PURE = [
   'lru.ts',
   ...files.filter((file) => /^(language|loops|sources|analysis|portable)\//.test(file)),
   // What kernels are made with; what runs them needs threads.
-  ...files.filter((file) => /^engines\/(compiled\/emit\/|gamma\.ts|contract\.ts|legalize-within\.ts)/.test(file)),
+  ...files.filter((file) =>
+    /^engines\/(compiled\/emit\/|gamma\.ts|contract\.ts|legalize-within\.ts)/.test(file),
+  ),
   ...COMPILER.map((name) => `engines/compiled/${name}.ts`),
   ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),
 ]

@@ -36,7 +36,14 @@ import {
   sub,
   when,
 } from './code.ts'
-import type { IndexCheck, ManifestArray, PortableInput, PortableLoss, RangeCheck, Silencer } from './contract.ts'
+import type {
+  IndexCheck,
+  ManifestArray,
+  PortableInput,
+  PortableLoss,
+  RangeCheck,
+  Silencer,
+} from './contract.ts'
 import { type MemoryMap, RESULT } from './memory-map.ts'
 
 /** The codes of `status`, by number. */
@@ -60,7 +67,14 @@ export interface CheckParts {
 }
 
 /** Whether there is anything to check or to change in the numbers of an input. */
-export function needsCheck({ range, indices, ordered, excepted, paddedTo, isSpread }: PortableInput): boolean {
+export function needsCheck({
+  range,
+  indices,
+  ordered,
+  excepted,
+  paddedTo,
+  isSpread,
+}: PortableInput): boolean {
   return [range, indices, excepted, paddedTo].some((rule) => rule !== undefined) || ordered || isSpread
 }
 
@@ -139,7 +153,8 @@ class CheckWriter {
   }
 
   #indices(input: PortableInput, base: Code, count: Code, { axis, offset, ignored }: IndexCheck) {
-    const end = axis === undefined ? undefined : this.#f.let(add(this.#parts.sizes.whole(axis), i32(offset)), I32)
+    const end =
+      axis === undefined ? undefined : this.#f.let(add(this.#parts.sizes.whole(axis), i32(offset)), I32)
     countUp(this.#f, count, (i) => {
       const at = this.#f.let(elementAt('int32', base, i), I32)
       const x = this.#f.let(loadI32(at), I32)
@@ -237,7 +252,10 @@ class CheckWriter {
       const within = modulo(over(element, this.#strideOf(axes, axis)), this.#parts.sizes.whole(axis))
       return mul(within, this.#strideOf(other.axes, axis))
     })
-    const start = this.#f.let(places.reduce((a, b) => add(a, b), i32(0)), I32)
+    const start = this.#f.let(
+      places.reduce((a, b) => add(a, b), i32(0)),
+      I32,
+    )
     const [count, step] =
       missing === undefined
         ? [i32(1), i32(0)]

@@ -1,5 +1,5 @@
 /** `lossd_prepare`: lays the arrays out for the given sizes, and writes everything of a launch that depends on nothing else. */
-import { elementBytesOf, type ElementTypes, VECTOR } from '../engines/compiled/element-types.ts'
+import { type ElementTypes, elementBytesOf, VECTOR } from '../engines/compiled/element-types.ts'
 import type { Word } from '../engines/compiled/emit.ts'
 import {
   type Code,
@@ -105,14 +105,12 @@ class LayoutWriter {
     const { loss, inputs, outputs, map, valueAxes } = this.#parts
     let spreads = 0
     inputs.forEach(({ name, axes, dtype }, place) => {
-      const count = realProduct(axes.map((axis) => this.#sizes.real(axis)))
-      const base = this.#take(op('f64.mul', count, constF64(bytesOf(dtype))))
+      const base = this.#arrayOf(axes, dtype)
       this.#f.add(storeWord(map.inputs + 4 * place, base))
       const own = loss.inputs.find((input) => input.name === name)
-      if (own?.isSpread !== true) return this.#inputs.set(name, base)
-      const wide = this.#arrayOf(own.axes, dtype)
-      this.#f.add(storeWord(map.spreads + 4 * spreads++, wide))
-      return this.#inputs.set(name, wide)
+      const wide = own?.isSpread === true ? this.#arrayOf(own.axes, dtype) : undefined
+      if (wide !== undefined) this.#f.add(storeWord(map.spreads + 4 * spreads++, wide))
+      this.#inputs.set(name, wide ?? base)
     })
     outputs.forEach(({ name, axes, dtype }, place) => {
       const base = this.#arrayOf(axes, dtype)
@@ -132,7 +130,11 @@ class LayoutWriter {
   /** The address of the next bytes. */
   #take(bytes: Code): Code {
     const base = this.#f.let(truncU32(get(this.#end)), I32)
-    const aligned = op('f64.mul', op('f64.ceil', op('f64.mul', bytes, constF64(1 / VECTOR))), constF64(VECTOR))
+    const aligned = op(
+      'f64.mul',
+      op('f64.ceil', op('f64.mul', bytes, constF64(1 / VECTOR))),
+      constF64(VECTOR),
+    )
     this.#f.add(set(this.#end, op('f64.add', op('f64.add', get(this.#end), aligned), constF64(PADDING))))
     return base
   }
@@ -149,8 +151,8 @@ class LayoutWriter {
         this.#f.add(storeWord(map.chosen[group], i32(place)))
         this.#words(kernel, map.arguments[group])
       }
-      if (place === kernels.length - 1) return take()
-      when(this.#f, isChosen(loss, kernel, this.#sizes, isPlain), take, () => choose(place + 1))
+      if (place === kernels.length - 1) take()
+      else when(this.#f, isChosen(loss, kernel, this.#sizes, isPlain), take, () => choose(place + 1))
     }
     choose(0)
   }

@@ -9,7 +9,15 @@ export const PADDING = VECTOR + OVERREAD_ELEMENTS * 8
 const START = 16
 
 /** What `lossd_result` points at: offsets of its members. */
-export const RESULT = { value: 0, denominator: 8, count: 16, status: 24, input: 28, element: 32, bytes: 40 } as const
+export const RESULT = {
+  value: 0,
+  denominator: 8,
+  count: 16,
+  status: 24,
+  input: 28,
+  element: 32,
+  bytes: 40,
+} as const
 
 /** The number of each kind of word. */
 export interface Counts {

@@ -264,7 +264,10 @@ export class Reducer {
     const before = product(sizes.wholes(axes.slice(0, place)))
     const own = loss.first === '...' ? [over(sizes.whole('...'), this.rows)] : []
     const dtype = loss.precision
-    const isAny = and(or(this.#isGiven('sampleWeight'), this.#isGiven('gradOutput')), op('i32.gt_s', this.rows, i32(0)))
+    const isAny = and(
+      or(this.#isGiven('sampleWeight'), this.#isGiven('gradOutput')),
+      op('i32.gt_s', this.rows, i32(0)),
+    )
     when(f, isAny, () => {
       const width = f.let(product([...own, ...sizes.wholes(axes.slice(place + 1))]), I32)
       countUp(f, this.rows, (row) => {
@@ -335,10 +338,14 @@ function sumOfFloat32(): FunctionBuilder {
   const sums = [0, 1, 2, 3].map(() => f.local(F64))
   const whole = f.let(op('i32.and', get(1), i32(-4)), I32)
   const term = (element: Code) => loadReal('float32', elementAt('float32', get(0), element))
-  const grow = (sum: number, element: Code) => f.add(set(sum, op('f64.add', get(sum), term(element))))
+  const grow = (sum: number, element: Code) => {
+    f.add(set(sum, op('f64.add', get(sum), term(element))))
+  }
   countUp(f, op('i32.div_s', whole, i32(4)), (block) => {
     const first = f.let(mul(block, i32(4)), I32)
-    sums.forEach((sum, place) => grow(sum, add(first, i32(place))))
+    sums.forEach((sum, place) => {
+      grow(sum, add(first, i32(place)))
+    })
   })
   countUp(f, op('i32.and', get(1), i32(3)), (i) => grow(sums[0], add(whole, i)))
   const [a, b, c, d] = sums.map((sum) => get(sum))
@@ -373,7 +380,7 @@ class CompensatedSum {
   }
 
   total(): Code {
-    const isFinite = op('f64.lt', op('f64.abs', get(this.#total)), constF64(Number.POSITIVE_INFINITY))
-    return select(isFinite, op('f64.add', get(this.#total), get(this.#lost)), get(this.#total))
+    const isSound = op('f64.lt', op('f64.abs', get(this.#total)), constF64(Number.POSITIVE_INFINITY))
+    return select(isSound, op('f64.add', get(this.#total), get(this.#lost)), get(this.#total))
   }
 }

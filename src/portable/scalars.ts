@@ -1,13 +1,20 @@
 /** Expressions without axes, as code on float64 numbers: what the service computes in JavaScript before a launch. */
 import type { Helper, Helpers } from '../engines/compiled/emit/helpers.ts'
 import { isMathOp, scalarCall } from '../engines/compiled/scalar-math.ts'
-import { type Code, constF64, type FunctionBuilder, F64, op, select } from '../engines/compiled/wasm-encoder.ts'
+import {
+  type Code,
+  constF64,
+  F64,
+  type FunctionBuilder,
+  op,
+  select,
+} from '../engines/compiled/wasm-encoder.ts'
 import type { Node, Op } from '../language/ir.ts'
 import { isElementwise } from '../language/scalar.ts'
 import { COTANGENT } from '../loops/legalize.ts'
+import type { Precision } from '../tensor.ts'
 import { rounded } from './code.ts'
 import { KernelUnavailable } from './contract.ts'
-import type { Precision } from '../tensor.ts'
 
 /** Where the leaves of an expression come from. */
 export interface Leaves {

@@ -6,8 +6,8 @@
 import { Helpers } from '../engines/compiled/emit/helpers.ts'
 import { FLOAT64 } from '../engines/compiled/lane-type.ts'
 import { HOST_IMPORTS } from '../engines/compiled/math.ts'
-import { scaleFunction } from '../engines/compiled/scale-in-place.ts'
 import { SCALAR_TARGET } from '../engines/compiled/scalar-math.ts'
+import { scaleFunction } from '../engines/compiled/scale-in-place.ts'
 import {
   type Code,
   call,
@@ -27,8 +27,8 @@ import {
   storeF64,
 } from '../engines/compiled/wasm-encoder.ts'
 import { layoutOf, valueAxes as valueAxesOf } from '../language/ir.ts'
-import { REDUCTIONS } from '../losses/reduction.ts'
 import { switchesOf } from '../loops/static-predicates.ts'
+import { REDUCTIONS } from '../losses/reduction.ts'
 import { AxisSizes, FIRST_OF_REST, LAST_OF_REST, rootOf, sizeNames } from './axes.ts'
 import { checkFunction, needsCheck, STATUSES, statusOf } from './checks.ts'
 import { and, loadWord, not, or, real, rounded, storeReal, storeWord, when } from './code.ts'
@@ -146,7 +146,9 @@ class ModuleWriter {
       functions,
       exports: Object.fromEntries(exported.map((name) => [name, this.#indexOf(name)])),
       memory: { pages: Math.ceil(this.#map.end / 65536), data: [this.#defaults()] },
-      sections: { lossd: new TextEncoder().encode(JSON.stringify({ ...about, ...this.manifest }, spelledOut)) },
+      sections: {
+        lossd: new TextEncoder().encode(JSON.stringify({ ...about, ...this.manifest }, spelledOut)),
+      },
     })
   }
 
@@ -183,7 +185,8 @@ class ModuleWriter {
       lossd_result: () => constant(map.result),
       lossd_input: () => addressFunction(map.inputs),
       lossd_output: () => addressFunction(map.outputs),
-      lossd_prepare: () => layoutFunction({ loss, types, map, groups: this.#groups, inputs, outputs, valueAxes }),
+      lossd_prepare: () =>
+        layoutFunction({ loss, types, map, groups: this.#groups, inputs, outputs, valueAxes }),
       lossd_run: () => this.#run(reducer),
       check: () => checkFunction({ loss, map, inputs, sizes }),
       sum: () => sumFunction(loss.precision),
@@ -251,8 +254,8 @@ class ModuleWriter {
   #compute(f: FunctionBuilder, reducer: Reducer, base: Code) {
     const [general, special] = this.#groups
     const launch = (group: EmittedGroup) => () => this.#choose(f, reducer, group, base)
-    if (special === undefined) return launch(general)()
-    when(f, this.#holds(f, special), launch(special), launch(general))
+    if (special === undefined) launch(general)()
+    else when(f, this.#holds(f, special), launch(special), launch(general))
   }
 
   /** Whether the conditions of parameters have the values that a group is specialized for. */
@@ -277,8 +280,8 @@ class ModuleWriter {
         else if (plan.buffers.some(({ role }) => role === 'cotangent')) f.add(reducer.storeCotangent(base))
         f.add(call(this.#launchIndex(first + place), base))
       }
-      if (place === group.kernels.length - 1) return launch()
-      when(f, op('i32.eq', chosen, i32(place)), launch, () => take(place + 1))
+      if (place === group.kernels.length - 1) launch()
+      else when(f, op('i32.eq', chosen, i32(place)), launch, () => take(place + 1))
     }
     take(0)
   }

@@ -34,7 +34,9 @@ const options = {
     }),
   ),
   gradients: Type.Optional(
-    Type.String({ description: 'Inputs whose gradients it computes, with commas between them; all by default.' }),
+    Type.String({
+      description: 'Inputs whose gradients it computes, with commas between them; all by default.',
+    }),
   ),
   hessian: Type.Optional(
     Type.Literal('diagonal', { description: 'Whether it also computes second derivatives.' }),
@@ -191,4 +193,3 @@ function send({ headers }: FastifyRequest, reply: FastifyReply, { bytes, etag }:
   if (headers['if-none-match'] === etag) return reply.code(304).send()
   return reply.type(MEDIA_TYPE).send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
 }
-

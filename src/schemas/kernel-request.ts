@@ -4,7 +4,14 @@ import { cut, Problem, problemAt } from '../errors.ts'
 import { axesText, expandLoss, type InputSpec, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import { declaredSizes, holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
-import { FEATURES, type Features, type IndexCheck, type PortableInput, type PortableLoss, type Silencer } from '../portable/contract.ts'
+import {
+  FEATURES,
+  type Features,
+  type IndexCheck,
+  type PortableInput,
+  type PortableLoss,
+  type Silencer,
+} from '../portable/contract.ts'
 import { DTYPES, type Dtype, type Precision } from '../tensor.ts'
 import type { DecodedTensor } from '../wire/define.ts'
 import { rangeOfKind } from './input-kinds.ts'
@@ -33,7 +40,11 @@ export interface KernelRequest {
  * @example
  * kernelRequest(resolved, { inputs: 'predictions:float32[rows,classes];targets:int32[rows]' }, plans)
  */
-export function kernelRequest(resolved: ResolvedLoss, ask: KernelAsk, plans: RequestPlanSource): KernelRequest {
+export function kernelRequest(
+  resolved: ResolvedLoss,
+  ask: KernelAsk,
+  plans: RequestPlanSource,
+): KernelRequest {
   checkMembers(ask)
   const features = featuresOf(ask)
   const params = ask.params === undefined ? {} : jsonObject(ask.params, '/params')
@@ -110,8 +121,7 @@ function tensorsOf(given: unknown, inputs: Loss['inputs']): Map<string, DecodedT
   return new Map(texts.map((text) => tensorOf(text, sizes)))
 }
 
-const FORM =
-  'must be inputs with their dtype and axes: predictions:float32[rows,classes];targets:int32[rows]'
+const FORM = 'must be inputs with their dtype and axes: predictions:float32[rows,classes];targets:int32[rows]'
 
 /** Names of axes, or sizes: a kernel serves all sizes, so only their number and the equal ones among them matter. */
 function tensorOf(text: string, sizes: Map<string, number>): [string, DecodedTensor] {
@@ -243,6 +253,8 @@ function checkOf(plan: RequestPlan, rule: InputRule) {
 
 /** The problem of a loss that has no kernel. */
 export function kernelUnavailable(loss: Pick<Loss, 'name'>, why: string): Problem {
-  return new Problem('kernel-unavailable', `${loss.name} has no portable kernel: ${why}; let the service compute it`)
+  return new Problem(
+    'kernel-unavailable',
+    `${loss.name} has no portable kernel: ${why}; let the service compute it`,
+  )
 }
-

@@ -3,8 +3,8 @@
  * bit. A new loss is tested automatically.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import compiled from '../../src/engines/compiled.ts'
 import { detectTarget } from '../../src/engines/compiled/kernel-cache.ts'
+import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
 import { isHostOp } from '../../src/language/host-ops.ts'
 import { type Loss, type Params, withoutPreset } from '../../src/losses/define.ts'
@@ -48,7 +48,10 @@ const kernelOf = (loss: Loss, tensors: Tensors, ask: KernelAsk = {}): KernelHost
     return new KernelHost(writePortableKernel(request.loss, request.features, request.about).bytes)
   } catch (error) {
     if (!(error instanceof KernelUnavailable)) throw error
-    expect(request.loss.program.nodes.some(({ op }) => isHostOp(op)), error.message).toBe(true)
+    expect(
+      request.loss.program.nodes.some(({ op }) => isHostOp(op)),
+      error.message,
+    ).toBe(true)
     return undefined
   }
 }

@@ -77,7 +77,10 @@ export class KernelHost {
     const given = Number(tensors.has('sample_weight')) + 2 * Number(tensors.has('grad_output'))
     const prepared = lossd_prepare(given)
     if (prepared !== 0) throw new Error(`prepare returned ${prepared}`)
-    const numbers = [...this.manifest.params.map(({ name, value }) => params[name] ?? Number(value)), denominator]
+    const numbers = [
+      ...this.manifest.params.map(({ name, value }) => params[name] ?? Number(value)),
+      denominator,
+    ]
     this.#view('float64', this.#exports.lossd_params(), numbers.length).set(numbers)
     this.manifest.inputs.forEach(({ name, dtype }, place) => {
       const tensor = tensors.get(name)

@@ -396,7 +396,10 @@ function byHostWhereLarge(
   const isLarge = f.let(lane.op('gt', lane.op('abs', x), lane.constant(largest)))
   const exact = f.local(V128)
   const each = lane.places.map((place) =>
-    set(exact, lane.replace(get(exact), place, lane.narrowed(call(host, lane.widened(lane.extract(x, place)))))),
+    set(
+      exact,
+      lane.replace(get(exact), place, lane.narrowed(call(host, lane.widened(lane.extract(x, place))))),
+    ),
   )
   const chosen = set(result, bitselect(isLarge, get(exact), get(result)))
   f.add(ifElse(op('v128.any_true', isLarge), [...each, chosen]))

@@ -50,10 +50,7 @@ const COMPILED = new Map<Helper, Run>()
  * @example
  * evaluateScalarNode('log', [2]) // 0.6931471805599453
  */
-export function evaluateScalarNode(
-  name: FormulaOp,
-  args: readonly number[],
-): number {
+export function evaluateScalarNode(name: FormulaOp, args: readonly number[]): number {
   const [a, b] = args
   if (isMathOp(name)) return compiled(name)(a, b)
   return name === 'polygamma' ? compiled(`polygamma ${a}`)(b, b) : evaluateScalar(name, args)

@@ -397,7 +397,13 @@ export function encodeStandaloneModule(parts: StandaloneParts): Uint8Array<Array
   const { memory, sections = {} } = parts
   const memories = memory === undefined ? [] : [[OF_ONE_THREAD, unsigned(memory.pages), unsigned(MAX_PAGES)]]
   const exported = memory === undefined ? [] : [[text('memory'), 0x02, 0x00]]
-  const data = (memory?.data ?? []).map(({ at, bytes }) => [0x00, i32(at), 0x0b, unsigned(bytes.length), bytes])
+  const data = (memory?.data ?? []).map(({ at, bytes }) => [
+    0x00,
+    i32(at),
+    0x0b,
+    unsigned(bytes.length),
+    bytes,
+  ])
   return flatten([
     MAGIC,
     section(1, typesOf(parts)),
