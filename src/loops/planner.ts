@@ -132,7 +132,7 @@ class Planner {
     const targets = new Set([...(home === undefined ? [] : [home]), ...(this.#context.roots.get(node) ?? [])])
     // What only the next whole-axis op reads is in memory for it.
     if (targets.size === 0)
-      targets.add(this.#context.scratch(node, this.#context.storedAxes(node, scope.depth), false))
+      targets.add(this.#context.scratch(node, this.#context.storedAxes(node, scope.depth), scope.insideLanes))
     const [first] = targets
     scope.assignment.set(node, first)
     return [...targets].flatMap((target) => this.#wholeAxis(node, target, scope))

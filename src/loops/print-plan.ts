@@ -18,10 +18,13 @@ const INFIX: Readonly<Record<string, string>> = {
 export function printPlan(plan: Plan): string {
   const used = usedScalars(plan)
   const scalars = [...used].sort((a, b) => a - b).map((id) => `${name(plan, id)} = ${expression(plan, id)}`)
-  const scratch = plan.buffers
-    .filter(({ role }) => role === 'scratch')
-    .map((buffer) => `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`)
+  const scratch = plan.buffers.filter(({ role }) => role === 'scratch').map((buffer) => declaration(buffer))
   return [...scalars, ...scratch, ...lines(plan, plan.body, '')].join('\n')
+}
+
+function declaration(buffer: Buffer): string {
+  if (buffer.extent !== undefined) return `workspace m${buffer.id} of ${buffer.name.split(' ')[0]}`
+  return `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`
 }
 
 function lines(plan: Plan, statements: readonly Statement[], indent: string): string[] {

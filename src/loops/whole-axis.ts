@@ -16,6 +16,11 @@ export function ownAxesOf({ axis, to }: OpAxes): readonly string[] {
   return to === undefined ? [axis!] : [axis!, to]
 }
 
+/** Whether the op takes lines along a single axis, so that the lines of several rows can be side by side in vectors. */
+export function isAlongLines({ op }: OpAxes): boolean {
+  return isHostOp(op) && !IS_TABULAR.has(op) && op !== 'solve_lower' && op !== 'solve_upper'
+}
+
 /** The other axes of its result, over which it is repeated. */
 export function repeatedAxesOf(node: Node): readonly string[] {
   return node.axes.filter((axis) => !ownAxesOf(node).includes(axis))

@@ -150,7 +150,7 @@ class Emitter {
   }
 
   #unrolling({ lanes, body }: Loop): readonly number[] {
-    const isInnermost = body.every(({ kind }) => kind !== 'loop')
+    const isInnermost = body.every(({ kind }) => kind !== 'loop' && kind !== 'whole axis')
     if (!isInnermost || (!lanes && this.#context.laneLoop === undefined)) return []
     return costOf(body, this.#context.program) > LONG ? UNROLLED_LONG : UNROLLED
   }

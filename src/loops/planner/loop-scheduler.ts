@@ -11,6 +11,7 @@ import {
   isWholeAxis,
   type Statement,
 } from '../loop-plan.ts'
+import { isAlongLines } from '../whole-axis.ts'
 import { phasesOf } from './loop-phases.ts'
 import type { PlannerContext } from './planner-context.ts'
 import {
@@ -237,11 +238,12 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** The innermost loop is vectorized, or the one over the chosen axis. A whole-axis op is repeated one element after the other. */
+  /** The innermost loop is vectorized, or the one over the chosen axis. Tables are computed one after the other. */
   #takesLanes(items: ReadonlyMap<string, WorkItem>, accumulators: readonly Accumulator[]): boolean {
-    if ([...items.values()].some(({ node }) => isWholeAxis(this.#context.nodes[node]))) return false
+    const whole = [...items.values()].map(({ node }) => this.#context.nodes[node]).filter(isWholeAxis)
+    if (!whole.every(isAlongLines)) return false
     const isDeep = [...items.values()].some((item) => this.#isDeep(item))
-    if (!isDeep) return true
+    if (!isDeep && whole.length === 0) return true
     return this.#context.isForLanes(this.#axis) && accumulators.every(({ memory }) => memory === undefined)
   }
 

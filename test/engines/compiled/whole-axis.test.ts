@@ -1,7 +1,9 @@
 /** Whole-axis ops in compiled kernels: one launch, the interpreter's results, whatever the numbers and however many. */
 import { describe, expect, it } from 'vitest'
 import { openCompiled } from '../../../src/engines/compiled/engine.ts'
+import { compile } from '../../../src/engines/compiled/kernel.ts'
 import { KernelCache } from '../../../src/engines/compiled/kernel-cache.ts'
+import { lanesOf } from '../../../src/engines/compiled/lane-type.ts'
 import type { Batch } from '../../../src/engines/contract.ts'
 import { interpret } from '../../../src/language/interpret.ts'
 import { lower, type Scope } from '../../../src/language/lower.ts'
@@ -10,7 +12,7 @@ import { printPlan } from '../../../src/loops/print-plan.ts'
 import type { NumericArray, Precision } from '../../../src/tensor.ts'
 import { expectClose } from '../../support/close.ts'
 import { randomFrom } from '../../support/sample.ts'
-import { bitsIn } from './launch.ts'
+import { bitsIn, launch } from './launch.ts'
 
 const engine = openCompiled({ reason: 'test', threads: 0, memoryBytes: 2 ** 31, log: () => {} })
 const matrix = { type: 'real', axes: ['rows', 'columns'] } as const
@@ -171,7 +173,7 @@ describe.each(DTYPES)('the order in %s, of %s', (precision, dtype) => {
   }
 
   it.each(Object.keys(kinds))('of %s is stable, whatever their count, and NaN goes last', async (kind) => {
-    for (const columns of [2, 31, 32, 33, 34, 255, 1000, 4095, 4096, 9000]) {
+    for (const columns of [2, 31, 47, 48, 49, 80, 81, 255, 1000, 4095, 4096, 9000]) {
       const x = Array.from({ length: 2 * columns }, (_, place) => kinds[kind]!(place))
       const batch = batchOf({ text, rows: 2, columns, precision, dtype, x })
       const got = await engine.run(batch)
@@ -189,7 +191,7 @@ describe('a kernel with whole-axis ops', () => {
       precision: 'float32',
     })
     const { plan } = new KernelCache({ relaxed: false }).kernelFor(batch)
-    expect(printPlan(plan)).toMatch(/for rows \{[\s\S]*= argsort\([\s\S]*= gather\(/)
+    expect(printPlan(plan)).toMatch(/for rows[^{]*\{[\s\S]*= argsort\([\s\S]*= gather\(/)
     expect(plan.separable).toBe('rows')
   })
 
@@ -212,6 +214,41 @@ describe('a kernel with whole-axis ops', () => {
       if (kernel.plan.separable === undefined) continue
       expect(bitsIn(kernel, batch, [0, 5, 16, 37]), text).toEqual(bitsIn(kernel, batch, [0, 37]))
     }
+  })
+
+  it.each(['rows', 'columns'])('is the same with %s in the lanes', (lanes) => {
+    for (const [precision] of DTYPES.slice(0, 2)) {
+      for (const text of FORMULAS) {
+        for (const [rows, columns] of [
+          [4, 6],
+          [9, 5],
+          [3, 11],
+        ] as const) {
+          const batch = batchOf({ text, rows, columns, precision })
+          const types = { lane: lanesOf(precision), narrow: new Set<string>() }
+          const variant = { uniform: true, staticPredicates: new Map(), lanes }
+          const kernel = compile(batch.program, variant, { relaxed: false }, types)
+          const [got, want] = [launch(kernel, batch, [0, rows]), definitionOf(batch)]
+          const relative = RELATIVE[precision]
+          const tolerance = { relative, absolute: relative, what: `${text} ${rows}x${columns} ${precision}` }
+          expectClose(got.values, want.values, tolerance)
+          for (const [name, data] of Object.entries(want.gradients))
+            expectClose(got.gradients[name]!, data, tolerance)
+        }
+      }
+    }
+  })
+
+  it('has the lines of several rows side by side if rows are short', () => {
+    const batch = batchOf({
+      text: 'exp(sort(sin(x), columns)) * y',
+      rows: 9,
+      columns: 5,
+      precision: 'float32',
+    })
+    const variant = { uniform: true, staticPredicates: new Map(), lanes: 'rows' }
+    const { plan } = compile(batch.program, variant, { relaxed: false })
+    expect(printPlan(plan)).toContain('for rows by 4 {')
   })
 
   it('computes a running sum in float64, and rounds it once', async () => {

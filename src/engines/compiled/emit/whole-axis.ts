@@ -56,37 +56,34 @@ export class WholeAxisEmitter {
 
   // Lines
 
-  /** A function of lines along the axis: operands, count, result, workspace. */
+  /** A function of lines along the axis: operands, count, result, workspace. Lanes are lines of their own. */
   #call(statement: WholeAxisStatement, name: string, write: (...kinds: ElementKind[]) => FunctionBuilder) {
-    const { operands } = statement
-    const lines = operands.map((_, place) => this.#line(statement, place))
-    this.#run(statement, name, lines, write)
+    const { words, nodes } = this.#context
+    const { operands, workspace, node, result } = statement
+    const kinds = [...operands.map((_, place) => this.#kindOf(statement, place)), this.#resultKind(statement)]
+    const target = this.#function(name, kinds, () => write(...kinds))
+    const { axis } = nodes[node]
+    const spare = workspace === undefined ? [] : [words.base(workspace)]
+    this.#memory.eachLane((lane) => {
+      const line = (buffer: Buffer | undefined) => spelled(this.#line(buffer!, axis!, lane))
+      return call(target, ...operands.flatMap(line), words.size(axis!), ...line(result), ...spare)
+    })
   }
 
   #runningSum(statement: WholeAxisStatement, isReversed: boolean) {
     const { words, nodes } = this.#context
-    const count = words.size(nodes[statement.node].axis!)
-    const along = (line: Line) => (isReversed ? reversed(line, count) : line)
+    const { operands, node, result } = statement
+    const { axis } = nodes[node]
+    const count = words.size(axis!)
     const kinds = [this.#kindOf(statement, 0), this.#resultKind(statement)]
-    const [from, to] = [this.#line(statement, 0), this.#resultLine(statement)].map(along)
     const target = this.#function('cumsum', kinds, () => runningSum(kinds[0], kinds[1]))
-    this.#context.f.add(call(target, from.start, from.stride, count, to.start, to.stride))
-  }
-
-  #run(
-    statement: WholeAxisStatement,
-    name: string,
-    lines: readonly Line[],
-    write: (...kinds: ElementKind[]) => FunctionBuilder,
-  ) {
-    const { words, nodes, f } = this.#context
-    const { operands, workspace, node } = statement
-    const kinds = [...operands.map((_, place) => this.#kindOf(statement, place)), this.#resultKind(statement)]
-    const result = this.#resultLine(statement)
-    const target = this.#function(name, kinds, () => write(...kinds))
-    const args = lines.flatMap(({ start, stride }) => [start, stride])
-    const spare = workspace === undefined ? [] : [words.base(workspace)]
-    f.add(call(target, ...args, words.size(nodes[node].axis!), result.start, result.stride, ...spare))
+    this.#memory.eachLane((lane) => {
+      const [from, to] = [operands[0], result].map((buffer) => {
+        const line = this.#line(buffer!, axis!, lane)
+        return isReversed ? reversed(line, count) : line
+      })
+      return call(target, ...spelled(from), count, ...spelled(to))
+    })
   }
 
   #argsort(x: ElementKind, result: ElementKind): FunctionBuilder {
@@ -95,16 +92,8 @@ export class WholeAxisEmitter {
     return argsort(x, result, { short, byDigits: { 8: digits(8), 11: digits(11) } })
   }
 
-  #line(statement: WholeAxisStatement, place: number): Line {
-    return this.#lineOf(statement.operands[place]!, this.#context.nodes[statement.node].axis!)
-  }
-
-  #resultLine({ node, result }: WholeAxisStatement): Line {
-    return this.#lineOf(result!, this.#context.nodes[node].axis!)
-  }
-
-  #lineOf(buffer: Buffer, axis: string): Line {
-    return { start: this.#memory.lineAddress(buffer), stride: this.#stride(buffer, axis) }
+  #line(buffer: Buffer, axis: string, lane = 0): Line {
+    return { start: this.#memory.lineAddress(buffer, lane), stride: this.#stride(buffer, axis) }
   }
 
   // Tables
@@ -118,7 +107,7 @@ export class WholeAxisEmitter {
     const target = this.#function(`solve ${isUpper}`, kinds, () =>
       triangularSolve(kinds[0], kinds[1], kinds[2], isUpper),
     )
-    const lines = [this.#lineOf(right, axis!), this.#lineOf(result!, to!)]
+    const lines = [this.#line(right, axis!), this.#line(result!, to!)]
     const args = [...this.#table(matrix, axis!, to!), lines[0].start, lines[0].stride]
     const rest = [words.size(axis!), lines[1].start, lines[1].stride, words.base(workspace!)]
     f.add(call(target, ...args, ...rest))
@@ -237,3 +226,5 @@ export class WholeAxisEmitter {
     this.#context.define(node, splat)
   }
 }
+
+const spelled = ({ start, stride }: Line): Code[] => [start, stride]
