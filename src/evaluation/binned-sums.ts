@@ -152,6 +152,6 @@ const words = new Uint32Array(double.buffer)
 function topFor(term: number, { width, count }: Bins): number {
   double[0] = term
   const exponent = ((words[1] >>> 20) & 0x7ff) - 1023
-  const lowest = Math.ceil(LEAST_EXPONENT / width) + count - 1
+  const lowest = Math.floor(LEAST_EXPONENT / width) + count - 1
   return Math.max(lowest, Math.ceil((exponent + 2) / width) - 1)
 }

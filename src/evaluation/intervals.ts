@@ -32,14 +32,12 @@ export function fromMoments(moments: Moments, rows: number): Uncertain | undefin
 export interface Buckets {
   readonly sums: Float64Array
   readonly shares: Float64Array
-  /** Rows in all buckets. */
-  readonly rows: number
 }
 
 /**
- * Bootstrap intervals. Buckets are drawn with replacement, and the same draws serve all slices, so that one pass over the
- * data is enough for any number of replicates. The percentiles are widened for few rows (Hesterberg 2015, "What teachers
- * should know about the bootstrap": the expanded percentile interval).
+ * Bootstrap intervals. Buckets with rows are drawn with replacement, and the same draws serve all slices, so that one
+ * pass over the data is enough for any number of replicates. The percentiles are widened for few rows (Hesterberg 2015,
+ * "What teachers should know about the bootstrap": the expanded percentile interval).
  *
  * @returns one for each; undefined where fewer than two buckets have rows
  */
@@ -47,24 +45,32 @@ export function bootstrap(
   slices: readonly Buckets[],
   { replicates, seed }: { readonly replicates: number; readonly seed: number },
 ): (Uncertain | undefined)[] {
-  const count = slices[0]?.sums.length ?? 0
-  const means = slices.map(() => new Float64Array(replicates))
+  const filled = withoutEmpty(slices)
+  const count = filled[0]?.shares.length ?? 0
+  const means = filled.map(() => new Float64Array(replicates))
   const next = randomWords(seed)
   const times = new Float64Array(count)
   for (let replicate = 0; replicate < replicates; replicate++) {
     draw(times, next)
-    for (let slice = 0; slice < slices.length; slice++)
-      means[slice][replicate] = ratioOf(slices[slice], times)
+    for (let slice = 0; slice < filled.length; slice++)
+      means[slice][replicate] = ratioOf(filled[slice], times)
   }
-  return slices.map((buckets, slice) => spreadOf(buckets, means[slice]))
+  return filled.map((buckets, slice) => spreadOf(buckets, means[slice]))
+}
+
+/** Without the buckets that are empty in all slices. */
+function withoutEmpty(slices: readonly Buckets[]): Buckets[] {
+  const places = Array.from(slices[0]?.shares ?? [], (_, i) => i)
+  const filled = places.filter((i) => slices.some(({ shares }) => shares[i] !== 0))
+  const own = (all: Float64Array) => Float64Array.from(filled, (i) => all[i])
+  return slices.map(({ sums, shares }) => ({ sums: own(sums), shares: own(shares) }))
 }
 
 /** How often each bucket is drawn. */
 function draw(times: Float64Array, next: () => number) {
   times.fill(0)
-  // The number of buckets is a power of two.
-  const mask = times.length - 1
-  for (let i = 0; i < times.length; i++) times[next() & mask]++
+  const scale = times.length / 2 ** 32
+  for (let i = 0; i < times.length; i++) times[Math.floor(next() * scale)]++
 }
 
 function ratioOf({ sums, shares }: Buckets, times: Float64Array): number {
@@ -110,7 +116,7 @@ export function studentQuantile(degrees: number): number {
   )
 }
 
-const FEW_DEGREES = [12.706204736, 4.302652730, 3.182446305, 2.776445105]
+const FEW_DEGREES = [12.706204736, 4.30265273, 3.182446305, 2.776445105]
 
 /** The normal distribution, to 1.5e-7 (Abramowitz and Stegun 7.1.26). */
 function normalBelow(x: number): number {

@@ -114,5 +114,6 @@ function edge(bin: number): number {
 function within(bin: number, share: number): number {
   if (bin === 0 || bin === NEGATIVE) return 0
   const [low, high] = endsOf(bin)
+  if (low === high) return low
   return low + (high - low) * Math.min(1, Math.max(0, share))
 }

@@ -11,7 +11,7 @@ export function mix(word: number): number {
 /** A hash of a row's number, which may be larger than 2^32. */
 export function hashOfRow(row: number, seed: number): number {
   const high = Math.floor(row / 2 ** 32)
-  return mix(mix(row >>> 0 ^ seed) + Math.imul(high + 1, 0x9e3779b1))
+  return mix(mix((row >>> 0) ^ seed) + Math.imul(high + 1, 0x9e3779b1))
 }
 
 /** A hash of a text (FNV-1a, mixed once more). */

@@ -88,7 +88,9 @@ function lossSection(report: LossReport, evaluation: Evaluation): string {
       ...Object.entries(overall.quantiles ?? {}).map(([share, x]): Fact => [quantileName(share), short(x)]),
       ['largest', short(overall.max)],
     ]),
-    slices.length === 0 ? '' : `<h3>By ${escaped(evaluation.by.join(', '))}</h3>${sliceTable(report, evaluation)}`,
+    slices.length === 0
+      ? ''
+      : `<h3>By ${escaped(evaluation.by.join(', '))}</h3>${sliceTable(report, evaluation)}`,
     distribution === undefined ? '' : `<h3>Distribution of the losses</h3>${histogram(distribution)}`,
     worst === undefined ? '' : `<h3>Rows with the largest loss</h3>${worstTable(worst)}`,
   ].join('\n')
@@ -97,7 +99,9 @@ function lossSection(report: LossReport, evaluation: Evaluation): string {
 type Fact = readonly [string, string]
 
 function facts(all: readonly Fact[]): string {
-  const items = all.map(([name, value]) => `<li><span class="quiet">${escaped(name)}</span><b>${value}</b></li>`)
+  const items = all.map(
+    ([name, value]) => `<li><span class="quiet">${escaped(name)}</span><b>${value}</b></li>`,
+  )
   return `<ul class="facts">${items.join('')}</ul>`
 }
 
@@ -141,7 +145,9 @@ function comparisonSection(comparison: Comparison, { by }: Evaluation): string {
       ['95 % interval', intervalText(overall)],
       ...(slices.length === 0
         ? []
-        : (['better', 'worse', 'undecided'] as const).map((one): Fact => [`slices ${one}`, count(counts[one])])),
+        : (['better', 'worse', 'undecided'] as const).map(
+            (one): Fact => [`slices ${one}`, count(counts[one])],
+          )),
     ]),
     slices.length === 0
       ? ''
@@ -214,9 +220,7 @@ function rangePlot({ mean, interval }: Estimate, scale: Scale, verdict = ''): st
   const at = (x: number) =>
     (MARGIN + (span === 0 ? 0.5 : (x - scale.low) / span) * (PLOT - 2 * MARGIN)).toFixed(1)
   const middle = HEIGHT / 2
-  const zero = scale.hasZero
-    ? `<line class="zero" x1="${at(0)}" x2="${at(0)}" y1="0" y2="${HEIGHT}"/>`
-    : ''
+  const zero = scale.hasZero ? `<line class="zero" x1="${at(0)}" x2="${at(0)}" y1="0" y2="${HEIGHT}"/>` : ''
   const range =
     interval === null
       ? ''
@@ -243,7 +247,8 @@ function histogram(bins: readonly Bin[]): string {
   })
   const zero = others.reduce((sum, { count: rows }) => sum + rows, 0)
   const labels = decades(first, last).map(
-    (decade) => `<text x="${at(10 ** decade).toFixed(0)}" y="${TALL + 14}" text-anchor="middle">${short(10 ** decade)}</text>`,
+    (decade) =>
+      `<text x="${at(10 ** decade).toFixed(0)}" y="${TALL + 14}" text-anchor="middle">${short(10 ** decade)}</text>`,
   )
   return `<svg class="wide" viewBox="0 0 ${WIDE} ${TALL + FOOT}" role="img" aria-label="histogram of the losses">
 ${bars.join('')}${zero === 0 ? '' : `<text x="0" y="${TALL - 4}">≤ 0: ${count(zero)}</text>`}

@@ -4,7 +4,7 @@
  */
 import { type BinnedRecord, BinnedSums, COARSE, TOO_LARGE } from './binned-sums.ts'
 import { QuantileSketch, type SketchRecord } from './quantile-sketch.ts'
-import { WorstRows, type WorstRow } from './worst-rows.ts'
+import { type WorstRow, WorstRows } from './worst-rows.ts'
 
 /** What a row adds to the mean: `mean = sum of values / sum of shares`. */
 export interface SeriesRows {
@@ -169,7 +169,7 @@ export class Series {
         this.shares[name].merge(other.shares![name], sliceOf)
     this.buckets?.merge(other.buckets!, cellOf)
     this.bucketShares?.merge(other.bucketShares!, cellOf)
-    sliceOf.forEach((slice, from) => this.#mergeExtremes(slice, other, from))
+    for (const [from, slice] of sliceOf.entries()) this.#mergeExtremes(slice, other, from)
     this.worst.merge(other.worst)
     this.#mergeSketches(other, sliceOf)
   }
@@ -221,8 +221,7 @@ export class Series {
     made.extremes = record.extremes.slice()
     made.infinite = record.infinite.slice()
     if (record.buckets !== undefined) made.buckets = BinnedSums.restore(record.buckets, COARSE)
-    if (record.bucketShares !== undefined)
-      made.bucketShares = BinnedSums.restore(record.bucketShares, COARSE)
+    if (record.bucketShares !== undefined) made.bucketShares = BinnedSums.restore(record.bucketShares, COARSE)
     made.sketches = record.sketches.map((one) => QuantileSketch.restore(one))
     for (const { loss, row } of record.worst) made.worst.add(loss, row)
     made.#slices = record.extremes.length / 2
@@ -235,12 +234,7 @@ export class Series {
     if (!(value > 0)) this.infinite[2 * slice + 1]++
   }
 
-  #addShares(
-    values: Float64Array,
-    shares: Float64Array,
-    slices: Int32Array,
-    cells: Int32Array | undefined,
-  ) {
+  #addShares(values: Float64Array, shares: Float64Array, slices: Int32Array, cells: Int32Array | undefined) {
     const own = this.shares!
     for (let i = 0; i < slices.length; i++) {
       if (slices[i] < 0) continue
@@ -261,8 +255,7 @@ export class Series {
     const { sketches } = this
     if (sketches.length === 0) return
     const isOne = sketches.length === 1
-    for (let i = 0; i < slices.length; i++)
-      if (slices[i] >= 0) sketches[isOne ? 0 : slices[i]].add(losses[i])
+    for (let i = 0; i < slices.length; i++) if (slices[i] >= 0) sketches[isOne ? 0 : slices[i]].add(losses[i])
   }
 
   #growSketches(slices: number) {
@@ -279,9 +272,8 @@ export class Series {
   #mergeSketches(other: Series, sliceOf: Int32Array) {
     if (!this.options.hasSketch) return
     if (this.#slices > MOST_SKETCHES) this.#foldSketches()
-    other.sketches.forEach((sketch, slice) =>
-      this.sketches[this.sketches.length === 1 ? 0 : sliceOf[slice]].merge(sketch),
-    )
+    for (const [slice, sketch] of other.sketches.entries())
+      this.sketches[this.sketches.length === 1 ? 0 : sliceOf[slice]].merge(sketch)
   }
 
   #mergeExtremes(slice: number, other: Series, from: number) {

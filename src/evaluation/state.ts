@@ -91,9 +91,10 @@ export class State {
 
   /** Adds rows, with all of their losses. */
   add({ slices, hashes, series, rowOf }: Rows): void {
-    const cells = hashes === undefined ? undefined : this.#cellsOf(slices, hashes)
+    const hasCells = hashes !== undefined && this.options.hasBuckets
+    const cells = hasCells ? this.#cellsOf(slices, hashes) : undefined
     for (let i = 0; i < slices.length; i++) if (slices[i] >= 0) this.rows[slices[i]]++
-    series.forEach((rows, place) => this.series[place].add(rows, slices, cells, rowOf))
+    for (const [place, rows] of series.entries()) this.series[place].add(rows, slices, cells, rowOf)
   }
 
   /** Counts a row that was left out. */
@@ -110,8 +111,9 @@ export class State {
       this.rows[slice] += other.rows[from]
     })
     if (this.bucketRows !== undefined)
-      for (let cell = 0; cell < cellOf.length; cell++) this.bucketRows[cellOf[cell]] += other.bucketRows![cell]
-    this.series.forEach((series, place) => series.merge(other.series[place], sliceOf, cellOf))
+      for (let cell = 0; cell < cellOf.length; cell++)
+        this.bucketRows[cellOf[cell]] += other.bucketRows![cell]
+    for (const [place, series] of this.series.entries()) series.merge(other.series[place], sliceOf, cellOf)
     for (const bad of other.bad()) this.#mergeBad(bad)
   }
 
@@ -135,7 +137,7 @@ export class State {
 
   static restore(record: StateRecord, options: StateOptions): State {
     const made = new State(options)
-    record.keys.forEach((key, slice) => made.#places.set(JSON.stringify(key), slice))
+    for (const [slice, key] of record.keys.entries()) made.#places.set(JSON.stringify(key), slice)
     made.keys.push(...record.keys)
     made.rows = new Float64Array(Math.max(16, record.keys.length))
     made.rows.set(record.rows)

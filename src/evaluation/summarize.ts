@@ -1,5 +1,7 @@
 /** A state -> the answer. Sums over all slices are the sums of all rows, because all sums are exact. */
 import { type Buckets, bootstrap, CONFIDENCE, fromMoments, type Uncertain } from './intervals.ts'
+import { fileAndRow } from './places.ts'
+import { QuantileSketch } from './quantile-sketch.ts'
 import type {
   Bin,
   Comparison,
@@ -13,8 +15,6 @@ import type {
   Verdict,
 } from './result.ts'
 import { hasSketchOfSlices, type Moments, type Series } from './series.ts'
-import { fileAndRow } from './places.ts'
-import { QuantileSketch } from './quantile-sketch.ts'
 import { type SliceKey, State } from './state.ts'
 
 /** What a series of the state is. */
@@ -93,7 +93,12 @@ function reportOf(
     ...(bins.length === 0 ? {} : { distribution: bins }),
     ...(worst.length === 0
       ? {}
-      : { worst: worst.map(({ loss: value, row }) => ({ loss: numberOrNull(value), ...namedPlace(files, row) })) }),
+      : {
+          worst: worst.map(({ loss: value, row }) => ({
+            loss: numberOrNull(value),
+            ...namedPlace(files, row),
+          })),
+        }),
   }
 }
 
@@ -139,7 +144,7 @@ function allRowsOf(state: State): State {
   )
   for (let i = 0; i < slices; i++) whole.rows[slice] += state.rows[i]
   for (let i = 0; i < cellOf.length; i++) whole.bucketRows![cellOf[i]] += state.bucketRows![i]
-  whole.series.forEach((series, place) => series.merge(state.series[place], sliceOf, cellOf))
+  for (const [place, series] of whole.series.entries()) series.merge(state.series[place], sliceOf, cellOf)
   whole.buckets = buckets
   return whole
 }
@@ -183,14 +188,14 @@ function bucketsOf({ of, slice }: Part, place: number): Buckets {
   const { buckets, bucketRows } = of
   const series = of.series[place]
   const from = slice * buckets
-  const valueOf = (i: number) => series.buckets!.value(from + i)
+  const sumOf = (i: number) => series.buckets!.value(from + i)
   const shareOf = (i: number) => series.bucketShares?.value(from + i) ?? bucketRows![from + i]
   const [sums, shares] = [new Float64Array(buckets), new Float64Array(buckets)]
   for (let i = 0; i < buckets; i++) {
-    sums[i] = valueOf(i)
+    sums[i] = sumOf(i)
     shares[i] = shareOf(i)
   }
-  return { sums, shares, rows: of.rows[slice] }
+  return { sums, shares }
 }
 
 function estimateOf(

@@ -68,7 +68,9 @@ function comparisonTable(comparison: Comparison, evaluation: Evaluation): string
   const summary =
     slices.length === 0
       ? []
-      : [`${b} is better in ${counts.better} slices, worse in ${counts.worse}, undecided in ${counts.undecided}.`]
+      : [
+          `${b} is better in ${counts.better} slices, worse in ${counts.worse}, undecided in ${counts.undecided}.`,
+        ]
   return [
     `${loss}: ${b} minus ${a} (negative: ${b} is better)`,
     table(head, rows, evaluation.by.length),
@@ -103,12 +105,16 @@ function badRows({ bad }: Evaluation): string[] {
 /** How the numbers are meant, a line each. */
 function explanation({ uncertainty, losses, by, weight }: Evaluation): string {
   const hasQuantiles = losses.some(({ overall }) => overall.quantiles !== undefined)
-  return [
-    `mean loss      the loss of a row, averaged over the rows${weight === undefined ? '' : `, weighted by ${weight}`}`,
-    `95 % interval  ${uncertaintyText(uncertainty)}`,
-    ...(hasQuantiles ? ['50 %, 90 % ...  half, nine tenths ... of the rows have at most this loss (to 0.4 %)'] : []),
-    ...(by.length === 0 ? [] : ['all            all rows together']),
-  ].join('\n')
+  const lines: (readonly [string, string])[] = [
+    ...(by.length === 0 ? [] : [['all', 'all rows together'] as const]),
+    ['mean loss', `of a row${weight === undefined ? '' : `, weighted by ${weight}`}`],
+    ['95 % interval', uncertaintyText(uncertainty)],
+    ['std. error', 'the standard deviation of such a mean'],
+    ...(hasQuantiles
+      ? [['50 %, 90 % ...', 'this share of the rows has at most this loss (to 0.4 %)'] as const]
+      : []),
+  ]
+  return lines.map(([term, meaning]) => `${term.padEnd(14)}  ${meaning}`).join('\n')
 }
 
 /** How intervals are computed, in a sentence. */

@@ -71,7 +71,8 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   if (positionals.length !== 1) throw new TypeError(EVALUATE_USAGE)
   const request = requestOf(values)
   const files = findFiles(path)
-  const threads = values.threads === undefined ? availableParallelism() : numberOf(values.threads, '--threads')
+  const threads =
+    values.threads === undefined ? availableParallelism() : numberOf(values.threads, '--threads')
   const bar = new ProgressBar(terminal)
   const answer = await evaluate(request, files, {
     catalog: await loadCatalog(),
@@ -97,7 +98,9 @@ function requestOf(values: Values): EvaluationRequest {
       const given = values[name]
       return given === undefined ? [] : [[name, listOf(given)] as const]
     }),
-    ...(values.input ?? []).map((one) => assignment(one, '--input')).map(([name, column]) => [name, listOf(column)] as const),
+    ...(values.input ?? [])
+      .map((one) => assignment(one, '--input'))
+      .map(([name, column]) => [name, listOf(column)] as const),
   ])
   return {
     losses: (values.loss ?? ['mse']).map(lossAsk),
@@ -106,7 +109,12 @@ function requestOf(values: Values): EvaluationRequest {
     weight: values.weight,
     by: listOf(values.by),
     cluster: values.cluster,
-    bootstrap: values.bootstrap === undefined ? (values.cluster === undefined ? 0 : 1000) : numberOf(values.bootstrap, '--bootstrap'),
+    bootstrap:
+      values.bootstrap === undefined
+        ? values.cluster === undefined
+          ? 0
+          : 1000
+        : numberOf(values.bootstrap, '--bootstrap'),
     quantiles: values.quantiles === undefined ? undefined : listOf(values.quantiles).map(Number),
     worst: numberOf(values.worst ?? '0', '--worst'),
     seed: numberOf(values.seed ?? '0', '--seed'),
@@ -128,11 +136,11 @@ function lossAsk(asked: string): LossAsk {
 
 function paramsOf(given: string): Record<string, unknown> {
   const pairs = given === '' ? [] : given.split(',').map((one) => assignment(one, '--loss'))
-  return Object.fromEntries(pairs.map(([name, value]) => [name, valueOf(value)]))
+  return Object.fromEntries(pairs.map(([name, value]) => [name, valueOfWord(value)]))
 }
 
 /** A number, true, false or null; or a word. */
-function valueOf(word: string): unknown {
+function valueOfWord(word: string): unknown {
   try {
     return JSON.parse(word)
   } catch {
@@ -167,23 +175,42 @@ function outputOf(path: string, answer: Parameters<typeof csvOf>[0]): string {
 function csvOf({ losses, comparisons, by }: Awaited<ReturnType<typeof evaluate>>): string {
   const series = [
     ...losses.map(({ loss, model, overall, slices }) => ({ loss, model, overall, slices })),
-    ...comparisons.map(({ loss, a, b, overall, slices }) => ({ loss, model: `${b} - ${a}`, overall, slices })),
-  ]
-  const head = ['loss', 'model', 'slice', ...by, 'rows', 'mean', 'standard_error', 'low', 'high', 'min', 'max']
-  const lines = series.flatMap(({ loss, model = '', overall, slices }) =>
-    [{ ...overall, key: {}, scope: 'all' }, ...slices.map((one) => ({ ...one, scope: 'slice' }))].map((one) => [
+    ...comparisons.map(({ loss, a, b, overall, slices }) => ({
       loss,
-      model,
-      one.scope,
-      ...by.map((name) => (one.key as Record<string, unknown>)[name] ?? ''),
-      one.rows,
-      one.mean ?? '',
-      one.standard_error ?? '',
-      one.interval?.[0] ?? '',
-      one.interval?.[1] ?? '',
-      one.min ?? '',
-      one.max ?? '',
-    ]),
+      model: `${b} - ${a}`,
+      overall,
+      slices,
+    })),
+  ]
+  const head = [
+    'loss',
+    'model',
+    'slice',
+    ...by,
+    'rows',
+    'mean',
+    'standard_error',
+    'low',
+    'high',
+    'min',
+    'max',
+  ]
+  const lines = series.flatMap(({ loss, model = '', overall, slices }) =>
+    [{ ...overall, key: {}, scope: 'all' }, ...slices.map((one) => ({ ...one, scope: 'slice' }))].map(
+      (one) => [
+        loss,
+        model,
+        one.scope,
+        ...by.map((name) => (one.key as Record<string, unknown>)[name] ?? ''),
+        one.rows,
+        one.mean ?? '',
+        one.standard_error ?? '',
+        one.interval?.[0] ?? '',
+        one.interval?.[1] ?? '',
+        one.min ?? '',
+        one.max ?? '',
+      ],
+    ),
   )
   return `${[head, ...lines].map((line) => line.map(csvCell).join(',')).join('\n')}\n`
 }
@@ -212,7 +239,9 @@ class ProgressBar {
     this.#drawn = now
     const seconds = (now - this.#started) / 1000
     const rate = rows / seconds
-    this.#terminal.note(`${CLEAR_LINE}${barOf(rows, total)}${count(Math.round(rate))} rows/s${timeLeft(rows, total, rate)}`)
+    this.#terminal.note(
+      `${CLEAR_LINE}${barOf(rows, total)}${count(Math.round(rate))} rows/s${timeLeft(rows, total, rate)}`,
+    )
   }
 
   clear(): void {

@@ -2,20 +2,21 @@
  * An evaluation: files -> parts -> states -> the answer. Which parts there are depends on the files alone, and states add
  * up exactly, so the answer does not depend on how many threads compute, or on which parts were computed before.
  */
-import type { Engine } from '../engines/contract.ts'
+
 import compiled from '../engines/compiled.ts'
+import type { Engine } from '../engines/contract.ts'
 import { isUnavailable } from '../engines/define.ts'
 import { Problem } from '../errors.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { State, type StateRecord } from '../evaluation/state.ts'
 import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { type Column, type DataFile, Database, placeOfColumn } from './database.ts'
+import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
 import { type Layout, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest } from './request.ts'
 import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
-import { Threads } from './threads.ts'
+import { evaluateOnThreads } from './threads.ts'
 import { readWorst } from './worst.ts'
 
 /** Rows of a part: a few tenths of a second. */
@@ -41,6 +42,8 @@ export interface EvaluateOptions {
   /** Threads that compute. */
   readonly threads: number
   readonly onProgress?: (progress: Progress) => void
+  /** With fewer rows, no other threads are started. */
+  readonly aloneRows?: number
   /** What is known already. */
   readonly resume?: Checkpoint | undefined
   /** Called after each part. */
@@ -145,11 +148,16 @@ async function evaluateWith(
     done.add(place)
     onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
   }
-  const isSmall = open.length < 2 || threads < 2 || (total !== undefined && total < ALONE_ROWS)
+  const isSmall =
+    open.length < 2 || threads < 2 || (total !== undefined && total < (options.aloneRows ?? ALONE_ROWS))
   if (isSmall) for (const place of open) finish(place, await evaluator.evaluate(parts[place], onRows))
   else {
     const work = { request, file: files[0], road, parts } as const
-    await Threads.run(work, open, Math.min(threads, open.length), plan.state, { onRows, finish, signal })
+    await evaluateOnThreads(work, open, Math.min(threads, open.length), plan.state, {
+      onRows,
+      finish,
+      signal,
+    })
   }
   return answerOf(evaluator, database, files, state, read)
 }

@@ -33,7 +33,8 @@ const KNOWN = `known are ${Object.keys(EXTENSIONS).join(', ')}`
 
 function within(path: string): string[] {
   const stats = statSync(path, { throwIfNoEntry: false })
-  if (stats === undefined) throw new EvaluationFailed('unreadable-data', `${cut(path)}: there is no such file`)
+  if (stats === undefined)
+    throw new EvaluationFailed('unreadable-data', `${cut(path)}: there is no such file`)
   if (!stats.isDirectory()) return [path]
   return filesBelow(path).filter((file) => formatOf(file) !== undefined)
 }
@@ -51,7 +52,8 @@ function matches(pattern: string): string[] {
   const fixed = parts.findIndex((part) => PATTERN.test(part))
   const root = parts.slice(0, fixed).join('/') || (pattern.startsWith('/') ? '/' : '.')
   const stats = statSync(root, { throwIfNoEntry: false })
-  if (!stats?.isDirectory()) throw new EvaluationFailed('unreadable-data', `${cut(root)}: there is no such folder`)
+  if (!stats?.isDirectory())
+    throw new EvaluationFailed('unreadable-data', `${cut(root)}: there is no such folder`)
   const wanted = expressionOf(pattern)
   return filesBelow(root).filter((file) => wanted.test(file) && formatOf(file) !== undefined)
 }
@@ -71,7 +73,10 @@ function fileOf(path: string): DataFile {
   if (format === undefined)
     throw new EvaluationFailed('unreadable-data', `${cut(path)}: this kind of file cannot be read; ${KNOWN}`)
   if (PATTERN.test(path))
-    throw new EvaluationFailed('unreadable-data', `${cut(path)}: a name of a file must not contain ${'*?[]{}'}`)
+    throw new EvaluationFailed(
+      'unreadable-data',
+      `${cut(path)}: a name of a file must not contain ${'*?[]{}'}`,
+    )
   return { path, name: path, format }
 }
 

@@ -6,16 +6,18 @@ import type { DuckDBDataChunk } from '@duckdb/node-api'
 import type { Job } from '../batching/job.ts'
 import type { BatchResult, Engine } from '../engines/contract.ts'
 import { Problem } from '../errors.ts'
+import { placeOf } from '../evaluation/places.ts'
 import { hashOfRow } from '../evaluation/random.ts'
 import type { SeriesRows } from '../evaluation/series.ts'
 import { State } from '../evaluation/state.ts'
+import type { Kind } from '../losses/define.ts'
 import { checkRequest } from '../schemas/check.ts'
+import type { InputRule } from '../schemas/inputs.ts'
 import { copyLists, copyNumbers } from './columns.ts'
-import { type Column, type DataFile, type Database, placeOfColumn, unreadable } from './database.ts'
+import { type Column, type Database, type DataFile, placeOfColumn, unreadable } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
 import { decodedOf, type InputPlan, type LossPlan, type Plan, plans } from './plan.ts'
-import { placeOf } from '../evaluation/places.ts'
 
 /** Rows of a block: 128 KiB for a column of numbers, so that a few of them stay in the processor's cache. */
 const BLOCK = 16_384
@@ -154,15 +156,18 @@ class Block {
     this.#rows += range[1]
     if (this.#hashes === undefined) return
     const { seed = 0 } = this.#plan.request
-    if (cluster !== undefined)
-      clusterHashes(chunk, columns.length + by.length, range, this.#hashes, at, seed)
+    if (cluster !== undefined) clusterHashes(chunk, columns.length + by.length, range, this.#hashes, at, seed)
     else for (let i = at; i < this.#rows; i++) this.#hashes[i] = hashOfRow(this.#placeOf(i), seed)
   }
 
   async #compute(loss: LossPlan, rows: number, structure: object): Promise<RowLosses> {
     const data = new Map(loss.inputs.map((input) => [input.name, this.#inputOf(input, rows)] as const))
     const job = this.#checked(loss, data, rows, rows === BLOCK ? structure : undefined)
-    const result = await this.#engine.run({ ...job, inputs: inChunks(job.inputs), cotangent: [job.cotangent] })
+    const result = await this.#engine.run({
+      ...job,
+      inputs: inChunks(job.inputs),
+      cotangent: [job.cotangent],
+    })
     const found = byRow(loss, result, data, rows)
     this.#markNaN(loss, found.losses, data, rows)
     result.release?.()
@@ -176,18 +181,22 @@ class Block {
     rows: number,
     structure: object | undefined,
   ): Job {
-    const { onBad = 'fail' } = this.#plan.request
     for (let tries = 0; ; tries++) {
       const decoded = decodedOf(loss.inputs, data, rows, paramsOf(loss), structure)
       try {
         return checkRequest(loss.resolved, decoded, { plans }).job
       } catch (error) {
-        const row = tries > rows ? undefined : rowOfProblem(error)
-        if (row === undefined) throw error
-        const { name, detail } = row
-        const input = loss.inputs.find((one) => one.name === name)!
-        this.#mark(row.row, `${detail.replace(/, got .*$/s, '')} in ${this.#namesOf(input)}`, onBad === 'fail' ? detail : undefined)
-        silence(input, data.get(name)!, row.row)
+        const found = tries > rows ? undefined : rowOfProblem(error)
+        const input = loss.inputs.find(({ name }) => name === found?.name)
+        if (found === undefined || input === undefined) throw error
+        const rule = plans(loss.resolved, decoded).inputs.find(({ name }) => name === input.name)
+        const reason = `${found.detail.replace(/, got .*$/s, '')} in ${this.#namesOf(input)}`
+        this.#mark(found.row, reason, found.detail)
+        silence(input, data.get(input.name)!, found.row)
+        for (const row of othersLike(rule, input, data.get(input.name)!)) {
+          this.#mark(row, reason)
+          silence(input, data.get(input.name)!, row)
+        }
       }
     }
   }
@@ -225,9 +234,12 @@ class Block {
   /** A NaN in an input or in a weight, or a loss that has no value there. */
   #markNaN(loss: LossPlan, losses: Float64Array, data: ReadonlyMap<string, ArrayLike<number>>, rows: number) {
     for (let i = 0; i < rows; i++) {
-      if (losses[i] === losses[i] || this.#bad.has(i)) continue
+      if (!Number.isNaN(losses[i]) || this.#bad.has(i)) continue
       const input = loss.inputs.find(({ name, width = 1 }) => hasNaN(data.get(name)!, i * width, width))
-      this.#mark(i, input === undefined ? `the loss of ${loss.loss.name} is NaN` : `NaN in ${this.#namesOf(input)}`)
+      this.#mark(
+        i,
+        input === undefined ? `the loss of ${loss.loss.name} is NaN` : `NaN in ${this.#namesOf(input)}`,
+      )
     }
   }
 
@@ -331,6 +343,37 @@ function silence({ width = 1, isIndex }: InputPlan, data: Float64Array | Int32Ar
   data.fill(isIndex ? 0 : Number.NaN, row * width, (row + 1) * width)
 }
 
+/** Numbers that a kind allows. */
+const FITS: Readonly<Partial<Record<Kind, (x: number) => boolean>>> = {
+  positive: (x) => x >= 0,
+  nonnegative: (x) => x >= 0,
+  probability: (x) => x >= 0 && x <= 1,
+  simplex: (x) => x >= 0 && x <= 1,
+  binary: (x) => x === 0 || x === 1,
+  sign: (x) => x === -1 || x === 1,
+}
+
+/**
+ * Rows that the check would refuse one by one for the same reason: often many, if there is one. Those that this does not
+ * find, the check finds.
+ */
+function othersLike(
+  rule: InputRule | undefined,
+  { width = 1 }: InputPlan,
+  data: Float64Array | Int32Array,
+): number[] {
+  if (rule === undefined) return []
+  const { isIndex, places, ignored, kind } = rule
+  const isLabel = (x: number) =>
+    (Number.isInteger(x) && x >= 0 && x < (places ?? Number.POSITIVE_INFINITY)) || x === ignored
+  const fits = isIndex ? isLabel : FITS[kind]
+  if (fits === undefined) return []
+  const rows: number[] = []
+  for (let i = 0; i < data.length; i++)
+    if (!fits(data[i]) && !Number.isNaN(data[i])) rows.push(Math.floor(i / width))
+  return rows
+}
+
 interface RowProblem {
   readonly name: string
   readonly row: number
@@ -353,7 +396,7 @@ function paramsOf({ params, loss }: LossPlan): object {
 }
 
 function hasNaN(data: ArrayLike<number>, from: number, width: number): boolean {
-  for (let i = from; i < from + width; i++) if (data[i] !== data[i]) return true
+  for (let i = from; i < from + width; i++) if (Number.isNaN(data[i])) return true
   return false
 }
 

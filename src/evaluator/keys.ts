@@ -28,11 +28,11 @@ export class SliceFinder {
     slices: Int32Array,
     at: number,
   ): void {
-    if (columns.length === 0) return void slices.fill(this.#state.sliceOf([]), at, at + count)
     const vectors = columns.map((column) => chunk.getColumnVector(column))
-    if (vectors.length > 1) return this.#findTuples(vectors, [from, count], slices, at)
-    const numbers = plainNumbers(vectors[0])
-    if (numbers !== undefined) this.#findNumbers(numbers, [from, count], slices, at)
+    const numbers = vectors.length === 1 ? plainNumbers(vectors[0]) : undefined
+    if (vectors.length === 0) slices.fill(this.#state.sliceOf([]), at, at + count)
+    else if (vectors.length > 1) this.#findTuples(vectors, [from, count], slices, at)
+    else if (numbers !== undefined) this.#findNumbers(numbers, [from, count], slices, at)
     else for (let i = 0; i < count; i++) slices[at + i] = this.#sliceOf(keyAt(vectors[0], from + i))
   }
 

@@ -1,7 +1,7 @@
 /** A request and the columns of the files -> what is computed, checked as far as possible before a row is read. */
-import { Problem, problemAt, cut } from '../errors.ts'
-import type { SeriesMeaning } from '../evaluation/summarize.ts'
+import { cut, Problem, problemAt } from '../errors.ts'
 import type { StateOptions } from '../evaluation/state.ts'
+import type { SeriesMeaning } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { ANONYMOUS } from '../losses/custom.ts'
 import { expandLoss, type Loss, type Params, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
@@ -37,7 +37,9 @@ export interface LossPlan {
 }
 
 /** A series is a loss, or the difference of two. */
-export type SeriesSource = { readonly loss: number } | { readonly minuend: number; readonly subtrahend: number }
+export type SeriesSource =
+  | { readonly loss: number }
+  | { readonly minuend: number; readonly subtrahend: number }
 
 export interface Plan {
   readonly request: EvaluationRequest
@@ -215,7 +217,10 @@ async function inputsOf(
     for (const column of names) places.push(await placeOf(column))
     const width = places.length > 1 ? places.length : columns[places[0]].width
     if (places.length > 1 && places.some((place) => columns[place].width !== undefined))
-      throw new Problem('invalid-value', `${name}: columns that are put side by side must be numbers, not lists`)
+      throw new Problem(
+        'invalid-value',
+        `${name}: columns that are put side by side must be numbers, not lists`,
+      )
     const layoutOfInput = width === undefined ? ['rows'] : ['rows', 'classes']
     const isIndex = holdsIndices(inputs[name], layoutOfInput)
     found.push({ name, isIndex, columns: places, width })

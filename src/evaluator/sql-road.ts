@@ -25,7 +25,21 @@ export interface SqlRoad {
 
 /** Functions that DuckDB computes one by one. Kernels compute several at once. */
 const SLOW: ReadonlySet<Op> = new Set([
-  'exp', 'log', 'log1p', 'expm1', 'log2', 'log10', 'pow', 'tanh', 'sin', 'cos', 'asin', 'acos', 'atan', 'sigmoid', 'softplus',
+  'exp',
+  'log',
+  'log1p',
+  'expm1',
+  'log2',
+  'log10',
+  'pow',
+  'tanh',
+  'sin',
+  'cos',
+  'asin',
+  'acos',
+  'atan',
+  'sigmoid',
+  'softplus',
 ])
 
 /** Input kind -> a condition on numbers that are not of that kind. */

@@ -38,35 +38,38 @@ interface Listener {
   readonly signal: AbortSignal | undefined
 }
 
-export class Threads {
-  /**
-   * Evaluates the parts at the given places.
-   *
-   * @throws EvaluationFailed, Problem: of the first part that failed
-   */
-  static async run(
-    work: Work,
-    places: readonly number[],
-    count: number,
-    options: StateOptions,
-    listener: Listener,
-  ): Promise<void> {
-    const open = [...places]
-    const workers = Array.from({ length: count }, () => spawn(new URL('./worker', import.meta.url), work))
-    const stop = () => workers.map((worker) => worker.terminate())
-    listener.signal?.addEventListener('abort', stop, { once: true })
-    try {
-      await Promise.all(workers.map((worker) => serve(worker, open, options, listener)))
-      listener.signal?.throwIfAborted()
-    } finally {
-      listener.signal?.removeEventListener('abort', stop)
-      await Promise.all(stop())
-    }
+/**
+ * Evaluates the parts at the given places.
+ *
+ * @throws EvaluationFailed, Problem: of the first part that failed
+ */
+export async function evaluateOnThreads(
+  work: Work,
+  places: readonly number[],
+  count: number,
+  options: StateOptions,
+  listener: Listener,
+): Promise<void> {
+  const open = [...places]
+  const workers = Array.from({ length: count }, () => spawn(new URL('./worker', import.meta.url), work))
+  const stop = () => workers.map((worker) => worker.terminate())
+  listener.signal?.addEventListener('abort', stop, { once: true })
+  try {
+    await Promise.all(workers.map((worker) => serve(worker, open, options, listener)))
+    listener.signal?.throwIfAborted()
+  } finally {
+    listener.signal?.removeEventListener('abort', stop)
+    await Promise.all(stop())
   }
 }
 
 /** Gives one thread a part after the other. */
-function serve(worker: Worker, open: number[], options: StateOptions, { onRows, finish }: Listener): Promise<void> {
+function serve(
+  worker: Worker,
+  open: number[],
+  options: StateOptions,
+  { onRows, finish }: Listener,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const next = () => {
       const place = open.shift()

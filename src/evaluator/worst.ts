@@ -1,6 +1,6 @@
 /** The columns of the rows with the largest losses, which are read once more. */
 import type { Evaluation, LossReport, WorstReport } from '../evaluation/result.ts'
-import { type DataFile, type Database, unreadable } from './database.ts'
+import { type Database, type DataFile, unreadable } from './database.ts'
 
 /** Columns that are shown of a row, and characters of each. */
 const [MOST_COLUMNS, MOST_TEXT] = [12, 60]
@@ -49,14 +49,16 @@ async function rowsOf(
     const result = await database.stream(file, columns, query)
     return (await result.getRows()).map(([place, ...values]) => [
       Number(place),
-      Object.fromEntries(shown.map(({ name, kind }, i) => [name, valueOf(values[i] as string | null, kind)])),
+      Object.fromEntries(
+        shown.map(({ name, kind }, i) => [name, shownValue(values[i] as string | null, kind)]),
+      ),
     ])
   } catch (error) {
     throw unreadable(file, error)
   }
 }
 
-function valueOf(text: string | null, kind: string): string | number | null {
+function shownValue(text: string | null, kind: string): string | number | null {
   if (text === null) return null
   if (kind === 'number') return Number(text)
   return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}...` : text
