@@ -55,6 +55,8 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
     'engines/compiled.ts',
     'engines/contract.ts',
     'engines/define.ts',
+    'engines/interpreter.ts',
+    'engines/routing/fallback-chain.ts',
     'engines/spawn-worker-thread.ts',
   ],
   'evaluator -> wire': ['wire/define.ts'],

@@ -72,6 +72,61 @@ export class BinnedSums {
     }
   }
 
+  /**
+   * Adds many terms, as {@link add} does. Written for speed: sums of rows are most of an evaluation.
+   *
+   * @param cells the sum of each term; -1 for a term that does not count
+   */
+  addAll(cells: Int32Array, terms: Float64Array): void {
+    const { count } = this.#format
+    if (count === FINE.count) this.#addToFour(cells, terms)
+    else this.#addToThree(cells, terms)
+  }
+
+  #addToFour(cells: Int32Array, terms: Float64Array) {
+    const bins = this.#bins
+    let [a, b, c, d] = this.#rounders
+    let limit = this.#limit
+    for (let i = 0; i < cells.length; i++) {
+      const at = 4 * cells[i]
+      if (at < 0) continue
+      const term = terms[i]
+      if (term >= limit || -term >= limit) {
+        this.#raise(topFor(term, this.#format))
+        ;[a, b, c, d] = this.#rounders
+        limit = this.#limit
+      }
+      const first = term + a - a
+      const second = term - first + b - b
+      const third = term - first - second + c - c
+      bins[at] += first
+      bins[at + 1] += second
+      bins[at + 2] += third
+      bins[at + 3] += term - first - second - third + d - d
+    }
+  }
+
+  #addToThree(cells: Int32Array, terms: Float64Array) {
+    const bins = this.#bins
+    let [a, b, c] = this.#rounders
+    let limit = this.#limit
+    for (let i = 0; i < cells.length; i++) {
+      const at = 3 * cells[i]
+      if (at < 0) continue
+      const term = terms[i]
+      if (term >= limit || -term >= limit) {
+        this.#raise(topFor(term, this.#format))
+        ;[a, b, c] = this.#rounders
+        limit = this.#limit
+      }
+      const first = term + a - a
+      const second = term - first + b - b
+      bins[at] += first
+      bins[at + 1] += second
+      bins[at + 2] += term - first - second + c - c
+    }
+  }
+
   /** Makes room for more sums, which are 0. */
   grow(cells: number): void {
     if (cells <= this.#cells) return

@@ -26,7 +26,17 @@ export class QuantileSketch {
   /** @param value anything but NaN */
   add(value: number): void {
     double[0] = value
-    this.#count(words[1] >>> 13, 1)
+    this.addWord(words[1])
+  }
+
+  /** @param word the upper half of a double */
+  addWord(word: number): void {
+    const page = this.#pages[word >>> 22]
+    if (page === undefined) this.#count(word >>> 13, 1)
+    else {
+      page[(word >>> 13) & (PAGE - 1)]++
+      this.#total++
+    }
   }
 
   merge(other: QuantileSketch): void {

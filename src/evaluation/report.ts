@@ -86,7 +86,7 @@ function lossSection(report: LossReport, evaluation: Evaluation): string {
       ['mean loss', short(overall.mean)],
       ['95 % interval', intervalText(overall)],
       ...Object.entries(overall.quantiles ?? {}).map(([share, x]): Fact => [quantileName(share), short(x)]),
-      ['largest', short(overall.max)],
+      ...(overall.max === null ? [] : [['largest', short(overall.max)] as const]),
     ]),
     slices.length === 0
       ? ''
@@ -237,7 +237,7 @@ function histogram(bins: readonly Bin[]): string {
   const others = bins.filter(({ low }) => low <= 0)
   if (positive.length === 0) return ''
   const [first, last] = [Math.log10(positive[0].low), Math.log10(positive.at(-1)!.high)]
-  const left = others.length === 0 ? 0 : 40
+  const left = others.length === 0 ? 0 : 90
   const at = (x: number) => left + ((Math.log10(x) - first) / Math.max(1e-9, last - first)) * (WIDE - left)
   const heights = positive.map(({ low, high, count: rows }) => rows / (Math.log10(high) - Math.log10(low)))
   const most = Math.max(...heights)

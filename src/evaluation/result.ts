@@ -11,6 +11,7 @@ export interface Estimate {
   readonly standard_error: number | null
   /** Both ends of the confidence interval; null for a single row. */
   readonly interval: readonly [number, number] | null
+  /** The smallest and the largest loss; null if it was computed in SQL, which does not look for them. */
   readonly min: number | null
   readonly max: number | null
   /** Share -> the loss that this share of the rows is below or at. Rows count alike, whatever their weights. */

