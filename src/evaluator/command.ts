@@ -5,16 +5,18 @@ import { parseArgs } from 'node:util'
 import { reportPage } from '../evaluation/report.ts'
 import { count, evaluationTable } from '../evaluation/text-table.ts'
 import { loadCatalog } from '../losses/load-catalog.ts'
+import { Database, type DataFile } from './database.ts'
 import { evaluate, type Progress } from './evaluate.ts'
 import { findFiles } from './files.ts'
+import { type Guess, guessColumns } from './guess.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
 
 export const EVALUATE_USAGE = `lossd evaluate <file>                   prints mean losses of predictions, with their uncertainty
 
   <file>      Parquet, CSV or JSON lines; or a folder, or a pattern in quotes: 'sales/*.parquet'
-  --loss      a name of the catalog, with parameters: huber:delta=2; or a file with a definition (.json) or a formula
+  --loss      default: mse and l1. A name of the catalog, with parameters: huber:delta=2; or a file with a definition (.json) or a formula
               (may be repeated)
-  --predictions, --targets   the columns; columns with commas between them, or one with lists, are classes
+  --predictions, --targets   the columns, by default those that are called so (y_hat, y); columns with commas between them, or one with lists, are classes
   --input     another input of the loss: variance=var_hat (may be repeated)
   --by        columns that slices are made of: region,month
   --weight    a column with weights
@@ -69,8 +71,8 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   const [path] = positionals
   if (positionals.length !== 1) throw new TypeError(EVALUATE_USAGE)
-  const request = requestOf(values)
   const files = findFiles(path)
+  const { request, guessed } = await guess(requestOf(values), files[0])
   const threads =
     values.threads === undefined ? availableParallelism() : numberOf(values.threads, '--threads')
   const bar = new ProgressBar(terminal)
@@ -80,9 +82,34 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
     onProgress: (progress) => bar.show(progress),
   })
   bar.clear()
+  if (!values.json) tellGuess(guessed, terminal)
   terminal.out(values.json ? JSON.stringify(answer, null, 2) : evaluationTable(answer).trimEnd())
+  if (args.length === 1) terminal.out(nextSteps(path))
   if (values.report !== undefined) writeFileSync(values.report, reportPage(answer))
   if (values.out !== undefined) writeFileSync(values.out, outputOf(values.out, answer))
+}
+
+const nextSteps = (path: string) => `
+Next: lossd evaluate ${path} --loss huber:delta=2 --by <column> --bootstrap 1000 --worst 10 --report report.html
+      lossd evaluate --help explains all options`
+
+async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess> {
+  const database = await Database.open()
+  try {
+    return guessColumns(request, await database.columns(file))
+  } finally {
+    database.close()
+  }
+}
+
+function tellGuess(guessed: Guess['guessed'], { out }: Terminal) {
+  const parts = Object.entries(guessed).map(([input, column]) => `${column} as the ${input}`)
+  if (parts.length > 0)
+    out(
+      `Took ${parts.join(' and ')}; ${Object.keys(guessed)
+        .map((input) => `--${input}`)
+        .join(' and ')} would say otherwise.\n`,
+    )
 }
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
@@ -103,7 +130,7 @@ function requestOf(values: Values): EvaluationRequest {
       .map(([name, column]) => [name, listOf(column)] as const),
   ])
   return {
-    losses: (values.loss ?? ['mse']).map(lossAsk),
+    losses: (values.loss ?? ['mse', 'l1']).map(lossAsk),
     columns,
     ...(values.compare === undefined ? {} : { compare: listOf(values.compare).map((one) => one.split('+')) }),
     weight: values.weight,

@@ -13,7 +13,7 @@ import { type Column, Database, type DataFile, placeOfColumn } from './database.
 import { openKernels } from './engine.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
 import { type Layout, type Plan, planOf, withoutSketches } from './plan.ts'
-import type { EvaluationRequest } from './request.ts'
+import type { EvaluationRequest, Road } from './request.ts'
 import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
 import { evaluateOnThreads } from './threads.ts'
 import { readWorst } from './worst.ts'
@@ -22,6 +22,9 @@ import { readWorst } from './worst.ts'
 const PART_ROWS = 4_000_000
 /** Below this, starting threads takes longer than they save. */
 const ALONE_ROWS = 2_000_000
+
+/** With fewer rows, SQL is not faster to speak of. */
+const FEW_ROWS = 1_000_000
 
 export interface Progress {
   readonly rows: number
@@ -69,10 +72,10 @@ export class PartEvaluator {
     file: DataFile,
     catalog: Catalog,
     database: Database,
-    road?: Checkpoint['road'],
+    road: Road,
   ): Promise<PartEvaluator> {
     const plan = await planOf(request, catalog, await layoutOf(file, database))
-    const sql = chosenRoad(plan, road ?? request.road ?? 'auto')
+    const sql = chosenRoad(plan, road)
     const engine = await openKernels()
     return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
   }
@@ -90,8 +93,13 @@ export class PartEvaluator {
   }
 }
 
+/** Of few rows, kernels tell more in no time. */
+function roadFor({ road = 'auto' }: EvaluationRequest, rows: number | undefined): Road {
+  return road === 'auto' && rows !== undefined && rows < FEW_ROWS ? 'kernels' : road
+}
+
 /** @throws Problem if the road is asked for, and does not lead there */
-function chosenRoad(plan: Plan, road: 'auto' | 'sql' | 'kernels'): SqlRoad | undefined {
+function chosenRoad(plan: Plan, road: Road): SqlRoad | undefined {
   if (road === 'kernels') return undefined
   const sql = sqlRoadOf(plan)
   if (road === 'auto') return sql?.isFaster ? sql : undefined
@@ -127,8 +135,9 @@ async function evaluateWith(
   options: EvaluateOptions,
 ): Promise<Evaluation> {
   const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
-  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, resume?.road)
   const { parts, rows: total } = await partsOf(files, database)
+  const asked = resume?.road ?? roadFor(request, total)
+  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
   const { plan } = evaluator
   const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
   const done = new Set(resume?.done ?? [])
