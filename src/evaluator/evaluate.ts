@@ -93,9 +93,9 @@ export class PartEvaluator {
   }
 }
 
-/** Of few rows, kernels tell more in no time. */
+/** Of few rows, kernels tell more in no time; so they do of texts, which take longer to read than to compute. */
 function roadFor({ road = 'auto' }: EvaluationRequest, rows: number | undefined): Road {
-  return road === 'auto' && rows !== undefined && rows < FEW_ROWS ? 'kernels' : road
+  return road === 'auto' && (rows === undefined || rows < FEW_ROWS) ? 'kernels' : road
 }
 
 /** @throws Problem if the road is asked for, and does not lead there */
