@@ -26,7 +26,7 @@ import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import type { Peers } from './peers.ts'
 import { Registry } from './registry/registry.ts'
-import { RegistryView } from './registry/view.ts'
+import { ScopedRegistry } from './registry/scoped-registry.ts'
 import { pageOptions } from './routes/api-page.ts'
 import { authorizeRequests, callerOf, originOf } from './routes/authorize.ts'
 import { codingFor, codings, pack } from './routes/content-encoding.ts'
@@ -51,8 +51,8 @@ const BINDINGS = 'fastify.serverBindings'
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
-  /** Called for each program that is evicted from its cache. */
-  readonly onProgramEvicted?: () => void
+  /** Called for each program that is made while their cache is at least half full. */
+  readonly onCrowdedPrograms?: () => void
   /** The other processes that serve the same port. Absent if there are none. */
   readonly link?: Peers & { meterOf: NonNullable<AccessOptions['meterOf']> }
 }
@@ -132,7 +132,7 @@ interface Made {
 async function createContext(
   config: Config,
   log: FastifyBaseLogger,
-  { onProgramEvicted, link }: AppOptions,
+  { onCrowdedPrograms, link }: AppOptions,
 ): Promise<Made> {
   const store = openStore(config.store, { maxLosses: config.maxLosses, log })
   const audit = createAudit(auditLogOf(log))
@@ -155,7 +155,7 @@ async function createContext(
   })
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns, load })
   metrics.watchLoad(() => LEVELS.indexOf(load.level))
-  const programs = createProgramSource(onProgramEvicted)
+  const programs = createProgramSource(onCrowdedPrograms)
   const plans = createRequestPlanSource(programs, config)
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
@@ -182,7 +182,7 @@ async function createContext(
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
   return (request) =>
-    new RegistryView({ registry, caller: callerOf(request), audit, origin: () => originOf(request) })
+    new ScopedRegistry({ registry, caller: callerOf(request), audit, origin: () => originOf(request) })
 }
 
 const NO_LOG: AccessLog = { info: () => {}, warn: () => {}, error: () => {} }

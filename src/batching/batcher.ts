@@ -3,7 +3,7 @@
  * others are queued and share launches.
  */
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/contract.ts'
-import { many, Problem } from '../errors.ts'
+import { Problem, pluralize } from '../errors.ts'
 import { elementsOf, layoutOf } from '../language/ir.ts'
 import { Admission, type Refusal } from './admission.ts'
 import { assemble, split } from './assemble.ts'
@@ -188,7 +188,7 @@ class EventDrivenBatcher implements Batcher {
 
   #refuse({ retryAfter }: Refusal, why = ''): Problem {
     const { jobs, elements } = this.#queue.depth
-    const waiting = `${many(jobs, 'requests')} with ${many(elements, 'elements')}`
+    const waiting = `${pluralize(jobs, 'requests')} with ${pluralize(elements, 'elements')}`
     const detail = `${why}${waiting} ${jobs === 1 ? 'is' : 'are'} already queued`
     this.#load.refused()
     return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter }))
@@ -196,7 +196,7 @@ class EventDrivenBatcher implements Batcher {
 
   overloaded(lateMs: number): Problem {
     this.#load.refused()
-    const detail = `the answer would come after the deadline: ${many(this.turns.waiting, 'large requests')} wait before it`
+    const detail = `the answer would come after the deadline: ${pluralize(this.turns.waiting, 'large requests')} wait before it`
     return this.#shed(
       'overloaded',
       new Problem('overloaded', detail, { retryAfter: this.#admission.later(lateMs) }),
