@@ -96,8 +96,8 @@ function judge(
   const { outcomes } = clients
   const failures = outcomes.filter(({ fate }) => fate !== 'answered')
   const early = failures.filter(({ sent, ms }) => sent + ms < began)
-  const answers = outcomes.filter(({ fate }) => fate === 'answered').map(({ sent, ms }) => sent + ms)
-  const first = Math.min(...answers.filter((at) => at > ended))
+  const later = outcomes.filter(({ fate, sent }) => fate === 'answered' && sent > ended)
+  const first = Math.min(...later.map(({ sent, ms }) => sent + ms))
   const recovered = Math.max(first, ...failures.map(({ sent }) => sent))
   const isFaulty =
     clients.count('lost') +
