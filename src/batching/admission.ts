@@ -32,13 +32,14 @@ export class Admission {
 
   /**
    * @param before the cost of what would run before it
+   * @param safety the factor by which the wait may be underestimated
    * @returns undefined if it can be answered in time. With nothing before it, or with nothing measured yet, it is worth a try
    */
-  judge({ deadline }: Job, cost: number, before: number): Refusal | undefined {
+  judge({ deadline }: Job, cost: number, before: number, safety = SAFETY): Refusal | undefined {
     if (deadline === undefined || before === 0 || !this.#costs.isSure) return undefined
     const waitMs = this.#costs.wallMs(before)
     const leftMs = deadline - this.#clock()
-    const lateMs = SAFETY * waitMs + cost - leftMs
+    const lateMs = safety * waitMs + cost - leftMs
     // One whose deadline has passed already is not refused, but told that.
     if (lateMs <= 0 || leftMs <= 0) return undefined
     return { waitMs, retryAfter: this.#retryAfter(cost, Math.min(lateMs, waitMs)) }

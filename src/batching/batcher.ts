@@ -105,7 +105,10 @@ class EventDrivenBatcher implements Batcher {
   readonly #costs: CostModel
   readonly #admission: Admission
   readonly #load: LoadLevel
-  readonly #pressure = new Pressure()
+  /** Whether a deadline has passed in the queue since it was empty: it stands too long. */
+  #stands = false
+  /** When it was searched last for jobs that would be late. */
+  #searched = Number.NEGATIVE_INFINITY
   /** The cost of what runs. */
   #runningCost = 0
 
@@ -183,7 +186,7 @@ class EventDrivenBatcher implements Batcher {
     const before =
       this.#queue.depth.jobs === 0 ? 0 : this.#queue.costBefore(cost, job.sender) + this.#runningCost
     const refusal = this.#admission.judge(job, cost, before)
-    return refusal && this.#refuse(refusal, 'the answer would come after the deadline: ')
+    return refusal && this.#refuse(refusal, LATE)
   }
 
   #refuse({ retryAfter }: Refusal, why = ''): Problem {
@@ -218,7 +221,7 @@ class EventDrivenBatcher implements Batcher {
     const release = this.#watch(job, (reason, error) => {
       if (this.#queue.remove(waiting)) {
         this.#countQueued()
-        if (reason === 'deadline') this.#pressure.expired()
+        if (reason === 'deadline') this.#stands = true
       }
       waiting.reject(this.#shed(reason, error))
     })
@@ -234,11 +237,28 @@ class EventDrivenBatcher implements Batcher {
     this.#schedule()
   }
 
+  /**
+   * The queue stands so long that deadlines pass in it (CoDel). Those that would be late in any case are refused now, because otherwise
+   * each would be computed just too late, and nobody would be answered in time.
+   */
+  #refuseLate() {
+    const now = performance.now()
+    if (!this.#costs.isSure || now - this.#searched < SEARCH_MS) return
+    this.#searched = now
+    let before = this.#runningCost
+    for (const waiting of [...this.#queue]) {
+      const refusal = this.#admission.judge(waiting.job, waiting.cost, before, NO_SAFETY)
+      if (refusal === undefined) before += waiting.cost
+      else if (this.#queue.remove(waiting)) waiting.reject(this.#refuse(refusal, LATE))
+    }
+    this.#countQueued()
+  }
+
   #countQueued() {
     const { depth } = this.#queue
     this.#events.queued(depth)
     this.#load.queued('jobs', depth.jobs)
-    if (depth.jobs === 0) this.#pressure.emptied()
+    if (depth.jobs === 0) this.#stands = false
   }
 
   /**
@@ -280,9 +300,10 @@ class EventDrivenBatcher implements Batcher {
     const { batchElements, batchBytes } = this.#limits
     while (this.#running < (this.#engine.width ?? AHEAD)) {
       const budget = { elements: batchElements, bytes: batchBytes }
-      const taken = this.#queue.take(budget, this.#pressure.isHigh)
+      if (this.#stands) this.#refuseLate()
+      // As long as nothing is known about how long those before them take, the newest have the best chance to be in time.
+      const taken = this.#queue.take(budget, this.#stands && !this.#costs.isSure)
       if (taken.length === 0) break
-      for (const { job, since } of taken) this.#pressure.served(job, since)
       this.#countQueued()
       void this.#launch(taken)
     }
@@ -369,30 +390,13 @@ class EventDrivenBatcher implements Batcher {
   }
 }
 
-/** The part of its time that a job may spend in the queue. */
-const MOST_SPENT = 0.8
+/** How often the queue is searched for jobs that would be late, at most, in ms. */
+const SEARCH_MS = 50
 
-/**
- * Whether jobs wait so long that they are answered only just in time (CoDel's standing queue). Then the newest are served first, until
- * the queue is empty: those before them would be late in any case, and nobody would be answered in time.
- */
-class Pressure {
-  isHigh = false
+/** What was accepted stays, unless it is certainly late. */
+const NO_SAFETY = 1
 
-  /** A job's deadline has passed while it was queued. */
-  expired() {
-    this.isHigh = true
-  }
-
-  /** A job leaves the queue to be computed. */
-  served({ deadline }: Job, since: number, now = performance.now()) {
-    if (deadline !== undefined && now - since > MOST_SPENT * (deadline - since)) this.isHigh = true
-  }
-
-  emptied() {
-    this.isHigh = false
-  }
-}
+const LATE = 'the answer would come after the deadline: '
 
 const NO_WAIT = [0]
 

@@ -88,6 +88,11 @@ export class JobQueue<T extends QueueEntry> {
     return taken
   }
 
+  /** In order of arrival. */
+  [Symbol.iterator](): IterableIterator<T> {
+    return this.#order[Symbol.iterator]()
+  }
+
   #leave(entry: T) {
     const key = groupOf(entry)
     const group = this.#groups.get(key)!

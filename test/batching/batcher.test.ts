@@ -1,6 +1,6 @@
 /** The batcher: a result does not depend on what else is in the batch, and no job waits for ever. */
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Batcher, type BatcherLimits, Cancelled, createBatcher } from '../../src/batching/batcher.ts'
 import type { Job, JobResult } from '../../src/batching/job.ts'
 import { type Batch, type BatchResult, type Engine, EngineLost } from '../../src/engines/contract.ts'
@@ -224,6 +224,65 @@ describe('the batcher', () => {
     expect(await Promise.all(codes)).toEqual(['answered', 'overloaded', 'overloaded', 'overloaded'])
     clearInterval(pump)
   })
+
+  /** Sends jobs at five times the speed of an engine that takes so long for each at a moment. */
+  async function flood(computeMs: (now: number) => number) {
+    vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'performance'],
+    })
+    try {
+      const began = performance.now()
+      const slow: Engine = {
+        ...interpreter,
+        run: async (batch) => {
+          const ms = computeMs(performance.now() - began)
+          await new Promise((resolve) => setTimeout(resolve, ms))
+          return { ...(await interpreter.run(batch)), computeMs: ms }
+        },
+      }
+      const { batcher } = batcherOn(slow, { queueJobs: 10_000, queueElements: 1e9, queueBytes: 1e9 })
+      const found: { at: number; ms: number; code: string }[] = []
+      const job = huberJob(1, { mergeKey: undefined })
+      for (let now = 0; now < 6000; now++) {
+        const at = performance.now()
+        const note = (code: string) => void found.push({ at: now, ms: performance.now() - at, code })
+        void codeOf(batcher.submit({ ...job, deadline: at + 400 })).then(note)
+        await vi.advanceTimersByTimeAsync(1)
+      }
+      await vi.advanceTimersByTimeAsync(1000)
+      return found.filter(({ at }) => at > 2000)
+    } finally {
+      vi.useRealTimers()
+    }
+  }
+
+  it.each([
+    ['', 0.05, () => 10],
+    [
+      ', even if some take ten times as long',
+      0.05,
+      (now: number) => (Math.floor(now / 10) % 10 === 0 ? 55 : 5),
+    ],
+    // What was accepted while it was fast is late when it is slow.
+    [
+      ', even if the engine becomes slower and faster again',
+      0.15,
+      (now: number) => (now % 2000 < 1000 ? 7 : 13),
+    ],
+  ])(
+    'at five times what it can do, answers in time what it accepts, and refuses the rest at once%s',
+    async (_, late, ms) => {
+      const found = await flood(ms)
+      const of = (code: string) => found.filter((one) => one.code === code)
+      // Two batches at once are 200 jobs a second, for 4 seconds.
+      expect(of('answered').length).toBeGreaterThan(0.9 * 800)
+      expect(of('deadline-exceeded').length).toBeLessThan(late * of('answered').length)
+      const refusals = of('overloaded')
+        .map((one) => one.ms)
+        .sort((a, b) => a - b)
+      expect(refusals[Math.floor(0.98 * refusals.length)]).toBeLessThan(20)
+    },
+  )
 
   it('drops the queued job of a client that has disconnected', async () => {
     const { engine, started, next } = steppedEngine(interpreter)
