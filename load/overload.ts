@@ -107,15 +107,21 @@ async function openLoop(target: string, rate: number, ms: number): Promise<Sent[
   const sent: Promise<Sent>[] = []
   const began = performance.now()
   let due = 0
+  const send = () => {
+    const at = performance.now()
+    const note = (status: number): Sent => ({ at, ms: performance.now() - at, status })
+    const answer = post(target, agent, BODY, 60_000, headers)
+    sent.push(
+      answer.then(
+        ({ status }) => note(status),
+        () => note(0),
+      ),
+    )
+  }
   while (performance.now() - began < ms) {
-    for (; due <= performance.now() - began; due -= (Math.log(1 - Math.random()) * 1000) / rate) {
-      const at = performance.now()
-      sent.push(
-        post(target, agent, BODY, 60_000, headers).then(
-          ({ status }) => ({ at, ms: performance.now() - at, status }),
-          () => ({ at, ms: performance.now() - at, status: 0 }),
-        ),
-      )
+    while (due <= performance.now() - began) {
+      send()
+      due -= (Math.log(1 - Math.random()) * 1000) / rate
     }
     await sleep(1)
   }
