@@ -118,7 +118,9 @@ class Search {
   tries(candidate: KnownLoss): boolean {
     const comparisons = comparisonsWith(candidate, this.#subject)
     if (comparisons.length === 0) return false
-    const samples = comparisons.flatMap((comparison) => sampled(comparison, candidate, this.#random))
+    const samples = new LazyList(
+      comparisons.flatMap((comparison) => samplesOf(comparison, candidate, this.#random)),
+    )
     for (const setting of settingsOf(candidate, this.#pool)) {
       if (this.#clock.isOver()) return false
       this.#tried++
@@ -139,9 +141,9 @@ class Search {
   /** Whether many more points agree. */
   #isLikely(candidate: KnownLoss, setting: Params, comparisons: readonly Comparison[]): boolean {
     const samples = Array.from({ length: MORE }, () =>
-      comparisons.flatMap((comparison) => sampled(comparison, candidate, this.#random)),
+      comparisons.flatMap((comparison) => samplesOf(comparison, candidate, this.#random)),
     ).flat()
-    const same = compared(samples, setting)
+    const same = compared(new LazyList(samples), setting)
     if (same.isSame === false) this.#nearest = nearer(this.#nearest, candidate, setting, same)
     return same.isSame === true
   }
@@ -232,12 +234,12 @@ function comparisonOf(one: Case, labels: Labels, known: KnownLoss, subject: Subj
       if (both === undefined) return undefined
       box.set(variable, both)
     }
-  const root = scalars.replace(one.root, (id) => {
+  const fixedAt = (id: Scalar) => {
     const { op, name } = scalars.nodes[id]
     const value = op === 'variable' ? fixed.get(name!) : undefined
     return value === undefined ? undefined : scalars.constant(value)
-  })
-  return { one, root, box, labels }
+  }
+  return { one, root: fixed.size === 0 ? one.root : scalars.replace(one.root, fixedAt), box, labels }
 }
 
 /** The numbers that both losses accept. */
@@ -258,14 +260,35 @@ interface Sample {
   readonly values: ReadonlyMap<string, number>
 }
 
-function sampled({ one, root, box, labels }: Comparison, known: KnownLoss, random: () => number): Sample[] {
-  const own = tapeOf(one.scalars, [root])
+/** Two points tell most losses apart, so the others are computed when they are needed. */
+class LazyList<T> implements Iterable<T> {
+  readonly #make: readonly (() => T)[]
+  readonly #made: T[] = []
+
+  constructor(make: readonly (() => T)[]) {
+    this.#make = make
+  }
+
+  *[Symbol.iterator]() {
+    for (const [place, make] of this.#make.entries()) {
+      this.#made[place] ??= make()
+      yield this.#made[place]
+    }
+  }
+}
+
+function samplesOf(
+  { one, root, box, labels }: Comparison,
+  known: KnownLoss,
+  random: () => number,
+): (() => Sample)[] {
+  const own = ownTape(one.scalars, root)
   const tape = tapeOfKnown(known, labels)
-  return Array.from({ length: POINTS }, () => {
+  const names = tape.variables.filter((name) => paramName(name) === undefined)
+  return Array.from({ length: POINTS }, () => () => {
     const drawn = new Map([...box].map(([name, { lo, hi }]) => [name, lo + (hi - lo) * random()]))
     const at = projectToFeasible(one, drawn)
     const value = evaluate(own, (name) => at.get(name)!)[own.roots[0]]
-    const names = tape.variables.filter((name) => paramName(name) === undefined)
     return {
       at: Object.fromEntries(at),
       own: value,
@@ -273,6 +296,17 @@ function sampled({ one, root, box, labels }: Comparison, known: KnownLoss, rando
       values: new Map(names.map((name) => [name, at.get(correspondingVariable(known, name))!])),
     }
   })
+}
+
+const ownTapes = new WeakMap<Scalars, Map<Scalar, Tape>>()
+
+/** The subject is compared with all losses. */
+function ownTape(scalars: Scalars, root: Scalar): Tape {
+  const known = ownTapes.get(scalars) ?? new Map<Scalar, Tape>()
+  ownTapes.set(scalars, known)
+  const tape = known.get(root) ?? tapeOf(scalars, [root])
+  known.set(root, tape)
+  return tape
 }
 
 interface Compared {
@@ -284,7 +318,7 @@ interface Compared {
 }
 
 /** Whether all points have the same ratio. */
-function compared(samples: readonly Sample[], setting: Params): Compared {
+function compared(samples: Iterable<Sample>, setting: Params): Compared {
   let [first, ratio]: [Sample | undefined, number] = [undefined, Number.NaN]
   let count = 0
   for (const sample of samples) {

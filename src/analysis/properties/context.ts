@@ -58,16 +58,41 @@ export function forAllCurves(
   isComplete = context.curves.isComplete,
 ): Finding | undefined {
   const { clock, curves, subject } = context
-  const askAll = (all: readonly PiecewiseCurve[], mostMs: number) =>
-    all.map((curve) => ask(curve, within(clock, mostMs / all.length)))
+  const askEach = (all: readonly PiecewiseCurve[], mostMs: number, isEnough: (found: Finding) => boolean) =>
+    upTo(all, (curve) => ask(curve, within(clock, mostMs / all.length)), isEnough)
   const enclosing = curves.isComplete || !subject.isComplete ? undefined : allCut(curves.enclosing())
   const whole =
-    enclosing === undefined ? undefined : forAll(askAll(enclosing, MOST_ENCLOSING_MS), true, merge)
+    enclosing &&
+    forAll(
+      askEach(enclosing, MOST_ENCLOSING_MS, ({ verdict }) => verdict !== 'proved'),
+      true,
+      merge,
+    )
   if (whole?.verdict === 'proved') return whole
   const some = piecewiseCurves(context)
-  return some === undefined
-    ? undefined
-    : forAll(askAll(some, whole === undefined ? MOST_MS : MOST_TRIED_MS), isComplete, merge)
+  const mostMs = whole === undefined ? MOST_MS : MOST_TRIED_MS
+  return (
+    some &&
+    forAll(
+      askEach(some, mostMs, ({ verdict }) => verdict === 'refuted'),
+      isComplete,
+      merge,
+    )
+  )
+}
+
+/** Asks one after the other, up to the first answer that decides. */
+function upTo<T>(
+  all: readonly T[],
+  ask: (one: T) => Finding,
+  isEnough: (found: Finding) => boolean,
+): Finding[] {
+  const found: Finding[] = []
+  for (const one of all) {
+    found.push(ask(one))
+    if (isEnough(found.at(-1)!)) break
+  }
+  return found
 }
 
 /** The curve of a loss that depends on the residual alone. */

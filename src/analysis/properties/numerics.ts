@@ -172,7 +172,7 @@ const rangeIn =
   }
 
 /** For the errors of all tapes. */
-const MOST_MS = 40
+const MOST_MS = 25
 const roundedUp = (x: number) => Number((x * 1.005).toPrecision(3))
 
 export const NUMERICS: readonly Property[] = [
