@@ -179,7 +179,7 @@ function cutPointer(pointer: string): string {
  * many(1, 'classes') // '1 class'
  * many(2, 'elements') // '2 elements'
  */
-export function many(count: number, things: string): string {
+export function pluralize(count: number, things: string): string {
   return `${count} ${count === 1 ? things.replace(/(?<=ss|x)es$|(?<!s)s$/, '') : things}`
 }
 

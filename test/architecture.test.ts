@@ -27,7 +27,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['routes'],
   ['http.ts', 'registry'],
   ['schemas', 'access', 'metrics.ts'],
-  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'heap-growth.ts', 'config.ts'],
+  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'gc-tuning.ts', 'config.ts'],
   ['sources', 'analysis', 'portable'],
   ['engines', 'losses'],
   ['loops'],
@@ -105,7 +105,7 @@ const PURE = [
   ...files.filter((file) => /^(language|loops|sources|analysis|portable)\//.test(file)),
   // What kernels are made with; what runs them needs threads.
   ...files.filter((file) =>
-    /^engines\/(compiled\/emit\/|gamma\.ts|contract\.ts|legalize-within\.ts)/.test(file),
+    /^engines\/(compiled\/(emit|whole-axis)\/|gamma\.ts|contract\.ts|legalize-or-reject\.ts)/.test(file),
   ),
   ...COMPILER.map((name) => `engines/compiled/${name}.ts`),
   ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),

@@ -1,6 +1,6 @@
 /** What the thread is asked to do, and what it does. Everything here can be sent between threads. */
 import { type Analysis, analyze, type Progress } from '../analysis/analyze.ts'
-import { certifiedGap, type WeightedRow } from '../analysis/certificate.ts'
+import { certifiedGap, type WeightedSample } from '../analysis/certificate.ts'
 import { type CheckReport, checkGradient, type GradientCheck } from '../analysis/check.ts'
 import { clockOf } from '../analysis/clock.ts'
 import { type Constant, minimize } from '../analysis/constant.ts'
@@ -210,12 +210,12 @@ function domainsOf({ inputs, of, params }: ConstantTask, loss: Loss) {
 const MOST_ROWS = 2000
 
 /** Equal rows once, with their weights added up; undefined where an input does not belong to single rows. */
-function rowsOf(task: ConstantTask, loss: Loss): WeightedRow[] | undefined {
+function rowsOf(task: ConstantTask, loss: Loss): WeightedSample[] | undefined {
   const { inputs, of, width, stride, weights } = task
   const count = inputs[of].length / width
   if (stride !== 1 || weights.length !== count) return undefined
   const others = Object.keys(loss.inputs).filter((name) => name !== of && inputs[name] !== undefined)
-  const rows = new Map<string, WeightedRow>()
+  const rows = new Map<string, WeightedSample>()
   for (let row = 0; row < count; row++) {
     if (weights[row] === 0) continue
     const own: Record<string, readonly number[]> = {}

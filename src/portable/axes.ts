@@ -1,5 +1,5 @@
 /** The sizes that a kernel needs: what the host writes, and how those of all axes follow from them. */
-import { type Code, constF64, i32 } from '../engines/compiled/wasm-encoder.ts'
+import { type Code, f64, i32 } from '../engines/compiled/wasm-encoder.ts'
 import { real } from './code.ts'
 import type { PortableLoss } from './contract.ts'
 
@@ -49,7 +49,7 @@ export class AxisSizes {
   /** As float64. */
   real(axis: string): Code {
     const root = rootOf(this.#loss, axis)
-    return isNumber(root) ? constF64(Number(root)) : real(this.whole(axis))
+    return isNumber(root) ? f64(Number(root)) : real(this.whole(axis))
   }
 
   wholes(axes: readonly string[]): Code[] {

@@ -4,9 +4,9 @@
  */
 import {
   type Code,
-  constF64,
   F64,
   FunctionBuilder,
+  f64,
   get,
   I32,
   i32,
@@ -143,10 +143,10 @@ class CheckWriter {
     countUp(this.#f, count, (i) => {
       const at = this.#f.let(elementAt(dtype, base, i), I32)
       const x = this.#real(loadReal(dtype, at))
-      const isOutside = or(op('f64.lt', x, constF64(low)), op('f64.gt', x, constF64(high)))
-      const isBetween = and(op('f64.gt', x, constF64(low)), op('f64.lt', x, constF64(high)))
+      const isOutside = or(op('f64.lt', x, f64(low)), op('f64.gt', x, f64(high)))
+      const isBetween = and(op('f64.gt', x, f64(low)), op('f64.lt', x, f64(high)))
       when(this.#f, only ? or(isOutside, isBetween) : isOutside, () => {
-        const instead = constF64(Math.min(high, 1))
+        const instead = f64(Math.min(high, 1))
         this.#unlessSilent(input, i, 'invalid-value', () => this.#f.add(storeReal(dtype, at, instead)))
       })
     })
@@ -238,7 +238,7 @@ class CheckWriter {
     const weight = loadReal(loss.precision, elementAt(loss.precision, this.#baseOf('sample_weight'), row))
     this.#f.add(set(isZero, i32(0)))
     when(this.#f, and(op('i32.and', loadWord(map.given), i32(1)), op('i32.gt_s', sizes.rows, i32(0))), () =>
-      this.#f.add(set(isZero, op('f64.eq', weight, constF64(0)))),
+      this.#f.add(set(isZero, op('f64.eq', weight, f64(0)))),
     )
     return get(isZero)
   }
@@ -265,7 +265,7 @@ class CheckWriter {
     countUp(this.#f, count, (k) => {
       const at = elementAt(other.dtype, this.#baseOf(name), add(start, mul(k, step)))
       const x = loadReal(other.dtype, at)
-      const isOff = where === 'not 1' ? op('f64.ne', x, constF64(1)) : op('f64.eq', x, constF64(where))
+      const isOff = where === 'not 1' ? op('f64.ne', x, f64(1)) : op('f64.eq', x, f64(where))
       this.#f.add(set(isSilenced, select(isOff, get(isSilenced), i32(0))))
     })
     return get(isSilenced)

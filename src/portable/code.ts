@@ -1,8 +1,8 @@
 /** Phrases that the functions of a portable kernel are written with. */
 import {
   type Code,
-  constF64,
   type FunctionBuilder,
+  f64,
   get,
   I32,
   i32,
@@ -36,7 +36,7 @@ export const real = (whole: Code): Code => op('f64.convert_i32_s', whole)
 export const product = (factors: readonly Code[]): Code => factors.reduce((a, b) => mul(a, b), i32(1))
 /** The product of real numbers, which does not wrap around. */
 export const realProduct = (factors: readonly Code[]): Code =>
-  factors.reduce((a, b) => op('f64.mul', a, b), constF64(1))
+  factors.reduce((a, b) => op('f64.mul', a, b), f64(1))
 
 /** Bytes of an element. */
 export function bytesOf(dtype: StoredDtype): 4 | 8 {

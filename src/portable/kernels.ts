@@ -3,7 +3,7 @@
  * another axis where the fastest is short. If the program has conditions of parameters, each is there twice: as it is, and
  * specialized for the given values.
  */
-import { type ElementTypes, VECTOR } from '../engines/compiled/element-types.ts'
+import { type ElementTypes, VECTOR_BYTES } from '../engines/compiled/element-types.ts'
 import type { Helpers } from '../engines/compiled/emit/helpers.ts'
 import { emitFunction, type Word } from '../engines/compiled/emit.ts'
 import { planOf, scalarNodesOf } from '../engines/compiled/kernel.ts'
@@ -95,7 +95,11 @@ export function emitGroup(
     return { ...kernel, f, words, scalarNodes: scalarNodesOf(kernel.plan, words) }
   })
   const most = Math.max(...emitted.map(({ words }) => words.length * 4))
-  return { predicates, kernels: emitted, argumentBytes: Math.ceil(most / VECTOR) * VECTOR + VECTOR }
+  return {
+    predicates,
+    kernels: emitted,
+    argumentBytes: Math.ceil(most / VECTOR_BYTES) * VECTOR_BYTES + VECTOR_BYTES,
+  }
 }
 
 /** How buffers are stored. */

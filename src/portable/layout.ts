@@ -1,11 +1,11 @@
 /** `lossd_prepare`: lays the arrays out for the given sizes, and writes everything of a launch that depends on nothing else. */
-import { type ElementTypes, elementBytesOf, VECTOR } from '../engines/compiled/element-types.ts'
+import { type ElementTypes, elementBytesOf, VECTOR_BYTES } from '../engines/compiled/element-types.ts'
 import type { Word } from '../engines/compiled/emit.ts'
 import {
   type Code,
-  constF64,
   F64,
   FunctionBuilder,
+  f64,
   get,
   I32,
   i32,
@@ -68,7 +68,7 @@ class LayoutWriter {
     const { map, valueAxes } = this.#parts
     this.#checkSizes()
     this.#f.add(storeWord(map.given, get(0)))
-    this.#f.add(set(this.#end, constF64(map.end)))
+    this.#f.add(set(this.#end, f64(map.end)))
     this.#common()
     this.#f.add(storeWord(map.count, truncU32(realProduct(this.#sizes.reals(valueAxes)))))
     this.#f.add(storeWord(map.rows, this.#sizes.rows))
@@ -124,7 +124,7 @@ class LayoutWriter {
   }
 
   #arrayOf(axes: readonly string[], dtype: ManifestArray['dtype']): Code {
-    return this.#take(op('f64.mul', realProduct(this.#sizes.reals(axes)), constF64(bytesOf(dtype))))
+    return this.#take(op('f64.mul', realProduct(this.#sizes.reals(axes)), f64(bytesOf(dtype))))
   }
 
   /** The address of the next bytes. */
@@ -132,10 +132,10 @@ class LayoutWriter {
     const base = this.#f.let(truncU32(get(this.#end)), I32)
     const aligned = op(
       'f64.mul',
-      op('f64.ceil', op('f64.mul', bytes, constF64(1 / VECTOR))),
-      constF64(VECTOR),
+      op('f64.ceil', op('f64.mul', bytes, f64(1 / VECTOR_BYTES))),
+      f64(VECTOR_BYTES),
     )
-    this.#f.add(set(this.#end, op('f64.add', op('f64.add', get(this.#end), aligned), constF64(PADDING))))
+    this.#f.add(set(this.#end, op('f64.add', op('f64.add', get(this.#end), aligned), f64(PADDING))))
     return base
   }
 
@@ -173,7 +173,7 @@ class LayoutWriter {
     if (role === 'denominators') return this.#outputs.get(DENOMINATORS)!
     if (role === 'gradient') return this.#outputs.get(gradientName(name))!
     const last = axes.at(-1)
-    if (last === undefined) return this.#take(constF64(this.#elementBytes(buffer)))
+    if (last === undefined) return this.#take(f64(this.#elementBytes(buffer)))
     const outer = realProduct(this.#sizes.reals(axes.slice(0, -1)))
     return this.#take(op('f64.mul', outer, op('f64.convert_i32_s', this.#rowBytes(buffer))))
   }
@@ -223,8 +223,8 @@ class LayoutWriter {
   }
 
   #grow() {
-    this.#failIf(op('f64.gt', get(this.#end), constF64(MAX_BYTES)), PREPARED.tooLarge)
-    const pages = truncU32(op('f64.ceil', op('f64.mul', get(this.#end), constF64(1 / PAGE))))
+    this.#failIf(op('f64.gt', get(this.#end), f64(MAX_BYTES)), PREPARED.tooLarge)
+    const pages = truncU32(op('f64.ceil', op('f64.mul', get(this.#end), f64(1 / PAGE))))
     const missing = this.#f.let(sub(pages, memorySize), I32)
     const isRefused = op('i32.eq', memoryGrow(missing), i32(-1))
     when(this.#f, op('i32.gt_s', missing, i32(0)), () => this.#failIf(isRefused, PREPARED.outOfMemory))
@@ -242,5 +242,5 @@ export function gradientName(key: string): string {
 }
 
 function aligned(bytes: Code): Code {
-  return op('i32.and', add(bytes, i32(VECTOR - 1)), i32(-VECTOR))
+  return op('i32.and', add(bytes, i32(VECTOR_BYTES - 1)), i32(-VECTOR_BYTES))
 }

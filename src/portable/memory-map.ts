@@ -1,9 +1,9 @@
 /** The fixed part of a portable kernel's memory: what the host writes and reads, and what one call leaves for the next. */
-import { VECTOR } from '../engines/compiled/element-types.ts'
+import { VECTOR_BYTES } from '../engines/compiled/element-types.ts'
 import { OVERREAD_ELEMENTS } from '../engines/compiled/emit/kernel-params.ts'
 
 /** Bytes before, between and after arrays, which vectors at their ends may read. */
-export const PADDING = VECTOR + OVERREAD_ELEMENTS * 8
+export const PADDING = VECTOR_BYTES + OVERREAD_ELEMENTS * 8
 
 /** The address of the first word: 0 is no address. */
 const START = 16
@@ -76,7 +76,7 @@ export function memoryMap({ sizes, params, inputs, spreads, outputs, groups }: C
     count: take(4),
     rows: take(4),
     chosen: groups.map(() => take(4)),
-    arguments: groups.map((bytes) => take(bytes, VECTOR)),
+    arguments: groups.map((bytes) => take(bytes, VECTOR_BYTES)),
   }
-  return { ...map, end: take(PADDING, VECTOR) + PADDING }
+  return { ...map, end: take(PADDING, VECTOR_BYTES) + PADDING }
 }

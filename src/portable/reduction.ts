@@ -5,15 +5,15 @@
 import {
   type Code,
   call,
-  constF64,
   dropped,
   F64,
   FunctionBuilder,
+  f64,
+  fillMemory,
   get,
   I32,
   i32,
   loadI32,
-  memoryClear,
   op,
   select,
   set,
@@ -98,13 +98,13 @@ export class Reducer {
   /** The weight of a value in a row, as float64. */
   #weightAt(f: FunctionBuilder, row: Code, reduction: Code): Code {
     const weight = f.local(F64)
-    f.add(set(weight, constF64(1)))
+    f.add(set(weight, f64(1)))
     const own = loadReal(this.#precision, elementAt(this.#precision, this.#inputAt('sample_weight'), row))
     when(f, this.#isGiven('sampleWeight'), () => f.add(set(weight, own)))
     const { lengths } = this.#parts.loss
     if (lengths === undefined) return get(weight)
     const length = real(loadI32(elementAt('int32', this.#inputAt(lengths), row)))
-    const shared = op('f64.div', get(weight), op('f64.max', constF64(1), length))
+    const shared = op('f64.div', get(weight), op('f64.max', f64(1), length))
     when(f, divides(reduction), () => f.add(set(weight, shared)))
     return get(weight)
   }
@@ -184,9 +184,9 @@ export class Reducer {
     countUp(f, this.count, (i) => {
       const at = elementAt(dtype, this.#inputAt('sample_weight'), over(i, width))
       const weight = f.let(loadReal(dtype, at), F64)
-      const counts = real(op('f64.ne', weight, constF64(0)))
+      const counts = real(op('f64.ne', weight, f64(0)))
       const share = select(is(get(0), 'weighted_mean'), weight, counts)
-      const each = isOne ? constF64(1) : loadReal(dtype, elementAt(dtype, this.#denominators, i))
+      const each = isOne ? f64(1) : loadReal(dtype, elementAt(dtype, this.#denominators, i))
       sum.add(op('f64.mul', share, each))
     })
     return sum.total()
@@ -200,14 +200,14 @@ export class Reducer {
     f.add(set(found, i32(0)))
     countUp(f, this.count, (i) => {
       const x = loadReal(dtype, elementAt(dtype, this.#denominators, i))
-      f.add(set(found, add(get(found), op('f64.ne', x, constF64(0)))))
+      f.add(set(found, add(get(found), op('f64.ne', x, f64(0)))))
     })
     return real(get(found))
   }
 
   /** What the sum is multiplied by. */
   scaleOf(reduction: Code, denominator: Code): Code {
-    const other = select(is(reduction, 'batchmean'), op('f64.div', constF64(1), real(this.rows)), constF64(1))
+    const other = select(is(reduction, 'batchmean'), op('f64.div', f64(1), real(this.rows)), f64(1))
     return select(divides(reduction), inverse(denominator), other)
   }
 
@@ -223,8 +223,8 @@ export class Reducer {
         const weight = this.#weightAt(f, over(i, width), get(0))
         const at = f.let(elementAt(dtype, this.#values, i), I32)
         const weighted = op('f64.mul', weight, loadReal(dtype, at))
-        const isZero = op('f64.eq', weight, constF64(0))
-        f.add(storeReal(dtype, at, select(isZero, constF64(0), weighted)))
+        const isZero = op('f64.eq', weight, f64(0))
+        f.add(storeReal(dtype, at, select(isZero, f64(0), weighted)))
       })
     })
     return f
@@ -233,8 +233,8 @@ export class Reducer {
   /** The sum of the values times a factor, as it is stored. */
   total(f: FunctionBuilder, sum: number, scale: Code): Code {
     const all = f.let(call(sum, this.#values, this.count), F64)
-    const isZero = op('f64.eq', scale, constF64(0))
-    return rounded(this.#precision, select(isZero, constF64(0), op('f64.mul', all, scale)))
+    const isZero = op('f64.eq', scale, f64(0))
+    return rounded(this.#precision, select(isZero, f64(0), op('f64.mul', all, scale)))
   }
 
   // Gradients
@@ -249,10 +249,10 @@ export class Reducer {
       const count = product(sizes.wholes(axes))
       if (axes.includes(loss.first) && loss.couples !== 'batch') this.#silence(f, base, axes)
       const bytes = f.let(mul(count, i32(bytesOf(dtype))), I32)
-      when(f, op('f64.eq', get(0), constF64(0)), () => f.add(memoryClear(base, bytes)))
+      when(f, op('f64.eq', get(0), f64(0)), () => f.add(fillMemory(base, 0, bytes)))
       const factor = dtype === 'float32' ? op('f32.demote_f64', get(0)) : get(0)
       const scaled = dropped(call(scale, base, bytes, factor))
-      when(f, op('f64.ne', get(0), constF64(1)), () => f.add(scaled))
+      when(f, op('f64.ne', get(0), f64(1)), () => f.add(scaled))
     })
     return f
   }
@@ -274,7 +274,7 @@ export class Reducer {
         when(f, this.#isSilent(f, row), () =>
           countUp(f, before, (block) => {
             const element = mul(add(mul(block, this.rows), row), width)
-            f.add(memoryClear(elementAt(dtype, base, element), mul(width, i32(bytesOf(dtype)))))
+            f.add(fillMemory(elementAt(dtype, base, element), 0, mul(width, i32(bytesOf(dtype)))))
           }),
         )
       })
@@ -286,13 +286,13 @@ export class Reducer {
     const isSilent = f.local(I32)
     f.add(set(isSilent, i32(0)))
     const weight = loadReal(dtype, elementAt(dtype, this.#inputAt('sample_weight'), row))
-    when(f, this.#isGiven('sampleWeight'), () => f.add(set(isSilent, op('f64.eq', weight, constF64(0)))))
+    when(f, this.#isGiven('sampleWeight'), () => f.add(set(isSilent, op('f64.eq', weight, f64(0)))))
     when(f, and(this.#isGiven('gradOutput'), not(get(isSilent))), () => {
       const width = f.let(over(this.count, this.rows), I32)
       f.add(set(isSilent, i32(1)))
       countUp(f, width, (i) => {
         const at = elementAt(dtype, this.#inputAt('grad_output'), add(mul(row, width), i))
-        const isZero = op('f64.eq', loadReal(dtype, at), constF64(0))
+        const isZero = op('f64.eq', loadReal(dtype, at), f64(0))
         f.add(set(isSilent, select(isZero, get(isSilent), i32(0))))
       })
     })
@@ -312,7 +312,7 @@ export function divides(reduction: Code): Code {
 
 /** The mean of no values is 0. */
 function inverse(denominator: Code): Code {
-  return select(op('f64.eq', denominator, constF64(0)), constF64(0), op('f64.div', constF64(1), denominator))
+  return select(op('f64.eq', denominator, f64(0)), f64(0), op('f64.div', f64(1), denominator))
 }
 
 function atLeastOne(count: Code): Code {
@@ -363,7 +363,7 @@ class CompensatedSum {
     this.#f = f
     this.#total = f.local(F64)
     this.#lost = f.local(F64)
-    f.add(set(this.#total, constF64(0)), set(this.#lost, constF64(0)))
+    f.add(set(this.#total, f64(0)), set(this.#lost, f64(0)))
   }
 
   add(term: Code) {
@@ -380,7 +380,7 @@ class CompensatedSum {
   }
 
   total(): Code {
-    const isSound = op('f64.lt', op('f64.abs', get(this.#total)), constF64(Number.POSITIVE_INFINITY))
+    const isSound = op('f64.lt', op('f64.abs', get(this.#total)), f64(Number.POSITIVE_INFINITY))
     return select(isSound, op('f64.add', get(this.#total), get(this.#lost)), get(this.#total))
   }
 }

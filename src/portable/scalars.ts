@@ -1,14 +1,7 @@
 /** Expressions without axes, as code on float64 numbers: what the service computes in JavaScript before a launch. */
 import type { Helper, Helpers } from '../engines/compiled/emit/helpers.ts'
 import { isMathOp, scalarCall } from '../engines/compiled/scalar-math.ts'
-import {
-  type Code,
-  constF64,
-  F64,
-  type FunctionBuilder,
-  op,
-  select,
-} from '../engines/compiled/wasm-encoder.ts'
+import { type Code, F64, type FunctionBuilder, f64, op, select } from '../engines/compiled/wasm-encoder.ts'
 import type { Node, Op } from '../language/ir.ts'
 import { isElementwise } from '../language/scalar.ts'
 import { COTANGENT } from '../loops/legalize.ts'
@@ -61,7 +54,7 @@ export class ScalarEmitter {
   }
 
   #computed({ op: name, args, value, name: param, axis }: Node): Code {
-    if (name === 'constant') return constF64(value!)
+    if (name === 'constant') return f64(value!)
     if (name === 'size') return this.#leaves.size(axis!)
     if (name === 'scalar') return param === COTANGENT ? this.#leaves.cotangent : this.#leaves.param(param!)
     const operands = args.map((arg) => this.value(arg))
@@ -91,7 +84,7 @@ export class ScalarEmitter {
 
 type Call = (name: Helper, ...operands: readonly Code[]) => Code
 
-const [ZERO, ONE] = [constF64(0), constF64(1)]
+const [ZERO, ONE] = [f64(0), f64(1)]
 const truth = (condition: Code): Code => op('f64.convert_i32_s', condition)
 
 /** Whether a truth value, as a number, is true. */
@@ -119,10 +112,10 @@ const SIMPLE: Readonly<Record<string, (a: Code, b: Code, call: Call) => Code>> =
   and: (a, b) => truth(op('i32.and', isTrue(a), isTrue(b))),
   or: (a, b) => truth(op('i32.or', isTrue(a), isTrue(b))),
   not: (a) => truth(op('f64.eq', a, ZERO)),
-  is_finite: (a) => truth(op('f64.lt', op('f64.abs', a), constF64(Number.POSITIVE_INFINITY))),
+  is_finite: (a) => truth(op('f64.lt', op('f64.abs', a), f64(Number.POSITIVE_INFINITY))),
   sign: (a) => {
     const other = select(op('f64.ne', a, a), a, ZERO)
-    return select(op('f64.gt', a, ZERO), ONE, select(op('f64.lt', a, ZERO), constF64(-1), other))
+    return select(op('f64.gt', a, ZERO), ONE, select(op('f64.lt', a, ZERO), f64(-1), other))
   },
   sigmoid: (a, _, call) => {
     const e = call('exp', op('f64.neg', op('f64.abs', a)))

@@ -11,10 +11,10 @@ import { scaleFunction } from '../engines/compiled/scale-in-place.ts'
 import {
   type Code,
   call,
-  constF64,
   encodeStandaloneModule,
   F64,
   FunctionBuilder,
+  f64,
   get,
   I32,
   i32,
@@ -208,7 +208,7 @@ class ModuleWriter {
     const isGiven = f.let(op('f64.eq', given, given), I32)
     const isCounted = this.#loss.program.denominators !== undefined
     const known = f.local(F64)
-    const plain = isCounted ? constF64(1) : call(this.#indexOf('denominator'), reduction)
+    const plain = isCounted ? f64(1) : call(this.#indexOf('denominator'), reduction)
     f.add(set(known, given))
     when(f, not(isGiven), () => f.add(set(known, plain)))
     this.#compute(f, reducer, f.let(reducer.scaleOf(reduction, get(known)), F64))
@@ -219,7 +219,7 @@ class ModuleWriter {
     const factor = select(
       and(isUnknown, divides(reduction)),
       reducer.scaleOf(reduction, get(denominator)),
-      constF64(1),
+      f64(1),
     )
     f.add(call(this.#indexOf('finish'), factor))
     this.#finish(f, reducer, get(denominator))
@@ -230,7 +230,7 @@ class ModuleWriter {
   #checkAll(f: FunctionBuilder, reducer: Reducer) {
     const status = f.local(I32)
     const at = this.#map.result + RESULT.status
-    const givesUp = () => f.add(storeWord(at, get(status)), returned(constF64(Number.NaN)))
+    const givesUp = () => f.add(storeWord(at, get(status)), returned(f64(Number.NaN)))
     f.add(set(status, i32(0)))
     if (this.#loss.inputs.some(needsCheck)) f.add(set(status, call(this.#indexOf('check'))))
     when(f, get(status), givesUp)
@@ -261,7 +261,7 @@ class ModuleWriter {
   /** Whether the conditions of parameters have the values that a group is specialized for. */
   #holds(f: FunctionBuilder, { predicates }: EmittedGroup): Code {
     const { program, precision } = this.#loss
-    const leaves = { ...this.#leaves(), cotangent: constF64(0), precision }
+    const leaves = { ...this.#leaves(), cotangent: f64(0), precision }
     const emitter = new ScalarEmitter(f, program.nodes, leaves, this.#scalars)
     const held = switchesOf(program).map((id) => {
       const value = isTrue(emitter.value(id))
@@ -324,7 +324,7 @@ class ModuleWriter {
     const count = reducer.counted(f)
     const scale = f.let(reducer.scaleOf(reduction, denominator), F64)
     const value = f.let(reducer.total(f, this.#indexOf('sum'), scale), F64)
-    const other = select(is(reduction, 'batchmean'), real(reducer.rows), constF64(1))
+    const other = select(is(reduction, 'batchmean'), real(reducer.rows), f64(1))
     const divided = select(divides(reduction), denominator, other)
     f.add(
       storeF64(i32(result + RESULT.value), value),

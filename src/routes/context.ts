@@ -11,7 +11,7 @@ import type { Engine } from '../engines/contract.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
-import type { RegistryView } from '../registry/view.ts'
+import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
 import type { BodyPool } from './request-body.ts'
 import type { ResponseCoalescer } from './response-coalescer.ts'
@@ -30,7 +30,7 @@ export interface RouteContext {
   readonly programs: ProgramSource
   readonly plans: RequestPlanSource
   /** Registered custom losses, as the caller of a request sees them. */
-  seenBy(request: FastifyRequest): RegistryView
+  seenBy(request: FastifyRequest): ScopedRegistry
   /** The state of their store: `none`, `up`, or in one sentence why it is down. */
   storeState(): Promise<string>
   /** Runs proofs on a thread of their own. */

@@ -11,6 +11,7 @@ import { Helpers } from './emit/helpers.ts'
 import type { KernelParam } from './emit/kernel-params.ts'
 import { LoadStoreEmitter } from './emit/load-store.ts'
 import { ReductionEmitter } from './emit/reductions.ts'
+import { WholeAxisEmitter } from './emit/whole-axis.ts'
 import { HOST_IMPORTS } from './math.ts'
 import {
   type Code,
@@ -89,12 +90,14 @@ class Emitter {
   readonly #memory: LoadStoreEmitter
   readonly #values: ExpressionEmitter
   readonly #sums: ReductionEmitter
+  readonly #lines: WholeAxisEmitter
 
   constructor(plan: Plan, target: TargetFeatures, types: ElementTypes, helpers: Helpers) {
     this.#context = new CodegenContext(plan, target, types, helpers)
     this.#memory = new LoadStoreEmitter(this.#context)
     this.#values = new ExpressionEmitter(this.#context, this.#memory)
     this.#sums = new ReductionEmitter(this.#context, this.#memory, this.#values)
+    this.#lines = new WholeAxisEmitter(this.#context, this.#memory, this.#values)
   }
 
   emit(): EmittedFunction {
@@ -120,6 +123,8 @@ class Emitter {
         return this.#memory.store(statement.buffer, this.#context.value(statement.node))
       case 'accumulate':
         return this.#sums.accumulate(statement.node, statement.memory)
+      case 'whole axis':
+        return this.#lines.emit(statement)
     }
   }
 
@@ -145,7 +150,7 @@ class Emitter {
   }
 
   #unrolling({ lanes, body }: Loop): readonly number[] {
-    const isInnermost = body.every(({ kind }) => kind !== 'loop')
+    const isInnermost = body.every(({ kind }) => kind !== 'loop' && kind !== 'whole axis')
     if (!isInnermost || (!lanes && this.#context.laneLoop === undefined)) return []
     return costOf(body, this.#context.program) > LONG ? UNROLLED_LONG : UNROLLED
   }
@@ -172,6 +177,7 @@ function newLoop() {
     addresses: new Map(),
     tiles: new Map(),
     terms: new Map(),
+    totals: new Map(),
     mask: undefined,
     left: undefined,
   }

@@ -9,10 +9,11 @@ export type Code = number | Uint8Array | readonly Code[]
 
 /** Value types by their byte. */
 export const I32 = 0x7f
+export const I64 = 0x7e
 export const F32 = 0x7d
 export const F64 = 0x7c
 export const V128 = 0x7b
-export type ValueType = typeof I32 | typeof F32 | typeof F64 | typeof V128
+export type ValueType = typeof I32 | typeof I64 | typeof F32 | typeof F64 | typeof V128
 
 const BLOCK_WITHOUT_VALUE = 0x40
 
@@ -36,7 +37,10 @@ const CORE = {
   'i32.lt_s': 0x48,
   'i32.lt_u': 0x49,
   'i32.gt_s': 0x4a,
+  'i32.le_s': 0x4c,
   'i32.ge_s': 0x4e,
+  'i64.lt_u': 0x54,
+  'f32.ne': 0x5c,
   'f64.eq': 0x61,
   'f64.ne': 0x62,
   'f64.lt': 0x63,
@@ -50,7 +54,16 @@ const CORE = {
   'i32.rem_s': 0x6f,
   'i32.and': 0x71,
   'i32.or': 0x72,
+  'i32.xor': 0x73,
   'i32.shl': 0x74,
+  'i32.shr_s': 0x75,
+  'i32.shr_u': 0x76,
+  'i64.or': 0x84,
+  'i64.xor': 0x85,
+  'i64.shl': 0x86,
+  'i64.shr_s': 0x87,
+  'i64.shr_u': 0x88,
+  'f32.add': 0x92,
   'f64.abs': 0x99,
   'f64.neg': 0x9a,
   'f64.ceil': 0x9b,
@@ -63,9 +76,13 @@ const CORE = {
   'f64.div': 0xa3,
   'f64.min': 0xa4,
   'f64.max': 0xa5,
+  'i32.wrap_i64': 0xa7,
+  'i64.extend_i32_u': 0xad,
   'f32.demote_f64': 0xb6,
   'f64.convert_i32_s': 0xb7,
   'f64.promote_f32': 0xbb,
+  'i32.reinterpret_f32': 0xbc,
+  'i64.reinterpret_f64': 0xbd,
 } as const
 
 /** SIMD instructions without an immediate. All have the prefix 0xfd. */
@@ -176,6 +193,14 @@ export const storeI32 = (address: Code, value: Code, offset = 0): Code => [
   2,
   unsigned(offset),
 ]
+export const loadI64 = (address: Code, offset = 0): Code => [address, 0x29, 2, unsigned(offset)]
+export const storeI64 = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  0x37,
+  2,
+  unsigned(offset),
+]
 export const storeF32 = (address: Code, value: Code, offset = 0): Code => [
   address,
   value,
@@ -191,15 +216,25 @@ export const storeF64 = (address: Code, value: Code, offset = 0): Code => [
   2,
   unsigned(offset),
 ]
-export const constF64 = (value: number): Code => [0x44, new Uint8Array(Float64Array.of(value).buffer)]
+/** Rounds toward 0; beyond the integers, the nearest one, and 0 for NaN. */
+export const truncatedF64 = (value: Code): Code => [value, 0xfc, 0x02]
+/** Sets `bytes` of memory to one byte. */
+export const fillMemory = (address: Code, byte: number, bytes: Code): Code => [
+  address,
+  i32(byte),
+  bytes,
+  0xfc,
+  0x0b,
+  0x00,
+]
+export const f64 = (value: number): Code => [0x44, new Uint8Array(Float64Array.of(value).buffer)]
+export const i64 = (value: bigint): Code => [0x42, signed64(value)]
 /** The nearest unsigned integer towards 0; beyond the range, its end. */
 export const truncU32 = (value: Code): Code => [value, 0xfc, 0x03]
 /** The size of the memory in pages. */
 export const memorySize: Code = [0x3f, 0x00]
 /** Adds pages to the memory; the size before, or -1. */
 export const memoryGrow = (pages: Code): Code => [pages, 0x40, 0x00]
-/** Fills bytes of the memory with 0. */
-export const memoryClear = (address: Code, bytes: Code): Code => [address, i32(0), bytes, 0xfc, 0x0b, 0x00]
 /** Computes a value that nobody reads. */
 export const dropped = (value: Code): Code => [value, 0x1a]
 /** Leaves the function. */
@@ -519,6 +554,18 @@ function longSigned(value: number): number[] {
     const low = rest & 0x7f
     rest >>= 7
     const isLast = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)
+    bytes.push(isLast ? low : low | 0x80)
+    if (isLast) return bytes
+  }
+}
+
+function signed64(value: bigint): number[] {
+  const bytes: number[] = []
+  let rest = BigInt.asIntN(64, value)
+  for (;;) {
+    const low = Number(rest & 0x7fn)
+    rest >>= 7n
+    const isLast = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)
     bytes.push(isLast ? low : low | 0x80)
     if (isLast) return bytes
   }

@@ -34,6 +34,7 @@ export interface OpenLoop {
   readonly tiles: Map<string, readonly Code[]>
   /** For sums over this loop: the terms of an iteration. */
   readonly terms: Map<number, readonly Code[]>
+  readonly totals: Map<string, Code>
 }
 
 /** One kernel while it is being emitted. */
@@ -51,6 +52,7 @@ export class CodegenContext {
   /** Values of the unrolled loop that is being emitted, one map for each vector of an iteration. */
   #copies: Map<number, Code>[] = []
   #copy = 0
+  readonly #totals = new Map<string, Code>()
 
   constructor(plan: Plan, target: TargetFeatures, types: ElementTypes, helpers: Helpers) {
     this.plan = plan
@@ -122,6 +124,11 @@ export class CodegenContext {
   }
 
   // Loops
+
+  /** The totals of tables that have been computed in this iteration, whose workspaces can be read. */
+  get totals(): Map<string, Code> {
+    return this.innermost?.totals ?? this.#totals
+  }
 
   get innermost(): OpenLoop | undefined {
     return this.loops.at(-1)

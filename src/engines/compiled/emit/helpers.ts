@@ -1,7 +1,7 @@
 /**
  * Helper functions of the module in addition to `run`, for code that is not inlined. Each is emitted on first use.
  */
-import { VECTOR } from '../element-types.ts'
+import { VECTOR_BYTES } from '../element-types.ts'
 import type { LaneType } from '../lane-type.ts'
 import { HOST_IMPORTS, type MathOp, mathOf } from '../math.ts'
 import {
@@ -34,7 +34,7 @@ export class Helpers {
   readonly #lane: LaneType
   readonly #target: TargetFeatures
   readonly #table: HelperTable
-  readonly #made = new Map<Helper, number>()
+  readonly #made = new Map<string, number>()
 
   /** @param table by default that of a module with one kernel, which comes between the host's functions and the helpers */
   constructor(
@@ -53,10 +53,15 @@ export class Helpers {
 
   /** Its index among the functions of the module. */
   indexOf(name: Helper): number {
+    return this.ownIndexOf(name, () => this.#write(name))
+  }
+
+  /** The same for a function that another file writes. It may call functions of the module. */
+  ownIndexOf(name: string, write: () => FunctionBuilder): number {
     const known = this.#made.get(name)
     if (known !== undefined) return known
     const { base, functions } = this.#table
-    const index = base + functions.push(this.#write(name)) - 1
+    const index = base + functions.push(write()) - 1
     this.#made.set(name, index)
     return index
   }
@@ -98,7 +103,7 @@ function eachVector(f: FunctionBuilder, bytes: Code, turn: (offset: Code) => voi
   const at = f.local(I32)
   const body = f.capture(() => {
     turn(get(at))
-    f.add(set(at, op('i32.add', get(at), i32(VECTOR))))
+    f.add(set(at, op('i32.add', get(at), i32(VECTOR_BYTES))))
   })
   f.add(whileLoop(op('i32.lt_u', get(at), bytes), body))
 }

@@ -12,9 +12,9 @@ import { type Box, enclose, type TapeNode, tapeOf } from './tape.ts'
  * The same function on the box.
  *
  * @example
- * decidedOver(scalars, scalars.make('abs', [x]), new Map([['x', interval(1, 2)]])) // x
+ * pruneBranches(scalars, scalars.make('abs', [x]), new Map([['x', interval(1, 2)]])) // x
  */
-export function decidedOver(scalars: Scalars, root: Scalar, box: Box): Scalar {
+export function pruneBranches(scalars: Scalars, root: Scalar, box: Box): Scalar {
   const tape = tapeOf(scalars, [root])
   const values = enclose(tape, box)
   const sides = new Map<Scalar, number>()
@@ -57,7 +57,7 @@ const MAX_SIZE = 2500
  * the sake of rounding, or they meet where the condition changes, as in a maximum. Both branches must have a value
  * everywhere, so that nothing is defined that was not.
  */
-export function withoutRewordings(scalars: Scalars, root: Scalar): Scalar {
+export function mergeEqualBranches(scalars: Scalars, root: Scalar): Scalar {
   let [result, count] = [root, 0]
   const forms = new NormalForms(scalars)
   const differs = new Set<Scalar>()

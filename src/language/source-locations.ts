@@ -12,7 +12,7 @@ type Places = ReadonlyMap<number, Position>
  * @example
  * placeOf(nodes, places, digamma) // that of lgamma(x), whose derivative it is
  */
-export function placeOf(nodes: Nodes, places: Places, id: number): Position | undefined {
+export function locationOf(nodes: Nodes, places: Places, id: number): Position | undefined {
   return places.get(id) ?? placeOfKin(nodes, places, id) ?? placeBefore(nodes, places, id)
 }
 

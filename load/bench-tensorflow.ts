@@ -3,13 +3,13 @@
  * kernels, in turn in one process, and the compile time. Prints a table. Requires `npm run setup:tensorflow`.
  */
 import { availableParallelism } from 'node:os'
-import { openCompiled } from '../../src/engines/compiled/engine.ts'
-import type { Batch, BatchResult, Engine } from '../../src/engines/contract.ts'
-import { isUnavailable } from '../../src/engines/define.ts'
-import tensorflow from '../../src/engines/tensorflow.ts'
-import { execute } from '../../src/engines/tfjs/execute.ts'
-import { inTurn } from '../rounds.ts'
-import { batchesOf, requestOf } from './batches.ts'
+import { openCompiled } from '../src/engines/compiled/engine.ts'
+import type { Batch, BatchResult, Engine } from '../src/engines/contract.ts'
+import { isUnavailable } from '../src/engines/define.ts'
+import tensorflow from '../src/engines/tensorflow.ts'
+import { execute } from '../src/engines/tfjs/execute.ts'
+import { batchesOf, requestOf } from './bench/batches.ts'
+import { inTurn } from './rounds.ts'
 
 const LOSSES = ['softmax_focal', 'cross_entropy', 'nt_xent']
 const SIZES = [

@@ -5,7 +5,7 @@
  */
 import { type Clock, within } from './clock.ts'
 import { type Interval, interval, isPoint, point } from './interval.ts'
-import { type Line, type Pieces, piecesOf } from './pieces.ts'
+import { type Pieces, piecesOf, type UnivariateFunction } from './pieces.ts'
 import { ONE, ZERO } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
 import type { Case, Subject } from './subject.ts'
@@ -15,7 +15,7 @@ import { type Tape, type TapeNode, tapeOf } from './tape.ts'
 export interface Curve {
   readonly scalars: Scalars
   readonly root: Scalar
-  readonly line: Line
+  readonly line: UnivariateFunction
   /** Whether the variable is the input itself, or the input minus the target. */
   readonly isResidual: boolean
   /** The other inputs. */
@@ -167,7 +167,7 @@ function partsOf(
 export function lineOf(
   scalars: Scalars,
   { root, box, variable }: Pick<Reduced, 'root' | 'box' | 'variable'>,
-): Line {
+): UnivariateFunction {
   const tape = tapeOf(scalars, [root])
   const { lo, hi } = box.get(variable)!
   return { tape, variable, lo, hi, box, graph: { scalars, root } }

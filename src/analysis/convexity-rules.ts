@@ -36,7 +36,7 @@ const mirrored = ({ isConstant, isConvex, isConcave }: Curvature): Curvature => 
 const isAffine = ({ isConvex, isConcave }: Curvature) => isConvex && isConcave
 
 /** A function of some variables over a box. */
-export interface Field {
+export interface BoxFunction {
   readonly scalars: Scalars
   readonly root: Scalar
   /** The variables of interest. */
@@ -51,7 +51,7 @@ export interface Field {
  * @returns also what shape.ts found out about the whole function, if it depends on one variable
  */
 export function curvatureOf(
-  field: Field,
+  field: BoxFunction,
   clock: Clock,
 ): { readonly curvature: Curvature; readonly shape?: Shape } {
   const rules = new Rules(field, clock)
@@ -60,7 +60,7 @@ export function curvatureOf(
 }
 
 class Rules {
-  readonly #field: Field
+  readonly #field: BoxFunction
   readonly #clock: Clock
   readonly #tape: Tape
   /** Node of the tape -> node of the graph. */
@@ -69,7 +69,7 @@ class Rules {
   readonly #found: Curvature[] = []
   shape: Shape | undefined
 
-  constructor(field: Field, clock: Clock) {
+  constructor(field: BoxFunction, clock: Clock) {
     this.#field = field
     this.#clock = clock
     this.#tape = tapeOf(field.scalars, [field.root])

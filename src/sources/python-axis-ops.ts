@@ -6,7 +6,7 @@
 import { BERNOULLI } from '../language/gamma.ts'
 
 /** What a library calls the functions that they are written in. */
-export interface PythonWords {
+export interface ArrayLibraryNames {
   /** The module: `np`. */
   readonly module: string
   readonly log: string
@@ -32,7 +32,7 @@ export interface PythonWords {
 }
 
 /** Name -> the lines of the function, followed by an empty one. */
-export function pythonHelpers(words: PythonWords): Readonly<Record<string, readonly string[]>> {
+export function pythonHelpers(words: ArrayLibraryNames): Readonly<Record<string, readonly string[]>> {
   const { module, log, max, sum, concat, axis } = words
   const where = `${module}.where`
   const last = `${axis}=-1`
@@ -204,14 +204,14 @@ export function pythonHelpers(words: PythonWords): Readonly<Record<string, reado
   return Object.fromEntries(Object.entries(all).map(([name, lines]) => [name, [...lines, '']]))
 }
 
-function solvers(words: PythonWords): Readonly<Record<string, readonly string[]>> {
+function solvers(words: ArrayLibraryNames): Readonly<Record<string, readonly string[]>> {
   return { _solve_lower: solver(words, true), _solve_upper: solver(words, false) }
 }
 
 const BERNOULLI_NUMBERS = `(${BERNOULLI.join(', ')})`
 const PI = String(Math.PI)
 
-function gammas({ module, log }: PythonWords): Readonly<Record<string, readonly string[]>> {
+function gammas({ module, log }: ArrayLibraryNames): Readonly<Record<string, readonly string[]>> {
   const where = `${module}.where`
   return {
     _digamma: [
@@ -271,7 +271,7 @@ function gammas({ module, log }: PythonWords): Readonly<Record<string, readonly 
   }
 }
 
-function solver({ solve, module, axis }: PythonWords, isLower: boolean): readonly string[] {
+function solver({ solve, module, axis }: ArrayLibraryNames, isLower: boolean): readonly string[] {
   const [word, range, before] = isLower
     ? ['lower', 'range(size)', ':i']
     : ['upper', 'reversed(range(size))', 'i + 1:']

@@ -5,7 +5,7 @@
 import { type ArrayLines, type ArrayNames, type ArraySyntax, argumentNames, writeArrays } from './arrays.ts'
 import type { SourceProgram } from './contract.ts'
 
-export interface Halves {
+export interface ForwardBackward {
   readonly names: ArrayNames
   readonly value: ArrayLines
   readonly gradient: ArrayLines
@@ -17,12 +17,12 @@ export interface Halves {
 }
 
 /** @param cotangent the name of the gradient of what comes after */
-export function halves(
+export function forwardBackward(
   source: SourceProgram,
   syntax: ArraySyntax,
   reserved: readonly string[],
   cotangent: string,
-): Halves {
+): ForwardBackward {
   const { program } = source
   const names = argumentNames(source, [...syntax.reserved, ...reserved], cotangent)
   const { axes } = program.nodes[program.value]

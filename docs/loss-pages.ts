@@ -19,7 +19,7 @@ import { exampleBody } from '../src/schemas/openapi.ts'
 import { describeSchema } from '../src/schemas/options.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import { decodeObject } from '../src/wire/index.ts'
-import { settings } from './tables.ts'
+import { presetText } from './generated-sections.ts'
 
 const FOLDER = new URL('losses/', import.meta.url)
 const config = loadConfig({})
@@ -40,7 +40,7 @@ const WORDS: ReadonlySet<string> = new Set([
 const linkable = new Set(losses.map(({ name }) => name).filter((name) => !WORDS.has(name)))
 
 /** File in docs/losses -> its text. */
-export function pages(): ReadonlyMap<string, string> {
+export function lossPages(): ReadonlyMap<string, string> {
   const own = losses.map((loss) => [`${loss.name}.md`, pageOf(loss)] as const)
   return new Map([['README.md', index()], ...own])
 }
@@ -229,7 +229,7 @@ function namesOf({ aliases, presets }: Loss): string[] {
 
 /** Parameters, to be appended to a name. */
 function further(params: Params): string {
-  return Object.keys(params).length === 0 ? '' : `, ${settings(params)}`
+  return Object.keys(params).length === 0 ? '' : `, ${presetText(params)}`
 }
 
 function examplesOf({ name, examples }: Loss): string[] {
@@ -291,7 +291,7 @@ function document(parts: readonly string[]): string {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const all = pages()
+  const all = lossPages()
   mkdirSync(FOLDER, { recursive: true })
   for (const file of readdirSync(FOLDER)) if (!all.has(file)) rmSync(new URL(file, FOLDER))
   for (const [file, text] of all) writeFileSync(new URL(file, FOLDER), text)

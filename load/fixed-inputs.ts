@@ -39,7 +39,7 @@ const MAKERS: Readonly<Record<string, (rows: number, columns: number) => Inputs>
 /** @throws Error for a loss that has no inputs here */
 export function inputsOf(loss: string, rows: number, columns: number): Inputs {
   const make = MAKERS[loss]
-  if (make === undefined) throw new Error(`load/inputs.ts has no inputs for ${loss}`)
+  if (make === undefined) throw new Error(`load/fixed-inputs.ts has no inputs for ${loss}`)
   return make(rows, columns)
 }
 

@@ -19,7 +19,7 @@ export interface ViewOptions {
   readonly origin?: () => Origin
 }
 
-export class RegistryView {
+export class ScopedRegistry {
   readonly #registry: Registry
   readonly #caller: Caller
   readonly #audit: Audit

@@ -1,4 +1,4 @@
-/** Legalization for the engines that compile kernels: what is too large, or has host ops, is left to another engine. */
+/** Legalization for the engines that compile kernels: what is too large, or cannot be said in loops, is left to another engine. */
 import { TooManyNodes } from '../language/builder.ts'
 import { isHostOp } from '../language/host-ops.ts'
 import type { Program } from '../language/ir.ts'
@@ -6,8 +6,19 @@ import { type LegalizedProgram, legalize, type Specialization } from '../loops/l
 import { UnsupportedByEngine } from './contract.ts'
 
 /**
+ * For engines that run nothing but loops over elements.
+ *
+ * @throws UnsupportedByEngine if the program has whole-axis ops
+ */
+export function withoutWholeAxisOps(program: Program): Program {
+  const whole = program.nodes.find(({ op }) => isHostOp(op))
+  if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
+  return program
+}
+
+/**
  * @param maxNodes the largest program that the engine compiles
- * @throws UnsupportedByEngine if the program has more nodes, or whole-axis ops
+ * @throws UnsupportedByEngine if the program has more nodes
  * @example
  * legalizeWithin(4096, program, { uniform: false, staticPredicates: new Map() }).roots
  */
@@ -19,8 +30,6 @@ export function legalizeWithin(
   const { length } = program.nodes
   if (length > maxNodes)
     throw new UnsupportedByEngine(`it has ${length} operations, the limit is ${maxNodes}`)
-  const whole = program.nodes.find(({ op }) => isHostOp(op))
-  if (whole !== undefined) throw new UnsupportedByEngine(`${whole.op} takes whole lines`)
   try {
     return legalize(program, variant)
   } catch (error) {

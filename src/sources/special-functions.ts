@@ -12,7 +12,7 @@ import {
   LGAMMA_TAYLOR,
 } from '../language/gamma.ts'
 import { atom, type Rule } from './code.ts'
-import { type HelperSyntax, helperParams } from './loop-helpers.ts'
+import { type HelperSyntax, helperParams } from './loop-axis-ops.ts'
 
 /** Derivatives of digamma that formulas can have: those that they name, and their own first and second derivatives. */
 const MOST_DERIVATIVES = 8

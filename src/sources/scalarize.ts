@@ -6,7 +6,7 @@ import type { Position } from '../language/ast.ts'
 import { Builder, type Ref } from '../language/builder.ts'
 import type { Node, Op } from '../language/ir.ts'
 import { elementsOf } from '../language/ir.ts'
-import { placeOf } from '../language/places.ts'
+import { locationOf } from '../language/source-locations.ts'
 import { offsetsOf, type Sizes, strideOf } from '../language/strides.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
 import { simplifyUnit } from './unit-cotangent.ts'
@@ -108,7 +108,7 @@ class Scalariser {
   }
 
   #placeOf(id: number): Position | undefined {
-    return placeOf(this.#source.program.nodes, this.#source.places, id)
+    return locationOf(this.#source.program.nodes, this.#source.places, id)
   }
 
   #elements(node: Node): readonly Ref[] {

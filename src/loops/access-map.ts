@@ -17,7 +17,7 @@ export interface MemoryRead {
 }
 
 /** Whether a node only determines where another one is read. */
-export function isIndirect({ op }: Node): boolean {
+export function isRemapped({ op }: Node): boolean {
   return op === 'rename' || op === 'shift'
 }
 
@@ -27,7 +27,7 @@ export function isIndirect({ op }: Node): boolean {
  */
 export function memoryReadOf(nodes: readonly Node[], id: number): MemoryRead {
   const node = nodes[id]
-  if (!isIndirect(node)) return { source: id, axes: {} }
+  if (!isRemapped(node)) return { source: id, axes: {} }
   const { source, axes } = memoryReadOf(nodes, node.args[0])
   const found = Object.keys(axes).find((axis) => axes[axis].loop === node.axis) ?? node.axis!
   const { loop, steps } = axes[found] ?? { loop: node.axis!, steps: 0 }

@@ -15,7 +15,9 @@ import { formatsText } from './formats.ts'
 import { problemsText } from './problems.ts'
 
 /** File -> marker -> the text that belongs between `<!-- marker -->` and `<!-- /marker -->`. */
-export async function generated(): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
+export async function generatedSections(): Promise<
+  Readonly<Record<string, Readonly<Record<string, string>>>>
+> {
   return {
     'README.md': { config: settingsTable(), losses: await lossesTable() },
     'docs/language.md': { functions: functionsTable(), kinds: kindsTable() },
@@ -59,9 +61,9 @@ async function presetsTable(): Promise<string> {
   const rows = losses.flatMap(({ name, presets }) =>
     Object.entries(presets).map(([framework, { names, params = {}, reduction = 'mean', note = '' }]) => {
       const spellings = Object.entries(names).map(([spelling, implied]) => {
-        return `\`${spelling}\` ${settings(implied)}`.trimEnd()
+        return `\`${spelling}\` ${presetText(implied)}`.trimEnd()
       })
-      return `| \`${name}\` | ${framework} | ${spellings.join('<br>') || '-'} | ${settings({ ...params, reduction })} | ${note} |`
+      return `| \`${name}\` | ${framework} | ${spellings.join('<br>') || '-'} | ${presetText({ ...params, reduction })} | ${note} |`
     }),
   )
   const head = ['| loss | framework | names | defaults | note |', '|---|---|---|---|---|']
@@ -69,7 +71,7 @@ async function presetsTable(): Promise<string> {
 }
 
 /** Parameters with their values: `delta 1, label_smoothing 0.1`. */
-export function settings(params: Params): string {
+export function presetText(params: Params): string {
   return Object.entries(params)
     .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
     .join(', ')
@@ -104,7 +106,7 @@ function functionsTable(): string {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  for (const [file, parts] of Object.entries(await generated())) {
+  for (const [file, parts] of Object.entries(await generatedSections())) {
     const url = new URL(`../${file}`, import.meta.url)
     const markers = Object.entries(parts)
     const text = markers.reduce(
