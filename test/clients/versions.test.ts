@@ -1,6 +1,7 @@
 /** The clients and the service are published together, with one version. */
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import { FUNCTIONS } from '../../src/language/functions.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 const { version } = JSON.parse(read('package.json')) as { version: string }
@@ -18,4 +19,9 @@ it.each([
 
 it('the clients have one catalog', () => {
   expect(read('clients/typescript/src/catalog.json')).toBe(read('clients/python/src/lossd/_catalog.json'))
+})
+
+it('the clients know every function of the language', () => {
+  const { functions } = JSON.parse(read('clients/python/src/lossd/_catalog.json'))
+  expect(Object.keys(functions)).toEqual([...FUNCTIONS.keys()])
 })

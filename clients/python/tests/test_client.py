@@ -310,12 +310,14 @@ class TestAuto:
         assert places[-5:] == ["local"] * 5
 
     def test_asks_the_service_for_what_has_no_kernel(self, client):
-        loss = lossd.Loss("lovasz", client=client, mode="auto")
-        p, t = np.random.default_rng(0).normal(size=(2, 2, 4)).astype("f4"), np.ones((2, 2, 4), "f4")
-        try:
-            assert loss.evaluate(p, t).where == "remote"
-        except lossd.InvalidRequest as error:
-            pytest.fail(str(error))
+        lines = ["x0 = p", *(f"x{i + 1} = log1p(x{i}) * exp(x{i} * y)" for i in range(70)), "x70"]
+        axes = {"p": "rows,classes", "y": "rows,classes"}
+        p = np.ones((2, 3), np.float32)
+        loss = lossd.Loss(formula=lines, axes=axes, inputs=["p", "y"], client=client)
+        for _ in range(2):
+            assert loss.evaluate(p, -p).where == "remote"
+        with pytest.raises(lossd.KernelUnavailable, match="the limit is"):
+            lossd.Loss(formula=lines, axes=axes, inputs=["p", "y"], client=client, mode="local")(p, -p)
 
 
 def test_a_folder_that_cannot_be_written_to_is_only_slower(client, caplog):
