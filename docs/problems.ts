@@ -133,9 +133,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { requests: [{ path: '/v1/losses/supcon/source/sql' }] },
   },
   'kernel-unavailable': {
-    cause: 'The loss has ops that a kernel cannot compute, or the kernel would be too large.',
-    remedy: 'Let the service compute it. [kernel-abi](kernel-abi.md) says what a kernel can compute.',
-    example: { requests: [{ path: '/v1/losses/ctc/kernel.wasm' }] },
+    cause:
+      'The formula is so long that its kernel would have more than 512 KiB. All losses of the catalog have one.',
+    remedy: 'Let the service compute it. [kernel-abi](kernel-abi.md) says more about kernels.',
   },
   'method-not-allowed': {
     cause: 'The route exists, but does not support this method.',
