@@ -1,5 +1,5 @@
 /**
- * `npm run load:chaos [-- --only WORD] [-- --write]`: lets things go wrong under load, one after the other, and counts what becomes of
+ * `npm run load:chaos [-- --only PATTERN] [-- --write]`: lets things go wrong under load, one after the other, and counts what becomes of
  * every request. Exits with 1 if a request is lost or an answer is wrong. `--write` puts the table into docs/reliability.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { Clients, type Outcome } from './chaos/clients.ts'
 import { startProxy } from './chaos/proxy.ts'
 import { type Prepared, SCENARIOS, type Scenario } from './chaos/scenarios.ts'
-import { type Server, startService } from './processes.ts'
+import { startService } from './processes.ts'
 import { type Cell, markdown } from './table.ts'
 
 const CLIENTS = 50
@@ -30,7 +30,7 @@ if (process.platform !== 'linux') {
 interface Found {
   readonly scenario: Scenario
   readonly outcomes: readonly Outcome[]
-  /** From the end of the fault until the last request that was not answered had been sent. */
+  /** From the end of the fault until requests are answered, and all of them. */
   readonly recoveryMs: number
   readonly note: string
   readonly fault: string | undefined
@@ -39,7 +39,7 @@ interface Found {
 const rows: Cell[][] = []
 const faults: string[] = []
 for (const scenario of SCENARIOS) {
-  if (flags.only !== undefined && !scenario.name.includes(flags.only)) continue
+  if (flags.only !== undefined && !new RegExp(flags.only).test(scenario.name)) continue
   const prepared = scenario.prepare?.()
   if (typeof prepared === 'string') {
     console.log(`${scenario.name}: not tried, ${prepared}`)
@@ -59,7 +59,7 @@ process.exitCode = faults.length > 0 ? 1 : 0
 
 async function strike(scenario: Scenario, prepared: Prepared | undefined): Promise<Found> {
   const settings = { LOSSD_STORE: 'none', ...scenario.settings, ...prepared?.settings }
-  const { server, stop } = await startService(settings, scenario.within)
+  const { server, stop } = await startService(settings)
   const proxy = scenario.network && (await startProxy(server.url, scenario.network))
   const clients = new Clients({
     url: proxy?.url ?? server.url,
@@ -78,7 +78,7 @@ async function strike(scenario: Scenario, prepared: Prepared | undefined): Promi
       await sleep(CALM_MS)
     }
     await clients.stop()
-    return judge(scenario, clients, { began, ended, note: note ?? '' }, server)
+    return judge(scenario, clients, { began, ended, note: note ?? '' })
   } catch (error) {
     await clients.stop()
     return { scenario, outcomes: clients.outcomes, recoveryMs: Number.NaN, note: '', fault: String(error) }
@@ -92,12 +92,13 @@ function judge(
   scenario: Scenario,
   clients: Clients,
   { began, ended, note }: { began: number; ended: number; note: string },
-  _: Server,
 ): Found {
   const { outcomes } = clients
   const failures = outcomes.filter(({ fate }) => fate !== 'answered')
   const early = failures.filter(({ sent, ms }) => sent + ms < began)
-  const last = Math.max(ended, ...failures.map(({ sent }) => sent))
+  const later = outcomes.filter(({ fate, sent }) => fate === 'answered' && sent > ended)
+  const first = Math.min(...later.map(({ sent, ms }) => sent + ms))
+  const recovered = Math.max(first, ...failures.map(({ sent }) => sent))
   const isFaulty =
     clients.count('lost') +
     clients.count('wrong') +
@@ -110,7 +111,7 @@ function judge(
     isFaulty === 0
       ? undefined
       : `${isFaulty} requests: ${worst?.fate ?? 'failed before'} ${worst?.why ?? early[0]?.why}`
-  return { scenario, outcomes, recoveryMs: scenario.ends ? Number.NaN : last - ended, note, fault }
+  return { scenario, outcomes, recoveryMs: scenario.ends ? Number.NaN : recovered - ended, note, fault }
 }
 
 function rowOf({ scenario, outcomes, recoveryMs, note }: Found): Cell[] {
@@ -131,15 +132,16 @@ function rowOf({ scenario, outcomes, recoveryMs, note }: Found): Cell[] {
 function tableOf(rows: readonly Cell[][]): string {
   return markdown({
     title: 'Chaos',
-    about: `\`npm run load:chaos\`, ${CLIENTS} clients in a closed loop, ${cpus().length} cores, Node ${process.version}. Each client knows the answer to each of its requests. Refused: a problem that says that a retry can help, or no connection. Cut: the connection broke with the network or with its process. Lost: neither an answer nor an end in ${PATIENCE_MS / 1000} s. Recovery: from the end of the fault until the last request that was not answered was sent.`,
+    about: `\`npm run load:chaos\`, ${CLIENTS} clients in a closed loop, ${cpus().length} cores, Node ${process.version}. Each client knows the answer to each of its requests. Refused: a problem that says that a retry can help, or no connection. Cut: the connection broke with the network or with its process. Lost: neither an answer nor an end in ${PATIENCE_MS / 1000} s. Recovery: from the end of the fault until requests are answered again, and none is refused or cut any more.`,
     head: ['fault', 'accepted', 'answered', 'refused', 'cut', 'lost', 'wrong', 'recovery', ''],
     rows,
   })
 }
 
 function write(table: string) {
-  const text = readFileSync(DOCUMENT, 'utf8')
-  const [before, rest] = text.split(BEGIN)
+  const [before, rest] = readFileSync(DOCUMENT, 'utf8').split(BEGIN)
   const [, after] = rest!.split(END)
-  writeFileSync(DOCUMENT, `${before}${BEGIN}\n${table}\n${END}${after}`)
+  // The page has a heading of its own.
+  const text = table.slice(table.indexOf('\n')).trim()
+  writeFileSync(DOCUMENT, `${before}${BEGIN}\n${text}\n${END}${after}`)
 }

@@ -25,7 +25,7 @@ export async function withService<Found>(
 
 /** The same with an echo server. */
 export async function withEcho<Found>(use: (echo: Server) => Promise<Found>): Promise<Found> {
-  return whileRunning(startProcess([process.execPath, '--import', 'tsx', 'load/echo.ts'], {}, 'http://'), use)
+  return whileRunning(startProcess(['--import', 'tsx', 'load/echo.ts'], {}, 'http://'), use)
 }
 
 /** The URLs of both sides: a loss, and an echo of the same bytes. */
@@ -56,16 +56,12 @@ export interface Started {
 
 /**
  * @param settings `LOSSD_*` variables
- * @param within a program and its arguments that becomes the service, by `exec`, after it has limited itself
  * @throws Error if the service does not start; the message is the last line that it printed
  */
-export function startService(
-  settings: Readonly<Record<string, string>>,
-  within: readonly string[] = [],
-): Promise<Started> {
+export function startService(settings: Readonly<Record<string, string>>): Promise<Started> {
   // Like `npm start`.
   return startProcess(
-    [...within, process.execPath, '--single-threaded-gc', 'dist/server.js'],
+    ['--single-threaded-gc', 'dist/server.js'],
     { PORT: '0', HOST: '127.0.0.1', ...settings },
     'lossd listens on',
   )
@@ -80,11 +76,11 @@ const IMAGE = Object.fromEntries(
 if (Object.keys(IMAGE).length === 0) throw new Error('the Dockerfile sets no variables for glibc')
 
 async function startProcess(
-  [program, ...args]: string[],
+  args: string[],
   env: Readonly<Record<string, string>>,
   ready: string,
 ): Promise<Started> {
-  const child = spawn(program!, args, {
+  const child = spawn(process.execPath, args, {
     env: { ...inherited(), ...IMAGE, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

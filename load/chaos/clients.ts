@@ -119,7 +119,7 @@ function isRight(text: string, x: number, elements: number): boolean {
 export function post(
   url: string,
   agent: Agent | false,
-  body: string,
+  body: string | Buffer,
   patienceMs: number,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<{ status: number; text: string; retryAfter: number }> {

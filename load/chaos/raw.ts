@@ -39,7 +39,10 @@ export async function open(
 }
 
 /** Says nothing. */
-export const idle = () => {}
+export function idle(socket: Socket) {
+  // So that it notices its end.
+  socket.resume()
+}
 
 /** Sends a large request and never reads the answer. */
 export function deaf(body: Buffer) {

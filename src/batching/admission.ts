@@ -7,6 +7,8 @@ import type { Job } from './job.ts'
 
 /** The limits of `Retry-After`, in seconds. */
 const RETRY = { least: 1, most: 60 } as const
+/** The wait is estimated, and what comes later may be served earlier. */
+const SAFETY = 1.25
 /** Whoever comes back a little late is served; a little early, refused again. */
 const MARGIN = 1.2
 
@@ -36,7 +38,7 @@ export class Admission {
     if (deadline === undefined || before === 0 || !this.#costs.isSure) return undefined
     const waitMs = this.#costs.wallMs(before)
     const leftMs = deadline - this.#clock()
-    const lateMs = waitMs + cost - leftMs
+    const lateMs = SAFETY * waitMs + cost - leftMs
     // One whose deadline has passed already is not refused, but told that.
     if (lateMs <= 0 || leftMs <= 0) return undefined
     return { waitMs, retryAfter: this.#retryAfter(cost, Math.min(lateMs, waitMs)) }

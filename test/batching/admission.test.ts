@@ -17,7 +17,9 @@ function measured(): CostModel {
 it('admits a job that can be answered before its deadline, and refuses one that cannot', () => {
   const admission = new Admission(measured(), () => 0)
   expect(admission.judge(job(1000), 10, 500)).toBeUndefined()
-  expect(admission.judge(job(1000), 10, 1500)).toMatchObject({ retryAfter: 1 })
+  const { retryAfter } = admission.judge(job(1000), 10, 1500)!
+  expect(retryAfter).toBeGreaterThanOrEqual(1)
+  expect(retryAfter).toBeLessThanOrEqual(2)
 })
 
 it('refuses nobody before it has measured enough', () => {
@@ -34,9 +36,9 @@ it('without a deadline, or with nothing before it, any job is worth a try', () =
 
 it('tells a refused job to come back when it can be served', () => {
   const refusal = new Admission(measured(), () => 0).judge(job(1000), 100, 9000)
-  // 9100 ms of work, of which 1000 may be left.
+  // 9100 ms of work, with a margin, of which 1000 may be left.
   expect(refusal!.retryAfter).toBeGreaterThanOrEqual(8)
-  expect(refusal!.retryAfter).toBeLessThanOrEqual(11)
+  expect(refusal!.retryAfter).toBeLessThanOrEqual(13)
 })
 
 it('does not tell all refused jobs to come back at once', () => {
