@@ -23,16 +23,17 @@ const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
   ['server.ts', 'store-cli.ts', 'cli.ts'],
-  ['app.ts'],
+  ['app.ts', 'processes'],
   ['routes'],
-  ['http.ts', 'registry'],
+  ['http.ts', 'registry', 'evaluator'],
   ['schemas', 'access', 'metrics.ts'],
   ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'gc-tuning.ts', 'config.ts'],
-  ['sources', 'analysis'],
+  ['evaluation'],
+  ['sources', 'analysis', 'portable'],
   ['engines', 'losses'],
   ['loops'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts'],
+  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts', 'peers.ts'],
 ]
 
 /** Rooms that may import only one file of a lower room, or nothing of it. */
@@ -46,9 +47,21 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'registry -> store': ['store/contract.ts'],
   'access -> store': ['store/contract.ts'],
   'registry -> access': ['access/audit.ts', 'access/caller.ts', 'access/grants.ts', 'access/refusals.ts'],
+  'processes -> access': ['access/quotas.ts'],
   'routes -> access': ['access/access.ts', 'access/audit.ts', 'access/caller.ts'],
   'registry -> wire': ['wire/define.ts'],
   'registry -> language': [],
+  'evaluator -> language': ['language/ir.ts'],
+  'evaluator -> engines': [
+    'engines/compiled.ts',
+    'engines/contract.ts',
+    'engines/define.ts',
+    'engines/interpreter.ts',
+    'engines/routing/fallback-chain.ts',
+    'engines/spawn-worker-thread.ts',
+  ],
+  'evaluator -> wire': ['wire/define.ts'],
+  'evaluator -> batching': ['batching/job.ts'],
   'schemas -> wire': ['wire/define.ts'],
   'schemas -> store': [],
   'schemas -> batching': ['batching/job.ts'],
@@ -56,6 +69,11 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'metrics.ts -> batching': ['batching/events.ts'],
   'metrics.ts -> engines': ['engines/contract.ts'],
   'sources -> engines': [],
+  'wire -> portable': [],
+  'batching -> portable': [],
+  'store -> portable': [],
+  'schemas -> portable': ['portable/contract.ts'],
+  'routes -> portable': ['portable/contract.ts'],
   'batching -> engines': ['engines/contract.ts'],
   'batching -> losses': [],
   'store -> engines': ['engines/spawn-worker-thread.ts'],
@@ -70,13 +88,39 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'wire -> language': [],
 }
 
+/** The files of the compiled engine that portable kernels are made with. */
+const COMPILER = [
+  'chebyshev',
+  'element-types',
+  'emit',
+  'exponential',
+  'gamma',
+  'kernel',
+  'kernel-cache',
+  'lane-math',
+  'lane-type',
+  'lanes',
+  'math',
+  'math-float64',
+  'arena',
+  'scalar-math',
+  'scale-in-place',
+  'wasm-encoder',
+  'wide',
+]
+
 /** Rooms that run anywhere, including browsers: they import no Node module and none of the service's packages, even indirectly. */
 const PURE = [
   'tensor.ts',
   'nearest.ts',
   'errors.ts',
   'lru.ts',
-  ...files.filter((file) => /^(language|loops|sources|analysis)\//.test(file)),
+  ...files.filter((file) => /^(language|loops|sources|analysis|portable|evaluation)\//.test(file)),
+  // What kernels are made with; what runs them needs threads.
+  ...files.filter((file) =>
+    /^engines\/(compiled\/(emit|whole-axis)\/|gamma\.ts|contract\.ts|legalize-or-reject\.ts)/.test(file),
+  ),
+  ...COMPILER.map((name) => `engines/compiled/${name}.ts`),
   ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),
 ]
 

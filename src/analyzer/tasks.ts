@@ -12,6 +12,8 @@ import type { Program } from '../language/ir.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { customLoss, type Definition } from '../losses/custom.ts'
 import type { Loss, Params } from '../losses/define.ts'
+import { type Features, KernelUnavailable, type PortableLoss } from '../portable/contract.ts'
+import { writePortableKernel } from '../portable/write.ts'
 import type { NumericArray } from '../tensor.ts'
 
 /** A loss of the catalog by its name, or any other by its definition. */
@@ -57,7 +59,15 @@ export interface ConstantTask extends Asked {
   readonly kinks: readonly number[]
 }
 
-export type Task = AnalyzeTask | ExplainTask | CheckTask | ConstantTask
+/** A portable kernel. */
+export interface KernelTask {
+  readonly kind: 'kernel'
+  readonly loss: PortableLoss
+  readonly features: Features
+  readonly about: Readonly<Record<string, unknown>>
+}
+
+export type Task = AnalyzeTask | ExplainTask | CheckTask | ConstantTask | KernelTask
 
 export interface ConstantResult extends Constant {
   readonly convexity: Verdict
@@ -73,7 +83,11 @@ export interface Results {
   readonly explain: Explanation
   readonly check: CheckReport
   readonly constant: ConstantResult
+  readonly kernel: KernelResult
 }
+
+/** A module, or why there is none. */
+export type KernelResult = { readonly bytes: Uint8Array<ArrayBuffer> } | { readonly unavailable: string }
 
 /** Does what is asked for. */
 export function perform(
@@ -90,6 +104,17 @@ export function perform(
       return checkGradient(task)
     case 'constant':
       return bestConstant(task, catalog)
+    case 'kernel':
+      return portableKernel(task)
+  }
+}
+
+function portableKernel({ loss, features, about }: KernelTask): KernelResult {
+  try {
+    return { bytes: writePortableKernel(loss, features, about).bytes }
+  } catch (error) {
+    if (error instanceof KernelUnavailable) return { unavailable: error.message }
+    throw error
   }
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { Program } from '../../language/ir.ts'
-import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import { isElementwise } from '../../language/scalar.ts'
 import { COTANGENT, type Specialization } from '../../loops/legalize.ts'
 import { type Buffer, type Plan, totalCost } from '../../loops/loop-plan.ts'
 import { plan } from '../../loops/planner.ts'
@@ -15,6 +15,7 @@ import { ALL_FLOAT32, type ElementTypes, elementBytesOf, VECTOR_BYTES } from './
 import { OVERREAD_ELEMENTS } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import type { LaneType } from './lane-type.ts'
+import { evaluateScalarNode } from './scalar-math.ts'
 import type { TargetFeatures } from './wide.ts'
 
 /** Sizes of all axes, including the renamed ones. */
@@ -97,8 +98,7 @@ export function compile(
   if (bytes.length > MAX_KERNEL_BYTES) {
     throw new UnsupportedByEngine(`its kernel has ${bytes.length} bytes, the limit is ${MAX_KERNEL_BYTES}`)
   }
-  const wanted = words.flatMap((word) => (word.kind === 'scalar' && word.part === 0 ? [word.node] : []))
-  const scalarNodes = scalarClosure(planned, wanted)
+  const scalarNodes = scalarNodesOf(planned, words)
   return {
     plan: planned,
     types,
@@ -111,7 +111,9 @@ export function compile(
   }
 }
 
-function scalarClosure({ program }: Plan, wanted: readonly number[]): number[] {
+/** The nodes without axes that a kernel's words need, in the order of their evaluation. */
+export function scalarNodesOf({ program }: Plan, words: readonly Word[]): number[] {
+  const wanted = words.flatMap((word) => (word.kind === 'scalar' && word.part === 0 ? [word.node] : []))
   const found = new Set<number>()
   const visit = (node: number) => {
     if (found.has(node)) return
@@ -283,7 +285,7 @@ function evaluateScalars(
     else if (op === 'size') values[id] = sizes[axis!]
     else if (op === 'scalar') values[id] = name === COTANGENT ? cotangent : scalars[name!]
     else if (op === 'select') values[id] = values[args[0]] !== 0 ? values[args[1]] : values[args[2]]
-    else if (isElementwise(op)) values[id] = evaluateScalar(op, narrowed(lane, args, values, ofCotangent))
+    else if (isElementwise(op)) values[id] = evaluateScalarNode(op, narrowed(lane, args, values, ofCotangent))
     else throw new UnsupportedByEngine(`${op} of a single number`)
     if (name !== COTANGENT && !args.some((arg) => ofCotangent.has(arg))) continue
     ofCotangent.add(id)

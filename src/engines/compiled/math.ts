@@ -25,6 +25,7 @@ import {
   constF32x4,
   constF64x2,
   constI32x4,
+  F64,
   type FunctionBuilder,
   get,
   type Import,
@@ -85,10 +86,12 @@ export const HOST_FUNCTIONS: Readonly<Record<'sin' | 'cos', (x: number) => numbe
   cos: Math.cos,
 }
 
-/** Their types in a module with these lanes. The order is that of their indices. */
-export function hostImportsOf({ scalar }: LaneType): Import[] {
-  return Object.keys(HOST_FUNCTIONS).map((name) => ({ name, params: [scalar], results: [scalar] }))
-}
+/** Their types. The order is that of their indices. */
+export const HOST_IMPORTS: readonly Import[] = Object.keys(HOST_FUNCTIONS).map((name) => ({
+  name,
+  params: [F64],
+  results: [F64],
+}))
 
 /**
  * The error is at most 4 ulp in float32 and 2 roundings in float64 (a few more for the gamma functions), over the whole range
@@ -393,7 +396,10 @@ function byHostWhereLarge(
   const isLarge = f.let(lane.op('gt', lane.op('abs', x), lane.constant(largest)))
   const exact = f.local(V128)
   const each = lane.places.map((place) =>
-    set(exact, lane.replace(get(exact), place, call(host, lane.extract(x, place)))),
+    set(
+      exact,
+      lane.replace(get(exact), place, lane.narrowed(call(host, lane.widened(lane.extract(x, place))))),
+    ),
   )
   const chosen = set(result, bitselect(isLarge, get(exact), get(result)))
   f.add(ifElse(op('v128.any_true', isLarge), [...each, chosen]))

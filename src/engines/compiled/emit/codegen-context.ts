@@ -9,7 +9,7 @@ import { type ElementTypes, storedTypeOf } from '../element-types.ts'
 import type { LaneType, StoredType } from '../lane-type.ts'
 import { type Code, constI32x4, FunctionBuilder, get, I32, op, set, V128 } from '../wasm-encoder.ts'
 import type { TargetFeatures } from '../wide.ts'
-import { Helpers } from './helpers.ts'
+import type { Helpers } from './helpers.ts'
 import { KernelParams } from './kernel-params.ts'
 
 /** A loop whose body is being emitted. */
@@ -54,14 +54,14 @@ export class CodegenContext {
   #copy = 0
   readonly #totals = new Map<string, Code>()
 
-  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes) {
+  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes, helpers: Helpers) {
     this.plan = plan
     this.program = plan.program
     this.nodes = plan.program.nodes
     this.target = target
     this.types = types
     this.words = new KernelParams(this.f, types)
-    this.helpers = new Helpers(types.lane, target)
+    this.helpers = helpers
   }
 
   /** The type of the lanes. */
