@@ -131,3 +131,37 @@ const takesWeights = (loss: Loss, tensors: Tensors): boolean => {
     return false
   }
 }
+
+describe.each(['float32', 'float64'] as const)('a kernel with a workspace in %s', (precision) => {
+  const random = randomFrom(11)
+  const real = (...shape: number[]): DecodedTensor => {
+    const numbers = Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 4 * random() - 2)
+    const data = precision === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
+    return { dtype: precision, shape, data, encoding: 'nested', typed: true }
+  }
+  const whole = (shape: number[], below: number, least = 0): DecodedTensor => {
+    const length = shape.reduce((a, b) => a * b, 1)
+    const data = Int32Array.from({ length }, () => least + Math.floor(random() * (below - least)))
+    return { dtype: 'int32', shape, data, encoding: 'nested', typed: true }
+  }
+  const cases: Readonly<Record<string, Tensors>> = {
+    ctc: new Map([
+      ['predictions', real(3, 60, 20)],
+      ['targets', whole([3, 12], 20, 1)],
+      ['input_lengths', whole([3], 61, 50)],
+      ['target_lengths', whole([3], 13)],
+    ]),
+    lovasz: new Map([
+      ['predictions', real(2, 2, 6000)],
+      ['targets', whole([2, 6000], 2)],
+    ]),
+  }
+
+  it.each(Object.keys(cases))('has as much of it as large inputs need: %s', async (name) => {
+    const loss = losses.find((one) => one.name === name)!
+    const tensors = cases[name]!
+    const host = kernelOf(loss, tensors)
+    // The second run finds what the first has left in memory.
+    for (const reduction of ['sum', 'mean']) await expectSame(host, loss, tensors, { reduction }, name)
+  })
+})
