@@ -3,6 +3,7 @@
  * them to the routes. It never listens and never touches the process; server.ts does.
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import type { IncomingMessage, Server } from 'node:http'
 import { Server as SecureServer } from 'node:https'
 import cors from '@fastify/cors'
@@ -15,9 +16,10 @@ import { Certificates } from './access/certificates.ts'
 import { createAnalyzer } from './analyzer/analyzer.ts'
 import { createBatcher } from './batching/batcher.ts'
 import { createEventLoopYield } from './batching/event-loop-yield.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
+import type { Jobs } from './evaluator/jobs.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import type { Catalog } from './losses/catalog.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
@@ -38,6 +40,7 @@ import { COMPONENTS } from './schemas/openapi.ts'
 import { finishDocument } from './schemas/openapi-document.ts'
 import { ProblemSchema } from './schemas/problem.ts'
 import { createRequestPlanSource } from './schemas/request-plan.ts'
+import type { LossStore } from './store/contract.ts'
 import { openStore } from './store/index.ts'
 import { formatOf, formats } from './wire/index.ts'
 
@@ -103,6 +106,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   if (certificates !== undefined) renewCertificates(fastify, certificates)
   await describeApi(fastify, context.catalog, access)
   await registerRoutes(fastify, context)
+  context.evaluations?.start()
   return {
     fastify,
     context,
@@ -158,6 +162,7 @@ async function createContext(
     plans,
     seenBy: viewOf(registry, audit),
     storeState: () => registry.storeState(),
+    evaluations: await openEvaluations(config, store, catalog, log),
     analyzer: createAnalyzer(),
     engine,
     batcher,
@@ -167,6 +172,20 @@ async function createContext(
     connections,
   }
   return { context, access, registry }
+}
+
+/** @throws ConfigError if the folder is not there */
+async function openEvaluations(
+  { datasets, evaluationThreads }: Config,
+  store: LossStore | undefined,
+  catalog: Catalog,
+  log: FastifyBaseLogger,
+): Promise<Jobs | undefined> {
+  if (datasets === '' || store === undefined) return undefined
+  const stats = statSync(datasets, { throwIfNoEntry: false })
+  if (!stats?.isDirectory()) throw new ConfigError(`LOSSD_DATASETS must be a folder, got "${datasets}"`)
+  const { Jobs } = await import('./evaluator/jobs.ts')
+  return new Jobs({ store, catalog, folder: datasets, threads: evaluationThreads, log })
 }
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
@@ -350,7 +369,7 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 /** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
-  { access, registry, context: { batcher, engine, metrics, connections, analyzer } }: Made,
+  { access, registry, context: { batcher, engine, metrics, connections, analyzer, evaluations } }: Made,
 ) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')
@@ -359,6 +378,7 @@ function closeInOrder(
   app.addHook('onClose', async () => {
     access.close()
     await batcher.drain()
+    await evaluations?.close()
     await analyzer.close()
     await engine.close()
     await registry.close()

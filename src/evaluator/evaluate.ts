@@ -15,7 +15,7 @@ import { evaluateWithKernels, type Part } from './kernel-road.ts'
 import { type Layout, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, Road } from './request.ts'
 import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
-import { evaluateOnThreads } from './threads.ts'
+import { evaluateOnThreads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
 
 /** Rows of a part: a few tenths of a second. */
@@ -44,6 +44,8 @@ export interface EvaluateOptions {
   /** Threads that compute. */
   readonly threads: number
   readonly onProgress?: (progress: Progress) => void
+  /** Whether this thread serves requests: then other threads compute, with a lower priority. */
+  readonly isService?: boolean
   /** With fewer rows, no other threads are started. */
   readonly aloneRows?: number
   /** What is known already. */
@@ -134,7 +136,7 @@ async function evaluateWith(
   files: readonly DataFile[],
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
+  const { catalog, resume, threads, isService = false, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
   const asked = resume?.road ?? roadFor(request, total)
   const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
@@ -155,11 +157,11 @@ async function evaluateWith(
     done.add(place)
     onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
   }
-  const isSmall =
-    open.length < 2 || threads < 2 || (total !== undefined && total < (options.aloneRows ?? ALONE_ROWS))
+  const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
+  const isSmall = !isService && (open.length < 2 || threads < 2 || isFew)
   if (isSmall) for (const place of open) finish(place, await evaluator.evaluate(parts[place], onRows))
   else {
-    const work = { request, file: files[0], road, parts } as const
+    const work: Work = { request, file: files[0], road, parts, isService }
     await evaluateOnThreads(work, open, Math.min(threads, open.length), plan.state, {
       onRows,
       finish,

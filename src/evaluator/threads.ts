@@ -15,6 +15,8 @@ export interface Work {
   readonly file: DataFile
   readonly road: 'sql' | 'kernels'
   readonly parts: readonly Part[]
+  /** Whether the threads give way to others. */
+  readonly isService: boolean
 }
 
 export type ToThread = { readonly evaluate: number } | 'end'

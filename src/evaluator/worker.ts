@@ -1,4 +1,5 @@
 /** A thread that evaluates parts. */
+import { platform, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { Problem } from '../errors.ts'
 import { loadCatalog } from '../losses/load-catalog.ts'
@@ -8,12 +9,17 @@ import { EvaluationFailed } from './failure.ts'
 import type { FromThread, ThreadFailure, ToThread, Work } from './threads.ts'
 
 const port = parentPort!
-const { request, file, road, parts } = workerData as Work
+const { request, file, road, parts, isService } = workerData as Work
 const evaluator = open()
 evaluator.catch(() => {})
 
+/** As `nice` has it. */
+const LOWER = 10
 /** Rows are reported this often. */
 const REPORT_MS = 50
+
+// On Linux, this is the priority of the thread alone.
+if (isService && platform() === 'linux') setPriority(LOWER)
 
 async function open(): Promise<PartEvaluator> {
   const [catalog, database] = await Promise.all([loadCatalog(), Database.open()])
