@@ -37,10 +37,10 @@ const routes: Routes = (app, context) => {
     operationId: 'startEvaluation',
     summary: 'Evaluate losses over the rows of files',
     description:
-      'Answers with the job at once. The same `Idempotency-Key` again answers with the same job. `GET` the `Location` until its state is `done`, or read its events.',
+      'Answers with the job at once. The same `Idempotency-Key` again answers with the same job, and 200. `GET` the `Location` until its state is `done`, or read its events.',
     headers: Type.Object({ 'idempotency-key': Type.Optional(Type.String({ maxLength: MOST_KEY })) }),
     body: { content: { 'application/json': { schema: EvaluationBody } } },
-    response: { 202: EvaluationSchema },
+    response: { 200: EvaluationSchema, 202: EvaluationSchema },
     'x-problems': [400, 413, ...problems],
   }
   app.post('/v1/evaluations', { schema: post }, async (request, reply) => {
@@ -49,8 +49,13 @@ const routes: Routes = (app, context) => {
     checkMaySee(request, body.source.path)
     findDatasets(context.config.datasets, body.source.path)
     const asked = await requestOf(body, request, context)
-    const { job } = await stored(() => jobs.add(asked, callerOf(request).id, idempotencyKeyOf(request)))
-    return reply.code(202).header('Location', `/v1/evaluations/${job.id}`).send(shown(job))
+    const { job, isNew } = await stored(() =>
+      jobs.add(asked, callerOf(request).id, idempotencyKeyOf(request)),
+    )
+    return reply
+      .code(isNew ? 202 : 200)
+      .header('Location', `/v1/evaluations/${job.id}`)
+      .send(shown(job))
   })
 
   const one = { tags, params: Address, 'x-problems': problems }

@@ -15,7 +15,7 @@ const LossAsk = Type.Union([
     { loss: Type.String({ description: 'A name of the catalog, or a registered name.' }), params: Params },
     closed,
   ),
-  Type.Object({ definition: Type.Object({}, { additionalProperties: true }), params: Params }, closed),
+  Type.Object({ definition: Type.Record(Type.String(), Type.Unknown()), params: Params }, closed),
   Type.Object({ formula: Type.String(), params: Params }, closed),
 ])
 
