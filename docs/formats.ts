@@ -4,7 +4,7 @@ import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { createProgramSource } from '../src/losses/program.ts'
 import { evaluateExactly } from '../src/schemas/evaluate-exactly.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
-import { BYTES } from '../src/wire/define.ts'
+import { BYTES_PER_ELEMENT } from '../src/wire/define.ts'
 import { formats } from '../src/wire/index.ts'
 import { DTYPE_OF_CODE } from '../src/wire/safetensors/dtype-codes.ts'
 
@@ -37,7 +37,9 @@ const LIMITS = {
 }
 
 function dtypesTable(): string {
-  const rows = [...DTYPE_OF_CODE].map(([code, dtype]) => `| \`${dtype}\` | \`${code}\` | ${BYTES[dtype]} |`)
+  const rows = [...DTYPE_OF_CODE].map(
+    ([code, dtype]) => `| \`${dtype}\` | \`${code}\` | ${BYTES_PER_ELEMENT[dtype]} |`,
+  )
   return ['| dtype | in safetensors | bytes |', '|---|---|---|', ...rows].join('\n')
 }
 

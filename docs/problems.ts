@@ -132,6 +132,11 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
       '`errors` has the op and its line and column in the formula. [sources](sources.md) shows which loss goes into which target.',
     example: { requests: [{ path: '/v1/losses/supcon/source/sql' }] },
   },
+  'kernel-unavailable': {
+    cause: 'The loss has ops that a kernel cannot compute, or the kernel would be too large.',
+    remedy: 'Let the service compute it. [kernel-abi](kernel-abi.md) says what a kernel can compute.',
+    example: { requests: [{ path: '/v1/losses/ctc/kernel.wasm' }] },
+  },
   'method-not-allowed': {
     cause: 'The route exists, but does not support this method.',
     remedy: 'Use one of the methods in the `Allow` header. Losses are evaluated with POST.',

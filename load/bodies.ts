@@ -1,7 +1,7 @@
 /** Request bodies, written without the service's own code. */
-import { type Inputs, inputsOf } from './inputs.ts'
+import { type Inputs, inputsOf } from './fixed-inputs.ts'
 
-export interface Work {
+export interface Workload {
   readonly loss: string
   readonly format: 'json' | 'safetensors'
   readonly rows: number
@@ -18,7 +18,7 @@ export interface Body {
 }
 
 /** Requests the loss and the gradient of its first input, as a trainer does. */
-export function bodyOf({ loss, format, rows, columns, python = false, members = {} }: Work): Body {
+export function bodyOf({ loss, format, rows, columns, python = false, members = {} }: Workload): Body {
   const inputs = inputsOf(loss, rows, columns)
   return format === 'json'
     ? {
@@ -33,7 +33,7 @@ function wanted(inputs: Inputs): string[] {
 }
 
 /** Floats are F32, labels I32. The option is in the metadata. */
-function safetensorsBody(inputs: Inputs, members: NonNullable<Work['members']>): Buffer {
+function safetensorsBody(inputs: Inputs, members: NonNullable<Workload['members']>): Buffer {
   const metadata = Object.entries({ gradients: wanted(inputs), ...members })
   let end = 0
   const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
@@ -62,7 +62,7 @@ function pythonBody(inputs: Inputs): Buffer {
 function jsonBody(
   inputs: Inputs,
   spell: (x: number) => number,
-  members: NonNullable<Work['members']> = {},
+  members: NonNullable<Workload['members']> = {},
 ): Buffer {
   const tensors = Object.entries(inputs).map(([name, { shape, data }]) => {
     const numbers = Array.from(data, spell)

@@ -3,13 +3,13 @@ import autocannon, { type Client, type Result } from 'autocannon'
 import type { Body } from './bodies.ts'
 
 /** The length of a round: seconds, or a number of requests. */
-export type Span = { readonly duration: number } | { readonly amount: number }
+export type RoundLength = { readonly duration: number } | { readonly amount: number }
 
 export function post(
   url: string,
   body: Body,
   connections: number,
-  span: Span,
+  span: RoundLength,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<Result> {
   return autocannon({

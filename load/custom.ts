@@ -6,7 +6,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { bodyOf, type Work } from './bodies.ts'
+import { bodyOf, type Workload } from './bodies.ts'
 import { perSecond, post } from './client.ts'
 import { FORMULAS, HOSTILE } from './formulas.ts'
 import { type Server, withService } from './processes.ts'
@@ -57,7 +57,7 @@ async function compareWithCatalog({ url }: Server) {
   const rows = []
   for (const format of ['json', 'safetensors'] as const) {
     for (const size of [32, 1024]) {
-      const work: Work = { loss: 'huber', format, rows: size, columns: 10 }
+      const work: Workload = { loss: 'huber', format, rows: size, columns: 10 }
       const sides = [
         { url: `${url}/v1/losses/huber`, body: bodyOf(work) },
         {

@@ -29,7 +29,11 @@ export async function withEcho<Found>(use: (echo: Server) => Promise<Found>): Pr
 }
 
 /** The URLs of both sides: a loss, and an echo of the same bytes. */
-export function targets(service: Server, echo: Server, { loss, format }: { loss: string; format: string }) {
+export function endpointUrls(
+  service: Server,
+  echo: Server,
+  { loss, format }: { loss: string; format: string },
+) {
   return { service: `${service.url}/v1/losses/${loss}`, echo: `${echo.url}/echo/${format}` }
 }
 

@@ -7,7 +7,7 @@ import { cpus } from 'node:os'
 import type { Result } from 'autocannon'
 import { bodyOf } from './bodies.ts'
 import { failed, perSecond, post } from './client.ts'
-import { type Server, targets, withEcho, withService } from './processes.ts'
+import { endpointUrls, type Server, withEcho, withService } from './processes.ts'
 import { inTurn } from './rounds.ts'
 import { SCENARIOS, type Scenario } from './scenarios.ts'
 import { markdown, type Table } from './table.ts'
@@ -36,7 +36,7 @@ async function measureAll(service: Server, echo: Server): Promise<Row[]> {
 
 async function measure(scenario: Scenario, service: Server, echo: Server): Promise<Row> {
   const body = bodyOf(scenario)
-  const urls = targets(service, echo, scenario)
+  const urls = endpointUrls(service, echo, scenario)
   const load = (url: string, duration: number) => post(url, body, scenario.connections, { duration })
   await load(urls.service, 0.5)
   const [loaded, echoed] = await inTurn(

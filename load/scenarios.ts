@@ -1,5 +1,5 @@
 /** The load scenarios: sizes, formats, connections, and the thresholds that must be met. One row is one scenario. */
-import type { Work } from './bodies.ts'
+import type { Workload } from './bodies.ts'
 
 export interface Size {
   readonly name: 'small' | 'medium' | 'large'
@@ -17,7 +17,7 @@ export const SIZES: readonly Size[] = [
 
 export const FORMATS = ['json', 'safetensors'] as const
 
-export interface Scenario extends Work {
+export interface Scenario extends Workload {
   readonly name: string
   readonly connections: number
   /** The share of requests that may fail. */

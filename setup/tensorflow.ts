@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import tensorflow from '../src/engines/tensorflow.ts'
 import { build, installPackages } from './tensorflow/addon.ts'
-import { lineOf, run, SetupError } from './tensorflow/commands.ts'
+import { errorLineOf, run, SetupError } from './tensorflow/commands.ts'
 import { checkSpace, driver, findTools } from './tensorflow/needs.ts'
 import { type Plan, planFor } from './tensorflow/plan.ts'
 import { place } from './tensorflow/wheels.ts'
@@ -73,7 +73,7 @@ async function prove({ package: name, version, isForGpu }: Plan): Promise<string
   const env = { ...tensorflow.environment?.(), TF_CPP_MIN_LOG_LEVEL: '0' }
   const { code, said } = await run(process.execPath, ['--import', 'tsx', script], { cwd: ROOT, env })
   const proof = said.split('\n').find((line) => line.startsWith(PROOF))
-  const failure = code === 0 && proof !== undefined ? withoutGpu(isForGpu, proof, said) : lineOf(said)
+  const failure = code === 0 && proof !== undefined ? withoutGpu(isForGpu, proof, said) : errorLineOf(said)
   if (failure === undefined) return proof!.slice(PROOF.length)
   await rm(READY, { force: true })
   throw new SetupError(`the addon was built, but does not work: ${failure}`)

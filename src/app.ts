@@ -26,7 +26,7 @@ import { loadCatalog } from './losses/load-catalog.ts'
 import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
 import { Registry } from './registry/registry.ts'
-import { RegistryView } from './registry/view.ts'
+import { ScopedRegistry } from './registry/scoped-registry.ts'
 import { pageOptions } from './routes/api-page.ts'
 import { authorizeRequests, callerOf, originOf } from './routes/authorize.ts'
 import { codingFor, codings, pack } from './routes/content-encoding.ts'
@@ -52,8 +52,8 @@ const BINDINGS = 'fastify.serverBindings'
 
 export interface AppOptions {
   readonly log?: FastifyBaseLogger
-  /** Called for each program that is evicted from its cache. */
-  readonly onProgramEvicted?: () => void
+  /** Called for each program that is made while their cache is at least half full. */
+  readonly onCrowdedPrograms?: () => void
 }
 
 /** A built application, and what the process needs to reload it and to shut it down gracefully. */
@@ -90,7 +90,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const certificates = await Certificates.open(config, options.log ?? NO_LOG)
   const fastify = createFastify(config, certificates)
   const log = options.log ?? fastify.log
-  const made = await createContext(config, log, options.onProgramEvicted)
+  const made = await createContext(config, log, options.onCrowdedPrograms)
   const { context, access } = made
   const { connections } = context
   await allowOrigins(fastify, config)
@@ -132,7 +132,7 @@ interface Made {
 async function createContext(
   config: Config,
   log: FastifyBaseLogger,
-  onProgramEvicted?: () => void,
+  onCrowdedPrograms?: () => void,
 ): Promise<Made> {
   const store = openStore(config.store, { maxLosses: config.maxLosses, log })
   const audit = createAudit(auditLogOf(log))
@@ -149,7 +149,7 @@ async function createContext(
   const responses = new ResponseCoalescer(config.outboundBytes)
   const turns = createEventLoopYield(responses.empty)
   const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
-  const programs = createProgramSource(onProgramEvicted)
+  const programs = createProgramSource(onCrowdedPrograms)
   const plans = createRequestPlanSource(programs, config)
   const catalog = await loadCatalog()
   const bodies = new BodyPool(BODY_BYTES)
@@ -190,7 +190,7 @@ async function openEvaluations(
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
   return (request) =>
-    new RegistryView({ registry, caller: callerOf(request), audit, origin: () => originOf(request) })
+    new ScopedRegistry({ registry, caller: callerOf(request), audit, origin: () => originOf(request) })
 }
 
 const NO_LOG: AccessLog = { info: () => {}, warn: () => {}, error: () => {} }

@@ -10,7 +10,7 @@ import { InvalidAccess } from './access/grants.ts'
 import { keySourceOf } from './access/key-source.ts'
 import type { Progress } from './analysis/analyze.ts'
 import { explain } from './analysis/explanation.ts'
-import type { Question } from './analysis/subject.ts'
+import type { AnalysisRequest } from './analysis/subject.ts'
 import { analysisTable, smallPlot } from './analysis/table.ts'
 import { ConfigError, loadConfig } from './config.ts'
 import { Problem } from './errors.ts'
@@ -166,7 +166,7 @@ function showProgress({ property, done, total }: Progress) {
   process.stderr.write(`${CLEAR_LINE}[${bar}] ${done} of ${total}: ${property}`)
 }
 
-function questionOf(resolved: ResolvedLoss, given: Params, asked: string | undefined): Question {
+function questionOf(resolved: ResolvedLoss, given: Params, asked: string | undefined): AnalysisRequest {
   const { loss } = resolved
   const names = Object.keys(loss.inputs).filter((name) => loss.inputs[name].differentiable)
   const of = asked ?? names[0]

@@ -32,6 +32,7 @@ export const PROBLEMS = {
   'not-acceptable': kind(406, 'None of the accepted media types can be produced'),
   'request-timeout': kind(408, 'The request did not arrive in time', true),
   'cannot-write': kind(409, 'The target has no words for this loss'),
+  'kernel-unavailable': kind(409, 'No portable kernel computes this loss'),
   gone: kind(410, 'This loss is retired'),
   'precondition-failed': kind(412, 'The precondition is not met'),
   'payload-too-large': kind(413, 'The body is too large'),
@@ -180,7 +181,7 @@ function cutPointer(pointer: string): string {
  * many(1, 'classes') // '1 class'
  * many(2, 'elements') // '2 elements'
  */
-export function many(count: number, things: string): string {
+export function pluralize(count: number, things: string): string {
   return `${count} ${count === 1 ? things.replace(/(?<=ss|x)es$|(?<!s)s$/, '') : things}`
 }
 

@@ -25,14 +25,11 @@ interface Entry<V> {
  */
 export class LruCache<K, V> {
   readonly #limits: Required<LruLimits>
-  readonly #onEvict: () => void
   readonly #entries = new Map<K, Entry<V>>()
   #weight = 0
 
-  /** @param onEvict called for each entry that is evicted */
-  constructor({ entries, weight = Number.POSITIVE_INFINITY }: LruLimits, onEvict = () => {}) {
+  constructor({ entries, weight = Number.POSITIVE_INFINITY }: LruLimits) {
     this.#limits = { entries, weight }
-    this.#onEvict = onEvict
   }
 
   get size(): number {
@@ -82,10 +79,7 @@ export class LruCache<K, V> {
       if (entry.isUsed || key === newest) {
         entry.isUsed = false
         this.#entries.set(key, entry)
-      } else {
-        this.#weight -= entry.weight
-        this.#onEvict()
-      }
+      } else this.#weight -= entry.weight
     }
   }
 

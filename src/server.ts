@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
-import { createHeapGrowthLimit } from './heap-growth.ts'
+import { createHeapGrowthLimit } from './gc-tuning.ts'
 
 // Process 1 of a container does not receive signals that it does not handle. Nothing is accepted yet, so nothing is
 // lost.
@@ -54,7 +54,7 @@ function createLogger({ logLevel }: Config): Logger {
 }
 
 async function start(config: Config, log: Logger): Promise<void> {
-  const app = await buildApp(config, { log, onProgramEvicted: createHeapGrowthLimit() })
+  const app = await buildApp(config, { log, onCrowdedPrograms: createHeapGrowthLimit() })
   app.warmUp()
   await app.fastify.listen({ port: config.port, host: config.host })
   const { engine, catalog } = app.context

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { ConfigError, loadConfig } from './config.ts'
 import { InvalidAddress, type LossStore, StoreDown } from './store/contract.ts'
 import { openStore } from './store/index.ts'
-import { exportLines, importLines, LineRefused } from './store/lines.ts'
+import { exportLines, importLines, LineRefused } from './store/json-lines.ts'
 
 /** Errors that are not bugs of this program: the message is enough. */
 const TOLD = [ConfigError, InvalidAddress, LineRefused, StoreDown]

@@ -27,9 +27,9 @@ const FLOORS: readonly (readonly string[])[] = [
   ['routes'],
   ['http.ts', 'registry', 'evaluator'],
   ['schemas', 'access', 'metrics.ts'],
-  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'heap-growth.ts', 'config.ts'],
+  ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'gc-tuning.ts', 'config.ts'],
   ['evaluation'],
-  ['sources', 'analysis'],
+  ['sources', 'analysis', 'portable'],
   ['engines', 'losses'],
   ['loops'],
   ['language'],
@@ -69,6 +69,11 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'metrics.ts -> batching': ['batching/events.ts'],
   'metrics.ts -> engines': ['engines/contract.ts'],
   'sources -> engines': [],
+  'wire -> portable': [],
+  'batching -> portable': [],
+  'store -> portable': [],
+  'schemas -> portable': ['portable/contract.ts'],
+  'routes -> portable': ['portable/contract.ts'],
   'batching -> engines': ['engines/contract.ts'],
   'batching -> losses': [],
   'store -> engines': ['engines/spawn-worker-thread.ts'],
@@ -83,13 +88,39 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'wire -> language': [],
 }
 
+/** The files of the compiled engine that portable kernels are made with. */
+const COMPILER = [
+  'chebyshev',
+  'element-types',
+  'emit',
+  'exponential',
+  'gamma',
+  'kernel',
+  'kernel-cache',
+  'lane-math',
+  'lane-type',
+  'lanes',
+  'math',
+  'math-float64',
+  'arena',
+  'scalar-math',
+  'scale-in-place',
+  'wasm-encoder',
+  'wide',
+]
+
 /** Rooms that run anywhere, including browsers: they import no Node module and none of the service's packages, even indirectly. */
 const PURE = [
   'tensor.ts',
   'nearest.ts',
   'errors.ts',
   'lru.ts',
-  ...files.filter((file) => /^(language|loops|sources|analysis|evaluation)\//.test(file)),
+  ...files.filter((file) => /^(language|loops|sources|analysis|portable|evaluation)\//.test(file)),
+  // What kernels are made with; what runs them needs threads.
+  ...files.filter((file) =>
+    /^engines\/(compiled\/(emit|whole-axis)\/|gamma\.ts|contract\.ts|legalize-or-reject\.ts)/.test(file),
+  ),
+  ...COMPILER.map((name) => `engines/compiled/${name}.ts`),
   ...files.filter((file) => file.startsWith('losses/') && file !== 'losses/load-catalog.ts'),
 ]
 

@@ -1,13 +1,13 @@
 /** The docs match the code: generated tables, and the commands of README.md with their responses. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { pages } from '../docs/pages.ts'
-import { between, generated } from '../docs/tables.ts'
+import { between, generatedSections } from '../docs/generated-sections.ts'
+import { lossPages } from '../docs/loss-pages.ts'
 import { startServer, type TestServer } from './support/server.ts'
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
 
-const tables = Object.entries(await generated()).flatMap(([file, parts]) => {
+const tables = Object.entries(await generatedSections()).flatMap(([file, parts]) => {
   return Object.entries(parts).map(([marker, text]) => [file, marker, text] as const)
 })
 
@@ -16,7 +16,7 @@ it.each(tables)('%s has the current table "%s" (npm run docs)', (file, marker, t
 })
 
 describe('the pages of the losses (npm run docs)', () => {
-  const made = pages()
+  const made = lossPages()
 
   it.each([...made])('docs/losses/%s is up to date', (file, text) => {
     expect(read(`docs/losses/${file}`)).toBe(text)

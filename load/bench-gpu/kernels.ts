@@ -4,7 +4,7 @@ import { aboutSides, openEngines, openTorchOnDevice, type Side } from '../bench/
 import type { Measured, Task } from '../bench/tasks.ts'
 import { inTurn } from '../rounds.ts'
 import type { Cell, Table } from '../table.ts'
-import { EFFORT, type GpuWork, shapeOf, WORK } from './work.ts'
+import { BENCH_SETTINGS, type GpuWork, shapeOf, WORK } from './work.ts'
 
 const ELEMENTS = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9]
 const OURS = ['webgpu', 'tensorflow', 'compiled']
@@ -13,7 +13,9 @@ const kernels: Part = async (context) => {
   const [engines, torch] = [await openEngines(), await openTorchOnDevice()]
   const sides = [...OURS.map((name) => engines.find((side) => side.name === name)!), ...torch]
   try {
-    const sizes = ELEMENTS.filter((elements) => elements <= (context.quick ? 1e3 : EFFORT.mostElements))
+    const sizes = ELEMENTS.filter(
+      (elements) => elements <= (context.quick ? 1e3 : BENCH_SETTINGS.mostElements),
+    )
     const rows: Cell[][] = []
     for (const work of WORK) for (const size of sizes) rows.push(await rowOf(sides, work, size, context))
     return [tableOf(sides, rows)]
@@ -31,7 +33,7 @@ async function rowOf(
   { quick, say }: PartContext,
 ): Promise<Cell[]> {
   say(`kernels: ${work.name} ${elements}`)
-  const [rounds, seconds] = quick ? [1, 0.05] : [EFFORT.rounds, EFFORT.kernelSeconds]
+  const [rounds, seconds] = quick ? [1, 0.05] : [BENCH_SETTINGS.rounds, BENCH_SETTINGS.kernelSeconds]
   const task: Task = { loss: work.name, ...shapeOf(work, elements), seconds }
   const found = await inTurn(
     sides,

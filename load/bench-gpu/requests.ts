@@ -1,12 +1,12 @@
 /** Whole requests over HTTP: more clients, more elements, with and without micro-batching. */
 import type { Result } from 'autocannon'
 import type { Part, PartContext } from '../bench/part.ts'
-import { bodyOf, type Work } from '../bodies.ts'
-import { failed, perSecond, post, type Span } from '../client.ts'
+import { bodyOf, type Workload } from '../bodies.ts'
+import { failed, perSecond, post, type RoundLength } from '../client.ts'
 import { inTurn } from '../rounds.ts'
 import type { Cell, Table } from '../table.ts'
 import { type Absent, type Running, withModes } from './modes.ts'
-import { EFFORT, shapeOf, WORK } from './work.ts'
+import { BENCH_SETTINGS, shapeOf, WORK } from './work.ts'
 
 const CLIENTS = [1, 4, 16, 64, 256]
 /** Elements per request. Larger bodies take seconds to transfer, and then only the transfer is measured. */
@@ -51,7 +51,9 @@ async function inElements(running: readonly Running[], context: PartContext): Pr
   const shared = running.filter(({ name }) => !name.endsWith(ALONE))
   const rows: Cell[][] = []
   for (const loss of WORK) {
-    for (const elements of ELEMENTS.filter((one) => one <= (context.quick ? 1e3 : EFFORT.mostElements))) {
+    for (const elements of ELEMENTS.filter(
+      (one) => one <= (context.quick ? 1e3 : BENCH_SETTINGS.mostElements),
+    )) {
       context.say(`requests: ${loss.name} ${elements}`)
       const work = { loss: loss.name, format: 'safetensors', ...shapeOf(loss, elements) } as const
       const megabytes = bodyOf(work).bytes.length / 1e6
@@ -68,18 +70,23 @@ async function inElements(running: readonly Running[], context: PartContext): Pr
 
 async function ratesOf(
   running: readonly Running[],
-  work: Work,
+  work: Workload,
   connections: number,
   { quick }: PartContext,
 ): Promise<(number | undefined)[]> {
   const body = bodyOf(work)
-  const load = ({ server }: Running, span: Span) =>
+  const load = ({ server }: Running, span: RoundLength) =>
     post(`${server.url}/v1/losses/${work.loss}`, body, connections, span)
-  const [warmUp, round]: Span[] = quick
+  const [warmUp, round]: RoundLength[] = quick
     ? [{ amount: connections }, { amount: connections }]
-    : [{ duration: EFFORT.warmUpSeconds }, { duration: EFFORT.roundSeconds }]
+    : [{ duration: BENCH_SETTINGS.warmUpSeconds }, { duration: BENCH_SETTINGS.roundSeconds }]
   for (const mode of running) await load(mode, warmUp)
-  const found = await inTurn(running, quick ? 1 : EFFORT.rounds, (mode) => load(mode, round), perSecond)
+  const found = await inTurn(
+    running,
+    quick ? 1 : BENCH_SETTINGS.rounds,
+    (mode) => load(mode, round),
+    perSecond,
+  )
   return found.map(rateOf)
 }
 

@@ -7,7 +7,7 @@ import { missingDevice } from '../../src/engines/webgpu/device.ts'
 export const HAS_GPU = missingDevice() === undefined
 
 /** A software renderer says nothing about a GPU, however long it is measured, and takes minutes for large launches. */
-export const EFFORT = HAS_GPU
+export const BENCH_SETTINGS = HAS_GPU
   ? { rounds: 3, warmUpSeconds: 2, roundSeconds: 4, kernelSeconds: 0.3, mostElements: 1e9 }
   : { rounds: 1, warmUpSeconds: 1, roundSeconds: 1, kernelSeconds: 0.1, mostElements: 1e6 }
 

@@ -11,7 +11,7 @@ import { type CheckedRequest, checkRequest } from '../../src/schemas/check.ts'
 import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
 import type { Precision } from '../../src/tensor.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
-import { type Column, inputsOf } from '../inputs.ts'
+import { type Column, inputsOf } from '../fixed-inputs.ts'
 import type { Task } from './tasks.ts'
 
 /** The service's limits protect it. Here the largest sizes are the point. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bodyOf } from '../bodies.ts'
-import { failed, perSecond, post, type Span } from '../client.ts'
+import { failed, perSecond, post, type RoundLength } from '../client.ts'
 import { type Server, withService } from '../processes.ts'
 import { FORMATS, SIZES } from '../scenarios.ts'
 import type { Cell, Table } from '../table.ts'
@@ -54,7 +54,7 @@ export async function eventLoop(service: Server, { quick, say }: PartContext): P
   const seconds = quick ? 1 : 10
   say('http: event loop')
   const body = bodyOf({ ...LARGE, loss: 'huber', format: 'safetensors' })
-  const load = (span: Span) => post(`${service.url}/v1/losses/huber`, body, LARGE.connections, span)
+  const load = (span: RoundLength) => post(`${service.url}/v1/losses/huber`, body, LARGE.connections, span)
   await load({ amount: LARGE.connections * 2 })
   const idle = await delaysWhile(service, () => sleep(seconds * 1e3))
   const loaded = await delaysWhile(service, () => load({ duration: seconds }))

@@ -1,8 +1,8 @@
 /** The service over HTTP compared with a bare echo of the same bytes, and what it costs its process. */
 import type { Result } from 'autocannon'
-import { bodyOf, type Work } from '../bodies.ts'
-import { failed, perSecond, post, type Span } from '../client.ts'
-import { type Server, targets, withEcho, withService } from '../processes.ts'
+import { bodyOf, type Workload } from '../bodies.ts'
+import { failed, perSecond, post, type RoundLength } from '../client.ts'
+import { endpointUrls, type Server, withEcho, withService } from '../processes.ts'
 import { inTurn } from '../rounds.ts'
 import { FORMATS, SIZES } from '../scenarios.ts'
 import type { Cell, Table } from '../table.ts'
@@ -20,10 +20,10 @@ const http: Part = async (context) => [
 
 export default http
 
-interface Case extends Work {
+interface Case extends Workload {
   readonly connections: number
-  readonly warmUp: Span
-  readonly round: Span
+  readonly warmUp: RoundLength
+  readonly round: RoundLength
 }
 
 const MANY = { warmUp: { duration: 1 }, round: { duration: 4 } }
@@ -61,15 +61,15 @@ async function throughput(service: Server, echo: Server, { quick, say }: PartCon
   return tableOf(service, rows, rounds)
 }
 
-function once({ connections }: Case): Span {
+function once({ connections }: Case): RoundLength {
   return { amount: connections }
 }
 
 async function measure(one: Case, rounds: number, service: Server, echo: Server): Promise<Row> {
   const body = bodyOf(one)
-  const urls = targets(service, echo, one)
+  const urls = endpointUrls(service, echo, one)
   const sides = [urls.service, urls.echo]
-  const load = (url: string, span: Span) => post(url, body, one.connections, span)
+  const load = (url: string, span: RoundLength) => post(url, body, one.connections, span)
   for (const url of sides) await load(url, one.warmUp)
   const [served, echoed] = await inTurn(sides, rounds, (url) => load(url, one.round), perSecond)
   return { one, bytes: body.bytes.length, service: served, echo: echoed }

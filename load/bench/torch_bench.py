@@ -1,7 +1,7 @@
 """
 A process that times PyTorch: `python torch_bench.py THREADS [cuda] [compile]`. THREADS is a number or `all`; `cuda` puts data
 and kernels on the GPU; `compile` uses torch.compile. It reads one task per line and prints one reply per line, as in tasks.ts.
-Inputs and losses are those of load/inputs.ts, in float32 or float64, with reduction mean.
+Inputs and losses are those of load/fixed-inputs.ts, in float32 or float64, with reduction mean.
 """
 
 import json

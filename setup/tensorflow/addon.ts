@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { lineOf, run, SetupError } from './commands.ts'
+import { errorLineOf, run, SetupError } from './commands.ts'
 
 const LOCKED = fileURLToPath(new URL('npm/', import.meta.url))
 const LOCK = 'package-lock.json'
@@ -30,7 +30,7 @@ export async function installPackages(folder: string): Promise<void> {
   })
   if (code !== 0)
     throw new SetupError(
-      `the npm registry is unreachable or lacks a package: check the network and npm config get registry (npm: ${lineOf(said)})`,
+      `the npm registry is unreachable or lacks a package: check the network and npm config get registry (npm: ${errorLineOf(said)})`,
     )
   for (const name of SHARED) await rm(join(folder, 'node_modules', name), { recursive: true, force: true })
   // Renamed last, so that a folder of this name is always complete.
@@ -70,7 +70,7 @@ export async function build(folder: string, name: string, compiler: string): Pro
   )
   if (code !== 0)
     throw new SetupError(
-      `the addon cannot be built with ${compiler}, which must support C++17: ${lineOf(said)}`,
+      `the addon cannot be built with ${compiler}, which must support C++17: ${errorLineOf(said)}`,
     )
   await rename(`${target}.part`, target)
 }

@@ -40,7 +40,7 @@ export function saidBy(command: string, args: readonly string[]): string {
 }
 
 /** The most informative line: the last one with an error, otherwise the last one. */
-export function lineOf(said: string): string {
+export function errorLineOf(said: string): string {
   const lines = said.split('\n').filter((line) => line.trim() !== '' && !line.includes('A complete log'))
   return (lines.findLast((line) => /\berror\b/i.test(line)) ?? lines.at(-1) ?? 'no output').trim()
 }

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { lineOf, run, SetupError } from './commands.ts'
+import { errorLineOf, run, SetupError } from './commands.ts'
 import type { Wheel } from './plan.ts'
 
 /** The Python version of the wheel. The pip of any Python can download it, because nothing in it is run. */
@@ -44,7 +44,7 @@ export async function place(wheel: Wheel, folder: string, python: string): Promi
   try {
     const file = await fetch(wheel, download, python)
     const { code, said } = await run(python, ['-c', UNZIP, file, folder, ...wheel.members.flat()])
-    if (code !== 0) throw new SetupError(`${wheel.name} cannot be unpacked: ${lineOf(said)}`)
+    if (code !== 0) throw new SetupError(`${wheel.name} cannot be unpacked: ${errorLineOf(said)}`)
   } finally {
     await rm(download, { recursive: true, force: true })
   }
@@ -58,17 +58,17 @@ async function fetch(wheel: Wheel, folder: string, python: string): Promise<stri
   const args = ['--no-deps', '--only-binary=:all:', ...PYTHON, ...platforms, '--require-hashes']
   const where = ['--no-cache-dir', '--dest', folder, '-r', requirements]
   const { code, said } = await run(python, ['-m', 'pip', 'download', ...args, ...where])
-  if (code !== 0) throw new SetupError(explained(wheel, said))
+  if (code !== 0) throw new SetupError(pipErrorMessage(wheel, said))
   const file = (await readdir(folder)).find((name) => name.endsWith('.whl'))
-  if (file === undefined) throw new SetupError(`pip left no wheel of ${wheel.name}: ${lineOf(said)}`)
+  if (file === undefined) throw new SetupError(`pip left no wheel of ${wheel.name}: ${errorLineOf(said)}`)
   return join(folder, file)
 }
 
 /** An error of pip as one line. */
-export function explained({ name, version }: Pick<Wheel, 'name' | 'version'>, said: string): string {
+export function pipErrorMessage({ name, version }: Pick<Wheel, 'name' | 'version'>, said: string): string {
   if (/DO NOT MATCH THE HASHES/i.test(said))
     return `the Python registry sent a ${name} ${version} that does not match the known SHA-256: try again; if this persists, do not trust that registry`
   if (/No space left/i.test(said)) return `the disk is full: free some space, then run this again`
-  const reason = lineOf(said)
+  const reason = errorLineOf(said)
   return `the Python registry is unreachable or has no ${name} ${version}: check the network, proxies and PIP_INDEX_URL (pip: ${reason})`
 }

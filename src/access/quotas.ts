@@ -3,7 +3,7 @@
  * request costs is not known before its body has been read. So a request is admitted while something is left, and is then
  * charged in full, into debt if need be: a request of any size is served some time, and the wait is known exactly.
  */
-import { many, Problem } from '../errors.ts'
+import { Problem, pluralize } from '../errors.ts'
 import { InvalidAccess } from './grants.ts'
 
 /** What is counted over time. */
@@ -195,7 +195,9 @@ export class Meter {
 function exceeded(used: readonly Bucket[], now: number): Problem {
   const retryAfter = Math.max(...used.map((bucket) => bucket.secondsUntil(1, now)), 1)
   const names = used.map(({ quota }) => quota.name)
-  const spelled = used.map(({ quota: { name, amount, seconds } }) => `${many(amount, name)} in ${seconds} s`)
+  const spelled = used.map(
+    ({ quota: { name, amount, seconds } }) => `${pluralize(amount, name)} in ${seconds} s`,
+  )
   return new Problem('quota-exceeded', `the quota of ${spelled.join(' and of ')} is used up`, {
     retryAfter,
     violatedPolicies: names,
@@ -203,7 +205,7 @@ function exceeded(used: readonly Bucket[], now: number): Problem {
 }
 
 function tooMany(concurrency: number): Problem {
-  return new Problem('quota-exceeded', `this caller already has ${many(concurrency, 'open requests')}`, {
+  return new Problem('quota-exceeded', `this caller already has ${pluralize(concurrency, 'open requests')}`, {
     retryAfter: 1,
     violatedPolicies: ['concurrency'],
   })

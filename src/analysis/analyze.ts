@@ -1,6 +1,6 @@
 /** Asks a loss all questions that make sense for it, within a budget of time. */
 import { clockOf, portionOf } from './clock.ts'
-import { type Curve, curvesOf } from './lines.ts'
+import { type Curve, curvesOf } from './curves.ts'
 import { CLASSIFICATION } from './properties/classification.ts'
 import type { Context, Property } from './properties/context.ts'
 import { EQUIVALENCE } from './properties/equivalence.ts'
@@ -8,7 +8,7 @@ import { LOCATION } from './properties/location.ts'
 import { NUMERICS } from './properties/numerics.ts'
 import { SHAPE } from './properties/shape.ts'
 import { SMOOTHNESS } from './properties/smoothness.ts'
-import { type Question, type Subject, subjectOf } from './subject.ts'
+import { type AnalysisRequest, type Subject, subjectOf } from './subject.ts'
 import { type Finding, unknown, type Verdict } from './verdict.ts'
 
 /** All questions, in the order of the answers. */
@@ -24,7 +24,7 @@ export const PROPERTIES: readonly Property[] = [
 export interface Analysis {
   readonly loss: string
   readonly of: string
-  readonly params: Question['params']
+  readonly params: AnalysisRequest['params']
   /** Axis -> its length, where there is more than one element. */
   readonly sizes: Readonly<Record<string, number>>
   /** Whether the gradient that is served may differ from the derivative of the value. */
@@ -63,7 +63,7 @@ export interface Progress {
  * analyze({ loss: huber, params: { delta: 1 }, of: 'predictions', domain: {}, sizes: {} }, 1000).properties.convex.verdict // 'proved'
  */
 export function analyze(
-  question: Question,
+  question: AnalysisRequest,
   budgetMs: number,
   only?: readonly string[],
   tell?: (progress: Progress) => void,
@@ -73,7 +73,7 @@ export function analyze(
 
 /** The same with the curves that the verdicts rest on, for plots of them. */
 export function analyzeWithCurves(
-  question: Question,
+  question: AnalysisRequest,
   budgetMs: number,
   only?: readonly string[],
   tell?: (progress: Progress) => void,

@@ -3,14 +3,14 @@
  * of the slopes next to a point bound how much lower it can be anywhere else; enclosures make that certain.
  */
 import type { Loss, Params } from '../losses/define.ts'
-import { above, add, below, type Interval, interval, magnitude, mul, NOUGHT, point } from './interval.ts'
+import { above, add, below, type Interval, interval, magnitude, mul, point, ZERO } from './interval.ts'
 import { Jets } from './jets.ts'
 import { Scalars } from './scalars.ts'
 import { compile, elementName, elementOf } from './subject.ts'
 import { tapeOf } from './tape.ts'
 
 /** The inputs of one row but the prediction, and how much the row counts. */
-export interface WeightedRow {
+export interface WeightedSample {
   readonly inputs: Readonly<Record<string, readonly number[]>>
   readonly weight: number
 }
@@ -19,7 +19,7 @@ export interface Certified {
   readonly loss: Loss
   readonly params: Params
   readonly of: string
-  readonly rows: readonly WeightedRow[]
+  readonly rows: readonly WeightedSample[]
   readonly constant: readonly number[]
   /** The numbers that a prediction may be. */
   readonly range: readonly [number, number]
@@ -66,7 +66,7 @@ function slopesOf({ loss, params, of, rows, constant }: Certified): Slopes | und
   return (at) => {
     for (const one of jets) one.run(at.map(point), 1)
     return by.map((_, place) =>
-      rows.map(({ weight }, row) => mul(around(weight / total), jets[row].slope(place))).reduce(add, NOUGHT),
+      rows.map(({ weight }, row) => mul(around(weight / total), jets[row].slope(place))).reduce(add, ZERO),
     )
   }
 }
@@ -75,7 +75,7 @@ function slopesOf({ loss, params, of, rows, constant }: Certified): Slopes | und
 const around = (share: number) => interval(below(share, 2), above(share, 2))
 
 /** An element of an input of a row. */
-function placeIn({ inputs }: WeightedRow, variable: string): number | undefined {
+function placeIn({ inputs }: WeightedSample, variable: string): number | undefined {
   const dot = variable.lastIndexOf('.')
   return inputs[variable.slice(0, dot)]?.[Number(variable.slice(dot + 1))]
 }

@@ -20,9 +20,9 @@ import {
   magnitude,
   mul,
   neg,
+  ONE,
   point,
   UNDEFINED,
-  UNIT,
   widthOf,
 } from './interval.ts'
 
@@ -169,7 +169,7 @@ function positivePower(base: Interval, exponent: Interval): Interval {
 }
 
 function wholePower(base: Interval, n: number): Interval {
-  if (n === 0) return UNIT
+  if (n === 0) return ONE
   const isEven = n % 2 === 0
   if (base.lo >= 0) return powerOfPositive(base, n)
   if (base.hi <= 0) {
@@ -195,7 +195,7 @@ const MAX_MULTIPLIED = 8
 
 function multiplied(base: Interval, n: number): Interval {
   const powerOf = (x: number) => {
-    let power = UNIT
+    let power = ONE
     for (let k = 0; k < n; k++) power = mul(power, point(x))
     return power
   }

@@ -4,25 +4,32 @@
  */
 import type { InputSpec, Params } from '../losses/define.ts'
 import type { Clock } from './clock.ts'
-import { decidedOver } from './decisions.ts'
+import { isAffineIn, lineOf, type Reduced, reductionOf } from './curves.ts'
 import { type Interval, interval, isPoint } from './interval.ts'
 import {
-  formsOf,
+  correspondingVariable,
   isTwoValued,
   type KnownLoss,
   lossesLike,
   numbersIn,
   paramName,
-  placeOf,
   settingsOf,
   tapeOfKnown,
+  variantsOf,
 } from './known-losses.ts'
-import { isAffineIn, lineOf, type Reduced, reductionOf } from './lines.ts'
 import { NormalForms } from './normal-form.ts'
 import { type Pieces, piecesOf } from './pieces.ts'
+import { pruneBranches } from './prune-branches.ts'
 import { compare, ONE, type Rational, signOf, toNumber, ZERO } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
-import { allowed, boundsOfKind, type Case, elementName, elementOf, type Subject } from './subject.ts'
+import {
+  boundsOfKind,
+  type Case,
+  elementName,
+  elementOf,
+  projectToFeasible,
+  type Subject,
+} from './subject.ts'
 import { evaluate, type Tape, tapeOf } from './tape.ts'
 
 type Labels = Readonly<Record<string, readonly number[]>>
@@ -72,7 +79,7 @@ const MAX_COMPARISONS = 12
 /** What the ratios of two losses that are multiples may differ by: rounding, and constants with some digits. */
 const TOLERANCE = 1e-8
 /** A loss of this size is 0 but for rounding. */
-const NOUGHT = 1e-13
+const NEGLIGIBLE = 1e-13
 
 /** Looks through the catalog. Nothing is tried if no loss has such inputs. */
 export function findEquivalent(subject: Subject, clock: Clock, random: () => number): EquivalenceSearch {
@@ -81,7 +88,7 @@ export function findEquivalent(subject: Subject, clock: Clock, random: () => num
     if (clock.isOver()) return search.result(false)
     const hasNumbers = Object.keys(loss.params.properties).length > 0
     if (search.isFound && hasNumbers) return search.result(true)
-    for (const candidate of formsOf(loss, subject)) if (search.tries(candidate)) return search.result(true)
+    for (const candidate of variantsOf(loss, subject)) if (search.tries(candidate)) return search.result(true)
   }
   return search.result(!clock.isOver())
 }
@@ -111,7 +118,9 @@ class Search {
   tries(candidate: KnownLoss): boolean {
     const comparisons = comparisonsWith(candidate, this.#subject)
     if (comparisons.length === 0) return false
-    const samples = comparisons.flatMap((comparison) => sampled(comparison, candidate, this.#random))
+    const samples = new LazyList(
+      comparisons.flatMap((comparison) => samplesOf(comparison, candidate, this.#random)),
+    )
     for (const setting of settingsOf(candidate, this.#pool)) {
       if (this.#clock.isOver()) return false
       this.#tried++
@@ -132,9 +141,9 @@ class Search {
   /** Whether many more points agree. */
   #isLikely(candidate: KnownLoss, setting: Params, comparisons: readonly Comparison[]): boolean {
     const samples = Array.from({ length: MORE }, () =>
-      comparisons.flatMap((comparison) => sampled(comparison, candidate, this.#random)),
+      comparisons.flatMap((comparison) => samplesOf(comparison, candidate, this.#random)),
     ).flat()
-    const same = compared(samples, setting)
+    const same = compared(new LazyList(samples), setting)
     if (same.isSame === false) this.#nearest = nearer(this.#nearest, candidate, setting, same)
     return same.isSame === true
   }
@@ -225,12 +234,12 @@ function comparisonOf(one: Case, labels: Labels, known: KnownLoss, subject: Subj
       if (both === undefined) return undefined
       box.set(variable, both)
     }
-  const root = scalars.replace(one.root, (id) => {
+  const fixedAt = (id: Scalar) => {
     const { op, name } = scalars.nodes[id]
     const value = op === 'variable' ? fixed.get(name!) : undefined
     return value === undefined ? undefined : scalars.constant(value)
-  })
-  return { one, root, box, labels }
+  }
+  return { one, root: fixed.size === 0 ? one.root : scalars.replace(one.root, fixedAt), box, labels }
 }
 
 /** The numbers that both losses accept. */
@@ -251,21 +260,53 @@ interface Sample {
   readonly values: ReadonlyMap<string, number>
 }
 
-function sampled({ one, root, box, labels }: Comparison, known: KnownLoss, random: () => number): Sample[] {
-  const own = tapeOf(one.scalars, [root])
+/** Two points tell most losses apart, so the others are computed when they are needed. */
+class LazyList<T> implements Iterable<T> {
+  readonly #make: readonly (() => T)[]
+  readonly #made: T[] = []
+
+  constructor(make: readonly (() => T)[]) {
+    this.#make = make
+  }
+
+  *[Symbol.iterator]() {
+    for (const [place, make] of this.#make.entries()) {
+      this.#made[place] ??= make()
+      yield this.#made[place]
+    }
+  }
+}
+
+function samplesOf(
+  { one, root, box, labels }: Comparison,
+  known: KnownLoss,
+  random: () => number,
+): (() => Sample)[] {
+  const own = ownTape(one.scalars, root)
   const tape = tapeOfKnown(known, labels)
-  return Array.from({ length: POINTS }, () => {
+  const names = tape.variables.filter((name) => paramName(name) === undefined)
+  return Array.from({ length: POINTS }, () => () => {
     const drawn = new Map([...box].map(([name, { lo, hi }]) => [name, lo + (hi - lo) * random()]))
-    const at = allowed(one, drawn)
+    const at = projectToFeasible(one, drawn)
     const value = evaluate(own, (name) => at.get(name)!)[own.roots[0]]
-    const names = tape.variables.filter((name) => paramName(name) === undefined)
     return {
       at: Object.fromEntries(at),
       own: value,
       tape,
-      values: new Map(names.map((name) => [name, at.get(placeOf(known, name))!])),
+      values: new Map(names.map((name) => [name, at.get(correspondingVariable(known, name))!])),
     }
   })
+}
+
+const ownTapes = new WeakMap<Scalars, Map<Scalar, Tape>>()
+
+/** The subject is compared with all losses. */
+function ownTape(scalars: Scalars, root: Scalar): Tape {
+  const known = ownTapes.get(scalars) ?? new Map<Scalar, Tape>()
+  ownTapes.set(scalars, known)
+  const tape = known.get(root) ?? tapeOf(scalars, [root])
+  known.set(root, tape)
+  return tape
 }
 
 interface Compared {
@@ -277,7 +318,7 @@ interface Compared {
 }
 
 /** Whether all points have the same ratio. */
-function compared(samples: readonly Sample[], setting: Params): Compared {
+function compared(samples: Iterable<Sample>, setting: Params): Compared {
   let [first, ratio]: [Sample | undefined, number] = [undefined, Number.NaN]
   let count = 0
   for (const sample of samples) {
@@ -286,7 +327,7 @@ function compared(samples: readonly Sample[], setting: Params): Compared {
       tape.roots[0]
     ]
     if (Number.isNaN(own) && Number.isNaN(other)) continue
-    if (Math.abs(own) < NOUGHT && Math.abs(other) < NOUGHT) continue
+    if (Math.abs(own) < NEGLIGIBLE && Math.abs(other) < NEGLIGIBLE) continue
     const here = own / other
     if (!(here > 0) || !Number.isFinite(here))
       return { isSame: false, ratio, samples: [sample], ratios: [here] }
@@ -342,7 +383,12 @@ function factorOf(comparison: Comparison, known: KnownLoss, setting: Params, clo
   const { one, root, box } = comparison
   const other = written(comparison, known, setting)
   const { scalars } = one
-  const whole = sameFactor(scalars, decidedOver(scalars, root, box), decidedOver(scalars, other, box), clock)
+  const whole = sameFactor(
+    scalars,
+    pruneBranches(scalars, root, box),
+    pruneBranches(scalars, other, box),
+    clock,
+  )
   return whole ?? (one.by.length === 1 ? factorByPieces(one, root, other, box, clock) : undefined)
 }
 
@@ -379,7 +425,7 @@ function renamedInputs({ compiled: { loss }, places }: KnownLoss): KnownLoss['co
 }
 
 /** A factor by which no two losses are multiples of each other, so that nothing cancels in the sum of both. */
-export const STRANGE: Rational = { top: 1999993n, bottom: 999983n }
+export const GENERIC_FACTOR: Rational = { top: 1999993n, bottom: 999983n }
 
 /** Both losses are cut where either of them has a kink; both must be continuous, so that the pieces are all there is. */
 function factorByPieces(
@@ -389,7 +435,7 @@ function factorByPieces(
   box: ReadonlyMap<string, Interval>,
   clock: Clock,
 ): Factor {
-  const both = scalars.combination([own, other], [ONE, STRANGE], ZERO)
+  const both = scalars.combination([own, other], [ONE, GENERIC_FACTOR], ZERO)
   if (!areAffineInOthers(scalars, [own, other], box, by[0])) return undefined
   const { ready, isComplete } = reductionOf(scalars, both, box, by[0])
   if (!isComplete) return undefined
@@ -413,7 +459,7 @@ function areAffineInOthers(
 ): boolean {
   const [residual] = reductionOf(
     scalars,
-    scalars.combination(roots, [ONE, STRANGE], ZERO),
+    scalars.combination(roots, [ONE, GENERIC_FACTOR], ZERO),
     box,
     variable,
   ).ready
@@ -466,9 +512,9 @@ export function areEqualOnLine(
   { variable, box }: Pick<Reduced, 'box' | 'variable'>,
   clock: Clock,
 ): boolean {
-  const [a, b] = [own, other].map((root) => decidedOver(scalars, root, box))
+  const [a, b] = [own, other].map((root) => pruneBranches(scalars, root, box))
   const whole = sameFactor(scalars, a, b, clock)
-  const root = scalars.combination([own, other], [ONE, STRANGE], ZERO)
+  const root = scalars.combination([own, other], [ONE, GENERIC_FACTOR], ZERO)
   const factor = whole ?? factorOnLine(scalars, { root, box, variable }, own, other, clock)
   return factor === 'any' || (factor !== undefined && compare(factor, ONE) === 0)
 }

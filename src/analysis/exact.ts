@@ -5,7 +5,6 @@
 import {
   compare,
   floorOf,
-  kept,
   negated,
   ONE,
   plus,
@@ -14,9 +13,10 @@ import {
   reciprocal,
   signOf,
   times,
+  withinSizeLimit,
   ZERO,
 } from './rational.ts'
-import type { Choices, Tape, TapeNode } from './tape.ts'
+import type { BranchSides, Tape, TapeNode } from './tape.ts'
 
 /** A number and its derivative, as far as they are rational. */
 export interface Dual {
@@ -54,7 +54,7 @@ export function exactly(
   at: Rational,
   variable: string,
   others: ReadonlyMap<string, Rational>,
-  choices: Choices,
+  choices: BranchSides,
 ): (Dual | undefined)[] {
   const duals: (Dual | undefined)[] = []
   tape.nodes.forEach((node, id) => {
@@ -100,7 +100,7 @@ const opposite = ({ value, slope }: Dual): Dual => ({
 })
 
 function limited({ value, slope }: Dual): Dual {
-  return { value: kept(value), slope: kept(slope) }
+  return { value: withinSizeLimit(value), slope: withinSizeLimit(slope) }
 }
 
 /** 0 times a number is 0, even if the number is not rational. */
@@ -212,6 +212,6 @@ function power(base: Dual, exponent: Dual): Dual | undefined {
   const isConstant = exponent.slope !== undefined && signOf(exponent.slope) === 0
   if (exponent.value.bottom !== 1n || !isConstant || n < 1 || n > 32) return undefined
   let before: Part = ONE
-  for (let k = 1; k < n; k++) before = kept(product(before, base.value))
+  for (let k = 1; k < n; k++) before = withinSizeLimit(product(before, base.value))
   return { value: product(before, base.value), slope: product(product(exponent.value, before), base.slope) }
 }

@@ -4,12 +4,12 @@
  */
 import { type Analysis, analyzeWithCurves, type Progress } from './analyze.ts'
 import { clockOf } from './clock.ts'
+import { type Curve, lineOf, RESIDUAL } from './curves.ts'
 import { middle, point } from './interval.ts'
-import { type Curve, lineOf, RESIDUAL } from './lines.ts'
 import { piecesOf } from './pieces.ts'
 import { kinksOf } from './properties/smoothness.ts'
 import { boundsOver } from './shape.ts'
-import { type Question, subjectOf } from './subject.ts'
+import { type AnalysisRequest, subjectOf } from './subject.ts'
 import { valueAt } from './tape.ts'
 import type { Evidence, Finding } from './verdict.ts'
 
@@ -204,7 +204,7 @@ const MAX_PLOTS = 6
  * explain({ loss: huber, ... }, 500).sentences[0].text // 'Value and gradient are finite on the whole domain.'
  */
 export function explain(
-  question: Question,
+  question: AnalysisRequest,
   budgetMs: number,
   tell?: (progress: Progress) => void,
 ): Explanation {
@@ -228,7 +228,7 @@ const ROW_MS = 100
 const MAX_LABELS = 2
 
 /** Of a loss of rows: the first number of a row varies, and the others stay where they are. */
-function rowCurves(question: Question): { readonly over: string; readonly curves: readonly Curve[] } {
+function rowCurves(question: AnalysisRequest): { readonly over: string; readonly curves: readonly Curve[] } {
   const { cases } = subjectOf(question)
   const [{ by, box }] = cases
   const [first, ...others] = by

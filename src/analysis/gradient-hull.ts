@@ -12,10 +12,10 @@ import {
   isPoint,
   magnitude,
   mul,
-  NOUGHT,
+  ONE,
   square,
   sub,
-  UNIT,
+  ZERO,
 } from './interval.ts'
 import type { Jets } from './jets.ts'
 import type { Tape, TapeNode } from './tape.ts'
@@ -67,7 +67,7 @@ class HullRun {
   }
 
   next(node: TapeNode, id: number) {
-    const [hullOfNode, spectrum] = this.#jets.varies(id) ? this.#ofNode(node, id) : [undefined, NOUGHT]
+    const [hullOfNode, spectrum] = this.#jets.varies(id) ? this.#ofNode(node, id) : [undefined, ZERO]
     this.#hulls.push(hullOfNode)
     this.#spectra.push(spectrum)
   }
@@ -76,7 +76,7 @@ class HullRun {
     const { op, args } = node
     switch (op) {
       case 'variable':
-        return [[this.#by.map((name) => (name === node.name ? UNIT : NOUGHT))], NOUGHT]
+        return [[this.#by.map((name) => (name === node.name ? ONE : ZERO))], ZERO]
       case 'linear':
         return this.#sum(args, node.factorBounds)
       case 'logsumexp':
@@ -91,7 +91,7 @@ class HullRun {
   }
 
   #sum(args: readonly number[], factors: readonly Interval[]): readonly [Hull | undefined, Interval] {
-    let [sum, spectrum]: [Hull | undefined, Interval] = [undefined, NOUGHT]
+    let [sum, spectrum]: [Hull | undefined, Interval] = [undefined, ZERO]
     for (const [place, arg] of args.entries()) {
       sum = this.#plus(sum, this.#scaled(arg, factors[place]))
       spectrum = add(spectrum, mul(factors[place], this.#spectra[arg]))
@@ -152,7 +152,7 @@ class HullRun {
   }
 
   #union(args: readonly number[]): Hull | undefined {
-    const none = [this.#by.map(() => NOUGHT)]
+    const none = [this.#by.map(() => ZERO)]
     const all = args.map((arg) => this.#hulls[arg])
     return all.every((own) => own === undefined)
       ? undefined
@@ -173,7 +173,7 @@ class HullRun {
 
   /** The variance of numbers that are at most d apart is at most d^2 / 4 (Popoviciu 1935). */
   #variance(args: readonly number[]): number {
-    const none = [this.#by.map(() => NOUGHT)]
+    const none = [this.#by.map(() => ZERO)]
     let largest = 0
     for (const [place, first] of args.entries())
       for (const second of args.slice(place + 1))

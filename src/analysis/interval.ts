@@ -48,8 +48,8 @@ export function point(x: number): Interval {
 export const ENTIRE = interval(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY)
 /** Nothing is known, not even that there is a value. */
 export const UNDEFINED = interval(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, true)
-export const NOUGHT = point(0)
-export const UNIT = point(1)
+export const ZERO = point(0)
+export const ONE = point(1)
 
 export const isPoint = ({ lo, hi }: Interval): boolean => lo === hi
 export const isZero = ({ lo, hi }: Interval): boolean => lo === 0 && hi === 0

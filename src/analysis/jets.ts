@@ -13,14 +13,14 @@ import {
   type Interval,
   isPoint,
   mul,
-  NOUGHT,
+  ONE,
   point,
   square,
   sub,
-  UNIT,
+  ZERO,
 } from './interval.ts'
 import { BINARY, type UnaryRow } from './primitives.ts'
-import { type Box, type Choices, enclosed, passesArgument, type Tape, type TapeNode } from './tape.ts'
+import { type Box, type BranchSides, encloseNode, isSelection, type Tape, type TapeNode } from './tape.ts'
 
 /** The value, the slopes too, or the second derivatives as well. */
 export type Order = 0 | 1 | 2
@@ -64,7 +64,7 @@ export class Jets {
    * @param by the variables of interest, in the order of `run`
    * @param others the numbers of all other variables
    */
-  constructor(tape: Tape, by: readonly string[], others: Box, choices?: Choices) {
+  constructor(tape: Tape, by: readonly string[], others: Box, choices?: BranchSides) {
     const { nodes, roots } = tape
     this.#root = roots[0]
     this.#count = by.length
@@ -80,7 +80,7 @@ export class Jets {
       const node = nodes[id]
       const step = { id, node, choice: choices?.get(id), place: placeAmong(by, node) }
       if (varies[id]) steps.push(step)
-      else this.#values[id] = enclosed(node, this.#values, others, step.choice)
+      else this.#values[id] = encloseNode(node, this.#values, others, step.choice)
     }
     this.#steps = steps
   }
@@ -105,12 +105,12 @@ export class Jets {
 
   /** By the variable at a place. */
   slope(place = 0, id = this.#root): Interval {
-    return this.#slopes[id * this.#count + place] ?? NOUGHT
+    return this.#slopes[id * this.#count + place] ?? ZERO
   }
 
   /** Of a pair of variables. */
   bend(i = 0, j = 0, id = this.#root): Interval {
-    return this.#bends[id * this.#pairs + this.#pairOf(Math.min(i, j), Math.max(i, j))] ?? NOUGHT
+    return this.#bends[id * this.#pairs + this.#pairOf(Math.min(i, j), Math.max(i, j))] ?? ZERO
   }
 
   /** Whether a node depends on the variables. */
@@ -128,11 +128,11 @@ export class Jets {
 
   #enter(id: number, place: number, value: Interval) {
     this.#values[id] = value
-    this.#slopes[id * this.#count + place] = UNIT
+    this.#slopes[id * this.#count + place] = ONE
   }
 
   #compute(node: TapeNode, id: number, choice: number | undefined) {
-    const value = enclosed(node, this.#values, NOWHERE, choice)
+    const value = encloseNode(node, this.#values, NOWHERE, choice)
     this.#values[id] = value
     if (this.#order === 0) return
     if (choice !== undefined) return this.#chosen(node, id, choice)
@@ -168,7 +168,7 @@ export class Jets {
     if (node.op === 'abs') {
       this.#inherit(id, node.args)
       this.#weighted(id, node.args, [point(choice)])
-    } else if (passesArgument(node.op)) this.#same(id, node.args[choice])
+    } else if (isSelection(node.op)) this.#same(id, node.args[choice])
     else this.#constant(id)
   }
 
@@ -298,10 +298,10 @@ export class Jets {
 
   #softmax(args: readonly number[]): Interval[] {
     return args.map((own) => {
-      let sum = NOUGHT
+      let sum = ZERO
       for (const arg of args)
-        sum = add(sum, arg === own ? UNIT : elementary.exp(sub(this.#values[arg], this.#values[own])))
-      return clipped(BINARY.div.enclose(UNIT, sum), 0, 1)
+        sum = add(sum, arg === own ? ONE : elementary.exp(sub(this.#values[arg], this.#values[own])))
+      return clipped(BINARY.div.enclose(ONE, sum), 0, 1)
     })
   }
 
@@ -322,7 +322,7 @@ const placeAmong = (by: readonly string[], { op, name }: TapeNode) =>
   op === 'variable' ? by.indexOf(name!) : -1
 
 /** The nodes that the first root is computed from, in their order, but for branches that are not taken. */
-function neededNodes({ nodes, roots }: Tape, choices: Choices | undefined): number[] {
+function neededNodes({ nodes, roots }: Tape, choices: BranchSides | undefined): number[] {
   const isNeeded = new Uint8Array(nodes.length)
   isNeeded[roots[0]] = 1
   for (let id = roots[0]; id >= 0; id--)
@@ -333,7 +333,7 @@ function neededNodes({ nodes, roots }: Tape, choices: Choices | undefined): numb
 /** The arguments that a node depends on, if it is known which side holds. */
 function countedArgs({ op, args }: TapeNode, choice: number | undefined): readonly number[] {
   if (choice === undefined || op === 'abs') return args
-  return passesArgument(op) ? [args[choice]] : []
+  return isSelection(op) ? [args[choice]] : []
 }
 
 /** Whether each node depends on one of the variables. */

@@ -33,7 +33,7 @@ export function lossesLike({ catalog = [], loss }: Subject): readonly Loss[] {
 }
 
 /** A loss with every combination of its words and truth values, if it could be the same. */
-export function formsOf(loss: Loss, subject: Subject): readonly KnownLoss[] {
+export function variantsOf(loss: Loss, subject: Subject): readonly KnownLoss[] {
   const places = placesFor(loss, subject)
   if (places === undefined) return []
   const sizes = sizesFor(loss, places, subject)
@@ -165,7 +165,7 @@ export const paramName = (variable: string): string | undefined =>
   variable.startsWith(PARAM) ? variable.slice(PARAM.length) : undefined
 
 /** The variable of a known loss -> that of the subject. */
-export function placeOf({ places }: KnownLoss, variable: string): string {
+export function correspondingVariable({ places }: KnownLoss, variable: string): string {
   const dot = variable.lastIndexOf('.')
   return elementName(places.get(variable.slice(0, dot))!, Number(variable.slice(dot + 1)))
 }

@@ -21,10 +21,10 @@ import { Jets } from './jets.ts'
 import { NormalForms } from './normal-form.ts'
 import { compare, type Rational, rational, toNumber } from './rational.ts'
 import type { Scalar, Scalars } from './scalars.ts'
-import { type Box, type Choices, type Tape, tapeOf } from './tape.ts'
+import { type Box, type BranchSides, type Tape, tapeOf } from './tape.ts'
 
 /** A function of one variable on an interval; all other variables are in the box. */
-export interface Line {
+export interface UnivariateFunction {
   readonly tape: Tape
   readonly variable: string
   readonly lo: number
@@ -37,11 +37,11 @@ export interface Line {
 export interface Piece {
   readonly lo: number
   readonly hi: number
-  readonly choices: Choices
+  readonly choices: BranchSides
 }
 
 /** What a quantity is on both sides of a joint. */
-export interface Meeting {
+export interface OneSidedLimits {
   readonly left: Interval
   readonly right: Interval
   /** Whether both are equal: exactly, or not at all; undefined if they are next to each other and nothing is certain. */
@@ -53,8 +53,8 @@ export interface Joint {
   readonly lo: number
   readonly hi: number
   readonly at: number
-  readonly value: Meeting
-  readonly slope: Meeting
+  readonly value: OneSidedLimits
+  readonly slope: OneSidedLimits
   /**
    * Whether the function has no jump here by construction: nothing but kinks of continuous functions, and one side of
    * a single kink on each side of the place.
@@ -69,7 +69,7 @@ export interface Joint {
 }
 
 export interface Pieces {
-  readonly line: Line
+  readonly line: UnivariateFunction
   readonly pieces: readonly Piece[]
   /** Between each piece and the next. */
   readonly joints: readonly Joint[]
@@ -84,7 +84,7 @@ interface Smooth {
   readonly kind: 'smooth'
   readonly lo: number
   readonly hi: number
-  readonly choices: Choices
+  readonly choices: BranchSides
 }
 interface Zone {
   readonly kind: 'zone'
@@ -113,17 +113,17 @@ interface Open {
  * @example
  * piecesOf({ tape: tapeOf(scalars, [huber]), variable: 'r', lo: -10, hi: 10, box }, clock).joints.map(({ at }) => at) // [-1, 1]
  */
-export function piecesOf(line: Line, clock: Clock): Pieces | undefined {
+export function piecesOf(line: UnivariateFunction, clock: Clock): Pieces | undefined {
   const parts = new Partition(line, clock).parts()
   return parts === undefined ? undefined : joined(line, parts)
 }
 
 class Partition {
-  readonly #line: Line
+  readonly #line: UnivariateFunction
   readonly #clock: Clock
   #boxes = 0
 
-  constructor(line: Line, clock: Clock) {
+  constructor(line: UnivariateFunction, clock: Clock) {
     this.#line = line
     this.#clock = clock
   }
@@ -204,7 +204,7 @@ class Partition {
 }
 
 /** In exact arithmetic, or at least by an enclosure that is 0. */
-function isExactRoot({ nodes: [a, b], level, at }: Open, line: Line, x: number): boolean {
+function isExactRoot({ nodes: [a, b], level, at }: Open, line: UnivariateFunction, x: number): boolean {
   const { lo, hi } = at(valuesAt(line, x))
   if (lo > 0 || hi < 0) return false
   if (lo === 0 && hi === 0) return true
@@ -214,18 +214,18 @@ function isExactRoot({ nodes: [a, b], level, at }: Open, line: Line, x: number):
 }
 
 /** The other variables that are certain. */
-function othersOf({ box }: Line): ReadonlyMap<string, Rational> {
+function othersOf({ box }: UnivariateFunction): ReadonlyMap<string, Rational> {
   return new Map(
     [...box].flatMap(([name, { lo, hi }]) => (lo === hi ? [[name, rational(lo)!] as const] : [])),
   )
 }
 
-const evaluators = new WeakMap<Line, Map<Choices, Jets>>()
-const NO_CHOICES: Choices = new Map()
+const evaluators = new WeakMap<UnivariateFunction, Map<BranchSides, Jets>>()
+const NO_CHOICES: BranchSides = new Map()
 
 /** What evaluates a line, on one side of its kinks. It is made once, because each piece is looked at many times. */
-export function jetsOf(line: Line, choices: Choices = NO_CHOICES): Jets {
-  const known = evaluators.get(line) ?? new Map<Choices, Jets>()
+export function jetsOf(line: UnivariateFunction, choices: BranchSides = NO_CHOICES): Jets {
+  const known = evaluators.get(line) ?? new Map<BranchSides, Jets>()
   evaluators.set(line, known)
   const jets = known.get(choices) ?? jetsOnSide(line, choices)
   known.set(choices, jets)
@@ -233,7 +233,7 @@ export function jetsOf(line: Line, choices: Choices = NO_CHOICES): Jets {
 }
 
 /** A formula of its own, if there is a graph: without the other sides, more of it can be simplified. */
-function jetsOnSide(line: Line, choices: Choices): Jets {
+function jetsOnSide(line: UnivariateFunction, choices: BranchSides): Jets {
   const { tape, variable, box, graph } = line
   const side = choices.size === 0 ? undefined : formulaOnSide(line, choices)
   return side === undefined
@@ -241,7 +241,7 @@ function jetsOnSide(line: Line, choices: Choices): Jets {
     : new Jets(tapeOf(graph!.scalars, [side]), [variable], box)
 }
 
-function formulaOnSide({ graph, tape }: Line, choices: Choices): Scalar | undefined {
+function formulaOnSide({ graph, tape }: UnivariateFunction, choices: BranchSides): Scalar | undefined {
   if (graph === undefined) return undefined
   const { scalars, root } = graph
   const places = new Map(scalars.reachable(root).map((id, place) => [id, place]))
@@ -249,7 +249,7 @@ function formulaOnSide({ graph, tape }: Line, choices: Choices): Scalar | undefi
   return scalars.onSide(root, (id) => choices.get(places.get(id) ?? -1))
 }
 
-function valuesAt(line: Line, x: number): Jets {
+function valuesAt(line: UnivariateFunction, x: number): Jets {
   const jets = jetsOf(line)
   jets.run([point(x)], 0)
   return jets
@@ -268,7 +268,7 @@ function bisected(from: number, to: number, test: (x: number) => boolean): numbe
   return yes
 }
 
-function jetsOver(line: Line, lo: number, hi: number): Jets {
+function jetsOver(line: UnivariateFunction, lo: number, hi: number): Jets {
   const jets = jetsOf(line)
   jets.run([interval(lo, hi)], 1)
   return jets
@@ -276,10 +276,10 @@ function jetsOver(line: Line, lo: number, hi: number): Jets {
 
 /** Either which side of everything holds in the whole box, or what is not decided. */
 function statusOf(
-  line: Line,
+  line: UnivariateFunction,
   lo: number,
   hi: number,
-): { readonly choices?: Choices; readonly open: readonly Open[] } {
+): { readonly choices?: BranchSides; readonly open: readonly Open[] } {
   const jets = jetsOver(line, lo, hi)
   const { roots } = line.tape
   const [choices, open] = [new Map<number, number>(), [] as Open[]]
@@ -422,11 +422,11 @@ function merged(parts: readonly Part[], width: number): Part[] | undefined {
   return isWide || !result.some(({ kind }) => kind === 'smooth') ? undefined : result
 }
 
-function isSame(a: Choices, b: Choices): boolean {
+function isSame(a: BranchSides, b: BranchSides): boolean {
   return a.size === b.size && [...a].every(([id, choice]) => b.get(id) === choice)
 }
 
-function joined(line: Line, all: readonly Part[]): Pieces | undefined {
+function joined(line: UnivariateFunction, all: readonly Part[]): Pieces | undefined {
   const [pieces, joints] = [[] as Piece[], [] as Joint[]]
   const parts = withoutEnds(line, all)
   if (parts === undefined) return undefined
@@ -453,7 +453,7 @@ function joined(line: Line, all: readonly Part[]): Pieces | undefined {
  * A kink at an end of the interval has only one side that counts, so it belongs to the piece next to it. A jump there
  * is not understood.
  */
-function withoutEnds(line: Line, parts: readonly Part[]): Part[] | undefined {
+function withoutEnds(line: UnivariateFunction, parts: readonly Part[]): Part[] | undefined {
   const inner = parts.filter(
     ({ kind }, place) => kind === 'smooth' || (place > 0 && place < parts.length - 1),
   )
@@ -468,7 +468,7 @@ function withoutEnds(line: Line, parts: readonly Part[]): Part[] | undefined {
 }
 
 /** Whether nothing happens at a place after all: both sides are one smooth function, and so is the place itself. */
-function isOneFunction(line: Line, { lo, hi }: Zone, choices: Choices): boolean {
+function isOneFunction(line: UnivariateFunction, { lo, hi }: Zone, choices: BranchSides): boolean {
   const jets = jetsOf(line, choices)
   jets.run([interval(lo, hi)], 1)
   const value = jets.value()
@@ -483,7 +483,7 @@ interface Side {
   readonly dual: Dual | undefined
 }
 
-function jointOf(line: Line, zone: Zone, before: Choices, after: Choices): Joint {
+function jointOf(line: UnivariateFunction, zone: Zone, before: BranchSides, after: BranchSides): Joint {
   const { lo, hi, exact, isSingle } = zone
   const [left, right] = [sideOf(line, zone, before), sideOf(line, zone, after)]
   const at = exact === undefined ? middle(interval(lo, hi)) : toNumber(exact)
@@ -512,7 +512,7 @@ const hasNoValue = ({ value, slope }: Side) => value.partial || slope.partial
 const MAX_COMPARED = 300
 
 /** Whether both sides are the same function, written in two ways for the sake of rounding. */
-function isSameFormula(line: Line, before: Choices, after: Choices): boolean {
+function isSameFormula(line: UnivariateFunction, before: BranchSides, after: BranchSides): boolean {
   if (line.tape.nodes.length > MAX_COMPARED) return false
   const [left, right] = [before, after].map((choices) => formulaOnSide(line, choices))
   if (left === undefined || right === undefined) return false
@@ -520,7 +520,7 @@ function isSameFormula(line: Line, before: Choices, after: Choices): boolean {
 }
 
 /** The function as it is on one side, at the place where the sides meet. */
-function sideOf(line: Line, { lo, hi, exact }: Zone, choices: Choices): Side {
+function sideOf(line: UnivariateFunction, { lo, hi, exact }: Zone, choices: BranchSides): Side {
   const { tape, variable } = line
   const jets = jetsOf(line, choices)
   jets.run([exact === undefined ? interval(lo, hi) : point(toNumber(exact))], 1)
@@ -530,9 +530,9 @@ function sideOf(line: Line, { lo, hi, exact }: Zone, choices: Choices): Side {
 }
 
 function nodeAt(
-  { graph, variable, tape }: Line,
+  { graph, variable, tape }: UnivariateFunction,
   exact: Rational | undefined,
-  choices: Choices,
+  choices: BranchSides,
 ): Scalar | undefined {
   if (graph === undefined || exact === undefined) return undefined
   const places = new Map(graph.scalars.reachable(graph.root).map((id, place) => [id, place]))
@@ -542,7 +542,7 @@ function nodeAt(
 
 /** Whether the value at the place is that of a side. */
 function isOwnOf(
-  line: Line,
+  line: UnivariateFunction,
   { exact, isSingle }: Zone,
   own: Interval,
   sides: readonly Side[],
@@ -560,12 +560,17 @@ function isOwnOf(
   return known.some((one) => compare(one!, value) === 0)
 }
 
-function isContinuousOver(line: Line, lo: number, hi: number): boolean {
+function isContinuousOver(line: UnivariateFunction, lo: number, hi: number): boolean {
   const jets = jetsOver(line, lo, hi)
   return jets.isContinuous() && !jets.value().partial
 }
 
-function meeting(left: Interval, right: Interval, a: Rational | undefined, b: Rational | undefined): Meeting {
+function meeting(
+  left: Interval,
+  right: Interval,
+  a: Rational | undefined,
+  b: Rational | undefined,
+): OneSidedLimits {
   if (a !== undefined && b !== undefined) return { left, right, isSame: compare(a, b) === 0 }
   // An enclosure that is a point is the number itself.
   if (isPoint(left) && isPoint(right)) return { left, right, isSame: left.lo === right.lo }

@@ -2,7 +2,7 @@
  * Polynomials with rational coefficients over numbered atoms: expressions that are no sums or products themselves.
  * An atom may be a root, whose power is an expression again: sqrt(x)^2 = x.
  */
-import { kept, negated, ONE, plus, type Rational, signOf, times, ZERO } from './rational.ts'
+import { negated, ONE, plus, type Rational, signOf, times, withinSizeLimit, ZERO } from './rational.ts'
 
 /** Atom -> its power, at least 1; sorted by atom. */
 export type Monomial = readonly (readonly [atom: number, power: number])[]
@@ -41,7 +41,7 @@ export function fromTerms(terms: readonly Term[]): Polynomial {
   const result = new Map<string, Term>()
   for (const { factor, monomial } of terms) {
     const key = keyOfMonomial(monomial)
-    const sum = kept(plus(result.get(key)?.factor ?? ZERO, factor))
+    const sum = withinSizeLimit(plus(result.get(key)?.factor ?? ZERO, factor))
     if (sum === undefined) throw new TooManyTerms('a factor has too many digits')
     if (signOf(sum) === 0) result.delete(key)
     else result.set(key, { factor: sum, monomial })

@@ -21,17 +21,17 @@ import {
   max,
   min,
   mul,
-  NOUGHT,
   neg,
+  ONE,
   point,
   square,
   sub,
   UNDEFINED,
-  UNIT,
+  ZERO,
 } from './interval.ts'
 
 /** Where a function is not smooth. */
-export type Joint =
+export type Nonsmoothness =
   /** Continuous, with two slopes at 0. */
   | 'kink'
   /** Continuous, with an infinite slope at 0. */
@@ -47,7 +47,7 @@ export interface UnaryRow {
   readonly slope: (x: Interval, y: Interval) => Interval
   /** The second derivative, wherever there is one. */
   readonly bend: (x: Interval, y: Interval) => Interval
-  readonly joint?: Joint
+  readonly joint?: Nonsmoothness
 }
 
 export interface BinaryRow {
@@ -57,12 +57,12 @@ export interface BinaryRow {
   readonly bends: (a: Interval, b: Interval, y: Interval) => readonly [Interval, Interval, Interval]
 }
 
-const none = () => NOUGHT
+const none = () => ZERO
 const TWO = point(2)
 const HALF = point(0.5)
 /** The constant, which is no float64 itself. */
 const around = (x: number) => interval(below(x), above(x))
-const over = (x: Interval) => div(UNIT, x)
+const over = (x: Interval) => div(ONE, x)
 /** x where it is not below 0: a slope is asked for only where there is a value. */
 const notNegative = (x: Interval) => clipped(x, 0, Number.POSITIVE_INFINITY)
 
@@ -102,7 +102,7 @@ const bell = (x: Interval) => mul(around(2 / Math.sqrt(Math.PI)), elementary.exp
 
 export const UNARY: { readonly [O in UnaryOp | 'square']: UnaryRow } = {
   neg: { enclose: neg, slope: () => point(-1), bend: none },
-  stop_gradient: { enclose: (x) => x, slope: () => UNIT, bend: none },
+  stop_gradient: { enclose: (x) => x, slope: () => ONE, bend: none },
   abs: { enclose: abs, slope: (x) => signBounds(x), bend: none, joint: 'kink' },
   square: { enclose: square, slope: (x) => mul(TWO, x), bend: () => TWO },
   exp: { enclose: elementary.exp, slope: (_, y) => y, bend: (_, y) => y },
@@ -110,8 +110,8 @@ export const UNARY: { readonly [O in UnaryOp | 'square']: UnaryRow } = {
   log: LOG,
   log1p: {
     enclose: elementary.log1p,
-    slope: (x) => reciprocalOfPositive(add(UNIT, x)),
-    bend: (x) => bendOfLog(add(UNIT, x)),
+    slope: (x) => reciprocalOfPositive(add(ONE, x)),
+    bend: (x) => bendOfLog(add(ONE, x)),
   },
   log2: scaledRow(LOG, around(Math.LOG2E), elementary.log2),
   log10: scaledRow(LOG, around(Math.LOG10E), elementary.log10),
@@ -135,8 +135,8 @@ export const UNARY: { readonly [O in UnaryOp | 'square']: UnaryRow } = {
   cos: { enclose: elementary.cos, slope: (x) => neg(elementary.sin(x)), bend: (_, y) => neg(y) },
   atan: {
     enclose: elementary.atan,
-    slope: (x) => over(add(UNIT, square(x))),
-    bend: (x) => div(mul(point(-2), x), square(add(UNIT, square(x)))),
+    slope: (x) => over(add(ONE, square(x))),
+    bend: (x) => div(mul(point(-2), x), square(add(ONE, square(x)))),
   },
   asin: {
     enclose: elementary.asin,
@@ -169,43 +169,43 @@ function signBounds(x: Interval): Interval {
 const PRODUCT: BinaryRow = {
   enclose: mul,
   slopes: (a, b) => [b, a],
-  bends: () => [NOUGHT, UNIT, NOUGHT],
+  bends: () => [ZERO, ONE, ZERO],
 }
 
 /** Whether the first argument is the larger one: 1, 0, or anything between. */
 function chooses(a: Interval, b: Interval): readonly [Interval, Interval] {
-  if (a.lo >= b.hi) return [UNIT, NOUGHT]
-  if (b.lo >= a.hi) return [NOUGHT, UNIT]
+  if (a.lo >= b.hi) return [ONE, ZERO]
+  if (b.lo >= a.hi) return [ZERO, ONE]
   return [interval(0, 1), interval(0, 1)]
 }
 
-const flat = () => [NOUGHT, NOUGHT, NOUGHT] as const
+const flat = () => [ZERO, ZERO, ZERO] as const
 
 export const BINARY: { readonly [O in BinaryOp]: BinaryRow } = {
-  add: { enclose: add, slopes: () => [UNIT, UNIT], bends: flat },
-  sub: { enclose: sub, slopes: () => [UNIT, point(-1)], bends: flat },
+  add: { enclose: add, slopes: () => [ONE, ONE], bends: flat },
+  sub: { enclose: sub, slopes: () => [ONE, point(-1)], bends: flat },
   mul: PRODUCT,
   // Real numbers have no NaN to be kept away; and where g is 0, the product is 0 as well.
   mul_no_nan: {
     ...PRODUCT,
     enclose: (g, d) => {
       const product = mul(g, d)
-      return contains(g, 0) ? hull(product, NOUGHT) : product
+      return contains(g, 0) ? hull(product, ZERO) : product
     },
   },
   div: {
     enclose: div,
     slopes: (_, b, y) => [over(b), neg(div(y, b))],
-    bends: (_, b, y) => [NOUGHT, neg(over(square(b))), div(mul(TWO, y), square(b))],
+    bends: (_, b, y) => [ZERO, neg(over(square(b))), div(mul(TWO, y), square(b))],
   },
   pow: {
     enclose: elementary.pow,
-    slopes: (a, b, y) => [mul(b, elementary.pow(a, sub(b, UNIT))), mul(y, elementary.log(notNegative(a)))],
+    slopes: (a, b, y) => [mul(b, elementary.pow(a, sub(b, ONE))), mul(y, elementary.log(notNegative(a)))],
     bends: (a, b, y) => {
       const growth = elementary.log(notNegative(a))
       return [
-        mul(mul(b, sub(b, UNIT)), elementary.pow(a, sub(b, TWO))),
-        mul(elementary.pow(a, sub(b, UNIT)), add(UNIT, mul(b, growth))),
+        mul(mul(b, sub(b, ONE)), elementary.pow(a, sub(b, TWO))),
+        mul(elementary.pow(a, sub(b, ONE)), add(ONE, mul(b, growth))),
         mul(y, square(growth)),
       ]
     },
@@ -230,8 +230,8 @@ export const BINARY: { readonly [O in BinaryOp]: BinaryRow } = {
   },
 }
 
-const YES = UNIT
-const NO = NOUGHT
+const YES = ONE
+const NO = ZERO
 const MAYBE = interval(0, 1)
 
 const known = (truth: boolean) => (truth ? YES : NO)

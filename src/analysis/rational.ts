@@ -81,7 +81,7 @@ export function compare(a: Rational, b: Rational): -1 | 0 | 1 {
 }
 
 /** Undefined if it would be too large to go on with. */
-export function kept(x: Rational | undefined): Rational | undefined {
+export function withinSizeLimit(x: Rational | undefined): Rational | undefined {
   return x === undefined || isLarge(x) ? undefined : x
 }
 

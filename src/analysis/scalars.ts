@@ -7,7 +7,6 @@ import type { BinaryOp, LogicOp, UnaryOp } from '../language/ir.ts'
 import {
   compare,
   floorOf,
-  kept,
   keyOf,
   negated,
   ONE,
@@ -18,6 +17,7 @@ import {
   signOf,
   times,
   toNumber,
+  withinSizeLimit,
   ZERO,
 } from './rational.ts'
 
@@ -364,7 +364,7 @@ export class Scalars {
     if (ca !== undefined) return this.combination([b], [ca], ZERO)
     if (cb !== undefined) return this.combination([a], [cb], ZERO)
     const [x, y] = [this.#primitive(a), this.#primitive(b)]
-    const factor = kept(times(x.factor, y.factor))
+    const factor = withinSizeLimit(times(x.factor, y.factor))
     if (factor === undefined) return undefined
     const [first, second] = [x.id, y.id].sort((p, q) => p - q)
     const core =
@@ -379,7 +379,7 @@ export class Scalars {
       return factor === undefined ? undefined : this.combination([a], [factor], ZERO)
     }
     const [x, y] = [this.#primitive(a), this.#primitive(b)]
-    const factor = kept(times(x.factor, reciprocal(y.factor)!))
+    const factor = withinSizeLimit(times(x.factor, reciprocal(y.factor)!))
     if (factor === undefined) return undefined
     if (signOf(factor) === 0) return undefined
     return this.combination([this.#intern({ op: 'div', args: [x.id, y.id] }, '')], [factor], ZERO)
@@ -407,7 +407,7 @@ export class Scalars {
     if (known !== undefined) return this.exact(op === 'abs' ? magnitudeOf(known) : times(known, known))
     const { factor, id } = this.#primitive(a)
     if (id === a) return undefined
-    const outside = op === 'abs' ? magnitudeOf(factor) : kept(times(factor, factor))
+    const outside = op === 'abs' ? magnitudeOf(factor) : withinSizeLimit(times(factor, factor))
     return outside === undefined ? undefined : this.combination([this.make(op, [id])], [outside], ZERO)
   }
 
@@ -528,7 +528,7 @@ export class Scalars {
 
 function powerOf(base: Rational, n: number): Rational | undefined {
   let power: Rational | undefined = ONE
-  for (let k = 0; k < n && power !== undefined; k++) power = kept(times(power, base))
+  for (let k = 0; k < n && power !== undefined; k++) power = withinSizeLimit(times(power, base))
   return power
 }
 
@@ -540,11 +540,11 @@ function scaledBy({ terms, offset }: Linear, factor: Rational): Linear | undefin
   const result = new Map<Scalar, Rational>()
   if (signOf(factor) === 0) return { terms: result, offset: ZERO }
   for (const [arg, own] of terms) {
-    const product = kept(times(own, factor))
+    const product = withinSizeLimit(times(own, factor))
     if (product === undefined) return undefined
     result.set(arg, product)
   }
-  const moved = kept(times(offset, factor))
+  const moved = withinSizeLimit(times(offset, factor))
   return moved === undefined ? undefined : { terms: result, offset: moved }
 }
 
@@ -552,12 +552,12 @@ function scaledBy({ terms, offset }: Linear, factor: Rational): Linear | undefin
 function added(a: Linear, b: Linear, isTotal: readonly boolean[]): Linear | undefined {
   const terms = new Map(a.terms)
   for (const [arg, factor] of b.terms) {
-    const sum = kept(plus(terms.get(arg) ?? ZERO, factor))
+    const sum = withinSizeLimit(plus(terms.get(arg) ?? ZERO, factor))
     if (sum === undefined) return undefined
     if (signOf(sum) !== 0) terms.set(arg, sum)
     else if (!isTotal[arg]) return undefined
     else terms.delete(arg)
   }
-  const offset = kept(plus(a.offset, b.offset))
+  const offset = withinSizeLimit(plus(a.offset, b.offset))
   return offset === undefined ? undefined : { terms, offset }
 }

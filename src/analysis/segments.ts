@@ -3,14 +3,14 @@
  * jump or a dent on a line is one of the loss; lines without any prove nothing.
  */
 import { type Interval, interval, point } from './interval.ts'
-import type { Line } from './pieces.ts'
+import type { UnivariateFunction } from './pieces.ts'
 import { rational, ZERO } from './rational.ts'
-import { allowed, type Case } from './subject.ts'
+import { type Case, projectToFeasible } from './subject.ts'
 import { tapeOf } from './tape.ts'
 
 /** A line through a case: `from` + t (`to` - `from`), for t from 0 to 1. */
 export interface Segment {
-  readonly line: Line
+  readonly line: UnivariateFunction
   readonly from: Readonly<Record<string, number>>
   readonly to: Readonly<Record<string, number>>
 }
@@ -22,7 +22,7 @@ export function segmentOf(one: Case, random: () => number): Segment {
   const { scalars, root, by, box } = one
   const draw = ({ lo, hi }: Interval) =>
     Math.min(hi, Math.max(lo, Math.round((lo + (hi - lo) * random()) * 64) / 64))
-  const drawn = () => allowed(one, new Map([...box].map(([name, range]) => [name, draw(range)])))
+  const drawn = () => projectToFeasible(one, new Map([...box].map(([name, range]) => [name, draw(range)])))
   const [start, end] = [drawn(), drawn()]
   const chosen = (point: ReadonlyMap<string, number>) =>
     Object.fromEntries(by.map((name) => [name, point.get(name)!]))

@@ -11,6 +11,7 @@ import {
   type Interval,
   interval,
   isBounded,
+  isPoint,
   magnitude,
   middle,
   mul,
@@ -18,7 +19,7 @@ import {
   sub,
 } from './interval.ts'
 import type { Jets, Order } from './jets.ts'
-import { type Joint, jetsOf, type Piece, type Pieces } from './pieces.ts'
+import { type Joint, jetsOf, type Piece, type Pieces, type UnivariateFunction } from './pieces.ts'
 
 /** Splits of one piece, at most. */
 const MAX_SPLITS = 5000
@@ -124,11 +125,31 @@ export interface Range {
   readonly most: { readonly at: number; readonly value: number }
 }
 
-/** Encloses a quantity over all pieces, until the bounds are within a thousandth of what is attained. */
+/** Bounds that get closer by less than this part, when all parts have been halved once more, do not get much closer. */
+const LEAST_GAIN = 0.05
+/** The first halvings of a range may show nothing. */
+const MIN_PARTS = 16
+
+/**
+ * Encloses a quantity over all pieces, until the bounds are within a thousandth of what is attained. Where another variable
+ * has a range, they stay apart from it, and the search ends when halving does not help.
+ */
 export function rangeOf(pieces: Pieces, order: Order, clock: Clock, splits = 400): Range {
   const search = new RangeSearch(pieces, order)
-  for (let i = 0; i < splits && !clock.isOver() && search.refine(); i++);
+  const patience = isCertain(pieces.line) ? splits : MIN_PARTS
+  let [width, next] = [search.width, patience]
+  for (let i = 0; i < splits && !clock.isOver() && search.refine(); i++) {
+    if (i < next) continue
+    if (search.width > width * (1 - LEAST_GAIN)) break
+    width = search.width
+    next = i + Math.max(patience, search.size)
+  }
   return search.range()
+}
+
+/** Whether all variables but the one of the function are single numbers. */
+function isCertain({ tape, variable, box }: UnivariateFunction): boolean {
+  return tape.variables.every((name) => name === variable || (box.has(name) && isPoint(box.get(name)!)))
 }
 
 interface Part {
@@ -166,6 +187,15 @@ class RangeSearch {
       this.#visit(piece, piece.hi)
       this.#add(piece, piece.lo, piece.hi)
     }
+  }
+
+  get size(): number {
+    return this.#parts.length
+  }
+
+  get width(): number {
+    const { lo, hi } = this.#extremes().bounds
+    return hi - lo
   }
 
   #add(piece: Piece, lo: number, hi: number) {
@@ -262,12 +292,12 @@ function turnsAt(
   const [left, right] = sign > 0 ? [slope.left, slope.right] : [slope.right, slope.left]
   if (slope.isSame === true || left.hi <= right.lo) return gap
   if (left.lo > right.hi + ROUNDING * scaleOf(left, right)) return gap === 0 ? 'wrong' : undefined
-  const drop = gapOf(slope)
+  const drop = roundingGap(slope)
   return drop === undefined ? undefined : Math.max(gap, drop, Number.MIN_VALUE)
 }
 
 /** How far two sides may be apart, if that is no more than rounding. */
-export function gapOf({ left, right, isSame }: Joint['value']): number | undefined {
+export function roundingGap({ left, right, isSame }: Joint['value']): number | undefined {
   if (isSame === true) return 0
   const gap = Math.max(left.hi, right.hi) - Math.min(left.lo, right.lo)
   return gap <= ROUNDING * scaleOf(left, right) ? gap : undefined
@@ -275,7 +305,7 @@ export function gapOf({ left, right, isSame }: Joint['value']): number | undefin
 
 /** The same for both sides and the value at the place itself. */
 function gapAround(value: Joint['value'], own: Interval): number | undefined {
-  const gaps = [gapOf(value), gapOf({ left: value.left, right: own, isSame: undefined })]
+  const gaps = [roundingGap(value), roundingGap({ left: value.left, right: own, isSame: undefined })]
   if (own.partial || gaps.some((gap) => gap === undefined)) return undefined
   return Math.max(Number.MIN_VALUE, ...gaps.map((gap) => gap!))
 }

@@ -15,13 +15,13 @@ import {
   runTimeParams,
   scopeOf,
 } from '../losses/program.ts'
-import { withoutRewordings } from './decisions.ts'
 import { type Interval, interval } from './interval.ts'
+import { mergeEqualBranches } from './prune-branches.ts'
 import { type Scalar, Scalars } from './scalars.ts'
 import { unroll } from './unroll.ts'
 
 /** What to analyse. */
-export interface Question {
+export interface AnalysisRequest {
   readonly loss: Loss
   readonly params: Params
   /** The input to which the questions refer. */
@@ -49,7 +49,7 @@ export interface Case {
   readonly shares: readonly string[]
 }
 
-export interface Subject extends Question {
+export interface Subject extends AnalysisRequest {
   readonly cases: readonly Case[]
   /** Whether the cases are all there are. */
   readonly isComplete: boolean
@@ -92,7 +92,7 @@ const DOMAINS: Readonly<Partial<Record<Kind, readonly [number, number]>>> = {
 const DISCRETE: Readonly<Partial<Record<Kind, readonly number[]>>> = { sign: [-1, 1], binary: [0, 1] }
 
 /** A point that is allowed: elements that have to add up to 1 are divided by their sum. */
-export function allowed({ shares }: Case, at: ReadonlyMap<string, number>): Map<string, number> {
+export function projectToFeasible({ shares }: Case, at: ReadonlyMap<string, number>): Map<string, number> {
   const inputOf = (name: string) => name.slice(0, name.lastIndexOf('.'))
   const sums = new Map(
     shares.map((input) => [
@@ -111,7 +111,7 @@ export const elementName = (input: string, place: number): string => `${input}.$
  * @example
  * subjectOf({ loss: huber, params: { delta: 1 }, of: 'predictions', domain: {}, sizes: {} }).cases.length // 1
  */
-export function subjectOf(question: Question): Subject {
+export function subjectOf(question: AnalysisRequest): Subject {
   const compiled = compile(question)
   const { sizes, inputs } = compiled
   const elements = Object.fromEntries(
@@ -139,7 +139,7 @@ export function subjectOf(question: Question): Subject {
         ? elementOf(scalars, compiled, name, place)
         : scalars.constant(labels[name][place]),
     )
-    const root = withoutRewordings(scalars, written)
+    const root = mergeEqualBranches(scalars, written)
     const by = Array.from({ length: elements[question.of] }, (_, place) => elementName(question.of, place))
     return { scalars, root, by, box, labels, shares }
   })
@@ -168,7 +168,7 @@ export interface Compiled {
 }
 
 /** @throws FormulaError, RangeError; TooManyScalars when it is written into a graph */
-export function compile(question: Pick<Question, 'loss' | 'params' | 'sizes'>): Compiled {
+export function compile(question: Pick<AnalysisRequest, 'loss' | 'params' | 'sizes'>): Compiled {
   const { loss, params } = question
   const expanded = expandLoss(loss, params)
   const inputs = Object.entries(expanded.inputs).filter(([, spec]) => !spec.optional)
@@ -209,7 +209,11 @@ export function elementOf(
 }
 
 /** The length of every axis, second names included. */
-function sizesOf(loss: Loss, question: Pick<Question, 'sizes'>, build: Builder): Record<string, number> {
+function sizesOf(
+  loss: Loss,
+  question: Pick<AnalysisRequest, 'sizes'>,
+  build: Builder,
+): Record<string, number> {
   const renamed = { ...declaredSizes(loss), ...build.renamed }
   const sizes = new Map<string, number>()
   for (const axis of axesOf(loss)) {
@@ -241,7 +245,12 @@ const isCount = (axis: string) => /^\d+$/.test(axis)
  *
  * @throws RangeError if both are asked for, or fixed
  */
-function makeEqual(sizes: Map<string, number>, rows: string, columns: string, given: Question['sizes']) {
+function makeEqual(
+  sizes: Map<string, number>,
+  rows: string,
+  columns: string,
+  given: AnalysisRequest['sizes'],
+) {
   if (sizes.get(rows) === sizes.get(columns)) return
   const isFree = (axis: string) => !isCount(axis) && given[axis] === undefined
   if (isFree(columns)) sizes.set(columns, sizes.get(rows)!)
@@ -259,7 +268,7 @@ function choicesOf(
   name: string,
   spec: InputSpec,
   count: number,
-  question: Question,
+  question: AnalysisRequest,
   sizes: Readonly<Record<string, number>>,
 ): Choice[] {
   const kind = spec.kindFor(question.params)
@@ -311,7 +320,7 @@ function combinationsOf(choices: readonly Choice[], most: number) {
   return { combinations: isComplete ? combinations : spread(combinations, most), isComplete }
 }
 
-function boundsOf(name: string, spec: InputSpec, { domain, params, of }: Question): Interval {
+function boundsOf(name: string, spec: InputSpec, { domain, params, of }: AnalysisRequest): Interval {
   const kind = spec.kindFor(params)
   const [lo, hi] = domain[name] ?? boundsOfKind(kind, name !== of) ?? DOMAINS.real!
   return interval(lo, hi)

@@ -44,7 +44,7 @@ export interface TapeNode extends ScalarNode {
 }
 
 /** Node -> which side of a kink or condition holds: see `chosen`. */
-export type Choices = ReadonlyMap<number, number>
+export type BranchSides = ReadonlyMap<number, number>
 export type Box = ReadonlyMap<string, Interval>
 
 export function tapeOf(scalars: Scalars, roots: readonly Scalar[]): Tape {
@@ -183,16 +183,16 @@ function encloseOpaque([lo, hi]: readonly [number, number], args: readonly Inter
 }
 
 /** All nodes over a box. A variable that the box does not have may be anything. */
-export function enclose(tape: Tape, box: Box, choices?: Choices): Interval[] {
+export function enclose(tape: Tape, box: Box, choices?: BranchSides): Interval[] {
   const values: Interval[] = []
   tape.nodes.forEach((node, id) => {
-    values.push(enclosed(node, values, box, choices?.get(id)))
+    values.push(encloseNode(node, values, box, choices?.get(id)))
   })
   return values
 }
 
 /** A node from the enclosures of its arguments; of a side that is known to hold, only from what that side needs. */
-export function enclosed(
+export function encloseNode(
   node: TapeNode,
   values: readonly Interval[],
   box: Box,
@@ -250,11 +250,11 @@ function chosen({ op, args }: TapeNode, values: readonly Interval[], choice: num
     return choice > 0
       ? clipped(values[args[0]], 0, Number.POSITIVE_INFINITY)
       : neg(clipped(values[args[0]], Number.NEGATIVE_INFINITY, 0))
-  return passesArgument(op) ? values[args[choice]] : point(choice)
+  return isSelection(op) ? values[args[choice]] : point(choice)
 }
 
 /** Whether the op is one of its arguments, whichever a choice says. */
-export const passesArgument = (op: TapeNode['op']) => op === 'max' || op === 'min' || op === 'select'
+export const isSelection = (op: TapeNode['op']) => op === 'max' || op === 'min' || op === 'select'
 
 function selected(test: Interval, yes: Interval, no: Interval): Interval {
   if (test.lo > 0) return yes

@@ -45,6 +45,8 @@ interface Waiting {
 
 type Tell = (progress: Progress) => void
 
+/** Tasks whose answers are kept: they are small, and their questions recur. */
+const KEPT: ReadonlySet<Task['kind']> = new Set(['analyze', 'explain'])
 /** Answers that are kept (LRU). */
 const MAX_KEPT = 512
 /** Questions that wait, at most. */
@@ -75,7 +77,7 @@ class Thread implements Analyzer {
   #id = 0
 
   ask<K extends Task['kind']>(task: Task & { readonly kind: K }, tell?: Tell): Promise<Results[K]> {
-    if (task.kind === 'check' || task.kind === 'constant') return this.#submit(task) as Promise<Results[K]>
+    if (!KEPT.has(task.kind)) return this.#submit(task) as Promise<Results[K]>
     const key = JSON.stringify(task)
     const known = this.#kept.get(key) as Promise<Results[K]> | undefined
     if (known !== undefined) return known

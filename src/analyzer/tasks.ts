@@ -1,6 +1,6 @@
 /** What the thread is asked to do, and what it does. Everything here can be sent between threads. */
 import { type Analysis, analyze, type Progress } from '../analysis/analyze.ts'
-import { certifiedGap, type WeightedRow } from '../analysis/certificate.ts'
+import { certifiedGap, type WeightedSample } from '../analysis/certificate.ts'
 import { type CheckReport, checkGradient, type GradientCheck } from '../analysis/check.ts'
 import { clockOf } from '../analysis/clock.ts'
 import { type Constant, minimize } from '../analysis/constant.ts'
@@ -12,6 +12,8 @@ import type { Program } from '../language/ir.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { customLoss, type Definition } from '../losses/custom.ts'
 import type { Loss, Params } from '../losses/define.ts'
+import { type Features, KernelUnavailable, type PortableLoss } from '../portable/contract.ts'
+import { writePortableKernel } from '../portable/write.ts'
 import type { NumericArray } from '../tensor.ts'
 
 /** A loss of the catalog by its name, or any other by its definition. */
@@ -57,7 +59,15 @@ export interface ConstantTask extends Asked {
   readonly kinks: readonly number[]
 }
 
-export type Task = AnalyzeTask | ExplainTask | CheckTask | ConstantTask
+/** A portable kernel. */
+export interface KernelTask {
+  readonly kind: 'kernel'
+  readonly loss: PortableLoss
+  readonly features: Features
+  readonly about: Readonly<Record<string, unknown>>
+}
+
+export type Task = AnalyzeTask | ExplainTask | CheckTask | ConstantTask | KernelTask
 
 export interface ConstantResult extends Constant {
   readonly convexity: Verdict
@@ -73,7 +83,11 @@ export interface Results {
   readonly explain: Explanation
   readonly check: CheckReport
   readonly constant: ConstantResult
+  readonly kernel: KernelResult
 }
+
+/** A module, or why there is none. */
+export type KernelResult = { readonly bytes: Uint8Array<ArrayBuffer> } | { readonly unavailable: string }
 
 /** Does what is asked for. */
 export function perform(
@@ -90,6 +104,17 @@ export function perform(
       return checkGradient(task)
     case 'constant':
       return bestConstant(task, catalog)
+    case 'kernel':
+      return portableKernel(task)
+  }
+}
+
+function portableKernel({ loss, features, about }: KernelTask): KernelResult {
+  try {
+    return { bytes: writePortableKernel(loss, features, about).bytes }
+  } catch (error) {
+    if (error instanceof KernelUnavailable) return { unavailable: error.message }
+    throw error
   }
 }
 
@@ -185,12 +210,12 @@ function domainsOf({ inputs, of, params }: ConstantTask, loss: Loss) {
 const MOST_ROWS = 2000
 
 /** Equal rows once, with their weights added up; undefined where an input does not belong to single rows. */
-function rowsOf(task: ConstantTask, loss: Loss): WeightedRow[] | undefined {
+function rowsOf(task: ConstantTask, loss: Loss): WeightedSample[] | undefined {
   const { inputs, of, width, stride, weights } = task
   const count = inputs[of].length / width
   if (stride !== 1 || weights.length !== count) return undefined
   const others = Object.keys(loss.inputs).filter((name) => name !== of && inputs[name] !== undefined)
-  const rows = new Map<string, WeightedRow>()
+  const rows = new Map<string, WeightedSample>()
   for (let row = 0; row < count; row++) {
     if (weights[row] === 0) continue
     const own: Record<string, readonly number[]> = {}

@@ -3,7 +3,7 @@
  * others are queued and share launches.
  */
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/contract.ts'
-import { many, Problem } from '../errors.ts'
+import { Problem, pluralize } from '../errors.ts'
 import { elementsOf, layoutOf } from '../language/ir.ts'
 import { assemble, split } from './assemble.ts'
 import { createEventLoopYield, type EventLoopYield } from './event-loop-yield.ts'
@@ -153,7 +153,7 @@ class EventDrivenBatcher implements Batcher {
     if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the client disconnected'))
     if (!this.#queue.isFullFor(job)) return undefined
     const { jobs, elements } = this.#queue.depth
-    const waiting = `${many(jobs, 'requests')} with ${many(elements, 'elements')}`
+    const waiting = `${pluralize(jobs, 'requests')} with ${pluralize(elements, 'elements')}`
     const detail = `${waiting} ${jobs === 1 ? 'is' : 'are'} already queued`
     return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter: this.#retryAfter() }))
   }

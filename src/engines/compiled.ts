@@ -9,6 +9,7 @@ export default defineEngine({
   name: 'compiled',
   rank: 40,
   mergesExactly: true,
+  runsWholeAxisOps: true,
   home: 'thread',
   open: async (reason) => openCompiled({ reason, threads: 0, memoryBytes: 2 ** 31, log: () => {} }),
 })

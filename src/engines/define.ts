@@ -15,6 +15,8 @@ export interface EngineDefinition {
    * array differently: then results are the same only within float32 rounding.
    */
   readonly mergesExactly: boolean
+  /** Whether it runs whole-axis ops (language/host-ops.ts). host-op-partition.ts adds them to the others. */
+  readonly runsWholeAxisOps?: boolean
   /** Whether numbers below the smallest normal number may be flushed to 0, as on most GPUs. */
   readonly flushesSubnormals?: boolean
   /**
@@ -41,14 +43,11 @@ export function isUnavailable(opened: Engine | Unavailable): opened is Unavailab
   return 'unavailable' in opened
 }
 
-/**
- * A definition whose engine need not support whole-axis ops (language/host-ops.ts), because host-op-partition.ts adds
- * them.
- */
+/** A definition whose engine runs every op of the language. */
 export function defineEngine(definition: EngineDefinition): EngineDefinition {
   const open = async (reason: string) => {
     const opened = await definition.open(reason)
-    return isUnavailable(opened) || definition.rank === 0 ? opened : withHostOps(opened)
+    return isUnavailable(opened) || definition.runsWholeAxisOps ? opened : withHostOps(opened)
   }
   return Object.freeze({ ...definition, open })
 }

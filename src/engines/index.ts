@@ -29,8 +29,8 @@ export interface EngineOptions {
 }
 
 /**
- * Runs the programs that are not a single kernel: the same kernels on a thread, with whole-axis ops in between. Its
- * fallbacks are tfjs and the interpreter.
+ * Runs the programs that would take the event loop too long to compile: the same kernels on a thread of its own. Its fallbacks are
+ * tfjs and the interpreter.
  */
 const BEHIND_COMPILED = 'compiled'
 
@@ -99,7 +99,7 @@ function openProcessor(options: EngineOptions, reason: string): Engine {
     ...listener(onStart),
   })
   const behind = () =>
-    openThread({ engine: BEHIND_COMPILED, reason: 'for whole-axis ops', log, ...listener(onStart) })
+    openThread({ engine: BEHIND_COMPILED, reason: 'for large programs', log, ...listener(onStart) })
   return withFallback(compiled, behind, (precision) =>
     precision === 'float32' ? [BEHIND_COMPILED, 'wasm', 'interpreter'] : [BEHIND_COMPILED, 'interpreter'],
   )

@@ -10,6 +10,7 @@ export default defineEngine({
   name: 'interpreter',
   rank: 0,
   mergesExactly: true,
+  runsWholeAxisOps: true,
   home: 'thread',
   open: async (reason) => ({
     info: { name: 'interpreter', device: 'float64, 1 thread', reason },

@@ -14,7 +14,7 @@ export interface Roots {
 }
 
 /** What a node was made from. */
-export interface NodeSource {
+export interface NodeOrigin {
   /** Of the builder before. */
   readonly from: Ref
   /** Whether it is the whole of that node, and not a part of its decomposition. */
@@ -24,7 +24,7 @@ export interface NodeSource {
 export interface Decomposed {
   readonly build: Builder
   readonly roots: Roots
-  readonly sources: ReadonlyMap<Ref, NodeSource>
+  readonly sources: ReadonlyMap<Ref, NodeOrigin>
 }
 
 /**
@@ -43,7 +43,7 @@ export function decomposed(from: Builder, roots: Roots): Decomposed {
 
 class Placing {
   readonly build: Builder
-  readonly sources = new Map<Ref, NodeSource>()
+  readonly sources = new Map<Ref, NodeOrigin>()
   readonly #from: Builder
   readonly #done = new Map<Ref, Ref>()
 

@@ -7,7 +7,7 @@ import type { Builder, Ref } from './builder.ts'
 import { accumulateGradients } from './cancellation-free-sum.ts'
 import { flattenSum, sumTerms } from './flattened-sum.ts'
 import type { FormulaOp, Node } from './ir.ts'
-import { slopesOfAngle } from './pseudo-ops.ts'
+import { atan2Derivatives } from './pseudo-ops.ts'
 import { oneHotIndexOf } from './simplify.ts'
 
 interface Context {
@@ -135,7 +135,7 @@ const RULES: { readonly [O in FormulaOp]: Rule } = {
     return [undefined, times(g, build.make('polygamma', [next, x]))]
   },
   atan2: ({ build, times, g }, y, x) => {
-    const [upward, rightward] = slopesOfAngle(build, y, x)
+    const [upward, rightward] = atan2Derivatives(build, y, x)
     return [times(g, upward), times(g, rightward)]
   },
   lbeta: ({ build, times, g }, a, b) => {

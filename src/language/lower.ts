@@ -14,8 +14,8 @@ import { differentiate } from './gradient.ts'
 import { diagonalHessian, NoHessian } from './hessian.ts'
 import { isFunction } from './inline-functions.ts'
 import { type FormulaOp, hessianKey, type InputLayout, type Node, type Program } from './ir.ts'
-import { placeOf } from './places.ts'
 import { simplify, simplifyStably } from './simplify.ts'
+import { locationOf } from './source-locations.ts'
 import { isWhole } from './whole.ts'
 import { MAX_WINDOW } from './windows.ts'
 
@@ -124,7 +124,7 @@ function hessianOf(build: Builder, gradient: Ref, input: Ref, places: ReadonlyMa
   try {
     return diagonalHessian(build, gradient, input)
   } catch (error) {
-    if (error instanceof NoHessian) error.at = placeOf(build.nodes, places, error.ref)
+    if (error instanceof NoHessian) error.at = locationOf(build.nodes, places, error.ref)
     throw error
   }
 }

@@ -28,7 +28,7 @@ export function expandPseudoOp(build: Builder, op: PseudoOp, args: readonly Ref[
  * The derivatives of atan2(y, x): x / (x^2 + y^2) and -y / (x^2 + y^2). Both coordinates are divided by the larger one, so that
  * no square overflows or underflows. At the origin, which has no direction, both derivatives are 0.
  */
-export function slopesOfAngle(build: Builder, y: Ref, x: Ref): readonly [Ref, Ref] {
+export function atan2Derivatives(build: Builder, y: Ref, x: Ref): readonly [Ref, Ref] {
   const [size, zero] = [
     build.make('max', [build.make('abs', [y]), build.make('abs', [x])]),
     build.constant(0),

@@ -6,11 +6,13 @@
  */
 
 import { Builder, type Ref } from '../language/builder.ts'
+import { isHostOp } from '../language/host-ops.ts'
 import { layoutOf, type Node, type Program } from '../language/ir.ts'
 import { isElementwise } from '../language/scalar.ts'
 import { simplify } from '../language/simplify.ts'
 import { legalizeShift } from './legalize-shift.ts'
 import type { StaticPredicates } from './static-predicates.ts'
+import { isOfEachRow, operandAxes, repeatedAxesOf } from './whole-axis.ts'
 
 /** A program for the planner. */
 export interface LegalizedProgram {
@@ -131,8 +133,16 @@ function remake(build: Builder, node: Node, args: readonly Ref[], asNumber: bool
     case 'rename':
       return rename(build, args[0], node.axis!, node.to!)
     default:
-      return build.copy(node, args)
+      return build.copy(node, isHostOp(node.op) ? wholeOperands(build, node, args) : args)
   }
+}
+
+/** Operands with all axes that the op walks along, even if known conditions leave them fewer. */
+function wholeOperands(build: Builder, node: Node, args: readonly Ref[]): Ref[] {
+  const rows = repeatedAxesOf(node)
+  const spread = args.map((arg, place) => (isOfEachRow(node.op, place) ? build.expand(arg, rows) : arg))
+  const wanted = operandAxes(node, spread, build.axesOf)
+  return spread.map((arg, place) => build.expand(arg, wanted[place]))
 }
 
 /** If one g is broadcast to many d, the comparison of g with 0 is done once per g. */

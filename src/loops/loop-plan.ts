@@ -3,9 +3,11 @@
  * accumulated. Data only: planner.ts creates it from a legalized program, emit.ts turns it into WebAssembly,
  * print-plan.ts into text.
  */
+import { isHostOp } from '../language/host-ops.ts'
 import type { Node, Op } from '../language/ir.ts'
+import { isRemapped, memoryReadOf } from './access-map.ts'
 import type { LegalizedProgram, ProgramOutput } from './legalize.ts'
-import { isIndirect, memoryReadOf } from './memory-read.ts'
+import type { Extent } from './whole-axis.ts'
 
 /** A block of memory: an input, a result, or scratch. */
 export interface Buffer {
@@ -19,6 +21,8 @@ export interface Buffer {
   readonly type: 'real' | 'index'
   /** Scratch memory inside of a vectorized loop holds a vector per element. */
   readonly vectors: boolean
+  /** The size of the workspace of a whole-axis op, which has no axes and no elements. */
+  readonly extent?: Extent
 }
 
 /** A sum or maximum while its loop runs. */
@@ -49,6 +53,18 @@ export type Statement =
   | { readonly kind: 'load'; readonly node: number; readonly source: number; readonly buffer: Buffer }
   | { readonly kind: 'store'; readonly node: number; readonly buffer: Buffer }
   | { readonly kind: 'accumulate'; readonly node: number; readonly memory: CompensatedSumBuffers | undefined }
+  | WholeAxisStatement
+
+/** Computes a whole-axis op from arrays in memory. */
+export interface WholeAxisStatement {
+  readonly kind: 'whole axis'
+  readonly node: number
+  /** Where each operand is; undefined if it is a number. */
+  readonly operands: readonly (Buffer | undefined)[]
+  /** Where the result goes; undefined if it is a number. */
+  readonly result: Buffer | undefined
+  readonly workspace: Buffer | undefined
+}
 
 export interface Loop {
   readonly kind: 'loop'
@@ -101,6 +117,16 @@ export const COSTS: Readonly<Partial<Record<Op, number>>> = {
   lgamma: 300,
   digamma: 300,
   polygamma: 300,
+  argsort: 100,
+  gather: 4,
+  scatter: 8,
+  cumsum: 4,
+  reverse_cumsum: 4,
+  cummax_place: 6,
+  ctc: 20,
+  ctc_slope: 40,
+  soft_dtw: 100,
+  soft_dtw_slope: 200,
 }
 
 /** Estimated cost of one iteration of a loop, without inner loops. */
@@ -137,15 +163,20 @@ function scalarsOf({ nodes }: LegalizedProgram): boolean[] {
 
 /** Whether a node reads memory that exists before the kernel runs. */
 export function readsInput({ nodes }: LegalizedProgram, node: Node): boolean {
-  const isChain = isIndirect(node) || node.op === 'pick'
+  const isChain = isRemapped(node) || node.op === 'pick'
   const { op } = isChain ? nodes[memoryReadOf(nodes, node.args[0]).source] : node
   return op === 'input' || (op === 'cotangent' && node.op !== 'pick')
 }
 
 /** The node that is stored entirely because another one reads it with renamed axes or at a distance. */
-export function storedSource(program: LegalizedProgram, id: number): number | undefined {
+export function materializedSource(program: LegalizedProgram, id: number): number | undefined {
   const node = program.nodes[id]
-  return isIndirect(node) && !readsInput(program, node) ? memoryReadOf(program.nodes, id).source : undefined
+  return isRemapped(node) && !readsInput(program, node) ? memoryReadOf(program.nodes, id).source : undefined
+}
+
+/** Whether a node walks along whole axes, so that it is not computed element by element. */
+export function isWholeAxis({ op }: Node): boolean {
+  return isHostOp(op)
 }
 
 /** A sum or maximum over one axis, possibly of a product. */

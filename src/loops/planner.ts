@@ -4,10 +4,11 @@
  */
 import type { LegalizedProgram } from './legalize.ts'
 import { fastestAxis, loopOrder } from './loop-interchange.ts'
-import { isReduction, type Plan, type Statement } from './loop-plan.ts'
+import { type Buffer, isReduction, isWholeAxis, type Plan, type Statement } from './loop-plan.ts'
 import { LoopLevelScheduler } from './planner/loop-scheduler.ts'
 import { PlannerContext } from './planner/planner-context.ts'
 import type { Scope, WorkItem } from './planner/work-items.ts'
+import { isSingle } from './whole-axis.ts'
 
 /**
  * The loops are nested in a fixed order of axes. At each level, values with the level's axis go into a loop over it,
@@ -21,6 +22,11 @@ import type { Scope, WorkItem } from './planner/work-items.ts'
  */
 export function plan(program: LegalizedProgram, lanes = fastestAxis(program)): Plan {
   return new Planner(new PlannerContext(program, loopOrder(program), lanes)).plan()
+}
+
+/** Where statements follow each other. */
+interface StraightScope extends Scope {
+  readonly assignment: Map<number, Buffer>
 }
 
 class Planner {
@@ -88,13 +94,14 @@ class Planner {
   }
 
   /** No loops are left: one statement after the other. */
-  #straight(items: readonly WorkItem[], scope: Scope): Statement[] {
+  #straight(items: readonly WorkItem[], outer: Scope): Statement[] {
+    const scope = { ...outer, assignment: new Map(outer.assignment) }
     const statements: Statement[] = []
     for (const item of items) statements.push(...this.#one(item, scope))
     return statements
   }
 
-  #one({ act, node, again }: WorkItem, scope: Scope): Statement[] {
+  #one({ act, node, again }: WorkItem, scope: StraightScope): Statement[] {
     const { args } = this.#context.nodes[node]
     if (act === 'sum') return this.#leave(node, scope)
     if (act === 'add') {
@@ -102,6 +109,8 @@ class Planner {
       return [...loads, { kind: 'accumulate', node, memory: this.#context.memory.get(node) }]
     }
     if (scope.known.has(node)) return []
+    if (isWholeAxis(this.#context.nodes[node]) && !isSingle(this.#context.nodes[node].op))
+      return this.#makeArray(node, scope)
     const made = this.#make(node, scope)
     scope.known.add(node)
     const home = scope.assignment.get(node)
@@ -117,7 +126,30 @@ class Planner {
     return stores.length === 0 ? [] : [...this.#ensure(node, scope), ...stores]
   }
 
+  /** The result of a whole-axis op goes where others read it, and to each result of the kernel that it is. */
+  #makeArray(node: number, scope: StraightScope): Statement[] {
+    const home = scope.assignment.get(node)
+    const targets = new Set([...(home === undefined ? [] : [home]), ...(this.#context.roots.get(node) ?? [])])
+    // What only the next whole-axis op reads is in memory for it.
+    if (targets.size === 0)
+      targets.add(this.#context.scratch(node, this.#context.storedAxes(node, scope.depth), scope.insideLanes))
+    const [first] = targets
+    scope.assignment.set(node, first)
+    return [...targets].flatMap((target) => this.#wholeAxis(node, target, scope))
+  }
+
+  #wholeAxis(node: number, result: Buffer | undefined, scope: Scope): Statement[] {
+    const { args } = this.#context.nodes[node]
+    const place = (arg: number) =>
+      this.#context.isInput(arg) ? this.#context.inputBuffer(arg) : scope.assignment.get(arg)!
+    const operands = args.map((arg) => (this.#context.isArray(node, arg) ? place(arg) : undefined))
+    const loads = args.flatMap((arg) => (this.#context.isArray(node, arg) ? [] : this.#ensure(arg, scope)))
+    const workspace = this.#context.workspace(node)
+    return [...loads, { kind: 'whole axis', node, operands, result, workspace }]
+  }
+
   #make(node: number, scope: Scope): Statement[] {
+    if (isWholeAxis(this.#context.nodes[node])) return this.#wholeAxis(node, undefined, scope)
     const source = this.#context.storedSource(node)
     if (source !== undefined) return [{ kind: 'load', node, source, buffer: scope.assignment.get(source)! }]
     const loads = this.#context

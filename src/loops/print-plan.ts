@@ -1,7 +1,8 @@
 /** Prints a plan for people: loops, loads and arithmetic in a few lines, with the names of the formula's inputs. */
-import type { Buffer, Plan, Statement } from './loop-plan.ts'
+
+import { type AxisRead, isRemapped, memoryReadOf } from './access-map.ts'
+import type { Buffer, Plan, Statement, WholeAxisStatement } from './loop-plan.ts'
 import { isScalar } from './loop-plan.ts'
-import { type AxisRead, isIndirect, memoryReadOf } from './memory-read.ts'
 
 const INFIX: Readonly<Record<string, string>> = {
   add: '+',
@@ -17,10 +18,13 @@ const INFIX: Readonly<Record<string, string>> = {
 export function printPlan(plan: Plan): string {
   const used = usedScalars(plan)
   const scalars = [...used].sort((a, b) => a - b).map((id) => `${name(plan, id)} = ${expression(plan, id)}`)
-  const scratch = plan.buffers
-    .filter(({ role }) => role === 'scratch')
-    .map((buffer) => `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`)
+  const scratch = plan.buffers.filter(({ role }) => role === 'scratch').map((buffer) => declaration(buffer))
   return [...scalars, ...scratch, ...lines(plan, plan.body, '')].join('\n')
+}
+
+function declaration(buffer: Buffer): string {
+  if (buffer.extent !== undefined) return `workspace m${buffer.id} of ${buffer.name.split(' ')[0]}`
+  return `scratch ${spell(buffer)}${buffer.vectors ? ' of vectors' : ''}`
 }
 
 function lines(plan: Plan, statements: readonly Statement[], indent: string): string[] {
@@ -46,6 +50,8 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
     }
     case 'store':
       return [`${indent}${spell(statement.buffer)} = ${name(plan, statement.node)}`]
+    case 'whole axis':
+      return [`${indent}${wholeAxis(plan, statement)}`]
     case 'accumulate': {
       const { op, args } = plan.program.nodes[statement.node]
       const term = args.map((arg) => name(plan, arg)).join(' * ')
@@ -56,6 +62,16 @@ function line(plan: Plan, statement: Statement, indent: string): string[] {
   }
 }
 
+function wholeAxis(plan: Plan, { node, operands, result }: WholeAxisStatement): string {
+  const { op, args, axis, to } = plan.program.nodes[node]
+  const spelled = args.map((arg, place) => {
+    const buffer = operands[place]
+    return buffer === undefined ? name(plan, arg) : spell(buffer)
+  })
+  const target = result === undefined ? name(plan, node) : spell(result)
+  return `${target} = ${op}(${[...spelled, axis, to].filter((part) => part !== undefined).join(', ')})`
+}
+
 function expression(plan: Plan, id: number): string {
   const { op, args, axis, value, name: own, axes } = plan.program.nodes[id]
   const operands = args.map((arg) => name(plan, arg))
@@ -64,7 +80,7 @@ function expression(plan: Plan, id: number): string {
   if (op === 'input') return `${own}[${axes}]`
   if (op === 'cotangent') return `cotangent[${axes}]`
   if (op === 'index' || op === 'size') return `${op}(${axis})`
-  if (isIndirect(plan.program.nodes[id])) return readOf(plan, id)
+  if (isRemapped(plan.program.nodes[id])) return readOf(plan, id)
   if (op === 'pick') return `${plan.program.nodes[args[0]].name}[${axis} = ${operands[1]}]`
   if (op === 'expand') return operands[0]
   if (op === 'select') return `${operands[0]} ? ${operands[1]} : ${operands[2]}`
@@ -109,7 +125,7 @@ function usedScalars({ program, body }: Plan): Set<number> {
   const walk = (statements: readonly Statement[]) => {
     for (const statement of statements) {
       if (statement.kind === 'loop') walk(statement.body)
-      else if (statement.kind === 'compute' || statement.kind === 'accumulate') {
+      else if (statement.kind !== 'load' && statement.kind !== 'store') {
         for (const arg of program.nodes[statement.node].args) visit(arg)
       }
     }

@@ -55,14 +55,17 @@ export type ProgramSource = (loss: Loss, structure: ProgramSignature) => LossPro
 /**
  * A source of programs with a bounded cache of its own.
  *
- * @param onEvict called for each program that the cache evicts
+ * @param onCrowded called for each program that is made while the cache is at least half full
  * @example
  * const programs = createProgramSource()
  * programs(huber, { inputs: { predictions: layout, targets: layout }, params: { delta: 1 }, wants: ['predictions'], hessians: [] })
  */
-export function createProgramSource(onEvict?: () => void): ProgramSource {
-  const kept = new LruCache<string, Omit<LossProgram, 'scalars'>>(CACHED, onEvict)
-  const keep = (made: Omit<LossProgram, 'scalars'>) => kept.set(made.key, made, made.program.nodes.length)
+export function createProgramSource(onCrowded?: () => void): ProgramSource {
+  const kept = new LruCache<string, Omit<LossProgram, 'scalars'>>(CACHED)
+  const keep = (made: Omit<LossProgram, 'scalars'>) => {
+    if (kept.size > CACHED.entries / 2 || kept.weight > CACHED.weight / 2) onCrowded?.()
+    return kept.set(made.key, made, made.program.nodes.length)
+  }
   return (loss, structure) => {
     const bindings = bindParams(loss, structure.params)
     const key = keyOf(loss, structure, bindings)

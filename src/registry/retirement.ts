@@ -2,7 +2,7 @@
 import { Problem } from '../errors.ts'
 import { fullName, type RegisteredName, registeredName } from './name.ts'
 import type { RegisteredLoss } from './registry.ts'
-import type { RegistryView } from './view.ts'
+import type { ScopedRegistry } from './scoped-registry.ts'
 
 /** The address of a custom loss in a URL. */
 export interface RegisteredAddress {
@@ -17,7 +17,7 @@ export interface RegisteredAddress {
  * @throws Problem `unknown-loss`; `gone` for the bare name of a retired loss; `store-down`
  */
 export async function findServable(
-  registry: RegistryView,
+  registry: ScopedRegistry,
   { namespace, name }: RegisteredAddress,
 ): Promise<RegisteredLoss> {
   const asked = registeredName(namespace, name)
@@ -27,7 +27,7 @@ export async function findServable(
 }
 
 /** The same from the cache: undefined if the loss has to be looked up, or is not served. */
-export function knownServable(registry: RegistryView, asked: RegisteredName): RegisteredLoss | undefined {
+export function cachedServable(registry: ScopedRegistry, asked: RegisteredName): RegisteredLoss | undefined {
   const own = registry.known(asked)
   return own !== undefined && isServable(own, asked) ? own : undefined
 }

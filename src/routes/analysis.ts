@@ -21,7 +21,7 @@ import { batchAxisOf, holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
 import { isRegisteredName } from '../registry/name.ts'
 import { findServable } from '../registry/retirement.ts'
-import type { RegistryView } from '../registry/view.ts'
+import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import {
   AnalysisSchema,
   AnalyzeBody,
@@ -200,7 +200,7 @@ function without(body: Record<string, unknown>, names: readonly string[]): Recor
 async function subjectOfName(
   { namespace, name }: Address,
   catalog: Catalog,
-  registry: RegistryView,
+  registry: ScopedRegistry,
 ): Promise<Subject> {
   if (namespace === undefined) {
     const resolved = resolveLoss(catalog, name)
@@ -214,7 +214,7 @@ async function subjectOfName(
 async function subjectOf(
   body: Record<string, unknown>,
   catalog: Catalog,
-  registry: RegistryView,
+  registry: ScopedRegistry,
   definitions: ReturnType<typeof createDefinitionSource>,
 ): Promise<Subject> {
   const given = (['loss', 'definition', 'formula'] as const).filter((name) => body[name] !== undefined)

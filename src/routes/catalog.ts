@@ -4,7 +4,7 @@ import { toLatex } from '../language/latex.ts'
 import { axesText, KINDS, type Loss } from '../losses/define.ts'
 import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
-import type { RegistryView } from '../registry/view.ts'
+import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
 import type { Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
@@ -133,7 +133,7 @@ function summaryOf({ name, family, couples, about, aliases }: Loss) {
 }
 
 /** Without retired ones. */
-async function listRegistered(registry: RegistryView, namespace: string, after: string | undefined) {
+async function listRegistered(registry: ScopedRegistry, namespace: string, after: string | undefined) {
   const page = { limit: PAGE, ...(after === undefined ? {} : { after: { namespace, name: after } }) }
   const found = await registry.list(namespace, page)
   const losses = found.map(({ stored: { version, created }, resolved: { loss } }) => {

@@ -4,7 +4,7 @@ import type { Catalog } from '../losses/catalog.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { isRegisteredName } from '../registry/name.ts'
 import { findServable } from '../registry/retirement.ts'
-import type { RegistryView } from '../registry/view.ts'
+import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import { type Composition, checkComposition, MAX_TERMS, type TermLosses } from '../schemas/compose.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
 import { createDefinitionSource, type DefinitionSource } from '../schemas/inline.ts'
@@ -40,7 +40,7 @@ export default routes
 async function lossesOf(
   terms: unknown,
   catalog: Catalog,
-  registry: RegistryView,
+  registry: ScopedRegistry,
   definitions: DefinitionSource,
 ): Promise<TermLosses> {
   const own = new Map<string, ResolvedLoss>()

@@ -12,7 +12,7 @@ import type { Jobs } from '../evaluator/jobs.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
-import type { RegistryView } from '../registry/view.ts'
+import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
 import type { BodyPool } from './request-body.ts'
 import type { ResponseCoalescer } from './response-coalescer.ts'
@@ -31,7 +31,7 @@ export interface RouteContext {
   readonly programs: ProgramSource
   readonly plans: RequestPlanSource
   /** Registered custom losses, as the caller of a request sees them. */
-  seenBy(request: FastifyRequest): RegistryView
+  seenBy(request: FastifyRequest): ScopedRegistry
   /** The state of their store: `none`, `up`, or in one sentence why it is down. */
   storeState(): Promise<string>
   /** Evaluations of files; undefined if the service has no datasets, or no store. */

@@ -2,7 +2,12 @@
 import type { FastifyRequest } from 'fastify'
 import { fullName, registeredName } from '../registry/name.ts'
 import type { RegisteredLoss } from '../registry/registry.ts'
-import { deprecationOf, findServable, knownServable, type RegisteredAddress } from '../registry/retirement.ts'
+import {
+  cachedServable,
+  deprecationOf,
+  findServable,
+  type RegisteredAddress,
+} from '../registry/retirement.ts'
 import { registeredSchema } from '../schemas/openapi.ts'
 import { formats } from '../wire/index.ts'
 import type { RouteContext, Routes } from './context.ts'
@@ -45,7 +50,7 @@ function targetOf(request: FastifyRequest, context: RouteContext, labelOf: Label
   const target = {
     name: UNNAMED,
     handle: (received: Received) => {
-      const known = knownServable(registry, name)
+      const known = cachedServable(registry, name)
       return known === undefined ? look(received) : serve(known, received)
     },
   }

@@ -2,7 +2,7 @@
  * Shape inference: matches the shapes of a request with the axes that the loss declares. Every axis gets its size,
  * or the request is rejected.
  */
-import { many, problemAt } from '../errors.ts'
+import { pluralize, problemAt } from '../errors.ts'
 import type { Loss, Params } from '../losses/define.ts'
 import { declaredSizes } from '../losses/program.ts'
 import { sizeOf } from '../tensor.ts'
@@ -127,7 +127,7 @@ function matchSize({ declared, sizes }: Draft, name: string, axis: string, size:
   const known = sizes[source]
   if (/^\d+$/.test(source) && size !== Number(source)) {
     const which = axis === source ? 'an axis that' : `its axis ${axis}, which`
-    const detail = `has ${many(size, 'elements')} along ${which} must have ${source}`
+    const detail = `has ${pluralize(size, 'elements')} along ${which} must have ${source}`
     throw problemAt('shape-mismatch', `/${name}`, detail)
   }
   if (known !== undefined && known.size !== size) {
@@ -141,7 +141,7 @@ function matchSize({ declared, sizes }: Draft, name: string, axis: string, size:
 
 /** `1 class`, `3 along its axis dim`. */
 function along(axis: string, size: number): string {
-  return axis.endsWith('s') ? many(size, axis) : `${size} along its axis ${axis}`
+  return axis.endsWith('s') ? pluralize(size, axis) : `${size} along its axis ${axis}`
 }
 
 function matchRest(draft: Draft, name: string, shape: readonly number[], { family }: Loss) {

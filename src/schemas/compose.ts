@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import { Value, type ValueError } from '@sinclair/typebox/value'
-import { cut, many, Problem, type ProblemDetail, pointerToken, problemAt } from '../errors.ts'
+import { cut, Problem, type ProblemDetail, pluralize, pointerToken, problemAt } from '../errors.ts'
 import type { Loss, ResolvedLoss } from '../losses/define.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean, suggesting } from '../nearest.ts'
@@ -160,7 +160,7 @@ function wrongMember(name: string, { path, schema, value }: ValueError): Problem
   if (pointer === '/terms' && Array.isArray(value)) {
     const wants =
       value.length === 0 ? 'must contain at least one term' : `must contain at most ${MAX_TERMS} terms`
-    return problemAt('invalid-value', pointer, `${wants}, got ${many(value.length, 'terms')}`)
+    return problemAt('invalid-value', pointer, `${wants}, got ${pluralize(value.length, 'terms')}`)
   }
   return problemAt(
     'invalid-value',

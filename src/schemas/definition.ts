@@ -12,7 +12,7 @@ import { KINDS, type Loss, parseAxes } from '../losses/define.ts'
 import { type ProgramSource, ProgramTooLarge } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import { didYouMean } from '../nearest.ts'
-import { isPlainMember } from '../wire/define.ts'
+import { isNonTensorMember } from '../wire/define.ts'
 import { expectationMessage } from './options.ts'
 import { COMMON_TENSORS } from './request.ts'
 import { MAX_REPORTED } from './unknown-names.ts'
@@ -273,7 +273,7 @@ function wrongName(name: string): string | undefined {
   if (!/^[A-Za-z_]\w{0,63}$/.test(name))
     return 'must consist of letters, digits and _, and must not begin with a digit'
   if (RESERVED.has(name)) return 'is a reserved word of the language: choose another name'
-  if (isPlainMember(name) || Object.hasOwn(COMMON_TENSORS, name))
+  if (isNonTensorMember(name) || Object.hasOwn(COMMON_TENSORS, name))
     return 'is a member of every request: choose another name'
   return name in Object.prototype ? 'is not allowed as a name: choose another name' : undefined
 }

@@ -2,7 +2,7 @@
  * Inline losses: custom losses that are sent with the request, as a definition document or only as a formula. Equal definitions
  * give the same loss, which is cached by the structure of the body and by its content.
  */
-import { many, Problem, pointerToken, problemAt, problemAtAll } from '../errors.ts'
+import { Problem, pluralize, pointerToken, problemAt, problemAtAll } from '../errors.ts'
 import { FormulaError } from '../language/ast.ts'
 import { parse } from '../language/parse.ts'
 import { ANONYMOUS, type FormulaText, sourceOf } from '../losses/custom.ts'
@@ -112,7 +112,7 @@ export function checkSize(json: string, pointer: string) {
   throw problemAt(
     'payload-too-large',
     pointer,
-    `has ${many(bytes, 'bytes')}, the limit is ${MAX_DEFINITION_BYTES}`,
+    `has ${pluralize(bytes, 'bytes')}, the limit is ${MAX_DEFINITION_BYTES}`,
   )
 }
 

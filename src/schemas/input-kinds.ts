@@ -7,7 +7,7 @@ import type { Kind } from '../losses/define.ts'
 import { formatElement, isInteger, type NumericArray, type Precision } from '../tensor.ts'
 import type { DecodedTensor } from '../wire/define.ts'
 
-interface Range {
+export interface Range {
   readonly low: number
   readonly high: number
   /** Whether only these two values are allowed. */
@@ -25,6 +25,11 @@ const RANGES: Readonly<Partial<Record<Kind, Range>>> = {
   simplex: fromZeroTo(1, 'must be in [0, 1]'),
   sign: { low: -1, high: 1, only: true, words: 'must be -1 or 1', bits: undefined },
   binary: { low: 0, high: 1, only: true, words: 'must be 0 or 1', bits: undefined },
+}
+
+/** The valid numbers of a kind; undefined if all are. */
+export function rangeOfKind(kind: Kind): Range | undefined {
+  return RANGES[kind]
 }
 
 function fromZeroTo(high: number, words: string): Range {

@@ -1,5 +1,5 @@
 /** Validates the numbers of a request and converts them into the arrays that programs read. */
-import { many, pointerTo, problemAt } from '../errors.ts'
+import { pluralize, pointerTo, problemAt } from '../errors.ts'
 import type { InputLayout } from '../language/ir.ts'
 import { type InputSpec, KIND_OF_SOFT_LABELS, type Kind, type Loss } from '../losses/define.ts'
 import { batchAxisOf } from '../losses/program.ts'
@@ -204,7 +204,11 @@ function spreadOut(
       width === undefined
         ? 'at least one axis in the other inputs'
         : `shape [${width}], the last axis of the others`
-    throw problemAt('shape-mismatch', `/${name}`, `requires ${wants}; got ${many(data.length, 'numbers')}`)
+    throw problemAt(
+      'shape-mismatch',
+      `/${name}`,
+      `requires ${wants}; got ${pluralize(data.length, 'numbers')}`,
+    )
   }
   return data.constructor === Float64Array
     ? Float64Array.from({ length: elements }, (_, i) => data[i % width])

@@ -57,6 +57,7 @@ function tagsOf(losses: readonly Pick<Loss, 'name' | 'family'>[]) {
     { name: 'catalog', description: 'All losses, and how to choose one.' },
     { name: 'custom', description: 'Custom losses: sent inline with a request, or registered.' },
     { name: 'sources', description: 'Losses as source code in other languages.' },
+    { name: 'kernels', description: 'Losses as WebAssembly modules, which compute them anywhere.' },
     { name: 'compose', description: 'Several losses of the same tensors in one request.' },
     ...[...families].map(([name, members]) => ({ name, description: members.join(', ') })),
     { name: 'service', description: 'Engines, health and metrics.' },

@@ -5,7 +5,7 @@
 import { type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Example, InputSpec, Loss } from '../losses/define.ts'
 import { axesText, KINDS } from '../losses/define.ts'
-import type { BodyLayout, Format } from '../wire/define.ts'
+import type { BodyDescription, Format } from '../wire/define.ts'
 import { ComposeSchemas } from './compose.ts'
 import { DefinitionSchema, formulaSchema } from './definition.ts'
 import { DtypeSchema } from './dtype.ts'
@@ -327,7 +327,7 @@ function file(description: string) {
 }
 
 /** Completes "The tensors are ...". */
-function placesIn({ tensors, options }: BodyLayout): string {
+function placesIn({ tensors, options }: BodyDescription): string {
   return `${tensors}; all other members are ${options}.`
 }
 

@@ -4,7 +4,7 @@
  * and later only the numbers are validated.
  */
 
-import { many, Problem, problemAt } from '../errors.ts'
+import { Problem, pluralize, problemAt } from '../errors.ts'
 import { isIndependentAlong } from '../language/coupling.ts'
 import { NoHessian } from '../language/hessian.ts'
 import {
@@ -14,6 +14,7 @@ import {
   type Program,
   valueAxes as valueAxesOf,
 } from '../language/ir.ts'
+import { withSortedPairs } from '../language/sorted-pairs.ts'
 import { type BatchDependence, expandLoss, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import {
   batchAxisOf,
@@ -151,7 +152,8 @@ function makePlan(
   const once = makeProgram(programs, loss, structure)
   const couples = batchDependenceOf(once.program, loss, first)
   const hessians = wantedHessians(loss, couples, wants, first, options)
-  const program = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
+  const all = hessians.length === 0 ? once : makeProgram(programs, loss, { ...structure, hessians })
+  const program = forSizes(all, axes)
   checkScalars(program, precision)
   checkCost(loss, program, axes, limits)
   const reductionSpec = plainReductionSpec(program, axes, options, precision, first)
@@ -213,6 +215,12 @@ function makeProgram(programs: ProgramSource, loss: Loss, structure: ProgramSign
   }
 }
 
+/** Long axes are sorted instead of comparing all pairs of their elements. */
+function forSizes(made: LossProgram, { sizes }: Axes): LossProgram {
+  const program = withSortedPairs(made.program, sizes)
+  return program === made.program ? made : { ...made, program, key: `${made.key}|sorted ${program.axes}` }
+}
+
 /** @throws Problem `invalid-value` for a member that is neither an option nor a tensor */
 function checkAreNumbers({ options }: Decoded) {
   for (const name of options.keys()) {
@@ -271,11 +279,11 @@ function checkScalars({ scalars }: LossProgram, precision: Precision) {
 function checkCost(loss: Loss, { program }: LossProgram, { sizes }: Axes, limits: CheckLimits) {
   const { operations, widest } = costOf(program, sizes)
   if (widest > limits.maxIntermediate) {
-    const detail = `${loss.name} would need an intermediate result of ${many(widest, 'elements')}, the limit is ${limits.maxIntermediate}`
+    const detail = `${loss.name} would need an intermediate result of ${pluralize(widest, 'elements')}, the limit is ${limits.maxIntermediate}`
     throw new Problem('too-expensive', detail)
   }
   if (operations > limits.maxCost) {
-    const detail = `${loss.name} would cost ${many(operations, 'element operations')}, the limit is ${limits.maxCost}`
+    const detail = `${loss.name} would cost ${pluralize(operations, 'element operations')}, the limit is ${limits.maxCost}`
     throw new Problem('too-expensive', detail)
   }
 }

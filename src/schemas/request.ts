@@ -5,11 +5,11 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { FRAMEWORKS } from '../losses/define.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
-import type { PlainMember } from '../wire/define.ts'
+import type { NonTensorMember } from '../wire/define.ts'
 import { DtypeSchema } from './dtype.ts'
 
 /** The plain members of a request for one loss. */
-export type OptionName = Exclude<PlainMember, 'terms' | 'definition' | 'formula' | 'axes'>
+export type OptionName = Exclude<NonTensorMember, 'terms' | 'definition' | 'formula' | 'axes'>
 
 export const OptionSchemas = {
   preset: Type.Union(

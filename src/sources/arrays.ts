@@ -5,8 +5,8 @@
  * spelled.
  */
 import type { LeafOp, Node, Op, Program } from '../language/ir.ts'
-import { placeOf } from '../language/places.ts'
 import { isElementwise } from '../language/scalar.ts'
+import { locationOf } from '../language/source-locations.ts'
 import { atom, type Code, type Rule } from './code.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
 import { axisWord, fixedSize, Names } from './names.ts'
@@ -24,7 +24,7 @@ export type ArrayRule = (args: readonly Code[], dimension: number) => Code
 export type ArrayOps = { readonly [O in Exclude<Op, WrittenOp>]: ArrayRule | undefined }
 
 /** Of numbers that are known before an array is: of the host language. */
-export type StaticOps = { readonly [O in Op]?: Rule }
+export type HostScalarOps = { readonly [O in Op]?: Rule }
 
 export interface ArraySyntax {
   /** An op with no row here cannot be said. */
@@ -33,7 +33,7 @@ export interface ArraySyntax {
    * For arithmetic of parameters alone. An op without a row needs parameters that are arrays, as in a language whose
    * numbers have no infinities.
    */
-  readonly statics: StaticOps
+  readonly statics: HostScalarOps
   readonly reserved: readonly string[]
   number(value: number): string
   truth(value: boolean): string
@@ -425,7 +425,11 @@ class ArrayWriter {
     const rule = this.#syntax.ops[op]
     const { nodes } = this.#program
     if (rule === undefined)
-      throw new CannotWrite(op, 'the library has no such function', placeOf(nodes, this.#source.places, id))
+      throw new CannotWrite(
+        op,
+        'the library has no such function',
+        locationOf(nodes, this.#source.places, id),
+      )
     return rule
   }
 

@@ -5,7 +5,7 @@
  */
 import { NoHessian } from '../language/hessian.ts'
 import { hessianKey } from '../language/ir.ts'
-import { placeOf } from '../language/places.ts'
+import { locationOf } from '../language/source-locations.ts'
 import { expandLoss, KINDS, type Kind, type Loss } from '../losses/define.ts'
 import { batchAxisOf, batchDependenceOf } from '../losses/program.ts'
 import { type ArrayNames, argumentNames, writeArrays } from './arrays.ts'
@@ -128,7 +128,7 @@ function checkRows(source: SourceProgram) {
   throw new CannotWrite(
     nodes[id].op,
     'couples the members of a group, and trees see one row alone',
-    placeOf(nodes, places, id),
+    locationOf(nodes, places, id),
   )
 }
 

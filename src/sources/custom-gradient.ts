@@ -5,8 +5,8 @@
  */
 import type { ArrayLines, ArraySyntax } from './arrays.ts'
 import { atom, indented } from './code.ts'
+import { flattenedInputs, valueShape } from './collapse-axes.ts'
 import type { SourceProgram } from './contract.ts'
-import { flattenedInputs, valueShape } from './flattening.ts'
 import { type GradientParts, gradientParts, sizesRead, tensorParams } from './gradient-parts.ts'
 import { helpersIn } from './helpers.ts'
 import { docstring, signatureOf, tuple } from './python.ts'

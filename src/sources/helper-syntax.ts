@@ -1,6 +1,6 @@
-/** How languages with braces spell the functions of loop-helpers.ts. */
+/** How languages with braces spell the functions of loop-axis-ops.ts. */
 import { indented } from './code.ts'
-import type { HelperParams, HelperSyntax, HelperType } from './loop-helpers.ts'
+import type { HelperParams, HelperSyntax, HelperType } from './loop-axis-ops.ts'
 
 /** What differs between them. */
 export interface BraceStyle {

@@ -1,6 +1,6 @@
 /** Whether each row of a table is one row of a loss: for queries, and for trees, which see one row at a time. */
 import { isValueIndependentAlong } from '../language/coupling.ts'
-import { placeOf } from '../language/places.ts'
+import { locationOf } from '../language/source-locations.ts'
 import { batchAxisOf } from '../losses/program.ts'
 import { CannotWrite, type SourceProgram } from './contract.ts'
 
@@ -19,5 +19,5 @@ export function checkIndependentRows({ program, loss, places }: SourceProgram, w
     return op !== 'index' && op !== 'size' && axis !== undefined && names.includes(axis)
   })
   if (id < 0) throw new CannotWrite('input', why)
-  throw new CannotWrite(nodes[id].op, why, placeOf(nodes, places, id))
+  throw new CannotWrite(nodes[id].op, why, locationOf(nodes, places, id))
 }

@@ -4,7 +4,7 @@
  */
 import type { Code } from './code.ts'
 import type { SourceProgram } from './contract.ts'
-import type { HelperSyntax } from './loop-helpers.ts'
+import type { HelperSyntax } from './loop-axis-ops.ts'
 import type { LoopArray, LoopSource } from './loops.ts'
 
 /** How a language says it. */

@@ -1,16 +1,16 @@
 /**
- * Ops on a whole axis between loops: calls of functions that a source brings along (loop-helpers.ts), in loops over the other axes.
+ * Ops on a whole axis between loops: calls of functions that a source brings along (loop-axis-ops.ts), in loops over the other axes.
  * Their operands and results are arrays in memory.
  */
 import { isHostOp } from '../language/host-ops.ts'
 import type { HostOp, Node } from '../language/ir.ts'
 import type { TracedProgram } from '../language/lower.ts'
 import { atom, type Code, indented } from './code.ts'
-import { HELPER_NAMES, type HelperSyntax } from './loop-helpers.ts'
+import { HELPER_NAMES, type HelperSyntax } from './loop-axis-ops.ts'
 import { rebuilt } from './program.ts'
 
 /** An array in memory, slowest axis first. */
-export interface Kept {
+export interface StoredArray {
   readonly name: string
   readonly axes: readonly string[]
 }
@@ -27,7 +27,7 @@ export interface HostCallContext {
 }
 
 /** Operands with all axes of their op, so that a line of each is at the same place. */
-export function withWholeOperands<T extends TracedProgram>(traced: T): T {
+export function broadcastOperands<T extends TracedProgram>(traced: T): T {
   const made = rebuilt(traced, (build, node, args) => {
     if (!isHostOp(node.op) || node.op === 'ctc' || node.op === 'ctc_slope') return undefined
     const wanted = operandAxes(node, build.axesOf(args[0]))
@@ -60,8 +60,8 @@ const INDICES = ['i', 'j', 'k', 'l', 'm', 'n1', 'n2', 'n3', 'n4', 'n5']
  */
 export function hostOpLines(
   node: Node,
-  operands: readonly Kept[],
-  result: Kept,
+  operands: readonly StoredArray[],
+  result: StoredArray,
   blank: number,
   context: HostCallContext,
 ): string[] {
@@ -70,13 +70,19 @@ export function hostOpLines(
 
 class HostOpCall {
   readonly #node: Node
-  readonly #operands: readonly Kept[]
-  readonly #result: Kept
+  readonly #operands: readonly StoredArray[]
+  readonly #result: StoredArray
   readonly #blank: number
   readonly #context: HostCallContext
   readonly #open = new Map<string, string>()
 
-  constructor(node: Node, operands: readonly Kept[], result: Kept, blank: number, context: HostCallContext) {
+  constructor(
+    node: Node,
+    operands: readonly StoredArray[],
+    result: StoredArray,
+    blank: number,
+    context: HostCallContext,
+  ) {
     this.#node = node
     this.#operands = operands
     this.#result = result
@@ -165,7 +171,8 @@ class HostOpCall {
     const { axis, to } = this.#node
     const [x, labels, lengths, counts] = this.#operands
     const { helpers } = this.#context
-    const count = ({ name }: Kept, own: Kept) => helpers.size(helpers.at(name, this.#start(own)))
+    const count = ({ name }: StoredArray, own: StoredArray) =>
+      helpers.size(helpers.at(name, this.#start(own)))
     return [
       ...[this.#read(x), this.#start(x), this.#stride(x, axis!), this.#stride(x, to!)],
       count(lengths, lengths),
@@ -199,20 +206,20 @@ class HostOpCall {
     return this.#context.helpers.pass(this.#context.spare(length), 'out')
   }
 
-  #read({ name }: Kept): string {
+  #read({ name }: StoredArray): string {
     return this.#context.helpers.pass(name, 'reals')
   }
 
-  #out({ name }: Kept): string {
+  #out({ name }: StoredArray): string {
     return this.#context.helpers.pass(name, 'out')
   }
 
-  #element(kept: Kept): string {
+  #element(kept: StoredArray): string {
     return `${kept.name}[${this.#start(kept)}]`
   }
 
   /** Where the line begins: `(i * rows + j) * classes` with 0 for axes that are not open. */
-  #start({ axes }: Kept): string {
+  #start({ axes }: StoredArray): string {
     const { plus, times, size } = this.#context
     let offset: Code | undefined
     for (const axis of axes) {
@@ -224,7 +231,7 @@ class HostOpCall {
     return offset?.text ?? '0'
   }
 
-  #stride({ axes }: Kept, axis: string): string {
+  #stride({ axes }: StoredArray, axis: string): string {
     const behind = axes.slice(axes.indexOf(axis) + 1).map((own) => this.#context.size(own))
     const [first, ...rest] = behind
     return first === undefined

@@ -5,9 +5,10 @@
  */
 import { isHostOp } from '../language/host-ops.ts'
 import type { Node, Op, Program } from '../language/ir.ts'
-import { placeOf } from '../language/places.ts'
 import { isElementwise } from '../language/scalar.ts'
+import { locationOf } from '../language/source-locations.ts'
 import { cut, type Part } from '../language/stages.ts'
+import { type AxisRead, isRemapped, memoryReadOf } from '../loops/access-map.ts'
 import { COTANGENT, type LegalizedProgram, legalize } from '../loops/legalize.ts'
 import {
   type Accumulator,
@@ -18,13 +19,12 @@ import {
   readsInput,
   type Statement,
 } from '../loops/loop-plan.ts'
-import { type AxisRead, isIndirect, memoryReadOf } from '../loops/memory-read.ts'
 import { plan } from '../loops/planner.ts'
 import { type StaticPredicates, switchesOf } from '../loops/static-predicates.ts'
 import { atom, type Code, indented, type Rule } from './code.ts'
 import { CannotWrite, type ElementOp, type SourceProgram } from './contract.ts'
-import type { HelperSyntax } from './loop-helpers.ts'
-import { type HostCallContext, hostOpLines, type Kept, withWholeOperands } from './loop-host-ops.ts'
+import type { HelperSyntax } from './loop-axis-ops.ts'
+import { broadcastOperands, type HostCallContext, hostOpLines, type StoredArray } from './loop-host-ops.ts'
 import { axisWord, fixedSize, Names } from './names.ts'
 
 /** The types of values. */
@@ -116,7 +116,7 @@ const INDICES = ['i', 'j', 'k', 'l', 'm', 'n1', 'n2', 'n3', 'n4', 'n5']
 export function writeLoops(source: SourceProgram, syntax: LoopSyntax): LoopSource {
   checkOps(source, syntax)
   if (source.program.nodes.some(({ op }) => isHostOp(op)))
-    return writeStages(withWholeOperands(source), syntax)
+    return writeStages(broadcastOperands(source), syntax)
   const general = planned(source, new Map())
   const writer = new LoopWriter(source, general, syntax)
   const special = syntax.branch === undefined ? undefined : specialized(source, general)
@@ -310,11 +310,11 @@ class LoopNames {
     return name
   }
 
-  input({ name, axes }: Node): Kept {
+  input({ name, axes }: Node): StoredArray {
     return { name: this.array('input', name!), axes }
   }
 
-  kept(id: number): Kept {
+  kept(id: number): StoredArray {
     const { op, axes } = this.#source.program.nodes[id]
     const line = this.#source.names.get(id)
     const name =
@@ -414,7 +414,7 @@ function checkOps({ program, places }: SourceProgram, { ops, helpers }: LoopSynt
       ? helpers === undefined
       : (isElementwise(op) || op === 'select') && ops[op as keyof LoopOps] === undefined && !LEGALIZED.has(op)
     if (isMissing)
-      throw new CannotWrite(op, 'the language has no such function', placeOf(program.nodes, places, id))
+      throw new CannotWrite(op, 'the language has no such function', locationOf(program.nodes, places, id))
   })
 }
 
@@ -588,6 +588,8 @@ class LoopWriter {
         return [this.#syntax.assign(this.#element(statement.buffer), this.#stored(statement))]
       case 'accumulate':
         return [this.#accumulate(statement.node, statement.memory?.total)]
+      case 'whole axis':
+        throw new Error('the program has not been cut at its whole-axis ops')
     }
   }
 
@@ -934,7 +936,7 @@ function usesIn({ program, body }: Plan): Map<number, number> {
 /** The nodes whose values the text of a node contains. */
 function argsOf(node: Node, program: LegalizedProgram): readonly number[] {
   if (node.op === 'pick') return node.args.slice(1)
-  return isIndirect(node) && readsInput(program, node) ? [] : node.args
+  return isRemapped(node) && readsInput(program, node) ? [] : node.args
 }
 
 /** Nodes that are computed in one loop, or in none, and used in another one inside of it. */

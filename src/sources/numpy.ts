@@ -2,7 +2,7 @@
 import type { ArraySyntax } from './arrays.ts'
 import { atom, call, template, within } from './code.ts'
 import { along, OPERATORS, PYTHON_SYNTAX, power, tuple, WHOLE_AXIS_CALLS } from './python.ts'
-import { type PythonWords, pythonHelpers } from './python-helpers.ts'
+import { type ArrayLibraryNames, pythonHelpers } from './python-axis-ops.ts'
 
 export const NUMPY: ArraySyntax = {
   ...PYTHON_SYNTAX,
@@ -58,7 +58,7 @@ export const NUMPY: ArraySyntax = {
 }
 
 /** Functions that a source brings along if it calls them. */
-const WORDS: PythonWords = {
+const WORDS: ArrayLibraryNames = {
   module: 'np',
   log: 'np.log',
   max: 'np.max',

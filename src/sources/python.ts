@@ -1,9 +1,9 @@
 /** What the array targets in Python share: operators, numbers, the docstring, and how shapes are read. */
 
-import type { ArrayLines, ArrayNames, ArrayRule, ArraySyntax, StaticOps } from './arrays.ts'
+import type { ArrayLines, ArrayNames, ArrayRule, ArraySyntax, HostScalarOps } from './arrays.ts'
 import { atom, type Code, call, infix, prefix, type Rule, within } from './code.ts'
+import { flattenedInputs } from './collapse-axes.ts'
 import type { SourceProgram } from './contract.ts'
-import { flattenedInputs } from './flattening.ts'
 import { commentSafe, headerLines } from './header.ts'
 
 /** Of the operators. */
@@ -58,7 +58,7 @@ export const power: Rule = ([a, b]) => ({
 })
 
 /** Arithmetic of parameters. Division by one of them would raise an error where it is 0. */
-const PYTHON_STATICS: StaticOps = {
+const PYTHON_STATICS: HostScalarOps = {
   neg: OPERATORS.neg,
   add: OPERATORS.add,
   sub: OPERATORS.sub,
@@ -104,7 +104,7 @@ export const PYTHON_SYNTAX = {
 export const tuple = (codes: readonly { readonly text: string }[]) =>
   `(${codes.map(({ text }) => text).join(', ')}${codes.length === 1 ? ',' : ''})`
 
-/** Ops on a whole axis that python-helpers.ts has functions for. */
+/** Ops on a whole axis that python-axis-ops.ts has functions for. */
 export const WHOLE_AXIS_CALLS = {
   shift: ([x, steps], axis) => atom(`_shift(${x.text}, ${steps.text}, ${axis})`),
   solve_lower: call('_solve_lower'),
@@ -165,7 +165,7 @@ export function shapeLines(
  *
  * @param cast converts an argument
  */
-export const castingCtc =
+export const ctcWithCasts =
   (cast: (argument: string) => string) =>
   (name: string): ArrayRule =>
   ([x, labels, lengths, counts, blank]) => {

@@ -54,7 +54,7 @@ const RULES: { readonly [O in Op]?: Rule } = {
   neg: (a) => ({ low: -a.high, high: -a.low, nan: a.nan }),
   abs: (a) => {
     const [x, y] = [Math.abs(a.low), Math.abs(a.high)]
-    return { low: holds(a, 0) ? 0 : Math.min(x, y), high: Math.max(x, y), nan: a.nan }
+    return { low: contains(a, 0) ? 0 : Math.min(x, y), high: Math.max(x, y), nan: a.nan }
   },
   exp: rising('exp'),
   expm1: rising('expm1'),
@@ -98,11 +98,11 @@ const RULES: { readonly [O in Op]?: Rule } = {
     const range = product(a, b)
     return {
       ...hull([range, { low: 0, high: 0, nan: false }]),
-      nan: a.nan || b.nan || (isInfinite(a) && holds(b, 0)),
+      nan: a.nan || b.nan || (isInfinite(a) && contains(b, 0)),
     }
   },
   div: (a, b) => {
-    if (holds(b, 0)) return EVERYTHING
+    if (contains(b, 0)) return EVERYTHING
     const ends = [a.low / b.low, a.low / b.high, a.high / b.low, a.high / b.high]
     return { ...endsOf(ends), nan: a.nan || b.nan || (isInfinite(a) && isInfinite(b)) }
   },
@@ -124,7 +124,7 @@ function product(a: Range, b: Range): Range {
   const ends = [a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high].map((end) =>
     Number.isNaN(end) ? 0 : end,
   )
-  const nan = a.nan || b.nan || (isInfinite(a) && holds(b, 0)) || (isInfinite(b) && holds(a, 0))
+  const nan = a.nan || b.nan || (isInfinite(a) && contains(b, 0)) || (isInfinite(b) && contains(a, 0))
   return { ...endsOf(ends), nan }
 }
 
@@ -149,7 +149,7 @@ function union(a: Range, b: Range): Range {
 }
 
 /** Whether a number may be the value. */
-export function holds({ low, high }: Range, value: number): boolean {
+export function contains({ low, high }: Range, value: number): boolean {
   return low <= value && value <= high
 }
 

@@ -5,7 +5,7 @@
  * query.
  */
 import type { Node, Op } from '../language/ir.ts'
-import { placeOf } from '../language/places.ts'
+import { locationOf } from '../language/source-locations.ts'
 import { batchAxisOf } from '../losses/program.ts'
 import { ATOM, atom, type Code, infix, prefix, type Rule, within } from './code.ts'
 import {
@@ -19,8 +19,8 @@ import {
 import { commentSafe, headerLines } from './header.ts'
 import { checkIndependentRows } from './independent-rows.ts'
 import { fixedSize, Names } from './names.ts'
-import { holds, type Range, rangesOf } from './ranges.ts'
-import { elementName, isRecursive, type ScalarProgram, scalarise } from './scalarise.ts'
+import { contains, type Range, rangesOf } from './ranges.ts'
+import { elementName, isRecursive, type ScalarProgram, scalarise } from './scalarize.ts'
 
 /** What a rule may know of its arguments: it says them as often as it needs. */
 export type SqlRule = (args: readonly Code[], ranges: readonly Range[], dialect: Dialect) => Code
@@ -76,7 +76,7 @@ function queryOf({ program: { nodes }, places }: SourceProgram, write: () => str
   } catch (error) {
     if (!(error instanceof CannotWrite) || error.at !== undefined) throw error
     const id = nodes.findIndex(({ op }) => op === error.op)
-    throw new CannotWrite(error.op, error.why, id < 0 ? undefined : placeOf(nodes, places, id))
+    throw new CannotWrite(error.op, error.why, id < 0 ? undefined : locationOf(nodes, places, id))
   }
 }
 
@@ -88,7 +88,7 @@ function checkRows(source: SourceProgram) {
   const recursive = nodes.findIndex(({ op }) => isRecursive(op))
   if (recursive >= 0) {
     const why = 'is a recursion along an axis, which no expression says'
-    throw new CannotWrite(nodes[recursive].op, why, placeOf(nodes, places, recursive))
+    throw new CannotWrite(nodes[recursive].op, why, locationOf(nodes, places, recursive))
   }
   checkIndependentRows(source, 'the loss of a row depends on other rows of the table')
   const shared = inputs.find(
@@ -217,7 +217,7 @@ class SqlWriter {
   #repeats({ op, args }: Node): boolean {
     if (op === 'max' && this.#dialect.choosesByCase) return true
     if (PLAIN.has(op)) return this.#dialect.raises.overflow && GUARDED.has(op)
-    if (op === 'div') return this.#dialect.raises.overflow || holds(this.#ranges[args[1]], 0)
+    if (op === 'div') return this.#dialect.raises.overflow || contains(this.#ranges[args[1]], 0)
     if (op === 'log' || op === 'sqrt' || op === 'safe_sqrt') return this.#ranges[args[0]].low <= 0
     return true
   }
@@ -420,7 +420,8 @@ function strictInputs(
     else if (op === 'max' || op === 'min') found.push(common(own))
     else if (STRICT.has(op) && !dialect.raises.overflow) found.push(united(own))
     else if (op === 'sign' && dialect.isSignStrict && !ranges[args[0]].nan) found.push(own[0])
-    else if (op === 'div' && !holds(ranges[args[1]], 0) && !dialect.raises.overflow) found.push(united(own))
+    else if (op === 'div' && !contains(ranges[args[1]], 0) && !dialect.raises.overflow)
+      found.push(united(own))
     else if (op === 'log' && ranges[args[0]].low > 0) found.push(united(own))
     else found.push(new Set())
   }
@@ -514,7 +515,7 @@ export const COMMON = {
   },
   div: ([a, b], [, range], dialect) => {
     const quotient = infix('/', PRODUCT)([a, b])
-    if (!holds(range, 0)) return quotient
+    if (!contains(range, 0)) return quotient
     const [plus, minus, nan] = [Infinity, -Infinity, Number.NaN].map((value) => dialect.double(value))
     return caseOf(
       `WHEN ${text(b, SUM)} <> 0 THEN ${quotient.text}`,
@@ -567,7 +568,7 @@ const root: SqlRule = ([x], [range], dialect) => {
 }
 
 /** What a dialect has no function for, said with exp and ln. */
-export const SPELLED_OUT = {
+export const EMULATED = {
   /** ln(1 + x) with what rounding 1 + x takes from x (Goldberg 1991, theorem 4). */
   log1p: ([x], [range], dialect) => {
     const [a, one, minus, nan] = [

@@ -2,7 +2,7 @@
  * The interface of the store of registered losses, the same for every database. A registered version never changes, so it
  * may be cached for ever. What can change is which version is the latest and whether a name is retired.
  */
-import { many } from '../errors.ts'
+import { pluralize } from '../errors.ts'
 
 /** A registered name, without its version: `acme/robust_log`. */
 export interface LossName {
@@ -256,7 +256,7 @@ export class NamespaceFull extends Error {
   readonly limit: number
 
   constructor(namespace: string, limit: number) {
-    super(`${namespace} already has ${many(limit, 'losses')}, which is the limit`)
+    super(`${namespace} already has ${pluralize(limit, 'losses')}, which is the limit`)
     this.limit = limit
   }
 }

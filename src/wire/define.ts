@@ -62,7 +62,7 @@ export interface Answer {
  * Members of a body that are always plain values. All other members are tensors if they contain numbers. In a
  * safetensors body these members are in the metadata.
  */
-export const PLAIN_MEMBERS = [
+export const NON_TENSOR_MEMBERS = [
   'preset',
   'params',
   'reduction',
@@ -79,9 +79,9 @@ export const PLAIN_MEMBERS = [
   'formula',
   'axes',
 ] as const
-export type PlainMember = (typeof PLAIN_MEMBERS)[number]
-const PLAIN: ReadonlySet<string> = new Set(PLAIN_MEMBERS)
-export const isPlainMember = (name: string): name is PlainMember => PLAIN.has(name)
+export type NonTensorMember = (typeof NON_TENSOR_MEMBERS)[number]
+const PLAIN: ReadonlySet<string> = new Set(NON_TENSOR_MEMBERS)
+export const isNonTensorMember = (name: string): name is NonTensorMember => PLAIN.has(name)
 
 /** Limits that a format enforces before it allocates memory. */
 export interface DecodeLimits {
@@ -109,7 +109,7 @@ export interface Format {
   readonly bodyLimit: 'json' | 'binary'
   /** Whether large responses are compressed for clients that accept it. Random digits as bytes hardly compress. */
   readonly compresses: boolean
-  readonly layout: BodyLayout
+  readonly layout: BodyDescription
   /**
    * Whether the first bytes look like this format, in a body that another format cannot parse. The client is then
    * told which Content-Type to send.
@@ -123,7 +123,7 @@ export interface Format {
 }
 
 /** Where tensors and options are in a body, for the docs. Both texts complete "are ...". */
-export interface BodyLayout {
+export interface BodyDescription {
   /**
    * `object`: a body is an object as the JSON Schema of a loss describes it, and gradients are members of
    * `gradients`. `file`: OpenAPI describes the body in words, and gradients are called `gradients.<name>`.
@@ -148,7 +148,7 @@ export function defineFormat(format: Format): Format {
 export const MAX_RANK = 8
 
 /** Bytes per element on the wire. */
-export const BYTES: Readonly<Record<Dtype, number>> = {
+export const BYTES_PER_ELEMENT: Readonly<Record<Dtype, number>> = {
   float32: 4,
   float64: 8,
   float16: 2,

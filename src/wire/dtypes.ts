@@ -4,7 +4,7 @@
  */
 import { problemAt } from '../errors.ts'
 import type { Dtype, NumericArray } from '../tensor.ts'
-import { BYTES } from './define.ts'
+import { BYTES_PER_ELEMENT } from './define.ts'
 import { fromHalf, roundToHalf, toBfloat16, toHalf, widenBfloat16, widenHalves } from './half-precision.ts'
 
 export { fromHalf, toBfloat16, toHalf }
@@ -19,7 +19,7 @@ export { fromHalf, toBfloat16, toHalf }
  * readElements('float32', bytes, 10, '/predictions').length // 10
  */
 export function readElements(dtype: Dtype, bytes: Uint8Array, count: number, pointer = ''): NumericArray {
-  return READERS[dtype](aligned(bytes, BYTES[dtype]), count, pointer)
+  return READERS[dtype](aligned(bytes, BYTES_PER_ELEMENT[dtype]), count, pointer)
 }
 
 /**
@@ -36,7 +36,7 @@ export function writeElements(dtype: Dtype, data: NumericArray, target: Uint8Arr
     return
   }
   const view = new DataView(target.buffer, target.byteOffset, target.byteLength)
-  const [write, size] = [WRITERS[dtype], BYTES[dtype]]
+  const [write, size] = [WRITERS[dtype], BYTES_PER_ELEMENT[dtype]]
   for (let i = 0; i < data.length; i++) write(view, i * size, data[i])
 }
 

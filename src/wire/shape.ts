@@ -1,5 +1,5 @@
 /** Validates a shape that was given as JSON, in any format. It knows no data; the formats compare sizes. */
-import { many, type Problem, type ProblemCode } from '../errors.ts'
+import { type Problem, type ProblemCode, pluralize } from '../errors.ts'
 import { sizeOf } from '../tensor.ts'
 import { type DecodeLimits, MAX_RANK } from './define.ts'
 import type { Json } from './json/reader.ts'
@@ -21,7 +21,7 @@ export function checkShape(
   if (shape.length > MAX_RANK) throw blame('shape-mismatch', `has more than ${MAX_RANK} axes`)
   const elements = sizeOf(shape)
   if (elements > maxElements) {
-    throw blame('shape-overflow', `has ${many(elements, 'elements')}, the limit is ${maxElements}`)
+    throw blame('shape-overflow', `has ${pluralize(elements, 'elements')}, the limit is ${maxElements}`)
   }
   return shape
 }

@@ -1,4 +1,4 @@
-/** Whole-axis ops: sorting, shifting, cumulative sums, CTC, and how engines that only run loops get them. */
+/** Whole-axis ops: sorting, shifting, cumulative sums, CTC. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import compiled from '../../src/engines/compiled.ts'
 import type { Engine } from '../../src/engines/contract.ts'
@@ -176,7 +176,7 @@ describe('ctc', () => {
   })
 })
 
-describe('an engine that only runs loops', () => {
+describe('the compiled engine', () => {
   let engine: Engine
   beforeAll(async () => {
     engine = (await compiled.open('test')) as Engine
@@ -193,7 +193,7 @@ describe('an engine that only runs loops', () => {
     'sum(cumsum(x, rows), columns) * s',
     '(x - shift(x, 1, columns))^2 * shift(y, -1, columns)',
     'shift(v, 1, columns) * x',
-  ])('runs %s in parts, with the reference result', async (text) => {
+  ])('runs %s, with the reference result', async (text) => {
     const matrix = { type: 'real', axes: ['rows', 'columns'] } as const
     const scope: Scope = {
       inputs: { x: matrix, y: matrix, v: { type: 'real', axes: ['rows'] } },

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { lowerTraced } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
-import { placeOf } from '../../src/language/places.ts'
+import { locationOf } from '../../src/language/source-locations.ts'
 import { SCOPE } from '../support/formulas.ts'
 
 /** The places of all nodes with an op. */
 function placesOf(formula: string, op: string) {
   const { program, places } = lowerTraced(parse(formula), SCOPE, ['x'])
   const found = program.nodes.flatMap((node, id) =>
-    node.op === op ? [placeOf(program.nodes, places, id)] : [],
+    node.op === op ? [locationOf(program.nodes, places, id)] : [],
   )
   return found.map((place) => [place?.line, place?.column])
 }

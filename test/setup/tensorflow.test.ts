@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { describe, expect, it, vi } from 'vitest'
-import { lineOf, SetupError } from '../../setup/tensorflow/commands.ts'
+import { errorLineOf, SetupError } from '../../setup/tensorflow/commands.ts'
 import { checkDriver, checkLibrary, checkPip, checkSpace, isOlder } from '../../setup/tensorflow/needs.ts'
 import { type Plan, planFor } from '../../setup/tensorflow/plan.ts'
-import { explained } from '../../setup/tensorflow/wheels.ts'
+import { pipErrorMessage } from '../../setup/tensorflow/wheels.ts'
 
 const planOf = (arch: string, isForGpu: boolean) => planFor({ platform: 'linux', arch }, isForGpu) as Plan
 
@@ -82,13 +82,13 @@ describe('a missing requirement is one line that says what to do', () => {
 
   it("pip's errors: a wrong hash, no network, a full disk", () => {
     const wheel = { name: 'tensorflow-cpu', version: '2.21.0' }
-    expect(explained(wheel, 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM ...')).toMatch(
+    expect(pipErrorMessage(wheel, 'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM ...')).toMatch(
       /does not match the known SHA-256/,
     )
-    expect(explained(wheel, 'ERROR: No matching distribution found for x')).toMatch(
+    expect(pipErrorMessage(wheel, 'ERROR: No matching distribution found for x')).toMatch(
       /unreachable .*No matching/,
     )
-    expect(explained(wheel, 'OSError: [Errno 28] No space left on device')).toMatch(/disk is full/)
+    expect(pipErrorMessage(wheel, 'OSError: [Errno 28] No space left on device')).toMatch(/disk is full/)
   })
 })
 
@@ -101,9 +101,9 @@ describe('small parts', () => {
   })
 
   it('the last error line of a long output is reported', () => {
-    expect(lineOf('one\nerror: two\nthree\n')).toBe('error: two')
-    expect(lineOf('npm error two\nnpm error A complete log of this run is in x')).toBe('npm error two')
-    expect(lineOf('one\ntwo\n')).toBe('two')
-    expect(lineOf('')).toBe('no output')
+    expect(errorLineOf('one\nerror: two\nthree\n')).toBe('error: two')
+    expect(errorLineOf('npm error two\nnpm error A complete log of this run is in x')).toBe('npm error two')
+    expect(errorLineOf('one\ntwo\n')).toBe('two')
+    expect(errorLineOf('')).toBe('no output')
   })
 })

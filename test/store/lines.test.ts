@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LossStore } from '../../src/store/contract.ts'
 import { openStore } from '../../src/store/index.ts'
-import { exportLines, importLines, LineRefused } from '../../src/store/lines.ts'
+import { exportLines, importLines, LineRefused } from '../../src/store/json-lines.ts'
 import { allOf, draftOf } from './drafts.ts'
 
 let folder: string

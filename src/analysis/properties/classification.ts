@@ -1,20 +1,20 @@
 /** Properties of losses of two or more classes. */
 import { within } from '../clock.ts'
-import { decidedOver } from '../decisions.ts'
+import { type Curve, lineOf } from '../curves.ts'
 import { derivativeOf } from '../derivative.ts'
 import { sigmoid } from '../elementary.ts'
-import { areEqualOnLine, jumpsNowhere, STRANGE } from '../equivalence.ts'
+import { areEqualOnLine, GENERIC_FACTOR, jumpsNowhere } from '../equivalence.ts'
 import { add, type Interval, interval, isZero, magnitude, mul, point, sub, UNDEFINED } from '../interval.ts'
-import { type Curve, lineOf } from '../lines.ts'
 import { NormalForms } from '../normal-form.ts'
 import { type Pieces, piecesOf } from '../pieces.ts'
+import { pruneBranches } from '../prune-branches.ts'
 import { negated, ONE, rational, ZERO } from '../rational.ts'
 import { type Scalar, Scalars } from '../scalars.ts'
 import { boundsOver, isMonotone, rangeOf } from '../shape.ts'
-import { allowed, elementName, type Subject } from '../subject.ts'
+import { elementName, projectToFeasible, type Subject } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, cut, type Property, rounded } from './context.ts'
+import { type Context, type Property, piecewiseCurves, rounded } from './context.ts'
 
 interface Sides {
   /** The loss if the label is positive, as a function of the prediction. */
@@ -24,7 +24,7 @@ interface Sides {
 
 /** The two curves of a binary loss. */
 function sidesOf(context: Context): Sides | undefined {
-  const all = cut(context)
+  const all = piecewiseCurves(context)
   if (all?.length !== 2 || all.some(({ isResidual }) => isResidual) || !context.curves.isComplete)
     return certainSides(context)
   const label = Object.keys(all[0].at).find(
@@ -230,7 +230,7 @@ function isStationaryByFormula(sides: Sides, isDirect: boolean, { clock }: Conte
   const self = scalars.variable(variable)
   const share = isDirect ? self : scalars.make('sigmoid', [self])
   const rest = scalars.combination([share], [negated(ONE)], ONE)
-  const root = scalars.combination([yes, no], [ONE, STRANGE], ZERO)
+  const root = scalars.combination([yes, no], [ONE, GENERIC_FACTOR], ZERO)
   const cut = [root, yes, no].map((one) => piecesOf(lineOf(scalars, { root: one, box, variable }), own))
   const [pieces] = cut
   if (pieces === undefined || !cut.slice(1).every((one) => one !== undefined && jumpsNowhere(one)))
@@ -264,7 +264,9 @@ function classesOf({
     subject.loss.inputs[labels[0]].kind.startsWith('class')
   if (!isOverClasses || subject.loss.couples === 'batch' || subject.loss.couples === 'group') return undefined
   const scalars = new Scalars()
-  const roots = subject.cases.map((one) => decidedOver(scalars, scalars.copy(one.scalars, one.root), one.box))
+  const roots = subject.cases.map((one) =>
+    pruneBranches(scalars, scalars.copy(one.scalars, one.root), one.box),
+  )
   return { scalars, roots }
 }
 
@@ -332,7 +334,7 @@ function noiseTolerant(context: Context): Finding | undefined {
     const drawn = [...first.box].map(
       ([name, { lo, hi }], i) => [name, lo + ((share * (1 + i)) % 1) * (hi - lo)] as const,
     )
-    const at = new Map([...allowed(first, new Map(drawn))].map(([name, x]) => [name, point(x)]))
+    const at = new Map([...projectToFeasible(first, new Map(drawn))].map(([name, x]) => [name, point(x)]))
     return enclose(tape, at)[tape.roots[0]]
   })
   return ofSums(sums)
@@ -396,7 +398,7 @@ function ofSums(sums: readonly Interval[]): Finding {
 
 /** Pieces on which the slope is 0: predictions that are never corrected. */
 function saturates(context: Context): Finding | undefined {
-  const all = cut(context)
+  const all = piecewiseCurves(context)
   if (all === undefined) return undefined
   const findings = all.map(({ pieces, at: others }) => {
     const { least } = rangeOf(pieces, 0, within(context.clock, 40), 60)

@@ -1,6 +1,6 @@
 /** What the properties share: the subject, its curves, and the clock. */
 import { type Clock, within } from '../clock.ts'
-import type { Curve, Curves } from '../lines.ts'
+import type { Curve, Curves } from '../curves.ts'
 import type { Pieces } from '../pieces.ts'
 import type { Shape } from '../shape.ts'
 import type { Subject } from '../subject.ts'
@@ -31,17 +31,17 @@ export interface Property {
 }
 
 /** A curve that could be cut into pieces. */
-export type CutCurve = Curve & { readonly pieces: Pieces }
+export type PiecewiseCurve = Curve & { readonly pieces: Pieces }
 
-const hasPieces = (curve: Curve): curve is CutCurve => curve.pieces !== undefined
+const hasPieces = (curve: Curve): curve is PiecewiseCurve => curve.pieces !== undefined
 
-function allCut(curves: readonly Curve[]): readonly CutCurve[] | undefined {
+function allCut(curves: readonly Curve[]): readonly PiecewiseCurve[] | undefined {
   const found = curves.filter(hasPieces)
   return found.length > 0 && found.length === curves.length ? found : undefined
 }
 
 /** The curves, if there are any and all of them have pieces. */
-export function cut({ curves }: Context): readonly CutCurve[] | undefined {
+export function piecewiseCurves({ curves }: Context): readonly PiecewiseCurve[] | undefined {
   return allCut(curves.curves)
 }
 
@@ -53,33 +53,58 @@ export function cut({ curves }: Context): readonly CutCurve[] | undefined {
  */
 export function forAllCurves(
   context: Context,
-  ask: (curve: CutCurve, clock: Clock) => Finding,
+  ask: (curve: PiecewiseCurve, clock: Clock) => Finding,
   merge?: Parameters<typeof forAll>[2],
   isComplete = context.curves.isComplete,
 ): Finding | undefined {
   const { clock, curves, subject } = context
-  const askAll = (all: readonly CutCurve[], mostMs: number) =>
-    all.map((curve) => ask(curve, within(clock, mostMs / all.length)))
+  const askEach = (all: readonly PiecewiseCurve[], mostMs: number, isEnough: (found: Finding) => boolean) =>
+    upTo(all, (curve) => ask(curve, within(clock, mostMs / all.length)), isEnough)
   const enclosing = curves.isComplete || !subject.isComplete ? undefined : allCut(curves.enclosing())
   const whole =
-    enclosing === undefined ? undefined : forAll(askAll(enclosing, MOST_ENCLOSING_MS), true, merge)
+    enclosing &&
+    forAll(
+      askEach(enclosing, MOST_ENCLOSING_MS, ({ verdict }) => verdict !== 'proved'),
+      true,
+      merge,
+    )
   if (whole?.verdict === 'proved') return whole
-  const some = cut(context)
-  return some === undefined
-    ? undefined
-    : forAll(askAll(some, whole === undefined ? MOST_MS : MOST_TRIED_MS), isComplete, merge)
+  const some = piecewiseCurves(context)
+  const mostMs = whole === undefined ? MOST_MS : MOST_TRIED_MS
+  return (
+    some &&
+    forAll(
+      askEach(some, mostMs, ({ verdict }) => verdict === 'refuted'),
+      isComplete,
+      merge,
+    )
+  )
+}
+
+/** Asks one after the other, up to the first answer that decides. */
+function upTo<T>(
+  all: readonly T[],
+  ask: (one: T) => Finding,
+  isEnough: (found: Finding) => boolean,
+): Finding[] {
+  const found: Finding[] = []
+  for (const one of all) {
+    found.push(ask(one))
+    if (isEnough(found.at(-1)!)) break
+  }
+  return found
 }
 
 /** The curve of a loss that depends on the residual alone. */
 export function residualCurve(context: Context) {
-  const all = cut(context)
+  const all = piecewiseCurves(context)
   return all?.length === 1 && all[0].isResidual ? all[0] : undefined
 }
 
 export const RULES_OF_CURVATURE = 'rules of curvature and sign for every operation'
 
 /** What shape.ts found, as a finding. */
-export function ofShape(shape: Shape): Finding {
+export function findingOfShape(shape: Shape): Finding {
   switch (shape.kind) {
     case 'proved':
       return proved(shape.how)

@@ -1,15 +1,15 @@
 /** Properties of losses that compare a prediction with a target: what the residual does. */
 import { within } from '../clock.ts'
+import { type Curve, lineOf } from '../curves.ts'
 import { type Growth, growthOf, printed, slopeOf } from '../growth.ts'
 import { type Interval, interval, isZero, magnitude, middle, point } from '../interval.ts'
-import { type Curve, lineOf } from '../lines.ts'
 import type { Piece, Pieces } from '../pieces.ts'
 import { negated, ONE, ZERO } from '../rational.ts'
 import { boundsOver, isNeverNegative, rangeOf } from '../shape.ts'
-import { allowed, elementName, type Subject } from '../subject.ts'
+import { elementName, projectToFeasible, type Subject } from '../subject.ts'
 import { enclose, evaluate, tapeOf } from '../tape.ts'
 import { type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, cut, type Property, residualCurve, rounded } from './context.ts'
+import { type Context, type Property, piecewiseCurves, residualCurve, rounded } from './context.ts'
 
 const GROWTH = 'leading terms at both ends'
 
@@ -91,7 +91,7 @@ function zeroAtTarget({ subject }: Context): Finding | undefined {
     if (isZero(over) && !over.partial) return proved('enclosed: 0 where the inputs are equal')
     const shares = [0, 0.1, 0.33, 0.5, 0.71, 1]
     const values = shares.map((share) => {
-      const at = allowed(
+      const at = projectToFeasible(
         one,
         new Map([...box].map(([name, { lo, hi }], i) => [name, lo + ((share + i * 0.11) % 1) * (hi - lo)])),
       )
@@ -362,7 +362,7 @@ const LINKS: Readonly<Record<string, (x: number) => number>> = {
 
 /** What the link is called: it has the right slopes of 0 at some predictions. */
 function linkOf(context: Context): string | undefined {
-  const curves = cut(context)
+  const curves = piecewiseCurves(context)
   const targets = curves?.map(({ at }) => Object.values(at)[0]?.[0])
   if (curves?.length !== 2 || targets?.[0] === undefined || targets[1] === undefined) return undefined
   const [first, second] = [targets[0], targets[1]]

@@ -6,8 +6,8 @@ import { offsetsOf } from '../../language/strides.ts'
 import { expandLoss } from '../../losses/define.ts'
 import { holdsIndices, runTimeParams, scopeOf } from '../../losses/program.ts'
 import { within } from '../clock.ts'
+import type { Curve } from '../curves.ts'
 import { type Interval, interval, isBounded, magnitude } from '../interval.ts'
-import type { Curve } from '../lines.ts'
 import { FORMATS, largestError } from '../rounding.ts'
 import { Scalars } from '../scalars.ts'
 import { type Case, elementName, type Subject } from '../subject.ts'
@@ -172,7 +172,7 @@ const rangeIn =
   }
 
 /** For the errors of all tapes. */
-const MOST_MS = 40
+const MOST_MS = 25
 const roundedUp = (x: number) => Number((x * 1.005).toPrecision(3))
 
 export const NUMERICS: readonly Property[] = [

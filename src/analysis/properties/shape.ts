@@ -1,15 +1,22 @@
 /** Convex, quasiconvex, bounded below. */
 import { type Clock, within } from '../clock.ts'
-import { curvatureOf } from '../curvature.ts'
-import { decidedOver } from '../decisions.ts'
+import { curvatureOf } from '../convexity-rules.ts'
 import { type Interval, interval } from '../interval.ts'
 import { type Pieces, piecesOf } from '../pieces.ts'
+import { pruneBranches } from '../prune-branches.ts'
 import { pointBox, pointOf, segmentOf } from '../segments.ts'
 import { boundsOver, convexity, isNeverNegative, rangeOf } from '../shape.ts'
 import type { Case } from '../subject.ts'
 import { enclose, tapeOf } from '../tape.ts'
 import { type Evidence, type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, forAllCurves, ofShape, type Property, RULES_OF_CURVATURE, rounded } from './context.ts'
+import {
+  type Context,
+  findingOfShape,
+  forAllCurves,
+  type Property,
+  RULES_OF_CURVATURE,
+  rounded,
+} from './context.ts'
 
 const SEGMENTS = 16
 const CHORDS = 200
@@ -17,7 +24,7 @@ const CHORDS = 200
 function convex(context: Context): Finding {
   const found = forAllCurves(context, ({ pieces, at }, clock) => {
     const shape = convexity(pieces, within(clock, 250))
-    const own = ofShape(shape)
+    const own = findingOfShape(shape)
     return shape.kind === 'refuted' ? checked(pieces, shape.at.lo, shape.at.hi, own, at) : own
   })
   if (found?.verdict === 'proved' || found?.verdict === 'refuted') return found
@@ -27,7 +34,7 @@ function convex(context: Context): Finding {
 }
 
 function byRules({ scalars, root: whole, by, box }: Case, { clock }: Context): Finding {
-  const root = decidedOver(scalars, whole, box)
+  const root = pruneBranches(scalars, whole, box)
   const { curvature } = curvatureOf({ scalars, root, by, box }, within(clock, 300))
   if (!curvature.isConvex) return unknown('no rule says so')
   const tape = tapeOf(scalars, [root])
@@ -80,7 +87,7 @@ function alongSegments(context: Context, ruled: readonly Finding[]): Finding {
     if (shape.kind === 'unknown') continue
     count++
     if (shape.kind !== 'refuted') continue
-    const found = checked(pieces, shape.at.lo, shape.at.hi, ofShape(shape), one.labels)
+    const found = checked(pieces, shape.at.lo, shape.at.hi, findingOfShape(shape), one.labels)
     if (found.verdict !== 'refuted') continue
     const points = (found.evidence.points as number[]).map((t) => pointOf(segment, t))
     return refuted(found.method, { points, losses: found.evidence.losses, labels: one.labels })
@@ -131,13 +138,12 @@ function quasiconvex(context: Context): Finding {
     undefined,
     isComplete && !isMixed,
   )
-  if (found !== undefined) return found
-  return convexity.verdict === 'supported'
-    ? supported('it may be convex', convexity.evidence)
-    : unknown('no rule for several elements')
+  if (found !== undefined && found.verdict !== 'unknown') return found
+  if (convexity.verdict === 'supported') return supported('it may be convex', convexity.evidence)
+  return found ?? unknown('no rule for several elements')
 }
 
-/** Falls to its least value, and rises from there. */
+/** Falls to its least value, and rises from there; around the least value, which may be no float64, it may be convex. */
 function valley(pieces: Pieces, clock: Clock, others: object): Finding {
   const { least } = rangeOf(pieces, 0, clock, 100)
   if (
@@ -145,18 +151,18 @@ function valley(pieces: Pieces, clock: Clock, others: object): Finding {
   )
     return unknown('it may jump')
   const bottom = Number.isFinite(least.at) ? nearestBottom(pieces, least.at) : 0
-  const parts = pieces.pieces.flatMap((piece) =>
-    piece.lo < bottom && piece.hi > bottom
-      ? [
-          { ...piece, hi: bottom },
-          { ...piece, lo: bottom },
-        ]
-      : [piece],
-  )
+  const floor = convexAround(pieces, bottom, clock)
+  const parts = pieces.pieces.flatMap((piece) => [
+    ...(piece.lo < floor.lo ? [{ ...piece, hi: Math.min(piece.hi, floor.lo) }] : []),
+    ...(piece.hi > floor.hi ? [{ ...piece, lo: Math.max(piece.lo, floor.hi) }] : []),
+  ])
   const isValley = parts.every(
     (piece) => isNeverNegative(pieces, piece, 1, clock, piece.hi <= bottom ? -1 : 1).holds === true,
   )
-  if (isValley) return proved('slope enclosed on both sides of the least value', { least: bottom })
+  if (isValley)
+    return proved('slope enclosed on both sides of the least value, and the second derivative around it', {
+      least: bottom,
+    })
   const { line } = pieces
   const value = (at: number) =>
     enclose(line.tape, new Map(line.box).set(line.variable, interval(at, at)))[line.tape.roots[0]]
@@ -174,6 +180,22 @@ function valley(pieces: Pieces, clock: Clock, others: object): Finding {
       })
   }
   return unknown('the sign of the slope is not decided')
+}
+
+/** Shares of the whole interval that are tried. */
+const FLOORS = [0.05, 0.01, 1e-3, 1e-4]
+
+/** An interval around a place on which the loss is convex; the place alone if none is found. */
+function convexAround({ line, pieces, joints }: Pieces, bottom: number, clock: Clock): Interval {
+  const piece = pieces.find(({ lo, hi }) => lo < bottom && hi > bottom)
+  if (piece === undefined) return interval(bottom, bottom)
+  for (const share of FLOORS) {
+    const reach = share * (line.hi - line.lo)
+    const part = { ...piece, lo: Math.max(piece.lo, bottom - reach), hi: Math.min(piece.hi, bottom + reach) }
+    const isConvex = isNeverNegative({ line, pieces, joints }, part, 2, within(clock, 5)).holds === true
+    if (isConvex) return interval(part.lo, part.hi)
+  }
+  return interval(bottom, bottom)
 }
 
 const argmin = (values: readonly { hi: number }[]) =>

@@ -1,18 +1,25 @@
 /** Continuous, differentiable, Lipschitz, smooth. */
 
 import { type Clock, within } from '../clock.ts'
-import { decidedOver } from '../decisions.ts'
 import { type GradientBounds, gradientBounds } from '../gradient-hull.ts'
 import { magnitude } from '../interval.ts'
 import { Jets } from '../jets.ts'
 import type { Joint } from '../pieces.ts'
 import { piecesOf } from '../pieces.ts'
+import { pruneBranches } from '../prune-branches.ts'
 import { pointOf, segmentOf } from '../segments.ts'
-import { boundsOver, gapOf, rangeOf } from '../shape.ts'
+import { boundsOver, rangeOf, roundingGap } from '../shape.ts'
 import type { Case } from '../subject.ts'
 import { isFinitelyDefined, tapeOf } from '../tape.ts'
 import { type Evidence, type Finding, forAll, proved, refuted, supported, unknown } from '../verdict.ts'
-import { type Context, type CutCurve, cut, forAllCurves, type Property, rounded } from './context.ts'
+import {
+  type Context,
+  forAllCurves,
+  type PiecewiseCurve,
+  type Property,
+  piecewiseCurves,
+  rounded,
+} from './context.ts'
 import { servedSlope } from './numerics.ts'
 
 const ENCLOSED = 'kinks and jumps enclosed, both sides compared'
@@ -37,7 +44,7 @@ function overBox(one: Case): Whole {
   const known = enclosedCases.get(one)
   if (known !== undefined) return known
   const { scalars, root, by, box } = one
-  const tape = tapeOf(scalars, [decidedOver(scalars, root, box)])
+  const tape = tapeOf(scalars, [pruneBranches(scalars, root, box)])
   const jets = new Jets(tape, by, box)
   const at = by.map((name) => box.get(name)!)
   jets.run(at, tape.nodes.length * by.length ** 2 > MAX_ENTRIES ? 1 : 2)
@@ -81,9 +88,9 @@ export function alongSegments(
 }
 
 const jumps = ({ value, isContinuous, isOwn }: Joint) =>
-  !isContinuous && (isOwn === false || (value.isSame === false && gapOf(value) === undefined))
+  !isContinuous && (isOwn === false || (value.isSame === false && roundingGap(value) === undefined))
 const bends = (joint: Joint) =>
-  jumps(joint) || (joint.slope.isSame === false && gapOf(joint.slope) === undefined)
+  jumps(joint) || (joint.slope.isSame === false && roundingGap(joint.slope) === undefined)
 
 function continuous(context: Context): Finding {
   const { cases, isComplete: isWhole } = context.subject
@@ -111,7 +118,7 @@ function continuous(context: Context): Finding {
 const middleOf = ({ lo, hi }: { lo: number; hi: number }) => rounded((lo + hi) / 2)
 
 function nearly(meetings: readonly Joint['value'][]): Finding {
-  const gaps = meetings.map(gapOf)
+  const gaps = meetings.map(roundingGap)
   if (gaps.some((gap) => gap === undefined)) return unknown('it is not decided how the pieces meet')
   const rounding = Math.max(...gaps.map((gap) => gap!))
   return supported(`${ENCLOSED}; they are equal to within ${rounding.toPrecision(2)}, the size of rounding`, {
@@ -127,7 +134,7 @@ export function kinksOf(joints: readonly Joint[]) {
 }
 
 /** The same with the slope that is served there. */
-function servedKinks(curve: CutCurve, { subject }: Context) {
+function servedKinks(curve: PiecewiseCurve, { subject }: Context) {
   return kinksOf(curve.pieces.joints).map((kink) => {
     const chosen = servedSlope(subject, curve, kink.at)
     return chosen === undefined ? kink : { ...kink, chosen: rounded(chosen) }
@@ -160,9 +167,9 @@ function differentiable(context: Context): Finding {
 
 function lipschitz(context: Context): Finding {
   const continuity = context.finding('continuous')
-  if (cut(context) !== undefined && continuity.verdict === 'refuted')
+  if (piecewiseCurves(context) !== undefined && continuity.verdict === 'refuted')
     return refuted('it jumps', continuity.evidence)
-  const find = ({ pieces, at }: CutCurve, clock: Clock) => {
+  const find = ({ pieces, at }: PiecewiseCurve, clock: Clock) => {
     const { bounds, least, most } = rangeOf(pieces, 1, within(clock, 150))
     const attained = Math.max(-least.value, most.value)
     const bound = magnitude(bounds)

@@ -19,9 +19,9 @@ export function storedTypeOf({ lane, narrow }: ElementTypes, { role, name, type 
 }
 
 /** Bytes of a vector. */
-export const VECTOR = 16
+export const VECTOR_BYTES = 16
 
 /** Bytes between neighbors in a buffer. */
 export function elementBytesOf(types: ElementTypes, buffer: Buffer): number {
-  return buffer.vectors ? VECTOR : storedTypeOf(types, buffer).bytes
+  return buffer.vectors ? VECTOR_BYTES : storedTypeOf(types, buffer).bytes
 }

@@ -7,11 +7,24 @@ import { costOf, type Loop, type Plan, type Statement } from '../../loops/loop-p
 import { ALL_FLOAT32, type ElementTypes } from './element-types.ts'
 import { CodegenContext, type OpenLoop } from './emit/codegen-context.ts'
 import { ExpressionEmitter } from './emit/expressions.ts'
+import { Helpers } from './emit/helpers.ts'
 import type { KernelParam } from './emit/kernel-params.ts'
 import { LoadStoreEmitter } from './emit/load-store.ts'
 import { ReductionEmitter } from './emit/reductions.ts'
-import { hostImportsOf } from './math.ts'
-import { type Code, encodeModule, get, I32, i32, MAX_PAGES, op, set, whileLoop } from './wasm-encoder.ts'
+import { WholeAxisEmitter } from './emit/whole-axis.ts'
+import { HOST_IMPORTS } from './math.ts'
+import {
+  type Code,
+  encodeModule,
+  type FunctionBuilder,
+  get,
+  I32,
+  i32,
+  MAX_PAGES,
+  op,
+  set,
+  whileLoop,
+} from './wasm-encoder.ts'
 import type { TargetFeatures } from './wide.ts'
 
 export type { KernelParam as Word }
@@ -40,7 +53,36 @@ const LONG = 200
  * new WebAssembly.Module(emit(plan(legalize(program, variant)), { relaxed: false }).bytes)
  */
 export function emit(plan: Plan, target: TargetFeatures, types: ElementTypes = ALL_FLOAT32): Emitted {
-  return new Emitter(plan, target, types).emit()
+  const helpers = new Helpers(types.lane, target)
+  const { f, words } = emitFunction(plan, target, types, helpers)
+  const bytes = encodeModule({
+    imports: HOST_IMPORTS,
+    functions: [f, ...helpers.functions],
+    exports: { run: HOST_IMPORTS.length },
+    maxPages: MAX_PAGES,
+  })
+  return { bytes, words }
+}
+
+/** A kernel as one function of a module. */
+export interface EmittedFunction {
+  /** `run(arguments)` */
+  readonly f: FunctionBuilder
+  readonly words: readonly KernelParam[]
+}
+
+/**
+ * The function of a plan, for a module that may have others.
+ *
+ * @param helpers those of the module
+ */
+export function emitFunction(
+  plan: Plan,
+  target: TargetFeatures,
+  types: ElementTypes,
+  helpers: Helpers,
+): EmittedFunction {
+  return new Emitter(plan, target, types, helpers).emit()
 }
 
 class Emitter {
@@ -48,26 +90,21 @@ class Emitter {
   readonly #memory: LoadStoreEmitter
   readonly #values: ExpressionEmitter
   readonly #sums: ReductionEmitter
+  readonly #lines: WholeAxisEmitter
 
-  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes) {
-    this.#context = new CodegenContext(plan, target, types)
+  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes, helpers: Helpers) {
+    this.#context = new CodegenContext(plan, target, types, helpers)
     this.#memory = new LoadStoreEmitter(this.#context)
     this.#values = new ExpressionEmitter(this.#context, this.#memory)
     this.#sums = new ReductionEmitter(this.#context, this.#memory, this.#values)
+    this.#lines = new WholeAxisEmitter(this.#context, this.#memory, this.#values)
   }
 
-  emit(): Emitted {
-    const { f, plan, words, helpers, lane } = this.#context
-    const imports = hostImportsOf(lane)
+  emit(): EmittedFunction {
+    const { f, plan, words } = this.#context
     const body = f.capture(() => this.#statements(plan.body))
     f.add(...words.prologue, body)
-    const bytes = encodeModule({
-      imports,
-      functions: [f, ...helpers.functions],
-      exports: { run: imports.length },
-      maxPages: MAX_PAGES,
-    })
-    return { bytes, words: words.list }
+    return { f, words: words.list }
   }
 
   #statements(statements: readonly Statement[]) {
@@ -86,6 +123,8 @@ class Emitter {
         return this.#memory.store(statement.buffer, this.#context.value(statement.node))
       case 'accumulate':
         return this.#sums.accumulate(statement.node, statement.memory)
+      case 'whole axis':
+        return this.#lines.emit(statement)
     }
   }
 
@@ -111,7 +150,7 @@ class Emitter {
   }
 
   #unrolling({ lanes, body }: Loop): readonly number[] {
-    const isInnermost = body.every(({ kind }) => kind !== 'loop')
+    const isInnermost = body.every(({ kind }) => kind !== 'loop' && kind !== 'whole axis')
     if (!isInnermost || (!lanes && this.#context.laneLoop === undefined)) return []
     return costOf(body, this.#context.program) > LONG ? UNROLLED_LONG : UNROLLED
   }
@@ -138,6 +177,7 @@ function newLoop() {
     addresses: new Map(),
     tiles: new Map(),
     terms: new Map(),
+    totals: new Map(),
     mask: undefined,
     left: undefined,
   }

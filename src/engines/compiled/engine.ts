@@ -11,7 +11,7 @@ import { Arena, Arenas } from './arena.ts'
 import { layoutOf, MAX_ROW_RANGES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
-import { type BoundLaunch, fill, LaunchCache } from './launch-cache.ts'
+import { type BoundLaunch, bindInputs, LaunchCache } from './launch-cache.ts'
 import { scaleInPlace } from './scale-in-place.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './worker-pool.ts'
 
@@ -29,6 +29,8 @@ const INLINE_NS = 200_000
 const SLICE_NS = 300_000
 /** Slices begin at cache line boundaries, so that threads do not write to the same cache line (false sharing). */
 const SLICE_STEP = 16
+/** Rows that take longer (images, sequences) are written so seldom that this does not matter. */
+const LONG_ROW_NS = 20_000
 /** Maximum factor by which one launch can raise the estimated cost. */
 const GROWTH = 1.02
 /** A memory that has grown larger than this is dropped when it is idle. */
@@ -133,7 +135,7 @@ class CompiledEngine implements Engine {
   }
 
   #runReady(ready: BoundLaunch, batch: Batch): BatchResult {
-    fill(ready, batch, this.#own)
+    bindInputs(ready, batch, this.#own)
     const computeMs = timed(ready, batch, 0)
     const { values, denominators, gradients } = ready.results
     return { values, denominators, gradients, computeMs, engine: 'compiled', scale: this.#scaleHere }
@@ -141,7 +143,7 @@ class CompiledEngine implements Engine {
 
   async #runThere(kernel: Compiled, batch: Batch, sizes: Sizes): Promise<BatchResult> {
     const turns = turnsOf(batch, sizes)
-    const slices = slicesOf(kernel, sizes, this.#worthwhile(turns * kernel.nsPerTurn))
+    const slices = slicesOf(kernel, sizes, this.#threads, turns * kernel.nsPerTurn)
     const layout = layoutOf(kernel, sizes)
     const arena = await this.#arenas.take(bytesFor(layout, slices.length))
     try {
@@ -162,10 +164,6 @@ class CompiledEngine implements Engine {
       this.#arenas.giveBack(arena)
       throw error instanceof KernelTrapped ? trapped(batch, error) : error
     }
-  }
-
-  #worthwhile(ns: number): number {
-    return Math.max(1, Math.min(this.#threads, MAX_ROW_RANGES, Math.floor(ns / SLICE_NS)))
   }
 }
 
@@ -231,10 +229,13 @@ function wholeOf({ plan: { separable } }: Compiled, sizes: Sizes): RowRange {
   return { index: 0, first: 0, last: separable === undefined ? 0 : sizes[separable] }
 }
 
-function slicesOf(kernel: Compiled, sizes: Sizes, count: number): RowRange[] {
+/** @param ns how long all rows take */
+function slicesOf(kernel: Compiled, sizes: Sizes, threads: number, ns: number): RowRange[] {
   const whole = wholeOf(kernel, sizes)
+  const count = Math.max(1, Math.min(threads, MAX_ROW_RANGES, Math.floor(ns / SLICE_NS)))
   if (kernel.plan.separable === undefined || count === 1) return [whole]
-  const step = Math.ceil(whole.last / count / SLICE_STEP) * SLICE_STEP
+  const unit = ns > whole.last * LONG_ROW_NS ? 1 : SLICE_STEP
+  const step = Math.ceil(whole.last / count / unit) * unit
   const starts = Array.from({ length: count }, (_, i) => i * step).filter((first) => first < whole.last)
   return starts.map((first, index) => ({ index, first, last: Math.min(first + step, whole.last) }))
 }

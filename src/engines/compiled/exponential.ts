@@ -123,7 +123,7 @@ function within(lane: LaneType, x: Code, low: number, high: number): Code {
 }
 
 /** The range in which expm1 is neither -1 nor infinite. */
-export function withinExpm1(lane: LaneType, x: Code): Code {
+export function clampForExpm1(lane: LaneType, x: Code): Code {
   const { expm1Lowest, highest } = CONSTANTS[lane.precision]
   return within(lane, x, expm1Lowest, highest)
 }

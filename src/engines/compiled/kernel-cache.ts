@@ -304,8 +304,11 @@ function bytesOf(made: Compiled | UnsupportedByEngine): number {
   return made instanceof UnsupportedByEngine ? 0 : made.bytes.length
 }
 
-/** The same for every cotangent, so that a job uses the same lanes alone and in a batch. */
-function limitOf(program: Program, staticPredicates: StaticPredicates, lanes: string): number {
+/**
+ * The maximum length of the fastest axis for which another one is vectorized. The same for every cotangent, so that a
+ * job uses the same lanes alone and in a batch.
+ */
+export function limitOf(program: Program, staticPredicates: StaticPredicates, lanes: string): number {
   try {
     return vectorizationThreshold(planOf(program, { uniform: true, staticPredicates, lanes }), lanes)
   } catch (error) {

@@ -3,18 +3,19 @@
  * reads and writes. It owns no memory; arena.ts does.
  */
 
-import { isHostOp } from '../../language/host-ops.ts'
 import type { Program } from '../../language/ir.ts'
-import { evaluateScalar, isElementwise } from '../../language/scalar.ts'
+import { isElementwise } from '../../language/scalar.ts'
 import { COTANGENT, type Specialization } from '../../loops/legalize.ts'
 import { type Buffer, type Plan, totalCost } from '../../loops/loop-plan.ts'
 import { plan } from '../../loops/planner.ts'
+import { type Extent, isRepeatable } from '../../loops/whole-axis.ts'
 import { UnsupportedByEngine } from '../contract.ts'
-import { legalizeWithin } from '../legalize-within.ts'
-import { ALL_FLOAT32, type ElementTypes, elementBytesOf, VECTOR } from './element-types.ts'
+import { legalizeWithin } from '../legalize-or-reject.ts'
+import { ALL_FLOAT32, type ElementTypes, elementBytesOf, VECTOR_BYTES } from './element-types.ts'
 import { OVERREAD_ELEMENTS } from './emit/kernel-params.ts'
 import { emit, type Word } from './emit.ts'
 import type { LaneType } from './lane-type.ts'
+import { evaluateScalarNode } from './scalar-math.ts'
 import type { TargetFeatures } from './wide.ts'
 
 /** Sizes of all axes, including the renamed ones. */
@@ -59,7 +60,7 @@ export const MAX_ROW_RANGES = 64
 
 /** Bytes between buffers: a vector that begins at a near neighbor of the last element may read this far beyond it. */
 function paddingOf({ lane }: ElementTypes): number {
-  return VECTOR + OVERREAD_ELEMENTS * lane.native.bytes
+  return VECTOR_BYTES + OVERREAD_ELEMENTS * lane.native.bytes
 }
 
 /** The kernel of a program up to this size has at most a tenth of the allowed bytes, as a node rarely takes more than 300. */
@@ -67,22 +68,24 @@ const SMALL_NODES = 128
 
 /** Whether a program certainly has a kernel, without compiling it. */
 export function surelyCompiles({ nodes }: Program): boolean {
-  return nodes.length <= SMALL_NODES && !nodes.some(({ op }) => isHostOp(op))
+  return nodes.length <= SMALL_NODES && nodes.every((node) => isRepeatable(nodes, node))
 }
 
 /**
  * The loops of a program.
  *
- * @throws UnsupportedByEngine if there would be too many, or the program has whole-axis ops
+ * @throws UnsupportedByEngine if there would be too many
  */
 export function planOf(program: Program, variant: Specialization): Plan {
+  const irregular = program.nodes.find((node) => !isRepeatable(program.nodes, node))
+  if (irregular !== undefined) throw new UnsupportedByEngine(`${irregular.op} of operands with other axes`)
   return plan(legalizeWithin(MAX_NODES, program, variant), variant.lanes)
 }
 
 /**
  * Compiles a program.
  *
- * @throws UnsupportedByEngine if the kernel would be too large, or the program has whole-axis ops
+ * @throws UnsupportedByEngine if the kernel would be too large
  */
 export function compile(
   program: Program,
@@ -95,8 +98,7 @@ export function compile(
   if (bytes.length > MAX_KERNEL_BYTES) {
     throw new UnsupportedByEngine(`its kernel has ${bytes.length} bytes, the limit is ${MAX_KERNEL_BYTES}`)
   }
-  const wanted = words.flatMap((word) => (word.kind === 'scalar' && word.part === 0 ? [word.node] : []))
-  const scalarNodes = scalarClosure(planned, wanted)
+  const scalarNodes = scalarNodesOf(planned, words)
   return {
     plan: planned,
     types,
@@ -109,7 +111,9 @@ export function compile(
   }
 }
 
-function scalarClosure({ program }: Plan, wanted: readonly number[]): number[] {
+/** The nodes without axes that a kernel's words need, in the order of their evaluation. */
+export function scalarNodesOf({ program }: Plan, words: readonly Word[]): number[] {
+  const wanted = words.flatMap((word) => (word.kind === 'scalar' && word.part === 0 ? [word.node] : []))
   const found = new Set<number>()
   const visit = (node: number) => {
     if (found.has(node)) return
@@ -153,7 +157,8 @@ function makeLayout({ plan: { buffers, program }, types, words }: Kernel, sizes:
 
 /** Rows of scratch memory start at vector boundaries. Inputs and results are dense. */
 function stridesOf(types: ElementTypes, buffer: Buffer, sizes: Sizes): { strides: number[]; bytes: number } {
-  const { axes, role } = buffer
+  const { axes, role, extent } = buffer
+  if (extent !== undefined) return { strides: [], bytes: bytesOfExtent(extent, sizes) }
   const strides: number[] = []
   let width = elementBytesOf(types, buffer)
   for (let place = axes.length - 1; place >= 0; place--) {
@@ -162,6 +167,13 @@ function stridesOf(types: ElementTypes, buffer: Buffer, sizes: Sizes): { strides
     if (role === 'scratch' && place === axes.length - 1) width = align(width)
   }
   return { strides, bytes: width }
+}
+
+function bytesOfExtent(extent: Extent, sizes: Sizes): number {
+  return extent.reduce(
+    (sum, { bytes, axes }) => sum + axes.reduce((product, axis) => product * sizes[axis], bytes),
+    0,
+  )
 }
 
 /** Size of one slice's argument in bytes. */
@@ -273,7 +285,7 @@ function evaluateScalars(
     else if (op === 'size') values[id] = sizes[axis!]
     else if (op === 'scalar') values[id] = name === COTANGENT ? cotangent : scalars[name!]
     else if (op === 'select') values[id] = values[args[0]] !== 0 ? values[args[1]] : values[args[2]]
-    else if (isElementwise(op)) values[id] = evaluateScalar(op, narrowed(lane, args, values, ofCotangent))
+    else if (isElementwise(op)) values[id] = evaluateScalarNode(op, narrowed(lane, args, values, ofCotangent))
     else throw new UnsupportedByEngine(`${op} of a single number`)
     if (name !== COTANGENT && !args.some((arg) => ofCotangent.has(arg))) continue
     ofCotangent.add(id)

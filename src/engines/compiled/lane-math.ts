@@ -7,7 +7,7 @@ import { bitselect, type TargetFeatures } from './wide.ts'
 export type Writer = (f: FunctionBuilder, target: TargetFeatures, ...args: Code[]) => Code
 
 /** The functions that each lane type has its own algorithms for. */
-export interface OwnMath {
+export interface LaneSpecificMath {
   readonly expm1: Writer
   /** exp of arguments <= 0, flushing denormals to 0. */
   readonly expUpToZero: Writer

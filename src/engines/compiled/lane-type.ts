@@ -84,6 +84,9 @@ export interface LaneType {
   round(value: number): number
   storeOne(address: Code, value: Code, lane: number, offset: number): Code
   extract(vector: Code, lane: number): Code
+  /** One lane as float64, and back. */
+  widened(value: Code): Code
+  narrowed(value: Code): Code
   replace(vector: Code, lane: number, value: Code): Code
   /** Swaps the lanes at a distance that is a power of two, for horizontal reductions. */
   swapped(vector: Code, distance: number): Code
@@ -129,6 +132,8 @@ export const FLOAT32: LaneType = {
   round: Math.fround,
   storeOne: storeLane,
   extract: extractF32,
+  widened: (value) => op('f64.promote_f32', value),
+  narrowed: (value) => op('f32.demote_f64', value),
   replace: replaceF32,
   swapped: (vector, distance) => shuffle(vector, vector, distance === 2 ? [2, 3, 0, 1] : [1, 0, 3, 2]),
   indexSplat: (index) => op('i32x4.splat', index),
@@ -183,6 +188,8 @@ export const FLOAT64: LaneType = {
   round: (value) => value,
   storeOne: storeHalf,
   extract: extractF64,
+  widened: (value) => value,
+  narrowed: (value) => value,
   replace: replaceF64,
   swapped: (vector) => shuffle(vector, vector, [2, 3, 0, 1]),
   indexSplat: (index) => toFloat64(op('i32x4.splat', index)),

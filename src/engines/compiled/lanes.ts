@@ -7,12 +7,12 @@ import { fastestAxis } from '../../loops/loop-interchange.ts'
 import { costOf, type Loop, type Plan, readsInput, type Statement } from '../../loops/loop-plan.ts'
 
 /** An axis longer than this is never short; measured with `load/lanes.ts`. */
-const SHORT = 48
+export const SHORT = 48
 /**
  * A middle axis (pixels, anchors) with this many elements fills the lanes as well as rows do, however few rows
  * there are.
  */
-const MANY = 16
+export const MANY = 16
 /**
  * A loop over the short axis costs about as much as this many tiles of four rows by four elements that are
  * transposed on their way into the lanes and back.

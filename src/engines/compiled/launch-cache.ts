@@ -105,7 +105,7 @@ function isOneNumber(cotangent: Batch['cotangent']): boolean {
 }
 
 /** Copies a batch's numbers to where the kernel reads them. */
-export function fill(
+export function bindInputs(
   { inputs, argument, cotangent, cotangentPlace }: BoundLaunch,
   batch: Batch,
   { words }: Arena,

@@ -7,6 +7,7 @@
 import { factorial } from '../../language/gamma.ts'
 import { economize, interpolate } from './chebyshev.ts'
 import {
+  clampForExpm1,
   economizedTail,
   expTail,
   integerOf,
@@ -14,9 +15,8 @@ import {
   reduceExp,
   scaleByPower,
   splitLn2,
-  withinExpm1,
 } from './exponential.ts'
-import { horner, isPositive, madd, type OwnMath, withLogEdges, withSignOf } from './lane-math.ts'
+import { horner, isPositive, type LaneSpecificMath, madd, withLogEdges, withSignOf } from './lane-math.ts'
 import { FLOAT64 } from './lane-type.ts'
 import {
   type Code,
@@ -82,7 +82,7 @@ const EXPM1 = economizedTail(10)
  * exact. Its rounded sum with that part would lose a digit where e^x is near 3/2.
  */
 function expm1(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const limited = f.let(withinExpm1(FLOAT64, x))
+  const limited = f.let(clampForExpm1(FLOAT64, x))
   const { n, k, r } = reduceExp(FLOAT64, f, target, limited)
   const { high, low } = splitLn2(FLOAT64)
   const tail = f.let(mul(mul(r, r), f.let(polynomial(target, r, EXPM1))))
@@ -433,7 +433,7 @@ function circular(f: FunctionBuilder, target: TargetFeatures, x: Code, shift: 0 
   return op('v128.xor', bitselect(isOdd, cosine, sine), sign)
 }
 
-export const FLOAT64_MATH: OwnMath = {
+export const FLOAT64_MATH: LaneSpecificMath = {
   expm1,
   expUpToZero,
   log,

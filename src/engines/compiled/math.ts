@@ -6,6 +6,7 @@
 import { SCALAR_SEMANTICS } from '../../language/scalar.ts'
 import { interpolate } from './chebyshev.ts'
 import {
+  clampForExpm1,
   exp,
   expTail,
   powerOfTwo,
@@ -13,10 +14,9 @@ import {
   scaleByPower,
   splitLn2,
   tanh,
-  withinExpm1,
 } from './exponential.ts'
 import { digamma, lgamma, polygamma } from './gamma.ts'
-import { horner, type OwnMath, type Writer, withLogEdges, withSignOf } from './lane-math.ts'
+import { horner, type LaneSpecificMath, type Writer, withLogEdges, withSignOf } from './lane-math.ts'
 import { FLOAT32, FLOAT64, type LaneType } from './lane-type.ts'
 import { FLOAT64_MATH } from './math-float64.ts'
 import {
@@ -25,6 +25,7 @@ import {
   constF32x4,
   constF64x2,
   constI32x4,
+  F64,
   type FunctionBuilder,
   get,
   type Import,
@@ -85,16 +86,18 @@ export const HOST_FUNCTIONS: Readonly<Record<'sin' | 'cos', (x: number) => numbe
   cos: Math.cos,
 }
 
-/** Their types in a module with these lanes. The order is that of their indices. */
-export function hostImportsOf({ scalar }: LaneType): Import[] {
-  return Object.keys(HOST_FUNCTIONS).map((name) => ({ name, params: [scalar], results: [scalar] }))
-}
+/** Their types. The order is that of their indices. */
+export const HOST_IMPORTS: readonly Import[] = Object.keys(HOST_FUNCTIONS).map((name) => ({
+  name,
+  params: [F64],
+  results: [F64],
+}))
 
 /**
  * The error is at most 4 ulp in float32 and 2 roundings in float64 (a few more for the gamma functions), over the whole range
  * with denormals, infinities and NaN (test/engines/compiled/math.test.ts and math-float64.test.ts sweep it).
  */
-function libraryOf(lane: LaneType, own: OwnMath): MathLibrary {
+function libraryOf(lane: LaneType, own: LaneSpecificMath): MathLibrary {
   const inline = (write: Writer) => ({ write, inline: true })
   const apart = (write: Writer) => ({ write, inline: false })
   return {
@@ -143,7 +146,7 @@ function expUpToZero(f: FunctionBuilder, target: TargetFeatures, x: Code): Code 
 
 /** With s = 2^(n-1): e^x - 1 = 2 (s (e^r - 1) + (s - 1/2)), which neither cancels nor overflows early. */
 function expm1(f: FunctionBuilder, target: TargetFeatures, x: Code): Code {
-  const { n, k, r } = reduceExp(FLOAT32, f, target, f.let(withinExpm1(FLOAT32, x)))
+  const { n, k, r } = reduceExp(FLOAT32, f, target, f.let(clampForExpm1(FLOAT32, x)))
   const small = f.let(madd(target, mul(r, r), f.let(expTail(FLOAT32, target, r)), r))
   const s = f.let(powerOfTwo(FLOAT32, op('i32x4.sub', k, constI32x4(1))))
   const half = f.let(madd(target, s, small, sub(s, constF32x4(0.5))))
@@ -393,14 +396,17 @@ function byHostWhereLarge(
   const isLarge = f.let(lane.op('gt', lane.op('abs', x), lane.constant(largest)))
   const exact = f.local(V128)
   const each = lane.places.map((place) =>
-    set(exact, lane.replace(get(exact), place, call(host, lane.extract(x, place)))),
+    set(
+      exact,
+      lane.replace(get(exact), place, lane.narrowed(call(host, lane.widened(lane.extract(x, place))))),
+    ),
   )
   const chosen = set(result, bitselect(isLarge, get(exact), get(result)))
   f.add(ifElse(op('v128.any_true', isLarge), [...each, chosen]))
   return get(result)
 }
 
-const FLOAT32_MATH: OwnMath = {
+const FLOAT32_MATH: LaneSpecificMath = {
   expm1,
   expUpToZero,
   log,

@@ -48,7 +48,8 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Sc
   return new WebAssembly.Instance(module, { env: { memory } }).exports.scale as Scale
 }
 
-function scaleFunction(lane: LaneType): FunctionBuilder {
+/** `scale(address, bytes, factor)`, for a module that may have other functions. */
+export function scaleFunction(lane: LaneType): FunctionBuilder {
   const { native, finite } = lane
   const f = new FunctionBuilder([I32, I32, lane.scalar], [I32])
   const [address, end] = [0, f.local(I32)]

@@ -9,12 +9,15 @@ export type Code = number | Uint8Array | readonly Code[]
 
 /** Value types by their byte. */
 export const I32 = 0x7f
+export const I64 = 0x7e
 export const F32 = 0x7d
 export const F64 = 0x7c
 export const V128 = 0x7b
-export type ValueType = typeof I32 | typeof F32 | typeof F64 | typeof V128
+export type ValueType = typeof I32 | typeof I64 | typeof F32 | typeof F64 | typeof V128
 
 const BLOCK_WITHOUT_VALUE = 0x40
+
+const ENCODER = new TextEncoder()
 
 /** Code that occurs many times in every kernel is one object: kernels are trees of hundreds of thousands of parts. */
 const GETS: Code[] = []
@@ -30,14 +33,56 @@ export const MAX_PAGES = 65536
 const CORE = {
   'i32.eqz': 0x45,
   'i32.eq': 0x46,
+  'i32.ne': 0x47,
   'i32.lt_s': 0x48,
   'i32.lt_u': 0x49,
+  'i32.gt_s': 0x4a,
+  'i32.le_s': 0x4c,
   'i32.ge_s': 0x4e,
+  'i64.lt_u': 0x54,
+  'f32.ne': 0x5c,
+  'f64.eq': 0x61,
+  'f64.ne': 0x62,
+  'f64.lt': 0x63,
+  'f64.gt': 0x64,
+  'f64.le': 0x65,
+  'f64.ge': 0x66,
   'i32.add': 0x6a,
   'i32.sub': 0x6b,
   'i32.mul': 0x6c,
+  'i32.div_s': 0x6d,
+  'i32.rem_s': 0x6f,
   'i32.and': 0x71,
+  'i32.or': 0x72,
+  'i32.xor': 0x73,
   'i32.shl': 0x74,
+  'i32.shr_s': 0x75,
+  'i32.shr_u': 0x76,
+  'i64.or': 0x84,
+  'i64.xor': 0x85,
+  'i64.shl': 0x86,
+  'i64.shr_s': 0x87,
+  'i64.shr_u': 0x88,
+  'f32.add': 0x92,
+  'f64.abs': 0x99,
+  'f64.neg': 0x9a,
+  'f64.ceil': 0x9b,
+  'f64.floor': 0x9c,
+  'f64.nearest': 0x9e,
+  'f64.sqrt': 0x9f,
+  'f64.add': 0xa0,
+  'f64.sub': 0xa1,
+  'f64.mul': 0xa2,
+  'f64.div': 0xa3,
+  'f64.min': 0xa4,
+  'f64.max': 0xa5,
+  'i32.wrap_i64': 0xa7,
+  'i64.extend_i32_u': 0xad,
+  'f32.demote_f64': 0xb6,
+  'f64.convert_i32_s': 0xb7,
+  'f64.promote_f32': 0xbb,
+  'i32.reinterpret_f32': 0xbc,
+  'i64.reinterpret_f64': 0xbd,
 } as const
 
 /** SIMD instructions without an immediate. All have the prefix 0xfd. */
@@ -138,6 +183,62 @@ export const get = (local: number): Code => {
 export const set = (local: number, value: Code): Code => [value, 0x21, unsigned(local)]
 export const call = (target: number, ...operands: Code[]): Code => [operands, 0x10, unsigned(target)]
 export const loadI32 = (address: Code, offset = 0): Code => [address, 0x28, 2, unsigned(offset)]
+export const loadF32 = (address: Code, offset = 0): Code => [address, 0x2a, 2, unsigned(offset)]
+/** May be aligned to 4 bytes only, as the words of a launch are. */
+export const loadF64 = (address: Code, offset = 0): Code => [address, 0x2b, 2, unsigned(offset)]
+export const storeI32 = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  0x36,
+  2,
+  unsigned(offset),
+]
+export const loadI64 = (address: Code, offset = 0): Code => [address, 0x29, 2, unsigned(offset)]
+export const storeI64 = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  0x37,
+  2,
+  unsigned(offset),
+]
+export const storeF32 = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  0x38,
+  2,
+  unsigned(offset),
+]
+/** Like `loadF64`. */
+export const storeF64 = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  0x39,
+  2,
+  unsigned(offset),
+]
+/** Rounds toward 0; beyond the integers, the nearest one, and 0 for NaN. */
+export const truncatedF64 = (value: Code): Code => [value, 0xfc, 0x02]
+/** Sets `bytes` of memory to one byte. */
+export const fillMemory = (address: Code, byte: number, bytes: Code): Code => [
+  address,
+  i32(byte),
+  bytes,
+  0xfc,
+  0x0b,
+  0x00,
+]
+export const f64 = (value: number): Code => [0x44, new Uint8Array(Float64Array.of(value).buffer)]
+export const i64 = (value: bigint): Code => [0x42, signed64(value)]
+/** The nearest unsigned integer towards 0; beyond the range, its end. */
+export const truncU32 = (value: Code): Code => [value, 0xfc, 0x03]
+/** The size of the memory in pages. */
+export const memorySize: Code = [0x3f, 0x00]
+/** Adds pages to the memory; the size before, or -1. */
+export const memoryGrow = (pages: Code): Code => [pages, 0x40, 0x00]
+/** Computes a value that nobody reads. */
+export const dropped = (value: Code): Code => [value, 0x1a]
+/** Leaves the function. */
+export const returned = (value: Code = []): Code => [value, 0x0f]
 
 /** Four equal lanes, as bits or as numbers. */
 export const constI32x4 = (value: number): Code => {
@@ -287,6 +388,18 @@ export interface ModuleParts {
   readonly maxPages: number
 }
 
+/** A module that shares its memory with nobody. */
+export interface StandaloneParts extends Omit<ModuleParts, 'maxPages'> {
+  /** Its own memory, exported as `memory`; absent if it has none. */
+  readonly memory?: {
+    readonly pages: number
+    /** What is in it at the start. */
+    readonly data: readonly { readonly at: number; readonly bytes: Uint8Array }[]
+  }
+  /** Custom section -> its contents. */
+  readonly sections?: Readonly<Record<string, Uint8Array>>
+}
+
 /** The name of an imported memory, and the flags for a maximum size and sharing. */
 const SHARED_MEMORY = [text('env'), text('memory'), 0x02, 0x03]
 const OF_ONE_THREAD = 0x01
@@ -302,32 +415,80 @@ export function encodeModule({
   exports,
   maxPages,
 }: ModuleParts): Uint8Array<ArrayBuffer> {
-  const types = [...imports, ...functions].map(({ params, results }) => [
+  const parts = { imports, functions, exports }
+  const memory = [SHARED_MEMORY, unsigned(1), unsigned(maxPages)]
+  return flatten([
+    MAGIC,
+    section(1, typesOf(parts)),
+    section(2, [memory, ...importsOf(parts)]),
+    section(3, declarationsOf(parts)),
+    section(7, exportsOf(parts)),
+    section(10, codeOf(parts)),
+  ])
+}
+
+/** The same for a module that needs nothing but its imports. */
+export function encodeStandaloneModule(parts: StandaloneParts): Uint8Array<ArrayBuffer> {
+  const { memory, sections = {} } = parts
+  const memories = memory === undefined ? [] : [[OF_ONE_THREAD, unsigned(memory.pages), unsigned(MAX_PAGES)]]
+  const exported = memory === undefined ? [] : [[text('memory'), 0x02, 0x00]]
+  const data = (memory?.data ?? []).map(({ at, bytes }) => [
+    0x00,
+    i32(at),
+    0x0b,
+    unsigned(bytes.length),
+    bytes,
+  ])
+  return flatten([
+    MAGIC,
+    section(1, typesOf(parts)),
+    section(2, importsOf(parts)),
+    section(3, declarationsOf(parts)),
+    section(5, memories),
+    section(7, [...exported, ...exportsOf(parts)]),
+    section(10, codeOf(parts)),
+    section(11, data),
+    ...Object.entries(sections).map(([name, bytes]) => [0x00, measured([text(name), bytes])]),
+  ])
+}
+
+const MAGIC: Code = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
+
+type Functions = Pick<ModuleParts, 'imports' | 'functions' | 'exports'>
+
+function typesOf({ imports, functions }: Functions): Code[] {
+  return [...imports, ...functions].map(({ params, results }) => [
     0x60,
     vector([...params]),
     vector([...results]),
   ])
-  const memory = [SHARED_MEMORY, unsigned(1), unsigned(maxPages)]
-  const imported = imports.map(({ name }, i) => [text('env'), text(name), 0x00, unsigned(i)])
-  const declared = functions.map((_, i) => unsigned(imports.length + i))
-  const exported = Object.entries(exports).map(([name, index]) => [text(name), 0x00, unsigned(index)])
-  const code = functions.map((made) => made.encode())
-  return flatten([
-    [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    section(1, types),
-    section(2, [memory, ...imported]),
-    section(3, declared),
-    section(7, exported),
-    section(10, code),
-  ])
+}
+
+function importsOf({ imports }: Functions): Code[] {
+  return imports.map(({ name }, i) => [text('env'), text(name), 0x00, unsigned(i)])
+}
+
+function declarationsOf({ imports, functions }: Functions): Code[] {
+  return functions.map((_, i) => unsigned(imports.length + i))
+}
+
+function exportsOf({ exports }: Functions): Code[] {
+  return Object.entries(exports).map(([name, index]) => [text(name), 0x00, unsigned(index)])
+}
+
+function codeOf({ functions }: Functions): Code[] {
+  return functions.map((made) => made.encode())
 }
 
 /** The same module for an unshared memory, which the runtime copies to and from several times faster. */
 export function withUnsharedMemory(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const own = Buffer.from(bytes)
+  const own = bytes.slice()
   const name = flatten(SHARED_MEMORY)
-  own[own.indexOf(name) + name.length - 1] = OF_ONE_THREAD
-  return new Uint8Array(own.buffer, own.byteOffset, own.length)
+  const isHere = (start: number) => name.every((byte, i) => own[start + i] === byte)
+  let at = 0
+  while (!isHere(at)) at++
+  own[at + name.length - 1] = OF_ONE_THREAD
+  return own
 }
 
 function section(id: number, entries: readonly Code[]): Code {
@@ -345,7 +506,7 @@ function vector(entries: readonly Code[]): Code {
 }
 
 function text(name: string): Code {
-  const bytes = [...Buffer.from(name)]
+  const bytes = ENCODER.encode(name)
   return [unsigned(bytes.length), bytes]
 }
 
@@ -393,6 +554,18 @@ function longSigned(value: number): number[] {
     const low = rest & 0x7f
     rest >>= 7
     const isLast = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)
+    bytes.push(isLast ? low : low | 0x80)
+    if (isLast) return bytes
+  }
+}
+
+function signed64(value: bigint): number[] {
+  const bytes: number[] = []
+  let rest = BigInt.asIntN(64, value)
+  for (;;) {
+    const low = Number(rest & 0x7fn)
+    rest >>= 7n
+    const isLast = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0)
     bytes.push(isLast ? low : low | 0x80)
     if (isLast) return bytes
   }

@@ -67,7 +67,8 @@ class LayeredEngine implements Engine {
 
   /** The second engine is not asked: it may not be open, and it runs whatever the first cannot. */
   serving(program: Program, precision: Precision): readonly string[] {
-    return [...new Set([...this.#first.serving(program, precision), ...this.#behind(precision)])]
+    const own = this.#first.serving(program, precision)
+    return own.length > 0 ? own : this.#behind(precision)
   }
 
   async stats(): Promise<EngineStats> {

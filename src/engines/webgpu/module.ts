@@ -4,7 +4,7 @@ import type { Program } from '../../language/ir.ts'
 import type { LegalizedProgram } from '../../loops/legalize.ts'
 import { NO_STATIC_PREDICATES, type StaticPredicates } from '../../loops/static-predicates.ts'
 import { UnsupportedByEngine } from '../contract.ts'
-import { legalizeWithin } from '../legalize-within.ts'
+import { legalizeWithin, withoutWholeAxisOps } from '../legalize-or-reject.ts'
 import type { BufferDeclaration, Dispatch, KernelSchedule } from './kernel-schedule.ts'
 import { mathSource } from './math.ts'
 import { tileSource } from './matmul-tiles.ts'
@@ -34,7 +34,7 @@ export function legalizeForShaders(
   program: Program,
   staticPredicates: StaticPredicates = NO_STATIC_PREDICATES,
 ): LegalizedProgram {
-  return legalizeWithin(MAX_NODES, program, { uniform: false, staticPredicates })
+  return legalizeWithin(MAX_NODES, withoutWholeAxisOps(program), { uniform: false, staticPredicates })
 }
 
 /**

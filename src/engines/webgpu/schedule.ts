@@ -4,9 +4,9 @@
  * stored.
  */
 import type { Node } from '../../language/ir.ts'
+import { isRemapped } from '../../loops/access-map.ts'
 import type { LegalizedProgram, ProgramOutput } from '../../loops/legalize.ts'
 import { COSTS, isReduction, isScalar } from '../../loops/loop-plan.ts'
-import { isIndirect } from '../../loops/memory-read.ts'
 import {
   type BufferDeclaration,
   type Dispatch,
@@ -150,7 +150,7 @@ class Cutter {
 
   #keepArguments(id: number) {
     const node = this.#nodes[id]
-    if (isIndirect(node)) this.#keepUnlessRead(node.args[0])
+    if (isRemapped(node)) this.#keepUnlessRead(node.args[0])
     if (isMatrix(this.#program, node)) {
       for (const arg of node.args) if (this.#costOf(arg) > DEAR_FACTOR) this.#keepUnlessRead(arg)
     }
@@ -158,7 +158,7 @@ class Cutter {
 
   #keepUnlessRead(id: number) {
     const { op, args } = this.#nodes[id]
-    if (op === 'expand' || isIndirect(this.#nodes[id])) this.#keepUnlessRead(args[0])
+    if (op === 'expand' || isRemapped(this.#nodes[id])) this.#keepUnlessRead(args[0])
     else if (!READ.has(op) && !isReduction(this.#nodes[id]) && !isScalar(this.#program, id))
       this.#kept.add(id)
   }
@@ -185,7 +185,7 @@ class Cutter {
         found.set(`${id} ${elsewhere}`, { node: id, elsewhere })
         return
       }
-      const moved = isIndirect(node) || node.op === 'pick' ? new Set([...renamed, node.axis!]) : renamed
+      const moved = isRemapped(node) || node.op === 'pick' ? new Set([...renamed, node.axis!]) : renamed
       for (const arg of node.args) visit(arg, moved)
     }
     for (const id of ids) visit(id, new Set())

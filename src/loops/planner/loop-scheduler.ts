@@ -3,7 +3,15 @@
  * which loop the others are; what a later loop needs from an earlier one, and whether it is stored or computed
  * again (rematerialization). The inside of a loop belongs to the next level.
  */
-import { type Accumulator, type Buffer, COSTS, isReduction, type Statement } from '../loop-plan.ts'
+import {
+  type Accumulator,
+  type Buffer,
+  COSTS,
+  isReduction,
+  isWholeAxis,
+  type Statement,
+} from '../loop-plan.ts'
+import { isAlongLines } from '../whole-axis.ts'
 import { phasesOf } from './loop-phases.ts'
 import type { PlannerContext } from './planner-context.ts'
 import {
@@ -126,21 +134,27 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** A value that is read with renamed axes or at a distance must be stored entirely. */
+  /** A value that is read with renamed axes, at a distance or by a whole-axis op must be stored entirely. */
   #placeSources(items: readonly WorkItem[]) {
     for (const item of items) {
-      const source = item.act === 'value' ? this.#context.storedSource(item.node) : undefined
-      if (source === undefined) continue
-      const maker = this.#makers.get(source)
-      const isApart =
-        maker !== undefined && this.#partOf.get(workItemKey(maker)) !== this.#partOf.get(workItemKey(item))
-      if (isApart && !this.#assignment.has(source)) this.#keep(source)
+      if (item.act !== 'value') continue
+      for (const source of this.#context.storedArgs(item.node)) this.#placeSource(source, item)
     }
   }
 
+  #placeSource(source: number, reader: WorkItem) {
+    const maker = this.#makers.get(source)
+    const isApart =
+      maker !== undefined && this.#partOf.get(workItemKey(maker)) !== this.#partOf.get(workItemKey(reader))
+    if (isApart && !this.#assignment.has(source)) this.#keep(source)
+  }
+
   #keep(node: number) {
-    const axes = this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth)
-    this.#assignment.set(node, this.#context.scratch(node, axes, this.#scope.insideLanes))
+    // A whole-axis op writes a result where it belongs, and others read it there.
+    const [root] = isWholeAxis(this.#context.nodes[node]) ? (this.#context.roots.get(node) ?? []) : []
+    if (root !== undefined) return this.#assignment.set(node, root)
+    const axes = this.#context.storedAxes(node, this.#scope.depth)
+    return this.#assignment.set(node, this.#context.scratch(node, axes, this.#scope.insideLanes))
   }
 
   #fill(part: LoopSegment) {
@@ -183,7 +197,8 @@ export class LoopLevelScheduler {
     if (this.#assignment.has(node)) return 1
     if (maker === undefined) return 0
     if (this.#context.deeper(this.#context.nodes[node].axes, this.#scope.depth).length === 0) return 0
-    if (maker.act === 'sum' || isReduction(this.#context.nodes[node])) return Number.POSITIVE_INFINITY
+    const isCostly = isReduction(this.#context.nodes[node]) || isWholeAxis(this.#context.nodes[node])
+    if (maker.act === 'sum' || isCostly) return Number.POSITIVE_INFINITY
     let total = COSTS[this.#context.nodes[node].op] ?? 1
     for (const arg of this.#context.argsOf(maker)) {
       if (total > limit) return total
@@ -223,10 +238,12 @@ export class LoopLevelScheduler {
     }
   }
 
-  /** The innermost loop is vectorized, or the one over the chosen axis. */
+  /** The innermost loop is vectorized, or the one over the chosen axis. Tables are computed one after the other. */
   #takesLanes(items: ReadonlyMap<string, WorkItem>, accumulators: readonly Accumulator[]): boolean {
+    const whole = [...items.values()].map(({ node }) => this.#context.nodes[node]).filter(isWholeAxis)
+    if (!whole.every(isAlongLines)) return false
     const isDeep = [...items.values()].some((item) => this.#isDeep(item))
-    if (!isDeep) return true
+    if (!isDeep && whole.length === 0) return true
     return this.#context.isForLanes(this.#axis) && accumulators.every(({ memory }) => memory === undefined)
   }
 
@@ -238,7 +255,9 @@ export class LoopLevelScheduler {
       .flatMap(({ items }) => [...items.values()])
     const items = loops.flatMap((part) => [...part.items.values()])
     const adds = items.some(({ act, node }) => act === 'add' && this.#context.nodes[node].axis === this.#axis)
-    const leaves = outside.some(({ node }) => this.#context.isRoot(node))
+    const leaves = outside.some(
+      ({ node }) => this.#context.isRoot(node) || isWholeAxis(this.#context.nodes[node]),
+    )
     if (loops.length === 1 && !adds && !leaves) this.#context.separable = this.#axis
   }
 }

@@ -3,6 +3,7 @@
  * and the buffers that they have allocated.
  */
 import type { Node } from '../../language/ir.ts'
+import { memoryReadOf } from '../access-map.ts'
 import type { LegalizedProgram } from '../legalize.ts'
 import { fastestAxis } from '../loop-interchange.ts'
 import {
@@ -10,10 +11,11 @@ import {
   type CompensatedSumBuffers,
   isReduction,
   isScalar,
+  isWholeAxis,
+  materializedSource,
   readsInput,
-  storedSource,
 } from '../loop-plan.ts'
-import { memoryReadOf } from '../memory-read.ts'
+import { operandAxes, ownAxesOf, workspaceOf } from '../whole-axis.ts'
 import type { WorkItem } from './work-items.ts'
 
 /** The state that a planner and its blocks share. */
@@ -28,6 +30,7 @@ export class PlannerContext {
   readonly memory = new Map<number, CompensatedSumBuffers>()
   /** Where such a sum is copied to, because it is read outside of its block. */
   readonly copies = new Map<number, Buffer>()
+  readonly #workspaces = new Map<string, Buffer>()
   /**
    * The axis of the outermost loop, if its iterations are independent, so that they can run in any order on any
    * thread.
@@ -62,9 +65,9 @@ export class PlannerContext {
     role: Buffer['role'],
     name: string,
     axes: readonly string[],
-    { type = 'real', vectors = false }: Partial<Pick<Buffer, 'type' | 'vectors'>> = {},
+    { type = 'real', vectors = false, ...rest }: Partial<Pick<Buffer, 'type' | 'vectors' | 'extent'>> = {},
   ): Buffer {
-    const buffer = { id: this.buffers.length, role, name, axes, type, vectors }
+    const buffer = { id: this.buffers.length, role, name, axes, type, vectors, ...rest }
     this.buffers.push(buffer)
     return buffer
   }
@@ -73,6 +76,16 @@ export class PlannerContext {
   scratch(node: number, axes: readonly string[], vectors: boolean): Buffer {
     const ordered = [...axes].sort((a, b) => Number(this.isFastest(a)) - Number(this.isFastest(b)))
     return this.#buffer('scratch', String(node), ordered, { vectors })
+  }
+
+  /** Memory that a whole-axis op uses while it runs. */
+  workspace(node: number): Buffer | undefined {
+    const need = workspaceOf(this.nodes, this.nodes[node])
+    if (need === undefined) return undefined
+    const { key, extent } = need
+    const known = this.#workspaces.get(key) ?? this.#buffer('scratch', key, [], { extent })
+    this.#workspaces.set(key, known)
+    return known
   }
 
   // Nodes
@@ -87,7 +100,36 @@ export class PlannerContext {
 
   /** The node that is read with renamed axes or at a distance, and so must be stored entirely. */
   storedSource(node: number): number | undefined {
-    return storedSource(this.program, node)
+    return materializedSource(this.program, node)
+  }
+
+  /** The nodes that must be in memory entirely before this one is computed, because it does not read them element by element. */
+  storedArgs(node: number): readonly number[] {
+    if (isWholeAxis(this.nodes[node])) return this.#arrays(node).filter((arg) => !this.isInput(arg))
+    const source = this.storedSource(node)
+    return source === undefined ? [] : [source]
+  }
+
+  /** The operands of a whole-axis op that are arrays. */
+  #arrays(node: number): readonly number[] {
+    const { args } = this.nodes[node]
+    const axes = operandAxes(this.nodes[node], args, (arg) => this.nodes[arg].axes)
+    return args.filter((_, place) => axes[place].length > 0)
+  }
+
+  /** Whether an operand of a whole-axis op is an array. */
+  isArray(node: number, arg: number): boolean {
+    return this.#arrays(node).includes(arg)
+  }
+
+  /** Whether the node is in memory before the kernel runs. */
+  isInput(node: number): boolean {
+    return this.nodes[node].op === 'input'
+  }
+
+  inputBuffer(node: number): Buffer {
+    const { name } = this.nodes[node]
+    return this.buffers.find((buffer) => buffer.role === 'input' && buffer.name === name)!
   }
 
   /**
@@ -105,6 +147,8 @@ export class PlannerContext {
   argsOf({ act, node }: WorkItem): readonly number[] {
     if (act === 'sum') return []
     const { op, args } = this.nodes[node]
+    if (isWholeAxis(this.nodes[node]))
+      return this.#real(args.filter((arg) => !this.isInput(arg) || !this.isArray(node, arg)))
     if (op === 'pick') return this.#real(args.slice(1))
     const source = this.storedSource(node)
     if (source !== undefined) return [source]
@@ -134,6 +178,13 @@ export class PlannerContext {
     return this.order.slice(depth).filter((axis) => axes.includes(axis))
   }
 
+  /** The axes of a value in memory: those of deeper loops, and those that it is computed along as a whole. */
+  storedAxes(node: number, depth: number): string[] {
+    const whole = isWholeAxis(this.nodes[node]) ? ownAxesOf(this.nodes[node]) : []
+    const inner = this.order.filter((axis, place) => place >= depth || whole.includes(axis))
+    return inner.filter((axis) => this.nodes[node].axes.includes(axis))
+  }
+
   /** The axes of the inner loops. */
   below(depth: number): readonly string[] {
     return this.order.slice(depth + 1)
@@ -141,6 +192,7 @@ export class PlannerContext {
 
   isInside({ act, node }: WorkItem, axis: string): boolean {
     if (act === 'add') return this.nodes[node].args.some((arg) => this.nodes[arg].axes.includes(axis))
+    if (isWholeAxis(this.nodes[node]) && ownAxesOf(this.nodes[node]).includes(axis)) return false
     const isAdded = act === 'value' && isReduction(this.nodes[node]) && this.nodes[node].axis === axis
     return isAdded || this.nodes[node].axes.includes(axis)
   }

@@ -1,16 +1,16 @@
 /** GoogleSQL raises an error where a result overflows or divides by zero; an underflow is 0. NaN equals nothing. */
 import { atom } from '../code.ts'
 import { InvalidName } from '../contract.ts'
-import { COMMON, type Dialect, logarithm, logarithmTo, SPELLED_OUT } from '../sql.ts'
-import { CHECKED, roundHalfEven } from './checked.ts'
+import { COMMON, type Dialect, EMULATED, logarithm, logarithmTo } from '../sql.ts'
+import { CHECKED_ARITHMETIC, roundHalfEven } from './checked.ts'
 import { quoted } from './quoting.ts'
 
 export const bigquery: Dialect = {
   name: 'bigquery',
   ops: {
     ...COMMON,
-    ...SPELLED_OUT,
-    ...CHECKED,
+    ...EMULATED,
+    ...CHECKED_ARITHMETIC,
     log2: logarithmTo(2),
     log10: logarithm('log10'),
     round: roundHalfEven,

@@ -3,7 +3,7 @@
  * Each op asks first, in an order that no planner changes: by nested CASE. It asks only for what the ranges allow.
  */
 import { atom, type Code, infix, within } from '../code.ts'
-import { holds, type Range } from '../ranges.ts'
+import { contains, type Range } from '../ranges.ts'
 import { caseOf, type Dialect, PRODUCT, type SqlRule, SUM } from '../sql.ts'
 
 const MOST = Number.MAX_VALUE
@@ -69,7 +69,7 @@ const div: SqlRule = ([a, b], [x, y], dialect) => {
   const plain = infix('/', PRODUCT)([a, b])
   const [p, q] = [sizes(x), sizes(y)]
   const [over, under] = [p.most / q.least > MOST, p.least / q.most === 0]
-  if (!over && !under && !holds(y, 0)) return plain
+  if (!over && !under && !contains(y, 0)) return plain
   const [left, right] = [`abs(${a.text})`, `abs(${b.text})`]
   const [plus, minus, nan, one, zero, most, least] = [Infinity, -Infinity, Number.NaN, 1, 0, MOST, LEAST].map(
     (value) => dialect.double(value),
@@ -121,7 +121,7 @@ const pow: SqlRule = ([a, b], ranges, dialect) => {
 }
 
 /** Arithmetic that asks before a database raises an error. */
-export const CHECKED = { add, sub, mul, div, exp, pow } as const
+export const CHECKED_ARITHMETIC = { add, sub, mul, div, exp, pow } as const
 
 /** Half to even, where `round` goes away from 0. */
 export const roundHalfEven: SqlRule = ([x]) => {

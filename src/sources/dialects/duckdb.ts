@@ -1,14 +1,14 @@
 /** DuckDB computes as IEEE 754 does, but for logarithms and roots. */
 import { atom, type Code, within } from '../code.ts'
 import type { Range } from '../ranges.ts'
-import { COMMON, caseOf, type Dialect, logarithm, SPELLED_OUT, SUM } from '../sql.ts'
+import { COMMON, caseOf, type Dialect, EMULATED, logarithm, SUM } from '../sql.ts'
 import { quoted } from './quoting.ts'
 
 export const duckdb: Dialect = {
   name: 'duckdb',
   ops: {
     ...COMMON,
-    ...SPELLED_OUT,
+    ...EMULATED,
     log2: logarithm('log2'),
     log10: logarithm('log10'),
     // Two to four times as fast as GREATEST, LEAST and a CASE for the sign.

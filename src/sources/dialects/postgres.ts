@@ -1,15 +1,15 @@
 /** PostgreSQL raises an error where a result overflows, underflows or divides by zero; NaN equals itself and sorts last. */
 import { atom } from '../code.ts'
-import { COMMON, type Dialect, logarithm, logarithmTo, SPELLED_OUT } from '../sql.ts'
-import { CHECKED } from './checked.ts'
+import { COMMON, type Dialect, EMULATED, logarithm, logarithmTo } from '../sql.ts'
+import { CHECKED_ARITHMETIC } from './checked.ts'
 import { quoted } from './quoting.ts'
 
 export const postgres: Dialect = {
   name: 'postgres',
   ops: {
     ...COMMON,
-    ...SPELLED_OUT,
-    ...CHECKED,
+    ...EMULATED,
+    ...CHECKED_ARITHMETIC,
     log2: logarithmTo(2),
     log10: logarithm('log'),
     round: ([x]) => atom(`round(${x.text})`),

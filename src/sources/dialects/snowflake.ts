@@ -1,15 +1,15 @@
 /** Snowflake raises errors as PostgreSQL does; NaN equals itself and sorts last. */
 import { atom } from '../code.ts'
-import { COMMON, type Dialect, logarithmTo, SPELLED_OUT } from '../sql.ts'
-import { CHECKED, roundHalfEven } from './checked.ts'
+import { COMMON, type Dialect, EMULATED, logarithmTo } from '../sql.ts'
+import { CHECKED_ARITHMETIC, roundHalfEven } from './checked.ts'
 import { quoted } from './quoting.ts'
 
 export const snowflake: Dialect = {
   name: 'snowflake',
   ops: {
     ...COMMON,
-    ...SPELLED_OUT,
-    ...CHECKED,
+    ...EMULATED,
+    ...CHECKED_ARITHMETIC,
     log2: logarithmTo(2),
     log10: logarithmTo(10),
     round: roundHalfEven,

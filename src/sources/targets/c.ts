@@ -7,6 +7,7 @@ import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
 import { commentSafe, headerLines } from '../header.ts'
 import { type BraceStyle, braces, parameterList, snakeWords } from '../helper-syntax.ts'
 import { helpersIn } from '../helpers.ts'
+import { HELPER_WORDS, loopHelpers } from '../loop-axis-ops.ts'
 import {
   FRAME_WORDS,
   type FramePhrases,
@@ -15,11 +16,10 @@ import {
   signatureLines,
   usageLines,
 } from '../loop-frame.ts'
-import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
-import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 import { Names } from '../names.ts'
 import { shortest } from '../numbers.ts'
+import { FUNCTION_WORDS, functionRules, loopFunctions } from '../special-functions.ts'
 
 const target: Target = {
   name: 'c',

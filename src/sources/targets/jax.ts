@@ -1,9 +1,9 @@
 /** JAX: a custom_vjp with our gradient, and a function that reduces it. */
 import type { ArrayLines, ArraySyntax } from '../arrays.ts'
-import { type Halves, halves } from '../autograd.ts'
 import { ATOM, atom, call, indented, template, within } from '../code.ts'
+import { flattenedInputs, valueShape } from '../collapse-axes.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
-import { flattenedInputs, valueShape } from '../flattening.ts'
+import { type ForwardBackward, forwardBackward } from '../forward-backward.ts'
 import { helpersIn } from '../helpers.ts'
 import {
   along,
@@ -17,7 +17,7 @@ import {
   tuple,
   WHOLE_AXIS_CALLS,
 } from '../python.ts'
-import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
+import { type ArrayLibraryNames, pythonHelpers } from '../python-axis-ops.ts'
 
 const target: Target = {
   name: 'jax',
@@ -99,7 +99,7 @@ const SYNTAX: ArraySyntax = {
   arrayOf: (number, like) => atom(`jnp.asarray(${number.text}, ${like.text}.dtype)`),
 }
 
-const WORDS: PythonWords = {
+const WORDS: ArrayLibraryNames = {
   module: 'jnp',
   log: 'jnp.log',
   max: 'jnp.max',
@@ -175,7 +175,7 @@ const NOTES = [
 ]
 
 function write(source: SourceProgram, { name }: WriteOptions): string {
-  const made = halves(source, SYNTAX, [name, `_${name}`, 'residuals'], 'g')
+  const made = forwardBackward(source, SYNTAX, [name, `_${name}`, 'residuals'], 'g')
   const inputs = [...made.names.inputs.values()]
   const args = [...inputs, ...source.params.map((param) => made.names.params.get(param.name)!)]
   const results = [made.loss, ...(made.shares === undefined ? [] : [made.shares])].join(', ')
@@ -217,7 +217,7 @@ function write(source: SourceProgram, { name }: WriteOptions): string {
   return `${['import jax', 'import jax.numpy as jnp', '', '', ...helpers, ...body].join('\n')}\n`
 }
 
-function prelude(source: SourceProgram, { names }: Halves, lines: ArrayLines): string[] {
+function prelude(source: SourceProgram, { names }: ForwardBackward, lines: ArrayLines): string[] {
   const real = names.inputs.get(source.inputs.find(({ type }) => type === 'real')!.name)!
   const restored = flattenedInputs(source)
   const shape = valueShape(source)
@@ -243,7 +243,7 @@ function prelude(source: SourceProgram, { names }: Halves, lines: ArrayLines): s
 }
 
 /** Values have the shape of the inputs. */
-function shaped(source: SourceProgram, { loss, shares, names }: Halves): string[] {
+function shaped(source: SourceProgram, { loss, shares, names }: ForwardBackward): string[] {
   const shape = valueShape(source)
   if (shape === undefined) return []
   const rest = `*shape_${names.inputs.get(shape.of)}[${shape.from}:${shape.until === 0 ? '' : shape.until}]`
@@ -254,7 +254,11 @@ function shaped(source: SourceProgram, { loss, shares, names }: Halves): string[
   )
 }
 
-function returned(source: SourceProgram, { names, gradients }: Halves, args: readonly string[]): string[] {
+function returned(
+  source: SourceProgram,
+  { names, gradients }: ForwardBackward,
+  args: readonly string[],
+): string[] {
   const restored = flattenedInputs(source)
   const own = source.inputs.map(({ name }) => {
     const found = gradients.find(({ of }) => of === name)
@@ -266,7 +270,11 @@ function returned(source: SourceProgram, { names, gradients }: Halves, args: rea
   return [...own, ...args.slice(own.length).map(() => 'None')]
 }
 
-function reduction({ lengths }: SourceProgram, { loss, shares, names }: Halves, applied: string): string[] {
+function reduction(
+  { lengths }: SourceProgram,
+  { loss, shares, names }: ForwardBackward,
+  applied: string,
+): string[] {
   const own = lengths === undefined ? loss : `(${loss} / jnp.maximum(${names.inputs.get(lengths)}, 1))`
   const count = shares === undefined ? [] : [`count = ${shares}.sum()`]
   const mean =

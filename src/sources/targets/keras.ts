@@ -8,7 +8,7 @@ import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
 import {
   along,
-  castingCtc,
+  ctcWithCasts,
   OPERATORS,
   PYTHON_SYNTAX,
   power,
@@ -16,7 +16,7 @@ import {
   tuple,
   WHOLE_AXIS_CALLS,
 } from '../python.ts'
-import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
+import { type ArrayLibraryNames, pythonHelpers } from '../python-axis-ops.ts'
 
 const target: Target = {
   name: 'keras',
@@ -33,7 +33,7 @@ const target: Target = {
 export default target
 
 /** Labels and lengths in the type that sizes have. */
-const ctc = castingCtc((labels) => `ops.cast(${labels}, "int32")`)
+const ctc = ctcWithCasts((labels) => `ops.cast(${labels}, "int32")`)
 
 const SYNTAX: ArraySyntax = {
   ...PYTHON_SYNTAX,
@@ -94,7 +94,7 @@ const SYNTAX: ArraySyntax = {
     atom(/^\d+$/.test(size.text) ? `${size.text}.0` : `ops.cast(${within(size, ATOM)}, ${like.text}.dtype)`),
 }
 
-const WORDS: PythonWords = {
+const WORDS: ArrayLibraryNames = {
   module: 'ops',
   log: 'ops.log',
   max: 'ops.max',

@@ -1,8 +1,8 @@
 /** NumPy: a function that returns the loss and its gradients. */
 import { type ArrayNames, argumentNames, writeArrays } from '../arrays.ts'
 import { indented } from '../code.ts'
+import { flattenedInputs } from '../collapse-axes.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
-import { flattenedInputs } from '../flattening.ts'
 import { helpersIn } from '../helpers.ts'
 import { NUMPY, NUMPY_HELPERS } from '../numpy.ts'
 import { docstring, shapeLines, signatureOf, TAKEN_IN_PYTHON } from '../python.ts'

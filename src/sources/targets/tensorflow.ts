@@ -5,14 +5,14 @@ import type { Target } from '../contract.ts'
 import { type CustomGradientPhrases, writeCustomGradient } from '../custom-gradient.ts'
 import {
   along,
-  castingCtc,
+  ctcWithCasts,
   OPERATORS,
   PYTHON_SYNTAX,
   power,
   TAKEN_IN_PYTHON,
   WHOLE_AXIS_CALLS,
 } from '../python.ts'
-import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
+import { type ArrayLibraryNames, pythonHelpers } from '../python-axis-ops.ts'
 
 const target: Target = {
   name: 'tensorflow',
@@ -35,7 +35,7 @@ const tensorFirst =
     call(name)(a.isNumber === true ? [b, a] : [a, b])
 
 /** Labels and lengths in the type that sizes have. */
-const ctc = castingCtc((labels) => `tf.cast(${labels}, tf.int32)`)
+const ctc = ctcWithCasts((labels) => `tf.cast(${labels}, tf.int32)`)
 
 const SYNTAX: ArraySyntax = {
   ...PYTHON_SYNTAX,
@@ -95,7 +95,7 @@ const SYNTAX: ArraySyntax = {
     atom(/^\d+$/.test(size.text) ? `${size.text}.0` : `tf.cast(${size.text}, ${like.text}.dtype)`),
 }
 
-const WORDS: PythonWords = {
+const WORDS: ArrayLibraryNames = {
   module: 'tf',
   log: 'tf.math.log',
   max: 'tf.reduce_max',

@@ -1,9 +1,9 @@
 /** PyTorch: an autograd.Function with our gradient, and a function that reduces it. */
 import type { ArrayLines, ArrayRule, ArraySyntax } from '../arrays.ts'
-import { type Halves, halves } from '../autograd.ts'
 import { ATOM, atom, call, indented, template, within } from '../code.ts'
+import { flattenedInputs } from '../collapse-axes.ts'
 import type { SourceProgram, Target, WriteOptions } from '../contract.ts'
-import { flattenedInputs } from '../flattening.ts'
+import { type ForwardBackward, forwardBackward } from '../forward-backward.ts'
 import { helpersIn } from '../helpers.ts'
 import { pascalCase } from '../names.ts'
 import {
@@ -18,7 +18,7 @@ import {
   tuple,
   WHOLE_AXIS_CALLS,
 } from '../python.ts'
-import { type PythonWords, pythonHelpers } from '../python-helpers.ts'
+import { type ArrayLibraryNames, pythonHelpers } from '../python-axis-ops.ts'
 
 const target: Target = {
   name: 'torch',
@@ -106,7 +106,7 @@ const SYNTAX: ArraySyntax = {
   arrayOf: (number, like) => atom(`${like.text}.new_tensor(${number.text})`),
 }
 
-const WORDS: PythonWords = {
+const WORDS: ArrayLibraryNames = {
   module: 'torch',
   log: 'torch.log',
   max: 'torch.amax',
@@ -186,7 +186,7 @@ const NOTES = [
 
 function write(source: SourceProgram, { name }: WriteOptions): string {
   const title = titleOf(name)
-  const made = halves(source, SYNTAX, [name, title, 'total', 'count'], 'grad_output')
+  const made = forwardBackward(source, SYNTAX, [name, title, 'total', 'count'], 'grad_output')
   const inputs = [...made.names.inputs.values()]
   const params = source.params.map((param) => made.names.params.get(param.name)!)
   const args = [...inputs, ...params]
@@ -234,7 +234,7 @@ function titleOf(name: string): string {
   return title === name || PYTHON_WORDS.includes(title) ? `${title}Function` : title
 }
 
-function prelude(source: SourceProgram, { names }: Halves, lines: ArrayLines): string[] {
+function prelude(source: SourceProgram, { names }: ForwardBackward, lines: ArrayLines): string[] {
   const real = names.inputs.get(source.inputs.find(({ type }) => type === 'real')!.name)!
   const restored = flattenedInputs(source)
   const needsDevice = lines.lines.some((line) => line.includes('device=device'))
@@ -265,7 +265,7 @@ function reshapedCotangent(source: SourceProgram, name: string, { lines }: Array
 }
 
 /** Values have the shape of the inputs. */
-function results(source: SourceProgram, { loss, shares, names }: Halves): string[] {
+function results(source: SourceProgram, { loss, shares, names }: ForwardBackward): string[] {
   const all = [loss, ...(shares === undefined ? [] : [shares])]
   const { axes } = source.program.nodes[source.program.value]
   const owner = flattenedInputs(source)[0]
@@ -279,7 +279,7 @@ function results(source: SourceProgram, { loss, shares, names }: Halves): string
   return [...shaped.reverse(), ...marks, `return ${all.join(', ')}`]
 }
 
-function returned(source: SourceProgram, { names, gradients }: Halves, params: number): string[] {
+function returned(source: SourceProgram, { names, gradients }: ForwardBackward, params: number): string[] {
   const restored = flattenedInputs(source)
   const own = source.inputs.map(({ name }) => {
     const found = gradients.find(({ of }) => of === name)
@@ -291,7 +291,11 @@ function returned(source: SourceProgram, { names, gradients }: Halves, params: n
   return [...own, ...Array.from({ length: params }, () => 'None')]
 }
 
-function reduction({ lengths }: SourceProgram, { loss, shares, names }: Halves, applied: string): string[] {
+function reduction(
+  { lengths }: SourceProgram,
+  { loss, shares, names }: ForwardBackward,
+  applied: string,
+): string[] {
   const mean = lengths === undefined ? loss : `(${loss} / ${names.inputs.get(lengths)}.clamp(min=1))`
   if (shares === undefined)
     return [

@@ -16,11 +16,11 @@ import {
   SIGN,
   SUM,
 } from '../javascript.ts'
+import { HELPER_WORDS, loopHelpers } from '../loop-axis-ops.ts'
 import { FRAME_WORDS, type FramePhrases, framed, signatureLines, usageLines } from '../loop-frame.ts'
-import { FUNCTION_WORDS, functionRules, loopFunctions } from '../loop-functions.ts'
-import { HELPER_WORDS, loopHelpers } from '../loop-helpers.ts'
 import { type LoopSource, type LoopSyntax, writeLoops } from '../loops.ts'
 import { camelCase } from '../names.ts'
+import { FUNCTION_WORDS, functionRules, loopFunctions } from '../special-functions.ts'
 
 const target: Target = {
   name: 'typescript',

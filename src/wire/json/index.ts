@@ -2,14 +2,14 @@
  * `application/json`: for people, and for clients that have nothing else. Numbers are parsed straight into typed
  * arrays and never become JavaScript arrays.
  */
-import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
+import { Problem, pluralize, pointerToken, problemAt } from '../../errors.ts'
 import {
   type Decoded,
   type DecodedTensor,
   type DecodeLimits,
   defineFormat,
-  isPlainMember,
-  PLAIN_MEMBERS,
+  isNonTensorMember,
+  NON_TENSOR_MEMBERS,
 } from '../define.ts'
 import { type Numbers, NumbersReader, parseNonFinite, tooManyNumbers } from './numbers.ts'
 import { parseCached } from './parse-cache.ts'
@@ -71,7 +71,7 @@ class Body {
 
   member(name: string) {
     if (name === 'definition') this.options.set(name, parseCached(this.#reader))
-    else if (isPlainMember(name)) this.options.set(name, this.#reader.value())
+    else if (isNonTensorMember(name)) this.options.set(name, this.#reader.value())
     else this.#unlisted(name)
   }
 
@@ -90,8 +90,8 @@ class Body {
 
   #checkCount() {
     const { maxTensors } = this.#limits
-    if (this.tensors.size < maxTensors && this.options.size < maxTensors + PLAIN_MEMBERS.length) return
-    throw new Problem('payload-too-large', `the body contains more than ${many(maxTensors, 'tensors')}`)
+    if (this.tensors.size < maxTensors && this.options.size < maxTensors + NON_TENSOR_MEMBERS.length) return
+    throw new Problem('payload-too-large', `the body contains more than ${pluralize(maxTensors, 'tensors')}`)
   }
 
   #tensorOrValue(name: string): { tensor: DecodedTensor } | { value: Json } {

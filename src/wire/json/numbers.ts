@@ -2,7 +2,7 @@
  * Parses the numbers of one tensor in a JSON body: nested arrays go straight into one typed array, and their
  * nesting determines the shape. It knows no dtypes; tensor.ts interprets the numbers.
  */
-import { many, Problem, problemAt } from '../../errors.ts'
+import { Problem, pluralize, problemAt } from '../../errors.ts'
 import { MAX_RANK } from '../define.ts'
 import { type Json, type JsonReader, MAX_DEPTH } from './reader.ts'
 
@@ -39,7 +39,7 @@ export function parseNonFinite(value: Json): number | undefined {
 
 /** The problem for a body with more numbers than the service accepts at once. */
 export function tooManyNumbers(limit: number): Problem {
-  const detail = `the body contains more than ${many(limit, 'numbers')}; send application/x-safetensors, or smaller batches`
+  const detail = `the body contains more than ${pluralize(limit, 'numbers')}; send application/x-safetensors, or smaller batches`
   return new Problem('payload-too-large', detail)
 }
 
@@ -206,7 +206,7 @@ export class NumbersReader {
       const row = this.#places[level - 1]
       this.#fail(
         'shape-mismatch',
-        `row ${row} has ${many(length, 'elements')}, expected ${expected}`,
+        `row ${row} has ${pluralize(length, 'elements')}, expected ${expected}`,
         level - 1,
       )
     }

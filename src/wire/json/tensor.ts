@@ -2,10 +2,10 @@
  * Makes a tensor from its JSON form: bare numbers, or an object with shape, dtype and data. It does not parse text;
  * numbers.ts and reader.ts do.
  */
-import { many, pointerTo, problemAt } from '../../errors.ts'
+import { pluralize, pointerTo, problemAt } from '../../errors.ts'
 import { didYouMean } from '../../nearest.ts'
 import { DTYPES, type Dtype, isInteger, type NumericArray, sizeOf } from '../../tensor.ts'
-import { BYTES, type DecodedTensor, type DecodeLimits } from '../define.ts'
+import { BYTES_PER_ELEMENT, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements, roundTo } from '../dtypes.ts'
 import { checkShape } from '../shape.ts'
 import type { Numbers } from './numbers.ts'
@@ -91,8 +91,8 @@ function checkFit(name: string, { data, shape: nested }: Numbers, shape: readonl
   const isFlat = nested.length <= 1
   const fits = isFlat ? sizeOf(shape) === data.length : String(shape) === String(nested)
   if (fits) return
-  const found = isFlat ? many(data.length, 'elements') : `shape [${nested}]`
-  const wanted = isFlat ? `${many(sizeOf(shape), 'elements')} (shape [${shape}])` : `shape [${shape}]`
+  const found = isFlat ? pluralize(data.length, 'elements') : `shape [${nested}]`
+  const wanted = isFlat ? `${pluralize(sizeOf(shape), 'elements')} (shape [${shape}])` : `shape [${shape}]`
   throw problemAt('shape-mismatch', `/${name}/data`, `has ${found}, expected ${wanted}`)
 }
 
@@ -109,9 +109,9 @@ function fromBase64(
   if (!isSpelling(text, bytes)) {
     throw problemAt('invalid-value', `/${name}/data`, 'must be base64, or an array of numbers')
   }
-  const expected = sizeOf(shape) * BYTES[dtype]
+  const expected = sizeOf(shape) * BYTES_PER_ELEMENT[dtype]
   if (bytes.length !== expected) {
-    const detail = `has ${many(bytes.length, 'bytes')}; ${dtype} [${shape}] needs ${expected}`
+    const detail = `has ${pluralize(bytes.length, 'bytes')}; ${dtype} [${shape}] needs ${expected}`
     throw problemAt('shape-mismatch', `/${name}/data`, detail)
   }
   const data = readElements(dtype, bytes, sizeOf(shape), `/${name}/data`)

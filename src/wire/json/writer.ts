@@ -1,6 +1,6 @@
 /** Writes a response as JSON, with numbers printed straight into bytes. */
 import { isInteger, sizeOf } from '../../tensor.ts'
-import { type Answer, type AnswerTensor, BYTES } from '../define.ts'
+import { type Answer, type AnswerTensor, BYTES_PER_ELEMENT } from '../define.ts'
 import { roundTo, writeElements } from '../dtypes.ts'
 import { MAX_FLOAT_BYTES, printDoubles, printFloats } from './print-floats.ts'
 
@@ -76,7 +76,7 @@ function writeTensor(out: JsonWriter, tensor: AnswerTensor) {
 }
 
 function base64Of({ dtype, shape, data }: AnswerTensor): string {
-  const bytes = Buffer.alloc(sizeOf(shape) * BYTES[dtype])
+  const bytes = Buffer.alloc(sizeOf(shape) * BYTES_PER_ELEMENT[dtype])
   writeElements(dtype, data, bytes)
   return bytes.toString('base64')
 }

@@ -2,9 +2,9 @@
  * Reads a safetensors body. Its header is parsed once and cached for all bodies with the same header; its data is
  * read zero-copy, as views.
  */
-import { many, Problem, pointerToken, problemAt } from '../../errors.ts'
+import { Problem, pluralize, pointerToken, problemAt } from '../../errors.ts'
 import { type Dtype, sizeOf } from '../../tensor.ts'
-import { BYTES, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
+import { BYTES_PER_ELEMENT, type Decoded, type DecodedTensor, type DecodeLimits } from '../define.ts'
 import { readElements } from '../dtypes.ts'
 import { type Json, JsonReader } from '../json/reader.ts'
 import { checkShape, isShape } from '../shape.ts'
@@ -112,14 +112,14 @@ function readHeader(text: Uint8Array, dataLength: number, limits: DecodeLimits):
 /** Elements are counted as well as bytes, because a body of bools grows fourfold in memory. */
 function checkTotals(entries: readonly Entry[], { maxTensors, maxElements }: DecodeLimits) {
   if (entries.length > maxTensors) {
-    const detail = `the body contains ${many(entries.length, 'tensors')}, the limit is ${maxTensors}`
+    const detail = `the body contains ${pluralize(entries.length, 'tensors')}, the limit is ${maxTensors}`
     throw new Problem('payload-too-large', detail)
   }
   const total = entries.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   if (total > maxElements) {
     throw new Problem(
       'payload-too-large',
-      `the body contains ${many(total, 'numbers')}, the limit is ${maxElements}`,
+      `the body contains ${pluralize(total, 'numbers')}, the limit is ${maxElements}`,
     )
   }
 }
@@ -134,10 +134,10 @@ function endOfHeader(bytes: Uint8Array): number {
   if (bytes.length < 8) throw malformed(`a body needs at least 8 bytes, got ${bytes.length}`)
   const length = lengthAt(bytes, 0) + lengthAt(bytes, 4) * 2 ** 32
   if (length > MAX_HEADER)
-    throw malformed(`the header length is ${many(length, 'bytes')}, the limit is ${MAX_HEADER}`)
+    throw malformed(`the header length is ${pluralize(length, 'bytes')}, the limit is ${MAX_HEADER}`)
   const end = 8 + length
   if (end > bytes.length)
-    throw malformed(`the header length is ${many(length, 'bytes')}, but only ${bytes.length - 8} follow`)
+    throw malformed(`the header length is ${pluralize(length, 'bytes')}, but only ${bytes.length - 8} follow`)
   return end
 }
 
@@ -184,10 +184,10 @@ function readEntry(name: string, entry: Json, limits: DecodeLimits): Entry {
   const [begin, end] = readOffsets(name, entry.data_offsets)
   const dtype = readDtype(name, entry.dtype)
   const shape = readShape(name, entry.shape, limits)
-  const expected = sizeOf(shape) * BYTES[dtype]
+  const expected = sizeOf(shape) * BYTES_PER_ELEMENT[dtype]
   if (end - begin !== expected) {
     throw malformed(
-      `${quote(name)} has ${many(end - begin, 'bytes')}; ${entry.dtype} [${shape}] needs ${expected}`,
+      `${quote(name)} has ${pluralize(end - begin, 'bytes')}; ${entry.dtype} [${shape}] needs ${expected}`,
     )
   }
   return { name, pointer: `/${pointerToken(name)}`, dtype, shape, elements: sizeOf(shape), begin, end }
@@ -226,7 +226,7 @@ function checkCoverage(entries: readonly Entry[], length: number) {
     covered = end
   }
   if (covered !== length)
-    throw malformed(`the tensors cover ${many(covered, 'bytes')} of data, the body has ${length}`)
+    throw malformed(`the tensors cover ${pluralize(covered, 'bytes')} of data, the body has ${length}`)
 }
 
 function readTensor(

@@ -3,7 +3,7 @@
  * tensors, the widest first.
  */
 import { sizeOf } from '../../tensor.ts'
-import { type Answer, type AnswerTensor, BYTES, type Chunks } from '../define.ts'
+import { type Answer, type AnswerTensor, BYTES_PER_ELEMENT, type Chunks } from '../define.ts'
 import { asBytes, writeElements } from '../dtypes.ts'
 import { stringifyMember } from '../json/writer.ts'
 import { allocate } from '../response-slab.ts'
@@ -54,7 +54,7 @@ function joined(answer: Answer, { names, offsets, dataLength }: Template, head: 
     const { dtype, data } = tensorOf(answer, names[i])
     const at = start + head.length + offsets[i]
     if (dtype === 'float32' && data instanceof Float32Array) floats.set(data, at / 4)
-    else writeElements(dtype, data, bytes.subarray(at, at + data.length * BYTES[dtype]))
+    else writeElements(dtype, data, bytes.subarray(at, at + data.length * BYTES_PER_ELEMENT[dtype]))
   }
   return bytes.subarray(start, start + length)
 }
@@ -63,7 +63,7 @@ function joined(answer: Answer, { names, offsets, dataLength }: Template, head: 
 function bytesOf({ dtype, data }: AnswerTensor): Uint8Array {
   const view = asBytes(dtype, data)
   if (view !== undefined) return view
-  const bytes = Buffer.allocUnsafe(data.length * BYTES[dtype])
+  const bytes = Buffer.allocUnsafe(data.length * BYTES_PER_ELEMENT[dtype])
   writeElements(dtype, data, bytes)
   return bytes
 }
@@ -93,7 +93,7 @@ function templateOf(answer: Answer): Template {
 function makeTemplate(answer: Answer): Template {
   const second = [...(answer.hessian?.keys() ?? [])].map((name) => `${HESSIAN}${name}`)
   const names = [LOSS, ...answer.gradients.keys(), ...second]
-  const width = (name: string) => BYTES[tensorOf(answer, name).dtype]
+  const width = (name: string) => BYTES_PER_ELEMENT[tensorOf(answer, name).dtype]
   // The order of the reference writer: the widest elements first, so that each tensor is aligned.
   names.sort((a, b) => width(b) - width(a) || (nameOf(a) < nameOf(b) ? -1 : 1))
   const offsets: number[] = []
@@ -101,7 +101,7 @@ function makeTemplate(answer: Answer): Template {
   let offset = 0
   for (const name of names) {
     const { dtype, shape } = tensorOf(answer, name)
-    const end = offset + sizeOf(shape) * BYTES[dtype]
+    const end = offset + sizeOf(shape) * BYTES_PER_ELEMENT[dtype]
     texts.push(
       `${JSON.stringify(nameOf(name))}:{"dtype":"${SAFETENSORS_CODE.get(dtype)}","shape":[${shape}],"data_offsets":[${offset},${end}]}`,
     )

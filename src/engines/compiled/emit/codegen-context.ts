@@ -9,7 +9,7 @@ import { type ElementTypes, storedTypeOf } from '../element-types.ts'
 import type { LaneType, StoredType } from '../lane-type.ts'
 import { type Code, constI32x4, FunctionBuilder, get, I32, op, set, V128 } from '../wasm-encoder.ts'
 import type { TargetFeatures } from '../wide.ts'
-import { Helpers } from './helpers.ts'
+import type { Helpers } from './helpers.ts'
 import { KernelParams } from './kernel-params.ts'
 
 /** A loop whose body is being emitted. */
@@ -34,6 +34,7 @@ export interface OpenLoop {
   readonly tiles: Map<string, readonly Code[]>
   /** For sums over this loop: the terms of an iteration. */
   readonly terms: Map<number, readonly Code[]>
+  readonly totals: Map<string, Code>
 }
 
 /** One kernel while it is being emitted. */
@@ -51,15 +52,16 @@ export class CodegenContext {
   /** Values of the unrolled loop that is being emitted, one map for each vector of an iteration. */
   #copies: Map<number, Code>[] = []
   #copy = 0
+  readonly #totals = new Map<string, Code>()
 
-  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes) {
+  constructor(plan: Plan, target: TargetFeatures, types: ElementTypes, helpers: Helpers) {
     this.plan = plan
     this.program = plan.program
     this.nodes = plan.program.nodes
     this.target = target
     this.types = types
     this.words = new KernelParams(this.f, types)
-    this.helpers = new Helpers(types.lane, target)
+    this.helpers = helpers
   }
 
   /** The type of the lanes. */
@@ -122,6 +124,11 @@ export class CodegenContext {
   }
 
   // Loops
+
+  /** The totals of tables that have been computed in this iteration, whose workspaces can be read. */
+  get totals(): Map<string, Code> {
+    return this.innermost?.totals ?? this.#totals
+  }
 
   get innermost(): OpenLoop | undefined {
     return this.loops.at(-1)

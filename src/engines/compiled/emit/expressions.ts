@@ -3,8 +3,8 @@
  * need several steps are in math.ts.
  */
 import type { Node } from '../../../language/ir.ts'
+import { memoryReadOf } from '../../../loops/access-map.ts'
 import { isScalar, readsInput } from '../../../loops/loop-plan.ts'
-import { memoryReadOf } from '../../../loops/memory-read.ts'
 import type { LaneType } from '../lane-type.ts'
 import { type MathOp, mathOf } from '../math.ts'
 import { type Code, call, type FunctionBuilder, get, op } from '../wasm-encoder.ts'

@@ -1,9 +1,9 @@
 /**
  * Helper functions of the module in addition to `run`, for code that is not inlined. Each is emitted on first use.
  */
-import { VECTOR } from '../element-types.ts'
+import { VECTOR_BYTES } from '../element-types.ts'
 import type { LaneType } from '../lane-type.ts'
-import { hostImportsOf, type MathOp, mathOf } from '../math.ts'
+import { HOST_IMPORTS, type MathOp, mathOf } from '../math.ts'
 import {
   type Code,
   FunctionBuilder,
@@ -22,25 +22,48 @@ import type { TargetFeatures } from '../wide.ts'
 /** A function of the language, or one that walks over a buffer of sums. */
 export type Helper = MathOp | `polygamma ${number}` | 'fill' | 'flush'
 
-/** The helpers of one module. `run` comes between the host's functions and them. */
+/** Where the functions that are emitted on first use go. */
+export interface HelperTable {
+  /** The index of the first of them among the functions of the module. */
+  readonly base: number
+  readonly functions: FunctionBuilder[]
+}
+
+/** The helpers of one module, or those for one lane type in it. */
 export class Helpers {
   readonly #lane: LaneType
   readonly #target: TargetFeatures
-  readonly #made = new Map<Helper, FunctionBuilder>()
+  readonly #table: HelperTable
+  readonly #made = new Map<string, number>()
 
-  constructor(lane: LaneType, target: TargetFeatures) {
+  /** @param table by default that of a module with one kernel, which comes between the host's functions and the helpers */
+  constructor(
+    lane: LaneType,
+    target: TargetFeatures,
+    table: HelperTable = { base: HOST_IMPORTS.length + 1, functions: [] },
+  ) {
     this.#lane = lane
     this.#target = target
+    this.#table = table
   }
 
-  get functions(): FunctionBuilder[] {
-    return [...this.#made.values()]
+  get functions(): readonly FunctionBuilder[] {
+    return this.#table.functions
   }
 
   /** Its index among the functions of the module. */
   indexOf(name: Helper): number {
-    if (!this.#made.has(name)) this.#made.set(name, this.#write(name))
-    return hostImportsOf(this.#lane).length + 1 + [...this.#made.keys()].indexOf(name)
+    return this.ownIndexOf(name, () => this.#write(name))
+  }
+
+  /** The same for a function that another file writes. It may call functions of the module. */
+  ownIndexOf(name: string, write: () => FunctionBuilder): number {
+    const known = this.#made.get(name)
+    if (known !== undefined) return known
+    const { base, functions } = this.#table
+    const index = base + functions.push(write()) - 1
+    this.#made.set(name, index)
+    return index
   }
 
   #write(name: Helper): FunctionBuilder {
@@ -80,7 +103,7 @@ function eachVector(f: FunctionBuilder, bytes: Code, turn: (offset: Code) => voi
   const at = f.local(I32)
   const body = f.capture(() => {
     turn(get(at))
-    f.add(set(at, op('i32.add', get(at), i32(VECTOR))))
+    f.add(set(at, op('i32.add', get(at), i32(VECTOR_BYTES))))
   })
   f.add(whileLoop(op('i32.lt_u', get(at), bytes), body))
 }

@@ -3,8 +3,8 @@
  * up to the ends of rows.
  */
 import type { Node } from '../../../language/ir.ts'
+import { type AxisRead, memoryReadOf } from '../../../loops/access-map.ts'
 import type { Buffer } from '../../../loops/loop-plan.ts'
-import { type AxisRead, memoryReadOf } from '../../../loops/memory-read.ts'
 import { elementBytesOf } from '../element-types.ts'
 import {
   type Code,
@@ -338,6 +338,22 @@ export class LoadStoreEmitter {
   }
 
   // Addresses
+
+  /** The address of a line of a buffer along axes that no open loop is over, of a lane. */
+  lineAddress(buffer: Buffer, lane = 0): Code {
+    const address = this.#address(buffer, {})
+    if (lane === 0) return address
+    if (buffer.vectors) return op('i32.add', address, i32(lane * this.#context.lane.native.bytes))
+    const dimension = this.#laneDimension(buffer, {})
+    return dimension === undefined ? address : this.#ofLane(address, { buffer, dimension }, lane)
+  }
+
+  /** Adds what `write` emits for each lane within the axis, or once if there are no lanes. */
+  eachLane(write: (lane: number) => Code) {
+    const { f, laneLoop, lane: type } = this.#context
+    if (laneLoop === undefined) return f.add(write(0))
+    f.add(this.#within(laneLoop, write, type.places.map(write)))
+  }
 
   /**
    * The address of the current element, or of the first lane's.

@@ -1,0 +1,146 @@
+/**
+ * The conformance suite of portable kernels: every loss that has one, in V8, beside the service's own engine, bit for
+ * bit. A new loss is tested automatically.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { detectTarget } from '../../src/engines/compiled/kernel-cache.ts'
+import compiled from '../../src/engines/compiled.ts'
+import type { Engine } from '../../src/engines/contract.ts'
+import { isHostOp } from '../../src/language/host-ops.ts'
+import { type Loss, type Params, withoutPreset } from '../../src/losses/define.ts'
+import { loadCatalog } from '../../src/losses/load-catalog.ts'
+import { createProgramSource } from '../../src/losses/program.ts'
+import { REDUCTIONS } from '../../src/losses/reduction.ts'
+import { KernelUnavailable } from '../../src/portable/contract.ts'
+import { writePortableKernel } from '../../src/portable/write.ts'
+import { type KernelAsk, kernelRequest } from '../../src/schemas/kernel-request.ts'
+import { createRequestPlanSource } from '../../src/schemas/request-plan.ts'
+import type { DecodedTensor } from '../../src/wire/define.ts'
+import { bitsOf } from '../support/close.ts'
+import { check, evaluate } from '../support/evaluate.ts'
+import { KernelHost } from '../support/kernel-host.ts'
+import { choicesOf } from '../support/params.ts'
+import { randomFrom, readingsOf, sampleTensors } from '../support/sample.ts'
+
+type Tensors = ReadonlyMap<string, DecodedTensor>
+
+const { losses } = await loadCatalog()
+const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
+const plans = createRequestPlanSource(createProgramSource(), limits)
+const features = detectTarget().relaxed ? 'relaxed-simd' : 'simd'
+const ROWS = [1, 3, 37]
+
+let engine: Engine
+beforeAll(async () => {
+  engine = (await compiled.open('test')) as Engine
+})
+afterAll(() => engine.close())
+
+/** The inputs as a request for a kernel names them. */
+const inputsText = (tensors: Tensors): string =>
+  [...tensors].map(([name, { dtype, shape }]) => `${name}:${dtype}[${shape}]`).join(';')
+
+/** The kernel for requests of a structure, and undefined if it has ops on whole axes. */
+const kernelOf = (loss: Loss, tensors: Tensors, ask: KernelAsk = {}): KernelHost | undefined => {
+  const asked = { inputs: inputsText(tensors), features, ...ask }
+  const request = kernelRequest(withoutPreset(loss), asked, plans)
+  try {
+    return new KernelHost(writePortableKernel(request.loss, request.features, request.about).bytes)
+  } catch (error) {
+    if (!(error instanceof KernelUnavailable)) throw error
+    expect(
+      request.loss.program.nodes.some(({ op }) => isHostOp(op)),
+      error.message,
+    ).toBe(true)
+    return undefined
+  }
+}
+
+/** Holds a kernel to the answer of the service. */
+const expectSame = async (
+  host: KernelHost,
+  loss: Loss,
+  tensors: Tensors,
+  options: Readonly<Record<string, unknown>> & { reduction: string },
+  label: string,
+) => {
+  const answer = await evaluate(engine, loss, tensors, options)
+  const { params = {} } = options as { params?: Record<string, number> }
+  const result = host.run(tensors, { ...options, params })
+  expect(result.status, label).toBe('ok')
+  const value = options.reduction === 'none' ? result.outputs.values! : typed(answer.loss.data, result.value)
+  expect(bitsOf(value as Float32Array), `${label}: loss`).toBe(bitsOf(answer.loss.data as Float32Array))
+  for (const [folder, derivatives] of [
+    ['gradients', answer.gradients],
+    ['hessian', answer.hessian ?? new Map()],
+  ] as const) {
+    for (const [name, { data }] of derivatives)
+      expect(bitsOf(result.outputs[`${folder}.${name}`] as Float32Array), `${label}: ${folder} ${name}`).toBe(
+        bitsOf(data),
+      )
+  }
+  const { denominator, count } = answer.members
+  expect([result.denominator, result.count], label).toEqual([denominator, count])
+}
+
+const typed = (like: ArrayLike<number>, value: number) =>
+  like instanceof Float64Array ? Float64Array.of(value) : Float32Array.of(value)
+
+/** Whole numbers from 0 to 3, with a 0 among them. */
+const weightsFor = (rows: number, precision: 'float32' | 'float64'): DecodedTensor => {
+  const numbers = Array.from({ length: rows }, (_, row) => [0.5, 0, 2, 1.25][(row + (rows > 1 ? 0 : 2)) % 4]!)
+  const data = precision === 'float64' ? Float64Array.from(numbers) : Float32Array.from(numbers)
+  return { dtype: precision, shape: [rows], data, encoding: 'nested', typed: true }
+}
+
+describe.each(losses.map((loss) => [loss.name, loss] as const))('%s', (_, loss) => {
+  describe.each(['float32', 'float64'] as const)('in %s', (precision) => {
+    const samples = (params: Params, rows: number, perClass: boolean) =>
+      sampleTensors(loss, { seed: 7 * rows + 1, precision, rows, params, perClass })
+
+    it('has the bits of the service for every size, reduction and choice of parameters', async () => {
+      for (const { perClass } of readingsOf(loss)) {
+        for (const params of choicesOf(loss)) {
+          let host: KernelHost | undefined
+          for (const rows of ROWS) {
+            const tensors = samples(params, rows, perClass)
+            host ??= kernelOf(loss, tensors, { params })
+            if (host === undefined) return
+            for (const reduction of REDUCTIONS)
+              await expectSame(host, loss, tensors, { params, reduction }, `${rows} rows ${reduction}`)
+          }
+        }
+      }
+    })
+
+    it('has the bits of the service with sample weights, upstream gradients and a denominator', async () => {
+      for (const rows of ROWS) {
+        const tensors = samples({}, rows, false)
+        const host = kernelOf(loss, tensors)
+        if (host === undefined) return
+        await expectSame(host, loss, tensors, { reduction: 'mean', denominator: 7 }, `${rows} rows, divided`)
+        const { shape } = (await evaluate(engine, loss, tensors, { reduction: 'none' })).loss
+        const random = randomFrom(rows)
+        const numbers = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random() - 0.5)
+        const data = precision === 'float64' ? Float64Array.from(numbers) : numbers
+        const upstream = { dtype: precision, shape, data, encoding: 'nested', typed: true } as const
+        const chained = new Map([...tensors, ['grad_output', upstream]])
+        await expectSame(host, loss, chained, { reduction: 'none' }, `${rows} rows, chained`)
+        const weighted = new Map([...tensors, ['sample_weight', weightsFor(rows, precision)]])
+        if (!takesWeights(loss, weighted)) continue
+        for (const reduction of REDUCTIONS)
+          await expectSame(host, loss, weighted, { reduction }, `${rows} weighted rows, ${reduction}`)
+      }
+    })
+  })
+})
+
+/** Whether the loss has a value for each row. */
+const takesWeights = (loss: Loss, tensors: Tensors): boolean => {
+  try {
+    check(loss, tensors)
+    return true
+  } catch {
+    return false
+  }
+}
