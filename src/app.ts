@@ -162,7 +162,7 @@ async function createContext(
     plans,
     seenBy: viewOf(registry, audit),
     storeState: () => registry.storeState(),
-    evaluations: await openEvaluations(config, store, catalog, log),
+    evaluations: await openEvaluations(config, store, log),
     analyzer: createAnalyzer(),
     engine,
     batcher,
@@ -178,14 +178,13 @@ async function createContext(
 async function openEvaluations(
   { datasets, evaluationThreads }: Config,
   store: LossStore | undefined,
-  catalog: Catalog,
   log: FastifyBaseLogger,
 ): Promise<Jobs | undefined> {
   if (datasets === '' || store === undefined) return undefined
   const stats = statSync(datasets, { throwIfNoEntry: false })
   if (!stats?.isDirectory()) throw new ConfigError(`LOSSD_DATASETS must be a folder, got "${datasets}"`)
   const { Jobs } = await import('./evaluator/jobs.ts')
-  return new Jobs({ store, catalog, folder: datasets, threads: evaluationThreads, log })
+  return new Jobs({ store, folder: datasets, threads: evaluationThreads, log })
 }
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {

@@ -44,8 +44,6 @@ export interface EvaluateOptions {
   /** Threads that compute. */
   readonly threads: number
   readonly onProgress?: (progress: Progress) => void
-  /** Whether this thread serves requests: then other threads compute, with a lower priority. */
-  readonly isService?: boolean
   /** With fewer rows, no other threads are started. */
   readonly aloneRows?: number
   /** What is known already. */
@@ -136,7 +134,7 @@ async function evaluateWith(
   files: readonly DataFile[],
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const { catalog, resume, threads, isService = false, onProgress, onCheckpoint, signal } = options
+  const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
   const asked = resume?.road ?? roadFor(request, total)
   const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
@@ -158,10 +156,10 @@ async function evaluateWith(
     onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
   }
   const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
-  const isSmall = !isService && (open.length < 2 || threads < 2 || isFew)
+  const isSmall = open.length < 2 || threads < 2 || isFew
   if (isSmall) for (const place of open) finish(place, await evaluator.evaluate(parts[place], onRows))
   else {
-    const work: Work = { request, file: files[0], road, parts, isService }
+    const work: Work = { request, file: files[0], road, parts }
     await evaluateOnThreads(work, open, Math.min(threads, open.length), plan.state, {
       onRows,
       finish,

@@ -4,16 +4,15 @@
  */
 import { randomUUID } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { deserialize, serialize } from 'node:v8'
-import { deflateSync, inflateSync } from 'node:zlib'
+import type { Worker } from 'node:worker_threads'
+import { spawn } from '../engines/spawn-worker-thread.ts'
 import { Problem } from '../errors.ts'
-import type { Evaluation } from '../evaluation/result.ts'
-import type { Catalog } from '../losses/catalog.ts'
 import { type ClaimedJob, type JobStore, StoreDown, type StoredJob } from '../store/contract.ts'
 import type { DataFile } from './database.ts'
 import { findDatasets } from './datasets.ts'
-import { type Checkpoint, evaluate, type Progress } from './evaluate.ts'
-import { EvaluationFailed } from './failure.ts'
+import type { Progress } from './evaluate.ts'
+import { EvaluationFailed, errorOf } from './failure.ts'
+import type { ThreadMessage, ThreadTask } from './job-thread.ts'
 import type { EvaluationRequest } from './request.ts'
 
 /** What a job is asked to do. */
@@ -30,19 +29,21 @@ export interface JobFailure {
 
 export interface JobsOptions {
   readonly store: JobStore
-  readonly catalog: Catalog
   /** The folder with the datasets. */
   readonly folder: string
   readonly threads: number
   readonly log: { error(details: object, message: string): void }
   /** How long nobody else takes a job whose worker is not heard of, in ms. Default: 10 s. */
   readonly leaseMs?: number
+  /** How often checkpoints are made at most, in ms. Default: 3 s. */
+  readonly checkpointMs?: number
 }
 
 /** How often a job is reported to the store, and how often jobs of other processes are looked for. */
 const REPORT_MS = 500
 const LOOK_MS = 2000
 const LEASE_MS = 10_000
+const CHECKPOINT_MS = 3000
 
 export class Jobs {
   readonly #options: JobsOptions
@@ -137,8 +138,7 @@ export class Jobs {
     try {
       const result = await this.#evaluate(job, reporter, running.signal)
       await reporter.stop()
-      const end = { state: 'done', rows: result.rows, result: JSON.stringify(result) } as const
-      await this.#options.store.endJob(job.id, this.#worker, end)
+      await this.#options.store.endJob(job.id, this.#worker, { state: 'done', ...result })
     } catch (error) {
       await reporter.stop()
       await this.#fail(job, reporter, error).catch(() => {})
@@ -151,7 +151,7 @@ export class Jobs {
     // Without a store, the job is taken again when its lease ends.
     if (error instanceof Lost || error instanceof StoreDown) return
     if (error instanceof Closing) return void (await reporter.report(0))
-    const failure = failureOf(error)
+    const failure = jobFailureOf(error)
     if (failure.code === 'internal') this.#options.log.error({ err: error, job: job.id }, 'a job failed')
     await this.#options.store.endJob(job.id, this.#worker, {
       state: 'failed',
@@ -159,22 +159,43 @@ export class Jobs {
     })
   }
 
-  #evaluate(job: ClaimedJob, reporter: Reporter, signal: AbortSignal): Promise<Evaluation> {
-    const { catalog, folder, threads } = this.#options
+  /** On a thread of its own. */
+  async #evaluate(job: ClaimedJob, reporter: Reporter, signal: AbortSignal): Promise<Done> {
+    const { folder, threads, checkpointMs = CHECKPOINT_MS } = this.#options
     const request = JSON.parse(job.request) as JobRequest
     const files = findDatasets(folder, request.source.path)
     const identity = identityOf(files)
-    const known = job.checkpoint === null ? undefined : decoded(job.checkpoint)
-    return evaluate(request, files, {
-      catalog,
-      threads,
-      isService: true,
-      signal,
-      resume: known?.identity === identity ? known.checkpoint : undefined,
-      onProgress: (progress) => reporter.tell(progress),
-      onCheckpoint: (checkpoint) => reporter.offer(() => encoded({ identity, checkpoint: checkpoint() })),
-    })
+    const { checkpoint } = job
+    const task: ThreadTask = { request, files, identity, checkpoint, threads, checkpointMs }
+    const thread = spawn(new URL('./job-thread', import.meta.url), task)
+    try {
+      return await doneBy(thread, reporter, signal)
+    } finally {
+      await thread.terminate()
+    }
   }
+}
+
+interface Done {
+  /** As JSON. */
+  readonly result: string
+  readonly rows: number
+}
+
+function doneBy(thread: Worker, reporter: Reporter, signal: AbortSignal): Promise<Done> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    thread.on('error', reject)
+    thread.on('exit', () => reject(new Error('the thread of an evaluation has ended')))
+    thread.on('message', (message: ThreadMessage) => {
+      if ('progress' in message) reporter.tell(message.progress)
+      else if ('checkpoint' in message) reporter.offer(message.checkpoint)
+      else if ('failed' in message) reject(errorOf(message.failed))
+      else resolve(message)
+    })
+  })
 }
 
 /** The service shuts down. */
@@ -193,7 +214,7 @@ class Reporter {
   readonly #keep: Keep
   readonly #timer: NodeJS.Timeout
   #progress: { rows: number; total: number | null }
-  #offered: (() => string) | undefined
+  #offered: string | undefined
   #last: Promise<unknown> = Promise.resolve()
   #isBusy = false
 
@@ -208,13 +229,13 @@ class Reporter {
     this.#progress = { rows, total: total ?? null }
   }
 
-  /** The latest checkpoint, which is only made if it is stored. */
-  offer(checkpoint: () => string): void {
+  /** The latest checkpoint, which goes with the next report. */
+  offer(checkpoint: string): void {
     this.#offered = checkpoint
   }
 
   async report(leaseMs?: number): Promise<void> {
-    const checkpoint = this.#offered?.()
+    const checkpoint = this.#offered
     this.#offered = undefined
     if (!(await this.#keep({ ...this.#progress, checkpoint }, leaseMs))) this.#running.abort(new Lost())
   }
@@ -236,16 +257,10 @@ class Reporter {
   }
 }
 
-function failureOf(error: unknown): JobFailure {
+function jobFailureOf(error: unknown): JobFailure {
   if (error instanceof Problem) return { code: error.code, detail: error.message }
   if (error instanceof EvaluationFailed) return { code: error.reason, detail: error.message }
   return { code: 'internal', detail: 'the evaluation failed; the log of the service says why' }
-}
-
-interface Kept {
-  /** Of the files that it is about. */
-  readonly identity: string
-  readonly checkpoint: Checkpoint
 }
 
 /** Files that have changed are other files: then everything begins anew. */
@@ -255,17 +270,4 @@ function identityOf(files: readonly DataFile[]): string {
     return [name, size, mtimeMs]
   })
   return JSON.stringify(all)
-}
-
-function encoded(kept: Kept): string {
-  return deflateSync(serialize(kept), { level: 1 }).toString('base64')
-}
-
-/** @returns undefined if it was written by another version of Node or lossd, and cannot be read */
-function decoded(text: string): Kept | undefined {
-  try {
-    return deserialize(inflateSync(Buffer.from(text, 'base64'))) as Kept
-  } catch {
-    return undefined
-  }
 }

@@ -1,10 +1,9 @@
 /** Evaluates parts on several threads. */
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../engines/spawn-worker-thread.ts'
-import { Problem } from '../errors.ts'
 import { State, type StateOptions, type StateRecord } from '../evaluation/state.ts'
 import type { DataFile } from './database.ts'
-import { EvaluationFailed, type FailureReason } from './failure.ts'
+import { errorOf, type ThreadFailure } from './failure.ts'
 import type { Part } from './kernel-road.ts'
 import type { EvaluationRequest } from './request.ts'
 
@@ -15,8 +14,6 @@ export interface Work {
   readonly file: DataFile
   readonly road: 'sql' | 'kernels'
   readonly parts: readonly Part[]
-  /** Whether the threads give way to others. */
-  readonly isService: boolean
 }
 
 export type ToThread = { readonly evaluate: number } | 'end'
@@ -25,14 +22,6 @@ export type FromThread =
   | { readonly rows: number }
   | { readonly done: number; readonly record: StateRecord }
   | { readonly failed: ThreadFailure }
-
-export interface ThreadFailure {
-  /** Of a problem, or of data that cannot be evaluated. */
-  readonly code?: Problem['code'] | undefined
-  readonly reason?: FailureReason | undefined
-  readonly message: string
-  readonly stack?: string | undefined
-}
 
 interface Listener {
   readonly onRows: (rows: number) => void
@@ -92,10 +81,4 @@ function serve(
     })
     next()
   })
-}
-
-function errorOf({ code, reason, message, stack }: ThreadFailure): Error {
-  if (reason !== undefined) return new EvaluationFailed(reason, message)
-  if (code !== undefined) return new Problem(code, message)
-  return Object.assign(new Error(message), { stack })
 }
