@@ -10,6 +10,8 @@ import type { EvaluationRequest } from './request.ts'
 /** What every thread needs to know. */
 export interface Work {
   readonly request: EvaluationRequest
+  /** Losses of the catalog that it names. */
+  readonly losses: readonly string[]
   /** The file that the plan is made from. */
   readonly file: DataFile
   readonly road: 'sql' | 'kernels'

@@ -1,13 +1,13 @@
 /** A thread that evaluates parts. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { loadCatalog } from '../losses/load-catalog.ts'
+import { loadLosses } from '../losses/load-catalog.ts'
 import { Database } from './database.ts'
 import { PartEvaluator } from './evaluate.ts'
 import { failureOf } from './failure.ts'
 import type { FromThread, ToThread, Work } from './threads.ts'
 
 const port = parentPort!
-const { request, file, road, parts } = workerData as Work
+const { request, losses, file, road, parts } = workerData as Work
 const evaluator = open()
 evaluator.catch(() => {})
 
@@ -15,7 +15,7 @@ evaluator.catch(() => {})
 const REPORT_MS = 50
 
 async function open(): Promise<PartEvaluator> {
-  const [catalog, database] = await Promise.all([loadCatalog(), Database.open()])
+  const [catalog, database] = await Promise.all([loadLosses(losses), Database.open()])
   return PartEvaluator.open(request, file, catalog, database, road)
 }
 
