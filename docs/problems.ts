@@ -379,6 +379,20 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
       requests: [{ path: '/v1/losses/huber', headers: { 'transfer-encoding': 'gzip, chunked' }, body: pair }],
     },
   },
+  'no-evaluations': {
+    cause: '`LOSSD_DATASETS` is not set, or `LOSSD_STORE` is `none`.',
+    remedy:
+      'Evaluate files where they are, with `lossd evaluate`, or configure both ([evaluation.md](evaluation.md)).',
+    example: { requests: [{ path: '/v1/evaluations/8e0c7f3a' }] },
+  },
+  'unknown-evaluation': {
+    cause: 'There is no evaluation with this id, or another caller has asked for it.',
+    remedy: 'Use the `Location` of the response to `POST /v1/evaluations`.',
+    example: {
+      settings: { LOSSD_DATASETS: 'examples/data' },
+      requests: [{ path: '/v1/evaluations/8e0c7f3a' }],
+    },
+  },
   'not-kept': {
     cause: '`LOSSD_STORE` is `none`.',
     remedy:

@@ -108,7 +108,7 @@ async function openLoop(target: string, rate: number, ms: number): Promise<Sent[
   const began = performance.now()
   let due = 0
   while (performance.now() - began < ms) {
-    for (; due <= performance.now() - began; due -= (Math.log(1 - Math.random()) * 1000) / rate) {
+    for (; due <= performance.now() - began; due += (-Math.log(1 - Math.random()) * 1000) / rate) {
       const at = performance.now()
       sent.push(
         post(target, agent, BODY, 60_000, headers).then(
