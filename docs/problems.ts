@@ -133,9 +133,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { requests: [{ path: '/v1/losses/supcon/source/sql' }] },
   },
   'kernel-unavailable': {
-    cause: 'The loss has ops that a kernel cannot compute, or the kernel would be too large.',
-    remedy: 'Let the service compute it. [kernel-abi](kernel-abi.md) says what a kernel can compute.',
-    example: { requests: [{ path: '/v1/losses/ctc/kernel.wasm' }] },
+    cause:
+      'The formula is so long that its kernel would have more than 512 KiB. All losses of the catalog have one.',
+    remedy: 'Let the service compute it. [kernel-abi](kernel-abi.md) says more about kernels.',
   },
   'method-not-allowed': {
     cause: 'The route exists, but does not support this method.',
@@ -377,6 +377,20 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     remedy: 'To compress the body, use `Content-Encoding`.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { 'transfer-encoding': 'gzip, chunked' }, body: pair }],
+    },
+  },
+  'no-evaluations': {
+    cause: '`LOSSD_DATASETS` is not set, or `LOSSD_STORE` is `none`.',
+    remedy:
+      'Evaluate files where they are, with `lossd evaluate`, or configure both ([evaluation.md](evaluation.md)).',
+    example: { requests: [{ path: '/v1/evaluations/8e0c7f3a' }] },
+  },
+  'unknown-evaluation': {
+    cause: 'There is no evaluation with this id, or another caller has asked for it.',
+    remedy: 'Use the `Location` of the response to `POST /v1/evaluations`.',
+    example: {
+      settings: { LOSSD_DATASETS: 'examples/data' },
+      requests: [{ path: '/v1/evaluations/8e0c7f3a' }],
     },
   },
   'not-kept': {

@@ -3,6 +3,7 @@
  * them to the routes. It never listens and never touches the process; server.ts does.
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import type { IncomingMessage, Server } from 'node:http'
 import { Server as SecureServer } from 'node:https'
 import cors from '@fastify/cors'
@@ -16,9 +17,10 @@ import { createAnalyzer } from './analyzer/analyzer.ts'
 import { createBatcher } from './batching/batcher.ts'
 import { createEventLoopYield } from './batching/event-loop-yield.ts'
 import { LEVELS, LoadLevel } from './batching/load-level.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
+import type { Jobs } from './evaluator/jobs.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import type { Catalog } from './losses/catalog.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
@@ -40,6 +42,7 @@ import { COMPONENTS } from './schemas/openapi.ts'
 import { finishDocument } from './schemas/openapi-document.ts'
 import { ProblemSchema } from './schemas/problem.ts'
 import { createRequestPlanSource } from './schemas/request-plan.ts'
+import type { LossStore } from './store/contract.ts'
 import { openStore } from './store/index.ts'
 import { formatOf, formats } from './wire/index.ts'
 
@@ -107,6 +110,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   if (certificates !== undefined) renewCertificates(fastify, certificates)
   await describeApi(fastify, context.catalog, access)
   await registerRoutes(fastify, context)
+  context.evaluations?.start()
   return {
     fastify,
     context,
@@ -168,6 +172,7 @@ async function createContext(
     plans,
     seenBy: viewOf(registry, audit),
     storeState: () => registry.storeState(),
+    evaluations: await openEvaluations(config, store, log),
     analyzer: createAnalyzer(),
     engine,
     batcher,
@@ -178,6 +183,19 @@ async function createContext(
     peers: link,
   }
   return { context, access, registry }
+}
+
+/** @throws ConfigError if the folder is not there */
+async function openEvaluations(
+  { datasets, evaluationThreads }: Config,
+  store: LossStore | undefined,
+  log: FastifyBaseLogger,
+): Promise<Jobs | undefined> {
+  if (datasets === '' || store === undefined) return undefined
+  const stats = statSync(datasets, { throwIfNoEntry: false })
+  if (!stats?.isDirectory()) throw new ConfigError(`LOSSD_DATASETS must be a folder, got "${datasets}"`)
+  const { Jobs } = await import('./evaluator/jobs.ts')
+  return new Jobs({ store, folder: datasets, threads: evaluationThreads, log })
 }
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
@@ -364,7 +382,7 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 /** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
-  { access, registry, context: { batcher, engine, metrics, connections, analyzer } }: Made,
+  { access, registry, context: { batcher, engine, metrics, connections, analyzer, evaluations } }: Made,
 ) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')
@@ -373,6 +391,7 @@ function closeInOrder(
   app.addHook('onClose', async () => {
     access.close()
     await batcher.drain()
+    await evaluations?.close()
     await analyzer.close()
     await engine.close()
     await registry.close()

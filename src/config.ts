@@ -163,6 +163,23 @@ const SETTINGS = {
         'File with an authority (PEM). With it, only clients with a certificate of this authority are served (mutual TLS).',
     }),
   ],
+  datasets: [
+    'LOSSD_DATASETS',
+    Type.String({
+      default: '',
+      description:
+        'Folder with the files that may be evaluated over HTTP. With keys, its folders are namespaces: `acme/...` is for callers that may evaluate in `acme`.',
+    }),
+  ],
+  evaluationThreads: [
+    'LOSSD_EVALUATION_THREADS',
+    Type.Integer({
+      minimum: 1,
+      maximum: 1024,
+      default: 1,
+      description: 'Threads that evaluate files. They give way to requests.',
+    }),
+  ],
   corsOrigins: [
     'LOSSD_CORS_ORIGINS',
     Type.String({

@@ -60,6 +60,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
     'engines/routing/fallback-chain.ts',
     'engines/spawn-worker-thread.ts',
   ],
+  'evaluator -> store': ['store/contract.ts'],
   'evaluator -> wire': ['wire/define.ts'],
   'evaluator -> batching': ['batching/job.ts'],
   'schemas -> wire': ['wire/define.ts'],

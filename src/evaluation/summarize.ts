@@ -26,7 +26,6 @@ export type SeriesMeaning =
 export interface Question {
   readonly series: readonly SeriesMeaning[]
   readonly files: readonly string[]
-  readonly rows: number
   readonly by: readonly string[]
   readonly weight?: string | undefined
   readonly cluster?: string | undefined
@@ -52,11 +51,13 @@ export function summarize(state: State, question: Question): Evaluation {
     if (meaning.kind === 'difference') comparisons.push(comparisonOf(meaning, overall, slices))
     else losses.push(reportOf(meaning, whole.series[place], estimates[place], question.files))
   })
+  const bad = state.bad()
+  const used = whole.rows[0]
   return {
     files: question.files,
-    rows: question.rows,
-    used: whole.rows[0] ?? 0,
-    bad: state.bad().map(({ reason, count, rows }) => ({
+    rows: bad.reduce((sum, { count }) => sum + count, used),
+    used,
+    bad: bad.map(({ reason, count, rows }) => ({
       reason,
       count,
       first: rows.map((row) => namedPlace(question.files, row)),

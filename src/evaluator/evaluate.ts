@@ -12,10 +12,10 @@ import type { Catalog } from '../losses/catalog.ts'
 import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
-import { type Layout, type Plan, planOf, withoutSketches } from './plan.ts'
-import type { EvaluationRequest, Road } from './request.ts'
+import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
+import type { EvaluationRequest, LossAsk, Road } from './request.ts'
 import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
-import { evaluateOnThreads } from './threads.ts'
+import { evaluateOnThreads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
 
 /** Rows of a part: a few tenths of a second. */
@@ -78,6 +78,11 @@ export class PartEvaluator {
     const sql = chosenRoad(plan, road)
     const engine = await openKernels()
     return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
+  }
+
+  /** The same, with a database of its own: DuckDB computes beside this thread. */
+  with(database: Database): PartEvaluator {
+    return new PartEvaluator(this.plan, this.road, database, this.#engine)
   }
 
   /** @param onRows is told how many more rows were read */
@@ -155,18 +160,54 @@ async function evaluateWith(
     done.add(place)
     onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
   }
-  const isSmall =
-    open.length < 2 || threads < 2 || (total !== undefined && total < (options.aloneRows ?? ALONE_ROWS))
-  if (isSmall) for (const place of open) finish(place, await evaluator.evaluate(parts[place], onRows))
-  else {
-    const work = { request, file: files[0], road, parts } as const
-    await evaluateOnThreads(work, open, Math.min(threads, open.length), plan.state, {
-      onRows,
-      finish,
-      signal,
-    })
+  const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
+  const count = isFew ? 1 : Math.min(threads, open.length)
+  if (count > 1 && road === 'kernels') {
+    const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
+    await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
+  } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
+  return answerOf(evaluator, database, files, state)
+}
+
+interface Listener {
+  readonly onRows: (rows: number) => void
+  readonly finish: (place: number, part: State) => void
+}
+
+/** In this thread, where DuckDB has as many of its own as there are databases. */
+async function evaluateHere(
+  evaluator: PartEvaluator,
+  parts: readonly Part[],
+  places: readonly number[],
+  count: number,
+  { onRows, finish }: Listener,
+) {
+  const more = await Promise.all(Array.from({ length: Math.max(0, count - 1) }, () => Database.open()))
+  const open = [...places]
+  const work = async (own: PartEvaluator) => {
+    for (let place = open.shift(); place !== undefined; place = open.shift())
+      finish(place, await own.evaluate(parts[place], onRows))
   }
-  return answerOf(evaluator, database, files, state, read)
+  const all = [evaluator, ...more.map((database) => evaluator.with(database))]
+  const ended = await Promise.allSettled(all.map(work))
+  for (const database of more) database.close()
+  for (const end of ended) if (end.status === 'rejected') throw end.reason
+}
+
+/** The losses of the catalog by their own names, so that a thread need not load the others. */
+function inCanonicalNames({ request, losses }: Plan): EvaluationRequest {
+  const models = request.compare?.length ?? 1
+  const asks = request.losses.map((ask, i): LossAsk => {
+    if (!('loss' in ask)) return ask
+    const { loss, params } = losses[i * models]
+    return { loss: loss.name, params: ownParams(loss, params) }
+  })
+  return { ...request, losses: asks }
+}
+
+function namesOf({ request, losses }: Plan): string[] {
+  const models = request.compare?.length ?? 1
+  return request.losses.flatMap((ask, i) => ('loss' in ask ? [losses[i * models].loss.name] : []))
 }
 
 async function answerOf(
@@ -174,13 +215,11 @@ async function answerOf(
   database: Database,
   files: readonly DataFile[],
   state: State,
-  rows: number,
 ): Promise<Evaluation> {
   const { request, meanings, by, cluster, quantiles } = plan
   const answer = summarize(state, {
     series: meanings,
     files: files.map(({ name }) => name),
-    rows,
     by,
     weight: request.weight,
     cluster,

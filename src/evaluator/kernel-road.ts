@@ -17,7 +17,7 @@ import { copyLists, copyNumbers } from './columns.ts'
 import { type Column, type Database, type DataFile, placeOfColumn, unreadable } from './database.ts'
 import { EvaluationFailed } from './failure.ts'
 import { clusterHashes, SliceFinder } from './keys.ts'
-import { decodedOf, type InputPlan, type LossPlan, type Plan, plans } from './plan.ts'
+import { decodedOf, type InputPlan, type LossPlan, ownParams, type Plan, plans } from './plan.ts'
 
 /** Rows of a block: 128 KiB for a column of numbers, so that a few of them stay in the processor's cache. */
 const BLOCK = 16_384
@@ -186,7 +186,7 @@ class Block {
     structure: object | undefined,
   ): Job {
     for (let tries = 0; ; tries++) {
-      const decoded = decodedOf(loss.inputs, data, rows, paramsOf(loss), structure)
+      const decoded = decodedOf(loss.inputs, data, rows, ownParams(loss.loss, loss.params), structure)
       try {
         return checkRequest(loss.resolved, decoded, { plans }).job
       } catch (error) {
@@ -390,13 +390,6 @@ function rowOfProblem(error: unknown): RowProblem | undefined {
   const [place] = error.options.errors ?? []
   const found = /^\/(\w+)\/(\d+)/.exec(place?.pointer ?? '')
   return found === null ? undefined : { name: found[1], row: Number(found[2]), detail: place.detail }
-}
-
-function paramsOf({ params, loss }: LossPlan): object {
-  const own = Object.entries(params).filter(
-    ([name, value]) => JSON.stringify(value) !== JSON.stringify(loss.params.properties[name].default),
-  )
-  return Object.fromEntries(own)
 }
 
 function hasNaN(data: ArrayLike<number>, from: number, width: number): boolean {

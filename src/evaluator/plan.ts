@@ -97,7 +97,7 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
       const inputs = await inputsOf(resolved.loss, params, request, model, layout, placeOf, columns)
       losses.push(lossPlan(resolved, params, inputs, ask))
       series.push({ loss: losses.length - 1 })
-      const label = { loss: resolved.loss.name, params: shownParams(resolved.loss, params) }
+      const label = { loss: resolved.loss.name, params: ownParams(resolved.loss, params) }
       meanings.push({ kind: 'loss', ...label, ...(model === undefined ? {} : { model: model.join('+') }) })
     }
     for (const [i, b] of own.slice(1).entries()) {
@@ -106,7 +106,7 @@ export async function planOf(request: EvaluationRequest, catalog: Catalog, layou
       meanings.push({
         kind: 'difference',
         loss: resolved.loss.name,
-        params: shownParams(resolved.loss, params),
+        params: ownParams(resolved.loss, params),
         a: names[0],
         b: names[i + 1],
       })
@@ -152,7 +152,8 @@ export function lossOf(ask: LossAsk, catalog: Catalog): ResolvedLoss {
   return withoutPreset(checkDefinition(document, '', ANONYMOUS))
 }
 
-function shownParams({ params }: Loss, values: Params): Record<string, unknown> {
+/** Parameters that are not the defaults. */
+export function ownParams({ params }: Loss, values: Params): Record<string, unknown> {
   const own = Object.entries(values).filter(
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(params.properties[name].default),
   )

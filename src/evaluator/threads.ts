@@ -1,16 +1,17 @@
 /** Evaluates parts on several threads. */
 import type { Worker } from 'node:worker_threads'
 import { spawn } from '../engines/spawn-worker-thread.ts'
-import { Problem } from '../errors.ts'
 import { State, type StateOptions, type StateRecord } from '../evaluation/state.ts'
 import type { DataFile } from './database.ts'
-import { EvaluationFailed, type FailureReason } from './failure.ts'
+import { errorOf, type ThreadFailure } from './failure.ts'
 import type { Part } from './kernel-road.ts'
 import type { EvaluationRequest } from './request.ts'
 
 /** What every thread needs to know. */
 export interface Work {
   readonly request: EvaluationRequest
+  /** Losses of the catalog that it names. */
+  readonly losses: readonly string[]
   /** The file that the plan is made from. */
   readonly file: DataFile
   readonly road: 'sql' | 'kernels'
@@ -23,14 +24,6 @@ export type FromThread =
   | { readonly rows: number }
   | { readonly done: number; readonly record: StateRecord }
   | { readonly failed: ThreadFailure }
-
-export interface ThreadFailure {
-  /** Of a problem, or of data that cannot be evaluated. */
-  readonly code?: Problem['code'] | undefined
-  readonly reason?: FailureReason | undefined
-  readonly message: string
-  readonly stack?: string | undefined
-}
 
 interface Listener {
   readonly onRows: (rows: number) => void
@@ -90,10 +83,4 @@ function serve(
     })
     next()
   })
-}
-
-function errorOf({ code, reason, message, stack }: ThreadFailure): Error {
-  if (reason !== undefined) return new EvaluationFailed(reason, message)
-  if (code !== undefined) return new Problem(code, message)
-  return Object.assign(new Error(message), { stack })
 }

@@ -1,14 +1,13 @@
 /** A thread that evaluates parts. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { Problem } from '../errors.ts'
-import { loadCatalog } from '../losses/load-catalog.ts'
+import { loadLosses } from '../losses/load-catalog.ts'
 import { Database } from './database.ts'
 import { PartEvaluator } from './evaluate.ts'
-import { EvaluationFailed } from './failure.ts'
-import type { FromThread, ThreadFailure, ToThread, Work } from './threads.ts'
+import { failureOf } from './failure.ts'
+import type { FromThread, ToThread, Work } from './threads.ts'
 
 const port = parentPort!
-const { request, file, road, parts } = workerData as Work
+const { request, losses, file, road, parts } = workerData as Work
 const evaluator = open()
 evaluator.catch(() => {})
 
@@ -16,7 +15,7 @@ evaluator.catch(() => {})
 const REPORT_MS = 50
 
 async function open(): Promise<PartEvaluator> {
-  const [catalog, database] = await Promise.all([loadCatalog(), Database.open()])
+  const [catalog, database] = await Promise.all([loadLosses(losses), Database.open()])
   return PartEvaluator.open(request, file, catalog, database, road)
 }
 
@@ -37,10 +36,3 @@ port.on('message', async (message: ToThread) => {
     port.postMessage({ failed: failureOf(error) } satisfies FromThread)
   }
 })
-
-function failureOf(error: unknown): ThreadFailure {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error))
-  const code = error instanceof Problem ? error.code : undefined
-  const reason = error instanceof EvaluationFailed ? error.reason : undefined
-  return { code, reason, message, stack }
-}

@@ -17,6 +17,7 @@ import {
   truncU32,
 } from '../engines/compiled/wasm-encoder.ts'
 import type { Buffer } from '../loops/loop-plan.ts'
+import type { Extent } from '../loops/whole-axis.ts'
 import { AxisSizes, sizeNames } from './axes.ts'
 import { add, bytesOf, loadWord, not, product, realProduct, storeWord, sub, when } from './code.ts'
 import type { ManifestArray, PortableLoss } from './contract.ts'
@@ -172,10 +173,17 @@ class LayoutWriter {
     if (role === 'values') return this.#outputs.get(VALUES)!
     if (role === 'denominators') return this.#outputs.get(DENOMINATORS)!
     if (role === 'gradient') return this.#outputs.get(gradientName(name))!
+    if (buffer.extent !== undefined) return this.#take(this.#workspace(buffer.extent))
     const last = axes.at(-1)
     if (last === undefined) return this.#take(f64(this.#elementBytes(buffer)))
     const outer = realProduct(this.#sizes.reals(axes.slice(0, -1)))
     return this.#take(op('f64.mul', outer, op('f64.convert_i32_s', this.#rowBytes(buffer))))
+  }
+
+  /** Bytes that a whole-axis op uses while it runs. */
+  #workspace(extent: Extent): Code {
+    const terms = extent.map(({ bytes, axes }) => realProduct([f64(bytes), ...this.#sizes.reals(axes)]))
+    return terms.reduce((sum, term) => op('f64.add', sum, term))
   }
 
   /** @param separable the axis of the outermost loop, all of which is one slice */

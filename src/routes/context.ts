@@ -8,6 +8,7 @@ import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
 import type { Connections } from '../connections.ts'
 import type { Engine } from '../engines/contract.ts'
+import type { Jobs } from '../evaluator/jobs.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
@@ -34,6 +35,8 @@ export interface RouteContext {
   seenBy(request: FastifyRequest): ScopedRegistry
   /** The state of their store: `none`, `up`, or in one sentence why it is down. */
   storeState(): Promise<string>
+  /** Evaluations of files; undefined if the service has no datasets, or no store. */
+  readonly evaluations: Jobs | undefined
   /** Runs proofs on a thread of their own. */
   readonly analyzer: Analyzer
   readonly engine: Engine

@@ -51,7 +51,6 @@ function evaluationOf(
   const question: Question = {
     series,
     files: [],
-    rows,
     by: keys === undefined ? [] : ['key'],
     replicates,
     seed,

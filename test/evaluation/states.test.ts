@@ -42,7 +42,6 @@ function stateOf(rows: readonly Row[], hasShares: boolean): State {
 const question: Question = {
   series: [{ kind: 'loss', loss: 'l', params: {} }],
   files: ['f'],
-  rows: 0,
   by: ['key'],
   replicates: 20,
   seed: 7,

@@ -133,7 +133,7 @@ describe('both roads', () => {
 })
 
 const everything: EvaluationRequest = {
-  losses: [{ loss: 'huber' }, { loss: 'l1' }],
+  losses: [{ loss: 'huber' }, { loss: 'HuberLoss', params: { delta: 2 } }, { loss: 'l1' }],
   columns: regression,
   by: ['region'],
   weight: 'w',
@@ -148,6 +148,8 @@ describe('an evaluation', () => {
     const files = join(folder, 'part-*.parquet')
     const alone = await run(everything, files)
     expect(await run(everything, files, 2, { aloneRows: 0 })).toEqual(alone)
+    const inSql = { losses: everything.losses, columns: regression, by: ['key'], road: 'sql' } as const
+    expect(await run(inSql, files, 2, { aloneRows: 0 })).toEqual(await run(inSql, files))
   })
 
   it('goes on from a checkpoint to the same answer, bit for bit', async () => {

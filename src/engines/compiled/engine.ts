@@ -8,10 +8,11 @@ import { type Program, sizesWithRenamedAxes } from '../../language/ir.ts'
 import type { Precision } from '../../tensor.ts'
 import type { Batch, BatchResult, Engine, EngineDetails, EngineInfo, EngineStats } from '../contract.ts'
 import { Arena, Arenas } from './arena.ts'
-import { layoutOf, MAX_ROW_RANGES, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
+import { layoutOf, packKernelParams, type RowRange, type Sizes } from './kernel.ts'
 import { type Compiled, detectTarget, KernelCache } from './kernel-cache.ts'
 import { argumentsOf, bytesFor, copyInputs, instantiate, resultsOf } from './launch.ts'
 import { type BoundLaunch, bindInputs, LaunchCache } from './launch-cache.ts'
+import { rowRangesOf, wholeRange } from './row-ranges.ts'
 import { scaleInPlace } from './scale-in-place.ts'
 import { KernelTrapped, Pool, type PoolOptions } from './worker-pool.ts'
 
@@ -25,12 +26,6 @@ export interface CompiledOptions extends PoolOptions {
 
 /** The caller's thread may be the one that serves everybody else, so it does not run anything longer than this. */
 const INLINE_NS = 200_000
-/** A shorter slice is not worth a message to another thread. */
-const SLICE_NS = 300_000
-/** Slices begin at cache line boundaries, so that threads do not write to the same cache line (false sharing). */
-const SLICE_STEP = 16
-/** Rows that take longer (images, sequences) are written so seldom that this does not matter. */
-const LONG_ROW_NS = 20_000
 /** Maximum factor by which one launch can raise the estimated cost. */
 const GROWTH = 1.02
 /** A memory that has grown larger than this is dropped when it is idle. */
@@ -126,7 +121,7 @@ class CompiledEngine implements Engine {
     arena.reserve(bytesFor(layout, 1))
     copyInputs(kernel, layout, batch, arena)
     const args = argumentsOf(batch, sizes)
-    const [at] = packKernelParams(kernel, layout, args, arena, [wholeOf(kernel, sizes)])
+    const [at] = packKernelParams(kernel, layout, args, arena, [wholeRange(rowsOf(kernel, sizes))])
     const run = arena.bind(kernel, instantiate)
     const turns = turnsOf(batch, sizes)
     const computeMs = timed({ kernel, turns, run }, batch, at)
@@ -143,7 +138,7 @@ class CompiledEngine implements Engine {
 
   async #runThere(kernel: Compiled, batch: Batch, sizes: Sizes): Promise<BatchResult> {
     const turns = turnsOf(batch, sizes)
-    const slices = slicesOf(kernel, sizes, this.#threads, turns * kernel.nsPerTurn)
+    const slices = this.#slicesOf(kernel, sizes, turns)
     const layout = layoutOf(kernel, sizes)
     const arena = await this.#arenas.take(bytesFor(layout, slices.length))
     try {
@@ -164,6 +159,11 @@ class CompiledEngine implements Engine {
       this.#arenas.giveBack(arena)
       throw error instanceof KernelTrapped ? trapped(batch, error) : error
     }
+  }
+
+  #slicesOf(kernel: Compiled, sizes: Sizes, turns: number): RowRange[] {
+    const rows = rowsOf(kernel, sizes)
+    return rows === 0 ? [wholeRange(0)] : rowRangesOf(rows, this.#threads, turns * kernel.nsPerTurn)
   }
 }
 
@@ -225,19 +225,9 @@ function trapped({ programKey, sizes }: Batch, error: unknown): KernelTrapped {
   return new KernelTrapped(`the kernel of ${programKey} trapped: ${why}; sizes ${JSON.stringify(sizes)}`)
 }
 
-function wholeOf({ plan: { separable } }: Compiled, sizes: Sizes): RowRange {
-  return { index: 0, first: 0, last: separable === undefined ? 0 : sizes[separable] }
-}
-
-/** @param ns how long all rows take */
-function slicesOf(kernel: Compiled, sizes: Sizes, threads: number, ns: number): RowRange[] {
-  const whole = wholeOf(kernel, sizes)
-  const count = Math.max(1, Math.min(threads, MAX_ROW_RANGES, Math.floor(ns / SLICE_NS)))
-  if (kernel.plan.separable === undefined || count === 1) return [whole]
-  const unit = ns > whole.last * LONG_ROW_NS ? 1 : SLICE_STEP
-  const step = Math.ceil(whole.last / count / unit) * unit
-  const starts = Array.from({ length: count }, (_, i) => i * step).filter((first) => first < whole.last)
-  return starts.map((first, index) => ({ index, first, last: Math.min(first + step, whole.last) }))
+/** The rows of the outermost loop; 0 if they are not independent. */
+function rowsOf({ plan: { separable } }: Compiled, sizes: Sizes): number {
+  return separable === undefined ? 0 : sizes[separable]
 }
 
 /** The number of iterations of the full loop nest. The cost of a launch is taken to be proportional to it. */
