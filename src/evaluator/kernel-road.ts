@@ -7,7 +7,7 @@ import type { Job } from '../batching/job.ts'
 import type { BatchResult, Engine } from '../engines/contract.ts'
 import { Problem } from '../errors.ts'
 import { placeOf } from '../evaluation/places.ts'
-import { hashOfRow } from '../evaluation/random.ts'
+import { hashRows } from '../evaluation/random.ts'
 import type { SeriesRows } from '../evaluation/series.ts'
 import { State } from '../evaluation/state.ts'
 import type { Kind } from '../losses/define.ts'
@@ -161,7 +161,7 @@ class Block {
     if (this.#hashes === undefined) return
     const { seed = 0 } = this.#plan.request
     if (cluster !== undefined) clusterHashes(chunk, columns.length + by.length, range, this.#hashes, at, seed)
-    else for (let i = at; i < this.#rows; i++) this.#hashes[i] = hashOfRow(this.#placeOf(i), seed)
+    else hashRows(this.#placeOf(at), range[1], seed, this.#hashes, at)
   }
 
   async #compute(loss: LossPlan, rows: number, structure: object): Promise<RowLosses> {

@@ -1,7 +1,7 @@
 /** Intervals of 95 % contain the true mean in 94 to 96 of 100 simulated sets. */
 import { describe, expect, it } from 'vitest'
 import { studentQuantile } from '../../src/evaluation/intervals.ts'
-import { hashOfRow, hashOfText, randomWords } from '../../src/evaluation/random.ts'
+import { hashOfText, hashRows, randomWords } from '../../src/evaluation/random.ts'
 import type { Evaluation } from '../../src/evaluation/result.ts'
 import { State, type StateOptions } from '../../src/evaluation/state.ts'
 import { type Question, type SeriesMeaning, summarize } from '../../src/evaluation/summarize.ts'
@@ -35,11 +35,14 @@ function evaluationOf(
   }
   const state = new State(options)
   const rows = losses[0]!.length
+  const hashes = new Uint32Array(rows)
+  hashRows(0, rows, seed, hashes, 0)
+  clusters?.forEach((cluster, i) => {
+    hashes[i] = hashOfText(String(cluster), seed)
+  })
   state.add({
     slices: Int32Array.from({ length: rows }, (_, i) => state.sliceOf(keys === undefined ? [] : [keys[i]!])),
-    hashes: Uint32Array.from({ length: rows }, (_, i) =>
-      clusters === undefined ? hashOfRow(i, seed) : hashOfText(String(clusters[i]), seed),
-    ),
+    hashes,
     series: losses.map((own) => ({
       losses: own,
       values: weights === undefined ? own : own.map((loss, i) => loss * weights[i]!),
