@@ -4,18 +4,16 @@
  * suite, which every client must reproduce with a local kernel and from the service.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { assemble } from '../src/batching/assemble.ts'
 import { Problem } from '../src/errors.ts'
 import { FUNCTIONS } from '../src/language/functions.ts'
 import { axesText, type Loss, withoutPreset } from '../src/losses/define.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { createProgramSource } from '../src/losses/program.ts'
-import { KernelUnavailable } from '../src/portable/contract.ts'
 import { writePortableKernel } from '../src/portable/write.ts'
 import { kernelRequest } from '../src/schemas/kernel-request.ts'
 import { createRequestPlanSource } from '../src/schemas/request-plan.ts'
 import type { DecodedTensor } from '../src/wire/define.ts'
-import { check, openInterpreter } from '../test/support/evaluate.ts'
+import { check } from '../test/support/evaluate.ts'
 import { type HostResult, KernelHost } from '../test/support/kernel-host.ts'
 import { choicesOf } from '../test/support/params.ts'
 import { sampleTensors } from '../test/support/sample.ts'
@@ -25,20 +23,17 @@ const { losses } = await loadCatalog()
 const { version } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
 const limits = { maxIntermediate: 2 ** 26, maxCost: 2e10 }
 const plans = createRequestPlanSource(createProgramSource(), limits)
-const interpreter = await openInterpreter()
 
 const catalog = {
   version,
-  functions: Object.fromEntries(
-    Object.entries(FUNCTIONS).map(([name, { parameters }]) => [name, parameters]),
-  ),
+  functions: Object.fromEntries([...FUNCTIONS].map(([name, { parameters }]) => [name, parameters])),
   losses: Object.fromEntries(losses.map((loss) => [loss.name, entryOf(loss)])),
 }
 for (const file of ['clients/python/src/lossd/_catalog.json', 'clients/typescript/src/catalog.json'])
   write(file, `${JSON.stringify(catalog)}\n`)
 
 const cases = []
-for (const loss of losses) cases.push(...(await casesOf(loss)))
+for (const loss of losses) cases.push(...casesOf(loss))
 write('clients/conformance/losses.json', `[\n${cases.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`)
 const faults = faultsOf()
 write('clients/conformance/problems.json', `[\n${faults.map((one) => JSON.stringify(one)).join(',\n')}\n]\n`)
@@ -63,19 +58,17 @@ type Tensors = Map<string, DecodedTensor>
 type Options = Readonly<Record<string, unknown>>
 
 /** Both precisions; each reduction somewhere; with and without weights. */
-async function casesOf(loss: Loss) {
+function casesOf(loss: Loss) {
   const made = []
   const choices = choicesOf(loss)
   for (const [place, precision] of (['float32', 'float64'] as const).entries()) {
     for (const rows of [3, 6]) {
       const params = choices[(place + rows) % choices.length]!
       const tensors = sampleTensors(loss, { seed: rows, precision, rows, params })
-      made.push(await caseOf(loss, tensors, { params, reduction: place === 0 ? 'mean' : 'sum' }))
-      if (rows === 3) made.push(await caseOf(loss, tensors, { params, reduction: 'none' }))
+      made.push(caseOf(loss, tensors, { params, reduction: place === 0 ? 'mean' : 'sum' }))
+      if (rows === 3) made.push(caseOf(loss, tensors, { params, reduction: 'none' }))
       else if (takesWeights(loss, tensors, params))
-        made.push(
-          await caseOf(loss, weighted(tensors, rows, precision), { params, reduction: 'weighted_mean' }),
-        )
+        made.push(caseOf(loss, weighted(tensors, rows, precision), { params, reduction: 'weighted_mean' }))
     }
   }
   return made
@@ -98,24 +91,17 @@ function takesWeights(loss: Loss, tensors: Tensors, params: object): boolean {
   }
 }
 
-async function caseOf(loss: Loss, tensors: Tensors, options: Options & { reduction: string }) {
+function caseOf(loss: Loss, tensors: Tensors, options: Options & { reduction: string }) {
   const inputs = Object.fromEntries([...tensors].map(([name, tensor]) => [name, encoded(tensor)]))
-  const kernel = kernelFor(loss, tensors, options)
-  const want =
-    kernel === undefined ? await byService(loss, tensors, options) : byKernel(kernel, tensors, options)
-  return { loss: loss.name, ...options, tensors: inputs, kernel: kernel !== undefined, want }
+  const want = byKernel(kernelFor(loss, tensors, options), tensors, options)
+  return { loss: loss.name, ...options, tensors: inputs, want }
 }
 
-function kernelFor(loss: Loss, tensors: Tensors, { params }: Options): KernelHost | undefined {
+function kernelFor(loss: Loss, tensors: Tensors, { params }: Options): KernelHost {
   const inputs = [...tensors].filter(([name]) => name !== 'sample_weight')
   const texts = inputs.map(([name, { dtype, shape }]) => `${name}:${dtype}[${shape}]`)
   const request = kernelRequest(withoutPreset(loss), { inputs: texts.join(';'), params }, plans)
-  try {
-    return new KernelHost(writePortableKernel(request.loss, 'simd', request.about).bytes)
-  } catch (error) {
-    if (error instanceof KernelUnavailable) return undefined
-    throw error
-  }
+  return new KernelHost(writePortableKernel(request.loss, 'simd', request.about).bytes)
 }
 
 function byKernel(host: KernelHost, tensors: Tensors, options: Options & { reduction: string }) {
@@ -131,21 +117,6 @@ function byKernel(host: KernelHost, tensors: Tensors, options: Options & { reduc
     ),
     denominator: result.denominator,
     count: result.count,
-  }
-}
-
-/** What the interpreter computes; it counts as an approximation. */
-async function byService(loss: Loss, tensors: Tensors, options: Options & { reduction: string }) {
-  const checked = check(loss, tensors, options)
-  const answer = checked.answer(await interpreter.run(assemble([checked.job])))
-  const { denominator, count } = answer.members
-  const values = options.reduction === 'none' ? answer.loss.data : Float64Array.from(answer.loss.data)
-  return {
-    loss: base64(values),
-    dtype: options.reduction === 'none' ? answer.loss.dtype : 'float64',
-    gradients: Object.fromEntries([...answer.gradients].map(([name, { data }]) => [name, base64(data)])),
-    denominator,
-    count,
   }
 }
 

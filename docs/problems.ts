@@ -133,9 +133,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     example: { requests: [{ path: '/v1/losses/supcon/source/sql' }] },
   },
   'kernel-unavailable': {
-    cause: 'The loss has ops that a kernel cannot compute, or the kernel would be too large.',
-    remedy: 'Let the service compute it. [kernel-abi](kernel-abi.md) says what a kernel can compute.',
-    example: { requests: [{ path: '/v1/losses/ctc/kernel.wasm' }] },
+    cause:
+      'The formula is so long that its kernel would have more than 512 KiB. All losses of the catalog have one.',
+    remedy: 'Let the service compute it. [kernel-abi](kernel-abi.md) says more about kernels.',
   },
   'method-not-allowed': {
     cause: 'The route exists, but does not support this method.',
@@ -357,8 +357,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   overloaded: {
     cause:
-      'More requests are waiting than `LOSSD_QUEUE_JOBS`, `LOSSD_QUEUE_ELEMENTS` or `LOSSD_QUEUE_BYTES` allow.',
-    remedy: 'Retry after `Retry-After` seconds. If this persists, add a replica.',
+      'More requests are waiting than `LOSSD_QUEUE_JOBS`, `LOSSD_QUEUE_ELEMENTS` or `LOSSD_QUEUE_BYTES` allow, one caller has more than half of the free places of the queue, or the response would come after the deadline. The request was refused at once, and nothing was computed.',
+    remedy:
+      'Retry after `Retry-After` seconds: it is when there will be room, also for the others that were told to come back. If this persists, add processes (`LOSSD_PROCESSES`) or a replica.',
     example: {
       settings: { ...SLOW, LOSSD_QUEUE_JOBS: '1' },
       requests: [

@@ -10,12 +10,13 @@ import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import { Access } from './access/access.ts'
+import { Access, type AccessOptions } from './access/access.ts'
 import { type AccessLog, type Audit, createAudit } from './access/audit.ts'
 import { Certificates } from './access/certificates.ts'
 import { createAnalyzer } from './analyzer/analyzer.ts'
 import { createBatcher } from './batching/batcher.ts'
 import { createEventLoopYield } from './batching/event-loop-yield.ts'
+import { LEVELS, LoadLevel } from './batching/load-level.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
@@ -25,6 +26,7 @@ import type { Catalog } from './losses/catalog.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
 import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
+import type { Peers } from './peers.ts'
 import { Registry } from './registry/registry.ts'
 import { ScopedRegistry } from './registry/scoped-registry.ts'
 import { pageOptions } from './routes/api-page.ts'
@@ -54,6 +56,8 @@ export interface AppOptions {
   readonly log?: FastifyBaseLogger
   /** Called for each program that is made while their cache is at least half full. */
   readonly onCrowdedPrograms?: () => void
+  /** The other processes that serve the same port. Absent if there are none. */
+  readonly link?: Peers & { meterOf: NonNullable<AccessOptions['meterOf']> }
 }
 
 /** A built application, and what the process needs to reload it and to shut it down gracefully. */
@@ -90,7 +94,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const certificates = await Certificates.open(config, options.log ?? NO_LOG)
   const fastify = createFastify(config, certificates)
   const log = options.log ?? fastify.log
-  const made = await createContext(config, log, options.onCrowdedPrograms)
+  const made = await createContext(config, log, options)
   const { context, access } = made
   const { connections } = context
   await allowOrigins(fastify, config)
@@ -98,7 +102,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const routes = hardenHttp(fastify, { mediaTypes: mediaTypes(), codings, limitOf, log, connections })
   authorizeRequests(fastify, access)
   acceptFormats(fastify, config)
-  watchConnections(fastify, connections)
+  watchConnections(fastify, connections, config)
   packDocuments(fastify, config)
   countUnread(fastify, context.responses)
   closeStalled(fastify, context, log)
@@ -132,13 +136,14 @@ interface Made {
 async function createContext(
   config: Config,
   log: FastifyBaseLogger,
-  onCrowdedPrograms?: () => void,
+  { onCrowdedPrograms, link }: AppOptions,
 ): Promise<Made> {
   const store = openStore(config.store, { maxLosses: config.maxLosses, log })
   const audit = createAudit(auditLogOf(log))
   // First, because it may refuse to start.
-  const access = await Access.open({ settings: config, store, log, audit })
-  const metrics = createMetrics()
+  const meterOf = link?.meterOf.bind(link)
+  const access = await Access.open({ settings: config, store, log, audit, meterOf })
+  const metrics = createMetrics(link)
   const engine = await openEngine({
     engine: config.engine,
     threads: config.threads,
@@ -147,8 +152,13 @@ async function createContext(
   })
   metrics.watch(engine, lossNameOfKey)
   const responses = new ResponseCoalescer(config.outboundBytes)
-  const turns = createEventLoopYield(responses.empty)
-  const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
+  const load = new LoadLevel()
+  const turns = createEventLoopYield({
+    before: responses.empty,
+    onWaiting: (count) => load.queued('pieces', count),
+  })
+  const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns, load })
+  metrics.watchLoad(() => LEVELS.indexOf(load.level))
   const programs = createProgramSource(onCrowdedPrograms)
   const plans = createRequestPlanSource(programs, config)
   const catalog = await loadCatalog()
@@ -170,6 +180,7 @@ async function createContext(
     bodies,
     responses,
     connections,
+    peers: link,
   }
   return { context, access, registry }
 }
@@ -303,10 +314,13 @@ function acceptFormats(app: FastifyInstance, config: Config) {
   }
 }
 
-function watchConnections(app: FastifyInstance, connections: Connections) {
+function watchConnections(app: FastifyInstance, connections: Connections, { maxConnections }: Config) {
   connections.watch(app.server)
   app.addHook('onListen', async () => {
-    for (const server of serversOf(app)) connections.watch(server)
+    for (const server of serversOf(app)) {
+      connections.watch(server)
+      server.maxConnections = maxConnections
+    }
   })
 }
 

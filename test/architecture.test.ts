@@ -23,7 +23,7 @@ const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
   ['server.ts', 'store-cli.ts', 'cli.ts'],
-  ['app.ts'],
+  ['app.ts', 'processes'],
   ['routes'],
   ['http.ts', 'registry', 'evaluator'],
   ['schemas', 'access', 'metrics.ts'],
@@ -33,7 +33,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['engines', 'losses'],
   ['loops'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts'],
+  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts', 'peers.ts'],
 ]
 
 /** Rooms that may import only one file of a lower room, or nothing of it. */
@@ -47,6 +47,7 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'registry -> store': ['store/contract.ts'],
   'access -> store': ['store/contract.ts'],
   'registry -> access': ['access/audit.ts', 'access/caller.ts', 'access/grants.ts', 'access/refusals.ts'],
+  'processes -> access': ['access/quotas.ts'],
   'routes -> access': ['access/access.ts', 'access/audit.ts', 'access/caller.ts'],
   'registry -> wire': ['wire/define.ts'],
   'registry -> language': [],

@@ -46,8 +46,8 @@ import { type MemoryMap, memoryMap, RESULT } from './memory-map.ts'
 import { divides, is, Reducer, sumFunction } from './reduction.ts'
 import { isTrue, ScalarEmitter } from './scalars.ts'
 
-/** A module with more code would take seconds to compile. */
-const MAX_BYTES = 2 * 1024 * 1024
+/** A module with more code would take seconds to compile. Those of the catalog have less than a third of it. */
+const MAX_BYTES = 512 * 1024
 
 /** The functions of a module before the helpers, which are emitted on first use. */
 const FUNCTIONS = [

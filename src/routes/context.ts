@@ -12,6 +12,7 @@ import type { Jobs } from '../evaluator/jobs.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Peers } from '../peers.ts'
 import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
 import type { BodyPool } from './request-body.ts'
@@ -47,6 +48,8 @@ export interface RouteContext {
   readonly responses: ResponseCoalescer
   /** The open connections. They know whether the process is shutting down. */
   readonly connections: Connections
+  /** The other processes that serve the same port; undefined if there are none. */
+  readonly peers: Peers | undefined
 }
 
 /** Every file in this folder exports one of these by default and is registered automatically. */

@@ -101,10 +101,20 @@ describe('a kernel over HTTP', () => {
 })
 
 describe('a request for a kernel that cannot be met', () => {
-  it('says that a loss has none', async () => {
-    expect(await problemOf('ctc/kernel.wasm')).toMatchObject({
-      status: 409,
+  it('says that a kernel would be too large', async () => {
+    const steps = Array.from({ length: 70 }, (_, i) => `x${i + 1} = log1p(x${i}) * exp(x${i} * y)`)
+    const response = await fetch(`${server.url}/v1/losses:kernel`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        formula: ['x0 = predictions', 'y = targets', ...steps, 'x70'],
+        axes: { predictions: 'rows,classes', targets: 'rows,classes' },
+      }),
+    })
+    expect(response.status).toBe(409)
+    expect(await response.json()).toMatchObject({
       type: 'urn:lossd:problem:kernel-unavailable',
+      detail: expect.stringMatching(/its kernel has \d+ bytes, the limit is 524288/),
     })
   })
 

@@ -20,6 +20,11 @@ const failing =
     void vi.spyOn(engine, 'run').mockRejectedValue(error)
 
 const EVENTS: Readonly<Partial<Record<ProblemCode, Event>>> = {
+  'kernel-unavailable': {
+    reason: 'the formula must have hundreds of operations',
+    happen: ({ analyzer }) => void vi.spyOn(analyzer, 'ask').mockResolvedValue({ unavailable: 'too large' }),
+    path: '/v1/losses/huber/kernel.wasm',
+  },
   internal: { reason: 'it is a bug', happen: failing(new Error('a bug')) },
   'not-ready': {
     reason: 'the engine must be restarting',

@@ -5,6 +5,9 @@
 >>> value, gradient = huber.value_and_gradient(predictions, targets)
 """
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from . import errors
 from ._client import VERSION as __version__
 from ._client import Client, default_client, set_default_client
@@ -28,6 +31,16 @@ from .errors import (
 )
 
 globals().update(_FUNCTIONS)
+
+#: Imported on first use, because each needs its framework.
+_FRAMEWORKS = ("torch", "jax", "keras", "xgboost", "lightgbm", "sklearn")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _FRAMEWORKS:
+        return _import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "AbiMismatch",

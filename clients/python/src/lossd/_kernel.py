@@ -273,9 +273,9 @@ class _Instance:
     ) -> float:
         """The value, with the arrays left in place; their shapes are those of the last call."""
         layout = self._layout
-        for view, array in zip(layout.inputs, arrays):
+        for place, view in enumerate(layout.inputs):
             if view is not None:
-                _copy(view, array)
+                _copy(view, arrays[place], self._kernel.names[place])
         if layout.written is not params or denominator == denominator:
             layout.params[:-1] = params
             layout.params[-1] = denominator
@@ -345,14 +345,17 @@ def _layout_problem(kernel: Kernel, status: int, sizes: Mapping[str, int]) -> Ex
     return problem("too-expensive", "a kernel has at most 4 GiB of memory; let the service compute it")
 
 
-def _copy(view: np.ndarray, array: np.ndarray) -> None:
+def _copy(view: np.ndarray, array: Any, name: str) -> None:
     if view.dtype != np.int32 or array.dtype.itemsize <= 4:
         view[...] = array
         return
     np.copyto(view, array, casting="unsafe")
-    if (view != array).any():
-        # Out of range in any case.
-        view[...] = np.clip(array, -(2**31), 2**31 - 1)
+    wrong = np.flatnonzero(view != array)
+    if len(wrong) > 0:
+        element = int(wrong[0])
+        value = int(array.reshape(-1)[element])
+        detail = f"element {element} must be an integer from {-(2**31)} to {2**31 - 1}, got {value}"
+        raise problem_at("invalid-value", f"/{name}", detail)
 
 
 def _number(value: Any) -> float:

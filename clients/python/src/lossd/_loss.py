@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import resources
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -49,9 +50,11 @@ class Result:
         return all(bool(np.isfinite(np.asarray(a, dtype=np.float64)).all()) for a in arrays)
 
 
-def _load_catalog() -> Dict[str, Any]:
+@lru_cache(maxsize=None)
+def load_catalog() -> Dict[str, Any]:
+    """What this package was published with: losses, and the functions of the formula language."""
     text = resources.files(__package__).joinpath("_catalog.json").read_text("utf-8")
-    return dict(json.loads(text)["losses"])
+    return dict(json.loads(text))
 
 
 _CATALOG: Dict[str, Any] = {}
@@ -60,8 +63,7 @@ _CATALOG: Dict[str, Any] = {}
 def catalog_entry(name: str) -> Optional[Dict[str, Any]]:
     """What this package knows of a loss without the service: its inputs and parameters."""
     if not _CATALOG:
-        losses = _load_catalog()
-        for own, entry in losses.items():
+        for own, entry in load_catalog()["losses"].items():
             for alias in (own, *entry["aliases"]):
                 _CATALOG[alias] = {**entry, "name": own}
     return _CATALOG.get(name)
@@ -279,13 +281,22 @@ class Loss:
         options: Dict[str, Any] = {"inputs": inputs}
         if call.params:
             options["params"] = {n: _json_number(v) for n, v in call.params.items()}
-        if call.wrt is not None:
-            options["gradients"] = list(call.wrt) if call.wrt else "false"
+        wrt = self._compiled_for(call)
+        if wrt is not None:
+            options["gradients"] = list(wrt) if wrt else "false"
         if call.hessian:
             options["hessian"] = "diagonal"
         if self.layout is not None:
             options["layout"] = self.layout
         return self.client.kernel(loss, self._question(call, tensors, options), options)
+
+    def _compiled_for(self, call: "_Call") -> Optional[Tuple[str, ...]]:
+        """A kernel with the usual gradient also computes the value alone: one for both is fetched and compiled once."""
+        usual = self._wanted(None)
+        if call.wrt != () or usual is None:
+            return call.wrt
+        floats = [n for n in usual if n in call.tensors and call.tensors[n].dtype.kind not in "iub"]
+        return usual if len(floats) == len(usual) else call.wrt
 
     def _question(self, call: "_Call", tensors: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> str:
         """What determines a kernel: ranks in place of shapes, and no parameter that it takes at run time."""

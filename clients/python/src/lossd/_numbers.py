@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -32,28 +33,22 @@ def _float(value: float) -> str:
         return "Infinity" if value > 0 else "-Infinity"
     if value == 0:
         return "0"
-    digits, _, exponent = f"{value:.17e}".partition("e")
-    shortest = repr(value)
-    mantissa, _, power = shortest.partition("e")
-    if not power:
-        if abs(value) >= 1e-6 or value == 0:
-            return mantissa[:-2] if mantissa.endswith(".0") else mantissa
-    exponent_number = int(exponent)
-    significant = _significant(shortest)
-    sign = "-" if value < 0 else ""
-    if exponent_number >= 21 or exponent_number < -6:
-        point = significant[0] + ("." + significant[1:] if len(significant) > 1 else "")
-        return f"{sign}{point}e{'+' if exponent_number > 0 else '-'}{abs(exponent_number)}"
-    if exponent_number >= 0:
-        whole = significant.ljust(exponent_number + 1, "0")
-        rest = whole[exponent_number + 1 :]
-        return f"{sign}{whole[: exponent_number + 1]}{'.' + rest if rest else ''}"
-    return f"{sign}0.{'0' * (-exponent_number - 1)}{significant}"
+    shortest = Decimal(repr(abs(value)))
+    digits = "".join(map(str, shortest.as_tuple().digits)).rstrip("0")
+    exponent = shortest.adjusted()
+    return ("-" if value < 0 else "") + _placed(digits, exponent)
 
 
-def _significant(text: str) -> str:
-    digits = text.lstrip("-").partition("e")[0].replace(".", "").lstrip("0").rstrip("0")
-    return digits or "0"
+def _placed(digits: str, exponent: int) -> str:
+    """Digits with their point, or with an exponent where that is shorter."""
+    if exponent >= 21 or exponent < -6:
+        point = f"{digits[0]}.{digits[1:]}" if len(digits) > 1 else digits
+        return f"{point}e{'+' if exponent > 0 else '-'}{abs(exponent)}"
+    if exponent < 0:
+        return f"0.{'0' * (-exponent - 1)}{digits}"
+    whole = digits.ljust(exponent + 1, "0")
+    rest = whole[exponent + 1 :]
+    return f"{whole[: exponent + 1]}{'.' + rest if rest else ''}"
 
 
 def json_text(value: Any) -> str:

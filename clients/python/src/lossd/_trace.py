@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ._client import Client
-from ._loss import Loss
+from ._loss import Loss, load_catalog
 from .errors import LossdError
 
-__all__ = ["loss", "where", "Expression", "TraceError", "OPS"]
+__all__ = ["loss", "where", "Expression", "TraceError"]
 
 
 class TraceError(LossdError, TypeError):
@@ -29,7 +29,13 @@ class Expression:
     """A tensor while a function is traced. It has no numbers, so it cannot be an ``if`` or a loop."""
 
     __slots__ = ("text", "level")
-    __array_ufunc__ = None
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **_: Any) -> Any:
+        """Numbers of NumPy are numbers; its functions are foreign."""
+        own = _OPERATORS.get(ufunc.__name__) if method == "__call__" else None
+        if own is None:
+            raise _refused(f"the foreign call numpy.{ufunc.__name__}: use lossd.{ufunc.__name__}")
+        return own(*(o if isinstance(o, Expression) or not hasattr(o, "item") else o.item() for o in operands))
 
     def __init__(self, text: str, level: int = _ATOM):
         self.text = text
@@ -135,6 +141,26 @@ class Expression:
         raise _refused(f"the attribute {name} of a tensor: use the functions of lossd")
 
 
+def _as_tensor(value: Operand) -> "Expression":
+    return value if isinstance(value, Expression) else Expression(*_text(value))
+
+
+#: What NumPy calls for an operator between one of its numbers and a tensor.
+_OPERATORS: Mapping[str, Callable[..., Any]] = {
+    "add": lambda a, b: _as_tensor(a) + b,
+    "subtract": lambda a, b: _as_tensor(a) - b,
+    "multiply": lambda a, b: _as_tensor(a) * b,
+    "divide": lambda a, b: _as_tensor(a) / b,
+    "power": lambda a, b: _as_tensor(a) ** b,
+    "less": lambda a, b: _as_tensor(a) < b,
+    "less_equal": lambda a, b: _as_tensor(a) <= b,
+    "greater": lambda a, b: _as_tensor(a) > b,
+    "greater_equal": lambda a, b: _as_tensor(a) >= b,
+    "equal": lambda a, b: _as_tensor(a) == b,
+    "not_equal": lambda a, b: _as_tensor(a) != b,
+}
+
+
 def _refused(what: str) -> TraceError:
     frame = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("lossd."):
@@ -183,28 +209,32 @@ def where(condition: Operand, yes: Operand, no: Operand) -> Expression:
     return Expression(f"{_within(condition, _TERNARY)} ? {_within(yes, _TERNARY)} : {_within(no, _TERNARY)}", _TERNARY)
 
 
-#: Functions of the language, by their names in Python.
-OPS = {
-    "elementwise": (
-        "abs acos asin atan atan2 ceil clip cos digamma erf exp expm1 floor is_finite lbeta lgamma log log10 log1p log2 "
-        "log_sigmoid max min relu round sigmoid sign sin softplus sqrt square stop_gradient tan tanh xlogy"
-    ).split(),
-    "axis": (
-        "argmax argsort cumsum gather log_softmax logsumexp mean norm pick shift softmax sort sum rename size"
-    ).split(),
-}
+def _function(name: str, parameters: Sequence[str]) -> Callable[..., Any]:
+    axes = [kind for kind in parameters if kind in ("axis", "axes")]
+    least = sum(1 for kind in parameters if kind not in ("axis", "axes") and not kind.endswith("?"))
 
-
-def _function(name: str) -> Callable[..., Any]:
     def call(*args: Operand, axis: Union[None, str, Tuple[str, ...]] = None) -> Any:
-        if not any(isinstance(arg, Expression) for arg in args) and name in _PLAIN and axis is None:
+        if axes and axis is None and name not in ("max", "min"):
+            args, axis = _with_axis(name, args, len(axes))
+        if len(args) < least and not (axis is not None and name in ("max", "min")):
+            raise _refused(f"{name} takes {least} arguments, got {len(args)}")
+        is_plain = axis is None and not any(isinstance(arg, Expression) for arg in args)
+        if is_plain and name in _PLAIN:
             return _PLAIN[name](*args)
         return _called(name, *args, axis=axis)
 
     call.__name__ = name
     call.__qualname__ = name
-    call.__doc__ = f"``{name}`` of the formula language; of plain numbers, a plain number."
+    call.__doc__ = f"``{name}`` of the formula language{', along axis=...' if axes else ''}."
     return call
+
+
+def _with_axis(name: str, args: Tuple[Any, ...], count: int) -> Tuple[Tuple[Any, ...], Any]:
+    """Names of axes may be given last, as in formulas."""
+    names = tuple(arg for arg in args if isinstance(arg, str))
+    if not names:
+        raise _refused(f"{name} needs axis=..., the name of {'an axis' if count == 1 else 'axes'}")
+    return tuple(arg for arg in args if not isinstance(arg, str)), names
 
 
 _PLAIN: Mapping[str, Callable[..., Any]] = {
@@ -224,7 +254,12 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
     "min": min,
 }
 
-FUNCTIONS: Dict[str, Callable[..., Any]] = {name: _function(name) for kind in OPS.values() for name in kind}
+def _language() -> Dict[str, Callable[..., Any]]:
+    functions: Mapping[str, Sequence[str]] = load_catalog()["functions"]
+    return {name: _function(name, parameters) for name, parameters in functions.items()}
+
+
+FUNCTIONS: Dict[str, Callable[..., Any]] = _language()
 
 
 def loss(
