@@ -100,7 +100,7 @@ function differences(seed: number): Simulated {
 
 function slices(seed: number): Simulated {
   const { normal, uniform } = numbersOf(seed)
-  const keys = Int32Array.from({ length: 2 * ROWS }, () => Math.floor(uniform() * 2))
+  const keys = Int32Array.from({ length: 6 * ROWS }, () => Math.floor(uniform() * 2))
   return { keys, losses: [Float64Array.from(keys, (key) => key + normal() ** 2)] }
 }
 
