@@ -37,7 +37,7 @@ try {
 }
 
 async function writeData() {
-  const random = (salt: number) => `(hash(i + ${salt} * 1000000007) % 1000003) / 1000003.0`
+  const random = (salt: number) => `(hash(i + ${salt * 1_000_000_007}) % 1000003) / 1000003.0`
   await connection.run(`COPY (SELECT ${random(1)} * 4 - 2 AS y_hat, ${random(2)} * 4 - 2 AS y,
     (hash(i + 5) % 2)::DOUBLE AS clicked, (hash(i * 3) % 100)::INTEGER AS k FROM range(${ROWS}) r(i))
     TO '${numbers}' (FORMAT parquet)`)
