@@ -26,18 +26,8 @@ const folder = mkdtempSync(join(tmpdir(), 'lossd-evaluation-'))
 const [numbers, lists] = [join(folder, 'numbers.parquet'), join(folder, 'lists.parquet')]
 const database = await DuckDBInstance.create(':memory:')
 const connection = await database.connect()
-try {
-  await writeData()
-  await compare()
-  await small()
-  await interactive()
-} finally {
-  connection.closeSync()
-  rmSync(folder, { recursive: true })
-}
-
 async function writeData() {
-  const random = (salt: number) => `(hash(i + ${salt} * 1000000007) % 1000003) / 1000003.0`
+  const random = (salt: number) => `(hash(i + ${salt * 1_000_000_007}) % 1000003) / 1000003.0`
   await connection.run(`COPY (SELECT ${random(1)} * 4 - 2 AS y_hat, ${random(2)} * 4 - 2 AS y,
     (hash(i + 5) % 2)::DOUBLE AS clicked, (hash(i * 3) % 100)::INTEGER AS k FROM range(${ROWS}) r(i))
     TO '${numbers}' (FORMAT parquet)`)
@@ -234,4 +224,14 @@ function post(url: string, body: object): Promise<Response> {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   })
+}
+
+try {
+  await writeData()
+  await compare()
+  await small()
+  await interactive()
+} finally {
+  connection.closeSync()
+  rmSync(folder, { recursive: true })
 }

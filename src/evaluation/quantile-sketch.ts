@@ -40,7 +40,10 @@ export class QuantileSketch {
   }
 
   merge(other: QuantileSketch): void {
-    for (const [bin, count] of other.bins()) this.#count(bin, count)
+    other.#walk((bin, count) => {
+      this.#count(bin, count)
+      return true
+    })
   }
 
   /**
@@ -52,36 +55,36 @@ export class QuantileSketch {
   quantile(share: number): number | undefined {
     const wanted = share * (this.#total - 1)
     let below = 0
-    for (const [bin, count] of this.#sorted()) {
-      if (below + count > wanted) return within(bin, (wanted - below + 0.5) / count)
+    let found: number | undefined
+    this.#walk((bin, count) => {
+      if (below + count > wanted) found = within(bin, (wanted - below + 0.5) / count)
       below += count
-    }
-    return undefined
+      return found === undefined
+    })
+    return found
   }
 
   /** Low end, high end and count of each bin that is not empty, in the order of the numbers. */
   histogram(): { readonly low: number; readonly high: number; readonly count: number }[] {
-    return this.#sorted().map(([bin, count]) => {
+    const bins: { low: number; high: number; count: number }[] = []
+    this.#walk((bin, count) => {
       const [low, high] = endsOf(bin)
-      return { low, high, count }
+      bins.push({ low, high, count })
+      return true
     })
+    return bins
   }
 
   record(): SketchRecord {
-    return Float64Array.from([...this.bins()].flat())
+    const bins: number[] = []
+    this.#walk((bin, count) => bins.push(bin, count) > 0)
+    return Float64Array.from(bins)
   }
 
   static restore(record: SketchRecord): QuantileSketch {
     const made = new QuantileSketch()
     for (let i = 0; i < record.length; i += 2) made.#count(record[i], record[i + 1])
     return made
-  }
-
-  *bins(): Generator<readonly [number, number]> {
-    for (const [place, page] of this.#pages.entries()) {
-      if (page === undefined) continue
-      for (let i = 0; i < PAGE; i++) if (page[i] > 0) yield [place * PAGE + i, page[i]]
-    }
   }
 
   #count(bin: number, count: number) {
@@ -95,17 +98,26 @@ export class QuantileSketch {
     this.#total += count
   }
 
-  #sorted(): (readonly [number, number])[] {
-    return [...this.bins()].sort(([a], [b]) => orderOf(a) - orderOf(b))
+  /**
+   * Visits the bins that are not empty in the order of the numbers, until a visit returns false. Negative numbers have the
+   * sign bit, and the larger their bin, the smaller they are.
+   */
+  #walk(visit: (bin: number, count: number) => boolean) {
+    for (let place = PAGES - 1; place >= PAGES / 2; place--) {
+      const page = this.#pages[place]
+      if (page === undefined) continue
+      for (let i = PAGE - 1; i >= 0; i--) if (page[i] > 0 && !visit(place * PAGE + i, page[i])) return
+    }
+    for (let place = 0; place < PAGES / 2; place++) {
+      const page = this.#pages[place]
+      if (page === undefined) continue
+      for (let i = 0; i < PAGE; i++) if (page[i] > 0 && !visit(place * PAGE + i, page[i])) return
+    }
   }
 }
 
-const NEGATIVE = 2 ** 18
-
-/** Negative numbers have the sign bit, and the larger their bin, the smaller they are. */
-function orderOf(bin: number): number {
-  return bin >= NEGATIVE ? NEGATIVE - 1 - bin : bin
-}
+/** The lowest bin of negative numbers. */
+const NEGATIVE = (PAGES / 2) * PAGE
 
 function endsOf(bin: number): readonly [number, number] {
   const near = edge(bin)

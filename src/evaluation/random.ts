@@ -8,10 +8,20 @@ export function mix(word: number): number {
   return (h ^ (h >>> 16)) >>> 0
 }
 
-/** A hash of a row's number, which may be larger than 2^32. */
-export function hashOfRow(row: number, seed: number): number {
-  const high = Math.floor(row / 2 ** 32)
-  return mix(mix((row >>> 0) ^ seed) + Math.imul(high + 1, 0x9e3779b1))
+/**
+ * The hashes of rows that follow each other. In one loop, because a call for each of them would take longer than the
+ * hash.
+ *
+ * @param hashes where they are written, from `at` on
+ */
+export function hashRows(first: number, count: number, seed: number, hashes: Uint32Array, at: number): void {
+  const low = first >>> 0
+  const high = Math.floor(first / 2 ** 32)
+  for (let i = 0; i < count; i++) {
+    const word = (low + i) >>> 0
+    const above = Math.imul((word < low ? high + 1 : high) + 1, 0x9e3779b1)
+    hashes[at + i] = mix((mix(word ^ seed) + above) | 0)
+  }
 }
 
 /** A hash of a text (FNV-1a, mixed once more). */

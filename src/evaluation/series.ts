@@ -156,8 +156,12 @@ export class Series {
 
   #squaresOf(values: Float64Array): Float64Array {
     if (this.#squares.length < values.length) this.#squares = new Float64Array(values.length)
-    for (let i = 0; i < values.length; i++) this.#squares[i] = squareOf(values[i])
-    return this.#squares
+    const squares = this.#squares
+    for (let i = 0; i < values.length; i++) {
+      const square = values[i] * values[i]
+      squares[i] = square < TOO_LARGE ? square : LARGEST
+    }
+    return squares
   }
 
   /** Adds sums that somebody else has made of the rows of a slice. */

@@ -44,6 +44,10 @@ const port = parentPort!
 const { request, files, identity, checkpoint, threads, checkpointMs } = workerData as ThreadTask
 const tell = (message: ThreadMessage) => port.postMessage(message)
 
+// Never terminated: DuckDB would take the whole process down if its call returned to a thread that is gone.
+const stopping = new AbortController()
+port.once('message', () => stopping.abort())
+
 try {
   const catalog = await loadCatalog()
   // On Linux, this is the priority of this thread and of those that it starts.
@@ -51,6 +55,7 @@ try {
   const answer = await evaluate(request, files, {
     catalog,
     threads,
+    signal: stopping.signal,
     resume: known(checkpoint),
     onProgress: atMostEvery(REPORT_MS, (progress: Progress) => tell({ progress })),
     onCheckpoint: offering(checkpointMs),
@@ -58,6 +63,8 @@ try {
   tell({ result: JSON.stringify(answer), rows: answer.rows })
 } catch (error) {
   tell({ failed: failureOf(error) })
+} finally {
+  port.close()
 }
 
 function atMostEvery<T>(ms: number, run: (value: T) => void): (value: T) => void {

@@ -168,10 +168,12 @@ export class Jobs {
     const { checkpoint } = job
     const task: ThreadTask = { request, files, identity, checkpoint, threads, checkpointMs }
     const thread = spawn(new URL('./job-thread', import.meta.url), task)
+    const exited = new Promise((resolve) => thread.once('exit', resolve))
     try {
       return await doneBy(thread, reporter, signal)
     } finally {
-      await thread.terminate()
+      thread.postMessage('stop')
+      await exited
     }
   }
 }

@@ -7,7 +7,7 @@ import type { Job } from '../batching/job.ts'
 import type { BatchResult, Engine } from '../engines/contract.ts'
 import { Problem } from '../errors.ts'
 import { placeOf } from '../evaluation/places.ts'
-import { hashOfRow } from '../evaluation/random.ts'
+import { hashRows } from '../evaluation/random.ts'
 import type { SeriesRows } from '../evaluation/series.ts'
 import { State } from '../evaluation/state.ts'
 import type { Kind } from '../losses/define.ts'
@@ -94,6 +94,8 @@ class Block {
   /** Why rows do not count. */
   readonly #bad = new Map<number, string>()
   readonly #structures: readonly object[]
+  /** The losses of the block, which are written over by the next. */
+  readonly #values: readonly Float64Array[]
   readonly #byPlaces: readonly number[]
   #rows = 0
   /** The row of the file that the block begins with. */
@@ -108,6 +110,7 @@ class Block {
     this.#data = plan.columns.map(({ width = 1 }) => new Float64Array(BLOCK * width))
     this.#hashes = plan.state.hasBuckets ? new Uint32Array(BLOCK) : undefined
     this.#structures = plan.losses.map(() => ({}))
+    this.#values = plan.losses.map(() => new Float64Array(BLOCK))
     this.#byPlaces = plan.by.map((_, i) => plan.columns.length + i)
     this.#first = part.range?.[0] ?? 0
   }
@@ -127,7 +130,7 @@ class Block {
     if (rows === 0) return
     const losses: RowLosses[] = []
     for (const [place, loss] of this.#plan.losses.entries())
-      losses.push(await this.#compute(loss, rows, this.#structures[place]))
+      losses.push(await this.#compute(loss, rows, this.#structures[place], this.#values[place]))
     this.#leaveOutBad(rows)
     const slices = rows === BLOCK ? this.#slices : this.#slices.subarray(0, rows)
     this.#state.add({
@@ -161,18 +164,16 @@ class Block {
     if (this.#hashes === undefined) return
     const { seed = 0 } = this.#plan.request
     if (cluster !== undefined) clusterHashes(chunk, columns.length + by.length, range, this.#hashes, at, seed)
-    else for (let i = at; i < this.#rows; i++) this.#hashes[i] = hashOfRow(this.#placeOf(i), seed)
+    else hashRows(this.#placeOf(at), range[1], seed, this.#hashes, at)
   }
 
-  async #compute(loss: LossPlan, rows: number, structure: object): Promise<RowLosses> {
+  /** @param into where the losses are kept: the engine needs its memory for the next ones */
+  async #compute(loss: LossPlan, rows: number, structure: object, into: Float64Array): Promise<RowLosses> {
     const data = new Map(loss.inputs.map((input) => [input.name, this.#inputOf(input, rows)] as const))
     const job = this.#checked(loss, data, rows, rows === BLOCK ? structure : undefined)
-    const result = await this.#engine.run({
-      ...job,
-      inputs: inChunks(job.inputs),
-      cotangent: [job.cotangent],
-    })
-    const found = byRow(loss, result, data, rows)
+    const batch = { ...job, inputs: inChunks(job.inputs), cotangent: [job.cotangent] }
+    const result = this.#engine.runNow?.(batch) ?? (await this.#engine.run(batch))
+    const found = byRow(loss, result, data, into.subarray(0, rows))
     this.#markNaN(loss, found.losses, data, rows)
     result.release?.()
     return found
@@ -296,11 +297,13 @@ function byRow(
   { loss }: LossPlan,
   { values, denominators }: BatchResult,
   data: ReadonlyMap<string, ArrayLike<number>>,
-  rows: number,
+  losses: Float64Array,
 ): RowLosses {
+  const rows = losses.length
   const width = values.length / rows
   const lengths = loss.meanPer === undefined ? undefined : data.get(loss.meanPer)
-  const losses = width === 1 && values instanceof Float64Array ? values : means(values, rows, width)
+  if (width === 1) losses.set(values)
+  else putMeans(values, width, losses)
   if (lengths !== undefined) for (let i = 0; i < rows; i++) losses[i] /= Math.max(1, lengths[i])
   if (denominators === undefined) return { losses, shares: undefined }
   const shares = new Float64Array(rows)
@@ -312,13 +315,12 @@ function byRow(
   return { losses, shares }
 }
 
-function means(values: ArrayLike<number>, rows: number, width: number): Float64Array<ArrayBuffer> {
-  const found = new Float64Array(rows)
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < width; j++) found[i] += values[i * width + j]
-    found[i] /= width
+function putMeans(values: ArrayLike<number>, width: number, means: Float64Array) {
+  for (let i = 0; i < means.length; i++) {
+    let sum = 0
+    for (let j = 0; j < width; j++) sum += values[i * width + j]
+    means[i] = sum / width
   }
-  return found
 }
 
 function weightedBy(losses: Float64Array, shares: Float64Array | undefined): SeriesRows {

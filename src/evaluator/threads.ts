@@ -45,14 +45,19 @@ export async function evaluateOnThreads(
 ): Promise<void> {
   const open = [...places]
   const workers = Array.from({ length: count }, () => spawn(new URL('./worker', import.meta.url), work))
-  const stop = () => workers.map((worker) => worker.terminate())
+  const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
+  // They are never terminated: DuckDB would take the process down if its call returned to a thread that is gone.
+  const stop = () => {
+    for (const worker of workers) worker.postMessage('end' satisfies ToThread)
+  }
   listener.signal?.addEventListener('abort', stop, { once: true })
   try {
     await Promise.all(workers.map((worker) => serve(worker, open, options, listener)))
     listener.signal?.throwIfAborted()
   } finally {
     listener.signal?.removeEventListener('abort', stop)
-    await Promise.all(stop())
+    stop()
+    await Promise.all(exits)
   }
 }
 

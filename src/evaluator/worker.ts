@@ -14,16 +14,22 @@ evaluator.catch(() => {})
 /** Rows are reported this often. */
 const REPORT_MS = 50
 
+let isStopped = false
+
 async function open(): Promise<PartEvaluator> {
   const [catalog, database] = await Promise.all([loadLosses(losses), Database.open()])
   return PartEvaluator.open(request, file, catalog, database, road)
 }
 
 port.on('message', async (message: ToThread) => {
-  if (message === 'end') return port.close()
+  if (message === 'end') {
+    isStopped = true
+    return port.close()
+  }
   try {
     let [rows, told] = [0, performance.now()]
     const state = await (await evaluator).evaluate(parts[message.evaluate], (more) => {
+      if (isStopped) throw new Error('the evaluation was stopped')
       rows += more
       if (performance.now() - told < REPORT_MS) return
       port.postMessage({ rows } satisfies FromThread)

@@ -233,3 +233,15 @@ describe('with keys', () => {
     expect((await guarded.send('GET', path, undefined, bearer(admin))).status).toBe(200)
   })
 })
+
+it('cancelling an evaluation that is running leaves the service alone', async () => {
+  const bootstrap = { ...request, source: { path: 'acme/sales/*.parquet' }, bootstrap: 100_000 }
+  const { body } = await server.send('POST', '/v1/evaluations', bootstrap)
+  const path = `/v1/evaluations/${body.id}`
+  await vi.waitFor(async () => {
+    expect((await server.send('GET', path)).body.state).toBe('running')
+  }, WAIT)
+  expect((await server.send('DELETE', path)).body.state).toBe('cancelled')
+  const next = await server.send('POST', '/v1/evaluations', request)
+  expect((await finished(`/v1/evaluations/${next.body.id}`)).state).toBe('done')
+})
