@@ -35,6 +35,13 @@ const CLIENTS: Readonly<Record<string, () => readonly Tests[]>> = {
       environment: { PYTHONPATH: join(root, 'clients/python/src') },
     }))
   },
+  go: () => {
+    const command = toolCalled('go', 'version')
+    return [
+      { command, args: ['vet', './...'], folder: 'clients/go' },
+      { command, args: ['test', '-count=1', './...'], folder: 'clients/go' },
+    ]
+  },
   typescript: () => {
     const files = testsIn('clients/typescript/test', /\.test\.ts$/)
     const paths = files.map((file) => `clients/typescript/test/${file}`)
@@ -43,6 +50,16 @@ const CLIENTS: Readonly<Record<string, () => readonly Tests[]>> = {
       { command: process.execPath, args: ['--import', 'tsx', '--test', ...paths], folder: '.' },
     ]
   },
+}
+
+/** A command, if it is there and its dependencies can be had. */
+function toolCalled(command: string, ...probe: readonly string[]): string {
+  try {
+    quietly(command, probe)
+    return command
+  } catch {
+    throw new NotHere(`there is no ${command}`)
+  }
 }
 
 function testsIn(folder: string, name: RegExp): string[] {

@@ -10,6 +10,7 @@ it.each([
   ['clients/python/pyproject.toml', /^version = "(.+)"$/m],
   ['clients/python/src/lossd/_client.py', /^VERSION = "(.+)"$/m],
   ['clients/python/src/lossd/_catalog.json', /^\{"version":"([^"]+)"/],
+  ['clients/go/doc.go', /^const Version = "(.+)"$/m],
   ['clients/typescript/package.json', /"version": "(.+)"/],
   ['clients/typescript/src/client.ts', /^export const VERSION = '(.+)'$/m],
   ['clients/typescript/src/catalog.json', /^\{"version":"([^"]+)"/],
