@@ -1,5 +1,5 @@
 /**
- * `npm run docs`: generates the tables of README.md, docs/language.md, docs/choosing.md and docs/presets.md from the code
+ * `npm run docs`: generates the tables of README.md, docs/language.md, docs/choosing.md, docs/presets.md and others from the code
  * that they describe. A test fails when they are out of date.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -11,6 +11,7 @@ import { KINDS, type Params } from '../src/losses/define.ts'
 import { guideFor, TASKS } from '../src/losses/guide.ts'
 import { loadCatalog } from '../src/losses/load-catalog.ts'
 import { cookbookContents, cookbookText } from './cookbook.ts'
+import { faultsText } from './faults.ts'
 import { formatsText } from './formats.ts'
 import { problemsText } from './problems.ts'
 
@@ -26,6 +27,7 @@ export async function generatedSections(): Promise<
     'docs/presets.md': { presets: await presetsTable() },
     'docs/formats.md': await formatsText(),
     'docs/problems.md': { problems: await problemsText() },
+    'docs/reliability.md': { faults: faultsText() },
   }
 }
 

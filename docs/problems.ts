@@ -357,8 +357,9 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   },
   overloaded: {
     cause:
-      'More requests are waiting than `LOSSD_QUEUE_JOBS`, `LOSSD_QUEUE_ELEMENTS` or `LOSSD_QUEUE_BYTES` allow.',
-    remedy: 'Retry after `Retry-After` seconds. If this persists, add a replica.',
+      'More requests are waiting than `LOSSD_QUEUE_JOBS`, `LOSSD_QUEUE_ELEMENTS` or `LOSSD_QUEUE_BYTES` allow, one caller has more than half of the free places of the queue, or the response would come after the deadline. The request was refused at once, and nothing was computed.',
+    remedy:
+      'Retry after `Retry-After` seconds: it is when there will be room, also for the others that were told to come back. If this persists, add processes (`LOSSD_PROCESSES`) or a replica.',
     example: {
       settings: { ...SLOW, LOSSD_QUEUE_JOBS: '1' },
       requests: [
@@ -376,6 +377,20 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
     remedy: 'To compress the body, use `Content-Encoding`.',
     example: {
       requests: [{ path: '/v1/losses/huber', headers: { 'transfer-encoding': 'gzip, chunked' }, body: pair }],
+    },
+  },
+  'no-evaluations': {
+    cause: '`LOSSD_DATASETS` is not set, or `LOSSD_STORE` is `none`.',
+    remedy:
+      'Evaluate files where they are, with `lossd evaluate`, or configure both ([evaluation.md](evaluation.md)).',
+    example: { requests: [{ path: '/v1/evaluations/8e0c7f3a' }] },
+  },
+  'unknown-evaluation': {
+    cause: 'There is no evaluation with this id, or another caller has asked for it.',
+    remedy: 'Use the `Location` of the response to `POST /v1/evaluations`.',
+    example: {
+      settings: { LOSSD_DATASETS: 'examples/data' },
+      requests: [{ path: '/v1/evaluations/8e0c7f3a' }],
     },
   },
   'not-kept': {

@@ -30,11 +30,35 @@ const MAKERS: Readonly<Record<string, (rows: number, columns: number) => Inputs>
     predictions: reals(rows, columns, Math.sin),
     targets: reals(rows, columns, Math.cos),
   }),
+  ctc: (rows, classes) => ({
+    predictions: { ...reals(rows * CTC.time, classes, Math.sin), shape: [rows, CTC.time, classes] },
+    targets: whole([rows, CTC.labels], (i) => 1 + ((i * i) % (classes - 1))),
+    input_lengths: whole([rows], () => CTC.time),
+    target_lengths: whole([rows], () => CTC.labels),
+  }),
+  lovasz: (rows, pixels) => ({
+    predictions: { ...reals(rows * REGIONS, pixels, Math.sin), shape: [rows, REGIONS, pixels] },
+    targets: whole([rows, pixels], (i) => Math.floor(i / 3) % REGIONS),
+  }),
+  list_mle: (rows, items) => ({
+    predictions: reals(rows, items, Math.sin),
+    targets: reals(rows, items, Math.cos),
+  }),
+  lambda_rank: (rows, items) => ({
+    predictions: reals(rows, items, Math.sin),
+    targets: reals(rows, items, (i) => ((i * 7) % 11) / 3),
+  }),
+  multiclass_sparsemax: classified,
   nt_xent: (rows, columns) => ({
     embeddings: reals(rows, columns, Math.sin),
     labels: labels(rows, rows / 2),
   }),
 }
+
+/** Time steps and labels of a row of ctc. */
+const CTC = { time: 200, labels: 40 } as const
+/** Classes of lovasz. */
+const REGIONS = 2
 
 /** @throws Error for a loss that has no inputs here */
 export function inputsOf(loss: string, rows: number, columns: number): Inputs {
@@ -50,6 +74,11 @@ function classified(rows: number, columns: number): Inputs {
 /** Three times a function of the index, so that logits are neither flat nor saturated. */
 function reals(rows: number, columns: number, at: (i: number) => number): Column {
   return { shape: [rows, columns], data: Float32Array.from({ length: rows * columns }, (_, i) => 3 * at(i)) }
+}
+
+function whole(shape: readonly number[], at: (i: number) => number): Column {
+  const length = shape.reduce((product, size) => product * size, 1)
+  return { shape, data: Int32Array.from({ length }, (_, i) => at(i)) }
 }
 
 function labels(rows: number, classes: number): Column {

@@ -3,26 +3,30 @@
  * them to the routes. It never listens and never touches the process; server.ts does.
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import type { IncomingMessage, Server } from 'node:http'
 import { Server as SecureServer } from 'node:https'
 import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
-import { Access } from './access/access.ts'
+import { Access, type AccessOptions } from './access/access.ts'
 import { type AccessLog, type Audit, createAudit } from './access/audit.ts'
 import { Certificates } from './access/certificates.ts'
 import { createAnalyzer } from './analyzer/analyzer.ts'
 import { createBatcher } from './batching/batcher.ts'
 import { createEventLoopYield } from './batching/event-loop-yield.ts'
-import type { Config } from './config.ts'
+import { LEVELS, LoadLevel } from './batching/load-level.ts'
+import { type Config, ConfigError } from './config.ts'
 import { Connections } from './connections.ts'
 import { openEngine } from './engines/index.ts'
+import type { Jobs } from './evaluator/jobs.ts'
 import { handleClientError, hardenHttp, sendProblem, toProblem } from './http.ts'
 import type { Catalog } from './losses/catalog.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
 import { createProgramSource, lossNameOfKey } from './losses/program.ts'
 import { createMetrics } from './metrics.ts'
+import type { Peers } from './peers.ts'
 import { Registry } from './registry/registry.ts'
 import { ScopedRegistry } from './registry/scoped-registry.ts'
 import { pageOptions } from './routes/api-page.ts'
@@ -38,6 +42,7 @@ import { COMPONENTS } from './schemas/openapi.ts'
 import { finishDocument } from './schemas/openapi-document.ts'
 import { ProblemSchema } from './schemas/problem.ts'
 import { createRequestPlanSource } from './schemas/request-plan.ts'
+import type { LossStore } from './store/contract.ts'
 import { openStore } from './store/index.ts'
 import { formatOf, formats } from './wire/index.ts'
 
@@ -51,6 +56,8 @@ export interface AppOptions {
   readonly log?: FastifyBaseLogger
   /** Called for each program that is made while their cache is at least half full. */
   readonly onCrowdedPrograms?: () => void
+  /** The other processes that serve the same port. Absent if there are none. */
+  readonly link?: Peers & { meterOf: NonNullable<AccessOptions['meterOf']> }
 }
 
 /** A built application, and what the process needs to reload it and to shut it down gracefully. */
@@ -87,7 +94,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const certificates = await Certificates.open(config, options.log ?? NO_LOG)
   const fastify = createFastify(config, certificates)
   const log = options.log ?? fastify.log
-  const made = await createContext(config, log, options.onCrowdedPrograms)
+  const made = await createContext(config, log, options)
   const { context, access } = made
   const { connections } = context
   await allowOrigins(fastify, config)
@@ -95,7 +102,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   const routes = hardenHttp(fastify, { mediaTypes: mediaTypes(), codings, limitOf, log, connections })
   authorizeRequests(fastify, access)
   acceptFormats(fastify, config)
-  watchConnections(fastify, connections)
+  watchConnections(fastify, connections, config)
   packDocuments(fastify, config)
   countUnread(fastify, context.responses)
   closeStalled(fastify, context, log)
@@ -103,6 +110,7 @@ export async function buildApp(config: Config, options: AppOptions = {}): Promis
   if (certificates !== undefined) renewCertificates(fastify, certificates)
   await describeApi(fastify, context.catalog, access)
   await registerRoutes(fastify, context)
+  context.evaluations?.start()
   return {
     fastify,
     context,
@@ -128,13 +136,14 @@ interface Made {
 async function createContext(
   config: Config,
   log: FastifyBaseLogger,
-  onCrowdedPrograms?: () => void,
+  { onCrowdedPrograms, link }: AppOptions,
 ): Promise<Made> {
   const store = openStore(config.store, { maxLosses: config.maxLosses, log })
   const audit = createAudit(auditLogOf(log))
   // First, because it may refuse to start.
-  const access = await Access.open({ settings: config, store, log, audit })
-  const metrics = createMetrics()
+  const meterOf = link?.meterOf.bind(link)
+  const access = await Access.open({ settings: config, store, log, audit, meterOf })
+  const metrics = createMetrics(link)
   const engine = await openEngine({
     engine: config.engine,
     threads: config.threads,
@@ -143,8 +152,13 @@ async function createContext(
   })
   metrics.watch(engine, lossNameOfKey)
   const responses = new ResponseCoalescer(config.outboundBytes)
-  const turns = createEventLoopYield(responses.empty)
-  const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns })
+  const load = new LoadLevel()
+  const turns = createEventLoopYield({
+    before: responses.empty,
+    onWaiting: (count) => load.queued('pieces', count),
+  })
+  const batcher = createBatcher({ engine, events: metrics.events, limits: config, turns, load })
+  metrics.watchLoad(() => LEVELS.indexOf(load.level))
   const programs = createProgramSource(onCrowdedPrograms)
   const plans = createRequestPlanSource(programs, config)
   const catalog = await loadCatalog()
@@ -158,6 +172,7 @@ async function createContext(
     plans,
     seenBy: viewOf(registry, audit),
     storeState: () => registry.storeState(),
+    evaluations: await openEvaluations(config, store, log),
     analyzer: createAnalyzer(),
     engine,
     batcher,
@@ -165,8 +180,22 @@ async function createContext(
     bodies,
     responses,
     connections,
+    peers: link,
   }
   return { context, access, registry }
+}
+
+/** @throws ConfigError if the folder is not there */
+async function openEvaluations(
+  { datasets, evaluationThreads }: Config,
+  store: LossStore | undefined,
+  log: FastifyBaseLogger,
+): Promise<Jobs | undefined> {
+  if (datasets === '' || store === undefined) return undefined
+  const stats = statSync(datasets, { throwIfNoEntry: false })
+  if (!stats?.isDirectory()) throw new ConfigError(`LOSSD_DATASETS must be a folder, got "${datasets}"`)
+  const { Jobs } = await import('./evaluator/jobs.ts')
+  return new Jobs({ store, folder: datasets, threads: evaluationThreads, log })
 }
 
 function viewOf(registry: Registry, audit: Audit): RouteContext['seenBy'] {
@@ -285,10 +314,13 @@ function acceptFormats(app: FastifyInstance, config: Config) {
   }
 }
 
-function watchConnections(app: FastifyInstance, connections: Connections) {
+function watchConnections(app: FastifyInstance, connections: Connections, { maxConnections }: Config) {
   connections.watch(app.server)
   app.addHook('onListen', async () => {
-    for (const server of serversOf(app)) connections.watch(server)
+    for (const server of serversOf(app)) {
+      connections.watch(server)
+      server.maxConnections = maxConnections
+    }
   })
 }
 
@@ -350,7 +382,7 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 /** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
-  { access, registry, context: { batcher, engine, metrics, connections, analyzer } }: Made,
+  { access, registry, context: { batcher, engine, metrics, connections, analyzer, evaluations } }: Made,
 ) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')
@@ -359,6 +391,7 @@ function closeInOrder(
   app.addHook('onClose', async () => {
     access.close()
     await batcher.drain()
+    await evaluations?.close()
     await analyzer.close()
     await engine.close()
     await registry.close()

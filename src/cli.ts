@@ -14,6 +14,7 @@ import type { AnalysisRequest } from './analysis/subject.ts'
 import { analysisTable, smallPlot } from './analysis/table.ts'
 import { ConfigError, loadConfig } from './config.ts'
 import { Problem } from './errors.ts'
+import { EvaluationFailed } from './evaluator/failure.ts'
 import { ANONYMOUS } from './losses/custom.ts'
 import { type Params, type ResolvedLoss, withoutPreset } from './losses/define.ts'
 import { loadCatalog } from './losses/load-catalog.ts'
@@ -31,6 +32,7 @@ const USAGE = `lossd serve                             starts the service; its s
 lossd losses                            lists the catalog
 lossd source <loss> --target <target>   prints a loss as source
 lossd analyze <loss>                    prints what can be proved of a loss, and a plot
+lossd evaluate <file>                   evaluates losses over the rows of a file (lossd evaluate --help)
 
   <loss>      a name of the catalog, or a file: a definition (.json), or a formula
   --target    ${TARGETS.map(({ name }) => name).join(', ')}
@@ -46,11 +48,12 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   losses,
   source,
   analyze,
+  evaluate,
   keys,
 }
 
 /** Errors that are not bugs of this program: the message is enough. */
-const TOLD = [Problem, TypeError, ConfigError, InvalidAccess, StoreDown]
+const TOLD = [Problem, TypeError, ConfigError, InvalidAccess, StoreDown, EvaluationFailed]
 
 try {
   const [command = '', ...args] = process.argv.slice(2)
@@ -116,6 +119,17 @@ async function analyze(args: string[]) {
   if (values.json) return console.log(JSON.stringify(analysis, null, 2))
   console.log(analysisTable(analysis))
   if (curves[0] !== undefined) console.log(smallPlot(curves[0]))
+}
+
+/** What it needs is loaded only here. */
+async function evaluate(args: string[]) {
+  const { EVALUATE_USAGE, runEvaluate } = await import('./evaluator/command.ts')
+  if (args.includes('--help')) return console.log(EVALUATE_USAGE)
+  await runEvaluate(args, {
+    out: (text) => console.log(text),
+    note: (text) => process.stderr.write(text),
+    isInteractive: process.stderr.isTTY === true,
+  })
 }
 
 async function keys(args: string[]) {

@@ -47,6 +47,20 @@ const SETTINGS = {
     }),
   ],
   host: ['HOST', Type.String({ minLength: 1, default: '0.0.0.0', description: 'Address to listen on.' })],
+  processes: [
+    'LOSSD_PROCESSES',
+    Type.String({
+      pattern: '^(auto|[1-9][0-9]{0,2})$',
+      default: 'auto',
+      expects: 'auto or a number of processes from 1 to 999',
+      description:
+        'Processes that serve the port. auto: 1 on up to 4 cores or with a GPU, otherwise one per two cores. All limits below are those of each process, except quotas and `LOSSD_MAX_CONNECTIONS`.',
+    }),
+  ],
+  maxConnections: [
+    'LOSSD_MAX_CONNECTIONS',
+    count(10_000, 'Maximum number of open connections. Beyond it, a new connection is closed at once.'),
+  ],
   store: [
     'LOSSD_STORE',
     Type.String({
@@ -147,6 +161,23 @@ const SETTINGS = {
       default: '',
       description:
         'File with an authority (PEM). With it, only clients with a certificate of this authority are served (mutual TLS).',
+    }),
+  ],
+  datasets: [
+    'LOSSD_DATASETS',
+    Type.String({
+      default: '',
+      description:
+        'Folder with the files that may be evaluated over HTTP. With keys, its folders are namespaces: `acme/...` is for callers that may evaluate in `acme`.',
+    }),
+  ],
+  evaluationThreads: [
+    'LOSSD_EVALUATION_THREADS',
+    Type.Integer({
+      minimum: 1,
+      maximum: 1024,
+      default: 1,
+      description: 'Threads that evaluate files. They give way to requests.',
     }),
   ],
   corsOrigins: [

@@ -60,6 +60,8 @@ export const PROBLEMS = {
   overloaded: kind(429, 'The queue is full', true),
   internal: kind(500, 'Internal error'),
   'unsupported-transfer': kind(501, 'This transfer coding is not supported'),
+  'no-evaluations': kind(501, 'Files are not evaluated here'),
+  'unknown-evaluation': kind(404, 'No evaluation has this id'),
   'not-kept': kind(501, 'Losses cannot be registered here'),
   'store-down': kind(503, 'The store of registered losses is unavailable', true),
   'identity-down': kind(503, 'Tokens cannot be verified at the moment', true),

@@ -2,10 +2,11 @@
  * Prometheus metrics, in a registry of their own. They listen to the events of the batcher and of the routes, which
  * do not count anything themselves.
  */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { BatcherEvents } from './batching/events.ts'
 import { FastCounter, FastHistogram } from './counters.ts'
 import { type CostEstimate, type Engine, type EngineInfo, leafEngines } from './engines/contract.ts'
+import type { Peers } from './peers.ts'
 
 /** A loss request that got a response, successful or not. */
 export interface RequestRecord {
@@ -26,6 +27,8 @@ export interface Metrics {
    * every scrape.
    */
   watch(engine: Engine, lossOf: (programKey: string) => string): void
+  /** Adds a gauge for how loaded the service is: 0 normal, 1 busy, 2 overloaded. */
+  watchLoad(level: () => number): void
   /**
    * The exposition text and its media type.
    *
@@ -38,20 +41,32 @@ export interface Metrics {
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const COMPUTE_SECONDS = [0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5]
 
-export function createMetrics(): Metrics {
+/** @param peers the other processes whose metrics are shown together with this one's */
+export function createMetrics(peers?: Peers): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const counters = makeCounters(registry)
+  counters.processes.set(1)
+  peers?.provide(TOPIC, () => registry.getMetricsAsJSON())
   return {
     events: batcherEvents(counters),
     answered: (request) => countAnswer(counters, request),
     watch: (engine, lossOf) => watch(registry, engine, lossOf),
+    watchLoad: (level) => watchLoad(registry, level),
     expose: async (shows) => {
-      const text = await registry.metrics()
+      const text = await (peers === undefined ? registry : await merged(peers)).metrics()
       return { text: shows === undefined ? text : linesFor(text, shows), type: registry.contentType }
     },
     close: () => registry.clear(),
   }
+}
+
+/** What processes give each other. */
+const TOPIC = 'metrics'
+
+/** The metrics of all processes: sums, unless a metric says otherwise (`aggregator`). */
+async function merged(peers: Peers): Promise<Registry> {
+  return AggregatorRegistry.aggregate([...(await peers.gather(TOPIC))] as object[])
 }
 
 type Counters = ReturnType<typeof makeCounters>
@@ -76,6 +91,7 @@ function makeCounters(register: Registry) {
       SECONDS,
       'loss',
     ),
+    processes: gauge('lossd_processes', 'Number of processes that serve'),
     queueJobs: gauge('lossd_queue_jobs', 'Number of queued requests'),
     queueElements: gauge('lossd_queue_elements', 'Number of queued elements'),
     queueWait: distribution('lossd_queue_wait_seconds', 'Time in the queue', SECONDS),
@@ -122,14 +138,33 @@ function linesFor(text: string, shows: (loss: string) => boolean): string {
   return text.split('\n').filter(isShown).join('\n')
 }
 
+function watchLoad(register: Registry, level: () => number) {
+  new Gauge({
+    name: 'lossd_load_level',
+    help: 'How loaded the service is: 0 normal, 1 busy (a queue stands), 2 overloaded (requests are refused); the highest of all processes',
+    registers: [register],
+    aggregator: 'max',
+    collect() {
+      this.set(level())
+    },
+  })
+}
+
 /** Gauges whose values are read at every scrape. */
 function watch(register: Registry, engine: Engine, lossOf: (programKey: string) => string) {
-  const gauge = <L extends string>(name: string, help: string, labelNames: L[], read: Read<L>) => {
+  const gauge = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: L[],
+    read: Read<L>,
+    aggregator: 'sum' | 'first' | 'min' | 'average' = 'sum',
+  ) => {
     new Gauge({
       name,
       help,
       labelNames,
       registers: [register],
+      aggregator,
       async collect() {
         this.reset()
         for (const { value, ...labels } of await read()) this.set(labels as never, value)
@@ -137,11 +172,19 @@ function watch(register: Registry, engine: Engine, lossOf: (programKey: string) 
     })
   }
   const members = () => leafEngines(engine)
-  gauge('lossd_engine_info', 'The engines in use', ['engine', 'device'], () =>
-    members().map(({ info }) => ({ ...namesOf(info), value: 1 })),
+  gauge(
+    'lossd_engine_info',
+    'The engines in use',
+    ['engine', 'device'],
+    () => members().map(({ info }) => ({ ...namesOf(info), value: 1 })),
+    'first',
   )
-  gauge('lossd_engine_ready', 'Whether the engine accepts a batch', ['engine'], () =>
-    members().map(({ info, isReady }) => ({ engine: info.name, value: Number(isReady) })),
+  gauge(
+    'lossd_engine_ready',
+    'Whether the engine accepts a batch, in every process',
+    ['engine'],
+    () => members().map(({ info, isReady }) => ({ engine: info.name, value: Number(isReady) })),
+    'min',
   )
   gauge(
     'lossd_engine_tensors',
@@ -157,6 +200,7 @@ function watch(register: Registry, engine: Engine, lossOf: (programKey: string) 
       mostMeasured(
         (engine.learned?.() ?? []).map((one) => ({ ...one, loss: lossOf(one.programKey) })),
       ).flatMap(termsOf),
+    'average',
   )
 }
 

@@ -1,13 +1,20 @@
 /**
- * The process: reads the configuration, builds the application, listens, and shuts down gracefully. Nothing else
- * touches `process`.
+ * The process: reads the configuration, builds the application, listens, and shuts down gracefully; or starts several
+ * processes that do, and listens for them. Nothing else touches `process`.
  */
-import type { AddressInfo } from 'node:net'
+import { fork } from 'node:child_process'
+import type { AddressInfo, Socket } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino, { type Logger } from 'pino'
-import { type App, buildApp } from './app.ts'
+import type { App } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { createHeapGrowthLimit } from './gc-tuning.ts'
+import { processCount, threadsOfEach } from './processes/count.ts'
+import { Listener } from './processes/listener.ts'
+import type { ToParent, ToWorker, WorkerInfo } from './processes/messages.ts'
+import { Supervisor } from './processes/supervisor.ts'
+import { WorkerLink } from './processes/worker.ts'
 
 // Process 1 of a container does not receive signals that it does not handle. Nothing is accepted yet, so nothing is
 // lost.
@@ -26,19 +33,28 @@ const IS_UNDER_NPM = process.argv.includes('--under-npm')
  * it on. These count as one.
  */
 const ECHO_MS = IS_UNDER_NPM ? 500 : 0
+/** Set for a worker, which is one of several processes: its number. */
+const { LOSSD_WORKER: WORKER, ...ENVIRONMENT } = process.env
+/** How long a worker may take to end beyond the time in which it gives up on open requests, in ms. */
+const END_MS = 5000
 const leave = () => process.exit(0)
-for (const signal of SIGNALS) process.on(signal, leave)
+// Signals to the whole group are for the parent, which tells its workers what to do.
+for (const signal of SIGNALS) process.on(signal, WORKER === undefined ? leave : () => {})
 
 const config = readConfig()
 const log = createLogger(config)
-await start(config, log).catch((error: unknown) => {
-  log.fatal(error instanceof Error ? error.message : String(error))
-  process.exit(1)
+await run(config, log).catch((error: unknown) => {
+  const why = error instanceof Error ? error.message : String(error)
+  if (WORKER !== undefined) process.send!({ kind: 'failed', why } satisfies ToParent, () => process.exit(1))
+  else {
+    log.fatal(why)
+    process.exit(1)
+  }
 })
 
 function readConfig(): Config {
   try {
-    return loadConfig(process.env)
+    return loadConfig(ENVIRONMENT)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     console.error(`lossd: ${error.message.replaceAll('\n', '\nlossd: ')}`)
@@ -48,26 +64,50 @@ function readConfig(): Config {
 
 /** Human-readable on a terminal, otherwise one JSON object per line. */
 function createLogger({ logLevel }: Config): Logger {
-  const options = { level: logLevel, base: null }
+  const options = { level: logLevel, base: WORKER === undefined ? null : { process: Number(WORKER) } }
   if (!process.stdout.isTTY) return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime })
   return pino({ ...options, transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l' } } })
 }
 
+function run(config: Config, log: Logger): Promise<void> {
+  const count = processCount(config.processes, availableParallelism())
+  if (WORKER !== undefined) return work(config, log, count)
+  return count === 1 ? start(config, log) : supervise(config, log, count)
+}
+
+// One process
+
 async function start(config: Config, log: Logger): Promise<void> {
+  const { buildApp } = await import('./app.ts')
   const app = await buildApp(config, { log, onCrowdedPrograms: createHeapGrowthLimit() })
   app.warmUp()
   await app.fastify.listen({ port: config.port, host: config.host })
-  const { engine, catalog } = app.context
+  const address = app.fastify.server.address() as AddressInfo
   // Before the line is logged, because its reader may send a signal at once.
-  closeOnSignals(app, config, log)
-  warnIfOpen(app, log)
-  const details = { engine: engine.info.name, device: engine.info.device, why: engine.info.reason }
-  log.info({ ...details, losses: catalog.losses.length }, `lossd listens on ${addressOf(app)}`)
+  onSignals(log, {
+    canReload: app.canReload,
+    reload: async () => {
+      log.info('reloading keys and certificates')
+      await app.reload()
+    },
+    close: (why) => shutDown(app, config, log, why),
+  })
+  const info = infoOf(app)
+  warnIfOpen(info, address, log)
+  logStart(info, address, log)
+}
+
+function infoOf({ context: { engine, catalog }, isOpen }: App): WorkerInfo {
+  const { name, device, reason, isGpu = false } = engine.info
+  return { engine: name, device, why: reason, isGpu, losses: catalog.losses.length, isOpen }
+}
+
+function logStart({ engine, device, why, losses }: WorkerInfo, address: AddressInfo, log: Logger, more = {}) {
+  log.info({ engine, device, why, losses, ...more }, `lossd listens on ${addressOf(address)}`)
 }
 
 /** One line that nobody overlooks: without keys, a port that others reach is open to them. */
-function warnIfOpen({ isOpen, fastify }: App, log: Logger) {
-  const { address } = fastify.server.address() as AddressInfo
+function warnIfOpen({ isOpen }: WorkerInfo, { address }: AddressInfo, log: Logger) {
   if (!isOpen || /^(127\.|::1$)/.test(address)) return
   log.warn(
     { address },
@@ -75,25 +115,39 @@ function warnIfOpen({ isOpen, fastify }: App, log: Logger) {
   )
 }
 
-/** The address that was bound. Fastify reports one address of several. */
-function addressOf({ fastify }: App): string {
-  const { address, family, port } = fastify.server.address() as AddressInfo
+/** The address that was bound. */
+function addressOf({ address, family, port }: AddressInfo): string {
   const scheme = config.tlsCert === '' ? 'http' : 'https'
   return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }
 
-function closeOnSignals(app: App, config: Config, log: Logger) {
+/** What signals do. */
+interface Reactions {
+  /** Whether there is anything to reload. */
+  readonly canReload: boolean
+  reload(): Promise<void>
+  /** @returns whether every accepted request got a response in time */
+  close(why: string): Promise<boolean>
+  /** Before the process exits at once. */
+  abandon?(): void
+}
+
+function onSignals(log: Logger, { canReload, reload, close, abandon }: Reactions) {
   let since: number | undefined
-  const close = (why: string, code: number) => {
+  const end = (why: string, code: number) => {
     since = performance.now()
-    void shutDown(app, config, log, why).then((clean) => process.exit(clean ? code : 1))
+    void close(why).then((clean) => process.exit(clean ? code : 1))
+  }
+  const exit = () => {
+    abandon?.()
+    process.exit(1)
   }
   for (const signal of SIGNALS) {
     process.on(signal, async () => {
-      if (since === undefined && signal === 'SIGHUP' && (await canReload(app))) return reload(app, log)
-      if (since === undefined) close(signal, 0)
+      if (since === undefined && signal === 'SIGHUP' && canReload && (await isReload())) return reload()
+      if (since === undefined) end(signal, 0)
       // A second signal means: exit now.
-      else if (performance.now() - since >= ECHO_MS) process.exit(1)
+      else if (performance.now() - since >= ECHO_MS) exit()
     })
     // Not earlier: without a listener, a signal that has just arrived is dropped.
     process.off(signal, leave)
@@ -101,39 +155,130 @@ function closeOnSignals(app: App, config: Config, log: Logger) {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event)
-      if (since === undefined) close(event, 1)
-      else process.exit(1)
+      if (since === undefined) end(event, 1)
+      else exit()
     })
   }
 }
 
 /**
- * Whether SIGHUP reloads. It ends the service if there is nothing to reload, or if nobody could tell it from a terminal that
- * was closed: then the service would stay behind and keep its port.
+ * Whether SIGHUP reloads. It ends the service if nobody could tell it from a terminal that was closed: then the service would
+ * stay behind and keep its port.
  */
-async function canReload({ canReload: hasFiles }: App): Promise<boolean> {
-  if (!hasFiles || HAS_TERMINAL) return false
+async function isReload(): Promise<boolean> {
+  if (HAS_TERMINAL) return false
   if (!IS_UNDER_NPM) return true
   // npm does not pass SIGHUP on, but dies of it. If it was sent to both, whoever started npm takes the service for ended.
   await sleep(ECHO_MS)
   return process.ppid === PARENT
 }
 
-async function reload(app: App, log: Logger): Promise<void> {
-  log.info('reloading keys and certificates')
-  await app.reload()
-}
-
 /** @returns whether every accepted request got a response in time */
-async function shutDown(app: App, config: Config, log: Logger, why: string): Promise<boolean> {
+async function shutDown(
+  app: App,
+  { shutdownDelayMs, shutdownLimitMs }: Pick<Config, 'shutdownDelayMs' | 'shutdownLimitMs'>,
+  log: Logger,
+  why: string,
+): Promise<boolean> {
   log.info({ why }, 'closing')
   app.beginClosing()
-  await sleep(config.shutdownDelayMs)
+  await sleep(shutdownDelayMs)
   const closed = app.drain().then(async () => {
     await app.fastify.close()
     return true
   })
-  const clean = await Promise.race([closed, sleep(config.shutdownLimitMs, false)])
+  const clean = await Promise.race([closed, sleep(shutdownLimitMs, false)])
   log.info(clean ? 'closed' : 'gave up waiting for open requests')
   return clean
+}
+
+// Several processes
+
+async function supervise(config: Config, log: Logger, count: number): Promise<void> {
+  const supervisor = new Supervisor({
+    count,
+    isOneForGpu: config.processes === 'auto',
+    maxConnections: config.maxConnections,
+    fork: forkWorker,
+    endMs: config.shutdownLimitMs + END_MS,
+    log,
+  })
+  process.on('exit', () => supervisor.kill())
+  const info = await supervisor.start()
+  const listener = await Listener.open(config, (connection) => supervisor.accept(connection))
+  onSignals(log, {
+    canReload: true,
+    reload: async () => {
+      log.info('reloading: replacing one process after the other')
+      await supervisor.reload()
+      log.info({ processes: supervisor.serving }, 'reloaded')
+    },
+    close: (why) => closeAll(supervisor, listener, config, log, why),
+    abandon: () => supervisor.kill(),
+  })
+  warnIfOpen(info, listener.address, log)
+  logStart(info, listener.address, log, { processes: supervisor.serving })
+}
+
+/** A worker is this program again, with the same arguments. */
+function forkWorker(place: number) {
+  return fork(process.argv[1], process.argv.slice(2), {
+    env: { ...ENVIRONMENT, LOSSD_WORKER: String(place + 1) },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+}
+
+async function closeAll(
+  supervisor: Supervisor,
+  listener: Listener,
+  { shutdownDelayMs }: Config,
+  log: Logger,
+  why: string,
+): Promise<boolean> {
+  log.info({ why }, 'closing')
+  supervisor.beginClosing()
+  await sleep(shutdownDelayMs)
+  await listener.close()
+  const clean = await supervisor.close(why)
+  log.info(clean ? 'closed' : 'gave up waiting for open requests')
+  return clean
+}
+
+async function work(config: Config, log: Logger, count: number): Promise<void> {
+  const { buildApp } = await import('./app.ts')
+  let app: App | undefined
+  let isEnding = false
+  const close = (why: string, code: number) => {
+    if (isEnding || app === undefined) return process.exit(1)
+    isEnding = true
+    // The parent has waited already.
+    void shutDown(app, { ...config, shutdownDelayMs: 0 }, log, why).then((clean) =>
+      process.exit(clean ? code : 1),
+    )
+  }
+  const link = new WorkerLink({
+    send: (message) => process.connected && process.send!(message, undefined, {}, () => {}),
+    onUnready: () => app?.beginClosing(),
+    onClose: (why) => close(why, 0),
+  })
+  process.on('message', (message: ToWorker, connection: Socket | undefined) =>
+    link.receive(message, connection),
+  )
+  // The parent was killed. Nobody accepts connections any more, but every request that was accepted gets its response.
+  process.on('disconnect', () => close('the parent has ended', 1))
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error }, event)
+      link.leave()
+      close(event, 1)
+    })
+  }
+  app = await buildApp(
+    { ...config, threads: threadsOfEach(config.threads, count, availableParallelism()) },
+    { log, onCrowdedPrograms: createHeapGrowthLimit(), link },
+  )
+  app.warmUp()
+  await app.fastify.ready()
+  const { connections } = app.context
+  link.serve(app.fastify.server, () => connections.count, infoOf(app))
 }

@@ -23,16 +23,17 @@ const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
   ['server.ts', 'store-cli.ts', 'cli.ts'],
-  ['app.ts'],
+  ['app.ts', 'processes'],
   ['routes'],
-  ['http.ts', 'registry'],
+  ['http.ts', 'registry', 'evaluator'],
   ['schemas', 'access', 'metrics.ts'],
   ['wire', 'batching', 'store', 'analyzer', 'connections.ts', 'gc-tuning.ts', 'config.ts'],
+  ['evaluation'],
   ['sources', 'analysis', 'portable'],
   ['engines', 'losses'],
   ['loops'],
   ['language'],
-  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts'],
+  ['errors.ts', 'tensor.ts', 'nearest.ts', 'lru.ts', 'counters.ts', 'backoff.ts', 'peers.ts'],
 ]
 
 /** Rooms that may import only one file of a lower room, or nothing of it. */
@@ -46,9 +47,22 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
   'registry -> store': ['store/contract.ts'],
   'access -> store': ['store/contract.ts'],
   'registry -> access': ['access/audit.ts', 'access/caller.ts', 'access/grants.ts', 'access/refusals.ts'],
+  'processes -> access': ['access/quotas.ts'],
   'routes -> access': ['access/access.ts', 'access/audit.ts', 'access/caller.ts'],
   'registry -> wire': ['wire/define.ts'],
   'registry -> language': [],
+  'evaluator -> language': ['language/ir.ts'],
+  'evaluator -> engines': [
+    'engines/compiled.ts',
+    'engines/contract.ts',
+    'engines/define.ts',
+    'engines/interpreter.ts',
+    'engines/routing/fallback-chain.ts',
+    'engines/spawn-worker-thread.ts',
+  ],
+  'evaluator -> store': ['store/contract.ts'],
+  'evaluator -> wire': ['wire/define.ts'],
+  'evaluator -> batching': ['batching/job.ts'],
   'schemas -> wire': ['wire/define.ts'],
   'schemas -> store': [],
   'schemas -> batching': ['batching/job.ts'],
@@ -102,7 +116,7 @@ const PURE = [
   'nearest.ts',
   'errors.ts',
   'lru.ts',
-  ...files.filter((file) => /^(language|loops|sources|analysis|portable)\//.test(file)),
+  ...files.filter((file) => /^(language|loops|sources|analysis|portable|evaluation)\//.test(file)),
   // What kernels are made with; what runs them needs threads.
   ...files.filter((file) =>
     /^engines\/(compiled\/(emit|whole-axis)\/|gamma\.ts|contract\.ts|legalize-or-reject\.ts)/.test(file),

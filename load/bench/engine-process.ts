@@ -1,5 +1,5 @@
 /**
- * A process that times one engine: `node --import tsx load/bench/engine.ts NAME` reads one task per line and prints
+ * A process that times one engine: `node --import tsx load/bench/engine-process.ts NAME` reads one task per line and prints
  * one reply per line. There is one engine per process, because the engines on tfjs share one global backend.
  */
 import { createInterface } from 'node:readline'

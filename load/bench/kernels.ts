@@ -1,13 +1,30 @@
 /** The computation alone, without HTTP: every engine, and PyTorch, on the same numbers. */
-import type { Precision } from '../../src/tensor.ts'
 import { inTurn } from '../rounds.ts'
-import { SIZES, type Size } from '../scenarios.ts'
+import { SIZES } from '../scenarios.ts'
 import type { Cell, Table } from '../table.ts'
 import type { Part } from './part.ts'
 import { aboutSides, leadOf, openEngines, openTorch, type Side } from './sides.ts'
-import type { Measured } from './tasks.ts'
+import type { Measured, Task as Measurement } from './tasks.ts'
 
 const LOSSES = ['sigmoid_focal', 'softmax_focal', 'cross_entropy', 'huber']
+
+/** Losses that sort, compare pairs, or follow a recursion, at one size each. */
+const STRUCTURED: readonly Task[] = [
+  { loss: 'ctc', rows: 32, columns: 80 },
+  { loss: 'lovasz', rows: 4, columns: 256 * 256 },
+  { loss: 'list_mle', rows: 256, columns: 100 },
+  { loss: 'lambda_rank', rows: 256, columns: 100 },
+  { loss: 'multiclass_sparsemax', rows: 1024, columns: 1000 },
+]
+
+/** What is measured, in the order of the tables. */
+function cellsOf(quick: boolean): readonly Task[] {
+  const sizes = quick ? SIZES.slice(0, 2) : SIZES
+  const dense = LOSSES.flatMap((loss) => sizes.map(({ rows, columns }) => ({ loss, rows, columns })))
+  return [...dense, ...(quick ? STRUCTURED.slice(-1) : STRUCTURED)]
+}
+
+type Task = Omit<Measurement, 'seconds'>
 
 const kernels: Part = async ({ quick, say }) => {
   const effort = quick ? { rounds: 1, seconds: 0.05 } : { rounds: 3, seconds: 0.3 }
@@ -17,14 +34,11 @@ const kernels: Part = async ({ quick, say }) => {
     const columns = [...engines.filter(({ isHere }) => isHere), ...torch]
     const others = ratioColumns(columns, leadOf(engines))
     const rows: Cell[][] = []
-    for (const loss of LOSSES) {
-      for (const size of quick ? SIZES.slice(0, 2) : SIZES) {
-        say(`kernels: ${loss} ${size.rows}x${size.columns}`)
-        const found = await measure(columns, loss, size, effort)
-        rows.push(rowOf(loss, size, found, others))
-      }
+    for (const task of cellsOf(quick)) {
+      say(`kernels: ${nameOf(task)}`)
+      rows.push(rowOf(task, await measure(columns, task, effort), others))
     }
-    const doubles = await doublesOf(columns, leadOf(engines), quick ? SIZES.slice(0, 2) : SIZES, effort, say)
+    const doubles = await doublesOf(columns, leadOf(engines), cellsOf(quick), effort, say)
     return [tableOf(sides, columns, others, rows, effort), doubles]
   } finally {
     for (const side of sides) side.close()
@@ -37,22 +51,20 @@ export default kernels
 async function doublesOf(
   sides: readonly Side[],
   lead: Side,
-  sizes: readonly Size[],
+  tasks: readonly Task[],
   effort: Effort,
   say: (message: string) => void,
 ): Promise<Table> {
   const others = sides.filter(({ name }) => /^(interpreter|PyTorch)/.test(name))
   const rows: Cell[][] = []
-  for (const loss of LOSSES) {
-    for (const size of sizes) {
-      say(`kernels in float64: ${loss} ${size.rows}x${size.columns}`)
-      const [single] = await measure([lead], loss, size, effort)
-      const found = await measure([lead, ...others], loss, size, effort, 'float64')
-      const micros = [single, ...found].map((measured) => measured && measured.nanoseconds / 1e3)
-      const ratio = (a: Cell, b: Cell) => (typeof a === 'number' && typeof b === 'number' ? a / b : undefined)
-      const ratios = micros.slice(2).map((time) => ratio(time, micros[1]))
-      rows.push([loss, `${size.rows}x${size.columns}`, ...micros, ratio(micros[1], micros[0]), ...ratios])
-    }
+  for (const task of tasks) {
+    say(`kernels in float64: ${nameOf(task)}`)
+    const [single] = await measure([lead], task, effort)
+    const found = await measure([lead, ...others], { ...task, dtype: 'float64' }, effort)
+    const micros = [single, ...found].map((measured) => measured && measured.nanoseconds / 1e3)
+    const ratio = (a: Cell, b: Cell) => (typeof a === 'number' && typeof b === 'number' ? a / b : undefined)
+    const ratios = micros.slice(2).map((time) => ratio(time, micros[1]))
+    rows.push([task.loss, sizeOf(task), ...micros, ratio(micros[1], micros[0]), ...ratios])
   }
   return {
     title: 'Kernels in float64',
@@ -70,20 +82,17 @@ async function doublesOf(
   }
 }
 
+const sizeOf = ({ rows, columns }: Task) => `${rows}x${columns}`
+const nameOf = (task: Task) => `${task.loss} ${sizeOf(task)}`
+
 interface Effort {
   readonly rounds: number
   readonly seconds: number
 }
 
 /** @throws Error if two sides do not compute the same result */
-async function measure(
-  sides: readonly Side[],
-  loss: string,
-  { rows, columns }: Size,
-  { rounds, seconds }: Effort,
-  dtype: Precision = 'float32',
-) {
-  const task = { loss, rows, columns, seconds, dtype }
+async function measure(sides: readonly Side[], asked: Task, { rounds, seconds }: Effort) {
+  const task = { ...asked, seconds }
   const found = await inTurn(
     sides,
     rounds,
@@ -122,26 +131,14 @@ function ratioColumns(sides: readonly Side[], lead: Side): Ratio[] {
 }
 
 /** The column after the lead's call shows the part of it that is computation. */
-function rowOf(
-  loss: string,
-  size: Size,
-  found: readonly (Measured | undefined)[],
-  ratios: readonly Ratio[],
-): Cell[] {
+function rowOf(task: Task, found: readonly (Measured | undefined)[], ratios: readonly Ratio[]): Cell[] {
   const micros = found.map((measured) => measured && measured.nanoseconds / 1e3)
   const compute = found[0]?.compute
   const compared = ratios.map(({ side, lead }) => {
     const [time, leading] = [micros[side], micros[lead]]
     return time && leading && time / leading
   })
-  return [
-    loss,
-    `${size.rows}x${size.columns}`,
-    micros[0],
-    compute && compute / 1e3,
-    ...micros.slice(1),
-    ...compared,
-  ]
+  return [task.loss, sizeOf(task), micros[0], compute && compute / 1e3, ...micros.slice(1), ...compared]
 }
 
 function tableOf(
@@ -155,6 +152,7 @@ function tableOf(
     `Microseconds per call, value and gradient, float32. A ratio above 1 means that ${columns[0].name} is faster.`,
     `Median of ${rounds} rounds of ${seconds} s. The sides take turns, each in a process of its own. Copying inputs that an engine may keep is not counted.`,
     'lossd computes unreduced values, and the mean is taken outside the kernel. PyTorch runs the forward pass with the mean and the backward pass, and clears the old gradient.',
+    'A row of ctc has 200 time steps and 40 labels, one of lovasz 2 classes; their columns are the classes and the pixels.',
     'All sides agree in the loss and in the sum of |gradient| within 1e-3.',
     ...aboutSides(sides),
   ]

@@ -72,7 +72,7 @@ export function aboutSides(sides: readonly Side[]): string[] {
 
 /** With the environment variables that the engine's own process would have. */
 async function openEngine({ name, environment }: EngineDefinition): Promise<Side> {
-  const script = fileURLToPath(new URL('engine.ts', import.meta.url))
+  const script = fileURLToPath(new URL('engine-process.ts', import.meta.url))
   return openSide(name, execPath, ['--import', 'tsx', script, name], environment?.())
 }
 

@@ -5,6 +5,7 @@ Inputs and losses are those of load/fixed-inputs.ts, in float32 or float64, with
 """
 
 import json
+import math
 import sys
 import time
 
@@ -69,14 +70,90 @@ def nt_xent(x, labels, temperature=0.07):
     return F.softplus(negatives - s)[positive].sum() / positive.sum()
 
 
+def ctc(x, labels):
+    rows, length = labels.shape
+    times = torch.full((rows,), x.shape[1])
+    return F.ctc_loss(F.log_softmax(x, 2).transpose(0, 1), labels, times, torch.full((rows,), length))
+
+
+def ctc_labels(rows, classes):
+    places = torch.arange(rows * 40, device=DEVICE)
+    return (1 + places * places % (classes - 1)).reshape(rows, 40)
+
+
+def lovasz(x, regions):
+    """The Lovasz hinge of each class, as in Berman's reference implementation, all rows and classes at once."""
+    inside = F.one_hot(regions, 2).transpose(1, 2).to(x.dtype)
+    errors, order = torch.sort(1 - x * (2 * inside - 1), dim=2, descending=True, stable=True)
+    found = inside.gather(2, order)
+    region = found.sum(2, keepdim=True)
+    distance = 1 - (region - found.cumsum(2)) / (region + (1 - found).cumsum(2))
+    growth = torch.diff(distance, dim=2, prepend=torch.zeros_like(region))
+    return (F.relu(errors) * growth).sum(2).mean()
+
+
+def list_mle(x, relevance):
+    order = torch.argsort(relevance, dim=1, descending=True, stable=True)
+    scores = x.gather(1, order)
+    return (torch.logcumsumexp(scores.flip(1), 1).flip(1) - scores).sum(1).mean()
+
+
+def lambda_rank(x, relevance):
+    places = torch.arange(2, x.shape[1] + 2, device=x.device, dtype=x.dtype)
+    with torch.no_grad():
+        order = torch.argsort(x, dim=1, descending=True, stable=True)
+        discount = torch.empty_like(x).scatter_(1, order, (1 / torch.log2(places)).expand_as(x))
+        ideal = torch.sort(relevance, dim=1, descending=True)[0]
+        share = (2**relevance - 1) / ((2**ideal - 1) / torch.log2(places)).sum(1, keepdim=True)
+        pairs = lambda x: (x[:, :, None] - x[:, None, :]).abs()
+        weight = pairs(share) * pairs(discount) * (relevance[:, :, None] > relevance[:, None, :])
+    losses = F.softplus(x[:, None, :] - x[:, :, None]) / math.log(2)
+    return (weight * losses).sum((1, 2)).mean()
+
+
+class Sparsemax(torch.autograd.Function):
+    """The loss of Martins and Astudillo 2016 with its known gradient: the probabilities minus the target."""
+
+    @staticmethod
+    def forward(context, x, labels):
+        ordered = torch.sort(x, dim=1, descending=True)[0]
+        sums = ordered.cumsum(1) - 1
+        places = torch.arange(1, x.shape[1] + 1, device=x.device, dtype=x.dtype)
+        count = (places * ordered > sums).sum(1, keepdim=True)
+        tau = sums.gather(1, count - 1) / count
+        p = F.relu(x - tau)
+        own = labels[:, None]
+        slope = p.scatter_add(1, own, -torch.ones_like(tau))
+        context.save_for_backward(slope)
+        return ((p > 0) * (x * x - tau * tau)).sum(1) / 2 + 0.5 - x.gather(1, own)[:, 0]
+
+    @staticmethod
+    def backward(context, g):
+        return context.saved_tensors[0] * g[:, None], None
+
+
 # Loss -> the function, and its targets.
 LOSSES = {
     "cross_entropy": (F.cross_entropy, labels),
     "softmax_focal": (softmax_focal, labels),
     "sigmoid_focal": (sigmoid_focal, lambda rows, columns: reals(rows, columns, sparse)),
+    "ctc": (ctc, ctc_labels),
+    "lovasz": (lovasz, lambda rows, pixels: (torch.arange(rows * pixels, device=DEVICE) // 3 % 2).reshape(rows, pixels)),
+    "list_mle": (list_mle, lambda rows, items: reals(rows, items, torch.cos)),
+    "lambda_rank": (lambda_rank, lambda rows, items: reals(rows, items, lambda i: i * 7 % 11 / 3)),
+    "multiclass_sparsemax": (lambda x, labels: Sparsemax.apply(x, labels).mean(), labels),
     "nt_xent": (nt_xent, lambda rows, columns: labels(rows, rows // 2)),
     "huber": (F.huber_loss, lambda rows, columns: reals(rows, columns, torch.cos)),
 }
+
+# Loss -> the axis between the rows and the columns of its predictions.
+MIDDLE = {"ctc": 200, "lovasz": 2}
+
+
+def predictions(task):
+    middle = MIDDLE.get(task["loss"])
+    x = reals(task["rows"] * (middle or 1), task["columns"], torch.sin)
+    return x if middle is None else x.reshape(task["rows"], middle, task["columns"])
 
 
 def reply_to(task):
@@ -86,7 +163,7 @@ def reply_to(task):
     if "compile" in sys.argv[2:]:
         loss = torch.compile(loss)
     targets = in_precision(targets_of(task["rows"], task["columns"]), task)
-    x = in_precision(reals(task["rows"], task["columns"], torch.sin), task).requires_grad_()
+    x = in_precision(predictions(task), task).requires_grad_()
 
     def call():
         x.grad = None

@@ -32,6 +32,8 @@ export interface AccessOptions {
   readonly store: KeyStore | undefined
   readonly log: AccessLog
   readonly audit: Audit
+  /** Makes the meter of a caller, if other processes serve it, too. */
+  readonly meterOf?: ((key: string, quotas: readonly string[]) => Meter) | undefined
 }
 
 /** How often keys are read again, in ms: a key that was revoked is refused after this. */
@@ -233,7 +235,8 @@ export class Access {
   #meterOf(id: string, quotas: readonly string[]): Meter | undefined {
     if (quotas.length === 0) return undefined
     const key = `${id} ${quotas.join()}`
-    return this.#meters.get(key) ?? this.#meters.set(key, new Meter(readQuotas(quotas)))
+    const { meterOf = (_, texts) => new Meter(readQuotas(texts)) } = this.#options
+    return this.#meters.get(key) ?? this.#meters.set(key, meterOf(key, quotas))
   }
 }
 

@@ -83,6 +83,8 @@ class Bucket {
   #left: number
   /** When `#left` was right, in ms. */
   #at: number
+  /** Charged, and not reported to other processes yet. */
+  #unreported = 0
 
   constructor(quota: Quota, now: number) {
     this.quota = quota
@@ -100,6 +102,25 @@ class Bucket {
 
   charge(count: number) {
     this.#left -= count
+    this.#unreported += count
+  }
+
+  /** What has been charged since the last call. */
+  report(): number {
+    const charged = this.#unreported
+    this.#unreported = 0
+    return charged
+  }
+
+  /** Another process has charged this much. */
+  learn(count: number) {
+    this.#left -= count
+  }
+
+  /** So much is left in the other processes, and what this one has not reported yet is not subtracted from it. */
+  restore(left: number, now: number) {
+    this.#left = left - this.#unreported
+    this.#at = now
   }
 
   /** Whole seconds until this much is left. */
@@ -118,6 +139,9 @@ class Bucket {
   }
 }
 
+/** Called whenever a meter has something to report to other processes. */
+export type OnSpent = (meter: Meter) => void
+
 /**
  * The quotas of one caller, and what is left of them.
  *
@@ -133,6 +157,9 @@ export class Meter {
   readonly #concurrency: number | undefined
   readonly #clock: () => number
   #open = 0
+  /** Requests of this caller that are open in other processes. */
+  #elsewhere = 0
+  #onSpent: OnSpent | undefined
 
   /** @param clock milliseconds, from any start */
   constructor({ counted, concurrency }: Quotas, clock: () => number = () => performance.now()) {
@@ -159,7 +186,8 @@ export class Meter {
   enter(bytes: number) {
     const now = this.#clock()
     for (const bucket of this.#buckets) if (bucket.left(now) < ONE) throw this.#exceeded(now)
-    if (this.#concurrency !== undefined && this.#open >= this.#concurrency) throw tooMany(this.#concurrency)
+    if (this.#concurrency !== undefined && this.#open + this.#elsewhere >= this.#concurrency)
+      throw tooMany(this.#concurrency)
     this.#open++
     this.charge('requests', 1)
     this.charge('bytes', bytes)
@@ -168,11 +196,42 @@ export class Meter {
   /** Charges what a request turned out to cost. */
   charge(name: Counted, count: number) {
     for (const bucket of this.#buckets) if (bucket.quota.name === name) bucket.charge(count)
+    this.#onSpent?.(this)
   }
 
   /** A request has ended. */
   leave() {
     this.#open--
+    this.#onSpent?.(this)
+  }
+
+  /** Several processes serve this caller: what it uses up here must be reported to the others. */
+  share(onSpent: OnSpent) {
+    this.#onSpent = onSpent
+  }
+
+  /** What has been used up since the last report: by the place of each quota, and the requests that are open now. */
+  report(): { readonly charges: readonly number[]; readonly open: number } {
+    return { charges: this.#buckets.map((bucket) => bucket.report()), open: this.countsOpen ? this.#open : 0 }
+  }
+
+  /** What other processes have charged since their last report, and the requests that are open there. */
+  learn(charges: readonly number[], elsewhere: number) {
+    this.#elsewhere = elsewhere
+    for (const [place, count] of charges.entries()) this.#buckets[place]?.learn(count)
+  }
+
+  /** How much is left of each quota that is counted over time. */
+  left(): readonly number[] {
+    const now = this.#clock()
+    return this.#buckets.map((bucket) => bucket.left(now))
+  }
+
+  /** Begins with what the other processes have left. */
+  restore(left: readonly number[], elsewhere: number) {
+    const now = this.#clock()
+    this.#elsewhere = elsewhere
+    for (const [place, amount] of left.entries()) this.#buckets[place]?.restore(amount, now)
   }
 
   /** The value of the header RateLimit. */
@@ -181,7 +240,7 @@ export class Meter {
     let text = ''
     for (const bucket of this.#buckets) text += (text && ', ') + bucket.remaining(now)
     if (this.#concurrency === undefined) return text
-    return `${text}${text && ', '}"concurrency";r=${Math.max(0, this.#concurrency - this.#open)}`
+    return `${text}${text && ', '}"concurrency";r=${Math.max(0, this.#concurrency - this.#open - this.#elsewhere)}`
   }
 
   #exceeded(now: number): Problem {

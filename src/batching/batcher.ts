@@ -5,10 +5,13 @@
 import { type BatchResult, type Engine, EngineLost, OutOfMemory } from '../engines/contract.ts'
 import { Problem, pluralize } from '../errors.ts'
 import { elementsOf, layoutOf } from '../language/ir.ts'
+import { Admission, type Refusal } from './admission.ts'
 import { assemble, split } from './assemble.ts'
+import { CostModel } from './cost-model.ts'
 import { createEventLoopYield, type EventLoopYield } from './event-loop-yield.ts'
 import type { BatcherEvents } from './events.ts'
 import type { Job, JobResult, JobSlice } from './job.ts'
+import { type Level, LoadLevel } from './load-level.ts'
 import { type Depth, JobQueue } from './queue.ts'
 
 export interface BatcherLimits {
@@ -27,6 +30,8 @@ export interface BatcherOptions {
   readonly limits: BatcherLimits
   /** Default: an instance of its own. */
   readonly turns?: EventLoopYield
+  /** Default: an instance of its own. */
+  readonly load?: LoadLevel
 }
 
 export interface Batcher {
@@ -44,9 +49,17 @@ export interface Batcher {
    */
   submit(job: Job): Promise<JobResult>
   submit<T>(job: Job, read: (result: JobResult) => T): Promise<T>
-  /** For other large pieces of work on the event loop: one piece per iteration. */
+  /** For other large pieces of work on the event loop. */
   readonly turns: EventLoopYield
   depth(): Depth
+  /** How loaded the service is. */
+  readonly level: Level
+  /**
+   * The refusal of a request that would be late.
+   *
+   * @param lateMs by how much
+   */
+  overloaded(lateMs: number): Problem
   /** Rejects new jobs from now on, and resolves when nothing is queued or running any more. */
   drain(): Promise<void>
 }
@@ -71,6 +84,8 @@ export function createBatcher(options: BatcherOptions): Batcher {
 
 interface Waiting {
   readonly job: Job
+  /** Milliseconds of the engine. */
+  readonly cost: number
   readonly since: number
   /** Both settle the job once; later calls do nothing. */
   readonly deliver: (result: JobResult) => void
@@ -87,11 +102,19 @@ class EventDrivenBatcher implements Batcher {
   #scheduled = false
   #draining = false
   #drained: (() => void)[] = []
-  /** Elements per millisecond, smoothed. `Retry-After` is estimated from it. */
-  #speed = 0
+  readonly #costs: CostModel
+  readonly #admission: Admission
+  readonly #load: LoadLevel
+  readonly #pressure = new Pressure()
+  /** The cost of what runs. */
+  #runningCost = 0
 
-  constructor({ engine, events, limits, turns = createEventLoopYield() }: BatcherOptions) {
+  constructor(options: BatcherOptions) {
+    const { engine, events, limits, turns = createEventLoopYield(), load = new LoadLevel() } = options
     this.#engine = engine
+    this.#costs = new CostModel(engine.width ?? AHEAD)
+    this.#admission = new Admission(this.#costs)
+    this.#load = load
     this.#events = events
     this.#limits = limits
     this.turns = turns
@@ -111,7 +134,8 @@ class EventDrivenBatcher implements Batcher {
     if (job.values === 0) return read(emptyResult(job))
     const result = this.now(job)
     if (result !== undefined) return read(result)
-    const refusal = this.#refusal(job)
+    const cost = this.#costs.costOf(job)
+    const refusal = this.#refusal(job, cost)
     if (refusal !== undefined) throw refusal
     return new Promise((resolve, reject) => {
       const deliver = (found: JobResult) => {
@@ -121,7 +145,7 @@ class EventDrivenBatcher implements Batcher {
           reject(error)
         }
       }
-      this.#enqueue(job, deliver, reject)
+      this.#enqueue(job, cost, deliver, reject)
     })
   }
 
@@ -149,16 +173,41 @@ class EventDrivenBatcher implements Batcher {
     })
   }
 
-  #refusal(job: Job): Error | undefined {
-    if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the client disconnected'))
-    if (!this.#queue.isFullFor(job)) return undefined
-    const { jobs, elements } = this.#queue.depth
-    const waiting = `${pluralize(jobs, 'requests')} with ${pluralize(elements, 'elements')}`
-    const detail = `${waiting} ${jobs === 1 ? 'is' : 'are'} already queued`
-    return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter: this.#retryAfter() }))
+  get level(): Level {
+    return this.#load.level
   }
 
-  #enqueue(job: Job, deliver: (result: JobResult) => void, reject: (error: Error) => void) {
+  #refusal(job: Job, cost: number): Error | undefined {
+    if (job.signal?.().aborted) return this.#shed('cancelled', new Cancelled('the client disconnected'))
+    if (this.#queue.isFullFor(job)) return this.#refuse(this.#admission.full(cost, this.#costOfAll()))
+    const before =
+      this.#queue.depth.jobs === 0 ? 0 : this.#queue.costBefore(cost, job.sender) + this.#runningCost
+    const refusal = this.#admission.judge(job, cost, before)
+    return refusal && this.#refuse(refusal, 'the answer would come after the deadline: ')
+  }
+
+  #refuse({ retryAfter }: Refusal, why = ''): Problem {
+    const { jobs, elements } = this.#queue.depth
+    const waiting = `${pluralize(jobs, 'requests')} with ${pluralize(elements, 'elements')}`
+    const detail = `${why}${waiting} ${jobs === 1 ? 'is' : 'are'} already queued`
+    this.#load.refused()
+    return this.#shed('overloaded', new Problem('overloaded', detail, { retryAfter }))
+  }
+
+  overloaded(lateMs: number): Problem {
+    this.#load.refused()
+    const detail = `the answer would come after the deadline: ${pluralize(this.turns.waiting, 'large requests')} wait before it`
+    return this.#shed(
+      'overloaded',
+      new Problem('overloaded', detail, { retryAfter: this.#admission.later(lateMs) }),
+    )
+  }
+
+  #costOfAll(): number {
+    return this.#queue.cost + this.#runningCost
+  }
+
+  #enqueue(job: Job, cost: number, deliver: (result: JobResult) => void, reject: (error: Error) => void) {
     let settled = false
     const once = (settle: () => void) => {
       if (settled) return
@@ -167,18 +216,29 @@ class EventDrivenBatcher implements Batcher {
       settle()
     }
     const release = this.#watch(job, (reason, error) => {
-      if (this.#queue.remove(waiting)) this.#events.queued(this.#queue.depth)
+      if (this.#queue.remove(waiting)) {
+        this.#countQueued()
+        if (reason === 'deadline') this.#pressure.expired()
+      }
       waiting.reject(this.#shed(reason, error))
     })
     const waiting: Waiting = {
       job,
+      cost,
       since: performance.now(),
       deliver: (result) => once(() => deliver(result)),
       reject: (error) => once(() => reject(error)),
     }
     this.#queue.add(waiting)
-    this.#events.queued(this.#queue.depth)
+    this.#countQueued()
     this.#schedule()
+  }
+
+  #countQueued() {
+    const { depth } = this.#queue
+    this.#events.queued(depth)
+    this.#load.queued('jobs', depth.jobs)
+    if (depth.jobs === 0) this.#pressure.emptied()
   }
 
   /**
@@ -219,18 +279,24 @@ class EventDrivenBatcher implements Batcher {
   #pump() {
     const { batchElements, batchBytes } = this.#limits
     while (this.#running < (this.#engine.width ?? AHEAD)) {
-      const taken = this.#queue.take({ elements: batchElements, bytes: batchBytes })
+      const budget = { elements: batchElements, bytes: batchBytes }
+      const taken = this.#queue.take(budget, this.#pressure.isHigh)
       if (taken.length === 0) break
-      this.#events.queued(this.#queue.depth)
+      for (const { job, since } of taken) this.#pressure.served(job, since)
+      this.#countQueued()
       void this.#launch(taken)
     }
     this.#checkDrained()
   }
 
   async #launch(batch: readonly Waiting[]) {
+    const cost = batch.reduce((sum, waiting) => sum + waiting.cost, 0)
     this.#running++
+    this.#runningCost += cost
     await this.#run(batch)
     this.#running--
+    this.#runningCost -= cost
+    this.#costs.completed(cost, this.#queue.depth.jobs > 0)
     this.#pump()
   }
 
@@ -240,10 +306,12 @@ class EventDrivenBatcher implements Batcher {
     const bytes = batch.reduce((total, { job }) => total + job.bytes, 0)
     try {
       // Copying the inputs and reading the results are separate pieces of work on the event loop.
-      await this.turns.next(bytes)
-      const result = await this.#engine.run(assemble(batch.map(({ job }) => job) as [Job, ...Job[]]))
-      await this.turns.next(bytes)
-      this.#deliver(batch, result, started)
+      const { sender } = batch[0].job
+      const piece = (kind: string) => ({ bytes, kind, sender })
+      const result = await this.turns.run(piece('launch'), () =>
+        this.#engine.run(assemble(batch.map(({ job }) => job) as [Job, ...Job[]])),
+      )
+      await this.turns.run(piece('deliver'), () => this.#deliver(batch, result, started))
     } catch (error) {
       if (error instanceof EngineLost) return this.#lose(batch)
       if (error instanceof OutOfMemory && batch.length === 1) return batch[0].reject(this.#noMemory(error))
@@ -267,12 +335,16 @@ class EventDrivenBatcher implements Batcher {
   }
 
   #noMemory({ message }: OutOfMemory): Problem {
-    return this.#shed('memory', new Problem('out-of-memory', message, { retryAfter: this.#retryAfter() }))
+    const { retryAfter } = this.#admission.full(0, this.#costOfAll())
+    return this.#shed('memory', new Problem('out-of-memory', message, { retryAfter }))
   }
 
   #report(batch: readonly Waiting[], { engine, computeMs }: BatchResult, started: number) {
     const elements = batch.reduce((total, { job }) => total + job.elements, 0)
-    this.#speed = this.#speed * 0.9 + 0.1 * (elements / Math.max(computeMs, 0.01))
+    this.#costs.ran(
+      batch.map(({ job }) => job),
+      computeMs,
+    )
     const queueMs = batch.map(({ since }) => started - since)
     this.#events.ran({ loss: batch[0].job.loss, engine, jobs: batch.length, elements, computeMs, queueMs })
   }
@@ -291,18 +363,34 @@ class EventDrivenBatcher implements Batcher {
     return error
   }
 
-  /**
-   * Estimated seconds until the queue is drained, with jitter, so that the rejected clients do not all return at
-   * once.
-   */
-  #retryAfter(): number {
-    const drainMs = this.#queue.depth.elements / Math.max(this.#speed, 1)
-    return Math.min(60, Math.max(1, Math.ceil((drainMs / 1000) * (1 + Math.random() / 2))))
-  }
-
   #checkDrained() {
     if (!this.#draining || this.#running > 0 || this.#queue.depth.jobs > 0) return
     for (const resolve of this.#drained.splice(0)) resolve()
+  }
+}
+
+/** The part of its time that a job may spend in the queue. */
+const MOST_SPENT = 0.8
+
+/**
+ * Whether jobs wait so long that they are answered only just in time (CoDel's standing queue). Then the newest are served first, until
+ * the queue is empty: those before them would be late in any case, and nobody would be answered in time.
+ */
+class Pressure {
+  isHigh = false
+
+  /** A job's deadline has passed while it was queued. */
+  expired() {
+    this.isHigh = true
+  }
+
+  /** A job leaves the queue to be computed. */
+  served({ deadline }: Job, since: number, now = performance.now()) {
+    if (deadline !== undefined && now - since > MOST_SPENT * (deadline - since)) this.isHigh = true
+  }
+
+  emptied() {
+    this.isHigh = false
   }
 }
 

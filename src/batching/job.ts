@@ -2,6 +2,7 @@
 import type { BatchResult } from '../engines/contract.ts'
 import type { Program } from '../language/ir.ts'
 import type { NumericArray, Precision } from '../tensor.ts'
+import type { Sender } from './fair-queue.ts'
 
 /** One validated request, ready to run. It is made by schemas/check.ts, the only place that may reject a request. */
 export interface Job {
@@ -29,6 +30,8 @@ export interface Job {
   /** Elements of all inputs: what the job counts in the queue's budget. */
   readonly elements: number
   readonly bytes: number
+  /** Who gets its turn for it. */
+  readonly sender?: Sender | undefined
   /** Aborts when the client disconnects. It is created only if the job has to wait. */
   readonly signal?: (() => AbortSignal) | undefined
   /** The `performance.now()` after which nobody waits any more. It also applies in the queue. */

@@ -8,9 +8,11 @@ import type { Batcher } from '../batching/batcher.ts'
 import type { Config } from '../config.ts'
 import type { Connections } from '../connections.ts'
 import type { Engine } from '../engines/contract.ts'
+import type { Jobs } from '../evaluator/jobs.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import type { ProgramSource } from '../losses/program.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Peers } from '../peers.ts'
 import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import type { RequestPlanSource } from '../schemas/request-plan.ts'
 import type { BodyPool } from './request-body.ts'
@@ -33,6 +35,8 @@ export interface RouteContext {
   seenBy(request: FastifyRequest): ScopedRegistry
   /** The state of their store: `none`, `up`, or in one sentence why it is down. */
   storeState(): Promise<string>
+  /** Evaluations of files; undefined if the service has no datasets, or no store. */
+  readonly evaluations: Jobs | undefined
   /** Runs proofs on a thread of their own. */
   readonly analyzer: Analyzer
   readonly engine: Engine
@@ -44,6 +48,8 @@ export interface RouteContext {
   readonly responses: ResponseCoalescer
   /** The open connections. They know whether the process is shutting down. */
   readonly connections: Connections
+  /** The other processes that serve the same port; undefined if there are none. */
+  readonly peers: Peers | undefined
 }
 
 /** Every file in this folder exports one of these by default and is registered automatically. */

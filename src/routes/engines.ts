@@ -10,6 +10,7 @@ import { lossNameOfKey } from '../losses/program.ts'
 import { callerOf } from './authorize.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
+import { type EngineReport, type EnginesReport, mergeReports } from './merged-engines.ts'
 import { programsShownTo } from './visibility.ts'
 
 const closed = { additionalProperties: false } as const
@@ -62,8 +63,12 @@ const Engines = Type.Object(
   closed,
 )
 
+/** What processes give each other. */
+const TOPIC = 'engines'
+
 const routes: Routes = (app, context) => {
   const serving = createEngineSupport(context)
+  context.peers?.provide(TOPIC, () => report(context.engine))
   const schema = {
     tags: ['service'],
     operationId: 'engines',
@@ -80,24 +85,29 @@ export default routes
 type ServingOf = ReturnType<typeof createEngineSupport>
 
 async function describeEngines(
-  { engine, catalog }: RouteContext,
+  { engine, catalog, peers }: RouteContext,
   serving: ServingOf,
   shows: (programKey: string) => boolean,
 ) {
   const served = await servedBy(catalog, serving)
-  const members = leafEngines(engine)
-  const opened = await Promise.all(members.map((member) => describe(member)))
-  const standing = [...served.keys()].filter((name) => !members.some(({ info }) => info.name === name))
+  const reports = peers === undefined ? [await report(engine)] : await peers.gather(TOPIC)
+  const { engines: opened, learned } = mergeReports(reports as readonly EnginesReport[])
+  const standing = [...served.keys()].filter((name) => !opened.some((one) => one.name === name))
   return {
     engines: [
       ...opened,
       ...standing.map((name) => ({ name, reason: 'computes what the engines before it cannot' })),
     ].map((one) => ({ ...one, serves: served.get(one.name) ?? NOTHING })),
-    learned: (engine.learned?.() ?? []).filter(({ programKey }) => shows(programKey)).map(spellLearned),
+    learned: learned.filter(({ programKey }) => shows(programKey)).map(spellLearned),
   }
 }
 
-async function describe(engine: Engine) {
+async function report(engine: Engine): Promise<EnginesReport> {
+  const engines = await Promise.all(leafEngines(engine).map((member) => describe(member)))
+  return { engines, learned: engine.learned?.() ?? [] }
+}
+
+async function describe(engine: Engine): Promise<EngineReport> {
   const { name, device, reason, isGpu = false } = engine.info
   const [details, { tensors, bytes }] = await Promise.all([detailsOf(engine), engine.stats()])
   return { name, device, reason, isGpu, isReady: engine.isReady, ...details, holds: { tensors, bytes } }

@@ -4,7 +4,11 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
+import { Cancelled } from '../batching/batcher.ts'
+import { LARGE_BYTES } from '../batching/event-loop-yield.ts'
+import type { Sender } from '../batching/fair-queue.ts'
 import type { JobResult, JobTiming } from '../batching/job.ts'
+import { Problem } from '../errors.ts'
 import type { CheckContext } from '../schemas/check.ts'
 import type { Answer, Chunks, Decoded } from '../wire/define.ts'
 import { decodeBody, formatOf } from '../wire/index.ts'
@@ -80,10 +84,16 @@ export function registerExchange(app: FastifyInstance, context: RouteContext, ro
   })
 }
 
+/** Whoever is not asked who they are. */
+const ANYBODY = {}
+
+/** In addition to large pieces of work, the event loop does everything else. */
+const TURN_MARGIN = 1.5
+
 const NOTHING: Decoded = { tensors: new Map(), options: new Map() }
 
 /** One request to such a route. */
-class Exchange implements Received, Receiver, PendingWrite {
+class Exchange implements Received, Receiver, PendingWrite, Sender {
   readonly #context: RouteContext
   readonly #route: ExchangeRoute
   readonly request: FastifyRequest
@@ -93,8 +103,12 @@ class Exchange implements Received, Receiver, PendingWrite {
   #target: LossHandler | undefined
   #formats: Formats | undefined
   #deadlineMs = 0
-  /** When the whole body had arrived. */
+  /** When its body was begun to be read. */
   #started: number | undefined
+  /** When a large body had arrived, which then waits for its turn. */
+  #arrived: number | undefined
+  /** When a large body began to arrive. */
+  #began: number | undefined
   #finite: boolean | undefined
   #isOver = false
   #abort: AbortController | undefined
@@ -130,6 +144,7 @@ class Exchange implements Received, Receiver, PendingWrite {
       this.#formats = formatsOf(raw.headers)
       this.#deadlineMs = deadlineOf(raw.headers, config)
       const limit = bodyLimitOf(this.#formats.input, config)
+      if (Number(raw.headers['content-length']) >= LARGE_BYTES) this.#admitLarge()
       this.#reply.welcome(limit)
       receiveBody(raw, limit, bodies, this)
     } catch (error) {
@@ -146,8 +161,21 @@ class Exchange implements Received, Receiver, PendingWrite {
   }
 
   get check(): CheckContext {
-    const deadline = this.#started! + this.#deadlineMs
-    return { plans: this.#context.plans, signal: () => this.#signal(), deadline }
+    const deadline = (this.#arrived ?? this.#started!) + this.#deadlineMs
+    return { plans: this.#context.plans, sender: this, signal: () => this.#signal(), deadline }
+  }
+
+  /** Whose turn it is: that of its caller and, among the requests of the same one, that of its connection. */
+  get caller(): object {
+    return this.request.caller ?? ANYBODY
+  }
+
+  get connection(): object {
+    return this.request.raw.socket
+  }
+
+  get isKnown(): boolean {
+    return (this.request.caller?.id ?? null) !== null
   }
 
   write(
@@ -181,12 +209,33 @@ class Exchange implements Received, Receiver, PendingWrite {
     this.#context.responses.admit()
   }
 
+  /** Refuses a large body that would not get its turn on the event loop before its deadline. */
+  #admitLarge() {
+    this.#began = performance.now()
+    const waitMs = TURN_MARGIN * this.#context.batcher.turns.backlogMs
+    const lateMs = waitMs - this.#deadlineMs
+    if (lateMs > 0) throw this.#context.batcher.overloaded(lateMs)
+  }
+
   /** A large body waits for its turn on the event loop. */
   take(body: Body) {
     const { bytes } = body
-    const turn = this.#context.batcher.turns.next(bytes.length)
-    if (turn === undefined) this.#answer(bytes, body)
-    else void turn.then(() => this.#answer(bytes, body))
+    if (bytes.length < LARGE_BYTES) return this.#answer(bytes, body)
+    this.#arrived = performance.now()
+    const piece = { bytes: bytes.length, kind: this.#formats!.input.name, sender: this, since: this.#began }
+    void this.#context.batcher.turns.run(piece, () => this.#answerLate(bytes, body))
+  }
+
+  /** Nothing is computed for a client that has gone, or that does not wait any more. */
+  #answerLate(bytes: Uint8Array, body: Body) {
+    const isLate = performance.now() > this.#arrived! + this.#deadlineMs
+    if (!this.#isOver && !isLate) return this.#answer(bytes, body)
+    body.leave(true)
+    this.fail(
+      this.#isOver
+        ? new Cancelled('the client disconnected')
+        : new Problem('deadline-exceeded', 'the deadline passed before the request was read'),
+    )
   }
 
   #answer(bytes: Uint8Array, body: Body) {

@@ -3,6 +3,7 @@
  * would be computed now.
  */
 import { Type } from '@sinclair/typebox'
+import { LEVELS } from '../batching/load-level.ts'
 import { Problem } from '../errors.ts'
 import { PUBLIC } from './authorize.ts'
 import type { Routes } from './context.ts'
@@ -33,6 +34,13 @@ const ready = {
           description:
             'The store of registered losses: `none`, `up`, or why it is down. The service is ready even if it is down.',
         }),
+        load: Type.Union(
+          LEVELS.map((level) => Type.Literal(level)),
+          {
+            description:
+              'busy: a queue has been standing for half a second. overloaded: requests are refused. The service is ready all the same.',
+          },
+        ),
         queue: Type.Object(
           { jobs: whole, elements: whole, bytes: whole },
           { ...closed, description: 'The length of the queue.' },
@@ -52,7 +60,8 @@ const routes: Routes = (app, { engine, batcher, connections, storeState }) => {
     if (!engine.isReady) throw new Problem('not-ready', 'the engine is being restarted', { retryAfter: 1 })
     const { name, device, reason } = engine.info
     const store = await storeState()
-    return { status: 'ready', engine: name, device, reason, store, queue: batcher.depth() }
+    const { level: load } = batcher
+    return { status: 'ready', engine: name, device, reason, store, load, queue: batcher.depth() }
   })
 }
 

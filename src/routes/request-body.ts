@@ -56,10 +56,14 @@ export class BodyPool {
   }
 }
 
-/** Maximum number of bytes of large bodies that are read per event loop iteration, over all clients. */
+/**
+ * How many bytes of large bodies are read per event loop iteration, over all clients. Where more are processed, more are read, so that
+ * long iterations do not wait for uploads.
+ */
 const ROUND_BYTES = 1024 * 1024
-/** How many uploads are resumed per iteration: Node delivers 64 kB at a time. */
-const ROUND_UPLOADS = 16
+const READ_AHEAD = 1.25
+/** Node delivers 64 kB at a time. */
+const DELIVERED_BYTES = 64 * 1024
 /**
  * When this many bytes of large bodies have arrived and are not processed yet, other uploads wait on their
  * connections.
@@ -72,16 +76,26 @@ const BACKLOG_BYTES = 32 * 1024 * 1024
  */
 class Intake {
   #bytes = 0
+  /** How many bytes may be read in this iteration. */
+  #most = ROUND_BYTES
+  /** Bytes of bodies that have been processed in this iteration. */
+  #processed = 0
+  /** The order of the youngest upload that was resumed. */
+  #youngest = 0
   /** Bytes of bodies that have arrived completely. */
   #backlog = 0
   #isWaiting = false
   #paused: Upload[] = []
 
-  /** Must be called for every chunk of a large body. Pauses the body when the share of this iteration is used up. */
+  /**
+   * Must be called for every chunk of a large body. Pauses the body when the share of this iteration is used up, or when older ones
+   * wait: otherwise the kernel would decide whose body is read first, and some would wait for seconds.
+   */
   count({ length }: Buffer, upload: Upload) {
     this.#wait()
     this.#bytes += length
-    if (this.#bytes < ROUND_BYTES) return
+    const isYounger = this.#paused.length > 0 && upload.order > this.#youngest
+    if (this.#bytes < this.#most && !isYounger) return
     upload.source.pause()
     this.#paused.push(upload)
   }
@@ -100,6 +114,7 @@ class Intake {
   /** A body has been processed. */
   left(bytes: number) {
     this.#backlog -= bytes
+    this.#processed += bytes
     if (this.#paused.length > 0) this.#wait()
   }
 
@@ -110,10 +125,19 @@ class Intake {
   #begin() {
     this.#bytes = 0
     this.#isWaiting = false
+    this.#most = Math.max(ROUND_BYTES, READ_AHEAD * this.#processed)
+    this.#processed = 0
     // Bodies that are still to be processed will call this again.
     if (this.#backlog > BACKLOG_BYTES) return
     this.#paused.sort((a, b) => a.order - b.order)
-    for (const { source } of this.#paused.splice(0, ROUND_UPLOADS)) source.resume()
+    let bytes = 0
+    let count = 0
+    for (; count < this.#paused.length && bytes < this.#most; count++)
+      bytes += Math.max(DELIVERED_BYTES, this.#paused[count].left())
+    for (const { source, order } of this.#paused.splice(0, count)) {
+      this.#youngest = order
+      source.resume()
+    }
     if (this.#paused.length > 0) this.#wait()
   }
 }
@@ -123,6 +147,8 @@ interface Upload {
   readonly source: Readable
   /** Older uploads have lower numbers. */
   readonly order: number
+  /** Bytes that have not arrived yet, if their number is known. */
+  left(): number
 }
 
 let uploads = 0
@@ -181,7 +207,7 @@ export function receiveBody(raw: IncomingMessage, limit: number, pool: BodyPool,
     receiver.fail(source === raw ? error : unpackingProblem(raw, error))
   }
   const more = (part: Buffer) => {
-    upload ??= { source, order: uploads++ }
+    upload ??= { source, order: uploads++, left: () => declared - arrival.length }
     intake.count(part, upload)
     try {
       receiver.goOn?.()

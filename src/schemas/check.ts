@@ -16,6 +16,7 @@ import { resolveWeights } from './weights.ts'
 
 export interface CheckContext {
   readonly plans: RequestPlanSource
+  readonly sender?: Job['sender']
   readonly signal?: () => AbortSignal
   readonly deadline?: number
 }
@@ -60,7 +61,7 @@ function makeJob(
   plan: RequestPlan,
   data: Data,
   reductionSpec: ReductionSpec,
-  { signal, deadline }: CheckContext,
+  { sender, signal, deadline }: CheckContext,
 ): Job {
   const { loss, program, axes, precision, batchAxis } = plan
   const inputs = inputsOf(plan, data)
@@ -83,6 +84,7 @@ function makeJob(
     cotangent: reductionSpec === plan.reductionSpec ? plan.cotangent : cotangentOf(reductionSpec),
     elements,
     bytes,
+    sender,
     signal,
     deadline,
   }

@@ -97,8 +97,76 @@ export interface KeyStore {
   putKey(key: StoredKey): Promise<void>
 }
 
+/** `queued` and `running` jobs are open, the others are over. */
+export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled'
+
+/** A job to be done. The store looks into none of its texts. */
+export interface NewJob {
+  readonly id: string
+  /** Who asked for it; null if nobody was asked who they are. */
+  readonly owner: string | null
+  readonly request: string
+  /** Equal keys of an owner mean the same job. */
+  readonly idempotencyKey: string | null
+}
+
+export interface StoredJob extends NewJob {
+  readonly state: JobState
+  readonly created: string
+  readonly updated: string
+  readonly rows: number
+  /** Null while nobody knows. */
+  readonly total: number | null
+  /** Of a job that is done. */
+  readonly result: string | null
+  /** Of a job that failed. */
+  readonly error: string | null
+}
+
+/** A job that a worker has taken, with what earlier workers have left. */
+export interface ClaimedJob extends StoredJob {
+  readonly checkpoint: string | null
+}
+
+/** Who works on a job, and until when nobody else may take it: both times in milliseconds since 1970. */
+export interface Lease {
+  readonly worker: string
+  readonly now: number
+  readonly until: number
+}
+
+export interface JobProgress {
+  readonly rows: number
+  readonly total: number | null
+  /** Unchanged if undefined. */
+  readonly checkpoint?: string | undefined
+}
+
+export type JobEnd =
+  | { readonly state: 'done'; readonly rows: number; readonly result: string }
+  | { readonly state: 'failed'; readonly error: string }
+
+/** Jobs that several processes share. Every method rejects with {@link StoreDown} if the database fails. */
+export interface JobStore {
+  /** Adds a job, unless its owner has one with the same idempotency key: then it is that one. */
+  addJob(job: NewJob): Promise<{ readonly job: StoredJob; readonly isNew: boolean }>
+  findJob(id: string): Promise<StoredJob | undefined>
+  /** Takes the oldest job that nobody works on, or whose worker has not been heard of since its lease ended. */
+  claimJob(lease: Lease): Promise<ClaimedJob | undefined>
+  /**
+   * Keeps the progress of a job and extends its lease.
+   *
+   * @returns false if the job is no longer this worker's: it was cancelled, or somebody else has taken it
+   */
+  keepJob(id: string, lease: Lease, progress: JobProgress): Promise<boolean>
+  /** @returns false if the job is no longer this worker's */
+  endJob(id: string, worker: string, end: JobEnd): Promise<boolean>
+  /** Ends a job that is open. @returns whether it was */
+  cancelJob(id: string): Promise<boolean>
+}
+
 /** Every method rejects with {@link StoreDown} if the database fails. */
-export interface LossStore extends KeyStore {
+export interface LossStore extends KeyStore, JobStore {
   /**
    * Registers a document as the next version of its name. When this resolves, the version is on disk. Registering a
    * retired name brings it back with the next version.

@@ -2,19 +2,26 @@
 import type { Backend } from './backend.ts'
 import type {
   Change,
+  ClaimedJob,
   Condition,
   Draft,
   ExportRecord,
   FoundVersion,
+  JobEnd,
+  JobProgress,
+  Lease,
   LossName,
   LossPage,
   LossStore,
+  NewJob,
   Registered,
+  StoredJob,
   StoredKey,
   StoredVersion,
   VersionPage,
 } from './contract.ts'
 import { NamespaceFull, PreconditionFailed, StoreDown } from './contract.ts'
+import { addJob, cancelJob, claimable, claimJob, endJob, findJob, JOB_LOCK, keepJob } from './jobs.ts'
 import type { CallOptions } from './lazy-db.ts'
 import { nameOf, toFound, toRow, toVersion } from './rows.ts'
 import type { Db, Tx } from './tables.ts'
@@ -78,6 +85,33 @@ export class SqlStore implements LossStore {
     )
   }
 
+  addJob(job: NewJob): Promise<{ job: StoredJob; isNew: boolean }> {
+    return this.#queue((tx) => addJob(tx, job))
+  }
+
+  findJob(id: string): Promise<StoredJob | undefined> {
+    return this.#read(undefined, (db) => findJob(db, id))
+  }
+
+  /** Reads first, because most of the time there is nothing to do. */
+  async claimJob(lease: Lease): Promise<ClaimedJob | undefined> {
+    const open = await this.#read([], (db) => claimable(db, lease.now).select('id').limit(1).execute())
+    return open.length === 0 ? undefined : this.#queue((tx) => claimJob(tx, lease))
+  }
+
+  keepJob(id: string, lease: Lease, progress: JobProgress): Promise<boolean> {
+    return this.#counted(this.#backend.write((tx) => keepJob(tx, id, lease, progress)))
+  }
+
+  endJob(id: string, worker: string, end: JobEnd): Promise<boolean> {
+    return this.#counted(this.#backend.write((tx) => endJob(tx, id, worker, end)))
+  }
+
+  async cancelJob(id: string): Promise<boolean> {
+    const known = await this.findJob(id)
+    return known !== undefined && this.#counted(this.#backend.write((tx) => cancelJob(tx, id)))
+  }
+
   onChange(listener: (change: Change) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -101,6 +135,15 @@ export class SqlStore implements LossStore {
   async close(): Promise<void> {
     await Promise.allSettled(this.#calls)
     await this.#backend.close()
+  }
+
+  /** Runs with the lock of the queue. */
+  #queue<T>(run: (tx: Tx) => Promise<T>): Promise<T> {
+    const locked = async (tx: Tx) => {
+      await this.#backend.lock(tx, JOB_LOCK)
+      return run(tx)
+    }
+    return this.#counted(this.#backend.write(locked))
   }
 
   #tell(change: Change) {

@@ -24,7 +24,27 @@ export interface Tables {
   }
   /** API keys, as access/ writes them. */
   readonly lossd_keys: { id: string; record: string }
+  /** Evaluations, as evaluator/ writes them. */
+  readonly lossd_jobs: JobRow
   readonly lossd_schema: { version: number }
+}
+
+export interface JobRow {
+  id: string
+  owner: string | null
+  idempotency_key: string | null
+  request: string
+  state: string
+  created: string
+  updated: string
+  rows_done: number
+  rows_total: number | null
+  worker: string | null
+  /** Milliseconds since 1970. */
+  leased_until: number | null
+  checkpoint: string | null
+  result: string | null
+  error: string | null
 }
 
 export type Db = Kysely<Tables>
@@ -49,7 +69,11 @@ const IMMUTABLE = {
 }
 
 /** Entry i migrates the schema from version i to i + 1. Only append to this list. */
-const MIGRATIONS: readonly ((tx: Tx, dialect: Dialect) => Promise<void>)[] = [createTables, createKeys]
+const MIGRATIONS: readonly ((tx: Tx, dialect: Dialect) => Promise<void>)[] = [
+  createTables,
+  createKeys,
+  createJobs,
+]
 
 async function createTables(tx: Tx, dialect: Dialect) {
   const name = NAME[dialect]
@@ -88,6 +112,33 @@ async function createKeys(tx: Tx, dialect: Dialect) {
     .ifNotExists()
     .addColumn('id', NAME[dialect], (column) => column.primaryKey())
     .addColumn('record', 'text', (column) => column.notNull())
+    .execute()
+}
+
+async function createJobs(tx: Tx, dialect: Dialect) {
+  await tx.schema
+    .createTable('lossd_jobs')
+    .ifNotExists()
+    .addColumn('id', NAME[dialect], (column) => column.primaryKey())
+    .addColumn('owner', 'text')
+    .addColumn('idempotency_key', 'text')
+    .addColumn('request', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('created', NAME[dialect], (column) => column.notNull())
+    .addColumn('updated', 'text', (column) => column.notNull())
+    .addColumn('rows_done', 'double precision', (column) => column.notNull())
+    .addColumn('rows_total', 'double precision')
+    .addColumn('worker', 'text')
+    .addColumn('leased_until', 'double precision')
+    .addColumn('checkpoint', 'text')
+    .addColumn('result', 'text')
+    .addColumn('error', 'text')
+    .execute()
+  await tx.schema
+    .createIndex('lossd_jobs_open')
+    .ifNotExists()
+    .on('lossd_jobs')
+    .columns(['state', 'created'])
     .execute()
 }
 

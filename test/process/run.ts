@@ -4,6 +4,7 @@
  */
 import { checkBuilt } from './built.ts'
 import { checkDrain } from './drain.ts'
+import { checkProcesses } from './processes.ts'
 import { checkReaders } from './readers.ts'
 import { endAll } from './service.ts'
 import { checkSignals } from './signals.ts'
@@ -14,6 +15,7 @@ const PARTS = {
   started: checkStarted,
   signals: checkSignals,
   built: checkBuilt,
+  processes: checkProcesses,
   readers: checkReaders,
 } as const
 

@@ -54,8 +54,8 @@ it('a response that becomes ready while others are sent is sent in the next iter
 
 it('responses are sent before a large piece of work runs', async () => {
   const { responses, left, add } = boxOf()
-  const turns = createEventLoopYield(responses.empty)
-  const working = turns.next(LARGE_BYTES)!.then(() => [...left])
+  const turns = createEventLoopYield({ before: responses.empty })
+  const working = turns.run({ bytes: LARGE_BYTES, kind: 'test' }, () => [...left])
   await Promise.resolve()
   add('small')
   expect(await working).toEqual(['small'])

@@ -4,6 +4,7 @@ import {
   type Change,
   ImportRefused,
   NamespaceFull,
+  type NewJob,
   PreconditionFailed,
   StoreDown,
 } from '../../src/store/contract.ts'
@@ -268,9 +269,79 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     expect(await place.open().keys()).toEqual(kept)
   })
 
+  describe('jobs', () => {
+    const job = (id: string, more: Partial<NewJob> = {}): NewJob => ({
+      id,
+      owner: 'key:1',
+      request: `{"id": "${id}"}`,
+      idempotencyKey: null,
+      ...more,
+    })
+    const lease = (worker: string, now = 1_000_000) => ({ worker, now, until: now + 5000 })
+
+    it('are found by all processes, and taken by one, the oldest first', async () => {
+      const [store, other] = [place.open(), place.open()]
+      expect(await store.findJob('a')).toBeUndefined()
+      expect(await store.claimJob(lease('w1'))).toBeUndefined()
+      await store.addJob(job('a'))
+      await new Promise((done) => setTimeout(done, 5))
+      await store.addJob(job('b'))
+      expect(await other.findJob('a')).toMatchObject({ ...job('a'), state: 'queued', rows: 0, total: null })
+      const taken = await Promise.all([store, other, store].map((one, i) => one.claimJob(lease(`w${i}`))))
+      expect(taken.map((one) => one?.id ?? '').sort()).toEqual(['', 'a', 'b'])
+      expect((await store.findJob('a'))!.state).toBe('running')
+    })
+
+    it('with the idempotency key of another job of the owner are that job', async () => {
+      const store = place.open()
+      const first = await store.addJob(job('a', { idempotencyKey: 'k' }))
+      const again = await place.open().addJob(job('b', { idempotencyKey: 'k' }))
+      expect([first.isNew, again.isNew, again.job.id]).toEqual([true, false, 'a'])
+      expect((await store.addJob(job('c', { idempotencyKey: 'k', owner: null }))).isNew).toBe(true)
+      expect((await store.addJob(job('d', { idempotencyKey: 'k', owner: null }))).job.id).toBe('c')
+    })
+
+    it('are taken over when their worker is not heard of, with what it has left', async () => {
+      const store = place.open()
+      await store.addJob(job('a'))
+      await store.claimJob(lease('w1'))
+      const progress = { rows: 7, total: 10, checkpoint: 'half' }
+      expect(await store.keepJob('a', lease('w1', 1_002_000), progress)).toBe(true)
+      expect(await store.claimJob(lease('w2', 1_006_000))).toBeUndefined()
+      const taken = await store.claimJob(lease('w2', 1_008_000))
+      expect(taken).toMatchObject({ id: 'a', rows: 7, total: 10, checkpoint: 'half' })
+      // The first worker was only slow. It learns that the job is no longer its own.
+      expect(await store.keepJob('a', lease('w1', 1_008_500), progress)).toBe(false)
+      expect(await store.endJob('a', 'w1', { state: 'failed', error: 'e' })).toBe(false)
+      expect(await store.endJob('a', 'w2', { state: 'done', rows: 10, result: '{}' })).toBe(true)
+      expect(await store.findJob('a')).toMatchObject({ state: 'done', rows: 10, result: '{}', error: null })
+    })
+
+    it('keep their checkpoint while only their progress is told', async () => {
+      const store = place.open()
+      await store.addJob(job('a'))
+      await store.claimJob(lease('w1'))
+      await store.keepJob('a', lease('w1'), { rows: 1, total: null, checkpoint: 'x'.repeat(3_000_000) })
+      await store.keepJob('a', lease('w1'), { rows: 2, total: null })
+      expect((await store.claimJob(lease('w2', 2_000_000)))!.checkpoint).toHaveLength(3_000_000)
+    })
+
+    it('that are cancelled are over, and nobody takes them', async () => {
+      const store = place.open()
+      expect(await store.cancelJob('a')).toBe(false)
+      await store.addJob(job('a'))
+      await store.claimJob(lease('w1'))
+      expect(await place.open().cancelJob('a')).toBe(true)
+      expect(await store.keepJob('a', lease('w1'), { rows: 1, total: 1 })).toBe(false)
+      expect(await store.claimJob(lease('w2', 9_000_000))).toBeUndefined()
+      expect([await store.cancelJob('a'), (await store.findJob('a'))!.state]).toEqual([false, 'cancelled'])
+    })
+  })
+
   it('brings the tables of an earlier lossd up to date, with what they have', async () => {
     const { stored } = await place.open().register(draftOf('acme/a'))
     await place.query('drop table lossd_keys')
+    await place.query('drop table lossd_jobs')
     await place.query('update lossd_schema set version = 1')
     const store = place.open()
     await store.putKey({ id: 'a', record: '{}' })
@@ -283,12 +354,12 @@ describe.each(storeKinds())('the store in $title', ({ begin, make, end }) => {
     await place.query('update lossd_schema set version = version + 41')
     const store = place.open()
     const message =
-      /the store has schema version 43, but this lossd supports only up to 2: a newer lossd has used it/
+      /the store has schema version 44, but this lossd supports only up to 3: a newer lossd has used it/
     for (const call of [store.find('acme', 'a'), store.register(draftOf('acme/b')), store.health()]) {
       await expect(call).rejects.toThrow(StoreDown)
       await expect(call).rejects.toThrow(message)
     }
-    await place.query('update lossd_schema set version = 2')
+    await place.query('update lossd_schema set version = 3')
     await vi.waitFor(async () => expect(await store.find('acme', 'a')).toBeDefined(), WAIT)
   })
 

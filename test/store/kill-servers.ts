@@ -12,6 +12,9 @@ import { type Acknowledged, check, goesOn, type Writer } from './killed.ts'
 /** Kills per file. Each file is new, so that some kills hit the first registration. */
 const KILLS_A_FILE = 20
 
+/** How often in a row a registration may be refused because the store is busy. */
+const MAX_REFUSALS = 5
+
 /** A server, and the client that registers through it. */
 class Server implements Writer {
   readonly told: Acknowledged[] = []
@@ -19,6 +22,8 @@ class Server implements Writer {
   readonly #name: string
   readonly #loop: Promise<void>
   #isKilled = false
+  /** In a row. */
+  #refusals = 0
   #onTold: (() => void) | undefined
 
   constructor(service: Service, name: string) {
@@ -53,6 +58,12 @@ class Server implements Writer {
     for (let i = 0; !this.#isKilled; i++) await this.#registerOne(i)
   }
 
+  /** The other server may hold the file for long on a busy machine, but not for ever. */
+  #retry(problem: string) {
+    this.#refusals++
+    if (this.#refusals > MAX_REFUSALS) throw new Error(`no registration is accepted any more: ${problem}`)
+  }
+
   /** A response that the kill cut off does not count as an acknowledgement. */
   async #registerOne(i: number) {
     const [writer, document] = [this.#name, documentOf(this.#name, i)]
@@ -63,7 +74,10 @@ class Server implements Writer {
         headers: { 'content-type': 'application/json' },
         body: text,
       })
-      if (response.status !== 201) throw new Error(`a registration was answered with ${response.status}`)
+      if (response.status === 503) return this.#retry(await response.text())
+      if (response.status !== 201)
+        throw new Error(`a registration was answered with ${await response.text()}`)
+      this.#refusals = 0
       this.#onTold?.()
       const [, name, version] = /acme\/(\w+)@(\d+)$/.exec(response.headers.get('location')!)!
       const digest = createHash('sha256').update(text).digest('hex')

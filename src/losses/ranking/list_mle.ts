@@ -16,14 +16,14 @@ export default defineLoss({
     mask: input('lists,items', 'binary', { optional: true, about: '1 for items, 0 for padding.' }),
   },
   params: noParams,
-  // Item i is drawn from itself and all items that come after it: ln( sum_j e^(s_j - s_i) ) including itself, which
-  // is softplus( ln sum_after e^(s_j - s_i) ). After the last item the sum is empty, its logarithm -1e30, and the
-  // term 0.
+  // An item is drawn from those that are left with probability e^s_i / sum e^s_j, so its term is ln sum e^(s_j - s_i) over
+  // itself, whose difference is 0 whatever its score is, and those after it.
   formula: `${MASK_SNIPPET}
+    itself = index(items)[items -> others] == index(items)
     tied = targets[items -> others] == targets and index(items)[items -> others] > index(items)
     after = both and (targets[items -> others] < targets or tied)
-    rest = logsumexp(after ? predictions[items -> others] - predictions : -1e30, others)
-    sum(valid ? softplus(rest) : 0, items)`,
+    rest = logsumexp(after ? predictions[items -> others] - predictions : itself ? 0 : -1e30, others)
+    sum(valid ? rest : 0, items)`,
   denominator: COUNT_NONEMPTY_LISTS,
   references: [
     'Xia et al. 2008, Listwise approach to learning to rank, doi:10.1145/1390156.1390306',

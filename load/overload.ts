@@ -1,0 +1,133 @@
+/**
+ * `npm run load:overload [-- --factor 5]`: measures what the service can do, sends several times as much whether it keeps up or not
+ * (open loop), and then half as much. Prints how much is answered in time, how fast the rest is refused, and how long it takes until
+ * nobody is refused any more. Exits with 1 if it misses the marks.
+ */
+import { Agent } from 'node:http'
+import { cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { bodyOf } from './bodies.ts'
+import { post } from './chaos/clients.ts'
+import { type Server, withService } from './processes.ts'
+import { markdown } from './table.ts'
+
+const { values: flags } = parseArgs({
+  options: { factor: { type: 'string', default: '5' }, rows: { type: 'string', default: '1200' } },
+})
+/** Each request costs the engine much more than the event loop. */
+const BODY = bodyOf({
+  loss: 'nt_xent',
+  format: 'json',
+  rows: Number(flags.rows),
+  columns: 4,
+}).bytes.toString()
+const DEADLINE_MS = 1000
+/** Seconds of each part. */
+const SECONDS = { peak: 5, overload: 8, after: 4 } as const
+/** The first second of each part does not count. */
+const SETTLE_MS = 1000
+const MARKS = { goodput: 0.9, refusalMs: 20, recoveryMs: 1000 } as const
+
+interface Sent {
+  readonly at: number
+  readonly ms: number
+  readonly status: number
+}
+
+const found = await withService({ LOSSD_STORE: 'none' }, measure)
+console.log(
+  markdown({
+    title: `${flags.factor} times the capacity`,
+    about: `nt_xent ${flags.rows}x4 with a deadline of ${DEADLINE_MS} ms, ${cpus().length} cores, Node ${process.version}; the clients share the cores.`,
+    head: ['', 'value', 'mark'],
+    rows: [
+      ['peak, answers/s', found.peak, ''],
+      ['sent/s', found.offered, ''],
+      ['goodput, answers in time/s', found.goodput, `>= ${MARKS.goodput * 100} % of the peak`],
+      ['part of the peak', found.goodput / found.peak, ''],
+      ['accepted, but late or failed', found.late, ''],
+      ['p99 of answers, ms', found.answers, `< ${DEADLINE_MS}`],
+      ['p50 of refusals, ms', found.refusals[0]!, ''],
+      ['p99 of refusals, ms', found.refusals[1]!, `<= ${MARKS.refusalMs}`],
+      ['slowest refusal, ms', found.refusals[2]!, ''],
+      ['recovery, ms', found.recoveryMs, `<= ${MARKS.recoveryMs}`],
+    ],
+  }),
+)
+const misses = [
+  found.goodput < MARKS.goodput * found.peak && 'goodput',
+  found.refusals[1]! > MARKS.refusalMs && 'refusals',
+  found.recoveryMs > MARKS.recoveryMs && 'recovery',
+].filter(Boolean)
+for (const miss of misses) console.error(`FAIL ${miss}`)
+process.exitCode = misses.length > 0 ? 1 : 0
+
+async function measure({ url }: Server) {
+  const target = `${url}/v1/losses/nt_xent`
+  await closedLoop(target, 2)
+  const peak = await closedLoop(target, SECONDS.peak)
+  const factor = Number(flags.factor)
+  const during = await openLoop(target, factor * peak, SECONDS.overload * 1000)
+  const ended = performance.now()
+  const after = await openLoop(target, 0.5 * peak, SECONDS.after * 1000)
+  const settled = during.filter(({ at }) => at - during[0]!.at > SETTLE_MS)
+  const seconds = SECONDS.overload - SETTLE_MS / 1000
+  const isGood = ({ status, ms }: Sent) => status === 200 && ms <= DEADLINE_MS
+  const refused = timesOf(settled.filter(({ status }) => status === 429 || status === 503))
+  const failures = after.filter((one) => !isGood(one))
+  return {
+    peak,
+    offered: settled.length / seconds,
+    goodput: settled.filter(isGood).length / seconds,
+    late: settled.filter((one) => !isGood(one) && one.status !== 429 && one.status !== 503).length,
+    answers: quantile(timesOf(settled.filter(({ status }) => status === 200)), 0.99),
+    refusals: [quantile(refused, 0.5), quantile(refused, 0.99), refused.at(-1) ?? 0],
+    recoveryMs: Math.max(0, ...failures.map(({ at }) => at - ended)),
+  }
+}
+
+/** @returns answers per second */
+async function closedLoop(target: string, seconds: number): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 16 })
+  const end = performance.now() + seconds * 1000
+  let answered = 0
+  const client = async () => {
+    while (performance.now() < end) if ((await post(target, agent, BODY, 60_000)).status === 200) answered++
+  }
+  await Promise.all(Array.from({ length: 16 }, client))
+  agent.destroy()
+  return answered / seconds
+}
+
+/** Requests at random moments, so many per second on average, however many are waiting. */
+async function openLoop(target: string, rate: number, ms: number): Promise<Sent[]> {
+  const agent = new Agent({ keepAlive: true })
+  const headers = { 'x-request-timeout-ms': String(DEADLINE_MS) }
+  const sent: Promise<Sent>[] = []
+  const began = performance.now()
+  let due = 0
+  while (performance.now() - began < ms) {
+    for (; due <= performance.now() - began; due += (-Math.log(1 - Math.random()) * 1000) / rate) {
+      const at = performance.now()
+      sent.push(
+        post(target, agent, BODY, 60_000, headers).then(
+          ({ status }) => ({ at, ms: performance.now() - at, status }),
+          () => ({ at, ms: performance.now() - at, status: 0 }),
+        ),
+      )
+    }
+    await sleep(1)
+  }
+  const all = await Promise.all(sent)
+  agent.destroy()
+  return all
+}
+
+function timesOf(sent: readonly Sent[]): number[] {
+  return sent.map(({ ms }) => ms).sort((a, b) => a - b)
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}

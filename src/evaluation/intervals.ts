@@ -1,0 +1,128 @@
+/** Standard errors and confidence intervals of means, from moments and by the bootstrap. */
+import { randomWords } from './random.ts'
+import type { Moments } from './series.ts'
+
+/** The share of intervals that contain the true mean, in the long run. */
+export const CONFIDENCE = 0.95
+/** The quantile of the normal distribution at (1 + CONFIDENCE) / 2. */
+const Z = 1.959963984540054
+
+export interface Uncertain {
+  readonly standardError: number
+  readonly interval: readonly [number, number]
+}
+
+/**
+ * The interval of a mean, or of a ratio of sums, from its moments: that of the t distribution. For a ratio it is the
+ * first term of the Taylor series (the delta method).
+ *
+ * @returns undefined for fewer than two rows
+ */
+export function fromMoments(moments: Moments, rows: number): Uncertain | undefined {
+  const { sum, squares, shares, shareSquares, products } = moments
+  if (rows < 2 || shares === 0) return undefined
+  const mean = sum / shares
+  const spread = Math.max(0, squares - 2 * mean * products + mean * mean * shareSquares)
+  const standardError = Math.sqrt((spread * rows) / (rows - 1)) / Math.abs(shares)
+  const margin = studentQuantile(rows - 1) * standardError
+  return { standardError, interval: [mean - margin, mean + margin] }
+}
+
+/** Sums by bucket, of one slice of one series. */
+export interface Buckets {
+  readonly sums: Float64Array
+  readonly shares: Float64Array
+}
+
+/**
+ * Bootstrap intervals. Buckets with rows are drawn with replacement, and the same draws serve all slices, so that one
+ * pass over the data is enough for any number of replicates. The percentiles are widened for few rows (Hesterberg 2015,
+ * "What teachers should know about the bootstrap": the expanded percentile interval).
+ *
+ * @returns one for each; undefined where fewer than two buckets have rows
+ */
+export function bootstrap(
+  slices: readonly Buckets[],
+  { replicates, seed }: { readonly replicates: number; readonly seed: number },
+): (Uncertain | undefined)[] {
+  const filled = withoutEmpty(slices)
+  const count = filled[0]?.shares.length ?? 0
+  const means = filled.map(() => new Float64Array(replicates))
+  const next = randomWords(seed)
+  const times = new Float64Array(count)
+  for (let replicate = 0; replicate < replicates; replicate++) {
+    draw(times, next)
+    for (let slice = 0; slice < filled.length; slice++)
+      means[slice][replicate] = ratioOf(filled[slice], times)
+  }
+  return filled.map((buckets, slice) => spreadOf(buckets, means[slice]))
+}
+
+/** Without the buckets that are empty in all slices. */
+function withoutEmpty(slices: readonly Buckets[]): Buckets[] {
+  const places = Array.from(slices[0]?.shares ?? [], (_, i) => i)
+  const filled = places.filter((i) => slices.some(({ shares }) => shares[i] !== 0))
+  const own = (all: Float64Array) => Float64Array.from(filled, (i) => all[i])
+  return slices.map(({ sums, shares }) => ({ sums: own(sums), shares: own(shares) }))
+}
+
+/** How often each bucket is drawn. */
+function draw(times: Float64Array, next: () => number) {
+  times.fill(0)
+  const scale = times.length / 2 ** 32
+  for (let i = 0; i < times.length; i++) times[Math.floor(next() * scale)]++
+}
+
+function ratioOf({ sums, shares }: Buckets, times: Float64Array): number {
+  let [sum, share] = [0, 0]
+  for (let i = 0; i < times.length; i++) {
+    sum += times[i] * sums[i]
+    share += times[i] * shares[i]
+  }
+  return sum / share
+}
+
+function spreadOf({ shares }: Buckets, means: Float64Array): Uncertain | undefined {
+  const filled = shares.reduce((total, share) => total + Number(share !== 0), 0)
+  const sorted = means.filter((mean) => !Number.isNaN(mean)).sort()
+  if (filled < 2 || sorted.length < 2) return undefined
+  const center = sorted.reduce((total, x) => total + x, 0) / sorted.length
+  const squares = sorted.reduce((total, x) => total + (x - center) ** 2, 0)
+  const widened = studentQuantile(filled - 1) * Math.sqrt(filled / (filled - 1))
+  const tail = normalBelow(-widened)
+  return {
+    standardError: Math.sqrt(squares / (sorted.length - 1)),
+    interval: [percentile(sorted, tail), percentile(sorted, 1 - tail)],
+  }
+}
+
+function percentile(sorted: Float64Array, share: number): number {
+  const place = Math.min(sorted.length - 1, Math.max(0, share * (sorted.length + 1) - 1))
+  const below = Math.floor(place)
+  const [low, high] = [sorted[below], sorted[Math.min(sorted.length - 1, below + 1)]]
+  return low + (high - low) * (place - below)
+}
+
+/** The quantile of Student's t at (1 + CONFIDENCE) / 2: the expansion of Cornish and Fisher, exact values below 5 degrees. */
+export function studentQuantile(degrees: number): number {
+  const exact = FEW_DEGREES[degrees - 1]
+  if (exact !== undefined) return exact
+  const [z, n] = [Z, degrees]
+  return (
+    z +
+    (z ** 3 + z) / (4 * n) +
+    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * n ** 2) +
+    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * n ** 3)
+  )
+}
+
+const FEW_DEGREES = [12.706204736, 4.30265273, 3.182446305, 2.776445105]
+
+/** The normal distribution, to 1.5e-7 (Abramowitz and Stegun 7.1.26). */
+function normalBelow(x: number): number {
+  const t = 1 / (1 + (0.3275911 * Math.abs(x)) / Math.SQRT2)
+  const poly =
+    t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+  const upper = 0.5 * poly * Math.exp((-x * x) / 2)
+  return x < 0 ? upper : 1 - upper
+}

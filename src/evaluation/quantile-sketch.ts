@@ -1,0 +1,129 @@
+/**
+ * Quantiles of numbers that are seen once: a histogram whose bins grow with the numbers, 128 in each power of two, as in
+ * HdrHistogram and DDSketch. Counts are integers, so sketches of parts add up to the sketch of the whole, exactly. A
+ * quantile is off by at most 0.4 %.
+ */
+
+/** Bins are kept in pages of four powers of two. Pages without numbers do not exist. */
+const PAGE = 512
+const PAGES = 1024
+
+/** Bins that are not empty: bin, count, bin, count. */
+export type SketchRecord = Float64Array
+
+const double = new Float64Array(1)
+const words = new Uint32Array(double.buffer)
+
+export class QuantileSketch {
+  readonly #pages: (Float64Array | undefined)[] = new Array(PAGES).fill(undefined)
+  #total = 0
+
+  /** How many numbers were added. */
+  get total(): number {
+    return this.#total
+  }
+
+  /** @param value anything but NaN */
+  add(value: number): void {
+    double[0] = value
+    this.addWord(words[1])
+  }
+
+  /** @param word the upper half of a double */
+  addWord(word: number): void {
+    const page = this.#pages[word >>> 22]
+    if (page === undefined) this.#count(word >>> 13, 1)
+    else {
+      page[(word >>> 13) & (PAGE - 1)]++
+      this.#total++
+    }
+  }
+
+  merge(other: QuantileSketch): void {
+    for (const [bin, count] of other.bins()) this.#count(bin, count)
+  }
+
+  /**
+   * The number that a share of the numbers is below or at; undefined if there are none.
+   *
+   * @example
+   * sketch.quantile(0.5) // the median
+   */
+  quantile(share: number): number | undefined {
+    const wanted = share * (this.#total - 1)
+    let below = 0
+    for (const [bin, count] of this.#sorted()) {
+      if (below + count > wanted) return within(bin, (wanted - below + 0.5) / count)
+      below += count
+    }
+    return undefined
+  }
+
+  /** Low end, high end and count of each bin that is not empty, in the order of the numbers. */
+  histogram(): { readonly low: number; readonly high: number; readonly count: number }[] {
+    return this.#sorted().map(([bin, count]) => {
+      const [low, high] = endsOf(bin)
+      return { low, high, count }
+    })
+  }
+
+  record(): SketchRecord {
+    return Float64Array.from([...this.bins()].flat())
+  }
+
+  static restore(record: SketchRecord): QuantileSketch {
+    const made = new QuantileSketch()
+    for (let i = 0; i < record.length; i += 2) made.#count(record[i], record[i + 1])
+    return made
+  }
+
+  *bins(): Generator<readonly [number, number]> {
+    for (const [place, page] of this.#pages.entries()) {
+      if (page === undefined) continue
+      for (let i = 0; i < PAGE; i++) if (page[i] > 0) yield [place * PAGE + i, page[i]]
+    }
+  }
+
+  #count(bin: number, count: number) {
+    const place = bin >>> 9
+    let page = this.#pages[place]
+    if (page === undefined) {
+      page = new Float64Array(PAGE)
+      this.#pages[place] = page
+    }
+    page[bin & (PAGE - 1)] += count
+    this.#total += count
+  }
+
+  #sorted(): (readonly [number, number])[] {
+    return [...this.bins()].sort(([a], [b]) => orderOf(a) - orderOf(b))
+  }
+}
+
+const NEGATIVE = 2 ** 18
+
+/** Negative numbers have the sign bit, and the larger their bin, the smaller they are. */
+function orderOf(bin: number): number {
+  return bin >= NEGATIVE ? NEGATIVE - 1 - bin : bin
+}
+
+function endsOf(bin: number): readonly [number, number] {
+  const near = edge(bin)
+  const far = edge(bin + 1)
+  if (!Number.isFinite(far)) return [near, near]
+  return near < far || Object.is(near, 0) ? [near, far] : [far, near]
+}
+
+function edge(bin: number): number {
+  words[0] = 0
+  words[1] = (bin << 13) >>> 0
+  return double[0]
+}
+
+/** The lowest bin holds 0, and numbers that are practically 0. */
+function within(bin: number, share: number): number {
+  if (bin === 0 || bin === NEGATIVE) return 0
+  const [low, high] = endsOf(bin)
+  if (low === high) return low
+  return low + (high - low) * Math.min(1, Math.max(0, share))
+}

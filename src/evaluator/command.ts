@@ -1,0 +1,289 @@
+/** The command `lossd evaluate`. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { reportPage } from '../evaluation/report.ts'
+import { count, evaluationTable } from '../evaluation/text-table.ts'
+import { loadCatalog } from '../losses/load-catalog.ts'
+import { Database, type DataFile } from './database.ts'
+import { evaluate, type Progress } from './evaluate.ts'
+import { findFiles } from './files.ts'
+import { type Guess, guessColumns } from './guess.ts'
+import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+
+export const EVALUATE_USAGE = `lossd evaluate <file>                   prints mean losses of predictions, with their uncertainty
+
+  <file>      Parquet, CSV or JSON lines; or a folder, or a pattern in quotes: 'sales/*.parquet'
+  --loss      default: mse and l1. A name of the catalog, with parameters: huber:delta=2; or a file with a definition (.json) or a formula
+              (may be repeated)
+  --predictions, --targets   the columns, by default those that are called so (y_hat, y); columns with commas between them, or one with lists, are classes
+  --input     another input of the loss: variance=var_hat (may be repeated)
+  --by        columns that slices are made of: region,month
+  --weight    a column with weights
+  --compare   columns with the predictions of two or more models: y_hat_a,y_hat_b
+  --bootstrap <replicates>, --seed, --cluster <column>   intervals by the bootstrap, of rows or of clusters
+  --quantiles 0.5,0.9,0.99
+  --worst     how many of the rows with the largest losses are shown
+  --on-bad    fail (default) or skip: what becomes of rows with nulls, NaN or labels out of range
+  --report    a file for the report as a web page (.html)
+  --out       a file for the numbers (.json or .csv)
+  --json      prints JSON
+  --threads, --road auto|sql|kernels`
+
+/** What a command has to do with the process. */
+export interface Terminal {
+  readonly out: (text: string) => void
+  /** Writes to a person, if there is one. */
+  readonly note: (text: string) => void
+  /** Whether a person reads the notes. */
+  readonly isInteractive: boolean
+}
+
+const text = { type: 'string' } as const
+const texts = { type: 'string', multiple: true } as const
+const OPTIONS = {
+  loss: texts,
+  input: texts,
+  predictions: text,
+  targets: text,
+  by: text,
+  weight: text,
+  compare: text,
+  bootstrap: text,
+  seed: text,
+  cluster: text,
+  quantiles: text,
+  worst: text,
+  'on-bad': text,
+  report: text,
+  out: text,
+  json: { type: 'boolean' },
+  threads: text,
+  road: text,
+} as const
+
+/**
+ * @throws Problem, EvaluationFailed, or TypeError with the usage
+ * @example
+ * await runEvaluate(['predictions.parquet', '--loss', 'huber', '--predictions', 'y_hat', '--targets', 'y'], terminal)
+ */
+export async function runEvaluate(args: readonly string[], terminal: Terminal): Promise<void> {
+  const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  const [path] = positionals
+  if (positionals.length !== 1) throw new TypeError(EVALUATE_USAGE)
+  const files = findFiles(path)
+  const { request, guessed } = await guess(requestOf(values), files[0])
+  const threads =
+    values.threads === undefined ? availableParallelism() : numberOf(values.threads, '--threads')
+  const bar = new ProgressBar(terminal)
+  const answer = await evaluate(request, files, {
+    catalog: await loadCatalog(),
+    threads,
+    onProgress: (progress) => bar.show(progress),
+  })
+  bar.clear()
+  if (!values.json) tellGuess(guessed, terminal)
+  terminal.out(values.json ? JSON.stringify(answer, null, 2) : evaluationTable(answer).trimEnd())
+  if (args.length === 1) terminal.out(nextSteps(path))
+  if (values.report !== undefined) writeFileSync(values.report, reportPage(answer))
+  if (values.out !== undefined) writeFileSync(values.out, outputOf(values.out, answer))
+}
+
+const nextSteps = (path: string) => `
+Next: lossd evaluate ${path} --loss huber:delta=2 --by <column> --bootstrap 1000 --worst 10 --report report.html
+      lossd evaluate --help explains all options`
+
+async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess> {
+  const database = await Database.open()
+  try {
+    return guessColumns(request, await database.columns(file))
+  } finally {
+    database.close()
+  }
+}
+
+function tellGuess(guessed: Guess['guessed'], { out }: Terminal) {
+  const parts = Object.entries(guessed).map(([input, column]) => `${column} as the ${input}`)
+  if (parts.length > 0)
+    out(
+      `Took ${parts.join(' and ')}; ${Object.keys(guessed)
+        .map((input) => `--${input}`)
+        .join(' and ')} would say otherwise.\n`,
+    )
+}
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values']
+
+function requestOf(values: Values): EvaluationRequest {
+  const onBad = values['on-bad'] ?? 'fail'
+  const road = values.road ?? 'auto'
+  if (onBad !== 'fail' && onBad !== 'skip') throw new TypeError(`--on-bad is fail or skip, not ${onBad}`)
+  if (!['auto', 'sql', 'kernels'].includes(road))
+    throw new TypeError(`--road is auto, sql or kernels, not ${road}`)
+  const columns = Object.fromEntries([
+    ...(['predictions', 'targets'] as const).flatMap((name) => {
+      const given = values[name]
+      return given === undefined ? [] : [[name, listOf(given)] as const]
+    }),
+    ...(values.input ?? [])
+      .map((one) => assignment(one, '--input'))
+      .map(([name, column]) => [name, listOf(column)] as const),
+  ])
+  return {
+    losses: (values.loss ?? ['mse', 'l1']).map(lossAsk),
+    columns,
+    ...(values.compare === undefined ? {} : { compare: listOf(values.compare).map((one) => one.split('+')) }),
+    weight: values.weight,
+    by: listOf(values.by),
+    cluster: values.cluster,
+    bootstrap:
+      values.bootstrap === undefined
+        ? values.cluster === undefined
+          ? 0
+          : 1000
+        : numberOf(values.bootstrap, '--bootstrap'),
+    quantiles: values.quantiles === undefined ? undefined : listOf(values.quantiles).map(Number),
+    worst: numberOf(values.worst ?? '0', '--worst'),
+    seed: numberOf(values.seed ?? '0', '--seed'),
+    onBad,
+    road: road as Road,
+  }
+}
+
+/** `huber:delta=2,reduction=...`, or a file. */
+function lossAsk(asked: string): LossAsk {
+  const [name, ...rest] = asked.split(':')
+  const params = paramsOf(rest.join(':'))
+  if (!existsSync(name)) return { loss: name, params }
+  const content = readFileSync(name, 'utf8')
+  return name.endsWith('.json')
+    ? { definition: JSON.parse(content) as object, params }
+    : { formula: content.trimEnd(), params }
+}
+
+function paramsOf(given: string): Record<string, unknown> {
+  const pairs = given === '' ? [] : given.split(',').map((one) => assignment(one, '--loss'))
+  return Object.fromEntries(pairs.map(([name, value]) => [name, valueOfWord(value)]))
+}
+
+/** A number, true, false or null; or a word. */
+function valueOfWord(word: string): unknown {
+  try {
+    return JSON.parse(word)
+  } catch {
+    return word
+  }
+}
+
+function assignment(given: string, option: string): [string, string] {
+  const at = given.indexOf('=')
+  if (at <= 0) throw new TypeError(`${option} takes name=value, got "${given}"`)
+  return [given.slice(0, at), given.slice(at + 1)]
+}
+
+function listOf(given: string | undefined): string[] {
+  return given === undefined || given === '' ? [] : given.split(',')
+}
+
+function numberOf(given: string, option: string): number {
+  const value = Number(given)
+  if (given.trim() === '' || !Number.isInteger(value) || value < 0)
+    throw new TypeError(`${option} takes an integer >= 0, got "${given}"`)
+  return value
+}
+
+function outputOf(path: string, answer: Parameters<typeof csvOf>[0]): string {
+  if (path.endsWith('.csv')) return csvOf(answer)
+  if (path.endsWith('.json')) return `${JSON.stringify(answer, null, 2)}\n`
+  throw new TypeError(`--out takes a file that ends in .json or .csv, got "${path}"`)
+}
+
+/** One line for each loss and slice. */
+function csvOf({ losses, comparisons, by }: Awaited<ReturnType<typeof evaluate>>): string {
+  const series = [
+    ...losses.map(({ loss, model, overall, slices }) => ({ loss, model, overall, slices })),
+    ...comparisons.map(({ loss, a, b, overall, slices }) => ({
+      loss,
+      model: `${b} - ${a}`,
+      overall,
+      slices,
+    })),
+  ]
+  const head = [
+    'loss',
+    'model',
+    'slice',
+    ...by,
+    'rows',
+    'mean',
+    'standard_error',
+    'low',
+    'high',
+    'min',
+    'max',
+  ]
+  const lines = series.flatMap(({ loss, model = '', overall, slices }) =>
+    [{ ...overall, key: {}, scope: 'all' }, ...slices.map((one) => ({ ...one, scope: 'slice' }))].map(
+      (one) => [
+        loss,
+        model,
+        one.scope,
+        ...by.map((name) => (one.key as Record<string, unknown>)[name] ?? ''),
+        one.rows,
+        one.mean ?? '',
+        one.standard_error ?? '',
+        one.interval?.[0] ?? '',
+        one.interval?.[1] ?? '',
+        one.min ?? '',
+        one.max ?? '',
+      ],
+    ),
+  )
+  return `${[head, ...lines].map((line) => line.map(csvCell).join(',')).join('\n')}\n`
+}
+
+function csvCell(value: unknown): string {
+  const cell = String(value)
+  return /[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
+}
+
+const CLEAR_LINE = '\r\x1b[K'
+const REDRAW_MS = 100
+
+/** One line that is written over: a bar, rows per second, and the time that is left. */
+class ProgressBar {
+  readonly #terminal: Terminal
+  readonly #started = performance.now()
+  #drawn = 0
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+  }
+
+  show({ rows, total }: Progress): void {
+    const now = performance.now()
+    if (!this.#terminal.isInteractive || now - this.#drawn < REDRAW_MS) return
+    this.#drawn = now
+    const seconds = (now - this.#started) / 1000
+    const rate = rows / seconds
+    this.#terminal.note(
+      `${CLEAR_LINE}${barOf(rows, total)}${count(Math.round(rate))} rows/s${timeLeft(rows, total, rate)}`,
+    )
+  }
+
+  clear(): void {
+    if (this.#drawn > 0) this.#terminal.note(CLEAR_LINE)
+  }
+}
+
+function barOf(rows: number, total: number | undefined): string {
+  if (total === undefined || total === 0) return `${count(rows)} rows, `
+  const width = 24
+  const share = Math.min(1, rows / total)
+  const bar = '#'.repeat(Math.round(width * share)).padEnd(width, '.')
+  return `[${bar}] ${Math.floor(share * 100)} % of ${count(total)} rows, `
+}
+
+function timeLeft(rows: number, total: number | undefined, rate: number): string {
+  return total === undefined ? '' : `, ${Math.ceil(Math.max(0, total - rows) / rate)} s left`
+}

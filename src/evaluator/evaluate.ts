@@ -1,0 +1,290 @@
+/**
+ * An evaluation: files -> parts -> states -> the answer. Which parts there are depends on the files alone, and states add
+ * up exactly, so the answer does not depend on how many threads compute, or on which parts were computed before.
+ */
+
+import type { Engine } from '../engines/contract.ts'
+import { Problem } from '../errors.ts'
+import type { Evaluation } from '../evaluation/result.ts'
+import { State, type StateRecord } from '../evaluation/state.ts'
+import { summarize } from '../evaluation/summarize.ts'
+import type { Catalog } from '../losses/catalog.ts'
+import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
+import { openKernels } from './engine.ts'
+import { evaluateWithKernels, type Part } from './kernel-road.ts'
+import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
+import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
+import { evaluateOnThreads, type Work } from './threads.ts'
+import { readWorst } from './worst.ts'
+
+/** Rows of a part: a few tenths of a second. */
+const PART_ROWS = 4_000_000
+/** Below this, starting threads takes longer than they save. */
+const ALONE_ROWS = 2_000_000
+
+/** With fewer rows, SQL is not faster to speak of. */
+const FEW_ROWS = 1_000_000
+
+export interface Progress {
+  readonly rows: number
+  /** Unknown for files that do not say how many rows they have. */
+  readonly total: number | undefined
+}
+
+export interface Checkpoint {
+  /** Places of the parts that are done. */
+  readonly done: readonly number[]
+  readonly state: StateRecord
+  readonly road: 'sql' | 'kernels'
+}
+
+export interface EvaluateOptions {
+  readonly catalog: Catalog
+  /** Threads that compute. */
+  readonly threads: number
+  readonly onProgress?: (progress: Progress) => void
+  /** With fewer rows, no other threads are started. */
+  readonly aloneRows?: number
+  /** What is known already. */
+  readonly resume?: Checkpoint | undefined
+  /** Called after each part. */
+  readonly onCheckpoint?: (checkpoint: () => Checkpoint) => void
+  readonly signal?: AbortSignal
+}
+
+/** How one part is evaluated, in this thread or another. */
+export class PartEvaluator {
+  readonly plan: Plan
+  readonly road: SqlRoad | undefined
+  readonly #database: Database
+  readonly #engine: Engine
+
+  private constructor(plan: Plan, road: SqlRoad | undefined, database: Database, engine: Engine) {
+    this.plan = plan
+    this.road = road
+    this.#database = database
+    this.#engine = engine
+  }
+
+  static async open(
+    request: EvaluationRequest,
+    file: DataFile,
+    catalog: Catalog,
+    database: Database,
+    road: Road,
+  ): Promise<PartEvaluator> {
+    const plan = await planOf(request, catalog, await layoutOf(file, database))
+    const sql = chosenRoad(plan, road)
+    const engine = await openKernels()
+    return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
+  }
+
+  /** The same, with a database of its own: DuckDB computes beside this thread. */
+  with(database: Database): PartEvaluator {
+    return new PartEvaluator(this.plan, this.road, database, this.#engine)
+  }
+
+  /** @param onRows is told how many more rows were read */
+  async evaluate(part: Part, onRows?: (rows: number) => void): Promise<State> {
+    if (this.road !== undefined) {
+      const state = await evaluateInSql(this.plan, this.road, part, this.#database)
+      if (state !== undefined) {
+        onRows?.(part.range === undefined ? 0 : part.range[1] - part.range[0])
+        return state
+      }
+    }
+    return evaluateWithKernels(this.plan, part, this.#database, this.#engine, onRows)
+  }
+}
+
+/** Of few rows, kernels tell more in no time; so they do of texts, which take longer to read than to compute. */
+function roadFor({ road = 'auto' }: EvaluationRequest, rows: number | undefined): Road {
+  return road === 'auto' && (rows === undefined || rows < FEW_ROWS) ? 'kernels' : road
+}
+
+/** @throws Problem if the road is asked for, and does not lead there */
+function chosenRoad(plan: Plan, road: Road): SqlRoad | undefined {
+  if (road === 'kernels') return undefined
+  const sql = sqlRoadOf(plan)
+  if (road === 'auto') return sql?.isFaster ? sql : undefined
+  if (sql !== undefined) return sql
+  throw new Problem(
+    'invalid-value',
+    'this cannot be computed in SQL alone: it takes losses of single numbers, without a bootstrap, weights, quantiles and worst rows',
+  )
+}
+
+/**
+ * @throws Problem for a request that cannot be answered, EvaluationFailed for data that cannot
+ * @example
+ * await evaluate({ losses: [{ loss: 'huber' }], columns: { predictions: ['y_hat'], targets: ['y'] } }, files, options)
+ */
+export async function evaluate(
+  request: EvaluationRequest,
+  files: readonly DataFile[],
+  options: EvaluateOptions,
+): Promise<Evaluation> {
+  const database = await Database.open()
+  try {
+    return await evaluateWith(database, request, files, options)
+  } finally {
+    database.close()
+  }
+}
+
+async function evaluateWith(
+  database: Database,
+  request: EvaluationRequest,
+  files: readonly DataFile[],
+  options: EvaluateOptions,
+): Promise<Evaluation> {
+  const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
+  const { parts, rows: total } = await partsOf(files, database)
+  const asked = resume?.road ?? roadFor(request, total)
+  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
+  const { plan } = evaluator
+  const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
+  const done = new Set(resume?.done ?? [])
+  const road = evaluator.road === undefined ? 'kernels' : 'sql'
+  const open = parts.map((_, place) => place).filter((place) => !done.has(place))
+  let read = parts.reduce((sum, part, place) => sum + (done.has(place) ? rowsIn(part) : 0), 0)
+  const onRows = (rows: number) => {
+    signal?.throwIfAborted()
+    read += rows
+    onProgress?.({ rows: read, total })
+  }
+  const finish = (place: number, part: State) => {
+    signal?.throwIfAborted()
+    state.merge(part)
+    done.add(place)
+    onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
+  }
+  const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
+  const count = isFew ? 1 : Math.min(threads, open.length)
+  if (count > 1 && road === 'kernels') {
+    const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
+    await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
+  } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
+  return answerOf(evaluator, database, files, state)
+}
+
+interface Listener {
+  readonly onRows: (rows: number) => void
+  readonly finish: (place: number, part: State) => void
+}
+
+/** In this thread, where DuckDB has as many of its own as there are databases. */
+async function evaluateHere(
+  evaluator: PartEvaluator,
+  parts: readonly Part[],
+  places: readonly number[],
+  count: number,
+  { onRows, finish }: Listener,
+) {
+  const more = await Promise.all(Array.from({ length: Math.max(0, count - 1) }, () => Database.open()))
+  const open = [...places]
+  const work = async (own: PartEvaluator) => {
+    for (let place = open.shift(); place !== undefined; place = open.shift())
+      finish(place, await own.evaluate(parts[place], onRows))
+  }
+  const all = [evaluator, ...more.map((database) => evaluator.with(database))]
+  const ended = await Promise.allSettled(all.map(work))
+  for (const database of more) database.close()
+  for (const end of ended) if (end.status === 'rejected') throw end.reason
+}
+
+/** The losses of the catalog by their own names, so that a thread need not load the others. */
+function inCanonicalNames({ request, losses }: Plan): EvaluationRequest {
+  const models = request.compare?.length ?? 1
+  const asks = request.losses.map((ask, i): LossAsk => {
+    if (!('loss' in ask)) return ask
+    const { loss, params } = losses[i * models]
+    return { loss: loss.name, params: ownParams(loss, params) }
+  })
+  return { ...request, losses: asks }
+}
+
+function namesOf({ request, losses }: Plan): string[] {
+  const models = request.compare?.length ?? 1
+  return request.losses.flatMap((ask, i) => ('loss' in ask ? [losses[i * models].loss.name] : []))
+}
+
+async function answerOf(
+  { plan, road }: PartEvaluator,
+  database: Database,
+  files: readonly DataFile[],
+  state: State,
+): Promise<Evaluation> {
+  const { request, meanings, by, cluster, quantiles } = plan
+  const answer = summarize(state, {
+    series: meanings,
+    files: files.map(({ name }) => name),
+    by,
+    weight: request.weight,
+    cluster,
+    replicates: request.bootstrap ?? 0,
+    seed: request.seed ?? 0,
+    quantiles,
+    computedBy:
+      road === undefined ? 'compiled kernels, float64' : `DuckDB ${await database.version()}, in SQL`,
+  })
+  return readWorst(answer, files, database)
+}
+
+async function layoutOf(file: DataFile, database: Database): Promise<Layout> {
+  const columns = await database.columns(file)
+  return { file, columns, widthOf: (name) => widthOf(file, columns, name, database) }
+}
+
+/** The length of the first list. */
+async function widthOf(
+  file: DataFile,
+  columns: readonly Column[],
+  name: string,
+  database: Database,
+): Promise<number> {
+  const column = `c${placeOfColumn(file, columns, name)}`
+  const query = ` SELECT CAST(len(${column}) AS DOUBLE) FROM file WHERE ${column} IS NOT NULL LIMIT 1`
+  const result = await database.stream(file, columns, query)
+  const [[width] = [0]] = await result.getRows()
+  if (Number(width) > 0) return Number(width)
+  throw new Problem('invalid-value', `${file.name}: the lists in "${name}" are empty`)
+}
+
+/** Parts begin with a row group of Parquet. Other files are read as a whole. */
+async function partsOf(
+  files: readonly DataFile[],
+  database: Database,
+): Promise<{ parts: Part[]; rows: number | undefined }> {
+  const parts: Part[] = []
+  let rows: number | undefined = 0
+  for (const [index, file] of files.entries()) {
+    if (file.format !== 'parquet') {
+      parts.push({ file, index, range: undefined })
+      rows = undefined
+      continue
+    }
+    const groups = await database.rowGroups(file)
+    parts.push(...rangesOf(groups).map((range) => ({ file, index, range })))
+    if (rows !== undefined) rows += groups.reduce((sum, group) => sum + group, 0)
+  }
+  return { parts, rows }
+}
+
+function rangesOf(groups: readonly number[]): [number, number][] {
+  const ranges: [number, number][] = []
+  let [first, last] = [0, 0]
+  for (const group of groups) {
+    if (last > first && last - first + group > PART_ROWS) {
+      ranges.push([first, last])
+      first = last
+    }
+    last += group
+  }
+  return last > first ? [...ranges, [first, last]] : ranges
+}
+
+function rowsIn({ range }: Part): number {
+  return range === undefined ? 0 : range[1] - range[0]
+}

@@ -1,0 +1,273 @@
+/**
+ * Evaluations as jobs: kept in the store, done one after the other on threads of their own, and gone on with by whoever is
+ * left when a process dies.
+ */
+import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
+import type { Worker } from 'node:worker_threads'
+import { spawn } from '../engines/spawn-worker-thread.ts'
+import { Problem } from '../errors.ts'
+import { type ClaimedJob, type JobStore, StoreDown, type StoredJob } from '../store/contract.ts'
+import type { DataFile } from './database.ts'
+import { findDatasets } from './datasets.ts'
+import type { Progress } from './evaluate.ts'
+import { EvaluationFailed, errorOf } from './failure.ts'
+import type { ThreadMessage, ThreadTask } from './job-thread.ts'
+import type { EvaluationRequest } from './request.ts'
+
+/** What a job is asked to do. */
+export interface JobRequest extends EvaluationRequest {
+  readonly source: { readonly path: string }
+}
+
+/** Why a job failed. */
+export interface JobFailure {
+  /** A code of a problem, a reason of an evaluation, or `internal`. */
+  readonly code: string
+  readonly detail: string
+}
+
+export interface JobsOptions {
+  readonly store: JobStore
+  /** The folder with the datasets. */
+  readonly folder: string
+  readonly threads: number
+  readonly log: { error(details: object, message: string): void }
+  /** How long nobody else takes a job whose worker is not heard of, in ms. Default: 10 s. */
+  readonly leaseMs?: number
+  /** How often checkpoints are made at most, in ms. Default: 3 s. */
+  readonly checkpointMs?: number
+}
+
+/** How often a job is reported to the store, and how often jobs of other processes are looked for. */
+const REPORT_MS = 500
+const LOOK_MS = 2000
+const LEASE_MS = 10_000
+const CHECKPOINT_MS = 3000
+
+export class Jobs {
+  readonly #options: JobsOptions
+  readonly #worker = randomUUID()
+  #closed = false
+  #running: AbortController | undefined
+  #wake: () => void = () => {}
+  #done: Promise<void> | undefined
+
+  constructor(options: JobsOptions) {
+    this.#options = options
+  }
+
+  /** Begins to work on jobs. */
+  start(): void {
+    this.#done ??= this.#work()
+  }
+
+  /** @param owner who asks */
+  async add(
+    request: JobRequest,
+    owner: string | null,
+    idempotencyKey: string | null,
+  ): Promise<{ readonly job: StoredJob; readonly isNew: boolean }> {
+    const id = randomUUID()
+    const added = await this.#options.store.addJob({
+      id,
+      owner,
+      request: JSON.stringify(request),
+      idempotencyKey,
+    })
+    this.#wake()
+    return added
+  }
+
+  find(id: string): Promise<StoredJob | undefined> {
+    return this.#options.store.findJob(id)
+  }
+
+  /** The worker learns of it with its next report. */
+  cancel(id: string): Promise<boolean> {
+    return this.#options.store.cancelJob(id)
+  }
+
+  /** Stops working. The job that is not done is left to others, with its checkpoint. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#running?.abort(new Closing())
+    this.#wake()
+    await this.#done
+  }
+
+  async #work() {
+    while (!this.#closed) {
+      const job = await this.#claim()
+      if (job !== undefined) await this.#do(job)
+      else await this.#pause()
+    }
+  }
+
+  async #claim(): Promise<ClaimedJob | undefined> {
+    try {
+      return await this.#options.store.claimJob(this.#lease())
+    } catch (error) {
+      if (!(error instanceof StoreDown)) this.#options.log.error({ err: error }, 'a job could not be taken')
+      return undefined
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, LOOK_MS)
+      timer.unref()
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #lease(leaseMs = this.#options.leaseMs ?? LEASE_MS) {
+    const now = Date.now()
+    return { worker: this.#worker, now, until: now + leaseMs }
+  }
+
+  async #do(job: ClaimedJob) {
+    const running = new AbortController()
+    this.#running = running
+    const reporter = new Reporter(job, running, (progress, leaseMs) =>
+      this.#options.store.keepJob(job.id, this.#lease(leaseMs), progress),
+    )
+    try {
+      const result = await this.#evaluate(job, reporter, running.signal)
+      await reporter.stop()
+      await this.#options.store.endJob(job.id, this.#worker, { state: 'done', ...result })
+    } catch (error) {
+      await reporter.stop()
+      await this.#fail(job, reporter, error).catch(() => {})
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #fail(job: ClaimedJob, reporter: Reporter, error: unknown) {
+    // Without a store, the job is taken again when its lease ends.
+    if (error instanceof Lost || error instanceof StoreDown) return
+    if (error instanceof Closing) return void (await reporter.report(0))
+    const failure = jobFailureOf(error)
+    if (failure.code === 'internal') this.#options.log.error({ err: error, job: job.id }, 'a job failed')
+    await this.#options.store.endJob(job.id, this.#worker, {
+      state: 'failed',
+      error: JSON.stringify(failure),
+    })
+  }
+
+  /** On a thread of its own. */
+  async #evaluate(job: ClaimedJob, reporter: Reporter, signal: AbortSignal): Promise<Done> {
+    const { folder, threads, checkpointMs = CHECKPOINT_MS } = this.#options
+    const request = JSON.parse(job.request) as JobRequest
+    const files = findDatasets(folder, request.source.path)
+    const identity = identityOf(files)
+    const { checkpoint } = job
+    const task: ThreadTask = { request, files, identity, checkpoint, threads, checkpointMs }
+    const thread = spawn(new URL('./job-thread', import.meta.url), task)
+    try {
+      return await doneBy(thread, reporter, signal)
+    } finally {
+      await thread.terminate()
+    }
+  }
+}
+
+interface Done {
+  /** As JSON. */
+  readonly result: string
+  readonly rows: number
+}
+
+function doneBy(thread: Worker, reporter: Reporter, signal: AbortSignal): Promise<Done> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    thread.on('error', reject)
+    thread.on('exit', () => reject(new Error('the thread of an evaluation has ended')))
+    thread.on('message', (message: ThreadMessage) => {
+      if ('progress' in message) reporter.tell(message.progress)
+      else if ('checkpoint' in message) reporter.offer(message.checkpoint)
+      else if ('failed' in message) reject(errorOf(message.failed))
+      else resolve(message)
+    })
+  })
+}
+
+/** The service shuts down. */
+class Closing extends Error {}
+/** The job is no longer this worker's. */
+class Lost extends Error {}
+
+type Keep = (
+  progress: { rows: number; total: number | null; checkpoint?: string | undefined },
+  leaseMs?: number,
+) => Promise<boolean>
+
+/** Reports a job to the store now and then, one report after the other. */
+class Reporter {
+  readonly #running: AbortController
+  readonly #keep: Keep
+  readonly #timer: NodeJS.Timeout
+  #progress: { rows: number; total: number | null }
+  #offered: string | undefined
+  #last: Promise<unknown> = Promise.resolve()
+  #isBusy = false
+
+  constructor({ rows, total }: ClaimedJob, running: AbortController, keep: Keep) {
+    this.#progress = { rows, total }
+    this.#running = running
+    this.#keep = keep
+    this.#timer = setInterval(() => this.#reportUnlessBusy(), REPORT_MS)
+  }
+
+  tell({ rows, total }: Progress): void {
+    this.#progress = { rows, total: total ?? null }
+  }
+
+  /** The latest checkpoint, which goes with the next report. */
+  offer(checkpoint: string): void {
+    this.#offered = checkpoint
+  }
+
+  async report(leaseMs?: number): Promise<void> {
+    const checkpoint = this.#offered
+    this.#offered = undefined
+    if (!(await this.#keep({ ...this.#progress, checkpoint }, leaseMs))) this.#running.abort(new Lost())
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#last
+  }
+
+  #reportUnlessBusy() {
+    if (this.#isBusy) return
+    this.#isBusy = true
+    // While the store is down, the work goes on: whether the job is still ours is decided at its end.
+    this.#last = this.report()
+      .catch(() => {})
+      .finally(() => {
+        this.#isBusy = false
+      })
+  }
+}
+
+function jobFailureOf(error: unknown): JobFailure {
+  if (error instanceof Problem) return { code: error.code, detail: error.message }
+  if (error instanceof EvaluationFailed) return { code: error.reason, detail: error.message }
+  return { code: 'internal', detail: 'the evaluation failed; the log of the service says why' }
+}
+
+/** Files that have changed are other files: then everything begins anew. */
+function identityOf(files: readonly DataFile[]): string {
+  const all = files.map(({ name, path }) => {
+    const { size, mtimeMs } = statSync(path)
+    return [name, size, mtimeMs]
+  })
+  return JSON.stringify(all)
+}

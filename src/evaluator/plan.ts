@@ -1,0 +1,331 @@
+/** A request and the columns of the files -> what is computed, checked as far as possible before a row is read. */
+import { cut, Problem, problemAt } from '../errors.ts'
+import type { StateOptions } from '../evaluation/state.ts'
+import type { SeriesMeaning } from '../evaluation/summarize.ts'
+import type { Catalog } from '../losses/catalog.ts'
+import { ANONYMOUS } from '../losses/custom.ts'
+import { expandLoss, type Loss, type Params, type ResolvedLoss, withoutPreset } from '../losses/define.ts'
+import { createProgramSource, holdsIndices } from '../losses/program.ts'
+import { didYouMean } from '../nearest.ts'
+import { checkDefinition } from '../schemas/definition.ts'
+import { resolveLoss } from '../schemas/find-loss.ts'
+import { definitionOfFormula } from '../schemas/formula-source.ts'
+import { createRequestPlanSource, type RequestPlan } from '../schemas/request-plan.ts'
+import { checkParams } from '../schemas/unknown-names.ts'
+import type { Decoded, DecodedTensor } from '../wire/define.ts'
+import { type Column, type DataFile, placeOfColumn } from './database.ts'
+import type { EvaluationRequest, LossAsk } from './request.ts'
+
+/** An input of a loss, and where its numbers come from. */
+export interface InputPlan {
+  readonly name: string
+  readonly isIndex: boolean
+  /** Places in {@link Plan.columns}. */
+  readonly columns: readonly number[]
+  /** Numbers for each row; undefined for one. */
+  readonly width: number | undefined
+}
+
+/** One loss of one model: what kernels compute for each row. */
+export interface LossPlan {
+  readonly resolved: ResolvedLoss
+  readonly loss: Loss
+  readonly params: Params
+  readonly inputs: readonly InputPlan[]
+  /** Whether a row adds something else than 1 to the denominator. */
+  readonly hasDenominator: boolean
+}
+
+/** A series is a loss, or the difference of two. */
+export type SeriesSource =
+  | { readonly loss: number }
+  | { readonly minuend: number; readonly subtrahend: number }
+
+export interface Plan {
+  readonly request: EvaluationRequest
+  /** Columns that are read as numbers, or as lists of numbers. */
+  readonly columns: readonly { readonly name: string; readonly width: number | undefined }[]
+  readonly weight: number | undefined
+  /** Columns that slices are made of. */
+  readonly by: readonly string[]
+  readonly cluster: string | undefined
+  readonly losses: readonly LossPlan[]
+  readonly series: readonly SeriesSource[]
+  readonly meanings: readonly SeriesMeaning[]
+  readonly state: StateOptions
+  readonly quantiles: readonly number[]
+}
+
+/** What the plan needs to know of the data. */
+export interface Layout {
+  readonly file: DataFile
+  readonly columns: readonly Column[]
+  /** The length of the lists in a column. */
+  widthOf(name: string): Promise<number>
+}
+
+export const DEFAULT_QUANTILES = [0.5, 0.9, 0.99] as const
+
+const LIMITS = { maxIntermediate: 2 ** 26, maxCost: 2 ** 36 }
+
+/** Plans of requests, in this thread. */
+export const plans = createRequestPlanSource(createProgramSource(), LIMITS)
+
+/** @throws Problem */
+export async function planOf(request: EvaluationRequest, catalog: Catalog, layout: Layout): Promise<Plan> {
+  const { by = [], cluster, weight, worst = 0, bootstrap = 0 } = request
+  checkRequestNumbers(request)
+  const columns: { name: string; width: number | undefined }[] = []
+  const placeOf = async (name: string) => {
+    const known = columns.findIndex((column) => column.name === name)
+    return known >= 0 ? known : columns.push({ name, width: await widthOf(layout, name) }) - 1
+  }
+  for (const name of [...by, ...(cluster === undefined ? [] : [cluster])]) checkKey(layout, name)
+  const weightPlace = weight === undefined ? undefined : await placeOf(weight)
+  if (weightPlace !== undefined && columns[weightPlace].width !== undefined)
+    throw new Problem('invalid-value', `the weights in "${cut(weight!)}" must be numbers, not lists`)
+  const models = request.compare ?? [undefined]
+  const losses: LossPlan[] = []
+  const series: SeriesSource[] = []
+  const meanings: SeriesMeaning[] = []
+  for (const ask of request.losses) {
+    const resolved = lossOf(ask, catalog)
+    const params = checkParams(resolved, ask.params)
+    const own: number[] = []
+    for (const model of models) {
+      own.push(losses.length)
+      const inputs = await inputsOf(resolved.loss, params, request, model, layout, placeOf, columns)
+      losses.push(lossPlan(resolved, params, inputs, ask))
+      series.push({ loss: losses.length - 1 })
+      const label = { loss: resolved.loss.name, params: ownParams(resolved.loss, params) }
+      meanings.push({ kind: 'loss', ...label, ...(model === undefined ? {} : { model: model.join('+') }) })
+    }
+    for (const [i, b] of own.slice(1).entries()) {
+      const names = models.map((model) => model!.join('+'))
+      series.push({ minuend: b, subtrahend: own[0] })
+      meanings.push({
+        kind: 'difference',
+        loss: resolved.loss.name,
+        params: ownParams(resolved.loss, params),
+        a: names[0],
+        b: names[i + 1],
+      })
+    }
+  }
+  const quantiles = request.quantiles ?? DEFAULT_QUANTILES
+  return {
+    request,
+    columns,
+    weight: weightPlace,
+    by,
+    cluster,
+    losses,
+    series,
+    meanings,
+    quantiles,
+    state: {
+      hasBuckets: bootstrap > 0,
+      series: series.map((source) => ({
+        hasShares: weight !== undefined || lossesOf(source).some((place) => losses[place].hasDenominator),
+        hasSketch: quantiles.length > 0 && 'loss' in source,
+        worst: 'loss' in source ? worst : 0,
+      })),
+    },
+  }
+}
+
+/** The same plan for the road through SQL, which keeps neither quantiles nor the worst rows. */
+export function withoutSketches(plan: Plan): Plan {
+  const series = plan.state.series.map((one) => ({ ...one, hasSketch: false }))
+  return { ...plan, quantiles: [], state: { ...plan.state, series } }
+}
+
+function lossesOf(source: SeriesSource): number[] {
+  return 'loss' in source ? [source.loss] : [source.minuend, source.subtrahend]
+}
+
+/** @throws Problem */
+export function lossOf(ask: LossAsk, catalog: Catalog): ResolvedLoss {
+  if ('loss' in ask) return resolveLoss(catalog, ask.loss)
+  if ('definition' in ask) return withoutPreset(checkDefinition(ask.definition, '/definition', ANONYMOUS))
+  const document = definitionOfFormula({ formula: ask.formula, params: ask.params ?? {} })
+  return withoutPreset(checkDefinition(document, '', ANONYMOUS))
+}
+
+/** Parameters that are not the defaults. */
+export function ownParams({ params }: Loss, values: Params): Record<string, unknown> {
+  const own = Object.entries(values).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(params.properties[name].default),
+  )
+  return Object.fromEntries(own)
+}
+
+const LIMITS_OF = { bootstrap: 100_000, worst: 1_000 } as const
+
+function checkRequestNumbers(request: EvaluationRequest) {
+  if (request.losses.length === 0) throw problemAt('missing-input', '/losses', 'must name at least one loss')
+  for (const [name, most] of Object.entries(LIMITS_OF)) {
+    const value = request[name as keyof typeof LIMITS_OF] ?? 0
+    if (!Number.isInteger(value) || value < 0 || value > most)
+      throw problemAt('invalid-value', `/${name}`, `must be an integer from 0 to ${most}, got ${value}`)
+  }
+  for (const share of request.quantiles ?? [])
+    if (!(share > 0 && share < 1))
+      throw problemAt('invalid-value', '/quantiles', `must be between 0 and 1, got ${share}`)
+  if (request.compare !== undefined && request.compare.length < 2)
+    throw problemAt('invalid-value', '/compare', 'must name the predictions of at least two models')
+}
+
+async function widthOf(layout: Layout, name: string): Promise<number | undefined> {
+  const { kind, type } = columnOf(layout, name)
+  if (kind === 'number' || kind === 'boolean') return undefined
+  if (kind === 'list') return layout.widthOf(name)
+  throw new Problem(
+    'invalid-value',
+    `the column "${cut(name)}" of ${layout.file.name} has the type ${type}; losses need numbers or lists of numbers`,
+  )
+}
+
+function columnOf({ file, columns }: Layout, name: string): Column {
+  return columns[placeOfColumn(file, columns, name)]
+}
+
+function checkKey(layout: Layout, name: string) {
+  const { kind, type } = columnOf(layout, name)
+  if (kind === 'number' || kind === 'boolean' || kind === 'text') return
+  throw new Problem(
+    'invalid-value',
+    `the column "${cut(name)}" of ${layout.file.name} has the type ${type}; rows are put together by numbers, texts, dates or booleans`,
+  )
+}
+
+type PlaceOf = (name: string) => Promise<number>
+
+async function inputsOf(
+  loss: Loss,
+  params: Params,
+  request: EvaluationRequest,
+  model: readonly string[] | undefined,
+  layout: Layout,
+  placeOf: PlaceOf,
+  columns: readonly { readonly width: number | undefined }[],
+): Promise<InputPlan[]> {
+  const { inputs } = expandLoss(loss, params)
+  const given = columnsByInput(loss, inputs, request, model, layout)
+  const found: InputPlan[] = []
+  for (const [name, names] of given) {
+    const places: number[] = []
+    for (const column of names) places.push(await placeOf(column))
+    const width = places.length > 1 ? places.length : columns[places[0]].width
+    if (places.length > 1 && places.some((place) => columns[place].width !== undefined))
+      throw new Problem(
+        'invalid-value',
+        `${name}: columns that are put side by side must be numbers, not lists`,
+      )
+    const layoutOfInput = width === undefined ? ['rows'] : ['rows', 'classes']
+    const isIndex = holdsIndices(inputs[name], layoutOfInput)
+    found.push({ name, isIndex, columns: places, width })
+  }
+  return found
+}
+
+/** Input -> columns: those that the request names, or the column that is called like the input. */
+function columnsByInput(
+  loss: Loss,
+  inputs: Loss['inputs'],
+  { columns, compare }: EvaluationRequest,
+  model: readonly string[] | undefined,
+  layout: Layout,
+): Map<string, readonly string[]> {
+  const asked = new Map<string, readonly string[]>()
+  for (const [word, names] of Object.entries(columns)) asked.set(inputCalled(loss, inputs, word), names)
+  if (model !== undefined) asked.set(inputCalled(loss, inputs, 'predictions'), model)
+  const found = new Map<string, readonly string[]>()
+  for (const [name, { optional }] of Object.entries(inputs)) {
+    const own = asked.get(name)
+    if (own !== undefined) found.set(name, own)
+    else if (layout.columns.some((column) => column.name === name) && !optional) found.set(name, [name])
+    else if (!optional) throw missing(loss, name, layout, compare !== undefined)
+  }
+  return found
+}
+
+function missing(loss: Loss, name: string, { file, columns }: Layout, isCompared: boolean): Problem {
+  const names = columns.map((column) => column.name)
+  const how = isCompared && name === 'predictions' ? 'compare' : name
+  return new Problem(
+    'missing-input',
+    `${loss.name} needs ${name}: say which column that is (${how}), since ${file.name} has no column of that name; it has ${names.slice(0, 20).map(cut).join(', ')}`,
+  )
+}
+
+/** `predictions` and `targets` are what most losses call them; of others they are the first and the second input. */
+function inputCalled(loss: Loss, inputs: Loss['inputs'], word: string): string {
+  if (Object.hasOwn(inputs, word)) return word
+  const required = Object.keys(inputs).filter((name) => !inputs[name].optional)
+  const place = ['predictions', 'targets'].indexOf(word)
+  if (place >= 0 && required[place] !== undefined) return required[place]
+  const names = Object.keys(inputs)
+  throw new Problem(
+    'unknown-name',
+    `${loss.name} has no input "${cut(word)}"; it has ${names.join(', ')}${didYouMean(word, names)}`,
+  )
+}
+
+function lossPlan(
+  resolved: ResolvedLoss,
+  params: Params,
+  inputs: readonly InputPlan[],
+  ask: LossAsk,
+): LossPlan {
+  const plan = plans(resolved, decodedOf(inputs, sampleOf(inputs), 2, ask.params))
+  checkRowsAreIndependent(plan)
+  return {
+    resolved,
+    loss: resolved.loss,
+    params,
+    inputs,
+    hasDenominator: plan.program.program.denominators !== undefined,
+  }
+}
+
+function checkRowsAreIndependent({ loss, couples, batchAxis }: RequestPlan) {
+  if ((couples === 'element' || couples === 'row') && batchAxis !== undefined) return
+  throw new Problem(
+    'invalid-value',
+    `${loss.name} cannot be evaluated row by row: the loss of a row depends on other rows`,
+  )
+}
+
+/** Two rows of zeros, of which the plan only reads the shapes. */
+function sampleOf(inputs: readonly InputPlan[]): Map<string, Float64Array | Int32Array> {
+  return new Map(
+    inputs.map(({ name, isIndex, width = 1 }) => {
+      return [name, isIndex ? new Int32Array(2 * width) : new Float64Array(2 * width)] as const
+    }),
+  )
+}
+
+const OPTIONS = { reduction: 'none', gradients: false } as const
+
+/** Rows as the body of a request. */
+export function decodedOf(
+  inputs: readonly InputPlan[],
+  data: ReadonlyMap<string, Float64Array | Int32Array>,
+  rows: number,
+  params: object | undefined,
+  structure?: object,
+): Decoded {
+  const tensors = inputs.map(({ name, width, isIndex }): [string, DecodedTensor] => [
+    name,
+    {
+      dtype: isIndex ? 'int32' : 'float64',
+      shape: width === undefined ? [rows] : [rows, width],
+      data: data.get(name)!,
+      encoding: 'binary',
+      typed: !isIndex,
+    },
+  ])
+  const options = new Map<string, unknown>(Object.entries({ ...OPTIONS, params: params ?? {} }))
+  return { tensors: new Map(tensors), options, ...(structure === undefined ? {} : { structure }) }
+}

@@ -1,0 +1,86 @@
+/** Evaluates parts on several threads. */
+import type { Worker } from 'node:worker_threads'
+import { spawn } from '../engines/spawn-worker-thread.ts'
+import { State, type StateOptions, type StateRecord } from '../evaluation/state.ts'
+import type { DataFile } from './database.ts'
+import { errorOf, type ThreadFailure } from './failure.ts'
+import type { Part } from './kernel-road.ts'
+import type { EvaluationRequest } from './request.ts'
+
+/** What every thread needs to know. */
+export interface Work {
+  readonly request: EvaluationRequest
+  /** Losses of the catalog that it names. */
+  readonly losses: readonly string[]
+  /** The file that the plan is made from. */
+  readonly file: DataFile
+  readonly road: 'sql' | 'kernels'
+  readonly parts: readonly Part[]
+}
+
+export type ToThread = { readonly evaluate: number } | 'end'
+
+export type FromThread =
+  | { readonly rows: number }
+  | { readonly done: number; readonly record: StateRecord }
+  | { readonly failed: ThreadFailure }
+
+interface Listener {
+  readonly onRows: (rows: number) => void
+  readonly finish: (place: number, state: State) => void
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * Evaluates the parts at the given places.
+ *
+ * @throws EvaluationFailed, Problem: of the first part that failed
+ */
+export async function evaluateOnThreads(
+  work: Work,
+  places: readonly number[],
+  count: number,
+  options: StateOptions,
+  listener: Listener,
+): Promise<void> {
+  const open = [...places]
+  const workers = Array.from({ length: count }, () => spawn(new URL('./worker', import.meta.url), work))
+  const stop = () => workers.map((worker) => worker.terminate())
+  listener.signal?.addEventListener('abort', stop, { once: true })
+  try {
+    await Promise.all(workers.map((worker) => serve(worker, open, options, listener)))
+    listener.signal?.throwIfAborted()
+  } finally {
+    listener.signal?.removeEventListener('abort', stop)
+    await Promise.all(stop())
+  }
+}
+
+/** Gives one thread a part after the other. */
+function serve(
+  worker: Worker,
+  open: number[],
+  options: StateOptions,
+  { onRows, finish }: Listener,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const next = () => {
+      const place = open.shift()
+      if (place === undefined) resolve()
+      else worker.postMessage({ evaluate: place } satisfies ToThread)
+    }
+    worker.on('error', reject)
+    worker.on('exit', () => resolve())
+    worker.on('message', (message: FromThread) => {
+      try {
+        if ('rows' in message) return onRows(message.rows)
+        if ('failed' in message) return reject(errorOf(message.failed))
+        finish(message.done, State.restore(message.record, options))
+        next()
+      } catch (error) {
+        reject(error)
+      }
+    })
+    next()
+  })
+}
