@@ -42,6 +42,10 @@ const CLIENTS: Readonly<Record<string, () => readonly Tests[]>> = {
       { command, args: ['test', '-count=1', './...'], folder: 'clients/go' },
     ]
   },
+  rust: () => {
+    const command = toolCalled('cargo', '--version')
+    return [{ command, args: ['test', '--quiet', '--release', '--features', 'local'], folder: 'clients/rust' }]
+  },
   typescript: () => {
     const files = testsIn('clients/typescript/test', /\.test\.ts$/)
     const paths = files.map((file) => `clients/typescript/test/${file}`)
