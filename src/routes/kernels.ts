@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Analyzer, AnalyzerBusy } from '../analyzer/analyzer.ts'
+import { type Analyzer, AnalyzerBusy, Unanswerable } from '../analyzer/analyzer.ts'
 import type { KernelResult, KernelTask } from '../analyzer/tasks.ts'
 import { Problem } from '../errors.ts'
 import type { ResolvedLoss } from '../losses/define.ts'
@@ -179,6 +179,7 @@ async function answered(analyzer: Analyzer, task: KernelTask): Promise<KernelRes
   try {
     return await analyzer.ask(task)
   } catch (error) {
+    if (error instanceof Unanswerable) return { unavailable: 'it took too long to write' }
     throw error instanceof AnalyzerBusy ? new Problem('overloaded', error.message) : error
   }
 }

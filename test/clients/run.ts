@@ -1,6 +1,6 @@
 /**
- * `npm run test:clients [-- client ...]`: the tests of each client, against a service that this starts. Where a toolchain
- * is missing, one line says so.
+ * `npm run test:clients [-- client ...] [--packages]`: the tests of each client, against a service that this starts. Where a
+ * toolchain is missing, one line says so. With `--packages`, their packages are built and tried instead (packages.ts).
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
@@ -35,6 +35,17 @@ const CLIENTS: Readonly<Record<string, () => readonly Tests[]>> = {
       environment: { PYTHONPATH: join(root, 'clients/python/src') },
     }))
   },
+  go: () => {
+    const command = toolCalled('go', 'version')
+    return [
+      { command, args: ['vet', './...'], folder: 'clients/go' },
+      { command, args: ['test', '-count=1', './...'], folder: 'clients/go' },
+    ]
+  },
+  rust: () => {
+    const command = toolCalled('cargo', '--version')
+    return [{ command, args: ['test', '--quiet', '--release', '--features', 'local'], folder: 'clients/rust' }]
+  },
   typescript: () => {
     const files = testsIn('clients/typescript/test', /\.test\.ts$/)
     const paths = files.map((file) => `clients/typescript/test/${file}`)
@@ -43,6 +54,16 @@ const CLIENTS: Readonly<Record<string, () => readonly Tests[]>> = {
       { command: process.execPath, args: ['--import', 'tsx', '--test', ...paths], folder: '.' },
     ]
   },
+}
+
+/** A command, if it is there and its dependencies can be had. */
+function toolCalled(command: string, ...probe: readonly string[]): string {
+  try {
+    quietly(command, probe)
+    return command
+  } catch {
+    throw new NotHere(`there is no ${command}`)
+  }
 }
 
 function testsIn(folder: string, name: RegExp): string[] {
@@ -88,7 +109,18 @@ function run({ command, args, folder, environment = {} }: Tests, url: string): P
   })
 }
 
-const given = process.argv.slice(2)
+/** In a process of its own, because this one serves the losses meanwhile. */
+async function packaged(name: string) {
+  const code = `import { PACKAGES } from './test/clients/packages.ts'; PACKAGES[${JSON.stringify(name)}](() => ${JSON.stringify(
+    name === 'python' ? pythonWith(['build']) : '',
+  )})`
+  const args = ['--import', 'tsx', '--input-type=module', '-e', code]
+  if ((await run({ command: process.execPath, args, folder: '.' }, url)) !== 0) process.exitCode = 1
+}
+
+const words = process.argv.slice(2)
+const isAboutPackages = words.includes('--packages')
+const given = words.filter((word) => word !== '--packages')
 const unknown = given.find((name) => !Object.hasOwn(CLIENTS, name))
 if (unknown !== undefined) {
   console.error(`there is no client ${unknown}; clients are ${Object.keys(CLIENTS).join(', ')}`)
@@ -99,6 +131,12 @@ const url = await app.fastify.listen({ port: 0, host: '127.0.0.1' })
 for (const [name, tests] of Object.entries(CLIENTS)) {
   if (given.length > 0 && !given.includes(name)) continue
   try {
+    if (isAboutPackages) {
+      console.log(`${name}: its package`)
+      process.env.LOSSD_URL = url
+      await packaged(name)
+      continue
+    }
     for (const own of tests()) {
       console.log(`${name}: ${own.args.at(-1)}`)
       if ((await run(own, url)) !== 0) process.exitCode = 1

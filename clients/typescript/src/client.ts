@@ -154,8 +154,8 @@ export class Client {
       ...(trace === undefined ? {} : { traceparent: trace }),
     }
     try {
-      const both = signal === undefined ? timer : AbortSignal.any([signal, timer])
-      return await send(this.url + path, { ...init, headers, signal: both })
+      const either = signal === undefined ? timer : AbortSignal.any([signal, timer])
+      return await send(this.url + path, { ...init, headers, signal: either })
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       if (timer.aborted)

@@ -22,7 +22,7 @@ import {
   where,
 } from '../src/index.ts'
 import { checkAbi } from '../src/kernel.ts'
-import { fileStore } from '../src/node.ts'
+import { fileStore, keepAliveFetch } from '../src/node.ts'
 import { tfLoss } from '../src/tfjs.ts'
 
 const client = new Client(process.env.LOSSD_URL, { log: () => {} })
@@ -196,6 +196,28 @@ const irisOf = () => {
     y: Int32Array.from(rows, (row) => row[4]!),
   }
 }
+
+describe('connections of Node', () => {
+  it('stay open, and carry the same losses, problems and deadlines', async () => {
+    const ports = new Set<number | undefined>()
+    const server = createServer((request, response) => {
+      ports.add(request.socket.remotePort)
+      if (request.url === '/v1/losses') response.end('{"losses":[]}')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const own = new Client(url, { fetch: keepAliveFetch(), timeout: 200 })
+    for (let i = 0; i < 5; i++) await own.catalog()
+    assert.equal(ports.size, 1)
+    await assert.rejects(own.describe('huber'), DeadlineExceeded)
+    server.closeAllConnections()
+    server.close()
+    const service = new Client(client.url, { fetch: keepAliveFetch() })
+    const huber = new Loss('huber', { mode: 'remote', client: service, params: { delta: 2 } })
+    assert.equal(await huber.value(pair), 2)
+    await assert.rejects(huber.value({ predictions: [1], targets: [1, 2] }), InvalidRequest)
+  })
+})
 
 describe('a training', () => {
   const train = async (

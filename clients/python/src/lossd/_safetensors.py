@@ -22,11 +22,16 @@ _CODES = {
 }
 _WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
 
+#: The dtypes that are sent as they are, but for bfloat16, which NumPy does not have.
+_NATIVE = {np.dtype(name): code for name, code in _CODES.items() if name != "bfloat16"}
+
 Tensor = Tuple[str, np.ndarray]
 
 
 def as_tensor(name: str, value: Any) -> np.ndarray:
     """An array in C order with a dtype that the service knows. Python's own numbers become float32, and integers int64."""
+    if type(value) is np.ndarray and value.dtype in _NATIVE and value.flags.c_contiguous:
+        return value
     is_array = hasattr(value, "dtype")
     array = np.asarray(value)
     if not is_array and array.dtype == np.float64:
@@ -43,11 +48,11 @@ def as_tensor(name: str, value: Any) -> np.ndarray:
 
 
 @lru_cache(maxsize=256)
-def _header(infos: Tuple[Tuple[str, str, Tuple[int, ...], int], ...], metadata: Tuple[Tuple[str, str], ...]) -> bytes:
+def _header(infos: Tuple[Tuple[str, np.dtype, Tuple[int, ...], int], ...], metadata: Tuple[Tuple[str, str], ...]) -> bytes:
     header: Dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for name, dtype, shape, size in infos:
-        header[name] = {"dtype": _CODES[dtype], "shape": list(shape), "data_offsets": [offset, offset + size]}
+        header[name] = {"dtype": _CODES[dtype.name], "shape": list(shape), "data_offsets": [offset, offset + size]}
         offset += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -56,7 +61,7 @@ def _header(infos: Tuple[Tuple[str, str, Tuple[int, ...], int], ...], metadata: 
 
 def encode(tensors: Sequence[Tensor], options: Mapping[str, Any]) -> List[Any]:
     """The parts of a body. Arrays are sent from where they are."""
-    infos = tuple((name, array.dtype.name, array.shape, array.nbytes) for name, array in tensors)
+    infos = tuple((name, array.dtype, array.shape, array.nbytes) for name, array in tensors)
     metadata = tuple((name, json.dumps(value, separators=(",", ":"))) for name, value in options.items())
     return [_header(infos, metadata), *(memoryview(array.reshape(-1).view(np.uint8)) for _, array in tensors if array.nbytes)]
 

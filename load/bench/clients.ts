@@ -1,0 +1,108 @@
+/** Microseconds of value and gradient in each client, local and remote. */
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Server, withService } from '../processes.ts'
+import type { Cell, Table } from '../table.ts'
+import type { Part, PartContext } from './part.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/** What a client's program prints, one per line. */
+interface Line {
+  readonly client: string
+  readonly where: string
+  readonly loss: string
+  readonly rows: number
+  readonly columns: number
+  readonly us: number
+}
+
+interface Program {
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+  readonly folder: string
+}
+
+/** The interpreter with the client's dependencies, as `npm run test:clients` has made it. */
+export const python =
+  process.env.LOSSD_BENCH_PYTHON ??
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'lossd-clients', 'bin', 'python')
+
+const PROGRAMS: readonly Program[] = [
+  { name: 'Python', command: python, args: ['bench.py'], folder: 'clients/python' },
+  {
+    name: 'TypeScript',
+    command: process.execPath,
+    args: ['--import', 'tsx', 'clients/typescript/bench.ts'],
+    folder: '.',
+  },
+  { name: 'Go', command: 'go', args: ['run', './internal/bench'], folder: 'clients/go' },
+]
+
+const part: Part = async (context) => [await withService({}, (service) => measure(service, context))]
+export default part
+
+async function measure(service: Server, { say }: PartContext): Promise<Table> {
+  const lines = PROGRAMS.flatMap((program) => {
+    say(`clients: ${program.name}`)
+    return linesOf(program, service)
+  })
+  return {
+    title: 'Value and gradient',
+    about:
+      'Microseconds of one call on one thread, the best of half a second: the loss and its gradient with respect to the predictions, in float32, from arrays of the language to arrays of the language. Remote is one connection on the loopback interface. PyTorch is eager, with autograd and one thread.',
+    head: [
+      'loss',
+      'size',
+      ...PROGRAMS.flatMap(({ name }) => [`${name} local`, `${name} remote`]),
+      'PyTorch',
+      'lossd.torch',
+    ],
+    rows: rowsOf(lines),
+  }
+}
+
+function linesOf({ name, command, args, folder }: Program, { url }: Server): Line[] {
+  if (name === 'Python' && !existsSync(command)) return []
+  const env = {
+    ...process.env,
+    LOSSD_URL: url,
+    PYTHONPATH: join(root, 'clients/python/src'),
+    OMP_NUM_THREADS: '1',
+  }
+  try {
+    const text = execFileSync(command, args, { cwd: join(root, folder), env, encoding: 'utf8' })
+    return text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    console.error(`${name} is not measured here: there is no ${command}`)
+    return []
+  }
+}
+
+function rowsOf(lines: readonly Line[]): Cell[][] {
+  const sizes = [...new Set(lines.map(({ loss, rows, columns }) => `${loss} ${rows}x${columns}`))].sort(
+    (a, b) => a.length - b.length || (a < b ? -1 : 1),
+  )
+  return sizes.map((key) => {
+    const own = lines.filter(({ loss, rows, columns }) => `${loss} ${rows}x${columns}` === key)
+    const find = (client: string, where: string) =>
+      own.find((line) => line.client === client && line.where === where)?.us
+    const cells = PROGRAMS.flatMap(({ name }) => [find(name, 'local'), find(name, 'remote')])
+    const [loss, size] = key.split(' ')
+    return [
+      loss!,
+      size!,
+      ...cells,
+      find('Python', "PyTorch's own"),
+      find('Python', 'local, as a PyTorch module'),
+    ]
+  })
+}

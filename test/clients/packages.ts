@@ -1,0 +1,71 @@
+/**
+ * `npm run test:clients -- --packages`: builds the package of each client, installs it into an empty project by that alone, and
+ * runs the first example of its README there.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Client -> builds, installs and runs it; `python` is an interpreter with the package `build`. */
+export const PACKAGES: Readonly<Record<string, (python: () => string) => void>> = {
+  python(python) {
+    const folder = emptyFolder()
+    const wheels = join(folder, 'wheels')
+    run(python(), ['-m', 'build', '--wheel', '--outdir', wheels, join(root, 'clients/python')], folder)
+    run('python3', ['-m', 'venv', 'project'], folder)
+    const [wheel] = readdirSync(wheels)
+    const interpreter = join(folder, 'project/bin/python')
+    run(interpreter, ['-m', 'pip', 'install', '-q', `${join(wheels, wheel!)}[local]`], folder)
+    writeFileSync(join(folder, 'first.py'), `${exampleOf('python', 'python')}\nassert value < 0.01, value\n`)
+    run(interpreter, ['first.py'], folder)
+  },
+  typescript() {
+    const folder = emptyFolder()
+    run('npm', ['pack', '--silent', '--pack-destination', folder], join(root, 'clients/typescript'))
+    const file = readdirSync(folder).find((name) => name.endsWith('.tgz'))
+    writeFileSync(join(folder, 'package.json'), '{"type":"module","private":true}')
+    run('npm', ['install', '--silent', '--no-audit', '--no-fund', `./${file}`], folder)
+    const code = exampleOf('typescript', 'ts').replaceAll(
+      "'lossd-client'\n",
+      "'lossd-client'\nimport { Client, setDefaultClient } from 'lossd-client'\nsetDefaultClient(new Client(process.env.LOSSD_URL))\n",
+    )
+    const check =
+      '\nif (!(Math.abs(w[0] - 1) < 0.05 && Math.abs(w[1] - 2) < 0.05)) throw new Error(String(w))\n'
+    writeFileSync(join(folder, 'first.mjs'), code + check)
+    run(process.execPath, ['first.mjs'], folder)
+  },
+  go() {
+    const folder = emptyFolder()
+    const version = /^go (\S+)$/m.exec(readFileSync(join(root, 'clients/go/go.mod'), 'utf8'))![1]!
+    writeFileSync(
+      join(folder, 'go.mod'),
+      `module first\n\ngo ${version}\n\nrequire github.com/lossd/lossd/clients/go v0.0.0\n\nreplace github.com/lossd/lossd/clients/go => ${join(root, 'clients/go')}\n`,
+    )
+    const body = exampleOf('go', 'go')
+    writeFileSync(
+      join(folder, 'main.go'),
+      `package main\n\nimport (\n"context"\n"log"\n\nlossd "github.com/lossd/lossd/clients/go"\n)\n\nfunc main() {\nctx := context.Background()\n${body}\nif w < 1.99 || w > 2.01 { log.Fatal(w) }\n}\n`,
+    )
+    run('go', ['mod', 'tidy'], folder)
+    run('go', ['run', '.'], folder)
+  },
+}
+
+function emptyFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'lossd-package-'))
+}
+
+function run(command: string, args: readonly string[], cwd: string) {
+  execFileSync(command, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
+/** The first code of a README. */
+function exampleOf(client: string, language: string): string {
+  const text = readFileSync(join(root, 'clients', client, 'README.md'), 'utf8')
+  const [, code] = new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(text)!
+  return code!
+}
