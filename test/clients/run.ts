@@ -44,7 +44,9 @@ const CLIENTS: Readonly<Record<string, () => readonly Tests[]>> = {
   },
   rust: () => {
     const command = toolCalled('cargo', '--version')
-    return [{ command, args: ['test', '--quiet', '--release', '--features', 'local'], folder: 'clients/rust' }]
+    return [
+      { command, args: ['test', '--quiet', '--release', '--features', 'local'], folder: 'clients/rust' },
+    ]
   },
   typescript: () => {
     const files = testsIn('clients/typescript/test', /\.test\.ts$/)
