@@ -333,6 +333,7 @@ export const BEYOND: Readonly<Record<string, { readonly roundings: number; reado
   multiple_negatives_ranking: { roundings: 128, reason: 'scale multiplies the rounding error of a cosine' },
   sigmoid_focal: { roundings: 32, reason: 'gamma multiplies the rounding error of 1 - p' },
   asymmetric: { roundings: 32, reason: 'gamma multiplies the rounding error of p' },
+  softmax_focal: { roundings: 24, reason: 'gamma multiplies the rounding error of 1 - p' },
   triplet_margin: { roundings: 64, reason: 'the slopes of two distances, each near 1, nearly cancel' },
   list_mle: {
     roundings: 32,
