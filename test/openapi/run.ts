@@ -4,7 +4,7 @@
  * tools are installed in the system's temporary folder. If that is not possible, one line says so.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -41,7 +41,8 @@ function install(): string | undefined {
 }
 
 async function check() {
-  const { server, stop } = await startService({ LOSSD_LOG_LEVEL: 'info' })
+  mkdirSync(within('datasets'))
+  const { server, stop } = await startService({ LOSSD_LOG_LEVEL: 'info', LOSSD_DATASETS: within('datasets') })
   try {
     const document = await (await fetch(`${server.url}/openapi.json`)).text()
     writeFileSync(within('openapi.json'), document)

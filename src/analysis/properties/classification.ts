@@ -421,10 +421,11 @@ function saturates(context: Context): Finding | undefined {
   })
   const found =
     findings.find(({ verdict }) => verdict === 'proved') ?? forAll(findings, context.curves.isComplete)
-  // The mean of two losses may be flat where none of them is.
-  return context.curves.isMixed && found.verdict === 'refuted'
-    ? supported(found.method, found.evidence)
-    : found
+  if (!context.curves.isMixed || found.verdict !== 'refuted') return found
+  // The mean of two losses may be flat where none of them is, but no convex function is flat above its least value.
+  return context.finding('convex').verdict === 'proved'
+    ? found
+    : unknown('labels in between were not examined', found.evidence)
 }
 
 export const CLASSIFICATION: readonly Property[] = [
