@@ -1,27 +1,28 @@
 /** Phrases that the functions of a portable kernel are written with. */
+
 import {
   type Code,
   type FunctionBuilder,
   f64,
-  get,
   I32,
   i32,
   ifElse,
-  loadF32,
-  loadF64,
   loadI32,
   op,
-  set,
-  storeF32,
-  storeF64,
   storeI32,
-  whileLoop,
 } from '../engines/compiled/wasm-encoder.ts'
+import {
+  plus as add,
+  type ElementKind,
+  each,
+  loadNumber,
+  times as mul,
+  storeNumber,
+} from '../engines/compiled/whole-axis/scalar-code.ts'
 import type { StoredDtype } from './contract.ts'
 
-export const add = (a: Code, b: Code): Code => op('i32.add', a, b)
+export { add, mul }
 export const sub = (a: Code, b: Code): Code => op('i32.sub', a, b)
-export const mul = (a: Code, b: Code): Code => op('i32.mul', a, b)
 export const over = (a: Code, b: Code): Code => op('i32.div_s', a, b)
 export const modulo = (a: Code, b: Code): Code => op('i32.rem_s', a, b)
 export const and = (...conditions: readonly Code[]): Code =>
@@ -43,6 +44,11 @@ export function bytesOf(dtype: StoredDtype): 4 | 8 {
   return dtype === 'float64' ? 8 : 4
 }
 
+/** How functions that walk along an axis call it. */
+function kindOf(dtype: StoredDtype): ElementKind {
+  return dtype === 'int32' ? 'i32' : dtype === 'float64' ? 'f64' : 'f32'
+}
+
 /** The address of an element. */
 export function elementAt(dtype: StoredDtype, base: Code, element: Code): Code {
   return add(base, op('i32.shl', element, i32(bytesOf(dtype) === 8 ? 3 : 2)))
@@ -50,12 +56,11 @@ export function elementAt(dtype: StoredDtype, base: Code, element: Code): Code {
 
 /** An element as float64, whatever it is stored as. */
 export function loadReal(dtype: StoredDtype, address: Code): Code {
-  if (dtype === 'int32') return real(loadI32(address))
-  return dtype === 'float64' ? loadF64(address) : op('f64.promote_f32', loadF32(address))
+  return loadNumber(kindOf(dtype), address)
 }
 
 export function storeReal(dtype: StoredDtype, address: Code, value: Code): Code {
-  return dtype === 'float64' ? storeF64(address, value) : storeF32(address, op('f32.demote_f64', value))
+  return storeNumber(kindOf(dtype), address, value)
 }
 
 /** Rounds a float64 to what an element can hold. */
@@ -65,14 +70,7 @@ export function rounded(dtype: StoredDtype, value: Code): Code {
 
 /** `for (i = 0; i < count; i++) turn(i)` */
 export function countUp(f: FunctionBuilder, count: Code, turn: (i: Code) => void) {
-  const end = f.let(count, I32)
-  const i = f.local(I32)
-  f.add(set(i, i32(0)))
-  const body = f.capture(() => {
-    turn(get(i))
-    f.add(set(i, add(get(i), i32(1))))
-  })
-  f.add(whileLoop(op('i32.lt_s', get(i), end), body))
+  each(f, i32(0), f.let(count, I32), turn)
 }
 
 /** `if (condition) then()` */

@@ -6,6 +6,7 @@ import { axesOf } from '../losses/program.ts'
 import { REDUCTIONS } from '../losses/reduction.ts'
 import type { ScopedRegistry } from '../registry/scoped-registry.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
+import { CATALOG_NAME } from '../schemas/openapi.ts'
 import type { Routes } from './context.ts'
 import { createEngineSupport, type EngineSupport } from './engine-support.ts'
 import { sendDescription } from './loss-page.ts'
@@ -115,7 +116,7 @@ const routes: Routes = (app, context) => {
     operationId: 'describeLoss',
     summary: 'One loss: formula, inputs, parameters, references, examples',
     params: Type.Object({
-      name: Type.String({ description: 'Its name, or the name that a framework uses.', examples: ['huber'] }),
+      name: CATALOG_NAME,
     }),
     response: { 200: Described },
     'x-problems': [404, 414],

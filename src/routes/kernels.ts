@@ -13,10 +13,10 @@ import { LruCache } from '../lru.ts'
 import { FEATURES } from '../portable/contract.ts'
 import { registeredName } from '../registry/name.ts'
 import { deprecationOf, findServable } from '../registry/retirement.ts'
-import { formulaSchema } from '../schemas/definition.ts'
+import { INLINE_LOSS } from '../schemas/definition.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
 import { type KernelAsk, kernelRequest, kernelUnavailable } from '../schemas/kernel-request.ts'
-import { RegisteredAddress } from '../schemas/openapi.ts'
+import { CATALOG_NAME, RegisteredAddress } from '../schemas/openapi.ts'
 import { inlineSource } from '../schemas/source-request.ts'
 import type { RouteContext, Routes } from './context.ts'
 import { documentOf } from './definition-body.ts'
@@ -65,13 +65,7 @@ const Query = Type.Object({
 })
 const Body = Type.Object(
   {
-    formula: Type.Optional(
-      formulaSchema('In the formula language. Names that are neither parameters nor axes are inputs.'),
-    ),
-    definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
-    axes: Type.Optional(
-      Type.Record(Type.String(), Type.String(), { description: 'Of the inputs of a formula.' }),
-    ),
+    ...INLINE_LOSS,
     ...options,
     params: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   },
@@ -98,7 +92,7 @@ const routes: Routes = (app, context) => {
     operationId: 'lossKernel',
     summary: 'A loss as a WebAssembly module: value and gradient in any language, without the service',
     params: Type.Object({
-      name: Type.String({ description: 'Its name, or the name that a framework uses.', examples: ['huber'] }),
+      name: CATALOG_NAME,
     }),
     querystring: Query,
     response: Module,

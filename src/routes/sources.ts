@@ -6,9 +6,9 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
 import type { ResolvedLoss } from '../losses/define.ts'
 import { deprecationOf, findServable } from '../registry/retirement.ts'
-import { formulaSchema } from '../schemas/definition.ts'
+import { INLINE_LOSS } from '../schemas/definition.ts'
 import { resolveLoss } from '../schemas/find-loss.ts'
-import { RegisteredAddress } from '../schemas/openapi.ts'
+import { CATALOG_NAME, RegisteredAddress } from '../schemas/openapi.ts'
 import {
   findTarget,
   inlineSource,
@@ -61,13 +61,7 @@ const Columns = Type.Record(Type.String(), Type.Union([Type.String(), Type.Array
 const Body = Type.Object(
   {
     target: TargetName,
-    formula: Type.Optional(
-      formulaSchema('In the formula language. Names that are neither parameters nor axes are inputs.'),
-    ),
-    definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
-    axes: Type.Optional(
-      Type.Record(Type.String(), Type.String(), { description: 'Of the inputs of a formula.' }),
-    ),
+    ...INLINE_LOSS,
     ...options,
     columns: Type.Optional(Columns),
     params: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
@@ -100,7 +94,7 @@ const routes: Routes = (app, context) => {
     description:
       'For SQL, each input may also name its columns: `predictions=y_hat`, or `predictions=a,b,c` for several classes.',
     params: Type.Object({
-      name: Type.String({ description: 'Its name, or the name that a framework uses.', examples: ['huber'] }),
+      name: CATALOG_NAME,
       target: TargetName,
     }),
     querystring: Query,

@@ -27,6 +27,16 @@ const AXES = `^(${AXIS_PART}(,${AXIS_PART}){0,7}| *)$`
 /** One string with line breaks, or one string per line. */
 export const formulaSchema = (description: string) =>
   Type.Union([Type.String(), Type.Array(Type.String({ pattern: '^[^\\r\\n]*$' }))], { description })
+/** The members of a body that is to say which loss it is about. */
+export const INLINE_LOSS = {
+  formula: Type.Optional(
+    formulaSchema('In the formula language. Names that are neither parameters nor axes are inputs.'),
+  ),
+  definition: Type.Optional(Type.Unsafe({ $ref: 'Definition#' })),
+  axes: Type.Optional(
+    Type.Record(Type.String(), Type.String(), { description: 'Of the inputs of a formula.' }),
+  ),
+}
 const Word = Type.String({ pattern: '^[A-Za-z_]\\w{0,63}$' })
 
 const InputSchema = Type.Object(

@@ -1,6 +1,5 @@
 /** What a request for a portable kernel wants: a query or a body -> the plan of a request of that structure -> the loss. */
 import { cut, Problem, problemAt } from '../errors.ts'
-
 import { axesText, expandLoss, type InputSpec, type Loss, type ResolvedLoss } from '../losses/define.ts'
 import { declaredSizes, holdsIndices } from '../losses/program.ts'
 import { didYouMean } from '../nearest.ts'
@@ -16,6 +15,7 @@ import { DTYPES, type Dtype, type Precision } from '../tensor.ts'
 import type { DecodedTensor } from '../wire/define.ts'
 import { rangeOfKind } from './input-kinds.ts'
 import type { InputRule } from './inputs.ts'
+import { jsonObject } from './json-parameter.ts'
 import type { RequestPlan, RequestPlanSource } from './request-plan.ts'
 import { checkParams } from './unknown-names.ts'
 
@@ -90,20 +90,6 @@ function gradientsOf(value: unknown): unknown {
   if (value === 'false' || value === '') return false
   if (value === 'true') return true
   return typeof value === 'string' ? value.split(',') : value
-}
-
-function jsonObject(value: unknown, pointer: string): object {
-  const parsed = typeof value === 'string' ? parsedJson(value, pointer) : value
-  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
-  throw problemAt('invalid-value', pointer, 'must be a JSON object: {"delta": 2}')
-}
-
-function parsedJson(value: string, pointer: string): unknown {
-  try {
-    return JSON.parse(value)
-  } catch {
-    throw problemAt('invalid-value', pointer, `must be JSON, got ${cut(value)}`)
-  }
 }
 
 // The inputs

@@ -232,6 +232,12 @@ export function inlineSchema(formats: readonly Format[]) {
   }
 }
 
+/** The name of a loss of the catalog in an address. */
+export const CATALOG_NAME = Type.String({
+  description: 'Its name, or the name that a framework uses.',
+  examples: ['huber'],
+})
+
 /** The address of a registered loss. */
 export const RegisteredAddress = Type.Object({
   namespace: Type.String({ examples: ['acme'] }),

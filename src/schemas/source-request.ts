@@ -7,6 +7,7 @@ import { CannotWrite, InvalidName, type SourceRequest, type Target } from '../so
 import type { Precision } from '../tensor.ts'
 import { checkDefinition, formulaProblem } from './definition.ts'
 import { definitionOfFormula } from './formula-source.ts'
+import { jsonObject, parsedJson } from './json-parameter.ts'
 import { checkParams } from './unknown-names.ts'
 
 /**
@@ -57,20 +58,6 @@ export function sourceRequest(resolved: ResolvedLoss, target: Target, ask: Sourc
       columns,
       ...nameOf(ask),
     },
-  }
-}
-
-function jsonObject(value: unknown, pointer: string): object {
-  const parsed = typeof value === 'string' ? parsedJson(value, pointer) : value
-  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
-  throw problemAt('invalid-value', pointer, 'must be a JSON object: {"delta": 2}')
-}
-
-function parsedJson(value: string, pointer: string): unknown {
-  try {
-    return JSON.parse(value)
-  } catch {
-    throw problemAt('invalid-value', pointer, `must be JSON, got ${cut(value)}`)
   }
 }
 
