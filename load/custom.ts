@@ -3,12 +3,13 @@
  * same formula in the catalog, the first request of a new formula, memory after thousands of formulas, registrations per
  * second, and how long other clients wait while one sends the most expensive formulas. `-- memory` runs only that part.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bodyOf, type Workload } from './bodies.ts'
 import { perSecond, post } from './client.ts'
 import { FORMULAS, HOSTILE } from './formulas.ts'
+import { residentMB } from './process-info.ts'
 import { type Server, withService } from './processes.ts'
 import { inTurn } from './rounds.ts'
 import { markdown } from './table.ts'
@@ -108,18 +109,18 @@ async function timeFirstRequests({ url }: Server) {
 /** All kinds of formulas in turn, all of them different. Every second request is large enough for the thread pool. */
 async function watchMemory({ url, pid }: Server) {
   const kinds = Object.values(FORMULAS)
-  const before = residentMB(pid)
+  const before = residentMiB(pid)
   let peak = before
   const started = performance.now()
   for (let i = 0; i < MANY; i++) {
     const make = kinds[i % kinds.length]!
     await send(`${url}/v1/losses:evaluate`, make(1000 + i, i % 2 === 0 ? 2 : 2000))
-    if (i % 50 === 0) peak = Math.max(peak, residentMB(pid))
+    if (i % 50 === 0) peak = Math.max(peak, residentMiB(pid))
   }
   const each = (performance.now() - started) / MANY
   const parts = await memoryParts(url)
   console.log(
-    `${MANY} different formulas in a row (${each.toFixed(1)} ms each): resident memory ${before.toFixed(0)} MB before, ${residentMB(pid).toFixed(0)} MB after, peak ${peak.toFixed(0)} MB; ${parts}\n`,
+    `${MANY} different formulas in a row (${each.toFixed(1)} ms each): resident memory ${before.toFixed(0)} MB before, ${residentMiB(pid).toFixed(0)} MB after, peak ${peak.toFixed(0)} MB; ${parts}\n`,
   )
   if (peak <= MOST_MB) return
   console.error(`resident memory exceeded ${MOST_MB} MB`)
@@ -133,10 +134,8 @@ async function memoryParts(url: string): Promise<string> {
   return `main heap ${heap.toFixed(0)} MB, external ${external.toFixed(0)} MB`
 }
 
-function residentMB(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024
-}
+/** In units of 2^20 bytes, as everything that this file prints. */
+const residentMiB = (pid: number) => (residentMB(pid) * 1e6) / 2 ** 20
 
 async function register({ url }: Server) {
   const count = quick ? 50 : 500

@@ -3,7 +3,7 @@
  * in the middle, own losses, formulas, wrong requests, and reloads by SIGHUP. Exits with 1 if the resident memory grows by more than 5 %
  * after the warm-up, if a handle, a tensor or a file is left when all clients have gone, or if an answer is wrong.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { KeyRing } from '../test/support/key-ring.ts'
 import { type Body, bodyOf } from './bodies.ts'
 import { post } from './chaos/clients.ts'
 import { FORMULAS } from './formulas.ts'
+import { residentMB } from './process-info.ts'
 import { type Server, startService } from './processes.ts'
 
 const { values: flags } = parseArgs({ options: { minutes: { type: 'string', default: '10' } } })
@@ -236,10 +237,6 @@ function held(pid: number): Held {
     threads: readdirSync(`/proc/${pid}/task`).length,
     files: readdirSync(folder).length,
   }
-}
-
-function residentMB(pid: number): number {
-  return (Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024) / 1e6
 }
 
 function median(values: readonly number[]): number {

@@ -1,10 +1,11 @@
 /** What goes wrong, one row each. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bodyOf } from '../bodies.ts'
+import { childrenOf, isThere, residentMB } from '../process-info.ts'
 import type { Server } from '../processes.ts'
 import { type Clients, post } from './clients.ts'
 import type { Network, NetworkProxy } from './proxy.ts'
@@ -294,25 +295,4 @@ async function fillDisk({ service }: Field): Promise<string> {
 const DEFINITION = {
   inputs: { predictions: { differentiable: true }, targets: {} },
   formula: '(predictions - targets)^2',
-}
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .trim()
-    .split(' ')
-    .filter(Boolean)
-    .map(Number)
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function residentMB(pid: number): number {
-  return (Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024) / 1e6
 }

@@ -7,6 +7,7 @@ import { interpret } from '../../src/language/interpret.ts'
 import { lower, type Scope } from '../../src/language/lower.ts'
 import { parse } from '../../src/language/parse.ts'
 import { expectClose } from '../support/close.ts'
+import { CTC_SCOPE } from '../support/ctc.ts'
 import { evaluateFormula, SCOPE as FORMULA_SCOPE } from '../support/formulas.ts'
 import { randomFrom } from '../support/sample.ts'
 
@@ -112,20 +113,8 @@ describe('the gradient of a cumulative maximum', () => {
   })
 })
 
-const SCOPE: Scope = {
-  inputs: {
-    x: { type: 'real', axes: ['rows', 'time', 'classes'] },
-    labels: { type: 'index', axes: ['rows', 'labels'] },
-    times: { type: 'index', axes: ['rows'] },
-    lengths: { type: 'index', axes: ['rows'] },
-  },
-  absent: [],
-  params: {},
-  axes: ['rows', 'time', 'classes', 'labels'],
-}
-
 describe('ctc', () => {
-  const program = lower(parse('ctc(x, labels, times, lengths, 0, time, classes)'), SCOPE, ['x'])
+  const program = lower(parse('ctc(x, labels, times, lengths, 0, time, classes)'), CTC_SCOPE, ['x'])
   const sizes = { rows: 1, time: 4, classes: 3, labels: 3 }
   const random = randomFrom(4)
   const x = Float64Array.from({ length: 12 }, () => -3 * random())

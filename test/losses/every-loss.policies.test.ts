@@ -10,6 +10,7 @@ import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { bitsOf } from '../support/close.ts'
 import { check, evaluate } from '../support/evaluate.ts'
+import { MISFIT } from '../support/misfit.ts'
 import { companyOf } from '../support/params.ts'
 import { defaultsOf, type Reading, readingsOf, sampleTensors } from '../support/sample.ts'
 
@@ -22,20 +23,6 @@ beforeAll(async () => {
 type Tensors = ReadonlyMap<string, DecodedTensor>
 
 const ROWS = 3
-/** A number that is invalid for every kind with invalid numbers. */
-const MISFIT: Readonly<Partial<Record<Kind, number>>> = {
-  class: 255,
-  class_or_probability: 255,
-  class_or_binary: 255,
-  index_list: 255,
-  count: -7,
-  binary: 0.5,
-  sign: 3,
-  probability: -2,
-  simplex: 7,
-  nonnegative: -4,
-  positive: -1,
-}
 
 /** Fills the last row of each input that has rows with invalid numbers. */
 function spoiled(loss: Loss, tensors: Tensors): Tensors {

@@ -1,11 +1,12 @@
 /** A bad number gets the same refusal in every precision, whichever of the other inputs are wider or narrower. */
 import { describe, expect, it } from 'vitest'
 import { Problem } from '../../src/errors.ts'
-import type { Kind, Loss } from '../../src/losses/define.ts'
+import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import type { NumericArray, Precision } from '../../src/tensor.ts'
 import type { DecodedTensor } from '../../src/wire/define.ts'
 import { check } from '../support/evaluate.ts'
+import { MISFIT } from '../support/misfit.ts'
 import { defaultsOf, sampleTensors } from '../support/sample.ts'
 
 const { losses } = await loadCatalog()
@@ -20,21 +21,6 @@ const PAIRS: readonly (readonly [Precision, Precision])[] = [
   ['float64', 'float32'],
   ['float32', 'float64'],
 ]
-
-/** Numbers that float32 holds exactly, and that are invalid for every kind with invalid numbers. */
-const MISFIT: Readonly<Partial<Record<Kind, number>>> = {
-  class: 255,
-  class_or_probability: 255,
-  class_or_binary: 255,
-  index_list: 255,
-  count: -7,
-  binary: 0.5,
-  sign: 3,
-  probability: -2,
-  simplex: 7,
-  nonnegative: -4,
-  positive: -1,
-}
 
 function inDtype(
   tensor: DecodedTensor,

@@ -1,12 +1,14 @@
 /** Several processes behind one port: reload, crash, drain, and what they share. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, get, request } from 'node:http'
+import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { childrenOf, isThere } from '../../load/process-info.ts'
 import { KeyRing } from '../support/key-ring.ts'
 import { clients, run } from './clients.ts'
+import { post, send } from './http.ts'
 import { check, ROOT, type Service, start } from './service.ts'
 import { Steady } from './steady.ts'
 
@@ -164,7 +166,7 @@ async function checkShared() {
     check(registered.status === 201, `it is registered: ${registered.text}`)
     // Each has a connection of its own, so both processes are asked.
     const found = await Promise.all(
-      Array.from({ length: 20 }, () => ask(`${service.url}/v1/losses/cookbook/trend`)),
+      Array.from({ length: 20 }, () => send(`${service.url}/v1/losses/cookbook/trend`)),
     )
     check(
       found.every(({ status }) => status === 200),
@@ -178,7 +180,7 @@ async function checkShared() {
       const count = await metric(service, 'lossd_requests_total{loss="huber",format="json",status="200"}')
       check(count === 30, `each process counts all requests, not ${count}`)
     }
-    const { engines } = JSON.parse((await ask(`${service.url}/v1/engines`)).text)
+    const { engines } = JSON.parse((await send(`${service.url}/v1/engines`)).text)
     check(engines[0].name === 'compiled' && engines[0].isReady, 'the engines of all are one catalog')
     check(engines[0].compiled.misses >= 2, `each has compiled: ${JSON.stringify(engines[0])}`)
     await end(service)
@@ -279,11 +281,6 @@ function workersOf({ child }: Service): number[] {
   return childrenOf(child.pid!)
 }
 
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
-  return text === '' ? [] : text.split(' ').map(Number)
-}
-
 /** Its id in its innermost namespace. */
 function namespaceId(pid: number): number {
   return Number(/^NSpid:.*\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
@@ -295,57 +292,10 @@ function zombiesOf(pid: number): number {
     .filter((stat) => stat.startsWith('Z')).length
 }
 
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
 async function metric({ url }: Service, name: string): Promise<number> {
-  const { text } = await ask(`${url}/metrics`)
+  const { text } = await send(`${url}/metrics`)
   const line = text.split('\n').find((one) => one.startsWith(`${name} `))
   return line === undefined ? 0 : Number(line.slice(name.length + 1))
-}
-
-interface Answer {
-  readonly status: number
-  readonly text: string
-}
-
-/** On a connection of its own. */
-function ask(url: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    get(url, { agent: false }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part) => {
-        text += part
-      })
-      response.on('end', () => resolve({ status: response.statusCode!, text }))
-    }).on('error', reject)
-  })
-}
-
-function post(
-  url: string,
-  body: string,
-  headers: Readonly<Record<string, string>> = {},
-  agent: Agent | false = false,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const options = { method: 'POST', agent, headers: { 'content-type': 'application/json', ...headers } }
-    const sent = request(url, options, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part) => {
-        text += part
-      })
-      response.on('end', () => resolve({ status: response.statusCode!, text })).on('error', reject)
-    })
-    sent.on('error', reject)
-    sent.end(body)
-  })
 }
 
 async function end(service: Service) {

@@ -3,9 +3,9 @@
  * afterwards.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { residentMB } from '../../load/process-info.ts'
 import { check, start } from './service.ts'
 
 const COUNT = 1000
@@ -44,9 +44,9 @@ async function mostUnderAttack(): Promise<number> {
     LOSSD_LOG_LEVEL: 'info',
   })
   check((await ask(service.url)) === 200, 'it answers')
-  const before = memoryOf(service.child.pid!, 'VmRSS')
+  const before = residentMB(service.child.pid!)
   await attack(service.url)
-  const most = memoryOf(service.child.pid!, 'VmHWM') - before
+  const most = Math.round(residentMB(service.child.pid!, 'VmHWM') - before)
   const statuses = new Set<number>()
   for (let i = 0; i < 50; i++) statuses.add(await ask(service.url))
   console.log(`readers: ${COUNT} who send ${BYTES} bytes and read nothing: ${most} MB above the start`)
@@ -79,11 +79,4 @@ async function ask(url: string): Promise<number> {
   })
   await response.arrayBuffer()
   return response.status
-}
-
-/** The resident memory of a process, in MB (10^6 bytes). */
-function memoryOf(pid: number, field: string): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const kilobytes = Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)![1])
-  return Math.round((kilobytes * 1024) / 1e6)
 }

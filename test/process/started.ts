@@ -1,5 +1,6 @@
 /** `npm start`: a signal to npm, or to the whole process group of a terminal, shuts the service down gracefully. */
 import { spawn, spawnSync } from 'node:child_process'
+import { isThere } from '../../load/process-info.ts'
 import { clients, run } from './clients.ts'
 import { check, endAll, ROOT, type Service, start } from './service.ts'
 
@@ -48,15 +49,6 @@ async function gone({ child, url }: Service, way: string) {
     () => true,
   )
   check(refused, `${way}: somebody listens still`)
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Closing a terminal also closes stdout. Python can open terminals, Node cannot. */

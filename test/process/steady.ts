@@ -1,8 +1,9 @@
 /** Clients that ask one question after the other, each with an answer of its own, until they are told to stop. */
 import { readFileSync } from 'node:fs'
-import { Agent, request as openPlain, type RequestOptions } from 'node:http'
-import { request as openSecure, Agent as SecureAgent } from 'node:https'
+import { Agent } from 'node:http'
+import { Agent as SecureAgent } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { post } from './http.ts'
 
 export interface SteadyOptions {
   readonly url: string
@@ -30,7 +31,9 @@ export class Steady {
   readonly #clients: Promise<void>[]
 
   constructor({ url, clients, headers = {} }: SteadyOptions) {
-    this.#clients = Array.from({ length: clients }, (_, place) => this.#work(new URL(url), place, headers))
+    this.#clients = Array.from({ length: clients }, (_, place) =>
+      this.#work(new URL('/v1/losses/huber', url), place, headers),
+    )
   }
 
   /** Resolves when so many requests have been answered. */
@@ -59,7 +62,7 @@ export class Steady {
 
   async #ask(url: URL, agent: Agent, headers: Readonly<Record<string, string>>, x: number) {
     try {
-      const { status, text } = await send(url, agent, headers, `{"predictions":[${x}],"targets":[0]}`)
+      const { status, text } = await post(url, `{"predictions":[${x}],"targets":[0]}`, headers, agent)
       if (status !== 200) this.faults.push(`status ${status}: ${text.slice(0, 200)}`)
       else if (Math.abs(JSON.parse(text).loss - (x * x) / 2) > 1e-6) this.wrong++
       else this.answered++
@@ -69,25 +72,4 @@ export class Steady {
       await sleep(10)
     }
   }
-}
-
-function send(url: URL, agent: Agent, headers: Readonly<Record<string, string>>, body: string) {
-  const open = url.protocol === 'https:' ? openSecure : openPlain
-  const options: RequestOptions = {
-    method: 'POST',
-    agent,
-    path: '/v1/losses/huber',
-    headers: { 'content-type': 'application/json', 'content-length': body.length, ...headers },
-  }
-  return new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const sent = open(url, options, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part) => {
-        text += part
-      })
-      response.on('end', () => resolve({ status: response.statusCode!, text })).on('error', reject)
-    })
-    sent.on('error', reject)
-    sent.end(body)
-  })
 }

@@ -11,6 +11,7 @@ import { parse } from '../../../src/language/parse.ts'
 import { printPlan } from '../../../src/loops/print-plan.ts'
 import type { NumericArray, Precision } from '../../../src/tensor.ts'
 import { expectClose } from '../../support/close.ts'
+import { CTC_SCOPE } from '../../support/ctc.ts'
 import { randomFrom } from '../../support/sample.ts'
 import { bitsIn, launch } from './launch.ts'
 
@@ -258,18 +259,6 @@ describe('a kernel with whole-axis ops', () => {
     expect(Array.from(values)).toEqual(Array.from(definitionOf(batch).values, Math.fround))
   })
 })
-
-const CTC_SCOPE: Scope = {
-  inputs: {
-    x: { type: 'real', axes: ['rows', 'time', 'classes'] },
-    labels: { type: 'index', axes: ['rows', 'labels'] },
-    times: { type: 'index', axes: ['rows'] },
-    lengths: { type: 'index', axes: ['rows'] },
-  },
-  absent: [],
-  params: {},
-  axes: ['rows', 'time', 'classes', 'labels'],
-}
 
 describe.each(DTYPES)('ctc in %s, of %s', (precision, dtype) => {
   const program = lower(parse('ctc(x, labels, times, lengths, 1, time, classes)'), CTC_SCOPE, ['x'])
