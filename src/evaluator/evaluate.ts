@@ -9,8 +9,9 @@ import type { Evaluation } from '../evaluation/result.ts'
 import { State, type StateRecord } from '../evaluation/state.ts'
 import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
+import { type Column, Database, type DataFile, formatOf, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
+import { hasPlaces } from './formats/index.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
@@ -252,7 +253,7 @@ async function widthOf(
   throw new Problem('invalid-value', `${file.name}: the lists in "${name}" are empty`)
 }
 
-/** Parts begin with a row group of Parquet. Other files are read as a whole. */
+/** Parts begin where reading may begin, as with a row group of Parquet. Texts are read as a whole. */
 async function partsOf(
   files: readonly DataFile[],
   database: Database,
@@ -260,7 +261,7 @@ async function partsOf(
   const parts: Part[] = []
   let rows: number | undefined = 0
   for (const [index, file] of files.entries()) {
-    if (file.format !== 'parquet') {
+    if (!hasPlaces(formatOf(file))) {
       parts.push({ file, index, range: undefined })
       rows = undefined
       continue
