@@ -150,7 +150,10 @@ export class Database {
     try {
       const table = await reader.open({ path: file.path, root: file.root })
       if (this.#opened.size === 0)
-        registerTables(this.#api, this.#connection, (path) => this.#opened.get(path)!)
+        registerTables(this.#api, this.#connection, {
+          tableAt: (path) => this.#opened.get(path)!,
+          hasPlaces: true,
+        })
       this.#opened.set(file.path, table)
       return table
     } catch (error) {

@@ -6,7 +6,7 @@ import type { ColumnRows, ColumnType, Table } from './formats/define.ts'
 const CHUNK = 2048
 const NAME = 'read_table'
 
-/** The query for some rows of a table, or for all. The last column is the row in the file. */
+/** The query for some rows of a table, or for all. */
 export function tableQuery(range: readonly [number, number] | undefined): string {
   return range === undefined ? `${NAME}($1)` : `${NAME}($1, first_row = ${range[0]}, end_row = ${range[1]})`
 }
@@ -18,13 +18,17 @@ interface Scan {
   readonly end: number
 }
 
-/**
- * @param tableAt the table of a file that has been opened
- */
+export interface Tables {
+  /** The table of a file that has been opened. */
+  readonly tableAt: (path: string) => Table
+  /** Whether the row in the file is the last column. */
+  readonly hasPlaces: boolean
+}
+
 export function registerTables(
   api: typeof Api,
   connection: Api.DuckDBConnection,
-  tableAt: (path: string) => Table,
+  { tableAt, hasPlaces }: Tables,
 ): void {
   const { BIGINT, DOUBLE, VARCHAR } = api
   const typed = typesOf(api)
@@ -36,7 +40,7 @@ export function registerTables(
     bindFunction: (info) => {
       const table = tableAt(String(info.getParameter(0)))
       for (const { name, type } of table.columns) info.addResultColumn(name, typed(type))
-      info.addResultColumn('file_row_number', DOUBLE)
+      if (hasPlaces) info.addResultColumn('file_row_number', DOUBLE)
       const at = Number(info.getNamedParameter('first_row') ?? 0)
       const end = Math.min(table.rows, Number(info.getNamedParameter('end_row') ?? table.rows))
       info.setCardinality(Math.max(0, end - at), true)
