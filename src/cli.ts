@@ -52,8 +52,17 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   keys,
 }
 
-/** Errors that are not bugs of this program: the message is enough. */
+/** As a shell reports a program that Ctrl-C has ended. */
+const INTERRUPTED = 130
 
+class Interrupted extends Error {
+  constructor() {
+    super('interrupted')
+  }
+}
+
+/** Errors that are not bugs of this program: the message is enough. */
+const TOLD = [Problem, TypeError, ConfigError, InvalidAccess, StoreDown, EvaluationFailed, Interrupted]
 
 try {
   const [command = '', ...args] = process.argv.slice(2)
@@ -137,14 +146,6 @@ async function evaluate(args: string[]) {
   })
 }
 
-/** As a shell reports a program that Ctrl-C has ended. */
-const INTERRUPTED = 130
-
-class Interrupted extends Error {
-  constructor() {
-    super('interrupted')
-  }
-}
 
 async function keys(args: string[]) {
   const config = loadConfig(process.env)

@@ -30,7 +30,7 @@ export class Service {
 
   /** @throws TypeError for something that is no address */
   constructor(url: string, options: ServiceOptions) {
-    if (!/^https?:$/.test(URL.parse?.(url)?.protocol ?? new URL(url).protocol))
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
       throw new TypeError(`--url must begin with http:// or https://, got "${url}"`)
     this.#url = url.replace(/\/+$/, '')
     this.#options = options
