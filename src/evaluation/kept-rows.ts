@@ -63,14 +63,13 @@ export class KeptRows {
     return true
   }
 
-  /** Views of what there is. */
   record(): KeptRecord {
     const count = this.#count
     return {
-      places: this.#places.subarray(0, count),
-      slices: this.#slices.subarray(0, count),
-      values: this.#values.map((own) => own.subarray(0, count)),
-      shares: this.#shares.map((own) => own?.subarray(0, count)),
+      places: this.#places.slice(0, count),
+      slices: this.#slices.slice(0, count),
+      values: this.#values.map((own) => own.slice(0, count)),
+      shares: this.#shares.map((own) => own?.slice(0, count)),
     }
   }
 
