@@ -8,6 +8,7 @@ import { evaluationTable } from '../evaluation/text-table.ts'
 import { loadCatalog } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
 import { evaluate } from './evaluate.ts'
+import { EvaluationFailed } from './failure.ts'
 import { findFiles, PATTERN } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
@@ -87,8 +88,20 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   if (!values.json) tellGuess(guessed, terminal)
   terminal.out(values.json ? JSON.stringify(answer, null, 2) : evaluationTable(answer).trimEnd())
   if (args.length === 1) terminal.out(nextSteps(path))
-  if (values.report !== undefined) writeFileSync(values.report, reportPage(answer))
-  if (values.out !== undefined) await writeOutput(values.out, answer)
+  const { report, out } = values
+  if (report !== undefined) await written(report, () => writeFileSync(report, reportPage(answer)))
+  if (out !== undefined) await written(out, () => writeOutput(out, answer))
+}
+
+/** @throws EvaluationFailed if it cannot be written */
+async function written(path: string, write: () => void | Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new EvaluationFailed('unwritable', `${path} cannot be written: ${message.replace(/^\w+: /, '')}`, { cause: error })
+  }
 }
 
 interface Answered {

@@ -11,6 +11,7 @@ import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { type Column, Database, type DataFile, formatOf, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
+import { EvaluationFailed } from './failure.ts'
 import { hasPlaces } from './formats/index.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
@@ -167,6 +168,8 @@ async function evaluateWith(
     const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
     await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
+  if (state.rows.every((rows) => rows === 0) && state.bad().length === 0)
+    throw new EvaluationFailed('unreadable-data', `${files.map(({ name }) => name).join(', ')}: there are no rows`)
   return answerOf(evaluator, database, files, state)
 }
 

@@ -106,11 +106,11 @@ export class Service {
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       const { cause } = error as Error & { readonly cause?: Error }
-      throw new EvaluationFailed('unreadable-data', `${this.#url} cannot be reached: ${cause?.message ?? (error as Error).message}`)
+      throw new EvaluationFailed('service', `${this.#url} cannot be reached: ${cause?.message ?? (error as Error).message}`)
     }
     if (response.ok || allowed.includes(response.status)) return response
     const problem = (await response.json().catch(() => ({}))) as { detail?: string; title?: string }
-    throw new EvaluationFailed('unreadable-data', `${this.#url}: ${response.status}: ${problem.detail ?? problem.title ?? response.statusText}`)
+    throw new EvaluationFailed('service', `${this.#url}: ${response.status}: ${problem.detail ?? problem.title ?? response.statusText}`)
   }
 
   get #key(): Record<string, string> {
@@ -121,7 +121,7 @@ export class Service {
 
 function answerOf({ state, result, error }: ShownJob): Evaluation {
   if (result !== undefined) return result
-  throw new EvaluationFailed('unreadable-data', error?.detail ?? `the evaluation is ${state}`)
+  throw new EvaluationFailed('service', error?.detail ?? `the evaluation is ${state}`)
 }
 
 async function digestOf({ path }: DataFile): Promise<Buffer> {
