@@ -404,7 +404,8 @@ export const EXPLAINED: Readonly<Record<ProblemCode, Explained>> = {
   'storage-full': {
     cause:
       'The datasets of the caller would take more than `LOSSD_UPLOAD_BYTES`, those of all callers more than `LOSSD_UPLOAD_TOTAL_BYTES`, or the disk is full.',
-    remedy: 'Delete datasets that are no longer needed: `DELETE /v1/datasets/{id}`. Nothing is kept of the one that was refused.',
+    remedy:
+      'Delete datasets that are no longer needed: `DELETE /v1/datasets/{id}`. Nothing is kept of the one that was refused.',
     example: {
       settings: { LOSSD_DATASETS: 'examples/data', LOSSD_UPLOAD_BYTES: '4' },
       requests: [

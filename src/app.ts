@@ -401,7 +401,11 @@ function closeStalled(app: FastifyInstance, { config, connections }: RouteContex
 /** No accepted request is lost: the queue is drained before the engine closes. */
 function closeInOrder(
   app: FastifyInstance,
-  { access, registry, context: { batcher, engine, metrics, connections, analyzer, evaluations, uploads } }: Made,
+  {
+    access,
+    registry,
+    context: { batcher, engine, metrics, connections, analyzer, evaluations, uploads },
+  }: Made,
 ) {
   app.addHook('onSend', (request, reply, payload, done) => {
     if (connections.isLast(request.raw)) reply.header('Connection', 'close')

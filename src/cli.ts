@@ -146,7 +146,6 @@ async function evaluate(args: string[]) {
   })
 }
 
-
 async function keys(args: string[]) {
   const config = loadConfig(process.env)
   if (config.keys === '') throw new ConfigError('LOSSD_KEYS says where keys are kept: file:path, or store')

@@ -104,7 +104,8 @@ export class KeptRows {
     const size = Math.min(this.#most, Math.max(count, 2 * this.#places.length))
     this.#places = longer(this.#places, new Float64Array(size))
     this.#slices = longer(this.#slices, new Int32Array(size))
-    for (const [place, own] of this.#values.entries()) this.#values[place] = longer(own, new Float64Array(size))
+    for (const [place, own] of this.#values.entries())
+      this.#values[place] = longer(own, new Float64Array(size))
     for (const [place, own] of this.#shares.entries())
       if (own !== undefined) this.#shares[place] = longer(own, new Float64Array(size))
     return true

@@ -1,5 +1,12 @@
 /** A state -> the answer. Sums over all slices are the sums of all rows, because all sums are exact. */
-import { type Buckets, bootstrap, bootstrapRows, CONFIDENCE, fromMoments, type Uncertain } from './intervals.ts'
+import {
+  type Buckets,
+  bootstrap,
+  bootstrapRows,
+  CONFIDENCE,
+  fromMoments,
+  type Uncertain,
+} from './intervals.ts'
 import { fileAndRow } from './places.ts'
 import { QuantileSketch } from './quantile-sketch.ts'
 import type {

@@ -100,7 +100,9 @@ async function written(path: string, write: () => void | Promise<void>): Promise
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
-    throw new EvaluationFailed('unwritable', `${path} cannot be written: ${message.replace(/^\w+: /, '')}`, { cause: error })
+    throw new EvaluationFailed('unwritable', `${path} cannot be written: ${message.replace(/^\w+: /, '')}`, {
+      cause: error,
+    })
   }
 }
 
@@ -249,100 +251,4 @@ function numberOf(given: string, option: string): number {
   if (given.trim() === '' || !Number.isInteger(value) || value < 0)
     throw new TypeError(`${option} takes an integer >= 0, got "${given}"`)
   return value
-}
-
-function outputOf(path: string, answer: Parameters<typeof csvOf>[0]): string {
-  if (path.endsWith('.csv')) return csvOf(answer)
-  if (path.endsWith('.json')) return `${JSON.stringify(answer, null, 2)}\n`
-  throw new TypeError(`--out takes a file that ends in .json or .csv, got "${path}"`)
-}
-
-/** One line for each loss and slice. */
-function csvOf({ losses, comparisons, by }: Awaited<ReturnType<typeof evaluate>>): string {
-  const series = [
-    ...losses.map(({ loss, model, overall, slices }) => ({ loss, model, overall, slices })),
-    ...comparisons.map(({ loss, a, b, overall, slices }) => ({
-      loss,
-      model: `${b} - ${a}`,
-      overall,
-      slices,
-    })),
-  ]
-  const head = [
-    'loss',
-    'model',
-    'slice',
-    ...by,
-    'rows',
-    'mean',
-    'standard_error',
-    'low',
-    'high',
-    'min',
-    'max',
-  ]
-  const lines = series.flatMap(({ loss, model = '', overall, slices }) =>
-    [{ ...overall, key: {}, scope: 'all' }, ...slices.map((one) => ({ ...one, scope: 'slice' }))].map(
-      (one) => [
-        loss,
-        model,
-        one.scope,
-        ...by.map((name) => (one.key as Record<string, unknown>)[name] ?? ''),
-        one.rows,
-        one.mean ?? '',
-        one.standard_error ?? '',
-        one.interval?.[0] ?? '',
-        one.interval?.[1] ?? '',
-        one.min ?? '',
-        one.max ?? '',
-      ],
-    ),
-  )
-  return `${[head, ...lines].map((line) => line.map(csvCell).join(',')).join('\n')}\n`
-}
-
-function csvCell(value: unknown): string {
-  const cell = String(value)
-  return /[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell
-}
-
-const CLEAR_LINE = '\r\x1b[K'
-const REDRAW_MS = 100
-
-/** One line that is written over: a bar, rows per second, and the time that is left. */
-class ProgressBar {
-  readonly #terminal: Terminal
-  readonly #started = performance.now()
-  #drawn = 0
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal
-  }
-
-  show({ rows, total }: Progress): void {
-    const now = performance.now()
-    if (!this.#terminal.isInteractive || now - this.#drawn < REDRAW_MS) return
-    this.#drawn = now
-    const seconds = (now - this.#started) / 1000
-    const rate = rows / seconds
-    this.#terminal.note(
-      `${CLEAR_LINE}${barOf(rows, total)}${count(Math.round(rate))} rows/s${timeLeft(rows, total, rate)}`,
-    )
-  }
-
-  clear(): void {
-    if (this.#drawn > 0) this.#terminal.note(CLEAR_LINE)
-  }
-}
-
-function barOf(rows: number, total: number | undefined): string {
-  if (total === undefined || total === 0) return `${count(rows)} rows, `
-  const width = 24
-  const share = Math.min(1, rows / total)
-  const bar = '#'.repeat(Math.round(width * share)).padEnd(width, '.')
-  return `[${bar}] ${Math.floor(share * 100)} % of ${count(total)} rows, `
-}
-
-function timeLeft(rows: number, total: number | undefined, rate: number): string {
-  return total === undefined ? '' : `, ${Math.ceil(Math.max(0, total - rows) / rate)} s left`
 }

@@ -237,9 +237,9 @@ function kindOf(type: DuckDBType): ColumnKind {
   return TEXTS.test(text) ? 'text' : 'other'
 }
 
-async function load(): Promise<typeof import('@duckdb/node-api')> {
+async function load(): Promise<typeof Api> {
   try {
-    return await import('@duckdb/node-api')
+    return (await import('@duckdb/node-api')) as typeof Api
   } catch (cause) {
     throw new EvaluationFailed('unreadable-data', 'evaluations need the package @duckdb/node-api', { cause })
   }

@@ -169,7 +169,10 @@ async function evaluateWith(
     await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
   if (state.rows.every((rows) => rows === 0) && state.bad().length === 0)
-    throw new EvaluationFailed('unreadable-data', `${files.map(({ name }) => name).join(', ')}: there are no rows`)
+    throw new EvaluationFailed(
+      'unreadable-data',
+      `${files.map(({ name }) => name).join(', ')}: there are no rows`,
+    )
   return answerOf(evaluator, database, files, state)
 }
 

@@ -284,7 +284,8 @@ function jobFailureOf(error: unknown): JobFailure {
 function identityOf(files: readonly DataFile[]): string {
   const all = files.map(({ name, path }) => {
     const stats = statSync(path, { throwIfNoEntry: false })
-    if (stats === undefined) throw new EvaluationFailed('unreadable-data', `${name}: there is no such file any more`)
+    if (stats === undefined)
+      throw new EvaluationFailed('unreadable-data', `${name}: there is no such file any more`)
     const { size, mtimeMs } = stats
     return [name, size, mtimeMs]
   })

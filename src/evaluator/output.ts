@@ -2,6 +2,7 @@
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
+import type * as Api from '@duckdb/node-api'
 import type { Evaluation } from '../evaluation/result.ts'
 import type { Table } from './formats/define.ts'
 import { registerTables, tableQuery } from './table-function.ts'
@@ -77,14 +78,16 @@ function csvCell(value: Cell): string {
 
 /** DuckDB writes it, from a table function: so neither the path nor a name of a column becomes part of a query. */
 async function writeParquet(path: string, numbers: Numbers) {
-  const api = await import('@duckdb/node-api')
+  const api = (await import('@duckdb/node-api')) as typeof Api
   const folder = mkdtempSync(join(tmpdir(), 'lossd-out-'))
   const instance = await api.DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await instance.connect()
   try {
     const table = tableOf(numbers)
     registerTables(api, connection, { tableAt: () => table, hasPlaces: false })
-    await connection.run(`COPY (FROM ${tableQuery(undefined)}) TO '${folder}/out.parquet' (FORMAT parquet)`, ['numbers'])
+    await connection.run(`COPY (FROM ${tableQuery(undefined)}) TO '${folder}/out.parquet' (FORMAT parquet)`, [
+      'numbers',
+    ])
     copyFileSync(join(folder, 'out.parquet'), path)
   } finally {
     connection.closeSync()
@@ -102,7 +105,8 @@ function tableOf({ columns, rows }: Numbers): Table {
     read: (column, from, count) => {
       const cells = rows.slice(from, from + count).map((row) => row[column])
       if (kinds[column] === 'boolean') return { booleans: cells as (boolean | null)[] }
-      if (kinds[column] === 'text') return { texts: cells.map((cell) => (cell === null ? null : String(cell))) }
+      if (kinds[column] === 'text')
+        return { texts: cells.map((cell) => (cell === null ? null : String(cell))) }
       const nulls = cells.flatMap((cell, i) => (cell === null ? [i] : []))
       return { numbers: Float64Array.from(cells, Number), nulls }
     },

@@ -58,7 +58,12 @@ export class Service {
       // If somebody else has sent it in the meantime, it is there.
       'if-none-match': '*',
     }
-    await this.#send('PUT', `/v1/datasets/${id}?format=${file.format}`, { headers, body: Readable.toWeb(body) as never }, [412])
+    await this.#send(
+      'PUT',
+      `/v1/datasets/${id}?format=${file.format}`,
+      { headers, body: Readable.toWeb(body) as never },
+      [412],
+    )
     this.#bar.clear()
     return id
   }
@@ -96,21 +101,37 @@ export class Service {
   }
 
   /** @param allowed statuses that are no failures */
-  async #send(method: string, path: string, init: RequestInit = {}, allowed: readonly number[] = []): Promise<Response> {
+  async #send(
+    method: string,
+    path: string,
+    init: RequestInit = {},
+    allowed: readonly number[] = [],
+  ): Promise<Response> {
     const { signal } = this.#options
     const headers = { ...this.#key, ...(init.headers as Record<string, string>) }
-    const more = { method, headers, ...(signal === undefined ? {} : { signal }), ...(init.body ? { duplex: 'half' } : {}) }
+    const more = {
+      method,
+      headers,
+      ...(signal === undefined ? {} : { signal }),
+      ...(init.body ? { duplex: 'half' } : {}),
+    }
     let response: Response
     try {
       response = await fetch(`${this.#url}${path}`, { ...init, ...more } as RequestInit)
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       const { cause } = error as Error & { readonly cause?: Error }
-      throw new EvaluationFailed('service', `${this.#url} cannot be reached: ${cause?.message ?? (error as Error).message}`)
+      throw new EvaluationFailed(
+        'service',
+        `${this.#url} cannot be reached: ${cause?.message ?? (error as Error).message}`,
+      )
     }
     if (response.ok || allowed.includes(response.status)) return response
     const problem = (await response.json().catch(() => ({}))) as { detail?: string; title?: string }
-    throw new EvaluationFailed('service', `${this.#url}: ${response.status}: ${problem.detail ?? problem.title ?? response.statusText}`)
+    throw new EvaluationFailed(
+      'service',
+      `${this.#url}: ${response.status}: ${problem.detail ?? problem.title ?? response.statusText}`,
+    )
   }
 
   get #key(): Record<string, string> {
@@ -148,6 +169,8 @@ async function* eventsIn({ body }: Response): AsyncGenerator<ServerEvent> {
 }
 
 function eventOf(block: string): ServerEvent {
-  const lines = new Map(block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]))
+  const lines = new Map(
+    block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
+  )
   return { event: lines.get('event') ?? 'message', data: lines.get('data') ?? '' }
 }

@@ -1,6 +1,6 @@
 /** Files that DuckDB cannot read itself, as a table function: `read_table(path, first, count)`. */
 import type * as Api from '@duckdb/node-api'
-import type { ColumnRows, ColumnType, Table } from './formats/define.ts'
+import type { ColumnRows, ColumnType, FlatRows, NumberRows, Table } from './formats/define.ts'
 
 /** The rows of a chunk of DuckDB. */
 const CHUNK = 2048
@@ -56,7 +56,13 @@ export function registerTables(
   connection.registerTableFunction(definition)
 }
 
-function typesOf({ DOUBLE, BOOLEAN, VARCHAR, LIST, ARRAY }: typeof Api): (type: ColumnType) => Api.DuckDBType {
+function typesOf({
+  DOUBLE,
+  BOOLEAN,
+  VARCHAR,
+  LIST,
+  ARRAY,
+}: typeof Api): (type: ColumnType) => Api.DuckDBType {
   const plain = { number: DOUBLE, boolean: BOOLEAN, text: VARCHAR, other: VARCHAR }
   return (type) => {
     if (type.kind !== 'list') return plain[type.kind]
@@ -88,20 +94,22 @@ function put({ listValue }: typeof Api, vector: Api.DuckDBVector, rows: ColumnRo
   if ('numbers' in rows) return putNumbers(vector, rows)
   if ('flat' in rows) return putLists(vector, rows)
   if ('lists' in rows)
-    rows.lists.forEach((list, i) => void vector.setItem(i, list === null ? null : listValue(Array.from(list))))
+    rows.lists.forEach(
+      (list, i) => void vector.setItem(i, list === null ? null : listValue(Array.from(list))),
+    )
   else if ('booleans' in rows) rows.booleans.forEach((value, i) => void vector.setItem(i, value))
   else rows.texts.forEach((text, i) => void vector.setItem(i, text))
   vector.flush()
 }
 
-function putNumbers(vector: Api.DuckDBVector, { numbers, nulls = [] }: ColumnRows & { readonly numbers: Float64Array }) {
+function putNumbers(vector: Api.DuckDBVector, { numbers, nulls = [] }: NumberRows) {
   const { items, validity } = vector as unknown as Raw
   items.set(numbers)
   for (const row of nulls) validity.setItemValid(row, false)
   vector.flush()
 }
 
-function putLists(vector: Api.DuckDBVector, { flat, nulls = [] }: ColumnRows & { readonly flat: Float64Array }) {
+function putLists(vector: Api.DuckDBVector, { flat, nulls = [] }: FlatRows) {
   const { childData, validity } = vector as unknown as Raw
   childData.items.set(flat)
   for (const row of nulls) validity.setItemValid(row, false)

@@ -80,7 +80,10 @@ export class Uploads {
    *
    * @throws Problem `invalid-value`, `precondition-failed`, `storage-full`
    */
-  async put(owner: string | null, upload: NewUpload): Promise<{ readonly upload: Upload; readonly isNew: boolean }> {
+  async put(
+    owner: string | null,
+    upload: NewUpload,
+  ): Promise<{ readonly upload: Upload; readonly isNew: boolean }> {
     checkId(upload.id)
     if (upload.onlyCreate && (await this.find(owner, upload.id)) !== undefined) throw exists(upload.id)
     await this.#checkRoom(owner, upload.length ?? 1)
@@ -135,7 +138,8 @@ export class Uploads {
     for (const owner of await ownersIn(top)) {
       for (const id of await namesIn(join(top, owner))) {
         const folder = join(top, owner, id)
-        for (const file of await namesIn(folder)) await removeOlder(join(folder, file), now - this.#limits.expiryMs)
+        for (const file of await namesIn(folder))
+          await removeOlder(join(folder, file), now - this.#limits.expiryMs)
         // Fails if something is left in it.
         await rmdir(folder).catch(() => {})
       }
@@ -178,7 +182,10 @@ export class Uploads {
         await writeAll(file, chunk)
       }
       if (upload.length !== undefined && bytes !== upload.length)
-        throw new Problem('bad-request', `the body has ${bytes} bytes, but its Content-Length is ${upload.length}`)
+        throw new Problem(
+          'bad-request',
+          `the body has ${bytes} bytes, but its Content-Length is ${upload.length}`,
+        )
       await this.#checkRoom(owner, 0)
       await file.sync()
     } finally {
@@ -187,11 +194,20 @@ export class Uploads {
     await checkContent(path, upload.format, bytes)
     const digest = hash.digest('hex')
     if (upload.digest !== undefined && upload.digest !== digest)
-      throw problemAt('invalid-value', '', `the body has the SHA-256 ${digest}, not ${upload.digest} as its digest says`)
+      throw problemAt(
+        'invalid-value',
+        '',
+        `the body has the SHA-256 ${digest}, not ${upload.digest} as its digest says`,
+      )
     return digest
   }
 
-  async #publish(owner: string | null, { id, format, onlyCreate }: NewUpload, arriving: string, digest: string) {
+  async #publish(
+    owner: string | null,
+    { id, format, onlyCreate }: NewUpload,
+    arriving: string,
+    digest: string,
+  ) {
     const folder = this.#folderOf(owner, id)
     const known = await this.find(owner, id)
     if (onlyCreate && known !== undefined) throw exists(id)
@@ -229,7 +245,10 @@ export class Uploads {
     const ofAll = [...sizes.values()].reduce((sum, size) => sum + size, 0)
     if (ofOwner + more > bytes) throw noRoom(bytes)
     if (ofAll + more > totalBytes)
-      throw new Problem('storage-full', `the uploads of all callers have at most ${totalBytes} bytes together (LOSSD_UPLOAD_TOTAL_BYTES)`)
+      throw new Problem(
+        'storage-full',
+        `the uploads of all callers have at most ${totalBytes} bytes together (LOSSD_UPLOAD_TOTAL_BYTES)`,
+      )
   }
 
   /** Bytes of each owner, with those that are arriving. */
@@ -240,7 +259,8 @@ export class Uploads {
       const stats = await stat(path).catch(() => undefined)
       if (stats?.isFile()) sizes.set(owner, (sizes.get(owner) ?? 0) + stats.size)
     }
-    for (const name of await namesIn(join(top, ARRIVING))) await add(name.split('.')[0], join(top, ARRIVING, name))
+    for (const name of await namesIn(join(top, ARRIVING)))
+      await add(name.split('.')[0], join(top, ARRIVING, name))
     for (const owner of await ownersIn(top))
       for (const id of await namesIn(join(top, owner)))
         for (const file of await namesIn(join(top, owner, id))) await add(owner, join(top, owner, id, file))
@@ -254,7 +274,10 @@ export function unknownDataset(id: string): Problem {
 
 /** The folder of an owner. Ids of keys and of tokens may have any characters, so it is a hash. */
 function nameOf(owner: string | null): string {
-  return createHash('sha256').update(owner ?? '').digest('hex').slice(0, 32)
+  return createHash('sha256')
+    .update(owner ?? '')
+    .digest('hex')
+    .slice(0, 32)
 }
 
 function checkId(id: string) {
@@ -271,7 +294,10 @@ function exists(id: string): Problem {
 }
 
 function noRoom(bytes: number): Problem {
-  return new Problem('storage-full', `the uploads of a caller have at most ${bytes} bytes together (LOSSD_UPLOAD_BYTES)`)
+  return new Problem(
+    'storage-full',
+    `the uploads of a caller have at most ${bytes} bytes together (LOSSD_UPLOAD_BYTES)`,
+  )
 }
 
 /** A file that is something else is told so at once, as far as its first and last bytes say. */
@@ -283,8 +309,14 @@ async function checkContent(path: string, { title, magic }: FormatDefinition, by
     const head = Buffer.alloc(magic.length)
     await file.read(head, 0, head.length, 0)
     if (head.toString('latin1') !== magic) {
-      const other = [...FORMATS.values()].find((format) => format.magic !== undefined && head.toString('latin1').startsWith(format.magic))
-      throw problemAt('invalid-value', '', `the body is not ${title}${other === undefined ? '' : `; it looks like ${other.title}`}`)
+      const other = [...FORMATS.values()].find(
+        (format) => format.magic !== undefined && head.toString('latin1').startsWith(format.magic),
+      )
+      throw problemAt(
+        'invalid-value',
+        '',
+        `the body is not ${title}${other === undefined ? '' : `; it looks like ${other.title}`}`,
+      )
     }
   } finally {
     await file.close()
@@ -310,7 +342,9 @@ function fullDisk(error: unknown): Problem | undefined {
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return new Problem('storage-full', 'the disk of the service is full', { cause: error })
   if (code === 'EROFS' || code === 'EACCES')
-    return new Problem('storage-full', 'the service cannot write into the folder of its datasets', { cause: error })
+    return new Problem('storage-full', 'the service cannot write into the folder of its datasets', {
+      cause: error,
+    })
   return undefined
 }
 
@@ -327,7 +361,11 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return []
+    if (
+      (error as NodeJS.ErrnoException).code === 'ENOENT' ||
+      (error as NodeJS.ErrnoException).code === 'ENOTDIR'
+    )
+      return []
     throw error
   }
 }

@@ -1,5 +1,5 @@
 /** Uploads of files for evaluations: they go from the connection to the disk. */
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem, problemAt } from '../errors.ts'
@@ -136,7 +136,11 @@ const registerUpload: Routes = (app, context) => {
 function uploadsOf({ uploads, config }: RouteContext): Uploads {
   if (uploads !== undefined) return uploads
   const [setting, why] =
-    config.datasets === '' ? ['LOSSD_DATASETS', 'it has no'] : config.uploadBytes === 0 ? ['LOSSD_UPLOAD_BYTES', 'it has 0 as'] : ['LOSSD_STORE', 'it has no']
+    config.datasets === ''
+      ? ['LOSSD_DATASETS', 'it has no']
+      : config.uploadBytes === 0
+        ? ['LOSSD_UPLOAD_BYTES', 'it has 0 as']
+        : ['LOSSD_STORE', 'it has no']
   throw new Problem('no-evaluations', `this service takes no datasets: ${why} ${setting}`)
 }
 
@@ -146,7 +150,11 @@ function formatOf({ query, headers }: FastifyRequest<ById>): FormatDefinition {
   if (query.format !== undefined) {
     const format = FORMATS.get(String(query.format))
     if (format !== undefined) return format
-    throw problemAt('invalid-value', '/format', `must be one of ${names}, got ${JSON.stringify(String(query.format).slice(0, 80))}`)
+    throw problemAt(
+      'invalid-value',
+      '/format',
+      `must be one of ${names}, got ${JSON.stringify(String(query.format).slice(0, 80))}`,
+    )
   }
   const format = formatOfMediaType(headers['content-type'] ?? '')
   if (format !== undefined) return format
@@ -171,7 +179,10 @@ function digestOf({ headers }: FastifyRequest): string | undefined {
  *
  * @throws Problem `request-timeout`, or the error of the connection
  */
-async function* chunksOf({ raw }: FastifyRequest, { config }: RouteContext): NewUpload['chunks'] & AsyncGenerator<Uint8Array> {
+async function* chunksOf(
+  { raw }: FastifyRequest,
+  { config }: RouteContext,
+): NewUpload['chunks'] & AsyncGenerator<Uint8Array> {
   const source = unpacked(raw)
   // A response can still be sent if this ends before the body does.
   const chunks = (source as Readable).iterator({ destroyOnReturn: false }) as AsyncIterator<Uint8Array>

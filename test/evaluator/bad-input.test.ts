@@ -26,8 +26,12 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const asked: EvaluationRequest = { losses: [{ loss: 'l1' }], columns: { predictions: ['y_hat'], targets: ['y'] } }
-const run = (request: EvaluationRequest, path: string) => evaluate(request, findFiles(path), { catalog, threads: 1 })
+const asked: EvaluationRequest = {
+  losses: [{ loss: 'l1' }],
+  columns: { predictions: ['y_hat'], targets: ['y'] },
+}
+const run = (request: EvaluationRequest, path: string) =>
+  evaluate(request, findFiles(path), { catalog, threads: 1 })
 
 function file(name: string, content: string | Uint8Array): string {
   const path = join(folder, name)
@@ -62,33 +66,121 @@ describe('a file', () => {
   const none = { data: new Float64Array(0), shape: [0] }
 
   it.each<[string, () => string | Promise<string>, RegExp]>([
-    ['Parquet of 0 bytes', () => file('zero.parquet', ''), /^\S*zero.parquet: .*(too small|not a Parquet|No magic bytes)/i],
+    [
+      'Parquet of 0 bytes',
+      () => file('zero.parquet', ''),
+      /^\S*zero.parquet: .*(too small|not a Parquet|No magic bytes)/i,
+    ],
     ['CSV of 0 bytes', () => file('zero.csv', ''), /zero.csv/],
     ['JSON lines of 0 bytes', () => file('zero.jsonl', ''), /zero.jsonl/],
     ['Arrow of 0 bytes', () => file('zero.arrow', ''), /zero.arrow: it is not Arrow/],
     ['npz of 0 bytes', () => file('zero.npz', ''), /zero.npz: it is not a zip/],
-    ['safetensors of 0 bytes', () => file('zero.safetensors', ''), /zero.safetensors: it is not a safetensors file/],
-    ['Parquet without rows', () => parquet('none.parquet', 'SELECT 1.0::DOUBLE AS y, 2.0::DOUBLE AS y_hat LIMIT 0'), /none.parquet: there are no rows/],
+    [
+      'safetensors of 0 bytes',
+      () => file('zero.safetensors', ''),
+      /zero.safetensors: it is not a safetensors file/,
+    ],
+    [
+      'Parquet without rows',
+      () => parquet('none.parquet', 'SELECT 1.0::DOUBLE AS y, 2.0::DOUBLE AS y_hat LIMIT 0'),
+      /none.parquet: there are no rows/,
+    ],
     ['CSV with only a header', () => file('none.csv', 'y,y_hat\n'), /none.csv: there are no rows/],
-    ['npz without rows', () => file('none.npz', npz({ y: none, y_hat: none }, { isPacked: false })), /none.npz: there are no rows/],
-    ['safetensors without rows', () => file('none.safetensors', safetensors({ y: none, y_hat: none })), /none.safetensors: there are no rows/],
-    ['npz without the column', () => file('other.npz', npz({ y: one }, { isPacked: false })), /other.npz has no column "y_hat"; it has y/],
-    ['CSV with a line that has too many cells', () => file('long.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1,2,3\n`), /long.csv: .*Line: 30002/],
-    ['CSV with a line that has too few cells', () => file('short.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1\n`), /short.csv: .*Line: 30002/],
-    ['CSV with a text among the numbers', () => file('text.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1,two\n`), /text.csv: .*(Line: 30002|two)/],
-    ['JSON lines with a line that is none', () => file('line.jsonl', `${'{"y":1,"y_hat":2}\n'.repeat(5000)}{"y":1,\n`), /line.jsonl: .*(line|5001)/i],
+    [
+      'npz without rows',
+      () => file('none.npz', npz({ y: none, y_hat: none }, { isPacked: false })),
+      /none.npz: there are no rows/,
+    ],
+    [
+      'safetensors without rows',
+      () => file('none.safetensors', safetensors({ y: none, y_hat: none })),
+      /none.safetensors: there are no rows/,
+    ],
+    [
+      'npz without the column',
+      () => file('other.npz', npz({ y: one }, { isPacked: false })),
+      /other.npz has no column "y_hat"; it has y/,
+    ],
+    [
+      'CSV with a line that has too many cells',
+      () => file('long.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1,2,3\n`),
+      /long.csv: .*Line: 30002/,
+    ],
+    [
+      'CSV with a line that has too few cells',
+      () => file('short.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1\n`),
+      /short.csv: .*Line: 30002/,
+    ],
+    [
+      'CSV with a text among the numbers',
+      () => file('text.csv', `y,y_hat\n${'1,2\n'.repeat(30_000)}1,two\n`),
+      /text.csv: .*(Line: 30002|two)/,
+    ],
+    [
+      'JSON lines with a line that is none',
+      () => file('line.jsonl', `${'{"y":1,"y_hat":2}\n'.repeat(5000)}{"y":1,\n`),
+      /line.jsonl: .*(line|5001)/i,
+    ],
     ['CSV with a null', () => file('null.csv', 'y,y_hat\n1,2\n,3\n'), /null.csv, row 1: null in y;/],
-    ['Parquet with a null', () => parquet('null.parquet', 'SELECT * FROM (VALUES (1.0, 2.0), (NULL, 3.0)) t(y, y_hat)'), /null.parquet, row 1: null in y/],
-    ['Parquet with a text', () => parquet('type.parquet', "SELECT 'a' AS y, 2.0 AS y_hat"), /column "y" .* has the type VARCHAR; losses need numbers/],
-    ['Parquet with a struct', () => parquet('struct.parquet', "SELECT {'a': 1} AS y, 2.0 AS y_hat"), /column "y" .* has the type STRUCT/],
-    ['Parquet with lists of lists', () => parquet('lists.parquet', 'SELECT [[1.0]] AS y, 2.0 AS y_hat'), /column "y" .* has the type/],
-    ['Parquet with empty lists', () => parquet('empty.parquet', 'SELECT []::DOUBLE[] AS y, []::DOUBLE[] AS y_hat'), /the lists in "y(_hat)?" are empty/],
-    ['Parquet with lists of two lengths', () => parquet('ragged.parquet', 'SELECT * FROM (VALUES ([1.0, 2.0], [1.0, 2.0]), ([1.0], [1.0])) t(y, y_hat)'), /ragged.parquet, row 1: a list of 1 in y\w*, not of 2/],
-    ['a page that says it unpacks to 2 GB', () => file('bomb.parquet', parquetWith([1, 2], { unpacked: 2_000_000_000 })), /bomb.parquet: /],
-    ['a page that says it has 2,000,000,000 values', () => file('values.parquet', parquetWith([1, 2], { values: 2_000_000_000, rows: 2_000_000_000 })), /values.parquet: /],
-    ['a page that unpacks to 1 GB', () => file('inflates.parquet', parquetWith([1, 2], { content: Buffer.alloc(1_000_000_000) })), /inflates.parquet: /],
-    ['a page of less than no bytes', () => file('negative.parquet', parquetWith([1, 2], { unpacked: -5 })), /negative.parquet: /],
-    ['a page that ends after the file', () => file('beyond.parquet', parquetWith([1, 2], { packed: 100_000_000 })), /beyond.parquet: /],
+    [
+      'Parquet with a null',
+      () => parquet('null.parquet', 'SELECT * FROM (VALUES (1.0, 2.0), (NULL, 3.0)) t(y, y_hat)'),
+      /null.parquet, row 1: null in y/,
+    ],
+    [
+      'Parquet with a text',
+      () => parquet('type.parquet', "SELECT 'a' AS y, 2.0 AS y_hat"),
+      /column "y" .* has the type VARCHAR; losses need numbers/,
+    ],
+    [
+      'Parquet with a struct',
+      () => parquet('struct.parquet', "SELECT {'a': 1} AS y, 2.0 AS y_hat"),
+      /column "y" .* has the type STRUCT/,
+    ],
+    [
+      'Parquet with lists of lists',
+      () => parquet('lists.parquet', 'SELECT [[1.0]] AS y, 2.0 AS y_hat'),
+      /column "y" .* has the type/,
+    ],
+    [
+      'Parquet with empty lists',
+      () => parquet('empty.parquet', 'SELECT []::DOUBLE[] AS y, []::DOUBLE[] AS y_hat'),
+      /the lists in "y(_hat)?" are empty/,
+    ],
+    [
+      'Parquet with lists of two lengths',
+      () =>
+        parquet(
+          'ragged.parquet',
+          'SELECT * FROM (VALUES ([1.0, 2.0], [1.0, 2.0]), ([1.0], [1.0])) t(y, y_hat)',
+        ),
+      /ragged.parquet, row 1: a list of 1 in y\w*, not of 2/,
+    ],
+    [
+      'a page that says it unpacks to 2 GB',
+      () => file('bomb.parquet', parquetWith([1, 2], { unpacked: 2_000_000_000 })),
+      /bomb.parquet: /,
+    ],
+    [
+      'a page that says it has 2,000,000,000 values',
+      () => file('values.parquet', parquetWith([1, 2], { values: 2_000_000_000, rows: 2_000_000_000 })),
+      /values.parquet: /,
+    ],
+    [
+      'a page that unpacks to 1 GB',
+      () => file('inflates.parquet', parquetWith([1, 2], { content: Buffer.alloc(1_000_000_000) })),
+      /inflates.parquet: /,
+    ],
+    [
+      'a page of less than no bytes',
+      () => file('negative.parquet', parquetWith([1, 2], { unpacked: -5 })),
+      /negative.parquet: /,
+    ],
+    [
+      'a page that ends after the file',
+      () => file('beyond.parquet', parquetWith([1, 2], { packed: 100_000_000 })),
+      /beyond.parquet: /,
+    ],
   ])('is told in one sentence: %s', async (_, make, message) => {
     const path = await make()
     const before = process.memoryUsage.rss()
@@ -123,19 +215,27 @@ describe('a name of a column', () => {
     const { losses } = await run(request, path)
     expect(losses[0]!.overall.mean).toBe(2)
     expect(losses[0]!.worst![0]!.values).toMatchObject({ [name]: 1, "'": 'k' })
-    const inSql = await run({ ...request, weight: undefined, cluster: undefined, bootstrap: 0, worst: 0, road: 'sql' }, path)
+    const inSql = await run(
+      { ...request, weight: undefined, cluster: undefined, bootstrap: 0, worst: 0, road: 'sql' },
+      path,
+    )
     expect(inSql.losses[0]!.slices[0]).toMatchObject({ key: { "'": 'k' }, mean: 2 })
     for (const out of ['out.csv', 'out.json', 'out.parquet']) {
       const to = join(folder, out)
       const terminal = { out: () => {}, note: () => {}, isInteractive: false }
-      await runEvaluate([path, '--loss', 'l1', '--predictions', name, '--targets', 'a b', '--by', "'", '--out', to], terminal)
+      await runEvaluate(
+        [path, '--loss', 'l1', '--predictions', name, '--targets', 'a b', '--by', "'", '--out', to],
+        terminal,
+      )
     }
     const table = join(folder, 'out.parquet')
     const database = await Database.open()
     const [found] = findFiles(table)
     const columns = await database.columns(found!)
     expect(columns.map((column) => column.name)).toContain("'")
-    const rows = await (await database.stream(found!, columns, ' SELECT c3, c4, c7 FROM file ORDER BY c3')).getRows()
+    const rows = await (
+      await database.stream(found!, columns, ' SELECT c3, c4, c7 FROM file ORDER BY c3')
+    ).getRows()
     database.close()
     expect(rows).toEqual([
       ['all', null, 2],
@@ -143,14 +243,17 @@ describe('a name of a column', () => {
     ])
   })
 
-  it.each(['by', 'weight', 'cluster', 'predictions', 'targets'])('that is not there is told, in %s', async (where) => {
-    const request: EvaluationRequest =
-      where === 'predictions' || where === 'targets'
-        ? { ...asked, columns: { ...asked.columns, [where]: [name] } }
-        : { ...asked, [where]: where === 'by' ? [name] : name, bootstrap: 10 }
-    const error = await failure(run(request, EXAMPLE))
-    expect(error.message).toContain(`has no column "${name}"; it has`)
-  })
+  it.each(['by', 'weight', 'cluster', 'predictions', 'targets'])(
+    'that is not there is told, in %s',
+    async (where) => {
+      const request: EvaluationRequest =
+        where === 'predictions' || where === 'targets'
+          ? { ...asked, columns: { ...asked.columns, [where]: [name] } }
+          : { ...asked, [where]: where === 'by' ? [name] : name, bootstrap: 10 }
+      const error = await failure(run(request, EXAMPLE))
+      expect(error.message).toContain(`has no column "${name}"; it has`)
+    },
+  )
 })
 
 describe('the folder of the datasets', () => {
@@ -177,7 +280,8 @@ describe('the folder of the datasets', () => {
         mkdirSync(join(root, 'sub'))
         writeFileSync(join(root, 'sub', `a${ending}`), content)
         const files = findDatasets(root, `sub/a${ending}`)
-        if (format.name !== 'arrow') expect((await evaluate(asked, files, { catalog, threads: 1 })).files).toEqual([`sub/a${ending}`])
+        if (format.name !== 'arrow')
+          expect((await evaluate(asked, files, { catalog, threads: 1 })).files).toEqual([`sub/a${ending}`])
         if (swapped === 'file') {
           rmSync(join(root, 'sub', `a${ending}`))
           symlinkSync(join(outside, `a${ending}`), join(root, 'sub', `a${ending}`))
@@ -230,9 +334,19 @@ describe('a full disk', () => {
     const chunks = (async function* () {
       for (let i = 0; i < 8; i++) yield Buffer.alloc(256 * 1024, '1')
     })()
-    const upload = { id: 'a', format: FORMATS.get('csv')!, length: undefined, digest: undefined, onlyCreate: false, chunks }
+    const upload = {
+      id: 'a',
+      format: FORMATS.get('csv')!,
+      length: undefined,
+      digest: undefined,
+      onlyCreate: false,
+      chunks,
+    }
     const error = await failure(uploads.put(null, upload))
-    expect([(error as Error & { code: string }).code, error.message]).toEqual(['storage-full', 'the disk of the service is full'])
+    expect([(error as Error & { code: string }).code, error.message]).toEqual([
+      'storage-full',
+      'the disk of the service is full',
+    ])
     expect(readdirSync(join(place, '.uploads/.arriving'))).toEqual([])
     expect(await uploads.list(null)).toEqual([])
     uploads.close()
@@ -240,18 +354,35 @@ describe('a full disk', () => {
     rmSync(place, { recursive: true })
   })
 
-  it.each(['--out', '--report'])('does not take the answer away, which is printed before %s fails', async (option) => {
-    const place = smallDisk()
-    if (place === undefined) return
-    writeFileSync(join(place, 'ballast'), Buffer.alloc(2 ** 20 - 4096))
-    let printed = ''
-    const terminal = { out: (text: string) => void (printed += text), note: () => {}, isInteractive: false }
-    const to = join(place, option === '--out' ? 'out.json' : 'report.html')
-    const args = [EXAMPLE, '--loss', 'l1', '--by', 'region', '--worst', '100', '--predictions', 'y_hat', '--targets', 'y', option, to]
-    const error = await failure(runEvaluate(args, terminal))
-    expect(error.message).toMatch(/(out.json|report.html) cannot be written: .*no space left/i)
-    expect(printed).toContain('l1')
-    execFileSync('umount', [place])
-    rmSync(place, { recursive: true })
-  })
+  it.each(['--out', '--report'])(
+    'does not take the answer away, which is printed before %s fails',
+    async (option) => {
+      const place = smallDisk()
+      if (place === undefined) return
+      writeFileSync(join(place, 'ballast'), Buffer.alloc(2 ** 20 - 4096))
+      let printed = ''
+      const terminal = { out: (text: string) => void (printed += text), note: () => {}, isInteractive: false }
+      const to = join(place, option === '--out' ? 'out.json' : 'report.html')
+      const args = [
+        EXAMPLE,
+        '--loss',
+        'l1',
+        '--by',
+        'region',
+        '--worst',
+        '100',
+        '--predictions',
+        'y_hat',
+        '--targets',
+        'y',
+        option,
+        to,
+      ]
+      const error = await failure(runEvaluate(args, terminal))
+      expect(error.message).toMatch(/(out.json|report.html) cannot be written: .*no space left/i)
+      expect(printed).toContain('l1')
+      execFileSync('umount', [place])
+      rmSync(place, { recursive: true })
+    },
+  )
 })

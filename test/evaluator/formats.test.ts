@@ -67,13 +67,34 @@ async function copyAs(path: string, options: string) {
 
 const arrowTable = (from = rows) =>
   new Table({
-    y: vectorFromArray(from.map(({ y }) => y), new Float64()),
-    y_hat: vectorFromArray(from.map(({ y_hat }) => y_hat), new Float32()),
-    w: vectorFromArray(from.map(({ w }) => w), new Float64()),
-    clicked: vectorFromArray(from.map(({ clicked }) => clicked), new Bool()),
-    region: vectorFromArray(from.map(({ region }) => region), new Dictionary(new Utf8(), new Int32())),
-    logits: vectorFromArray(from.map(({ logits }) => logits), new List(new Field('item', new Float64()))),
-    label: vectorFromArray(from.map(({ label }) => BigInt(label)), new Int64()),
+    y: vectorFromArray(
+      from.map(({ y }) => y),
+      new Float64(),
+    ),
+    y_hat: vectorFromArray(
+      from.map(({ y_hat }) => y_hat),
+      new Float32(),
+    ),
+    w: vectorFromArray(
+      from.map(({ w }) => w),
+      new Float64(),
+    ),
+    clicked: vectorFromArray(
+      from.map(({ clicked }) => clicked),
+      new Bool(),
+    ),
+    region: vectorFromArray(
+      from.map(({ region }) => region),
+      new Dictionary(new Utf8(), new Int32()),
+    ),
+    logits: vectorFromArray(
+      from.map(({ logits }) => logits),
+      new List(new Field('item', new Float64())),
+    ),
+    label: vectorFromArray(
+      from.map(({ label }) => BigInt(label)),
+      new Int64(),
+    ),
   })
 
 const arrays = () => ({
@@ -95,14 +116,17 @@ const WRITERS: Readonly<Record<string, Readonly<Record<string, (path: string) =>
     'stream.arrows': (path) => writeFileSync(path, tableToIPC(arrowTable(), 'stream')),
     'batches.feather': (path) => {
       const writer = new RecordBatchFileWriter()
-      for (let from = 0; from < ROWS; from += 1700) writer.writeAll(arrowTable(rows.slice(from, from + 1700)).batches as never)
+      for (let from = 0; from < ROWS; from += 1700)
+        writer.writeAll(arrowTable(rows.slice(from, from + 1700)).batches as never)
       writer.close()
       writeFileSync(path, writer.toUint8Array(true))
     },
   },
   npz: {
-    'stored.npz': (path) => writeFileSync(path, npz({ ...arrays(), region: column('region') }, { isPacked: false })),
-    'packed.npz': (path) => writeFileSync(path, npz({ ...arrays(), region: column('region') }, { isPacked: true })),
+    'stored.npz': (path) =>
+      writeFileSync(path, npz({ ...arrays(), region: column('region') }, { isPacked: false })),
+    'packed.npz': (path) =>
+      writeFileSync(path, npz({ ...arrays(), region: column('region') }, { isPacked: true })),
   },
   safetensors: { 'rows.safetensors': (path) => writeFileSync(path, safetensors(arrays())) },
 }
@@ -125,7 +149,11 @@ const classes: EvaluationRequest = {
 const byText: EvaluationRequest = { ...simple, by: ['region'], weight: undefined, worst: 0 }
 
 function numbersOf({ losses }: Evaluation): unknown {
-  return losses.map(({ overall, slices, worst }) => ({ overall, slices, worst: worst?.map(({ loss, row }) => [loss, row]) }))
+  return losses.map(({ overall, slices, worst }) => ({
+    overall,
+    slices,
+    worst: worst?.map(({ loss, row }) => [loss, row]),
+  }))
 }
 
 describe.each([...FORMATS.values()].map((format) => [format.title, format] as const))('%s', (_, format) => {
@@ -145,13 +173,29 @@ describe.each([...FORMATS.values()].map((format) => [format.title, format] as co
     await write(path)
     const expected = join(folder, 'expected.parquet')
     await copyAs(expected, 'FORMAT parquet')
-    const requests = [simple, ...(format.name === 'csv' ? [] : [classes]), ...(format.name === 'safetensors' ? [] : [byText])]
-    for (const request of requests) expect(numbersOf(await run(request, path))).toEqual(numbersOf(await run(request, expected)))
+    const requests = [
+      simple,
+      ...(format.name === 'csv' ? [] : [classes]),
+      ...(format.name === 'safetensors' ? [] : [byText]),
+    ]
+    for (const request of requests)
+      expect(numbersOf(await run(request, path))).toEqual(numbersOf(await run(request, expected)))
     const { losses } = await run({ ...simple, weight: undefined, by: [], worst: 2, road: 'kernels' }, path)
-    if (hasPlaces(format)) for (const { values } of losses[0]!.worst!) expect(Math.abs(Number(values!.y) - Number(values!.y_hat)) - 0.5).toBe(losses[0]!.overall.max)
-    const sql = { ...simple, weight: undefined, worst: 0, quantiles: undefined, road: 'sql' } as EvaluationRequest
+    if (hasPlaces(format))
+      for (const { values } of losses[0]!.worst!)
+        expect(Math.abs(Number(values!.y) - Number(values!.y_hat)) - 0.5).toBe(losses[0]!.overall.max)
+    const sql = {
+      ...simple,
+      weight: undefined,
+      worst: 0,
+      quantiles: undefined,
+      road: 'sql',
+    } as EvaluationRequest
     const inSql = await run({ losses: sql.losses, columns: sql.columns, by: ['label'], road: 'sql' }, path)
-    const byKernels = await run({ losses: sql.losses, columns: sql.columns, by: ['label'], road: 'kernels' }, path)
+    const byKernels = await run(
+      { losses: sql.losses, columns: sql.columns, by: ['label'], road: 'kernels' },
+      path,
+    )
     for (const [i, slice] of inSql.losses[0]!.slices.entries())
       expect(Math.abs(slice.mean! - byKernels.losses[0]!.slices[i]!.mean!)).toBeLessThan(1e-12)
   })
@@ -182,7 +226,8 @@ describe.each([...FORMATS.values()].map((format) => [format.title, format] as co
     for (let seed = 1; seed <= 12; seed++) {
       const bytes = Buffer.from(whole)
       for (let i = 0; i < 8; i++) {
-        const place = (seed * 7919 + i * 104_729 * seed) % (i < 4 ? Math.min(512, bytes.length) : bytes.length)
+        const place =
+          (seed * 7919 + i * 104_729 * seed) % (i < 4 ? Math.min(512, bytes.length) : bytes.length)
         bytes[i % 2 === 0 ? place : bytes.length - 1 - place] = (seed * 31 + i * 17) & 255
       }
       writeFileSync(path, bytes)
@@ -190,7 +235,8 @@ describe.each([...FORMATS.values()].map((format) => [format.title, format] as co
         () => undefined,
         (thrown: Error) => thrown,
       )
-      if (error !== undefined) expect(['EvaluationFailed', 'Problem', 'RangeError'], error.stack).toContain(error.name)
+      if (error !== undefined)
+        expect(['EvaluationFailed', 'Problem', 'RangeError'], error.stack).toContain(error.name)
     }
   })
 
@@ -211,19 +257,32 @@ describe('Arrow', () => {
   /** Written by PyArrow 21 (test/evaluator/data/README.md). */
   const data = (name: string) => new URL(`data/${name}`, import.meta.url).pathname
 
-  it.each(['lz4.arrow', 'plain.arrow', 'plain.arrows'])('of PyArrow has nulls, dates, dictionaries and lists: %s', async (name) => {
-    const database = await Database.open()
-    const [file] = findFiles(data(name))
-    const columns = await database.columns(file!)
-    const result = await database.stream(file!, columns, ` SELECT ${columns.map((_, i) => `c${i}::VARCHAR`).join(', ')}, place FROM file`)
-    const read = (await result.getRows()).map((row) => Object.fromEntries([...columns.map(({ name: own }, i) => [own, row[i]]), ['place', row.at(-1)]]))
-    database.close()
-    const expected = JSON.parse(readFileSync(data('rows.json'), 'utf8')) as object[]
-    expect(read).toEqual(expected.map((row, place) => ({ ...row, place })))
-  })
+  it.each(['lz4.arrow', 'plain.arrow', 'plain.arrows'])(
+    'of PyArrow has nulls, dates, dictionaries and lists: %s',
+    async (name) => {
+      const database = await Database.open()
+      const [file] = findFiles(data(name))
+      const columns = await database.columns(file!)
+      const result = await database.stream(
+        file!,
+        columns,
+        ` SELECT ${columns.map((_, i) => `c${i}::VARCHAR`).join(', ')}, place FROM file`,
+      )
+      const read = (await result.getRows()).map((row) =>
+        Object.fromEntries([...columns.map(({ name: own }, i) => [own, row[i]]), ['place', row.at(-1)]]),
+      )
+      database.close()
+      const expected = JSON.parse(readFileSync(data('rows.json'), 'utf8')) as object[]
+      expect(read).toEqual(expected.map((row, place) => ({ ...row, place })))
+    },
+  )
 
   it('that is compressed with zstd is read, or says what it needs', async () => {
-    const request = { losses: [{ loss: 'l1' }], columns: { predictions: ['float64'], targets: ['float32'] }, onBad: 'skip' } as const
+    const request = {
+      losses: [{ loss: 'l1' }],
+      columns: { predictions: ['float64'], targets: ['float32'] },
+      onBad: 'skip',
+    } as const
     const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
     const asked = run(request, data('zstd.arrow'))
     if (major > 22 || (major === 22 && minor >= 15)) expect((await asked).rows).toBe(6)
@@ -232,7 +291,10 @@ describe('Arrow', () => {
 
   it('with lists of one length is a row of classes', async () => {
     const path = join(folder, 'fixed.arrow')
-    const flat = vectorFromArray(rows.flatMap(({ logits }) => logits), new Float64())
+    const flat = vectorFromArray(
+      rows.flatMap(({ logits }) => logits),
+      new Float64(),
+    )
     const type = new FixedSizeList(3, new Field('item', new Float64()))
     const logits = makeData({ type, length: ROWS, nullCount: 0, child: flat.data[0]! })
     const { default: arrow } = { default: await import('apache-arrow') }
@@ -250,7 +312,10 @@ describe('Arrow', () => {
 })
 
 describe('npz', () => {
-  const asked: EvaluationRequest = { losses: [{ loss: 'l1' }], columns: { predictions: ['a'], targets: ['b'] } }
+  const asked: EvaluationRequest = {
+    losses: [{ loss: 'l1' }],
+    columns: { predictions: ['a'], targets: ['b'] },
+  }
   const write = (name: string, bytes: Uint8Array) => {
     const path = join(folder, name)
     writeFileSync(path, bytes)
@@ -258,14 +323,17 @@ describe('npz', () => {
   }
   const two = (a: object, b: object = a) => npz({ a: a as never, b: b as never }, { isPacked: false })
 
-  it.each([
-    ['<f4', Float32Array.of(1.5, -2), 0],
-    ['<i2', Int16Array.of(1, -2), 0],
-    ['<u8', BigUint64Array.of(1n, 2n), 0],
-    ['>f8', Float64Array.of(1.5, -2), 0],
-    ['>i4', Int32Array.of(1, -2), 0],
+  it.each<[string, ArrayBufferView & { readonly length: number }]>([
+    ['<f4', Float32Array.of(1.5, -2)],
+    ['<i2', Int16Array.of(1, -2)],
+    ['<u8', BigUint64Array.of(1n, 2n)],
+    ['>f8', Float64Array.of(1.5, -2)],
+    ['>i4', Int32Array.of(1, -2)],
   ])('holds numbers of the type %s', async (descr, data) => {
-    const path = write('types.npz', two({ data, shape: [2], descr }, { data: Float64Array.from(data as never, Number), shape: [2] }))
+    const path = write(
+      'types.npz',
+      two({ data, shape: [2], descr }, { data: Float64Array.from(data as never, Number), shape: [2] }),
+    )
     const { losses } = await run(asked, path)
     expect(losses[0]!.overall.mean).toBe(0)
   })
@@ -273,18 +341,41 @@ describe('npz', () => {
   it('in Fortran order has the same rows', async () => {
     const rowsOf = Float64Array.of(1, 2, 3, 4, 5, 6)
     const columnsOf = Float64Array.of(1, 3, 5, 2, 4, 6)
-    const path = write('fortran.npz', two({ data: rowsOf, shape: [3, 2] }, { data: columnsOf, shape: [3, 2], isFortran: true }))
+    const path = write(
+      'fortran.npz',
+      two({ data: rowsOf, shape: [3, 2] }, { data: columnsOf, shape: [3, 2], isFortran: true }),
+    )
     const { losses } = await run({ ...asked, losses: [{ loss: 'l1' }] }, path)
     expect(losses[0]!.overall.mean).toBe(0)
   })
 
   it.each<[string, () => Uint8Array, RegExp]>([
-    ['arrays of other lengths', () => two({ data: Float64Array.of(1), shape: [1] }, { data: Float64Array.of(1, 2), shape: [2] }), /equally many rows: "a" has 1, "b" has 2/],
+    [
+      'arrays of other lengths',
+      () => two({ data: Float64Array.of(1), shape: [1] }, { data: Float64Array.of(1, 2), shape: [2] }),
+      /equally many rows: "a" has 1, "b" has 2/,
+    ],
     ['objects', () => two({ data: Float64Array.of(1), shape: [1], descr: '|O8' }), /"a.npy": .*dtype O8/],
-    ['fields', () => two({ data: Float64Array.of(1), shape: [1], descr: [['x', '<f8']] }), /fields or objects/],
-    ['a shape that is larger than its data', () => two({ data: Float64Array.of(1), shape: [1e9] }), /does not fit into the file/],
-    ['a size that is not true', () => npz({ a: { data: Float64Array.of(1), shape: [1] } }, { isPacked: true, size: 10_000_000_000 }), /say that they unpack to 10000000000/],
-    ['a size that is too small', () => npz({ a: { data: new Float64Array(999), shape: [999] } }, { isPacked: true, size: 500 }), /is longer than the zip says/],
+    [
+      'fields',
+      () => two({ data: Float64Array.of(1), shape: [1], descr: [['x', '<f8']] }),
+      /fields or objects/,
+    ],
+    [
+      'a shape that is larger than its data',
+      () => two({ data: Float64Array.of(1), shape: [1e9] }),
+      /does not fit into the file/,
+    ],
+    [
+      'a size that is not true',
+      () => npz({ a: { data: Float64Array.of(1), shape: [1] } }, { isPacked: true, size: 10_000_000_000 }),
+      /say that they unpack to 10000000000/,
+    ],
+    [
+      'a size that is too small',
+      () => npz({ a: { data: new Float64Array(999), shape: [999] } }, { isPacked: true, size: 500 }),
+      /is longer than the zip says/,
+    ],
     ['something that is no zip', () => npy({ data: Float64Array.of(1), shape: [1] }), /not a zip/],
   ])('with %s is refused in one line', async (_, bytes, message) => {
     await expect(run(asked, write('bad.npz', bytes()))).rejects.toThrow(message)
@@ -292,13 +383,41 @@ describe('npz', () => {
 })
 
 describe('safetensors', () => {
-  const asked: EvaluationRequest = { losses: [{ loss: 'l1' }], columns: { predictions: ['a'], targets: ['b'] } }
+  const asked: EvaluationRequest = {
+    losses: [{ loss: 'l1' }],
+    columns: { predictions: ['a'], targets: ['b'] },
+  }
   it.each<[string, Buffer, RegExp]>([
-    ['a header that is too long', Buffer.from([255, 255, 255, 255, 0, 0, 0, 0]), /not the length of a header/],
-    ['a header that is no JSON', Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{{')]), /header is not JSON/],
-    ['a tensor that lies elsewhere', safetensors({ a: { data: Float64Array.of(1), shape: [1] } }, { a: [0, 99] }), /does not have the place/],
-    ['a tensor beyond the end', safetensors({ a: { data: Float64Array.of(1), shape: [1] } }, { a: [8, 16] }), /does not fit into the file/],
-    ['float8', Buffer.from(safetensors({ a: { data: Float64Array.of(1), shape: [1] } }).toString('latin1').replace('"F64"', '"F8 "'), 'latin1'), /dtype F8 , which is not supported/],
+    [
+      'a header that is too long',
+      Buffer.from([255, 255, 255, 255, 0, 0, 0, 0]),
+      /not the length of a header/,
+    ],
+    [
+      'a header that is no JSON',
+      Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{{')]),
+      /header is not JSON/,
+    ],
+    [
+      'a tensor that lies elsewhere',
+      safetensors({ a: { data: Float64Array.of(1), shape: [1] } }, { a: [0, 99] }),
+      /does not have the place/,
+    ],
+    [
+      'a tensor beyond the end',
+      safetensors({ a: { data: Float64Array.of(1), shape: [1] } }, { a: [8, 16] }),
+      /does not fit into the file/,
+    ],
+    [
+      'float8',
+      Buffer.from(
+        safetensors({ a: { data: Float64Array.of(1), shape: [1] } })
+          .toString('latin1')
+          .replace('"F64"', '"F8 "'),
+        'latin1',
+      ),
+      /dtype F8 , which is not supported/,
+    ],
   ])('with %s is refused in one line', async (_, bytes, message) => {
     const path = join(folder, 'bad.safetensors')
     writeFileSync(path, bytes)

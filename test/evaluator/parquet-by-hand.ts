@@ -22,7 +22,11 @@ function encoded(type: number, value: Field[2]): number[] {
   if (type === STRUCT) return struct(value as readonly Field[])
   const [kind, ...items] = value as readonly [number, ...Field[2][]]
   const size = items.length
-  return [size < 15 ? (size << 4) | kind : 0xf0 | kind, ...(size < 15 ? [] : varint(size)), ...items.flatMap((item) => encoded(kind, item))]
+  return [
+    size < 15 ? (size << 4) | kind : 0xf0 | kind,
+    ...(size < 15 ? [] : varint(size)),
+    ...items.flatMap((item) => encoded(kind, item)),
+  ]
 }
 
 /** The compact protocol of Thrift. */
@@ -50,7 +54,12 @@ export interface Claims {
 export function parquetWith(numbers: readonly number[], claims: Claims = {}): Buffer {
   const plain = Buffer.from(Float64Array.from(numbers).buffer)
   const content = gzipSync(claims.content ?? plain)
-  const { unpacked = plain.length, packed = content.length, values = numbers.length, rows = numbers.length } = claims
+  const {
+    unpacked = plain.length,
+    packed = content.length,
+    values = numbers.length,
+    rows = numbers.length,
+  } = claims
   const parts: Buffer[] = [Buffer.from('PAR1')]
   const columns = ['y', 'y_hat'].map((name) => {
     const offset = parts.reduce((sum, part) => sum + part.length, 0)
@@ -58,7 +67,16 @@ export function parquetWith(numbers: readonly number[], claims: Claims = {}): Bu
       [1, I32, 0],
       [2, I32, unpacked],
       [3, I32, packed],
-      [5, STRUCT, [[1, I32, values], [2, I32, 0], [3, I32, RLE], [4, I32, RLE]]],
+      [
+        5,
+        STRUCT,
+        [
+          [1, I32, values],
+          [2, I32, 0],
+          [3, I32, RLE],
+          [4, I32, RLE],
+        ],
+      ],
     ])
     parts.push(Buffer.from(page), content)
     const size = page.length + content.length
@@ -72,15 +90,45 @@ export function parquetWith(numbers: readonly number[], claims: Claims = {}): Bu
       [7, I64, size],
       [9, I64, offset],
     ]
-    return [[2, I64, offset], [3, STRUCT, meta]] as const
+    return [
+      [2, I64, offset],
+      [3, STRUCT, meta],
+    ] as const
   })
-  const leaf = (name: string): Field[] => [[1, I32, DOUBLE], [3, I32, 0], [4, BINARY, name]]
+  const leaf = (name: string): Field[] => [
+    [1, I32, DOUBLE],
+    [3, I32, 0],
+    [4, BINARY, name],
+  ]
   const footer = Buffer.from(
     struct([
       [1, I32, 1],
-      [2, LIST, [STRUCT, [[4, BINARY, 'schema'], [5, I32, 2]], leaf('y'), leaf('y_hat')]],
+      [
+        2,
+        LIST,
+        [
+          STRUCT,
+          [
+            [4, BINARY, 'schema'],
+            [5, I32, 2],
+          ],
+          leaf('y'),
+          leaf('y_hat'),
+        ],
+      ],
       [3, I64, rows],
-      [4, LIST, [STRUCT, [[1, LIST, [STRUCT, ...columns]], [2, I64, 1000], [3, I64, rows]]]],
+      [
+        4,
+        LIST,
+        [
+          STRUCT,
+          [
+            [1, LIST, [STRUCT, ...columns]],
+            [2, I64, 1000],
+            [3, I64, rows],
+          ],
+        ],
+      ],
     ]),
   )
   const length = Buffer.alloc(4)

@@ -1,6 +1,14 @@
 /** Uploads over real connections: quotas, deadlines, broken connections, and what is left of them on the disk. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +22,9 @@ import { bearer, startGuarded } from '../support/access.ts'
 import { type Kept, type Sent, startKeeper } from '../support/custom.ts'
 import { KeyRing } from '../support/key-ring.ts'
 
-const EXAMPLE = readFileSync(fileURLToPath(new URL('../../examples/data/predictions.parquet', import.meta.url)))
+const EXAMPLE = readFileSync(
+  fileURLToPath(new URL('../../examples/data/predictions.parquet', import.meta.url)),
+)
 const CSV = 'y,y_hat\n1,2\n3,5\n'
 const WAIT = { timeout: 40_000, interval: 50 }
 const MiB = 1024 * 1024
@@ -43,11 +53,15 @@ interface Put {
   readonly at?: Kept
 }
 
-async function put(id: string, body: string | Uint8Array, { headers, query = '', at = server }: Put = {}): Promise<Sent> {
+async function put(
+  id: string,
+  body: string | Uint8Array,
+  { headers, query = '', at = server }: Put = {},
+): Promise<Sent> {
   const response = await fetch(`${at.url}/v1/datasets/${id}${query}`, {
     method: 'PUT',
     headers: { 'content-type': 'text/csv', ...headers },
-    body: body as BodyInit,
+    body: body as string,
   })
   return { status: response.status, headers: response.headers, body: await response.json() }
 }
@@ -79,23 +93,33 @@ async function finished(sent: Sent, headers = {}, at = server): Promise<any> {
 
 describe('a dataset', () => {
   it('is uploaded, found, listed, evaluated and deleted', async () => {
-    const made = await put('monday', EXAMPLE, { headers: { 'content-type': 'application/vnd.apache.parquet' } })
+    const made = await put('monday', EXAMPLE, {
+      headers: { 'content-type': 'application/vnd.apache.parquet' },
+    })
     const digest = createHash('sha256').update(EXAMPLE).digest('hex')
     expect([made.status, made.headers.get('location'), made.headers.get('etag')]).toEqual([
       201,
       '/v1/datasets/monday',
       `"${digest}"`,
     ])
-    expect(made.body).toMatchObject({ id: 'monday', format: 'parquet', bytes: EXAMPLE.length, digest: `sha256:${digest}` })
+    expect(made.body).toMatchObject({
+      id: 'monday',
+      format: 'parquet',
+      bytes: EXAMPLE.length,
+      digest: `sha256:${digest}`,
+    })
     const found = await server.send('GET', '/v1/datasets/monday')
     expect(found.body).toEqual(made.body)
     const head = await server.send('HEAD', '/v1/datasets/monday')
     expect([head.status, head.headers.get('etag'), head.body]).toEqual([200, `"${digest}"`, ''])
     expect((await server.send('GET', '/v1/datasets')).body).toEqual({ datasets: [made.body] })
-    const { state, result } = await finished(await server.send('POST', '/v1/evaluations', evaluation('monday')))
+    const { state, result } = await finished(
+      await server.send('POST', '/v1/evaluations', evaluation('monday')),
+    )
     expect([state, result.used, result.files]).toEqual(['done', 10_000, ['monday']])
     expect((await server.send('DELETE', '/v1/datasets/monday')).body).toEqual({ removed: true })
-    for (const method of ['GET', 'DELETE']) expect((await server.send(method, '/v1/datasets/monday')).status).toBe(404)
+    for (const method of ['GET', 'DELETE'])
+      expect((await server.send(method, '/v1/datasets/monday')).status).toBe(404)
     const gone = await server.send('POST', '/v1/evaluations', evaluation('monday'))
     expect([gone.status, gone.body.detail]).toEqual([404, 'there is no dataset "monday"'])
     expect(filesIn()).toEqual([])
@@ -110,7 +134,10 @@ describe('a dataset', () => {
 
   it('is replaced by the next one of its id, and only created if that is asked for', async () => {
     expect((await put('a', CSV)).status).toBe(200)
-    const again = await put('a', 'y,y_hat\n7,7\n', { query: '?format=csv', headers: { 'content-type': 'application/octet-stream' } })
+    const again = await put('a', 'y,y_hat\n7,7\n', {
+      query: '?format=csv',
+      headers: { 'content-type': 'application/octet-stream' },
+    })
     expect(again.status).toBe(200)
     const refused = await put('a', CSV, { headers: { 'if-none-match': '*' } })
     expect([refused.status, refused.body.detail]).toEqual([412, 'there is a dataset "a" already'])
@@ -140,15 +167,57 @@ describe('a dataset', () => {
     ['an id that is a path', '..%2Fx', CSV, {}, 422, '/id: must have 1 to 128 letters'],
     ['an id that is hidden', '.x', CSV, {}, 422, '/id: must have'],
     ['an id that is too long', 'x'.repeat(100), CSV, {}, 201, ''],
-    ['a type that is not known', 'x', CSV, { headers: { 'content-type': 'image/png' } }, 415, 'say what the body is: ?format='],
-    ['a format that is not known', 'x', CSV, { query: '?format=xlsx' }, 422, '/format: must be one of arrow, csv'],
+    [
+      'a type that is not known',
+      'x',
+      CSV,
+      { headers: { 'content-type': 'image/png' } },
+      415,
+      'say what the body is: ?format=',
+    ],
+    [
+      'a format that is not known',
+      'x',
+      CSV,
+      { query: '?format=xlsx' },
+      422,
+      '/format: must be one of arrow, csv',
+    ],
     ['no bytes', 'x', '', {}, 422, 'the body is empty'],
-    ['another digest', 'x', CSV, { headers: { 'content-digest': `sha-256=:${Buffer.alloc(32).toString('base64')}:` } }, 422, 'not 0000'],
-    ['a digest that is none', 'x', CSV, { headers: { 'content-digest': 'sha-256=:AA:' } }, 422, 'Content-Digest must have'],
+    [
+      'another digest',
+      'x',
+      CSV,
+      { headers: { 'content-digest': `sha-256=:${Buffer.alloc(32).toString('base64')}:` } },
+      422,
+      'not 0000',
+    ],
+    [
+      'a digest that is none',
+      'x',
+      CSV,
+      { headers: { 'content-digest': 'sha-256=:AA:' } },
+      422,
+      'Content-Digest must have',
+    ],
     ['a body that is something else', 'x', CSV, { query: '?format=parquet' }, 422, 'the body is not Parquet'],
-    ['Parquet that says it is npz', 'x', EXAMPLE, { query: '?format=npz' }, 422, 'the body is not npz; it looks like Parquet'],
+    [
+      'Parquet that says it is npz',
+      'x',
+      EXAMPLE,
+      { query: '?format=npz' },
+      422,
+      'the body is not npz; it looks like Parquet',
+    ],
     ['gzip that is none', 'x', CSV, { headers: { 'content-encoding': 'gzip' } }, 400, 'the body is not gzip'],
-    ['more bytes than its caller has', 'x', new Uint8Array(9 * MiB), {}, 507, `at most ${8 * MiB} bytes together (LOSSD_UPLOAD_BYTES)`],
+    [
+      'more bytes than its caller has',
+      'x',
+      new Uint8Array(9 * MiB),
+      {},
+      507,
+      `at most ${8 * MiB} bytes together (LOSSD_UPLOAD_BYTES)`,
+    ],
   ])('leaves nothing, or a whole file, with %s', async (_, id, body, more, status, detail) => {
     const before = filesIn()
     const sent = await put(id, body, more)
@@ -221,7 +290,8 @@ describe('an upload', () => {
     socket.destroy()
     const chunked = begin('chunked')
     const part = Buffer.alloc(MiB, '1')
-    for (let i = 0; i < 9; i++) chunked.socket.write(Buffer.concat([Buffer.from('100000\r\n'), part, Buffer.from('\r\n')]))
+    for (let i = 0; i < 9; i++)
+      chunked.socket.write(Buffer.concat([Buffer.from('100000\r\n'), part, Buffer.from('\r\n')]))
     await vi.waitFor(() => expect(chunked.text()).toMatch(/^HTTP\/1.1 507 /), WAIT)
     chunked.socket.destroy()
     await vi.waitFor(() => expect(filesIn()).toEqual([]), WAIT)
@@ -234,7 +304,9 @@ describe('an upload', () => {
     socket.on('data', (chunk) => {
       text += chunk
     })
-    socket.write('POST /v1/losses/huber HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
+    socket.write(
+      'POST /v1/losses/huber HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+    )
     await vi.waitFor(() => expect(text).toMatch(/^HTTP\/1.1 408 /), WAIT)
     socket.destroy()
   })
@@ -263,8 +335,12 @@ describe('with keys', () => {
     expect((await guarded.send('GET', '/v1/datasets/mine', undefined, bearer(acme))).status).toBe(200)
     for (const method of ['GET', 'DELETE'])
       expect((await guarded.send(method, '/v1/datasets/mine', undefined, bearer(other))).status).toBe(404)
-    expect((await guarded.send('GET', '/v1/datasets', undefined, bearer(other))).body).toEqual({ datasets: [] })
-    expect((await guarded.send('POST', '/v1/evaluations', evaluation('mine'), bearer(other))).status).toBe(404)
+    expect((await guarded.send('GET', '/v1/datasets', undefined, bearer(other))).body).toEqual({
+      datasets: [],
+    })
+    expect((await guarded.send('POST', '/v1/evaluations', evaluation('mine'), bearer(other))).status).toBe(
+      404,
+    )
     expect((await put('mine', 'y,y_hat\n0,0\n', as(other))).status).toBe(201)
     const mine = await guarded.send('POST', '/v1/evaluations', evaluation('mine'), bearer(acme))
     expect((await finished(mine, bearer(acme), guarded)).result.used).toBe(2)
@@ -282,9 +358,19 @@ describe('with keys', () => {
 
   it('no path leads to uploads', async () => {
     const everyone = await ring.add({ grants: ['evaluate:*'] })
-    for (const path of ['.uploads', '.uploads/**/*.csv', '**/*.csv', `.uploads/${readdirSync(join(own, '.uploads')).at(-1)}`]) {
+    for (const path of [
+      '.uploads',
+      '.uploads/**/*.csv',
+      '**/*.csv',
+      `.uploads/${readdirSync(join(own, '.uploads')).at(-1)}`,
+    ]) {
       const { status } = await vi.waitFor(async () => {
-        const sent = await guarded.send('POST', '/v1/evaluations', { ...evaluation('x'), source: { path } }, bearer(everyone))
+        const sent = await guarded.send(
+          'POST',
+          '/v1/evaluations',
+          { ...evaluation('x'), source: { path } },
+          bearer(everyone),
+        )
         expect(sent.status).not.toBe(401)
         return sent
       }, WAIT)

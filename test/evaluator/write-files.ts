@@ -1,6 +1,5 @@
 /** Writes arrays as NumPy and safetensors do. */
-import { crc32 as crcOf } from 'node:zlib'
-import { deflateRawSync } from 'node:zlib'
+import { crc32 as crcOf, deflateRawSync } from 'node:zlib'
 
 export interface Written {
   readonly data: ArrayBufferView & { readonly length: number }
@@ -21,7 +20,8 @@ const DESCR: Readonly<Record<string, string>> = {
   Uint8Array: '|u1',
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength)
+const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+  Buffer.from(buffer, byteOffset, byteLength)
 
 export function npy({ data, shape, descr, isFortran = false, isBool = false }: Written): Buffer {
   const type = descr ?? (isBool ? '|b1' : DESCR[data.constructor.name])

@@ -66,7 +66,11 @@ export class ArrayTable implements Table {
     if (element === 'bool')
       return { booleans: [...this.#bytes(array, from, count)].map((byte) => byte !== 0) }
     if (shape.length === 1) return { numbers: this.#numbers(array, element, from, count) }
-    return { flat: array.isFortran ? this.#transposed(array, element, from, count) : this.#rowsOf(array, element, from, count) }
+    return {
+      flat: array.isFortran
+        ? this.#transposed(array, element, from, count)
+        : this.#rowsOf(array, element, from, count),
+    }
   }
 
   close(): void {

@@ -1,10 +1,11 @@
 /** Arrow IPC, as a file or a stream, as PyArrow, pandas (`to_feather`), Polars and R write it. */
-import type { ColumnRows, ColumnType, FormatDefinition, Source, Table, TableColumn } from './define.ts'
-import { bytesOf, type Element, widen } from './elements.ts'
-import { FileBytes } from './file-bytes.ts'
+
 import { BatchBody } from './arrow-ipc/bodies.ts'
 import { type Field, type FieldType, fieldsOf } from './arrow-ipc/fields.ts'
 import { batchOf, type Message, messagesOf, type RecordBatch } from './arrow-ipc/messages.ts'
+import type { ColumnRows, ColumnType, FormatDefinition, Source, Table, TableColumn } from './define.ts'
+import { bytesOf, type Element, widen } from './elements.ts'
+import { FileBytes } from './file-bytes.ts'
 
 export default {
   name: 'arrow',
@@ -79,8 +80,16 @@ class ArrowFile implements Table {
     const [length, nullCount] = record.nodes[field.node] ?? [0, 0]
     if (length < start + count) throw new Error(`the column "${field.name}" is shorter than its record batch`)
     const hasNullItems = (record.nodes[field.node + 1]?.[1] ?? 0) > 0
-    const slice: Slice = { body, field, start, count, hasNulls: nullCount > 0 && body.has(field.buffer), hasNullItems }
-    if (field.dictionary !== undefined && field.type.kind !== 'other') return this.#entries(slice, field.dictionary)
+    const slice: Slice = {
+      body,
+      field,
+      start,
+      count,
+      hasNulls: nullCount > 0 && body.has(field.buffer),
+      hasNullItems,
+    }
+    if (field.dictionary !== undefined && field.type.kind !== 'other')
+      return this.#entries(slice, field.dictionary)
     return readSlice(slice, field.type)
   }
 
@@ -95,7 +104,8 @@ class ArrowFile implements Table {
     const { numbers, nulls } = numbersOf(slice, index)
     const isNull = new Set(nulls)
     const values = Array.from(numbers, (entry, i) => (isNull.has(i) ? null : known[entry]))
-    if (values.includes(undefined)) throw new Error(`the column "${slice.field.name}" refers to entries that its dictionary lacks`)
+    if (values.some((value) => value === undefined))
+      throw new Error(`the column "${slice.field.name}" refers to entries that its dictionary lacks`)
     if (slice.field.type.kind === 'text') return { texts: values as (string | null)[] }
     return {
       numbers: Float64Array.from(values, (value) => Number(value)),
@@ -111,13 +121,22 @@ class ArrowFile implements Table {
     const isDelta = message.header.byte(2) !== 0
     const known = dictionaries.get(id)
     if (known !== undefined && !isDelta)
-      throw new Error(`the dictionary of the column "${field.name}" is replaced on the way, which is not supported`)
+      throw new Error(
+        `the dictionary of the column "${field.name}" is replaced on the way, which is not supported`,
+      )
     const record = batchOf(data)
     if (record.rows + (known?.length ?? 0) > MOST_ENTRIES)
       throw new Error(`the dictionary of the column "${field.name}" has more than ${MOST_ENTRIES} entries`)
     const body = new BatchBody(this.#file, message, record)
     const hasNulls = (record.nodes[0]?.[1] ?? 0) > 0 && body.has(0)
-    const slice: Slice = { body, field: { ...field, node: 0, buffer: 0 }, start: 0, count: record.rows, hasNulls, hasNullItems: false }
+    const slice: Slice = {
+      body,
+      field: { ...field, node: 0, buffer: 0 },
+      start: 0,
+      count: record.rows,
+      hasNulls,
+      hasNullItems: false,
+    }
     const rows = readSlice(slice, field.dictionary!.values)
     const values = 'texts' in rows ? rows.texts : 'numbers' in rows ? [...rows.numbers] : []
     dictionaries.set(id, [...(known ?? []), ...values])
@@ -259,7 +278,9 @@ function listsOf(slice: Slice, { offset, element }: FieldType & { readonly kind:
   const width = bytesOf(element)
   const from = offsets[0]
   // After the validity and the offsets come the validity and the values of the items.
-  const bytes = bounded(field, (offsets[count] - from) * width, (length) => body.slice(field.buffer + 3, from * width, length))
+  const bytes = bounded(field, (offsets[count] - from) * width, (length) =>
+    body.slice(field.buffer + 3, from * width, length),
+  )
   const values = widen(element, bytes)
   const isItem = itemsOf(slice, 2, from, values.length)
   return Array.from({ length: count }, (_, i) => {
@@ -270,7 +291,12 @@ function listsOf(slice: Slice, { offset, element }: FieldType & { readonly kind:
 }
 
 /** Which items of lists are there; undefined if all are. */
-function itemsOf({ body, field, hasNullItems }: Slice, buffer: number, from: number, count: number): boolean[] | undefined {
+function itemsOf(
+  { body, field, hasNullItems }: Slice,
+  buffer: number,
+  from: number,
+  count: number,
+): boolean[] | undefined {
   const isAny = hasNullItems && body.has(field.buffer + buffer)
   return isAny ? bitsOf(body, field.buffer + buffer, from, count) : undefined
 }
@@ -287,7 +313,10 @@ function fixedListsOf(slice: Slice, { length, element }: FieldType & { readonly 
 }
 
 /** As DuckDB prints dates and times. */
-function timesOf(slice: Slice, { element, perSecond }: FieldType & { readonly kind: 'time' }): (string | null)[] {
+function timesOf(
+  slice: Slice,
+  { element, perSecond }: FieldType & { readonly kind: 'time' },
+): (string | null)[] {
   const { numbers, nulls } = numbersOf(slice, element)
   const isNull = new Set(nulls)
   return Array.from(numbers, (time, i) => (isNull.has(i) ? null : timeText(time, perSecond)))

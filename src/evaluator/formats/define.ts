@@ -12,17 +12,24 @@ export interface TableColumn {
   readonly type: ColumnType
 }
 
+export interface NumberRows {
+  readonly numbers: Float64Array
+  /** The rows that are null. */
+  readonly nulls?: readonly number[]
+}
+
+/** Lists of one length, one after the other. */
+export interface FlatRows {
+  readonly flat: Float64Array
+  readonly nulls?: readonly number[]
+}
+
 /** Some rows of a column, by its type. */
 export type ColumnRows =
-  | {
-      readonly numbers: Float64Array
-      /** The rows that are null. */
-      readonly nulls?: readonly number[]
-    }
+  | NumberRows
+  | FlatRows
   | { readonly booleans: readonly (boolean | null)[] }
   | { readonly texts: readonly (string | null)[] }
-  /** Lists of one length, one after the other. */
-  | { readonly flat: Float64Array; readonly nulls?: readonly number[] }
   | { readonly lists: readonly (ArrayLike<number> | null)[] }
 
 /** A file with columns that any rows can be read from. It keeps little of it in memory. */

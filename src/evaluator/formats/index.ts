@@ -19,7 +19,9 @@ async function loadFormats(): Promise<Map<string, FormatDefinition>> {
 }
 
 const byExtension = new Map(
-  [...FORMATS.values()].flatMap((format) => format.extensions.map((extension) => [extension, format] as const)),
+  [...FORMATS.values()].flatMap((format) =>
+    format.extensions.map((extension) => [extension, format] as const),
+  ),
 )
 const byMediaType = new Map(
   [...FORMATS.values()].flatMap((format) => format.mediaTypes.map((type) => [type, format] as const)),

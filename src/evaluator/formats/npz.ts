@@ -65,7 +65,9 @@ async function open(source: Source): Promise<Table> {
 function checkSize(entries: readonly Entry[], size: number) {
   const unpacked = entries.reduce((sum, entry) => sum + entry.size, 0)
   if (unpacked > Math.max(LITTLE, MOST_RATIO * size))
-    throw new Error(`its ${size} bytes say that they unpack to ${unpacked}, more than ${MOST_RATIO} times as many`)
+    throw new Error(
+      `its ${size} bytes say that they unpack to ${unpacked}, more than ${MOST_RATIO} times as many`,
+    )
 }
 
 /** Unpacks arrays into one file, one after the other. */
@@ -102,7 +104,8 @@ class Unpacked {
     done.catch(() => inflate.destroy())
     for (let at = 0; at < packed && !inflate.destroyed; at += STEP) {
       const part = zip.read(start + at, Math.min(STEP, packed - at))
-      if (!inflate.write(part)) await new Promise((resolve) => inflate.once('drain', resolve).once('close', resolve))
+      if (!inflate.write(part))
+        await new Promise((resolve) => inflate.once('drain', resolve).once('close', resolve))
     }
     inflate.end()
     await done
@@ -158,7 +161,8 @@ function entryAt(bytes: Buffer, at: number, nameLength: number, extraLength: num
   const name = bytes.subarray(at + 46, at + 46 + nameLength).toString('utf8')
   const method = bytes.readUInt16LE(at + 10)
   if ((bytes.readUInt16LE(at + 8) & 1) !== 0) throw new Error(`"${name}" is encrypted`)
-  if (method !== STORED && method !== DEFLATED) throw new Error(`"${name}" is compressed in a way that is not known`)
+  if (method !== STORED && method !== DEFLATED)
+    throw new Error(`"${name}" is compressed in a way that is not known`)
   const long = longFields(bytes.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength))
   const [size, packed, place] = [24, 20, 42].map((field) => {
     const short = bytes.readUInt32LE(at + field)
@@ -185,9 +189,14 @@ function directoryOf(zip: FileBytes): { count: number; offset: number; size: num
   let at = length - 22
   while (at >= 0 && tail.readUInt32LE(at) !== END) at--
   if (at < 0) throw new Error('it is not a zip, or it is cut off')
-  const found = { count: tail.readUInt16LE(at + 10), size: tail.readUInt32LE(at + 12), offset: tail.readUInt32LE(at + 16) }
+  const found = {
+    count: tail.readUInt16LE(at + 10),
+    size: tail.readUInt32LE(at + 12),
+    offset: tail.readUInt32LE(at + 16),
+  }
   if (found.offset !== NOT_HERE && found.count !== 0xffff) return found
-  if (at < 20 || tail.readUInt32LE(at - 20) !== LOCATOR_64) throw new Error('the directory of the zip is damaged')
+  if (at < 20 || tail.readUInt32LE(at - 20) !== LOCATOR_64)
+    throw new Error('the directory of the zip is damaged')
   const end = zip.read(Number(tail.readBigUInt64LE(at - 12)), 56)
   if (end.readUInt32LE(0) !== END_64) throw new Error('the directory of the zip is damaged')
   return {

@@ -63,9 +63,15 @@ function parsed(text: string): object {
   throw new Error('it is not a safetensors file: its header is not JSON')
 }
 
-function arrayOf(name: string, { dtype = '', shape, data_offsets }: Partial<Entry>, file: FileBytes, start: number): StoredArray {
+function arrayOf(
+  name: string,
+  { dtype = '', shape, data_offsets }: Partial<Entry>,
+  file: FileBytes,
+  start: number,
+): StoredArray {
   const element = Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined
-  if (element === undefined) throw new Error(`the tensor "${name}" has the dtype ${dtype}, which is not supported`)
+  if (element === undefined)
+    throw new Error(`the tensor "${name}" has the dtype ${dtype}, which is not supported`)
   const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0)
   const [from = Number.NaN, to = Number.NaN] = Array.isArray(data_offsets) ? data_offsets : []
   const bytes = isShape ? product(shape) * (element === 'bool' ? 1 : bytesOf(element)) : Number.NaN

@@ -14,7 +14,11 @@ export class BatchBody {
   readonly #batch: RecordBatch
   readonly #unpacked = new Map<number, Buffer>()
 
-  constructor(file: FileBytes, { body, bodyLength }: { body: number; bodyLength: number }, batch: RecordBatch) {
+  constructor(
+    file: FileBytes,
+    { body, bodyLength }: { body: number; bodyLength: number },
+    batch: RecordBatch,
+  ) {
     this.#file = file
     this.#body = body
     this.#bodyLength = bodyLength
@@ -31,7 +35,8 @@ export class BatchBody {
     const place = this.#batch.buffers[buffer]
     if (place === undefined) throw new Error('a record batch has fewer buffers than its schema needs')
     const [offset, size] = place
-    if (offset < 0 || size < 0 || offset + size > this.#bodyLength) throw new Error('a buffer lies outside of its record batch')
+    if (offset < 0 || size < 0 || offset + size > this.#bodyLength)
+      throw new Error('a buffer lies outside of its record batch')
     if (this.#batch.compression === undefined) {
       if (from + length > size) throw shortBuffer()
       return this.#file.read(this.#body + offset + from, length)
@@ -71,7 +76,9 @@ function unpack(codec: 'lz4' | 'zstd', bytes: Buffer, length: number): Buffer {
   // Node has it from 22.15 on.
   const { zstdDecompressSync } = zlib as unknown as { readonly zstdDecompressSync?: Inflate }
   if (zstdDecompressSync === undefined)
-    throw new Error('it is compressed with zstd, which needs Node 22.15; write it with LZ4, or without compression')
+    throw new Error(
+      'it is compressed with zstd, which needs Node 22.15; write it with LZ4, or without compression',
+    )
   const whole = zstdDecompressSync(bytes, { maxOutputLength: length })
   if (whole.length !== length) throw new Error('compressed data are shorter than they say')
   return whole

@@ -22,7 +22,9 @@ export interface Field {
   readonly node: number
   readonly buffer: number
   /** The dictionary that its values are in: then it has numbers of entries. */
-  readonly dictionary: { readonly id: number; readonly index: Element; readonly values: FieldType } | undefined
+  readonly dictionary:
+    | { readonly id: number; readonly index: Element; readonly values: FieldType }
+    | undefined
 }
 
 const TYPE = {
@@ -142,7 +144,11 @@ function typeOf(table: FlatTable): FieldType {
 
 function numberOf(code: number, own: FlatTable): { kind: 'number'; element: Element } | undefined {
   if (code === TYPE.int) return { kind: 'number', element: intOf(own) }
-  if (code === TYPE.float) return { kind: 'number', element: (['float16', 'float32', 'float64'] as const)[own.short(0)] ?? 'float64' }
+  if (code === TYPE.float)
+    return {
+      kind: 'number',
+      element: (['float16', 'float32', 'float64'] as const)[own.short(0)] ?? 'float64',
+    }
   return undefined
 }
 
