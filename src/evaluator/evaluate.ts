@@ -4,7 +4,7 @@
  */
 
 import type { Engine } from '../engines/contract.ts'
-import { Problem } from '../errors.ts'
+import { cut, Problem } from '../errors.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { State, type StateRecord } from '../evaluation/state.ts'
 import { summarize } from '../evaluation/summarize.ts'
@@ -144,7 +144,12 @@ async function evaluateWith(
   const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
   const asked = resume?.road ?? roadFor(request, total)
-  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
+  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked).catch(
+    async (error: unknown) => {
+      // A CSV that is only a header has texts in all columns, but that is not what is wrong with it.
+      throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
+    },
+  )
   const { plan } = evaluator
   const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
   const done = new Set(resume?.done ?? [])
@@ -168,12 +173,21 @@ async function evaluateWith(
     const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
     await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
-  if (state.rows.every((rows) => rows === 0) && state.bad().length === 0)
-    throw new EvaluationFailed(
-      'unreadable-data',
-      `${files.map(({ name }) => name).join(', ')}: there are no rows`,
-    )
+  if (state.rows.every((rows) => rows === 0) && state.bad().length === 0) throw withoutRows(files)
   return answerOf(evaluator, database, files, state)
+}
+
+function withoutRows(files: readonly DataFile[]): EvaluationFailed {
+  return new EvaluationFailed(
+    'unreadable-data',
+    `${cut(files.map(({ name }) => name).join(', '))}: there are no rows`,
+  )
+}
+
+async function isEmpty(file: DataFile, database: Database): Promise<boolean> {
+  const columns = await database.columns(file)
+  const result = await database.stream(file, columns, ' SELECT 1 FROM file LIMIT 1')
+  return (await result.getRows()).length === 0
 }
 
 interface Listener {

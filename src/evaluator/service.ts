@@ -50,7 +50,10 @@ export class Service {
     const total = statSync(file.path).size
     let bytes = 0
     const body = createReadStream(file.path)
-    body.on('data', (chunk) => this.#bar.show({ rows: (bytes += chunk.length), total }, 'bytes'))
+    body.on('data', (chunk) => {
+      bytes += chunk.length
+      this.#bar.show({ rows: bytes, total }, 'bytes')
+    })
     const headers = {
       'content-type': 'application/octet-stream',
       'content-length': String(total),

@@ -194,9 +194,8 @@ export class Uploads {
     await checkContent(path, upload.format, bytes)
     const digest = hash.digest('hex')
     if (upload.digest !== undefined && upload.digest !== digest)
-      throw problemAt(
+      throw new Problem(
         'invalid-value',
-        '',
         `the body has the SHA-256 ${digest}, not ${upload.digest} as its digest says`,
       )
     return digest
@@ -302,19 +301,18 @@ function noRoom(bytes: number): Problem {
 
 /** A file that is something else is told so at once, as far as its first and last bytes say. */
 async function checkContent(path: string, { title, magic }: FormatDefinition, bytes: number) {
-  if (bytes === 0) throw problemAt('invalid-value', '', 'the body is empty')
+  if (bytes === 0) throw new Problem('invalid-value', 'the body is empty')
   if (magic === undefined) return
   const file = await open(path, 'r')
   try {
-    const head = Buffer.alloc(magic.length)
+    const head = Buffer.alloc(8)
     await file.read(head, 0, head.length, 0)
-    if (head.toString('latin1') !== magic) {
+    if (!head.toString('latin1').startsWith(magic)) {
       const other = [...FORMATS.values()].find(
         (format) => format.magic !== undefined && head.toString('latin1').startsWith(format.magic),
       )
-      throw problemAt(
+      throw new Problem(
         'invalid-value',
-        '',
         `the body is not ${title}${other === undefined ? '' : `; it looks like ${other.title}`}`,
       )
     }

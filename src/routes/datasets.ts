@@ -171,7 +171,7 @@ function digestOf({ headers }: FastifyRequest): string | undefined {
   if (given === undefined) return undefined
   const found = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):/.exec(String(given))
   if (found !== null) return Buffer.from(found[1], 'base64').toString('hex')
-  throw problemAt('invalid-value', '', 'Content-Digest must have sha-256=:...: with 32 bytes in base64')
+  throw new Problem('invalid-value', 'Content-Digest must have sha-256=:...: with 32 bytes in base64')
 }
 
 /**

@@ -361,7 +361,10 @@ describe('a full disk', () => {
       if (place === undefined) return
       writeFileSync(join(place, 'ballast'), Buffer.alloc(2 ** 20 - 4096))
       let printed = ''
-      const terminal = { out: (text: string) => void (printed += text), note: () => {}, isInteractive: false }
+      const out = (text: string) => {
+        printed += text
+      }
+      const terminal = { out, note: () => {}, isInteractive: false }
       const to = join(place, option === '--out' ? 'out.json' : 'report.html')
       const args = [
         EXAMPLE,

@@ -17,7 +17,6 @@ import {
   Int64,
   List,
   makeData,
-  RecordBatchFileWriter,
   RecordBatchStreamWriter,
   Table,
   tableToIPC,
@@ -57,7 +56,7 @@ const column = <K extends keyof (typeof rows)[number]>(name: K) => rows.map((row
 async function copyAs(path: string, options: string) {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await instance.connect()
-  const source = join(folder, 'rows.jsonl')
+  const source = join(folder, 'source.jsonl')
   writeFileSync(source, rows.map((row) => JSON.stringify(row)).join('\n'))
   await connection.run(`COPY (SELECT * FROM read_json('${source}')) TO '${path}' (${options})`)
   connection.closeSync()
@@ -65,7 +64,7 @@ async function copyAs(path: string, options: string) {
   rmSync(source)
 }
 
-const arrowTable = (from = rows) =>
+const arrowTable = (from = rows, region: Utf8 | Dictionary = new Dictionary(new Utf8(), new Int32())) =>
   new Table({
     y: vectorFromArray(
       from.map(({ y }) => y),
@@ -84,8 +83,8 @@ const arrowTable = (from = rows) =>
       new Bool(),
     ),
     region: vectorFromArray(
-      from.map(({ region }) => region),
-      new Dictionary(new Utf8(), new Int32()),
+      from.map((row) => row.region),
+      region,
     ),
     logits: vectorFromArray(
       from.map(({ logits }) => logits),
@@ -115,11 +114,9 @@ const WRITERS: Readonly<Record<string, Readonly<Record<string, (path: string) =>
     'file.arrow': (path) => writeFileSync(path, tableToIPC(arrowTable(), 'file')),
     'stream.arrows': (path) => writeFileSync(path, tableToIPC(arrowTable(), 'stream')),
     'batches.feather': (path) => {
-      const writer = new RecordBatchFileWriter()
-      for (let from = 0; from < ROWS; from += 1700)
-        writer.writeAll(arrowTable(rows.slice(from, from + 1700)).batches as never)
-      writer.close()
-      writeFileSync(path, writer.toUint8Array(true))
+      const starts = Array.from({ length: Math.ceil(ROWS / 1700) }, (_, i) => 1700 * i)
+      const batches = starts.flatMap((from) => arrowTable(rows.slice(from, from + 1700), new Utf8()).batches)
+      writeFileSync(path, tableToIPC(new Table(batches), 'file'))
     },
   },
   npz: {
@@ -181,9 +178,10 @@ describe.each([...FORMATS.values()].map((format) => [format.title, format] as co
     for (const request of requests)
       expect(numbersOf(await run(request, path))).toEqual(numbersOf(await run(request, expected)))
     const { losses } = await run({ ...simple, weight: undefined, by: [], worst: 2, road: 'kernels' }, path)
-    if (hasPlaces(format))
-      for (const { values } of losses[0]!.worst!)
-        expect(Math.abs(Number(values!.y) - Number(values!.y_hat)) - 0.5).toBe(losses[0]!.overall.max)
+    if (hasPlaces(format)) {
+      const [{ values, loss } = { values: {}, loss: 0 }] = losses[0]!.worst!
+      expect(Math.abs(Number(values!.y) - Number(values!.y_hat)) - 0.5).toBe(loss)
+    }
     const sql = {
       ...simple,
       weight: undefined,
@@ -223,7 +221,7 @@ describe.each([...FORMATS.values()].map((format) => [format.title, format] as co
     const path = join(folder, `changed-${name}`)
     await write(path)
     const whole = readFileSync(path)
-    for (let seed = 1; seed <= 12; seed++) {
+    for (let seed = 1; seed <= 6; seed++) {
       const bytes = Buffer.from(whole)
       for (let i = 0; i < 8; i++) {
         const place =

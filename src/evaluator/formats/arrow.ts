@@ -48,14 +48,12 @@ class ArrowFile implements Table {
 
   constructor(file: FileBytes) {
     this.#file = file
-    const messages = messagesOf(file)
-    const { value: schema } = messages.next()
-    if (schema?.kind !== 'schema') throw new Error('it is not Arrow: it does not begin with a schema')
-    this.#fields = fieldsOf(schema.header)
+    const { schema, rest } = messagesOf(file)
+    this.#fields = fieldsOf(schema)
     const batches: Batch[] = []
     const dictionaries = new Map<number, Dictionary>()
     let rows = 0
-    for (const message of messages) {
+    for (const message of rest) {
       if (message.kind === 'dictionary') this.#addDictionary(message, dictionaries)
       if (message.kind !== 'batch') continue
       const own = batchOf(message.header).rows
