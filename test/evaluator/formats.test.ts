@@ -252,7 +252,7 @@ describe.each([...FORMATS.values()].map((format) => [format.title, format] as co
 })
 
 describe('Arrow', () => {
-  /** Written by PyArrow 21 (test/evaluator/data/README.md). */
+  /** Written by PyArrow (test/evaluator/data/write.py). */
   const data = (name: string) => new URL(`data/${name}`, import.meta.url).pathname
 
   it.each(['lz4.arrow', 'plain.arrow', 'plain.arrows'])(
