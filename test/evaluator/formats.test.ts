@@ -179,7 +179,7 @@ describe.each([...FORMATS.values()].map((format) => [format.title, format] as co
       expect(numbersOf(await run(request, path))).toEqual(numbersOf(await run(request, expected)))
     const { losses } = await run({ ...simple, weight: undefined, by: [], worst: 2, road: 'kernels' }, path)
     if (hasPlaces(format)) {
-      const [{ values, loss } = { values: {}, loss: 0 }] = losses[0]!.worst!
+      const { values, loss } = losses[0]!.worst![0]!
       expect(Math.abs(Number(values!.y) - Number(values!.y_hat)) - 0.5).toBe(loss)
     }
     const sql = {

@@ -97,14 +97,16 @@ def numbers(value, path=""):
     return [pair for name, own in items for pair in numbers(own, f"{path}/{name}")]
 
 
-def without(estimate):
-    return {name: own for name, own in estimate.items() if name not in ("quantiles", "distribution", "worst")}
+def without(estimate, weight=True):
+    left_out = ("quantiles", "distribution", "worst", *(() if weight else ("weight",)))
+    return {name: own for name, own in estimate.items() if name not in left_out}
 
 
 def plain(answer):
-    """Without what is only computed in one place."""
+    """Without what is only computed in one place: there, labels may have a weight of their own, which is 1 here."""
+    has = "weight" in answer
     reports = [
-        {**without(report), "overall": without(report["overall"]), "slices": [without(own) for own in report["slices"]]}
+        {**without(report), "overall": without(report["overall"], has), "slices": [without(own, has) for own in report["slices"]]}
         for kind in ("losses", "comparisons")
         for report in answer[kind]
     ]

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 import numpy as np
 
 from ._client import Client, default_client
-from ._kernel import Kernel
+from ._kernel import Kernel, manifest_of
 from ._loss import Loss, catalog_entry
 from .errors import InvalidRequest, KernelUnavailable, LossdError
 
@@ -200,7 +200,13 @@ class Plan:
                 tensors, bad = self._tensors(loss, model, columns)
                 usable = np.flatnonzero(~bad)[:1]
                 tensors = {name: array[usable] if len(usable) else np.ones_like(array[:1]) for name, array in tensors.items()}
-                opened.evaluate(**tensors, wrt=(), reduction="none")
+                result = opened.evaluate(**tensors, wrt=(), reduction="mean")
+                if result.denominator != result.count:
+                    raise _own_denominator(loss)
+        for module in recording.modules.values():
+            manifest = manifest_of(module)
+            if manifest["couples"] not in ("element", "row"):
+                raise ValueError(f"{manifest['loss']} cannot be evaluated row by row: the loss of a row depends on other rows")
         self.url, self.modules = own.url, recording.modules
 
     def _check_columns(self, columns: Mapping[str, Any]) -> None:
@@ -268,8 +274,8 @@ class Plan:
                 rows = self._without(error, rows, tensors, bad)
                 continue
             found = np.asarray(result.loss, dtype=np.float64).reshape(len(rows), -1)
-            if result.count is not None and (result.count != found.size or result.denominator not in (None, found.size)):
-                raise ValueError(f"{ask.title} divides by a sum of its own here (ignored labels, class weights), which only lossd evaluate does")
+            if result.count is not None and result.count != found.size:
+                raise _own_denominator(ask)
             values[rows] = found[:, 0] if found.shape[1] == 1 else found.sum(axis=1) / found.shape[1]
             self._mark(bad, np.isnan(values), f"the loss of {ask.title} is NaN")
             break
@@ -316,6 +322,10 @@ class Plan:
                 array = array.astype(np.float64)
             found[name] = np.ascontiguousarray(array)
         return found, isnt
+
+
+def _own_denominator(ask: _LossAsk) -> ValueError:
+    return ValueError(f"{ask.title} divides by a sum of its own here, as for ignored labels, which only lossd evaluate does")
 
 
 def _names(names: Names) -> Tuple[str, ...]:

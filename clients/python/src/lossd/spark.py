@@ -45,10 +45,10 @@ def evaluate(
         raise ValueError(f'there is no column "{missing[0]}"; there are {", ".join(df.columns[:20])}')
     # A column may have dots in its name.
     needed = df.select([f"`{name.replace('`', '``')}`" for name in plan.needed()])
-    sample = needed.limit(16).toPandas()
-    if len(sample) == 0:
+    sample = needed.limit(16).collect()
+    if not sample:
         raise ValueError("there are no rows")
-    plan.prepare({name: list(sample[name]) for name in sample}, client)
+    plan.prepare({name: [row[name] for row in sample] for name in plan.needed()}, client)
     states = needed.mapInArrow(_Evaluating(plan), "state binary")
     try:
         rows = _reduced(states).collect()
