@@ -9,7 +9,7 @@ import { loadCatalog } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
 import { evaluate } from './evaluate.ts'
 import { EvaluationFailed } from './failure.ts'
-import { findFiles, PATTERN } from './files.ts'
+import { findFiles } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
@@ -141,13 +141,22 @@ async function evaluateThere(
   terminal: Terminal,
 ): Promise<Answered> {
   const service = new Service(url, terminal)
-  const isPath = !PATTERN.test(path) && !existsSync(path)
-  if (isPath) return { answer: await service.evaluate(asked, { path }), guessed: {} }
-  const files = findFiles(path)
+  const files = filesHere(path)
+  if (files === undefined) return { answer: await service.evaluate(asked, { path }), guessed: {} }
   const { request, guessed } = await guess(asked, files[0])
   const ids: string[] = []
   for (const file of files) ids.push(await service.upload(file))
   return { answer: await service.evaluate(request, { dataset: ids }), guessed }
+}
+
+/** @returns undefined if there are none */
+function filesHere(path: string): DataFile[] | undefined {
+  try {
+    return findFiles(path)
+  } catch (error) {
+    if (error instanceof EvaluationFailed && !existsSync(path)) return undefined
+    throw error
+  }
 }
 
 const nextSteps = (path: string) => `
