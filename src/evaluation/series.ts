@@ -37,7 +37,7 @@ export interface SeriesRecord {
 }
 
 /** Above this many slices, quantiles are only those of all rows. */
-const MOST_SKETCHES = 512
+export const MOST_SKETCHES = 512
 
 /** Sums of the shares of rows, which are 1 for most losses. */
 interface ShareSums {

@@ -94,11 +94,11 @@ Next: lossd evaluate ${path} --loss huber:delta=2 --by <column> --bootstrap 1000
       lossd evaluate --help explains all options`
 
 async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess> {
-  const database = await Database.open()
+  const database = new Database()
   try {
     return guessColumns(request, await database.columns(file))
   } finally {
-    database.close()
+    await database.close()
   }
 }
 

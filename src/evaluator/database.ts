@@ -1,15 +1,16 @@
 /**
- * DuckDB reads the files. It is loaded when it is first needed, and one thread of it at a time computes, so that equal
- * questions have equal answers, bit for bit.
+ * DuckDB reads the files that we do not read ourselves. It is loaded when it is first needed, and one thread of it at a time
+ * computes, so that equal questions have equal answers, bit for bit.
  *
  * No text of a caller is ever part of a query: paths are parameters, and columns have the names c0, c1 ... by their
  * places.
  */
-import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBType } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance, DuckDBResult } from '@duckdb/node-api'
 import { cut, Problem } from '../errors.ts'
 import { TooManySlices } from '../evaluation/state.ts'
 import { didYouMean } from '../nearest.ts'
 import { EvaluationFailed } from './failure.ts'
+import { type ParquetFooter, readFooter } from './parquet/footer.ts'
 
 export const FORMATS = ['parquet', 'csv', 'json'] as const
 export type Format = (typeof FORMATS)[number]
@@ -42,47 +43,43 @@ const READERS: Readonly<Record<Format, string>> = {
 const MEMORY = '192MB'
 
 export class Database {
-  readonly #instance: DuckDBInstance
-  readonly #connection: DuckDBConnection
-
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
-    this.#instance = instance
-    this.#connection = connection
-  }
-
-  /** @throws EvaluationFailed if DuckDB is not installed */
-  static async open(): Promise<Database> {
-    const { DuckDBInstance } = await load()
-    const instance = await DuckDBInstance.create(':memory:', {
-      threads: '1',
-      memory_limit: MEMORY,
-      temp_directory: '',
-      autoinstall_known_extensions: 'false',
-      autoload_known_extensions: 'false',
-      allow_community_extensions: 'false',
-    })
-    return new Database(instance, await instance.connect())
-  }
+  /** Opened when it is first asked something. */
+  #opened: Promise<Opened> | undefined
+  /** By path: files do not change while they are evaluated. */
+  readonly #footers = new Map<string, ParquetFooter | undefined>()
 
   /** @example await database.version() // 'v1.5.6' */
   async version(): Promise<string> {
-    const reader = await this.#connection.runAndReadAll('SELECT version()')
+    const { connection } = await this.#open()
+    const reader = await connection.runAndReadAll('SELECT version()')
     return String(reader.getRows()[0][0])
+  }
+
+  /** What a Parquet file says about itself, if it can be read without DuckDB. */
+  footer({ path, format }: DataFile): ParquetFooter | undefined {
+    if (format !== 'parquet') return undefined
+    if (!this.#footers.has(path)) this.#footers.set(path, readFooter(path))
+    return this.#footers.get(path)
   }
 
   /** The columns of a file. */
   async columns(file: DataFile): Promise<Column[]> {
+    const known = this.footer(file)?.columns
+    if (known?.every(({ type }) => type !== undefined))
+      return known.map(({ name, type = '' }) => ({ name, kind: kindOf(type), type }))
     const result = await this.#run(file, `SELECT * FROM ${READERS[file.format]} LIMIT 0`)
     const names = result.columnNames()
     const all = names.map((name, i) => {
       const type = result.columnType(i)
-      return { name, kind: kindOf(type), type: String(type) }
+      return { name, kind: kindOf(String(type)), type: String(type) }
     })
     return file.format === 'parquet' ? all.slice(0, -1) : all
   }
 
   /** Rows of each part of a Parquet file that is compressed as a whole. */
   async rowGroups(file: DataFile): Promise<number[]> {
+    const known = this.footer(file)
+    if (known !== undefined) return known.groups.map(({ rows }) => rows)
     const query =
       'SELECT any_value(row_group_num_rows)::DOUBLE FROM parquet_metadata($1) GROUP BY row_group_id ORDER BY row_group_id'
     const result = await this.#run(file, query)
@@ -104,19 +101,22 @@ export class Database {
     return this.#run(file, fromFile(file, columns, query, range))
   }
 
-  /** Ends the query that is running. */
-  interrupt(): void {
-    this.#connection.interrupt()
+  /** Must not be called while it works. */
+  async close(): Promise<void> {
+    const opened = await this.#opened?.catch(() => undefined)
+    opened?.connection.closeSync()
+    opened?.instance.closeSync()
   }
 
-  close(): void {
-    this.#connection.closeSync()
-    this.#instance.closeSync()
+  #open(): Promise<Opened> {
+    this.#opened ??= open()
+    return this.#opened
   }
 
   async #run(file: DataFile, query: string): Promise<DuckDBResult> {
     try {
-      return await this.#connection.stream(query, [file.path])
+      const { connection } = await this.#open()
+      return await connection.stream(query, [file.path])
     } catch (error) {
       throw unreadable(file, error)
     }
@@ -161,13 +161,31 @@ export function placeOfColumn(file: DataFile, columns: readonly Column[], name: 
 const NUMBERS = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL\(.*\))$/
 const TEXTS = /^(VARCHAR|DATE|TIME|TIMESTAMP.*|UUID|ENUM\(.*\))/
 
-function kindOf(type: DuckDBType): ColumnKind {
-  const text = String(type)
+function kindOf(text: string): ColumnKind {
   const element = /^(.*)\[\d*\]$/.exec(text)?.[1]
   if (element !== undefined) return NUMBERS.test(element) ? 'list' : 'other'
   if (NUMBERS.test(text)) return 'number'
   if (text === 'BOOLEAN') return 'boolean'
   return TEXTS.test(text) ? 'text' : 'other'
+}
+
+interface Opened {
+  readonly instance: DuckDBInstance
+  readonly connection: DuckDBConnection
+}
+
+/** @throws EvaluationFailed if DuckDB is not installed */
+async function open(): Promise<Opened> {
+  const { DuckDBInstance } = await load()
+  const instance = await DuckDBInstance.create(':memory:', {
+    threads: '1',
+    memory_limit: MEMORY,
+    temp_directory: '',
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    allow_community_extensions: 'false',
+  })
+  return { instance, connection: await instance.connect() }
 }
 
 async function load(): Promise<typeof import('@duckdb/node-api')> {

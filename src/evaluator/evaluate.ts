@@ -12,14 +12,15 @@ import type { Catalog } from '../losses/catalog.ts'
 import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
+import { isReadHere } from './parquet/source.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
 import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
 import { evaluateOnThreads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
 
-/** Rows of a part: a few tenths of a second. */
-const PART_ROWS = 4_000_000
+/** Rows of a part: about a tenth of a second. */
+const PART_ROWS = 2_000_000
 /** Below this, starting threads takes longer than they save. */
 const ALONE_ROWS = 2_000_000
 
@@ -75,7 +76,8 @@ export class PartEvaluator {
     road: Road,
   ): Promise<PartEvaluator> {
     const plan = await planOf(request, catalog, await layoutOf(file, database))
-    const sql = chosenRoad(plan, road)
+    const footer = database.footer(file)
+    const sql = chosenRoad(plan, road, footer !== undefined && isReadHere(plan, footer))
     const engine = await openKernels()
     return new PartEvaluator(sql === undefined ? plan : withoutSketches(plan), sql, database, engine)
   }
@@ -103,9 +105,12 @@ function roadFor({ road = 'auto' }: EvaluationRequest, rows: number | undefined)
   return road === 'auto' && (rows === undefined || rows < FEW_ROWS) ? 'kernels' : road
 }
 
-/** @throws Problem if the road is asked for, and does not lead there */
-function chosenRoad(plan: Plan, road: Road): SqlRoad | undefined {
-  if (road === 'kernels') return undefined
+/**
+ * @param isReadHere whether kernels get their numbers without DuckDB: then they are faster, and tell more
+ * @throws Problem if the road is asked for, and does not lead there
+ */
+function chosenRoad(plan: Plan, road: Road, isReadHere: boolean): SqlRoad | undefined {
+  if (road === 'kernels' || (road === 'auto' && isReadHere)) return undefined
   const sql = sqlRoadOf(plan)
   if (road === 'auto') return sql?.isFaster ? sql : undefined
   if (sql !== undefined) return sql
@@ -125,11 +130,11 @@ export async function evaluate(
   files: readonly DataFile[],
   options: EvaluateOptions,
 ): Promise<Evaluation> {
-  const database = await Database.open()
+  const database = new Database()
   try {
     return await evaluateWith(database, request, files, options)
   } finally {
-    database.close()
+    await database.close()
   }
 }
 
@@ -164,7 +169,11 @@ async function evaluateWith(
   const count = isFew ? 1 : Math.min(threads, open.length)
   if (count > 1 && road === 'kernels') {
     const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
-    await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
+    const listener = { onRows, finish, signal }
+    await allOrNone(open, [
+      evaluateOnThreads(work, open, count - 1, plan.state, listener),
+      evaluateHere(evaluator, parts, open, 1, listener),
+    ])
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
   return answerOf(evaluator, database, files, state)
 }
@@ -174,24 +183,36 @@ interface Listener {
   readonly finish: (place: number, part: State) => void
 }
 
+/** Waits for all, which stop as soon as one fails. */
+async function allOrNone(open: number[], all: readonly Promise<void>[]) {
+  const stopping = all.map((one) =>
+    one.catch((error: unknown) => {
+      open.length = 0
+      throw error
+    }),
+  )
+  for (const end of await Promise.allSettled(stopping)) if (end.status === 'rejected') throw end.reason
+}
+
 /** In this thread, where DuckDB has as many of its own as there are databases. */
 async function evaluateHere(
   evaluator: PartEvaluator,
   parts: readonly Part[],
-  places: readonly number[],
+  open: number[],
   count: number,
   { onRows, finish }: Listener,
 ) {
-  const more = await Promise.all(Array.from({ length: Math.max(0, count - 1) }, () => Database.open()))
-  const open = [...places]
+  const more = Array.from({ length: Math.max(0, count - 1) }, () => new Database())
   const work = async (own: PartEvaluator) => {
     for (let place = open.shift(); place !== undefined; place = open.shift())
       finish(place, await own.evaluate(parts[place], onRows))
   }
   const all = [evaluator, ...more.map((database) => evaluator.with(database))]
-  const ended = await Promise.allSettled(all.map(work))
-  for (const database of more) database.close()
-  for (const end of ended) if (end.status === 'rejected') throw end.reason
+  try {
+    await allOrNone(open, all.map(work))
+  } finally {
+    for (const database of more) await database.close()
+  }
 }
 
 /** The losses of the catalog by their own names, so that a thread need not load the others. */

@@ -32,18 +32,18 @@ interface Listener {
 }
 
 /**
- * Evaluates the parts at the given places.
+ * Evaluates parts until none is open.
  *
+ * @param open places of parts, from which others may take some, too
  * @throws EvaluationFailed, Problem: of the first part that failed
  */
 export async function evaluateOnThreads(
   work: Work,
-  places: readonly number[],
+  open: number[],
   count: number,
   options: StateOptions,
   listener: Listener,
 ): Promise<void> {
-  const open = [...places]
   const workers = Array.from({ length: count }, () => spawn(new URL('./worker', import.meta.url), work))
   const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
   // They are never terminated: DuckDB would take the process down if its call returned to a thread that is gone.

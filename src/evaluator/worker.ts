@@ -17,8 +17,7 @@ const REPORT_MS = 50
 let isStopped = false
 
 async function open(): Promise<PartEvaluator> {
-  const [catalog, database] = await Promise.all([loadLosses(losses), Database.open()])
-  return PartEvaluator.open(request, file, catalog, database, road)
+  return PartEvaluator.open(request, file, await loadLosses(losses), new Database(), road)
 }
 
 port.on('message', async (message: ToThread) => {
