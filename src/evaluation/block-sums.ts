@@ -62,7 +62,7 @@ const MOST_SUMMABLE = 2 ** 479
 const SLICES_STEP = 16
 
 export class BlockSums {
-  readonly #state: State
+  #state: State
   readonly #rows: number
   readonly #loops: RowLoops
   readonly #slices: number
@@ -92,6 +92,18 @@ export class BlockSums {
       return { values, losses: this.#take(8 * rows), shares: this.#take(8 * rows) }
     })
     this.#fixed = this.#free
+  }
+
+  /** Rows are added to another state from now on. What was not moved into the state before is forgotten. */
+  begin(state: State): void {
+    this.#state = state
+    this.#room = 0
+    this.#kept = []
+  }
+
+  /** Whether a loss that the caller has written is NaN. */
+  hasNaN(series: number, count: number): boolean {
+    return Number.isNaN(this.#loops.largest(count, this.#places[series].losses))
   }
 
   /** The slice of each row, which the caller writes; -1 for rows that do not count. Valid until the next `add`. */
@@ -129,7 +141,7 @@ export class BlockSums {
     this.#loops.countRows(count, this.#slices, this.#counts)
     for (const [place, kept] of this.#kept.entries()) {
       this.#addTo(kept, this.#places[place], count)
-      this.#addWorst(place, count, rowOf)
+      if (this.#state.options.series[place].worst > 0) this.#addWorst(place, count, rowOf)
     }
   }
 
@@ -300,8 +312,7 @@ export class BlockSums {
   #addWorst(place: number, count: number, rowOf: (i: number) => number) {
     const { worst } = this.#state.series[place]
     const { losses } = this.#places[place]
-    if (this.#state.options.series[place].worst === 0 || this.#loops.largest(count, losses) < worst.least)
-      return
+    if (this.#loops.largest(count, losses) < worst.least) return
     const [own, slices] = [this.#doubles(losses, count), this.slices]
     for (let i = 0; i < count; i++) if (slices[i] >= 0 && own[i] >= worst.least) worst.add(own[i], rowOf(i))
   }

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { reportPage } from '../evaluation/report.ts'
 import { count, evaluationTable } from '../evaluation/text-table.ts'
-import { loadCatalog } from '../losses/load-catalog.ts'
+import { loadCatalogFor } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
 import { evaluate, type Progress } from './evaluate.ts'
 import { findFiles } from './files.ts'
@@ -77,7 +77,7 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
     values.threads === undefined ? availableParallelism() : numberOf(values.threads, '--threads')
   const bar = new ProgressBar(terminal)
   const answer = await evaluate(request, files, {
-    catalog: await loadCatalog(),
+    catalog: await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : []))),
     threads,
     onProgress: (progress) => bar.show(progress),
   })

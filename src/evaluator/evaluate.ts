@@ -11,7 +11,7 @@ import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
 import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
-import { evaluateWithKernels, type Part } from './kernel-road.ts'
+import { KernelRun, type Part } from './kernel-road.ts'
 import { isReadHere } from './parquet/source.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
@@ -49,23 +49,29 @@ export interface EvaluateOptions {
   readonly aloneRows?: number
   /** What is known already. */
   readonly resume?: Checkpoint | undefined
-  /** Called after each part. */
+  /** Called after each part for which a checkpoint was due. */
   readonly onCheckpoint?: (checkpoint: () => Checkpoint) => void
+  /** Default: a checkpoint is due after each part. */
+  readonly isCheckpointDue?: () => boolean
   readonly signal?: AbortSignal
 }
 
-/** How one part is evaluated, in this thread or another. */
+/** Evaluates one part after the other, in this thread or another. */
 export class PartEvaluator {
   readonly plan: Plan
   readonly road: SqlRoad | undefined
   readonly #database: Database
   readonly #engine: Engine
+  readonly #run: KernelRun
+  /** Of the parts that SQL was enough for. */
+  #inSql: State | undefined
 
   private constructor(plan: Plan, road: SqlRoad | undefined, database: Database, engine: Engine) {
     this.plan = plan
     this.road = road
     this.#database = database
     this.#engine = engine
+    this.#run = new KernelRun(plan, database, engine)
   }
 
   static async open(
@@ -88,15 +94,21 @@ export class PartEvaluator {
   }
 
   /** @param onRows is told how many more rows were read */
-  async evaluate(part: Part, onRows?: (rows: number) => void): Promise<State> {
-    if (this.road !== undefined) {
-      const state = await evaluateInSql(this.plan, this.road, part, this.#database)
-      if (state !== undefined) {
-        onRows?.(part.range === undefined ? 0 : part.range[1] - part.range[0])
-        return state
-      }
-    }
-    return evaluateWithKernels(this.plan, part, this.#database, this.#engine, onRows)
+  async add(part: Part, onRows: (rows: number) => void): Promise<void> {
+    const state =
+      this.road === undefined ? undefined : await evaluateInSql(this.plan, this.road, part, this.#database)
+    if (state === undefined) return this.#run.add(part, onRows)
+    if (this.#inSql === undefined) this.#inSql = state
+    else this.#inSql.merge(state)
+    onRows(rowsIn(part))
+  }
+
+  /** The state of the parts that were added since it was taken. */
+  take(): State {
+    const state = this.#run.take()
+    if (this.#inSql !== undefined) state.merge(this.#inSql)
+    this.#inSql = undefined
+    return state
   }
 }
 
@@ -159,28 +171,32 @@ async function evaluateWith(
     read += rows
     onProgress?.({ rows: read, total })
   }
-  const finish = (place: number, part: State) => {
+  const finish = (places: readonly number[], more: State) => {
     signal?.throwIfAborted()
-    state.merge(part)
-    done.add(place)
+    state.merge(more)
+    for (const place of places) done.add(place)
     onCheckpoint?.(() => ({ done: [...done], state: state.record(), road }))
   }
+  const isDue = options.isCheckpointDue ?? (() => onCheckpoint !== undefined)
   const isFew = total !== undefined && total < (options.aloneRows ?? ALONE_ROWS)
   const count = isFew ? 1 : Math.min(threads, open.length)
   if (count > 1 && road === 'kernels') {
     const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
-    const listener = { onRows, finish, signal }
+    const listener = { onRows, finish, isDue, signal }
     await allOrNone(open, [
       evaluateOnThreads(work, open, count - 1, plan.state, listener),
       evaluateHere(evaluator, parts, open, 1, listener),
     ])
-  } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
+  } else await evaluateHere(evaluator, parts, open, count, { onRows, finish, isDue })
   return answerOf(evaluator, database, files, state)
 }
 
 interface Listener {
   readonly onRows: (rows: number) => void
-  readonly finish: (place: number, part: State) => void
+  /** Takes the state of the parts at these places. */
+  readonly finish: (places: readonly number[], state: State) => void
+  /** Whether it should be handed over now. */
+  readonly isDue: () => boolean
 }
 
 /** Waits for all, which stop as soon as one fails. */
@@ -200,12 +216,17 @@ async function evaluateHere(
   parts: readonly Part[],
   open: number[],
   count: number,
-  { onRows, finish }: Listener,
+  { onRows, finish, isDue }: Listener,
 ) {
   const more = Array.from({ length: Math.max(0, count - 1) }, () => new Database())
   const work = async (own: PartEvaluator) => {
-    for (let place = open.shift(); place !== undefined; place = open.shift())
-      finish(place, await own.evaluate(parts[place], onRows))
+    const added: number[] = []
+    for (let place = open.shift(); place !== undefined; place = open.shift()) {
+      await own.add(parts[place], onRows)
+      added.push(place)
+      if (isDue()) finish(added.splice(0), own.take())
+    }
+    if (added.length > 0) finish(added, own.take())
   }
   const all = [evaluator, ...more.map((database) => evaluator.with(database))]
   try {

@@ -36,97 +36,116 @@ export interface Part {
 /** How often others get their turn while a file is read without waiting, in ms. */
 const TURN_MS = 20
 
-/**
- * The state of the rows of a part.
- *
- * @param onRows is told how many rows were read; fewer than none if they are read once more
- * @throws EvaluationFailed
- */
-export async function evaluateWithKernels(
-  plan: Plan,
-  part: Part,
-  database: Database,
-  engine: Engine,
-  onRows: (rows: number) => void = () => {},
-): Promise<State> {
-  return (
-    (await evaluateParquet(plan, part, database, engine, onRows)) ??
-    evaluateFromDatabase(plan, part, database, engine, onRows)
-  )
-}
+/** Adds up the rows of parts, one part after the other. */
+export class KernelRun {
+  readonly #plan: Plan
+  readonly #database: Database
+  /** Parts that are added up, and their rows. */
+  #added: { readonly part: Part; readonly rows: number }[] = []
+  #state: State
+  #block: Block
 
-/** @returns undefined if this is left to DuckDB, which reads more kinds of files, and says what is wrong with them */
-async function evaluateParquet(
-  plan: Plan,
-  { file, range, index }: Part,
-  database: Database,
-  engine: Engine,
-  onRows: (rows: number) => void,
-): Promise<State | undefined> {
-  const footer = database.footer(file)
-  if (footer === undefined || range === undefined) return undefined
-  const state = new State(plan.state)
-  const source = parquetSource(plan, { path: file.path, footer, range }, state, BLOCK)
-  if (source === undefined) return undefined
-  let read = 0
-  try {
-    await addRows(new Block(plan, { file, range, index }, state, engine), source, (rows) => {
-      read += rows
-      onRows(rows)
-    })
-    return state
-  } catch (error) {
-    if (!(error instanceof UnreadableRows)) throw unreadable(file, error)
-    onRows(-read)
-    return undefined
-  } finally {
-    source.close()
+  constructor(plan: Plan, database: Database, engine: Engine) {
+    this.#plan = plan
+    this.#database = database
+    this.#state = new State(plan.state)
+    this.#block = new Block(plan, this.#state, engine)
   }
-}
 
-async function evaluateFromDatabase(
-  plan: Plan,
-  part: Part,
-  database: Database,
-  engine: Engine,
-  onRows: (rows: number) => void,
-): Promise<State> {
-  const state = new State(plan.state)
-  try {
-    const columns = await database.columns(part.file)
-    const query = queryOf(plan, part.file, columns)
-    const source = new DatabaseSource(
-      plan,
-      state,
-      await database.stream(part.file, columns, query, part.range),
-    )
-    try {
-      await addRows(new Block(plan, part, state, engine), source, onRows)
-    } finally {
-      await source.close()
+  /**
+   * @param onRows is told how many rows were read; fewer than none if they are read once more
+   * @throws EvaluationFailed
+   */
+  async add(part: Part, onRows: (rows: number) => void): Promise<void> {
+    let rows = 0
+    const count = (more: number) => {
+      rows += more
+      onRows(more)
     }
-  } catch (error) {
-    throw unreadable(part.file, error instanceof UnreadableRows ? error.cause : error)
+    try {
+      if (!(await this.#addParquet(part, count))) await this.#addFromDatabase(part, count)
+    } catch (error) {
+      if (!(error instanceof UnreadableRows)) throw unreadable(part.file, error)
+      count(-rows)
+      // Some of its rows are in the sums already.
+      await this.#begin(onRows)
+      await this.#addFromDatabase(part, count)
+    }
+    this.#added.push({ part, rows })
   }
-  return state
+
+  /** The state of the parts that were added; others begin from nothing. */
+  take(): State {
+    this.#block.end()
+    const state = this.#state
+    this.#added = []
+    this.#reset()
+    return state
+  }
+
+  /** Adds the parts that are known to be readable once more, without the one that is not. */
+  async #begin(onRows: (rows: number) => void) {
+    const before = this.#added
+    this.take()
+    for (const { part, rows } of before) {
+      onRows(-rows)
+      await this.add(part, onRows)
+    }
+  }
+
+  #reset() {
+    this.#state = new State(this.#plan.state)
+    this.#block.begin(this.#state)
+  }
+
+  /** @returns false if this is left to DuckDB, which reads more kinds of files, and says what is wrong with them */
+  async #addParquet({ file, range, index }: Part, onRows: (rows: number) => void): Promise<boolean> {
+    const footer = this.#database.footer(file)
+    if (footer === undefined || range === undefined) return false
+    const source = parquetSource(this.#plan, { path: file.path, footer, range }, this.#state, BLOCK)
+    if (source === undefined) return false
+    try {
+      await this.#addRows({ file, range, index }, source, onRows)
+    } finally {
+      source.close()
+    }
+    return true
+  }
+
+  async #addFromDatabase(part: Part, onRows: (rows: number) => void) {
+    try {
+      const columns = await this.#database.columns(part.file)
+      const query = queryOf(this.#plan, part.file, columns)
+      const result = await this.#database.stream(part.file, columns, query, part.range)
+      const source = new DatabaseSource(this.#plan, this.#state, result)
+      try {
+        await this.#addRows(part, source, onRows)
+      } finally {
+        await source.close()
+      }
+    } catch (error) {
+      throw unreadable(part.file, error instanceof UnreadableRows ? error.cause : error)
+    }
+  }
+
+  async #addRows(part: Part, source: RowSource, onRows: (rows: number) => void) {
+    const block = this.#block
+    block.enter(part)
+    let turn = performance.now()
+    for (;;) {
+      const rows = await block.fill(source)
+      if (rows === 0) return
+      await block.flush()
+      onRows(rows)
+      if (performance.now() - turn < TURN_MS) continue
+      await new Promise(setImmediate)
+      turn = performance.now()
+    }
+  }
 }
 
 /** The source has failed, and not what was done with its rows. */
 class UnreadableRows extends Error {}
-
-async function addRows(block: Block, source: RowSource, onRows: (rows: number) => void) {
-  let turn = performance.now()
-  for (;;) {
-    const rows = await block.fill(source)
-    if (rows === 0) break
-    await block.flush()
-    onRows(rows)
-    if (performance.now() - turn < TURN_MS) continue
-    await new Promise(setImmediate)
-    turn = performance.now()
-  }
-  block.end()
-}
 
 /** The columns that are read, then the keys. */
 function queryOf(plan: Plan, file: DataFile, columns: readonly Column[]): string {
@@ -207,30 +226,44 @@ class DatabaseSource implements RowSource {
 /** Rows that are computed together. */
 class Block {
   readonly #plan: Plan
-  readonly #part: Part
-  readonly #state: State
   readonly #engine: Engine
-  readonly #sums: BlockSums
+  #part: Part | undefined
+  #state: State
+  #sums: BlockSums
   /** One array for each column. */
   readonly #data: readonly Float64Array[]
   /** Why rows do not count. */
   readonly #bad = new Map<number, string>()
   readonly #structures: readonly object[]
-  /** The losses of the block, which are written over by the next. */
-  readonly #values: readonly Float64Array[]
+  /** The series of each loss. */
+  readonly #places: readonly number[]
   #rows = 0
   /** The row of the file that the block begins with. */
-  #first: number
+  #first = 0
 
-  constructor(plan: Plan, part: Part, state: State, engine: Engine) {
+  constructor(plan: Plan, state: State, engine: Engine) {
     this.#plan = plan
-    this.#part = part
-    this.#state = state
     this.#engine = engine
+    this.#state = state
     this.#sums = new BlockSums(state, BLOCK)
     this.#data = plan.columns.map(({ width = 1 }) => new Float64Array(BLOCK * width))
     this.#structures = plan.losses.map(() => ({}))
-    this.#values = plan.losses.map(() => new Float64Array(BLOCK))
+    this.#places = plan.losses.map((_, i) =>
+      plan.series.findIndex((source) => 'loss' in source && source.loss === i),
+    )
+  }
+
+  /** Rows are added to another state from now on. */
+  begin(state: State) {
+    this.#state = state
+    this.#sums.begin(state)
+    this.#rows = 0
+    this.#bad.clear()
+  }
+
+  /** Rows are those of a part from now on. */
+  enter(part: Part) {
+    this.#part = part
     this.#first = part.range?.[0] ?? 0
   }
 
@@ -263,12 +296,17 @@ class Block {
     const rows = this.#rows
     const losses: RowLosses[] = []
     for (const [place, loss] of this.#plan.losses.entries())
-      losses.push(await this.#compute(loss, rows, this.#structures[place], this.#values[place]))
+      losses.push(await this.#compute(loss, place, rows))
     this.#leaveOutBad(rows)
     for (const [place, source] of this.#plan.series.entries()) {
-      const own =
-        'loss' in source ? losses[source.loss] : difference(losses[source.minuend], losses[source.subtrahend])
-      this.#write(own, rows, this.#sums.rowsOf(place))
+      const into = this.#sums.rowsOf(place)
+      if ('loss' in source) this.#weigh(losses[source.loss], rows, into)
+      else {
+        const [b, a] = [losses[source.minuend], losses[source.subtrahend]]
+        for (let i = 0; i < rows; i++) into.losses[i] = b.losses[i] - a.losses[i]
+        // What the rows add to the denominator is the same for both models: it depends on labels alone.
+        this.#weigh(b, rows, into)
+      }
     }
     const { cluster, request } = this.#plan
     const hashes = cluster === undefined ? { first: this.#placeOf(0), seed: request.seed ?? 0 } : 'written'
@@ -293,14 +331,15 @@ class Block {
     }
   }
 
-  /** @param into where the losses are kept: the engine needs its memory for the next ones */
-  async #compute(loss: LossPlan, rows: number, structure: object, into: Float64Array): Promise<RowLosses> {
+  /** The losses are where the sums find them. */
+  async #compute(loss: LossPlan, place: number, rows: number): Promise<RowLosses> {
     const data = new Map(loss.inputs.map((input) => [input.name, this.#inputOf(input, rows)] as const))
-    const job = this.#checked(loss, data, rows, rows === BLOCK ? structure : undefined)
+    const job = this.#checked(loss, data, rows, rows === BLOCK ? this.#structures[place] : undefined)
     const batch = { ...job, inputs: inChunks(job.inputs), cotangent: [job.cotangent] }
     const result = this.#engine.runNow?.(batch) ?? (await this.#engine.run(batch))
-    const found = byRow(loss, result, data, into.subarray(0, rows))
-    this.#markNaN(loss, found.losses, data, rows)
+    const series = this.#places[place]
+    const found = byRow(loss, result, data, this.#sums.rowsOf(series).losses.subarray(0, rows))
+    if (this.#sums.hasNaN(series, rows)) this.#markNaN(loss, found.losses, data, rows)
     result.release?.()
     return found
   }
@@ -348,16 +387,15 @@ class Block {
     return all
   }
 
-  /** Where the sums read it: losses times weights, and the weights. */
-  #write({ losses, shares }: RowLosses, rows: number, into: SeriesRows) {
-    into.losses.set(losses)
+  /** Writes losses times weights, and the weights. */
+  #weigh({ shares }: RowLosses, rows: number, into: SeriesRows) {
     if (into.shares === undefined) return
     const { weight } = this.#plan
     const weights = weight === undefined ? undefined : this.#data[weight]
     for (let i = 0; i < rows; i++) {
       const share = (weights?.[i] ?? 1) * (shares?.[i] ?? 1)
       into.shares[i] = share
-      into.values[i] = share === 0 ? 0 : share * losses[i]
+      into.values[i] = share === 0 ? 0 : share * into.losses[i]
     }
   }
 
@@ -394,7 +432,7 @@ class Block {
   /** @throws EvaluationFailed if the request does not want them to be left out */
   #mark(row: number, reason: string, detail = reason) {
     if (this.#plan.request.onBad !== 'skip') {
-      const { file } = this.#part
+      const { file } = this.#part!
       throw new EvaluationFailed(
         'bad-rows',
         `${file.name}, row ${this.#first + row}: ${detail}${detail === reason ? '' : ` (${reason})`}; on-bad skip leaves such rows out and counts them`,
@@ -408,7 +446,7 @@ class Block {
   }
 
   #placeOf(i: number): number {
-    return placeOf(this.#part.index, this.#first + i)
+    return placeOf(this.#part!.index, this.#first + i)
   }
 }
 
@@ -447,13 +485,6 @@ function putMeans(values: ArrayLike<number>, width: number, means: Float64Array)
     for (let j = 0; j < width; j++) sum += values[i * width + j]
     means[i] = sum / width
   }
-}
-
-/** Row by row. What the rows add to the denominator is the same for both models: it depends on labels alone. */
-function difference(b: RowLosses, a: RowLosses): RowLosses {
-  const losses = new Float64Array(b.losses.length)
-  for (let i = 0; i < losses.length; i++) losses[i] = b.losses[i] - a.losses[i]
-  return { losses, shares: b.shares }
 }
 
 /** Whole numbers as int32. Anything else is left for the check of labels to refuse. */
