@@ -75,6 +75,8 @@ export class BlockSums {
   /** Empty if nothing was added. */
   #kept: Kept[] = []
   #counts = 0
+  /** The largest size of the losses of each series, where it is known; NaN otherwise. */
+  readonly #largest: Float64Array
   /** For how many slices, and buckets of each, there is room. */
   #room = 0
   #buckets = 0
@@ -92,6 +94,7 @@ export class BlockSums {
       return { values, losses: this.#take(8 * rows), shares: this.#take(8 * rows) }
     })
     this.#fixed = this.#free
+    this.#largest = new Float64Array(this.#places.length).fill(Number.NaN)
   }
 
   /** Rows are added to another state from now on. What was not moved into the state before is forgotten. */
@@ -103,7 +106,9 @@ export class BlockSums {
 
   /** Whether a loss that the caller has written is NaN. */
   hasNaN(series: number, count: number): boolean {
-    return Number.isNaN(this.#loops.largest(count, this.#places[series].losses))
+    const largest = this.#loops.largest(count, this.#places[series].losses)
+    this.#largest[series] = largest
+    return Number.isNaN(largest)
   }
 
   /** The slice of each row, which the caller writes; -1 for rows that do not count. Valid until the next `add`. */
@@ -129,10 +134,11 @@ export class BlockSums {
 
   /** Adds the rows that the caller has written. */
   add(count: number, hashes: Hashes, rowOf: (i: number) => number): void {
-    this.#silenceOthers(count)
-    const needs = this.#places.map((places) => this.#needOf(places, count))
+    if (this.#silenceOthers(count)) this.#largest.fill(Number.NaN)
+    const needs = this.#places.map((places, series) => this.#needOf(places, series, count))
     if (needs.every(isSummable)) this.#addFast(count, needs, hashes, rowOf)
     else this.#addSlowly(count, hashes, rowOf)
+    this.#largest.fill(Number.NaN)
   }
 
   #addFast(count: number, needs: readonly Need[], hashes: Hashes, rowOf: (i: number) => number) {
@@ -158,9 +164,10 @@ export class BlockSums {
       series: this.#kept.map((kept) => this.#recordOf(kept, slices)),
       bad: [],
     }
+    this.#state.merge(State.restore(record, options))
+    for (let place = 0; place < this.#kept.length; place++) this.#addSketches(place, slices)
     this.#room = 0
     this.#kept = []
-    this.#state.merge(State.restore(record, options))
   }
 
   #take(bytes: number): number {
@@ -182,12 +189,11 @@ export class BlockSums {
     return new Float64Array(this.#loops.memory.buffer, place, count)
   }
 
-  /** Rows that do not count may have any loss, which must not be in the way. */
-  #silenceOthers(count: number) {
+  /** Rows that do not count may have any loss, which must not be in the way. Returns whether there are any. */
+  #silenceOthers(count: number): boolean {
     const { slices } = this
-    let first = 0
-    while (first < count && slices[first] >= 0) first++
-    if (first === count) return
+    const first = this.#loops.firstNegative(count, this.#slices)
+    if (first === count) return false
     for (let place = 0; place < this.#places.length; place++) {
       const { values, losses, shares } = this.rowsOf(place)
       for (let i = first; i < count; i++) {
@@ -197,13 +203,21 @@ export class BlockSums {
         if (shares !== undefined) shares[i] = 0
       }
     }
+    return true
   }
 
-  #needOf({ values, shares }: RowPlaces, count: number): Need {
-    const value = this.#loops.largest(count, values)
+  #needOf({ values, shares }: RowPlaces, series: number, count: number): Need {
+    const value = shares === undefined ? this.#largestLoss(series, count) : this.#loops.largest(count, values)
     const share = shares === undefined ? 0 : this.#loops.largest(count, shares)
     const product = shares === undefined ? 0 : this.#loops.largestProduct(count, values, shares)
     return { values: [value, value * value], shares: [share, share * share], products: [product, 0] }
+  }
+
+  #largestLoss(series: number, count: number): number {
+    const known = this.#largest[series]
+    const largest = Number.isNaN(known) ? this.#loops.largest(count, this.#places[series].losses) : known
+    this.#largest[series] = largest
+    return largest
   }
 
   /** Rows of which some are infinite or very large. */
@@ -312,7 +326,7 @@ export class BlockSums {
   #addWorst(place: number, count: number, rowOf: (i: number) => number) {
     const { worst } = this.#state.series[place]
     const { losses } = this.#places[place]
-    if (this.#loops.largest(count, losses) < worst.least) return
+    if (this.#largestLoss(place, count) < worst.least) return
     const [own, slices] = [this.#doubles(losses, count), this.slices]
     for (let i = 0; i < count; i++) if (slices[i] >= 0 && own[i] >= worst.least) worst.add(own[i], rowOf(i))
   }
@@ -321,10 +335,9 @@ export class BlockSums {
   #sliceSums({ place, tops }: Sums, lane: 0 | 1, slices: number): BinnedRecord {
     const { count } = FINE
     const cells = this.#doubles(place, 2 * count * slices)
-    return {
-      top: tops[lane],
-      bins: Float64Array.from({ length: count * slices }, (_, i) => cells[2 * i + lane]),
-    }
+    const bins = new Float64Array(count * slices)
+    for (let i = 0; i < bins.length; i++) bins[i] = cells[2 * i + lane]
+    return { top: tops[lane], bins }
   }
 
   #bucketSums({ place, tops }: Sums, slices: number): BinnedRecord {
@@ -346,10 +359,7 @@ export class BlockSums {
     return rows
   }
 
-  #recordOf(
-    { sums, shares, buckets, bucketShares, extremes, directory }: Kept,
-    slices: number,
-  ): SeriesRecord {
+  #recordOf({ sums, shares, buckets, bucketShares, extremes }: Kept, slices: number): SeriesRecord {
     const found = this.#doubles(extremes, 2 * slices)
     return {
       sums: this.#sliceSums(sums, 0, slices),
@@ -363,23 +373,21 @@ export class BlockSums {
       infinite: new Float64Array(2 * slices),
       buckets: buckets && this.#bucketSums(buckets, slices),
       bucketShares: bucketShares && this.#bucketSums(bucketShares, slices),
-      sketches: directory === 0 ? [] : this.#sketchesAt(directory, this.#hasOneSketch ? 1 : slices),
+      sketches: [],
       worst: [],
     }
   }
 
-  #sketchesAt(directory: number, count: number): Float64Array[] {
+  #addSketches(place: number, slices: number) {
+    const { directory } = this.#kept[place]
+    if (directory === 0) return
     const { buffer } = this.#loops.memory
-    return Array.from({ length: count }, (_, sketch) => {
-      const bins: number[] = []
-      const pages = new Int32Array(buffer, directory + 4 * SKETCH_PAGES * sketch, SKETCH_PAGES)
-      for (const [place, page] of pages.entries()) {
-        if (page === 0) continue
-        const counts = new Uint32Array(buffer, page, SKETCH_BINS)
-        for (let i = 0; i < SKETCH_BINS; i++) if (counts[i] > 0) bins.push(place * SKETCH_BINS + i, counts[i])
-      }
-      return Float64Array.from(bins)
-    })
+    for (let slice = 0; slice < (this.#hasOneSketch ? 1 : slices); slice++) {
+      const pages = new Int32Array(buffer, directory + 4 * SKETCH_PAGES * slice, SKETCH_PAGES)
+      const sketch = this.#state.series[place].sketchOf(slice)
+      for (let i = 0; i < SKETCH_PAGES; i++)
+        if (pages[i] !== 0) sketch.addPage(i, new Uint32Array(buffer, pages[i], SKETCH_BINS))
+    }
   }
 }
 

@@ -62,7 +62,10 @@ export function bootstrap(
 function withoutEmpty(slices: readonly Buckets[]): Buckets[] {
   const places = Array.from(slices[0]?.shares ?? [], (_, i) => i)
   const filled = places.filter((i) => slices.some(({ shares }) => shares[i] !== 0))
-  const own = (all: Float64Array) => Float64Array.from(filled, (i) => all[i])
+  const own = (all: Float64Array) => {
+    if (filled.length === all.length) return all
+    return Float64Array.from(filled, (i) => all[i])
+  }
   return slices.map(({ sums, shares }) => ({ sums: own(sums), shares: own(shares) }))
 }
 

@@ -43,6 +43,8 @@ export const [SKETCH_PAGES, SKETCH_BINS] = [1024, 512]
 /** All places are bytes of the memory. Rows that do not count have a negative slice and cell. */
 export interface RowLoops {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
+  /** The first of the integers that is negative, or their number. */
+  firstNegative(count: number, integers: number): number
   /** The largest size of the numbers; NaN if one of them is. */
   largest(count: number, numbers: number): number
   /** The same of the products of two. */
@@ -85,6 +87,7 @@ let module: WebAssembly.Module | undefined
 
 function encoded(): Uint8Array<ArrayBuffer> {
   const functions = {
+    firstNegative: firstNegative(),
     largest: largest(1),
     largestProduct: largest(2),
     countRows: countRows(),
@@ -105,6 +108,9 @@ function encoded(): Uint8Array<ArrayBuffer> {
   })
 }
 
+/** Vectors that are looked at in turn. */
+const ABREAST = 4
+
 const add = (a: Code, b: Code) => op('i32.add', a, b)
 const scaled = (value: Code, bytes: number) => op('i32.mul', value, i32(bytes))
 
@@ -121,25 +127,55 @@ function forRows(f: FunctionBuilder, write: () => void, rows = 1, count: Code = 
 
 function largest(inputs: 1 | 2): FunctionBuilder {
   const f = new FunctionBuilder(Array(1 + inputs).fill(I32), [F64])
-  const most = f.local(V128)
   const places = [1, 2].slice(0, inputs)
-  const size = (load: (place: Code) => Code) => {
+  const strange = f.local(V128)
+  // Several, so that none waits for the one before.
+  const most = Array.from({ length: ABREAST }, () => f.local(V128))
+  const note = (into: number, load: (place: Code) => Code) => {
     const [a, b] = places.map((place) => load(get(place)))
-    return op('f64x2.abs', b === undefined ? a : op('f64x2.mul', a, b))
+    const value = f.let(b === undefined ? a : op('f64x2.mul', a, b))
+    f.add(set(into, op('f64x2.pmax', get(into), op('f64x2.abs', value))))
+    f.add(set(strange, op('v128.or', get(strange), op('f64x2.ne', value, value))))
   }
-  const note = (value: Code) => f.add(set(most, op('f64x2.max', get(most), value)))
   const move = (bytes: number) => f.add(...places.map((place) => step(place, bytes)))
+  const whole = f.let(op('i32.and', get(0), i32(-2 * ABREAST)), I32)
   forRows(
     f,
     () => {
-      note(size(loadVector))
-      move(16)
+      for (const [i, into] of most.entries()) note(into, (place) => loadVector(place, 16 * i))
+      move(16 * ABREAST)
     },
-    2,
+    2 * ABREAST,
+    whole,
   )
-  const last = f.capture(() => note(size((place) => op('f64x2.splat', loadF64(place)))))
-  f.add(ifElse(op('i32.and', get(0), i32(1)), last))
-  f.add(op('f64.max', extractF64(get(most), 0), extractF64(get(most), 1)))
+  const rest = f.let(op('i32.sub', get(0), whole), I32)
+  forRows(
+    f,
+    () => {
+      note(most[0], (place) => op('f64x2.splat', loadF64(place)))
+      move(8)
+    },
+    1,
+    rest,
+  )
+  const both = f.let(most.map(get).reduce((a, b) => op('f64x2.pmax', a, b)))
+  f.add(ifElse(op('v128.any_true', get(strange)), returned(f64(Number.NaN))))
+  f.add(op('f64.max', extractF64(both, 0), extractF64(both, 1)))
+  return f
+}
+
+function firstNegative(): FunctionBuilder {
+  const f = new FunctionBuilder([I32, I32], [I32])
+  const [count, numbers] = [0, 1]
+  const row = f.local(I32)
+  const isOk = op('i32.ge_s', loadI32(get(numbers)), i32(0))
+  const body = [
+    step(row, 1),
+    step(numbers, 4),
+    ifElse(op('i32.lt_s', get(row), get(count)), [], returned(get(count))),
+  ]
+  f.add(ifElse(op('i32.eqz', get(count)), returned(get(count))))
+  f.add(whileLoop(isOk, body), get(row))
   return f
 }
 

@@ -164,6 +164,11 @@ export class Series {
     return squares
   }
 
+  /** The sketch that the rows of a slice are counted in. */
+  sketchOf(slice: number): QuantileSketch {
+    return this.sketches[this.sketches.length === 1 ? 0 : slice]
+  }
+
   /** Adds sums that somebody else has made of the rows of a slice. */
   addMoments(slice: number, { sum, squares }: Pick<Moments, 'sum' | 'squares'>): void {
     this.sums.add(slice, sum)

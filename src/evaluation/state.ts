@@ -180,10 +180,7 @@ export class State {
     if (buckets >= this.buckets) return
     const before = this.buckets
     const slices = this.series[0]?.sums.cells ?? 0
-    const cellOf = Int32Array.from(
-      { length: slices * before },
-      (_, cell) => Math.floor(cell / before) * buckets + (cell % buckets),
-    )
+    const cellOf = cellsOf(slices, before, (slice) => slice, buckets)
     const folded = new Float64Array(slices * buckets)
     for (let cell = 0; cell < cellOf.length; cell++) folded[cellOf[cell]] += this.bucketRows![cell]
     this.bucketRows = folded
@@ -209,10 +206,7 @@ export class State {
 
   #cellsFrom(sliceOf: Int32Array): Int32Array {
     const { buckets } = this
-    return Int32Array.from(
-      { length: sliceOf.length * buckets },
-      (_, cell) => sliceOf[Math.floor(cell / buckets)] * buckets + (cell % buckets),
-    )
+    return cellsOf(sliceOf.length, buckets, (slice) => sliceOf[slice], buckets)
   }
 
   #mergeBad({ reason, count, rows }: BadRows) {
@@ -223,6 +217,21 @@ export class State {
 }
 
 const EMPTY = new Int32Array(0)
+
+/** Where the buckets of slices go: those of slice `i` to `sliceOf(i)`, which has `buckets` of them. */
+function cellsOf(
+  slices: number,
+  before: number,
+  sliceOf: (slice: number) => number,
+  buckets: number,
+): Int32Array {
+  const cells = new Int32Array(slices * before)
+  for (let slice = 0, cell = 0; slice < slices; slice++) {
+    const first = sliceOf(slice) * buckets
+    for (let bucket = 0; bucket < before; bucket++) cells[cell++] = first + (bucket & (buckets - 1))
+  }
+  return cells
+}
 
 /** The more slices there are, the fewer buckets each has. It depends on nothing else, so it does not matter when. */
 function bucketsFor(slices: number): number {

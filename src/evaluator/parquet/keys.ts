@@ -11,6 +11,7 @@ const MOST_PLAIN = 65_536
 /** Pairs of smaller numbers are looked up in an array. */
 const MOST_PAIRED = 256
 const DAY_MS = 86_400_000
+const UNKNOWN = -1
 /** Later and earlier dates are written differently. */
 const [FIRST_DAY, LAST_DAY] = [-719_162, 2_932_896]
 
@@ -53,15 +54,13 @@ class PartNumbers {
   #readPlaces(reader: ColumnReader, dictionary: Dictionary, into: Int32Array, at: number, count: number) {
     if (this.#dictionary !== dictionary) {
       this.#dictionary = dictionary
-      this.#ofPlaces = Int32Array.from(dictionary as readonly string[], (value) =>
-        this.#numberOf(partOf(this.#column, value)),
-      )
+      this.#ofPlaces = Int32Array.from(dictionary as readonly string[], (value) => this.numberOfValue(value))
     }
     const nulls: number[] = []
     reader.readPlaces(into, at, count, (row) => nulls.push(row))
     const ofPlaces = this.#ofPlaces
     for (let i = at; i < at + count; i++) into[i] = ofPlaces[into[i]]
-    for (const row of nulls) into[row] = this.#numberOf(null)
+    for (const row of nulls) into[row] = this.numberOf(null)
   }
 
   #readNumbers(reader: ColumnReader, into: Int32Array, at: number, count: number) {
@@ -74,15 +73,19 @@ class PartNumbers {
       const place = value >= 0 && value < MOST_PLAIN && Number.isInteger(value) ? value : -1
       let number = place < 0 ? -1 : plain[place]
       if (number < 0) {
-        number = this.#numberOf(partOf(this.#column, value))
+        number = this.numberOfValue(value)
         if (place >= 0) plain[place] = number
       }
       into[at + i] = number
     }
-    for (const row of nulls) into[at + row] = this.#numberOf(null)
+    for (const row of nulls) into[at + row] = this.numberOf(null)
   }
 
-  #numberOf(part: Part): number {
+  numberOfValue(value: number | string): number {
+    return this.numberOf(partOf(this.#column, value))
+  }
+
+  numberOf(part: Part): number {
     const known = this.#known.get(part)
     if (known !== undefined) return known
     const number = this.parts.push(part) - 1
@@ -98,7 +101,10 @@ export class SliceReader {
   /** The numbers of the values of a row in each column. */
   readonly #numbers: readonly Int32Array[]
   /** Slices by the number of what a row has. */
-  readonly #ofNumber: number[] = []
+  #ofNumber = new Int32Array(0)
+  /** Slices by their places in the dictionary of the only column. */
+  #ofPlaces = new Int32Array(0)
+  #dictionary: Dictionary | undefined
   /** Of the values of two columns or more, one step for each further column. */
   readonly #pairs: readonly PairNumbers[]
 
@@ -116,12 +122,68 @@ export class SliceReader {
    */
   read(readers: readonly ColumnReader[], slices: Int32Array, at: number, count: number): void {
     if (readers.length === 0) slices.fill(this.#state.sliceOf([]), at, at + count)
+    else if (readers.length === 1) this.#readOne(readers[0], slices, at, count)
+    else this.#readSeveral(readers, slices, at, count)
+  }
+
+  #readOne(reader: ColumnReader, slices: Int32Array, at: number, count: number) {
+    for (let done = 0; done < count; ) {
+      const { values, dictionary } = reader.peek()
+      const now = Math.min(values, count - done)
+      if (dictionary !== undefined) this.#readPlaces(reader, dictionary, slices, at + done, now)
+      else {
+        this.#columns[0].read(reader, this.#numbers[0], 0, now)
+        this.#putSlices(this.#numbers[0], slices, at + done, now)
+      }
+      done += now
+    }
+  }
+
+  /** Straight from the places in a dictionary to slices. */
+  #readPlaces(reader: ColumnReader, dictionary: Dictionary, slices: Int32Array, at: number, count: number) {
+    const [column] = this.#columns
+    if (this.#dictionary !== dictionary) {
+      this.#dictionary = dictionary
+      this.#ofPlaces = new Int32Array(Math.max(1, dictionary.length)).fill(UNKNOWN)
+    }
+    const nulls = new Set<number>()
+    reader.readPlaces(slices, at, count, (row) => nulls.add(row))
+    const ofPlaces = this.#ofPlaces
+    for (let i = at; i < at + count; i++) {
+      const place = slices[i]
+      let slice = ofPlaces[place]
+      if (slice === UNKNOWN && !nulls.has(i)) {
+        slice = this.#sliceOf(column.numberOfValue(dictionary[place]))
+        ofPlaces[place] = slice
+      }
+      slices[i] = slice
+    }
+    for (const row of nulls) slices[row] = this.#sliceOf(column.numberOf(null))
+  }
+
+  #readSeveral(readers: readonly ColumnReader[], slices: Int32Array, at: number, count: number) {
     for (const [i, reader] of readers.entries()) this.#columns[i].read(reader, this.#numbers[i], 0, count)
-    if (readers.length === 0) return
     const [first, ...others] = this.#numbers
     for (const [i, other] of others.entries()) this.#pairs[i].combine(first, other, count)
-    const known = this.#ofNumber
-    for (let i = 0; i < count; i++) slices[at + i] = known[first[i]] ?? this.#newSlice(first[i])
+    this.#putSlices(first, slices, at, count)
+  }
+
+  #putSlices(numbers: Int32Array, slices: Int32Array, at: number, count: number) {
+    for (let i = 0; i < count; i++) {
+      const number = numbers[i]
+      const known = number < this.#ofNumber.length ? this.#ofNumber[number] : UNKNOWN
+      slices[at + i] = known === UNKNOWN ? this.#sliceOf(number) : known
+    }
+  }
+
+  #sliceOf(number: number): number {
+    if (number >= this.#ofNumber.length) {
+      const longer = new Int32Array(2 * number + 16).fill(UNKNOWN)
+      longer.set(this.#ofNumber)
+      this.#ofNumber = longer
+    }
+    if (this.#ofNumber[number] === UNKNOWN) this.#ofNumber[number] = this.#newSlice(number)
+    return this.#ofNumber[number]
   }
 
   #newSlice(number: number): number {
@@ -132,9 +194,7 @@ export class SliceReader {
       key.unshift(this.#columns[i + 1].parts[own])
       rest = before
     }
-    const slice = this.#state.sliceOf([this.#columns[0].parts[rest], ...key])
-    this.#ofNumber[number] = slice
-    return slice
+    return this.#state.sliceOf([this.#columns[0].parts[rest], ...key])
   }
 }
 
