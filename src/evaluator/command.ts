@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { evaluationTable } from '../evaluation/text-table.ts'
-import { loadCatalog } from '../losses/load-catalog.ts'
+import { loadCatalogFor } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
 import { evaluate } from './evaluate.ts'
 import { EvaluationFailed } from './failure.ts'
@@ -122,7 +122,7 @@ async function evaluateHere(
   const bar = new ProgressBar(terminal)
   try {
     const answer = await evaluate(request, files, {
-      catalog: await loadCatalog(),
+      catalog: await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : []))),
       threads: threads === undefined ? availableParallelism() : numberOf(threads, '--threads'),
       onProgress: (progress) => bar.show(progress),
       ...(terminal.signal === undefined ? {} : { signal: terminal.signal }),
@@ -164,11 +164,11 @@ Next: lossd evaluate ${path} --loss huber:delta=2 --by <column> --bootstrap 1000
       lossd evaluate --help explains all options`
 
 async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess> {
-  const database = await Database.open()
+  const database = new Database()
   try {
     return guessColumns(request, await database.columns(file))
   } finally {
-    database.close()
+    await database.close()
   }
 }
 

@@ -258,7 +258,7 @@ describe('Arrow', () => {
   it.each(['lz4.arrow', 'plain.arrow', 'plain.arrows'])(
     'of PyArrow has nulls, dates, dictionaries and lists: %s',
     async (name) => {
-      const database = await Database.open()
+      const database = new Database()
       const [file] = findFiles(data(name))
       const columns = await database.columns(file!)
       const result = await database.stream(
@@ -269,7 +269,7 @@ describe('Arrow', () => {
       const read = (await result.getRows()).map((row) =>
         Object.fromEntries([...columns.map(({ name: own }, i) => [own, row[i]]), ['place', row.at(-1)]]),
       )
-      database.close()
+      await database.close()
       const expected = JSON.parse(readFileSync(data('rows.json'), 'utf8')) as object[]
       expect(read).toEqual(expected.map((row, place) => ({ ...row, place })))
     },
