@@ -68,7 +68,7 @@ export class Database {
   /** What a Parquet file says about itself, if it can be read without DuckDB. */
   footer({ path, format, root }: DataFile): ParquetFooter | undefined {
     if (format !== 'parquet') return undefined
-    if (!this.#footers.has(path)) this.#footers.set(path, readFooter({ path, root }))
+    if (!this.#footers.has(path)) this.#footers.set(path, readFooter(path, root))
     return this.#footers.get(path)
   }
 

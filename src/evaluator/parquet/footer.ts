@@ -1,6 +1,5 @@
 /** What the end of a Parquet file says about it: columns, row groups, and where the pages of each are. */
 import { closeSync, fstatSync, readSync } from 'node:fs'
-import type { Source } from '../formats/define.ts'
 import { openFile } from '../formats/file-bytes.ts'
 import { type Struct, ThriftReader, type Value } from './thrift.ts'
 
@@ -53,12 +52,12 @@ const MOST_FOOTER = 2 ** 28
 /**
  * @returns undefined if this reader does not understand it
  * @example
- * readFooter({ path: 'predictions.parquet', root: undefined })?.columns.map(({ name }) => name)
+ * readFooter('predictions.parquet')?.columns.map(({ name }) => name)
  */
-export function readFooter(source: Source): ParquetFooter | undefined {
+export function readFooter(path: string, root?: string): ParquetFooter | undefined {
   let file: number | undefined
   try {
-    file = openFile(source)
+    file = openFile({ path, root })
     return footerOf(bytesOfFooter(file))
   } catch {
     // DuckDB says better what is wrong.
