@@ -168,6 +168,8 @@ export class BlockSums {
       buckets: this.#buckets,
       bucketRows: options.hasBuckets ? this.#bucketRows(slices) : undefined,
       series: this.#kept.map((kept) => this.#recordOf(kept, slices)),
+      // The rows themselves are in the state already.
+      kept: new State(options).kept?.record(),
       bad: [],
     }
     this.#state.merge(State.restore(record, options))
