@@ -1,5 +1,5 @@
 /** The command `lossd evaluate`. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { reportPage } from '../evaluation/report.ts'
@@ -10,6 +10,7 @@ import { evaluate, type Progress } from './evaluate.ts'
 import { findFiles } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
+import { Threads } from './threads.ts'
 
 export const EVALUATE_USAGE = `lossd evaluate <file>                   prints mean losses of predictions, with their uncertainty
 
@@ -72,13 +73,15 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   const [path] = positionals
   if (positionals.length !== 1) throw new TypeError(EVALUATE_USAGE)
   const files = findFiles(path)
-  const { request, guessed } = await guess(requestOf(values), files[0])
   const threads =
     values.threads === undefined ? availableParallelism() : numberOf(values.threads, '--threads')
+  const ahead = threads > 1 && areLarge(files) ? new Threads(threads - 1) : undefined
+  const { request, guessed } = await guess(requestOf(values), files[0])
   const bar = new ProgressBar(terminal)
   const answer = await evaluate(request, files, {
     catalog: await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : []))),
     threads,
+    ahead,
     onProgress: (progress) => bar.show(progress),
   })
   bar.clear()
@@ -87,6 +90,13 @@ export async function runEvaluate(args: readonly string[], terminal: Terminal): 
   if (args.length === 1) terminal.out(nextSteps(path))
   if (values.report !== undefined) writeFileSync(values.report, reportPage(answer))
   if (values.out !== undefined) writeFileSync(values.out, outputOf(values.out, answer))
+}
+
+/** Files of so many bytes are worth more threads than one. */
+const LARGE_BYTES = 2 ** 25
+
+function areLarge(files: readonly DataFile[]): boolean {
+  return files.reduce((sum, { path }) => sum + statSync(path).size, 0) >= LARGE_BYTES
 }
 
 const nextSteps = (path: string) => `
