@@ -1,5 +1,5 @@
 /** The command `lossd evaluate`. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { reportPage } from '../evaluation/report.ts'
@@ -15,6 +15,7 @@ import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
 import { Service } from './service.ts'
+import { Threads } from './threads.ts'
 
 export const EVALUATE_USAGE = `lossd evaluate <file>                   prints mean losses of predictions, with their uncertainty
 
@@ -118,12 +119,15 @@ async function evaluateHere(
   terminal: Terminal,
 ): Promise<Answered> {
   const files = findFiles(path)
+  const count = threads === undefined ? availableParallelism() : numberOf(threads, '--threads')
+  const ahead = count > 1 && areLarge(files) ? new Threads(count - 1) : undefined
   const { request, guessed } = await guess(asked, files[0])
   const bar = new ProgressBar(terminal)
   try {
     const answer = await evaluate(request, files, {
       catalog: await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : []))),
-      threads: threads === undefined ? availableParallelism() : numberOf(threads, '--threads'),
+      threads: count,
+      ahead,
       onProgress: (progress) => bar.show(progress),
       ...(terminal.signal === undefined ? {} : { signal: terminal.signal }),
     })
@@ -157,6 +161,13 @@ function filesHere(path: string): DataFile[] | undefined {
     if (error instanceof EvaluationFailed && !existsSync(path)) return undefined
     throw error
   }
+}
+
+/** Files of so many bytes are worth more threads than one. */
+const LARGE_BYTES = 2 ** 25
+
+function areLarge(files: readonly DataFile[]): boolean {
+  return files.reduce((sum, { path }) => sum + statSync(path).size, 0) >= LARGE_BYTES
 }
 
 const nextSteps = (path: string) => `

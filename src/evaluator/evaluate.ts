@@ -18,7 +18,7 @@ import { isReadHere } from './parquet/source.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
 import { evaluateInSql, type SqlRoad, sqlRoadOf } from './sql-road.ts'
-import { evaluateOnThreads, type Work } from './threads.ts'
+import { Threads, type Work } from './threads.ts'
 import { readWorst } from './worst.ts'
 
 /** Rows of a part: about a tenth of a second. */
@@ -47,6 +47,8 @@ export interface EvaluateOptions {
   /** Threads that compute. */
   readonly threads: number
   readonly onProgress?: (progress: Progress) => void
+  /** Threads that were started already, one fewer than `threads`. */
+  readonly ahead?: Threads | undefined
   /** With fewer rows, no other threads are started. */
   readonly aloneRows?: number
   /** What is known already. */
@@ -191,7 +193,7 @@ async function evaluateWith(
     const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
     const listener = { onRows, finish, isDue, signal }
     await allOrNone(open, [
-      evaluateOnThreads(work, open, count - 1, plan.state, listener),
+      (options.ahead ?? new Threads(count - 1)).evaluate(work, open, plan.state, listener),
       evaluateHere(evaluator, parts, open, 1, listener),
     ])
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish, isDue })

@@ -19,7 +19,7 @@ export interface Work {
 }
 
 /** `take`: the state of all parts since the last time. */
-export type ToThread = { readonly evaluate: number } | 'take' | 'end'
+export type ToThread = { readonly begin: Work } | { readonly evaluate: number } | 'take' | 'end'
 
 export type FromThread =
   | { readonly rows: number }
@@ -34,33 +34,46 @@ interface Listener {
   readonly signal: AbortSignal | undefined
 }
 
-/**
- * Evaluates parts until none is open.
- *
- * @param open places of parts, from which others may take some, too
- * @throws EvaluationFailed, Problem: of the first part that failed
- */
-export async function evaluateOnThreads(
-  work: Work,
-  open: number[],
-  count: number,
-  options: StateOptions,
-  listener: Listener,
-): Promise<void> {
-  const workers = Array.from({ length: count }, () => spawn(new URL('./worker', import.meta.url), work))
-  const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
-  // They are never terminated: DuckDB would take the process down if its call returned to a thread that is gone.
-  const stop = () => {
-    for (const worker of workers) worker.postMessage('end' satisfies ToThread)
+/** Threads that evaluate parts. They may be started before it is known what: loading takes them a while. */
+export class Threads {
+  readonly #workers: readonly Worker[]
+  readonly #exits: readonly Promise<unknown>[]
+
+  constructor(count: number) {
+    this.#workers = Array.from({ length: count }, () =>
+      spawn(new URL('./worker', import.meta.url), undefined),
+    )
+    this.#exits = this.#workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
+    // As long as they have nothing to do, they do not keep the process alive.
+    for (const worker of this.#workers) worker.unref()
   }
-  listener.signal?.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.all(workers.map((worker) => serve(worker, open, options, listener)))
-    listener.signal?.throwIfAborted()
-  } finally {
-    listener.signal?.removeEventListener('abort', stop)
-    stop()
-    await Promise.all(exits)
+
+  /**
+   * Evaluates parts until none is open, and ends the threads.
+   *
+   * @param open places of parts, from which others may take some, too
+   * @throws EvaluationFailed, Problem: of the first part that failed
+   */
+  async evaluate(work: Work, open: number[], options: StateOptions, listener: Listener): Promise<void> {
+    const stop = () => this.#stop()
+    listener.signal?.addEventListener('abort', stop, { once: true })
+    try {
+      for (const worker of this.#workers) {
+        worker.ref()
+        worker.postMessage({ begin: work } satisfies ToThread)
+      }
+      await Promise.all(this.#workers.map((worker) => serve(worker, open, options, listener)))
+      listener.signal?.throwIfAborted()
+    } finally {
+      listener.signal?.removeEventListener('abort', stop)
+      this.#stop()
+      await Promise.all(this.#exits)
+    }
+  }
+
+  /** They are never terminated: DuckDB would take the process down if its call returned to a thread that is gone. */
+  #stop() {
+    for (const worker of this.#workers) worker.postMessage('end' satisfies ToThread)
   }
 }
 

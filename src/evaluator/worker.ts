@@ -1,24 +1,20 @@
 /** A thread that evaluates parts. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { loadLosses } from '../losses/load-catalog.ts'
 import { Database } from './database.ts'
 import { PartEvaluator } from './evaluate.ts'
 import { failureOf } from './failure.ts'
+import type { Part } from './kernel-road.ts'
 import type { FromThread, ToThread, Work } from './threads.ts'
 
 const port = parentPort!
-const { request, losses, file, road, parts } = workerData as Work
-const evaluator = open()
-evaluator.catch(() => {})
+let parts: readonly Part[] = []
+let evaluator: Promise<PartEvaluator> | undefined
 
 /** Rows are reported this often. */
 const REPORT_MS = 50
 
 let isStopped = false
-
-async function open(): Promise<PartEvaluator> {
-  return PartEvaluator.open(request, file, await loadLosses(losses), new Database(), road)
-}
 
 const added: number[] = []
 /** One message after the other. */
@@ -29,8 +25,19 @@ port.on('message', (message: ToThread) => {
     isStopped = true
     return port.close()
   }
-  last = last.then(() => (message === 'take' ? handOver() : add(message.evaluate))).catch(fail)
+  last = last.then(() => doAsTold(message)).catch(fail)
 })
+
+function doAsTold(message: Exclude<ToThread, 'end'>): Promise<void> {
+  if (message === 'take') return handOver()
+  return 'begin' in message ? begin(message.begin) : add(message.evaluate)
+}
+
+async function begin({ request, losses, file, road, parts: all }: Work) {
+  parts = all
+  evaluator = PartEvaluator.open(request, file, await loadLosses(losses), new Database(), road)
+  await evaluator
+}
 
 async function add(place: number) {
   let [rows, told] = [0, performance.now()]
@@ -39,7 +46,7 @@ async function add(place: number) {
     rows = 0
     told = performance.now()
   }
-  await (await evaluator).add(parts[place], (more) => {
+  await (await evaluator!).add(parts[place], (more) => {
     if (isStopped) throw new Error('the evaluation was stopped')
     rows += more
     if (performance.now() - told >= REPORT_MS) tell()
@@ -50,7 +57,7 @@ async function add(place: number) {
 }
 
 async function handOver() {
-  const record = (await evaluator).take().record()
+  const record = (await evaluator!).take().record()
   port.postMessage({ done: added.splice(0), record } satisfies FromThread)
 }
 
