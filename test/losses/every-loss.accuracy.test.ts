@@ -5,6 +5,7 @@ import type { Engine } from '../../src/engines/contract.ts'
 import type { Loss } from '../../src/losses/define.ts'
 import { loadCatalog } from '../../src/losses/load-catalog.ts'
 import { answersOf, BEYOND, type Inaccuracy, inaccuraciesOf } from '../support/accuracy.ts'
+import { IS_THOROUGH } from '../support/depth.ts'
 import { availableEngines } from '../support/engines.ts'
 import { openInterpreter } from '../support/evaluate.ts'
 import { EXACT_ENGINE } from '../support/exact-interpreter.ts'
@@ -22,7 +23,9 @@ const limitOf = (loss: Loss, engine: string) =>
 const told = ({ result, roundings, mode, params, got, exact: want }: Inaccuracy) =>
   `${result}: ${roundings.toFixed(0)} roundings with ${JSON.stringify(params)}, ${mode}: ${got} instead of ${want}`
 
-for (const tested of (await availableEngines()).filter(({ name }) => name !== 'interpreter')) {
+for (const tested of (await availableEngines({ emulated: IS_THOROUGH })).filter(
+  ({ name }) => name !== 'interpreter',
+)) {
   describe(`on ${tested.name}`, async () => {
     const engine = await tested.open()
     afterAll(() => engine.close())

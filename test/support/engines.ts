@@ -4,6 +4,7 @@ import type { Engine } from '../../src/engines/contract.ts'
 import { isUnavailable } from '../../src/engines/define.ts'
 import { engineDefinitions } from '../../src/engines/engine-registry.ts'
 import type { Precision } from '../../src/tensor.ts'
+import { isEmulated } from './swiftshader.ts'
 
 const FLOAT64_ENGINES: ReadonlySet<string> = new Set(['compiled', 'interpreter'])
 
@@ -16,10 +17,14 @@ export interface TestedEngine {
   open(): Promise<Engine>
 }
 
-/** Names and openers. An engine that is not available here is left out, with one message. */
-export async function availableEngines(): Promise<TestedEngine[]> {
+/**
+ * Names and openers. An engine that is not available here is left out, with one message. SwiftShader takes most of the
+ * time of a long suite, so such a suite can ask for engines without it.
+ */
+export async function availableEngines({ emulated = true } = {}): Promise<TestedEngine[]> {
   const found: TestedEngine[] = []
   for (const definition of await engineDefinitions()) {
+    if (definition.name === 'webgpu' && !emulated && isEmulated()) continue
     const opened = await definition.open('test')
     if (isUnavailable(opened))
       console.log(`engine ${definition.name} is not tested here: ${opened.unavailable}`)
