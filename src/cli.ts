@@ -52,8 +52,17 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   keys,
 }
 
+/** As a shell reports a program that Ctrl-C has ended. */
+const INTERRUPTED = 130
+
+class Interrupted extends Error {
+  constructor() {
+    super('interrupted')
+  }
+}
+
 /** Errors that are not bugs of this program: the message is enough. */
-const TOLD = [Problem, TypeError, ConfigError, InvalidAccess, StoreDown, EvaluationFailed]
+const TOLD = [Problem, TypeError, ConfigError, InvalidAccess, StoreDown, EvaluationFailed, Interrupted]
 
 try {
   const [command = '', ...args] = process.argv.slice(2)
@@ -63,7 +72,7 @@ try {
 } catch (error) {
   const isTold = TOLD.some((kind) => error instanceof kind)
   console.error(isTold ? (error as Error).message : error)
-  process.exitCode = 1
+  process.exitCode = error instanceof Interrupted ? INTERRUPTED : 1
 }
 
 async function serve() {
@@ -125,10 +134,15 @@ async function analyze(args: string[]) {
 async function evaluate(args: string[]) {
   const { EVALUATE_USAGE, runEvaluate } = await import('./evaluator/command.ts')
   if (args.includes('--help')) return console.log(EVALUATE_USAGE)
+  const stopping = new AbortController()
+  // A second Ctrl-C does not wait.
+  process.once('SIGINT', () => stopping.abort(new Interrupted()))
   await runEvaluate(args, {
     out: (text) => console.log(text),
     note: (text) => process.stderr.write(text),
     isInteractive: process.stderr.isTTY === true,
+    signal: stopping.signal,
+    apiKey: process.env.LOSSD_API_KEY,
   })
 }
 

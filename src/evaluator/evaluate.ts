@@ -4,13 +4,15 @@
  */
 
 import type { Engine } from '../engines/contract.ts'
-import { Problem } from '../errors.ts'
+import { cut, Problem } from '../errors.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { State, type StateRecord } from '../evaluation/state.ts'
 import { summarize } from '../evaluation/summarize.ts'
 import type { Catalog } from '../losses/catalog.ts'
-import { type Column, Database, type DataFile, placeOfColumn } from './database.ts'
+import { type Column, Database, type DataFile, formatOf, placeOfColumn } from './database.ts'
 import { openKernels } from './engine.ts'
+import { EvaluationFailed } from './failure.ts'
+import { hasPlaces } from './formats/index.ts'
 import { evaluateWithKernels, type Part } from './kernel-road.ts'
 import { type Layout, ownParams, type Plan, planOf, withoutSketches } from './plan.ts'
 import type { EvaluationRequest, LossAsk, Road } from './request.ts'
@@ -142,7 +144,12 @@ async function evaluateWith(
   const { catalog, resume, threads, onProgress, onCheckpoint, signal } = options
   const { parts, rows: total } = await partsOf(files, database)
   const asked = resume?.road ?? roadFor(request, total)
-  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked)
+  const evaluator = await PartEvaluator.open(request, files[0], catalog, database, asked).catch(
+    async (error: unknown) => {
+      // A CSV that is only a header has texts in all columns, but that is not what is wrong with it.
+      throw (await isEmpty(files[0], database)) ? withoutRows(files) : error
+    },
+  )
   const { plan } = evaluator
   const state = resume === undefined ? new State(plan.state) : State.restore(resume.state, plan.state)
   const done = new Set(resume?.done ?? [])
@@ -166,7 +173,21 @@ async function evaluateWith(
     const work: Work = { request: inCanonicalNames(plan), losses: namesOf(plan), file: files[0], road, parts }
     await evaluateOnThreads(work, open, count, plan.state, { onRows, finish, signal })
   } else await evaluateHere(evaluator, parts, open, count, { onRows, finish })
+  if (state.rows.every((rows) => rows === 0) && state.bad().length === 0) throw withoutRows(files)
   return answerOf(evaluator, database, files, state)
+}
+
+function withoutRows(files: readonly DataFile[]): EvaluationFailed {
+  return new EvaluationFailed(
+    'unreadable-data',
+    `${cut(files.map(({ name }) => name).join(', '))}: there are no rows`,
+  )
+}
+
+async function isEmpty(file: DataFile, database: Database): Promise<boolean> {
+  const columns = await database.columns(file)
+  const result = await database.stream(file, columns, ' SELECT 1 FROM file LIMIT 1')
+  return (await result.getRows()).length === 0
 }
 
 interface Listener {
@@ -252,7 +273,7 @@ async function widthOf(
   throw new Problem('invalid-value', `${file.name}: the lists in "${name}" are empty`)
 }
 
-/** Parts begin with a row group of Parquet. Other files are read as a whole. */
+/** Parts begin where reading may begin, as with a row group of Parquet. Texts are read as a whole. */
 async function partsOf(
   files: readonly DataFile[],
   database: Database,
@@ -260,7 +281,7 @@ async function partsOf(
   const parts: Part[] = []
   let rows: number | undefined = 0
   for (const [index, file] of files.entries()) {
-    if (file.format !== 'parquet') {
+    if (!hasPlaces(formatOf(file))) {
       parts.push({ file, index, range: undefined })
       rows = undefined
       continue

@@ -38,9 +38,11 @@ function evaluationOf(
   { losses, weights, keys, clusters }: Simulated,
   replicates: number,
   seed: number,
+  keepsRows = false,
 ): Evaluation {
   const options: StateOptions = {
     hasBuckets: replicates > 0,
+    keepsRows,
     series: losses.map(() => ({ hasShares: weights !== undefined, hasSketch: false, worst: 0 })),
   }
   const state = new State(options)
@@ -79,11 +81,12 @@ function coverage(
   truth: number,
   replicates: number,
   read = ({ losses }: Evaluation) => losses[0]!.overall,
+  keepsRows = false,
 ): number {
   let covered = 0
   const sets = replicates === 0 ? SETS : RESAMPLED_SETS
   for (let set = 0; set < sets; set++) {
-    const [low, high] = read(evaluationOf(simulate(set * 31 + 5), replicates, set)).interval!
+    const [low, high] = read(evaluationOf(simulate(set * 31 + 5), replicates, set, keepsRows)).interval!
     if (low <= truth && truth <= high) covered++
   }
   return covered / sets
@@ -137,8 +140,13 @@ describe('intervals of 95 %', { timeout: TIMEOUT_MS }, () => {
       expect(share).toBeLessThanOrEqual(0.96)
     })
 
-    it(`of ${name} from the bootstrap cover 94 to 96 %`, () => {
+    it(`of ${name} from the bootstrap of buckets cover 94 to 96 %`, () => {
       const share = coverage(simulate, truth, 200, read)
+      expect(Math.abs(share - 0.95)).toBeLessThanOrEqual(slackOf(RESAMPLED_SETS))
+    })
+
+    it(`of ${name} from the bootstrap of rows cover 94 to 96 %`, () => {
+      const share = coverage(simulate, truth, 200, read, true)
       expect(Math.abs(share - 0.95)).toBeLessThanOrEqual(slackOf(RESAMPLED_SETS))
     })
   }
