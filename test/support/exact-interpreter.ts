@@ -4,6 +4,7 @@
  */
 import type { Batch, BatchResult, Engine } from '../../src/engines/contract.ts'
 import { UnsupportedByEngine } from '../../src/engines/contract.ts'
+import { isHostOp } from '../../src/language/host-ops.ts'
 import { elementsOf, layoutOf, type Node, sizesWithRenamedAxes } from '../../src/language/ir.ts'
 import { isElementwise, SCALAR_SEMANTICS } from '../../src/language/scalar.ts'
 import { broadcastTo, offsetsOf, type Sizes, strideOf } from '../../src/language/strides.ts'
@@ -186,8 +187,78 @@ function evaluate(run: Run, node: Node): Wide[] {
       })
     }
     default:
-      throw new UnsupportedByEngine(`${node.op} with a hundred digits`)
+      return alongLines(node, aligned, sizes)
   }
+}
+
+/** A line of an argument along the node's axis -> that of the result. */
+type LineMeaning = (x: readonly Wide[], y: readonly Wide[]) => readonly Wide[]
+
+const index = (k: number): Exact => BigInt(k) * ONE
+const inReverse =
+  (meaning: LineMeaning): LineMeaning =>
+  (x, y) =>
+    meaning(x.toReversed(), y.toReversed()).toReversed()
+
+function running<T>(line: readonly T[], next: (last: Wide, own: T, k: number) => Wide): Wide[] {
+  const found: Wide[] = []
+  for (const [k, own] of line.entries()) found.push(next(found.at(-1) ?? 0n, own, k))
+  return found
+}
+
+const cumsum: LineMeaning = (x) => running(x, plus)
+const recurrence: LineMeaning = (x, a) =>
+  running(x, (last, own, k) => (last === 0n ? own : plus(elementwise('mul', last, a[k]!), own)))
+
+/** Ops on a whole axis, line by line. */
+const LINES: Readonly<Record<string, LineMeaning>> = {
+  cumsum,
+  reverse_cumsum: inReverse(cumsum),
+  recurrence,
+  reverse_recurrence: inReverse(recurrence),
+  argsort: (x) => {
+    const numbers = x.map((own) => (typeof own === 'number' && Number.isNaN(own) ? undefined : own))
+    const places = [...x.keys()].sort((i, j) => {
+      const [a, b] = [numbers[i], numbers[j]]
+      if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined) || i - j
+      return (a < b ? -1 : Number(a > b)) || i - j
+    })
+    return places.map(index)
+  },
+  gather: (x, places) => places.map((place) => x[narrow(place)] ?? 0n),
+  scatter: (x, places) =>
+    x.map((_, k) => x.reduce((sum, own, i) => (narrow(places[i]!) === k ? plus(sum, own) : sum), 0n)),
+  cummax_place: (x) => {
+    let place = 0
+    return x.map((own, k) => {
+      const largest = x[place]!
+      const [isNaN, wasNaN] = [own, largest].map((one) => Number.isNaN(narrow(one)))
+      if (own > largest || (isNaN && !wasNaN)) place = k
+      return index(place)
+    })
+  },
+}
+
+/** Whether the interpreter knows an op. */
+export function isExactlyDefined(op: Node['op']): boolean {
+  return !isHostOp(op) || Object.hasOwn(LINES, op)
+}
+
+function alongLines(node: Node, aligned: (place: number) => (i: number) => Wide, sizes: Sizes): Wide[] {
+  const meaning = LINES[node.op]
+  if (meaning === undefined) throw new UnsupportedByEngine(`${node.op} with a hundred digits`)
+  const operands = node.args.map((_, place) => aligned(place))
+  const others = node.axes.filter((axis) => axis !== node.axis)
+  const stride = strideOf(sizes, node.axes, node.axis!)
+  const result: Wide[] = []
+  for (const start of offsetsOf(sizes, others, node.axes)) {
+    const line = Array.from({ length: sizes[node.axis!]! }, (_, k) => start + k * stride)
+    const [x, y = []] = operands.map((operand) => line.map(operand))
+    meaning(x!, y).forEach((own, k) => {
+      result[line[k]!] = own
+    })
+  }
+  return result
 }
 
 function run(batch: Batch): BatchResult {
