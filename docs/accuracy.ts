@@ -71,7 +71,7 @@ const behind = rows.filter(
 for (const { loss } of behind) console.log(`PyTorch is more accurate in ${loss.name}`)
 process.exit(broken.length > 0 ? 1 : 0)
 
-/** Alignments have no exact interpreter. */
+/** Whether the exact interpreter knows all of its ops. */
 function hasReference(loss: Loss): boolean {
   const { program } = createProgramSource()(loss, defaultSignature(loss))
   return program.nodes.every(({ op }) => isExactlyDefined(op))

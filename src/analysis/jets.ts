@@ -225,7 +225,7 @@ export class Jets {
     const [from, to] = [arg * this.#count, id * this.#count]
     for (let i = 0; i < this.#count; i++) this.#slopes[to + i] = scaled(this.#slopes[from + i], slope)
     if (this.#order < 2) return
-    const bend = row.bend(x, y)
+    const bend = row.bend(x, y, slope)
     this.#eachPair((i, j, k) => {
       const curved = scaled(crossed(this.#slopes[from + i], this.#slopes[from + j], i === j), bend)
       this.#bends[id * this.#pairs + k] = total(curved, scaled(this.#bends[arg * this.#pairs + k], slope))
