@@ -31,7 +31,15 @@ for (const loss of losses) {
   if (most === undefined || only?.includes(loss.name) === false) continue
   const times = Array.from({ length: RUNS }, () => msOf(loss, BUDGET_MS))
   const sorted = times.slice(1).sort((a, b) => a - b)
-  rows.push([loss.name, loss.couples, sorted[0], sorted[sorted.length >> 1], times[0], most, msOf(loss, SMALL_MS)])
+  rows.push([
+    loss.name,
+    loss.couples,
+    sorted[0],
+    sorted[sorted.length >> 1],
+    times[0],
+    most,
+    msOf(loss, SMALL_MS),
+  ])
 }
 rows.sort((a, b) => Number(b[3]) / Number(b[5]) - Number(a[3]) / Number(a[5]))
 console.log(

@@ -20,7 +20,14 @@ const threads: Part = async ({ quick, say }) => {
         rows.push([task.loss, sizeOf(task), dtype, ...times, ratio(one, torch), ratio(all, torchAll)])
       }
     }
-    return [tableOf(rows, sides.map(({ name }) => name), aboutSides(sides), effort.rounds)]
+    return [
+      tableOf(
+        rows,
+        sides.map(({ name }) => name),
+        aboutSides(sides),
+        effort.rounds,
+      ),
+    ]
   } finally {
     for (const side of sides) side.close()
   }
@@ -28,7 +35,12 @@ const threads: Part = async ({ quick, say }) => {
 
 export default threads
 
-function tableOf(rows: readonly Cell[][], names: readonly string[], about: readonly string[], rounds: number): Table {
+function tableOf(
+  rows: readonly Cell[][],
+  names: readonly string[],
+  about: readonly string[],
+  rounds: number,
+): Table {
   const sentences = [
     `Microseconds per call, value and gradient, median of ${rounds} rounds in turn. The ratios are those of compiled to PyTorch: below 1, compiled is faster.`,
     'A row of ctc has 200 time steps and 40 labels, one of lovasz 2 classes.',

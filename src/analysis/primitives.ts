@@ -68,11 +68,11 @@ const notNegative = (x: Interval) => clipped(x, 0, Number.POSITIVE_INFINITY)
 
 /** s(x) s(-x), which falls on both sides of 0. */
 function slopeOfSigmoid(x: Interval): Interval {
-  const at = (place: number) => mul(elementary.sigmoid(point(place)), elementary.sigmoid(point(-place)))
-  const ends = hull(at(x.lo), at(x.hi))
+  const ends = hull(slopeOfSigmoidAt(x.lo), slopeOfSigmoidAt(x.hi))
   return interval(Math.max(0, ends.lo), contains(x, 0) ? 0.25 : ends.hi, x.partial)
 }
 
+const slopeOfSigmoidAt = (x: number) => mul(elementary.sigmoid(point(x)), elementary.sigmoid(point(-x)))
 const slopeOfTanh = (x: Interval) => mul(point(4), slopeOfSigmoid(mul(TWO, x)))
 
 const reciprocalOfPositive = (x: Interval) => over(notNegative(x))

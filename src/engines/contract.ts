@@ -12,7 +12,9 @@ export type ChunkedArray<T extends NumericArray = NumericArray> = readonly T[]
 export function concatChunks<T extends NumericArray>(column: ChunkedArray<T>): T {
   if (column.length === 1) return column[0]
   const length = column.reduce((total, part) => total + part.length, 0)
-  const real = [Float64Array, Float32Array].flatMap((kind) => column.find((part) => part instanceof kind) ?? [])
+  const real = [Float64Array, Float32Array].flatMap(
+    (kind) => column.find((part) => part instanceof kind) ?? [],
+  )
   const [widest = column[0]] = real
   const whole = new (widest.constructor as new (length: number) => T)(length)
   let offset = 0

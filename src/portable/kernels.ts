@@ -133,7 +133,11 @@ export function elementTypesOf({ precision, inputs }: PortableLoss): ElementType
  *
  * @param isPlain whether the cotangent is one number for all values
  */
-export function isChosen({ program, from, across, uniform }: PlannedKernel, sizes: AxisSizes, isPlain: Code): Code {
+export function isChosen(
+  { program, from, across, uniform }: PlannedKernel,
+  sizes: AxisSizes,
+  isPlain: Code,
+): Code {
   const isLong = Object.entries(from).map(([axis, least]) => op('i32.ge_s', sizes.whole(axis), i32(least)))
   if (across === undefined) return and(...isLong, ...(uniform ? [isPlain] : []))
   const axes = laneAxesOf(program) as LaneAxes

@@ -56,7 +56,14 @@ export function kernelRequest(
   const { key: programKey, scalars } = plan.programs().at(-1)!.made
   const dtypes = loss.inputs.map(({ name, dtype }) => `${name}:${dtype}`)
   const isBare = String(loss.isBare)
-  const key = [programKey, features, plan.precision, isBare, ...dtypes, ...Object.entries(scalars).flat()].join('|')
+  const key = [
+    programKey,
+    features,
+    plan.precision,
+    isBare,
+    ...dtypes,
+    ...Object.entries(scalars).flat(),
+  ].join('|')
   return { loss, features, about: aboutOf(resolved, plan), key }
 }
 

@@ -267,7 +267,10 @@ function lineFunctions(s: Words): Function[] {
         s.set(spot('sums', 'place'), 'sum'),
       ]),
     ),
-    recurrence('recurrence along', 'Each x plus a times the result before it; 0 adds nothing, whatever a is.'),
+    recurrence(
+      'recurrence along',
+      'Each x plus a times the result before it; 0 adds nothing, whatever a is.',
+    ),
     recurrence('reverse recurrence along', 'The same from the last element on.', 'size - 1 - k'),
     define(
       'cummax place along',

@@ -110,7 +110,8 @@ describe.skipIf(device === undefined)('with a GPU', () => {
       targets: { shape: [2], dtype, data: [0, 0] },
       reduction: 'sum',
     })
-  const engineOf = (response: Response) => /engine;desc="([^"]*)"/.exec(response.headers.get('server-timing')!)![1]
+  const engineOf = (response: Response) =>
+    /engine;desc="([^"]*)"/.exec(response.headers.get('server-timing')!)![1]
 
   it('a float32 request runs there, and a float64 request elsewhere: Server-Timing says where', async () => {
     expect(engineOf(await post('float32'))).toBe('webgpu')

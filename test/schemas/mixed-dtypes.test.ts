@@ -74,7 +74,9 @@ describe('float64 predictions and float32 targets', () => {
   it('reach the engine in the memory of the body', () => {
     expect(made.job.precision).toBe('float64')
     expect(['predictions', 'targets'].map((name) => isSent(made, name))).toEqual([true, true])
-    expect(made.body.tensors.get('targets')!.data.buffer).toBe(made.body.tensors.get('predictions')!.data.buffer)
+    expect(made.body.tensors.get('targets')!.data.buffer).toBe(
+      made.body.tensors.get('predictions')!.data.buffer,
+    )
   })
 
   it('are read by a kernel that widens the targets as it loads them', () => {
@@ -128,16 +130,34 @@ describe('float16 predictions', () => {
 describe('the results of mixed requests', () => {
   const targets = Uint8Array.from({ length: ROWS }, (_, i) => i % 2)
   const cases: readonly (readonly [string, string, Readonly<Record<string, Sent>>])[] = [
-    ['float64 and float32', 'huber', { predictions: { data: Float64Array.from(wave(ROWS)) }, targets: { data: new Float32Array(ROWS) } }],
-    ['float64 and bool', 'sigmoid_focal', { predictions: { data: Float64Array.from(wave(ROWS)) }, targets: { data: targets } }],
-    ['float32 and int32', 'sigmoid_focal', { predictions: { data: Float32Array.from(wave(ROWS)) }, targets: { data: Int32Array.from(targets) } }],
-    ['float16 and bool', 'sigmoid_focal', { predictions: { data: Uint16Array.from(wave(ROWS), toHalf) }, targets: { data: targets } }],
+    [
+      'float64 and float32',
+      'huber',
+      { predictions: { data: Float64Array.from(wave(ROWS)) }, targets: { data: new Float32Array(ROWS) } },
+    ],
+    [
+      'float64 and bool',
+      'sigmoid_focal',
+      { predictions: { data: Float64Array.from(wave(ROWS)) }, targets: { data: targets } },
+    ],
+    [
+      'float32 and int32',
+      'sigmoid_focal',
+      { predictions: { data: Float32Array.from(wave(ROWS)) }, targets: { data: Int32Array.from(targets) } },
+    ],
+    [
+      'float16 and bool',
+      'sigmoid_focal',
+      { predictions: { data: Uint16Array.from(wave(ROWS), toHalf) }, targets: { data: targets } },
+    ],
   ]
 
   it.each(cases)('are those of the definition: %s', async (_, loss, tensors) => {
     const engine = (await compiled.open('test')) as Engine
     try {
-      const [got, want] = [engine, await openInterpreter()].map((own) => evaluate(own, find(loss)!, decoded(tensors).tensors))
+      const [got, want] = [engine, await openInterpreter()].map((own) =>
+        evaluate(own, find(loss)!, decoded(tensors).tensors),
+      )
       const [mine, theirs] = [await got!, await want!]
       const digits = mine.loss.dtype === 'float64' ? 13 : 6
       expect(mine.loss.data[0]).toBeCloseTo(theirs.loss.data[0]!, digits)
@@ -156,7 +176,9 @@ describe('the results of mixed requests', () => {
       expect(a.mergeKey).toBe(b.mergeKey)
       const together = await engine.run(assemble([a, b]))
       const alone = await Promise.all(jobs.map((job) => engine.run(assemble([job]))))
-      expect([...together.gradients.predictions!]).toEqual(alone.flatMap(({ gradients }) => [...gradients.predictions!]))
+      expect([...together.gradients.predictions!]).toEqual(
+        alone.flatMap(({ gradients }) => [...gradients.predictions!]),
+      )
     } finally {
       await engine.close()
     }

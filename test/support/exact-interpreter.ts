@@ -229,7 +229,8 @@ const LINES: Readonly<Record<string, LineMeaning>> = {
     const numbers = x.map((own) => (typeof own === 'number' && Number.isNaN(own) ? undefined : own))
     const places = [...x.keys()].sort((i, j) => {
       const [a, b] = [numbers[i], numbers[j]]
-      if (a === undefined || b === undefined) return Number(a === undefined) - Number(b === undefined) || i - j
+      if (a === undefined || b === undefined)
+        return Number(a === undefined) - Number(b === undefined) || i - j
       return (a < b ? -1 : Number(a > b)) || i - j
     })
     return places.map(index)
@@ -241,8 +242,8 @@ const LINES: Readonly<Record<string, LineMeaning>> = {
     let place = 0
     return x.map((own, k) => {
       const largest = x[place]!
-      const [isNaN, wasNaN] = [own, largest].map((one) => Number.isNaN(narrow(one)))
-      if (own > largest || (isNaN && !wasNaN)) place = k
+      const [isNone, wasNone] = [own, largest].map((one) => Number.isNaN(narrow(one)))
+      if (own > largest || (isNone && !wasNone)) place = k
       return index(place)
     })
   },
@@ -289,7 +290,9 @@ function ctcRows({ batch, sizes, results }: Run, node: Node): CtcRow[] {
           : labels!.data[row * stride(labels!, rows!) + ((state - 1) / 2) * stride(labels!, listed)]!,
       )
     const place = (time: number, state: number) =>
-      row * stride(logits!, rows!) + time * stride(logits!, node.axis!) + label(state) * stride(logits!, node.to!)
+      row * stride(logits!, rows!) +
+      time * stride(logits!, node.axis!) +
+      label(state) * stride(logits!, node.to!)
     const skips = (state: number) => state % 2 === 1 && state > 1 && label(state) !== label(state - 2)
     const states0 = [...Array(states).keys()]
     const emit = (time: number, state: number) => logits!.data[place(time, state)]!
@@ -312,7 +315,10 @@ function ctcRows({ batch, sizes, results }: Run, node: Node): CtcRow[] {
       }
       beta[t] = states0.map((s) => {
         if (t === times - 1) return s >= states - 2 ? 0n : never
-        return logAdd(logAdd(behind(s), behind(s + 1)), s + 2 < states && skips(s + 2) ? behind(s + 2) : never)
+        return logAdd(
+          logAdd(behind(s), behind(s + 1)),
+          s + 2 < states && skips(s + 2) ? behind(s + 2) : never,
+        )
       })
     }
     const ends = [states - 1, states - 2].map((state) => alpha.at(-1)?.[state] ?? never)
