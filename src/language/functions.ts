@@ -413,8 +413,11 @@ function logCumSumExp(build: Builder, x: Ref, axis: string): Ref {
   const [zero, spread] = [build.constant(0), build.expand(x, [axis])]
   const found = build.make('stop_gradient', [largestSoFar(build, spread, spread, axis)])
   const largest = build.select(build.eq(found, build.constant(Number.NEGATIVE_INFINITY)), zero, found)
-  // Equal infinities have no distance.
-  const below = (x: Ref) => build.select(build.eq(x, largest), zero, build.sub(x, largest))
+  // Equal infinities have no distance, but a derivative.
+  const below = (x: Ref) => {
+    const none = build.make('straight_through', [zero, x])
+    return build.select(build.eq(x, largest), none, build.sub(x, largest))
+  }
   const powers = [below(spread), smaller(build, below(build.shift(largest, 1, axis)), zero)]
   const [share, factor] = powers.map((power) => build.make('exp', [power], { hint: 'up to 0' }))
   return build.add(build.make('log', [build.recurrence('recurrence', share, factor, axis)]), largest)

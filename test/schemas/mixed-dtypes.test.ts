@@ -116,12 +116,16 @@ describe('float16 predictions', () => {
   it('with float64 weights are widened once, to float32, and computed in float64', () => {
     const labels = { data: Int32Array.from({ length: ROWS }, (_, i) => i % 3) }
     const made = jobOf('cross_entropy', {
-      weight: { data: Float64Array.of(0.1, 0.2, 0.7) },
+      class_weights: { data: Float64Array.of(0.1, 0.2, 0.7) },
       targets: labels,
       predictions: halves,
     })
     expect(made.job.precision).toBe('float64')
-    expect(['predictions', 'targets', 'weight'].map((name) => isSent(made, name))).toEqual([true, true, true])
+    expect(['predictions', 'targets', 'class_weights'].map((name) => isSent(made, name))).toEqual([
+      true,
+      true,
+      true,
+    ])
     expect(made.job.inputs.predictions).toBeInstanceOf(Float32Array)
     expect([...kernels.kernelFor(assemble([made.job])).types.narrow]).toEqual(['predictions'])
   })
@@ -162,7 +166,8 @@ describe('the results of mixed requests', () => {
       const digits = mine.loss.dtype === 'float64' ? 13 : 6
       expect(mine.loss.data[0]).toBeCloseTo(theirs.loss.data[0]!, digits)
       const gradient = mine.gradients.get('predictions')!.data
-      theirs.gradients.get('predictions')!.data.forEach((x, i) => expect(gradient[i]).toBeCloseTo(x, digits))
+      const expected = theirs.gradients.get('predictions')!.data
+      for (const [i, x] of Array.from(expected).entries()) expect(gradient[i]).toBeCloseTo(x, digits)
     } finally {
       await engine.close()
     }
