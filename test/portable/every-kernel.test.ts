@@ -166,3 +166,26 @@ describe.each(['float32', 'float64'] as const)('a kernel with a workspace in %s'
     for (const reduction of ['sum', 'mean']) await expectSame(host, loss, tensors, { reduction }, name)
   })
 })
+
+/** Axes on both sides of where the service begins to sort instead of comparing pairs. */
+const SORTED: readonly (readonly [string, string, Params, readonly number[]])[] = [
+  ['multiclass_sparsemax', 'classes', {}, [5, 128, 129, 300]],
+  ['fenchel_young', 'classes', { regularizer: 'sparsemax' }, [7, 128, 129, 200]],
+  ['list_mle', 'items', {}, [5, 32, 33, 100]],
+]
+
+describe.each(['float32', 'float64'] as const)('a kernel for any length in %s', (precision) => {
+  it.each(SORTED)('sorts where the service does: %s', async (name, axis, params, lengths) => {
+    const loss = losses.find((one) => one.name === name)!
+    const samples = (length: number) =>
+      sampleTensors(loss, { seed: length, precision, rows: 3, params, sizes: { [axis]: length } })
+    for (const asked of [lengths[0]!, lengths.at(-1)!]) {
+      const host = kernelOf(loss, samples(asked), { params })
+      for (const length of lengths) {
+        const label = `made for ${asked}, with ${length}`
+        for (const reduction of ['sum', 'mean'])
+          await expectSame(host, loss, samples(length), { params, reduction }, label)
+      }
+    }
+  })
+})
