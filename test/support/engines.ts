@@ -12,19 +12,17 @@ export interface TestedEngine {
   readonly name: string
   readonly mergesExactly: boolean
   readonly flushesSubnormals: boolean
+  /** Runs on SwiftShader, which takes most of the time of a long suite. */
+  readonly isEmulated: boolean
   /** What it must compute. float64 may be rejected by the others. */
   readonly precisions: readonly Precision[]
   open(): Promise<Engine>
 }
 
-/**
- * Names and openers. An engine that is not available here is left out, with one message. SwiftShader takes most of the
- * time of a long suite, so such a suite can ask for engines without it.
- */
-export async function availableEngines({ emulated = true } = {}): Promise<TestedEngine[]> {
+/** Names and openers. An engine that is not available here is left out, with one message. */
+export async function availableEngines(): Promise<TestedEngine[]> {
   const found: TestedEngine[] = []
   for (const definition of await engineDefinitions()) {
-    if (definition.name === 'webgpu' && !emulated && isEmulated()) continue
     const opened = await definition.open('test')
     if (isUnavailable(opened))
       console.log(`engine ${definition.name} is not tested here: ${opened.unavailable}`)
@@ -33,6 +31,7 @@ export async function availableEngines({ emulated = true } = {}): Promise<Tested
         name: definition.name,
         mergesExactly: definition.mergesExactly,
         flushesSubnormals: definition.flushesSubnormals ?? false,
+        isEmulated: definition.name === 'webgpu' && isEmulated(),
         precisions: FLOAT64_ENGINES.has(definition.name) ? ['float32', 'float64'] : ['float32'],
         open: async () => (await definition.open('test')) as Engine,
       })
