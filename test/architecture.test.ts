@@ -22,7 +22,7 @@ const architecture = readFileSync(new URL('ARCHITECTURE.md', root), 'utf8')
 
 /** The house from the roof to the ground: imports go down, or stay within a room. Rooms of one floor do not see each other. */
 const FLOORS: readonly (readonly string[])[] = [
-  ['server.ts', 'store-cli.ts', 'cli.ts'],
+  ['server.ts', 'store-cli.ts', 'cli.ts', 'commands.ts'],
   ['app.ts', 'processes'],
   ['routes'],
   ['http.ts', 'registry', 'evaluator'],

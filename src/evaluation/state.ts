@@ -103,6 +103,11 @@ export class State {
     const cells = hasCells ? this.#cellsOf(slices, hashes) : undefined
     for (let i = 0; i < slices.length; i++) if (slices[i] >= 0) this.rows[slices[i]]++
     for (const [place, rows] of series.entries()) this.series[place].add(rows, slices, cells, rowOf)
+    this.keep(slices, series, rowOf)
+  }
+
+  /** Keeps rows that somebody else adds up, as long as there are few. */
+  keep(slices: Int32Array, series: readonly SeriesRows[], rowOf: (i: number) => number): void {
     if (this.kept?.add(slices, series, rowOf) === false) this.kept = undefined
   }
 
@@ -193,10 +198,7 @@ export class State {
     if (buckets >= this.buckets) return
     const before = this.buckets
     const slices = this.series[0]?.sums.cells ?? 0
-    const cellOf = Int32Array.from(
-      { length: slices * before },
-      (_, cell) => Math.floor(cell / before) * buckets + (cell % buckets),
-    )
+    const cellOf = cellsOf(slices, before, (slice) => slice, buckets)
     const folded = new Float64Array(slices * buckets)
     for (let cell = 0; cell < cellOf.length; cell++) folded[cellOf[cell]] += this.bucketRows![cell]
     this.bucketRows = folded
@@ -222,10 +224,7 @@ export class State {
 
   #cellsFrom(sliceOf: Int32Array): Int32Array {
     const { buckets } = this
-    return Int32Array.from(
-      { length: sliceOf.length * buckets },
-      (_, cell) => sliceOf[Math.floor(cell / buckets)] * buckets + (cell % buckets),
-    )
+    return cellsOf(sliceOf.length, buckets, (slice) => sliceOf[slice], buckets)
   }
 
   #mergeBad({ reason, count, rows }: BadRows) {
@@ -236,6 +235,21 @@ export class State {
 }
 
 const EMPTY = new Int32Array(0)
+
+/** Where the buckets of slices go: those of slice `i` to `sliceOf(i)`, which has `buckets` of them. */
+function cellsOf(
+  slices: number,
+  before: number,
+  sliceOf: (slice: number) => number,
+  buckets: number,
+): Int32Array {
+  const cells = new Int32Array(slices * before)
+  for (let slice = 0, cell = 0; slice < slices; slice++) {
+    const first = sliceOf(slice) * buckets
+    for (let bucket = 0; bucket < before; bucket++) cells[cell++] = first + (bucket & (buckets - 1))
+  }
+  return cells
+}
 
 /** The more slices there are, the fewer buckets each has. It depends on nothing else, so it does not matter when. */
 function bucketsFor(slices: number): number {

@@ -149,10 +149,8 @@ function allRowsOf(state: State): State {
   const slices = state.keys.length
   const sliceOf = new Int32Array(slices).fill(slice)
   const { buckets } = state
-  const cellOf = Int32Array.from(
-    { length: state.options.hasBuckets ? slices * buckets : 0 },
-    (_, cell) => cell % buckets,
-  )
+  const cellOf = new Int32Array(state.options.hasBuckets ? slices * buckets : 0)
+  for (let cell = 0; cell < cellOf.length; cell++) cellOf[cell] = cell % buckets
   for (let i = 0; i < slices; i++) whole.rows[slice] += state.rows[i]
   for (let i = 0; i < cellOf.length; i++) whole.bucketRows![cellOf[i]] += state.bucketRows![i]
   for (const [place, series] of whole.series.entries()) series.merge(state.series[place], sliceOf, cellOf)

@@ -5,11 +5,11 @@ import { parseArgs } from 'node:util'
 import { reportPage } from '../evaluation/report.ts'
 import type { Evaluation } from '../evaluation/result.ts'
 import { evaluationTable } from '../evaluation/text-table.ts'
-import { loadCatalog } from '../losses/load-catalog.ts'
+import { loadCatalogFor } from '../losses/load-catalog.ts'
 import { Database, type DataFile } from './database.ts'
 import { evaluate } from './evaluate.ts'
 import { EvaluationFailed } from './failure.ts'
-import { findFiles, PATTERN } from './files.ts'
+import { findFiles } from './files.ts'
 import { type Guess, guessColumns } from './guess.ts'
 import { checkOutput, writeOutput } from './output.ts'
 import { ProgressBar, type Screen } from './progress-bar.ts'
@@ -122,7 +122,7 @@ async function evaluateHere(
   const bar = new ProgressBar(terminal)
   try {
     const answer = await evaluate(request, files, {
-      catalog: await loadCatalog(),
+      catalog: await loadCatalogFor(request.losses.flatMap((ask) => ('loss' in ask ? [ask.loss] : []))),
       threads: threads === undefined ? availableParallelism() : numberOf(threads, '--threads'),
       onProgress: (progress) => bar.show(progress),
       ...(terminal.signal === undefined ? {} : { signal: terminal.signal }),
@@ -141,13 +141,22 @@ async function evaluateThere(
   terminal: Terminal,
 ): Promise<Answered> {
   const service = new Service(url, terminal)
-  const isPath = !PATTERN.test(path) && !existsSync(path)
-  if (isPath) return { answer: await service.evaluate(asked, { path }), guessed: {} }
-  const files = findFiles(path)
+  const files = filesHere(path)
+  if (files === undefined) return { answer: await service.evaluate(asked, { path }), guessed: {} }
   const { request, guessed } = await guess(asked, files[0])
   const ids: string[] = []
   for (const file of files) ids.push(await service.upload(file))
   return { answer: await service.evaluate(request, { dataset: ids }), guessed }
+}
+
+/** @returns undefined if there are none */
+function filesHere(path: string): DataFile[] | undefined {
+  try {
+    return findFiles(path)
+  } catch (error) {
+    if (error instanceof EvaluationFailed && !existsSync(path)) return undefined
+    throw error
+  }
 }
 
 const nextSteps = (path: string) => `
@@ -155,11 +164,11 @@ Next: lossd evaluate ${path} --loss huber:delta=2 --by <column> --bootstrap 1000
       lossd evaluate --help explains all options`
 
 async function guess(request: EvaluationRequest, file: DataFile): Promise<Guess> {
-  const database = await Database.open()
+  const database = new Database()
   try {
     return guessColumns(request, await database.columns(file))
   } finally {
-    database.close()
+    await database.close()
   }
 }
 

@@ -1,18 +1,19 @@
 /**
- * DuckDB reads the files. It is loaded when it is first needed, and one thread of it at a time computes, so that equal
- * questions have equal answers, bit for bit.
+ * DuckDB reads the files that we do not read ourselves. It is loaded when it is first needed, and one thread of it at a time
+ * computes, so that equal questions have equal answers, bit for bit.
  *
  * No text of a caller is ever part of a query: paths are parameters, and columns have the names c0, c1 ... by their
  * places.
  */
 import type * as Api from '@duckdb/node-api'
-import type { DuckDBConnection, DuckDBInstance, DuckDBResult, DuckDBType } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBInstance, DuckDBResult } from '@duckdb/node-api'
 import { cut, Problem } from '../errors.ts'
 import { TooManySlices } from '../evaluation/state.ts'
 import { didYouMean } from '../nearest.ts'
 import { EvaluationFailed } from './failure.ts'
 import type { FormatDefinition, Table } from './formats/define.ts'
 import { FORMATS, hasPlaces } from './formats/index.ts'
+import { type ParquetFooter, readFooter } from './parquet/footer.ts'
 import { registerTables, tableQuery } from './table-function.ts'
 
 /** A file that is read. */
@@ -47,50 +48,42 @@ const GROUP_ROWS = 122_880
 const MEMORY = '192MB'
 
 export class Database {
-  readonly #instance: DuckDBInstance
-  readonly #connection: DuckDBConnection
-  readonly #api: typeof Api
-  /** Files that DuckDB does not read itself, by their paths. */
+  /** Opened when it is first asked something. */
+  #opened: Promise<Opened> | undefined
+  /** By path: files do not change while they are evaluated. */
+  readonly #footers = new Map<string, ParquetFooter | undefined>()
+  /** Files that neither DuckDB nor the reader of Parquet knows, by their paths. */
   readonly #tables = new Map<string, Promise<Table>>()
-  readonly #opened = new Map<string, Table>()
+  readonly #read = new Map<string, Table>()
   /** The folder that DuckDB may read; undefined before the first file. */
   #root: Promise<string | undefined> | undefined
 
-  private constructor(api: typeof Api, instance: DuckDBInstance, connection: DuckDBConnection) {
-    this.#api = api
-    this.#instance = instance
-    this.#connection = connection
-  }
-
-  /** @throws EvaluationFailed if DuckDB is not installed */
-  static async open(): Promise<Database> {
-    const api = await load()
-    const instance = await api.DuckDBInstance.create(':memory:', {
-      threads: '1',
-      memory_limit: MEMORY,
-      temp_directory: '',
-      autoinstall_known_extensions: 'false',
-      autoload_known_extensions: 'false',
-      allow_community_extensions: 'false',
-    })
-    return new Database(api, instance, await instance.connect())
-  }
-
   /** @example await database.version() // 'v1.5.6' */
   async version(): Promise<string> {
-    const reader = await this.#connection.runAndReadAll('SELECT version()')
+    const { connection } = await this.#open()
+    const reader = await connection.runAndReadAll('SELECT version()')
     return String(reader.getRows()[0][0])
+  }
+
+  /** What a Parquet file says about itself, if it can be read without DuckDB. */
+  footer({ path, format, root }: DataFile): ParquetFooter | undefined {
+    if (format !== 'parquet') return undefined
+    if (!this.#footers.has(path)) this.#footers.set(path, readFooter(path, root))
+    return this.#footers.get(path)
   }
 
   /** The columns of a file. */
   async columns(file: DataFile): Promise<Column[]> {
     const format = formatOf(file)
     if ('open' in format.reader) return (await this.#table(file)).columns.map(toColumn)
+    const known = this.footer(file)?.columns
+    if (known?.every(({ type }) => type !== undefined))
+      return known.map(({ name, type = '' }) => ({ name, kind: kindOf(type), type }))
     const result = await this.#run(file, `SELECT * FROM ${format.reader.sql} LIMIT 0`)
     const names = result.columnNames()
     const all = names.map((name, i) => {
       const type = result.columnType(i)
-      return { name, kind: kindOf(type), type: String(type) }
+      return { name, kind: kindOf(String(type)), type: String(type) }
     })
     return hasPlaces(format) ? all.slice(0, -1) : all
   }
@@ -103,6 +96,8 @@ export class Database {
         Math.min(GROUP_ROWS, rows - group * GROUP_ROWS),
       )
     }
+    const known = this.footer(file)
+    if (known !== undefined) return known.groups.map(({ rows }) => rows)
     const query =
       'SELECT any_value(row_group_num_rows)::DOUBLE FROM parquet_metadata($1) GROUP BY row_group_id ORDER BY row_group_id'
     const result = await this.#run(file, query)
@@ -124,15 +119,17 @@ export class Database {
     return this.#run(file, fromFile(file, columns, query, range))
   }
 
-  /** Ends the query that is running. */
-  interrupt(): void {
-    this.#connection.interrupt()
+  /** Must not be called while it works. */
+  async close(): Promise<void> {
+    const opened = await this.#opened?.catch(() => undefined)
+    opened?.connection.closeSync()
+    opened?.instance.closeSync()
+    for (const table of this.#read.values()) table.close()
   }
 
-  close(): void {
-    this.#connection.closeSync()
-    this.#instance.closeSync()
-    for (const table of this.#opened.values()) table.close()
+  #open(): Promise<Opened> {
+    this.#opened ??= open()
+    return this.#opened
   }
 
   /** A file that DuckDB does not read itself. It stays open until the database is closed. */
@@ -149,12 +146,7 @@ export class Database {
     if (!('open' in reader)) throw new Error(`DuckDB reads ${title} itself`)
     try {
       const table = await reader.open({ path: file.path, root: file.root })
-      if (this.#opened.size === 0)
-        registerTables(this.#api, this.#connection, {
-          tableAt: (path) => this.#opened.get(path)!,
-          hasPlaces: true,
-        })
-      this.#opened.set(file.path, table)
+      this.#read.set(file.path, table)
       return table
     } catch (error) {
       throw unreadable(file, error)
@@ -162,20 +154,23 @@ export class Database {
   }
 
   /** From then on, DuckDB opens nothing outside of the folder, whatever a path or a link says. */
-  async #confine(root: string | undefined): Promise<string | undefined> {
+  async #prepare(root: string | undefined): Promise<string | undefined> {
+    const { api, connection } = await this.#open()
+    registerTables(api, connection, { tableAt: (path) => this.#read.get(path)!, hasPlaces: true })
     if (root === undefined) return undefined
-    await this.#connection.run('SET allowed_directories = [$1]', [root])
-    await this.#connection.run('SET enable_external_access = false')
-    await this.#connection.run('SET lock_configuration = true')
+    await connection.run('SET allowed_directories = [$1]', [root])
+    await connection.run('SET enable_external_access = false')
+    await connection.run('SET lock_configuration = true')
     return root
   }
 
   async #run(file: DataFile, query: string): Promise<DuckDBResult> {
-    this.#root ??= this.#confine(file.root)
+    this.#root ??= this.#prepare(file.root)
     if ((await this.#root) !== file.root) throw new Error('one database reads files of one folder')
     if ('open' in formatOf(file).reader) await this.#table(file)
     try {
-      return await this.#connection.stream(query, [file.path])
+      const { connection } = await this.#open()
+      return await connection.stream(query, [file.path])
     } catch (error) {
       throw unreadable(file, error)
     }
@@ -228,13 +223,32 @@ function toColumn({ name, type }: Table['columns'][number]): Column {
   return { name, kind: type.kind, type: type.kind === 'other' ? type.type : types[type.kind] }
 }
 
-function kindOf(type: DuckDBType): ColumnKind {
-  const text = String(type)
+function kindOf(text: string): ColumnKind {
   const element = /^(.*)\[\d*\]$/.exec(text)?.[1]
   if (element !== undefined) return NUMBERS.test(element) ? 'list' : 'other'
   if (NUMBERS.test(text)) return 'number'
   if (text === 'BOOLEAN') return 'boolean'
   return TEXTS.test(text) ? 'text' : 'other'
+}
+
+interface Opened {
+  readonly api: typeof Api
+  readonly instance: DuckDBInstance
+  readonly connection: DuckDBConnection
+}
+
+/** @throws EvaluationFailed if DuckDB is not installed */
+async function open(): Promise<Opened> {
+  const api = await load()
+  const instance = await api.DuckDBInstance.create(':memory:', {
+    threads: '1',
+    memory_limit: MEMORY,
+    temp_directory: '',
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    allow_community_extensions: 'false',
+  })
+  return { api, instance, connection: await instance.connect() }
 }
 
 async function load(): Promise<typeof Api> {

@@ -7,7 +7,7 @@ import { EvaluationFailed } from './failure.ts'
 import { EXTENSIONS, formatOfFile } from './formats/index.ts'
 
 /** What DuckDB would take for a pattern of its own. */
-export const PATTERN = /[*?[\]{}]/
+const PATTERN = /[*?[\]{}]/
 
 /**
  * The files that a path names: a file, all files of a folder, or those that a pattern matches (`*`, `?` and `**`).

@@ -229,14 +229,14 @@ describe('a name of a column', () => {
       )
     }
     const table = join(folder, 'out.parquet')
-    const database = await Database.open()
+    const database = new Database()
     const [found] = findFiles(table)
     const columns = await database.columns(found!)
     expect(columns.map((column) => column.name)).toContain("'")
     const rows = await (
       await database.stream(found!, columns, ' SELECT c3, c4, c7 FROM file ORDER BY c3')
     ).getRows()
-    database.close()
+    await database.close()
     expect(rows).toEqual([
       ['all', null, 2],
       ['slice', 'k', 2],
@@ -304,11 +304,11 @@ describe('the folder of the datasets', () => {
     const root = mkdtempSync(join(tmpdir(), 'lossd-root-'))
     writeFileSync(join(root, 'a.csv'), 'y,y_hat\n1,2\n')
     const [inside] = findDatasets(root, 'a.csv')
-    const database = await Database.open()
+    const database = new Database()
     expect(await database.columns(inside!)).toHaveLength(2)
     const outside = { ...inside!, path: EXAMPLE, format: 'parquet' }
     expect((await failure(database.columns(outside))).message).toMatch(/disabled by configuration|Permission/)
-    database.close()
+    await database.close()
     rmSync(root, { recursive: true })
   })
 })

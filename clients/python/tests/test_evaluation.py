@@ -168,7 +168,7 @@ def spark():
 def ray():
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=True, logging_level="ERROR")
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, configure_logging=True, logging_level="ERROR")
     yield ray
     ray.shutdown()
 
@@ -184,7 +184,7 @@ def test_spark_says_what_the_single_process_says(name, spark, parquet, expected)
 def test_ray_says_what_the_single_process_says(name, ray, parquet, expected):
     options = dict(CASES[name][0])
     dataset = ray.data.read_parquet(str(parquet)).repartition(5)
-    assert_close(lossd.ray.evaluate(dataset, options.pop("losses"), concurrency=2, **options), expected(name))
+    assert_close(lossd.ray.evaluate(dataset, options.pop("losses"), concurrency=(1, 2), **options), expected(name))
 
 
 def bad_rows():

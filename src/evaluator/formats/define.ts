@@ -46,7 +46,7 @@ export interface Table {
 /** A file that is opened: links are not followed, and files outside of `root` are refused. */
 export interface Source {
   readonly path: string
-  readonly root: string | undefined
+  readonly root?: string | undefined
 }
 
 /** How rows of a format are read. */

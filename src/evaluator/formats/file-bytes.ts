@@ -15,14 +15,8 @@ export class FileBytes {
   }
 
   /** @throws Error if it is a link, or lies outside */
-  static open({ path, root }: Source): FileBytes {
-    const flags = constants.O_RDONLY | (root === undefined ? 0 : (constants.O_NOFOLLOW ?? 0))
-    const descriptor = openSync(path, flags)
-    if (root !== undefined && !whereIs(descriptor, path).startsWith(root + sep)) {
-      closeSync(descriptor)
-      throw new Error('there is no such file')
-    }
-    return new FileBytes(descriptor)
+  static open(source: Source): FileBytes {
+    return new FileBytes(openFile(source))
   }
 
   /**
@@ -45,6 +39,18 @@ export class FileBytes {
   close(): void {
     closeSync(this.#descriptor)
   }
+}
+
+/**
+ * @returns the descriptor, which the caller closes
+ * @throws Error if it is a link, or lies outside
+ */
+export function openFile({ path, root }: Source): number {
+  const flags = constants.O_RDONLY | (root === undefined ? 0 : (constants.O_NOFOLLOW ?? 0))
+  const descriptor = openSync(path, flags)
+  if (root === undefined || whereIs(descriptor, path).startsWith(root + sep)) return descriptor
+  closeSync(descriptor)
+  throw new Error('there is no such file')
 }
 
 /** Where an open file is. Linux knows it of the file itself, so nobody can change the path in between. */

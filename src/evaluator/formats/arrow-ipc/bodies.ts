@@ -1,5 +1,5 @@
 /** Slices of the buffers of a record batch. What is not compressed is read as it is needed; what is compressed is kept. */
-import * as zlib from 'node:zlib'
+import { decompress } from 'fzstd'
 import type { FileBytes } from '../file-bytes.ts'
 import { fromLz4 } from './lz4.ts'
 import type { RecordBatch } from './messages.ts'
@@ -69,17 +69,9 @@ function shortBuffer() {
   return new Error('a buffer is shorter than its record batch needs')
 }
 
-type Inflate = (bytes: Buffer, options: { maxOutputLength: number }) => Buffer
-
 function unpack(codec: 'lz4' | 'zstd', bytes: Buffer, length: number): Buffer {
   if (codec === 'lz4') return fromLz4(bytes, length)
-  // Node has it from 22.15 on.
-  const { zstdDecompressSync } = zlib as unknown as { readonly zstdDecompressSync?: Inflate }
-  if (zstdDecompressSync === undefined)
-    throw new Error(
-      'it is compressed with zstd, which needs Node 22.15; write it with LZ4, or without compression',
-    )
-  const whole = zstdDecompressSync(bytes, { maxOutputLength: length })
-  if (whole.length !== length) throw new Error('compressed data are shorter than they say')
-  return whole
+  const whole = decompress(bytes, new Uint8Array(length))
+  if (whole.length !== length) throw new Error('compressed data are not as long as they say')
+  return Buffer.from(whole.buffer, whole.byteOffset, length)
 }
