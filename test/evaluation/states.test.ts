@@ -7,6 +7,7 @@ import { QuantileSketch } from '../../src/evaluation/quantile-sketch.ts'
 import { type SliceKey, State, type StateOptions, TooManySlices } from '../../src/evaluation/state.ts'
 import { type Question, summarize } from '../../src/evaluation/summarize.ts'
 import { WorstRows } from '../../src/evaluation/worst-rows.ts'
+import { depth } from '../support/depth.ts'
 
 interface Row {
   readonly loss: number
@@ -96,7 +97,7 @@ describe('a state', () => {
           for (const other of others) first!.merge(other)
           expect(summarize(first!, question)).toEqual(summarize(whole, question))
         }),
-        { numRuns: 100 },
+        { numRuns: depth(40, 100) },
       )
     })
 
@@ -149,6 +150,7 @@ describe('a state', () => {
         stored.merge(stateOf(later, true))
         expect(summarize(stored, question)).toEqual(summarize(state, question))
       }),
+      { numRuns: depth(30, 100) },
     )
   })
 
